@@ -1,0 +1,105 @@
+/**
+ * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
+ * execute and `explain` prints.
+ */
+import type { Problem } from "../resources/resource.js";
+
+/** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
+export type EnvoyResource = { readonly "@type": string } & { readonly [field: string]: unknown };
+
+/** Where Envoy sends its access log and spans, and takes its configuration from. Paths are UNIX sockets. */
+export interface Collectors {
+	/** gRPC access log service; null = no access log. */
+	readonly accessLogSocket: string | null;
+	/** OTLP/gRPC traces; null = no tracing. */
+	readonly tracesSocket: string | null;
+	/** Share of requests that start a trace when the client sent no sampled trace context, in percent (0..100). */
+	readonly traceSamplingPercent: number;
+}
+
+export interface Plan {
+	/** 16 hex digits of the XXH64 of the table: content-derived, so a restart or a replica gives the same. */
+	readonly version: string;
+	readonly envoy: EnvoyResources;
+	readonly table: PlanTable;
+	readonly problems: readonly Problem[];
+	readonly rules: readonly RuleExecution[];
+}
+
+/** By xDS type. Clusters whose endpoints are addresses are EDS clusters; DNS ones carry theirs inline. */
+export interface EnvoyResources {
+	readonly clusters: readonly EnvoyResource[];
+	readonly endpoints: readonly EnvoyResource[];
+	readonly listeners: readonly EnvoyResource[];
+	readonly routes: readonly EnvoyResource[];
+}
+
+/** How one rule of the declaration is executed, for `weir explain`. */
+export interface RuleExecution {
+	/** e.g. `Experiment boosted-vs-logistic`. */
+	readonly rule: string;
+	readonly execution: "native" | "callout";
+	/** For callout: "because …". For native: how Envoy does it. */
+	readonly because: string;
+}
+
+/** The executable table: JSON, no functions, no bigint. Kept per version while a request may still name it. */
+export interface PlanTable {
+	readonly services: readonly ServiceTable[];
+}
+
+export interface ServiceTable {
+	/** Qualified name. */
+	readonly name: string;
+	readonly defaultVariant: string;
+	readonly timeoutMs: number;
+	readonly experiments: readonly ExperimentTable[];
+}
+
+export interface ExperimentTable {
+	/** Qualified name. */
+	readonly name: string;
+	readonly unitHeader: string;
+	/** uint64 as a decimal string. */
+	readonly layerSeed: string;
+	readonly slotLoPpm: number;
+	readonly slotHiPpm: number;
+	readonly salt: string;
+	/** Regions in declared order; together they are [0, 10⁶). */
+	readonly arms: readonly ArmTable[];
+	/** Whether exposures count under this plan (not while promoting). */
+	readonly exposing: boolean;
+	/** Who receives the taken-over points while promoting. */
+	readonly takeover: { readonly arm: string; readonly variant: string; readonly ppm: number } | null;
+}
+
+export interface ArmTable {
+	readonly name: string;
+	readonly variant: string;
+	readonly baseline: boolean;
+	readonly loPpm: number;
+	readonly hiPpm: number;
+	/** The region's first `livePoints` points are live; the rest gets the default Variant. */
+	readonly livePoints: number;
+}
+
+/**
+ * Envoy route names, as the access log carries them: `weir|PLAN_VERSION|SERVICE|EXPERIMENTS`, where EXPERIMENTS
+ * is a comma-separated list of the experiment whose slot matched, or `-` where no unit or no slot matched.
+ */
+export function routeName(version: string, service: string, experiment: string | null): string {
+	return `weir|${version}|${service}|${experiment ?? "-"}`;
+}
+
+export function parseRouteName(
+	name: string,
+): { readonly version: string; readonly service: string; readonly experiment: string | null } | null {
+	const parts = name.split("|");
+	if (parts.length !== 4 || parts[0] !== "weir") return null;
+	const [, version, service, experiment] = parts as [string, string, string, string];
+	return { version, service, experiment: experiment === "-" ? null : experiment };
+}
+
+/** Names of Envoy objects, in one place because the access log and the CLI read them back. */
+export const clusterName = (service: string, variant: string): string => `${service}/${variant}`;
+export const routeConfigName = (gateway: string): string => `weir/${gateway}`;

@@ -1,0 +1,74 @@
+/**
+ * What the rollout loop needs from the rest of the house. The state and events rooms implement these; the cli
+ * composes them, tests stand in for them.
+ */
+import type { BaselineQuantile, Evidence, EvidenceQuery } from "../analysis/evidence.js";
+import type { PlanTable } from "../compiler/plan.js";
+import type { ResourceSet } from "../resources/resource.js";
+import type { Decision, DecisionInput, Outcome } from "./decision.js";
+import type { Status } from "./status.js";
+
+/** Aggregates by SQL; implemented by ingest, reached over a UNIX socket. Throws WeirError `unavailable` when its owner is dead. */
+export interface EvidenceSource {
+	evidence(query: EvidenceQuery): Promise<Evidence>;
+	/** Latency quantile of the default Variant before `untilMs`; null while there is no request. */
+	baselineQuantile(query: {
+		readonly experiment: string;
+		readonly service: string;
+		readonly quantile: number;
+		readonly sinceMs: number;
+		readonly untilMs: number;
+	}): Promise<BaselineQuantile | null>;
+}
+
+/** The revision grows by one with every change of resources or status; revision 0 is the empty store. */
+export interface State {
+	readonly revision: number;
+	readonly resources: ResourceSet;
+	readonly status: Status;
+}
+
+/** Wishes and facts; implemented by the api role's transactional store. */
+export interface StateStore {
+	/** Resolves at once if the revision is above `after`, else when it is, or null after `waitMs`. */
+	state(after: number, waitMs: number): Promise<State | null>;
+	/**
+	 * Stores a decision and the status after it in one transaction. Refused with `conflict` if the revision is no
+	 * longer `expectedRevision`: the decision was made on an old picture and must be made again.
+	 */
+	decide(request: {
+		readonly experiment: string;
+		readonly expectedRevision: number;
+		readonly by: string;
+		readonly atMs: number;
+		readonly input: DecisionInput | null;
+		readonly outcome: Outcome;
+	}): Promise<{ readonly revision: number; readonly decision: Decision }>;
+	/** Keeps the table of a plan before it is published, so that the access log can always be read back. */
+	keepPlan(version: string, table: PlanTable): Promise<void>;
+	plan(version: string): Promise<PlanTable | null>;
+	/** Every connected Envoy serves the plan of this revision: its decisions are acknowledged. */
+	acknowledge(revision: number, atMs: number): Promise<void>;
+	/** What xds knows of each connected Envoy, for `weir proxy-status`; replaces the former report. */
+	reportProxies(proxies: readonly ProxyStatus[]): Promise<void>;
+}
+
+export interface ProxyStatus {
+	readonly node: string;
+	readonly connectedAtMs: number;
+	/** By short type name (clusters, endpoints, listeners, routes). */
+	readonly types: Readonly<
+		Record<
+			string,
+			{
+				readonly state: "SYNCED" | "NOT SENT" | "STALE" | "ERROR";
+				readonly sentVersion: string;
+				readonly acceptedVersion: string;
+				/** Envoy's words for a NACK, else empty. */
+				readonly error: string;
+				/** Weir resource that the rejected Envoy resource came from, e.g. `Service employment`, else empty. */
+				readonly source: string;
+			}
+		>
+	>;
+}

@@ -1,0 +1,78 @@
+/**
+ * What Weir has learned, as against what the user wishes: allocation, promotion, decisions so far. Pure data,
+ * stored by the state room, read by the compiler.
+ */
+
+export type Phase =
+	/** Ramping or measuring at an allocation. */
+	| "Running"
+	/** A person, an SRM alarm or an inconclusive end holds the allocation; harm is still watched. */
+	| "Paused"
+	/** The winner takes over the rest of the traffic step by step. */
+	| "Promoting"
+	| "Promoted"
+	| "RolledBack"
+	| "Aborted";
+
+/** Phases in which units are exposed and counted. */
+export function isExposing(phase: Phase): boolean {
+	return phase === "Running" || phase === "Paused";
+}
+
+/** A latency threshold frozen from earlier data of the default Variant. */
+export interface FrozenThreshold {
+	readonly thresholdMs: number;
+	readonly frozenAtMs: number;
+	readonly sampleSize: number;
+}
+
+export interface ExperimentStatus {
+	readonly phase: Phase;
+	/** Index into rollout.stepsPpm. */
+	readonly stepIndex: number;
+	readonly allocationPpm: number;
+	readonly startedAtMs: number;
+	/** When the live allocation was last acknowledged by Envoy (or published, where nothing acknowledges). */
+	readonly stepStartedAtMs: number;
+	/** Challengers closed alone after proven harm. */
+	readonly closedArms: readonly string[];
+	/** Set while Promoting and after. takeoverPpm runs through the rollout's steps. */
+	readonly promotion: {
+		readonly arm: string;
+		readonly variant: string;
+		readonly stepIndex: number;
+		readonly takeoverPpm: number;
+	} | null;
+	/** Why it is Paused; "person" pauses end by a person, "srm" ones too. */
+	readonly hold: "person" | "srm" | "inconclusive" | null;
+	/** By metric name. */
+	readonly thresholds: Readonly<Record<string, FrozenThreshold>>;
+}
+
+export interface ServiceStatus {
+	/** The promoted Variant, where it differs from the declared default. */
+	readonly defaultVariant: string;
+}
+
+/** Keys are qualified names. An Experiment without an entry starts at its first step. */
+export interface Status {
+	readonly experiments: Readonly<Record<string, ExperimentStatus>>;
+	readonly services: Readonly<Record<string, ServiceStatus>>;
+}
+
+export const EMPTY_STATUS: Status = { experiments: {}, services: {} };
+
+/** A fresh experiment: Running at its first step. */
+export function initialStatus(stepsPpm: readonly number[], nowMs: number): ExperimentStatus {
+	return {
+		phase: "Running",
+		stepIndex: 0,
+		allocationPpm: stepsPpm[0] ?? 0,
+		startedAtMs: nowMs,
+		stepStartedAtMs: nowMs,
+		closedArms: [],
+		promotion: null,
+		hold: null,
+		thresholds: {},
+	};
+}
