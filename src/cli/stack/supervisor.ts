@@ -1,0 +1,113 @@
+/**
+ * Keeps the processes of one machine's stack alive: starts each, waits for its word that it is ready, restarts
+ * what dies (with a growing pause), and takes all down together. Children end by themselves when this process
+ * dies, even by SIGKILL: they watch their IPC channel (see child.ts).
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { WeirError } from "../../error.js";
+
+export interface ChildSpec {
+	readonly name: string;
+	/** Module to run, and its arguments. */
+	readonly module: string;
+	readonly args: readonly string[];
+	readonly environment?: NodeJS.ProcessEnv;
+}
+
+export interface SupervisorOptions {
+	/** Told of starts, deaths and restarts. */
+	readonly notice: (line: string) => void;
+	/** A child that is not ready by then has failed. */
+	readonly readyTimeoutMs?: number;
+}
+
+const RESTART_PAUSE_MS = [100, 200, 400, 800, 1_600, 3_200, 5_000] as const;
+/** A child that lived this long starts its pauses anew. */
+const STABLE_AFTER_MS = 30_000;
+const STOP_GRACE_MS = 5_000;
+
+export class Supervisor {
+	readonly #children = new Map<string, ChildProcess>();
+	readonly #ended: Promise<void>[] = [];
+	#stopping = false;
+
+	constructor(readonly options: SupervisorOptions) {}
+
+	/**
+	 * Starts the child and keeps it alive. Resolves with what it said in its ready message.
+	 * @throws WeirError `unavailable` when its first start fails.
+	 */
+	async start(spec: ChildSpec): Promise<unknown> {
+		const first = await this.#spawn(spec);
+		this.#ended.push(this.#keepAlive(spec, first.child));
+		return first.ready;
+	}
+
+	/** Process id of a living child; for tests and for people. */
+	pid(name: string): number | undefined {
+		return this.#children.get(name)?.pid;
+	}
+
+	/** Stops the children in reverse order of start: SIGTERM, then SIGKILL after a grace. */
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		for (const child of [...this.#children.values()].reverse()) {
+			if (child.exitCode !== null || child.signalCode !== null) continue;
+			const exited = once(child, "exit");
+			child.kill("SIGTERM");
+			const deadline = setTimeout(() => child.kill("SIGKILL"), STOP_GRACE_MS);
+			await exited;
+			clearTimeout(deadline);
+		}
+		await Promise.all(this.#ended);
+	}
+
+	async #spawn(spec: ChildSpec): Promise<{ child: ChildProcess; ready: unknown }> {
+		const child = fork(spec.module, spec.args, {
+			env: { ...process.env, ...spec.environment },
+			stdio: ["ignore", "inherit", "inherit", "ipc"],
+		});
+		this.#children.set(spec.name, child);
+		const timeoutMs = this.options.readyTimeoutMs ?? 30_000;
+		const ready = await new Promise<unknown>((resolve, reject) => {
+			const timer = setTimeout(() => fail(`was not ready within ${timeoutMs / 1000} s`), timeoutMs);
+			const fail = (why: string) => {
+				clearTimeout(timer);
+				child.kill("SIGKILL");
+				reject(new WeirError("unavailable", `${spec.name} ${why}`, "its own message stands above"));
+			};
+			child.once("exit", (code, signal) => fail(`ended at start (${signal ?? `exit ${code}`})`));
+			child.once("message", (message) => {
+				clearTimeout(timer);
+				child.removeAllListeners("exit");
+				resolve(message);
+			});
+		});
+		return { child, ready };
+	}
+
+	async #keepAlive(spec: ChildSpec, first: ChildProcess): Promise<void> {
+		let child = first;
+		let failures = 0;
+		while (!this.#stopping) {
+			const startedAt = performance.now();
+			if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+			if (this.#stopping) return;
+			failures = performance.now() - startedAt > STABLE_AFTER_MS ? 0 : failures + 1;
+			const pause = RESTART_PAUSE_MS[Math.min(failures, RESTART_PAUSE_MS.length) - 1] ?? RESTART_PAUSE_MS[0];
+			this.options.notice(
+				`${spec.name} ended (${child.signalCode ?? `exit ${child.exitCode}`}); restarting in ${pause} ms`,
+			);
+			await new Promise((resolve) => setTimeout(resolve, pause));
+			if (this.#stopping) return;
+			try {
+				child = (await this.#spawn(spec)).child;
+				this.options.notice(`${spec.name} is back`);
+			} catch (error) {
+				this.options.notice((error as Error).message);
+				child = this.#children.get(spec.name) ?? child;
+			}
+		}
+	}
+}

@@ -1,0 +1,114 @@
+/**
+ * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
+ * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
+ */
+import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
+import type { Collectors, EnvoyResource, EnvoyResources } from "./plan.js";
+
+export const ADS_CLUSTER = "weir_ads";
+
+export interface BootstrapOptions {
+	readonly collectors: Collectors;
+	/** UNIX socket of Envoy's admin; null = no admin at all. Never TCP: it can stop the process. */
+	readonly adminSocket: string | null;
+	readonly nodeId: string;
+}
+
+/** @returns bootstrap JSON that `envoy --mode validate` accepts. */
+export function staticBootstrap(resources: EnvoyResources, options: BootstrapOptions): object {
+	const assignments = new Map(resources.endpoints.map((endpoints) => [endpoints.cluster_name, withoutType(endpoints)]));
+	const routes = new Map(resources.routes.map((config) => [config.name, withoutType(config)]));
+	const clusters = resources.clusters.map((cluster) => {
+		const { eds_cluster_config: _, ...rest } = withoutType(cluster);
+		return cluster.type === "EDS" ? { ...rest, type: "STATIC", load_assignment: assignments.get(cluster.name) } : rest;
+	});
+	return {
+		...common(options),
+		static_resources: {
+			listeners: resources.listeners.map((listener) => inlineRoutes(withoutType(listener), routes)),
+			clusters: [...clusters, ...collectorClusters(options.collectors)],
+		},
+	};
+}
+
+/** @param adsSocket UNIX socket of control's xds role. */
+export function dynamicBootstrap(adsSocket: string, options: BootstrapOptions): object {
+	return {
+		...common(options),
+		dynamic_resources: {
+			ads_config: {
+				api_type: "GRPC",
+				transport_api_version: "V3",
+				grpc_services: [{ envoy_grpc: { cluster_name: ADS_CLUSTER } }],
+				set_node_on_first_message_only: true,
+			},
+			cds_config: { ads: {}, resource_api_version: "V3" },
+			lds_config: { ads: {}, resource_api_version: "V3" },
+		},
+		static_resources: { clusters: [socketCluster(ADS_CLUSTER, adsSocket), ...collectorClusters(options.collectors)] },
+	};
+}
+
+function common({ nodeId, adminSocket }: BootstrapOptions): object {
+	return {
+		node: { id: nodeId, cluster: "weir" },
+		...(adminSocket === null ? {} : { admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } } }),
+		layered_runtime: {
+			layers: [
+				{
+					name: "weir",
+					static_layer: {
+						// Ends ext_proc streams without RST_STREAM, which Node answers with GOAWAY (dataplane reference 6).
+						"envoy.reloadable_features.ext_proc_graceful_grpc_close": true,
+					},
+				},
+			],
+		},
+	};
+}
+
+function collectorClusters({ accessLogSocket, tracesSocket }: Collectors): readonly object[] {
+	return [
+		...(accessLogSocket === null ? [] : [socketCluster(ACCESS_LOG_CLUSTER, accessLogSocket)]),
+		...(tracesSocket === null ? [] : [socketCluster(TRACES_CLUSTER, tracesSocket)]),
+	];
+}
+
+/** gRPC to one of Weir's own processes on this machine. */
+function socketCluster(name: string, path: string): object {
+	return {
+		name,
+		type: "STATIC",
+		connect_timeout: "1s",
+		typed_extension_protocol_options: {
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+				"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+				explicit_http_config: {
+					http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "5s" } },
+				},
+			},
+		},
+		load_assignment: {
+			cluster_name: name,
+			endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path } } } }] }],
+		},
+	};
+}
+
+function withoutType(resource: EnvoyResource): Record<string, unknown> {
+	const { "@type": _, ...rest } = resource;
+	return rest;
+}
+
+/** Replaces `rds` by the route configuration that it names. */
+function inlineRoutes(value: unknown, routes: ReadonlyMap<unknown, object>): unknown {
+	if (Array.isArray(value)) return value.map((item) => inlineRoutes(item, routes));
+	if (typeof value !== "object" || value === null) return value;
+	return Object.fromEntries(
+		Object.entries(value).map(([key, inner]) =>
+			key === "rds"
+				? ["route_config", routes.get((inner as { route_config_name: string }).route_config_name)]
+				: [key, inlineRoutes(inner, routes)],
+		),
+	);
+}

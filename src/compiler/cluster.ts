@@ -1,0 +1,118 @@
+/**
+ * One cluster per Variant, there for the Service's whole life: weights change, clusters stay
+ * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
+ */
+import type { Endpoint, Service, Variant } from "../resources/resource.js";
+import { protoDuration } from "./duration.js";
+import { clusterName, type EnvoyResource } from "./plan.js";
+
+const UNLIMITED = 4_294_967_295;
+
+export interface VariantCluster {
+	readonly cluster: EnvoyResource;
+	/** null for DNS clusters, which carry their endpoints inline. */
+	readonly endpoints: EnvoyResource | null;
+}
+
+export function variantCluster(serviceName: string, service: Service, variant: Variant): VariantCluster {
+	const name = clusterName(serviceName, variant.name);
+	const byAddress = variant.endpoints.every((endpoint) => isIpAddress(endpoint.address));
+	const assignment = { cluster_name: name, endpoints: localities(variant.endpoints) };
+	const discovery = byAddress
+		? { type: "EDS", eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3" } } }
+		: { type: "STRICT_DNS", load_assignment: assignment };
+	return {
+		cluster: {
+			"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+			name,
+			...discovery,
+			connect_timeout: "1s",
+			lb_policy: "LEAST_REQUEST",
+			// Panic mode would send requests to endpoints known to be dead and count them against the arm.
+			common_lb_config: { healthy_panic_threshold: { value: 0 } },
+			metadata: { filter_metadata: { weir: { service: serviceName, variant: variant.name } } },
+			typed_extension_protocol_options: {
+				"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+					"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+					explicit_http_config:
+						service.spec.protocol === "http1"
+							? { http_protocol_options: { enable_trailers: true } }
+							: { http2_protocol_options: {} },
+				},
+			},
+			circuit_breakers: circuitBreakers(service),
+			...healthChecks(service),
+			...outlierDetection(service),
+		},
+		endpoints: byAddress
+			? { "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", ...assignment }
+			: null,
+	};
+}
+
+/** Without a declared breaker Envoy's defaults (1,024) would cut long-lived streams that worked before Weir. */
+function circuitBreakers({ spec }: Service): object {
+	const breaker = spec.circuitBreaker;
+	return {
+		thresholds: [
+			{
+				max_connections: breaker?.maxConnections ?? UNLIMITED,
+				max_pending_requests: breaker?.maxPendingRequests ?? UNLIMITED,
+				max_requests: breaker?.maxRequests ?? UNLIMITED,
+				max_retries: breaker?.maxRetries ?? UNLIMITED,
+			},
+		],
+	};
+}
+
+function healthChecks({ spec }: Service): object {
+	const check = spec.healthCheck;
+	if (check === null) return {};
+	return {
+		health_checks: [
+			{
+				interval: protoDuration(check.intervalMs),
+				timeout: protoDuration(check.timeoutMs),
+				healthy_threshold: check.healthyThreshold,
+				unhealthy_threshold: check.unhealthyThreshold,
+				...(check.path === null
+					? { grpc_health_check: {} }
+					: {
+							http_health_check: {
+								path: check.path,
+								...(spec.protocol === "http1" ? {} : { codec_client_type: "HTTP2" }),
+							},
+						}),
+			},
+		],
+	};
+}
+
+function outlierDetection({ spec }: Service): object {
+	const outlier = spec.outlierDetection;
+	if (outlier === null) return {};
+	return {
+		outlier_detection: {
+			consecutive_5xx: outlier.consecutive5xx,
+			interval: protoDuration(outlier.intervalMs),
+			base_ejection_time: protoDuration(outlier.baseEjectionTimeMs),
+			max_ejection_percent: outlier.maxEjectionPercent,
+		},
+	};
+}
+
+/** Endpoints grouped by locality, in declared order. */
+function localities(endpoints: readonly Endpoint[]): readonly object[] {
+	const groups = new Map<string, { locality: object; lb_endpoints: object[] }>();
+	for (const { address, port, locality } of endpoints) {
+		const { region = "", zone = "", subZone = "" } = locality ?? {};
+		const key = JSON.stringify([region, zone, subZone]);
+		const group = groups.get(key) ?? { locality: { region, zone, sub_zone: subZone }, lb_endpoints: [] };
+		group.lb_endpoints.push({ endpoint: { address: { socket_address: { address, port_value: port } } } });
+		groups.set(key, group);
+	}
+	return [...groups.values()];
+}
+
+/** resources has already refused what is neither an address nor a DNS name, and a DNS name has no colon. */
+const isIpAddress = (address: string): boolean => address.includes(":") || /^[\d.]+$/.test(address);

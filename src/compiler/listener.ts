@@ -1,0 +1,177 @@
+/**
+ * One listener per Gateway: TLS, header hygiene, access filters, access log and tracing around the router.
+ * What an existing service would notice is left as it is (transparency): no added Envoy headers, upgrades and
+ * 100-continue passed through, no request timeout of ours.
+ */
+import { ACCESS_LOG_FLUSH_MS, GATEWAY_HEADERS_KIB } from "../limits.js";
+import { type Gateway, qualifiedName } from "../resources/resource.js";
+import { accessFilters } from "./accessControl.js";
+import { protoDuration } from "./duration.js";
+import { type Collectors, type EnvoyResource, routeConfigName } from "./plan.js";
+import { ARM_HEADER } from "./route.js";
+
+/** Static clusters of the bootstrap that lead to Weir's own processes. */
+export const ACCESS_LOG_CLUSTER = "weir_access_log";
+export const TRACES_CLUSTER = "weir_traces";
+
+export interface ListenerContext {
+	readonly gateway: Gateway;
+	readonly collectors: Collectors;
+	/** Some Service is protected: access filters run, and paths are made canonical before they are judged. */
+	readonly protects: boolean;
+	/** Unit headers of all Experiments: the access log carries them to ingest. */
+	readonly unitHeaders: readonly string[];
+	/** `{rds: …}` or `{route_config: …}`. */
+	readonly routes: object;
+}
+
+export function listener(context: ListenerContext): EnvoyResource {
+	const { gateway } = context;
+	return {
+		"@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+		name: qualifiedName(gateway.metadata),
+		address: { socket_address: { address: gateway.spec.address, port_value: gateway.spec.port } },
+		filter_chains: [
+			{
+				filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: connectionManager(context) }],
+				...downstreamTls(gateway),
+			},
+		],
+	};
+}
+
+/** Routes by RDS over ADS, for a Plan that control publishes. */
+export const routesByDiscovery = (gateway: Gateway): object => ({
+	rds: {
+		route_config_name: routeConfigName(qualifiedName(gateway.metadata)),
+		config_source: { ads: {}, resource_api_version: "V3" },
+	},
+});
+
+function connectionManager({ gateway, collectors, protects, unitHeaders, routes }: ListenerContext): object {
+	return {
+		"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+		stat_prefix: `gateway.${gateway.metadata.name}`,
+		codec_type: "AUTO",
+		...routes,
+		// The client's address and request id are Envoy's word, not the client's.
+		use_remote_address: true,
+		always_set_request_id_in_response: true,
+		server_header_transformation: "PASS_THROUGH",
+		forward_client_cert_details: gateway.spec.tls?.clientCaFile ? "SANITIZE_SET" : "SANITIZE",
+		...(gateway.spec.tls?.clientCaFile ? { set_current_client_cert_details: { uri: true } } : {}),
+		max_request_headers_kb: GATEWAY_HEADERS_KIB,
+		proxy_100_continue: true,
+		http_protocol_options: { enable_trailers: true },
+		upgrade_configs: [{ upgrade_type: "websocket" }],
+		normalize_path: true,
+		...(protects ? { merge_slashes: true, path_with_escaped_slashes_action: "REJECT_REQUEST" } : {}),
+		// A client cannot name its arm (design: headers that name an arm are stripped before routing).
+		early_header_mutation_extensions: [
+			{
+				name: "strip",
+				typed_config: {
+					"@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+					mutations: [{ remove: ARM_HEADER }],
+				},
+			},
+		],
+		http_filters: [
+			...(protects ? accessFilters() : []),
+			{
+				name: "envoy.filters.http.router",
+				typed_config: {
+					"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+					suppress_envoy_headers: true,
+				},
+			},
+		],
+		...accessLog(collectors, unitHeaders),
+		...tracing(collectors),
+	};
+}
+
+/** An entry at the start of each request (the exposure) and one at its end (design: Exposure). */
+function accessLog({ accessLogSocket }: Collectors, unitHeaders: readonly string[]): object {
+	if (accessLogSocket === null) return {};
+	return {
+		access_log_options: { flush_access_log_on_new_request: true },
+		access_log: [
+			{
+				name: "weir",
+				typed_config: {
+					"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+					common_config: {
+						log_name: "weir",
+						transport_api_version: "V3",
+						grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
+						buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
+					},
+					additional_request_headers_to_log: unitHeaders,
+				},
+			},
+		],
+	};
+}
+
+function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
+	if (tracesSocket === null) return {};
+	const fromRoute = (tag: string, key: string) => ({
+		tag,
+		metadata: { kind: { route: {} }, metadata_key: weirKey(key) },
+	});
+	const fromCluster = (tag: string, key: string) => ({
+		tag,
+		metadata: { kind: { cluster: {} }, metadata_key: weirKey(key) },
+	});
+	const fromHeader = (tag: string) => ({ tag, request_header: { name: ARM_HEADER } });
+	return {
+		tracing: {
+			client_sampling: { value: 100 },
+			random_sampling: { value: traceSamplingPercent },
+			overall_sampling: { value: 100 },
+			spawn_upstream_span: true,
+			custom_tags: [
+				fromCluster("weir.service", "service"),
+				fromCluster("weir.variant", "variant"),
+				fromRoute("weir.experiment", "experiment"),
+				fromRoute("weir.plan", "plan"),
+				fromHeader("weir.arm"),
+				// OpenTelemetry semantic conventions, feature flags.
+				fromRoute("feature_flag.key", "experiment"),
+				fromHeader("feature_flag.result.variant"),
+				{ tag: "feature_flag.provider.name", literal: { value: "weir" } },
+			],
+			provider: {
+				name: "envoy.tracers.opentelemetry",
+				typed_config: {
+					"@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+					grpc_service: { envoy_grpc: { cluster_name: TRACES_CLUSTER }, timeout: "1s" },
+					service_name: "weir-envoy",
+				},
+			},
+		},
+	};
+}
+
+const weirKey = (key: string): object => ({ key: "weir", path: [{ key }] });
+
+function downstreamTls({ spec: { tls } }: Gateway): object {
+	if (tls === null) return {};
+	return {
+		transport_socket: {
+			name: "envoy.transport_sockets.tls",
+			typed_config: {
+				"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+				require_client_certificate: tls.clientCaFile !== null,
+				common_tls_context: {
+					alpn_protocols: ["h2", "http/1.1"],
+					tls_certificates: [
+						{ certificate_chain: { filename: tls.certificateFile }, private_key: { filename: tls.privateKeyFile } },
+					],
+					...(tls.clientCaFile === null ? {} : { validation_context: { trusted_ca: { filename: tls.clientCaFile } } }),
+				},
+			},
+		},
+	};
+}
