@@ -53,3 +53,143 @@ export const ACCESS_LOG_FLUSH_MS = 200;
 
 /** Settling time of a metric when its Service has no timeout: after it an unfinished request is a failure. */
 export const SETTLE_DEFAULT_MS = 5_000;
+
+/** Longest wait of one long poll on the state: below the idle limits of common HTTP stacks, so none cuts it. */
+export const STATE_LONG_POLL_MS_MAX = 60_000;
+
+/** Decisions in one page: each carries its evidence (tens of KB), so a page stays in the low megabytes. */
+export const DECISIONS_PAGE_MAX = 200;
+
+/** Plans kept at the least, however old: a request may stay open across many quick ramps. */
+export const PLANS_KEPT_MIN = 200;
+
+/** Plans younger than this are all kept: no request but a stream lives longer, and evidence is long matured. */
+export const PLAN_KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** Longest qualified name or salt that is looked up in the state file; LMDB keys end at 1,978 bytes. */
+export const STATE_KEY_CHARS_MAX = 512;
+
+/** Longest name of a person and reason of a verb: they are stored with every decision. */
+export const PERSON_TEXT_CHARS_MAX = 1_000;
+
+/** Connections to the API at once: people, CI and a few roles. */
+export const API_CONNECTIONS_MAX = 1_000;
+
+/** One request of a role to the state's owner, long polls' own wait not counted; then it counts as dead. */
+export const STATE_CALL_TIMEOUT_MS = 10_000;
+
+/** Inference requests admitted at once (bodies being read, queued and running): beyond it 503 with Retry-After. */
+export const PREDICTOR_REQUESTS_MAX = 1_024;
+
+/** Bytes of all inference bodies held at once: 16 of the largest, so that a flood of big tensors cannot fill the memory. */
+export const PREDICTOR_BODY_BYTES_TOTAL_MAX = 16 * INFER_BODY_BYTES_MAX;
+
+/** Requests handed to one session worker at once: one runs, one is at hand, the rest can still be cancelled. */
+export const PREDICTOR_PIPELINE_MAX = 2;
+
+/** Rank of a tensor in a request: ONNX models stay below it, and nesting this deep parses in bounded stack. */
+export const TENSOR_RANK_MAX = 16;
+
+/** Idle connection time of the predictor: above Envoy's own upstream idle timeout (1 h), so that Envoy closes first and no request meets a closing socket. */
+export const PREDICTOR_KEEP_ALIVE_MS = 3_660_000;
+
+/** First and longest pause before a dead session worker is replaced; doubled each time it dies young. */
+export const WORKER_RESTART_MS = { first: 50, max: 5_000 } as const;
+
+/** How long a closing predictor waits for running requests, and then for its workers. */
+export const PREDICTOR_DRAIN_MS = 10_000;
+
+/** Spans kept of one trace: above the spans of any request; a client that reuses one trace id fills no more. */
+export const SPANS_PER_TRACE_MAX = 1_000;
+
+/** Characters kept of one span attribute or name. */
+export const SPAN_TEXT_CHARS_MAX = 256;
+
+/** Body of one OTLP export: exporters send 512 spans of about 1 KB at a time. */
+export const OTLP_BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Spans of this process waiting for export; beyond it new ones are dropped. */
+export const SPAN_EXPORT_QUEUE_MAX = 4_096;
+
+/** Label sets of one metric; beyond it label values become "other", so that no client can grow a series. */
+export const METRIC_LABEL_SETS_MAX = 1_000;
+
+/** Longest wait of a stored access-log entry for its commit; an evidence query commits at once, so this only spares commits. */
+export const ACCESS_LOG_COMMIT_MS = 500;
+
+/** Access-log entries in one commit: about 60 ms of one core, so that an evidence query never waits long behind one. */
+export const ACCESS_LOG_COMMIT_ROWS = 20_000;
+
+/** Tries of the plan's owner for one plan version, and the pause before the next one; then its entries count as unreadable. */
+export const PLAN_TRIES_MAX = 5;
+export const PLAN_RETRY_MS = 200;
+
+/** Plan versions held compiled: one per ramp or apply while a request may still name it. */
+export const PLAN_CACHE_MAX = 200;
+
+/** Pseudonyms and first exposures remembered in memory, in two generations of this size: about 40 MB. */
+export const UNIT_CACHE_MAX = 100_000;
+
+/** Outcome rows waiting for their commit: beyond it callers get 503 and try again. */
+export const OUTCOMES_QUEUE_ROWS_MAX = 200_000;
+
+/** Rows in one group commit of outcomes. */
+export const OUTCOMES_COMMIT_ROWS = 50_000;
+
+/** Longest Idempotency-Key: UUIDs and content hashes fit many times. */
+export const IDEMPOTENCY_KEY_CHARS_MAX = 256;
+
+/** How long an idempotency key is remembered: above any client's retries. */
+export const IDEMPOTENCY_KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** Longest request id of an outcome: UUIDs and trace ids fit many times. */
+export const REQUEST_ID_CHARS_MAX = 256;
+
+
+/** Kept beyond the longest window and settling time: threshold freezing, outcomes that wait for their exposure, slow clocks. */
+export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
+
+/** Units whose observation fell due this long before the last closing are looked at again: a clock that stepped back. */
+export const CLOSING_SLACK_MS = 10 * 60 * 1000;
+
+/** How often ingest prunes and refreshes its gauges. */
+export const EVENTS_MAINTENANCE_MS = 10_000;
+
+/** Memory of the event store's engine; beyond it DuckDB spills to its temporary folder. */
+export const EVENTS_MEMORY_MB = 1_024;
+
+/** How long metric declarations are believed before control is asked again. */
+export const METRICS_CACHE_MS = 1_000;
+
+/** One aggregate query to ingest; then it counts as dead. */
+export const EVIDENCE_TIMEOUT_MS = 10_000;
+
+/** Body of one aggregate query: a few hundred metrics. */
+export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
+
+/** Nodes of one resource document after aliases are expanded: a bomb of aliases ends here, a real file never does. */
+export const RESOURCE_NODES_MAX = 200_000;
+
+/** Nesting of one resource document: the deepest field of any kind lies at 7. */
+export const RESOURCE_DEPTH_MAX = 32;
+
+/** Problems reported at once: a file of another format would fill the screen with thousands. */
+export const PROBLEMS_MAX = 200;
+
+/** Longest duration in a resource: a year and a day; a longer one is a slip of the unit. */
+export const DURATION_MS_MAX = 366 * 24 * 60 * 60 * 1000;
+
+/** SPIFFE id (SPIFFE-ID specification 2.3). */
+export const SPIFFE_ID_BYTES_MAX = 2_048;
+
+/** How long xds waits for an Envoy's answer before others stop waiting for it: Envoys answer in milliseconds. */
+export const XDS_ACK_TIMEOUT_MS = 5_000;
+
+/** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
+export const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Open ADS streams; each Envoy has one. */
+export const XDS_STREAMS_MAX = 1_000;
+
+/** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
+export const XDS_SENT_VIEWS_MAX = 256;

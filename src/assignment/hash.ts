@@ -14,8 +14,8 @@ export interface Hasher {
 const api = await xxhash();
 
 export const hasher: Hasher = {
-	hash: (text, seed) => api.h64(text, seed),
-	hashBytes: (bytes, seed) => api.h64Raw(bytes, seed),
+	hash: api.h64,
+	hashBytes: api.h64Raw,
 };
 
 /** 16 lower-case hex digits, for content versions. */

@@ -19,10 +19,18 @@ export function accessFilters(): readonly object[] {
 	];
 }
 
-/** typed_per_filter_config of the Service's virtual host. An open Service gets RBACPerRoute without rbac: no check. */
+/** Whether the Service is checked at all: it is not open, or a policy selects it (access/policy.ts says the same). */
+export function isProtected(service: Service, policies: readonly AccessPolicy[]): boolean {
+	return service.spec.access !== "open" || policiesOf(service, policies).length > 0;
+}
+
+/**
+ * typed_per_filter_config of the Service's virtual host. An open Service gets RBACPerRoute without rbac: no check.
+ * One that is neither open nor selected by a policy (`validate` refuses it) is closed to everyone.
+ */
 export function accessPerRoute(service: Service, policies: readonly AccessPolicy[]): Record<string, object> {
 	const own = policiesOf(service, policies);
-	if (own.length === 0) return { [ALLOW_FILTER]: { "@type": RBAC_PER_ROUTE } };
+	if (!isProtected(service, policies)) return { [ALLOW_FILTER]: { "@type": RBAC_PER_ROUTE } };
 	const rules = (action: "allow" | "deny") =>
 		Object.fromEntries(
 			own

@@ -6,6 +6,7 @@ import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
 import { type Experiment, type Problem, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 import { initialStatus, type Status } from "../rollout/status.js";
+import { isProtected } from "./accessControl.js";
 import { variantCluster } from "./cluster.js";
 import { explainRules } from "./explain.js";
 import { listener, routesByDiscovery } from "./listener.js";
@@ -42,7 +43,7 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 	const variants = resources.services.flatMap((service) =>
 		service.spec.variants.map((variant) => variantCluster(qualifiedName(service.metadata), service, variant)),
 	);
-	const protects = resources.services.some(({ spec }) => spec.access === null);
+	const protects = resources.services.some((service) => isProtected(service, resources.accessPolicies));
 	const unitHeaders = [...new Set(resources.experiments.map(({ spec }) => spec.unit.header))];
 	return {
 		version,

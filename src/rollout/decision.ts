@@ -2,9 +2,12 @@
  * A decision: what the rollout does next, by which rule, on which evidence. A value, stored as JSON; `decide()`
  * makes it purely and `weir decisions --recompute` makes it again from `input` alone.
  */
-import type { Evidence } from "../analysis/evidence.js";
+import type { BaselineQuantile, Evidence } from "../analysis/evidence.js";
+import type { Finding } from "../analysis/finding.js";
 import type { Experiment, Metric } from "../resources/resource.js";
 import type { ExperimentStatus } from "./status.js";
+
+export type { Finding } from "../analysis/finding.js";
 
 /** In the order in which they are tried; `person` and `declaration` are not made by decide(). */
 export type Rule =
@@ -41,29 +44,20 @@ export interface DecisionInput {
 	readonly status: ExperimentStatus;
 	readonly evidence: Evidence;
 	readonly nowMs: number;
+	/** By metric name, where a latency threshold has still to be frozen and the baseline has been measured. */
+	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
 }
 
-/** One claim that was tested: which metric of which arm against what, and how it came out. */
-export interface Finding {
-	readonly metric: string;
-	readonly arm: string;
-	readonly role: "goal" | "guardrail";
-	/** `bernoulli-mixture` for rates, errors and slow shares; `asympcs` for means. */
-	readonly method: "bernoulli-mixture" | "asympcs";
-	readonly baseline: { readonly n: number; readonly mean: number };
-	readonly challenger: { readonly n: number; readonly mean: number };
-	/** Difference challenger − baseline, turned so that positive is better; bounds hold at all looks, at `alpha` each. */
-	readonly improvement: number | null;
-	readonly lower: number | null;
-	readonly upper: number | null;
-	/** The line that counts, on the same scale: −margin for a guardrail, improveBy for the goal. */
-	readonly line: number;
-	readonly alpha: number;
-	/** harm: worse than the line (guardrail) or than zero (goal), proved. pass: better than the line, proved. */
-	readonly verdict: "harm" | "pass" | "open" | "unknown";
-	/** Why it is unknown, or empty. */
-	readonly note: string;
-}
+/** What a decision that holds is waiting for; the loop records a wait once per kind. */
+export type WaitsFor =
+	| "threshold"
+	| "units"
+	| "step-time"
+	| "proof"
+	| "person"
+	| "takeover-time"
+	| "takeover-health"
+	| "nothing";
 
 export interface Outcome {
 	readonly action: Action;
@@ -73,12 +67,14 @@ export interface Outcome {
 	readonly findings: readonly Finding[];
 	/** Anytime-valid p-value of the sample-ratio test; null where it was not made. */
 	readonly srmP: number | null;
-	/** The status after it. Equal to the input's where the action is hold. */
+	/** The status after it. Equal to the input's where decide() holds; a declaration holds the phase, not every field. */
 	readonly status: ExperimentStatus;
 	/** Set when the Service's default Variant changes with it. */
 	readonly defaultVariant: string | null;
 	/** Estimated ms to the next verdict at the current pace, null = cannot say. */
 	readonly expectedMs: number | null;
+	/** Set where the action is hold. */
+	readonly waitsFor?: WaitsFor;
 }
 
 /** As stored and printed. */

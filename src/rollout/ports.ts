@@ -53,6 +53,13 @@ export interface StateStore {
 	reportProxies(proxies: readonly ProxyStatus[]): Promise<void>;
 }
 
+/** Time, injected: the rollout has no clock of its own. */
+export interface Clock {
+	nowMs(): number;
+	/** Calls back once after `ms`; the returned function cancels it. */
+	after(ms: number, callback: () => void): () => void;
+}
+
 export interface ProxyStatus {
 	readonly node: string;
 	readonly connectedAtMs: number;

@@ -2,6 +2,7 @@
  * What Weir has learned, as against what the user wishes: allocation, promotion, decisions so far. Pure data,
  * stored by the state room, read by the compiler.
  */
+import type { ExposureCounts } from "../analysis/srm.js";
 
 export type Phase =
 	/** Ramping or measuring at an allocation. */
@@ -47,6 +48,13 @@ export interface ExperimentStatus {
 	readonly hold: "person" | "srm" | "inconclusive" | null;
 	/** By metric name. */
 	readonly thresholds: Readonly<Record<string, FrozenThreshold>>;
+	/**
+	 * Exposures that a person accepted by resuming after an SRM alarm, by plan version and arm: the sample-ratio test
+	 * starts anew after them. "pending" from the resume until the next decision has counted them. Absent: none.
+	 */
+	readonly acceptedExposures?: "pending" | ExposureCounts;
+	/** maxDuration counts from here when a person resumed after an inconclusive end. Absent: from startedAtMs. */
+	readonly durationFromMs?: number;
 }
 
 export interface ServiceStatus {

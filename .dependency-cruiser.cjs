@@ -1,0 +1,105 @@
+/**
+ * The direction of dependencies (DESIGN.md), one rule per direction, each with its reason and its cure.
+ * Vocabulary and pure rooms know nothing outside; adapters know pure rooms, never each other; cli composes.
+ */
+const PURE = "^src/(resources|assignment|access|compiler|analysis|rollout)/";
+const ADAPTERS = ["xds", "events", "state", "predictor", "telemetry", "identity"];
+
+/** Each npm package has one owner: an upgrade or a swap touches one place. */
+const OWNERS = {
+	"yaml": ["resources", "state"],
+	"zod": ["resources"],
+	"xxhash-wasm": ["assignment"],
+	"jstat": ["analysis"],
+	"lmdb": ["state"],
+	"@duckdb": ["events"],
+	"onnxruntime-node": ["predictor"],
+	"prom-client": ["telemetry"],
+	"@opentelemetry/(sdk|exporter|resources)": ["telemetry"],
+	"@peculiar/x509": ["identity"],
+	"commander": ["cli"],
+	"@grpc/grpc-js": ["xds", "events", "telemetry"],
+	"@bufbuild/protobuf": ["gen", "xds", "events", "telemetry"],
+};
+
+module.exports = {
+	forbidden: [
+		{
+			name: "vocabulary-stands-alone",
+			comment: "error, limits and resource.ts are the words everything leans on; if they lean back, every change is a change everywhere. Move the code to the room that needs it.",
+			severity: "error",
+			from: { path: "^src/(error|limits|resources/resource)\\.ts$" },
+			to: { path: "^src/" },
+		},
+		{
+			name: "pure-stays-pure",
+			comment: "A pure room imports only pure rooms and vocabulary, so that the same input gives the same answer and can be tested by tables and replayed. Take what you need as an argument or a port.",
+			severity: "error",
+			from: { path: PURE },
+			to: { path: "^src/", pathNot: [PURE, "^src/(error|limits)\\.ts$"] },
+		},
+		{
+			name: "pure-does-no-io",
+			comment: "No file, socket, process or clock in a pure room. Do it in an adapter and pass the value in.",
+			severity: "error",
+			from: { path: PURE },
+			to: { dependencyTypes: ["core"] },
+		},
+		...ADAPTERS.map((adapter) => ({
+			name: `${adapter}-does-not-know-other-adapters`,
+			comment: "Adapters can be changed, tested and run apart; they meet in cli only. Receive a port from composition.",
+			severity: "error",
+			from: { path: `^src/${adapter}/` },
+			to: { path: `^src/(${ADAPTERS.filter((other) => other !== adapter).join("|")}|cli)/` },
+		})),
+		{
+			name: "nobody-imports-composition",
+			comment: "Process settings must not leak into rooms: nothing imports cli.",
+			severity: "error",
+			from: { path: "^src/(?!cli/)" },
+			to: { path: "^src/cli/" },
+		},
+		{
+			name: "wire-stays-at-the-wire",
+			comment: "Generated protobuf types are imported only by the adapters that speak the protocol; an Envoy API change stops there.",
+			severity: "error",
+			from: { path: "^src/", pathNot: "^src/(gen|xds|events|telemetry)/" },
+			to: { path: "^src/gen/" },
+		},
+		...Object.entries(OWNERS).map(([name, owners]) => ({
+			name: `one-owner-${name.replace(/[^a-z0-9]+/gi, "-")}`,
+			comment: `${name} is used by src/${owners.join(", src/")} only; ask that room for what you need.`,
+			severity: "error",
+			from: { path: "^src/", pathNot: `^src/(${owners.join("|")})/` },
+			to: { path: `node_modules/${name}` },
+		})),
+		{
+			name: "source-does-not-import-tests",
+			comment: "Users do not get the tests; the import would break for them.",
+			severity: "error",
+			from: { path: "^src/" },
+			to: { path: "^test/" },
+		},
+		{ name: "no-circular", comment: "A cycle is one module in two files, and its load order is luck.", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+		{
+			name: "no-orphans",
+			comment: "A file that nothing reaches is still read. Delete it or use it.",
+			severity: "error",
+			from: { orphan: true, path: "^src/", pathNot: "^src/(gen/|cli/)" },
+			to: {},
+		},
+		{
+			name: "not-to-dev-dependency",
+			comment: "It works here and fails once installed. Move the package to dependencies.",
+			severity: "error",
+			from: { path: "^src/" },
+			to: { dependencyTypes: ["npm-dev", "npm-no-pkg"] },
+		},
+	],
+	options: {
+		tsPreCompilationDeps: true,
+		tsConfig: { fileName: "tsconfig.json" },
+		doNotFollow: { path: "node_modules" },
+		enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default", "types"] },
+	},
+};

@@ -1,0 +1,86 @@
+/**
+ * What an experiment's declaration claims, one entry per challenger and metric, and how the risk is shared.
+ */
+import type { Effect, Experiment, Metric } from "../resources/resource.js";
+
+export interface Claim {
+	readonly arm: string;
+	readonly role: "goal" | "guardrail";
+	/** As named in the goal or guardrail. */
+	readonly metricName: string;
+	/** null: no such Metric; the claim stays unknown. */
+	readonly metric: Metric | null;
+	readonly effect: Effect;
+}
+
+/** Every claim in declared order: guardrails then goal, for each challenger. Closed arms are the caller's matter. */
+export function claims(experiment: Experiment, metrics: Readonly<Record<string, Metric>>): Claim[] {
+	const { arms, guardrails, goal } = experiment.spec;
+	const result: Claim[] = [];
+	for (const arm of arms) {
+		if (arm.baseline) continue;
+		for (const { metric, margin } of guardrails)
+			result.push({
+				arm: arm.name,
+				role: "guardrail",
+				metricName: metric,
+				metric: metrics[metric] ?? null,
+				effect: margin,
+			});
+		if (goal !== null) {
+			const { metric, improveBy } = goal;
+			result.push({
+				arm: arm.name,
+				role: "goal",
+				metricName: metric,
+				metric: metrics[metric] ?? null,
+				effect: improveBy,
+			});
+		}
+	}
+	return result;
+}
+
+/**
+ * The level of each one-sided claim: alpha ÷ (challengers × (guardrails + goal)), by Bonferroni over what was
+ * *declared* (arms closed later give nothing back). Two families, each at alpha in total: that any harm is
+ * proclaimed where there is none, and that anything is proved better than its line which is not.
+ */
+export function alphaEach(experiment: Experiment): number {
+	const { arms, guardrails, goal, rollout } = experiment.spec;
+	const challengers = arms.filter((arm) => !arm.baseline).length;
+	return rollout.alpha / Math.max(1, challengers * (guardrails.length + (goal === null ? 0 : 1)));
+}
+
+/** Names of the metrics that the goal and the guardrails use, each once. */
+export function claimedMetrics(experiment: Experiment): string[] {
+	const { guardrails, goal } = experiment.spec;
+	return [...new Set([...guardrails.map((guardrail) => guardrail.metric), ...(goal === null ? [] : [goal.metric])])];
+}
+
+/**
+ * The latency threshold of a quantile metric from the baseline's own quantile q: (1 + margin)·q or q + margin for a
+ * guardrail, (1 − improveBy)·q or q − improveBy for a goal. A metric that is both takes the guardrail's (the goal
+ * is then unknown: one observation per metric).
+ */
+export function latencyThresholdMs(experiment: Experiment, metricName: string, baselineQuantileMs: number): number {
+	const guardrail = experiment.spec.guardrails.find(({ metric }) => metric === metricName);
+	const goal = experiment.spec.goal;
+	const effect = guardrail?.margin ?? (goal?.metric === metricName ? goal.improveBy : null);
+	if (effect === null) return baselineQuantileMs;
+	const sign = guardrail === undefined ? -1 : 1;
+	return effect.kind === "relative"
+		? baselineQuantileMs * (1 + sign * effect.value)
+		: baselineQuantileMs + sign * effect.value;
+}
+
+/** The confidence that the baseline's quantile has been reached at all by the sample that freezes it. */
+const QUANTILE_SEEN = 0.99;
+
+/**
+ * Requests below which a quantile is not frozen: so many that the largest of them lies above the true quantile with
+ * 99 % probability, ln(1 − 0.99)/ln(q): 459 for q = 0.99. With it goes `minUnits` distinct units.
+ */
+export function requestsToFreeze(quantile: number): number {
+	return Math.ceil(Math.log(1 - QUANTILE_SEEN) / Math.log(quantile));
+}

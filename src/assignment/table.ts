@@ -1,0 +1,89 @@
+/**
+ * From a declared Experiment and what Weir knows of it to the table that every execution reads: the native
+ * compiler, the sidecar, ingest and `weir assign`. The same inputs give the same table everywhere.
+ */
+import type { ArmTable, ExperimentTable } from "../compiler/plan.js";
+import { type Experiment, type Layer, qualifiedName } from "../resources/resource.js";
+import { type ExperimentStatus, initialStatus, isExposing } from "../rollout/status.js";
+import { hasher } from "./hash.js";
+import { armRegions, sharePoints } from "./region.js";
+
+/** Qualified name of the Layer that an Experiment uses: a Layer belongs to the Experiment's namespace. */
+export function layerName(experiment: Experiment): string {
+	return qualifiedName({ name: experiment.spec.layer.name, namespace: experiment.metadata.namespace });
+}
+
+/**
+ * Seed of a layer as a decimal string: the declared one, else XXH64("layer:" + qualified name, seed 0).
+ * @param layer null where the Layer is only named, never declared
+ */
+export function layerSeed(name: string, layer: Layer | null): string {
+	return layer?.spec.seed ?? hasher.hash(`layer:${name}`, 0n).toString();
+}
+
+/** The salt in use: the declared one as it stands, else the Experiment's qualified name. */
+export function experimentSalt(experiment: Experiment): string {
+	return experiment.spec.salt ?? qualifiedName(experiment.metadata);
+}
+
+/**
+ * The status that a fresh Experiment would have, for `weir compile` and `weir assign` without a running control.
+ * @param allocationPpm null = the first step
+ */
+export function freshStatus(experiment: Experiment, allocationPpm: number | null): ExperimentStatus {
+	const status = initialStatus(experiment.spec.rollout.stepsPpm, 0);
+	return allocationPpm === null ? status : { ...status, allocationPpm };
+}
+
+/**
+ * The Experiment's table under a status. null when it assigns nobody any more (Promoted, RolledBack, Aborted):
+ * all traffic goes to the Service's default Variant.
+ */
+export function experimentTable(
+	experiment: Experiment,
+	layer: Layer | null,
+	status: ExperimentStatus,
+): ExperimentTable | null {
+	const promoting = status.phase === "Promoting";
+	if (!isExposing(status.phase) && !promoting) return null;
+	const { spec } = experiment;
+	return {
+		name: qualifiedName(experiment.metadata),
+		unitHeader: spec.unit.header,
+		layerSeed: layerSeed(layerName(experiment), layer),
+		slotLoPpm: spec.layer.slotLoPpm,
+		slotHiPpm: spec.layer.slotHiPpm,
+		salt: experimentSalt(experiment),
+		arms: armTables(experiment, status.allocationPpm, status.closedArms),
+		exposing: isExposing(status.phase),
+		takeover:
+			promoting && status.promotion !== null
+				? {
+						arm: status.promotion.arm,
+						variant: status.promotion.variant,
+						ppm: status.promotion.takeoverPpm,
+					}
+				: null,
+	};
+}
+
+/** Regions and live points of the arms at an allocation; a closed arm has no live point. */
+export function armTables(
+	experiment: Experiment,
+	allocationPpm: number,
+	closedArms: readonly string[] = [],
+): readonly ArmTable[] {
+	const { arms } = experiment.spec;
+	const regions = armRegions(arms.map((arm) => arm.weight));
+	return arms.map((arm, index) => {
+		const { loPpm, hiPpm } = regions[index] ?? { loPpm: 0, hiPpm: 0 };
+		return {
+			name: arm.name,
+			variant: arm.variant,
+			baseline: arm.baseline,
+			loPpm,
+			hiPpm,
+			livePoints: closedArms.includes(arm.name) ? 0 : sharePoints(hiPpm - loPpm, allocationPpm),
+		};
+	});
+}

@@ -1,0 +1,50 @@
+/** `weir compile` and `weir explain`: the Plan as Envoy's bootstrap, and in words. */
+import { WeirError } from "../../error.js";
+import { staticBootstrap } from "../../compiler/bootstrap.js";
+import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
+import type { Plan } from "../../compiler/plan.js";
+import { parsePercentage } from "../../resources/scalar.js";
+import { EMPTY_STATUS } from "../../rollout/status.js";
+import { printProblems, validResources } from "../resourceFiles.js";
+
+export interface CompileArguments {
+	readonly file: readonly string[];
+	readonly allocation?: string;
+	readonly adminSocket?: string;
+}
+
+/** Prints JSON, which is YAML too. */
+export async function compileCommand(options: CompileArguments): Promise<void> {
+	const plan = await planOf(options);
+	if (plan.problems.length > 0) {
+		printProblems(plan.problems);
+		process.exitCode = 1;
+		return;
+	}
+	const bootstrap = staticBootstrap(plan.envoy, {
+		collectors: NO_COLLECTORS,
+		adminSocket: options.adminSocket ?? null,
+		nodeId: "weir-gateway",
+	});
+	process.stdout.write(`${JSON.stringify(bootstrap, null, 2)}\n`);
+}
+
+export async function explain(options: { readonly file: readonly string[] }): Promise<void> {
+	const plan = await planOf(options);
+	for (const { rule, execution, because } of plan.rules) {
+		process.stdout.write(`${rule}\n  ${execution}${execution === "native" ? ": " : ", because "}${because}\n`);
+	}
+}
+
+async function planOf({ file, allocation }: CompileArguments): Promise<Plan> {
+	const resources = await validResources(file);
+	const live = allocation === undefined ? {} : { allocationPpm: allocationPpm(allocation) };
+	return compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...live });
+}
+
+/** @throws WeirError `invalid-argument` (exit 64) for what is not a percentage. */
+export function allocationPpm(percent: string): number {
+	const ppm = parsePercentage(percent);
+	if (ppm === null) throw new WeirError("invalid-argument", `--allocation ${percent} is not a percentage`, "write for example 20% or 12.5%");
+	return ppm;
+}

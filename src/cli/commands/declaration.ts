@@ -1,0 +1,19 @@
+/** `weir validate` and `weir schema`: the declaration by itself. */
+import { jsonSchema } from "../../resources/schema.js";
+import { checkedResources, printProblems } from "../resourceFiles.js";
+
+/** Exit 0 valid, 1 invalid; all problems at once. */
+export async function validate({ file }: { readonly file: readonly string[] }): Promise<void> {
+	const { resources, problems } = await checkedResources(file);
+	if (problems.length > 0) {
+		printProblems(problems);
+		process.exitCode = 1;
+		return;
+	}
+	const count = Object.values(resources).reduce((sum, list) => sum + list.length, 0);
+	process.stdout.write(`valid: ${count} resource${count === 1 ? "" : "s"}\n`);
+}
+
+export function schema(): void {
+	process.stdout.write(`${JSON.stringify(jsonSchema(), null, 2)}\n`);
+}

@@ -1,0 +1,122 @@
+/** The commands that ask a running control: apply, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
+import { readFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { WeirError } from "../../error.js";
+import { recompute } from "../../rollout/recompute.js";
+import { ApiClient } from "../../state/apiClient.js";
+import { printProblems, readResourceFiles } from "../resourceFiles.js";
+
+interface ApiArguments {
+	readonly api?: string;
+}
+
+/** The named API, else that of the stack that runs on ./.weir. */
+function addressOf({ api }: ApiArguments): string {
+	if (api !== undefined) return api;
+	try {
+		return JSON.parse(readFileSync(join(".weir", "addresses.json"), "utf8")).api as string;
+	} catch (error) {
+		throw new WeirError("unavailable", "no stack runs in this directory", "name the API with --api or WEIR_API", { cause: error });
+	}
+}
+
+const clientOf = (options: ApiArguments): ApiClient => new ApiClient(addressOf(options));
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const person = (): string => process.env.WEIR_USER ?? userInfo().username;
+const percent = (ppm: number): string => `${ppm / 10_000}%`;
+
+export async function apply(options: ApiArguments & { readonly file: readonly string[]; readonly dryRun?: boolean }): Promise<void> {
+	const files = await readResourceFiles(options.file);
+	const answer = await clientOf(options).apply(files, { by: person(), dryRun: options.dryRun ?? false });
+	if (answer.outcome === "refused") {
+		printProblems(answer.problems);
+		process.exitCode = 1;
+		return;
+	}
+	if (answer.changes.length === 0) print("nothing changes");
+	for (const change of answer.changes) print(`${change.change} ${change.kind} ${change.name}${options.dryRun ? " (dry run)" : ""}`);
+}
+
+export async function get(options: ApiArguments & { readonly output: "yaml" | "json" }): Promise<void> {
+	const client = clientOf(options);
+	process.stdout.write(options.output === "yaml" ? await client.getYaml() : `${JSON.stringify((await client.get()).resources, null, 2)}\n`);
+}
+
+export async function status(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
+	const answer = await clientOf(options).status();
+	if (options.json) return print(JSON.stringify(answer, null, 2));
+	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
+	for (const { experiment, status: one, last } of answer.experiments) {
+		const columns = [
+			experiment.padEnd(30),
+			one.phase.padEnd(11),
+			percent(one.allocationPpm).padStart(10),
+			String(one.stepIndex + 1).padStart(5),
+			` ${(one.hold ?? "-").padEnd(11)}`,
+			last === null ? "-" : `${last.action}: ${last.reason}`,
+		];
+		print(columns.join(" "));
+	}
+	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {
+		const promoted = liveDefaultVariant === declaredDefaultVariant ? "" : ` (promoted; declared is ${declaredDefaultVariant})`;
+		print(`Service ${service}: default Variant ${liveDefaultVariant}${promoted}`);
+	}
+}
+
+export async function diff(options: ApiArguments): Promise<void> {
+	print(JSON.stringify(await clientOf(options).diff(), null, 2));
+}
+
+export async function proxyStatus(options: ApiArguments): Promise<void> {
+	const { proxies } = await clientOf(options).proxies();
+	print("NODE                 TYPE        STATE     SENT              ACCEPTED");
+	for (const proxy of proxies) {
+		for (const [type, one] of Object.entries(proxy.types)) {
+			print(`${proxy.node.padEnd(20)} ${type.padEnd(11)} ${one.state.padEnd(9)} ${one.sentVersion.padEnd(17)} ${one.acceptedVersion}`);
+			if (one.error !== "") print(`  ${one.source === "" ? "" : `${one.source}: `}${one.error}`);
+		}
+	}
+	if (proxies.length === 0) print("no Envoy is connected");
+}
+
+export async function decisions(
+	experiment: string,
+	options: ApiArguments & { readonly recompute?: boolean; readonly json?: boolean },
+): Promise<void> {
+	for await (const decision of clientOf(options).allDecisions(experiment)) {
+		if (options.json) print(JSON.stringify(decision));
+		else {
+			const { sequence, atMs, by, outcome } = decision;
+			print(`${String(sequence).padStart(4)}  ${new Date(atMs).toISOString()}  ${outcome.action.padEnd(16)} ${outcome.rule.padEnd(12)} by ${by}  ${outcome.reason}`);
+		}
+		if (!options.recompute) continue;
+		const again = recompute(decision);
+		if (again === null) print("      not recomputed: a person's act has no evidence");
+		else if (again.matches) print("      recomputed from its stored aggregates: every byte matches");
+		else {
+			print(`      DIFFERS\n      stored     ${again.expected}\n      recomputed ${again.actual}`);
+			process.exitCode = 1;
+		}
+	}
+}
+
+export async function act(
+	verb: "pause" | "resume" | "promote" | "abort",
+	experiment: string,
+	options: ApiArguments & { readonly arm?: string; readonly reason?: string },
+): Promise<void> {
+	const { decision } = await clientOf(options).act(experiment, verb, {
+		by: person(),
+		...(options.arm === undefined ? {} : { arm: options.arm }),
+		...(options.reason === undefined ? {} : { reason: options.reason }),
+	});
+	print(`${experiment}: ${decision.outcome.action}: ${decision.outcome.reason}`);
+}
+
+export async function trace(id: string, options: ApiArguments): Promise<void> {
+	const response = await fetch(new URL(`/v1/traces/${encodeURIComponent(id)}`, addressOf(options)));
+	const text = await response.text();
+	if (!response.ok) throw new WeirError("not-found", `no recent span of ${id}`, "traces are sampled and the embedded store keeps only recent ones");
+	process.stdout.write(text);
+}

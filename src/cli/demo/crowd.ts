@@ -1,0 +1,267 @@
+/**
+ * The demo's crowd, in a child process: people ask the model, open loop, one to three times each, and a moment
+ * later tell whether its answer was right. Every answer is checked: status, and that nobody ever changes arm.
+ */
+import { type ClientHttp2Session, connect } from "node:http2";
+import { setTimeout as pause } from "node:timers/promises";
+import { hostOf } from "./declaration.js";
+import type { DemoService } from "./modes.js";
+import { type Person, readPeople } from "./people.js";
+
+export interface CrowdOrders {
+	readonly gatewayPort: number;
+	readonly api: string;
+	readonly services: readonly DemoService[];
+	readonly ca: string;
+	readonly app: { readonly certificate: string; readonly privateKey: string };
+	readonly stranger: { readonly certificate: string; readonly privateKey: string };
+}
+
+/** Told to the parent four times a second. */
+export interface CrowdCount {
+	readonly requests: number;
+	/** Non-2xx, resets, timeouts, missing answers: of those who may ask. */
+	readonly failed: number;
+	/** The stranger's requests that were refused, and that were not. */
+	readonly denied: number;
+	readonly notDenied: number;
+	/** Answers from a Variant that is not the person's arm, or of a person who changed arm. */
+	readonly assignmentMismatches: number;
+	readonly outcomesPosted: number;
+	readonly outcomesRefused: number;
+	readonly inFlight: number;
+	readonly firstFailure: string | null;
+}
+
+const TICK_MS = 5;
+const REQUEST_TIMEOUT_MS = 5_000;
+const LABEL_DELAY_MS = 150;
+/** People ask again after about this long. */
+const RETURN_MS = [120, 450] as const;
+
+const count = {
+	requests: 0,
+	failed: 0,
+	denied: 0,
+	notDenied: 0,
+	assignmentMismatches: 0,
+	outcomesPosted: 0,
+	outcomesRefused: 0,
+	inFlight: 0,
+	firstFailure: null as string | null,
+};
+const people = readPeople();
+let stopping = false;
+
+process.once("disconnect", () => process.exit(0));
+process.on("message", (message: { start?: CrowdOrders; stop?: true }) => {
+	if (message.start !== undefined) void work(message.start);
+	if (message.stop) stopping = true;
+});
+
+async function work(orders: CrowdOrders): Promise<void> {
+	const report = setInterval(() => process.send?.({ count }), 250);
+	const outcomes = new OutcomePoster(orders.api);
+	const loads = orders.services.map((service) => new ServiceLoad(orders, service, outcomes));
+	const stranger = new Line(orders, orders.stranger);
+	let strangerDue = 0;
+	const start = performance.now();
+	while (!stopping) {
+		const elapsedMs = performance.now() - start;
+		for (const load of loads) load.arrive(elapsedMs);
+		if (elapsedMs >= strangerDue) {
+			strangerDue += 100;
+			void knock(stranger, orders);
+		}
+		await pause(TICK_MS);
+	}
+	const deadline = performance.now() + REQUEST_TIMEOUT_MS + 1_000;
+	while ((count.inFlight > 0 || !outcomes.idle) && performance.now() < deadline) await pause(20);
+	count.failed += count.inFlight; // never answered
+	clearInterval(report);
+	process.send?.({ count, done: true }, () => process.exit(0));
+}
+
+/** One HTTP/2 connection with one identity; a new one when Envoy asks for it (GOAWAY). */
+class Line {
+	#session: ClientHttp2Session | null = null;
+
+	constructor(
+		readonly orders: CrowdOrders,
+		readonly identity: CrowdOrders["app"],
+	) {}
+
+	session(): ClientHttp2Session {
+		if (this.#session !== null && !this.#session.closed && !this.#session.destroyed) return this.#session;
+		const session = connect(`https://localhost:${this.orders.gatewayPort}`, {
+			ca: this.orders.ca,
+			cert: this.identity.certificate,
+			key: this.identity.privateKey,
+			servername: "localhost",
+		});
+		session.on("error", () => {}); // every stream on it has its own error
+		session.once("goaway", () => {
+			if (this.#session === session) this.#session = null;
+		});
+		session.once("close", () => {
+			if (this.#session === session) this.#session = null;
+		});
+		this.#session = session;
+		return session;
+	}
+
+	/** @returns status, the arm header and the body; status 0 = no answer. */
+	ask(headers: Record<string, string>, body: string): Promise<{ status: number; arm: string; body: string; why: string }> {
+		return new Promise((resolve) => {
+			const stream = this.session().request({ ":method": "POST", "content-type": "application/json", ...headers });
+			let status = 0;
+			let arm = "";
+			let text = "";
+			let why = "";
+			stream.setTimeout(REQUEST_TIMEOUT_MS, () => {
+				why = "timeout";
+				stream.close();
+			});
+			stream.once("response", (response) => {
+				status = Number(response[":status"]);
+				arm = String(response["x-weir-arm"] ?? "");
+			});
+			stream.setEncoding("utf8").on("data", (chunk: string) => {
+				text += chunk;
+			});
+			stream.once("error", (error) => {
+				why = error.message;
+			});
+			stream.once("close", () => {
+				const whole = why === "" && stream.rstCode === 0;
+				resolve({ status: whole ? status : 0, arm, body: text, why: why === "" ? `status ${status}` : why });
+			});
+			stream.end(body);
+		});
+	}
+}
+
+/** People of one Service, arriving evenly at half the request rate, since each asks twice on average. */
+class ServiceLoad {
+	readonly #lines: readonly Line[];
+	readonly #arms = new Map<string, string>();
+	#arrived = 0;
+
+	constructor(
+		readonly orders: CrowdOrders,
+		readonly service: DemoService,
+		readonly outcomes: OutcomePoster,
+	) {
+		this.#lines = [new Line(orders, orders.app), new Line(orders, orders.app)];
+	}
+
+	arrive(elapsedMs: number): void {
+		const due = Math.floor((elapsedMs / 1_000) * (this.service.requestsPerSecond / 2));
+		for (; this.#arrived < due; this.#arrived++) void this.#visit(this.#arrived);
+	}
+
+	async #visit(number: number): Promise<void> {
+		const person = people[(number * 7 + this.service.service.length) % people.length] as Person;
+		const id = `${this.service.service}-person-${number}`;
+		const times = 1 + (number % 3);
+		for (let asked = 0; asked < times; asked++) {
+			if (asked > 0) await pause(RETURN_MS[0] + Math.random() * (RETURN_MS[1] - RETURN_MS[0]));
+			await this.#ask(id, person, asked);
+		}
+		this.#arms.delete(id);
+	}
+
+	async #ask(id: string, person: Person, asked: number): Promise<void> {
+		count.requests++;
+		count.inFlight++;
+		const line = this.#lines[(count.requests + asked) % this.#lines.length] as Line;
+		const answer = await line.ask(
+			{ ":path": "/v2/models/employment/infer", ":authority": hostOf(this.service.service), "x-user-id": id },
+			JSON.stringify({ inputs: [{ name: "features", shape: [1, person.features.length], datatype: "FP32", data: person.features }] }),
+		);
+		count.inFlight--;
+		if (answer.status < 200 || answer.status > 299) {
+			count.failed++;
+			count.firstFailure ??= `${this.service.service}: ${answer.why}`;
+			return;
+		}
+		const { model_version: version, outputs } = JSON.parse(answer.body) as {
+			model_version: string;
+			outputs: { name: string; data: number[] }[];
+		};
+		this.#checkArm(id, answer.arm, version);
+		const label = outputs.find(({ name }) => name === "label")?.data[0];
+		await pause(LABEL_DELAY_MS);
+		this.outcomes.add({ metric: "accuracy", unit: id, value: label === person.employed ? 1 : 0 });
+	}
+
+	/** The arm's Variant answers, and a person once in an arm is never seen in another one. */
+	#checkArm(id: string, header: string, version: string): void {
+		const arm = header === "" ? "" : header.slice(header.indexOf("/") + 1);
+		const variant = arm === "challenger" ? "v2" : arm === "control" ? "v1" : null;
+		if (variant !== null && variant !== version) count.assignmentMismatches++;
+		const before = this.#arms.get(id);
+		// A takeover moves people to the winner; that is the promotion, not a change of arm.
+		if (before === "challenger" && arm === "control") count.assignmentMismatches++;
+		if (arm !== "" && arm !== "-") this.#arms.set(id, arm);
+	}
+}
+
+/** The one who may not ask. */
+async function knock(line: Line, { services }: CrowdOrders): Promise<void> {
+	const [first] = services;
+	if (first === undefined) return;
+	const answer = await line.ask(
+		{ ":path": "/v2/models/employment/infer", ":authority": hostOf(first.service), "x-user-id": "stranger" },
+		"{}",
+	);
+	if (answer.status === 403) count.denied++;
+	else count.notDenied++;
+}
+
+/** Labels go out in batches; each batch has an idempotency key, so that a retry is safe. */
+class OutcomePoster {
+	#rows: object[] = [];
+	#sending = false;
+	#batch = 0;
+
+	constructor(readonly api: string) {
+		setInterval(() => void this.#flush(), 100).unref();
+	}
+
+	get idle(): boolean {
+		return this.#rows.length === 0 && !this.#sending;
+	}
+
+	add(row: object): void {
+		this.#rows.push({ ...row, time: new Date().toISOString() });
+	}
+
+	async #flush(): Promise<void> {
+		if (this.#sending || this.#rows.length === 0) return;
+		this.#sending = true;
+		const rows = this.#rows;
+		this.#rows = [];
+		const key = `demo-${process.pid}-${this.#batch++}`;
+		const body = rows.map((row) => JSON.stringify(row)).join("\n");
+		for (let attempt = 0; attempt < 5; attempt++) {
+			try {
+				const response = await fetch(`${this.api}/v1/outcomes`, {
+					method: "POST",
+					headers: { "content-type": "application/x-ndjson", "idempotency-key": key },
+					body,
+				});
+				if (response.status < 500) {
+					const answer = (await response.json()) as { accepted?: number; refused?: unknown[] };
+					count.outcomesPosted += answer.accepted ?? 0;
+					count.outcomesRefused += answer.refused?.length ?? rows.length;
+					break;
+				}
+			} catch {
+				// tried again below
+			}
+			await pause(200 * (attempt + 1));
+		}
+		this.#sending = false;
+	}
+}

@@ -1,0 +1,97 @@
+/** The demo's resources, as a platform team would write them. Endpoints are where the demo's predictors listen. */
+import type { DemoService } from "./modes.js";
+
+export const APP_ID = "spiffe://demo.weir/ns/people/sa/app";
+export const STRANGER_ID = "spiffe://demo.weir/ns/people/sa/stranger";
+
+export interface DemoEndpoints {
+	/** By service, ports of the two Variants. */
+	readonly ports: ReadonlyMap<string, { readonly v1: number; readonly v2: number }>;
+	readonly certificateFile: string;
+	readonly privateKeyFile: string;
+	readonly clientCaFile: string;
+}
+
+export const hostOf = (service: string): string => `${service}.demo`;
+
+/** What is there before anyone thinks of an experiment. */
+export function servicesYaml(services: readonly DemoService[], at: DemoEndpoints): string {
+	return [
+		`apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: demo}
+spec:
+  address: 127.0.0.1
+  port: 0
+  exposeArm: true
+  tls:
+    certificateFile: ${at.certificateFile}
+    privateKeyFile: ${at.privateKeyFile}
+    clientCaFile: ${at.clientCaFile}
+`,
+		`apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: people-may-ask}
+spec:
+  action: allow
+  services: [${services.map(({ service }) => service).join(", ")}]
+  principals: ["${APP_ID}"]
+  methods: [POST]
+  pathPrefixes: [/v2/models/employment]
+`,
+		...services.map(({ service }) => {
+			const ports = at.ports.get(service);
+			return `apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: ${service}}
+spec:
+  hosts: [${hostOf(service)}]
+  protocol: http1
+  defaultVariant: v1
+  timeout: 2s
+  variants:
+    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${ports?.v1}}]}
+    - {name: v2, endpoints: [{address: 127.0.0.1, port: ${ports?.v2}}]}
+`;
+		}),
+	].join("---\n");
+}
+
+/** What the team declares then. */
+export function experimentsYaml(services: readonly DemoService[]): string {
+	return [
+		`apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: accuracy}
+spec: {type: rate, source: outcome, direction: up, window: 2s}
+`,
+		`apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: latency-p99}
+spec: {type: quantile, quantile: 0.99, source: latency, direction: down, window: 2s}
+`,
+		`apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: error-rate}
+spec: {type: rate, source: errors, direction: down, window: 2s}
+`,
+		...services.map(
+			({ service, experiment }) => `apiVersion: weir.dev/v1alpha1
+kind: Experiment
+metadata: {name: ${experiment}}
+spec:
+  service: ${service}
+  unit: {header: x-user-id}
+  layer: {name: ${service}-models, slot: [0%, 100%]}
+  arms:
+    - {name: control, variant: v1, weight: 1, baseline: true}
+    - {name: challenger, variant: v2, weight: 1}
+  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}
+  guardrails:
+    - {metric: latency-p99, margin: {relative: 100%}}
+    - {metric: error-rate, margin: {absolute: 0.5pp}}
+  rollout: {steps: [20%, 50%, 100%], every: 3s, minUnits: 200, alpha: 0.05, maxDuration: 14d, onInconclusive: keep-default}
+`,
+		),
+	].join("---\n");
+}

@@ -1,0 +1,252 @@
+/**
+ * `npm run demo`: the main job on real input. Three Services with real models, real people's records, a real
+ * Envoy; one challenger is promoted, two are rolled back, a stranger is refused, and no request fails. Exit 0
+ * only if all of that came out of the rules.
+ */
+import { fork } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { WeirError } from "../../error.js";
+import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { formatProblem } from "../../resources/resource.js";
+import type { Decision } from "../../rollout/decision.js";
+import type { ExperimentStatus } from "../../rollout/status.js";
+import { ApiClient } from "../../state/apiClient.js";
+import { startStack } from "../stack/stack.js";
+import type { CrowdCount, CrowdOrders } from "./crowd.js";
+import { APP_ID, experimentsYaml, STRANGER_ID, servicesYaml } from "./declaration.js";
+import { type DemoMode, type DemoService, demoServices } from "./modes.js";
+import { Timeline } from "./timeline.js";
+
+const WARM_UP_MS = 3_000;
+const POLL_MS = 250;
+const PROGRESS_MS = 2_000;
+/** An A/A run has no verdict to wait for; it ends after this long. */
+const AA_MS = 60_000;
+const GIVE_UP_MS = 110_000;
+
+const program = new Command("demo")
+	.option("--aa", "equal models: nothing may be promoted", false)
+	.option("--swap", "the better model is the baseline: main is rolled back", false)
+	.option("--no-delay", "take the slow challenger's delay away")
+	.parse();
+const options = program.opts<{ aa: boolean; swap: boolean; delay: boolean }>();
+process.exitCode = await demo({ aa: options.aa, swap: options.swap, noDelay: !options.delay });
+
+async function demo(mode: DemoMode): Promise<number> {
+	const services = demoServices(mode);
+	const timeline = new Timeline((line) => process.stdout.write(`${line}\n`));
+	const directory = await mkdtemp(join(tmpdir(), "weir-demo-"));
+	const undo: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })];
+	const interrupted = new Promise<never>((_, reject) => {
+		process.once("SIGINT", () => reject(new WeirError("unavailable", "interrupted")));
+		process.once("SIGTERM", () => reject(new WeirError("unavailable", "terminated")));
+	});
+	try {
+		return await Promise.race([run(mode, services, timeline, directory, undo), interrupted]);
+	} catch (thrown) {
+		const error = WeirError.from(thrown);
+		process.stderr.write(`weir: ${error.message}${error.hint === "" ? "" : `; ${error.hint}`}\n`);
+		return 1;
+	} finally {
+		for (const step of undo.reverse()) await step().catch(() => {});
+	}
+}
+
+async function run(
+	mode: DemoMode,
+	services: readonly DemoService[],
+	timeline: Timeline,
+	directory: string,
+	undo: (() => Promise<unknown>)[],
+): Promise<number> {
+	const notice = (line: string) => timeline.say(line);
+	const identities = await developmentIdentities(directory);
+	const stack = await startStack({
+		dataDirectory: directory,
+		apiPort: 0,
+		traceSamplingPercent: 1,
+		notice,
+		children: [
+			{
+				name: "predictors",
+				module: fileURLToPath(new URL("predictors.js", import.meta.url)),
+				args: [JSON.stringify(services)],
+			},
+		],
+		declare: (ready) => [
+			{
+				name: "services.yaml",
+				text: servicesYaml(services, { ports: new Map(ready.predictors as [string, { v1: number; v2: number }][]), ...identities.files }),
+			},
+		],
+	});
+	undo.push(() => stack.stop());
+	const gatewayPort = Number(new URL(stack.gateways.demo ?? "").port);
+	timeline.say(`the stack is up: Envoy ${stack.envoyVersion} at ${stack.gateways.demo}, API at ${stack.api}`);
+
+	const api = new ApiClient(stack.api);
+	const crowd = startCrowd({
+		gatewayPort,
+		api: stack.api,
+		services,
+		ca: identities.ca,
+		app: identities.app,
+		stranger: identities.stranger,
+	});
+	undo.push(async () => crowd.kill());
+	const rate = services.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0);
+	timeline.say(`people arrive: ${rate} requests/s over ${services.length} Services, each person asks 1 to 3 times; one stranger knocks`);
+	await pause(WARM_UP_MS);
+
+	const applied = await api.apply([{ name: "experiments.yaml", text: experimentsYaml(services) }], { by: "demo", dryRun: false });
+	if (applied.outcome === "refused") throw new WeirError("internal", applied.problems.map(formatProblem).join("\n"));
+	const declaredAt = performance.now();
+	timeline.say("the team declares three Experiments: steps 20 %, 50 %, 100 %, every 3 s");
+	const seen = new Map<string, number>();
+	const decisions: Decision[] = [];
+	const expectedMs = new Map<string, number | null>();
+	let lastProgress = 0;
+	for (;;) {
+		await pause(POLL_MS);
+		for (const { experiment } of services) {
+			const page = await api.decisions(experiment, seen.get(experiment) ?? 0);
+			for (const decision of page.decisions) {
+				seen.set(experiment, decision.sequence);
+				decisions.push(decision);
+				expectedMs.set(experiment, decision.outcome.expectedMs);
+				timeline.decision(decision);
+			}
+		}
+		const experiments = await statuses(api);
+		const elapsed = performance.now() - declaredAt;
+		if (elapsed - lastProgress > PROGRESS_MS) {
+			lastProgress = elapsed;
+			timeline.progress(crowd.count(), experiments, expectedMs);
+		}
+		const settled = services.every(({ experiment, expected }) => {
+			const phase = experiments[experiment]?.phase;
+			return expected === null || (phase !== "Running" && phase !== "Promoting");
+		});
+		if (mode.aa ? elapsed > AA_MS : settled) break;
+		if (timeline.seconds * 1_000 > GIVE_UP_MS) {
+			timeline.say("time is up without all verdicts");
+			break;
+		}
+	}
+	const count = await crowd.stop();
+	const experiments = await statuses(api);
+
+	const phaseOf = ({ experiment }: DemoService) => experiments[experiment]?.phase ?? "missing";
+	const promoted = services.filter((service) => phaseOf(service) === "Promoted").map(({ experiment }) => experiment);
+	const rolledBack = services.filter((service) => phaseOf(service) === "RolledBack").map(({ experiment }) => experiment);
+	process.stdout.write("\nShare of traffic on each challenger, one bar every 2 s:\n");
+	for (const line of timeline.picture()) process.stdout.write(`${line}\n`);
+	process.stdout.write("\nVerdicts:\n");
+	for (const service of services) {
+		const last = decisions.filter(({ experiment, outcome }) => experiment === service.experiment && outcome.action !== "hold").at(-1);
+		const ending = decisions.find(
+			({ experiment, outcome }) => experiment === service.experiment && (outcome.action === "promote" || outcome.action === "roll-back"),
+		);
+		process.stdout.write(`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.reason ?? ""}\n`);
+	}
+	if (count.firstFailure !== null) process.stdout.write(`\nfirst failure: ${count.firstFailure}\n`);
+	process.stdout.write("\n");
+	const wrong = services.filter((service) =>
+		service.expected === null ? phaseOf(service) === "Promoted" : phaseOf(service) !== service.expected,
+	);
+	const right =
+		wrong.length === 0 &&
+		count.failed === 0 &&
+		count.denied > 0 &&
+		count.notDenied === 0 &&
+		count.assignmentMismatches === 0 &&
+		count.outcomesRefused === 0;
+	process.stdout.write(
+		`RESULT ${JSON.stringify({
+			requests: count.requests,
+			failed: count.failed,
+			promoted: promoted.join(","),
+			rolledBack,
+			denied: count.denied,
+			assignmentMismatches: count.assignmentMismatches,
+			decisions: decisions.length,
+			seconds: Number(timeline.seconds.toFixed(1)),
+		})}\n`,
+	);
+	return right ? 0 : 1;
+}
+
+async function statuses(api: ApiClient): Promise<Readonly<Record<string, ExperimentStatus>>> {
+	return Object.fromEntries((await api.status()).experiments.map(({ experiment, status }) => [experiment, status]));
+}
+
+interface Identities {
+	readonly ca: string;
+	readonly app: CrowdOrders["app"];
+	readonly stranger: CrowdOrders["stranger"];
+	readonly files: { readonly certificateFile: string; readonly privateKeyFile: string; readonly clientCaFile: string };
+}
+
+/** Certificates of this run only, made in process; the private CA key is never written. */
+async function developmentIdentities(directory: string): Promise<Identities> {
+	const ca = await createDevelopmentCa({ trustDomain: "demo.weir", nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const gateway = await ca.issue({ spiffeId: "spiffe://demo.weir/ns/weir/sa/gateway", dnsNames: ["localhost"] });
+	const files = {
+		certificateFile: join(directory, "gateway.pem"),
+		privateKeyFile: join(directory, "gateway.key"),
+		clientCaFile: join(directory, "ca.pem"),
+	};
+	await writeFile(files.certificateFile, gateway.certificate, { mode: 0o600 });
+	await writeFile(files.privateKeyFile, gateway.privateKey, { mode: 0o600 });
+	await writeFile(files.clientCaFile, ca.certificate, { mode: 0o600 });
+	return {
+		ca: ca.certificate,
+		app: await ca.issue({ spiffeId: APP_ID }),
+		stranger: await ca.issue({ spiffeId: STRANGER_ID }),
+		files,
+	};
+}
+
+interface Crowd {
+	count(): CrowdCount;
+	/** Waits for the answers under way; what never came counts as failed. */
+	stop(): Promise<CrowdCount>;
+	kill(): void;
+}
+
+function startCrowd(orders: CrowdOrders): Crowd {
+	const child = fork(fileURLToPath(new URL("crowd.js", import.meta.url)));
+	let latest: CrowdCount = {
+		requests: 0,
+		failed: 0,
+		denied: 0,
+		notDenied: 0,
+		assignmentMismatches: 0,
+		outcomesPosted: 0,
+		outcomesRefused: 0,
+		inFlight: 0,
+		firstFailure: null,
+	};
+	const done = new Promise<CrowdCount>((resolve, reject) => {
+		child.on("message", (message: { count: CrowdCount; done?: true }) => {
+			latest = message.count;
+			if (message.done) resolve(message.count);
+		});
+		child.once("exit", (code) => reject(new WeirError("internal", `the crowd ended early (exit ${code})`)));
+	});
+	done.catch(() => {}); // seen by stop()
+	child.send({ start: orders });
+	return {
+		count: () => latest,
+		stop: () => {
+			child.send({ stop: true });
+			return done;
+		},
+		kill: () => child.kill("SIGKILL"),
+	};
+}

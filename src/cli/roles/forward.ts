@@ -1,0 +1,27 @@
+/** Passes a request of the public API on to the role that owns it, over that role's UNIX socket. */
+import { type IncomingMessage, request, type ServerResponse } from "node:http";
+import { WeirError } from "../../error.js";
+
+/** Headers that belong to one hop (RFC 9110 section 7.6.1) and are not passed on. */
+const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"]);
+
+export function forwardTo(socketPath: string, role: string): (call: IncomingMessage, answer: ServerResponse) => void {
+	return (call, answer) => {
+		const headers = Object.fromEntries(Object.entries(call.headers).filter(([name]) => !HOP_BY_HOP.has(name)));
+		const onward = request({ socketPath, path: call.url, method: call.method, headers }, (response) => {
+			answer.writeHead(
+				response.statusCode ?? 502,
+				Object.fromEntries(Object.entries(response.headers).filter(([name]) => !HOP_BY_HOP.has(name))),
+			);
+			response.pipe(answer);
+		});
+		onward.once("error", () => {
+			call.unpipe(onward);
+			if (answer.headersSent) return void answer.destroy();
+			const error = new WeirError("unavailable", `${role} does not answer`, "it is restarted by itself under `weir up`; try again");
+			answer.writeHead(503, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+		});
+		call.pipe(onward);
+		answer.once("close", () => onward.destroy());
+	};
+}

@@ -1,0 +1,38 @@
+/** Each role's metrics as JSON on its UNIX socket; the api role merges them into one Prometheus page. */
+import { rmSync } from "node:fs";
+import { createServer, get, type Server } from "node:http";
+import type { Meter } from "../../telemetry/meter.js";
+
+const TIMEOUT_MS = 2_000;
+
+/** Serves GET /metrics-json for a role that has no other HTTP door. */
+export async function serveMetrics(socketPath: string, meter: Meter): Promise<Server> {
+	rmSync(socketPath, { force: true });
+	const server = createServer((_, response) => {
+		void meter.json().then((json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)));
+	});
+	await new Promise<void>((resolve, reject) => server.once("error", reject).listen(socketPath, resolve));
+	return server;
+}
+
+/** The role's metrics, or none while it is down: its absence shows as `up`, not as an error page. */
+export function readMetrics(socketPath: string): Promise<object[]> {
+	return new Promise((resolve) => {
+		const none = () => resolve([]);
+		const call = get({ socketPath, path: "/metrics-json", timeout: TIMEOUT_MS }, (response) => {
+			let text = "";
+			response.setEncoding("utf8").on("data", (chunk: string) => {
+				text += chunk;
+			});
+			response.once("end", () => {
+				try {
+					resolve(JSON.parse(text));
+				} catch {
+					none();
+				}
+			});
+		});
+		call.once("timeout", () => call.destroy(new Error("timeout")));
+		call.once("error", none);
+	});
+}

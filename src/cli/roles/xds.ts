@@ -1,0 +1,69 @@
+/** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
+import { compile } from "../../compiler/compile.js";
+import { WeirError } from "../../error.js";
+import { StateClient } from "../../state/client.js";
+import { XdsServer } from "../../xds/server.js";
+import { collectorsOf } from "../stack/places.js";
+import { serveMetrics } from "./metrics.js";
+import type { RoleContext, RunningRole } from "./role.js";
+
+const POLL_MS = 20_000;
+const RETRY_MS = 300;
+
+export async function startXdsRole({ at, log, meter, traceSamplingPercent }: RoleContext): Promise<RunningRole> {
+	const state = new StateClient(at.apiSocket);
+	const server = new XdsServer({ log });
+	const stopped = new AbortController();
+	const tell = (what: string, call: Promise<void>): void => {
+		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
+	};
+	server.onAcknowledged((revision, atMs) => {
+		meter.gauge("weir_xds_acknowledged_revision", "Newest revision that every connected Envoy has acknowledged.", revision);
+		tell("an acknowledgement", state.acknowledge(revision, atMs));
+	});
+	server.onProxiesChanged(() => {
+		const proxies = server.proxies();
+		meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
+		tell("the proxy report", state.reportProxies(proxies));
+	});
+	await server.listen({ socketPath: at.adsSocket });
+	const metrics = await serveMetrics(at.xdsMetricsSocket, meter);
+	let publishedOnce: () => void = () => {};
+	const published = new Promise<void>((resolve) => {
+		publishedOnce = resolve;
+	});
+	const following = follow();
+	await Promise.race([published, new Promise((resolve) => setTimeout(resolve, 10_000))]);
+	return {
+		ready: {},
+		close: async () => {
+			stopped.abort();
+			metrics.close();
+			await server.close();
+			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
+		},
+	};
+
+	/** Follows the state for ever; api's absence is waited out, Envoys keep what they have. */
+	async function follow(): Promise<void> {
+		let revision = 0;
+		let silent = false;
+		while (!stopped.signal.aborted) {
+			try {
+				const next = await state.state(revision, POLL_MS);
+				silent = false;
+				if (next === null || stopped.signal.aborted) continue;
+				const plan = compile(next.resources, next.status, { collectors: collectorsOf(at, traceSamplingPercent) });
+				await state.keepPlan(plan.version, plan.table);
+				revision = next.revision;
+				server.publish(plan, revision);
+				meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
+				publishedOnce();
+			} catch (error) {
+				if (!silent) log.warn("no new plan", { why: WeirError.from(error).message });
+				silent = true;
+				await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+			}
+		}
+	}
+}

@@ -1,0 +1,111 @@
+/**
+ * One Envoy process and its admin, over a UNIX socket. A pid file lets the next start end an Envoy that outlived
+ * its keeper: with SO_REUSEPORT an orphan would go on taking a share of the connections, unseen.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { WeirError } from "../../error.js";
+
+export interface EnvoyOptions {
+	readonly binary: string;
+	readonly bootstrap: object;
+	/** Holds the bootstrap and the pid file. */
+	readonly directory: string;
+	readonly adminSocket: string;
+	/** Worker threads; Envoy's own default is one per core. */
+	readonly concurrency?: number;
+	readonly readyTimeoutMs?: number;
+}
+
+export interface EnvoyProcess {
+	readonly process: ChildProcess;
+	/** By listener name: the port that it listens on (a declared port 0 is resolved). */
+	readonly ports: ReadonlyMap<string, number>;
+	admin(path: string, method?: "GET" | "POST"): Promise<string>;
+	stop(): Promise<void>;
+}
+
+const POLL_MS = 20;
+
+/** Resolves when Envoy is live and every listener listens. @throws WeirError `unavailable` with Envoy's last words. */
+export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
+	const { directory, adminSocket } = options;
+	const pidFile = join(directory, "envoy.pid");
+	endOrphan(pidFile, directory);
+	rmSync(adminSocket, { force: true });
+	const config = join(directory, "bootstrap.json");
+	writeFileSync(config, JSON.stringify(options.bootstrap, null, 1), { mode: 0o600 });
+	const concurrency = options.concurrency === undefined ? [] : ["--concurrency", String(options.concurrency)];
+	const envoy = spawn(options.binary, ["-c", config, "--disable-hot-restart", "-l", "warning", ...concurrency], {
+		stdio: ["ignore", "ignore", "pipe"],
+	});
+	const lastWords: string[] = [];
+	envoy.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+		lastWords.push(chunk);
+		if (lastWords.length > 20) lastWords.shift();
+	});
+	envoy.once("error", (error) => lastWords.push(error.message));
+	if (envoy.pid !== undefined) writeFileSync(pidFile, String(envoy.pid), { mode: 0o600 });
+	const admin = (path: string, method: "GET" | "POST" = "GET") => adminCall(adminSocket, path, method);
+	const stop = async (): Promise<void> => {
+		if (envoy.exitCode === null && envoy.signalCode === null && envoy.pid !== undefined) {
+			const exited = once(envoy, "exit");
+			envoy.kill("SIGTERM");
+			const deadline = setTimeout(() => envoy.kill("SIGKILL"), 5_000);
+			await exited;
+			clearTimeout(deadline);
+		}
+		rmSync(pidFile, { force: true });
+	};
+	const deadline = performance.now() + (options.readyTimeoutMs ?? 20_000);
+	for (;;) {
+		if (envoy.exitCode !== null || envoy.signalCode !== null || envoy.pid === undefined) {
+			throw new WeirError("unavailable", `Envoy ended at start: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`);
+		}
+		const live = await admin("/ready").catch(() => "");
+		if (live.trim() === "LIVE") break;
+		if (performance.now() > deadline) {
+			await stop();
+			throw new WeirError("unavailable", `Envoy was not ready in time: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`);
+		}
+		// Envoy's admin offers no event to wait on.
+		await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+	}
+	return { process: envoy, ports: listenerPorts(await admin("/listeners?format=json")), admin, stop };
+}
+
+function listenerPorts(json: string): ReadonlyMap<string, number> {
+	const { listener_statuses: statuses = [] } = JSON.parse(json) as {
+		listener_statuses?: readonly { name: string; local_address?: { socket_address?: { port_value: number } } }[];
+	};
+	return new Map(statuses.map(({ name, local_address: address }) => [name, address?.socket_address?.port_value ?? 0]));
+}
+
+function adminCall(socketPath: string, path: string, method: string): Promise<string> {
+	return new Promise((resolve, reject) => {
+		const call = request({ socketPath, path, method, timeout: 5_000 }, (response) => {
+			let body = "";
+			response.setEncoding("utf8").on("data", (chunk: string) => {
+				body += chunk;
+			});
+			response.once("end", () => resolve(body));
+			response.once("error", reject);
+		});
+		call.once("timeout", () => call.destroy(new Error("Envoy's admin did not answer in 5 s")));
+		call.once("error", reject).end();
+	});
+}
+
+/** Ends the process in the pid file if it still is an Envoy of this directory. */
+function endOrphan(pidFile: string, directory: string): void {
+	try {
+		const pid = Number(readFileSync(pidFile, "utf8"));
+		const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+		if (command.includes(join(directory, "bootstrap.json"))) process.kill(pid, "SIGKILL");
+	} catch {
+		// No pid file, no such process, or no /proc: nothing to end.
+	}
+}

@@ -1,0 +1,68 @@
+/**
+ * Where the processes of one machine meet: UNIX sockets in a 0700 run directory, files in a 0700 data directory.
+ * The owner's user id is the sockets' access control until the zero-trust issue brings identities.
+ */
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Collectors } from "../../compiler/plan.js";
+import { WeirError } from "../../error.js";
+
+export interface Places {
+	readonly dataDirectory: string;
+	readonly runDirectory: string;
+	/** api's internal door. */
+	readonly apiSocket: string;
+	/** ingest's HTTP door. */
+	readonly ingestSocket: string;
+	/** Envoy's access log (gRPC). */
+	readonly accessLogSocket: string;
+	/** OTLP/gRPC spans from Envoy. */
+	readonly tracesSocket: string;
+	/** xDS (ADS). */
+	readonly adsSocket: string;
+	/** Metrics of the roles that have no other door. */
+	readonly xdsMetricsSocket: string;
+	readonly rolloutMetricsSocket: string;
+	readonly envoyAdminSocket: string;
+	/** The public addresses of the running stack, for the CLI. */
+	readonly addressesFile: string;
+}
+
+/** sun_path of Linux, with its closing NUL. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Makes both directories, 0700. @throws WeirError where a socket's path would be too long. */
+export function places(data: string, run?: string): Places {
+	const dataDirectory = resolve(data);
+	const runDirectory = resolve(run ?? join(dataDirectory, "run"));
+	const longest = join(runDirectory, "rollout-metrics.sock");
+	if (Buffer.byteLength(longest) > SOCKET_PATH_BYTES_MAX) {
+		throw new WeirError(
+			"invalid-argument",
+			`${runDirectory} is too long for a UNIX socket`,
+			`name a shorter directory with --data or --run (at most ${SOCKET_PATH_BYTES_MAX - 21} bytes)`,
+		);
+	}
+	mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
+	mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
+	const at = (name: string) => join(runDirectory, name);
+	return {
+		dataDirectory,
+		runDirectory,
+		apiSocket: at("api.sock"),
+		ingestSocket: at("ingest.sock"),
+		accessLogSocket: at("access-log.sock"),
+		tracesSocket: at("traces.sock"),
+		adsSocket: at("ads.sock"),
+		xdsMetricsSocket: at("xds-metrics.sock"),
+		rolloutMetricsSocket: at("rollout-metrics.sock"),
+		envoyAdminSocket: at("envoy.sock"),
+		addressesFile: join(dataDirectory, "addresses.json"),
+	};
+}
+
+export const collectorsOf = (at: Places, traceSamplingPercent: number): Collectors => ({
+	accessLogSocket: at.accessLogSocket,
+	tracesSocket: at.tracesSocket,
+	traceSamplingPercent,
+});

@@ -1,0 +1,250 @@
+/**
+ * The wire side of the access log: what Weir reads of envoy.service.accesslog.v3.StreamAccessLogsMessage.
+ *
+ * A lazy decoder on protobuf's own BinaryReader: an entry has some sixty fields, Weir reads ten, and a decoder
+ * that builds every message costs several times as much. Field numbers are those of the upstream .proto files
+ * (envoy/service/accesslog/v3/als.proto, envoy/data/accesslog/v3/accesslog.proto); a test holds them against
+ * bytes made by another implementation.
+ */
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+
+/** The fields that Weir reads of one HTTPAccessLogEntry. Times as Envoy's clock has them. */
+export interface AccessLogEntry {
+	/** envoy.data.accesslog.v3.AccessLogType: DownstreamStart = 4, DownstreamEnd = 6; others are not used. */
+	readonly kind: "start" | "end" | "other";
+	readonly routeName: string;
+	/** `upstream_cluster`, empty where no cluster was chosen. */
+	readonly cluster: string;
+	/** `x-request-id`, else Envoy's stream id; both are the same with the uuid extension. */
+	readonly requestId: string;
+	/** Epoch microseconds; the same in the start and the end entry of a request. */
+	readonly startUs: number;
+	readonly durationMs: number;
+	/** HTTP status sent downstream; 0 = none. */
+	readonly status: number;
+	/** Set response flags, bit n for field n of ResponseFlags. */
+	readonly flags: number;
+	/** The message and the place of its HTTPRequestProperties, where headers are looked up when needed. */
+	readonly message: Buffer;
+	readonly requestAt: number;
+	readonly requestEnd: number;
+}
+
+/** Bits of `flags`: field numbers of envoy.data.accesslog.v3.ResponseFlags. */
+const flag = (...fields: readonly number[]): number => fields.reduce((bits, field) => bits | (1 << field), 0);
+
+/** UH, UT, LR, UR, UF, UC, UO, NR, URX, UMSDR, DT, UPE, NC, DF: no answer could be had from the Variant. */
+export const UNHEALTHY_FLAGS = flag(2, 3, 4, 5, 6, 7, 8, 9, 16, 20, 23, 24, 25, 27);
+
+/**
+ * The above and DC, SI, DR (the client left, or the stream went idle): "UF, UH, UT, DC count against the arm".
+ * Not among them: what others did to the request (fault injection, rate limits, authorization, bad requests).
+ */
+export const FAILED_FLAGS = UNHEALTHY_FLAGS | flag(15, 17, 28);
+
+const LENGTH_DELIMITED = 2;
+const VARINT = 0;
+
+const START = 4;
+const END = 6;
+
+/** Decodes one StreamAccessLogsMessage and hands over its HTTP entries. Throws RangeError on a broken message. */
+export function decodeMessage(message: Buffer, take: (entry: AccessLogEntry) => void): void {
+	const reader = new BinaryReader(message);
+	while (reader.pos < reader.len) {
+		const tag = reader.uint32();
+		if (tag !== field(2, LENGTH_DELIMITED)) {
+			skip(reader, tag);
+			continue;
+		}
+		const end = lengthEnd(reader);
+		while (reader.pos < end) {
+			const inner = reader.uint32();
+			if (inner === field(1, LENGTH_DELIMITED)) take(decodeEntry(reader, message, lengthEnd(reader)));
+			else skip(reader, inner);
+		}
+	}
+}
+
+/** A request header that Envoy was told to log, by lower-case name; null where it is absent. Bytes read one to one. */
+export function requestHeader(entry: AccessLogEntry, name: string): string | null {
+	const reader = new BinaryReader(entry.message);
+	reader.pos = entry.requestAt;
+	while (reader.pos < entry.requestEnd) {
+		const tag = reader.uint32();
+		if (tag !== field(13, LENGTH_DELIMITED)) {
+			skip(reader, tag);
+			continue;
+		}
+		const end = lengthEnd(reader);
+		let key = "";
+		let value = "";
+		while (reader.pos < end) {
+			const inner = reader.uint32();
+			if (inner === field(1, LENGTH_DELIMITED)) key = text(reader, entry.message);
+			else if (inner === field(2, LENGTH_DELIMITED)) value = text(reader, entry.message);
+			else skip(reader, inner);
+		}
+		if (key === name) return value;
+	}
+	return null;
+}
+
+interface Draft {
+	kind: AccessLogEntry["kind"];
+	routeName: string;
+	cluster: string;
+	requestId: string;
+	startUs: number;
+	durationMs: number;
+	status: number;
+	flags: number;
+	message: Buffer;
+	requestAt: number;
+	requestEnd: number;
+}
+
+function decodeEntry(reader: BinaryReader, message: Buffer, end: number): AccessLogEntry {
+	const entry: Draft = {
+		kind: "other",
+		routeName: "",
+		cluster: "",
+		requestId: "",
+		startUs: 0,
+		durationMs: 0,
+		status: 0,
+		flags: 0,
+		message,
+		requestAt: 0,
+		requestEnd: 0,
+	};
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		if (tag === field(1, LENGTH_DELIMITED)) decodeCommon(reader, entry, lengthEnd(reader));
+		else if (tag === field(3, LENGTH_DELIMITED)) decodeRequest(reader, entry, lengthEnd(reader));
+		else if (tag === field(4, LENGTH_DELIMITED)) decodeResponse(reader, entry, lengthEnd(reader));
+		else skip(reader, tag);
+	}
+	return entry;
+}
+
+function decodeCommon(reader: BinaryReader, entry: Draft, end: number): void {
+	let streamAt = -1;
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		switch (tag) {
+			case field(5, LENGTH_DELIMITED):
+				entry.startUs = microseconds(reader);
+				break;
+			case field(15, LENGTH_DELIMITED):
+				entry.cluster = text(reader, entry.message);
+				break;
+			case field(16, LENGTH_DELIMITED):
+				entry.flags = decodeFlags(reader);
+				break;
+			case field(19, LENGTH_DELIMITED):
+				entry.routeName = text(reader, entry.message);
+				break;
+			case field(23, LENGTH_DELIMITED):
+				entry.durationMs = microseconds(reader) / 1e3;
+				break;
+			case field(26, LENGTH_DELIMITED):
+				streamAt = reader.pos;
+				skip(reader, tag);
+				break;
+			case field(33, VARINT): {
+				const type = reader.uint32();
+				entry.kind = type === START ? "start" : type === END ? "end" : "other";
+				break;
+			}
+			default:
+				skip(reader, tag);
+		}
+	}
+	if (streamAt >= 0 && entry.requestId === "") {
+		const after = reader.pos;
+		reader.pos = streamAt;
+		entry.requestId = text(reader, entry.message);
+		reader.pos = after;
+	}
+}
+
+function decodeRequest(reader: BinaryReader, entry: Draft, end: number): void {
+	entry.requestAt = reader.pos;
+	entry.requestEnd = end;
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		if (tag === field(9, LENGTH_DELIMITED)) {
+			const id = text(reader, entry.message);
+			if (id !== "") entry.requestId = id;
+		} else skip(reader, tag);
+	}
+}
+
+function decodeResponse(reader: BinaryReader, entry: Draft, end: number): void {
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		if (tag !== field(1, LENGTH_DELIMITED)) {
+			skip(reader, tag);
+			continue;
+		}
+		const valueEnd = lengthEnd(reader);
+		while (reader.pos < valueEnd) {
+			const inner = reader.uint32();
+			if (inner === field(1, VARINT)) entry.status = reader.uint32();
+			else skip(reader, inner);
+		}
+	}
+}
+
+function decodeFlags(reader: BinaryReader): number {
+	const end = lengthEnd(reader);
+	let flags = 0;
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		// Field 13 is a message (Unauthorized) and is not counted; all others are bool.
+		if ((tag & 7) === VARINT) {
+			const number = tag >>> 3;
+			if (reader.uint32() !== 0 && number < 32) flags |= 1 << number;
+		} else skip(reader, tag);
+	}
+	return flags;
+}
+
+/** google.protobuf.Timestamp or Duration in whole microseconds: an exact double until the year 2255. */
+function microseconds(reader: BinaryReader): number {
+	const end = lengthEnd(reader);
+	let seconds = 0;
+	let nanos = 0;
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		if (tag === field(1, VARINT)) seconds = Number(reader.int64());
+		else if (tag === field(2, VARINT)) nanos = reader.int32();
+		else skip(reader, tag);
+	}
+	return seconds * 1e6 + Math.floor(nanos / 1e3);
+}
+
+function field(number: number, wireType: number): number {
+	return (number << 3) | wireType;
+}
+
+function lengthEnd(reader: BinaryReader): number {
+	const length = reader.uint32();
+	const end = reader.pos + length;
+	if (end > reader.len) throw new RangeError("an access-log message ends early");
+	return end;
+}
+
+/** ASCII is all that Weir accepts in these fields, so a byte is a character; other bytes stay unacceptable. */
+function text(reader: BinaryReader, message: Buffer): string {
+	const end = lengthEnd(reader);
+	const from = reader.pos;
+	reader.pos = end;
+	return message.latin1Slice(from, end);
+}
+
+function skip(reader: BinaryReader, tag: number): void {
+	if ((tag & 7) === LENGTH_DELIMITED) reader.pos = lengthEnd(reader);
+	else reader.skip(tag & 7, tag >>> 3);
+}

@@ -1,0 +1,64 @@
+/** The plumbing of ingest's HTTP doors: bounded bodies, JSON answers, and the one place where an error becomes a status. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type ErrorCode, HTTP_STATUS, WeirError } from "../error.js";
+
+/** A refusal that has a status of its own in HTTP and no code in Weir's set. */
+export class HttpProblem extends WeirError {
+	constructor(
+		readonly status: 405 | 413 | 415,
+		message: string,
+		hint = "",
+	) {
+		super(status === 413 ? "resource-exhausted" : "invalid-argument", message, hint);
+	}
+}
+
+/** Throws HttpProblem 413 beyond `bytesMax`, without reading on. */
+export async function readBytes(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+	const tooLarge = (): HttpProblem =>
+		new HttpProblem(413, `the body is larger than ${bytesMax} bytes`, "send it in parts");
+	if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLarge();
+	const chunks: Buffer[] = [];
+	let size = 0;
+	try {
+		for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+			size += chunk.length;
+			if (size > bytesMax) throw tooLarge();
+			chunks.push(chunk);
+		}
+	} catch (thrown) {
+		if (thrown instanceof WeirError) throw thrown;
+		throw new WeirError("invalid-argument", "the body ended early", "", { cause: thrown });
+	}
+	return Buffer.concat(chunks);
+}
+
+export function answerJson(response: ServerResponse, status: number, body: string): void {
+	if (response.destroyed || response.headersSent) return;
+	response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
+	response.end(body);
+}
+
+/** The body is the error's own form: {code, message, hint}. */
+export function answerError(request: IncomingMessage, response: ServerResponse, thrown: unknown): WeirError {
+	const error = WeirError.from(thrown);
+	const status = statusOf(error);
+	if (!response.headersSent) {
+		// An unread body would be taken for the next request.
+		if (!request.complete) response.setHeader("connection", "close");
+		if (status === 503) response.setHeader("retry-after", "1");
+		if (status === 405) response.setHeader("allow", "POST");
+	}
+	// What is not ours may quote anything: its words stay in the log.
+	const told =
+		error.code === "internal" ? { code: error.code, message: "internal error", hint: "see ingest's log" } : error;
+	answerJson(response, status, JSON.stringify({ error: told }));
+	return error;
+}
+
+function statusOf(error: WeirError): number {
+	if (error instanceof HttpProblem) return error.status;
+	// A body or a row count beyond its bound; ingest limits no rates.
+	if (error.code === "resource-exhausted") return 413;
+	return HTTP_STATUS[error.code satisfies ErrorCode];
+}

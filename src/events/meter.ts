@@ -1,0 +1,57 @@
+/**
+ * The port through which ingest counts what it does. The telemetry room implements it (Prometheus); values and
+ * labels never hold a unit, a request id or a payload.
+ */
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Meter {
+	/** Adds `by` (default 1) to a counter; made on first use. */
+	count(name: string, help: string, labels?: Labels, by?: number): void;
+	/** Sets a gauge; made on first use. */
+	gauge(name: string, help: string, value: number, labels?: Labels): void;
+	/** Adds one observation, in seconds where the name ends so, to a histogram; made on first use. */
+	observe(name: string, help: string, value: number, labels?: Labels): void;
+}
+
+/** One line for a person or a collector; `fields` are data, never raw ids. */
+export type Log = (level: "info" | "warn" | "error", message: string, fields?: Labels) => void;
+
+/** The names in one place, so that the page of metrics can be read off this file. */
+export const COUNTERS = {
+	entries: {
+		name: "weir_ingest_access_log_entries_total",
+		help: "Access-log entries by what became of them: stored, ignored, foreign (not a Weir route), unreadable, dropped.",
+	},
+	exposures: { name: "weir_ingest_exposures_total", help: "Units exposed for the first time, by experiment and arm." },
+	conflicts: {
+		name: "weir_ingest_conflicting_units_total",
+		help: "Units seen in two arms of one experiment and left out of it. Anything above 0 is an alarm.",
+	},
+	outcomes: {
+		name: "weir_ingest_outcomes_total",
+		help: "Outcome rows by what became of them: accepted, replayed (idempotency key), or the code of the refusal.",
+	},
+	late: {
+		name: "weir_ingest_late_total",
+		help: "Ends and outcomes that came after their unit's observation was closed and so change nothing.",
+	},
+	commits: { name: "weir_ingest_commits_total", help: "Committed transactions of the event store, by kind." },
+	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
+} as const;
+
+export const GAUGES = {
+	queue: { name: "weir_ingest_queue_entries", help: "Access-log entries waiting for the store or for their plan." },
+	waiting: {
+		name: "weir_ingest_outcomes_waiting",
+		help: "Outcomes kept without an exposure to join yet, by what is unknown so far: unit, request, experiment.",
+	},
+	rows: { name: "weir_ingest_rows", help: "Rows in the event store, by table." },
+} as const;
+
+export const HISTOGRAMS = {
+	commit: {
+		name: "weir_ingest_commit_seconds",
+		help: "Time from the first queued row to its durable commit, by kind.",
+	},
+	evidence: { name: "weir_ingest_evidence_seconds", help: "Time to answer an evidence query, closing included." },
+} as const;

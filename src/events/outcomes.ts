@@ -1,0 +1,130 @@
+/**
+ * POST /v1/outcomes: takes a body apart, judges its rows one by one, and answers after the commit.
+ * 200 with what was accepted and refused; 422 when every row was refused; 400, 405, 409, 413, 415, 503 otherwise.
+ */
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { WeirError } from "../error.js";
+import { IDEMPOTENCY_KEY_CHARS_MAX, OUTCOMES_BODY_BYTES_MAX } from "../limits.js";
+import { HttpProblem, readBytes } from "./http.js";
+import { COUNTERS, type Meter } from "./meter.js";
+import type { MetricCatalogue, MetricDeclaration } from "./metricDeclaration.js";
+import { bodyMode, type Candidate, readBody } from "./outcomeBody.js";
+import { OutcomeCommit, type StoredAnswer } from "./outcomeCommit.js";
+import { isRefusal, type OutcomeRow, type Refusal, readOutcome } from "./outcomeRow.js";
+import type { EventStore } from "./store.js";
+
+export interface OutcomesOptions {
+	readonly store: EventStore;
+	readonly catalogue: MetricCatalogue;
+	readonly clock: () => number;
+	readonly meter: Meter;
+}
+
+interface Judged {
+	readonly rows: readonly OutcomeRow[];
+	readonly refused: readonly ({ readonly index: number } & Refusal)[];
+}
+
+const ACCEPTED_TYPES =
+	"application/json, application/x-ndjson, application/cloudevents+json, application/cloudevents-batch+json";
+
+export class Outcomes {
+	readonly #commit: OutcomeCommit;
+
+	constructor(private readonly options: OutcomesOptions) {
+		this.#commit = new OutcomeCommit(options.store, options.clock, options.meter);
+	}
+
+	/** Throws HttpProblem or WeirError for what is answered otherwise than with 200 or 422. */
+	async post(request: IncomingMessage): Promise<StoredAnswer> {
+		const mode = bodyMode(request.headers);
+		if (mode === null) {
+			throw new HttpProblem(
+				415,
+				"the content type is not one that outcomes are read in",
+				`use ${ACCEPTED_TYPES}, UTF-8, not compressed`,
+			);
+		}
+		const key = idempotencyKey(request);
+		const bytes = await readBytes(request, OUTCOMES_BODY_BYTES_MAX);
+		const candidates = readBody(mode, utf8(bytes), request.headers);
+		const judged = await this.#judge(candidates);
+		const { rows, refused } = judged;
+		const answer = await this.#commit.submit({
+			rows,
+			status: rows.length === 0 && refused.length > 0 ? 422 : 200,
+			answer: JSON.stringify({ accepted: rows.length, refused }),
+			idempotency:
+				key === null ? null : { key: this.options.store.pseudonyms.text(key), body: bodyHash(mode, request, bytes) },
+		});
+		this.#count(judged, answer.replayed);
+		return answer;
+	}
+
+	/** Resolves when every request under way is answered. */
+	close(): Promise<void> {
+		return this.#commit.close();
+	}
+
+	async #judge(candidates: readonly Candidate[]): Promise<Judged> {
+		const { catalogue, store, clock } = this.options;
+		const receivedMs = clock();
+		const judge = (metrics: ReadonlyMap<string, MetricDeclaration>): Judged => {
+			const rows: OutcomeRow[] = [];
+			const refused: ({ readonly index: number } & Refusal)[] = [];
+			for (const [index, candidate] of candidates.entries()) {
+				const context = { metrics, pseudonyms: store.pseudonyms, receivedMs };
+				const result =
+					"refused" in candidate ? candidate.refused : readOutcome(candidate.row, candidate.fallbackTime, context);
+				if (isRefusal(result)) refused.push({ index, ...result });
+				else rows.push(result);
+			}
+			return { rows, refused };
+		};
+		const judged = judge(await catalogue.current());
+		// A Metric declared within the last second is not in the catalogue yet.
+		if (!judged.refused.some((row) => row.code === "unknown-metric")) return judged;
+		return judge(await catalogue.refresh());
+	}
+
+	#count({ rows, refused }: Judged, replayed: boolean): void {
+		const count = (result: string, by: number): void => {
+			if (by > 0) this.options.meter.count(COUNTERS.outcomes.name, COUNTERS.outcomes.help, { result }, by);
+		};
+		count(replayed ? "replayed" : "accepted", rows.length);
+		for (const row of refused) count(row.code, 1);
+	}
+}
+
+function idempotencyKey(request: IncomingMessage): string | null {
+	const key = request.headers["idempotency-key"];
+	if (key === undefined) return null;
+	if (typeof key !== "string" || key === "" || key.length > IDEMPOTENCY_KEY_CHARS_MAX) {
+		throw new WeirError(
+			"invalid-argument",
+			"the Idempotency-Key is empty or too long",
+			`send one of 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} characters, a UUID for example`,
+		);
+	}
+	return key;
+}
+
+/** Of the bytes and of what gives them their meaning. */
+function bodyHash(mode: string, request: IncomingMessage, bytes: Buffer): string {
+	const hash = createHash("sha256").update(`${mode}\n`);
+	if (mode === "binary-event") {
+		for (const name of ["id", "source", "type", "time"]) hash.update(`${String(request.headers[`ce-${name}`])}\n`);
+	}
+	return hash.update(bytes).digest("hex");
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+function utf8(bytes: Buffer): string {
+	try {
+		return decoder.decode(bytes);
+	} catch (thrown) {
+		throw new WeirError("invalid-argument", "the body is not UTF-8", "encode it as UTF-8", { cause: thrown });
+	}
+}

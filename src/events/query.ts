@@ -1,0 +1,90 @@
+/** Aggregate queries as they come over the socket: checked once, to the vocabulary's own types. */
+import type { EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
+import { WeirError } from "../error.js";
+import type { BaselineQuery } from "./baselineQuantile.js";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** @throws WeirError `invalid-argument` for anything that is not exactly a query */
+export function parseEvidenceQuery(json: unknown): EvidenceQuery {
+	const query = fields(json, "the query", ["experiment", "service", "metrics", "healthSinceMs"]);
+	if (!Array.isArray(query.metrics)) throw wrong("metrics", "an array");
+	const metrics = query.metrics.map(parseMetric);
+	if (new Set(metrics.map((metric) => metric.name)).size !== metrics.length)
+		throw wrong("metrics", "metrics with distinct names");
+	return {
+		experiment: text(query, "experiment"),
+		service: text(query, "service"),
+		metrics,
+		healthSinceMs: milliseconds(query, "healthSinceMs"),
+	};
+}
+
+/** @throws WeirError `invalid-argument` */
+export function parseBaselineQuery(json: unknown): BaselineQuery {
+	const query = fields(json, "the query", ["experiment", "service", "quantile", "sinceMs", "untilMs"]);
+	const { quantile } = query;
+	if (typeof quantile !== "number" || !(quantile > 0 && quantile < 1))
+		throw wrong("quantile", "a number between 0 and 1");
+	return {
+		experiment: text(query, "experiment"),
+		service: text(query, "service"),
+		quantile,
+		sinceMs: milliseconds(query, "sinceMs"),
+		untilMs: milliseconds(query, "untilMs"),
+	};
+}
+
+function parseMetric(json: unknown): EvidenceMetric {
+	const metric = fields(json, "a metric", ["name", "source", "windowMs", "settleMs", "missing", "threshold"]);
+	const { source, missing, threshold } = metric;
+	if (source !== "outcome" && source !== "latency" && source !== "errors")
+		throw wrong("source", "outcome, latency or errors");
+	if (missing !== "exclude" && missing !== "zero") throw wrong("missing", "exclude or zero");
+	return {
+		name: text(metric, "name"),
+		source,
+		windowMs: milliseconds(metric, "windowMs"),
+		settleMs: milliseconds(metric, "settleMs"),
+		missing,
+		threshold: threshold === null ? null : parseThreshold(threshold),
+	};
+}
+
+function parseThreshold(json: unknown): EvidenceMetric["threshold"] {
+	const threshold = fields(json, "threshold", ["thresholdMs", "frozenAtMs"]);
+	const { thresholdMs } = threshold;
+	if (typeof thresholdMs !== "number" || !Number.isFinite(thresholdMs)) throw wrong("thresholdMs", "a finite number");
+	return { thresholdMs, frozenAtMs: milliseconds(threshold, "frozenAtMs") };
+}
+
+function wrong(field: string, expected: string): WeirError {
+	return new WeirError("invalid-argument", `${field} is not ${expected}`);
+}
+
+/** An object with exactly these fields. */
+function fields(json: unknown, what: string, names: readonly string[]): Fields {
+	if (typeof json !== "object" || json === null || Array.isArray(json)) throw wrong(what, "an object");
+	const keys = Object.keys(json);
+	const odd = keys.find((key) => !names.includes(key)) ?? names.find((name) => !keys.includes(name));
+	if (odd !== undefined)
+		throw new WeirError(
+			"invalid-argument",
+			`${what} has an unknown or missing field`,
+			`it has exactly ${names.join(", ")}`,
+		);
+	return { ...json };
+}
+
+function text(from: Fields, field: string): string {
+	const value = from[field];
+	if (typeof value !== "string" || value === "") throw wrong(field, "a name");
+	return value;
+}
+
+/** A whole number of milliseconds, rounded down. */
+function milliseconds(from: Fields, field: string): number {
+	const value = from[field];
+	if (typeof value !== "number" || !Number.isFinite(value) || value < 0) throw wrong(field, "a time in milliseconds");
+	return Math.floor(value);
+}

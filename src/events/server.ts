@@ -1,0 +1,138 @@
+/**
+ * Ingest's HTTP doors. On the UNIX socket, for Weir's own processes: outcomes, aggregate queries, metrics and
+ * health. On loopback, where asked for: outcomes and health only.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { WeirError } from "../error.js";
+import { EVIDENCE_BODY_BYTES_MAX } from "../limits.js";
+import type { EvidenceSource } from "../rollout/ports.js";
+import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
+import type { Log } from "./meter.js";
+import type { Outcomes } from "./outcomes.js";
+import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
+import { claimSocket, restrictSocket } from "./socket.js";
+
+export interface Doors {
+	readonly outcomes: Outcomes;
+	readonly evidence: EvidenceSource;
+	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
+	readonly metricsJson: (() => Promise<unknown>) | null;
+	readonly log: Log;
+}
+
+interface Route {
+	readonly method: "GET" | "POST";
+	readonly answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
+export interface Listening {
+	/** 0 on a UNIX socket. */
+	readonly port: number;
+	/** Stops taking connections, and resolves when the requests under way are answered. */
+	close(): Promise<void>;
+}
+
+/** Listens on the socket path (0600). Throws `already-exists` where another process answers there. */
+export async function serveSocket(path: string, doors: Doors): Promise<Listening> {
+	await claimSocket(path);
+	const routes = { ...publicRoutes(doors), ...ownRoutes(doors) };
+	const listening = await listen(routes, doors.log, (server, ready) => server.listen(path, ready));
+	restrictSocket(path);
+	return listening;
+}
+
+/** Listens on a loopback address. Throws `invalid-argument` for any other: there is no caller's identity yet. */
+export async function serveLoopback(address: string, port: number, doors: Doors): Promise<Listening> {
+	if (address !== "127.0.0.1" && address !== "::1") {
+		throw new WeirError("invalid-argument", `outcomes may not be taken on ${address}`, "listen on 127.0.0.1 or ::1");
+	}
+	return listen(publicRoutes(doors), doors.log, (server, ready) => server.listen(port, address, ready));
+}
+
+type Routes = Readonly<Record<string, Route>>;
+
+function publicRoutes({ outcomes }: Doors): Routes {
+	return {
+		"/v1/outcomes": {
+			method: "POST",
+			async answer(request, response) {
+				const { status, body, replayed } = await outcomes.post(request);
+				// As IETF draft-ietf-httpapi-idempotency-key and common APIs mark it.
+				if (replayed) response.setHeader("idempotency-replayed", "true");
+				answerJson(response, status, body);
+			},
+		},
+		"/healthz": { method: "GET", answer: async (_, response) => answerJson(response, 200, '{"status":"ok"}') },
+	};
+}
+
+function ownRoutes({ evidence, metricsJson }: Doors): Routes {
+	const query = <Query>(parse: (json: unknown) => Query, run: (query: Query) => Promise<unknown>): Route => ({
+		method: "POST",
+		async answer(request, response) {
+			const bytes = await readBytes(request, EVIDENCE_BODY_BYTES_MAX);
+			answerJson(response, 200, JSON.stringify(await run(parse(parseQueryJson(bytes)))));
+		},
+	});
+	return {
+		"/evidence": query(parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
+		"/baseline-quantile": query(parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed)),
+		...(metricsJson === null
+			? {}
+			: {
+					"/metrics-json": {
+						method: "GET",
+						answer: async (_: IncomingMessage, response: ServerResponse) =>
+							answerJson(response, 200, JSON.stringify(await metricsJson())),
+					} satisfies Route,
+				}),
+	};
+}
+
+function parseQueryJson(bytes: Buffer): unknown {
+	try {
+		return JSON.parse(bytes.toString("utf8")) as unknown;
+	} catch (thrown) {
+		throw new WeirError("invalid-argument", "the query is not JSON", "", { cause: thrown });
+	}
+}
+
+async function listen(
+	routes: Routes,
+	log: Log,
+	start: (server: Server, ready: () => void) => void,
+): Promise<Listening> {
+	const server = createServer((request, response) => {
+		void serve(routes, log, request, response);
+	});
+	await new Promise<void>((resolve, reject) => {
+		server.once("error", (error) =>
+			reject(new WeirError("unavailable", `cannot listen: ${error.message}`, "", { cause: error })),
+		);
+		start(server, resolve);
+	});
+	const address = server.address() as AddressInfo | string | null;
+	return {
+		port: typeof address === "object" && address !== null ? address.port : 0,
+		close: () =>
+			new Promise((resolve) => {
+				server.close(() => resolve());
+				server.closeIdleConnections();
+			}),
+	};
+}
+
+async function serve(routes: Routes, log: Log, request: IncomingMessage, response: ServerResponse): Promise<void> {
+	try {
+		const path = (request.url ?? "").split("?", 1)[0] ?? "";
+		const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+		if (route === undefined) throw new WeirError("not-found", "no such path", Object.keys(routes).join(", "));
+		if (request.method !== route.method)
+			throw new HttpProblem(405, "the method is not allowed here", `use ${route.method}`);
+		await route.answer(request, response);
+	} catch (thrown) {
+		const error = answerError(request, response, thrown);
+		if (error.code === "internal") log("error", "a request failed", { error: error.message });
+	}
+}

@@ -1,0 +1,64 @@
+/**
+ * Where the predictor may listen: loopback or a UNIX socket, until it can check that a request came through the
+ * mesh (the zero-trust issue). Any other address is refused.
+ */
+import type { Server } from "node:http";
+import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
+import { WeirError } from "../error.js";
+
+export type ListenAddress =
+	| { readonly kind: "socket"; readonly path: string }
+	| { readonly kind: "tcp"; readonly host: string; readonly port: number };
+
+/**
+ * @param address an IP address of the loopback, `localhost`, or `unix:/path/to/socket`
+ * @param port 0 = any free port; not used for a socket
+ * @throws WeirError `invalid-argument` for every other address
+ */
+export function listenAddress(address: string, port: number): ListenAddress {
+	if (address.startsWith("unix:")) {
+		const path = address.slice("unix:".length);
+		if (!path.startsWith("/")) throw new WeirError("invalid-argument", `'${address}' is no absolute socket path`);
+		return { kind: "socket", path };
+	}
+	const host = address === "localhost" ? "127.0.0.1" : address;
+	const loopback = (isIPv4(host) && host.startsWith("127.")) || (isIPv6(host) && host === "::1");
+	if (!loopback) {
+		throw new WeirError(
+			"invalid-argument",
+			`the predictor does not listen on '${address}'`,
+			"use 127.0.0.1, ::1 or unix:/path: it cannot yet check that a request came through the mesh",
+		);
+	}
+	if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+		throw new WeirError("invalid-argument", `${port} is no port`, "use 0 (any free port) to 65535");
+	}
+	return { kind: "tcp", host, port };
+}
+
+/**
+ * Starts listening.
+ * @returns `http://host:port`, or `unix:/path`
+ * @throws WeirError `failed-precondition` where the address is taken or not allowed
+ */
+export function listen(server: Server, address: ListenAddress): Promise<string> {
+	return new Promise((resolve, reject) => {
+		const onError = (error: NodeJS.ErrnoException): void => {
+			const where = address.kind === "socket" ? address.path : `${address.host}:${address.port}`;
+			const hint = error.code === "EADDRINUSE" ? "another process listens there, or left its socket file behind" : "";
+			reject(new WeirError("failed-precondition", `cannot listen on ${where}: ${error.code}`, hint, { cause: error }));
+		};
+		server.once("error", onError);
+		const onListening = (): void => {
+			server.off("error", onError);
+			if (address.kind === "socket") {
+				resolve(`unix:${address.path}`);
+				return;
+			}
+			const { port } = server.address() as AddressInfo;
+			resolve(`http://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${port}`);
+		};
+		if (address.kind === "socket") server.listen(address.path, onListening);
+		else server.listen(address.port, address.host, onListening);
+	});
+}

@@ -1,0 +1,249 @@
+/**
+ * A pool of session workers, all with the same models: inferences go to the least busy worker that is ready, wait
+ * in order when all are busy, and can be cancelled while they wait. A worker that dies is replaced; what it was
+ * running is answered with an error (it may have been the cause, so it is not tried again elsewhere).
+ *
+ * A fault inside onnxruntime's native code ends the process, not the worker; run several predictors behind Envoy.
+ */
+import { performance } from "node:perf_hooks";
+import { Worker } from "node:worker_threads";
+import { WeirError } from "../error.js";
+import { PREDICTOR_DRAIN_MS, PREDICTOR_PIPELINE_MAX, WORKER_RESTART_MS } from "../limits.js";
+import type { FromWorker, ToWorker, WorkerStart } from "./message.js";
+import type { Log, Meter } from "./ports.js";
+import type { ModelSignature, ModelSource, Tensor } from "./tensor.js";
+
+export interface PoolOptions {
+	readonly models: readonly ModelSource[];
+	readonly workers: number;
+	readonly meter?: Meter | undefined;
+	readonly log?: Log | undefined;
+	/** Another worker file, for tests of the pool itself. */
+	readonly workerUrl?: URL | undefined;
+}
+
+export interface Inference {
+	/** Index into the models. */
+	readonly model: number;
+	readonly inputs: readonly Tensor[];
+	readonly outputs: readonly string[];
+}
+
+export interface InferenceResult {
+	readonly outputs: readonly Tensor[];
+	/** Time inside the session, and time before it was handed to a worker. */
+	readonly runMs: number;
+	readonly queueMs: number;
+}
+
+export interface Submitted {
+	/** Rejects with WeirError `invalid-argument`, `internal` or `unavailable`. */
+	readonly result: Promise<InferenceResult>;
+	/** The caller is gone: a job that still waits is dropped and rejected, one that runs finishes. */
+	cancel(): void;
+}
+
+interface Job {
+	readonly inference: Inference;
+	readonly submittedMs: number;
+	dispatchedMs: number;
+	readonly resolve: (result: InferenceResult) => void;
+	readonly reject: (error: WeirError) => void;
+}
+
+interface Seat {
+	readonly worker: Worker;
+	readonly startedMs: number;
+	ready: boolean;
+	readonly running: Map<number, Job>;
+	lastError: string;
+}
+
+export class Pool {
+	/** By model index; set once the first worker is ready. */
+	signatures: readonly ModelSignature[] = [];
+	readonly #options: PoolOptions;
+	readonly #seats = new Set<Seat>();
+	readonly #timers = new Set<NodeJS.Timeout>();
+	#waiting: Job[] = [];
+	#nextJob = 0;
+	#restartMs: number = WORKER_RESTART_MS.first;
+	#closing = false;
+
+	private constructor(options: PoolOptions) {
+		this.#options = options;
+	}
+
+	/** @throws WeirError `failed-precondition` where a model cannot be loaded; nothing is left running then */
+	static async start(options: PoolOptions): Promise<Pool> {
+		const pool = new Pool(options);
+		try {
+			await Promise.all(Array.from({ length: options.workers }, () => pool.#seat()));
+		} catch (error) {
+			pool.#closing = true;
+			await Promise.all([...pool.#seats].map(({ worker }) => worker.terminate()));
+			throw error;
+		}
+		return pool;
+	}
+
+	/** Whether a worker can take an inference now. */
+	get ready(): boolean {
+		return !this.#closing && [...this.#seats].some(({ ready }) => ready);
+	}
+
+	get waiting(): number {
+		return this.#waiting.length;
+	}
+
+	submit(inference: Inference): Submitted {
+		let job: Job | undefined;
+		const result = new Promise<InferenceResult>((resolve, reject) => {
+			if (!this.ready) {
+				reject(new WeirError("unavailable", "no session worker is ready", "try again in a moment"));
+				return;
+			}
+			const submittedMs = performance.now();
+			job = { inference, submittedMs, dispatchedMs: submittedMs, resolve, reject };
+			this.#waiting.push(job);
+			this.#dispatch();
+		});
+		return {
+			result,
+			cancel: () => {
+				const at = job === undefined ? -1 : this.#waiting.indexOf(job);
+				if (at < 0) return;
+				this.#waiting.splice(at, 1);
+				job?.reject(new WeirError("unavailable", "the client is gone"));
+			},
+		};
+	}
+
+	/** Ends the workers once their running jobs are done; the caller has stopped submitting. */
+	async close(): Promise<void> {
+		this.#closing = true;
+		for (const timer of this.#timers) clearTimeout(timer);
+		this.#rejectWaiting("the predictor is closing");
+		await Promise.all(
+			[...this.#seats].map(async ({ worker, ready }) => {
+				if (!ready) {
+					await worker.terminate();
+					return;
+				}
+				const gone = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+				worker.postMessage({ kind: "close" } satisfies ToWorker);
+				const timer = setTimeout(() => void worker.terminate(), PREDICTOR_DRAIN_MS);
+				await gone;
+				clearTimeout(timer);
+			}),
+		);
+	}
+
+	/** Starts one worker; resolves when it is ready. */
+	#seat(): Promise<void> {
+		const start: WorkerStart = { models: this.#options.models, intraOpNumThreads: 1 };
+		const url = this.#options.workerUrl ?? new URL("./session.worker.js", import.meta.url);
+		const worker = new Worker(url, { workerData: start });
+		const seat: Seat = { worker, startedMs: performance.now(), ready: false, running: new Map(), lastError: "" };
+		this.#seats.add(seat);
+		return new Promise((resolve, reject) => {
+			worker.on("message", (message: FromWorker) => {
+				if (message.kind === "ready") {
+					if (this.signatures.length === 0) this.signatures = message.signatures;
+					seat.ready = true;
+					resolve();
+					this.#dispatch();
+				} else if (message.kind === "unloadable") {
+					const error = this.#unloadable(message.model, message.message);
+					seat.lastError = error.message;
+					reject(error);
+				} else {
+					this.#answer(seat, message);
+				}
+			});
+			worker.on("error", (error) => {
+				seat.lastError = error.message;
+			});
+			worker.on("exit", () => {
+				this.#leave(seat);
+				reject(new WeirError("internal", `a session worker ended while loading: ${seat.lastError}`));
+			});
+		});
+	}
+
+	#unloadable(model: number, message: string): WeirError {
+		const source = this.#options.models[model];
+		return new WeirError(
+			"failed-precondition",
+			`model '${source?.name}': cannot load ${source?.path}: ${message}`,
+			"the file must be an ONNX model whose inputs and outputs are tensors",
+		);
+	}
+
+	#dispatch(): void {
+		let at = 0;
+		for (; at < this.#waiting.length; at++) {
+			const job = this.#waiting[at];
+			if (job === undefined) continue;
+			const seat = this.#leastBusy();
+			if (seat === null) break;
+			const number = this.#nextJob++;
+			job.dispatchedMs = performance.now();
+			seat.running.set(number, job);
+			seat.worker.postMessage({ kind: "run", job: number, ...job.inference } satisfies ToWorker);
+		}
+		if (at > 0) this.#waiting.splice(0, at);
+	}
+
+	#leastBusy(): Seat | null {
+		let best: Seat | null = null;
+		for (const seat of this.#seats) {
+			if (!seat.ready || seat.running.size >= PREDICTOR_PIPELINE_MAX) continue;
+			if (best === null || seat.running.size < best.running.size) best = seat;
+		}
+		return best;
+	}
+
+	#answer(seat: Seat, message: Extract<FromWorker, { kind: "done" | "failed" }>): void {
+		const job = seat.running.get(message.job);
+		seat.running.delete(message.job);
+		if (job !== undefined) {
+			if (message.kind === "done") {
+				const queueMs = job.dispatchedMs - job.submittedMs;
+				job.resolve({ outputs: message.outputs, runMs: message.runMs, queueMs });
+			} else {
+				const code = message.fault === "request" ? "invalid-argument" : "internal";
+				job.reject(new WeirError(code, `the model refused the tensors: ${message.message}`));
+			}
+		}
+		this.#dispatch();
+	}
+
+	/** A worker has ended: answer what it ran, and put another in its place. */
+	#leave(seat: Seat): void {
+		const wasReady = seat.ready;
+		seat.ready = false;
+		this.#seats.delete(seat);
+		for (const job of seat.running.values()) {
+			job.reject(new WeirError("internal", "the session worker that ran this request died"));
+		}
+		if (this.#closing || (!wasReady && this.signatures.length === 0)) return;
+		this.#options.meter?.count("weir_predictor_worker_deaths_total", "Session workers that ended unasked.");
+		this.#options.log?.error("a session worker died and is replaced", { error: seat.lastError });
+		if (!this.ready) this.#rejectWaiting("no session worker is ready");
+		// A worker that lived a while died of a request; one that dies young will die again: wait longer each time.
+		const young = performance.now() - seat.startedMs < WORKER_RESTART_MS.max;
+		this.#restartMs = young ? Math.min(this.#restartMs * 2, WORKER_RESTART_MS.max) : WORKER_RESTART_MS.first;
+		const timer = setTimeout(() => {
+			this.#timers.delete(timer);
+			this.#seat().catch(() => {}); // Its exit has already scheduled the next try.
+		}, this.#restartMs);
+		this.#timers.add(timer);
+	}
+
+	#rejectWaiting(why: string): void {
+		const waiting = this.#waiting;
+		this.#waiting = [];
+		for (const job of waiting) job.reject(new WeirError("unavailable", why, "try again in a moment"));
+	}
+}

@@ -1,0 +1,52 @@
+/** What the predictor answers instead of an inference, and the one place where an error becomes such an answer. */
+import type { IncomingMessage } from "node:http";
+import { HTTP_STATUS, WeirError } from "../error.js";
+import type { BodyResult } from "./body.js";
+
+export interface Refusal {
+	readonly status: number;
+	readonly message: string;
+	readonly headers: Readonly<Record<string, string>>;
+}
+
+export const refusal = (status: number, message: string, headers: Refusal["headers"] = {}): Refusal => ({
+	status,
+	message,
+	headers,
+});
+
+/** Overload passes within a request or two. */
+const RETRY = { "retry-after": "1" };
+
+export const OVERLOAD: Refusal = refusal(503, "too many requests at once", RETRY);
+
+/** What can be refused before a byte of the body is read. */
+export function refusalOfHeaders({ headers }: IncomingMessage): Refusal | null {
+	const type = headers["content-type"];
+	if (type === undefined || !/^application\/json *(; *charset="?utf-8"? *)?$/i.test(type)) {
+		return refusal(415, "send Content-Type: application/json");
+	}
+	const encoding = headers["content-encoding"];
+	if (encoding !== undefined && encoding !== "identity") {
+		return refusal(415, "send the body without Content-Encoding");
+	}
+	return null;
+}
+
+export function refusalOfBody(kind: Exclude<BodyResult["kind"], "text" | "gone">): Refusal {
+	switch (kind) {
+		case "too-large":
+			return refusal(413, "the body is larger than the predictor takes");
+		case "overload":
+			return OVERLOAD;
+		case "not-utf8":
+			return refusal(400, "the body is not UTF-8");
+	}
+}
+
+/** An error that is not ours may hold internals: its message stays inside. */
+export function refusalOf(error: unknown): Refusal {
+	if (!(error instanceof WeirError)) return refusal(500, "internal error");
+	const status = HTTP_STATUS[error.code];
+	return refusal(status, error.message, status === 503 ? RETRY : {});
+}

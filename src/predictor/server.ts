@@ -1,0 +1,107 @@
+/**
+ * `weir predictor`: starts and stops a server of the Open Inference Protocol v2 (REST) for ONNX models. Everything
+ * is checked, loaded and only then listened on; closing answers what is running.
+ */
+import { constants, promises as files } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { availableParallelism } from "node:os";
+import type { Tracer } from "@opentelemetry/api";
+import { WeirError } from "../error.js";
+import { PREDICTOR_DRAIN_MS, PREDICTOR_KEEP_ALIVE_MS } from "../limits.js";
+import { BODY_LIMITS, type BodyLimits } from "./body.js";
+import { listen, listenAddress } from "./listen.js";
+import { Pool } from "./pool.js";
+import type { Log, Meter } from "./ports.js";
+import { PredictorService } from "./service.js";
+import { predictorTracer } from "./span.js";
+import type { ModelSource } from "./tensor.js";
+
+export interface PredictorOptions {
+	/** Name and version identify a model; a request without a version gets the last one given of that name. */
+	readonly models: readonly { readonly name: string; readonly path: string; readonly version?: string | undefined }[];
+	/** A loopback address, or `unix:/path`. */
+	readonly address: string;
+	/** 0 = any free port; not used for a socket. */
+	readonly port: number;
+	/** Session workers, each with its own copy of the models. Default: the cores, at most 2. */
+	readonly workers?: number | undefined;
+	readonly meter?: Meter | undefined;
+	readonly log?: Log | undefined;
+	/** Default: the global tracer, a no-op until telemetry sets up an SDK. */
+	readonly tracer?: Tracer | undefined;
+	readonly limits?: BodyLimits | undefined;
+	/** Another worker file, for tests of what happens when one dies. */
+	readonly workerUrl?: URL | undefined;
+}
+
+export interface Predictor {
+	/** `http://127.0.0.1:PORT`, or `unix:/path`. */
+	readonly url: string;
+	/** Not ready at once; running requests are answered; then everything is closed. */
+	close(): Promise<void>;
+}
+
+const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** @throws WeirError for names, addresses and model files that cannot be served; nothing is left running then */
+export async function startPredictor(options: PredictorOptions): Promise<Predictor> {
+	const address = listenAddress(options.address, options.port);
+	const models = await checkModels(options.models);
+	const workers = options.workers ?? Math.min(availableParallelism(), 2);
+	if (!Number.isInteger(workers) || workers < 1) throw new WeirError("invalid-argument", `${workers} workers`);
+	const { meter, log, workerUrl } = options;
+	const pool = await Pool.start({ models, workers, meter, log, workerUrl });
+	const service = new PredictorService({
+		models,
+		pool,
+		limits: options.limits ?? BODY_LIMITS,
+		tracer: options.tracer ?? predictorTracer(),
+		meter,
+		log,
+	});
+	const server = createServer({ keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS }, (request, response) => {
+		void service.handle(request, response);
+	});
+	try {
+		const url = await listen(server, address);
+		return { url, close: () => close(server, service, pool) };
+	} catch (error) {
+		await pool.close();
+		throw error;
+	}
+}
+
+async function checkModels(given: PredictorOptions["models"]): Promise<ModelSource[]> {
+	if (given.length === 0) throw new WeirError("invalid-argument", "no model", "give --model NAME=PATH");
+	const models = given.map(({ name, path, version }) => ({ name, path, version: version ?? "1" }));
+	const seen = new Set<string>();
+	for (const { name, version, path } of models) {
+		if (!MODEL_NAME.test(name) || !MODEL_NAME.test(version)) {
+			throw new WeirError(
+				"invalid-argument",
+				`'${name}' version '${version}' is no model name`,
+				"letters, digits, '.', '_' and '-', at most 128",
+			);
+		}
+		if (seen.has(`${name}/${version}`)) throw new WeirError("invalid-argument", `model '${name}' is given twice`);
+		seen.add(`${name}/${version}`);
+		try {
+			await files.access(path, constants.R_OK);
+		} catch (error) {
+			throw new WeirError("not-found", `model '${name}': cannot read ${path}`, "give the path of an ONNX file", {
+				cause: error,
+			});
+		}
+	}
+	return models;
+}
+
+async function close(server: Server, service: PredictorService, pool: Pool): Promise<void> {
+	service.closing = true;
+	const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+	server.closeIdleConnections();
+	const timer = setTimeout(() => server.closeAllConnections(), PREDICTOR_DRAIN_MS);
+	await closed;
+	clearTimeout(timer);
+	await pool.close();
+}

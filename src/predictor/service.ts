@@ -1,0 +1,214 @@
+/**
+ * The requests of a predictor. Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md;
+ * errors are `{"error": "…"}`. The HTTP thread parses and answers; sessions run in worker threads (pool.ts).
+ * Overload is 503 with Retry-After, never a growing queue.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { performance } from "node:perf_hooks";
+import type { Tracer } from "@opentelemetry/api";
+import { WeirError } from "../error.js";
+import { Admission, type BodyLimits, readBody, type Ticket } from "./body.js";
+import { type Endpoint, endpointOf, methodOf, routeTemplate } from "./endpoint.js";
+import type { InferenceResult, Pool } from "./pool.js";
+import type { Log, Meter } from "./ports.js";
+import { formatInferResponse, parseInferRequest } from "./protocol.js";
+import { OVERLOAD, type Refusal, refusal, refusalOf, refusalOfBody, refusalOfHeaders } from "./refusal.js";
+import { endInferSpan, startInferSpan } from "./span.js";
+import type { ModelSignature, ModelSource } from "./tensor.js";
+
+const SERVER_VERSION = "0.1.0";
+/** OIP platform name: framework, then format. */
+const PLATFORM = "onnx_onnxv1";
+
+export interface ServiceParts {
+	readonly models: readonly ModelSource[];
+	readonly pool: Pool;
+	readonly limits: BodyLimits;
+	readonly tracer: Tracer;
+	readonly meter: Meter | undefined;
+	readonly log: Log | undefined;
+}
+
+type InferOutcome =
+	| { readonly kind: "answered"; readonly json: string; readonly result: InferenceResult }
+	| { readonly kind: "refused"; readonly refusal: Refusal }
+	/** The client went away before its request was whole. */
+	| { readonly kind: "gone" };
+
+/** nginx's name for a client that closed the request: for spans and metrics, never sent. */
+const CLIENT_GONE = 499;
+
+export class PredictorService {
+	/** Set when the predictor begins to close: not ready, and each answer ends its connection. */
+	closing = false;
+	readonly #parts: ServiceParts;
+	readonly #admission: Admission;
+
+	constructor(parts: ServiceParts) {
+		this.#parts = parts;
+		this.#admission = new Admission(parts.limits);
+	}
+
+	/** Never rejects. */
+	async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		const target = request.url ?? "/";
+		const query = target.indexOf("?");
+		const path = query < 0 ? target : target.slice(0, query);
+		const endpoint = endpointOf(path);
+		if (endpoint === null) {
+			this.#refuse(request, response, refusal(404, "no such endpoint"));
+			return;
+		}
+		const method = methodOf(endpoint);
+		if ((request.method === "HEAD" ? "GET" : request.method) !== method) {
+			const allow = method === "GET" ? "GET, HEAD" : "POST";
+			this.#refuse(request, response, refusal(405, `use ${method}`, { allow }));
+			return;
+		}
+		if (!("model" in endpoint)) {
+			this.#describeServer(endpoint, response);
+			return;
+		}
+		const index = this.#find(endpoint);
+		if (index === null) {
+			const what = endpoint.version === null ? "model" : "model version";
+			this.#refuse(request, response, refusal(404, `no such ${what}`));
+			return;
+		}
+		if (endpoint.kind === "infer") await this.#infer(request, response, index, { endpoint, path });
+		else this.#describeModel(endpoint.kind, index, response);
+	}
+
+	/** OIP: 200 means yes, a 4xx means no. */
+	#describeServer({ kind }: Endpoint, response: ServerResponse): void {
+		if (kind === "server-metadata") {
+			this.#send(response, 200, JSON.stringify({ name: "weir-predictor", version: SERVER_VERSION, extensions: [] }));
+		} else if (kind === "live") {
+			this.#send(response, 200, '{"live":true}');
+		} else {
+			this.#send(response, this.#ready ? 200 : 400, JSON.stringify({ ready: this.#ready }));
+		}
+	}
+
+	#describeModel(kind: "model-metadata" | "model-ready", index: number, response: ServerResponse): void {
+		const { name } = this.#model(index);
+		if (kind === "model-ready") {
+			this.#send(response, this.#ready ? 200 : 400, JSON.stringify({ name, ready: this.#ready }));
+			return;
+		}
+		const versions = this.#parts.models.filter((model) => model.name === name).map(({ version }) => version);
+		const { inputs, outputs } = this.#signature(index);
+		this.#send(response, 200, JSON.stringify({ name, versions, platform: PLATFORM, inputs, outputs }));
+	}
+
+	async #infer(
+		request: IncomingMessage,
+		response: ServerResponse,
+		index: number,
+		{ endpoint, path }: { readonly endpoint: Endpoint; readonly path: string },
+	): Promise<void> {
+		const startedMs = performance.now();
+		const { name: model, version } = this.#model(index);
+		const route = routeTemplate(endpoint);
+		const span = startInferSpan(this.#parts.tracer, { headers: request.headers, route, path, model, version });
+		const ticket = this.#admission.admit();
+		const outcome = ticket === null ? refused(OVERLOAD) : await this.#outcome(request, response, index, ticket);
+		if (outcome.kind === "answered") this.#send(response, 200, outcome.json);
+		else if (outcome.kind === "refused") this.#refuse(request, response, outcome.refusal);
+		ticket?.release();
+
+		const status = outcome.kind === "answered" ? 200 : outcome.kind === "gone" ? CLIENT_GONE : outcome.refusal.status;
+		const result = outcome.kind === "answered" ? outcome.result : null;
+		if (status === 500) this.#parts.log?.error("an inference failed", { model, version });
+		endInferSpan(span, { status, queueMs: result?.queueMs ?? null, runMs: result?.runMs ?? null });
+		this.#record({ model, version }, status, performance.now() - startedMs, result);
+	}
+
+	async #outcome(
+		request: IncomingMessage,
+		response: ServerResponse,
+		index: number,
+		ticket: Ticket,
+	): Promise<InferOutcome> {
+		try {
+			const early = refusalOfHeaders(request);
+			if (early !== null) return refused(early);
+			const body = await readBody(request, ticket);
+			if (body.kind === "gone") return { kind: "gone" };
+			if (body.kind !== "text") return refused(refusalOfBody(body.kind));
+			const { id, inputs, outputs } = parseInferRequest(body.text, this.#signature(index));
+			const submitted = this.#parts.pool.submit({ model: index, inputs, outputs });
+			response.once("close", submitted.cancel);
+			const result = await submitted.result;
+			const { name, version } = this.#model(index);
+			const json = formatInferResponse({ modelName: name, modelVersion: version, id, outputs: result.outputs });
+			return { kind: "answered", json, result };
+		} catch (error) {
+			return response.destroyed ? { kind: "gone" } : refused(refusalOf(error));
+		}
+	}
+
+	#record(
+		labels: { readonly model: string; readonly version: string },
+		status: number,
+		totalMs: number,
+		result: InferenceResult | null,
+	): void {
+		const { meter } = this.#parts;
+		if (meter === undefined) return;
+		const counted = { ...labels, status: String(status) };
+		meter.count("weir_predictor_requests_total", "Inference requests by model, version and status.", counted);
+		const seconds = totalMs / 1000;
+		meter.observe("weir_predictor_request_duration_seconds", "From headers to answer.", seconds, labels);
+		if (result !== null) {
+			meter.observe("weir_predictor_run_duration_seconds", "Inside the ONNX session.", result.runMs / 1000, labels);
+		}
+		meter.gauge("weir_predictor_requests_in_flight", "Inference requests admitted now.", this.#admission.requests);
+	}
+
+	get #ready(): boolean {
+		return this.#parts.pool.ready && !this.closing;
+	}
+
+	/** The last one given of a name answers where no version is asked for. */
+	#find({ model, version }: { readonly model: string; readonly version: string | null }): number | null {
+		const index = this.#parts.models.findLastIndex(
+			(candidate) => candidate.name === model && (version === null || candidate.version === version),
+		);
+		return index < 0 ? null : index;
+	}
+
+	#model(index: number): ModelSource {
+		const model = this.#parts.models[index];
+		if (model === undefined) throw new WeirError("internal", `no model ${index}`);
+		return model;
+	}
+
+	#signature(index: number): ModelSignature {
+		const signature = this.#parts.pool.signatures[index];
+		if (signature === undefined) throw new WeirError("internal", `no signature of model ${index}`);
+		return signature;
+	}
+
+	/** Where the body was not read to its end, the connection cannot carry another request. */
+	#refuse(request: IncomingMessage, response: ServerResponse, { status, message, headers }: Refusal): void {
+		const end = request.complete || !hasBody(request) ? {} : { connection: "close" };
+		this.#send(response, status, JSON.stringify({ error: message }), { ...headers, ...end });
+	}
+
+	#send(response: ServerResponse, status: number, json: string, headers: Readonly<Record<string, string>> = {}): void {
+		if (response.destroyed || response.headersSent) return; // The client is gone.
+		response.writeHead(status, {
+			"content-type": "application/json",
+			"content-length": Buffer.byteLength(json),
+			...(this.closing ? { connection: "close" } : {}),
+			...headers,
+		});
+		response.end(json);
+	}
+}
+
+const refused = (refusal: Refusal): InferOutcome => ({ kind: "refused", refusal });
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+	headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";

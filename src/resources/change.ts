@@ -1,0 +1,123 @@
+/**
+ * What may not change under a running Experiment: whatever decides who is in which arm, and what the arms are. A
+ * changed hash would move people between arms, and the evidence so far would be about something else.
+ */
+import { type Positions, resourceTitle } from "./position.js";
+import { type Experiment, type Problem, qualifiedName, type ResourceSet } from "./resource.js";
+
+const CURE = "it needs a new Experiment under a new name; abort this one first";
+
+/**
+ * Problems of replacing one declared set by another.
+ * @param running qualified names of Experiments in a phase that assigns units (Running, Paused, Promoting)
+ * @param positions of `after`, so that problems point at the changed field
+ */
+export function changeProblems(
+	before: ResourceSet,
+	after: ResourceSet,
+	running: ReadonlySet<string>,
+	positions: Positions | null = null,
+): readonly Problem[] {
+	const problems: Problem[] = [];
+	for (const old of before.experiments) {
+		const name = qualifiedName(old.metadata);
+		if (!running.has(name)) continue;
+		const now = after.experiments.find((candidate) => qualifiedName(candidate.metadata) === name);
+		if (now === undefined) {
+			problems.push({
+				position: null,
+				message: `${resourceTitle(old)} is running and would be deleted`,
+				hint: `abort it first: weir abort ${name}`,
+			});
+		} else {
+			for (const { path, what, from, to } of frozenFields(old, now)) {
+				const message = `${resourceTitle(old)} is running: ${what} would change from ${from} to ${to}`;
+				problems.push({ position: positions?.at(now, path) ?? null, message, hint: CURE });
+			}
+		}
+		problems.push(...seedProblems(old, before, after, positions), ...variantProblems(old, before, after, positions));
+	}
+	return problems;
+}
+
+interface FrozenField {
+	readonly path: readonly string[];
+	readonly what: string;
+	readonly from: string;
+	readonly to: string;
+}
+
+/** Frozen fields that differ, in plain words. */
+function frozenFields(before: Experiment, after: Experiment): readonly FrozenField[] {
+	const fields: readonly { path: string[]; what: string; of: (experiment: Experiment) => string }[] = [
+		{ path: ["spec", "service"], what: "service", of: ({ spec }) => spec.service },
+		{ path: ["spec", "unit", "header"], what: "unit header", of: ({ spec }) => spec.unit.header },
+		{ path: ["spec", "layer", "name"], what: "layer", of: ({ spec }) => spec.layer.name },
+		{
+			path: ["spec", "layer", "slot"],
+			what: "slot",
+			of: ({ spec: { layer } }) => `[${layer.slotLoPpm / 10_000}%, ${layer.slotHiPpm / 10_000}%]`,
+		},
+		// The salt in use: to write out the default is no change.
+		{ path: ["spec", "salt"], what: "salt", of: ({ spec, metadata }) => spec.salt ?? qualifiedName(metadata) },
+		{ path: ["spec", "arms"], what: "arms (names, order, baseline)", of: (it) => armsText(it, "baseline") },
+		{ path: ["spec", "arms"], what: "variants of arms", of: (it) => armsText(it, "variant") },
+		{ path: ["spec", "arms"], what: "weights", of: (it) => armsText(it, "weight") },
+	];
+	return fields
+		.map(({ path, what, of }) => ({ path, what, from: of(before), to: of(after) }))
+		.filter(({ from, to }) => from !== to);
+}
+
+function armsText({ spec }: Experiment, field: "variant" | "weight" | "baseline"): string {
+	return spec.arms
+		.map((arm) => (field === "baseline" ? `${arm.name}${arm.baseline ? "*" : ""}` : `${arm.name}=${arm[field]}`))
+		.join(" ");
+}
+
+function seedProblems(
+	experiment: Experiment,
+	before: ResourceSet,
+	after: ResourceSet,
+	positions: Positions | null,
+): readonly Problem[] {
+	const { namespace } = experiment.metadata;
+	const { name } = experiment.spec.layer;
+	const find = (set: ResourceSet) =>
+		set.layers.find((layer) => layer.metadata.name === name && layer.metadata.namespace === namespace) ?? null;
+	const [old, now] = [find(before)?.spec.seed ?? null, find(after)?.spec.seed ?? null];
+	if (old === now) return [];
+	const title = resourceTitle({ kind: "Layer", metadata: { name, namespace } });
+	const message = `seed of ${title} would change from ${old ?? "the default"} to ${now ?? "the default"}, and ${resourceTitle(experiment)} is running in it`;
+	const position = positions?.at({ kind: "Layer", metadata: { name, namespace } }, ["spec", "seed"]) ?? null;
+	return [{ position, message, hint: CURE }];
+}
+
+function variantProblems(
+	experiment: Experiment,
+	before: ResourceSet,
+	after: ResourceSet,
+	positions: Positions | null,
+): readonly Problem[] {
+	const { namespace } = experiment.metadata;
+	const find = (set: ResourceSet) =>
+		set.services.find(
+			(service) => service.metadata.name === experiment.spec.service && service.metadata.namespace === namespace,
+		);
+	const [old, now] = [find(before), find(after)];
+	if (old === undefined) return [];
+	const hint = "keep it until the experiment has ended, or abort the experiment first";
+	if (now === undefined) {
+		const message = `${resourceTitle(old)} would be deleted, and ${resourceTitle(experiment)} is running on it`;
+		return [{ position: null, message, hint }];
+	}
+	const kept = new Set(now.spec.variants.map((variant) => variant.name));
+	const used = new Set(experiment.spec.arms.map((arm) => arm.variant));
+	return [...used]
+		.filter((variant) => !kept.has(variant) && old.spec.variants.some(({ name }) => name === variant))
+		.map((variant) => ({
+			position: positions?.at(now, ["spec", "variants"]) ?? null,
+			message: `variant ${variant} of ${resourceTitle(old)} would be deleted, and ${resourceTitle(experiment)} is running on it`,
+			hint,
+		}));
+}

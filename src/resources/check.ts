@@ -1,0 +1,52 @@
+/**
+ * Checks across resources: names that must exist, spaces that may not overlap, access that must be said. Pure; each
+ * Problem points at the field to change. Names of resources that did not parse count as existing.
+ */
+import { accessProblems } from "./checkAccess.js";
+import { experimentProblems } from "./checkExperiment.js";
+import { layerProblems } from "./checkLayer.js";
+import { type Named, Positions } from "./position.js";
+import type { Check } from "./report.js";
+import type { Problem, ResourceSet } from "./resource.js";
+import { knownNames } from "./suggest.js";
+
+/**
+ * All cross-check problems of a set.
+ * @param positions those of parseResources; without them (a set that came as JSON) problems have no position
+ */
+export function checkResources(set: ResourceSet, positions: Positions = new Positions()): readonly Problem[] {
+	const problems: Problem[] = [];
+	const check: Check = {
+		set,
+		positions,
+		report: (resource, path, message, hint) => {
+			problems.push({ position: positions.at(resource, path), message, hint });
+		},
+	};
+	serviceProblems(check);
+	accessProblems(check);
+	experimentProblems(check);
+	layerProblems(check);
+	return problems;
+}
+
+function serviceProblems({ set, report }: Check): void {
+	const owners = new Map<string, Named>();
+	for (const service of set.services) {
+		const { defaultVariant, variants, hosts } = service.spec;
+		const names = variants.map((variant) => variant.name);
+		if (!names.includes(defaultVariant)) {
+			const message = `spec.defaultVariant names ${JSON.stringify(defaultVariant)}, which is no variant of the Service`;
+			report(service, ["spec", "defaultVariant"], message, knownNames(defaultVariant, names, "variants"));
+		}
+		for (const [index, host] of hosts.entries()) {
+			const owner = owners.get(host);
+			if (owner === undefined) {
+				owners.set(host, service);
+				continue;
+			}
+			const whose = owner === service ? "listed twice" : `taken by ${owner.kind} ${owner.metadata.name}`;
+			report(service, ["spec", "hosts", index], `host ${host} is ${whose}`, "give each host to one Service, once");
+		}
+	}
+}

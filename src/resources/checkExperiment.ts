@@ -1,0 +1,128 @@
+/** One Experiment against its Service and Metrics. */
+import { armRegions, sharePoints } from "../assignment/region.js";
+import { PPM } from "../limits.js";
+import type { Path } from "./position.js";
+import type { Check } from "./report.js";
+import type { Effect, Experiment, Metric } from "./resource.js";
+import { knownNames } from "./suggest.js";
+
+export function experimentProblems(check: Check): void {
+	for (const experiment of check.set.experiments) {
+		variantProblems(check, experiment);
+		liveProblems(check, experiment);
+		metricProblems(check, experiment);
+	}
+}
+
+function variantProblems({ set, positions, report }: Check, experiment: Experiment): void {
+	const { namespace } = experiment.metadata;
+	const { service: name, arms } = experiment.spec;
+	const known = set.services.filter((candidate) => candidate.metadata.namespace === namespace);
+	const service = known.find((candidate) => candidate.metadata.name === name);
+	if (service === undefined) {
+		if (positions.isBroken({ kind: "Service", metadata: { name, namespace } })) return;
+		const names = known.map((candidate) => candidate.metadata.name);
+		const message = `unknown Service ${JSON.stringify(name)}`;
+		report(experiment, ["spec", "service"], message, knownNames(name, names, "Services"));
+		return;
+	}
+	const variants = service.spec.variants.map((variant) => variant.name);
+	const { defaultVariant } = service.spec;
+	for (const [index, arm] of arms.entries()) {
+		const path = ["spec", "arms", index, "variant"];
+		if (!variants.includes(arm.variant)) {
+			const message = `unknown variant ${JSON.stringify(arm.variant)} of Service ${name}`;
+			report(experiment, path, message, knownNames(arm.variant, variants, "variants"));
+		} else if (arm.baseline && arm.variant !== defaultVariant) {
+			const message = `baseline arm ${arm.name} is on variant ${arm.variant}, not on the default variant ${defaultVariant} of Service ${name}`;
+			report(experiment, path, message, `write variant: ${defaultVariant}, or change the Service's defaultVariant`);
+		}
+	}
+}
+
+/** A weighted arm without a live point would never get a unit, and the comparison never an end. */
+function liveProblems({ report }: Check, experiment: Experiment): void {
+	const { arms, rollout } = experiment.spec;
+	const regions = armRegions(arms.map((arm) => arm.weight));
+	for (const [index, arm] of arms.entries()) {
+		const region = regions[index];
+		if (region === undefined || arm.weight === 0) continue;
+		const size = region.hiPpm - region.loPpm;
+		const step = rollout.stepsPpm.findIndex((ppm) => sharePoints(size, ppm) === 0);
+		if (step === -1) continue;
+		const percent = (rollout.stepsPpm[step] ?? 0) / (PPM / 100);
+		const message = `arm ${arm.name} has no live point at step ${percent}%: ${size} of 1000000 points are its region`;
+		report(experiment, ["spec", "arms", index, "weight"], message, "raise its weight or the step, or write weight: 0");
+	}
+}
+
+function metricProblems(check: Check, experiment: Experiment): void {
+	const { goal, guardrails } = experiment.spec;
+	if (goal !== null) metricProblem(check, experiment, goal.metric, goal.improveBy, ["spec", "goal"], "improveBy");
+	const seen = new Set<string>();
+	for (const [index, { metric, margin }] of guardrails.entries()) {
+		const path = ["spec", "guardrails", index];
+		metricProblem(check, experiment, metric, margin, path, "margin");
+		if (seen.has(metric)) {
+			const message = `metric ${metric} has two guardrails`;
+			check.report(experiment, [...path, "metric"], message, "keep the one with the smaller margin");
+		}
+		seen.add(metric);
+	}
+}
+
+function metricProblem(
+	{ set, positions, report }: Check,
+	experiment: Experiment,
+	name: string,
+	effect: Effect,
+	path: Path,
+	field: "improveBy" | "margin",
+): void {
+	const { namespace } = experiment.metadata;
+	const known = set.metrics.filter((candidate) => candidate.metadata.namespace === namespace);
+	const metric = known.find((candidate) => candidate.metadata.name === name);
+	if (metric === undefined) {
+		if (positions.isBroken({ kind: "Metric", metadata: { name, namespace } })) return;
+		const names = known.map((candidate) => candidate.metadata.name);
+		const message = `unknown Metric ${JSON.stringify(name)}`;
+		report(experiment, [...path, "metric"], message, knownNames(name, names, "Metrics"));
+		return;
+	}
+	if (metric.spec.type === "ratio") {
+		const hint = "it arrives with the inference engine; use type mean with one value per unit";
+		report(experiment, [...path, "metric"], `metric ${name} is of type ratio`, hint);
+	}
+	if (metric.spec.type === "quantile" && effect.kind === "absolute") {
+		const message = `${field} of quantile metric ${name} is absolute`;
+		const hint = "write {relative: 10%}: the threshold is frozen from the baseline's own quantile";
+		report(experiment, [...path, field, "absolute"], message, hint);
+		return;
+	}
+	const source = positions.source(experiment, [...path, field, "absolute"]);
+	if (source !== null) unitProblem({ report }, experiment, metric, source, [...path, field, "absolute"]);
+}
+
+/** 0.5pp of a latency, or 5ms of an accuracy, would silently be another number. */
+function unitProblem(
+	{ report }: Pick<Check, "report">,
+	experiment: Experiment,
+	metric: Metric,
+	source: string,
+	path: Path,
+): void {
+	const latency = metric.spec.source === "latency";
+	const { name } = metric.metadata;
+	if (latency && source.endsWith("pp")) {
+		report(
+			experiment,
+			path,
+			`${source} are percentage points, and metric ${name} is a latency`,
+			"write a duration such as 5ms",
+		);
+	}
+	if (!latency && /[dhms]$/.test(source)) {
+		const hint = "write percentage points such as 0.5pp or a number such as 0.02";
+		report(experiment, path, `${source} is a duration, and metric ${name} is no latency`, hint);
+	}
+}

@@ -1,0 +1,48 @@
+/** Experiments side by side: slots, units, layers per Service and salts. */
+import { resourceTitle } from "./position.js";
+import type { Check } from "./report.js";
+import { type Experiment, qualifiedName } from "./resource.js";
+
+export function layerProblems({ set, positions, report }: Check): void {
+	const salts = new Map<string, Experiment>();
+	for (const [index, experiment] of set.experiments.entries()) {
+		const salt = experiment.spec.salt ?? qualifiedName(experiment.metadata);
+		const holder = salts.get(salt);
+		if (holder === undefined) salts.set(salt, experiment);
+		else {
+			const message = `salt ${JSON.stringify(salt)} is in use by ${resourceTitle(holder)}, whose groups would be the same`;
+			const path = experiment.spec.salt === null ? ["metadata", "name"] : ["spec", "salt"];
+			report(experiment, path, message, "write another spec.salt");
+		}
+		for (const other of set.experiments.slice(0, index)) {
+			if (other.metadata.namespace !== experiment.metadata.namespace) continue;
+			const sameLayer = other.spec.layer.name === experiment.spec.layer.name;
+			const sameService = other.spec.service === experiment.spec.service;
+			if (sameLayer && overlap(other, experiment)) {
+				const place = positions.at(other, ["spec", "layer", "slot"]);
+				const where = place === null ? "" : ` (${place.file}:${place.line})`;
+				const message = `slot overlaps that of ${resourceTitle(other)}${where} in layer ${experiment.spec.layer.name}`;
+				report(experiment, ["spec", "layer", "slot"], message, "give experiments of one layer disjoint slots");
+			}
+			if (!sameService) continue;
+			if (!sameLayer) {
+				const message = `layer ${experiment.spec.layer.name} is the second to choose variants of Service ${experiment.spec.service}: ${resourceTitle(other)} uses layer ${other.spec.layer.name}`;
+				report(
+					experiment,
+					["spec", "layer", "name"],
+					message,
+					"put both experiments into one layer, in disjoint slots",
+				);
+			} else if (other.spec.unit.header !== experiment.spec.unit.header) {
+				const message = `unit header ${experiment.spec.unit.header} differs from ${other.spec.unit.header} of ${resourceTitle(other)} in the same layer and Service`;
+				report(experiment, ["spec", "unit", "header"], message, "use one unit per layer of a Service");
+			}
+		}
+	}
+}
+
+function overlap(left: Experiment, right: Experiment): boolean {
+	return (
+		left.spec.layer.slotLoPpm < right.spec.layer.slotHiPpm && right.spec.layer.slotLoPpm < left.spec.layer.slotHiPpm
+	);
+}

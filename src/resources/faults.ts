@@ -1,0 +1,66 @@
+/** zod issues to Problems: each with its place, what is wrong, and what to write instead. */
+import type { z } from "zod";
+import { type DocumentPlaces, formatPath, type Path } from "./position.js";
+import type { Problem } from "./resource.js";
+import { saying } from "./strict.js";
+import { knownNames } from "./suggest.js";
+
+/** Problems of one document, one per place and sentence. */
+export function schemaProblems(
+	issues: readonly z.core.$ZodIssue[],
+	document: unknown,
+	places: DocumentPlaces,
+): readonly Problem[] {
+	const problems = new Map<string, Problem>();
+	const add = (path: Path, message: string, hint: string): void => {
+		// An unknown field is found by its key's place, a missing one by its mapping's.
+		const position = places.nearest(path)?.position ?? null;
+		problems.set(`${formatPath(path)}\n${message}\n${hint}`, { position, message, hint });
+	};
+	for (const issue of issues) {
+		const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
+		if (issue.code === "unrecognized_keys") {
+			for (const key of issue.keys) {
+				const known = issue.message.split(", ");
+				add([...path, key], `unknown field ${formatPath([...path, key])}`, knownNames(key, known, "fields"));
+			}
+			continue;
+		}
+		const { what, hint } = saying(issue.message);
+		const value = valueAt(document, path);
+		if (value === undefined && (what === null || what === "is missing")) {
+			add(path, `${formatPath(path)} is missing`, hint);
+			continue;
+		}
+		const found = what ?? `is ${describe(value, places.exact(path)?.source ?? null)}`;
+		add(path, `${formatPath(path)} ${found}`, hint);
+	}
+	return [...problems.values()];
+}
+
+function valueAt(document: unknown, path: Path): unknown {
+	let value = document;
+	for (const part of path) {
+		if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined;
+		value = (value as Record<string | number, unknown>)[part];
+	}
+	return value;
+}
+
+const SHOWN_CHARACTERS = 80;
+
+/** A value in words: `"abc"`, `the number 3`, `a list`. */
+function describe(value: unknown, source: string | null): string {
+	if (value === null) return "empty";
+	if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
+	switch (typeof value) {
+		case "string":
+			return JSON.stringify(value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}…` : value);
+		case "number":
+			return `the number ${source ?? value}`;
+		case "boolean":
+			return `the truth value ${source ?? value}`;
+		default:
+			return "a mapping";
+	}
+}

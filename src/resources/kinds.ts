@@ -1,0 +1,43 @@
+/** The kinds and their schemas, in one list. */
+import type { z } from "zod";
+import { accessPolicySchema } from "./accessPolicy.js";
+import { experimentSchema } from "./experiment.js";
+import { gatewaySchema } from "./gateway.js";
+import { layerSchema } from "./layer.js";
+import { metricSchema } from "./metric.js";
+import type { Kind, Resource, ResourceSet } from "./resource.js";
+import { serviceSchema } from "./service.js";
+
+export const KINDS = ["Gateway", "Service", "Layer", "Experiment", "Metric", "AccessPolicy"] as const satisfies Kind[];
+
+export const SCHEMAS: Readonly<Record<Kind, z.ZodType<Resource>>> = {
+	Gateway: gatewaySchema,
+	Service: serviceSchema,
+	Layer: layerSchema,
+	Experiment: experimentSchema,
+	Metric: metricSchema,
+	AccessPolicy: accessPolicySchema,
+};
+
+export function isKind(value: unknown): value is Kind {
+	return KINDS.some((kind) => kind === value);
+}
+
+/** Sorts resources into a set, in their order. */
+export function resourceSet(resources: readonly Resource[]): ResourceSet {
+	const of = <K extends Kind>(kind: K) =>
+		resources.filter((resource): resource is Extract<Resource, { kind: K }> => resource.kind === kind);
+	return {
+		gateways: of("Gateway"),
+		services: of("Service"),
+		layers: of("Layer"),
+		experiments: of("Experiment"),
+		metrics: of("Metric"),
+		accessPolicies: of("AccessPolicy"),
+	};
+}
+
+/** All resources of a set. */
+export function resourcesOf(set: ResourceSet): readonly Resource[] {
+	return [...set.gateways, ...set.services, ...set.layers, ...set.experiments, ...set.metrics, ...set.accessPolicies];
+}

@@ -1,0 +1,138 @@
+/**
+ * YAML files to a ResourceSet with all problems at once. Never throws. Resources with problems of their own are
+ * left out of the set; with any problem, nothing of the set may be applied.
+ */
+import { PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
+import { checkResources } from "./check.js";
+import { schemaProblems } from "./faults.js";
+import { isKind, KINDS, resourceSet, SCHEMAS } from "./kinds.js";
+import { type Named, Positions, resourceTitle } from "./position.js";
+import { API_VERSION, type Kind, type Problem, type Resource, type ResourceSet } from "./resource.js";
+import { orList } from "./strict.js";
+import { knownNames } from "./suggest.js";
+import { readYaml, type YamlDocument } from "./yaml.js";
+
+export interface ResourceFile {
+	/** As messages show it: a path, or `-` for stdin. */
+	readonly name: string;
+	readonly text: string;
+}
+
+export interface ParsedResources {
+	readonly resources: ResourceSet;
+	/** Sorted by file, line and column; at most PROBLEMS_MAX and one that counts the rest. */
+	readonly problems: readonly Problem[];
+	readonly positions: Positions;
+}
+
+/** Parses files, without cross-checks. Names must be unique per kind and namespace over all files. */
+export function parseResources(files: readonly ResourceFile[]): ParsedResources {
+	const problems: Problem[] = [];
+	const resources: Resource[] = [];
+	const positions = new Positions();
+	const declared = new Set<string>();
+	let documents = 0;
+	for (const file of files) {
+		const yaml = readYaml(file);
+		problems.push(...yaml.problems);
+		for (const document of yaml.documents) {
+			documents++;
+			if (documents > RESOURCE_DOCUMENTS_MAX) break;
+			const { named, resource, faults } = readResource(document);
+			problems.push(...faults);
+			if (named === null) continue;
+			const title = resourceTitle(named);
+			if (declared.has(title)) {
+				problems.push(duplicateProblem(named, document, positions));
+				continue;
+			}
+			declared.add(title);
+			positions.add(named, document.places, resource === null);
+			if (resource !== null) resources.push(resource);
+		}
+	}
+	if (documents > RESOURCE_DOCUMENTS_MAX) {
+		const message = `the files hold more than ${RESOURCE_DOCUMENTS_MAX} resources together`;
+		problems.push({ position: null, message, hint: "apply them in several sets" });
+	}
+	return { resources: resourceSet(resources), problems: limited(inOrder(problems, files)), positions };
+}
+
+/** Parses and cross-checks: what `weir validate` and `weir apply` ask. */
+export function loadResources(files: readonly ResourceFile[]): ParsedResources {
+	const parsed = parseResources(files);
+	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions)];
+	return { ...parsed, problems: limited(inOrder(problems, files)) };
+}
+
+interface ReadResource {
+	/** null where it has no usable kind and name. */
+	readonly named: Named | null;
+	/** null where it has problems. */
+	readonly resource: Resource | null;
+	readonly faults: readonly Problem[];
+}
+
+function readResource(document: YamlDocument): ReadResource {
+	const { value, places } = document;
+	const start = places.nearest([])?.position ?? null;
+	if (!isKind(value.kind)) {
+		const position = places.nearest(["kind"])?.position ?? null;
+		const { kind } = value;
+		const problem: Problem =
+			kind === undefined
+				? { position: start, message: "kind is missing", hint: `write kind: ${orList(KINDS)}` }
+				: { position, message: `unknown kind ${JSON.stringify(kind)}`, hint: knownNames(String(kind), KINDS, "kinds") };
+		return { named: null, resource: null, faults: [problem, ...versionProblems(document)] };
+	}
+	const result = SCHEMAS[value.kind].safeParse(value);
+	const named = nameOf(value.kind, value.metadata);
+	if (!result.success) {
+		return { named, resource: null, faults: schemaProblems(result.error.issues, value, places) };
+	}
+	return { named: result.data, resource: document.faulty ? null : result.data, faults: [] };
+}
+
+/** The other fault of a document that is probably no resource of Weir. */
+function versionProblems({ value, places }: YamlDocument): readonly Problem[] {
+	if (value.apiVersion === API_VERSION) return [];
+	const message =
+		value.apiVersion === undefined ? "apiVersion is missing" : `apiVersion is ${JSON.stringify(value.apiVersion)}`;
+	const position = places.nearest(["apiVersion"])?.position ?? null;
+	return [{ position, message, hint: `write apiVersion: ${API_VERSION}` }];
+}
+
+/** Kind and name of a resource that did not parse, so far as they can be read. */
+function nameOf(kind: Kind, metadata: unknown): Named | null {
+	if (typeof metadata !== "object" || metadata === null) return null;
+	const { name, namespace = "default" } = metadata as Record<string, unknown>;
+	return typeof name === "string" && typeof namespace === "string" ? { kind, metadata: { name, namespace } } : null;
+}
+
+function duplicateProblem(named: Named, document: YamlDocument, positions: Positions): Problem {
+	const first = positions.at(named, ["metadata", "name"]);
+	const where = first === null ? "" : ` at ${first.file}:${first.line}:${first.column}`;
+	return {
+		position: document.places.nearest(["metadata", "name"])?.position ?? null,
+		message: `${resourceTitle(named)} is declared already${where}`,
+		hint: "rename one of them, or remove it",
+	};
+}
+
+function inOrder(problems: readonly Problem[], files: readonly ResourceFile[]): readonly Problem[] {
+	const order = new Map(files.map((file, index) => [file.name, index]));
+	const rank = (problem: Problem): readonly number[] => {
+		const at = problem.position;
+		return at === null ? [files.length, 0, 0] : [order.get(at.file) ?? files.length, at.line, at.column];
+	};
+	return [...problems].sort((left, right) => {
+		const [a, b] = [rank(left), rank(right)];
+		return a.map((value, index) => value - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
+	});
+}
+
+function limited(problems: readonly Problem[]): readonly Problem[] {
+	if (problems.length <= PROBLEMS_MAX + 1) return problems;
+	const message = `and ${problems.length - PROBLEMS_MAX} more problems`;
+	return [...problems.slice(0, PROBLEMS_MAX), { position: null, message, hint: "correct those above first" }];
+}

@@ -1,0 +1,85 @@
+/**
+ * Where each field of each resource stands in its file, so that checks made long after parsing can still point
+ * at the line. Paths are those of the YAML text (`spec.layer.slot`), not of the parsed form.
+ */
+import { type Kind, type Metadata, type Position, qualifiedName } from "./resource.js";
+
+export type Path = readonly (string | number)[];
+
+/** What stands at a path: its place, and its text as written where it is a scalar. */
+export interface Place {
+	readonly position: Position;
+	readonly source: string | null;
+}
+
+/** Places of one document by path; a path that is not there falls back to the nearest field around it. */
+export class DocumentPlaces {
+	readonly #places = new Map<string, Place>();
+
+	set(path: Path, place: Place): void {
+		this.#places.set(key(path), place);
+	}
+
+	exact(path: Path): Place | null {
+		return this.#places.get(key(path)) ?? null;
+	}
+
+	nearest(path: Path): Place | null {
+		for (let length = path.length; length >= 0; length--) {
+			const place = this.exact(path.slice(0, length));
+			if (place !== null) return place;
+		}
+		return null;
+	}
+}
+
+/** Anything with a kind and a name: a Resource, or what is left of one that did not parse. */
+export interface Named {
+	readonly kind: Kind;
+	readonly metadata: Pick<Metadata, "name" | "namespace">;
+}
+
+/** `Service employment`, or `Service team-a/employment`: how messages name a resource. */
+export function resourceTitle(resource: Named): string {
+	return `${resource.kind} ${qualifiedName(resource.metadata)}`;
+}
+
+/** Places of all documents of a set. An empty one serves a set that came without text: every position is null. */
+export class Positions {
+	readonly #documents = new Map<string, DocumentPlaces>();
+	readonly #broken = new Set<string>();
+
+	/** Records a document. `broken`: it has problems of its own and is not in the set. */
+	add(resource: Named, places: DocumentPlaces, broken: boolean): void {
+		const title = resourceTitle(resource);
+		if (!this.#documents.has(title)) this.#documents.set(title, places);
+		if (broken) this.#broken.add(title);
+	}
+
+	at(resource: Named, path: Path = []): Position | null {
+		return this.#documents.get(resourceTitle(resource))?.nearest(path)?.position ?? null;
+	}
+
+	/** The text of a scalar as it was written, or null. */
+	source(resource: Named, path: Path): string | null {
+		return this.#documents.get(resourceTitle(resource))?.exact(path)?.source ?? null;
+	}
+
+	/** Whether a resource was declared but did not parse: a reference to it is then no problem of its own. */
+	isBroken(resource: Named): boolean {
+		return this.#broken.has(resourceTitle(resource));
+	}
+
+	hasBroken(kind: Kind): boolean {
+		return [...this.#broken].some((title) => title.startsWith(`${kind} `));
+	}
+}
+
+function key(path: Path): string {
+	return path.join("\0");
+}
+
+/** `spec.arms[1].variant` */
+export function formatPath(path: Path): string {
+	return path.map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`)).join("");
+}

@@ -1,0 +1,78 @@
+/**
+ * Scalars of the declaration: names, percentages, durations. Percentages are read digit by digit into parts per
+ * million; floating point would be wrong for 7 % of them.
+ */
+import { z } from "zod";
+import { DURATION_MS_MAX, PPM } from "../limits.js";
+import { say } from "./strict.js";
+
+/** RFC 1123 labels joined by points, 63 characters in all: safe in cluster names, headers, route names and files. */
+const NAME = /^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+const NAME_HINT =
+	"write a name of at most 63 lower-case letters, digits, - and ., beginning and ending with a letter or digit";
+
+/** Name of a resource, variant, arm or namespace. */
+export const name = z.string({ error: NAME_HINT }).regex(NAME, { error: NAME_HINT });
+
+/** Text that may not be empty. */
+export function text(hint: string) {
+	return z.string({ error: hint }).min(1, { error: hint });
+}
+
+const PERCENTAGE = /^([0-9]{1,3})(?:\.([0-9]{1,4}))?%$/;
+export const PERCENTAGE_HINT =
+	"write one to three digits, optionally a point and up to four more, then %, at most 100%, such as 2.5%";
+
+/** Percent digits as parts per million: "7.25%" → 72500. */
+function ppmOf(wholePart: string, fraction = ""): number {
+	return Number(wholePart) * 10_000 + Number(fraction.padEnd(4, "0"));
+}
+
+/** Parts per million of a percentage such as `2.5%`, or null where it is not one (or above 100 %). */
+export function parsePercentage(value: string): number | null {
+	const match = PERCENTAGE.exec(value);
+	if (match === null) return null;
+	const ppm = ppmOf(match[1] ?? "", match[2]);
+	return ppm <= PPM ? ppm : null;
+}
+
+/** A share from 0 % to 100 %, in ppm. */
+export const percentage = z
+	.string({ error: PERCENTAGE_HINT })
+	.regex(PERCENTAGE, { error: PERCENTAGE_HINT })
+	.transform((value, context) => parsePercentage(value) ?? refuse(context, PERCENTAGE_HINT));
+
+const DURATION = /^(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?(?:([0-9]+)ms)?$/;
+const UNIT_MS = [86_400_000, 3_600_000, 60_000, 1_000, 1];
+export const DURATION_HINT =
+	"write whole numbers with units d, h, m, s, ms, largest first, such as 10s, 1500ms or 1m30s";
+
+/** Milliseconds of a duration such as `1m30s`, or null where it is not one (or longer than DURATION_MS_MAX). */
+export function parseDuration(value: string): number | null {
+	const match = value === "" ? null : DURATION.exec(value);
+	if (match === null) return null;
+	const ms = UNIT_MS.reduce((total, unit, index) => total + unit * Number(match[index + 1] ?? 0), 0);
+	return ms <= DURATION_MS_MAX ? ms : null;
+}
+
+/** A duration in milliseconds, from `minMs` on. */
+export function duration(minMs: 0 | 1) {
+	return z
+		.string({ error: DURATION_HINT })
+		.regex(DURATION, { error: DURATION_HINT })
+		.transform((value, context) => {
+			const ms = parseDuration(value);
+			if (ms === null) {
+				const tooLong = DURATION.test(value) && value !== "";
+				return refuse(context, tooLong ? `write at most ${DURATION_MS_MAX / 86_400_000}d` : DURATION_HINT);
+			}
+			return ms < minMs ? refuse(context, "write a duration above 0") : ms;
+		})
+		.meta({ description: "Duration such as 10s, 1500ms, 5m, 1h, 14d or 1m30s." });
+}
+
+/** Adds an issue with this message and gives the value that ends a transform. */
+export function refuse(context: z.core.$RefinementCtx, hint: string, what: string | null = null): never {
+	context.issues.push({ code: "custom", message: what === null ? hint : say(what, hint), input: context.value });
+	return z.NEVER;
+}

@@ -1,0 +1,62 @@
+/**
+ * Strict mappings, and how schemas say what to write. The convention of this folder: a zod error message is the
+ * hint ("write …"), as what is wrong follows from the value; where it does not, the message is made by say() and
+ * holds both. faults.ts turns issues into Problems.
+ */
+import { z } from "zod";
+
+/** An issue message that holds what is wrong and what to write instead. */
+export function say(what: string, hint: string): string {
+	return `${what}\n${hint}`;
+}
+
+/** The two halves of an issue message; `what` is null where it only holds the hint. */
+export function saying(message: string): { readonly what: string | null; readonly hint: string } {
+	const cut = message.indexOf("\n");
+	return cut === -1 ? { what: null, hint: message } : { what: message.slice(0, cut), hint: message.slice(cut + 1) };
+}
+
+/** A mapping of exactly these fields. An unknown one is an issue whose message lists the known ones. */
+export function fields<Shape extends z.ZodRawShape>(shape: Shape, hint = ""): z.ZodObject<Shape, z.core.$strict> {
+	const known = Object.keys(shape).join(", ");
+	return z.strictObject(shape, {
+		error: (issue) => (issue.code === "unrecognized_keys" ? known : hint || `write a mapping of ${known}`),
+	});
+}
+
+/** A list; `hint` says what its items are. */
+export function list<Item extends z.ZodType>(item: Item, hint: string): z.ZodArray<Item> {
+	return z.array(item, { error: hint });
+}
+
+/** One of these words. */
+export function oneOf<const Words extends readonly [string, ...string[]]>(...words: Words) {
+	return z.enum(words, { error: `write ${orList(words)}` });
+}
+
+export function orList(words: readonly string[]): string {
+	return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+/** A whole number in a range. */
+export function whole(min: number, max: number): z.ZodNumber {
+	const error = `write a whole number from ${min} to ${max}`;
+	return z.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+}
+
+export const flag = z.boolean({ error: "write true or false" });
+
+/** Reports each item that came before, at its own place. */
+export function refuseRepeats<Item>(
+	items: readonly Item[],
+	keyOf: (item: Item) => string,
+	report: (index: number, first: number, key: string) => void,
+): void {
+	const seen = new Map<string, number>();
+	for (const [index, item] of items.entries()) {
+		const key = keyOf(item);
+		const first = seen.get(key);
+		if (first === undefined) seen.set(key, index);
+		else report(index, first, key);
+	}
+}

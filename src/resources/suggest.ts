@@ -1,0 +1,54 @@
+/** "Did you mean": the known name that is nearest to a mistyped one. */
+
+/** Edits worth suggesting: a third of the length, so that short names need a near hit. */
+function editsMax(name: string): number {
+	return Math.max(1, Math.floor(name.length / 3));
+}
+
+/** The nearest known name, or null where none is near; letter case and the marks - and _ do not count. */
+export function nearestName(name: string, known: readonly string[]): string | null {
+	const fold = (text: string): string => text.toLowerCase().replace(/[-_]/g, "");
+	let best: string | null = null;
+	let least = editsMax(name) + 1;
+	if (name.length > 64) return null;
+	for (const candidate of known) {
+		const edits = editDistance(fold(name), fold(candidate));
+		if (edits < least) {
+			least = edits;
+			best = candidate;
+		}
+	}
+	return best;
+}
+
+/** `did you mean "x"? ` or nothing, then the list of what is known. */
+export function knownNames(name: string, known: readonly string[], what: string): string {
+	const nearest = nearestName(name, known);
+	const shown = known.length > 24 ? [...known.slice(0, 24), "…"] : known;
+	const list = shown.length === 0 ? `there is no ${what}` : `known ${what}: ${shown.join(", ")}`;
+	return nearest === null ? list : `did you mean ${JSON.stringify(nearest)}? ${list}`;
+}
+
+/** Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours. */
+function editDistance(left: string, right: string): number {
+	let before: number[] = [];
+	let previous = Array.from({ length: right.length + 1 }, (_, index) => index);
+	for (let i = 1; i <= left.length; i++) {
+		const current = [i];
+		for (let j = 1; j <= right.length; j++) {
+			const same = left[i - 1] === right[j - 1] ? 0 : 1;
+			let cost = Math.min(at(previous, j) + 1, at(current, j - 1) + 1, at(previous, j - 1) + same);
+			if (i > 1 && j > 1 && left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1]) {
+				cost = Math.min(cost, at(before, j - 2) + 1);
+			}
+			current.push(cost);
+		}
+		before = previous;
+		previous = current;
+	}
+	return at(previous, right.length);
+}
+
+function at(row: readonly number[], index: number): number {
+	return row[index] ?? Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,61 @@
+/**
+ * What the loop asks the store for one experiment: a pure translation of declaration and status.
+ */
+import { claimedMetrics } from "../analysis/claim.js";
+import type { EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
+import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../limits.js";
+import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import type { ExperimentStatus } from "./status.js";
+
+/** Health of a takeover looks back this far at most: the present state of the endpoints, over enough requests. */
+export const HEALTH_WINDOW_MS = 30_000;
+
+/** A latency threshold is frozen from the default Variant's requests since this long before the start. */
+export const THRESHOLD_LOOKBACK_MS = 600_000;
+
+/** The Metrics that the goal and the guardrails name, in the experiment's namespace; an unknown name is absent. */
+export function metricsOf(resources: ResourceSet, experiment: Experiment): Record<string, Metric> {
+	const names = new Set(claimedMetrics(experiment));
+	const found = resources.metrics.filter(
+		({ metadata }) => metadata.namespace === experiment.metadata.namespace && names.has(metadata.name),
+	);
+	return Object.fromEntries(found.map((metric) => [metric.metadata.name, metric]));
+}
+
+/** Qualified name of the experiment's Service. */
+export function serviceName(experiment: Experiment): string {
+	return qualifiedName({ name: experiment.spec.service, namespace: experiment.metadata.namespace });
+}
+
+/** The query for this moment. */
+export function evidenceQuery(
+	resources: ResourceSet,
+	experiment: Experiment,
+	status: ExperimentStatus,
+	nowMs: number,
+): EvidenceQuery {
+	const service = resources.services.find(
+		({ metadata }) => metadata.name === experiment.spec.service && metadata.namespace === experiment.metadata.namespace,
+	);
+	const timeoutMs = service?.spec.timeoutMs ?? 0;
+	const metrics = Object.values(metricsOf(resources, experiment)).map((metric): EvidenceMetric => {
+		const { source, windowMs, missing } = metric.spec;
+		const frozen = status.thresholds[metric.metadata.name];
+		// An entry may lie one flush in Envoy and one in ingest; a request may last until its timeout.
+		const delivery = 2 * ACCESS_LOG_FLUSH_MS;
+		return {
+			name: metric.metadata.name,
+			source,
+			windowMs,
+			settleMs: source === "outcome" ? delivery : delivery + (timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS),
+			missing,
+			threshold: frozen === undefined ? null : { thresholdMs: frozen.thresholdMs, frozenAtMs: frozen.frozenAtMs },
+		};
+	});
+	return {
+		experiment: qualifiedName(experiment.metadata),
+		service: serviceName(experiment),
+		metrics,
+		healthSinceMs: Math.max(status.stepStartedAtMs, nowMs - HEALTH_WINDOW_MS),
+	};
+}

@@ -1,0 +1,184 @@
+/**
+ * The rollout loop: at every tick, for every active experiment, state → evidence → decide → store. It keeps no
+ * facts of its own: after a restart it goes on from the stored status. When state or evidence cannot be had it
+ * holds and reports; it never decides on what it does not know.
+ */
+import { claimedMetrics } from "../analysis/claim.js";
+import type { BaselineQuantile } from "../analysis/evidence.js";
+import { WeirError } from "../error.js";
+import { type Experiment, qualifiedName } from "../resources/resource.js";
+import { decide } from "./decide.js";
+import type { Decision, DecisionInput, Outcome } from "./decision.js";
+import { startExperiment } from "./declaration.js";
+import { evidenceQuery, metricsOf, serviceName, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
+import type { Clock, EvidenceSource, State, StateStore } from "./ports.js";
+import { type ExperimentStatus, isExposing } from "./status.js";
+
+/** What the loop tells the outside, for logs and metrics; never a unit id or a payload. */
+export type LoopEvent =
+	| { readonly type: "decided"; readonly decision: Decision }
+	/** The present outcome, recorded or not: for a timeline. */
+	| { readonly type: "evaluated"; readonly experiment: string; readonly outcome: Outcome }
+	/** Once when it begins. experiment null: the state's owner is gone, nothing can be decided. */
+	| { readonly type: "holding"; readonly experiment: string | null; readonly error: WeirError }
+	/** Once when it ends. */
+	| { readonly type: "recovered"; readonly experiment: string | null }
+	/** Someone else changed the state first; decided again at the next tick. */
+	| { readonly type: "conflict"; readonly experiment: string };
+
+export interface LoopOptions {
+	readonly store: StateStore;
+	readonly evidence: EvidenceSource;
+	readonly clock: Clock;
+	readonly report: (event: LoopEvent) => void;
+	/** null: a third of the shortest `every`, at most a second, at least INTERVAL_MIN_MS. */
+	readonly intervalMs: number | null;
+}
+
+/** One aggregate query per experiment and tick: more often than this costs ingest more than it gains. */
+const INTERVAL_MIN_MS = 100;
+const INTERVAL_MAX_MS = 1_000;
+
+export class RolloutLoop {
+	/** Kind of the last recorded outcome by experiment; lost on restart, then a wait is recorded once more. */
+	readonly #recorded = new Map<string, string>();
+	/** Experiments ("" = the state) that are holding for want of an owner. */
+	readonly #holding = new Set<string>();
+	#cancel: (() => void) | null = null;
+	#running: Promise<void> | null = null;
+	#stopped = false;
+	#intervalMs: number;
+
+	constructor(private readonly options: LoopOptions) {
+		this.#intervalMs = options.intervalMs ?? INTERVAL_MAX_MS;
+	}
+
+	/** Ticks until stopped, the first time at once. A tick never overlaps another. */
+	start(): void {
+		this.#stopped = false;
+		this.#schedule(0);
+	}
+
+	/** Resolves when the tick under way, if any, is done; no decision is made after that. */
+	async stop(): Promise<void> {
+		this.#stopped = true;
+		this.#cancel?.();
+		this.#cancel = null;
+		await this.#running;
+	}
+
+	#schedule(ms: number): void {
+		if (this.#stopped) return;
+		this.#cancel = this.options.clock.after(ms, () => {
+			this.#running = this.tick().finally(() => {
+				this.#running = null;
+				this.#schedule(this.#intervalMs);
+			});
+		});
+	}
+
+	/** One look at every active experiment. Never rejects: what goes wrong is reported. */
+	async tick(): Promise<void> {
+		let state: State | null;
+		try {
+			state = await this.options.store.state(-1, 0);
+		} catch (thrown) {
+			this.#hold(null, thrown);
+			return;
+		}
+		if (state === null) return;
+		this.#recover(null);
+		const active = state.resources.experiments.filter((experiment) => {
+			const phase = state.status.experiments[qualifiedName(experiment.metadata)]?.phase;
+			return phase === undefined || isExposing(phase) || phase === "Promoting";
+		});
+		this.#pace(active);
+		let revision = state.revision;
+		for (const experiment of active) {
+			if (this.#stopped) return;
+			revision = await this.#look({ ...state, revision }, experiment);
+		}
+	}
+
+	#pace(active: readonly Experiment[]): void {
+		if (this.options.intervalMs !== null) return;
+		const every = active.map((experiment) => experiment.spec.rollout.everyMs / 3);
+		this.#intervalMs = Math.max(INTERVAL_MIN_MS, Math.min(INTERVAL_MAX_MS, ...every));
+	}
+
+	/** The revision after it: the same unless a decision was stored. */
+	async #look(state: State, experiment: Experiment): Promise<number> {
+		const name = qualifiedName(experiment.metadata);
+		try {
+			const nowMs = this.options.clock.nowMs();
+			const status = state.status.experiments[name];
+			if (status === undefined) return await this.#record(state, name, null, startExperiment(experiment, nowMs), nowMs);
+			const input = await this.#input(state, experiment, status);
+			const outcome = decide(input);
+			this.#recover(name);
+			this.options.report({ type: "evaluated", experiment: name, outcome });
+			const kind = kindOf(outcome);
+			if (outcome.action === "hold" && this.#recorded.get(name) === kind) return state.revision;
+			return await this.#record(state, name, input, outcome, input.nowMs);
+		} catch (thrown) {
+			const error = WeirError.from(thrown);
+			if (error.code === "conflict") this.options.report({ type: "conflict", experiment: name });
+			else this.#hold(name, error);
+			return state.revision;
+		}
+	}
+
+	async #input(state: State, experiment: Experiment, status: ExperimentStatus): Promise<DecisionInput> {
+		const { clock, evidence } = this.options;
+		const metrics = metricsOf(state.resources, experiment);
+		const baselineQuantiles: Record<string, BaselineQuantile> = {};
+		if (isExposing(status.phase))
+			for (const metric of claimedMetrics(experiment)) {
+				const quantile = metrics[metric]?.spec.quantile ?? null;
+				if (quantile === null || status.thresholds[metric] !== undefined) continue;
+				const measured = await evidence.baselineQuantile({
+					experiment: qualifiedName(experiment.metadata),
+					service: serviceName(experiment),
+					quantile,
+					sinceMs: Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
+					untilMs: clock.nowMs(),
+				});
+				if (measured !== null) baselineQuantiles[metric] = measured;
+			}
+		const found = await evidence.evidence(evidenceQuery(state.resources, experiment, status, clock.nowMs()));
+		// The moment of the decision lies after all of its evidence.
+		const input = { experiment, metrics, status, evidence: found, nowMs: clock.nowMs() };
+		return Object.keys(baselineQuantiles).length === 0 ? input : { ...input, baselineQuantiles };
+	}
+
+	async #record(
+		state: State,
+		experiment: string,
+		input: DecisionInput | null,
+		outcome: Outcome,
+		atMs: number,
+	): Promise<number> {
+		const request = { experiment, expectedRevision: state.revision, by: "weir", atMs, input, outcome };
+		const { revision, decision } = await this.options.store.decide(request);
+		this.#recorded.set(experiment, kindOf(outcome));
+		this.#recover(experiment);
+		this.options.report({ type: "decided", decision });
+		return revision;
+	}
+
+	#hold(experiment: string | null, thrown: unknown): void {
+		const key = experiment ?? "";
+		if (this.#holding.has(key)) return;
+		this.#holding.add(key);
+		this.options.report({ type: "holding", experiment, error: WeirError.from(thrown) });
+	}
+
+	#recover(experiment: string | null): void {
+		if (this.#holding.delete(experiment ?? "")) this.options.report({ type: "recovered", experiment });
+	}
+}
+
+/** Outcomes of one kind differ in numbers only; a wait is recorded once per kind and step. */
+function kindOf({ action, rule, waitsFor, status }: Outcome): string {
+	return [action, rule, waitsFor ?? "", status.phase, status.stepIndex, status.promotion?.stepIndex ?? ""].join("|");
+}

@@ -1,0 +1,116 @@
+/**
+ * `weir pause | resume | promote | abort`: what a person may do to an experiment at any time. Pure; the caller
+ * stores the outcome as a decision by that person.
+ */
+import { WeirError } from "../error.js";
+import type { Experiment } from "../resources/resource.js";
+import { openChallengers } from "./decide.js";
+import type { Outcome } from "./decision.js";
+import { percent } from "./sentence.js";
+import { type ExperimentStatus, isExposing } from "./status.js";
+import { startTakeover } from "./takeover.js";
+
+export type PersonAct =
+	| { readonly verb: "pause" }
+	| { readonly verb: "resume" }
+	/** arm null: the only open challenger. */
+	| { readonly verb: "promote"; readonly arm: string | null }
+	| { readonly verb: "abort" };
+
+export interface PersonInput {
+	readonly experiment: Experiment;
+	readonly status: ExperimentStatus;
+	/** Who; for the reason only. */
+	readonly by: string;
+	readonly nowMs: number;
+}
+
+/** The outcome of a person's act. Throws WeirError `failed-precondition`, or `not-found` for an arm that is not declared. */
+export function actByPerson(input: PersonInput, act: PersonAct): Outcome {
+	switch (act.verb) {
+		case "pause":
+			return pause(input);
+		case "resume":
+			return resume(input);
+		case "promote":
+			return promote(input, act.arm);
+		case "abort":
+			return abort(input);
+	}
+}
+
+function outcome(action: Outcome["action"], reason: string, status: ExperimentStatus): Outcome {
+	return { action, rule: "person", reason, findings: [], srmP: null, status, defaultVariant: null, expectedMs: null };
+}
+
+function pause({ status, by }: PersonInput): Outcome {
+	if (status.phase !== "Running")
+		throw new WeirError(
+			"failed-precondition",
+			`only a Running experiment can be paused, this one is ${status.phase}`,
+			status.phase === "Promoting" ? "use abort to go back to the default variant" : "",
+		);
+	return outcome("pause", `Paused at ${percent(status.allocationPpm)} by ${by}.`, {
+		...status,
+		phase: "Paused",
+		hold: "person",
+	});
+}
+
+function resume({ status, by, nowMs }: PersonInput): Outcome {
+	if (status.phase !== "Paused")
+		throw new WeirError("failed-precondition", `only a Paused experiment can be resumed, this one is ${status.phase}`);
+	const after: ExperimentStatus = {
+		...status,
+		phase: "Running",
+		hold: null,
+		// The alarm's exposures stay suspect for ever; what comes from the next evidence on is tested anew.
+		...(status.hold === "srm" ? { acceptedExposures: "pending" as const } : {}),
+		// Else the same maximum would end it again at once.
+		...(status.hold === "inconclusive" ? { durationFromMs: nowMs } : {}),
+	};
+	const why = status.hold === "srm" ? ", accepting the sample ratio so far" : "";
+	return outcome("resume", `Resumed at ${percent(status.allocationPpm)} by ${by}${why}.`, after);
+}
+
+function promote({ experiment, status, by, nowMs }: PersonInput, named: string | null): Outcome {
+	if (!isExposing(status.phase))
+		throw new WeirError(
+			"failed-precondition",
+			`only a Running or Paused experiment can be promoted, this one is ${status.phase}`,
+		);
+	const open = openChallengers({ experiment, status });
+	const declared = experiment.spec.arms.find((arm) => arm.name === named);
+	if (named !== null && declared === undefined)
+		throw new WeirError("not-found", `there is no arm ${named}`, `open challengers: ${open.join(", ") || "none"}`);
+	if (declared?.baseline)
+		throw new WeirError("failed-precondition", `arm ${declared.name} is the baseline`, "use abort to keep the default");
+	if (declared !== undefined && !open.includes(declared.name))
+		throw new WeirError("failed-precondition", `arm ${declared.name} was closed after proven harm`);
+	const [only, another] = open;
+	const arm = declared?.name ?? (another === undefined ? only : undefined);
+	if (arm === undefined)
+		throw new WeirError("failed-precondition", `${open.length} challengers are open`, `name one of ${open.join(", ")}`);
+	const after = startTakeover(experiment, status, arm, nowMs);
+	return outcome(
+		"promote",
+		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
+		after,
+	);
+}
+
+function abort({ status, by }: PersonInput): Outcome {
+	if (!isExposing(status.phase) && status.phase !== "Promoting")
+		throw new WeirError(
+			"failed-precondition",
+			`the experiment has ended: ${status.phase}`,
+			status.phase === "Promoted" ? "change the Service's defaultVariant to undo a promotion" : "",
+		);
+	return outcome("abort", `Aborted by ${by}; everything goes to the default variant.`, {
+		...status,
+		phase: "Aborted",
+		allocationPpm: 0,
+		hold: null,
+		promotion: null,
+	});
+}

@@ -1,0 +1,48 @@
+/**
+ * How numbers are written in a decision's reason: one clear sentence for a person, the same bytes for the same
+ * numbers on every machine (no locale).
+ */
+import type { Finding } from "./decision.js";
+
+/** ppm as a percentage with at most four decimals: 20000 → `2%`. */
+export function percent(ppm: number): string {
+	return `${Number((ppm / 10_000).toFixed(4))}%`;
+}
+
+/** Four significant digits, plain where that is readable. */
+export function number(value: number): string {
+	return String(Number(value.toPrecision(4)));
+}
+
+/** `12 s`, `3.5 min`, `2 h`, `4.1 d`. */
+export function duration(ms: number): string {
+	if (ms < 120_000) return `${Number((ms / 1_000).toFixed(1))} s`;
+	if (ms < 7_200_000) return `${Number((ms / 60_000).toFixed(1))} min`;
+	if (ms < 172_800_000) return `${Number((ms / 3_600_000).toFixed(1))} h`;
+	return `${Number((ms / 86_400_000).toFixed(1))} d`;
+}
+
+/** `accuracy of arm boosted is worse than 0 (improvement -0.05, at most -0.021 at all looks; 812 units against 790)`. */
+export function harmSentence(finding: Finding): string {
+	const line = finding.role === "goal" ? 0 : finding.line;
+	return (
+		`${finding.metric} of arm ${finding.arm} is proved worse than ${finding.role === "goal" ? "no change" : `its margin ${number(line)}`}: ` +
+		`improvement ${bound(finding.improvement)}, at most ${bound(finding.upper)} at all looks ` +
+		`(${finding.challenger.n} units against ${finding.baseline.n}, alpha ${number(finding.alpha)})`
+	);
+}
+
+/** `accuracy improves by 0.05, at least 0.03, line 0.005`. */
+export function passSentence(finding: Finding): string {
+	return `${finding.metric} at least ${bound(finding.lower)} against the line ${number(finding.line)}`;
+}
+
+/** What a finding that is not a pass still lacks. */
+export function lackSentence(finding: Finding): string {
+	if (finding.verdict === "unknown") return `${finding.metric} of arm ${finding.arm} is unknown: ${finding.note}`;
+	return `${finding.metric} of arm ${finding.arm} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
+}
+
+function bound(value: number | null): string {
+	return value === null ? "unknown" : number(value);
+}

@@ -1,0 +1,68 @@
+/**
+ * The port StateStore for the roles that do not own the state: over the internal UNIX socket. A dead or silent owner
+ * is WeirError `unavailable` or `deadline-exceeded`: hold and report, never decide. Nothing is retried here: whether
+ * a decision that got no answer was stored shows in the next state.
+ */
+import type { PlanTable } from "../compiler/plan.js";
+import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import type { Decision } from "../rollout/decision.js";
+import type { ProxyStatus, State, StateStore } from "../rollout/ports.js";
+import type { NewDecision } from "./decisionLog.js";
+import { exchange } from "./exchange.js";
+import type { MetricName } from "./resourceSet.js";
+
+export class StateClient implements StateStore {
+	readonly #socket: string;
+
+	constructor(socket: string) {
+		this.#socket = socket;
+	}
+
+	async state(after: number, waitMs: number): Promise<State | null> {
+		const wait = Math.min(Math.max(0, Math.trunc(waitMs)), STATE_LONG_POLL_MS_MAX);
+		const path = `/internal/state?after=${after}&waitMs=${wait}`;
+		return (await this.#call<{ state: State | null }>("GET", path, null, wait)).state;
+	}
+
+	decide(
+		request: NewDecision & { readonly expectedRevision: number },
+	): Promise<{ readonly revision: number; readonly decision: Decision }> {
+		const { experiment, expectedRevision, by, atMs, input, outcome } = request;
+		return this.#call("POST", "/internal/decide", { experiment, expectedRevision, by, atMs, input, outcome });
+	}
+
+	async keepPlan(version: string, table: PlanTable): Promise<void> {
+		await this.#call("PUT", `/internal/plans/${encodeURIComponent(version)}`, { services: table.services });
+	}
+
+	async plan(version: string): Promise<PlanTable | null> {
+		const path = `/internal/plans/${encodeURIComponent(version)}`;
+		return (await this.#call<{ table: PlanTable | null }>("GET", path, null)).table;
+	}
+
+	async acknowledge(revision: number, atMs: number): Promise<void> {
+		await this.#call("POST", "/internal/acknowledge", { revision, atMs });
+	}
+
+	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
+		await this.#call("POST", "/internal/proxies", { proxies });
+	}
+
+	/** The declared Metrics, for ingest, which refuses outcomes of any other name. */
+	async metricNames(): Promise<readonly MetricName[]> {
+		return (await this.#call<{ metrics: readonly MetricName[] }>("GET", "/internal/metrics-names", null)).metrics;
+	}
+
+	async #call<T>(method: string, path: string, body: object | null, waitMs = 0): Promise<T> {
+		const json = body === null ? null : { contentType: "application/json", text: JSON.stringify(body) };
+		return (
+			await exchange({
+				at: { socketPath: this.#socket },
+				method,
+				path,
+				body: json,
+				timeoutMs: STATE_CALL_TIMEOUT_MS + waitMs,
+			})
+		).json as T;
+	}
+}

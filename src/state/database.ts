@@ -1,0 +1,181 @@
+/**
+ * The state file: one LMDB environment with a sub-database per noun. It promises that a transaction is durable
+ * (fdatasync before commit returns, no overlapping sync) and atomic (a throw inside it leaves nothing), that one
+ * process at a time owns the file, and that only this user can read it. The only importer of lmdb.
+ *
+ * Synchronous commits on purpose: one costs well under 10 ms on common disks, there are a few a second at most,
+ * and between the check of a revision and its commit nothing else can run.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Database, open, type RootDatabase } from "lmdb";
+import type { PlanTable } from "../compiler/plan.js";
+import { WeirError } from "../error.js";
+import type { Kind, Resource } from "../resources/resource.js";
+import type { Decision } from "../rollout/decision.js";
+import type { ProxyStatus } from "../rollout/ports.js";
+import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
+import { isAlive, type Owner, thisProcess } from "./owner.js";
+
+export interface StoredResource {
+	readonly resource: Resource;
+	/** The YAML document it came from, as written. */
+	readonly source: string;
+}
+
+export interface StoredDecision {
+	readonly decision: Decision;
+	/** The revision that the decision led to. */
+	readonly revision: number;
+	/** Whether live traffic moved with it, and so whether its acknowledgement starts a step. */
+	readonly movesTraffic: boolean;
+}
+
+export interface StoredPlan {
+	/** Last time it was kept, i.e. about to be published. */
+	readonly keptAtMs: number;
+	readonly table: PlanTable;
+}
+
+/** Who used a name or a salt first; entries are never removed. */
+export interface Used {
+	/** Qualified experiment name. */
+	readonly experiment: string;
+	readonly sinceMs: number;
+}
+
+export interface ProxyReport {
+	/** null: xds has not reported yet. */
+	readonly reportedAtMs: number | null;
+	readonly proxies: readonly ProxyStatus[];
+}
+
+export interface StateDatabase {
+	readonly resources: Database<StoredResource, [Kind, string]>;
+	readonly experiments: Database<ExperimentStatus, string>;
+	readonly services: Database<ServiceStatus, string>;
+	readonly decisions: Database<StoredDecision, [string, number]>;
+	/** Decisions not yet acknowledged, by the revision they led to. */
+	readonly pending: Database<true, [number, string, number]>;
+	readonly plans: Database<StoredPlan, string>;
+	/** Plans by age, oldest first. */
+	readonly planAges: Database<true, [number, string]>;
+	readonly used: Database<Used, ["name" | "salt", string]>;
+	/** `revision`, `acknowledged` (the highest revision all Envoys had taken). */
+	readonly counters: Database<number, "revision" | "acknowledged">;
+	readonly proxies: Database<ProxyReport, "report">;
+	/** Runs `change` as one durable transaction; a throw inside it leaves nothing behind. */
+	transaction<T>(change: () => T): T;
+	close(): Promise<void>;
+}
+
+const FILE = "state.mdb";
+/** Layout of the file; a later Weir that changes it raises this and converts. */
+const FORMAT = 1;
+
+/**
+ * Opens or creates the state file in `directory` (made with mode 0700).
+ * @throws WeirError `failed-precondition`: open in another process, readable by others, or of another format;
+ * `unavailable`: the file cannot be opened.
+ */
+export function openDatabase(directory: string): StateDatabase {
+	privateDirectory(directory);
+	const root = openRoot(directory);
+	const meta = root.openDB<number, string>({ name: "meta", encoding: "json" });
+	const owners = root.openDB<Owner, string>({ name: "owner", encoding: "json" });
+	const me = thisProcess();
+	try {
+		root.transactionSync(() => {
+			const owner = owners.get("owner");
+			if (owner !== undefined && isAlive(owner)) {
+				throw new WeirError(
+					"failed-precondition",
+					`the state in ${directory} is open in process ${owner.pid}`,
+					"stop that process, or give this one a data directory of its own",
+				);
+			}
+			const format = meta.get("format");
+			if (format !== undefined && format !== FORMAT) {
+				throw new WeirError(
+					"failed-precondition",
+					`the state in ${directory} has format ${format}, this Weir reads ${FORMAT}`,
+					"use the Weir that wrote it",
+				);
+			}
+			meta.putSync("format", FORMAT);
+			owners.putSync("owner", me);
+		});
+		// The file's directory entry must survive a power cut like the data does.
+		syncDirectory(directory);
+	} catch (error) {
+		void root.close();
+		throw error;
+	}
+	const part = <V, K extends string | (string | number)[]>(name: string): Database<V, K> =>
+		root.openDB<V, K>({ name, encoding: "json" });
+	return {
+		resources: part("resources"),
+		experiments: part("experiments"),
+		services: part("services"),
+		decisions: part("decisions"),
+		pending: part("pending"),
+		plans: part("plans"),
+		planAges: part("planAges"),
+		used: part("used"),
+		counters: part("counters"),
+		proxies: part("proxies"),
+		transaction: (change) => root.transactionSync(change),
+		close: async () => {
+			root.transactionSync(() => owners.removeSync("owner"));
+			await root.close();
+		},
+	};
+}
+
+function openRoot(directory: string): RootDatabase {
+	// permissionsMode is read by lmdb's native part and missing from its types.
+	const options = {
+		path: join(directory, FILE),
+		noSubdir: true,
+		overlappingSync: false,
+		encoding: "json" as const,
+		maxDbs: 16,
+		permissionsMode: 0o600,
+	};
+	try {
+		return open(options);
+	} catch (error) {
+		throw new WeirError(
+			"unavailable",
+			`cannot open the state file in ${directory}: ${error instanceof Error ? error.message : String(error)}`,
+			"check that the disk has room and that the file is Weir's own",
+			{ cause: error },
+		);
+	}
+}
+
+/** Makes the directory with mode 0700, or checks that nobody else can enter it. */
+export function privateDirectory(directory: string): void {
+	mkdirSync(directory, { recursive: true, mode: 0o700 });
+	const found = statSync(directory);
+	if (!found.isDirectory()) throw new WeirError("failed-precondition", `${directory} is not a directory`);
+	if ((found.mode & 0o077) !== 0) {
+		throw new WeirError(
+			"failed-precondition",
+			`${directory} is open to other users (mode ${(found.mode & 0o777).toString(8)})`,
+			`chmod 700 ${directory}`,
+		);
+	}
+	if (process.getuid !== undefined && found.uid !== process.getuid()) {
+		throw new WeirError("failed-precondition", `${directory} belongs to another user`, "use a directory of your own");
+	}
+}
+
+function syncDirectory(directory: string): void {
+	const handle = openSync(directory, "r");
+	try {
+		fsyncSync(handle);
+	} finally {
+		closeSync(handle);
+	}
+}

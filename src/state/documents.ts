@@ -1,0 +1,30 @@
+/**
+ * Cuts a YAML stream into its documents, as text, so that each resource keeps the source it was written in.
+ * No parser is needed: a line that begins with `---` or `...` followed by white space or its end is a document
+ * marker everywhere, even inside a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
+ */
+
+/** The documents that hold more than comments and blank lines, in order, without their markers; each ends with a newline. */
+export function splitDocuments(text: string): readonly string[] {
+	const documents: string[] = [];
+	let lines: string[] = [];
+	const end = (): void => {
+		if (lines.some((line) => line.trim() !== "" && !/^\s*#/.test(line) && !/^%/.test(line))) {
+			documents.push(`${lines.join("\n").replace(/^\n+/, "").trimEnd()}\n`);
+		}
+		lines = [];
+	};
+	for (const line of text.replace(/^\uFEFF/, "").split(/\r?\n/)) {
+		const marker = /^(---|\.\.\.)(?=\s|$)/.exec(line);
+		if (marker === null) {
+			lines.push(line);
+			continue;
+		}
+		end();
+		// `--- {kind: …}`: what follows the marker on its line belongs to the new document.
+		const rest = line.slice(3).trim();
+		if (marker[1] === "---" && rest !== "") lines.push(rest);
+	}
+	end();
+	return documents;
+}

@@ -1,0 +1,95 @@
+/** One HTTP request of a client and its JSON answer; errors of the owner come back as the WeirError they were. */
+import { request as httpRequest } from "node:http";
+import { type ErrorCode, HTTP_STATUS, WeirError } from "../error.js";
+
+export interface Exchange {
+	readonly at: { readonly socketPath: string } | { readonly host: string; readonly port: number };
+	readonly method: string;
+	readonly path: string;
+	readonly body: { readonly contentType: string; readonly text: string } | null;
+	/** From the start to the last byte of the answer. */
+	readonly timeoutMs: number;
+}
+
+export interface ExchangeAnswer {
+	readonly status: number;
+	/** The body as it came. */
+	readonly text: string;
+	/** The body parsed; null where it is not JSON. */
+	readonly json: unknown;
+}
+
+/**
+ * @throws WeirError the owner's own error; `unavailable` where nobody answers; `deadline-exceeded` after
+ * `timeoutMs`. An answer with `problems` in it is no error here.
+ */
+export function exchange(call: Exchange): Promise<ExchangeAnswer> {
+	const where = authority(call.at);
+	return new Promise((resolve, reject) => {
+		const body = call.body === null ? null : Buffer.from(call.body.text);
+		// No kept connection: a request on one that its owner just closed would fail without having been tried.
+		const sent = httpRequest({
+			...call.at,
+			agent: false,
+			method: call.method,
+			path: call.path,
+			headers: {
+				host: "socketPath" in call.at ? "localhost" : where,
+				...(call.body === null || body === null
+					? {}
+					: { "content-type": call.body.contentType, "content-length": body.length }),
+			},
+		});
+		const timer = setTimeout(() => {
+			sent.destroy(new WeirError("deadline-exceeded", `control's api role at ${where} gave no answer in time`));
+		}, call.timeoutMs);
+		const fail = (error: Error): void => {
+			clearTimeout(timer);
+			const message = `control's api role at ${where} does not answer: ${error.message}`;
+			const hint = "is weir control (or weir up) running?";
+			reject(error instanceof WeirError ? error : new WeirError("unavailable", message, hint, { cause: error }));
+		};
+		sent.on("error", fail);
+		sent.on("response", (response) => {
+			const chunks: Buffer[] = [];
+			response.on("data", (chunk: Buffer) => chunks.push(chunk));
+			response.on("error", fail);
+			response.on("end", () => {
+				clearTimeout(timer);
+				const text = Buffer.concat(chunks).toString("utf8");
+				const status = response.statusCode ?? 0;
+				const json = parseJson(text);
+				const error = status < 400 ? null : ownersError(json, status);
+				if (error === null) resolve({ status, text, json });
+				else reject(error);
+			});
+		});
+		sent.end(body ?? undefined);
+	});
+}
+
+/** The socket's path, or host:port with an IPv6 address in brackets (RFC 3986, 3.2.2). */
+function authority(at: Exchange["at"]): string {
+	if ("socketPath" in at) return at.socketPath;
+	return `${at.host.includes(":") ? `[${at.host}]` : at.host}:${at.port}`;
+}
+
+function parseJson(text: string): unknown {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return null;
+	}
+}
+
+/** null: a refusal with `problems`, which the caller reads. */
+function ownersError(json: unknown, status: number): WeirError | null {
+	if (typeof json === "object" && json !== null) {
+		if ("problems" in json) return null;
+		const error = "error" in json ? (json.error as { code?: unknown; message?: unknown; hint?: unknown }) : {};
+		if (typeof error.code === "string" && Object.hasOwn(HTTP_STATUS, error.code)) {
+			return new WeirError(error.code as ErrorCode, String(error.message), String(error.hint ?? ""));
+		}
+	}
+	return new WeirError("unavailable", `control's api role answered HTTP ${status}`);
+}

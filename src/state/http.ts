@@ -1,0 +1,160 @@
+/**
+ * The plumbing of both doors: who may speak (Host and Origin, against DNS rebinding and cross-site posts), bounded
+ * bodies with a checked content type, JSON answers, and the one place where an error becomes a status.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIPv4 } from "node:net";
+import { HTTP_STATUS, WeirError } from "../error.js";
+import { API_BODY_BYTES_MAX } from "../limits.js";
+
+/** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
+export interface Call {
+	readonly method: string;
+	readonly path: readonly string[];
+	readonly query: URLSearchParams;
+	readonly request: IncomingMessage;
+	/** Aborts when the client goes away. */
+	readonly signal: AbortSignal;
+}
+
+/** What a handler answers. `text` and `json` are exclusive by construction. */
+export type Answer =
+	| { readonly status: number; readonly json: unknown }
+	| { readonly status: number; readonly text: string; readonly contentType: string };
+
+export const ok = (json: unknown): Answer => ({ status: 200, json });
+
+/** @throws WeirError `invalid-argument` for a target that is no path or is not well encoded. */
+export function takeApart(request: IncomingMessage, signal: AbortSignal): Call {
+	const target = request.url ?? "";
+	if (!target.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
+	const cut = target.indexOf("?");
+	const path = cut < 0 ? target : target.slice(0, cut);
+	try {
+		return {
+			method: request.method ?? "",
+			path: path.slice(1).split("/").map(decodeURIComponent),
+			query: new URLSearchParams(cut < 0 ? "" : target.slice(cut + 1)),
+			request,
+			signal,
+		};
+	} catch (error) {
+		throw new WeirError("invalid-argument", "the path is not well percent-encoded", "", { cause: error });
+	}
+}
+
+/** Loopback by name or address: what a browser that was led here by DNS rebinding cannot claim. */
+export function isLoopbackHost(host: string): boolean {
+	const name = host.toLowerCase();
+	return name === "localhost" || name === "[::1]" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
+}
+
+/** @throws WeirError `permission-denied` unless Host, and Origin where one is sent, name the loopback. */
+export function checkCaller(request: IncomingMessage): void {
+	const hosts = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
+	const host = (request.headers.host ?? "").replace(/:\d*$/, "");
+	if (hosts.length !== 1 || !isLoopbackHost(host)) {
+		throw new WeirError(
+			"permission-denied",
+			"the Host header does not name the loopback",
+			"call the API as http://127.0.0.1:PORT or http://localhost:PORT",
+		);
+	}
+	const origin = request.headers.origin;
+	if (origin === undefined) return;
+	if (!URL.canParse(origin) || !isLoopbackHost(new URL(origin).hostname)) {
+		throw new WeirError("permission-denied", "the API takes no requests from pages of other sites");
+	}
+}
+
+/** Media type of the body without parameters, in lower case; empty = not said. */
+function mediaType(request: IncomingMessage): string {
+	return (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+export function isJson(request: IncomingMessage): boolean {
+	return mediaType(request) === "application/json";
+}
+
+/** @throws WeirError `invalid-argument` for another content type, more than the limit, or bytes that are not UTF-8. */
+export async function readText(request: IncomingMessage, contentTypes: readonly string[]): Promise<string> {
+	const given = mediaType(request);
+	if (!contentTypes.includes(given)) {
+		throw new WeirError(
+			"invalid-argument",
+			`Content-Type is ${given === "" ? "absent" : `'${given}'`}`,
+			`send ${contentTypes.join(" or ")}`,
+		);
+	}
+	const chunks: Buffer[] = [];
+	let bytes = 0;
+	for await (const chunk of request as AsyncIterable<Buffer>) {
+		bytes += chunk.length;
+		if (bytes > API_BODY_BYTES_MAX) {
+			throw new WeirError("invalid-argument", `the body is larger than ${API_BODY_BYTES_MAX} bytes`, "split it");
+		}
+		chunks.push(chunk);
+	}
+	try {
+		return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+	} catch (error) {
+		throw new WeirError("invalid-argument", "the body is not UTF-8", "", { cause: error });
+	}
+}
+
+/** A JSON object body. @throws WeirError `invalid-argument`. */
+export async function readObject(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+	const text = await readText(request, ["application/json"]);
+	let value: unknown;
+	try {
+		value = JSON.parse(text);
+	} catch (error) {
+		throw new WeirError("invalid-argument", "the body is not JSON", "", { cause: error });
+	}
+	if (typeof value !== "object" || value === null || Array.isArray(value)) {
+		throw new WeirError("invalid-argument", "the body must be a JSON object");
+	}
+	return value as Record<string, unknown>;
+}
+
+/** A whole number from the query; `fallback` where it is absent. @throws WeirError `invalid-argument`. */
+export function wholeNumber(query: URLSearchParams, name: string, fallback: number, min: number, max: number): number {
+	const text = query.get(name);
+	if (text === null) return fallback;
+	const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+	if (!(value >= min && value <= max)) {
+		throw new WeirError("invalid-argument", `${name} must be a whole number from ${min} to ${max}`);
+	}
+	return value;
+}
+
+/** @throws WeirError `invalid-argument` for a query parameter that is not known. */
+export function onlyQuery(query: URLSearchParams, known: readonly string[]): void {
+	for (const name of query.keys()) {
+		if (!known.includes(name)) {
+			const hint = known.length === 0 ? "this path takes none" : `known: ${known.join(", ")}`;
+			throw new WeirError("invalid-argument", `unknown query parameter '${name}'`, hint);
+		}
+	}
+}
+
+export function send(response: ServerResponse, answer: Answer): void {
+	if (response.destroyed || response.headersSent) return;
+	const text = "text" in answer ? answer.text : JSON.stringify(answer.json);
+	response.writeHead(answer.status, {
+		"content-type": "text" in answer ? answer.contentType : "application/json",
+		"content-length": Buffer.byteLength(text),
+		"cache-control": "no-store",
+		"x-content-type-options": "nosniff",
+	});
+	response.end(text);
+}
+
+/** The one place where an error becomes an answer; what is not a WeirError stays inside and is only named internal. */
+export function sendError(response: ServerResponse, thrown: unknown): void {
+	const error =
+		thrown instanceof WeirError ? thrown : new WeirError("internal", "the request failed", "see control's log");
+	// An unread body would be taken for the next request on this connection.
+	if (!response.headersSent) response.setHeader("connection", "close");
+	send(response, { status: HTTP_STATUS[error.code], json: { error } });
+}

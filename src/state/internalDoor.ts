@@ -1,0 +1,81 @@
+/**
+ * The door for the other roles of control, on a UNIX socket that only this user can reach: the port StateStore over
+ * HTTP, and the metric names for ingest. Callers are Weir's own, so bodies are checked for shape, not for sense.
+ */
+import type { PlanTable } from "../compiler/plan.js";
+import { WeirError } from "../error.js";
+import { STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import type { ProxyStatus } from "../rollout/ports.js";
+import type { NewDecision } from "./decisionLog.js";
+import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
+import type { Store } from "./store.js";
+
+/** @throws WeirError `not-found` for a path or method that is not there. */
+export async function answerInternal(store: Store, call: Call): Promise<Answer> {
+	const { method, path, query, request } = call;
+	const [root, noun = "", version] = path;
+	if (root === "internal" && path.length === 2) {
+		switch (`${method} ${noun}`) {
+			case "GET state": {
+				onlyQuery(query, ["after", "waitMs"]);
+				const after = wholeNumber(query, "after", -1, -1, Number.MAX_SAFE_INTEGER);
+				const waitMs = wholeNumber(query, "waitMs", 0, 0, STATE_LONG_POLL_MS_MAX);
+				return ok({ state: await store.state(after, waitMs, call.signal) });
+			}
+			case "POST decide":
+				return ok(await store.decide(parseDecide(await readObject(request))));
+			case "POST acknowledge": {
+				const body = exactly(await readObject(request), { revision: "number", atMs: "number" });
+				await store.acknowledge(Number(body.revision), Number(body.atMs));
+				return ok({});
+			}
+			case "POST proxies": {
+				const body = exactly(await readObject(request), { proxies: "object" });
+				if (!Array.isArray(body.proxies)) throw new WeirError("invalid-argument", "proxies must be a list");
+				await store.reportProxies(body.proxies as readonly ProxyStatus[]);
+				return ok({});
+			}
+			case "GET metrics-names":
+				onlyQuery(query, []);
+				return ok({ revision: store.current.revision, metrics: store.metricNames });
+		}
+	}
+	if (root === "internal" && noun === "plans" && version !== undefined && path.length === 3) {
+		if (method === "GET") return ok({ table: await store.plan(version) });
+		if (method === "PUT") {
+			const table = exactly(await readObject(request), { services: "object" });
+			if (!Array.isArray(table.services)) throw new WeirError("invalid-argument", "services must be a list");
+			await store.keepPlan(version, table as unknown as PlanTable);
+			return ok({});
+		}
+	}
+	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
+}
+
+function parseDecide(body: Readonly<Record<string, unknown>>): NewDecision & { readonly expectedRevision: number } {
+	exactly(body, {
+		experiment: "string",
+		expectedRevision: "number",
+		by: "string",
+		atMs: "number",
+		input: "object",
+		outcome: "object",
+	});
+	if (body.outcome === null) throw new WeirError("invalid-argument", "outcome must be an object");
+	return body as unknown as NewDecision & { readonly expectedRevision: number };
+}
+
+/** Every named field with its type, and no other. `object` includes null and lists. */
+function exactly(
+	body: Readonly<Record<string, unknown>>,
+	fields: Readonly<Record<string, "string" | "number" | "object">>,
+): Readonly<Record<string, unknown>> {
+	for (const name of Object.keys(body)) {
+		if (!Object.hasOwn(fields, name)) throw new WeirError("invalid-argument", `unknown field '${name}'`);
+	}
+	for (const [name, type] of Object.entries(fields)) {
+		if (!Object.hasOwn(body, name)) throw new WeirError("invalid-argument", `${name} is missing`);
+		if (typeof body[name] !== type) throw new WeirError("invalid-argument", `${name} must be of type ${type}`);
+	}
+	return body;
+}

@@ -1,0 +1,66 @@
+/** What a person asks of an Experiment, as it comes over the API, and what becomes of it. */
+import { WeirError } from "../error.js";
+import { PERSON_TEXT_CHARS_MAX } from "../limits.js";
+import type { Experiment } from "../resources/resource.js";
+import type { Outcome } from "../rollout/decision.js";
+import { actByPerson } from "../rollout/person.js";
+import type { ExperimentStatus } from "../rollout/status.js";
+
+export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
+export type PersonVerb = (typeof PERSON_VERBS)[number];
+
+export interface PersonRequest {
+	readonly verb: PersonVerb;
+	/** Who; recorded with the decision. */
+	readonly by: string;
+	/** Why, in the person's words; empty = not said. */
+	readonly reason: string;
+	/** The arm to promote; null = the only challenger. Only for promote. */
+	readonly arm: string | null;
+	readonly nowMs: number;
+}
+
+export function isPersonVerb(text: string): text is PersonVerb {
+	return (PERSON_VERBS as readonly string[]).includes(text);
+}
+
+/** Reads the body of a verb. @throws WeirError `invalid-argument`, also for a field that is not known. */
+export function parsePersonRequest(
+	verb: PersonVerb,
+	body: Readonly<Record<string, unknown>>,
+	nowMs: number,
+): PersonRequest {
+	const known = verb === "promote" ? ["by", "reason", "arm"] : ["by", "reason"];
+	for (const field of Object.keys(body)) {
+		if (!known.includes(field)) {
+			throw new WeirError("invalid-argument", `unknown field '${field}'`, `${verb} takes ${known.join(", ")}`);
+		}
+	}
+	const by = personText("by", body.by);
+	if (by === "") throw new WeirError("invalid-argument", "by is empty", "say who decides");
+	const arm = body.arm === undefined || body.arm === null ? null : personText("arm", body.arm);
+	return { verb, by, reason: body.reason === undefined ? "" : personText("reason", body.reason), arm, nowMs };
+}
+
+/**
+ * What the request does to an Experiment, with the person's own words at the end of the reason.
+ * @throws WeirError `failed-precondition` where the phase does not allow it, `not-found` for an unknown arm.
+ */
+export function personOutcome(experiment: Experiment, status: ExperimentStatus, request: PersonRequest): Outcome {
+	const { verb, by, arm, nowMs, reason } = request;
+	const act = verb === "promote" ? { verb, arm } : { verb };
+	const outcome = actByPerson({ experiment, status, by, nowMs }, act);
+	return reason === "" ? outcome : { ...outcome, reason: `${outcome.reason} Said: ${reason}` };
+}
+
+/** One line of text by a person. @throws WeirError `invalid-argument`. */
+export function personText(field: string, value: unknown): string {
+	// Control characters would let one line of a log or a terminal pose as another.
+	if (typeof value !== "string" || value.length > PERSON_TEXT_CHARS_MAX || /\p{Cc}/u.test(value)) {
+		throw new WeirError(
+			"invalid-argument",
+			`${field} must be a text of one line, at most ${PERSON_TEXT_CHARS_MAX} characters`,
+		);
+	}
+	return value.trim();
+}

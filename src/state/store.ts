@@ -1,0 +1,306 @@
+/**
+ * Wishes and facts in one transactional file. Every change of several parts is one durable transaction: after
+ * kill -9 at any moment, what was answered is there and nothing is half applied.
+ *
+ * The revision grows by one with every change of resources or status, and with nothing else. Acknowledgements,
+ * kept plans and proxy reports leave it alone: they change no plan, and a bump would make every decision in
+ * flight a conflict and every publication the cause of the next. An acknowledgement does move `stepStartedAtMs`;
+ * a reader that needs it fresh asks for `state(-1, 0)`, and `decide` never puts an older one back.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { PlanTable } from "../compiler/plan.js";
+import { WeirError } from "../error.js";
+import { STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import type { Problem } from "../resources/resource.js";
+import { type Experiment, type Kind, qualifiedName } from "../resources/resource.js";
+import type { Decision } from "../rollout/decision.js";
+import type { ProxyStatus, State, StateStore } from "../rollout/ports.js";
+import type { Status } from "../rollout/status.js";
+import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
+import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
+import { type PersonRequest, personOutcome } from "./personRequest.js";
+import { PlanShelf } from "./planShelf.js";
+import { type MetricName, metricNames, resourceSet, serviceOf } from "./resourceSet.js";
+import { RevisionWaiters } from "./revisionWaiters.js";
+import type { LastDecision } from "./wire.js";
+import { planApply, planDelete, type ResourceChange, type WishPlan } from "./wishes.js";
+
+export interface ApplyOptions {
+	/** The person, as recorded with what the declaration decides. */
+	readonly by: string;
+	/** Check and tell, change nothing. */
+	readonly dryRun: boolean;
+	readonly nowMs: number;
+}
+
+/** All or nothing: applied as a whole, or refused with every problem. */
+export type ApplyResult =
+	| {
+			readonly outcome: "applied";
+			readonly revision: number;
+			readonly changes: readonly ResourceChange[];
+	  }
+	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
+
+export interface StoreOptions {
+	/** The clock of kept plans and reports; decisions bring their own time. */
+	readonly now?: () => number;
+}
+
+export class Store implements StateStore {
+	readonly #database: StateDatabase;
+	readonly #log: DecisionLog;
+	readonly #plans: PlanShelf;
+	readonly #waiters = new RevisionWaiters();
+	readonly #now: () => number;
+	#stored: readonly StoredResource[] = [];
+	#state: State;
+	#closed = false;
+
+	/**
+	 * Opens or creates the state in a directory of its own (mode 0700).
+	 * @throws WeirError `failed-precondition` where another process has it open or others can read it.
+	 */
+	constructor(directory: string, options: StoreOptions = {}) {
+		this.#database = openDatabase(directory);
+		this.#log = new DecisionLog(this.#database);
+		this.#plans = new PlanShelf(this.#database);
+		this.#now = options.now ?? Date.now;
+		this.#state = this.#load(true);
+	}
+
+	/** The newest state, as of the last commit. */
+	get current(): State {
+		return this.#state;
+	}
+
+	/** Every resource with the text it was written in, sorted by kind and name. */
+	get sources(): readonly StoredResource[] {
+		return this.#stored;
+	}
+
+	get metricNames(): readonly MetricName[] {
+		return metricNames(this.#state.resources);
+	}
+
+	/** `after` −1 answers at once, whatever the revision. `signal` ends the wait early, with null. */
+	async state(after: number, waitMs: number, signal?: AbortSignal): Promise<State | null> {
+		if (this.#state.revision <= after && waitMs > 0 && !this.#closed) {
+			await this.#waiters.wait(Math.min(waitMs, STATE_LONG_POLL_MS_MAX), signal);
+		}
+		return this.#state.revision > after ? this.#state : null;
+	}
+
+	/**
+	 * Merges the documents into the wishes by kind, namespace and name, checks the whole, and starts what is new.
+	 * Applying what is already there changes nothing, not even the revision.
+	 */
+	apply(files: readonly { readonly name: string; readonly text: string }[], options: ApplyOptions): ApplyResult {
+		const plan = planApply(this.#wishes(), files, options.nowMs);
+		return this.#realise(plan, options);
+	}
+
+	/** Takes one resource away. @throws WeirError `not-found`. */
+	delete(kind: Kind, name: string, options: ApplyOptions): ApplyResult {
+		const plan = planDelete(this.#wishes(), kind, name);
+		return this.#realise(plan, options);
+	}
+
+	async decide(request: NewDecision & { readonly expectedRevision: number }): Promise<{
+		readonly revision: number;
+		readonly decision: Decision;
+	}> {
+		const { revision } = this.#state;
+		if (request.expectedRevision !== revision) {
+			throw new WeirError(
+				"conflict",
+				`the state is at revision ${revision}, the decision was made on ${request.expectedRevision}`,
+				"read the state again and decide again",
+			);
+		}
+		return this.#decide(request);
+	}
+
+	/**
+	 * A person's verb on the status as it stands, recorded like any decision.
+	 * @throws WeirError `not-found`, or `failed-precondition` where the phase does not allow it.
+	 */
+	act(name: string, act: PersonRequest): { readonly revision: number; readonly decision: Decision } {
+		const experiment = this.#experiment(name);
+		const outcome = personOutcome(experiment, this.#statusOf(name), act);
+		return this.#decide({ experiment: name, by: act.by, atMs: act.nowMs, input: null, outcome });
+	}
+
+	/** Decisions after the given sequence, oldest first. @throws WeirError `not-found` for a name never used. */
+	decisions(experiment: string, after: number, limit: number): DecisionPage {
+		const page = experiment.length > STATE_KEY_CHARS_MAX ? null : this.#log.page(experiment, after, limit);
+		if (page === null || (page.decisions.length === 0 && this.#log.last(experiment) === 0)) {
+			throw new WeirError("not-found", `no Experiment '${experiment.slice(0, STATE_KEY_CHARS_MAX)}'`);
+		}
+		return page;
+	}
+
+	/** The newest decision in brief; null for none. */
+	lastDecision(experiment: string): LastDecision | null {
+		const sequence = this.#log.last(experiment);
+		const decision = this.#log.page(experiment, sequence - 1, 1).decisions[0];
+		if (decision === undefined) return null;
+		const { atMs, by, acknowledgedAtMs } = decision;
+		const { action, rule, reason, expectedMs } = decision.outcome;
+		return { sequence, atMs, by, action, rule, reason, expectedMs, acknowledgedAtMs };
+	}
+
+	async keepPlan(version: string, table: PlanTable): Promise<void> {
+		if (!/^[A-Za-z0-9._-]{1,128}$/.test(version)) {
+			throw new WeirError("invalid-argument", "a plan version is 1 to 128 of A-Z a-z 0-9 . _ -");
+		}
+		this.#plans.keep(version, table, this.#now());
+	}
+
+	async plan(version: string): Promise<PlanTable | null> {
+		return version.length > STATE_KEY_CHARS_MAX ? null : this.#plans.get(version);
+	}
+
+	async acknowledge(revision: number, atMs: number): Promise<void> {
+		if (revision > this.#state.revision) {
+			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);
+		}
+		const { counters, experiments } = this.#database;
+		// xds repeats itself: nothing new costs no commit.
+		if (revision <= (counters.get("acknowledged") ?? -1)) return;
+		this.#database.transaction(() => {
+			for (const name of this.#log.acknowledge(revision, atMs)) {
+				const status = experiments.get(name);
+				if (status !== undefined) experiments.putSync(name, { ...status, stepStartedAtMs: atMs });
+			}
+			counters.putSync("acknowledged", revision);
+		});
+		this.#state = this.#load(false);
+	}
+
+	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
+		this.#database.transaction(() => this.#database.proxies.putSync("report", { reportedAtMs: this.#now(), proxies }));
+	}
+
+	/** The last report of xds. */
+	get proxies(): ProxyReport {
+		return this.#database.proxies.get("report") ?? { reportedAtMs: null, proxies: [] };
+	}
+
+	/** Ends all waits and gives the file free for another process. */
+	async close(): Promise<void> {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#waiters.wake();
+		await this.#database.close();
+	}
+
+	#wishes() {
+		return {
+			stored: this.#stored,
+			resources: this.#state.resources,
+			status: this.#state.status,
+			used: (kind: "name" | "salt", text: string) =>
+				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
+		};
+	}
+
+	#realise(plan: WishPlan, { by, dryRun, nowMs }: ApplyOptions): ApplyResult {
+		if (plan.problems.length > 0) return { outcome: "refused", problems: plan.problems };
+		const bump = plan.changes.some((change) => change.change !== "unchanged");
+		if (dryRun || (!bump && plan.upserts.length === 0)) {
+			return { outcome: "applied", revision: this.#state.revision, changes: plan.changes };
+		}
+		const { resources, experiments, services, used, counters } = this.#database;
+		const revision = this.#state.revision + (bump ? 1 : 0);
+		this.#database.transaction(() => {
+			for (const stored of plan.upserts) {
+				resources.putSync([stored.resource.kind, qualifiedName(stored.resource.metadata)], stored);
+			}
+			for (const { kind, name } of plan.deletions) resources.removeSync([kind, name]);
+			for (const { experiment, outcome, before } of plan.decisions) {
+				this.#log.append({ experiment, by, atMs: nowMs, input: null, outcome }, revision, before);
+			}
+			for (const [name, status] of Object.entries(plan.experiments)) {
+				if (status === null) experiments.removeSync(name);
+				else experiments.putSync(name, status);
+			}
+			for (const [name, status] of Object.entries(plan.services)) {
+				if (status === null) services.removeSync(name);
+				else services.putSync(name, status);
+			}
+			for (const { kind, text, experiment } of plan.newlyUsed) {
+				if (used.get([kind, text]) === undefined) used.putSync([kind, text], { experiment, sinceMs: nowMs });
+			}
+			counters.putSync("revision", revision);
+		});
+		this.#committed(true);
+		return { outcome: "applied", revision, changes: plan.changes };
+	}
+
+	#decide(request: NewDecision): { readonly revision: number; readonly decision: Decision } {
+		const experiment = this.#experiment(request.experiment);
+		const before = this.#statusOf(request.experiment);
+		const { outcome, input } = request;
+		// A decision that left the step's time alone was made without knowing a later acknowledgement of it.
+		const keepsStep = input !== null && outcome.status.stepStartedAtMs === input.status.stepStartedAtMs;
+		const status = keepsStep ? { ...outcome.status, stepStartedAtMs: before.stepStartedAtMs } : outcome.status;
+		const service = this.#serviceChange(experiment, outcome.defaultVariant);
+		const bump = service !== null || !isDeepStrictEqual(status, before);
+		const revision = this.#state.revision + (bump ? 1 : 0);
+		const { experiments, services, counters } = this.#database;
+		const decision = this.#database.transaction(() => {
+			if (bump) {
+				experiments.putSync(request.experiment, status);
+				counters.putSync("revision", revision);
+			}
+			if (service !== null) {
+				if (service.defaultVariant === null) services.removeSync(service.name);
+				else services.putSync(service.name, { defaultVariant: service.defaultVariant });
+			}
+			return this.#log.append(request, revision, before);
+		});
+		if (bump) this.#committed(false);
+		return { revision, decision };
+	}
+
+	/** What becomes of the Service's live default: null = nothing; its defaultVariant null = as declared. */
+	#serviceChange(experiment: Experiment, variant: string | null) {
+		if (variant === null) return null;
+		const name = serviceOf(experiment);
+		const declared = this.#state.resources.services.find((service) => qualifiedName(service.metadata) === name);
+		const next = declared?.spec.defaultVariant === variant ? null : variant;
+		const live = this.#state.status.services[name]?.defaultVariant ?? null;
+		return next === live ? null : { name, defaultVariant: next };
+	}
+
+	#experiment(name: string): Experiment {
+		const found = this.#state.resources.experiments.find((one) => qualifiedName(one.metadata) === name);
+		if (found !== undefined) return found;
+		throw new WeirError("not-found", `no Experiment '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir status");
+	}
+
+	#statusOf(name: string) {
+		const status = this.#state.status.experiments[name];
+		if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
+		return status;
+	}
+
+	#committed(wishes: boolean): void {
+		this.#state = this.#load(wishes);
+		this.#waiters.wake();
+	}
+
+	#load(wishes: boolean): State {
+		const { resources, experiments, services, counters } = this.#database;
+		if (wishes) this.#stored = [...resources.getRange()].map(({ value }) => value);
+		const all = <V>(entries: Iterable<{ key: string; value: V }>): Record<string, V> =>
+			Object.fromEntries([...entries].map(({ key, value }) => [key, value]));
+		const status: Status = { experiments: all(experiments.getRange()), services: all(services.getRange()) };
+		return {
+			revision: counters.get("revision") ?? 0,
+			resources: wishes ? resourceSet(this.#stored.map((one) => one.resource)) : this.#state.resources,
+			status,
+		};
+	}
+}

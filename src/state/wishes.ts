@@ -1,0 +1,294 @@
+/**
+ * What an apply or a delete would do, worked out before anything is written: the documents merged into the stored
+ * wishes by kind, namespace and name, the whole checked, and what follows for the facts. Reads no clock and writes
+ * nothing, so that a dry run is the same computation.
+ *
+ * The whole is checked from the texts, the stored ones included, so that a problem in a stored document that the
+ * new ones break has a place too: `stored Service employment:4:3`.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { experimentSalt } from "../assignment/table.js";
+import { WeirError } from "../error.js";
+import { STATE_KEY_CHARS_MAX } from "../limits.js";
+import { changeProblems } from "../resources/change.js";
+import { loadResources, parseResources } from "../resources/parse.js";
+import type { Positions } from "../resources/position.js";
+import {
+	type Experiment,
+	type Kind,
+	type Problem,
+	qualifiedName,
+	type Resource,
+	type ResourceSet,
+} from "../resources/resource.js";
+import type { Outcome } from "../rollout/decision.js";
+import { applyExperiment, applyService } from "../rollout/declaration.js";
+import { type ExperimentStatus, isExposing, type ServiceStatus, type Status } from "../rollout/status.js";
+import type { StoredResource, Used } from "./database.js";
+import { splitDocuments } from "./documents.js";
+import { keyOf, listResources, resourceKey, resourceSet, serviceOf } from "./resourceSet.js";
+
+export interface SourceFile {
+	readonly name: string;
+	readonly text: string;
+}
+
+/** What is stored before the change. */
+export interface Wishes {
+	readonly stored: readonly StoredResource[];
+	readonly resources: ResourceSet;
+	readonly status: Status;
+	/** Who used an Experiment name or a salt first, also long ago; undefined = nobody. */
+	readonly used: (kind: "name" | "salt", text: string) => Used | undefined;
+}
+
+export interface ResourceChange {
+	readonly kind: Kind;
+	/** Qualified name. */
+	readonly name: string;
+	readonly change: "created" | "configured" | "unchanged" | "deleted";
+}
+
+/** What would be written; nothing of it counts where there are problems. */
+export interface WishPlan {
+	readonly problems: readonly Problem[];
+	readonly changes: readonly ResourceChange[];
+	/** Also unchanged resources whose text changed (a comment): stored, and no change of the state. */
+	readonly upserts: readonly StoredResource[];
+	readonly deletions: readonly { readonly kind: Kind; readonly name: string }[];
+	/** By qualified name; null = gone. */
+	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
+	readonly services: Readonly<Record<string, ServiceStatus | null>>;
+	readonly decisions: readonly DeclarationDecision[];
+	readonly newlyUsed: readonly { readonly kind: "name" | "salt"; readonly text: string; readonly experiment: string }[];
+}
+
+export interface DeclarationDecision {
+	/** Qualified name. */
+	readonly experiment: string;
+	readonly outcome: Outcome;
+	/** The status it was made on; null = a start. */
+	readonly before: ExperimentStatus | null;
+}
+
+const NOTHING: Omit<WishPlan, "problems"> = {
+	changes: [],
+	upserts: [],
+	deletions: [],
+	experiments: {},
+	services: {},
+	decisions: [],
+	newlyUsed: [],
+};
+
+export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: number): WishPlan {
+	const given = parseResources(files);
+	const resources = listResources(given.resources);
+	const replaced = new Set(resources.map(keyOf));
+	const kept = wishes.stored.filter(
+		({ resource }) => !replaced.has(keyOf(resource)) && !given.positions.isBroken(resource),
+	);
+	const before = new Map(wishes.stored.map((stored) => [keyOf(stored.resource), stored]));
+	const after = resourceSet([...kept.map((stored) => stored.resource), ...resources]);
+	const whole = loadResources([...files, ...checked(kept, wishes.status).map(storedFile)]);
+	const fresh = resources.filter((one): one is Experiment => one.kind === "Experiment" && !before.has(keyOf(one)));
+	const problems = [
+		...whole.problems,
+		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
+		...usedProblems(wishes, resources, fresh, whole.positions),
+	];
+	if (problems.length > 0) return { ...NOTHING, problems };
+
+	const sources = sourcesOf(files);
+	const changes: ResourceChange[] = [];
+	const upserts: StoredResource[] = [];
+	for (const resource of resources) {
+		const known = before.get(keyOf(resource));
+		const source = sources.get(keyOf(resource)) ?? "";
+		const same = known !== undefined && isDeepStrictEqual(known.resource, resource);
+		const change = known === undefined ? "created" : same ? "unchanged" : "configured";
+		changes.push({ kind: resource.kind, name: qualifiedName(resource.metadata), change });
+		if (!same || known.source !== source) upserts.push({ resource, source });
+	}
+	const newlyUsed = resources
+		.filter((one): one is Experiment => one.kind === "Experiment")
+		.flatMap((one) => {
+			const experiment = qualifiedName(one.metadata);
+			return [
+				{ kind: "name" as const, text: experiment, experiment },
+				{ kind: "salt" as const, text: experimentSalt(one), experiment },
+			];
+		});
+	return { ...NOTHING, problems, changes, upserts, newlyUsed, ...facts(wishes, before, resources, nowMs) };
+}
+
+/** @throws WeirError `not-found`. */
+export function planDelete(wishes: Wishes, kind: Kind, name: string): WishPlan {
+	const found = wishes.stored.find(({ resource }) => keyOf(resource) === resourceKey(kind, name));
+	if (found === undefined) {
+		throw new WeirError("not-found", `no ${kind} '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir get");
+	}
+	const kept = wishes.stored.filter((stored) => stored !== found);
+	const whole = loadResources(checked(kept, wishes.status).map(storedFile));
+	const after = resourceSet(kept.map((stored) => stored.resource));
+	const problems = [
+		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
+		...whole.problems,
+		...(kind === "Service" ? orphanProblems(name, after) : []),
+	];
+	if (problems.length > 0) return { ...NOTHING, problems };
+	const status = kind === "Experiment" ? wishes.status.experiments[name] : undefined;
+	return {
+		...NOTHING,
+		problems,
+		changes: [{ kind, name, change: "deleted" }],
+		deletions: [{ kind, name }],
+		experiments: kind === "Experiment" ? { [name]: null } : {},
+		services: kind === "Service" ? { [name]: null } : {},
+		decisions:
+			status === undefined
+				? []
+				: [{ experiment: name, before: status, outcome: declared(status, "The Experiment was deleted.") }],
+	};
+}
+
+/** Qualified names of the Experiments that assign units: what decides who is in which arm is frozen for them. */
+function running(status: Status): ReadonlySet<string> {
+	const assigns = ({ phase }: ExperimentStatus): boolean => isExposing(phase) || phase === "Promoting";
+	return new Set(Object.entries(status.experiments).flatMap(([name, one]) => (assigns(one) ? [name] : [])));
+}
+
+/**
+ * What still makes demands on the whole: all but stored Experiments that have ended. Else the next Experiment could
+ * not have the slot of the last one, nor a Service take a promoted Variant as its default.
+ */
+function checked(stored: readonly StoredResource[], status: Status): readonly StoredResource[] {
+	const assigning = running(status);
+	return stored.filter(
+		({ resource }) => resource.kind !== "Experiment" || assigning.has(qualifiedName(resource.metadata)),
+	);
+}
+
+/** Experiments that would be left without their Service, ended ones included. */
+function orphanProblems(service: string, after: ResourceSet): Problem[] {
+	return after.experiments
+		.filter((one) => serviceOf(one) === service)
+		.map((one) => ({
+			position: null,
+			message: `Experiment ${qualifiedName(one.metadata)} is on Service ${service}`,
+			hint: "delete the Experiment first",
+		}));
+}
+
+/** What the declaration does to the facts: Experiments start or are adjusted, a changed default Variant wins. */
+function facts(
+	wishes: Wishes,
+	before: ReadonlyMap<string, StoredResource>,
+	resources: readonly Resource[],
+	nowMs: number,
+): Pick<WishPlan, "experiments" | "services" | "decisions"> {
+	const experiments: Record<string, ExperimentStatus> = {};
+	const services: Record<string, null> = {};
+	const decisions: DeclarationDecision[] = [];
+	for (const resource of resources) {
+		const name = qualifiedName(resource.metadata);
+		const known = before.get(keyOf(resource))?.resource;
+		if (resource.kind === "Experiment") {
+			const status = wishes.status.experiments[name] ?? null;
+			const former = known?.kind === "Experiment" ? known : null;
+			const outcome = applyExperiment(former, resource, status, nowMs);
+			if (outcome === null) continue;
+			experiments[name] = outcome.status;
+			decisions.push({ experiment: name, outcome, before: status });
+		}
+		if (resource.kind === "Service") {
+			const learned = wishes.status.services[name] ?? null;
+			const reason = applyService(known?.kind === "Service" ? known : null, resource, learned);
+			if (reason === null || learned === null) continue;
+			services[name] = null;
+			const defaultVariant = resource.spec.defaultVariant;
+			decisions.push(...undone(wishes, name, learned.defaultVariant, defaultVariant, reason));
+		}
+	}
+	return { experiments, services, decisions };
+}
+
+/** The end of a promotion by a changed declaration, recorded with the Experiments that had promoted the Variant. */
+function undone(
+	wishes: Wishes,
+	service: string,
+	promoted: string,
+	defaultVariant: string,
+	reason: string,
+): DeclarationDecision[] {
+	return wishes.resources.experiments.flatMap((one) => {
+		const experiment = qualifiedName(one.metadata);
+		const before = wishes.status.experiments[experiment];
+		if (serviceOf(one) !== service || before?.promotion?.variant !== promoted) return [];
+		return { experiment, before, outcome: { ...declared(before, reason), defaultVariant } };
+	});
+}
+
+function declared(status: ExperimentStatus, reason: string): Outcome {
+	return {
+		action: "hold",
+		rule: "declaration",
+		reason,
+		findings: [],
+		srmP: null,
+		status,
+		defaultVariant: null,
+		expectedMs: null,
+	};
+}
+
+/** An Experiment's groups are remembered by its salt, its evidence by its name: neither is ever used twice. */
+function usedProblems(
+	wishes: Wishes,
+	resources: readonly Resource[],
+	fresh: readonly Experiment[],
+	positions: Positions,
+): Problem[] {
+	const problems: Problem[] = [];
+	const taken = new Map<string, string>();
+	for (const resource of resources) {
+		if (resource.kind !== "Experiment") continue;
+		const name = qualifiedName(resource.metadata);
+		const salt = experimentSalt(resource);
+		const isFresh = fresh.includes(resource);
+		const salted = resource.spec.salt !== null;
+		if (isFresh && wishes.used("name", name) !== undefined) {
+			problems.push({
+				position: positions.at(resource, ["metadata", "name"]),
+				message: `the name '${name}' was used by a former Experiment`,
+				hint: "choose a new name: evidence and decisions are kept by name",
+			});
+			continue;
+		}
+		const owner = wishes.used("salt", salt)?.experiment ?? taken.get(salt);
+		taken.set(salt, name);
+		if (owner === undefined || (owner === name && !isFresh)) continue;
+		problems.push({
+			position: positions.at(resource, salted ? ["spec", "salt"] : ["metadata", "name"]),
+			message: `the salt '${salt}' ${owner === name ? "was used" : `is or was in use by Experiment '${owner}'`}`,
+			hint: "choose a new salt, or leave it out and choose a new name: a used one would inherit groups",
+		});
+	}
+	return problems;
+}
+
+function storedFile({ resource, source }: StoredResource): SourceFile {
+	return { name: `stored ${keyOf(resource)}`, text: source };
+}
+
+/** The text of each document, by the resource that it declares. */
+function sourcesOf(files: readonly SourceFile[]): ReadonlyMap<string, string> {
+	const sources = new Map<string, string>();
+	for (const { name, text } of files) {
+		for (const document of splitDocuments(text)) {
+			const resource = listResources(parseResources([{ name, text: document }]).resources)[0];
+			if (resource !== undefined) sources.set(keyOf(resource), document);
+		}
+	}
+	return sources;
+}

@@ -1,0 +1,96 @@
+/**
+ * Proto3 JSON, as the compiler prints it, to Envoy's wire form. The registry names every message that may stand in
+ * an Any; unknown fields, unknown `@type`s and values of the wrong type are errors, so what the compiler emits
+ * beyond proto/ is found here and not by an Envoy.
+ */
+import { createRegistry, type DescMessage, fromJson, type JsonValue, type Message, toBinary } from "@bufbuild/protobuf";
+import type { EnvoyResource } from "../compiler/plan.js";
+import { WeirError } from "../error.js";
+import { BootstrapSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
+import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
+import { RouteSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
+import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.js";
+import { OpenTelemetryConfigSchema } from "../gen/envoy/config/trace/v3/opentelemetry_pb.js";
+import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { HttpGrpcAccessLogConfigSchema } from "../gen/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
+import { RBACPerRouteSchema, RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
+import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.js";
+import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
+import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_matchers/consistent_hashing/v3/consistent_hashing_pb.js";
+import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import { HttpRequestHeaderMatchInputSchema } from "../gen/envoy/type/matcher/v3/http_inputs_pb.js";
+
+export const registry = createRegistry(
+	ClusterSchema,
+	ClusterLoadAssignmentSchema,
+	ListenerSchema,
+	RouteConfigurationSchema,
+	RouteSchema,
+	OpenTelemetryConfigSchema,
+	FileAccessLogSchema,
+	HttpGrpcAccessLogConfigSchema,
+	RBACSchema,
+	RBACPerRouteSchema,
+	RouterSchema,
+	HttpConnectionManagerSchema,
+	HeaderMutationSchema,
+	ConsistentHashingSchema,
+	DownstreamTlsContextSchema,
+	UpstreamTlsContextSchema,
+	HttpProtocolOptionsSchema,
+	HttpRequestHeaderMatchInputSchema,
+);
+
+const TYPE_PREFIX = "type.googleapis.com/";
+
+export interface DecodedResource {
+	readonly typeUrl: string;
+	readonly schema: DescMessage;
+	readonly message: Message;
+}
+
+/** @throws WeirError `internal` for an unknown type or field: the compiler and proto/ have parted. */
+export function decodeEnvoyResource(resource: EnvoyResource): DecodedResource {
+	const { "@type": typeUrl, ...fields } = resource;
+	const schema = registry.getMessage(typeUrl.slice(TYPE_PREFIX.length));
+	if (schema === undefined || !typeUrl.startsWith(TYPE_PREFIX)) {
+		throw new WeirError("internal", `no Envoy message ${typeUrl}`, "add it to proto/ and to src/xds/registry.ts");
+	}
+	return { typeUrl, schema, message: read(schema, fields) };
+}
+
+/** @returns the bytes of the message itself, without an Any around it; the same for any order of its keys. */
+export function encodeEnvoyResource(resource: EnvoyResource): Uint8Array {
+	const { schema, message } = decodeEnvoyResource(resource);
+	return toBinary(schema, message);
+}
+
+/** Throws as decodeEnvoyResource does when a bootstrap, in proto3 JSON, does not fit proto/. */
+export function checkBootstrap(bootstrap: object): void {
+	read(BootstrapSchema, bootstrap);
+}
+
+function read(schema: DescMessage, json: object): Message {
+	try {
+		return fromJson(schema, sorted(json), { registry });
+	} catch (error) {
+		const words = error instanceof Error ? error.message : String(error);
+		throw new WeirError("internal", words, "the field must be in proto/, which then is generated anew", { cause: error });
+	}
+}
+
+/** Maps are written in the order of their keys, so that equal content has equal bytes and so an equal version. */
+function sorted(value: unknown): JsonValue {
+	if (Array.isArray(value)) return value.map(sorted);
+	if (typeof value !== "object" || value === null) return value as JsonValue;
+	return Object.fromEntries(
+		Object.entries(value)
+			.filter(([, inner]) => inner !== undefined)
+			.sort(([a], [b]) => (a < b ? -1 : 1))
+			.map(([key, inner]) => [key, sorted(inner)]),
+	);
+}

@@ -1,0 +1,141 @@
+/**
+ * One Envoy resource as the server holds it: encoded once, hashed once, and with what it refers to. This is the
+ * file of the room in which messages become vocabulary.
+ */
+import { createHash } from "node:crypto";
+import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
+import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { type Any, AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { type EnvoyResource, parseRouteName } from "../compiler/plan.js";
+import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { ClusterLoadAssignment } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.js";
+import { type Route, type RouteAction, VirtualHostSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
+import type { RouteConfiguration } from "../gen/envoy/config/route/v3/route_pb.js";
+import type { Rds } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { decodeEnvoyResource, registry } from "./registry.js";
+
+/** In the order in which they are published (controlplane reference O1). */
+export const TYPES = ["clusters", "endpoints", "listeners", "routes"] as const;
+export type TypeName = (typeof TYPES)[number];
+
+export const TYPE_URLS: Readonly<Record<TypeName, string>> = {
+	clusters: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+	endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+	listeners: "type.googleapis.com/envoy.config.listener.v3.Listener",
+	routes: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+};
+
+export interface EncodedResource {
+	readonly name: string;
+	/** Of the bytes: equal content, equal hash, in every process. */
+	readonly hash: string;
+	readonly typeUrl: string;
+	readonly bytes: Uint8Array;
+	/** The Weir resource that it comes from, e.g. `Service employment`. */
+	readonly source: string;
+	/** Clusters that its routes name. */
+	readonly clusters: readonly string[];
+	/** Route configurations that its connection managers take by RDS. */
+	readonly routeConfigs: readonly string[];
+	/** Name of its endpoints resource, for EDS clusters. */
+	readonly endpoints: string | null;
+	readonly parts: readonly Part[];
+}
+
+/** A named piece inside a resource, so that an error can be put down to what was declared. */
+export interface Part {
+	/** As Envoy's words may name it. */
+	readonly name: string;
+	readonly source: string;
+	/** Of a virtual host's bytes; empty for other parts. */
+	readonly hash: string;
+}
+
+export function encodeResource(type: TypeName, resource: EnvoyResource): EncodedResource {
+	const { typeUrl, schema, message } = decodeEnvoyResource(resource);
+	if (typeUrl !== TYPE_URLS[type]) throw new TypeError(`${typeUrl} among the ${type}`);
+	const bytes = toBinary(schema, message);
+	const named = nameOf(type, message);
+	const found = references(schema, message);
+	return { ...named, ...found, hash: contentHash(bytes), typeUrl, bytes, parts: [...virtualHosts(type, message), ...found.parts] };
+}
+
+/** 16 hex digits of a SHA-256: enough that two contents never share one. */
+export function contentHash(content: Uint8Array | string): string {
+	return createHash("sha256").update(content).digest("hex").slice(0, 16);
+}
+
+function nameOf(type: TypeName, message: Message): Pick<EncodedResource, "name" | "source" | "endpoints"> {
+	if (type === "clusters") {
+		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds } = message as Cluster;
+		const byEds = discovery.case === "type" && eds !== undefined;
+		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null };
+	}
+	if (type === "endpoints") {
+		const { clusterName } = message as ClusterLoadAssignment;
+		return { name: clusterName, source: serviceOf(clusterName), endpoints: null };
+	}
+	const { name } = message as Listener | RouteConfiguration;
+	return { name, source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}`, endpoints: null };
+}
+
+/** Clusters are named SERVICE/VARIANT, where SERVICE may be NAMESPACE/NAME (compiler/plan.ts). */
+function serviceOf(cluster: string): string {
+	const slash = cluster.lastIndexOf("/");
+	return `Service ${slash === -1 ? cluster : cluster.slice(0, slash)}`;
+}
+
+function virtualHosts(type: TypeName, message: Message): readonly Part[] {
+	if (type !== "routes") return [];
+	return (message as RouteConfiguration).virtualHosts.map((host) => ({
+		name: host.name,
+		source: `Service ${host.name}`,
+		hash: contentHash(toBinary(VirtualHostSchema, host)),
+	}));
+}
+
+/** What a resource names, wherever it stands: inside matchers and filters too. */
+function references(schema: DescMessage, message: Message): Pick<EncodedResource, "clusters" | "routeConfigs" | "parts"> {
+	const clusters = new Set<string>();
+	const routeConfigs = new Set<string>();
+	const parts: Part[] = [];
+	visit(reflect(schema, message), (inner) => {
+		if (inner.$typeName === "envoy.config.route.v3.RouteAction") {
+			const { clusterSpecifier: to } = inner as RouteAction;
+			if (to.case === "cluster") clusters.add(to.value);
+			if (to.case === "weightedClusters") for (const { name } of to.value.clusters) clusters.add(name);
+		} else if (inner.$typeName === "envoy.config.route.v3.Route") {
+			const { name } = inner as Route;
+			const route = parseRouteName(name);
+			if (route === null) return;
+			const source = route.experiment === null ? `Service ${route.service}` : `Experiment ${route.experiment}`;
+			parts.push({ name, source, hash: "" });
+		} else if (inner.$typeName === "envoy.extensions.filters.network.http_connection_manager.v3.Rds") {
+			routeConfigs.add((inner as Rds).routeConfigName);
+		}
+	});
+	for (const cluster of clusters) parts.push({ name: cluster, source: serviceOf(cluster), hash: "" });
+	return { clusters: [...clusters], routeConfigs: [...routeConfigs], parts };
+}
+
+/** Depth first, through Any's; well-known types hold nothing that refers to a resource. */
+function visit(message: ReflectMessage, see: (message: Message) => void): void {
+	if (message.desc.typeName === AnySchema.typeName) {
+		const inner = anyUnpack(message.message as Any, registry);
+		const schema = inner === undefined ? undefined : registry.getMessage(inner.$typeName);
+		if (inner !== undefined && schema !== undefined) visit(reflect(schema, inner), see);
+		return;
+	}
+	if (message.desc.typeName.startsWith("google.protobuf.")) return;
+	see(message.message);
+	for (const field of message.fields) {
+		if (!message.isSet(field)) continue;
+		if (field.fieldKind === "message") visit(message.get(field), see);
+		else if (field.fieldKind === "list" && field.listKind === "message") {
+			for (const item of message.get(field)) visit(item as ReflectMessage, see);
+		} else if (field.fieldKind === "map" && field.mapKind === "message") {
+			for (const item of message.get(field).values()) visit(item as ReflectMessage, see);
+		}
+	}
+}

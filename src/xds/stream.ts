@@ -1,0 +1,235 @@
+/**
+ * One Envoy on one ADS stream, without any input or output: requests and the newest snapshot in, responses out.
+ * Make before break (controlplane reference O1, must-have 3): a route table is sent only when the client has
+ * acknowledged every cluster that it names and their endpoints; a cluster is taken away only when no route table
+ * that the client may hold names it. So the order is clusters, endpoints, listeners, routes, and removals last.
+ */
+import { Channel, type Request, type Response } from "./channel.js";
+import { standing } from "./rejection.js";
+import { type EncodedResource, TYPES, type TypeName } from "./resource.js";
+import type { Snapshot, View } from "./snapshot.js";
+
+/** Views by version that were sent on any stream of this server, for clients that come back. */
+export interface SentViews {
+	remember(type: TypeName, version: string, view: View): void;
+	recall(type: TypeName, version: string): View | null;
+}
+
+export interface TypeStatus {
+	readonly state: "SYNCED" | "NOT SENT" | "STALE" | "ERROR";
+	readonly sentVersion: string;
+	readonly acceptedVersion: string;
+	readonly error: string;
+	readonly source: string;
+}
+
+/** ready: send. wait: what it names is on its way. blocked: what it names was rejected. */
+type Gate = "ready" | "wait" | "blocked";
+
+export class ClientStream {
+	readonly #channels: Readonly<Record<TypeName, Channel>>;
+	/** When a route table first had to wait, by content hash: waiting has an end. */
+	#waitingSince = new Map<string, number>();
+	#nonces = 0;
+
+	constructor(
+		readonly ackTimeoutMs: number,
+		readonly views: SentViews,
+	) {
+		this.#channels = {
+			clusters: new Channel("clusters", true, ackTimeoutMs),
+			endpoints: new Channel("endpoints", false, ackTimeoutMs),
+			listeners: new Channel("listeners", true, ackTimeoutMs),
+			routes: new Channel("routes", false, ackTimeoutMs),
+		};
+	}
+
+	/** @returns `nack` when the request rejects the newest response of its type. */
+	take(request: Request): "ack" | "nack" | "none" {
+		const channel = this.#channels[request.type];
+		const verdict = channel.take(request, (version) => this.views.recall(request.type, version));
+		if (request.type === "clusters") {
+			// O2: Envoy finishes warming a changed cluster only when its endpoints come after it, changed or not.
+			for (const { endpoints } of verdict.applied) if (endpoints !== null) this.#channels.endpoints.ask(endpoints);
+		}
+		return verdict.kind;
+	}
+
+	/** What can be said now. Call it after take(), after a publication, and at deadlineMs(). */
+	next(target: Snapshot, nowMs: number): readonly Response[] {
+		for (const type of TYPES) this.#channels[type].expire(nowMs);
+		this.#noteWaiting(target, nowMs);
+		const responses: Response[] = [];
+		for (const type of TYPES) {
+			const channel = this.#channels[type];
+			if (!channel.requested || channel.inFlight !== null) continue;
+			const wanted = this.#wanted(type, target, nowMs);
+			if (wanted === null) continue;
+			const published = { view: target.views[type], version: target.versions[type] };
+			const response = channel.respond(wanted, published, String(this.#nonces + 1), nowMs);
+			if (response === null) continue;
+			this.#nonces++;
+			this.views.remember(type, response.version, channel.sentView);
+			responses.push(response);
+		}
+		return responses;
+	}
+
+	/** When next() has something to do though nothing came in; null = never. */
+	deadlineMs(nowMs: number): number | null {
+		const waits = [...this.#waitingSince.values()].map((since) => since + this.ackTimeoutMs);
+		const deadlines = [
+			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
+			...waits.filter((deadline) => deadline > nowMs),
+		];
+		return deadlines.length === 0 ? null : Math.min(...deadlines);
+	}
+
+	/** The client has acknowledged all of the snapshot, removals included, and so serves exactly it. */
+	synced(target: Snapshot): boolean {
+		return TYPES.every((type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target));
+	}
+
+	status(target: Snapshot | null): Readonly<Record<TypeName, TypeStatus>> {
+		const of = (type: TypeName): TypeStatus => {
+			const channel = this.#channels[type];
+			const { sentVersion, acceptedVersion } = channel;
+			const view: View = target?.views[type] ?? new Map();
+			const [rejection] = standing(channel.rejections, view);
+			const base = { sentVersion, acceptedVersion, error: rejection?.words ?? "", source: rejection?.source ?? "" };
+			if (rejection !== undefined) return { ...base, state: "ERROR" };
+			if (sentVersion === "") return { ...base, state: "NOT SENT" };
+			const synced = target !== null && channel.settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target);
+			return { ...base, state: synced ? "SYNCED" : "STALE" };
+		};
+		return { clusters: of("clusters"), endpoints: of("endpoints"), listeners: of("listeners"), routes: of("routes") };
+	}
+
+	/** What the client should hold of a type now; null = say nothing yet. */
+	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
+		if (type === "clusters") return this.#wantedClusters(target);
+		if (type === "endpoints") return this.#subscribed(type, new Map([...this.#held("endpoints"), ...target.views.endpoints]));
+		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
+	}
+
+	#wantedClusters(target: Snapshot): View {
+		const inUse = this.#clustersInUse(target);
+		const held = [...this.#held("clusters")].filter(([name]) => inUse(name));
+		return this.#subscribed("clusters", new Map([...held, ...target.views.clusters]));
+	}
+
+	/** Whether a route table that the client may hold names a cluster. */
+	#clustersInUse(target: Snapshot): (name: string) => boolean {
+		const { clusters, routes } = this.#channels;
+		const unknown = routes.opaque || (!routes.requested && clusters.cameWithState);
+		if (unknown && target.views.routes.size > 0) return () => true;
+		const tables = [...routes.accepted.values(), ...(routes.inFlight?.resources ?? [])];
+		const names = new Set(tables.flatMap((table) => table.clusters));
+		return (name) => names.has(name);
+	}
+
+	#wantedListeners(target: Snapshot, nowMs: number): View | null {
+		const { listeners } = this.#channels;
+		const wanted = new Map<string, EncodedResource>();
+		for (const [name, listener] of this.#subscribed("listeners", target.views.listeners)) {
+			const unchanged = listeners.sentHash(name) === listener.hash;
+			const gate = unchanged ? "ready" : this.#listenerGate(listener, target, nowMs);
+			if (gate === "wait") return null;
+			const served = gate === "ready" ? listener : listeners.accepted.get(name);
+			if (served !== undefined) wanted.set(name, served);
+		}
+		return wanted;
+	}
+
+	#listenerGate(listener: EncodedResource, target: Snapshot, nowMs: number): Gate {
+		const gates = listener.routeConfigs.map((name) => this.#gate(target.views.routes.get(name), target, nowMs));
+		return gates.includes("blocked") ? "blocked" : gates.includes("wait") ? "wait" : "ready";
+	}
+
+	#wantedRoutes(target: Snapshot, nowMs: number): View {
+		const { listeners, routes } = this.#channels;
+		const subscribed = this.#subscribed("routes", target.views.routes);
+		return new Map(
+			[...subscribed].filter(([name, table]) => {
+				// A new listener asks for its table by itself; known tables come after the listeners.
+				if (listeners.inFlight !== null && !routes.isAsked(name)) return false;
+				return this.#gate(table, target, nowMs) === "ready";
+			}),
+		);
+	}
+
+	#gate(table: EncodedResource | undefined, target: Snapshot, nowMs: number): Gate {
+		if (table === undefined) return "ready";
+		const gate = this.#clustersGate(table, target);
+		const since = this.#waitingSince.get(table.hash);
+		return gate === "wait" && since !== undefined && nowMs >= since + this.ackTimeoutMs ? "ready" : gate;
+	}
+
+	#clustersGate(table: EncodedResource, target: Snapshot): Gate {
+		const { clusters, endpoints } = this.#channels;
+		// A client that takes no clusters from here has none to wait for.
+		if (!clusters.requested) return "ready";
+		let gate: Gate = "ready";
+		for (const name of table.clusters) {
+			const accepted = clusters.accepted.get(name);
+			const published = target.views.clusters.get(name);
+			if (accepted === undefined && published !== undefined && clusters.isRejected(published)) return "blocked";
+			const hasEndpoints = accepted?.endpoints == null || endpoints.accepted.has(accepted.endpoints);
+			if (accepted === undefined || !hasEndpoints) gate = "wait";
+		}
+		return gate;
+	}
+
+	#noteWaiting(target: Snapshot, nowMs: number): void {
+		const waiting = new Map<string, number>();
+		for (const table of target.views.routes.values()) {
+			if (this.#clustersGate(table, target) === "wait") {
+				const since = this.#waitingSince.get(table.hash) ?? nowMs;
+				// Kept beyond its end too, or the waiting would begin again.
+				waiting.set(table.hash, since);
+			}
+		}
+		this.#waitingSince = waiting;
+	}
+
+	/** Restricted to the subscription; a rejected resource is replaced by the client's last good one. */
+	#subscribed(type: TypeName, view: View): View {
+		const channel = this.#channels[type];
+		const wanted = new Map<string, EncodedResource>();
+		for (const [name, resource] of view) {
+			if (!channel.subscription.wants(name)) continue;
+			if (!channel.isRejected(resource)) wanted.set(name, resource);
+			else {
+				// A client that came with unknown state may hold a good one: leaving it out would delete that.
+				const lastGood = channel.accepted.get(name) ?? (channel.cameWithState ? resource : undefined);
+				if (channel.full && lastGood !== undefined) wanted.set(name, lastGood);
+			}
+		}
+		return wanted;
+	}
+
+	#held(type: TypeName): View {
+		const channel = this.#channels[type];
+		return new Map([...channel.accepted, ...(channel.inFlight?.resources ?? []).map((held) => [held.name, held] as const)]);
+	}
+
+	#holdsAll(type: TypeName, target: Snapshot): boolean {
+		const channel = this.#channels[type];
+		const holds = (name: string): boolean => channel.accepted.get(name)?.hash === target.views[type].get(name)?.hash;
+		if (type === "clusters" || type === "listeners") {
+			const view = target.views[type];
+			return view.size === 0 || (channel.requested && [...view.keys()].every((name) => !channel.subscription.wants(name) || holds(name)));
+		}
+		const needed =
+			type === "endpoints"
+				? [...target.views.clusters.values()].flatMap(({ endpoints }) => endpoints ?? [])
+				: [...target.views.listeners.values()].flatMap(({ routeConfigs }) => routeConfigs);
+		return needed.every(holds);
+	}
+
+	/** Only clusters and listeners are removed by leaving them out. */
+	#holdsNoMore(type: TypeName, target: Snapshot): boolean {
+		if (type === "endpoints" || type === "routes") return true;
+		return [...this.#channels[type].accepted.keys()].every((name) => target.views[type].has(name));
+	}
+}

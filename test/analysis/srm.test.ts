@@ -1,0 +1,149 @@
+import t from "tap";
+import type { ExposureBatch } from "../../src/analysis/evidence.js";
+import { lnMultivariateBeta } from "../../src/analysis/specialFunctions.js";
+import { exposureCounts, exposuresSince, sampleRatio } from "../../src/analysis/srm.js";
+import { random } from "./random.js";
+
+function batch(planVersion: string, counts: Record<string, number>, livePoints: Record<string, number>): ExposureBatch {
+	return { planVersion, firstMs: 0, counts, livePoints };
+}
+
+const close = (actual: number | undefined, truth: number, tolerance: number): boolean =>
+	actual !== undefined && Math.abs(actual - truth) <= tolerance;
+
+t.test("constant shares give the golden log Bayes factors", async (t) => {
+	for (const [counts, points, k100, k10000] of [
+		[[500, 560], [1, 1], 0.32597, 0.11239],
+		[[5000, 5600], [1, 1], 14.49394, 8.37816],
+		[[1000, 1000], [1, 1], -1.52464, -0.09116],
+		[[50000, 51000], [1, 1], 1.48388, 3.30111],
+		[[900, 100], [9, 1], -1.2066, -0.04766],
+	] as const) {
+		const one = [batch("p", { a: counts[0], b: counts[1] }, { a: points[0], b: points[1] })];
+		t.ok(close(sampleRatio(one, 100)?.logBayesFactor, k100, 6e-6), `${counts} k 100`);
+		t.ok(close(sampleRatio(one, 10_000)?.logBayesFactor, k10000, 6e-6), `${counts} k 10,000`);
+	}
+});
+
+t.test("the published ssrm vectors: Dirichlet(1,1,1) numerator and moving-θ denominator", async (t) => {
+	const theta = [0.4, 0.4, 0.2];
+	const logM1 = (x: readonly number[]): number =>
+		lnMultivariateBeta(x.map((v) => v + 1)) - lnMultivariateBeta([1, 1, 1]);
+	const logM0 = (x: readonly number[]): number => x.reduce((sum, v, i) => sum + v * Math.log(theta[i] ?? 1), 0);
+	const stream = [
+		[
+			[1, 0, 0],
+			[0, 1, 0],
+			[1, 0, 0],
+			[0, 1, 0],
+			[0, 0, 1],
+		],
+		[-1.0986122886681096, -2.4849066497880004, -3.401197381662155, -4.499809670330265, -6.4457198193855785],
+		[-0.916290731874155, -1.83258146374831, -2.748872195622465, -3.66516292749662, -5.27460083993072],
+	] as const;
+	let total = [0, 0, 0];
+	for (const [index, x] of stream[0].entries()) {
+		total = total.map((v, i) => v + (x[i] ?? 0));
+		t.ok(close(logM1(total), stream[1][index] ?? 0, 1e-12));
+		t.ok(close(logM0(total), stream[2][index] ?? 0, 1e-12));
+	}
+	// Equal shares make k·θ = (1,1,1) with k = 3, so the whole statistic can be compared, split over plans or not.
+	const equal = { a: 1, b: 1, c: 1 };
+	const split = [batch("p1", { a: 20, b: 17, c: 9 }, equal), batch("p2", { a: 18, b: 21, c: 8 }, equal)];
+	const truth = logM1([38, 38, 17]) - 93 * Math.log(1 / 3);
+	t.ok(close(sampleRatio(split, 3)?.logBayesFactor, truth, 1e-11));
+});
+
+t.test("plans whose shares differ by rounding only are one test: evidence is carried over a ramp", async (t) => {
+	const exact = sampleRatio([batch("p", { a: 500, b: 620 }, { a: 500_000, b: 500_000 })]);
+	const rounded = sampleRatio([
+		batch("p1", { a: 200, b: 250 }, { a: 9_999, b: 10_000 }),
+		batch("p2", { a: 300, b: 370 }, { a: 50_000, b: 50_000 }),
+	]);
+	t.ok(close(rounded?.logBayesFactor, exact?.logBayesFactor ?? Number.NaN, 0.02), "evidence is carried over a ramp");
+});
+
+t.test("arms without live points are not in the test, and a lone live arm is no test", async (t) => {
+	const two = sampleRatio([batch("p", { a: 500, b: 560 }, { a: 1, b: 1 })]);
+	const three = sampleRatio([batch("p", { a: 500, b: 560, c: 0 }, { a: 1, b: 1, c: 0 })]);
+	t.equal(three?.logBayesFactor, two?.logBayesFactor);
+	t.equal(sampleRatio([batch("p", { a: 500 }, { a: 1, b: 0 })]), null);
+	t.equal(sampleRatio([]), null);
+	t.equal(sampleRatio([batch("p", {}, { a: 1, b: 1 })]), null);
+});
+
+t.test("closing an arm keeps what was learned, in whatever order the plans' exposures came", async (t) => {
+	const before = batch("p1", { a: 1000, b: 1130, c: 1000 }, { a: 1, b: 1, c: 1 });
+	const after = batch("p2", { a: 1000, b: 1130 }, { a: 1, b: 1, c: 0 });
+	const both = sampleRatio([before, after])?.logBayesFactor ?? 0;
+	const apart = (sampleRatio([before])?.logBayesFactor ?? 0) + (sampleRatio([after])?.logBayesFactor ?? 0);
+	t.ok(both > apart, `${both} above ${apart}`);
+	t.ok(close(sampleRatio([after, before])?.logBayesFactor, both, 1e-9));
+});
+
+t.test("shares that really move are tested against their own plan", async (t) => {
+	const moved = [batch("p1", { a: 900, b: 100 }, { a: 9, b: 1 }), batch("p2", { a: 500, b: 500 }, { a: 1, b: 1 })];
+	t.equal(sampleRatio(moved)?.p, 1);
+	const wrong = [batch("p1", { a: 900, b: 100 }, { a: 9, b: 1 }), batch("p2", { a: 700, b: 300 }, { a: 1, b: 1 })];
+	t.ok((sampleRatio(wrong)?.p ?? 1) < 1e-10);
+});
+
+t.test("exposures accepted by a person no longer count", async (t) => {
+	const broken = [batch("p1", { a: 1000, b: 1400 }, { a: 1, b: 1 })];
+	t.ok((sampleRatio(broken)?.p ?? 1) < 0.001);
+	const later = [batch("p1", { a: 1500, b: 1900 }, { a: 1, b: 1 }), batch("p2", { a: 80, b: 90 }, { a: 1, b: 1 })];
+	const since = exposuresSince(later, exposureCounts(broken));
+	t.same(
+		since.map(({ counts }) => counts),
+		[
+			{ a: 500, b: 500 },
+			{ a: 80, b: 90 },
+		],
+	);
+	t.equal(sampleRatio(since)?.p, 1);
+});
+
+t.test(
+	"honest exposures while ramping, closing an arm and lagging Envoys: p < 5 % ever in no more than 5 %",
+	async (t) => {
+		const plans: readonly Record<string, number>[] = [
+			{ a: 6_666, b: 6_667, c: 6_667 },
+			{ a: 33_333, b: 33_333, c: 33_334 },
+			{ a: 166_666, b: 166_667, c: 0 },
+			{ a: 333_333, b: 333_334, c: 0 },
+		];
+		let alarms = 0;
+		const runs = 400;
+		for (let run = 0; run < runs; run++) {
+			const next = random(50_000 + run);
+			const batches = plans.map((points, index) => batch(`p${index}`, { a: 0, b: 0, c: 0 }, points));
+			let alarmed = false;
+			for (let look = 0; look < 40 && !alarmed; look++) {
+				for (let unit = 0; unit < 30; unit++) {
+					const current = Math.floor(look / 10);
+					const plan = batches[Math.max(0, next() < 0.2 ? current - 1 : current)];
+					if (plan === undefined) continue;
+					const counts = plan.counts as Record<string, number>;
+					const total = Object.values(plan.livePoints).reduce((sum, points) => sum + points, 0);
+					let x = next() * total;
+					for (const [arm, points] of Object.entries(plan.livePoints)) {
+						x -= points;
+						if (x < 0) {
+							counts[arm] = (counts[arm] ?? 0) + 1;
+							break;
+						}
+					}
+				}
+				alarmed = (sampleRatio(batches, 100)?.p ?? 1) < 0.05;
+			}
+			alarms += alarmed ? 1 : 0;
+		}
+		t.comment(`alarms of ${runs} at 5 %: ${alarms}`);
+		t.ok(alarms <= 31, `${alarms}`);
+	},
+);
+
+t.test("an arm that loses 5 % of its exposures is found within 60,000 units", async (t) => {
+	const found = sampleRatio([batch("p", { a: 30_000, b: 28_500 }, { a: 1, b: 1 })]);
+	t.ok((found?.p ?? 1) < 0.001);
+});

@@ -1,0 +1,9 @@
+/** `npm run bench -- NAME`: runs one benchmark; its last line is `RESULT ` and one line of JSON. */
+const BENCHMARKS = ["assign", "ingest", "native"] as const;
+
+const name = process.argv[2] ?? "";
+if (!BENCHMARKS.some((one) => one === name)) {
+	process.stderr.write(`usage: npm run bench -- NAME, one of ${BENCHMARKS.join(", ")}\n`);
+	process.exit(64);
+}
+await import(`./${name}.js`);

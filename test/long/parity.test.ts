@@ -1,0 +1,19 @@
+/** The parity suite on every tested Envoy, with more random units than the fast tier. */
+import { readFile } from "node:fs/promises";
+import t from "tap";
+import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
+import { paritySuite } from "../envoy/parity.js";
+import { checkParity } from "../envoy/paritySteps.js";
+import { startVariants } from "../envoy/variantServer.js";
+
+const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));
+
+for (const version of tested) {
+	t.test(`Envoy ${version}, the table and an independent oracle agree on every unit`, async (t) => {
+		const variants = await startVariants(t, 5);
+		const suite = paritySuite(variants.map(({ port }) => port));
+		const envoy = await startEnvoy(t, bootstrapOf(suite.plan), { version });
+		t.equal(envoy.version, version);
+		await checkParity(t, envoy.port(), suite, variants, { random: 20_000, each: 2_000 });
+	});
+}

@@ -1,0 +1,99 @@
+/** Where the model files are, one call of a predictor, and a meter that remembers: for the tests of this room. */
+import { readFileSync } from "node:fs";
+import { request as httpRequest } from "node:http";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import type { Meter } from "../../src/predictor/ports.js";
+
+const file = (path: string): string => fileURLToPath(new URL(`../../../test/${path}`, import.meta.url));
+
+export const employmentModel = (name: string): string => file(`fixtures/employment/${name}.onnx`);
+export const tinyModel = (name: string): string => file(`predictor/models/${name}.onnx`);
+
+export interface EmploymentRow {
+	readonly features: readonly number[];
+	readonly employed: number;
+	readonly expected: { readonly plain: number; readonly better: number; readonly worse: number };
+}
+
+/** The sample with the labels that Python's onnxruntime gives. */
+export function employmentSample(): EmploymentRow[] {
+	const rows = csv("sample");
+	return csv("expected").map(([plain = -1, better = -1, worse = -1], at) => {
+		const row = rows[at] ?? [];
+		return { features: row.slice(0, 16), employed: row[17] ?? -1, expected: { plain, better, worse } };
+	});
+}
+
+const csv = (name: string): number[][] =>
+	gunzipSync(readFileSync(file(`fixtures/employment/${name}.csv.gz`)))
+		.toString()
+		.trimEnd()
+		.split("\n")
+		.slice(1)
+		.map((line) => line.split(",").map(Number));
+
+export interface Answer {
+	readonly status: number;
+	readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+	// biome-ignore lint/suspicious/noExplicitAny: tests read answers of many forms
+	readonly json: any;
+}
+
+export interface Call {
+	readonly method?: string;
+	readonly path: string;
+	readonly headers?: Readonly<Record<string, string>>;
+	/** Objects are sent as JSON with its content type; strings and bytes as they are. */
+	readonly body?: unknown;
+}
+
+/** @param url as startPredictor gives it */
+export function call(url: string, { method, path, headers = {}, body }: Call): Promise<Answer> {
+	const where = url.startsWith("unix:")
+		? { socketPath: url.slice(5) }
+		: { host: new URL(url).hostname.replace(/[[\]]/g, ""), port: new URL(url).port };
+	const raw = body === undefined || typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+	return new Promise((resolve, reject) => {
+		const request = httpRequest(
+			{
+				...where,
+				path,
+				method: method ?? (raw === undefined ? "GET" : "POST"),
+				headers: { ...(raw === undefined ? {} : { "content-type": "application/json" }), ...headers },
+				agent: false,
+			},
+			(response) => {
+				const chunks: Buffer[] = [];
+				response.on("data", (chunk: Buffer) => chunks.push(chunk));
+				response.on("end", () => {
+					const text = Buffer.concat(chunks).toString();
+					resolve({
+						status: response.statusCode ?? 0,
+						headers: response.headers,
+						json: text === "" ? null : JSON.parse(text),
+					});
+				});
+			},
+		);
+		request.on("error", reject);
+		request.end(raw);
+	});
+}
+
+export interface RememberingMeter extends Meter {
+	readonly counts: Map<string, number>;
+}
+
+export function rememberingMeter(): RememberingMeter {
+	const counts = new Map<string, number>();
+	return {
+		counts,
+		count: (name, _help, labels = {}, by = 1) => {
+			const key = `${name}${JSON.stringify(labels)}`;
+			counts.set(key, (counts.get(key) ?? 0) + by);
+		},
+		gauge: () => {},
+		observe: () => {},
+	};
+}

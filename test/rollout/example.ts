@@ -1,0 +1,135 @@
+/** A complete experiment with a rate goal, a p99 guardrail and an error guardrail, and evidence for it. */
+import type { ArmEvidence, Evidence, Moments } from "../../src/analysis/evidence.js";
+import type { Experiment, Metric, Rollout } from "../../src/resources/resource.js";
+import type { DecisionInput } from "../../src/rollout/decision.js";
+import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
+
+const metadata = (name: string) => ({ name, namespace: "default", labels: {}, annotations: {} });
+
+export const ROLLOUT: Rollout = {
+	stepsPpm: [200_000, 500_000, 1_000_000],
+	everyMs: 3_000,
+	minUnits: 200,
+	alpha: 0.05,
+	maxDurationMs: 600_000,
+	onInconclusive: "keep-default",
+};
+
+export function metric(name: string, spec: Partial<Metric["spec"]>): Metric {
+	return {
+		kind: "Metric",
+		metadata: metadata(name),
+		spec: {
+			type: "rate",
+			source: "outcome",
+			direction: "up",
+			windowMs: 1_000,
+			quantile: null,
+			missing: "exclude",
+			...spec,
+		},
+	};
+}
+
+export const METRICS: Readonly<Record<string, Metric>> = {
+	accuracy: metric("accuracy", {}),
+	"latency-p99": metric("latency-p99", { type: "quantile", source: "latency", direction: "down", quantile: 0.99 }),
+	"error-rate": metric("error-rate", { source: "errors", direction: "down" }),
+	revenue: metric("revenue", { type: "mean" }),
+};
+
+export function experiment(
+	challengers: readonly string[] = ["boosted"],
+	spec: Partial<Experiment["spec"]> = {},
+): Experiment {
+	return {
+		kind: "Experiment",
+		metadata: metadata("main"),
+		spec: {
+			service: "employment",
+			unit: { header: "x-user-id" },
+			layer: { name: "models", slotLoPpm: 0, slotHiPpm: 1_000_000 },
+			salt: null,
+			arms: [
+				{ name: "control", variant: "v1", weight: 1, baseline: true },
+				...challengers.map((name, index) => ({ name, variant: `v${index + 2}`, weight: 1, baseline: false })),
+			],
+			goal: { metric: "accuracy", improveBy: { kind: "absolute", value: 0.005 } },
+			guardrails: [
+				{ metric: "latency-p99", margin: { kind: "relative", value: 1 } },
+				{ metric: "error-rate", margin: { kind: "absolute", value: 0.005 } },
+			],
+			rollout: ROLLOUT,
+			...spec,
+		},
+	};
+}
+
+/** Bernoulli moments: n units of which `share` have value 1. */
+export function rate(n: number, share: number): Moments {
+	return { n, mean: share, m2: n * share * (1 - share) };
+}
+
+export interface ArmSpec {
+	readonly n: number;
+	readonly accuracy?: number;
+	readonly slow?: number;
+	readonly errors?: number;
+	readonly exposed?: number;
+}
+
+export function evidence(arms: Readonly<Record<string, ArmSpec>>, extra: Partial<Evidence> = {}): Evidence {
+	const entries = Object.entries(arms);
+	return {
+		experiment: "main",
+		asOfMs: 100_000,
+		arms: entries.map(
+			([arm, { n, accuracy = 0.8, slow = 0, errors = 0, exposed = n }]): ArmEvidence => ({
+				arm,
+				exposedUnits: exposed,
+				maturedUnits: n,
+				metrics:
+					n === 0
+						? {}
+						: {
+								accuracy: rate(n, accuracy),
+								"latency-p99": rate(n, slow),
+								"error-rate": rate(n, errors),
+							},
+				missingUnits: {},
+			}),
+		),
+		exposures: [
+			{
+				planVersion: "p1",
+				firstMs: 40_000,
+				counts: Object.fromEntries(entries.map(([arm, { n, exposed = n }]) => [arm, exposed])),
+				livePoints: Object.fromEntries(entries.map(([arm]) => [arm, 100_000])),
+			},
+		],
+		conflictingUnits: 0,
+		health: [],
+		droppedEntries: 0,
+		...extra,
+	};
+}
+
+export const FROZEN = { "latency-p99": { thresholdMs: 40, frozenAtMs: 5_000, sampleSize: 900 } };
+
+/** Running since 0 at a step that began at 95,000, thresholds frozen. */
+export function status(change: Partial<ExperimentStatus> = {}): ExperimentStatus {
+	return { ...initialStatus(ROLLOUT.stepsPpm, 0), stepStartedAtMs: 95_000, thresholds: FROZEN, ...change };
+}
+
+export const LAST_STEP: Partial<ExperimentStatus> = { stepIndex: 2, allocationPpm: 1_000_000 };
+
+export function input(change: Partial<DecisionInput>): DecisionInput {
+	return {
+		experiment: experiment(),
+		metrics: METRICS,
+		status: status(),
+		evidence: evidence({ control: { n: 0 }, boosted: { n: 0 } }),
+		nowMs: 100_000,
+		...change,
+	};
+}

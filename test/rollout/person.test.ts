@@ -1,0 +1,106 @@
+import t from "tap";
+import type { Service } from "../../src/resources/resource.js";
+import { applyExperiment, applyService, startExperiment } from "../../src/rollout/declaration.js";
+import { actByPerson, type PersonAct } from "../../src/rollout/person.js";
+import type { ExperimentStatus } from "../../src/rollout/status.js";
+import { experiment, LAST_STEP, ROLLOUT, status } from "./example.js";
+
+const act = (change: Partial<ExperimentStatus>, verb: PersonAct, challengers = ["boosted"]) =>
+	actByPerson({ experiment: experiment(challengers), status: status(change), by: "ada", nowMs: 7_000 }, verb);
+
+const refused = (change: Partial<ExperimentStatus>, verb: PersonAct, message: RegExp, challengers?: string[]): void => {
+	t.throws(() => act(change, verb, challengers), { message }, `${verb.verb} refused: ${message}`);
+};
+
+t.test("pause and resume keep the allocation", async (t) => {
+	const paused = act({}, { verb: "pause" });
+	t.match(paused, { action: "pause", rule: "person", reason: "Paused at 20% by ada." });
+	t.match(paused.status, { phase: "Paused", hold: "person", allocationPpm: 200_000 });
+	const resumed = act({ phase: "Paused", hold: "person" }, { verb: "resume" });
+	t.match(resumed.status, { phase: "Running", hold: null, allocationPpm: 200_000 });
+	t.equal(resumed.status.acceptedExposures, undefined);
+});
+
+t.test(
+	"resume after SRM accepts the exposures so far, after an inconclusive end it restarts the duration",
+	async (t) => {
+		t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "resume" }).status.acceptedExposures, "pending");
+		t.equal(act({ phase: "Paused", hold: "inconclusive" }, { verb: "resume" }).status.durationFromMs, 7_000);
+	},
+);
+
+t.test("promote takes the only open challenger or the named one", async (t) => {
+	const outcome = act({}, { verb: "promote", arm: null });
+	t.match(outcome, {
+		action: "promote",
+		status: { phase: "Promoting", promotion: { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 } },
+	});
+	t.equal(act({}, { verb: "promote", arm: "other" }, ["boosted", "other"]).status.promotion?.variant, "v3");
+	t.equal(
+		act({ closedArms: ["boosted"] }, { verb: "promote", arm: null }, ["boosted", "other"]).status.promotion?.arm,
+		"other",
+	);
+	t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "promote", arm: null }).status.hold, null);
+});
+
+t.test("abort goes back to the default, from a takeover too", async (t) => {
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 };
+	for (const change of [{}, { phase: "Paused", hold: "srm" }, { ...LAST_STEP, phase: "Promoting", promotion }] as const)
+		t.match(act(change, { verb: "abort" }).status, { phase: "Aborted", allocationPpm: 0, hold: null, promotion: null });
+});
+
+t.test("what makes no sense is refused with failed-precondition", async () => {
+	refused({ phase: "Paused", hold: "person" }, { verb: "pause" }, /only a Running/);
+	refused({}, { verb: "resume" }, /only a Paused .* is Running/);
+	refused({ closedArms: ["boosted"] }, { verb: "promote", arm: "boosted" }, /closed after proven harm/, [
+		"boosted",
+		"other",
+	]);
+	refused({}, { verb: "promote", arm: "control" }, /is the baseline/);
+	refused({}, { verb: "promote", arm: "nobody" }, /there is no arm nobody/);
+	refused({}, { verb: "promote", arm: null }, /2 challengers are open/, ["boosted", "other"]);
+	refused({ phase: "RolledBack" }, { verb: "promote", arm: null }, /is RolledBack/);
+	refused({ phase: "Promoted" }, { verb: "abort" }, /has ended: Promoted/);
+	t.throws(() => act({}, { verb: "resume" }), { code: "failed-precondition" });
+});
+
+t.test("re-applying an unchanged experiment changes nothing, also after a promotion", async (t) => {
+	t.match(startExperiment(experiment(), 9), {
+		action: "start",
+		rule: "declaration",
+		status: { phase: "Running", allocationPpm: 200_000, startedAtMs: 9 },
+	});
+	t.match(applyExperiment(null, experiment(), null, 9), { action: "start" });
+	t.equal(applyExperiment(experiment(), experiment(), status({ phase: "Promoted" }), 9), null);
+});
+
+t.test("a changed declaration wins, never raises the allocation, and freezes anew what its margin moved", async (t) => {
+	const rollout = { ...ROLLOUT, stepsPpm: [100_000, 300_000, 1_000_000] };
+	const steps = applyExperiment(
+		experiment(),
+		experiment(["boosted"], { rollout }),
+		status({ stepIndex: 1, allocationPpm: 500_000 }),
+		9,
+	);
+	t.match(steps, {
+		action: "hold",
+		rule: "declaration",
+		reason: /changed rollout; the experiment goes on from 50% to 30%/,
+	});
+	t.match(steps?.status, { stepIndex: 1, allocationPpm: 300_000, stepStartedAtMs: 9 });
+	t.ok(steps?.status.thresholds["latency-p99"]);
+	const guardrails = [{ metric: "latency-p99", margin: { kind: "relative", value: 0.5 } }] as const;
+	const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
+	t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
+	t.notOk(margins?.status.thresholds["latency-p99"]);
+});
+
+t.test("a changed defaultVariant wins over a promotion, an unchanged one does not undo it", async (t) => {
+	const service = (defaultVariant: string) => ({ kind: "Service", spec: { defaultVariant } }) as unknown as Service;
+	t.equal(applyService(service("v1"), service("v1"), { defaultVariant: "v2" }), null);
+	t.match(
+		applyService(service("v1"), service("v3"), { defaultVariant: "v2" }),
+		/sets the default variant to v3; the promoted v2/,
+	);
+	t.equal(applyService(service("v1"), service("v3"), null), null);
+});
