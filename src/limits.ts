@@ -193,3 +193,6 @@ export const XDS_STREAMS_MAX = 1_000;
 
 /** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
 export const XDS_SENT_VIEWS_MAX = 256;
+
+/** Exports of Envoy's spans being forwarded at once; a collector that hangs holds no more memory than this times 4 MB. */
+export const OTLP_FORWARDS_MAX = 16;

@@ -40,7 +40,7 @@ export async function serveAccessLog(
 					decodeMessage(message, (entry) => intake.offer(entry, receivedMs));
 				} catch (thrown) {
 					intake.broken();
-					log("error", "an access-log message cannot be decoded", { error: String(thrown) });
+					log.error("an access-log message cannot be decoded", { error: String(thrown) });
 				}
 			});
 			stream.on("end", () => answer(null, undefined));

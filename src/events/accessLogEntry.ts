@@ -241,7 +241,7 @@ function text(reader: BinaryReader, message: Buffer): string {
 	const end = lengthEnd(reader);
 	const from = reader.pos;
 	reader.pos = end;
-	return message.latin1Slice(from, end);
+	return message.toString("latin1", from, end);
 }
 
 function skip(reader: BinaryReader, tag: number): void {

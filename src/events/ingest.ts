@@ -74,9 +74,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		if (timer !== null) clearInterval(timer);
 		await Promise.all(open.map((door) => door.close()));
 		await maintaining;
-		await intake
-			.close()
-			.catch((thrown: unknown) => log("error", "the last entries were lost", { error: String(thrown) }));
+		await intake.close().catch((thrown: unknown) => log.error("the last entries were lost", { error: String(thrown) }));
 		await outcomes.close();
 		await store.close();
 	};
@@ -91,7 +89,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		timer = setInterval(() => {
 			maintaining = maintaining
 				.then(maintain)
-				.catch((thrown: unknown) => log("error", "maintenance of the event store failed", { error: String(thrown) }));
+				.catch((thrown: unknown) => log.error("maintenance of the event store failed", { error: String(thrown) }));
 		}, EVENTS_MAINTENANCE_MS);
 		return { outcomesPort: loopback?.port ?? null, evidence, maintain, close };
 	} catch (thrown) {

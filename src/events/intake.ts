@@ -56,19 +56,35 @@ export class Intake {
 
 	/** Takes one entry. `receivedMs`: when its message came, by the store's clock. */
 	offer(entry: AccessLogEntry, receivedMs: number): void {
-		if (entry.kind === "other") return this.#count("ignored");
+		if (entry.kind === "other") {
+			this.#count("ignored");
+			return;
+		}
 		const route = this.#route(entry.routeName);
-		if (route === "foreign") return this.#count("foreign");
+		if (route === "foreign") {
+			this.#count("foreign");
+			return;
+		}
 		if (this.#waiting >= ACCESS_LOG_QUEUE_MAX) {
-			if (!this.#dropping) this.options.log("error", "access-log entries are dropped: the queue is full");
+			if (!this.#dropping) this.options.log.error("access-log entries are dropped: the queue is full");
 			this.#dropping = true;
-			return this.#lose("dropped");
+			this.#lose("dropped");
+			return;
 		}
 		const plan = this.options.plans.known(route.version);
-		if (plan === null) return this.#hold({ entry, route, receivedMs });
+		if (plan === null) {
+			this.#hold({ entry, route, receivedMs });
+			return;
+		}
 		const reading = readEntry(entry, route, plan, this.options.store.pseudonyms, receivedMs);
-		if (reading.kind === "unreadable") return this.#lose("unreadable");
-		if (reading.kind === "ignored") return this.#count("ignored");
+		if (reading.kind === "unreadable") {
+			this.#lose("unreadable");
+			return;
+		}
+		if (reading.kind === "ignored") {
+			this.#count("ignored");
+			return;
+		}
 		if (this.#rows.length === 0) this.#firstQueuedMs = performance.now();
 		this.#waiting++;
 		this.#rows.push(reading.row);
@@ -148,7 +164,7 @@ export class Intake {
 			this.#waiting -= all.length;
 			if (plan !== null) for (const { entry, receivedMs } of all) this.offer(entry, receivedMs);
 			else {
-				this.options.log("error", "access-log entries cannot be read: their plan is unknown", { plan: version });
+				this.options.log.error("access-log entries cannot be read: their plan is unknown", { plan: version });
 				this.#lose("unreadable", all.length);
 			}
 		});
@@ -182,7 +198,7 @@ export class Intake {
 				this.#rows = rows.concat(this.#rows);
 				this.#exposures = exposures.concat(this.#exposures);
 				this.#explained.clear();
-				log("error", "access-log entries could not be committed", { error: String(thrown) });
+				log.error("access-log entries could not be committed", { error: String(thrown) });
 				throw thrown;
 			}
 			this.#waiting -= rows.length;
@@ -240,7 +256,7 @@ export class Intake {
 		for (const row of conflicts) {
 			const labels = { experiment: String(row.experiment) };
 			meter.count(COUNTERS.conflicts.name, COUNTERS.conflicts.help, labels);
-			log("error", "a unit was seen in two arms and is left out of its experiment", labels);
+			log.error("a unit was seen in two arms and is left out of its experiment", labels);
 		}
 	}
 

@@ -20,7 +20,7 @@ export function parseJson(text: string): JsonResult {
 
 // RFC 8259: the tokens, each matched where the scanner stands.
 const TOKEN =
-	/[\t\n\r ]+|[[\]{}:,]|true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+	/[\t\n\r ]+|[[\]{}:,]|true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|"(?:[^"\\\p{Cc}]|\x7f|[\u0080-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
 
 /** What may come next: a value; a value or `]`; a key; a key or `}`; a colon; a comma or the end of the holder. */
 type Expected = "value" | "value-or-end" | "key" | "key-or-end" | "colon" | "comma";
@@ -28,7 +28,7 @@ type Expected = "value" | "value-or-end" | "key" | "key-or-end" | "colon" | "com
 /** Offset of the first token that the grammar does not allow; the text's length where it ends early. */
 function errorOffset(text: string): number {
 	const holders: ("{" | "[")[] = [];
-	let expected: Expected = "value";
+	let expected = "value" as Expected;
 	let done = false;
 	let at = 0;
 	const afterValue = (): void => {

@@ -14,7 +14,11 @@ export interface Meter {
 }
 
 /** One line for a person or a collector; `fields` are data, never raw ids. */
-export type Log = (level: "info" | "warn" | "error", message: string, fields?: Labels) => void;
+export interface Log {
+	info(message: string, fields?: Labels): void;
+	warn(message: string, fields?: Labels): void;
+	error(message: string, fields?: Labels): void;
+}
 
 /** The names in one place, so that the page of metrics can be read off this file. */
 export const COUNTERS = {

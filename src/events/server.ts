@@ -133,6 +133,6 @@ async function serve(routes: Routes, log: Log, request: IncomingMessage, respons
 		await route.answer(request, response);
 	} catch (thrown) {
 		const error = answerError(request, response, thrown);
-		if (error.code === "internal") log("error", "a request failed", { error: error.message });
+		if (error.code === "internal") log.error("a request failed", { error: error.message });
 	}
 }

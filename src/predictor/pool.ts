@@ -212,8 +212,9 @@ export class Pool {
 				const queueMs = job.dispatchedMs - job.submittedMs;
 				job.resolve({ outputs: message.outputs, runMs: message.runMs, queueMs });
 			} else {
-				const code = message.fault === "request" ? "invalid-argument" : "internal";
-				job.reject(new WeirError(code, `the model refused the tensors: ${message.message}`));
+				const request = message.fault === "request";
+				const what = request ? "the tensors do not fit the model" : "the model failed";
+				job.reject(new WeirError(request ? "invalid-argument" : "internal", `${what}: ${message.message}`));
 			}
 		}
 		this.#dispatch();

@@ -26,7 +26,8 @@ async function load(): Promise<void> {
 				interOpNumThreads: 1,
 				// Threads that spin while idle would take the cores from Envoy beside us.
 				extra: { session: { intra_op: { allow_spinning: "0" } } },
-				logSeverityLevel: 3,
+				// Fatal only: a request that does not fit is answered, and must not fill the log.
+				logSeverityLevel: 4,
 			});
 			signatures.push({
 				inputs: session.inputMetadata.map((input) => tensorSpec(input, "input")),
@@ -77,8 +78,8 @@ async function run({ job, model, inputs, outputs }: Extract<ToWorker, { kind: "r
 		say({ kind: "done", job, outputs: outputs.map((name) => tensor(name, results[name])), runMs });
 	} catch (error) {
 		const message = messageOf(error);
-		// onnxruntime's wording for tensors that do not fit the graph, beyond what the signature tells.
-		const request = /INVALID_ARGUMENT|invalid (?:rank|dimensions)|missing in 'feeds'/i.test(message);
+		// What the signature cannot tell, such as two dynamic dimensions that must agree, onnxruntime finds at run time.
+		const request = /INVALID_ARGUMENT|invalid rank|missing in 'feeds'|dimension|shape|broadcast/i.test(message);
 		say({ kind: "failed", job, fault: request ? "request" : "session", message });
 	}
 }

@@ -1,28 +1,35 @@
 /** zod issues to Problems: each with its place, what is wrong, and what to write instead. */
 import type { z } from "zod";
-import { type DocumentPlaces, formatPath, type Path } from "./position.js";
+import { formatPath, type Path } from "./position.js";
 import type { Problem } from "./resource.js";
 import { saying } from "./strict.js";
 import { knownNames } from "./suggest.js";
+import type { YamlDocument } from "./yaml.js";
 
 /** Problems of one document, one per place and sentence. */
 export function schemaProblems(
 	issues: readonly z.core.$ZodIssue[],
-	document: unknown,
-	places: DocumentPlaces,
+	{ value: document, places, reported }: YamlDocument,
 ): readonly Problem[] {
 	const problems = new Map<string, Problem>();
-	const add = (path: Path, message: string, hint: string): void => {
-		// An unknown field is found by its key's place, a missing one by its mapping's.
-		const position = places.nearest(path)?.position ?? null;
+	const add = (
+		path: Path,
+		message: string,
+		hint: string,
+		position = places.nearest(path)?.position ?? null,
+	): void => {
+		// A missing field is found by its mapping's place.
 		problems.set(`${formatPath(path)}\n${message}\n${hint}`, { position, message, hint });
 	};
 	for (const issue of issues) {
 		const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
+		if (reported.has(formatPath(path))) continue;
 		if (issue.code === "unrecognized_keys") {
 			for (const key of issue.keys) {
 				const known = issue.message.split(", ");
-				add([...path, key], `unknown field ${formatPath([...path, key])}`, knownNames(key, known, "fields"));
+				const field = [...path, key];
+				const hint = knownNames(key, known, "fields");
+				add(field, `unknown field ${formatPath(field)}`, hint, places.keyOf(field));
 			}
 			continue;
 		}

@@ -34,12 +34,12 @@ export function parseResources(files: readonly ResourceFile[]): ParsedResources 
 	let documents = 0;
 	for (const file of files) {
 		const yaml = readYaml(file);
-		problems.push(...yaml.problems);
+		for (const problem of yaml.problems) problems.push(problem);
 		for (const document of yaml.documents) {
 			documents++;
 			if (documents > RESOURCE_DOCUMENTS_MAX) break;
 			const { named, resource, faults } = readResource(document);
-			problems.push(...faults);
+			for (const fault of faults) problems.push(fault);
 			if (named === null) continue;
 			const title = resourceTitle(named);
 			if (declared.has(title)) {
@@ -88,7 +88,7 @@ function readResource(document: YamlDocument): ReadResource {
 	const result = SCHEMAS[value.kind].safeParse(value);
 	const named = nameOf(value.kind, value.metadata);
 	if (!result.success) {
-		return { named, resource: null, faults: schemaProblems(result.error.issues, value, places) };
+		return { named, resource: null, faults: schemaProblems(result.error.issues, document) };
 	}
 	return { named: result.data, resource: document.faulty ? null : result.data, faults: [] };
 }

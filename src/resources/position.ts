@@ -15,9 +15,19 @@ export interface Place {
 /** Places of one document by path; a path that is not there falls back to the nearest field around it. */
 export class DocumentPlaces {
 	readonly #places = new Map<string, Place>();
+	readonly #keys = new Map<string, Position>();
 
 	set(path: Path, place: Place): void {
 		this.#places.set(key(path), place);
+	}
+
+	/** Where the field's name stands, as against its value. */
+	setKey(path: Path, position: Position): void {
+		this.#keys.set(key(path), position);
+	}
+
+	keyOf(path: Path): Position | null {
+		return this.#keys.get(key(path)) ?? null;
 	}
 
 	exact(path: Path): Place | null {

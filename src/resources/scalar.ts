@@ -9,7 +9,7 @@ import { say } from "./strict.js";
 /** RFC 1123 labels joined by points, 63 characters in all: safe in cluster names, headers, route names and files. */
 const NAME = /^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
 const NAME_HINT =
-	"write a name of at most 63 lower-case letters, digits, - and ., beginning and ending with a letter or digit";
+	"write a name of at most 63 lower-case letters, digits, - and ., beginning and ending with a letter or digit, in quotes if it is a number";
 
 /** Name of a resource, variant, arm or namespace. */
 export const name = z.string({ error: NAME_HINT }).regex(NAME, { error: NAME_HINT });

@@ -20,6 +20,8 @@ export interface YamlDocument {
 	readonly places: DocumentPlaces;
 	/** Whether it has faults that were reported already: it is worth checking further, and not worth using. */
 	readonly faulty: boolean;
+	/** Paths of values that were reported as unreadable: what follows from them is no news. */
+	readonly reported: ReadonlySet<string>;
 }
 
 export interface YamlFile {
@@ -84,7 +86,7 @@ function readDocuments(
 	let count = 0;
 	for (const document of parsed) {
 		const faults = [...document.errors, ...document.warnings];
-		for (const fault of faults.slice(0, PROBLEMS_MAX)) problems.push(syntaxProblem(fault, at));
+		for (const problem of syntaxProblems(faults, at)) problems.push(problem);
 		const { yaml } = document.directives;
 		if (yaml.explicit && yaml.version !== "1.2") {
 			const hint = "remove the %YAML line: Weir reads YAML 1.2, where yes and no are text";
@@ -114,7 +116,8 @@ function readDocuments(
 		const reader = new DocumentReader(at);
 		const value = reader.read(contents, []) as Record<string, unknown>;
 		problems.push(...reader.problems);
-		documents.push({ value, places: reader.places, faulty: faults.length + reader.problems.length > 0 });
+		const faulty = faults.length + reader.problems.length > 0;
+		documents.push({ value, places: reader.places, faulty, reported: reader.reported });
 	}
 	if (count === 0 && problems.length === 0) {
 		const hint = "write at least one resource with apiVersion, kind, metadata and spec";
@@ -127,6 +130,7 @@ function readDocuments(
 class DocumentReader {
 	readonly places = new DocumentPlaces();
 	readonly problems: Problem[] = [];
+	readonly reported = new Set<string>();
 	readonly #at: (offset: number) => Position;
 	readonly #anchors = new Map<string, Node>();
 	/** Collections being read: an alias to one of them would never end. */
@@ -208,6 +212,7 @@ class DocumentReader {
 				continue;
 			}
 			seen.set(key, position);
+			if (position !== null) this.places.setKey([...path, key], position);
 			value[key] = this.read(item.value as Node | null, [...path, key], position);
 		}
 		return value;
@@ -215,6 +220,7 @@ class DocumentReader {
 
 	#scalar(value: unknown, source: string | undefined, path: Path, position: Position | null): unknown {
 		if (typeof value === "bigint" || (typeof value === "number" && !PLAIN_NUMBER.test(source ?? ""))) {
+			this.reported.add(formatPath(path));
 			const plain = Number.isFinite(Number(value)) ? `write ${Number(value)} if you mean the number, ` : "";
 			const what = `${formatPath(path)} is ${source}, a number that readers of YAML read differently`;
 			this.#report(position, what, `${plain || "write a plain decimal number, "}or put it in quotes`);
@@ -227,19 +233,36 @@ class DocumentReader {
 	}
 }
 
-function syntaxProblem(
-	fault: { readonly code: string; readonly message: string; readonly pos: readonly [number, number] },
-	at: (offset: number) => Position,
-): Problem {
-	const hints: Readonly<Record<string, string>> = {
-		TAB_AS_INDENT: "indent with spaces",
-		TAG_RESOLVE_FAILED: "remove the tag",
-		BAD_INDENT: "align the fields of one mapping in one column",
-		MULTILINE_IMPLICIT_KEY: "put a colon and a space after the field name, and quotes around text that holds one",
-		BLOCK_AS_IMPLICIT_KEY: "begin a nested mapping on a new line, or put quotes around text that holds a colon",
-	};
-	const message = fault.message.replace(/\s+/g, " ").trim();
-	return { position: at(fault.pos[0]), message: `YAML: ${message}`, hint: hints[fault.code] ?? "correct the YAML" };
+interface SyntaxFault {
+	readonly code: string;
+	readonly message: string;
+	readonly pos: readonly [number, number];
+}
+
+const SYNTAX_HINTS: Readonly<Record<string, string>> = {
+	TAB_AS_INDENT: "indent with spaces",
+	TAG_RESOLVE_FAILED: "remove the tag",
+	BAD_INDENT: "align the fields of one mapping in one column, and close what is open",
+	MULTILINE_IMPLICIT_KEY: "put a colon and a space after the field name, and quotes around text that holds one",
+	BLOCK_AS_IMPLICIT_KEY: "begin a nested mapping on a new line, or put quotes around text that holds a colon",
+};
+
+/** One problem per place and sentence: the package repeats itself for each bracket that is left open. */
+function syntaxProblems(faults: readonly SyntaxFault[], at: (offset: number) => Position): Iterable<Problem> {
+	const problems = new Map<string, Problem>();
+	for (const fault of faults) {
+		if (problems.size >= PROBLEMS_MAX) break;
+		const position = at(fault.pos[0]);
+		// The package turns an exhausted stack into a fault of its own, and then complains of each open bracket.
+		if (fault.message.startsWith("Maximum call stack")) {
+			const hint = `nest at most ${RESOURCE_DEPTH_MAX} levels`;
+			return [{ position, message: "the document is nested too deeply", hint }];
+		}
+		const message = `YAML: ${fault.message.replace(/\s+/g, " ").trim()}`;
+		const hint = SYNTAX_HINTS[fault.code] ?? "correct the YAML";
+		problems.set(`${fault.pos[0]} ${message}`, { position, message, hint });
+	}
+	return problems.values();
 }
 
 function positionAt(file: string, text: string, offset: number): Position {

@@ -299,5 +299,5 @@ function wait(input: DecisionInput, analysis: Analysis): Outcome {
 	if (experiment.spec.goal === null)
 		return hold("person", "no goal is declared, so only a person promotes; no harm is proved", null);
 	const open = analysis.findings.filter((finding) => finding.verdict !== "pass");
-	return hold("proof", open.map(lackSentence).join("; "), expectedProofMs(input));
+	return hold("proof", open.map(lackSentence).join("; "), expectedProofMs(input, analysis.findings));
 }

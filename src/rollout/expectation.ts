@@ -3,7 +3,7 @@
  */
 import { analyse } from "../analysis/analyse.js";
 import type { ArmEvidence, Evidence, Moments } from "../analysis/evidence.js";
-import type { DecisionInput } from "./decision.js";
+import type { DecisionInput, Finding } from "./decision.js";
 
 /** A pace is read from the latest plan's exposures once it has been live this long; before that, from the start. */
 const PACE_MIN_MS = 1_000;
@@ -40,9 +40,14 @@ function grown(evidence: Evidence, factor: number): Evidence {
  * Ms until some open challenger would have every claim proved if the means stayed as they are; null = cannot say
  * (they lie on the wrong side of a line, or too near).
  */
-export function expectedProofMs(input: DecisionInput): number | null {
+export function expectedProofMs(input: DecisionInput, findings: readonly Finding[]): number | null {
 	const { experiment, metrics, status, evidence } = input;
-	const open = experiment.spec.arms.filter((arm) => !arm.baseline && !status.closedArms.includes(arm.name));
+	// More of the same proves nothing for an arm that stands on the wrong side of a line.
+	const open = experiment.spec.arms.filter((arm) => {
+		const own = findings.filter((finding) => finding.arm === arm.name);
+		return own.length > 0 && own.every(({ improvement, line }) => improvement !== null && improvement > line);
+	});
+	if (open.length === 0) return null;
 	const proved = (factor: number): boolean => {
 		const { findings } = analyse({
 			experiment,

@@ -11,16 +11,8 @@ import { experimentSalt } from "../assignment/table.js";
 import { WeirError } from "../error.js";
 import { STATE_KEY_CHARS_MAX } from "../limits.js";
 import { changeProblems } from "../resources/change.js";
-import { loadResources, parseResources } from "../resources/parse.js";
-import type { Positions } from "../resources/position.js";
-import {
-	type Experiment,
-	type Kind,
-	type Problem,
-	qualifiedName,
-	type Resource,
-	type ResourceSet,
-} from "../resources/resource.js";
+import { loadResources, type ParsedResources, parseResources } from "../resources/parse.js";
+import { type Kind, type Problem, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
 import { applyExperiment, applyService } from "../rollout/declaration.js";
 import { type ExperimentStatus, isExposing, type ServiceStatus, type Status } from "../rollout/status.js";
@@ -90,12 +82,14 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 	);
 	const before = new Map(wishes.stored.map((stored) => [keyOf(stored.resource), stored]));
 	const after = resourceSet([...kept.map((stored) => stored.resource), ...resources]);
-	const whole = loadResources([...files, ...checked(kept, wishes.status).map(storedFile)]);
-	const fresh = resources.filter((one): one is Experiment => one.kind === "Experiment" && !before.has(keyOf(one)));
+	const whole = loadResources([...checked(kept, wishes.status).map(storedFile), ...files]);
+	const fresh = new Set(
+		given.resources.experiments.filter((one) => !before.has(keyOf(one))).map((one) => qualifiedName(one.metadata)),
+	);
 	const problems = [
 		...whole.problems,
 		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
-		...usedProblems(wishes, resources, fresh, whole.positions),
+		...usedProblems(wishes, fresh, whole),
 	];
 	if (problems.length > 0) return { ...NOTHING, problems };
 
@@ -110,15 +104,13 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 		changes.push({ kind: resource.kind, name: qualifiedName(resource.metadata), change });
 		if (!same || known.source !== source) upserts.push({ resource, source });
 	}
-	const newlyUsed = resources
-		.filter((one): one is Experiment => one.kind === "Experiment")
-		.flatMap((one) => {
-			const experiment = qualifiedName(one.metadata);
-			return [
-				{ kind: "name" as const, text: experiment, experiment },
-				{ kind: "salt" as const, text: experimentSalt(one), experiment },
-			];
-		});
+	const newlyUsed = given.resources.experiments.flatMap((one) => {
+		const experiment = qualifiedName(one.metadata);
+		return [
+			{ kind: "name" as const, text: experiment, experiment },
+			{ kind: "salt" as const, text: experimentSalt(one), experiment },
+		];
+	});
 	return { ...NOTHING, problems, changes, upserts, newlyUsed, ...facts(wishes, before, resources, nowMs) };
 }
 
@@ -242,39 +234,35 @@ function declared(status: ExperimentStatus, reason: string): Outcome {
 	};
 }
 
-/** An Experiment's groups are remembered by its salt, its evidence by its name: neither is ever used twice. */
-function usedProblems(
-	wishes: Wishes,
-	resources: readonly Resource[],
-	fresh: readonly Experiment[],
-	positions: Positions,
-): Problem[] {
-	const problems: Problem[] = [];
-	const taken = new Map<string, string>();
-	for (const resource of resources) {
-		if (resource.kind !== "Experiment") continue;
-		const name = qualifiedName(resource.metadata);
-		const salt = experimentSalt(resource);
-		const isFresh = fresh.includes(resource);
-		const salted = resource.spec.salt !== null;
-		if (isFresh && wishes.used("name", name) !== undefined) {
-			problems.push({
-				position: positions.at(resource, ["metadata", "name"]),
-				message: `the name '${name}' was used by a former Experiment`,
-				hint: "choose a new name: evidence and decisions are kept by name",
-			});
-			continue;
+/**
+ * An Experiment's groups are remembered by its salt, its evidence by its name: neither is ever used twice. Salts
+ * that two Experiments of the set have at the same time are found by the checks of the set.
+ */
+function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: ParsedResources): Problem[] {
+	const { experiments } = whole.resources;
+	return experiments.flatMap((one): Problem[] => {
+		const name = qualifiedName(one.metadata);
+		const salt = experimentSalt(one);
+		if (fresh.has(name) && wishes.used("name", name) !== undefined) {
+			return [
+				{
+					position: whole.positions.at(one, ["metadata", "name"]),
+					message: `the name '${name}' was used by a former Experiment`,
+					hint: "choose a new name: evidence and decisions are kept by name",
+				},
+			];
 		}
-		const owner = wishes.used("salt", salt)?.experiment ?? taken.get(salt);
-		taken.set(salt, name);
-		if (owner === undefined || (owner === name && !isFresh)) continue;
-		problems.push({
-			position: positions.at(resource, salted ? ["spec", "salt"] : ["metadata", "name"]),
-			message: `the salt '${salt}' ${owner === name ? "was used" : `is or was in use by Experiment '${owner}'`}`,
-			hint: "choose a new salt, or leave it out and choose a new name: a used one would inherit groups",
-		});
-	}
-	return problems;
+		const owner = wishes.used("salt", salt)?.experiment;
+		const twice = experiments.some((other) => other !== one && experimentSalt(other) === salt);
+		if (owner === undefined || twice || (owner === name && !fresh.has(name))) return [];
+		return [
+			{
+				position: whole.positions.at(one, one.spec.salt === null ? ["metadata", "name"] : ["spec", "salt"]),
+				message: `the salt '${salt}' was used by Experiment '${owner}', whose groups would be the same`,
+				hint: "choose a new salt, or leave it out and choose a new name",
+			},
+		];
+	});
 }
 
 function storedFile({ resource, source }: StoredResource): SourceFile {

@@ -2,8 +2,8 @@
  * The ADS server: publishes plans to any number of Envoys and knows which of them serve which. Listens on a UNIX
  * socket or on loopback only. Control may die at any time: Envoys keep what they have.
  */
-import { lstat, rm } from "node:fs/promises";
-import { connect, isIP } from "node:net";
+import { rm } from "node:fs/promises";
+import { isIP } from "node:net";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import type { Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
@@ -13,6 +13,7 @@ import { type Call, Connection } from "./connection.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
 import { type Snapshot, SnapshotMaker } from "./snapshot.js";
+import { claimSocket, restrictSocket } from "./socket.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
@@ -58,13 +59,14 @@ export class XdsServer {
 
 	/**
 	 * @returns where it listens; port 0 is replaced by the port that was taken.
-	 * @throws WeirError `invalid-argument` for an address beyond loopback, `unavailable` when it is taken.
+	 * @throws WeirError `invalid-argument` for an address beyond loopback, `already-exists` or `unavailable` when it is taken.
 	 */
 	async listen(address: XdsAddress): Promise<XdsAddress> {
 		if ("socketPath" in address) {
-			await clearStaleSocket(address.socketPath);
+			await claimSocket(address.socketPath);
 			await this.#bind(`unix:${address.socketPath}`);
 			this.#socketPath = address.socketPath;
+			await restrictSocket(address.socketPath);
 			return address;
 		}
 		const { host, port } = address;
@@ -174,19 +176,4 @@ export class XdsServer {
 			throw new WeirError("unavailable", `xds cannot listen on ${target}`, "is another control running?", { cause: error });
 		}
 	}
-}
-
-/** A killed process leaves its socket file behind; a living one is not disturbed. */
-async function clearStaleSocket(path: string): Promise<void> {
-	const found = await lstat(path).catch(() => null);
-	if (found === null) return;
-	const alive = await new Promise<boolean>((resolve) => {
-		const probe = connect(path, () => {
-			probe.destroy();
-			resolve(true);
-		});
-		probe.on("error", () => resolve(false));
-	});
-	if (alive || !found.isSocket()) throw new WeirError("unavailable", `${path} is in use`, "is another control running?");
-	await rm(path);
 }

@@ -167,10 +167,8 @@ t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) 
 		const own = requests.flatMap((request, index) => (request.who === who ? [{ request, index }] : []));
 		const answers = await pipelined(
 			clientOf(who),
-			// HEAD answers cannot be told from others by their bytes; OPTIONS and the rest have a Content-Length.
 			own.map(({ request }) => rawGet(request.service.spec.hosts[0] ?? "", [], request.path, request.method)),
-			1,
-			own.map(({ request }) => request.method),
+			{ window: 1, methods: own.map(({ request }) => request.method) },
 		);
 		for (const [at, { request, index }] of own.entries()) {
 			const path = canonical[index] ?? null;
@@ -236,6 +234,25 @@ t.test("identity comes from TLS, never from a header, and the arm never from the
 	await alone(clientOf(bob), rawGet("guarded.test", [...lines, Buffer.from("x-user-id: u1")], "/v2"));
 	t.same(upstream.lastHead().match(/^x-weir-arm: .*$/gim)?.length, 1, "with a unit Envoy's own arm, once");
 });
+
+t.test(
+	"a Service that is neither open nor selected by a policy is closed, and so is one open yet selected",
+	async (t) => {
+		const set = resourceSet({
+			services: [service("forgotten", variants, { access: null }), service("open", variants)],
+		});
+		const forgotten = await startEnvoy(t, bootstrapOf(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
+		t.equal((await alone(forgotten.port(), rawGet("forgotten.test", [], "/"))).status, 403);
+		t.equal((await alone(forgotten.port(), rawGet("open.test", [], "/"))).status, 200);
+		const selected = {
+			...set,
+			services: [service("open", variants)],
+			accessPolicies: [accessPolicy("none", "deny", ["open"])],
+		};
+		const closed = await startEnvoy(t, bootstrapOf(compile(selected, EMPTY_STATUS, { collectors: NO_COLLECTORS })));
+		t.equal((await alone(closed.port(), rawGet("open.test", [], "/"))).status, 403);
+	},
+);
 
 t.test("a Gateway without TLS proves nobody: protected Services answer 403, open ones work", async (t) => {
 	const plain = compile({ ...resources, gateways: [gateway()] }, EMPTY_STATUS, { collectors: NO_COLLECTORS });

@@ -12,8 +12,6 @@ export interface RawResponse {
 	readonly body: string;
 }
 
-const WINDOW = 16;
-
 /** Where to send: a port on the loopback interface, or a way to open a connection (TLS). */
 export type Target = number | (() => Promise<Socket>);
 
@@ -31,22 +29,28 @@ export function rawGet(host: string, lines: readonly Buffer[], path = "/", metho
 	]);
 }
 
+export interface PipelineOptions {
+	readonly connections?: number;
+	/** Requests in flight on one connection. 1 where many are denied: Envoy 1.40 stalls on a run of pipelined local replies. */
+	readonly window?: number;
+	/** Of the requests, in the same order, where some are HEAD: their answers have no body. */
+	readonly methods?: readonly string[];
+}
+
 /**
  * Sends every request and resolves with the answers in the same order. An answer that closes the connection
  * (Envoy does so on 400) makes a new connection for the requests behind it.
  * @param requests without body
- * @param methods of the requests, in the same order, where some are HEAD: their answers have no body
  */
 export async function pipelined(
 	target: Target,
 	requests: readonly Buffer[],
-	connections = 4,
-	methods: readonly string[] = [],
+	{ connections = 4, window = 16, methods = [] }: PipelineOptions = {},
 ): Promise<RawResponse[]> {
 	const answers = new Array<RawResponse>(requests.length);
 	const queue = requests.map((_, index) => index).reverse();
 	const worker = async (): Promise<void> => {
-		while (queue.length > 0) await oneConnection(target, { requests, methods, queue, answers });
+		while (queue.length > 0) await oneConnection(target, { requests, methods, window, queue, answers });
 	};
 	await Promise.all(Array.from({ length: connections }, worker));
 	return answers;
@@ -54,7 +58,7 @@ export async function pipelined(
 
 /** One request on a connection of its own. */
 export async function alone(target: Target, request: Buffer): Promise<RawResponse> {
-	const [answer] = await pipelined(target, [request], 1);
+	const [answer] = await pipelined(target, [request], { connections: 1 });
 	if (answer === undefined) throw new Error("no answer");
 	return answer;
 }
@@ -62,18 +66,19 @@ export async function alone(target: Target, request: Buffer): Promise<RawRespons
 interface Work {
 	readonly requests: readonly Buffer[];
 	readonly methods: readonly string[];
+	readonly window: number;
 	/** Indexes still to send, last first. */
 	readonly queue: number[];
 	readonly answers: RawResponse[];
 }
 
-async function oneConnection(target: Target, { requests, methods, queue, answers }: Work): Promise<void> {
+async function oneConnection(target: Target, { requests, methods, window, queue, answers }: Work): Promise<void> {
 	const socket = typeof target === "number" ? await connectTo(target) : await target();
 	socket.setNoDelay(true);
 	const open: number[] = [];
 	let answeredHere = 0;
 	const fill = (): void => {
-		while (open.length < WINDOW) {
+		while (open.length < window) {
 			const index = queue.pop();
 			if (index === undefined) break;
 			open.push(index);

@@ -154,7 +154,7 @@ t.test("a name or salt that is or was in use is refused, also after deletion and
 	store.apply(file([SERVICE, METRIC, experiment("a", "[0%, 20%]", "  salt: pepper\n")].join("---\n")), at(1_000));
 	t.match(store.apply(file(experiment("b", "[20%, 40%]", "  salt: pepper\n"), "b.yaml"), at(2_000)), {
 		outcome: "refused",
-		problems: [{ position: { file: "b.yaml", line: 14 }, message: /'pepper' is or was in use by Experiment 'a'/ }],
+		problems: [{ position: { file: "b.yaml", line: 13 }, message: /"pepper" is in use by Experiment a/ }],
 	});
 	t.match(store.apply(file(experiment("pepper", "[20%, 40%]")), at(2_000)), { outcome: "refused" }, "a salt as a name");
 	t.match(store.delete("Experiment", "a", at(3_000)), { outcome: "refused", problems: [{ hint: /weir abort a/ }] });
@@ -167,7 +167,10 @@ t.test("a name or salt that is or was in use is refused, also after deletion and
 		outcome: "refused",
 		problems: [{ message: /the name 'a' was used/ }],
 	});
-	t.match(store.apply(file(experiment("c", "[0%, 20%]", "  salt: pepper\n")), at(4_000)), { outcome: "refused" });
+	t.match(store.apply(file(experiment("c", "[0%, 20%]", "  salt: pepper\n"), "c.yaml"), at(4_000)), {
+		outcome: "refused",
+		problems: [{ position: { file: "c.yaml", line: 13 }, message: /'pepper' was used by Experiment 'a'/ }],
+	});
 	t.match(store.apply(file(experiment("c", "[0%, 20%]")), at(4_000)), { outcome: "applied" });
 	t.match(store.decisions("a", 0, 10).decisions.at(-1), { by: "ada", outcome: { reason: /deleted/ } });
 });

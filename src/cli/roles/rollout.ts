@@ -1,5 +1,5 @@
 /** The rollout role: evidence → decision → state, over the other roles' sockets. */
-import { EventsClient } from "../../events/client.js";
+import { ingestClient } from "../../events/client.js";
 import { PPM } from "../../limits.js";
 import { type LoopEvent, RolloutLoop } from "../../rollout/loop.js";
 import type { Clock } from "../../rollout/ports.js";
@@ -11,7 +11,7 @@ import type { RoleContext, RunningRole } from "./role.js";
 
 export async function startRolloutRole({ at, log, meter }: RoleContext): Promise<RunningRole> {
 	const loop = new RolloutLoop({
-		evidence: new EventsClient(at.ingestSocket),
+		evidence: ingestClient(at.ingestSocket),
 		store: new StateClient(at.apiSocket),
 		clock: systemClock,
 		report: (event) => report(event, log, meter),

@@ -1,0 +1,72 @@
+/** `weir trace ID`: the path of one request, as an indented timeline. Pure. */
+import { REQUEST_ID_ATTRIBUTE, type RecordedSpan } from "./span.js";
+
+/** What is shown of a span, by the attribute that says it; the first that a span has counts. */
+const FACTS: readonly (readonly [label: string, keys: readonly string[]])[] = [
+	["status", ["http.response.status_code", "http.status_code", "rpc.grpc.status_code"]],
+	["flags", ["response_flags"]],
+	["service", ["weir.service"]],
+	["experiment", ["weir.experiment"]],
+	["arm", ["weir.arm", "feature_flag.result.variant"]],
+	["variant", ["weir.variant"]],
+	["plan", ["weir.plan"]],
+	["model", ["model.name"]],
+	["version", ["model.version"]],
+	["cluster", ["upstream_cluster.name", "upstream_cluster"]],
+];
+
+/**
+ * @param spans of one trace, as the store finds them
+ * @returns lines, each ended by a newline; offsets count from the first span, in milliseconds
+ */
+export function renderTrace(spans: readonly RecordedSpan[]): string {
+	const ordered = [...spans].sort((a, b) => a.startUs - b.startUs);
+	const [first] = ordered;
+	if (first === undefined) return "no spans\n";
+	const lines = [heading(ordered, first)];
+	const known = new Set(ordered.map(({ spanId }) => spanId));
+	const childrenOf = (parent: RecordedSpan): RecordedSpan[] =>
+		ordered.filter(({ parentSpanId }) => parentSpanId === parent.spanId);
+	const shown = new Set<string>();
+	const show = (span: RecordedSpan, depth: number): void => {
+		if (shown.has(span.spanId)) return; // A sender's cycle must not become ours.
+		shown.add(span.spanId);
+		lines.push(line(span, depth, first.startUs));
+		for (const child of childrenOf(span)) show(child, depth + 1);
+	};
+	for (const span of ordered) if (span.parentSpanId === null || !known.has(span.parentSpanId)) show(span, 0);
+	for (const span of ordered) show(span, 0);
+	return `${lines.join("\n")}\n`;
+}
+
+function heading(spans: readonly RecordedSpan[], first: RecordedSpan): string {
+	const endUs = Math.max(...spans.map(({ startUs, durationUs }) => startUs + durationUs));
+	const request = spans.map(({ attributes }) => attributes[REQUEST_ID_ATTRIBUTE]).find((id) => id !== undefined);
+	const services = new Set(spans.map(({ service }) => service)).size;
+	return [
+		`trace ${first.traceId}`,
+		...(request === undefined ? [] : [`request ${request}`]),
+		new Date(first.startUs / 1000).toISOString(),
+		`${spans.length} spans in ${services} services`,
+		`${milliseconds(endUs - first.startUs)} ms`,
+	].join("  ");
+}
+
+function line(span: RecordedSpan, depth: number, originUs: number): string {
+	const offset = `+${milliseconds(span.startUs - originUs)}`.padStart(10);
+	const duration = `${milliseconds(span.durationUs)} ms`.padStart(12);
+	const tree = `${"  ".repeat(depth)}${depth === 0 ? "" : "└ "}`;
+	const facts = FACTS.flatMap(([label, keys]) => {
+		const value = keys.map((key) => span.attributes[key]).find((one) => one !== undefined && one !== "-");
+		return value === undefined ? [] : [`${label}=${printable(String(value))}`];
+	});
+	const failed = span.status === "error" ? " ERROR" : "";
+	const what = `${tree}${printable(span.service)}: ${printable(span.name)} (${span.kind})${failed}`;
+	return [offset, duration, what, ...facts].join("  ");
+}
+
+const milliseconds = (us: number): string => (us / 1000).toFixed(3);
+
+/** A span's texts come from outside: no terminal control sequences. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "·");

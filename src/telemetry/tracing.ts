@@ -1,0 +1,89 @@
+/**
+ * Sets up the OpenTelemetry SDK of this process: spans made through @opentelemetry/api are exported by OTLP/HTTP
+ * protobuf, in the background and from a bounded queue; nothing waits for a collector, and nothing is exported
+ * where no endpoint is configured.
+ *
+ * Honoured here: OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER (otlp, none), OTEL_EXPORTER_OTLP_ENDPOINT,
+ * OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES. By
+ * the SDK itself, from the process's own environment: OTEL_TRACES_SAMPLER and its ARG (default
+ * parentbased_always_on), OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, OTEL_BSP_*.
+ */
+import { context, propagation, trace } from "@opentelemetry/api";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
+import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
+import { WeirError } from "../error.js";
+import { SPAN_EXPORT_QUEUE_MAX } from "../limits.js";
+
+export interface TracingOptions {
+	readonly environment: Readonly<Record<string, string | undefined>>;
+	/** Where OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say none. */
+	readonly serviceName: string;
+	/** Further OTLP/HTTP endpoints, in full: the embedded store of `weir up`. */
+	readonly alsoTo?: readonly string[] | undefined;
+}
+
+export interface Tracing {
+	/** Sends what is queued, waits for it a bounded time, and ends tracing in this process. */
+	shutdown(): Promise<void>;
+}
+
+const SHUTDOWN_MS = 3_000;
+
+/** @throws WeirError `invalid-argument` for an exporter or protocol that Weir does not have */
+export function startTracing({ environment, serviceName, alsoTo = [] }: TracingOptions): Tracing {
+	const standard = tracesEndpoint(environment);
+	const disabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === "true";
+	const endpoints = disabled ? [] : [...new Set([...(standard === null ? [] : [standard]), ...alsoTo])];
+	if (endpoints.length === 0) return { shutdown: async () => {} };
+	const provider = new NodeTracerProvider({
+		resource: defaultResource()
+			.merge(resourceFromAttributes({ "service.name": serviceName }))
+			.merge(detectResources({ detectors: [envDetector] })),
+		spanProcessors: endpoints.map(
+			(url) =>
+				new BatchSpanProcessor(new OTLPTraceExporter({ url }), {
+					maxQueueSize: SPAN_EXPORT_QUEUE_MAX,
+					// Soon: a person asks `weir trace` right after the request.
+					scheduledDelayMillis: Number(environment.OTEL_BSP_SCHEDULE_DELAY ?? 500),
+				}),
+		),
+	});
+	provider.register();
+	return {
+		shutdown: async () => {
+			let timer: NodeJS.Timeout | undefined;
+			const limit = new Promise<void>((resolve) => {
+				timer = setTimeout(resolve, SHUTDOWN_MS);
+			});
+			// A collector that is not there is its own problem: shutting down goes on.
+			await Promise.race([provider.shutdown().catch(() => {}), limit]);
+			clearTimeout(timer);
+			trace.disable();
+			context.disable();
+			propagation.disable();
+		},
+	};
+}
+
+/**
+ * Where the standard variables send spans; null = nowhere.
+ * Source: OpenTelemetry specification, "OpenTelemetry Protocol Exporter": the general endpoint gets /v1/traces
+ * appended, the one for traces is taken as it is.
+ */
+export function tracesEndpoint(environment: TracingOptions["environment"]): string | null {
+	const exporter = environment.OTEL_TRACES_EXPORTER?.trim() || "otlp";
+	if (exporter === "none") return null;
+	if (exporter !== "otlp") {
+		throw new WeirError("invalid-argument", `OTEL_TRACES_EXPORTER is '${exporter}'`, "use otlp or none");
+	}
+	const own = environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?.trim();
+	const general = environment.OTEL_EXPORTER_OTLP_ENDPOINT?.trim();
+	if (!own && !general) return null;
+	const protocol =
+		environment.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL?.trim() || environment.OTEL_EXPORTER_OTLP_PROTOCOL?.trim();
+	if (protocol && protocol !== "http/protobuf") {
+		throw new WeirError("invalid-argument", `OTEL_EXPORTER_OTLP_PROTOCOL is '${protocol}'`, "use http/protobuf");
+	}
+	return own || `${general?.replace(/\/+$/, "")}/v1/traces`;
+}
