@@ -30,6 +30,22 @@ export function underPrefix(path: string, prefix: string): boolean {
 	return path === trimmed || path.startsWith(`${trimmed}/`);
 }
 
+/**
+ * Parts that servers read in different ways: path parameters (`/admin;x` is `/admin` to a servlet container,
+ * CVE-2026-73511) and the NUL that ends a C string. Lower case; compared without regard to case.
+ */
+export const AMBIGUOUS_PATH_PARTS: readonly string[] = [";", "%3b", "%00"];
+
+/** Whether the Service's policies look at the path, and so must not be asked about an ambiguous one. */
+export function judgesPaths(own: readonly AccessPolicy[]): boolean {
+	return own.some(({ spec }) => spec.pathPrefixes.length > 0);
+}
+
+function isAmbiguous(path: string): boolean {
+	const lower = path.toLowerCase();
+	return AMBIGUOUS_PATH_PARTS.some((part) => lower.includes(part));
+}
+
 function matches(policy: AccessPolicy, request: AccessRequest): boolean {
 	const { principals, methods, pathPrefixes } = policy.spec;
 	const principalMatches =
@@ -41,11 +57,15 @@ function matches(policy: AccessPolicy, request: AccessRequest): boolean {
 	);
 }
 
-/** The verdict on one request to one Service. */
+/**
+ * The verdict on one request to one Service. An ambiguous path is forbidden (with no policy to name) where any
+ * policy of the Service judges paths.
+ */
 export function authorize(service: Service, policies: readonly AccessPolicy[], request: AccessRequest): Verdict {
 	const own = policiesOf(service, policies);
 	if (service.spec.access === "open" && own.length === 0) return { allowed: true, reason: "open", policy: null };
 	const name = (policy: AccessPolicy | undefined) => (policy === undefined ? null : qualifiedName(policy.metadata));
+	if (judgesPaths(own) && isAmbiguous(request.path)) return { allowed: false, reason: "forbidden", policy: null };
 	const deny = own.find((policy) => policy.spec.action === "deny" && matches(policy, request));
 	if (deny !== undefined) return { allowed: false, reason: "forbidden", policy: name(deny) };
 	const allow = own.find((policy) => policy.spec.action === "allow" && matches(policy, request));

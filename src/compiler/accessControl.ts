@@ -2,11 +2,14 @@
  * AccessPolicies as Envoy RBAC: two filters, deny first, so that forbid wins; the allow filter's base
  * configuration allows nobody, so a virtual host that was forgotten is closed, not open.
  */
-import { policiesOf } from "../access/policy.js";
+import { AMBIGUOUS_PATH_PARTS, judgesPaths, policiesOf } from "../access/policy.js";
 import { type AccessPolicy, qualifiedName, type Service } from "../resources/resource.js";
 
 export const DENY_FILTER = "weir.deny";
 export const ALLOW_FILTER = "weir.allow";
+
+/** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
+const AMBIGUOUS_PATH = "(ambiguous path)";
 
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
@@ -37,7 +40,7 @@ export function accessPerRoute(service: Service, policies: readonly AccessPolicy
 				.filter((policy) => policy.spec.action === action)
 				.map((policy) => [qualifiedName(policy.metadata), rbacPolicy(policy)]),
 		);
-	const deny = rules("deny");
+	const deny = { ...rules("deny"), ...(judgesPaths(own) ? { [AMBIGUOUS_PATH]: ambiguousPath() } : {}) };
 	return {
 		...(Object.keys(deny).length === 0
 			? {}
@@ -61,6 +64,17 @@ function rbacPolicy(policy: AccessPolicy): object {
 				: principals.map((id) => ({ authenticated: { principal_name: { exact: id } } })),
 	};
 }
+
+const ambiguousPath = (): object => ({
+	permissions: [
+		{
+			or_rules: {
+				rules: AMBIGUOUS_PATH_PARTS.map((part) => ({ url_path: { path: { contains: part, ignore_case: true } } })),
+			},
+		},
+	],
+	principals: [{ any: true }],
+});
 
 const methodIs = (method: string): object => ({ header: { name: ":method", string_match: { exact: method } } });
 

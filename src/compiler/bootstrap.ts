@@ -60,6 +60,8 @@ function common({ nodeId, adminSocket }: BootstrapOptions): object {
 					static_layer: {
 						// Ends ext_proc streams without RST_STREAM, which Node answers with GOAWAY (dataplane reference 6).
 						"envoy.reloadable_features.ext_proc_graceful_grpc_close": true,
+						// A person asks `weir trace` right after the request; Envoy's default is 5 s.
+						"tracing.opentelemetry.flush_interval_ms": 200,
 					},
 				},
 			],

@@ -20,7 +20,8 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 	const assignment = { cluster_name: name, endpoints: localities(variant.endpoints) };
 	const discovery = byAddress
 		? { type: "EDS", eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3" } } }
-		: { type: "STRICT_DNS", load_assignment: assignment };
+		: // Envoy's default, AUTO, takes IPv6 alone where a name has both, and most servers bind 0.0.0.0 or 127.0.0.1.
+			{ type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED", load_assignment: assignment };
 	return {
 		cluster: {
 			"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",

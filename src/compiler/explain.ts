@@ -2,8 +2,9 @@
  * What happens to a request, rule by rule, in words, and whether Envoy does it natively. In this version every
  * rule that resources accepts is native; a rule that is not gets a reason here before it gets a callout.
  */
-import { policiesOf } from "../access/policy.js";
+import { judgesPaths, policiesOf } from "../access/policy.js";
 import { type AccessPolicy, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+import { isProtected } from "./accessControl.js";
 import type { ExperimentTable, PlanTable, RuleExecution, ServiceTable } from "./plan.js";
 
 export function explainRules(resources: ResourceSet, table: PlanTable): readonly RuleExecution[] {
@@ -25,7 +26,7 @@ export function explainRules(resources: ResourceSet, table: PlanTable): readonly
 function accessRule(service: Service, policies: readonly AccessPolicy[]): RuleExecution {
 	const own = policiesOf(service, policies);
 	const name = qualifiedName(service.metadata);
-	if (own.length === 0) {
+	if (!isProtected(service, policies)) {
 		return { rule: `Service ${name}: access`, execution: "native", because: "OPEN: anyone may call it (access: open)" };
 	}
 	const count = (action: string) =>
@@ -34,7 +35,7 @@ function accessRule(service: Service, policies: readonly AccessPolicy[]): RuleEx
 	return {
 		rule: `Service ${name}: access`,
 		execution: "native",
-		because: `RBAC on the client certificate's SPIFFE id: deny by default; forbidden by ${list(count("deny"))}; allowed by ${list(count("allow"))}`,
+		because: `RBAC on the client certificate's SPIFFE id: deny by default; forbidden by ${list(count("deny"))}; allowed by ${list(count("allow"))}${judgesPaths(own) ? "; a path with ; (%3b) or %00 is forbidden" : ""}`,
 	};
 }
 

@@ -64,7 +64,8 @@ function connectionManager({ gateway, collectors, protects, unitHeaders, routes 
 		proxy_100_continue: true,
 		http_protocol_options: { enable_trailers: true },
 		upgrade_configs: [{ upgrade_type: "websocket" }],
-		normalize_path: true,
+		// An open path is the Service's own business: normalising would break signed URLs (`%7E` becomes `~`).
+		normalize_path: protects,
 		...(protects ? { merge_slashes: true, path_with_escaped_slashes_action: "REJECT_REQUEST" } : {}),
 		// A client cannot name its arm (design: headers that name an arm are stripped before routing).
 		early_header_mutation_extensions: [

@@ -1,34 +1,24 @@
 /** EvidenceSource over ingest's UNIX socket: what rollout holds in its hand. A dead owner is `unavailable`, never an answer. */
 import { request } from "node:http";
-import type { BaselineQuantile, Evidence, EvidenceQuery } from "../analysis/evidence.js";
+import type { BaselineQuantile, Evidence } from "../analysis/evidence.js";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../error.js";
 import { EVIDENCE_TIMEOUT_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
-import type { BaselineQuery } from "./baselineQuantile.js";
 
-export class EventsClient implements EvidenceSource {
-	/** @param timeoutMs for one whole call; `deadline-exceeded` after it */
-	constructor(
-		private readonly socketPath: string,
-		private readonly timeoutMs: number = EVIDENCE_TIMEOUT_MS,
-	) {}
-
-	async evidence(query: EvidenceQuery): Promise<Evidence> {
-		return (await this.#ask("POST", "/evidence", query)) as Evidence;
-	}
-
-	async baselineQuantile(query: BaselineQuery): Promise<BaselineQuantile | null> {
-		return (await this.#ask("POST", "/baseline-quantile", query)) as BaselineQuantile | null;
-	}
-
+export interface IngestClient extends EvidenceSource {
 	/** The ingest process's metrics, as its meter keeps them. */
-	metricsJson(): Promise<unknown> {
-		return this.#ask("GET", "/metrics-json", undefined);
-	}
+	metricsJson(): Promise<unknown>;
+}
 
-	#ask(method: string, path: string, body: unknown): Promise<unknown> {
-		return call(this.socketPath, this.timeoutMs, method, path, body);
-	}
+/** @param timeoutMs for one whole call; `deadline-exceeded` after it */
+export function ingestClient(socketPath: string, timeoutMs: number = EVIDENCE_TIMEOUT_MS): IngestClient {
+	const ask = (method: string, path: string, body: unknown): Promise<unknown> =>
+		call(socketPath, timeoutMs, method, path, body);
+	return {
+		evidence: async (query) => (await ask("POST", "/evidence", query)) as Evidence,
+		baselineQuantile: async (query) => (await ask("POST", "/baseline-quantile", query)) as BaselineQuantile | null,
+		metricsJson: () => ask("GET", "/metrics-json", undefined),
+	};
 }
 
 async function call(

@@ -60,6 +60,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const doors: Doors = { outcomes, evidence, metricsJson: options.metricsJson, log };
 	const open: { close(): Promise<void> }[] = [];
 	const maintain = async (): Promise<void> => {
+		await intake.flush();
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
 		if (declared !== null) {

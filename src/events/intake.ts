@@ -51,6 +51,8 @@ export class Intake {
 	#committing: Promise<void> | null = null;
 	#firstQueuedMs = 0;
 	#dropping = false;
+	/** The last commit failed: the next try waits, or a full disk would be a busy loop. */
+	#failed = false;
 
 	constructor(private readonly options: IntakeOptions) {}
 
@@ -89,8 +91,7 @@ export class Intake {
 		this.#waiting++;
 		this.#rows.push(reading.row);
 		if (reading.exposure !== null && !this.#isStored(reading.exposure)) this.#exposures.push(reading.exposure);
-		if (this.#rows.length >= ACCESS_LOG_COMMIT_ROWS) void this.flush().catch(() => undefined);
-		else this.#schedule();
+		this.#schedule();
 	}
 
 	/** A message that could not be decoded. */
@@ -128,13 +129,17 @@ export class Intake {
 		return this.#waiting;
 	}
 
+	/** Commits after a while, or at once where a whole batch waits. */
 	#schedule(): void {
-		if (this.#timer !== null || this.#committing !== null) return;
-		this.#timer = setTimeout(() => {
-			this.#timer = null;
-			// A failed commit was logged; its rows stay queued and the next one tries again.
-			void this.flush().catch(() => undefined);
-		}, ACCESS_LOG_COMMIT_MS);
+		if (this.#committing !== null) return;
+		// A failed commit was logged; its rows stay queued and the next one tries again.
+		if (this.#rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#failed) void this.flush().catch(() => undefined);
+		else {
+			this.#timer ??= setTimeout(() => {
+				this.#timer = null;
+				void this.flush().catch(() => undefined);
+			}, ACCESS_LOG_COMMIT_MS);
+		}
 	}
 
 	#route(name: string): RouteOfEntry | "foreign" {
@@ -198,11 +203,13 @@ export class Intake {
 				this.#rows = rows.concat(this.#rows);
 				this.#exposures = exposures.concat(this.#exposures);
 				this.#explained.clear();
+				this.#failed = true;
 				log.error("access-log entries could not be committed", { error: String(thrown) });
 				throw thrown;
 			}
 			this.#waiting -= rows.length;
 			this.#dropping = false;
+			this.#failed = false;
 			this.#losses.dropped -= losses.dropped;
 			this.#losses.unreadable -= losses.unreadable;
 			for (const exposure of exposures) this.#remember(exposure);

@@ -81,6 +81,7 @@ export class Pool {
 			await Promise.all(Array.from({ length: options.workers }, () => pool.#seat()));
 		} catch (error) {
 			pool.#closing = true;
+			for (const timer of pool.#timers) clearTimeout(timer);
 			await Promise.all([...pool.#seats].map(({ worker }) => worker.terminate()));
 			throw error;
 		}

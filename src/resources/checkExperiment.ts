@@ -33,7 +33,7 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 		if (!variants.includes(arm.variant)) {
 			const message = `unknown variant ${JSON.stringify(arm.variant)} of Service ${name}`;
 			report(experiment, path, message, knownNames(arm.variant, variants, "variants"));
-		} else if (arm.baseline && arm.variant !== defaultVariant) {
+		} else if (arm.baseline && arm.variant !== defaultVariant && variants.includes(defaultVariant)) {
 			const message = `baseline arm ${arm.name} is on variant ${arm.variant}, not on the default variant ${defaultVariant} of Service ${name}`;
 			report(experiment, path, message, `write variant: ${defaultVariant}, or change the Service's defaultVariant`);
 		}

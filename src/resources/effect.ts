@@ -22,7 +22,7 @@ function fraction(value: string, unit: "pp" | "%"): number | null {
 }
 
 const absolute = z
-	.union([z.number().min(0), z.string()], { error: ABSOLUTE_HINT })
+	.union([z.number().min(0, { error: ABSOLUTE_HINT }), z.string()], { error: ABSOLUTE_HINT })
 	.transform((value, context): number => {
 		if (typeof value === "number") return value;
 		const points = fraction(value, "pp");

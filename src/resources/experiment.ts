@@ -65,7 +65,8 @@ const steps = list(percentage, STEPS_HINT)
 	.superRefine((items, context) => {
 		for (const [index, ppm] of items.entries()) {
 			const before = items[index - 1] ?? 0;
-			if (ppm > before) continue;
+			// A step that is no percentage was reported already; it is no number here.
+			if (ppm > before || !Number.isInteger(ppm) || !Number.isInteger(before)) continue;
 			const what = index === 0 ? "is 0%" : `is not above the step before it (${before / (PPM / 100)}%)`;
 			context.addIssue({ code: "custom", path: [index], message: say(what, STEPS_HINT) });
 		}

@@ -1,5 +1,6 @@
 /** zod issues to Problems: each with its place, what is wrong, and what to write instead. */
 import type { z } from "zod";
+import { PROBLEMS_MAX } from "../limits.js";
 import { formatPath, type Path } from "./position.js";
 import type { Problem } from "./resource.js";
 import { saying } from "./strict.js";
@@ -12,12 +13,7 @@ export function schemaProblems(
 	{ value: document, places, reported }: YamlDocument,
 ): readonly Problem[] {
 	const problems = new Map<string, Problem>();
-	const add = (
-		path: Path,
-		message: string,
-		hint: string,
-		position = places.nearest(path)?.position ?? null,
-	): void => {
+	const add = (path: Path, message: string, hint: string, position = places.nearest(path)?.position ?? null): void => {
 		// A missing field is found by its mapping's place.
 		problems.set(`${formatPath(path)}\n${message}\n${hint}`, { position, message, hint });
 	};
@@ -25,10 +21,12 @@ export function schemaProblems(
 		const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
 		if (reported.has(formatPath(path))) continue;
 		if (issue.code === "unrecognized_keys") {
-			for (const key of issue.keys) {
-				const known = issue.message.split(", ");
+			const known = issue.message.split(", ");
+			// A file of another format may have a hundred thousand: a few more than are ever shown are enough.
+			for (const key of issue.keys.slice(0, PROBLEMS_MAX + 2)) {
 				const field = [...path, key];
-				const hint = knownNames(key, known, "fields");
+				const merge = "YAML merge keys are not read; write the fields out";
+				const hint = key === "<<" ? merge : knownNames(key, known, "fields");
 				add(field, `unknown field ${formatPath(field)}`, hint, places.keyOf(field));
 			}
 			continue;

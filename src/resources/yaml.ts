@@ -83,6 +83,15 @@ function readDocuments(
 		const { line, col } = lines.linePos(offset);
 		return { file: name, line: Math.max(line, 1), column: Math.max(col, 1) };
 	};
+	const excess = parsed[RESOURCE_DOCUMENTS_MAX];
+	if (excess !== undefined) {
+		// Alone: with so many documents it would drown among their own problems.
+		const message = `more than ${RESOURCE_DOCUMENTS_MAX} documents in one file`;
+		return {
+			documents: [],
+			problems: [{ position: at(excess.range[0]), message, hint: "split it into several files" }],
+		};
+	}
 	let count = 0;
 	for (const document of parsed) {
 		const faults = [...document.errors, ...document.warnings];
@@ -90,21 +99,12 @@ function readDocuments(
 		const { yaml } = document.directives;
 		if (yaml.explicit && yaml.version !== "1.2") {
 			const hint = "remove the %YAML line: Weir reads YAML 1.2, where yes and no are text";
-			problems.push({ position: start, message: `YAML version ${yaml.version}`, hint });
-			continue;
+			return { documents: [], problems: [{ position: start, message: `YAML version ${yaml.version}`, hint }] };
 		}
 		if (document.errors.length > 0) continue;
 		const { contents } = document;
 		if (contents === null || (isScalar(contents) && contents.value === null)) continue;
 		count++;
-		if (count > RESOURCE_DOCUMENTS_MAX) {
-			problems.push({
-				position: at(contents.range?.[0] ?? 0),
-				message: `more than ${RESOURCE_DOCUMENTS_MAX} documents in one file`,
-				hint: "split it into several files",
-			});
-			break;
-		}
 		if (!isMap(contents)) {
 			problems.push({
 				position: at(contents.range?.[0] ?? 0),
@@ -157,6 +157,7 @@ class DocumentReader {
 			return null;
 		}
 		if (path.length > RESOURCE_DEPTH_MAX) {
+			this.reported.add(formatPath(path));
 			this.#report(position, "the document is nested too deeply", `nest at most ${RESOURCE_DEPTH_MAX} levels`);
 			return null;
 		}
@@ -178,6 +179,7 @@ class DocumentReader {
 		if (target === undefined || this.#open.has(target)) {
 			const what =
 				target === undefined ? `alias *${name} has no anchor &${name} before it` : `alias *${name} contains itself`;
+			this.reported.add(formatPath(path));
 			this.#report(position, what, "write the value out");
 			return null;
 		}
@@ -256,7 +258,7 @@ function syntaxProblems(faults: readonly SyntaxFault[], at: (offset: number) => 
 		// The package turns an exhausted stack into a fault of its own, and then complains of each open bracket.
 		if (fault.message.startsWith("Maximum call stack")) {
 			const hint = `nest at most ${RESOURCE_DEPTH_MAX} levels`;
-			return [{ position, message: "the document is nested too deeply", hint }];
+			return [{ position: at(0), message: "the document is nested too deeply", hint }];
 		}
 		const message = `YAML: ${fault.message.replace(/\s+/g, " ").trim()}`;
 		const hint = SYNTAX_HINTS[fault.code] ?? "correct the YAML";

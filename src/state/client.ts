@@ -13,9 +13,12 @@ import type { MetricName } from "./resourceSet.js";
 
 export class StateClient implements StateStore {
 	readonly #socket: string;
+	readonly #timeoutMs: number;
 
-	constructor(socket: string) {
+	/** @param timeoutMs of one call, without the wait that a long poll asks for */
+	constructor(socket: string, timeoutMs = STATE_CALL_TIMEOUT_MS) {
 		this.#socket = socket;
+		this.#timeoutMs = timeoutMs;
 	}
 
 	async state(after: number, waitMs: number): Promise<State | null> {
@@ -61,7 +64,7 @@ export class StateClient implements StateStore {
 				method,
 				path,
 				body: json,
-				timeoutMs: STATE_CALL_TIMEOUT_MS + waitMs,
+				timeoutMs: this.#timeoutMs + waitMs,
 			})
 		).json as T;
 	}

@@ -1,11 +1,13 @@
 /** The API for people, CI and the console: paths under /v1 and the two health checks, on loopback TCP. */
+
 import { WeirError } from "../error.js";
 import { DECISIONS_PAGE_MAX } from "../limits.js";
+import { KINDS, resourcesOf } from "../resources/kinds.js";
 import { qualifiedName } from "../resources/resource.js";
 import { difference } from "./difference.js";
 import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wholeNumber } from "./http.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
-import { KINDS, listResources, serviceOf } from "./resourceSet.js";
+import { serviceOf } from "./resourceSet.js";
 import type { ApplyResult, Store } from "./store.js";
 import type { StatusAnswer } from "./wire.js";
 
@@ -127,7 +129,7 @@ function resources(store: Store, query: URLSearchParams): Answer {
 	}
 	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
 	const { revision, resources } = store.current;
-	return ok({ revision, resources: listResources(resources) });
+	return ok({ revision, resources: resourcesOf(resources) });
 }
 
 async function experiment({ store, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {

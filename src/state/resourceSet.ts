@@ -1,4 +1,5 @@
-/** A ResourceSet taken apart into single resources, and put together again in the state file's order. */
+/** Resources as the state file holds them: one by one, under a key. */
+import { resourceSet } from "../resources/kinds.js";
 import {
 	type Experiment,
 	type Kind,
@@ -7,8 +8,6 @@ import {
 	type Resource,
 	type ResourceSet,
 } from "../resources/resource.js";
-
-export const KINDS: readonly Kind[] = ["Gateway", "Service", "Layer", "Experiment", "Metric", "AccessPolicy"];
 
 /** Unique per resource of a set. */
 export function resourceKey(kind: Kind, name: string): string {
@@ -19,22 +18,9 @@ export function keyOf(resource: Resource): string {
 	return resourceKey(resource.kind, qualifiedName(resource.metadata));
 }
 
-export function listResources(set: ResourceSet): readonly Resource[] {
-	return [...set.gateways, ...set.services, ...set.layers, ...set.experiments, ...set.metrics, ...set.accessPolicies];
-}
-
-export function resourceSet(resources: Iterable<Resource>): ResourceSet {
-	const sorted = [...resources].sort((a, b) => compare(keyOf(a), keyOf(b)));
-	const ofKind = <K extends Kind>(kind: K): Extract<Resource, { kind: K }>[] =>
-		sorted.filter((resource): resource is Extract<Resource, { kind: K }> => resource.kind === kind);
-	return {
-		gateways: ofKind("Gateway"),
-		services: ofKind("Service"),
-		layers: ofKind("Layer"),
-		experiments: ofKind("Experiment"),
-		metrics: ofKind("Metric"),
-		accessPolicies: ofKind("AccessPolicy"),
-	};
+/** The set in the order of kind and name, so that the same wishes make the same set in whatever order they came. */
+export function sortedSet(resources: Iterable<Resource>): ResourceSet {
+	return resourceSet([...resources].sort((a, b) => compare(keyOf(a), keyOf(b))));
 }
 
 /** Qualified name of the Service of an Experiment, which lies in the same namespace. */
@@ -48,6 +34,8 @@ export interface MetricName {
 	readonly name: string;
 	readonly type: Metric["spec"]["type"];
 	readonly source: Metric["spec"]["source"];
+	/** How long its rows are needed. */
+	readonly windowMs: number;
 }
 
 export function metricNames(set: ResourceSet): readonly MetricName[] {
@@ -55,6 +43,7 @@ export function metricNames(set: ResourceSet): readonly MetricName[] {
 		name: qualifiedName(metric.metadata),
 		type: metric.spec.type,
 		source: metric.spec.source,
+		windowMs: metric.spec.windowMs,
 	}));
 }
 

@@ -20,7 +20,7 @@ import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
-import { type MetricName, metricNames, resourceSet, serviceOf } from "./resourceSet.js";
+import { type MetricName, metricNames, serviceOf, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
 import type { LastDecision } from "./wire.js";
 import { planApply, planDelete, type ResourceChange, type WishPlan } from "./wishes.js";
@@ -299,7 +299,7 @@ export class Store implements StateStore {
 		const status: Status = { experiments: all(experiments.getRange()), services: all(services.getRange()) };
 		return {
 			revision: counters.get("revision") ?? 0,
-			resources: wishes ? resourceSet(this.#stored.map((one) => one.resource)) : this.#state.resources,
+			resources: wishes ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources,
 			status,
 		};
 	}

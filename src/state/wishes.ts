@@ -6,11 +6,13 @@
  * The whole is checked from the texts, the stored ones included, so that a problem in a stored document that the
  * new ones break has a place too: `stored Service employment:4:3`.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../assignment/table.js";
 import { WeirError } from "../error.js";
 import { STATE_KEY_CHARS_MAX } from "../limits.js";
 import { changeProblems } from "../resources/change.js";
+import { resourcesOf } from "../resources/kinds.js";
 import { loadResources, type ParsedResources, parseResources } from "../resources/parse.js";
 import { type Kind, type Problem, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
@@ -18,7 +20,7 @@ import { applyExperiment, applyService } from "../rollout/declaration.js";
 import { type ExperimentStatus, isExposing, type ServiceStatus, type Status } from "../rollout/status.js";
 import type { StoredResource, Used } from "./database.js";
 import { splitDocuments } from "./documents.js";
-import { keyOf, listResources, resourceKey, resourceSet, serviceOf } from "./resourceSet.js";
+import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
 
 export interface SourceFile {
 	readonly name: string;
@@ -75,13 +77,13 @@ const NOTHING: Omit<WishPlan, "problems"> = {
 
 export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: number): WishPlan {
 	const given = parseResources(files);
-	const resources = listResources(given.resources);
+	const resources = resourcesOf(given.resources);
 	const replaced = new Set(resources.map(keyOf));
 	const kept = wishes.stored.filter(
 		({ resource }) => !replaced.has(keyOf(resource)) && !given.positions.isBroken(resource),
 	);
 	const before = new Map(wishes.stored.map((stored) => [keyOf(stored.resource), stored]));
-	const after = resourceSet([...kept.map((stored) => stored.resource), ...resources]);
+	const after = sortedSet([...kept.map((stored) => stored.resource), ...resources]);
 	const whole = loadResources([...checked(kept, wishes.status).map(storedFile), ...files]);
 	const fresh = new Set(
 		given.resources.experiments.filter((one) => !before.has(keyOf(one))).map((one) => qualifiedName(one.metadata)),
@@ -122,7 +124,7 @@ export function planDelete(wishes: Wishes, kind: Kind, name: string): WishPlan {
 	}
 	const kept = wishes.stored.filter((stored) => stored !== found);
 	const whole = loadResources(checked(kept, wishes.status).map(storedFile));
-	const after = resourceSet(kept.map((stored) => stored.resource));
+	const after = sortedSet(kept.map((stored) => stored.resource));
 	const problems = [
 		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
 		...whole.problems,
@@ -274,7 +276,7 @@ function sourcesOf(files: readonly SourceFile[]): ReadonlyMap<string, string> {
 	const sources = new Map<string, string>();
 	for (const { name, text } of files) {
 		for (const document of splitDocuments(text)) {
-			const resource = listResources(parseResources([{ name, text: document }]).resources)[0];
+			const resource = resourcesOf(parseResources([{ name, text: document }]).resources)[0];
 			if (resource !== undefined) sources.set(keyOf(resource), document);
 		}
 	}

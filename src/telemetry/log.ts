@@ -16,14 +16,14 @@ export interface Log {
 
 export interface LogOptions {
 	readonly role: string;
-	/** WEIR_LOG: debug, info, warn, error or off. Default: info, for a value that is none of them as well. */
-	readonly environment: Readonly<Record<string, string | undefined>>;
+	/** WEIR_LOG: debug, info, warn, error or off; info for anything else. Default: the process's environment. */
+	readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
 	/** Takes one line without its newline. Default: stderr. */
 	readonly write?: ((line: string) => void) | undefined;
 	readonly now?: (() => Date) | undefined;
 }
 
-export function createLog({ role, environment, write, now }: LogOptions): Log {
+export function createLog({ role, environment = process.env, write, now }: LogOptions): Log {
 	const out = write ?? ((line: string): void => void process.stderr.write(`${line}\n`));
 	const clock = now ?? ((): Date => new Date());
 	const wanted = (environment.WEIR_LOG ?? "").toLowerCase();

@@ -3,27 +3,26 @@
  * joins the meters of several role processes, so that one endpoint shows them all with one HELP and TYPE each.
  * Names: `weir_` prefix, base units, `_total` on counters (prometheus.io/docs/practices/naming).
  */
-import { AggregatorRegistry, Counter, Gauge, Histogram, type MetricObjectWithValues, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { WeirError } from "../error.js";
 import { METRIC_LABEL_SETS_MAX } from "../limits.js";
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** The port that rooms use; labels of one metric always have the same names. */
+/** Labels of one metric always have the same names. Rooms take the part of it that they use as a port of their own. */
 export interface Meter {
 	count(name: string, help: string, labels?: Labels, by?: number): void;
 	gauge(name: string, help: string, value: number, labels?: Labels): void;
 	/** A histogram; its buckets follow the unit at the end of the name, `_seconds` or `_bytes`. */
 	observe(name: string, help: string, value: number, labels?: Labels): void;
+	/** What /metrics serves. */
+	text(): Promise<string>;
+	/** What mergeMetrics takes. */
+	json(): Promise<MetricsJson>;
 }
 
 /** What a role process hands to the one that serves /metrics: JSON. */
-export type MetricsJson = MetricObjectWithValues<never>[];
-
-export interface ProcessMeter extends Meter {
-	metricsText(): Promise<string>;
-	metricsJson(): Promise<MetricsJson>;
-}
+export type MetricsJson = object[];
 
 export const METRICS_CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -39,7 +38,7 @@ interface Series<M> {
 }
 
 /** @param role label of every series: which process of Weir it is, e.g. `ingest` */
-export function createMeter({ role }: { readonly role: string }): ProcessMeter {
+export function createMeter({ role }: { readonly role: string }): Meter {
 	const registry = new Registry();
 	const counters = new Map<string, Series<Counter>>();
 	const gauges = new Map<string, Series<Gauge>>();
@@ -86,8 +85,8 @@ export function createMeter({ role }: { readonly role: string }): ProcessMeter {
 			const one = series(histograms, name, labels, make);
 			one.metric.observe(bounded(name, one, labels, role), value);
 		},
-		metricsText: () => registry.metrics(),
-		metricsJson: async () => (await registry.getMetricsAsJSON()) as MetricsJson,
+		text: () => registry.metrics(),
+		json: () => registry.getMetricsAsJSON(),
 	};
 }
 

@@ -21,7 +21,7 @@ t.test("regions of random weights are those of exact integers, and cover the spa
 	for (let round = 0; round < 20_000; round++) {
 		const scale = next() < 0.5 ? 10 : ARM_WEIGHT_MAX;
 		const weights = Array.from({ length: 1 + Math.floor(next() * ARMS_MAX) }, () => Math.floor(next() * (scale + 1)));
-		if (weights.every((weight) => weight === 0)) weights.fill(1);
+		if (!weights.some((weight) => weight > 0)) weights.fill(1);
 		const sum = BigInt(weights.reduce((total, weight) => total + weight, 0));
 		let cumulative = 0n;
 		for (const [index, region] of armRegions(weights).entries()) {

@@ -54,10 +54,11 @@ export interface Call {
 	readonly headers?: Readonly<Record<string, string>>;
 	/** Objects are sent as JSON with its content type; strings and bytes as they are. */
 	readonly body?: unknown;
+	readonly signal?: AbortSignal;
 }
 
 /** @param url as startPredictor gives it */
-export function call(url: string, { method, path, headers = {}, body }: Call): Promise<Answer> {
+export function call(url: string, { method, path, headers = {}, body, signal }: Call): Promise<Answer> {
 	const where = url.startsWith("unix:")
 		? { socketPath: url.slice(5) }
 		: { host: new URL(url).hostname.replace(/[[\]]/g, ""), port: new URL(url).port };
@@ -70,6 +71,7 @@ export function call(url: string, { method, path, headers = {}, body }: Call): P
 				method: method ?? (raw === undefined ? "GET" : "POST"),
 				headers: { ...(raw === undefined ? {} : { "content-type": "application/json" }), ...headers },
 				agent: false,
+				...(signal === undefined ? {} : { signal }),
 			},
 			(response) => {
 				const chunks: Buffer[] = [];

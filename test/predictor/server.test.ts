@@ -1,5 +1,5 @@
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { EventEmitter, once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -199,6 +199,32 @@ t.test("a worker that dies is replaced; what it ran gets 500, later requests are
 	t.equal(meter.counts.get("weir_predictor_worker_deaths_total{}"), 1);
 });
 
+t.test("a client that goes away while it waits leaves the queue", async (t) => {
+	const statuses = new EventEmitter();
+	const url = await start(t, {
+		workerUrl: DYING,
+		meter: { count: (_name, _help, labels) => statuses.emit("status", labels?.status), gauge() {}, observe() {} },
+		models: ["ok", "die", "hang"].map((name) => ({ name, path: employmentModel("plain") })),
+	});
+	const hang = { inputs: [{ name: "hang", datatype: "BOOL", shape: [1], data: [true] }] };
+	// The worker takes two at once and never answers; the third waits.
+	const leaving = Array.from({ length: 3 }, () => {
+		const controller = new AbortController();
+		const gone = call(url, { path: "/v2/models/hang/infer", body: hang, signal: controller.signal });
+		return { controller, gone };
+	});
+	const third = leaving.pop();
+	await call(url, { path: "/v2/health/live" }); // a later connection: the three have arrived
+	const counted = once(statuses, "status");
+	third?.controller.abort();
+	await t.rejects(async () => void (await third?.gone), { name: "AbortError" });
+	t.same(await counted, ["499"]);
+	for (const { controller, gone } of leaving) {
+		controller.abort();
+		await t.rejects(async () => void (await gone));
+	}
+});
+
 t.test("closing answers what is running and takes nothing new", async (t) => {
 	const predictor = await startPredictor({
 		models: [{ name: "better", path: employmentModel("better") }],
@@ -227,77 +253,4 @@ t.test("a UNIX socket is served as well", async (t) => {
 	const url = await start(t, { address: `unix:${folder}/p.sock` });
 	t.equal(url, `unix:${folder}/p.sock`);
 	t.equal((await call(url, { path: "/v2/health/ready" })).status, 200);
-});
-
-t.test("what cannot be served is refused at the start, with a hint", async (t) => {
-	const folder = mkdtempSync(join(tmpdir(), "weir-predictor-"));
-	t.teardown(() => rmSync(folder, { recursive: true }));
-	const corrupt = join(folder, "corrupt.onnx");
-	writeFileSync(corrupt, "no model");
-	const path = employmentModel("plain");
-	const base = { models: [{ name: "m", path }], address: "127.0.0.1", port: 0, workers: 1 };
-	const cases: readonly [options: PredictorOptions, error: { code: string; message: RegExp; hint?: RegExp }][] = [
-		[
-			{ ...base, address: "0.0.0.0" },
-			{ code: "invalid-argument", message: /0\.0\.0\.0/, hint: /127\.0\.0\.1/ },
-		],
-		[
-			{ ...base, address: "::" },
-			{ code: "invalid-argument", message: /does not listen/ },
-		],
-		[
-			{ ...base, address: "example.com" },
-			{ code: "invalid-argument", message: /does not listen/ },
-		],
-		[
-			{ ...base, address: "unix:relative" },
-			{ code: "invalid-argument", message: /absolute/ },
-		],
-		[
-			{ ...base, port: 70_000 },
-			{ code: "invalid-argument", message: /no port/ },
-		],
-		[
-			{ ...base, workers: 0 },
-			{ code: "invalid-argument", message: /0 workers/ },
-		],
-		[
-			{ ...base, models: [] },
-			{ code: "invalid-argument", message: /no model/, hint: /--model/ },
-		],
-		[
-			{ ...base, models: [{ name: "a/b", path }] },
-			{ code: "invalid-argument", message: /'a\/b'/ },
-		],
-		[
-			{ ...base, models: [...base.models, ...base.models] },
-			{ code: "invalid-argument", message: /twice/ },
-		],
-		[
-			{ ...base, models: [{ name: "m", path: join(folder, "none.onnx") }] },
-			{ code: "not-found", message: /cannot read/ },
-		],
-		[
-			{ ...base, models: [{ name: "m", path: corrupt }] },
-			{ code: "failed-precondition", message: /cannot load .*corrupt/, hint: /ONNX/ },
-		],
-		[
-			{ ...base, models: [{ name: "m", path: folder }] },
-			{ code: "failed-precondition", message: /cannot load/ },
-		],
-		[
-			{ ...base, models: [{ name: "m", path: tinyModel("half") }] },
-			{ code: "failed-precondition", message: /float16/ },
-		],
-		[
-			{ ...base, models: [{ name: "m", path: tinyModel("sequence") }] },
-			{ code: "failed-precondition", message: /no tensor .*zipmap/ },
-		],
-	];
-	for (const [options, error] of cases) await t.rejects(startPredictor(options), error);
-	const url = await start(t);
-	await t.rejects(startPredictor({ ...base, port: Number(new URL(url).port) }), {
-		code: "failed-precondition",
-		hint: /another process/,
-	});
 });

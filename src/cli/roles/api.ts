@@ -17,7 +17,7 @@ export async function startApiRole({ at, log, meter, apiAddress, apiPort }: Role
 		socket: at.apiSocket,
 		mounts: {
 			"/v1/outcomes": ingest,
-			"/v1/traces": ingest,
+			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
 			"/metrics": (_, response) => {
 				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket];
 				Promise.all([meter.json(), ...others.map(readMetrics)])

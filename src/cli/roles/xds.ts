@@ -12,7 +12,7 @@ const RETRY_MS = 300;
 
 export async function startXdsRole({ at, log, meter, traceSamplingPercent }: RoleContext): Promise<RunningRole> {
 	const state = new StateClient(at.apiSocket);
-	const server = new XdsServer({ log });
+	const server = new XdsServer({ log: (line) => log.info(line) });
 	const stopped = new AbortController();
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));

@@ -18,6 +18,8 @@ export interface Places {
 	readonly accessLogSocket: string;
 	/** OTLP/gRPC spans from Envoy. */
 	readonly tracesSocket: string;
+	/** OTLP/HTTP spans of our own processes, and questions for a request's path. */
+	readonly traceQuerySocket: string;
 	/** xDS (ADS). */
 	readonly adsSocket: string;
 	/** Metrics of the roles that have no other door. */
@@ -53,6 +55,7 @@ export function places(data: string, run?: string): Places {
 		ingestSocket: at("ingest.sock"),
 		accessLogSocket: at("access-log.sock"),
 		tracesSocket: at("traces.sock"),
+		traceQuerySocket: at("trace-query.sock"),
 		adsSocket: at("ads.sock"),
 		xdsMetricsSocket: at("xds-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),

@@ -1,0 +1,62 @@
+/** The ingest role: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
+import { chmodSync, rmSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
+import { join } from "node:path";
+import { startIngest } from "../../events/ingest.js";
+import { StateClient } from "../../state/client.js";
+import { traceForwarder } from "../../telemetry/forward.js";
+import { otlpHttpHandler, startOtlpReceiver } from "../../telemetry/otlpReceiver.js";
+import { SpanStore } from "../../telemetry/spanStore.js";
+import { renderTrace } from "../../telemetry/tracePath.js";
+import { tracesEndpoint } from "../../telemetry/tracing.js";
+import type { RoleContext, RunningRole } from "./role.js";
+
+export async function startIngestRole({ at, log, meter }: RoleContext): Promise<RunningRole> {
+	const state = new StateClient(at.apiSocket);
+	const ingest = await startIngest({
+		dataDirectory: join(at.dataDirectory, "events"),
+		accessLogSocket: at.accessLogSocket,
+		httpSocket: at.ingestSocket,
+		outcomesListen: null,
+		plans: (version) => state.plan(version),
+		metrics: () => state.metricNames(),
+		clock: Date.now,
+		meter,
+		metricsJson: () => meter.json(),
+		log,
+	});
+	const store = new SpanStore();
+	const endpoint = tracesEndpoint(process.env);
+	const forward = endpoint === null ? undefined : traceForwarder(endpoint, meter);
+	rmSync(at.tracesSocket, { force: true });
+	const receiver = await startOtlpReceiver({ address: `unix:${at.tracesSocket}`, store, meter, forward });
+	const traces = await serveTraces(at.traceQuerySocket, store, otlpHttpHandler({ store, meter }));
+	return {
+		ready: {},
+		close: async () => {
+			traces.close();
+			await receiver.close();
+			await ingest.close();
+		},
+	};
+}
+
+/** POST /v1/traces takes spans of our own processes; GET /v1/traces/ID prints a request's path. */
+async function serveTraces(socketPath: string, store: SpanStore, take: ReturnType<typeof otlpHttpHandler>) {
+	rmSync(socketPath, { force: true });
+	const server = createServer((request, response) => {
+		const id = /^\/v1\/traces\/([^/?]+)$/.exec(request.url ?? "")?.[1];
+		if (id === undefined) void take(request, response);
+		else answerTrace(store, decodeURIComponent(id), response);
+	});
+	await new Promise<void>((resolve, reject) => server.once("error", reject).listen(socketPath, resolve));
+	chmodSync(socketPath, 0o600);
+	return server;
+}
+
+/** @param id trace id or x-request-id */
+function answerTrace(store: SpanStore, id: string, response: ServerResponse): void {
+	const spans = store.find(id);
+	if (spans.length === 0) response.writeHead(404, { "content-type": "text/plain" }).end("no recent span of it\n");
+	else response.writeHead(200, { "content-type": "text/plain; charset=utf-8" }).end(renderTrace(spans));
+}

@@ -1,0 +1,207 @@
+/** Properties of compiled Plans, without an Envoy. */
+import t from "tap";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { EnvoyResources, Plan } from "../../src/compiler/plan.js";
+import { parseRouteName, routeName } from "../../src/compiler/plan.js";
+import type { ResourceSet } from "../../src/resources/resource.js";
+import { EMPTY_STATUS, type Status } from "../../src/rollout/status.js";
+import { mulberry32 } from "../envoy/units.js";
+import { accessPolicy, experiment, experimentStatus, resourceSet, service, variant } from "../fixtures/resources.js";
+
+const collectors = NO_COLLECTORS;
+const build = (set: ResourceSet, status: Status = EMPTY_STATUS, options: Partial<CompileOptions> = {}): Plan =>
+	compile(set, status, { collectors, ...options });
+
+const variants = [1, 2, 3, 4, 5].map((index) => variant(`v${index}`, 9000 + index));
+
+/** Every object in the value that has the key. */
+function objectsWith(value: unknown, key: string): readonly Record<string, unknown>[] {
+	if (Array.isArray(value)) return value.flatMap((item) => objectsWith(item, key));
+	if (typeof value !== "object" || value === null) return [];
+	const inner = Object.values(value).flatMap((item) => objectsWith(item, key));
+	return key in value ? [value as Record<string, unknown>, ...inner] : inner;
+}
+
+function weights(envoy: EnvoyResources): readonly (readonly number[])[] {
+	return objectsWith(envoy.routes, "weighted_clusters").map(({ weighted_clusters }) =>
+		(weighted_clusters as { clusters: { weight: number }[] }).clusters.map(({ weight }) => weight),
+	);
+}
+
+/** Paths of the leaves that differ. */
+function differences(left: unknown, right: unknown, path = ""): readonly string[] {
+	if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) {
+		return Object.is(left, right) ? [] : [path];
+	}
+	const keys = [...new Set([...Object.keys(left), ...Object.keys(right)])];
+	return keys.flatMap((key) =>
+		differences((left as Record<string, unknown>)[key], (right as Record<string, unknown>)[key], `${path}/${key}`),
+	);
+}
+
+t.test(
+	"the weights of an experiment are never negative and sum to 10⁶, at every allocation and takeover",
+	async (t) => {
+		const random = mulberry32(11);
+		const below = (limit: number) => Math.floor(random() * limit);
+		let checked = 0;
+		for (let round = 0; round < 200; round++) {
+			const arms = Array.from({ length: 2 + below(4) }, () => below(round % 2 === 0 ? 10 : 1_000_000));
+			arms[0] = (arms[0] ?? 0) + 1;
+			const own = experiment("e", "s", arms);
+			const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
+			for (const allocationPpm of [0, 1, 333_333, 999_999, 1_000_000, below(1_000_001)]) {
+				const promotion = { arm: "arm2", variant: "v2", stepIndex: 0, takeoverPpm: below(1_000_001) };
+				const states = [
+					{ allocationPpm },
+					{ allocationPpm, closedArms: ["arm2"] },
+					{ allocationPpm, phase: "Promoting" as const, promotion },
+				];
+				for (const state of states) {
+					const plan = build(set, { experiments: { e: experimentStatus(own, state) }, services: {} });
+					for (const list of weights(plan.envoy)) {
+						checked++;
+						const sum = list.reduce((total, weight) => total + weight, 0);
+						if (sum !== 1_000_000 || list.some((weight) => weight < 0 || !Number.isInteger(weight))) {
+							t.fail(`weights ${arms} at ${JSON.stringify(state)}: ${list}`);
+						}
+					}
+				}
+			}
+		}
+		t.equal(checked, 200 * 6 * 3);
+	},
+);
+
+t.test("a ramp, a takeover and a closed arm change weights and the plan version, nothing else", async (t) => {
+	const own = experiment("e", "s", [1, 2, 3], { slotPpm: [100_000, 900_000] });
+	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
+	const at = (fields: Parameters<typeof experimentStatus>[1]) =>
+		build(set, { experiments: { e: experimentStatus(own, fields) }, services: {} });
+	const promotion = { arm: "arm3", variant: "v3", stepIndex: 0, takeoverPpm: 200_000 };
+	const plans = [
+		at({ allocationPpm: 20_000 }),
+		at({ allocationPpm: 500_000 }),
+		at({ allocationPpm: 1_000_000 }),
+		at({ allocationPpm: 500_000, closedArms: ["arm2"] }),
+		at({ allocationPpm: 1_000_000, phase: "Promoting", promotion }),
+	];
+	for (const [index, plan] of plans.entries()) {
+		const next = plans[(index + 1) % plans.length] as Plan;
+		t.same(plan.envoy.clusters, next.envoy.clusters);
+		t.same(plan.envoy.endpoints, next.envoy.endpoints);
+		t.same(plan.envoy.listeners, next.envoy.listeners);
+		const plain = (of: Plan) => JSON.parse(JSON.stringify(of.envoy.routes).replaceAll(of.version, "VERSION"));
+		const paths = differences(plain(plan), plain(next));
+		t.ok(paths.length > 0, "something changed");
+		t.same(
+			paths.filter((path) => !path.endsWith("/weight")),
+			[],
+		);
+	}
+});
+
+t.test("the plan version comes from the content alone", async (t) => {
+	const own = experiment("e", "s", [1, 1]);
+	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
+	const { version } = build(set);
+	t.match(version, /^[0-9a-f]{16}$/);
+	t.equal(build(structuredClone(set)).version, version, "same content, same version");
+	t.equal(build(set, EMPTY_STATUS, { allocationPpm: 200_000 }).version, version, "the first step is the default");
+	t.not(build(set, EMPTY_STATUS, { allocationPpm: 200_010 }).version, version, "another allocation");
+	const promoted: Status = { experiments: {}, services: { s: { defaultVariant: "v2" } } };
+	t.not(build(set, promoted).version, version, "another default Variant");
+	t.not(build({ ...set, experiments: [experiment("e", "s", [1, 2])] }).version, version, "other weights");
+});
+
+t.test("an ended experiment leaves the default route of the default Variant", async (t) => {
+	const own = experiment("e", "s", [1, 1]);
+	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
+	for (const phase of ["Promoted", "RolledBack", "Aborted"] as const) {
+		const plan = build(set, {
+			experiments: { e: experimentStatus(own, { phase }) },
+			services: { s: { defaultVariant: "v2" } },
+		});
+		t.same(weights(plan.envoy), []);
+		t.same(
+			objectsWith(plan.envoy.routes, "cluster").map(({ cluster }) => cluster),
+			["s/v2"],
+		);
+	}
+});
+
+t.test("route names say plan, Service and experiment, and are read back", async (t) => {
+	t.same(parseRouteName(routeName("00ff", "prod/s", "prod/e")), {
+		version: "00ff",
+		service: "prod/s",
+		experiment: "prod/e",
+	});
+	t.same(parseRouteName(routeName("00ff", "s", null)), { version: "00ff", service: "s", experiment: null });
+	t.equal(parseRouteName("other"), null);
+	t.equal(parseRouteName("x|1|s|-"), null);
+});
+
+t.test("endpoints: addresses by EDS, DNS names inline, grouped by locality in declared order", async (t) => {
+	const at = (zone: string) => ({ region: "eu", zone, subZone: "" });
+	const byAddress = {
+		name: "v1",
+		endpoints: [
+			{ address: "10.0.0.1", port: 1, locality: at("a") },
+			{ address: "::1", port: 2, locality: at("b") },
+			{ address: "10.0.0.3", port: 3, locality: at("a") },
+			{ address: "10.0.0.4", port: 4, locality: null },
+		],
+	};
+	const byName = {
+		name: "v2",
+		endpoints: [
+			{ address: "model.svc", port: 1, locality: null },
+			{ address: "10.0.0.9", port: 2, locality: null },
+		],
+	};
+	const plan = build(resourceSet({ services: [service("s", [byAddress, byName])] }));
+	const [eds, dns] = plan.envoy.clusters;
+	t.match(eds, { name: "s/v1", type: "EDS", eds_cluster_config: { eds_config: { ads: {} } } });
+	t.notOk(eds && "load_assignment" in eds);
+	t.match(dns, { name: "s/v2", type: "STRICT_DNS" });
+	t.equal(objectsWith(dns, "socket_address").length, 2);
+	t.same(
+		plan.envoy.endpoints.map(({ cluster_name }) => cluster_name),
+		["s/v1"],
+	);
+	const groups = plan.envoy.endpoints[0]?.endpoints as { locality: unknown; lb_endpoints: unknown[] }[];
+	t.same(
+		groups.map(({ locality, lb_endpoints }) => [locality, lb_endpoints.length]),
+		[
+			[{ region: "eu", zone: "a", sub_zone: "" }, 2],
+			[{ region: "eu", zone: "b", sub_zone: "" }, 1],
+			[{ region: "", zone: "", sub_zone: "" }, 1],
+		],
+	);
+});
+
+t.test("without a Gateway the Plan says that nothing listens", async (t) => {
+	const plan = build(resourceSet({ gateways: [], services: [service("s", variants)] }));
+	t.match(plan.problems, [{ message: /no Gateway/ }]);
+	t.same(plan.envoy.listeners, []);
+});
+
+t.test("every rule says how it is executed, and open Services are marked", async (t) => {
+	const plan = build(
+		resourceSet({
+			services: [
+				service("a", variants),
+				service("b", variants, { access: null }),
+				service("c", variants, { access: null }),
+			],
+			experiments: [experiment("e", "a", [1, 1], { slotPpm: [0, 250_000] })],
+			accessPolicies: [accessPolicy("p", "allow", ["b"], { principals: ["spiffe://x/y"] })],
+		}),
+	);
+	const because = (rule: string) => plan.rules.find((candidate) => candidate.rule === rule)?.because ?? "";
+	t.ok(plan.rules.every(({ execution }) => execution === "native"));
+	t.match(because("Service a: access"), /^OPEN/);
+	t.match(because("Service b: access"), /deny by default.*allowed by p/);
+	t.match(because("Service c: access"), /deny by default.*allowed by none/);
+	t.match(because("Experiment e: one valid x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
+});

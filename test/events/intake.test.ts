@@ -1,0 +1,67 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { decodeMessage } from "../../src/events/accessLogEntry.js";
+import { Intake } from "../../src/events/intake.js";
+import { COUNTERS } from "../../src/events/meter.js";
+import { PlanReader } from "../../src/events/planReader.js";
+import { openEventStore } from "../../src/events/store.js";
+import { ACCESS_LOG_QUEUE_MAX } from "../../src/limits.js";
+import { encode, PLANS, seriesKey, TestMeter } from "./rig.js";
+
+const silent = (): void => undefined;
+const log = { info: silent, warn: silent, error: silent };
+
+t.test("beyond its bound the queue drops, counts, and keeps the loss with its time", async (t) => {
+	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
+	const meter = new TestMeter();
+	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
+	await plans.load("p1");
+	const intake = new Intake({ store, plans, clock: () => 5, meter, log });
+	const message = encode([{ kind: "end", unit: null, requestId: "r", startMs: 1_000 }]);
+	// In one turn, so that no commit can make room.
+	for (let count = 0; count < ACCESS_LOG_QUEUE_MAX + 3; count++)
+		decodeMessage(message, (entry) => intake.offer(entry, 5));
+	t.equal(intake.waiting, ACCESS_LOG_QUEUE_MAX);
+	await intake.flush();
+	t.equal(intake.waiting, 0);
+	t.equal(meter.counts.get(seriesKey(COUNTERS.entries.name, { result: "dropped" })), 3);
+	t.equal(meter.counts.get(seriesKey(COUNTERS.entries.name, { result: "stored" })), ACCESS_LOG_QUEUE_MAX);
+	const rows = await store.analysis.transaction((transaction) => transaction.rows("SELECT * FROM losses"));
+	t.same(rows, [{ at_ms: 5n, reason: "dropped", entries: 3n }]);
+	await intake.close();
+	await store.close();
+});
+
+t.test("a commit that fails loses nothing: the rows go with the next one", async (t) => {
+	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
+	const meter = new TestMeter();
+	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
+	await plans.load("p1");
+	let broken = true;
+	const clock = (): number => {
+		if (broken) throw new Error("the disk is full");
+		return 5;
+	};
+	const intake = new Intake({ store, plans, clock, meter, log });
+	const entry = { kind: "start", unit: "user-1", requestId: "r", startMs: 1_000 } as const;
+	decodeMessage(encode([entry]), (decoded) => intake.offer(decoded, 5));
+	await t.rejects(intake.flush(), /disk is full/);
+	t.equal(intake.waiting, 1);
+	broken = false;
+	await intake.flush();
+	t.equal(intake.waiting, 0);
+	for (const table of ["entries", "units"]) {
+		const [row] = await store.analysis.transaction((transaction) =>
+			transaction.rows(`SELECT count(*) AS n FROM ${table}`),
+		);
+		t.equal(Number(row?.n), 1, table);
+	}
+	const [points] = await store.analysis.transaction((transaction) =>
+		transaction.rows("SELECT count(*) AS n FROM live_points"),
+	);
+	t.equal(Number(points?.n), 2);
+	await intake.close();
+	await store.close();
+});

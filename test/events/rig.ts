@@ -1,0 +1,313 @@
+/** What the tests of ingest share: a plan, messages as Envoy would send them, and a gRPC client that sends them. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Client, type ClientWritableStream, credentials } from "@grpc/grpc-js";
+import type { EvidenceMetric, EvidenceQuery } from "../../src/analysis/evidence.js";
+import { compileAssignment } from "../../src/assignment/assign.js";
+import type { ExperimentTable, PlanTable } from "../../src/compiler/plan.js";
+import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
+import type { Labels, Meter } from "../../src/events/meter.js";
+import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
+
+export const EXPERIMENT: ExperimentTable = {
+	name: "models",
+	unitHeader: "x-user-id",
+	layerSeed: "7",
+	slotLoPpm: 0,
+	slotHiPpm: 1_000_000,
+	salt: "models",
+	arms: [
+		{ name: "control", variant: "v1", baseline: true, loPpm: 0, hiPpm: 500_000, livePoints: 400_000 },
+		{ name: "boosted", variant: "v2", baseline: false, loPpm: 500_000, hiPpm: 1_000_000, livePoints: 400_000 },
+	],
+	exposing: true,
+	takeover: null,
+};
+
+export function planWith(experiment: ExperimentTable): PlanTable {
+	return { services: [{ name: "shop", defaultVariant: "v1", timeoutMs: 0, experiments: [experiment] }] };
+}
+
+/** `p1` is the plan; in `p2` the arms have changed places, so that a unit can be seen in two. */
+export const PLANS: Readonly<Record<string, PlanTable>> = {
+	p1: planWith(EXPERIMENT),
+	p2: planWith({
+		...EXPERIMENT,
+		arms: EXPERIMENT.arms.map((arm) => ({ ...arm, name: arm.name === "control" ? "boosted" : "control" })),
+	}),
+	promoting: planWith({ ...EXPERIMENT, exposing: false }),
+};
+
+const assignment = compileAssignment(EXPERIMENT);
+export const armOf = (unit: string): string | null => assignment.arm(unit);
+
+/** The first `count` units of an arm, or of the rest (null). */
+export function unitsOf(arm: string | null, count: number, prefix = "user"): readonly string[] {
+	const units: string[] = [];
+	for (let index = 0; units.length < count; index++) {
+		const unit = `${prefix}-${index}`;
+		if (armOf(unit) === arm) units.push(unit);
+	}
+	return units;
+}
+
+export const METRICS: readonly MetricDeclaration[] = [
+	{ name: "accuracy", type: "rate", source: "outcome", windowMs: 1_000 },
+	{ name: "revenue", type: "mean", source: "outcome", windowMs: 1_000 },
+	{ name: "errors", type: "rate", source: "errors", windowMs: 1_000 },
+	{ name: "p99", type: "quantile", source: "latency", windowMs: 1_000 },
+];
+
+export function metric(name: string, over: Partial<EvidenceMetric> = {}): EvidenceMetric {
+	const source = METRICS.find((declared) => declared.name === name)?.source ?? "outcome";
+	return { name, source, windowMs: 1_000, settleMs: 500, missing: "exclude", threshold: null, ...over };
+}
+
+export function query(...metrics: readonly EvidenceMetric[]): EvidenceQuery {
+	return { experiment: "models", service: "shop", metrics, healthSinceMs: 0 };
+}
+
+export interface Entry {
+	readonly kind: "start" | "end";
+	readonly unit?: string | null;
+	readonly requestId: string;
+	readonly startMs: number;
+	readonly plan?: string;
+	readonly routeName?: string;
+	readonly durationMs?: number;
+	readonly status?: number;
+	/** Field number of ResponseFlags. */
+	readonly flag?: number;
+	readonly cluster?: string;
+}
+
+/** One StreamAccessLogsMessage, with the fields that Weir reads and some that it skips. */
+export function encode(entries: readonly Entry[]): Buffer {
+	const writer = new BinaryWriter().tag(2, 2).fork();
+	for (const entry of entries) encodeEntry(writer.tag(1, 2).fork(), entry).join();
+	return Buffer.from(writer.join().finish());
+}
+
+/** Writes one HTTPAccessLogEntry into a writer that stands inside it. */
+export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
+	const experiment = entry.unit === null ? "-" : "models";
+	const duration = entry.durationMs ?? 5;
+	writer.tag(1, 2).fork();
+	writer
+		.tag(5, 2)
+		.fork()
+		.tag(1, 0)
+		.int64(Math.floor(entry.startMs / 1e3))
+		.tag(2, 0)
+		.int32((entry.startMs % 1e3) * 1e6)
+		.join();
+	if (entry.cluster !== undefined) writer.tag(15, 2).string(entry.cluster);
+	if (entry.flag !== undefined) writer.tag(16, 2).fork().tag(entry.flag, 0).bool(true).join();
+	writer.tag(19, 2).string(entry.routeName ?? `weir|${entry.plan ?? "p1"}|shop|${experiment}`);
+	if (entry.kind === "end") {
+		writer
+			.tag(23, 2)
+			.fork()
+			.tag(1, 0)
+			.int64(Math.floor(duration / 1e3))
+			.tag(2, 0)
+			.int32(Math.round((duration % 1e3) * 1e6))
+			.join();
+	}
+	writer
+		.tag(33, 0)
+		.int32(entry.kind === "start" ? 4 : 6)
+		.join();
+	writer.tag(3, 2).fork().tag(5, 2).string("/v2/models/m/infer").tag(9, 2).string(entry.requestId);
+	if (typeof entry.unit === "string") {
+		writer.tag(13, 2).fork().tag(1, 2).string("x-user-id").tag(2, 2).string(entry.unit).join();
+	}
+	writer.join();
+	if (entry.kind === "end")
+		writer
+			.tag(4, 2)
+			.fork()
+			.tag(1, 2)
+			.fork()
+			.tag(1, 0)
+			.uint32(entry.status ?? 200)
+			.join()
+			.join();
+	return writer;
+}
+
+/** A stream to the access log service. */
+export class AccessLogStream {
+	readonly #client: Client;
+	readonly #stream: ClientWritableStream<Buffer>;
+	readonly #done: Promise<void>;
+
+	constructor(socketPath: string) {
+		this.#client = new Client(`unix:${socketPath}`, credentials.createInsecure());
+		let finish: () => void = () => undefined;
+		this.#done = new Promise((resolve) => {
+			finish = resolve;
+		});
+		this.#stream = this.#client.makeClientStreamRequest(
+			"/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+			(message: Buffer) => message,
+			(bytes: Buffer) => bytes,
+			() => finish(),
+		);
+		this.#stream.on("error", () => undefined);
+	}
+
+	/** Resolves when the message is written. */
+	write(message: Buffer): Promise<void> {
+		return new Promise((resolve) => this.#stream.write(message, () => resolve()));
+	}
+
+	/** Resolves when the server has read all and answered. */
+	async end(): Promise<void> {
+		this.#stream.end();
+		await this.#done;
+		this.#client.close();
+	}
+}
+
+/** Counters by name and labels, as a test reads them. */
+export class TestMeter implements Meter {
+	readonly counts = new Map<string, number>();
+	readonly gauges = new Map<string, number>();
+
+	count(name: string, _help: string, labels: Labels = {}, by = 1): void {
+		const key = seriesKey(name, labels);
+		this.counts.set(key, (this.counts.get(key) ?? 0) + by);
+	}
+
+	gauge(name: string, _help: string, value: number, labels: Labels = {}): void {
+		this.gauges.set(seriesKey(name, labels), value);
+	}
+
+	observe(): void {}
+}
+
+export function seriesKey(name: string, labels: Labels): string {
+	return `${name}${Object.keys(labels).length === 0 ? "" : JSON.stringify(labels)}`;
+}
+
+export interface Rig {
+	readonly directory: string;
+	readonly accessLogSocket: string;
+	readonly httpSocket: string;
+	readonly meter: TestMeter;
+	/** Lines of the log, fields included. */
+	readonly lines: string[];
+	nowMs: number;
+	ingest: Ingest;
+	/** Sends entries through the gRPC socket and waits until the server has read them. */
+	send(entries: readonly Entry[]): Promise<void>;
+	post(body: unknown, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer>;
+	restart(): Promise<void>;
+	/** Starts again after the test has closed `ingest` itself. */
+	reopen(): Promise<void>;
+	/** Call of any path on the HTTP socket. */
+	call(method: string, path: string, body: string, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer>;
+	close(): Promise<void>;
+}
+
+export interface HttpAnswer {
+	readonly status: number;
+	readonly json: unknown;
+	readonly headers: Readonly<Record<string, unknown>>;
+}
+
+export function httpCall(
+	socketPath: string,
+	method: string,
+	path: string,
+	body: string | Buffer,
+	headers: Readonly<Record<string, string>> = {},
+): Promise<HttpAnswer> {
+	return new Promise((resolve, reject) => {
+		const sent = request(
+			{ socketPath, method, path, headers: { "content-type": "application/json", ...headers } },
+			(response) => {
+				let text = "";
+				response.setEncoding("utf8");
+				response.on("data", (chunk: string) => {
+					text += chunk;
+				});
+				response.on("error", reject);
+				response.on("end", () => {
+					resolve({
+						status: response.statusCode ?? 0,
+						json: text === "" ? null : JSON.parse(text),
+						headers: response.headers,
+					});
+				});
+			},
+		);
+		sent.on("error", reject);
+		sent.end(body);
+	});
+}
+
+/** A running ingest with a clock that the test moves; `nowMs` starts at 1,000,000. */
+export async function startRig(over: Partial<IngestOptions> = {}): Promise<Rig> {
+	const directory = mkdtempSync(join(tmpdir(), "weir-ingest-"));
+	const meter = new TestMeter();
+	const lines: string[] = [];
+	const line =
+		(level: string) =>
+		(message: string, fields: Labels = {}): void => {
+			lines.push(`${level} ${message} ${JSON.stringify(fields)}`);
+		};
+	const options: IngestOptions = {
+		dataDirectory: join(directory, "data"),
+		accessLogSocket: join(directory, "als.sock"),
+		httpSocket: join(directory, "http.sock"),
+		outcomesListen: null,
+		plans: async (version) => PLANS[version] ?? null,
+		metrics: async () => METRICS,
+		clock: () => rig.nowMs,
+		meter,
+		metricsJson: null,
+		log: { info: line("info"), warn: line("warn"), error: line("error") },
+		...over,
+	};
+	const rig: Rig = {
+		directory,
+		accessLogSocket: options.accessLogSocket,
+		httpSocket: options.httpSocket,
+		meter,
+		lines,
+		nowMs: 1_000_000,
+		ingest: null as unknown as Ingest,
+		async send(entries) {
+			const stream = new AccessLogStream(options.accessLogSocket);
+			for (let at = 0; at < entries.length; at += 500) await stream.write(encode(entries.slice(at, at + 500)));
+			await stream.end();
+		},
+		post: (body, headers) =>
+			httpCall(
+				options.httpSocket,
+				"POST",
+				"/v1/outcomes",
+				typeof body === "string" ? body : JSON.stringify(body),
+				headers,
+			),
+		call: (method, path, body, headers) => httpCall(options.httpSocket, method, path, body, headers),
+		async restart() {
+			await rig.ingest.close();
+			await rig.reopen();
+		},
+		async reopen() {
+			rig.ingest = await startIngest(options);
+		},
+		async close() {
+			await rig.ingest.close();
+			rmSync(directory, { recursive: true, force: true });
+		},
+	};
+	rig.ingest = await startIngest(options);
+	return rig;
+}

@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import t from "tap";
+import { openEventStore } from "../../src/events/store.js";
+import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../../src/limits.js";
+import { spawnIngest } from "./child.js";
+import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
+
+const fresh = (): string => mkdtempSync(join(tmpdir(), "weir-store-"));
+
+async function rowsIn(rig: Rig): Promise<Record<string, number>> {
+	await rig.ingest.maintain();
+	return Object.fromEntries(
+		["entries", "units", "outcomes", "observations", "idempotency"].map((table) => [
+			table,
+			rig.meter.gauges.get(`weir_ingest_rows${JSON.stringify({ table })}`) ?? -1,
+		]),
+	);
+}
+
+t.test("a store held by another process is refused with its PID", async (t) => {
+	const directory = fresh();
+	const child = await spawnIngest(directory);
+	t.teardown(() => child.kill("SIGKILL"));
+	await t.rejects(openEventStore(join(directory, "data")), {
+		name: "WeirError",
+		code: "failed-precondition",
+		message: new RegExp(`held by another process \\(PID ${child.pid}\\)`),
+		hint: /only one ingest/,
+	});
+});
+
+t.test("a store of a newer Weir, of another key, or that is no store is refused", async (t) => {
+	const directory = fresh();
+	await (await openEventStore(directory)).close();
+	await (await openEventStore(directory)).close();
+	rmSync(join(directory, "unit.key"));
+	await t.rejects(openEventStore(directory), { code: "failed-precondition", message: /unit key .* is missing/ });
+	writeFileSync(join(directory, "unit.key"), Buffer.alloc(32), { mode: 0o600 });
+	await t.rejects(openEventStore(directory), { code: "failed-precondition", message: /not the one/ });
+	const newer = fresh();
+	await (await openEventStore(newer)).close();
+	const instance = await DuckDBInstance.create(join(newer, "events.duckdb"));
+	const connection = await instance.connect();
+	await connection.run("UPDATE meta SET value = '2' WHERE key = 'schema'");
+	connection.closeSync();
+	instance.closeSync();
+	await t.rejects(openEventStore(newer), { code: "failed-precondition", message: /schema 2/ });
+	const none = fresh();
+	writeFileSync(join(none, "events.duckdb"), "this is not a database".repeat(1_000));
+	await t.rejects(openEventStore(none), { code: "failed-precondition", message: /cannot be opened/ });
+});
+
+t.test("a transaction that fails leaves nothing, and the next one works", async (t) => {
+	const store = await openEventStore(fresh());
+	t.teardown(() => store.close());
+	const put = (key: bigint) =>
+		store.outcomes.transaction(async (transaction) => {
+			await transaction.append("losses", [1], (to) => {
+				to.appendBigInt(1n);
+				to.appendVarchar("dropped");
+				to.appendBigInt(1n);
+			});
+			await transaction.append("idempotency", [key], (to, item) => {
+				to.appendUHugeInt(item);
+				to.appendVarchar("");
+				to.appendUSmallInt(200);
+				to.appendVarchar("");
+				to.appendBigInt(0n);
+			});
+		});
+	await put(1n);
+	await t.rejects(put(1n));
+	await put(2n);
+	const [row] = await store.analysis.transaction((transaction) => transaction.rows("SELECT count(*) AS n FROM losses"));
+	t.equal(Number(row?.n), 2);
+});
+
+t.test("rows past their time are removed; units and observations stay", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const [unit = ""] = unitsOf("control", 1);
+	await rig.send([
+		{ kind: "start", unit, requestId: "r1", startMs: rig.nowMs },
+		{ kind: "end", unit, requestId: "r1", startMs: rig.nowMs },
+	]);
+	await rig.post({ metric: "revenue", value: 1, unit }, { "idempotency-key": "k" });
+	const longest = 7_200_000;
+	const asked = query(metric("errors", { windowMs: longest - 500 }), metric("revenue"));
+	await rig.ingest.evidence.evidence(asked);
+	rig.nowMs += longest + EVENTS_MARGIN_MS;
+	const before = await rig.ingest.evidence.evidence(asked);
+	t.same(await rowsIn(rig), { entries: 2, units: 1, outcomes: 1, observations: 2, idempotency: 1 });
+	rig.nowMs += 1;
+	t.same(await rowsIn(rig), { entries: 0, units: 1, outcomes: 0, observations: 2, idempotency: 1 });
+	rig.nowMs += IDEMPOTENCY_KEPT_MS;
+	t.equal((await rowsIn(rig)).idempotency, 0);
+	const after = await rig.ingest.evidence.evidence(asked);
+	t.same(after.arms, before.arms);
+});

@@ -1,0 +1,78 @@
+import t from "tap";
+import { changeProblems } from "../../src/resources/change.js";
+import { loadResources } from "../../src/resources/parse.js";
+import { formatProblem } from "../../src/resources/resource.js";
+import { GOOD, spoil } from "./declaration.js";
+
+const load = (text: string) => loadResources([{ name: "w.yaml", text }]);
+const NAME = "boosted-vs-logistic";
+const RUNNING = new Set([NAME]);
+const LAYER = '---\napiVersion: weir.dev/v1alpha1\nkind: Layer\nmetadata: {name: models}\nspec: {seed: "7"}\n';
+
+function problems(after: string, running: ReadonlySet<string> = RUNNING): readonly string[] {
+	const parsed = load(after);
+	return changeProblems(load(GOOD).resources, parsed.resources, running, parsed.positions).map(formatProblem);
+}
+
+const edits: readonly [what: string, after: string, expected: RegExp][] = [
+	[
+		"slot",
+		spoil("[0%, 100%]", "[0%, 50%]"),
+		/^w\.yaml:47:\d+: .* slot would change from \[0%, 100%\] to \[0%, 50%\]; it needs a new Experiment/,
+	],
+	["layer", spoil("{name: models", "{name: prices"), /^w\.yaml:47:\d+: .* layer would change from models to prices/],
+	["seed", GOOD + LAYER, /^w\.yaml:\d+:\d+: seed of Layer models would change from the default to 7/],
+	[
+		"salt",
+		spoil("  unit:", "  salt: other\n  unit:"),
+		/^w\.yaml:46:\d+: .* salt would change from boosted-vs-logistic to other/,
+	],
+	[
+		"weights",
+		spoil("weight: 1}", "weight: 2}"),
+		/^w\.yaml:\d+:\d+: .* weights would change from control=1 boosted=1 to control=1 boosted=2/,
+	],
+	["arm names", spoil("name: boosted,", "name: better,"), /arms \(names, order, baseline\) would change/],
+	["variants of arms", spoil("variant: v2, weight", "variant: v1, weight"), /variants of arms would change/],
+	["unit", spoil("x-user-id", "x-tenant"), /^w\.yaml:46:\d+: .* unit header would change from x-user-id to x-tenant/],
+	["service", spoil("service: employment", "service: other"), /service would change from employment to other/],
+	[
+		"deleted experiment",
+		GOOD.slice(0, GOOD.lastIndexOf("---")),
+		/^Experiment boosted-vs-logistic is running and would be deleted; abort it first/,
+	],
+	[
+		"deleted variant",
+		spoil("    - name: v2\n      endpoints: [{address: v2.internal, port: 9002}]\n", ""),
+		/^w\.yaml:\d+:\d+: variant v2 of Service employment would be deleted, and Experiment boosted-vs-logistic is running on it/,
+	],
+	["deleted service", GOOD.slice(GOOD.indexOf("---")), /^Service employment would be deleted/],
+];
+
+for (const [what, after, expected] of edits) {
+	t.test(`under a running Experiment: ${what} is refused`, async (t) => {
+		const found = problems(after);
+		t.ok(
+			found.some((line) => expected.test(line)),
+			found.join("\n"),
+		);
+		t.same(problems(after, new Set()), [], "and allowed when it does not run");
+	});
+}
+
+t.test(
+	"what decides no arm may change: steps, alpha, goal, endpoints, labels; and the same salt written out",
+	async (t) => {
+		t.same(problems(GOOD), []);
+		t.same(problems(spoil("steps: [2%, 10%", "steps: [3%, 10%")), []);
+		t.same(problems(spoil("alpha: 0.05", "alpha: 0.01")), []);
+		t.same(problems(spoil("port: 9002", "port: 9003")), []);
+		t.same(problems(spoil("  unit:", `  salt: ${NAME}\n  unit:`)), []);
+	},
+);
+
+t.test("the order of arms decides who is where", async (t) => {
+	const first = "    - {name: control, variant: v1, weight: 1, baseline: true}\n";
+	const second = "    - {name: boosted, variant: v2, weight: 1}\n";
+	t.match(problems(spoil(first + second, second + first))[0], /arms \(names, order, baseline\) would change/);
+});

@@ -1,0 +1,145 @@
+import t from "tap";
+import { isLoopback } from "../../src/resources/host.js";
+import { parseDuration, parsePercentage } from "../../src/resources/scalar.js";
+import { spiffeFault } from "../../src/resources/spiffe.js";
+import { nearestName } from "../../src/resources/suggest.js";
+
+t.test("every percentage of four decimals is read exactly", async (t) => {
+	let wrong = 0;
+	let wrongByFloat = 0;
+	for (let ppm = 0; ppm <= 1_000_000; ppm++) {
+		const text = `${Math.floor(ppm / 10_000)}.${String(ppm % 10_000).padStart(4, "0")}%`;
+		if (parsePercentage(text) !== ppm) wrong++;
+		if (Math.floor(Number.parseFloat(text) * 10_000) !== ppm) wrongByFloat++;
+	}
+	t.equal(wrong, 0);
+	t.ok(wrongByFloat > 10_000, `the obvious way is wrong for ${wrongByFloat}`);
+});
+
+t.test("percentages: short forms, and what is none", async (t) => {
+	const good: readonly [string, number][] = [
+		["0%", 0],
+		["2%", 20_000],
+		["02%", 20_000],
+		["0.0001%", 1],
+		["0.5%", 5_000],
+		["12.25%", 122_500],
+		["100%", 1_000_000],
+		["100.0000%", 1_000_000],
+	];
+	for (const [text, ppm] of good) t.equal(parsePercentage(text), ppm, text);
+	const bad = [
+		"",
+		"%",
+		"2",
+		"2 %",
+		"-1%",
+		"+1%",
+		".5%",
+		"5.%",
+		"100.0001%",
+		"101%",
+		"1e1%",
+		"1000%",
+		"1.00000%",
+		"２%",
+		"2%\n",
+	];
+	for (const text of bad) t.equal(parsePercentage(text), null, JSON.stringify(text));
+});
+
+t.test("durations", async (t) => {
+	const good: readonly [string, number][] = [
+		["0s", 0],
+		["10s", 10_000],
+		["1500ms", 1_500],
+		["5m", 300_000],
+		["1h", 3_600_000],
+		["14d", 1_209_600_000],
+		["1m30s", 90_000],
+		["1d2h3m4s5ms", 93_784_005],
+		["90s", 90_000],
+	];
+	for (const [text, ms] of good) t.equal(parseDuration(text), ms, text);
+	for (const text of [
+		"",
+		"10",
+		"1.5s",
+		"s",
+		"5s1m",
+		"1m1m",
+		"-1s",
+		"1 s",
+		"1S",
+		"1w",
+		"10us",
+		"367d",
+		"1e3s",
+		`${"9".repeat(400)}s`,
+	]) {
+		t.equal(parseDuration(text), null, JSON.stringify(text));
+	}
+});
+
+t.test("SPIFFE ids", async (t) => {
+	const good = [
+		"spiffe://example.org",
+		"spiffe://example.org/ns/team-a/sa/web",
+		"spiffe://e_x.1/A.b-C_1",
+		"spiffe://1.2.3.4/service",
+	];
+	for (const id of good) t.equal(spiffeFault(id), null, id);
+	t.equal(spiffeFault(`spiffe://e/${"a".repeat(2_048 - 11)}`), null, "2048 bytes");
+	const bad: readonly [string, string][] = [
+		["", "does not begin with spiffe://"],
+		["SPIFFE://example.org/a", "does not begin with spiffe://"],
+		["https://example.org/a", "does not begin with spiffe://"],
+		["spiffe:/example.org/a", "does not begin with spiffe://"],
+		["spiffe://", "has no trust domain"],
+		["spiffe:///a", "has no trust domain"],
+		["spiffe://Example.org/a", "has capitals in its trust domain"],
+		["spiffe://example.org:443/a", "has a port"],
+		["spiffe://user@example.org/a", "has user information"],
+		["spiffe://example.org/a?b", "has a query or fragment"],
+		["spiffe://example.org/a#b", "has a query or fragment"],
+		["spiffe://example.org/%61", "has percent-encoding"],
+		["spiffe://example.org/", "ends with a slash"],
+		["spiffe://example.org/a/", "ends with a slash"],
+		["spiffe://example.org//a", "has an empty path segment"],
+		["spiffe://example.org/./a", "has a . or .. path segment"],
+		["spiffe://example.org/a/../b", "has a . or .. path segment"],
+		["spiffe://example.org/a\0", "has a character in its path that SPIFFE forbids"],
+		["spiffe://example.org/ü", "has a character in its path that SPIFFE forbids"],
+		["spiffe://example.org/a*", "has a character in its path that SPIFFE forbids"],
+		["spiffe://exаmple.org/a", "has a character in its trust domain that SPIFFE forbids"],
+		[`spiffe://e/${"a".repeat(2_048)}`, "is longer than 2048 bytes"],
+		[`spiffe://${"a".repeat(256)}/a`, "has a trust domain of more than 255 bytes"],
+	];
+	for (const [id, fault] of bad) t.equal(spiffeFault(id), fault, id.slice(0, 60));
+});
+
+t.test("loopback addresses", async (t) => {
+	for (const address of ["127.0.0.1", "127.9.9.9", "::1", "0:0:0:0:0:0:0:1"]) t.ok(isLoopback(address), address);
+	for (const address of [
+		"0.0.0.0",
+		"::",
+		"10.0.0.1",
+		"localhost",
+		"128.0.0.1",
+		"127.0.0.1.example",
+		"127.1",
+		"::2",
+		"1::1",
+	]) {
+		t.notOk(isLoopback(address), address);
+	}
+});
+
+t.test("the nearest name is suggested, and a far one is not", async (t) => {
+	const known = ["weight", "variant", "baseline"];
+	t.equal(nearestName("wieght", known), "weight");
+	t.equal(nearestName("Base-Line", known), "baseline");
+	t.equal(nearestName("colour", known), null);
+	t.equal(nearestName("v3", ["v1", "v2"]), null);
+	t.equal(nearestName("x".repeat(1_000_000), known), null);
+});
