@@ -182,8 +182,12 @@ export const DURATION_MS_MAX = 366 * 24 * 60 * 60 * 1000;
 /** SPIFFE id (SPIFFE-ID specification 2.3). */
 export const SPIFFE_ID_BYTES_MAX = 2_048;
 
-/** How long xds waits for an Envoy's answer before others stop waiting for it: Envoys answer in milliseconds. */
-export const XDS_ACK_TIMEOUT_MS = 5_000;
+/**
+ * How long xds waits for an Envoy's answer before what depends on it goes on without. Most come in milliseconds,
+ * but Envoy ACKs clusters only when they are warm (first DNS answer or health check, endpoints at the latest after
+ * its initial_fetch_timeout of 15 s), and a route to a cluster that is not warm fails its requests.
+ */
+export const XDS_ACK_TIMEOUT_MS = 20_000;
 
 /** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
 export const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;

@@ -30,6 +30,12 @@ export interface CompileOptions {
 export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: null, traceSamplingPercent: 0 };
 
 /**
+ * Logged before any Experiment asks for it: a new header in the access log is a new listener configuration, and
+ * connections opened before it would be served, but logged without their unit, until they are drained.
+ */
+const USUAL_UNIT_HEADER = "x-user-id";
+
+/**
  * @param resources checked resources (resources/check.ts); the compiler does not check them again.
  * @param status what was learned; an Experiment without an entry runs at its first step.
  */
@@ -44,7 +50,7 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 		service.spec.variants.map((variant) => variantCluster(qualifiedName(service.metadata), service, variant)),
 	);
 	const protects = resources.services.some((service) => isProtected(service, resources.accessPolicies));
-	const unitHeaders = [...new Set(resources.experiments.map(({ spec }) => spec.unit.header))];
+	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...resources.experiments.map(({ spec }) => spec.unit.header)])];
 	return {
 		version,
 		envoy: {

@@ -19,7 +19,7 @@ export interface ListenerContext {
 	readonly collectors: Collectors;
 	/** Some Service is protected: access filters run, and paths are made canonical before they are judged. */
 	readonly protects: boolean;
-	/** Unit headers of all Experiments: the access log carries them to ingest. */
+	/** Headers that the access log carries to ingest: the unit headers of all Experiments, and the usual one. */
 	readonly unitHeaders: readonly string[];
 	/** `{rds: …}` or `{route_config: …}`. */
 	readonly routes: object;

@@ -7,31 +7,53 @@
  */
 import type { EvidenceMetric } from "../analysis/evidence.js";
 import { CLOSING_SLACK_MS } from "../limits.js";
-import { COUNTERS, type Meter } from "./meter.js";
-import type { Parameters, Transaction } from "./store.js";
+import type { Transaction } from "./store.js";
 
 /** When the observation of a row of `units u` falls due; $window and $settle are milliseconds. */
 export const DUE = "(greatest(u.first_ms + $window, u.received_ms) + $settle)";
 
 /** Requests and outcomes of unit d that lie in its window. */
-const IN_WINDOW = "e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms + $window) * 1000 + 999";
-const EVENT_IN_WINDOW = "o.event_ms BETWEEN d.first_ms AND d.first_ms + $window";
-const OF_EXPERIMENT = "(o.experiment IS NULL OR o.experiment = $experiment)";
+export const IN_WINDOW = "e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms + $window) * 1000 + 999";
+export const EVENT_IN_WINDOW = "o.event_ms BETWEEN d.first_ms AND d.first_ms + $window";
+export const OF_EXPERIMENT = "(o.experiment IS NULL OR o.experiment = $experiment)";
 
 interface Closing {
 	readonly experiment: string;
 	readonly metric: EvidenceMetric;
 	readonly nowMs: number;
+	/** When this metric was last closed with these times; null = never. */
+	readonly formerMs: number | null;
 }
 
-/** Makes the observations that are due before `nowMs`. */
-export async function closeDue(transaction: Transaction, closing: Closing, meter: Meter): Promise<void> {
-	const { experiment, metric, nowMs } = closing;
-	// Without a threshold there is nothing to observe yet; units exposed meanwhile are never observed.
-	if (metric.source === "latency" && metric.threshold === null) return;
-	const scope = { experiment, metric: metric.name };
-	const times = { window: BigInt(metric.windowMs), settle: BigInt(metric.settleMs) };
-	const formerMs = await lastClosing(transaction, { ...scope, ...times });
+/** Makes every observation of the experiment that is due before `nowMs`. */
+export async function closeDue(
+	transaction: Transaction,
+	experiment: string,
+	metrics: readonly EvidenceMetric[],
+	nowMs: number,
+): Promise<void> {
+	const formers = await transaction.rows(
+		"SELECT metric, window_ms, settle_ms, as_of_ms FROM closings WHERE experiment = $experiment",
+		{ experiment },
+	);
+	for (const metric of metrics) {
+		// Without a threshold there is nothing to observe yet; units exposed meanwhile are never observed.
+		if (metric.source === "latency" && metric.threshold === null) continue;
+		const { name, source, windowMs, settleMs } = metric;
+		const former = formers.find((row) => row.metric === name);
+		// Other times than before (an edited Metric) start from the beginning, and so do the former ones if they return.
+		const same = Number(former?.window_ms) === windowMs && Number(former?.settle_ms) === settleMs;
+		const formerMs = former !== undefined && same ? Number(former.as_of_ms) : null;
+		await close(transaction, { experiment, metric, nowMs, formerMs });
+		await transaction.run(
+			"INSERT OR REPLACE INTO closings VALUES ($experiment, $name, $source, $window, $settle, $now)",
+			{ experiment, name, source, window: BigInt(windowMs), settle: BigInt(settleMs), now: BigInt(nowMs) },
+		);
+	}
+}
+
+async function close(transaction: Transaction, closing: Closing): Promise<void> {
+	const { experiment, metric, nowMs, formerMs } = closing;
 	const sinceMs = formerMs === null ? 0 : Math.min(formerMs, nowMs) - CLOSING_SLACK_MS;
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE due AS SELECT u.unit, u.arm, u.first_ms, ${DUE} AS due_ms FROM units u
@@ -39,8 +61,10 @@ export async function closeDue(transaction: Transaction, closing: Closing, meter
 			AND NOT EXISTS (SELECT 1 FROM observations o WHERE o.experiment = $experiment AND o.metric = $metric
 				AND o.due_ms >= $since AND o.unit = u.unit)`,
 		{
-			...scope,
-			...times,
+			experiment,
+			metric: metric.name,
+			window: BigInt(metric.windowMs),
+			settle: BigInt(metric.settleMs),
 			now: BigInt(nowMs),
 			since: BigInt(sinceMs),
 			frozen: BigInt(metric.threshold?.frozenAtMs ?? -1),
@@ -48,29 +72,6 @@ export async function closeDue(transaction: Transaction, closing: Closing, meter
 	);
 	const [found] = await transaction.rows("SELECT count(*) AS units, min(first_ms) AS first_ms FROM due");
 	if (Number(found?.units ?? 0) > 0) await observe(transaction, closing, BigInt(Number(found?.first_ms)));
-	if (formerMs !== null && formerMs < nowMs) await countLate(transaction, closing, formerMs, meter);
-	// Other times than before (an edited Metric) start from the beginning, and so do the former ones if they return.
-	await transaction.run(
-		"DELETE FROM closings WHERE experiment = $experiment AND metric = $metric AND (window_ms <> $window OR settle_ms <> $settle)",
-		{
-			...scope,
-			...times,
-		},
-	);
-	await transaction.run(
-		`INSERT INTO closings VALUES ($experiment, $metric, $window, $settle, $now)
-		ON CONFLICT DO UPDATE SET as_of_ms = excluded.as_of_ms`,
-		{ ...scope, ...times, now: BigInt(nowMs) },
-	);
-}
-
-async function lastClosing(transaction: Transaction, key: Parameters): Promise<number | null> {
-	const [row] = await transaction.rows(
-		`SELECT as_of_ms FROM closings WHERE experiment = $experiment AND metric = $metric
-			AND window_ms = $window AND settle_ms = $settle`,
-		key,
-	);
-	return row === undefined ? null : Number(row.as_of_ms);
 }
 
 async function observe(transaction: Transaction, closing: Closing, firstMs: bigint): Promise<void> {
@@ -117,32 +118,4 @@ function observeOutcomes(missing: "exclude" | "zero"): string {
 		INSERT INTO observations
 		SELECT $experiment, $metric, d.unit, d.arm, ${missing === "zero" ? "coalesce(m.mean, 0)" : "m.mean"}, d.due_ms
 		FROM due d LEFT JOIN means m ON m.unit = d.unit`;
-}
-
-/** Counts what came after its unit's due time since the last closing. */
-async function countLate(transaction: Transaction, closing: Closing, formerMs: number, meter: Meter): Promise<void> {
-	const { experiment, metric, nowMs } = closing;
-	const parameters = {
-		experiment,
-		window: BigInt(metric.windowMs),
-		settle: BigInt(metric.settleMs),
-		former: BigInt(formerMs),
-		now: BigInt(nowMs),
-	};
-	const [row] =
-		metric.source === "outcome"
-			? await transaction.rows(
-					`SELECT count(*) AS late FROM outcomes o JOIN units d ON o.unit = d.unit
-					WHERE d.experiment = $experiment AND o.metric = $metric AND ${OF_EXPERIMENT} AND ${EVENT_IN_WINDOW}
-						AND o.received_ms >= $former AND o.received_ms < $now AND o.received_ms > ${DUE.replaceAll("u.", "d.")}`,
-					{ ...parameters, metric: metric.name },
-				)
-			: await transaction.rows(
-					`SELECT count(*) AS late FROM entries e JOIN units d ON e.unit = d.unit
-					WHERE d.experiment = $experiment AND e.experiment = $experiment AND e.ended AND e.arm IS NOT NULL AND ${IN_WINDOW}
-						AND e.received_ms >= $former AND e.received_ms < $now AND e.received_ms > ${DUE.replaceAll("u.", "d.")}`,
-					parameters,
-				);
-	const late = Number(row?.late ?? 0);
-	if (late > 0) meter.count(COUNTERS.late.name, COUNTERS.late.help, { experiment, metric: metric.name }, late);
 }

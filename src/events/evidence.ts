@@ -11,7 +11,6 @@ import type {
 	VariantHealth,
 } from "../analysis/evidence.js";
 import { closeDue, DUE } from "./closing.js";
-import type { Meter } from "./meter.js";
 import type { EventStore, Transaction } from "./store.js";
 
 /** Left out of everything: units seen in two arms. `alias` has experiment and unit. */
@@ -19,41 +18,26 @@ const unconflicted = (alias: string): string =>
 	`NOT EXISTS (SELECT 1 FROM conflicts k WHERE k.experiment = ${alias}.experiment AND k.unit = ${alias}.unit)`;
 
 /** @param nowMs the store's clock: observations due before it are closed */
-export function gatherEvidence(
-	store: EventStore,
-	query: EvidenceQuery,
-	nowMs: number,
-	meter: Meter,
-): Promise<Evidence> {
+export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: number): Promise<Evidence> {
 	return store.analysis.transaction(async (transaction) => {
-		const { experiment } = query;
-		for (const metric of query.metrics) await closeDue(transaction, { experiment, metric, nowMs }, meter);
+		const { experiment, healthSinceMs } = query;
+		await closeDue(transaction, experiment, query.metrics, nowMs);
+		const [totals] = await transaction.rows(
+			`SELECT (SELECT count(*) FROM conflicts WHERE experiment = $experiment) AS conflicts,
+				(SELECT coalesce(sum(entries), 0) FROM losses WHERE at_ms >= (
+					SELECT coalesce(min(received_ms), $since) FROM units WHERE experiment = $experiment)) AS lost`,
+			{ experiment, since: BigInt(healthSinceMs) },
+		);
 		return {
 			experiment,
 			asOfMs: nowMs,
 			arms: await armEvidence(transaction, query, nowMs),
 			exposures: await exposureBatches(transaction, experiment),
-			conflictingUnits: await count(transaction, "SELECT count(*) AS n FROM conflicts WHERE experiment = $experiment", {
-				experiment,
-			}),
+			conflictingUnits: Number(totals?.conflicts),
 			health: await variantHealth(transaction, query),
-			droppedEntries: await count(
-				transaction,
-				`SELECT coalesce(sum(entries), 0) AS n FROM losses WHERE at_ms >= (
-					SELECT coalesce(min(received_ms), $since) FROM units WHERE experiment = $experiment)`,
-				{ experiment, since: BigInt(query.healthSinceMs) },
-			),
+			droppedEntries: Number(totals?.lost),
 		};
 	});
-}
-
-async function count(
-	transaction: Transaction,
-	sql: string,
-	parameters: Record<string, string | bigint>,
-): Promise<number> {
-	const [row] = await transaction.rows(sql, parameters);
-	return Number(row?.n ?? 0);
 }
 
 async function armEvidence(

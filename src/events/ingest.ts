@@ -10,6 +10,7 @@ import { serveAccessLog } from "./accessLog.js";
 import { baselineQuantile } from "./baselineQuantile.js";
 import { gatherEvidence } from "./evidence.js";
 import { Intake } from "./intake.js";
+import { countLate } from "./late.js";
 import { HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
 import { Outcomes } from "./outcomes.js";
@@ -59,13 +60,18 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const evidence = evidenceSource(store, intake, clock, meter);
 	const doors: Doors = { outcomes, evidence, metricsJson: options.metricsJson, log };
 	const open: { close(): Promise<void> }[] = [];
+	/** Late rows are counted up to here; those from before the start were counted by the process before. */
+	let countedMs = clock();
 	const maintain = async (): Promise<void> => {
 		await intake.flush();
+		const nowMs = clock();
+		await countLate(store, countedMs, nowMs, meter);
+		countedMs = nowMs;
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
 		if (declared !== null) {
 			const windows = [...declared.values()].map((metric) => metric.windowMs);
-			await prune(store, clock(), Math.max(0, ...windows), meter);
+			await prune(store, nowMs, Math.max(0, ...windows), meter);
 		}
 		await gaugeStore(store, meter);
 	};
@@ -114,7 +120,7 @@ function evidenceSource(store: EventStore, intake: Intake, clock: () => number, 
 		}
 	};
 	return {
-		evidence: (query) => answer(() => gatherEvidence(store, query, clock(), meter)),
+		evidence: (query) => answer(() => gatherEvidence(store, query, clock())),
 		baselineQuantile: (query) => answer(() => baselineQuantile(store, query)),
 	};
 }

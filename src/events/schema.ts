@@ -45,10 +45,10 @@ CREATE TABLE IF NOT EXISTS observations (
 	value DOUBLE, due_ms BIGINT NOT NULL
 );
 
--- How far closing has come, per experiment, metric and its times.
+-- How far closing has come, per experiment and metric, and with which times.
 CREATE TABLE IF NOT EXISTS closings (
-	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, window_ms BIGINT NOT NULL, settle_ms BIGINT NOT NULL,
-	as_of_ms BIGINT NOT NULL, PRIMARY KEY (experiment, metric, window_ms, settle_ms)
+	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, source VARCHAR NOT NULL, window_ms BIGINT NOT NULL,
+	settle_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, PRIMARY KEY (experiment, metric)
 );
 
 -- Entries that could not be kept, when and why.

@@ -35,14 +35,8 @@ interface Flight {
 	readonly assumed: boolean;
 }
 
-/** What an ACK or NACK changed. */
-export interface Verdict {
-	readonly kind: "ack" | "nack" | "none";
-	/** Resources that are new to the client. */
-	readonly applied: readonly EncodedResource[];
-}
-
-const NOTHING: Verdict = { kind: "none", applied: [] };
+/** How a request answers the newest response of its type; none: it does not. */
+export type Verdict = "ack" | "nack" | "none";
 
 export class Channel {
 	readonly subscription: Subscription;
@@ -79,7 +73,7 @@ export class Channel {
 	/** @param recall the view behind a version that this server sent earlier, on any stream. */
 	take(request: Request, recall: (version: string) => View | null): Verdict {
 		// S3: a stale nonce is not answered and changes nothing; the client's answer to the newest is on its way.
-		if (this.requested && request.nonce !== this.#lastNonce) return NOTHING;
+		if (this.requested && request.nonce !== this.#lastNonce) return "none";
 		if (!this.requested && request.version !== "") this.#remember(request.version, recall(request.version));
 		this.requested = true;
 		const verdict = this.#judge(request);
@@ -198,29 +192,30 @@ export class Channel {
 
 	#judge(request: Request): Verdict {
 		const flight = this.#flight;
-		if (flight === null || request.nonce !== flight.response.nonce) return NOTHING;
+		if (flight === null || request.nonce !== flight.response.nonce) return "none";
 		this.#flight = null;
 		this.opaque = false;
 		const { resources, version } = flight.response;
-		const fresh = resources.filter(({ name, hash }) => flight.before.get(name)?.hash !== hash);
 		if (request.error === null) {
 			this.accepted = flight.before;
 			this.#accept(resources);
 			this.acceptedVersion = version;
 			for (const { name } of resources) this.#singly.delete(name);
-			return { kind: "ack", applied: fresh };
+			return "ack";
 		}
 		this.accepted = flight.before;
-		return { kind: "nack", applied: this.#reject(flight.response, fresh, request.error) };
+		const fresh = resources.filter(({ name, hash }) => flight.before.get(name)?.hash !== hash);
+		this.#reject(flight.response, fresh, request.error);
+		return "nack";
 	}
 
-	/** @returns what the client took all the same. */
-	#reject({ resources, version }: Response, fresh: readonly EncodedResource[], words: string): readonly EncodedResource[] {
+	/** @param fresh what of the response was new to the client */
+	#reject({ resources, version }: Response, fresh: readonly EncodedResource[], words: string): void {
 		this.#rejectedVersion = version;
 		if (!this.full && resources.length > 1) {
 			this.#singly = new Set(resources.map(({ name }) => name));
 			this.#sent = new Map([...this.#sent].filter(([name]) => !this.#singly.has(name)));
-			return [];
+			return;
 		}
 		// Nothing new in it and rejected all the same: the words are about all of it.
 		const bad = blamed(fresh.length > 0 ? fresh : resources, words);
@@ -231,11 +226,11 @@ export class Channel {
 			this.#singly.delete(name);
 		}
 		this.rejections = rejections;
-		if (!this.full || bad.length === fresh.length) return [];
+		if (!this.full || bad.length === fresh.length) return;
+		// Envoy took the others.
 		const good = resources.filter((resource) => !bad.includes(resource));
 		const kept = [...this.accepted.values()].filter(({ name }) => bad.some((resource) => resource.name === name));
 		this.accepted = byName([...good, ...kept]);
-		return fresh.filter((resource) => !bad.includes(resource));
 	}
 
 	#accept(resources: readonly EncodedResource[]): void {

@@ -47,12 +47,7 @@ export class ClientStream {
 	/** @returns `nack` when the request rejects the newest response of its type. */
 	take(request: Request): "ack" | "nack" | "none" {
 		const channel = this.#channels[request.type];
-		const verdict = channel.take(request, (version) => this.views.recall(request.type, version));
-		if (request.type === "clusters") {
-			// O2: Envoy finishes warming a changed cluster only when its endpoints come after it, changed or not.
-			for (const { endpoints } of verdict.applied) if (endpoints !== null) this.#channels.endpoints.ask(endpoints);
-		}
-		return verdict.kind;
+		return channel.take(request, (version) => this.views.recall(request.type, version));
 	}
 
 	/** What can be said now. Call it after take(), after a publication, and at deadlineMs(). */
@@ -66,10 +61,12 @@ export class ClientStream {
 			const wanted = this.#wanted(type, target, nowMs);
 			if (wanted === null) continue;
 			const published = { view: target.views[type], version: target.versions[type] };
+			const before = channel.sentView;
 			const response = channel.respond(wanted, published, String(this.#nonces + 1), nowMs);
 			if (response === null) continue;
 			this.#nonces++;
 			this.views.remember(type, response.version, channel.sentView);
+			if (type === "clusters") this.#askEndpoints(response, before);
 			responses.push(response);
 		}
 		return responses;
@@ -103,6 +100,16 @@ export class ClientStream {
 			return { ...base, state: synced ? "SYNCED" : "STALE" };
 		};
 		return { clusters: of("clusters"), endpoints: of("endpoints"), listeners: of("listeners"), routes: of("routes") };
+	}
+
+	/**
+	 * O2: Envoy finishes warming a changed cluster only when its endpoints come after it, changed or not. They are
+	 * sent at once: waiting for the clusters' ACK would be a deadlock, as Envoy gives it only when they are warm.
+	 */
+	#askEndpoints({ resources }: Response, before: View): void {
+		for (const { name, hash, endpoints } of resources) {
+			if (endpoints !== null && before.get(name)?.hash !== hash) this.#channels.endpoints.ask(endpoints);
+		}
 	}
 
 	/** What the client should hold of a type now; null = say nothing yet. */

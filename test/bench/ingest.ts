@@ -112,15 +112,15 @@ async function look(): Promise<void> {
 	await client.evidence(asked());
 }
 
-/** The slowest of EVIDENCE_CALLS looks at fixed moments while entries come in as fast as ingest takes them. */
+/** The 95th percentile of EVIDENCE_CALLS looks, some time apart, while entries come in as fast as ingest takes them. */
 async function rollbackDelayMs(): Promise<number> {
 	const child = load(0);
 	const exited = once(child, "exit");
 	const times: number[] = [];
 	const started = performance.now();
 	for (let index = 1; index <= EVIDENCE_CALLS; index++) {
-		const due = started + index * EVIDENCE_EVERY_MS;
-		await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
+		await new Promise((resolve) => setTimeout(resolve, EVIDENCE_EVERY_MS));
+		const due = performance.now();
 		await look();
 		times.push(performance.now() - due);
 	}
@@ -128,10 +128,11 @@ async function rollbackDelayMs(): Promise<number> {
 	const [printed] = child.stdout === null ? [""] : await once(child.stdout, "data");
 	await exited;
 	const seconds = (performance.now() - started) / 1e3;
+	const median = quantile(times, 0.5).toFixed(0);
 	console.log(
-		`evidence under full load (${Math.round(Number(printed) / seconds)} entries/s): median ${quantile(times, 0.5).toFixed(0)} ms, slowest ${Math.max(...times).toFixed(0)} ms`,
+		`a look under full load (${Math.round(Number(printed) / seconds)} entries/s): median ${median} ms, slowest ${Math.max(...times).toFixed(0)} ms`,
 	);
-	return Math.max(...times);
+	return quantile(times, 0.95);
 }
 
 function quantile(values: readonly number[], q: number): number {

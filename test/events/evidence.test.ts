@@ -40,7 +40,11 @@ t.test("an observation is made once, when window and settling are over", async (
 	await rig.send([{ ...ended(unit, "r1", { status: 200 }) }, { ...ended(unit, "r3"), startMs: T0 + 1_001 }]);
 	rig.nowMs = T0 + 6_000;
 	t.match(await momentsOf(rig, asked), { n: 1, mean: 0.5 });
-	t.equal(rig.meter.counts.get(seriesKey(COUNTERS.late.name, { experiment: "models", metric: "errors" })), 1);
+	await rig.ingest.maintain();
+	const late = seriesKey(COUNTERS.late.name, { experiment: "models", metric: "errors" });
+	t.equal(rig.meter.counts.get(late), 1, "r1's second end; r3 began after the window");
+	await rig.ingest.maintain();
+	t.equal(rig.meter.counts.get(late), 1, "counted once");
 	await rig.restart();
 	t.match(await momentsOf(rig, asked), { n: 1, mean: 0.5 });
 });

@@ -382,7 +382,7 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 	t.equal(store.current.status.experiments.boosted?.stepStartedAtMs, 6_000);
 	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {} }]);
 	t.match(await client.proxies(), { proxies: [{ node: "envoy-1" }] });
-	t.same(await state.metricNames(), [{ name: "accuracy", type: "rate", source: "outcome", windowMs: 3_600_000 }]);
+	t.same(await state.metricNames(), [{ name: "accuracy", type: "rate", source: "outcome", windowMs: 1_000 }]);
 });
 
 t.test("a long poll answers as soon as the revision changes, and is dropped with its client", async (t) => {

@@ -39,9 +39,9 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const config = join(directory, "bootstrap.json");
 	writeFileSync(config, JSON.stringify(options.bootstrap, null, 1), { mode: 0o600 });
 	const concurrency = options.concurrency === undefined ? [] : ["--concurrency", String(options.concurrency)];
-	const envoy = spawn(options.binary, ["-c", config, "--disable-hot-restart", "-l", "warning", ...concurrency], {
-		stdio: ["ignore", "ignore", "pipe"],
-	});
+	// immediate: after a listener update clients are told at their next answer to reconnect, not over ten minutes.
+	const fixed = ["--disable-hot-restart", "--drain-strategy", "immediate", "-l", "warning"];
+	const envoy = spawn(options.binary, ["-c", config, ...fixed, ...concurrency], { stdio: ["ignore", "ignore", "pipe"] });
 	const lastWords: string[] = [];
 	envoy.stderr.setEncoding("utf8").on("data", (chunk: string) => {
 		lastWords.push(chunk);

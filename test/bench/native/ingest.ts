@@ -1,0 +1,51 @@
+/**
+ * Child process of the native benchmark: Weir's real ingest and span receiver, as `weir control --roles ingest`
+ * runs them, with a fixed Plan. Arguments: data directory, access log socket, traces socket, file with the Plan's
+ * version and table. Told `settle`, it flushes what it has and answers `{entries}`: how many came, by any fate.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Plan } from "../../../src/compiler/plan.js";
+import { startIngest } from "../../../src/events/ingest.js";
+import { COUNTERS } from "../../../src/events/meter.js";
+import { createMeter } from "../../../src/telemetry/meter.js";
+import { startOtlpReceiver } from "../../../src/telemetry/otlpReceiver.js";
+import { SpanStore } from "../../../src/telemetry/spanStore.js";
+
+const [dataDirectory = "", accessLogSocket = "", tracesSocket = "", planFile = ""] = process.argv.slice(2);
+const plan: Pick<Plan, "version" | "table"> = JSON.parse(readFileSync(planFile, "utf8"));
+const meter = createMeter({ role: "ingest" });
+let entries = 0;
+const warn = (message: string, fields: unknown): void => {
+	process.stderr.write(`ingest: ${message} ${JSON.stringify(fields ?? {})}\n`);
+};
+const ingest = await startIngest({
+	dataDirectory,
+	accessLogSocket,
+	httpSocket: join(dataDirectory, "http.sock"),
+	outcomesListen: null,
+	plans: async (version) => (version === plan.version ? plan.table : null),
+	metrics: async () => [],
+	clock: Date.now,
+	meter: {
+		...meter,
+		count(name, help, labels, by = 1) {
+			if (name === COUNTERS.entries.name) entries += by;
+			meter.count(name, help, labels, by);
+		},
+		gauge: (...args) => meter.gauge(...args),
+		observe: (...args) => meter.observe(...args),
+	},
+	metricsJson: null,
+	log: { info: () => {}, warn, error: warn },
+});
+await startOtlpReceiver({ address: `unix:${tracesSocket}`, store: new SpanStore(), meter });
+
+process.on("message", () => {
+	ingest.maintain().then(
+		() => process.send?.({ entries }),
+		(error: unknown) => warn("settling failed", String(error)),
+	);
+});
+process.on("disconnect", () => process.exit(0));
+process.send?.("ready");

@@ -1,0 +1,97 @@
+/**
+ * Child process of the native benchmark: the upstream and the load, in one process that is not measured. Raw
+ * sockets with requests made beforehand, so that Envoy is the busy part.
+ * Told `{port, host, requests}`, it sends that many over 32 keep-alive connections, one at a time on each, as
+ * clients do, and answers `{ok}` with how many came back as 200.
+ */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { startVariantServer } from "../../envoy/variantServer.js";
+
+export interface LoadOrder {
+	readonly port: number;
+	readonly host: string;
+	readonly requests: number;
+}
+
+export interface LoadReport {
+	readonly ok: number;
+}
+
+const CONNECTIONS = 32;
+const USERS = 4_096;
+const END = Buffer.from("\r\n\r\n");
+
+const upstreams = await Promise.all([startVariantServer("v1"), startVariantServer("v2")]);
+const pools = new Map<number, Promise<readonly Socket[]>>();
+
+process.on("message", (order: LoadOrder) => {
+	run(order).then(
+		(report) => process.send?.(report),
+		(error: unknown) => {
+			process.stderr.write(`${String(error)}\n`);
+			process.exit(1);
+		},
+	);
+});
+process.on("disconnect", () => process.exit(0));
+process.send?.({ ports: upstreams.map(({ port }) => port) });
+
+async function run({ port, host, requests }: LoadOrder): Promise<LoadReport> {
+	const sockets = await pool(port);
+	const prepared = Array.from({ length: USERS }, (_, index) =>
+		Buffer.from(
+			`GET /v2/models/m/infer HTTP/1.1\r\nhost: ${host}\r\nuser-agent: load/1\r\naccept: */*\r\nx-user-id: user-${index * 7919}\r\n\r\n`,
+		),
+	);
+	let sent = 0;
+	let answered = 0;
+	let ok = 0;
+	await Promise.all(
+		sockets.map(
+			(socket) =>
+				new Promise<void>((resolve, reject) => {
+					let rest: Buffer = Buffer.alloc(0);
+					const next = (): void => {
+						if (sent < requests) socket.write(prepared[sent++ % USERS] ?? "");
+						else finish(resolve);
+					};
+					const onData = (chunk: Buffer): void => {
+						rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+						// The upstream's answers have no body.
+						if (rest.subarray(-4).equals(END)) {
+							answered++;
+							if (rest.subarray(9, 12).toString() === "200") ok++;
+							rest = Buffer.alloc(0);
+							next();
+						}
+					};
+					const onClose = (): void => finish(() => reject(new Error(`a connection closed after ${answered} answers`)));
+					const finish = (settle: () => void): void => {
+						socket.off("data", onData);
+						socket.off("close", onClose);
+						settle();
+					};
+					socket.on("data", onData);
+					socket.on("close", onClose);
+					next();
+				}),
+		),
+	);
+	return { ok };
+}
+
+/** The same connections for all rounds of one Envoy: connecting is not what is measured. */
+function pool(port: number): Promise<readonly Socket[]> {
+	const made =
+		pools.get(port) ??
+		Promise.all(
+			Array.from({ length: CONNECTIONS }, async () => {
+				const socket = connect(port, "127.0.0.1");
+				await once(socket, "connect");
+				return socket.setNoDelay(true);
+			}),
+		);
+	pools.set(port, made);
+	return made;
+}

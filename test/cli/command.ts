@@ -1,0 +1,84 @@
+/** Runs `weir` as a user would: the built command, real arguments, bytes in and bytes out. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+export interface Result {
+	readonly code: number | null;
+	readonly stdout: Buffer;
+	readonly stderr: string;
+}
+
+export async function weir(args: readonly string[], input: Uint8Array | string = ""): Promise<Result> {
+	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+	const stdout: Buffer[] = [];
+	let stderr = "";
+	child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+		stderr += chunk;
+	});
+	child.stdin.end(input);
+	const [code] = (await once(child, "close")) as [number | null];
+	return { code, stdout: Buffer.concat(stdout), stderr };
+}
+
+/** A temporary directory that ends with the test. */
+export async function temporaryDirectory(t: { teardown(run: () => Promise<void>): unknown }): Promise<string> {
+	const directory = await mkdtemp(join(tmpdir(), "weir-cli-"));
+	t.teardown(() => rm(directory, { recursive: true, force: true }));
+	return directory;
+}
+
+export async function fileOf(directory: string, name: string, text: string): Promise<string> {
+	const path = join(directory, name);
+	await writeFile(path, text);
+	return path;
+}
+
+export interface Ready {
+	readonly gateway: string;
+	readonly api: string;
+	readonly metrics: string;
+}
+
+export interface RunningUp {
+	readonly child: ChildProcess;
+	readonly ready: Ready;
+	/** Standard error so far. */
+	log(): string;
+	stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** `weir up`, resolved at its READY line. */
+export async function weirUp(file: string, data: string, more: readonly string[] = []): Promise<RunningUp> {
+	const child = spawn(process.execPath, [MAIN, "up", "-f", file, "--data", data, ...more], { stdio: ["ignore", "pipe", "pipe"] });
+	let log = "";
+	let out = "";
+	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+		log += chunk;
+	});
+	const exited = once(child, "exit") as Promise<[number | null]>;
+	const ready = await new Promise<Ready>((resolve, reject) => {
+		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+			out += chunk;
+			const line = /^READY (.*)$/m.exec(out)?.[1];
+			if (line !== undefined) resolve(JSON.parse(line));
+		});
+		void exited.then(([code]) => reject(new Error(`weir up ended with ${code}:\n${log}`)));
+	});
+	return {
+		child,
+		ready,
+		log: () => log,
+		stop: async (signal = "SIGTERM") => {
+			if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+			const [code] = await exited;
+			return code;
+		},
+	};
+}

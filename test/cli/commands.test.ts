@@ -1,0 +1,83 @@
+/** The commands that work on files alone: exit codes, messages, bytes. */
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { fileOf, temporaryDirectory, weir } from "./command.js";
+
+const EXAMPLE = fileURLToPath(new URL("../../../deploy/example.yaml", import.meta.url));
+
+t.test("validate exits 0 for what is valid, 1 with file:line:column for what is not, 64 for wrong usage", async (t) => {
+	const valid = await weir(["validate", "-f", EXAMPLE]);
+	t.equal(valid.code, 0, valid.stderr);
+	const directory = await temporaryDirectory(t);
+	const text = (await readFile(EXAMPLE, "utf8")).replace("variant: v2, weight: 1", "variant: v3, wieght: 1");
+	const file = await fileOf(directory, "bad.yaml", text);
+	const invalid = await weir(["validate", "-f", file]);
+	t.equal(invalid.code, 1);
+	t.match(invalid.stderr, new RegExp(`${file}:\\d+:\\d+: .*wieght`));
+	for (const args of [["validate"], ["validate", "-f", "/does/not/exist"], ["nonsense"], ["compile", "-f", EXAMPLE, "--allocation", "150%"]]) {
+		t.equal((await weir(args)).code, 64, args.join(" "));
+	}
+});
+
+t.test("validate reads standard input and several files as one set", async (t) => {
+	const [gateway, ...rest] = (await readFile(EXAMPLE, "utf8")).split("\n---\n");
+	const directory = await temporaryDirectory(t);
+	const file = await fileOf(directory, "rest.yaml", rest.join("\n---\n"));
+	const result = await weir(["validate", "-f", "-", "-f", file], gateway);
+	t.equal(result.code, 0, result.stderr);
+});
+
+t.test("assign answers each line with the same bytes, a tab and the arm", async (t) => {
+	const ids = Buffer.concat([
+		Buffer.from("user-1\nuser-2\n  user-1\t\n\na b\na,b\n"),
+		Buffer.from([0xff, 0xfe, 0x0a, 0x0d, 0x0a]),
+		Buffer.from("last-without-newline"),
+	]);
+	const { code, stdout } = await weir(["assign", "-f", EXAMPLE, "--experiment", "boosted-vs-logistic", "--allocation", "100%"], ids);
+	t.equal(code, 0);
+	const lines = stdout.toString("latin1").split("\n");
+	t.equal(lines[0], "user-1\tboosted");
+	t.equal(lines[1], "user-2\tcontrol");
+	t.equal(lines[2], "  user-1\t\tboosted", "surrounding blanks are trimmed for the hash, kept in the answer");
+	t.same(lines.slice(3, 8), ["\t-", "a b\t-", "a,b\t-", "\xff\xfe\t-", "\r\t-"]);
+	t.match(lines[8], /^last-without-newline\t(control|boosted)$/);
+	t.equal(lines[9], "");
+	const unknown = await weir(["assign", "-f", EXAMPLE, "--experiment", "other"]);
+	t.equal(unknown.code, 64);
+	t.match(unknown.stderr, "boosted-vs-logistic", "the known names are told");
+});
+
+t.test("compile prints the first step unless --allocation says otherwise", async (t) => {
+	const points = async (...more: string[]) => {
+		const { stdout, code } = await weir(["compile", "-f", EXAMPLE, "--format", "envoy", ...more]);
+		t.equal(code, 0);
+		return [...stdout.toString().matchAll(/"weight": (\d+)/g)].map(([, weight]) => Number(weight));
+	};
+	const first = await points();
+	t.equal(first.reduce((sum, one) => sum + one, 0), 1_000_000);
+	t.ok(first.includes(10_000), "2 % of the slot, half of it to each arm");
+	const full = await points("--allocation", "100%");
+	t.same(full.filter((one) => one > 0), [500_000, 500_000]);
+});
+
+t.test("explain tells every rule and marks an open Service", async (t) => {
+	const { stdout } = await weir(["explain", "-f", EXAMPLE]);
+	t.match(stdout.toString(), "OPEN");
+	t.match(stdout.toString(), "Experiment boosted-vs-logistic");
+	t.match(stdout.toString(), "native");
+});
+
+t.test("schema is JSON Schema that names every kind", async (t) => {
+	const { stdout } = await weir(["schema"]);
+	const schema = JSON.stringify(JSON.parse(stdout.toString()));
+	for (const kind of ["Gateway", "Service", "Layer", "Experiment", "Metric", "AccessPolicy"]) t.match(schema, `"${kind}"`);
+	t.match(schema, "2020-12");
+});
+
+t.test("control's parts refuse to listen beyond loopback", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const { code, stderr } = await weir(["control", "--roles", "api", "--data", directory, "--api-address", "0.0.0.0"]);
+	t.not(code, 0);
+	t.match(stderr, /0\.0\.0\.0/);
+});
