@@ -19,13 +19,25 @@ const program = new Command("weir")
 	.showHelpAfterError("(weir --help lists the commands)");
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
-const files = () => new Option("-f, --file <file>", "resource file, - for standard input; repeatable").argParser(collect).default([]).makeOptionMandatory();
-const allocation = () => new Option("--allocation <percent>", "live share of the slot instead of the first step, e.g. 20%");
+const files = () =>
+	new Option("-f, --file <file>", "resource file, - for standard input; repeatable")
+		.argParser(collect)
+		.default([])
+		.makeOptionMandatory();
+const allocation = () =>
+	new Option("--allocation <percent>", "live share of the slot instead of the first step, e.g. 20%");
 const data = () => new Option("--data <directory>", "where state and events are kept").default(".weir");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
-program.command("validate").description("check resources").addOption(files()).action(async (options) => (await import("./commands/declaration.js")).validate(options));
-program.command("schema").description("print the JSON Schema of all kinds").action(async () => (await import("./commands/declaration.js")).schema());
+program
+	.command("validate")
+	.description("check resources")
+	.addOption(files())
+	.action(async (options) => (await import("./commands/declaration.js")).validate(options));
+program
+	.command("schema")
+	.description("print the JSON Schema of all kinds")
+	.action(async () => (await import("./commands/declaration.js")).schema());
 program
 	.command("compile")
 	.description("print a complete Envoy bootstrap")
@@ -41,7 +53,11 @@ program
 	.requiredOption("--experiment <name>", "Experiment, NAME or NAMESPACE/NAME")
 	.addOption(allocation())
 	.action(async (options) => (await import("./commands/assign.js")).assign(options));
-program.command("explain").description("tell, rule by rule, what happens to a request").addOption(files()).action(async (options) => (await import("./commands/compile.js")).explain(options));
+program
+	.command("explain")
+	.description("tell, rule by rule, what happens to a request")
+	.addOption(files())
+	.action(async (options) => (await import("./commands/compile.js")).explain(options));
 
 program
 	.command("up")
@@ -60,6 +76,11 @@ program
 	.option("--api-address <address>", "loopback address of the API", "127.0.0.1")
 	.option("--api-port <port>", "port of the API, 0 = any free one", "0")
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace", "1")
+	.addOption(
+		new Option("--gateway-port <name=port>", "port of a Gateway that declares 0; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
 	.action(async (options) => (await import("./commands/control.js")).control(options));
 program
 	.command("envoy")
@@ -72,17 +93,46 @@ program
 program
 	.command("predictor")
 	.description("serve ONNX models by the Open Inference Protocol v2 (REST)")
-	.addOption(new Option("--model <name=path>", "model to serve; repeatable").argParser(collect).default([]).makeOptionMandatory())
+	.addOption(
+		new Option("--model <name=path>", "model to serve; repeatable")
+			.argParser(collect)
+			.default([])
+			.makeOptionMandatory(),
+	)
 	.option("--address <address>", "loopback address", "127.0.0.1")
 	.option("--port <port>", "0 = any free one", "0")
 	.option("--workers <n>", "inference threads")
 	.action(async (options) => (await import("./commands/predictor.js")).predictor(options));
 
-program.command("apply").description("give resources to a running control").addOption(files()).addOption(api()).option("--dry-run", "check and show what would change").action(async (options) => (await import("./commands/operate.js")).apply(options));
-program.command("get").description("print what is declared").addOption(api()).addOption(new Option("-o, --output <form>").choices(["yaml", "json"]).default("yaml")).action(async (options) => (await import("./commands/operate.js")).get(options));
-program.command("status").description("allocation and phase of every Experiment").addOption(api()).option("--json").action(async (options) => (await import("./commands/operate.js")).status(options));
-program.command("diff").description("wishes against facts").addOption(api()).action(async (options) => (await import("./commands/operate.js")).diff(options));
-program.command("proxy-status").description("what each Envoy has, and what it refused").addOption(api()).action(async (options) => (await import("./commands/operate.js")).proxyStatus(options));
+program
+	.command("apply")
+	.description("give resources to a running control")
+	.addOption(files())
+	.addOption(api())
+	.option("--dry-run", "check and show what would change")
+	.action(async (options) => (await import("./commands/operate.js")).apply(options));
+program
+	.command("get")
+	.description("print what is declared")
+	.addOption(api())
+	.addOption(new Option("-o, --output <form>").choices(["yaml", "json"]).default("yaml"))
+	.action(async (options) => (await import("./commands/operate.js")).get(options));
+program
+	.command("status")
+	.description("allocation and phase of every Experiment")
+	.addOption(api())
+	.option("--json")
+	.action(async (options) => (await import("./commands/operate.js")).status(options));
+program
+	.command("diff")
+	.description("wishes against facts")
+	.addOption(api())
+	.action(async (options) => (await import("./commands/operate.js")).diff(options));
+program
+	.command("proxy-status")
+	.description("what each Envoy has, and what it refused")
+	.addOption(api())
+	.action(async (options) => (await import("./commands/operate.js")).proxyStatus(options));
 program
 	.command("decisions <experiment>")
 	.description("what was decided, when, by which rule, on which evidence")
@@ -104,7 +154,11 @@ for (const [verb, description] of [
 		.option("--reason <text>", "kept with the decision")
 		.action(async (experiment, options) => (await import("./commands/operate.js")).act(verb, experiment, options));
 }
-program.command("trace <id>").description("the path of one request, by trace id or x-request-id").addOption(api()).action(async (id, options) => (await import("./commands/operate.js")).trace(id, options));
+program
+	.command("trace <id>")
+	.description("the path of one request, by trace id or x-request-id")
+	.addOption(api())
+	.action(async (id, options) => (await import("./commands/operate.js")).trace(id, options));
 
 try {
 	await program.parseAsync();
@@ -114,7 +168,8 @@ try {
 	} else {
 		const error = WeirError.from(thrown);
 		process.stderr.write(`weir: ${error.message}${error.hint === "" ? "" : `; ${error.hint}`}\n`);
-		if (error.code === "internal" && process.env.WEIR_LOG === "debug") process.stderr.write(`${(error.cause as Error)?.stack ?? error.stack}\n`);
+		if (error.code === "internal" && process.env.WEIR_LOG === "debug")
+			process.stderr.write(`${(error.cause as Error)?.stack ?? error.stack}\n`);
 		process.exitCode = error.code === "invalid-argument" ? EX_USAGE : 1;
 	}
 }

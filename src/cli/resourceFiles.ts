@@ -18,7 +18,9 @@ export async function readResourceFiles(names: readonly string[]): Promise<reado
 			try {
 				return { name, text: await readFile(name, "utf8") };
 			} catch (error) {
-				throw new WeirError("invalid-argument", `cannot read ${name}: ${(error as Error).message}`, "", { cause: error });
+				throw new WeirError("invalid-argument", `cannot read ${name}: ${(error as Error).message}`, "", {
+					cause: error,
+				});
 			}
 		}),
 	);
@@ -38,7 +40,10 @@ export async function validResources(names: readonly string[]): Promise<Resource
 	const { resources, problems } = await checkedResources(names);
 	if (problems.length > 0) {
 		printProblems(problems);
-		throw new WeirError("failed-precondition", `${problems.length} problem${problems.length === 1 ? "" : "s"} in the resources`);
+		throw new WeirError(
+			"failed-precondition",
+			`${problems.length} problem${problems.length === 1 ? "" : "s"} in the resources`,
+		);
 	}
 	return resources;
 }

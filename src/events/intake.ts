@@ -3,7 +3,6 @@
  * and conflicts by set operations on the batch. The access log is never acknowledged to Envoy, so what does not
  * fit is dropped; each loss is counted and kept with its time, and evidence says so.
  */
-import type { DuckDBAppender } from "@duckdb/node-api";
 import { parseRouteName } from "../compiler/plan.js";
 import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, UNIT_CACHE_MAX } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
@@ -11,6 +10,7 @@ import { Generations } from "./generations.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
 import { type Exposure, type RequestRow, type RouteOfEntry, readEntry } from "./requestRow.js";
+import { putExposure, putRow } from "./rowAppend.js";
 import type { EventStore, Row, Transaction } from "./store.js";
 
 export interface IntakeOptions {
@@ -292,38 +292,4 @@ export class Intake {
 		// A unit in conflict stays known by its first arm; by any other it goes to the store, which knows it already.
 		if (known.get(unit) === undefined) known.set(unit, arm);
 	}
-}
-
-function putRow(to: DuckDBAppender, row: RequestRow): void {
-	to.appendBoolean(row.ended);
-	to.appendUHugeInt(row.request);
-	to.appendBigInt(BigInt(row.startUs));
-	to.appendBigInt(BigInt(row.receivedMs));
-	to.appendVarchar(row.service);
-	putText(to, row.variant);
-	putText(to, row.experiment);
-	if (row.unit === null) to.appendNull();
-	else to.appendUHugeInt(row.unit);
-	putText(to, row.arm);
-	to.appendBoolean(row.reference);
-	if (row.ended) {
-		to.appendDouble(row.durationMs);
-		to.appendUSmallInt(row.status);
-		to.appendBoolean(row.failed);
-		to.appendBoolean(row.unhealthy);
-	} else for (let column = 0; column < 4; column++) to.appendNull();
-}
-
-function putText(to: DuckDBAppender, text: string | null): void {
-	if (text === null) to.appendNull();
-	else to.appendVarchar(text);
-}
-
-function putExposure(to: DuckDBAppender, exposure: Exposure): void {
-	to.appendVarchar(exposure.experiment);
-	to.appendUHugeInt(exposure.unit);
-	to.appendVarchar(exposure.arm);
-	to.appendVarchar(exposure.plan);
-	to.appendBigInt(BigInt(exposure.firstMs));
-	to.appendBigInt(BigInt(exposure.receivedMs));
 }

@@ -130,7 +130,12 @@ export class Channel {
 	 * @param target all that is published of the type, and its version
 	 * @returns null when there is nothing to say (S6) or an answer is awaited
 	 */
-	respond(wanted: View, target: { readonly view: View; readonly version: string }, nonce: string, nowMs: number): Response | null {
+	respond(
+		wanted: View,
+		target: { readonly view: View; readonly version: string },
+		nonce: string,
+		nowMs: number,
+	): Response | null {
 		if (!this.requested || this.inFlight !== null) return null;
 		const resources = this.full ? this.#whole(wanted, target.view) : this.#changed(wanted);
 		if (resources === null) return null;

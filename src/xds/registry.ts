@@ -20,7 +20,10 @@ import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/rou
 import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
 import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_matchers/consistent_hashing/v3/consistent_hashing_pb.js";
-import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import {
+	DownstreamTlsContextSchema,
+	UpstreamTlsContextSchema,
+} from "../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import { HttpProtocolOptionsSchema } from "../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { HttpRequestHeaderMatchInputSchema } from "../gen/envoy/type/matcher/v3/http_inputs_pb.js";
 
@@ -79,7 +82,9 @@ function read(schema: DescMessage, json: object): Message {
 		return fromJson(schema, sorted(json), { registry });
 	} catch (error) {
 		const words = error instanceof Error ? error.message : String(error);
-		throw new WeirError("internal", words, "the field must be in proto/, which then is generated anew", { cause: error });
+		throw new WeirError("internal", words, "the field must be in proto/, which then is generated anew", {
+			cause: error,
+		});
 	}
 }
 

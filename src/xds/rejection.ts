@@ -24,7 +24,9 @@ export function blamed(changed: readonly EncodedResource[], words: string): read
  * host that changed since the client's last good one, else the resource's own source.
  */
 export function sourceOf(rejected: EncodedResource, lastGood: EncodedResource | undefined, words: string): string {
-	const named = rejected.parts.filter(({ name }) => mentions(words, name)).sort((a, b) => b.name.length - a.name.length);
+	const named = rejected.parts
+		.filter(({ name }) => mentions(words, name))
+		.sort((a, b) => b.name.length - a.name.length);
 	if (named[0] !== undefined) return named[0].source;
 	const good = new Set(lastGood?.parts.map(({ name, hash }) => `${name}\n${hash}`));
 	const changed = rejected.parts.filter(({ name, hash }) => hash !== "" && !good.has(`${name}\n${hash}`));
@@ -39,5 +41,7 @@ export function mentions(words: string, name: string): boolean {
 
 /** The rejections that still hold against what should be served. */
 export function standing(rejections: ReadonlyMap<string, Rejection>, wanted: View): readonly Rejection[] {
-	return [...rejections].filter(([name, { hash }]) => wanted.get(name)?.hash === hash).map(([, rejection]) => rejection);
+	return [...rejections]
+		.filter(([name, { hash }]) => wanted.get(name)?.hash === hash)
+		.map(([, rejection]) => rejection);
 }

@@ -58,7 +58,14 @@ export function encodeResource(type: TypeName, resource: EnvoyResource): Encoded
 	const bytes = toBinary(schema, message);
 	const named = nameOf(type, message);
 	const found = references(schema, message);
-	return { ...named, ...found, hash: contentHash(bytes), typeUrl, bytes, parts: [...virtualHosts(type, message), ...found.parts] };
+	return {
+		...named,
+		...found,
+		hash: contentHash(bytes),
+		typeUrl,
+		bytes,
+		parts: [...virtualHosts(type, message), ...found.parts],
+	};
 }
 
 /** 16 hex digits of a SHA-256: enough that two contents never share one. */
@@ -96,7 +103,10 @@ function virtualHosts(type: TypeName, message: Message): readonly Part[] {
 }
 
 /** What a resource names, wherever it stands: inside matchers and filters too. */
-function references(schema: DescMessage, message: Message): Pick<EncodedResource, "clusters" | "routeConfigs" | "parts"> {
+function references(
+	schema: DescMessage,
+	message: Message,
+): Pick<EncodedResource, "clusters" | "routeConfigs" | "parts"> {
 	const clusters = new Set<string>();
 	const routeConfigs = new Set<string>();
 	const parts: Part[] = [];

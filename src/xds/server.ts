@@ -83,7 +83,10 @@ export class XdsServer {
 	 */
 	publish(plan: Pick<Plan, "envoy">, revision: number): void {
 		if (this.#target !== null && revision < this.#target.revision) {
-			throw new WeirError("invalid-argument", `revision ${revision} is older than ${this.#target.revision}, which is published`);
+			throw new WeirError(
+				"invalid-argument",
+				`revision ${revision} is older than ${this.#target.revision}, which is published`,
+			);
 		}
 		this.#target = this.#snapshots.make(plan.envoy, revision);
 		for (const connection of this.#connections) connection.pump();
@@ -173,7 +176,9 @@ export class XdsServer {
 				});
 			});
 		} catch (error) {
-			throw new WeirError("unavailable", `xds cannot listen on ${target}`, "is another control running?", { cause: error });
+			throw new WeirError("unavailable", `xds cannot listen on ${target}`, "is another control running?", {
+				cause: error,
+			});
 		}
 	}
 }

@@ -35,7 +35,8 @@ export function readRequest(message: DiscoveryRequest): Request | null {
 		nonce: message.responseNonce,
 		names: message.resourceNames,
 		// N1: its presence alone makes a NACK, even with an empty message.
-		error: message.errorDetail === undefined ? null : message.errorDetail.message || `gRPC code ${message.errorDetail.code}`,
+		error:
+			message.errorDetail === undefined ? null : message.errorDetail.message || `gRPC code ${message.errorDetail.code}`,
 	};
 }
 

@@ -36,7 +36,10 @@ export class SnapshotMaker {
 		const problems = dangling(views);
 		if (problems.length > 0) throw inconsistent(problems);
 		this.#encoded = encoded;
-		const versions = Object.fromEntries(TYPES.map((type) => [type, viewVersion(views[type])])) as Record<TypeName, string>;
+		const versions = Object.fromEntries(TYPES.map((type) => [type, viewVersion(views[type])])) as Record<
+			TypeName,
+			string
+		>;
 		return { revision, views, versions };
 	}
 
@@ -64,12 +67,14 @@ function dangling({ clusters, endpoints, listeners, routes }: Snapshot["views"])
 	}
 	for (const listener of listeners.values()) {
 		for (const name of listener.routeConfigs) {
-			if (!routes.has(name)) problems.push(`listener ${listener.name} names route configuration ${name}, which does not exist`);
+			if (!routes.has(name))
+				problems.push(`listener ${listener.name} names route configuration ${name}, which does not exist`);
 		}
 	}
 	for (const config of routes.values()) {
 		for (const name of config.clusters) {
-			if (!clusters.has(name)) problems.push(`route configuration ${config.name} names cluster ${name}, which does not exist`);
+			if (!clusters.has(name))
+				problems.push(`route configuration ${config.name} names cluster ${name}, which does not exist`);
 		}
 	}
 	return problems;

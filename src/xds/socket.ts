@@ -16,7 +16,8 @@ export async function claimSocket(path: string): Promise<void> {
 		});
 		probe.once("error", () => resolve(false));
 	});
-	if (alive) throw new WeirError("already-exists", `another process listens on ${path}`, "stop it, or use another path");
+	if (alive)
+		throw new WeirError("already-exists", `another process listens on ${path}`, "stop it, or use another path");
 	if (!found.isSocket()) throw new WeirError("already-exists", `${path} is not a socket`, "use another path");
 	await rm(path);
 }

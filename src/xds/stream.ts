@@ -84,7 +84,9 @@ export class ClientStream {
 
 	/** The client has acknowledged all of the snapshot, removals included, and so serves exactly it. */
 	synced(target: Snapshot): boolean {
-		return TYPES.every((type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target));
+		return TYPES.every(
+			(type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target),
+		);
 	}
 
 	status(target: Snapshot | null): Readonly<Record<TypeName, TypeStatus>> {
@@ -96,7 +98,8 @@ export class ClientStream {
 			const base = { sentVersion, acceptedVersion, error: rejection?.words ?? "", source: rejection?.source ?? "" };
 			if (rejection !== undefined) return { ...base, state: "ERROR" };
 			if (sentVersion === "") return { ...base, state: "NOT SENT" };
-			const synced = target !== null && channel.settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target);
+			const synced =
+				target !== null && channel.settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target);
 			return { ...base, state: synced ? "SYNCED" : "STALE" };
 		};
 		return { clusters: of("clusters"), endpoints: of("endpoints"), listeners: of("listeners"), routes: of("routes") };
@@ -115,7 +118,8 @@ export class ClientStream {
 	/** What the client should hold of a type now; null = say nothing yet. */
 	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
 		if (type === "clusters") return this.#wantedClusters(target);
-		if (type === "endpoints") return this.#subscribed(type, new Map([...this.#held("endpoints"), ...target.views.endpoints]));
+		if (type === "endpoints")
+			return this.#subscribed(type, new Map([...this.#held("endpoints"), ...target.views.endpoints]));
 		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
 	}
 
@@ -217,7 +221,10 @@ export class ClientStream {
 
 	#held(type: TypeName): View {
 		const channel = this.#channels[type];
-		return new Map([...channel.accepted, ...(channel.inFlight?.resources ?? []).map((held) => [held.name, held] as const)]);
+		return new Map([
+			...channel.accepted,
+			...(channel.inFlight?.resources ?? []).map((held) => [held.name, held] as const),
+		]);
 	}
 
 	#holdsAll(type: TypeName, target: Snapshot): boolean {
@@ -225,7 +232,10 @@ export class ClientStream {
 		const holds = (name: string): boolean => channel.accepted.get(name)?.hash === target.views[type].get(name)?.hash;
 		if (type === "clusters" || type === "listeners") {
 			const view = target.views[type];
-			return view.size === 0 || (channel.requested && [...view.keys()].every((name) => !channel.subscription.wants(name) || holds(name)));
+			return (
+				view.size === 0 ||
+				(channel.requested && [...view.keys()].every((name) => !channel.subscription.wants(name) || holds(name)))
+			);
 		}
 		const needed =
 			type === "endpoints"

@@ -11,8 +11,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { ingestClient } from "../../src/events/client.js";
+import { AccessLogStream } from "../events/accessLogStream.js";
 import { spawnIngest } from "../events/child.js";
-import { AccessLogStream, encode, httpCall, metric, query, unitsOf } from "../events/rig.js";
+import { encode, httpCall, metric, query, unitsOf } from "../events/rig.js";
 
 const REQUESTS = 100_000;
 const UNITS = 50_000;

@@ -56,7 +56,9 @@ export interface RunningUp {
 
 /** `weir up`, resolved at its READY line. */
 export async function weirUp(file: string, data: string, more: readonly string[] = []): Promise<RunningUp> {
-	const child = spawn(process.execPath, [MAIN, "up", "-f", file, "--data", data, ...more], { stdio: ["ignore", "pipe", "pipe"] });
+	const child = spawn(process.execPath, [MAIN, "up", "-f", file, "--data", data, ...more], {
+		stdio: ["ignore", "pipe", "pipe"],
+	});
 	let log = "";
 	let out = "";
 	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {

@@ -15,7 +15,12 @@ t.test("validate exits 0 for what is valid, 1 with file:line:column for what is 
 	const invalid = await weir(["validate", "-f", file]);
 	t.equal(invalid.code, 1);
 	t.match(invalid.stderr, new RegExp(`${file}:\\d+:\\d+: .*wieght`));
-	for (const args of [["validate"], ["validate", "-f", "/does/not/exist"], ["nonsense"], ["compile", "-f", EXAMPLE, "--allocation", "150%"]]) {
+	for (const args of [
+		["validate"],
+		["validate", "-f", "/does/not/exist"],
+		["nonsense"],
+		["compile", "-f", EXAMPLE, "--allocation", "150%"],
+	]) {
 		t.equal((await weir(args)).code, 64, args.join(" "));
 	}
 });
@@ -34,7 +39,10 @@ t.test("assign answers each line with the same bytes, a tab and the arm", async 
 		Buffer.from([0xff, 0xfe, 0x0a, 0x0d, 0x0a]),
 		Buffer.from("last-without-newline"),
 	]);
-	const { code, stdout } = await weir(["assign", "-f", EXAMPLE, "--experiment", "boosted-vs-logistic", "--allocation", "100%"], ids);
+	const { code, stdout } = await weir(
+		["assign", "-f", EXAMPLE, "--experiment", "boosted-vs-logistic", "--allocation", "100%"],
+		ids,
+	);
 	t.equal(code, 0);
 	const lines = stdout.toString("latin1").split("\n");
 	t.equal(lines[0], "user-1\tboosted");
@@ -55,10 +63,16 @@ t.test("compile prints the first step unless --allocation says otherwise", async
 		return [...stdout.toString().matchAll(/"weight": (\d+)/g)].map(([, weight]) => Number(weight));
 	};
 	const first = await points();
-	t.equal(first.reduce((sum, one) => sum + one, 0), 1_000_000);
+	t.equal(
+		first.reduce((sum, one) => sum + one, 0),
+		1_000_000,
+	);
 	t.ok(first.includes(10_000), "2 % of the slot, half of it to each arm");
 	const full = await points("--allocation", "100%");
-	t.same(full.filter((one) => one > 0), [500_000, 500_000]);
+	t.same(
+		full.filter((one) => one > 0),
+		[500_000, 500_000],
+	);
 });
 
 t.test("explain tells every rule and marks an open Service", async (t) => {
@@ -71,7 +85,8 @@ t.test("explain tells every rule and marks an open Service", async (t) => {
 t.test("schema is JSON Schema that names every kind", async (t) => {
 	const { stdout } = await weir(["schema"]);
 	const schema = JSON.stringify(JSON.parse(stdout.toString()));
-	for (const kind of ["Gateway", "Service", "Layer", "Experiment", "Metric", "AccessPolicy"]) t.match(schema, `"${kind}"`);
+	for (const kind of ["Gateway", "Service", "Layer", "Experiment", "Metric", "AccessPolicy"])
+		t.match(schema, `"${kind}"`);
 	t.match(schema, "2020-12");
 });
 

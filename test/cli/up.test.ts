@@ -56,7 +56,11 @@ spec:
   rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}
 `;
 
-async function until<T>(what: string, check: () => Promise<T | null | undefined | false>, timeoutMs = 20_000): Promise<T> {
+async function until<T>(
+	what: string,
+	check: () => Promise<T | null | undefined | false>,
+	timeoutMs = 20_000,
+): Promise<T> {
 	const deadline = performance.now() + timeoutMs;
 	for (;;) {
 		const value = await check().catch(() => null);
@@ -67,14 +71,22 @@ async function until<T>(what: string, check: () => Promise<T | null | undefined 
 }
 
 const roleOf = (up: RunningUp, role: string): number =>
-	Number(execFileSync("pgrep", ["-P", String(up.child.pid), "-f", role], { encoding: "utf8" }).trim().split("\n")[0]);
+	Number(
+		execFileSync("pgrep", ["-P", String(up.child.pid), "-f", role], { encoding: "utf8" })
+			.trim()
+			.split("\n")[0],
+	);
 
 async function ask(up: RunningUp, unit: string): Promise<{ arm: string | null; variant: string; status: number }> {
 	const response = await fetch(up.ready.gateway, { headers: { "x-user-id": unit } });
 	return { arm: response.headers.get("x-weir-arm"), variant: await response.text(), status: response.status };
 }
 
-async function post(up: RunningUp, rows: object[], key?: string): Promise<{ status: number; body: { accepted: number } }> {
+async function post(
+	up: RunningUp,
+	rows: object[],
+	key?: string,
+): Promise<{ status: number; body: { accepted: number } }> {
 	const response = await fetch(`${up.ready.api}/v1/outcomes`, {
 		method: "POST",
 		headers: { "content-type": "application/json", ...(key === undefined ? {} : { "idempotency-key": key }) },
@@ -156,7 +168,9 @@ t.test("the stack under weir up", async (t) => {
 
 	await t.test("kill -9 of everything: the next start has outcomes, decisions and allocation", async (t) => {
 		t.equal((await weir(["abort", "trial", "--api", up.ready.api])).code, 0);
-		const pids = ["roles api", "roles ingest", "roles xds", "roles rollout", "main.js envoy"].map((role) => roleOf(up, role));
+		const pids = ["roles api", "roles ingest", "roles xds", "roles rollout", "main.js envoy"].map((role) =>
+			roleOf(up, role),
+		);
 		up.child.kill("SIGKILL");
 		for (const pid of pids) {
 			try {
@@ -168,7 +182,11 @@ t.test("the stack under weir up", async (t) => {
 		await up.stop("SIGKILL");
 		up = await weirUp(file, data);
 		t.match((await weir(["status", "--api", up.ready.api])).stdout.toString(), /trial\s+Aborted/);
-		const replay = await post(up, [...expected].map(([unit]) => ({ metric: "quality", unit, value: 1 })), "first");
+		const replay = await post(
+			up,
+			[...expected].map(([unit]) => ({ metric: "quality", unit, value: 1 })),
+			"first",
+		);
 		t.same([replay.status, replay.body.accepted], [200, expected.size]);
 		const { arm, variant } = await ask(up, "person-1");
 		t.same([arm, variant], [null, "v1"], "an aborted experiment assigns nobody");

@@ -36,12 +36,12 @@ t.test("a real Envoy's start and end entries become exposures, errors, latency a
 			server.close();
 		}
 	});
+	let ahead = 0;
 	const plans = new Map<string, PlanTable>();
 	const rig: Rig = await startRig({
 		plans: async (version) => plans.get(version) ?? null,
 		clock: () => Date.now() + ahead,
 	});
-	let ahead = 0;
 	t.teardown(() => rig.close());
 	const collectors = { accessLogSocket: join(rig.directory, "als.sock"), tracesSocket: null, traceSamplingPercent: 0 };
 	const plan = compile(

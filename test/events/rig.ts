@@ -4,13 +4,13 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Client, type ClientWritableStream, credentials } from "@grpc/grpc-js";
 import type { EvidenceMetric, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { compileAssignment } from "../../src/assignment/assign.js";
 import type { ExperimentTable, PlanTable } from "../../src/compiler/plan.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";
 import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
+import { AccessLogStream } from "./accessLogStream.js";
 
 export const EXPERIMENT: ExperimentTable = {
 	name: "models",
@@ -137,40 +137,6 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 			.join()
 			.join();
 	return writer;
-}
-
-/** A stream to the access log service. */
-export class AccessLogStream {
-	readonly #client: Client;
-	readonly #stream: ClientWritableStream<Buffer>;
-	readonly #done: Promise<void>;
-
-	constructor(socketPath: string) {
-		this.#client = new Client(`unix:${socketPath}`, credentials.createInsecure());
-		let finish: () => void = () => undefined;
-		this.#done = new Promise((resolve) => {
-			finish = resolve;
-		});
-		this.#stream = this.#client.makeClientStreamRequest(
-			"/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
-			(message: Buffer) => message,
-			(bytes: Buffer) => bytes,
-			() => finish(),
-		);
-		this.#stream.on("error", () => undefined);
-	}
-
-	/** Resolves when the message is written. */
-	write(message: Buffer): Promise<void> {
-		return new Promise((resolve) => this.#stream.write(message, () => resolve()));
-	}
-
-	/** Resolves when the server has read all and answered. */
-	async end(): Promise<void> {
-		this.#stream.end();
-		await this.#done;
-		this.#client.close();
-	}
 }
 
 /** Counters by name and labels, as a test reads them. */

@@ -35,7 +35,12 @@ export class AdsClient {
 	}
 
 	/** @param answers the response that this acknowledges or, with an error, rejects */
-	ask(type: TypeName, names: readonly string[], answers?: DiscoveryResponse, more: { node?: string; error?: string } = {}): void {
+	ask(
+		type: TypeName,
+		names: readonly string[],
+		answers?: DiscoveryResponse,
+		more: { node?: string; error?: string } = {},
+	): void {
 		this.#call.write(
 			create(DiscoveryRequestSchema, {
 				typeUrl: TYPE_URLS[type],

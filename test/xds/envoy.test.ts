@@ -112,7 +112,9 @@ t.test("changed weights are acknowledged, served and shown by config_dump", asyn
 	const version = server.proxies()[0]?.types.routes?.sentVersion ?? "none";
 	t.match(dump, `"version_info": "${version}"`);
 	t.match(dump, /"weight": 7/);
-	t.match(server.proxies(), [{ node: "envoy-1", types: { clusters: { state: "SYNCED" }, routes: { state: "SYNCED" } } }]);
+	t.match(server.proxies(), [
+		{ node: "envoy-1", types: { clusters: { state: "SYNCED" }, routes: { state: "SYNCED" } } },
+	]);
 });
 
 t.test("a route table that Envoy rejects: its words are shown, the last good stays, a fix is accepted", async (t) => {
@@ -209,7 +211,10 @@ t.test("several Envoys: a revision is acknowledged by all; one that restarts get
 	const done = acknowledged(server, 2);
 	server.publish(plan({ ...services, a: { ...services.a, weights: { v1: 0, v2: 1 } } as TinyService }), 2);
 	await done;
-	t.same(server.proxies().map(({ node }) => node), ["envoy-1", "envoy-2"]);
+	t.same(
+		server.proxies().map(({ node }) => node),
+		["envoy-1", "envoy-2"],
+	);
 	t.equal(await get({ ...mesh, envoy: another }, "a"), "200 v2");
 	const gone = until(server, () => server.proxies().length === 1);
 	await another.stop();

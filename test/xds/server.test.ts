@@ -59,7 +59,10 @@ t.test("nothing is sent before the first publication, then everything that was a
 	const known = until(server, () => server.proxies().length === 1);
 	client.ask("clusters", [], undefined, { node: "envoy-1" });
 	await known;
-	t.match(server.proxies()[0], { node: "envoy-1", types: { clusters: { state: "NOT SENT" }, routes: { state: "NOT SENT" } } });
+	t.match(server.proxies()[0], {
+		node: "envoy-1",
+		types: { clusters: { state: "NOT SENT" }, routes: { state: "NOT SENT" } },
+	});
 	t.equal(client.unread, 0);
 	server.publish(weights(9, 1), 1);
 	const response = await client.next();
@@ -78,7 +81,10 @@ t.test("a revision is acknowledged when every connected client has acknowledged 
 	await one.follow("envoy-1", CLUSTERS);
 	await first;
 	t.same(heard, [[1, 1234]]);
-	const known = until(server, () => server.proxies().length === 2 && server.proxies()[1]?.types.routes?.state === "SYNCED");
+	const known = until(
+		server,
+		() => server.proxies().length === 2 && server.proxies()[1]?.types.routes?.state === "SYNCED",
+	);
 	await two.follow("envoy-2", CLUSTERS);
 	await known;
 	server.publish(weights(5, 5), 2);
@@ -94,30 +100,33 @@ t.test("a revision is acknowledged when every connected client has acknowledged 
 	t.equal(await second, 2);
 });
 
-t.test("a client that goes away no longer holds an acknowledgement up; with none connected there is none", async (t) => {
-	const { server, connect } = await start(t);
-	const heard: number[] = [];
-	server.onAcknowledged((revision) => heard.push(revision));
-	server.publish(weights(9, 1), 1);
-	const [one, two] = [connect(), connect()];
-	await one.follow("envoy-1", CLUSTERS);
-	await two.follow("envoy-2", CLUSTERS);
-	const bothKnown = until(server, () => server.proxies().every(({ types }) => types.routes?.state === "SYNCED"));
-	await bothKnown;
-	server.publish(weights(5, 5), 2);
-	one.ask("routes", ["weir/edge"], await one.next());
-	await two.next();
-	const second = acknowledged(server);
-	two.close();
-	t.equal(await second, 2);
-	const gone = until(server, () => server.proxies().length === 0);
-	one.close();
-	await gone;
-	const nobody = until(server, () => true);
-	server.publish(weights(1, 1), 3);
-	await nobody;
-	t.notOk(heard.includes(3));
-});
+t.test(
+	"a client that goes away no longer holds an acknowledgement up; with none connected there is none",
+	async (t) => {
+		const { server, connect } = await start(t);
+		const heard: number[] = [];
+		server.onAcknowledged((revision) => heard.push(revision));
+		server.publish(weights(9, 1), 1);
+		const [one, two] = [connect(), connect()];
+		await one.follow("envoy-1", CLUSTERS);
+		await two.follow("envoy-2", CLUSTERS);
+		const bothKnown = until(server, () => server.proxies().every(({ types }) => types.routes?.state === "SYNCED"));
+		await bothKnown;
+		server.publish(weights(5, 5), 2);
+		one.ask("routes", ["weir/edge"], await one.next());
+		await two.next();
+		const second = acknowledged(server);
+		two.close();
+		t.equal(await second, 2);
+		const gone = until(server, () => server.proxies().length === 0);
+		one.close();
+		await gone;
+		const nobody = until(server, () => true);
+		server.publish(weights(1, 1), 3);
+		await nobody;
+		t.notOk(heard.includes(3));
+	},
+);
 
 t.test("a NACK shows the client's words and the declaration, is logged, and is not answered", async (t) => {
 	const lines: string[] = [];
@@ -183,20 +192,23 @@ t.test("a client that does not read costs one response per type, and then gets t
 	t.equal(client.unread, 0);
 });
 
-t.test("a dead process's socket is taken over, a living one's and a file are not, and other hosts are refused", async (t) => {
-	const { socketPath } = await start(t);
-	t.equal((await stat(socketPath)).mode & 0o777, 0o600);
-	await t.rejects(new XdsServer().listen({ socketPath }), { code: "already-exists" });
-	const dead = `${socketPath}.dead`;
-	const child = createServer();
-	await new Promise<void>((resolve) => child.listen(dead, resolve));
-	t.equal((await stat(dead)).isSocket(), true);
-	await t.rejects(new XdsServer().listen({ socketPath: dead }), { code: "already-exists" });
-	await new Promise((resolve) => child.close(resolve));
-	await writeFile(dead, "");
-	await t.rejects(new XdsServer().listen({ socketPath: dead }), { code: "already-exists" });
-	await t.rejects(new XdsServer().listen({ host: "0.0.0.0", port: 0 }), { code: "invalid-argument" });
-	const loopback = new XdsServer();
-	t.match(await loopback.listen({ host: "127.0.0.1", port: 0 }), { host: "127.0.0.1", port: /^\d+$/ });
-	await loopback.close();
-});
+t.test(
+	"a dead process's socket is taken over, a living one's and a file are not, and other hosts are refused",
+	async (t) => {
+		const { socketPath } = await start(t);
+		t.equal((await stat(socketPath)).mode & 0o777, 0o600);
+		await t.rejects(new XdsServer().listen({ socketPath }), { code: "already-exists" });
+		const dead = `${socketPath}.dead`;
+		const child = createServer();
+		await new Promise<void>((resolve) => child.listen(dead, resolve));
+		t.equal((await stat(dead)).isSocket(), true);
+		await t.rejects(new XdsServer().listen({ socketPath: dead }), { code: "already-exists" });
+		await new Promise((resolve) => child.close(resolve));
+		await writeFile(dead, "");
+		await t.rejects(new XdsServer().listen({ socketPath: dead }), { code: "already-exists" });
+		await t.rejects(new XdsServer().listen({ host: "0.0.0.0", port: 0 }), { code: "invalid-argument" });
+		const loopback = new XdsServer();
+		t.match(await loopback.listen({ host: "127.0.0.1", port: 0 }), { host: "127.0.0.1", port: /^\d+$/ });
+		await loopback.close();
+	},
+);

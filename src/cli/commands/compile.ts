@@ -1,8 +1,9 @@
 /** `weir compile` and `weir explain`: the Plan as Envoy's bootstrap, and in words. */
-import { WeirError } from "../../error.js";
+
 import { staticBootstrap } from "../../compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
 import type { Plan } from "../../compiler/plan.js";
+import { WeirError } from "../../error.js";
 import { parsePercentage } from "../../resources/scalar.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { printProblems, validResources } from "../resourceFiles.js";
@@ -45,6 +46,11 @@ async function planOf({ file, allocation }: CompileArguments): Promise<Plan> {
 /** @throws WeirError `invalid-argument` (exit 64) for what is not a percentage. */
 export function allocationPpm(percent: string): number {
 	const ppm = parsePercentage(percent);
-	if (ppm === null) throw new WeirError("invalid-argument", `--allocation ${percent} is not a percentage`, "write for example 20% or 12.5%");
+	if (ppm === null)
+		throw new WeirError(
+			"invalid-argument",
+			`--allocation ${percent} is not a percentage`,
+			"write for example 20% or 12.5%",
+		);
 	return ppm;
 }

@@ -13,6 +13,8 @@ export interface ControlArguments {
 	readonly apiAddress: string;
 	readonly apiPort: string;
 	readonly traceSampling: string;
+	/** NAME=PORT */
+	readonly gatewayPort: readonly string[];
 }
 
 /** In the order of their start: a role finds those before it. A role's packages are loaded only where it runs. */
@@ -38,6 +40,12 @@ export async function control(options: ControlArguments): Promise<void> {
 		traceSamplingPercent: percent(options.traceSampling),
 		apiAddress: options.apiAddress,
 		apiPort: port(options.apiPort),
+		gatewayPorts: new Map(
+			options.gatewayPort.map((pair) => {
+				const at = pair.lastIndexOf("=");
+				return [pair.slice(0, at), port(pair.slice(at + 1))];
+			}),
+		),
 	};
 	const running: RunningRole[] = [];
 	for (const [name, start] of Object.entries(ROLES)) {

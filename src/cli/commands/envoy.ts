@@ -15,7 +15,10 @@ export interface EnvoyArguments {
 
 export async function envoy({ data, run, traceSampling, node }: EnvoyArguments): Promise<void> {
 	const at = places(data, run);
-	const binary = await findEnvoy({ environment: process.env, notice: (line) => process.stderr.write(`weir: ${line}\n`) });
+	const binary = await findEnvoy({
+		environment: process.env,
+		notice: (line) => process.stderr.write(`weir: ${line}\n`),
+	});
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(at.adsSocket, {

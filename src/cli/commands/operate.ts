@@ -17,7 +17,9 @@ function addressOf({ api }: ApiArguments): string {
 	try {
 		return JSON.parse(readFileSync(join(".weir", "addresses.json"), "utf8")).api as string;
 	} catch (error) {
-		throw new WeirError("unavailable", "no stack runs in this directory", "name the API with --api or WEIR_API", { cause: error });
+		throw new WeirError("unavailable", "no stack runs in this directory", "name the API with --api or WEIR_API", {
+			cause: error,
+		});
 	}
 }
 
@@ -26,7 +28,9 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const person = (): string => process.env.WEIR_USER ?? userInfo().username;
 const percent = (ppm: number): string => `${ppm / 10_000}%`;
 
-export async function apply(options: ApiArguments & { readonly file: readonly string[]; readonly dryRun?: boolean }): Promise<void> {
+export async function apply(
+	options: ApiArguments & { readonly file: readonly string[]; readonly dryRun?: boolean },
+): Promise<void> {
 	const files = await readResourceFiles(options.file);
 	const answer = await clientOf(options).apply(files, { by: person(), dryRun: options.dryRun ?? false });
 	if (answer.outcome === "refused") {
@@ -35,12 +39,15 @@ export async function apply(options: ApiArguments & { readonly file: readonly st
 		return;
 	}
 	if (answer.changes.length === 0) print("nothing changes");
-	for (const change of answer.changes) print(`${change.change} ${change.kind} ${change.name}${options.dryRun ? " (dry run)" : ""}`);
+	for (const change of answer.changes)
+		print(`${change.change} ${change.kind} ${change.name}${options.dryRun ? " (dry run)" : ""}`);
 }
 
 export async function get(options: ApiArguments & { readonly output: "yaml" | "json" }): Promise<void> {
 	const client = clientOf(options);
-	process.stdout.write(options.output === "yaml" ? await client.getYaml() : `${JSON.stringify((await client.get()).resources, null, 2)}\n`);
+	process.stdout.write(
+		options.output === "yaml" ? await client.getYaml() : `${JSON.stringify((await client.get()).resources, null, 2)}\n`,
+	);
 }
 
 export async function status(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
@@ -59,7 +66,8 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 		print(columns.join(" "));
 	}
 	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {
-		const promoted = liveDefaultVariant === declaredDefaultVariant ? "" : ` (promoted; declared is ${declaredDefaultVariant})`;
+		const promoted =
+			liveDefaultVariant === declaredDefaultVariant ? "" : ` (promoted; declared is ${declaredDefaultVariant})`;
 		print(`Service ${service}: default Variant ${liveDefaultVariant}${promoted}`);
 	}
 }
@@ -73,7 +81,9 @@ export async function proxyStatus(options: ApiArguments): Promise<void> {
 	print("NODE                 TYPE        STATE     SENT              ACCEPTED");
 	for (const proxy of proxies) {
 		for (const [type, one] of Object.entries(proxy.types)) {
-			print(`${proxy.node.padEnd(20)} ${type.padEnd(11)} ${one.state.padEnd(9)} ${one.sentVersion.padEnd(17)} ${one.acceptedVersion}`);
+			print(
+				`${proxy.node.padEnd(20)} ${type.padEnd(11)} ${one.state.padEnd(9)} ${one.sentVersion.padEnd(17)} ${one.acceptedVersion}`,
+			);
 			if (one.error !== "") print(`  ${one.source === "" ? "" : `${one.source}: `}${one.error}`);
 		}
 	}
@@ -88,7 +98,9 @@ export async function decisions(
 		if (options.json) print(JSON.stringify(decision));
 		else {
 			const { sequence, atMs, by, outcome } = decision;
-			print(`${String(sequence).padStart(4)}  ${new Date(atMs).toISOString()}  ${outcome.action.padEnd(16)} ${outcome.rule.padEnd(12)} by ${by}  ${outcome.reason}`);
+			print(
+				`${String(sequence).padStart(4)}  ${new Date(atMs).toISOString()}  ${outcome.action.padEnd(16)} ${outcome.rule.padEnd(12)} by ${by}  ${outcome.reason}`,
+			);
 		}
 		if (!options.recompute) continue;
 		const again = recompute(decision);
@@ -117,6 +129,11 @@ export async function act(
 export async function trace(id: string, options: ApiArguments): Promise<void> {
 	const response = await fetch(new URL(`/v1/traces/${encodeURIComponent(id)}`, addressOf(options)));
 	const text = await response.text();
-	if (!response.ok) throw new WeirError("not-found", `no recent span of ${id}`, "traces are sampled and the embedded store keeps only recent ones");
+	if (!response.ok)
+		throw new WeirError(
+			"not-found",
+			`no recent span of ${id}`,
+			"traces are sampled and the embedded store keeps only recent ones",
+		);
 	process.stdout.write(text);
 }

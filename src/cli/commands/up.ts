@@ -14,7 +14,8 @@ export interface UpArguments {
 /** Prints `READY {"gateway", "api", "metrics"}`; ends on SIGINT or SIGTERM. */
 export async function up({ file, data, apiPort, traceSampling }: UpArguments): Promise<void> {
 	const { gateways } = await validResources(file);
-	if (gateways.length === 0) throw new WeirError("failed-precondition", "no Gateway is declared", "add one: kind: Gateway with spec.port");
+	if (gateways.length === 0)
+		throw new WeirError("failed-precondition", "no Gateway is declared", "add one: kind: Gateway with spec.port");
 	const files = await readResourceFiles(file);
 	const stack = await startStack({
 		dataDirectory: data,

@@ -111,7 +111,10 @@ class Line {
 	}
 
 	/** @returns status, the arm header and the body; status 0 = no answer. */
-	ask(headers: Record<string, string>, body: string): Promise<{ status: number; arm: string; body: string; why: string }> {
+	ask(
+		headers: Record<string, string>,
+		body: string,
+	): Promise<{ status: number; arm: string; body: string; why: string }> {
 		return new Promise((resolve) => {
 			const stream = this.session().request({ ":method": "POST", "content-type": "application/json", ...headers });
 			let status = 0;
@@ -177,7 +180,9 @@ class ServiceLoad {
 		const line = this.#lines[(count.requests + asked) % this.#lines.length] as Line;
 		const answer = await line.ask(
 			{ ":path": "/v2/models/employment/infer", ":authority": hostOf(this.service.service), "x-user-id": id },
-			JSON.stringify({ inputs: [{ name: "features", shape: [1, person.features.length], datatype: "FP32", data: person.features }] }),
+			JSON.stringify({
+				inputs: [{ name: "features", shape: [1, person.features.length], datatype: "FP32", data: person.features }],
+			}),
 		);
 		count.inFlight--;
 		if (answer.status < 200 || answer.status > 299) {

@@ -81,7 +81,10 @@ async function run(
 		declare: (ready) => [
 			{
 				name: "services.yaml",
-				text: servicesYaml(services, { ports: new Map(ready.predictors as [string, { v1: number; v2: number }][]), ...identities.files }),
+				text: servicesYaml(services, {
+					ports: new Map(ready.predictors as [string, { v1: number; v2: number }][]),
+					...identities.files,
+				}),
 			},
 		],
 	});
@@ -100,10 +103,15 @@ async function run(
 	});
 	undo.push(async () => crowd.kill());
 	const rate = services.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0);
-	timeline.say(`people arrive: ${rate} requests/s over ${services.length} Services, each person asks 1 to 3 times; one stranger knocks`);
+	timeline.say(
+		`people arrive: ${rate} requests/s over ${services.length} Services, each person asks 1 to 3 times; one stranger knocks`,
+	);
 	await pause(WARM_UP_MS);
 
-	const applied = await api.apply([{ name: "experiments.yaml", text: experimentsYaml(services) }], { by: "demo", dryRun: false });
+	const applied = await api.apply([{ name: "experiments.yaml", text: experimentsYaml(services) }], {
+		by: "demo",
+		dryRun: false,
+	});
 	if (applied.outcome === "refused") throw new WeirError("internal", applied.problems.map(formatProblem).join("\n"));
 	const declaredAt = performance.now();
 	timeline.say("the team declares three Experiments: steps 20 %, 50 %, 100 %, every 3 s");
@@ -143,16 +151,23 @@ async function run(
 
 	const phaseOf = ({ experiment }: DemoService) => experiments[experiment]?.phase ?? "missing";
 	const promoted = services.filter((service) => phaseOf(service) === "Promoted").map(({ experiment }) => experiment);
-	const rolledBack = services.filter((service) => phaseOf(service) === "RolledBack").map(({ experiment }) => experiment);
+	const rolledBack = services
+		.filter((service) => phaseOf(service) === "RolledBack")
+		.map(({ experiment }) => experiment);
 	process.stdout.write("\nShare of traffic on each challenger, one bar every 2 s:\n");
 	for (const line of timeline.picture()) process.stdout.write(`${line}\n`);
 	process.stdout.write("\nVerdicts:\n");
 	for (const service of services) {
-		const last = decisions.filter(({ experiment, outcome }) => experiment === service.experiment && outcome.action !== "hold").at(-1);
+		const last = decisions
+			.filter(({ experiment, outcome }) => experiment === service.experiment && outcome.action !== "hold")
+			.at(-1);
 		const ending = decisions.find(
-			({ experiment, outcome }) => experiment === service.experiment && (outcome.action === "promote" || outcome.action === "roll-back"),
+			({ experiment, outcome }) =>
+				experiment === service.experiment && (outcome.action === "promote" || outcome.action === "roll-back"),
 		);
-		process.stdout.write(`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.reason ?? ""}\n`);
+		process.stdout.write(
+			`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.reason ?? ""}\n`,
+		);
 	}
 	if (count.firstFailure !== null) process.stdout.write(`\nfirst failure: ${count.firstFailure}\n`);
 	process.stdout.write("\n");

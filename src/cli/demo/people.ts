@@ -12,7 +12,10 @@ export const FIXTURES = new URL("../../../../test/fixtures/employment/", import.
 
 /** Columns: features, then `year`, then `employed`. */
 export function readPeople(): readonly Person[] {
-	const [, ...lines] = gunzipSync(readFileSync(new URL("sample.csv.gz", FIXTURES))).toString("utf8").trim().split("\n");
+	const [, ...lines] = gunzipSync(readFileSync(new URL("sample.csv.gz", FIXTURES)))
+		.toString("utf8")
+		.trim()
+		.split("\n");
 	return lines.map((line) => {
 		const values = line.split(",").map(Number);
 		return { features: values.slice(0, -2), employed: values.at(-1) === 1 ? 1 : 0 };

@@ -25,7 +25,11 @@ export class Timeline {
 		this.say(`${experiment.padEnd(20)} ${outcome.action.toUpperCase().padEnd(16)} ${outcome.reason}`);
 	}
 
-	progress(count: CrowdCount, statuses: Readonly<Record<string, ExperimentStatus>>, expectedMs: ReadonlyMap<string, number | null>): void {
+	progress(
+		count: CrowdCount,
+		statuses: Readonly<Record<string, ExperimentStatus>>,
+		expectedMs: ReadonlyMap<string, number | null>,
+	): void {
 		const shares = Object.entries(statuses).map(([name, status]) => {
 			const share = challengerShare(status);
 			const history = this.#history.get(name) ?? [];
@@ -33,7 +37,9 @@ export class Timeline {
 			this.#history.set(name, history);
 			const ms = expectedMs.get(name) ?? null;
 			const settled = status.phase !== "Running" && status.phase !== "Promoting";
-			const state = settled ? status.phase : `${Math.round(share * 100)}%${ms === null ? "" : ` (~${Math.ceil(ms / 1_000)} s to a verdict)`}`;
+			const state = settled
+				? status.phase
+				: `${Math.round(share * 100)}%${ms === null ? "" : ` (~${Math.ceil(ms / 1_000)} s to a verdict)`}`;
 			return `${name} ${state}`;
 		});
 		this.say(`${count.requests} requests, ${count.failed} failed, ${count.denied} denied · ${shares.join(" · ")}`);
@@ -55,7 +61,10 @@ function challengerShare(status: ExperimentStatus): number {
 		case "Paused":
 			return status.allocationPpm / 2e6;
 		case "Promoting":
-			return 0.5 * (status.allocationPpm / 1e6) + (1 - 0.5 * (status.allocationPpm / 1e6)) * ((status.promotion?.takeoverPpm ?? 0) / 1e6);
+			return (
+				0.5 * (status.allocationPpm / 1e6) +
+				(1 - 0.5 * (status.allocationPpm / 1e6)) * ((status.promotion?.takeoverPpm ?? 0) / 1e6)
+			);
 		case "Promoted":
 			return 1;
 		default:

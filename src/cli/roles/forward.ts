@@ -18,7 +18,11 @@ export function forwardTo(socketPath: string, role: string): (call: IncomingMess
 		onward.once("error", () => {
 			call.unpipe(onward);
 			if (answer.headersSent) return void answer.destroy();
-			const error = new WeirError("unavailable", `${role} does not answer`, "it is restarted by itself under `weir up`; try again");
+			const error = new WeirError(
+				"unavailable",
+				`${role} does not answer`,
+				"it is restarted by itself under `weir up`; try again",
+			);
 			answer.writeHead(503, { "content-type": "application/json" }).end(JSON.stringify({ error }));
 		});
 		call.pipe(onward);

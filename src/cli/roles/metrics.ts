@@ -9,7 +9,9 @@ const TIMEOUT_MS = 2_000;
 export async function serveMetrics(socketPath: string, meter: Meter): Promise<Server> {
 	rmSync(socketPath, { force: true });
 	const server = createServer((_, response) => {
-		void meter.json().then((json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)));
+		void meter
+			.json()
+			.then((json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)));
 	});
 	await new Promise<void>((resolve, reject) => server.once("error", reject).listen(socketPath, resolve));
 	return server;

@@ -10,6 +10,8 @@ export interface RoleContext {
 	readonly traceSamplingPercent: number;
 	readonly apiAddress: string;
 	readonly apiPort: number;
+	/** Ports of Gateways that declare 0, by qualified name; without one Envoy chooses. */
+	readonly gatewayPorts: ReadonlyMap<string, number>;
 }
 
 export interface RunningRole {

@@ -40,18 +40,27 @@ function report(event: LoopEvent, log: Log, meter: Meter): void {
 	switch (event.type) {
 		case "decided": {
 			const { experiment, outcome } = event.decision;
-			meter.count("weir_rollout_decisions_total", "Decisions recorded.", { experiment, action: outcome.action, rule: outcome.rule });
+			meter.count("weir_rollout_decisions_total", "Decisions recorded.", {
+				experiment,
+				action: outcome.action,
+				rule: outcome.rule,
+			});
 			log.info("decision", { experiment, action: outcome.action, rule: outcome.rule, reason: outcome.reason });
 			return;
 		}
 		case "evaluated": {
 			const { experiment, outcome } = event;
-			meter.gauge("weir_rollout_allocation_ratio", "Live share of the slot.", outcome.status.allocationPpm / PPM, { experiment });
+			meter.gauge("weir_rollout_allocation_ratio", "Live share of the slot.", outcome.status.allocationPpm / PPM, {
+				experiment,
+			});
 			return;
 		}
 		case "holding":
 			meter.count("weir_rollout_holds_total", "Times that a dead owner stopped decisions.");
-			log.warn("holding: no decision without evidence", { experiment: event.experiment ?? "all", why: event.error.message });
+			log.warn("holding: no decision without evidence", {
+				experiment: event.experiment ?? "all",
+				why: event.error.message,
+			});
 			return;
 		case "recovered":
 			log.info("deciding again", { experiment: event.experiment ?? "all" });

@@ -1,6 +1,7 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
 import { compile } from "../../compiler/compile.js";
 import { WeirError } from "../../error.js";
+import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { StateClient } from "../../state/client.js";
 import { XdsServer } from "../../xds/server.js";
 import { collectorsOf } from "../stack/places.js";
@@ -10,7 +11,13 @@ import type { RoleContext, RunningRole } from "./role.js";
 const POLL_MS = 20_000;
 const RETRY_MS = 300;
 
-export async function startXdsRole({ at, log, meter, traceSamplingPercent }: RoleContext): Promise<RunningRole> {
+export async function startXdsRole({
+	at,
+	log,
+	meter,
+	traceSamplingPercent,
+	gatewayPorts,
+}: RoleContext): Promise<RunningRole> {
 	const state = new StateClient(at.apiSocket);
 	const server = new XdsServer({ log: (line) => log.info(line) });
 	const stopped = new AbortController();
@@ -18,7 +25,11 @@ export async function startXdsRole({ at, log, meter, traceSamplingPercent }: Rol
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
 	};
 	server.onAcknowledged((revision, atMs) => {
-		meter.gauge("weir_xds_acknowledged_revision", "Newest revision that every connected Envoy has acknowledged.", revision);
+		meter.gauge(
+			"weir_xds_acknowledged_revision",
+			"Newest revision that every connected Envoy has acknowledged.",
+			revision,
+		);
 		tell("an acknowledgement", state.acknowledge(revision, atMs));
 	});
 	server.onProxiesChanged(() => {
@@ -53,7 +64,9 @@ export async function startXdsRole({ at, log, meter, traceSamplingPercent }: Rol
 				const next = await state.state(revision, POLL_MS);
 				silent = false;
 				if (next === null || stopped.signal.aborted) continue;
-				const plan = compile(next.resources, next.status, { collectors: collectorsOf(at, traceSamplingPercent) });
+				const plan = compile(withPorts(next.resources, gatewayPorts), next.status, {
+					collectors: collectorsOf(at, traceSamplingPercent),
+				});
 				await state.keepPlan(plan.version, plan.table);
 				revision = next.revision;
 				server.publish(plan, revision);
@@ -66,4 +79,12 @@ export async function startXdsRole({ at, log, meter, traceSamplingPercent }: Rol
 			}
 		}
 	}
+}
+
+function withPorts(resources: ResourceSet, ports: ReadonlyMap<string, number>): ResourceSet {
+	const gateways = resources.gateways.map((gateway) => ({
+		...gateway,
+		spec: { ...gateway.spec, port: gateway.spec.port || (ports.get(qualifiedName(gateway.metadata)) ?? 0) },
+	}));
+	return { ...resources, gateways };
 }

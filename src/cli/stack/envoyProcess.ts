@@ -41,7 +41,9 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const concurrency = options.concurrency === undefined ? [] : ["--concurrency", String(options.concurrency)];
 	// immediate: after a listener update clients are told at their next answer to reconnect, not over ten minutes.
 	const fixed = ["--disable-hot-restart", "--drain-strategy", "immediate", "-l", "warning"];
-	const envoy = spawn(options.binary, ["-c", config, ...fixed, ...concurrency], { stdio: ["ignore", "ignore", "pipe"] });
+	const envoy = spawn(options.binary, ["-c", config, ...fixed, ...concurrency], {
+		stdio: ["ignore", "ignore", "pipe"],
+	});
 	const lastWords: string[] = [];
 	envoy.stderr.setEncoding("utf8").on("data", (chunk: string) => {
 		lastWords.push(chunk);
@@ -63,13 +65,19 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	const deadline = performance.now() + (options.readyTimeoutMs ?? 20_000);
 	for (;;) {
 		if (envoy.exitCode !== null || envoy.signalCode !== null || envoy.pid === undefined) {
-			throw new WeirError("unavailable", `Envoy ended at start: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`);
+			throw new WeirError(
+				"unavailable",
+				`Envoy ended at start: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`,
+			);
 		}
 		const live = await admin("/ready").catch(() => "");
 		if (live.trim() === "LIVE") break;
 		if (performance.now() > deadline) {
 			await stop();
-			throw new WeirError("unavailable", `Envoy was not ready in time: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`);
+			throw new WeirError(
+				"unavailable",
+				`Envoy was not ready in time: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`,
+			);
 		}
 		// Envoy's admin offers no event to wait on.
 		await new Promise((resolve) => setTimeout(resolve, POLL_MS));

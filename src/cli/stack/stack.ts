@@ -3,9 +3,10 @@
  * process under one supervisor. Nothing is kept in this process, so kill -9 of any of them loses nothing.
  */
 import { rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
-import { formatProblem } from "../../resources/resource.js";
+import { formatProblem, type Gateway, qualifiedName, type Resource } from "../../resources/resource.js";
 import { ApiClient } from "../../state/apiClient.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { places } from "./places.js";
@@ -41,39 +42,52 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 	const supervisor = new Supervisor({ notice: options.notice });
 	const common = ["--data", at.dataDirectory, "--trace-sampling", String(options.traceSamplingPercent)];
 	// Spans of our own children go to the embedded store unless the user names another place.
-	const environment = process.env.OTEL_EXPORTER_OTLP_ENDPOINT || process.env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ? {} : undefined;
+	const environment =
+		process.env.OTEL_EXPORTER_OTLP_ENDPOINT || process.env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ? {} : undefined;
 	const role = (name: string, args: readonly string[] = []): ChildSpec => ({
 		name,
 		module: MAIN,
 		args: ["control", "--roles", name, ...common, ...args],
 	});
 	try {
-		const { api } = (await supervisor.start(role("api", ["--api-port", String(options.apiPort)]))) as { api: string };
+		const { api } = (await supervisor.start({
+			...role("api", ["--api-port", String(options.apiPort)]),
+			argsAgain: (said) => role("api", ["--api-port", new URL((said as { api: string }).api).port]).args,
+		})) as { api: string };
 		const ingesting = supervisor.start(role("ingest"));
 		const ready: Record<string, unknown> = {};
 		await ingesting;
 		for (const child of options.children ?? []) {
 			ready[child.name] = await supervisor.start({
 				...child,
-				environment: { ...(environment ?? { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${api}/v1/traces` }), ...child.environment },
+				environment: {
+					...(environment ?? { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${api}/v1/traces` }),
+					...child.environment,
+				},
 			});
 		}
 		await declare(api, options.declare(ready));
-		await supervisor.start(role("xds"));
+		const { resources } = await new ApiClient(api).get();
+		const gatewayPorts = await freePorts(resources);
+		await supervisor.start(
+			role(
+				"xds",
+				gatewayPorts.flatMap(([name, port]) => ["--gateway-port", `${name}=${port}`]),
+			),
+		);
 		await supervisor.start(role("rollout"));
 		const envoy = (await supervisor.start({ name: "envoy", module: MAIN, args: ["envoy", ...common] })) as {
 			version: string;
 			ports: Record<string, number>;
 		};
-		const { resources } = await new ApiClient(api).get();
 		const gateways: Record<string, string> = {};
 		for (const resource of resources) {
 			if (resource.kind !== "Gateway") continue;
-			const { name, namespace } = resource.metadata;
-			const listener = namespace === "default" ? name : `${namespace}/${name}`;
+			const listener = qualifiedName(resource.metadata);
 			const { address, tls } = resource.spec;
 			const host = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : address;
-			gateways[listener] = `${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${envoy.ports[listener] ?? resource.spec.port}`;
+			gateways[listener] =
+				`${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${envoy.ports[listener] ?? resource.spec.port}`;
 		}
 		const metrics = `${api}/metrics`;
 		writeFileSync(at.addressesFile, JSON.stringify({ api, metrics, gateways, pid: process.pid }), { mode: 0o600 });
@@ -92,6 +106,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		await supervisor.stop();
 		throw error;
 	}
+}
+
+/** A port for each Gateway that declares 0, fixed for the stack's life: an Envoy that is restarted keeps it. */
+async function freePorts(resources: readonly Resource[]): Promise<readonly (readonly [string, number])[]> {
+	const open = resources.filter((resource) => resource.kind === "Gateway" && resource.spec.port === 0) as Gateway[];
+	return Promise.all(
+		open.map(async ({ metadata, spec }) => {
+			const server = createServer();
+			await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, spec.address, resolve));
+			const { port } = server.address() as AddressInfo;
+			await new Promise((resolve) => server.close(resolve));
+			return [qualifiedName(metadata), port] as const;
+		}),
+	);
 }
 
 async function declare(api: string, files: readonly ResourceFile[]): Promise<void> {

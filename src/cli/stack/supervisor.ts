@@ -12,6 +12,8 @@ export interface ChildSpec {
 	/** Module to run, and its arguments. */
 	readonly module: string;
 	readonly args: readonly string[];
+	/** Arguments of a restart, from what the first start said: the same port again, for example. */
+	readonly argsAgain?: (ready: unknown) => readonly string[];
 	readonly environment?: NodeJS.ProcessEnv;
 }
 
@@ -40,7 +42,8 @@ export class Supervisor {
 	 */
 	async start(spec: ChildSpec): Promise<unknown> {
 		const first = await this.#spawn(spec);
-		this.#ended.push(this.#keepAlive(spec, first.child));
+		const again = { ...spec, args: spec.argsAgain?.(first.ready) ?? spec.args };
+		this.#ended.push(this.#keepAlive(again, first.child));
 		return first.ready;
 	}
 

@@ -1,0 +1,138 @@
+/** What is sent when, so that no request meets a cluster that is not there; and what may be published at all. */
+import t from "tap";
+import type { EnvoyResources } from "../../src/compiler/plan.js";
+import { RecentViews } from "../../src/xds/sentViews.js";
+import { SnapshotMaker } from "../../src/xds/snapshot.js";
+import { A, B, Script, snapshot, TIMEOUT_MS } from "./script.js";
+import { type TinyService, tinyPlan } from "./tinyPlan.js";
+
+t.test(
+	"a rejected new cluster: its routes wait, the other service goes on, the client is left with a clean list",
+	async (t) => {
+		const envoy = new Script(snapshot({ a: A, b: B }));
+		envoy.start(["a/v1", "a/v2", "b/v1"]);
+		const withBad: TinyService = { ...B, variants: { v1: 2001, v9: 2009 }, weights: { v1: 1, v9: 1 } };
+		t.same(envoy.publish(snapshot({ a: A, b: withBad }, 2)), ["clusters:a/v1,a/v2,b/v1,b/v9"]);
+		t.same(envoy.nack("clusters", "Error adding/updating cluster(s) b/v9: bad"), ["clusters:a/v1,a/v2,b/v1"]);
+		t.same(envoy.ack("clusters"), [], "the route table that names b/v9 is not sent");
+		t.match(envoy.status("clusters"), { state: "ERROR", source: "Service b" });
+		t.equal(envoy.status("routes").state, "STALE");
+		envoy.nowMs += TIMEOUT_MS * 3;
+		t.same(envoy.pump(), [], "not after any time either");
+		const ramp = snapshot({ a: { ...A, weights: { v1: 1, v2: 9 } }, b: B }, 3);
+		t.same(envoy.agree(envoy.publish(ramp)), ["routes:weir/edge"]);
+		t.ok(envoy.stream.synced(ramp));
+	},
+);
+
+t.test(
+	"O1: new clusters and their endpoints are acknowledged before the routes that name them; removals come last",
+	async (t) => {
+		const envoy = new Script(snapshot({ a: A }));
+		envoy.start();
+		const moved: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
+		const next = snapshot({ a: moved }, 2);
+		t.same(envoy.publish(next), ["clusters:a/v1,a/v2,a/v3"], "the union: old routes still name v1 and v2");
+		t.same(envoy.ack("clusters"), [], "the endpoints are not known yet");
+		t.same(envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"]), ["endpoints:a/v3"]);
+		t.same(envoy.ack("endpoints"), ["routes:weir/edge"]);
+		t.notOk(envoy.stream.synced(next));
+		t.same(envoy.ack("routes"), ["clusters:a/v3"]);
+		t.notOk(envoy.stream.synced(next), "the removal is part of it");
+		t.same(envoy.ack("clusters"), []);
+		envoy.ask("endpoints", ["a/v3"]);
+		t.ok(envoy.stream.synced(next));
+	},
+);
+
+t.test("O1: clusters that rejected routes would have freed are kept", async (t) => {
+	const envoy = new Script(snapshot({ a: A }));
+	envoy.start();
+	envoy.publish(snapshot({ a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 }, regex: "*" } }, 2));
+	t.same(envoy.received.at(-1)?.type, "routes");
+	t.same(envoy.nack("routes", "no"), []);
+	t.match(envoy.received.filter(({ type }) => type === "clusters").length, 1, "a/v2 was never taken away");
+});
+
+t.test(
+	"O2: right after a changed cluster its endpoints are sent again: Envoy ACKs the cluster only when they came",
+	async (t) => {
+		const envoy = new Script(snapshot({ a: A, b: B }));
+		envoy.start(["a/v1", "a/v2", "b/v1"]);
+		const next = snapshot({ a: A, b: { ...B, connectTimeout: "2s" } }, 2);
+		t.same(envoy.publish(next), ["clusters:a/v1,a/v2,b/v1", "endpoints:b/v1"]);
+		t.same(envoy.ack("endpoints"), []);
+		t.same(envoy.ack("clusters"), []);
+		t.ok(envoy.stream.synced(next));
+	},
+);
+
+t.test("a client that never answers holds others up for the timeout only, and does not count as synced", async (t) => {
+	const envoy = new Script(snapshot({ a: A }));
+	envoy.start();
+	const next = snapshot({ a: { ...A, variants: { ...A.variants, v3: 1003 }, weights: { v3: 1 } } }, 2);
+	t.same(envoy.publish(next), ["clusters:a/v1,a/v2,a/v3"]);
+	envoy.nowMs = TIMEOUT_MS - 1;
+	t.same(envoy.pump(), []);
+	t.equal(envoy.stream.deadlineMs(envoy.nowMs), TIMEOUT_MS);
+	envoy.nowMs = TIMEOUT_MS;
+	t.same(envoy.pump(), ["routes:weir/edge"], "assumed");
+	t.notOk(envoy.stream.synced(next));
+	t.equal(envoy.stream.status(next).clusters.state, "STALE");
+	envoy.nack("clusters", "Error adding/updating cluster(s) a/v3: late");
+	t.equal(envoy.status("clusters").state, "ERROR", "a late NACK still counts");
+});
+
+t.test(
+	"reconnect: all state is sent again, and clusters that the client's routes need stay until it has new ones",
+	async (t) => {
+		const views = new RecentViews(100);
+		const before = snapshot({ a: A });
+		new Script(before, views).start();
+		const moved: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
+		const envoy = new Script(snapshot({ a: moved }, 2), views);
+		t.same(envoy.ask("clusters", [], { version: before.versions.clusters }), ["clusters:a/v1,a/v2,a/v3"]);
+		envoy.ask("endpoints", ["a/v1", "a/v2"], { version: before.versions.endpoints });
+		t.same(envoy.ask("listeners", [], { version: before.versions.listeners }), [], "its table waits for a/v3");
+		t.same(envoy.ask("routes", ["weir/edge"], { version: before.versions.routes }), []);
+		envoy.ack("clusters");
+		t.same(envoy.agree(envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"])), [
+			"endpoints:a/v3",
+			"listeners:edge",
+			"routes:weir/edge",
+			"clusters:a/v3",
+		]);
+	},
+);
+
+t.test(
+	"a listener whose route table is not there is no snapshot; nor is a route to nowhere or a name twice",
+	async (t) => {
+		const whole = tinyPlan({ gatewayPort: 8080, services: { a: A } });
+		const make = (change: Partial<EnvoyResources>) => () => new SnapshotMaker().make({ ...whole, ...change }, 1);
+		t.throws(make({ routes: [] }), {
+			code: "failed-precondition",
+			message: /listener edge names route configuration weir\/edge, which/,
+		});
+		t.throws(make({ clusters: [] }), { message: /weir\/edge names cluster a\/v1, which does not exist/ });
+		t.throws(make({ endpoints: [] }), { message: /cluster a\/v1 has no endpoints resource a\/v1/ });
+		t.throws(make({ listeners: [...whole.listeners, ...whole.listeners] }), { message: /two listeners named edge/ });
+	},
+);
+
+t.test("versions are of content: the order of keys, resources and makers does not matter", async (t) => {
+	const reversed = (value: unknown): unknown =>
+		Array.isArray(value)
+			? value.map(reversed)
+			: typeof value === "object" && value !== null
+				? Object.fromEntries(
+						Object.entries(value)
+							.reverse()
+							.map(([key, inner]) => [key, reversed(inner)]),
+					)
+				: value;
+	const plan = tinyPlan({ gatewayPort: 8080, services: { a: A, b: B } });
+	const other = { ...(reversed(plan) as EnvoyResources), clusters: [...plan.clusters].reverse() };
+	t.same(new SnapshotMaker().make(other, 7).versions, new SnapshotMaker().make(plan, 1).versions);
+	t.not(snapshot({ a: { ...A, weights: { v1: 8, v2: 2 } } }).versions.routes, snapshot({ a: A }).versions.routes);
+});
