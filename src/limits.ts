@@ -36,8 +36,8 @@ export const OUTCOME_CLOCK_SKEW_MS = 5_000;
 /** Access-log entries waiting for the store; beyond it new ones are dropped and counted. */
 export const ACCESS_LOG_QUEUE_MAX = 200_000;
 
-/** Body of other API requests (resources, decisions). */
-export const API_BODY_BYTES_MAX = RESOURCE_FILE_BYTES_MAX;
+/** Body of API requests: a whole resource file (RESOURCE_FILE_BYTES_MAX). */
+export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** gRPC message limit: above the largest xDS push and access-log batch we make. */
 export const GRPC_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
@@ -144,7 +144,6 @@ export const IDEMPOTENCY_KEPT_MS = 24 * 60 * 60 * 1000;
 
 /** Longest request id of an outcome: UUIDs and trace ids fit many times. */
 export const REQUEST_ID_CHARS_MAX = 256;
-
 
 /** Kept beyond the longest window and settling time: threshold freezing, outcomes that wait for their exposure, slow clocks. */
 export const EVENTS_MARGIN_MS = 60 * 60 * 1000;

@@ -14,7 +14,10 @@ const AMBIGUOUS_PATH = "(ambiguous path)";
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
 
-/** Both HTTP filters, to stand before the router where any Service is protected. */
+/**
+ * Both HTTP filters, always there: they come with the listener, their rules with the routes, and a filter that came
+ * first would refuse open Services until the routes follow.
+ */
 export function accessFilters(): readonly object[] {
 	return [
 		{ name: DENY_FILTER, typed_config: { "@type": RBAC } },

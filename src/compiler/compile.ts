@@ -77,7 +77,7 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 							table: tableOf(service),
 							planVersion: version,
 							exposeArm: gateway.spec.exposeArm,
-							accessPolicies: protects ? resources.accessPolicies : null,
+							accessPolicies: resources.accessPolicies,
 						}),
 					),
 				}),

@@ -17,7 +17,7 @@ export const TRACES_CLUSTER = "weir_traces";
 export interface ListenerContext {
 	readonly gateway: Gateway;
 	readonly collectors: Collectors;
-	/** Some Service is protected: access filters run, and paths are made canonical before they are judged. */
+	/** Some Service is protected: paths are made canonical before they are judged. */
 	readonly protects: boolean;
 	/** Headers that the access log carries to ingest: the unit headers of all Experiments, and the usual one. */
 	readonly unitHeaders: readonly string[];
@@ -78,7 +78,7 @@ function connectionManager({ gateway, collectors, protects, unitHeaders, routes 
 			},
 		],
 		http_filters: [
-			...(protects ? accessFilters() : []),
+			...accessFilters(),
 			{
 				name: "envoy.filters.http.router",
 				typed_config: {

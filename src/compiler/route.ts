@@ -17,8 +17,8 @@ export interface RouteContext {
 	readonly table: ServiceTable;
 	readonly planVersion: string;
 	readonly exposeArm: boolean;
-	/** Policies of the whole set; null where no Service is protected and the filters are not there. */
-	readonly accessPolicies: readonly AccessPolicy[] | null;
+	/** Policies of the whole set. */
+	readonly accessPolicies: readonly AccessPolicy[];
 }
 
 export function virtualHost(context: RouteContext): object {
@@ -26,7 +26,7 @@ export function virtualHost(context: RouteContext): object {
 	return {
 		name: qualifiedName(service.metadata),
 		domains: service.spec.hosts,
-		...(accessPolicies === null ? {} : { typed_per_filter_config: accessPerRoute(service, accessPolicies) }),
+		typed_per_filter_config: accessPerRoute(service, accessPolicies),
 		...(table.experiments.length === 0
 			? { routes: [defaultRoute(context, false)] }
 			: { matcher: experimentMatcher(context, table.experiments) }),

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { startApi } from "../../state/api.js";
 import { Store } from "../../state/store.js";
-import { mergeMetrics } from "../../telemetry/meter.js";
+import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { forwardTo } from "./forward.js";
 import { readMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";
@@ -23,7 +23,7 @@ export async function startApiRole({ at, log, meter, apiAddress, apiPort }: Role
 				Promise.all([meter.json(), ...others.map(readMetrics)])
 					.then(mergeMetrics)
 					.then(
-						(text) => response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }).end(text),
+						(text) => response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE }).end(text),
 						(error: unknown) => {
 							log.error("metrics cannot be read", { why: String(error) });
 							response.writeHead(500).end();

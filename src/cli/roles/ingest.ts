@@ -1,7 +1,6 @@
 /** The ingest role: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
-import { setPriority } from "node:os";
 import { join } from "node:path";
 import { startIngest } from "../../events/ingest.js";
 import { StateClient } from "../../state/client.js";
@@ -12,11 +11,7 @@ import { renderTrace } from "../../telemetry/tracePath.js";
 import { tracesEndpoint } from "../../telemetry/tracing.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
-/** Below Envoy and the models: on a shared machine, counting must not slow what it counts. */
-const NICENESS = 10;
-
 export async function startIngestRole({ at, log, meter }: RoleContext): Promise<RunningRole> {
-	setPriority(NICENESS); // before DuckDB starts its threads, which inherit it
 	const state = new StateClient(at.apiSocket);
 	const ingest = await startIngest({
 		dataDirectory: join(at.dataDirectory, "events"),

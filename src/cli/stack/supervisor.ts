@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { setPriority } from "node:os";
 import { WeirError } from "../../error.js";
 
 export interface ChildSpec {
@@ -15,6 +16,8 @@ export interface ChildSpec {
 	/** Arguments of a restart, from what the first start said: the same port again, for example. */
 	readonly argsAgain?: (ready: unknown) => readonly string[];
 	readonly environment?: NodeJS.ProcessEnv;
+	/** How far below normal priority it runs: 0 (normal) to 19. */
+	readonly niceness?: number;
 }
 
 export interface SupervisorOptions {
@@ -72,6 +75,8 @@ export class Supervisor {
 			stdio: ["ignore", "inherit", "inherit", "ipc"],
 		});
 		this.#children.set(spec.name, child);
+		// Now, while it has one thread: those that it starts inherit it.
+		if (spec.niceness !== undefined && child.pid !== undefined) setPriority(child.pid, spec.niceness);
 		const timeoutMs = this.options.readyTimeoutMs ?? 30_000;
 		const ready = await new Promise<unknown>((resolve, reject) => {
 			const timer = setTimeout(() => fail(`was not ready within ${timeoutMs / 1000} s`), timeoutMs);
