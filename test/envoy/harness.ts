@@ -45,9 +45,17 @@ export interface EnvoyOptions {
 }
 
 const living = new Set<ChildProcess>();
-process.on("exit", () => {
+const killAll = (): void => {
 	for (const child of living) child.kill("SIGKILL");
-});
+};
+process.on("exit", killAll);
+// A runner that ends a test for its time sends one of these, and then there is no "exit".
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+	process.once(signal, () => {
+		killAll();
+		process.kill(process.pid, signal);
+	});
+}
 
 /** A tested Envoy; the newest unless the version is said. */
 export function envoyBinary(version?: string): Promise<EnvoyBinary> {
