@@ -19,6 +19,7 @@
 import type { Experiment, Metric } from "../resources/resource.js";
 import { ASYMPCS_MIN_UNITS, contrastInterval, ratioInterval } from "./asympCs.js";
 import {
+	type ArmShares,
 	type BetaPrior,
 	differenceBounds,
 	logEvidenceBelow,
@@ -108,7 +109,10 @@ function testClaim(claim: Claim, t: Moments, c: Moments, alpha: number, input: A
 	const relative = quantile === null && effect.kind === "relative";
 	const measured =
 		method === "bernoulli-mixture"
-			? byMixture(t, c, sign, relative, alpha, metric.spec.source === "outcome" ? PRIOR_RATE : PRIOR_RARE)
+			? byMixture(t, c, sign, relative, alpha, {
+					prior: metric.spec.source === "outcome" ? PRIOR_RATE : PRIOR_RARE,
+					shares: sharesOf(input.experiment, claim.arm),
+				})
 			: byAsympCs(t, c, sign, relative, alpha);
 	if (measured === null) return unknown("the baseline's mean is not clearly above 0, so a share of it means nothing");
 
@@ -156,12 +160,35 @@ function obstacleTo(claim: Claim, t: Moments, c: Moments, method: Finding["metho
 
 const sampleOf = ({ n, mean }: Moments): Sample => ({ n, sum: n * mean });
 
-function byMixture(t: Moments, c: Moments, sign: 1 | -1, relative: boolean, alpha: number, prior: BetaPrior): Measured {
+/** What the mixture fixes before any data. */
+interface Design {
+	readonly prior: BetaPrior;
+	readonly shares: ArmShares;
+}
+
+/** Units of the two arms by declaration: every allocation splits them by weight, and a running experiment keeps it. */
+function sharesOf(experiment: Experiment, challenger: string): ArmShares {
+	const weight = (name: string | undefined): number =>
+		Math.max(1, experiment.spec.arms.find((arm) => arm.name === name)?.weight ?? 1);
+	return {
+		challenger: weight(challenger),
+		baseline: weight(experiment.spec.arms.find((arm) => arm.baseline)?.name),
+	};
+}
+
+function byMixture(
+	t: Moments,
+	c: Moments,
+	sign: 1 | -1,
+	relative: boolean,
+	alpha: number,
+	{ prior, shares }: Design,
+): Measured {
 	if (!relative) {
-		const { lower, upper } = differenceBounds(sampleOf(t), sampleOf(c), alpha, prior);
+		const { lower, upper } = differenceBounds(sampleOf(t), sampleOf(c), alpha, prior, shares);
 		return turned(t.mean - c.mean, lower, upper, sign);
 	}
-	const { lower, upper } = ratioBounds(sampleOf(t), sampleOf(c), alpha, prior);
+	const { lower, upper } = ratioBounds(sampleOf(t), sampleOf(c), alpha, prior, shares);
 	const ratio = c.mean > 0 ? t.mean / c.mean - 1 : null;
 	return turned(ratio, lower - 1, upper - 1, sign);
 }

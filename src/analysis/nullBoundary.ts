@@ -1,3 +1,29 @@
+/**
+ * The evidence against a composite null: the smallest value that an e-process, one for each null point, takes over
+ * the null {p_t ≤ slope·p_c + offset} (claim "above") or ≥ (claim "below").
+ *
+ * Only the line need be searched. For b on the line let the box of b be the means that b dominates (p_t no larger,
+ * p_c no smaller for "above"). Every null point P lies in the box of some b that can be named beforehand (walk from P
+ * towards the corner (0,1) of (p_c, p_t); the corner is no null point, so the walk meets the line). Under P both
+ * mixture/L(P) and O_b (orthogonalRatio.ts) are supermartingales that start at 1, so is their weighted mean, and it
+ * is never below
+ *
+ *   M_b = w · mixture / max L over the box of b  +  (1−w) · O_b,        w = MIXTURE_SHARE.
+ *
+ * So inf_b M_b ≥ 1/α happens with probability at most α under every null point (Ville), interior ones included,
+ * whatever the shape of M_b. The box's maximum is at (min(p̂_t, p_t), max(p̂_c, p_c)).
+ *
+ * How the infimum is found, and why nothing is missed:
+ * - The first part, the floor, is log-convex along the line (the box's maximum is a partial maximum of a concave
+ *   function over a convex set) and smallest where the line's likelihood is largest: found by Newton's method.
+ * - M_b ≥ floor, so where floor ≥ the best value so far there is nothing to find. That leaves one interval, whose
+ *   ends are found by bisection, rounded outwards; usually ±3 to ±5 standard deviations of the level.
+ * - In it O_b has no feature finer than a standard deviation of an arm's mean: a term's exponent is n·(linear and
+ *   entropy functions of the means), with bounded derivatives on the arcsine scale, times the step. It is therefore
+ *   evaluated, both ends and the centre included, at GRID_PER_SD points per standard deviation of either arm, evenly
+ *   on that arm's arcsine scale (where all standard deviations are 1/(2√n), also next to 0 and 1), and each local
+ *   minimum of the grid is refined by golden section. A test compares with grids 100 times finer.
+ */
 import {
 	type ArmShares,
 	type Contrast,
@@ -9,70 +35,76 @@ import {
 	segment,
 } from "./bernoulliArms.js";
 import { logOrthogonalRatio } from "./orthogonalRatio.js";
+import { logSumExp } from "./specialFunctions.js";
 
-export const TUNE = { lwMix: Math.log(0.5), lwOrth: Math.log(0.5) };
+/** w: the mixture's part has only to rule out far levels; every nat of the other part's weight counts. */
+export const MIXTURE_SHARE = 0.2;
+const LOG_MIXTURE_SHARE = Math.log(MIXTURE_SHARE);
+const LOG_RATIO_SHARE = Math.log1p(-MIXTURE_SHARE);
 
-const addLogs = (x: number, y: number): number => {
-	const top = Math.max(x, y);
-	return Number.isFinite(top) ? top + Math.log1p(Math.exp(Math.min(x, y) - top)) : top;
-};
+const GRID_PER_SD = 2;
+const GRID_MIN = 8;
+const GRID_MAX = 64;
 
-/** Points per standard deviation of the finer arm. */
-const PER_SD = 2;
-const MIN_POINTS = 8;
-const MAX_POINTS = 64;
+/** Local minima of the grid this many nats above its best are not refined: refinement gains a few hundredths. */
+const REFINE_WITHIN = 1;
 
-export function logEvidenceAtBoundary(
-	side: Side,
-	t: Sample,
-	c: Sample,
-	contrast: Contrast,
-	shares: ArmShares,
-	logMix: number,
-	bar: number | null,
-): number {
-	const favour = side === "above" ? 0 : 1;
-	const mt = t.n === 0 ? favour : t.sum / t.n;
-	const mc = c.n === 0 ? 1 - favour : c.sum / c.n;
-	const gap = mt - (contrast.slope * mc + contrast.offset);
-	if (side === "above" ? gap <= 0 : gap >= 0) return TUNE.lwMix + logMix - logLikelihood(t, mt) - logLikelihood(c, mc);
-	const ends = segment(contrast);
-	if (ends === null) return Number.POSITIVE_INFINITY;
-	const floorAt = (pc: number): number => {
-		const pt = challengerOn(contrast, pc);
-		const inBox =
-			side === "above"
-				? logLikelihood(t, Math.min(mt, pt)) + logLikelihood(c, Math.max(mc, pc))
-				: logLikelihood(t, Math.max(mt, pt)) + logLikelihood(c, Math.min(mc, pc));
-		return TUNE.lwMix + logMix - inBox;
-	};
-	const at = (pc: number): number =>
-		addLogs(
-			floorAt(pc),
-			TUNE.lwOrth + logOrthogonalRatio(side, t, c, challengerOn(contrast, pc), pc, contrast.slope, shares),
-		);
-	const centre = mostLikelyOn(t, c, contrast, ends);
-	const floor = floorAt(centre);
-	if (floor === Number.POSITIVE_INFINITY) return floor;
-	if (bar !== null && floor >= bar) return floor;
-	let best = at(centre);
-	if (bar !== null && best < bar) return best;
-	const level = bar ?? best;
-	const from = reach(floorAt, centre, ends.lo, level);
-	const to = reach(floorAt, centre, ends.hi, level);
-	const points = grid(contrast, from, to, centre, Math.max(t.n, c.n));
-	const values = points.map(at);
-	best = Math.min(best, ...values);
-	for (let i = 0; i < points.length; i++) {
-		const v = values[i] as number;
-		if (v > (values[i - 1] ?? Infinity) || v > (values[i + 1] ?? Infinity)) continue;
-		if (v > best + 1) continue;
-		best = Math.min(best, golden(at, points[i - 1] ?? from, points[i + 1] ?? to));
-	}
-	return best;
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+/** 0.618^26 of at most two grid steps: 4e-6 standard deviations, an error below 1e-10 in a minimum. */
+const GOLDEN_STEPS = 26;
+
+/** Two arms, a claim's side, and ln of the mixture likelihood of the data: what stays the same for all lines. */
+export interface Trial {
+	readonly side: Side;
+	readonly challenger: Sample;
+	readonly baseline: Sample;
+	readonly logMixture: number;
+	readonly shares: ArmShares;
 }
 
-function reach(floorAt: (pc: number) => number, centre: number, end: number, level: number): number {
+/**
+ * ln inf_b M_b. Negative when the data lie in the null; +∞ when the null is empty or impossible.
+ *
+ * With `bar` given only the comparison with it is exact: a value ≥ bar is returned exactly when the infimum is
+ * ≥ bar, and the search ends as soon as that is known.
+ */
+export function logNullInfimum(trial: Trial, contrast: Contrast, bar: number | null): number {
+	const { side, challenger: t, baseline: c, logMixture, shares } = trial;
+	const above = side === "above";
+	// An arm without data fits any mean, so take the one that favours the null.
+	const fitT = t.n === 0 ? (above ? 0 : 1) : t.sum / t.n;
+	const fitC = c.n === 0 ? (above ? 1 : 0) : c.sum / c.n;
+	const inBox = (pt: number, pc: number): number =>
+		above
+			? logLikelihood(t, Math.min(fitT, pt)) + logLikelihood(c, Math.max(fitC, pc))
+			: logLikelihood(t, Math.max(fitT, pt)) + logLikelihood(c, Math.min(fitC, pc));
+
+	const gap = fitT - (contrast.slope * fitC + contrast.offset);
+	// The best fit is a null point: at most 1 whatever O_b adds, and the mixture's part alone is a valid smaller value.
+	if (above ? gap <= 0 : gap >= 0) return LOG_MIXTURE_SHARE + logMixture - inBox(fitT, fitC);
+	const ends = segment(contrast);
+	if (ends === null) return Number.POSITIVE_INFINITY;
+
+	const floorAt = (pc: number): number => LOG_MIXTURE_SHARE + logMixture - inBox(challengerOn(contrast, pc), pc);
+	const valueAt = (pc: number): number => {
+		const point = { pt: challengerOn(contrast, pc), pc, slope: contrast.slope };
+		return logSumExp([floorAt(pc), LOG_RATIO_SHARE + logOrthogonalRatio(side, t, c, point, shares)]);
+	};
+
+	const centre = mostLikelyOn(t, c, contrast, ends);
+	const floor = floorAt(centre);
+	if (floor === Number.POSITIVE_INFINITY || (bar !== null && floor >= bar)) return floor;
+	const atCentre = valueAt(centre);
+	if (bar !== null && atCentre < bar) return atCentre;
+
+	const level = bar ?? atCentre;
+	const from = whereFloorReaches(level, floorAt, centre, ends.lo);
+	const to = whereFloorReaches(level, floorAt, centre, ends.hi);
+	return minimum(valueAt, gridOn(contrast, from, to, centre, t.n, c.n), bar ?? Number.NEGATIVE_INFINITY);
+}
+
+/** The end of the interval in which the floor is below level, on the way from centre to end; rounded outwards. */
+function whereFloorReaches(level: number, floorAt: (pc: number) => number, centre: number, end: number): number {
 	if (!(floorAt(end) >= level)) return end;
 	let inner = centre;
 	let outer = end;
@@ -84,45 +116,70 @@ function reach(floorAt: (pc: number) => number, centre: number, end: number, lev
 	return outer;
 }
 
-function grid(contrast: Contrast, from: number, to: number, centre: number, n: number): number[] {
-	const points = [from, to, centre];
-	const angle = (p: number): number => Math.asin(Math.sqrt(Math.min(1, Math.max(0, p))));
-	const scales = [{ lo: angle(from), hi: angle(to), pc: (p: number) => p }];
-	if (contrast.slope > 0)
-		scales.push({
-			lo: angle(challengerOn(contrast, from)),
-			hi: angle(challengerOn(contrast, to)),
-			pc: (p: number) => (p - contrast.offset) / contrast.slope,
-		});
-	for (const { lo, hi, pc } of scales) {
-		const count = Math.min(MAX_POINTS, Math.max(MIN_POINTS, Math.ceil((hi - lo) * 2 * Math.sqrt(n) * PER_SD)));
-		for (let i = 1; i < count; i++)
-			points.push(Math.min(to, Math.max(from, pc(Math.sin(lo + ((hi - lo) * i) / count) ** 2))));
+const angle = (p: number): number => Math.asin(Math.sqrt(p));
+
+/** Points from `from` to `to` in order, both and the centre included, dense on the arcsine scale of either arm. */
+function gridOn(contrast: Contrast, from: number, to: number, centre: number, nt: number, nc: number): number[] {
+	const points = [from, centre, to];
+	const spread = (n: number, lo: number, hi: number, toBaseline: (p: number) => number): void => {
+		const wanted = Math.ceil((hi - lo) * 2 * Math.sqrt(n) * GRID_PER_SD);
+		const count = Math.min(GRID_MAX, Math.max(GRID_MIN, wanted));
+		for (let index = 1; index < count; index++) {
+			const p = toBaseline(Math.sin(lo + ((hi - lo) * index) / count) ** 2);
+			points.push(Math.min(to, Math.max(from, p)));
+		}
+	};
+	spread(nc, angle(from), angle(to), (p) => p);
+	if (contrast.slope > 0) {
+		const { slope, offset } = contrast;
+		const angleT = (pc: number): number => angle(challengerOn(contrast, pc));
+		spread(nt, angleT(from), angleT(to), (p) => (p - offset) / slope);
 	}
 	return points.sort((x, y) => x - y);
 }
 
-const GOLD = (Math.sqrt(5) - 1) / 2;
+/** Smallest value found from the grid; any value below `enough` ends the search. */
+function minimum(valueAt: (p: number) => number, points: readonly number[], enough: number): number {
+	const values: number[] = [];
+	for (const point of points) {
+		const value = valueAt(point);
+		if (value < enough) return value;
+		values.push(value);
+	}
+	const lowest = Math.min(...values);
+	let best = lowest;
+	for (const [index, value] of values.entries()) {
+		const before = values[index - 1] ?? Number.POSITIVE_INFINITY;
+		const after = values[index + 1] ?? Number.POSITIVE_INFINITY;
+		if (value > lowest + REFINE_WITHIN || value > before || value > after) continue;
+		const here = points[index] ?? 0;
+		best = Math.min(best, goldenSection(valueAt, points[index - 1] ?? here, points[index + 1] ?? here));
+	}
+	return best;
+}
 
-function golden(at: (p: number) => number, lo: number, hi: number): number {
-	let x = hi - GOLD * (hi - lo);
-	let y = lo + GOLD * (hi - lo);
-	let fx = at(x);
-	let fy = at(y);
-	for (let step = 0; step < 26; step++) {
-		if (fx < fy) {
-			hi = y;
-			y = x;
-			fy = fx;
-			x = hi - GOLD * (hi - lo);
-			fx = at(x);
+/** Smallest value met by golden-section search in [lo, hi]. */
+function goldenSection(valueAt: (p: number) => number, from: number, to: number): number {
+	let lo = from;
+	let hi = to;
+	let left = hi - GOLDEN * (hi - lo);
+	let right = lo + GOLDEN * (hi - lo);
+	let atLeft = valueAt(left);
+	let atRight = valueAt(right);
+	for (let step = 0; step < GOLDEN_STEPS; step++) {
+		if (atLeft < atRight) {
+			hi = right;
+			right = left;
+			atRight = atLeft;
+			left = hi - GOLDEN * (hi - lo);
+			atLeft = valueAt(left);
 		} else {
-			lo = x;
-			x = y;
-			fx = fy;
-			y = lo + GOLD * (hi - lo);
-			fy = at(y);
+			lo = left;
+			left = right;
+			atLeft = atRight;
+			right = lo + GOLDEN * (hi - lo);
+			atRight = valueAt(right);
 		}
 	}
-	return Math.min(fx, fy);
+	return Math.min(atLeft, atRight);
 }

@@ -117,31 +117,17 @@ function accessLog({ accessLogSocket }: Collectors, unitHeaders: readonly string
 
 function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 	if (tracesSocket === null) return {};
-	const fromRoute = (tag: string, key: string) => ({
-		tag,
-		metadata: { kind: { route: {} }, metadata_key: weirKey(key) },
-	});
-	const fromCluster = (tag: string, key: string) => ({
-		tag,
-		metadata: { kind: { cluster: {} }, metadata_key: weirKey(key) },
-	});
-	const fromHeader = (tag: string) => ({ tag, request_header: { name: ARM_HEADER } });
 	return {
 		tracing: {
 			client_sampling: { value: 100 },
 			random_sampling: { value: traceSamplingPercent },
 			overall_sampling: { value: 100 },
-			spawn_upstream_span: true,
+			// Each tag is paid by every request, sampled or not: telemetry/attribution.ts adds what these two and the
+			// cluster imply. A span of its own for the upstream would cost another 11 µs a request.
+			spawn_upstream_span: false,
 			custom_tags: [
-				fromCluster("weir.service", "service"),
-				fromCluster("weir.variant", "variant"),
-				fromRoute("weir.experiment", "experiment"),
-				fromRoute("weir.plan", "plan"),
-				fromHeader("weir.arm"),
-				// OpenTelemetry semantic conventions, feature flags.
-				fromRoute("feature_flag.key", "experiment"),
-				fromHeader("feature_flag.result.variant"),
-				{ tag: "feature_flag.provider.name", literal: { value: "weir" } },
+				{ tag: "weir.arm", request_header: { name: ARM_HEADER } },
+				{ tag: "weir.plan", metadata: { kind: { route: {} }, metadata_key: { key: "weir", path: [{ key: "plan" }] } } },
 			],
 			provider: {
 				name: "envoy.tracers.opentelemetry",
@@ -154,8 +140,6 @@ function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 		},
 	};
 }
-
-const weirKey = (key: string): object => ({ key: "weir", path: [{ key }] });
 
 function downstreamTls({ spec: { tls } }: Gateway): object {
 	if (tls === null) return {};

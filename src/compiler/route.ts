@@ -85,7 +85,7 @@ function experimentRoute(context: RouteContext, experiment: ExperimentTable): ob
 			],
 			...routeAction(context),
 		},
-		metadata: { filter_metadata: { weir: { experiment: experiment.name, plan: planVersion } } },
+		metadata: { filter_metadata: { weir: { plan: planVersion } } },
 	};
 }
 

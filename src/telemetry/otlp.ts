@@ -3,15 +3,16 @@
  * Source: opentelemetry-proto, collector/trace/v1/trace_service.proto, and the OTLP specification's JSON rules
  * (ids are hex there, not the base64 of proto3 JSON).
  */
-import { fromBinary, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { WeirError } from "../error.js";
 import {
 	type ExportTraceServiceRequest,
 	ExportTraceServiceRequestSchema,
 } from "../gen/opentelemetry/proto/collector/trace/v1/trace_service_pb.js";
-import type { KeyValue } from "../gen/opentelemetry/proto/common/v1/common_pb.js";
+import { type KeyValue, KeyValueSchema } from "../gen/opentelemetry/proto/common/v1/common_pb.js";
 import { type Span, Span_SpanKind, Status_StatusCode } from "../gen/opentelemetry/proto/trace/v1/trace_pb.js";
 import { type AttributeValue, keptAttribute, keptText, withoutQuery } from "./attributePolicy.js";
+import { impliedAttributes } from "./attribution.js";
 import type { RecordedSpan } from "./span.js";
 
 export interface TraceExport {
@@ -37,14 +38,20 @@ export function decodeTracesJson(text: string): TraceExport {
 	}
 }
 
-/** The same export with only the attributes that may be kept, for another collector. */
+/** The same export with the attributes that may be kept and those that they imply, for another collector. */
 export function redactTraces(bytes: Uint8Array): Uint8Array {
 	const request = decodeRequest(bytes);
 	for (const { scopeSpans } of request.resourceSpans) {
 		for (const { spans } of scopeSpans) {
 			for (const span of spans) {
 				span.name = keptText(withoutQuery(span.name));
-				span.attributes = span.attributes.filter((attribute) => redact(attribute));
+				const implied = Object.entries(impliedAttributes(keptAttributes(span.attributes)));
+				span.attributes = [
+					...span.attributes.filter((attribute) => redact(attribute)),
+					...implied.map(([key, value]) =>
+						create(KeyValueSchema, { key, value: { value: { case: "stringValue", value: String(value) } } }),
+					),
+				];
 				span.events = [];
 				span.links = [];
 			}
@@ -89,7 +96,7 @@ function recordedSpan(span: Span, service: string): RecordedSpan | null {
 		startUs: Number(start / 1000n),
 		durationUs: Number(end - start) / 1000,
 		status: STATUSES[span.status?.code ?? Status_StatusCode.UNSET] ?? "unset",
-		attributes: keptAttributes(span.attributes),
+		attributes: withImplied(keptAttributes(span.attributes)),
 	};
 }
 
@@ -104,6 +111,11 @@ const STATUSES: Readonly<Record<number, RecordedSpan["status"]>> = {
 	[Status_StatusCode.OK]: "ok",
 	[Status_StatusCode.ERROR]: "error",
 };
+
+const withImplied = (kept: RecordedSpan["attributes"]): RecordedSpan["attributes"] => ({
+	...impliedAttributes(kept),
+	...kept,
+});
 
 function keptAttributes(attributes: readonly KeyValue[]): RecordedSpan["attributes"] {
 	const kept: Record<string, AttributeValue> = {};

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { logEvidence, logMartingale } from "../../src/analysis/bernoulliMixture.js";
+import { type ArmShares, logEvidence, logMartingale } from "../../src/analysis/bernoulliMixture.js";
 import {
 	lnBeta,
 	lnGamma,
@@ -29,6 +29,7 @@ interface Golden {
 		readonly offset: number;
 		readonly a: number;
 		readonly b: number;
+		readonly shares: ArmShares;
 		readonly value: number;
 	}[];
 }
@@ -69,9 +70,10 @@ t.test("logSumExp neither overflows nor loses an empty list", async (t) => {
 t.test("the beta-binomial martingale and the two-arm evidence agree with mpmath to 1e-9", async (t) => {
 	for (const { n, sum, p, a, b, value } of golden.logMartingale)
 		t.ok(error(logMartingale({ n, sum }, p, { a, b }), value) < 1e-9, `n ${n} S ${sum} p ${p}`);
-	for (const { side, t: arm, c, slope, offset, a, b, value } of golden.logEvidence)
+	for (const { side, t: arm, c, slope, offset, a, b, shares, value } of golden.logEvidence)
 		t.ok(
-			Math.abs(logEvidence(side, arm, c, { slope, offset }, { a, b }) - value) < 1e-9 * Math.max(1, arm.n / 1_000),
-			`${side} ${JSON.stringify(arm)} ${logEvidence(side, arm, c, { slope, offset }, { a, b })} ${value}`,
+			Math.abs(logEvidence(side, arm, c, { slope, offset }, { a, b }, shares) - value) <
+				1e-9 * Math.max(1, arm.n / 1_000),
+			`${side} ${JSON.stringify(arm)} ${logEvidence(side, arm, c, { slope, offset }, { a, b }, shares)} ${value}`,
 		);
 });

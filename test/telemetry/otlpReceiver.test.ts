@@ -13,6 +13,14 @@ import { otlpHttpHandler, startOtlpReceiver, type TraceSink } from "../../src/te
 import { SpanStore } from "../../src/telemetry/spanStore.js";
 import { exportBytes, exportJson, TRACE } from "./otlpExport.js";
 
+/** What the arm header implies (telemetry/attribution.ts). */
+const IMPLIED = {
+	"weir.experiment": "exp",
+	"feature_flag.key": "exp",
+	"feature_flag.result.variant": "control",
+	"feature_flag.provider.name": "weir",
+};
+
 const STORED = {
 	traceId: TRACE,
 	spanId: "b7ad6b7169203331",
@@ -23,7 +31,7 @@ const STORED = {
 	startUs: 1_700_000_000_000_001,
 	durationUs: 2000,
 	status: "error",
-	attributes: { "weir.arm": "exp/control" },
+	attributes: { "weir.arm": "exp/control", ...IMPLIED },
 };
 const PARTS = { parentSpanId: "00f067aa0ba902b7", attributes: { "weir.arm": "exp/control" } };
 
@@ -135,6 +143,7 @@ t.test("only known attributes are stored, URLs without their query, texts cut", 
 	const { spans } = decodeTraces(exportBytes({ name: "GET /a?user=alice", attributes: SECRETS }));
 	t.equal(spans[0]?.name, "GET /a");
 	t.same(spans[0]?.attributes, {
+		...IMPLIED,
 		"weir.arm": "exp/control",
 		"http.url": "http://host/path",
 		"url.path": "/v1",

@@ -63,17 +63,17 @@ export function experimentsYaml(services: readonly DemoService[]): string {
 		`apiVersion: weir.dev/v1alpha1
 kind: Metric
 metadata: {name: accuracy}
-spec: {type: rate, source: outcome, direction: up, window: 2s}
+spec: {type: rate, source: outcome, direction: up, window: 1s}
 `,
 		`apiVersion: weir.dev/v1alpha1
 kind: Metric
 metadata: {name: latency-p99}
-spec: {type: quantile, quantile: 0.99, source: latency, direction: down, window: 2s}
+spec: {type: quantile, quantile: 0.99, source: latency, direction: down, window: 1s}
 `,
 		`apiVersion: weir.dev/v1alpha1
 kind: Metric
 metadata: {name: error-rate}
-spec: {type: rate, source: errors, direction: down, window: 2s}
+spec: {type: rate, source: errors, direction: down, window: 1s}
 `,
 		...services.map(
 			({ service, experiment }) => `apiVersion: weir.dev/v1alpha1
