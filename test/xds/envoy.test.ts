@@ -179,7 +179,10 @@ t.test("clusters come, change and go under traffic: no request fails", async (t)
 		}
 	}
 	const answers = await load.stop();
-	t.same(new Set(answers.keys()), new Set(["200 v1", "200 v2"]), `answers: ${JSON.stringify([...answers])}`);
+	// v1 answers only if a request came before the first change; what matters is that none failed.
+	const failed = [...answers.keys()].filter((answer) => answer !== "200 v1" && answer !== "200 v2");
+	t.same(failed, [], `answers: ${JSON.stringify([...answers])}`);
+	t.ok(answers.has("200 v2"), "requests flowed during the changes");
 	const clusters = await envoy.admin("/clusters");
 	t.notMatch(clusters, /a\/v1|a\/v4/, "what was removed is gone");
 	t.match(clusters, /a\/v5/);
