@@ -33,14 +33,6 @@ export function logLikelihood({ n, sum }: Sample, p: number): number {
 	return xLogP(sum, p) + xLog1mP(n - sum, p);
 }
 
-/** ln L(p + step) − ln L(p), exact for small steps; 0 for step 0 even where both are impossible. */
-export function logRatio({ n, sum }: Sample, p: number, step: number): number {
-	if (step === 0) return 0;
-	const misses = n - sum;
-	const hit = sum === 0 ? 0 : sum * Math.log1p(Math.max(-1, step / p));
-	return hit + (misses === 0 ? 0 : misses * Math.log1p(Math.max(-1, -step / (1 - p))));
-}
-
 /** Derivative of −log-likelihood in p; ±∞ at an end that the data contradicts. */
 function slopeAt({ n, sum }: Sample, p: number): number {
 	return (sum === 0 ? 0 : -sum / p) + (n - sum === 0 ? 0 : (n - sum) / (1 - p));

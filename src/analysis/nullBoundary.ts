@@ -18,11 +18,12 @@
  *   function over a convex set) and smallest where the line's likelihood is largest: found by Newton's method.
  * - M_b ≥ floor, so where floor ≥ the best value so far there is nothing to find. That leaves one interval, whose
  *   ends are found by bisection, rounded outwards; usually ±3 to ±5 standard deviations of the level.
- * - In it O_b has no feature finer than a standard deviation of an arm's mean: a term's exponent is n·(linear and
- *   entropy functions of the means), with bounded derivatives on the arcsine scale, times the step. It is therefore
- *   evaluated, both ends and the centre included, at GRID_PER_SD points per standard deviation of either arm, evenly
- *   on that arm's arcsine scale (where all standard deviations are 1/(2√n), also next to 0 and 1), and each local
- *   minimum of the grid is refined by golden section. A test compares with grids 100 times finer.
+ * - In it O_b has one kink at a known place (kinkOn) and no feature finer than a fraction of a standard deviation of
+ *   an arm's mean: a term's exponent is n·(entropy functions of the means) with bounded derivatives on the arcsine
+ *   scale, so an exponent of h nats changes by O(√h) nats per standard deviation. M_b is evaluated at the ends, the
+ *   centre, the kink and at GRID_PER_SD·√h points per standard deviation of either arm, evenly on that arm's arcsine
+ *   scale (where every standard deviation is 1/(2√n), also next to 0 and 1), and each local minimum of the grid is
+ *   refined by golden section. A test compares with scans of the whole line for random samples and lines.
  */
 import {
 	type ArmShares,
@@ -34,7 +35,7 @@ import {
 	type Side,
 	segment,
 } from "./bernoulliArms.js";
-import { logOrthogonalRatio } from "./orthogonalRatio.js";
+import { kinkOn, logOrthogonalRatio } from "./orthogonalRatio.js";
 import { logSumExp } from "./specialFunctions.js";
 
 /** w: the mixture's part has only to rule out far levels; every nat of the other part's weight counts. */
@@ -42,9 +43,11 @@ export const MIXTURE_SHARE = 0.2;
 const LOG_MIXTURE_SHARE = Math.log(MIXTURE_SHARE);
 const LOG_RATIO_SHARE = Math.log1p(-MIXTURE_SHARE);
 
+/** Points per standard deviation where ln M_b is a few nats; where it is h times that, √h times as many. */
 const GRID_PER_SD = 2;
+const GRID_NATS = 4;
 const GRID_MIN = 8;
-const GRID_MAX = 64;
+const GRID_MAX = 512;
 
 /** Local minima of the grid this many nats above its best are not refined: refinement gains a few hundredths. */
 const REFINE_WITHIN = 1;
@@ -100,7 +103,13 @@ export function logNullInfimum(trial: Trial, contrast: Contrast, bar: number | n
 	const level = bar ?? atCentre;
 	const from = whereFloorReaches(level, floorAt, centre, ends.lo);
 	const to = whereFloorReaches(level, floorAt, centre, ends.hi);
-	return minimum(valueAt, gridOn(contrast, from, to, centre, t.n, c.n), bar ?? Number.NEGATIVE_INFINITY);
+	const marks = [from, centre, to, kinkOn(side, contrast, shares)].filter((p) => p >= from && p <= to);
+	const perSd = GRID_PER_SD * Math.sqrt(Math.max(1, atCentre / GRID_NATS));
+	return minimum(
+		valueAt,
+		gridOn(contrast, marks, perSd * Math.sqrt(t.n), perSd * Math.sqrt(c.n)),
+		bar ?? Number.NEGATIVE_INFINITY,
+	);
 }
 
 /** The end of the interval in which the floor is below level, on the way from centre to end; rounded outwards. */
@@ -118,22 +127,27 @@ function whereFloorReaches(level: number, floorAt: (pc: number) => number, centr
 
 const angle = (p: number): number => Math.asin(Math.sqrt(p));
 
-/** Points from `from` to `to` in order, both and the centre included, dense on the arcsine scale of either arm. */
-function gridOn(contrast: Contrast, from: number, to: number, centre: number, nt: number, nc: number): number[] {
-	const points = [from, centre, to];
-	const spread = (n: number, lo: number, hi: number, toBaseline: (p: number) => number): void => {
-		const wanted = Math.ceil((hi - lo) * 2 * Math.sqrt(n) * GRID_PER_SD);
+/**
+ * Points between the first and last mark in order, the marks included, even on the arcsine scale of either arm.
+ * `densityT`, `densityC`: points per half unit of that scale.
+ */
+function gridOn(contrast: Contrast, marks: readonly number[], densityT: number, densityC: number): number[] {
+	const from = Math.min(...marks);
+	const to = Math.max(...marks);
+	const points = [...marks];
+	const spread = (density: number, lo: number, hi: number, toBaseline: (p: number) => number): void => {
+		const wanted = Math.ceil((hi - lo) * 2 * density);
 		const count = Math.min(GRID_MAX, Math.max(GRID_MIN, wanted));
 		for (let index = 1; index < count; index++) {
 			const p = toBaseline(Math.sin(lo + ((hi - lo) * index) / count) ** 2);
 			points.push(Math.min(to, Math.max(from, p)));
 		}
 	};
-	spread(nc, angle(from), angle(to), (p) => p);
+	spread(densityC, angle(from), angle(to), (p) => p);
 	if (contrast.slope > 0) {
 		const { slope, offset } = contrast;
 		const angleT = (pc: number): number => angle(challengerOn(contrast, pc));
-		spread(nt, angleT(from), angleT(to), (p) => (p - offset) / slope);
+		spread(densityT, angleT(from), angleT(to), (p) => (p - offset) / slope);
 	}
 	return points.sort((x, y) => x - y);
 }

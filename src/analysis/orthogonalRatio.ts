@@ -24,7 +24,7 @@
  * has mean at most 1 under any E X ≥ p_c. Hence O_b is a supermartingale starting at 1 for shares in [0,1] as for 0
  * and 1, wherever the challenger is at most p_t and the baseline at least p_c.
  */
-import { type ArmShares, logRatio, type Sample, type Side } from "./bernoulliArms.js";
+import type { ArmShares, Contrast, Sample, Side } from "./bernoulliArms.js";
 
 const FRACTIONS: readonly number[] = [0.99, 0.9, ...Array.from({ length: 13 }, (_, index) => 0.7 * 0.65 ** index)];
 
@@ -48,28 +48,56 @@ export interface NullPoint {
 	readonly slope: number;
 }
 
-/** ln O_b. At a corner, where no direction is defined, no step is taken: 0. */
+/**
+ * Length of the way from b to the edge of the unit square, in units of the direction (x, y). The variance cancels
+ * against the room, (1−p_t)/x = share/p_t, so that nothing jumps where an arm's mean reaches 0 or 1.
+ */
+function reachFrom(side: Side, { pt, pc, slope }: NullPoint, { challenger, baseline }: ArmShares): number {
+	return side === "above"
+		? Math.min(challenger / pt, baseline / (slope * (1 - pc)))
+		: Math.min(challenger / (1 - pt), baseline / (slope * pc));
+}
+
+/**
+ * The p_c on the line at which the way to the edge passes from one arm's to the other's, where O_b has a kink. It
+ * may lie outside the square; slope > 0.
+ */
+export function kinkOn(side: Side, { slope, offset }: Contrast, { challenger, baseline }: ArmShares): number {
+	const both = slope * (challenger + baseline);
+	return side === "above" ? (challenger * slope - baseline * offset) / both : (baseline * (1 - offset)) / both;
+}
+
+/**
+ * ln L(q) − ln L(p) for q = p + s·p(1−p): S·ln(1 + s(1−p)) + (n−S)·ln(1 − s·p). Where p is 0 or 1 it is the limit
+ * from inside, which is finite and, as a limit of supermartingales, one too.
+ */
+function logRatio({ n, sum }: Sample, p: number, s: number): number {
+	const misses = n - sum;
+	const hit = sum === 0 ? 0 : sum * Math.log1p(s * (1 - p));
+	return misses === 0 ? hit : hit + misses * Math.log1p(-s * p);
+}
+
+/** ln O_b. At the corner that no direction leaves towards the claim no step is taken: 0. */
 export function logOrthogonalRatio(
 	side: Side,
 	challenger: Sample,
 	baseline: Sample,
-	{ pt, pc, slope }: NullPoint,
+	point: NullPoint,
 	shares: ArmShares,
 ): number {
-	const x = (pt * (1 - pt)) / shares.challenger;
-	const y = (slope * pc * (1 - pc)) / shares.baseline;
-	if (!(x > 0 || y > 0)) return 0;
-	const up = side === "above";
-	const reach = Math.min(x > 0 ? (up ? 1 - pt : pt) / x : Infinity, y > 0 ? (up ? pc : 1 - pc) / y : Infinity);
-	const unit = up ? reach : -reach;
+	const reach = reachFrom(side, point, shares);
+	if (reach === Number.POSITIVE_INFINITY) return 0;
+	const unit = side === "above" ? reach : -reach;
+	const perT = unit / shares.challenger;
+	const perC = (-unit * point.slope) / shares.baseline;
 	let top = Number.NEGATIVE_INFINITY;
 	const terms = STEPS.map(({ fraction, logWeight }) => {
-		const step = unit * fraction;
-		const term = logWeight + logRatio(challenger, pt, step * x) + logRatio(baseline, pc, -step * y);
+		const term =
+			logWeight + logRatio(challenger, point.pt, perT * fraction) + logRatio(baseline, point.pc, perC * fraction);
 		if (term > top) top = term;
 		return term;
 	});
-	// No step is impossible (all stop short of the edge), so top is finite; terms below e^−45 of it are rounded away.
+	// No step reaches the edge, so top is finite; terms below e^−45 of it would be rounded away.
 	let sum = 0;
 	for (const term of terms) if (term > top - 45) sum += Math.exp(term - top);
 	return top + Math.log(sum);

@@ -58,7 +58,7 @@ function scan(lo: number, hi: number, contrast: Contrast, valueAt: (pc: number) 
 		const share = index / size;
 		const c = Math.sin(angle(lo) + (angle(hi) - angle(lo)) * share) ** 2;
 		const viaT = Math.sin(angle(onT(lo)) + (angle(onT(hi)) - angle(onT(lo))) * share) ** 2;
-		const near = (hi - lo) * Math.exp(-25 * share);
+		const near = (hi - lo) * Math.exp(-12 * share);
 		for (const pc of [c, (viaT - contrast.offset) / contrast.slope, lo + near, hi - near])
 			if (pc > lo && pc < hi) best = Math.min(best, valueAt(pc));
 	}
@@ -117,16 +117,18 @@ t.test(
 				: posterior(arm, prior) + posterior(c, prior) - Math.LN2;
 			const lo = Math.max(0, -contrast.offset / contrast.slope);
 			const hi = Math.min(1, (1 - contrast.offset) / contrast.slope);
-			if (!(lo < hi)) continue;
+			if (!(lo < hi) || arm.sum / arm.n === contrast.slope * (c.sum / c.n) + contrast.offset) continue;
 			const found = logEvidence(side, arm, c, contrast, prior, shares);
 			const scanned = scan(lo, hi, contrast, (pc) => plain(side, arm, c, contrast, pc, top, shares));
 			// A value of 300 nats is compared to the same number of digits, not to the same decimal.
 			const size = Math.max(1, Math.abs(scanned));
 			compared += 1;
-			if (found > scanned + 1e-7 * size) {
+			if (found > scanned + 1e-6 * size) {
 				missed += 1;
 				t.comment(JSON.stringify({ side, arm, c, contrast, shares, found, scanned }));
 			}
+			if ((scanned - found) / size > 0.02)
+				t.comment(JSON.stringify({ side, arm, c, contrast, shares, found, scanned }));
 			worst = Math.max(worst, (scanned - found) / size);
 		}
 		t.comment(`${compared} compared, ${missed} missed, the scan lies at most ${worst.toExponential(1)} above`);
@@ -168,11 +170,12 @@ t.test(
 		let largest = 0;
 		for (const side of ["above", "below"] as const)
 			for (const slope of [0.5, 1, 3])
-				for (const pc of [0.001, 0.1, 0.3])
+				for (const pc of [0, 0.001, 0.1, 0.3, 1])
 					for (const offset of [0, 0.05])
 						for (const worse of [0, 0.5, 0.9])
 							for (const halves of [0, 0.5, 1]) {
 								const pt = slope * pc + offset;
+								if (pt > 1) continue;
 								// Means of the null that are the point's own, or further in: challenger's less, baseline's more.
 								const up = side === "above";
 								const meanT = up ? pt * (1 - worse) : pt + (1 - pt) * worse;
@@ -189,6 +192,6 @@ t.test(
 								if (expected > 1 + 1e-12) t.fail(`${side} ${slope} ${pc} ${offset} ${worse} ${halves}: ${expected}`);
 							}
 		t.ok(largest > 1 - 1e-9, "exactly 1 at the point itself with values 0 and 1");
-		t.equal(logOrthogonalRatio("above", { n: 9, sum: 3 }, { n: 9, sum: 2 }, { pt: 0, pc: 0, slope: 1 }, EQUAL), 0);
+		t.equal(logOrthogonalRatio("above", { n: 9, sum: 0 }, { n: 9, sum: 9 }, { pt: 0, pc: 1, slope: 1 }, EQUAL), 0);
 	},
 );

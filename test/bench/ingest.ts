@@ -1,9 +1,10 @@
 /**
  * What ingest costs and how quickly it answers: access-log entries through the real gRPC socket and outcomes over
  * HTTP, per second of the ingest process's own CPU; the time from a request's entry to its being queryable; and
- * the time from the moment an evidence call is due to its answer while ingest runs at full load.
+ * the time from the moment a look is due to its decision to roll back, while ingest runs at full load.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,9 +12,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { ingestClient } from "../../src/events/client.js";
+import { decide } from "../../src/rollout/decide.js";
+import type { Action } from "../../src/rollout/decision.js";
+import { initialStatus } from "../../src/rollout/status.js";
 import { AccessLogStream } from "../events/accessLogStream.js";
 import { spawnIngest } from "../events/child.js";
 import { encode, httpCall, metric, query, unitsOf } from "../events/rig.js";
+import { metric as declaredMetric, experiment } from "../rollout/example.js";
 
 const REQUESTS = 100_000;
 const UNITS = 50_000;
@@ -105,12 +110,38 @@ async function queryableMs(): Promise<number> {
 	return quantile(times, 0.5);
 }
 
-/**
- * HOOK for the lead: one look of the rollout, from its due moment on. Now it is the evidence call; the composed
- * loop (evidence → decide → state's commit) goes here.
- */
-async function look(): Promise<void> {
-	await client.evidence(asked());
+const ERRORS = declaredMetric("errors", { type: "rate", source: "errors", direction: "down" });
+const HARMED = { ...experiment(["boosted"]), metadata: { ...experiment().metadata, name: "models" } };
+const DECIDED = {
+	...HARMED,
+	spec: { ...HARMED.spec, goal: null, guardrails: [{ metric: "errors", margin: { kind: "absolute", value: 0.005 } }] },
+} as const;
+
+/** Units whose requests all fail in one arm and none in the other: what a roll-back is decided on. */
+async function harm(): Promise<void> {
+	const stream = new AccessLogStream(accessLogSocket);
+	for (const [arm, status] of [
+		["control", 200],
+		["boosted", 500],
+	] as const) {
+		const entries = unitsOf(arm, 2_000, "harm").flatMap((unit) => {
+			const common = { unit, requestId: randomUUID(), startMs: Date.now(), status };
+			return [
+				{ ...common, kind: "start" as const },
+				{ ...common, kind: "end" as const },
+			];
+		});
+		await stream.write(encode(entries));
+	}
+	await stream.end();
+}
+
+/** One look of the rollout: evidence, analysis, decision. */
+async function look(): Promise<Action> {
+	const evidence = await client.evidence(asked());
+	const nowMs = Date.now();
+	const status = initialStatus(DECIDED.spec.rollout.stepsPpm, nowMs);
+	return decide({ experiment: DECIDED, metrics: { errors: ERRORS }, status, evidence, nowMs }).action;
 }
 
 /** The 95th percentile of EVIDENCE_CALLS looks, some time apart, while entries come in as fast as ingest takes them. */
@@ -122,8 +153,9 @@ async function rollbackDelayMs(): Promise<number> {
 	for (let index = 1; index <= EVIDENCE_CALLS; index++) {
 		await new Promise((resolve) => setTimeout(resolve, EVIDENCE_EVERY_MS));
 		const due = performance.now();
-		await look();
+		const action = await look();
 		times.push(performance.now() - due);
+		if (action !== "roll-back") throw new Error(`a look decided '${action}', not to roll back`);
 	}
 	child.kill("SIGTERM");
 	const [printed] = child.stdout === null ? [""] : await once(child.stdout, "data");
@@ -151,6 +183,8 @@ try {
 	console.log(
 		`from a start entry to its being queryable: median ${queryable.toFixed(1)} ms, Envoy's flush not counted`,
 	);
+	await harm();
+	while ((await look()) !== "roll-back");
 	const delay = await rollbackDelayMs();
 	const result = {
 		entriesPerCpuSecond: Math.round(entries),

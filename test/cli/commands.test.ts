@@ -88,6 +88,8 @@ t.test("schema is JSON Schema that names every kind", async (t) => {
 	for (const kind of ["Gateway", "Service", "Layer", "Experiment", "Metric", "AccessPolicy"])
 		t.match(schema, `"${kind}"`);
 	t.match(schema, "2020-12");
+	const committed = await readFile(new URL("../../../deploy/schema.json", import.meta.url), "utf8");
+	t.equal(committed, stdout.toString(), "deploy/schema.json is what `weir schema` prints");
 });
 
 t.test("control's parts refuse to listen beyond loopback", async (t) => {

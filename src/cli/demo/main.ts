@@ -35,6 +35,8 @@ const program = new Command("demo")
 	.option("--no-delay", "take the slow challenger's delay away")
 	.parse();
 const options = program.opts<{ aa: boolean; swap: boolean; delay: boolean }>();
+// The timeline tells what happens; the parts' own logs would stand between its lines.
+process.env.WEIR_LOG ??= "error";
 process.exitCode = await demo({ aa: options.aa, swap: options.swap, noDelay: !options.delay });
 
 async function demo(mode: DemoMode): Promise<number> {
