@@ -79,7 +79,10 @@ export interface EvidenceMetric {
 	readonly threshold: { readonly thresholdMs: number; readonly frozenAtMs: number } | null;
 }
 
-/** A latency quantile of the default Variant's requests, over all traffic of the Service not in a challenger arm. */
+/**
+ * A latency quantile of the default Variant's requests, over all traffic of the Service not in a challenger arm:
+ * the median of the quantiles of consecutive stretches of it, so that one stall does not set it.
+ */
 export interface BaselineQuantile {
 	readonly valueMs: number;
 	readonly requests: number;

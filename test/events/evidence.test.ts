@@ -162,6 +162,23 @@ t.test("the baseline's quantile is over the default Variant outside challenger a
 	t.same(await rig.ingest.evidence.baselineQuantile(ask), { valueMs: 30, requests: 4, units: 2 });
 });
 
+t.test("a stall in one stretch of time does not set the baseline's quantile", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const [rest = ""] = unitsOf(null, 1);
+	for (let batch = 0; batch < 10; batch++) {
+		rig.nowMs = T0 + batch * 10;
+		const durationMs = batch === 0 ? 900 : 10;
+		await rig.send(
+			Array.from({ length: 20 }, (_, index) =>
+				ended(rest, `stall-${batch}-${index}`, { durationMs, cluster: "shop/v1" }),
+			),
+		);
+	}
+	const ask = { experiment: "models", service: "shop", quantile: 0.99, sinceMs: 0, untilMs: T0 + 1_000 };
+	t.match(await rig.ingest.evidence.baselineQuantile(ask), { valueMs: 10, requests: 200 });
+});
+
 t.test("on random data the aggregates are those of a plain recomputation", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());

@@ -39,6 +39,21 @@ spec:
   methods: [POST]
   pathPrefixes: [/v2/models/employment]
 `,
+		`apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: accuracy}
+spec: {type: rate, source: outcome, direction: up, window: 1s}
+`,
+		`apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: latency-p99}
+spec: {type: quantile, quantile: 0.99, source: latency, direction: down, window: 1s}
+`,
+		`apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: error-rate}
+spec: {type: rate, source: errors, direction: down, window: 1s}
+`,
 		...services.map(({ service }) => {
 			const ports = at.ports.get(service);
 			return `apiVersion: weir.dev/v1alpha1
@@ -60,21 +75,6 @@ spec:
 /** What the team declares then. */
 export function experimentsYaml(services: readonly DemoService[]): string {
 	return [
-		`apiVersion: weir.dev/v1alpha1
-kind: Metric
-metadata: {name: accuracy}
-spec: {type: rate, source: outcome, direction: up, window: 1s}
-`,
-		`apiVersion: weir.dev/v1alpha1
-kind: Metric
-metadata: {name: latency-p99}
-spec: {type: quantile, quantile: 0.99, source: latency, direction: down, window: 1s}
-`,
-		`apiVersion: weir.dev/v1alpha1
-kind: Metric
-metadata: {name: error-rate}
-spec: {type: rate, source: errors, direction: down, window: 1s}
-`,
 		...services.map(
 			({ service, experiment }) => `apiVersion: weir.dev/v1alpha1
 kind: Experiment

@@ -22,7 +22,7 @@ import { APP_ID, experimentsYaml, STRANGER_ID, servicesYaml } from "./declaratio
 import { type DemoMode, type DemoService, demoServices } from "./modes.js";
 import { Timeline } from "./timeline.js";
 
-const WARM_UP_MS = 3_000;
+const WARM_UP_MS = 4_000;
 const POLL_MS = 250;
 const PROGRESS_MS = 2_000;
 /** An A/A run has no verdict to wait for; it ends after this long. */
@@ -171,18 +171,21 @@ async function run(
 			`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.reason ?? ""}\n`,
 		);
 	}
-	if (count.firstFailure !== null) process.stdout.write(`\nfirst failure: ${count.firstFailure}\n`);
 	process.stdout.write("\n");
-	const wrong = services.filter((service) =>
-		service.expected === null ? phaseOf(service) === "Promoted" : phaseOf(service) !== service.expected,
-	);
-	const right =
-		wrong.length === 0 &&
-		count.failed === 0 &&
-		count.denied > 0 &&
-		count.notDenied === 0 &&
-		count.assignmentMismatches === 0 &&
-		count.outcomesRefused === 0;
+	const wrong = [
+		...services
+			.filter((service) =>
+				service.expected === null ? phaseOf(service) === "Promoted" : phaseOf(service) !== service.expected,
+			)
+			.map((service) => `${service.experiment} is ${phaseOf(service)}, expected ${service.expected ?? "no promotion"}`),
+		...(count.failed > 0 ? [`${count.failed} requests failed, the first: ${count.firstFailure}`] : []),
+		...(count.denied === 0 || count.notDenied > 0
+			? [`the stranger was refused ${count.denied} times, and not ${count.notDenied} times`]
+			: []),
+		...(count.assignmentMismatches > 0 ? [`${count.assignmentMismatches} answers came from another arm`] : []),
+		...(count.outcomesRefused > 0 ? [`${count.outcomesRefused} outcomes were refused`] : []),
+	];
+	for (const one of wrong) process.stdout.write(`WRONG: ${one}\n`);
 	process.stdout.write(
 		`RESULT ${JSON.stringify({
 			requests: count.requests,
@@ -195,7 +198,7 @@ async function run(
 			seconds: Number(timeline.seconds.toFixed(1)),
 		})}\n`,
 	);
-	return right ? 0 : 1;
+	return wrong.length === 0 ? 0 : 1;
 }
 
 async function statuses(api: ApiClient): Promise<Readonly<Record<string, ExperimentStatus>>> {
