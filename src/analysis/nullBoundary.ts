@@ -23,7 +23,7 @@
  *   scale, so an exponent of h nats changes by O(√h) nats per standard deviation. M_b is evaluated at the ends, the
  *   centre, the kink and at GRID_PER_SD·√h points per standard deviation of either arm, evenly on that arm's arcsine
  *   scale (where every standard deviation is 1/(2√n), also next to 0 and 1), and each local minimum of the grid is
- *   refined by golden section. A test compares with scans of the whole line for random samples and lines.
+ *   refined by Brent's method. A test compares with scans of the whole line for random samples and lines.
  */
 import {
 	type ArmShares,
@@ -36,7 +36,6 @@ import {
 	segment,
 } from "./bernoulliArms.js";
 import { kinkOn, logOrthogonalRatio } from "./orthogonalRatio.js";
-import { logSumExp } from "./specialFunctions.js";
 
 /** w: the mixture's part has only to rule out far levels; every nat of the other part's weight counts. */
 export const MIXTURE_SHARE = 0.2;
@@ -44,7 +43,7 @@ const LOG_MIXTURE_SHARE = Math.log(MIXTURE_SHARE);
 const LOG_RATIO_SHARE = Math.log1p(-MIXTURE_SHARE);
 
 /** Points per standard deviation where ln M_b is a few nats; where it is h times that, √h times as many. */
-const GRID_PER_SD = 2;
+const GRID_PER_SD = 1;
 const GRID_NATS = 4;
 const GRID_MIN = 8;
 const GRID_MAX = 512;
@@ -52,9 +51,10 @@ const GRID_MAX = 512;
 /** Local minima of the grid this many nats above its best are not refined: refinement gains a few hundredths. */
 const REFINE_WITHIN = 1;
 
-const GOLDEN = (Math.sqrt(5) - 1) / 2;
-/** 0.618^26 of at most two grid steps: 4e-6 standard deviations, an error below 1e-10 in a minimum. */
-const GOLDEN_STEPS = 26;
+const GOLDEN = (3 - Math.sqrt(5)) / 2;
+/** Of the bracket. A minimum is flat: 1e-5 of at most two standard deviations is an error below 1e-9 nats. */
+const REFINE_TO = 1e-5;
+const REFINE_STEPS = 40;
 
 /** Two arms, a claim's side, and ln of the mixture likelihood of the data: what stays the same for all lines. */
 export interface Trial {
@@ -65,13 +65,19 @@ export interface Trial {
 	readonly shares: ArmShares;
 }
 
-/**
- * ln inf_b M_b. Negative when the data lie in the null; +∞ when the null is empty or impossible.
- *
- * With `bar` given only the comparison with it is exact: a value ≥ bar is returned exactly when the infimum is
- * ≥ bar, and the search ends as soon as that is known.
- */
-export function logNullInfimum(trial: Trial, contrast: Contrast, bar: number | null): number {
+/** The line's part of the null, ready to be searched. */
+interface Boundary {
+	readonly lo: number;
+	readonly hi: number;
+	/** p_c at which the floor is smallest. */
+	readonly centre: number;
+	/** ln of the mixture's part of M_b, and ln M_b, at the null point with this p_c. */
+	readonly floorAt: (pc: number) => number;
+	readonly valueAt: (pc: number) => number;
+}
+
+/** The boundary to search, or the answer where there is nothing to search. */
+function boundaryOf(trial: Trial, contrast: Contrast): Boundary | number {
 	const { side, challenger: t, baseline: c, logMixture, shares } = trial;
 	const above = side === "above";
 	// An arm without data fits any mean, so take the one that favours the null.
@@ -91,25 +97,38 @@ export function logNullInfimum(trial: Trial, contrast: Contrast, bar: number | n
 	const floorAt = (pc: number): number => LOG_MIXTURE_SHARE + logMixture - inBox(challengerOn(contrast, pc), pc);
 	const valueAt = (pc: number): number => {
 		const point = { pt: challengerOn(contrast, pc), pc, slope: contrast.slope };
-		return logSumExp([floorAt(pc), LOG_RATIO_SHARE + logOrthogonalRatio(side, t, c, point, shares)]);
+		const floor = floorAt(pc);
+		const ratio = LOG_RATIO_SHARE + logOrthogonalRatio(side, t, c, point, shares);
+		const top = Math.max(floor, ratio);
+		return top === Number.POSITIVE_INFINITY ? top : top + Math.log1p(Math.exp(Math.min(floor, ratio) - top));
 	};
+	return { ...ends, centre: mostLikelyOn(t, c, contrast, ends), floorAt, valueAt };
+}
 
-	const centre = mostLikelyOn(t, c, contrast, ends);
+/** ln M_b at the line's most likely point: an upper bound of the infimum, usually within a nat of it, and cheap. */
+export function logAtCentre(trial: Trial, contrast: Contrast): number {
+	const boundary = boundaryOf(trial, contrast);
+	return typeof boundary === "number" ? boundary : boundary.valueAt(boundary.centre);
+}
+
+/**
+ * ln inf_b M_b. Negative when the data lie in the null; +∞ when the null is empty or impossible.
+ *
+ * With `enough` given a smaller value than the infimum may be returned where both are at least that.
+ */
+export function logNullInfimum(trial: Trial, contrast: Contrast, enough = Number.POSITIVE_INFINITY): number {
+	const boundary = boundaryOf(trial, contrast);
+	if (typeof boundary === "number") return boundary;
+	const { lo, hi, centre, floorAt, valueAt } = boundary;
 	const floor = floorAt(centre);
-	if (floor === Number.POSITIVE_INFINITY || (bar !== null && floor >= bar)) return floor;
+	if (floor >= enough) return floor;
 	const atCentre = valueAt(centre);
-	if (bar !== null && atCentre < bar) return atCentre;
-
-	const level = bar ?? atCentre;
-	const from = whereFloorReaches(level, floorAt, centre, ends.lo);
-	const to = whereFloorReaches(level, floorAt, centre, ends.hi);
-	const marks = [from, centre, to, kinkOn(side, contrast, shares)].filter((p) => p >= from && p <= to);
+	const from = whereFloorReaches(atCentre, floorAt, centre, lo);
+	const to = whereFloorReaches(atCentre, floorAt, centre, hi);
+	const marks = [from, centre, to, kinkOn(trial.side, contrast, trial.shares)].filter((p) => p >= from && p <= to);
 	const perSd = GRID_PER_SD * Math.sqrt(Math.max(1, atCentre / GRID_NATS));
-	return minimum(
-		valueAt,
-		gridOn(contrast, marks, perSd * Math.sqrt(t.n), perSd * Math.sqrt(c.n)),
-		bar ?? Number.NEGATIVE_INFINITY,
-	);
+	const { challenger, baseline } = trial;
+	return minimum(valueAt, gridOn(contrast, marks, perSd * Math.sqrt(challenger.n), perSd * Math.sqrt(baseline.n)));
 }
 
 /** The end of the interval in which the floor is below level, on the way from centre to end; rounded outwards. */
@@ -152,14 +171,8 @@ function gridOn(contrast: Contrast, marks: readonly number[], densityT: number, 
 	return points.sort((x, y) => x - y);
 }
 
-/** Smallest value found from the grid; any value below `enough` ends the search. */
-function minimum(valueAt: (p: number) => number, points: readonly number[], enough: number): number {
-	const values: number[] = [];
-	for (const point of points) {
-		const value = valueAt(point);
-		if (value < enough) return value;
-		values.push(value);
-	}
+function minimum(valueAt: (p: number) => number, points: readonly number[]): number {
+	const values = points.map(valueAt);
 	const lowest = Math.min(...values);
 	let best = lowest;
 	for (const [index, value] of values.entries()) {
@@ -167,33 +180,65 @@ function minimum(valueAt: (p: number) => number, points: readonly number[], enou
 		const after = values[index + 1] ?? Number.POSITIVE_INFINITY;
 		if (value > lowest + REFINE_WITHIN || value > before || value > after) continue;
 		const here = points[index] ?? 0;
-		best = Math.min(best, goldenSection(valueAt, points[index - 1] ?? here, points[index + 1] ?? here));
+		best = Math.min(
+			best,
+			refined(valueAt, points[index - 1] ?? here, { x: here, y: value }, points[index + 1] ?? here),
+		);
 	}
 	return best;
 }
 
-/** Smallest value met by golden-section search in [lo, hi]. */
-function goldenSection(valueAt: (p: number) => number, from: number, to: number): number {
+interface Met {
+	readonly x: number;
+	readonly y: number;
+}
+
+/**
+ * Smallest value met in [from, to], which has `start` inside or at an end: Brent's minimiser (parabolas through the
+ * three best points, golden section where they do not help). Source: Brent 1973, Algorithms for Minimization without
+ * Derivatives, ch. 5.
+ */
+function refined(valueAt: (p: number) => number, from: number, start: Met, to: number): number {
 	let lo = from;
 	let hi = to;
-	let left = hi - GOLDEN * (hi - lo);
-	let right = lo + GOLDEN * (hi - lo);
-	let atLeft = valueAt(left);
-	let atRight = valueAt(right);
-	for (let step = 0; step < GOLDEN_STEPS; step++) {
-		if (atLeft < atRight) {
-			hi = right;
-			right = left;
-			atRight = atLeft;
-			left = hi - GOLDEN * (hi - lo);
-			atLeft = valueAt(left);
+	const tolerance = REFINE_TO * (to - from);
+	let [best, second, third] = [start, start, start];
+	let step = 0;
+	let before = 0;
+	for (let count = 0; count < REFINE_STEPS; count++) {
+		const middle = (lo + hi) / 2;
+		if (Math.abs(best.x - middle) + (hi - lo) / 2 <= 2 * tolerance) break;
+		const previous = before;
+		before = step;
+		// The vertex of the parabola through the three; no number when they do not make one.
+		const r = (best.x - second.x) * (best.y - third.y);
+		const s = (best.x - third.x) * (best.y - second.y);
+		const p = (best.x - second.x) * r - (best.x - third.x) * s;
+		const q = 2 * (r - s);
+		const vertex = best.x - p / q;
+		if (
+			Math.abs(previous) > tolerance &&
+			vertex > lo &&
+			vertex < hi &&
+			Math.abs(vertex - best.x) < Math.abs(previous) / 2
+		)
+			step = vertex - best.x;
+		else {
+			before = best.x < middle ? hi - best.x : lo - best.x;
+			step = GOLDEN * before;
+		}
+		const x = best.x + (Math.abs(step) >= tolerance ? step : best.x < middle ? tolerance : -tolerance);
+		const met = { x, y: valueAt(x) };
+		if (met.y <= best.y) {
+			if (x < best.x) hi = best.x;
+			else lo = best.x;
+			[best, second, third] = [met, best, second];
 		} else {
-			lo = left;
-			left = right;
-			atLeft = atRight;
-			right = lo + GOLDEN * (hi - lo);
-			atRight = valueAt(right);
+			if (x < best.x) lo = x;
+			else hi = x;
+			if (met.y <= second.y || second.x === best.x) [second, third] = [met, second];
+			else if (met.y <= third.y || third.x === best.x || third.x === second.x) third = met;
 		}
 	}
-	return Math.min(atLeft, atRight);
+	return best.y;
 }
