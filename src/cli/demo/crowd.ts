@@ -31,6 +31,8 @@ export interface CrowdCount {
 	readonly outcomesRefused: number;
 	readonly inFlight: number;
 	readonly firstFailure: string | null;
+	/** By second since the start: 99th percentile of the answers' latency, in ms. */
+	readonly p99BySecond: readonly number[];
 }
 
 const TICK_MS = 5;
@@ -49,7 +51,9 @@ const count = {
 	outcomesRefused: 0,
 	inFlight: 0,
 	firstFailure: null as string | null,
+	p99BySecond: [] as number[],
 };
+let latencies: number[] = [];
 const people = readPeople();
 let stopping = false;
 
@@ -61,6 +65,11 @@ process.on("message", (message: { start?: CrowdOrders; stop?: true }) => {
 
 async function work(orders: CrowdOrders): Promise<void> {
 	const report = setInterval(() => process.send?.({ count }), 250);
+	const second = setInterval(() => {
+		latencies.sort((a, b) => a - b);
+		count.p99BySecond.push(latencies[Math.floor(latencies.length * 0.99)] ?? 0);
+		latencies = [];
+	}, 1_000);
 	const outcomes = new OutcomePoster(orders.api);
 	const loads = orders.services.map((service) => new ServiceLoad(orders, service, outcomes));
 	const stranger = new Line(orders, orders.stranger);
@@ -79,6 +88,7 @@ async function work(orders: CrowdOrders): Promise<void> {
 	while ((count.inFlight > 0 || !outcomes.idle) && performance.now() < deadline) await pause(20);
 	count.failed += count.inFlight; // never answered
 	clearInterval(report);
+	clearInterval(second);
 	process.send?.({ count, done: true }, () => process.exit(0));
 }
 
@@ -177,6 +187,7 @@ class ServiceLoad {
 	async #ask(id: string, person: Person, asked: number): Promise<void> {
 		count.requests++;
 		count.inFlight++;
+		const sentAt = performance.now();
 		const line = this.#lines[(count.requests + asked) % this.#lines.length] as Line;
 		const answer = await line.ask(
 			{ ":path": "/v2/models/employment/infer", ":authority": hostOf(this.service.service), "x-user-id": id },
@@ -185,6 +196,7 @@ class ServiceLoad {
 			}),
 		);
 		count.inFlight--;
+		latencies.push(performance.now() - sentAt);
 		if (answer.status < 200 || answer.status > 299) {
 			count.failed++;
 			count.firstFailure ??= `${this.service.service}: ${answer.why}`;

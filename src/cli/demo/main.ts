@@ -22,12 +22,17 @@ import { APP_ID, experimentsYaml, STRANGER_ID, servicesYaml } from "./declaratio
 import { type DemoMode, type DemoService, demoServices } from "./modes.js";
 import { Timeline } from "./timeline.js";
 
-const WARM_UP_MS = 4_000;
+/** Experiments are declared on a service that runs well: after this many quiet seconds, twice as many as others. */
+const QUIET_SECONDS = 4;
+const QUIET_P99_MS = 20;
+/** A machine that never gets quiet: go on all the same. */
+const WARM_UP_SECONDS_MAX = 20;
 const POLL_MS = 250;
 const PROGRESS_MS = 2_000;
 /** An A/A run has no verdict to wait for; it ends after this long. */
 const AA_MS = 60_000;
-const GIVE_UP_MS = 110_000;
+/** Of the whole run: what has not been decided by then has failed. */
+const GIVE_UP_MS = 112_000;
 
 const program = new Command("demo")
 	.option("--aa", "equal models: nothing may be promoted", false)
@@ -108,7 +113,8 @@ async function run(
 	timeline.say(
 		`people arrive: ${rate} requests/s over ${services.length} Services, each person asks 1 to 3 times; one stranger knocks`,
 	);
-	await pause(WARM_UP_MS);
+	const p99 = await warmUp(crowd);
+	timeline.say(`the services run warm: p99 of the last second is ${p99.toFixed(0)} ms`);
 
 	const applied = await api.apply([{ name: "experiments.yaml", text: experimentsYaml(services) }], {
 		by: "demo",
@@ -201,6 +207,17 @@ async function run(
 	return wrong.length === 0 ? 0 : 1;
 }
 
+/** Waits for quiet seconds: thresholds are frozen from what is measured now, and a team does not start in a storm. */
+async function warmUp(crowd: Crowd): Promise<number> {
+	for (;;) {
+		await pause(POLL_MS);
+		const seconds = crowd.count().p99BySecond;
+		const quiet = seconds.filter((p99) => p99 < QUIET_P99_MS).length;
+		const enough = quiet >= QUIET_SECONDS && quiet >= 2 * (seconds.length - quiet);
+		if (enough || seconds.length >= WARM_UP_SECONDS_MAX) return seconds.at(-1) ?? 0;
+	}
+}
+
 async function statuses(api: ApiClient): Promise<Readonly<Record<string, ExperimentStatus>>> {
 	return Object.fromEntries((await api.status()).experiments.map(({ experiment, status }) => [experiment, status]));
 }
@@ -251,6 +268,7 @@ function startCrowd(orders: CrowdOrders): Crowd {
 		outcomesRefused: 0,
 		inFlight: 0,
 		firstFailure: null,
+		p99BySecond: [],
 	};
 	const done = new Promise<CrowdCount>((resolve, reject) => {
 		child.on("message", (message: { count: CrowdCount; done?: true }) => {
