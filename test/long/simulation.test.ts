@@ -1,0 +1,15 @@
+/** The simulation of test/rollout with many seeds: false verdicts between equal variants stay within alpha. */
+import t from "tap";
+import { equalVariants } from "../rollout/simulate.js";
+
+t.setTimeout(900_000);
+
+t.test(
+	"equal variants over 1,000 runs of 60 looks: promoted or rolled back by harm in no more than alpha",
+	async (t) => {
+		const { promoted, harmed, stopped } = equalVariants(1_000);
+		t.comment(`of 1,000 equal experiments: ${promoted} promoted, ${harmed} rolled back, ${stopped} stopped by SRM`);
+		// 99 % upper limit of Binomial(1000, 0.05) is 67; of Binomial(1000, 0.001) it is 4.
+		t.ok(promoted <= 67 && harmed <= 67 && stopped <= 4);
+	},
+);
