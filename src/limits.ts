@@ -199,3 +199,6 @@ export const XDS_SENT_VIEWS_MAX = 256;
 
 /** Exports of Envoy's spans being forwarded at once; a collector that hangs holds no more memory than this times 4 MB. */
 export const OTLP_FORWARDS_MAX = 16;
+
+/** Longest path of a UNIX socket: sun_path of Linux less the closing NUL (unix(7)). */
+export const SOCKET_PATH_BYTES_MAX = 107;

@@ -5,10 +5,10 @@
 import { Server, ServerCredentials, type ServerReadableStream, type sendUnaryData } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import { GRPC_MESSAGE_BYTES_MAX } from "../limits.js";
+import { claimSocket, restrictSocket } from "../socket.js";
 import { decodeMessage } from "./accessLogEntry.js";
 import type { Intake } from "./intake.js";
 import type { Log } from "./meter.js";
-import { claimSocket, restrictSocket } from "./socket.js";
 
 const SERVICE = {
 	streamAccessLogs: {
@@ -54,7 +54,7 @@ export async function serveAccessLog(
 			else reject(new WeirError("unavailable", `cannot listen on ${socketPath}`, "", { cause: error }));
 		});
 	});
-	restrictSocket(socketPath);
+	await restrictSocket(socketPath);
 	return {
 		// Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere.
 		close: async () => server.forceShutdown(),

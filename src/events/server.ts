@@ -7,11 +7,11 @@ import type { AddressInfo } from "node:net";
 import { WeirError } from "../error.js";
 import { EVIDENCE_BODY_BYTES_MAX } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
+import { claimSocket, restrictSocket } from "../socket.js";
 import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes.js";
 import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
-import { claimSocket, restrictSocket } from "./socket.js";
 
 export interface Doors {
 	readonly outcomes: Outcomes;
@@ -38,7 +38,7 @@ export async function serveSocket(path: string, doors: Doors): Promise<Listening
 	await claimSocket(path);
 	const routes = { ...publicRoutes(doors), ...ownRoutes(doors) };
 	const listening = await listen(routes, doors.log, (server, ready) => server.listen(path, ready));
-	restrictSocket(path);
+	await restrictSocket(path);
 	return listening;
 }
 

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import { WeirError } from "../error.js";
-import { API_CONNECTIONS_MAX } from "../limits.js";
+import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
 import { privateDirectory } from "./database.js";
 import { type Answer, type Call, checkCaller, isLoopbackHost, send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
@@ -41,9 +41,6 @@ export interface Api {
 	/** Ends both doors and every long poll; the Store stays open. */
 	close(): Promise<void>;
 }
-
-/** Longest path of a UNIX socket: sun_path of Linux less the final zero (unix(7)). */
-const SOCKET_PATH_BYTES_MAX = 107;
 
 /**
  * Opens both doors; if one cannot open, none stays.

@@ -9,11 +9,11 @@ import type { Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { XDS_ACK_TIMEOUT_MS, XDS_REQUEST_BYTES_MAX, XDS_SENT_VIEWS_MAX, XDS_STREAMS_MAX } from "../limits.js";
 import type { ProxyStatus } from "../rollout/ports.js";
+import { claimSocket, restrictSocket } from "../socket.js";
 import { type Call, Connection } from "./connection.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
 import { type Snapshot, SnapshotMaker } from "./snapshot.js";
-import { claimSocket, restrictSocket } from "./socket.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 

@@ -1,8 +1,8 @@
 /** The ingest role: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
-import { chmodSync, rmSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { startIngest } from "../../events/ingest.js";
+import { claimSocket, restrictSocket } from "../../socket.js";
 import { StateClient } from "../../state/client.js";
 import { traceForwarder } from "../../telemetry/forward.js";
 import { otlpHttpHandler, startOtlpReceiver } from "../../telemetry/otlpReceiver.js";
@@ -28,8 +28,9 @@ export async function startIngestRole({ at, log, meter }: RoleContext): Promise<
 	const store = new SpanStore();
 	const endpoint = tracesEndpoint(process.env);
 	const forward = endpoint === null ? undefined : traceForwarder(endpoint, meter);
-	rmSync(at.tracesSocket, { force: true });
+	await claimSocket(at.tracesSocket);
 	const receiver = await startOtlpReceiver({ address: `unix:${at.tracesSocket}`, store, meter, forward });
+	await restrictSocket(at.tracesSocket);
 	const traces = await serveTraces(at.traceQuerySocket, store, otlpHttpHandler({ store, meter }));
 	return {
 		ready: {},
@@ -43,14 +44,14 @@ export async function startIngestRole({ at, log, meter }: RoleContext): Promise<
 
 /** POST /v1/traces takes spans of our own processes; GET /v1/traces/ID prints a request's path. */
 async function serveTraces(socketPath: string, store: SpanStore, take: ReturnType<typeof otlpHttpHandler>) {
-	rmSync(socketPath, { force: true });
+	await claimSocket(socketPath);
 	const server = createServer((request, response) => {
 		const id = /^\/v1\/traces\/([^/?]+)$/.exec(request.url ?? "")?.[1];
 		if (id === undefined) void take(request, response);
 		else answerTrace(store, decodeURIComponent(id), response);
 	});
 	await new Promise<void>((resolve, reject) => server.once("error", reject).listen(socketPath, resolve));
-	chmodSync(socketPath, 0o600);
+	await restrictSocket(socketPath);
 	return server;
 }
 

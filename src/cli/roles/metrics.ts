@@ -1,19 +1,20 @@
 /** Each role's metrics as JSON on its UNIX socket; the api role merges them into one Prometheus page. */
-import { rmSync } from "node:fs";
 import { createServer, get, type Server } from "node:http";
+import { claimSocket, restrictSocket } from "../../socket.js";
 import type { Meter } from "../../telemetry/meter.js";
 
 const TIMEOUT_MS = 2_000;
 
 /** Serves GET /metrics-json for a role that has no other HTTP door. */
 export async function serveMetrics(socketPath: string, meter: Meter): Promise<Server> {
-	rmSync(socketPath, { force: true });
+	await claimSocket(socketPath);
 	const server = createServer((_, response) => {
 		void meter
 			.json()
 			.then((json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)));
 	});
 	await new Promise<void>((resolve, reject) => server.once("error", reject).listen(socketPath, resolve));
+	await restrictSocket(socketPath);
 	return server;
 }
 

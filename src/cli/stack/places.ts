@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Collectors } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
+import { SOCKET_PATH_BYTES_MAX } from "../../limits.js";
 
 export interface Places {
 	readonly dataDirectory: string;
@@ -29,9 +30,6 @@ export interface Places {
 	/** The public addresses of the running stack, for the CLI. */
 	readonly addressesFile: string;
 }
-
-/** sun_path of Linux, with its closing NUL. */
-const SOCKET_PATH_BYTES_MAX = 107;
 
 /** Makes both directories, 0700. @throws WeirError where a socket's path would be too long. */
 export function places(data: string, run?: string): Places {
