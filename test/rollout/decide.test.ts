@@ -529,7 +529,7 @@ t.test("the expected time follows the pace of units", async (t) => {
 	const proof = decide(
 		input({
 			status: status(LAST_STEP),
-			evidence: evidence({ control: { n: 2_000, accuracy: 0.78 }, boosted: { n: 2_000, accuracy: 0.83 } }),
+			evidence: evidence({ control: { n: 1_200, accuracy: 0.78 }, boosted: { n: 1_200, accuracy: 0.83 } }),
 		}),
 	);
 	t.ok(proof.expectedMs !== null && proof.expectedMs > 20_000 && proof.expectedMs < 90_000, `${proof.expectedMs}`);
