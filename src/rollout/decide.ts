@@ -222,7 +222,10 @@ function promoteOrRamp(input: DecisionInput, analysis: Analysis): Outcome | null
 }
 
 function incomplete({ evidence }: DecisionInput): string {
-	return evidence.droppedEntries === 0 ? "" : `; ${evidence.droppedEntries} access-log entries were dropped`;
+	const dropped = evidence.droppedEntries === 0 ? "" : `; ${evidence.droppedEntries} access-log entries were dropped`;
+	const conflicting =
+		evidence.conflictingUnits === 0 ? "" : `; ${evidence.conflictingUnits} units seen in two arms were left out`;
+	return dropped + conflicting;
 }
 
 /** At the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal wins. */

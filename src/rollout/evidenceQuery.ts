@@ -2,13 +2,13 @@
  * What the loop asks the store for one experiment: a pure translation of declaration and status.
  */
 import { claimedMetrics } from "../analysis/claim.js";
-import type { EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
+import type { Evidence, EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
 import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../limits.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
 import type { ExperimentStatus } from "./status.js";
 
 /** Health of a takeover looks back this far at most: the present state of the endpoints, over enough requests. */
-export const HEALTH_WINDOW_MS = 30_000;
+const HEALTH_WINDOW_MS = 60_000;
 
 /** A latency threshold is frozen from the default Variant's requests since this long before the start. */
 export const THRESHOLD_LOOKBACK_MS = 600_000;
@@ -44,7 +44,8 @@ export function evidenceQuery(
 		// An entry may lie one flush in Envoy and one in ingest; a request may last until its timeout.
 		const delivery = 2 * ACCESS_LOG_FLUSH_MS;
 		return {
-			name: metric.metadata.name,
+			// As outcomes name it; localEvidence() turns it back.
+			name: qualifiedName(metric.metadata),
 			source,
 			windowMs,
 			settleMs: source === "outcome" ? delivery : delivery + (timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS),
@@ -57,5 +58,23 @@ export function evidenceQuery(
 		service: serviceName(experiment),
 		metrics,
 		healthSinceMs: Math.max(status.stepStartedAtMs, nowMs - HEALTH_WINDOW_MS),
+	};
+}
+
+/**
+ * Evidence with each metric under the name that the experiment uses: a goal names a Metric of its own namespace,
+ * the store knows it by its qualified name.
+ */
+export function localEvidence(evidence: Evidence, metrics: Readonly<Record<string, Metric>>): Evidence {
+	const local = new Map(Object.entries(metrics).map(([name, metric]) => [qualifiedName(metric.metadata), name]));
+	const renamed = <Value>(record: Readonly<Record<string, Value>>): Record<string, Value> =>
+		Object.fromEntries(Object.entries(record).map(([name, value]) => [local.get(name) ?? name, value]));
+	return {
+		...evidence,
+		arms: evidence.arms.map((arm) => ({
+			...arm,
+			metrics: renamed(arm.metrics),
+			missingUnits: renamed(arm.missingUnits),
+		})),
 	};
 }

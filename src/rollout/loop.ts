@@ -10,7 +10,7 @@ import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";
 import { startExperiment } from "./declaration.js";
-import { evidenceQuery, metricsOf, serviceName, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
+import { evidenceQuery, localEvidence, metricsOf, serviceName, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
 import type { Clock, EvidenceSource, State, StateStore } from "./ports.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
@@ -145,7 +145,8 @@ export class RolloutLoop {
 				});
 				if (measured !== null) baselineQuantiles[metric] = measured;
 			}
-		const found = await evidence.evidence(evidenceQuery(state.resources, experiment, status, clock.nowMs()));
+		const query = evidenceQuery(state.resources, experiment, status, clock.nowMs());
+		const found = localEvidence(await evidence.evidence(query), metrics);
 		// The moment of the decision lies after all of its evidence.
 		const input = { experiment, metrics, status, evidence: found, nowMs: clock.nowMs() };
 		return Object.keys(baselineQuantiles).length === 0 ? input : { ...input, baselineQuantiles };

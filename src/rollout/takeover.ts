@@ -9,8 +9,14 @@ import type { DecisionInput, Outcome } from "./decision.js";
 import { duration, percent } from "./sentence.js";
 import type { ExperimentStatus } from "./status.js";
 
+/** Fewer requests than these say little about endpoints that shall carry everything. */
+const TAKEOVER_REQUESTS_MIN = 20;
+/** A Service with too little traffic for that: after this many times the step's own time one request suffices. */
+const TAKEOVER_PATIENCE_STEPS = 10;
+/** Other Variants may excuse a winner's failures up to this share; beyond it nothing should be moved at all. */
+const TAKEOVER_EXCUSE_MAX = 0.1;
 /** Share of failures above which a winner's endpoints count as unhealthy, unless other Variants fail as often. */
-export const TAKEOVER_FAILURE_SHARE = 0.01;
+const TAKEOVER_FAILURE_SHARE = 0.01;
 
 /** The status that a promotion starts with: exposure counting ends, the first step is live. */
 export function startTakeover(
@@ -36,18 +42,24 @@ export interface HealthVerdict {
 }
 
 /**
- * Healthy: it answered at least one request, and its failures are at most TAKEOVER_FAILURE_SHARE of them or no
- * larger a share than that of the Service's other Variants (a common dependency that fails is not the winner's).
+ * Healthy: it answered enough requests, and its failures are at most TAKEOVER_FAILURE_SHARE of them, or a few more
+ * but no larger a share than that of the Service's other Variants (a common dependency that fails is not the winner's).
  */
-export function judgeHealth(health: readonly VariantHealth[], variant: string): HealthVerdict {
+export function judgeHealth(
+	health: readonly VariantHealth[],
+	variant: string,
+	requestsMin: number = TAKEOVER_REQUESTS_MIN,
+): HealthVerdict {
 	const own = health.find((entry) => entry.variant === variant);
 	if (own === undefined || own.requests === 0) return { healthy: false, why: `variant ${variant} has no requests yet` };
 	const why = `variant ${variant} failed ${own.failures} of ${own.requests} requests`;
+	if (own.requests < requestsMin) return { healthy: false, why: `${why}, needs ${requestsMin} requests` };
 	const share = own.failures / own.requests;
 	const others = health.filter((entry) => entry.variant !== variant);
 	const requests = others.reduce((sum, entry) => sum + entry.requests, 0);
 	const failures = others.reduce((sum, entry) => sum + entry.failures, 0);
-	return { healthy: share <= TAKEOVER_FAILURE_SHARE || (requests > 0 && share <= failures / requests), why };
+	const excused = requests > 0 && share <= failures / requests && share <= TAKEOVER_EXCUSE_MAX;
+	return { healthy: share <= TAKEOVER_FAILURE_SHARE || excused, why };
 }
 
 /**
@@ -82,7 +94,8 @@ export function decideTakeover(input: DecisionInput): Outcome {
 			expectedMs: left + (stepsLeft - 1) * everyMs,
 			waitsFor: "takeover-time",
 		};
-	const { healthy, why } = judgeHealth(evidence.health, promotion.variant);
+	const requestsMin = spent >= TAKEOVER_PATIENCE_STEPS * everyMs ? 1 : TAKEOVER_REQUESTS_MIN;
+	const { healthy, why } = judgeHealth(evidence.health, promotion.variant, requestsMin);
 	if (!healthy)
 		return {
 			...base,

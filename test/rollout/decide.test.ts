@@ -362,6 +362,30 @@ const CASES: readonly Case[] = [
 		reason: /failed 2 of 100 requests/,
 	},
 	{
+		fact: "a takeover waits while the winner has too few requests to tell",
+		input: { status: status(PROMOTING), evidence: evidence(GOOD, { health: health(19, 0) }) },
+		action: "hold",
+		rule: "takeover",
+		waitsFor: "takeover-health",
+		reason: /failed 0 of 19 requests, needs 20/,
+	},
+	{
+		fact: "others that fail as much do not excuse a winner that fails a lot",
+		input: {
+			status: status(PROMOTING),
+			evidence: evidence(GOOD, {
+				health: [
+					{ variant: "v1", requests: 100, failures: 50 },
+					{ variant: "v2", requests: 100, failures: 50 },
+				],
+			}),
+		},
+		action: "hold",
+		rule: "takeover",
+		waitsFor: "takeover-health",
+		reason: /failed 50 of 100 requests/,
+	},
+	{
 		fact: "a takeover waits while the winner has no requests",
 		input: { status: status(PROMOTING), evidence: evidence(GOOD) },
 		action: "hold",
