@@ -146,11 +146,9 @@ for (const [verb, description] of [
 	["promote", "let a challenger take over now"],
 	["abort", "end the Experiment; all traffic to the default Variant"],
 ] as const) {
-	program
-		.command(`${verb} <experiment>`)
-		.description(description)
-		.addOption(api())
-		.option("--arm <arm>", "promote: which arm, where there are several")
+	const command = program.command(`${verb} <experiment>`).description(description).addOption(api());
+	if (verb === "promote") command.option("--arm <arm>", "which arm, where there are several");
+	command
 		.option("--reason <text>", "kept with the decision")
 		.action(async (experiment, options) => (await import("./commands/operate.js")).act(verb, experiment, options));
 }

@@ -1,7 +1,8 @@
 /**
  * One listener per Gateway: TLS, header hygiene, access filters, access log and tracing around the router.
- * What an existing service would notice is left as it is (transparency): no added Envoy headers, upgrades and
- * 100-continue passed through, no request timeout of ours.
+ * What an existing service would notice is left as it is (transparency): upgrades and 100-continue
+ * passed through, no request timeout of ours. It sees x-request-id (Envoy's own), x-forwarded-* and
+ * x-envoy-external-address, and x-weir-arm with an experiment; test/envoy/transparency.test.ts holds the list.
  */
 import { ACCESS_LOG_FLUSH_MS, GATEWAY_HEADERS_KIB } from "../limits.js";
 import { type Gateway, qualifiedName } from "../resources/resource.js";

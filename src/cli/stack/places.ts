@@ -2,7 +2,7 @@
  * Where the processes of one machine meet: UNIX sockets in a 0700 run directory, files in a 0700 data directory.
  * The owner's user id is the sockets' access control until the zero-trust issue brings identities.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Collectors } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
@@ -31,7 +31,7 @@ export interface Places {
 	readonly addressesFile: string;
 }
 
-/** Makes both directories, 0700. @throws WeirError where a socket's path would be too long. */
+/** Makes both directories, 0700. @throws WeirError where others can enter one, or a socket's path would be too long. */
 export function places(data: string, run?: string): Places {
 	const dataDirectory = resolve(data);
 	const runDirectory = resolve(run ?? join(dataDirectory, "run"));
@@ -43,8 +43,17 @@ export function places(data: string, run?: string): Places {
 			`name a shorter directory with --data or --run (at most ${SOCKET_PATH_BYTES_MAX - 21} bytes)`,
 		);
 	}
-	mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
-	mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
+	for (const directory of [dataDirectory, runDirectory]) {
+		mkdirSync(directory, { recursive: true, mode: 0o700 });
+		// An existing directory is not changed behind its owner's back.
+		if ((statSync(directory).mode & 0o077) !== 0) {
+			throw new WeirError(
+				"failed-precondition",
+				`other users can enter ${directory}`,
+				`chmod 700 ${directory}, or name another`,
+			);
+		}
+	}
 	const at = (name: string) => join(runDirectory, name);
 	return {
 		dataDirectory,
