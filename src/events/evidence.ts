@@ -5,6 +5,7 @@
 import type {
 	ArmEvidence,
 	Evidence,
+	EvidenceMetric,
 	EvidenceQuery,
 	ExposureBatch,
 	Moments,
@@ -57,12 +58,13 @@ async function armEvidence(
 		GROUP BY arm ORDER BY arm`,
 		{ experiment },
 	);
+	const cutoffs = thresholdCutoffs(metrics);
 	const moments = await transaction.rows(
 		// favg is Kahan's compensated mean; var_pop is Welford's, merged by Chan's formula.
 		`SELECT arm, metric, count(value) AS n, favg(value) AS mean, var_pop(value) * count(value) AS m2,
 			count(*) - count(value) AS missing
-		FROM observations o WHERE experiment = $experiment AND ${unconflicted("o")} GROUP BY ALL`,
-		{ experiment },
+		FROM observations o WHERE experiment = $experiment AND ${unconflicted("o")} AND ${cutoffs.condition} GROUP BY ALL`,
+		{ experiment, ...cutoffs.parameters },
 	);
 	return exposed.map((row) => {
 		const arm = String(row.arm);
@@ -83,6 +85,32 @@ async function armEvidence(
 			missingUnits: missing,
 		};
 	});
+}
+
+/**
+ * Which observations `o` of latency metrics count: those of units first exposed after the present threshold was
+ * frozen. One made under a former threshold is of a unit first exposed before, and says nothing about this one.
+ */
+function thresholdCutoffs(metrics: readonly EvidenceMetric[]): {
+	readonly condition: string;
+	readonly parameters: Readonly<Record<string, string | bigint>>;
+} {
+	const conditions: string[] = [];
+	const parameters: Record<string, string | bigint> = {};
+	for (const [index, { name, source, threshold }] of metrics.entries()) {
+		if (source !== "latency") continue;
+		parameters[`latency${index}`] = name;
+		if (threshold === null) {
+			conditions.push(`o.metric <> $latency${index}`);
+			continue;
+		}
+		parameters[`frozen${index}`] = BigInt(threshold.frozenAtMs);
+		conditions.push(
+			`(o.metric <> $latency${index} OR o.unit IN (
+				SELECT u.unit FROM units u WHERE u.experiment = $experiment AND u.first_ms > $frozen${index}))`,
+		);
+	}
+	return { condition: conditions.length === 0 ? "TRUE" : conditions.join(" AND "), parameters };
 }
 
 async function exposureBatches(transaction: Transaction, experiment: string): Promise<readonly ExposureBatch[]> {

@@ -1,9 +1,10 @@
 /**
- * What may not change under a running Experiment: whatever decides who is in which arm, and what the arms are. A
- * changed hash would move people between arms, and the evidence so far would be about something else.
+ * What may not change under a running Experiment: whatever decides who is in which arm, what the arms are, and what
+ * its Metrics measure. A changed hash would move people between arms, a changed Metric would add observations of one
+ * thing to those of another, and the evidence so far would be about something else.
  */
 import { type Positions, resourceTitle } from "./position.js";
-import { type Experiment, type Problem, qualifiedName, type ResourceSet } from "./resource.js";
+import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet } from "./resource.js";
 
 const CURE = "it needs a new Experiment under a new name; abort this one first";
 
@@ -35,7 +36,11 @@ export function changeProblems(
 				problems.push({ position: positions?.at(now, path) ?? null, message, hint: CURE });
 			}
 		}
-		problems.push(...seedProblems(old, before, after, positions), ...variantProblems(old, before, after, positions));
+		problems.push(
+			...seedProblems(old, before, after, positions),
+			...variantProblems(old, before, after, positions),
+			...metricProblems(old, before, after, positions),
+		);
 	}
 	return problems;
 }
@@ -120,4 +125,49 @@ function variantProblems(
 			message: `variant ${variant} of ${resourceTitle(old)} would be deleted, and ${resourceTitle(experiment)} is running on it`,
 			hint,
 		}));
+}
+
+const METRIC_CURE = "it needs a new Metric name or a new Experiment";
+
+/** Every field of a Metric decides what an observation is or which way it counts. */
+const METRIC_FIELDS: readonly { field: string; of: (spec: Metric["spec"]) => string }[] = [
+	{ field: "type", of: ({ type }) => type },
+	{ field: "source", of: ({ source }) => source },
+	{ field: "direction", of: ({ direction }) => direction },
+	{ field: "quantile", of: ({ quantile }) => (quantile === null ? "none" : String(quantile)) },
+	{ field: "window", of: ({ windowMs }) => `${windowMs}ms` },
+	{ field: "missing", of: ({ missing }) => missing },
+];
+
+function metricProblems(
+	experiment: Experiment,
+	before: ResourceSet,
+	after: ResourceSet,
+	positions: Positions | null,
+): readonly Problem[] {
+	const { namespace } = experiment.metadata;
+	const { goal, guardrails } = experiment.spec;
+	const names = new Set([...(goal === null ? [] : [goal.metric]), ...guardrails.map(({ metric }) => metric)]);
+	const problems: Problem[] = [];
+	for (const name of names) {
+		const find = (set: ResourceSet) =>
+			set.metrics.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
+		const [old, now] = [find(before), find(after)];
+		if (old === undefined) continue;
+		const uses = `${resourceTitle(experiment)} is running and uses it`;
+		if (now === undefined) {
+			// One that did not parse has its own problem.
+			if (positions?.isBroken(old)) continue;
+			const hint = `keep it until the experiment has ended, or abort it first: weir abort ${qualifiedName(experiment.metadata)}`;
+			problems.push({ position: null, message: `${resourceTitle(old)} would be deleted, and ${uses}`, hint });
+			continue;
+		}
+		for (const { field, of } of METRIC_FIELDS) {
+			const [from, to] = [of(old.spec), of(now.spec)];
+			if (from === to) continue;
+			const message = `${field} of ${resourceTitle(old)} would change from ${from} to ${to}, and ${uses}`;
+			problems.push({ position: positions?.at(now, ["spec", field]) ?? null, message, hint: METRIC_CURE });
+		}
+	}
+	return problems;
 }

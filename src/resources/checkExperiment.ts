@@ -3,7 +3,7 @@ import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM } from "../limits.js";
 import type { Path } from "./position.js";
 import type { Check } from "./report.js";
-import type { Effect, Experiment, Metric } from "./resource.js";
+import type { Experiment, Metric } from "./resource.js";
 import { knownNames } from "./suggest.js";
 
 export function experimentProblems(check: Check): void {
@@ -58,11 +58,11 @@ function liveProblems({ report }: Check, experiment: Experiment): void {
 
 function metricProblems(check: Check, experiment: Experiment): void {
 	const { goal, guardrails } = experiment.spec;
-	if (goal !== null) metricProblem(check, experiment, goal.metric, goal.improveBy, ["spec", "goal"], "improveBy");
+	if (goal !== null) metricProblem(check, experiment, goal.metric, ["spec", "goal"], "improveBy");
 	const seen = new Set<string>();
-	for (const [index, { metric, margin }] of guardrails.entries()) {
+	for (const [index, { metric }] of guardrails.entries()) {
 		const path = ["spec", "guardrails", index];
-		metricProblem(check, experiment, metric, margin, path, "margin");
+		metricProblem(check, experiment, metric, path, "margin");
 		if (seen.has(metric)) {
 			const message = `metric ${metric} has two guardrails`;
 			check.report(experiment, [...path, "metric"], message, "keep the one with the smaller margin");
@@ -75,7 +75,6 @@ function metricProblem(
 	{ set, positions, report }: Check,
 	experiment: Experiment,
 	name: string,
-	effect: Effect,
 	path: Path,
 	field: "improveBy" | "margin",
 ): void {
@@ -93,17 +92,14 @@ function metricProblem(
 		const hint = "it arrives with the inference engine; use type mean with one value per unit";
 		report(experiment, [...path, "metric"], `metric ${name} is of type ratio`, hint);
 	}
-	if (metric.spec.type === "quantile" && effect.kind === "absolute") {
-		const message = `${field} of quantile metric ${name} is absolute`;
-		const hint = "write {relative: 10%}: the threshold is frozen from the baseline's own quantile";
-		report(experiment, [...path, field, "absolute"], message, hint);
-		return;
-	}
 	const source = positions.source(experiment, [...path, field, "absolute"]);
 	if (source !== null) unitProblem({ report }, experiment, metric, source, [...path, field, "absolute"]);
 }
 
-/** 0.5pp of a latency, or 5ms of an accuracy, would silently be another number. */
+/**
+ * 0.5pp of a latency, or 5ms of an accuracy, would silently be another number. An absolute effect of a latency, its
+ * quantile too, is in milliseconds.
+ */
 function unitProblem(
 	{ report }: Pick<Check, "report">,
 	experiment: Experiment,

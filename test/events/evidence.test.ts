@@ -77,6 +77,29 @@ t.test("latency is the share slower than the threshold, of units exposed after i
 	t.ok(Math.abs((moments.mean ?? 0) - 1 / 3) < 1e-12, "2 of 3 (one has no end), and 0 of 1");
 });
 
+t.test("a threshold frozen anew leaves out every observation made against the former one", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const [a = "", b = "", c = ""] = unitsOf("control", 3);
+	const old = metric("p99", { threshold: { thresholdMs: 1_000, frozenAtMs: T0 - 1 } });
+	const errors = metric("errors");
+	await rig.send([exposed(a, "r1"), exposed(b, "r2")]);
+	await rig.send([ended(a, "r1", { durationMs: 500 }), ended(b, "r2", { durationMs: 500 })]);
+	rig.nowMs = T0 + 2_000;
+	t.match(await momentsOf(rig, old), { n: 2, mean: 0, matured: 2 });
+	const none = { ...old, threshold: null };
+	t.match(await momentsOf(rig, none), { n: undefined, missing: undefined, matured: 2 }, "between the two: nothing");
+	const again = { ...old, threshold: { thresholdMs: 100, frozenAtMs: T0 + 2_000 } };
+	t.match(await momentsOf(rig, again), { n: undefined, missing: undefined, matured: 2 }, "from 0");
+	await rig.send([exposed(c, "r3", T0 + 2_001)]);
+	await rig.send([ended(c, "r3", { startMs: T0 + 2_001, durationMs: 500 })]);
+	rig.nowMs = T0 + 4_000;
+	t.match(await momentsOf(rig, again), { n: 1, mean: 1, matured: 3 }, "only c, slow by the new threshold");
+	const evidence = await rig.ingest.evidence.evidence(query(again, errors));
+	const control = evidence.arms.find(({ arm }) => arm === "control");
+	t.match(control?.metrics, { p99: { n: 1 }, errors: { n: 3 } }, "other metrics keep theirs");
+});
+
 t.test("an outcome joins by unit or by request id, early ones too, and only inside the window", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());

@@ -46,6 +46,37 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 		spoil("    - name: v2\n      endpoints: [{address: v2.internal, port: 9002}]\n", ""),
 		/^w\.yaml:\d+:\d+: variant v2 of Service employment would be deleted, and Experiment boosted-vs-logistic is running on it/,
 	],
+	[
+		"metric's type",
+		spoil("  type: mean\n", "  type: rate\n"),
+		/^w\.yaml:\d+:\d+: type of Metric accuracy would change from mean to rate, and Experiment boosted-vs-logistic is running and uses it; it needs a new Metric name or a new Experiment/,
+	],
+	["metric's source", spoil("  source: errors\n", "  source: outcome\n"), /source of Metric error-rate would change/],
+	[
+		"metric's direction",
+		spoil("  type: mean\n", "  type: mean\n  direction: down\n"),
+		/^w\.yaml:25:\d+: direction of Metric accuracy would change from up to down/,
+	],
+	[
+		"metric's quantile",
+		spoil("quantile: 0.99", "quantile: 0.9"),
+		/quantile of Metric latency-p99 would change from 0\.99/,
+	],
+	[
+		"metric's window",
+		spoil("  type: mean\n", "  type: mean\n  window: 3s\n"),
+		/window of Metric accuracy would change from \d+ms to 3000ms/,
+	],
+	[
+		"metric's missing",
+		spoil("  type: mean\n", "  type: mean\n  missing: zero\n"),
+		/missing of Metric accuracy would change from exclude to zero/,
+	],
+	[
+		"deleted metric",
+		spoil("metadata: {name: accuracy}", "metadata: {name: accuracy-2}"),
+		/^Metric accuracy would be deleted, and Experiment boosted-vs-logistic is running and uses it; keep it/,
+	],
 	["deleted service", GOOD.slice(GOOD.indexOf("---")), /^Service employment would be deleted/],
 ];
 
@@ -70,6 +101,16 @@ t.test(
 		t.same(problems(spoil("  unit:", `  salt: ${NAME}\n  unit:`)), []);
 	},
 );
+
+t.test("a Metric that no running Experiment uses may change, and a default may be written out", async (t) => {
+	const unused = "---\napiVersion: weir.dev/v1alpha1\nkind: Metric\nmetadata: {name: spare}\nspec: {type: mean}\n";
+	const change = (after: string) =>
+		changeProblems(load(GOOD + unused).resources, load(after).resources, RUNNING).map(formatProblem);
+	t.same(change(GOOD + unused.replace("type: mean", "type: mean, direction: down")), []);
+	t.same(change(GOOD), []);
+	t.same(problems(spoil("source: errors", "source: erors")), [], "one that did not parse is no deletion");
+	t.same(problems(spoil("  type: mean\n", "  type: mean\n  direction: up\n")), []);
+});
 
 t.test("the order of arms decides who is where", async (t) => {
 	const first = "    - {name: control, variant: v1, weight: 1, baseline: true}\n";

@@ -652,11 +652,17 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		],
 	],
 	[
-		"absolute margin of a quantile",
+		"percentage points of a latency quantile",
 		"{relative: 100%}",
-		"{absolute: 5ms}",
+		"{absolute: 5pp}",
+		["w.yaml:53:48: 5pp are percentage points, and metric latency-p99 is a latency; write a duration such as 5ms"],
+	],
+	[
+		"absolute margin of zero of a latency quantile",
+		"{relative: 100%}",
+		"{absolute: 0ms}",
 		[
-			"w.yaml:53:48: margin of quantile metric latency-p99 is absolute; write {relative: 10%}: the threshold is frozen from the baseline's own quantile",
+			"w.yaml:53:37: spec.guardrails[0].margin is 0, which even equal arms could never be proved to keep; write a margin above 0",
 		],
 	],
 	[
@@ -745,3 +751,17 @@ for (const [what, from, to, expected] of faults) {
 		t.same(problems.map(formatProblem), expected);
 	});
 }
+
+t.test("an absolute effect of a latency quantile is a duration, in milliseconds", async (t) => {
+	const margin = loadResources([{ name: "w.yaml", text: spoil("{relative: 100%}", "{absolute: 2s}") }]);
+	t.same(margin.problems, []);
+	t.same(margin.resources.experiments[0]?.spec.guardrails[0]?.margin, { kind: "absolute", value: 2_000 });
+	const text = spoil(
+		"goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}",
+		"goal: {metric: latency-p99, improveBy: {absolute: 5ms}}",
+		spoil("    - {metric: latency-p99, margin: {relative: 100%}}\n", ""),
+	);
+	const goal = loadResources([{ name: "w.yaml", text }]);
+	t.same(goal.problems, []);
+	t.same(goal.resources.experiments[0]?.spec.goal?.improveBy, { kind: "absolute", value: 5 });
+});
