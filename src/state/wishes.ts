@@ -13,11 +13,12 @@ import { WeirError } from "../error.js";
 import { STATE_KEY_CHARS_MAX } from "../limits.js";
 import { changeProblems } from "../resources/change.js";
 import { resourcesOf } from "../resources/kinds.js";
-import { loadResources, type ParsedResources, parseResources } from "../resources/parse.js";
+import { parseResources } from "../resources/parse.js";
 import { type Kind, type Problem, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
 import { applyExperiment, applyService } from "../rollout/declaration.js";
-import { type ExperimentStatus, isExposing, type ServiceStatus, type Status } from "../rollout/status.js";
+import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.js";
+import { type CrossChecked, crossCheck, running } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
 import { splitDocuments } from "./documents.js";
 import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
@@ -84,7 +85,7 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 	);
 	const before = new Map(wishes.stored.map((stored) => [keyOf(stored.resource), stored]));
 	const after = sortedSet([...kept.map((stored) => stored.resource), ...resources]);
-	const whole = loadResources([...checked(kept, wishes.status).map(storedFile), ...files]);
+	const whole = crossCheck(wishes.stored, kept, files, wishes.status);
 	const fresh = new Set(
 		given.resources.experiments.filter((one) => !before.has(keyOf(one))).map((one) => qualifiedName(one.metadata)),
 	);
@@ -123,7 +124,7 @@ export function planDelete(wishes: Wishes, kind: Kind, name: string): WishPlan {
 		throw new WeirError("not-found", `no ${kind} '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir get");
 	}
 	const kept = wishes.stored.filter((stored) => stored !== found);
-	const whole = loadResources(checked(kept, wishes.status).map(storedFile));
+	const whole = crossCheck(wishes.stored, kept, [], wishes.status);
 	const after = sortedSet(kept.map((stored) => stored.resource));
 	const problems = [
 		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
@@ -144,23 +145,6 @@ export function planDelete(wishes: Wishes, kind: Kind, name: string): WishPlan {
 				? []
 				: [{ experiment: name, before: status, outcome: declared(status, "The Experiment was deleted.") }],
 	};
-}
-
-/** Qualified names of the Experiments that assign units: what decides who is in which arm is frozen for them. */
-function running(status: Status): ReadonlySet<string> {
-	const assigns = ({ phase }: ExperimentStatus): boolean => isExposing(phase) || phase === "Promoting";
-	return new Set(Object.entries(status.experiments).flatMap(([name, one]) => (assigns(one) ? [name] : [])));
-}
-
-/**
- * What still makes demands on the whole: all but stored Experiments that have ended. Else the next Experiment could
- * not have the slot of the last one, nor a Service take a promoted Variant as its default.
- */
-function checked(stored: readonly StoredResource[], status: Status): readonly StoredResource[] {
-	const assigning = running(status);
-	return stored.filter(
-		({ resource }) => resource.kind !== "Experiment" || assigning.has(qualifiedName(resource.metadata)),
-	);
 }
 
 /** Experiments that would be left without their Service, ended ones included. */
@@ -240,7 +224,7 @@ function declared(status: ExperimentStatus, reason: string): Outcome {
  * An Experiment's groups are remembered by its salt, its evidence by its name: neither is ever used twice. Salts
  * that two Experiments of the set have at the same time are found by the checks of the set.
  */
-function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: ParsedResources): Problem[] {
+function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossChecked): Problem[] {
 	const { experiments } = whole.resources;
 	return experiments.flatMap((one): Problem[] => {
 		const name = qualifiedName(one.metadata);
@@ -255,7 +239,7 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: ParsedR
 			];
 		}
 		const owner = wishes.used("salt", salt)?.experiment;
-		const twice = experiments.some((other) => other !== one && experimentSalt(other) === salt);
+		const twice = whole.demanding.some((other) => other !== one && experimentSalt(other) === salt);
 		if (owner === undefined || twice || (owner === name && !fresh.has(name))) return [];
 		return [
 			{
@@ -265,10 +249,6 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: ParsedR
 			},
 		];
 	});
-}
-
-function storedFile({ resource, source }: StoredResource): SourceFile {
-	return { name: `stored ${keyOf(resource)}`, text: source };
 }
 
 /** The text of each document, by the resource that it declares. */

@@ -184,6 +184,91 @@ t.test("an experiment that has ended gives its slot to the next one", async (t) 
 	t.match(store.delete("Service", "employment", at(5_000)), { outcome: "refused" });
 });
 
+/** The experiment `boosted` promoted v2, while the Service declares v1. */
+async function promoted(store: Store, text = ALL) {
+	store.apply(file(text), at(1_000));
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+	await decide(store, "boosted", { phase: "Promoted", promotion }, 5_000, "v2");
+}
+
+/** As `experiment`, measured against v2. */
+const onV2 = (name: string, slot?: string, more?: string) =>
+	experiment(name, slot, more)
+		.replace("variant: v1", "variant: v0")
+		.replace("variant: v2", "variant: v1")
+		.replace("variant: v0", "variant: v2");
+
+t.test("after a promotion the baseline of a new experiment must be on the live default variant", async (t) => {
+	const store = opened(t);
+	await promoted(store);
+	t.match(store.apply(file(experiment("next"), "next.yaml"), at(6_000)), {
+		outcome: "refused",
+		problems: [
+			{ position: { file: "next.yaml" }, message: /not on the default variant v2/, hint: /write variant: v2/ },
+		],
+	});
+	const whole = [SERVICE, METRIC, onV2("next")].join("---\n");
+	t.match(store.apply(file(whole), at(6_000)), { outcome: "applied" }, "also beside the unchanged Service");
+	t.equal(store.current.resources.services[0]?.spec.defaultVariant, "v1", "what is stored is what was declared");
+	t.match(statusOf(store, "next"), { phase: "Running" });
+	t.match(store.apply(file(whole), at(7_000)), { outcome: "applied", revision: store.current.revision });
+	const other = METRIC.replaceAll("accuracy", "clicks");
+	t.match(store.apply(file(other), at(7_000)), { outcome: "applied" }, "a running one is checked so too");
+	t.match(store.delete("Metric", "clicks", at(7_000)), { outcome: "applied" }, "by a deletion as well");
+	const v2 = SERVICE.replace("defaultVariant: v1", "defaultVariant: v2");
+	t.match(store.apply(file(v2), at(8_000)), { outcome: "applied" }, "to declare what is live moves nothing");
+	t.match(store.apply(file(SERVICE), at(9_000)), { outcome: "refused" }, "to declare another moves its baseline away");
+});
+
+t.test("a default variant that changes in the same apply wins over the promoted one", async (t) => {
+	const store = opened(t);
+	const v3 = (text: string) => text.replace("  variants:", "  variants:\n    - {name: v3, endpoints: []}");
+	await promoted(store, ALL.replace(SERVICE, v3(SERVICE)));
+	const changed = v3(SERVICE).replace("defaultVariant: v1", "defaultVariant: v3");
+	const next = experiment("next").replace("variant: v1", "variant: v3");
+	t.match(store.apply(file([changed, onV2("next")].join("---\n")), at(6_000)), {
+		outcome: "refused",
+		problems: [{ hint: /write variant: v3/ }],
+	});
+	t.match(store.apply(file([changed, next].join("---\n")), at(6_000)), { outcome: "applied" });
+});
+
+t.test("an experiment that runs beside a promoted one keeps its baseline", async (t) => {
+	const store = opened(t);
+	const both = [SERVICE, METRIC, experiment("boosted", "[0%, 50%]"), experiment("beside", "[50%, 100%]")].join("---\n");
+	await promoted(store, both);
+	t.match(store.apply(file(both), at(6_000)), { outcome: "applied", revision: store.current.revision });
+	t.match(store.apply(file(METRIC.replaceAll("accuracy", "clicks")), at(6_000)), { outcome: "applied" });
+	t.match(
+		store.apply(file(both.replace("defaultVariant: v1", "defaultVariant: v2")), at(7_000)),
+		{ outcome: "applied" },
+		"and the promotion can be declared",
+	);
+});
+
+t.test("a file that still holds an experiment that has ended applies", async (t) => {
+	const store = opened(t);
+	await promoted(store);
+	t.match(store.apply(file([ALL, onV2("next")].join("---\n")), at(6_000)), { outcome: "applied" });
+	const { revision } = store.current;
+	t.match(store.apply(file(ALL), at(7_000)), { outcome: "applied", revision }, "without a change");
+	const v2 = ALL.replace("defaultVariant: v1", "defaultVariant: v2");
+	t.match(store.apply(file(v2), at(8_000)), { outcome: "applied" }, "with the new default of its Service");
+	t.equal(statusOf(store, "boosted").phase, "Promoted");
+	t.match(
+		store.apply(file(ALL.replace("minUnits: 500", "minUnits: 900")), at(9_000)),
+		{ outcome: "refused" },
+		"its changed spec is checked",
+	);
+	const salted = onV2("third", "[0%, 100%]", "  salt: boosted\n");
+	store.act("next", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 9_000 });
+	t.match(
+		store.apply(file([v2, salted].join("---\n")), at(9_000)),
+		{ outcome: "refused", problems: [{ message: /the salt 'boosted' was used/ }] },
+		"its salt stays taken",
+	);
+});
+
 t.test("two new experiments with one salt are refused together", async (t) => {
 	const store = opened(t);
 	const both = [

@@ -1,0 +1,145 @@
+/**
+ * The checks across resources as the state sees them: against what is live, not only against what is declared. The
+ * demands of Experiments that have ended are over, and a promoted Variant is the default that a new Experiment's
+ * baseline must be on. Pure; what is stored stays as declared.
+ */
+
+import { isDeepStrictEqual } from "node:util";
+import { PROBLEMS_MAX } from "../limits.js";
+import { checkResources } from "../resources/check.js";
+import { resourceSet, resourcesOf } from "../resources/kinds.js";
+import { parseResources } from "../resources/parse.js";
+import type { Positions } from "../resources/position.js";
+import {
+	type Experiment,
+	type Problem,
+	qualifiedName,
+	type Resource,
+	type ResourceSet,
+	type Service,
+} from "../resources/resource.js";
+import { applyService } from "../rollout/declaration.js";
+import { type ExperimentStatus, isExposing, type Status } from "../rollout/status.js";
+import type { StoredResource } from "./database.js";
+import { keyOf, serviceOf } from "./resourceSet.js";
+
+export interface CrossChecked {
+	/** Those of the texts and those across resources, in the order of the files. */
+	readonly problems: readonly Problem[];
+	/** All that was read, as declared. */
+	readonly resources: ResourceSet;
+	/** The Experiments that still make demands. */
+	readonly demanding: readonly Experiment[];
+	readonly positions: Positions;
+}
+
+/**
+ * @param before what is stored before the change, all of it
+ * @param kept of `before` what the change leaves as it is
+ * @param files the documents of the change
+ */
+export function crossCheck(
+	before: readonly StoredResource[],
+	kept: readonly StoredResource[],
+	files: readonly { readonly name: string; readonly text: string }[],
+	status: Status,
+): CrossChecked {
+	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
+	const assigning = running(status);
+	const demands = (one: Resource): boolean =>
+		one.kind !== "Experiment" || !hasEnded(one, known.get(keyOf(one)), status);
+	const stored = kept.filter(({ resource }) => demands(resource));
+	const sources = [
+		...stored.map(({ resource, source }) => ({ name: `stored ${keyOf(resource)}`, text: source })),
+		...files,
+	];
+	const parsed = parseResources(sources);
+	const demanding = parsed.resources.experiments.filter(demands);
+	const defaults = new Map(parsed.resources.services.map((one) => [keyOf(one), liveDefault(one, known, status)]));
+	const live = resourcesOf(parsed.resources).flatMap((one): Resource | readonly Resource[] => {
+		if (one.kind === "Service") return withDefault(one, defaults.get(keyOf(one))?.after ?? one.spec.defaultVariant);
+		if (one.kind !== "Experiment") return one;
+		if (!demanding.includes(one)) return [];
+		const serviceDefault = defaults.get(`Service ${serviceOf(one)}`);
+		return assigning.has(qualifiedName(one.metadata)) && serviceDefault !== undefined
+			? movedAlong(one, serviceDefault)
+			: one;
+	});
+	const problems = [...parsed.problems, ...checkResources(resourceSet(live), parsed.positions)];
+	const { resources, positions } = parsed;
+	return { problems: limited(inOrder(problems, sources)), resources, demanding, positions };
+}
+
+/** Qualified names of the Experiments that assign units: what decides who is in which arm is frozen for them. */
+export function running(status: Status): ReadonlySet<string> {
+	const assigns = ({ phase }: ExperimentStatus): boolean => isExposing(phase) || phase === "Promoting";
+	return new Set(Object.entries(status.experiments).flatMap(([name, one]) => (assigns(one) ? [name] : [])));
+}
+
+/**
+ * Else the next Experiment could not have the slot of the last one while that stands in the file, nor a Service take
+ * a promoted Variant as its default. An ended one whose spec is edited is checked: the edit is meant to do something.
+ */
+function hasEnded(experiment: Experiment, known: Resource | undefined, status: Status): boolean {
+	const name = qualifiedName(experiment.metadata);
+	if (status.experiments[name] === undefined || running(status).has(name)) return false;
+	return known?.kind === "Experiment" && isDeepStrictEqual(known.spec, experiment.spec);
+}
+
+interface LiveDefault {
+	/** null = the Service is new. */
+	readonly before: string | null;
+	readonly after: string;
+	readonly variants: readonly string[];
+}
+
+/** The default Variant of a Service before and after the change: a promotion outlasts it, unless the field changed. */
+function liveDefault(service: Service, known: ReadonlyMap<string, Resource>, status: Status): LiveDefault {
+	const former = known.get(keyOf(service));
+	const old = former?.kind === "Service" ? former : null;
+	const learned = status.services[qualifiedName(service.metadata)] ?? null;
+	const declared = service.spec.defaultVariant;
+	const variants = service.spec.variants.map(({ name }) => name);
+	const before = old === null ? null : (learned?.defaultVariant ?? old.spec.defaultVariant);
+	// A default that is no Variant any more is for the checks to find, by the declared name.
+	const promoted =
+		learned !== null &&
+		applyService(old, service, learned) === null &&
+		variants.includes(learned.defaultVariant) &&
+		variants.includes(declared);
+	return { before, after: promoted ? learned.defaultVariant : declared, variants };
+}
+
+function withDefault(service: Service, defaultVariant: string): Service {
+	return { ...service, spec: { ...service.spec, defaultVariant } };
+}
+
+/**
+ * A running Experiment beside one that was promoted keeps its baseline, which was on the default when it started:
+ * it is checked as if its baseline had moved along. Not where this very change moves the default away from it.
+ */
+function movedAlong(experiment: Experiment, { before, after, variants }: LiveDefault): Experiment {
+	if (before !== after) return experiment;
+	const arms = experiment.spec.arms.map((arm) =>
+		arm.baseline && variants.includes(arm.variant) ? { ...arm, variant: after } : arm,
+	);
+	return { ...experiment, spec: { ...experiment.spec, arms } };
+}
+
+function inOrder(problems: readonly Problem[], files: readonly { readonly name: string }[]): readonly Problem[] {
+	const order = new Map(files.map((file, index) => [file.name, index]));
+	const rank = ({ position }: Problem): number => (position === null ? files.length : (order.get(position.file) ?? 0));
+	return [...problems].sort(
+		(a, b) =>
+			rank(a) - rank(b) ||
+			(a.position?.line ?? 0) - (b.position?.line ?? 0) ||
+			(a.position?.column ?? 0) - (b.position?.column ?? 0),
+	);
+}
+
+/** The line that counts the rest of the texts' problems has no position, so that it stays last here too. */
+function limited(problems: readonly Problem[]): readonly Problem[] {
+	if (problems.length <= PROBLEMS_MAX + 1) return problems;
+	const message = `and ${problems.length - PROBLEMS_MAX} more problems`;
+	return [...problems.slice(0, PROBLEMS_MAX), { position: null, message, hint: "correct those above first" }];
+}
