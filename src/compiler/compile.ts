@@ -95,7 +95,7 @@ function planTable(resources: ResourceSet, status: Status, allocationPpm: number
 			const name = qualifiedName(service.metadata);
 			return {
 				name,
-				defaultVariant: status.services[name]?.defaultVariant ?? service.spec.defaultVariant,
+				defaultVariant: liveDefault(service, status),
 				timeoutMs: service.spec.timeoutMs,
 				experiments: resources.experiments
 					.filter((experiment) => isOf(experiment, service))
@@ -109,6 +109,13 @@ function planTable(resources: ResourceSet, status: Status, allocationPpm: number
 			status.experiments[qualifiedName(experiment.metadata)] ?? initialStatus(experiment.spec.rollout.stepsPpm, 0);
 		return allocationPpm === undefined ? learned : { ...learned, allocationPpm };
 	}
+}
+
+/** The promoted Variant, as long as it is declared: one that was taken away since cannot serve. */
+function liveDefault(service: Service, status: Status): string {
+	const promoted = status.services[qualifiedName(service.metadata)]?.defaultVariant;
+	const declared = service.spec.variants.some(({ name }) => name === promoted);
+	return promoted !== undefined && declared ? promoted : service.spec.defaultVariant;
 }
 
 const isOf = (experiment: Experiment, service: Service): boolean =>

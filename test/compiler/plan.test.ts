@@ -205,3 +205,9 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.match(because("Service c: access"), /deny by default.*allowed by none/);
 	t.match(because("Experiment e: one valid x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });
+
+t.test("a promoted Variant that is not declared any more serves nobody: the declared default does", async (t) => {
+	const set = resourceSet({ services: [service("s", [variant("v1", 9001), variant("v3", 9003)])] });
+	const { table } = build(set, { experiments: {}, services: { s: { defaultVariant: "v2" } } });
+	t.equal(table.services[0]?.defaultVariant, "v1");
+});

@@ -256,7 +256,7 @@ t.test("a file that still holds an experiment that has ended applies", async (t)
 	t.match(store.apply(file(v2), at(8_000)), { outcome: "applied" }, "with the new default of its Service");
 	t.equal(statusOf(store, "boosted").phase, "Promoted");
 	t.match(
-		store.apply(file(ALL.replace("minUnits: 500", "minUnits: 900")), at(9_000)),
+		store.apply(file(v2.replace("minUnits: 500", "minUnits: 900")), at(9_000)),
 		{ outcome: "refused" },
 		"its changed spec is checked",
 	);

@@ -1,6 +1,7 @@
 /** `weir up`: the whole stack on this machine until stopped. */
 import { WeirError } from "../../error.js";
-import { readResourceFiles, validResources } from "../resourceFiles.js";
+import { parseResources } from "../../resources/parse.js";
+import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { startStack } from "../stack/stack.js";
 import { percent, port } from "./control.js";
 
@@ -13,10 +14,16 @@ export interface UpArguments {
 
 /** Prints `READY {"gateway", "api", "metrics"}`; ends on SIGINT or SIGTERM. */
 export async function up({ file, data, apiPort, traceSampling }: UpArguments): Promise<void> {
-	const { gateways } = await validResources(file);
+	const files = await readResourceFiles(file);
+	const { resources, problems } = parseResources(files);
+	if (problems.length > 0) {
+		printProblems(problems);
+		throw new WeirError("failed-precondition", "the resources cannot be read", "each problem stands above");
+	}
+	// Cross-checks are control's: it knows what was promoted, and which Experiments have ended.
+	const { gateways } = resources;
 	if (gateways.length === 0)
 		throw new WeirError("failed-precondition", "no Gateway is declared", "add one: kind: Gateway with spec.port");
-	const files = await readResourceFiles(file);
 	const stack = await startStack({
 		dataDirectory: data,
 		apiPort: port(apiPort),
