@@ -202,3 +202,106 @@ export const OTLP_FORWARDS_MAX = 16;
 
 /** Longest path of a UNIX socket: sun_path of Linux less the closing NUL (unix(7)). */
 export const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Parameters of one arm: each is a request header of every request of the arm. */
+export const PARAMETERS_MAX = 16;
+
+/** Longest life of a minted cookie: browsers keep none much longer (RFC 6265bis section 5.5: 400 days). */
+export const COOKIE_AGE_MS_MAX = 366 * 24 * 60 * 60 * 1000;
+
+/** One gRPC message to the sidecar: a CheckRequest or ProcessingRequest holds headers only, at most GATEWAY_HEADERS_KIB and their context. */
+export const GRPC_CALLOUT_MESSAGE_BYTES_MAX = 1024 * 1024;
+
+/** Unfinished gRPC messages of all calls to the sidecar together: 64 of the largest, far above what Envoys in step leave open. */
+export const CALLOUT_PARTIAL_BYTES_MAX = 64 * GRPC_CALLOUT_MESSAGE_BYTES_MAX;
+
+/** Open calls on one connection to the sidecar: 1,024 waiting calls are about 50 ms of work, Envoy's default breaker (max_requests) is the same. */
+export const CALLOUT_STREAMS_MAX = 1_024;
+
+/** Connections to the sidecar: Envoy opens one per worker thread and cluster, and more only beyond CALLOUT_STREAMS_MAX. */
+export const CALLOUT_CONNECTIONS_MAX = 1_024;
+
+/** How long one turn of the sidecar's event loop answers calls before it sheds the rest: half of Envoy's default callout timeout of 200 ms. */
+export const CALLOUT_QUEUE_MS_MAX = 100;
+
+/** The most that one gap between two messages adds to a turn: longer ones are pauses of the process (scheduling, garbage collection), not a queue. */
+export const CALLOUT_GAP_MS = 20;
+
+/** How often each connection to the sidecar is asked for a sign of life (PING); one that gives none until the next time is cut. Local peers answer in microseconds. */
+export const CALLOUT_PING_MS = 10_000;
+
+/** Request headers (gRPC metadata) of one call to the sidecar, as HTTP/2 counts them: trace context and configured metadata; the checked request travels in the message. */
+export const CALLOUT_METADATA_BYTES_MAX = 64 * 1024;
+
+/** Flow-control windows of the sidecar: a call's largest usual message (60 KiB of headers) comes without waiting, and a connection takes several at once. */
+export const CALLOUT_WINDOW_BYTES = { stream: 128 * 1024, connection: 1024 * 1024 } as const;
+
+/** Memory that one connection's HTTP/2 state may take (MB, Node's maxSessionMemory) before new calls are refused: CALLOUT_STREAMS_MAX calls with some KB of metadata and data each. */
+export const CALLOUT_CONNECTION_MEMORY_MB = 32;
+
+/**
+ * RST_STREAM frames taken on one connection at once, and per second after that, where the Node line lets us say (22 and
+ * later). Node's 1,000 and 33 guard against strangers; our peer is the local Envoy, which resets every ext_proc stream
+ * unless told otherwise, at most as many as one core can open.
+ */
+export const CALLOUT_RESETS = { burst: 100_000, perSecond: 50_000 } as const;
+
+/** How long Envoy waits for the sidecar where no Service says otherwise: Envoy's own default for ext_authz and ext_proc. */
+export const CALLOUT_TIMEOUT_MS = 200;
+
+/** Longest wait that a Service may ask for: Envoy has one time for all Services of a Gateway, so it delays every failed callout. */
+export const CALLOUT_TIMEOUT_MS_MAX = 10_000;
+
+/** How often Envoy logs a request that is still open, where a filter makes the unit: its exposure is known only then. */
+export const ACCESS_LOG_PERIODIC_MS = 1_000;
+
+/** Ended requests that ingest can still tell all about (`weir why`): some minutes of a busy Gateway, hours of a quiet one. */
+export const RECENT_REQUESTS_MAX = 20_000;
+
+/** Memory of their access-log entries: RECENT_REQUESTS_MAX of 1.6 KB, twice the usual size; longer ones leave earlier. */
+export const RECENT_REQUESTS_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Requests of late units remembered as stored, in two generations: those open at once, with a row each until they end. */
+export const OPENED_REQUESTS_MAX = 100_000;
+
+/** Moves of live traffic that are looked through for the one behind a request's allocation: a plan is taken in seconds. */
+export const MOVES_LOOKED_AT = 10;
+
+/** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
+export const CALLOUT_TABLES_KEPT = 8;
+
+/** Message with a table, and a file with one: what control can send at most. */
+export const TABLE_BYTES_MAX = GRPC_MESSAGE_BYTES_MAX;
+
+/** First and longest pause before the sidecar asks control again; control is back within seconds of its return. */
+export const TABLE_FEED_RETRY_MS = { first: 50, max: 2_000 } as const;
+
+/** A UNIX socket connects at once; a peer that has not said a word of HTTP/2 by then hangs. */
+export const TABLE_FEED_CONNECT_MS = 5_000;
+
+/** Pings on the sidecar's stream to control: a control that hangs is noticed within 15 s, well below any maxStaleness in use. */
+export const TABLE_FEED_KEEPALIVE_MS = { every: 10_000, answer: 5_000 } as const;
+
+/** Characters of the words with which a table is rejected: they travel in xDS and into a log line. */
+export const TABLE_WORDS_CHARS_MAX = 500;
+
+/** How often the sidecar's file is told that its table is still confirmed: a restart takes it for at most this much older than it is. */
+export const TABLE_FILE_REFRESH_MS = 10_000;
+
+/** How often a static table's file is looked at where the file system tells no changes (network mounts). */
+export const TABLE_FILE_POLL_MS = 2_000;
+
+/** How far in the future a file's time may lie: a clock that was set back by more makes the table's age unknown. */
+export const TABLE_CLOCK_SKEW_MS = 5_000;
+
+/** Age of a table beyond which the sidecar denies for a Service whose plan has no callout: Service.spec.callout's default. */
+export const CALLOUT_STALENESS_MS = 10 * 60 * 1000;
+
+/** Nested groups in one message to the sidecar: nobody sends one, and protobuf's own readers end at this depth. */
+export const PROTO_GROUPS_DEPTH_MAX = 100;
+
+/**
+ * Callouts on one connection to the sidecar from an Envoy that is not ours: it may end each ext_proc stream with a reset,
+ * and Node closes a connection at the 1,000th (dataplane reference 6: 900 gave no failures).
+ */
+export const CALLOUT_REQUESTS_PER_CONNECTION = 900;

@@ -2,8 +2,9 @@
  * From a declared Experiment and what Weir knows of it to the table that every execution reads: the native
  * compiler, the sidecar, ingest and `weir assign`. The same inputs give the same table everywhere.
  */
-import type { ArmTable, ExperimentTable } from "../compiler/plan.js";
-import { type Experiment, type Layer, qualifiedName } from "../resources/resource.js";
+import { claimHeader, parameterHeader } from "../compiler/headers.js";
+import type { ArmTable, ExperimentTable, UnitTable } from "../compiler/plan.js";
+import { type Experiment, type Layer, qualifiedName, type UnitSource } from "../resources/resource.js";
 import { type ExperimentStatus, initialStatus, isExposing } from "../rollout/status.js";
 import { hasher } from "./hash.js";
 import { armRegions, sharePoints } from "./region.js";
@@ -49,7 +50,7 @@ export function experimentTable(
 	const { spec } = experiment;
 	return {
 		name: qualifiedName(experiment.metadata),
-		unitHeader: spec.unit.header,
+		unit: unitTable(spec.unit),
 		layerSeed: layerSeed(layerName(experiment), layer),
 		slotLoPpm: spec.layer.slotLoPpm,
 		slotHiPpm: spec.layer.slotHiPpm,
@@ -65,6 +66,10 @@ export function experimentTable(
 					}
 				: null,
 	};
+}
+
+function unitTable(unit: UnitSource): UnitTable {
+	return unit.from === "claim" ? { from: "claim", header: claimHeader(unit.claim), claim: unit.claim } : unit;
 }
 
 /** Regions and live points of the arms at an allocation; a closed arm has no live point. */
@@ -84,6 +89,9 @@ export function armTables(
 			loPpm,
 			hiPpm,
 			livePoints: closedArms.includes(arm.name) ? 0 : sharePoints(hiPpm - loPpm, allocationPpm),
+			parameters: Object.fromEntries(
+				Object.entries(arm.parameters).map(([name, value]) => [parameterHeader(name), value]),
+			),
 		};
 	});
 }

@@ -26,6 +26,14 @@ const files = () =>
 		.makeOptionMandatory();
 const allocation = () =>
 	new Option("--allocation <percent>", "live share of the slot instead of the first step, e.g. 20%");
+const mode = () =>
+	new Option("--mode <mode>", "native: refuse what Envoy cannot do; callout: the sidecar does all")
+		.choices(["auto", "native", "callout"])
+		.default("auto");
+const protocol = () =>
+	new Option("--protocol <protocol>", "by which Envoy asks the sidecar")
+		.choices(["ext_authz", "ext_proc"])
+		.default("ext_authz");
 const data = () => new Option("--data <directory>", "where state and events are kept").default(".weir");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
@@ -42,9 +50,19 @@ program
 	.command("compile")
 	.description("print a complete Envoy bootstrap")
 	.addOption(files())
-	.addOption(new Option("--format <format>", "what to print").choices(["envoy"]).default("envoy"))
+	.addOption(
+		new Option("--format <format>", "what to print")
+			.choices(["envoy", "table", "istio", "envoy-gateway"])
+			.default("envoy"),
+	)
+	.addOption(mode())
+	.addOption(protocol())
 	.addOption(allocation())
 	.addOption(new Option("--admin-socket <path>", "add Envoy's admin on a UNIX socket"))
+	.addOption(new Option("--sidecar-socket <path>", "where the sidecar listens, if one is needed"))
+	.option("--sidecar-address <host:port>", "istio, envoy-gateway: the sidecar's Kubernetes Service")
+	.option("--namespace <name>", "istio, envoy-gateway: Kubernetes namespace of the manifests")
+	.option("--gateway <name>", "istio, envoy-gateway: an existing gateway, NAMESPACE/NAME")
 	.action(async (options) => (await import("./commands/compile.js")).compileCommand(options));
 program
 	.command("assign")
@@ -57,6 +75,8 @@ program
 	.command("explain")
 	.description("tell, rule by rule, what happens to a request")
 	.addOption(files())
+	.addOption(mode())
+	.addOption(protocol())
 	.action(async (options) => (await import("./commands/compile.js")).explain(options));
 
 program
@@ -90,6 +110,17 @@ program
 	.option("--trace-sampling <percent>", "as given to control", "1")
 	.option("--node <id>", "Envoy's node id", "weir-gateway")
 	.action(async (options) => (await import("./commands/envoy.js")).envoy(options));
+program
+	.command("sidecar")
+	.description("answer the ext_authz and ext_proc callouts of Envoys on this machine")
+	.addOption(data())
+	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
+	.option("--table <file>", "a table of weir compile --format table, instead of control's")
+	.option("--socket <path>", "UNIX socket to listen on; by default RUN/sidecar.sock")
+	.option("--listen <address:port>", "a loopback address instead of a UNIX socket")
+	.option("--metrics-socket <path>", "UNIX socket for metrics; by default RUN/sidecar-metrics.sock")
+	.option("--workers <n>", "processes that answer", "1")
+	.action(async (options) => (await import("./commands/sidecar.js")).sidecar(options));
 program
 	.command("predictor")
 	.description("serve ONNX models by the Open Inference Protocol v2 (REST)")
@@ -157,6 +188,12 @@ program
 	.description("the path of one request, by trace id or x-request-id")
 	.addOption(api())
 	.action(async (id, options) => (await import("./commands/operate.js")).trace(id, options));
+program
+	.command("why <request-id>")
+	.description("who asked, by which rule, bucket, decision and model one request was answered, and its trace")
+	.addOption(api())
+	.option("--json")
+	.action(async (id, options) => (await import("./commands/why.js")).why(id, options));
 
 try {
 	await program.parseAsync();

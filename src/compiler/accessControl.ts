@@ -1,9 +1,10 @@
 /**
- * AccessPolicies as Envoy RBAC: two filters, deny first, so that forbid wins; the allow filter's base
- * configuration allows nobody, so a virtual host that was forgotten is closed, not open.
+ * Access rules as Envoy RBAC: two filters, deny first, so that forbid wins; the allow filter's base configuration
+ * allows nobody, so a virtual host that was forgotten is closed, not open.
  */
-import { AMBIGUOUS_PATH_PARTS, judgesPaths, policiesOf } from "../access/policy.js";
-import { type AccessPolicy, qualifiedName, type Service } from "../resources/resource.js";
+import { AMBIGUOUS_PATH_PARTS, judgesPaths, judgesVariants } from "../access/policy.js";
+import { isOpen } from "./execution.js";
+import type { AccessTable, PolicyTable } from "./plan.js";
 
 export const DENY_FILTER = "weir.deny";
 export const ALLOW_FILTER = "weir.allow";
@@ -25,35 +26,37 @@ export function accessFilters(): readonly object[] {
 	];
 }
 
-/** Whether the Service is checked at all: it is not open, or a policy selects it (access/policy.ts says the same). */
-export function isProtected(service: Service, policies: readonly AccessPolicy[]): boolean {
-	return service.spec.access !== "open" || policiesOf(service, policies).length > 0;
-}
+/** No check by Envoy: the Service is open, or the sidecar decides. RBACPerRoute without rbac switches the filter off. */
+export const noAccessCheck = (): Record<string, object> => ({ [ALLOW_FILTER]: { "@type": RBAC_PER_ROUTE } });
 
 /**
- * typed_per_filter_config of the Service's virtual host. An open Service gets RBACPerRoute without rbac: no check.
- * One that is neither open nor selected by a policy (`validate` refuses it) is closed to everyone.
+ * typed_per_filter_config that decides access natively, for a virtual host or (it replaces the host's) for one
+ * weighted entry. An open Service gets no check; one that is neither open nor selected by a policy (`validate`
+ * refuses it) is closed to everyone.
+ * @param variant the Variant that the requests go to: policies of other Variants are left out.
  */
-export function accessPerRoute(service: Service, policies: readonly AccessPolicy[]): Record<string, object> {
-	const own = policiesOf(service, policies);
-	if (!isProtected(service, policies)) return { [ALLOW_FILTER]: { "@type": RBAC_PER_ROUTE } };
+export function accessPerRoute(access: AccessTable, variant: string): Record<string, object> {
+	if (isOpen(access)) return noAccessCheck();
 	const rules = (action: "allow" | "deny") =>
 		Object.fromEntries(
-			own
-				.filter((policy) => policy.spec.action === action)
-				.map((policy) => [qualifiedName(policy.metadata), rbacPolicy(policy)]),
+			access.policies
+				.filter(({ variants }) => variants.length === 0 || variants.includes(variant))
+				.filter((policy) => policy.action === action)
+				.map((policy) => [policy.name, rbacPolicy(policy)]),
 		);
-	const deny = { ...rules("deny"), ...(judgesPaths(own) ? { [AMBIGUOUS_PATH]: ambiguousPath() } : {}) };
+	const deny = { ...rules("deny"), ...(judgesPaths(access) ? { [AMBIGUOUS_PATH]: ambiguousPath() } : {}) };
 	return {
 		...(Object.keys(deny).length === 0
-			? {}
+			? // Where Variants differ, an entry without a denial must not inherit its virtual host's.
+				judgesVariants(access)
+				? { [DENY_FILTER]: { "@type": RBAC_PER_ROUTE } }
+				: {}
 			: { [DENY_FILTER]: { "@type": RBAC_PER_ROUTE, rbac: { rules: { action: "DENY", policies: deny } } } }),
 		[ALLOW_FILTER]: { "@type": RBAC_PER_ROUTE, rbac: { rules: { action: "ALLOW", policies: rules("allow") } } },
 	};
 }
 
-function rbacPolicy(policy: AccessPolicy): object {
-	const { principals, methods, pathPrefixes } = policy.spec;
+function rbacPolicy({ principals, methods, pathPrefixes }: PolicyTable): object {
 	const conditions = [
 		...(methods.length === 0 ? [] : [{ or_rules: { rules: methods.map(methodIs) } }]),
 		...(pathPrefixes.length === 0 ? [] : [{ or_rules: { rules: pathPrefixes.flatMap(pathIsUnder) } }]),

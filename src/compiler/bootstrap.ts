@@ -2,6 +2,8 @@
  * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
  * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
  */
+import { CALLOUT_STREAMS_MAX } from "../limits.js";
+import { SIDECAR_CLUSTER } from "./calloutFilters.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
 import type { Collectors, EnvoyResource, EnvoyResources } from "./plan.js";
 
@@ -12,6 +14,8 @@ export interface BootstrapOptions {
 	/** UNIX socket of Envoy's admin; null = no admin at all. Never TCP: it can stop the process. */
 	readonly adminSocket: string | null;
 	readonly nodeId: string;
+	/** UNIX socket of the sidecar; null or left out = no filter asks one. */
+	readonly sidecarSocket?: string | null;
 }
 
 /** @returns bootstrap JSON that `envoy --mode validate` accepts. */
@@ -26,7 +30,7 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 		...common(options),
 		static_resources: {
 			listeners: resources.listeners.map((listener) => inlineRoutes(withoutType(listener), routes)),
-			clusters: [...clusters, ...collectorClusters(options.collectors)],
+			clusters: [...clusters, ...ownClusters(options)],
 		},
 	};
 }
@@ -45,7 +49,7 @@ export function dynamicBootstrap(adsSocket: string, options: BootstrapOptions): 
 			cds_config: { ads: {}, resource_api_version: "V3" },
 			lds_config: { ads: {}, resource_api_version: "V3" },
 		},
-		static_resources: { clusters: [socketCluster(ADS_CLUSTER, adsSocket), ...collectorClusters(options.collectors)] },
+		static_resources: { clusters: [socketCluster(ADS_CLUSTER, adsSocket), ...ownClusters(options)] },
 	};
 }
 
@@ -69,12 +73,21 @@ function common({ nodeId, adminSocket }: BootstrapOptions): object {
 	};
 }
 
-function collectorClusters({ accessLogSocket, tracesSocket }: Collectors): readonly object[] {
+function ownClusters({ collectors, sidecarSocket = null }: BootstrapOptions): readonly object[] {
+	const { accessLogSocket, tracesSocket } = collectors;
 	return [
+		...(sidecarSocket === null ? [] : [{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded }]),
 		...(accessLogSocket === null ? [] : [socketCluster(ACCESS_LOG_CLUSTER, accessLogSocket)]),
 		...(tracesSocket === null ? [] : [socketCluster(TRACES_CLUSTER, tracesSocket)]),
 	];
 }
+
+/** The queue in front of the sidecar: beyond it Envoy answers 503 at once instead of waiting for the timeout. */
+const bounded = {
+	circuit_breakers: {
+		thresholds: [{ max_requests: CALLOUT_STREAMS_MAX, max_pending_requests: CALLOUT_STREAMS_MAX, max_retries: 0 }],
+	},
+};
 
 /** gRPC to one of Weir's own processes on this machine. */
 function socketCluster(name: string, path: string): object {

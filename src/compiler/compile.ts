@@ -2,28 +2,32 @@
  * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; what it
  * cannot is named in `rules` with its reason.
  */
+import { accessTable } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
-import { type Experiment, type Problem, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+import { type Experiment, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 import { initialStatus, type Status } from "../rollout/status.js";
-import { isProtected } from "./accessControl.js";
 import { variantCluster } from "./cluster.js";
+import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
 import { listener, routesByDiscovery } from "./listener.js";
-import {
-	type Collectors,
-	type EnvoyResource,
-	type Plan,
-	type PlanTable,
-	routeConfigName,
-	type ServiceTable,
-} from "./plan.js";
+import { type Collectors, type EnvoyResource, type Plan, routeConfigName } from "./plan.js";
+import { planProblems } from "./problems.js";
 import { virtualHost } from "./route.js";
 
 export interface CompileOptions {
 	readonly collectors: Collectors;
 	/** Overrides every experiment's live allocation, e.g. `weir compile --allocation 20%`. */
 	readonly allocationPpm?: number;
+	/** Default auto. */
+	readonly mode?: Mode;
+	/** Default ext_authz, which costs least. */
+	readonly protocol?: CalloutProtocol;
+	/**
+	 * always: the filters that ask the sidecar are there although no Service needs them yet. Control says so: filters
+	 * come with the listener, what they ask with the routes, and routes that came first would pass unasked.
+	 */
+	readonly sidecar?: "always" | "when-needed";
 }
 
 /** No access log, no traces: what `weir compile` prints runs by itself. */
@@ -40,17 +44,21 @@ const USUAL_UNIT_HEADER = "x-user-id";
  * @param status what was learned; an Experiment without an entry runs at its first step.
  */
 export function compile(resources: ResourceSet, status: Status, options: CompileOptions): Plan {
-	const table = planTable(resources, status, options.allocationPpm);
+	const { collectors, protocol = "ext_authz", sidecar = "when-needed" } = options;
+	const services = resources.services.map((service) => compileService(resources, status, service, options));
+	const table = { services: services.map((compiled) => compiled.table) };
 	const version = contentHash(JSON.stringify(table));
-	const tableOf = (service: Service): ServiceTable => {
-		const found = table.services.find(({ name }) => name === qualifiedName(service.metadata));
-		return found as ServiceTable; // planTable has one entry per Service
-	};
 	const variants = resources.services.flatMap((service) =>
 		service.spec.variants.map((variant) => variantCluster(qualifiedName(service.metadata), service, variant)),
 	);
-	const protects = resources.services.some((service) => isProtected(service, resources.accessPolicies));
-	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...resources.experiments.map(({ spec }) => spec.unit.header)])];
+	const units = table.services.flatMap(({ experiments }) => experiments.map(({ unit }) => unit));
+	const declared = resources.experiments.flatMap(({ spec }) => (spec.unit.from === "header" ? [spec.unit.header] : []));
+	const claims = units.flatMap((unit) => (unit.from === "claim" ? [unit.header] : []));
+	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...declared, ...claims])];
+	const called = services.filter((compiled) => compiled.table.callout !== null);
+	const asksSidecar = sidecar === "always" || called.length > 0;
+	const cookies = units.some(({ from }) => from === "cookie");
+	const lateUnits = claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,
 		envoy: {
@@ -59,9 +67,18 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 			listeners: resources.gateways.map((gateway) =>
 				listener({
 					gateway,
-					collectors: options.collectors,
-					protects,
+					collectors,
+					protects: table.services.some(({ access }) => !isOpen(access)),
 					unitHeaders,
+					units,
+					callout: asksSidecar
+						? {
+								timeoutMs:
+									called.length === 0 ? null : Math.max(...called.map(({ service }) => service.spec.callout.timeoutMs)),
+								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
+							}
+						: null,
+					lateUnits,
 					routes: routesByDiscovery(gateway),
 				}),
 			),
@@ -71,37 +88,53 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 					name: routeConfigName(qualifiedName(gateway.metadata)),
 					// `Host: name:port` is the same Service as `Host: name`.
 					ignore_port_in_host_matching: true,
-					virtual_hosts: resources.services.map((service) =>
+					virtual_hosts: services.map((compiled) =>
 						virtualHost({
-							service,
-							table: tableOf(service),
+							service: compiled.service,
+							table: compiled.table,
 							planVersion: version,
 							exposeArm: gateway.spec.exposeArm,
-							accessPolicies: resources.accessPolicies,
+							protocol,
+							asksSidecar,
 						}),
 					),
 				}),
 			),
 		},
 		table,
-		problems: planProblems(resources),
-		rules: explainRules(resources, table),
+		problems: planProblems(resources, services, options.mode ?? "auto"),
+		rules: explainRules(services, protocol),
+		asksSidecar,
 	};
 }
 
-function planTable(resources: ResourceSet, status: Status, allocationPpm: number | undefined): PlanTable {
+function compileService(
+	resources: ResourceSet,
+	status: Status,
+	service: Service,
+	{ allocationPpm, mode = "auto" }: CompileOptions,
+): CompiledService {
+	const assigning = resources.experiments
+		.filter((experiment) => isOf(experiment, service))
+		.flatMap((experiment) => {
+			const table = experimentTable(experiment, layerOf(resources, experiment), live(experiment));
+			return table === null ? [] : [{ experiment, table }];
+		});
+	const access = accessTable(service, resources.accessPolicies);
+	const experiments = assigning.map(({ experiment }) => experiment);
+	const execution = executionOf({ access, callout: service.spec.callout, experiments, mode });
 	return {
-		services: resources.services.map((service) => {
-			const name = qualifiedName(service.metadata);
-			return {
-				name,
-				defaultVariant: liveDefault(service, status),
-				timeoutMs: service.spec.timeoutMs,
-				experiments: resources.experiments
-					.filter((experiment) => isOf(experiment, service))
-					.flatMap((experiment) => experimentTable(experiment, layerOf(resources, experiment), live(experiment)) ?? []),
-			};
-		}),
+		service,
+		execution,
+		table: {
+			name: qualifiedName(service.metadata),
+			hosts: service.spec.hosts,
+			defaultVariant: liveDefault(service, status),
+			timeoutMs: service.spec.timeoutMs,
+			access,
+			callout: execution.callout,
+			experiments: assigning.map(({ table }) => table),
+		},
 	};
 
 	function live(experiment: Experiment) {
@@ -125,14 +158,3 @@ const layerOf = (resources: ResourceSet, { metadata, spec }: Experiment) =>
 	resources.layers.find(
 		(layer) => layer.metadata.name === spec.layer.name && layer.metadata.namespace === metadata.namespace,
 	) ?? null;
-
-function planProblems(resources: ResourceSet): readonly Problem[] {
-	if (resources.gateways.length > 0) return [];
-	return [
-		{
-			position: null,
-			message: "no Gateway is declared, so Envoy would listen nowhere",
-			hint: "add one: kind: Gateway with spec.port",
-		},
-	];
-}

@@ -1,59 +1,83 @@
-/**
- * What happens to a request, rule by rule, in words, and whether Envoy does it natively. In this version every
- * rule that resources accepts is native; a rule that is not gets a reason here before it gets a callout.
- */
-import { judgesPaths, policiesOf } from "../access/policy.js";
-import { type AccessPolicy, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
-import { isProtected } from "./accessControl.js";
-import type { ExperimentTable, PlanTable, RuleExecution, ServiceTable } from "./plan.js";
+/** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
+import { judgesPaths, judgesVariants } from "../access/policy.js";
+import { unitText } from "../resources/resource.js";
+import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
+import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
 
-export function explainRules(resources: ResourceSet, table: PlanTable): readonly RuleExecution[] {
-	return resources.services.flatMap((service) => {
-		const own = table.services.find(({ name }) => name === qualifiedName(service.metadata));
-		if (own === undefined) return [];
-		return [
-			accessRule(service, resources.accessPolicies),
-			...own.experiments.map((experiment) => experimentRule(own, experiment)),
-			{
-				rule: `Service ${own.name}: everything else`,
-				execution: "native" as const,
-				because: `route to Variant ${own.defaultVariant}`,
-			},
-		];
-	});
+export function explainRules(
+	services: readonly CompiledService[],
+	protocol: CalloutProtocol,
+): readonly RuleExecution[] {
+	return services.flatMap((compiled) => [
+		summary(compiled, protocol),
+		accessRule(compiled),
+		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment)),
+		{
+			rule: `Service ${compiled.table.name}: everything else`,
+			execution: "native" as const,
+			because: `route to Variant ${compiled.table.defaultVariant}`,
+		},
+	]);
 }
 
-function accessRule(service: Service, policies: readonly AccessPolicy[]): RuleExecution {
-	const own = policiesOf(service, policies);
-	const name = qualifiedName(service.metadata);
-	if (!isProtected(service, policies)) {
-		return { rule: `Service ${name}: access`, execution: "native", because: "OPEN: anyone may call it (access: open)" };
-	}
-	const count = (action: string) =>
-		own.filter(({ spec }) => spec.action === action).map(({ metadata }) => metadata.name);
-	const list = (names: readonly string[]) => (names.length === 0 ? "none" : names.join(", "));
+/** Which of the three executions, and what a request without an answer gets. */
+function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExecution {
+	const rule = `Service ${table.name}`;
+	const { callout } = table;
+	if (callout === null) return { rule, execution: "native", because: "no callout at all" };
+	const form = callout.assignment
+		? "full callout"
+		: table.experiments.length > 0
+			? "native assignment, one callout that is told the arm"
+			: "one callout";
+	const carries = callout.verdict ? (callout.assignment ? "verdict and arm" : "the verdict") : "the arm alone";
+	const without = callout.onFailure === "deny" ? "503" : `Variant ${table.defaultVariant}`;
 	return {
-		rule: `Service ${name}: access`,
-		execution: "native",
-		because: `RBAC on the client certificate's SPIFFE id: deny by default; forbidden by ${list(count("deny"))}; allowed by ${list(count("allow"))}${judgesPaths(own) ? "; a path with ; (%3b) or %00 is forbidden" : ""}`,
+		rule,
+		execution: "callout",
+		because: `${form} by ${protocol}: it carries ${carries}; without an answer ${without}`,
 	};
 }
 
-function experimentRule(service: ServiceTable, experiment: ExperimentTable): RuleExecution {
+function accessRule({ table, execution }: CompiledService): RuleExecution {
+	const { access, name } = table;
+	const rule = `Service ${name}: access`;
+	if (isOpen(access)) return { rule, execution: "native", because: "OPEN: anyone may call it (access: open)" };
+	const list = (action: string) => {
+		const names = access.policies.filter((policy) => policy.action === action).map((policy) => policy.name);
+		return names.length === 0 ? "none" : names.join(", ");
+	};
+	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (;, //, %00, escaped punctuation) is forbidden" : ""}`;
+	if (execution.whyVerdict !== null)
+		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}` };
+	const perArm = judgesVariants(access) ? ", for each Variant its own" : "";
+	return { rule, execution: "native", because: `RBAC on the client certificate's SPIFFE id${perArm}: ${rules}` };
+}
+
+function experimentRule({ table, execution }: CompiledService, experiment: ExperimentTable): RuleExecution {
 	const percent = (points: number) => `${points / 10_000}%`;
 	const slot =
 		experiment.slotLoPpm === 0 && experiment.slotHiPpm === 1_000_000
 			? "the whole layer"
 			: `layer slot ${percent(experiment.slotLoPpm)}–${percent(experiment.slotHiPpm)}`;
+	const rule = `Experiment ${experiment.name}: one valid ${unitText(experiment.unit)} in ${slot}`;
+	const shares = sharesOf(table, experiment);
+	return execution.whyAssignment === null
+		? { rule, execution: "native", because: `weighted clusters by XXH64("${experiment.salt}:" + unit): ${shares}` }
+		: {
+				rule,
+				execution: "callout",
+				because: `${execution.whyAssignment}: by XXH64("${experiment.salt}:" + unit) ${shares}`,
+			};
+}
+
+function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable): string {
+	const percent = (points: number) => `${points / 10_000}%`;
 	const arms = experiment.arms.map((arm) => `${arm.name} → ${arm.variant} ${percent(arm.livePoints)}`).join(", ");
 	const live = experiment.arms.reduce((sum, arm) => sum + arm.livePoints, 0);
 	const takeover =
 		experiment.takeover === null
 			? ""
 			: `; ${experiment.takeover.arm} is taking over ${percent(experiment.takeover.ppm)} of every other share`;
-	return {
-		rule: `Experiment ${experiment.name}: one valid ${experiment.unitHeader} in ${slot}`,
-		execution: "native",
-		because: `weighted clusters by XXH64("${experiment.salt}:" + unit): ${arms}, rest → ${service.defaultVariant} ${percent(1_000_000 - live)}${takeover}`,
-	};
+	return `${arms}, rest → ${defaultVariant} ${percent(1_000_000 - live)}${takeover}`;
 }

@@ -4,12 +4,14 @@
  * passed through, no request timeout of ours. It sees x-request-id (Envoy's own), x-forwarded-* and
  * x-envoy-external-address, and x-weir-arm with an experiment; test/envoy/transparency.test.ts holds the list.
  */
-import { ACCESS_LOG_FLUSH_MS, GATEWAY_HEADERS_KIB } from "../limits.js";
+import { ACCESS_LOG_FLUSH_MS, ACCESS_LOG_PERIODIC_MS, GATEWAY_HEADERS_KIB } from "../limits.js";
 import { type Gateway, qualifiedName } from "../resources/resource.js";
 import { accessFilters } from "./accessControl.js";
+import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { protoDuration } from "./duration.js";
-import { type Collectors, type EnvoyResource, routeConfigName } from "./plan.js";
-import { ARM_HEADER } from "./route.js";
+import { ARM_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
+import { type Collectors, type EnvoyResource, routeConfigName, type UnitTable } from "./plan.js";
+import { tokenFilters } from "./tokens.js";
 
 /** Static clusters of the bootstrap that lead to Weir's own processes. */
 export const ACCESS_LOG_CLUSTER = "weir_access_log";
@@ -22,6 +24,12 @@ export interface ListenerContext {
 	readonly protects: boolean;
 	/** Headers that the access log carries to ingest: the unit headers of all Experiments, and the usual one. */
 	readonly unitHeaders: readonly string[];
+	/** Units of all Experiments. */
+	readonly units: readonly UnitTable[];
+	/** Filters that ask the sidecar; null = none are there. */
+	readonly callout: CalloutFilters | null;
+	/** Some unit is known only after the filters, so that open requests are logged from time to time. */
+	readonly lateUnits: boolean;
 	/** `{rds: …}` or `{route_config: …}`. */
 	readonly routes: object;
 }
@@ -49,7 +57,8 @@ export const routesByDiscovery = (gateway: Gateway): object => ({
 	},
 });
 
-function connectionManager({ gateway, collectors, protects, unitHeaders, routes }: ListenerContext): object {
+function connectionManager(context: ListenerContext): object {
+	const { gateway, collectors, protects, routes } = context;
 	return {
 		"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
 		stat_prefix: `gateway.${gateway.metadata.name}`,
@@ -68,18 +77,20 @@ function connectionManager({ gateway, collectors, protects, unitHeaders, routes 
 		// An open path is the Service's own business: normalising would break signed URLs (`%7E` becomes `~`).
 		normalize_path: protects,
 		...(protects ? { merge_slashes: true, path_with_escaped_slashes_action: "REJECT_REQUEST" } : {}),
-		// A client cannot name its arm (design: headers that name an arm are stripped before routing).
+		// A client can name neither arm nor Variant nor claim: what it sends of them is taken away before routing.
 		early_header_mutation_extensions: [
 			{
 				name: "strip",
 				typed_config: {
 					"@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-					mutations: [{ remove: ARM_HEADER }],
+					mutations: [{ remove_on_match: { key_matcher: { prefix: WEIR_HEADER_PREFIX, ignore_case: true } } }],
 				},
 			},
 		],
 		http_filters: [
+			...tokenFilters(gateway.spec.tokens, context.units),
 			...accessFilters(),
+			...(context.callout === null ? [] : calloutFilters(context.callout)),
 			{
 				name: "envoy.filters.http.router",
 				typed_config: {
@@ -88,16 +99,19 @@ function connectionManager({ gateway, collectors, protects, unitHeaders, routes 
 				},
 			},
 		],
-		...accessLog(collectors, unitHeaders),
+		...accessLog(context),
 		...tracing(collectors),
 	};
 }
 
 /** An entry at the start of each request (the exposure) and one at its end (design: Exposure). */
-function accessLog({ accessLogSocket }: Collectors, unitHeaders: readonly string[]): object {
+function accessLog({ collectors: { accessLogSocket }, unitHeaders, lateUnits }: ListenerContext): object {
 	if (accessLogSocket === null) return {};
 	return {
-		access_log_options: { flush_access_log_on_new_request: true },
+		access_log_options: {
+			flush_access_log_on_new_request: true,
+			...(lateUnits ? { access_log_flush_interval: protoDuration(ACCESS_LOG_PERIODIC_MS) } : {}),
+		},
 		access_log: [
 			{
 				name: "weir",

@@ -30,7 +30,7 @@ export const hasUnit = (header: string): object => ({
 /** True where XXH64(unit, layer seed) mod 10⁶ ≥ threshold. */
 const hashAtLeast = (table: ExperimentTable, threshold: number): object => ({
 	single_predicate: {
-		input: headerInput(table.unitHeader),
+		input: headerInput(table.unit.from === "cookie" ? "" : table.unit.header),
 		custom_match: {
 			name: "slot",
 			typed_config: {

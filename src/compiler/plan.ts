@@ -24,6 +24,8 @@ export interface Plan {
 	readonly table: PlanTable;
 	readonly problems: readonly Problem[];
 	readonly rules: readonly RuleExecution[];
+	/** The listeners have filters that ask the sidecar, so a bootstrap must lead there. */
+	readonly asksSidecar: boolean;
 }
 
 /** By xDS type. Clusters whose endpoints are addresses are EDS clusters; DNS ones carry theirs inline. */
@@ -51,15 +53,49 @@ export interface PlanTable {
 export interface ServiceTable {
 	/** Qualified name. */
 	readonly name: string;
+	/** Host names that clients call; `*.` matches any subdomain. */
+	readonly hosts: readonly string[];
 	readonly defaultVariant: string;
 	readonly timeoutMs: number;
+	readonly access: AccessTable;
+	/** What the sidecar does for the Service; null = nothing, all is native. */
+	readonly callout: CalloutTable | null;
 	readonly experiments: readonly ExperimentTable[];
+}
+
+/** Who may call a Service: deny by default, deny wins; `open` and no policy = everyone. */
+export interface AccessTable {
+	readonly open: boolean;
+	readonly policies: readonly PolicyTable[];
+}
+
+/** One AccessPolicy, under its qualified name. */
+export interface PolicyTable {
+	readonly name: string;
+	readonly action: "allow" | "deny";
+	readonly principals: readonly string[];
+	readonly methods: readonly string[];
+	readonly pathPrefixes: readonly string[];
+	readonly variants: readonly string[];
+}
+
+/**
+ * verdict: the sidecar decides access, so no answer is a denial. assignment: it chooses the arm; without it Envoy
+ * has chosen and tells the arm.
+ */
+export interface CalloutTable {
+	readonly verdict: boolean;
+	readonly assignment: boolean;
+	/** No answer: 503, or the default Variant. */
+	readonly onFailure: "deny" | "default-variant";
+	readonly maxStalenessMs: number;
+	readonly onStale: "deny" | "assign";
 }
 
 export interface ExperimentTable {
 	/** Qualified name. */
 	readonly name: string;
-	readonly unitHeader: string;
+	readonly unit: UnitTable;
 	/** uint64 as a decimal string. */
 	readonly layerSeed: string;
 	readonly slotLoPpm: number;
@@ -73,6 +109,12 @@ export interface ExperimentTable {
 	readonly takeover: { readonly arm: string; readonly variant: string; readonly ppm: number } | null;
 }
 
+/** Where every execution finds the unit; a claim is in a header that Envoy's jwt_authn has set from a verified token. */
+export type UnitTable =
+	| { readonly from: "header"; readonly header: string }
+	| { readonly from: "claim"; readonly header: string; readonly claim: string }
+	| { readonly from: "cookie"; readonly cookie: string; readonly maxAgeMs: number };
+
 export interface ArmTable {
 	readonly name: string;
 	readonly variant: string;
@@ -81,6 +123,8 @@ export interface ArmTable {
 	readonly hiPpm: number;
 	/** The region's first `livePoints` points are live; the rest gets the default Variant. */
 	readonly livePoints: number;
+	/** Request headers of the arm's live share, by full name. */
+	readonly parameters: Readonly<Record<string, string>>;
 }
 
 /**

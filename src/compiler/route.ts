@@ -1,41 +1,70 @@
 /**
- * One VirtualHost per Service. With experiments, VirtualHost.matcher picks a whole Route: the experiment whose
- * slot the unit is in, or the default Variant. Everything is native: no callout, and control may be dead.
+ * One VirtualHost per Service. Assigned natively, VirtualHost.matcher picks a whole Route: the experiment whose slot
+ * the unit is in, or the default Variant; control and sidecar may be dead. In a full callout (calloutRoute.ts) the
+ * routes follow the header that the sidecar sets.
  */
-import { type AccessPolicy, qualifiedName, type Service } from "../resources/resource.js";
-import { accessPerRoute } from "./accessControl.js";
-import { protoDuration } from "./duration.js";
+import { judgesVariants } from "../access/policy.js";
+import { accessPerRoute, noAccessCheck } from "./accessControl.js";
+import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
+import { variantRoutes } from "./calloutRoute.js";
+import { ARM_HEADER, armValue, VARIANT_HEADER } from "./headers.js";
 import { hasUnit, inSlot, onMatchRoute } from "./matcher.js";
-import { clusterName, type ExperimentTable, routeName, type ServiceTable } from "./plan.js";
+import type { ArmTable, ExperimentTable } from "./plan.js";
+import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
+import { claimsPerRoute } from "./tokens.js";
 import { weightedEntries } from "./weights.js";
 
-/** Names the arm to the upstream (request) and, where the Gateway says so, to the client (response). */
-export const ARM_HEADER = "x-weir-arm";
-
-export interface RouteContext {
-	readonly service: Service;
-	readonly table: ServiceTable;
-	readonly planVersion: string;
-	readonly exposeArm: boolean;
-	/** Policies of the whole set. */
-	readonly accessPolicies: readonly AccessPolicy[];
-}
-
 export function virtualHost(context: RouteContext): object {
-	const { service, table, accessPolicies } = context;
+	const { service, table } = context;
+	const assigned = table.callout?.assignment ? "callout" : table.experiments.length > 0 ? "native" : "none";
 	return {
-		name: qualifiedName(service.metadata),
+		name: table.name,
 		domains: service.spec.hosts,
-		typed_per_filter_config: accessPerRoute(service, accessPolicies),
-		...(table.experiments.length === 0
-			? { routes: [defaultRoute(context, false)] }
-			: { matcher: experimentMatcher(context, table.experiments) }),
+		typed_per_filter_config: {
+			...accessFor(context, table.defaultVariant),
+			...calloutFor(context, assigned === "callout" ? {} : { variant: table.defaultVariant }),
+			...claimsPerRoute(table.experiments[0]?.unit ?? null),
+		},
+		// Envoy's part of the sidecar's answer; the upstream is told by x-weir-arm.
+		...(assigned === "callout" ? { request_headers_to_remove: [VARIANT_HEADER] } : {}),
+		...(assigned === "callout"
+			? { routes: variantRoutes(context, defaultRoute(context, false)) }
+			: assigned === "native"
+				? { matcher: experimentMatcher(context, table.experiments) }
+				: { routes: [defaultRoute(context, false)] }),
 	};
 }
 
+/** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
+function accessFor({ table }: RouteContext, variant: string): Record<string, object> {
+	return table.callout?.verdict ? noAccessCheck() : accessPerRoute(table.access, variant);
+}
+
+/** Whether the sidecar is asked, and what it is told of these requests. */
+function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, object> {
+	const { table, planVersion, exposeArm, protocol, asksSidecar } = context;
+	if (table.callout === null) return asksSidecar ? noCallout() : {};
+	return calloutPerRoute(table.callout, protocol, {
+		plan: planVersion,
+		service: table.name,
+		...(exposeArm ? { expose: "1" } : {}),
+		...facts,
+	});
+}
+
+/** Filter configuration of one weighted entry, where it differs from the virtual host's. */
+function entryFilters(context: RouteContext, experiment: string, arm: string | null, variant: string): object {
+	const { table } = context;
+	const perFilter = {
+		...(!table.callout?.verdict && judgesVariants(table.access) ? accessPerRoute(table.access, variant) : {}),
+		...(table.callout === null ? {} : calloutFor(context, { experiment, variant, ...(arm === null ? {} : { arm }) })),
+	};
+	return Object.keys(perFilter).length === 0 ? {} : { typed_per_filter_config: perFilter };
+}
+
 function experimentMatcher(context: RouteContext, experiments: readonly ExperimentTable[]): object {
-	// All experiments of a Service share one layer and so one unit header (resources/check.ts).
-	const header = experiments[0]?.unitHeader ?? "";
+	// All experiments of a Service share one layer and so one unit (resources/checkLayer.ts).
+	const header = unitHeader(experiments[0]);
 	const slots = experiments.map((experiment) => ({ experiment, predicate: inSlot(experiment) }));
 	const whole = slots.find(({ predicate }) => predicate === null);
 	const onUnit =
@@ -68,14 +97,15 @@ function experimentRoute(context: RouteContext, experiment: ExperimentTable): ob
 				clusters: weightedEntries(experiment, table.defaultVariant).map((entry) => ({
 					name: variantCluster(context, entry.variant),
 					weight: entry.points,
-					...armHeaders(context, experiment.name, entry.arm),
+					...armHeaders(context, experiment, entry.arm),
+					...entryFilters(context, experiment.name, entry.arm, entry.variant),
 				})),
 			},
 			// XXH64(salt + ":" + unit): the salting rewrite, then Envoy's header hash (design: Assignment).
 			hash_policy: [
 				{
 					header: {
-						header_name: experiment.unitHeader,
+						header_name: unitHeader(experiment),
 						regex_rewrite: {
 							pattern: { regex: "^(.*)$" },
 							substitution: `${experiment.salt}:\\1`,
@@ -92,59 +122,42 @@ function experimentRoute(context: RouteContext, experiment: ExperimentTable): ob
 /** @param unit whether the request has a unit, which then is in the rest of every experiment. */
 function defaultRoute(context: RouteContext, unit: boolean): object {
 	const { table, planVersion, exposeArm } = context;
-	const rest = table.experiments.map((experiment) => `${experiment.name}/-`);
+	const rest = table.experiments.map(({ name }) => armValue(name, null));
 	return {
 		...routeIdentity(context, null),
 		route: { cluster: variantCluster(context, table.defaultVariant), ...routeAction(context) },
 		metadata: { filter_metadata: { weir: { plan: planVersion } } },
 		...(unit && exposeArm ? { response_headers_to_add: rest.map(armHeader) } : {}),
 		// An upstream's own header of that name would be taken for ours.
-		...(!unit && exposeArm && rest.length > 0 ? { response_headers_to_remove: [ARM_HEADER] } : {}),
-	};
-}
-
-const routeIdentity = ({ planVersion, table }: RouteContext, experiment: string | null): object => ({
-	name: routeName(planVersion, table.name, experiment),
-	match: { prefix: "/" },
-});
-
-/** Timeout and retries; a retry stays in the chosen cluster, and so in the Variant. */
-function routeAction({ service: { spec } }: RouteContext): object {
-	return {
-		timeout: protoDuration(spec.timeoutMs),
-		...(spec.retries === null
-			? {}
-			: {
-					retry_policy: {
-						retry_on: spec.retries.on.join(","),
-						num_retries: spec.retries.attempts,
-						...(spec.retries.perTryTimeoutMs === 0
-							? {}
-							: { per_try_timeout: protoDuration(spec.retries.perTryTimeoutMs) }),
-					},
-				}),
+		...(!unit && exposeArm ? { response_headers_to_remove: [ARM_HEADER] } : {}),
 	};
 }
 
 /** One response value per experiment of the Service: the arm where the unit is in its slot, `-` elsewhere. */
-function armHeaders({ table, exposeArm }: RouteContext, experiment: string, arm: string | null): object {
-	const own = `${experiment}/${arm ?? "-"}`;
-	const others = table.experiments.filter(({ name }) => name !== experiment).map(({ name }) => `${name}/-`);
+function armHeaders({ table, exposeArm }: RouteContext, experiment: ExperimentTable, arm: string | null): object {
+	const own = armValue(experiment.name, arm);
+	const others = table.experiments
+		.filter(({ name }) => name !== experiment.name)
+		.map(({ name }) => armValue(name, null));
+	const parameters = experiment.arms.find(({ name }) => name === arm)?.parameters ?? {};
 	return {
-		request_headers_to_add: [armHeader(own, 0)],
+		request_headers_to_add: [armHeader(own, 0), ...parameterHeaders(parameters)],
 		...(exposeArm ? { response_headers_to_add: [own, ...others].map(armHeader) } : {}),
 	};
 }
+
+/** In Envoy's header values a percent sign begins a command; two are one. */
+const parameterHeaders = (parameters: ArmTable["parameters"]): readonly object[] =>
+	Object.entries(parameters).map(([key, value]) => ({
+		header: { key, value: value.replaceAll("%", "%%") },
+		append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+	}));
+
+/** The header in which Envoy finds a unit by itself; native experiments have one (execution.ts). */
+const unitHeader = (experiment: ExperimentTable | undefined): string =>
+	experiment === undefined || experiment.unit.from === "cookie" ? "" : experiment.unit.header;
 
 const armHeader = (value: string, index: number): object => ({
 	header: { key: ARM_HEADER, value },
 	append_action: index === 0 ? "OVERWRITE_IF_EXISTS_OR_ADD" : "APPEND_IF_EXISTS_OR_ADD",
 });
-
-/** The Variant's cluster, or the default one's where it has no endpoint and the Service says `default-variant`. */
-function variantCluster({ service, table }: RouteContext, variant: string): string {
-	const declared = service.spec.variants.find(({ name }) => name === variant);
-	const empty = declared === undefined || declared.endpoints.length === 0;
-	const served = empty && service.spec.noEndpoint === "default-variant" ? table.defaultVariant : variant;
-	return clusterName(table.name, served);
-}

@@ -6,8 +6,7 @@ import { Server, ServerCredentials, type ServerReadableStream, type sendUnaryDat
 import { WeirError } from "../error.js";
 import { GRPC_MESSAGE_BYTES_MAX } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
-import { decodeMessage } from "./accessLogEntry.js";
-import type { Intake } from "./intake.js";
+import { type AccessLogEntry, decodeMessage } from "./accessLogEntry.js";
 import type { Log } from "./meter.js";
 
 const SERVICE = {
@@ -23,10 +22,18 @@ const SERVICE = {
 	},
 } as const;
 
+/** Who takes the entries. */
+export interface EntrySink {
+	/** `receivedMs`: when its message came, by the store's clock. The message's bytes may be kept. */
+	offer(entry: AccessLogEntry, receivedMs: number): void;
+	/** A message that could not be decoded. */
+	broken(): void;
+}
+
 /** Listens on the socket path. Throws `already-exists` where another process answers there. */
 export async function serveAccessLog(
 	socketPath: string,
-	intake: Intake,
+	sink: EntrySink,
 	clock: () => number,
 	log: Log,
 ): Promise<{ close(): Promise<void> }> {
@@ -37,9 +44,9 @@ export async function serveAccessLog(
 			stream.on("data", (message: Buffer) => {
 				const receivedMs = clock();
 				try {
-					decodeMessage(message, (entry) => intake.offer(entry, receivedMs));
+					decodeMessage(message, (entry) => sink.offer(entry, receivedMs));
 				} catch (thrown) {
-					intake.broken();
+					sink.broken();
 					log.error("an access-log message cannot be decoded", { error: String(thrown) });
 				}
 			});

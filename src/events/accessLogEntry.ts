@@ -7,11 +7,15 @@
  * bytes made by another implementation.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { field, LENGTH_DELIMITED, lengthEnd, skip, text, VARINT } from "./fieldReader.js";
 
 /** The fields that Weir reads of one HTTPAccessLogEntry. Times as Envoy's clock has them. */
 export interface AccessLogEntry {
-	/** envoy.data.accesslog.v3.AccessLogType: DownstreamStart = 4, DownstreamEnd = 6; others are not used. */
-	readonly kind: "start" | "end" | "other";
+	/**
+	 * envoy.data.accesslog.v3.AccessLogType: DownstreamStart = 4, DownstreamPeriodic = 5, DownstreamEnd = 6; others are
+	 * not used. A start entry is written before the filters: it has no header and no metadata that one of them makes.
+	 */
+	readonly kind: "start" | "periodic" | "end" | "other";
 	readonly routeName: string;
 	/** `upstream_cluster`, empty where no cluster was chosen. */
 	readonly cluster: string;
@@ -24,10 +28,16 @@ export interface AccessLogEntry {
 	readonly status: number;
 	/** Set response flags, bit n for field n of ResponseFlags. */
 	readonly flags: number;
-	/** The message and the place of its HTTPRequestProperties, where headers are looked up when needed. */
+	/** The message, the place of the entry in it, and those of what is looked up only when needed. */
 	readonly message: Buffer;
+	readonly entryAt: number;
+	readonly entryEnd: number;
+	/** HTTPRequestProperties, with the headers. */
 	readonly requestAt: number;
 	readonly requestEnd: number;
+	/** envoy.config.core.v3.Metadata that filters made; empty where none did. */
+	readonly metadataAt: number;
+	readonly metadataEnd: number;
 }
 
 /** Bits of `flags`: field numbers of envoy.data.accesslog.v3.ResponseFlags. */
@@ -42,10 +52,8 @@ export const UNHEALTHY_FLAGS = flag(2, 3, 4, 5, 6, 7, 8, 9, 16, 20, 23, 24, 25, 
  */
 export const FAILED_FLAGS = UNHEALTHY_FLAGS | flag(15, 17, 28);
 
-const LENGTH_DELIMITED = 2;
-const VARINT = 0;
-
 const START = 4;
+const PERIODIC = 5;
 const END = 6;
 
 /** Decodes one StreamAccessLogsMessage and hands over its HTTP entries. Throws RangeError on a broken message. */
@@ -100,8 +108,17 @@ interface Draft {
 	status: number;
 	flags: number;
 	message: Buffer;
+	entryAt: number;
+	entryEnd: number;
 	requestAt: number;
 	requestEnd: number;
+	metadataAt: number;
+	metadataEnd: number;
+}
+
+/** Decodes a buffer that holds one HTTPAccessLogEntry and nothing else. Throws RangeError on a broken one. */
+export function decodeSingle(bytes: Buffer): AccessLogEntry {
+	return decodeEntry(new BinaryReader(bytes), bytes, bytes.length);
 }
 
 function decodeEntry(reader: BinaryReader, message: Buffer, end: number): AccessLogEntry {
@@ -115,8 +132,12 @@ function decodeEntry(reader: BinaryReader, message: Buffer, end: number): Access
 		status: 0,
 		flags: 0,
 		message,
+		entryAt: reader.pos,
+		entryEnd: end,
 		requestAt: 0,
 		requestEnd: 0,
+		metadataAt: 0,
+		metadataEnd: 0,
 	};
 	while (reader.pos < end) {
 		const tag = reader.uint32();
@@ -142,6 +163,11 @@ function decodeCommon(reader: BinaryReader, entry: Draft, end: number): void {
 			case field(16, LENGTH_DELIMITED):
 				entry.flags = decodeFlags(reader);
 				break;
+			case field(17, LENGTH_DELIMITED):
+				entry.metadataEnd = lengthEnd(reader);
+				entry.metadataAt = reader.pos;
+				reader.pos = entry.metadataEnd;
+				break;
 			case field(19, LENGTH_DELIMITED):
 				entry.routeName = text(reader, entry.message);
 				break;
@@ -154,7 +180,7 @@ function decodeCommon(reader: BinaryReader, entry: Draft, end: number): void {
 				break;
 			case field(33, VARINT): {
 				const type = reader.uint32();
-				entry.kind = type === START ? "start" : type === END ? "end" : "other";
+				entry.kind = type === START ? "start" : type === END ? "end" : type === PERIODIC ? "periodic" : "other";
 				break;
 			}
 			default:
@@ -223,28 +249,4 @@ function microseconds(reader: BinaryReader): number {
 		else skip(reader, tag);
 	}
 	return seconds * 1e6 + Math.floor(nanos / 1e3);
-}
-
-function field(number: number, wireType: number): number {
-	return (number << 3) | wireType;
-}
-
-function lengthEnd(reader: BinaryReader): number {
-	const length = reader.uint32();
-	const end = reader.pos + length;
-	if (end > reader.len) throw new RangeError("an access-log message ends early");
-	return end;
-}
-
-/** ASCII is all that Weir accepts in these fields, so a byte is a character; other bytes stay unacceptable. */
-function text(reader: BinaryReader, message: Buffer): string {
-	const end = lengthEnd(reader);
-	const from = reader.pos;
-	reader.pos = end;
-	return message.toString("latin1", from, end);
-}
-
-function skip(reader: BinaryReader, tag: number): void {
-	if ((tag & 7) === LENGTH_DELIMITED) reader.pos = lengthEnd(reader);
-	else reader.skip(tag & 7, tag >>> 3);
 }

@@ -6,7 +6,8 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
-import { serveAccessLog } from "./accessLog.js";
+import { type EntrySink, serveAccessLog } from "./accessLog.js";
+import { accountOf, type RequestAccount } from "./account.js";
 import { baselineQuantile } from "./baselineQuantile.js";
 import { gatherEvidence } from "./evidence.js";
 import { Intake } from "./intake.js";
@@ -15,9 +16,11 @@ import { HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
 import { Outcomes } from "./outcomes.js";
 import { PlanReader } from "./planReader.js";
+import { RecentRequests } from "./recentRequests.js";
 import { gaugeStore, prune } from "./retention.js";
 import { type Doors, type Listening, serveLoopback, serveSocket } from "./server.js";
 import { type EventStore, openEventStore } from "./store.js";
+import { storedRequest } from "./storedRequest.js";
 
 export interface IngestOptions {
 	/** Holds events.duckdb and unit.key (0700). */
@@ -54,11 +57,26 @@ export interface Ingest {
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const { clock, meter, log } = options;
 	const store = await openEventStore(options.dataDirectory);
-	const intake = new Intake({ store, plans: new PlanReader(options.plans), clock, meter, log });
+	const plans = new PlanReader(options.plans);
+	const intake = new Intake({ store, plans, clock, meter, log });
+	const recent = new RecentRequests();
 	const catalogue = new MetricCatalogue(options.metrics);
 	const outcomes = new Outcomes({ store, catalogue, clock, meter });
 	const evidence = evidenceSource(store, intake, clock, meter);
-	const doors: Doors = { outcomes, evidence, metricsJson: options.metricsJson, log };
+	const account = async (requestId: string): Promise<RequestAccount | null> => {
+		const found = recent.find(requestId);
+		if (found !== null) return accountOf(found, plans, store.pseudonyms);
+		await intake.flush();
+		return storedRequest(store, requestId);
+	};
+	const doors: Doors = { outcomes, evidence, account, metricsJson: options.metricsJson, log };
+	const sink: EntrySink = {
+		offer(entry, receivedMs) {
+			if (entry.kind === "end") recent.keep(entry, receivedMs);
+			intake.offer(entry, receivedMs);
+		},
+		broken: () => intake.broken(),
+	};
 	const open: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
 	let countedMs = clock();
@@ -86,7 +104,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await store.close();
 	};
 	try {
-		open.push(await serveAccessLog(options.accessLogSocket, intake, clock, log));
+		open.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
 		open.push(await serveSocket(options.httpSocket, doors));
 		let loopback: Listening | null = null;
 		if (options.outcomesListen !== null) {

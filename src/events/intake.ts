@@ -4,14 +4,21 @@
  * fit is dropped; each loss is counted and kept with its time, and evidence says so.
  */
 import { parseRouteName } from "../compiler/plan.js";
-import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, UNIT_CACHE_MAX } from "../limits.js";
+import {
+	ACCESS_LOG_COMMIT_MS,
+	ACCESS_LOG_COMMIT_ROWS,
+	ACCESS_LOG_QUEUE_MAX,
+	OPENED_REQUESTS_MAX,
+	UNIT_CACHE_MAX,
+} from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { Generations } from "./generations.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
-import { type Exposure, type RequestRow, type RouteOfEntry, readEntry } from "./requestRow.js";
-import { putExposure, putRow } from "./rowAppend.js";
-import type { EventStore, Row, Transaction } from "./store.js";
+import { type Learnt, type Loss, RequestCommit } from "./requestCommit.js";
+import { type Exposure, type ReadingContext, type RequestRow, type RouteOfEntry, readEntry } from "./requestRow.js";
+import { SettlingExposures } from "./settlingExposures.js";
+import type { EventStore } from "./store.js";
 
 export interface IntakeOptions {
 	readonly store: EventStore;
@@ -27,14 +34,6 @@ interface Held {
 	readonly receivedMs: number;
 }
 
-/** What a commit found out, reported once it is durable. */
-interface Learnt {
-	readonly added: readonly Row[];
-	readonly conflicts: readonly Row[];
-}
-
-type Loss = "unreadable" | "dropped";
-
 export class Intake {
 	#rows: RequestRow[] = [];
 	#exposures: Exposure[] = [];
@@ -46,15 +45,27 @@ export class Intake {
 	readonly #routes = new Generations<string, RouteOfEntry | "foreign">(10_000);
 	/** Arms of units known to be stored, per experiment: their later starts need no look into the store. */
 	readonly #exposed = new Map<string, Generations<bigint, string>>();
-	readonly #explained = new Set<string>();
+	readonly #commit = new RequestCommit();
+	/** Of units that a filter makes: exposures that an earlier one may still overtake. */
+	readonly #settling = new SettlingExposures();
+	/** Start times of such requests whose start row is queued or stored, by request. */
+	readonly #opened = new Generations<bigint, number>(OPENED_REQUESTS_MAX);
+	/** Plans about which the sidecar was caught in a contradiction: said once each. */
+	readonly #contradicted = new Generations<string, true>(1_000);
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
 	#firstQueuedMs = 0;
 	#dropping = false;
+	#closing = false;
 	/** The last commit failed: the next try waits, or a full disk would be a busy loop. */
 	#failed = false;
 
-	constructor(private readonly options: IntakeOptions) {}
+	readonly #context: ReadingContext;
+
+	constructor(private readonly options: IntakeOptions) {
+		const { plans, store } = options;
+		this.#context = { plan: (version) => plans.known(version), pseudonyms: store.pseudonyms };
+	}
 
 	/** Takes one entry. `receivedMs`: when its message came, by the store's clock. */
 	offer(entry: AccessLogEntry, receivedMs: number): void {
@@ -75,23 +86,26 @@ export class Intake {
 		}
 		const plan = this.options.plans.known(route.version);
 		if (plan === null) {
-			this.#hold({ entry, route, receivedMs });
+			this.#hold({ entry, route, receivedMs }, route.version);
 			return;
 		}
-		const reading = readEntry(entry, route, plan, this.options.store.pseudonyms, receivedMs);
-		if (reading.kind === "unreadable") {
-			this.#lose("unreadable");
-			return;
+		const reading = readEntry(entry, route, plan, this.#context, receivedMs);
+		switch (reading.kind) {
+			case "row":
+				this.#queue(reading.row, reading.exposure, reading.late);
+				break;
+			case "ignored":
+				this.#count("ignored");
+				break;
+			case "unreadable":
+				this.#lose("unreadable");
+				break;
+			case "contradiction":
+				this.#contradict(reading.service, reading.plan);
+				break;
+			case "plan-missing":
+				this.#hold({ entry, route, receivedMs }, reading.version);
 		}
-		if (reading.kind === "ignored") {
-			this.#count("ignored");
-			return;
-		}
-		if (this.#rows.length === 0) this.#firstQueuedMs = performance.now();
-		this.#waiting++;
-		this.#rows.push(reading.row);
-		if (reading.exposure !== null && !this.#isStored(reading.exposure)) this.#exposures.push(reading.exposure);
-		this.#schedule();
 	}
 
 	/** A message that could not be decoded. */
@@ -105,20 +119,30 @@ export class Intake {
 		this.#timer = null;
 		if (this.#committing !== null) await this.#committing;
 		if (this.#committing !== null) return this.#committing;
-		if (this.#rows.length === 0 && this.#losses.dropped + this.#losses.unreadable === 0) return;
+		for (const exposure of this.#settled()) this.#exposures.push(exposure);
+		const queued = this.#rows.length + this.#exposures.length + this.#losses.dropped + this.#losses.unreadable;
+		if (queued === 0) {
+			this.#scheduleWaiting();
+			return;
+		}
+		if (this.#rows.length === 0) this.#firstQueuedMs = performance.now();
 		this.#committing = this.#commitAll().finally(() => {
 			this.#committing = null;
-			if (this.#rows.length > 0) this.#schedule();
+			this.#scheduleWaiting();
 		});
 		return this.#committing;
 	}
 
-	/** Gives up on plans that are being asked for, and commits the rest. */
+	/** Gives up on plans that are being asked for, and commits the rest, exposures that would still wait among it. */
 	async close(): Promise<void> {
 		this.options.plans.close();
-		await Promise.all([...this.#held.keys()].map((version) => this.options.plans.load(version)));
-		// The entries held for them are counted in callbacks of those same promises.
-		await Promise.resolve();
+		// An entry may ask for a second plan, the one that the sidecar answered by.
+		while (this.#held.size > 0) {
+			await Promise.all([...this.#held.keys()].map((version) => this.options.plans.load(version)));
+			// The entries held for them are counted in callbacks of those same promises.
+			await Promise.resolve();
+		}
+		this.#closing = true;
 		await this.flush();
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
@@ -142,6 +166,15 @@ export class Intake {
 		}
 	}
 
+	#scheduleWaiting(): void {
+		if (this.#rows.length > 0 || this.#settling.size > 0) this.#schedule();
+	}
+
+	#settled(): readonly Exposure[] {
+		if (this.#settling.size === 0) return [];
+		return this.#closing ? this.#settling.takeAll() : this.#settling.take(this.options.clock());
+	}
+
 	#route(name: string): RouteOfEntry | "foreign" {
 		const known = this.#routes.get(name);
 		if (known !== undefined) return known;
@@ -154,9 +187,44 @@ export class Intake {
 		return this.#exposed.get(exposure.experiment)?.get(exposure.unit) === exposure.arm;
 	}
 
-	#hold(held: Held): void {
+	/** @param late the unit is told of by several entries, none of them at the start: the row of that comes with the first */
+	#queue(row: RequestRow, exposure: Exposure | null, late: boolean): void {
+		if (late && row.arm !== null && this.#opened.get(row.request) !== row.startUs) {
+			this.#opened.set(row.request, row.startUs);
+			if (row.ended) this.#push({ ...row, ended: false });
+		} else if (!row.ended && late) {
+			// A request that is still open: its start row is there.
+			this.#count("ignored");
+			return;
+		}
+		this.#push(row);
+		if (exposure !== null && !this.#isStored(exposure)) {
+			if (late) this.#settling.add(exposure);
+			else this.#exposures.push(exposure);
+		}
+		this.#schedule();
+	}
+
+	#push(row: RequestRow): void {
+		if (this.#rows.length === 0) this.#firstQueuedMs = performance.now();
 		this.#waiting++;
-		const { version } = held.route;
+		this.#rows.push(row);
+	}
+
+	/** The sidecar is never believed against the plan: such an entry counts as unreadable, and somebody must look. */
+	#contradict(service: string, plan: string): void {
+		const { meter, log } = this.options;
+		meter.count(COUNTERS.contradictions.name, COUNTERS.contradictions.help, { service });
+		const key = `${service}|${plan}`;
+		if (this.#contradicted.get(key) === undefined) {
+			this.#contradicted.set(key, true);
+			log.error("the sidecar's assignment is not the plan's: such entries are left out", { service, plan });
+		}
+		this.#lose("unreadable");
+	}
+
+	#hold(held: Held, version: string): void {
+		this.#waiting++;
 		const others = this.#held.get(version);
 		if (others !== undefined) {
 			others.push(held);
@@ -192,17 +260,19 @@ export class Intake {
 		do {
 			const rows = this.#rows.splice(0, Math.min(left, ACCESS_LOG_COMMIT_ROWS));
 			left -= rows.length;
-			// Exposures go with the first rows: a start row is never in the store without its unit.
+			// Exposures go with the first rows: a start row is not in the store without its unit, but for late units.
 			const exposures = this.#exposures;
 			this.#exposures = [];
 			const losses = { ...this.#losses };
 			let learnt: Learnt;
 			try {
-				learnt = await store.entries.transaction((transaction) => this.#commit(transaction, rows, exposures, losses));
+				learnt = await store.entries.transaction((transaction) =>
+					this.#commit.write(transaction, { rows, exposures, losses, nowMs: this.options.clock() }),
+				);
 			} catch (thrown) {
 				this.#rows = rows.concat(this.#rows);
 				this.#exposures = exposures.concat(this.#exposures);
-				this.#explained.clear();
+				this.#commit.forget();
 				this.#failed = true;
 				log.error("access-log entries could not be committed", { error: String(thrown) });
 				throw thrown;
@@ -216,37 +286,6 @@ export class Intake {
 			this.#report(rows.length, learnt);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);
 		} while (left > 0);
-	}
-
-	async #commit(
-		transaction: Transaction,
-		rows: readonly RequestRow[],
-		exposures: readonly Exposure[],
-		losses: Readonly<Record<Loss, number>>,
-	): Promise<Learnt> {
-		const now = BigInt(this.options.clock());
-		await transaction.append("entries", rows, putRow);
-		for (const reason of ["dropped", "unreadable"] as const) {
-			if (losses[reason] === 0) continue;
-			const entries = BigInt(losses[reason]);
-			await transaction.run("INSERT INTO losses VALUES ($now, $reason, $entries)", { now, reason, entries });
-		}
-		if (exposures.length === 0) return { added: [], conflicts: [] };
-		await transaction.run("CREATE OR REPLACE TEMP TABLE candidates AS FROM units LIMIT 0");
-		await transaction.appendFresh("candidates", exposures, putExposure);
-		const added = await transaction.rows(
-			`INSERT INTO units SELECT experiment, unit, arg_min(arm, first_ms), arg_min(plan, first_ms), min(first_ms),
-				min(received_ms) FROM candidates ANTI JOIN units USING (experiment, unit) GROUP BY experiment, unit
-			RETURNING experiment, arm`,
-		);
-		const conflicts = await transaction.rows(
-			`INSERT INTO conflicts SELECT DISTINCT c.experiment, c.unit, $now
-			FROM candidates c JOIN units u USING (experiment, unit) ANTI JOIN conflicts k USING (experiment, unit)
-			WHERE c.arm <> u.arm RETURNING experiment`,
-			{ now },
-		);
-		await this.#explain(transaction, exposures);
-		return { added, conflicts };
 	}
 
 	#report(stored: number, { added, conflicts }: Learnt): void {
@@ -264,22 +303,6 @@ export class Intake {
 			const labels = { experiment: String(row.experiment) };
 			meter.count(COUNTERS.conflicts.name, COUNTERS.conflicts.help, labels);
 			log.error("a unit was seen in two arms and is left out of its experiment", labels);
-		}
-	}
-
-	/** Keeps the live points of every plan under which units were exposed. */
-	async #explain(transaction: Transaction, exposures: readonly Exposure[]): Promise<void> {
-		for (const { plan, experiment, livePoints } of exposures) {
-			const key = `${plan}|${experiment}`;
-			if (this.#explained.has(key)) continue;
-			for (const [arm, points] of Object.entries(livePoints)) {
-				await transaction.run(
-					`INSERT INTO live_points SELECT $plan, $experiment, $arm, $points::INTEGER WHERE NOT EXISTS (
-						FROM live_points WHERE plan = $plan AND experiment = $experiment AND arm = $arm)`,
-					{ plan, experiment, arm, points },
-				);
-			}
-			this.#explained.add(key);
 		}
 	}
 

@@ -31,6 +31,10 @@ export const COUNTERS = {
 		name: "weir_ingest_conflicting_units_total",
 		help: "Units seen in two arms of one experiment and left out of it. Anything above 0 is an alarm.",
 	},
+	contradictions: {
+		name: "weir_ingest_sidecar_contradictions_total",
+		help: "Entries left out because the sidecar's assignment is not the plan's, by Service. Anything above 0 is an alarm.",
+	},
 	outcomes: {
 		name: "weir_ingest_outcomes_total",
 		help: "Outcome rows by what became of them: accepted, replayed (idempotency key), or the code of the refusal.",

@@ -3,12 +3,21 @@
  * the plans is another process; while it does not answer, entries of an unknown version wait a few tries long.
  */
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
-import type { ExperimentTable, PlanTable } from "../compiler/plan.js";
+import type {
+	AccessTable,
+	CalloutTable,
+	ExperimentTable,
+	PlanTable,
+	ServiceTable,
+	UnitTable,
+} from "../compiler/plan.js";
 import { PLAN_CACHE_MAX, PLAN_RETRY_MS, PLAN_TRIES_MAX } from "../limits.js";
 import { Generations } from "./generations.js";
 
 export interface ReadableExperiment {
 	readonly table: ExperimentTable;
+	/** A filter makes the unit: no start entry carries it. */
+	readonly lateUnit: boolean;
 	readonly assignment: Assignment;
 	readonly baselineArm: string | null;
 	/** Live points by arm, only arms that have some. */
@@ -18,6 +27,9 @@ export interface ReadableExperiment {
 export interface ReadableService {
 	readonly name: string;
 	readonly defaultVariant: string;
+	/** null = the plan is of an earlier Weir, which did not keep the rules in it. */
+	readonly access: AccessTable | null;
+	readonly callout: CalloutTable | null;
 	readonly experiments: ReadonlyMap<string, ReadableExperiment>;
 }
 
@@ -80,27 +92,42 @@ export class PlanReader {
 	}
 }
 
+/**
+ * Tables as they may lie on the shelf: one that an earlier Weir made lacks what plans have learnt to say since. It
+ * knew header units and native execution only.
+ */
+type StoredExperiment = Omit<ExperimentTable, "unit"> & { readonly unit?: UnitTable; readonly unitHeader?: string };
+type StoredService = Omit<ServiceTable, "hosts" | "access" | "callout" | "experiments"> & {
+	readonly access?: AccessTable;
+	readonly callout?: CalloutTable | null;
+	readonly experiments: readonly StoredExperiment[];
+};
+
 function readable(table: PlanTable): ReadablePlan {
+	const services: readonly StoredService[] = table.services;
 	return new Map(
-		table.services.map((service) => [
+		services.map((service) => [
 			service.name,
 			{
 				name: service.name,
 				defaultVariant: service.defaultVariant,
-				experiments: new Map(
-					service.experiments.map((experiment) => [
-						experiment.name,
-						{
-							table: experiment,
-							assignment: compileAssignment(experiment),
-							baselineArm: experiment.arms.find((arm) => arm.baseline)?.name ?? null,
-							livePoints: Object.fromEntries(
-								experiment.arms.filter((arm) => arm.livePoints > 0).map((arm) => [arm.name, arm.livePoints]),
-							),
-						},
-					]),
-				),
+				access: service.access ?? null,
+				callout: service.callout ?? null,
+				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one)])),
 			},
 		]),
 	);
+}
+
+function readableExperiment({ unitHeader = "", ...stored }: StoredExperiment): ReadableExperiment {
+	const table: ExperimentTable = { ...stored, unit: stored.unit ?? { from: "header", header: unitHeader } };
+	return {
+		table,
+		lateUnit: table.unit.from !== "header",
+		assignment: compileAssignment(table),
+		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,
+		livePoints: Object.fromEntries(
+			table.arms.filter((arm) => arm.livePoints > 0).map((arm) => [arm.name, arm.livePoints]),
+		),
+	};
 }

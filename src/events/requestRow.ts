@@ -1,13 +1,14 @@
 /**
  * From an access-log entry and its plan to what the store keeps. The arm is computed again from the plan's table,
- * with the function that `weir assign` uses: the entry at the start of a request carries no arm, and a header
- * that names one could have been set by anybody.
+ * with the function that `weir assign` uses: the entry at the start of a request carries no arm, a header that names
+ * one could have been set by anybody, and what the sidecar says of one is checked, not believed.
  */
 import { parseUnit, trimUnit } from "../assignment/unit.js";
 import { clusterName } from "../compiler/plan.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
-import type { ReadableExperiment, ReadablePlan } from "./planReader.js";
+import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
+import { sidecarAnswer } from "./sidecarAnswer.js";
 
 /** One row of `entries`; see schema.ts. */
 export interface RequestRow {
@@ -27,7 +28,7 @@ export interface RequestRow {
 	readonly unhealthy: boolean;
 }
 
-/** A unit was seen in a live arm at the start of a request. */
+/** A unit was seen in a live arm: where Envoy assigned by a header at the start of a request, else as soon as is known. */
 export interface Exposure {
 	readonly experiment: string;
 	readonly unit: bigint;
@@ -39,11 +40,16 @@ export interface Exposure {
 }
 
 export type Reading =
-	| { readonly kind: "row"; readonly row: RequestRow; readonly exposure: Exposure | null }
-	/** Says nothing that is kept: the start of a request without a live arm. */
+	/** late: of a unit that a filter made; the row of the request's start may be missing, and comes with it. */
+	| { readonly kind: "row"; readonly row: RequestRow; readonly exposure: Exposure | null; readonly late: boolean }
+	/** Says nothing that is kept: the start of a request without a live arm, or one that is told of again later. */
 	| { readonly kind: "ignored" }
 	/** Route name and plan, or route name and unit, do not fit each other. */
-	| { readonly kind: "unreadable" };
+	| { readonly kind: "unreadable" }
+	/** The sidecar's answer and the plan that it names do not fit each other. */
+	| { readonly kind: "contradiction"; readonly service: string; readonly plan: string }
+	/** The sidecar answered by a plan that is not at hand. */
+	| { readonly kind: "plan-missing"; readonly version: string };
 
 const IGNORED: Reading = { kind: "ignored" };
 const UNREADABLE: Reading = { kind: "unreadable" };
@@ -54,37 +60,137 @@ export interface RouteOfEntry {
 	readonly experiment: string | null;
 }
 
+export interface ReadingContext {
+	/** Plans at hand, by version. */
+	readonly plan: (version: string) => ReadablePlan | null;
+	readonly pseudonyms: Pseudonyms;
+}
+
+/**
+ * @param plan the one that the route names
+ * @param receivedMs by the store's clock
+ */
 export function readEntry(
 	entry: AccessLogEntry,
 	route: RouteOfEntry,
 	plan: ReadablePlan,
-	pseudonyms: Pseudonyms,
+	context: ReadingContext,
 	receivedMs: number,
 ): Reading {
-	const ended = entry.kind === "end";
 	const service = plan.get(route.service);
 	if (service === undefined) return UNREADABLE;
-	let experiment: ReadableExperiment | null = null;
-	let unit: string | null = null;
-	if (route.experiment !== null) {
-		experiment = service.experiments.get(route.experiment) ?? null;
-		unit = experiment === null ? null : parseUnit(trimUnit(requestHeader(entry, experiment.table.unitHeader) ?? ""));
-		if (unit === null) return UNREADABLE;
+	if (route.experiment === null) {
+		if (service.callout?.assignment === true) return readSidecars(entry, route, plan, context, receivedMs);
+		if (entry.kind !== "end") return IGNORED;
+		return rowOf(
+			entry,
+			{ service, plan: route.version, experiment: null, unit: null, late: false },
+			context,
+			receivedMs,
+		);
 	}
+	const experiment = service.experiments.get(route.experiment);
+	if (experiment === undefined) return UNREADABLE;
+	const late = experiment.lateUnit;
+	// A header unit is told of at start and end; one that a filter makes, at its first periodic entry and at the end.
+	if (entry.kind === (late ? "start" : "periodic")) return IGNORED;
+	const unit = unitOfHeader(entry, experiment);
+	if (unit === null) return UNREADABLE;
+	return rowOf(entry, { service, plan: route.version, experiment, unit, late }, context, receivedMs);
+}
+
+/** The unit in the header that the plan says; null where there is none, or the unit is in no header. */
+export function unitOfHeader(entry: AccessLogEntry, { table: { unit } }: ReadableExperiment): string | null {
+	switch (unit.from) {
+		case "header":
+			return parseUnit(trimUnit(requestHeader(entry, unit.header) ?? ""));
+		case "claim":
+			return parseUnit(requestHeader(entry, unit.header) ?? "");
+		case "cookie":
+			return null;
+	}
+}
+
+/** The sidecar assigned. It may have answered by another plan than the route's: that one explains the arm. */
+function readSidecars(
+	entry: AccessLogEntry,
+	route: RouteOfEntry,
+	routesPlan: ReadablePlan,
+	context: ReadingContext,
+	receivedMs: number,
+): Reading {
+	// Written before the filters.
+	if (entry.kind === "start") return IGNORED;
+	const answer = sidecarAnswer(entry);
+	if (answer === null || answer.service === null) {
+		// It was not asked, did not answer or knew no such Service: the request is outside, and counts for health alone.
+		const service = routesPlan.get(route.service);
+		if (entry.kind === "periodic" || service === undefined) return IGNORED;
+		return rowOf(
+			entry,
+			{ service, plan: route.version, experiment: null, unit: null, late: true },
+			context,
+			receivedMs,
+		);
+	}
+	const contradiction: Reading = { kind: "contradiction", service: route.service, plan: answer.plan };
+	if (answer.service !== route.service) return contradiction;
+	const plan = answer.plan === route.version ? routesPlan : context.plan(answer.plan);
+	if (plan === null) return { kind: "plan-missing", version: answer.plan };
+	const service = plan.get(route.service);
+	if (service === undefined) return contradiction;
+	const unit = answer.unit === null ? null : parseUnit(answer.unit);
+	if ((unit === null) !== (answer.unit === null)) return contradiction;
+	const experiment = slotOf(service, unit);
+	if ((experiment?.table.name ?? null) !== answer.experiment) return contradiction;
+	if (!armIsPlans(experiment, unit, answer.arm)) return contradiction;
+	if (entry.kind === "periodic" && experiment === null) return IGNORED;
+	return rowOf(entry, { service, plan: answer.plan, experiment, unit, late: true }, context, receivedMs);
+}
+
+/** Whether the plan gives the unit that arm; a point that is taken over has its own and the taker's. */
+function armIsPlans(experiment: ReadableExperiment | null, unit: string | null, arm: string | null): boolean {
+	const location = experiment === null || unit === null ? null : experiment.assignment.locate(unit);
+	if (location === null) return arm === null;
+	if (location.takenOver && arm !== null && arm === experiment?.table.takeover?.arm) return true;
+	return arm === (location.live ? location.region : null);
+}
+
+/** The Experiment whose slot holds the unit; slots of one layer are disjoint. */
+export function slotOf(service: ReadableService, unit: string | null): ReadableExperiment | null {
+	if (unit === null) return null;
+	for (const experiment of service.experiments.values()) {
+		if (experiment.assignment.locate(unit)?.inSlot === true) return experiment;
+	}
+	return null;
+}
+
+interface Assigned {
+	readonly service: ReadableService;
+	/** Version of the plan by which it was assigned. */
+	readonly plan: string;
+	readonly experiment: ReadableExperiment | null;
+	readonly unit: string | null;
+	readonly late: boolean;
+}
+
+function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: ReadingContext, receivedMs: number): Reading {
+	const { service, plan, experiment, unit, late } = assigned;
+	const ended = entry.kind === "end";
 	const arm = experiment === null || unit === null ? null : experiment.assignment.arm(unit);
 	const exposing = experiment?.table.exposing ?? false;
 	if (!ended && (arm === null || !exposing)) return IGNORED;
 
-	const variant = variantOf(entry, route.service) ?? chosenVariant(experiment, unit) ?? service.defaultVariant;
+	const variant = variantOf(entry, service.name) ?? chosenVariant(experiment, unit) ?? service.defaultVariant;
 	const hash = unit === null ? null : pseudonyms.unit(unit);
 	const row: RequestRow = {
 		ended,
 		request: pseudonyms.request(entry.requestId),
 		startUs: entry.startUs,
 		receivedMs,
-		service: route.service,
+		service: service.name,
 		variant,
-		experiment: route.experiment,
+		experiment: experiment?.table.name ?? null,
 		unit: hash,
 		arm: exposing ? arm : null,
 		reference: variant === service.defaultVariant && (arm === null || arm === experiment?.baselineArm),
@@ -93,21 +199,23 @@ export function readEntry(
 		failed: entry.status === 0 || entry.status >= 500 || (entry.flags & FAILED_FLAGS) !== 0,
 		unhealthy: entry.status >= 500 || (entry.flags & UNHEALTHY_FLAGS) !== 0,
 	};
-	if (ended || experiment === null || hash === null || arm === null) return { kind: "row", row, exposure: null };
+	if (experiment === null || hash === null || arm === null || !exposing || (ended && !late)) {
+		return { kind: "row", row, exposure: null, late };
+	}
 	const exposure: Exposure = {
 		experiment: experiment.table.name,
 		unit: hash,
 		arm,
-		plan: route.version,
+		plan,
 		firstMs: Math.floor(entry.startUs / 1e3),
 		receivedMs,
 		livePoints: experiment.livePoints,
 	};
-	return { kind: "row", row, exposure };
+	return { kind: "row", row, exposure, late };
 }
 
 /** What Envoy really did, by the name of the chosen cluster. */
-function variantOf(entry: AccessLogEntry, service: string): string | null {
+export function variantOf(entry: AccessLogEntry, service: string): string | null {
 	const prefix = clusterName(service, "");
 	return entry.cluster.startsWith(prefix) ? entry.cluster.slice(prefix.length) : null;
 }

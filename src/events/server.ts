@@ -5,9 +5,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { WeirError } from "../error.js";
-import { EVIDENCE_BODY_BYTES_MAX } from "../limits.js";
+import { EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
+import type { RequestAccount } from "./account.js";
 import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes.js";
@@ -16,6 +17,8 @@ import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
 export interface Doors {
 	readonly outcomes: Outcomes;
 	readonly evidence: EvidenceSource;
+	/** What is known of one request; null = nothing. */
+	readonly account: (requestId: string) => Promise<RequestAccount | null>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	readonly log: Log;
@@ -67,7 +70,7 @@ function publicRoutes({ outcomes }: Doors): Routes {
 	};
 }
 
-function ownRoutes({ evidence, metricsJson }: Doors): Routes {
+function ownRoutes({ evidence, account, metricsJson }: Doors): Routes {
 	const query = <Query>(parse: (json: unknown) => Query, run: (query: Query) => Promise<unknown>): Route => ({
 		method: "POST",
 		async answer(request, response) {
@@ -77,6 +80,15 @@ function ownRoutes({ evidence, metricsJson }: Doors): Routes {
 	});
 	return {
 		"/evidence": query(parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
+		// One request's account is asked for by its id: /v1/requests/ID.
+		[REQUESTS]: {
+			method: "GET",
+			async answer(request, response) {
+				const found = await account(requestIdOf(request.url ?? ""));
+				if (found === null) throw new WeirError("not-found", "no request is known by that id", UNKNOWN_REQUEST);
+				answerJson(response, 200, JSON.stringify(found));
+			},
+		},
 		"/baseline-quantile": query(parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed)),
 		...(metricsJson === null
 			? {}
@@ -88,6 +100,26 @@ function ownRoutes({ evidence, metricsJson }: Doors): Routes {
 					} satisfies Route,
 				}),
 	};
+}
+
+/** The path under which a request's account lies; its last segment is the request id. */
+const REQUESTS = "/v1/requests/";
+const UNKNOWN_REQUEST =
+	"it is the x-request-id of the response; a request is known when it has ended, and only recent ones are kept";
+
+/** @throws WeirError `invalid-argument` for what is no request id */
+function requestIdOf(url: string): string {
+	const segment = url.slice(REQUESTS.length).split("?", 1)[0] ?? "";
+	let id = "";
+	try {
+		id = decodeURIComponent(segment);
+	} catch {
+		// Refused below: an empty id is none.
+	}
+	if (id === "" || id.length > REQUEST_ID_CHARS_MAX) {
+		throw new WeirError("invalid-argument", "that is no request id", "GET /v1/requests/ID");
+	}
+	return id;
 }
 
 function parseQueryJson(bytes: Buffer): unknown {
@@ -125,7 +157,8 @@ async function listen(
 
 async function serve(routes: Routes, log: Log, request: IncomingMessage, response: ServerResponse): Promise<void> {
 	try {
-		const path = (request.url ?? "").split("?", 1)[0] ?? "";
+		const whole = (request.url ?? "").split("?", 1)[0] ?? "";
+		const path = whole.startsWith(REQUESTS) ? REQUESTS : whole;
 		const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
 		if (route === undefined) throw new WeirError("not-found", "no such path", Object.keys(routes).join(", "));
 		if (request.method !== route.method)

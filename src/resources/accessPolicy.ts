@@ -30,6 +30,9 @@ const spec = fields({
 	pathPrefixes: unique(pathPrefix, "write a list of path prefixes")
 		.default([])
 		.meta({ description: "Prefixes of whole segments: /v2 matches /v2 and /v2/x, not /v20. Empty = all." }),
+	variants: unique(name, "write a list of Variant names")
+		.default([])
+		.meta({ description: "Variants of the Services, judged after the assignment. Empty = all." }),
 }).superRefine((value, context) => {
 	if (value.action !== "allow" || value.principals.length > 0) return;
 	const message = say(

@@ -4,7 +4,7 @@
  * thing to those of another, and the evidence so far would be about something else.
  */
 import { type Positions, resourceTitle } from "./position.js";
-import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet } from "./resource.js";
+import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";
 
 const CURE = "it needs a new Experiment under a new name; abort this one first";
 
@@ -56,7 +56,7 @@ interface FrozenField {
 function frozenFields(before: Experiment, after: Experiment): readonly FrozenField[] {
 	const fields: readonly { path: string[]; what: string; of: (experiment: Experiment) => string }[] = [
 		{ path: ["spec", "service"], what: "service", of: ({ spec }) => spec.service },
-		{ path: ["spec", "unit", "header"], what: "unit header", of: ({ spec }) => spec.unit.header },
+		{ path: ["spec", "unit"], what: "unit", of: ({ spec }) => unitText(spec.unit) },
 		{ path: ["spec", "layer", "name"], what: "layer", of: ({ spec }) => spec.layer.name },
 		{
 			path: ["spec", "layer", "slot"],
@@ -68,16 +68,25 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
 		{ path: ["spec", "arms"], what: "arms (names, order, baseline)", of: (it) => armsText(it, "baseline") },
 		{ path: ["spec", "arms"], what: "variants of arms", of: (it) => armsText(it, "variant") },
 		{ path: ["spec", "arms"], what: "weights", of: (it) => armsText(it, "weight") },
+		{ path: ["spec", "arms"], what: "parameters of arms", of: (it) => armsText(it, "parameters") },
 	];
 	return fields
 		.map(({ path, what, of }) => ({ path, what, from: of(before), to: of(after) }))
 		.filter(({ from, to }) => from !== to);
 }
 
-function armsText({ spec }: Experiment, field: "variant" | "weight" | "baseline"): string {
+function armsText({ spec }: Experiment, field: "variant" | "weight" | "baseline" | "parameters"): string {
 	return spec.arms
-		.map((arm) => (field === "baseline" ? `${arm.name}${arm.baseline ? "*" : ""}` : `${arm.name}=${arm[field]}`))
+		.map((arm) => {
+			if (field === "baseline") return `${arm.name}${arm.baseline ? "*" : ""}`;
+			return `${arm.name}=${field === "parameters" ? parametersText(arm.parameters) : arm[field]}`;
+		})
 		.join(" ");
+}
+
+/** Sorted: parameters are headers, and the order of their lines says nothing. */
+function parametersText(parameters: Readonly<Record<string, string>>): string {
+	return JSON.stringify(Object.fromEntries(Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 function seedProblems(

@@ -3,6 +3,7 @@
  * Problem points at the field to change. Names of resources that did not parse count as existing.
  */
 import { accessProblems } from "./checkAccess.js";
+import { calloutProblems } from "./checkCallout.js";
 import { experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
 import { type Named, Positions } from "./position.js";
@@ -25,6 +26,7 @@ export function checkResources(set: ResourceSet, positions: Positions = new Posi
 	};
 	serviceProblems(check);
 	accessProblems(check);
+	calloutProblems(check);
 	experimentProblems(check);
 	layerProblems(check);
 	return problems;

@@ -1,8 +1,18 @@
 /** Access must be said: a Service is open or selected by a policy, never neither and never both. */
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
-import type { Service } from "./resource.js";
+import type { AccessPolicy, Service } from "./resource.js";
 import { knownNames } from "./suggest.js";
+
+/** A policy's Variants must exist in each of its Services: a name with a slip would allow or deny nobody. */
+function variantProblems({ report }: Pick<Check, "report">, policy: AccessPolicy, service: Service): void {
+	const known = service.spec.variants.map((variant) => variant.name);
+	for (const [index, name] of policy.spec.variants.entries()) {
+		if (known.includes(name)) continue;
+		const message = `unknown variant ${JSON.stringify(name)} of Service ${service.metadata.name}`;
+		report(policy, ["spec", "variants", index], message, knownNames(name, known, "variants"));
+	}
+}
 
 export function accessProblems({ set, positions, report }: Check): void {
 	const selected = new Set<Service>();
@@ -11,8 +21,10 @@ export function accessProblems({ set, positions, report }: Check): void {
 		const known = set.services.filter((service) => service.metadata.namespace === namespace);
 		for (const [index, name] of policy.spec.services.entries()) {
 			const service = known.find((candidate) => candidate.metadata.name === name);
-			if (service !== undefined) selected.add(service);
-			else if (!positions.isBroken({ kind: "Service", metadata: { name, namespace } })) {
+			if (service !== undefined) {
+				selected.add(service);
+				variantProblems({ report }, policy, service);
+			} else if (!positions.isBroken({ kind: "Service", metadata: { name, namespace } })) {
 				const names = known.map((candidate) => candidate.metadata.name);
 				const message = `unknown Service ${JSON.stringify(name)}`;
 				report(policy, ["spec", "services", index], message, knownNames(name, names, "Services"));

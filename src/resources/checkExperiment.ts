@@ -11,6 +11,8 @@ export function experimentProblems(check: Check): void {
 		variantProblems(check, experiment);
 		liveProblems(check, experiment);
 		metricProblems(check, experiment);
+		unitProblems(check, experiment);
+		parameterProblems(check, experiment);
 	}
 }
 
@@ -37,6 +39,28 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 			const message = `baseline arm ${arm.name} is on variant ${arm.variant}, not on the default variant ${defaultVariant} of Service ${name}`;
 			report(experiment, path, message, `write variant: ${defaultVariant}, or change the Service's defaultVariant`);
 		}
+	}
+}
+
+/** A claim is a unit only where a Gateway verifies it; every Gateway leads to every Service. */
+function unitProblems({ set, positions, report }: Check, experiment: Experiment): void {
+	const { unit } = experiment.spec;
+	if (unit.from !== "claim" || positions.hasBroken("Gateway")) return;
+	for (const { metadata, spec } of set.gateways) {
+		if (spec.tokens.length > 0) continue;
+		const message = `claim ${unit.claim} is the unit, but Gateway ${metadata.name} verifies no tokens`;
+		report(experiment, ["spec", "unit", "claim"], message, "add spec.tokens to the Gateway");
+	}
+}
+
+/** A promotion makes the arm's Variant the Service's default; parameters would be lost on the way. */
+function parameterProblems({ report }: Check, experiment: Experiment): void {
+	if (experiment.spec.goal === null) return;
+	for (const [index, { name, parameters }] of experiment.spec.arms.entries()) {
+		if (Object.keys(parameters).length === 0) continue;
+		const message = `arm ${name} has parameters, and the goal would promote its Variant without them`;
+		const hint = "remove the goal and read the result, or give the parameters to a Variant of their own";
+		report(experiment, ["spec", "arms", index, "parameters"], message, hint);
 	}
 }
 

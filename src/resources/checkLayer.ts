@@ -1,7 +1,7 @@
 /** Experiments side by side: slots, units, layers per Service and salts. */
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
-import { type Experiment, qualifiedName } from "./resource.js";
+import { type Experiment, qualifiedName, unitText } from "./resource.js";
 
 export function layerProblems({ set, positions, report }: Check): void {
 	const salts = new Map<string, Experiment>();
@@ -33,9 +33,10 @@ export function layerProblems({ set, positions, report }: Check): void {
 					message,
 					"put both experiments into one layer, in disjoint slots",
 				);
-			} else if (other.spec.unit.header !== experiment.spec.unit.header) {
-				const message = `unit header ${experiment.spec.unit.header} differs from ${other.spec.unit.header} of ${resourceTitle(other)} in the same layer and Service`;
-				report(experiment, ["spec", "unit", "header"], message, "use one unit per layer of a Service");
+			} else if (unitText(other.spec.unit) !== unitText(experiment.spec.unit)) {
+				const message = `unit ${unitText(experiment.spec.unit)} differs from ${unitText(other.spec.unit)} of ${resourceTitle(other)} in the same layer and Service`;
+				const place = experiment.spec.unit.from === "header" ? ["spec", "unit", "header"] : ["spec", "unit"];
+				report(experiment, place, message, "use one unit per layer of a Service");
 			}
 		}
 	}

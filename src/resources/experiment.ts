@@ -2,11 +2,12 @@
 import { z } from "zod";
 import { ARM_WEIGHT_MAX, ARMS_MAX, PPM } from "../limits.js";
 import { effect } from "./effect.js";
-import { unitHeader } from "./host.js";
 import { resource } from "./metadata.js";
+import { parameters } from "./parameters.js";
 import type { Experiment } from "./resource.js";
 import { duration, name, percentage } from "./scalar.js";
 import { fields, flag, list, oneOf, refuseRepeats, say, whole } from "./strict.js";
+import { unit } from "./unitSource.js";
 
 const SLOT_HINT = "write two percentages, the lower first, such as [0%, 50%]";
 
@@ -27,6 +28,7 @@ const arm = fields({
 	variant: name,
 	weight: whole(0, ARM_WEIGHT_MAX).default(1).meta({ description: "Share of the allocation, relative to the others." }),
 	baseline: flag.default(false).meta({ description: "Exactly one arm is it, on the Service's default variant." }),
+	parameters,
 });
 
 const ARMS_HINT = `write a list of 2 to ${ARMS_MAX} arms, each with name, variant and weight`;
@@ -102,9 +104,7 @@ const SALT_HINT = "write 1 to 128 letters, digits, points, underscores, slashes 
 
 const spec = fields({
 	service: name.meta({ description: "A Service in the same namespace." }),
-	unit: fields({ header: unitHeader }, "write unit: {header: x-user-id}").meta({
-		description: "What is assigned: an id taken from a request header.",
-	}),
+	unit,
 	layer: fields({ name, slot: slot.prefault(["0%", "100%"]) }, "write layer: {name: …, slot: [0%, 100%]}").transform(
 		(value) => ({ name: value.name, ...value.slot }),
 	),

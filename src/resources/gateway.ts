@@ -4,7 +4,7 @@ import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
 import type { Gateway } from "./resource.js";
 import { text } from "./scalar.js";
-import { fields, flag, whole } from "./strict.js";
+import { fields, flag, list, refuseRepeats, say, whole } from "./strict.js";
 
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
 
@@ -17,6 +17,34 @@ const tls = fields({
 		.meta({ description: "PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded." }),
 });
 
+const ISSUER_HINT = "write the issuer as it stands in the tokens, such as https://id.example.com";
+const AUDIENCES_HINT = "write a list of at least one audience, as it stands in the tokens";
+
+const tokens = list(
+	fields({
+		issuer: text(ISSUER_HINT).meta({ description: "Claim iss." }),
+		audiences: list(text(AUDIENCES_HINT), AUDIENCES_HINT)
+			.min(1, { error: AUDIENCES_HINT })
+			.meta({ description: "Claim aud must hold one of them." }),
+		jwksFile: text("write the path of a JSON Web Key Set").meta({
+			description: "File with the issuer's keys (RFC 7517).",
+		}),
+	}),
+	"write a list of {issuer, audiences, jwksFile}",
+)
+	.superRefine((issuers, context) => {
+		refuseRepeats(
+			issuers,
+			({ issuer }) => issuer,
+			(index, first, key) => {
+				const message = say(`repeats ${key}, item ${first} of the list`, "give each issuer once");
+				context.addIssue({ code: "custom", path: [index, "issuer"], message });
+			},
+		);
+	})
+	.default([])
+	.meta({ description: "Whose tokens (JWT) Envoy verifies, so that a claim can be a unit." });
+
 export const gatewaySchema: z.ZodType<Gateway> = resource(
 	"Gateway",
 	"A place where Envoy listens. Every Service is reachable through every Gateway, by host name.",
@@ -25,5 +53,6 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 		port: whole(0, 65_535).meta({ description: "0 = any free port." }),
 		exposeArm: flag.default(false).meta({ description: "Adds the response header x-weir-arm." }),
 		tls: tls.nullable().default(null),
+		tokens,
 	}),
 );

@@ -26,7 +26,16 @@ export interface Gateway {
 		/** Adds the response header `x-weir-arm`. */
 		readonly exposeArm: boolean;
 		readonly tls: GatewayTls | null;
+		/** Whose tokens (JWT) Envoy verifies, so that a claim can be a unit. Empty: none are looked at. */
+		readonly tokens: readonly TokenIssuer[];
 	};
+}
+
+/** An issuer of JSON Web Tokens that a Gateway trusts (RFC 7519), with its keys in a file (RFC 7517). */
+export interface TokenIssuer {
+	readonly issuer: string;
+	readonly audiences: readonly string[];
+	readonly jwksFile: string;
 }
 
 /** Server certificate, and the CA whose client certificates (SPIFFE SVIDs) are demanded, if any. PEM files. */
@@ -57,7 +66,22 @@ export interface Service {
 		readonly circuitBreaker: CircuitBreaker | null;
 		/** Requests of a Variant with no declared endpoint: 503, or the default Variant. */
 		readonly noEndpoint: "fail" | "default-variant";
+		readonly callout: Callout;
 	};
+}
+
+/** What the sidecar does for a Service, and what happens when it cannot. Without need the sidecar is never asked. */
+export interface Callout {
+	/** native: Envoy decides access wherever it can. sidecar: the sidecar decides each request, with reason and span. */
+	readonly access: "native" | "sidecar";
+	/** How long Envoy waits for the answer. */
+	readonly timeoutMs: number;
+	/** No answer: 503, or (only where the callout carries assignment alone) the default Variant. */
+	readonly onFailure: "deny" | "default-variant";
+	/** Since control last confirmed the table; beyond it access rules deny. */
+	readonly maxStalenessMs: number;
+	/** A table beyond that age, where it carries assignment alone: no answer, or still assign by it. */
+	readonly onStale: "deny" | "assign";
 }
 
 /** One backend version of a Service. */
@@ -127,7 +151,7 @@ export interface Experiment {
 	readonly spec: {
 		/** Name of a Service in the same namespace. */
 		readonly service: string;
-		readonly unit: { readonly header: string };
+		readonly unit: UnitSource;
 		readonly layer: { readonly name: string; readonly slotLoPpm: number; readonly slotHiPpm: number };
 		/** null = metadata.name, qualified by the namespace if it is not `default`. */
 		readonly salt: string | null;
@@ -138,11 +162,22 @@ export interface Experiment {
 	};
 }
 
+/**
+ * Where the unit of a request is found. claim: of a token that the Gateway verified. cookie: as sent, else one that
+ * the sidecar mints and sets for so long.
+ */
+export type UnitSource =
+	| { readonly from: "header"; readonly header: string }
+	| { readonly from: "claim"; readonly claim: string }
+	| { readonly from: "cookie"; readonly cookie: string; readonly maxAgeMs: number };
+
 export interface Arm {
 	readonly name: string;
 	readonly variant: string;
 	readonly weight: number;
 	readonly baseline: boolean;
+	/** Sent to the Variant as request headers `x-weir-param-NAME`. */
+	readonly parameters: Readonly<Record<string, string>>;
 }
 
 /** A size of effect. absolute: in the metric's own unit (0.5pp → 0.005). relative: share of the baseline (100% → 1). */
@@ -208,6 +243,8 @@ export interface AccessPolicy {
 		readonly methods: readonly string[];
 		/** Path prefixes by whole segments (`/v2` matches `/v2` and `/v2/x`, not `/v20`). Empty = all. */
 		readonly pathPrefixes: readonly string[];
+		/** Variants of the Services. Judged after the assignment. Empty = all. */
+		readonly variants: readonly string[];
 	};
 }
 
@@ -226,6 +263,12 @@ export interface ResourceSet {
 /** `name` in the namespace `default`, else `namespace/name`: salts, layer seeds, headers and the CLI use it. */
 export function qualifiedName(metadata: { readonly name: string; readonly namespace: string }): string {
 	return metadata.namespace === "default" ? metadata.name : `${metadata.namespace}/${metadata.name}`;
+}
+
+/** A unit source in words, e.g. `header x-user-id`. Two Experiments assign the same units only if these are equal. */
+export function unitText(unit: UnitSource): string {
+	if (unit.from === "header") return `header ${unit.header}`;
+	return unit.from === "claim" ? `claim ${unit.claim}` : `cookie ${unit.cookie}`;
 }
 
 /** Where something stands in a file: 1-based line and column. */

@@ -1,5 +1,6 @@
 /** Service: a host name that clients call through the mesh, with its Variants. */
 import { z } from "zod";
+import { callout } from "./callout.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
 import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
@@ -126,6 +127,7 @@ const spec = fields({
 	noEndpoint: oneOf("fail", "default-variant")
 		.default("fail")
 		.meta({ description: "A Variant with no declared endpoint answers 503, or hands over to the default Variant." }),
+	callout,
 }).transform(({ timeout, access, retries, ...rest }, context): Service["spec"] => {
 	const report = (path: (string | number)[], what: string, hint: string): void => {
 		context.issues.push({ code: "custom", message: say(what, hint), path, input: rest });

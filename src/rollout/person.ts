@@ -91,6 +91,13 @@ function promote({ experiment, status, by, nowMs }: PersonInput, named: string |
 	const arm = declared?.name ?? (another === undefined ? only : undefined);
 	if (arm === undefined)
 		throw new WeirError("failed-precondition", `${open.length} challengers are open`, `name one of ${open.join(", ")}`);
+	const winner = experiment.spec.arms.find(({ name }) => name === arm);
+	if (winner !== undefined && Object.keys(winner.parameters).length > 0)
+		throw new WeirError(
+			"failed-precondition",
+			`arm ${arm} has parameters, and a promotion would take its Variant without them`,
+			"give the parameters to the Variant itself, then promote that",
+		);
 	const after = startTakeover(experiment, status, arm, nowMs);
 	return outcome(
 		"promote",

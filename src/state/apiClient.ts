@@ -74,6 +74,12 @@ export class ApiClient {
 		return this.#json("GET", `${experimentPath(experiment)}/decisions?after=${after}&limit=${limit}`);
 	}
 
+	/** The last decisions made at `beforeMs` or earlier that moved live traffic, newest first. */
+	async moves(experiment: string, beforeMs: number): Promise<readonly Decision[]> {
+		const path = `${experimentPath(experiment)}/moves?before=${Math.floor(beforeMs)}`;
+		return (await this.#json<{ decisions: readonly Decision[] }>("GET", path)).decisions;
+	}
+
 	/** All decisions after the given sequence, page by page. */
 	async *allDecisions(experiment: string, after = 0): AsyncGenerator<Decision> {
 		for (let next: number | null = after; next !== null; ) {

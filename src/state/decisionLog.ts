@@ -79,6 +79,21 @@ export class DecisionLog {
 		return { decisions, next: found.length > size ? (decisions.at(-1)?.sequence ?? null) : null };
 	}
 
+	/** The last decisions made at `atMs` or before that moved live traffic, newest first, at most `limit`. */
+	moves(experiment: string, atMs: number, limit: number): readonly Decision[] {
+		const found: Decision[] = [];
+		for (const { value } of this.#database.decisions.getRange({
+			start: [experiment, Number.MAX_SAFE_INTEGER],
+			end: [experiment, 0],
+			reverse: true,
+		})) {
+			if (!value.movesTraffic || value.decision.atMs > atMs) continue;
+			found.push(value.decision);
+			if (found.length >= limit) break;
+		}
+		return found;
+	}
+
 	/**
 	 * Marks what led to `revision` or an earlier one as acknowledged at `atMs`. Returns the experiments whose newest
 	 * move of live traffic is among it: their step begins now.

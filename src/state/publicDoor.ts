@@ -140,11 +140,16 @@ async function experiment({ store, now }: PublicDoor, call: Call, rest: readonly
 		const limit = wholeNumber(call.query, "limit", 100, 1, DECISIONS_PAGE_MAX);
 		return ok(store.decisions(name, after, limit));
 	}
+	if (call.method === "GET" && act === "moves") {
+		onlyQuery(call.query, ["before"]);
+		const before = wholeNumber(call.query, "before", now(), 0, Number.MAX_SAFE_INTEGER);
+		return ok({ decisions: store.moves(name, before) });
+	}
 	if (call.method !== "POST" || !isPersonVerb(act)) {
 		throw new WeirError(
 			"not-found",
 			"no such thing of an Experiment",
-			`GET decisions; POST ${PERSON_VERBS.join(", ")}`,
+			`GET decisions, moves; POST ${PERSON_VERBS.join(", ")}`,
 		);
 	}
 	onlyQuery(call.query, []);

@@ -10,7 +10,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { Problem } from "../resources/resource.js";
 import { type Experiment, type Kind, qualifiedName } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
@@ -138,6 +138,14 @@ export class Store implements StateStore {
 			throw new WeirError("not-found", `no Experiment '${experiment.slice(0, STATE_KEY_CHARS_MAX)}'`);
 		}
 		return page;
+	}
+
+	/**
+	 * The last decisions up to a moment that moved live traffic, newest first: one of them made the allocation that
+	 * was live then, for a plan is taken by Envoy some time after its decision.
+	 */
+	moves(experiment: string, atMs: number): readonly Decision[] {
+		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, MOVES_LOOKED_AT);
 	}
 
 	/** The newest decision in brief; null for none. */

@@ -39,8 +39,11 @@ const KEYS: ReadonlySet<string> = new Set([
 	"weir.experiment",
 	"weir.layer",
 	"weir.plan",
+	"weir.protocol",
+	"weir.reason",
 	"weir.service",
 	"weir.variant",
+	"weir.verdict",
 	"zone",
 ]);
 

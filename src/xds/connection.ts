@@ -57,6 +57,10 @@ export class Connection {
 		return this.#closed;
 	}
 
+	get asksForTables(): boolean {
+		return this.#stream.asksForTables;
+	}
+
 	synced(target: Snapshot): boolean {
 		return this.#stream.synced(target);
 	}

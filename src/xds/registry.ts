@@ -10,11 +10,23 @@ import { BootstrapSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.j
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
-import { RouteSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
+import { FilterConfigSchema, RouteSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.js";
 import { OpenTelemetryConfigSchema } from "../gen/envoy/config/trace/v3/opentelemetry_pb.js";
 import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
 import { HttpGrpcAccessLogConfigSchema } from "../gen/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
+import {
+	ExtAuthzPerRouteSchema,
+	ExtAuthzSchema,
+} from "../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js";
+import {
+	ExternalProcessorSchema,
+	ExtProcPerRouteSchema,
+} from "../gen/envoy/extensions/filters/http/ext_proc/v3/ext_proc_pb.js";
+import {
+	JwtAuthenticationSchema,
+	PerRouteConfigSchema,
+} from "../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
 import { RBACPerRouteSchema, RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
@@ -36,6 +48,13 @@ export const registry = createRegistry(
 	OpenTelemetryConfigSchema,
 	FileAccessLogSchema,
 	HttpGrpcAccessLogConfigSchema,
+	FilterConfigSchema,
+	ExtAuthzSchema,
+	ExtAuthzPerRouteSchema,
+	ExternalProcessorSchema,
+	ExtProcPerRouteSchema,
+	JwtAuthenticationSchema,
+	PerRouteConfigSchema,
 	RBACSchema,
 	RBACPerRouteSchema,
 	RouterSchema,

@@ -1,5 +1,5 @@
 /**
- * One Envoy resource as the server holds it: encoded once, hashed once, and with what it refers to. This is the
+ * One resource as the server holds it: encoded once, hashed once, and with what it refers to. This is the
  * file of the room in which messages become vocabulary.
  */
 import { createHash } from "node:crypto";
@@ -13,10 +13,15 @@ import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { type Route, type RouteAction, VirtualHostSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "../gen/envoy/config/route/v3/route_pb.js";
 import type { Rds } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
 import { decodeEnvoyResource, registry } from "./registry.js";
 
-/** In the order in which they are published (controlplane reference O1). */
-export const TYPES = ["clusters", "endpoints", "listeners", "routes"] as const;
+/** What Envoys subscribe to, in the order in which it is published (controlplane reference O1). */
+export const ENVOY_TYPES = ["clusters", "endpoints", "listeners", "routes"] as const;
+export type EnvoyTypeName = (typeof ENVOY_TYPES)[number];
+
+/** `tables` is Weir's own: sidecars subscribe to it, Envoys never do. */
+export const TYPES = [...ENVOY_TYPES, "tables"] as const;
 export type TypeName = (typeof TYPES)[number];
 
 export const TYPE_URLS: Readonly<Record<TypeName, string>> = {
@@ -24,6 +29,7 @@ export const TYPE_URLS: Readonly<Record<TypeName, string>> = {
 	endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
 	listeners: "type.googleapis.com/envoy.config.listener.v3.Listener",
 	routes: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+	tables: `type.googleapis.com/${TableSchema.typeName}`,
 };
 
 export interface EncodedResource {
@@ -52,7 +58,7 @@ export interface Part {
 	readonly hash: string;
 }
 
-export function encodeResource(type: TypeName, resource: EnvoyResource): EncodedResource {
+export function encodeResource(type: EnvoyTypeName, resource: EnvoyResource): EncodedResource {
 	const { typeUrl, schema, message } = decodeEnvoyResource(resource);
 	if (typeUrl !== TYPE_URLS[type]) throw new TypeError(`${typeUrl} among the ${type}`);
 	const bytes = toBinary(schema, message);
@@ -73,7 +79,7 @@ export function contentHash(content: Uint8Array | string): string {
 	return createHash("sha256").update(content).digest("hex").slice(0, 16);
 }
 
-function nameOf(type: TypeName, message: Message): Pick<EncodedResource, "name" | "source" | "endpoints"> {
+function nameOf(type: EnvoyTypeName, message: Message): Pick<EncodedResource, "name" | "source" | "endpoints"> {
 	if (type === "clusters") {
 		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds } = message as Cluster;
 		const byEds = discovery.case === "type" && eds !== undefined;
@@ -93,7 +99,7 @@ function serviceOf(cluster: string): string {
 	return `Service ${slash === -1 ? cluster : cluster.slice(0, slash)}`;
 }
 
-function virtualHosts(type: TypeName, message: Message): readonly Part[] {
+function virtualHosts(type: EnvoyTypeName, message: Message): readonly Part[] {
 	if (type !== "routes") return [];
 	return (message as RouteConfiguration).virtualHosts.map((host) => ({
 		name: host.name,

@@ -1,11 +1,10 @@
 /**
- * The ADS server: publishes plans to any number of Envoys and knows which of them serve which. Listens on a UNIX
- * socket or on loopback only. Control may die at any time: Envoys keep what they have.
+ * The ADS server: publishes plans to any number of Envoys and sidecars, and knows which of them serve which. Listens
+ * on a UNIX socket or on loopback only. Control may die at any time: all of them keep what they have.
  */
 import { rm } from "node:fs/promises";
 import { isIP } from "node:net";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
-import type { Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { XDS_ACK_TIMEOUT_MS, XDS_REQUEST_BYTES_MAX, XDS_SENT_VIEWS_MAX, XDS_STREAMS_MAX } from "../limits.js";
 import type { ProxyStatus } from "../rollout/ports.js";
@@ -13,7 +12,7 @@ import { claimSocket, restrictSocket } from "../socket.js";
 import { type Call, Connection } from "./connection.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
-import { type Snapshot, SnapshotMaker } from "./snapshot.js";
+import { type Published, type Snapshot, SnapshotMaker } from "./snapshot.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
@@ -77,25 +76,29 @@ export class XdsServer {
 	}
 
 	/**
-	 * Makes a plan what every Envoy should serve. Nothing is sent before the first one.
+	 * Makes a plan what every Envoy and sidecar should serve. Nothing is sent before the first one.
 	 * @param revision of the state that the plan was compiled from; never falls.
 	 * @throws WeirError as SnapshotMaker.make does; what was published before then stays.
 	 */
-	publish(plan: Pick<Plan, "envoy">, revision: number): void {
+	publish(plan: Published, revision: number): void {
 		if (this.#target !== null && revision < this.#target.revision) {
 			throw new WeirError(
 				"invalid-argument",
 				`revision ${revision} is older than ${this.#target.revision}, which is published`,
 			);
 		}
-		this.#target = this.#snapshots.make(plan.envoy, revision);
-		for (const connection of this.#connections) connection.pump();
+		this.#target = this.#snapshots.make(plan, revision);
+		// Sidecars first: the new routes name the new table to them.
+		const connections = [...this.#connections];
+		for (const connection of connections.filter(({ asksForTables }) => asksForTables)) connection.pump();
+		for (const connection of connections.filter(({ asksForTables }) => !asksForTables)) connection.pump();
 		this.#notice();
 	}
 
 	/**
-	 * Called once for a revision, when every connected Envoy has acknowledged all of it, removals included; a
-	 * revision that was replaced before is skipped. With no Envoy connected nothing is acknowledged.
+	 * Called once for a revision, when every connected Envoy has acknowledged all of it, removals included, and every
+	 * connected sidecar its table; a revision that was replaced before is skipped. Sidecars alone can acknowledge it
+	 * too: their Envoys may be other people's. With nobody connected nothing is acknowledged.
 	 * @returns stops it.
 	 */
 	onAcknowledged(listener: AcknowledgedListener): () => void {
@@ -103,7 +106,7 @@ export class XdsServer {
 		return () => this.#acknowledged.delete(listener);
 	}
 
-	/** Called, soon after, when an Envoy comes or goes or what proxies() says of it changes. */
+	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
 	onProxiesChanged(listener: () => void): () => void {
 		this.#proxiesChanged.add(listener);
 		return () => this.#proxiesChanged.delete(listener);

@@ -2,9 +2,21 @@
  * What a plan publishes: one immutable view per type, with a version that is a hash of its content, so that a
  * restart or another server gives the same. A snapshot that would break requests by itself is never made.
  */
-import type { EnvoyResource, EnvoyResources } from "../compiler/plan.js";
+import type { EnvoyResource, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { contentHash, type EncodedResource, encodeResource, TYPES, type TypeName } from "./resource.js";
+import {
+	contentHash,
+	ENVOY_TYPES,
+	type EncodedResource,
+	type EnvoyTypeName,
+	encodeResource,
+	TYPES,
+	type TypeName,
+} from "./resource.js";
+import { encodeTable } from "./table.js";
+
+/** The parts of a plan that are published: to Envoys, and to sidecars. */
+export type Published = Pick<Plan, "envoy" | "table" | "version">;
 
 /** Resources of one type by name. */
 export type View = ReadonlyMap<string, EncodedResource>;
@@ -21,9 +33,9 @@ export class SnapshotMaker {
 	#encoded = new Map<string, EncodedResource>();
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make(envoy: EnvoyResources, revision: number): Snapshot {
+	make({ envoy, table, version }: Published, revision: number): Snapshot {
 		const encoded = new Map<string, EncodedResource>();
-		const view = (type: TypeName): View => {
+		const view = (type: EnvoyTypeName): View => {
 			const resources = new Map<string, EncodedResource>();
 			for (const json of envoy[type]) {
 				const resource = this.#encode(type, json, encoded);
@@ -32,7 +44,11 @@ export class SnapshotMaker {
 			}
 			return resources;
 		};
-		const views = Object.fromEntries(TYPES.map((type) => [type, view(type)])) as Record<TypeName, View>;
+		const executable = encodeTable({ table, version });
+		const views = {
+			...(Object.fromEntries(ENVOY_TYPES.map((type) => [type, view(type)])) as Record<EnvoyTypeName, View>),
+			tables: new Map([[executable.name, executable]]),
+		};
 		const problems = dangling(views);
 		if (problems.length > 0) throw inconsistent(problems);
 		this.#encoded = encoded;
@@ -40,10 +56,11 @@ export class SnapshotMaker {
 			TypeName,
 			string
 		>;
-		return { revision, views, versions };
+		// One resource, whose version says it all: proxy-status shows the plan's.
+		return { revision, views, versions: { ...versions, tables: version } };
 	}
 
-	#encode(type: TypeName, json: EnvoyResource, encoded: Map<string, EncodedResource>): EncodedResource {
+	#encode(type: EnvoyTypeName, json: EnvoyResource, encoded: Map<string, EncodedResource>): EncodedResource {
 		const key = JSON.stringify(json);
 		const resource = this.#encoded.get(key) ?? encodeResource(type, json);
 		encoded.set(key, resource);

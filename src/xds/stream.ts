@@ -1,12 +1,14 @@
 /**
- * One Envoy on one ADS stream, without any input or output: requests and the newest snapshot in, responses out.
+ * One client on one ADS stream, an Envoy or a sidecar, without any input or output: requests and the newest snapshot
+ * in, responses out.
  * Make before break (controlplane reference O1, must-have 3): a route table is sent only when the client has
  * acknowledged every cluster that it names and their endpoints; a cluster is taken away only when no route table
  * that the client may hold names it. So the order is clusters, endpoints, listeners, routes, and removals last.
+ * Tables depend on nothing.
  */
 import { Channel, type Request, type Response } from "./channel.js";
 import { standing } from "./rejection.js";
-import { type EncodedResource, TYPES, type TypeName } from "./resource.js";
+import { ENVOY_TYPES, type EncodedResource, TYPES, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
 /** Views by version that were sent on any stream of this server, for clients that come back. */
@@ -41,7 +43,12 @@ export class ClientStream {
 			endpoints: new Channel("endpoints", false, ackTimeoutMs),
 			listeners: new Channel("listeners", true, ackTimeoutMs),
 			routes: new Channel("routes", false, ackTimeoutMs),
+			tables: new Channel("tables", false, ackTimeoutMs),
 		};
+	}
+
+	get asksForTables(): boolean {
+		return this.#channels.tables.requested;
 	}
 
 	/** @returns `nack` when the request rejects the newest response of its type. */
@@ -65,7 +72,8 @@ export class ClientStream {
 			const response = channel.respond(wanted, published, String(this.#nonces + 1), nowMs);
 			if (response === null) continue;
 			this.#nonces++;
-			this.views.remember(type, response.version, channel.sentView);
+			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
+			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
 			if (type === "clusters") this.#askEndpoints(response, before);
 			responses.push(response);
 		}
@@ -82,14 +90,15 @@ export class ClientStream {
 		return deadlines.length === 0 ? null : Math.min(...deadlines);
 	}
 
-	/** The client has acknowledged all of the snapshot, removals included, and so serves exactly it. */
+	/** The client has acknowledged all of the snapshot that is for its kind, removals included, and so serves exactly it. */
 	synced(target: Snapshot): boolean {
-		return TYPES.every(
+		return this.#served().every(
 			(type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target),
 		);
 	}
 
-	status(target: Snapshot | null): Readonly<Record<TypeName, TypeStatus>> {
+	/** Of the types that are for this kind of client. */
+	status(target: Snapshot | null): Readonly<Partial<Record<TypeName, TypeStatus>>> {
 		const of = (type: TypeName): TypeStatus => {
 			const channel = this.#channels[type];
 			const { sentVersion, acceptedVersion } = channel;
@@ -102,7 +111,16 @@ export class ClientStream {
 				target !== null && channel.settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target);
 			return { ...base, state: synced ? "SYNCED" : "STALE" };
 		};
-		return { clusters: of("clusters"), endpoints: of("endpoints"), listeners: of("listeners"), routes: of("routes") };
+		return Object.fromEntries(this.#served().map((type) => [type, of(type)]));
+	}
+
+	/**
+	 * What the client must hold to serve the plan. One that asks for tables alone is a sidecar; any other is an Envoy,
+	 * which needs all of its types even before it has asked for them.
+	 */
+	#served(): readonly TypeName[] {
+		if (!this.#channels.tables.requested) return ENVOY_TYPES;
+		return ENVOY_TYPES.some((type) => this.#channels[type].requested) ? TYPES : ["tables"];
 	}
 
 	/**
@@ -120,6 +138,7 @@ export class ClientStream {
 		if (type === "clusters") return this.#wantedClusters(target);
 		if (type === "endpoints")
 			return this.#subscribed(type, new Map([...this.#held("endpoints"), ...target.views.endpoints]));
+		if (type === "tables") return this.#subscribed(type, target.views.tables);
 		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
 	}
 
@@ -237,6 +256,7 @@ export class ClientStream {
 				(channel.requested && [...view.keys()].every((name) => !channel.subscription.wants(name) || holds(name)))
 			);
 		}
+		if (type === "tables") return [...target.views.tables.keys()].every(holds);
 		const needed =
 			type === "endpoints"
 				? [...target.views.clusters.values()].flatMap(({ endpoints }) => endpoints ?? [])
@@ -246,7 +266,7 @@ export class ClientStream {
 
 	/** Only clusters and listeners are removed by leaving them out. */
 	#holdsNoMore(type: TypeName, target: Snapshot): boolean {
-		if (type === "endpoints" || type === "routes") return true;
+		if (type !== "clusters" && type !== "listeners") return true;
 		return [...this.#channels[type].accepted.keys()].every((name) => target.views[type].has(name));
 	}
 }

@@ -189,6 +189,8 @@ t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) 
 				principal: spiffe(who),
 				method: request.method,
 				path: path.replace(/[?#].*$/, ""),
+				// No policy here is for a Variant.
+				variant: null,
 			});
 			verdicts[allowed ? "allowed" : "denied"]++;
 			if (got !== (allowed ? 200 : 403)) {

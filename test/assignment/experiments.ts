@@ -21,7 +21,7 @@ export function experimentOf(shape: Shape = {}): Experiment {
 		metadata: { name, namespace, labels: {}, annotations: {} },
 		spec: {
 			service: "s",
-			unit: { header: "x-user-id" },
+			unit: { from: "header", header: "x-user-id" },
 			layer: { name: shape.layer ?? "models", slotLoPpm: slotPpm[0], slotHiPpm: slotPpm[1] },
 			salt,
 			arms: weights.map((weight, index) => ({
@@ -29,6 +29,7 @@ export function experimentOf(shape: Shape = {}): Experiment {
 				variant: `v${index}`,
 				weight,
 				baseline: index === 0,
+				parameters: {},
 			})),
 			goal: null,
 			guardrails: [],

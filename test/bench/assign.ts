@@ -17,7 +17,7 @@ const ids = Array.from({ length: IDS }, (_, index) => `user-${(index * 265443576
 
 const table = (slotLoPpm: number): ExperimentTable => ({
 	name: "bench",
-	unitHeader: "x-user-id",
+	unit: { from: "header", header: "x-user-id" },
 	layerSeed: "7",
 	slotLoPpm,
 	slotHiPpm: 1_000_000,
@@ -28,6 +28,7 @@ const table = (slotLoPpm: number): ExperimentTable => ({
 		baseline: index === 0,
 		...region,
 		livePoints: sharePoints(region.hiPpm - region.loPpm, 500_000),
+		parameters: {},
 	})),
 	exposing: true,
 	takeover: null,

@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -16,12 +16,12 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../envoy/harness.js";
 import { experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import type { LoadOrder, LoadReport } from "./native/load.js";
+import { median } from "./native/median.js";
+import { cpuUs } from "./native/processCpu.js";
 
 const ROUNDS = 13;
 const REQUESTS = 10_000;
 const WARM_UP = 5_000;
-/** USER_HZ: /proc/PID/stat counts in hundredths of a second on every Linux (proc_pid_stat(5)). */
-const TICK_US = 10_000;
 
 const FORMS = ["plain", "experiment", "plainLogged", "observed"] as const;
 type Form = (typeof FORMS)[number];
@@ -30,27 +30,6 @@ const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 function start(module: string, ...args: readonly string[]): ChildProcess {
 	return fork(new URL(`./native/${module}.js`, import.meta.url), args);
-}
-
-/** CPU microseconds that a process has used so far, all threads: from the scheduler in ns, else in ticks. */
-async function cpuUs(pid: number): Promise<number> {
-	const tasks = await readdir(`/proc/${pid}/task`);
-	const lines = await Promise.all(
-		tasks.map((task) => readFile(`/proc/${pid}/task/${task}/schedstat`, "utf8").catch(() => "")),
-	);
-	if (lines.every((line) => line !== ""))
-		return lines.reduce((sum, line) => sum + Number(line.split(" ")[0]), 0) / 1_000;
-	const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-	// The command name in parentheses may hold blanks; utime and stime are fields 14 and 15.
-	const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-	return (Number(fields[11]) + Number(fields[12])) * TICK_US;
-}
-
-function median(values: readonly number[]): number {
-	const sorted = [...values].sort((left, right) => left - right);
-	const middle = Math.floor(sorted.length / 2);
-	const upper = sorted[middle] ?? Number.NaN;
-	return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
 const directory = await mkdtemp(join(tmpdir(), "weir-bench-"));

@@ -1,10 +1,16 @@
 /** Bootstraps that use every field the compiler knows, for the validation tests of both tiers. */
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { dynamicBootstrap, staticBootstrap } from "../../src/compiler/bootstrap.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Collectors } from "../../src/compiler/plan.js";
+import type { ResourceSet } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls } from "../access/mutualTls.js";
 import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { build, NATIVE, neighbours } from "./neighbours.js";
 
 const collectors: Collectors = {
 	accessLogSocket: "/run/weir/als.sock",
@@ -12,9 +18,21 @@ const collectors: Collectors = {
 	traceSamplingPercent: 1,
 };
 
-export async function bootstraps(t: {
+interface Scope {
 	teardown(run: () => Promise<void>): unknown;
-}): Promise<Readonly<Record<"minimal" | "full" | "dynamic" | "bare dynamic", object>>> {
+}
+
+type StaticName =
+	| "minimal"
+	| "full"
+	| "native units"
+	| "ext_authz"
+	| "ext_proc"
+	| "all by ext_authz"
+	| "all by ext_proc";
+type BootstrapName = StaticName | "dynamic" | "bare dynamic" | "dynamic with a sidecar";
+
+export async function bootstraps(t: Scope): Promise<Readonly<Record<BootstrapName, object>>> {
 	const tls = await mutualTls(t);
 	const variants = [variant("v1", 9001), variant("v2", 9002, 9003), variant("v3")];
 	const full = resourceSet({
@@ -58,6 +76,19 @@ export async function bootstraps(t: {
 	});
 	const minimal = resourceSet({ services: [service("s", [variant("v1", 9001)])] });
 	const common = { adminSocket: "/run/weir/admin.sock", nodeId: "n" };
+	const sidecarSocket = "/run/weir/sidecar.sock";
+	const tokens = [
+		{ issuer: "https://a.test", audiences: ["weir"], jwksFile: await jwksFile(t) },
+		{ issuer: "https://b.test", audiences: ["weir", "models"], jwksFile: await jwksFile(t) },
+	];
+	const units = (services: readonly string[] | undefined, options: Partial<CompileOptions>): object => {
+		const plan = build(withParameters(neighbours(services, tokens)), { collectors, ...options });
+		return staticBootstrap(plan.envoy, {
+			...common,
+			collectors,
+			sidecarSocket: plan.asksSidecar ? sidecarSocket : null,
+		});
+	};
 	return {
 		minimal: staticBootstrap(compile(minimal, EMPTY_STATUS, { collectors: NO_COLLECTORS }).envoy, {
 			collectors: NO_COLLECTORS,
@@ -65,6 +96,12 @@ export async function bootstraps(t: {
 			nodeId: "n",
 		}),
 		full: staticBootstrap(compile(full, EMPTY_STATUS, { collectors }).envoy, { ...common, collectors }),
+		"native units": units([...NATIVE], { mode: "native" }),
+		ext_authz: units(undefined, { protocol: "ext_authz" }),
+		ext_proc: units(undefined, { protocol: "ext_proc" }),
+		"all by ext_authz": units(undefined, { protocol: "ext_authz", mode: "callout" }),
+		"all by ext_proc": units(undefined, { protocol: "ext_proc", mode: "callout", sidecar: "always" }),
+		"dynamic with a sidecar": dynamicBootstrap("/run/weir/ads.sock", { ...common, collectors, sidecarSocket }),
 		dynamic: dynamicBootstrap("/run/weir/ads.sock", { ...common, collectors }),
 		"bare dynamic": dynamicBootstrap("/run/weir/ads.sock", {
 			collectors: NO_COLLECTORS,
@@ -72,4 +109,32 @@ export async function bootstraps(t: {
 			nodeId: "n",
 		}),
 	};
+}
+
+/** A second Experiment on each Service, whose arms have parameters that only doubled percent signs make valid. */
+function withParameters(set: ResourceSet): ResourceSet {
+	const parameters = { share: "50%", command: "%NONSENSE(x)% %" };
+	const arms = [
+		{ name: "a", variant: "v1", weight: 1, baseline: true, parameters: { temperature: "0.2" } },
+		{ name: "b", variant: "v2", weight: 1, baseline: false, parameters },
+	];
+	const second = set.experiments.map(({ metadata, spec }) =>
+		experiment(`second-${metadata.name}`, spec.service, arms, {
+			layer: spec.layer.name,
+			unit: spec.unit,
+			slotPpm: [400_000, 1_000_000],
+		}),
+	);
+	return { ...set, experiments: [...set.experiments, ...second] };
+}
+
+/** A file with one public key: Envoy reads it when it validates. */
+async function jwksFile(t: Scope): Promise<string> {
+	const directory = await mkdtemp(join(tmpdir(), "weir-jwks-"));
+	t.teardown(() => rm(directory, { recursive: true, force: true }));
+	const file = join(directory, "keys.json");
+	const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+	const key = { ...publicKey.export({ format: "jwk" }), kid: "k1", alg: "ES256", use: "sig" };
+	await writeFile(file, JSON.stringify({ keys: [key] }));
+	return file;
 }

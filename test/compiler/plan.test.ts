@@ -203,7 +203,7 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.match(because("Service a: access"), /^OPEN/);
 	t.match(because("Service b: access"), /deny by default.*allowed by p/);
 	t.match(because("Service c: access"), /deny by default.*allowed by none/);
-	t.match(because("Experiment e: one valid x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
+	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });
 
 t.test("a promoted Variant that is not declared any more serves nobody: the declared default does", async (t) => {

@@ -146,8 +146,12 @@ export async function startEnvoy(
 }
 
 /** The static bootstrap of a Plan, as `weir compile` prints it, for startEnvoy. */
-export function bootstrapOf(plan: Plan, collectors: Collectors = NO_COLLECTORS): (adminSocket: string) => object {
-	return (adminSocket) => staticBootstrap(plan.envoy, { collectors, adminSocket, nodeId: "test" });
+export function bootstrapOf(
+	plan: Plan,
+	collectors: Collectors = NO_COLLECTORS,
+	sidecarSocket: string | null = null,
+): (adminSocket: string) => object {
+	return (adminSocket) => staticBootstrap(plan.envoy, { collectors, adminSocket, nodeId: "test", sidecarSocket });
 }
 
 /** `envoy --mode validate`: null where it accepts, else what it said. */

@@ -5,7 +5,7 @@
  */
 import { compileAssignment } from "../../src/assignment/assign.js";
 import { parseUnit, trimUnit } from "../../src/assignment/unit.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan, ServiceTable } from "../../src/compiler/plan.js";
 import { type Experiment, type Layer, qualifiedName, type Service } from "../../src/resources/resource.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
@@ -27,8 +27,14 @@ export interface ParitySuite {
 	readonly cases: readonly ParityCase[];
 }
 
-/** @param ports of Variants v1 … v5 */
-export function paritySuite(ports: readonly number[]): ParitySuite {
+/** In which form the Plan is executed. */
+export type ParityForm = Pick<CompileOptions, "mode" | "protocol">;
+
+/**
+ * @param ports of Variants v1 … v5
+ * @param form native if left out
+ */
+export function paritySuite(ports: readonly number[], form: ParityForm = {}): ParitySuite {
 	const variants = ports.map((port, index) => variant(`v${index + 1}`, port));
 	const layers: Layer[] = [];
 	const cases: ParityCase[] = [];
@@ -113,7 +119,8 @@ export function paritySuite(ports: readonly number[]): ParitySuite {
 			experiments.map(({ experiment: own, status }) => [qualifiedName(own.metadata), status]),
 		),
 	);
-	return { plan: compile(resources, { experiments: learned, services: {} }, { collectors: NO_COLLECTORS }), cases };
+	const plan = compile(resources, { experiments: learned, services: {} }, { collectors: NO_COLLECTORS, ...form });
+	return { plan, cases };
 }
 
 /** One request and the two predictions of what Envoy does with it. */
@@ -168,8 +175,13 @@ export async function runParity(
 	return { requests: probes.length, withoutUnit, arms, mismatches };
 }
 
+/** The header in which the unit of a case is sent. */
+export function headerOf(of: Experiment | undefined): string {
+	return of?.spec.unit.from === "header" ? of.spec.unit.header : "";
+}
+
 export function requestOf(of: ParityCase, unit: UnitCase): Buffer {
-	const header = of.experiments[0]?.experiment.spec.unit.header ?? "";
+	const header = headerOf(of.experiments[0]?.experiment);
 	return rawGet(
 		of.service.spec.hosts[0] ?? "",
 		unit.values.map((value) => Buffer.concat([Buffer.from(`${header}: `), value])),
@@ -179,7 +191,9 @@ export function requestOf(of: ParityCase, unit: UnitCase): Buffer {
 function observed(answer: RawResponse | undefined): Prediction | null {
 	if (answer?.status !== 200) return null;
 	const [variantName = ""] = headerValues(answer, "x-variant");
-	return { arms: [...headerValues(answer, "x-weir-arm")].sort(), variant: variantName };
+	// ext_authz joins what it adds into one line (RFC 9110 5.3: the same).
+	const arms = headerValues(answer, "x-weir-arm").flatMap((value) => value.split(", "));
+	return { arms: arms.sort(), variant: variantName };
 }
 
 function probe(plan: Plan, of: ParityCase, unit: UnitCase): Probe {

@@ -4,7 +4,7 @@
 import { type ClientHttp2Session, connect } from "node:http2";
 import type { Test } from "tap";
 import { expected } from "./oracle.js";
-import { type ParityCase, type ParitySuite, predictByOracle, requestOf, runParity } from "./parity.js";
+import { headerOf, type ParityCase, type ParitySuite, predictByOracle, requestOf, runParity } from "./parity.js";
 import { alone, headerValues } from "./pipeline.js";
 import { AWKWARD_UNITS, HOSTILE_UNITS, randomUnits, type UnitCase } from "./units.js";
 import type { VariantServer } from "./variantServer.js";
@@ -123,7 +123,7 @@ export async function checkParity(
 
 /** The observed prediction as JSON; null where Envoy or Node refused the request as malformed. */
 function overHttp2(session: ClientHttp2Session, of: ParityCase, unit: UnitCase): Promise<string | null> {
-	const header = of.experiments[0]?.experiment.spec.unit.header ?? "";
+	const header = headerOf(of.experiments[0]?.experiment);
 	return new Promise((resolve) => {
 		let answer: string | null = null;
 		const stream = session.request({

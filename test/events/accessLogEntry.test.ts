@@ -44,8 +44,8 @@ t.test("request headers are found by name, in any place", async (t) => {
 	t.equal(requestHeader(entry, "x-none"), null);
 });
 
-t.test("a periodic entry is of no kind that counts", async (t) => {
-	t.match(decode(fixtures.periodic), [{ kind: "other" }]);
+t.test("a periodic entry is known as one", async (t) => {
+	t.match(decode(fixtures.periodic), [{ kind: "periodic" }]);
 });
 
 t.test("without x-request-id the stream id stands in", async (t) => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { EvidenceMetric, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { compileAssignment } from "../../src/assignment/assign.js";
-import type { ExperimentTable, PlanTable } from "../../src/compiler/plan.js";
+import type { CalloutTable, ExperimentTable, PlanTable, ServiceTable } from "../../src/compiler/plan.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";
 import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
@@ -14,22 +14,49 @@ import { AccessLogStream } from "./accessLogStream.js";
 
 export const EXPERIMENT: ExperimentTable = {
 	name: "models",
-	unitHeader: "x-user-id",
+	unit: { from: "header", header: "x-user-id" },
 	layerSeed: "7",
 	slotLoPpm: 0,
 	slotHiPpm: 1_000_000,
 	salt: "models",
 	arms: [
-		{ name: "control", variant: "v1", baseline: true, loPpm: 0, hiPpm: 500_000, livePoints: 400_000 },
-		{ name: "boosted", variant: "v2", baseline: false, loPpm: 500_000, hiPpm: 1_000_000, livePoints: 400_000 },
+		{ name: "control", variant: "v1", baseline: true, loPpm: 0, hiPpm: 500_000, livePoints: 400_000, parameters: {} },
+		{
+			name: "boosted",
+			variant: "v2",
+			baseline: false,
+			loPpm: 500_000,
+			hiPpm: 1_000_000,
+			livePoints: 400_000,
+			parameters: {},
+		},
 	],
 	exposing: true,
 	takeover: null,
 };
 
-export function planWith(experiment: ExperimentTable): PlanTable {
-	return { services: [{ name: "shop", defaultVariant: "v1", timeoutMs: 0, experiments: [experiment] }] };
+export function planWith(experiment: ExperimentTable, over: Partial<ServiceTable> = {}): PlanTable {
+	const service: ServiceTable = {
+		name: "shop",
+		hosts: ["shop.test"],
+		defaultVariant: "v1",
+		timeoutMs: 0,
+		access: { open: true, policies: [] },
+		callout: null,
+		experiments: [experiment],
+		...over,
+	};
+	return { services: [service] };
 }
+
+/** The sidecar does all. */
+export const CALLOUT: CalloutTable = {
+	verdict: true,
+	assignment: true,
+	onFailure: "deny",
+	maxStalenessMs: 60_000,
+	onStale: "deny",
+};
 
 /** `p1` is the plan; in `p2` the arms have changed places, so that a unit can be seen in two. */
 export const PLANS: Readonly<Record<string, PlanTable>> = {
@@ -39,6 +66,8 @@ export const PLANS: Readonly<Record<string, PlanTable>> = {
 		arms: EXPERIMENT.arms.map((arm) => ({ ...arm, name: arm.name === "control" ? "boosted" : "control" })),
 	}),
 	promoting: planWith({ ...EXPERIMENT, exposing: false }),
+	claim: planWith({ ...EXPERIMENT, unit: { from: "claim", header: "x-user-id", claim: "sub" } }),
+	callout: planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } }, { callout: CALLOUT }),
 };
 
 const assignment = compileAssignment(EXPERIMENT);
@@ -71,7 +100,7 @@ export function query(...metrics: readonly EvidenceMetric[]): EvidenceQuery {
 }
 
 export interface Entry {
-	readonly kind: "start" | "end";
+	readonly kind: "start" | "periodic" | "end";
 	readonly unit?: string | null;
 	readonly requestId: string;
 	readonly startMs: number;
@@ -82,6 +111,12 @@ export interface Entry {
 	/** Field number of ResponseFlags. */
 	readonly flag?: number;
 	readonly cluster?: string;
+	/** What the sidecar said, as dynamic metadata under the namespace. */
+	readonly said?: Readonly<Record<string, string>>;
+	readonly namespace?: string;
+	readonly principal?: string;
+	readonly path?: string;
+	readonly codeDetails?: string;
 }
 
 /** One StreamAccessLogsMessage, with the fields that Weir reads and some that it skips. */
@@ -96,6 +131,12 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 	const experiment = entry.unit === null ? "-" : "models";
 	const duration = entry.durationMs ?? 5;
 	writer.tag(1, 2).fork();
+	if (entry.principal !== undefined) {
+		const peer = writer.tag(4, 2).fork().tag(5, 2).fork();
+		peer.tag(1, 2).fork().tag(2, 2).string("dns.test").join();
+		peer.tag(1, 2).fork().tag(1, 2).string(entry.principal).join();
+		peer.join().join();
+	}
 	writer
 		.tag(5, 2)
 		.fork()
@@ -106,6 +147,16 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 		.join();
 	if (entry.cluster !== undefined) writer.tag(15, 2).string(entry.cluster);
 	if (entry.flag !== undefined) writer.tag(16, 2).fork().tag(entry.flag, 0).bool(true).join();
+	if (entry.said !== undefined) {
+		const namespace = entry.namespace ?? "envoy.filters.http.ext_authz";
+		const struct = writer.tag(17, 2).fork().tag(1, 2).fork().tag(1, 2).string(namespace).tag(2, 2).fork();
+		// As ext_authz does: a number among the texts.
+		struct.tag(1, 2).fork().tag(1, 2).string("ext_authz_duration").tag(2, 2).fork().tag(2, 1).double(1).join().join();
+		for (const [key, value] of Object.entries(entry.said)) {
+			struct.tag(1, 2).fork().tag(1, 2).string(key).tag(2, 2).fork().tag(3, 2).string(value).join().join();
+		}
+		struct.join().join().join();
+	}
 	writer.tag(19, 2).string(entry.routeName ?? `weir|${entry.plan ?? "p1"}|shop|${experiment}`);
 	if (entry.kind === "end") {
 		writer
@@ -117,25 +168,27 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 			.int32(Math.round((duration % 1e3) * 1e6))
 			.join();
 	}
-	writer
-		.tag(33, 0)
-		.int32(entry.kind === "start" ? 4 : 6)
-		.join();
-	writer.tag(3, 2).fork().tag(5, 2).string("/v2/models/m/infer").tag(9, 2).string(entry.requestId);
+	writer.tag(33, 0).int32({ start: 4, periodic: 5, end: 6 }[entry.kind]).join();
+	writer.tag(3, 2).fork().tag(1, 0).int32(3).tag(3, 2).string("shop.test");
+	writer.tag(5, 2).string(entry.path ?? "/v2/models/m/infer");
+	writer.tag(9, 2).string(entry.requestId);
 	if (typeof entry.unit === "string") {
 		writer.tag(13, 2).fork().tag(1, 2).string("x-user-id").tag(2, 2).string(entry.unit).join();
 	}
 	writer.join();
-	if (entry.kind === "end")
+	if (entry.kind === "end") {
+		writer.tag(4, 2).fork();
 		writer
-			.tag(4, 2)
-			.fork()
 			.tag(1, 2)
 			.fork()
 			.tag(1, 0)
 			.uint32(entry.status ?? 200)
-			.join()
 			.join();
+		writer
+			.tag(6, 2)
+			.string(entry.codeDetails ?? "via_upstream")
+			.join();
+	}
 	return writer;
 }
 

@@ -34,7 +34,21 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 	],
 	["arm names", spoil("name: boosted,", "name: better,"), /arms \(names, order, baseline\) would change/],
 	["variants of arms", spoil("variant: v2, weight", "variant: v1, weight"), /variants of arms would change/],
-	["unit", spoil("x-user-id", "x-tenant"), /^w\.yaml:46:\d+: .* unit header would change from x-user-id to x-tenant/],
+	[
+		"unit",
+		spoil("x-user-id", "x-tenant"),
+		/^w\.yaml:46:9: .* unit would change from header x-user-id to header x-tenant/,
+	],
+	[
+		"source of the unit",
+		spoil("{header: x-user-id}", "{cookie: {name: x-user-id}}"),
+		/^w\.yaml:46:9: .* unit would change from header x-user-id to cookie x-user-id/,
+	],
+	[
+		"parameters of arms",
+		spoil("weight: 1}", 'weight: 1, parameters: {b: "2", a: "1"}}'),
+		/^w\.yaml:49:5: .* parameters of arms would change from control=\{\} boosted=\{\} to control=\{\} boosted=\{"a":"1","b":"2"\}/,
+	],
 	["service", spoil("service: employment", "service: other"), /service would change from employment to other/],
 	[
 		"deleted experiment",
@@ -116,4 +130,16 @@ t.test("the order of arms decides who is where", async (t) => {
 	const first = "    - {name: control, variant: v1, weight: 1, baseline: true}\n";
 	const second = "    - {name: boosted, variant: v2, weight: 1}\n";
 	t.match(problems(spoil(first + second, second + first))[0], /arms \(names, order, baseline\) would change/);
+});
+
+t.test("the order of an arm's parameters, and how long a cookie is kept, decide nothing", async (t) => {
+	const change = (before: string, after: string) =>
+		changeProblems(load(before).resources, load(after).resources, RUNNING).map(formatProblem);
+	const noGoal = spoil("  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}\n", "");
+	const given = (parameters: string) => spoil("weight: 1}", `weight: 1, parameters: ${parameters}}`, noGoal);
+	t.same(change(given('{a: "1", b: "2"}'), given('{b: "2", a: "1"}')), []);
+	t.match(change(given('{a: "1", b: "2"}'), given('{a: "1", b: "3"}')), [/parameters of arms would change/]);
+	const kept = (age: string) => spoil("{header: x-user-id}", `{cookie: {name: weir_id, maxAge: ${age}}}`);
+	t.same(load(kept("1d")).problems, []);
+	t.same(change(kept("1d"), kept("2d")), []);
 });

@@ -87,3 +87,19 @@ spec:
   rollout: {steps: [100%]}
 ${lines.salt === undefined ? "" : `  salt: ${lines.salt}\n`}`;
 }
+
+/**
+ * GOOD with the Service under an AccessPolicy `web`, which is the last document, its spec in one line.
+ * @param lines callout: its spec.callout, in line 6; unit: that of the Experiment; policy: more fields of the policy
+ */
+export function guarded(lines: { callout?: string; unit?: string; policy: string }): string {
+	const callout = lines.callout === undefined ? "" : `  callout: ${lines.callout}\n`;
+	const tls = "  port: 8080\n  tls: {certificateFile: a.pem, privateKeyFile: b.pem, clientCaFile: c.pem}";
+	const text = spoil("{header: x-user-id}", lines.unit ?? "{header: x-user-id}", spoil("  port: 8080", tls));
+	return `${spoil("  access: open\n", callout, text)}---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: web}
+spec: {services: [employment], principals: [spiffe://example.org/web], ${lines.policy}}
+`;
+}

@@ -125,7 +125,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"two units in one layer of a Service",
 		`${spoil("[0%, 100%]", "[0%, 50%]")}${experiment("second", { unit: "x-tenant", layer: "{name: models, slot: [50%, 100%]}" })}`,
 		[
-			"w.yaml:68:18: unit header x-tenant differs from x-user-id of Experiment boosted-vs-logistic in the same layer and Service; use one unit per layer of a Service",
+			"w.yaml:68:18: unit header x-tenant differs from header x-user-id of Experiment boosted-vs-logistic in the same layer and Service; use one unit per layer of a Service",
 		],
 	],
 	[

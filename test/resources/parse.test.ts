@@ -16,7 +16,7 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 		{
 			kind: "Gateway",
 			metadata: metadata("public"),
-			spec: { address: "127.0.0.1", port: 8080, exposeArm: false, tls: null },
+			spec: { address: "127.0.0.1", port: 8080, exposeArm: false, tls: null, tokens: [] },
 		},
 	]);
 	t.same(resources.services[0]?.spec, {
@@ -37,6 +37,7 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 		outlierDetection: null,
 		circuitBreaker: null,
 		noEndpoint: "fail",
+		callout: { access: "native", timeoutMs: 200, onFailure: "deny", maxStalenessMs: 600_000, onStale: "deny" },
 	});
 	t.same(
 		resources.metrics.map((metric) => metric.spec),
@@ -55,12 +56,12 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 	);
 	t.same(resources.experiments[0]?.spec, {
 		service: "employment",
-		unit: { header: "x-user-id" },
+		unit: { from: "header", header: "x-user-id" },
 		layer: { name: "models", slotLoPpm: 0, slotHiPpm: 1_000_000 },
 		salt: null,
 		arms: [
-			{ name: "control", variant: "v1", weight: 1, baseline: true },
-			{ name: "boosted", variant: "v2", weight: 1, baseline: false },
+			{ name: "control", variant: "v1", weight: 1, baseline: true, parameters: {} },
+			{ name: "boosted", variant: "v2", weight: 1, baseline: false, parameters: {} },
 		],
 		goal: { metric: "accuracy", improveBy: { kind: "absolute", value: 0.005 } },
 		guardrails: [
@@ -123,7 +124,7 @@ t.test("both arms on one variant is an A/A test", async (t) => {
 t.test("names are lower-cased where HTTP compares them so", async (t) => {
 	const text = spoil("x-user-id", "X-User-Id", spoil("[employment.example]", '["*.Employment.example"]'));
 	const { resources } = load(text);
-	t.equal(resources.experiments[0]?.spec.unit.header, "x-user-id");
+	t.same(resources.experiments[0]?.spec.unit, { from: "header", header: "x-user-id" });
 	t.same(resources.services[0]?.spec.hosts, ["*.employment.example"]);
 });
 
@@ -222,6 +223,7 @@ spec: {services: [employment], principals: [spiffe://example.org/web], methods: 
 		principals: ["spiffe://example.org/web"],
 		methods: ["POST"],
 		pathPrefixes: ["/v2", "/"],
+		variants: [],
 	});
 });
 

@@ -33,3 +33,10 @@ t.test("every mapping of fixed fields is closed, and defaults are optional", asy
 	t.equal(schema.$defs?.Gateway?.properties?.spec?.properties?.address?.default, "127.0.0.1");
 	t.equal(spec?.properties?.rollout?.properties?.every?.default, "1m");
 });
+
+t.test("a unit has exactly one source, for editors too", async (t) => {
+	const unit = schema.$defs?.Experiment?.properties?.spec?.properties?.unit;
+	t.match(unit, { type: "object", minProperties: 1, maxProperties: 1, additionalProperties: false });
+	t.same(Object.keys(unit?.properties ?? {}), ["header", "claim", "cookie"]);
+	t.equal(unit?.required, undefined);
+});

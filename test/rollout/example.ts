@@ -47,12 +47,18 @@ export function experiment(
 		metadata: metadata("main"),
 		spec: {
 			service: "employment",
-			unit: { header: "x-user-id" },
+			unit: { from: "header", header: "x-user-id" },
 			layer: { name: "models", slotLoPpm: 0, slotHiPpm: 1_000_000 },
 			salt: null,
 			arms: [
-				{ name: "control", variant: "v1", weight: 1, baseline: true },
-				...challengers.map((name, index) => ({ name, variant: `v${index + 2}`, weight: 1, baseline: false })),
+				{ name: "control", variant: "v1", weight: 1, baseline: true, parameters: {} },
+				...challengers.map((name, index) => ({
+					name,
+					variant: `v${index + 2}`,
+					weight: 1,
+					baseline: false,
+					parameters: {},
+				})),
 			],
 			goal: { metric: "accuracy", improveBy: { kind: "absolute", value: 0.005 } },
 			guardrails: [

@@ -43,6 +43,32 @@ t.test("promote takes the only open challenger or the named one", async (t) => {
 	t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "promote", arm: null }).status.hold, null);
 });
 
+t.test("an arm with parameters is not promoted: its Variant would serve without them", async (t) => {
+	const own = experiment(["boosted", "other"]);
+	const arms = own.spec.arms.map((arm) =>
+		arm.name === "boosted" ? { ...arm, parameters: { temperature: "0.2" } } : arm,
+	);
+	const promote = (arm: string | null, change: Partial<ExperimentStatus> = {}) =>
+		actByPerson(
+			{ experiment: { ...own, spec: { ...own.spec, arms } }, status: status(change), by: "ada", nowMs: 7_000 },
+			{ verb: "promote", arm },
+		);
+	const why = {
+		code: "failed-precondition",
+		message: "arm boosted has parameters, and a promotion would take its Variant without them",
+		hint: /Variant itself/,
+	};
+	t.throws(() => promote("boosted"), why);
+	t.throws(() => promote(null, { closedArms: ["other"] }), why, "nor as the only one that is open");
+	t.equal(promote("other").status.promotion?.arm, "other", "another arm's parameters are in nobody's way");
+	const baseline = own.spec.arms.map((arm) => (arm.baseline ? { ...arm, parameters: { a: "1" } } : arm));
+	const outcome = actByPerson(
+		{ experiment: { ...own, spec: { ...own.spec, arms: baseline } }, status: status(), by: "ada", nowMs: 7_000 },
+		{ verb: "promote", arm: "boosted" },
+	);
+	t.equal(outcome.status.promotion?.arm, "boosted", "nor are the baseline's");
+});
+
 t.test("abort goes back to the default, from a takeover too", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 };
 	for (const change of [{}, { phase: "Paused", hold: "srm" }, { ...LAST_STEP, phase: "Promoting", promotion }] as const)

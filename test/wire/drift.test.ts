@@ -28,8 +28,15 @@ async function generated(): Promise<Shape> {
 	return shapeOf(files.map(({ proto }) => proto));
 }
 
+/** All but what is Weir's own. */
+function upstreams({ messages, enums, services }: Shape): Shape {
+	const without = <Value>(all: Readonly<Record<string, Value>>): Record<string, Value> =>
+		Object.fromEntries(Object.entries(all).filter(([name]) => !name.startsWith("weir.")));
+	return { messages: without(messages), enums: without(enums), services: without(services) };
+}
+
 t.test("every message, field, enum value and method of ours is upstream's", async (t) => {
-	const ours = await generated();
+	const ours = upstreams(await generated());
 	t.same(drift(ours, upstream), []);
 	t.same(
 		Object.keys(ours.messages).sort(),

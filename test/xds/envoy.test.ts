@@ -6,10 +6,13 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { TableFeed } from "../../src/sidecar/tableFeed.js";
+import { Tables, type VersionedTable } from "../../src/sidecar/tables.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
-import { type TinyPlan, type TinyService, tinyPlan } from "./tinyPlan.js";
+import { LogLines, tableOf } from "../sidecar/sampleTable.js";
+import { published, type TinyPlan, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 interface Mesh {
 	readonly server: XdsServer;
@@ -19,7 +22,7 @@ interface Mesh {
 	readonly agent: Agent;
 }
 
-const plan = (services: TinyPlan["services"]) => ({ envoy: tinyPlan({ gatewayPort: 0, services }) });
+const plan = (services: TinyPlan["services"]) => published(tinyPlan({ gatewayPort: 0, services }));
 
 async function startServer(t: Test, socketPath: string): Promise<XdsServer> {
 	const server = new XdsServer();
@@ -224,4 +227,62 @@ t.test("several Envoys: a revision is acknowledged by all; one that restarts get
 	await gone;
 	const again = await start();
 	t.equal(await get({ ...mesh, envoy: again }, "a"), "200 v2");
+});
+
+t.test("an Envoy and a sidecar: both follow one plan, and it is acknowledged when both have it", async (t) => {
+	const mesh = await startMesh(t);
+	const { server, socketPath, services, envoy } = mesh;
+	/** How often Envoy has been sent anything. */
+	const updates = async (): Promise<readonly number[]> => {
+		const names = ["cluster_manager.cds", "listener_manager.lds", "http.edge.rds.weir/edge", "cluster.a/v1"];
+		return Promise.all(names.map((name) => envoy.stat(`${name}.update_attempt`)));
+	};
+	const before = await updates();
+	const tables = new Tables({ compile: ({ version }: VersionedTable) => version });
+	const feed = new TableFeed({ socketPath, node: "weir-sidecar/1", tables, log: new LogLines() });
+	t.teardown(() => feed.close());
+	const known = until(server, () => server.proxies()[1]?.types.tables?.state === "SYNCED");
+	feed.start();
+	await known;
+	t.same(await updates(), before, "Envoy notices nothing");
+
+	const next = (revision: number, timeoutMs: number, v2: number) =>
+		server.publish(
+			published(
+				tinyPlan({
+					gatewayPort: 0,
+					services: { ...services, a: { ...services.a, weights: { v1: 1 - v2, v2 } } as TinyService },
+				}),
+				tableOf(timeoutMs).table,
+			),
+			revision,
+		);
+	const second = acknowledged(server, 2);
+	next(2, 1, 1);
+	await second;
+	t.equal(await get(mesh, "a"), "200 v2");
+	t.equal(tables.get(null), tableOf(1).version);
+	t.match(server.proxies(), [
+		{ node: "envoy-1", types: { routes: { state: "SYNCED" } } },
+		{ node: "weir-sidecar/1", types: { tables: { state: "SYNCED", sentVersion: tableOf(1).version } } },
+	]);
+	t.notOk(server.proxies()[0]?.types.tables, "nothing about tables is said of an Envoy");
+
+	// A change of the table alone: Envoy is sent nothing, and the sidecar's word is what acknowledges it.
+	const unchanged = await updates();
+	t.ok(unchanged.every((count) => count > 0));
+	const third = acknowledged(server, 3);
+	next(3, 2, 1);
+	await third;
+	t.equal(tables.get(null), tableOf(2).version);
+	t.same(await updates(), unchanged);
+
+	// The sidecar goes: it holds nothing up.
+	const alone = until(server, () => server.proxies().length === 1);
+	feed.close();
+	await alone;
+	const fourth = acknowledged(server, 4);
+	next(4, 3, 0);
+	await fourth;
+	t.equal(await get(mesh, "a"), "200 v1");
 });

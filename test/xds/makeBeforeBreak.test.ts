@@ -4,7 +4,7 @@ import type { EnvoyResources } from "../../src/compiler/plan.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
 import { A, B, Script, snapshot, TIMEOUT_MS } from "./script.js";
-import { type TinyService, tinyPlan } from "./tinyPlan.js";
+import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 t.test(
 	"a rejected new cluster: its routes wait, the other service goes on, the client is left with a clean list",
@@ -78,7 +78,7 @@ t.test("a client that never answers holds others up for the timeout only, and do
 	envoy.nowMs = TIMEOUT_MS;
 	t.same(envoy.pump(), ["routes:weir/edge"], "assumed");
 	t.notOk(envoy.stream.synced(next));
-	t.equal(envoy.stream.status(next).clusters.state, "STALE");
+	t.equal(envoy.status("clusters").state, "STALE");
 	envoy.nack("clusters", "Error adding/updating cluster(s) a/v3: late");
 	t.equal(envoy.status("clusters").state, "ERROR", "a late NACK still counts");
 });
@@ -109,7 +109,8 @@ t.test(
 	"a listener whose route table is not there is no snapshot; nor is a route to nowhere or a name twice",
 	async (t) => {
 		const whole = tinyPlan({ gatewayPort: 8080, services: { a: A } });
-		const make = (change: Partial<EnvoyResources>) => () => new SnapshotMaker().make({ ...whole, ...change }, 1);
+		const make = (change: Partial<EnvoyResources>) => () =>
+			new SnapshotMaker().make(published({ ...whole, ...change }), 1);
 		t.throws(make({ routes: [] }), {
 			code: "failed-precondition",
 			message: /listener edge names route configuration weir\/edge, which/,
@@ -133,6 +134,6 @@ t.test("versions are of content: the order of keys, resources and makers does no
 				: value;
 	const plan = tinyPlan({ gatewayPort: 8080, services: { a: A, b: B } });
 	const other = { ...(reversed(plan) as EnvoyResources), clusters: [...plan.clusters].reverse() };
-	t.same(new SnapshotMaker().make(other, 7).versions, new SnapshotMaker().make(plan, 1).versions);
+	t.same(new SnapshotMaker().make(published(other), 7).versions, new SnapshotMaker().make(published(plan), 1).versions);
 	t.not(snapshot({ a: { ...A, weights: { v1: 8, v2: 2 } } }).versions.routes, snapshot({ a: A }).versions.routes);
 });

@@ -3,8 +3,8 @@ import type { Response } from "../../src/xds/channel.js";
 import type { TypeName } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
-import { ClientStream } from "../../src/xds/stream.js";
-import { type TinyService, tinyPlan } from "./tinyPlan.js";
+import { ClientStream, type TypeStatus } from "../../src/xds/stream.js";
+import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 export const TIMEOUT_MS = 5_000;
 
@@ -12,7 +12,7 @@ export const A: TinyService = { host: "a", variants: { v1: 1001, v2: 1002 }, wei
 export const B: TinyService = { host: "b", variants: { v1: 2001 }, weights: { v1: 1 } };
 
 export const snapshot = (services: Record<string, TinyService>, revision = 1): Snapshot =>
-	new SnapshotMaker().make(tinyPlan({ gatewayPort: 8080, services }), revision);
+	new SnapshotMaker().make(published(tinyPlan({ gatewayPort: 8080, services })), revision);
 
 /** Says what it is told and keeps what it gets: an Envoy's part of the conversation, at a clock of its own. */
 export class Script {
@@ -85,7 +85,9 @@ export class Script {
 		return heard;
 	}
 
-	status(type: TypeName) {
-		return this.stream.status(this.target)[type];
+	status(type: TypeName): TypeStatus {
+		const status = this.stream.status(this.target)[type];
+		if (status === undefined) throw new Error(`${type} are not for this client`);
+		return status;
 	}
 }

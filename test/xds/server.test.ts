@@ -8,11 +8,11 @@ import t, { type Test } from "tap";
 import { RouteConfigurationSchema } from "../../src/gen/envoy/config/route/v3/route_pb.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { AdsClient } from "./adsClient.js";
-import { type TinyService, tinyPlan } from "./tinyPlan.js";
+import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 const A: TinyService = { host: "a", variants: { v1: 1001, v2: 1002 }, weights: { v1: 9, v2: 1 } };
 const CLUSTERS = ["a/v1", "a/v2"];
-const plan = (service: TinyService) => ({ envoy: tinyPlan({ gatewayPort: 8080, services: { a: service } }) });
+const plan = (service: TinyService) => published(tinyPlan({ gatewayPort: 8080, services: { a: service } }));
 const weights = (v1: number, v2: number) => plan({ ...A, weights: { v1, v2 } });
 
 async function start(t: Test, options: XdsServerOptions = {}) {
@@ -156,7 +156,9 @@ t.test("a NACK shows the client's words and the declaration, is logged, and is n
 t.test("an inconsistent plan is refused and what was published stays", async (t) => {
 	const { server, connect } = await start(t);
 	server.publish(weights(9, 1), 1);
-	t.throws(() => server.publish({ envoy: { ...plan(A).envoy, clusters: [] } }, 2), { code: "failed-precondition" });
+	t.throws(() => server.publish({ ...plan(A), envoy: { ...plan(A).envoy, clusters: [] } }, 2), {
+		code: "failed-precondition",
+	});
 	t.throws(() => server.publish(weights(1, 1), 0), { code: "invalid-argument" }, "revisions never fall");
 	const client = connect();
 	const done = acknowledged(server);

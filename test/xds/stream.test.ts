@@ -2,6 +2,7 @@
 import t from "tap";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
 import { A, B, Script, snapshot } from "./script.js";
+import { published } from "./tinyPlan.js";
 
 t.test(
 	"an Envoy that starts gets clusters, endpoints, listeners and routes, each once, and is synced at the end",
@@ -169,7 +170,7 @@ t.test("G1: clusters and listeners are sent whole, endpoints and routes by what 
 });
 
 t.test("G1: an empty snapshot empties a wildcard, and a first wildcard is answered even with nothing", async (t) => {
-	const nothing = new SnapshotMaker().make({ clusters: [], endpoints: [], listeners: [], routes: [] }, 1);
+	const nothing = new SnapshotMaker().make(published({ clusters: [], endpoints: [], listeners: [], routes: [] }), 1);
 	const envoy = new Script(nothing);
 	t.same(envoy.ask("clusters", []), ["clusters:"]);
 	t.same(envoy.ack("clusters"), []);

@@ -1,5 +1,7 @@
 /** A hand-written plan: one gateway, services with variants on given ports. */
-import type { EnvoyResource, EnvoyResources } from "../../src/compiler/plan.js";
+import { contentHash } from "../../src/assignment/hash.js";
+import type { EnvoyResource, EnvoyResources, PlanTable } from "../../src/compiler/plan.js";
+import type { Published } from "../../src/xds/snapshot.js";
 
 export interface TinyService {
 	readonly host: string;
@@ -29,6 +31,13 @@ export function tinyPlan({ gatewayPort, services }: TinyPlan): EnvoyResources {
 		routes: [routes(services)],
 	};
 }
+
+/** With a table that has nothing to do with the Envoy resources, which nobody checks. */
+export const published = (envoy: EnvoyResources, table: PlanTable = { services: [] }): Published => ({
+	envoy,
+	table,
+	version: contentHash(JSON.stringify(table)),
+});
 
 function cluster(name: string, { connectTimeout, unknownExtension }: TinyService): EnvoyResource {
 	return {

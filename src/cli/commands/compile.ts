@@ -1,7 +1,8 @@
-/** `weir compile` and `weir explain`: the Plan as Envoy's bootstrap, and in words. */
+/** `weir compile` and `weir explain`: the Plan as Envoy's bootstrap, as the sidecar's table, and in words. */
 
 import { staticBootstrap } from "../../compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
+import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
 import type { Plan } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { parsePercentage } from "../../resources/scalar.js";
@@ -12,35 +13,60 @@ export interface CompileArguments {
 	readonly file: readonly string[];
 	readonly allocation?: string;
 	readonly adminSocket?: string;
+	readonly mode?: Mode;
+	readonly protocol?: CalloutProtocol;
+	readonly sidecarSocket?: string;
+	readonly format?: "envoy" | "table" | "istio" | "envoy-gateway";
+	readonly sidecarAddress?: string;
+	readonly namespace?: string;
+	readonly gateway?: string;
 }
+
+/** Where `weir sidecar` listens if it is not told otherwise. */
+export const SIDECAR_SOCKET = "/run/weir/sidecar.sock";
 
 /** Prints JSON, which is YAML too. */
 export async function compileCommand(options: CompileArguments): Promise<void> {
+	const { format } = options;
+	if (format === "istio" || format === "envoy-gateway") {
+		const { compileMesh } = await import("./compileMesh.js");
+		return compileMesh({ ...options, format });
+	}
 	const plan = await planOf(options);
 	if (plan.problems.length > 0) {
 		printProblems(plan.problems);
 		process.exitCode = 1;
 		return;
 	}
+	if (format === "table") {
+		process.stdout.write(`${JSON.stringify({ version: plan.version, table: plan.table })}\n`);
+		return;
+	}
 	const bootstrap = staticBootstrap(plan.envoy, {
 		collectors: NO_COLLECTORS,
 		adminSocket: options.adminSocket ?? null,
 		nodeId: "weir-gateway",
+		sidecarSocket: plan.asksSidecar ? (options.sidecarSocket ?? SIDECAR_SOCKET) : null,
 	});
 	process.stdout.write(`${JSON.stringify(bootstrap, null, 2)}\n`);
 }
 
-export async function explain(options: { readonly file: readonly string[] }): Promise<void> {
+export async function explain(options: CompileArguments): Promise<void> {
 	const plan = await planOf(options);
 	for (const { rule, execution, because } of plan.rules) {
 		process.stdout.write(`${rule}\n  ${execution}${execution === "native" ? ": " : ", because "}${because}\n`);
 	}
 }
 
-async function planOf({ file, allocation }: CompileArguments): Promise<Plan> {
+async function planOf({ file, allocation, mode, protocol }: CompileArguments): Promise<Plan> {
 	const resources = await validResources(file);
 	const live = allocation === undefined ? {} : { allocationPpm: allocationPpm(allocation) };
-	return compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...live });
+	return compile(resources, EMPTY_STATUS, {
+		collectors: NO_COLLECTORS,
+		...live,
+		...(mode === undefined ? {} : { mode }),
+		...(protocol === undefined ? {} : { protocol }),
+	});
 }
 
 /** @throws WeirError `invalid-argument` (exit 64) for what is not a percentage. */

@@ -25,6 +25,7 @@ export async function envoy({ data, run, traceSampling, node }: EnvoyArguments):
 			collectors: collectorsOf(at, Number(traceSampling)),
 			adminSocket: at.envoyAdminSocket,
 			nodeId: node,
+			sidecarSocket: at.sidecarSocket,
 		}),
 		directory: at.runDirectory,
 		adminSocket: at.envoyAdminSocket,

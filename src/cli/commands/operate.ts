@@ -7,12 +7,12 @@ import { recompute } from "../../rollout/recompute.js";
 import { ApiClient } from "../../state/apiClient.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 
-interface ApiArguments {
+export interface ApiArguments {
 	readonly api?: string;
 }
 
 /** The named API, else that of the stack that runs on ./.weir. */
-function addressOf({ api }: ApiArguments): string {
+export function addressOf({ api }: ApiArguments): string {
 	if (api !== undefined) return api;
 	try {
 		return JSON.parse(readFileSync(join(".weir", "addresses.json"), "utf8")).api as string;

@@ -17,9 +17,10 @@ export async function startApiRole({ at, log, meter, apiAddress, apiPort }: Role
 		socket: at.apiSocket,
 		mounts: {
 			"/v1/outcomes": ingest,
+			"/v1/requests": ingest,
 			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
 			"/metrics": (_, response) => {
-				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket];
+				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket];
 				Promise.all([meter.json(), ...others.map(readMetrics)])
 					.then(mergeMetrics)
 					.then(

@@ -42,22 +42,32 @@ export async function startIngestRole({ at, log, meter }: RoleContext): Promise<
 	};
 }
 
-/** POST /v1/traces takes spans of our own processes; GET /v1/traces/ID prints a request's path. */
+/** POST /v1/traces takes spans of our own processes; GET /v1/traces/ID prints a request's path, ?format=json its spans. */
 async function serveTraces(socketPath: string, store: SpanStore, take: ReturnType<typeof otlpHttpHandler>) {
 	await claimSocket(socketPath);
 	const server = createServer((request, response) => {
-		const id = /^\/v1\/traces\/([^/?]+)$/.exec(request.url ?? "")?.[1];
-		if (id === undefined) void take(request, response);
-		else answerTrace(store, decodeURIComponent(id), response);
+		const asked = /^\/v1\/traces\/([^/?]+)(\?format=json)?$/.exec(request.url ?? "");
+		if (asked?.[1] === undefined) void take(request, response);
+		else answerTrace(store, decoded(asked[1]), asked[2] !== undefined, response);
 	});
 	await new Promise<void>((resolve, reject) => server.once("error", reject).listen(socketPath, resolve));
 	await restrictSocket(socketPath);
 	return server;
 }
 
+/** A segment that is not well percent-encoded names nothing that is kept; it must not end the process. */
+function decoded(segment: string): string {
+	try {
+		return decodeURIComponent(segment);
+	} catch {
+		return segment;
+	}
+}
+
 /** @param id trace id or x-request-id */
-function answerTrace(store: SpanStore, id: string, response: ServerResponse): void {
+function answerTrace(store: SpanStore, id: string, asJson: boolean, response: ServerResponse): void {
 	const spans = store.find(id);
-	if (spans.length === 0) response.writeHead(404, { "content-type": "text/plain" }).end("no recent span of it\n");
+	if (asJson) response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ spans }));
+	else if (spans.length === 0) response.writeHead(404, { "content-type": "text/plain" }).end("no recent span of it\n");
 	else response.writeHead(200, { "content-type": "text/plain; charset=utf-8" }).end(renderTrace(spans));
 }

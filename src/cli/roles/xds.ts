@@ -66,6 +66,7 @@ export async function startXdsRole({
 				if (next === null || stopped.signal.aborted) continue;
 				const plan = compile(withPorts(next.resources, gatewayPorts), next.status, {
 					collectors: collectorsOf(at, traceSamplingPercent),
+					sidecar: "always",
 				});
 				await state.keepPlan(plan.version, plan.table);
 				revision = next.revision;

@@ -21,10 +21,15 @@ export interface Places {
 	readonly tracesSocket: string;
 	/** OTLP/HTTP spans of our own processes, and questions for a request's path. */
 	readonly traceQuerySocket: string;
+	/** ext_authz and ext_proc. */
+	readonly sidecarSocket: string;
+	/** The sidecar's last good table. */
+	readonly sidecarTableFile: string;
 	/** xDS (ADS). */
 	readonly adsSocket: string;
 	/** Metrics of the roles that have no other door. */
 	readonly xdsMetricsSocket: string;
+	readonly sidecarMetricsSocket: string;
 	readonly rolloutMetricsSocket: string;
 	readonly envoyAdminSocket: string;
 	/** The public addresses of the running stack, for the CLI. */
@@ -64,7 +69,10 @@ export function places(data: string, run?: string): Places {
 		tracesSocket: at("traces.sock"),
 		traceQuerySocket: at("trace-query.sock"),
 		adsSocket: at("ads.sock"),
+		sidecarSocket: at("sidecar.sock"),
+		sidecarTableFile: join(dataDirectory, "sidecar-table.json"),
 		xdsMetricsSocket: at("xds-metrics.sock"),
+		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),
 		envoyAdminSocket: at("envoy.sock"),
 		addressesFile: join(dataDirectory, "addresses.json"),

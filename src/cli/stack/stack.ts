@@ -76,6 +76,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			),
 		);
 		await supervisor.start(role("rollout"));
+		await supervisor.start({
+			name: "sidecar",
+			module: MAIN,
+			args: ["sidecar", "--data", at.dataDirectory],
+			environment: environment ?? { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${api}/v1/traces` },
+		});
 		const envoy = (await supervisor.start({ name: "envoy", module: MAIN, args: ["envoy", ...common] })) as {
 			version: string;
 			ports: Record<string, number>;

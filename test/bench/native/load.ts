@@ -1,17 +1,20 @@
 /**
- * Child process of the native benchmark: the upstream and the load, in one process that is not measured. Raw
+ * Child process of the native and callout benchmarks: the upstream and the load, in one process that is not measured. Raw
  * sockets with requests made beforehand, so that Envoy is the busy part.
- * Told `{port, host, requests}`, it sends that many over 32 keep-alive connections, one at a time on each, as
+ * Told `{port, host, requests}`, and `tls` where the clients prove who they are, it sends that many over 32 keep-alive connections, one at a time on each, as
  * clients do, and answers `{ok}` with how many came back as 200.
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { startVariantServer } from "../../envoy/variantServer.js";
 
 export interface LoadOrder {
 	readonly port: number;
 	readonly host: string;
 	readonly requests: number;
+	/** PEM: whom the clients trust, and who they are. */
+	readonly tls?: { readonly ca: string; readonly certificate: string; readonly privateKey: string };
 }
 
 export interface LoadReport {
@@ -37,8 +40,8 @@ process.on("message", (order: LoadOrder) => {
 process.on("disconnect", () => process.exit(0));
 process.send?.({ ports: upstreams.map(({ port }) => port) });
 
-async function run({ port, host, requests }: LoadOrder): Promise<LoadReport> {
-	const sockets = await pool(port);
+async function run({ port, host, requests, tls }: LoadOrder): Promise<LoadReport> {
+	const sockets = await pool(port, host, tls);
 	const prepared = Array.from({ length: USERS }, (_, index) =>
 		Buffer.from(
 			`GET /v2/models/m/infer HTTP/1.1\r\nhost: ${host}\r\nuser-agent: load/1\r\naccept: */*\r\nx-user-id: user-${index * 7919}\r\n\r\n`,
@@ -82,13 +85,23 @@ async function run({ port, host, requests }: LoadOrder): Promise<LoadReport> {
 }
 
 /** The same connections for all rounds of one Envoy: connecting is not what is measured. */
-function pool(port: number): Promise<readonly Socket[]> {
+function pool(port: number, host: string, tls: LoadOrder["tls"]): Promise<readonly Socket[]> {
 	const made =
 		pools.get(port) ??
 		Promise.all(
 			Array.from({ length: CONNECTIONS }, async () => {
-				const socket = connect(port, "127.0.0.1");
-				await once(socket, "connect");
+				const socket =
+					tls === undefined
+						? connect(port, "127.0.0.1")
+						: connectTls({
+								port,
+								host: "127.0.0.1",
+								servername: host,
+								ca: tls.ca,
+								cert: tls.certificate,
+								key: tls.privateKey,
+							});
+				await once(socket, tls === undefined ? "connect" : "secureConnect");
 				return socket.setNoDelay(true);
 			}),
 		);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/type/matcher/v3/string.proto.
  */
 export const file_envoy_type_matcher_v3_string: GenFile = /*@__PURE__*/
-  fileDesc("CiJlbnZveS90eXBlL21hdGNoZXIvdjMvc3RyaW5nLnByb3RvEhVlbnZveS50eXBlLm1hdGNoZXIudjMiuQEKDVN0cmluZ01hdGNoZXISDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIQCgZzdWZmaXgYAyABKAlIABI5CgpzYWZlX3JlZ2V4GAUgASgLMiMuZW52b3kudHlwZS5tYXRjaGVyLnYzLlJlZ2V4TWF0Y2hlckgAEhIKCGNvbnRhaW5zGAcgASgJSAASEwoLaWdub3JlX2Nhc2UYBiABKAhCDwoNbWF0Y2hfcGF0dGVybmIGcHJvdG8z", [file_envoy_type_matcher_v3_regex]);
+  fileDesc("CiJlbnZveS90eXBlL21hdGNoZXIvdjMvc3RyaW5nLnByb3RvEhVlbnZveS50eXBlLm1hdGNoZXIudjMiuQEKDVN0cmluZ01hdGNoZXISDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIQCgZzdWZmaXgYAyABKAlIABI5CgpzYWZlX3JlZ2V4GAUgASgLMiMuZW52b3kudHlwZS5tYXRjaGVyLnYzLlJlZ2V4TWF0Y2hlckgAEhIKCGNvbnRhaW5zGAcgASgJSAASEwoLaWdub3JlX2Nhc2UYBiABKAhCDwoNbWF0Y2hfcGF0dGVybiJLChFMaXN0U3RyaW5nTWF0Y2hlchI2CghwYXR0ZXJucxgBIAMoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVyYgZwcm90bzM", [file_envoy_type_matcher_v3_regex]);
 
 /**
  * One way of comparing.
@@ -71,4 +71,23 @@ export type StringMatcher = Message<"envoy.type.matcher.v3.StringMatcher"> & {
  */
 export const StringMatcherSchema: GenMessage<StringMatcher> = /*@__PURE__*/
   messageDesc(file_envoy_type_matcher_v3_string, 0);
+
+/**
+ * True if one of them matches.
+ *
+ * @generated from message envoy.type.matcher.v3.ListStringMatcher
+ */
+export type ListStringMatcher = Message<"envoy.type.matcher.v3.ListStringMatcher"> & {
+  /**
+   * @generated from field: repeated envoy.type.matcher.v3.StringMatcher patterns = 1;
+   */
+  patterns: StringMatcher[];
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.ListStringMatcher.
+ * Use `create(ListStringMatcherSchema)` to create a new message.
+ */
+export const ListStringMatcherSchema: GenMessage<ListStringMatcher> = /*@__PURE__*/
+  messageDesc(file_envoy_type_matcher_v3_string, 1);
 

@@ -1,0 +1,76 @@
+/**
+ * `weir compile --format istio | envoy-gateway`: manifests for a mesh that is not ours, as documents that kubectl takes
+ * (JSON is YAML). What must be merged by hand stands above them in comments; warnings go to standard error.
+ */
+import { readFile } from "node:fs/promises";
+import type { CalloutProtocol } from "../../compiler/execution.js";
+import { envoyGatewayManifests } from "../../compiler/mesh/envoyGateway.js";
+import { istioManifests } from "../../compiler/mesh/istio.js";
+import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type SidecarAddress } from "../../compiler/mesh/mesh.js";
+import { WeirError } from "../../error.js";
+import type { ResourceSet } from "../../resources/resource.js";
+import { printProblems, validResources } from "../resourceFiles.js";
+import { port } from "./control.js";
+
+export interface CompileMeshArguments {
+	readonly file: readonly string[];
+	readonly format: "istio" | "envoy-gateway";
+	readonly protocol?: CalloutProtocol;
+	readonly sidecarAddress?: string;
+	readonly sidecarSocket?: string;
+	readonly namespace?: string;
+	readonly gateway?: string;
+}
+
+/** The port of the documents in deploy/; nothing of Weir listens there by itself. */
+const SIDECAR_PORT = 9191;
+
+export async function compileMesh(options: CompileMeshArguments): Promise<void> {
+	const resources = await validResources(options.file);
+	const namespace = options.namespace ?? (options.format === "istio" ? "istio-system" : "default");
+	const make = options.format === "istio" ? istioManifests : envoyGatewayManifests;
+	const output = make(resources, {
+		protocol: options.protocol ?? "ext_authz",
+		sidecar: sidecarOf(options, namespace),
+		namespace,
+		gateway: options.gateway ?? null,
+		gatewayLabels: ISTIO_GATEWAY_LABELS,
+		gatewayClass: ENVOY_GATEWAY_CLASS,
+		keySets: await keySetsOf(resources),
+	});
+	if (output.problems.length > 0) {
+		printProblems(output.problems);
+		process.exitCode = 1;
+		return;
+	}
+	for (const warning of output.warnings) process.stderr.write(`warning: ${warning}\n`);
+	const fragments = output.fragments.map(
+		({ into, value }) => `# Merge into ${into}:\n${comment(JSON.stringify(value, null, 2))}\n`,
+	);
+	const documents = output.manifests.map((one) => `---\n${JSON.stringify(one, null, 2)}\n`);
+	process.stdout.write([...fragments, ...documents].join(""));
+}
+
+const comment = (text: string): string => text.replace(/^/gm, "#   ");
+
+function sidecarOf({ sidecarAddress, sidecarSocket }: CompileMeshArguments, namespace: string): SidecarAddress {
+	if (sidecarSocket !== undefined) return { socketPath: sidecarSocket };
+	if (sidecarAddress === undefined) return { host: `weir-sidecar.${namespace}.svc.cluster.local`, port: SIDECAR_PORT };
+	const colon = sidecarAddress.lastIndexOf(":");
+	if (colon < 1) throw new WeirError("invalid-argument", `--sidecar-address ${sidecarAddress} is not HOST:PORT`);
+	return { host: sidecarAddress.slice(0, colon), port: port(sidecarAddress.slice(colon + 1)) };
+}
+
+/** The key sets that the Gateways name; a manifest holds them whole. */
+async function keySetsOf({ gateways }: ResourceSet): Promise<Readonly<Record<string, string>>> {
+	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
+	const texts = await Promise.all(
+		issuers.map(async ({ issuer, jwksFile }) => {
+			const text = await readFile(jwksFile, "utf8").catch((cause: unknown) => {
+				throw new WeirError("not-found", `the keys of ${issuer} cannot be read: ${jwksFile}`, "", { cause });
+			});
+			return [issuer, text] as const;
+		}),
+	);
+	return Object.fromEntries(texts);
+}

@@ -1,0 +1,173 @@
+/**
+ * `weir sidecar`: ext_authz and ext_proc for the Envoys of this machine. Its table comes from control over ADS, and
+ * while control is away from the file of the last good one; or, with --table, from a file alone.
+ */
+import { hostname } from "node:os";
+import { fileURLToPath } from "node:url";
+import { WeirError } from "../../error.js";
+import type { GrpcAddress } from "../../sidecar/grpc/server.js";
+import { startWorkers } from "../../sidecar/grpc/workers.js";
+import { keepYoungGenerationSmall } from "../../sidecar/grpc/youngGeneration.js";
+import { followTableFile } from "../../sidecar/staticTable.js";
+import type { TableFeed } from "../../sidecar/tableFeed.js";
+import { Tables } from "../../sidecar/tables.js";
+import { createLog, type Log } from "../../telemetry/log.js";
+import { createMeter } from "../../telemetry/meter.js";
+import { serveMetrics } from "../roles/metrics.js";
+import { startAnswering } from "../sidecar/answering.js";
+import { CountPublisher } from "../sidecar/counts.js";
+import type { FromWorker, ToWorker } from "../sidecar/message.js";
+import { serveUntilStopped } from "../stack/child.js";
+import { places } from "../stack/places.js";
+import { port } from "./control.js";
+
+export interface SidecarArguments {
+	readonly data: string;
+	readonly run?: string;
+	readonly table?: string;
+	readonly socket?: string;
+	readonly listen?: string;
+	readonly metricsSocket?: string;
+	readonly workers: string;
+}
+
+/** How long a start waits for the first table before it says that it is ready all the same. */
+const FIRST_TABLE_MS = 5_000;
+const WORKERS_STOP_MS = 4_000;
+
+export async function sidecar(options: SidecarArguments): Promise<void> {
+	const log = createLog({ role: "sidecar" });
+	const meter = createMeter({ role: "sidecar" });
+	// A static table needs no directory of control's.
+	const at = options.table === undefined ? places(options.data, options.run) : null;
+	const listen = addressOf(options, at?.sidecarSocket);
+	const workers = workersOf(options.workers);
+	const publisher = new CountPublisher(meter);
+	const answering = await (workers === 1
+		? inProcess(listen, log, publisher)
+		: inWorkers(listen, workers, log, publisher));
+	const { tables } = answering;
+	const first = new Promise<void>((resolve) => {
+		const stop = tables.onChange(() => {
+			if (tables.newest === null) return;
+			stop();
+			resolve();
+		});
+	});
+	const source = await followTable(options, at, tables, log);
+	const metricsSocket = options.metricsSocket ?? at?.sidecarMetricsSocket;
+	const metrics =
+		metricsSocket === undefined
+			? null
+			: await serveMetrics(metricsSocket, {
+					...meter,
+					json: () => {
+						answering.publish();
+						const age = tables.ageMs() / 1_000;
+						meter.gauge("weir_sidecar_table_age_seconds", "Since control last confirmed the table.", age);
+						const rejected = source.feed?.rejected ?? 0;
+						meter.gauge("weir_sidecar_tables_rejected", "Tables of control that were refused.", rejected);
+						return meter.json();
+					},
+				});
+	if (tables.newest === null)
+		await Promise.race([first, new Promise((resolve) => setTimeout(resolve, FIRST_TABLE_MS))]);
+	serveUntilStopped({ ...answering.address, plan: tables.newest?.version ?? null }, async () => {
+		metrics?.close();
+		await source.close();
+		await answering.close();
+	});
+}
+
+type AnyTables = Tables<unknown>;
+
+interface Front {
+	readonly tables: AnyTables;
+	readonly address: GrpcAddress;
+	publish(): void;
+	close(): Promise<void>;
+}
+
+async function inProcess(listen: GrpcAddress, log: Log, publisher: CountPublisher): Promise<Front> {
+	keepYoungGenerationSmall();
+	const { tables, counts, server, close } = await startAnswering(listen, log);
+	return { tables, address: server.address, publish: () => publisher.publish("", counts.rows()), close };
+}
+
+/** The primary follows the table and hands it on; it answers nothing itself. */
+async function inWorkers(listen: GrpcAddress, count: number, log: Log, publisher: CountPublisher): Promise<Front> {
+	const tables = new Tables<null>({ compile: () => null });
+	const age = (): ToWorker => ({ kind: "age", ageMs: tables.confirmed ? null : tables.ageMs() });
+	let listening = 0;
+	let up: () => void = () => {};
+	const allUp = new Promise<void>((resolve) => {
+		up = resolve;
+	});
+	const workers = await startWorkers<ToWorker>({
+		count,
+		module: fileURLToPath(new URL("../sidecar/worker.js", import.meta.url)),
+		args: [JSON.stringify(listen)],
+		...("socketPath" in listen ? { socketPath: listen.socketPath } : {}),
+		greet: () => (tables.newest === null ? [] : [{ kind: "table", given: tables.newest }, age()]),
+		onMessage: (message) => {
+			const said = message as FromWorker;
+			if (said.kind === "counts") publisher.publish(String(said.pid), said.rows);
+			else if (++listening === count) up();
+		},
+		log: (line) => log.warn(line),
+	});
+	let told = "";
+	tables.onChange(() => {
+		const { newest } = tables;
+		if (newest === null) return;
+		if (newest.version !== told) workers.broadcast({ kind: "table", given: newest });
+		told = newest.version;
+		workers.broadcast(age());
+	});
+	await allUp;
+	return { tables, address: listen, publish: () => {}, close: () => workers.close(WORKERS_STOP_MS) };
+}
+
+async function followTable(
+	{ table }: SidecarArguments,
+	at: ReturnType<typeof places> | null,
+	tables: AnyTables,
+	log: Log,
+): Promise<{ readonly feed: TableFeed<unknown> | null; close(): Promise<void> }> {
+	if (at === null) {
+		const followed = await followTableFile({ path: table ?? "", tables, log });
+		return { feed: null, close: async () => followed.close() };
+	}
+	// The gRPC client takes memory that a table from a file does not need.
+	const { followControl } = await import("../../sidecar/tableFeed.js");
+	return followControl({
+		socketPath: at.adsSocket,
+		filePath: at.sidecarTableFile,
+		node: `weir-sidecar/${hostname()}/${process.pid}`,
+		tables,
+		log,
+	});
+}
+
+function addressOf({ socket, listen }: SidecarArguments, usual: string | undefined): GrpcAddress {
+	if (listen !== undefined) {
+		const colon = listen.lastIndexOf(":");
+		const host = listen.slice(0, Math.max(0, colon)).replace(/^\[(.*)\]$/, "$1");
+		return { host, port: port(listen.slice(colon + 1)) };
+	}
+	const socketPath = socket ?? usual;
+	if (socketPath === undefined)
+		throw new WeirError(
+			"invalid-argument",
+			"with --table, say where to listen",
+			"add --socket PATH or --listen 127.0.0.1:PORT",
+		);
+	return { socketPath };
+}
+
+function workersOf(text: string): number {
+	const count = Number(text);
+	if (!Number.isInteger(count) || count < 1 || count > 256)
+		throw new WeirError("invalid-argument", `--workers ${text} is no number of workers`, "1 to 256");
+	return count;
+}

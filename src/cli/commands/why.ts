@@ -1,0 +1,100 @@
+/** `weir why REQUEST_ID`: asks control for all that is known of one request, and which decision stood behind it. */
+import { sharePoints } from "../../assignment/region.js";
+import { WeirError } from "../../error.js";
+import type { ExperimentAccount, RequestAccount } from "../../events/account.js";
+import type { Decision } from "../../rollout/decision.js";
+import { ApiClient } from "../../state/apiClient.js";
+import type { RecordedSpan } from "../../telemetry/span.js";
+import { type ApiArguments, addressOf } from "./operate.js";
+import { renderWhy } from "./whyPage.js";
+
+/** What `weir why --json` prints. */
+export interface Why {
+	readonly request: RequestAccount;
+	/** The decision behind the allocation; null = the request was in no Experiment, or it is not known. */
+	readonly decision: BehindIt | null;
+	/** Of each span that an inference left. */
+	readonly models: readonly { readonly name: string; readonly version: string }[];
+	/** Spans of the request's trace; empty = it was not sampled, or its trace is no longer kept. */
+	readonly trace: readonly RecordedSpan[];
+}
+
+export interface BehindIt extends Pick<Decision, "experiment" | "sequence" | "atMs" | "by" | "acknowledgedAtMs"> {
+	readonly action: Decision["outcome"]["action"];
+	readonly rule: Decision["outcome"]["rule"];
+	readonly reason: string;
+	readonly allocationPpm: number;
+	/** Whether its allocation is the one in the request's plan; null = the plan is not at hand to compare. */
+	readonly isPlans: boolean | null;
+}
+
+export async function why(id: string, options: ApiArguments & { readonly json?: boolean }): Promise<void> {
+	const address = addressOf(options);
+	const request = (await ask(address, `/v1/requests/${encodeURIComponent(id)}`)) as RequestAccount;
+	const { spans } = (await ask(address, `/v1/traces/${encodeURIComponent(id)}?format=json`)) as {
+		readonly spans: readonly RecordedSpan[];
+	};
+	const told: Why = {
+		request,
+		decision: await decisionBehind(new ApiClient(address), request),
+		models: modelsOf(spans),
+		trace: spans,
+	};
+	process.stdout.write(options.json ? `${JSON.stringify(told, null, 2)}\n` : renderWhy(told));
+}
+
+/** @throws WeirError the one that control answers with */
+async function ask(address: string, path: string): Promise<unknown> {
+	const response = await fetch(new URL(path, address)).catch((thrown: unknown) => {
+		throw new WeirError("unavailable", `control does not answer at ${address}`, "is weir up running?", {
+			cause: thrown,
+		});
+	});
+	const json = (await response.json().catch(() => null)) as {
+		readonly error?: { readonly message?: string; readonly hint?: string };
+	} | null;
+	if (response.ok && json !== null) return json;
+	const code = response.status === 404 ? "not-found" : "unavailable";
+	throw new WeirError(code, json?.error?.message ?? `control answered ${response.status}`, json?.error?.hint ?? "");
+}
+
+/** The newest decision before the request whose allocation is the plan's; else the newest one, marked. */
+async function decisionBehind(client: ApiClient, request: RequestAccount): Promise<BehindIt | null> {
+	const name = request.known === "whole" ? request.route?.assignment?.experiment : request.experiment;
+	if (name === undefined || name === null) return null;
+	const moves = await client.moves(name, request.startMs);
+	const experiments = request.known === "whole" ? (request.route?.assignment?.experiments ?? []) : [];
+	const table = experiments.find(({ experiment }) => experiment === name) ?? null;
+	const fitting = table === null ? undefined : moves.find((decision) => allocates(decision, table));
+	const decision = fitting ?? moves[0];
+	if (decision === undefined) return null;
+	const { experiment, sequence, atMs, by, acknowledgedAtMs, outcome } = decision;
+	const { action, rule, reason, status } = outcome;
+	return {
+		experiment,
+		sequence,
+		atMs,
+		by,
+		acknowledgedAtMs,
+		action,
+		rule,
+		reason,
+		allocationPpm: status.allocationPpm,
+		isPlans: table === null ? null : fitting !== undefined,
+	};
+}
+
+function allocates({ outcome: { status } }: Decision, { arms }: ExperimentAccount): boolean {
+	return arms.every(({ name, loPpm, hiPpm, livePoints }) => {
+		const share = status.closedArms.includes(name) ? 0 : status.allocationPpm;
+		return livePoints === sharePoints(hiPpm - loPpm, share);
+	});
+}
+
+function modelsOf(spans: readonly RecordedSpan[]): Why["models"] {
+	const models = spans.flatMap(({ attributes }) => {
+		const name = attributes["model.name"];
+		return name === undefined ? [] : [{ name: String(name), version: String(attributes["model.version"] ?? "") }];
+	});
+	return [...new Map(models.map((model) => [`${model.name}\n${model.version}`, model])).values()];
+}

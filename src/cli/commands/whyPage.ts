@@ -1,0 +1,142 @@
+/** The page that `weir why` prints: one request from identity to trace, a line a fact. Pure. */
+import type {
+	AccessAccount,
+	AssignmentAccount,
+	ExperimentAccount,
+	OutlineAccount,
+	RouteAccount,
+	WholeAccount,
+} from "../../events/account.js";
+import { renderTrace } from "../../telemetry/tracePath.js";
+import type { BehindIt, Why } from "./why.js";
+
+type Line = readonly [label: string, text: string];
+
+/** Lines, each ended by a newline; `!` begins what should not be. */
+export function renderWhy({ request, decision, models, trace }: Why): string {
+	const lines = request.known === "whole" ? whole(request) : outline(request);
+	const model = models.map(({ name, version }) => `${name}${version === "" ? "" : `, version ${version}`}`);
+	const all: readonly Line[] = [
+		...lines,
+		...(decision === null ? [] : [decisionLine(decision)]),
+		["model", model.length === 0 ? "not known: no span of a predictor" : model.join("; ")],
+	];
+	const page = all.map(([label, text]) => `${label.padEnd(11)} ${printable(text)}`).join("\n");
+	const path = trace.length === 0 ? "trace       none: not sampled, or no longer kept\n" : renderTrace(trace);
+	return `${page}\n${path}`;
+}
+
+function whole(request: WholeAccount): readonly Line[] {
+	const { requestId, startMs, method, host, path, principal, route } = request;
+	return [
+		["request", `${requestId}  ${at(startMs)}`],
+		["asked", `${method ?? "(method not told)"} ${host}${path}`],
+		["identity", principal ?? "none proved (no client certificate)"],
+		...(route === null ? [["rule", "no route of Weir's: no Service has this host"] as const] : routeLines(route)),
+		["answer", answerText(request)],
+	];
+}
+
+function routeLines(route: RouteAccount): readonly Line[] {
+	const { service, plan, planKept, sentTo, access, assignment } = route;
+	const rule = `Service ${service}, plan ${plan}`;
+	if (!planKept) return [["rule", `${rule}; that plan is no longer kept, so nothing can be computed again`]];
+	return [
+		["rule", rule],
+		["access", access === null ? "not known: the plan is of an earlier Weir" : accessText(access)],
+		...(assignment === null
+			? [["unit", "not known: the sidecar was to assign and gave no answer"] as const]
+			: assignmentLines(assignment)),
+		["sent to", sentTo === null ? "no Variant" : `Variant ${sentTo}`],
+	];
+}
+
+function accessText({ by, verdict, reason, policy, denied, agrees, plan }: AccessAccount): string {
+	const rule = policy === null ? reason : `${reason} by AccessPolicy ${policy}`;
+	const judge = by === "envoy" ? "Envoy's rules" : `the sidecar${plan === null ? "" : `, plan ${plan}`}`;
+	const told = verdict === "none" ? `no verdict (${rule})` : `${verdict}: ${rule}`;
+	const done = denied ? "Envoy denied it" : "Envoy did not deny it";
+	if (agrees === null) return `${told}; ${judge}; ${done}, which tells nothing`;
+	return agrees ? `${told}; ${judge}; ${done}` : `! ${told} by ${judge}, but ${done}`;
+}
+
+function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
+	const { by, plan, unit, unitFrom, experiments, experiment, variant, agrees } = assignment;
+	if (unitFrom === null) return [["unit", `none needed: the Service has no Experiment; default Variant ${variant}`]];
+	const from =
+		unitFrom.from === "cookie"
+			? `cookie ${unitFrom.cookie}`
+			: unitFrom.from === "claim"
+				? `claim ${unitFrom.claim}`
+				: `header ${unitFrom.header}`;
+	if (unit === null) {
+		return [["unit", `none in ${from}: unassigned, default Variant ${variant}`], ...disagreement(agrees, by)];
+	}
+	return [
+		["unit", `${unit} (pseudonym), from ${from}${by === "sidecar" ? `, assigned by the sidecar, plan ${plan}` : ""}`],
+		...experiments.flatMap((one) => bucketLines(one, variant)),
+		...(experiment === null ? [["arm", `outside every slot: default Variant ${variant}`] as const] : []),
+		...disagreement(agrees, by),
+	];
+}
+
+const disagreement = (agrees: boolean, by: AssignmentAccount["by"]): readonly Line[] =>
+	agrees ? [] : [["!", `${by === "envoy" ? "Envoy" : "the sidecar"} assigned otherwise than the plan says`]];
+
+function bucketLines(one: ExperimentAccount, variant: string): readonly Line[] {
+	const { experiment, slotPoint, slotLoPpm, slotHiPpm, inSlot, point, region, live, takenOver, arms } = one;
+	const slot =
+		slotPoint === null
+			? "slot: the whole layer"
+			: `slot point ${slotPoint} ${inSlot ? "in" : "outside"} [${slotLoPpm}, ${slotHiPpm})`;
+	if (!inSlot) return [["experiment", `${experiment}: ${slot}`]];
+	const arm = arms.find(({ name }) => name === region);
+	const bucket =
+		arm === undefined
+			? ""
+			: `point ${point} in ${arm.name}'s region [${arm.loPpm}, ${arm.hiPpm}), live up to ${arm.loPpm + arm.livePoints}`;
+	const livePoints = arms.reduce((sum, { livePoints: points }) => sum + points, 0);
+	const word = takenOver ? "taken over" : live ? `arm ${region}` : "not live";
+	return [
+		["experiment", `${experiment}: ${slot}`],
+		["bucket", bucket],
+		["allocation", `${livePoints / 10_000}% of the slot is live`],
+		["arm", `${word} → Variant ${variant}`],
+	];
+}
+
+function decisionLine({ sequence, atMs, by, action, reason, rule, allocationPpm, isPlans }: BehindIt): Line {
+	const text = `#${sequence} ${at(atMs)} ${action} by ${by === "weir" ? `rule ${rule}` : by}: ${reason}`;
+	const allocation = `allocation ${allocationPpm / 10_000}%`;
+	if (isPlans !== false) return ["decision", `${text} (${allocation})`];
+	return ["decision", `${text} (${allocation}, not the plan's: it was the newest before the request)`];
+}
+
+function outline(request: OutlineAccount): readonly Line[] {
+	const { requestId, startMs, ended, durationMs, status, service, variant, experiment, arm, unit } = request;
+	return [
+		["request", `${requestId}  ${at(startMs)}`],
+		[
+			"note",
+			ended
+				? "its access-log entry is no longer at hand: identity, path and verdict are gone"
+				: "it has not ended: the rest is known when it has",
+		],
+		["rule", `Service ${service}`],
+		["unit", unit === null ? "none" : `${unit} (pseudonym)`],
+		["experiment", experiment ?? "none"],
+		["arm", `${arm ?? "none"} → Variant ${variant ?? "not known"}`],
+		["answer", ended ? `${status === 0 ? "no status" : status} after ${durationMs} ms` : "none yet"],
+	];
+}
+
+function answerText({ status, codeDetails, durationMs, flags }: WholeAccount): string {
+	const details = codeDetails === "" ? "" : ` (${codeDetails})`;
+	const set = flags.length === 0 ? "" : `, flags ${flags.join(",")}`;
+	return `${status === 0 ? "no status" : status}${details} after ${durationMs} ms${set}`;
+}
+
+const at = (ms: number): string => new Date(ms).toISOString();
+
+/** Hosts and paths come from outside: no terminal control sequences. */
+const printable = (text: string): string => text.replace(/\p{Cc}/gu, "·");

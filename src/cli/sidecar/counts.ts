@@ -1,0 +1,86 @@
+/**
+ * What one process of the sidecar has counted since its start, as rows that another process can add up, and what the
+ * sum becomes in the metrics.
+ */
+import { AnswerCounters } from "../../sidecar/counters.js";
+import type { GrpcCounters } from "../../sidecar/grpc/ports.js";
+import type { GrpcCode } from "../../sidecar/grpc/service.js";
+import type { Labels, Meter } from "../../telemetry/meter.js";
+
+const HELP = {
+	weir_sidecar_answers_total: "Answers by verdict and reason; verdict none is a failed callout.",
+	weir_sidecar_responses_total: "Responses observed by ext_proc.",
+	weir_sidecar_calls_total: "gRPC calls that ended, by status code.",
+	weir_sidecar_shed_total: "Calls refused early because the sidecar was late.",
+	weir_sidecar_faults_total: "Calls that failed by a fault of the sidecar's own.",
+	weir_sidecar_broken_connections_total: "Connections that ended with a protocol error.",
+} as const;
+
+export interface CountRow {
+	readonly name: keyof typeof HELP;
+	readonly labels: Labels;
+	readonly count: number;
+}
+
+export class ProcessCounts implements GrpcCounters {
+	readonly answers = new AnswerCounters();
+	readonly #calls = new Map<string, Map<GrpcCode, number>>();
+	readonly #shed = new Map<string, number>();
+	#faults = 0;
+	#broken = 0;
+
+	/** @param fault called with what a handler threw */
+	constructor(private readonly fault: (path: string, error: unknown) => void) {}
+
+	ended(path: string, code: GrpcCode): void {
+		const codes = this.#calls.get(path) ?? new Map<GrpcCode, number>();
+		this.#calls.set(path, codes);
+		codes.set(code, (codes.get(code) ?? 0) + 1);
+	}
+
+	shed(path: string): void {
+		this.#shed.set(path, (this.#shed.get(path) ?? 0) + 1);
+	}
+
+	threw(path: string, error: unknown): void {
+		this.#faults++;
+		this.fault(path, error);
+	}
+
+	brokeConnection(): void {
+		this.#broken++;
+	}
+
+	rows(): readonly CountRow[] {
+		return [
+			...this.answers.answers().map(({ count, ...labels }) => row("weir_sidecar_answers_total", count, labels)),
+			...this.answers.responses().map(({ count, ...labels }) => row("weir_sidecar_responses_total", count, labels)),
+			...[...this.#calls].flatMap(([method, codes]) =>
+				[...codes].map(([code, count]) => row("weir_sidecar_calls_total", count, { method, code: String(code) })),
+			),
+			...[...this.#shed].map(([method, count]) => row("weir_sidecar_shed_total", count, { method })),
+			row("weir_sidecar_faults_total", this.#faults, {}),
+			row("weir_sidecar_broken_connections_total", this.#broken, {}),
+		];
+	}
+}
+
+const row = (name: CountRow["name"], count: number, labels: Labels): CountRow => ({ name, labels, count });
+
+/** Adds the rows of several processes to the meter, each count once. */
+export class CountPublisher {
+	/** By process, name and labels: what the meter has of it already. */
+	readonly #published = new Map<string, number>();
+
+	constructor(private readonly meter: Meter) {}
+
+	/** @param process whose rows they are; a process that was replaced is another one. */
+	publish(process: string, rows: readonly CountRow[]): void {
+		for (const { name, labels, count } of rows) {
+			const key = `${process} ${name} ${JSON.stringify(labels)}`;
+			const more = count - (this.#published.get(key) ?? 0);
+			this.meter.count(name, HELP[name], labels, more);
+			this.#published.set(key, count);
+		}
+	}
+}

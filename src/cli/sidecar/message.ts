@@ -1,0 +1,12 @@
+/** What the processes of a sidecar with several workers tell each other. */
+import type { VersionedTable } from "../../sidecar/tables.js";
+import type { CountRow } from "./counts.js";
+
+export type ToWorker =
+	| { readonly kind: "table"; readonly given: VersionedTable }
+	/** Since control last confirmed the newest table; null = it does so now. */
+	| { readonly kind: "age"; readonly ageMs: number | null };
+
+export type FromWorker =
+	| { readonly kind: "listening"; readonly pid: number }
+	| { readonly kind: "counts"; readonly pid: number; readonly rows: readonly CountRow[] };

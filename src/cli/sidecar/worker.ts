@@ -1,0 +1,35 @@
+/** One worker of `weir sidecar --workers N`: answers by the tables that the primary hands on. */
+import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
+import { keepYoungGenerationSmall } from "../../sidecar/grpc/youngGeneration.js";
+import { createLog } from "../../telemetry/log.js";
+import { startAnswering } from "./answering.js";
+import type { FromWorker, ToWorker } from "./message.js";
+
+const COUNTS_EVERY_MS = 1_000;
+
+keepYoungGenerationSmall();
+const [, , listen = ""] = process.argv;
+const early: ToWorker[] = [];
+let take = (message: ToWorker): void => void early.push(message);
+// What is said while the server starts is not lost.
+fromPrimary((message) => take(message as ToWorker));
+const { tables, counts, close } = await startAnswering(JSON.parse(listen), createLog({ role: "sidecar" }));
+take = (message) => {
+	if (message.kind === "table") tables.put(message.given);
+	else if (message.ageMs === null) tables.confirm();
+	else tables.setAge(message.ageMs);
+};
+for (const message of early) take(message);
+const tell = (message: FromWorker): void => toPrimary(message);
+const timer = setInterval(() => tell({ kind: "counts", pid: process.pid, rows: counts.rows() }), COUNTS_EVERY_MS);
+let closing = false;
+const stop = (): void => {
+	if (closing) return;
+	closing = true;
+	clearInterval(timer);
+	void close().then(() => process.exit(0));
+};
+process.once("SIGTERM", stop);
+process.once("SIGINT", stop);
+process.once("disconnect", stop);
+tell({ kind: "listening", pid: process.pid });

@@ -1,0 +1,127 @@
+/**
+ * The HTTP filters that ask the sidecar, and what switches them per Service. The one that carries a verdict is on
+ * unless a virtual host switches it off, so a host that was forgotten is asked about, not passed; the others are off
+ * unless a virtual host asks for them.
+ */
+import { CALLOUT_TIMEOUT_MS } from "../limits.js";
+import { ASSIGN_FILTER, CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER, VERDICT_FILTER } from "./calloutContext.js";
+import { protoDuration } from "./duration.js";
+import type { CalloutProtocol } from "./execution.js";
+import { ARM_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
+import type { CalloutTable } from "./plan.js";
+
+/** Static cluster of the bootstrap that leads to the sidecar. */
+export const SIDECAR_CLUSTER = "weir_sidecar";
+
+const EXT_AUTHZ = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
+const EXT_AUTHZ_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute";
+const EXT_PROC = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
+const EXT_PROC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
+const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+
+export interface CalloutFilters {
+	/** How long Envoy waits: it has one time for all Services of a listener, so the longest. */
+	readonly timeoutMs: number | null;
+	/** Headers in which units lie. */
+	readonly unitHeaders: readonly string[];
+}
+
+/** All three filters, in the order of asking; at most one is on for a request. */
+export function calloutFilters(context: CalloutFilters): readonly object[] {
+	return [
+		{ name: VERDICT_FILTER, typed_config: extAuthz(context, "weir_verdict", false) },
+		{ name: ASSIGN_FILTER, disabled: true, typed_config: extAuthz(context, "weir_assign", true) },
+		{ name: PROCESS_FILTER, disabled: true, typed_config: extProc(context) },
+	];
+}
+
+const grpcService = ({ timeoutMs }: CalloutFilters): object => ({
+	envoy_grpc: { cluster_name: SIDECAR_CLUSTER },
+	timeout: protoDuration(timeoutMs ?? CALLOUT_TIMEOUT_MS),
+});
+
+/** What the sidecar may change of a request, and nothing else: it cannot be used to forge an identity upstream. */
+const requestHeaders = `${VARIANT_HEADER}|${ARM_HEADER}|${WEIR_HEADER_PREFIX}param-[a-z0-9-]+`;
+
+const mutationRules = (names: string): object => ({
+	disallow_all: true,
+	allow_expression: { regex: `^(${names})$` },
+	disallow_is_error: true,
+});
+
+/** Only what a decision needs leaves Envoy: no token, no body, no other header. */
+const shownHeaders = (unitHeaders: readonly string[], ...more: readonly object[]): object => ({
+	patterns: [
+		...unitHeaders.map((name) => ({ exact: name })),
+		{ prefix: WEIR_HEADER_PREFIX },
+		{ exact: "x-forwarded-proto" },
+		...more,
+	],
+});
+
+/** @param passes without an answer the request goes on, to the default Variant. */
+function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean): object {
+	return {
+		"@type": EXT_AUTHZ,
+		grpc_service: grpcService(context),
+		transport_api_version: "V3",
+		stat_prefix: statPrefix,
+		failure_mode_allow: passes,
+		status_on_error: { code: "ServiceUnavailable" },
+		// The Variant's header chooses the route. No access filter comes after this one.
+		clear_route_cache: true,
+		encode_raw_headers: true,
+		allowed_headers: shownHeaders(context.unitHeaders),
+		decoder_header_mutation_rules: mutationRules(requestHeaders),
+	};
+}
+
+function extProc(context: CalloutFilters): object {
+	return {
+		"@type": EXT_PROC,
+		grpc_service: grpcService(context),
+		stat_prefix: "weir_process",
+		failure_mode_allow: false,
+		status_on_error: { code: "ServiceUnavailable" },
+		message_timeout: protoDuration(context.timeoutMs ?? CALLOUT_TIMEOUT_MS),
+		processing_mode: { request_header_mode: "SEND", response_header_mode: "SKIP" },
+		// The sidecar asks for the response only where it has something to change there.
+		allow_mode_override: true,
+		request_attributes: ["connection.uri_san_peer_certificate"],
+		forward_rules: { allowed_headers: shownHeaders(context.unitHeaders, { prefix: ":" }) },
+		mutation_rules: mutationRules(`${requestHeaders}|set-cookie`),
+		metadata_options: { receiving_namespaces: { untyped: [METADATA_NAMESPACE] } },
+	};
+}
+
+/** typed_per_filter_config of a Service that the sidecar is never asked about. */
+export const noCallout = (): Record<string, object> => ({
+	[VERDICT_FILTER]: { "@type": FILTER_CONFIG, disabled: true },
+});
+
+/** What one of our routes says of a request; see calloutContext.ts. */
+export type RouteFacts = Partial<Record<keyof typeof CONTEXT, string>>;
+
+/** typed_per_filter_config of a Service in callout: exactly one filter is on. */
+export function calloutPerRoute(
+	callout: CalloutTable,
+	protocol: CalloutProtocol,
+	facts: RouteFacts,
+): Record<string, object> {
+	const said = Object.entries(facts).map(([fact, value]) => [CONTEXT[fact as keyof typeof CONTEXT], value] as const);
+	if (protocol === "ext_proc") {
+		return {
+			...noCallout(),
+			[PROCESS_FILTER]: {
+				"@type": EXT_PROC_PER_ROUTE,
+				overrides: {
+					grpc_initial_metadata: said.map(([key, value]) => ({ key, value })),
+					...(callout.onFailure === "default-variant" ? { failure_mode_allow: true } : {}),
+				},
+			},
+		};
+	}
+	const asked = { "@type": EXT_AUTHZ_PER_ROUTE, check_settings: { context_extensions: Object.fromEntries(said) } };
+	if (callout.onFailure === "deny") return { [VERDICT_FILTER]: asked };
+	return { ...noCallout(), [ASSIGN_FILTER]: asked };
+}

@@ -1,0 +1,34 @@
+/**
+ * Routes of a Service whose Variants the sidecar chooses: one for each Variant, by the header that its answer sets,
+ * then the default one. That header never comes from a client: it is taken away before routing.
+ */
+import { judgesVariants } from "../access/policy.js";
+import { ARM_HEADER, VARIANT_HEADER } from "./headers.js";
+import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
+
+/** @param otherwise where no Variant is named: before the answer, and where it names none. */
+export function variantRoutes(context: RouteContext, otherwise: object): readonly object[] {
+	const { service, table, planVersion, exposeArm } = context;
+	const metadata = { filter_metadata: { weir: { plan: planVersion } } };
+	// The sidecar's answer adds ours afterwards.
+	const removal = exposeArm ? { response_headers_to_remove: [ARM_HEADER] } : {};
+	const named = (matcher: object) => ({
+		prefix: "/",
+		headers: [{ name: VARIANT_HEADER, ...matcher }],
+	});
+	const routes = service.spec.variants.map(({ name }) => ({
+		...routeIdentity(context, null),
+		match: named({ string_match: { exact: name } }),
+		route: { cluster: variantCluster(context, name), ...routeAction(context) },
+		metadata,
+		...removal,
+	}));
+	// A Variant that these routes do not know, of a newer plan: what was authorised for it is authorised for no other.
+	const unknown = {
+		...routeIdentity(context, null),
+		match: named({ present_match: true }),
+		direct_response: { status: 503 },
+		metadata,
+	};
+	return [...routes, ...(judgesVariants(table.access) ? [unknown] : []), otherwise];
+}

@@ -1,0 +1,27 @@
+/**
+ * The names by which Envoy, the sidecar, upstreams and clients speak of an assignment. All begin with `x-weir-`:
+ * what a client sends under that prefix is taken away before routing, so what is there later is Weir's.
+ */
+
+export const WEIR_HEADER_PREFIX = "x-weir-";
+
+/** Names the arm to the upstream (request) and, where the Gateway says so, to the client (response). */
+export const ARM_HEADER = "x-weir-arm";
+
+/** The Variant that the sidecar chose: the routes of a Service in callout match on it. */
+export const VARIANT_HEADER = "x-weir-variant";
+
+/** Parameters of an arm, for the upstream. */
+export const parameterHeader = (name: string): string => `x-weir-param-${name}`;
+
+/**
+ * The header in which Envoy's jwt_authn puts a claim of a verified token. Names of claims are case-sensitive, those
+ * of headers are not: what is no lower-case letter or digit becomes a hyphen and two hex digits.
+ */
+export function claimHeader(claim: string): string {
+	const name = claim.replace(/[^a-z0-9]/g, (char) => `-${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+	return `x-weir-claim-${name}`;
+}
+
+/** The value of `x-weir-arm` for one Experiment; null = the unit is in no live arm of it. */
+export const armValue = (experiment: string, arm: string | null): string => `${experiment}/${arm ?? "-"}`;

@@ -1,0 +1,36 @@
+/** What stands in the way of a Plan though every resource is right by itself. */
+import type { Problem, ResourceSet } from "../resources/resource.js";
+import type { CompiledService, Mode } from "./execution.js";
+
+export function planProblems(
+	resources: ResourceSet,
+	services: readonly CompiledService[],
+	mode: Mode,
+): readonly Problem[] {
+	return [
+		...(resources.gateways.length > 0
+			? []
+			: [
+					{
+						position: null,
+						message: "no Gateway is declared, so Envoy would listen nowhere",
+						hint: "add one: kind: Gateway with spec.port",
+					},
+				]),
+		...(mode === "native" ? services.flatMap(notNative) : []),
+	];
+}
+
+function notNative({ table, execution: { whyAssignment, whyVerdict } }: CompiledService): readonly Problem[] {
+	return [whyAssignment, whyVerdict].flatMap((why) =>
+		why === null
+			? []
+			: [
+					{
+						position: null,
+						message: `Service ${table.name} cannot be native: ${why}`,
+						hint: "compile with --mode auto, which asks the sidecar where it must",
+					},
+				],
+	);
+}

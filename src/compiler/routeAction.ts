@@ -1,0 +1,46 @@
+/** What every route of a Service has, whoever chooses the Variant: name, timeout, retries and the Variant's cluster. */
+import type { Service } from "../resources/resource.js";
+import { protoDuration } from "./duration.js";
+import type { CalloutProtocol } from "./execution.js";
+import { clusterName, routeName, type ServiceTable } from "./plan.js";
+
+export interface RouteContext {
+	readonly service: Service;
+	readonly table: ServiceTable;
+	readonly planVersion: string;
+	readonly exposeArm: boolean;
+	readonly protocol: CalloutProtocol;
+	/** The listener has the filters that ask the sidecar. */
+	readonly asksSidecar: boolean;
+}
+
+export const routeIdentity = ({ planVersion, table }: RouteContext, experiment: string | null): object => ({
+	name: routeName(planVersion, table.name, experiment),
+	match: { prefix: "/" },
+});
+
+/** Timeout and retries; a retry stays in the chosen cluster, and so in the Variant. */
+export function routeAction({ service: { spec } }: RouteContext): object {
+	return {
+		timeout: protoDuration(spec.timeoutMs),
+		...(spec.retries === null
+			? {}
+			: {
+					retry_policy: {
+						retry_on: spec.retries.on.join(","),
+						num_retries: spec.retries.attempts,
+						...(spec.retries.perTryTimeoutMs === 0
+							? {}
+							: { per_try_timeout: protoDuration(spec.retries.perTryTimeoutMs) }),
+					},
+				}),
+	};
+}
+
+/** The Variant's cluster, or the default one's where it has no endpoint and the Service says `default-variant`. */
+export function variantCluster({ service, table }: RouteContext, variant: string): string {
+	const declared = service.spec.variants.find(({ name }) => name === variant);
+	const empty = declared === undefined || declared.endpoints.length === 0;
+	const served = empty && service.spec.noEndpoint === "default-variant" ? table.defaultVariant : variant;
+	return clusterName(table.name, served);
+}

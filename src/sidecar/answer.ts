@@ -1,0 +1,142 @@
+/**
+ * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
+ * answer. No I/O and no clock of its own, so the parity suite asks it directly.
+ */
+import type { Verdict } from "../access/policy.js";
+import { parseUnit } from "../assignment/unit.js";
+import { CALLOUT_STALENESS_MS } from "../limits.js";
+import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";
+import { cookieValue, setCookie } from "./cookie.js";
+import type { Answer, Question, Reason, Ruling } from "./question.js";
+import type { Freshness } from "./tables.js";
+
+/** What answers are made of. */
+export interface Knowledge {
+	/** The tables held: by version, or the newest (null). null where there is none such. */
+	readonly tables: { get(version: string | null): CompiledTable | null };
+	readonly freshness: Freshness;
+	/** A new unit for who has no cookie. */
+	readonly mint: () => string;
+}
+
+/** Answers one question, by the plan that the route names while it is held, else by the newest. */
+export function answer({ tables, freshness, mint }: Knowledge, question: Question): Answer {
+	const table = (question.plan === null ? null : tables.get(question.plan)) ?? tables.get(null);
+	if (table === null) return NO_TABLE;
+	const service = question.service === null ? table.byHost(question.host) : table.service(question.service);
+	if (service === null) return unknownService(table);
+	const { callout } = service;
+	const decidesAccess = callout === null || callout.verdict;
+	if (freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
+		if (decidesAccess || callout.onStale === "deny") return staleTable(table, service);
+	}
+	let unit: string | null = null;
+	let cookie: string | null = null;
+	let place: Place;
+	if (question.assigned === null) {
+		const found = service.unit === null ? null : unitOf(service.unit, question, mint);
+		unit = found === null ? null : found.unit;
+		cookie = found === null ? null : found.setCookie;
+		place = service.place(unit);
+	} else {
+		place = service.placed(question.assigned);
+	}
+	const verdict = decidesAccess
+		? authorise(judgeOf(tables, table, service), question, place)
+		: service.open
+			? OPEN
+			: BY_ENVOY;
+	// Routes of this very plan know the default Variant; those of another, or not of ours, may have another one.
+	const names = question.plan !== table.version;
+	return { ruling: place.ruling(verdict, question.exposeArm, names), unit, setCookie: cookie };
+}
+
+/**
+ * Whose rules decide: always the newest ones, so that what was revoked is revoked at once, even for an Envoy whose
+ * routes still name an older plan. A Service that the newest plan has no more is closed.
+ */
+function judgeOf(tables: Knowledge["tables"], table: CompiledTable, service: CompiledService): CompiledService | null {
+	const newest = tables.get(null);
+	return newest === null || newest === table ? service : newest.service(service.name);
+}
+
+const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
+/** Envoy has judged before it asked. */
+const BY_ENVOY: Verdict = { allowed: true, reason: "allowed", policy: null };
+
+const GONE: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
+
+function authorise(judge: CompiledService | null, { principal, method, path }: Question, { variant }: Place): Verdict {
+	if (judge === null) return GONE;
+	return judge.authorise({ principal, method, path: withoutQuery(path), variant });
+}
+
+/** The path as Envoy's url_path matcher takes it: up to the query or the fragment. */
+function withoutQuery(path: string): string {
+	for (let index = 0; index < path.length; index++) {
+		const code = path.charCodeAt(index);
+		if (code === 0x3f || code === 0x23) return path.slice(0, index);
+	}
+	return path;
+}
+
+/** The unit of a request; null = it has none, and gets none. */
+function unitOf(
+	source: NonNullable<CompiledService["unit"]>,
+	question: Question,
+	mint: () => string,
+): { readonly unit: string | null; readonly setCookie: string | null } | null {
+	if (source.from === "cookie") {
+		const sent = cookieValue(question.headerValues("cookie"), source.cookie);
+		if (sent !== null && typeof sent !== "string") return null;
+		const own = sent === null ? null : parseUnit(sent);
+		if (own !== null) return { unit: own, setCookie: null };
+		const unit = mint();
+		return { unit, setCookie: setCookie(source.cookie, unit, source.maxAgeMs, question.secure) };
+	}
+	const value = question.header(source.header);
+	if (value === null) return null;
+	// Nothing is trimmed: over HTTP/1.1 Envoy has done it, and over HTTP/2 nobody does, so the native guard refuses blanks.
+	return { unit: parseUnit(value), setCookie: null };
+}
+
+const NOTHING = {
+	policy: null,
+	experiment: null,
+	arm: null,
+	variant: null,
+	variantHeader: null,
+	armHeader: null,
+	exposedArms: null,
+	parameters: {},
+} as const;
+
+const bare = (verdict: Ruling["verdict"], reason: Reason, plan: string | null, service: string | null): Answer => ({
+	ruling: { ...NOTHING, verdict, reason, plan, service },
+	unit: null,
+	setCookie: null,
+});
+
+const NO_TABLE = bare("none", "no-table", null, null);
+
+// Kept by what they speak of, so that equal rulings are one object here too.
+const unknown = new WeakMap<CompiledTable, Answer>();
+const stale = new WeakMap<CompiledService, Answer>();
+
+function unknownService(table: CompiledTable): Answer {
+	let found = unknown.get(table);
+	if (found === undefined) {
+		found = bare("deny", "unknown-service", table.version, null);
+		unknown.set(table, found);
+	}
+	return found;
+}
+
+function staleTable(table: CompiledTable, service: CompiledService): Answer {
+	let found = stale.get(service);
+	if (found === undefined) {
+		found = bare("none", "stale-table", table.version, service.name);
+		stale.set(service, found);
+	}
+	return found;
+}

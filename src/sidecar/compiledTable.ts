@@ -1,0 +1,182 @@
+/**
+ * A table made answerable: Services by name and by host, with their rules, experiments and every ruling that can come
+ * of them. Compiled once per plan version; a request then only finds.
+ */
+import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../access/policy.js";
+import { type Assignment, compileAssignment } from "../assignment/assign.js";
+import { armValue } from "../compiler/headers.js";
+import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
+import type { NativeAssignment, Ruling } from "./question.js";
+import type { VersionedTable } from "./tables.js";
+
+export interface CompiledTable {
+	readonly version: string;
+	/** By qualified name. */
+	service(name: string): CompiledService | null;
+	/** As Envoy finds a virtual host: exact before the longest `*.`; ports and letter case do not matter. */
+	byHost(host: string): CompiledService | null;
+}
+
+export interface CompiledService {
+	readonly name: string;
+	/** null = the plan has no need of the sidecar; an Envoy that is not ours may ask it all the same. */
+	readonly callout: CalloutTable | null;
+	readonly open: boolean;
+	/** Where the unit of a request is found; null without experiments. */
+	readonly unit: UnitTable | null;
+	readonly authorise: (request: AccessRequest) => Verdict;
+	/** Where a request goes that has this unit, or none. */
+	place(unit: string | null): Place;
+	/** Where Envoy says that it goes. */
+	placed(assigned: NativeAssignment): Place;
+}
+
+/** What follows from where the unit lies: one object for each entry of the weighted cluster in the native form. */
+export class Place {
+	/** By what the answer shows and names. */
+	readonly #rulings = [0, 1, 2, 3].map(() => new Map<Verdict, Ruling>());
+
+	constructor(
+		readonly variant: string,
+		private readonly fixed: Pick<
+			Ruling,
+			"plan" | "service" | "experiment" | "arm" | "variantHeader" | "armHeader" | "parameters"
+		>,
+		/** null = not the sidecar's to show. */
+		private readonly shown: readonly string[] | null,
+		/** Envoy has chosen the Variant. */
+		private readonly told: boolean = false,
+	) {}
+
+	/**
+	 * The same object for the same verdict object.
+	 * @param names whether the Variant is named even where it is the default one: the routes may have another default
+	 */
+	ruling(verdict: Verdict, exposeArm: boolean, names: boolean): Ruling {
+		const rulings = this.#rulings[(exposeArm ? 1 : 0) + (names ? 2 : 0)] as Map<Verdict, Ruling>;
+		let found = rulings.get(verdict);
+		if (found === undefined) {
+			found = {
+				verdict: verdict.allowed ? "allow" : "deny",
+				reason: verdict.reason,
+				policy: verdict.policy,
+				...this.fixed,
+				...(names && !this.told ? { variantHeader: this.variant } : {}),
+				variant: this.variant,
+				exposedArms: exposeArm && verdict.allowed ? this.shown : null,
+			};
+			rulings.set(verdict, found);
+		}
+		return found;
+	}
+}
+
+/** Places that were told by Envoy, of one Service, that are remembered: far more than a Service has entries. */
+const PLACED_MAX = 256;
+
+export function compileTable({ version, table }: VersionedTable): CompiledTable {
+	const services = new Map<string, CompiledService>();
+	const exact = new Map<string, CompiledService>();
+	const suffixes = new Map<string, CompiledService>();
+	for (const one of table.services) {
+		const service = compileService(version, one);
+		services.set(one.name, service);
+		for (const host of one.hosts) {
+			const lower = host.toLowerCase();
+			const [map, key] = lower.startsWith("*.") ? [suffixes, lower.slice(1)] : [exact, lower];
+			if (!map.has(key)) map.set(key, service);
+		}
+	}
+	return {
+		version,
+		service: (name) => services.get(name) ?? null,
+		byHost(host) {
+			const name = hostName(host);
+			const found = exact.get(name);
+			if (found !== undefined) return found;
+			// From the left, so that the longest suffix comes first; a wildcard stands for at least one character.
+			for (let dot = name.indexOf(".", 1); dot > 0; dot = name.indexOf(".", dot + 1)) {
+				const wild = suffixes.get(name.slice(dot));
+				if (wild !== undefined) return wild;
+			}
+			return null;
+		},
+	};
+}
+
+function hostName(host: string): string {
+	const colon = host.lastIndexOf(":");
+	// A colon inside brackets belongs to an IPv6 address (RFC 3986 3.2.2).
+	const bare = colon > host.lastIndexOf("]") ? host.slice(0, colon) : host;
+	return bare.toLowerCase();
+}
+
+function compileService(version: string, table: ServiceTable): CompiledService {
+	const { name, access, callout, defaultVariant, experiments } = table;
+	const byVariant = judgesVariants(access);
+	const rest = experiments.map((experiment) => armValue(experiment.name, null));
+	const common = { plan: version, service: name };
+	const nowhere = { ...common, experiment: null, arm: null, armHeader: null, parameters: {} };
+	const variantHeader = (variant: string): string | null => (byVariant || variant !== defaultVariant ? variant : null);
+	const inDefault = (shown: readonly string[] | null): Place =>
+		new Place(defaultVariant, { ...nowhere, variantHeader: variantHeader(defaultVariant) }, shown);
+	const noUnit = inDefault(rest.length === 0 ? null : []);
+	const outside = rest.length === 0 ? noUnit : inDefault(rest);
+	const compiled = experiments.map((experiment) => {
+		const others = rest.filter((_, index) => experiments[index] !== experiment);
+		const place = (arm: string | null, variant: string, parameters: Ruling["parameters"]): Place => {
+			const armHeader = armValue(experiment.name, arm);
+			const fixed = { experiment: experiment.name, arm, armHeader, variantHeader: variantHeader(variant), parameters };
+			return new Place(variant, { ...common, ...fixed }, [armHeader, ...others]);
+		};
+		return compileExperiment(experiment, place(null, defaultVariant, {}), place);
+	});
+	const told = new Map<string, Place>();
+	return {
+		name,
+		callout,
+		open: access.open && access.policies.length === 0,
+		unit: experiments[0]?.unit ?? null,
+		authorise: compileAccess(access),
+		place(unit) {
+			if (unit === null) return noUnit;
+			for (const one of compiled) {
+				const place = one(unit);
+				if (place !== null) return place;
+			}
+			return outside;
+		},
+		placed({ experiment, arm, variant }) {
+			const key = `${experiment ?? ""}\n${arm ?? ""}\n${variant}`;
+			let place = told.get(key);
+			if (place === undefined) {
+				place = new Place(variant, { ...nowhere, experiment, arm, variantHeader: null }, null, true);
+				if (told.size < PLACED_MAX) told.set(key, place);
+			}
+			return place;
+		},
+	};
+}
+
+type FindPlace = (unit: string) => Place | null;
+
+/** null for a unit outside the slot. The entry that serves is named as compiler/weights.ts does: taken over, the taker's. */
+function compileExperiment(
+	table: ExperimentTable,
+	rest: Place,
+	make: (arm: string | null, variant: string, parameters: Ruling["parameters"]) => Place,
+): FindPlace {
+	const assignment: Assignment = compileAssignment(table);
+	const { takeover } = table;
+	const live = new Map(table.arms.map((arm) => [arm.name, make(arm.name, arm.variant, arm.parameters)]));
+	const taken =
+		takeover === null
+			? null
+			: make(takeover.arm, takeover.variant, table.arms.find(({ name }) => name === takeover.arm)?.parameters ?? {});
+	return (unit) => {
+		const location = assignment.locate(unit);
+		if (location === null || !location.inSlot) return null;
+		if (location.takenOver && taken !== null) return taken;
+		return (location.live && location.region !== null ? live.get(location.region) : undefined) ?? rest;
+	};
+}

@@ -1,0 +1,77 @@
+/**
+ * grpc.health.v1 (grpc/grpc doc/health-checking.md), by hand: two messages of one field each. `liveness` is about the
+ * process and always serves; everything else serves when the sidecar can decide.
+ */
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { GRPC, GrpcFailure, type Reply } from "./service.js";
+
+export const HEALTH_CHECK = "/grpc.health.v1.Health/Check";
+export const HEALTH_WATCH = "/grpc.health.v1.Health/Watch";
+
+/** The names that Envoy and the Gateway API inference extension probe, and the services themselves. */
+const READINESS: ReadonlySet<string> = new Set([
+	"",
+	"readiness",
+	"envoy.service.auth.v3.Authorization",
+	"envoy.service.ext_proc.v3.ExternalProcessor",
+]);
+
+/** HealthCheckResponse, field 1: SERVING 1, NOT_SERVING 2, SERVICE_UNKNOWN 3. */
+const SERVING: Uint8Array = Uint8Array.of(0x08, 1);
+const NOT_SERVING: Uint8Array = Uint8Array.of(0x08, 2);
+const SERVICE_UNKNOWN: Uint8Array = Uint8Array.of(0x08, 3);
+const UNKNOWN = new GrpcFailure(GRPC.NOT_FOUND, "unknown service");
+const MALFORMED = new GrpcFailure(GRPC.INTERNAL, "malformed HealthCheckRequest");
+
+export class Health {
+	#serving = false;
+	readonly #watchers = new Set<() => void>();
+
+	/** Not serving until this is called with true. */
+	setServing(serving: boolean): void {
+		if (serving === this.#serving) return;
+		this.#serving = serving;
+		for (const changed of this.#watchers) changed();
+	}
+
+	/** @param request a serialised HealthCheckRequest */
+	check(request: Uint8Array): Reply {
+		const service = serviceOf(request);
+		if (service === null) return MALFORMED;
+		const status = this.#status(service);
+		return status === SERVICE_UNKNOWN ? UNKNOWN : status;
+	}
+
+	/**
+	 * What Watch answers now and from now on.
+	 * @returns the current status for each call of `current`, and `stop`; or how the call ends
+	 */
+	watch(request: Uint8Array, changed: () => void): { current(): Uint8Array; stop(): void } | GrpcFailure {
+		const service = serviceOf(request);
+		if (service === null) return MALFORMED;
+		this.#watchers.add(changed);
+		return { current: () => this.#status(service), stop: () => this.#watchers.delete(changed) };
+	}
+
+	#status(service: string): Uint8Array {
+		if (service === "liveness") return SERVING;
+		if (!READINESS.has(service)) return SERVICE_UNKNOWN;
+		return this.#serving ? SERVING : NOT_SERVING;
+	}
+}
+
+/** Field 1 of HealthCheckRequest; null where the bytes are no message. */
+function serviceOf(request: Uint8Array): string | null {
+	try {
+		const reader = new BinaryReader(request);
+		let service = "";
+		while (reader.pos < reader.len) {
+			const [field, type] = reader.tag();
+			if (field === 1 && type === WireType.LengthDelimited) service = reader.string();
+			else reader.skip(type, field);
+		}
+		return service;
+	} catch {
+		return null;
+	}
+}

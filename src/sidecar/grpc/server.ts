@@ -1,0 +1,306 @@
+/**
+ * A gRPC server on node:http2 (grpc/grpc doc/PROTOCOL-HTTP2.md) for the sidecar's methods and gRPC health, nothing
+ * else: no reflection, no compression, no TLS; a UNIX socket of the own user or loopback. A call is answered in the turn
+ * of the event loop in which it arrives, or shed.
+ */
+import cluster from "node:cluster";
+import {
+	createServer,
+	type Http2Server,
+	type IncomingHttpHeaders,
+	type ServerHttp2Session,
+	type ServerHttp2Stream,
+	type ServerOptions,
+} from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import { performance } from "node:perf_hooks";
+import { WeirError } from "../../error.js";
+import {
+	CALLOUT_CONNECTION_MEMORY_MB,
+	CALLOUT_CONNECTIONS_MAX,
+	CALLOUT_GAP_MS,
+	CALLOUT_METADATA_BYTES_MAX,
+	CALLOUT_PING_MS,
+	CALLOUT_QUEUE_MS_MAX,
+	CALLOUT_RESETS,
+	CALLOUT_STREAMS_MAX,
+	CALLOUT_WINDOW_BYTES,
+} from "../../limits.js";
+import { claimSocket, restrictSocket } from "../../socket.js";
+import type { Shared } from "./call.js";
+import { deadlineMs } from "./deadline.js";
+import { PartialBytes } from "./framing.js";
+import { HEALTH_CHECK, HEALTH_WATCH, type Health } from "./health.js";
+import { type GrpcCounters, NO_COUNTERS } from "./ports.js";
+import { endWithoutMessage, refuseHttp } from "./response.js";
+import { GRPC, type GrpcCode, GrpcFailure, type Methods, type StreamMethod, type UnaryMethod } from "./service.js";
+import { StreamCall } from "./streamCall.js";
+import { Turn } from "./turn.js";
+import { UnaryCall } from "./unaryCall.js";
+import { WatchCall } from "./watchCall.js";
+
+export type GrpcAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+export interface GrpcServerOptions {
+	readonly listen: GrpcAddress;
+	readonly methods: Methods;
+	readonly health: Health;
+	readonly counters?: GrpcCounters | undefined;
+	/** Other bounds than those of limits.ts, for tests. */
+	readonly limits?: { readonly queueMs?: number; readonly pingMs?: number } | undefined;
+}
+
+export interface GrpcServer {
+	/** Where it listens; port 0 is replaced by the port that was taken. */
+	readonly address: GrpcAddress;
+	/** Open calls. */
+	streams(): number;
+	/** Takes no more connections, says GOAWAY, lets open calls finish, and cuts what is left after `graceMs`. */
+	drain(graceMs: number): Promise<void>;
+	/** Cuts everything. */
+	close(): Promise<void>;
+}
+
+/** Node 22 and later take them; Node 20 ignores them. */
+type ResetOptions = { readonly streamResetBurst: number; readonly streamResetRate: number };
+
+const OPTIONS: ServerOptions & ResetOptions = {
+	settings: {
+		initialWindowSize: CALLOUT_WINDOW_BYTES.stream,
+		maxConcurrentStreams: CALLOUT_STREAMS_MAX,
+		maxHeaderListSize: CALLOUT_METADATA_BYTES_MAX,
+		enablePush: false,
+	},
+	maxSessionMemory: CALLOUT_CONNECTION_MEMORY_MB,
+	streamResetBurst: CALLOUT_RESETS.burst,
+	streamResetRate: CALLOUT_RESETS.perSecond,
+};
+
+const MALFORMED_TIMEOUT = new GrpcFailure(GRPC.INTERNAL, "malformed grpc-timeout");
+const UNKNOWN_METHOD = new GrpcFailure(GRPC.UNIMPLEMENTED, "unknown method");
+
+/**
+ * @throws WeirError `invalid-argument` for an address beyond loopback, `already-exists` or `unavailable` where it cannot listen
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+	const server = new Server(options);
+	await server.listen(options.listen);
+	return server;
+}
+
+type Served = UnaryMethod | StreamMethod | { readonly kind: "watch" };
+
+class Server implements GrpcServer {
+	address: GrpcAddress;
+	readonly #http: Http2Server;
+	readonly #served: ReadonlyMap<string, Served>;
+	readonly #health: Health;
+	readonly #counters: GrpcCounters;
+	readonly #shared: Shared;
+	readonly #sessions = new Set<ServerHttp2Session>();
+	readonly #sockets = new Set<Socket>();
+	readonly #watches = new Set<WatchCall>();
+	/** Sessions that have not answered their PING. */
+	readonly #silent = new Set<ServerHttp2Session>();
+	readonly #pings: NodeJS.Timeout;
+
+	constructor({ listen, methods, health, counters, limits }: GrpcServerOptions) {
+		this.address = listen;
+		this.#health = health;
+		this.#counters = counters ?? NO_COUNTERS;
+		this.#shared = {
+			turn: new Turn(limits?.queueMs ?? CALLOUT_QUEUE_MS_MAX, CALLOUT_GAP_MS),
+			partial: new PartialBytes(),
+			counters: this.#counters,
+			open: 0,
+			idle: () => {},
+		};
+		this.#served = new Map<string, Served>([
+			...methods,
+			[HEALTH_CHECK, { kind: "unary", handle: (message) => health.check(message) }],
+			[HEALTH_WATCH, { kind: "watch" }],
+		]);
+		// After the poll phase: when the process itself was stopped, answers that lie in the socket are read first.
+		this.#pings = setInterval(() => setImmediate(() => this.#sweep()), limits?.pingMs ?? CALLOUT_PING_MS);
+		this.#pings.unref();
+		this.#http = createServer(OPTIONS);
+		this.#http.maxConnections = CALLOUT_CONNECTIONS_MAX;
+		this.#http.on("connection", (socket: Socket) => {
+			this.#sockets.add(socket);
+			socket.once("close", () => this.#sockets.delete(socket));
+		});
+		this.#http.on("session", (session) => this.#connected(session));
+		this.#http.on("stream", (stream, headers) => this.#called(stream, headers));
+		this.#http.on("sessionError", (error) => this.#counters.brokeConnection(error));
+	}
+
+	async listen(address: GrpcAddress): Promise<void> {
+		if ("socketPath" in address) {
+			// Workers of one cluster share the socket: the primary has claimed it before it started them.
+			if (!cluster.isWorker) await claimSocket(address.socketPath);
+			await this.#bind({ path: address.socketPath });
+			await restrictSocket(address.socketPath);
+			return;
+		}
+		const { host, port } = address;
+		if (host !== "127.0.0.1" && host !== "::1") {
+			throw new WeirError(
+				"invalid-argument",
+				`the sidecar cannot listen on ${host}`,
+				"use 127.0.0.1, ::1 or a UNIX socket",
+			);
+		}
+		await this.#bind({ host, port });
+		this.address = { host, port: (this.#http.address() as AddressInfo).port };
+	}
+
+	streams(): number {
+		return this.#shared.open;
+	}
+
+	async drain(graceMs: number): Promise<void> {
+		const closed = this.#stopListening();
+		for (const watch of this.#watches) watch.stop();
+		let cut: NodeJS.Timeout | undefined;
+		const grace = new Promise<void>((resolve) => {
+			cut = setTimeout(resolve, graceMs);
+		});
+		await Promise.race([grace, this.#finishCalls()]);
+		clearTimeout(cut);
+		this.#cut();
+		await closed;
+	}
+
+	async close(): Promise<void> {
+		const closed = this.#stopListening();
+		this.#cut();
+		await closed;
+	}
+
+	#bind(where: { path: string } | { host: string; port: number }): Promise<void> {
+		return new Promise((resolve, reject) => {
+			const failed = (error: NodeJS.ErrnoException): void => {
+				const code = error.code === "EADDRINUSE" ? "already-exists" : "unavailable";
+				reject(new WeirError(code, `the sidecar cannot listen: ${error.message}`, "", { cause: error }));
+			};
+			this.#http.once("error", failed);
+			this.#http.listen(where, () => {
+				this.#http.off("error", failed);
+				// Accepting may fail later (no file descriptors left): counted, and the server goes on.
+				this.#http.on("error", (error) => this.#counters.brokeConnection(error));
+				resolve();
+			});
+		});
+	}
+
+	/** Settles when every connection is gone. */
+	#stopListening(): Promise<void> {
+		clearInterval(this.#pings);
+		return new Promise((resolve) => this.#http.close(() => resolve()));
+	}
+
+	/** Says GOAWAY to every peer and settles when the open calls are over. */
+	async #finishCalls(): Promise<void> {
+		// One GOAWAY, which names the last call that is served: nghttp2 takes no call after any GOAWAY but its own
+		// shutdown notice, which Node does not offer. A peer knows that later ones were not looked at (RFC 9113 6.8).
+		for (const session of this.#sessions) {
+			if (!session.closed && !session.destroyed) session.close();
+		}
+		if (this.#shared.open > 0) {
+			await new Promise<void>((resolve) => {
+				this.#shared.idle = resolve;
+			});
+		}
+		// What is written last leaves the process in an immediate.
+		await new Promise((resolve) => setImmediate(resolve));
+	}
+
+	#cut(): void {
+		for (const session of this.#sessions) session.destroy();
+		// A session that is destroyed after close() only half-closes its socket and then waits for the peer.
+		for (const socket of this.#sockets) socket.destroySoon();
+	}
+
+	#connected(session: ServerHttp2Session): void {
+		this.#sessions.add(session);
+		session.setLocalWindowSize(CALLOUT_WINDOW_BYTES.connection);
+		session.once("close", () => {
+			this.#sessions.delete(session);
+			this.#silent.delete(session);
+		});
+	}
+
+	/**
+	 * Cuts the connections that did not answer since the last sweep: those that never began HTTP/2, and those that
+	 * nghttp2 has given up. After a connection error it sends GOAWAY and stops reading, so that Node does not see the
+	 * peer leave (measured on Node 20.20.2): without this, every protocol error would leave a session and its calls.
+	 */
+	#sweep(): void {
+		for (const session of this.#sessions) {
+			if (session.destroyed) continue;
+			if (this.#silent.has(session)) {
+				this.#counters.brokeConnection(new Error("no answer to PING"));
+				session.destroy();
+			} else {
+				this.#silent.add(session);
+				session.ping(() => this.#silent.delete(session));
+			}
+		}
+	}
+
+	#called(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+		if (stream.destroyed || stream.closed) return;
+		const path = headers[":path"] ?? "";
+		if (headers[":method"] !== "POST") {
+			this.#refused(stream, 405);
+			return;
+		}
+		if (!isGrpc(headers["content-type"])) {
+			this.#refused(stream, 415);
+			return;
+		}
+		const method = this.#served.get(path);
+		if (method === undefined) {
+			this.#failed(stream, "unknown", UNKNOWN_METHOD);
+			return;
+		}
+		const timeout = headers["grpc-timeout"];
+		const untilMs = timeout === undefined ? Number.POSITIVE_INFINITY : deadlineMs(timeout, performance.now());
+		if (untilMs === null) {
+			this.#failed(stream, path, MALFORMED_TIMEOUT);
+			return;
+		}
+		if (method.kind === "unary") {
+			new UnaryCall(stream, path, this.#shared, method, headers, untilMs).start();
+		} else if (method.kind === "stream") {
+			new StreamCall(stream, path, this.#shared, method, headers, untilMs).start();
+		} else {
+			new WatchCall(stream, path, this.#shared, this.#health, this.#watches, headers).start();
+		}
+	}
+
+	#refused(stream: ServerHttp2Stream, status: 405 | 415): void {
+		dropInput(stream);
+		this.#counters.ended("unknown", GRPC.UNKNOWN);
+		refuseHttp(stream, status);
+	}
+
+	#failed(stream: ServerHttp2Stream, path: string, failure: GrpcFailure): void {
+		dropInput(stream);
+		this.#counters.ended(path, failure.code satisfies GrpcCode);
+		endWithoutMessage(stream, failure, stream.endAfterHeaders);
+	}
+}
+
+/** application/grpc, with any message format or parameter: the bytes are protobuf whatever it says. */
+function isGrpc(contentType: string | undefined): boolean {
+	return (
+		contentType === "application/grpc" || (contentType !== undefined && /^application\/grpc[+;]/.test(contentType))
+	);
+}
+
+/** For streams that no call reads. */
+function dropInput(stream: ServerHttp2Stream): void {
+	stream.on("error", () => {});
+	stream.resume();
+}

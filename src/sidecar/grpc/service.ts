@@ -1,0 +1,55 @@
+/**
+ * What a gRPC service is to the sidecar's server: methods by path, each a synchronous function of bytes. A handler
+ * gives exactly one reply for one message, so that "exactly one response per message" (CVE-2026-47207) holds by
+ * construction, and it never waits, so that nothing is queued between two awaits.
+ */
+import type { IncomingHttpHeaders } from "node:http2";
+
+/** gRPC status codes (grpc/grpc doc/statuscodes.md), those that this server sends. */
+export const GRPC = {
+	OK: 0,
+	CANCELLED: 1,
+	UNKNOWN: 2,
+	INVALID_ARGUMENT: 3,
+	DEADLINE_EXCEEDED: 4,
+	NOT_FOUND: 5,
+	RESOURCE_EXHAUSTED: 8,
+	UNIMPLEMENTED: 12,
+	INTERNAL: 13,
+	UNAVAILABLE: 14,
+} as const;
+
+export type GrpcCode = (typeof GRPC)[keyof typeof GRPC];
+
+/** Ends a call without a message. The words go to the peer: no unit, token or header value in them. */
+export class GrpcFailure {
+	constructor(
+		readonly code: GrpcCode,
+		readonly words: string,
+	) {}
+}
+
+/** The serialised response message, or the status that the call ends with instead. */
+export type Reply = Uint8Array | GrpcFailure;
+
+export interface UnaryMethod {
+	readonly kind: "unary";
+	/** @param message the serialised request; valid only during the call. @param metadata request headers. */
+	readonly handle: (message: Buffer, metadata: IncomingHttpHeaders) => Reply;
+}
+
+/** One open bidirectional stream. */
+export interface StreamHandler {
+	/** Called for each message in order. A failure ends the stream. */
+	readonly message: (message: Buffer) => Reply;
+	/** Called once when the stream is over, however it ended. */
+	readonly ended: () => void;
+}
+
+export interface StreamMethod {
+	readonly kind: "stream";
+	readonly open: (metadata: IncomingHttpHeaders) => StreamHandler;
+}
+
+/** By full path, e.g. `/envoy.service.auth.v3.Authorization/Check`. */
+export type Methods = ReadonlyMap<string, UnaryMethod | StreamMethod>;

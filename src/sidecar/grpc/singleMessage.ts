@@ -1,0 +1,50 @@
+/** The request of a method that takes exactly one message: its bytes come in any pieces, its end is END_STREAM. */
+import { MessageReader, type PartialBytes, wholeMessage } from "./framing.js";
+import { GRPC, GrpcFailure } from "./service.js";
+
+/** doc/statuscodes.md: "Request cardinality violation". */
+const NONE = new GrpcFailure(GRPC.UNIMPLEMENTED, "the call has no message, it must have one");
+const SEVERAL = new GrpcFailure(GRPC.UNIMPLEMENTED, "the call has more than one message, it must have one");
+const TRUNCATED = new GrpcFailure(GRPC.INTERNAL, "the message is cut off");
+
+export class SingleMessage {
+	readonly #partial: PartialBytes;
+	readonly #encoding: string | undefined;
+	#message: Buffer | null = null;
+	/** Only where the message did not come in one piece. */
+	#reader: MessageReader | null = null;
+
+	constructor(partial: PartialBytes, encoding: string | undefined) {
+		this.#partial = partial;
+		this.#encoding = encoding;
+	}
+
+	/** @returns how the call ends at once, or null */
+	add(chunk: Buffer): GrpcFailure | null {
+		if (this.#message === null && this.#reader === null) {
+			this.#message = wholeMessage(chunk);
+			if (this.#message !== null) return null;
+		}
+		this.#reader ??= new MessageReader(this.#partial, this.#encoding);
+		this.#reader.add(chunk);
+		for (;;) {
+			const next = this.#reader.next();
+			if (next === null) return null;
+			if (next instanceof GrpcFailure) return next;
+			if (this.#message !== null) return SEVERAL;
+			this.#message = next;
+		}
+	}
+
+	/** At END_STREAM: the message, valid until `release`. */
+	end(): Buffer | GrpcFailure {
+		const more = this.#reader?.unfinished() === true;
+		if (this.#message === null) return more ? TRUNCATED : NONE;
+		return more ? SEVERAL : this.#message;
+	}
+
+	release(): void {
+		this.#message = null;
+		this.#reader?.release();
+	}
+}

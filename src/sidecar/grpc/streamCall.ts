@@ -1,0 +1,121 @@
+/**
+ * A bidirectional call: each message is answered when it is read, in order, one reply each. When the peer does not
+ * read its replies, its messages are not read either: what is held stays below the flow-control window.
+ */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { performance } from "node:perf_hooks";
+import { Call, EXPIRED, FAULT, onDrain, type Shared } from "./call.js";
+import { frame, MessageReader } from "./framing.js";
+import { begin } from "./response.js";
+import { GRPC, GrpcFailure, type Reply, type StreamHandler, type StreamMethod } from "./service.js";
+import { encodingOf } from "./unaryCall.js";
+
+const TRUNCATED = new GrpcFailure(GRPC.INTERNAL, "the last message is cut off");
+
+export class StreamCall extends Call {
+	readonly #reader: MessageReader;
+	#handler: StreamHandler | null = null;
+	/** Replies are backed up. */
+	#blocked = false;
+
+	/** @param deadlineMs on the clock of performance.now() */
+	constructor(
+		stream: ServerHttp2Stream,
+		path: string,
+		shared: Shared,
+		private readonly method: StreamMethod,
+		private readonly metadata: IncomingHttpHeaders,
+		private readonly deadlineMs: number,
+	) {
+		super(stream, path, shared);
+		this.#reader = new MessageReader(shared.partial, encodingOf(metadata));
+	}
+
+	override start(): void {
+		super.start();
+		this.stream.on("drain", onDrain);
+		try {
+			this.#handler = this.method.open(this.metadata);
+		} catch (error) {
+			this.threw(error);
+			this.finish(FAULT);
+		}
+	}
+
+	protected override data(chunk: Buffer): void {
+		this.#reader.add(chunk);
+		this.#answer();
+	}
+
+	protected override end(): void {
+		this.#answer();
+	}
+
+	protected override drained(): void {
+		if (!this.#blocked) return;
+		this.#blocked = false;
+		this.#answer();
+		if (!this.#blocked) this.stream.resume();
+	}
+
+	protected override closed(): void {
+		this.#reader.release();
+		try {
+			this.#handler?.ended();
+		} catch (error) {
+			this.threw(error);
+		}
+	}
+
+	/** Answers what is read, as long as the peer takes it. */
+	#answer(): void {
+		while (!this.#blocked && !this.over) {
+			const message = this.#reader.next();
+			if (message === null) {
+				if (this.inputEnded) this.finish(this.#reader.unfinished() ? TRUNCATED : null);
+				return;
+			}
+			if (message instanceof GrpcFailure) {
+				this.finish(message);
+				return;
+			}
+			this.#reply(message);
+		}
+	}
+
+	#reply(message: Buffer): void {
+		const nowMs = performance.now();
+		if (nowMs >= this.deadlineMs) {
+			this.finish(EXPIRED);
+			return;
+		}
+		if (this.shared.turn.late(nowMs)) {
+			this.shed();
+			return;
+		}
+		let reply: Reply;
+		try {
+			reply = this.#handler === null ? FAULT : this.#handler.message(message);
+		} catch (error) {
+			this.threw(error);
+			reply = FAULT;
+		}
+		if (reply instanceof GrpcFailure) {
+			this.finish(reply);
+			return;
+		}
+		const { stream } = this;
+		if (stream.destroyed || stream.closed) {
+			this.finish(null);
+			return;
+		}
+		if (!this.begun) {
+			this.begun = true;
+			begin(stream);
+		}
+		if (!stream.write(frame(reply))) {
+			this.#blocked = true;
+			stream.pause();
+		}
+	}
+}

@@ -1,0 +1,81 @@
+/** Health/Watch: the status now, and again whenever it changes. A slow watcher misses what is already outdated. */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { Call, onDrain, type Shared } from "./call.js";
+import { frame } from "./framing.js";
+import type { Health } from "./health.js";
+import { begin } from "./response.js";
+import { GRPC, GrpcFailure } from "./service.js";
+import { SingleMessage } from "./singleMessage.js";
+import { encodingOf } from "./unaryCall.js";
+
+const STOPPING = new GrpcFailure(GRPC.UNAVAILABLE, "the server stops");
+
+export class WatchCall extends Call {
+	readonly #request: SingleMessage;
+	#watched: { current(): Uint8Array; stop(): void } | null = null;
+	#sent: Uint8Array | null = null;
+
+	constructor(
+		stream: ServerHttp2Stream,
+		path: string,
+		shared: Shared,
+		private readonly health: Health,
+		/** The server's open watches; this call keeps itself in it. */
+		private readonly watches: Set<WatchCall>,
+		metadata: IncomingHttpHeaders,
+	) {
+		super(stream, path, shared);
+		this.#request = new SingleMessage(shared.partial, encodingOf(metadata));
+	}
+
+	override start(): void {
+		super.start();
+		this.watches.add(this);
+		this.stream.on("drain", onDrain);
+	}
+
+	/** The server stops: a watch would never end by itself. */
+	stop(): void {
+		this.finish(STOPPING);
+	}
+
+	protected override data(chunk: Buffer): void {
+		const failure = this.#request.add(chunk);
+		if (failure !== null) this.finish(failure);
+	}
+
+	protected override end(): void {
+		const message = this.#request.end();
+		if (message instanceof GrpcFailure) {
+			this.finish(message);
+			return;
+		}
+		const watched = this.health.watch(message, () => this.drained());
+		if (watched instanceof GrpcFailure) {
+			this.finish(watched);
+			return;
+		}
+		this.#watched = watched;
+		this.drained();
+	}
+
+	protected override drained(): void {
+		const { stream } = this;
+		if (this.#watched === null || this.over || stream.destroyed || stream.closed) return;
+		if (stream.writableNeedDrain) return;
+		const status = this.#watched.current();
+		if (status === this.#sent) return;
+		if (!this.begun) {
+			this.begun = true;
+			begin(stream);
+		}
+		this.#sent = status;
+		stream.write(frame(status));
+	}
+
+	protected override closed(): void {
+		this.watches.delete(this);
+		this.#watched?.stop();
+		this.#request.release();
+	}
+}

@@ -1,0 +1,116 @@
+/**
+ * More cores: worker processes that share one listening socket (node:cluster; the primary accepts and hands the
+ * connections round). Envoy opens one connection per worker thread, so that its threads spread over the workers. What
+ * the workers need (the table) comes from the primary by messages; a worker that dies is replaced and told again.
+ */
+import cluster, { type Worker } from "node:cluster";
+import { performance } from "node:perf_hooks";
+import { WORKER_RESTART_MS } from "../../limits.js";
+import { claimSocket } from "../../socket.js";
+
+/** A worker's first message. */
+const LISTENING = "weir: the worker listens";
+
+export interface WorkersOptions<ToWorker> {
+	readonly count: number;
+	/** The file that a worker runs: it starts the server and listens to `fromPrimary`. */
+	readonly module: string;
+	readonly args?: readonly string[] | undefined;
+	/** Claimed here, once, before the workers share it. */
+	readonly socketPath?: string | undefined;
+	/** What a new worker is told first, in order: the state as it is then. */
+	readonly greet: () => readonly ToWorker[];
+	/** A message of a worker: from another process of ours, but unknown until it is looked at. */
+	readonly onMessage: (message: unknown) => void;
+	/** One line for a person. */
+	readonly log?: ((line: string) => void) | undefined;
+}
+
+export interface Workers<ToWorker> {
+	/** To every worker that has been greeted; one that is not up yet is greeted with the state as it is then. */
+	broadcast(message: ToWorker): void;
+	/** Process ids of the living workers. */
+	pids(): number[];
+	/** SIGTERM to all, which they take as drain; SIGKILL to what is left after `graceMs`. */
+	close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Only in a process that is no worker itself, and once per process: node:cluster has one set of workers.
+ * @throws WeirError where the socket cannot be claimed
+ */
+export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>): Promise<Workers<ToWorker>> {
+	const { count, module, args, socketPath, greet, onMessage, log } = options;
+	if (socketPath !== undefined) await claimSocket(socketPath);
+	cluster.setupPrimary({ exec: module, args: [...(args ?? [])], serialization: "advanced" });
+	const living = new Set<Worker>();
+	const greeted = new Set<Worker>();
+	const waiting = new Set<NodeJS.Timeout>();
+	let closing = false;
+
+	function start(pauseMs: number): void {
+		const startedMs = performance.now();
+		const worker = cluster.fork();
+		living.add(worker);
+		worker.on("message", (message: unknown) => {
+			if (message !== LISTENING) {
+				onMessage(message);
+				return;
+			}
+			for (const first of greet()) send(worker, first);
+			greeted.add(worker);
+		});
+		worker.on("error", (error) => log?.(`sidecar worker ${worker.process.pid}: ${error.message}`));
+		worker.once("exit", (code, signal) => {
+			living.delete(worker);
+			greeted.delete(worker);
+			if (closing) return;
+			const young = performance.now() - startedMs < WORKER_RESTART_MS.max;
+			const nextMs = young ? Math.min(pauseMs * 2, WORKER_RESTART_MS.max) : WORKER_RESTART_MS.first;
+			log?.(`sidecar worker ${worker.process.pid} ended (${signal ?? code}), the next one starts in ${nextMs} ms`);
+			const timer = setTimeout(() => {
+				waiting.delete(timer);
+				start(nextMs);
+			}, nextMs);
+			waiting.add(timer);
+		});
+	}
+	for (let i = 0; i < count; i++) start(WORKER_RESTART_MS.first / 2);
+
+	return {
+		broadcast(message) {
+			for (const worker of greeted) send(worker, message);
+		},
+		pids() {
+			return [...living].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
+		},
+		async close(graceMs) {
+			closing = true;
+			for (const timer of waiting) clearTimeout(timer);
+			const ends = [...living].map((worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())));
+			for (const worker of living) worker.process.kill("SIGTERM");
+			const cut = setTimeout(() => {
+				for (const worker of living) worker.process.kill("SIGKILL");
+			}, graceMs);
+			await Promise.all(ends);
+			clearTimeout(cut);
+		},
+	};
+}
+
+/** A worker that dies between two messages is replaced and greeted; nothing is owed to the dead. */
+function send(worker: Worker, message: unknown): void {
+	if (worker.isConnected()) worker.send(message as object, () => {});
+}
+
+/** Worker side: what the primary says, the greeting first. To be called once. */
+export function fromPrimary(take: (message: unknown) => void): void {
+	process.on("message", take);
+	// node:cluster reads the channel from the start: what came before somebody listens would be lost.
+	process.send?.(LISTENING);
+}
+
+/** Worker side: to the primary's onMessage. */
+export function toPrimary(message: object): void {
+	process.send?.(message);
+}

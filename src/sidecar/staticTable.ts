@@ -1,0 +1,126 @@
+/**
+ * A table that a person gives by file (`weir sidecar --table FILE`, printed by `weir compile --format table`). It needs
+ * no control and never grows old; a changed file is taken up, a broken one is not.
+ */
+import { type FSWatcher, watch } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { WeirError } from "../error.js";
+import { TABLE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../limits.js";
+import { readTable } from "./tableShape.js";
+import type { TableLog, Tables, VersionedTable } from "./tables.js";
+
+export interface StaticTableOptions<Compiled> {
+	readonly path: string;
+	readonly tables: Tables<Compiled>;
+	readonly log: TableLog;
+	readonly pollMs?: number;
+	/** false: only looks now and then, as where the file system tells no changes. */
+	readonly watching?: boolean;
+}
+
+/**
+ * @param path of JSON {version, table}
+ * @throws WeirError `not-found`, `resource-exhausted` or `invalid-argument`, with the path in its words
+ */
+export async function readTableFile(path: string): Promise<VersionedTable> {
+	const refuse = (
+		code: "not-found" | "resource-exhausted" | "invalid-argument",
+		what: string,
+		cause?: unknown,
+	): never => {
+		throw new WeirError(code, `the table ${path} ${what}`, "make it by: weir compile --format table", { cause });
+	};
+	const found = await stat(path).catch((error: unknown) => refuse("not-found", "cannot be read", error));
+	if (!found.isFile()) refuse("invalid-argument", "is no file");
+	if (found.size > TABLE_BYTES_MAX) refuse("resource-exhausted", `has ${found.size} bytes`);
+	const text = await readFile(path, "utf8").catch((error: unknown) => refuse("not-found", "cannot be read", error));
+	let value: Readonly<Record<string, unknown>> | null;
+	try {
+		value = JSON.parse(text);
+	} catch (error) {
+		return refuse("invalid-argument", "is not JSON", error);
+	}
+	const keys = typeof value === "object" && value !== null ? Object.keys(value).sort().join() : "";
+	const version = value?.version;
+	if (keys !== "table,version" || typeof version !== "string") {
+		return refuse("invalid-argument", "is not {version, table}");
+	}
+	try {
+		return readTable(version, JSON.stringify(value?.table) ?? "");
+	} catch (error) {
+		return refuse("invalid-argument", `is refused: ${WeirError.from(error).message}`, error);
+	}
+}
+
+/**
+ * Makes the file's table the newest, and goes on doing so whenever the file changes.
+ * @throws as readTableFile, and what the tables' compile throws, where there is no good table to begin with.
+ */
+export async function followTableFile<Compiled>({
+	path,
+	tables,
+	log,
+	pollMs = TABLE_FILE_POLL_MS,
+	watching = true,
+}: StaticTableOptions<Compiled>): Promise<{ close(): void }> {
+	let seen = await signature(path);
+	tables.put(await readTableFile(path));
+	tables.confirm();
+	let looking = false;
+	let again = false;
+	let closed = false;
+
+	const look = async (): Promise<void> => {
+		again = true;
+		if (looking) return;
+		looking = true;
+		while (again && !closed) {
+			again = false;
+			const now = await signature(path);
+			if (now === seen) continue;
+			seen = now;
+			await take();
+		}
+		looking = false;
+	};
+	const take = async (): Promise<void> => {
+		try {
+			const given = await readTableFile(path);
+			if (closed || given.version === tables.newest?.version) return;
+			tables.put(given);
+			log.info("the file's new table is served", { version: given.version });
+		} catch (error) {
+			const why = error instanceof WeirError ? error.message : "its table cannot be compiled";
+			log.warn("the table's file is bad, the last good table stays", { why });
+		}
+	};
+
+	// The folder, not the file: editors and mounted volumes put another file, or link, in its place.
+	const watcher = watching ? watchFolder(dirname(path), () => void look()) : null;
+	const timer = setInterval(() => void look(), pollMs).unref();
+	return {
+		close: () => {
+			closed = true;
+			watcher?.close();
+			clearInterval(timer);
+		},
+	};
+}
+
+/** Changes whenever the file does; the same for as long as it is missing. */
+async function signature(path: string): Promise<string> {
+	const found = await stat(path, { bigint: true }).catch(() => null);
+	return found === null ? "missing" : `${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;
+}
+
+/** @returns null where the file system cannot be watched: then it is looked at now and then. */
+function watchFolder(folder: string, onEvent: () => void): FSWatcher | null {
+	try {
+		const watcher = watch(folder, { persistent: false }, onEvent);
+		watcher.on("error", () => watcher.close());
+		return watcher;
+	} catch {
+		return null;
+	}
+}

@@ -1,0 +1,152 @@
+/**
+ * Follows control's tables for as long as the sidecar lives: checks each, makes it the newest in one step, and says so
+ * to control. Rejects what it cannot execute and keeps the last good one. While control is away it tries again, and
+ * the table grows older.
+ */
+import { WeirError } from "../error.js";
+import {
+	TABLE_FEED_CONNECT_MS,
+	TABLE_FEED_KEEPALIVE_MS,
+	TABLE_FEED_RETRY_MS,
+	TABLE_WORDS_CHARS_MAX,
+} from "../limits.js";
+import { TableFile } from "./tableFile.js";
+import { type Offer, TableStream } from "./tableStream.js";
+import type { TableLog, Tables, VersionedTable } from "./tables.js";
+
+export interface TableFeedOptions<Compiled> {
+	/** Control's ADS socket. */
+	readonly socketPath: string;
+	/** Node id in control's proxy-status; begins with `weir-sidecar/`. */
+	readonly node: string;
+	readonly tables: Tables<Compiled>;
+	readonly log: TableLog;
+	readonly retryMs?: { readonly first: number; readonly max: number };
+	readonly keepaliveMs?: { readonly every: number; readonly answer: number };
+	readonly connectMs?: number;
+	/** [0, 1), for the jitter. */
+	readonly random?: () => number;
+}
+
+export class TableFeed<Compiled> {
+	readonly #options: Required<TableFeedOptions<Compiled>>;
+	#stream: TableStream | null = null;
+	#retry: NodeJS.Timeout | null = null;
+	#pauseMs: number;
+	/** Control's absence has been reported. */
+	#silent = false;
+	#rejected = 0;
+
+	constructor(options: TableFeedOptions<Compiled>) {
+		this.#options = {
+			retryMs: TABLE_FEED_RETRY_MS,
+			keepaliveMs: TABLE_FEED_KEEPALIVE_MS,
+			connectMs: TABLE_FEED_CONNECT_MS,
+			random: Math.random,
+			...options,
+		};
+		this.#pauseMs = this.#options.retryMs.first;
+	}
+
+	/** Tables rejected since the start, for a metric. */
+	get rejected(): number {
+		return this.#rejected;
+	}
+
+	start(): void {
+		this.#open();
+	}
+
+	/** The table grows older from now on. */
+	close(): void {
+		if (this.#retry !== null) clearTimeout(this.#retry);
+		this.#stream?.close();
+		this.#stream = null;
+		this.#options.tables.lapse();
+	}
+
+	#open(): void {
+		const { socketPath, node, tables, keepaliveMs, connectMs } = this.#options;
+		const openedAtMs = performance.now();
+		const stream = new TableStream({
+			socketPath,
+			node,
+			held: tables.newest?.version ?? "",
+			keepaliveMs,
+			connectMs,
+			onOffer: (offer) => this.#take(stream, offer),
+			onEnd: (reason) => this.#ended(reason, performance.now() - openedAtMs),
+		});
+		this.#stream = stream;
+	}
+
+	#take(stream: TableStream, offer: Offer): void {
+		const { tables, log } = this.#options;
+		try {
+			const table = offer.read();
+			if (table !== null) this.#adopt(table);
+		} catch (error) {
+			// What is not ours may quote the table.
+			const words = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
+				0,
+				TABLE_WORDS_CHARS_MAX,
+			);
+			this.#rejected++;
+			log.warn("control's table is rejected, the last good one stays", {
+				version: offer.version.slice(0, 64),
+				why: words,
+			});
+			// Control wants another table than the one that is served.
+			tables.lapse();
+			stream.reject(offer, words);
+			return;
+		}
+		stream.accept(offer);
+	}
+
+	#adopt(table: VersionedTable): void {
+		const { tables, log } = this.#options;
+		const isNew = tables.newest?.version !== table.version;
+		if (isNew) tables.put(table);
+		tables.confirm();
+		if (isNew || this.#silent) log.info("control's table is served", { version: table.version });
+		this.#silent = false;
+	}
+
+	#ended(reason: string, livedMs: number): void {
+		const { tables, log, retryMs, random } = this.#options;
+		this.#stream = null;
+		tables.lapse();
+		if (!this.#silent)
+			log.warn("control is away, its last table stays", { why: reason.slice(0, TABLE_WORDS_CHARS_MAX) });
+		this.#silent = true;
+		// A control that answers and dies at once is not asked as if it were well.
+		if (livedMs >= retryMs.max) this.#pauseMs = retryMs.first;
+		const pauseMs = this.#pauseMs * (0.5 + random() / 2);
+		this.#pauseMs = Math.min(retryMs.max, this.#pauseMs * 2);
+		this.#retry = setTimeout(() => this.#open(), pauseMs);
+	}
+}
+
+/**
+ * All of it: the last good table from its file, then control's, which the file keeps.
+ * @param options.filePath null = nothing is kept
+ * @returns close() ends it, with the file as new as can be.
+ */
+export async function followControl<Compiled>(
+	options: TableFeedOptions<Compiled> & { readonly filePath: string | null },
+): Promise<{ readonly feed: TableFeed<Compiled>; close(): Promise<void> }> {
+	const { filePath, tables, log } = options;
+	const file = filePath === null ? null : new TableFile(filePath, { log });
+	await file?.restore(tables);
+	const stop = file?.follow(tables);
+	const feed = new TableFeed(options);
+	feed.start();
+	return {
+		feed,
+		close: async () => {
+			feed.close();
+			await stop?.();
+		},
+	};
+}

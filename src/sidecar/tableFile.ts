@@ -1,0 +1,178 @@
+/**
+ * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and
+ * knows how old it is. A file that is not whole and unharmed counts as none.
+ */
+import { constants } from "node:fs";
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { WeirError } from "../error.js";
+import { TABLE_BYTES_MAX, TABLE_CLOCK_SKEW_MS, TABLE_FILE_REFRESH_MS } from "../limits.js";
+import { readTable } from "./tableShape.js";
+import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
+
+/** Of the file's form; another one is not read. */
+const FORMAT = 1;
+
+export interface TableFileOptions {
+	readonly log: TableLog;
+	readonly clock?: Clock;
+	readonly refreshMs?: number;
+}
+
+export interface SavedTable {
+	readonly given: VersionedTable;
+	/** Wall clock. */
+	readonly confirmedAtMs: number;
+}
+
+export class TableFile {
+	readonly #log: TableLog;
+	readonly #clock: Clock;
+	readonly #refreshMs: number;
+	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
+	#body: { readonly version: string; readonly text: string } | null = null;
+	#failing = false;
+
+	constructor(
+		readonly path: string,
+		{ log, clock = SYSTEM_CLOCK, refreshMs = TABLE_FILE_REFRESH_MS }: TableFileOptions,
+	) {
+		this.#log = log;
+		this.#clock = clock;
+		this.#refreshMs = refreshMs;
+	}
+
+	/** Makes the file's table the newest, as old as it is. Whatever is wrong with it is logged. @returns whether it did. */
+	async restore<Compiled>(tables: Tables<Compiled>): Promise<boolean> {
+		try {
+			const saved = await this.load();
+			if (saved === null) return false;
+			tables.put(saved.given);
+			const ageMs = this.#clock.wallMs() - saved.confirmedAtMs;
+			// From the future: nobody knows how old it is, so it is as old as can be.
+			tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
+			this.#log.info("the last good table is served until control answers", {
+				version: saved.given.version,
+				ageMs: tables.ageMs() === Number.POSITIVE_INFINITY ? "unknown" : Math.round(tables.ageMs()),
+			});
+			return true;
+		} catch (error) {
+			const why = error instanceof WeirError ? error.message : "its table cannot be compiled";
+			this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
+			return false;
+		}
+	}
+
+	/**
+	 * @returns null where there is no file
+	 * @throws WeirError for any other reason not to trust it
+	 */
+	async load(): Promise<SavedTable | null> {
+		const text = await readPrivate(this.path);
+		if (text === null) return null;
+		let value: Partial<Record<"format" | "version" | "table" | "confirmedAtMs", unknown>> | null;
+		try {
+			value = JSON.parse(text);
+		} catch (error) {
+			throw new WeirError("invalid-argument", "it is not JSON", "", { cause: error });
+		}
+		if (value?.format !== FORMAT) throw new WeirError("invalid-argument", `it is not of format ${FORMAT}`);
+		const { version, table, confirmedAtMs } = value;
+		if (typeof version !== "string" || !Number.isSafeInteger(confirmedAtMs)) {
+			throw new WeirError("invalid-argument", "it names no version or no time");
+		}
+		return { given: readTable(version, JSON.stringify(table) ?? ""), confirmedAtMs: confirmedAtMs as number };
+	}
+
+	/**
+	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins.
+	 * @returns stops it, after the last write.
+	 */
+	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
+		let due = false;
+		let writing: Promise<void> | null = null;
+		const writeDue = async (): Promise<void> => {
+			// What is said in one step (a new table, and that it is confirmed) is one write.
+			await Promise.resolve();
+			while (due) {
+				due = false;
+				await this.#save(tables);
+			}
+			writing = null;
+		};
+		const save = (): void => {
+			due = true;
+			writing ??= writeDue();
+		};
+		const stop = tables.onChange(save);
+		const timer = setInterval(() => tables.confirmed && save(), this.#refreshMs).unref();
+		return async () => {
+			stop();
+			clearInterval(timer);
+			await writing;
+		};
+	}
+
+	async #save<Compiled>(tables: Tables<Compiled>): Promise<void> {
+		const given = tables.newest;
+		const confirmedAtMs = Math.round(this.#clock.wallMs() - tables.ageMs());
+		// Never confirmed, or at an unknown time: nothing to go by after a restart.
+		if (given === null || !Number.isSafeInteger(confirmedAtMs)) return;
+		if (this.#body?.version !== given.version) {
+			const text = `{"format":${FORMAT},"version":${JSON.stringify(given.version)},"table":${JSON.stringify(given.table)}`;
+			this.#body = { version: given.version, text };
+		}
+		try {
+			await replacePrivate(this.path, `${this.#body.text},"confirmedAtMs":${confirmedAtMs}}\n`);
+			this.#failing = false;
+		} catch (error) {
+			const why = error instanceof Error ? error.message : String(error);
+			if (!this.#failing) this.#log.warn("the last good table cannot be kept on disk", { path: this.path, why });
+			this.#failing = true;
+		}
+	}
+}
+
+/** @returns null where nothing is there. A file that others could have written is not read. */
+async function readPrivate(path: string): Promise<string | null> {
+	// Not blocking: a pipe that lies there must not hold up the start.
+	const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+		if (error.code === "ENOENT") return null;
+		throw new WeirError("unavailable", `it cannot be opened: ${error.code}`, "", { cause: error });
+	});
+	if (handle === null) return null;
+	try {
+		const found = await handle.stat();
+		if (!found.isFile()) throw new WeirError("invalid-argument", "it is no file");
+		if (found.size > TABLE_BYTES_MAX) throw new WeirError("resource-exhausted", `it has ${found.size} bytes`);
+		const own = process.getuid?.();
+		if ((found.mode & 0o022) !== 0 || (own !== undefined && found.uid !== own && found.uid !== 0)) {
+			throw new WeirError("permission-denied", "others can write it");
+		}
+		return await handle.readFile("utf8");
+	} finally {
+		await handle.close();
+	}
+}
+
+/** All or nothing, and durable: written aside, synced, renamed, and the folder synced. Only the own user may read it. */
+async function replacePrivate(path: string, text: string): Promise<void> {
+	const folder = dirname(path);
+	const aside = `${path}.new`;
+	await mkdir(folder, { recursive: true, mode: 0o700 });
+	await rm(aside, { force: true });
+	const handle = await open(aside, "wx", 0o600);
+	try {
+		await handle.writeFile(text);
+		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+	await rename(aside, path);
+	const opened = await open(folder, "r");
+	try {
+		await opened.sync();
+	} finally {
+		await opened.close();
+	}
+}

@@ -1,0 +1,150 @@
+/**
+ * One ADS call to control that asks for the plan's table, in the state-of-the-world protocol. The file of the room
+ * in which xDS messages become tables.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import {
+	type ClientDuplexStream,
+	connectivityState,
+	credentials,
+	type MethodDefinition,
+	makeClientConstructor,
+	type ServiceError,
+	status,
+} from "@grpc/grpc-js";
+import { WeirError } from "../error.js";
+import {
+	type DiscoveryRequest,
+	DiscoveryRequestSchema,
+	type DiscoveryResponse,
+	DiscoveryResponseSchema,
+} from "../gen/envoy/service/discovery/v3/discovery_pb.js";
+import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
+import { TABLE_BYTES_MAX } from "../limits.js";
+import { readTable } from "./tableShape.js";
+import type { VersionedTable } from "./tables.js";
+
+const TYPE_URL = `type.googleapis.com/${TableSchema.typeName}`;
+/** The type's only resource (xds/table.ts). */
+const RESOURCE_NAME = "plan";
+
+const method: MethodDefinition<DiscoveryRequest, DiscoveryResponse> = {
+	path: "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+	requestStream: true,
+	responseStream: true,
+	requestSerialize: (request) => Buffer.from(toBinary(DiscoveryRequestSchema, request)),
+	requestDeserialize: (bytes) => fromBinary(DiscoveryRequestSchema, bytes),
+	responseSerialize: (response) => Buffer.from(toBinary(DiscoveryResponseSchema, response)),
+	responseDeserialize: (bytes) => fromBinary(DiscoveryResponseSchema, bytes),
+};
+
+const Client = makeClientConstructor({ streamAggregatedResources: method }, "AggregatedDiscoveryService");
+
+/** What control sent, unread: it must be answered by accept() or reject(). */
+export interface Offer {
+	readonly nonce: string;
+	readonly version: string;
+	/**
+	 * @returns null where there is no table in it, which says nothing (controlplane reference G1)
+	 * @throws WeirError `invalid-argument`: it must be rejected with these words
+	 */
+	read(): VersionedTable | null;
+}
+
+export interface TableStreamOptions {
+	readonly socketPath: string;
+	/** Node id by which control knows this sidecar. */
+	readonly node: string;
+	/** Version of the table that the sidecar already has; empty = none. */
+	readonly held: string;
+	readonly keepaliveMs: { readonly every: number; readonly answer: number };
+	/** A peer that accepts connections and says nothing is given up after this. */
+	readonly connectMs: number;
+	readonly onOffer: (offer: Offer) => void;
+	/** Called once, with the reason in words for the operator. Not after close(). */
+	readonly onEnd: (reason: string) => void;
+}
+
+export class TableStream {
+	readonly #client: InstanceType<typeof Client>;
+	readonly #call: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
+	readonly #watchdog: NodeJS.Timeout;
+	#accepted: string;
+	#over = false;
+
+	constructor({ socketPath, node, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
+		this.#accepted = held;
+		this.#client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
+			"grpc.keepalive_time_ms": keepaliveMs.every,
+			"grpc.keepalive_timeout_ms": keepaliveMs.answer,
+			"grpc.max_receive_message_length": TABLE_BYTES_MAX,
+			// A socket file needs no proxy.
+			"grpc.enable_http_proxy": 0,
+		});
+		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
+		const end = (reason: string): void => {
+			if (this.#over) return;
+			this.close();
+			onEnd(reason);
+		};
+		this.#call.on("data", (response: DiscoveryResponse) => {
+			if (this.#over || response.typeUrl !== TYPE_URL) return;
+			onOffer({ nonce: response.nonce, version: response.versionInfo, read: () => read(response) });
+		});
+		this.#call.on("error", (error: ServiceError) => end(error.details || error.message));
+		this.#call.on("end", () => end("control ended the stream"));
+		this.#watchdog = setTimeout(() => {
+			const state = this.#client.getChannel().getConnectivityState(false);
+			if (state !== connectivityState.READY) end(`no answer within ${connectMs} ms`);
+		}, connectMs).unref();
+		this.#ask("", held, { node: { id: node } });
+	}
+
+	accept(offer: Offer): void {
+		this.#accepted = offer.version;
+		this.#ask(offer.nonce, offer.version);
+	}
+
+	/** N1: the words make it a rejection; the version stays that of the last good one. */
+	reject(offer: Offer, words: string): void {
+		this.#ask(offer.nonce, this.#accepted, { errorDetail: { code: status.INVALID_ARGUMENT, message: words } });
+	}
+
+	/** Ends the call. onEnd is not called. */
+	close(): void {
+		if (this.#over) return;
+		this.#over = true;
+		clearTimeout(this.#watchdog);
+		this.#call.cancel();
+		this.#client.close();
+	}
+
+	#ask(
+		responseNonce: string,
+		versionInfo: string,
+		more: { node?: { id: string }; errorDetail?: { code: number; message: string } } = {},
+	): void {
+		if (this.#over) return;
+		const request = { typeUrl: TYPE_URL, resourceNames: [RESOURCE_NAME], responseNonce, versionInfo, ...more };
+		this.#call.write(create(DiscoveryRequestSchema, request));
+	}
+}
+
+function read({ resources }: DiscoveryResponse): VersionedTable | null {
+	const [resource] = resources;
+	if (resource === undefined) return null;
+	if (resources.length > 1) throw new WeirError("invalid-argument", `${resources.length} tables came at once`);
+	let version: string;
+	let json: string;
+	try {
+		const message = anyUnpack(resource, TableSchema);
+		if (message === undefined) throw new WeirError("invalid-argument", `${resource.typeUrl} is no table`);
+		version = message.version;
+		json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(message.json);
+	} catch (error) {
+		if (error instanceof WeirError) throw error;
+		throw new WeirError("invalid-argument", "the table cannot be decoded", "", { cause: error });
+	}
+	return readTable(version, json);
+}

@@ -1,0 +1,140 @@
+/** The tables that the sidecar answers by: the newest, and a few before it while routes may still name them. */
+import type { PlanTable } from "../compiler/plan.js";
+import { CALLOUT_TABLES_KEPT } from "../limits.js";
+
+/** A table as it is given: by control, or from a file. */
+export interface VersionedTable {
+	/** contentHash(JSON.stringify(table)), as Plan.version. */
+	readonly version: string;
+	readonly table: PlanTable;
+}
+
+/** How old what the sidecar knows may be. */
+export interface Freshness {
+	/** Milliseconds since control last confirmed the newest table; 0 where it is confirmed now, or needs no control. */
+	ageMs(): number;
+}
+
+/** Two clocks, because each can hide time: the wall's may be set back, the monotonic one stands still in a suspend. */
+export interface Clock {
+	wallMs(): number;
+	monotonicMs(): number;
+}
+
+export const SYSTEM_CLOCK: Clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
+
+/** One line for the operator; fields are scalars without units, tokens or header values. */
+export interface TableLog {
+	info(message: string, fields?: Readonly<Record<string, string | number>>): void;
+	warn(message: string, fields?: Readonly<Record<string, string | number>>): void;
+}
+
+export interface TablesOptions<Compiled> {
+	/** Makes a table answerable. What it throws refuses the table. */
+	readonly compile: (table: VersionedTable) => Compiled;
+	readonly kept?: number;
+	readonly clock?: Clock;
+}
+
+/** When the age was last known, and what it was. */
+interface KnownAge {
+	readonly ageMs: number;
+	readonly wallMs: number;
+	readonly monotonicMs: number;
+}
+
+export class Tables<Compiled> implements Freshness {
+	readonly #compile: (table: VersionedTable) => Compiled;
+	readonly #kept: number;
+	readonly #clock: Clock;
+	/** By version, the newest last. */
+	readonly #held = new Map<string, Compiled>();
+	readonly #listeners = new Set<() => void>();
+	#newest: { readonly given: VersionedTable; readonly compiled: Compiled } | null = null;
+	/** null = control confirms the newest table now. */
+	#knownAge: KnownAge | null;
+
+	constructor({ compile, kept = CALLOUT_TABLES_KEPT, clock = SYSTEM_CLOCK }: TablesOptions<Compiled>) {
+		this.#compile = compile;
+		this.#kept = kept;
+		this.#clock = clock;
+		// Nothing has been confirmed yet, so nothing is fresh.
+		this.#knownAge = this.#from(Number.POSITIVE_INFINITY);
+	}
+
+	/** As it was given; null before the first one. */
+	get newest(): VersionedTable | null {
+		return this.#newest?.given ?? null;
+	}
+
+	get confirmed(): boolean {
+		return this.#knownAge === null;
+	}
+
+	/**
+	 * @param version null = the newest
+	 * @returns null where that version is not held (any more), or there is no table at all
+	 */
+	get(version: string | null): Compiled | null {
+		return (version === null ? this.#newest?.compiled : this.#held.get(version)) ?? null;
+	}
+
+	/**
+	 * Makes a table the newest, in one step. It says nothing about its age: confirm() or setAge() do.
+	 * @throws what `compile` throws; then all stays as it was.
+	 */
+	put(given: VersionedTable): void {
+		const { version } = given;
+		// Content-derived: the same version is the same table, such as after a ramp that was taken back.
+		const compiled = this.#held.get(version) ?? this.#compile(given);
+		this.#held.delete(version);
+		this.#held.set(version, compiled);
+		this.#newest = { given, compiled };
+		for (const old of this.#held.keys()) {
+			if (this.#held.size <= this.#kept) break;
+			this.#held.delete(old);
+		}
+		this.#tell();
+	}
+
+	/** Control says that the newest table is the one to serve, and goes on saying so until lapse() or setAge(). */
+	confirm(): void {
+		if (this.#knownAge === null) return;
+		this.#knownAge = null;
+		this.#tell();
+	}
+
+	/** Nobody confirms the newest table any more: from now on it grows older. Does nothing where it already does. */
+	lapse(): void {
+		if (this.#knownAge === null) this.setAge(0);
+	}
+
+	/** The newest table was confirmed so long ago, and grows older: for one from a file, or known to another process. */
+	setAge(ageMs: number): void {
+		this.#knownAge = this.#from(ageMs);
+		this.#tell();
+	}
+
+	/** Never less than has passed by either clock. */
+	ageMs(): number {
+		const known = this.#knownAge;
+		if (known === null) return 0;
+		const wall = this.#clock.wallMs() - known.wallMs;
+		const monotonic = this.#clock.monotonicMs() - known.monotonicMs;
+		return known.ageMs + Math.max(0, wall, monotonic);
+	}
+
+	/** Called after each put(), confirm(), lapse() and setAge() that changed something. @returns stops it. */
+	onChange(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		return () => this.#listeners.delete(listener);
+	}
+
+	#from(ageMs: number): KnownAge {
+		return { ageMs, wallMs: this.#clock.wallMs(), monotonicMs: this.#clock.monotonicMs() };
+	}
+
+	#tell(): void {
+		for (const listener of this.#listeners) listener();
+	}
+}

@@ -1,0 +1,77 @@
+/**
+ * What is declared in the callout benchmarks: one Service with an AccessPolicy on caller, method and path, and an
+ * Experiment over the whole layer, or a part of it, behind a Gateway with mTLS; and how much of it the sidecar does.
+ */
+
+import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
+import type { CalloutProtocol } from "../../../src/compiler/execution.js";
+import type { Collectors, Plan } from "../../../src/compiler/plan.js";
+import type { GatewayTls } from "../../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { spiffe } from "../../access/mutualTls.js";
+import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
+
+/** A name that the Gateway's test certificate has. */
+export const HOST = "gateway.test";
+export const ALLOWED_PATH = "/v2/models/m/infer";
+export const FORBIDDEN_PATH = "/admin";
+export const CLIENT = "client";
+
+/** A machine whose cores are all busy must fail no request; in service it is 200 ms. */
+const TIMEOUT_MS = 2_000;
+
+export interface Declared {
+	/** The Service has an AccessPolicy; else it is open. */
+	readonly access: boolean;
+	readonly experiment: boolean;
+	/** What the sidecar does of it: nothing, the verdict alone (Envoy tells it the arm), or all. */
+	readonly sidecar: "nothing" | "verdict" | "everything";
+	/** The Gateway shows the arm to clients: by ext_proc that is a second message per request. Not by default. */
+	readonly exposeArm?: boolean;
+	/** ext_authz unless said otherwise. */
+	readonly protocol?: CalloutProtocol;
+}
+
+const MODES = { nothing: "native", verdict: "auto", everything: "callout" } as const;
+
+/** @param ports of the upstreams on the loopback interface, one per Variant */
+export function planOf(
+	declared: Declared,
+	tls: GatewayTls,
+	ports: readonly number[],
+	collectors: Collectors = NO_COLLECTORS,
+): Plan {
+	const resources = resourceSet({
+		gateways: [gateway({ tls, exposeArm: declared.exposeArm ?? false })],
+		services: [
+			service(
+				"bench",
+				ports.map((port, index) => variant(`v${index + 1}`, port)),
+				{
+					hosts: [HOST],
+					access: declared.access ? null : "open",
+					callout: {
+						...CALLOUT,
+						access: declared.sidecar === "verdict" ? "sidecar" : "native",
+						timeoutMs: TIMEOUT_MS,
+					},
+				},
+			),
+		],
+		experiments: declared.experiment ? [experiment("e", "bench", [1, 1], { stepsPpm: [500_000] })] : [],
+		accessPolicies: declared.access
+			? [
+					accessPolicy("clients", "allow", ["bench"], {
+						principals: [spiffe(CLIENT), spiffe("batch")],
+						methods: ["GET", "POST"],
+						pathPrefixes: ["/v2/models"],
+					}),
+				]
+			: [],
+	});
+	return compile(resources, EMPTY_STATUS, {
+		collectors,
+		mode: MODES[declared.sidecar],
+		...(declared.protocol && { protocol: declared.protocol }),
+	});
+}

@@ -1,0 +1,115 @@
+/**
+ * One form of the callout benchmarks: an Envoy of its own with one worker, and the callout server that it asks, if
+ * any. Before a form is measured it proves that it does its work.
+ */
+import { request } from "node:https";
+import type { Collectors, Plan } from "../../../src/compiler/plan.js";
+import type { IssuedCertificate } from "../../../src/identity/developmentCa.js";
+import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../../envoy/harness.js";
+import type { LoadOrder } from "../native/load.js";
+import { type CalloutServer, startCalloutServer } from "./calloutServer.js";
+import { ALLOWED_PATH, FORBIDDEN_PATH, HOST } from "./declaration.js";
+
+export interface FormDeclaration {
+	readonly name: string;
+	readonly plan: Plan;
+	/** Those that the plan was compiled with. */
+	readonly collectors?: Collectors;
+	/** Command line of the server, given its UNIX socket; null = Envoy asks nobody. */
+	readonly server: ((socket: string) => readonly string[]) | null;
+	/** What it must do: judge access, and send units to their Variants. */
+	readonly proves: { readonly access: boolean; readonly assignment: boolean };
+}
+
+export interface Form {
+	readonly name: string;
+	readonly plan: Plan;
+	readonly envoy: RunningEnvoy;
+	readonly server: CalloutServer | null;
+	stop(): Promise<void>;
+}
+
+/** The certificates of the clients: those of the load, and the one that asks for proof. */
+export type ClientTls = NonNullable<LoadOrder["tls"]>;
+
+export const clientTls = (ca: string, { certificate, privateKey }: IssuedCertificate): ClientTls => ({
+	ca,
+	certificate,
+	privateKey,
+});
+
+/**
+ * @param socket where the server is to listen
+ * @throws Error where the form does not do what it is measured for
+ */
+export async function startForm(declaration: FormDeclaration, socket: string, client: ClientTls): Promise<Form> {
+	const { name, plan } = declaration;
+	const server = declaration.server === null ? null : await startCalloutServer(declaration.server(socket), socket);
+	try {
+		const envoy = await launchEnvoy(bootstrapOf(plan, declaration.collectors, plan.asksSidecar ? socket : null));
+		const stop = async (): Promise<void> => {
+			await envoy.stop();
+			await server?.stop();
+		};
+		try {
+			await prove(declaration, envoy.port(), client);
+		} catch (error) {
+			await stop();
+			throw error;
+		}
+		return { name, plan, envoy, server, stop };
+	} catch (error) {
+		await server?.stop();
+		throw error;
+	}
+}
+
+async function prove({ name, proves }: FormDeclaration, port: number, client: ClientTls): Promise<void> {
+	const forbidden = await ask(port, FORBIDDEN_PATH, client, "user");
+	const expected = proves.access ? 403 : 200;
+	if (forbidden.status !== expected) {
+		throw new Error(`${name} answers a forbidden request with ${forbidden.status} instead of ${expected}`);
+	}
+	const served = new Set<string>();
+	for (let user = 0; user < USERS; user++) {
+		const { status, variant } = await ask(port, ALLOWED_PATH, client, `user-${user}`);
+		if (status !== 200) throw new Error(`${name} answers an allowed request with ${status}`);
+		served.add(variant);
+	}
+	const variants = [...served].sort().join();
+	if (variants !== (proves.assignment ? "v1,v2" : "v1")) throw new Error(`${name} sends users to ${variants}`);
+}
+
+/** A quarter of them goes to v2: that none does is as likely as 1 in 10^7. */
+const USERS = 60;
+
+function ask(
+	port: number,
+	path: string,
+	client: ClientTls,
+	user: string,
+): Promise<{ status: number; variant: string }> {
+	return new Promise((resolve, reject) => {
+		request(
+			{
+				port,
+				host: "127.0.0.1",
+				servername: HOST,
+				path,
+				headers: { host: HOST, "x-user-id": user },
+				ca: client.ca,
+				cert: client.certificate,
+				key: client.privateKey,
+				agent: false,
+			},
+			(response) => {
+				response.resume();
+				response.on("end", () =>
+					resolve({ status: response.statusCode ?? 0, variant: String(response.headers["x-variant"]) }),
+				);
+			},
+		)
+			.on("error", reject)
+			.end();
+	});
+}

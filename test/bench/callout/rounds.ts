@@ -1,0 +1,92 @@
+/**
+ * Alternating rounds of requests through each form's Envoy: what a request costs Envoy and the callout server, in CPU
+ * microseconds of all their threads. One load generator serves all forms, so that a busy neighbour hits all alike.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import type { LoadOrder, LoadReport } from "../native/load.js";
+import { median } from "../native/median.js";
+import { cpuUs } from "../native/processCpu.js";
+import { HOST } from "./declaration.js";
+import type { ClientTls, Form } from "./form.js";
+
+/** CPU µs per request of one round. */
+export interface Cost {
+	readonly envoy: number;
+	readonly server: number;
+}
+
+export interface Load {
+	/** Of the upstreams, which are in the same process. */
+	readonly ports: readonly number[];
+	/** @throws Error unless every request is answered with 200 */
+	round(form: Form, requests: number): Promise<Cost>;
+	stop(): Promise<void>;
+}
+
+/** @param tls who the clients are */
+export async function startLoad(tls: ClientTls): Promise<Load> {
+	const child = fork(new URL("../native/load.js", import.meta.url));
+	const [{ ports }] = (await once(child, "message")) as [{ ports: readonly number[] }];
+	return {
+		ports,
+		async round({ name, envoy, server }, requests) {
+			const used = async () => ({
+				envoy: await cpuUs(envoy.pid),
+				server: server === null ? 0 : await cpuUs(server.pid),
+			});
+			const before = await used();
+			child.send({ port: envoy.port(), host: HOST, requests, tls } satisfies LoadOrder);
+			const [{ ok }] = (await once(child, "message")) as [LoadReport];
+			if (ok !== requests) throw new Error(`${name}: ${requests - ok} of ${requests} requests failed`);
+			const after = await used();
+			return {
+				envoy: (after.envoy - before.envoy) / requests,
+				server: (after.server - before.server) / requests,
+			};
+		},
+		stop: () => ended(child),
+	};
+}
+
+export interface RoundsOrder {
+	readonly rounds: number;
+	readonly requests: number;
+	readonly warmUp: number;
+	/** Told one line per round. */
+	readonly say: (line: string) => void;
+}
+
+/** Costs by form name, in order of the rounds. */
+export type Costs = ReadonlyMap<string, readonly Cost[]>;
+
+export async function alternate(load: Load, forms: readonly Form[], order: RoundsOrder): Promise<Costs> {
+	const costs = new Map<string, Cost[]>(forms.map(({ name }) => [name, []]));
+	for (const form of forms) await load.round(form, order.warmUp);
+	for (let index = 1; index <= order.rounds; index++) {
+		const line: string[] = [];
+		for (const form of forms) {
+			const cost = await load.round(form, order.requests);
+			costs.get(form.name)?.push(cost);
+			line.push(`${form.name} ${cost.server.toFixed(1)}+${cost.envoy.toFixed(1)}`);
+		}
+		order.say(`round ${index} of ${order.rounds}: ${line.join(", ")}`);
+	}
+	return costs;
+}
+
+/** Median over rounds. */
+export const medianUs = (costs: Costs, form: string, of: keyof Cost): number =>
+	median((costs.get(form) ?? []).map((cost) => cost[of]));
+
+/** Median of the rounds' own ratios of the servers' costs. */
+export function serverRatio(costs: Costs, form: string, to: string): number {
+	const others = costs.get(to) ?? [];
+	return median((costs.get(form) ?? []).map(({ server }, index) => server / (others[index]?.server ?? Number.NaN)));
+}
+
+/** Ends a child process that listens to "disconnect". */
+export async function ended(child: ChildProcess): Promise<void> {
+	child.disconnect();
+	if (child.exitCode === null) await once(child, "exit");
+}

@@ -1,0 +1,81 @@
+/**
+ * What a choice costs: for each rule that can be placed in Envoy or in the sidecar, both costs, so that
+ * `weir explain` can say them. A cost is CPU µs per request of Envoy and the sidecar together, above a plain route
+ * behind the same mTLS; one Envoy and one sidecar per form, rounds alternate, figures are medians of the rounds'
+ * own differences.
+ * Run: `node dist/test/bench/explainCost.js`; the last line is `RESULT {"accessNativeUs":…,"accessCalloutUs":…,
+ * "experimentNativeUs":…,"experimentCalloutUs":…,"bothNativeUs":…,"bothToldArmUs":…,"bothCalloutUs":…,
+ * "bothCalloutProcUs":…}`.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { CLIENT, type Declared, planOf } from "./callout/declaration.js";
+import { clientTls, type Form, startForm } from "./callout/form.js";
+import { alternate, startLoad } from "./callout/rounds.js";
+import { sidecarCommand } from "./callout/sidecar.js";
+import { median } from "./native/median.js";
+
+const ROUNDS = 11;
+const REQUESTS = 5_000;
+const WARM_UP = 5_000;
+
+const access = { access: true, experiment: false } as const;
+const assignment = { access: false, experiment: true } as const;
+const both = { access: true, experiment: true } as const;
+const FORMS = {
+	plain: { access: false, experiment: false, sidecar: "nothing" },
+	accessNative: { ...access, sidecar: "nothing" },
+	accessCallout: { ...access, sidecar: "everything" },
+	experimentNative: { ...assignment, sidecar: "nothing" },
+	experimentCallout: { ...assignment, sidecar: "everything" },
+	bothNative: { ...both, sidecar: "nothing" },
+	bothToldArm: { ...both, sidecar: "verdict" },
+	bothCallout: { ...both, sidecar: "everything" },
+	bothCalloutProc: { ...both, sidecar: "everything", protocol: "ext_proc" },
+} as const satisfies Record<string, Declared>;
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+const cleanups: (() => Promise<void>)[] = [];
+try {
+	const directory = await mkdtemp(join(tmpdir(), "weir-explain-cost-"));
+	cleanups.push(() => rm(directory, { recursive: true, force: true }));
+	const tls = await mutualTls({ teardown: (run) => cleanups.push(run) });
+	const client = clientTls(tls.ca.certificate, await tls.ca.issue({ spiffeId: spiffe(CLIENT) }));
+	const load = await startLoad(client);
+	cleanups.push(() => load.stop());
+
+	const forms: Form[] = [];
+	for (const [name, declared] of Object.entries(FORMS)) {
+		const plan = planOf(declared, tls.gateway, load.ports);
+		const table = join(directory, `${name}.json`);
+		await writeFile(table, JSON.stringify({ version: plan.version, table: plan.table }));
+		const form = await startForm(
+			{
+				name,
+				plan,
+				server: plan.asksSidecar ? (socket) => sidecarCommand(table, socket) : null,
+				proves: { access: declared.access, assignment: declared.experiment },
+			},
+			join(directory, `${name}.sock`),
+			client,
+		);
+		cleanups.push(() => form.stop());
+		forms.push(form);
+	}
+
+	say(`Envoy ${forms[0]?.envoy.version}, one worker each; ${ROUNDS} rounds of ${REQUESTS} requests per form`);
+	say("CPU µs per request, sidecar + Envoy");
+	const costs = await alternate(load, forms, { rounds: ROUNDS, requests: REQUESTS, warmUp: WARM_UP, say });
+	const total = (name: string) => (costs.get(name) ?? []).map(({ envoy, server }) => envoy + server);
+	const plain = total("plain");
+	const above = (name: string) => median(total(name).map((value, index) => value - (plain[index] ?? Number.NaN)));
+	const names = Object.keys(FORMS).filter((name) => name !== "plain");
+	say(`plain route: ${median(plain).toFixed(1)} µs per request`);
+	for (const name of names) say(`${name.padEnd(18)} ${above(name).toFixed(1)} µs above it`);
+	const result = Object.fromEntries(names.map((name) => [`${name}Us`, Number(above(name).toFixed(1))]));
+	say(`RESULT ${JSON.stringify(result)}`);
+} finally {
+	for (const cleanup of cleanups.reverse()) await cleanup();
+}

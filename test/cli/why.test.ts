@@ -1,0 +1,230 @@
+/** `weir why` over the whole stack: a request's identity, rule, bucket, decision, model and trace, on one page. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:https";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import type { Why } from "../../src/cli/commands/why.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { fileOf, MAIN, temporaryDirectory, weir, weirUp } from "./command.js";
+
+const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));
+
+async function freePort(): Promise<number> {
+	const server = createServer();
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const { port } = server.address() as AddressInfo;
+	await new Promise((resolve) => server.close(resolve));
+	return port;
+}
+
+async function predictor(t: { teardown(run: () => void): unknown }, traces: string): Promise<string> {
+	const child = spawn(process.execPath, [MAIN, "predictor", "--model", `employment=${PLAIN}`], {
+		env: { ...process.env, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces },
+		stdio: ["ignore", "pipe", "inherit"],
+	});
+	t.teardown(() => void child.kill("SIGKILL"));
+	return new Promise((resolve, reject) => {
+		let out = "";
+		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+			out += chunk;
+			const line = /^READY (.*)$/m.exec(out)?.[1];
+			if (line !== undefined) resolve(new URL(JSON.parse(line).url).port);
+		});
+		child.once("exit", (code) => reject(new Error(`weir predictor ended with ${code}`)));
+	});
+}
+
+t.setTimeout(120_000);
+
+t.test("weir why tells one request from identity to trace", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const apiPort = await freePort();
+	const tls = await mutualTls(t);
+	const port = await predictor(t, `http://127.0.0.1:${apiPort}/v1/traces`);
+	const file = await fileOf(
+		directory,
+		"weir.yaml",
+		`
+apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 0, exposeArm: true}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: secure}
+spec:
+  port: 0
+  tls:
+    certificateFile: ${tls.gateway.certificateFile}
+    privateKeyFile: ${tls.gateway.privateKeyFile}
+    clientCaFile: ${tls.gateway.clientCaFile}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: employment}
+spec:
+  hosts: [127.0.0.1]
+  access: open
+  defaultVariant: v1
+  variants:
+    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
+    - {name: v2, endpoints: [{address: 127.0.0.1, port: ${port}}]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: guarded}
+spec:
+  hosts: [localhost]
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: batch-only}
+spec: {services: [guarded], action: allow, principals: ["spiffe://weir.test/batch"]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: quality}
+spec: {type: rate, source: outcome, window: 1s}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Experiment
+metadata: {name: same-model}
+spec:
+  service: employment
+  unit: {header: x-user-id}
+  layer: {name: models}
+  arms:
+    - {name: control, variant: v1, weight: 1, baseline: true}
+    - {name: copy, variant: v2, weight: 1}
+  goal: {metric: quality, improveBy: {absolute: 1pp}}
+  rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}
+`,
+	);
+	const up = await weirUp(file, `${directory}/data`, ["--api-port", String(apiPort), "--trace-sampling", "100"]);
+	t.teardown(async () => void (await up.stop()));
+	const { gateways } = JSON.parse(await readFile(`${directory}/data/addresses.json`, "utf8"));
+	const infer = async (headers: Record<string, string>) => {
+		const response = await fetch(`${gateways.edge}/v2/models/employment/infer?key=hidden`, {
+			method: "POST",
+			headers: { "content-type": "application/json", ...headers },
+			body: JSON.stringify({
+				inputs: [{ name: "features", shape: [1, 16], datatype: "FP32", data: Array(16).fill(1) }],
+			}),
+		});
+		await response.text();
+		const arm = response.headers.get("x-weir-arm");
+		return { id: response.headers.get("x-request-id") ?? "", status: response.status, arm };
+	};
+	/** The page, once its trace is whole; then the same as JSON. */
+	const why = async (id: string, whole = /weir-envoy/) => {
+		for (let tries = 0; ; tries++) {
+			const { code, stdout, stderr } = await weir(["why", id, "--api", up.ready.api]);
+			const page = stdout.toString();
+			if (code === 0 && whole.test(page) && !/not ended/.test(page)) {
+				const json = await weir(["why", id, "--api", up.ready.api, "--json"]);
+				return { page, told: JSON.parse(json.stdout.toString()) as Why };
+			}
+			if (tries > 60) throw new Error(`no whole account of ${id}: ${page}${stderr}\n${up.log()}`);
+			await pause(100);
+		}
+	};
+	/** A person in that arm. */
+	const inArm = async (arm: string) => {
+		for (let index = 0; index < 100; index++) {
+			const found = await infer({ "x-user-id": `person-${index}` });
+			if (found.arm === `same-model/${arm}`) return found;
+		}
+		throw new Error(`nobody is in arm ${arm}`);
+	};
+
+	await t.test("a request in an arm", async (t) => {
+		const { id } = await inArm("copy");
+		const { page, told } = await why(id, /weir-predictor/);
+		t.comment(page);
+		for (const words of [
+			new RegExp(`^request +${id}`, "m"),
+			/^asked +POST 127\.0\.0\.1(:\d+)?\/v2\/models\/employment\/infer$/m,
+			/^identity +none proved/m,
+			/^rule +Service employment, plan [0-9a-f]{16}$/m,
+			/^access +allow: open; Envoy's rules; Envoy did not deny it$/m,
+			/^unit +[0-9a-f]{32} \(pseudonym\), from header x-user-id$/m,
+			/^experiment +same-model: slot: the whole layer$/m,
+			/^bucket +point \d+ in copy's region \[500000, 1000000\), live up to 750000$/m,
+			/^allocation +50% of the slot is live$/m,
+			/^arm +arm copy → Variant v2$/m,
+			/^sent to +Variant v2$/m,
+			/^answer +200 \(via_upstream\) after [\d.]+ ms$/m,
+			/^decision +#1 \S+ start by .*\(allocation 50%\)$/m,
+			/^model +employment, version 1$/m,
+			/^trace [0-9a-f]{32} /m,
+		]) {
+			t.match(page, words);
+		}
+		t.notMatch(page + JSON.stringify(told), /person-|hidden/, "neither unit nor query");
+		t.notMatch(page, /^!/m);
+		t.match(told.decision, { experiment: "same-model", sequence: 1, allocationPpm: 500_000, isPlans: true });
+		t.match(told.models, [{ name: "employment", version: "1" }]);
+		t.ok(told.trace.length >= 2);
+	});
+
+	await t.test("a request of the rest, and one without a unit", async (t) => {
+		const rest = await why((await inArm("-")).id);
+		t.match(rest.page, /^arm +not live → Variant v1$/m);
+		t.match(rest.told.decision, { sequence: 1 });
+		const { id, status } = await infer({});
+		t.equal(status, 200);
+		const unassigned = await why(id);
+		t.match(unassigned.page, /^unit +none in header x-user-id: unassigned, default Variant v1$/m);
+		t.notMatch(unassigned.page, /^decision/m);
+		t.equal(unassigned.told.decision, null);
+	});
+
+	/** GET / of the guarded Service with a client certificate. */
+	const guarded = async (name: string): Promise<{ readonly id: string; readonly status: number | undefined }> => {
+		const { certificate: cert, privateKey: key } = await tls.ca.issue({ spiffeId: spiffe(name) });
+		const sent = request({
+			...{ host: "127.0.0.1", port: new URL(gateways.secure).port, servername: "gateway.test", path: "/" },
+			...{ ca: tls.ca.certificate, cert, key, headers: { host: "localhost" }, agent: false },
+		}).end();
+		const [response] = (await once(sent, "response")) as [IncomingMessage];
+		response.resume();
+		return { id: String(response.headers["x-request-id"]), status: response.statusCode };
+	};
+
+	await t.test("an allowed request, and a denied one", async (t) => {
+		const allowed = await why((await guarded("batch")).id);
+		t.match(allowed.page, /^identity +spiffe:\/\/weir\.test\/batch$/m);
+		t.match(allowed.page, /^access +allow: allowed by AccessPolicy batch-only; Envoy's rules; Envoy did not deny it$/m);
+		const { id, status } = await guarded("mallory");
+		t.equal(status, 403);
+		const { page } = await why(id);
+		t.match(page, /^identity +spiffe:\/\/weir\.test\/mallory$/m);
+		t.match(page, /^access +deny: no-policy-allows; Envoy's rules; Envoy denied it$/m);
+		t.match(page, /^unit +none needed/m);
+		t.match(page, /^sent to +no Variant$/m);
+		t.match(page, /^answer +403 \(rbac_access_denied_matched_policy\[none\]\)/m);
+		t.match(page, /^model +not known/m);
+	});
+
+	await t.test("the decision is the one that was live then, not the newest", async (t) => {
+		const before = await inArm("copy");
+		t.equal((await weir(["abort", "same-model", "--api", up.ready.api])).code, 0);
+		t.match((await why(before.id)).told.decision, { action: "start", isPlans: true });
+	});
+
+	await t.test("an unknown request", async (t) => {
+		const { code, stdout, stderr } = await weir(["why", "no-such-request", "--api", up.ready.api]);
+		t.equal(code, 1);
+		t.equal(stdout.toString(), "");
+		t.match(stderr, /no request is known by that id; it is the x-request-id/);
+	});
+});

@@ -1,0 +1,145 @@
+/** The page of `weir why` where things are not as they should be, or are no longer known. */
+import t from "tap";
+import type { Why } from "../../src/cli/commands/why.js";
+import { renderWhy } from "../../src/cli/commands/whyPage.js";
+import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../src/events/account.js";
+
+const ASSIGNMENT: AssignmentAccount = {
+	by: "sidecar",
+	plan: "p2",
+	unitFrom: { from: "cookie", cookie: "id", maxAgeMs: 1_000 },
+	unit: "0".repeat(32),
+	experiments: [
+		{
+			experiment: "models",
+			layerSeed: "7",
+			slotLoPpm: 0,
+			slotHiPpm: 500_000,
+			slotPoint: 400_000,
+			inSlot: true,
+			point: 250_000,
+			region: "control",
+			live: true,
+			takenOver: false,
+			exposing: true,
+			arms: [
+				{ name: "control", variant: "v1", loPpm: 0, hiPpm: 500_000, livePoints: 400_000 },
+				{ name: "boosted", variant: "v2", loPpm: 500_000, hiPpm: 1_000_000, livePoints: 400_000 },
+			],
+		},
+	],
+	experiment: "models",
+	arm: "control",
+	variant: "v1",
+	agrees: true,
+};
+
+const ROUTE: RouteAccount = {
+	service: "shop",
+	plan: "p1",
+	planKept: true,
+	sentTo: "v1",
+	access: {
+		by: "sidecar",
+		plan: "p2",
+		verdict: "allow",
+		reason: "allowed",
+		policy: "readers",
+		denied: false,
+		agrees: true,
+	},
+	assignment: ASSIGNMENT,
+};
+
+const WHOLE: WholeAccount = {
+	known: "whole",
+	requestId: "r1",
+	startMs: 0,
+	durationMs: 5,
+	status: 200,
+	principal: "spiffe://weir.test/alice",
+	host: "shop.test",
+	method: "GET",
+	path: "/",
+	codeDetails: "via_upstream",
+	flags: [],
+	route: ROUTE,
+};
+
+const told = (request: Why["request"], over: Partial<Why> = {}): Why => ({
+	request,
+	decision: null,
+	models: [],
+	trace: [],
+	...over,
+});
+const page = (route: Partial<RouteAccount>, over: Partial<WholeAccount> = {}): string =>
+	renderWhy(told({ ...WHOLE, ...over, route: { ...ROUTE, ...route } }));
+
+t.test("who assigned and judged, by which plan", async (t) => {
+	const text = page({});
+	t.match(text, /^access +allow: allowed by AccessPolicy readers; the sidecar, plan p2; Envoy did not deny it$/m);
+	t.match(text, /^unit +0{32} \(pseudonym\), from cookie id, assigned by the sidecar, plan p2$/m);
+	t.match(text, /^experiment +models: slot point 400000 in \[0, 500000\)$/m);
+	t.match(text, /^bucket +point 250000 in control's region \[0, 500000\), live up to 400000$/m);
+	t.match(text, /^allocation +80% of the slot is live$/m);
+	t.match(text, /^model +not known/m);
+	t.match(text, /^trace +none: not sampled/m);
+	t.notMatch(text, /^!/m);
+});
+
+t.test("what should not be is marked", async (t) => {
+	t.match(page({ assignment: { ...ASSIGNMENT, agrees: false } }), /^! +the sidecar assigned otherwise than the plan/m);
+	const access = { ...ROUTE.access, verdict: "deny", denied: false, agrees: false } as RouteAccount["access"];
+	t.match(page({ access }), /^access +! deny: .* by the sidecar, plan p2, but Envoy did not deny it$/m);
+});
+
+t.test("what cannot be told is said to be so", async (t) => {
+	t.match(page({ access: null }), /^access +not known: the plan is of an earlier Weir$/m);
+	t.match(page({ assignment: null }), /^unit +not known: the sidecar was to assign and gave no answer$/m);
+	t.match(page({ planKept: false }), /^rule +.*no longer kept/m);
+	t.match(renderWhy(told({ ...WHOLE, route: null })), /^rule +no route of Weir's: no Service has this host$/m);
+	t.match(page({}, { status: 0, codeDetails: "", flags: ["DC"] }), /^answer +no status after 5 ms, flags DC$/m);
+	const [outside] = ASSIGNMENT.experiments;
+	if (outside === undefined) throw new Error("no experiment");
+	const elsewhere = { ...ASSIGNMENT, experiments: [{ ...outside, inSlot: false, region: null }], experiment: null };
+	t.match(page({ assignment: elsewhere }), /slot point 400000 outside \[0, 500000\)\narm +outside every slot/);
+	const decision = {
+		experiment: "models",
+		sequence: 3,
+		atMs: 0,
+		by: "weir",
+		acknowledgedAtMs: null,
+		action: "ramp",
+		rule: "ramp",
+		reason: "Because.",
+		allocationPpm: 500_000,
+		isPlans: false,
+	} as const;
+	const text = renderWhy(told(WHOLE, { decision }));
+	t.match(text, /^decision +#3 \S+ ramp by rule ramp: Because\. \(allocation 50%, not the plan's/m);
+});
+
+t.test("an outline says why there is no more", async (t) => {
+	const outline = {
+		known: "outline",
+		requestId: "r1",
+		startMs: 0,
+		ended: true,
+		durationMs: 7,
+		status: 503,
+		service: "shop",
+		variant: "v2",
+		experiment: "models",
+		arm: "boosted",
+		unit: null,
+	} as const;
+	t.match(renderWhy(told(outline)), /no longer at hand.*\n(.*\n)*arm +boosted → Variant v2\nanswer +503 after 7 ms/);
+	const open = { ...outline, ended: false, durationMs: null, status: null };
+	t.match(renderWhy(told(open)), /^note +it has not ended.*\n(.*\n)*answer +none yet$/m);
+});
+
+t.test("what came from outside cannot steer a terminal", async (t) => {
+	const text = page({}, { host: "shop\u001b[2J.test", path: "/\u009b" });
+	t.notMatch(text.replaceAll("\n", ""), /\p{Cc}/u);
+});

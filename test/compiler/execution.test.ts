@@ -1,0 +1,196 @@
+/** Which of the three executions a Service gets: all modes, unit sources, accesses and answers to a missing answer. */
+import t from "tap";
+import { accessTable } from "../../src/access/policy.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { executionOf, type Mode } from "../../src/compiler/execution.js";
+import type { AccessTable } from "../../src/compiler/plan.js";
+import type { Callout, UnitSource } from "../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import {
+	accessPolicy,
+	CALLOUT,
+	experiment,
+	experimentStatus,
+	resourceSet,
+	service,
+	variant,
+} from "../fixtures/resources.js";
+
+const variants = [variant("v1", 9001), variant("v2", 9002)];
+const principals = ["spiffe://x/y"];
+const access = {
+	open: accessTable(service("s", variants), []),
+	policies: accessTable(service("s", variants, { access: null }), [accessPolicy("p", "allow", ["s"], { principals })]),
+	"policies on Variants": accessTable(service("s", variants, { access: null }), [
+		accessPolicy("p", "allow", ["s"], { principals }),
+		accessPolicy("q", "deny", ["s"], { variants: ["v2"] }),
+	]),
+} satisfies Record<string, AccessTable>;
+
+const units: Readonly<Record<string, UnitSource | null>> = {
+	none: null,
+	header: { from: "header", header: "x-user-id" },
+	claim: { from: "claim", claim: "sub" },
+	cookie: { from: "cookie", cookie: "weir_id", maxAgeMs: 86_400_000 },
+};
+
+/** What the sidecar carries: nothing, the verdict, the arm alone, or both. */
+type Carried = "nothing" | "verdict" | "arm" | "both";
+
+type Row = readonly [unit: string, open: Carried, policies: Carried, judging: Carried];
+
+const tables: readonly {
+	readonly mode: readonly Mode[];
+	readonly callout: Partial<Callout>;
+	readonly rows: readonly Row[];
+}[] = [
+	{
+		// What stays out of native is a problem of the Plan, not another execution.
+		mode: ["auto", "native"],
+		callout: { onFailure: "deny" },
+		rows: [
+			["none", "nothing", "nothing", "nothing"],
+			["header", "nothing", "nothing", "nothing"],
+			["claim", "nothing", "nothing", "nothing"],
+			["cookie", "arm", "arm", "both"],
+		],
+	},
+	{
+		mode: ["auto", "native"],
+		callout: { onFailure: "default-variant", onStale: "assign" },
+		rows: [
+			["none", "nothing", "nothing", "nothing"],
+			["header", "nothing", "nothing", "nothing"],
+			["claim", "nothing", "nothing", "nothing"],
+			["cookie", "arm", "arm", "both"],
+		],
+	},
+	{
+		mode: ["auto", "native"],
+		callout: { access: "sidecar" },
+		rows: [
+			["none", "nothing", "verdict", "verdict"],
+			["header", "nothing", "verdict", "verdict"],
+			["claim", "nothing", "verdict", "verdict"],
+			["cookie", "arm", "both", "both"],
+		],
+	},
+	{
+		mode: ["callout"],
+		callout: { onFailure: "deny", onStale: "assign" },
+		rows: [
+			["none", "nothing", "verdict", "verdict"],
+			["header", "arm", "both", "both"],
+			["claim", "arm", "both", "both"],
+			["cookie", "arm", "both", "both"],
+		],
+	},
+	{
+		// Requests may pass unanswered, so Envoy keeps the verdict wherever it can give it.
+		mode: ["callout"],
+		callout: { onFailure: "default-variant" },
+		rows: [
+			["none", "nothing", "nothing", "nothing"],
+			["header", "arm", "arm", "both"],
+			["claim", "arm", "arm", "both"],
+			["cookie", "arm", "arm", "both"],
+		],
+	},
+	{
+		mode: ["callout"],
+		callout: { access: "sidecar", onFailure: "default-variant", onStale: "assign" },
+		rows: [
+			["none", "nothing", "verdict", "verdict"],
+			["header", "arm", "both", "both"],
+			["claim", "arm", "both", "both"],
+			["cookie", "arm", "both", "both"],
+		],
+	},
+];
+
+for (const { mode, callout, rows } of tables) {
+	for (const one of mode) {
+		t.test(`mode ${one}, callout ${JSON.stringify(callout)}`, async (t) => {
+			for (const [unit, open, policies, judging] of rows) {
+				const source = units[unit] ?? null;
+				const experiments = source === null ? [] : [experiment("e", "s", [1, 1], { unit: source })];
+				for (const [name, want] of [
+					["open", open],
+					["policies", policies],
+					["policies on Variants", judging],
+				] as const) {
+					const said = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
+					const execution = executionOf({ access: access[name], callout: said, experiments, mode: one });
+					const verdict = want === "verdict" || want === "both";
+					const expected = {
+						verdict,
+						assignment: want === "arm" || want === "both",
+						// What carries a verdict fails closed, whatever the declaration says.
+						onFailure: verdict ? "deny" : said.onFailure,
+						maxStalenessMs: 77_000,
+						onStale: verdict ? "deny" : said.onStale,
+					};
+					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);
+					t.equal(execution.whyVerdict !== null, verdict, "a verdict of the sidecar has its reason");
+					t.equal(execution.whyAssignment !== null, want === "arm" || want === "both", "so has its assignment");
+				}
+			}
+		});
+	}
+}
+
+t.test("the reasons", async (t) => {
+	const cookie = experiment("c", "s", [1, 1], { unit: units.cookie ?? "" });
+	const header = experiment("h", "s", [1, 1]);
+	const why = (fields: Partial<Parameters<typeof executionOf>[0]>) => {
+		const { whyAssignment, whyVerdict } = executionOf({
+			access: access.open,
+			callout: CALLOUT,
+			experiments: [],
+			mode: "auto",
+			...fields,
+		});
+		return [whyAssignment, whyVerdict];
+	};
+	const mints = "Envoy cannot mint a cookie and assign by it in one step";
+	const judges = "a policy judges Variants, and the sidecar chooses them";
+	const asked = "the Service asks for it (callout.access: sidecar)";
+	const judging = access["policies on Variants"];
+	t.same(why({}), [null, null]);
+	t.same(why({ experiments: [cookie] }), [mints, null]);
+	t.same(why({ experiments: [header, cookie] }), [mints, null], "one cookie is enough");
+	t.same(why({ experiments: [cookie], mode: "callout" }), [mints, null], "the stronger reason is said");
+	t.same(why({ experiments: [header], mode: "callout" }), ["the mode is callout", null]);
+	t.same(why({ access: access.policies, mode: "callout" }), [null, "the mode is callout"]);
+	t.same(why({ access: judging, experiments: [cookie] }), [mints, judges]);
+	t.same(why({ access: judging, experiments: [header], callout: { ...CALLOUT, access: "sidecar" } }), [null, asked]);
+});
+
+t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {
+	const both = { ...access.policies, open: true };
+	const input = {
+		access: both,
+		callout: { ...CALLOUT, access: "sidecar" as const },
+		experiments: [],
+		mode: "auto" as const,
+	};
+	t.match(executionOf(input).callout, { verdict: true, onFailure: "deny" });
+	const neither = { open: false, policies: [] };
+	t.match(executionOf({ ...input, access: neither }).callout, { verdict: true }, "nor is one that says nothing");
+});
+
+t.test("only Experiments that assign somebody now need the sidecar", async (t) => {
+	const own = experiment("e", "s", [1, 1], { unit: units.cookie ?? "" });
+	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
+	const at = (phase: "Running" | "Paused" | "Promoting" | "Promoted" | "RolledBack" | "Aborted") =>
+		compile(set, { experiments: { e: experimentStatus(own, { phase }) }, services: {} }, { collectors: NO_COLLECTORS });
+	for (const phase of ["Running", "Paused", "Promoting"] as const) {
+		t.match(at(phase).table.services[0]?.callout, { assignment: true }, phase);
+		t.equal(at(phase).asksSidecar, true);
+	}
+	for (const phase of ["Promoted", "RolledBack", "Aborted"] as const) {
+		t.equal(at(phase).table.services[0]?.callout, null, phase);
+		t.equal(at(phase).asksSidecar, false);
+	}
+	t.equal(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }).asksSidecar, true, "a new one runs");
+});

@@ -1,0 +1,71 @@
+/** Verified claims as units: the token filter is off but for the Services that assign by one, and decides no access. */
+import t from "tap";
+import { claimHeader } from "../../src/compiler/headers.js";
+import { experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { build, CLAIM, NATIVE, neighbours } from "./neighbours.js";
+import { httpFilters, valuesUnder, virtualHost } from "./virtualHosts.js";
+
+const TOKENS = "weir.tokens";
+const tokenFilter = (plan: ReturnType<typeof build>) => httpFilters(plan).find(({ name }) => name === TOKENS);
+
+t.test("only the Service with a claim asks for tokens, natively and in callout", async (t) => {
+	for (const mode of ["auto", "callout"] as const) {
+		const plan = build(neighbours(), { mode });
+		t.equal(tokenFilter(plan)?.disabled, true);
+		for (const { name } of plan.table.services) {
+			const own = virtualHost(plan, name).typed_per_filter_config[TOKENS];
+			if (name === "claim") t.match(own, { requirement_name: "claims" }, `${mode}: ${name}`);
+			else t.equal(own, undefined, `${mode}: ${name}`);
+		}
+	}
+	t.equal(tokenFilter(build(neighbours(NATIVE.filter((name) => name !== "claim")))), undefined, "no claim, no filter");
+});
+
+t.test("every issuer with its audiences and keys; a token that fails is no token", async (t) => {
+	const issuers = [
+		{ issuer: "https://a.test", audiences: ["x", "y"], jwksFile: "/keys/a.json" },
+		{ issuer: "https://b.test", audiences: ["x"], jwksFile: "/keys/b.json" },
+	];
+	const set = resourceSet({
+		gateways: [gateway({ tokens: issuers }, "edge")],
+		services: [service("s", [variant("v1", 1), variant("v2", 2)]), service("r", [variant("v1", 1), variant("v2", 2)])],
+		experiments: [
+			experiment("e", "s", [1, 1], { unit: CLAIM, slotPpm: [0, 500_000] }),
+			experiment("f", "s", [1, 1], { unit: CLAIM, slotPpm: [500_000, 1_000_000] }),
+			experiment("g", "r", [1, 1], { unit: { from: "claim", claim: "sub" }, layer: "other" }),
+		],
+	});
+	const config = tokenFilter(build(set))?.typed_config;
+	const claims = [
+		{ header_name: "x-weir-claim-org-2etenant", claim_name: "org.tenant" },
+		{ header_name: "x-weir-claim-sub", claim_name: "sub" },
+	];
+	const provider = (index: number) => ({
+		issuer: issuers[index]?.issuer,
+		audiences: issuers[index]?.audiences,
+		local_jwks: { filename: issuers[index]?.jwksFile },
+		forward: true,
+		require_expiration: true,
+		claim_to_headers: claims,
+		clear_route_cache: true,
+	});
+	t.match(config?.providers, { "issuer-0": provider(0), "issuer-1": provider(1) });
+	t.same(config?.requirement_map, {
+		claims: {
+			requires_any: {
+				requirements: [{ provider_name: "issuer-0" }, { provider_name: "issuer-1" }, { allow_missing_or_failed: {} }],
+			},
+		},
+	});
+	t.notOk("rules" in (config ?? {}), "no rule on paths: a virtual host asks for it");
+	const headers = valuesUnder(virtualHost(build(set), "s"), "header_name");
+	t.same([...new Set(headers)], ["x-weir-claim-org-2etenant"], "guard, slot and hash read the claim's header");
+});
+
+t.test("claims that differ in case or marks are in different headers", async (t) => {
+	const claims = ["sub", "SUB", "Sub", "s-75b", "a.b", "a-b", "a_b", "ab", "a-2db", "A", "-41"];
+	const headers = claims.map(claimHeader);
+	t.equal(new Set(headers).size, claims.length);
+	for (const header of headers) t.match(header, /^x-weir-claim-[a-z0-9-]+$/);
+	t.equal(claimHeader("org.tenantId"), "x-weir-claim-org-2etenant-49d");
+});

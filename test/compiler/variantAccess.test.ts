@@ -1,0 +1,147 @@
+/** Policies that judge Variants, in Envoy's own RBAC: each weighted entry repeats all rules of its Variant. */
+import t from "tap";
+import { authorize } from "../../src/access/policy.js";
+import type { AccessPolicy, Experiment } from "../../src/resources/resource.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
+import { alone, headerValues, rawGet } from "../envoy/pipeline.js";
+import { startVariantServer } from "../envoy/variantServer.js";
+import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { build } from "./neighbours.js";
+import { configOf, type PerFilter, valuesUnder, virtualHost, weightedClusters } from "./virtualHosts.js";
+
+const principals = [spiffe("alice")];
+const [allow, deny] = ["allow", "deny"] as const;
+
+/** Sets of policies on one Service with the Variants v1 (default), v2 and v3. */
+const sets: Readonly<Record<string, readonly (readonly [name: string, action: "allow" | "deny", AccessFields])[]>> = {
+	"allow and deny of some Variants": [
+		["everyone", allow, { principals }],
+		["v2-only", allow, { principals: [spiffe("bob")], variants: ["v2"] }],
+		["not-v3", deny, { variants: ["v3"] }],
+		["no-deletes", deny, { methods: ["DELETE"] }],
+		["no-admin-on-v2", deny, { variants: ["v2", "v3"], pathPrefixes: ["/admin"] }],
+	],
+	"deny of the default Variant alone": [
+		["everyone", allow, { principals }],
+		["not-v1", deny, { variants: ["v1"] }],
+	],
+	"allow of one Variant alone": [["v2-only", allow, { principals, variants: ["v2"] }]],
+	"deny of the others alone": [
+		["everyone", allow, { principals }],
+		["not-others", deny, { variants: ["v2", "v3"], principals }],
+	],
+};
+
+type AccessFields = Partial<AccessPolicy["spec"]>;
+
+const policiesOf = (set: string, of: string): readonly AccessPolicy[] =>
+	(sets[set] ?? []).map(([name, action, fields]) => accessPolicy(`${of}-${name}`, action, [of], fields));
+
+/** Names of the policies in force, by action. */
+function inForce(levels: readonly PerFilter[]): Record<"allow" | "deny", readonly string[]> {
+	const names = (filter: string) =>
+		valuesUnder(configOf(filter, ...levels), "policies").flatMap((policies) => Object.keys(policies as object));
+	return { allow: names("weir.allow"), deny: names("weir.deny") };
+}
+
+/** In force for a Variant, by the words of the declaration. */
+function expected(policies: readonly AccessPolicy[], variantName: string): Record<"allow" | "deny", readonly string[]> {
+	const names = (action: "allow" | "deny") =>
+		policies
+			.filter(({ spec }) => spec.action === action)
+			.filter(({ spec }) => spec.variants.length === 0 || spec.variants.includes(variantName))
+			.map(({ metadata }) => metadata.name);
+	const paths = policies.some(({ spec }) => spec.pathPrefixes.length > 0);
+	return { allow: names("allow"), deny: [...names("deny"), ...(paths ? ["(ambiguous path)"] : [])] };
+}
+
+const three = [variant("v1", 9001), variant("v2", 9002), variant("v3", 9003)];
+
+for (const set of Object.keys(sets)) {
+	t.test(`${set}: rules of each entry`, async (t) => {
+		const policies = policiesOf(set, "s");
+		const plan = build(
+			resourceSet({
+				services: [service("s", three, { access: null })],
+				experiments: [experiment("e", "s", [1, 1, 1])],
+				accessPolicies: policies,
+			}),
+		);
+		const host = virtualHost(plan, "s");
+		t.same(inForce([host.typed_per_filter_config]), expected(policies, "v1"), "without a unit: the default Variant");
+		const entries = weightedClusters(host);
+		t.same([...new Set(entries.map(({ name }) => name))].sort(), ["s/v1", "s/v2", "s/v3"]);
+		for (const { name, typed_per_filter_config: own = {} } of entries) {
+			const want = expected(policies, name.slice("s/".length));
+			t.same(inForce([own, host.typed_per_filter_config]), want, name);
+		}
+		t.equal(plan.asksSidecar, false);
+	});
+}
+
+t.test("entries of a Service whose policies judge no Variant carry no rules of their own", async (t) => {
+	const plan = build(
+		resourceSet({
+			services: [service("s", three, { access: null })],
+			experiments: [experiment("e", "s", [1, 1, 1])],
+			accessPolicies: [accessPolicy("p", "allow", ["s"], { principals })],
+		}),
+	);
+	for (const entry of weightedClusters(virtualHost(plan, "s"))) t.notOk("typed_per_filter_config" in entry);
+});
+
+t.test("on a real Envoy the verdict is authorize()'s, for each Variant", async (t) => {
+	const tls = await mutualTls(t);
+	const upstream = await startVariantServer("v", (socket) => {
+		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+	});
+	t.teardown(() => upstream.close());
+	const variants = ["v1", "v2", "v3"].map((name) => variant(name, upstream.port));
+	const names = Object.keys(sets).map((set) => [set, `s${Object.keys(sets).indexOf(set)}`] as const);
+	const services = names.map(([, name]) => service(name, variants, { access: null }));
+	const accessPolicies = names.flatMap(([set, name]) => policiesOf(set, name));
+	const plan = build(
+		resourceSet({
+			gateways: [gateway({ tls: tls.gateway })],
+			services,
+			accessPolicies,
+			experiments: names.map(
+				([, name]): Experiment => experiment(`e-${name}`, name, [1, 1, 1], { stepsPpm: [1_000_000], layer: name }),
+			),
+		}),
+	);
+	const envoy = await startEnvoy(t, bootstrapOf(plan));
+	const clients = await Promise.all(
+		["alice", "bob"].map(async (name) => [name, await tls.client(envoy.port(), name)] as const),
+	);
+	const seen = new Map<string, number>();
+	for (const { metadata } of services) {
+		const own = services.find((candidate) => candidate.metadata.name === metadata.name);
+		if (own === undefined) continue;
+		for (const [who, client] of clients) {
+			for (const unit of [null, "u1", "u2", "u3", "u4", "u5", "u6"]) {
+				for (const [method, path] of [
+					["GET", "/"],
+					["GET", "/admin/x"],
+					["DELETE", "/"],
+				] as const) {
+					const lines = unit === null ? [] : [Buffer.from(`x-user-id: ${unit}`)];
+					const before = upstream.requests();
+					const answer = await alone(client, rawGet(`${metadata.name}.test`, lines, path, method));
+					const arm = headerValues(answer, "x-weir-arm")[0]?.split("/arm")[1];
+					// A denied request says its arm too: Envoy adds the header to its own answers.
+					const chosen = arm === undefined ? "v1" : `v${arm}`;
+					const verdict = authorize(own, accessPolicies, { principal: spiffe(who), method, path, variant: chosen });
+					const what = `${metadata.name} ${who} ${method} ${path} ${unit ?? "no unit"} on ${chosen}`;
+					t.equal(answer.status, verdict.allowed ? 200 : 403, what);
+					t.equal(upstream.requests() - before, verdict.allowed ? 1 : 0, "the upstream sees allowed requests only");
+					seen.set(`${chosen} ${verdict.reason}`, (seen.get(`${chosen} ${verdict.reason}`) ?? 0) + 1);
+				}
+			}
+		}
+	}
+	for (const name of ["v1", "v2", "v3"]) {
+		for (const reason of ["allowed", "forbidden"]) t.ok(seen.get(`${name} ${reason}`), `${name} ${reason} was seen`);
+	}
+});

@@ -1,0 +1,254 @@
+/** What ingest tells about one request: GET /v1/requests/ID. */
+import t from "tap";
+import type { OutlineAccount, WholeAccount } from "../../src/events/account.js";
+import {
+	CALLOUT,
+	type Entry,
+	EXPERIMENT,
+	type HttpAnswer,
+	PLANS,
+	planWith,
+	query,
+	type Rig,
+	startRig,
+	unitsOf,
+} from "./rig.js";
+
+const T0 = 1_000_000;
+const [control = ""] = unitsOf("control", 1);
+const [rest = ""] = unitsOf(null, 1);
+const alice = "spiffe://weir.test/alice";
+
+const RULES = {
+	open: false,
+	policies: [
+		{
+			name: "readers",
+			action: "allow",
+			principals: [alice],
+			methods: ["POST"],
+			pathPrefixes: ["/v2"],
+			variants: [],
+		},
+		{ name: "no-v2", action: "deny", principals: [], methods: [], pathPrefixes: [], variants: ["v2"] },
+	],
+} as const;
+
+const { boosted, ...unexplained } = { boosted: unitsOf("boosted", 1)[0] ?? "", ...EXPERIMENT };
+const slotted = { ...EXPERIMENT, slotLoPpm: 0, slotHiPpm: 1 };
+
+const KNOWN: Readonly<Record<string, unknown>> = {
+	guarded: planWith(EXPERIMENT, { access: RULES }),
+	slotted: planWith(slotted),
+	bare: { services: [{ name: "shop", defaultVariant: "v1", timeoutMs: 0, experiments: [] }] },
+	// As an earlier Weir kept it.
+	old: {
+		services: [
+			{
+				name: "shop",
+				defaultVariant: "v1",
+				timeoutMs: 0,
+				experiments: [{ ...unexplained, unit: undefined, unitHeader: "x-user-id" }],
+			},
+		],
+	},
+	verdict: planWith(EXPERIMENT, { access: RULES, callout: { ...CALLOUT, assignment: false } }),
+};
+
+async function rigWith(t: { teardown(run: () => Promise<void>): unknown }): Promise<Rig> {
+	const rig = await startRig({
+		plans: async (version) => (KNOWN[version] as (typeof PLANS)[string] | undefined) ?? PLANS[version] ?? null,
+	});
+	t.teardown(() => rig.close());
+	return rig;
+}
+
+const get = (rig: Rig, id: string): Promise<HttpAnswer> => rig.call("GET", `/v1/requests/${id}`, "");
+
+async function accountOf(rig: Rig, over: Partial<Entry>): Promise<WholeAccount> {
+	const requestId = over.requestId ?? "r1";
+	await rig.send([{ kind: "end", unit: control, requestId, startMs: T0, cluster: "shop/v1", ...over }]);
+	const { status, json } = await get(rig, requestId);
+	if (status !== 200) throw new Error(`answered ${status}: ${JSON.stringify(json)}`);
+	return json as WholeAccount;
+}
+
+t.test("identity, rule, bucket, allocation and answer of a request that Envoy assigned", async (t) => {
+	const rig = await rigWith(t);
+	const account = await accountOf(rig, {
+		plan: "guarded",
+		principal: alice,
+		path: "/v2/models?user=secret#x",
+		status: 503,
+		flag: 6,
+		codeDetails: "upstream_reset",
+		durationMs: 12.5,
+	});
+	t.match(account, {
+		known: "whole",
+		requestId: "r1",
+		startMs: T0,
+		durationMs: 12.5,
+		status: 503,
+		principal: alice,
+		host: "shop.test",
+		method: "POST",
+		path: "/v2/models",
+		codeDetails: "upstream_reset",
+		flags: ["UF"],
+	});
+	t.match(account.route, { service: "shop", plan: "guarded", planKept: true, sentTo: "v1" });
+	t.same(account.route?.access, {
+		by: "envoy",
+		plan: "guarded",
+		policy: "readers",
+		denied: false,
+		verdict: "allow",
+		reason: "allowed",
+		agrees: true,
+	});
+	t.match(account.route?.assignment, {
+		by: "envoy",
+		unitFrom: { from: "header", header: "x-user-id" },
+		unit: /^[0-9a-f]{32}$/,
+		experiment: "models",
+		arm: "control",
+		variant: "v1",
+		agrees: true,
+		experiments: [{ experiment: "models", slotPoint: null, inSlot: true, region: "control", live: true }],
+	});
+	const [where] = account.route?.assignment?.experiments ?? [];
+	t.ok(where !== undefined && where.point < 400_000);
+	t.same(where?.arms[0], { name: "control", variant: "v1", loPpm: 0, hiPpm: 500_000, livePoints: 400_000 });
+	t.notMatch(JSON.stringify(account), new RegExp(`${control}\\b|secret`), "neither unit nor query");
+});
+
+t.test("a verdict is computed again and held against what Envoy did", async (t) => {
+	const rig = await rigWith(t);
+	const access = async (over: Partial<Entry>) => (await accountOf(rig, { plan: "guarded", ...over })).route?.access;
+	const denied = { codeDetails: "rbac_access_denied_matched_policy[none]", status: 403, cluster: "" };
+	t.match(await access({ ...denied }), { verdict: "deny", reason: "no-policy-allows", denied: true, agrees: true });
+	t.match(await access({}), { verdict: "deny", denied: false, agrees: false }, "passed although it is denied");
+	t.match(await access({ ...denied, principal: alice }), { verdict: "allow", denied: true, agrees: false });
+	t.match(
+		await access({ ...denied, principal: alice, unit: boosted }),
+		{ verdict: "deny", reason: "forbidden", policy: "no-v2", agrees: true },
+		"the Variant is the assigned one where none was chosen",
+	);
+	t.match(await access({ status: 0, cluster: "", flag: 15 }), { verdict: "deny", agrees: null }, "the client left");
+});
+
+t.test("no unit, the rest, outside the slot, no Experiment", async (t) => {
+	const rig = await rigWith(t);
+	const assignment = async (over: Partial<Entry>) => (await accountOf(rig, over)).route?.assignment;
+	t.match(await assignment({ unit: null }), { unit: null, experiments: [], arm: null, variant: "v1", agrees: true });
+	t.match(await assignment({ unit: rest }), { arm: null, variant: "v1", experiments: [{ live: false, inSlot: true }] });
+	t.match(await assignment({ unit: control, plan: "slotted", routeName: "weir|slotted|shop|-" }), {
+		unit: /^[0-9a-f]{32}$/,
+		arm: null,
+		experiment: null,
+		agrees: true,
+		experiments: [{ inSlot: false, slotPoint: Number }],
+	});
+	t.match(
+		await assignment({ routeName: "weir|p1|shop|-" }),
+		{ agrees: false },
+		"a unit in the slot that was not assigned",
+	);
+	t.match(await assignment({ plan: "bare", routeName: "weir|bare|shop|-" }), { unitFrom: null, variant: "v1" });
+});
+
+t.test("a plan of an earlier Weir, a plan that is gone, a host that is no Service's", async (t) => {
+	const rig = await rigWith(t);
+	const old = (await accountOf(rig, { plan: "old" })).route;
+	t.match(old, { access: null, assignment: { arm: "control", unitFrom: { from: "header", header: "x-user-id" } } });
+	const { exposures } = await rig.ingest.evidence.evidence(query());
+	t.same(exposures, []);
+	await rig.send([{ kind: "start", unit: control, requestId: "old", startMs: T0, plan: "old" }]);
+	t.equal((await rig.ingest.evidence.evidence(query())).exposures[0]?.counts.control, 1, "it counts as it did");
+	const gone = (await accountOf(rig, { plan: "gone" })).route;
+	t.match(gone, { plan: "gone", planKept: false, access: null, assignment: null });
+	t.equal((await accountOf(rig, { routeName: "" })).route, null);
+});
+
+t.test("what the sidecar decided is told as it said it, and checked", async (t) => {
+	const rig = await rigWith(t);
+	const said = {
+		plan: "callout",
+		service: "shop",
+		experiment: "models",
+		arm: "control",
+		unit: control,
+		variant: "v1",
+		verdict: "allow",
+		reason: "allowed",
+		policy: "readers",
+	};
+	const route = async (over: Partial<Entry>) =>
+		(await accountOf(rig, { unit: null, plan: "callout", said, ...over })).route;
+	t.match(await route({}), {
+		access: { by: "sidecar", verdict: "allow", reason: "allowed", policy: "readers", agrees: true, denied: false },
+		assignment: {
+			by: "sidecar",
+			plan: "callout",
+			unitFrom: { from: "cookie", cookie: "id" },
+			arm: "control",
+			agrees: true,
+		},
+	});
+	t.match(await route({ said: { ...said, arm: "boosted" } }), { assignment: { arm: "control", agrees: false } });
+	const denial = { ...said, verdict: "deny", reason: "forbidden", policy: "no-v2" };
+	t.match(await route({ said: denial, codeDetails: "ext_authz_denied", status: 403, cluster: "" }), {
+		access: { verdict: "deny", reason: "forbidden", policy: "no-v2", denied: true, agrees: true },
+	});
+	t.match(await route({ said: denial, codeDetails: "weir_forbidden", status: 403, namespace: "weir" }), {
+		access: { denied: true, agrees: true },
+	});
+	t.match(await route({ said: denial }), { access: { agrees: false } }, "denied, and yet sent on");
+	const { said: _, ...silent } = { said, unit: null, plan: "callout", requestId: "r2" };
+	t.match((await accountOf(rig, { ...silent, codeDetails: "ext_authz_error", status: 503, cluster: "" })).route, {
+		access: { verdict: "none", reason: "ext_authz_error", agrees: true },
+		assignment: null,
+	});
+	t.match((await accountOf(rig, silent)).route?.access, { verdict: "none", agrees: false }, "it never fails open");
+	// Envoy assigned and the sidecar judged, by a newer plan.
+	const judged = { plan: "callout", service: "shop", verdict: "allow", reason: "open" };
+	t.match((await accountOf(rig, { plan: "verdict", said: judged })).route, {
+		plan: "verdict",
+		access: { by: "sidecar", plan: "callout" },
+		assignment: { by: "envoy", plan: "verdict", arm: "control", agrees: true },
+	});
+	t.notMatch(JSON.stringify(await route({})), new RegExp(`${control}\\b`));
+});
+
+/** Its 128 bits are above 2¹²⁷, where a signed column would end. */
+const ENDED = "f0000000-0000-4000-8000-000000000001";
+
+t.test("what is no longer at hand is told in outline, and what is not known is not found", async (t) => {
+	const rig = await rigWith(t);
+	await rig.send([
+		{ kind: "start", unit: control, requestId: "open", startMs: T0 },
+		{ kind: "start", unit: control, requestId: ENDED, startMs: T0 },
+		{ kind: "end", unit: control, requestId: ENDED, startMs: T0, status: 404, cluster: "shop/v1" },
+	]);
+	const open = (await get(rig, "open")).json as OutlineAccount;
+	t.match(open, {
+		known: "outline",
+		ended: false,
+		status: null,
+		service: "shop",
+		experiment: "models",
+		arm: "control",
+	});
+	await rig.restart();
+	const ended = (await get(rig, ENDED)).json as OutlineAccount;
+	t.match(ended, { known: "outline", ended: true, status: 404, durationMs: 5, variant: "v1", unit: /^[0-9a-f]{32}$/ });
+	t.equal(open.unit, ended.unit);
+	const { status, json } = await get(rig, "nobody%20knows");
+	t.equal(status, 404);
+	t.match(json, { error: { code: "not-found", hint: /x-request-id/ } });
+	t.equal((await get(rig, "")).status, 400);
+	t.equal((await get(rig, "%E0%A4%A")).status, 400);
+	t.equal((await get(rig, "x".repeat(300))).status, 400);
+	t.equal((await rig.call("POST", `/v1/requests/${ENDED}`, "")).status, 405);
+});

@@ -1,0 +1,66 @@
+import { performance } from "node:perf_hooks";
+import t from "tap";
+import { GRPC } from "../../../src/sidecar/grpc/service.js";
+import { Turn } from "../../../src/sidecar/grpc/turn.js";
+import { bytesOf, FLAG, FRAME, rawConnection, requestHeaders } from "./rawConnection.js";
+import { ECHO, framed, STREAM, startEcho, until } from "./rig.js";
+
+t.test("when a turn has worked for too long the rest of its calls is shed, and the next turn recovers", async (t) => {
+	let worked = 0;
+	let slow = true;
+	const work = (message: Buffer): Buffer => {
+		worked++;
+		const endMs = performance.now() + (slow ? 2 : 0);
+		while (performance.now() < endMs);
+		return Buffer.from(message);
+	};
+	const { socketPath, counters, server } = await startEcho(t, {
+		limits: { queueMs: 100 },
+		methods: new Map<string, never>([
+			[ECHO, { kind: "unary", handle: work } as never],
+			[STREAM, { kind: "stream", open: () => ({ message: work, ended() {} }) } as never],
+		]),
+	});
+	const connection = await rawConnection(t, socketPath);
+	let stream = 1;
+	/** Sends calls in one write, so that they are read in one turn. @returns how many got a message */
+	const burst = async (path: string, calls: number): Promise<number> => {
+		connection.frames.length = 0;
+		const parts: Buffer[] = [];
+		for (let i = 0; i < calls; i++) {
+			parts.push(requestHeaders(stream, path), bytesOf(FRAME.DATA, FLAG.END_STREAM, stream, framed("a")));
+			stream += 2;
+		}
+		connection.socket.write(Buffer.concat(parts));
+		const ends = () =>
+			connection.frames.filter(({ type, flags }) => type === FRAME.HEADERS && (flags & FLAG.END_STREAM) !== 0).length;
+		await until(() => ends() === calls);
+		return connection.frames.filter(({ type }) => type === FRAME.DATA).length;
+	};
+	for (const path of [ECHO, STREAM]) {
+		slow = false;
+		await burst(path, 10);
+		worked = 0;
+		counters.ends.length = 0;
+		counters.sheds.length = 0;
+		slow = true;
+		const answered = await burst(path, 300);
+		t.ok(answered >= 20 && answered < 200, `${answered} of 300 answered in 100 ms at 2 ms each`);
+		t.equal(worked, answered, "no work is done for what is shed");
+		t.equal(counters.codes().filter((code) => code === GRPC.RESOURCE_EXHAUSTED).length, 300 - answered);
+		t.same(counters.sheds, Array(300 - answered).fill(path), "counted");
+		slow = false;
+		t.equal(await burst(path, 300), 300, "recovers by itself");
+		await until(() => server.streams() === 0);
+	}
+});
+
+t.test("a turn counts work, not one pause, and ends with the loop's turn", async (t) => {
+	const turn = new Turn(100, 20);
+	t.notOk(turn.late(1_000));
+	t.notOk(turn.late(9_000), "one long gap: the process was not scheduled");
+	for (let i = 1; i <= 4; i++) t.notOk(turn.late(9_000 + i * 20));
+	t.ok(turn.late(9_100), "more than 100 ms of work");
+	await new Promise((resolve) => setImmediate(resolve));
+	t.notOk(turn.late(9_101), "a new turn");
+});

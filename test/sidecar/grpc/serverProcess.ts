@@ -1,0 +1,24 @@
+/**
+ * The echo server in a process of its own, for memory and for clients that would share its event loop. As a worker of
+ * node:cluster (see workers.test.ts) it also says what the primary told it.
+ */
+import { Health } from "../../../src/sidecar/grpc/health.js";
+import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
+import { fromPrimary, toPrimary } from "../../../src/sidecar/grpc/workers.js";
+import { keepYoungGenerationSmall } from "../../../src/sidecar/grpc/youngGeneration.js";
+import { echoMethods } from "./rig.js";
+
+const [, , socketPath = ""] = process.argv;
+keepYoungGenerationSmall();
+fromPrimary((message) => {
+	if (message === "rss") toPrimary({ rssMiB: process.memoryUsage.rss() / 2 ** 20 });
+	else toPrimary({ pid: process.pid, told: message });
+});
+const streams = { opened: 0, messages: 0, ended: 0 };
+const methods = new Map(echoMethods(streams));
+methods.set("/test.Echo/Pid", { kind: "unary", handle: () => Buffer.from(String(process.pid)) });
+const server = await startGrpcServer({ listen: { socketPath }, methods, health: new Health() });
+process.once("SIGTERM", () => {
+	void server.drain(1_000).then(() => process.exit(0));
+});
+toPrimary({ pid: process.pid, ready: true });

@@ -1,0 +1,52 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { startWorkers } from "../../../src/sidecar/grpc/workers.js";
+import { call, framed, open, until } from "./rig.js";
+
+t.test("workers share a socket, are told what the primary knows, and are replaced when they die", async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), "weir-grpc-"));
+	const socketPath = join(folder, "s.sock");
+	const said: { pid?: number; ready?: boolean; told?: unknown }[] = [];
+	const lines: string[] = [];
+	let version = 1;
+	const workers = await startWorkers<{ version: number; bytes: Uint8Array }>({
+		count: 2,
+		module: join(import.meta.dirname, "serverProcess.js"),
+		args: [socketPath],
+		socketPath,
+		greet: () => [{ version, bytes: Uint8Array.of(version) }],
+		onMessage: (message) => said.push(message as never),
+		log: (line) => lines.push(line),
+	});
+	t.teardown(async () => {
+		await workers.close(2_000);
+		rmSync(folder, { recursive: true, force: true });
+	});
+	const ready = () => said.filter((message) => message.ready === true).length;
+	const told = (version: number) => said.filter(({ told }) => (told as { version?: number })?.version === version);
+	await until(() => ready() === 2 && told(1).length === 2);
+	t.same(told(1)[0]?.told, { version: 1, bytes: Uint8Array.of(1) }, "bytes stay bytes");
+
+	const pidOf = async () => {
+		const got = await call(open(t, socketPath), { path: "/test.Echo/Pid", body: [framed("")] });
+		return Number(got.body.subarray(5).toString());
+	};
+	const answering = new Set([await pidOf(), await pidOf(), await pidOf(), await pidOf()]);
+	t.same([...answering].sort(), workers.pids().sort(), "connections go round");
+
+	version = 2;
+	workers.broadcast({ version, bytes: Uint8Array.of(version) });
+	await until(() => told(2).length === 2);
+
+	const [first = 0] = workers.pids();
+	process.kill(first, "SIGKILL");
+	await until(() => ready() === 3 && told(2).length === 3);
+	t.equal(workers.pids().length, 2);
+	t.notOk(workers.pids().includes(first));
+	t.match(lines, [/ended \(SIGKILL\)/]);
+	t.ok(workers.pids().includes(await pidOf()), "calls are answered");
+	await workers.close(5_000);
+	t.same(workers.pids(), []);
+});

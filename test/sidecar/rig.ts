@@ -1,0 +1,43 @@
+/** A sidecar inside the test's process, on a UNIX socket, with the table of a Plan. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Plan } from "../../src/compiler/plan.js";
+import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
+import { mintUnit } from "../../src/sidecar/cookie.js";
+import { Health } from "../../src/sidecar/grpc/health.js";
+import { type GrpcServer, startGrpcServer } from "../../src/sidecar/grpc/server.js";
+import { sidecarMethods } from "../../src/sidecar/methods.js";
+import { Tables } from "../../src/sidecar/tables.js";
+
+export interface TestSidecar {
+	readonly socketPath: string;
+	readonly tables: Tables<CompiledTable>;
+	readonly server: GrpcServer;
+}
+
+/** @param plan null = no table yet */
+export async function startSidecar(
+	t: { teardown(run: () => Promise<void>): unknown },
+	plan: Pick<Plan, "version" | "table"> | null,
+): Promise<TestSidecar> {
+	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));
+	const socketPath = join(directory, "sidecar.sock");
+	const tables = new Tables<CompiledTable>({ compile: compileTable });
+	if (plan !== null) {
+		tables.put(plan);
+		tables.confirm();
+	}
+	const health = new Health();
+	health.setServing(true);
+	const server = await startGrpcServer({
+		listen: { socketPath },
+		methods: sidecarMethods({ tables, freshness: tables, mint: mintUnit }),
+		health,
+	});
+	t.teardown(async () => {
+		await server.close();
+		await rm(directory, { recursive: true, force: true });
+	});
+	return { socketPath, tables, server };
+}

@@ -1,0 +1,148 @@
+/** The sidecar's feed while control is away: dead, killed, hanging, silent, or not yet there at the start. */
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import t from "tap";
+import { followControl, TableFeed } from "../../src/sidecar/tableFeed.js";
+import { Tables } from "../../src/sidecar/tables.js";
+import { compile, folderOf, NODE, plan, QUICK, serves, startDoor, startFeed, startServer, until } from "./feedScene.js";
+import { LogLines, tableOf } from "./sampleTable.js";
+
+t.test("a control that is killed mid-stream is noticed at once, and followed again when it is back", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "inside.sock"));
+	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	const { tables } = startFeed(t, join(folder, "ads.sock"));
+	for (let number = 1; number < 6; number++) {
+		await serves(tables, tableOf(number));
+		const lapsed = until(tables, () => !tables.confirmed);
+		// Half a table may be on its way.
+		server.publish(plan(tableOf(number + 1).table), number + 1);
+		door.cut();
+		await lapsed;
+		t.ok([tableOf(number).version, tableOf(number + 1).version].includes(tables.get(null) ?? ""));
+	}
+	await serves(tables, tableOf(6));
+});
+
+t.test("a control that hangs is noticed by its silence, and followed again when it wakes", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "inside.sock"));
+	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	const { tables, log } = startFeed(t, join(folder, "ads.sock"), {
+		keepaliveMs: { every: 40, answer: 40 },
+		connectMs: 100,
+	});
+	await serves(tables, tableOf(1));
+	await new Promise((resolve) => setTimeout(resolve, 200));
+	t.ok(tables.confirmed, "pings that are answered end nothing");
+	door.freeze();
+	await until(tables, () => !tables.confirmed);
+	t.equal(tables.get(null), tableOf(1).version);
+	// Long enough for connections that are taken and never answered.
+	await new Promise((resolve) => setTimeout(resolve, 250));
+	door.thaw();
+	await serves(tables, tableOf(1));
+	t.equal(log.lines.filter((line) => line.startsWith("control is away")).length, 1);
+});
+
+t.test("a peer that takes the connection and says nothing is given up", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	let connections = 0;
+	const sockets: Socket[] = [];
+	const enough = new Promise<void>((resolve) => {
+		const silent = createServer((socket) => {
+			sockets.push(socket);
+			socket.on("error", () => {});
+			if (++connections === 3) resolve();
+		});
+		silent.listen(socketPath);
+		t.teardown(() => {
+			for (const socket of sockets) socket.destroy();
+			silent.close();
+		});
+	});
+	const { log } = startFeed(t, socketPath, { connectMs: 30 });
+	await enough;
+	t.match(log.lines, [/control is away.*no answer within 30 ms/]);
+});
+
+t.test("tries again after pauses that double, up to the longest, with jitter below", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const jitter = [0, 0.999];
+	/** One for each pause, at its start. */
+	const drawnAtMs: number[] = [];
+	let enough: () => void = () => {};
+	// Without a longest pause these would take most of a minute.
+	const thirteen = new Promise<void>((resolve) => {
+		enough = resolve;
+	});
+	const tables = new Tables({ compile });
+	const feed = new TableFeed({
+		...{ socketPath, node: NODE, tables, log: new LogLines(), ...QUICK },
+		retryMs: { first: 20, max: 100 },
+		random: () => {
+			if (drawnAtMs.push(performance.now()) === 13) enough();
+			return jitter[(drawnAtMs.length - 1) % 2] ?? 0;
+		},
+	});
+	t.teardown(() => feed.close());
+	feed.start();
+	await thirteen;
+	// 20, 40, 80, 100, 100, …: half of it, all of it, half, all, … A busy machine can only be later.
+	let dueMs = drawnAtMs[0] ?? 0;
+	for (const [index, at] of drawnAtMs.entries()) {
+		t.ok(at >= dueMs - 1, `${at} ms, not before ${dueMs}`);
+		dueMs = at + ([20, 40, 80][index] ?? 100) * (index % 2 === 0 ? 0.5 : 0.999);
+	}
+});
+
+t.test("a restart without control answers by the file, as old as it is; then control is followed", async (t) => {
+	const folder = await folderOf(t);
+	const socketPath = join(folder, "ads.sock");
+	const filePath = join(folder, "sidecar/table.json");
+	const follow = async () => {
+		const log = new LogLines();
+		const tables = new Tables({ compile });
+		const following = await followControl({ socketPath, node: NODE, tables, log, filePath, ...QUICK });
+		t.teardown(() => following.close());
+		return { tables, log, following };
+	};
+	const server = await startServer(t, socketPath);
+	server.publish(plan(tableOf(1).table), 1);
+	const before = await follow();
+	await serves(before.tables, tableOf(1));
+	const stoppedAtMs = Date.now();
+	await before.following.close();
+	t.notOk(before.tables.confirmed);
+	await server.close();
+
+	const after = await follow();
+	t.equal(after.tables.get(null), tableOf(1).version);
+	t.notOk(after.tables.confirmed);
+	const ageMs = after.tables.ageMs();
+	t.ok(Math.abs(ageMs - (Date.now() - stoppedAtMs)) < 100, `${ageMs} ms`);
+	const again = await startServer(t, socketPath);
+	again.publish(plan(tableOf(2).table), 1);
+	await serves(after.tables, tableOf(2));
+	t.equal(after.tables.ageMs(), 0);
+	t.equal(after.tables.get(tableOf(1).version), tableOf(1).version);
+});
+
+t.test("without control and without a file there is no table", async (t) => {
+	const folder = await folderOf(t);
+	const log = new LogLines();
+	const tables = new Tables({ compile });
+	const options = {
+		socketPath: join(folder, "ads.sock"),
+		node: NODE,
+		tables,
+		log,
+		filePath: join(folder, "table.json"),
+	};
+	const following = await followControl({ ...options, ...QUICK });
+	t.equal(tables.get(null), null);
+	t.equal(tables.ageMs(), Number.POSITIVE_INFINITY);
+	await following.close();
+});

@@ -1,0 +1,178 @@
+/** Every way in which a table can be wrong is refused, with words that say where. */
+import t from "tap";
+import { contentHash } from "../../src/assignment/hash.js";
+import { WeirError } from "../../src/error.js";
+import { ARMS_MAX } from "../../src/limits.js";
+import { readTable } from "../../src/sidecar/tableShape.js";
+import { EXPERIMENT, SERVICE, versioned } from "./sampleTable.js";
+
+const [CONTROL, TREATMENT] = EXPERIMENT.arms;
+const whole = { services: [SERVICE, { ...SERVICE, name: "other", callout: null, experiments: [] }] };
+
+/** Reads whatever it is given under its true hash. */
+function read(table: unknown): string {
+	const json = JSON.stringify(table);
+	try {
+		readTable(contentHash(json), json);
+		return "";
+	} catch (error) {
+		if (!(error instanceof WeirError) || error.code !== "invalid-argument") throw error;
+		return error.message;
+	}
+}
+
+const service = (change: object): string => read({ services: [{ ...SERVICE, ...change }] });
+const experiment = (change: object): string => service({ experiments: [{ ...EXPERIMENT, ...change }] });
+const callout = (change: object): string => service({ callout: { ...SERVICE.callout, ...change } });
+const policy = (change: object): string =>
+	service({ access: { open: false, policies: [{ ...SERVICE.access.policies[0], ...change }] } });
+
+t.test("a whole table is read, as it was", (t) => {
+	const { version } = versioned(whole);
+	t.same(readTable(version, JSON.stringify(whole)), { version, table: whole });
+	t.equal(read({ services: [] }), "");
+	t.equal(experiment({ takeover: null, unit: { from: "header", header: "x-user-id" } }), "");
+	t.equal(experiment({ unit: { from: "claim", header: "x-weir-claim-sub", claim: "sub" } }), "");
+	t.equal(policy({ action: "deny", principals: [] }), "");
+	t.equal(callout({ verdict: false, onFailure: "default-variant", onStale: "assign" }), "");
+	t.end();
+});
+
+t.test("a hash that is not the content's, and what is no JSON", (t) => {
+	const { version } = versioned(whole);
+	const json = JSON.stringify(whole);
+	t.throws(() => readTable("0123456789abcdef", json), {
+		message: /hash [0-9a-f]{16}, but its version is "0123456789abcdef"/,
+	});
+	t.throws(() => readTable("\n".repeat(1_000), json), { message: /its version is "\?{64}"$/ });
+	t.throws(() => readTable(version, json.replace('"v1"', '"v2"')), { message: /hash/ });
+	t.throws(() => readTable(version, json.slice(0, -1)), { message: "the table is not JSON" });
+	t.throws(() => readTable(contentHash(""), ""), { message: "the table is not JSON" });
+	t.end();
+});
+
+t.test("fields that are missing, unknown or of another kind", (t) => {
+	const expected: [string, string][] = [
+		[read(null), "the table: is null, not an object"],
+		[read([]), "the table: is a list, not an object"],
+		[read({}), "the table: has no field services"],
+		[read({ services: [], tokens: [] }), 'the table: has the unknown field "tokens"'],
+		[read({ services: {} }), "services: is an object, not a list"],
+		[read({ services: [null] }), "services[0]: is null, not an object"],
+		[service({ timeoutMs: "1s" }), "Service employment, timeoutMs: is a string, not a number"],
+		[service({ timeoutMs: 0.5 }), "Service employment, timeoutMs: is 0.5, not an integer from 0 to 9007199254740991"],
+		[service({ hosts: [""] }), "Service employment, hosts[0]: is empty or holds a control character"],
+		[service({ hosts: [1] }), "Service employment, hosts[0]: is a number, not a text"],
+		[service({ region: "eu" }), 'Service employment: has the unknown field "region"'],
+		[
+			service({ access: { open: 1, policies: [] } }),
+			"Service employment, access, open: is a number, neither true nor false",
+		],
+		[read(JSON.parse('{"services":[],"__proto__":{}}')), 'the table: has the unknown field "__proto__"'],
+		[
+			policy({ action: "audit" }),
+			'Service employment, access, AccessPolicy callers, action: is "audit", not one of allow, deny',
+		],
+		[policy({ principals: [] }), "Service employment, access, AccessPolicy callers: allows without naming a principal"],
+		[callout({ onStale: null }), "Service employment, callout, onStale: is null, not one of deny, assign"],
+		[
+			callout({ onFailure: "default-variant" }),
+			"Service employment, callout: carries a verdict and does not deny without one",
+		],
+		[callout({ onStale: "assign" }), "Service employment, callout: carries a verdict and does not deny without one"],
+		[
+			callout({ maxStalenessMs: -1 }),
+			"Service employment, callout, maxStalenessMs: is -1, not an integer from 0 to 9007199254740991",
+		],
+	];
+	for (const [actual, wanted] of expected) t.equal(actual, wanted);
+	t.end();
+});
+
+t.test("experiments that could not be executed, or not with the bits that were meant", (t) => {
+	const at = "Service employment, Experiment boosted-vs-logistic";
+	const arms = (...changes: object[]): string =>
+		experiment({
+			arms: [
+				{ ...CONTROL, ...changes[0] },
+				{ ...TREATMENT, ...changes[1] },
+			],
+		});
+	const expected: [string, string][] = [
+		[
+			experiment({ unit: { from: "dpop", header: "x" } }),
+			`${at}, unit, from: is "dpop", not one of header, claim, cookie`,
+		],
+		[experiment({ unit: { from: "header", header: "x", claim: "sub" } }), `${at}, unit: has the unknown field "claim"`],
+		[experiment({ layerSeed: "18446744073709551616" }), `${at}, layerSeed: is no unsigned 64-bit integer`],
+		[experiment({ layerSeed: "0x10" }), `${at}, layerSeed: is no unsigned 64-bit integer`],
+		[experiment({ layerSeed: 1 }), `${at}, layerSeed: is a number, not a text`],
+		[experiment({ slotLoPpm: 500_000 }), `${at}: the slot from 500000 to 500000 holds nothing`],
+		[experiment({ slotHiPpm: 1_000_001 }), `${at}, slotHiPpm: is 1000001, not an integer from 0 to 1000000`],
+		[experiment({ arms: [] }), `${at}: the regions of its arms end at 0, not at 1000000`],
+		[arms({}, { hiPpm: 999_999 }), `${at}: the regions of its arms end at 999999, not at 1000000`],
+		[arms({ hiPpm: 499_999 }), `${at}, arm treatment: its region is 500000 to 1000000, where one from 499999 is due`],
+		[arms({ loPpm: 1 }), `${at}, arm control: its region is 1 to 500000, where one from 0 is due`],
+		[
+			arms({}, { hiPpm: 400_000 }),
+			`${at}, arm treatment: its region is 500000 to 400000, where one from 500000 is due`,
+		],
+		[arms({ livePoints: 500_001 }), `${at}, arm control: 500001 points are live in a region of 500000`],
+		[arms({}, { name: "control" }), `${at}, arm control: is there twice`],
+		[
+			arms({ parameters: { "x-a": "1\r\nx-b: 2" } }),
+			`${at}, arm control, parameters, x-a: is empty or holds a control character`,
+		],
+		[
+			arms({ parameters: { "x\na": "1" } }),
+			`${at}, arm control, parameters, name: is empty or holds a control character`,
+		],
+		[
+			experiment({ takeover: { arm: "none", variant: "v2", ppm: 1 } }),
+			`${at}: the arm "none" that takes over is none of its arms`,
+		],
+		[
+			experiment({ arms: Array.from({ length: ARMS_MAX + 1 }, (_, index) => ({ ...CONTROL, name: `a${index}` })) }),
+			`${at}: has ${ARMS_MAX + 1} arms, more than ${ARMS_MAX}`,
+		],
+		[service({ experiments: [EXPERIMENT, EXPERIMENT] }), `${at}: is there twice`],
+	];
+	for (const [actual, wanted] of expected) t.equal(actual, wanted);
+	t.end();
+});
+
+t.test("any field that is taken away, replaced or added, anywhere, is refused", (t) => {
+	const places = objectsIn(whole, []);
+	t.ok(places.length > 10);
+	let refused = 0;
+	for (const { path, keys } of places) {
+		// Parameters are a mapping: any header name may be there or not.
+		if (path.at(-1) === "parameters") continue;
+		for (const key of keys) {
+			for (const change of [undefined, [[]], { a: { b: 1 } }]) {
+				refused++;
+				t.not(read(changed(whole, [...path, key], change)), "", `${path.join(".")}.${key}: ${JSON.stringify(change)}`);
+			}
+		}
+		t.match(read(changed(whole, [...path, "extra"], 1)), /unknown field "extra"/);
+	}
+	t.ok(refused > 150);
+	t.end();
+});
+
+function objectsIn(value: unknown, path: readonly string[]): { path: readonly string[]; keys: string[] }[] {
+	if (typeof value !== "object" || value === null) return [];
+	const inner = Object.entries(value).flatMap(([key, one]) => objectsIn(one, [...path, key]));
+	return Array.isArray(value) ? inner : [{ path, keys: Object.keys(value) }, ...inner];
+}
+
+/** A copy with another value at a path; undefined takes it away. */
+function changed(value: object, path: readonly string[], to: unknown): object {
+	const copy = structuredClone(value);
+	let at = copy as Record<string, unknown>;
+	for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>;
+	const last = path.at(-1) ?? "";
+	if (to === undefined) delete at[last];
+	else at[last] = to;
+	return copy;
+}
