@@ -271,7 +271,7 @@ export const MOVES_LOOKED_AT = 10;
 export const CALLOUT_TABLES_KEPT = 8;
 
 /** Message with a table, and a file with one: what control can send at most. */
-export const TABLE_BYTES_MAX = GRPC_MESSAGE_BYTES_MAX;
+export const TABLE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** First and longest pause before the sidecar asks control again; control is back within seconds of its return. */
 export const TABLE_FEED_RETRY_MS = { first: 50, max: 2_000 } as const;

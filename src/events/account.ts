@@ -10,7 +10,7 @@ import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { PlanReader, ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
 import type { RecentRequest } from "./recentRequests.js";
-import { type RequestDetails, requestDetails } from "./requestDetails.js";
+import { CALLOUT_DENIED, RBAC_DENIED, type RequestDetails, requestDetails } from "./requestDetails.js";
 import { unitOfHeader, variantOf } from "./requestRow.js";
 import { type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
 
@@ -246,9 +246,6 @@ function experimentAccount({ table }: ReadableExperiment, location: Located): Ex
 	};
 }
 
-/** Envoy's RBAC details: `rbac_access_denied_matched_policy[NAME]`, NAME `none` where no policy matched. */
-const RBAC_DENIED = /^rbac_access_denied/;
-
 /** The verdict that the plan's rules give, beside what Envoy did. */
 function envoysAccess(
 	service: ReadableService,
@@ -281,9 +278,6 @@ function envoysAccess(
 function agreement(deny: boolean, denied: boolean, sentTo: string | null): boolean | null {
 	return deny && !denied && sentTo === null ? null : deny === denied;
 }
-
-/** ext_authz and ext_proc say in the details that they refused: `ext_authz_denied`, `weir_REASON`. */
-const CALLOUT_DENIED = /^(ext_authz_denied$|weir_)/;
 
 function sidecarsAccess(
 	answer: SidecarAnswer | null,

@@ -2,6 +2,7 @@
  * Plans as ingest reads them: the table of each version that a route name may carry, compiled once. The owner of
  * the plans is another process; while it does not answer, entries of an unknown version wait a few tries long.
  */
+import { judgesVariants } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import type {
 	AccessTable,
@@ -30,6 +31,8 @@ export interface ReadableService {
 	/** null = the plan is of an earlier Weir, which did not keep the rules in it. */
 	readonly access: AccessTable | null;
 	readonly callout: CalloutTable | null;
+	/** A denial may be due to the Variant, and so is an outcome of the arm. */
+	readonly deniesByVariant: boolean;
 	readonly experiments: ReadonlyMap<string, ReadableExperiment>;
 }
 
@@ -113,6 +116,7 @@ function readable(table: PlanTable): ReadablePlan {
 				defaultVariant: service.defaultVariant,
 				access: service.access ?? null,
 				callout: service.callout ?? null,
+				deniesByVariant: service.access !== undefined && judgesVariants(service.access),
 				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one)])),
 			},
 		]),

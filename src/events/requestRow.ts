@@ -8,6 +8,7 @@ import { clusterName } from "../compiler/plan.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
+import { isDenial, requestDetails } from "./requestDetails.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
 
 /** One row of `entries`; see schema.ts. */
@@ -196,7 +197,11 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		reference: variant === service.defaultVariant && (arm === null || arm === experiment?.baselineArm),
 		durationMs: entry.durationMs,
 		status: entry.status,
-		failed: entry.status === 0 || entry.status >= 500 || (entry.flags & FAILED_FLAGS) !== 0,
+		failed:
+			entry.status === 0 ||
+			entry.status >= 500 ||
+			(entry.flags & FAILED_FLAGS) !== 0 ||
+			(service.deniesByVariant && entry.status === 403 && isDenial(requestDetails(entry).codeDetails)),
 		unhealthy: entry.status >= 500 || (entry.flags & UNHEALTHY_FLAGS) !== 0,
 	};
 	if (experiment === null || hash === null || arm === null || !exposing || (ended && !late)) {

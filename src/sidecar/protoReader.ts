@@ -28,9 +28,6 @@ const FIXED32 = 5;
 /** Tag of a length-delimited field (strings, bytes, messages, maps), as tag() reads it. */
 export const delimited = (field: number): number => (field << 3) | LENGTH_DELIMITED;
 
-/** Tag of a varint field (bools, enums). */
-export const varying = (field: number): number => field << 3;
-
 export class ProtoReader {
 	bytes: Buffer = Buffer.alloc(0);
 	at = 0;

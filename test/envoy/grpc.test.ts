@@ -11,10 +11,11 @@ import {
 	status,
 } from "@grpc/grpc-js";
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
-import { bootstrapOf, startEnvoy } from "./harness.js";
+import { startSidecar } from "../sidecar/rig.js";
+import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
 
 const identity = (bytes: Buffer): Buffer => bytes;
 const chat: MethodDefinition<Buffer, Buffer> = {
@@ -64,19 +65,26 @@ const port = await new Promise<number>((resolve, reject) => {
 t.teardown(() => server.forceShutdown());
 
 const variants = [variant("v1", port), variant("v2", port)];
-const plan = compile(
-	resourceSet({
-		services: [service("off", variants, { protocol: "grpc" }), service("on", variants, { protocol: "grpc" })],
-		experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
-	}),
-	EMPTY_STATUS,
-	{ collectors: NO_COLLECTORS },
-);
-const envoy = await startEnvoy(t, bootstrapOf(plan));
+const resources = resourceSet({
+	services: [service("off", variants, { protocol: "grpc" }), service("on", variants, { protocol: "grpc" })],
+	experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
+});
+
+async function through(form: Pick<CompileOptions, "mode" | "protocol">): Promise<RunningEnvoy> {
+	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
+	const sidecar = plan.asksSidecar ? await startSidecar(t, plan) : null;
+	return startEnvoy(t, bootstrapOf(plan, undefined, sidecar?.socketPath ?? null));
+}
+
+const envoy = await through({});
+const byAuthz = await through({ mode: "callout", protocol: "ext_authz" });
+const byProc = await through({ mode: "callout", protocol: "ext_proc" });
 const ways = {
 	direct: { port, host: "direct.test" },
 	off: { port: envoy.port(), host: "off.test" },
 	on: { port: envoy.port(), host: "on.test" },
+	"by ext_authz": { port: byAuthz.port(), host: "on.test" },
+	"by ext_proc": { port: byProc.port(), host: "on.test" },
 };
 
 for (const [name, way] of Object.entries(ways)) {

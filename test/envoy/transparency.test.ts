@@ -1,17 +1,19 @@
 /**
- * An existing service notices nothing: the same client calls it directly, through Envoy with no experiment and
- * through Envoy with one, and the answers are compared. The headers that differ are named exactly, in one place.
+ * An existing service notices nothing: the same client calls it directly, through Envoy with no experiment, with one
+ * natively, and with one in full callout by ext_authz and by ext_proc; the answers are compared. The headers that
+ * differ are named exactly, in one place.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
 import type { Socket } from "node:net";
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { startSidecar } from "../sidecar/rig.js";
 import { startEchoService } from "./echoService.js";
-import { bootstrapOf, startEnvoy } from "./harness.js";
+import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
 
 /** What the client sees more of through Envoy, nothing else. */
 const ADDED_TO_RESPONSE = ["x-request-id"];
@@ -23,29 +25,45 @@ const HOP_BY_HOP = ["connection", "keep-alive", "transfer-encoding", "date"];
 const echo = await startEchoService();
 t.teardown(() => echo.close());
 const variants = [variant("v1", echo.port), variant("v2", echo.port)];
-const plan = compile(
-	resourceSet({
-		gateways: [gateway({ exposeArm: false })],
-		services: [service("off", variants), service("on", variants)],
-		experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
-	}),
-	EMPTY_STATUS,
-	{ collectors: NO_COLLECTORS },
-);
-const envoy = await startEnvoy(t, bootstrapOf(plan));
+const resources = resourceSet({
+	gateways: [gateway({ exposeArm: false })],
+	services: [service("off", variants), service("on", variants)],
+	experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
+});
+
+async function through(form: Pick<CompileOptions, "mode" | "protocol">): Promise<RunningEnvoy> {
+	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
+	const sidecar = plan.asksSidecar ? await startSidecar(t, plan) : null;
+	return startEnvoy(t, bootstrapOf(plan, undefined, sidecar?.socketPath ?? null));
+}
+
+const native = await through({});
+const byAuthz = await through({ mode: "callout", protocol: "ext_authz" });
+const byProc = await through({ mode: "callout", protocol: "ext_proc" });
 
 interface Way {
 	readonly name: string;
+	/** null = no Envoy. */
+	readonly envoy: RunningEnvoy | null;
 	readonly port: number;
 	readonly host: string;
 	/** Headers that the service sees more of, beyond ADDED_TO_REQUEST. */
 	readonly alsoAdded: readonly string[];
 }
 
-const direct: Way = { name: "direct", port: echo.port, host: "direct.test", alsoAdded: [] };
+const direct: Way = { name: "direct", envoy: null, port: echo.port, host: "direct.test", alsoAdded: [] };
+const way = (name: string, envoy: RunningEnvoy, host: string, ...alsoAdded: readonly string[]): Way => ({
+	name,
+	envoy,
+	port: envoy.port(),
+	host,
+	alsoAdded,
+});
 const ways: readonly Way[] = [
-	{ name: "no experiment", port: envoy.port(), host: "off.test", alsoAdded: [] },
-	{ name: "an experiment", port: envoy.port(), host: "on.test", alsoAdded: ["x-weir-arm"] },
+	way("no experiment", native, "off.test"),
+	way("an experiment", native, "on.test", "x-weir-arm"),
+	way("an experiment by ext_authz", byAuthz, "on.test", "x-weir-arm"),
+	way("an experiment by ext_proc", byProc, "on.test", "x-weir-arm"),
 ];
 
 interface Call {
@@ -285,6 +303,7 @@ t.test("server-sent events arrive one by one while the request is still open", a
 t.test("a streamed upload of 100 MB arrives whole, and Envoy does not hold it", async (t) => {
 	const block = randomBytes(1_048_576);
 	for (const way of ways) {
+		const envoy = way.envoy ?? native;
 		const before = await envoy.stat("server.memory_allocated");
 		const outgoing = request({
 			port: way.port,

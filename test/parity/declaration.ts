@@ -46,10 +46,8 @@ export interface Subject {
 	readonly layer: Layer | null;
 }
 
-export interface Random {
-	/** In [0, 1). */
-	(): number;
-}
+/** In [0, 1). */
+export type Random = () => number;
 
 export const pick = <T>(random: Random, values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
 

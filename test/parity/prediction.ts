@@ -32,8 +32,8 @@ export function predict(
 	path: string,
 	response: RawResponse,
 ): Outcome {
-	let table = tables.get(plan);
-	if (table === undefined) tables.set(plan, (table = compileTable(pure(plan))));
+	const table = tables.get(plan) ?? compileTable(pure(plan));
+	tables.set(plan, table);
 	const { subject } = request;
 	const unit = subject.unit;
 	const values = (name: string): readonly string[] => {
@@ -46,7 +46,7 @@ export function predict(
 	};
 	const { ruling } = answer(
 		{
-			tables: { get: () => table ?? null },
+			tables: { get: () => table },
 			freshness: { ageMs: () => 0 },
 			// The unit that was minted is read off the response, as a browser would.
 			mint: () => mintedUnit(response) ?? "not-minted",
