@@ -1,6 +1,7 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
 import { judgesPaths, judgesVariants } from "../access/policy.js";
 import { unitText } from "../resources/resource.js";
+import { ruleCost } from "./cost.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
 import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
 
@@ -16,6 +17,7 @@ export function explainRules(
 			rule: `Service ${compiled.table.name}: everything else`,
 			execution: "native" as const,
 			because: `route to Variant ${compiled.table.defaultVariant}`,
+			cost: null,
 		},
 	]);
 }
@@ -24,7 +26,7 @@ export function explainRules(
 function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExecution {
 	const rule = `Service ${table.name}`;
 	const { callout } = table;
-	if (callout === null) return { rule, execution: "native", because: "no callout at all" };
+	if (callout === null) return { rule, execution: "native", because: "no callout at all", cost: null };
 	const form = callout.assignment
 		? "full callout"
 		: table.experiments.length > 0
@@ -36,22 +38,27 @@ function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExe
 		rule,
 		execution: "callout",
 		because: `${form} by ${protocol}: it carries ${carries}; without an answer ${without}`,
+		cost: null,
 	};
 }
 
 function accessRule({ table, execution }: CompiledService): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
-	if (isOpen(access)) return { rule, execution: "native", because: "OPEN: anyone may call it (access: open)" };
+	if (isOpen(access))
+		return { rule, execution: "native", because: "OPEN: anyone may call it (access: open)", cost: null };
 	const list = (action: string) => {
 		const names = access.policies.filter((policy) => policy.action === action).map((policy) => policy.name);
 		return names.length === 0 ? "none" : names.join(", ");
 	};
 	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (;, //, %00, escaped punctuation) is forbidden" : ""}`;
+	// Envoy's rules come before the sidecar's choice: where that matters, they cannot be native.
+	const canBeNative = !(judgesVariants(access) && execution.whyAssignment !== null);
+	const cost = ruleCost("access", canBeNative);
 	if (execution.whyVerdict !== null)
-		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}` };
+		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}`, cost };
 	const perArm = judgesVariants(access) ? ", for each Variant its own" : "";
-	return { rule, execution: "native", because: `RBAC on the client certificate's SPIFFE id${perArm}: ${rules}` };
+	return { rule, execution: "native", because: `RBAC on the client certificate's SPIFFE id${perArm}: ${rules}`, cost };
 }
 
 function experimentRule({ table, execution }: CompiledService, experiment: ExperimentTable): RuleExecution {
@@ -62,13 +69,11 @@ function experimentRule({ table, execution }: CompiledService, experiment: Exper
 			: `layer slot ${percent(experiment.slotLoPpm)}–${percent(experiment.slotHiPpm)}`;
 	const rule = `Experiment ${experiment.name}: one valid ${unitText(experiment.unit)} in ${slot}`;
 	const shares = sharesOf(table, experiment);
+	const cost = ruleCost("experiment", experiment.unit.from !== "cookie");
+	const hash = `XXH64("${experiment.salt}:" + unit)`;
 	return execution.whyAssignment === null
-		? { rule, execution: "native", because: `weighted clusters by XXH64("${experiment.salt}:" + unit): ${shares}` }
-		: {
-				rule,
-				execution: "callout",
-				because: `${execution.whyAssignment}: by XXH64("${experiment.salt}:" + unit) ${shares}`,
-			};
+		? { rule, execution: "native", because: `weighted clusters by ${hash}: ${shares}`, cost }
+		: { rule, execution: "callout", because: `${execution.whyAssignment}: by ${hash} ${shares}`, cost };
 }
 
 function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable): string {

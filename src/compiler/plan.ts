@@ -3,6 +3,7 @@
  * execute and `explain` prints.
  */
 import type { Problem } from "../resources/resource.js";
+import type { Cost } from "./cost.js";
 
 /** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
 export type EnvoyResource = { readonly "@type": string } & { readonly [field: string]: unknown };
@@ -43,6 +44,8 @@ export interface RuleExecution {
 	readonly execution: "native" | "callout";
 	/** For callout: "because …". For native: how Envoy does it. */
 	readonly because: string;
+	/** null = the rule costs nothing of its own. */
+	readonly cost: Cost | null;
 }
 
 /** The executable table: JSON, no functions, no bigint. Kept per version while a request may still name it. */

@@ -2,6 +2,7 @@
 
 import { staticBootstrap } from "../../compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
+import { costText } from "../../compiler/cost.js";
 import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
 import type { Plan } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
@@ -53,8 +54,9 @@ export async function compileCommand(options: CompileArguments): Promise<void> {
 
 export async function explain(options: CompileArguments): Promise<void> {
 	const plan = await planOf(options);
-	for (const { rule, execution, because } of plan.rules) {
-		process.stdout.write(`${rule}\n  ${execution}${execution === "native" ? ": " : ", because "}${because}\n`);
+	for (const { rule, execution, because, cost } of plan.rules) {
+		process.stdout.write(`${rule}\n  ${execution}: ${because}\n`);
+		if (cost !== null) process.stdout.write(`  costs ${costText(cost, execution)}\n`);
 	}
 }
 
