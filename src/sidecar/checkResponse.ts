@@ -53,7 +53,9 @@ export function checkResponse({ ruling, unit, setCookie }: Answer, sent: SentHea
 	}
 	const response = writer.open();
 	if (setCookie !== null) {
-		writeHeader(writer, allowed ? RESPONSE_HEADERS : HEADERS, "set-cookie", setCookie, APPEND, "ext_authz");
+		// A denial is a response of Envoy's own: there is nothing to append to, and Envoy then adds nothing.
+		const [field, action] = allowed ? ([RESPONSE_HEADERS, APPEND] as const) : ([HEADERS, OVERWRITE] as const);
+		writeHeader(writer, field, "set-cookie", setCookie, action, "ext_authz");
 	}
 	for (const name of remove) writer.text(HEADERS_TO_REMOVE, name);
 	writer.raw(own.response);

@@ -127,7 +127,8 @@ function writeImmediate({ reason }: Ruling, own: Fixed, setCookie: string | null
 	writer.text(5, `weir_${reason.replaceAll("-", "_")}`);
 	writer.text(3, deniedBody(reason));
 	const headers = writer.open();
-	if (setCookie !== null) writeHeader(writer, SET_HEADERS, "set-cookie", setCookie, APPEND, "ext_proc");
+	// A response of Envoy's own: there is nothing to append to, and Envoy then adds nothing.
+	if (setCookie !== null) writeHeader(writer, SET_HEADERS, "set-cookie", setCookie, OVERWRITE, "ext_proc");
 	writer.raw(own.mutation);
 	writer.close(2, headers);
 	const status = writer.open();
@@ -141,8 +142,10 @@ function prepare(ruling: Ruling): Fixed {
 	const denied = ruling.verdict === "deny";
 	const made: Fixed = {
 		mutation: encoded((out) => {
-			const set = denied ? ([["content-type", "text/plain"]] as const) : headers;
-			for (const [name, value] of [...set].reverse()) writeHeader(out, SET_HEADERS, name, value, OVERWRITE, "ext_proc");
+			// Envoy says text/plain by itself, and one header beyond its mutation rules would lose all of them.
+			if (denied) return;
+			for (const [name, value] of [...headers].reverse())
+				writeHeader(out, SET_HEADERS, name, value, OVERWRITE, "ext_proc");
 		}),
 		metadata: rulingEntries(ruling),
 		set: new Set(headers.map(([name]) => name)),

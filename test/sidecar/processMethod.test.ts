@@ -179,7 +179,7 @@ t.test("a denial is the response, with the identity from the certificate alone",
 		[status?.code, Buffer.from(body).toString(), details, grpcStatus],
 		[403, "access denied: no-policy-allows\n", "weir_no_policy_allows", undefined],
 	);
-	t.same(mutation(headers).set, [["content-type", "text/plain", 2]]);
+	t.same(mutation(headers).set, [], "one header beyond Envoy's mutation rules would lose them all");
 	t.match(denied.dynamicMetadata, { weir: { verdict: "deny", reason: "no-policy-allows" } });
 	t.equal(send(open("guarded"), requestHeaders([], identity(ALICE))).response.case, "requestHeaders");
 	for (const other of [identity(`${ALICE}x`), identity(""), identity(ALICE, "other.filter")]) {
