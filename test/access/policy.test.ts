@@ -164,7 +164,6 @@ t.test("a path that is not normalised is forbidden where paths are judged", asyn
 		"/a%5Eb",
 		"/a%60b",
 		"/a%5Db",
-		"/a%40b",
 		"/%C3%A9",
 	]) {
 		t.equal(authorize(guarded, [allow, byPath], { ...request, path }).allowed, true, path);

@@ -11,14 +11,22 @@ t.test("a fresh experiment is at its first step, or at the allocation that is as
 	const table = experimentTable(experiment, null, freshStatus(experiment, 200_000));
 	t.same(table, {
 		name: "e",
-		unitHeader: "x-user-id",
+		unit: { from: "header", header: "x-user-id" },
 		layerSeed: hasher.hash("layer:models", 0n).toString(),
 		slotLoPpm: 0,
 		slotHiPpm: 1_000_000,
 		salt: "e",
 		arms: [
-			{ name: "arm0", variant: "v0", baseline: true, loPpm: 0, hiPpm: 333_333, livePoints: 66_666 },
-			{ name: "arm1", variant: "v1", baseline: false, loPpm: 333_333, hiPpm: 1_000_000, livePoints: 133_333 },
+			{ name: "arm0", variant: "v0", baseline: true, loPpm: 0, hiPpm: 333_333, livePoints: 66_666, parameters: {} },
+			{
+				name: "arm1",
+				variant: "v1",
+				baseline: false,
+				loPpm: 333_333,
+				hiPpm: 1_000_000,
+				livePoints: 133_333,
+				parameters: {},
+			},
 		],
 		exposing: true,
 		takeover: null,

@@ -1,6 +1,6 @@
 /** One worker of `weir sidecar --workers N`: answers by the tables that the primary hands on. */
 import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
-import { keepYoungGenerationSmall } from "../../sidecar/grpc/youngGeneration.js";
+import { keepYoungGenerationSmall, sizeHeapByWhatLives } from "../../sidecar/grpc/youngGeneration.js";
 import { createLog } from "../../telemetry/log.js";
 import { startAnswering } from "./answering.js";
 import type { FromWorker, ToWorker } from "./message.js";
@@ -32,4 +32,5 @@ const stop = (): void => {
 process.once("SIGTERM", stop);
 process.once("SIGINT", stop);
 process.once("disconnect", stop);
+sizeHeapByWhatLives();
 tell({ kind: "listening", pid: process.pid });

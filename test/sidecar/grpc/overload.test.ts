@@ -45,7 +45,8 @@ t.test("when a turn has worked for too long the rest of its calls is shed, and t
 		counters.sheds.length = 0;
 		slow = true;
 		const answered = await burst(path, 300);
-		t.ok(answered >= 20 && answered < 200, `${answered} of 300 answered in 100 ms at 2 ms each`);
+		// At 2 ms each, more if the machine is busy: a gap counts for at most 20 ms, so at least the first five.
+		t.ok(answered >= 5 && answered < 200, `${answered} of 300 answered in 100 ms at 2 ms each`);
 		t.equal(worked, answered, "no work is done for what is shed");
 		t.equal(counters.codes().filter((code) => code === GRPC.RESOURCE_EXHAUSTED).length, 300 - answered);
 		t.same(counters.sheds, Array(300 - answered).fill(path), "counted");
