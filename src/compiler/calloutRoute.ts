@@ -2,7 +2,7 @@
  * Routes of a Service whose Variants the sidecar chooses: one for each Variant, by the header that its answer sets,
  * then the default one. That header never comes from a client: it is taken away before routing.
  */
-import { judgesVariants } from "../access/policy.js";
+import { isOpen } from "./execution.js";
 import { ARM_HEADER, VARIANT_HEADER } from "./headers.js";
 import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
 
@@ -23,12 +23,12 @@ export function variantRoutes(context: RouteContext, otherwise: object): readonl
 		metadata,
 		...removal,
 	}));
-	// A Variant that these routes do not know, of a newer plan: what was authorised for it is authorised for no other.
+	// A Variant that these routes do not know, of a newer plan: who was authorised for it was authorised for no other.
 	const unknown = {
 		...routeIdentity(context, null),
 		match: named({ present_match: true }),
 		direct_response: { status: 503 },
 		metadata,
 	};
-	return [...routes, ...(judgesVariants(table.access) ? [unknown] : []), otherwise];
+	return [...routes, ...(isOpen(table.access) ? [] : [unknown]), otherwise];
 }

@@ -26,9 +26,10 @@ export function answer({ tables, freshness, mint }: Knowledge, question: Questio
 	const service = question.service === null ? table.byHost(question.host) : table.service(question.service);
 	if (service === null) return unknownService(table);
 	const { callout } = service;
-	const decidesAccess = callout === null || callout.verdict;
+	const judge = judgeOf(tables, table, service);
+	const judges = !isOpen(judge) && !envoyJudges(question, table, service);
 	if (freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
-		if (decidesAccess || callout.onStale === "deny") return staleTable(table, service);
+		if (judges || callout === null || callout.verdict || callout.onStale === "deny") return staleTable(table, service);
 	}
 	let unit: string | null = null;
 	let cookie: string | null = null;
@@ -41,11 +42,7 @@ export function answer({ tables, freshness, mint }: Knowledge, question: Questio
 	} else {
 		place = service.placed(question.assigned);
 	}
-	const verdict = decidesAccess
-		? authorise(judgeOf(tables, table, service), question, place)
-		: service.open
-			? OPEN
-			: BY_ENVOY;
+	const verdict = judges ? authorise(judge, question, place) : service.open ? OPEN : BY_ENVOY;
 	// Routes of this very plan know the default Variant; those of another, or not of ours, may have another one.
 	const names = question.plan !== table.version;
 	return { ruling: place.ruling(verdict, question.exposeArm, names), unit, setCookie: cookie };
@@ -58,6 +55,16 @@ export function answer({ tables, freshness, mint }: Knowledge, question: Questio
 function judgeOf(tables: Knowledge["tables"], table: CompiledTable, service: CompiledService): CompiledService | null {
 	const newest = tables.get(null);
 	return newest === null || newest === table ? service : newest.service(service.name);
+}
+
+const isOpen = (judge: CompiledService | null): boolean => judge !== null && judge.open;
+
+/**
+ * Whether Envoy has judged before it asked. Only the routes of the very plan that is answered by are known to: those of
+ * another plan may leave it to the sidecar, and so does an Envoy that is not ours.
+ */
+function envoyJudges({ plan }: Question, table: CompiledTable, { callout, open }: CompiledService): boolean {
+	return plan === table.version && callout !== null && !callout.verdict && !open;
 }
 
 const OPEN: Verdict = { allowed: true, reason: "open", policy: null };

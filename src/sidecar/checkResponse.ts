@@ -107,9 +107,13 @@ function okResponse(ruling: Ruling): Buffer {
 }
 
 /** DeniedHttpResponse: status 1 (HttpStatus: code 1), headers 2, body 3. */
-function deniedResponse({ reason }: Ruling): Buffer {
+function deniedResponse({ reason, exposedArms }: Ruling): Buffer {
 	return encoded((out) => {
 		out.text(3, deniedBody(reason));
+		// Envoy shows the arm with its own denials too.
+		if (exposedArms !== null && exposedArms.length > 0) {
+			writeHeader(out, HEADERS, ARM_HEADER, exposedArms.join(", "), OVERWRITE, "ext_authz");
+		}
 		writeHeader(out, HEADERS, "content-type", "text/plain", OVERWRITE, "ext_authz");
 		const status = out.open();
 		out.number(1, FORBIDDEN);

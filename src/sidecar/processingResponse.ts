@@ -143,7 +143,12 @@ function prepare(ruling: Ruling): Fixed {
 	const made: Fixed = {
 		mutation: encoded((out) => {
 			// Envoy says text/plain by itself, and one header beyond its mutation rules would lose all of them.
-			if (denied) return;
+			if (denied) {
+				// Envoy shows the arm with its own denials too; a response of its own has one line for all.
+				const arms = ruling.exposedArms ?? [];
+				if (arms.length > 0) writeHeader(out, SET_HEADERS, ARM_HEADER, arms.join(", "), OVERWRITE, "ext_proc");
+				return;
+			}
 			for (const [name, value] of [...headers].reverse())
 				writeHeader(out, SET_HEADERS, name, value, OVERWRITE, "ext_proc");
 		}),

@@ -83,7 +83,7 @@ export interface Ruling {
 	/** Value of the request header x-weir-arm; null = not set. Not set where Envoy assigned natively (its route does). */
 	readonly armHeader: string | null;
 	/**
-	 * Values of the response header x-weir-arm, in order. null = it is none of the sidecar's: not shown, denied, or
+	 * Values of the response header x-weir-arm, in order. null = it is none of the sidecar's: not shown, or
 	 * set by Envoy. Empty = the Gateway shows arms and there is none, so an upstream's own must not pass for ours.
 	 */
 	readonly exposedArms: readonly string[] | null;

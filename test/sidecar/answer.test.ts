@@ -248,7 +248,7 @@ t.test("the Variant is authorised after it was chosen, and denied requests still
 	const denied = by(treated);
 	t.match(denied.ruling, { verdict: "deny", reason: "no-policy-allows", arm: "treatment", variant: "v2" });
 	t.equal(denied.unit, treated, "it counts");
-	t.equal(denied.ruling.exposedArms, null);
+	t.same(denied.ruling.exposedArms, ["ranking/treatment"], "shown as Envoy shows it with its own denials");
 	t.equal(by(control, { method: "POST" }).ruling.verdict, "deny");
 	t.equal(by(control, { path: "/admin?x=/v2" }).ruling.verdict, "deny", "the query is no path");
 	t.equal(by(control, { path: "/admin#/v2" }).ruling.verdict, "deny");
@@ -333,6 +333,28 @@ t.test("the default Variant is named to routes that may have another one", async
 	t.match(ask(table, { plan: null }).ruling, { variant: "v1", variantHeader: "v1" }, "of an Envoy that is not ours");
 	const assigned = { experiment: null, arm: null, variant: "v1" };
 	t.match(ask(table, { plan: null, assigned }).ruling, { variant: "v1", variantHeader: null }, "Envoy has chosen");
+});
+
+t.test("Envoy is believed to have judged only where the routes are of the very plan that says so", async (t) => {
+	const access = {
+		open: false,
+		policies: [
+			{ name: "p", action: "allow" as const, principals: [ALICE], methods: [], pathPrefixes: [], variants: [] },
+		],
+	};
+	const table = compiled([serviceTable("shop", { access, callout: calloutTable({ verdict: false }) })]);
+	const by = (plan: string | null, principal: string | null) => ask(table, { plan, principal }).ruling;
+	t.match(
+		by("plan-1", null),
+		{ verdict: "allow", reason: "allowed", policy: null },
+		"its own routes: Envoy's RBAC judged",
+	);
+	for (const plan of ["another", null]) {
+		t.match(by(plan, null), { verdict: "deny", reason: "no-policy-allows" }, `routes of plan ${plan}`);
+		t.match(by(plan, ALICE), { verdict: "allow", policy: "p" });
+	}
+	const unsure = ask(table, { plan: "another", principal: ALICE }, 60_001).ruling;
+	t.match(unsure, { verdict: "none", reason: "stale-table" }, "and by a stale table never");
 });
 
 t.test("the newest rules decide access, whatever plan the route names", async (t) => {

@@ -203,6 +203,7 @@ t.test("a denied request: 403, why, its arm in the metadata, and the cookie unde
 		body: "access denied: no-policy-allows\n",
 		headers: [
 			["content-type", "text/plain", OVERWRITE],
+			["x-weir-arm", "e/all", OVERWRITE],
 			["set-cookie", "wid=minted; Max-Age=60; Path=/; HttpOnly; SameSite=Lax", OVERWRITE],
 		],
 		removed: [],
