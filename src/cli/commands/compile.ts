@@ -29,6 +29,7 @@ export const SIDECAR_SOCKET = "/run/weir/sidecar.sock";
 /** Prints JSON, which is YAML too. */
 export async function compileCommand(options: CompileArguments): Promise<void> {
 	const { format } = options;
+	refuseUseless(options);
 	if (format === "istio" || format === "envoy-gateway") {
 		const { compileMesh } = await import("./compileMesh.js");
 		return compileMesh({ ...options, format });
@@ -50,6 +51,27 @@ export async function compileCommand(options: CompileArguments): Promise<void> {
 		sidecarSocket: plan.asksSidecar ? (options.sidecarSocket ?? SIDECAR_SOCKET) : null,
 	});
 	process.stdout.write(`${JSON.stringify(bootstrap, null, 2)}\n`);
+}
+
+/** An option that would be ignored is a slip, and is refused. */
+function refuseUseless(options: CompileArguments): void {
+	const mesh = options.format === "istio" || options.format === "envoy-gateway";
+	const useless = mesh
+		? ({ "--allocation": options.allocation, "--admin-socket": options.adminSocket } as const)
+		: ({
+				"--sidecar-address": options.sidecarAddress,
+				"--namespace": options.namespace,
+				"--gateway": options.gateway,
+				...(options.format === "table"
+					? { "--admin-socket": options.adminSocket, "--sidecar-socket": options.sidecarSocket }
+					: {}),
+			} as const);
+	for (const [name, value] of Object.entries(useless)) {
+		if (value === undefined) continue;
+		throw new WeirError("invalid-argument", `${name} has no meaning with --format ${options.format}`, "leave it out");
+	}
+	if (mesh && options.mode === "native")
+		throw new WeirError("invalid-argument", `--format ${options.format} cannot be native`, "its Envoys are not ours");
 }
 
 export async function explain(options: CompileArguments): Promise<void> {

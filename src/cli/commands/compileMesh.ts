@@ -26,6 +26,8 @@ export interface CompileMeshArguments {
 const SIDECAR_PORT = 9191;
 
 export async function compileMesh(options: CompileMeshArguments): Promise<void> {
+	if ((options.gateway ?? "").split("/").length > 2)
+		throw new WeirError("invalid-argument", `--gateway ${options.gateway} is not NAME or NAMESPACE/NAME`);
 	const resources = await validResources(options.file);
 	const namespace = options.namespace ?? (options.format === "istio" ? "istio-system" : "default");
 	const make = options.format === "istio" ? istioManifests : envoyGatewayManifests;

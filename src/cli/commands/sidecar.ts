@@ -2,7 +2,9 @@
  * `weir sidecar`: ext_authz and ext_proc for the Envoys of this machine. Its table comes from control over ADS, and
  * while control is away from the file of the last good one; or, with --table, from a file alone.
  */
+import { statSync } from "node:fs";
 import { hostname } from "node:os";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
@@ -42,6 +44,14 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const at = options.table === undefined ? places(options.data, options.run) : null;
 	const listen = addressOf(options, at?.sidecarSocket);
 	const workers = workersOf(options.workers);
+	if (workers > 1 && "port" in listen && listen.port === 0)
+		throw new WeirError(
+			"invalid-argument",
+			"--workers needs a port",
+			"workers share one: write --listen 127.0.0.1:PORT",
+		);
+	if ("socketPath" in listen) guardDirectory(listen.socketPath);
+	if (options.table !== undefined) guardFile(options.table);
 	const publisher = new CountPublisher(meter);
 	const answering = await (workers === 1
 		? inProcess(listen, log, publisher)
@@ -54,7 +64,11 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 			resolve();
 		});
 	});
-	const source = await followTable(options, at, tables, log);
+	const source = await followTable(options, at, tables, log).catch(async (error: unknown) => {
+		// A sidecar that listens without a table would look alive.
+		await answering.close();
+		throw error;
+	});
 	const metricsSocket = options.metricsSocket ?? at?.sidecarMetricsSocket;
 	const metrics =
 		metricsSocket === undefined
@@ -112,7 +126,7 @@ async function inWorkers(listen: GrpcAddress, count: number, log: Log, publisher
 		greet: () => (tables.newest === null ? [] : [{ kind: "table", given: tables.newest }, age()]),
 		onMessage: (message) => {
 			const said = message as FromWorker;
-			if (said.kind === "counts") publisher.publish(String(said.pid), said.rows);
+			if (said.kind === "counts") publisher.publish(said.process, said.rows);
 			else if (++listening === count) up();
 		},
 		log: (line) => log.warn(line),
@@ -150,7 +164,29 @@ async function followTable(
 	});
 }
 
+/** Whoever can write the directory can put a socket of their own in place, and give the verdicts. */
+function guardDirectory(socketPath: string): void {
+	const directory = dirname(resolve(socketPath));
+	const found = statSync(directory, { throwIfNoEntry: false });
+	if (found === undefined) throw new WeirError("not-found", `there is no directory ${directory}`, "mkdir -m 700 it");
+	if ((found.mode & 0o022) !== 0)
+		throw new WeirError(
+			"failed-precondition",
+			`other users can write ${directory}`,
+			"use one of your own: mkdir -m 700",
+		);
+}
+
+/** A table says who may call: only its owner may write it. */
+function guardFile(path: string): void {
+	const found = statSync(path, { throwIfNoEntry: false });
+	if (found !== undefined && (found.mode & 0o022) !== 0)
+		throw new WeirError("failed-precondition", `other users can write ${path}`, `chmod go-w ${path}`);
+}
+
 function addressOf({ socket, listen }: SidecarArguments, usual: string | undefined): GrpcAddress {
+	if (socket !== undefined && listen !== undefined)
+		throw new WeirError("invalid-argument", "--socket and --listen exclude each other", "name one place to listen");
 	if (listen !== undefined) {
 		const colon = listen.lastIndexOf(":");
 		const host = listen.slice(0, Math.max(0, colon)).replace(/^\[(.*)\]$/, "$1");

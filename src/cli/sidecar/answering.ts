@@ -1,14 +1,24 @@
 /** The part of the sidecar that answers: a gRPC server over tables, in the one process or in each worker. */
+
+import { CALLOUT_STALENESS_MS } from "../../limits.js";
 import { type CompiledTable, compileTable } from "../../sidecar/compiledTable.js";
 import { mintUnit } from "../../sidecar/cookie.js";
 import { Health } from "../../sidecar/grpc/health.js";
 import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../sidecar/grpc/server.js";
 import { sidecarMethods } from "../../sidecar/methods.js";
-import { Tables } from "../../sidecar/tables.js";
+import { Tables, type VersionedTable } from "../../sidecar/tables.js";
 import { ProcessCounts } from "./counts.js";
 
 /** How long a sidecar that is told to stop lets open calls finish: beyond it Envoy has given them up anyway. */
 const DRAIN_MS = 2_000;
+
+const HEALTH_EVERY_MS = 1_000;
+
+/** Beyond it no Service of the table gets a verdict. */
+function longestMs({ table }: VersionedTable): number {
+	const bounds = table.services.flatMap(({ callout }) => callout?.maxStalenessMs ?? []);
+	return bounds.length === 0 ? CALLOUT_STALENESS_MS : Math.max(...bounds);
+}
 
 export interface Answering {
 	readonly tables: Tables<CompiledTable>;
@@ -30,7 +40,11 @@ export async function startAnswering(
 		}),
 	);
 	const health = new Health();
-	tables.onChange(() => health.setServing(tables.newest !== null));
+	const judgeHealth = (): void =>
+		health.setServing(tables.newest !== null && tables.ageMs() <= longestMs(tables.newest));
+	tables.onChange(judgeHealth);
+	// Growing old is nothing that happens at a moment.
+	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
 	const server = await startGrpcServer({
 		listen,
 		methods: sidecarMethods({ tables, freshness: tables, mint: mintUnit, observer: counts.answers }),
@@ -43,6 +57,7 @@ export async function startAnswering(
 		counts,
 		server,
 		close: async () => {
+			clearInterval(healthTimer);
 			await server.drain(DRAIN_MS);
 			await tracing?.shutdown();
 		},

@@ -74,7 +74,7 @@ export class CountPublisher {
 
 	constructor(private readonly meter: Meter) {}
 
-	/** @param process whose rows they are; a process that was replaced is another one. */
+	/** @param process whose rows they are: a name that no later process bears, as process ids come again. */
 	publish(process: string, rows: readonly CountRow[]): void {
 		for (const { name, labels, count } of rows) {
 			const key = `${process} ${name} ${JSON.stringify(labels)}`;

@@ -9,4 +9,4 @@ export type ToWorker =
 
 export type FromWorker =
 	| { readonly kind: "listening"; readonly pid: number }
-	| { readonly kind: "counts"; readonly pid: number; readonly rows: readonly CountRow[] };
+	| { readonly kind: "counts"; readonly process: string; readonly rows: readonly CountRow[] };

@@ -1,4 +1,5 @@
 /** One worker of `weir sidecar --workers N`: answers by the tables that the primary hands on. */
+import { randomUUID } from "node:crypto";
 import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
 import { keepYoungGenerationSmall, sizeHeapByWhatLives } from "../../sidecar/grpc/youngGeneration.js";
 import { createLog } from "../../telemetry/log.js";
@@ -6,6 +7,7 @@ import { startAnswering } from "./answering.js";
 import type { FromWorker, ToWorker } from "./message.js";
 
 const COUNTS_EVERY_MS = 1_000;
+const name = randomUUID();
 
 keepYoungGenerationSmall();
 const [, , listen = ""] = process.argv;
@@ -21,7 +23,7 @@ take = (message) => {
 };
 for (const message of early) take(message);
 const tell = (message: FromWorker): void => toPrimary(message);
-const timer = setInterval(() => tell({ kind: "counts", pid: process.pid, rows: counts.rows() }), COUNTS_EVERY_MS);
+const timer = setInterval(() => tell({ kind: "counts", process: name, rows: counts.rows() }), COUNTS_EVERY_MS);
 let closing = false;
 const stop = (): void => {
 	if (closing) return;
