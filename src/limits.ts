@@ -215,7 +215,11 @@ export const GRPC_CALLOUT_MESSAGE_BYTES_MAX = 1024 * 1024;
 /** Unfinished gRPC messages of all calls to the sidecar together: 64 of the largest, far above what Envoys in step leave open. */
 export const CALLOUT_PARTIAL_BYTES_MAX = 64 * GRPC_CALLOUT_MESSAGE_BYTES_MAX;
 
-/** Open calls on one connection to the sidecar: 1,024 waiting calls are about 50 ms of work, Envoy's default breaker (max_requests) is the same. */
+/**
+ * Open calls on one connection to the sidecar, and ext_authz calls that one Envoy has open at once: such a call is open
+ * only while it waits for its answer, and 1,024 waiting ones are about 50 ms of work of one core. Where an Envoy needs
+ * more at once (CALLOUT_PROCESS_STREAMS_MAX) it opens another connection.
+ */
 export const CALLOUT_STREAMS_MAX = 1_024;
 
 /** Connections to the sidecar: Envoy opens one per worker thread and cluster, and more only beyond CALLOUT_STREAMS_MAX. */
@@ -270,8 +274,11 @@ export const MOVES_LOOKED_AT = 10;
 /** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
 export const CALLOUT_TABLES_KEPT = 8;
 
-/** Message with a table, and a file with one: what control can send at most. */
-export const TABLE_BYTES_MAX = 64 * 1024 * 1024;
+/**
+ * A plan's table as JSON. No call is answered while one is read (parsed, hashed, checked), so its size is time: about
+ * 10 ms per MiB of one core, 80 ms at this size. It holds some 3,000 Services of five policies with ten principals each.
+ */
+export const TABLE_BYTES_MAX = 8 * 1024 * 1024;
 
 /** First and longest pause before the sidecar asks control again; control is back within seconds of its return. */
 export const TABLE_FEED_RETRY_MS = { first: 50, max: 2_000 } as const;
@@ -305,3 +312,14 @@ export const PROTO_GROUPS_DEPTH_MAX = 100;
  * and Node closes a connection at the 1,000th (dataplane reference 6: 900 gave no failures).
  */
 export const CALLOUT_REQUESTS_PER_CONNECTION = 900;
+
+/** A file with a table: TABLE_BYTES_MAX and the version, time and form beside it. */
+export const TABLE_FILE_BYTES_MAX = TABLE_BYTES_MAX + 1024;
+
+/**
+ * ext_proc streams that one Envoy has open at once. Where the response is wanted (exposeArm, cookies) a stream lives as
+ * long as the upstream takes to answer and does nothing meanwhile, so they are not work that waits but memory: 7.3 KiB
+ * each in the sidecar (measured with 5,000), so 120 MiB in all. 16,384 are 3,200 requests a second to an upstream that
+ * takes 5 s.
+ */
+export const CALLOUT_PROCESS_STREAMS_MAX = 16_384;

@@ -2,8 +2,8 @@
  * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
  * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
  */
-import { CALLOUT_STREAMS_MAX } from "../limits.js";
-import { SIDECAR_CLUSTER } from "./calloutFilters.js";
+import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_STREAMS_MAX } from "../limits.js";
+import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
 import type { Collectors, EnvoyResource, EnvoyResources } from "./plan.js";
 
@@ -76,18 +76,21 @@ function common({ nodeId, adminSocket }: BootstrapOptions): object {
 function ownClusters({ collectors, sidecarSocket = null }: BootstrapOptions): readonly object[] {
 	const { accessLogSocket, tracesSocket } = collectors;
 	return [
-		...(sidecarSocket === null ? [] : [{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded }]),
+		...(sidecarSocket === null
+			? []
+			: [
+					{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded(CALLOUT_STREAMS_MAX) },
+					{ ...socketCluster(SIDECAR_STREAMS_CLUSTER, sidecarSocket), ...bounded(CALLOUT_PROCESS_STREAMS_MAX) },
+				]),
 		...(accessLogSocket === null ? [] : [socketCluster(ACCESS_LOG_CLUSTER, accessLogSocket)]),
 		...(tracesSocket === null ? [] : [socketCluster(TRACES_CLUSTER, tracesSocket)]),
 	];
 }
 
-/** The queue in front of the sidecar: beyond it Envoy answers 503 at once instead of waiting for the timeout. */
-const bounded = {
-	circuit_breakers: {
-		thresholds: [{ max_requests: CALLOUT_STREAMS_MAX, max_pending_requests: CALLOUT_STREAMS_MAX, max_retries: 0 }],
-	},
-};
+/** Calls in flight to the sidecar: beyond them Envoy answers 503 at once instead of waiting for the timeout. */
+const bounded = (calls: number): object => ({
+	circuit_breakers: { thresholds: [{ max_requests: calls, max_pending_requests: calls, max_retries: 0 }] },
+});
 
 /** gRPC to one of Weir's own processes on this machine. */
 function socketCluster(name: string, path: string): object {

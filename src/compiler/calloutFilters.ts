@@ -1,17 +1,19 @@
 /**
  * The HTTP filters that ask the sidecar, and what switches them per Service. The one that carries a verdict is on
  * unless a virtual host switches it off, so a host that was forgotten is asked about, not passed; the others are off
- * unless a virtual host asks for them.
+ * unless a virtual host asks for them. What must not pass unanswered must also prove its answer: see calloutProof.ts.
  */
 import { CALLOUT_TIMEOUT_MS } from "../limits.js";
 import { ASSIGN_FILTER, CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER, VERDICT_FILTER } from "./calloutContext.js";
+import { noProof, processProof, proofFilter } from "./calloutProof.js";
 import { protoDuration } from "./duration.js";
 import type { CalloutProtocol } from "./execution.js";
 import { ARM_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
 import type { CalloutTable } from "./plan.js";
 
-/** Static cluster of the bootstrap that leads to the sidecar. */
+/** Static clusters of the bootstrap that lead to the sidecar: calls of ext_authz, and streams of ext_proc, which live longer. */
 export const SIDECAR_CLUSTER = "weir_sidecar";
+export const SIDECAR_STREAMS_CLUSTER = "weir_sidecar_streams";
 
 const EXT_AUTHZ = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
 const EXT_AUTHZ_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute";
@@ -26,17 +28,18 @@ export interface CalloutFilters {
 	readonly unitHeaders: readonly string[];
 }
 
-/** All three filters, in the order of asking; at most one is on for a request. */
+/** All three filters, in the order of asking; at most one is on for a request. Then the one that looks for the answer. */
 export function calloutFilters(context: CalloutFilters): readonly object[] {
 	return [
 		{ name: VERDICT_FILTER, typed_config: extAuthz(context, "weir_verdict", false) },
 		{ name: ASSIGN_FILTER, disabled: true, typed_config: extAuthz(context, "weir_assign", true) },
 		{ name: PROCESS_FILTER, disabled: true, typed_config: extProc(context) },
+		proofFilter(),
 	];
 }
 
-const grpcService = ({ timeoutMs }: CalloutFilters): object => ({
-	envoy_grpc: { cluster_name: SIDECAR_CLUSTER },
+const grpcService = ({ timeoutMs }: CalloutFilters, cluster: string): object => ({
+	envoy_grpc: { cluster_name: cluster },
 	timeout: protoDuration(timeoutMs ?? CALLOUT_TIMEOUT_MS),
 });
 
@@ -63,7 +66,7 @@ const shownHeaders = (unitHeaders: readonly string[], ...more: readonly object[]
 function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean): object {
 	return {
 		"@type": EXT_AUTHZ,
-		grpc_service: grpcService(context),
+		grpc_service: grpcService(context, SIDECAR_CLUSTER),
 		transport_api_version: "V3",
 		stat_prefix: statPrefix,
 		failure_mode_allow: passes,
@@ -71,6 +74,7 @@ function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean):
 		// The Variant's header chooses the route. No access filter comes after this one.
 		clear_route_cache: true,
 		encode_raw_headers: true,
+		validate_mutations: true,
 		allowed_headers: shownHeaders(context.unitHeaders),
 		decoder_header_mutation_rules: mutationRules(requestHeaders),
 	};
@@ -79,7 +83,7 @@ function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean):
 function extProc(context: CalloutFilters): object {
 	return {
 		"@type": EXT_PROC,
-		grpc_service: grpcService(context),
+		grpc_service: grpcService(context, SIDECAR_STREAMS_CLUSTER),
 		stat_prefix: "weir_process",
 		failure_mode_allow: false,
 		status_on_error: { code: "ServiceUnavailable" },
@@ -97,6 +101,7 @@ function extProc(context: CalloutFilters): object {
 /** typed_per_filter_config of a Service that the sidecar is never asked about. */
 export const noCallout = (): Record<string, object> => ({
 	[VERDICT_FILTER]: { "@type": FILTER_CONFIG, disabled: true },
+	...noProof(),
 });
 
 /** What one of our routes says of a request; see calloutContext.ts. */
@@ -119,6 +124,7 @@ export function calloutPerRoute(
 					...(callout.onFailure === "default-variant" ? { failure_mode_allow: true } : {}),
 				},
 			},
+			...(callout.onFailure === "deny" ? processProof() : {}),
 		};
 	}
 	const asked = { "@type": EXT_AUTHZ_PER_ROUTE, check_settings: { context_extensions: Object.fromEntries(said) } };

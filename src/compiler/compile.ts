@@ -96,6 +96,7 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 							exposeArm: gateway.spec.exposeArm,
 							protocol,
 							asksSidecar,
+							identifies: Boolean(gateway.spec.tls?.clientCaFile),
 						}),
 					),
 				}),

@@ -5,6 +5,12 @@
 
 export const WEIR_HEADER_PREFIX = "x-weir-";
 
+/**
+ * The prefix as clients may write it: CGI, WSGI and their kin make `_` of `-`, so an upstream of that kind could not
+ * tell `x_weir_arm` from Weir's own.
+ */
+export const WEIR_HEADER_SPELLINGS: readonly string[] = [WEIR_HEADER_PREFIX, "x_weir_", "x_weir-", "x-weir_"];
+
 /** Names the arm to the upstream (request) and, where the Gateway says so, to the client (response). */
 export const ARM_HEADER = "x-weir-arm";
 

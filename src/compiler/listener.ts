@@ -8,8 +8,9 @@ import { ACCESS_LOG_FLUSH_MS, ACCESS_LOG_PERIODIC_MS, GATEWAY_HEADERS_KIB } from
 import { type Gateway, qualifiedName } from "../resources/resource.js";
 import { accessFilters } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
+import { proofReplies } from "./calloutProof.js";
 import { protoDuration } from "./duration.js";
-import { ARM_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
+import { ARM_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js";
 import { type Collectors, type EnvoyResource, routeConfigName, type UnitTable } from "./plan.js";
 import { tokenFilters } from "./tokens.js";
 
@@ -83,7 +84,9 @@ function connectionManager(context: ListenerContext): object {
 				name: "strip",
 				typed_config: {
 					"@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-					mutations: [{ remove_on_match: { key_matcher: { prefix: WEIR_HEADER_PREFIX, ignore_case: true } } }],
+					mutations: WEIR_HEADER_SPELLINGS.map((prefix) => ({
+						remove_on_match: { key_matcher: { prefix, ignore_case: true } },
+					})),
 				},
 			},
 		],
@@ -99,6 +102,7 @@ function connectionManager(context: ListenerContext): object {
 				},
 			},
 		],
+		...(context.callout === null ? {} : { local_reply_config: proofReplies() }),
 		...accessLog(context),
 		...tracing(collectors),
 	};

@@ -4,7 +4,7 @@
  * routes follow the header that the sidecar sets.
  */
 import { judgesVariants } from "../access/policy.js";
-import { accessPerRoute, noAccessCheck } from "./accessControl.js";
+import { accessBySidecar, accessPerRoute } from "./accessControl.js";
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, VARIANT_HEADER } from "./headers.js";
@@ -36,8 +36,8 @@ export function virtualHost(context: RouteContext): object {
 }
 
 /** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
-function accessFor({ table }: RouteContext, variant: string): Record<string, object> {
-	return table.callout?.verdict ? noAccessCheck() : accessPerRoute(table.access, variant);
+function accessFor({ table, identifies }: RouteContext, variant: string): Record<string, object> {
+	return table.callout?.verdict ? accessBySidecar(identifies) : accessPerRoute(table.access, variant, identifies);
 }
 
 /** Whether the sidecar is asked, and what it is told of these requests. */
@@ -56,7 +56,7 @@ function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, ob
 function entryFilters(context: RouteContext, experiment: string, arm: string | null, variant: string): object {
 	const { table } = context;
 	const perFilter = {
-		...(!table.callout?.verdict && judgesVariants(table.access) ? accessPerRoute(table.access, variant) : {}),
+		...(!table.callout?.verdict && judgesVariants(table.access) ? accessFor(context, variant) : {}),
 		...(table.callout === null ? {} : calloutFor(context, { experiment, variant, ...(arm === null ? {} : { arm }) })),
 	};
 	return Object.keys(perFilter).length === 0 ? {} : { typed_per_filter_config: perFilter };

@@ -12,6 +12,8 @@ export interface RouteContext {
 	readonly protocol: CalloutProtocol;
 	/** The listener has the filters that ask the sidecar. */
 	readonly asksSidecar: boolean;
+	/** The Gateway demands client certificates, so that x-forwarded-client-cert is Envoy's own word. */
+	readonly identifies: boolean;
 }
 
 export const routeIdentity = ({ planVersion, table }: RouteContext, experiment: string | null): object => ({

@@ -4,6 +4,7 @@
  */
 import { type AccessRequest, compileAccess } from "../access/policy.js";
 import { parseUnit } from "../assignment/unit.js";
+import { NO_SINGLE_IDENTITY } from "../compiler/accessControl.js";
 import type { ArmTable, UnitTable } from "../compiler/plan.js";
 import { parseRouteName } from "../compiler/plan.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
@@ -150,8 +151,9 @@ async function routeAccount(
 					{ by: "envoy", plan: route.version, experiment: route.experiment, arm: null },
 					pseudonyms,
 				);
-	const access =
-		service.callout?.verdict === true
+	const access = details.codeDetails.replaceAll("_", " ").endsWith(`[${NO_SINGLE_IDENTITY}]`)
+		? identityDenial(route.version, sentTo)
+		: service.callout?.verdict === true
 			? sidecarsAccess(answer, details, sentTo)
 			: envoysAccess(service, route.version, details, sentTo, assignment?.variant ?? service.defaultVariant);
 	return { ...common, access, assignment };
@@ -245,6 +247,17 @@ function experimentAccount({ table }: ReadableExperiment, location: Located): Ex
 		})),
 	};
 }
+
+/** A certificate that is no SVID: no policy is asked, nor is the sidecar, whoever decides otherwise. */
+const identityDenial = (plan: string, sentTo: string | null): AccessAccount => ({
+	by: "envoy",
+	plan,
+	verdict: "deny",
+	reason: "forbidden",
+	policy: null,
+	denied: true,
+	agrees: sentTo === null,
+});
 
 /** The verdict that the plan's rules give, beside what Envoy did. */
 function envoysAccess(

@@ -7,7 +7,7 @@ import type { AccessLogEntry } from "./accessLogEntry.js";
 import { field, LENGTH_DELIMITED, lengthEnd, skip, text, VARINT } from "./fieldReader.js";
 
 export interface RequestDetails {
-	/** SPIFFE id: the first URI SAN of the peer certificate that Envoy's TLS layer took; null = none was proved. */
+	/** SPIFFE id: the only URI SAN of the peer certificate that Envoy's TLS layer took; null = no single one was proved. */
 	readonly principal: string | null;
 	readonly host: string;
 	/** null = a method that Envoy's enumeration lacks. */
@@ -65,8 +65,11 @@ const FLAGS: Readonly<Record<number, string>> = {
 	28: "DR",
 };
 
-/** Envoy's RBAC details: `rbac_access_denied_matched_policy[NAME]`, NAME `none` where no policy matched. */
-export const RBAC_DENIED = /^rbac_access_denied/;
+/**
+ * Envoy's RBAC details: `rbac_access_denied_matched_policy[NAME]`, NAME `none` where no policy matched. `(unanswered)`
+ * is no denial but a callout that failed (compiler/calloutProof.ts).
+ */
+export const RBAC_DENIED = /^rbac_access_denied(?!_matched_policy\[\(unanswered\)\])/;
 
 /** ext_authz and ext_proc say in the details that they refused: `ext_authz_denied`, `weir_REASON`. */
 export const CALLOUT_DENIED = /^(ext_authz_denied$|weir_)/;
@@ -84,10 +87,11 @@ export function requestDetails(entry: AccessLogEntry): RequestDetails {
 	const [response] = fields.messages(4);
 	// common_properties.tls_properties.peer_certificate_properties.subject_alt_name.uri
 	const peers = common?.messages(4).flatMap((tls) => tls.messages(5)) ?? [];
-	const names = peers.flatMap((peer) => peer.messages(1)).map((name) => name.text(1));
+	const names = peers.flatMap((peer) => peer.messages(1)).flatMap((name) => name.text(1) ?? []);
+	const [principal = null] = names;
 	const path = request?.text(5) ?? "";
 	return {
-		principal: names.find((uri) => uri !== null) ?? null,
+		principal: names.length === 1 ? principal : null,
 		host: request?.text(3) ?? "",
 		method: METHODS[request?.number(1) ?? 0] ?? null,
 		path: path.split(/[?#]/, 1)[0] ?? "",

@@ -14,8 +14,19 @@ function variantProblems({ report }: Pick<Check, "report">, policy: AccessPolicy
 	}
 }
 
+/**
+ * A verdict on one Variant must not be served by another. Which Variants have endpoints, and which one is the default
+ * (a promotion changes it), is not known when this is read, so that no case is harmless.
+ */
+function servingProblem({ report }: Pick<Check, "report">, policy: AccessPolicy, service: Service): void {
+	if (service.spec.noEndpoint !== "default-variant") return;
+	const message = `spec.noEndpoint is default-variant, but AccessPolicy ${policy.metadata.name} judges Variants: one Variant would be authorised, another serve`;
+	report(service, ["spec", "noEndpoint"], message, "write noEndpoint: fail");
+}
+
 export function accessProblems({ set, positions, report }: Check): void {
 	const selected = new Set<Service>();
+	const judged = new Map<Service, AccessPolicy>();
 	for (const policy of set.accessPolicies) {
 		const { namespace } = policy.metadata;
 		const known = set.services.filter((service) => service.metadata.namespace === namespace);
@@ -23,6 +34,7 @@ export function accessProblems({ set, positions, report }: Check): void {
 			const service = known.find((candidate) => candidate.metadata.name === name);
 			if (service !== undefined) {
 				selected.add(service);
+				if (policy.spec.variants.length > 0 && !judged.has(service)) judged.set(service, policy);
 				variantProblems({ report }, policy, service);
 			} else if (!positions.isBroken({ kind: "Service", metadata: { name, namespace } })) {
 				const names = known.map((candidate) => candidate.metadata.name);
@@ -31,6 +43,7 @@ export function accessProblems({ set, positions, report }: Check): void {
 			}
 		}
 	}
+	for (const [service, policy] of judged) servingProblem({ report }, policy, service);
 	const policiesComplete = !positions.hasBroken("AccessPolicy");
 	for (const service of set.services) {
 		const open = service.spec.access === "open";

@@ -1,6 +1,7 @@
 /**
  * A table made answerable: Services by name and by host, with their rules, experiments and every ruling that can come
- * of them. Compiled once per plan version; a request then only finds.
+ * of them. A Service is compiled when it is first asked about, a request after that only finds: a swap of a large table
+ * must not stop the loop, and most Services of an old one are never asked about again.
  */
 import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
@@ -15,6 +16,13 @@ export interface CompiledTable {
 	service(name: string): CompiledService | null;
 	/** As Envoy finds a virtual host: exact before the longest `*.`; ports and letter case do not matter. */
 	byHost(host: string): CompiledService | null;
+	/** Services that are compiled now. */
+	compiledServices(): number;
+	/**
+	 * The table is no longer one of the newest: it gives up what was made of it and keeps the text of each Service, from
+	 * which it answers as before. Little by little, between the turns of the loop.
+	 */
+	retire(): void;
 }
 
 export interface CompiledService {
@@ -34,7 +42,7 @@ export interface CompiledService {
 /** What follows from where the unit lies: one object for each entry of the weighted cluster in the native form. */
 export class Place {
 	/** By what the answer shows and names. */
-	readonly #rulings = [0, 1, 2, 3].map(() => new Map<Verdict, Ruling>());
+	readonly #rulings: (WeakMap<Verdict, Ruling> | undefined)[] = [];
 
 	constructor(
 		readonly variant: string,
@@ -53,7 +61,13 @@ export class Place {
 	 * @param names whether the Variant is named even where it is the default one: the routes may have another default
 	 */
 	ruling(verdict: Verdict, exposeArm: boolean, names: boolean): Ruling {
-		const rulings = this.#rulings[(exposeArm ? 1 : 0) + (names ? 2 : 0)] as Map<Verdict, Ruling>;
+		// Weak: the verdict is the newest table's, whichever table the place is of, and must not outlive it here.
+		const form = (exposeArm ? 1 : 0) + (names ? 2 : 0);
+		let rulings = this.#rulings[form];
+		if (rulings === undefined) {
+			rulings = new WeakMap();
+			this.#rulings[form] = rulings;
+		}
 		let found = rulings.get(verdict);
 		if (found === undefined) {
 			found = {
@@ -63,7 +77,7 @@ export class Place {
 				...this.fixed,
 				...(names && !this.told ? { variantHeader: this.variant } : {}),
 				variant: this.variant,
-				exposedArms: exposeArm && verdict.allowed ? this.shown : null,
+				exposedArms: exposeArm ? this.shown : null,
 			};
 			rulings.set(verdict, found);
 		}
@@ -74,12 +88,57 @@ export class Place {
 /** Places that were told by Envoy, of one Service, that are remembered: far more than a Service has entries. */
 const PLACED_MAX = 256;
 
+/** One Service: as parsed, or as text, and what was made of it. */
+class Entry {
+	#source: ServiceTable | string;
+	#compiled: CompiledService | null = null;
+
+	constructor(
+		private readonly version: string,
+		source: ServiceTable,
+	) {
+		this.#source = source;
+	}
+
+	get isCompiled(): boolean {
+		return this.#compiled !== null;
+	}
+
+	/** Cannot fail for what tableShape.ts lets in. */
+	compiled(): CompiledService {
+		if (this.#compiled !== null) return this.#compiled;
+		const source = this.#source;
+		const table: ServiceTable = typeof source === "string" ? JSON.parse(source) : source;
+		this.#compiled = compileService(this.version, table);
+		return this.#compiled;
+	}
+
+	pack(): void {
+		if (typeof this.#source !== "string") this.#source = JSON.stringify(this.#source);
+		this.#compiled = null;
+	}
+}
+
+/** How long retiring a table may hold up the loop at once. */
+const RETIRE_SLICE_MS = 2;
+
+function retire(entries: Iterator<Entry>): void {
+	const untilMs = performance.now() + RETIRE_SLICE_MS;
+	do {
+		const next = entries.next();
+		if (next.done) return;
+		next.value.pack();
+	} while (performance.now() < untilMs);
+	setImmediate(retire, entries);
+}
+
+/** @param given as readTable() gives it: what it refuses is not looked for again */
 export function compileTable({ version, table }: VersionedTable): CompiledTable {
-	const services = new Map<string, CompiledService>();
-	const exact = new Map<string, CompiledService>();
-	const suffixes = new Map<string, CompiledService>();
+	const services = new Map<string, Entry>();
+	const exact = new Map<string, Entry>();
+	const suffixes = new Map<string, Entry>();
 	for (const one of table.services) {
-		const service = compileService(version, one);
+		const service = new Entry(version, one);
 		services.set(one.name, service);
 		for (const host of one.hosts) {
 			const lower = host.toLowerCase();
@@ -89,18 +148,20 @@ export function compileTable({ version, table }: VersionedTable): CompiledTable 
 	}
 	return {
 		version,
-		service: (name) => services.get(name) ?? null,
+		service: (name) => services.get(name)?.compiled() ?? null,
 		byHost(host) {
 			const name = hostName(host);
 			const found = exact.get(name);
-			if (found !== undefined) return found;
+			if (found !== undefined) return found.compiled();
 			// From the left, so that the longest suffix comes first; a wildcard stands for at least one character.
 			for (let dot = name.indexOf(".", 1); dot > 0; dot = name.indexOf(".", dot + 1)) {
 				const wild = suffixes.get(name.slice(dot));
-				if (wild !== undefined) return wild;
+				if (wild !== undefined) return wild.compiled();
 			}
 			return null;
 		},
+		compiledServices: () => [...services.values()].filter(({ isCompiled }) => isCompiled).length,
+		retire: () => retire(services.values()),
 	};
 }
 

@@ -6,7 +6,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { WeirError } from "../error.js";
-import { TABLE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../limits.js";
+import { TABLE_FILE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../limits.js";
 import { readTable } from "./tableShape.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
 
@@ -33,8 +33,11 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 	};
 	const found = await stat(path).catch((error: unknown) => refuse("not-found", "cannot be read", error));
 	if (!found.isFile()) refuse("invalid-argument", "is no file");
-	if (found.size > TABLE_BYTES_MAX) refuse("resource-exhausted", `has ${found.size} bytes`);
+	if (found.size > TABLE_FILE_BYTES_MAX)
+		refuse("resource-exhausted", `has ${found.size} bytes, more than ${TABLE_FILE_BYTES_MAX}`);
 	const text = await readFile(path, "utf8").catch((error: unknown) => refuse("not-found", "cannot be read", error));
+	const printed = readPrinted(text);
+	if (printed !== null) return printed;
 	let value: Readonly<Record<string, unknown>> | null;
 	try {
 		value = JSON.parse(text);
@@ -50,6 +53,22 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 		return readTable(version, JSON.stringify(value?.table) ?? "");
 	} catch (error) {
 		return refuse("invalid-argument", `is refused: ${WeirError.from(error).message}`, error);
+	}
+}
+
+/**
+ * A file as `weir compile` prints it holds the very text that was hashed, so that it is parsed once and not made again:
+ * calls wait meanwhile.
+ * @returns null for any other file, and for what is refused: the long way finds the words
+ */
+function readPrinted(text: string): VersionedTable | null {
+	const head = /^\{"version":"([0-9a-f]{16})","table":(?=\{)/.exec(text);
+	const end = text.lastIndexOf("}");
+	if (head?.[1] === undefined || text.slice(end + 1).trim() !== "") return null;
+	try {
+		return readTable(head[1], text.slice(head[0].length, end));
+	} catch {
+		return null;
 	}
 }
 

@@ -6,8 +6,8 @@ import { constants } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { WeirError } from "../error.js";
-import { TABLE_BYTES_MAX, TABLE_CLOCK_SKEW_MS, TABLE_FILE_REFRESH_MS } from "../limits.js";
-import { readTable } from "./tableShape.js";
+import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS } from "../limits.js";
+import { readTable, tableJson } from "./tableShape.js";
 import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
 
 /** Of the file's form; another one is not read. */
@@ -119,7 +119,7 @@ export class TableFile {
 		// Never confirmed, or at an unknown time: nothing to go by after a restart.
 		if (given === null || !Number.isSafeInteger(confirmedAtMs)) return;
 		if (this.#body?.version !== given.version) {
-			const text = `{"format":${FORMAT},"version":${JSON.stringify(given.version)},"table":${JSON.stringify(given.table)}`;
+			const text = `{"format":${FORMAT},"version":${JSON.stringify(given.version)},"table":${tableJson(given.table)}`;
 			this.#body = { version: given.version, text };
 		}
 		try {
@@ -144,7 +144,7 @@ async function readPrivate(path: string): Promise<string | null> {
 	try {
 		const found = await handle.stat();
 		if (!found.isFile()) throw new WeirError("invalid-argument", "it is no file");
-		if (found.size > TABLE_BYTES_MAX) throw new WeirError("resource-exhausted", `it has ${found.size} bytes`);
+		if (found.size > TABLE_FILE_BYTES_MAX) throw new WeirError("resource-exhausted", `it has ${found.size} bytes`);
 		const own = process.getuid?.();
 		if ((found.mode & 0o022) !== 0 || (own !== undefined && found.uid !== own && found.uid !== 0)) {
 			throw new WeirError("permission-denied", "others can write it");

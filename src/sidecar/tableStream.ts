@@ -21,7 +21,7 @@ import {
 	DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
-import { TABLE_BYTES_MAX } from "../limits.js";
+import { GRPC_MESSAGE_BYTES_MAX } from "../limits.js";
 import { readTable } from "./tableShape.js";
 import type { VersionedTable } from "./tables.js";
 
@@ -78,7 +78,8 @@ export class TableStream {
 		this.#client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
 			"grpc.keepalive_time_ms": keepaliveMs.every,
 			"grpc.keepalive_timeout_ms": keepaliveMs.answer,
-			"grpc.max_receive_message_length": TABLE_BYTES_MAX,
+			// As large as control can send: a table that is too large is refused in words, not by the end of the stream.
+			"grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
 			// A socket file needs no proxy.
 			"grpc.enable_http_proxy": 0,
 		});

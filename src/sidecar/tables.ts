@@ -32,6 +32,8 @@ export interface TableLog {
 export interface TablesOptions<Compiled> {
 	/** Makes a table answerable. What it throws refuses the table. */
 	readonly compile: (table: VersionedTable) => Compiled;
+	/** Called when a table that is still held is neither the newest nor the one before: it may make itself small. */
+	readonly retire?: (compiled: Compiled) => void;
 	readonly kept?: number;
 	readonly clock?: Clock;
 }
@@ -43,19 +45,28 @@ interface KnownAge {
 	readonly monotonicMs: number;
 }
 
+interface Held<Compiled> {
+	readonly compiled: Compiled;
+	retire(): void;
+}
+
 export class Tables<Compiled> implements Freshness {
-	readonly #compile: (table: VersionedTable) => Compiled;
+	readonly #hold: (table: VersionedTable) => Held<Compiled>;
 	readonly #kept: number;
 	readonly #clock: Clock;
 	/** By version, the newest last. */
-	readonly #held = new Map<string, Compiled>();
+	readonly #held = new Map<string, Held<Compiled>>();
 	readonly #listeners = new Set<() => void>();
 	#newest: { readonly given: VersionedTable; readonly compiled: Compiled } | null = null;
 	/** null = control confirms the newest table now. */
 	#knownAge: KnownAge | null;
 
-	constructor({ compile, kept = CALLOUT_TABLES_KEPT, clock = SYSTEM_CLOCK }: TablesOptions<Compiled>) {
-		this.#compile = compile;
+	constructor(options: TablesOptions<Compiled>) {
+		const { compile, retire, kept = CALLOUT_TABLES_KEPT, clock = SYSTEM_CLOCK } = options;
+		this.#hold = (table) => {
+			const compiled = compile(table);
+			return { compiled, retire: () => retire?.(compiled) };
+		};
 		this.#kept = kept;
 		this.#clock = clock;
 		// Nothing has been confirmed yet, so nothing is fresh.
@@ -76,7 +87,7 @@ export class Tables<Compiled> implements Freshness {
 	 * @returns null where that version is not held (any more), or there is no table at all
 	 */
 	get(version: string | null): Compiled | null {
-		return (version === null ? this.#newest?.compiled : this.#held.get(version)) ?? null;
+		return (version === null ? this.#newest?.compiled : this.#held.get(version)?.compiled) ?? null;
 	}
 
 	/**
@@ -86,14 +97,16 @@ export class Tables<Compiled> implements Freshness {
 	put(given: VersionedTable): void {
 		const { version } = given;
 		// Content-derived: the same version is the same table, such as after a ramp that was taken back.
-		const compiled = this.#held.get(version) ?? this.#compile(given);
+		const held = this.#held.get(version) ?? this.#hold(given);
 		this.#held.delete(version);
-		this.#held.set(version, compiled);
-		this.#newest = { given, compiled };
+		this.#held.set(version, held);
+		this.#newest = { given, compiled: held.compiled };
 		for (const old of this.#held.keys()) {
 			if (this.#held.size <= this.#kept) break;
 			this.#held.delete(old);
 		}
+		// The one before the newest is still asked about: Envoys take a plan a moment later.
+		[...this.#held.values()].at(-3)?.retire();
 		this.#tell();
 	}
 

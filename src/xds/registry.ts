@@ -14,6 +14,7 @@ import { FilterConfigSchema, RouteSchema } from "../gen/envoy/config/route/v3/ro
 import { RouteConfigurationSchema } from "../gen/envoy/config/route/v3/route_pb.js";
 import { OpenTelemetryConfigSchema } from "../gen/envoy/config/trace/v3/opentelemetry_pb.js";
 import { FileAccessLogSchema } from "../gen/envoy/extensions/access_loggers/file/v3/file_pb.js";
+import { ExpressionFilterSchema } from "../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js";
 import { HttpGrpcAccessLogConfigSchema } from "../gen/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
 import {
 	ExtAuthzPerRouteSchema,
@@ -47,6 +48,7 @@ export const registry = createRegistry(
 	RouteSchema,
 	OpenTelemetryConfigSchema,
 	FileAccessLogSchema,
+	ExpressionFilterSchema,
 	HttpGrpcAccessLogConfigSchema,
 	FilterConfigSchema,
 	ExtAuthzSchema,

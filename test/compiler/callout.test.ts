@@ -2,10 +2,12 @@
 import t from "tap";
 import {
 	ASSIGN_FILTER,
+	EXT_AUTHZ_NAMESPACE,
 	METADATA_NAMESPACE,
 	PROCESS_FILTER,
 	VERDICT_FILTER,
 } from "../../src/compiler/calloutContext.js";
+import { PROOF_FILTER } from "../../src/compiler/calloutProof.js";
 import { VARIANT_HEADER } from "../../src/compiler/headers.js";
 import type { Plan } from "../../src/compiler/plan.js";
 import { CALLOUT_TIMEOUT_MS } from "../../src/limits.js";
@@ -96,7 +98,7 @@ t.test("an arm that the Gateway does not show is not to be shown by the sidecar"
 /** A virtual host without its plan version, and what switches the callout off apart from the rest. */
 function apart(plan: Plan, service: string) {
 	const host = JSON.parse(JSON.stringify(virtualHost(plan, service)).replaceAll(plan.version, "VERSION"));
-	const { [VERDICT_FILTER]: off, ...others } = host.typed_per_filter_config as PerFilter;
+	const { [VERDICT_FILTER]: off, [PROOF_FILTER]: _, ...others } = host.typed_per_filter_config as PerFilter;
 	return { off, rest: JSON.stringify({ ...host, typed_per_filter_config: others }) };
 }
 
@@ -116,7 +118,7 @@ for (const protocol of PROTOCOLS) {
 			const table = (plan: Plan) => plan.table.services.find((service) => service.name === name);
 			t.same(table(beside), table(alone), `${name}: table`);
 		}
-		const calloutNames = [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER];
+		const calloutNames = [VERDICT_FILTER, ASSIGN_FILTER, PROCESS_FILTER, PROOF_FILTER];
 		const filters = httpFilters(beside).filter(({ name }) => !calloutNames.includes(name));
 		t.same(filters, httpFilters(alone), "nor do the other filters change");
 		t.notOk(JSON.stringify(alone.envoy).includes("weir_sidecar"), "a Plan that asks nobody names no sidecar");
@@ -140,6 +142,24 @@ t.test("a virtual host that says nothing of the callout is asked about, never pa
 	t.match(filters.get(ASSIGN_FILTER), { failure_mode_allow: true });
 });
 
+t.test("what must not pass unanswered proves its answer, and a host that says nothing must", async (t) => {
+	for (const protocol of PROTOCOLS) {
+		const plan = build(neighbours(), { protocol });
+		const base = httpFilters(plan).find(({ name }) => name === PROOF_FILTER);
+		t.same(valuesUnder(base, "filter"), [EXT_AUTHZ_NAMESPACE]);
+		t.same(valuesUnder(base, "action"), ["DENY"]);
+		const own = (name: string) => configOf(PROOF_FILTER, virtualHost(plan, name).typed_per_filter_config);
+		const off = { "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute" };
+		for (const name of [...NATIVE, "cookie-passes"]) t.same(own(name), off, name);
+		for (const name of IN_CALLOUT.filter((each) => each !== "cookie-passes")) {
+			if (protocol === "ext_authz") t.equal(own(name), undefined, `${name}: as on the listener`);
+			else t.same(valuesUnder(own(name), "filter"), [METADATA_NAMESPACE], name);
+			for (const { typed_per_filter_config: entry = {} } of weightedClusters(virtualHost(plan, name)))
+				t.same(entry[PROOF_FILTER], protocol === "ext_authz" ? undefined : own(name), `${name}: an entry is no hole`);
+		}
+	}
+});
+
 t.test("filters in the order of the design: token, access by Envoy, the sidecar, the router", async (t) => {
 	t.same(
 		httpFilters(build(neighbours())).map(({ name }) => name),
@@ -150,6 +170,7 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 			VERDICT_FILTER,
 			ASSIGN_FILTER,
 			PROCESS_FILTER,
+			PROOF_FILTER,
 			"envoy.filters.http.router",
 		],
 	);
@@ -183,10 +204,10 @@ t.test(
 
 t.test("in a full callout the routes follow the Variant's header, which no client and no upstream sees", async (t) => {
 	const plan = build(neighbours());
-	for (const [name, judged] of [
+	for (const [name, guarded] of [
 		["cookie", false],
 		["cookie-passes", false],
-		["policies-cookie", false],
+		["policies-cookie", true],
 		["judged-cookie", true],
 	] as const) {
 		const host = virtualHost(plan, name);
@@ -201,7 +222,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 				[[[VARIANT_HEADER, { string_match: { exact: "v1" } }]], `${name}/v1`],
 				[[[VARIANT_HEADER, { string_match: { exact: "v2" } }]], `${name}/v2`],
 				// A Variant of a newer plan was authorised for itself alone.
-				...(judged ? [[[[VARIANT_HEADER, { present_match: true }]], 503]] : []),
+				...(guarded ? [[[[VARIANT_HEADER, { present_match: true }]], 503]] : []),
 				[null, `${name}/v1`],
 			],
 			name,

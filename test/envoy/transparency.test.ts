@@ -233,6 +233,37 @@ function echoed(answer: Answer): Echoed | null {
 	return json && answer.body.length > 0 ? JSON.parse(answer.body.toString()) : null;
 }
 
+t.test("what a client sends of x-weir- is taken away, also with underscores: CGI reads them as hyphens", async (t) => {
+	const forged = {
+		"x-weir-variant": "v2",
+		"X-Weir-Claim-sub": "mallory",
+		x_weir_arm: "e/forged",
+		X_Weir_Arm: "e/forged",
+		"x_weir-param-model": "forged",
+		"X_WEIR-CLAIM-SUB": "mallory",
+		"x-weir_claim_sub": "mallory",
+		X_Weir_Claim_sub: ["mallory", "forged"],
+	};
+	const others = { "x-weird": "kept", x_weird: "kept", "x-weir": "kept", "my-x-weir-arm": "kept", x__weir_arm: "kept" };
+	for (const way of ways) {
+		const seen = echoed(await call(way, { path: "/x", headers: { ...forged, ...others } }))?.headers ?? [];
+		// As CGI names them (RFC 3875 4.1.18).
+		const weirs = seen.filter(([name]) => name.toUpperCase().replaceAll("-", "_").startsWith("X_WEIR_"));
+		t.same(
+			weirs.map(([name]) => name),
+			way.alsoAdded,
+			`${way.name}: Weir's own alone`,
+		);
+		t.notMatch(JSON.stringify(seen), /forged|mallory/, way.name);
+		const names = seen.map(([name]) => name);
+		t.same(
+			Object.keys(others).filter((name) => !names.includes(name)),
+			[],
+			`${way.name}: names that only look like it are kept`,
+		);
+	}
+});
+
 t.test("a WebSocket upgrade passes, and bytes flow both ways", async (t) => {
 	for (const way of [direct, ...ways]) {
 		const outgoing = request({

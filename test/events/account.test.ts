@@ -135,6 +135,15 @@ t.test("a verdict is computed again and held against what Envoy did", async (t) 
 		{ verdict: "deny", reason: "forbidden", policy: "no-v2", agrees: true },
 		"the Variant is the assigned one where none was chosen",
 	);
+	for (const name of ["(no single identity)", "(no_single_identity)"]) {
+		const nobody = { ...denied, codeDetails: `rbac_access_denied_matched_policy[${name}]` };
+		t.match(
+			await access({ ...nobody, principal: alice }),
+			{ by: "envoy", verdict: "deny", reason: "forbidden", policy: null, denied: true, agrees: true },
+			"a certificate that is no SVID",
+		);
+		t.match(await access({ ...nobody, cluster: "shop/v1" }), { agrees: false }, "it went to a Variant");
+	}
 	t.match(await access({ status: 0, cluster: "", flag: 15 }), { verdict: "deny", agrees: null }, "the client left");
 });
 

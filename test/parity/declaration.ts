@@ -10,6 +10,7 @@ import type {
 	ResourceSet,
 	Service,
 	UnitSource,
+	Variant,
 } from "../../src/resources/resource.js";
 import { qualifiedName } from "../../src/resources/resource.js";
 import type { ExperimentStatus, Status } from "../../src/rollout/status.js";
@@ -27,8 +28,15 @@ import {
 } from "../fixtures/resources.js";
 
 export const PRINCIPALS = ["alice", "bob", "carol", "mallory"] as const;
+/** Who speaks no TLS, and so proves nothing; they come by the Gateway `plain`. */
+export const NOBODY = "nobody";
+/** Speaks mutual TLS and shows the arm to clients. */
+export const TLS_GATEWAY = "edge";
+/** Speaks plain text and shows no arm. */
+export const PLAIN_GATEWAY = "plain";
 export const METHODS = ["GET", "GET", "GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS"] as const;
-const PREFIXES = ["/", "/v2", "/v2/secret", "/v20", "/admin", "/health", "/m:predict"] as const;
+/** Canonical as they stand, so they serve as paths too. */
+export const PREFIXES = ["/", "/v2", "/v2/secret", "/v20", "/admin", "/health", "/m:predict"] as const;
 export const ISSUER = "https://id.weir.test";
 export const AUDIENCE = "weir";
 
@@ -43,7 +51,12 @@ export interface Subject {
 	readonly service: Service;
 	readonly unit: UnitSource;
 	readonly experiments: readonly { readonly experiment: Experiment; readonly status: ExperimentStatus }[];
+	/** null where it is only named. */
 	readonly layer: Layer | null;
+	/** The policies that select it. */
+	readonly policies: readonly AccessPolicy[];
+	/** The promoted Variant where there is one, else the declared default. */
+	readonly defaultVariant: string;
 }
 
 /** In [0, 1). */
@@ -71,44 +84,98 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 	const random = mulberry32(seed);
 	const variants = ports.map((port, index) => variant(`v${index + 1}`, port));
 	const names = variants.map(({ name }) => name);
-	const policies: AccessPolicy[] = [];
+	const learned: [string, ExperimentStatus][] = [];
+	const promoted: [string, { readonly defaultVariant: string }][] = [];
 	const layers: Layer[] = [];
 	const subjects = Array.from({ length: count }, (_, index): Subject => {
-		const name = `s${index}`;
-		const namespace = random() < 0.15 ? "prod" : "default";
-		const open = random() < 0.25;
+		const namespace = random() < 0.25 ? "prod" : "default";
+		// Two of one name in two namespaces, so that nothing may be found by its bare name.
+		const name = `s${namespace === "prod" ? Math.max(0, index - 1) : index}`;
+		const open = random() < 0.25 && index % 8 !== 4;
 		const unit = unitSource(random, index);
-		if (!open) policies.push(...policiesFor(random, name, namespace, names, spiffe));
-		const owned = layer(`layer-${name}`, random() < 0.5 ? null : String(Math.floor(random() * 2 ** 32)), namespace);
-		if (random() < 0.5) layers.push(owned);
+		const context = { name, namespace, variants: names, spiffe };
+		const perVariant = index % 8 === 4;
+		const policies = perVariant ? onePerVariant(context) : open ? [] : policiesFor(random, context);
+		const seedOfLayer = random() < 0.5 ? null : String(Math.floor(random() * 2 ** 32));
+		const owned = random() < 0.5 ? layer(`layer-${name}`, seedOfLayer, namespace) : null;
+		if (owned !== null) layers.push(owned);
+		const own = service(name, pick(random, [variants, variants, withoutLast(variants), byName(variants)]), {
+			namespace,
+			hosts: [random() < 0.2 ? `*.H${index}.test` : `h${index}.test`, `other${index}.test`],
+			noEndpoint: "default-variant",
+			access: open ? "open" : null,
+			callout: perVariant ? PATIENT : calloutFor(random, open, unit, policies),
+		});
+		const experiments = experimentsFor(random, { service: name, namespace, unit });
+		for (const { experiment: one, status } of experiments) {
+			// One that nothing was learned of runs at its first step.
+			if (random() < 0.1 && status.phase === "Running") continue;
+			learned.push([qualifiedName(one.metadata), status]);
+		}
+		// One that is not declared any more cannot serve: then the declared default does.
+		const winner = pick(random, [null, null, null, "v2", "gone"]);
+		if (winner !== null) promoted.push([qualifiedName(own.metadata), { defaultVariant: winner }]);
+		const known = new Map(learned);
 		return {
-			service: service(name, variants, {
-				namespace,
-				access: open ? "open" : null,
-				callout: { ...CALLOUT, access: !open && random() < 0.4 ? "sidecar" : "native" },
-			}),
+			service: own,
 			unit,
-			experiments: experimentsFor(random, name, namespace, unit),
-			layer: layers.includes(owned) ? owned : null,
+			experiments: experiments.map(({ experiment: one }) => ({
+				experiment: one,
+				status: known.get(qualifiedName(one.metadata)) ?? experimentStatus(one, {}),
+			})),
+			layer: owned,
+			policies,
+			defaultVariant: winner === "v2" ? winner : own.spec.defaultVariant,
 		};
 	});
 	// The canonical form of every path is read off here.
 	const open = service("canonical", variants);
-	const all = subjects.flatMap(({ experiments }) => experiments);
 	return {
 		resources: resourceSet({
-			gateways: [gateway({ tls, tokens: [{ issuer: ISSUER, audiences: [AUDIENCE], jwksFile }] })],
+			gateways: [
+				gateway({ tls, tokens: [{ issuer: ISSUER, audiences: [AUDIENCE], jwksFile }] }, TLS_GATEWAY),
+				gateway({ exposeArm: false, tokens: [{ issuer: ISSUER, audiences: [AUDIENCE], jwksFile }] }, PLAIN_GATEWAY),
+			],
 			services: [...subjects.map((subject) => subject.service), open],
-			experiments: all.map((one) => one.experiment),
+			experiments: subjects.flatMap(({ experiments }) => experiments.map((one) => one.experiment)),
 			layers,
-			accessPolicies: policies,
+			accessPolicies: subjects.flatMap(({ policies }) => policies),
 		}),
-		status: {
-			experiments: Object.fromEntries(all.map((one) => [qualifiedName(one.experiment.metadata), one.status])),
-			services: {},
-		},
+		status: { experiments: Object.fromEntries(learned), services: Object.fromEntries(promoted) },
 		subjects,
 	};
+}
+
+/** The last Variant has no endpoint: the default one serves what is assigned to it. */
+const withoutLast = (variants: readonly Variant[]): readonly Variant[] =>
+	variants.map((own, index) => (index === variants.length - 1 ? { ...own, endpoints: [] } : own));
+
+/** By a DNS name instead of an address. */
+const byName = (variants: readonly Variant[]): readonly Variant[] =>
+	variants.map((own) => ({
+		...own,
+		endpoints: own.endpoints.map((endpoint) => ({ ...endpoint, address: "localhost" })),
+	}));
+
+/** Everyone may call, but the default Variant is closed to one: entries of other Variants must not inherit that. */
+const onePerVariant = ({ name, namespace, spiffe }: PolicyContext): readonly AccessPolicy[] => [
+	accessPolicy(`${name}-all`, "allow", [name], { principals: PRINCIPALS.map(spiffe) }, namespace),
+	accessPolicy(`${name}-one`, "deny", [name], { principals: [spiffe("alice")], variants: ["v1"] }, namespace),
+];
+
+/** Parity is about answers: on a busy machine too, where 200 ms pass easily. */
+const PATIENT: Service["spec"]["callout"] = { ...CALLOUT, timeoutMs: 10_000 };
+
+function calloutFor(
+	random: Random,
+	open: boolean,
+	unit: UnitSource,
+	policies: readonly AccessPolicy[],
+): Service["spec"]["callout"] {
+	if (!open && random() < 0.4) return { ...PATIENT, access: "sidecar" };
+	// Refused by `validate` where the sidecar would decide access.
+	const decides = unit.from === "cookie" && policies.some(({ spec }) => spec.variants.length > 0);
+	return !decides && random() < 0.3 ? { ...PATIENT, onFailure: "default-variant" } : PATIENT;
 }
 
 function unitSource(random: Random, index: number): UnitSource {
@@ -118,13 +185,14 @@ function unitSource(random: Random, index: number): UnitSource {
 	return { from: "header", header: pick(random, ["x-user-id", "x-tenant"]) };
 }
 
-function policiesFor(
-	random: Random,
-	name: string,
-	namespace: string,
-	variants: readonly string[],
-	spiffe: (name: string) => string,
-): readonly AccessPolicy[] {
+interface PolicyContext {
+	readonly name: string;
+	readonly namespace: string;
+	readonly variants: readonly string[];
+	readonly spiffe: (name: string) => string;
+}
+
+function policiesFor(random: Random, { name, namespace, variants, spiffe }: PolicyContext): readonly AccessPolicy[] {
 	return Array.from({ length: 1 + Math.floor(random() * 4) }, (_, index) => {
 		// The first allows, so that something passes.
 		const action = index > 0 && random() < 0.4 ? "deny" : "allow";
@@ -144,13 +212,16 @@ function policiesFor(
 	});
 }
 
-function experimentsFor(random: Random, service: string, namespace: string, unit: UnitSource): Subject["experiments"] {
+function experimentsFor(
+	random: Random,
+	{ service, namespace, unit }: { readonly service: string; readonly namespace: string; readonly unit: UnitSource },
+): Subject["experiments"] {
 	const cut = Math.floor(random() * 1_000_001);
 	const slots = random() < 0.5 ? [[0, 1_000_000]] : [[0, cut] as const, [cut, 1_000_000] as const];
 	return slots
 		.filter(([lo = 0, hi = 0]) => hi > lo && random() < 0.85)
 		.map(([lo = 0, hi = 0], index) => {
-			const weights = [1 + Math.floor(random() * 9), Math.floor(random() * 9), Math.floor(random() * 3)];
+			const weights = [1 + Math.floor(random() * 9), Math.floor(random() * 9), Math.floor(random() * 6)];
 			const made = experiment(
 				`${service}-e${index}`,
 				service,
@@ -159,9 +230,15 @@ function experimentsFor(random: Random, service: string, namespace: string, unit
 					variant: `v${arm + 1}`,
 					weight,
 					baseline: arm === 0,
-					parameters: random() < 0.3 ? { temperature: pick(random, ["0.2", "50% hot", "a,b;c"]) } : {},
+					parameters: random() < 0.3 ? { temperature: pick(random, ["0.2", "50% hot", "a,b;c"]), rank: "%%1%" } : {},
 				})),
-				{ namespace, unit, layer: `layer-${service}`, slotPpm: [lo, hi] },
+				{
+					namespace,
+					unit,
+					layer: `layer-${service}`,
+					slotPpm: [lo, hi],
+					...(random() < 0.3 ? { salt: `Salt_9./-${service}-${index}` } : {}),
+				},
 			);
 			const phase = pick(random, ["Running", "Running", "Running", "Paused", "Promoting", "Aborted"] as const);
 			return {

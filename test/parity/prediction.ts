@@ -3,64 +3,54 @@ import type { Plan } from "../../src/compiler/plan.js";
 import { qualifiedName } from "../../src/resources/resource.js";
 import { answer } from "../../src/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
-import { spiffe } from "../access/mutualTls.js";
-import { headerValues, type RawResponse } from "../envoy/pipeline.js";
-import type { Generated } from "./declaration.js";
+import { type Generated, NOBODY, PLAIN_GATEWAY } from "./declaration.js";
+import { served } from "./judge.js";
+import type { Outcome } from "./outcome.js";
 import type { GeneratedRequest } from "./requests.js";
-
-/** What can be seen of a request from outside. */
-export interface Outcome {
-	readonly verdict: "allow" | "deny" | "none";
-	readonly reason: string;
-	/** AccessPolicy that denied; allows are not named natively. */
-	readonly policy: string | null;
-	/** Sorted values of the response header x-weir-arm; null where denied. */
-	readonly arms: readonly string[] | null;
-	readonly variant: string | null;
-	/** x-weir-arm and parameters as the upstream got them; null where denied. */
-	readonly sent: readonly string[] | null;
-	readonly leaked?: true;
-}
 
 const tables = new WeakMap<Plan, CompiledTable>();
 
-/** @param path canonical, as Envoy hands it on */
+/**
+ * @param path canonical, as Envoy hands it on
+ * @param minted the unit that was minted, read off the response as a browser would
+ * @param byHost as an Envoy asks that is not ours: the Service is found by the request's host
+ */
 export function predict(
-	generated: Generated,
+	{ resources }: Pick<Generated, "resources">,
 	plan: Plan,
 	request: GeneratedRequest,
-	path: string,
-	response: RawResponse,
+	{
+		path,
+		minted,
+		spiffe,
+		byHost = false,
+	}: {
+		readonly path: string;
+		readonly minted: string | null;
+		readonly spiffe: (who: string) => string;
+		readonly byHost?: boolean;
+	},
 ): Outcome {
 	const table = tables.get(plan) ?? compileTable(pure(plan));
 	tables.set(plan, table);
 	const { subject } = request;
-	const unit = subject.unit;
-	const values = (name: string): readonly string[] => {
-		if (unit.from === "cookie") return name === "cookie" ? request.values : [];
-		if (name === "cookie") return [];
-		// Envoy takes the blanks around a header's value away; a claim's are the claim's own.
-		return unit.from === "claim"
-			? request.values
-			: request.values.map((value) => value.replace(/^[ \t]+|[ \t]+$/g, ""));
-	};
-	const { ruling } = answer(
+	const values = (name: string): readonly string[] => valuesOf(request, name);
+	const { ruling, setCookie } = answer(
 		{
 			tables: { get: () => table },
 			freshness: { ageMs: () => 0 },
-			// The unit that was minted is read off the response, as a browser would.
-			mint: () => mintedUnit(response) ?? "not-minted",
+			mint: () => minted ?? "not-minted",
 		},
 		{
 			plan: null,
-			service: qualifiedName(subject.service.metadata),
-			host: "",
+			service: byHost ? null : qualifiedName(subject.service.metadata),
+			host: `${request.host.toUpperCase()}:8443`,
 			method: request.method,
 			path,
-			principal: spiffe(request.who),
+			principal: request.who === NOBODY ? null : spiffe(request.who),
 			assigned: null,
-			exposeArm: generated.resources.gateways[0]?.spec.exposeArm ?? false,
-			secure: true,
+			exposeArm: resources.gateways.find(({ metadata }) => metadata.name === request.gateway)?.spec.exposeArm ?? false,
+			secure: request.gateway !== PLAIN_GATEWAY,
 			header: (name) => {
 				const all = values(name);
 				return all.length === 0 ? null : all.join(",");
@@ -75,12 +65,25 @@ export function predict(
 		reason: ruling.reason,
 		policy: allowed ? null : ruling.policy,
 		arms: allowed ? [...(ruling.exposedArms ?? [])].sort() : null,
-		variant: allowed ? ruling.variant : null,
+		variant: allowed ? served(subject, ruling.variant ?? "") : null,
 		sent: allowed
 			? [...(ruling.armHeader === null ? [] : [`x-weir-arm: ${ruling.armHeader}`]), ...parameters].sort()
 			: null,
+		cookie: allowed ? setCookie : null,
 	};
 }
+
+/** The values under a header's name, as far as they may hold the unit. */
+function valuesOf({ subject: { unit }, values }: GeneratedRequest, name: string): readonly string[] {
+	if (unit.from === "cookie") return name === "cookie" ? values : [];
+	if (name !== headerOf(unit)) return [];
+	// Envoy takes the blanks around a header's value away; a claim's are the claim's own.
+	return unit.from === "claim" ? values : values.map((value) => value.replace(/^[ \t]+|[ \t]+$/g, ""));
+}
+
+/** Of the claims that are generated; README and design name their headers. */
+const headerOf = (unit: Exclude<GeneratedRequest["subject"]["unit"], { from: "cookie" }>): string =>
+	unit.from === "header" ? unit.header : `x-weir-claim-${unit.claim.replace(".", "-2e").replace("_", "-5f")}`;
 
 /** The plan as if the sidecar did everything: the function decides access whoever executes it. */
 function pure(plan: Plan): Pick<Plan, "version" | "table"> {
@@ -95,23 +98,4 @@ function pure(plan: Plan): Pick<Plan, "version" | "table"> {
 		},
 	}));
 	return { version: plan.version, table: { services } };
-}
-
-const mintedUnit = (response: RawResponse): string | null =>
-	headerValues(response, "set-cookie")
-		.map((value) => /^weir_id=([^;]+)/.exec(value)?.[1] ?? null)
-		.find((unit) => unit !== null) ?? null;
-
-/** The unit's text by the test's own reading of the request; null = none. Blanks around a claim make it none. */
-export function unitText({ subject, values }: GeneratedRequest, response: RawResponse): string | null {
-	const [value, more] = values;
-	if (subject.unit.from === "header") return more === undefined ? (value ?? null) : null;
-	if (subject.unit.from === "claim") return value === undefined || value.trim() !== value ? null : value;
-	const { cookie } = subject.unit;
-	const pairs = (value ?? "").split(";").map((pair) => pair.replace(/^[ \t]+|[ \t]+$/g, ""));
-	const own = pairs.filter((pair) => pair.startsWith(`${cookie}=`)).map((pair) => pair.slice(cookie.length + 1));
-	if (own.length > 1) return null;
-	const [sent] = own;
-	const valid = sent !== undefined && /^[!-+\--~]+$/.test(sent);
-	return valid ? sent : mintedUnit(response);
 }

@@ -1,13 +1,31 @@
 /** Generated requests, as bytes and as what they say: caller, method, path, and a unit where the Service looks for it. */
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import type { UnitSource } from "../../src/resources/resource.js";
 import { rawGet } from "../envoy/pipeline.js";
 import { AWKWARD_UNITS, mulberry32, randomUnits } from "../envoy/units.js";
-import { AUDIENCE, ISSUER, METHODS, PRINCIPALS, pick, type Random, type Subject } from "./declaration.js";
+import {
+	AUDIENCE,
+	type Generated,
+	ISSUER,
+	METHODS,
+	NOBODY,
+	PLAIN_GATEWAY,
+	PREFIXES,
+	PRINCIPALS,
+	pick,
+	type Random,
+	type Subject,
+	TLS_GATEWAY,
+} from "./declaration.js";
+import { judge } from "./judge.js";
 
 export interface GeneratedRequest {
 	readonly subject: Subject;
+	/** One of PRINCIPALS, or NOBODY. */
 	readonly who: string;
+	/** Name of the Gateway that it comes by. */
+	readonly gateway: string;
+	readonly host: string;
 	readonly method: string;
 	readonly path: string;
 	/** Values in which the unit may lie: of the header, the claim's text, or whole Cookie headers. */
@@ -22,14 +40,21 @@ export interface Issuer {
 	token(claims: object): string;
 }
 
-export function createIssuer(nowMs: number): Issuer {
-	const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-	const jwk = { ...publicKey.export({ format: "jwk" }), kid: "k1", alg: "ES256", use: "sig" };
+/** @param privateKey PKCS #8 PEM, so that several processes can speak for one issuer; a new one by default */
+export function createIssuer(nowMs: number, privateKey: string = newPrivateKey()): Issuer {
+	const key = createPrivateKey(privateKey);
+	const jwk = { ...createPublicKey(key).export({ format: "jwk" }), kid: "k1", alg: "ES256", use: "sig" };
 	const seconds = Math.floor(nowMs / 1_000);
 	return {
 		jwks: { keys: [jwk] },
-		token: (claims) => jwt(privateKey, { iss: ISSUER, aud: AUDIENCE, iat: seconds, exp: seconds + 3_600, ...claims }),
+		token: (claims) => jwt(key, { iss: ISSUER, aud: AUDIENCE, iat: seconds, exp: seconds + 14_400, ...claims }),
 	};
+}
+
+/** PKCS #8 PEM of a P-256 key. */
+export function newPrivateKey(): string {
+	const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+	return privateKey.export({ format: "pem", type: "pkcs8" }).toString();
 }
 
 function jwt(key: KeyObject, claims: object): string {
@@ -54,39 +79,147 @@ const SEGMENTS = [
 	"a%20b",
 	"m:predict",
 	"m%3Apredict",
+	"%76%32",
+	"%2e%2E",
+	"a\\b",
+	"v2!",
+];
+/** Envoy answers 400 and closes the connection, so they are few. */
+const REFUSED = ["a%2Fb", "a%5cb", "x%00"];
+
+/** Ends of a path that servers may read in different ways: NUL, and escapes of what a prefix may hold. */
+const AMBIGUOUS_ENDS = ["%00", ";x", ...[..."!$&'()*+,:;=@"].map((char) => `%${char.charCodeAt(0).toString(16)}`)];
+/** Envoy makes `a` of `%61` and so on; an Envoy that is not ours may not. */
+const UNNORMALISED_ENDS = [
+	"%2d",
+	"%2E",
+	"%30",
+	"%39",
+	"%41",
+	"%4f",
+	"%5a",
+	"%5f",
+	"%61",
+	"%6f",
+	"%70",
+	"%7A",
+	"%7e",
+	"/..",
+	"/.",
+	"/./b",
+];
+/** Envoy answers 400 to these; the pure function is asked all the same. */
+const REFUSED_ENDS = ["%2f", "%5C", "#x"];
+/** Slashes alone are not merged by Envoy. */
+const SLASHES = ["//", "///"];
+const ENDS = [...AMBIGUOUS_ENDS, ...UNNORMALISED_ENDS, ...REFUSED_ENDS];
+const QUERY = "?q=/../;%00//";
+const AMBIGUOUS_PATHS = [
+	...SLASHES,
+	...PREFIXES.flatMap((prefix) => [`${prefix}${QUERY}`, ...ENDS.map((end) => below(prefix, end))]),
 ];
 
-/** A few hundred paths, so that the canonical form of each can be looked up. */
-export function generatePaths(seed: number): readonly string[] {
-	const random = mulberry32(seed);
-	return Array.from(
-		{ length: 300 },
-		() =>
-			`/${Array.from({ length: 1 + Math.floor(random() * 4) }, () => pick(random, SEGMENTS)).join("/")}${pick(random, ["", "", "", "?a=/v2/secret", "/"])}`,
-	);
+function below(prefix: string, end: string): string {
+	return `${prefix === "/" ? "" : prefix}/a${end}`;
 }
 
-export function generateRequests(
-	subjects: readonly Subject[],
-	{ seed, each, paths, issuer }: { seed: number; each: number; paths: readonly string[]; issuer: Issuer },
-): readonly GeneratedRequest[] {
+/** So few that the canonical form of each can be looked up. */
+export function generatePaths(seed: number, length = 300): readonly string[] {
+	const random = mulberry32(seed);
+	const made = Array.from(
+		{ length },
+		() =>
+			`/${Array.from({ length: 1 + Math.floor(random() * 4) }, () => pick(random, SEGMENTS)).join("/")}${pick(random, ["", "", "", "?a=/v2/secret", "/"])}${random() < 0.02 ? `/${pick(random, REFUSED)}` : ""}`,
+	);
+	return [...PREFIXES, ...AMBIGUOUS_PATHS, ...made];
+}
+
+export interface RequestOptions {
+	readonly seed: number;
+	/** Random requests for each Service. */
+	readonly each: number;
+	readonly paths: readonly string[];
+	readonly issuer: Issuer;
+	readonly spiffe: (who: string) => string;
+	/** Units on the edges of each Service's Experiments (edges.ts), one more request each. */
+	readonly edges?: readonly (readonly string[])[];
+}
+
+export function generateRequests(generated: Generated, options: RequestOptions): readonly GeneratedRequest[] {
+	const { seed, each, paths, issuer, edges = [] } = options;
 	const random = mulberry32(seed);
 	// Long ones are the business of the other suite.
 	const awkward = AWKWARD_UNITS.filter(({ values }) => values.every((value) => value.length < 200));
 	const units = [...awkward, ...randomUnits(2_000, seed)];
-	return subjects.flatMap((subject) =>
-		Array.from({ length: each }, () => {
-			const { unit, service } = subject;
-			const who = pick(random, [PRINCIPALS[0], ...PRINCIPALS]);
-			const method = pick(random, METHODS);
-			const path = pick(random, paths);
+	return generated.subjects.flatMap((subject, index) => [
+		...Array.from({ length: each }, () => {
+			const who = pick(random, [PRINCIPALS[0], ...PRINCIPALS, NOBODY]);
 			const chosen = pick(random, units).values.map((value) => value.toString("latin1"));
-			const { values, lines } = unitLines(random, unit, chosen, issuer);
+			const { values, lines } = unitLines(random, subject.unit, chosen, issuer);
 			const forged = random() < 0.2 ? ["x-weir-variant: v3", "x-weir-arm: forged/arm", "X-Weir-Claim-sub: forged"] : [];
-			const raw = [...lines, ...forged].map((line) => Buffer.from(line, "latin1"));
-			return { subject, who, method, path, values, bytes: rawGet(service.spec.hosts[0] ?? "", raw, path, method) };
+			return requestOf({ subject, who, method: pick(random, METHODS), path: pick(random, paths), values }, [
+				...lines,
+				...forged,
+			]);
 		}),
+		...ambiguous(generated, subject, options.spiffe),
+		...(index < 8 ? awkward : []).flatMap(({ values: chosen }) => {
+			const texts = chosen.map((value) => value.toString("latin1"));
+			const { values, lines } = unitLines(random, subject.unit, texts, issuer);
+			const found = passing(generated, { subject, values }, options.spiffe);
+			return found === null ? [] : [requestOf({ ...found, subject, values }, lines)];
+		}),
+		...(edges[index] ?? []).flatMap((unit) => {
+			const { values, lines } = unitLines(() => 0.5, subject.unit, [unit], issuer);
+			const found = passing(generated, { subject, values }, options.spiffe);
+			return found === null ? [] : [requestOf({ ...found, subject, values }, lines)];
+		}),
+	]);
+}
+
+/** Paths that only their ambiguity keeps out; of a few Services, whose policies judge paths. */
+function ambiguous(
+	generated: Generated,
+	subject: Subject,
+	spiffe: (who: string) => string,
+): readonly GeneratedRequest[] {
+	const judging = generated.subjects.filter(({ policies }) =>
+		policies.some(({ spec }) => spec.pathPrefixes.length > 0),
 	);
+	const found = judging.slice(0, 4).includes(subject) ? passing(generated, { subject, values: [] }, spiffe) : null;
+	if (found === null) return [];
+	const queries = PREFIXES.map((prefix) => `${prefix}${QUERY}`);
+	const paths = [...SLASHES, ...queries, ...ENDS.map((end) => below(found.path, end))];
+	return paths.map((path) => requestOf({ ...found, path, subject, values: [] }, []));
+}
+
+type Said = Pick<GeneratedRequest, "subject" | "who" | "method" | "path" | "values">;
+
+/** @param lines of the head, as latin1 */
+export function requestOf(said: Said, lines: readonly string[]): GeneratedRequest {
+	const [first = ""] = said.subject.service.spec.hosts;
+	const host = first.startsWith("*.") ? `a.b.${first.slice(2)}` : first;
+	const raw = lines.map((line) => Buffer.from(line, "latin1"));
+	const gateway = said.who === NOBODY ? PLAIN_GATEWAY : TLS_GATEWAY;
+	return { ...said, gateway, host, bytes: rawGet(host, raw, said.path, said.method) };
+}
+
+/** Who, how and where the unit passes, so that its arm is seen; null where no policy lets it. */
+function passing(
+	generated: Generated,
+	unit: Pick<Said, "subject" | "values">,
+	spiffe: (who: string) => string,
+): Omit<Said, "subject" | "values"> | null {
+	for (const who of PRINCIPALS) {
+		for (const method of new Set(METHODS)) {
+			for (const path of PREFIXES) {
+				const said = { who, method, path };
+				const request = { ...said, ...unit, gateway: TLS_GATEWAY, host: "", bytes: Buffer.alloc(0) };
+				if (judge(generated, request, path, null, spiffe).verdict === "allow") return said;
+			}
+		}
+	}
+	return null;
 }
 
 function unitLines(

@@ -1,7 +1,7 @@
 /** AccessPolicy spec.variants: names that every selected Service must have. */
 import t from "tap";
 import { loadResources } from "../../src/resources/parse.js";
-import { guarded } from "./declaration.js";
+import { guarded, spoil } from "./declaration.js";
 import { checkRows, problemsOf, type Row } from "./faultTable.js";
 
 const NAME =
@@ -60,6 +60,37 @@ spec:
 `;
 	const text = policy("variants: [v1, v2]").replace("services: [employment]", "services: [employment, other]");
 	t.same(problemsOf(text + other), ['w.yaml:66:94: unknown variant "v2" of Service other; known variants: v1']);
+});
+
+const NO_ENDPOINT = "  defaultVariant: v1\n  noEndpoint: default-variant";
+const served = (text: string): string => spoil("  defaultVariant: v1", NO_ENDPOINT, text);
+const whyNot = (position: string) => [
+	`w.yaml:${position}: spec.noEndpoint is default-variant, but AccessPolicy web judges Variants: one Variant would be authorised, another serve; write noEndpoint: fail`,
+];
+
+t.test("what is authorised for one Variant is served by no other", async (t) => {
+	t.same(problemsOf(served(policy("variants: [v2]"))), whyNot("7:15"));
+	t.same(problemsOf(served(policy("variants: [v1]"))), whyNot("7:15"), "the default one: a promotion may change it");
+	t.same(problemsOf(served(policy("action: deny, variants: [v2]"))), whyNot("7:15"));
+	const emptied = policy("variants: [v2]").replace("[{address: v2.internal, port: 9002}]", "[]");
+	t.same(problemsOf(served(emptied)), whyNot("7:15"), "with and without endpoints: they come and go");
+	const emptyDefault = served(emptied).replace("defaultVariant: v1", "defaultVariant: v2");
+	t.match(problemsOf(emptyDefault), whyNot("7:15"), "the default one itself is empty");
+	t.same(problemsOf(served(guarded({ policy: "variants: [v2]", callout: "{access: sidecar}" }))), whyNot("8:15"));
+	t.same(problemsOf(served(policy("methods: [GET]"))), [], "no policy judges Variants");
+	t.same(problemsOf(emptied), [], "fail, which is the default");
+	const fails = served(emptied).replace("noEndpoint: default-variant", "noEndpoint: fail");
+	t.same(problemsOf(fails), [], "as the hint says");
+});
+
+t.test("two policies that judge Variants are one problem of the Service", async (t) => {
+	const second = `---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: second}
+spec: {services: [employment], principals: [spiffe://example.org/web], variants: [v1]}
+`;
+	t.same(problemsOf(served(policy("variants: [v2]")) + second), whyNot("7:15"));
 });
 
 t.test("Variants are kept in their order", async (t) => {

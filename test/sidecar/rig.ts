@@ -23,7 +23,7 @@ export async function startSidecar(
 ): Promise<TestSidecar> {
 	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));
 	const socketPath = join(directory, "sidecar.sock");
-	const tables = new Tables<CompiledTable>({ compile: compileTable });
+	const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
 	if (plan !== null) {
 		tables.put(plan);
 		tables.confirm();

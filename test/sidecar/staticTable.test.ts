@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { TABLE_FILE_BYTES_MAX } from "../../src/limits.js";
 import { followTableFile, readTableFile } from "../../src/sidecar/staticTable.js";
 import { Tables, type VersionedTable } from "../../src/sidecar/tables.js";
 import { LogLines, tableOf } from "./sampleTable.js";
@@ -120,6 +121,34 @@ t.test("without a good table to begin with there is an error that names the file
 	const tables = new Tables({ compile: ({ version }: VersionedTable) => version });
 	await t.rejects(followTableFile({ path, tables, log }), { code: "invalid-argument" });
 	t.equal(tables.newest, null);
+});
+
+t.test("a file as `weir compile` prints it is read as any other, and as strictly", async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), "weir-static-"));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const path = join(folder, "table.json");
+	const { version, table } = tableOf(1);
+	const json = JSON.stringify(table);
+	const read = async (text: string) => {
+		await writeFile(path, text);
+		return readTableFile(path);
+	};
+	t.same(await read(`{"version":"${version}","table":${json}}\n`), tableOf(1));
+	t.same(await read(`{"table":${json},"version":"${version}"}`), tableOf(1));
+	t.same(await read(JSON.stringify(tableOf(1), null, "\t")), tableOf(1));
+	for (const bad of [
+		`{"version":"${version}","table":${json},"more":{}}`,
+		`{"version":"${version}","table":${json}}}`,
+		`{"version":"${version}","table":${json}`,
+		`{"version":"${version}","table":${JSON.stringify(tableOf(2).table)}}`,
+		`{"version":"${version}","table":${json},"table":{"services":[]}}`,
+	]) {
+		await t.rejects(read(bad), { code: "invalid-argument" });
+	}
+	await t.rejects(read(`{"version":"${version}","table":${json}}${" ".repeat(TABLE_FILE_BYTES_MAX)}`), {
+		code: "resource-exhausted",
+		message: /has \d+ bytes, more than \d+/,
+	});
 });
 
 t.test("after close nothing is taken up", async (t) => {

@@ -1,6 +1,7 @@
 /** The sidecar's feed against the real xDS server: what is served, what is refused, and who is waited for. */
 import { join } from "node:path";
 import t from "tap";
+import { TABLE_BYTES_MAX } from "../../src/limits.js";
 import { TableFeed } from "../../src/sidecar/tableFeed.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import {
@@ -59,6 +60,10 @@ t.test(
 			[
 				plan({ services: [{ ...SERVICE, tokens: [] } as typeof SERVICE] }),
 				{ error: 'Service employment: has the unknown field "tokens"', source: "Service employment" },
+			],
+			[
+				plan({ services: [{ ...SERVICE, hosts: [`${"a".repeat(TABLE_BYTES_MAX)}.test`] }] }),
+				{ error: /^the table has \d+ characters, more than 8388608$/ },
 			],
 		];
 		for (const [index, [one, status]] of bad.entries()) {

@@ -2,18 +2,28 @@
 import t from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
 import { WeirError } from "../../src/error.js";
-import { ARMS_MAX } from "../../src/limits.js";
+import { ARMS_MAX, TABLE_BYTES_MAX } from "../../src/limits.js";
+import { compileTable } from "../../src/sidecar/compiledTable.js";
 import { readTable } from "../../src/sidecar/tableShape.js";
 import { EXPERIMENT, SERVICE, versioned } from "./sampleTable.js";
 
 const [CONTROL, TREATMENT] = EXPERIMENT.arms;
 const whole = { services: [SERVICE, { ...SERVICE, name: "other", callout: null, experiments: [] }] };
 
-/** Reads whatever it is given under its true hash. */
+/** Reads whatever it is given under its true hash. What is let in answers: it is compiled when nobody can refuse it. */
 function read(table: unknown): string {
 	const json = JSON.stringify(table);
 	try {
-		readTable(contentHash(json), json);
+		const given = readTable(contentHash(json), json);
+		const compiled = compileTable(given);
+		for (const { name } of given.table.services) {
+			const service = compiled.service(name);
+			const place = service?.place("user-1");
+			const request = { principal: "spiffe://example.com/web", method: "GET", path: "/v2", variant: "v1" };
+			const verdict = service?.authorise(request);
+			if (place === undefined || verdict === undefined) throw new Error(`no Service ${name}`);
+			place.ruling(verdict, true, true);
+		}
 		return "";
 	} catch (error) {
 		if (!(error instanceof WeirError) || error.code !== "invalid-argument") throw error;
@@ -48,6 +58,15 @@ t.test("a hash that is not the content's, and what is no JSON", (t) => {
 	t.throws(() => readTable(version, json.replace('"v1"', '"v2"')), { message: /hash/ });
 	t.throws(() => readTable(version, json.slice(0, -1)), { message: "the table is not JSON" });
 	t.throws(() => readTable(contentHash(""), ""), { message: "the table is not JSON" });
+	t.end();
+});
+
+t.test("a table that would hold up the loop is refused before it is parsed", (t) => {
+	const json = " ".repeat(TABLE_BYTES_MAX + 1);
+	t.throws(() => readTable(contentHash(json), json), {
+		code: "resource-exhausted",
+		message: `the table has ${TABLE_BYTES_MAX + 1} characters, more than ${TABLE_BYTES_MAX}`,
+	});
 	t.end();
 });
 
@@ -136,6 +155,11 @@ t.test("experiments that could not be executed, or not with the bits that were m
 			`${at}: has ${ARMS_MAX + 1} arms, more than ${ARMS_MAX}`,
 		],
 		[service({ experiments: [EXPERIMENT, EXPERIMENT] }), `${at}: is there twice`],
+		[experiment({ salt: "gr\u00fcn" }), `${at}, salt: holds a character that is not ASCII`],
+		[
+			service({ experiments: [EXPERIMENT, { ...EXPERIMENT, name: "b", unit: { from: "header", header: "x-b" } }] }),
+			"Service employment, Experiment b: finds its unit elsewhere than the Service's first",
+		],
 	];
 	for (const [actual, wanted] of expected) t.equal(actual, wanted);
 	t.end();

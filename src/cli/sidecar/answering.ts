@@ -9,7 +9,10 @@ import { sidecarMethods } from "../../sidecar/methods.js";
 import { Tables, type VersionedTable } from "../../sidecar/tables.js";
 import { ProcessCounts } from "./counts.js";
 
-/** How long a sidecar that is told to stop lets open calls finish: beyond it Envoy has given them up anyway. */
+/**
+ * How long a sidecar that is told to stop lets calls finish that wait for their answer: beyond it Envoy has given them up
+ * anyway. Streams that were answered, and wait for the upstream's response, are let go at once: Envoy goes on without us.
+ */
 const DRAIN_MS = 2_000;
 
 const HEALTH_EVERY_MS = 1_000;
@@ -32,7 +35,7 @@ export async function startAnswering(
 	listen: GrpcAddress,
 	log: { error(message: string, fields?: Readonly<Record<string, string>>): void },
 ): Promise<Answering> {
-	const tables = new Tables<CompiledTable>({ compile: compileTable });
+	const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
 	const counts = new ProcessCounts((method, error) =>
 		log.error("a call failed by a fault of the sidecar", {
 			method,

@@ -31,6 +31,7 @@ export interface Stack {
 	readonly envoyVersion: string;
 	/** Process id of a part: api, ingest, xds, rollout, envoy, or an added child. */
 	pid(name: string): number | undefined;
+	/** Envoy first, then the sidecar, then the rest. */
 	stop(): Promise<void>;
 }
 
@@ -76,6 +77,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			),
 		);
 		await supervisor.start(role("rollout"));
+		// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
+		// Envoy 1.40.0 can crash when both end at once.
 		await supervisor.start({
 			name: "sidecar",
 			module: MAIN,

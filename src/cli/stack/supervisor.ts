@@ -55,7 +55,7 @@ export class Supervisor {
 		return this.#children.get(name)?.pid;
 	}
 
-	/** Stops the children in reverse order of start: SIGTERM, then SIGKILL after a grace. */
+	/** Stops the children one by one in reverse order of start, also of restarted ones: SIGTERM, then SIGKILL after a grace. */
 	async stop(): Promise<void> {
 		this.#stopping = true;
 		for (const child of [...this.#children.values()].reverse()) {
@@ -73,6 +73,8 @@ export class Supervisor {
 		const child = fork(spec.module, spec.args, {
 			env: { ...process.env, ...spec.environment },
 			stdio: ["ignore", "inherit", "inherit", "ipc"],
+			// A process group of its own: a signal to ours, such as Ctrl-C, must not end all at once and in no order.
+			detached: true,
 		});
 		this.#children.set(spec.name, child);
 		// Now, while it has one thread: those that it starts inherit it.

@@ -1,6 +1,6 @@
 /** The gateway's own side in Envoy Gateway: listeners, what is taken from clients before routing, filter order. */
 
-import { WEIR_HEADER_PREFIX } from "../headers.js";
+import { WEIR_HEADER_SPELLINGS } from "../headers.js";
 import type { AttachedGateway, EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { KINDS } from "./envoyGatewayContext.js";
 import { type Manifest, manifest } from "./mesh.js";
@@ -54,7 +54,9 @@ export function clientTrafficPolicy(gateway: AttachedGateway, { services }: Envo
 		{ name: `weir-clients-${metadata.name}`, namespace: metadata.namespace },
 		{
 			targetRefs: [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: metadata.name }],
-			headers: { earlyRequestHeaders: { removeOnMatch: [{ type: "Prefix", value: WEIR_HEADER_PREFIX }] } },
+			headers: {
+				earlyRequestHeaders: { removeOnMatch: WEIR_HEADER_SPELLINGS.map((value) => ({ type: "Prefix", value })) },
+			},
 			// A rule on a path must judge what the Service will see (as the native form does).
 			...(services.some(({ judgesPaths }) => judgesPaths)
 				? { path: { disableMergeSlashes: false, escapedSlashesAction: "RejectRequest" } }

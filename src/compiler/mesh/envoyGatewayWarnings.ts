@@ -20,7 +20,7 @@ export function backendFragments(manifests: readonly Manifest[]): readonly Fragm
 export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly string[] {
 	const { services, asked, gateways, options } = context;
 	return distinct([
-		"An older ClientTrafficPolicy for the same Gateway wins over Weir's, and then clients can send x-weir-* headers, claims among them. Put earlyRequestHeaders.removeOnMatch (Prefix x-weir-) into the one that holds.",
+		"An older ClientTrafficPolicy for the same Gateway wins over Weir's, and then clients can send x-weir-* headers, claims among them. Put earlyRequestHeaders.removeOnMatch (Prefix x-weir-, x_weir_, x_weir- and x-weir_) into the one that holds.",
 		...(asked.length === 0 ? [] : askedWarnings(context)),
 		...(options.protocol === "ext_proc" && asked.length > 0
 			? [
@@ -38,7 +38,7 @@ export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly str
 			: []),
 		...(services.some(({ judgesPrincipals }) => judgesPrincipals)
 			? [
-					"AccessPolicies name principals: Envoy knows one (spiffe://…) only of callers that show a certificate, so the Gateway needs a ClientTrafficPolicy with tls.clientValidation. A caller without one is denied.",
+					"AccessPolicies name principals: Envoy knows one (spiffe://…) only of callers that show a certificate, so the Gateway needs a ClientTrafficPolicy with tls.clientValidation. A caller without one is denied. A certificate must have exactly one URI SAN (X.509-SVID): the sidecar is told only the first of several, or a DNS name where there is none, so a CA that signs others lets a caller choose.",
 				]
 			: []),
 		...(context.reorders

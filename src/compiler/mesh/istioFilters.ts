@@ -1,7 +1,7 @@
 /** EnvoyFilters for an Istio gateway: client-sent `x-weir-*` headers taken away early, and the ext_proc filter. */
 import { CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER } from "../calloutContext.js";
 import { protoDuration } from "../duration.js";
-import { ARM_HEADER, parameterHeader, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "../headers.js";
+import { ARM_HEADER, parameterHeader, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "../headers.js";
 import type { IstioContext } from "./istioContext.js";
 import { registered, sidecarCluster } from "./istioSidecar.js";
 import { type Fragment, type Manifest, manifest } from "./mesh.js";
@@ -44,7 +44,9 @@ export function stripManifest({ services, options }: IstioContext): Manifest {
 										typed_config: {
 											"@type":
 												"type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-											mutations: [{ remove_on_match: { key_matcher: { prefix: WEIR_HEADER_PREFIX } } }],
+											mutations: WEIR_HEADER_SPELLINGS.map((prefix) => ({
+												remove_on_match: { key_matcher: { prefix, ignore_case: true } },
+											})),
 										},
 									},
 								],

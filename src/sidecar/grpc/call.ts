@@ -18,6 +18,18 @@ export interface Shared {
 	open: number;
 	/** Called when the last open call is over. */
 	idle: () => void;
+	/** Calls that would not end by themselves while the server stops; each keeps itself in it. */
+	readonly stopped: Set<Stoppable>;
+	/** The server stops: it takes no new calls. */
+	draining: boolean;
+}
+
+/** What becomes of an open call when the server stops. */
+export interface Stoppable {
+	/** The server stops: ends the call if it has given all that it owes. */
+	release(): void;
+	/** Nobody waits any longer: ends the call as failed. */
+	giveUp(): void;
 }
 
 const CALL = Symbol("weir.grpc.call");
@@ -25,6 +37,7 @@ type CallStream = ServerHttp2Stream & { [CALL]?: Call };
 
 export const EXPIRED = new GrpcFailure(GRPC.DEADLINE_EXCEEDED, "the deadline was over before the work began");
 export const OVERLOADED = new GrpcFailure(GRPC.RESOURCE_EXHAUSTED, "overloaded: too long in the queue");
+export const STOPPING = new GrpcFailure(GRPC.UNAVAILABLE, "the server stops");
 export const FAULT = new GrpcFailure(GRPC.INTERNAL, "internal error");
 
 export abstract class Call {

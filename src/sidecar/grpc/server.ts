@@ -55,7 +55,10 @@ export interface GrpcServer {
 	readonly address: GrpcAddress;
 	/** Open calls. */
 	streams(): number;
-	/** Takes no more connections, says GOAWAY, lets open calls finish, and cuts what is left after `graceMs`. */
+	/**
+	 * Takes no more connections, says GOAWAY, ends the streams that have had a reply with OK, lets the other calls finish,
+	 * and after `graceMs` ends what is left with UNAVAILABLE, then cuts.
+	 */
 	drain(graceMs: number): Promise<void>;
 	/** Cuts everything. */
 	close(): Promise<void>;
@@ -99,7 +102,6 @@ class Server implements GrpcServer {
 	readonly #shared: Shared;
 	readonly #sessions = new Set<ServerHttp2Session>();
 	readonly #sockets = new Set<Socket>();
-	readonly #watches = new Set<WatchCall>();
 	/** Sessions that have not answered their PING. */
 	readonly #silent = new Set<ServerHttp2Session>();
 	readonly #pings: NodeJS.Timeout;
@@ -114,6 +116,8 @@ class Server implements GrpcServer {
 			counters: this.#counters,
 			open: 0,
 			idle: () => {},
+			stopped: new Set(),
+			draining: false,
 		};
 		this.#served = new Map<string, Served>([
 			...methods,
@@ -160,13 +164,17 @@ class Server implements GrpcServer {
 
 	async drain(graceMs: number): Promise<void> {
 		const closed = this.#stopListening();
-		for (const watch of this.#watches) watch.stop();
 		let cut: NodeJS.Timeout | undefined;
 		const grace = new Promise<void>((resolve) => {
 			cut = setTimeout(resolve, graceMs);
 		});
 		await Promise.race([grace, this.#finishCalls()]);
 		clearTimeout(cut);
+		if (this.#shared.stopped.size > 0) {
+			for (const call of this.#shared.stopped) call.giveUp();
+			// Trailers are handed on in an immediate and written in the next one (response.ts).
+			for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+		}
 		this.#cut();
 		await closed;
 	}
@@ -206,6 +214,8 @@ class Server implements GrpcServer {
 		for (const session of this.#sessions) {
 			if (!session.closed && !session.destroyed) session.close();
 		}
+		this.#shared.draining = true;
+		for (const call of this.#shared.stopped) call.release();
 		if (this.#shared.open > 0) {
 			await new Promise<void>((resolve) => {
 				this.#shared.idle = resolve;
@@ -275,7 +285,7 @@ class Server implements GrpcServer {
 		} else if (method.kind === "stream") {
 			new StreamCall(stream, path, this.#shared, method, headers, untilMs).start();
 		} else {
-			new WatchCall(stream, path, this.#shared, this.#health, this.#watches, headers).start();
+			new WatchCall(stream, path, this.#shared, this.#health, headers).start();
 		}
 	}
 

@@ -1,10 +1,15 @@
 /**
  * A bidirectional call: each message is answered when it is read, in order, one reply each. When the peer does not
  * read its replies, its messages are not read either: what is held stays below the flow-control window.
+ *
+ * The first message is the question that the peer waits for; what comes after the first reply may be minutes away
+ * (ext_proc sends the response headers when the upstream has answered). So the first is shed when the loop is late, and
+ * the others are not: they are as cheap to answer, and a refusal would spoil what is done. And a server that stops ends a
+ * stream that has its first reply with OK: to Envoy that means "go on without me" (ext_proc's external_processor.proto).
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
-import { Call, EXPIRED, FAULT, onDrain, type Shared } from "./call.js";
+import { Call, EXPIRED, FAULT, onDrain, type Shared, STOPPING, type Stoppable } from "./call.js";
 import { frame, MessageReader } from "./framing.js";
 import { begin } from "./response.js";
 import { GRPC, GrpcFailure, type Reply, type StreamHandler, type StreamMethod } from "./service.js";
@@ -12,7 +17,7 @@ import { encodingOf } from "./unaryCall.js";
 
 const TRUNCATED = new GrpcFailure(GRPC.INTERNAL, "the last message is cut off");
 
-export class StreamCall extends Call {
+export class StreamCall extends Call implements Stoppable {
 	readonly #reader: MessageReader;
 	#handler: StreamHandler | null = null;
 	/** Replies are backed up. */
@@ -33,6 +38,7 @@ export class StreamCall extends Call {
 
 	override start(): void {
 		super.start();
+		this.shared.stopped.add(this);
 		this.stream.on("drain", onDrain);
 		try {
 			this.#handler = this.method.open(this.metadata);
@@ -40,6 +46,14 @@ export class StreamCall extends Call {
 			this.threw(error);
 			this.finish(FAULT);
 		}
+	}
+
+	release(): void {
+		if (this.begun) this.finish(null);
+	}
+
+	giveUp(): void {
+		this.finish(this.begun ? null : STOPPING);
 	}
 
 	protected override data(chunk: Buffer): void {
@@ -59,6 +73,7 @@ export class StreamCall extends Call {
 	}
 
 	protected override closed(): void {
+		this.shared.stopped.delete(this);
 		this.#reader.release();
 		try {
 			this.#handler?.ended();
@@ -89,7 +104,9 @@ export class StreamCall extends Call {
 			this.finish(EXPIRED);
 			return;
 		}
-		if (this.shared.turn.late(nowMs)) {
+		// Asked for every message: the work of the others counts too.
+		const late = this.shared.turn.late(nowMs);
+		if (late && !this.begun) {
 			this.shed();
 			return;
 		}
@@ -117,5 +134,6 @@ export class StreamCall extends Call {
 			this.#blocked = true;
 			stream.pause();
 		}
+		if (this.shared.draining) this.release();
 	}
 }

@@ -1,16 +1,14 @@
 /** Health/Watch: the status now, and again whenever it changes. A slow watcher misses what is already outdated. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import { Call, onDrain, type Shared } from "./call.js";
+import { Call, onDrain, type Shared, STOPPING, type Stoppable } from "./call.js";
 import { frame } from "./framing.js";
 import type { Health } from "./health.js";
 import { begin } from "./response.js";
-import { GRPC, GrpcFailure } from "./service.js";
+import { GrpcFailure } from "./service.js";
 import { SingleMessage } from "./singleMessage.js";
 import { encodingOf } from "./unaryCall.js";
 
-const STOPPING = new GrpcFailure(GRPC.UNAVAILABLE, "the server stops");
-
-export class WatchCall extends Call {
+export class WatchCall extends Call implements Stoppable {
 	readonly #request: SingleMessage;
 	#watched: { current(): Uint8Array; stop(): void } | null = null;
 	#sent: Uint8Array | null = null;
@@ -20,8 +18,6 @@ export class WatchCall extends Call {
 		path: string,
 		shared: Shared,
 		private readonly health: Health,
-		/** The server's open watches; this call keeps itself in it. */
-		private readonly watches: Set<WatchCall>,
 		metadata: IncomingHttpHeaders,
 	) {
 		super(stream, path, shared);
@@ -30,12 +26,15 @@ export class WatchCall extends Call {
 
 	override start(): void {
 		super.start();
-		this.watches.add(this);
+		this.shared.stopped.add(this);
 		this.stream.on("drain", onDrain);
 	}
 
-	/** The server stops: a watch would never end by itself. */
-	stop(): void {
+	release(): void {
+		this.finish(STOPPING);
+	}
+
+	giveUp(): void {
 		this.finish(STOPPING);
 	}
 
@@ -74,7 +73,7 @@ export class WatchCall extends Call {
 	}
 
 	protected override closed(): void {
-		this.watches.delete(this);
+		this.shared.stopped.delete(this);
 		this.#watched?.stop();
 		this.#request.release();
 	}

@@ -96,7 +96,11 @@ t.test("clients' x-weir- headers go before routing, wherever the gateway is", as
 		const output = build(one(), { gateway });
 		const policy = output.manifests.find(({ kind }) => kind === "ClientTrafficPolicy");
 		t.match(policy?.spec, {
-			headers: { earlyRequestHeaders: { removeOnMatch: [{ type: "Prefix", value: "x-weir-" }] } },
+			headers: {
+				earlyRequestHeaders: {
+					removeOnMatch: ["x-weir-", "x_weir_", "x_weir-", "x-weir_"].map((value) => ({ type: "Prefix", value })),
+				},
+			},
 		});
 		t.equal(policy?.metadata.namespace, gateway === null ? "weir" : "ingress", "beside its gateway");
 		t.equal(specsOf(output, "Gateway").length, gateway === null ? 1 : 0);

@@ -152,6 +152,10 @@ export async function runScenario(t: Test, { plainNeedsNone, rawBytes, ...setup 
 	t.equal(await ask(client, v1, ["x-weir-variant: v2", "X-Weir-Arm: boosted/arm2"]), "200 employment-v1", "no forging");
 	const [first, second] = upstreams;
 	t.equal(/^x-weir-arm: boosted\/arm1$/im.test(first?.lastHead() ?? ""), true, "the Variant is told the real arm");
+	const underscores = ["x_weir_arm: forged", "X_Weir-Variant: forged", "x-weir_claim: forged"];
+	// Envoy Gateway refuses such names unless a ClientTrafficPolicy allows them.
+	t.match(await ask(client, v1, underscores), /^(200 employment-v1|400 )$/);
+	t.notMatch(first?.lastHead(), /forged/, "nor with underscores, which CGI reads as hyphens");
 	t.equal(await ask(client, v2, [], "/", `${HOST}:8080`), "200 employment-v2", "a port in the host changes nothing");
 	t.equal(/^x-weir-variant: v2$/im.test(second?.lastHead() ?? ""), true, "the header of the Variant is the sidecar's");
 	t.equal(await ask(client, v1, [], "/secret"), "200 employment-v1", "v1 may serve it");

@@ -1,28 +1,49 @@
 import { existsSync } from "node:fs";
 import { connect as connectSocket } from "node:net";
+import { performance } from "node:perf_hooks";
 import t from "tap";
 import { GRPC } from "../../../src/sidecar/grpc/service.js";
 import { bytesOf, FLAG, FRAME, rawConnection, requestHeaders } from "./rawConnection.js";
-import { call, framed, open, STREAM, startEcho, until } from "./rig.js";
+import { call, ECHO, framed, open, STREAM, startEcho, until } from "./rig.js";
 
 const HEADERS = { ":method": "POST", ":path": STREAM, "content-type": "application/grpc" };
 
 t.test("drain: GOAWAY names the last call that is served, open calls finish", async (t) => {
-	const { server, socketPath, counters } = await startEcho(t);
+	const { server, socketPath, counters, streams } = await startEcho(t);
 	const connection = await rawConnection(t, socketPath);
-	connection.socket.write(Buffer.concat([requestHeaders(1, STREAM), bytesOf(FRAME.DATA, 0, 1, framed("before"))]));
-	await connection.frame(({ type, stream }) => type === FRAME.DATA && stream === 1);
+	connection.socket.write(Buffer.concat([requestHeaders(1, STREAM), requestHeaders(3, ECHO)]));
+	await until(() => streams.opened === 1 && server.streams() === 2);
 	const drained = server.drain(10_000);
 	const goaway = await connection.frame(({ type }) => type === FRAME.GOAWAY);
-	t.equal(goaway.payload.readUInt32BE(0), 1, "the last stream");
+	t.equal(goaway.payload.readUInt32BE(0), 3, "the last stream");
 	t.equal(goaway.payload.readUInt32BE(4), 0, "no error");
-	connection.socket.write(bytesOf(FRAME.DATA, 0, 1, framed("after")));
-	await until(() => connection.frames.filter(({ type, stream }) => type === FRAME.DATA && stream === 1).length === 2);
-	connection.socket.write(bytesOf(FRAME.DATA, FLAG.END_STREAM, 1));
-	t.equal((await connection.end(1)).type, FRAME.HEADERS);
+	for (const [stream, flags] of [
+		[1, 0],
+		[3, FLAG.END_STREAM],
+	] as const) {
+		connection.socket.write(bytesOf(FRAME.DATA, flags, stream, framed("after")));
+		await connection.frame((frame) => frame.type === FRAME.DATA && frame.stream === stream);
+		t.equal((await connection.end(stream)).type, FRAME.HEADERS, "answered, and over");
+	}
 	await drained;
-	t.same(counters.codes(), [GRPC.OK]);
+	t.same(counters.codes(), [GRPC.OK, GRPC.OK]);
 	t.notOk(existsSync(socketPath), "the socket is gone");
+});
+
+t.test("drain: a stream that has had a reply is ended with OK at once, whatever it still waits for", async (t) => {
+	const { server, socketPath, counters, streams } = await startEcho(t);
+	const session = open(t, socketPath);
+	const stream = session.request(HEADERS);
+	stream.resume();
+	stream.write(framed("a"));
+	await until(() => streams.messages === 1);
+	const trailers = new Promise((resolve) => stream.once("trailers", resolve));
+	const startedMs = performance.now();
+	await server.drain(60_000);
+	t.match(await trailers, { "grpc-status": "0" });
+	t.ok(performance.now() - startedMs < 30_000, "long before the grace is over");
+	t.equal(stream.rstCode, 0, "it is no reset");
+	t.same(counters.codes(), [GRPC.OK]);
 });
 
 t.test("drain: what is open after the grace is cut; close cuts at once", async (t) => {
@@ -31,11 +52,17 @@ t.test("drain: what is open after the grace is cut; close cuts at once", async (
 		const session = open(t, socketPath);
 		const stream = session.request(HEADERS);
 		stream.on("error", () => {});
-		stream.write(framed("a"));
-		await until(() => streams.messages === 1);
+		let status: unknown;
+		// Trailers-Only: there was no reply before.
+		stream.on("response", (headers) => {
+			status = headers["grpc-status"];
+		});
+		await until(() => streams.opened === 1);
 		await (how === "drain" ? server.drain(50) : server.close());
 		await until(() => streams.ended === 1);
 		t.equal(server.streams(), 0, how);
+		await until(() => stream.closed);
+		t.equal(status, how === "drain" ? String(GRPC.UNAVAILABLE) : undefined, `${how}: what it is told`);
 	}
 });
 

@@ -56,6 +56,41 @@ t.test("when a turn has worked for too long the rest of its calls is shed, and t
 	}
 });
 
+t.test("a stream that has had a reply is not shed: what follows would be spoilt by a refusal", async (t) => {
+	let slow = false;
+	const work = (message: Buffer): Buffer => {
+		const endMs = performance.now() + (slow ? 2 : 0);
+		while (performance.now() < endMs);
+		return Buffer.from(message);
+	};
+	const { socketPath, counters } = await startEcho(t, {
+		limits: { queueMs: 20 },
+		methods: new Map<string, never>([
+			[STREAM, { kind: "stream", open: () => ({ message: work, ended() {} }) } as never],
+		]),
+	});
+	const connection = await rawConnection(t, socketPath);
+	const replies = (): number => connection.frames.filter(({ type }) => type === FRAME.DATA).length;
+	const ids = Array.from({ length: 100 }, (_, index) => 2 * index + 1);
+	for (const id of ids) {
+		connection.socket.write(Buffer.concat([requestHeaders(id, STREAM), bytesOf(FRAME.DATA, 0, id, framed("a"))]));
+		await until(() => replies() === (id + 1) / 2);
+	}
+	slow = true;
+	// Second messages, then first ones behind them, all in one write: at 2 ms each the turn is late for most.
+	const second = ids.map((id) => bytesOf(FRAME.DATA, FLAG.END_STREAM, id, framed("b")));
+	const first = ids.map((id) =>
+		Buffer.concat([requestHeaders(id + 200, STREAM), bytesOf(FRAME.DATA, FLAG.END_STREAM, id + 200, framed("c"))]),
+	);
+	connection.socket.write(Buffer.concat([...second, ...first]));
+	const ends = () =>
+		connection.frames.filter(({ type, flags }) => type === FRAME.HEADERS && (flags & FLAG.END_STREAM) !== 0);
+	await until(() => ends().length === 200);
+	t.equal(replies(), 200 + 100 - counters.sheds.length, "each second message has its reply");
+	t.equal(counters.codes().filter((code) => code === GRPC.OK).length, 200 - counters.sheds.length);
+	t.ok(counters.sheds.length > 0, "while first messages were shed behind them");
+});
+
 t.test("a turn counts work, not one pause, and ends with the loop's turn", async (t) => {
 	const turn = new Turn(100, 20);
 	t.notOk(turn.late(1_000));

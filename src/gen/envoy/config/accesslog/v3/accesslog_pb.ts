@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/accesslog/v3/accesslog.proto.
  */
 export const file_envoy_config_accesslog_v3_accesslog: GenFile = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyKSAQoJQWNjZXNzTG9nEgwKBG5hbWUYASABKAkSOgoGZmlsdGVyGAIgASgLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXISLAoMdHlwZWRfY29uZmlnGAQgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlIqQCCg9BY2Nlc3NMb2dGaWx0ZXISQgoOcnVudGltZV9maWx0ZXIYBSABKAsyKC5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLlJ1bnRpbWVGaWx0ZXJIABI6CgphbmRfZmlsdGVyGAYgASgLMiQuZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BbmRGaWx0ZXJIABI4Cglvcl9maWx0ZXIYByABKAsyIy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLk9yRmlsdGVySAASQwoPbG9nX3R5cGVfZmlsdGVyGA0gASgLMiguZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5Mb2dUeXBlRmlsdGVySABCEgoQZmlsdGVyX3NwZWNpZmllciKDAQoNUnVudGltZUZpbHRlchITCgtydW50aW1lX2tleRgBIAEoCRI5Cg9wZXJjZW50X3NhbXBsZWQYAiABKAsyIC5lbnZveS50eXBlLnYzLkZyYWN0aW9uYWxQZXJjZW50EiIKGnVzZV9pbmRlcGVuZGVudF9yYW5kb21uZXNzGAMgASgIIkgKCUFuZEZpbHRlchI7CgdmaWx0ZXJzGAEgAygLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXIiRwoIT3JGaWx0ZXISOwoHZmlsdGVycxgCIAMoCzIqLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQWNjZXNzTG9nRmlsdGVyIlcKDUxvZ1R5cGVGaWx0ZXISNQoFdHlwZXMYASADKA4yJi5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dUeXBlEg8KB2V4Y2x1ZGUYAiABKAhiBnByb3RvMw", [file_envoy_data_accesslog_v3_accesslog, file_envoy_type_v3_percent, file_google_protobuf_any]);
+  fileDesc("CillbnZveS9jb25maWcvYWNjZXNzbG9nL3YzL2FjY2Vzc2xvZy5wcm90bxIZZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52MyKSAQoJQWNjZXNzTG9nEgwKBG5hbWUYASABKAkSOgoGZmlsdGVyGAIgASgLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXISLAoMdHlwZWRfY29uZmlnGAQgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlIuwCCg9BY2Nlc3NMb2dGaWx0ZXISQgoOcnVudGltZV9maWx0ZXIYBSABKAsyKC5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLlJ1bnRpbWVGaWx0ZXJIABI6CgphbmRfZmlsdGVyGAYgASgLMiQuZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BbmRGaWx0ZXJIABI4Cglvcl9maWx0ZXIYByABKAsyIy5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLk9yRmlsdGVySAASRgoQZXh0ZW5zaW9uX2ZpbHRlchgLIAEoCzIqLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuRXh0ZW5zaW9uRmlsdGVySAASQwoPbG9nX3R5cGVfZmlsdGVyGA0gASgLMiguZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5Mb2dUeXBlRmlsdGVySABCEgoQZmlsdGVyX3NwZWNpZmllciKDAQoNUnVudGltZUZpbHRlchITCgtydW50aW1lX2tleRgBIAEoCRI5Cg9wZXJjZW50X3NhbXBsZWQYAiABKAsyIC5lbnZveS50eXBlLnYzLkZyYWN0aW9uYWxQZXJjZW50EiIKGnVzZV9pbmRlcGVuZGVudF9yYW5kb21uZXNzGAMgASgIIkgKCUFuZEZpbHRlchI7CgdmaWx0ZXJzGAEgAygLMiouZW52b3kuY29uZmlnLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dGaWx0ZXIiRwoIT3JGaWx0ZXISOwoHZmlsdGVycxgCIAMoCzIqLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQWNjZXNzTG9nRmlsdGVyIlcKDUxvZ1R5cGVGaWx0ZXISNQoFdHlwZXMYASADKA4yJi5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dUeXBlEg8KB2V4Y2x1ZGUYAiABKAgiXAoPRXh0ZW5zaW9uRmlsdGVyEgwKBG5hbWUYASABKAkSLAoMdHlwZWRfY29uZmlnGAMgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueUgAQg0KC2NvbmZpZ190eXBlYgZwcm90bzM", [file_envoy_data_accesslog_v3_accesslog, file_envoy_type_v3_percent, file_google_protobuf_any]);
 
 /**
  * A logger.
@@ -82,6 +82,12 @@ export type AccessLogFilter = Message<"envoy.config.accesslog.v3.AccessLogFilter
      */
     value: OrFilter;
     case: "orFilter";
+  } | {
+    /**
+     * @generated from field: envoy.config.accesslog.v3.ExtensionFilter extension_filter = 11;
+     */
+    value: ExtensionFilter;
+    case: "extensionFilter";
   } | {
     /**
      * @generated from field: envoy.config.accesslog.v3.LogTypeFilter log_type_filter = 13;
@@ -188,4 +194,34 @@ export type LogTypeFilter = Message<"envoy.config.accesslog.v3.LogTypeFilter"> &
  */
 export const LogTypeFilterSchema: GenMessage<LogTypeFilter> = /*@__PURE__*/
   messageDesc(file_envoy_config_accesslog_v3_accesslog, 5);
+
+/**
+ * By a filter of its own, such as a CEL expression.
+ *
+ * @generated from message envoy.config.accesslog.v3.ExtensionFilter
+ */
+export type ExtensionFilter = Message<"envoy.config.accesslog.v3.ExtensionFilter"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from oneof envoy.config.accesslog.v3.ExtensionFilter.config_type
+   */
+  configType: {
+    /**
+     * @generated from field: google.protobuf.Any typed_config = 3;
+     */
+    value: Any;
+    case: "typedConfig";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.config.accesslog.v3.ExtensionFilter.
+ * Use `create(ExtensionFilterSchema)` to create a new message.
+ */
+export const ExtensionFilterSchema: GenMessage<ExtensionFilter> = /*@__PURE__*/
+  messageDesc(file_envoy_config_accesslog_v3_accesslog, 6);
 

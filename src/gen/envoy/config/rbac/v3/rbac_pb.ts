@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/rbac/v3/rbac.proto.
  */
 export const file_envoy_config_rbac_v3_rbac: GenFile = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS9jb25maWcvcmJhYy92My9yYmFjLnByb3RvEhRlbnZveS5jb25maWcucmJhYy52MyLsAQoEUkJBQxIxCgZhY3Rpb24YASABKA4yIS5lbnZveS5jb25maWcucmJhYy52My5SQkFDLkFjdGlvbhI6Cghwb2xpY2llcxgCIAMoCzIoLmVudm95LmNvbmZpZy5yYmFjLnYzLlJCQUMuUG9saWNpZXNFbnRyeRpNCg1Qb2xpY2llc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLmVudm95LmNvbmZpZy5yYmFjLnYzLlBvbGljeToCOAEiJgoGQWN0aW9uEgkKBUFMTE9XEAASCAoEREVOWRABEgcKA0xPRxACInQKBlBvbGljeRI1CgtwZXJtaXNzaW9ucxgBIAMoCzIgLmVudm95LmNvbmZpZy5yYmFjLnYzLlBlcm1pc3Npb24SMwoKcHJpbmNpcGFscxgCIAMoCzIfLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbCL2AgoKUGVybWlzc2lvbhI5CglhbmRfcnVsZXMYASABKAsyJC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uLlNldEgAEjgKCG9yX3J1bGVzGAIgASgLMiQuZW52b3kuY29uZmlnLnJiYWMudjMuUGVybWlzc2lvbi5TZXRIABINCgNhbnkYAyABKAhIABI2CgZoZWFkZXIYBCABKAsyJC5lbnZveS5jb25maWcucm91dGUudjMuSGVhZGVyTWF0Y2hlckgAEjYKCHVybF9wYXRoGAogASgLMiIuZW52b3kudHlwZS5tYXRjaGVyLnYzLlBhdGhNYXRjaGVySAASNAoIbm90X3J1bGUYCCABKAsyIC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uSAAaNgoDU2V0Ei8KBXJ1bGVzGAEgAygLMiAuZW52b3kuY29uZmlnLnJiYWMudjMuUGVybWlzc2lvbkIGCgRydWxlIo4ECglQcmluY2lwYWwSNgoHYW5kX2lkcxgBIAEoCzIjLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbC5TZXRIABI1CgZvcl9pZHMYAiABKAsyIy5lbnZveS5jb25maWcucmJhYy52My5QcmluY2lwYWwuU2V0SAASDQoDYW55GAMgASgISAASRgoNYXV0aGVudGljYXRlZBgEIAEoCzItLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbC5BdXRoZW50aWNhdGVkSAASNgoGaGVhZGVyGAYgASgLMiQuZW52b3kuY29uZmlnLnJvdXRlLnYzLkhlYWRlck1hdGNoZXJIABI+CghtZXRhZGF0YRgHIAEoCzImLmVudm95LnR5cGUubWF0Y2hlci52My5NZXRhZGF0YU1hdGNoZXJCAhgBSAASMQoGbm90X2lkGAggASgLMh8uZW52b3kuY29uZmlnLnJiYWMudjMuUHJpbmNpcGFsSAAaMwoDU2V0EiwKA2lkcxgBIAMoCzIfLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbBpNCg1BdXRoZW50aWNhdGVkEjwKDnByaW5jaXBhbF9uYW1lGAIgASgLMiQuZW52b3kudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXJCDAoKaWRlbnRpZmllcmIGcHJvdG8z", [file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata, file_envoy_type_matcher_v3_path, file_envoy_type_matcher_v3_string]);
+  fileDesc("Ch9lbnZveS9jb25maWcvcmJhYy92My9yYmFjLnByb3RvEhRlbnZveS5jb25maWcucmJhYy52MyLsAQoEUkJBQxIxCgZhY3Rpb24YASABKA4yIS5lbnZveS5jb25maWcucmJhYy52My5SQkFDLkFjdGlvbhI6Cghwb2xpY2llcxgCIAMoCzIoLmVudm95LmNvbmZpZy5yYmFjLnYzLlJCQUMuUG9saWNpZXNFbnRyeRpNCg1Qb2xpY2llc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLmVudm95LmNvbmZpZy5yYmFjLnYzLlBvbGljeToCOAEiJgoGQWN0aW9uEgkKBUFMTE9XEAASCAoEREVOWRABEgcKA0xPRxACInQKBlBvbGljeRI1CgtwZXJtaXNzaW9ucxgBIAMoCzIgLmVudm95LmNvbmZpZy5yYmFjLnYzLlBlcm1pc3Npb24SMwoKcHJpbmNpcGFscxgCIAMoCzIfLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbCL2AgoKUGVybWlzc2lvbhI5CglhbmRfcnVsZXMYASABKAsyJC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uLlNldEgAEjgKCG9yX3J1bGVzGAIgASgLMiQuZW52b3kuY29uZmlnLnJiYWMudjMuUGVybWlzc2lvbi5TZXRIABINCgNhbnkYAyABKAhIABI2CgZoZWFkZXIYBCABKAsyJC5lbnZveS5jb25maWcucm91dGUudjMuSGVhZGVyTWF0Y2hlckgAEjYKCHVybF9wYXRoGAogASgLMiIuZW52b3kudHlwZS5tYXRjaGVyLnYzLlBhdGhNYXRjaGVySAASNAoIbm90X3J1bGUYCCABKAsyIC5lbnZveS5jb25maWcucmJhYy52My5QZXJtaXNzaW9uSAAaNgoDU2V0Ei8KBXJ1bGVzGAEgAygLMiAuZW52b3kuY29uZmlnLnJiYWMudjMuUGVybWlzc2lvbkIGCgRydWxlItEECglQcmluY2lwYWwSNgoHYW5kX2lkcxgBIAEoCzIjLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbC5TZXRIABI1CgZvcl9pZHMYAiABKAsyIy5lbnZveS5jb25maWcucmJhYy52My5QcmluY2lwYWwuU2V0SAASDQoDYW55GAMgASgISAASRgoNYXV0aGVudGljYXRlZBgEIAEoCzItLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbC5BdXRoZW50aWNhdGVkSAASNgoGaGVhZGVyGAYgASgLMiQuZW52b3kuY29uZmlnLnJvdXRlLnYzLkhlYWRlck1hdGNoZXJIABI+CghtZXRhZGF0YRgHIAEoCzImLmVudm95LnR5cGUubWF0Y2hlci52My5NZXRhZGF0YU1hdGNoZXJCAhgBSAASQQoQc291cmNlZF9tZXRhZGF0YRgNIAEoCzIlLmVudm95LmNvbmZpZy5yYmFjLnYzLlNvdXJjZWRNZXRhZGF0YUgAEjEKBm5vdF9pZBgIIAEoCzIfLmVudm95LmNvbmZpZy5yYmFjLnYzLlByaW5jaXBhbEgAGjMKA1NldBIsCgNpZHMYASADKAsyHy5lbnZveS5jb25maWcucmJhYy52My5QcmluY2lwYWwaTQoNQXV0aGVudGljYXRlZBI8Cg5wcmluY2lwYWxfbmFtZRgCIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVyQgwKCmlkZW50aWZpZXIikgEKD1NvdXJjZWRNZXRhZGF0YRJAChBtZXRhZGF0YV9tYXRjaGVyGAEgASgLMiYuZW52b3kudHlwZS5tYXRjaGVyLnYzLk1ldGFkYXRhTWF0Y2hlchI9Cg9tZXRhZGF0YV9zb3VyY2UYAiABKA4yJC5lbnZveS5jb25maWcucmJhYy52My5NZXRhZGF0YVNvdXJjZSooCg5NZXRhZGF0YVNvdXJjZRILCgdEWU5BTUlDEAASCQoFUk9VVEUQAWIGcHJvdG8z", [file_envoy_config_route_v3_route_components, file_envoy_type_matcher_v3_metadata, file_envoy_type_matcher_v3_path, file_envoy_type_matcher_v3_string]);
 
 /**
  * Named policies and what a match means.
@@ -220,6 +220,12 @@ export type Principal = Message<"envoy.config.rbac.v3.Principal"> & {
     case: "metadata";
   } | {
     /**
+     * @generated from field: envoy.config.rbac.v3.SourcedMetadata sourced_metadata = 13;
+     */
+    value: SourcedMetadata;
+    case: "sourcedMetadata";
+  } | {
+    /**
      * @generated from field: envoy.config.rbac.v3.Principal not_id = 8;
      */
     value: Principal;
@@ -272,4 +278,53 @@ export type Principal_Authenticated = Message<"envoy.config.rbac.v3.Principal.Au
  */
 export const Principal_AuthenticatedSchema: GenMessage<Principal_Authenticated> = /*@__PURE__*/
   messageDesc(file_envoy_config_rbac_v3_rbac, 3, 1);
+
+/**
+ * Metadata of a source.
+ *
+ * @generated from message envoy.config.rbac.v3.SourcedMetadata
+ */
+export type SourcedMetadata = Message<"envoy.config.rbac.v3.SourcedMetadata"> & {
+  /**
+   * @generated from field: envoy.type.matcher.v3.MetadataMatcher metadata_matcher = 1;
+   */
+  metadataMatcher?: MetadataMatcher | undefined;
+
+  /**
+   * @generated from field: envoy.config.rbac.v3.MetadataSource metadata_source = 2;
+   */
+  metadataSource: MetadataSource;
+};
+
+/**
+ * Describes the message envoy.config.rbac.v3.SourcedMetadata.
+ * Use `create(SourcedMetadataSchema)` to create a new message.
+ */
+export const SourcedMetadataSchema: GenMessage<SourcedMetadata> = /*@__PURE__*/
+  messageDesc(file_envoy_config_rbac_v3_rbac, 4);
+
+/**
+ * Where metadata is looked for.
+ *
+ * @generated from enum envoy.config.rbac.v3.MetadataSource
+ */
+export enum MetadataSource {
+  /**
+   * What filters have left with the request.
+   *
+   * @generated from enum value: DYNAMIC = 0;
+   */
+  DYNAMIC = 0,
+
+  /**
+   * @generated from enum value: ROUTE = 1;
+   */
+  ROUTE = 1,
+}
+
+/**
+ * Describes the enum envoy.config.rbac.v3.MetadataSource.
+ */
+export const MetadataSourceSchema: GenEnum<MetadataSource> = /*@__PURE__*/
+  enumDesc(file_envoy_config_rbac_v3_rbac, 0);
 

@@ -1,0 +1,12 @@
+/** A certificate that names several callers, or none, is nobody's, whoever decides access (X509-SVID section 2). */
+import t from "tap";
+import { FORMS, identitiesAreSingle, passesWithoutTheRule, WITHOUT_THE_RULE } from "./identityScene.js";
+
+const VERSION = "1.40.0";
+
+for (const form of Object.keys(FORMS)) {
+	t.test(`only one identity counts, ${form}`, (t) => identitiesAreSingle(t, VERSION, form));
+	t.test(`without the rule a caller chooses, ${form}`, async (t) => {
+		t.same(await passesWithoutTheRule(t, VERSION, form), WITHOUT_THE_RULE[form]);
+	});
+}

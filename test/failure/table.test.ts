@@ -1,0 +1,104 @@
+/** The sidecar is well, but its table is not: none, too old, or a file that cannot be read. */
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Client, credentials } from "@grpc/grpc-js";
+import t from "tap";
+import { contentHash } from "../../src/assignment/hash.js";
+import { NO_TABLE, STALE } from "./cases.js";
+import { Matrix } from "./matrix.js";
+import { counted } from "./metrics.js";
+import { startSidecarChild } from "./sidecarChild.js";
+import { PROTOCOLS, SERVICES, type Stage, startStage } from "./stage.js";
+
+t.setTimeout(120_000);
+
+const HOUR_MS = 3_600_000;
+
+/** grpc.health.v1.HealthCheckResponse.status of the sidecar: 1 SERVING, 2 NOT_SERVING. */
+function health(socketPath: string): Promise<number | undefined> {
+	const client = new Client(`unix:${socketPath}`, credentials.createInsecure());
+	return new Promise<Buffer>((resolve, reject) => {
+		client.makeUnaryRequest(
+			"/grpc.health.v1.Health/Check",
+			(bytes: Buffer) => bytes,
+			(bytes: Buffer) => bytes,
+			Buffer.alloc(0),
+			(error, answer) => (answer === undefined ? reject(error) : resolve(answer)),
+		);
+	})
+		.then((answer) => answer[1])
+		.finally(() => client.close());
+}
+
+/** The file of the last good table, as a sidecar leaves it. */
+const saved = ({ plan }: Stage, ageMs: number): string =>
+	JSON.stringify({ format: 1, version: plan.version, table: plan.table, confirmedAtMs: Date.now() - ageMs });
+
+for (const protocol of PROTOCOLS) {
+	t.test(`${protocol}: tables that are not good`, async (t) => {
+		const stage = await startStage(t, protocol, { timeoutMs: 1_000 });
+		const matrix = new Matrix(stage, protocol);
+
+		/** A sidecar with that file of the last good table, on a socket that Envoy does not know yet; control is away. */
+		const start = async (name: string, text: string | null) => {
+			const data = join(stage.directory, name.replaceAll(" ", "-"));
+			const [socket, metrics] = [join(data, "own.sock"), join(data, "metrics.sock")];
+			await mkdir(join(data, "run"), { recursive: true, mode: 0o700 });
+			if (text !== null) await writeFile(join(data, "sidecar-table.json"), text, { mode: 0o600 });
+			const sidecar = await startSidecarChild(t, {
+				arguments: ["--data", data, "--socket", socket, "--metrics-socket", metrics],
+			});
+			const says = async (reason: string): Promise<void> => {
+				const labels = { verdict: "none", reason };
+				t.ok((await counted(metrics, "weir_sidecar_answers_total", labels)) >= SERVICES.length, `it counts ${reason}`);
+			};
+			return { name, sidecar, socket, says };
+		};
+		// Without a table a start waits for control for some seconds: they wait together.
+		const without = await Promise.all([
+			start("no file", null),
+			start("a corrupt file", "{ this is no JSON"),
+			start("another version's table", saved(stage, 0).replace(stage.plan.version, "0123456789abcdef")),
+			start("half a file", saved(stage, 0).slice(0, 400)),
+		]);
+		for (const { name, sidecar, socket, says } of without) {
+			t.equal(sidecar.ready.plan, null, `${name}: it starts without a table`);
+			t.equal(await health(socket), 2, `${name}: and says so to probes`);
+			await rename(socket, stage.socketPath);
+			await matrix.fails(t, NO_TABLE, name);
+			await says("no-table");
+			await sidecar.end("SIGKILL");
+		}
+
+		const stale = await start("stale", saved(stage, HOUR_MS));
+		t.equal(stale.sidecar.ready.plan, stage.plan.version);
+		t.equal(await health(stale.socket), 2, "it is too old for every Service, and probes are told");
+		await rename(stale.socket, stage.socketPath);
+		await matrix.fails(t, STALE, "a table of an hour ago");
+		await stale.says("stale-table");
+		await stale.sidecar.end("SIGKILL");
+
+		const young = await start("young", saved(stage, 60_000));
+		await rename(young.socket, stage.socketPath);
+		await matrix.works(t, "a table of a minute ago, without control");
+		await young.sidecar.end("SIGKILL");
+
+		// A table that knows none of the Services is an answer: nobody may.
+		const empty = join(stage.directory, "empty.json");
+		await writeFile(empty, emptyTable());
+		const sidecar = await startSidecarChild(t, { arguments: ["--table", empty, "--socket", stage.socketPath] });
+		for (const name of SERVICES) {
+			const seen = stage.seen(name);
+			t.equal((await stage.ask(name)).status, 403, `a table without Services: ${name}`);
+			t.equal(stage.seen(name), seen);
+		}
+		await sidecar.end();
+		await matrix.logged(t);
+	});
+}
+
+/** As `weir compile --format table` prints it for a declaration without Services. */
+function emptyTable(): string {
+	const table = { services: [] };
+	return JSON.stringify({ version: contentHash(JSON.stringify(table)), table });
+}

@@ -1,0 +1,31 @@
+/**
+ * The mutation run over compiler, assignment, access and the sidecar's decision: how much of what changes behaviour
+ * the parity suite notices. Takes about half an hour on two cores. WEIR_MUTATION_REPORT names a file for all of it.
+ */
+import { writeFile } from "node:fs/promises";
+import t from "tap";
+import { mutualTls } from "../access/mutualTls.js";
+import { runMutation } from "../mutation/mutation.js";
+import { headline, markdown, summarise } from "../mutation/report.js";
+
+t.setTimeout(3_600_000);
+
+t.test("the parity suite kills 95 % of the mutants that change behaviour", { timeout: 3_500_000 }, async (t) => {
+	const verdicts = await runMutation({
+		root: process.cwd(),
+		extent: { seed: 4, services: 24, each: 40, edges: 16, paths: 60 },
+		tls: await mutualTls(t),
+		workers: 2,
+		progress: ({ fate }, done, of) => {
+			if (done % 100 === 0 || fate === "unclear") t.comment(`${done} of ${of}`);
+		},
+	});
+	const summary = summarise(verdicts);
+	const { WEIR_MUTATION_REPORT: file } = process.env;
+	if (file !== undefined) await writeFile(file, markdown(verdicts));
+	for (const line of headline(summary).split("\n")) t.comment(line);
+	for (const { mutant } of summary.holes) t.comment(`survived: ${mutant.file}:${mutant.line} ${mutant.change}`);
+	t.ok(verdicts.length > 2_000, `${verdicts.length} mutants`);
+	t.ok(summary.unclear.length < 10, `${summary.unclear.length} unclear`);
+	t.ok(summary.share >= 0.95, `${(100 * summary.share).toFixed(1)} % killed`);
+});

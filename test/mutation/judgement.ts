@@ -1,0 +1,64 @@
+/**
+ * Survivors that someone has looked at: why each changes nothing that the parity suite asks, which is arm, Variant,
+ * verdict and reason while the sidecar answers, and who is refused while it does not. What is listed here is no hole
+ * of this suite; where other tests are meant to hold it, they are named.
+ */
+import type { Verdict } from "./mutation.js";
+
+interface Field {
+	/** Of a changed path of the Plan. */
+	readonly field: RegExp;
+	readonly reason: string;
+}
+
+const LIMITS = "limits of time and number: nothing here is slow or crowded (test/failure, test/soak)";
+const TELEMETRY = "names and marks for statistics, logs and traces (test/events, test/telemetry)";
+const BOUNDS =
+	"bounds what a sidecar may see and change; ours keeps within (test/compiler/callout, test/failure/wrong)";
+const PROOF = "the second line behind failure_mode_allow, for answers that are none (test/failure)";
+
+/** A survivor whose every change is in such fields. */
+const FIELDS: readonly Field[] = [
+	{ field: /(?:stat_prefix|rules_stat_prefix)$/, reason: TELEMETRY },
+	{ field: /^bootstrap\.node(?:\.|$)|layered_runtime\.layers\[\]\.name$/, reason: TELEMETRY },
+	{ field: /filter_metadata(?:\.|$)|\.metadata(?:\.|$)/, reason: TELEMETRY },
+	{ field: /flush_interval_ms$/, reason: TELEMETRY },
+	{ field: /admin\.address\.pipe\.mode$/, reason: "who may open the admin socket (test/compiler/bootstrap)" },
+	{ field: /circuit_breakers|outlier_detection|health_checks|common_lb_config/, reason: LIMITS },
+	{ field: /(?:[._]timeout|connection_keepalive|\.interval|max_request_headers_kb)$/, reason: LIMITS },
+	{ field: /layered_runtime/, reason: "keeps streams alive over thousands of requests (test/failure/streamReset)" },
+	{ field: /mutation_rules|disallow_|validate_mutations/, reason: BOUNDS },
+	{ field: /allowed_headers|forward_rules/, reason: BOUNDS },
+	{ field: /local_reply_config/, reason: PROOF },
+	{ field: /weir\.proof/, reason: PROOF },
+];
+
+interface Text {
+	readonly file: RegExp;
+	/** Of Mutant.change. */
+	readonly change: RegExp;
+	readonly reason: string;
+}
+
+const NAMES = "a name that all who use it share: both sides still agree";
+const ORDER = "the order of alternatives, of which any may match";
+const DEFAULT = "what is left out is what proto3 or Envoy takes for it anyway";
+
+const TEXTS: readonly Text[] = [
+	{ file: /calloutContext/, change: /^"weir[-.]/, reason: NAMES },
+	{ file: /accessControl|calloutProof/, change: /^"(?:weir\.|\()/, reason: NAMES },
+	{ file: /calloutFilters/, change: /^"weir_sidecar"/, reason: NAMES },
+	{ file: /accessControl/, change: /^(?:action: "ALLOW", |policies: \{\}) → \(removed\)/, reason: DEFAULT },
+];
+
+/** Why the survivor is none of this suite's business; null = it is a hole. */
+export function judgementOf({ mutant, changed }: Verdict): string | null {
+	const text = TEXTS.find(({ file, change }) => file.test(mutant.file) && change.test(mutant.change));
+	if (text !== undefined) return text.reason;
+	if (mutant.operator === "order" && /^\.\.\.|url_path|exact/.test(mutant.change)) return ORDER;
+	const reasons = changed
+		.filter((path) => !path.endsWith("{keys}"))
+		.map((path) => FIELDS.find(({ field }) => field.test(path))?.reason ?? null);
+	const [first = null] = reasons;
+	return reasons.includes(null) ? null : first;
+}

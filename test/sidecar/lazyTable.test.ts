@@ -1,0 +1,104 @@
+/** A table costs what is asked of it: nothing is compiled at a swap, and little is kept of the tables before. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import t from "tap";
+import type { Verdict } from "../../src/access/policy.js";
+import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
+import { Tables } from "../../src/sidecar/tables.js";
+import { arm, experimentTable, serviceTable } from "./calloutTable.js";
+import { versioned } from "./sampleTable.js";
+
+const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
+/** @param salt whatever makes versions differ */
+const tableOf = (salt: string, services = 50) =>
+	versioned({
+		services: Array.from({ length: services }, (_, index) =>
+			serviceTable(`s${index}`, {
+				hosts: [`s${index}.test`, `*.s${index}.test`],
+				experiments: [experimentTable("e", halves, { salt })],
+				access: {
+					open: false,
+					policies: [
+						{
+							name: "p",
+							action: "allow",
+							principals: ["spiffe://a/b"],
+							methods: [],
+							pathPrefixes: [],
+							variants: ["v2"],
+						},
+					],
+				},
+			}),
+		),
+	});
+
+const lazyTables = () =>
+	new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire(), kept: 4 });
+
+const ALLOWED: Verdict = { allowed: true, reason: "allowed", policy: "p" };
+
+/** All that follows for some units, as plain values. */
+function answersOf(table: CompiledTable | null, name: string): unknown {
+	const service = table?.service(name);
+	return ["u1", "u2", "u3", "u4", null].map((unit) => {
+		const place = service?.place(unit);
+		const request = { principal: "spiffe://a/b", method: "GET", path: "/", variant: place?.variant ?? null };
+		return { verdict: service?.authorise(request), ruling: place?.ruling(ALLOWED, true, false) };
+	});
+}
+
+t.test("after a swap nothing is compiled until it is asked about, by name or by host, and then once", (t) => {
+	const tables = lazyTables();
+	for (const salt of ["1", "2"]) {
+		tables.put(tableOf(salt));
+		const newest = tables.get(null);
+		t.equal(newest?.compiledServices(), 0);
+		t.equal(newest?.service("none"), null);
+		t.equal(newest?.byHost("none.test"), null);
+		t.equal(newest?.compiledServices(), 0);
+		const service = newest?.service("s7");
+		t.equal(newest?.service("s7"), service);
+		t.equal(newest?.byHost("S7.test:443"), service);
+		t.equal(newest?.byHost("deep.s7.test"), service);
+		t.equal(newest?.compiledServices(), 1);
+	}
+	t.end();
+});
+
+t.test("an old table gives up what was made of it, and answers as before", async (t) => {
+	const tables = lazyTables();
+	const old = tableOf("old");
+	tables.put(old);
+	const table = tables.get(old.version);
+	const before = answersOf(table, "s3");
+	t.equal(table?.compiledServices(), 1);
+	tables.put(tableOf("newer"));
+	await new Promise((resolve) => setImmediate(resolve));
+	t.equal(table?.compiledServices(), 1, "the one before the newest stays as it is");
+	tables.put(tableOf("newest"));
+	while (table?.compiledServices() !== 0) await new Promise((resolve) => setImmediate(resolve));
+	t.equal(tables.get(old.version), table);
+	t.same(answersOf(table, "s3"), before);
+	t.same(answersOf(table, "s9"), answersOf(compileTable(old), "s9"), "and about a Service never asked about");
+	t.equal(table?.compiledServices(), 2);
+	tables.put(old);
+	t.same(answersOf(tables.get(null), "s3"), before, "and when it is the newest again");
+	t.end();
+});
+
+t.test("a held table does not collect the verdicts of newer ones", async (t) => {
+	setFlagsFromString("--expose-gc");
+	const collect: () => void = runInNewContext("gc");
+	const place = compileTable(tableOf("1")).service("s1")?.place("u1");
+	const verdictOf = (): WeakRef<Verdict> => {
+		const verdict: Verdict = { allowed: true, reason: "allowed", policy: "newer" };
+		t.equal(place?.ruling(verdict, true, true), place?.ruling(verdict, true, true), "one object for one verdict");
+		return new WeakRef(verdict);
+	};
+	const held = verdictOf();
+	// A WeakRef keeps its target to the end of the turn.
+	await new Promise((resolve) => setImmediate(resolve));
+	collect();
+	t.equal(held.deref(), undefined);
+});

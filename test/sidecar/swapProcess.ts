@@ -1,0 +1,39 @@
+/** A process that takes many large tables, one after another, and says how much memory it holds then. */
+import { setTimeout as pause } from "node:timers/promises";
+import { contentHash } from "../../src/assignment/hash.js";
+import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
+import { keepYoungGenerationSmall } from "../../src/sidecar/grpc/youngGeneration.js";
+import { readTable } from "../../src/sidecar/tableShape.js";
+import { Tables } from "../../src/sidecar/tables.js";
+import { arm, experimentTable, serviceTable } from "./calloutTable.js";
+
+const [, , swaps = "", services = ""] = process.argv;
+keepYoungGenerationSmall();
+const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
+for (let swap = 0; swap < Number(swaps); swap++) {
+	const json = JSON.stringify({
+		services: Array.from({ length: Number(services) }, (_, index) =>
+			serviceTable(`s${index}`, {
+				experiments: [experimentTable(`e${index}`, halves)],
+				access: {
+					open: false,
+					policies: Array.from({ length: 5 }, (_, policy) => ({
+						name: `p${policy}`,
+						action: "allow" as const,
+						principals: Array.from({ length: 10 }, (_, caller) => `spiffe://x.test/a${caller}-${policy}-${swap}`),
+						methods: ["GET"],
+						pathPrefixes: ["/v2"],
+						variants: [],
+					})),
+				},
+			}),
+		),
+	});
+	tables.put(readTable(contentHash(json), json));
+	// One Service of ten is asked about, as under traffic.
+	for (let index = 0; index < Number(services); index += 10) tables.get(null)?.service(`s${index}`)?.place("u");
+	// As long as the loop rests between two tables at the least, so that the old one is made small.
+	await pause(50);
+}
+process.send?.({ rssMiB: process.memoryUsage.rss() / 2 ** 20 });

@@ -1,0 +1,57 @@
+/** Answers of a flood, counted, and what among them must never be. */
+import type { Stage } from "../failure/stage.js";
+import type { FloodAnswer } from "./flood.js";
+
+export class Tally {
+	readonly #counts = new Map<string, number>();
+	readonly #wrong = new Map<string, number>();
+	#slowestMs = 0;
+
+	/** @param seenBefore what the Variants of `guarded` had seen */
+	constructor(
+		private readonly stage: Stage,
+		private readonly seenBefore = stage.seen("guarded"),
+	) {}
+
+	add({ service, who, status, variant, tookMs }: FloodAnswer): void {
+		const what = `${service} ${who} ${status}${variant === null ? "" : ` ${variant}`}`;
+		this.#counts.set(what, (this.#counts.get(what) ?? 0) + 1);
+		this.#slowestMs = Math.max(this.#slowestMs, tookMs);
+		if (!allowed(service, who, status, variant)) this.#wrong.set(what, (this.#wrong.get(what) ?? 0) + 1);
+	}
+
+	/** Answers that begin with these words. */
+	count(what: string): number {
+		return [...this.#counts].filter(([key]) => key.startsWith(what)).reduce((sum, [, count]) => sum + count, 0);
+	}
+
+	get slowestMs(): number {
+		return this.#slowestMs;
+	}
+
+	/** What broke the promises; empty where nothing did. The Variants of `guarded` must have seen what was allowed, no more. */
+	broken(): readonly string[] {
+		const seen = this.stage.seen("guarded") - this.seenBefore;
+		const allowedToPass = this.count("guarded alice 200");
+		return [
+			...[...this.#wrong].map(([what, count]) => `${count} times ${what}`),
+			...(seen === allowedToPass
+				? []
+				: [`the upstream of guarded saw ${seen} requests, ${allowedToPass} were allowed`]),
+		];
+	}
+
+	text(): string {
+		return [...this.#counts]
+			.sort()
+			.map(([what, count]) => `${what}: ${count}`)
+			.join(", ");
+	}
+}
+
+function allowed(service: string, who: string, status: number, variant: string | null): boolean {
+	if (service === "guarded") return status === 503 || (who === "alice" ? status === 200 : status === 403);
+	// Unanswered, everyone else is served by v1; answered, by v2.
+	if (service === "assigned") return status === 200;
+	return status === 503 || (status === 200 && variant === "v2");
+}
