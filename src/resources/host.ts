@@ -59,7 +59,7 @@ const NOT_A_UNIT = new Set([
 	..."accept accept-encoding accept-language date range forwarded via user-agent".split(" "),
 	..."x-request-id traceparent tracestate baggage".split(" "),
 ]);
-const NOT_A_UNIT_PREFIX = /^(x-weir-|x-envoy-|x-forwarded-)/;
+const NOT_A_UNIT_PREFIX = /^x[-_](weir|envoy|forwarded)[-_]/;
 
 const HEADER_HINT = "write the name of a request header that carries a user or tenant id, such as x-user-id";
 

@@ -57,7 +57,7 @@ function judgeOf(tables: Knowledge["tables"], table: CompiledTable, service: Com
 	return newest === null || newest === table ? service : newest.service(service.name);
 }
 
-const isOpen = (judge: CompiledService | null): boolean => judge !== null && judge.open;
+const isOpen = (judge: CompiledService | null): boolean => judge?.open === true;
 
 /**
  * Whether Envoy has judged before it asked. Only the routes of the very plan that is answered by are known to: those of

@@ -13,7 +13,7 @@ t.setTimeout(3_600_000);
 t.test("the parity suite kills 95 % of the mutants that change behaviour", { timeout: 3_500_000 }, async (t) => {
 	const verdicts = await runMutation({
 		root: process.cwd(),
-		extent: { seed: 4, services: 24, each: 40, edges: 16, paths: 60 },
+		extent: { seed: 4, services: 24, each: 25, edges: 10, paths: 40 },
 		tls: await mutualTls(t),
 		workers: 2,
 		progress: ({ fate }, done, of) => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Form, runForm, startUpstreams } from "../parity/form.js";
+import type { GeneratedRequest } from "../parity/requests.js";
 import { clientOf, generatedFor, requestsOf, type Scene, spiffe } from "./scene.js";
 
 export interface EnvoyFinding {
@@ -49,18 +50,21 @@ export async function tryOnEnvoy(
 	let found: ReadonlyMap<string, string | null> = canonical ?? new Map();
 	let mismatch: string | null = null;
 	let refused = false;
+	const run = async (name: string, form: Form, requests: readonly GeneratedRequest[]): Promise<void> => {
+		const result = await runForm(name, form, { ...stage, requests });
+		mismatch ??= result.mismatches[0] ?? null;
+		found = result.canonical;
+	};
 	try {
 		for (const name of names) {
 			const form = forms[name];
 			if (form === undefined || (mismatch !== null && !all)) continue;
-			// Most mutants are noticed by a few requests.
-			for (const requests of all ? [stage.requests] : [few(stage.requests), stage.requests]) {
-				const result = await runForm(name, form, { ...stage, requests });
-				mismatch ??= result.mismatches[0] ?? null;
-				found = result.canonical;
-				if (mismatch !== null) break;
-			}
+			await run(name, form, all ? stage.requests : few(stage.requests));
 		}
+		// Most mutants are noticed by a few requests; for the others, one form gets all of them.
+		const [name = ""] = names;
+		const form = forms[name];
+		if (form !== undefined && mismatch === null && !all) await run(name, form, stage.requests);
 	} catch (error) {
 		const text = error instanceof Error ? error.message : String(error);
 		refused = text.includes("did not start");

@@ -38,8 +38,11 @@ export interface MutationOptions {
 }
 
 const LIMITS: Limits = { cpuSeconds: 10, wallMs: 120_000 };
-/** The sidecar's own code is not in the Plan, so these are tried on Envoy even where no Plan has changed. */
-const OUTSIDE_THE_PLAN = /^(?:sidecar|access|assignment)\//;
+/**
+ * The sidecar's own code is not in the Plan, so it is tried on Envoy even where no Plan has changed. What assignment
+ * and access do is asked of them directly.
+ */
+const OUTSIDE_THE_PLAN = /^sidecar\//;
 
 /** Texts for people: nothing that Envoy or the sidecar gets. */
 const TEXTS = /\/(?:explain|cost|problems)\.js$/;

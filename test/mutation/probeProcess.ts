@@ -28,8 +28,8 @@ const FORMS = {
 } as const;
 type FormName = keyof typeof FORMS;
 const NAMES = Object.keys(FORMS) as readonly FormName[];
-/** Where no Plan differs, for the sidecar's own code: it is told the arm, and it chooses the arm. */
-const SIDECAR_FORMS: readonly FormName[] = ["native", "ext_proc"];
+/** Where no Plan differs, for the sidecar's own code: some Services tell it the arm, others let it choose. */
+const SIDECAR_FORMS: readonly FormName[] = ["native"];
 
 export interface Finding {
 	/** What noticed the mutant; null = nothing did. */

@@ -139,7 +139,7 @@ export const clientOf =
 
 function assignmentCases({ subjects }: Generated, edges: readonly (readonly string[])[]): readonly AssignmentCase[] {
 	// 59 KB are hashed slowly by the oracle; two Services see them.
-	const all = [...AWKWARD_UNITS, ...HOSTILE_UNITS, ...randomUnits(40, 9)].map(({ values }) => values);
+	const all = [...AWKWARD_UNITS, ...HOSTILE_UNITS, ...randomUnits(20, 9)].map(({ values }) => values);
 	const short = all.filter((values) => values.every((value) => value.length < 1_000));
 	return subjects.flatMap(({ experiments, layer }, subject) =>
 		experiments

@@ -163,7 +163,7 @@ export function generateRequests(generated: Generated, options: RequestOptions):
 			]);
 		}),
 		...ambiguous(generated, subject, options.spiffe),
-		...(index < 8 ? awkward : []).flatMap(({ values: chosen }) => {
+		...(index < 4 ? awkward : []).flatMap(({ values: chosen }) => {
 			const texts = chosen.map((value) => value.toString("latin1"));
 			const { values, lines } = unitLines(random, subject.unit, texts, issuer);
 			const found = passing(generated, { subject, values }, options.spiffe);

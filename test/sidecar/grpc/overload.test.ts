@@ -86,7 +86,8 @@ t.test("a stream that has had a reply is not shed: what follows would be spoilt 
 	const ends = () =>
 		connection.frames.filter(({ type, flags }) => type === FRAME.HEADERS && (flags & FLAG.END_STREAM) !== 0);
 	await until(() => ends().length === 200);
-	t.equal(replies(), 200 + 100 - counters.sheds.length, "each second message has its reply");
+	const answered = connection.frames.filter(({ type, stream }) => type === FRAME.DATA && stream < 200).length;
+	t.equal(answered, 200, "each second message has its reply");
 	t.equal(counters.codes().filter((code) => code === GRPC.OK).length, 200 - counters.sheds.length);
 	t.ok(counters.sheds.length > 0, "while first messages were shed behind them");
 });
