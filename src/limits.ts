@@ -216,11 +216,16 @@ export const GRPC_CALLOUT_MESSAGE_BYTES_MAX = 1024 * 1024;
 export const CALLOUT_PARTIAL_BYTES_MAX = 64 * GRPC_CALLOUT_MESSAGE_BYTES_MAX;
 
 /**
- * Open calls on one connection to the sidecar, and ext_authz calls that one Envoy has open at once: such a call is open
- * only while it waits for its answer, and 1,024 waiting ones are about 50 ms of work of one core. Where an Envoy needs
- * more at once (CALLOUT_PROCESS_STREAMS_MAX) it opens another connection.
+ * Open calls on one connection to the sidecar. Where an Envoy needs more at once (CALLOUT_PROCESS_STREAMS_MAX) it opens
+ * another connection.
  */
 export const CALLOUT_STREAMS_MAX = 1_024;
+
+/**
+ * Calls by ext_authz that one Envoy lets wait at once; beyond them it answers 503 without waiting. Sidecar and Envoy take
+ * some 150 µs of a core for one: more of them would all wait beyond the timeout of 200 ms, and none be served.
+ */
+export const CALLOUT_WAITING_MAX = 512;
 
 /** Connections to the sidecar: Envoy opens one per worker thread and cluster, and more only beyond CALLOUT_STREAMS_MAX. */
 export const CALLOUT_CONNECTIONS_MAX = 1_024;

@@ -2,7 +2,7 @@
  * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
  * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
  */
-import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_STREAMS_MAX } from "../limits.js";
+import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX } from "../limits.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
 import type { Collectors, EnvoyResource, EnvoyResources } from "./plan.js";
@@ -79,7 +79,7 @@ function ownClusters({ collectors, sidecarSocket = null }: BootstrapOptions): re
 		...(sidecarSocket === null
 			? []
 			: [
-					{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded(CALLOUT_STREAMS_MAX) },
+					{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded(CALLOUT_WAITING_MAX) },
 					{ ...socketCluster(SIDECAR_STREAMS_CLUSTER, sidecarSocket), ...bounded(CALLOUT_PROCESS_STREAMS_MAX) },
 				]),
 		...(accessLogSocket === null ? [] : [socketCluster(ACCESS_LOG_CLUSTER, accessLogSocket)]),

@@ -2,13 +2,12 @@
  * Routes of a Service whose Variants the sidecar chooses: one for each Variant, by the header that its answer sets,
  * then the default one. That header never comes from a client: it is taken away before routing.
  */
-import { isOpen } from "./execution.js";
 import { ARM_HEADER, VARIANT_HEADER } from "./headers.js";
 import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
 
 /** @param otherwise where no Variant is named: before the answer, and where it names none. */
 export function variantRoutes(context: RouteContext, otherwise: object): readonly object[] {
-	const { service, table, planVersion, exposeArm } = context;
+	const { service, planVersion, exposeArm } = context;
 	const metadata = { filter_metadata: { weir: { plan: planVersion } } };
 	// The sidecar's answer adds ours afterwards.
 	const removal = exposeArm ? { response_headers_to_remove: [ARM_HEADER] } : {};
@@ -23,12 +22,13 @@ export function variantRoutes(context: RouteContext, otherwise: object): readonl
 		metadata,
 		...removal,
 	}));
-	// A Variant that these routes do not know, of a newer plan: who was authorised for it was authorised for no other.
+	// A Variant that these routes do not know, of a newer plan: who was authorised for it, or is labelled with its arm,
+	// must get no other. (Whether the newer plan protects the Service, this one cannot know.)
 	const unknown = {
 		...routeIdentity(context, null),
 		match: named({ present_match: true }),
 		direct_response: { status: 503 },
 		metadata,
 	};
-	return [...routes, ...(isOpen(table.access) ? [] : [unknown]), otherwise];
+	return [...routes, unknown, otherwise];
 }

@@ -27,7 +27,7 @@ export function answer({ tables, freshness, mint }: Knowledge, question: Questio
 	if (service === null) return unknownService(table);
 	const { callout } = service;
 	const judge = judgeOf(tables, table, service);
-	const judges = !isOpen(judge) && !envoyJudges(question, table, service);
+	const judges = !isOpen(judge) && !(judge === service && envoyJudges(question, table, service));
 	if (freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
 		if (judges || callout === null || callout.verdict || callout.onStale === "deny") return staleTable(table, service);
 	}
@@ -60,7 +60,7 @@ function judgeOf(tables: Knowledge["tables"], table: CompiledTable, service: Com
 const isOpen = (judge: CompiledService | null): boolean => judge?.open === true;
 
 /**
- * Whether Envoy has judged before it asked. Only the routes of the very plan that is answered by are known to: those of
+ * Whether Envoy has judged before it asked, by the rules of this plan. Only the routes of the very plan that is answered by are known to: those of
  * another plan may leave it to the sidecar, and so does an Envoy that is not ours.
  */
 function envoyJudges({ plan }: Question, table: CompiledTable, { callout, open }: CompiledService): boolean {

@@ -1,6 +1,6 @@
 /** The newest Envoy accepts what the compiler prints; test/long asks the other tested ones. */
 import t from "tap";
-import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_STREAMS_MAX } from "../../src/limits.js";
+import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX } from "../../src/limits.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { bootstraps } from "./bootstraps.js";
 import { valuesUnder } from "./virtualHosts.js";
@@ -48,7 +48,7 @@ t.test(
 				.filter(({ name }) => name.startsWith("weir_sidecar"))
 				.map(({ name, circuit_breakers }) => [name, circuit_breakers?.thresholds[0]?.max_requests]);
 			t.same(limits, [
-				["weir_sidecar", CALLOUT_STREAMS_MAX],
+				["weir_sidecar", CALLOUT_WAITING_MAX],
 				["weir_sidecar_streams", CALLOUT_PROCESS_STREAMS_MAX],
 			]);
 		}

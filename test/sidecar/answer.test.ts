@@ -357,6 +357,25 @@ t.test("Envoy is believed to have judged only where the routes are of the very p
 	t.match(unsure, { verdict: "none", reason: "stale-table" }, "and by a stale table never");
 });
 
+t.test("Envoy that has judged by older rules is judged again by the newest", async (t) => {
+	const rules = (principal: string) => ({
+		open: false,
+		policies: [
+			{ name: "p", action: "allow" as const, principals: [principal], methods: [], pathPrefixes: [], variants: [] },
+		],
+	});
+	const callout = calloutTable({ verdict: false });
+	const old = compiled([serviceTable("shop", { access: rules(ALICE), callout })], "old");
+	const revoked = compiled([serviceTable("shop", { access: rules("spiffe://weir.test/bob"), callout })], "new");
+	const knowledge = {
+		tables: { get: (version: string | null) => (version === "old" ? old : version === null ? revoked : null) },
+		freshness: { ageMs: () => 0 },
+		mint: () => "minted",
+	};
+	const asked = question({ plan: "old", service: "shop", principal: ALICE });
+	t.match(answer(knowledge, asked).ruling, { verdict: "deny", reason: "no-policy-allows" });
+});
+
 t.test("the newest rules decide access, whatever plan the route names", async (t) => {
 	const rules = (principals: readonly string[]) => ({
 		open: false,

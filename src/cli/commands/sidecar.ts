@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
 import { startWorkers } from "../../sidecar/grpc/workers.js";
-import { keepYoungGenerationSmall, sizeHeapByWhatLives } from "../../sidecar/grpc/youngGeneration.js";
+import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/youngGeneration.js";
 import { followTableFile } from "../../sidecar/staticTable.js";
 import type { TableFeed } from "../../sidecar/tableFeed.js";
 import { Tables } from "../../sidecar/tables.js";
@@ -86,7 +86,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 				});
 	if (tables.newest === null)
 		await Promise.race([first, new Promise((resolve) => setTimeout(resolve, FIRST_TABLE_MS))]);
-	sizeHeapByWhatLives();
+	keepHeapSmall();
 	serveUntilStopped({ ...answering.address, plan: tables.newest?.version ?? null }, async () => {
 		metrics?.close();
 		await source.close();

@@ -1,7 +1,7 @@
 /** One worker of `weir sidecar --workers N`: answers by the tables that the primary hands on. */
 import { randomUUID } from "node:crypto";
 import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
-import { keepYoungGenerationSmall, sizeHeapByWhatLives } from "../../sidecar/grpc/youngGeneration.js";
+import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/youngGeneration.js";
 import { createLog } from "../../telemetry/log.js";
 import { startAnswering } from "./answering.js";
 import type { FromWorker, ToWorker } from "./message.js";
@@ -34,5 +34,5 @@ const stop = (): void => {
 process.once("SIGTERM", stop);
 process.once("SIGINT", stop);
 process.once("disconnect", stop);
-sizeHeapByWhatLives();
+keepHeapSmall();
 tell({ kind: "listening", pid: process.pid });

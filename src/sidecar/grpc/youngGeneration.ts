@@ -11,12 +11,25 @@ export function keepYoungGenerationSmall(): void {
 	setFlagsFromString("--semi-space-growth-factor=1");
 }
 
+/** Resident memory, in bytes, from which garbage is looked for: what a sidecar with small tables needs under load. */
+const AT_LEAST_BYTES = 96 * 1024 * 1024;
+/** Beyond what stayed after the last collection by so much, it is looked for again. */
+const GROWTH = 1.25;
+const LOOK_EVERY_MS = 250;
+
 /**
- * To be called once what stays is loaded. Until its first full collection V8 lets the old generation grow to hundreds
- * of megabytes, and a starved process, whose calls live long, does so; after one it grows by what lives.
+ * To be called once what stays is loaded. V8 lets the old generation grow to hundreds of megabytes before its first full
+ * collection, and its collector's threads starve where others take the processor: then calls live long and their garbage
+ * stays. So one collection now, and one whenever the process has grown: a few milliseconds, as little lives.
  */
-export function sizeHeapByWhatLives(): void {
+export function keepHeapSmall(): void {
 	setFlagsFromString("--expose-gc");
 	const collect: () => void = runInNewContext("gc");
 	collect();
+	let boundBytes = AT_LEAST_BYTES;
+	setInterval(() => {
+		if (process.memoryUsage.rss() <= boundBytes) return;
+		collect();
+		boundBytes = Math.max(AT_LEAST_BYTES, process.memoryUsage.rss() * GROWTH);
+	}, LOOK_EVERY_MS).unref();
 }

@@ -5,7 +5,7 @@
 import { Health } from "../../../src/sidecar/grpc/health.js";
 import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
 import { fromPrimary, toPrimary } from "../../../src/sidecar/grpc/workers.js";
-import { keepYoungGenerationSmall, sizeHeapByWhatLives } from "../../../src/sidecar/grpc/youngGeneration.js";
+import { keepHeapSmall, keepYoungGenerationSmall } from "../../../src/sidecar/grpc/youngGeneration.js";
 import { echoMethods } from "./rig.js";
 
 const [, , socketPath = ""] = process.argv;
@@ -21,5 +21,5 @@ const server = await startGrpcServer({ listen: { socketPath }, methods, health: 
 process.once("SIGTERM", () => {
 	void server.drain(1_000).then(() => process.exit(0));
 });
-sizeHeapByWhatLives();
+keepHeapSmall();
 toPrimary({ pid: process.pid, ready: true });
