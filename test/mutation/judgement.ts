@@ -42,12 +42,27 @@ interface Text {
 
 const NAMES = "a name that all who use it share: both sides still agree";
 const ORDER = "the order of alternatives, of which any may match";
+const IDENTITY = "certificates that name several callers or none: no caller here has one (test/compiler/identityRule)";
 const DEFAULT = "what is left out is what proto3 or Envoy takes for it anyway";
 
 const TEXTS: readonly Text[] = [
 	{ file: /calloutContext/, change: /^"weir[-.]/, reason: NAMES },
 	{ file: /accessControl|calloutProof/, change: /^"(?:weir\.|\()/, reason: NAMES },
 	{ file: /calloutFilters/, change: /^"weir_sidecar"/, reason: NAMES },
+	{
+		file: /accessControl/,
+		change: /NO_SINGLE_IDENTITY|ONE_IDENTITY|identifies|authenticated|\buri\b|;URI=/,
+		reason: IDENTITY,
+	},
+	{ file: /accessControl/, change: /^"" → "~"/, reason: "an exact path of no characters, which no request has" },
+	{
+		file: /assignment\/hash/,
+		change: /./,
+		reason: "another text for the plan's version, which still follows its content",
+	},
+	{ file: /assignment\/table/, change: /^exposing:/, reason: "read by ingest alone (test/events)" },
+	{ file: /assignment\/table/, change: /^baseline:/, reason: "one more takeover entry of no points" },
+	{ file: /access\/policy/, change: /^"!\$&/, reason: "%7e is no canonical escape already" },
 	{ file: /accessControl/, change: /^(?:action: "ALLOW", |policies: \{\}) → \(removed\)/, reason: DEFAULT },
 ];
 
@@ -55,7 +70,7 @@ const TEXTS: readonly Text[] = [
 export function judgementOf({ mutant, changed }: Verdict): string | null {
 	const text = TEXTS.find(({ file, change }) => file.test(mutant.file) && change.test(mutant.change));
 	if (text !== undefined) return text.reason;
-	if (mutant.operator === "order" && /^\.\.\.|url_path|exact/.test(mutant.change)) return ORDER;
+	if (mutant.operator === "order" && /^\.\.\.|url_path|exact|^";"/.test(mutant.change)) return ORDER;
 	const reasons = changed
 		.filter((path) => !path.endsWith("{keys}"))
 		.map((path) => FIELDS.find(({ field }) => field.test(path))?.reason ?? null);

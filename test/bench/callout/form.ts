@@ -3,6 +3,7 @@
  * any. Before a form is measured it proves that it does its work.
  */
 import { request } from "node:https";
+import { PROOF_FILTER } from "../../../src/compiler/calloutProof.js";
 import type { Collectors, Plan } from "../../../src/compiler/plan.js";
 import type { IssuedCertificate } from "../../../src/identity/developmentCa.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../../envoy/harness.js";
@@ -46,7 +47,12 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 	const { name, plan } = declaration;
 	const server = declaration.server === null ? null : await startCalloutServer(declaration.server(socket), socket);
 	try {
-		const envoy = await launchEnvoy(bootstrapOf(plan, declaration.collectors, plan.asksSidecar ? socket : null));
+		const bootstrap = bootstrapOf(plan, declaration.collectors, plan.asksSidecar ? socket : null);
+		// A peer says no word of ours, so nobody may wait for it.
+		const peer = server !== null && !declaration.proves.assignment;
+		const envoy = await launchEnvoy((adminSocket) =>
+			peer ? withoutProof(bootstrap(adminSocket)) : bootstrap(adminSocket),
+		);
 		const stop = async (): Promise<void> => {
 			await envoy.stop();
 			await server?.stop();
@@ -62,6 +68,19 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 		await server?.stop();
 		throw error;
 	}
+}
+
+/** The bootstrap without the filter that wants the sidecar's own word (compiler/calloutProof.ts). */
+function withoutProof(bootstrap: object): object {
+	const cut = (value: unknown): unknown => {
+		if (Array.isArray(value)) {
+			return value.filter((item) => (item as { name?: unknown } | null)?.name !== PROOF_FILTER).map(cut);
+		}
+		if (typeof value !== "object" || value === null) return value;
+		const kept = Object.entries(value).filter(([key]) => key !== PROOF_FILTER);
+		return Object.fromEntries(kept.map(([key, inner]) => [key, cut(inner)]));
+	};
+	return cut(bootstrap) as object;
 }
 
 async function prove({ name, proves }: FormDeclaration, port: number, client: ClientTls): Promise<void> {
