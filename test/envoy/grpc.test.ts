@@ -13,7 +13,7 @@ import {
 import t from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
+import { experiment, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
 
@@ -66,7 +66,10 @@ t.teardown(() => server.forceShutdown());
 
 const variants = [variant("v1", port), variant("v2", port)];
 const resources = resourceSet({
-	services: [service("off", variants, { protocol: "grpc" }), service("on", variants, { protocol: "grpc" })],
+	services: [
+		service("off", variants, { protocol: "grpc" }),
+		service("on", variants, { protocol: "grpc", callout: PATIENT }),
+	],
 	experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
 });
 

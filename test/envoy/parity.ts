@@ -9,7 +9,7 @@ import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/
 import type { Plan, ServiceTable } from "../../src/compiler/plan.js";
 import { type Experiment, type Layer, qualifiedName, type Service } from "../../src/resources/resource.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { experiment, experimentStatus, layer, resourceSet, service, variant } from "../fixtures/resources.js";
+import { experiment, experimentStatus, layer, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { expected, unitOf } from "./oracle.js";
 import { headerValues, pipelined, type RawResponse, rawGet } from "./pipeline.js";
 import type { UnitCase } from "./units.js";
@@ -59,7 +59,7 @@ export function paritySuite(ports: readonly number[], form: ParityForm = {}): Pa
 		);
 		cases.push({
 			name,
-			service: service(name, variants, namespace === undefined ? {} : { namespace }),
+			service: service(name, variants, { callout: PATIENT, ...(namespace === undefined ? {} : { namespace }) }),
 			experiments: built,
 			layer: declared ?? null,
 		});

@@ -10,7 +10,7 @@ import type { Socket } from "node:net";
 import t from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";
 import { startEchoService } from "./echoService.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
@@ -27,7 +27,7 @@ t.teardown(() => echo.close());
 const variants = [variant("v1", echo.port), variant("v2", echo.port)];
 const resources = resourceSet({
 	gateways: [gateway({ exposeArm: false })],
-	services: [service("off", variants), service("on", variants)],
+	services: [service("off", variants), service("on", variants, { callout: PATIENT })],
 	experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
 });
 
