@@ -163,8 +163,8 @@ const onePerVariant = ({ name, namespace, spiffe }: PolicyContext): readonly Acc
 	accessPolicy(`${name}-one`, "deny", [name], { principals: [spiffe("alice")], variants: ["v1"] }, namespace),
 ];
 
-/** Parity is about answers: on a busy machine too, where 200 ms pass easily. */
-const PATIENT: Service["spec"]["callout"] = { ...CALLOUT, timeoutMs: 10_000 };
+/** Parity is about answers: on a busy machine too, where 200 ms pass easily; but what hangs must not hang for long. */
+const PATIENT: Service["spec"]["callout"] = { ...CALLOUT, timeoutMs: 1_500 };
 
 function calloutFor(
 	random: Random,

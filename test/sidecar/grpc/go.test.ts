@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { BARE } from "../bareProcess.js";
 import { goClient, runGoClient } from "./goClient.js";
 import { STREAM, startEcho, until } from "./rig.js";
 
@@ -18,7 +19,7 @@ async function run(args: Readonly<Record<string, string | number>>) {
 async function startProcess(t: Test): Promise<{ readonly socket: string; rssMiB(): Promise<number> }> {
 	const folder = mkdtempSync(join(tmpdir(), "weir-grpc-"));
 	const socket = join(folder, "s.sock");
-	const child = fork(join(import.meta.dirname, "serverProcess.js"), [socket]);
+	const child = fork(join(import.meta.dirname, "serverProcess.js"), [socket], BARE);
 	const next = () =>
 		new Promise<Record<string, unknown>>((resolve) => {
 			child.on("message", (message) => {
