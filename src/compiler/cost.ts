@@ -1,7 +1,7 @@
 /**
  * What each execution of a rule costs, so that `explain` can say what a choice costs: CPU microseconds a request above
- * a plain route, Envoy and sidecar together. Measured by `npm run bench -- explain-cost` on 2026-11-24 (Envoy 1.40.0, 2 cores); on
- * another machine the ratio holds, not the number.
+ * a plain route, Envoy and sidecar together. Measured by `npm run bench -- explain-cost` on 2026-11-24 (Envoy 1.40.0, 2
+ * cores); on another machine the ratio holds, not the number.
  */
 
 export interface Cost {

@@ -12,6 +12,9 @@ export const UNIT_REGEX = "^[!-+\\--~]+$";
 
 export const ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.Route";
 
+/** The header in which Envoy finds a unit by itself; experiments that are native have one (execution.ts). */
+export const unitHeader = ({ unit }: ExperimentTable): string => (unit.from === "cookie" ? "" : unit.header);
+
 const headerInput = (header: string): object => ({
 	name: "unit",
 	typed_config: {
@@ -30,7 +33,7 @@ export const hasUnit = (header: string): object => ({
 /** True where XXH64(unit, layer seed) mod 10⁶ ≥ threshold. */
 const hashAtLeast = (table: ExperimentTable, threshold: number): object => ({
 	single_predicate: {
-		input: headerInput(table.unit.from === "cookie" ? "" : table.unit.header),
+		input: headerInput(unitHeader(table)),
 		custom_match: {
 			name: "slot",
 			typed_config: {

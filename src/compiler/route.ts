@@ -8,7 +8,7 @@ import { accessBySidecar, accessPerRoute } from "./accessControl.js";
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, VARIANT_HEADER } from "./headers.js";
-import { hasUnit, inSlot, onMatchRoute } from "./matcher.js";
+import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import type { ArmTable, ExperimentTable } from "./plan.js";
 import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
 import { claimsPerRoute } from "./tokens.js";
@@ -64,7 +64,8 @@ function entryFilters(context: RouteContext, experiment: string, arm: string | n
 
 function experimentMatcher(context: RouteContext, experiments: readonly ExperimentTable[]): object {
 	// All experiments of a Service share one layer and so one unit (resources/checkLayer.ts).
-	const header = unitHeader(experiments[0]);
+	const [first] = experiments;
+	const header = first === undefined ? "" : unitHeader(first);
 	const slots = experiments.map((experiment) => ({ experiment, predicate: inSlot(experiment) }));
 	const whole = slots.find(({ predicate }) => predicate === null);
 	const onUnit =
@@ -152,10 +153,6 @@ const parameterHeaders = (parameters: ArmTable["parameters"]): readonly object[]
 		header: { key, value: value.replaceAll("%", "%%") },
 		append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
 	}));
-
-/** The header in which Envoy finds a unit by itself; native experiments have one (execution.ts). */
-const unitHeader = (experiment: ExperimentTable | undefined): string =>
-	experiment === undefined || experiment.unit.from === "cookie" ? "" : experiment.unit.header;
 
 const armHeader = (value: string, index: number): object => ({
 	header: { key: ARM_HEADER, value },

@@ -118,8 +118,12 @@ async function attempt(workspace: Workspace, mutant: Mutant, room: string): Prom
 	}
 	if (ended === "for CPU time") return { ...said, fate: "killed", by: "endless loop" };
 	const error = stderr.split("\n").find((line) => /Error/.test(line)) ?? `ended with ${code}`;
-	if (ended === "for wall time" || /was not ready within|EADDR|ENOSPC|EMFILE/.test(stderr)) {
-		return { ...said, fate: "unclear", by: null, because: ended === "for wall time" ? "wall time" : error };
+	if (
+		ended === "for wall time" ||
+		ended === "from outside" ||
+		/was not ready within|EADDR|ENOSPC|EMFILE/.test(stderr)
+	) {
+		return { ...said, fate: "unclear", by: null, because: ended === "by itself" ? error : ended };
 	}
 	if (/^SyntaxError: (?!Invalid regular)/m.test(stderr)) return { ...said, fate: "invalid", by: null, because: error };
 	return { ...said, fate: "killed", by: "crash", because: error.slice(0, 200) };

@@ -25,7 +25,8 @@ export interface Limits {
 }
 
 export interface ProbeEnd {
-	readonly ended: "by itself" | "for CPU time" | "for wall time";
+	/** from outside: somebody killed it, which says nothing about the mutant. */
+	readonly ended: "by itself" | "for CPU time" | "for wall time" | "from outside";
 	readonly code: number | null;
 	readonly stdout: string;
 	readonly stderr: string;
@@ -82,7 +83,7 @@ function over(directory: string, tree: string, whole: boolean): Workspace {
 
 async function run(args: readonly string[], { cpuSeconds, wallMs }: Limits): Promise<ProbeEnd> {
 	// A group of its own, so that its Envoy ends with it whatever happens.
-	const child = spawn("sh", ["-c", `ulimit -t ${cpuSeconds}; exec "$0" "$@"`, process.execPath, ...args], {
+	const child = spawn("sh", ["-c", `ulimit -S -t ${cpuSeconds}; exec "$0" "$@"`, process.execPath, ...args], {
 		detached: true,
 		stdio: ["ignore", "pipe", "pipe"],
 	});
@@ -110,6 +111,10 @@ async function run(args: readonly string[], { cpuSeconds, wallMs }: Limits): Pro
 	clearTimeout(deadline);
 	process.off("exit", killGroup);
 	killGroup();
-	const ended = late ? "for wall time" : signal === "SIGXCPU" || signal === "SIGKILL" ? "for CPU time" : "by itself";
-	return { ended, code, stdout, stderr };
+	return { ended: late ? "for wall time" : endOf(signal), code, stdout, stderr };
+}
+
+function endOf(signal: NodeJS.Signals | null): ProbeEnd["ended"] {
+	if (signal === "SIGXCPU") return "for CPU time";
+	return signal === "SIGKILL" || signal === "SIGTERM" ? "from outside" : "by itself";
 }

@@ -11,5 +11,5 @@ t.test("twenty tables of 1,000 Services, each with 50 principals, leave a bounde
 	const [{ rssMiB }] = (await once(child, "message")) as [{ rssMiB: number }];
 	t.comment(`${rssMiB.toFixed(0)} MiB resident`);
 	// Nine copies as parsed and compiled took 894 MiB.
-	t.ok(rssMiB < 600, `${rssMiB.toFixed(0)} MiB`);
+	t.ok(rssMiB < 400, `${rssMiB.toFixed(0)} MiB`);
 });

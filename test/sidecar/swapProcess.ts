@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { contentHash } from "../../src/assignment/hash.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../src/sidecar/grpc/youngGeneration.js";
+import { keepHeapSmall, keepYoungGenerationSmall } from "../../src/sidecar/grpc/heap.js";
 import { readTable } from "../../src/sidecar/tableShape.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";

@@ -7,9 +7,9 @@ import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
+import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/heap.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
 import { startWorkers } from "../../sidecar/grpc/workers.js";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/youngGeneration.js";
 import { followTableFile } from "../../sidecar/staticTable.js";
 import type { TableFeed } from "../../sidecar/tableFeed.js";
 import { Tables } from "../../sidecar/tables.js";
@@ -36,6 +36,8 @@ export interface SidecarArguments {
 /** How long a start waits for the first table before it says that it is ready all the same. */
 const FIRST_TABLE_MS = 5_000;
 const WORKERS_STOP_MS = 4_000;
+/** How often workers are told the age of their table; far below any `maxStaleness` that makes sense. */
+const AGE_EVERY_MS = 1_000;
 
 export async function sidecar(options: SidecarArguments): Promise<void> {
 	const log = createLog({ role: "sidecar" });
@@ -112,7 +114,7 @@ async function inProcess(listen: GrpcAddress, log: Log, publisher: CountPublishe
 /** The primary follows the table and hands it on; it answers nothing itself. */
 async function inWorkers(listen: GrpcAddress, count: number, log: Log, publisher: CountPublisher): Promise<Front> {
 	const tables = new Tables<null>({ compile: () => null });
-	const age = (): ToWorker => ({ kind: "age", ageMs: tables.confirmed ? null : tables.ageMs() });
+	const age = (): ToWorker => ({ kind: "age", ageMs: tables.ageMs() });
 	let listening = 0;
 	let up: () => void = () => {};
 	const allUp = new Promise<void>((resolve) => {
@@ -139,8 +141,19 @@ async function inWorkers(listen: GrpcAddress, count: number, log: Log, publisher
 		told = newest.version;
 		workers.broadcast(age());
 	});
+	const timer = setInterval(() => {
+		if (tables.newest !== null) workers.broadcast(age());
+	}, AGE_EVERY_MS);
 	await allUp;
-	return { tables, address: listen, publish: () => {}, close: () => workers.close(WORKERS_STOP_MS) };
+	return {
+		tables,
+		address: listen,
+		publish: () => {},
+		close: () => {
+			clearInterval(timer);
+			return workers.close(WORKERS_STOP_MS);
+		},
+	};
 }
 
 async function followTable(

@@ -4,8 +4,11 @@ import type { CountRow } from "./counts.js";
 
 export type ToWorker =
 	| { readonly kind: "table"; readonly given: VersionedTable }
-	/** Since control last confirmed the newest table; null = it does so now. */
-	| { readonly kind: "age"; readonly ageMs: number | null };
+	/**
+	 * Since control last confirmed the newest table, said again and again: where the primary hangs, its workers' tables
+	 * grow old by themselves.
+	 */
+	| { readonly kind: "age"; readonly ageMs: number };
 
 export type FromWorker =
 	| { readonly kind: "listening"; readonly pid: number }

@@ -1,7 +1,7 @@
 /** One worker of `weir sidecar --workers N`: answers by the tables that the primary hands on. */
 import { randomUUID } from "node:crypto";
+import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/heap.js";
 import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/youngGeneration.js";
 import { createLog } from "../../telemetry/log.js";
 import { startAnswering } from "./answering.js";
 import type { FromWorker, ToWorker } from "./message.js";
@@ -18,7 +18,6 @@ fromPrimary((message) => take(message as ToWorker));
 const { tables, counts, close } = await startAnswering(JSON.parse(listen), createLog({ role: "sidecar" }));
 take = (message) => {
 	if (message.kind === "table") tables.put(message.given);
-	else if (message.ageMs === null) tables.confirm();
 	else tables.setAge(message.ageMs);
 };
 for (const message of early) take(message);

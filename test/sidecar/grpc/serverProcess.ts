@@ -3,9 +3,9 @@
  * node:cluster (see workers.test.ts) it also says what the primary told it.
  */
 import { Health } from "../../../src/sidecar/grpc/health.js";
+import { keepHeapSmall, keepYoungGenerationSmall } from "../../../src/sidecar/grpc/heap.js";
 import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
 import { fromPrimary, toPrimary } from "../../../src/sidecar/grpc/workers.js";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../../src/sidecar/grpc/youngGeneration.js";
 import { echoMethods } from "./rig.js";
 
 const [, , socketPath = ""] = process.argv;

@@ -1,14 +1,23 @@
 /**
- * Memory of a process that does nothing but calls. V8 lets the young generation grow to three times 16 MB under load;
- * a call's objects die within a turn of the loop, so that collecting often is as cheap: measured on Node 20, 100,000
- * calls end at about 85 MB resident instead of 108, at the same CPU per call.
+ * The memory of a process that does nothing but calls: few things live long, so that V8's heap can be kept far smaller
+ * than V8 would let it grow.
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** To be called at the start of the process; it holds for the whole process. */
+/**
+ * To be called at the start of the process; it holds for the whole process. V8 lets the young generation grow to three
+ * times 16 MB under load; a call's objects die within a turn of the loop, so that collecting often is as cheap: measured
+ * on Node 20, 100,000 calls end at about 85 MB resident instead of 108, at the same CPU per call.
+ */
 export function keepYoungGenerationSmall(): void {
 	setFlagsFromString("--semi-space-growth-factor=1");
+}
+
+/** @returns a full garbage collection, whenever it is called */
+export function garbageCollector(): () => void {
+	setFlagsFromString("--expose-gc");
+	return runInNewContext("gc");
 }
 
 /** Resident memory, in bytes, from which garbage is looked for: what a sidecar with small tables needs under load. */
@@ -23,8 +32,7 @@ const LOOK_EVERY_MS = 250;
  * stays. So one collection now, and one whenever the process has grown: a few milliseconds, as little lives.
  */
 export function keepHeapSmall(): void {
-	setFlagsFromString("--expose-gc");
-	const collect: () => void = runInNewContext("gc");
+	const collect = garbageCollector();
 	collect();
 	let boundBytes = AT_LEAST_BYTES;
 	setInterval(() => {
