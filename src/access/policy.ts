@@ -38,6 +38,8 @@ export function accessTable(service: Service, policies: readonly AccessPolicy[])
 			methods: spec.methods,
 			pathPrefixes: spec.pathPrefixes,
 			variants: spec.variants,
+			shadow: spec.mode === "shadow",
+			more: null,
 		})),
 	};
 }

@@ -8,6 +8,8 @@ export const CONTEXT = {
 	plan: "weir-plan",
 	/** Qualified name of the Service. */
 	service: "weir-service",
+	/** Qualified name of the Gateway: its region and its token issuers are in the table. */
+	gateway: "weir-gateway",
 	/** `1` = the Gateway shows the arm to clients. */
 	expose: "weir-expose",
 	/** `1` = ext_proc is to see the response's headers even where it changes none, to count by status. */

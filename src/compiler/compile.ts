@@ -5,13 +5,19 @@
 import { accessTable } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
-import { type Experiment, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+import {
+	demandsClientCertificates,
+	type Experiment,
+	qualifiedName,
+	type ResourceSet,
+	type Service,
+} from "../resources/resource.js";
 import { initialStatus, type Status } from "../rollout/status.js";
 import { variantCluster } from "./cluster.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
 import { listener, routesByDiscovery } from "./listener.js";
-import { type Collectors, type EnvoyResource, type Plan, routeConfigName } from "./plan.js";
+import { type Collectors, type EnvoyResource, type Plan, type PlanTable, routeConfigName } from "./plan.js";
 import { planProblems } from "./problems.js";
 import { virtualHost } from "./route.js";
 
@@ -46,7 +52,14 @@ const USUAL_UNIT_HEADER = "x-user-id";
 export function compile(resources: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed" } = options;
 	const services = resources.services.map((service) => compileService(resources, status, service, options));
-	const table = { services: services.map((compiled) => compiled.table) };
+	const table: PlanTable = {
+		gateways: resources.gateways.map(({ metadata, spec }) => ({
+			name: qualifiedName(metadata),
+			region: spec.region,
+			issuers: spec.tokens,
+		})),
+		services: services.map((compiled) => compiled.table),
+	};
 	const version = contentHash(JSON.stringify(table));
 	const variants = resources.services.flatMap((service) =>
 		service.spec.variants.map((variant) => variantCluster(qualifiedName(service.metadata), service, variant)),
@@ -93,10 +106,11 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 							service: compiled.service,
 							table: compiled.table,
 							planVersion: version,
+							gateway: qualifiedName(gateway.metadata),
 							exposeArm: gateway.spec.exposeArm,
 							protocol,
 							asksSidecar,
-							identifies: Boolean(gateway.spec.tls?.clientCaFile),
+							identifies: demandsClientCertificates(gateway),
 						}),
 					),
 				}),

@@ -49,6 +49,7 @@ export function executionOf({ access, callout, experiments, mode }: ExecutionInp
 			onFailure: verdict ? "deny" : callout.onFailure,
 			maxStalenessMs: callout.maxStalenessMs,
 			onStale: verdict ? "deny" : callout.onStale,
+			sign: verdict && callout.sign,
 		},
 		whyAssignment,
 		whyVerdict,

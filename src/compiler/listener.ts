@@ -5,7 +5,7 @@
  * x-envoy-external-address, and x-weir-arm with an experiment; test/envoy/transparency.test.ts holds the list.
  */
 import { ACCESS_LOG_FLUSH_MS, ACCESS_LOG_PERIODIC_MS, GATEWAY_HEADERS_KIB } from "../limits.js";
-import { type Gateway, qualifiedName } from "../resources/resource.js";
+import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../resources/resource.js";
 import { accessFilters } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
@@ -69,8 +69,8 @@ function connectionManager(context: ListenerContext): object {
 		use_remote_address: true,
 		always_set_request_id_in_response: true,
 		server_header_transformation: "PASS_THROUGH",
-		forward_client_cert_details: gateway.spec.tls?.clientCaFile ? "SANITIZE_SET" : "SANITIZE",
-		...(gateway.spec.tls?.clientCaFile ? { set_current_client_cert_details: { uri: true } } : {}),
+		forward_client_cert_details: demandsClientCertificates(gateway) ? "SANITIZE_SET" : "SANITIZE",
+		...(demandsClientCertificates(gateway) ? { set_current_client_cert_details: { uri: true } } : {}),
 		max_request_headers_kb: GATEWAY_HEADERS_KIB,
 		proxy_100_continue: true,
 		http_protocol_options: { enable_trailers: true },
@@ -160,7 +160,8 @@ function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 	};
 }
 
-function downstreamTls({ spec: { tls } }: Gateway): object {
+function downstreamTls(gateway: Gateway): object {
+	const tls = tlsFiles(gateway);
 	if (tls === null) return {};
 	return {
 		transport_socket: {

@@ -2,7 +2,7 @@
  * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
  * execute and `explain` prints.
  */
-import type { Problem } from "../resources/resource.js";
+import type { ClaimRule, Problem, Schedule, TokenIssuer } from "../resources/resource.js";
 import type { Cost } from "./cost.js";
 
 /** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
@@ -50,7 +50,16 @@ export interface RuleExecution {
 
 /** The executable table: JSON, no functions, no bigint. Kept per version while a request may still name it. */
 export interface PlanTable {
+	readonly gateways: readonly GatewayTable[];
 	readonly services: readonly ServiceTable[];
+}
+
+/** What a verdict depends on of the place that the request came through. */
+export interface GatewayTable {
+	/** Qualified name, as the route tells it (calloutContext.ts). */
+	readonly name: string;
+	readonly region: string | null;
+	readonly issuers: readonly TokenIssuer[];
 }
 
 export interface ServiceTable {
@@ -80,6 +89,25 @@ export interface PolicyTable {
 	readonly methods: readonly string[];
 	readonly pathPrefixes: readonly string[];
 	readonly variants: readonly string[];
+	/** Decides nothing; see AccessPolicy spec.mode. */
+	readonly shadow: boolean;
+	/** Conditions that few policies have; null = none of them. */
+	readonly more: MoreConditions | null;
+}
+
+/** The rest of AccessPolicy's conditions, under the same names. */
+export interface MoreConditions {
+	readonly users: readonly string[];
+	readonly groups: readonly string[];
+	readonly tenants: readonly string[];
+	readonly purposes: readonly string[];
+	readonly claims: readonly ClaimRule[];
+	readonly pathTemplates: readonly string[];
+	readonly regions: readonly string[];
+	readonly schedule: Schedule | null;
+	readonly validFromMs: number | null;
+	readonly validUntilMs: number | null;
+	readonly condition: string | null;
 }
 
 /**
@@ -93,6 +121,8 @@ export interface CalloutTable {
 	readonly onFailure: "deny" | "default-variant";
 	readonly maxStalenessMs: number;
 	readonly onStale: "deny" | "assign";
+	/** Each decision is signed. */
+	readonly sign: boolean;
 }
 
 export interface ExperimentTable {

@@ -47,6 +47,7 @@ function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, ob
 	return calloutPerRoute(table.callout, protocol, {
 		plan: planVersion,
 		service: table.name,
+		gateway: context.gateway,
 		...(exposeArm ? { expose: "1" } : {}),
 		...facts,
 	});

@@ -8,6 +8,8 @@ export interface RouteContext {
 	readonly service: Service;
 	readonly table: ServiceTable;
 	readonly planVersion: string;
+	/** Qualified name. */
+	readonly gateway: string;
 	readonly exposeArm: boolean;
 	readonly protocol: CalloutProtocol;
 	/** The listener has the filters that ask the sidecar. */

@@ -41,11 +41,11 @@ export function tokenFilters(issuers: readonly TokenIssuer[], units: readonly Un
 	];
 }
 
-function provider({ issuer, audiences, jwksFile }: TokenIssuer, claims: ReadonlyMap<string, string>): object {
+function provider({ issuer, audiences, keys }: TokenIssuer, claims: ReadonlyMap<string, string>): object {
 	return {
 		issuer,
 		audiences,
-		local_jwks: { filename: jwksFile },
+		local_jwks: { filename: keys.from === "file" ? keys.file : "" },
 		// The Service sees the token as before.
 		forward: true,
 		require_expiration: true,

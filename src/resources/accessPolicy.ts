@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { httpMethod, pathPrefix } from "./host.js";
 import { resource } from "./metadata.js";
 import type { AccessPolicy } from "./resource.js";
-import { name } from "./scalar.js";
+import { name, text } from "./scalar.js";
 import { spiffeId } from "./spiffe.js";
 import { fields, list, oneOf, refuseRepeats, say } from "./strict.js";
 
@@ -15,6 +15,8 @@ function unique<Item extends z.ZodType<string>>(item: Item, hint: string) {
 		});
 	});
 }
+
+const texts = unique(text("write a text"), "write a list of texts").default([]);
 
 const SERVICES_HINT = "write a list of at least one Service name";
 
@@ -33,14 +35,29 @@ const spec = fields({
 	variants: unique(name, "write a list of Variant names")
 		.default([])
 		.meta({ description: "Variants of the Services, judged after the assignment. Empty = all." }),
-}).superRefine((value, context) => {
-	if (value.action !== "allow" || value.principals.length > 0) return;
-	const message = say(
-		"is empty, so the policy would allow nobody",
-		"list at least one SPIFFE id, or write action: deny",
-	);
-	context.addIssue({ code: "custom", path: ["principals"], message });
-});
+	mode: oneOf("enforce", "shadow").default("enforce"),
+	dataClasses: unique(name, "write a list of DataClass names").default([]),
+	users: texts,
+	groups: texts,
+	tenants: texts,
+	purposes: texts,
+	claims: list(
+		fields({ claim: text("write a claim"), values: list(text("write a text"), "write a list of texts") }),
+		"write a list of {claim, values}",
+	).default([]),
+	pathTemplates: texts,
+	regions: texts,
+	condition: text("write a CEL expression").nullable().default(null),
+})
+	.transform((value) => ({ ...value, schedule: null, validFromMs: null, validUntilMs: null }))
+	.superRefine((value, context) => {
+		if (value.action !== "allow" || value.principals.length > 0) return;
+		const message = say(
+			"is empty, so the policy would allow nobody",
+			"list at least one SPIFFE id, or write action: deny",
+		);
+		context.addIssue({ code: "custom", path: ["principals"], message });
+	});
 
 export const accessPolicySchema: z.ZodType<AccessPolicy> = resource(
 	"AccessPolicy",

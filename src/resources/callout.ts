@@ -2,7 +2,7 @@
 import { CALLOUT_TIMEOUT_MS_MAX } from "../limits.js";
 import type { Callout } from "./resource.js";
 import { duration, refuse } from "./scalar.js";
-import { fields, oneOf } from "./strict.js";
+import { fields, flag, oneOf } from "./strict.js";
 
 export const callout = fields({
 	access: oneOf("native", "sidecar").default("native").meta({
@@ -21,6 +21,9 @@ export const callout = fields({
 	onStale: oneOf("deny", "assign")
 		.default("deny")
 		.meta({ description: "A table beyond that age, where the sidecar decides no access: 503, or still assign." }),
+	sign: flag
+		.default(false)
+		.meta({ description: "The sidecar signs each decision, for the predictor to demand (x-weir-decision)." }),
 })
 	.transform(
 		(value): Callout => ({
@@ -29,6 +32,7 @@ export const callout = fields({
 			onFailure: value.onFailure,
 			maxStalenessMs: value.maxStaleness,
 			onStale: value.onStale,
+			sign: value.sign,
 		}),
 	)
 	.prefault({})

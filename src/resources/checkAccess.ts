@@ -1,7 +1,7 @@
 /** Access must be said: a Service is open or selected by a policy, never neither and never both. */
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
-import type { AccessPolicy, Service } from "./resource.js";
+import { type AccessPolicy, demandsClientCertificates, type Service } from "./resource.js";
 import { knownNames } from "./suggest.js";
 
 /** A policy's Variants must exist in each of its Services: a name with a slip would allow or deny nobody. */
@@ -57,9 +57,7 @@ export function accessProblems({ set, positions, report }: Check): void {
 		}
 	}
 	// Without a client CA no caller has an identity, so that every request to a protected Service would be denied.
-	const identifies = set.gateways.some(
-		(gateway) => gateway.spec.tls !== null && gateway.spec.tls.clientCaFile !== null,
-	);
+	const identifies = set.gateways.some(demandsClientCertificates);
 	const guarded = set.services.find((service) => service.spec.access === null && selected.has(service));
 	const [gateway] = set.gateways;
 	if (guarded !== undefined && gateway !== undefined && !identifies && !positions.hasBroken("Gateway")) {

@@ -5,7 +5,7 @@ import { effect } from "./effect.js";
 import { resource } from "./metadata.js";
 import { parameters } from "./parameters.js";
 import type { Experiment } from "./resource.js";
-import { duration, name, percentage } from "./scalar.js";
+import { duration, name, percentage, text } from "./scalar.js";
 import { fields, flag, list, oneOf, refuseRepeats, say, whole } from "./strict.js";
 import { unit } from "./unitSource.js";
 
@@ -75,6 +75,14 @@ const steps = list(percentage, STEPS_HINT)
 	})
 	.meta({ description: "Allocations, rising strictly from above 0%." });
 
+const gate = fields({
+	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
+		description: "before-…: only a 2xx answer lets it happen. after-rollback: is told, at least once.",
+	}),
+	url: text("write an http or https URL"),
+	timeout: duration(1).prefault("10s"),
+}).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
+
 const rollout = fields({
 	steps,
 	every: duration(1).prefault("1m").meta({ description: "Least time at a step." }),
@@ -91,6 +99,9 @@ const rollout = fields({
 	onInconclusive: oneOf("keep-default", "pause")
 		.default("keep-default")
 		.meta({ description: "At maxDuration without a verdict: back to the default, or hold until a person decides." }),
+	gates: list(gate, "write a list of {at, url, timeout}")
+		.default([])
+		.meta({ description: "Webhooks: asked, or told." }),
 }).transform((value) => ({
 	stepsPpm: value.steps,
 	everyMs: value.every,
@@ -98,6 +109,7 @@ const rollout = fields({
 	alpha: value.alpha,
 	maxDurationMs: value.maxDuration,
 	onInconclusive: value.onInconclusive,
+	gates: value.gates,
 }));
 
 const SALT_HINT = "write 1 to 128 letters, digits, points, underscores, slashes or hyphens";

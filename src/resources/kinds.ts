@@ -1,14 +1,26 @@
 /** The kinds and their schemas, in one list. */
 import type { z } from "zod";
 import { accessPolicySchema } from "./accessPolicy.js";
+import { dataClassSchema } from "./dataClass.js";
 import { experimentSchema } from "./experiment.js";
 import { gatewaySchema } from "./gateway.js";
 import { layerSchema } from "./layer.js";
 import { metricSchema } from "./metric.js";
+import { approvalPolicySchema, roleBindingSchema } from "./operators.js";
 import type { Kind, Resource, ResourceSet } from "./resource.js";
 import { serviceSchema } from "./service.js";
 
-export const KINDS = ["Gateway", "Service", "Layer", "Experiment", "Metric", "AccessPolicy"] as const satisfies Kind[];
+export const KINDS = [
+	"Gateway",
+	"Service",
+	"Layer",
+	"Experiment",
+	"Metric",
+	"AccessPolicy",
+	"DataClass",
+	"RoleBinding",
+	"ApprovalPolicy",
+] as const satisfies Kind[];
 
 export const SCHEMAS: Readonly<Record<Kind, z.ZodType<Resource>>> = {
 	Gateway: gatewaySchema,
@@ -17,6 +29,9 @@ export const SCHEMAS: Readonly<Record<Kind, z.ZodType<Resource>>> = {
 	Experiment: experimentSchema,
 	Metric: metricSchema,
 	AccessPolicy: accessPolicySchema,
+	DataClass: dataClassSchema,
+	RoleBinding: roleBindingSchema,
+	ApprovalPolicy: approvalPolicySchema,
 };
 
 export function isKind(value: unknown): value is Kind {
@@ -34,10 +49,23 @@ export function resourceSet(resources: readonly Resource[]): ResourceSet {
 		experiments: of("Experiment"),
 		metrics: of("Metric"),
 		accessPolicies: of("AccessPolicy"),
+		dataClasses: of("DataClass"),
+		roleBindings: of("RoleBinding"),
+		approvalPolicies: of("ApprovalPolicy"),
 	};
 }
 
 /** All resources of a set. */
 export function resourcesOf(set: ResourceSet): readonly Resource[] {
-	return [...set.gateways, ...set.services, ...set.layers, ...set.experiments, ...set.metrics, ...set.accessPolicies];
+	return [
+		...set.gateways,
+		...set.services,
+		...set.layers,
+		...set.experiments,
+		...set.metrics,
+		...set.accessPolicies,
+		...set.dataClasses,
+		...set.roleBindings,
+		...set.approvalPolicies,
+	];
 }

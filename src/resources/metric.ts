@@ -3,7 +3,8 @@ import { z } from "zod";
 import { resource } from "./metadata.js";
 import type { Metric } from "./resource.js";
 import { duration } from "./scalar.js";
-import { fields, oneOf, say } from "./strict.js";
+import { spiffeId } from "./spiffe.js";
+import { fields, list, oneOf, say } from "./strict.js";
 
 const QUANTILE_HINT = "write a number above 0 and below 1, such as 0.99";
 
@@ -29,8 +30,11 @@ const spec = fields({
 	missing: oneOf("exclude", "zero")
 		.optional()
 		.meta({ description: "A unit without any outcome in its window: left out (the default), or 0." }),
+	senders: list(spiffeId, "write a list of SPIFFE ids")
+		.default([])
+		.meta({ description: "Who may post its outcomes; empty: only control's own user, over its UNIX socket." }),
 }).transform((value, context): Metric["spec"] => {
-	const { type, source, direction, window, quantile, missing } = value;
+	const { type, source, direction, window, quantile, missing, senders } = value;
 	const at = (field: string, what: string, hint: string): void => {
 		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
 	};
@@ -57,6 +61,7 @@ const spec = fields({
 		windowMs: window,
 		quantile: quantile ?? null,
 		missing: missing ?? "exclude",
+		senders,
 	};
 });
 

@@ -6,7 +6,16 @@
 
 export const API_VERSION = "weir.dev/v1alpha1";
 
-export type Kind = "Gateway" | "Service" | "Layer" | "Experiment" | "Metric" | "AccessPolicy";
+export type Kind =
+	| "Gateway"
+	| "Service"
+	| "Layer"
+	| "Experiment"
+	| "Metric"
+	| "AccessPolicy"
+	| "DataClass"
+	| "RoleBinding"
+	| "ApprovalPolicy";
 
 export interface Metadata {
 	readonly name: string;
@@ -26,20 +35,46 @@ export interface Gateway {
 		/** Adds the response header `x-weir-arm`. */
 		readonly exposeArm: boolean;
 		readonly tls: GatewayTls | null;
-		/** Whose tokens (JWT) Envoy verifies, so that a claim can be a unit. Empty: none are looked at. */
+		/** Where it stands; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
+		readonly region: string | null;
+		/** Whose tokens (JWT) are believed: for units by claim, and for AccessPolicies about users. */
 		readonly tokens: readonly TokenIssuer[];
 	};
 }
 
-/** An issuer of JSON Web Tokens that a Gateway trusts (RFC 7519), with its keys in a file (RFC 7517). */
+/** An issuer of JSON Web Tokens that a Gateway trusts (RFC 7519), and where its keys are (RFC 7517). */
 export interface TokenIssuer {
 	readonly issuer: string;
 	readonly audiences: readonly string[];
-	readonly jwksFile: string;
+	readonly keys: KeySource;
+	/** at+jwt: RFC 9068 in full (typ, client_id, iat, jti, sub). jwt: any signed JWT with exp. */
+	readonly profile: "jwt" | "at+jwt";
+	/** A token that lives longer (exp - iat) is refused, and so is one without iat. */
+	readonly maxLifetimeMs: number;
+	/**
+	 * Proof of possession that every token must have: dpop (RFC 9449), mtls (RFC 8705), or either. none: a token that
+	 * is bound (claim cnf) must still be proved; one that is not, not.
+	 */
+	readonly binding: "none" | "dpop" | "mtls" | "either";
+	/** Claims, as paths such as `org.tenant`, in which AccessPolicies find groups, tenant and purposes. */
+	readonly groupsClaim: string;
+	readonly tenantClaim: string;
+	readonly purposeClaim: string;
 }
 
-/** Server certificate, and the CA whose client certificates (SPIFFE SVIDs) are demanded, if any. PEM files. */
-export interface GatewayTls {
+/** url: https only, fetched and refreshed; caFile null = the system's trust store. */
+export type KeySource =
+	| { readonly from: "file"; readonly file: string }
+	| { readonly from: "url"; readonly url: string; readonly caFile: string | null };
+
+/**
+ * files: server certificate, and the CA whose client certificates (SPIFFE SVIDs) are demanded, if any; PEM.
+ * identity: this Envoy's own SVID and trust bundle over SDS, rotated under way; clients must show an SVID.
+ */
+export type GatewayTls = GatewayFiles | { readonly from: "identity" };
+
+export interface GatewayFiles {
+	readonly from: "files";
 	readonly certificateFile: string;
 	readonly privateKeyFile: string;
 	readonly clientCaFile: string | null;
@@ -67,7 +102,31 @@ export interface Service {
 		/** Requests of a Variant with no declared endpoint: 503, or the default Variant. */
 		readonly noEndpoint: "fail" | "default-variant";
 		readonly callout: Callout;
+		/** Name of a DataClass of the namespace: where its data may be processed. null = anywhere. */
+		readonly dataClass: string | null;
+		/**
+		 * The endpoints speak TLS with one of these SPIFFE ids, and Envoy shows its own SVID to them (both over SDS).
+		 * null = plain text.
+		 */
+		readonly identities: readonly string[] | null;
+		/** Per Envoy. */
+		readonly rateLimits: RateLimits;
 	};
+}
+
+/** Requests that one Envoy lets through; null = no limit. Beyond it: 429, before any signature is checked. */
+export interface RateLimits {
+	/** All requests of the Service. */
+	readonly service: Rate | null;
+	/** Of each calling principal (of all who have none, together). */
+	readonly principal: Rate | null;
+	/** Of each tenant; it is known only once the token is verified. */
+	readonly tenant: Rate | null;
+}
+
+export interface Rate {
+	readonly requests: number;
+	readonly perMs: number;
 }
 
 /** What the sidecar does for a Service, and what happens when it cannot. Without need the sidecar is never asked. */
@@ -82,6 +141,8 @@ export interface Callout {
 	readonly maxStalenessMs: number;
 	/** A table beyond that age, where it carries assignment alone: no answer, or still assign by it. */
 	readonly onStale: "deny" | "assign";
+	/** The sidecar signs each decision (header x-weir-decision) for the predictor to demand. Always a full callout. */
+	readonly sign: boolean;
 }
 
 /** One backend version of a Service. */
@@ -205,6 +266,15 @@ export interface Rollout {
 	readonly maxDurationMs: number | null;
 	/** At maxDuration without a verdict: back to the default, or hold until a person decides. */
 	readonly onInconclusive: "keep-default" | "pause";
+	/** Webhooks that are asked, in order, or told. */
+	readonly gates: readonly Gate[];
+}
+
+/** before-step, before-promotion: only a 2xx lets it happen, else the rollout holds. after-rollback: told, at least once. */
+export interface Gate {
+	readonly at: "before-step" | "before-promotion" | "after-rollback";
+	readonly url: string;
+	readonly timeoutMs: number;
 }
 
 export interface Metric {
@@ -226,29 +296,114 @@ export interface Metric {
 		readonly quantile: number | null;
 		/** A unit without any outcome in its window: left out (and counted), or 0. Only for source outcome. */
 		readonly missing: "exclude" | "zero";
+		/** SPIFFE ids that may post its outcomes. Empty = only the local owner of control (its UNIX socket). */
+		readonly senders: readonly string[];
 	};
 }
 
-/** Principals are SPIFFE ids from Envoy's TLS layer. A Service selected by any policy is deny by default; deny wins. */
+/**
+ * Who may call which Service. A Service that any enforced policy selects is deny by default; deny wins. All conditions
+ * of one policy must hold; an empty list is no condition. An allow names somebody: principals, or something of a token.
+ */
 export interface AccessPolicy {
 	readonly kind: "AccessPolicy";
 	readonly metadata: Metadata;
 	readonly spec: {
 		readonly action: "allow" | "deny";
-		/** Names of Services in the same namespace. */
+		/** shadow: decides nothing; what it would change is counted and reported. */
+		readonly mode: "enforce" | "shadow";
+		/** Names of Services in the same namespace; `*` = all of them. */
 		readonly services: readonly string[];
-		/** Exact SPIFFE ids. Empty only for deny: everyone. */
+		/** Only those of the Services that have one of these DataClasses. */
+		readonly dataClasses: readonly string[];
+		/** SPIFFE ids from Envoy's TLS layer: exact, or all below one by whole segments (`spiffe://td/ns/a/*`), or `*` = any. */
 		readonly principals: readonly string[];
-		/** Empty = all. */
+		/** `ISSUER#SUB` of a verified token, split at the first `#`. */
+		readonly users: readonly string[];
+		/** One of them is in the issuer's groupsClaim; likewise tenants and purposes. */
+		readonly groups: readonly string[];
+		readonly tenants: readonly string[];
+		readonly purposes: readonly string[];
+		/** Each of them must hold. */
+		readonly claims: readonly ClaimRule[];
 		readonly methods: readonly string[];
-		/** Path prefixes by whole segments (`/v2` matches `/v2` and `/v2/x`, not `/v20`). Empty = all. */
+		/** Path prefixes by whole segments (`/v2` matches `/v2` and `/v2/x`, not `/v20`). */
 		readonly pathPrefixes: readonly string[];
-		/** Variants of the Services. Judged after the assignment. Empty = all. */
+		/** Whole paths with `{name}` for exactly one segment (`/v2/models/{model}/infer`). With prefixes: either. */
+		readonly pathTemplates: readonly string[];
+		/** Variants of the Services. Judged after the assignment. */
 		readonly variants: readonly string[];
+		/** Regions of the Gateway that the request came through. */
+		readonly regions: readonly string[];
+		readonly schedule: Schedule | null;
+		/** Epoch milliseconds, from inclusive, until exclusive; null = unbounded. */
+		readonly validFromMs: number | null;
+		readonly validUntilMs: number | null;
+		/** A CEL expression that must be true; an error is no match for allow and a match for deny. */
+		readonly condition: string | null;
 	};
 }
 
-export type Resource = Gateway | Service | Layer | Experiment | Metric | AccessPolicy;
+/** A claim (a path such as `org.tenant`) is one of the values, or a list that holds one of them. Texts only. */
+export interface ClaimRule {
+	readonly claim: string;
+	readonly values: readonly string[];
+}
+
+/** Minutes of the day, from inclusive, until exclusive, in an IANA time zone; until <= from goes over midnight. */
+export interface Schedule {
+	readonly timezone: string;
+	/** 1 = Monday … 7 = Sunday (ISO 8601), of the day on which the window begins. */
+	readonly days: readonly number[];
+	readonly fromMinute: number;
+	readonly untilMinute: number;
+}
+
+/** Where data of a class may be processed: no endpoint outside these regions is ever given to an Envoy. */
+export interface DataClass {
+	readonly kind: "DataClass";
+	readonly metadata: Metadata;
+	readonly spec: { readonly regions: readonly string[] };
+}
+
+export type OperatorVerb = "read" | "apply" | "promote" | "abort" | "approve" | "admin";
+
+/** What operators may do. promote holds pause and resume too; admin: bindings and approval policies themselves. */
+export interface RoleBinding {
+	readonly kind: "RoleBinding";
+	readonly metadata: Metadata;
+	readonly spec: {
+		readonly verbs: readonly OperatorVerb[];
+		/** SPIFFE ids, `ISSUER#SUB` of a verified token, or `group:NAME`. */
+		readonly subjects: readonly string[];
+		/** `*` = all. */
+		readonly namespaces: readonly string[];
+	};
+}
+
+/** Acts that a second person must approve before they happen. */
+export interface ApprovalPolicy {
+	readonly kind: "ApprovalPolicy";
+	readonly metadata: Metadata;
+	readonly spec: {
+		readonly verbs: readonly ("apply" | "promote" | "abort")[];
+		readonly namespaces: readonly string[];
+		/** Of others than who asks. */
+		readonly approvals: number;
+		readonly expireMs: number;
+	};
+}
+
+export type Resource =
+	| Gateway
+	| Service
+	| Layer
+	| Experiment
+	| Metric
+	| AccessPolicy
+	| DataClass
+	| RoleBinding
+	| ApprovalPolicy;
 
 /** A consistent set of resources, as parsed from one or more files; names are unique per kind and namespace. */
 export interface ResourceSet {
@@ -258,6 +413,19 @@ export interface ResourceSet {
 	readonly experiments: readonly Experiment[];
 	readonly metrics: readonly Metric[];
 	readonly accessPolicies: readonly AccessPolicy[];
+	readonly dataClasses: readonly DataClass[];
+	readonly roleBindings: readonly RoleBinding[];
+	readonly approvalPolicies: readonly ApprovalPolicy[];
+}
+
+/** The PEM files of a Gateway; null where it has none: no TLS, or its identity comes over SDS. */
+export function tlsFiles({ spec: { tls } }: Gateway): GatewayFiles | null {
+	return tls?.from === "files" ? tls : null;
+}
+
+/** Every caller of the Gateway must show a client certificate, so that it has a proven SPIFFE id. */
+export function demandsClientCertificates({ spec: { tls } }: Gateway): boolean {
+	return tls !== null && (tls.from === "identity" || tls.clientCaFile !== null);
 }
 
 /** `name` in the namespace `default`, else `namespace/name`: salts, layer seeds, headers and the CLI use it. */

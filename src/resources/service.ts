@@ -5,6 +5,7 @@ import { endpointAddress, hostName, requestPath } from "./host.js";
 import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
 import { duration, name, text } from "./scalar.js";
+import { spiffeId } from "./spiffe.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, whole } from "./strict.js";
 
 /**
@@ -110,6 +111,14 @@ const circuitBreaker = fields({
 const HOSTS_HINT = "write a list of at least one host name";
 const VARIANTS_HINT = "write a list of at least one variant with name and endpoints";
 
+const rate = fields(
+	{ requests: whole(1, 1_000_000_000), per: duration(1).prefault("1s") },
+	"write {requests: 100, per: 1s}",
+)
+	.transform(({ requests, per }) => ({ requests, perMs: per }))
+	.nullable()
+	.default(null);
+
 const spec = fields({
 	hosts: list(hostName, HOSTS_HINT).min(1, { error: HOSTS_HINT }).meta({ description: "Names that clients call." }),
 	protocol: oneOf("http1", "http2", "grpc").default("http1").meta({ description: "What the endpoints speak." }),
@@ -128,6 +137,15 @@ const spec = fields({
 		.default("fail")
 		.meta({ description: "A Variant with no declared endpoint answers 503, or hands over to the default Variant." }),
 	callout,
+	dataClass: name.nullable().default(null).meta({ description: "A DataClass of the namespace; left out: none." }),
+	identities: list(spiffeId, "write a list of SPIFFE ids")
+		.min(1, { error: "write at least one SPIFFE id, or leave identities out for plain text" })
+		.nullable()
+		.default(null)
+		.meta({ description: "The endpoints speak TLS with one of these SPIFFE ids; Envoy shows its own." }),
+	rateLimits: fields({ service: rate, principal: rate, tenant: rate })
+		.prefault({})
+		.meta({ description: "What one Envoy lets through; 429 beyond it." }),
 }).transform(({ timeout, access, retries, ...rest }, context): Service["spec"] => {
 	const report = (path: (string | number)[], what: string, hint: string): void => {
 		context.issues.push({ code: "custom", message: say(what, hint), path, input: rest });

@@ -13,6 +13,8 @@ import type {
 	ArmTable,
 	CalloutTable,
 	ExperimentTable,
+	GatewayTable,
+	MoreConditions,
 	PlanTable,
 	PolicyTable,
 	ServiceTable,
@@ -176,6 +178,8 @@ const policyFields = object<PolicyTable>({
 	methods: words,
 	pathPrefixes: words,
 	variants: words,
+	shadow: flag,
+	more: orNull((value) => value as MoreConditions),
 });
 
 /** No principal means everyone, which only a denial may mean. */
@@ -191,6 +195,7 @@ const calloutFields = object<CalloutTable>({
 	onFailure: oneOf("deny", "default-variant"),
 	maxStalenessMs: integer(0),
 	onStale: oneOf("deny", "assign"),
+	sign: flag,
 });
 
 /** The compiler never says so; were it to, a request could pass without its verdict. */
@@ -226,4 +231,7 @@ const service: Check<ServiceTable> = (value) => {
 
 const sourceOf = (unit: UnitTable): string => `${unit.from} ${unit.from === "cookie" ? unit.cookie : unit.header}`;
 
-const planTable = object<PlanTable>({ services: namedList(service, "Service") });
+const planTable = object<PlanTable>({
+	gateways: list((value) => value as GatewayTable),
+	services: namedList(service, "Service"),
+});

@@ -9,14 +9,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
-import type { GatewayTls } from "../../src/resources/resource.js";
+import type { GatewayFiles } from "../../src/resources/resource.js";
 
 export const TRUST_DOMAIN = "weir.test";
 export const spiffe = (name: string): string => `spiffe://${TRUST_DOMAIN}/${name}`;
 
 export interface MutualTls {
 	readonly ca: DevelopmentCa;
-	readonly gateway: GatewayTls;
+	readonly gateway: GatewayFiles;
 	/** A client with that SPIFFE id, as a target for pipelined(). */
 	client(port: number, name: string): Promise<() => Promise<Socket>>;
 	/** A client with any certificate, or none. */
@@ -48,6 +48,7 @@ export async function mutualTls(t: { teardown(run: () => Promise<void>): unknown
 	return {
 		ca,
 		gateway: {
+			from: "files",
 			certificateFile: await file("server.pem", server.certificate),
 			privateKeyFile: await file("server.key", server.privateKey),
 			clientCaFile: await file("ca.pem", ca.certificate),

@@ -40,6 +40,7 @@ export function experimentOf(shape: Shape = {}): Experiment {
 				alpha: 0.05,
 				maxDurationMs: null,
 				onInconclusive: "keep-default",
+				gates: [],
 			},
 		},
 	};

@@ -63,7 +63,7 @@ t.test("--table and --socket: answers, and takes up a changed file", async (t) =
 	t.equal((await stat(socket)).mode & 0o777, 0o600, "nobody else may connect");
 	t.equal(await ask(`unix:${socket}`), first.version);
 
-	const table = { services: first.table.services.map((own) => ({ ...own, defaultVariant: "v2" })) };
+	const table = { gateways: [], services: first.table.services.map((own) => ({ ...own, defaultVariant: "v2" })) };
 	const second = { version: contentHash(JSON.stringify(table)), table };
 	await writeFile(file, tableText(second));
 	await until("the new table is served", async () => (await ask(`unix:${socket}`)) === second.version);
@@ -125,7 +125,7 @@ t.test(
 		for (let call = 0; call < 20; call++) t.equal(await ask(target), own.version, "also by the new one");
 		await until("the sum goes on", async () => (await answered()) === 40);
 
-		const table = { services: own.table.services.map((each) => ({ ...each, defaultVariant: "v2" })) };
+		const table = { gateways: [], services: own.table.services.map((each) => ({ ...each, defaultVariant: "v2" })) };
 		const next = contentHash(JSON.stringify(table));
 		await writeFile(at("table.json"), JSON.stringify({ version: next, table }));
 		await until("a worker has the new table", async () => (await ask(target)) === next);
@@ -141,8 +141,8 @@ t.test("--workers 2: where the primary hangs, its workers' tables grow old, and 
 		...own,
 		callout: own.callout === null ? null : { ...own.callout, maxStalenessMs: 2_000 },
 	}));
-	const version = contentHash(JSON.stringify({ services }));
-	await writeFile(file, JSON.stringify({ version, table: { services } }), { mode: 0o600 });
+	const version = contentHash(JSON.stringify({ gateways: [], services }));
+	await writeFile(file, JSON.stringify({ version, table: { gateways: [], services } }), { mode: 0o600 });
 	const sidecar = await startSidecarChild(t, { arguments: ["--table", file, "--socket", socket, "--workers", "2"] });
 	// The primary hands connections on, so this one is opened before it hangs.
 	const client = new Client(`unix:${socket}`, credentials.createInsecure());

@@ -9,7 +9,15 @@ import type { Collectors } from "../../src/compiler/plan.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls } from "../access/mutualTls.js";
-import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import {
+	accessPolicy,
+	experiment,
+	gateway,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
 import { build, NATIVE, neighbours } from "./neighbours.js";
 
 const collectors: Collectors = {
@@ -78,8 +86,8 @@ export async function bootstraps(t: Scope): Promise<Readonly<Record<BootstrapNam
 	const common = { adminSocket: "/run/weir/admin.sock", nodeId: "n" };
 	const sidecarSocket = "/run/weir/sidecar.sock";
 	const tokens = [
-		{ issuer: "https://a.test", audiences: ["weir"], jwksFile: await jwksFile(t) },
-		{ issuer: "https://b.test", audiences: ["weir", "models"], jwksFile: await jwksFile(t) },
+		tokenIssuer("https://a.test", ["weir"], await jwksFile(t)),
+		tokenIssuer("https://b.test", ["weir", "models"], await jwksFile(t)),
 	];
 	const units = (services: readonly string[] | undefined, options: Partial<CompileOptions>): object => {
 		const plan = build(withParameters(neighbours(services, tokens)), { collectors, ...options });

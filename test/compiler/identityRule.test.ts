@@ -10,7 +10,7 @@ import { type VirtualHost, valuesUnder, weightedClusters } from "./virtualHosts.
 const variants = [variant("v1", 9001), variant("v2", 9002)];
 const guarded = { access: null } as const;
 const names = ["native", "asks", "judged"];
-const tls = { certificateFile: "a.pem", privateKeyFile: "b.pem" };
+const tls = { from: "files" as const, certificateFile: "a.pem", privateKeyFile: "b.pem" };
 
 const resources = resourceSet({
 	gateways: [

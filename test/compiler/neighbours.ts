@@ -4,7 +4,16 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
 import type { ResourceSet, TokenIssuer, UnitSource } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import {
+	accessPolicy,
+	CALLOUT,
+	experiment,
+	gateway,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
 
 export const COOKIE: UnitSource = { from: "cookie", cookie: "weir_id", maxAgeMs: 86_400_000 };
 export const CLAIM: UnitSource = { from: "claim", claim: "org.tenant" };
@@ -68,9 +77,7 @@ export function neighbours(
 }
 
 /** Files need not exist to compile. */
-const ISSUERS: readonly TokenIssuer[] = [
-	{ issuer: "https://id.test", audiences: ["weir", "models"], jwksFile: "/run/weir/keys.json" },
-];
+const ISSUERS: readonly TokenIssuer[] = [tokenIssuer("https://id.test", ["weir", "models"], "/run/weir/keys.json")];
 
 export function build(set: ResourceSet, options: Partial<CompileOptions> = {}): Plan {
 	return compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...options });

@@ -1,7 +1,7 @@
 /** Verified claims as units: the token filter is off but for the Services that assign by one, and decides no access. */
 import t from "tap";
 import { claimHeader } from "../../src/compiler/headers.js";
-import { experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { experiment, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { build, CLAIM, NATIVE, neighbours } from "./neighbours.js";
 import { httpFilters, valuesUnder, virtualHost } from "./virtualHosts.js";
 
@@ -23,8 +23,8 @@ t.test("only the Service with a claim asks for tokens, natively and in callout",
 
 t.test("every issuer with its audiences and keys; a token that fails is no token", async (t) => {
 	const issuers = [
-		{ issuer: "https://a.test", audiences: ["x", "y"], jwksFile: "/keys/a.json" },
-		{ issuer: "https://b.test", audiences: ["x"], jwksFile: "/keys/b.json" },
+		tokenIssuer("https://a.test", ["x", "y"], "/keys/a.json"),
+		tokenIssuer("https://b.test", ["x"], "/keys/b.json"),
 	];
 	const set = resourceSet({
 		gateways: [gateway({ tokens: issuers }, "edge")],

@@ -97,4 +97,14 @@ t.test("compiling twice gives the same configuration", async (t) => {
 	);
 });
 
-const emptySet = { gateways: [], services: [], layers: [], experiments: [], metrics: [], accessPolicies: [] };
+const emptySet = {
+	gateways: [],
+	services: [],
+	layers: [],
+	experiments: [],
+	metrics: [],
+	accessPolicies: [],
+	dataClasses: [],
+	roleBindings: [],
+	approvalPolicies: [],
+};

@@ -29,8 +29,19 @@ const RULES = {
 			methods: ["POST"],
 			pathPrefixes: ["/v2"],
 			variants: [],
+			shadow: false,
+			more: null,
 		},
-		{ name: "no-v2", action: "deny", principals: [], methods: [], pathPrefixes: [], variants: ["v2"] },
+		{
+			name: "no-v2",
+			action: "deny",
+			principals: [],
+			methods: [],
+			pathPrefixes: [],
+			variants: ["v2"],
+			shadow: false,
+			more: null,
+		},
 	],
 } as const;
 
@@ -40,9 +51,10 @@ const slotted = { ...EXPERIMENT, slotLoPpm: 0, slotHiPpm: 1 };
 const KNOWN: Readonly<Record<string, unknown>> = {
 	guarded: planWith(EXPERIMENT, { access: RULES }),
 	slotted: planWith(slotted),
-	bare: { services: [{ name: "shop", defaultVariant: "v1", timeoutMs: 0, experiments: [] }] },
+	bare: { gateways: [], services: [{ name: "shop", defaultVariant: "v1", timeoutMs: 0, experiments: [] }] },
 	// As an earlier Weir kept it.
 	old: {
+		gateways: [],
 		services: [
 			{
 				name: "shop",

@@ -10,7 +10,18 @@ import { type Entry, EXPERIMENT, encode, planWith, unitsOf } from "./rig.js";
 const [boosted = ""] = unitsOf("boosted", 1);
 const rules = (variants: readonly string[]): AccessTable => ({
 	open: false,
-	policies: [{ name: "p", action: "allow", principals: ["spiffe://a/b"], methods: [], pathPrefixes: [], variants }],
+	policies: [
+		{
+			name: "p",
+			action: "allow",
+			principals: ["spiffe://a/b"],
+			methods: [],
+			pathPrefixes: [],
+			variants,
+			shadow: false,
+			more: null,
+		},
+	],
 });
 
 async function failed(access: AccessTable, over: Partial<Entry>): Promise<boolean | null> {

@@ -18,7 +18,16 @@ import { COUNTERS } from "../../src/events/meter.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
-import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import {
+	accessPolicy,
+	CALLOUT,
+	experiment,
+	gateway,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";
 import { metric, seriesKey, startRig } from "./rig.js";
 
@@ -76,9 +85,7 @@ for (const [version, protocol] of [
 		const names = ["cookies", "claims", "plain"];
 		const plan = compile(
 			resourceSet({
-				gateways: [
-					gateway({ tls: tls.gateway, tokens: [{ issuer: ISSUER, audiences: ["weir"], jwksFile }], exposeArm: true }),
-				],
+				gateways: [gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, ["weir"], jwksFile)], exposeArm: true })],
 				// The sidecar lives in this process, which is busy with much else.
 				services: names.map((name) =>
 					service(name, variants, {

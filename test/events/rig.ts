@@ -46,7 +46,7 @@ export function planWith(experiment: ExperimentTable, over: Partial<ServiceTable
 		experiments: [experiment],
 		...over,
 	};
-	return { services: [service] };
+	return { gateways: [], services: [service] };
 }
 
 /** The sidecar does all. */
@@ -56,6 +56,7 @@ export const CALLOUT: CalloutTable = {
 	onFailure: "deny",
 	maxStalenessMs: 60_000,
 	onStale: "deny",
+	sign: false,
 };
 
 /** `p1` is the plan; in `p2` the arms have changed places, so that a unit can be seen in two. */

@@ -99,6 +99,6 @@ for (const protocol of PROTOCOLS) {
 
 /** As `weir compile --format table` prints it for a declaration without Services. */
 function emptyTable(): string {
-	const table = { services: [] };
+	const table = { gateways: [], services: [] };
 	return JSON.stringify({ version: contentHash(JSON.stringify(table)), table });
 }

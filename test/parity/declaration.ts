@@ -24,6 +24,7 @@ import {
 	layer,
 	resourceSet,
 	service,
+	tokenIssuer,
 	variant,
 } from "../fixtures/resources.js";
 
@@ -133,8 +134,8 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 	return {
 		resources: resourceSet({
 			gateways: [
-				gateway({ tls, tokens: [{ issuer: ISSUER, audiences: [AUDIENCE], jwksFile }] }, TLS_GATEWAY),
-				gateway({ exposeArm: false, tokens: [{ issuer: ISSUER, audiences: [AUDIENCE], jwksFile }] }, PLAIN_GATEWAY),
+				gateway({ tls, tokens: [tokenIssuer(ISSUER, [AUDIENCE], jwksFile)] }, TLS_GATEWAY),
+				gateway({ exposeArm: false, tokens: [tokenIssuer(ISSUER, [AUDIENCE], jwksFile)] }, PLAIN_GATEWAY),
 			],
 			services: [...subjects.map((subject) => subject.service), open],
 			experiments: subjects.flatMap(({ experiments }) => experiments.map((one) => one.experiment)),

@@ -95,7 +95,8 @@ function pure(plan: Plan): Pick<Plan, "version" | "table"> {
 			onFailure: "deny" as const,
 			maxStalenessMs: 1,
 			onStale: "deny" as const,
+			sign: false,
 		},
 	}));
-	return { version: plan.version, table: { services } };
+	return { version: plan.version, table: { gateways: plan.table.gateways, services } };
 }

@@ -20,6 +20,9 @@ t.test("metrics are asked for by the name that outcomes carry, and answered by t
 		experiments: [plan],
 		metrics: Object.values(METRICS).map(inTeam),
 		accessPolicies: [],
+		dataClasses: [],
+		roleBindings: [],
+		approvalPolicies: [],
 	};
 	const query = evidenceQuery(resources, plan, initialStatus([1_000_000], 0), 0);
 	t.same(query.metrics.map(({ name }) => name).sort(), ["team/accuracy", "team/error-rate", "team/latency-p99"]);

@@ -13,6 +13,7 @@ export const ROLLOUT: Rollout = {
 	alpha: 0.05,
 	maxDurationMs: 600_000,
 	onInconclusive: "keep-default",
+	gates: [],
 };
 
 export function metric(name: string, spec: Partial<Metric["spec"]>): Metric {
@@ -26,6 +27,7 @@ export function metric(name: string, spec: Partial<Metric["spec"]>): Metric {
 			windowMs: 1_000,
 			quantile: null,
 			missing: "exclude",
+			senders: [],
 			...spec,
 		},
 	};

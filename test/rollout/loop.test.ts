@@ -30,6 +30,9 @@ class MemoryStore implements StateStore {
 			experiments: this.experiments,
 			metrics: Object.values(METRICS),
 			accessPolicies: [],
+			dataClasses: [],
+			roleBindings: [],
+			approvalPolicies: [],
 		};
 		return { revision: this.revision, resources, status: this.status };
 	}

@@ -14,7 +14,7 @@ const MINTED = "minted-unit";
 const ALICE = "spiffe://weir.test/alice";
 
 const compiled = (services: PlanTable["services"], version = "plan-1"): CompiledTable =>
-	compileTable({ version, table: { services } });
+	compileTable({ version, table: { gateways: [], services } });
 
 function knowing(table: CompiledTable | null, ageMs = 0): Knowledge {
 	const get = (version: string | null) => (version === null || version === table?.version ? table : null);
@@ -224,7 +224,16 @@ const guarded = (fields: Parameters<typeof serviceTable>[1] = {}) =>
 		access: {
 			open: false,
 			policies: [
-				{ name: "v1", action: "allow", principals: [ALICE], methods: ["GET"], pathPrefixes: ["/v2"], variants: ["v1"] },
+				{
+					name: "v1",
+					action: "allow",
+					principals: [ALICE],
+					methods: ["GET"],
+					pathPrefixes: ["/v2"],
+					variants: ["v1"],
+					shadow: false,
+					more: null,
+				},
 			],
 		},
 		experiments: [halves()],
@@ -339,7 +348,16 @@ t.test("Envoy is believed to have judged only where the routes are of the very p
 	const access = {
 		open: false,
 		policies: [
-			{ name: "p", action: "allow" as const, principals: [ALICE], methods: [], pathPrefixes: [], variants: [] },
+			{
+				name: "p",
+				action: "allow" as const,
+				principals: [ALICE],
+				methods: [],
+				pathPrefixes: [],
+				variants: [],
+				shadow: false,
+				more: null,
+			},
 		],
 	};
 	const table = compiled([serviceTable("shop", { access, callout: calloutTable({ verdict: false }) })]);
@@ -361,7 +379,16 @@ t.test("Envoy that has judged by older rules is judged again by the newest", asy
 	const rules = (principal: string) => ({
 		open: false,
 		policies: [
-			{ name: "p", action: "allow" as const, principals: [principal], methods: [], pathPrefixes: [], variants: [] },
+			{
+				name: "p",
+				action: "allow" as const,
+				principals: [principal],
+				methods: [],
+				pathPrefixes: [],
+				variants: [],
+				shadow: false,
+				more: null,
+			},
 		],
 	});
 	const callout = calloutTable({ verdict: false });
@@ -379,7 +406,18 @@ t.test("Envoy that has judged by older rules is judged again by the newest", asy
 t.test("the newest rules decide access, whatever plan the route names", async (t) => {
 	const rules = (principals: readonly string[]) => ({
 		open: false,
-		policies: [{ name: "p", action: "allow" as const, principals, methods: [], pathPrefixes: [], variants: [] }],
+		policies: [
+			{
+				name: "p",
+				action: "allow" as const,
+				principals,
+				methods: [],
+				pathPrefixes: [],
+				variants: [],
+				shadow: false,
+				more: null,
+			},
+		],
 	});
 	const alice = "spiffe://weir.test/alice";
 	const old = compiled([serviceTable("shop", { access: rules([alice]) })], "old");

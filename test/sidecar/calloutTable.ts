@@ -8,6 +8,7 @@ export function calloutTable(fields: Partial<CalloutTable> = {}): CalloutTable {
 		onFailure: "deny",
 		maxStalenessMs: 60_000,
 		onStale: "deny",
+		sign: false,
 		...fields,
 	};
 }

@@ -38,13 +38,22 @@ const SERVICES: readonly ServiceTable[] = [
 		access: {
 			open: false,
 			policies: [
-				{ name: "alice", action: "allow", principals: [ALICE], methods: [], pathPrefixes: [], variants: ["v2"] },
+				{
+					name: "alice",
+					action: "allow",
+					principals: [ALICE],
+					methods: [],
+					pathPrefixes: [],
+					variants: ["v2"],
+					shadow: false,
+					more: null,
+				},
 			],
 		},
 		experiments: [experimentTable("e", everyone, { unit: { from: "cookie", cookie: "wid", maxAgeMs: 60_000 } })],
 	}),
 ];
-const table = compileTable({ version: "plan-1", table: { services: SERVICES } });
+const table = compileTable({ version: "plan-1", table: { gateways: [], services: SERVICES } });
 const knowledge: Knowledge = { tables: { get: () => table }, freshness: { ageMs: () => 0 }, mint: () => "minted" };
 
 interface Asked {

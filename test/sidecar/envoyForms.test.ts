@@ -15,6 +15,7 @@ const cookie = { from: "cookie", cookie: "wid", maxAgeMs: 60_000 } as const;
 const sidecar = await startSidecar(t, {
 	version: "plan-1",
 	table: {
+		gateways: [],
 		services: [
 			serviceTable("two", {
 				experiments: [

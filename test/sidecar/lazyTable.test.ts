@@ -12,6 +12,7 @@ const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
 /** @param salt whatever makes versions differ */
 const tableOf = (salt: string, services = 50) =>
 	versioned({
+		gateways: [],
 		services: Array.from({ length: services }, (_, index) =>
 			serviceTable(`s${index}`, {
 				hosts: [`s${index}.test`, `*.s${index}.test`],
@@ -26,6 +27,8 @@ const tableOf = (salt: string, services = 50) =>
 							methods: [],
 							pathPrefixes: [],
 							variants: ["v2"],
+							shadow: false,
+							more: null,
 						},
 					],
 				},

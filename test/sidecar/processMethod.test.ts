@@ -33,12 +33,21 @@ const SERVICES: readonly ServiceTable[] = [
 		access: {
 			open: false,
 			policies: [
-				{ name: "alice", action: "allow", principals: [ALICE], methods: ["POST"], pathPrefixes: ["/v2"], variants: [] },
+				{
+					name: "alice",
+					action: "allow",
+					principals: [ALICE],
+					methods: ["POST"],
+					pathPrefixes: ["/v2"],
+					variants: [],
+					shadow: false,
+					more: null,
+				},
 			],
 		},
 	}),
 ];
-const table = compileTable({ version: "plan-1", table: { services: SERVICES } });
+const table = compileTable({ version: "plan-1", table: { gateways: [], services: SERVICES } });
 const knowledge: Knowledge = { tables: { get: () => table }, freshness: { ageMs: () => 0 }, mint: () => "minted" };
 
 type Message = MessageInitShape<typeof ProcessingRequestSchema>;

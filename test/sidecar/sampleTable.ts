@@ -41,10 +41,19 @@ export const SERVICE: ServiceTable = {
 				methods: ["GET"],
 				pathPrefixes: ["/v2"],
 				variants: ["v1"],
+				shadow: false,
+				more: null,
 			},
 		],
 	},
-	callout: { verdict: true, assignment: true, onFailure: "deny", maxStalenessMs: 600_000, onStale: "deny" },
+	callout: {
+		verdict: true,
+		assignment: true,
+		onFailure: "deny",
+		maxStalenessMs: 600_000,
+		onStale: "deny",
+		sign: false,
+	},
 	experiments: [EXPERIMENT],
 };
 
@@ -54,7 +63,8 @@ export const versioned = (table: PlanTable): VersionedTable => ({
 });
 
 /** Tables that differ in their only timeout. */
-export const tableOf = (timeoutMs: number): VersionedTable => versioned({ services: [{ ...SERVICE, timeoutMs }] });
+export const tableOf = (timeoutMs: number): VersionedTable =>
+	versioned({ gateways: [], services: [{ ...SERVICE, timeoutMs }] });
 
 /** Keeps what was logged, message and fields in one text. */
 export class LogLines implements TableLog {

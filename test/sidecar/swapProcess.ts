@@ -26,6 +26,8 @@ for (let swap = 0; swap < Number(swaps); swap++) {
 						methods: ["GET"],
 						pathPrefixes: ["/v2"],
 						variants: [],
+						shadow: false,
+						more: null,
 					})),
 				},
 			}),

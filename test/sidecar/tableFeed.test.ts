@@ -54,15 +54,15 @@ t.test(
 				{ error: /^the table's content has the hash .*"0123456789abcdef"$/, source: "plan 0123456789abcdef" },
 			],
 			[
-				plan({ services: [{ ...SERVICE, experiments: [badArm] }] }),
+				plan({ gateways: [], services: [{ ...SERVICE, experiments: [badArm] }] }),
 				{ error: /the regions of its arms end at 500000/, source: "Experiment boosted-vs-logistic" },
 			],
 			[
-				plan({ services: [{ ...SERVICE, tokens: [] } as typeof SERVICE] }),
+				plan({ gateways: [], services: [{ ...SERVICE, tokens: [] } as typeof SERVICE] }),
 				{ error: 'Service employment: has the unknown field "tokens"', source: "Service employment" },
 			],
 			[
-				plan({ services: [{ ...SERVICE, hosts: [`${"a".repeat(TABLE_BYTES_MAX)}.test`] }] }),
+				plan({ gateways: [], services: [{ ...SERVICE, hosts: [`${"a".repeat(TABLE_BYTES_MAX)}.test`] }] }),
 				{ error: /^the table has \d+ characters, more than 8388608$/ },
 			],
 		];

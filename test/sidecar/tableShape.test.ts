@@ -8,7 +8,7 @@ import { readTable } from "../../src/sidecar/tableShape.js";
 import { EXPERIMENT, SERVICE, versioned } from "./sampleTable.js";
 
 const [CONTROL, TREATMENT] = EXPERIMENT.arms;
-const whole = { services: [SERVICE, { ...SERVICE, name: "other", callout: null, experiments: [] }] };
+const whole = { gateways: [], services: [SERVICE, { ...SERVICE, name: "other", callout: null, experiments: [] }] };
 
 /** Reads whatever it is given under its true hash. What is let in answers: it is compiled when nobody can refuse it. */
 function read(table: unknown): string {
@@ -31,7 +31,7 @@ function read(table: unknown): string {
 	}
 }
 
-const service = (change: object): string => read({ services: [{ ...SERVICE, ...change }] });
+const service = (change: object): string => read({ gateways: [], services: [{ ...SERVICE, ...change }] });
 const experiment = (change: object): string => service({ experiments: [{ ...EXPERIMENT, ...change }] });
 const callout = (change: object): string => service({ callout: { ...SERVICE.callout, ...change } });
 const policy = (change: object): string =>
@@ -40,7 +40,7 @@ const policy = (change: object): string =>
 t.test("a whole table is read, as it was", (t) => {
 	const { version } = versioned(whole);
 	t.same(readTable(version, JSON.stringify(whole)), { version, table: whole });
-	t.equal(read({ services: [] }), "");
+	t.equal(read({ gateways: [], services: [] }), "");
 	t.equal(experiment({ takeover: null, unit: { from: "header", header: "x-user-id" } }), "");
 	t.equal(experiment({ unit: { from: "claim", header: "x-weir-claim-sub", claim: "sub" } }), "");
 	t.equal(policy({ action: "deny", principals: [] }), "");
@@ -75,9 +75,9 @@ t.test("fields that are missing, unknown or of another kind", (t) => {
 		[read(null), "the table: is null, not an object"],
 		[read([]), "the table: is a list, not an object"],
 		[read({}), "the table: has no field services"],
-		[read({ services: [], tokens: [] }), 'the table: has the unknown field "tokens"'],
+		[read({ gateways: [], services: [], tokens: [] }), 'the table: has the unknown field "tokens"'],
 		[read({ services: {} }), "services: is an object, not a list"],
-		[read({ services: [null] }), "services[0]: is null, not an object"],
+		[read({ gateways: [], services: [null] }), "services[0]: is null, not an object"],
 		[service({ timeoutMs: "1s" }), "Service employment, timeoutMs: is a string, not a number"],
 		[service({ timeoutMs: 0.5 }), "Service employment, timeoutMs: is 0.5, not an integer from 0 to 9007199254740991"],
 		[service({ hosts: [""] }), "Service employment, hosts[0]: is empty or holds a control character"],

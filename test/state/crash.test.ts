@@ -88,7 +88,7 @@ t.test("after kill -9 all that was acknowledged is there, and nothing is half ap
 				() => killed,
 				async (turn) => {
 					const version = `plan-${round}-${turn}`;
-					await state.keepPlan(version, { services: [] });
+					await state.keepPlan(version, { gateways: [], services: [] });
 					acknowledged.plans.add(version);
 				},
 			),

@@ -320,7 +320,7 @@ t.test("a decision that changes no status is kept and leaves the revision", asyn
 t.test("plans, acknowledgements and proxy reports leave the revision", async (t) => {
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
-	await store.keepPlan("00ff", { services: [] });
+	await store.keepPlan("00ff", { gateways: [], services: [] });
 	await store.acknowledge(1, 2_000);
 	await store.reportProxies([{ node: "envoy-1", connectedAtMs: 1, types: {} }]);
 	t.equal(store.current.revision, 1);
@@ -405,20 +405,22 @@ t.test("old plans go, the latest and the young ones stay", async (t) => {
 	const extra = 5;
 	for (let i = 0; i < PLANS_KEPT_MIN + extra; i++) {
 		nowMs = i;
-		await store.keepPlan(`plan-${i}`, { services: [] });
+		await store.keepPlan(`plan-${i}`, { gateways: [], services: [] });
 	}
 	t.not(await store.plan("plan-0"), null, "all are younger than a day");
 	nowMs = 2;
-	await store.keepPlan("plan-0", { services: [] });
+	await store.keepPlan("plan-0", { gateways: [], services: [] });
 	nowMs = PLAN_KEPT_MS + 1_000;
-	await store.keepPlan("last", { services: [] });
+	await store.keepPlan("last", { gateways: [], services: [] });
 	const kept: string[] = [];
 	for (const version of ["plan-0", "plan-1", "plan-5", "plan-6", "plan-7", "plan-204", "last"]) {
 		if ((await store.plan(version)) !== null) kept.push(version);
 	}
 	t.same(kept, ["plan-6", "plan-7", "plan-204", "last"], `${PLANS_KEPT_MIN} stay`);
-	await t.rejects(store.keepPlan("last", { services: [{ name: "x" }] } as never), { code: "already-exists" });
-	await t.rejects(store.keepPlan("../x", { services: [] }), { code: "invalid-argument" });
+	await t.rejects(store.keepPlan("last", { gateways: [], services: [{ name: "x" }] } as never), {
+		code: "already-exists",
+	});
+	await t.rejects(store.keepPlan("../x", { gateways: [], services: [] }), { code: "invalid-argument" });
 });
 
 t.test("a wait ends with the change, at its time, with its signal or with the store", async (t) => {
@@ -442,14 +444,14 @@ t.test("a restart finds everything", async (t) => {
 	const directory = temporaryDirectory(t);
 	const first = new Store(directory);
 	first.apply(file(ALL), at(1_000));
-	await first.keepPlan("00ff", { services: [] });
+	await first.keepPlan("00ff", { gateways: [], services: [] });
 	await decide(first, "boosted", { allocationPpm: 100_000, stepIndex: 1 });
 	const { current, sources } = first;
 	await first.close();
 	const second = opened(t, directory);
 	t.same(second.current, current);
 	t.same(second.sources, sources);
-	t.same(await second.plan("00ff"), { services: [] });
+	t.same(await second.plan("00ff"), { gateways: [], services: [] });
 	t.same(second.metricNames, [{ name: "accuracy", type: "rate", source: "outcome", windowMs: 1_000 }]);
 });
 

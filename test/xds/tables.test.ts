@@ -15,7 +15,7 @@ import { AdsClient } from "./adsClient.js";
 import { A, Script } from "./script.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
-const table = (timeoutMs: number): PlanTable => ({ services: [{ ...SERVICE, timeoutMs }] });
+const table = (timeoutMs: number): PlanTable => ({ gateways: [], services: [{ ...SERVICE, timeoutMs }] });
 const plan = (timeoutMs: number, weights = A.weights) =>
 	published(tinyPlan({ gatewayPort: 8080, services: { a: { ...A, weights } } }), table(timeoutMs));
 const snapshot = (timeoutMs: number, revision: number, weights = A.weights): Snapshot =>

@@ -33,7 +33,7 @@ export function tinyPlan({ gatewayPort, services }: TinyPlan): EnvoyResources {
 }
 
 /** With a table that has nothing to do with the Envoy resources, which nobody checks. */
-export const published = (envoy: EnvoyResources, table: PlanTable = { services: [] }): Published => ({
+export const published = (envoy: EnvoyResources, table: PlanTable = { gateways: [], services: [] }): Published => ({
 	envoy,
 	table,
 	version: contentHash(JSON.stringify(table)),

@@ -65,7 +65,9 @@ function sidecarOf({ sidecarAddress, sidecarSocket }: CompileMeshArguments, name
 
 /** The key sets that the Gateways name; a manifest holds them whole. */
 async function keySetsOf({ gateways }: ResourceSet): Promise<Readonly<Record<string, string>>> {
-	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
+	const issuers = gateways
+		.flatMap(({ spec }) => spec.tokens)
+		.flatMap(({ issuer, keys }) => (keys.from === "file" ? [{ issuer, jwksFile: keys.file }] : []));
 	const texts = await Promise.all(
 		issuers.map(async ({ issuer, jwksFile }) => {
 			const text = await readFile(jwksFile, "utf8").catch((cause: unknown) => {

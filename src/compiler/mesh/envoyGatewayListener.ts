@@ -1,5 +1,6 @@
 /** The gateway's own side in Envoy Gateway: listeners, what is taken from clients before routing, filter order. */
 
+import { tlsFiles } from "../../resources/resource.js";
 import { WEIR_HEADER_SPELLINGS } from "../headers.js";
 import type { AttachedGateway, EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { KINDS } from "./envoyGatewayContext.js";
@@ -61,7 +62,7 @@ export function clientTrafficPolicy(gateway: AttachedGateway, { services }: Envo
 			...(services.some(({ judgesPaths }) => judgesPaths)
 				? { path: { disableMergeSlashes: false, escapedSlashesAction: "RejectRequest" } }
 				: {}),
-			...(declared?.spec.tls?.clientCaFile
+			...(declared != null && tlsFiles(declared)?.clientCaFile
 				? {
 						tls: {
 							clientValidation: {

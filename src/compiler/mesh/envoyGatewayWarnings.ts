@@ -1,5 +1,5 @@
 /** What a person must know who puts Weir into Envoy Gateway, in words; each only where it applies. */
-import { qualifiedName } from "../../resources/resource.js";
+import { qualifiedName, tlsFiles } from "../../resources/resource.js";
 import type { EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { certificateSecret, clientCaConfigMap } from "./envoyGatewayListener.js";
 import { isHostname, RETRY_TRIGGERS } from "./envoyGatewayRoutes.js";
@@ -52,7 +52,7 @@ export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly str
 						`The certificate is to be in the Secret ${options.namespace}/${certificateSecret(gateway)} (type kubernetes.io/tls).`,
 					]
 				: []),
-			...(gateway.declared?.spec.tls?.clientCaFile
+			...(gateway.declared != null && tlsFiles(gateway.declared)?.clientCaFile
 				? [`The client CA is to be in the ConfigMap ${options.namespace}/${clientCaConfigMap(gateway)}, key ca.crt.`]
 				: []),
 		]),

@@ -4,7 +4,7 @@
  * runs before token authentication, and EnvoyFilter's `filterClass` is not carried out, so `ADD` lands after the
  * router; the filters are therefore placed by name.
  */
-import { type Gateway, type Problem, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { type Gateway, type Problem, qualifiedName, type ResourceSet, tlsFiles } from "../../resources/resource.js";
 import { extAuthzFragments, extAuthzManifests } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";
 import { extProcFragments, extProcManifests, stripManifest } from "./istioFilters.js";
@@ -58,7 +58,8 @@ export function istioManifests(resources: ResourceSet, options: MeshOptions): Me
 const path = ({ name, namespace }: Manifest["metadata"]): string => `${namespace}/${name}`;
 
 function istioGateway(gateway: Gateway, { services, options }: IstioContext): Manifest {
-	const { tls, port } = gateway.spec;
+	const { port } = gateway.spec;
+	const tls = tlsFiles(gateway);
 	return manifest(
 		["networking.istio.io/v1", "Gateway"],
 		{ name: gatewayObject(gateway), namespace: options.namespace },

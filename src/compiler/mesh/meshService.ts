@@ -119,7 +119,8 @@ export function meshProblems(
 		const issuers = tokenIssuers(resources);
 		if (issuers.length === 0)
 			return [problem(`${who}, and no Gateway says whose tokens it trusts`, "add tokens to the Gateway")];
-		return issuers.flatMap(({ issuer, jwksFile }) => {
+		return issuers.flatMap(({ issuer, keys: source }) => {
+			const jwksFile = source.from === "file" ? source.file : source.url;
 			const keys = options.keySets[issuer];
 			if (keys === undefined)
 				return [problem(`${who}, and the keys of one of its issuers were not read`, `give the compiler ${jwksFile}`)];

@@ -19,6 +19,7 @@ const REQUESTS = 1_000;
 const table = compileTable({
 	version: "00112233aabbccdd",
 	table: {
+		gateways: [],
 		services: [
 			serviceTable("ranker", {
 				access: {
@@ -30,6 +31,8 @@ const table = compileTable({
 						methods: ["GET", "POST"],
 						pathPrefixes: ["/v2"],
 						variants: [],
+						shadow: false,
+						more: null,
 					})),
 				},
 				callout: calloutTable({ verdict: true, assignment: true }),

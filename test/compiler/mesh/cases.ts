@@ -2,7 +2,15 @@
 import { generateKeyPairSync } from "node:crypto";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type MeshOptions } from "../../../src/compiler/mesh/mesh.js";
 import type { Gateway, GatewayTls, ResourceSet, TokenIssuer, Variant } from "../../../src/resources/resource.js";
-import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service } from "../../fixtures/resources.js";
+import {
+	accessPolicy,
+	CALLOUT,
+	experiment,
+	gateway,
+	resourceSet,
+	service,
+	tokenIssuer,
+} from "../../fixtures/resources.js";
 
 export interface MeshCase {
 	readonly name: string;
@@ -21,11 +29,7 @@ export const at = (name: string, ...addresses: readonly string[]): Variant => ({
 const V1 = at("v1", "employment-v1.models.svc.cluster.local");
 const V2 = at("v2", "employment-v2.models.svc.cluster.local");
 
-export const ISSUER: TokenIssuer = {
-	issuer: "https://issuer.example",
-	audiences: ["weir"],
-	jwksFile: "/etc/weir/jwks.json",
-};
+export const ISSUER: TokenIssuer = tokenIssuer("https://issuer.example", ["weir"], "/etc/weir/jwks.json");
 
 export const onPort = (
 	spec: { tls?: GatewayTls; tokens?: readonly TokenIssuer[]; exposeArm?: boolean } = {},
@@ -121,7 +125,12 @@ export const CASES: readonly MeshCase[] = [
 		resources: resourceSet({
 			gateways: [
 				onPort({
-					tls: { certificateFile: "/etc/tls.crt", privateKeyFile: "/etc/tls.key", clientCaFile: "/etc/ca.crt" },
+					tls: {
+						from: "files",
+						certificateFile: "/etc/tls.crt",
+						privateKeyFile: "/etc/tls.key",
+						clientCaFile: "/etc/ca.crt",
+					},
 				}),
 			],
 			services: [

@@ -1,6 +1,8 @@
 /** The Istio manifests in use: a real Envoy configured as istiod would (istioGateway.ts), and the real sidecar. */
+
 import t from "tap";
 import { istioManifests } from "../../../src/compiler/mesh/istio.js";
+import { tokenIssuer } from "../../fixtures/resources.js";
 import { createIssuer } from "../../parity/requests.js";
 import { ISSUER, onPort, PROTOCOLS } from "./cases.js";
 import { istioBootstrap } from "./istioGateway.js";
@@ -26,7 +28,7 @@ t.test("a claim of a verified token is the unit, and no client can set it", asyn
 	const unit = { from: "claim", claim: "sub" } as const;
 	const resources = {
 		...all,
-		gateways: [onPort({ tokens: [{ issuer, audiences: [], jwksFile: "/etc/weir/jwks.json" }] })],
+		gateways: [onPort({ tokens: [tokenIssuer(issuer, [], "/etc/weir/jwks.json")] })],
 		experiments: all.experiments.map((one) => ({ ...one, spec: { ...one.spec, unit } })),
 	};
 	const options = { ...scenarioOptions("ext_proc"), keySets: { [issuer]: JSON.stringify(jwks) } };
