@@ -43,7 +43,7 @@ t.test("every issuer with its audiences and keys; a token that fails is no token
 	const provider = (index: number) => ({
 		issuer: issuers[index]?.issuer,
 		audiences: issuers[index]?.audiences,
-		local_jwks: { filename: issuers[index]?.jwksFile },
+		local_jwks: { filename: (issuers[index]?.keys as { file: string }).file },
 		forward: true,
 		require_expiration: true,
 		claim_to_headers: claims,
