@@ -328,3 +328,220 @@ export const TABLE_FILE_BYTES_MAX = TABLE_BYTES_MAX + 1024;
  * takes 5 s.
  */
 export const CALLOUT_PROCESS_STREAMS_MAX = 16_384;
+
+/** How long before the end of a peer's certificate the predictor asks it for a new connection: Envoys renew at half its life. */
+export const PREDICTOR_PEER_RENEWAL_MS = 60_000;
+
+/** At most one line in this time about connections that the predictor refuses; all are counted. */
+export const PREDICTOR_REFUSAL_LOG_MS = 10_000;
+
+/** Decision records waiting for the store; beyond it new ones are dropped and counted. */
+export const DECISION_QUEUE_MAX = 20_000;
+
+/** Longest wait of a decision record for its commit. */
+export const DECISION_COMMIT_MS = 500;
+
+/** Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials. */
+export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+export const DECISIONS_ROWS_MAX = 1_000_000;
+
+/** Longest path, method or name in a decision record: enough to know it again, too little to carry a payload. */
+export const DECISION_TEXT_CHARS_MAX = 512;
+
+/** Decision records in one answer. */
+export const DECISIONS_ANSWER_MAX = 1_000;
+
+/** Kinds of requests (policy, caller, method, path) that shadow policies are counted by between two commits; the rest by policy alone. */
+export const SHADOW_KEYS_MAX = 2_000;
+
+/** Subject of an API caller: a SPIFFE id has at most 2,048 bytes, an issuer and a sub together no more than that in use. */
+export const CALLER_SUBJECT_CHARS_MAX = 2_048;
+
+/** Audit records of operators that are kept: years of a busy team, some 100 MB at 1 KB each. Older ones are dropped and counted. */
+export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
+
+/** Names of objects in one audit record; the count of all stands beside them. An apply may hold 5,000 documents. */
+export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
+
+/** Refused attempts of one subject that are recorded per minute: each is a disk write, and a flood would push out the acts. The rest are counted. */
+export const OPERATOR_AUDIT_REFUSALS_PER_MINUTE = 60;
+
+/** Subjects whose refusals are counted apart at a time; further ones share one count. */
+export const OPERATOR_AUDIT_SUBJECTS_MAX = 1_000;
+
+/** Answer of GET /v1/audit. */
+export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
+
+/** Requests that wait for approval at once; each holds its whole content, at most API_BODY_BYTES_MAX. */
+export const APPROVAL_REQUESTS_PENDING_MAX = 200;
+
+/** Of one subject, so that nobody fills the list for all. */
+export const APPROVAL_REQUESTS_PER_SUBJECT_MAX = 50;
+
+/** How long a request that is over (done, rejected, void) can still be looked at; its acts stay in the audit log. */
+export const APPROVAL_REQUEST_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+
+/** What is read of a gate's answer: its status decides, the body is only quoted. */
+export const GATE_ANSWER_BYTES_MAX = 4_096;
+
+/** Characters of a gate's own words that a decision quotes. */
+export const GATE_WORDS_CHARS_MAX = 200;
+
+/** First and longest pause before a gate that said no, or nothing, is asked again, and a rollback is told again. */
+export const GATE_RETRY_MS = { first: 1_000, max: 60_000 } as const;
+
+/** A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks at least once a second. */
+export const GATE_YES_MS = 30_000;
+
+/** Rollbacks not yet told, of all Experiments; beyond it the first are given up and counted. A receiver was gone for all of them. */
+export const GATE_OUTBOX_MAX = 10_000;
+
+/**
+ * A TCP connection to xds is opened anew after about this long, so that its client shows a certificate that is still good:
+ * SVIDs live for an hour and are renewed at half of it. Envoys keep what they have meanwhile.
+ */
+export const XDS_CONNECTION_AGE_MS = 10 * 60 * 1000;
+
+/**
+ * Of a Gateway that protects a Service (security reference 6). Headers: browsers send some 30, and Envoy's default is 100.
+ * headersMs: a slow head holds a connection for no longer. streams and windows: what one HTTP/2 connection may keep open
+ * and unread, 100 × 64 KiB at most 1 MiB of it at once, against rapid resets and floods (CVE-2023-44487).
+ */
+export const GATEWAY_HARDENING = {
+	headers: 100,
+	headersMs: 5_000,
+	streams: 100,
+	streamWindowBytes: 65_536,
+	connectionWindowBytes: 1_048_576,
+} as const;
+
+/**
+ * A condition in CEL: characters, nodes and depth of its tree, and values that a token's claims may hold for one to
+ * read them. Lists are walked at most one within none, so that the dearest condition takes some milliseconds.
+ */
+export const CONDITION_CHARS_MAX = 2_048;
+export const CONDITION_NODES_MAX = 128;
+export const CONDITION_DEPTH_MAX = 24;
+export const CONDITION_LIST_MAX = 256;
+
+/** Life of an SVID of our own CA: renewed at half of it, so an agent that is away for less than half of it is not noticed. */
+export const IDENTITY_SVID_LIFETIME_MS = 3_600_000;
+
+/** Life of a root of our own CA: the next one is believed from half of it on and signs from five sixths on. */
+export const IDENTITY_ROOT_LIFETIME_MS = 7 * 24 * 3_600_000;
+
+/** A root must outlive what it signs in the last sixth of its own life. */
+export const IDENTITY_ROOT_TO_SVID_MIN = 6;
+
+/** Below a second X.509's times, which are whole seconds, make no sense; 2 s are for tests. */
+export const IDENTITY_SVID_LIFETIME_MIN_MS = 2_000;
+
+/** Streams on one identity socket: an Envoy opens one for each secret that a listener or cluster names (SPIRE's own agent has no bound). */
+export const IDENTITY_STREAMS_MAX = 1_024;
+
+/** A request on an identity socket: a few names and an error's text. */
+export const IDENTITY_REQUEST_BYTES_MAX = 64 * 1024;
+
+/** Secrets that one SDS request may name: an agent has two. */
+export const IDENTITY_NAMES_MAX = 16;
+
+/** An agent's answer: SVIDs and bundles of all federated domains; SPIRE's own clients take 4 MiB. */
+export const IDENTITY_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Certificates in one chain or bundle of an agent. */
+export const IDENTITY_CERTIFICATES_MAX = 256;
+
+/** Pauses between tries of an agent that is away, the last one for ever: short, for a restarted agent answers at once. */
+export const IDENTITY_RETRY_MS = [50, 100, 250, 500, 1_000] as const;
+
+/** How long a process waits at its start for its first SVID. */
+export const IDENTITY_FIRST_WAIT_MS = 10_000;
+
+/** x-forwarded-client-cert: Envoy's holds a certificate of some KiB, URL-encoded; headers end at 60 KiB anyway. */
+export const FORWARDED_CERT_CHARS_MAX = 64 * 1024;
+
+/** Hops in x-forwarded-client-cert: each is one proxy that was passed. */
+export const FORWARDED_CERT_ELEMENTS_MAX = 16;
+
+/** An end user's token, as it is shown (RFC 7519 names no bound): identity providers' real ones are below 4 KiB. */
+export const TOKEN_BYTES_MAX = 8 * 1024;
+
+/** Nesting of a token's JSON, the top object counted: as Envoy's jwt_authn (measured on 1.40.0). */
+export const TOKEN_DEPTH_MAX = 100;
+
+/** How far an issuer's clock may be from ours, in seconds: Envoy's own default for exp and nbf. */
+export const TOKEN_SKEW_SECONDS = 60;
+
+/** Verified tokens that are remembered, and the bytes of all of them together: one per user of a busy Gateway. */
+export const TOKENS_CACHED_MAX = 20_000;
+export const TOKENS_CACHED_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Tokens and proofs that are being verified at once: beyond, the next one would wait longer than Envoy does. */
+export const TOKENS_PENDING_MAX = 512;
+
+/** Signatures that one payer may have verified: at once, and per second after that. 0.3 ms of one core each. */
+export const TOKEN_PAYER = { burst: 200, perSecond: 100 } as const;
+
+/** Payers that are remembered; who has not been seen for longest is forgotten, and begins anew. */
+export const TOKEN_PAYERS_MAX = 10_000;
+
+/** A JWKS from an address: how long it is fresh (jose's and Envoy's usual ten minutes), and how long it serves while none can be had. */
+export const KEYS_URL_MS = { fresh: 10 * 60_000, stale: 60 * 60_000, cooldown: 30_000 } as const;
+
+/** A JWKS in a file is looked at far more often: it costs nothing. */
+export const KEYS_FILE_MS = { fresh: 5_000, stale: 60 * 60_000, cooldown: 1_000 } as const;
+
+/** First pause after a failed fetch; doubled up to the cooldown. */
+export const KEYS_RETRY_MS = 1_000;
+
+/** One fetch of a JWKS, name resolution included. */
+export const KEYS_FETCH_MS = 5_000;
+
+/** A JWKS: a hundred keys of 4,096 bits take 80 KiB. */
+export const KEYS_BYTES_MAX = 256 * 1024;
+export const KEYS_MAX = 100;
+
+/** Keys that a token is tried against: those without a kid fit any. */
+export const KEYS_TRIED_MAX = 4;
+
+/** Age of a DPoP proof, and how far in the future it may be, in seconds (RFC 9449 11.1: brief). */
+export const DPOP_AGE_SECONDS = 60;
+
+/** DPoP proofs and signed decisions that are remembered against replay; when full, new ones are refused. */
+export const REPLAYS_MAX = 200_000;
+
+/** How long a signed decision holds: one hop inside a mesh. */
+export const DECISION_LIFETIME_MS = 5_000;
+
+/** A signed decision as a header: a chain of three certificates is 3 KiB. */
+export const DECISION_BYTES_MAX = 16 * 1024;
+
+/** Certificates from a signer's own to the trust bundle. */
+export const DECISION_CHAIN_MAX = 3;
+
+/** Chains of signers that were verified and are remembered: one per sidecar and rotation. */
+export const DECISION_SIGNERS_MAX = 256;
+
+/** Calls that wait for a token's verdict: beyond, they are shed as calls that wait for the loop are. */
+export const CALLOUT_TOKENS_WAITING_MAX = 1_024;
+
+/** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */
+export const RATE_LIMIT_BUCKETS_MAX = 10_000;
+
+/** Requests that `weir policy diff` constructs for one Service: seconds; beyond it they are drawn from the whole product. */
+export const POLICY_DIFF_REQUESTS_MAX = 50_000;
+
+/** Differences that `weir policy diff` keeps to show; all are counted. */
+export const POLICY_DIFF_KEPT_MAX = 1_000;
+
+/** Cases of one `weir policy test`: a person reads the failures. */
+export const POLICY_TESTS_MAX = 10_000;
+
+/** One built-in probe, or one look at Envoy's counters: both are local. */
+export const PROBE_TIMEOUT_MS = 5_000;
+
+/** Answer to one of them: the counters of some ten thousand Services. */
+export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Pause between two rounds of probes: a bypass is told within half a minute, at the price of a request per Service. */
+export const PROBE_INTERVAL_MS = 30_000;

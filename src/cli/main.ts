@@ -35,6 +35,8 @@ const protocol = () =>
 		.choices(["ext_authz", "ext_proc"])
 		.default("ext_authz");
 const data = () => new Option("--data <directory>", "where state and events are kept").default(".weir");
+const identity = () =>
+	new Option("--identity <socket>", "UNIX socket of the SPIFFE agent that says who this is (weir ca, SPIRE)");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
 program
@@ -84,7 +86,15 @@ program
 	.description("run the whole stack and a real Envoy on this machine until stopped")
 	.addOption(files())
 	.addOption(data())
-	.option("--api-port <port>", "port of the API on loopback, 0 = any free one", "0")
+	.option("--api-port <port>", "port of the API's TCP door on the loopback (mTLS), 0 = any free one", "0")
+	.option("--trust-domain <name>", "of the stack's own authority", "weir.local")
+	.option("--svid-lifetime <duration>", "of its identities, which are renewed at half of it; 1h")
+	.addOption(
+		new Option("--workload <name=id>", "a further identity, NAME=/PATH or NAME=spiffe://…; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
+	.option("--identity-socket <path>", "a SPIFFE agent that runs already (SPIRE), instead of an own authority")
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace", "1")
 	.action(async (options) => (await import("./commands/up.js")).up(options));
 program
@@ -93,8 +103,31 @@ program
 	.requiredOption("--roles <list>", "comma-separated: api, ingest, xds, rollout (one process each is best)")
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
-	.option("--api-address <address>", "loopback address of the API", "127.0.0.1")
-	.option("--api-port <port>", "port of the API, 0 = any free one", "0")
+	.addOption(identity())
+	.option("--api-address <address>", "address of the API's TCP door (mTLS)", "127.0.0.1")
+	.option("--api-port <port>", "opens the API's TCP door (mTLS); 0 = any free port")
+	.addOption(
+		new Option("--admin <id>", "who may do everything on the API before a RoleBinding says so; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
+	.option("--operator-issuer <issuer>", "OIDC issuer whose tokens the API's TCP door takes, beside client certificates")
+	.option("--operator-audience <audience>", "of these tokens")
+	.option("--operator-keys <url>", "JWKS of that issuer: an https URL or a file")
+	.option("--operator-groups-claim <claim>", "where these tokens hold group:NAME of RoleBindings", "groups")
+	.option("--xds-listen <address:port>", "xDS over TCP too (mTLS), for Envoys of other machines")
+	.option("--access-log-listen <address:port>", "their access log, over TCP (mTLS)")
+	.addOption(
+		new Option(
+			"--decision-log <share>",
+			"what of requests that were allowed ingest records: denied (none), 1%, all",
+		).default("denied"),
+	)
+	.addOption(
+		new Option("--envoy-gateways <id=names>", "an Envoy's Gateways, SPIFFE-ID=NAME,NAME; by default all; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace", "1")
 	.addOption(
 		new Option("--gateway-port <name=port>", "port of a Gateway that declares 0; repeatable")
@@ -103,12 +136,32 @@ program
 	)
 	.action(async (options) => (await import("./commands/control.js")).control(options));
 program
+	.command("ca")
+	.description(
+		"issue short-lived identities on this machine's sockets, as a SPIRE agent serves them (SDS, Workload API)",
+	)
+	.addOption(data())
+	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
+	.option("--trust-domain <name>", "of the SPIFFE ids", "weir.local")
+	.addOption(
+		new Option("--workload <name=id>", "NAME=/PATH or NAME=spiffe://…: served on RUN/identity/NAME.sock; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
+	.option("--svid-lifetime <duration>", "of each identity, which is renewed at half of it; 1h")
+	.option("--root-lifetime <duration>", "of each root, which is replaced before it ends; 7d")
+	.action(async (options) => (await import("./commands/ca.js")).ca(options));
+program
 	.command("envoy")
 	.description("run Envoy as a client of control in this directory")
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
 	.option("--trace-sampling <percent>", "as given to control", "1")
 	.option("--node <id>", "Envoy's node id", "weir-gateway")
+	.addOption(identity())
+	.option("--control <address:port>", "control's xDS over TCP (mTLS) instead of the UNIX socket")
+	.option("--control-id <id>", "SPIFFE id of that control")
+	.option("--access-log <address:port>", "that control's access log (mTLS)")
 	.action(async (options) => (await import("./commands/envoy.js")).envoy(options));
 program
 	.command("sidecar")
@@ -117,9 +170,15 @@ program
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
 	.option("--table <file>", "a table of weir compile --format table, instead of control's")
 	.option("--socket <path>", "UNIX socket to listen on; by default RUN/sidecar.sock")
-	.option("--listen <address:port>", "a loopback address instead of a UNIX socket")
+	.option("--listen <address:port>", "TCP with mutual TLS instead of a UNIX socket; needs --identity")
+	.addOption(
+		new Option("--peers <id>", "SPIFFE id of an Envoy that --listen answers, or PREFIX/*; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
 	.option("--metrics-socket <path>", "UNIX socket for metrics; by default RUN/sidecar-metrics.sock")
 	.option("--workers <n>", "processes that answer", "1")
+	.addOption(identity())
 	.action(async (options) => (await import("./commands/sidecar.js")).sidecar(options));
 program
 	.command("predictor")
@@ -130,9 +189,24 @@ program
 			.default([])
 			.makeOptionMandatory(),
 	)
-	.option("--address <address>", "loopback address", "127.0.0.1")
+	.option("--address <address>", "where to listen; without an identity on the loopback only", "127.0.0.1")
 	.option("--port <port>", "0 = any free one", "0")
 	.option("--workers <n>", "inference threads")
+	.addOption(identity())
+	.addOption(
+		new Option(
+			"--clients <id>",
+			"SPIFFE id of an Envoy that may ask, or ID/* for all below; repeatable; nobody else may",
+		)
+			.argParser(collect)
+			.default([]),
+	)
+	.addOption(
+		new Option("--decision <how>", "demand: each request must carry the sidecar's signed decision as well")
+			.choices(["none", "demand"])
+			.default("none"),
+	)
+	.option("--as <service/variant>", "with --decision demand: whose decisions count here")
 	.action(async (options) => (await import("./commands/predictor.js")).predictor(options));
 
 program
@@ -184,6 +258,70 @@ for (const [verb, description] of [
 		.action(async (experiment, options) => (await import("./commands/operate.js")).act(verb, experiment, options));
 }
 program
+	.command("requests [id]")
+	.description("what waits for a second person; with an id its exact content")
+	.addOption(api())
+	.option("--json")
+	.action(async (id, options) => (await import("./commands/approve.js")).requests(id, options));
+program
+	.command("approve <id>")
+	.description("approve what another operator asked for; with the last approval it happens")
+	.addOption(api())
+	.action(async (id, options) => (await import("./commands/approve.js")).approve(id, options));
+program
+	.command("reject <id>")
+	.description("end a request, as its approver or as who asked")
+	.addOption(api())
+	.option("--reason <text>", "kept with the request")
+	.action(async (id, options) => (await import("./commands/approve.js")).reject(id, options));
+const audit = program.command("audit").description("what was done and decided, by whom");
+audit
+	.command("operators")
+	.description("what operators did and tried, and by whose approval")
+	.addOption(api())
+	.option("--json")
+	.option("--verify", "check the chain of hashes and print its head; exit 1 unless it holds")
+	.option("--noted <head>", "SEQUENCE:HASH of an earlier --verify, which must be in the chain")
+	.action(async (options) => (await import("./commands/audit.js")).auditOperators(options));
+audit
+	.command("requests")
+	.description("the decision log: requests that were refused, assignments that changed, outcomes and streams not taken")
+	.addOption(api())
+	.option("--service <name>")
+	.option("--reason <code>", "such as no-policy-allows")
+	.option("--principal <id>", "SPIFFE id")
+	.option("--policy <name>")
+	.option("--kind <kind>", "denied, allowed, assignment-changed, outcome-refused, stream-refused")
+	.option("--since <time>", "such as 2026-01-31T12:00:00Z")
+	.option("--limit <n>", "the newest n records", "100")
+	.option("--json", "one JSON object a line")
+	.action(async (options) => (await import("./commands/audit.js")).auditRequests(options));
+const policy = program.command("policy").description("what access rules do, before they do it");
+policy
+	.command("test")
+	.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
+	.addOption(files())
+	.addOption(
+		new Option("-t, --table <file>", "table of cases; repeatable").argParser(collect).default([]).makeOptionMandatory(),
+	)
+	.action(async (options) => (await import("./commands/policy.js")).policyTest(options));
+policy
+	.command("diff <old> <new>")
+	.description("requests whose verdict differs between two files, constructed or logged; exit 1 where one does")
+	.option("--log <file>", "lines of weir audit requests --json")
+	.option("--recent", "the last requests of control's decision log")
+	.addOption(api())
+	.option("--json")
+	.action(async (before, after, options) => (await import("./commands/policy.js")).policyDiff(before, after, options));
+policy
+	.command("shadow")
+	.description("what policies with mode shadow would change, of the requests so far")
+	.addOption(api())
+	.option("--service <name>")
+	.option("--policy <name>")
+	.option("--json")
+	.action(async (options) => (await import("./commands/policy.js")).policyShadow(options));
+program
 	.command("trace <id>")
 	.description("the path of one request, by trace id or x-request-id")
 	.addOption(api())
@@ -194,6 +332,15 @@ program
 	.addOption(api())
 	.option("--json")
 	.action(async (id, options) => (await import("./commands/why.js")).why(id, options));
+
+// Commands that ask control may do so as somebody: by mTLS, with the identity of an agent on this machine.
+for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
+	if (!command.options.some(({ long }) => long === "--api")) continue;
+	command.addOption(identity()).hook("preAction", async (acting) => {
+		const { identity: socket } = acting.opts<{ identity?: string }>();
+		if (socket !== undefined) await (await import("./commands/apiAccess.js")).actAs(socket);
+	});
+}
 
 try {
 	await program.parseAsync();

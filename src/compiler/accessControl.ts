@@ -1,30 +1,49 @@
 /**
- * Access rules as Envoy RBAC: two filters, deny first, so that forbid wins; the allow filter's base configuration
- * allows nobody, so a virtual host that was forgotten is closed, not open.
+ * Access rules as Envoy RBAC, in three filters. weir.gate, before any token is looked at, refuses what no rule should
+ * be asked about. weir.deny comes before weir.allow, so that forbid wins; the allow filter's base configuration allows
+ * nobody, so a virtual host that was forgotten is closed, not open. Their shadow rules are all rules, enforced and
+ * shadow: they decide nothing, and tell in the request's metadata what they would have decided.
  */
-import { AMBIGUOUS_PATH_PARTS, judgesPaths, judgesVariants } from "../access/policy.js";
+import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
+import { judgesPath } from "../access/table.js";
+import { ambiguousPaths, NOT_CANONICAL, notCanonicalRules } from "./canonical.js";
 import { isOpen } from "./execution.js";
-import type { AccessTable, PolicyTable } from "./plan.js";
+import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
+import { policyRule } from "./policyRule.js";
+import { CLIENT_CERTIFICATE, ONE_IDENTITY } from "./principalRule.js";
+import { tokenRules } from "./tokenRules.js";
 
+export const GATE_FILTER = "weir.gate";
 export const DENY_FILTER = "weir.deny";
 export const ALLOW_FILTER = "weir.allow";
 
-/** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
-const AMBIGUOUS_PATH = "(ambiguous path)";
-
-/** Likewise of the rule that a certificate must name one caller. In response details Envoy writes `_` for a space. */
+/** Name of the rule that a certificate must name one caller. In response details Envoy writes `_` for a space. */
 export const NO_SINGLE_IDENTITY = "(no single identity)";
-
-/**
- * What Envoy writes into x-forwarded-client-cert of a certificate with exactly one URI SAN, and that a SPIFFE id
- * (measured on 1.36.2 and 1.40.0): it repeats URI= for each, writes an empty one where there is none, and escapes
- * nothing. By= is its own certificate's.
- */
-const ONE_IDENTITY = '(By=[^;,"]*;)*Hash=[0-9a-f]+;URI=spiffe://[^;,"]+';
-const CLIENT_CERTIFICATE = "x-forwarded-client-cert";
 
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
+
+/** Counters of the gate apart, so that those without a prefix are verdicts by policies (`weir probe` looks at them). */
+const GATE_STATS = "weir_gate_";
+/** What passed the last of the native filters is counted apart: access/probe.ts. */
+const ALLOW_STATS = "weir_allow_";
+
+/** What names of shadow rules begin with, in statistics (Envoy takes them from the filter) and in metadata (from the route). */
+const SHADOW_DENY = "weir_deny_";
+const SHADOW_ALLOW = "weir_allow_";
+
+/** Where a request goes through, as far as rules depend on it. */
+export interface AccessPlace {
+	readonly gateway: GatewayTable;
+	/** The Gateway demands client certificates; elsewhere nobody is identified. */
+	readonly identifies: boolean;
+}
+
+/** Before tokens are verified. Always there, as the others are. */
+export const gateFilter = (): object => ({
+	name: GATE_FILTER,
+	typed_config: { "@type": RBAC, rules_stat_prefix: GATE_STATS },
+});
 
 /**
  * Both HTTP filters, always there: they come with the listener, their rules with the routes, and a filter that came
@@ -32,94 +51,100 @@ const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v
  */
 export function accessFilters(): readonly object[] {
 	return [
-		{ name: DENY_FILTER, typed_config: { "@type": RBAC } },
-		{ name: ALLOW_FILTER, typed_config: { "@type": RBAC, rules: { action: "ALLOW", policies: {} } } },
+		{ name: DENY_FILTER, typed_config: { "@type": RBAC, shadow_rules_stat_prefix: SHADOW_DENY } },
+		{
+			name: ALLOW_FILTER,
+			typed_config: {
+				"@type": RBAC,
+				rules: { action: "ALLOW", policies: {} },
+				rules_stat_prefix: ALLOW_STATS,
+				shadow_rules_stat_prefix: SHADOW_ALLOW,
+			},
+		},
 	];
 }
 
 /** No check by Envoy: the Service is open. RBACPerRoute without rbac switches the filter off. */
-const noAccessCheck = (): Record<string, object> => ({ [ALLOW_FILTER]: { "@type": RBAC_PER_ROUTE } });
+const OFF = { "@type": RBAC_PER_ROUTE };
 
 /**
- * typed_per_filter_config where the sidecar decides. It is told one identity of a certificate, so that one with
- * several, or with none, stays out here.
- * @param identifies the Gateway demands client certificates
+ * typed_per_filter_config of a virtual host before tokens. The sidecar is told one identity of a certificate, so that
+ * one with several, or with none, stays out here whoever judges.
+ * @param judgesHere Envoy gives the verdict; where the sidecar does, the probe must come as far as that
  */
-export const accessBySidecar = (identifies: boolean): Record<string, object> => ({
-	...noAccessCheck(),
-	...(identifies ? { [DENY_FILTER]: denies({ [NO_SINGLE_IDENTITY]: noSingleIdentity() }) } : {}),
-});
+export function gatePerRoute(access: AccessTable, { identifies }: AccessPlace, judgesHere: boolean) {
+	if (isOpen(access)) return {};
+	const policies = {
+		...notCanonicalRules(judgesPaths(access), judgesHere),
+		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity() } : {}),
+	};
+	return { [GATE_FILTER]: perRoute({ rules: { action: "DENY", policies }, rules_stat_prefix: GATE_STATS }) };
+}
+
+/** typed_per_filter_config where the sidecar decides. */
+export const accessBySidecar = (): Record<string, object> => ({ [ALLOW_FILTER]: OFF });
 
 /**
  * typed_per_filter_config that decides access natively, for a virtual host or (it replaces the host's) for one
  * weighted entry. An open Service gets no check; one that is neither open nor selected by a policy (`validate`
  * refuses it) is closed to everyone.
  * @param variant the Variant that the requests go to: policies of other Variants are left out.
- * @param identifies the Gateway demands client certificates; elsewhere nobody is identified, and so nobody allowed
  */
-export function accessPerRoute(access: AccessTable, variant: string, identifies: boolean): Record<string, object> {
-	if (isOpen(access)) return noAccessCheck();
-	const rules = (action: "allow" | "deny") =>
+export function accessPerRoute(access: AccessTable, variant: string, place: AccessPlace): Record<string, object> {
+	const users = judgesUsers(access);
+	const shadows = access.policies.some(({ shadow }) => shadow);
+	const open = isOpen(access);
+	if (open && !shadows && !users) return { [ALLOW_FILTER]: OFF };
+	const here = access.policies.filter((policy) => concerns(policy, variant, place));
+	const rules = (action: PolicyTable["action"], shadow: boolean) =>
 		Object.fromEntries(
-			access.policies
-				.filter(({ variants }) => variants.length === 0 || variants.includes(variant))
-				.filter((policy) => policy.action === action)
-				.map((policy) => [policy.name, rbacPolicy(policy, identifies)]),
+			here
+				.filter((policy) => policy.action === action && (shadow || !policy.shadow))
+				.map((policy) => [policy.name, policyRule(policy, place)]),
 		);
+	const tokens = users ? tokenRules(place.gateway.issuers) : {};
+	const denials = { ...tokens, ...(open ? {} : rules("deny", false)) };
+	const shadowDenials = shadows ? { ...ambiguity(access.policies), ...rules("deny", true) } : {};
 	const deny = {
-		...rules("deny"),
-		...(judgesPaths(access) ? { [AMBIGUOUS_PATH]: ambiguousPath() } : {}),
-		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity() } : {}),
+		...(Object.keys(denials).length === 0 ? {} : { rules: { action: "DENY", policies: denials } }),
+		...(Object.keys(shadowDenials).length === 0 ? {} : shadow(SHADOW_DENY, "DENY", shadowDenials)),
+	};
+	const allow = {
+		...(open ? {} : { rules: { action: "ALLOW", policies: rules("allow", false) } }),
+		...(shadows ? shadow(SHADOW_ALLOW, "ALLOW", rules("allow", true)) : {}),
 	};
 	return {
-		...(Object.keys(deny).length === 0
-			? // Where Variants differ, an entry without a denial must not inherit its virtual host's.
+		...(Object.keys(deny).length > 0
+			? { [DENY_FILTER]: perRoute(deny) }
+			: // Where Variants differ, an entry without a denial must not inherit its virtual host's.
 				judgesVariants(access)
-				? { [DENY_FILTER]: { "@type": RBAC_PER_ROUTE } }
-				: {}
-			: { [DENY_FILTER]: denies(deny) }),
-		[ALLOW_FILTER]: { "@type": RBAC_PER_ROUTE, rbac: { rules: { action: "ALLOW", policies: rules("allow") } } },
+				? { [DENY_FILTER]: OFF }
+				: {}),
+		[ALLOW_FILTER]: Object.keys(allow).length === 0 ? OFF : perRoute(allow),
 	};
 }
 
-const denies = (policies: Record<string, object>): object => ({
-	"@type": RBAC_PER_ROUTE,
-	rbac: { rules: { action: "DENY", policies } },
+/** Were the shadow policies in force, ambiguous paths would be refused where one of them looks at paths. */
+const ambiguity = (policies: readonly PolicyTable[]): Readonly<Record<string, object>> =>
+	policies.some(judgesPath) ? { [NOT_CANONICAL]: ambiguousPaths() } : {};
+
+const perRoute = (rbac: object): object => ({ "@type": RBAC_PER_ROUTE, rbac });
+
+const shadow = (prefix: string, action: "ALLOW" | "DENY", policies: object): object => ({
+	shadow_rules: { action, policies },
+	shadow_rules_stat_prefix: prefix,
 });
-
-function rbacPolicy({ principals, methods, pathPrefixes }: PolicyTable, identifies: boolean): object {
-	const conditions = [
-		...(methods.length === 0 ? [] : [{ or_rules: { rules: methods.map(methodIs) } }]),
-		...(pathPrefixes.length === 0 ? [] : [{ or_rules: { rules: pathPrefixes.flatMap(pathIsUnder) } }]),
-	];
-	return {
-		permissions: [conditions.length === 0 ? { any: true } : { and_rules: { rules: conditions } }],
-		// Only deny may have no principals; resources refuses it for allow.
-		principals: principals.length === 0 ? [{ any: true }] : principals.map((id) => caller(id, identifies)),
-	};
-}
 
 /**
- * TLS's own word is not enough: `authenticated` matches a DNS SAN too where the URI SAN does not fit, so that an SVID
- * of one caller could have another's id as a DNS name. Of a certificate with one URI, the header ends with it.
+ * Whether the policy can match requests that come by this Gateway and go to that Variant; both are known here. A
+ * Gateway that says no region is nowhere: what it does not say, holds for denials only.
  */
-function caller(id: string, identifies: boolean): object {
-	const authenticated = { authenticated: { principal_name: { exact: id } } };
-	if (!identifies) return authenticated;
-	const uri = { header: { name: CLIENT_CERTIFICATE, string_match: { suffix: `;URI=${id}` } } };
-	return { and_ids: { ids: [uri, authenticated] } };
+function concerns({ action, variants, more }: PolicyTable, variant: string, { gateway }: AccessPlace): boolean {
+	if (variants.length > 0 && !variants.includes(variant)) return false;
+	const regions = more?.regions ?? [];
+	if (regions.length === 0) return true;
+	return gateway.region === null ? action === "deny" : regions.includes(gateway.region);
 }
-
-const ambiguousPath = (): object => ({
-	permissions: [
-		{
-			or_rules: {
-				rules: AMBIGUOUS_PATH_PARTS.map((part) => ({ url_path: { path: { contains: part, ignore_case: true } } })),
-			},
-		},
-	],
-	principals: [{ any: true }],
-});
 
 /**
  * A certificate that is no X.509-SVID, which has exactly one URI SAN (X509-SVID section 2). Of several, RBAC takes
@@ -132,12 +157,3 @@ const noSingleIdentity = (): object => ({
 		{ not_id: { header: { name: CLIENT_CERTIFICATE, string_match: { safe_regex: { regex: ONE_IDENTITY } } } } },
 	],
 });
-
-const methodIs = (method: string): object => ({ header: { name: ":method", string_match: { exact: method } } });
-
-/** Whole segments: the prefix itself or anything below it, never `/v20` under `/v2`. */
-function pathIsUnder(prefix: string): readonly object[] {
-	const trimmed = prefix.endsWith("/") ? prefix.slice(0, -1) : prefix;
-	const under = { url_path: { path: { prefix: `${trimmed}/` } } };
-	return trimmed === "" ? [under] : [{ url_path: { path: { exact: trimmed } } }, under];
-}

@@ -4,6 +4,7 @@
  */
 import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX } from "../limits.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
+import { IDENTITY_CLUSTER, upstreamIdentity } from "./identityTls.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
 import type { Collectors, EnvoyResource, EnvoyResources } from "./plan.js";
 
@@ -16,6 +17,17 @@ export interface BootstrapOptions {
 	readonly nodeId: string;
 	/** UNIX socket of the sidecar; null or left out = no filter asks one. */
 	readonly sidecarSocket?: string | null;
+	/** UNIX socket of the identity agent (`weir ca`, or SPIRE's), over which SDS serves this Envoy's SVID. */
+	readonly identitySocket?: string | null;
+	/** Where control's doors are not UNIX sockets of this machine: instead of the collectors' sockets. */
+	readonly remote?: { readonly accessLog?: RemoteDoor; readonly traces?: RemoteDoor };
+}
+
+/** A door of control on another machine: mTLS with our SVID, and the peer must have this very SPIFFE id. */
+export interface RemoteDoor {
+	readonly address: string;
+	readonly port: number;
+	readonly spiffeId: string;
 }
 
 /** @returns bootstrap JSON that `envoy --mode validate` accepts. */
@@ -35,8 +47,8 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 	};
 }
 
-/** @param adsSocket UNIX socket of control's xds role. */
-export function dynamicBootstrap(adsSocket: string, options: BootstrapOptions): object {
+/** @param ads UNIX socket of control's xds role, or its door on another machine. */
+export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOptions): object {
 	return {
 		...common(options),
 		dynamic_resources: {
@@ -49,7 +61,7 @@ export function dynamicBootstrap(adsSocket: string, options: BootstrapOptions): 
 			cds_config: { ads: {}, resource_api_version: "V3" },
 			lds_config: { ads: {}, resource_api_version: "V3" },
 		},
-		static_resources: { clusters: [socketCluster(ADS_CLUSTER, adsSocket), ...ownClusters(options)] },
+		static_resources: { clusters: [doorCluster(ADS_CLUSTER, ads), ...ownClusters(options)] },
 	};
 }
 
@@ -73,17 +85,20 @@ function common({ nodeId, adminSocket }: BootstrapOptions): object {
 	};
 }
 
-function ownClusters({ collectors, sidecarSocket = null }: BootstrapOptions): readonly object[] {
-	const { accessLogSocket, tracesSocket } = collectors;
+function ownClusters(options: BootstrapOptions): readonly object[] {
+	const { collectors, sidecarSocket = null, identitySocket = null, remote = {} } = options;
+	const accessLog = remote.accessLog ?? collectors.accessLogSocket;
+	const traces = remote.traces ?? collectors.tracesSocket;
 	return [
+		...(identitySocket === null ? [] : [socketCluster(IDENTITY_CLUSTER, identitySocket)]),
 		...(sidecarSocket === null
 			? []
 			: [
 					{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded(CALLOUT_WAITING_MAX) },
 					{ ...socketCluster(SIDECAR_STREAMS_CLUSTER, sidecarSocket), ...bounded(CALLOUT_PROCESS_STREAMS_MAX) },
 				]),
-		...(accessLogSocket === null ? [] : [socketCluster(ACCESS_LOG_CLUSTER, accessLogSocket)]),
-		...(tracesSocket === null ? [] : [socketCluster(TRACES_CLUSTER, tracesSocket)]),
+		...(accessLog === null ? [] : [doorCluster(ACCESS_LOG_CLUSTER, accessLog)]),
+		...(traces === null ? [] : [doorCluster(TRACES_CLUSTER, traces)]),
 	];
 }
 
@@ -92,8 +107,21 @@ const bounded = (calls: number): object => ({
 	circuit_breakers: { thresholds: [{ max_requests: calls, max_pending_requests: calls, max_retries: 0 }] },
 });
 
-/** gRPC to one of Weir's own processes on this machine. */
-function socketCluster(name: string, path: string): object {
+/** gRPC to one of Weir's own processes: on this machine by its socket, else by mTLS, never in plain text. */
+function doorCluster(name: string, door: string | RemoteDoor): object {
+	if (typeof door === "string") return socketCluster(name, door);
+	const { address, port, spiffeId } = door;
+	return {
+		...grpcCluster(name, { socket_address: { address, port_value: port } }),
+		type: "STRICT_DNS",
+		dns_lookup_family: "V4_PREFERRED",
+		transport_socket: upstreamIdentity([spiffeId], true),
+	};
+}
+
+const socketCluster = (name: string, path: string): object => grpcCluster(name, { pipe: { path } });
+
+function grpcCluster(name: string, address: object): object {
 	return {
 		name,
 		type: "STATIC",
@@ -108,7 +136,7 @@ function socketCluster(name: string, path: string): object {
 		},
 		load_assignment: {
 			cluster_name: name,
-			endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path } } } }] }],
+			endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
 		},
 	};
 }

@@ -3,6 +3,7 @@
  * unless a virtual host switches it off, so a host that was forgotten is asked about, not passed; the others are off
  * unless a virtual host asks for them. What must not pass unanswered must also prove its answer: see calloutProof.ts.
  */
+import { DECISION_HEADER } from "../access/signedDecision.js";
 import { CALLOUT_TIMEOUT_MS } from "../limits.js";
 import { ASSIGN_FILTER, CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER, VERDICT_FILTER } from "./calloutContext.js";
 import { noProof, processProof, proofFilter } from "./calloutProof.js";
@@ -26,6 +27,8 @@ export interface CalloutFilters {
 	readonly timeoutMs: number | null;
 	/** Headers in which units lie. */
 	readonly unitHeaders: readonly string[];
+	/** What the sidecar must see of end users: nothing, their tokens, or the caller's certificate too. */
+	readonly tokens: "none" | "shown" | "bound";
 }
 
 /** All three filters, in the order of asking; at most one is on for a request. Then the one that looks for the answer. */
@@ -44,7 +47,7 @@ const grpcService = ({ timeoutMs }: CalloutFilters, cluster: string): object => 
 });
 
 /** What the sidecar may change of a request, and nothing else: it cannot be used to forge an identity upstream. */
-const requestHeaders = `${VARIANT_HEADER}|${ARM_HEADER}|${WEIR_HEADER_PREFIX}param-[a-z0-9-]+`;
+const requestHeaders = `${VARIANT_HEADER}|${ARM_HEADER}|${DECISION_HEADER}|${WEIR_HEADER_PREFIX}param-[a-z0-9-]+`;
 
 const mutationRules = (names: string): object => ({
 	disallow_all: true,
@@ -52,10 +55,14 @@ const mutationRules = (names: string): object => ({
 	disallow_is_error: true,
 });
 
-/** Only what a decision needs leaves Envoy: no token, no body, no other header. */
-const shownHeaders = (unitHeaders: readonly string[], ...more: readonly object[]): object => ({
+/** In which tokens and proofs of possession come (RFC 6750 2.1, RFC 9449 4.3). */
+const TOKEN_HEADERS = ["authorization", "dpop"];
+
+/** Only what a decision needs leaves Envoy: no body, no other header, and no token unless the sidecar verifies it. */
+const shownHeaders = ({ unitHeaders, tokens }: CalloutFilters, ...more: readonly object[]): object => ({
 	patterns: [
 		...unitHeaders.map((name) => ({ exact: name })),
+		...(tokens === "none" ? [] : TOKEN_HEADERS.map((name) => ({ exact: name }))),
 		{ prefix: WEIR_HEADER_PREFIX },
 		{ exact: "x-forwarded-proto" },
 		...more,
@@ -75,7 +82,9 @@ function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean):
 		clear_route_cache: true,
 		encode_raw_headers: true,
 		validate_mutations: true,
-		allowed_headers: shownHeaders(context.unitHeaders),
+		allowed_headers: shownHeaders(context),
+		// RFC 8705: a token bound to a certificate is compared with the very one.
+		...(context.tokens === "bound" ? { include_peer_certificate: true } : {}),
 		decoder_header_mutation_rules: mutationRules(requestHeaders),
 	};
 }
@@ -91,9 +100,14 @@ function extProc(context: CalloutFilters): object {
 		processing_mode: { request_header_mode: "SEND", response_header_mode: "SKIP" },
 		// The sidecar asks for the response only where it has something to change there.
 		allow_mode_override: true,
-		request_attributes: ["connection.uri_san_peer_certificate"],
-		forward_rules: { allowed_headers: shownHeaders(context.unitHeaders, { prefix: ":" }) },
-		mutation_rules: mutationRules(`${requestHeaders}|set-cookie`),
+		request_attributes: [
+			"connection.uri_san_peer_certificate",
+			// Who pays for the verification of a token where no identity is proved.
+			...(context.tokens === "none" ? [] : ["source.address"]),
+			...(context.tokens === "bound" ? ["connection.sha256_peer_certificate_digest"] : []),
+		],
+		forward_rules: { allowed_headers: shownHeaders(context, { prefix: ":" }) },
+		mutation_rules: mutationRules(`${requestHeaders}|set-cookie|www-authenticate`),
 		metadata_options: { receiving_namespaces: { untyped: [METADATA_NAMESPACE] } },
 	};
 }

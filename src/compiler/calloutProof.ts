@@ -52,23 +52,21 @@ function proofIn(namespace: string): object {
 }
 
 /**
- * local_reply_config: what is no verdict answers 503. RBAC says 403, as if somebody had judged; ext_authz says 500 to
+ * Mappers of local_reply_config: what is no verdict answers 503. RBAC says 403, as if somebody had judged; ext_authz says 500 to
  * an answer that changes what it may not, and ext_proc 504 to a late one; neither has a setting for it.
  */
-export const proofReplies = (): object => ({
-	mappers: [
-		{
-			filter: {
-				extension_filter: {
-					name: "unanswered",
-					typed_config: {
-						"@type": EXPRESSION,
-						expression: `response.code_details in [${FAILED.map((details) => `'${details}'`).join(", ")}]`,
-					},
+export const proofReplies = (): readonly object[] => [
+	{
+		filter: {
+			extension_filter: {
+				name: "unanswered",
+				typed_config: {
+					"@type": EXPRESSION,
+					expression: `response.code_details in [${FAILED.map((details) => `'${details}'`).join(", ")}]`,
 				},
 			},
-			status_code: 503,
-			body: { inline_string: "unavailable\n" },
 		},
-	],
-});
+		status_code: 503,
+		body: { inline_string: "unavailable\n" },
+	},
+];

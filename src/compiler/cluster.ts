@@ -4,6 +4,7 @@
  */
 import type { Endpoint, Service, Variant } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
+import { upstreamIdentity } from "./identityTls.js";
 import { clusterName, type EnvoyResource } from "./plan.js";
 
 const UNLIMITED = 4_294_967_295;
@@ -41,6 +42,9 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 							: { http2_protocol_options: {} },
 				},
 			},
+			...(service.spec.identities === null
+				? {}
+				: { transport_socket: upstreamIdentity(service.spec.identities, service.spec.protocol !== "http1") }),
 			circuit_breakers: circuitBreakers(service),
 			...healthChecks(service),
 			...outlierDetection(service),

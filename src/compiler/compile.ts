@@ -2,24 +2,36 @@
  * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; what it
  * cannot is named in `rules` with its reason.
  */
-import { accessTable } from "../access/policy.js";
+import { accessTable, judgesUsers } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
 import {
 	demandsClientCertificates,
 	type Experiment,
+	type Gateway,
 	qualifiedName,
 	type ResourceSet,
 	type Service,
 } from "../resources/resource.js";
 import { initialStatus, type Status } from "../rollout/status.js";
+import type { CalloutFilters } from "./calloutFilters.js";
 import { variantCluster } from "./cluster.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
 import { listener, routesByDiscovery } from "./listener.js";
-import { type Collectors, type EnvoyResource, type Plan, type PlanTable, routeConfigName } from "./plan.js";
+import {
+	type Collectors,
+	type EnvoyResource,
+	type GatewayTable,
+	type Plan,
+	type PlanTable,
+	type RuleExecution,
+	routeConfigName,
+} from "./plan.js";
 import { planProblems } from "./problems.js";
+import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
+import { keysClusters } from "./tokenKeys.js";
 
 export interface CompileOptions {
 	readonly collectors: Collectors;
@@ -46,18 +58,16 @@ export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: 
 const USUAL_UNIT_HEADER = "x-user-id";
 
 /**
- * @param resources checked resources (resources/check.ts); the compiler does not check them again.
+ * @param declared checked resources (resources/check.ts); the compiler does not check them again.
  * @param status what was learned; an Experiment without an entry runs at its first step.
  */
-export function compile(resources: ResourceSet, status: Status, options: CompileOptions): Plan {
+export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed" } = options;
+	// First of all: what is not there cannot leak.
+	const resources = withinRegions(declared);
 	const services = resources.services.map((service) => compileService(resources, status, service, options));
 	const table: PlanTable = {
-		gateways: resources.gateways.map(({ metadata, spec }) => ({
-			name: qualifiedName(metadata),
-			region: spec.region,
-			issuers: spec.tokens,
-		})),
+		gateways: resources.gateways.map(gatewayTable),
 		services: services.map((compiled) => compiled.table),
 	};
 	const version = contentHash(JSON.stringify(table));
@@ -65,9 +75,9 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 		service.spec.variants.map((variant) => variantCluster(qualifiedName(service.metadata), service, variant)),
 	);
 	const units = table.services.flatMap(({ experiments }) => experiments.map(({ unit }) => unit));
-	const declared = resources.experiments.flatMap(({ spec }) => (spec.unit.from === "header" ? [spec.unit.header] : []));
+	const headers = resources.experiments.flatMap(({ spec }) => (spec.unit.from === "header" ? [spec.unit.header] : []));
 	const claims = units.flatMap((unit) => (unit.from === "claim" ? [unit.header] : []));
-	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...declared, ...claims])];
+	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...headers, ...claims])];
 	const called = services.filter((compiled) => compiled.table.callout !== null);
 	const asksSidecar = sidecar === "always" || called.length > 0;
 	const cookies = units.some(({ from }) => from === "cookie");
@@ -75,7 +85,7 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 	return {
 		version,
 		envoy: {
-			clusters: variants.map(({ cluster }) => cluster),
+			clusters: [...variants.map(({ cluster }) => cluster), ...keysClusters(resources.gateways)],
 			endpoints: variants.flatMap(({ endpoints }) => (endpoints === null ? [] : [endpoints])),
 			listeners: resources.gateways.map((gateway) =>
 				listener({
@@ -89,9 +99,11 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 								timeoutMs:
 									called.length === 0 ? null : Math.max(...called.map(({ service }) => service.spec.callout.timeoutMs)),
 								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
+								tokens: tokensShown(services, gateway),
 							}
 						: null,
 					lateUnits,
+					limits: resources.services.some(({ spec }) => Object.values(spec.rateLimits).some((rate) => rate !== null)),
 					routes: routesByDiscovery(gateway),
 				}),
 			),
@@ -106,7 +118,7 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 							service: compiled.service,
 							table: compiled.table,
 							planVersion: version,
-							gateway: qualifiedName(gateway.metadata),
+							gateway: gatewayTable(gateway),
 							exposeArm: gateway.spec.exposeArm,
 							protocol,
 							asksSidecar,
@@ -118,7 +130,7 @@ export function compile(resources: ResourceSet, status: Status, options: Compile
 		},
 		table,
 		problems: planProblems(resources, services, options.mode ?? "auto"),
-		rules: explainRules(services, protocol),
+		rules: [...explainRules(services, protocol), ...regionRules(declared)],
 		asksSidecar,
 	};
 }
@@ -137,7 +149,8 @@ function compileService(
 		});
 	const access = accessTable(service, resources.accessPolicies);
 	const experiments = assigning.map(({ experiment }) => experiment);
-	const execution = executionOf({ access, callout: service.spec.callout, experiments, mode });
+	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
+	const execution = executionOf({ access, callout: service.spec.callout, experiments, mode, issuers });
 	return {
 		service,
 		execution,
@@ -158,6 +171,27 @@ function compileService(
 		return allocationPpm === undefined ? learned : { ...learned, allocationPpm };
 	}
 }
+
+const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
+	name: qualifiedName(metadata),
+	region: spec.region,
+	issuers: spec.tokens,
+});
+
+/** What the sidecar must see to verify tokens by itself: nothing where no verdict about users is its own. */
+function tokensShown(services: readonly CompiledService[], { spec }: Gateway): CalloutFilters["tokens"] {
+	const judges = services.some(({ table }) => table.callout?.verdict && judgesUsers(table.access));
+	if (!judges) return "none";
+	return spec.tokens.some(({ binding }) => binding === "mtls" || binding === "either") ? "bound" : "shown";
+}
+
+const regionRules = (declared: ResourceSet): readonly RuleExecution[] =>
+	excludedEndpoints(declared).map(({ service, variant, endpoint: { address, port }, why }) => ({
+		rule: `Service ${service}: endpoint ${address}:${port} of Variant ${variant}`,
+		execution: "native",
+		because: `left out: ${why}`,
+		cost: null,
+	}));
 
 /** The promoted Variant, as long as it is declared: one that was taken away since cannot serve. */
 function liveDefault(service: Service, status: Status): string {

@@ -3,9 +3,11 @@
  * by Envoy with one callout that is told the arm; or a full callout. Native first: the sidecar is asked only for
  * what Envoy cannot do, or what the declaration or the operator gives it.
  */
-import { judgesVariants } from "../access/policy.js";
-import type { Callout, Experiment, Service } from "../resources/resource.js";
+import { isOpen, judgesUsers, judgesVariants, nativeObstacle } from "../access/policy.js";
+import type { Callout, Experiment, Service, TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
+
+export { isOpen };
 
 /** auto: native wherever Envoy can. native: what it cannot is a problem. callout: the sidecar does what it can. */
 export type Mode = "auto" | "native" | "callout";
@@ -20,6 +22,8 @@ export interface Execution {
 	readonly whyAssignment: string | null;
 	/** Why the sidecar decides access; null where Envoy does, or anyone may call. */
 	readonly whyVerdict: string | null;
+	/** Envoy's rules could not decide it at all. */
+	readonly beyondEnvoy: boolean;
 }
 
 /** One Service on its way through the compiler. */
@@ -35,12 +39,17 @@ export interface ExecutionInput {
 	/** Experiments that assign somebody now. */
 	readonly experiments: readonly Experiment[];
 	readonly mode: Mode;
+	/** Of all Gateways. */
+	readonly issuers: readonly TokenIssuer[];
 }
 
-export function executionOf({ access, callout, experiments, mode }: ExecutionInput): Execution {
+export function executionOf({ access, callout, experiments, mode, issuers }: ExecutionInput): Execution {
 	const whyAssignment = assignmentReason(experiments, mode);
-	const whyVerdict = verdictReason(access, callout, whyAssignment !== null, mode);
-	if (whyAssignment === null && whyVerdict === null) return { callout: null, whyAssignment, whyVerdict };
+	const whyVerdict = verdictReason({ access, callout, mode, issuers }, whyAssignment !== null);
+	const beyond = callout.sign || beyondEnvoy(access, issuers) !== null;
+	if (whyAssignment === null && whyVerdict === null) {
+		return { callout: null, whyAssignment, whyVerdict, beyondEnvoy: beyond };
+	}
 	const verdict = whyVerdict !== null;
 	return {
 		callout: {
@@ -53,6 +62,7 @@ export function executionOf({ access, callout, experiments, mode }: ExecutionInp
 		},
 		whyAssignment,
 		whyVerdict,
+		beyondEnvoy: beyond,
 	};
 }
 
@@ -63,7 +73,12 @@ function assignmentReason(experiments: readonly Experiment[], mode: Mode): strin
 	return mode === "callout" ? "the mode is callout" : null;
 }
 
-function verdictReason(access: AccessTable, callout: Callout, assigns: boolean, mode: Mode): string | null {
+type VerdictInput = Pick<ExecutionInput, "access" | "callout" | "mode" | "issuers">;
+
+function verdictReason({ access, callout, mode, issuers }: VerdictInput, assigns: boolean): string | null {
+	if (callout.sign) return "the Service wants each decision signed (callout.sign), and Envoy signs none";
+	const beyond = beyondEnvoy(access, issuers);
+	if (beyond !== null) return beyond;
 	if (isOpen(access)) return null;
 	if (callout.access === "sidecar") return "the Service asks for it (callout.access: sidecar)";
 	if (assigns && judgesVariants(access)) return "a policy judges Variants, and the sidecar chooses them";
@@ -71,5 +86,14 @@ function verdictReason(access: AccessTable, callout: Callout, assigns: boolean, 
 	return mode === "callout" && callout.onFailure === "deny" ? "the mode is callout" : null;
 }
 
-/** Anyone may call: said so, and no policy selects the Service. */
-export const isOpen = (access: AccessTable): boolean => access.open && access.policies.length === 0;
+/** What Envoy's own rules cannot judge, of an enforced policy or of a shadow one; null = they can judge all. */
+function beyondEnvoy(access: AccessTable, issuers: readonly TokenIssuer[]): string | null {
+	for (const policy of access.policies) {
+		const obstacle = nativeObstacle(policy);
+		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;
+	}
+	const bound = issuers.find(({ binding }) => binding !== "none");
+	return bound !== undefined && judgesUsers(access)
+		? `tokens of ${bound.issuer} must come with a proof of possession (${bound.binding}), and Envoy checks none`
+		: null;
+}

@@ -1,5 +1,5 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
-import { judgesPaths, judgesVariants } from "../access/policy.js";
+import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
 import { unitText } from "../resources/resource.js";
 import { ruleCost } from "./cost.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
@@ -45,20 +45,33 @@ function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExe
 function accessRule({ table, execution }: CompiledService): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
-	if (isOpen(access))
-		return { rule, execution: "native", because: "OPEN: anyone may call it (access: open)", cost: null };
+	const shadows = access.policies.filter(({ shadow }) => shadow).map((policy) => policy.name);
+	const dryRun = shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}`;
+	if (isOpen(access)) {
+		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
+		return execution.whyVerdict === null
+			? { rule, execution: "native", because: open, cost: null }
+			: { rule, execution: "callout", because: `${execution.whyVerdict}: ${open}`, cost: ruleCost("access", false) };
+	}
 	const list = (action: string) => {
-		const names = access.policies.filter((policy) => policy.action === action).map((policy) => policy.name);
+		const enforced = access.policies.filter(({ shadow }) => !shadow);
+		const names = enforced.filter((policy) => policy.action === action).map((policy) => policy.name);
 		return names.length === 0 ? "none" : names.join(", ");
 	};
-	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (;, //, %00, escaped punctuation) is forbidden" : ""}`;
+	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (escaped punctuation) is not canonical" : ""}${judgesUsers(access) ? "; a token that does not hold is refused" : ""}${dryRun}`;
 	// Envoy's rules come before the sidecar's choice: where that matters, they cannot be native.
-	const canBeNative = !(judgesVariants(access) && execution.whyAssignment !== null);
+	const canBeNative = !(judgesVariants(access) && execution.whyAssignment !== null) && !execution.beyondEnvoy;
 	const cost = ruleCost("access", canBeNative);
 	if (execution.whyVerdict !== null)
 		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}`, cost };
+	const users = judgesUsers(access) ? " and the token that jwt_authn has verified" : "";
 	const perArm = judgesVariants(access) ? ", for each Variant its own" : "";
-	return { rule, execution: "native", because: `RBAC on the client certificate's SPIFFE id${perArm}: ${rules}`, cost };
+	return {
+		rule,
+		execution: "native",
+		because: `RBAC on the client certificate's SPIFFE id${users}${perArm}: ${rules}`,
+		cost,
+	};
 }
 
 function experimentRule({ table, execution }: CompiledService, experiment: ExperimentTable): RuleExecution {

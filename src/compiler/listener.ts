@@ -6,12 +6,16 @@
  */
 import { ACCESS_LOG_FLUSH_MS, ACCESS_LOG_PERIODIC_MS, GATEWAY_HEADERS_KIB } from "../limits.js";
 import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../resources/resource.js";
-import { accessFilters } from "./accessControl.js";
+import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
+import { hardening, strippedHeaders } from "./canonical.js";
 import { protoDuration } from "./duration.js";
-import { ARM_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js";
+import { ARM_HEADER } from "./headers.js";
+import { downstreamIdentity } from "./identityTls.js";
+import { denialReplies } from "./localReplies.js";
 import { type Collectors, type EnvoyResource, routeConfigName, type UnitTable } from "./plan.js";
+import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
 import { tokenFilters } from "./tokens.js";
 
 /** Static clusters of the bootstrap that lead to Weir's own processes. */
@@ -31,6 +35,8 @@ export interface ListenerContext {
 	readonly callout: CalloutFilters | null;
 	/** Some unit is known only after the filters, so that open requests are logged from time to time. */
 	readonly lateUnits: boolean;
+	/** Some Service has rate limits. */
+	readonly limits: boolean;
 	/** `{rds: …}` or `{route_config: …}`. */
 	readonly routes: object;
 }
@@ -76,22 +82,23 @@ function connectionManager(context: ListenerContext): object {
 		http_protocol_options: { enable_trailers: true },
 		upgrade_configs: [{ upgrade_type: "websocket" }],
 		// An open path is the Service's own business: normalising would break signed URLs (`%7E` becomes `~`).
-		normalize_path: protects,
-		...(protects ? { merge_slashes: true, path_with_escaped_slashes_action: "REJECT_REQUEST" } : {}),
+		...(protects ? hardening() : { normalize_path: false }),
 		// A client can name neither arm nor Variant nor claim: what it sends of them is taken away before routing.
 		early_header_mutation_extensions: [
 			{
 				name: "strip",
 				typed_config: {
 					"@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-					mutations: WEIR_HEADER_SPELLINGS.map((prefix) => ({
-						remove_on_match: { key_matcher: { prefix, ignore_case: true } },
-					})),
+					mutations: strippedHeaders(protects),
 				},
 			},
 		],
 		http_filters: [
+			// What no rule should be asked about, and what is too much, before costly signatures are checked.
+			gateFilter(),
+			...(context.limits ? limitsBeforeTokens() : []),
 			...tokenFilters(gateway.spec.tokens, context.units),
+			...(context.limits ? limitsAfterTokens() : []),
 			...accessFilters(),
 			...(context.callout === null ? [] : calloutFilters(context.callout)),
 			{
@@ -102,14 +109,14 @@ function connectionManager(context: ListenerContext): object {
 				},
 			},
 		],
-		...(context.callout === null ? {} : { local_reply_config: proofReplies() }),
+		local_reply_config: { mappers: [...(context.callout === null ? [] : proofReplies()), ...denialReplies()] },
 		...accessLog(context),
 		...tracing(collectors),
 	};
 }
 
 /** An entry at the start of each request (the exposure) and one at its end (design: Exposure). */
-function accessLog({ collectors: { accessLogSocket }, unitHeaders, lateUnits }: ListenerContext): object {
+function accessLog({ gateway, collectors: { accessLogSocket }, unitHeaders, lateUnits }: ListenerContext): object {
 	if (accessLogSocket === null) return {};
 	return {
 		access_log_options: {
@@ -122,12 +129,13 @@ function accessLog({ collectors: { accessLogSocket }, unitHeaders, lateUnits }: 
 				typed_config: {
 					"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
 					common_config: {
-						log_name: "weir",
+						// Names the Gateway to ingest (events/streamIdentity.ts): each listener has a stream of its own.
+						log_name: `weir|${qualifiedName(gateway.metadata)}`,
 						transport_api_version: "V3",
 						grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
 						buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
 					},
-					additional_request_headers_to_log: unitHeaders,
+					additional_request_headers_to_log: [...unitHeaders, "traceparent"],
 				},
 			},
 		],
@@ -161,6 +169,7 @@ function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 }
 
 function downstreamTls(gateway: Gateway): object {
+	if (gateway.spec.tls?.from === "identity") return { transport_socket: downstreamIdentity() };
 	const tls = tlsFiles(gateway);
 	if (tls === null) return {};
 	return {

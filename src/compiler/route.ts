@@ -3,15 +3,16 @@
  * the unit is in, or the default Variant; control and sidecar may be dead. In a full callout (calloutRoute.ts) the
  * routes follow the header that the sidecar sets.
  */
-import { judgesVariants } from "../access/policy.js";
-import { accessBySidecar, accessPerRoute } from "./accessControl.js";
+import { judgesUsers, judgesVariants } from "../access/policy.js";
+import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.js";
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, VARIANT_HEADER } from "./headers.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import type { ArmTable, ExperimentTable } from "./plan.js";
+import { limitsPerRoute } from "./rateLimits.js";
 import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
-import { claimsPerRoute } from "./tokens.js";
+import { tokensPerRoute } from "./tokens.js";
 import { weightedEntries } from "./weights.js";
 
 export function virtualHost(context: RouteContext): object {
@@ -21,9 +22,15 @@ export function virtualHost(context: RouteContext): object {
 		name: table.name,
 		domains: service.spec.hosts,
 		typed_per_filter_config: {
+			...gatePerRoute(table.access, context, !table.callout?.verdict),
+			...limitsPerRoute(service.spec.rateLimits, {
+				identifies: context.identifies,
+				issuers: context.gateway.issuers,
+				verifies: verifiesUsers(context),
+			}),
 			...accessFor(context, table.defaultVariant),
 			...calloutFor(context, assigned === "callout" ? {} : { variant: table.defaultVariant }),
-			...claimsPerRoute(table.experiments[0]?.unit ?? null),
+			...tokensPerRoute(table.experiments[0]?.unit ?? null, context.gateway.issuers, verifiesUsers(context)),
 		},
 		// Envoy's part of the sidecar's answer; the upstream is told by x-weir-arm.
 		...(assigned === "callout" ? { request_headers_to_remove: [VARIANT_HEADER] } : {}),
@@ -36,9 +43,13 @@ export function virtualHost(context: RouteContext): object {
 }
 
 /** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
-function accessFor({ table, identifies }: RouteContext, variant: string): Record<string, object> {
-	return table.callout?.verdict ? accessBySidecar(identifies) : accessPerRoute(table.access, variant, identifies);
+function accessFor(context: RouteContext, variant: string): Record<string, object> {
+	const { table } = context;
+	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(table.access, variant, context);
 }
+
+/** Users are judged, and by Envoy. */
+const verifiesUsers = ({ table }: RouteContext): boolean => !table.callout?.verdict && judgesUsers(table.access);
 
 /** Whether the sidecar is asked, and what it is told of these requests. */
 function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, object> {
@@ -47,7 +58,7 @@ function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, ob
 	return calloutPerRoute(table.callout, protocol, {
 		plan: planVersion,
 		service: table.name,
-		gateway: context.gateway,
+		gateway: context.gateway.name,
 		...(exposeArm ? { expose: "1" } : {}),
 		...facts,
 	});

@@ -1,15 +1,15 @@
 /** What every route of a Service has, whoever chooses the Variant: name, timeout, retries and the Variant's cluster. */
 import type { Service } from "../resources/resource.js";
+import { noUpgrades } from "./canonical.js";
 import { protoDuration } from "./duration.js";
-import type { CalloutProtocol } from "./execution.js";
-import { clusterName, routeName, type ServiceTable } from "./plan.js";
+import { type CalloutProtocol, isOpen } from "./execution.js";
+import { clusterName, type GatewayTable, routeName, type ServiceTable } from "./plan.js";
 
 export interface RouteContext {
 	readonly service: Service;
 	readonly table: ServiceTable;
 	readonly planVersion: string;
-	/** Qualified name. */
-	readonly gateway: string;
+	readonly gateway: GatewayTable;
 	readonly exposeArm: boolean;
 	readonly protocol: CalloutProtocol;
 	/** The listener has the filters that ask the sidecar. */
@@ -18,15 +18,21 @@ export interface RouteContext {
 	readonly identifies: boolean;
 }
 
-export const routeIdentity = ({ planVersion, table }: RouteContext, experiment: string | null): object => ({
+export const routeIdentity = (
+	{ planVersion, table, gateway }: RouteContext,
+	experiment: string | null,
+): { readonly name: string; readonly match: object; readonly stat_prefix?: string } => ({
 	name: routeName(planVersion, table.name, experiment),
 	match: { prefix: "/" },
+	// What is served of a protected Service through this Gateway is counted: access/probe.ts.
+	...(isOpen(table.access) ? {} : { stat_prefix: gateway.name }),
 });
 
 /** Timeout and retries; a retry stays in the chosen cluster, and so in the Variant. */
-export function routeAction({ service: { spec } }: RouteContext): object {
+export function routeAction({ service: { spec }, table }: RouteContext): object {
 	return {
 		timeout: protoDuration(spec.timeoutMs),
+		...(isOpen(table.access) ? {} : noUpgrades()),
 		...(spec.retries === null
 			? {}
 			: {

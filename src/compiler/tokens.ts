@@ -1,15 +1,21 @@
 /**
- * Claims as units: Envoy's jwt_authn verifies the tokens of the Gateway's issuers and puts each claim that an
- * Experiment assigns by into a header of ours. A token that is missing or does not verify gives no claim, so no unit:
- * who may call is not decided here.
+ * Tokens of end users: Envoy's jwt_authn verifies those of the Gateway's issuers. For Services that judge users a token
+ * that is present must hold, and what it says lies in metadata for RBAC (tokenMetadata.ts). For Experiments that assign
+ * by a claim each such claim lies in a header of ours; where users are not judged, a token that is missing or does not
+ * verify gives no claim, so no unit, and who may call is not decided by it.
  */
+import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
+import { protoDuration } from "./duration.js";
 import type { UnitTable } from "./plan.js";
+import { keysCluster } from "./tokenKeys.js";
+import { intoMetadata } from "./tokenMetadata.js";
 
 export const TOKENS_FILTER = "weir.tokens";
 
-/** Name of the one requirement: any issuer's token, or none. */
+/** Names of the requirements: any issuer's token or none, and a bad one is none; any issuer's token or none at all. */
 const CLAIMS = "claims";
+const USERS = "users";
 
 /** Verified tokens kept per worker, so that a user's next request costs no signature check. */
 const CACHED_TOKENS = 1_000;
@@ -17,45 +23,77 @@ const CACHED_TOKENS = 1_000;
 const JWT_AUTHN = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
 
-/** The filter, off unless a virtual host asks for it; none where no Experiment assigns by a claim. */
+/**
+ * The filter, off unless a virtual host asks for it; there wherever the Gateway has issuers, for it comes with the
+ * listener, and routes that want it may come first.
+ */
 export function tokenFilters(issuers: readonly TokenIssuer[], units: readonly UnitTable[]): readonly object[] {
+	if (issuers.length === 0) return [];
 	const claims = new Map(units.flatMap((unit) => (unit.from === "claim" ? [[unit.header, unit.claim] as const] : [])));
-	if (issuers.length === 0 || claims.size === 0) return [];
-	const names = issuers.map((_, index) => `issuer-${index}`);
+	const each = issuers.map(({ issuer }) => ({ provider_name: issuer }));
 	return [
 		{
 			name: TOKENS_FILTER,
 			disabled: true,
 			typed_config: {
 				"@type": JWT_AUTHN,
-				providers: Object.fromEntries(issuers.map((issuer, index) => [names[index], provider(issuer, claims)])),
+				providers: Object.fromEntries(issuers.map((issuer) => [issuer.issuer, provider(issuer, claims)])),
 				requirement_map: {
-					[CLAIMS]: {
-						requires_any: {
-							requirements: [...names.map((name) => ({ provider_name: name })), { allow_missing_or_failed: {} }],
-						},
-					},
+					[CLAIMS]: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
+					[USERS]: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
 				},
 			},
 		},
 	];
 }
 
-function provider({ issuer, audiences, keys }: TokenIssuer, claims: ReadonlyMap<string, string>): object {
+function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>): object {
+	const { issuer, audiences, maxLifetimeMs } = own;
 	return {
 		issuer,
 		audiences,
-		local_jwks: { filename: keys.from === "file" ? keys.file : "" },
+		...keysOf(own),
 		// The Service sees the token as before.
 		forward: true,
+		// Without these also the query parameter access_token, which logs and referrers show.
+		from_headers: [{ name: "Authorization", value_prefix: "Bearer " }],
+		...intoMetadata(own),
+		clock_skew_seconds: TOKEN_SKEW_SECONDS,
 		require_expiration: true,
-		jwt_cache_config: { jwt_cache_size: CACHED_TOKENS },
+		// Envoy's is of what is left of it; the whole (exp - iat) is judged by tokenRules.ts.
+		max_lifetime: protoDuration(maxLifetimeMs + TOKEN_SKEW_SECONDS * 1_000),
+		jwt_cache_config: { jwt_cache_size: CACHED_TOKENS, jwt_max_token_size: TOKEN_BYTES_MAX },
 		claim_to_headers: [...claims].map(([header_name, claim_name]) => ({ header_name, claim_name })),
 		// The route was chosen before the claim was known.
-		clear_route_cache: true,
+		...(claims.size === 0 ? {} : { clear_route_cache: true }),
 	};
 }
 
-/** typed_per_filter_config of a Service whose Experiments assign by a claim. */
-export const claimsPerRoute = (unit: UnitTable | null): Record<string, object> =>
-	unit?.from === "claim" ? { [TOKENS_FILTER]: { "@type": PER_ROUTE, requirement_name: CLAIMS } } : {};
+function keysOf(issuer: TokenIssuer): object {
+	if (issuer.keys.from === "file") return { local_jwks: { filename: issuer.keys.file } };
+	return {
+		remote_jwks: {
+			http_uri: {
+				uri: issuer.keys.url,
+				cluster: keysCluster(issuer.keys),
+				timeout: protoDuration(KEYS_FETCH_MS),
+			},
+			cache_duration: protoDuration(KEYS_URL_MS.fresh),
+			// In the background, for all workers at once. Until the first answer there are no keys, and tokens are refused.
+			async_fetch: { failed_refetch_duration: protoDuration(KEYS_RETRY_MS) },
+		},
+	};
+}
+
+/**
+ * typed_per_filter_config of a Service that Envoy verifies tokens for. Without issuers there is no filter.
+ * @param judged Envoy judges users, so that a bad token is refused
+ */
+export function tokensPerRoute(
+	unit: UnitTable | null,
+	issuers: readonly TokenIssuer[],
+	judged: boolean,
+): Record<string, object> {
+	if (issuers.length === 0 || (!judged && unit?.from !== "claim")) return {};
+	return { [TOKENS_FILTER]: { "@type": PER_ROUTE, requirement_name: judged ? USERS : CLAIMS } };
+}

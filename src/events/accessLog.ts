@@ -1,13 +1,27 @@
 /**
- * The gRPC side of ingest: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket. Messages
- * come in as bytes and are decoded lazily; nothing is answered before Envoy ends the stream.
+ * The gRPC side of ingest: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket, whose
+ * directory is the owner's alone, or over TCP with mTLS. Messages come in as bytes and are decoded lazily; nothing is
+ * answered before Envoy ends the stream, but a stream that proves no right to speak is refused at its first message.
  */
-import { Server, ServerCredentials, type ServerReadableStream, type sendUnaryData } from "@grpc/grpc-js";
+import {
+	status as grpcStatus,
+	Server,
+	ServerCredentials,
+	type ServerReadableStream,
+	type sendUnaryData,
+} from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import { GRPC_MESSAGE_BYTES_MAX } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
-import { type AccessLogEntry, decodeMessage } from "./accessLogEntry.js";
+import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
 import type { Log } from "./meter.js";
+import {
+	gatewayOfLogName,
+	type StreamFault,
+	type StreamPeer,
+	type StreamTrust,
+	streamFault,
+} from "./streamIdentity.js";
 
 const SERVICE = {
 	streamAccessLogs: {
@@ -24,10 +38,27 @@ const SERVICE = {
 
 /** Who takes the entries. */
 export interface EntrySink {
-	/** `receivedMs`: when its message came, by the store's clock. The message's bytes may be kept. */
-	offer(entry: AccessLogEntry, receivedMs: number): void;
+	/**
+	 * `receivedMs`: when its message came, by the store's clock. The message's bytes may be kept. `gateway`: that the
+	 * stream is for, by qualified name; null = its Envoy does not say.
+	 */
+	offer(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void;
 	/** A message that could not be decoded. */
 	broken(): void;
+	/** A stream that may not speak was refused; none of its entries was taken. */
+	refused(fault: StreamFault, peer: StreamPeer, gateway: string | null): void;
+}
+
+/** Another door than the UNIX socket: mTLS, and who called. */
+export interface AccessLogTcp {
+	readonly address: string;
+	/** 0 = any. */
+	readonly port: number;
+	/** Must demand a client certificate. */
+	readonly credentials: ServerCredentials;
+	/** SPIFFE id of the caller's verified certificate; null = it proves none. */
+	readonly peer: (call: ServerReadableStream<Buffer, void>) => string | null;
+	readonly trust: StreamTrust;
 }
 
 /** Listens on the socket path. Throws `already-exists` where another process answers there. */
@@ -38,32 +69,96 @@ export async function serveAccessLog(
 	log: Log,
 ): Promise<{ close(): Promise<void> }> {
 	await claimSocket(socketPath);
+	const owner = { kind: "owner" } as const;
+	const server = serverOf(() => owner, null, sink, clock, log);
+	await bind(server, `unix:${socketPath}`, ServerCredentials.createInsecure());
+	await restrictSocket(socketPath);
+	return closing(server);
+}
+
+/** Listens on TCP. @throws WeirError `invalid-argument` for credentials without TLS, `unavailable` where it cannot listen */
+export async function serveAccessLogTcp(
+	{ address, port, credentials, peer, trust }: AccessLogTcp,
+	sink: EntrySink,
+	clock: () => number,
+	log: Log,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+	if (!credentials._isSecure()) {
+		throw new WeirError("invalid-argument", "the access log is never taken over plain TCP", "give mTLS credentials");
+	}
+	const who = (call: ServerReadableStream<Buffer, void>): StreamPeer => {
+		const id = peer(call);
+		return id === null ? null : { kind: "spiffe", id };
+	};
+	const server = serverOf(who, trust, sink, clock, log);
+	const bound = await bind(server, `${address.includes(":") ? `[${address}]` : address}:${port}`, credentials);
+	return { port: bound, ...closing(server) };
+}
+
+/** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
+const closing = (server: Server) => ({ close: async () => server.forceShutdown() });
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+	return new Promise((resolve, reject) => {
+		server.bindAsync(address, credentials, (error, port) => {
+			if (error === null) resolve(port);
+			else reject(new WeirError("unavailable", `cannot listen on ${address}`, "", { cause: error }));
+		});
+	});
+}
+
+/** @param trust null = the door's own guard is enough: whoever comes in is the owner */
+function serverOf(
+	peerOf: (call: ServerReadableStream<Buffer, void>) => StreamPeer,
+	trust: StreamTrust | null,
+	sink: EntrySink,
+	clock: () => number,
+	log: Log,
+): Server {
 	const server = new Server({ "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX });
 	server.addService(SERVICE, {
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
+			const peer = peerOf(stream);
+			let claimed: StreamIdentifier | null = null;
+			let gateway: string | null = null;
+			let judged = false;
+			let refused = false;
+			/** At the first message, which alone says of whom the stream is. */
+			const judge = (message: Buffer): void => {
+				judged = true;
+				claimed = decodeIdentifier(message);
+				gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
+				const fault = trust === null ? null : streamFault(peer, claimed, trust);
+				if (fault === null) return;
+				refused = true;
+				sink.refused(fault, peer, gateway);
+				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this access log is refused: ${fault}` });
+			};
 			stream.on("data", (message: Buffer) => {
+				if (refused) return;
 				const receivedMs = clock();
 				try {
-					decodeMessage(message, (entry) => sink.offer(entry, receivedMs));
+					if (!judged) judge(message);
+					if (refused) return;
+					decodeMessage(message, (entry) => sink.offer(entry, receivedMs, gateway));
 				} catch (thrown) {
+					// Before it has proved itself, it has said nothing.
+					if (claimed === null && trust !== null) {
+						refused = true;
+						sink.refused("other-node", peer, null);
+						answer({ code: grpcStatus.PERMISSION_DENIED, details: "this access log is refused: other-node" });
+						return;
+					}
 					sink.broken();
 					log.error("an access-log message cannot be decoded", { error: String(thrown) });
 				}
 			});
-			stream.on("end", () => answer(null, undefined));
+			stream.on("end", () => {
+				if (!refused) answer(null, undefined);
+			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
 		},
 	});
-	await new Promise<void>((resolve, reject) => {
-		server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) => {
-			if (error === null) resolve();
-			else reject(new WeirError("unavailable", `cannot listen on ${socketPath}`, "", { cause: error }));
-		});
-	});
-	await restrictSocket(socketPath);
-	return {
-		// Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere.
-		close: async () => server.forceShutdown(),
-	};
+	return server;
 }

@@ -38,6 +38,9 @@ export interface AccessLogEntry {
 	/** envoy.config.core.v3.Metadata that filters made; empty where none did. */
 	readonly metadataAt: number;
 	readonly metadataEnd: number;
+	/** `response_code_details`; empty where there is none. */
+	readonly detailsAt: number;
+	readonly detailsEnd: number;
 }
 
 /** Bits of `flags`: field numbers of envoy.data.accesslog.v3.ResponseFlags. */
@@ -72,6 +75,54 @@ export function decodeMessage(message: Buffer, take: (entry: AccessLogEntry) => 
 			else skip(reader, inner);
 		}
 	}
+}
+
+/** Who a stream says that it is of; only its first message does (StreamAccessLogsMessage.identifier). A claim, no more. */
+export interface StreamIdentifier {
+	readonly nodeId: string;
+	readonly logName: string;
+}
+
+/** Throws RangeError on a broken message; null where the message says nothing of it. */
+export function decodeIdentifier(message: Buffer): StreamIdentifier | null {
+	const reader = new BinaryReader(message);
+	while (reader.pos < reader.len) {
+		const tag = reader.uint32();
+		if (tag !== field(1, LENGTH_DELIMITED)) {
+			skip(reader, tag);
+			continue;
+		}
+		const end = lengthEnd(reader);
+		let nodeId = "";
+		let logName = "";
+		while (reader.pos < end) {
+			const inner = reader.uint32();
+			if (inner === field(2, LENGTH_DELIMITED)) logName = text(reader, message);
+			else if (inner === field(1, LENGTH_DELIMITED)) {
+				const nodeEnd = lengthEnd(reader);
+				while (reader.pos < nodeEnd) {
+					const of = reader.uint32();
+					if (of === field(1, LENGTH_DELIMITED)) nodeId = text(reader, message);
+					else skip(reader, of);
+				}
+			} else skip(reader, inner);
+		}
+		return { nodeId, logName };
+	}
+	return null;
+}
+
+const VIA_UPSTREAM = "via_upstream".length;
+const V = 0x76;
+
+/** Whether Envoy itself answered: whatever it says but `via_upstream`. The cheap question before the costly ones. */
+export function answeredByEnvoy({ message, detailsAt, detailsEnd }: AccessLogEntry): boolean {
+	return detailsEnd > detailsAt && (detailsEnd - detailsAt !== VIA_UPSTREAM || message[detailsAt] !== V);
+}
+
+/** `response_code_details`: where the answer came from; empty = none came. */
+export function codeDetailsOf({ message, detailsAt, detailsEnd }: AccessLogEntry): string {
+	return message.toString("latin1", detailsAt, detailsEnd);
 }
 
 /** A request header that Envoy was told to log, by lower-case name; null where it is absent. Bytes read one to one. */
@@ -114,6 +165,8 @@ interface Draft {
 	requestEnd: number;
 	metadataAt: number;
 	metadataEnd: number;
+	detailsAt: number;
+	detailsEnd: number;
 }
 
 /** Decodes a buffer that holds one HTTPAccessLogEntry and nothing else. Throws RangeError on a broken one. */
@@ -138,6 +191,8 @@ function decodeEntry(reader: BinaryReader, message: Buffer, end: number): Access
 		requestEnd: 0,
 		metadataAt: 0,
 		metadataEnd: 0,
+		detailsAt: 0,
+		detailsEnd: 0,
 	};
 	while (reader.pos < end) {
 		const tag = reader.uint32();
@@ -210,6 +265,12 @@ function decodeRequest(reader: BinaryReader, entry: Draft, end: number): void {
 function decodeResponse(reader: BinaryReader, entry: Draft, end: number): void {
 	while (reader.pos < end) {
 		const tag = reader.uint32();
+		if (tag === field(6, LENGTH_DELIMITED)) {
+			entry.detailsEnd = lengthEnd(reader);
+			entry.detailsAt = reader.pos;
+			reader.pos = entry.detailsEnd;
+			continue;
+		}
 		if (tag !== field(1, LENGTH_DELIMITED)) {
 			skip(reader, tag);
 			continue;

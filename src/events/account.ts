@@ -2,16 +2,17 @@
  * The account of one request: what was decided about it, by which plan, and whether Envoy did so. Everything is
  * computed again from the plan that the request names. It is what `weir why` prints, and is made only when asked.
  */
-import { type AccessRequest, compileAccess } from "../access/policy.js";
+import { type AccessRequest, compileAccess, judgesRegions, judgesUsers } from "../access/policy.js";
 import { parseUnit } from "../assignment/unit.js";
 import { NO_SINGLE_IDENTITY } from "../compiler/accessControl.js";
 import type { ArmTable, UnitTable } from "../compiler/plan.js";
 import { parseRouteName } from "../compiler/plan.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
+import { denialOf } from "./denial.js";
 import type { PlanReader, ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
 import type { RecentRequest } from "./recentRequests.js";
-import { CALLOUT_DENIED, RBAC_DENIED, type RequestDetails, requestDetails } from "./requestDetails.js";
+import { CALLOUT_DENIED, type RequestDetails, requestDetails } from "./requestDetails.js";
 import { unitOfHeader, variantOf } from "./requestRow.js";
 import { type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
 
@@ -155,7 +156,14 @@ async function routeAccount(
 		? identityDenial(route.version, sentTo)
 		: service.callout?.verdict === true
 			? sidecarsAccess(answer, details, sentTo)
-			: envoysAccess(service, route.version, details, sentTo, assignment?.variant ?? service.defaultVariant);
+			: envoysAccess(
+					service,
+					route.version,
+					details,
+					entry.startUs / 1e3,
+					sentTo,
+					assignment?.variant ?? service.defaultVariant,
+				);
 	return { ...common, access, assignment };
 }
 
@@ -253,7 +261,7 @@ const identityDenial = (plan: string, sentTo: string | null): AccessAccount => (
 	by: "envoy",
 	plan,
 	verdict: "deny",
-	reason: "forbidden",
+	reason: "no-single-identity",
 	policy: null,
 	denied: true,
 	agrees: sentTo === null,
@@ -264,28 +272,49 @@ function envoysAccess(
 	service: ReadableService,
 	plan: string,
 	details: RequestDetails,
+	startMs: number,
 	sentTo: string | null,
 	assigned: string,
 ): AccessAccount | null {
 	if (service.access === null) return null;
-	const denied = RBAC_DENIED.test(details.codeDetails);
+	const told = denialOf(details.codeDetails);
+	// Want of an answer is no verdict of these rules.
+	const denial = told?.reason === "unanswered" ? null : told;
+	const denied = denial !== null;
+	const common = { by: "envoy", plan, denied } as const;
+	// What is refused before any policy is asked, and what depends on a token or a place that the log does not hold, is
+	// told as Envoy tells it.
+	const beforePolicies = denial !== null && !BY_POLICY.has(denial.reason ?? "");
+	if (beforePolicies || judgesUsers(service.access) || judgesRegions(service.access)) {
+		return {
+			...common,
+			verdict: denied ? "deny" : "allow",
+			reason: denial?.reason ?? "allowed",
+			policy: denial?.policy ?? null,
+			agrees: denied ? sentTo === null : null,
+		};
+	}
 	const request: AccessRequest = {
 		principal: details.principal,
 		method: details.method ?? "",
 		path: details.path,
 		variant: sentTo ?? assigned,
+		token: null,
+		region: null,
+		nowMs: startMs,
 	};
-	const { allowed, reason, policy } = compileAccess(service.access)(request);
+	const { allowed, reason, policy } = compileAccess(service.access, service.name)(request);
 	return {
-		by: "envoy",
-		plan,
+		...common,
 		verdict: allowed ? "allow" : "deny",
 		reason,
 		policy,
-		denied,
 		agrees: details.method === null ? null : agreement(!allowed, denied, sentTo),
 	};
 }
+
+/** Reasons that a policy gives, or the want of one. */
+const BY_POLICY: ReadonlySet<string> = new Set(["forbidden", "no-policy-allows", "not-canonical"]);
 
 /** A request that went nowhere for another reason (its client left) neither agrees with a denial nor disagrees. */
 function agreement(deny: boolean, denied: boolean, sentTo: string | null): boolean | null {

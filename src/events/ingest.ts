@@ -6,19 +6,22 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
-import { type EntrySink, serveAccessLog } from "./accessLog.js";
+import { type AccessLogTcp, type EntrySink, serveAccessLog, serveAccessLogTcp } from "./accessLog.js";
 import { accountOf, type RequestAccount } from "./account.js";
 import { baselineQuantile } from "./baselineQuantile.js";
+import { DecisionLog } from "./decisionLog.js";
+import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisionQuery.js";
+import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisionRecord.js";
 import { gatherEvidence } from "./evidence.js";
-import { Intake } from "./intake.js";
+import { Intake, type IntakeOptions } from "./intake.js";
 import { countLate } from "./late.js";
-import { HISTOGRAMS, type Log, type Meter } from "./meter.js";
+import { COUNTERS, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
 import { Outcomes } from "./outcomes.js";
 import { PlanReader } from "./planReader.js";
 import { RecentRequests } from "./recentRequests.js";
-import { gaugeStore, prune } from "./retention.js";
-import { type Doors, type Listening, serveLoopback, serveSocket } from "./server.js";
+import { gaugeStore, prune, pruneDecisions } from "./retention.js";
+import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { type EventStore, openEventStore } from "./store.js";
 import { storedRequest } from "./storedRequest.js";
 
@@ -29,8 +32,14 @@ export interface IngestOptions {
 	readonly accessLogSocket: string;
 	/** UNIX socket for aggregate queries and outcomes. */
 	readonly httpSocket: string;
-	/** Loopback address for outcomes only; port 0 = any. null = the socket alone. */
-	readonly outcomesListen: { readonly address: string; readonly port: number } | null;
+	/** The access log over mTLS besides; null = the socket alone. */
+	readonly accessLogTcp?: AccessLogTcp | null;
+	/** Outcomes over mTLS besides; null = the socket alone. */
+	readonly outcomesListen: OutcomesTcp | null;
+	/** Share of allowed requests in the decision log, in parts per million; denied ones always are. By default none. */
+	readonly allowedDecisionsPpm?: number;
+	/** Trace of a request, where its own entry does not tell it; null = not known (any more). */
+	readonly traceOf?: (requestId: string) => string | null;
 	/** Tables by plan version; null = unknown. */
 	readonly plans: (version: string) => Promise<PlanTable | null>;
 	/** What control knows of metrics. */
@@ -46,6 +55,8 @@ export interface IngestOptions {
 export interface Ingest {
 	/** Port of outcomesListen; null without one. */
 	readonly outcomesPort: number | null;
+	/** Port of accessLogTcp; null without one. */
+	readonly accessLogPort: number | null;
 	/** In process, for tests and for a single process; others use client.ts. */
 	readonly evidence: EvidenceSource;
 	/** Prunes and refreshes gauges now; it also happens by itself. */
@@ -58,10 +69,39 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const { clock, meter, log } = options;
 	const store = await openEventStore(options.dataDirectory);
 	const plans = new PlanReader(options.plans);
-	const intake = new Intake({ store, plans, clock, meter, log });
+	const allowedPpm = options.allowedDecisionsPpm ?? 0;
+	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm });
+	/** Evidence never suffers from the log: an entry that this cannot read is read by the intake all the same. */
+	const recorded = (record: () => void): void => {
+		try {
+			record();
+		} catch (thrown) {
+			meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind: "unreadable", result: "dropped" });
+			log.error("a decision record could not be made", { error: String(thrown) });
+		}
+	};
+	const assigned: IntakeOptions["assigned"] = (entry, seen, variant, receivedMs) =>
+		recorded(() => decisions.assigned(entry, seen, variant, receivedMs));
+	const intake = new Intake({ store, plans, clock, meter, log, assigned });
 	const recent = new RecentRequests();
 	const catalogue = new MetricCatalogue(options.metrics);
-	const outcomes = new Outcomes({ store, catalogue, clock, meter });
+	const outcomes = new Outcomes({
+		store,
+		catalogue,
+		clock,
+		meter,
+		refused: ({ sender, reason, rows }) =>
+			decisions.refused({
+				...NOTHING_ELSE,
+				kind: "outcome-refused",
+				atMs: clock(),
+				principal: sender.kind === "spiffe" ? shownPrincipal(sender.id) : null,
+				verdict: "deny",
+				reason,
+				status: 403,
+				count: rows,
+			}),
+	});
 	const evidence = evidenceSource(store, intake, clock, meter);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
 		const found = recent.find(requestId);
@@ -69,13 +109,40 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await intake.flush();
 		return storedRequest(store, requestId);
 	};
-	const doors: Doors = { outcomes, evidence, account, metricsJson: options.metricsJson, log };
+	const askDecisions = async (query: URLSearchParams): Promise<unknown> => {
+		const question = parseDecisionQuery(query);
+		await decisions.flush();
+		return question.view === "shadow"
+			? answerShadow(store, question)
+			: answerDecisions(store, question, options.traceOf ?? (() => null));
+	};
+	const doors: Doors = {
+		outcomes,
+		evidence,
+		account,
+		decisions: askDecisions,
+		metricsJson: options.metricsJson,
+		log,
+	};
 	const sink: EntrySink = {
-		offer(entry, receivedMs) {
+		offer(entry, receivedMs, gateway) {
 			if (entry.kind === "end") recent.keep(entry, receivedMs);
 			intake.offer(entry, receivedMs);
+			if (entry.kind === "end") recorded(() => decisions.request(entry, receivedMs, gateway));
 		},
 		broken: () => intake.broken(),
+		refused(fault, peer, gateway) {
+			meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason: fault });
+			decisions.refused({
+				...NOTHING_ELSE,
+				kind: "stream-refused",
+				atMs: clock(),
+				gateway: gateway === null ? null : shownText(gateway),
+				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
+				verdict: "deny",
+				reason: fault,
+			});
+		},
 	};
 	const open: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
@@ -91,6 +158,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			const windows = [...declared.values()].map((metric) => metric.windowMs);
 			await prune(store, nowMs, Math.max(0, ...windows), meter);
 		}
+		await pruneDecisions(store, nowMs, meter);
 		await gaugeStore(store, meter);
 	};
 	let maintaining: Promise<void> = Promise.resolve();
@@ -101,22 +169,31 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await maintaining;
 		await intake.close().catch((thrown: unknown) => log.error("the last entries were lost", { error: String(thrown) }));
 		await outcomes.close();
+		await decisions
+			.close()
+			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
 		await store.close();
 	};
 	try {
 		open.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
 		open.push(await serveSocket(options.httpSocket, doors));
-		let loopback: Listening | null = null;
-		if (options.outcomesListen !== null) {
-			loopback = await serveLoopback(options.outcomesListen.address, options.outcomesListen.port, doors);
-			open.push(loopback);
-		}
+		const tcp = options.accessLogTcp ?? null;
+		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
+		if (accessLog !== null) open.push(accessLog);
+		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, doors);
+		if (remote !== null) open.push(remote);
 		timer = setInterval(() => {
 			maintaining = maintaining
 				.then(maintain)
 				.catch((thrown: unknown) => log.error("maintenance of the event store failed", { error: String(thrown) }));
 		}, EVENTS_MAINTENANCE_MS);
-		return { outcomesPort: loopback?.port ?? null, evidence, maintain, close };
+		return {
+			outcomesPort: remote?.port ?? null,
+			accessLogPort: accessLog?.port ?? null,
+			evidence,
+			maintain,
+			close,
+		};
 	} catch (thrown) {
 		await close();
 		throw thrown;

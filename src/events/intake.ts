@@ -12,11 +12,19 @@ import {
 	UNIT_CACHE_MAX,
 } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
+import type { Assigned } from "./assignmentChanges.js";
 import { Generations } from "./generations.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
 import { type Learnt, type Loss, RequestCommit } from "./requestCommit.js";
-import { type Exposure, type ReadingContext, type RequestRow, type RouteOfEntry, readEntry } from "./requestRow.js";
+import {
+	type Exposure,
+	type Reading,
+	type ReadingContext,
+	type RequestRow,
+	type RouteOfEntry,
+	readEntry,
+} from "./requestRow.js";
 import { SettlingExposures } from "./settlingExposures.js";
 import type { EventStore } from "./store.js";
 
@@ -26,6 +34,8 @@ export interface IntakeOptions {
 	readonly clock: () => number;
 	readonly meter: Meter;
 	readonly log: Log;
+	/** Told how each ended request was assigned. */
+	readonly assigned?: (entry: AccessLogEntry, assigned: Assigned, variant: string | null, receivedMs: number) => void;
 }
 
 interface Held {
@@ -93,6 +103,7 @@ export class Intake {
 		switch (reading.kind) {
 			case "row":
 				this.#queue(reading.row, reading.exposure, reading.late);
+				if (entry.kind === "end") this.#tell(entry, reading, receivedMs);
 				break;
 			case "ignored":
 				this.#count("ignored");
@@ -106,6 +117,12 @@ export class Intake {
 			case "plan-missing":
 				this.#hold({ entry, route, receivedMs }, reading.version);
 		}
+	}
+
+	#tell(entry: AccessLogEntry, { row, assigned, plan }: Extract<Reading, { kind: "row" }>, receivedMs: number): void {
+		const { experiment, unit, startUs, variant } = row;
+		if (experiment === null || unit === null) return;
+		this.options.assigned?.(entry, { experiment, unit, arm: assigned, plan, startUs }, variant, receivedMs);
 	}
 
 	/** A message that could not be decoded. */

@@ -44,6 +44,22 @@ export const COUNTERS = {
 		help: "Ends and outcomes that came after their unit's observation was closed and so change nothing.",
 	},
 	commits: { name: "weir_ingest_commits_total", help: "Committed transactions of the event store, by kind." },
+	decisions: {
+		name: "weir_ingest_decision_records_total",
+		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full).",
+	},
+	shadows: {
+		name: "weir_ingest_shadow_changes_total",
+		help: "Requests whose verdict shadow policies would change, by change: would-deny, would-allow.",
+	},
+	streams: {
+		name: "weir_ingest_refused_streams_total",
+		help: "Access-log streams that were refused, by reason. Anything above 0 is an alarm: somebody forges evidence.",
+	},
+	senders: {
+		name: "weir_ingest_refused_outcomes_total",
+		help: "Outcome rows refused because their sender may not post the metric, by reason. Above 0 is an alarm.",
+	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;
 

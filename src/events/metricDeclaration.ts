@@ -8,6 +8,8 @@ export interface MetricDeclaration {
 	readonly type: "mean" | "rate" | "ratio" | "quantile";
 	readonly source: "outcome" | "latency" | "errors";
 	readonly windowMs: number;
+	/** SPIFFE ids that may post its outcomes; absent or empty = the local owner alone. */
+	readonly senders?: readonly string[];
 }
 
 type Declarations = ReadonlyMap<string, MetricDeclaration>;

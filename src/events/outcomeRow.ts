@@ -6,6 +6,7 @@ import { parseUnit } from "../assignment/unit.js";
 import { OUTCOME_CLOCK_SKEW_MS, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
 import type { Pseudonyms } from "./pseudonym.js";
+import { maySend, type Sender } from "./sender.js";
 
 /** One row of `outcomes`; exactly one of unit and request is set. */
 export interface OutcomeRow {
@@ -24,6 +25,7 @@ export type RefusalCode =
 	| "not-json"
 	| "unknown-field"
 	| "unknown-metric"
+	| "sender-not-granted"
 	| "not-an-outcome-metric"
 	| "value-not-finite"
 	| "value-out-of-range"
@@ -46,6 +48,7 @@ export interface OutcomeContext {
 	readonly metrics: ReadonlyMap<string, MetricDeclaration>;
 	readonly pseudonyms: Pseudonyms;
 	readonly receivedMs: number;
+	readonly sender: Sender;
 }
 
 const FIELDS = new Set(["metric", "value", "unit", "requestId", "time", "experiment"]);
@@ -82,12 +85,21 @@ export function readOutcome(candidate: unknown, fallbackTime: unknown, context: 
 	return { metric: metric.name, ...subject, experiment, value, eventMs, receivedMs: context.receivedMs };
 }
 
+/** Refuses the whole request: see outcomes.ts. */
+const NOT_GRANTED = refusal(
+	"sender-not-granted",
+	"the sender may not post this metric",
+	"name its SPIFFE id in spec.senders of the Metric",
+);
+
 export function isRefusal(result: OutcomeRow | Refusal): result is Refusal {
 	return "code" in result;
 }
 
-function readMetric(name: unknown, { metrics }: OutcomeContext): MetricDeclaration | Refusal {
+function readMetric(name: unknown, { metrics, sender }: OutcomeContext): MetricDeclaration | Refusal {
 	const metric = typeof name === "string" ? metrics.get(name) : undefined;
+	// Who may not post a metric does not learn whether there is one.
+	if (metric === undefined ? sender.kind !== "owner" : !maySend(sender, metric)) return NOT_GRANTED;
 	if (metric === undefined) {
 		return refusal(
 			"unknown-metric",

@@ -1,6 +1,7 @@
 /**
  * POST /v1/outcomes: takes a body apart, judges its rows one by one, and answers after the commit.
- * 200 with what was accepted and refused; 422 when every row was refused; 400, 405, 409, 413, 415, 503 otherwise.
+ * 200 with what was accepted and refused; 422 when every row was refused; 400, 403, 405, 409, 413, 415, 503 otherwise.
+ * A sender that may not post one of the metrics gets 403 and nothing of its request is taken.
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
@@ -12,6 +13,7 @@ import type { MetricCatalogue, MetricDeclaration } from "./metricDeclaration.js"
 import { bodyMode, type Candidate, readBody } from "./outcomeBody.js";
 import { OutcomeCommit, type StoredAnswer } from "./outcomeCommit.js";
 import { isRefusal, type OutcomeRow, type Refusal, readOutcome } from "./outcomeRow.js";
+import type { Sender } from "./sender.js";
 import type { EventStore } from "./store.js";
 
 export interface OutcomesOptions {
@@ -19,6 +21,15 @@ export interface OutcomesOptions {
 	readonly catalogue: MetricCatalogue;
 	readonly clock: () => number;
 	readonly meter: Meter;
+	/** Told of every request that its sender had no right to. */
+	readonly refused: (refusal: RefusedSender) => void;
+}
+
+export interface RefusedSender {
+	readonly sender: Sender;
+	readonly reason: "no-identity" | "sender-not-granted";
+	/** Rows that it brought; 0 = they were not read. */
+	readonly rows: number;
 }
 
 interface Judged {
@@ -37,7 +48,8 @@ export class Outcomes {
 	}
 
 	/** Throws HttpProblem or WeirError for what is answered otherwise than with 200 or 422. */
-	async post(request: IncomingMessage): Promise<StoredAnswer> {
+	async post(request: IncomingMessage, sender: Sender): Promise<StoredAnswer> {
+		if (sender.kind === "nobody") throw this.#forbid({ sender, reason: "no-identity", rows: 0 });
 		const mode = bodyMode(request.headers);
 		if (mode === null) {
 			throw new HttpProblem(
@@ -49,14 +61,19 @@ export class Outcomes {
 		const key = idempotencyKey(request);
 		const bytes = await readBytes(request, OUTCOMES_BODY_BYTES_MAX);
 		const candidates = readBody(mode, utf8(bytes), request.headers);
-		const judged = await this.#judge(candidates);
+		const judged = await this.#judge(candidates, sender);
 		const { rows, refused } = judged;
+		if (refused.some((row) => row.code === "sender-not-granted")) {
+			throw this.#forbid({ sender, reason: "sender-not-granted", rows: candidates.length });
+		}
 		const answer = await this.#commit.submit({
 			rows,
 			status: rows.length === 0 && refused.length > 0 ? 422 : 200,
 			answer: JSON.stringify({ accepted: rows.length, refused }),
 			idempotency:
-				key === null ? null : { key: this.options.store.pseudonyms.text(key), body: bodyHash(mode, request, bytes) },
+				key === null
+					? null
+					: { key: this.options.store.pseudonyms.text(keyOf(sender, key)), body: bodyHash(mode, request, bytes) },
 		});
 		this.#count(judged, answer.replayed);
 		return answer;
@@ -67,14 +84,25 @@ export class Outcomes {
 		return this.#commit.close();
 	}
 
-	async #judge(candidates: readonly Candidate[]): Promise<Judged> {
+	#forbid(refusal: RefusedSender): WeirError {
+		const { reason, rows } = refusal;
+		this.options.meter.count(COUNTERS.senders.name, COUNTERS.senders.help, { reason }, Math.max(1, rows));
+		this.options.refused(refusal);
+		return new WeirError(
+			"permission-denied",
+			reason === "no-identity" ? "outcomes are taken of known senders only" : "the sender may not post these outcomes",
+			"show an SVID whose SPIFFE id spec.senders of every Metric in the request names",
+		);
+	}
+
+	async #judge(candidates: readonly Candidate[], sender: Sender): Promise<Judged> {
 		const { catalogue, store, clock } = this.options;
 		const receivedMs = clock();
 		const judge = (metrics: ReadonlyMap<string, MetricDeclaration>): Judged => {
 			const rows: OutcomeRow[] = [];
 			const refused: ({ readonly index: number } & Refusal)[] = [];
 			for (const [index, candidate] of candidates.entries()) {
-				const context = { metrics, pseudonyms: store.pseudonyms, receivedMs };
+				const context = { metrics, pseudonyms: store.pseudonyms, receivedMs, sender };
 				const result =
 					"refused" in candidate ? candidate.refused : readOutcome(candidate.row, candidate.fallbackTime, context);
 				if (isRefusal(result)) refused.push({ index, ...result });
@@ -83,8 +111,8 @@ export class Outcomes {
 			return { rows, refused };
 		};
 		const judged = judge(await catalogue.current());
-		// A Metric declared within the last second is not in the catalogue yet.
-		if (!judged.refused.some((row) => row.code === "unknown-metric")) return judged;
+		// A Metric declared within the last second is not in the catalogue yet; nor is a grant.
+		if (!judged.refused.some(({ code }) => code === "unknown-metric" || code === "sender-not-granted")) return judged;
 		return judge(await catalogue.refresh());
 	}
 
@@ -109,6 +137,9 @@ function idempotencyKey(request: IncomingMessage): string | null {
 	}
 	return key;
 }
+
+/** Keys of one sender are its own: another can neither use one up nor be told its answer. */
+const keyOf = (sender: Sender, key: string): string => (sender.kind === "spiffe" ? `${sender.id} ${key}` : key);
 
 /** Of the bytes and of what gives them their meaning. */
 function bodyHash(mode: string, request: IncomingMessage, bytes: Buffer): string {

@@ -42,7 +42,16 @@ export interface Exposure {
 
 export type Reading =
 	/** late: of a unit that a filter made; the row of the request's start may be missing, and comes with it. */
-	| { readonly kind: "row"; readonly row: RequestRow; readonly exposure: Exposure | null; readonly late: boolean }
+	| {
+			readonly kind: "row";
+			readonly row: RequestRow;
+			readonly exposure: Exposure | null;
+			readonly late: boolean;
+			/** Arm that the plan gives, whether or not it exposes; null = none. */
+			readonly assigned: string | null;
+			/** Version of the plan by which it was assigned. */
+			readonly plan: string;
+	  }
 	/** Says nothing that is kept: the start of a request without a live arm, or one that is told of again later. */
 	| { readonly kind: "ignored" }
 	/** Route name and plan, or route name and unit, do not fit each other. */
@@ -205,7 +214,7 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		unhealthy: entry.status >= 500 || (entry.flags & UNHEALTHY_FLAGS) !== 0,
 	};
 	if (experiment === null || hash === null || arm === null || !exposing || (ended && !late)) {
-		return { kind: "row", row, exposure: null, late };
+		return { kind: "row", row, exposure: null, late, assigned: assignedArm(experiment, unit, arm), plan };
 	}
 	const exposure: Exposure = {
 		experiment: experiment.table.name,
@@ -216,7 +225,14 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		receivedMs,
 		livePoints: experiment.livePoints,
 	};
-	return { kind: "row", row, exposure, late };
+	return { kind: "row", row, exposure, late, assigned: assignedArm(experiment, unit, arm), plan };
+}
+
+/** Arm by the plan, that of a takeover included. */
+function assignedArm(experiment: ReadableExperiment | null, unit: string | null, arm: string | null): string | null {
+	const takeover = experiment?.table.takeover ?? null;
+	if (takeover === null || experiment === null || unit === null) return arm;
+	return experiment.assignment.locate(unit)?.takenOver === true ? takeover.arm : arm;
 }
 
 /** What Envoy really did, by the name of the chosen cluster. */

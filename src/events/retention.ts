@@ -2,7 +2,7 @@
  * What is removed and when. Entries and outcomes are needed until every observation that they may enter is
  * closed; then the observations speak for them. Units and observations stay: they are the evidence.
  */
-import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../limits.js";
+import { DECISIONS_KEPT_MS, DECISIONS_ROWS_MAX, EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../limits.js";
 import { COUNTERS, GAUGES, type Meter } from "./meter.js";
 import { TABLES } from "./schema.js";
 import type { EventStore, Lane } from "./store.js";
@@ -27,6 +27,33 @@ export async function prune(store: EventStore, nowMs: number, windowMsMax: numbe
 			transaction.rows(`DELETE FROM ${table} WHERE ${column} < $before`, { before: BigInt(beforeMs) }),
 		);
 		const rows = Number(removed?.Count ?? 0);
+		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
+	}
+}
+
+/** Removes decision records past their time, and the oldest beyond their number. */
+export async function pruneDecisions(
+	store: EventStore,
+	nowMs: number,
+	meter: Meter,
+	rowsMax: number = DECISIONS_ROWS_MAX,
+): Promise<void> {
+	for (const [table, order] of [
+		["decisions", "id"],
+		["shadows", "received_ms"],
+	] as const) {
+		const rows = await store.decisions.transaction(async (transaction) => {
+			const [old] = await transaction.rows(`DELETE FROM ${table} WHERE received_ms < $before`, {
+				before: BigInt(nowMs - DECISIONS_KEPT_MS),
+			});
+			const [held] = await transaction.rows(`SELECT count(*) AS n FROM ${table}`);
+			const excess = Number(held?.n ?? 0) - rowsMax;
+			if (excess <= 0) return Number(old?.Count ?? 0);
+			const [more] = await transaction.rows(
+				`DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} ORDER BY ${order} LIMIT ${excess})`,
+			);
+			return Number(old?.Count ?? 0) + Number(more?.Count ?? 0);
+		});
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
 	}
 }

@@ -5,7 +5,7 @@
  */
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const SCHEMA = `
 CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -53,6 +53,28 @@ CREATE TABLE IF NOT EXISTS closings (
 
 -- Entries that could not be kept, when and why.
 CREATE TABLE IF NOT EXISTS losses (at_ms BIGINT NOT NULL, reason VARCHAR NOT NULL, entries BIGINT NOT NULL);
+
+-- The decision log; see decisionRecord.ts. id grows with the time of arrival and is unique.
+CREATE TABLE IF NOT EXISTS decisions (
+	id BIGINT NOT NULL, kind VARCHAR NOT NULL, at_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL, request VARCHAR,
+	trace VARCHAR, gateway VARCHAR, service VARCHAR, method VARCHAR, path VARCHAR, principal VARCHAR, unit UHUGEINT,
+	experiment VARCHAR, arm VARCHAR, former_arm VARCHAR, variant VARCHAR, verdict VARCHAR, reason VARCHAR NOT NULL,
+	policy VARCHAR, decided_by VARCHAR NOT NULL, plan VARCHAR, status USMALLINT, latency_ms DOUBLE, count BIGINT NOT NULL
+);
+
+-- Requests whose verdict shadow policies would change, counted; summed up when asked for.
+CREATE TABLE IF NOT EXISTS shadows (
+	received_ms BIGINT NOT NULL, change VARCHAR NOT NULL, policy VARCHAR, service VARCHAR, principal VARCHAR,
+	method VARCHAR, path VARCHAR, count BIGINT NOT NULL
+);
 `;
 
-export const TABLES = ["entries", "units", "conflicts", "outcomes", "observations", "idempotency"] as const;
+export const TABLES = [
+	"entries",
+	"units",
+	"conflicts",
+	"outcomes",
+	"observations",
+	"idempotency",
+	"decisions",
+] as const;

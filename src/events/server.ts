@@ -1,9 +1,11 @@
 /**
- * Ingest's HTTP doors. On the UNIX socket, for Weir's own processes: outcomes, aggregate queries, metrics and
- * health. On loopback, where asked for: outcomes and health only.
+ * Ingest's HTTP doors. On the UNIX socket, for Weir's own processes: outcomes, aggregate queries, the decision log,
+ * metrics and health. Over TCP, where asked for, with mTLS: outcomes and health only.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { TLSSocket, TlsOptions, Server as TlsServer } from "node:tls";
 import { WeirError } from "../error.js";
 import { EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
@@ -13,12 +15,15 @@ import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes.js";
 import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
+import { type Sender, senderOfId, senderOnSocket } from "./sender.js";
 
 export interface Doors {
 	readonly outcomes: Outcomes;
 	readonly evidence: EvidenceSource;
 	/** What is known of one request; null = nothing. */
 	readonly account: (requestId: string) => Promise<RequestAccount | null>;
+	/** The decision log, by the parameters of decisionQuery.ts. */
+	readonly decisions: (query: URLSearchParams) => Promise<unknown>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	readonly log: Log;
@@ -39,28 +44,53 @@ export interface Listening {
 /** Listens on the socket path (0600). Throws `already-exists` where another process answers there. */
 export async function serveSocket(path: string, doors: Doors): Promise<Listening> {
 	await claimSocket(path);
-	const routes = { ...publicRoutes(doors), ...ownRoutes(doors) };
-	const listening = await listen(routes, doors.log, (server, ready) => server.listen(path, ready));
+	const routes = { ...publicRoutes(doors, senderOnSocket), ...ownRoutes(doors) };
+	const server = createServer();
+	const listening = await listen(server, routes, doors.log, (ready) => server.listen(path, ready));
 	await restrictSocket(path);
 	return listening;
 }
 
-/** Listens on a loopback address. Throws `invalid-argument` for any other: there is no caller's identity yet. */
-export async function serveLoopback(address: string, port: number, doors: Doors): Promise<Listening> {
-	if (address !== "127.0.0.1" && address !== "::1") {
-		throw new WeirError("invalid-argument", `outcomes may not be taken on ${address}`, "listen on 127.0.0.1 or ::1");
+/** A door for senders that are not on this machine, or not of this user. */
+export interface OutcomesTcp {
+	readonly address: string;
+	/** 0 = any. */
+	readonly port: number;
+	/** Must demand client certificates that it verifies. */
+	readonly tls: TlsOptions;
+	/** SPIFFE id of the sender's verified certificate; null = it proves none. */
+	readonly peer: (socket: TLSSocket) => string | null;
+	/** Given the server once it exists, to renew its certificates; what it returns is called at the end. */
+	readonly follow?: (server: TlsServer) => () => void;
+}
+
+/** @throws WeirError `invalid-argument` for a door that would let in clients without a certificate */
+export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise<Listening> {
+	const { address, port, tls, peer, follow } = door;
+	if (tls.requestCert !== true || tls.rejectUnauthorized === false) {
+		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
-	return listen(publicRoutes(doors), doors.log, (server, ready) => server.listen(port, address, ready));
+	const server = createTlsServer({ ...tls });
+	const routes = publicRoutes(doors, ({ socket }) => senderOfId(peer(socket as TLSSocket)));
+	const stop = follow?.(server) ?? ((): void => undefined);
+	const listening = await listen(server, routes, doors.log, (ready) => server.listen(port, address, ready));
+	return {
+		port: listening.port,
+		close: async () => {
+			stop();
+			await listening.close();
+		},
+	};
 }
 
 type Routes = Readonly<Record<string, Route>>;
 
-function publicRoutes({ outcomes }: Doors): Routes {
+function publicRoutes({ outcomes }: Doors, senderOf: (request: IncomingMessage) => Sender): Routes {
 	return {
 		"/v1/outcomes": {
 			method: "POST",
 			async answer(request, response) {
-				const { status, body, replayed } = await outcomes.post(request);
+				const { status, body, replayed } = await outcomes.post(request, senderOf(request));
 				// As IETF draft-ietf-httpapi-idempotency-key and common APIs mark it.
 				if (replayed) response.setHeader("idempotency-replayed", "true");
 				answerJson(response, status, body);
@@ -70,7 +100,7 @@ function publicRoutes({ outcomes }: Doors): Routes {
 	};
 }
 
-function ownRoutes({ evidence, account, metricsJson }: Doors): Routes {
+function ownRoutes({ evidence, account, decisions, metricsJson }: Doors): Routes {
 	const query = <Query>(parse: (json: unknown) => Query, run: (query: Query) => Promise<unknown>): Route => ({
 		method: "POST",
 		async answer(request, response) {
@@ -80,6 +110,13 @@ function ownRoutes({ evidence, account, metricsJson }: Doors): Routes {
 	});
 	return {
 		"/evidence": query(parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
+		"/v1/requests": {
+			method: "GET",
+			async answer(request, response) {
+				const query = new URL(request.url ?? "", "http://ingest").searchParams;
+				answerJson(response, 200, JSON.stringify(await decisions(query)));
+			},
+		},
 		// One request's account is asked for by its id: /v1/requests/ID.
 		[REQUESTS]: {
 			method: "GET",
@@ -131,18 +168,19 @@ function parseQueryJson(bytes: Buffer): unknown {
 }
 
 async function listen(
+	server: Server,
 	routes: Routes,
 	log: Log,
-	start: (server: Server, ready: () => void) => void,
+	start: (ready: () => void) => void,
 ): Promise<Listening> {
-	const server = createServer((request, response) => {
+	server.on("request", (request: IncomingMessage, response: ServerResponse) => {
 		void serve(routes, log, request, response);
 	});
 	await new Promise<void>((resolve, reject) => {
 		server.once("error", (error) =>
 			reject(new WeirError("unavailable", `cannot listen: ${error.message}`, "", { cause: error })),
 		);
-		start(server, resolve);
+		start(resolve);
 	});
 	const address = server.address() as AddressInfo | string | null;
 	return {

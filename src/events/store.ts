@@ -2,8 +2,8 @@
  * The event store: one DuckDB file with its write-ahead log, owned by this process alone. A commit is on disk
  * when it returns (DuckDB syncs the log), so what was committed survives kill -9.
  *
- * Three lanes, each with its own connection, so that outcomes never wait for access-log batches and evidence
- * waits for neither: a lane runs one transaction at a time, and no two lanes write one table.
+ * Four lanes, each with its own connection, so that outcomes never wait for access-log batches, evidence waits for
+ * neither, and the decision log holds up none of them: a lane runs one transaction at a time, and no two lanes write one table.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -103,6 +103,7 @@ export interface EventStore {
 	readonly entries: Lane;
 	readonly outcomes: Lane;
 	readonly analysis: Lane;
+	readonly decisions: Lane;
 	/** Waits for the lanes, writes a checkpoint and lets go of the file. */
 	close(): Promise<void>;
 }
@@ -122,13 +123,14 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 			entries: new Lane(first),
 			outcomes: new Lane(await instance.connect()),
 			analysis: new Lane(await instance.connect()),
+			decisions: new Lane(await instance.connect()),
 		};
 		return {
 			path,
 			pseudonyms,
 			...lanes,
 			async close() {
-				await Promise.all([lanes.outcomes.close(), lanes.analysis.close()]);
+				await Promise.all([lanes.outcomes.close(), lanes.analysis.close(), lanes.decisions.close()]);
 				await lanes.entries.close();
 				const last = await instance.connect();
 				await last.run("CHECKPOINT");
@@ -193,6 +195,8 @@ async function prepare(connection: DuckDBConnection, path: string, keyPath: stri
 	] as const) {
 		await connection.run("INSERT INTO meta VALUES ($key, $value) ON CONFLICT DO NOTHING", { key, value });
 	}
+	// The tables of an older store have just been added to.
+	await connection.run("UPDATE meta SET value = $value WHERE key = 'schema'", { value: String(SCHEMA_VERSION) });
 	await connection.run("COMMIT");
 	return pseudonyms;
 }

@@ -1,6 +1,6 @@
 /**
- * Where the predictor may listen: loopback or a UNIX socket, until it can check that a request came through the
- * mesh (the zero-trust issue). Any other address is refused.
+ * Where the predictor may listen: anywhere with an identity (mTLS); without one on the loopback or a UNIX socket only,
+ * for it cannot check then that a request came through the mesh.
  */
 import type { Server } from "node:http";
 import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
@@ -11,11 +11,12 @@ export type ListenAddress =
 	| { readonly kind: "tcp"; readonly host: string; readonly port: number };
 
 /**
- * @param address an IP address of the loopback, `localhost`, or `unix:/path/to/socket`
+ * @param address an IP address, `localhost`, or `unix:/path/to/socket`
  * @param port 0 = any free port; not used for a socket
- * @throws WeirError `invalid-argument` for every other address
+ * @param identified callers must prove who they are
+ * @throws WeirError `invalid-argument` for every other address, and for one beyond the loopback that is not identified
  */
-export function listenAddress(address: string, port: number): ListenAddress {
+export function listenAddress(address: string, port: number, identified: boolean): ListenAddress {
 	if (address.startsWith("unix:")) {
 		const path = address.slice("unix:".length);
 		if (!path.startsWith("/")) throw new WeirError("invalid-argument", `'${address}' is no absolute socket path`);
@@ -23,11 +24,13 @@ export function listenAddress(address: string, port: number): ListenAddress {
 	}
 	const host = address === "localhost" ? "127.0.0.1" : address;
 	const loopback = (isIPv4(host) && host.startsWith("127.")) || (isIPv6(host) && host === "::1");
-	if (!loopback) {
+	if (!loopback && !(identified && (isIPv4(host) || isIPv6(host)))) {
 		throw new WeirError(
 			"invalid-argument",
 			`the predictor does not listen on '${address}'`,
-			"use 127.0.0.1, ::1 or unix:/path: it cannot yet check that a request came through the mesh",
+			identified
+				? "write an IP address, localhost or unix:/path"
+				: "use 127.0.0.1, ::1 or unix:/path, or give it an identity: it cannot check without one that a request came through the mesh",
 		);
 	}
 	if (!Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -38,10 +41,10 @@ export function listenAddress(address: string, port: number): ListenAddress {
 
 /**
  * Starts listening.
- * @returns `http://host:port`, or `unix:/path`
+ * @returns `SCHEME://host:port`, or `unix:/path`
  * @throws WeirError `failed-precondition` where the address is taken or not allowed
  */
-export function listen(server: Server, address: ListenAddress): Promise<string> {
+export function listen(server: Server, address: ListenAddress, scheme: "http" | "https"): Promise<string> {
 	return new Promise((resolve, reject) => {
 		const onError = (error: NodeJS.ErrnoException): void => {
 			const where = address.kind === "socket" ? address.path : `${address.host}:${address.port}`;
@@ -56,7 +59,7 @@ export function listen(server: Server, address: ListenAddress): Promise<string> 
 				return;
 			}
 			const { port } = server.address() as AddressInfo;
-			resolve(`http://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${port}`);
+			resolve(`${scheme}://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${port}`);
 		};
 		if (address.kind === "socket") server.listen(address.path, onListening);
 		else server.listen(address.port, address.host, onListening);

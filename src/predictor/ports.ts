@@ -1,4 +1,4 @@
-/** What the predictor needs from telemetry; the cli passes telemetry's meter and log, tests stand in for them. */
+/** What the predictor needs from other rooms; the cli passes it, tests stand in for it. */
 
 /** Prometheus metrics: names carry the prefix `weir_`, base units, and `_total` on counters. */
 export interface Meter {
@@ -13,3 +13,27 @@ export interface Log {
 	warn(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
 	error(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
 }
+
+/** Who this predictor is, and how it reads who others are: an SVID that is renewed while the predictor runs. */
+export interface DoorIdentity {
+	/** The newest: own certificate with its chain, its key, and the authorities whose certificates are believed; PEM. */
+	current(): { readonly certificate: string; readonly privateKey: string; readonly trustBundle: string };
+	/** Called when current() has changed. @returns stops it */
+	onRotated(listener: () => void): () => void;
+	/** SPIFFE id of a certificate (DER) that TLS has verified against the bundle; null = it is no X.509-SVID. */
+	idOf(certificate: Buffer): string | null;
+}
+
+/** One request, as the signed decision must describe it. */
+export interface DecisionQuestion {
+	/** Each x-weir-decision header apart. */
+	readonly decisions: readonly string[];
+	readonly method: string;
+	/** With its query, as it came. */
+	readonly path: string;
+	readonly service: string;
+	readonly variant: string;
+}
+
+/** @returns null where a decision allows exactly this request now and was not used before; else why not, in a few words */
+export type CheckDecision = (question: DecisionQuestion) => string | null | Promise<string | null>;

@@ -3,39 +3,46 @@
  * is checked, loaded and only then listened on; closing answers what is running.
  */
 import { constants, promises as files } from "node:fs";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import { availableParallelism } from "node:os";
 import type { Tracer } from "@opentelemetry/api";
 import { WeirError } from "../error.js";
-import { PREDICTOR_DRAIN_MS, PREDICTOR_KEEP_ALIVE_MS } from "../limits.js";
+import { PREDICTOR_DRAIN_MS } from "../limits.js";
 import { BODY_LIMITS, type BodyLimits } from "./body.js";
+import type { ClientRule } from "./clients.js";
+import { createDoor, type Door } from "./door.js";
 import { listen, listenAddress } from "./listen.js";
 import { Pool } from "./pool.js";
-import type { Log, Meter } from "./ports.js";
-import { PredictorService } from "./service.js";
+import type { DoorIdentity, Log, Meter } from "./ports.js";
+import { type DecisionDemand, PredictorService } from "./service.js";
 import { predictorTracer } from "./span.js";
 import type { ModelSource } from "./tensor.js";
 
 export interface PredictorOptions {
 	/** Name and version identify a model; a request without a version gets the last one given of that name. */
 	readonly models: readonly { readonly name: string; readonly path: string; readonly version?: string | undefined }[];
-	/** A loopback address, or `unix:/path`. */
+	/** An address; without a guard one of the loopback, or `unix:/path`. */
 	readonly address: string;
 	/** 0 = any free port; not used for a socket. */
 	readonly port: number;
 	/** Session workers, each with its own copy of the models. Default: the cores, at most 2. */
 	readonly workers?: number | undefined;
+	/** mTLS, and whom it lets in. Left out: plain HTTP on the loopback (development). */
+	readonly guard?: { readonly identity: DoorIdentity; readonly clients: readonly ClientRule[] } | undefined;
+	/** A signed decision that each request must carry, besides. */
+	readonly decision?: DecisionDemand | undefined;
 	readonly meter?: Meter | undefined;
 	readonly log?: Log | undefined;
 	/** Default: the global tracer, a no-op until telemetry sets up an SDK. */
 	readonly tracer?: Tracer | undefined;
 	readonly limits?: BodyLimits | undefined;
+	readonly nowMs?: (() => number) | undefined;
 	/** Another worker file, for tests of what happens when one dies. */
 	readonly workerUrl?: URL | undefined;
 }
 
 export interface Predictor {
-	/** `http://127.0.0.1:PORT`, or `unix:/path`. */
+	/** `http://127.0.0.1:PORT`, `https://ADDRESS:PORT` with a guard, or `unix:/path`. */
 	readonly url: string;
 	/** Not ready at once; running requests are answered; then everything is closed. */
 	close(): Promise<void>;
@@ -45,7 +52,10 @@ const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** @throws WeirError for names, addresses and model files that cannot be served; nothing is left running then */
 export async function startPredictor(options: PredictorOptions): Promise<Predictor> {
-	const address = listenAddress(options.address, options.port);
+	const guard = options.guard ?? null;
+	const address = listenAddress(options.address, options.port, guard !== null);
+	if (guard !== null && guard.clients.length === 0)
+		throw new WeirError("invalid-argument", "nobody may connect", "name the Envoys with --clients");
 	const models = await checkModels(options.models);
 	const workers = options.workers ?? Math.min(availableParallelism(), 2);
 	if (!Number.isInteger(workers) || workers < 1) throw new WeirError("invalid-argument", `${workers} workers`);
@@ -56,16 +66,32 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 		pool,
 		limits: options.limits ?? BODY_LIMITS,
 		tracer: options.tracer ?? predictorTracer(),
+		decision: options.decision ?? null,
 		meter,
 		log,
 	});
-	const server = createServer({ keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS }, (request, response) => {
-		void service.handle(request, response);
-	});
+	let door: Door | null = null;
 	try {
-		const url = await listen(server, address);
-		return { url, close: () => close(server, service, pool) };
+		door = createDoor({
+			guard,
+			handle: (request, response) => void service.handle(request, response),
+			meter,
+			log,
+			nowMs: options.nowMs ?? Date.now,
+		});
+		const { server } = door;
+		const url = await listen(server, address, guard === null ? "http" : "https");
+		const stopRotation = door.close;
+		if (guard === null) log?.warn("no identity: anyone on this machine may ask, through the mesh or not (development)");
+		return {
+			url,
+			close: () => {
+				stopRotation();
+				return close(server, service, pool);
+			},
+		};
 	} catch (error) {
+		door?.close();
 		await pool.close();
 		throw error;
 	}

@@ -10,7 +10,7 @@ import { WeirError } from "../error.js";
 import { Admission, type BodyLimits, readBody, type Ticket } from "./body.js";
 import { type Endpoint, endpointOf, methodOf, routeTemplate } from "./endpoint.js";
 import type { InferenceResult, Pool } from "./pool.js";
-import type { Log, Meter } from "./ports.js";
+import type { CheckDecision, Log, Meter } from "./ports.js";
 import { formatInferResponse, parseInferRequest } from "./protocol.js";
 import { OVERLOAD, type Refusal, refusal, refusalOf, refusalOfBody, refusalOfHeaders } from "./refusal.js";
 import { endInferSpan, startInferSpan } from "./span.js";
@@ -20,11 +20,20 @@ const SERVER_VERSION = "0.1.0";
 /** OIP platform name: framework, then format. */
 const PLATFORM = "onnx_onnxv1";
 
+/** Each request but those for health must carry a decision for this Service and Variant. */
+export interface DecisionDemand {
+	readonly service: string;
+	readonly variant: string;
+	readonly check: CheckDecision;
+}
+
 export interface ServiceParts {
 	readonly models: readonly ModelSource[];
 	readonly pool: Pool;
 	readonly limits: BodyLimits;
 	readonly tracer: Tracer;
+	/** null = none is demanded. */
+	readonly decision: DecisionDemand | null;
 	readonly meter: Meter | undefined;
 	readonly log: Log | undefined;
 }
@@ -64,6 +73,14 @@ export class PredictorService {
 			const allow = method === "GET" ? "GET, HEAD" : "POST";
 			this.#refuse(request, response, refusal(405, `use ${method}`, { allow }));
 			return;
+		}
+		const { decision } = this.#parts;
+		if (decision !== null && !isHealth(endpoint)) {
+			const why = await whyNot(decision, request, target);
+			if (why !== null) {
+				this.#refuseDecision(request, response, why);
+				return;
+			}
 		}
 		if (!("model" in endpoint)) {
 			this.#describeServer(endpoint, response);
@@ -190,6 +207,13 @@ export class PredictorService {
 		return signature;
 	}
 
+	#refuseDecision(request: IncomingMessage, response: ServerResponse, why: string): void {
+		const { meter, log } = this.#parts;
+		meter?.count("weir_predictor_decisions_refused_total", "Requests without a decision that holds.");
+		log?.warn("a request carries no decision that holds", { why });
+		this.#refuse(request, response, refusal(403, "no decision allows this request"));
+	}
+
 	/** Where the body was not read to its end, the connection cannot carry another request. */
 	#refuse(request: IncomingMessage, response: ServerResponse, { status, message, headers }: Refusal): void {
 		const end = request.complete || !hasBody(request) ? {} : { connection: "close" };
@@ -209,6 +233,20 @@ export class PredictorService {
 }
 
 const refused = (refusal: Refusal): InferOutcome => ({ kind: "refused", refusal });
+
+/** What Envoy's health checks ask: no caller's request, so nobody decided on it. */
+const isHealth = ({ kind }: Endpoint): boolean => kind === "live" || kind === "ready" || kind === "model-ready";
+
+/** A check that fails in itself allows nothing. */
+async function whyNot({ service, variant, check }: DecisionDemand, request: IncomingMessage, path: string) {
+	const decisions = request.headersDistinct["x-weir-decision"] ?? [];
+	if (decisions.length === 0) return "it carries none";
+	try {
+		return await check({ decisions, method: request.method ?? "", path, service, variant });
+	} catch {
+		return "it could not be checked";
+	}
+}
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
 	headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";

@@ -1,63 +1,72 @@
-/** AccessPolicy: who may call which Service, by method and path. A Service that one selects is deny by default. */
-import type { z } from "zod";
+/** AccessPolicy: who may call which Service. A Service that an enforced one selects is deny by default. */
+import { z } from "zod";
+import { claimRules, pathTemplate, policyCondition, principal, schedule, time, user } from "./accessConditions.js";
 import { httpMethod, pathPrefix } from "./host.js";
 import { resource } from "./metadata.js";
 import type { AccessPolicy } from "./resource.js";
 import { name, text } from "./scalar.js";
-import { spiffeId } from "./spiffe.js";
-import { fields, list, oneOf, refuseRepeats, say } from "./strict.js";
+import { fields, oneOf, say, uniqueList } from "./strict.js";
 
-function unique<Item extends z.ZodType<string>>(item: Item, hint: string) {
-	return list(item, hint).superRefine((items, context) => {
-		refuseRepeats(items, String, (index, first, key) => {
-			const message = say(`repeats ${key}, item ${first} of the list`, "remove one of them");
-			context.addIssue({ code: "custom", path: [index], message });
-		});
-	});
-}
+const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for all";
 
-const texts = unique(text("write a text"), "write a list of texts").default([]);
-
-const SERVICES_HINT = "write a list of at least one Service name";
+const serviceName = z.union([z.literal("*"), name], { error: SERVICES_HINT });
+const region = text("write the name of a region");
+const words = (what: string) => uniqueList(text(`write a ${what}`), `write a list of ${what}s`).default([]);
 
 const spec = fields({
 	action: oneOf("allow", "deny").default("allow").meta({ description: "deny wins over allow." }),
-	services: unique(name, SERVICES_HINT)
+	mode: oneOf("enforce", "shadow")
+		.default("enforce")
+		.meta({ description: "shadow: decides nothing; what it would change is counted and reported." }),
+	services: uniqueList(serviceName, SERVICES_HINT)
 		.min(1, { error: SERVICES_HINT })
-		.meta({ description: "Services in the same namespace." }),
-	principals: unique(spiffeId, "write a list of SPIFFE ids")
+		.meta({ description: "Services in the same namespace; '*' = all of them." }),
+	dataClasses: uniqueList(name, "write a list of DataClass names")
 		.default([])
-		.meta({ description: "Exact SPIFFE ids of callers. Empty only for action deny: everyone." }),
-	methods: unique(httpMethod, "write a list of HTTP methods").default([]).meta({ description: "Empty = all." }),
-	pathPrefixes: unique(pathPrefix, "write a list of path prefixes")
+		.meta({ description: "Only those of the Services that have one of these. Empty = whichever." }),
+	principals: uniqueList(principal, "write a list of SPIFFE ids")
+		.default([])
+		.meta({ description: "SPIFFE ids of callers: exact, all below one (…/*), or '*' for any." }),
+	users: uniqueList(user, "write a list of ISSUER#SUB")
+		.default([])
+		.meta({ description: "ISSUER#SUB of a verified token." }),
+	groups: words("group").meta({ description: "One of them is in the token's groups." }),
+	tenants: words("tenant").meta({ description: "One of them is the token's tenant." }),
+	purposes: words("purpose").meta({ description: "One of them is in the token's purposes." }),
+	claims: claimRules,
+	methods: uniqueList(httpMethod, "write a list of HTTP methods").default([]).meta({ description: "Empty = all." }),
+	pathPrefixes: uniqueList(pathPrefix, "write a list of path prefixes")
 		.default([])
 		.meta({ description: "Prefixes of whole segments: /v2 matches /v2 and /v2/x, not /v20. Empty = all." }),
-	variants: unique(name, "write a list of Variant names")
+	pathTemplates: uniqueList(pathTemplate, "write a list of path templates")
+		.default([])
+		.meta({ description: "Whole paths with {name} for one segment. With prefixes: either." }),
+	variants: uniqueList(name, "write a list of Variant names")
 		.default([])
 		.meta({ description: "Variants of the Services, judged after the assignment. Empty = all." }),
-	mode: oneOf("enforce", "shadow").default("enforce"),
-	dataClasses: unique(name, "write a list of DataClass names").default([]),
-	users: texts,
-	groups: texts,
-	tenants: texts,
-	purposes: texts,
-	claims: list(
-		fields({ claim: text("write a claim"), values: list(text("write a text"), "write a list of texts") }),
-		"write a list of {claim, values}",
-	).default([]),
-	pathTemplates: texts,
-	regions: texts,
-	condition: text("write a CEL expression").nullable().default(null),
-})
-	.transform((value) => ({ ...value, schedule: null, validFromMs: null, validUntilMs: null }))
-	.superRefine((value, context) => {
-		if (value.action !== "allow" || value.principals.length > 0) return;
-		const message = say(
-			"is empty, so the policy would allow nobody",
-			"list at least one SPIFFE id, or write action: deny",
-		);
-		context.addIssue({ code: "custom", path: ["principals"], message });
-	});
+	regions: uniqueList(region, "write a list of regions")
+		.default([])
+		.meta({ description: "Regions of the Gateway that the request came through. Empty = all." }),
+	schedule: schedule.nullable().default(null),
+	validFrom: time.nullable().default(null).meta({ description: "RFC 3339 time, inclusive." }),
+	validUntil: time.nullable().default(null).meta({ description: "RFC 3339 time, exclusive." }),
+	condition: policyCondition.nullable().default(null).meta({ description: "A CEL expression that must be true." }),
+}).transform(({ validFrom, validUntil, ...value }, context): AccessPolicy["spec"] => {
+	const report = (field: string, what: string, hint: string): void => {
+		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
+	};
+	const { principals, users, groups, tenants, purposes, claims } = value;
+	const named = [principals, users, groups, tenants, purposes, claims].some((list) => list.length > 0);
+	if (value.action === "allow" && !named) {
+		const hint =
+			"list at least one SPIFFE id, or name users, groups, tenants, purposes or claims, or write action: deny";
+		report("principals", "is empty, so the policy would allow nobody", hint);
+	}
+	if (validFrom !== null && validUntil !== null && validUntil <= validFrom) {
+		report("validUntil", "is not after validFrom, so that the policy would never hold", "write a later time");
+	}
+	return { ...value, validFromMs: validFrom, validUntilMs: validUntil };
+});
 
 export const accessPolicySchema: z.ZodType<AccessPolicy> = resource(
 	"AccessPolicy",

@@ -4,9 +4,10 @@
  */
 import { accessProblems } from "./checkAccess.js";
 import { calloutProblems } from "./checkCallout.js";
+import { dataClassProblems } from "./checkDataClass.js";
 import { experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
-import { type Named, Positions } from "./position.js";
+import { type Named, Positions, resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import type { Problem, ResourceSet } from "./resource.js";
 import { knownNames } from "./suggest.js";
@@ -25,7 +26,9 @@ export function checkResources(set: ResourceSet, positions: Positions = new Posi
 		},
 	};
 	serviceProblems(check);
+	wildcardProblems(check);
 	accessProblems(check);
+	dataClassProblems(check);
 	calloutProblems(check);
 	experimentProblems(check);
 	layerProblems(check);
@@ -49,6 +52,24 @@ function serviceProblems({ set, report }: Check): void {
 			}
 			const whose = owner === service ? "listed twice" : `taken by ${owner.kind} ${owner.metadata.name}`;
 			report(service, ["spec", "hosts", index], `host ${host} is ${whose}`, "give each host to one Service, once");
+		}
+	}
+}
+
+/** A more specific host takes requests away from a wildcard: within a namespace that is meant, across them it is theft. */
+function wildcardProblems({ set, report }: Check): void {
+	const wildcards = set.services.flatMap((owner) =>
+		owner.spec.hosts.filter((host) => host.startsWith("*.")).map((host) => ({ owner, suffix: host.slice(1) })),
+	);
+	for (const service of set.services) {
+		for (const [index, host] of service.spec.hosts.entries()) {
+			const over = wildcards.find(
+				({ owner, suffix }) =>
+					owner.metadata.namespace !== service.metadata.namespace && host !== `*${suffix}` && host.endsWith(suffix),
+			);
+			if (over === undefined) continue;
+			const message = `host ${host} lies under *${over.suffix} of ${resourceTitle(over.owner)} in another namespace`;
+			report(service, ["spec", "hosts", index], message, "choose a host that no other namespace's wildcard covers");
 		}
 	}
 }

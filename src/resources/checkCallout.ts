@@ -2,16 +2,27 @@
  * What a Service may ask of the sidecar. A callout that carries a verdict always fails closed, so passing without
  * its answer is refused wherever it could carry one.
  */
+import { accessTable, judgesUsers, judgesVariants, nativeObstacle } from "../access/table.js";
 import type { Check } from "./report.js";
 import type { Service } from "./resource.js";
 
-export function calloutProblems({ set, report }: Check): void {
+export function calloutProblems({ set, positions, report }: Check): void {
 	for (const service of set.services) {
-		const { callout, access } = service.spec;
-		if (callout.access === "sidecar" && access === "open") {
-			const hint = "remove access: open and add an AccessPolicy, or write access: native here";
-			const message = "spec.callout.access is sidecar, but the Service is open: there is no access to decide";
-			report(service, ["spec", "callout", "access"], message, hint);
+		const { callout, access, rateLimits } = service.spec;
+		if (rateLimits.tenant !== null && set.gateways.length > 0 && !positions.hasBroken("Gateway")) {
+			if (set.gateways.every(({ spec }) => spec.tokens.length === 0)) {
+				const message =
+					"spec.rateLimits.tenant is given, but no Gateway believes any issuer's tokens: no tenant is known";
+				report(service, ["spec", "rateLimits", "tenant"], message, "add spec.tokens to a Gateway, or limit principals");
+			}
+		}
+		const field = callout.access === "sidecar" ? "access" : callout.sign ? "sign" : null;
+		if (field !== null && access === "open") {
+			const what = field === "access" ? "access is sidecar" : "sign is true";
+			const instead = field === "access" ? "access: native" : "sign: false";
+			const hint = `remove access: open and add an AccessPolicy, or write ${instead} here`;
+			const message = `spec.callout.${what}, but the Service is open: there is no access to decide`;
+			report(service, ["spec", "callout", field], message, hint);
 			continue;
 		}
 		const why = verdictReason({ set }, service);
@@ -29,15 +40,26 @@ export function calloutProblems({ set, report }: Check): void {
 
 /** Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. */
 function verdictReason({ set }: Pick<Check, "set">, service: Service): string | null {
-	if (service.spec.callout.access === "sidecar") return "the sidecar decides access (callout.access)";
+	const { callout } = service.spec;
+	if (callout.access === "sidecar") return "the sidecar decides access (callout.access)";
+	if (callout.sign) return "the sidecar decides access, as it signs each decision (callout.sign)";
 	const { name, namespace } = service.metadata;
+	const access = accessTable(
+		service,
+		set.accessPolicies.filter(({ spec }) => spec.mode === "enforce"),
+	);
+	for (const policy of access.policies) {
+		const obstacle = nativeObstacle(policy);
+		if (obstacle !== null) return `the sidecar decides access: AccessPolicy ${policy.name} has ${obstacle}`;
+	}
+	const bound = set.gateways.flatMap(({ spec }) => spec.tokens).find(({ binding }) => binding !== "none");
+	if (bound !== undefined && judgesUsers(access)) {
+		return `the sidecar decides access: tokens of ${bound.issuer} are bound (${bound.binding})`;
+	}
 	const mints = set.experiments.some(
 		({ metadata, spec }) => metadata.namespace === namespace && spec.service === name && spec.unit.from === "cookie",
 	);
-	const judging = set.accessPolicies.find(
-		({ metadata, spec }) =>
-			metadata.namespace === namespace && spec.services.includes(name) && spec.variants.length > 0,
-	);
+	const judging = access.policies.find((policy) => judgesVariants({ open: false, policies: [policy] }));
 	if (!mints || judging === undefined) return null;
-	return `the sidecar decides access: AccessPolicy ${judging.metadata.name} judges Variants, and the sidecar chooses them`;
+	return `the sidecar decides access: AccessPolicy ${judging.name} judges Variants, and the sidecar chooses them`;
 }

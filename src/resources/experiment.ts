@@ -2,10 +2,11 @@
 import { z } from "zod";
 import { ARM_WEIGHT_MAX, ARMS_MAX, PPM } from "../limits.js";
 import { effect } from "./effect.js";
+import { isUrl } from "./host.js";
 import { resource } from "./metadata.js";
 import { parameters } from "./parameters.js";
 import type { Experiment } from "./resource.js";
-import { duration, name, percentage, text } from "./scalar.js";
+import { duration, name, percentage } from "./scalar.js";
 import { fields, flag, list, oneOf, refuseRepeats, say, whole } from "./strict.js";
 import { unit } from "./unitSource.js";
 
@@ -75,11 +76,25 @@ const steps = list(percentage, STEPS_HINT)
 	})
 	.meta({ description: "Allocations, rising strictly from above 0%." });
 
+const WEBHOOK_HINT =
+	"write an https URL without user, password and fragment, such as https://ci.example.com/gate (http only for this machine)";
+
+/** Who answers for a gate decides about traffic: beyond this machine it proves its name by TLS. */
+const webhook = z
+	.string({ error: WEBHOOK_HINT })
+	.refine((value) => isUrl(value, ["https:"]) || (isUrl(value, ["http:"]) && isOwnHost(new URL(value).hostname)), {
+		error: WEBHOOK_HINT,
+	});
+
+function isOwnHost(host: string): boolean {
+	return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
 const gate = fields({
 	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
 		description: "before-…: only a 2xx answer lets it happen. after-rollback: is told, at least once.",
 	}),
-	url: text("write an http or https URL"),
+	url: webhook,
 	timeout: duration(1).prefault("10s"),
 }).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
 

@@ -2,68 +2,54 @@
 import { z } from "zod";
 import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
-import type { Gateway, GatewayTls, TokenIssuer } from "./resource.js";
-import { duration, text } from "./scalar.js";
-import { fields, flag, list, oneOf, refuseRepeats, say, whole } from "./strict.js";
+import type { Gateway, GatewayTls } from "./resource.js";
+import { text } from "./scalar.js";
+import { fields, flag, say, whole } from "./strict.js";
+import { tokens } from "./tokenIssuer.js";
 
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
+const KEY_HINT = "write the path of a PEM file with its private key";
+const TLS_HINT = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
 
-const files = fields({
-	certificateFile: file("the server certificate").meta({ description: "PEM file: the server certificate chain." }),
-	privateKeyFile: file("its private key").meta({ description: "PEM file: the certificate's private key." }),
-	clientCaFile: file("the CA of client certificates")
-		.nullable()
-		.default(null)
-		.meta({ description: "PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded." }),
+const tls = fields(
+	{
+		certificateFile: file("the server certificate")
+			.optional()
+			.meta({ description: "PEM file: the server certificate chain." }),
+		privateKeyFile: file("its private key")
+			.optional()
+			.meta({ description: "PEM file: the certificate's private key." }),
+		clientCaFile: file("the CA of client certificates")
+			.nullable()
+			.default(null)
+			.meta({ description: "PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded." }),
+		identity: z.literal("mesh", { error: "write identity: mesh" }).optional().meta({
+			description: "mesh: this Envoy's own SVID and trust bundle, instead of files; clients must show an SVID.",
+		}),
+	},
+	TLS_HINT,
+).transform((value, context): GatewayTls => {
+	const { certificateFile, privateKeyFile, clientCaFile, identity } = value;
+	const report = (field: string, what: string, hint: string): void => {
+		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
+	};
+	if (identity !== undefined) {
+		if (certificateFile !== undefined || privateKeyFile !== undefined || clientCaFile !== null) {
+			report("identity", "is given beside files", "keep the files, or identity: mesh alone");
+		}
+		return { from: "identity" };
+	}
+	if (certificateFile === undefined) {
+		report("certificateFile", "is missing", "write the path of a PEM file with the server certificate");
+	}
+	if (privateKeyFile === undefined) report("privateKeyFile", "is missing", KEY_HINT);
+	return {
+		from: "files",
+		certificateFile: certificateFile ?? "",
+		privateKeyFile: privateKeyFile ?? "",
+		clientCaFile,
+	};
 });
-
-const TLS_HINT = "write tls: {identity: mesh}, or {certificateFile, privateKeyFile, clientCaFile}";
-
-const tls = z
-	.union([files, fields({ identity: z.literal("mesh", { error: "write identity: mesh" }) })], { error: TLS_HINT })
-	.transform((value): GatewayTls => ("identity" in value ? { from: "identity" } : { from: "files", ...value }));
-
-const ISSUER_HINT = "write the issuer as it stands in the tokens, such as https://id.example.com";
-const AUDIENCES_HINT = "write a list of at least one audience, as it stands in the tokens";
-
-const claimPath = text("write the name of a claim such as sub, or a path such as org.tenant");
-
-const tokens = list(
-	fields({
-		issuer: text(ISSUER_HINT).meta({ description: "Claim iss." }),
-		audiences: list(text(AUDIENCES_HINT), AUDIENCES_HINT)
-			.min(1, { error: AUDIENCES_HINT })
-			.meta({ description: "Claim aud must hold one of them." }),
-		jwksFile: text("write the path of a JSON Web Key Set").meta({
-			description: "File with the issuer's keys (RFC 7517).",
-		}),
-		profile: oneOf("jwt", "at+jwt").default("jwt"),
-		maxLifetime: duration(1).prefault("1d"),
-		binding: oneOf("none", "dpop", "mtls", "either").default("none"),
-		groupsClaim: claimPath.default("groups"),
-		tenantClaim: claimPath.default("tenant"),
-		purposeClaim: claimPath.default("purpose"),
-	}).transform(
-		({ jwksFile, maxLifetime, ...rest }): TokenIssuer => ({
-			...rest,
-			keys: { from: "file", file: jwksFile },
-			maxLifetimeMs: maxLifetime,
-		}),
-	),
-	"write a list of {issuer, audiences, jwksFile}",
-)
-	.superRefine((issuers, context) => {
-		refuseRepeats(
-			issuers,
-			({ issuer }) => issuer,
-			(index, first, key) => {
-				const message = say(`repeats ${key}, item ${first} of the list`, "give each issuer once");
-				context.addIssue({ code: "custom", path: [index, "issuer"], message });
-			},
-		);
-	})
-	.default([])
-	.meta({ description: "Whose tokens (JWT) Envoy verifies, so that a claim can be a unit." });
 
 export const gatewaySchema: z.ZodType<Gateway> = resource(
 	"Gateway",
@@ -73,7 +59,10 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 		port: whole(0, 65_535).meta({ description: "0 = any free port." }),
 		exposeArm: flag.default(false).meta({ description: "Adds the response header x-weir-arm." }),
 		tls: tls.nullable().default(null),
-		region: text("write the name of a region").nullable().default(null),
+		region: text("write the name of a region")
+			.nullable()
+			.default(null)
+			.meta({ description: "Where it stands; AccessPolicies may name it." }),
 		tokens,
 	}),
 );

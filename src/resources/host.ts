@@ -26,6 +26,13 @@ const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a
 
 const ENDPOINT_HINT = "write an IP address or a DNS name, without scheme, port or path";
 
+/** An absolute URL with one of these schemes (`https:`), without credentials, which logs would show, and fragment. */
+export function isUrl(value: string, schemes: readonly string[]): boolean {
+	if (!/^[!-~]{1,2048}$/.test(value) || !URL.canParse(value)) return false;
+	const url = new URL(value);
+	return schemes.includes(url.protocol) && url.username === "" && url.password === "" && !value.includes("#");
+}
+
 /** Address of an endpoint: an IP address, or a DNS name (lower-cased). */
 export const endpointAddress = z
 	.string({ error: ENDPOINT_HINT })
@@ -84,14 +91,15 @@ export const httpMethod = z.string({ error: METHOD_HINT }).regex(/^[A-Z][A-Z-]{0
 const PREFIX_HINT =
 	"write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces";
 
+/** A segment of a path that has one spelling only: no escapes, no dot segments. */
+export const isSegment = (segment: string): boolean =>
+	/^[A-Za-z0-9._~!$&'()*+,;=:@-]+$/.test(segment) && segment !== "." && segment !== "..";
+
 /** Path prefix of whole segments. Escapes and dot segments are refused: Envoy compares the normalised path. */
 export const pathPrefix = z.string({ error: PREFIX_HINT }).transform((value, context): string => {
 	if (value === "/") return value;
 	const segments = value.split("/").slice(1);
-	const good =
-		value.startsWith("/") &&
-		value.length <= 1_024 &&
-		segments.every((segment) => /^[A-Za-z0-9._~!$&'()*+,;=:@-]+$/.test(segment) && segment !== "." && segment !== "..");
+	const good = value.startsWith("/") && value.length <= 1_024 && segments.every(isSegment);
 	return good ? value : refuse(context, PREFIX_HINT);
 });
 

@@ -4,7 +4,7 @@ import { resource } from "./metadata.js";
 import type { Metric } from "./resource.js";
 import { duration } from "./scalar.js";
 import { spiffeId } from "./spiffe.js";
-import { fields, list, oneOf, say } from "./strict.js";
+import { fields, oneOf, say, uniqueList } from "./strict.js";
 
 const QUANTILE_HINT = "write a number above 0 and below 1, such as 0.99";
 
@@ -30,7 +30,7 @@ const spec = fields({
 	missing: oneOf("exclude", "zero")
 		.optional()
 		.meta({ description: "A unit without any outcome in its window: left out (the default), or 0." }),
-	senders: list(spiffeId, "write a list of SPIFFE ids")
+	senders: uniqueList(spiffeId, "write a list of SPIFFE ids")
 		.default([])
 		.meta({ description: "Who may post its outcomes; empty: only control's own user, over its UNIX socket." }),
 }).transform((value, context): Metric["spec"] => {
@@ -50,6 +50,9 @@ const spec = fields({
 	}
 	if (source === "errors" && type !== "rate") {
 		at("type", `is ${type} with source errors`, "write type: rate: an error rate is a share of requests");
+	}
+	if (senders.length > 0 && source !== "outcome") {
+		at("senders", `is given for source ${source}`, "remove it: nobody posts what Envoy measures");
 	}
 	if (missing !== undefined && source !== "outcome") {
 		at("missing", `is given for source ${source}`, "remove it: every exposed unit has requests");

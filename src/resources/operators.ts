@@ -1,23 +1,41 @@
 /** RoleBinding and ApprovalPolicy: what operators may do, and what takes two of them. */
-import type { z } from "zod";
+import { z } from "zod";
+import { user } from "./accessConditions.js";
 import { resource } from "./metadata.js";
 import type { ApprovalPolicy, RoleBinding } from "./resource.js";
-import { duration, text } from "./scalar.js";
-import { fields, list, oneOf, whole } from "./strict.js";
+import { duration, name } from "./scalar.js";
+import { spiffeFault } from "./spiffe.js";
+import { fields, oneOf, uniqueList, whole } from "./strict.js";
 
-const SUBJECTS_HINT = "write a list of SPIFFE ids, ISSUER#SUB or group:NAME";
-const NAMESPACES_HINT = "write a list of namespaces, or ['*']";
+const SUBJECT_HINT = "write a SPIFFE id, ISSUER#SUB of a token, or group:NAME";
+const SUBJECTS_HINT = "write a list of at least one SPIFFE id, ISSUER#SUB or group:NAME";
+const NAMESPACES_HINT = "write a list of at least one namespace, or ['*'] for all";
 
-const namespaces = list(text(NAMESPACES_HINT), NAMESPACES_HINT).min(1, { error: NAMESPACES_HINT });
+/** No pattern: whoever may act is named. */
+const subject = z
+	.string({ error: SUBJECT_HINT })
+	.refine(
+		(value) =>
+			value.startsWith("spiffe://")
+				? spiffeFault(value) === null
+				: value.startsWith("group:")
+					? /^group:[^\p{Cc}]{1,256}$/u.test(value)
+					: user.safeParse(value).success,
+		{ error: SUBJECT_HINT },
+	);
+
+const namespaces = uniqueList(z.union([z.literal("*"), name], { error: NAMESPACES_HINT }), NAMESPACES_HINT).min(1, {
+	error: NAMESPACES_HINT,
+});
 
 export const roleBindingSchema: z.ZodType<RoleBinding> = resource(
 	"RoleBinding",
 	"What operators may do in some namespaces.",
 	fields({
-		verbs: list(oneOf("read", "apply", "promote", "abort", "approve", "admin"), "write a list of verbs").min(1, {
+		verbs: uniqueList(oneOf("read", "apply", "promote", "abort", "approve", "admin"), "write a list of verbs").min(1, {
 			error: "write at least one of read, apply, promote, abort, approve and admin",
 		}),
-		subjects: list(text(SUBJECTS_HINT), SUBJECTS_HINT).min(1, { error: SUBJECTS_HINT }),
+		subjects: uniqueList(subject, SUBJECTS_HINT).min(1, { error: SUBJECTS_HINT }),
 		namespaces,
 	}),
 );
@@ -26,7 +44,7 @@ export const approvalPolicySchema: z.ZodType<ApprovalPolicy> = resource(
 	"ApprovalPolicy",
 	"Acts that others must approve before they happen.",
 	fields({
-		verbs: list(oneOf("apply", "promote", "abort"), "write a list of apply, promote and abort").min(1, {
+		verbs: uniqueList(oneOf("apply", "promote", "abort"), "write a list of apply, promote and abort").min(1, {
 			error: "write at least one of apply, promote and abort",
 		}),
 		namespaces,

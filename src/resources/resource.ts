@@ -52,8 +52,8 @@ export interface TokenIssuer {
 	/** A token that lives longer (exp - iat) is refused, and so is one without iat. */
 	readonly maxLifetimeMs: number;
 	/**
-	 * Proof of possession that every token must have: dpop (RFC 9449), mtls (RFC 8705), or either. none: a token that
-	 * is bound (claim cnf) must still be proved; one that is not, not.
+	 * Proof of possession that every token must have: dpop (RFC 9449), mtls (RFC 8705), or either. none: bearer tokens
+	 * alone; one that is bound (claim cnf) is refused, because Envoy, which then judges, sees no proof.
 	 */
 	readonly binding: "none" | "dpop" | "mtls" | "either";
 	/** Claims, as paths such as `org.tenant`, in which AccessPolicies find groups, tenant and purposes. */
@@ -109,7 +109,7 @@ export interface Service {
 		 * null = plain text.
 		 */
 		readonly identities: readonly string[] | null;
-		/** Per Envoy. */
+		/** Per Envoy and Gateway. */
 		readonly rateLimits: RateLimits;
 	};
 }
@@ -316,9 +316,9 @@ export interface AccessPolicy {
 		readonly services: readonly string[];
 		/** Only those of the Services that have one of these DataClasses. */
 		readonly dataClasses: readonly string[];
-		/** SPIFFE ids from Envoy's TLS layer: exact, or all below one by whole segments (`spiffe://td/ns/a/*`), or `*` = any. */
+		/** SPIFFE ids from Envoy's TLS layer: exact, or all below one by whole segments (`spiffe://td/ns/a/*`), `*` = any, or `anyone` = those too who prove none. */
 		readonly principals: readonly string[];
-		/** `ISSUER#SUB` of a verified token, split at the first `#`. */
+		/** `ISSUER#SUB` of a verified token, split at the first `#`; `ISSUER#*` = all of its users, `*` = any. */
 		readonly users: readonly string[];
 		/** One of them is in the issuer's groupsClaim; likewise tenants and purposes. */
 		readonly groups: readonly string[];

@@ -6,7 +6,7 @@ import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
 import { duration, name, text } from "./scalar.js";
 import { spiffeId } from "./spiffe.js";
-import { fields, list, oneOf, orList, refuseRepeats, say, whole } from "./strict.js";
+import { fields, list, oneOf, orList, refuseRepeats, say, uniqueList, whole } from "./strict.js";
 
 /**
  * Envoy's retry_on conditions (router filter, x-envoy-retry-on) that need no further list of codes or headers.
@@ -138,7 +138,7 @@ const spec = fields({
 		.meta({ description: "A Variant with no declared endpoint answers 503, or hands over to the default Variant." }),
 	callout,
 	dataClass: name.nullable().default(null).meta({ description: "A DataClass of the namespace; left out: none." }),
-	identities: list(spiffeId, "write a list of SPIFFE ids")
+	identities: uniqueList(spiffeId, "write a list of SPIFFE ids")
 		.min(1, { error: "write at least one SPIFFE id, or leave identities out for plain text" })
 		.nullable()
 		.default(null)

@@ -30,7 +30,7 @@ export function spiffeFault(id: string): string | null {
 	return null;
 }
 
-/** Principal of an AccessPolicy: an exact SPIFFE id. */
+/** An exact SPIFFE id. */
 export const spiffeId = z
 	.string({ error: SPIFFE_HINT })
 	.transform((value, context): string => {

@@ -29,6 +29,16 @@ export function list<Item extends z.ZodType>(item: Item, hint: string): z.ZodArr
 	return z.array(item, { error: hint });
 }
 
+/** A list in which nothing is twice. */
+export function uniqueList<Item extends z.ZodType<string>>(item: Item, hint: string) {
+	return list(item, hint).superRefine((items, context) => {
+		refuseRepeats(items, String, (index, first, key) => {
+			const message = say(`repeats ${key}, item ${first} of the list`, "remove one of them");
+			context.addIssue({ code: "custom", path: [index], message });
+		});
+	});
+}
+
 /** One of these words. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(...words: Words) {
 	return z.enum(words, { error: `write ${orList(words)}` });

@@ -9,7 +9,7 @@ import type { ExperimentStatus } from "./status.js";
 
 export type { Finding } from "../analysis/finding.js";
 
-/** In the order in which they are tried; `person` and `declaration` are not made by decide(). */
+/** In the order in which they are tried; `person`, `declaration` and `gate` are not made by decide(). */
 export type Rule =
 	| "harm"
 	| "srm"
@@ -20,7 +20,9 @@ export type Rule =
 	| "freeze-threshold"
 	| "wait"
 	| "person"
-	| "declaration";
+	| "declaration"
+	/** A gate did not let happen what another rule decided. */
+	| "gate";
 
 export type Action =
 	| "start"
@@ -57,7 +59,17 @@ export type WaitsFor =
 	| "person"
 	| "takeover-time"
 	| "takeover-health"
+	| "gate"
 	| "nothing";
+
+/** Why a gate did not let a decision happen. */
+export interface GateAnswer {
+	readonly at: "before-step" | "before-promotion";
+	/** Its host. */
+	readonly where: string;
+	/** `HTTP 503`, or that there was no answer. */
+	readonly why: string;
+}
 
 export interface Outcome {
 	readonly action: Action;
@@ -75,6 +87,8 @@ export interface Outcome {
 	readonly expectedMs: number | null;
 	/** Set where the action is hold. */
 	readonly waitsFor?: WaitsFor;
+	/** Set where the rule is gate: with it and the input the decision can be made again. */
+	readonly gate?: GateAnswer;
 }
 
 /** As stored and printed. */

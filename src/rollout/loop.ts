@@ -11,7 +11,9 @@ import { decide } from "./decide.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";
 import { startExperiment } from "./declaration.js";
 import { evidenceQuery, localEvidence, metricsOf, serviceName, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
-import type { Clock, EvidenceSource, State, StateStore } from "./ports.js";
+import { heldAtGate } from "./gate.js";
+import { GateKeeper, type GateReport } from "./gateKeeper.js";
+import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
 /** What the loop tells the outside, for logs and metrics; never a unit id or a payload. */
@@ -24,12 +26,16 @@ export type LoopEvent =
 	/** Once when it ends. */
 	| { readonly type: "recovered"; readonly experiment: string | null }
 	/** Someone else changed the state first; decided again at the next tick. */
-	| { readonly type: "conflict"; readonly experiment: string };
+	| { readonly type: "conflict"; readonly experiment: string }
+	/** A gate answered. */
+	| ({ readonly type: "gate" } & GateReport);
 
 export interface LoopOptions {
 	readonly store: StateStore;
 	readonly evidence: EvidenceSource;
 	readonly clock: Clock;
+	/** Asks the gates of Experiments. */
+	readonly webhook: Webhook;
 	readonly report: (event: LoopEvent) => void;
 	/** null: a third of the shortest `every`, at most a second, at least INTERVAL_MIN_MS. */
 	readonly intervalMs: number | null;
@@ -44,6 +50,7 @@ export class RolloutLoop {
 	readonly #recorded = new Map<string, string>();
 	/** Experiments ("" = the state) that are holding for want of an owner. */
 	readonly #holding = new Set<string>();
+	readonly #gates: GateKeeper;
 	#cancel: (() => void) | null = null;
 	#running: Promise<void> | null = null;
 	#stopped = false;
@@ -51,6 +58,9 @@ export class RolloutLoop {
 
 	constructor(private readonly options: LoopOptions) {
 		this.#intervalMs = options.intervalMs ?? INTERVAL_MAX_MS;
+		this.#gates = new GateKeeper(options.webhook, options.clock, (answer) =>
+			options.report({ type: "gate", ...answer }),
+		);
 	}
 
 	/** Ticks until stopped, the first time at once. A tick never overlaps another. */
@@ -114,8 +124,12 @@ export class RolloutLoop {
 			const status = state.status.experiments[name];
 			if (status === undefined) return await this.#record(state, name, null, startExperiment(experiment, nowMs), nowMs);
 			const input = await this.#input(state, experiment, status);
-			const outcome = decide(input);
+			const wanted = decide(input);
+			const passed = this.#gates.pass(name, input, wanted);
+			const outcome = passed === "yes" || passed === "asking" ? wanted : heldAtGate(input, wanted, passed);
 			this.#recover(name);
+			// Until the gate has answered nothing is decided; harm is looked for at every look all the same.
+			if (passed === "asking") return state.revision;
 			this.options.report({ type: "evaluated", experiment: name, outcome });
 			const kind = kindOf(outcome);
 			if (outcome.action === "hold" && this.#recorded.get(name) === kind) return state.revision;

@@ -4,8 +4,9 @@
  */
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../analysis/evidence.js";
 import type { PlanTable } from "../compiler/plan.js";
-import type { ResourceSet } from "../resources/resource.js";
+import type { Gate, ResourceSet } from "../resources/resource.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";
+import type { GateQuestion } from "./gate.js";
 import type { Status } from "./status.js";
 
 /** Aggregates by SQL; implemented by ingest, reached over a UNIX socket. Throws WeirError `unavailable` when its owner is dead. */
@@ -51,6 +52,28 @@ export interface StateStore {
 	acknowledge(revision: number, atMs: number): Promise<void>;
 	/** What xds knows of each connected Envoy, for `weir proxy-status`; replaces the former report. */
 	reportProxies(proxies: readonly ProxyStatus[]): Promise<void>;
+}
+
+/** What a gate said. `why`: one line for a person, without the URL's path or anything secret. */
+export type WebhookAnswer = { readonly ok: true } | { readonly ok: false; readonly why: string };
+
+/**
+ * Sends one question to a gate and waits for its answer: only a 2xx is a yes. Never rejects: no answer is a no.
+ */
+export type Webhook = (gate: Gate, question: GateQuestion) => Promise<WebhookAnswer>;
+
+/** A rollback that a gate has not been told of yet. */
+export interface Untold {
+	/** Names it in `told`. */
+	readonly key: string;
+	readonly gate: Gate;
+	readonly question: GateQuestion;
+}
+
+/** Durable: written with the rollback itself, gone only when told. */
+export interface Outbox {
+	untold(): Promise<readonly Untold[]>;
+	told(key: string): Promise<void>;
 }
 
 /** Time, injected: the rollout has no clock of its own. */

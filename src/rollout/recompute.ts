@@ -4,6 +4,7 @@
 import { canonicalJson } from "./canonicalJson.js";
 import { decide } from "./decide.js";
 import type { Decision } from "./decision.js";
+import { heldAtGate } from "./gate.js";
 
 export interface Recomputation {
 	/** True when every byte of the canonical outcome is the same; also for decisions by persons, which have no input. */
@@ -14,10 +15,12 @@ export interface Recomputation {
 	readonly actual: string | null;
 }
 
-/** Recomputes one decision; reads nothing but `decision.input`. */
+/** Recomputes one decision; reads nothing but `decision.input`, and what a gate answered. */
 export function recompute(decision: Decision): Recomputation {
 	const expected = canonicalJson(decision.outcome);
 	if (decision.input === null) return { matches: true, expected, actual: null };
-	const actual = canonicalJson(decide(decision.input));
+	const decided = decide(decision.input);
+	const { gate } = decision.outcome;
+	const actual = canonicalJson(gate === undefined ? decided : heldAtGate(decision.input, decided, gate));
 	return { matches: actual === expected, expected, actual };
 }

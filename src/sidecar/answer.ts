@@ -2,13 +2,18 @@
  * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
-import type { Verdict } from "../access/policy.js";
+import { canonicalFault } from "../access/canonical.js";
+import type { AccessRequest } from "../access/policy.js";
+import type { SignDecision } from "../access/signedDecision.js";
+import type { TokenAnswer, VerifyToken } from "../access/token.js";
 import { parseUnit } from "../assignment/unit.js";
 import { CALLOUT_STALENESS_MS } from "../limits.js";
 import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";
 import { cookieValue, setCookie } from "./cookie.js";
 import type { Answer, Question, Reason, Ruling } from "./question.js";
 import type { Freshness } from "./tables.js";
+import { TokenAsked } from "./tokenAsked.js";
+import { BY_ENVOY, GONE, NOT_CANONICAL, OPEN, REFUSED, type Verdict } from "./verdict.js";
 
 /** What answers are made of. */
 export interface Knowledge {
@@ -17,19 +22,53 @@ export interface Knowledge {
 	readonly freshness: Freshness;
 	/** A new unit for who has no cookie. */
 	readonly mint: () => string;
+	/** Epoch milliseconds. */
+	readonly nowMs: () => number;
+	/** null = nobody can: then a token that is shown does not hold. */
+	readonly verifyToken: VerifyToken | null;
+	/** null = nobody can: then what is to be signed gets no answer. */
+	readonly sign: SignDecision | null;
 }
 
-/** Answers one question, by the plan that the route names while it is held, else by the newest. */
-export function answer({ tables, freshness, mint }: Knowledge, question: Question): Answer {
+/**
+ * Answers one question, by the plan that the route names while it is held, else by the newest.
+ * @param token what VerifyToken has said, where the Service's rules look at users
+ */
+export function answer(knowledge: Knowledge, question: Question, token: TokenAnswer = null): Answer {
+	return decide(knowledge, question, () => token) as Answer;
+}
+
+/**
+ * The same, asking the port for the token where it matters. @returns a promise where its verdict comes later: then the
+ * question is asked again, with answer().
+ */
+export function answerOrWait(knowledge: Knowledge, question: Question): Answer | Promise<TokenAnswer> {
+	return decide(knowledge, question, knowledge.verifyToken ?? unverifiable);
+}
+
+const unverifiable: VerifyToken = () => ({ refused: "invalid-token", why: "nobody verifies tokens here" });
+
+function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): Answer | Promise<TokenAnswer> {
+	const { tables, freshness, mint } = knowledge;
 	const table = (question.plan === null ? null : tables.get(question.plan)) ?? tables.get(null);
 	if (table === null) return NO_TABLE;
 	const service = question.service === null ? table.byHost(question.host) : table.service(question.service);
 	if (service === null) return unknownService(table);
 	const { callout } = service;
 	const judge = judgeOf(tables, table, service);
-	const judges = !isOpen(judge) && !(judge === service && envoyJudges(question, table, service));
+	const ours = !(judge === service && envoyJudges(question, table, service));
+	const judges = ours && !isOpen(judge);
 	if (freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
 		if (judges || callout === null || callout.verdict || callout.onStale === "deny") return staleTable(table, service);
+	}
+	let verdict = judges ? refusal(judge, question) : null;
+	let token: TokenAnswer = null;
+	if (ours && verdict === null && judge?.judgesUsers === true) {
+		const authorization = question.headerValues("authorization");
+		const said = authorization.length === 0 ? null : verify(new TokenAsked(question, authorization));
+		if (said instanceof Promise) return said;
+		token = said;
+		if (token !== null && "refused" in token) verdict = REFUSED[token.refused];
 	}
 	let unit: string | null = null;
 	let cookie: string | null = null;
@@ -42,11 +81,54 @@ export function answer({ tables, freshness, mint }: Knowledge, question: Questio
 	} else {
 		place = service.placed(question.assigned);
 	}
-	const verdict = judges ? authorise(judge, question, place) : service.open ? OPEN : BY_ENVOY;
+	let shadow: Verdict | null = null;
+	if (verdict === null && ours && judge !== null && (judges || judge.shadow !== null)) {
+		const request = accessRequest(knowledge, question, token, place);
+		verdict = judges ? judge.authorise(request) : OPEN;
+		if (judge.shadow !== null) shadow = judge.shadow(request);
+	}
+	verdict ??= service.open ? OPEN : BY_ENVOY;
+	let decision: string | null = null;
+	if (ours && verdict.allowed && (callout?.sign === true || judge?.callout?.sign === true)) {
+		decision = knowledge.sign?.(decisionFacts(question, service, place)) ?? null;
+		if (decision === null) return noSigner(table, service);
+	}
 	// Routes of this very plan know the default Variant; those of another, or not of ours, may have another one.
 	const names = question.plan !== table.version;
-	return { ruling: place.ruling(verdict, question.exposeArm, names), unit, setCookie: cookie };
+	return { ruling: place.ruling(verdict, question.exposeArm, names, shadow), unit, setCookie: cookie, decision };
 }
+
+/** What is refused before any rule or token is looked at; the built-in probe is among it (access/canonical.ts). */
+function refusal(judge: CompiledService | null, question: Question): Verdict | null {
+	if (judge === null) return GONE;
+	return canonicalFault(question) === null ? null : NOT_CANONICAL;
+}
+
+function accessRequest(
+	{ tables, nowMs }: Knowledge,
+	{ principal, method, path, gateway }: Question,
+	token: TokenAnswer,
+	{ variant }: Place,
+): AccessRequest {
+	return {
+		principal,
+		method,
+		path: withoutQuery(path),
+		variant,
+		token: token !== null && "token" in token ? token.token : null,
+		region: tables.get(null)?.region(gateway) ?? null,
+		nowMs: nowMs(),
+	};
+}
+
+const decisionFacts = ({ method, path, host, principal }: Question, { name }: CompiledService, { variant }: Place) => ({
+	method,
+	path,
+	host,
+	service: name,
+	variant,
+	principal,
+});
 
 /**
  * Whose rules decide: always the newest ones, so that what was revoked is revoked at once, even for an Envoy whose
@@ -65,17 +147,6 @@ const isOpen = (judge: CompiledService | null): boolean => judge?.open === true;
  */
 function envoyJudges({ plan }: Question, table: CompiledTable, { callout, open }: CompiledService): boolean {
 	return plan === table.version && callout !== null && !callout.verdict && !open;
-}
-
-const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
-/** Envoy has judged before it asked. */
-const BY_ENVOY: Verdict = { allowed: true, reason: "allowed", policy: null };
-
-const GONE: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
-
-function authorise(judge: CompiledService | null, { principal, method, path }: Question, { variant }: Place): Verdict {
-	if (judge === null) return GONE;
-	return judge.authorise({ principal, method, path: withoutQuery(path), variant });
 }
 
 /** The path as Envoy's url_path matcher takes it: up to the query or the fragment. */
@@ -109,6 +180,8 @@ function unitOf(
 
 const NOTHING = {
 	policy: null,
+	shadow: null,
+	shadowPolicy: null,
 	experiment: null,
 	arm: null,
 	variant: null,
@@ -122,6 +195,7 @@ const bare = (verdict: Ruling["verdict"], reason: Reason, plan: string | null, s
 	ruling: { ...NOTHING, verdict, reason, plan, service },
 	unit: null,
 	setCookie: null,
+	decision: null,
 });
 
 const NO_TABLE = bare("none", "no-table", null, null);
@@ -129,6 +203,7 @@ const NO_TABLE = bare("none", "no-table", null, null);
 // Kept by what they speak of, so that equal rulings are one object here too.
 const unknown = new WeakMap<CompiledTable, Answer>();
 const stale = new WeakMap<CompiledService, Answer>();
+const unsigned = new WeakMap<CompiledService, Answer>();
 
 function unknownService(table: CompiledTable): Answer {
 	let found = unknown.get(table);
@@ -144,6 +219,15 @@ function staleTable(table: CompiledTable, service: CompiledService): Answer {
 	if (found === undefined) {
 		found = bare("none", "stale-table", table.version, service.name);
 		stale.set(service, found);
+	}
+	return found;
+}
+
+function noSigner(table: CompiledTable, service: CompiledService): Answer {
+	let found = unsigned.get(service);
+	if (found === undefined) {
+		found = bare("none", "no-signer", table.version, service.name);
+		unsigned.set(service, found);
 	}
 	return found;
 }

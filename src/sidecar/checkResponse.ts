@@ -2,6 +2,7 @@
  * envoy.service.auth.v3.CheckResponse of an answer. What a ruling alone gives is encoded once; a request adds its
  * unit, its cookie and the headers that it should not have sent. Field numbers: proto/envoy/service/auth/v3.
  */
+import { DECISION_HEADER } from "../access/signedDecision.js";
 import { ARM_HEADER } from "../compiler/headers.js";
 import { GRPC, GrpcFailure, type Reply } from "./grpc/service.js";
 import { APPEND, forged, OVERWRITE, requestHeaders, writeHeader } from "./headerOption.js";
@@ -11,7 +12,6 @@ import type { Answer, Ruling, SentHeaders } from "./question.js";
 
 /** google.rpc.Code PERMISSION_DENIED. */
 const PERMISSION_DENIED = 7;
-const FORBIDDEN = 403;
 
 /** What is the same for all answers of one ruling. */
 interface Fixed {
@@ -38,7 +38,7 @@ const HEADERS_TO_REMOVE = 5;
 const RESPONSE_HEADERS = 6;
 
 /** The reply to a CheckRequest. A verdict of none is no message but a failed call, which Envoy never lets pass. */
-export function checkResponse({ ruling, unit, setCookie }: Answer, sent: SentHeaders): Reply {
+export function checkResponse({ ruling, unit, setCookie, decision }: Answer, sent: SentHeaders): Reply {
 	const own = fixed.get(ruling) ?? prepare(ruling);
 	if (own.failure !== null) return own.failure;
 	const allowed = ruling.verdict === "allow";
@@ -46,8 +46,8 @@ export function checkResponse({ ruling, unit, setCookie }: Answer, sent: SentHea
 	const metadata = writer.open();
 	writeEntries(writer, own.metadata, unit);
 	writer.close(4, metadata);
-	const remove = allowed ? forged(sent, own.set) : NONE;
-	if (setCookie === null && remove.length === 0) {
+	const remove = allowed ? forged(sent, own.set, decision) : NONE;
+	if (setCookie === null && decision === null && remove.length === 0) {
 		writer.raw(own.whole);
 		return writer.finish();
 	}
@@ -58,6 +58,7 @@ export function checkResponse({ ruling, unit, setCookie }: Answer, sent: SentHea
 		writeHeader(writer, field, "set-cookie", setCookie, action, "ext_authz");
 	}
 	for (const name of remove) writer.text(HEADERS_TO_REMOVE, name);
+	if (decision !== null && allowed) writeHeader(writer, HEADERS, DECISION_HEADER, decision, OVERWRITE, "ext_authz");
 	writer.raw(own.response);
 	writer.close(allowed ? OK_RESPONSE : DENIED_RESPONSE, response);
 	writer.raw(allowed ? ALLOWED : DENIED);
@@ -115,11 +116,21 @@ function deniedResponse({ reason, exposedArms }: Ruling): Buffer {
 			writeHeader(out, HEADERS, ARM_HEADER, exposedArms.join(", "), OVERWRITE, "ext_authz");
 		}
 		writeHeader(out, HEADERS, "content-type", "text/plain", OVERWRITE, "ext_authz");
+		if (reason === "invalid-token") {
+			writeHeader(out, HEADERS, "www-authenticate", CHALLENGE, OVERWRITE, "ext_authz");
+		}
 		const status = out.open();
-		out.number(1, FORBIDDEN);
+		out.number(1, deniedStatus(reason));
 		out.close(1, status);
 	});
 }
 
 /** What the client reads: why, and nothing about rules or callers. */
 export const deniedBody = (reason: Ruling["reason"]): string => `access denied: ${reason}\n`;
+
+/** HTTP status of a denial, the same in every execution. */
+export const deniedStatus = (reason: Ruling["reason"]): number =>
+	reason === "invalid-token" ? 401 : reason === "rate-limited" ? 429 : 403;
+
+/** RFC 6750 3.1 and RFC 9449 7.1: the token that was shown does not hold. */
+export const CHALLENGE = 'Bearer error="invalid_token", DPoP error="invalid_token"';

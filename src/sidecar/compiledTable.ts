@@ -3,12 +3,20 @@
  * of them. A Service is compiled when it is first asked about, a request after that only finds: a swap of a large table
  * must not stop the loop, and most Services of an old one are never asked about again.
  */
-import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../access/policy.js";
+import {
+	type AccessRequest,
+	compileAccess,
+	compileShadow,
+	isOpen,
+	judgesUsers,
+	judgesVariants,
+} from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
 import type { NativeAssignment, Ruling } from "./question.js";
 import type { VersionedTable } from "./tables.js";
+import type { Verdict } from "./verdict.js";
 
 export interface CompiledTable {
 	readonly version: string;
@@ -16,6 +24,8 @@ export interface CompiledTable {
 	service(name: string): CompiledService | null;
 	/** As Envoy finds a virtual host: exact before the longest `*.`; ports and letter case do not matter. */
 	byHost(host: string): CompiledService | null;
+	/** Where a Gateway of that qualified name stands; null = nowhere, or it is not known. */
+	region(gateway: string | null): string | null;
 	/** Services that are compiled now. */
 	compiledServices(): number;
 	/**
@@ -33,16 +43,26 @@ export interface CompiledService {
 	/** Where the unit of a request is found; null without experiments. */
 	readonly unit: UnitTable | null;
 	readonly authorise: (request: AccessRequest) => Verdict;
+	/** The verdict with shadow policies in force; null = there are none. */
+	readonly shadow: ((request: AccessRequest) => Verdict) | null;
+	/** Rules look at the user, so a token that is shown must hold. */
+	readonly judgesUsers: boolean;
 	/** Where a request goes that has this unit, or none. */
 	place(unit: string | null): Place;
 	/** Where Envoy says that it goes. */
 	placed(assigned: NativeAssignment): Place;
 }
 
+/** Rulings of one verdict: where shadow policies would change nothing, and by their verdict where they would. */
+interface RulingForms {
+	same: Ruling | null;
+	other: WeakMap<Verdict, Ruling> | null;
+}
+
 /** What follows from where the unit lies: one object for each entry of the weighted cluster in the native form. */
 export class Place {
 	/** By what the answer shows and names. */
-	readonly #rulings: (WeakMap<Verdict, Ruling> | undefined)[] = [];
+	readonly #rulings: (WeakMap<Verdict, RulingForms> | undefined)[] = [];
 
 	constructor(
 		readonly variant: string,
@@ -60,7 +80,7 @@ export class Place {
 	 * The same object for the same verdict object.
 	 * @param names whether the Variant is named even where it is the default one: the routes may have another default
 	 */
-	ruling(verdict: Verdict, exposeArm: boolean, names: boolean): Ruling {
+	ruling(verdict: Verdict, exposeArm: boolean, names: boolean, shadow: Verdict | null = null): Ruling {
 		// Weak: the verdict is the newest table's, whichever table the place is of, and must not outlive it here.
 		const form = (exposeArm ? 1 : 0) + (names ? 2 : 0);
 		let rulings = this.#rulings[form];
@@ -68,18 +88,31 @@ export class Place {
 			rulings = new WeakMap();
 			this.#rulings[form] = rulings;
 		}
-		let found = rulings.get(verdict);
-		if (found === undefined) {
+		// A shadow verdict that says the same is none.
+		const other = shadow === null || shadow.allowed === verdict.allowed ? null : shadow;
+		let forms = rulings.get(verdict);
+		if (forms === undefined) {
+			forms = { same: null, other: null };
+			rulings.set(verdict, forms);
+		}
+		let found = other === null ? forms.same : (forms.other?.get(other) ?? null);
+		if (found === null) {
 			found = {
 				verdict: verdict.allowed ? "allow" : "deny",
 				reason: verdict.reason,
 				policy: verdict.policy,
+				shadow: other === null ? null : other.allowed ? "allow" : "deny",
+				shadowPolicy: other?.policy ?? null,
 				...this.fixed,
 				...(names && !this.told ? { variantHeader: this.variant } : {}),
 				variant: this.variant,
 				exposedArms: exposeArm ? this.shown : null,
 			};
-			rulings.set(verdict, found);
+			if (other === null) forms.same = found;
+			else {
+				forms.other ??= new WeakMap();
+				forms.other.set(other, found);
+			}
 		}
 		return found;
 	}
@@ -146,6 +179,7 @@ export function compileTable({ version, table }: VersionedTable): CompiledTable 
 			if (!map.has(key)) map.set(key, service);
 		}
 	}
+	const regions = new Map(table.gateways.map(({ name, region }) => [name, region]));
 	return {
 		version,
 		service: (name) => services.get(name)?.compiled() ?? null,
@@ -160,6 +194,7 @@ export function compileTable({ version, table }: VersionedTable): CompiledTable 
 			}
 			return null;
 		},
+		region: (gateway) => (gateway === null ? null : (regions.get(gateway) ?? null)),
 		compiledServices: () => [...services.values()].filter(({ isCompiled }) => isCompiled).length,
 		retire: () => retire(services.values()),
 	};
@@ -196,9 +231,11 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 	return {
 		name,
 		callout,
-		open: access.open && access.policies.length === 0,
+		open: isOpen(access),
 		unit: experiments[0]?.unit ?? null,
-		authorise: compileAccess(access),
+		authorise: compileAccess(access, name),
+		shadow: compileShadow(access, name),
+		judgesUsers: judgesUsers(access),
 		place(unit) {
 			if (unit === null) return noUnit;
 			for (const one of compiled) {

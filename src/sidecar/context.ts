@@ -2,7 +2,7 @@
 import { CONTEXT } from "../compiler/calloutContext.js";
 import type { NativeAssignment, Question } from "./question.js";
 
-export type RouteContext = Pick<Question, "plan" | "service" | "exposeArm" | "assigned">;
+export type RouteContext = Pick<Question, "plan" | "service" | "gateway" | "exposeArm" | "assigned">;
 
 /** @param value of a key of CONTEXT; null or empty = absent */
 export function routeContext(value: (key: string) => string | null): RouteContext {
@@ -13,6 +13,7 @@ export function routeContext(value: (key: string) => string | null): RouteContex
 	return {
 		plan: given(CONTEXT.plan),
 		service: given(CONTEXT.service),
+		gateway: given(CONTEXT.gateway),
 		exposeArm: value(CONTEXT.expose) === "1",
 		assigned,
 	};

@@ -16,6 +16,15 @@ export interface AnswerCount {
 	readonly count: number;
 }
 
+/** Answers whose verdict shadow policies would change. */
+export interface ShadowCount {
+	readonly service: string;
+	readonly policy: string;
+	/** What the verdict would be. */
+	readonly would: "allow" | "deny";
+	readonly count: number;
+}
+
 /** Responses that went through ext_proc. */
 export interface ResponseCount {
 	readonly service: string;
@@ -31,10 +40,12 @@ interface Cell<Labels> {
 }
 
 type AnswerCell = Cell<Omit<AnswerCount, "count">>;
+type ShadowCell = Cell<Omit<ShadowCount, "count">>;
 type ResponseCell = Cell<Omit<ResponseCount, "count">>;
 
 export class AnswerCounters {
 	readonly #answers = new Map<string, AnswerCell>();
+	readonly #shadows = new Map<string, ShadowCell>();
 	readonly #responses = new Map<string, ResponseCell>();
 	/** The cell of a ruling is found without making its key. */
 	readonly #byRuling = { ext_authz: new WeakMap<Ruling, AnswerCell>(), ext_proc: new WeakMap<Ruling, AnswerCell>() };
@@ -49,6 +60,11 @@ export class AnswerCounters {
 			this.#byRuling[protocol].set(ruling, cell);
 		}
 		cell.count++;
+		const { shadow, shadowPolicy } = ruling;
+		if (shadow !== null) {
+			const labels = { service: ruling.service ?? "-", policy: shadowPolicy ?? "-", would: shadow };
+			cellOf(this.#shadows, labels).count++;
+		}
 	}
 
 	/** A message could not be read, and got no answer. */
@@ -69,6 +85,10 @@ export class AnswerCounters {
 			.filter(({ count }) => count > 0)
 			.map((row) => ({ ...row, service: "-", verdict: "none", reason: "malformed" }) as const);
 		return [...[...this.#answers.values()].map(({ labels, count }) => ({ ...labels, count })), ...broken];
+	}
+
+	shadows(): readonly ShadowCount[] {
+		return [...this.#shadows.values()].map(({ labels, count }) => ({ ...labels, count }));
 	}
 
 	responses(): readonly ResponseCount[] {

@@ -1,4 +1,5 @@
 /** Header mutations as both protocols write them: envoy.config.core.v3.HeaderValueOption, and names to remove. */
+import { DECISION_HEADER } from "../access/signedDecision.js";
 import { ARM_HEADER, VARIANT_HEADER } from "../compiler/headers.js";
 import type { ProtoWriter } from "./protoWriter.js";
 import type { Ruling, SentHeaders } from "./question.js";
@@ -54,7 +55,13 @@ export function requestHeaders({
  * Client-sent headers that only Weir may set and that this answer does not set, once each. Those that hold verified
  * claims are Envoy's own.
  */
-export function forged({ weirHeaders }: SentHeaders, set: ReadonlySet<string>): readonly string[] {
+export function forged(
+	{ weirHeaders }: SentHeaders,
+	set: ReadonlySet<string>,
+	decision: string | null,
+): readonly string[] {
 	if (weirHeaders.length === 0) return weirHeaders;
-	return [...new Set(weirHeaders)].filter((name) => !name.startsWith("x-weir-claim-") && !set.has(name));
+	const stays = (name: string): boolean =>
+		name.startsWith("x-weir-claim-") || set.has(name) || (decision !== null && name === DECISION_HEADER);
+	return [...new Set(weirHeaders)].filter((name) => !stays(name));
 }

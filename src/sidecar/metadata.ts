@@ -6,8 +6,9 @@ import { encoded, type ProtoWriter } from "./protoWriter.js";
 import type { Ruling } from "./question.js";
 
 /** The entries of the Struct that a ruling alone gives; the unit's is added per request. */
-export function rulingEntries({ plan, service, experiment, arm, variant, verdict, reason, policy }: Ruling): Buffer {
-	const entries = { plan, service, experiment, arm, variant, verdict, reason, policy };
+export function rulingEntries(ruling: Ruling): Buffer {
+	const { plan, service, experiment, arm, variant, verdict, reason, policy, shadow, shadowPolicy } = ruling;
+	const entries = { plan, service, experiment, arm, variant, verdict, reason, policy, shadow, shadowPolicy };
 	return encoded((writer) => {
 		for (const [key, value] of Object.entries(entries)) if (value !== null) writeEntry(writer, key, value);
 	});

@@ -1,16 +1,18 @@
 /**
  * The sidecar's two services, both over the one answer(): envoy.service.auth.v3.Authorization/Check and
- * envoy.service.ext_proc.v3.ExternalProcessor/Process. Synchronous functions of bytes for the server in grpc/.
+ * envoy.service.ext_proc.v3.ExternalProcessor/Process. Functions of bytes for the server in grpc/. The first pass is
+ * synchronous; where a token must be verified first, the message is copied, and a second pass answers it.
  */
 import type { IncomingHttpHeaders } from "node:http2";
+import type { TokenAnswer } from "../access/token.js";
 import { CONTEXT } from "../compiler/calloutContext.js";
-import { answer, type Knowledge } from "./answer.js";
+import { answer, answerOrWait, type Knowledge } from "./answer.js";
 import { CheckRequestReader } from "./checkRequest.js";
 import { checkResponse } from "./checkResponse.js";
 import { type RouteContext, routeContext } from "./context.js";
 import type { Protocol } from "./counters.js";
 import { endDecisionSpan, startDecisionSpan } from "./decisionSpan.js";
-import { GRPC, GrpcFailure, type Methods, type Reply, type StreamHandler } from "./grpc/service.js";
+import { type Given, GRPC, GrpcFailure, type Methods, type Reply, type StreamHandler } from "./grpc/service.js";
 import { ProcessingRequestReader } from "./processingRequest.js";
 import {
 	changesResponse,
@@ -48,12 +50,17 @@ export function sidecarMethods(given: MethodsOptions): Methods {
 
 const MALFORMED = new GrpcFailure(GRPC.INVALID_ARGUMENT, "malformed");
 
-function checkMethod(options: Required<MethodsOptions>): (message: Buffer, metadata: IncomingHttpHeaders) => Reply {
+function checkMethod(options: Required<MethodsOptions>): (message: Buffer, metadata: IncomingHttpHeaders) => Given {
 	const reader = new CheckRequestReader();
 	return (message, metadata) =>
-		decide(options, "ext_authz", metadata, () => {
+		decide(options, "ext_authz", metadata, (token) => {
 			const question = reader.read(message);
-			const given = answer(options, question);
+			const given = token === undefined ? answerOrWait(options, question) : answer(options, question, token);
+			if (given instanceof Promise) {
+				// The next call's bytes will lie where these do.
+				message = Buffer.from(message);
+				return given;
+			}
 			return { answer: given, reply: checkResponse(given, question) };
 		});
 }
@@ -63,27 +70,37 @@ interface Decided {
 	readonly reply: Reply;
 }
 
-/** Counts and traces one decision, and turns an unreadable message into a closed failure. */
+/**
+ * Counts and traces one decision, and turns an unreadable message into a closed failure.
+ * @param make called once without a token, and where it returns a promise of one again with that
+ */
 function decide(
 	{ observer }: Required<MethodsOptions>,
 	protocol: Protocol,
 	metadata: IncomingHttpHeaders,
-	make: () => Decided,
-): Reply {
+	make: (token?: TokenAnswer) => Decided | Promise<TokenAnswer>,
+): Given {
 	const span = startDecisionSpan(metadata);
-	let ruling: Ruling | null = null;
-	try {
-		const decided = make();
-		ruling = decided.answer.ruling;
-		observer.answered(protocol, ruling);
-		return decided.reply;
-	} catch (error) {
-		if (!(error instanceof Malformed)) throw error;
-		observer.malformed(protocol);
-		return MALFORMED;
-	} finally {
-		if (span !== null) endDecisionSpan(span, protocol, ruling);
-	}
+	const pass = (token?: TokenAnswer): Reply | Promise<TokenAnswer> => {
+		let ruling: Ruling | null = null;
+		let waits = false;
+		try {
+			const decided = make(token);
+			waits = decided instanceof Promise;
+			if (decided instanceof Promise) return decided;
+			ruling = decided.answer.ruling;
+			observer.answered(protocol, ruling);
+			return decided.reply;
+		} catch (error) {
+			if (!(error instanceof Malformed)) throw error;
+			observer.malformed(protocol);
+			return MALFORMED;
+		} finally {
+			if (span !== null && !waits) endDecisionSpan(span, protocol, ruling);
+		}
+	};
+	const first = pass();
+	return first instanceof Promise ? first.then((token) => pass(token) as Reply) : first;
 }
 
 /** One HTTP request: its headers are decided on, its response is changed and observed as that decision says. */
@@ -91,11 +108,18 @@ function openProcess(options: Required<MethodsOptions>, metadata: IncomingHttpHe
 	let context: RouteContext | null = null;
 	let given: Answer | null = null;
 
-	const requestHeaders = (): Reply =>
-		decide(options, "ext_proc", metadata, () => {
+	const requestHeaders = (message: Buffer): Given =>
+		decide(options, "ext_proc", metadata, (token) => {
 			context ??= routeContext((key) => one(metadata[key]));
+			// In between, the reader has read other messages.
+			if (token !== undefined) processing.read(message);
 			const question = processing.question(context);
-			given = answer(options, question);
+			const found = token === undefined ? answerOrWait(options, question) : answer(options, question, token);
+			if (found instanceof Promise) {
+				message = Buffer.from(message);
+				return found;
+			}
+			given = found;
 			const wantResponse = changesResponse(given) || one(metadata[CONTEXT.observe]) === "1";
 			return { answer: given, reply: requestHeadersResponse(given, question, wantResponse) };
 		});
@@ -112,7 +136,7 @@ function openProcess(options: Required<MethodsOptions>, metadata: IncomingHttpHe
 			const { event } = processing;
 			if (event === "request_headers") {
 				// A request has one head; a second decision on it would not be the one that was counted.
-				if (given === null) return requestHeaders();
+				if (given === null) return requestHeaders(bytes);
 				options.observer.malformed("ext_proc");
 				return MALFORMED;
 			}
@@ -124,7 +148,7 @@ function openProcess(options: Required<MethodsOptions>, metadata: IncomingHttpHe
 	};
 }
 
-// Handlers are synchronous, so one reader serves all streams.
+// Each pass is synchronous, so one reader serves all streams.
 const processing = new ProcessingRequestReader();
 
 const one = (value: string | string[] | undefined): string | null =>

@@ -10,6 +10,10 @@ import type { Question, SentHeaders } from "./question.js";
 
 /** The attribute in which Envoy tells the caller's SPIFFE id: URI SANs of the client certificate, the first of them. */
 export const PRINCIPAL_ATTRIBUTE = "connection.uri_san_peer_certificate";
+/** SHA-256 of that certificate in DER, in hex. */
+export const CERTIFICATE_ATTRIBUTE = "connection.sha256_peer_certificate_digest";
+/** Address and port. */
+export const SOURCE_ATTRIBUTE = "source.address";
 const ATTRIBUTES_KEY = "envoy.filters.http.ext_proc";
 
 /** The events, by field number of ProcessingRequest. */
@@ -29,14 +33,14 @@ export class ProcessingRequestReader {
 	event: ProcessingEvent = "request_headers";
 	readonly #reader = new ProtoReader();
 	readonly #headers = new HeaderList("list");
-	#principal: string | null = null;
+	#attributesGiven: Attributes = NO_ATTRIBUTES;
 
 	/** @throws Malformed unless the message is well-formed and one event */
 	read(message: Buffer): void {
 		const reader = this.#reader;
 		reader.reset(message);
 		this.#headers.reset(message);
-		this.#principal = null;
+		this.#attributesGiven = NO_ATTRIBUTES;
 		let event: ProcessingEvent | null = null;
 		const end = message.length;
 		while (reader.at < end) {
@@ -57,7 +61,7 @@ export class ProcessingRequestReader {
 
 	/** The question that request headers ask. Pseudo-headers are among them. */
 	question(context: RouteContext): Question & SentHeaders {
-		return new HeadersQuestion(context, this.#principal, this.#headers);
+		return new HeadersQuestion(context, this.#attributesGiven, this.#headers);
 	}
 
 	/** HTTP status of response headers; 0 where it is none. */
@@ -90,20 +94,20 @@ export class ProcessingRequestReader {
 		const reader = this.#reader;
 		const end = reader.enter(outer);
 		let key = "";
-		let principal: string | null = null;
+		let attributes = NO_ATTRIBUTES;
 		while (reader.at < end) {
 			const inner = reader.tag(end);
 			if (inner === delimited(1)) key = reader.text(end);
-			else if (inner === delimited(2)) principal = this.#struct(reader.enter(end)) ?? principal;
+			else if (inner === delimited(2)) attributes = this.#struct(reader.enter(end), attributes);
 			else malformed();
 		}
-		if (key === ATTRIBUTES_KEY) this.#principal = principal || null;
+		if (key === ATTRIBUTES_KEY) this.#attributesGiven = attributes;
 	}
 
-	/** Struct: fields 1, an entry of key 1 and value 2; null where it has no principal. */
-	#struct(end: number): string | null {
+	/** Struct: fields 1, an entry of key 1 and value 2. */
+	#struct(end: number, before: Attributes): Attributes {
 		const reader = this.#reader;
-		let principal: string | null = null;
+		let { principal, certificate, source } = before;
 		while (reader.at < end) {
 			const tag = reader.tag(end);
 			if (tag >>> 3 !== 1) {
@@ -121,8 +125,10 @@ export class ProcessingRequestReader {
 				else malformed();
 			}
 			if (key === PRINCIPAL_ATTRIBUTE) principal = value;
+			else if (key === CERTIFICATE_ATTRIBUTE) certificate = value;
+			else if (key === SOURCE_ATTRIBUTE) source = value;
 		}
-		return principal;
+		return { principal, certificate, source };
 	}
 
 	/** Value: string_value 3, one of six kinds; of several the last counts. */
@@ -142,24 +148,48 @@ export class ProcessingRequestReader {
 	}
 }
 
+/** What Envoy tells beside the headers; empty = not told. */
+interface Attributes {
+	readonly principal: string;
+	readonly certificate: string;
+	readonly source: string;
+}
+
+const NO_ATTRIBUTES: Attributes = { principal: "", certificate: "", source: "" };
+
 /** A class, as an object with getters of its own would take longer to make than all the rest. */
 class HeadersQuestion implements Question, SentHeaders {
 	readonly plan: string | null;
 	readonly service: string | null;
+	readonly gateway: string | null;
 	readonly assigned: Question["assigned"];
 	readonly exposeArm: boolean;
+	readonly principal: string | null;
+	readonly #attributes: Attributes;
 	readonly #headers: HeaderList;
 
 	constructor(
-		{ plan, service, assigned, exposeArm }: RouteContext,
-		readonly principal: string | null,
+		{ plan, service, gateway, assigned, exposeArm }: RouteContext,
+		attributes: Attributes,
 		headers: HeaderList,
 	) {
 		this.plan = plan;
 		this.service = service;
+		this.gateway = gateway;
+		this.principal = attributes.principal || null;
+		this.#attributes = attributes;
 		this.assigned = assigned;
 		this.exposeArm = exposeArm;
 		this.#headers = headers;
+	}
+
+	get sourceAddress(): string | null {
+		return this.#attributes.source.replace(/:[0-9]+$/, "") || null;
+	}
+
+	get certificateThumbprint(): string | null {
+		const { certificate } = this.#attributes;
+		return /^[0-9a-f]{64}$/i.test(certificate) ? Buffer.from(certificate, "hex").toString("base64url") : null;
 	}
 
 	get host(): string {

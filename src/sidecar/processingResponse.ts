@@ -2,9 +2,10 @@
  * envoy.service.ext_proc.v3.ProcessingResponse of an answer. As in checkResponse.ts, what a ruling alone gives is
  * encoded once. Field numbers: proto/envoy/service/ext_proc/v3.
  */
+import { DECISION_HEADER } from "../access/signedDecision.js";
 import { METADATA_NAMESPACE } from "../compiler/calloutContext.js";
 import { ARM_HEADER, VARIANT_HEADER } from "../compiler/headers.js";
-import { deniedBody } from "./checkResponse.js";
+import { CHALLENGE, deniedBody, deniedStatus } from "./checkResponse.js";
 import { GRPC, GrpcFailure, type Reply } from "./grpc/service.js";
 import { APPEND, forged, OVERWRITE, requestHeaders, writeHeader } from "./headerOption.js";
 import { rulingEntries, writeEntries } from "./metadata.js";
@@ -52,7 +53,7 @@ export function changesResponse({ ruling, setCookie }: Answer): boolean {
  * @param wantResponse ask Envoy for the response's headers
  */
 export function requestHeadersResponse(answer: Answer, sent: SentHeaders, wantResponse: boolean): Reply {
-	const { ruling, unit, setCookie } = answer;
+	const { ruling, unit, setCookie, decision } = answer;
 	const own = fixed.get(ruling) ?? prepare(ruling);
 	if (own.failure !== null) return own.failure;
 	writer.reset();
@@ -62,13 +63,14 @@ export function requestHeadersResponse(answer: Answer, sent: SentHeaders, wantRe
 		writeImmediate(ruling, own, setCookie);
 		return writer.finish();
 	}
-	const remove = forged(sent, own.set);
+	const remove = forged(sent, own.set, decision);
 	const response = writer.open();
 	// The route was chosen before: by the default, or by what the client had forged.
 	if (ruling.variantHeader !== null || remove.includes(VARIANT_HEADER)) writer.number(5, 1);
-	if (own.mutation.length > 0 || remove.length > 0) {
+	if (own.mutation.length > 0 || remove.length > 0 || decision !== null) {
 		const mutation = writer.open();
 		for (const name of remove) writer.text(REMOVE_HEADERS, name);
+		if (decision !== null) writeHeader(writer, SET_HEADERS, DECISION_HEADER, decision, OVERWRITE, "ext_proc");
 		writer.raw(own.mutation);
 		writer.close(2, mutation);
 	}
@@ -132,7 +134,7 @@ function writeImmediate({ reason }: Ruling, own: Fixed, setCookie: string | null
 	writer.raw(own.mutation);
 	writer.close(2, headers);
 	const status = writer.open();
-	writer.number(1, 403);
+	writer.number(1, deniedStatus(reason));
 	writer.close(1, status);
 	writer.close(IMMEDIATE_RESPONSE, immediate);
 }
@@ -146,6 +148,9 @@ function prepare(ruling: Ruling): Fixed {
 			if (denied) {
 				// Envoy shows the arm with its own denials too; a response of its own has one line for all.
 				const arms = ruling.exposedArms ?? [];
+				if (ruling.reason === "invalid-token") {
+					writeHeader(out, SET_HEADERS, "www-authenticate", CHALLENGE, OVERWRITE, "ext_proc");
+				}
 				if (arms.length > 0) writeHeader(out, SET_HEADERS, ARM_HEADER, arms.join(", "), OVERWRITE, "ext_proc");
 				return;
 			}

@@ -9,6 +9,8 @@ export interface Question {
 	readonly plan: string | null;
 	/** Qualified name of the Service, as the route names it; null = find it by host. */
 	readonly service: string | null;
+	/** Qualified name of the Gateway, as the route names it; null where an Envoy that is not ours asks. */
+	readonly gateway: string | null;
 	/** With the port, where the client wrote one. */
 	readonly host: string;
 	readonly method: string;
@@ -16,6 +18,10 @@ export interface Question {
 	readonly path: string;
 	/** SPIFFE id from Envoy's TLS layer; null = none was proved. */
 	readonly principal: string | null;
+	/** IP address of the peer, without its port; null where it is not told. */
+	readonly sourceAddress: string | null;
+	/** SHA-256 of the peer's certificate in DER, base64url; null = it is not told. Made when it is read. */
+	readonly certificateThumbprint: string | null;
 	/** The client speaks TLS, to this Envoy or to a proxy before it. */
 	readonly secure: boolean;
 	/** Envoy has assigned natively; null = the sidecar is to assign. */
@@ -44,17 +50,21 @@ export interface NativeAssignment {
 }
 
 /**
- * Why. The first four are access/policy.ts's; unknown-service is a denial too. The others are no answer: Envoy then
- * does what the Service says for a failed callout.
+ * Why. Down to unknown-service they are verdicts, the same in every execution. The others are no answer: Envoy then does
+ * what the Service says for a failed callout. no-signer: a signed decision is demanded, and there is no identity to sign with.
  */
 export type Reason =
 	| "open"
 	| "allowed"
 	| "forbidden"
 	| "no-policy-allows"
+	| "not-canonical"
+	| "invalid-token"
+	| "rate-limited"
 	| "unknown-service"
 	| "no-table"
 	| "stale-table"
+	| "no-signer"
 	| "malformed"
 	| "overloaded";
 
@@ -67,6 +77,9 @@ export interface Ruling {
 	readonly reason: Reason;
 	/** AccessPolicy that decided. */
 	readonly policy: string | null;
+	/** What the verdict would be with the shadow policies in force, and which would decide; null = the same. */
+	readonly shadow: "allow" | "deny" | null;
+	readonly shadowPolicy: string | null;
 	/** Version of the table by which it was answered; null where there is none. */
 	readonly plan: string | null;
 	readonly service: string | null;
@@ -97,4 +110,6 @@ export interface Answer {
 	readonly unit: string | null;
 	/** Set-Cookie value of a unit that was minted for this request; denied requests carry it too, as they count. */
 	readonly setCookie: string | null;
+	/** Value of the request header x-weir-decision; null = none is demanded. */
+	readonly decision: string | null;
 }

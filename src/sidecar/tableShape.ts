@@ -7,6 +7,9 @@
  * refused here. And as no call is answered meanwhile, a check costs little: where a value stands is put together only
  * when it is wrong.
  */
+import { conditionFault } from "../access/condition.js";
+import { namesCaller } from "../access/policy.js";
+import { isTimezone } from "../access/schedule.js";
 import { contentHash } from "../assignment/hash.js";
 import type {
 	AccessTable,
@@ -22,6 +25,7 @@ import type {
 } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { ARMS_MAX, PPM, TABLE_BYTES_MAX } from "../limits.js";
+import type { ClaimRule, KeySource, Schedule, TokenIssuer } from "../resources/resource.js";
 import {
 	ascii,
 	type Check,
@@ -171,6 +175,39 @@ const experiment: Check<ExperimentTable> = (value) => {
 
 const words = list(text);
 
+const minute = integer(0, 1_440);
+
+const timezone: Check<string> = (value) => {
+	if (!isTimezone(text(value))) fail(`names the time zone ${shown(value as string)}, which this machine does not know`);
+	return value as string;
+};
+
+const more = object<MoreConditions>({
+	users: list((value) => {
+		if (!/^[^#]+#./.test(text(value))) fail("is not ISSUER#SUB");
+		return value as string;
+	}),
+	groups: words,
+	tenants: words,
+	purposes: words,
+	claims: list(object<ClaimRule>({ claim: text, values: words })),
+	pathTemplates: list((value) => {
+		if (!text(value).startsWith("/")) fail("does not begin with /");
+		return value as string;
+	}),
+	regions: words,
+	schedule: orNull(object<Schedule>({ timezone, days: list(integer(1, 7)), fromMinute: minute, untilMinute: minute })),
+	validFromMs: orNull(integer(0)),
+	validUntilMs: orNull(integer(0)),
+	condition: orNull((value) => {
+		// It may hold line breaks.
+		if (typeof value !== "string") fail("is not a text");
+		const fault = conditionFault(value);
+		if (fault !== null) fail(plain(fault.what));
+		return value;
+	}),
+});
+
 const policyFields = object<PolicyTable>({
 	name: text,
 	action: oneOf("allow", "deny"),
@@ -179,13 +216,13 @@ const policyFields = object<PolicyTable>({
 	pathPrefixes: words,
 	variants: words,
 	shadow: flag,
-	more: orNull((value) => value as MoreConditions),
+	more: orNull(more),
 });
 
-/** No principal means everyone, which only a denial may mean. */
+/** Nobody named means everyone, which only a denial may mean. */
 const policy: Check<PolicyTable> = (value) => {
 	const table = policyFields(value);
-	if (table.action === "allow" && table.principals.length === 0) fail("allows without naming a principal");
+	if (table.action === "allow" && !namesCaller(table)) fail("allows without naming a caller");
 	return table;
 };
 
@@ -231,7 +268,53 @@ const service: Check<ServiceTable> = (value) => {
 
 const sourceOf = (unit: UnitTable): string => `${unit.from} ${unit.from === "cookie" ? unit.cookie : unit.header}`;
 
+const keySources: { readonly [From in KeySource["from"]]: Check<KeySource> } = {
+	file: object<Extract<KeySource, { from: "file" }>>({ from: oneOf("file"), file: text }),
+	url: object<Extract<KeySource, { from: "url" }>>({
+		from: oneOf("url"),
+		url: (value) => {
+			if (!text(value).startsWith("https://")) fail("is no https URL");
+			return value as string;
+		},
+		caFile: orNull(text),
+	}),
+};
+
+const keysFrom = oneOf("file", "url");
+
+const keys: Check<KeySource> = (value) => {
+	const given = members(value);
+	let source: KeySource["from"];
+	try {
+		source = keysFrom(given.from);
+	} catch (error) {
+		throw Wrong.in(error, "from");
+	}
+	return keySources[source](value);
+};
+
+const tokenIssuer = object<TokenIssuer>({
+	issuer: text,
+	audiences: words,
+	keys,
+	profile: oneOf("jwt", "at+jwt"),
+	maxLifetimeMs: integer(1),
+	binding: oneOf("none", "dpop", "mtls", "either"),
+	groupsClaim: text,
+	tenantClaim: text,
+	purposeClaim: text,
+});
+
+/** A token for no audience in particular would be one for everybody. */
+const issuer: Check<TokenIssuer> = (value) => {
+	const table = tokenIssuer(value);
+	if (table.audiences.length === 0) fail("names no audience");
+	return table;
+};
+
+const gateway = object<GatewayTable>({ name: text, region: orNull(text), issuers: list(issuer) });
+
 const planTable = object<PlanTable>({
-	gateways: list((value) => value as GatewayTable),
+	gateways: namedList(gateway, "Gateway"),
 	services: namedList(service, "Service"),
 });

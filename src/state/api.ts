@@ -1,30 +1,45 @@
 /**
- * The api role: the public door on loopback TCP and the internal one on a UNIX socket, over one Store. What belongs
- * to other roles (outcomes, traces, metrics) is mounted by the composition and gets the request as it came, after
- * the same check of its caller. Until the zero-trust issue the public door listens on the loopback only.
+ * The api role's doors over one Store: a UNIX socket for this machine's owner and the other roles of control, and, where
+ * an identity is composed, HTTPS for everybody else. What belongs to other roles (outcomes, traces, metrics) is mounted
+ * by the composition and gets the request as it came and who sent it, after the same check of the caller.
  */
+import { constants, randomUUID } from "node:crypto";
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
+import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
+import type { ActCall } from "./actRecord.js";
+import { Acts } from "./acts.js";
+import { Approvals } from "./approvals.js";
+import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
 import { privateDirectory } from "./database.js";
-import { type Answer, type Call, checkCaller, isLoopbackHost, send, sendError, takeApart } from "./http.js";
+import { checkLoopback, checkOrigin, isLoopbackHost, send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
-import { answerPublic } from "./publicDoor.js";
+import { ALL_NAMESPACES, Permissions } from "./permissions.js";
+import { answerPublic, type PublicDoor } from "./publicDoor.js";
 import type { Store } from "./store.js";
 
-export type Mount = (request: IncomingMessage, response: ServerResponse) => void;
+export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
+
+/** A bare function needs `read` in all namespaces. identity: any caller that is known; the owner judges the rest. */
+export type Mount = Handle | { readonly handle: Handle; readonly needs: "identity" | "read" };
 
 export interface ApiOptions {
 	readonly store: Store;
-	/** A loopback IP address or `localhost`. */
-	readonly address: string;
-	/** 0 = any free port. */
-	readonly port: number;
-	/** Path of the internal UNIX socket; its directory is made with mode 0700. */
+	/** Path of the UNIX socket; its directory is made with mode 0700, so that who reaches it is the owner. */
 	readonly socket: string;
+	/** null or absent: the UNIX socket only. */
+	readonly tcp?: TcpDoor | null;
+	/** For unit tests only: plain HTTP on the loopback, where anyone on this machine is the local owner. */
+	readonly insecureLoopback?: { readonly address: string; readonly port: number };
+	/** Subject of who comes by the UNIX socket; `local:UID` by default. */
+	readonly owner?: string;
+	/** Subjects that may do everything without a RoleBinding. */
+	readonly admins?: readonly string[];
 	/** By path prefix of whole segments, e.g. `/v1/outcomes`, `/v1/traces`, `/metrics`; the longest wins. */
 	readonly mounts?: Readonly<Record<string, Mount>>;
 	/** Why control is not ready, one sentence each; empty = ready. */
@@ -35,24 +50,26 @@ export interface ApiOptions {
 }
 
 export interface Api {
-	/** `http://127.0.0.1:PORT` */
+	/** `https://127.0.0.1:PORT`, or `unix:PATH` without a TCP door. */
 	readonly url: string;
 	readonly socket: string;
+	/** Takes a new certificate for new connections; those that are open stay. */
+	renew(tls: DoorTls): void;
 	/** Ends both doors and every long poll; the Store stays open. */
 	close(): Promise<void>;
 }
 
 /**
- * Opens both doors; if one cannot open, none stays.
- * @throws WeirError `invalid-argument` for an address off the loopback, `unavailable` for one that is taken.
+ * Opens the doors; if one cannot open, none stays.
+ * @throws WeirError `invalid-argument` for a plain door off the loopback, `unavailable` for an address that is taken.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
-	const { store, address, port, socket } = options;
-	if (!isLoopbackHost(address)) {
+	const { store, socket, tcp = null, insecureLoopback } = options;
+	if (insecureLoopback !== undefined && !isLoopbackHost(insecureLoopback.address)) {
 		throw new WeirError(
 			"invalid-argument",
-			`the API does not listen on ${address}: it has no caller identity yet`,
-			"use 127.0.0.1 or ::1, and a tunnel (ssh -L) from elsewhere",
+			`the API does not listen on ${insecureLoopback.address} without TLS`,
+			"use 127.0.0.1 or ::1, or give it an identity",
 		);
 	}
 	if (Buffer.byteLength(socket) > SOCKET_PATH_BYTES_MAX) {
@@ -66,55 +83,185 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
 	rmSync(socket, { force: true });
 
-	const onError = options.onError ?? (() => {});
-	const door = { store, ready: options.ready ?? (() => []), now: options.now ?? Date.now };
-	const mounts = Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length);
-	const publicServer = server(onError, (call) => answerPublic(door, call), mounts);
-	const internalServer = server(onError, (call) => answerInternal(store, call), null);
+	const acts = new Acts(store, new Permissions(options.admins));
+	const approvals = new Approvals(store, acts);
+	const house: House = {
+		door: { store, acts, approvals, ready: options.ready ?? (() => []), now: options.now ?? Date.now },
+		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
+		onError: options.onError ?? (() => {}),
+	};
+	const owner: Caller = {
+		subject: options.owner ?? `local:${process.getuid?.() ?? "owner"}`,
+		groups: [],
+		how: "socket",
+	};
+	const local = withBounds(createServer(handler(house, async () => owner, true)));
+	const secure =
+		tcp === null
+			? null
+			: secureServer(
+					tcp,
+					handler(house, (request, id) => strangerOf(house, tcp, request, id), false),
+				);
+	secure?.on("tlsClientError", onHandshakeFailure(house));
+	const plain =
+		insecureLoopback === undefined
+			? null
+			: withBounds(
+					createServer(
+						handler(
+							house,
+							async (request) => {
+								checkLoopback(request);
+								return owner;
+							},
+							false,
+						),
+					),
+				);
+	const outer = secure ?? plain;
+	const outerAt = tcp ?? insecureLoopback;
 	try {
-		await listen(internalServer, { path: socket });
+		await listen(local, { path: socket });
 		chmodSync(socket, 0o600);
-		await listen(publicServer, { host: address, port });
+		if (outer !== null && outerAt !== undefined && outerAt !== null) {
+			await listen(outer, { host: outerAt.address, port: outerAt.port });
+		}
 	} catch (error) {
-		await Promise.all([close(publicServer), close(internalServer)]);
+		await Promise.all([close(local), close(outer)]);
 		throw new WeirError("unavailable", `the API cannot listen: ${(error as Error).message}`, "choose another port", {
 			cause: error,
 		});
 	}
-	const bound = publicServer.address() as AddressInfo;
 	return {
-		url: `http://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`,
+		url: outer === null ? `unix:${socket}` : urlOf(outer, secure !== null),
 		socket,
+		renew: (tls) => secure?.setSecureContext(secureContext(tls)),
 		close: async () => {
-			await Promise.all([close(publicServer), close(internalServer)]);
+			await Promise.all([close(local), close(outer)]);
 		},
 	};
 }
 
-/** A server of one door. `mounts` null: the internal door, whose callers the file system has checked. */
-function server(
-	onError: (error: unknown) => void,
-	answer: (call: Call) => Promise<Answer>,
-	mounts: readonly (readonly [string, Mount])[] | null,
-): Server {
+/** What all doors share. */
+interface House {
+	readonly door: PublicDoor;
+	readonly mounts: readonly (readonly [string, Mount])[];
+	readonly onError: (error: unknown) => void;
+}
+
+/** @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked */
+function handler(house: House, identify: (request: IncomingMessage, id: string) => Promise<Caller>, internal: boolean) {
+	const { door, mounts, onError } = house;
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
 		const gone = new AbortController();
 		response.once("close", () => gone.abort());
+		const id = randomUUID();
+		response.setHeader("x-request-id", id);
 		try {
-			if (mounts !== null) checkCaller(request);
-			const mount = mounts?.find(([prefix]) => isUnder(request.url ?? "", prefix))?.[1];
-			if (mount !== undefined) return mount(request, response);
-			send(response, await answer(takeApart(request, gone.signal)));
+			if (internal && isUnder(request.url ?? "", "/internal")) {
+				const call = takeApart(request, { signal: gone.signal, id, caller: await identify(request, id) });
+				return send(response, await answerInternal(door.store, call));
+			}
+			const caller = await identify(request, id);
+			const mount = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix))?.[1];
+			if (mount !== undefined) return passOn(door, mount, request, response, { caller, id, nowMs: door.now() });
+			send(response, await answerPublic(door, takeApart(request, { signal: gone.signal, caller, id })));
 		} catch (error) {
 			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
 			sendError(response, error);
 		}
 	};
-	const made = createServer({ headersTimeout: 10_000, requestTimeout: 60_000 }, (request, response) => {
-		void handle(request, response);
-	});
+	return (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
+}
+
+function passOn(
+	door: PublicDoor,
+	mount: Mount,
+	request: IncomingMessage,
+	response: ServerResponse,
+	call: ActCall,
+): void {
+	const { handle, needs } = typeof mount === "function" ? { handle: mount, needs: "read" } : mount;
+	if (needs === "read") {
+		const path = (request.url ?? "").split("?", 1)[0] ?? "";
+		door.acts.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], "read", [path.slice(0, 200)]);
+	}
+	handle(request, response, call.caller);
+}
+
+/** Who calls by TCP; who is not known is recorded and refused. */
+async function strangerOf(house: House, tcp: TcpDoor, request: IncomingMessage, id: string): Promise<Caller> {
+	checkOrigin(request);
+	try {
+		return await callerOf(tcp, request);
+	} catch (thrown) {
+		const path = (request.url ?? "").split("?", 1)[0] ?? "";
+		recordStranger(house, id, request.method ?? "", path.slice(0, 200), WeirError.from(thrown).message);
+		throw thrown;
+	}
+}
+
+function recordStranger({ door }: House, call: string, verb: string, object: string, why: string): void {
+	const { revision } = door.store.current;
+	door.store.atomically(() =>
+		door.store.audit.append({
+			atMs: door.now(),
+			call,
+			subject: null,
+			how: null,
+			verb,
+			namespaces: [],
+			objects: [object],
+			revisionBefore: revision,
+			revisionAfter: revision,
+			result: "refused",
+			why,
+			request: null,
+			askedBy: null,
+			approvedBy: [],
+		}),
+	);
+}
+
+/** A handshake that failed for want of a good certificate is an attempt too; one that was merely cut is none. */
+function onHandshakeFailure(house: House): (error: NodeJS.ErrnoException, socket: TLSSocket) => void {
+	return (error, { authorizationError }) => {
+		// Node cuts a connection whose certificate does not hold, and calls that a reset.
+		const code = authorizationError == null ? error.code : String(authorizationError);
+		if (code === undefined || code === "ECONNRESET") return;
+		try {
+			recordStranger(house, randomUUID(), "connect", "the API's TCP door", code.slice(0, 100));
+		} catch (error) {
+			house.onError(error);
+		}
+	};
+}
+
+type Handler = ReturnType<typeof handler>;
+
+function secureServer({ tls, tokens }: TcpDoor, handle: Handler): SecureServer {
+	// With tokens a client certificate is asked for and not demanded: callerOf looks whether its chain holds.
+	const options = { ...secureContext(tls), requestCert: true, rejectUnauthorized: tokens === undefined };
+	return withBounds(createSecureServer({ ...options, headersTimeout: 10_000, requestTimeout: 60_000 }, handle));
+}
+
+/** TLS 1.3 alone; without resumption, so that each connection's certificate is judged by the trust of its moment. */
+function secureContext(tls: DoorTls) {
+	return { ...tls, minVersion: "TLSv1.3" as const, secureOptions: constants.SSL_OP_NO_TICKET };
+}
+
+function withBounds<S extends Server | SecureServer>(made: S): S {
+	made.headersTimeout = 10_000;
+	made.requestTimeout = 60_000;
 	made.maxConnections = API_CONNECTIONS_MAX;
 	return made;
+}
+
+function urlOf(outer: Server | SecureServer, secure: boolean): string {
+	const bound = outer.address() as AddressInfo;
+	const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
+	return `${secure ? "https" : "http"}://${host}:${bound.port}`;
 }
 
 function isUnder(target: string, prefix: string): boolean {
@@ -122,7 +269,7 @@ function isUnder(target: string, prefix: string): boolean {
 	return path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);
 }
 
-function listen(made: Server, at: { path: string } | { host: string; port: number }): Promise<void> {
+function listen(made: Server | SecureServer, at: { path: string } | { host: string; port: number }): Promise<void> {
 	return new Promise((resolve, reject) => {
 		made.once("error", reject);
 		made.listen(at, () => {
@@ -132,7 +279,8 @@ function listen(made: Server, at: { path: string } | { host: string; port: numbe
 	});
 }
 
-function close(made: Server): Promise<void> {
+function close(made: Server | SecureServer | null): Promise<void> {
+	if (made === null) return Promise.resolve();
 	return new Promise((resolve) => {
 		made.close(() => resolve());
 		made.closeAllConnections();

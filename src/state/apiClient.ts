@@ -2,34 +2,69 @@
 import { WeirError } from "../error.js";
 import type { Kind, Position, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
+import type { AuditPage } from "./auditLog.js";
 import type { ProxyReport } from "./database.js";
 import type { DecisionPage } from "./decisionLog.js";
 import type { Difference } from "./difference.js";
-import { type ExchangeAnswer, exchange } from "./exchange.js";
+import { type ApiPlace, type ClientTls, type ExchangeAnswer, exchange } from "./exchange.js";
 import type { PersonVerb } from "./personRequest.js";
-import type { ApplyAnswer, StatusAnswer } from "./wire.js";
+import type { ActAnswer, ApplyAnswer, PendingAnswer, RequestAnswer, StatusAnswer } from "./wire.js";
 
 /** Longer than any answer of the API takes: an apply of 5,000 documents takes seconds. */
 const TIMEOUT_MS = 60_000;
 
-export class ApiClient {
-	readonly #at: { readonly host: string; readonly port: number };
+export interface ApiClientOptions {
+	/** For an https URL. */
+	readonly tls?: ClientTls;
+	/** OIDC access token; only over https or the UNIX socket. */
+	readonly token?: string;
+}
 
-	/** @throws WeirError `invalid-argument` unless `url` is an http URL. */
-	constructor(url: string) {
-		const parsed = URL.canParse(url) ? new URL(url) : null;
-		if (parsed?.protocol !== "http:") {
-			throw new WeirError("invalid-argument", `'${url}' is no http URL`, "write http://127.0.0.1:PORT");
+export class ApiClient {
+	readonly #at: ApiPlace;
+	readonly #token: string | null;
+
+	/**
+	 * @param url `unix:/path/of/the/socket`, `https://HOST:PORT`, or `http://` for the loopback
+	 * @throws WeirError `invalid-argument` for anything else
+	 */
+	constructor(url: string, { tls = {}, token }: ApiClientOptions = {}) {
+		this.#token = token ?? null;
+		if (url.startsWith("unix:")) {
+			this.#at = { socketPath: url.slice("unix:".length) };
+			return;
 		}
-		this.#at = { host: parsed.hostname.replace(/^\[|\]$/g, ""), port: Number(parsed.port || 80) };
+		const parsed = URL.canParse(url) ? new URL(url) : null;
+		if (parsed?.protocol !== "http:" && parsed?.protocol !== "https:") {
+			throw new WeirError(
+				"invalid-argument",
+				`'${url}' is no URL of the API`,
+				"write https://HOST:PORT, or unix:/PATH of control's api.sock",
+			);
+		}
+		const secure = parsed.protocol === "https:";
+		const host = parsed.hostname.replace(/^\[|\]$/g, "");
+		if (!secure && token !== undefined) {
+			throw new WeirError("invalid-argument", "a token is not sent over plain http", "write https://");
+		}
+		this.#at = { host, port: Number(parsed.port || (secure ? 443 : 80)), ...(secure ? { tls } : {}) };
+	}
+
+	/** Any path of the API, also those that other roles answer: requests, traces, outcomes, metrics. No status is an error. */
+	raw(
+		method: string,
+		path: string,
+		body: { readonly contentType: string; readonly text: string } | null = null,
+	): Promise<ExchangeAnswer> {
+		return this.#send(method, path, { anyStatus: true, ...(body === null ? {} : { body }) });
 	}
 
 	/** `weir apply`: all files as one, all or nothing. */
 	async apply(
 		files: readonly { readonly name: string; readonly text: string }[],
-		options: { readonly by: string; readonly dryRun: boolean },
+		options: { readonly dryRun: boolean },
 	): Promise<ApplyAnswer> {
-		const query = new URLSearchParams({ by: options.by, dryRun: String(options.dryRun) });
+		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		const answer = await this.#send("POST", `/v1/resources?${query}`, {
 			body: { contentType: "application/json", text: JSON.stringify({ files }) },
 		});
@@ -37,12 +72,8 @@ export class ApiClient {
 	}
 
 	/** Takes one resource away. */
-	async delete(
-		kind: Kind,
-		name: string,
-		options: { readonly by: string; readonly dryRun: boolean },
-	): Promise<ApplyAnswer> {
-		const query = new URLSearchParams({ by: options.by, dryRun: String(options.dryRun) });
+	async delete(kind: Kind, name: string, options: { readonly dryRun: boolean }): Promise<ApplyAnswer> {
+		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		const path = name.split("/").map(encodeURIComponent).join("/");
 		return applyAnswer(await this.#send("DELETE", `/v1/resources/${kind}/${path}?${query}`));
 	}
@@ -89,16 +120,40 @@ export class ApiClient {
 		}
 	}
 
-	/** `weir pause | resume | promote | abort` */
+	/** `weir pause | resume | promote | abort`; pending where a second person must approve it. */
 	async act(
 		experiment: string,
 		verb: PersonVerb,
-		said: { readonly by: string; readonly reason?: string; readonly arm?: string },
-	): Promise<{ readonly revision: number; readonly decision: Decision }> {
-		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, {
-			body: { contentType: "application/json", text: JSON.stringify(said) },
-		});
-		return answer.json as { readonly revision: number; readonly decision: Decision };
+		said: { readonly reason?: string; readonly arm?: string } = {},
+	): Promise<ActAnswer> {
+		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, { body: jsonBody(said) });
+		if (answer.status === 202) return answer.json as PendingAnswer;
+		return { outcome: "done", ...(answer.json as { readonly revision: number; readonly decision: Decision }) };
+	}
+
+	/** `weir requests`: what waits for approval, and what became of the others. */
+	async requests(): Promise<readonly RequestAnswer[]> {
+		return (await this.#json<{ requests: readonly RequestAnswer[] }>("GET", "/v1/approvals")).requests;
+	}
+
+	request(id: string): Promise<RequestAnswer> {
+		return this.#json("GET", `/v1/approvals/${encodeURIComponent(id)}`);
+	}
+
+	/** `weir approve ID`: its state says whether it was carried out or still waits. */
+	async approve(id: string): Promise<RequestAnswer> {
+		const path = `/v1/approvals/${encodeURIComponent(id)}/approve`;
+		return (await this.#send("POST", path, { body: jsonBody({}) })).json as RequestAnswer;
+	}
+
+	async reject(id: string, reason = ""): Promise<RequestAnswer> {
+		const path = `/v1/approvals/${encodeURIComponent(id)}/reject`;
+		return (await this.#send("POST", path, { body: jsonBody({ reason }) })).json as RequestAnswer;
+	}
+
+	/** One page of what operators did. */
+	audit(after: number, limit = 1_000): Promise<AuditPage> {
+		return this.#json("GET", `/v1/audit?after=${after}&limit=${limit}`);
 	}
 
 	async #json<T>(method: string, path: string): Promise<T> {
@@ -110,16 +165,23 @@ export class ApiClient {
 		path: string,
 		more: {
 			readonly body?: { readonly contentType: string; readonly text: string };
+			readonly anyStatus?: boolean;
 		} = {},
 	): Promise<ExchangeAnswer> {
 		return exchange({
 			at: this.#at,
+			token: this.#token,
 			method,
 			path,
 			body: more.body ?? null,
 			timeoutMs: TIMEOUT_MS,
+			anyStatus: more.anyStatus ?? false,
 		});
 	}
+}
+
+function jsonBody(value: unknown) {
+	return { contentType: "application/json", text: JSON.stringify(value) };
 }
 
 function experimentPath(name: string): string {
@@ -134,7 +196,8 @@ interface WireProblem {
 	readonly hint: string;
 }
 
-function applyAnswer({ json }: ExchangeAnswer): ApplyAnswer {
+function applyAnswer({ status, json }: ExchangeAnswer): ApplyAnswer {
+	if (status === 202) return json as PendingAnswer;
 	const body = json as
 		| { problems: readonly WireProblem[] }
 		| Omit<Extract<ApplyAnswer, { outcome: "applied" }>, "outcome">;

@@ -6,12 +6,12 @@
 import type { PlanTable } from "../compiler/plan.js";
 import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { Decision } from "../rollout/decision.js";
-import type { ProxyStatus, State, StateStore } from "../rollout/ports.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold } from "../rollout/ports.js";
 import type { NewDecision } from "./decisionLog.js";
 import { exchange } from "./exchange.js";
 import type { MetricName } from "./resourceSet.js";
 
-export class StateClient implements StateStore {
+export class StateClient implements StateStore, Outbox {
 	readonly #socket: string;
 	readonly #timeoutMs: number;
 
@@ -35,7 +35,7 @@ export class StateClient implements StateStore {
 	}
 
 	async keepPlan(version: string, table: PlanTable): Promise<void> {
-		await this.#call("PUT", `/internal/plans/${encodeURIComponent(version)}`, { services: table.services });
+		await this.#call("PUT", `/internal/plans/${encodeURIComponent(version)}`, table);
 	}
 
 	async plan(version: string): Promise<PlanTable | null> {
@@ -49,6 +49,14 @@ export class StateClient implements StateStore {
 
 	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
 		await this.#call("POST", "/internal/proxies", { proxies });
+	}
+
+	async untold(): Promise<readonly Untold[]> {
+		return (await this.#call<{ untold: readonly Untold[] }>("GET", "/internal/untold", null)).untold;
+	}
+
+	async told(key: string): Promise<void> {
+		await this.#call("POST", "/internal/told", { key });
 	}
 
 	/** The declared Metrics, for ingest, which refuses outcomes of any other name. */

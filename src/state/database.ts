@@ -13,8 +13,10 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import type { Kind, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
-import type { ProxyStatus } from "../rollout/ports.js";
+import type { ProxyStatus, Untold } from "../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
+import type { ApprovalRequest } from "./approval.js";
+import type { AuditRecord } from "./auditLog.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 
 export interface StoredResource {
@@ -61,9 +63,18 @@ export interface StateDatabase {
 	/** Plans by age, oldest first. */
 	readonly planAges: Database<true, [number, string]>;
 	readonly used: Database<Used, ["name" | "salt", string]>;
-	/** `revision`, `acknowledged` (the highest revision all Envoys had taken). */
-	readonly counters: Database<number, "revision" | "acknowledged">;
+	/**
+	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), and how many audit records and untold
+	 * rollbacks were dropped.
+	 */
+	readonly counters: Database<number, "revision" | "acknowledged" | "auditDropped" | "untoldDropped">;
 	readonly proxies: Database<ProxyReport, "report">;
+	/** By id. */
+	readonly requests: Database<ApprovalRequest, string>;
+	/** By sequence. */
+	readonly audit: Database<AuditRecord, number>;
+	/** Rollbacks that gates are still to be told of, by Experiment, decision and gate. */
+	readonly outbox: Database<Untold, [string, number, number]>;
 	/** Runs `change` as one durable transaction; a throw inside it leaves nothing behind. */
 	transaction<T>(change: () => T): T;
 	close(): Promise<void>;
@@ -111,7 +122,7 @@ export function openDatabase(directory: string): StateDatabase {
 		void root.close();
 		throw error;
 	}
-	const part = <V, K extends string | (string | number)[]>(name: string): Database<V, K> =>
+	const part = <V, K extends string | number | (string | number)[]>(name: string): Database<V, K> =>
 		root.openDB<V, K>({ name, encoding: "json" });
 	return {
 		resources: part("resources"),
@@ -124,6 +135,9 @@ export function openDatabase(directory: string): StateDatabase {
 		used: part("used"),
 		counters: part("counters"),
 		proxies: part("proxies"),
+		requests: part("requests"),
+		audit: part("audit"),
+		outbox: part("outbox"),
 		transaction: (change) => root.transactionSync(change),
 		close: async () => {
 			root.transactionSync(() => owners.removeSync("owner"));
@@ -139,7 +153,7 @@ function openRoot(directory: string): RootDatabase {
 		noSubdir: true,
 		overlappingSync: false,
 		encoding: "json" as const,
-		maxDbs: 16,
+		maxDbs: 24,
 		permissionsMode: 0o600,
 	};
 	try {

@@ -1,14 +1,36 @@
 /** One HTTP request of a client and its JSON answer; errors of the owner come back as the WeirError they were. */
 import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../error.js";
 
+/** Where the API is, and what the caller shows there. */
+export type ApiPlace =
+	| { readonly socketPath: string }
+	| { readonly host: string; readonly port: number; readonly tls?: ClientTls };
+
+/** PEM: whom the client believes, and its own certificate, if it has one. */
+export interface ClientTls {
+	readonly ca?: string;
+	readonly cert?: string;
+	readonly key?: string;
+	/**
+	 * The server shows an SVID, which has no DNS name: its SPIFFE id must be this one. Absent: the usual check of the
+	 * host name.
+	 */
+	readonly server?: string;
+}
+
 export interface Exchange {
-	readonly at: { readonly socketPath: string } | { readonly host: string; readonly port: number };
+	readonly at: ApiPlace;
+	/** Sent as `Authorization: Bearer`. */
+	readonly token?: string | null;
 	readonly method: string;
 	readonly path: string;
 	readonly body: { readonly contentType: string; readonly text: string } | null;
 	/** From the start to the last byte of the answer. */
 	readonly timeoutMs: number;
+	/** Any status is an answer: what is not control's own need not be JSON. */
+	readonly anyStatus?: boolean;
 }
 
 export interface ExchangeAnswer {
@@ -28,13 +50,17 @@ export function exchange(call: Exchange): Promise<ExchangeAnswer> {
 	return new Promise((resolve, reject) => {
 		const body = call.body === null ? null : Buffer.from(call.body.text);
 		// No kept connection: a request on one that its owner just closed would fail without having been tried.
-		const sent = httpRequest({
-			...call.at,
+		const tls = "host" in call.at ? call.at.tls : undefined;
+		const { tls: _, ...place } = "host" in call.at ? call.at : { ...call.at, tls: undefined };
+		const sent = (tls === undefined ? httpRequest : httpsRequest)({
+			...place,
+			...(tls === undefined ? {} : tlsOptions(tls)),
 			agent: false,
 			method: call.method,
 			path: call.path,
 			headers: {
 				host: "socketPath" in call.at ? "localhost" : where,
+				...(call.token == null ? {} : { authorization: `Bearer ${call.token}` }),
 				...(call.body === null || body === null
 					? {}
 					: { "content-type": call.body.contentType, "content-length": body.length }),
@@ -59,13 +85,20 @@ export function exchange(call: Exchange): Promise<ExchangeAnswer> {
 				const text = Buffer.concat(chunks).toString("utf8");
 				const status = response.statusCode ?? 0;
 				const json = parseJson(text);
-				const error = status < 400 ? null : ownersError(json, status);
+				const error = status < 400 || call.anyStatus === true ? null : ownersError(json, status);
 				if (error === null) resolve({ status, text, json });
 				else reject(error);
 			});
 		});
 		sent.end(body ?? undefined);
 	});
+}
+
+function tlsOptions({ server, ...own }: ClientTls) {
+	if (server === undefined) return { ...own, minVersion: "TLSv1.2" as const };
+	const checkServerIdentity = (_: string, { subjectaltname }: { readonly subjectaltname?: string }) =>
+		subjectaltname === `URI:${server}` ? undefined : new Error(`the server's certificate is not that of ${server}`);
+	return { ...own, minVersion: "TLSv1.2" as const, checkServerIdentity };
 }
 
 /** The socket's path, or host:port with an IPv6 address in brackets (RFC 3986, 3.2.2). */

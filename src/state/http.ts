@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIPv4 } from "node:net";
 import { HTTP_STATUS, WeirError } from "../error.js";
 import { API_BODY_BYTES_MAX } from "../limits.js";
+import type { Caller } from "./caller.js";
 
 /** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
 export interface Call {
@@ -15,6 +16,10 @@ export interface Call {
 	readonly request: IncomingMessage;
 	/** Aborts when the client goes away. */
 	readonly signal: AbortSignal;
+	/** Who calls, as the door proved it. */
+	readonly caller: Caller;
+	/** Of this call; also its response header x-request-id. */
+	readonly id: string;
 }
 
 /** What a handler answers. `text` and `json` are exclusive by construction. */
@@ -25,7 +30,10 @@ export type Answer =
 export const ok = (json: unknown): Answer => ({ status: 200, json });
 
 /** @throws WeirError `invalid-argument` for a target that is no path or is not well encoded. */
-export function takeApart(request: IncomingMessage, signal: AbortSignal): Call {
+export function takeApart(
+	request: IncomingMessage,
+	known: { readonly signal: AbortSignal; readonly caller: Caller; readonly id: string },
+): Call {
 	const target = request.url ?? "";
 	if (!target.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
 	const cut = target.indexOf("?");
@@ -36,7 +44,7 @@ export function takeApart(request: IncomingMessage, signal: AbortSignal): Call {
 			path: path.slice(1).split("/").map(decodeURIComponent),
 			query: new URLSearchParams(cut < 0 ? "" : target.slice(cut + 1)),
 			request,
-			signal,
+			...known,
 		};
 	} catch (error) {
 		throw new WeirError("invalid-argument", "the path is not well percent-encoded", "", { cause: error });
@@ -49,8 +57,18 @@ export function isLoopbackHost(host: string): boolean {
 	return name === "localhost" || name === "[::1]" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
 }
 
+/**
+ * A browser that holds the operator's certificate would show it for any page: pages of other sites get no answer.
+ * @throws WeirError `permission-denied`
+ */
+export function checkOrigin(request: IncomingMessage): void {
+	const { origin, host } = request.headers;
+	if (origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)) return;
+	throw new WeirError("permission-denied", "the API takes no requests from pages of other sites");
+}
+
 /** @throws WeirError `permission-denied` unless Host, and Origin where one is sent, name the loopback. */
-export function checkCaller(request: IncomingMessage): void {
+export function checkLoopback(request: IncomingMessage): void {
 	const hosts = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
 	const host = (request.headers.host ?? "").replace(/:\d*$/, "");
 	if (hosts.length !== 1 || !isLoopbackHost(host)) {

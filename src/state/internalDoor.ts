@@ -11,7 +11,7 @@ import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "
 import type { Store } from "./store.js";
 
 /** @throws WeirError `not-found` for a path or method that is not there. */
-export async function answerInternal(store: Store, call: Call): Promise<Answer> {
+export async function answerInternal(store: Store, call: Omit<Call, "caller">): Promise<Answer> {
 	const { method, path, query, request } = call;
 	const [root, noun = "", version] = path;
 	if (root === "internal" && path.length === 2) {
@@ -35,6 +35,14 @@ export async function answerInternal(store: Store, call: Call): Promise<Answer> 
 				await store.reportProxies(body.proxies as readonly ProxyStatus[]);
 				return ok({});
 			}
+			case "GET untold":
+				onlyQuery(query, []);
+				return ok({ untold: await store.untold() });
+			case "POST told": {
+				const body = exactly(await readObject(request), { key: "string" });
+				await store.told(String(body.key));
+				return ok({});
+			}
 			case "GET metrics-names":
 				onlyQuery(query, []);
 				return ok({ revision: store.current.revision, metrics: store.metricNames });
@@ -43,8 +51,10 @@ export async function answerInternal(store: Store, call: Call): Promise<Answer> 
 	if (root === "internal" && noun === "plans" && version !== undefined && path.length === 3) {
 		if (method === "GET") return ok({ table: await store.plan(version) });
 		if (method === "PUT") {
-			const table = exactly(await readObject(request), { services: "object" });
-			if (!Array.isArray(table.services)) throw new WeirError("invalid-argument", "services must be a list");
+			const table = exactly(await readObject(request), { gateways: "object", services: "object" });
+			for (const field of ["gateways", "services"]) {
+				if (!Array.isArray(table[field])) throw new WeirError("invalid-argument", `${field} must be a list`);
+			}
 			await store.keepPlan(version, table as unknown as PlanTable);
 			return ok({});
 		}

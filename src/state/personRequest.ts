@@ -18,6 +18,8 @@ export interface PersonRequest {
 	/** The arm to promote; null = the only challenger. Only for promote. */
 	readonly arm: string | null;
 	readonly nowMs: number;
+	/** Who approved it, where an ApprovalPolicy asks for that. */
+	readonly approvedBy?: readonly string[];
 }
 
 export function isPersonVerb(text: string): text is PersonVerb {
@@ -28,19 +30,22 @@ export function isPersonVerb(text: string): text is PersonVerb {
 export function parsePersonRequest(
 	verb: PersonVerb,
 	body: Readonly<Record<string, unknown>>,
+	by: string,
 	nowMs: number,
 ): PersonRequest {
-	const known = verb === "promote" ? ["by", "reason", "arm"] : ["by", "reason"];
+	const known = verb === "promote" ? ["reason", "arm"] : ["reason"];
 	for (const field of Object.keys(body)) {
+		if (field === "by") throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
 		if (!known.includes(field)) {
 			throw new WeirError("invalid-argument", `unknown field '${field}'`, `${verb} takes ${known.join(", ")}`);
 		}
 	}
-	const by = personText("by", body.by);
-	if (by === "") throw new WeirError("invalid-argument", "by is empty", "say who decides");
 	const arm = body.arm === undefined || body.arm === null ? null : personText("arm", body.arm);
 	return { verb, by, reason: body.reason === undefined ? "" : personText("reason", body.reason), arm, nowMs };
 }
+
+/** Who acts is what the door has proved. */
+export const BY_HINT = "leave it out: who calls is recorded, by certificate, token or socket";
 
 /**
  * What the request does to an Experiment, with the person's own words at the end of the reason.
@@ -50,7 +55,9 @@ export function personOutcome(experiment: Experiment, status: ExperimentStatus, 
 	const { verb, by, arm, nowMs, reason } = request;
 	const act = verb === "promote" ? { verb, arm } : { verb };
 	const outcome = actByPerson({ experiment, status, by, nowMs }, act);
-	return reason === "" ? outcome : { ...outcome, reason: `${outcome.reason} Said: ${reason}` };
+	const approved = (request.approvedBy ?? []).join(", ");
+	const said = (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);
+	return { ...outcome, reason: `${outcome.reason}${said}` };
 }
 
 /** One line of text by a person. @throws WeirError `invalid-argument`. */

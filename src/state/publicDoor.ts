@@ -1,18 +1,27 @@
-/** The API for people, CI and the console: paths under /v1 and the two health checks, on loopback TCP. */
-
+/**
+ * The API for people, CI and the console: paths under /v1 and the two health checks. Who calls is in the Call; what
+ * they may see and do is judged here and in Acts, and what they may not see is not there.
+ */
 import { WeirError } from "../error.js";
-import { DECISIONS_PAGE_MAX } from "../limits.js";
+import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../limits.js";
 import { KINDS, resourcesOf } from "../resources/kinds.js";
 import { qualifiedName } from "../resources/resource.js";
+import type { ActCall } from "./actRecord.js";
+import type { Acts, Pending } from "./acts.js";
+import type { Approvals } from "./approvals.js";
 import { difference } from "./difference.js";
 import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wholeNumber } from "./http.js";
-import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
+import { ALL_NAMESPACES } from "./permissions.js";
+import { BY_HINT, isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
 import { serviceOf } from "./resourceSet.js";
 import type { ApplyResult, Store } from "./store.js";
-import type { StatusAnswer } from "./wire.js";
+import { namespaceOf, visibleState } from "./visible.js";
+import { requestAnswer, type StatusAnswer } from "./wire.js";
 
 export interface PublicDoor {
 	readonly store: Store;
+	readonly acts: Acts;
+	readonly approvals: Approvals;
 	/** Why control is not ready, one sentence each; empty = ready. */
 	readonly ready: () => readonly string[];
 	readonly now: () => number;
@@ -36,19 +45,30 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 			case "POST resources":
 				return apply(door, call);
 			case "GET resources":
-				return resources(store, query);
+				return resources(door, call);
 			case "GET status":
 				onlyQuery(query, []);
-				return ok(statusAnswer(store));
+				return ok(statusAnswer(door, call));
 			case "GET diff":
 				onlyQuery(query, []);
-				return ok(difference(store.current));
+				return ok(difference(visibleState(store.current, door.acts.mayRead(call.caller))));
 			case "GET proxies":
 				onlyQuery(query, []);
+				demandAll(door, call, "read");
 				return ok(store.proxies);
+			case "GET audit": {
+				onlyQuery(query, ["after", "limit"]);
+				demandAll(door, call, "admin");
+				const after = wholeNumber(query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
+				return ok(store.audit.page(after, wholeNumber(query, "limit", 100, 1, OPERATOR_AUDIT_PAGE_MAX)));
+			}
+			case "GET approvals":
+				onlyQuery(query, []);
+				return ok({ requests: door.approvals.list(call.caller, door.now()).map(requestAnswer) });
 		}
 	}
-	if (version === "v1" && noun === "resources" && method === "DELETE") return remove(door, rest, query);
+	if (version === "v1" && noun === "resources" && method === "DELETE") return remove(door, call, rest);
+	if (version === "v1" && noun === "approvals" && rest.length <= 2) return approval(door, call, rest);
 	if (version === "v1" && noun === "experiments" && rest.length === 2) return experiment(door, call, rest);
 	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
 }
@@ -58,12 +78,34 @@ function readiness(reasons: readonly string[]): Answer {
 	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
 }
 
-async function apply({ store, now }: PublicDoor, { request, query }: Call): Promise<Answer> {
-	onlyQuery(query, ["dryRun", "by"]);
-	const options = { by: person(query), dryRun: flag(query, "dryRun"), nowMs: now() };
-	if (isJson(request)) return applied(store.apply(parseFiles(await readObject(request)), options));
-	const text = await readText(request, [...YAML_TYPES, "application/json"]);
-	return applied(store.apply([{ name: fileName(request.headers["x-weir-file-name"]), text }], options));
+/** Demands a verb in all namespaces: for what belongs to none of them. */
+function demandAll({ acts, now }: PublicDoor, call: Call, verb: "read" | "admin"): void {
+	const at = `/${call.path.join("/").slice(0, 200)}`;
+	acts.demand(actCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [at]);
+}
+
+function actCall({ caller, id }: Call, nowMs: number): ActCall {
+	return { caller, id, nowMs };
+}
+
+async function apply({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
+	const { request, query } = call;
+	onlyWishQuery(query);
+	const dryRun = flag(query, "dryRun");
+	const files = isJson(request)
+		? parseFiles(await readObject(request))
+		: [
+				{
+					text: await readText(request, [...YAML_TYPES, "application/json"]),
+					name: fileName(request.headers["x-weir-file-name"]),
+				},
+			];
+	return applied(acts.apply(actCall(call, now()), files, dryRun));
+}
+
+function onlyWishQuery(query: URLSearchParams): void {
+	if (query.has("by")) throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
+	onlyQuery(query, ["dryRun"]);
 }
 
 /** Several files at once, applied as one: `{"files": [{"name": …, "text": …}]}`. */
@@ -97,18 +139,23 @@ function checkedFileName(name: string): string {
 	return name;
 }
 
-function remove({ store, now }: PublicDoor, path: readonly string[], query: URLSearchParams): Answer {
-	onlyQuery(query, ["dryRun", "by"]);
+function remove({ acts, now }: PublicDoor, call: Call, path: readonly string[]): Answer {
+	onlyWishQuery(call.query);
 	const [kindText, ...name] = path;
 	const kind = KINDS.find((one) => one === kindText);
 	if (kind === undefined || name.length < 1 || name.length > 2) {
 		throw new WeirError("not-found", "no such kind of resource", `kinds: ${KINDS.join(", ")}`);
 	}
 	const qualified = name.length === 2 && name[0] === "default" ? String(name[1]) : name.join("/");
-	return applied(store.delete(kind, qualified, { by: person(query), dryRun: flag(query, "dryRun"), nowMs: now() }));
+	return applied(acts.delete(actCall(call, now()), kind, qualified, flag(call.query, "dryRun")));
 }
 
-function applied(result: ApplyResult): Answer {
+function pending({ outcome, request }: Pending): Answer {
+	return { status: 202, json: { outcome, request: requestAnswer(request) } };
+}
+
+function applied(result: ApplyResult | Pending): Answer {
+	if (result.outcome === "pending") return pending(result);
 	if (result.outcome === "applied") return ok({ revision: result.revision, changes: result.changes });
 	const problems = result.problems.map(({ position, message, hint }) => ({
 		file: position?.file ?? null,
@@ -120,20 +167,46 @@ function applied(result: ApplyResult): Answer {
 	return { status: 400, json: { problems } };
 }
 
-function resources(store: Store, query: URLSearchParams): Answer {
+function resources({ store, acts }: PublicDoor, { caller, query }: Call): Answer {
 	onlyQuery(query, ["format"]);
+	const mayRead = acts.mayRead(caller);
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
-		const text = store.sources.map((stored) => stored.source).join("---\n");
-		return { status: 200, text, contentType: "application/yaml" };
+		const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
+		return { status: 200, text: seen.map(({ source }) => source).join("---\n"), contentType: "application/yaml" };
 	}
 	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
-	const { revision, resources } = store.current;
+	const { revision, resources } = visibleState(store.current, mayRead);
 	return ok({ revision, resources: resourcesOf(resources) });
 }
 
-async function experiment({ store, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
-	const [name = "", act = ""] = rest;
+async function approval({ approvals, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
+	const [id = "", act] = rest;
+	onlyQuery(call.query, []);
+	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(call.caller, id, now())));
+	if (call.method !== "POST" || (act !== "approve" && act !== "reject")) {
+		throw new WeirError("not-found", "no such thing of a request", "GET it; POST approve or reject");
+	}
+	const { reason = "", ...unknown } = await readObject(call.request);
+	const [field] = Object.keys(unknown);
+	if (field !== undefined || (act === "approve" && reason !== "")) {
+		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
+	}
+	const as = actCall(call, now());
+	return ok(
+		requestAnswer(
+			act === "approve" ? approvals.approve(as, id) : approvals.reject(as, id, personText("reason", reason)),
+		),
+	);
+}
+
+async function experiment(door: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
+	const { store, acts, now } = door;
+	const [given = "", act = ""] = rest;
+	const name = given.startsWith("default/") ? given.slice("default/".length) : given;
+	if (call.method === "GET" && !acts.mayRead(call.caller)(namespaceOf(name))) {
+		throw new WeirError("not-found", `no Experiment '${name.slice(0, 200)}'`);
+	}
 	if (call.method === "GET" && act === "decisions") {
 		onlyQuery(call.query, ["after", "limit"]);
 		const after = wholeNumber(call.query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
@@ -154,11 +227,14 @@ async function experiment({ store, now }: PublicDoor, call: Call, rest: readonly
 	}
 	onlyQuery(call.query, []);
 	const body = await readObject(call.request);
-	return ok(store.act(name, parsePersonRequest(act, body, now())));
+	const nowMs = now();
+	const said = parsePersonRequest(act, body, call.caller.subject, nowMs);
+	const made = acts.act(actCall(call, nowMs), name, said);
+	return "outcome" in made ? pending(made) : ok(made);
 }
 
-function statusAnswer(store: Store): StatusAnswer {
-	const { revision, resources, status } = store.current;
+function statusAnswer({ store, acts }: PublicDoor, { caller }: Call): StatusAnswer {
+	const { revision, resources, status } = visibleState(store.current, acts.mayRead(caller));
 	return {
 		revision,
 		experiments: resources.experiments.flatMap((one) => {
@@ -177,12 +253,6 @@ function statusAnswer(store: Store): StatusAnswer {
 			};
 		}),
 	};
-}
-
-function person(query: URLSearchParams): string {
-	const by = personText("by", query.get("by") ?? "api");
-	if (by === "") throw new WeirError("invalid-argument", "by is empty", "say who declares, or leave it out");
-	return by;
 }
 
 function flag(query: URLSearchParams, name: string): boolean {

@@ -36,6 +36,8 @@ export interface MetricName {
 	readonly source: Metric["spec"]["source"];
 	/** How long its rows are needed. */
 	readonly windowMs: number;
+	/** SPIFFE ids that may post its outcomes; empty = only the local owner. */
+	readonly senders: readonly string[];
 }
 
 export function metricNames(set: ResourceSet): readonly MetricName[] {
@@ -44,6 +46,7 @@ export function metricNames(set: ResourceSet): readonly MetricName[] {
 		type: metric.spec.type,
 		source: metric.spec.source,
 		windowMs: metric.spec.windowMs,
+		senders: metric.spec.senders,
 	}));
 }
 

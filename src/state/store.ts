@@ -14,10 +14,13 @@ import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "..
 import type { Problem } from "../resources/resource.js";
 import { type Experiment, type Kind, qualifiedName } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
-import type { ProxyStatus, State, StateStore } from "../rollout/ports.js";
+import { toldOf } from "../rollout/gate.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold } from "../rollout/ports.js";
 import type { Status } from "../rollout/status.js";
+import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
+import { OutboxShelf } from "./outboxShelf.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
 import { type MetricName, metricNames, serviceOf, sortedSet } from "./resourceSet.js";
@@ -45,9 +48,11 @@ export type ApplyResult =
 export interface StoreOptions {
 	/** The clock of kept plans and reports; decisions bring their own time. */
 	readonly now?: () => number;
+	/** How many audit records are kept; OPERATOR_AUDIT_RECORDS_MAX unless a test wants fewer. */
+	readonly auditRecords?: number;
 }
 
-export class Store implements StateStore {
+export class Store implements StateStore, Outbox {
 	readonly #database: StateDatabase;
 	readonly #log: DecisionLog;
 	readonly #plans: PlanShelf;
@@ -56,6 +61,11 @@ export class Store implements StateStore {
 	#stored: readonly StoredResource[] = [];
 	#state: State;
 	#closed = false;
+	readonly #outbox: OutboxShelf;
+	/** Set while a transaction runs: whether it changed the state (facts), and the wishes too. */
+	#change: { facts: boolean; wishes: boolean } | null = null;
+	/** What operators did; its records are written inside `atomically`. */
+	readonly audit: AuditLog;
 
 	/**
 	 * Opens or creates the state in a directory of its own (mode 0700).
@@ -65,8 +75,33 @@ export class Store implements StateStore {
 		this.#database = openDatabase(directory);
 		this.#log = new DecisionLog(this.#database);
 		this.#plans = new PlanShelf(this.#database);
+		this.#outbox = new OutboxShelf(this.#database);
+		this.audit = new AuditLog(this.#database, options.auditRecords);
 		this.#now = options.now ?? Date.now;
 		this.#state = this.#load(true);
+	}
+
+	/** The parts of the file that other nouns of this room keep; written only inside `atomically`. */
+	get database(): StateDatabase {
+		return this.#database;
+	}
+
+	/**
+	 * Several changes as one durable transaction: all are there after it, or none. Each change is planned on `current`,
+	 * which stays as it was until the end: change one thing once. A throw inside leaves nothing.
+	 */
+	atomically<T>(change: () => T): T {
+		if (this.#change !== null) return change();
+		const made = { facts: false, wishes: false };
+		this.#change = made;
+		let result: T;
+		try {
+			result = this.#database.transaction(change);
+		} finally {
+			this.#change = null;
+		}
+		if (made.facts || made.wishes) this.#committed(made.wishes);
+		return result;
 	}
 
 	/** The newest state, as of the last commit. */
@@ -96,14 +131,22 @@ export class Store implements StateStore {
 	 * Applying what is already there changes nothing, not even the revision.
 	 */
 	apply(files: readonly { readonly name: string; readonly text: string }[], options: ApplyOptions): ApplyResult {
-		const plan = planApply(this.#wishes(), files, options.nowMs);
-		return this.#realise(plan, options);
+		return this.realise(this.planApply(files, options.nowMs), options);
+	}
+
+	/** What an apply would do; changes nothing. */
+	planApply(files: readonly { readonly name: string; readonly text: string }[], nowMs: number): WishPlan {
+		return planApply(this.#wishes(), files, nowMs);
+	}
+
+	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */
+	planDelete(kind: Kind, name: string): WishPlan {
+		return planDelete(this.#wishes(), kind, name);
 	}
 
 	/** Takes one resource away. @throws WeirError `not-found`. */
 	delete(kind: Kind, name: string, options: ApplyOptions): ApplyResult {
-		const plan = planDelete(this.#wishes(), kind, name);
-		return this.#realise(plan, options);
+		return this.realise(this.planDelete(kind, name), options);
 	}
 
 	async decide(request: NewDecision & { readonly expectedRevision: number }): Promise<{
@@ -190,6 +233,20 @@ export class Store implements StateStore {
 		this.#database.transaction(() => this.#database.proxies.putSync("report", { reportedAtMs: this.#now(), proxies }));
 	}
 
+	/** Rollbacks that gates are still to be told of, oldest first of each Experiment. */
+	async untold(): Promise<readonly Untold[]> {
+		return this.#outbox.untold();
+	}
+
+	/** Rollbacks that were given up because GATE_OUTBOX_MAX of them waited. */
+	get untoldDropped(): number {
+		return this.#database.counters.get("untoldDropped") ?? 0;
+	}
+
+	async told(key: string): Promise<void> {
+		this.#outbox.told(key);
+	}
+
 	/** The last report of xds. */
 	get proxies(): ProxyReport {
 		return this.#database.proxies.get("report") ?? { reportedAtMs: null, proxies: [] };
@@ -213,7 +270,8 @@ export class Store implements StateStore {
 		};
 	}
 
-	#realise(plan: WishPlan, { by, dryRun, nowMs }: ApplyOptions): ApplyResult {
+	/** Carries out a plan that was made on `current`. */
+	realise(plan: WishPlan, { by, dryRun, nowMs }: ApplyOptions): ApplyResult {
 		if (plan.problems.length > 0) return { outcome: "refused", problems: plan.problems };
 		const bump = plan.changes.some((change) => change.change !== "unchanged");
 		if (dryRun || (!bump && plan.upserts.length === 0)) {
@@ -221,7 +279,7 @@ export class Store implements StateStore {
 		}
 		const { resources, experiments, services, used, counters } = this.#database;
 		const revision = this.#state.revision + (bump ? 1 : 0);
-		this.#database.transaction(() => {
+		this.atomically(() => {
 			for (const stored of plan.upserts) {
 				resources.putSync([stored.resource.kind, qualifiedName(stored.resource.metadata)], stored);
 			}
@@ -241,8 +299,8 @@ export class Store implements StateStore {
 				if (used.get([kind, text]) === undefined) used.putSync([kind, text], { experiment, sinceMs: nowMs });
 			}
 			counters.putSync("revision", revision);
+			this.#changed(true);
 		});
-		this.#committed(true);
 		return { outcome: "applied", revision, changes: plan.changes };
 	}
 
@@ -257,7 +315,7 @@ export class Store implements StateStore {
 		const bump = service !== null || !isDeepStrictEqual(status, before);
 		const revision = this.#state.revision + (bump ? 1 : 0);
 		const { experiments, services, counters } = this.#database;
-		const decision = this.#database.transaction(() => {
+		const decision = this.atomically(() => {
 			if (bump) {
 				experiments.putSync(request.experiment, status);
 				counters.putSync("revision", revision);
@@ -266,9 +324,11 @@ export class Store implements StateStore {
 				if (service.defaultVariant === null) services.removeSync(service.name);
 				else services.putSync(service.name, { defaultVariant: service.defaultVariant });
 			}
-			return this.#log.append(request, revision, before);
+			const made = this.#log.append(request, revision, before);
+			this.#outbox.put(made.experiment, made.sequence, toldOf(made));
+			if (bump) this.#changed(false);
+			return made;
 		});
-		if (bump) this.#committed(false);
 		return { revision, decision };
 	}
 
@@ -280,6 +340,17 @@ export class Store implements StateStore {
 		const next = declared?.spec.defaultVariant === variant ? null : variant;
 		const live = this.#state.status.services[name]?.defaultVariant ?? null;
 		return next === live ? null : { name, defaultVariant: next };
+	}
+
+	#changed(wishes: boolean): void {
+		if (this.#change === null) throw new WeirError("internal", "a change outside of a transaction");
+		this.#change.facts = true;
+		this.#change.wishes ||= wishes;
+	}
+
+	/** @throws WeirError `not-found`. */
+	experiment(name: string): Experiment {
+		return this.#experiment(name);
 	}
 
 	#experiment(name: string): Experiment {

@@ -1,7 +1,8 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
 import type { Problem } from "../resources/resource.js";
-import type { Action, Rule } from "../rollout/decision.js";
+import type { Action, Decision, Rule } from "../rollout/decision.js";
 import type { ExperimentStatus } from "../rollout/status.js";
+import type { ApprovalRequest } from "./approval.js";
 import type { ResourceChange } from "./wishes.js";
 
 export interface LastDecision {
@@ -32,7 +33,29 @@ export interface StatusAnswer {
 	}[];
 }
 
-/** POST /v1/resources and DELETE: what changed, or every problem (status 400). */
+/** Status 202: an ApprovalPolicy wants a second person first (`weir approve ID`). */
+export interface PendingAnswer {
+	readonly outcome: "pending";
+	readonly request: RequestAnswer;
+}
+
+/** GET /v1/approvals and /v1/approvals/ID: a request as people see it; `act` holds the exact content. */
+export interface RequestAnswer extends Omit<ApprovalRequest, "askedBy" | "approvals" | "basis"> {
+	readonly askedBy: string;
+	readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
+}
+
+export function requestAnswer({ askedBy, approvals, basis: _, ...rest }: ApprovalRequest): RequestAnswer {
+	return { ...rest, askedBy: askedBy.subject, approvals: approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })) };
+}
+
+/** POST /v1/resources and DELETE: what changed, or every problem (status 400), or that it waits for approval. */
 export type ApplyAnswer =
+	| PendingAnswer
 	| { readonly outcome: "applied"; readonly revision: number; readonly changes: readonly ResourceChange[] }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
+
+/** POST /v1/experiments/NAME/VERB: the decision, or that it waits for approval. */
+export type ActAnswer =
+	| PendingAnswer
+	| { readonly outcome: "done"; readonly revision: number; readonly decision: Decision };

@@ -14,7 +14,14 @@ import { STATE_KEY_CHARS_MAX } from "../limits.js";
 import { changeProblems } from "../resources/change.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { parseResources } from "../resources/parse.js";
-import { type Kind, type Problem, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
+import {
+	type Experiment,
+	type Kind,
+	type Problem,
+	qualifiedName,
+	type Resource,
+	type ResourceSet,
+} from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
 import { applyExperiment, applyService } from "../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.js";
@@ -22,6 +29,7 @@ import { type CrossChecked, crossCheck, running } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
 import { splitDocuments } from "./documents.js";
 import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
+import { namespaceOf } from "./visible.js";
 
 export interface SourceFile {
 	readonly name: string;
@@ -47,6 +55,8 @@ export interface ResourceChange {
 /** What would be written; nothing of it counts where there are problems. */
 export interface WishPlan {
 	readonly problems: readonly Problem[];
+	/** Every resource that it is about, also unchanged ones and where there are problems; of a delete, the stored one. */
+	readonly given: readonly Resource[];
 	readonly changes: readonly ResourceChange[];
 	/** Also unchanged resources whose text changed (a comment): stored, and no change of the state. */
 	readonly upserts: readonly StoredResource[];
@@ -66,7 +76,7 @@ export interface DeclarationDecision {
 	readonly before: ExperimentStatus | null;
 }
 
-const NOTHING: Omit<WishPlan, "problems"> = {
+const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	changes: [],
 	upserts: [],
 	deletions: [],
@@ -94,7 +104,7 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
 		...usedProblems(wishes, fresh, whole),
 	];
-	if (problems.length > 0) return { ...NOTHING, problems };
+	if (problems.length > 0) return { ...NOTHING, problems, given: resources };
 
 	const sources = sourcesOf(files);
 	const changes: ResourceChange[] = [];
@@ -114,7 +124,15 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 			{ kind: "salt" as const, text: experimentSalt(one), experiment },
 		];
 	});
-	return { ...NOTHING, problems, changes, upserts, newlyUsed, ...facts(wishes, before, resources, nowMs) };
+	return {
+		...NOTHING,
+		problems,
+		given: resources,
+		changes,
+		upserts,
+		newlyUsed,
+		...facts(wishes, before, resources, nowMs),
+	};
 }
 
 /** @throws WeirError `not-found`. */
@@ -131,11 +149,13 @@ export function planDelete(wishes: Wishes, kind: Kind, name: string): WishPlan {
 		...whole.problems,
 		...(kind === "Service" ? orphanProblems(name, after) : []),
 	];
-	if (problems.length > 0) return { ...NOTHING, problems };
+	const given = [found.resource];
+	if (problems.length > 0) return { ...NOTHING, problems, given };
 	const status = kind === "Experiment" ? wishes.status.experiments[name] : undefined;
 	return {
 		...NOTHING,
 		problems,
+		given,
 		changes: [{ kind, name, change: "deleted" }],
 		deletions: [{ kind, name }],
 		experiments: kind === "Experiment" ? { [name]: null } : {},
@@ -244,11 +264,16 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossCh
 		return [
 			{
 				position: whole.positions.at(one, one.spec.salt === null ? ["metadata", "name"] : ["spec", "salt"]),
-				message: `the salt '${salt}' was used by Experiment '${owner}', whose groups would be the same`,
+				message: `the salt '${salt}' was used by ${former(owner, one)}, whose groups would be the same`,
 				hint: "choose a new salt, or leave it out and choose a new name",
 			},
 		];
 	});
+}
+
+/** Names of other namespaces, also of what is long gone, are not for who declares in this one. */
+function former(owner: string, { metadata }: Experiment): string {
+	return namespaceOf(owner) === metadata.namespace ? `Experiment '${owner}'` : "an Experiment of another namespace";
 }
 
 /** The text of each document, by the resource that it declares. */

@@ -7,13 +7,18 @@
  * OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES. By
  * the SDK itself, from the process's own environment: OTEL_TRACES_SAMPLER and its ARG (default
  * parentbased_always_on), OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, OTEL_BSP_*.
+ * Weir's own, where the standard variables name no place: WEIR_TRACES_SOCKET, a UNIX socket that takes OTLP/HTTP. It is
+ * how the processes of one machine tell the embedded store, which no TCP port leads to.
  */
+import { Agent } from "node:http";
+import { connect } from "node:net";
 import { context, propagation, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
 import { WeirError } from "../error.js";
 import { SPAN_EXPORT_QUEUE_MAX } from "../limits.js";
+import { tracesSocket } from "./tracesSocket.js";
 
 export interface TracingOptions {
 	readonly environment: Readonly<Record<string, string | undefined>>;
@@ -35,14 +40,27 @@ export function startTracing({ environment, serviceName, alsoTo = [] }: TracingO
 	const standard = tracesEndpoint(environment);
 	const disabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === "true";
 	const endpoints = disabled ? [] : [...new Set([...(standard === null ? [] : [standard]), ...alsoTo])];
-	if (endpoints.length === 0) return { shutdown: async () => {} };
+	const socketPath = disabled || standard !== null ? null : tracesSocket(environment);
+	if (endpoints.length === 0 && socketPath === null) return { shutdown: async () => {} };
+	const exporters = [
+		...endpoints.map((url) => new OTLPTraceExporter({ url })),
+		...(socketPath === null
+			? []
+			: [
+					new OTLPTraceExporter({
+						url: "http://localhost/v1/traces",
+						httpAgentOptions: () =>
+							Object.assign(new Agent({ keepAlive: true }), { createConnection: () => connect(socketPath) }),
+					}),
+				]),
+	];
 	const provider = new NodeTracerProvider({
 		resource: defaultResource()
 			.merge(resourceFromAttributes({ "service.name": serviceName }))
 			.merge(detectResources({ detectors: [envDetector] })),
-		spanProcessors: endpoints.map(
-			(url) =>
-				new BatchSpanProcessor(new OTLPTraceExporter({ url }), {
+		spanProcessors: exporters.map(
+			(exporter) =>
+				new BatchSpanProcessor(exporter, {
 					maxQueueSize: SPAN_EXPORT_QUEUE_MAX,
 					// Soon: a person asks `weir trace` right after the request.
 					scheduledDelayMillis: Number(environment.OTEL_BSP_SCHEDULE_DELAY ?? 500),

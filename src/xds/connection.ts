@@ -5,20 +5,24 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { ProxyStatus } from "../rollout/ports.js";
+import { mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 import { readRequest, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type SentViews } from "./stream.js";
 
 export interface ConnectionOptions {
+	readonly peer: Peer;
 	readonly ackTimeoutMs: number;
 	readonly views: SentViews;
 	readonly server: string;
 	readonly nowMs: () => number;
-	/** Null until the first publication: until then nothing is ever sent. */
+	/** What this client should have; null until the first publication: until then nothing is ever sent. */
 	readonly target: () => Snapshot | null;
 	/** Something that status() or synced() shows may have changed. */
 	readonly onChange: () => void;
 	readonly onNack: (node: string, status: ProxyStatus) => void;
+	/** The client is not who it says it is, or asks for what is not its own; the stream is ended. */
+	readonly onRefused: (reason: RefusedFor) => void;
 }
 
 export type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
@@ -61,8 +65,10 @@ export class Connection {
 		return this.#stream.asksForTables;
 	}
 
-	synced(target: Snapshot): boolean {
-		return this.#stream.synced(target);
+	/** The client serves exactly what it should have of the newest publication. */
+	get synced(): boolean {
+		const target = this.options.target();
+		return target !== null && this.#stream.synced(target);
 	}
 
 	status(): ProxyStatus {
@@ -96,6 +102,11 @@ export class Connection {
 		if (this.#closed || !this.#identify(message)) return;
 		const request = readRequest(message);
 		if (request === null) return;
+		if (!mayAsk(this.options.peer, request.type)) {
+			this.options.onRefused("type");
+			this.refuse(status.PERMISSION_DENIED, `${request.type} are not for a client with this SPIFFE id`);
+			return;
+		}
 		if (this.#stream.take(request) === "nack") this.options.onNack(this.#node ?? "", this.status());
 		this.pump();
 		this.options.onChange();
@@ -106,7 +117,10 @@ export class Connection {
 		const id = message.node?.id ?? "";
 		if (this.#node === null) {
 			if (id === "") this.refuse(status.INVALID_ARGUMENT, "the first request of a stream must carry node.id");
-			else this.#node = id;
+			else if (!mayBeNode(this.options.peer, id)) {
+				this.options.onRefused("another-node");
+				this.refuse(status.PERMISSION_DENIED, "node.id is not the last segment of the client's SPIFFE id");
+			} else this.#node = id;
 		} else if (id !== "" && id !== this.#node) {
 			this.refuse(status.INVALID_ARGUMENT, `the stream is of node ${this.#node}, this request is of node ${id}`);
 		}

@@ -28,11 +28,13 @@ import {
 	JwtAuthenticationSchema,
 	PerRouteConfigSchema,
 } from "../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
+import { LocalRateLimitSchema } from "../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
 import { RBACPerRouteSchema, RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
 import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_matchers/consistent_hashing/v3/consistent_hashing_pb.js";
+import { DescriptorSchema } from "../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
 import {
 	DownstreamTlsContextSchema,
 	UpstreamTlsContextSchema,
@@ -59,6 +61,8 @@ export const registry = createRegistry(
 	PerRouteConfigSchema,
 	RBACSchema,
 	RBACPerRouteSchema,
+	LocalRateLimitSchema,
+	DescriptorSchema,
 	RouterSchema,
 	HttpConnectionManagerSchema,
 	HeaderMutationSchema,

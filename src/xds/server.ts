@@ -1,18 +1,26 @@
 /**
  * The ADS server: publishes plans to any number of Envoys and sidecars, and knows which of them serve which. Listens
- * on a UNIX socket or on loopback only. Control may die at any time: all of them keep what they have.
+ * on a UNIX socket, whose directory says who may come, and over TCP with mTLS only. Control may die at any time: all of
+ * them keep what they have.
  */
 import { rm } from "node:fs/promises";
 import { isIP } from "node:net";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
-import { XDS_ACK_TIMEOUT_MS, XDS_REQUEST_BYTES_MAX, XDS_SENT_VIEWS_MAX, XDS_STREAMS_MAX } from "../limits.js";
+import {
+	XDS_ACK_TIMEOUT_MS,
+	XDS_CONNECTION_AGE_MS,
+	XDS_REQUEST_BYTES_MAX,
+	XDS_SENT_VIEWS_MAX,
+	XDS_STREAMS_MAX,
+} from "../limits.js";
 import type { ProxyStatus } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type Call, Connection } from "./connection.js";
+import { type Peer, peerOf, type RefusedFor } from "./peer.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
-import { type Published, type Snapshot, SnapshotMaker } from "./snapshot.js";
+import { GatewayViews, type Published, type Snapshot, SnapshotMaker } from "./snapshot.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
@@ -21,12 +29,31 @@ export interface XdsServerOptions {
 	readonly log?: (line: string) => void;
 	readonly ackTimeoutMs?: number;
 	readonly nowMs?: () => number;
+	/** Identity for TCP; left out: the UNIX socket only. */
+	readonly secure?: XdsSecurity;
+	/** Gateways of an Envoy by its SPIFFE id; null = all. */
+	readonly gatewaysOf?: (spiffeId: string) => readonly string[] | null;
+	/** Told of every stream that was refused for who its client is. */
+	readonly onRefused?: (reason: RefusedFor) => void;
+}
+
+/** A port: mTLS, and the SPIFFE id that a call's client has proved by it. */
+export interface XdsSecurity {
+	/** Demands a client certificate; renews the own one by itself. */
+	readonly credentials: ServerCredentials;
+	/** null = the certificate is no X.509-SVID of the own trust domain. */
+	readonly idOf: (call: Pick<Call, "getAuthContext">) => string | null;
 }
 
 export type AcknowledgedListener = (revision: number, atMs: number) => void;
 
 export class XdsServer {
-	readonly #server: Server;
+	/** One server a door, so that no call of one can be taken for one of the other. */
+	readonly #servers: Server[] = [];
+	readonly #secure: XdsSecurity | null;
+	readonly #gatewaysOf: (spiffeId: string) => readonly string[] | null;
+	readonly #onRefused: (reason: RefusedFor) => void;
+	readonly #gatewayViews = new GatewayViews();
 	readonly #log: (line: string) => void;
 	readonly #ackTimeoutMs: number;
 	readonly #nowMs: () => number;
@@ -40,39 +67,35 @@ export class XdsServer {
 	#noticing = false;
 	#socketPath: string | null = null;
 
-	constructor({ log, ackTimeoutMs, nowMs }: XdsServerOptions = {}) {
+	constructor({ log, ackTimeoutMs, nowMs, secure, gatewaysOf, onRefused }: XdsServerOptions = {}) {
 		this.#log = log ?? (() => {});
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
 		this.#nowMs = nowMs ?? Date.now;
-		this.#server = new Server({
-			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
-			"grpc.max_send_message_length": -1,
-			// Finds Envoys that vanished without closing.
-			"grpc.keepalive_time_ms": 30_000,
-			"grpc.keepalive_timeout_ms": 10_000,
-		});
-		this.#server.addService(AggregatedDiscoveryServiceDefinition, {
-			streamAggregatedResources: (call: Call) => this.#connect(call),
-		});
+		this.#secure = secure ?? null;
+		this.#gatewaysOf = gatewaysOf ?? (() => null);
+		this.#onRefused = onRefused ?? (() => {});
 	}
 
 	/**
+	 * Opens one door; may be called again for another.
 	 * @returns where it listens; port 0 is replaced by the port that was taken.
-	 * @throws WeirError `invalid-argument` for an address beyond loopback, `already-exists` or `unavailable` when it is taken.
+	 * @throws WeirError `invalid-argument` for TCP without an identity, `already-exists` or `unavailable` when it is taken.
 	 */
 	async listen(address: XdsAddress): Promise<XdsAddress> {
 		if ("socketPath" in address) {
 			await claimSocket(address.socketPath);
-			await this.#bind(`unix:${address.socketPath}`);
+			await this.#bind(`unix:${address.socketPath}`, ServerCredentials.createInsecure(), () => ({ kind: "owner" }));
 			this.#socketPath = address.socketPath;
 			await restrictSocket(address.socketPath);
 			return address;
 		}
 		const { host, port } = address;
-		if (host !== "127.0.0.1" && host !== "::1") {
-			throw new WeirError("invalid-argument", `xds cannot listen on ${host}`, "use 127.0.0.1, ::1 or a UNIX socket");
+		const secure = this.#secure;
+		if (secure === null) {
+			throw new WeirError("invalid-argument", `xds has no identity for ${host}`, "give it one, or use a UNIX socket");
 		}
-		return { host, port: await this.#bind(`${isIP(host) === 6 ? `[${host}]` : host}:${port}`) };
+		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+		return { host, port: await this.#bind(target, secure.credentials, (call) => this.#proved(secure, call)) };
 	}
 
 	/**
@@ -119,28 +142,45 @@ export class XdsServer {
 
 	async close(): Promise<void> {
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
-		this.#server.forceShutdown();
+		for (const server of this.#servers) server.forceShutdown();
 		if (this.#socketPath !== null) await rm(this.#socketPath, { force: true });
 		this.#socketPath = null;
 	}
 
-	#connect(call: Call): void {
+	/** A client that no SPIFFE id speaks for is refused: on this door there is no other proof. */
+	#proved({ idOf }: XdsSecurity, call: Call): Peer | RefusedFor {
+		const id = idOf(call);
+		return id === null ? "no-svid" : (peerOf(id) ?? "not-a-client");
+	}
+
+	#connect(call: Call, peer: Peer | RefusedFor): void {
+		const refuse = (reason: RefusedFor, code: status, details: string): void => {
+			this.#onRefused(reason);
+			call.emit("error", { code, details });
+		};
+		if (typeof peer === "string") {
+			refuse(peer, status.UNAUTHENTICATED, "only Envoys and sidecars of this trust domain are served");
+			return;
+		}
+		if (this.#connections.size >= XDS_STREAMS_MAX) {
+			refuse("too-many", status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
+			return;
+		}
+		const gateways = peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null;
 		const connection = new Connection(call, {
+			peer,
 			ackTimeoutMs: this.#ackTimeoutMs,
 			views: this.#views,
 			server: `weir ${process.pid}`,
 			nowMs: this.#nowMs,
-			target: () => this.#target,
+			target: () => (this.#target === null ? null : this.#gatewayViews.of(this.#target, gateways)),
 			onChange: () => {
 				if (connection.closed) this.#connections.delete(connection);
 				this.#notice();
 			},
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
+			onRefused: this.#onRefused,
 		});
-		if (this.#connections.size >= XDS_STREAMS_MAX) {
-			connection.refuse(status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
-			return;
-		}
 		this.#connections.add(connection);
 	}
 
@@ -165,20 +205,41 @@ export class XdsServer {
 		const target = this.#target;
 		const known = [...this.#connections].filter(({ identified }) => identified);
 		if (target === null || target.revision <= this.#acknowledgedRevision || known.length === 0) return;
-		if (!known.every((connection) => connection.synced(target))) return;
+		if (!known.every(({ synced }) => synced)) return;
 		this.#acknowledgedRevision = target.revision;
 		for (const listener of this.#acknowledged) listener(target.revision, this.#nowMs());
 	}
 
-	async #bind(target: string): Promise<number> {
+	async #bind(
+		target: string,
+		credentials: ServerCredentials,
+		peer: (call: Call) => Peer | RefusedFor,
+	): Promise<number> {
+		const server = new Server({
+			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
+			"grpc.max_send_message_length": -1,
+			// Finds Envoys that vanished without closing.
+			"grpc.keepalive_time_ms": 30_000,
+			"grpc.keepalive_timeout_ms": 10_000,
+			// A connection must not outlive the certificate that it was opened with; on a UNIX socket there is none.
+			...(target.startsWith("unix:")
+				? {}
+				: { "grpc.max_connection_age_ms": XDS_CONNECTION_AGE_MS, "grpc.max_connection_age_grace_ms": 1_000 }),
+		});
+		server.addService(AggregatedDiscoveryServiceDefinition, {
+			streamAggregatedResources: (call: Call) => this.#connect(call, peer(call)),
+		});
 		try {
-			return await new Promise<number>((resolve, reject) => {
-				this.#server.bindAsync(target, ServerCredentials.createInsecure(), (error, port) => {
+			const port = await new Promise<number>((resolve, reject) => {
+				server.bindAsync(target, credentials, (error, port) => {
 					if (error === null) resolve(port);
 					else reject(error);
 				});
 			});
+			this.#servers.push(server);
+			return port;
 		} catch (error) {
+			server.forceShutdown();
 			throw new WeirError("unavailable", `xds cannot listen on ${target}`, "is another control running?", {
 				cause: error,
 			});

@@ -68,6 +68,37 @@ export class SnapshotMaker {
 	}
 }
 
+/**
+ * What an Envoy of certain Gateways should have: their listeners and routes and no others. Clusters stay, for every
+ * Service is reachable through every Gateway.
+ */
+export class GatewayViews {
+	/** Of the newest publication; made anew with it. */
+	#of: Snapshot | null = null;
+	#made = new Map<string, Snapshot>();
+
+	/** @param gateways qualified names; null = all */
+	of(target: Snapshot, gateways: readonly string[] | null): Snapshot {
+		if (gateways === null) return target;
+		if (this.#of !== target) this.#made.clear();
+		this.#of = target;
+		const key = JSON.stringify([...gateways].sort());
+		const made = this.#made.get(key) ?? restricted(target, new Set(gateways));
+		this.#made.set(key, made);
+		return made;
+	}
+}
+
+function restricted({ revision, views, versions }: Snapshot, gateways: ReadonlySet<string>): Snapshot {
+	const listeners = new Map([...views.listeners].filter(([name]) => gateways.has(name)));
+	const routes = new Map([...views.routes].filter(([name]) => gateways.has(name.replace(/^weir\//, ""))));
+	return {
+		revision,
+		views: { ...views, listeners, routes },
+		versions: { ...versions, listeners: viewVersion(listeners), routes: viewVersion(routes) },
+	};
+}
+
 /** Of names and contents; the order in which resources were declared does not matter. */
 export function viewVersion(view: View): string {
 	const lines = [...view.values()].map(({ name, hash }) => `${name}\n${hash}\n`).sort();

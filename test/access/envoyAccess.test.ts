@@ -187,6 +187,9 @@ t.test("Envoy's verdict is authorize()'s for 800 generated requests", async (t) 
 			}
 			const { allowed } = authorize(request.service, accessPolicies, {
 				principal: spiffe(who),
+				token: null,
+				region: null,
+				nowMs: 0,
 				method: request.method,
 				path: path.replace(/[?#].*$/, ""),
 				// No policy here is for a Variant.

@@ -11,7 +11,8 @@ import {
 import { accessPolicy, service, variant } from "../fixtures/resources.js";
 
 const guarded = service("guarded", [variant("v1", 1)], { access: null });
-const request = { principal: "spiffe://a/x", method: "GET", path: "/v2", variant: "v1" };
+const anywhere = { token: null, region: null, nowMs: 0 } as const;
+const request = { principal: "spiffe://a/x", method: "GET", path: "/v2", variant: "v1", ...anywhere };
 const allow = accessPolicy("allow-x", "allow", ["guarded"], { principals: ["spiffe://a/x"] });
 
 t.test("prefixes match whole segments", async (t) => {
@@ -90,7 +91,7 @@ t.test("a table of many policies answers as each policy read alone does", async 
 			judgesPaths(table),
 			own.some(({ spec }) => spec.pathPrefixes.length > 0),
 		);
-		const ask = compileAccess(table);
+		const ask = compileAccess(table, "guarded");
 		for (const who of [null, "spiffe://a/0", "spiffe://a/1", "spiffe://a/2", "spiffe://a/5", "spiffe://a/9"]) {
 			for (const method of ["GET", "POST", "DELETE"]) {
 				for (const path of ["/", "/p0", "/p1/x", "/q/1", "/q/11", "/q/3/y"]) {
@@ -104,7 +105,7 @@ t.test("a table of many policies answers as each policy read alone does", async 
 								: allowed !== undefined
 									? { allowed: true, reason: "allowed", policy: allowed }
 									: { allowed: false, reason: "no-policy-allows", policy: null };
-						t.same(ask({ principal: who, method, path, variant }), want);
+						t.same(ask({ principal: who, method, path, variant, ...anywhere }), want);
 					}
 				}
 			}
@@ -124,19 +125,19 @@ t.test("an open Service is open until a policy selects it", async (t) => {
 	t.equal(authorize(open, [allow], { ...request, principal: null }).allowed, false);
 });
 
-t.test("an ambiguous path is forbidden where paths are judged, and only there", async (t) => {
+t.test("an ambiguous path is refused where paths are judged, and only there", async (t) => {
 	const byPath = accessPolicy("no-admin", "deny", ["guarded"], { pathPrefixes: ["/admin"] });
 	for (const path of ["/v2;x", "/admin;x", "/v2%3Bx", "/v2%00"]) {
 		t.same(authorize(guarded, [allow, byPath], { ...request, path }), {
 			allowed: false,
-			reason: "forbidden",
+			reason: "not-canonical",
 			policy: null,
 		});
 		t.equal(authorize(guarded, [allow], { ...request, path }).allowed, true);
 	}
 });
 
-t.test("a path that is not normalised is forbidden where paths are judged", async (t) => {
+t.test("a path that is not normalised is refused where paths are judged", async (t) => {
 	const byPath = accessPolicy("no-admin", "deny", ["guarded"], { pathPrefixes: ["/admin"] });
 	const raw = [
 		"//admin",

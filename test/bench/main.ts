@@ -1,5 +1,14 @@
 /** `npm run bench -- NAME`: runs one benchmark; its last line is `RESULT ` and one line of JSON. */
-const BENCHMARKS = ["assign", "callout", "explain-cost", "ingest", "native"] as const;
+const BENCHMARKS = [
+	"assign",
+	"callout",
+	"callout-secure",
+	"explain-cost",
+	"ingest",
+	"native",
+	"native-secure",
+	"verdict",
+] as const;
 
 const name = process.argv[2] ?? "";
 if (!BENCHMARKS.some((one) => one === name)) {

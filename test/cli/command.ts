@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,8 +43,37 @@ export async function fileOf(directory: string, name: string, text: string): Pro
 
 export interface Ready {
 	readonly gateway: string;
+	/** `unix:/path` */
 	readonly api: string;
+	readonly https: string;
 	readonly metrics: string;
+}
+
+export interface ApiAnswer {
+	readonly status: number;
+	readonly text: string;
+}
+
+/** A request of the API over its UNIX socket, as the local owner. @param api `unix:/path` */
+export function askApi(
+	api: string,
+	path: string,
+	more: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string } = {},
+): Promise<ApiAnswer> {
+	return new Promise((resolve, reject) => {
+		const { headers = {}, body } = more;
+		const method = body === undefined ? "GET" : "POST";
+		request({ socketPath: api.slice("unix:".length), path, method, headers, agent: false }, (response) => {
+			let text = "";
+			response.setEncoding("utf8").on("data", (chunk: string) => {
+				text += chunk;
+			});
+			response.once("error", reject);
+			response.once("end", () => resolve({ status: response.statusCode ?? 0, text }));
+		})
+			.once("error", reject)
+			.end(body);
+	});
 }
 
 export interface RunningUp {

@@ -5,6 +5,7 @@ import t from "tap";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 
 const EXAMPLE = fileURLToPath(new URL("../../../deploy/example.yaml", import.meta.url));
+const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));
 
 t.test("validate exits 0 for what is valid, 1 with file:line:column for what is not, 64 for wrong usage", async (t) => {
 	const valid = await weir(["validate", "-f", EXAMPLE]);
@@ -92,9 +93,34 @@ t.test("schema is JSON Schema that names every kind", async (t) => {
 	t.equal(committed, stdout.toString(), "deploy/schema.json is what `weir schema` prints");
 });
 
-t.test("control's parts refuse to listen beyond loopback", async (t) => {
+t.test("no part opens a TCP door without an identity", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const { code, stderr } = await weir(["control", "--roles", "api", "--data", directory, "--api-address", "0.0.0.0"]);
-	t.not(code, 0);
-	t.match(stderr, /0\.0\.0\.0/);
+	for (const door of [
+		["--roles", "api", "--api-port", "0"],
+		["--roles", "api", "--api-address", "0.0.0.0", "--api-port", "0"],
+		["--roles", "xds", "--xds-listen", "127.0.0.1:0"],
+	]) {
+		const { code, stderr } = await weir(["control", "--data", directory, ...door]);
+		t.equal(code, 64, stderr);
+		t.match(stderr, /needs an identity/);
+	}
+	const { code, stderr } = await weir(["envoy", "--data", directory, "--control", "127.0.0.1:1"]);
+	t.equal(code, 64, stderr);
+	t.match(stderr, /mTLS only/);
+});
+
+t.test("a predictor is told in full whom it believes, or does not start", async (t) => {
+	const model = ["predictor", "--model", `m=${PLAIN}`];
+	for (const [args, words] of [
+		[["--clients", "spiffe://weir.local/weir/envoy/*"], /--clients needs an identity/],
+		[["--clients", "*"], /'\*' does not begin with spiffe/],
+		[["--decision", "demand", "--as", "a/b"], /needs an identity/],
+		[["--identity", "/nowhere.sock", "--decision", "demand"], /whose decisions count/],
+		[["--identity", "/nowhere.sock", "--decision", "demand", "--as", "employment"], /whose decisions count/],
+		[["--address", "0.0.0.0"], /does not listen on '0\.0\.0\.0'/],
+	] as const) {
+		const { code, stderr } = await weir([...model, ...args]);
+		t.not(code, 0, args.join(" "));
+		t.match(stderr, words);
+	}
 });

@@ -73,16 +73,17 @@ t.test("--table and --socket: answers, and takes up a changed file", async (t) =
 	t.equal(await sidecar.end("SIGTERM"), 0);
 });
 
-t.test("--listen on loopback: a free port, which READY names", async (t) => {
+// What it does with one: test/sidecar/tcpDoor.test.ts.
+t.test("--listen without an identity is refused, on the loopback too", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const file = join(directory, "table.json");
 	await writeFile(file, tableText(plan()), { mode: 0o600 });
-	for (const host of ["127.0.0.1", "[::1]"]) {
-		const sidecar = await startSidecarChild(t, { arguments: ["--table", file, "--listen", `${host}:0`] });
-		const { port } = sidecar.ready as { readonly port: number };
-		t.ok(port > 0);
-		t.equal(await ask(`${host}:${port}`), plan().version, host);
-		await sidecar.end();
+	for (const host of ["127.0.0.1", "[::1]", "0.0.0.0"]) {
+		await t.rejects(
+			startSidecarChild(t, { arguments: ["--table", file, "--listen", `${host}:0`] }),
+			/mutual TLS/,
+			host,
+		);
 	}
 });
 

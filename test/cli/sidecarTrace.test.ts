@@ -12,7 +12,7 @@ import type { RecordedSpan } from "../../src/telemetry/span.js";
 import { SpanStore } from "../../src/telemetry/spanStore.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { PROTOCOLS, type ServiceName, startStage } from "../failure/stage.js";
-import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 class WatchedStore extends SpanStore {
 	readonly events = new EventEmitter();
@@ -180,7 +180,7 @@ spec:
 		if (tries > 60) throw new Error(`no whole trace of ${id}: ${text}${stderr}\n${up.log().slice(-2_000)}`);
 		await pause(100);
 	}
-	const metrics = await (await fetch(up.ready.metrics)).text();
+	const { text: metrics } = await askApi(up.ready.api, "/metrics");
 	t.match(metrics, /weir_sidecar_answers_total\{[^}]*service="shop"[^}]*\} [1-9]/, "its series are on /metrics");
 	t.match(metrics, /role="sidecar"/);
 });

@@ -1,21 +1,11 @@
 /** One trace through Envoy and predictor, found again by trace id and by request id, with and without a client's trace. */
 import { spawn } from "node:child_process";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { fileOf, MAIN, temporaryDirectory, weir, weirUp } from "./command.js";
 
 const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));
-
-async function freePort(): Promise<number> {
-	const server = createServer();
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	const { port } = server.address() as AddressInfo;
-	await new Promise((resolve) => server.close(resolve));
-	return port;
-}
 
 /** `weir predictor`, resolved at its READY line. */
 async function predictor(t: { teardown(run: () => void): unknown }, environment: NodeJS.ProcessEnv): Promise<string> {
@@ -37,8 +27,8 @@ async function predictor(t: { teardown(run: () => void): unknown }, environment:
 
 t.test("weir trace prints the path of one request", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const apiPort = await freePort();
-	const model = await predictor(t, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `http://127.0.0.1:${apiPort}/v1/traces` });
+	// The embedded store's door: it is there by the time of the first span.
+	const model = await predictor(t, { WEIR_TRACES_SOCKET: `${directory}/data/run/trace-query.sock` });
 	const port = new URL(model).port;
 	const file = await fileOf(
 		directory,
@@ -73,7 +63,7 @@ spec:
   rollout: {steps: [100%]}
 `,
 	);
-	const up = await weirUp(file, `${directory}/data`, ["--api-port", String(apiPort), "--trace-sampling", "100"]);
+	const up = await weirUp(file, `${directory}/data`, ["--trace-sampling", "100"]);
 	t.teardown(async () => void (await up.stop()));
 	const infer = async (headers: Record<string, string>) => {
 		const response = await fetch(`${up.ready.gateway}/v2/models/employment/infer`, {

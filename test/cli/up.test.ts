@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { fileOf, type RunningUp, temporaryDirectory, weir, weirUp } from "./command.js";
+import { askApi, fileOf, type RunningUp, temporaryDirectory, weir, weirUp } from "./command.js";
 
 /** A backend that says which Variant it is. */
 async function backend(t: { teardown(run: () => void): unknown }, variant: string): Promise<number> {
@@ -87,13 +87,14 @@ async function post(
 	rows: object[],
 	key?: string,
 ): Promise<{ status: number; body: { accepted: number } }> {
-	const response = await fetch(`${up.ready.api}/v1/outcomes`, {
-		method: "POST",
+	const { status, text } = await askApi(up.ready.api, "/v1/outcomes", {
 		headers: { "content-type": "application/json", ...(key === undefined ? {} : { "idempotency-key": key }) },
 		body: JSON.stringify(rows),
 	});
-	return { status: response.status, body: (await response.json()) as { accepted: number } };
+	return { status, body: JSON.parse(text) as { accepted: number } };
 }
+
+t.setTimeout(180_000);
 
 t.test("the stack under weir up", async (t) => {
 	const directory = await temporaryDirectory(t);
@@ -119,7 +120,7 @@ t.test("the stack under weir up", async (t) => {
 	});
 
 	await t.test("metrics are Prometheus text of all roles", async (t) => {
-		const text = await (await fetch(up.ready.metrics)).text();
+		const { text } = await askApi(up.ready.api, "/metrics");
 		for (const role of ["ingest", "xds", "rollout"]) t.match(text, `role="${role}"`);
 	});
 
@@ -149,7 +150,7 @@ t.test("the stack under weir up", async (t) => {
 			const answer = await ask(up, id);
 			t.same([answer.status, answer.arm], [200, `trial/${arm}`]);
 		}
-		await until("api is back", async () => (await fetch(`${up.ready.api}/healthz`)).ok);
+		await until("api is back", async () => (await askApi(up.ready.api, "/healthz")).status === 200);
 	});
 
 	await t.test("a person's verbs are recorded, and decisions recompute", async (t) => {
@@ -168,8 +169,8 @@ t.test("the stack under weir up", async (t) => {
 
 	await t.test("kill -9 of everything: the next start has outcomes, decisions and allocation", async (t) => {
 		t.equal((await weir(["abort", "trial", "--api", up.ready.api])).code, 0);
-		const pids = ["roles api", "roles ingest", "roles xds", "roles rollout", "main.js envoy"].map((role) =>
-			roleOf(up, role),
+		const pids = ["main.js ca", "roles api", "roles ingest", "roles xds", "roles rollout", "main.js envoy"].map(
+			(role) => roleOf(up, role),
 		);
 		up.child.kill("SIGKILL");
 		for (const pid of pids) {

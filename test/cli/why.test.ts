@@ -4,8 +4,6 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -15,17 +13,9 @@ import { fileOf, MAIN, temporaryDirectory, weir, weirUp } from "./command.js";
 
 const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));
 
-async function freePort(): Promise<number> {
-	const server = createServer();
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	const { port } = server.address() as AddressInfo;
-	await new Promise((resolve) => server.close(resolve));
-	return port;
-}
-
 async function predictor(t: { teardown(run: () => void): unknown }, traces: string): Promise<string> {
 	const child = spawn(process.execPath, [MAIN, "predictor", "--model", `employment=${PLAIN}`], {
-		env: { ...process.env, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces },
+		env: { ...process.env, WEIR_TRACES_SOCKET: traces },
 		stdio: ["ignore", "pipe", "inherit"],
 	});
 	t.teardown(() => void child.kill("SIGKILL"));
@@ -44,9 +34,8 @@ t.setTimeout(120_000);
 
 t.test("weir why tells one request from identity to trace", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const apiPort = await freePort();
 	const tls = await mutualTls(t);
-	const port = await predictor(t, `http://127.0.0.1:${apiPort}/v1/traces`);
+	const port = await predictor(t, `${directory}/data/run/trace-query.sock`);
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
@@ -109,7 +98,7 @@ spec:
   rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}
 `,
 	);
-	const up = await weirUp(file, `${directory}/data`, ["--api-port", String(apiPort), "--trace-sampling", "100"]);
+	const up = await weirUp(file, `${directory}/data`, ["--trace-sampling", "100"]);
 	t.teardown(async () => void (await up.stop()));
 	const { gateways } = JSON.parse(await readFile(`${directory}/data/addresses.json`, "utf8"));
 	const infer = async (headers: Record<string, string>) => {

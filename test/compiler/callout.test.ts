@@ -1,5 +1,6 @@
 /** Who is asked: exactly one filter for a Service in callout, none for a native one, whatever stands beside it. */
 import t from "tap";
+import { GATE_FILTER } from "../../src/compiler/accessControl.js";
 import {
 	ASSIGN_FILTER,
 	EXT_AUTHZ_NAMESPACE,
@@ -23,7 +24,7 @@ import {
 } from "./virtualHosts.js";
 
 const PROTOCOLS = ["ext_authz", "ext_proc"] as const;
-const FACTS_OF_ROUTE = ["weir-plan", "weir-service", "weir-expose"];
+const FACTS_OF_ROUTE = ["weir-plan", "weir-service", "weir-gateway", "weir-expose"];
 
 /** What the sidecar is told under a configuration, by name. */
 function factsIn(levels: readonly PerFilter[], filter: string): Record<string, string> {
@@ -62,7 +63,12 @@ for (const protocol of PROTOCOLS) {
 
 	t.test(`${protocol}: the sidecar is told plan, Service and, assigned by Envoy, the arm`, async (t) => {
 		const plan = build(neighbours(), { protocol });
-		const route = (name: string) => ({ "weir-plan": plan.version, "weir-service": name, "weir-expose": "1" });
+		const route = (name: string) => ({
+			"weir-plan": plan.version,
+			"weir-service": name,
+			"weir-gateway": "edge",
+			"weir-expose": "1",
+		});
 		const filter = protocol === "ext_proc" ? PROCESS_FILTER : VERDICT_FILTER;
 		const told = (name: string) => factsIn([virtualHost(plan, name).typed_per_filter_config], filter);
 		t.same(told("cookie"), route("cookie"), "a full callout says nothing of Variants");
@@ -164,6 +170,7 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 	t.same(
 		httpFilters(build(neighbours())).map(({ name }) => name),
 		[
+			"weir.gate",
 			"weir.tokens",
 			"weir.deny",
 			"weir.allow",
@@ -225,7 +232,12 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 		t.same(weightedClusters(host), []);
 	}
 	for (const name of [...NATIVE, "asks", "asks-header"]) {
-		t.notOk(JSON.stringify(virtualHost(plan, name)).includes(VARIANT_HEADER), name);
+		// The gate refuses one that a client could have sent.
+		const {
+			typed_per_filter_config: { [GATE_FILTER]: _, ...others },
+			...host
+		} = virtualHost(plan, name);
+		t.notOk(JSON.stringify([others, host]).includes(VARIANT_HEADER), name);
 	}
 	t.match(JSON.stringify(plan.envoy.listeners), /"remove_on_match":\{"key_matcher":\{"prefix":"x-weir-"/);
 });

@@ -1,9 +1,10 @@
 /** Which of the three executions a Service gets: all modes, unit sources, accesses and answers to a missing answer. */
 import t from "tap";
 import { accessTable } from "../../src/access/policy.js";
+import { accessPerRoute } from "../../src/compiler/accessControl.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { executionOf, type Mode } from "../../src/compiler/execution.js";
-import type { AccessTable } from "../../src/compiler/plan.js";
+import { type ExecutionInput, executionOf, type Mode } from "../../src/compiler/execution.js";
+import type { AccessTable, MoreConditions } from "../../src/compiler/plan.js";
 import type { Callout, UnitSource } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
@@ -13,6 +14,7 @@ import {
 	experimentStatus,
 	resourceSet,
 	service,
+	tokenIssuer,
 	variant,
 } from "../fixtures/resources.js";
 
@@ -120,7 +122,7 @@ for (const { mode, callout, rows } of tables) {
 					["policies on Variants", judging],
 				] as const) {
 					const said = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
-					const execution = executionOf({ access: access[name], callout: said, experiments, mode: one });
+					const execution = executionOf({ access: access[name], callout: said, experiments, mode: one, issuers: [] });
 					const verdict = want === "verdict" || want === "both";
 					const expected = {
 						verdict,
@@ -129,6 +131,7 @@ for (const { mode, callout, rows } of tables) {
 						onFailure: verdict ? "deny" : said.onFailure,
 						maxStalenessMs: 77_000,
 						onStale: verdict ? "deny" : said.onStale,
+						sign: false,
 					};
 					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);
 					t.equal(execution.whyVerdict !== null, verdict, "a verdict of the sidecar has its reason");
@@ -148,6 +151,7 @@ t.test("the reasons", async (t) => {
 			callout: CALLOUT,
 			experiments: [],
 			mode: "auto",
+			issuers: [],
 			...fields,
 		});
 		return [whyAssignment, whyVerdict];
@@ -166,6 +170,46 @@ t.test("the reasons", async (t) => {
 	t.same(why({ access: judging, experiments: [header], callout: { ...CALLOUT, access: "sidecar" } }), [null, asked]);
 });
 
+t.test("what Envoy's rules cannot express is the sidecar's in every mode, and never natively wider", async (t) => {
+	const none = { principals: ["spiffe://x.test/a"], methods: [], pathPrefixes: [], variants: [], shadow: false };
+	const more: MoreConditions = {
+		...{ users: [], groups: [], tenants: [], purposes: [], claims: [], pathTemplates: [], regions: [] },
+		...{ schedule: null, validFromMs: null, validUntilMs: null, condition: null },
+	};
+	const policy = (fields: Partial<MoreConditions>, shadow = false): AccessTable => ({
+		open: shadow,
+		policies: [{ ...none, name: "p", action: "allow", shadow, more: { ...more, ...fields } }],
+	});
+	const users = policy({ users: ["https://id.test#a"] });
+	const bound = { ...tokenIssuer("https://id.test", [], "k.json"), binding: "dpop" as const };
+	const why = (input: Partial<ExecutionInput>) =>
+		executionOf({ access: access.open, callout: CALLOUT, experiments: [], mode: "auto", issuers: [], ...input });
+	for (const mode of ["auto", "native", "callout"] as const) {
+		for (const fields of [
+			{ condition: "true" },
+			{ validFromMs: 1 },
+			{ validUntilMs: 1 },
+			{ schedule: { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 60 } },
+		]) {
+			t.match(why({ mode, access: policy(fields) }), {
+				callout: { verdict: true },
+				whyVerdict: /AccessPolicy p has a /,
+			});
+			t.match(why({ mode, access: policy(fields, true) }).callout, { verdict: true }, "of a shadow policy too");
+		}
+		t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
+		t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
+	}
+	t.equal(why({ access: users, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).callout, null);
+	t.equal(why({ access: policy({ regions: ["r"], pathTemplates: ["/{x}"], tenants: ["t"] }) }).callout, null);
+	const place = { gateway: { name: "g", region: null, issuers: [] }, identifies: true };
+	const rules = (table: AccessTable) => JSON.stringify(accessPerRoute(table, "v1", place));
+	t.match(
+		rules(policy({ condition: "true" })),
+		/"p":\{"permissions":\[\{"any":true\}\],"principals":\[\{"not_id":\{"any":true/,
+	);
+});
+
 t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {
 	const both = { ...access.policies, open: true };
 	const input = {
@@ -173,6 +217,7 @@ t.test("a Service that says open and is selected by a policy is not open: its ve
 		callout: { ...CALLOUT, access: "sidecar" as const },
 		experiments: [],
 		mode: "auto" as const,
+		issuers: [],
 	};
 	t.match(executionOf(input).callout, { verdict: true, onFailure: "deny" });
 	const neither = { open: false, policies: [] };

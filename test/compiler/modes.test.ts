@@ -1,5 +1,6 @@
 /** `--mode native|callout`, and what `weir explain` says of the three executions. */
 import t from "tap";
+import { GATE_FILTER } from "../../src/compiler/accessControl.js";
 import { PROOF_FILTER } from "../../src/compiler/calloutProof.js";
 import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
 import { calloutsOn, virtualHost, weightedClusters } from "./virtualHosts.js";
@@ -48,8 +49,8 @@ t.test("mode callout: the sidecar assigns and decides all there is to assign and
 			t.equal(calloutsOn(plan, host.typed_per_filter_config).length, 1, name);
 			t.same(weightedClusters(host), [], `${name}: Envoy assigns nobody`);
 			t.notOk(JSON.stringify(host).includes("hash_policy"), name);
-			// The proof is no judgement: it looks for the sidecar's.
-			const { [PROOF_FILTER]: _, ...judging } = host.typed_per_filter_config;
+			// The proof is no judgement: it looks for the sidecar's. Nor is the gate: nobody is asked about what it refuses.
+			const { [PROOF_FILTER]: _, [GATE_FILTER]: __, ...judging } = host.typed_per_filter_config;
 			t.notMatch(JSON.stringify(judging), /"rbac"/, `${name}: nor does it judge`);
 		}
 		t.equal(

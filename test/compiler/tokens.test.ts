@@ -2,7 +2,7 @@
 import t from "tap";
 import { claimHeader } from "../../src/compiler/headers.js";
 import { experiment, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
-import { build, CLAIM, NATIVE, neighbours } from "./neighbours.js";
+import { build, CLAIM, neighbours } from "./neighbours.js";
 import { httpFilters, valuesUnder, virtualHost } from "./virtualHosts.js";
 
 const TOKENS = "weir.tokens";
@@ -18,7 +18,8 @@ t.test("only the Service with a claim asks for tokens, natively and in callout",
 			else t.equal(own, undefined, `${mode}: ${name}`);
 		}
 	}
-	t.equal(tokenFilter(build(neighbours(NATIVE.filter((name) => name !== "claim")))), undefined, "no claim, no filter");
+	const none = build({ ...neighbours(["header"]), gateways: [gateway()] });
+	t.equal(tokenFilter(none), undefined, "no issuer, no filter");
 });
 
 t.test("every issuer with its audiences and keys; a token that fails is no token", async (t) => {
@@ -43,19 +44,17 @@ t.test("every issuer with its audiences and keys; a token that fails is no token
 	const provider = (index: number) => ({
 		issuer: issuers[index]?.issuer,
 		audiences: issuers[index]?.audiences,
-		local_jwks: { filename: (issuers[index]?.keys as { file: string }).file },
+		local_jwks: { filename: `/keys/${"ab"[index]}.json` },
 		forward: true,
 		require_expiration: true,
 		claim_to_headers: claims,
 		clear_route_cache: true,
 	});
-	t.match(config?.providers, { "issuer-0": provider(0), "issuer-1": provider(1) });
+	t.match(config?.providers, { "https://a.test": provider(0), "https://b.test": provider(1) });
+	const each = [{ provider_name: "https://a.test" }, { provider_name: "https://b.test" }];
 	t.same(config?.requirement_map, {
-		claims: {
-			requires_any: {
-				requirements: [{ provider_name: "issuer-0" }, { provider_name: "issuer-1" }, { allow_missing_or_failed: {} }],
-			},
-		},
+		claims: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
+		users: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
 	});
 	t.notOk("rules" in (config ?? {}), "no rule on paths: a virtual host asks for it");
 	const headers = valuesUnder(virtualHost(build(set), "s"), "header_name");

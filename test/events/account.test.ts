@@ -151,7 +151,7 @@ t.test("a verdict is computed again and held against what Envoy did", async (t) 
 		const nobody = { ...denied, codeDetails: `rbac_access_denied_matched_policy[${name}]` };
 		t.match(
 			await access({ ...nobody, principal: alice }),
-			{ by: "envoy", verdict: "deny", reason: "forbidden", policy: null, denied: true, agrees: true },
+			{ by: "envoy", verdict: "deny", reason: "no-single-identity", policy: null, denied: true, agrees: true },
 			"a certificate that is no SVID",
 		);
 		t.match(await access({ ...nobody, cluster: "shop/v1" }), { agrees: false }, "it went to a Variant");

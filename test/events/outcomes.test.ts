@@ -233,13 +233,3 @@ t.test("a metric declared a moment ago is known; while none is known, callers ar
 	t.equal((await rig.post({ ...ROW, metric: "new" })).status, 422, "the last known ones stay while control is down");
 	t.equal((await rig.post(ROW)).status, 200);
 });
-
-t.test("outcomes may be taken on loopback, and nowhere else", async (t) => {
-	const rig = await startRig({ outcomesListen: { address: "127.0.0.1", port: 0 } });
-	t.teardown(() => rig.close());
-	const base = `http://127.0.0.1:${rig.ingest.outcomesPort}`;
-	const headers = { "content-type": "application/json" };
-	t.equal((await fetch(`${base}/v1/outcomes`, { method: "POST", headers, body: JSON.stringify(ROW) })).status, 200);
-	t.equal((await fetch(`${base}/evidence`, { method: "POST", headers, body: "{}" })).status, 404);
-	await t.rejects(startRig({ outcomesListen: { address: "0.0.0.0", port: 0 } }), { code: "invalid-argument" });
-});

@@ -115,14 +115,20 @@ export interface Entry {
 	/** What the sidecar said, as dynamic metadata under the namespace. */
 	readonly said?: Readonly<Record<string, string>>;
 	readonly namespace?: string;
+	/** Request headers that Envoy was told to log. */
+	readonly headers?: Readonly<Record<string, string>>;
 	readonly principal?: string;
 	readonly path?: string;
 	readonly codeDetails?: string;
 }
 
 /** One StreamAccessLogsMessage, with the fields that Weir reads and some that it skips. */
-export function encode(entries: readonly Entry[]): Buffer {
-	const writer = new BinaryWriter().tag(2, 2).fork();
+export function encode(entries: readonly Entry[], from: { node: string; log: string } | null = null): Buffer {
+	const writer = new BinaryWriter();
+	if (from !== null) {
+		writer.tag(1, 2).fork().tag(1, 2).fork().tag(1, 2).string(from.node).join().tag(2, 2).string(from.log).join();
+	}
+	writer.tag(2, 2).fork();
 	for (const entry of entries) encodeEntry(writer.tag(1, 2).fork(), entry).join();
 	return Buffer.from(writer.join().finish());
 }
@@ -176,6 +182,9 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 	if (typeof entry.unit === "string") {
 		writer.tag(13, 2).fork().tag(1, 2).string("x-user-id").tag(2, 2).string(entry.unit).join();
 	}
+	for (const [name, value] of Object.entries(entry.headers ?? {})) {
+		writer.tag(13, 2).fork().tag(1, 2).string(name).tag(2, 2).string(value).join();
+	}
 	writer.join();
 	if (entry.kind === "end") {
 		writer.tag(4, 2).fork();
@@ -224,7 +233,7 @@ export interface Rig {
 	nowMs: number;
 	ingest: Ingest;
 	/** Sends entries through the gRPC socket and waits until the server has read them. */
-	send(entries: readonly Entry[]): Promise<void>;
+	send(entries: readonly Entry[], from?: { readonly node: string; readonly log: string }): Promise<void>;
 	post(body: unknown, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer>;
 	restart(): Promise<void>;
 	/** Starts again after the test has closed `ingest` itself. */
@@ -302,9 +311,11 @@ export async function startRig(over: Partial<IngestOptions> = {}): Promise<Rig> 
 		lines,
 		nowMs: 1_000_000,
 		ingest: null as unknown as Ingest,
-		async send(entries) {
+		async send(entries, from) {
 			const stream = new AccessLogStream(options.accessLogSocket);
-			for (let at = 0; at < entries.length; at += 500) await stream.write(encode(entries.slice(at, at + 500)));
+			for (let at = 0; at < entries.length; at += 500) {
+				await stream.write(encode(entries.slice(at, at + 500), at === 0 ? from : null));
+			}
 			await stream.end();
 		},
 		post: (body, headers) =>

@@ -37,7 +37,8 @@ async function load(stage: Stage, total: number, open: number, tally: Tally): Pr
 	await flood({
 		connect: (who) => stage.connect(who),
 		open,
-		connections: 16,
+		// A protected Gateway takes 100 streams on each (GATEWAY_HARDENING): enough for all that shall be open.
+		connections: 32,
 		next: () => {
 			if (sent === total) return null;
 			const [service, who] = turn[sent++ % turn.length] ?? ["guarded", "alice"];

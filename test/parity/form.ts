@@ -113,7 +113,9 @@ export async function runForm(name: string, form: Form, stage: Stage): Promise<F
 		const judges = verdictBySidecar(form, request.subject);
 		const line = logged.get(headerValues(answer, "x-request-id")[0] ?? "");
 		const byEnvoy = JSON.stringify(observe(answer, line, generated, request, judges));
-		if (judges && line?.protocol !== form.protocol) say(`asked by ${line?.protocol}, not by ${form.protocol}`);
+		const gated = wanted.reason === "not-canonical";
+		if (judges && !gated && line?.protocol !== form.protocol)
+			say(`asked by ${line?.protocol}, not by ${form.protocol}`);
 		if (judged !== byFunction) say(`the judge says ${judged}, the function ${byFunction}`);
 		if (judged !== byEnvoy) say(`the judge says ${judged}, Envoy ${byEnvoy}`);
 		return wanted;

@@ -113,8 +113,9 @@ function verdict(
 ): Judged {
 	const { service, policies } = subject;
 	if (service.spec.access === "open" && policies.length === 0) return { allowed: true, reason: "open", policy: null };
-	if (policies.some(({ spec }) => spec.pathPrefixes.length > 0) && isAmbiguous(path)) {
-		return { allowed: false, reason: "forbidden", policy: null };
+	const judgesPaths = policies.some(({ spec }) => spec.pathPrefixes.length > 0);
+	if (isStrange(path) || (judgesPaths && isAmbiguous(path))) {
+		return { allowed: false, reason: "not-canonical", policy: null };
 	}
 	const caller = who === NOBODY ? null : spiffe(who);
 	const [denial, allowance] = (["deny", "allow"] as const).map((action) =>
@@ -139,6 +140,13 @@ function isUnder(path: string, prefix: string): boolean {
 	const wanted = prefix.split("/").filter((part, index) => index === 0 || part !== "");
 	const segments = path.split("/");
 	return wanted.every((part, index) => segments[index] === part) && (wanted.length > 1 || segments.length > 1);
+}
+
+/** Whether servers read it in different ways, whoever judges: path parameters, doubled slashes, dots, backslashes, and escapes of controls, of `;` and of `\\`. */
+function isStrange(path: string): boolean {
+	if (!path.startsWith("/") || path.includes(";") || path.includes("\\") || path.includes("//")) return true;
+	if (path.split("/").some((segment) => segment === "." || segment === "..")) return true;
+	return /%(?:[01][0-9a-f]|2f|3b|5c|7f)/i.test(path);
 }
 
 /**

@@ -71,6 +71,9 @@ function reasonOf(
 	allowed: boolean,
 	sidecarJudges: boolean,
 ): Pick<Outcome, "reason" | "policy"> {
+	// What the gate refuses before the sidecar is asked.
+	if (sidecarJudges && /\[\(not_canonical/.test(logged?.details ?? ""))
+		return { reason: "not-canonical", policy: null };
 	if (sidecarJudges) {
 		const { reason = "?", policy = null } = logged?.metadata ?? {};
 		return { reason, policy: allowed ? null : policy };
@@ -79,6 +82,7 @@ function reasonOf(
 	if (allowed) return { reason: subject.service.spec.access === "open" ? "open" : "allowed", policy: null };
 	const policy = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(logged?.details ?? "")?.[1] ?? "?";
 	if (policy === "none") return { reason: "no-policy-allows", policy: null };
+	if (policy.startsWith("(not_canonical")) return { reason: "not-canonical", policy: null };
 	return { reason: "forbidden", policy: policy.startsWith("(") ? null : policy };
 }
 

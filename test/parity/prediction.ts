@@ -3,6 +3,7 @@ import type { Plan } from "../../src/compiler/plan.js";
 import { qualifiedName } from "../../src/resources/resource.js";
 import { answer } from "../../src/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
+import { NOBODY_ASKED } from "../sidecar/question.js";
 import { type Generated, NOBODY, PLAIN_GATEWAY } from "./declaration.js";
 import { served } from "./judge.js";
 import type { Outcome } from "./outcome.js";
@@ -40,10 +41,14 @@ export function predict(
 			tables: { get: () => table },
 			freshness: { ageMs: () => 0 },
 			mint: () => minted ?? "not-minted",
+			...NOBODY_ASKED,
 		},
 		{
 			plan: null,
 			service: byHost ? null : qualifiedName(subject.service.metadata),
+			gateway: byHost ? null : request.gateway,
+			sourceAddress: null,
+			certificateThumbprint: null,
 			host: `${request.host.toUpperCase()}:8443`,
 			method: request.method,
 			path,

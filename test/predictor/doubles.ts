@@ -1,6 +1,7 @@
 /** Where the model files are, one call of a predictor, and a meter that remembers: for the tests of this room. */
 import { readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
+import { type Agent, request as httpsRequest } from "node:https";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import type { Meter } from "../../src/predictor/ports.js";
@@ -55,22 +56,27 @@ export interface Call {
 	/** Objects are sent as JSON with its content type; strings and bytes as they are. */
 	readonly body?: unknown;
 	readonly signal?: AbortSignal;
+	/** Client certificate and authority, for an https predictor. */
+	readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+	readonly agent?: Agent;
 }
 
 /** @param url as startPredictor gives it */
-export function call(url: string, { method, path, headers = {}, body, signal }: Call): Promise<Answer> {
+export function call(url: string, { method, path, headers = {}, body, signal, tls, agent }: Call): Promise<Answer> {
 	const where = url.startsWith("unix:")
 		? { socketPath: url.slice(5) }
 		: { host: new URL(url).hostname.replace(/[[\]]/g, ""), port: new URL(url).port };
 	const raw = body === undefined || typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
 	return new Promise((resolve, reject) => {
-		const request = httpRequest(
+		const request = (tls === undefined ? httpRequest : httpsRequest)(
 			{
 				...where,
+				// The server's name is its SPIFFE id; whom the client talks to is not what these tests are about.
+				...(tls === undefined ? {} : { ...tls, checkServerIdentity: () => undefined }),
 				path,
 				method: method ?? (raw === undefined ? "GET" : "POST"),
 				headers: { ...(raw === undefined ? {} : { "content-type": "application/json" }), ...headers },
-				agent: false,
+				agent: agent ?? false,
 				...(signal === undefined ? {} : { signal }),
 			},
 			(response) => {

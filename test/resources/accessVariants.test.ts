@@ -39,7 +39,7 @@ const rows: readonly Row[] = [
 		"mistyped field",
 		policy("variant: [v1]"),
 		[
-			'w.yaml:66:72: unknown field spec.variant; did you mean "variants"? known fields: action, services, principals, methods, pathPrefixes, variants',
+			'w.yaml:66:72: unknown field spec.variant; did you mean "variants"? known fields: action, mode, services, dataClasses, principals, users, groups, tenants, purposes, claims, methods, pathPrefixes, pathTemplates, variants, regions, schedule, validFrom, validUntil, condition',
 		],
 	],
 	["none", policy("variants: []"), []],

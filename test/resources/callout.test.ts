@@ -1,10 +1,11 @@
 /** Service spec.callout: its fields, and that a callout which carries a verdict never lets a request pass unanswered. */
 import t from "tap";
 import { loadResources } from "../../src/resources/parse.js";
+import { CALLOUT } from "../fixtures/resources.js";
 import { GOOD, guarded, spoil } from "./declaration.js";
 import { checkRows, problemsOf, type Row } from "./faultTable.js";
 
-const FIELDS = "access, timeout, onFailure, maxStaleness, onStale";
+const FIELDS = "access, timeout, onFailure, maxStaleness, onStale, sign";
 const DURATION = "write whole numbers with units d, h, m, s, ms, largest first, such as 10s, 1500ms or 1m30s";
 
 const open = (written: string): string => spoil("  access: open", `  access: open\n  callout: ${written}`);
@@ -133,7 +134,7 @@ t.test("an open Service may pass unanswered, by default it does not", async (t) 
 		t.same(problems, []);
 		return resources.services[0]?.spec.callout;
 	};
-	const defaults = { access: "native", timeoutMs: 200, onFailure: "deny", maxStalenessMs: 600_000, onStale: "deny" };
+	const defaults = CALLOUT;
 	t.same(calloutOf(GOOD), defaults);
 	t.same(calloutOf(open("{}")), defaults);
 	const said = "{access: native, timeout: 50ms, onFailure: default-variant, maxStaleness: 1h, onStale: assign}";

@@ -25,14 +25,14 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"  access: open",
 		"  access: open\n  acces: open",
 		[
-			'w.yaml:7:3: unknown field spec.acces; did you mean "access"? known fields: hosts, protocol, access, defaultVariant, variants, timeout, retries, healthCheck, outlierDetection, circuitBreaker, noEndpoint, callout',
+			'w.yaml:7:3: unknown field spec.acces; did you mean "access"? known fields: hosts, protocol, access, defaultVariant, variants, timeout, retries, healthCheck, outlierDetection, circuitBreaker, noEndpoint, callout, dataClass, identities, rateLimits',
 		],
 	],
 	[
 		"unknown field far from any",
 		"  port: 8080",
 		"  port: 8080\n  colour: red",
-		["w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, tls, tokens"],
+		["w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, tls, region, tokens"],
 	],
 	[
 		"wrong apiVersion",
@@ -51,21 +51,23 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"kind: Gateway",
 		"kind: Gatway",
 		[
-			'w.yaml:15:7: unknown kind "Gatway"; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy',
+			'w.yaml:15:7: unknown kind "Gatway"; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding, ApprovalPolicy',
 		],
 	],
 	[
 		"missing kind",
 		"kind: Gateway\n",
 		"",
-		["w.yaml:14:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric or AccessPolicy"],
+		[
+			"w.yaml:14:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding or ApprovalPolicy",
+		],
 	],
 	[
 		"kind that is a list",
 		"kind: Gateway",
 		"kind: [Gateway]",
 		[
-			'w.yaml:15:7: unknown kind ["Gateway"]; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy',
+			'w.yaml:15:7: unknown kind ["Gateway"]; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding, ApprovalPolicy',
 		],
 	],
 	[
@@ -146,7 +148,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"missing spec",
 		"spec:\n  port: 8080\n",
 		"",
-		["w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, tls, tokens"],
+		["w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, tls, region, tokens"],
 	],
 	[
 		"port above 65535",

@@ -67,7 +67,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"1: a\n",
 		[
 			"w.yaml:1:1: a key of the document is not text; write a field name; put it in quotes if it looks like a number or a truth value",
-			"w.yaml:1:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric or AccessPolicy",
+			"w.yaml:1:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding or ApprovalPolicy",
 			"w.yaml:1:1: apiVersion is missing; write apiVersion: weir.dev/v1alpha1",
 		],
 	],
@@ -76,7 +76,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"kind: &a [*a]\n",
 		[
 			"w.yaml:1:1: apiVersion is missing; write apiVersion: weir.dev/v1alpha1",
-			"w.yaml:1:10: unknown kind [null]; known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy",
+			"w.yaml:1:10: unknown kind [null]; known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding, ApprovalPolicy",
 			"w.yaml:1:11: alias *a contains itself; write the value out",
 		],
 	],
@@ -163,7 +163,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"policy that allows nobody",
 		`${GOOD}${policy("services: [employment]")}`,
 		[
-			"w.yaml:66:7: spec.principals is empty, so the policy would allow nobody; list at least one SPIFFE id, or write action: deny",
+			"w.yaml:66:7: spec.principals is empty, so the policy would allow nobody; list at least one SPIFFE id, or name users, groups, tenants, purposes or claims, or write action: deny",
 		],
 	],
 	[
@@ -171,8 +171,8 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		`${GOOD}${policy("action: forbid, services: [], principals: ['https://a/b'], methods: [get], pathPrefixes: [v2, /v2/, /a/../b]")}`,
 		[
 			'w.yaml:66:16: spec.action is "forbid"; write allow or deny',
-			"w.yaml:66:34: spec.services is an empty list; write a list of at least one Service name",
-			'w.yaml:66:51: spec.principals[0] does not begin with spiffe:// ("https://a/b"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web',
+			"w.yaml:66:34: spec.services is an empty list; write a list of at least one Service name, or ['*'] for all",
+			"w.yaml:66:51: spec.principals[0] does not begin with spiffe:// (\"https://a/b\"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web, one that ends with /* for all below it, or '*' for any",
 			'w.yaml:66:77: spec.methods[0] is "get"; write an HTTP method in capitals such as GET or POST',
 			'w.yaml:66:98: spec.pathPrefixes[0] is "v2"; write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces',
 			'w.yaml:66:102: spec.pathPrefixes[1] is "/v2/"; write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces',

@@ -3,6 +3,7 @@ import { PROBLEMS_MAX } from "../../src/limits.js";
 import { checkResources } from "../../src/resources/check.js";
 import { loadResources, parseResources } from "../../src/resources/parse.js";
 import { formatProblem } from "../../src/resources/resource.js";
+import { ANYONE, CALLOUT } from "../fixtures/resources.js";
 import { experiment, GOOD, spoil } from "./declaration.js";
 
 const load = (text: string) => loadResources([{ name: "w.yaml", text }]);
@@ -16,7 +17,7 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 		{
 			kind: "Gateway",
 			metadata: metadata("public"),
-			spec: { address: "127.0.0.1", port: 8080, exposeArm: false, tls: null, tokens: [] },
+			spec: { address: "127.0.0.1", port: 8080, exposeArm: false, tls: null, region: null, tokens: [] },
 		},
 	]);
 	t.same(resources.services[0]?.spec, {
@@ -37,12 +38,23 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 		outlierDetection: null,
 		circuitBreaker: null,
 		noEndpoint: "fail",
-		callout: { access: "native", timeoutMs: 200, onFailure: "deny", maxStalenessMs: 600_000, onStale: "deny" },
+		callout: CALLOUT,
+		dataClass: null,
+		identities: null,
+		rateLimits: { service: null, principal: null, tenant: null },
 	});
 	t.same(
 		resources.metrics.map((metric) => metric.spec),
 		[
-			{ type: "mean", source: "outcome", direction: "up", windowMs: 3_600_000, quantile: null, missing: "exclude" },
+			{
+				type: "mean",
+				source: "outcome",
+				direction: "up",
+				windowMs: 3_600_000,
+				quantile: null,
+				missing: "exclude",
+				senders: [],
+			},
 			{
 				type: "quantile",
 				source: "latency",
@@ -50,8 +62,17 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 				windowMs: 3_600_000,
 				quantile: 0.99,
 				missing: "exclude",
+				senders: [],
 			},
-			{ type: "rate", source: "errors", direction: "down", windowMs: 3_600_000, quantile: null, missing: "exclude" },
+			{
+				type: "rate",
+				source: "errors",
+				direction: "down",
+				windowMs: 3_600_000,
+				quantile: null,
+				missing: "exclude",
+				senders: [],
+			},
 		],
 	);
 	t.same(resources.experiments[0]?.spec, {
@@ -75,6 +96,7 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 			alpha: 0.05,
 			maxDurationMs: 1_209_600_000,
 			onInconclusive: "keep-default",
+			gates: [],
 		},
 	});
 });
@@ -93,6 +115,7 @@ t.test("an Experiment needs only service, unit, layer, arms and rollout.steps", 
 		alpha: 0.05,
 		maxDurationMs: null,
 		onInconclusive: "keep-default",
+		gates: [],
 	});
 });
 
@@ -218,6 +241,7 @@ spec: {services: [employment], principals: [spiffe://example.org/web], methods: 
 	t.same(problems.map(formatProblem), []);
 	t.equal(resources.services[0]?.spec.access, null);
 	t.same(resources.accessPolicies[0]?.spec, {
+		...ANYONE,
 		action: "allow",
 		services: ["employment"],
 		principals: ["spiffe://example.org/web"],

@@ -1,6 +1,7 @@
 /** Gateway spec.tokens: issuers with their audiences and keys, each complete and given once. */
 import t from "tap";
 import { loadResources } from "../../src/resources/parse.js";
+import { tokenIssuer } from "../fixtures/resources.js";
 import { spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
 
@@ -8,6 +9,10 @@ const ISSUERS = "write a list of {issuer, audiences, jwksFile}";
 const ISSUER = "write the issuer as it stands in the tokens, such as https://id.example.com";
 const AUDIENCES = "write a list of at least one audience, as it stands in the tokens";
 const KEYS = "write the path of a JSON Web Key Set";
+const URL_HINT =
+	"write the https URL of a JSON Web Key Set without user, password and fragment, such as https://id.example.com/jwks.json";
+const FIELDS =
+	"issuer, audiences, jwksFile, jwksUrl, jwksCaFile, profile, maxLifetime, binding, groupsClaim, tenantClaim, purposeClaim";
 const at = "spec.tokens[0]";
 
 const tokens = (written: string): string => spoil("  port: 8080", `  port: 8080\n  tokens: ${written}`);
@@ -16,19 +21,19 @@ const rows: readonly Row[] = [
 	["a word", tokens("x"), [`w.yaml:19:11: spec.tokens is "x"; ${ISSUERS}`]],
 	["nothing", tokens("null"), [`w.yaml:19:11: spec.tokens is empty; ${ISSUERS}`]],
 	["one issuer, no list", tokens("{issuer: a}"), [`w.yaml:19:11: spec.tokens is a mapping; ${ISSUERS}`]],
-	["a list of words", tokens("[x]"), [`w.yaml:19:12: ${at} is "x"; write a mapping of issuer, audiences, jwksFile`]],
+	["a list of words", tokens("[x]"), [`w.yaml:19:12: ${at} is "x"; write a mapping of ${FIELDS}`]],
 	[
 		"no field at all",
 		tokens("[{}]"),
-		[
-			`w.yaml:19:12: ${at}.issuer is missing; ${ISSUER}`,
-			`w.yaml:19:12: ${at}.audiences is missing; ${AUDIENCES}`,
-			`w.yaml:19:12: ${at}.jwksFile is missing; ${KEYS}`,
-		],
+		[`w.yaml:19:12: ${at}.issuer is missing; ${ISSUER}`, `w.yaml:19:12: ${at}.audiences is missing; ${AUDIENCES}`],
 	],
 	["no issuer", tokens("[{audiences: [b], jwksFile: f}]"), [`w.yaml:19:12: ${at}.issuer is missing; ${ISSUER}`]],
 	["no audiences", tokens("[{issuer: a, jwksFile: f}]"), [`w.yaml:19:12: ${at}.audiences is missing; ${AUDIENCES}`]],
-	["no keys", tokens("[{issuer: a, audiences: [b]}]"), [`w.yaml:19:12: ${at}.jwksFile is missing; ${KEYS}`]],
+	[
+		"no keys",
+		tokens("[{issuer: a, audiences: [b]}]"),
+		[`w.yaml:19:12: ${at}.jwksFile is missing; ${KEYS}, or jwksUrl: https://…`],
+	],
 	[
 		"empty issuer",
 		tokens('[{issuer: "", audiences: [b], jwksFile: f}]'),
@@ -62,7 +67,53 @@ const rows: readonly Row[] = [
 	[
 		"mistyped field",
 		tokens("[{issuer: a, audience: [b], audiences: [b], jwksFile: f}]"),
-		[`w.yaml:19:24: unknown field ${at}.audience; did you mean "audiences"? known fields: issuer, audiences, jwksFile`],
+		[`w.yaml:19:24: unknown field ${at}.audience; did you mean "audiences"? known fields: ${FIELDS}`],
+	],
+	[
+		"keys that are fetched",
+		tokens("[{issuer: a, audiences: [b], jwksUrl: 'https://id/jwks', jwksCaFile: ca.pem}]"),
+		[],
+	],
+	[
+		"keys from two places",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, jwksUrl: 'https://id/jwks'}]"),
+		[`w.yaml:19:62: ${at}.jwksUrl is given beside jwksFile; keep one of them`],
+	],
+	[
+		"keys that are fetched in plain text",
+		tokens("[{issuer: a, audiences: [b], jwksUrl: 'http://id/jwks'}]"),
+		[`w.yaml:19:49: ${at}.jwksUrl is "http://id/jwks"; ${URL_HINT}`],
+	],
+	[
+		"a password in the keys' URL",
+		tokens("[{issuer: a, audiences: [b], jwksUrl: 'https://u:p@id/jwks'}]"),
+		[`w.yaml:19:49: ${at}.jwksUrl is "https://u:p@id/jwks"; ${URL_HINT}`],
+	],
+	[
+		"a CA without a URL",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, jwksCaFile: c}]"),
+		[`w.yaml:19:65: ${at}.jwksCaFile is given without jwksUrl; remove it, or write jwksUrl`],
+	],
+	[
+		"issuer with a #, which splits users",
+		tokens("[{issuer: 'a#b', audiences: [b], jwksFile: f}]"),
+		[`w.yaml:19:21: ${at}.issuer is "a#b"; ${ISSUER}`],
+	],
+	[
+		"profile, lifetime and binding",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, profile: JWT, maxLifetime: 0s, binding: tls}]"),
+		[
+			`w.yaml:19:62: ${at}.profile is "JWT"; write jwt or at+jwt`,
+			`w.yaml:19:80: ${at}.maxLifetime is "0s"; write a duration above 0`,
+			`w.yaml:19:93: ${at}.binding is "tls"; write none, dpop, mtls or either`,
+		],
+	],
+	[
+		"a claim with an empty step",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, groupsClaim: .groups}]"),
+		[
+			`w.yaml:19:66: ${at}.groupsClaim is ".groups"; write the name of a claim such as sub, or a path such as org.tenant`,
+		],
 	],
 	[
 		"repeated issuer",
@@ -80,7 +131,41 @@ t.test("two issuers, in their order", async (t) => {
 	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 	t.same(problems, []);
 	t.same(resources.gateways[0]?.spec.tokens, [
-		{ issuer: "a", audiences: ["b", "c"], jwksFile: "f.json" },
-		{ issuer: "d", audiences: ["b"], jwksFile: "g.json" },
+		tokenIssuer("a", ["b", "c"], "f.json"),
+		tokenIssuer("d", ["b"], "g.json"),
 	]);
+});
+
+t.test("all that can be said of an issuer", async (t) => {
+	const text = tokens(
+		"[{issuer: a, audiences: [b], jwksUrl: 'https://id/jwks', profile: at+jwt, maxLifetime: 5m, binding: either, groupsClaim: realm_access.roles, tenantClaim: 'https://example.com/tenant', purposeClaim: p}]",
+	);
+	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
+	t.same(problems, []);
+	t.same(resources.gateways[0]?.spec.tokens, [
+		{
+			issuer: "a",
+			audiences: ["b"],
+			keys: { from: "url", url: "https://id/jwks", caFile: null },
+			profile: "at+jwt",
+			maxLifetimeMs: 300_000,
+			binding: "either",
+			groupsClaim: "realm_access.roles",
+			tenantClaim: "https://example.com/tenant",
+			purposeClaim: "p",
+		},
+	]);
+});
+
+t.test("two Gateways may declare one issuer in their own ways", async (t) => {
+	const second = `---
+apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: second}
+spec: {port: 8081, tokens: [{issuer: a, audiences: [c], jwksUrl: "https://id/jwks", binding: dpop}]}
+`;
+	const { problems } = loadResources([
+		{ name: "w.yaml", text: tokens("[{issuer: a, audiences: [b], jwksFile: f}]") + second },
+	]);
+	t.same(problems, []);
 });

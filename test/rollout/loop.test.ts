@@ -1,12 +1,14 @@
 import t from "tap";
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { WeirError } from "../../src/error.js";
-import type { Experiment } from "../../src/resources/resource.js";
+import type { Experiment, Gate } from "../../src/resources/resource.js";
 import type { Decision } from "../../src/rollout/decision.js";
+import type { GateQuestion } from "../../src/rollout/gate.js";
 import { type LoopEvent, RolloutLoop } from "../../src/rollout/loop.js";
-import type { Clock, EvidenceSource, StateStore } from "../../src/rollout/ports.js";
+import type { Clock, EvidenceSource, StateStore, Webhook } from "../../src/rollout/ports.js";
+import { recompute } from "../../src/rollout/recompute.js";
 import { EMPTY_STATUS, type Status } from "../../src/rollout/status.js";
-import { evidence, experiment, LAST_STEP, METRICS, status } from "./example.js";
+import { evidence, experiment, LAST_STEP, METRICS, ROLLOUT, status } from "./example.js";
 
 /** A store in memory with the semantics of ports.ts: one revision, conflicts on an old one. */
 class MemoryStore implements StateStore {
@@ -108,15 +110,30 @@ class ManualClock implements Clock {
 	}
 }
 
-function house(experiments: readonly Experiment[] = [experiment()], initial: Status = EMPTY_STATUS) {
+function house(
+	experiments: readonly Experiment[] = [experiment()],
+	initial: Status = EMPTY_STATUS,
+	answers: Webhook = async () => ({ ok: true }),
+) {
 	const store = new MemoryStore(experiments, initial);
 	const source = new FixedEvidence();
 	const clock = new ManualClock();
 	const events: LoopEvent[] = [];
+	const asked: { readonly gate: Gate; readonly question: GateQuestion }[] = [];
 	const loop = () =>
-		new RolloutLoop({ store, evidence: source, clock, report: (event) => events.push(event), intervalMs: null });
+		new RolloutLoop({
+			store,
+			evidence: source,
+			clock,
+			webhook: async (gate, question) => {
+				asked.push({ gate, question });
+				return answers(gate, question);
+			},
+			report: (event) => events.push(event),
+			intervalMs: null,
+		});
 	const types = () => events.filter(({ type }) => type !== "evaluated").map(({ type }) => type);
-	return { store, source, clock, events, types, loop };
+	return { store, source, clock, events, asked, types, loop };
 }
 
 const running = (change = {}): Status => ({ ...EMPTY_STATUS, experiments: { main: status(change) } });
@@ -237,4 +254,162 @@ t.test("it ticks by the injected clock until stopped", async (t) => {
 	await one.stop();
 	t.equal(store.decisions.at(-1)?.outcome.action, "ramp");
 	t.same(clock.waiting, []);
+});
+
+const GATES: readonly Gate[] = [
+	{ at: "before-step", url: "https://one.example/secret?token=x", timeoutMs: 1_000 },
+	{ at: "before-promotion", url: "https://two.example/", timeoutMs: 1_000 },
+	{ at: "before-promotion", url: "https://three.example/", timeoutMs: 1_000 },
+	{ at: "after-rollback", url: "https://told.example/", timeoutMs: 1_000 },
+];
+const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: GATES } });
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+t.test("a step waits for its gate: asked once, not decided until it says yes", async (t) => {
+	let say: (answer: Awaited<ReturnType<Webhook>>) => void = () => {};
+	const { store, source, asked, loop, clock } = house(
+		[gated],
+		running(),
+		() => new Promise((resolve) => (say = resolve)),
+	);
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
+	const one = loop();
+	await one.tick();
+	await one.tick();
+	t.equal(asked.length, 1, "while it thinks it is not asked again");
+	t.same(store.decisions, []);
+	t.match(asked[0]?.question, {
+		id: "main/0/before-step/0/ramp-1--",
+		experiment: "main",
+		action: "ramp",
+		from: { allocationPpm: 200_000 },
+		to: { allocationPpm: 500_000 },
+		evidence: [{ arm: "boosted" }, {}, {}],
+	});
+	say({ ok: true });
+	await settled();
+	clock.advance(100);
+	await one.tick();
+	t.match(store.decisions, [{ outcome: { action: "ramp", rule: "ramp" } }]);
+	t.ok(store.decisions.every((decision) => recompute(decision).matches));
+});
+
+t.test("harm rolls back while a gate thinks, and asks none", async (t) => {
+	const { store, source, asked, loop } = house([gated], running(), () => new Promise(() => {}));
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
+	const one = loop();
+	await one.tick();
+	t.equal(asked.length, 1);
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
+	await one.tick();
+	t.match(store.decisions, [{ outcome: { action: "roll-back", rule: "harm" } }]);
+	t.equal(asked.length, 1);
+});
+
+t.test("a no holds, with its reason and not its secrets, and is asked again with growing pauses", async (t) => {
+	let answer: Awaited<ReturnType<Webhook>> = { ok: false, why: "HTTP 503" };
+	const { store, source, clock, asked, events, loop } = house([gated], running(), async () => answer);
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
+	const one = loop();
+	const look = async (ms: number) => {
+		clock.advance(ms);
+		await one.tick();
+		await settled();
+	};
+	await look(0);
+	await look(10);
+	t.match(store.decisions, [
+		{
+			outcome: {
+				action: "hold",
+				rule: "gate",
+				waitsFor: "gate",
+				reason: "Held at 20%: gate before-step (one.example) did not let ramp happen: HTTP 503.",
+				status: { allocationPpm: 200_000, stepIndex: 0 },
+				gate: { at: "before-step", where: "one.example", why: "HTTP 503" },
+			},
+		},
+	]);
+	t.notMatch(
+		JSON.stringify([store.decisions[0]?.outcome, events.filter(({ type }) => type === "gate")]),
+		/secret|token/,
+	);
+	t.ok(
+		store.decisions.every((decision) => recompute(decision).matches),
+		"and the decision can be recomputed",
+	);
+	await look(900);
+	t.equal(asked.length, 1, "not before a second");
+	await look(100);
+	t.equal(asked.length, 2);
+	await look(1_500);
+	t.equal(asked.length, 2, "nor before two more");
+	answer = { ok: true };
+	await look(600);
+	t.equal(asked.length, 3);
+	t.equal(store.decisions.length, 1, "the same hold is recorded once");
+	t.equal(new Set(asked.map(({ question }) => question.id)).size, 1, "by one idempotency id");
+	await look(100);
+	t.match(store.decisions[1], { outcome: { action: "ramp" } });
+});
+
+t.test("a yes goes stale: what was asked long ago is asked again", async (t) => {
+	const { store, source, clock, asked, loop } = house([gated], running());
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
+	const one = loop();
+	await one.tick();
+	await settled();
+	clock.advance(31_000);
+	await one.tick();
+	t.same([asked.length, store.decisions.length], [2, 0]);
+});
+
+t.test("a promotion asks its gates in order, and the first no ends it", async (t) => {
+	const answers: Webhook = async (gate) =>
+		gate.url.includes("three") ? { ok: false, why: "HTTP 403: freeze" } : { ok: true };
+	const { store, source, asked, loop } = house([gated], running(LAST_STEP), answers);
+	source.present = evidence({ control: { n: 4_000, accuracy: 0.7 }, boosted: { n: 4_000, accuracy: 0.8 } });
+	const one = loop();
+	await one.tick();
+	await settled();
+	await one.tick();
+	t.same(
+		asked.map(({ gate }) => gate.url),
+		["https://two.example/", "https://three.example/"],
+	);
+	t.match(store.decisions, [{ outcome: { rule: "gate", reason: /before-promotion \(three\.example\).*freeze/ } }]);
+	t.equal(store.status.experiments.main?.phase, "Running");
+});
+
+t.test("each step of a takeover asks the step's gate, the last one too; a start and a rollback ask none", async (t) => {
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 };
+	const initial = running({ ...LAST_STEP, phase: "Promoting", promotion });
+	const { store, source, asked, clock, loop } = house([gated], initial);
+	source.present = evidence(
+		{ control: { n: 1 }, boosted: { n: 1 } },
+		{ health: [{ variant: "v2", requests: 50, failures: 0 }] },
+	);
+	const one = loop();
+	for (let step = 0; step < 4; step++) {
+		clock.advance(3_000);
+		await one.tick();
+		await settled();
+		await one.tick();
+	}
+	t.same(
+		store.decisions.map(({ outcome }) => outcome.action),
+		["advance-takeover", "complete"],
+	);
+	t.same(
+		asked.map(({ gate, question }) => [gate.at, question.action]),
+		[
+			["before-step", "advance-takeover"],
+			["before-step", "complete"],
+		],
+	);
+	t.equal(new Set(asked.map(({ question }) => question.id)).size, 2, "two questions");
+	const fresh = house([gated]);
+	await fresh.loop().tick();
+	t.match(fresh.store.decisions, [{ outcome: { action: "start" } }]);
+	t.equal(fresh.asked.length, 0);
 });

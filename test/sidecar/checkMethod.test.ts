@@ -12,9 +12,10 @@ import {
 import type { Knowledge } from "../../src/sidecar/answer.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
 import { AnswerCounters } from "../../src/sidecar/counters.js";
-import { GrpcFailure, type Reply } from "../../src/sidecar/grpc/service.js";
+import { type Given, GrpcFailure, type Reply } from "../../src/sidecar/grpc/service.js";
 import { CHECK, sidecarMethods } from "../../src/sidecar/methods.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";
+import { NOBODY_ASKED } from "./question.js";
 
 const ALICE = "spiffe://weir.test/alice";
 const exporter = new InMemorySpanExporter();
@@ -54,7 +55,12 @@ const SERVICES: readonly ServiceTable[] = [
 	}),
 ];
 const table = compileTable({ version: "plan-1", table: { gateways: [], services: SERVICES } });
-const knowledge: Knowledge = { tables: { get: () => table }, freshness: { ageMs: () => 0 }, mint: () => "minted" };
+const knowledge: Knowledge = {
+	tables: { get: () => table },
+	freshness: { ageMs: () => 0 },
+	mint: () => "minted",
+	...NOBODY_ASKED,
+};
 
 interface Asked {
 	readonly service: string;
@@ -94,10 +100,13 @@ function check(
 ): Reply {
 	const method = sidecarMethods({ ...knowledge, ...options }).get(CHECK);
 	if (method?.kind !== "unary") throw new Error("no Check");
-	return method.handle(Buffer.isBuffer(asked) ? asked : bytesOf(asked), metadata);
+	const reply = method.handle(Buffer.isBuffer(asked) ? asked : bytesOf(asked), metadata);
+	if (reply instanceof Promise) throw new Error("an answer at once was due");
+	return reply;
 }
 
-function decoded(reply: Reply): CheckResponse {
+function decoded(reply: Given): CheckResponse {
+	if (reply instanceof Promise) throw new Error("an answer at once was due");
 	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.words}`);
 	return fromBinary(CheckResponseSchema, reply);
 }

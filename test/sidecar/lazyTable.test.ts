@@ -46,7 +46,16 @@ function answersOf(table: CompiledTable | null, name: string): unknown {
 	const service = table?.service(name);
 	return ["u1", "u2", "u3", "u4", null].map((unit) => {
 		const place = service?.place(unit);
-		const request = { principal: "spiffe://a/b", method: "GET", path: "/", variant: place?.variant ?? null };
+		const variant = place?.variant ?? null;
+		const request = {
+			principal: "spiffe://a/b",
+			method: "GET",
+			path: "/",
+			variant,
+			token: null,
+			region: null,
+			nowMs: 0,
+		};
 		return { verdict: service?.authorise(request), ruling: place?.ruling(ALLOWED, true, false) };
 	});
 }

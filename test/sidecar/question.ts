@@ -15,10 +15,13 @@ export function question(fields: QuestionFields = {}): Question {
 	return {
 		plan: "plan-1",
 		service: "shop",
+		gateway: null,
 		host: "shop.test",
 		method: "GET",
 		path: "/",
 		principal: null,
+		sourceAddress: null,
+		certificateThumbprint: null,
 		secure: false,
 		assigned: null,
 		exposeArm: true,
@@ -27,3 +30,6 @@ export function question(fields: QuestionFields = {}): Question {
 		headerValues: values,
 	};
 }
+
+/** What the decision knows beside tables, where a test is not about it. */
+export const NOBODY_ASKED = { nowMs: () => 0, verifyToken: null, sign: null } as const;

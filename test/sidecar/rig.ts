@@ -3,12 +3,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Plan } from "../../src/compiler/plan.js";
+import type { Knowledge } from "../../src/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { mintUnit } from "../../src/sidecar/cookie.js";
 import { Health } from "../../src/sidecar/grpc/health.js";
 import { type GrpcServer, startGrpcServer } from "../../src/sidecar/grpc/server.js";
 import { sidecarMethods } from "../../src/sidecar/methods.js";
 import { Tables } from "../../src/sidecar/tables.js";
+import { NOBODY_ASKED } from "./question.js";
 
 export interface TestSidecar {
 	readonly socketPath: string;
@@ -20,6 +22,7 @@ export interface TestSidecar {
 export async function startSidecar(
 	t: { teardown(run: () => Promise<void>): unknown },
 	plan: Pick<Plan, "version" | "table"> | null,
+	asked: Pick<Partial<Knowledge>, "nowMs" | "verifyToken" | "sign"> = {},
 ): Promise<TestSidecar> {
 	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));
 	const socketPath = join(directory, "sidecar.sock");
@@ -32,7 +35,7 @@ export async function startSidecar(
 	health.setServing(true);
 	const server = await startGrpcServer({
 		listen: { socketPath },
-		methods: sidecarMethods({ tables, freshness: tables, mint: mintUnit }),
+		methods: sidecarMethods({ tables, freshness: tables, mint: mintUnit, ...NOBODY_ASKED, ...asked }),
 		health,
 	});
 	t.teardown(async () => {

@@ -14,6 +14,7 @@ const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table
 const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
 for (let swap = 0; swap < Number(swaps); swap++) {
 	const json = JSON.stringify({
+		gateways: [],
 		services: Array.from({ length: Number(services) }, (_, index) =>
 			serviceTable(`s${index}`, {
 				experiments: [experimentTable(`e${index}`, halves)],

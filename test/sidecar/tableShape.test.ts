@@ -1,14 +1,44 @@
 /** Every way in which a table can be wrong is refused, with words that say where. */
 import t from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
+import type { PlanTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
 import { WeirError } from "../../src/error.js";
 import { ARMS_MAX, TABLE_BYTES_MAX } from "../../src/limits.js";
+import type { TokenIssuer } from "../../src/resources/resource.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
 import { readTable } from "../../src/sidecar/tableShape.js";
 import { EXPERIMENT, SERVICE, versioned } from "./sampleTable.js";
 
 const [CONTROL, TREATMENT] = EXPERIMENT.arms;
-const whole = { gateways: [], services: [SERVICE, { ...SERVICE, name: "other", callout: null, experiments: [] }] };
+const CALLERS = SERVICE.access.policies[0] as PolicyTable;
+const MORE = {
+	users: ["https://id.example.com#alice"],
+	groups: ["clerks"],
+	tenants: ["t1"],
+	purposes: ["care"],
+	claims: [{ claim: "org.unit", values: ["hr"] }],
+	pathTemplates: ["/v2/{model}"],
+	regions: ["eu"],
+	schedule: { timezone: "Europe/Berlin", days: [1, 7], fromMinute: 0, untilMinute: 1_440 },
+	validFromMs: 1,
+	validUntilMs: 2,
+	condition: 'request.method == "GET" ||\n"clerks" in user.groups',
+};
+const ISSUER: TokenIssuer = {
+	...{ issuer: "https://id.example.com", audiences: ["weir"], profile: "at+jwt", maxLifetimeMs: 1, binding: "dpop" },
+	...{ groupsClaim: "groups", tenantClaim: "org.tenant", purposeClaim: "purpose" },
+	keys: { from: "url", url: "https://id.example.com/jwks", caFile: "ca.pem" },
+};
+const FILE_ISSUER: TokenIssuer = { ...ISSUER, keys: { from: "file", file: "jwks.json" } };
+const GATEWAY = { name: "edge", region: "eu", issuers: [ISSUER, FILE_ISSUER] };
+const RICH: ServiceTable = {
+	...{ ...SERVICE, name: "rich", callout: null, experiments: [] },
+	access: { open: false, policies: [{ ...CALLERS, principals: [], more: MORE }] },
+};
+const whole: PlanTable = {
+	gateways: [GATEWAY],
+	services: [SERVICE, RICH, { ...SERVICE, name: "other", callout: null, experiments: [] }],
+};
 
 /** Reads whatever it is given under its true hash. What is let in answers: it is compiled when nobody can refuse it. */
 function read(table: unknown): string {
@@ -19,7 +49,10 @@ function read(table: unknown): string {
 		for (const { name } of given.table.services) {
 			const service = compiled.service(name);
 			const place = service?.place("user-1");
-			const request = { principal: "spiffe://example.com/web", method: "GET", path: "/v2", variant: "v1" };
+			const request = {
+				...{ principal: "spiffe://example.com/web", method: "GET", path: "/v2", variant: "v1" },
+				...{ token: null, region: null, nowMs: 0 },
+			};
 			const verdict = service?.authorise(request);
 			if (place === undefined || verdict === undefined) throw new Error(`no Service ${name}`);
 			place.ruling(verdict, true, true);
@@ -74,9 +107,10 @@ t.test("fields that are missing, unknown or of another kind", (t) => {
 	const expected: [string, string][] = [
 		[read(null), "the table: is null, not an object"],
 		[read([]), "the table: is a list, not an object"],
-		[read({}), "the table: has no field services"],
+		[read({}), "the table: has no field gateways"],
+		[read({ gateways: [] }), "the table: has no field services"],
 		[read({ gateways: [], services: [], tokens: [] }), 'the table: has the unknown field "tokens"'],
-		[read({ services: {} }), "services: is an object, not a list"],
+		[read({ gateways: [], services: {} }), "services: is an object, not a list"],
 		[read({ gateways: [], services: [null] }), "services[0]: is null, not an object"],
 		[service({ timeoutMs: "1s" }), "Service employment, timeoutMs: is a string, not a number"],
 		[service({ timeoutMs: 0.5 }), "Service employment, timeoutMs: is 0.5, not an integer from 0 to 9007199254740991"],
@@ -87,12 +121,12 @@ t.test("fields that are missing, unknown or of another kind", (t) => {
 			service({ access: { open: 1, policies: [] } }),
 			"Service employment, access, open: is a number, neither true nor false",
 		],
-		[read(JSON.parse('{"services":[],"__proto__":{}}')), 'the table: has the unknown field "__proto__"'],
+		[read(JSON.parse('{"gateways":[],"services":[],"__proto__":{}}')), 'the table: has the unknown field "__proto__"'],
 		[
 			policy({ action: "audit" }),
 			'Service employment, access, AccessPolicy callers, action: is "audit", not one of allow, deny',
 		],
-		[policy({ principals: [] }), "Service employment, access, AccessPolicy callers: allows without naming a principal"],
+		[policy({ principals: [] }), "Service employment, access, AccessPolicy callers: allows without naming a caller"],
 		[callout({ onStale: null }), "Service employment, callout, onStale: is null, not one of deny, assign"],
 		[
 			callout({ onFailure: "default-variant" }),
@@ -103,6 +137,43 @@ t.test("fields that are missing, unknown or of another kind", (t) => {
 			callout({ maxStalenessMs: -1 }),
 			"Service employment, callout, maxStalenessMs: is -1, not an integer from 0 to 9007199254740991",
 		],
+	];
+	for (const [actual, wanted] of expected) t.equal(actual, wanted);
+	t.end();
+});
+
+t.test("conditions and issuers that could not be executed", (t) => {
+	const at = "Service employment, access, AccessPolicy callers, more";
+	const more = (change: object): string => policy({ more: { ...MORE, ...change } });
+	const issuer = (change: object): string =>
+		read({ gateways: [{ ...GATEWAY, issuers: [{ ...ISSUER, ...change }] }], services: [] });
+	const schedule = (change: object): string => more({ schedule: { ...MORE.schedule, ...change } });
+	const from = "Gateway edge, issuers[0]";
+	const expected: [string, string][] = [
+		[more({}), ""],
+		[policy({ principals: [], more: MORE }), ""],
+		[more({ users: ["alice"] }), `${at}, users[0]: is not ISSUER#SUB`],
+		[more({ claims: [{ claim: "a", values: [1] }] }), `${at}, claims[0], values[0]: is a number, not a text`],
+		[more({ pathTemplates: ["{a}"] }), `${at}, pathTemplates[0]: does not begin with /`],
+		[
+			schedule({ timezone: "Mars/Base" }),
+			`${at}, schedule, timezone: names the time zone "Mars/Base", which this machine does not know`,
+		],
+		[schedule({ days: [0] }), `${at}, schedule, days[0]: is 0, not an integer from 1 to 7`],
+		[schedule({ untilMinute: 1_441 }), `${at}, schedule, untilMinute: is 1441, not an integer from 0 to 1440`],
+		[more({ condition: "" }), `${at}, condition: is no CEL expression: Unexpected token: EOF`],
+		[more({ condition: "user.name" }), `${at}, condition: is no valid CEL expression: No such key: name`],
+		[more({ condition: '"a".matches("(a+)+")' }), `${at}, condition: calls matches(), which is not offered`],
+		[
+			policy({ principals: [], more: { ...MORE, users: [], groups: [], tenants: [], purposes: [], claims: [] } }),
+			"Service employment, access, AccessPolicy callers: allows without naming a caller",
+		],
+		[issuer({}), ""],
+		[issuer({ audiences: [] }), `${from}: names no audience`],
+		[issuer({ binding: "tls" }), `${from}, binding: is "tls", not one of none, dpop, mtls, either`],
+		[issuer({ keys: { from: "url", url: "http://a", caFile: null } }), `${from}, keys, url: is no https URL`],
+		[issuer({ keys: { from: "env" } }), `${from}, keys, from: is "env", not one of file, url`],
+		[read({ gateways: [GATEWAY, GATEWAY], services: [] }), "Gateway edge: is there twice"],
 	];
 	for (const [actual, wanted] of expected) t.equal(actual, wanted);
 	t.end();

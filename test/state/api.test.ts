@@ -21,12 +21,18 @@ async function running(t: Test, more: Partial<ApiOptions> = {}): Promise<Running
 	const directory = temporaryDirectory(t);
 	const store = new Store(directory);
 	t.teardown(() => store.close());
-	const api = await startApi({ store, address: "127.0.0.1", port: 0, socket: join(directory, "api.sock"), ...more });
+	const api = await startApi({
+		store,
+		insecureLoopback: { address: "127.0.0.1", port: 0 },
+		socket: join(directory, "api.sock"),
+		...more,
+	});
 	t.teardown(() => api.close());
 	return { store, api, client: new ApiClient(api.url), state: new StateClient(api.socket) };
 }
 
-const by = { by: "ada", dryRun: false };
+const wet = { dryRun: false };
+const OWNER = `local:${process.getuid?.()}`;
 
 /** A request as it stands, for what a good client would not send. */
 function raw(
@@ -48,9 +54,9 @@ function raw(
 
 t.test("apply, get, status, diff, decisions and delete over the public door", async (t) => {
 	const { client } = await running(t);
-	t.match(await client.apply(file(ALL), { by: "ada", dryRun: true }), { outcome: "applied", revision: 0 });
+	t.match(await client.apply(file(ALL), { dryRun: true }), { outcome: "applied", revision: 0 });
 	t.match(await client.get(), { revision: 0, resources: [] });
-	t.match(await client.apply(file(ALL), by), { outcome: "applied", revision: 1 });
+	t.match(await client.apply(file(ALL), wet), { outcome: "applied", revision: 1 });
 	const got = await client.get();
 	t.same(
 		got.resources.map((resource) => resource.kind),
@@ -58,7 +64,11 @@ t.test("apply, get, status, diff, decisions and delete over the public door", as
 	);
 	const yaml = await client.getYaml();
 	t.equal(yaml, [experiment("boosted"), METRIC, SERVICE].join("---\n"));
-	t.match(await client.apply(file(yaml), by), { revision: 1, changes: [{ change: "unchanged" }] }, "and takes it back");
+	t.match(
+		await client.apply(file(yaml), wet),
+		{ revision: 1, changes: [{ change: "unchanged" }] },
+		"and takes it back",
+	);
 	t.match(await client.status(), {
 		revision: 1,
 		experiments: [
@@ -66,27 +76,27 @@ t.test("apply, get, status, diff, decisions and delete over the public door", as
 				experiment: "boosted",
 				service: "employment",
 				status: { phase: "Running", allocationPpm: 20_000 },
-				last: { sequence: 1, action: "start", by: "ada" },
+				last: { sequence: 1, action: "start", by: OWNER },
 			},
 		],
 		services: [{ service: "employment", declaredDefaultVariant: "v1", liveDefaultVariant: "v1" }],
 	});
 	t.match(await client.diff(), { experiments: [{ differences: [] }], services: [{ differences: [] }] });
-	t.match(await client.act("boosted", "pause", { by: "grace", reason: "lunch" }), {
+	t.match(await client.act("boosted", "pause", { reason: "lunch" }), {
 		revision: 2,
-		decision: { sequence: 2, by: "grace" },
+		decision: { sequence: 2, by: OWNER },
 	});
 	t.match(await client.diff(), { experiments: [{ live: { phase: "Paused" }, differences: [/held at 2%/] }] });
 	t.match(await client.decisions("boosted", 1), { decisions: [{ sequence: 2 }], next: null });
-	await client.act("boosted", "abort", { by: "grace" });
-	t.match(await client.delete("Experiment", "boosted", by), { outcome: "applied" });
+	await client.act("boosted", "abort");
+	t.match(await client.delete("Experiment", "boosted", wet), { outcome: "applied" });
 	t.match(await client.get(), { resources: [{ kind: "Service" }, { kind: "Metric" }] });
-	await t.rejects(client.delete("Metric", "none", by), { code: "not-found" });
+	await t.rejects(client.delete("Metric", "none", wet), { code: "not-found" });
 });
 
 t.test("diff shows a promotion: declared v1, live v2", async (t) => {
 	const { client, store } = await running(t);
-	await client.apply(file(ALL), by);
+	await client.apply(file(ALL), wet);
 	const status = store.current.status.experiments.boosted;
 	if (status === undefined) throw new Error("no status");
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
@@ -116,22 +126,22 @@ t.test("problems come with file, line and column, over one YAML body and over se
 		{ name: "metric.yaml", text: METRIC },
 		{ name: "experiment.yaml", text: experiment("boosted").replace("variant: v2", "variant: v7") },
 	];
-	t.match(await client.apply(files, by), {
+	t.match(await client.apply(files, wet), {
 		outcome: "refused",
 		problems: [{ position: { file: "experiment.yaml", line: 10 } }],
 	});
 	t.equal((await client.get()).revision, 0);
 	files[2] = { name: "experiment.yaml", text: experiment("boosted") };
-	t.match(await client.apply(files, by), { outcome: "applied", revision: 1 }, "files may name each other");
+	t.match(await client.apply(files, wet), { outcome: "applied", revision: 1 }, "files may name each other");
 });
 
 t.test("a namespaced experiment is one path segment", async (t) => {
 	const { client } = await running(t);
 	const inTeam = (text: string) => text.replace("metadata: {", "metadata: {namespace: team, ");
-	await client.apply(file([SERVICE, METRIC, experiment("boosted")].map(inTeam).join("---\n")), by);
+	await client.apply(file([SERVICE, METRIC, experiment("boosted")].map(inTeam).join("---\n")), wet);
 	t.match(await client.decisions("team/boosted", 0), { decisions: [{ experiment: "team/boosted" }] });
-	t.match(await client.act("team/boosted", "abort", { by: "ada" }), { revision: 2 });
-	t.match(await client.delete("Experiment", "team/boosted", by), { outcome: "applied" });
+	t.match(await client.act("team/boosted", "abort"), { revision: 2 });
+	t.match(await client.delete("Experiment", "team/boosted", wet), { outcome: "applied" });
 });
 
 const BAD: readonly {
@@ -187,7 +197,7 @@ const BAD: readonly {
 		path: "/v1/experiments/boosted/pause",
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: '{"by":"a","force":true}',
+		body: '{"force":true}',
 		status: 400,
 		match: /force/,
 	},
@@ -196,25 +206,34 @@ const BAD: readonly {
 		path: "/v1/experiments/boosted/pause",
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: '{"by":"a","arm":"boosted"}',
+		body: '{"arm":"boosted"}',
 		status: 400,
 		match: /arm/,
 	},
 	{
-		what: "nobody's decision",
+		what: "a decision in another's name",
 		path: "/v1/experiments/boosted/pause",
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: "{}",
+		body: '{"by":"grace"}',
 		status: 400,
-		match: /by/,
+		match: /'by' is not believed/,
+	},
+	{
+		what: "a declaration in another's name",
+		path: "/v1/resources?by=grace",
+		method: "POST",
+		headers: { "content-type": "application/yaml" },
+		body: METRIC,
+		status: 400,
+		match: /'by' is not believed/,
 	},
 	{
 		what: "two lines in a reason",
 		path: "/v1/experiments/boosted/pause",
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: '{"by":"a","reason":"x\\ny"}',
+		body: '{"reason":"x\\ny"}',
 		status: 400,
 		match: /one line/,
 	},
@@ -241,7 +260,7 @@ const BAD: readonly {
 		path: "/v1/experiments/none/pause",
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: '{"by":"a"}',
+		body: "{}",
 		status: 404,
 		match: /none/,
 	},
@@ -250,7 +269,7 @@ const BAD: readonly {
 		path: "/v1/experiments/boosted/resume",
 		method: "POST",
 		headers: { "content-type": "application/json" },
-		body: '{"by":"a"}',
+		body: "{}",
 		status: 412,
 		match: /Paused/,
 	},
@@ -301,7 +320,7 @@ const BAD: readonly {
 
 t.test("wrong requests are refused, and change nothing", async (t) => {
 	const { api, client } = await running(t, { mounts: { "/metrics": (_, response) => void response.end("m 1\n") } });
-	await client.apply(file(ALL), by);
+	await client.apply(file(ALL), wet);
 	for (const { what, path, status, match, ...options } of BAD) {
 		const answer = await raw(api.url + path, options);
 		t.equal(answer.status, status, what);
@@ -341,17 +360,24 @@ t.test("the API listens on the loopback only, and opens both doors or none", asy
 	t.teardown(() => store.close());
 	const socket = join(directory, "api.sock");
 	for (const address of ["0.0.0.0", "::", "192.0.2.1", "example.com"]) {
-		await t.rejects(startApi({ store, address, port: 0, socket }), { code: "invalid-argument", hint: /127\.0\.0\.1/ });
+		await t.rejects(startApi({ store, insecureLoopback: { address, port: 0 }, socket }), {
+			code: "invalid-argument",
+			hint: /127\.0\.0\.1/,
+		});
 	}
 	const taken = createServer().listen(0, "127.0.0.1");
 	t.teardown(() => taken.close());
 	await new Promise((resolve) => taken.once("listening", resolve));
 	const { port } = taken.address() as { port: number };
-	await t.rejects(startApi({ store, address: "127.0.0.1", port, socket }), { code: "unavailable" });
+	await t.rejects(startApi({ store, insecureLoopback: { address: "127.0.0.1", port }, socket }), {
+		code: "unavailable",
+	});
 	await t.rejects(new StateClient(socket).plan("x"), { code: "unavailable" }, "no internal door is left");
 	const long = join(directory, "x".repeat(120), "api.sock");
-	await t.rejects(startApi({ store, address: "127.0.0.1", port: 0, socket: long }), { code: "invalid-argument" });
-	const api = await startApi({ store, address: "::1", port: 0, socket });
+	await t.rejects(startApi({ store, insecureLoopback: { address: "127.0.0.1", port: 0 }, socket: long }), {
+		code: "invalid-argument",
+	});
+	const api = await startApi({ store, insecureLoopback: { address: "::1", port: 0 }, socket });
 	t.teardown(() => api.close());
 	t.match(await new ApiClient(api.url).status(), { revision: 0 }, "IPv6 loopback");
 	t.equal(statSync(socket).mode & 0o777, 0o600);
@@ -359,7 +385,7 @@ t.test("the API listens on the loopback only, and opens both doors or none", asy
 
 t.test("the port StateStore over the UNIX socket", async (t) => {
 	const { store, state, client } = await running(t);
-	await client.apply(file(ALL), by);
+	await client.apply(file(ALL), wet);
 	const now = await state.state(-1, 0);
 	t.same(now, JSON.parse(JSON.stringify(store.current)));
 	t.equal(await state.state(1, 0), null);
@@ -382,13 +408,15 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 	t.equal(store.current.status.experiments.boosted?.stepStartedAtMs, 6_000);
 	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {} }]);
 	t.match(await client.proxies(), { proxies: [{ node: "envoy-1" }] });
-	t.same(await state.metricNames(), [{ name: "accuracy", type: "rate", source: "outcome", windowMs: 1_000 }]);
+	t.same(await state.metricNames(), [
+		{ name: "accuracy", type: "rate", source: "outcome", windowMs: 1_000, senders: [] },
+	]);
 });
 
 t.test("a long poll answers as soon as the revision changes, and is dropped with its client", async (t) => {
 	const { store, state, client, api } = await running(t);
 	const polls = [state.state(0, 50_000), state.state(0, 50_000)];
-	await client.apply(file(ALL), by);
+	await client.apply(file(ALL), wet);
 	for (const poll of polls) t.equal((await poll)?.revision, 1);
 	t.equal(await state.state(1, 20), null, "its time is over");
 

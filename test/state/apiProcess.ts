@@ -1,9 +1,17 @@
-/** The api role as a process of its own, to be killed: `node apiProcess.js DIRECTORY`; prints READY and its URL. */
+/**
+ * The api role as a process of its own, to be killed: `node apiProcess.js DIRECTORY [TCP.json]`; prints READY and its
+ * URL. TCP.json: PEM of an mTLS door, {key, cert, ca}; without it the UNIX socket alone.
+ */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startApi } from "../../src/state/api.js";
 import { Store } from "../../src/state/store.js";
+import { uriOf } from "./mutualApi.js";
 
 const directory = process.argv[2] ?? "";
 const store = new Store(directory);
-const api = await startApi({ store, address: "127.0.0.1", port: 0, socket: join(directory, "api.sock") });
+const [, , , tls] = process.argv;
+const tcp =
+	tls === undefined ? null : { address: "127.0.0.1", port: 0, tls: JSON.parse(readFileSync(tls, "utf8")), peer: uriOf };
+const api = await startApi({ store, socket: join(directory, "api.sock"), tcp });
 process.stdout.write(`READY ${api.url}\n`);

@@ -10,7 +10,11 @@ import { ALL, file, outcome, temporaryDirectory } from "./employment.js";
 t.test("moves are newest first, without what moved nothing and what came later", async (t) => {
 	const directory = temporaryDirectory(t);
 	const store = new Store(`${directory}/state`);
-	const api = await startApi({ store, address: "127.0.0.1", port: 0, socket: `${directory}/run/api.sock` });
+	const api = await startApi({
+		store,
+		insecureLoopback: { address: "127.0.0.1", port: 0 },
+		socket: `${directory}/run/api.sock`,
+	});
 	t.teardown(async () => {
 		await api.close();
 		await store.close();

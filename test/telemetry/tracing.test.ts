@@ -1,5 +1,8 @@
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { isSpanContextValid, trace } from "@opentelemetry/api";
 import t, { type Test } from "tap";
 import { otlpHttpHandler } from "../../src/telemetry/otlpReceiver.js";
@@ -47,6 +50,32 @@ t.test("spans are exported by OTLP, and shutdown sends the last ones", async (t)
 	await tracing.shutdown();
 	t.match(store.find(traceId), [{ name: "work", service: "weir-test" }]);
 	t.notOk(isSpanContextValid(trace.getTracer("t").startSpan("after").spanContext()), "tracing has ended");
+});
+
+t.test("spans go over a UNIX socket, unless the standard variables name a place or none", async (t) => {
+	const store = new SpanStore();
+	const directory = await mkdtemp(join(tmpdir(), "weir-traces-"));
+	const socket = join(directory, "t.sock");
+	const server = createServer((request, response) => void otlpHttpHandler({ store })(request, response));
+	await new Promise<void>((resolve) => server.listen(socket, resolve));
+	t.teardown(async () => {
+		server.closeAllConnections();
+		server.close();
+		await rm(directory, { recursive: true });
+	});
+	const send = async (more: Record<string, string>): Promise<string> => {
+		const tracing = startTracing({ environment: { WEIR_TRACES_SOCKET: socket, ...more }, serviceName: "weir-test" });
+		const traceId = makeSpan();
+		await tracing.shutdown();
+		return traceId;
+	};
+	t.match(store.find(await send({})), [{ name: "work", service: "weir-test" }]);
+	const { store: other, url } = await collector(t);
+	const named = await send({ OTEL_EXPORTER_OTLP_ENDPOINT: url });
+	t.equal(other.find(named).length, 1);
+	await send({ OTEL_TRACES_EXPORTER: "none" });
+	await send({ OTEL_SDK_DISABLED: "true" });
+	t.equal(store.size, 1);
 });
 
 t.test("OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over the default name", async (t) => {

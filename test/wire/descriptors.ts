@@ -21,7 +21,8 @@ export interface Shape {
 export function shapeOf(files: readonly FileDescriptorProto[]): Shape {
 	const shape: Shape = { messages: {}, enums: {}, services: {} };
 	for (const file of files) {
-		const prefix = `${file.package}.`;
+		// The Workload API has no package.
+		const prefix = file.package === "" ? "" : `${file.package}.`;
 		addMessages(prefix, file.messageType, shape);
 		addEnums(prefix, file.enumType, shape);
 		for (const service of file.service) {

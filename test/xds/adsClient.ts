@@ -1,6 +1,12 @@
 /** A grpc-js ADS client that keeps what it hears and answers only when it is told to. */
 import { create } from "@bufbuild/protobuf";
-import { type ClientDuplexStream, credentials, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
+import {
+	type ChannelCredentials,
+	type ClientDuplexStream,
+	credentials,
+	makeClientConstructor,
+	type ServiceError,
+} from "@grpc/grpc-js";
 import {
 	type DiscoveryRequest,
 	DiscoveryRequestSchema,
@@ -19,8 +25,8 @@ export class AdsClient {
 	/** Resolves with the error that ended the stream. */
 	readonly ended: Promise<ServiceError>;
 
-	constructor(target: string) {
-		this.#client = new Client(target, credentials.createInsecure());
+	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure()) {
+		this.#client = new Client(target, channel);
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		this.#call.on("data", (response: DiscoveryResponse) => {
 			if (this.#waiting === null) this.#heard.push(response);

@@ -195,7 +195,7 @@ t.test("a client that does not read costs one response per type, and then gets t
 });
 
 t.test(
-	"a dead process's socket is taken over, a living one's and a file are not, and other hosts are refused",
+	"a dead process's socket is taken over, a living one's and a file are not, and TCP without an identity is refused",
 	async (t) => {
 		const { socketPath } = await start(t);
 		t.equal((await stat(socketPath)).mode & 0o777, 0o600);
@@ -208,9 +208,7 @@ t.test(
 		await new Promise((resolve) => child.close(resolve));
 		await writeFile(dead, "");
 		await t.rejects(new XdsServer().listen({ socketPath: dead }), { code: "already-exists" });
-		await t.rejects(new XdsServer().listen({ host: "0.0.0.0", port: 0 }), { code: "invalid-argument" });
-		const loopback = new XdsServer();
-		t.match(await loopback.listen({ host: "127.0.0.1", port: 0 }), { host: "127.0.0.1", port: /^\d+$/ });
-		await loopback.close();
+		for (const host of ["0.0.0.0", "127.0.0.1"])
+			await t.rejects(new XdsServer().listen({ host, port: 0 }), { code: "invalid-argument", message: /no identity/ });
 	},
 );

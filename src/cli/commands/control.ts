@@ -1,6 +1,10 @@
 /** `weir control`: runs roles of control. One process a role keeps ingest load away from decisions and pushes. */
+import { isIP } from "node:net";
 import { WeirError } from "../../error.js";
-import { createLog } from "../../telemetry/log.js";
+import { verifiedPeer } from "../../identity/nodeTls.js";
+import type { Identity } from "../../identity/svid.js";
+import { spiffeFault } from "../../resources/spiffe.js";
+import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import type { RoleContext, RunningRole } from "../roles/role.js";
 import { serveUntilStopped } from "../stack/child.js";
@@ -10,9 +14,25 @@ export interface ControlArguments {
 	readonly roles: string;
 	readonly data: string;
 	readonly run?: string;
+	/** UNIX socket of a SPIFFE agent. */
+	readonly identity?: string;
 	readonly apiAddress: string;
-	readonly apiPort: string;
+	/** Left out: the API has no TCP door. */
+	readonly apiPort?: string;
+	readonly admin: readonly string[];
+	/** OIDC of operators: the issuer, and with it the audience and the keys. */
+	readonly operatorIssuer?: string;
+	readonly operatorAudience?: string;
+	readonly operatorKeys?: string;
+	readonly operatorGroupsClaim: string;
+	/** ADDRESS:PORT */
+	readonly xdsListen?: string;
+	readonly accessLogListen?: string;
+	/** SPIFFE-ID=NAME,NAME */
+	readonly envoyGateways: readonly string[];
 	readonly traceSampling: string;
+	/** `denied`, a percentage, `all` */
+	readonly decisionLog?: string;
 	/** NAME=PORT */
 	readonly gatewayPort: readonly string[];
 }
@@ -33,13 +53,33 @@ export async function control(options: ControlArguments): Promise<void> {
 	}
 	const at = places(options.data, options.run);
 	const role = names.join("+");
+	const log = createLog({ role });
+	const { apiPort, xdsListen, accessLogListen } = options;
+	const tcp = [apiPort, xdsListen, accessLogListen].some((door) => door !== undefined);
+	if (tcp && options.identity === undefined)
+		throw new WeirError("invalid-argument", "a TCP door needs an identity: it is mTLS only", "add --identity SOCKET");
+	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);
 	const context: RoleContext = {
 		at,
-		log: createLog({ role }),
+		log,
 		meter: createMeter({ role }),
 		traceSamplingPercent: percent(options.traceSampling),
-		apiAddress: options.apiAddress,
-		apiPort: port(options.apiPort),
+		decisionLog: options.decisionLog ?? "denied",
+		identity,
+		apiDoor:
+			identity === null || options.apiPort === undefined
+				? null
+				: {
+						address: options.apiAddress,
+						port: port(options.apiPort),
+						tls: pemOf(identity),
+						peer: (socket) => verifiedPeer(socket, identity),
+						...(await operatorsByToken(options, log)),
+					},
+		apiAdmins: options.admin,
+		xdsListen: xdsListen === undefined ? null : hostAndPort(xdsListen),
+		accessLogListen: accessLogListen === undefined ? null : hostAndPort(accessLogListen),
+		envoyGateways: new Map(options.envoyGateways.map(envoyGateways)),
 		gatewayPorts: new Map(
 			options.gatewayPort.map((pair) => {
 				const at = pair.lastIndexOf("=");
@@ -51,9 +91,54 @@ export async function control(options: ControlArguments): Promise<void> {
 	for (const [name, start] of Object.entries(ROLES)) {
 		if (names.includes(name)) running.push(await start(context));
 	}
-	serveUntilStopped(Object.assign({}, ...running.map(({ ready }) => ready)), async () => {
-		for (const one of running.reverse()) await one.close();
+	const stopRotation = identity?.onRotated(() => {
+		for (const one of running) one.renewApi?.(pemOf(identity));
 	});
+	serveUntilStopped(Object.assign({}, ...running.map(({ ready }) => ready)), async () => {
+		stopRotation?.();
+		for (const one of running.reverse()) await one.close();
+		identity?.close();
+	});
+}
+
+/** With an issuer the API takes its tokens too, and a client certificate is not demanded any more. */
+async function operatorsByToken(options: ControlArguments, log: Log) {
+	const { operatorIssuer: issuer, operatorAudience: audience, operatorKeys: keys, operatorGroupsClaim } = options;
+	if (issuer === undefined && audience === undefined && keys === undefined) return {};
+	if (issuer === undefined || audience === undefined || keys === undefined) {
+		const hint = "write --operator-issuer, --operator-audience and --operator-keys together";
+		throw new WeirError("invalid-argument", "the operators' issuer is not said in full", hint);
+	}
+	const { operatorTokens } = await import("../roles/operatorTokens.js");
+	return { tokens: operatorTokens({ issuer, audience, keys, groupsClaim: operatorGroupsClaim }, log) };
+}
+
+/** Loaded only where it is used: most roles have no identity of their own. */
+async function identityOf(socketPath: string, log: Log): Promise<Identity & { close(): void }> {
+	const { ownIdentity } = await import("../stack/identity.js");
+	return ownIdentity(socketPath, log);
+}
+
+function pemOf(identity: Identity): { key: string; cert: string; ca: string } {
+	const { certificate, privateKey, trustBundle } = identity.current();
+	return { key: privateKey, cert: certificate, ca: trustBundle };
+}
+
+function envoyGateways(pair: string): readonly [string, readonly string[]] {
+	const [id = "", names = "", ...rest] = pair.split("=");
+	const fault = spiffeFault(id);
+	if (fault !== null || rest.length > 0 || names === "")
+		throw new WeirError("invalid-argument", `'${pair}' is not SPIFFE-ID=GATEWAY,GATEWAY`);
+	return [id, names.split(",")];
+}
+
+/** `ADDRESS:PORT`, an IPv6 address in brackets. @throws WeirError `invalid-argument` */
+export function hostAndPort(text: string): { readonly host: string; readonly port: number } {
+	const colon = text.lastIndexOf(":");
+	const host = text.slice(0, Math.max(0, colon)).replace(/^\[(.*)\]$/, "$1");
+	if (isIP(host) === 0)
+		throw new WeirError("invalid-argument", `'${text}' is not ADDRESS:PORT`, "such as 10.0.0.1:18000");
+	return { host, port: port(text.slice(colon + 1)) };
 }
 
 export function port(text: string): number {

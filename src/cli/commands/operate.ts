@@ -1,38 +1,20 @@
 /** The commands that ask a running control: apply, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
-import { readFileSync } from "node:fs";
-import { userInfo } from "node:os";
-import { join } from "node:path";
 import { WeirError } from "../../error.js";
 import { recompute } from "../../rollout/recompute.js";
-import { ApiClient } from "../../state/apiClient.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
+import { printAlarms } from "./alarms.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { printPending } from "./approve.js";
 
-export interface ApiArguments {
-	readonly api?: string;
-}
-
-/** The named API, else that of the stack that runs on ./.weir. */
-export function addressOf({ api }: ApiArguments): string {
-	if (api !== undefined) return api;
-	try {
-		return JSON.parse(readFileSync(join(".weir", "addresses.json"), "utf8")).api as string;
-	} catch (error) {
-		throw new WeirError("unavailable", "no stack runs in this directory", "name the API with --api or WEIR_API", {
-			cause: error,
-		});
-	}
-}
-
-const clientOf = (options: ApiArguments): ApiClient => new ApiClient(addressOf(options));
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
-const person = (): string => process.env.WEIR_USER ?? userInfo().username;
 const percent = (ppm: number): string => `${ppm / 10_000}%`;
 
 export async function apply(
 	options: ApiArguments & { readonly file: readonly string[]; readonly dryRun?: boolean },
 ): Promise<void> {
 	const files = await readResourceFiles(options.file);
-	const answer = await clientOf(options).apply(files, { by: person(), dryRun: options.dryRun ?? false });
+	const answer = await clientOf(options).apply(files, { dryRun: options.dryRun ?? false });
+	if (answer.outcome === "pending") return printPending(answer.request);
 	if (answer.outcome === "refused") {
 		printProblems(answer.problems);
 		process.exitCode = 1;
@@ -53,6 +35,7 @@ export async function get(options: ApiArguments & { readonly output: "yaml" | "j
 export async function status(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
 	const answer = await clientOf(options).status();
 	if (options.json) return print(JSON.stringify(answer, null, 2));
+	await printAlarms(clientOf(options));
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
 	for (const { experiment, status: one, last } of answer.experiments) {
 		const columns = [
@@ -118,22 +101,23 @@ export async function act(
 	experiment: string,
 	options: ApiArguments & { readonly arm?: string; readonly reason?: string },
 ): Promise<void> {
-	const { decision } = await clientOf(options).act(experiment, verb, {
-		by: person(),
+	const answer = await clientOf(options).act(experiment, verb, {
 		...(options.arm === undefined ? {} : { arm: options.arm }),
 		...(options.reason === undefined ? {} : { reason: options.reason }),
 	});
-	print(`${experiment}: ${decision.outcome.action}: ${decision.outcome.reason}`);
+	if (answer.outcome === "pending") return printPending(answer.request);
+	const { outcome } = answer.decision;
+	print(`${experiment}: ${outcome.action}: ${outcome.reason}`);
 }
 
 export async function trace(id: string, options: ApiArguments): Promise<void> {
-	const response = await fetch(new URL(`/v1/traces/${encodeURIComponent(id)}`, addressOf(options)));
-	const text = await response.text();
-	if (!response.ok)
-		throw new WeirError(
-			"not-found",
-			`no recent span of ${id}`,
-			"traces are sampled and the embedded store keeps only recent ones",
-		);
-	process.stdout.write(text);
+	const { status, text, json } = await clientOf(options).raw("GET", `/v1/traces/${encodeURIComponent(id)}`);
+	if (status < 400) return void process.stdout.write(text);
+	const error = (json as { readonly error?: { readonly message?: string; readonly hint?: string } } | null)?.error;
+	if (error?.message !== undefined) throw new WeirError("unavailable", error.message, error.hint ?? "");
+	throw new WeirError(
+		"not-found",
+		`no recent span of ${id}`,
+		"traces are sampled and the embedded store keeps only recent ones",
+	);
 }

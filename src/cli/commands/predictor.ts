@@ -1,7 +1,10 @@
-/** `weir predictor`: ONNX models behind the Open Inference Protocol v2. */
+/** `weir predictor`: ONNX models behind the Open Inference Protocol v2, for the Envoys of the mesh and nobody else. */
 import { WeirError } from "../../error.js";
+import { type Identity, trustDomainOf } from "../../identity/svid.js";
+import { clientRule } from "../../predictor/clients.js";
 import { startPredictor } from "../../predictor/server.js";
-import { createLog } from "../../telemetry/log.js";
+import type { DecisionDemand } from "../../predictor/service.js";
+import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import { startTracing } from "../../telemetry/tracing.js";
 import { serveUntilStopped } from "../stack/child.js";
@@ -12,6 +15,12 @@ export interface PredictorArguments {
 	readonly address: string;
 	readonly port: string;
 	readonly workers?: string;
+	/** UNIX socket of a SPIFFE agent. */
+	readonly identity?: string;
+	readonly clients: readonly string[];
+	readonly decision: "none" | "demand";
+	/** SERVICE/VARIANT */
+	readonly as?: string;
 }
 
 export async function predictor(options: PredictorArguments): Promise<void> {
@@ -20,17 +29,67 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 		if (!name || !path || rest.length > 0) throw new WeirError("invalid-argument", `--model ${pair} is not NAME=PATH`);
 		return { name, path };
 	});
+	const log = createLog({ role: "predictor" });
+	const clients = options.clients.map(clientRule);
+	const served = servedAs(options);
+	if (options.identity === undefined && clients.length > 0)
+		throw new WeirError("invalid-argument", "--clients needs an identity", "add --identity SOCKET");
+	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);
 	const tracing = startTracing({ environment: process.env, serviceName: "weir-predictor" });
 	const running = await startPredictor({
 		models,
 		address: options.address,
 		port: port(options.port),
 		workers: options.workers === undefined ? undefined : Number(options.workers),
+		guard: identity === null ? undefined : { identity, clients },
+		decision: served === null || identity === null ? undefined : await demandOf(served, identity),
 		meter: createMeter({ role: "predictor" }),
-		log: createLog({ role: "predictor" }),
+		log,
+	}).catch((error: unknown) => {
+		identity?.close();
+		throw error;
 	});
 	serveUntilStopped({ url: running.url }, async () => {
 		await running.close();
+		identity?.close();
 		await tracing.shutdown();
 	});
+}
+
+/** Whose decisions count here; null = none is demanded. @throws WeirError `invalid-argument` */
+function servedAs({ decision, as, identity }: PredictorArguments): { service: string; variant: string } | null {
+	if (decision === "none") return null;
+	if (identity === undefined)
+		throw new WeirError("invalid-argument", "--decision demand needs an identity", "add --identity SOCKET");
+	const cut = as?.lastIndexOf("/") ?? -1;
+	if (as === undefined || cut < 1 || cut === as.length - 1)
+		throw new WeirError(
+			"invalid-argument",
+			"--decision demand needs to know whose decisions count",
+			"add --as SERVICE/VARIANT (or NAMESPACE/SERVICE/VARIANT)",
+		);
+	return { service: as.slice(0, cut), variant: as.slice(cut + 1) };
+}
+
+/** Loaded only where it is used: the client of the Workload API takes memory. */
+async function identityOf(socketPath: string, log: Log): Promise<Identity & { close(): void }> {
+	const { ownIdentity } = await import("../stack/identity.js");
+	return ownIdentity(socketPath, log);
+}
+
+/** Only the trust domain's own sidecars decide. */
+async function demandOf(served: { service: string; variant: string }, identity: Identity): Promise<DecisionDemand> {
+	const { DecisionVerifier } = await import("../../tokens/decision.js");
+	const sidecar = `spiffe://${trustDomainOf(identity.current().spiffeId)}/weir/sidecar`;
+	const verifier = new DecisionVerifier({
+		trustBundle: () => identity.current().trustBundle,
+		admits: (id) => id === sidecar,
+	});
+	return {
+		...served,
+		check: ({ decisions, ...bound }) => {
+			const answer = verifier.verify(decisions, bound);
+			return "refused" in answer ? answer.refused : null;
+		},
+	};
 }

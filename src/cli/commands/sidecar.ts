@@ -18,6 +18,7 @@ import { createMeter } from "../../telemetry/meter.js";
 import { serveMetrics } from "../roles/metrics.js";
 import { startAnswering } from "../sidecar/answering.js";
 import { CountPublisher } from "../sidecar/counts.js";
+import type { DoorOptions } from "../sidecar/doors.js";
 import type { FromWorker, ToWorker } from "../sidecar/message.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { places } from "../stack/places.js";
@@ -31,6 +32,10 @@ export interface SidecarArguments {
 	readonly listen?: string;
 	readonly metricsSocket?: string;
 	readonly workers: string;
+	/** UNIX socket of a SPIFFE agent. */
+	readonly identity?: string;
+	/** SPIFFE ids of the Envoys that --listen answers. */
+	readonly peers?: readonly string[];
 }
 
 /** How long a start waits for the first table before it says that it is ready all the same. */
@@ -47,17 +52,20 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const listen = addressOf(options, at?.sidecarSocket);
 	const workers = workersOf(options.workers);
 	if (workers > 1 && "port" in listen && listen.port === 0)
-		throw new WeirError(
-			"invalid-argument",
-			"--workers needs a port",
-			"workers share one: write --listen 127.0.0.1:PORT",
-		);
+		throw new WeirError("invalid-argument", "--workers needs a port", "workers share one: write --listen ADDRESS:PORT");
 	if ("socketPath" in listen) guardDirectory(listen.socketPath);
 	if (options.table !== undefined) guardFile(options.table);
+	const who: Who = { identity: options.identity ?? null, peers: options.peers ?? [] };
+	if ("host" in listen && who.identity === null)
+		throw new WeirError(
+			"invalid-argument",
+			"--listen needs an identity: the sidecar listens on TCP only with mutual TLS",
+			"add --identity SOCKET (weir ca or SPIRE), or use --socket",
+		);
 	const publisher = new CountPublisher(meter);
 	const answering = await (workers === 1
-		? inProcess(listen, log, publisher)
-		: inWorkers(listen, workers, log, publisher));
+		? inProcess(listen, who, log, publisher)
+		: inWorkers(listen, who, workers, log, publisher));
 	const { tables } = answering;
 	const first = new Promise<void>((resolve) => {
 		const stop = tables.onChange(() => {
@@ -97,6 +105,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 }
 
 type AnyTables = Tables<unknown>;
+type Who = Pick<DoorOptions, "identity" | "peers">;
 
 interface Front {
 	readonly tables: AnyTables;
@@ -105,14 +114,20 @@ interface Front {
 	close(): Promise<void>;
 }
 
-async function inProcess(listen: GrpcAddress, log: Log, publisher: CountPublisher): Promise<Front> {
+async function inProcess(listen: GrpcAddress, who: Who, log: Log, publisher: CountPublisher): Promise<Front> {
 	keepYoungGenerationSmall();
-	const { tables, counts, server, close } = await startAnswering(listen, log);
+	const { tables, counts, server, close } = await startAnswering(listen, who, log);
 	return { tables, address: server.address, publish: () => publisher.publish("", counts.rows()), close };
 }
 
 /** The primary follows the table and hands it on; it answers nothing itself. */
-async function inWorkers(listen: GrpcAddress, count: number, log: Log, publisher: CountPublisher): Promise<Front> {
+async function inWorkers(
+	listen: GrpcAddress,
+	who: Who,
+	count: number,
+	log: Log,
+	publisher: CountPublisher,
+): Promise<Front> {
 	const tables = new Tables<null>({ compile: () => null });
 	const age = (): ToWorker => ({ kind: "age", ageMs: tables.ageMs() });
 	let listening = 0;
@@ -123,7 +138,7 @@ async function inWorkers(listen: GrpcAddress, count: number, log: Log, publisher
 	const workers = await startWorkers<ToWorker>({
 		count,
 		module: fileURLToPath(new URL("../sidecar/worker.js", import.meta.url)),
-		args: [JSON.stringify(listen)],
+		args: [JSON.stringify(listen), JSON.stringify(who)],
 		...("socketPath" in listen ? { socketPath: listen.socketPath } : {}),
 		greet: () => (tables.newest === null ? [] : [{ kind: "table", given: tables.newest }, age()]),
 		onMessage: (message) => {
@@ -182,10 +197,10 @@ function guardDirectory(socketPath: string): void {
 	const directory = dirname(resolve(socketPath));
 	const found = statSync(directory, { throwIfNoEntry: false });
 	if (found === undefined) throw new WeirError("not-found", `there is no directory ${directory}`, "mkdir -m 700 it");
-	if ((found.mode & 0o022) !== 0)
+	if ((found.mode & 0o077) !== 0)
 		throw new WeirError(
 			"failed-precondition",
-			`other users can write ${directory}`,
+			`other users can enter ${directory}`,
 			"use one of your own: mkdir -m 700",
 		);
 }
@@ -210,7 +225,7 @@ function addressOf({ socket, listen }: SidecarArguments, usual: string | undefin
 		throw new WeirError(
 			"invalid-argument",
 			"with --table, say where to listen",
-			"add --socket PATH or --listen 127.0.0.1:PORT",
+			"add --socket PATH or --listen ADDRESS:PORT",
 		);
 	return { socketPath };
 }

@@ -10,10 +10,17 @@ export interface UpArguments {
 	readonly data: string;
 	readonly apiPort: string;
 	readonly traceSampling: string;
+	readonly trustDomain: string;
+	readonly svidLifetime?: string;
+	/** UNIX socket of a SPIFFE agent that runs already. */
+	readonly identitySocket?: string;
+	/** NAME=/PATH or NAME=spiffe://… */
+	readonly workload: readonly string[];
 }
 
-/** Prints `READY {"gateway", "api", "metrics"}`; ends on SIGINT or SIGTERM. */
-export async function up({ file, data, apiPort, traceSampling }: UpArguments): Promise<void> {
+/** Prints `READY {"gateway", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM. */
+export async function up(options: UpArguments): Promise<void> {
+	const { file, data, apiPort, traceSampling, trustDomain, identitySocket } = options;
 	const files = await readResourceFiles(file);
 	const { resources, problems } = parseResources(files);
 	if (problems.length > 0) {
@@ -28,14 +35,28 @@ export async function up({ file, data, apiPort, traceSampling }: UpArguments): P
 		dataDirectory: data,
 		apiPort: port(apiPort),
 		traceSamplingPercent: percent(traceSampling),
+		trustDomain,
+		workloads: Object.fromEntries(options.workload.map((text) => workload(text, trustDomain))),
+		...(identitySocket === undefined ? {} : { identitySocket }),
+		...(options.svidLifetime === undefined ? {} : { svidLifetime: options.svidLifetime }),
 		notice: (line) => process.stderr.write(`weir: ${line}\n`),
 		declare: () => files,
 	});
 	const [gateway] = Object.values(stack.gateways);
-	process.stdout.write(`READY ${JSON.stringify({ gateway, api: stack.api, metrics: stack.metrics })}\n`);
+	const { api, apiHttps: https, metrics } = stack;
+	process.stdout.write(`READY ${JSON.stringify({ gateway, api, https, metrics })}\n`);
 	await new Promise<void>((resolve) => {
 		process.once("SIGINT", () => resolve());
 		process.once("SIGTERM", () => resolve());
 	});
 	await stack.stop();
+}
+
+/** `NAME=spiffe://…` or `NAME=/PATH` in the own trust domain. */
+function workload(text: string, trustDomain: string): readonly [string, string] {
+	const cut = text.indexOf("=");
+	const value = text.slice(cut + 1);
+	if (cut < 1)
+		throw new WeirError("invalid-argument", `'${text}' is no workload`, "write NAME=/PATH or NAME=spiffe://…");
+	return [text.slice(0, cut), value.startsWith("/") ? `spiffe://${trustDomain}${value}` : value];
 }

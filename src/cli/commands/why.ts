@@ -3,9 +3,9 @@ import { sharePoints } from "../../assignment/region.js";
 import { WeirError } from "../../error.js";
 import type { ExperimentAccount, RequestAccount } from "../../events/account.js";
 import type { Decision } from "../../rollout/decision.js";
-import { ApiClient } from "../../state/apiClient.js";
+import type { ApiClient } from "../../state/apiClient.js";
 import type { RecordedSpan } from "../../telemetry/span.js";
-import { type ApiArguments, addressOf } from "./operate.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { renderWhy } from "./whyPage.js";
 
 /** What `weir why --json` prints. */
@@ -29,14 +29,14 @@ export interface BehindIt extends Pick<Decision, "experiment" | "sequence" | "at
 }
 
 export async function why(id: string, options: ApiArguments & { readonly json?: boolean }): Promise<void> {
-	const address = addressOf(options);
-	const request = (await ask(address, `/v1/requests/${encodeURIComponent(id)}`)) as RequestAccount;
-	const { spans } = (await ask(address, `/v1/traces/${encodeURIComponent(id)}?format=json`)) as {
+	const client = clientOf(options);
+	const request = (await ask(client, `/v1/requests/${encodeURIComponent(id)}`)) as RequestAccount;
+	const { spans } = (await ask(client, `/v1/traces/${encodeURIComponent(id)}?format=json`)) as {
 		readonly spans: readonly RecordedSpan[];
 	};
 	const told: Why = {
 		request,
-		decision: await decisionBehind(new ApiClient(address), request),
+		decision: await decisionBehind(client, request),
 		models: modelsOf(spans),
 		trace: spans,
 	};
@@ -44,18 +44,12 @@ export async function why(id: string, options: ApiArguments & { readonly json?: 
 }
 
 /** @throws WeirError the one that control answers with */
-async function ask(address: string, path: string): Promise<unknown> {
-	const response = await fetch(new URL(path, address)).catch((thrown: unknown) => {
-		throw new WeirError("unavailable", `control does not answer at ${address}`, "is weir up running?", {
-			cause: thrown,
-		});
-	});
-	const json = (await response.json().catch(() => null)) as {
-		readonly error?: { readonly message?: string; readonly hint?: string };
-	} | null;
-	if (response.ok && json !== null) return json;
-	const code = response.status === 404 ? "not-found" : "unavailable";
-	throw new WeirError(code, json?.error?.message ?? `control answered ${response.status}`, json?.error?.hint ?? "");
+async function ask(client: ApiClient, path: string): Promise<unknown> {
+	const answer = await client.raw("GET", path);
+	const json = answer.json as { readonly error?: { readonly message?: string; readonly hint?: string } } | null;
+	if (answer.status < 400 && json !== null) return json;
+	const code = answer.status === 404 ? "not-found" : "unavailable";
+	throw new WeirError(code, json?.error?.message ?? `control answered ${answer.status}`, json?.error?.hint ?? "");
 }
 
 /** The newest decision before the request whose allocation is the plan's; else the newest one, marked. */

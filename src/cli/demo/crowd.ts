@@ -1,20 +1,29 @@
 /**
- * The demo's crowd, in a child process: people ask the model, open loop, one to three times each, and a moment
- * later tell whether its answer was right. Every answer is checked: status, and that nobody ever changes arm.
+ * The demo's crowd, in a child process: people ask the model, open loop, one to three times each, and a moment later it
+ * is told whether its answer was right. The app asks with its identity, the labels come with another. Every answer is checked: status, and that nobody ever changes arm.
  */
 import { type ClientHttp2Session, connect } from "node:http2";
+import { type Agent, request } from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
+import { clientTls, mutualAgent } from "../../identity/nodeTls.js";
+import type { Identity } from "../../identity/svid.js";
+import { ownIdentity } from "../stack/identity.js";
 import { hostOf } from "./declaration.js";
 import type { DemoService } from "./modes.js";
 import { type Person, readPeople } from "./people.js";
 
 export interface CrowdOrders {
 	readonly gatewayPort: number;
+	/** `https://127.0.0.1:PORT` */
 	readonly api: string;
 	readonly services: readonly DemoService[];
-	readonly ca: string;
-	readonly app: { readonly certificate: string; readonly privateKey: string };
-	readonly stranger: { readonly certificate: string; readonly privateKey: string };
+	/** UNIX sockets of the identities. */
+	readonly app: string;
+	readonly labels: string;
+	readonly stranger: string;
+	/** SPIFFE ids of those that are talked to. */
+	readonly envoyId: string;
+	readonly controlId: string;
 }
 
 /** Told to the parent four times a second. */
@@ -70,9 +79,13 @@ async function work(orders: CrowdOrders): Promise<void> {
 		count.p99BySecond.push(latencies[Math.floor(latencies.length * 0.99)] ?? 0);
 		latencies = [];
 	}, 1_000);
-	const outcomes = new OutcomePoster(orders.api);
-	const loads = orders.services.map((service) => new ServiceLoad(orders, service, outcomes));
-	const stranger = new Line(orders, orders.stranger);
+	const [app, labels, strangers] = await Promise.all(
+		[orders.app, orders.labels, orders.stranger].map((socket) => ownIdentity(socket)),
+	);
+	if (app === undefined || labels === undefined || strangers === undefined) return;
+	const outcomes = new OutcomePoster(orders, labels);
+	const loads = orders.services.map((service) => new ServiceLoad(orders, app, service, outcomes));
+	const stranger = new Line(orders, strangers);
 	let strangerDue = 0;
 	const start = performance.now();
 	while (!stopping) {
@@ -98,16 +111,14 @@ class Line {
 
 	constructor(
 		readonly orders: CrowdOrders,
-		readonly identity: CrowdOrders["app"],
+		readonly identity: Identity,
 	) {}
 
 	session(): ClientHttp2Session {
 		if (this.#session !== null && !this.#session.closed && !this.#session.destroyed) return this.#session;
-		const session = connect(`https://localhost:${this.orders.gatewayPort}`, {
-			ca: this.orders.ca,
-			cert: this.identity.certificate,
-			key: this.identity.privateKey,
-			servername: "localhost",
+		const session = connect(`https://127.0.0.1:${this.orders.gatewayPort}`, {
+			...clientTls(this.identity, (id) => id === this.orders.envoyId),
+			ALPNProtocols: ["h2"],
 		});
 		session.on("error", () => {}); // every stream on it has its own error
 		session.once("goaway", () => {
@@ -162,10 +173,11 @@ class ServiceLoad {
 
 	constructor(
 		readonly orders: CrowdOrders,
+		readonly app: Identity,
 		readonly service: DemoService,
 		readonly outcomes: OutcomePoster,
 	) {
-		this.#lines = [new Line(orders, orders.app), new Line(orders, orders.app)];
+		this.#lines = [new Line(orders, app), new Line(orders, app)];
 	}
 
 	arrive(elapsedMs: number): void {
@@ -242,7 +254,13 @@ class OutcomePoster {
 	#sending = false;
 	#batch = 0;
 
-	constructor(readonly api: string) {
+	readonly #agent: Agent;
+
+	constructor(
+		readonly orders: CrowdOrders,
+		readonly labels: Identity,
+	) {
+		this.#agent = mutualAgent(labels, (id) => id === orders.controlId);
 		setInterval(() => void this.#flush(), 100).unref();
 	}
 
@@ -263,13 +281,9 @@ class OutcomePoster {
 		const body = rows.map((row) => JSON.stringify(row)).join("\n");
 		for (let attempt = 0; attempt < 5; attempt++) {
 			try {
-				const response = await fetch(`${this.api}/v1/outcomes`, {
-					method: "POST",
-					headers: { "content-type": "application/x-ndjson", "idempotency-key": key },
-					body,
-				});
+				const response = await this.#post(key, body);
 				if (response.status < 500) {
-					const answer = (await response.json()) as { accepted?: number; refused?: unknown[] };
+					const answer = JSON.parse(response.text) as { accepted?: number; refused?: unknown[] };
 					count.outcomesPosted += answer.accepted ?? 0;
 					count.outcomesRefused += answer.refused?.length ?? rows.length;
 					break;
@@ -280,5 +294,28 @@ class OutcomePoster {
 			await pause(200 * (attempt + 1));
 		}
 		this.#sending = false;
+	}
+
+	#post(key: string, body: string): Promise<{ readonly status: number; readonly text: string }> {
+		return new Promise((resolve, reject) => {
+			const headers = { "content-type": "application/x-ndjson", "idempotency-key": key };
+			request(
+				`${this.orders.api}/v1/outcomes`,
+				{ method: "POST", headers, agent: this.#agent, timeout: REQUEST_TIMEOUT_MS },
+				(response) => {
+					let text = "";
+					response.setEncoding("utf8").on("data", (chunk: string) => {
+						text += chunk;
+					});
+					response.once("error", reject);
+					response.once("end", () => resolve({ status: response.statusCode ?? 0, text }));
+				},
+			)
+				.once("timeout", function (this: { destroy(error: Error): void }) {
+					this.destroy(new Error("timeout"));
+				})
+				.once("error", reject)
+				.end(body);
+		});
 	}
 }

@@ -1,15 +1,18 @@
 /** The demo's resources, as a platform team would write them. Endpoints are where the demo's predictors listen. */
 import type { DemoService } from "./modes.js";
 
-export const APP_ID = "spiffe://demo.weir/ns/people/sa/app";
-export const STRANGER_ID = "spiffe://demo.weir/ns/people/sa/stranger";
+/** Trust domain of the demo's own authority. */
+export const DEMO_DOMAIN = "demo.weir";
+const APP_ID = `spiffe://${DEMO_DOMAIN}/ns/people/sa/app`;
+const LABELS_ID = `spiffe://${DEMO_DOMAIN}/ns/people/sa/labels`;
+/** Who asks, who tells what was true, and who may do neither; by the names of their identities' sockets. */
+export const PEOPLE = { app: APP_ID, labels: LABELS_ID, stranger: `spiffe://${DEMO_DOMAIN}/ns/people/sa/stranger` };
 
 export interface DemoEndpoints {
 	/** By service, ports of the two Variants. */
 	readonly ports: ReadonlyMap<string, { readonly v1: number; readonly v2: number }>;
-	readonly certificateFile: string;
-	readonly privateKeyFile: string;
-	readonly clientCaFile: string;
+	/** SPIFFE id of the model servers. */
+	readonly predictorId: string;
 }
 
 export const hostOf = (service: string): string => `${service}.demo`;
@@ -24,10 +27,7 @@ spec:
   address: 127.0.0.1
   port: 0
   exposeArm: true
-  tls:
-    certificateFile: ${at.certificateFile}
-    privateKeyFile: ${at.privateKeyFile}
-    clientCaFile: ${at.clientCaFile}
+  tls: {identity: mesh}
 `,
 		`apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -42,7 +42,7 @@ spec:
 		`apiVersion: weir.dev/v1alpha1
 kind: Metric
 metadata: {name: accuracy}
-spec: {type: rate, source: outcome, direction: up, window: 1s}
+spec: {type: rate, source: outcome, direction: up, window: 1s, senders: ["${LABELS_ID}"]}
 `,
 		`apiVersion: weir.dev/v1alpha1
 kind: Metric
@@ -64,6 +64,9 @@ spec:
   protocol: http1
   defaultVariant: v1
   timeout: 2s
+  retries: {attempts: 2, on: [connect-failure, refused-stream]}
+  circuitBreaker: {maxConnections: 16, maxPendingRequests: 10000, maxRequests: 10000}
+  identities: ["${at.predictorId}"]
   variants:
     - {name: v1, endpoints: [{address: 127.0.0.1, port: ${ports?.v1}}]}
     - {name: v2, endpoints: [{address: 127.0.0.1, port: ${ports?.v2}}]}

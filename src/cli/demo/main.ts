@@ -4,22 +4,22 @@
  * only if all of that came out of the rules.
  */
 import { fork } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { WeirError } from "../../error.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
 import { formatProblem } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
 import { ApiClient } from "../../state/apiClient.js";
 import { startStack } from "../stack/stack.js";
 import type { CrowdCount, CrowdOrders } from "./crowd.js";
-import { APP_ID, experimentsYaml, STRANGER_ID, servicesYaml } from "./declaration.js";
+import { DEMO_DOMAIN, experimentsYaml, PEOPLE, servicesYaml } from "./declaration.js";
 import { type DemoMode, type DemoService, demoServices } from "./modes.js";
+import type { PredictorOrders } from "./predictors.js";
 import { Timeline } from "./timeline.js";
 
 /** Experiments are declared on a service that runs well: after this many quiet seconds, twice as many as others. */
@@ -33,6 +33,10 @@ const PROGRESS_MS = 2_000;
 const AA_MS = 60_000;
 /** Of the whole run: what has not been decided by then has failed. */
 const GIVE_UP_MS = 112_000;
+
+const PROTECTED =
+	"protected: mTLS with short-lived SPIFFE ids from the app through Envoy to the models, which answer Envoy alone; " +
+	"the API takes labels from their one sender; deny by default";
 
 const program = new Command("demo")
 	.option("--aa", "equal models: nothing may be promoted", false)
@@ -72,17 +76,18 @@ async function run(
 	undo: (() => Promise<unknown>)[],
 ): Promise<number> {
 	const notice = (line: string) => timeline.say(line);
-	const identities = await developmentIdentities(directory);
 	const stack = await startStack({
 		dataDirectory: directory,
 		apiPort: 0,
 		traceSamplingPercent: 1,
 		notice,
-		children: [
+		trustDomain: DEMO_DOMAIN,
+		workloads: PEOPLE,
+		children: ({ ids, socketOf }) => [
 			{
 				name: "predictors",
 				module: fileURLToPath(new URL("predictors.js", import.meta.url)),
-				args: [JSON.stringify(services)],
+				args: [JSON.stringify(predictorOrders(services, directory, socketOf("predictor"), ids.envoy))],
 			},
 		],
 		declare: (ready) => [
@@ -90,23 +95,26 @@ async function run(
 				name: "services.yaml",
 				text: servicesYaml(services, {
 					ports: new Map(ready.predictors as [string, { v1: number; v2: number }][]),
-					...identities.files,
+					predictorId: `spiffe://${DEMO_DOMAIN}/weir/predictor`,
 				}),
 			},
 		],
 	});
 	undo.push(() => stack.stop());
 	const gatewayPort = Number(new URL(stack.gateways.demo ?? "").port);
-	timeline.say(`the stack is up: Envoy ${stack.envoyVersion} at ${stack.gateways.demo}, API at ${stack.api}`);
+	timeline.say(`the stack is up: Envoy ${stack.envoyVersion} at ${stack.gateways.demo}, API at ${stack.apiHttps}`);
+	timeline.say(PROTECTED);
 
 	const api = new ApiClient(stack.api);
 	const crowd = startCrowd({
 		gatewayPort,
-		api: stack.api,
+		api: stack.apiHttps,
 		services,
-		ca: identities.ca,
-		app: identities.app,
-		stranger: identities.stranger,
+		app: stack.identity.socketOf("app"),
+		labels: stack.identity.socketOf("labels"),
+		stranger: stack.identity.socketOf("stranger"),
+		envoyId: stack.identity.ids.envoy,
+		controlId: stack.identity.ids.control,
 	});
 	undo.push(async () => crowd.kill());
 	const rate = services.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0);
@@ -117,7 +125,6 @@ async function run(
 	timeline.say(`the services run warm: p99 of the last second is ${p99.toFixed(0)} ms`);
 
 	const applied = await api.apply([{ name: "experiments.yaml", text: experimentsYaml(services) }], {
-		by: "demo",
 		dryRun: false,
 	});
 	if (applied.outcome === "refused") throw new WeirError("internal", applied.problems.map(formatProblem).join("\n"));
@@ -222,31 +229,13 @@ async function statuses(api: ApiClient): Promise<Readonly<Record<string, Experim
 	return Object.fromEntries((await api.status()).experiments.map(({ experiment, status }) => [experiment, status]));
 }
 
-interface Identities {
-	readonly ca: string;
-	readonly app: CrowdOrders["app"];
-	readonly stranger: CrowdOrders["stranger"];
-	readonly files: { readonly certificateFile: string; readonly privateKeyFile: string; readonly clientCaFile: string };
-}
-
-/** Certificates of this run only, made in process; the private CA key is never written. */
-async function developmentIdentities(directory: string): Promise<Identities> {
-	const ca = await createDevelopmentCa({ trustDomain: "demo.weir", nowMs: Date.now(), lifetimeMs: 3_600_000 });
-	const gateway = await ca.issue({ spiffeId: "spiffe://demo.weir/ns/weir/sa/gateway", dnsNames: ["localhost"] });
-	const files = {
-		certificateFile: join(directory, "gateway.pem"),
-		privateKeyFile: join(directory, "gateway.key"),
-		clientCaFile: join(directory, "ca.pem"),
-	};
-	await writeFile(files.certificateFile, gateway.certificate, { mode: 0o600 });
-	await writeFile(files.privateKeyFile, gateway.privateKey, { mode: 0o600 });
-	await writeFile(files.clientCaFile, ca.certificate, { mode: 0o600 });
-	return {
-		ca: ca.certificate,
-		app: await ca.issue({ spiffeId: APP_ID }),
-		stranger: await ca.issue({ spiffeId: STRANGER_ID }),
-		files,
-	};
+function predictorOrders(
+	services: readonly DemoService[],
+	directory: string,
+	identity: string,
+	client: string,
+): PredictorOrders {
+	return { services, identity, client, directory };
 }
 
 interface Crowd {

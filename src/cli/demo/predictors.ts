@@ -1,44 +1,64 @@
 /**
- * The demo's model servers, in one child process: a predictor per Variant. A delayed Variant is a predictor
- * behind a front that waits, as a slow model would.
+ * The demo's model servers, in one child process: a predictor per Variant, each for the mesh's Envoy alone (mTLS). A
+ * delayed Variant is a predictor on a UNIX socket behind a front that waits, as a slow model would.
  */
-import { Agent, createServer, request } from "node:http";
+import { Agent, request } from "node:http";
+import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { admitPeers, followRotation, serverTls } from "../../identity/nodeTls.js";
+import { clientRule, isClient } from "../../predictor/clients.js";
 import { startPredictor } from "../../predictor/server.js";
 import { startTracing } from "../../telemetry/tracing.js";
 import { serveUntilStopped } from "../stack/child.js";
+import { ownIdentity } from "../stack/identity.js";
 import type { DemoService } from "./modes.js";
 import { FIXTURES } from "./people.js";
 
-const services: readonly DemoService[] = JSON.parse(process.argv[2] ?? "[]");
+export interface PredictorOrders {
+	readonly services: readonly DemoService[];
+	/** UNIX socket of the identity, and who may ask. */
+	readonly identity: string;
+	readonly client: string;
+	/** 0700, for sockets. */
+	readonly directory: string;
+}
+
+const { services, identity: identitySocket, client, directory }: PredictorOrders = JSON.parse(process.argv[2] ?? "{}");
 const tracing = startTracing({ environment: process.env, serviceName: "weir-predictor" });
+const identity = await ownIdentity(identitySocket);
+const clients = [clientRule(client)];
 const closers: (() => Promise<void>)[] = [];
 const ports: [string, { v1: number; v2: number }][] = [];
 for (const { service, baseline, challenger } of services) {
-	ports.push([service, { v1: await serve("v1", baseline), v2: await serve("v2", challenger) }]);
+	ports.push([service, { v1: await serve(service, "v1", baseline), v2: await serve(service, "v2", challenger) }]);
 }
 serveUntilStopped(ports, async () => {
 	await Promise.all(closers.map((close) => close()));
+	identity.close();
 	await tracing.shutdown();
 });
 
-async function serve(version: string, { model, delayMs }: DemoService["baseline"]): Promise<number> {
+async function serve(service: string, version: string, { model, delayMs }: DemoService["baseline"]): Promise<number> {
+	const socketPath = join(directory, `${service}-${version}.sock`);
 	const predictor = await startPredictor({
 		models: [{ name: "employment", version, path: fileURLToPath(new URL(`${model}.onnx`, FIXTURES)) }],
-		address: "127.0.0.1",
+		address: delayMs === 0 ? "127.0.0.1" : `unix:${socketPath}`,
 		port: 0,
 		workers: 1,
+		...(delayMs === 0 ? { guard: { identity, clients } } : {}),
 	});
 	closers.push(() => predictor.close());
-	return delayMs === 0 ? Number(new URL(predictor.url).port) : slowFront(predictor.url, delayMs);
+	return delayMs === 0 ? Number(new URL(predictor.url).port) : slowFront(socketPath, delayMs);
 }
 
-async function slowFront(url: string, delayMs: number): Promise<number> {
+async function slowFront(socketPath: string, delayMs: number): Promise<number> {
 	const agent = new Agent({ keepAlive: true });
-	const front = createServer((call, answer) => {
+	const front = createServer(serverTls(identity), (call, answer) => {
 		setTimeout(() => {
-			const onward = request(url + call.url, { method: call.method, headers: call.headers, agent }, (response) => {
+			const { url: path, method, headers } = call;
+			const onward = request({ socketPath, path, method, headers, agent }, (response) => {
 				answer.writeHead(response.statusCode ?? 502, response.headers);
 				response.pipe(answer);
 			});
@@ -46,6 +66,9 @@ async function slowFront(url: string, delayMs: number): Promise<number> {
 			call.pipe(onward);
 		}, delayMs);
 	});
+	admitPeers(front, identity, (id) => isClient(clients, id));
+	closers.push(async () => followed());
+	const followed = followRotation(front, identity);
 	await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", resolve));
 	closers.unshift(
 		() =>

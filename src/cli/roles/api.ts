@@ -1,4 +1,8 @@
-/** The api role: wishes and facts behind the public API; outcomes, traces and metrics of the others mounted on it. */
+/**
+ * The api role: wishes and facts behind the public API; outcomes, traces and metrics of the others mounted on it. Without
+ * a TCP door it listens on its UNIX socket alone.
+ */
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { startApi } from "../../state/api.js";
 import { Store } from "../../state/store.js";
@@ -7,19 +11,27 @@ import { forwardTo } from "./forward.js";
 import { readMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
-export async function startApiRole({ at, log, meter, apiAddress, apiPort }: RoleContext): Promise<RunningRole> {
+export async function startApiRole({ at, log, meter, apiDoor, apiAdmins = [] }: RoleContext): Promise<RunningRole> {
 	const store = new Store(join(at.dataDirectory, "state"));
 	const ingest = forwardTo(at.ingestSocket, "ingest");
 	const api = await startApi({
 		store,
-		address: apiAddress,
-		port: apiPort,
 		socket: at.apiSocket,
+		tcp: apiDoor ?? null,
+		owner: `local:${userName()}`,
+		admins: apiAdmins,
 		mounts: {
-			"/v1/outcomes": ingest,
+			// Ingest asks whether this sender may report that metric.
+			"/v1/outcomes": { handle: ingest, needs: "identity" },
 			"/v1/requests": ingest,
 			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
 			"/metrics": (_, response) => {
+				meter.gauge(
+					"weir_operator_audit_dropped",
+					"Audit records of operators dropped for their age.",
+					store.audit.page(0, 1).dropped,
+				);
+				meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
 				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket];
 				Promise.all([meter.json(), ...others.map(readMetrics)])
 					.then(mergeMetrics)
@@ -36,9 +48,19 @@ export async function startApiRole({ at, log, meter, apiAddress, apiPort }: Role
 	});
 	return {
 		ready: { api: api.url },
+		renewApi: (tls) => api.renew(tls),
 		close: async () => {
 			await api.close();
 			await store.close();
 		},
 	};
+}
+
+/** A container may run as a user id that has no name. */
+function userName(): string {
+	try {
+		return userInfo().username;
+	} catch {
+		return String(process.getuid?.() ?? "owner");
+	}
 }

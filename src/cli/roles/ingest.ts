@@ -1,7 +1,12 @@
 /** The ingest role: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import { WeirError } from "../../error.js";
+import type { AccessLogTcp } from "../../events/accessLog.js";
 import { startIngest } from "../../events/ingest.js";
+import { trustDomainOf } from "../../identity/svid.js";
+import { PPM } from "../../limits.js";
+import { parsePercentage } from "../../resources/scalar.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
 import { StateClient } from "../../state/client.js";
 import { traceForwarder } from "../../telemetry/forward.js";
@@ -11,21 +16,26 @@ import { renderTrace } from "../../telemetry/tracePath.js";
 import { tracesEndpoint } from "../../telemetry/tracing.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
-export async function startIngestRole({ at, log, meter }: RoleContext): Promise<RunningRole> {
+export async function startIngestRole(context: RoleContext): Promise<RunningRole> {
+	const { at, log, meter, decisionLog } = context;
+	const allowedDecisionsPpm = allowedShare(decisionLog ?? "denied");
+	const store = new SpanStore();
 	const state = new StateClient(at.apiSocket);
 	const ingest = await startIngest({
 		dataDirectory: join(at.dataDirectory, "events"),
 		accessLogSocket: at.accessLogSocket,
 		httpSocket: at.ingestSocket,
+		accessLogTcp: await accessLogDoor(context),
 		outcomesListen: null,
 		plans: (version) => state.plan(version),
 		metrics: () => state.metricNames(),
+		allowedDecisionsPpm,
+		traceOf: (requestId) => store.find(requestId)[0]?.traceId ?? null,
 		clock: Date.now,
 		meter,
 		metricsJson: () => meter.json(),
 		log,
 	});
-	const store = new SpanStore();
 	const endpoint = tracesEndpoint(process.env);
 	const forward = endpoint === null ? undefined : traceForwarder(endpoint, meter);
 	await claimSocket(at.tracesSocket);
@@ -33,13 +43,41 @@ export async function startIngestRole({ at, log, meter }: RoleContext): Promise<
 	await restrictSocket(at.tracesSocket);
 	const traces = await serveTraces(at.traceQuerySocket, store, otlpHttpHandler({ store, meter }));
 	return {
-		ready: {},
+		ready: ingest.accessLogPort === null ? {} : { accessLogPort: ingest.accessLogPort },
 		close: async () => {
 			traces.close();
 			await receiver.close();
 			await ingest.close();
 		},
 	};
+}
+
+/** For Envoys of other machines: mTLS, each for its own Gateways. Loaded only where there is such a door. */
+async function accessLogDoor({
+	identity,
+	accessLogListen: listen,
+	envoyGateways,
+}: RoleContext): Promise<AccessLogTcp | null> {
+	if (identity === null || listen === null) return null;
+	const { grpcPeerSpiffeId, grpcServerCredentials } = await import("../../identity/grpcTls.js");
+	const trustDomain = trustDomainOf(identity.current().spiffeId);
+	return {
+		address: listen.host,
+		port: listen.port,
+		credentials: grpcServerCredentials(identity),
+		peer: (call) => grpcPeerSpiffeId(call, identity),
+		trust: {
+			trustDomain,
+			gatewaysOf: (name) => envoyGateways.get(`spiffe://${trustDomain}/weir/envoy/${name}`) ?? null,
+		},
+	};
+}
+
+/** Parts per million of allowed requests that are recorded. */
+export function allowedShare(text: string): number {
+	const ppm = text === "denied" ? 0 : text === "all" ? PPM : parsePercentage(text);
+	if (ppm !== null) return ppm;
+	throw new WeirError("invalid-argument", `'${text}' is no share of requests`, "write denied, all, or such as 1%");
 }
 
 /** POST /v1/traces takes spans of our own processes; GET /v1/traces/ID prints a request's path, ?format=json its spans. */

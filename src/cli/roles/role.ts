@@ -1,4 +1,6 @@
 /** What every role of control is given, and what it gives back to the process that runs it. */
+import type { Identity } from "../../identity/svid.js";
+import type { TcpDoor } from "../../state/caller.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Places } from "../stack/places.js";
@@ -8,8 +10,20 @@ export interface RoleContext {
 	readonly log: Log;
 	readonly meter: Meter;
 	readonly traceSamplingPercent: number;
-	readonly apiAddress: string;
-	readonly apiPort: number;
+	/** Who this process is; null = nobody, so that it has no door but UNIX sockets. */
+	readonly identity: Identity | null;
+	/** The API over TCP; null = on its UNIX socket only. */
+	readonly apiDoor?: TcpDoor | null;
+	/** Who may do everything on the API before any RoleBinding says so. */
+	readonly apiAdmins?: readonly string[];
+	/** xDS over TCP, for Envoys of other machines; null = on its UNIX socket only. */
+	readonly xdsListen: { readonly host: string; readonly port: number } | null;
+	/** Envoy's access log over TCP, likewise. */
+	readonly accessLogListen: { readonly host: string; readonly port: number } | null;
+	/** Gateways of an Envoy by its SPIFFE id; one that is not named has all. */
+	readonly envoyGateways: ReadonlyMap<string, readonly string[]>;
+	/** What of allowed requests ingest records: `denied` (none), a percentage, `all`; by default none. */
+	readonly decisionLog?: string;
 	/** Ports of Gateways that declare 0, by qualified name; without one Envoy chooses. */
 	readonly gatewayPorts: ReadonlyMap<string, number>;
 }
@@ -17,5 +31,7 @@ export interface RoleContext {
 export interface RunningRole {
 	/** What the supervisor is told. */
 	readonly ready: unknown;
+	/** The api role's: shows another certificate from now on. */
+	renewApi?(tls: TcpDoor["tls"]): void;
 	close(): Promise<void>;
 }

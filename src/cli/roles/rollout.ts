@@ -1,28 +1,42 @@
 /** The rollout role: evidence → decision → state, over the other roles' sockets. */
 import { ingestClient } from "../../events/client.js";
 import { PPM } from "../../limits.js";
+import type { GateReport } from "../../rollout/gateKeeper.js";
 import { type LoopEvent, RolloutLoop } from "../../rollout/loop.js";
 import type { Clock } from "../../rollout/ports.js";
+import { Teller } from "../../rollout/teller.js";
 import { StateClient } from "../../state/client.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
+import { postWebhook } from "../../webhooks/webhook.js";
 import { serveMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
 export async function startRolloutRole({ at, log, meter }: RoleContext): Promise<RunningRole> {
+	const store = new StateClient(at.apiSocket);
 	const loop = new RolloutLoop({
 		evidence: ingestClient(at.ingestSocket),
-		store: new StateClient(at.apiSocket),
+		store,
 		clock: systemClock,
+		webhook: postWebhook,
 		report: (event) => report(event, log, meter),
 		intervalMs: null,
 	});
+	const teller = new Teller({
+		outbox: store,
+		webhook: postWebhook,
+		clock: systemClock,
+		report: (answer) => reportGate(answer, log, meter),
+		holding: (error) => log.warn("rollbacks are told later: the state's owner does not answer", { why: error.message }),
+	});
 	const metrics = await serveMetrics(at.rolloutMetricsSocket, meter);
 	loop.start();
+	teller.start();
 	return {
 		ready: {},
 		close: async () => {
 			metrics.close();
+			teller.stop();
 			await loop.stop();
 		},
 	};
@@ -65,7 +79,17 @@ function report(event: LoopEvent, log: Log, meter: Meter): void {
 		case "recovered":
 			log.info("deciding again", { experiment: event.experiment ?? "all" });
 			return;
+		case "gate":
+			reportGate(event, log, meter);
+			return;
 		case "conflict":
 			meter.count("weir_rollout_conflicts_total", "Decisions made again because the state had changed.");
 	}
+}
+
+/** Only the gate's host is named: path and query may hold secrets. */
+function reportGate({ experiment, at, where, ok, why }: GateReport, log: Log, meter: Meter): void {
+	meter.count("weir_rollout_gate_answers_total", "Answers of gates.", { at, answer: ok ? "yes" : "no" });
+	if (ok) log.info("a gate said yes", { experiment, at, where });
+	else log.warn("a gate said no", { experiment, at, where, why });
 }

@@ -1,25 +1,39 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
 import { compile } from "../../compiler/compile.js";
 import { WeirError } from "../../error.js";
+import type { Identity } from "../../identity/svid.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { StateClient } from "../../state/client.js";
-import { XdsServer } from "../../xds/server.js";
+import { type XdsSecurity, XdsServer } from "../../xds/server.js";
 import { collectorsOf } from "../stack/places.js";
 import { serveMetrics } from "./metrics.js";
+import { watchForBypass } from "./probe.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
 const POLL_MS = 20_000;
 const RETRY_MS = 300;
 
-export async function startXdsRole({
-	at,
-	log,
-	meter,
-	traceSamplingPercent,
-	gatewayPorts,
-}: RoleContext): Promise<RunningRole> {
+export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
+	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
 	const state = new StateClient(at.apiSocket);
-	const server = new XdsServer({ log: (line) => log.info(line) });
+	const server = new XdsServer({
+		log: (line) => log.info(line),
+		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
+		gatewaysOf: (id) => envoyGateways.get(id) ?? null,
+		onRefused: (reason) => {
+			meter.count("weir_xds_streams_refused_total", "xDS streams refused for who their client is.", { reason });
+			log.warn("an xDS stream was refused", { reason });
+		},
+	});
+	const watch = watchForBypass({
+		log,
+		meter,
+		identity,
+		adminSocket: at.envoyAdminSocket,
+		connected: () => server.proxies().some(({ types }) => types.listeners?.state === "SYNCED"),
+	});
+	/** By revision, until Envoys have it. */
+	const onTheWay = new Map<number, () => void>();
 	const stopped = new AbortController();
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
@@ -31,6 +45,8 @@ export async function startXdsRole({
 			revision,
 		);
 		tell("an acknowledgement", state.acknowledge(revision, atMs));
+		onTheWay.get(revision)?.();
+		for (const older of [...onTheWay.keys()]) if (older <= revision) onTheWay.delete(older);
 	});
 	server.onProxiesChanged(() => {
 		const proxies = server.proxies();
@@ -38,6 +54,7 @@ export async function startXdsRole({
 		tell("the proxy report", state.reportProxies(proxies));
 	});
 	await server.listen({ socketPath: at.adsSocket });
+	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter);
 	let publishedOnce: () => void = () => {};
 	const published = new Promise<void>((resolve) => {
@@ -46,9 +63,10 @@ export async function startXdsRole({
 	const following = follow();
 	await Promise.race([published, new Promise((resolve) => setTimeout(resolve, 10_000))]);
 	return {
-		ready: {},
+		ready: tcp === null ? {} : { xds: tcp },
 		close: async () => {
 			stopped.abort();
+			watch.close();
 			metrics.close();
 			await server.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
@@ -64,12 +82,14 @@ export async function startXdsRole({
 				const next = await state.state(revision, POLL_MS);
 				silent = false;
 				if (next === null || stopped.signal.aborted) continue;
-				const plan = compile(withPorts(next.resources, gatewayPorts), next.status, {
+				const resources = withPorts(next.resources, gatewayPorts);
+				const plan = compile(resources, next.status, {
 					collectors: collectorsOf(at, traceSamplingPercent),
 					sidecar: "always",
 				});
 				await state.keepPlan(plan.version, plan.table);
 				revision = next.revision;
+				onTheWay.set(revision, () => watch.served(resources.gateways, plan.table));
 				server.publish(plan, revision);
 				meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 				publishedOnce();
@@ -80,6 +100,12 @@ export async function startXdsRole({
 			}
 		}
 	}
+}
+
+/** Loaded only where xDS has a TCP door. */
+async function security(identity: Identity): Promise<XdsSecurity> {
+	const { grpcPeerSpiffeId, grpcServerCredentials } = await import("../../identity/grpcTls.js");
+	return { credentials: grpcServerCredentials(identity), idOf: (call) => grpcPeerSpiffeId(call, identity) };
 }
 
 function withPorts(resources: ResourceSet, ports: ReadonlyMap<string, number>): ResourceSet {

@@ -7,7 +7,10 @@ import { Health } from "../../sidecar/grpc/health.js";
 import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../sidecar/grpc/server.js";
 import { sidecarMethods } from "../../sidecar/methods.js";
 import { Tables, type VersionedTable } from "../../sidecar/tables.js";
+import { tracesSocket } from "../../telemetry/tracesSocket.js";
 import { ProcessCounts } from "./counts.js";
+import { type DoorOptions, openDoors } from "./doors.js";
+import { tokensOf } from "./tokens.js";
 
 /**
  * How long a sidecar that is told to stop lets calls finish that wait for their answer: beyond it Envoy has given them up
@@ -30,10 +33,16 @@ export interface Answering {
 	close(): Promise<void>;
 }
 
-/** @throws WeirError where it cannot listen */
+interface AnsweringLog {
+	warn(message: string, fields?: Readonly<Record<string, string>>): void;
+	error(message: string, fields?: Readonly<Record<string, string>>): void;
+}
+
+/** @throws WeirError where it cannot listen, or has no identity where it needs one */
 export async function startAnswering(
 	listen: GrpcAddress,
-	log: { error(message: string, fields?: Readonly<Record<string, string>>): void },
+	{ identity, peers }: Pick<DoorOptions, "identity" | "peers">,
+	log: AnsweringLog,
 ): Promise<Answering> {
 	const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
 	const counts = new ProcessCounts((method, error) =>
@@ -48,11 +57,24 @@ export async function startAnswering(
 	tables.onChange(judgeHealth);
 	// Growing old is nothing that happens at a moment.
 	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
+	const doors = await openDoors({ identity, peers, tcp: "host" in listen }, log);
 	const server = await startGrpcServer({
 		listen,
-		methods: sidecarMethods({ tables, freshness: tables, mint: mintUnit, observer: counts.answers }),
+		tls: doors.tls,
+		methods: sidecarMethods({
+			tables,
+			freshness: tables,
+			mint: mintUnit,
+			nowMs: Date.now,
+			verifyToken: tokensOf(tables, log),
+			sign: doors.sign,
+			observer: counts.answers,
+		}),
 		health,
 		counters: counts,
+	}).catch((error: unknown) => {
+		doors.close();
+		throw error;
 	});
 	const tracing = await startTracing();
 	return {
@@ -62,6 +84,7 @@ export async function startAnswering(
 		close: async () => {
 			clearInterval(healthTimer);
 			await server.drain(DRAIN_MS);
+			doors.close();
 			await tracing?.shutdown();
 		},
 	};
@@ -70,7 +93,8 @@ export async function startAnswering(
 /** The tracing packages take tens of megabytes: only where spans are exported. */
 async function startTracing(): Promise<{ shutdown(): Promise<void> } | null> {
 	const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT } = process.env;
-	if (!OTEL_EXPORTER_OTLP_ENDPOINT && !OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) return null;
+	const named = OTEL_EXPORTER_OTLP_ENDPOINT || OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || tracesSocket(process.env);
+	if (!named) return null;
 	const tracing = await import("../../telemetry/tracing.js");
 	return tracing.startTracing({ environment: process.env, serviceName: "weir-sidecar" });
 }

@@ -9,6 +9,7 @@ import type { Labels, Meter } from "../../telemetry/meter.js";
 
 const HELP = {
 	weir_sidecar_answers_total: "Answers by verdict and reason; verdict none is a failed callout.",
+	weir_sidecar_shadow_total: "Answers whose verdict shadow policies would change.",
 	weir_sidecar_responses_total: "Responses observed by ext_proc.",
 	weir_sidecar_calls_total: "gRPC calls that ended, by status code.",
 	weir_sidecar_shed_total: "Calls refused early because the sidecar was late.",
@@ -54,6 +55,7 @@ export class ProcessCounts implements GrpcCounters {
 	rows(): readonly CountRow[] {
 		return [
 			...this.answers.answers().map(({ count, ...labels }) => row("weir_sidecar_answers_total", count, labels)),
+			...this.answers.shadows().map(({ count, ...labels }) => row("weir_sidecar_shadow_total", count, labels)),
 			...this.answers.responses().map(({ count, ...labels }) => row("weir_sidecar_responses_total", count, labels)),
 			...[...this.#calls].flatMap(([method, codes]) =>
 				[...codes].map(([code, count]) => row("weir_sidecar_calls_total", count, { method, code: String(code) })),

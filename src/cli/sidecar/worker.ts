@@ -10,12 +10,16 @@ const COUNTS_EVERY_MS = 1_000;
 const name = randomUUID();
 
 keepYoungGenerationSmall();
-const [, , listen = ""] = process.argv;
+const [, , listen = "", who = ""] = process.argv;
 const early: ToWorker[] = [];
 let take = (message: ToWorker): void => void early.push(message);
 // What is said while the server starts is not lost.
 fromPrimary((message) => take(message as ToWorker));
-const { tables, counts, close } = await startAnswering(JSON.parse(listen), createLog({ role: "sidecar" }));
+const { tables, counts, close } = await startAnswering(
+	JSON.parse(listen),
+	JSON.parse(who),
+	createLog({ role: "sidecar" }),
+);
 take = (message) => {
 	if (message.kind === "table") tables.put(message.given);
 	else tables.setAge(message.ageMs);

@@ -1,6 +1,6 @@
 /**
  * Where the processes of one machine meet: UNIX sockets in a 0700 run directory, files in a 0700 data directory.
- * The owner's user id is the sockets' access control until the zero-trust issue brings identities.
+ * Who can enter them is the owner; everybody else comes by mTLS.
  */
 import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -11,7 +11,7 @@ import { SOCKET_PATH_BYTES_MAX } from "../../limits.js";
 export interface Places {
 	readonly dataDirectory: string;
 	readonly runDirectory: string;
-	/** api's internal door. */
+	/** The API for the owner and for the other roles. */
 	readonly apiSocket: string;
 	/** ingest's HTTP door. */
 	readonly ingestSocket: string;

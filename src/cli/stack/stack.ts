@@ -1,94 +1,140 @@
 /**
- * The whole stack on one machine: the roles of control, a real Envoy, and what the caller adds, each in its own
- * process under one supervisor. Nothing is kept in this process, so kill -9 of any of them loses nothing.
+ * The whole stack on one machine: an authority, the roles of control, a real Envoy, and what the caller adds, each in its
+ * own process under one supervisor. Nothing is kept in this process, so kill -9 of any of them loses nothing. Its parts
+ * meet on UNIX sockets in 0700 directories, or by mTLS; each has an identity of its own, over a socket of its own.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
+import { userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import { formatProblem, type Gateway, qualifiedName, type Resource } from "../../resources/resource.js";
 import { ApiClient } from "../../state/apiClient.js";
+import { TRACES_SOCKET } from "../../telemetry/tracesSocket.js";
 import type { ResourceFile } from "../resourceFiles.js";
+import { caChild, identitySocket, stackIds, TRUST_DOMAIN } from "./identity.js";
 import { places } from "./places.js";
 import { type ChildSpec, Supervisor } from "./supervisor.js";
 
 export interface StackOptions {
 	readonly dataDirectory: string;
+	/** Of the API's TCP door (mTLS); 0 = any free one. */
 	readonly apiPort: number;
 	readonly traceSamplingPercent: number;
 	readonly notice: (line: string) => void;
+	/** A SPIFFE agent that runs already (SPIRE); by default the stack runs an authority of its own. */
+	readonly identitySocket?: string;
+	/** Of the own authority. */
+	readonly trustDomain?: string;
+	/** Of each identity of the own authority, which is renewed at half of it; an hour. A duration such as 10m. */
+	readonly svidLifetime?: string;
+	/** Further identities of the own authority, by name: SPIFFE ids. */
+	readonly workloads?: Readonly<Record<string, string>>;
 	/** Processes to start before anything is declared. */
-	readonly children?: readonly ChildSpec[];
+	readonly children?: (identity: StackIdentity) => readonly ChildSpec[];
 	/** What to declare, once the children have said where they listen (by child name). */
 	readonly declare: (ready: Readonly<Record<string, unknown>>) => readonly ResourceFile[];
+}
+
+/** Where the parts of the stack learn who they are. */
+export interface StackIdentity {
+	/** SPIFFE ids of the parts: envoy, control, sidecar, predictor, operator. */
+	readonly ids: ReturnType<typeof stackIds>;
+	/** UNIX socket of the SPIFFE agent for a part or a further workload. */
+	socketOf(name: string): string;
 }
 
 export interface Stack {
 	/** By Gateway: `http://…` or `https://…`. */
 	readonly gateways: Readonly<Record<string, string>>;
+	/** The API for the owner: `unix:/path`. */
 	readonly api: string;
+	/** The API for everybody else, by mTLS or token: `https://127.0.0.1:PORT`. */
+	readonly apiHttps: string;
+	/** Prometheus, at the TCP door; over the socket the path is /metrics as well. */
 	readonly metrics: string;
+	/** Takes OTLP/HTTP spans of further processes (WEIR_TRACES_SOCKET). */
+	readonly tracesSocket: string;
+	readonly identity: StackIdentity;
 	readonly envoyVersion: string;
-	/** Process id of a part: api, ingest, xds, rollout, envoy, or an added child. */
+	/** Process id of a part: ca, api, ingest, xds, rollout, envoy, or an added child. */
 	pid(name: string): number | undefined;
 	/** Envoy first, then the sidecar, then the rest. */
 	stop(): Promise<void>;
 }
 
 const MAIN = fileURLToPath(new URL("../main.js", import.meta.url));
+/** Node id of the stack's Envoy, and the last segment of its SPIFFE id. */
+const ENVOY = "weir-gateway";
 
 /** Resolves when Envoy serves what was declared. @throws WeirError when a part does not start or the declaration is refused. */
 export async function startStack(options: StackOptions): Promise<Stack> {
 	const at = places(options.dataDirectory);
 	const supervisor = new Supervisor({ notice: options.notice });
+	const identity = identityOf(options, at.runDirectory);
 	const common = ["--data", at.dataDirectory, "--trace-sampling", String(options.traceSamplingPercent)];
 	// Spans of our own children go to the embedded store unless the user names another place.
 	const environment =
-		process.env.OTEL_EXPORTER_OTLP_ENDPOINT || process.env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ? {} : undefined;
+		process.env.OTEL_EXPORTER_OTLP_ENDPOINT || process.env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
+			? {}
+			: { [TRACES_SOCKET]: at.traceQuerySocket };
 	const role = (name: string, args: readonly string[] = []): ChildSpec => ({
 		name,
 		module: MAIN,
 		args: ["control", "--roles", name, ...common, ...args],
 	});
 	try {
-		const { api } = (await supervisor.start({
-			...role("api", ["--api-port", String(options.apiPort)]),
-			argsAgain: (said) => role("api", ["--api-port", new URL((said as { api: string }).api).port]).args,
-		})) as { api: string };
-		// On a shared machine, counting must not slow what it counts.
-		await supervisor.start({ ...role("ingest"), niceness: 10 });
-		const ready: Record<string, unknown> = {};
-		for (const child of options.children ?? []) {
-			ready[child.name] = await supervisor.start({
-				...child,
-				environment: {
-					...(environment ?? { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${api}/v1/traces` }),
-					...child.environment,
-				},
-			});
+		if (options.identitySocket === undefined) {
+			const { trustDomain = TRUST_DOMAIN, workloads } = options;
+			const ids = { ...identity.ids, ...workloads };
+			const child = caChild({ data: at.dataDirectory, run: at.runDirectory, trustDomain, ids });
+			const lifetime = options.svidLifetime === undefined ? [] : ["--svid-lifetime", options.svidLifetime];
+			await supervisor.start({ ...child, args: [...child.args, ...lifetime] });
 		}
-		await declare(api, options.declare(ready));
+		const apiArgs = (port: string) => [
+			...["--identity", identity.socketOf("control"), "--admin", identity.ids.operator],
+			...["--api-port", port],
+		];
+		const { api: https } = (await supervisor.start({
+			...role("api", apiArgs(String(options.apiPort))),
+			argsAgain: (said) => role("api", apiArgs(new URL((said as { api: string }).api).port)).args,
+		})) as { api: string };
+		const api = `unix:${at.apiSocket}`;
+		// What does not need each other starts side by side; a part that stops goes after all that began later.
+		const children = options.children?.(identity) ?? [];
+		const [said] = await Promise.all([
+			Promise.all(
+				children.map((child) => supervisor.start({ ...child, environment: { ...environment, ...child.environment } })),
+			),
+			// On a shared machine, counting must not slow what it counts.
+			supervisor.start({ ...role("ingest"), niceness: 10 }),
+		]);
+		await declare(api, options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]]))));
 		const { resources } = await new ApiClient(api).get();
 		const gatewayPorts = await freePorts(resources);
-		await supervisor.start(
-			role(
-				"xds",
-				gatewayPorts.flatMap(([name, port]) => ["--gateway-port", `${name}=${port}`]),
+		await Promise.all([
+			supervisor.start(
+				role("xds", [
+					// The built-in probe comes through the Gateways as everybody does: with an identity.
+					...["--identity", identity.socketOf("control")],
+					...gatewayPorts.flatMap(([name, port]) => ["--gateway-port", `${name}=${port}`]),
+				]),
 			),
-		);
-		await supervisor.start(role("rollout"));
-		// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
-		// Envoy 1.40.0 can crash when both end at once.
-		await supervisor.start({
-			name: "sidecar",
+			supervisor.start(role("rollout")),
+			// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
+			// Envoy 1.40.0 can crash when both end at once.
+			supervisor.start({
+				name: "sidecar",
+				module: MAIN,
+				args: ["sidecar", "--data", at.dataDirectory, "--identity", identity.socketOf("sidecar")],
+				environment,
+			}),
+		]);
+		const envoy = (await supervisor.start({
+			name: "envoy",
 			module: MAIN,
-			args: ["sidecar", "--data", at.dataDirectory],
-			environment: environment ?? { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${api}/v1/traces` },
-		});
-		const envoy = (await supervisor.start({ name: "envoy", module: MAIN, args: ["envoy", ...common] })) as {
-			version: string;
-			ports: Record<string, number>;
-		};
+			args: ["envoy", ...common, "--node", ENVOY, "--identity", identity.socketOf("envoy")],
+		})) as { version: string; ports: Record<string, number> };
 		const gateways: Record<string, string> = {};
 		for (const resource of resources) {
 			if (resource.kind !== "Gateway") continue;
@@ -98,12 +144,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			gateways[listener] =
 				`${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${envoy.ports[listener] ?? resource.spec.port}`;
 		}
-		const metrics = `${api}/metrics`;
-		writeFileSync(at.addressesFile, JSON.stringify({ api, metrics, gateways, pid: process.pid }), { mode: 0o600 });
+		const metrics = `${https}/metrics`;
+		const operator = identity.socketOf("operator");
+		const addresses = { api, https, metrics, gateways, operator, traces: at.traceQuerySocket, pid: process.pid };
+		writeFileSync(at.addressesFile, JSON.stringify(addresses), { mode: 0o600 });
 		return {
 			gateways,
 			api,
+			apiHttps: https,
 			metrics,
+			tracesSocket: at.traceQuerySocket,
+			identity,
 			envoyVersion: envoy.version,
 			pid: (name) => supervisor.pid(name),
 			stop: async () => {
@@ -115,6 +166,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		await supervisor.stop();
 		throw error;
 	}
+}
+
+/** A foreign agent tells each process by its own means who it is: one socket for all. */
+function identityOf({ identitySocket: agent, trustDomain = TRUST_DOMAIN }: StackOptions, run: string): StackIdentity {
+	return {
+		ids: stackIds(trustDomain, { envoy: ENVOY, operator: userInfo().username }),
+		socketOf: (name) => agent ?? identitySocket(run, name),
+	};
 }
 
 /** A port for each Gateway that declares 0, fixed for the stack's life: an Envoy that is restarted keeps it. */
@@ -132,8 +191,14 @@ async function freePorts(resources: readonly Resource[]): Promise<readonly (read
 }
 
 async function declare(api: string, files: readonly ResourceFile[]): Promise<void> {
-	const answer = await new ApiClient(api).apply(files, { by: "weir up", dryRun: false });
+	const answer = await new ApiClient(api).apply(files, { dryRun: false });
 	if (answer.outcome === "applied") return;
+	if (answer.outcome === "pending")
+		throw new WeirError(
+			"failed-precondition",
+			`the declaration waits for approval (request ${answer.request.id})`,
+			"start `weir up` with what is declared already, and apply the change with `weir apply`",
+		);
 	for (const problem of answer.problems) process.stderr.write(`${formatProblem(problem)}\n`);
 	throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");
 }

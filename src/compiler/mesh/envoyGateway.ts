@@ -4,6 +4,7 @@
  * external authorisation before it verifies tokens, so that order is changed where claims are needed.
  */
 import { type Problem, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { withinRegions } from "../residency.js";
 import type { EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { clientTrafficPolicy, envoyProxy, gatewayManifest } from "./envoyGatewayListener.js";
 import { calloutPolicy, securityPolicy } from "./envoyGatewayPolicies.js";
@@ -13,8 +14,9 @@ import { backendFragments, envoyGatewayWarnings } from "./envoyGatewayWarnings.j
 import { gatewayName, type MeshOptions, type MeshOutput, nameClashes, problem } from "./mesh.js";
 import { claimHeaders, gatewayObject, meshProblems, meshServices } from "./meshService.js";
 
-/** @param resources checked resources (resources/check.ts) */
-export function envoyGatewayManifests(resources: ResourceSet, options: MeshOptions): MeshOutput {
+/** @param declared checked resources (resources/check.ts) */
+export function envoyGatewayManifests(declared: ResourceSet, options: MeshOptions): MeshOutput {
+	const resources = withinRegions(declared);
 	const services = meshServices(resources);
 	const asked = services.filter(({ asked }) => asked);
 	const context: EnvoyGatewayContext = {

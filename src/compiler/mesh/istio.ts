@@ -5,6 +5,7 @@
  * router; the filters are therefore placed by name.
  */
 import { type Gateway, type Problem, qualifiedName, type ResourceSet, tlsFiles } from "../../resources/resource.js";
+import { withinRegions } from "../residency.js";
 import { extAuthzFragments, extAuthzManifests } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";
 import { extProcFragments, extProcManifests, stripManifest } from "./istioFilters.js";
@@ -22,8 +23,9 @@ import {
 } from "./mesh.js";
 import { claimHeaders, gatewayObject, meshProblems, meshServices, tokenIssuers } from "./meshService.js";
 
-/** @param resources checked resources (resources/check.ts) */
-export function istioManifests(resources: ResourceSet, options: MeshOptions): MeshOutput {
+/** @param declared checked resources (resources/check.ts) */
+export function istioManifests(declared: ResourceSet, options: MeshOptions): MeshOutput {
+	const resources = withinRegions(declared);
 	const services = meshServices(resources);
 	const context: IstioContext = {
 		resources,

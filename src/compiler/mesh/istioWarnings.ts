@@ -3,13 +3,14 @@ import { qualifiedName } from "../../resources/resource.js";
 import { asksAboutAll } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";
 import { distinct } from "./mesh.js";
-import { claimHeaders, exposesArm } from "./meshService.js";
+import { accessWarnings, claimHeaders, exposesArm } from "./meshService.js";
 import { clusterService } from "./variantEndpoints.js";
 
 export function istioWarnings(context: IstioContext): readonly string[] {
 	const { services, asked, options } = context;
 	const variants = services.flatMap(({ service }) => service.spec.variants);
 	return distinct([
+		...accessWarnings(services),
 		...(asked.length === 0 ? [] : askedWarnings(context)),
 		...(options.protocol === "ext_authz" && asked.length > 0 ? extAuthzWarnings(context) : []),
 		...(options.protocol === "ext_proc" && asked.length > 0 ? extProcWarnings(context) : []),

@@ -2,7 +2,7 @@
  * Each Service as a mesh that is not ours needs it: what the sidecar does for it, under which Kubernetes name, and
  * what stands in the way. Both meshes begin here.
  */
-import { accessTable, judgesPaths } from "../../access/policy.js";
+import { accessTable, judgesPaths, judgesRegions, judgesUsers } from "../../access/policy.js";
 import { isLoopback } from "../../resources/host.js";
 import {
 	type Experiment,
@@ -29,6 +29,9 @@ export interface MeshService {
 	readonly passes: boolean;
 	readonly judgesPaths: boolean;
 	readonly judgesPrincipals: boolean;
+	readonly judgesUsers: boolean;
+	readonly judgesRegions: boolean;
+	readonly hasShadow: boolean;
 	/** Claims of verified tokens that its Experiments assign by. */
 	readonly claims: readonly string[];
 }
@@ -37,7 +40,8 @@ export function meshServices(resources: ResourceSet): readonly MeshService[] {
 	return resources.services.map((service) => {
 		const access = accessTable(service, resources.accessPolicies);
 		const experiments = resources.experiments.filter((experiment) => isOf(experiment, service));
-		const { callout } = executionOf({ access, callout: service.spec.callout, experiments, mode: "callout" });
+		const issuers = tokenIssuers(resources);
+		const { callout } = executionOf({ access, callout: service.spec.callout, experiments, mode: "callout", issuers });
 		return {
 			service,
 			objectName: objectName(service),
@@ -46,6 +50,9 @@ export function meshServices(resources: ResourceSet): readonly MeshService[] {
 			passes: isOpen(access) && callout?.onFailure === "default-variant",
 			judgesPaths: judgesPaths(access),
 			judgesPrincipals: access.policies.some(({ principals }) => principals.length > 0),
+			judgesUsers: judgesUsers(access),
+			judgesRegions: judgesRegions(access),
+			hasShadow: access.policies.some(({ shadow }) => shadow),
 			claims: [...new Set(experiments.flatMap(({ spec: { unit } }) => (unit.from === "claim" ? [unit.claim] : [])))],
 		};
 	});
@@ -103,6 +110,8 @@ export function meshProblems(
 ): readonly Problem[] {
 	return [
 		...services.flatMap(failureProblems),
+		...services.flatMap(identityProblems),
+		...resources.gateways.filter(({ spec }) => spec.tls?.from === "identity").map(identityGatewayProblem),
 		...services.flatMap(claimProblems),
 		...services.flatMap(({ service }) =>
 			service.spec.variants.flatMap((variant) => endpointProblems(service, variant)),
@@ -159,6 +168,54 @@ function failureProblems({ service, asked, passes }: MeshService): readonly Prob
 			`Service ${qualifiedName(service.metadata)} would be served unjudged when the sidecar fails: in a mesh that is not ours the sidecar decides access`,
 			"set callout.onFailure: deny, or access: open without policies",
 		),
+	];
+}
+
+/** A mesh has identities of its own; without ours the endpoints would be called in plain text, or by anybody's TLS. */
+function identityProblems({ service: { metadata, spec } }: MeshService): readonly Problem[] {
+	if (spec.identities === null) return [];
+	return [
+		problem(
+			`Service ${qualifiedName(metadata)} wants its endpoints to prove SPIFFE ids to Envoy, which manifests for this mesh cannot ask for`,
+			"leave out identities and let the mesh's own mTLS prove them",
+		),
+	];
+}
+
+const identityGatewayProblem = ({ metadata }: Gateway): Problem =>
+	problem(
+		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not ask: it would listen in plain text`,
+		"name certificate files, or an existing gateway with --gateway",
+	);
+
+/** What is lost or other in any mesh, in words; each only where it applies. */
+export function accessWarnings(services: readonly MeshService[]): readonly string[] {
+	const named = (of: (service: MeshService) => boolean): string =>
+		services
+			.filter(of)
+			.map(({ service }) => qualifiedName(service.metadata))
+			.join(", ");
+	const [users, regions, dryRun, limited] = [
+		named((one) => one.judgesUsers),
+		named((one) => one.judgesRegions),
+		named((one) => one.hasShadow && !one.asked),
+		named(({ service }) => Object.values(service.spec.rateLimits).some((rate) => rate !== null)),
+	];
+	return [
+		...(users === ""
+			? []
+			: [
+					`Policies judge users of ${users}: the sidecar verifies the tokens itself, so it must be shown the request headers authorization and dpop, and reach the issuers' keys. It is told no certificate, so tokens that are bound to one are refused.`,
+				]),
+		...(regions === ""
+			? []
+			: [
+					`Policies of ${regions} name regions of a Gateway, which a gateway of this mesh does not tell: allows with regions never match, denials with regions always do.`,
+				]),
+		...(dryRun === ""
+			? []
+			: [`Shadow policies of the open Service ${dryRun} are not tried here: the sidecar is not asked about it.`]),
+		...(limited === "" ? [] : [`Rate limits of ${limited} are not carried out here: declare the mesh's own.`]),
 	];
 }
 

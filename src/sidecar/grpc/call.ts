@@ -3,10 +3,12 @@
  * shared functions, so that a call costs no closures.
  */
 import type { ServerHttp2Stream } from "node:http2";
+import { performance } from "node:perf_hooks";
+import { CALLOUT_TOKENS_WAITING_MAX } from "../../limits.js";
 import type { PartialBytes } from "./framing.js";
 import type { GrpcCounters } from "./ports.js";
 import { endWithoutMessage, sendTrailers, stopPeer } from "./response.js";
-import { GRPC, type GrpcCode, GrpcFailure } from "./service.js";
+import { GRPC, type GrpcCode, GrpcFailure, type Reply } from "./service.js";
 import type { Turn } from "./turn.js";
 
 /** What all calls of one server share. */
@@ -16,6 +18,8 @@ export interface Shared {
 	readonly counters: GrpcCounters;
 	/** Open calls. */
 	open: number;
+	/** Calls whose handler has promised its reply. */
+	waiting: number;
 	/** Called when the last open call is over. */
 	idle: () => void;
 	/** Calls that would not end by themselves while the server stops; each keeps itself in it. */
@@ -103,6 +107,29 @@ export abstract class Call {
 	protected shed(): void {
 		this.shared.counters.shed(this.path);
 		this.finish(OVERLOADED);
+	}
+
+	/**
+	 * Waits for a reply that was promised. So many may wait and no more, and not beyond their deadline.
+	 * @param give called with it, unless the call is over by then
+	 */
+	protected later(promised: Promise<Reply>, deadlineMs: number, give: (reply: Reply) => void): void {
+		const { shared } = this;
+		const settled = promised.catch((error: unknown): Reply => {
+			this.threw(error);
+			return FAULT;
+		});
+		if (shared.waiting >= CALLOUT_TOKENS_WAITING_MAX) {
+			this.shed();
+			return;
+		}
+		shared.waiting++;
+		void settled.then((reply) => {
+			shared.waiting--;
+			if (this.over) return;
+			if (performance.now() >= deadlineMs) this.finish(EXPIRED);
+			else give(reply);
+		});
 	}
 
 	/** What the stream's listeners call. */

@@ -1,11 +1,13 @@
 /**
  * A gRPC server on node:http2 (grpc/grpc doc/PROTOCOL-HTTP2.md) for the sidecar's methods and gRPC health, nothing
- * else: no reflection, no compression, no TLS; a UNIX socket of the own user or loopback. A call is answered in the turn
- * of the event loop in which it arrives, or shed.
+ * else: no reflection, no compression; a UNIX socket of the own user, or TCP with mTLS and nothing less. A call is
+ * answered in the turn of the event loop in which it arrives, shed, or waits for a promised reply.
  */
 import cluster from "node:cluster";
 import {
+	createSecureServer,
 	createServer,
+	type Http2SecureServer,
 	type Http2Server,
 	type IncomingHttpHeaders,
 	type ServerHttp2Session,
@@ -14,6 +16,7 @@ import {
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { performance } from "node:perf_hooks";
+import type { TlsOptions } from "node:tls";
 import { WeirError } from "../../error.js";
 import {
 	CALLOUT_CONNECTION_MEMORY_MB,
@@ -41,8 +44,17 @@ import { WatchCall } from "./watchCall.js";
 
 export type GrpcAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
+/** Mutual TLS: how this server shows itself, and whom it takes. */
+export interface GrpcTls {
+	readonly options: TlsOptions;
+	/** Called once with the server before it listens: renews what it shows, ends connections of others. @returns stops it */
+	readonly guard: (server: Http2SecureServer) => () => void;
+}
+
 export interface GrpcServerOptions {
 	readonly listen: GrpcAddress;
+	/** Demanded for TCP; a UNIX socket takes none. */
+	readonly tls?: GrpcTls | undefined;
 	readonly methods: Methods;
 	readonly health: Health;
 	readonly counters?: GrpcCounters | undefined;
@@ -83,7 +95,7 @@ const MALFORMED_TIMEOUT = new GrpcFailure(GRPC.INTERNAL, "malformed grpc-timeout
 const UNKNOWN_METHOD = new GrpcFailure(GRPC.UNIMPLEMENTED, "unknown method");
 
 /**
- * @throws WeirError `invalid-argument` for an address beyond loopback, `already-exists` or `unavailable` where it cannot listen
+ * @throws WeirError `invalid-argument` for TCP without TLS, `already-exists` or `unavailable` where it cannot listen
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
 	const server = new Server(options);
@@ -95,7 +107,8 @@ type Served = UnaryMethod | StreamMethod | { readonly kind: "watch" };
 
 class Server implements GrpcServer {
 	address: GrpcAddress;
-	readonly #http: Http2Server;
+	readonly #http: Http2Server | Http2SecureServer;
+	readonly #unguard: () => void;
 	readonly #served: ReadonlyMap<string, Served>;
 	readonly #health: Health;
 	readonly #counters: GrpcCounters;
@@ -106,7 +119,14 @@ class Server implements GrpcServer {
 	readonly #silent = new Set<ServerHttp2Session>();
 	readonly #pings: NodeJS.Timeout;
 
-	constructor({ listen, methods, health, counters, limits }: GrpcServerOptions) {
+	constructor({ listen, tls, methods, health, counters, limits }: GrpcServerOptions) {
+		if ("host" in listen && tls === undefined) {
+			throw new WeirError(
+				"invalid-argument",
+				"the sidecar listens on TCP only with mutual TLS",
+				"name the socket that says who this is (--identity), or use a UNIX socket",
+			);
+		}
 		this.address = listen;
 		this.#health = health;
 		this.#counters = counters ?? NO_COUNTERS;
@@ -115,6 +135,7 @@ class Server implements GrpcServer {
 			partial: new PartialBytes(),
 			counters: this.#counters,
 			open: 0,
+			waiting: 0,
 			idle: () => {},
 			stopped: new Set(),
 			draining: false,
@@ -127,7 +148,16 @@ class Server implements GrpcServer {
 		// After the poll phase: when the process itself was stopped, answers that lie in the socket are read first.
 		this.#pings = setInterval(() => setImmediate(() => this.#sweep()), limits?.pingMs ?? CALLOUT_PING_MS);
 		this.#pings.unref();
-		this.#http = createServer(OPTIONS);
+		if (tls === undefined || !("host" in listen)) {
+			this.#http = createServer(OPTIONS);
+			this.#unguard = () => {};
+		} else {
+			const secure = createSecureServer({ ...OPTIONS, ...tls.options, allowHTTP1: false });
+			this.#unguard = tls.guard(secure);
+			this.#http = secure;
+			secure.on("tlsClientError", (error) => this.#counters.brokeConnection(error));
+			secure.on("unknownProtocol", (socket) => socket.destroy());
+		}
 		this.#http.maxConnections = CALLOUT_CONNECTIONS_MAX;
 		this.#http.on("connection", (socket: Socket) => {
 			this.#sockets.add(socket);
@@ -147,13 +177,6 @@ class Server implements GrpcServer {
 			return;
 		}
 		const { host, port } = address;
-		if (host !== "127.0.0.1" && host !== "::1") {
-			throw new WeirError(
-				"invalid-argument",
-				`the sidecar cannot listen on ${host}`,
-				"use 127.0.0.1, ::1 or a UNIX socket",
-			);
-		}
 		await this.#bind({ host, port });
 		this.address = { host, port: (this.#http.address() as AddressInfo).port };
 	}
@@ -204,6 +227,7 @@ class Server implements GrpcServer {
 	/** Settles when every connection is gone. */
 	#stopListening(): Promise<void> {
 		clearInterval(this.#pings);
+		this.#unguard();
 		return new Promise((resolve) => this.#http.close(() => resolve()));
 	}
 

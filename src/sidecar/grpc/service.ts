@@ -1,7 +1,7 @@
 /**
- * What a gRPC service is to the sidecar's server: methods by path, each a synchronous function of bytes. A handler
- * gives exactly one reply for one message, so that "exactly one response per message" (CVE-2026-47207) holds by
- * construction, and it never waits, so that nothing is queued between two awaits.
+ * What a gRPC service is to the sidecar's server: methods by path, each a function of bytes. A handler gives exactly one
+ * reply for one message, so that "exactly one response per message" (CVE-2026-47207) holds by construction. It nearly
+ * always gives it at once; where it promises one, no other message of that call is read until it is given.
  */
 import type { IncomingHttpHeaders } from "node:http2";
 
@@ -32,16 +32,19 @@ export class GrpcFailure {
 /** The serialised response message, or the status that the call ends with instead. */
 export type Reply = Uint8Array | GrpcFailure;
 
+/** What a handler returns. A promise must settle in bounded time; that it rejects is a fault of ours. */
+export type Given = Reply | Promise<Reply>;
+
 export interface UnaryMethod {
 	readonly kind: "unary";
 	/** @param message the serialised request; valid only during the call. @param metadata request headers. */
-	readonly handle: (message: Buffer, metadata: IncomingHttpHeaders) => Reply;
+	readonly handle: (message: Buffer, metadata: IncomingHttpHeaders) => Given;
 }
 
 /** One open bidirectional stream. */
 export interface StreamHandler {
-	/** Called for each message in order. A failure ends the stream. */
-	readonly message: (message: Buffer) => Reply;
+	/** Called for each message in order, the next one after the reply. A failure ends the stream. */
+	readonly message: (message: Buffer) => Given;
 	/** Called once when the stream is over, however it ended. */
 	readonly ended: () => void;
 }

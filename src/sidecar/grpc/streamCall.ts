@@ -1,6 +1,7 @@
 /**
  * A bidirectional call: each message is answered when it is read, in order, one reply each. When the peer does not
- * read its replies, its messages are not read either: what is held stays below the flow-control window.
+ * read its replies, or a reply is promised for later, its messages are not read either: what is held stays below the
+ * flow-control window.
  *
  * The first message is the question that the peer waits for; what comes after the first reply may be minutes away
  * (ext_proc sends the response headers when the upstream has answered). So the first is shed when the loop is late, and
@@ -12,7 +13,7 @@ import { performance } from "node:perf_hooks";
 import { Call, EXPIRED, FAULT, onDrain, type Shared, STOPPING, type Stoppable } from "./call.js";
 import { frame, MessageReader } from "./framing.js";
 import { begin } from "./response.js";
-import { GRPC, GrpcFailure, type Reply, type StreamHandler, type StreamMethod } from "./service.js";
+import { type Given, GRPC, GrpcFailure, type Reply, type StreamHandler, type StreamMethod } from "./service.js";
 import { encodingOf } from "./unaryCall.js";
 
 const TRUNCATED = new GrpcFailure(GRPC.INTERNAL, "the last message is cut off");
@@ -22,6 +23,8 @@ export class StreamCall extends Call implements Stoppable {
 	#handler: StreamHandler | null = null;
 	/** Replies are backed up. */
 	#blocked = false;
+	/** The reply to the last message is promised. */
+	#awaits = false;
 
 	/** @param deadlineMs on the clock of performance.now() */
 	constructor(
@@ -68,8 +71,7 @@ export class StreamCall extends Call implements Stoppable {
 	protected override drained(): void {
 		if (!this.#blocked) return;
 		this.#blocked = false;
-		this.#answer();
-		if (!this.#blocked) this.stream.resume();
+		this.#goOn();
 	}
 
 	protected override closed(): void {
@@ -82,9 +84,14 @@ export class StreamCall extends Call implements Stoppable {
 		}
 	}
 
+	#goOn(): void {
+		this.#answer();
+		if (!this.#blocked && !this.#awaits) this.stream.resume();
+	}
+
 	/** Answers what is read, as long as the peer takes it. */
 	#answer(): void {
-		while (!this.#blocked && !this.over) {
+		while (!this.#blocked && !this.#awaits && !this.over) {
 			const message = this.#reader.next();
 			if (message === null) {
 				if (this.inputEnded) this.finish(this.#reader.unfinished() ? TRUNCATED : null);
@@ -110,13 +117,27 @@ export class StreamCall extends Call implements Stoppable {
 			this.shed();
 			return;
 		}
-		let reply: Reply;
+		let given: Given;
 		try {
-			reply = this.#handler === null ? FAULT : this.#handler.message(message);
+			given = this.#handler === null ? FAULT : this.#handler.message(message);
 		} catch (error) {
 			this.threw(error);
-			reply = FAULT;
+			given = FAULT;
 		}
+		if (!(given instanceof Promise)) {
+			this.#give(given);
+			return;
+		}
+		this.#awaits = true;
+		this.stream.pause();
+		this.later(given, this.deadlineMs, (reply) => {
+			this.#awaits = false;
+			this.#give(reply);
+			if (!this.over) this.#goOn();
+		});
+	}
+
+	#give(reply: Reply): void {
 		if (reply instanceof GrpcFailure) {
 			this.finish(reply);
 			return;

@@ -1,10 +1,10 @@
-/** The hot path: one message, one answer, both in the turn of the event loop in which the request ended. */
+/** The hot path: one message, one answer, nearly always both in the turn of the event loop in which the request ended. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
 import { Call, EXPIRED, FAULT, type Shared } from "./call.js";
 import { frame } from "./framing.js";
 import { begin } from "./response.js";
-import { GRPC, GrpcFailure, type Reply, type UnaryMethod } from "./service.js";
+import { type Given, GRPC, GrpcFailure, type Reply, type UnaryMethod } from "./service.js";
 import { SingleMessage } from "./singleMessage.js";
 
 export class UnaryCall extends Call {
@@ -43,13 +43,18 @@ export class UnaryCall extends Call {
 			this.shed();
 			return;
 		}
-		let reply: Reply;
+		let given: Given;
 		try {
-			reply = this.method.handle(message, this.metadata);
+			given = this.method.handle(message, this.metadata);
 		} catch (error) {
 			this.threw(error);
-			reply = FAULT;
+			given = FAULT;
 		}
+		if (given instanceof Promise) this.later(given, this.deadlineMs, (reply) => this.#give(reply));
+		else this.#give(given);
+	}
+
+	#give(reply: Reply): void {
 		if (reply instanceof GrpcFailure) {
 			this.finish(reply);
 			return;

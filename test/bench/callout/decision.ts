@@ -12,6 +12,7 @@ import { mintUnit } from "../../../src/sidecar/cookie.js";
 import { AnswerCounters } from "../../../src/sidecar/counters.js";
 import { CHECK, PROCESS, sidecarMethods } from "../../../src/sidecar/methods.js";
 import { arm, calloutTable, experimentTable, serviceTable } from "../../sidecar/calloutTable.js";
+import { NOBODY_ASKED } from "../../sidecar/question.js";
 
 const ROUNDS = 200_000;
 const REQUESTS = 1_000;
@@ -41,7 +42,12 @@ const table = compileTable({
 		],
 	},
 });
-const knowledge: Knowledge = { tables: { get: () => table }, freshness: { ageMs: () => 0 }, mint: mintUnit };
+const knowledge: Knowledge = {
+	tables: { get: () => table },
+	freshness: { ageMs: () => 0 },
+	mint: mintUnit,
+	...NOBODY_ASKED,
+};
 
 const browser: readonly (readonly [string, string])[] = [
 	[":authority", "ranker.test:8443"],

@@ -20,6 +20,10 @@ export interface FormDeclaration {
 	readonly server: ((socket: string) => readonly string[]) | null;
 	/** What it must do: judge access, and send units to their Variants. */
 	readonly proves: { readonly access: boolean; readonly assignment: boolean };
+	/** Headers that an allowed request must have. */
+	readonly headers?: Readonly<Record<string, string>>;
+	/** Changes the bootstrap, where Envoy reaches the server in another way. */
+	readonly reach?: (bootstrap: object) => object;
 }
 
 export interface Form {
@@ -47,7 +51,9 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 	const { name, plan } = declaration;
 	const server = declaration.server === null ? null : await startCalloutServer(declaration.server(socket), socket);
 	try {
-		const bootstrap = bootstrapOf(plan, declaration.collectors, plan.asksSidecar ? socket : null);
+		const usual = bootstrapOf(plan, declaration.collectors, plan.asksSidecar ? socket : null);
+		const { reach = (given: object) => given } = declaration;
+		const bootstrap = (adminSocket: string): object => reach(usual(adminSocket));
 		// A peer says no word of ours, so nobody may wait for it.
 		const peer = server !== null && !declaration.proves.assignment;
 		const envoy = await launchEnvoy((adminSocket) =>
@@ -83,15 +89,18 @@ function withoutProof(bootstrap: object): object {
 	return cut(bootstrap) as object;
 }
 
-async function prove({ name, proves }: FormDeclaration, port: number, client: ClientTls): Promise<void> {
-	const forbidden = await ask(port, FORBIDDEN_PATH, client, "user");
+async function prove({ name, proves, headers = {} }: FormDeclaration, port: number, client: ClientTls): Promise<void> {
+	const forbidden = await ask(port, FORBIDDEN_PATH, client, { ...headers, "x-user-id": "user" });
 	const expected = proves.access ? 403 : 200;
 	if (forbidden.status !== expected) {
 		throw new Error(`${name} answers a forbidden request with ${forbidden.status} instead of ${expected}`);
 	}
 	const served = new Set<string>();
 	for (let user = 0; user < USERS; user++) {
-		const { status, variant } = await ask(port, ALLOWED_PATH, client, `user-${user}`);
+		const { status, variant } = await ask(port, ALLOWED_PATH, client, {
+			...headers,
+			"x-user-id": `user-${user}`,
+		});
 		if (status !== 200) throw new Error(`${name} answers an allowed request with ${status}`);
 		served.add(variant);
 	}
@@ -106,7 +115,7 @@ function ask(
 	port: number,
 	path: string,
 	client: ClientTls,
-	user: string,
+	headers: Readonly<Record<string, string>>,
 ): Promise<{ status: number; variant: string }> {
 	return new Promise((resolve, reject) => {
 		request(
@@ -115,7 +124,7 @@ function ask(
 				host: "127.0.0.1",
 				servername: HOST,
 				path,
-				headers: { host: HOST, "x-user-id": user },
+				headers: { host: HOST, ...headers },
 				ca: client.ca,
 				cert: client.certificate,
 				key: client.privateKey,

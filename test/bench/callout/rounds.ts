@@ -19,26 +19,29 @@ export interface Cost {
 export interface Load {
 	/** Of the upstreams, which are in the same process. */
 	readonly ports: readonly number[];
-	/** @throws Error unless every request is answered with 200 */
-	round(form: Form, requests: number): Promise<Cost>;
+	/**
+	 * @param cold the server may still shed, as it is slow until its code is compiled
+	 * @throws Error unless every request is answered with 200, where the server is not cold
+	 */
+	round(form: Form, requests: number, cold?: boolean): Promise<Cost>;
 	stop(): Promise<void>;
 }
 
-/** @param tls who the clients are */
-export async function startLoad(tls: ClientTls): Promise<Load> {
+/** @param tls who the clients are @param lines header lines, one in each request, in turn */
+export async function startLoad(tls: ClientTls, lines: readonly string[] = []): Promise<Load> {
 	const child = fork(new URL("../native/load.js", import.meta.url));
 	const [{ ports }] = (await once(child, "message")) as [{ ports: readonly number[] }];
 	return {
 		ports,
-		async round({ name, envoy, server }, requests) {
+		async round({ name, envoy, server }, requests, cold = false) {
 			const used = async () => ({
 				envoy: await cpuUs(envoy.pid),
 				server: server === null ? 0 : await cpuUs(server.pid),
 			});
 			const before = await used();
-			child.send({ port: envoy.port(), host: HOST, requests, tls } satisfies LoadOrder);
+			child.send({ port: envoy.port(), host: HOST, requests, tls, lines } satisfies LoadOrder);
 			const [{ ok }] = (await once(child, "message")) as [LoadReport];
-			if (ok !== requests) throw new Error(`${name}: ${requests - ok} of ${requests} requests failed`);
+			if (ok !== requests && !cold) throw new Error(`${name}: ${requests - ok} of ${requests} requests failed`);
 			const after = await used();
 			return {
 				envoy: (after.envoy - before.envoy) / requests,
@@ -62,7 +65,7 @@ export type Costs = ReadonlyMap<string, readonly Cost[]>;
 
 export async function alternate(load: Load, forms: readonly Form[], order: RoundsOrder): Promise<Costs> {
 	const costs = new Map<string, Cost[]>(forms.map(({ name }) => [name, []]));
-	for (const form of forms) await load.round(form, order.warmUp);
+	for (const form of forms) await load.round(form, order.warmUp, true);
 	for (let index = 1; index <= order.rounds; index++) {
 		const line: string[] = [];
 		for (const form of forms) {

@@ -15,6 +15,8 @@ export interface LoadOrder {
 	readonly requests: number;
 	/** PEM: whom the clients trust, and who they are. */
 	readonly tls?: { readonly ca: string; readonly certificate: string; readonly privateKey: string };
+	/** Header lines, one in each request, in turn. */
+	readonly lines?: readonly string[];
 }
 
 export interface LoadReport {
@@ -40,13 +42,14 @@ process.on("message", (order: LoadOrder) => {
 process.on("disconnect", () => process.exit(0));
 process.send?.({ ports: upstreams.map(({ port }) => port) });
 
-async function run({ port, host, requests, tls }: LoadOrder): Promise<LoadReport> {
+async function run({ port, host, requests, tls, lines = [] }: LoadOrder): Promise<LoadReport> {
 	const sockets = await pool(port, host, tls);
-	const prepared = Array.from({ length: USERS }, (_, index) =>
-		Buffer.from(
-			`GET /v2/models/m/infer HTTP/1.1\r\nhost: ${host}\r\nuser-agent: load/1\r\naccept: */*\r\nx-user-id: user-${index * 7919}\r\n\r\n`,
-		),
-	);
+	const prepared = Array.from({ length: USERS }, (_, index) => {
+		const line = lines.length === 0 ? "" : `${lines[index % lines.length]}\r\n`;
+		return Buffer.from(
+			`GET /v2/models/m/infer HTTP/1.1\r\nhost: ${host}\r\nuser-agent: load/1\r\naccept: */*\r\nx-user-id: user-${index * 7919}\r\n${line}\r\n`,
+		);
+	});
 	let sent = 0;
 	let answered = 0;
 	let ok = 0;

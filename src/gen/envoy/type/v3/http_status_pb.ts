@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/type/v3/http_status.proto.
  */
 export const file_envoy_type_v3_http_status: GenFile = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS90eXBlL3YzL2h0dHBfc3RhdHVzLnByb3RvEg1lbnZveS50eXBlLnYzIjUKCkh0dHBTdGF0dXMSJwoEY29kZRgBIAEoDjIZLmVudm95LnR5cGUudjMuU3RhdHVzQ29kZSp4CgpTdGF0dXNDb2RlEgkKBUVtcHR5EAASBwoCT0sQyAESDgoJRm9yYmlkZGVuEJMDEhgKE0ludGVybmFsU2VydmVyRXJyb3IQ9AMSFwoSU2VydmljZVVuYXZhaWxhYmxlEPcDEhMKDkdhdGV3YXlUaW1lb3V0EPgDYgZwcm90bzM");
+  fileDesc("Ch9lbnZveS90eXBlL3YzL2h0dHBfc3RhdHVzLnByb3RvEg1lbnZveS50eXBlLnYzIjUKCkh0dHBTdGF0dXMSJwoEY29kZRgBIAEoDjIZLmVudm95LnR5cGUudjMuU3RhdHVzQ29kZSqOAQoKU3RhdHVzQ29kZRIJCgVFbXB0eRAAEgcKAk9LEMgBEg4KCUZvcmJpZGRlbhCTAxIUCg9Ub29NYW55UmVxdWVzdHMQrQMSGAoTSW50ZXJuYWxTZXJ2ZXJFcnJvchD0AxIXChJTZXJ2aWNlVW5hdmFpbGFibGUQ9wMSEwoOR2F0ZXdheVRpbWVvdXQQ+ANiBnByb3RvMw");
 
 /**
  * One of them.
@@ -53,6 +53,11 @@ export enum StatusCode {
    * @generated from enum value: Forbidden = 403;
    */
   Forbidden = 403,
+
+  /**
+   * @generated from enum value: TooManyRequests = 429;
+   */
+  TooManyRequests = 429,
 
   /**
    * @generated from enum value: InternalServerError = 500;

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/type/matcher/v3/value.proto.
  */
 export const file_envoy_type_matcher_v3_value: GenFile = /*@__PURE__*/
-  fileDesc("CiFlbnZveS90eXBlL21hdGNoZXIvdjMvdmFsdWUucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyKMAQoMVmFsdWVNYXRjaGVyEjwKDHN0cmluZ19tYXRjaBgDIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySAASFAoKYm9vbF9tYXRjaBgEIAEoCEgAEhcKDXByZXNlbnRfbWF0Y2gYBSABKAhIAEIPCg1tYXRjaF9wYXR0ZXJuYgZwcm90bzM", [file_envoy_type_matcher_v3_string]);
+  fileDesc("CiFlbnZveS90eXBlL21hdGNoZXIvdjMvdmFsdWUucHJvdG8SFWVudm95LnR5cGUubWF0Y2hlci52MyL8AQoMVmFsdWVNYXRjaGVyEjwKDHN0cmluZ19tYXRjaBgDIAEoCzIkLmVudm95LnR5cGUubWF0Y2hlci52My5TdHJpbmdNYXRjaGVySAASFAoKYm9vbF9tYXRjaBgEIAEoCEgAEhcKDXByZXNlbnRfbWF0Y2gYBSABKAhIABI4CgpsaXN0X21hdGNoGAYgASgLMiIuZW52b3kudHlwZS5tYXRjaGVyLnYzLkxpc3RNYXRjaGVySAASNAoIb3JfbWF0Y2gYByABKAsyIC5lbnZveS50eXBlLm1hdGNoZXIudjMuT3JNYXRjaGVySABCDwoNbWF0Y2hfcGF0dGVybiJVCgtMaXN0TWF0Y2hlchI1CgZvbmVfb2YYASABKAsyIy5lbnZveS50eXBlLm1hdGNoZXIudjMuVmFsdWVNYXRjaGVySABCDwoNbWF0Y2hfcGF0dGVybiJICglPck1hdGNoZXISOwoOdmFsdWVfbWF0Y2hlcnMYASADKAsyIy5lbnZveS50eXBlLm1hdGNoZXIudjMuVmFsdWVNYXRjaGVyYgZwcm90bzM", [file_envoy_type_matcher_v3_string]);
 
 /**
  * Compares one metadata value.
@@ -43,6 +43,18 @@ export type ValueMatcher = Message<"envoy.type.matcher.v3.ValueMatcher"> & {
      */
     value: boolean;
     case: "presentMatch";
+  } | {
+    /**
+     * @generated from field: envoy.type.matcher.v3.ListMatcher list_match = 6;
+     */
+    value: ListMatcher;
+    case: "listMatch";
+  } | {
+    /**
+     * @generated from field: envoy.type.matcher.v3.OrMatcher or_match = 7;
+     */
+    value: OrMatcher;
+    case: "orMatch";
   } | { case: undefined; value?: undefined };
 };
 
@@ -52,4 +64,48 @@ export type ValueMatcher = Message<"envoy.type.matcher.v3.ValueMatcher"> & {
  */
 export const ValueMatcherSchema: GenMessage<ValueMatcher> = /*@__PURE__*/
   messageDesc(file_envoy_type_matcher_v3_value, 0);
+
+/**
+ * A list that holds one such value.
+ *
+ * @generated from message envoy.type.matcher.v3.ListMatcher
+ */
+export type ListMatcher = Message<"envoy.type.matcher.v3.ListMatcher"> & {
+  /**
+   * @generated from oneof envoy.type.matcher.v3.ListMatcher.match_pattern
+   */
+  matchPattern: {
+    /**
+     * @generated from field: envoy.type.matcher.v3.ValueMatcher one_of = 1;
+     */
+    value: ValueMatcher;
+    case: "oneOf";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.ListMatcher.
+ * Use `create(ListMatcherSchema)` to create a new message.
+ */
+export const ListMatcherSchema: GenMessage<ListMatcher> = /*@__PURE__*/
+  messageDesc(file_envoy_type_matcher_v3_value, 1);
+
+/**
+ * Any of these.
+ *
+ * @generated from message envoy.type.matcher.v3.OrMatcher
+ */
+export type OrMatcher = Message<"envoy.type.matcher.v3.OrMatcher"> & {
+  /**
+   * @generated from field: repeated envoy.type.matcher.v3.ValueMatcher value_matchers = 1;
+   */
+  valueMatchers: ValueMatcher[];
+};
+
+/**
+ * Describes the message envoy.type.matcher.v3.OrMatcher.
+ * Use `create(OrMatcherSchema)` to create a new message.
+ */
+export const OrMatcherSchema: GenMessage<OrMatcher> = /*@__PURE__*/
+  messageDesc(file_envoy_type_matcher_v3_value, 2);
 

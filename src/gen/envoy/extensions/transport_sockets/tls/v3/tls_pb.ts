@@ -8,6 +8,8 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { CertificateValidationContext, TlsCertificate, TlsParameters } from "./common_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_common } from "./common_pb.js";
+import type { SdsSecretConfig } from "./secret_pb.js";
+import { file_envoy_extensions_transport_sockets_tls_v3_secret } from "./secret_pb.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/extensions/transport_sockets/tls/v3/tls.proto.
  */
 export const file_envoy_extensions_transport_sockets_tls_v3_tls: GenFile = /*@__PURE__*/
-  fileDesc("CjNlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My90bHMucHJvdG8SKWVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzIs8CChBDb21tb25UbHNDb250ZXh0EkwKCnRsc19wYXJhbXMYASABKAsyOC5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5UbHNQYXJhbWV0ZXJzElMKEHRsc19jZXJ0aWZpY2F0ZXMYAiADKAsyOS5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5UbHNDZXJ0aWZpY2F0ZRJlChJ2YWxpZGF0aW9uX2NvbnRleHQYAyABKAsyRy5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5DZXJ0aWZpY2F0ZVZhbGlkYXRpb25Db250ZXh0SAASFgoOYWxwbl9wcm90b2NvbHMYBCADKAlCGQoXdmFsaWRhdGlvbl9jb250ZXh0X3R5cGUirwEKFERvd25zdHJlYW1UbHNDb250ZXh0ElcKEmNvbW1vbl90bHNfY29udGV4dBgBIAEoCzI7LmVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzLkNvbW1vblRsc0NvbnRleHQSPgoacmVxdWlyZV9jbGllbnRfY2VydGlmaWNhdGUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlInoKElVwc3RyZWFtVGxzQ29udGV4dBJXChJjb21tb25fdGxzX2NvbnRleHQYASABKAsyOy5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5Db21tb25UbHNDb250ZXh0EgsKA3NuaRgCIAEoCWIGcHJvdG8z", [file_envoy_extensions_transport_sockets_tls_v3_common, file_google_protobuf_wrappers]);
+  fileDesc("CjNlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My90bHMucHJvdG8SKWVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzIq0HChBDb21tb25UbHNDb250ZXh0EkwKCnRsc19wYXJhbXMYASABKAsyOC5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5UbHNQYXJhbWV0ZXJzElMKEHRsc19jZXJ0aWZpY2F0ZXMYAiADKAsyOS5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5UbHNDZXJ0aWZpY2F0ZRJmCiJ0bHNfY2VydGlmaWNhdGVfc2RzX3NlY3JldF9jb25maWdzGAYgAygLMjouZW52b3kuZXh0ZW5zaW9ucy50cmFuc3BvcnRfc29ja2V0cy50bHMudjMuU2RzU2VjcmV0Q29uZmlnEmUKEnZhbGlkYXRpb25fY29udGV4dBgDIAEoCzJHLmVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzLkNlcnRpZmljYXRlVmFsaWRhdGlvbkNvbnRleHRIABJqCiR2YWxpZGF0aW9uX2NvbnRleHRfc2RzX3NlY3JldF9jb25maWcYByABKAsyOi5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5TZHNTZWNyZXRDb25maWdIABKHAQobY29tYmluZWRfdmFsaWRhdGlvbl9jb250ZXh0GAggASgLMmAuZW52b3kuZXh0ZW5zaW9ucy50cmFuc3BvcnRfc29ja2V0cy50bHMudjMuQ29tbW9uVGxzQ29udGV4dC5Db21iaW5lZENlcnRpZmljYXRlVmFsaWRhdGlvbkNvbnRleHRIABIWCg5hbHBuX3Byb3RvY29scxgEIAMoCRr9AQokQ29tYmluZWRDZXJ0aWZpY2F0ZVZhbGlkYXRpb25Db250ZXh0EmsKGmRlZmF1bHRfdmFsaWRhdGlvbl9jb250ZXh0GAEgASgLMkcuZW52b3kuZXh0ZW5zaW9ucy50cmFuc3BvcnRfc29ja2V0cy50bHMudjMuQ2VydGlmaWNhdGVWYWxpZGF0aW9uQ29udGV4dBJoCiR2YWxpZGF0aW9uX2NvbnRleHRfc2RzX3NlY3JldF9jb25maWcYAiABKAsyOi5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5TZHNTZWNyZXRDb25maWdCGQoXdmFsaWRhdGlvbl9jb250ZXh0X3R5cGUirwEKFERvd25zdHJlYW1UbHNDb250ZXh0ElcKEmNvbW1vbl90bHNfY29udGV4dBgBIAEoCzI7LmVudm95LmV4dGVuc2lvbnMudHJhbnNwb3J0X3NvY2tldHMudGxzLnYzLkNvbW1vblRsc0NvbnRleHQSPgoacmVxdWlyZV9jbGllbnRfY2VydGlmaWNhdGUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlInoKElVwc3RyZWFtVGxzQ29udGV4dBJXChJjb21tb25fdGxzX2NvbnRleHQYASABKAsyOy5lbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52My5Db21tb25UbHNDb250ZXh0EgsKA3NuaRgCIAEoCWIGcHJvdG8z", [file_envoy_extensions_transport_sockets_tls_v3_common, file_envoy_extensions_transport_sockets_tls_v3_secret, file_google_protobuf_wrappers]);
 
 /**
  * What both sides share.
@@ -34,6 +36,11 @@ export type CommonTlsContext = Message<"envoy.extensions.transport_sockets.tls.v
   tlsCertificates: TlsCertificate[];
 
   /**
+   * @generated from field: repeated envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig tls_certificate_sds_secret_configs = 6;
+   */
+  tlsCertificateSdsSecretConfigs: SdsSecretConfig[];
+
+  /**
    * @generated from oneof envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.validation_context_type
    */
   validationContextType: {
@@ -42,6 +49,18 @@ export type CommonTlsContext = Message<"envoy.extensions.transport_sockets.tls.v
      */
     value: CertificateValidationContext;
     case: "validationContext";
+  } | {
+    /**
+     * @generated from field: envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig validation_context_sds_secret_config = 7;
+     */
+    value: SdsSecretConfig;
+    case: "validationContextSdsSecretConfig";
+  } | {
+    /**
+     * @generated from field: envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext combined_validation_context = 8;
+     */
+    value: CommonTlsContext_CombinedCertificateValidationContext;
+    case: "combinedValidationContext";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -56,6 +75,30 @@ export type CommonTlsContext = Message<"envoy.extensions.transport_sockets.tls.v
  */
 export const CommonTlsContextSchema: GenMessage<CommonTlsContext> = /*@__PURE__*/
   messageDesc(file_envoy_extensions_transport_sockets_tls_v3_tls, 0);
+
+/**
+ * Rules of ours joined with a bundle that SDS serves.
+ *
+ * @generated from message envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext
+ */
+export type CommonTlsContext_CombinedCertificateValidationContext = Message<"envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext"> & {
+  /**
+   * @generated from field: envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext default_validation_context = 1;
+   */
+  defaultValidationContext?: CertificateValidationContext | undefined;
+
+  /**
+   * @generated from field: envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig validation_context_sds_secret_config = 2;
+   */
+  validationContextSdsSecretConfig?: SdsSecretConfig | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext.
+ * Use `create(CommonTlsContext_CombinedCertificateValidationContextSchema)` to create a new message.
+ */
+export const CommonTlsContext_CombinedCertificateValidationContextSchema: GenMessage<CommonTlsContext_CombinedCertificateValidationContext> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_transport_sockets_tls_v3_tls, 0, 0);
 
 /**
  * Envoy as the server.

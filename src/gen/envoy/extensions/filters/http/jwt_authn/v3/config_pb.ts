@@ -8,15 +8,17 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { DataSource } from "../../../../../config/core/v3/base_pb.js";
 import { file_envoy_config_core_v3_base } from "../../../../../config/core/v3/base_pb.js";
-import type { Empty } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_empty } from "@bufbuild/protobuf/wkt";
+import type { HttpUri } from "../../../../../config/core/v3/http_uri_pb.js";
+import { file_envoy_config_core_v3_http_uri } from "../../../../../config/core/v3/http_uri_pb.js";
+import type { Duration, Empty } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_empty } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/extensions/filters/http/jwt_authn/v3/config.proto.
  */
 export const file_envoy_extensions_filters_http_jwt_authn_v3_config: GenFile = /*@__PURE__*/
-  fileDesc("CjdlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9qd3RfYXV0aG4vdjMvY29uZmlnLnByb3RvEiplbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5qd3RfYXV0aG4udjMi9wIKC0p3dFByb3ZpZGVyEg4KBmlzc3VlchgBIAEoCRIRCglhdWRpZW5jZXMYAiADKAkSNgoKbG9jYWxfandrcxgEIAEoCzIgLmVudm95LmNvbmZpZy5jb3JlLnYzLkRhdGFTb3VyY2VIABIPCgdmb3J3YXJkGAUgASgIEhoKEnJlcXVpcmVfZXhwaXJhdGlvbhgUIAEoCBJWChBjbGFpbV90b19oZWFkZXJzGA8gAygLMjwuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3dENsYWltVG9IZWFkZXISVAoQand0X2NhY2hlX2NvbmZpZxgMIAEoCzI6LmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmp3dF9hdXRobi52My5Kd3RDYWNoZUNvbmZpZxIZChFjbGVhcl9yb3V0ZV9jYWNoZRgRIAEoCEIXChVqd2tzX3NvdXJjZV9zcGVjaWZpZXIiKAoOSnd0Q2FjaGVDb25maWcSFgoOand0X2NhY2hlX3NpemUYASABKA0iOwoQSnd0Q2xhaW1Ub0hlYWRlchITCgtoZWFkZXJfbmFtZRgBIAEoCRISCgpjbGFpbV9uYW1lGAIgASgJIs8BCg5Kd3RSZXF1aXJlbWVudBIXCg1wcm92aWRlcl9uYW1lGAEgASgJSAASWAoMcmVxdWlyZXNfYW55GAMgASgLMkAuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3dFJlcXVpcmVtZW50T3JMaXN0SAASOQoXYWxsb3dfbWlzc2luZ19vcl9mYWlsZWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuRW1wdHlIAEIPCg1yZXF1aXJlc190eXBlImgKFEp3dFJlcXVpcmVtZW50T3JMaXN0ElAKDHJlcXVpcmVtZW50cxgBIAMoCzI6LmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmp3dF9hdXRobi52My5Kd3RSZXF1aXJlbWVudCK+AwoRSnd0QXV0aGVudGljYXRpb24SXwoJcHJvdmlkZXJzGAEgAygLMkwuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3dEF1dGhlbnRpY2F0aW9uLlByb3ZpZGVyc0VudHJ5EmoKD3JlcXVpcmVtZW50X21hcBgFIAMoCzJRLmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmp3dF9hdXRobi52My5Kd3RBdXRoZW50aWNhdGlvbi5SZXF1aXJlbWVudE1hcEVudHJ5GmkKDlByb3ZpZGVyc0VudHJ5EgsKA2tleRgBIAEoCRJGCgV2YWx1ZRgCIAEoCzI3LmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmp3dF9hdXRobi52My5Kd3RQcm92aWRlcjoCOAEacQoTUmVxdWlyZW1lbnRNYXBFbnRyeRILCgNrZXkYASABKAkSSQoFdmFsdWUYAiABKAsyOi5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5qd3RfYXV0aG4udjMuSnd0UmVxdWlyZW1lbnQ6AjgBIlkKDlBlclJvdXRlQ29uZmlnEhIKCGRpc2FibGVkGAEgASgISAASGgoQcmVxdWlyZW1lbnRfbmFtZRgCIAEoCUgAQhcKFXJlcXVpcmVtZW50X3NwZWNpZmllcmIGcHJvdG8z", [file_envoy_config_core_v3_base, file_google_protobuf_empty]);
+  fileDesc("CjdlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9qd3RfYXV0aG4vdjMvY29uZmlnLnByb3RvEiplbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5qd3RfYXV0aG4udjMivgYKC0p3dFByb3ZpZGVyEg4KBmlzc3VlchgBIAEoCRIRCglhdWRpZW5jZXMYAiADKAkSTQoLcmVtb3RlX2p3a3MYAyABKAsyNi5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5qd3RfYXV0aG4udjMuUmVtb3RlSndrc0gAEjYKCmxvY2FsX2p3a3MYBCABKAsyIC5lbnZveS5jb25maWcuY29yZS52My5EYXRhU291cmNlSAASDwoHZm9yd2FyZBgFIAEoCBJLCgxmcm9tX2hlYWRlcnMYBiADKAsyNS5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5qd3RfYXV0aG4udjMuSnd0SGVhZGVyEhsKE3BheWxvYWRfaW5fbWV0YWRhdGEYCSABKAkSGgoSaGVhZGVyX2luX21ldGFkYXRhGA4gASgJEm8KHW5vcm1hbGl6ZV9wYXlsb2FkX2luX21ldGFkYXRhGBIgASgLMkguZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3dFByb3ZpZGVyLk5vcm1hbGl6ZVBheWxvYWQSGgoSY2xvY2tfc2tld19zZWNvbmRzGAogASgNEhoKEnJlcXVpcmVfZXhwaXJhdGlvbhgUIAEoCBIvCgxtYXhfbGlmZXRpbWUYFSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SVgoQY2xhaW1fdG9faGVhZGVycxgPIAMoCzI8LmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmp3dF9hdXRobi52My5Kd3RDbGFpbVRvSGVhZGVyElQKEGp3dF9jYWNoZV9jb25maWcYDCABKAsyOi5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5qd3RfYXV0aG4udjMuSnd0Q2FjaGVDb25maWcSGQoRY2xlYXJfcm91dGVfY2FjaGUYESABKAgaMgoQTm9ybWFsaXplUGF5bG9hZBIeChZzcGFjZV9kZWxpbWl0ZWRfY2xhaW1zGAEgAygJQhcKFWp3a3Nfc291cmNlX3NwZWNpZmllciJECg5Kd3RDYWNoZUNvbmZpZxIWCg5qd3RfY2FjaGVfc2l6ZRgBIAEoDRIaChJqd3RfbWF4X3Rva2VuX3NpemUYAiABKA0iwQEKClJlbW90ZUp3a3MSLwoIaHR0cF91cmkYASABKAsyHS5lbnZveS5jb25maWcuY29yZS52My5IdHRwVXJpEjEKDmNhY2hlX2R1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEk8KC2FzeW5jX2ZldGNoGAMgASgLMjouZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3a3NBc3luY0ZldGNoImMKDkp3a3NBc3luY0ZldGNoEhUKDWZhc3RfbGlzdGVuZXIYASABKAgSOgoXZmFpbGVkX3JlZmV0Y2hfZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLwoJSnd0SGVhZGVyEgwKBG5hbWUYASABKAkSFAoMdmFsdWVfcHJlZml4GAIgASgJIjsKEEp3dENsYWltVG9IZWFkZXISEwoLaGVhZGVyX25hbWUYASABKAkSEgoKY2xhaW1fbmFtZRgCIAEoCSKAAgoOSnd0UmVxdWlyZW1lbnQSFwoNcHJvdmlkZXJfbmFtZRgBIAEoCUgAElgKDHJlcXVpcmVzX2FueRgDIAEoCzJALmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmp3dF9hdXRobi52My5Kd3RSZXF1aXJlbWVudE9yTGlzdEgAEjkKF2FsbG93X21pc3Npbmdfb3JfZmFpbGVkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5SAASLwoNYWxsb3dfbWlzc2luZxgGIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eUgAQg8KDXJlcXVpcmVzX3R5cGUiaAoUSnd0UmVxdWlyZW1lbnRPckxpc3QSUAoMcmVxdWlyZW1lbnRzGAEgAygLMjouZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3dFJlcXVpcmVtZW50Ir4DChFKd3RBdXRoZW50aWNhdGlvbhJfCglwcm92aWRlcnMYASADKAsyTC5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5qd3RfYXV0aG4udjMuSnd0QXV0aGVudGljYXRpb24uUHJvdmlkZXJzRW50cnkSagoPcmVxdWlyZW1lbnRfbWFwGAUgAygLMlEuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3dEF1dGhlbnRpY2F0aW9uLlJlcXVpcmVtZW50TWFwRW50cnkaaQoOUHJvdmlkZXJzRW50cnkSCwoDa2V5GAEgASgJEkYKBXZhbHVlGAIgASgLMjcuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuand0X2F1dGhuLnYzLkp3dFByb3ZpZGVyOgI4ARpxChNSZXF1aXJlbWVudE1hcEVudHJ5EgsKA2tleRgBIAEoCRJJCgV2YWx1ZRgCIAEoCzI6LmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmp3dF9hdXRobi52My5Kd3RSZXF1aXJlbWVudDoCOAEiWQoOUGVyUm91dGVDb25maWcSEgoIZGlzYWJsZWQYASABKAhIABIaChByZXF1aXJlbWVudF9uYW1lGAIgASgJSABCFwoVcmVxdWlyZW1lbnRfc3BlY2lmaWVyYgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_config_core_v3_http_uri, file_google_protobuf_duration, file_google_protobuf_empty]);
 
 /**
  * One issuer and what becomes of its tokens.
@@ -39,6 +41,12 @@ export type JwtProvider = Message<"envoy.extensions.filters.http.jwt_authn.v3.Jw
    */
   jwksSourceSpecifier: {
     /**
+     * @generated from field: envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks remote_jwks = 3;
+     */
+    value: RemoteJwks;
+    case: "remoteJwks";
+  } | {
+    /**
      * @generated from field: envoy.config.core.v3.DataSource local_jwks = 4;
      */
     value: DataSource;
@@ -51,9 +59,45 @@ export type JwtProvider = Message<"envoy.extensions.filters.http.jwt_authn.v3.Jw
   forward: boolean;
 
   /**
+   * Without these, also the query parameter access_token.
+   *
+   * @generated from field: repeated envoy.extensions.filters.http.jwt_authn.v3.JwtHeader from_headers = 6;
+   */
+  fromHeaders: JwtHeader[];
+
+  /**
+   * Keys under which claims and JOSE header of a verified token stand in the filter's dynamic metadata.
+   *
+   * @generated from field: string payload_in_metadata = 9;
+   */
+  payloadInMetadata: string;
+
+  /**
+   * @generated from field: string header_in_metadata = 14;
+   */
+  headerInMetadata: string;
+
+  /**
+   * @generated from field: envoy.extensions.filters.http.jwt_authn.v3.JwtProvider.NormalizePayload normalize_payload_in_metadata = 18;
+   */
+  normalizePayloadInMetadata?: JwtProvider_NormalizePayload | undefined;
+
+  /**
+   * @generated from field: uint32 clock_skew_seconds = 10;
+   */
+  clockSkewSeconds: number;
+
+  /**
    * @generated from field: bool require_expiration = 20;
    */
   requireExpiration: boolean;
+
+  /**
+   * Of what is left of it, not of the whole: exp - now.
+   *
+   * @generated from field: google.protobuf.Duration max_lifetime = 21;
+   */
+  maxLifetime?: Duration | undefined;
 
   /**
    * @generated from field: repeated envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader claim_to_headers = 15;
@@ -79,6 +123,25 @@ export const JwtProviderSchema: GenMessage<JwtProvider> = /*@__PURE__*/
   messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 0);
 
 /**
+ * How claims stand in metadata.
+ *
+ * @generated from message envoy.extensions.filters.http.jwt_authn.v3.JwtProvider.NormalizePayload
+ */
+export type JwtProvider_NormalizePayload = Message<"envoy.extensions.filters.http.jwt_authn.v3.JwtProvider.NormalizePayload"> & {
+  /**
+   * @generated from field: repeated string space_delimited_claims = 1;
+   */
+  spaceDelimitedClaims: string[];
+};
+
+/**
+ * Describes the message envoy.extensions.filters.http.jwt_authn.v3.JwtProvider.NormalizePayload.
+ * Use `create(JwtProvider_NormalizePayloadSchema)` to create a new message.
+ */
+export const JwtProvider_NormalizePayloadSchema: GenMessage<JwtProvider_NormalizePayload> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 0, 0);
+
+/**
  * @generated from message envoy.extensions.filters.http.jwt_authn.v3.JwtCacheConfig
  */
 export type JwtCacheConfig = Message<"envoy.extensions.filters.http.jwt_authn.v3.JwtCacheConfig"> & {
@@ -86,6 +149,13 @@ export type JwtCacheConfig = Message<"envoy.extensions.filters.http.jwt_authn.v3
    * @generated from field: uint32 jwt_cache_size = 1;
    */
   jwtCacheSize: number;
+
+  /**
+   * Bytes; longer ones are verified anew each time.
+   *
+   * @generated from field: uint32 jwt_max_token_size = 2;
+   */
+  jwtMaxTokenSize: number;
 };
 
 /**
@@ -94,6 +164,85 @@ export type JwtCacheConfig = Message<"envoy.extensions.filters.http.jwt_authn.v3
  */
 export const JwtCacheConfigSchema: GenMessage<JwtCacheConfig> = /*@__PURE__*/
   messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 1);
+
+/**
+ * Keys that Envoy fetches.
+ *
+ * @generated from message envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks
+ */
+export type RemoteJwks = Message<"envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.HttpUri http_uri = 1;
+   */
+  httpUri?: HttpUri | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration cache_duration = 2;
+   */
+  cacheDuration?: Duration | undefined;
+
+  /**
+   * @generated from field: envoy.extensions.filters.http.jwt_authn.v3.JwksAsyncFetch async_fetch = 3;
+   */
+  asyncFetch?: JwksAsyncFetch | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.http.jwt_authn.v3.RemoteJwks.
+ * Use `create(RemoteJwksSchema)` to create a new message.
+ */
+export const RemoteJwksSchema: GenMessage<RemoteJwks> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 2);
+
+/**
+ * In the background, for all workers.
+ *
+ * @generated from message envoy.extensions.filters.http.jwt_authn.v3.JwksAsyncFetch
+ */
+export type JwksAsyncFetch = Message<"envoy.extensions.filters.http.jwt_authn.v3.JwksAsyncFetch"> & {
+  /**
+   * The listener does not wait for the first answer.
+   *
+   * @generated from field: bool fast_listener = 1;
+   */
+  fastListener: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Duration failed_refetch_duration = 2;
+   */
+  failedRefetchDuration?: Duration | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.http.jwt_authn.v3.JwksAsyncFetch.
+ * Use `create(JwksAsyncFetchSchema)` to create a new message.
+ */
+export const JwksAsyncFetchSchema: GenMessage<JwksAsyncFetch> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 3);
+
+/**
+ * A header that holds a token behind a prefix.
+ *
+ * @generated from message envoy.extensions.filters.http.jwt_authn.v3.JwtHeader
+ */
+export type JwtHeader = Message<"envoy.extensions.filters.http.jwt_authn.v3.JwtHeader"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string value_prefix = 2;
+   */
+  valuePrefix: string;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.http.jwt_authn.v3.JwtHeader.
+ * Use `create(JwtHeaderSchema)` to create a new message.
+ */
+export const JwtHeaderSchema: GenMessage<JwtHeader> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 4);
 
 /**
  * @generated from message envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader
@@ -115,7 +264,7 @@ export type JwtClaimToHeader = Message<"envoy.extensions.filters.http.jwt_authn.
  * Use `create(JwtClaimToHeaderSchema)` to create a new message.
  */
 export const JwtClaimToHeaderSchema: GenMessage<JwtClaimToHeader> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 2);
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 5);
 
 /**
  * @generated from message envoy.extensions.filters.http.jwt_authn.v3.JwtRequirement
@@ -142,6 +291,12 @@ export type JwtRequirement = Message<"envoy.extensions.filters.http.jwt_authn.v3
      */
     value: Empty;
     case: "allowMissingOrFailed";
+  } | {
+    /**
+     * @generated from field: google.protobuf.Empty allow_missing = 6;
+     */
+    value: Empty;
+    case: "allowMissing";
   } | { case: undefined; value?: undefined };
 };
 
@@ -150,7 +305,7 @@ export type JwtRequirement = Message<"envoy.extensions.filters.http.jwt_authn.v3
  * Use `create(JwtRequirementSchema)` to create a new message.
  */
 export const JwtRequirementSchema: GenMessage<JwtRequirement> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 3);
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 6);
 
 /**
  * @generated from message envoy.extensions.filters.http.jwt_authn.v3.JwtRequirementOrList
@@ -167,7 +322,7 @@ export type JwtRequirementOrList = Message<"envoy.extensions.filters.http.jwt_au
  * Use `create(JwtRequirementOrListSchema)` to create a new message.
  */
 export const JwtRequirementOrListSchema: GenMessage<JwtRequirementOrList> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 4);
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 7);
 
 /**
  * Providers and named requirements; a route names the requirement that it has.
@@ -191,7 +346,7 @@ export type JwtAuthentication = Message<"envoy.extensions.filters.http.jwt_authn
  * Use `create(JwtAuthenticationSchema)` to create a new message.
  */
 export const JwtAuthenticationSchema: GenMessage<JwtAuthentication> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 5);
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 8);
 
 /**
  * @generated from message envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig
@@ -220,5 +375,5 @@ export type PerRouteConfig = Message<"envoy.extensions.filters.http.jwt_authn.v3
  * Use `create(PerRouteConfigSchema)` to create a new message.
  */
 export const PerRouteConfigSchema: GenMessage<PerRouteConfig> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 6);
+  messageDesc(file_envoy_extensions_filters_http_jwt_authn_v3_config, 9);
 

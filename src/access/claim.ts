@@ -1,0 +1,30 @@
+/** Claims of a verified token as texts: one reading for rules, groups, tenants and purposes. */
+
+/** Given as one text they hold several words (RFC 8693 4.2, RFC 9068 2.2.3): what Envoy's jwt_authn is told to split. */
+export const SPACE_DELIMITED_CLAIMS: readonly string[] = ["scope", "permission"];
+
+/** The names from claim to claim: `org.tenant` is tenant in org. A name that is a URL (OIDC Core 5.1.2) is one name. */
+export function claimPath(claim: string): readonly string[] {
+	return /^https?:\/\//.test(claim) ? [claim] : claim.split(".");
+}
+
+const NONE: readonly string[] = [];
+
+/** The claim's text, or the texts in its list; what is no text does not count. */
+export function claimTexts(claims: Readonly<Record<string, unknown>>, claim: string): readonly string[] {
+	return textsAt(claims, claimPath(claim));
+}
+
+/** The same, by the claim's path. */
+export function textsAt(claims: Readonly<Record<string, unknown>>, path: readonly string[]): readonly string[] {
+	let value: unknown = claims;
+	for (const name of path) {
+		if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) return NONE;
+		value = (value as Readonly<Record<string, unknown>>)[name];
+	}
+	if (typeof value === "string") {
+		if (path.length !== 1 || !SPACE_DELIMITED_CLAIMS.includes(path[0] ?? "")) return [value];
+		return value.split(" ").filter((word) => word !== "");
+	}
+	return Array.isArray(value) ? value.filter((item) => typeof item === "string") : NONE;
+}

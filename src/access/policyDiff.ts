@@ -1,0 +1,138 @@
+/**
+ * Two declarations held against each other: requests whose verdict differs. Constructed ones lie at the boundaries of
+ * all rules of both; logged ones were asked. A difference that is found is one; that none is found proves nothing
+ * where the product of boundaries was cut or conditions in CEL take part, and the answer says so.
+ */
+import type { PolicyTable } from "../compiler/plan.js";
+import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../limits.js";
+import { qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+import { accessTable } from "./policy.js";
+import { boundsOf, choices } from "./policyBounds.js";
+import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
+
+export interface PolicyDifference {
+	readonly request: PolicyRequest;
+	/** logged: somebody has asked it. */
+	readonly from: "constructed" | "log";
+	readonly before: JudgedRequest;
+	readonly after: JudgedRequest;
+}
+
+export interface PolicyDiff {
+	/** At most POLICY_DIFF_KEPT_MAX; logged ones first. */
+	readonly differences: readonly PolicyDifference[];
+	/** All that were found. */
+	readonly newlyAllowed: number;
+	readonly newlyDenied: number;
+	readonly compared: number;
+	/** Services of which not every combination of boundaries was tried. */
+	readonly cut: readonly string[];
+	/** Policies with a condition in CEL, whose boundaries are not known. */
+	readonly conditions: readonly string[];
+	/** Logged requests that were not compared: their Service reads tokens, which no log holds. */
+	readonly withoutToken: number;
+}
+
+/** @param nowMs for rules that depend on the time, where neither rule nor log names one */
+export function diffPolicies(
+	before: ResourceSet,
+	after: ResourceSet,
+	logged: readonly PolicyRequest[],
+	nowMs: number,
+	requestsMax: number = POLICY_DIFF_REQUESTS_MAX,
+): PolicyDiff {
+	const judges = { before: policyJudge(before), after: policyJudge(after) };
+	const differences: PolicyDifference[] = [];
+	const totals = { newlyAllowed: 0, newlyDenied: 0, compared: 0, withoutToken: 0 };
+	const compare = (request: PolicyRequest, from: PolicyDifference["from"]): void => {
+		totals.compared++;
+		const was = judges.before.judge(request);
+		const is = judges.after.judge(request);
+		if (was.allowed === is.allowed) return;
+		if (is.allowed) totals.newlyAllowed++;
+		else totals.newlyDenied++;
+		if (differences.length < POLICY_DIFF_KEPT_MAX) differences.push({ request, from, before: was, after: is });
+	};
+	for (const request of logged) {
+		const reads = [judges.before, judges.after].some((judge) => {
+			const service = judge.serviceOf(request.service);
+			return service !== null && judge.judgesUsers(service);
+		});
+		if (reads && request.token === null) totals.withoutToken++;
+		else compare(request, "log");
+	}
+	const cut: string[] = [];
+	const sets = [before, after];
+	const names = new Set(sets.flatMap(({ services }) => services.map(({ metadata }) => qualifiedName(metadata))));
+	for (const name of names) {
+		const { requests, isCut } = constructed(name, sets, nowMs, requestsMax);
+		for (const request of requests) compare(request, "constructed");
+		if (isCut) cut.push(name);
+	}
+	const conditions = sets.flatMap(({ accessPolicies }) =>
+		accessPolicies.flatMap(({ metadata, spec }) => (spec.condition === null ? [] : [qualifiedName(metadata)])),
+	);
+	return { differences, ...totals, cut, conditions: [...new Set(conditions)] };
+}
+
+function constructed(
+	name: string,
+	sets: readonly ResourceSet[],
+	nowMs: number,
+	max: number,
+): { readonly requests: Iterable<PolicyRequest>; readonly isCut: boolean } {
+	const found = sets.flatMap((set) => {
+		const service = set.services.find(({ metadata }) => qualifiedName(metadata) === name);
+		return service === undefined ? [] : [{ service, policies: accessTable(service, set.accessPolicies).policies }];
+	});
+	const policies: readonly PolicyTable[] = found.flatMap((one) => one.policies.filter(({ shadow }) => !shadow));
+	const gateways = sets.flatMap((set) => set.gateways);
+	const issuers = new Map(
+		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
+	);
+	const bounds = boundsOf(policies, [...issuers.values()], nowMs);
+	const places = placesOf(sets, bounds.regions);
+	const variants = variantsOf(
+		found.map(({ service }) => service),
+		bounds.variants,
+	);
+	const dimensions: readonly (readonly Partial<PolicyRequest>[])[] = [
+		bounds.principals.map((principal) => ({ principal })),
+		bounds.tokens.map((token) => ({ token })),
+		bounds.methods.map((method) => ({ method })),
+		bounds.paths.map((path) => ({ path })),
+		variants.map((variant) => ({ variant })),
+		places,
+		bounds.timesMs.map((nowMs) => ({ nowMs })),
+	];
+	const size = dimensions.reduce((product, values) => product * values.length, 1);
+	const requests = function* (): Generator<PolicyRequest> {
+		for (const choice of choices(dimensions, max)) yield Object.assign({}, BASE, { service: name }, ...choice);
+	};
+	return { requests: requests(), isCut: bounds.cut || size > max };
+}
+
+const BASE: PolicyRequest = {
+	service: "",
+	gateway: null,
+	region: null,
+	principal: null,
+	token: null,
+	method: "GET",
+	path: "/",
+	variant: null,
+	nowMs: 0,
+};
+
+/** Where verdicts depend on the place: each Gateway of both; a region without a Gateway only where none is declared. */
+function placesOf(sets: readonly ResourceSet[], regions: readonly string[]): readonly Partial<PolicyRequest>[] {
+	const gateways = sets.flatMap((set) => set.gateways);
+	if (gateways.length === 0) return [{ region: null }, ...regions.map((region) => ({ region }))];
+	return [...new Set(gateways.map(({ metadata }) => qualifiedName(metadata)))].map((gateway) => ({ gateway }));
+}
+
+/** Where rules look at Variants: each that the Service has; else the default one. */
+function variantsOf(services: readonly Service[], named: readonly string[]): readonly (string | null)[] {
+	if (named.length === 0) return [null];
+	return [null, ...new Set(services.flatMap(({ spec }) => spec.variants.map((variant) => variant.name)))];
+}

@@ -1,0 +1,18 @@
+/** Patterns of SPIFFE ids: exact, all below one by whole segments (`PREFIX/*`), any (`*`), or whoever comes (`anyone`). */
+
+/** Whoever comes, with a proven id or without one. */
+export const ANYONE = "anyone";
+
+/** @param id proven by TLS; null = none, which no pattern matches */
+export function matchesPrincipal(id: string | null, pattern: string): boolean {
+	if (pattern === ANYONE) return true;
+	if (id === null) return false;
+	if (pattern === "*") return true;
+	const below = principalPrefix(pattern);
+	return below === null ? id === pattern : id.length > below.length && id.startsWith(below);
+}
+
+/** `PREFIX/` of `PREFIX/*`; null of any other pattern. */
+export function principalPrefix(pattern: string): string | null {
+	return pattern.endsWith("/*") ? pattern.slice(0, -1) : null;
+}

@@ -1,0 +1,124 @@
+/**
+ * Whether anything gets past the verdict (the lesson of envoyproxy/ai-gateway#2560: a filter that is not in the chain
+ * leaves no trace of its own). Two signs, both pure functions here: the built-in probe, which nobody may allow, was not
+ * refused in our own words; and a listener served requests of a protected Service while nothing gave verdicts.
+ */
+import type { PlanTable } from "../compiler/plan.js";
+import { isOpen } from "./policy.js";
+
+/** What is to be watched: protected Services by Gateway, as the Plan declares them. */
+export interface WatchedListener {
+	/** Qualified name of the Gateway. */
+	readonly gateway: string;
+	readonly services: readonly WatchedService[];
+}
+
+export interface WatchedService {
+	/** Qualified name. */
+	readonly name: string;
+	/** A host at which it is reached. */
+	readonly host: string;
+	readonly judgedBy: "envoy" | "sidecar";
+}
+
+export interface ProbeResult {
+	readonly gateway: string;
+	readonly service: string;
+	/** HTTP status; null = no answer came (refused connection, TLS, time). */
+	readonly status: number | null;
+	/** Of the answer, as far as it was read. */
+	readonly body: string;
+}
+
+/** Envoy's counters by full name, as its admin shows them (`/stats`). */
+export type Counters = ReadonlyMap<string, number>;
+
+export type ProbeAlarm =
+	| {
+			/** The probe was answered by something else than a verdict. */
+			readonly alarm: "probe-passed";
+			readonly gateway: string;
+			readonly service: string;
+			readonly status: number;
+	  }
+	| {
+			/** No verdict can be had, or the probe cannot reach the listener. */
+			readonly alarm: "probe-unanswered";
+			readonly gateway: string;
+			readonly service: string;
+			readonly status: number | null;
+	  }
+	| {
+			/** Requests of protected Services were served, and none was judged. */
+			readonly alarm: "served-unjudged";
+			readonly gateway: string;
+			/** Protected Services that were served, by qualified name. */
+			readonly services: readonly string[];
+			readonly judgedBy: "envoy" | "sidecar";
+			readonly served: number;
+	  };
+
+export function watchedListeners({ gateways, services }: PlanTable): readonly WatchedListener[] {
+	const watched = services
+		.filter(({ access }) => !isOpen(access))
+		.map(
+			({ name, hosts, callout }): WatchedService => ({
+				name,
+				host: (hosts[0] ?? "").replace(/^\*\./, "weir-probe."),
+				judgedBy: callout?.verdict ? "sidecar" : "envoy",
+			}),
+		);
+	return watched.length === 0 ? [] : gateways.map((gateway) => ({ gateway: gateway.name, services: watched }));
+}
+
+/** Answers in our own words, native or from the sidecar. Anything else may be the upstream's, whatever its status. */
+const DENIED = /^access denied: [a-z-]+\n$/;
+const DENIED_STATUSES = new Set([401, 403, 429]);
+
+/** @returns null where the probe was refused as it must be */
+export function probeAlarm({ gateway, service, status, body }: ProbeResult): ProbeAlarm | null {
+	if (status !== null && DENIED_STATUSES.has(status) && DENIED.test(body)) return null;
+	if (status === null || status === 503) return { alarm: "probe-unanswered", gateway, service, status };
+	return { alarm: "probe-passed", gateway, service, status };
+}
+
+/**
+ * Alarms of one listener over the time between two readings of its counters. A counter that fell was reset with its
+ * Envoy: it counts from 0. Requests that are under way at either reading can be counted on one side only, so that a
+ * single unjudged one beside judged ones is not seen; the probe sees that.
+ */
+export function unjudgedAlarms(
+	{ gateway, services }: WatchedListener,
+	before: Counters,
+	after: Counters,
+): readonly ProbeAlarm[] {
+	const moved = (name: string): number => {
+		const [from, to] = [before.get(name) ?? 0, after.get(name) ?? 0];
+		return to >= from ? to - from : to;
+	};
+	return (["envoy", "sidecar"] as const).flatMap((judgedBy): readonly ProbeAlarm[] => {
+		const served = services
+			.filter((service) => service.judgedBy === judgedBy)
+			.map(({ name }) => ({ name, count: moved(servedCounter(name, gateway)) }))
+			.filter(({ count }) => count > 0);
+		if (served.length === 0 || verdictCounters(gateway, judgedBy).some((name) => moved(name) > 0)) return [];
+		const total = served.reduce((sum, { count }) => sum + count, 0);
+		return [{ alarm: "served-unjudged", gateway, services: served.map(({ name }) => name), judgedBy, served: total }];
+	});
+}
+
+/** Requests of the Service that the router has sent on through that Gateway (Route.stat_prefix, routeAction.ts). */
+const servedCounter = (service: string, gateway: string): string =>
+	`vhost.${service}.route.${gateway}.upstream_rq_total`;
+
+/** Counters that each request moves which a verdict lets pass: of the last native filter, or of the callouts. */
+function verdictCounters(gateway: string, judgedBy: "envoy" | "sidecar"): readonly string[] {
+	const prefix = `http.gateway.${gateway.slice(gateway.indexOf("/") + 1)}`;
+	return judgedBy === "envoy"
+		? [`${prefix}.rbac.weir_allow_.allowed`]
+		: [`${prefix}.ext_authz.weir_verdict.ok`, `${prefix}.ext_proc.weir_process.streams_started`];
+}
+
+/** All counters that these functions read, as a regular expression for Envoy's `/stats?filter=`. */
+export const COUNTERS_FILTER =
+	"^(vhost\\..+\\.route\\..+\\.upstream_rq_total|http\\.gateway\\..+\\.(rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";

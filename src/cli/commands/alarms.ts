@@ -1,0 +1,24 @@
+/** What `weir status` says first: alarms of the built-in probe that stand now, out of control's metrics. */
+import type { ApiClient } from "../../state/apiClient.js";
+import { PROBE_ALARM } from "../roles/probe.js";
+
+const WORDS: Readonly<Record<string, string>> = {
+	"probe-passed": "a request that every policy denies was not refused",
+	"probe-unanswered": "no verdict can be had, or nobody listens",
+	"served-unjudged": "requests of protected Services were served and none was judged",
+};
+
+/** Prints a line per alarm. Who may not read control's metrics is told nothing. */
+export async function printAlarms(client: ApiClient): Promise<void> {
+	const { status, text } = await client.raw("GET", "/metrics");
+	if (status === 200) for (const line of alarmLines(text)) process.stdout.write(`${line}\n`);
+}
+
+/** @param metrics Prometheus text */
+export function alarmLines(metrics: string): readonly string[] {
+	return metrics.split("\n").flatMap((line) => {
+		if (!line.startsWith(`${PROBE_ALARM}{`) || !line.endsWith("} 1")) return [];
+		const label = (name: string): string => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1] ?? "";
+		return [`ALARM ${label("alarm")} at Gateway ${label("gateway")}: ${WORDS[label("alarm")] ?? ""}`];
+	});
+}

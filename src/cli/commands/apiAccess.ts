@@ -1,0 +1,71 @@
+/** How the commands reach control's API, and as whom: the stack in ./.weir by its socket, or what the user names. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { WeirError } from "../../error.js";
+import { trustDomainOf } from "../../identity/svid.js";
+import { ApiClient } from "../../state/apiClient.js";
+
+export interface ApiArguments {
+	readonly api?: string;
+}
+
+/** The named API, else that of the stack that runs on ./.weir. */
+export function addressOf({ api }: ApiArguments): string {
+	if (api !== undefined) return api;
+	try {
+		return JSON.parse(readFileSync(join(".weir", "addresses.json"), "utf8")).api as string;
+	} catch (error) {
+		throw new WeirError("unavailable", "no stack runs in this directory", "name the API with --api or WEIR_API", {
+			cause: error,
+		});
+	}
+}
+
+/**
+ * A client that shows who the user is, by files named in the environment, where neither a shell's history nor a process
+ * list shows them: WEIR_API_CERT and WEIR_API_KEY (an SVID), WEIR_API_CA (who signs control's certificate),
+ * WEIR_API_SERVER (control's SPIFFE id), WEIR_API_TOKEN_FILE (an OIDC access token).
+ */
+export function clientOf(options: ApiArguments): ApiClient {
+	if (actor !== null) return new ApiClient(addressOf(options), { tls: actor });
+	const cert = fileIn("WEIR_API_CERT");
+	const key = fileIn("WEIR_API_KEY");
+	const ca = fileIn("WEIR_API_CA");
+	const server = process.env.WEIR_API_SERVER;
+	const token = fileIn("WEIR_API_TOKEN_FILE")?.trim();
+	return new ApiClient(addressOf(options), {
+		tls: {
+			...(cert === undefined ? {} : { cert }),
+			...(key === undefined ? {} : { key }),
+			...(ca === undefined ? {} : { ca }),
+			...(server === undefined ? {} : { server }),
+		},
+		...(token === undefined ? {} : { token }),
+	});
+}
+
+/** Who the user is by a SPIFFE agent; null = by the environment's files, or the owner of the socket. */
+let actor: { readonly cert: string; readonly key: string; readonly ca: string; readonly server: string } | null = null;
+
+/**
+ * From now on clients of this process show the identity of a SPIFFE agent, to control alone.
+ * @throws WeirError `unavailable` where none comes in time
+ */
+export async function actAs(identitySocket: string): Promise<void> {
+	const { ownIdentity } = await import("../stack/identity.js");
+	const workload = await ownIdentity(identitySocket);
+	const { spiffeId, certificate, privateKey, trustBundle } = workload.current();
+	workload.close();
+	const server = `spiffe://${trustDomainOf(spiffeId)}/weir/control`;
+	actor = { cert: certificate, key: privateKey, ca: trustBundle, server };
+}
+
+function fileIn(variable: string): string | undefined {
+	const path = process.env[variable];
+	if (path === undefined || path === "") return undefined;
+	try {
+		return readFileSync(path, "utf8");
+	} catch (error) {
+		throw new WeirError("invalid-argument", `the file that ${variable} names cannot be read`, "", { cause: error });
+	}
+}

@@ -1,0 +1,57 @@
+/** `weir requests | approve | reject`: what waits for a second person. */
+import type { RequestAnswer } from "../../state/wire.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { oneLine } from "./oneLine.js";
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Without an id: all that the caller may see. With one: its exact content, to read before approving. */
+export async function requests(
+	id: string | undefined,
+	options: ApiArguments & { readonly json?: boolean },
+): Promise<void> {
+	const client = clientOf(options);
+	const found = id === undefined ? await client.requests() : [await client.request(id)];
+	if (options.json) return print(JSON.stringify(id === undefined ? found : found[0], null, 2));
+	for (const request of found) {
+		printRequest(request);
+		if (id !== undefined) printContent(request);
+	}
+	if (found.length === 0) print("nothing waits for approval");
+}
+
+export async function approve(id: string, options: ApiArguments): Promise<void> {
+	const request = await clientOf(options).approve(id);
+	const missing = Math.max(1, request.needs - request.approvals.length);
+	print(request.state === "done" ? `${id}: approved and done` : `${id}: approved; it needs ${missing} more`);
+}
+
+export async function reject(id: string, options: ApiArguments & { readonly reason?: string }): Promise<void> {
+	await clientOf(options).reject(id, options.reason);
+	print(`${id}: rejected`);
+}
+
+/** What the commands that ask for something print where it has to wait. */
+export function printPending(request: RequestAnswer): void {
+	print(`waits for approval by ${request.needs} other${request.needs === 1 ? "" : "s"}: weir approve ${request.id}`);
+	printRequest(request);
+}
+
+function printRequest(request: RequestAnswer): void {
+	const { id, state, askedBy, askedAtMs, expiresAtMs, effects, approvals, needs, why } = request;
+	const approved = `${approvals.length} of ${needs} approvals${approvals.map(({ by }) => ` ${by}`).join("")}`;
+	const until = state === "pending" ? `, until ${time(expiresAtMs)}` : "";
+	print(`${id}  ${state.padEnd(8)}  asked by ${oneLine(askedBy)} ${time(askedAtMs)}${until}; ${oneLine(approved)}`);
+	for (const effect of effects) print(`    ${oneLine(effect)}`);
+	if (why !== "") print(`    ${oneLine(why)}`);
+}
+
+function printContent({ act }: RequestAnswer): void {
+	if (act.verb === "apply") for (const { name, text } of act.files) print(`--- # ${oneLine(name)}\n${text.trimEnd()}`);
+	else print(oneLine(JSON.stringify(act)));
+}
+
+/** An `expire` of years may lie beyond what a Date can say. */
+function time(ms: number): string {
+	return ms > 8.64e15 ? "for ever" : new Date(ms).toISOString();
+}

@@ -1,0 +1,72 @@
+/**
+ * `weir ca`: the embedded certificate authority. Issues short-lived SVIDs and serves each on a socket of its own, like a
+ * SPIRE agent (SDS and the Workload API). SIGHUP makes a new root.
+ */
+import { join } from "node:path";
+import { WeirError } from "../../error.js";
+import { startCa } from "../../identity/ca.js";
+import { parseDuration } from "../../resources/scalar.js";
+import { createLog } from "../../telemetry/log.js";
+import { serveUntilStopped } from "../stack/child.js";
+import { identitySocket, stackIds } from "../stack/identity.js";
+import { places } from "../stack/places.js";
+
+export interface CaArguments {
+	readonly data: string;
+	readonly run?: string;
+	readonly trustDomain: string;
+	/** NAME=/PATH or NAME=spiffe://… */
+	readonly workload: readonly string[];
+	readonly svidLifetime?: string;
+	readonly rootLifetime?: string;
+}
+
+export async function ca(options: CaArguments): Promise<void> {
+	const at = places(options.data, options.run);
+	const log = createLog({ role: "ca" });
+	const named = options.workload.map((text) => workload(text, options.trustDomain));
+	const workloads = named.length > 0 ? named : Object.entries(stackIds(options.trustDomain));
+	const running = await startCa({
+		directory: join(at.dataDirectory, "ca"),
+		trustDomain: options.trustDomain,
+		...lifetime("svidLifetimeMs", options.svidLifetime),
+		...lifetime("rootLifetimeMs", options.rootLifetime),
+		log: (line) => log.info(line),
+	});
+	const ready: Record<string, { readonly id: string; readonly socket: string }> = {};
+	try {
+		for (const [name, id] of workloads) {
+			const socket = identitySocket(at.runDirectory, name);
+			await running.workload(id, socket);
+			ready[name] = { id, socket };
+		}
+	} catch (error) {
+		await running.close();
+		throw error;
+	}
+	process.on("SIGHUP", () => {
+		running.rotateRoot().catch((error: Error) => log.error(`no new root: ${error.message}`));
+	});
+	serveUntilStopped({ trustDomain: options.trustDomain, workloads: ready }, () => running.close());
+}
+
+function workload(text: string, trustDomain: string): readonly [string, string] {
+	const cut = text.indexOf("=");
+	const name = text.slice(0, cut);
+	const value = text.slice(cut + 1);
+	if (cut < 1 || !/^[a-z0-9][a-z0-9-]{0,39}$/.test(name) || !/^(\/|spiffe:\/\/)/.test(value)) {
+		throw new WeirError(
+			"invalid-argument",
+			`'${text}' is no workload`,
+			"write NAME=/PATH or NAME=spiffe://…, NAME of small letters, digits and dashes",
+		);
+	}
+	return [name, value.startsWith("/") ? `spiffe://${trustDomain}${value}` : value];
+}
+
+function lifetime<Name extends string>(name: Name, text: string | undefined): { readonly [name in Name]?: number } {
+	if (text === undefined) return {};
+	const ms = parseDuration(text);
+	if (ms === null) throw new WeirError("invalid-argument", `'${text}' is no duration`, "write one like 1h or 90s");
+	return { [name]: ms } as { readonly [name in Name]?: number };
+}

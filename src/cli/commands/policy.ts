@@ -1,0 +1,210 @@
+/** `weir policy test | diff | shadow`: what access rules do, before they do it. */
+import { readFile } from "node:fs/promises";
+import type { JudgedRequest, PolicyRequest } from "../../access/policyCheck.js";
+import { policyJudge } from "../../access/policyCheck.js";
+import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
+import { type PolicyTest, readPolicyTests } from "../../access/policyTable.js";
+import { WeirError } from "../../error.js";
+import type { DecisionsAnswer, ShadowAnswer, ShownDecision } from "../../events/decisionQuery.js";
+import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { askRequests } from "./audit.js";
+import { oneLine } from "./oneLine.js";
+
+const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
+
+export interface PolicyTestArguments {
+	readonly file: readonly string[];
+	readonly table: readonly string[];
+}
+
+/** Exit code 1 where a case fails; a table that cannot be read fails as a whole. */
+export async function policyTest(options: PolicyTestArguments): Promise<void> {
+	const judge = policyJudge(await validResources(options.file));
+	const tables = (await readResourceFiles(options.table)).map(readPolicyTests);
+	const problems = tables.flatMap((table) => table.problems);
+	const tests = tables.flatMap((table) => table.tests);
+	const untimed = tests.filter(({ request }) => {
+		const service = judge.serviceOf(request.service);
+		return request.nowMs === null && service !== null && judge.judgesTime(service);
+	});
+	const timeless = untimed.map(({ position, name }) => ({
+		position,
+		message: `the verdict of "${name}" depends on the time`,
+		hint: "add time: to its request, so that it is the same tomorrow",
+	}));
+	if (problems.length + timeless.length > 0) {
+		printProblems([...problems, ...timeless]);
+		throw new WeirError("failed-precondition", "the table cannot be used");
+	}
+	let failed = 0;
+	for (const test of tests) {
+		const is = judge.judge({ ...test.request, nowMs: test.request.nowMs ?? 0 });
+		if (fulfils(is, test.expect)) continue;
+		failed++;
+		const at = test.position === null ? "" : `${test.position.file}:${test.position.line}:${test.position.column}: `;
+		print(`${at}FAIL ${test.name}: expected ${expected(test)}, is ${told(is)}`);
+	}
+	print(`${tests.length - failed} passed, ${failed} failed`);
+	if (failed > 0) process.exitCode = 1;
+}
+
+function fulfils(is: JudgedRequest, { allowed, reason, policy }: PolicyTest["expect"]): boolean {
+	return (
+		is.allowed === allowed &&
+		(reason === null || is.reason === reason) &&
+		(policy === undefined || is.policy === policy)
+	);
+}
+
+function expected({ expect: { allowed, reason, policy } }: PolicyTest): string {
+	const parts = [
+		...(reason === null ? [] : [reason]),
+		...(policy === undefined ? [] : [policy === null ? "no policy" : `policy ${policy}`]),
+	];
+	return `${allowed ? "allow" : "deny"}${parts.length === 0 ? "" : ` (${parts.join(", ")})`}`;
+}
+
+function told({ allowed, reason, policy }: JudgedRequest): string {
+	return `${allowed ? "allow" : "deny"} (${reason}${policy === null ? "" : ` by policy ${policy}`})`;
+}
+
+export interface PolicyDiffArguments extends ApiArguments {
+	/** Lines of `weir audit requests --json`. */
+	readonly log?: string;
+	/** Take control's decision log. */
+	readonly recent?: boolean;
+	readonly json?: boolean;
+}
+
+/** Differences shown of each kind (Service, from, to): the rest is counted. */
+const EXAMPLES = 3;
+
+/** Exit code 1 where a verdict differs. */
+export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
+	const sets = [await validResources([before]), await validResources([after])] as const;
+	const records = [
+		...(options.log === undefined ? [] : await recordsIn(options.log)),
+		...(options.recent === true
+			? ((await askRequests(clientOf(options), { limit: "1000" })) as DecisionsAnswer).decisions
+			: []),
+	];
+	const logged = records.filter(({ kind }) => kind === "denied" || kind === "allowed").flatMap(requestOf);
+	const diff = diffPolicies(...sets, logged, Date.now());
+	if (diff.newlyAllowed + diff.newlyDenied > 0) process.exitCode = 1;
+	if (options.json === true) {
+		process.stdout.write(`${JSON.stringify(diff, null, 2)}\n`);
+		return;
+	}
+	const kinds = new Map<string, PolicyDifference[]>();
+	for (const one of diff.differences) {
+		const kind = JSON.stringify([one.request.service, told(one.before), told(one.after)]);
+		const alike = kinds.get(kind);
+		if (alike === undefined) kinds.set(kind, [one]);
+		else alike.push(one);
+	}
+	for (const alike of kinds.values()) {
+		const [first] = alike;
+		if (first === undefined) continue;
+		print(
+			`${first.after.allowed ? "NEWLY ALLOWED" : "NEWLY DENIED"}  ${first.request.service}: ${told(first.before)} → ${told(first.after)}`,
+		);
+		for (const { request, from } of alike.slice(0, EXAMPLES))
+			print(`  ${from === "log" ? "asked: " : ""}${shown(request)}`);
+		if (alike.length > EXAMPLES) print(`  and ${alike.length - EXAMPLES} more like it`);
+	}
+	print(
+		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${logged.length} of the log)`,
+	);
+	if (diff.cut.length > 0) print(`not every combination was tried for ${diff.cut.join(", ")}`);
+	if (diff.conditions.length > 0) {
+		print(`conditions in CEL are met only where these requests happen to meet them: ${diff.conditions.join(", ")}`);
+	}
+	if (diff.withoutToken > 0) {
+		print(
+			`${diff.withoutToken} logged requests were left out: their Service reads tokens, which the log does not hold`,
+		);
+	}
+}
+
+function shown({ method, path, principal, token, variant, gateway, region, nowMs }: PolicyRequest): string {
+	const parts = [
+		`${method} ${path}`,
+		principal === null ? "no principal" : principal,
+		...(token === null ? [] : [`token ${JSON.stringify(token)}`]),
+		...(variant === null ? [] : [`Variant ${variant}`]),
+		...(gateway === null ? [] : [`Gateway ${gateway}`]),
+		...(region === null ? [] : [`region ${region}`]),
+		new Date(nowMs).toISOString(),
+	];
+	return parts.join("  ");
+}
+
+async function recordsIn(file: string): Promise<readonly ShownDecision[]> {
+	const text = await readFile(file, "utf8").catch((error: Error) => {
+		throw new WeirError("invalid-argument", `cannot read ${file}: ${error.message}`);
+	});
+	return text
+		.split("\n")
+		.filter((line) => line.trim() !== "")
+		.map((line, index) => {
+			try {
+				return JSON.parse(line) as ShownDecision;
+			} catch {
+				throw new WeirError(
+					"invalid-argument",
+					`${file}:${index + 1}: not a JSON record`,
+					"weir audit requests --json",
+				);
+			}
+		});
+}
+
+function requestOf({
+	service,
+	gateway,
+	principal,
+	method,
+	path,
+	variant,
+	atMs,
+}: ShownDecision): readonly PolicyRequest[] {
+	if (typeof service !== "string" || typeof method !== "string" || typeof path !== "string") return [];
+	return [{ service, gateway, region: null, principal, token: null, method, path, variant, nowMs: atMs }];
+}
+
+export interface PolicyShadowArguments extends ApiArguments {
+	readonly service?: string;
+	readonly policy?: string;
+	readonly json?: boolean;
+}
+
+/** What shadow policies would change, of the requests since they were declared. */
+export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
+	const { service, policy } = options;
+	const answer = (await askRequests(clientOf(options), {
+		view: "shadow",
+		limit: "1000",
+		...(service === undefined ? {} : { service }),
+		...(policy === undefined ? {} : { policy }),
+	})) as ShadowAnswer;
+	if (options.json === true) {
+		process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+		return;
+	}
+	for (const { change, count, policy, service, principal, method, path, lastMs } of answer.changes) {
+		print(
+			[
+				change === "would-deny" ? "WOULD DENY " : "WOULD ALLOW",
+				`${count} ×`,
+				service ?? "-",
+				principal ?? (path === null ? "many callers" : "no principal"),
+				path === null ? "many paths" : `${method} ${path}`,
+				policy === null ? "no policy would allow" : `by policy ${policy}`,
+				`last ${new Date(lastMs).toISOString()}`,
+			].join("  "),
+		);
+	}
+	if (answer.changes.length === 0) print("shadow policies have changed no verdict so far");
+	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");
+}

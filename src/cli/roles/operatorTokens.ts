@@ -1,0 +1,78 @@
+/** Operators by OIDC: access tokens of one issuer, judged as those of end users are. */
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { TLSSocket } from "node:tls";
+import { isLoopback } from "../../resources/host.js";
+import type { KeySource, TokenIssuer } from "../../resources/resource.js";
+import type { OperatorToken, TcpDoor } from "../../state/caller.js";
+import type { Log } from "../../telemetry/log.js";
+import { TokenVerifier } from "../../tokens/verifier.js";
+
+export interface OperatorIssuer {
+	/** Claim iss, exactly. */
+	readonly issuer: string;
+	/** The API's own audience: a token for anything else is not for operating Weir. */
+	readonly audience: string;
+	/** JWKS: https URL or file. */
+	readonly keys: string;
+	/** Claim with the groups that RoleBindings name as `group:NAME`. */
+	readonly groupsClaim: string;
+}
+
+/** A working day: an operator's token that lives longer is refused. */
+const LIFETIME_MAX_MS = 24 * 60 * 60 * 1_000;
+const DOOR = "api";
+
+/** The TCP door's port `tokens`. A token that is bound to a certificate (RFC 8705) must be shown with it. */
+export function operatorTokens(
+	{ issuer, audience, keys, groupsClaim }: OperatorIssuer,
+	log: Pick<Log, "warn">,
+): NonNullable<TcpDoor["tokens"]> {
+	const source: KeySource = keys.startsWith("https://")
+		? { from: "url", url: keys, caFile: null }
+		: { from: "file", file: keys };
+	const declared: TokenIssuer = {
+		issuer,
+		audiences: [audience],
+		keys: source,
+		profile: "jwt",
+		maxLifetimeMs: LIFETIME_MAX_MS,
+		binding: "none",
+		groupsClaim,
+		tenantClaim: "tenant",
+		purposeClaim: "purpose",
+	};
+	const verifier = new TokenVerifier({
+		keysFailed: (name, why) => log.warn("keys of the operators' issuer cannot be had", { issuer: name, why }),
+	});
+	verifier.use([{ name: DOOR, issuers: [declared] }]);
+	return async (authorization, request): Promise<OperatorToken> => {
+		const answer = await verifier.verify({
+			gateway: DOOR,
+			authorization: [authorization],
+			dpop: [],
+			method: request.method ?? "",
+			url: "",
+			certificateThumbprint: thumbprint(request),
+			payer: payer(request),
+		});
+		if (answer === null) return { refused: "the Authorization header holds no token" };
+		if ("refused" in answer) return { refused: `the token does not hold (${answer.refused})` };
+		const { subject, groups } = answer.token;
+		// `#` parts issuer and subject: an issuer with one could pose as another.
+		if (subject === null || issuer.includes("#")) return { refused: "the token names nobody" };
+		return { subject: `${issuer}#${subject}`, groups };
+	};
+}
+
+/** Possession is proved by the handshake, whoever signed the certificate. */
+function thumbprint(request: IncomingMessage): string | null {
+	const { raw } = (request.socket as TLSSocket).getPeerCertificate() as { readonly raw?: Buffer };
+	return raw === undefined ? null : createHash("sha256").update(raw).digest("base64url");
+}
+
+/** Users of one machine are told apart by nothing: they share what its address may have verified. */
+function payer(request: IncomingMessage): string {
+	const address = request.socket.remoteAddress ?? "";
+	return isLoopback(address) ? "loopback" : address;
+}

@@ -1,0 +1,63 @@
+/**
+ * The tokens room for the sidecar: whom the newest table believes. Loaded with the first table that names an issuer, as
+ * a sidecar without end users shall not pay for it.
+ */
+import type { TokenAnswer, TokenQuestion, VerifyToken } from "../../access/token.js";
+import type { Tables } from "../../sidecar/tables.js";
+import type { TokenVerifier } from "../../tokens/verifier.js";
+
+/** @returns the port; it follows the newest table by itself */
+export function tokensOf(
+	tables: Tables<unknown>,
+	log: { warn(message: string, fields?: Readonly<Record<string, string>>): void },
+): VerifyToken {
+	let verifier: TokenVerifier | null = null;
+	let loading: Promise<TokenVerifier> | null = null;
+	const use = (): void => verifier?.use(tables.newest?.table.gateways ?? []);
+	const load = async (): Promise<TokenVerifier> => {
+		const room = await import("../../tokens/verifier.js");
+		verifier = new room.TokenVerifier({
+			keysFailed: (issuer, why) => log.warn("an issuer's keys cannot be had", { issuer, why }),
+		});
+		use();
+		return verifier;
+	};
+	const loaded = (): Promise<TokenVerifier> => {
+		loading ??= load();
+		return loading;
+	};
+	let known: unknown = null;
+	tables.onChange(() => {
+		const gateways = tables.newest?.table.gateways;
+		if (gateways === undefined || gateways === known) return;
+		known = gateways;
+		if (verifier !== null) use();
+		else if (gateways.some(({ issuers }) => issuers.length > 0)) void loaded();
+	});
+	return (question) => {
+		if (verifier !== null) return verifier.verify(question);
+		const kept = copied(question);
+		return loaded().then(
+			(room): TokenAnswer | Promise<TokenAnswer> => room.verify(kept),
+			(): TokenAnswer => ({ refused: "invalid-token", why: "tokens cannot be verified here" }),
+		);
+	};
+}
+
+const copied = ({
+	gateway,
+	authorization,
+	dpop,
+	method,
+	url,
+	certificateThumbprint,
+	payer,
+}: TokenQuestion): TokenQuestion => ({
+	gateway,
+	authorization,
+	dpop,
+	method,
+	url,
+	certificateThumbprint,
+	payer,
+});

@@ -1,0 +1,78 @@
+/**
+ * Who is who on one machine: the SPIFFE ids of the stack's parts, the socket where each takes its own, and `weir ca`
+ * that serves them. With SPIRE there is one socket for all, and the agent tells its workloads apart.
+ */
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { WeirError } from "../../error.js";
+import { followWorkload, type Workload } from "../../identity/workloadClient.js";
+import type { ChildSpec } from "./supervisor.js";
+
+/** Of the embedded CA. */
+export const TRUST_DOMAIN = "weir.local";
+
+/** SPIFFE ids by the names of their sockets. */
+export type IdentityNames = Readonly<Record<string, string>>;
+
+const MAIN = fileURLToPath(new URL("../main.js", import.meta.url));
+
+/** Where a workload takes its identity from `weir ca`: a folder of its own, for RUN/envoy.sock is Envoy's admin. */
+export function identitySocket(runDirectory: string, name: string): string {
+	return join(runDirectory, "identity", `${name}.sock`);
+}
+
+/**
+ * The ids of a stack's parts.
+ * @param envoy name of the Envoy, weir-gateway if not said
+ * @param operator name of the person, the own user's if not said
+ */
+export function stackIds(
+	trustDomain: string = TRUST_DOMAIN,
+	{ envoy = "weir-gateway", operator = userInfo().username }: { envoy?: string; operator?: string } = {},
+) {
+	const id = (path: string) => `spiffe://${trustDomain}/weir/${path}`;
+	return {
+		envoy: id(`envoy/${segment(envoy)}`),
+		control: id("control"),
+		sidecar: id("sidecar"),
+		predictor: id("predictor"),
+		operator: id(`operator/${segment(operator)}`),
+	} as const;
+}
+
+/** `weir ca` for a Supervisor; it says ready when every socket listens. */
+export function caChild(options: {
+	readonly data: string;
+	readonly run: string;
+	readonly trustDomain?: string;
+	readonly ids: IdentityNames;
+}): ChildSpec {
+	return {
+		name: "ca",
+		module: MAIN,
+		args: [
+			"ca",
+			...["--data", options.data, "--run", options.run, "--trust-domain", options.trustDomain ?? TRUST_DOMAIN],
+			...Object.entries(options.ids).flatMap(([name, id]) => ["--workload", `${name}=${id}`]),
+		],
+	};
+}
+
+/**
+ * This process's identity, from that socket or from the one that SPIFFE_ENDPOINT_SOCKET names (SPIRE).
+ * @throws WeirError `invalid-argument` where neither is said, `unavailable` where no identity comes in time
+ */
+export function ownIdentity(socketPath: string | undefined, log?: { warn(message: string): void }): Promise<Workload> {
+	const path = socketPath ?? process.env.SPIFFE_ENDPOINT_SOCKET;
+	if (path === undefined || path === "") {
+		throw new WeirError("invalid-argument", "no identity socket is named", "name it, or set SPIFFE_ENDPOINT_SOCKET");
+	}
+	return followWorkload({ socketPath: path, log: (line) => log?.warn(line) });
+}
+
+/** A name as a path segment of a SPIFFE id: what it may not hold becomes a dash. */
+function segment(name: string): string {
+	const clean = name.replace(/[^A-Za-z0-9._-]/g, "-");
+	return /^\.{0,2}$/.test(clean) ? "unnamed" : clean;
+}

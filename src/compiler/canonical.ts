@@ -1,0 +1,136 @@
+/**
+ * What a Gateway that protects any Service does before a request is judged: the listener's hardening, and the rule that
+ * refuses what Envoy lets through and servers read in different ways. The same patterns as access/canonical.ts.
+ */
+import {
+	BAD_AUTHORIZATION,
+	BAD_PATH,
+	GOOD_AUTHORIZATION,
+	GOOD_DPOP,
+	GOOD_HOST,
+	GOOD_METHOD,
+	GOOD_PATH,
+	OVERRIDE_HEADERS,
+	PROBE_PATH,
+	REFUSED_METHODS,
+} from "../access/canonical.js";
+import { AMBIGUOUS_PATH_PARTS } from "../access/policy.js";
+import { DECISION_HEADER } from "../access/signedDecision.js";
+import { GATEWAY_HARDENING } from "../limits.js";
+import { protoDuration } from "./duration.js";
+import { ARM_HEADER, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js";
+
+/** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
+export const NOT_CANONICAL = "(not canonical)";
+
+/** Likewise, of a rule that needs another form. */
+const TWO_PROOFS = "(not canonical, DPoP)";
+
+/**
+ * Prefixes that a client of a protected Gateway may not send: Envoy's own words to itself (CVE-2023-27487,
+ * CVE-2024-45806), by any spelling.
+ */
+const ENVOY_HEADER_PREFIXES = ["x-envoy-", "x_envoy_", "x-envoy_", "x_envoy-"];
+
+/** Mutations before routing: what only the mesh may say is taken from clients. */
+export function strippedHeaders(protects: boolean): readonly object[] {
+	return [...WEIR_HEADER_SPELLINGS, ...(protects ? ENVOY_HEADER_PREFIXES : [])].map((prefix) => ({
+		remove_on_match: { key_matcher: { prefix, ignore_case: true } },
+	}));
+}
+
+/**
+ * Fields of the connection manager where any Service of the Gateway is protected (security reference 6, but for
+ * internal_address_config: left out, no address is internal; an empty one makes every address so, seen on 1.40.0).
+ */
+export const hardening = (): object => ({
+	normalize_path: true,
+	merge_slashes: true,
+	path_with_escaped_slashes_action: "REJECT_REQUEST",
+	// `guarded.test:8443` is judged, and seen by the Service, as `guarded.test`.
+	strip_any_host_port: true,
+	request_headers_timeout: protoDuration(GATEWAY_HARDENING.headersMs),
+	common_http_protocol_options: {
+		max_headers_count: GATEWAY_HARDENING.headers,
+		// CGI and its kin make one of `x_user` and `x-user`.
+		headers_with_underscores_action: "REJECT_REQUEST",
+	},
+	http2_protocol_options: {
+		max_concurrent_streams: GATEWAY_HARDENING.streams,
+		initial_stream_window_size: GATEWAY_HARDENING.streamWindowBytes,
+		initial_connection_window_size: GATEWAY_HARDENING.connectionWindowBytes,
+	},
+});
+
+/** Of a route: what comes after an upgrade is judged by nobody (CVE-2025-64763, CVE-2026-73548). */
+export const noUpgrades = (): object => ({ upgrade_configs: [{ upgrade_type: "websocket", enabled: false }] });
+
+const header = (name: string, matcher: object): object => ({ header: { name, ...matcher } });
+const matching = (name: string, regex: string): object => header(name, { string_match: { safe_regex: { regex } } });
+/** RE2 takes bytes that are no UTF-8 for no match, so what is good must match, not what is bad (CVE-2026-73552). */
+const notMatching = (name: string, regex: string): object => ({ not_rule: matching(name, regex) });
+const presentAndNot = (name: string, regex: string): object => ({
+	and_rules: { rules: [header(name, { present_match: true }), notMatching(name, regex)] },
+});
+
+/**
+ * Deny policies of RBAC for a protected Service, by name. Canonical requests pass, whoever sent them.
+ * @param judgesPaths some policy looks at the path, so escapes that Envoy leaves are refused too
+ * @param judgesHere Envoy gives the verdict. Where the sidecar does, the probe must come as far as that.
+ */
+export function notCanonicalRules(judgesPaths: boolean, judgesHere: boolean): Readonly<Record<string, object>> {
+	return {
+		[NOT_CANONICAL]: { permissions: faults(judgesPaths, judgesHere), principals: [{ any: true }] },
+		[TWO_PROOFS]: {
+			permissions: [header("dpop", { present_match: true })],
+			principals: [{ any: true }],
+			condition: listed("dpop"),
+		},
+	};
+}
+
+/** The part of it that is refused only where a policy looks at paths. */
+export const ambiguousPaths = (): object => ({ permissions: ambiguousParts(), principals: [{ any: true }] });
+
+const ambiguousParts = (): readonly object[] =>
+	AMBIGUOUS_PATH_PARTS.map((part) => ({ url_path: { path: { contains: part, ignore_case: true } } }));
+
+function faults(judgesPaths: boolean, judgesHere: boolean): readonly object[] {
+	return [
+		notMatching(":path", GOOD_PATH),
+		header(":path", { string_match: { contains: "#" } }),
+		{ url_path: { path: { safe_regex: { regex: BAD_PATH } } } },
+		...(judgesHere ? [{ url_path: { path: { exact: PROBE_PATH } } }] : []),
+		notMatching(":method", GOOD_METHOD),
+		...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),
+		notMatching(":authority", GOOD_HOST),
+		presentAndNot("authorization", GOOD_AUTHORIZATION),
+		matching("authorization", BAD_AUTHORIZATION),
+		presentAndNot("dpop", GOOD_DPOP),
+		...OVERRIDE_HEADERS.map((name) => header(name, { present_match: true })),
+		// Stripped before routing; here nothing of ours has set them yet.
+		...[ARM_HEADER, VARIANT_HEADER, DECISION_HEADER].map((name) => header(name, { present_match: true })),
+		...(judgesPaths ? ambiguousParts() : []),
+	];
+}
+
+/**
+ * CEL (google.api.expr.v1alpha1.Expr): the header has a comma, or was sent twice. Envoy keeps Authorization, Host and
+ * x-forwarded-client-cert as one value; of any other header sent twice, RBAC's matchers look at each value alone
+ * (1.40.0), and CEL at all joined by commas.
+ */
+const listed = (name: string): object => ({
+	call_expr: {
+		target: {
+			call_expr: {
+				function: "_[_]",
+				args: [
+					{ select_expr: { operand: { ident_expr: { name: "request" } }, field: "headers" } },
+					{ const_expr: { string_value: name } },
+				],
+			},
+		},
+		function: "contains",
+		args: [{ const_expr: { string_value: "," } }],
+	},
+});

@@ -1,0 +1,52 @@
+/**
+ * Envoy's own denials in the words of every execution: response_code_details (and the names of our rules in them) to
+ * reason codes. The inverse of the rule names in accessControl.ts, canonical.ts, tokenRules.ts and calloutProof.ts.
+ */
+
+export type DenialReason =
+	| "forbidden"
+	| "no-policy-allows"
+	| "invalid-token"
+	| "not-canonical"
+	| "no-single-identity"
+	| "rate-limited"
+	| "unanswered";
+
+export interface Denial {
+	readonly reason: DenialReason;
+	/** Qualified name of the AccessPolicy that forbids; null = no policy did. */
+	readonly policy: string | null;
+}
+
+/** What rules of RBAC that no AccessPolicy has begin with; in response details Envoy writes `_` for a blank. */
+const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
+	["(not_canonical", "not-canonical"],
+	["(no_single_identity", "no-single-identity"],
+	["(invalid_token", "invalid-token"],
+	["(unanswered", "unanswered"],
+];
+
+const MATCHED = /^rbac_access_denied_matched_policy\[(.*)\]$/s;
+
+/**
+ * @param details Envoy's response_code_details
+ * @returns null where none of our native rules refused the request: it was served, Envoy failed otherwise, or the
+ * sidecar refused it, which says why in dynamic metadata
+ */
+export function denialOf(details: string): Denial | null {
+	const rule = MATCHED.exec(details)?.[1];
+	if (rule !== undefined) {
+		if (rule === "none") return of("no-policy-allows");
+		const known = BUILT_IN.find(([begin]) => rule.startsWith(begin));
+		if (known !== undefined) return of(known[1]);
+		return { reason: "forbidden", policy: rule.startsWith("(") ? null : rule };
+	}
+	if (details.startsWith("jwt_authn_access_denied")) return of("invalid-token");
+	if (details === RATE_LIMITED) return of("rate-limited");
+	return null;
+}
+
+const of = (reason: DenialReason): Denial => ({ reason, policy: null });
+
+/** Details of what local_ratelimit refuses. */
+export const RATE_LIMITED = "local_rate_limited";

@@ -1,0 +1,60 @@
+/**
+ * TLS by SPIFFE identity: Envoy's own SVID and the trust bundle come over SDS from an agent on this machine (`weir ca`,
+ * or SPIRE's) and are rotated under way. Peers are known by the exact URI in their certificate, never by host name.
+ */
+import { protoDuration } from "./duration.js";
+
+/** Static cluster of the bootstrap that leads to the agent's socket. */
+export const IDENTITY_CLUSTER = "weir_identity";
+
+/** Names under which SPIRE's agent serves them; `weir ca` does so too. */
+const OWN_SVID = "default";
+const TRUST_BUNDLE = "ROOTCA";
+
+const TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
+
+/** Every client must show an SVID of the trust domain; who may call what is not decided here. */
+export const downstreamIdentity = (): object => ({
+	name: "envoy.transport_sockets.tls",
+	typed_config: {
+		"@type": `${TLS}.DownstreamTlsContext`,
+		require_client_certificate: true,
+		common_tls_context: { alpn_protocols: ["h2", "http/1.1"], ...svid([{ prefix: "spiffe://" }]) },
+	},
+});
+
+/**
+ * Shows our SVID, and speaks with nobody but these.
+ * @param spiffeIds exact; at least one
+ */
+export const upstreamIdentity = (spiffeIds: readonly string[], http2: boolean): object => ({
+	name: "envoy.transport_sockets.tls",
+	typed_config: {
+		"@type": `${TLS}.UpstreamTlsContext`,
+		common_tls_context: {
+			alpn_protocols: http2 ? ["h2"] : ["http/1.1"],
+			...svid(spiffeIds.map((exact) => ({ exact }))),
+		},
+	},
+});
+
+const svid = (ids: readonly object[]): object => ({
+	// Envoy as a client offers no more than TLS 1.2 unless it is told.
+	tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
+	tls_certificate_sds_secret_configs: [{ name: OWN_SVID, sds_config: overSds() }],
+	combined_validation_context: {
+		default_validation_context: {
+			match_typed_subject_alt_names: ids.map((matcher) => ({ san_type: "URI", matcher })),
+		},
+		validation_context_sds_secret_config: { name: TRUST_BUNDLE, sds_config: overSds() },
+	},
+});
+
+const overSds = (): object => ({
+	resource_api_version: "V3",
+	api_config_source: {
+		api_type: "GRPC",
+		transport_api_version: "V3",
+		grpc_services: [{ envoy_grpc: { cluster_name: IDENTITY_CLUSTER }, timeout: protoDuration(5_000) }],
+	},
+});

@@ -1,0 +1,51 @@
+/**
+ * What clients read of Envoy's own denials: the same status and body as the sidecar's, by the reasons of denial.ts.
+ * These filters are asked about answers of Envoy's own only, so requests that are served cost nothing.
+ */
+import type { DenialReason } from "./denial.js";
+import { RATE_LIMITED } from "./denial.js";
+
+const EXPRESSION = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
+
+/** Begin of the details of what RBAC refused. */
+const RBAC = "rbac_access_denied_matched_policy[";
+
+/** The first that fits counts, so `forbidden` is last: any rule that is none of ours. */
+const DENIALS: readonly {
+	readonly reason: Exclude<DenialReason, "unanswered">;
+	readonly status: number;
+	readonly when: string;
+	readonly headers?: readonly object[];
+}[] = [
+	{
+		reason: "invalid-token",
+		status: 401,
+		when: `${begins("jwt_authn_access_denied")} || ${begins(`${RBAC}(invalid_token`)}`,
+		headers: [
+			{
+				header: { key: "www-authenticate", value: 'Bearer error="invalid_token"' },
+				append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+			},
+		],
+	},
+	{ reason: "rate-limited", status: 429, when: `response.code_details == '${RATE_LIMITED}'` },
+	{ reason: "not-canonical", status: 403, when: begins(`${RBAC}(not_canonical`) },
+	{ reason: "no-single-identity", status: 403, when: begins(`${RBAC}(no_single_identity`) },
+	{ reason: "no-policy-allows", status: 403, when: `response.code_details == '${RBAC}none]'` },
+	{ reason: "forbidden", status: 403, when: `${begins(RBAC)} && !${begins(`${RBAC}(unanswered`)}` },
+];
+
+function begins(text: string): string {
+	return `response.code_details.startsWith('${text}')`;
+}
+
+/** Mappers of local_reply_config. */
+export const denialReplies = (): readonly object[] =>
+	DENIALS.map(({ reason, status, when, headers = [] }) => ({
+		filter: {
+			extension_filter: { name: reason, typed_config: { "@type": EXPRESSION, expression: when } },
+		},
+		status_code: status,
+		body: { inline_string: `access denied: ${reason}\n` },
+		...(headers.length === 0 ? {} : { headers_to_add: headers }),
+	}));

@@ -1,0 +1,113 @@
+/**
+ * Rate limits natively, per Envoy process: of a Service and of each calling principal before any signature is checked,
+ * of each tenant once its token is verified. Each has a filter of its own, for Envoy wants the times of all buckets of
+ * one filter to be multiples of one another.
+ */
+import { claimPath } from "../access/claim.js";
+import { RATE_LIMIT_BUCKETS_MAX } from "../limits.js";
+import type { Rate, RateLimits, TokenIssuer } from "../resources/resource.js";
+import { protoDuration } from "./duration.js";
+import { payloadKey } from "./tokenMetadata.js";
+
+export const SERVICE_LIMIT_FILTER = "weir.limit.service";
+export const PRINCIPAL_LIMIT_FILTER = "weir.limit.principal";
+export const TENANT_LIMIT_FILTER = "weir.limit.tenant";
+
+const LOCAL_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+const EXPRESSION = "type.googleapis.com/envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
+const TOKENS = "envoy.filters.http.jwt_authn";
+
+/** Whom requests without a proven principal are counted under, all together. */
+const NOBODY = "-";
+
+/** More than any Envoy serves. */
+const NO_LIMIT = 4_294_967_295;
+
+const filter = (name: string): object => ({
+	name,
+	disabled: true,
+	typed_config: { "@type": LOCAL_RATE_LIMIT, stat_prefix: name.replaceAll(".", "_") },
+});
+
+/** Before tokens are verified; off unless a virtual host asks for them. */
+export const limitsBeforeTokens = (): readonly object[] => [
+	filter(SERVICE_LIMIT_FILTER),
+	filter(PRINCIPAL_LIMIT_FILTER),
+];
+
+/** After it. */
+export const limitsAfterTokens = (): readonly object[] => [filter(TENANT_LIMIT_FILTER)];
+
+export interface LimitPlace {
+	/** The Gateway demands client certificates. */
+	readonly identifies: boolean;
+	readonly issuers: readonly TokenIssuer[];
+	/** Envoy verifies the Service's tokens itself: elsewhere it knows no tenant. */
+	readonly verifies: boolean;
+}
+
+/** typed_per_filter_config of a virtual host. */
+export function limitsPerRoute({ service, principal, tenant }: RateLimits, place: LimitPlace): Record<string, object> {
+	return {
+		...(service === null ? {} : { [SERVICE_LIMIT_FILTER]: limiter(SERVICE_LIMIT_FILTER, bucket(service)) }),
+		...(principal === null
+			? {}
+			: { [PRINCIPAL_LIMIT_FILTER]: perValue(PRINCIPAL_LIMIT_FILTER, principal, "principal", [caller(place)]) }),
+		...(tenant === null || !place.verifies
+			? {}
+			: { [TENANT_LIMIT_FILTER]: perValue(TENANT_LIMIT_FILTER, tenant, "tenant", place.issuers.map(tenantOf)) }),
+	};
+}
+
+const bucket = ({ requests, perMs }: Rate): object => ({
+	max_tokens: requests,
+	tokens_per_fill: requests,
+	fill_interval: protoDuration(perMs),
+});
+
+const limiter = (name: string, tokenBucket: object, more: object = {}): object => ({
+	"@type": LOCAL_RATE_LIMIT,
+	stat_prefix: name.replaceAll(".", "_"),
+	token_bucket: tokenBucket,
+	filter_enabled: { default_value: { numerator: 100 } },
+	filter_enforced: { default_value: { numerator: 100 } },
+	rate_limited_as_resource_exhausted: true,
+	...more,
+});
+
+/** A bucket for each value, the least used forgotten beyond the bound. */
+const perValue = (name: string, rate: Rate, key: string, actions: readonly object[]): object =>
+	limiter(name, bucket({ requests: NO_LIMIT, perMs: rate.perMs }), {
+		descriptors: [{ entries: [{ key }], token_bucket: bucket(rate) }],
+		always_consume_default_token_bucket: false,
+		rate_limits: actions.map((action) => ({ actions: [action] })),
+		max_dynamic_descriptors: RATE_LIMIT_BUCKETS_MAX,
+	});
+
+/** By the URI of the certificate: a new certificate of the same principal has the same bucket. */
+function caller({ identifies }: LimitPlace): object {
+	if (!identifies) return { generic_key: { descriptor_key: "principal", descriptor_value: NOBODY } };
+	return {
+		extension: {
+			name: "principal",
+			typed_config: {
+				"@type": EXPRESSION,
+				descriptor_key: "principal",
+				text: "connection.uri_san_peer_certificate",
+			},
+		},
+	};
+}
+
+/** A tenant that is one text; without one there is no limit of this kind. */
+const tenantOf = (issuer: TokenIssuer): object => ({
+	metadata: {
+		descriptor_key: "tenant",
+		metadata_key: {
+			key: TOKENS,
+			path: [payloadKey(issuer), ...claimPath(issuer.tenantClaim)].map((key) => ({ key })),
+		},
+		source: "DYNAMIC",
+		skip_if_absent: true,
+	},
+});

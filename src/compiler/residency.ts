@@ -1,0 +1,69 @@
+/**
+ * Where data may be processed: endpoints outside the regions of a Service's DataClass are taken away before anything
+ * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
+ * endpoints and a preference fails over to the others: security reference 9.)
+ */
+import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+
+/** An endpoint that a Service must not use. */
+export interface Excluded {
+	/** Qualified name. */
+	readonly service: string;
+	readonly variant: string;
+	readonly endpoint: Endpoint;
+	/** e.g. `its region us-east is none of those of DataClass health (ae-dxb)`. */
+	readonly why: string;
+}
+
+/** The same resources, without the endpoints that are not allowed. */
+export function withinRegions(resources: ResourceSet): ResourceSet {
+	return { ...resources, services: resources.services.map((service) => restricted(resources, service)) };
+}
+
+/** What withinRegions takes away, and why. */
+export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
+	return resources.services.flatMap((service) => {
+		const { spec, metadata } = service;
+		if (spec.dataClass === null) return [];
+		const regions = regionsOf(resources, service);
+		return spec.variants.flatMap(({ name, endpoints }) =>
+			endpoints
+				.filter((endpoint) => !isWithin(endpoint, regions))
+				.map((endpoint) => ({
+					service: qualifiedName(metadata),
+					variant: name,
+					endpoint,
+					why: reason(endpoint, spec.dataClass ?? "", regions),
+				})),
+		);
+	});
+}
+
+function restricted(resources: ResourceSet, service: Service): Service {
+	const { spec } = service;
+	if (spec.dataClass === null) return service;
+	const regions = regionsOf(resources, service);
+	const variants = spec.variants.map((variant) => ({
+		...variant,
+		endpoints: variant.endpoints.filter((endpoint) => isWithin(endpoint, regions)),
+	}));
+	return { ...service, spec: { ...spec, variants } };
+}
+
+/** A class that is not declared allows no region: `validate` refuses it, and here nothing leaks meanwhile. */
+function regionsOf({ dataClasses }: ResourceSet, { metadata, spec }: Service): readonly string[] {
+	const own = dataClasses.find(
+		(dataClass) => dataClass.metadata.name === spec.dataClass && dataClass.metadata.namespace === metadata.namespace,
+	);
+	return own?.spec.regions ?? [];
+}
+
+const isWithin = ({ locality }: Endpoint, regions: readonly string[]): boolean =>
+	locality !== null && regions.includes(locality.region);
+
+function reason({ locality }: Endpoint, dataClass: string, regions: readonly string[]): string {
+	const allowed = `DataClass ${dataClass} (${regions.length === 0 ? "not declared" : regions.join(", ")})`;
+	return locality === null
+		? `it says no region, and ${allowed} wants one`
+		: `its region ${locality.region} is none of those of ${allowed}`;
+}

@@ -1,0 +1,71 @@
+/** What jwt_authn leaves in a request's dynamic metadata of a token that it has verified, and how RBAC asks for it. */
+import { claimPath, SPACE_DELIMITED_CLAIMS } from "../access/claim.js";
+import type { TokenIssuer } from "../resources/resource.js";
+import { at, type CelTree, field, ident } from "./celTree.js";
+
+/** Envoy's name for it, whatever ours of the filter is. */
+const NAMESPACE = "envoy.filters.http.jwt_authn";
+
+/**
+ * Keys by the issuer's own name, not by its place in a list: listener and routes come one after the other, and must
+ * never mean two issuers by one key.
+ */
+export const payloadKey = ({ issuer }: TokenIssuer): string => issuer;
+export const headerKey = ({ issuer }: TokenIssuer): string => `${issuer}#header`;
+
+/** Fields of a provider that put them there. */
+export const intoMetadata = (issuer: TokenIssuer): object => ({
+	payload_in_metadata: payloadKey(issuer),
+	header_in_metadata: headerKey(issuer),
+	normalize_payload_in_metadata: { space_delimited_claims: SPACE_DELIMITED_CLAIMS },
+});
+
+/** A Principal of RBAC. */
+export type PrincipalRule = object;
+
+export const allOf = (ids: readonly PrincipalRule[]): PrincipalRule =>
+	ids.length === 1 && ids[0] !== undefined ? ids[0] : { and_ids: { ids } };
+export const someOf = (ids: readonly PrincipalRule[]): PrincipalRule => {
+	if (ids.length === 0) return NOBODY;
+	return ids.length === 1 && ids[0] !== undefined ? ids[0] : { or_ids: { ids } };
+};
+export const not = (id: PrincipalRule): PrincipalRule => ({ not_id: id });
+export const ANYBODY: PrincipalRule = { any: true };
+export const NOBODY: PrincipalRule = not(ANYBODY);
+
+const saidAt = (path: readonly string[], value: object): PrincipalRule => ({
+	sourced_metadata: {
+		metadata_matcher: { filter: NAMESPACE, path: path.map((key) => ({ key })), value },
+		metadata_source: "DYNAMIC",
+	},
+});
+
+/** A token of this issuer was verified. */
+export const verified = (issuer: TokenIssuer): PrincipalRule =>
+	saidAt([payloadKey(issuer), "iss"], { present_match: true });
+
+export const hasClaim = (issuer: TokenIssuer, name: string): PrincipalRule =>
+	saidAt([payloadKey(issuer), name], { present_match: true });
+
+/** The claim is one of these texts, or a list that holds one. */
+export function claimIs(issuer: TokenIssuer, claim: string, values: readonly string[]): PrincipalRule {
+	const texts = values.map((exact) => ({ string_match: { exact } }));
+	const matchers = texts.flatMap((text) => [text, { list_match: { one_of: text } }]);
+	return saidAt([payloadKey(issuer), ...claimPath(claim)], { or_match: { value_matchers: matchers } });
+}
+
+/** The claim is this very text. */
+export const textIs = (issuer: TokenIssuer, claim: string, exact: string): PrincipalRule =>
+	saidAt([payloadKey(issuer), claim], { string_match: { exact } });
+
+/** The claim, or the member of the JOSE header, is a text that the pattern fits as a whole. */
+export const claimFits = (issuer: TokenIssuer, claim: string, regex: string): PrincipalRule =>
+	saidAt([payloadKey(issuer), claim], { string_match: { safe_regex: { regex } } });
+export const headerFits = (issuer: TokenIssuer, member: string, regex: string): PrincipalRule =>
+	saidAt([headerKey(issuer), member], { string_match: { safe_regex: { regex } } });
+export const hasHeader = (issuer: TokenIssuer, member: string): PrincipalRule =>
+	saidAt([headerKey(issuer), member], { present_match: true });
+
+/** All claims, for a condition. */
+export const claimsTree = (issuer: TokenIssuer): CelTree =>
+	at(at(field(ident("metadata"), "filter_metadata"), NAMESPACE), payloadKey(issuer));

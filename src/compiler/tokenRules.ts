@@ -1,0 +1,98 @@
+/**
+ * What Envoy's jwt_authn lets pass and no execution takes for a token (measured on 1.40.0; src/tokens refuses the
+ * same): deny rules behind it, of Services that judge users.
+ */
+import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
+import type { TokenIssuer } from "../resources/resource.js";
+import { anyOf, at, call, double, field, ident, integer } from "./celTree.js";
+import {
+	ANYBODY,
+	allOf,
+	claimFits,
+	claimIs,
+	claimsTree,
+	hasClaim,
+	hasHeader,
+	headerFits,
+	not,
+	type PrincipalRule,
+	someOf,
+	verified,
+} from "./tokenMetadata.js";
+
+/** Begin of the names of these rules; no AccessPolicy can have it. */
+const INVALID_TOKEN = "(invalid token";
+
+/** An Authorization header that speaks of a token, wherever in it and however written. */
+const SPEAKS_OF_TOKEN = "(?is).*(?:bearer|dpop)(?:[ \\t].*)?";
+/** How it may speak of one where nobody checks a proof of possession. */
+const ONE_TOKEN = "Bearer [A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+";
+const BEARER = "Bearer ";
+
+/** Asymmetric ones: with a public key an HMAC is no signature. */
+const ALGORITHMS = "(?:ES|RS|PS)(?:256|384|512)|EdDSA";
+const NOT_EMPTY = "(?s).+";
+/** RFC 9068 2.1; media types have no case. */
+const ACCESS_TOKEN = "(?i)(?:application/)?at\\+jwt";
+
+/** Rules of weir.deny, by name. */
+export function tokenRules(issuers: readonly TokenIssuer[]): Readonly<Record<string, object>> {
+	const present = headerIs("authorization", { present_match: true });
+	const speaks = regexOn("authorization", SPEAKS_OF_TOKEN);
+	const wellFormed = regexOn("authorization", ONE_TOKEN);
+	return {
+		[`${INVALID_TOKEN})`]: deny(
+			someOf([
+				// Also where jwt_authn has not run at all: what was not verified is refused, not ignored.
+				allOf([present, not(allOf([wellFormed, someOf(issuers.map(verified))])), speaks]),
+				...issuers.map((issuer) => allOf([verified(issuer), someOf(faults(issuer))])),
+			]),
+		),
+		...Object.fromEntries(
+			issuers.map((issuer, index) => [
+				`${INVALID_TOKEN}, times ${index})`,
+				{ ...deny(verified(issuer)), condition: badTimes(issuer) },
+			]),
+		),
+	};
+}
+
+const deny = (principal: PrincipalRule): object => ({ permissions: [{ any: true }], principals: [principal] });
+
+const headerIs = (name: string, matcher: object): PrincipalRule => ({ header: { name, ...matcher } });
+const regexOn = (name: string, regex: string): PrincipalRule =>
+	headerIs(name, { string_match: { safe_regex: { regex } } });
+
+function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
+	return [
+		not(headerFits(issuer, "alg", ALGORITHMS)),
+		// Without it jwt_authn tries all keys.
+		not(headerFits(issuer, "kid", NOT_EMPTY)),
+		hasHeader(issuer, "crit"),
+		// Bound to a key (RFC 7800): Envoy sees no proof.
+		hasClaim(issuer, "cnf"),
+		not(hasClaim(issuer, "iat")),
+		// jwt_authn takes `http://weir/` for `weir`.
+		issuer.audiences.length === 0 ? not(ANYBODY) : not(claimIs(issuer, "aud", issuer.audiences)),
+		...(issuer.profile === "at+jwt"
+			? [
+					not(headerFits(issuer, "typ", ACCESS_TOKEN)),
+					not(hasClaim(issuer, "aud")),
+					...["sub", "client_id", "jti"].map((claim) => not(claimFits(issuer, claim, NOT_EMPTY))),
+				]
+			: []),
+	];
+}
+
+/** iat in the future, exp - iat beyond the longest life, or a token too long. jwt_authn judges exp and nbf. */
+function badTimes(issuer: TokenIssuer): object {
+	const claims = claimsTree(issuer);
+	const [issued, expires] = [at(claims, "iat"), at(claims, "exp")];
+	const now = call("double", call("int", field(ident("request"), "time")));
+	const authorization = at(field(ident("request"), "headers"), "authorization");
+	return anyOf(
+		call("_>_", issued, call("_+_", now, double(TOKEN_SKEW_SECONDS))),
+		call("_>_", call("_-_", expires, issued), double(issuer.maxLifetimeMs / 1_000)),
+		call("_>_", call("size", authorization), integer(BEARER.length + TOKEN_BYTES_MAX)),
+	);
+}

@@ -1,0 +1,244 @@
+/**
+ * The decision log's way into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
+ * it; what does not fit is dropped and counted, and evidence never shares a lane with it.
+ */
+import { parseRouteName } from "../compiler/plan.js";
+import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
+import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
+import { putDecision, putShadow } from "./decisionAppend.js";
+import { allowedIn, type DecisionRecord, denialIn, requestRecord } from "./decisionRecord.js";
+import { COUNTERS, type Log, type Meter } from "./meter.js";
+import type { PlanReader } from "./planReader.js";
+import { readEntry } from "./requestRow.js";
+import { type ShadowChange, ShadowCounts, shadowIn } from "./shadow.js";
+import { sidecarAnswer } from "./sidecarAnswer.js";
+import type { EventStore } from "./store.js";
+
+export interface DecisionLogOptions {
+	readonly store: EventStore;
+	readonly plans: PlanReader;
+	readonly clock: () => number;
+	readonly meter: Meter;
+	readonly log: Log;
+	/** Share of allowed requests that are recorded, in parts per million. Denied ones always are. */
+	readonly allowedPpm: number;
+}
+
+interface Queued {
+	readonly record: DecisionRecord;
+	readonly receivedMs: number;
+}
+
+export class DecisionLog {
+	#queue: Queued[] = [];
+	/** Records whose plan is being asked for. */
+	#held = 0;
+	readonly #holding = new Set<Promise<void>>();
+	readonly #changes = new AssignmentChanges();
+	readonly #shadows = new ShadowCounts();
+	#timer: NodeJS.Timeout | null = null;
+	#committing: Promise<void> | null = null;
+	#dropping = false;
+	#closed = false;
+	#lastId = 0;
+
+	constructor(
+		private readonly options: DecisionLogOptions,
+		private readonly queueMax: number = DECISION_QUEUE_MAX,
+	) {}
+
+	/** Takes the end entry of a request. `gateway`: as its stream says; null = it does not. */
+	request(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void {
+		if (entry.metadataAt !== entry.metadataEnd) this.#shadow(entry, gateway);
+		const denial = denialIn(entry, gateway);
+		if (denial !== null) this.#withUnit(entry, denial, receivedMs);
+		else if (this.options.allowedPpm > 0 && this.#sampled(entry)) {
+			this.#withUnit(entry, allowedIn(entry, gateway), receivedMs);
+		}
+	}
+
+	/** Takes the assignment of an ended request, and records it where the unit's arm has changed. */
+	assigned(entry: AccessLogEntry, assigned: Assigned, variant: string | null, receivedMs: number): void {
+		const change = this.#changes.see(assigned);
+		if (change === null) return;
+		this.#push({
+			receivedMs,
+			record: {
+				...requestRecord(entry, null, null),
+				kind: "assignment-changed",
+				verdict: null,
+				reason: "assignment-changed",
+				by: sidecarAnswer(entry) === null ? "envoy" : "sidecar",
+				unit: assigned.unit,
+				experiment: assigned.experiment,
+				arm: assigned.arm,
+				formerArm: change.formerArm,
+				variant,
+				plan: assigned.plan,
+			},
+		});
+	}
+
+	/** Takes what ingest itself refused. */
+	refused(record: DecisionRecord): void {
+		this.#push({ record, receivedMs: this.options.clock() });
+	}
+
+	/** Resolves when all that was taken before the call is committed. Rejects where the store refuses. */
+	async flush(): Promise<void> {
+		await Promise.all(this.#holding);
+		if (this.#timer !== null) clearTimeout(this.#timer);
+		this.#timer = null;
+		while (this.#committing !== null) await this.#committing;
+		if (this.#queue.length === 0 && this.#shadows.size === 0) return;
+		this.#committing = this.#commit().finally(() => {
+			this.#committing = null;
+		});
+		return this.#committing;
+	}
+
+	async close(): Promise<void> {
+		await this.flush();
+		this.#closed = true;
+		if (this.#timer !== null) clearTimeout(this.#timer);
+	}
+
+	/** The same for the same request id, wherever it is asked. */
+	#sampled({ requestId }: AccessLogEntry): boolean {
+		const { allowedPpm, store } = this.options;
+		return allowedPpm >= PPM || Number(store.pseudonyms.request(requestId) % BigInt(PPM)) < allowedPpm;
+	}
+
+	#shadow(entry: AccessLogEntry, gateway: string | null): void {
+		const change: ShadowChange | null = shadowIn(entry);
+		if (change === null) return;
+		const { meter } = this.options;
+		meter.count(COUNTERS.shadows.name, COUNTERS.shadows.help, { change: change.change });
+		this.#shadows.add(change, requestRecord(entry, gateway, null));
+		this.#schedule();
+	}
+
+	/** Adds the unit and its arm, for which the plan is needed, and queues the record. */
+	#withUnit(entry: AccessLogEntry, record: DecisionRecord, receivedMs: number): void {
+		const whole = this.#read(entry, record, receivedMs);
+		if (typeof whole !== "string") {
+			this.#push({ record: whole, receivedMs });
+			return;
+		}
+		if (this.#isFull()) {
+			this.#drop(record);
+			return;
+		}
+		this.#held++;
+		const held = this.#load(entry, record, receivedMs, whole).then((loaded) => {
+			this.#held--;
+			this.#holding.delete(held);
+			this.#push({ record: loaded, receivedMs });
+		});
+		this.#holding.add(held);
+	}
+
+	/** The route's plan may be missing, and then the one that the sidecar answered by; without them the unit stays unknown. */
+	async #load(
+		entry: AccessLogEntry,
+		record: DecisionRecord,
+		receivedMs: number,
+		first: string,
+	): Promise<DecisionRecord> {
+		await this.options.plans.load(first);
+		const second = this.#read(entry, record, receivedMs);
+		if (typeof second !== "string") return second;
+		if (second === first) return record;
+		await this.options.plans.load(second);
+		const third = this.#read(entry, record, receivedMs);
+		return typeof third === "string" ? record : third;
+	}
+
+	/** @returns the version of a plan that is not at hand, where it needs one */
+	#read(entry: AccessLogEntry, record: DecisionRecord, receivedMs: number): DecisionRecord | string {
+		const route = parseRouteName(entry.routeName);
+		if (route === null) return record;
+		const { plans, store } = this.options;
+		const plan = plans.known(route.version);
+		if (plan === null) return route.version;
+		const context = { plan: (version: string) => plans.known(version), pseudonyms: store.pseudonyms };
+		const reading = readEntry(entry, route, plan, context, receivedMs);
+		if (reading.kind === "plan-missing") return reading.version;
+		if (reading.kind !== "row") return record;
+		const { row, assigned } = reading;
+		return { ...record, unit: row.unit, experiment: row.experiment, arm: assigned, variant: row.variant };
+	}
+
+	#isFull(): boolean {
+		return this.#queue.length + this.#held >= this.queueMax;
+	}
+
+	#drop({ kind }: DecisionRecord): void {
+		if (!this.#dropping) this.options.log.error("decision records are dropped: the queue is full");
+		this.#dropping = true;
+		this.#count(kind, "dropped");
+	}
+
+	#push(queued: Queued): void {
+		if (this.#isFull()) {
+			this.#drop(queued.record);
+			return;
+		}
+		this.#queue.push(queued);
+		this.#schedule();
+	}
+
+	#schedule(): void {
+		if (this.#closed) return;
+		this.#timer ??= setTimeout(() => {
+			this.#timer = null;
+			void this.flush().catch(() => undefined);
+		}, DECISION_COMMIT_MS);
+	}
+
+	#count(kind: string, result: string, by = 1): void {
+		this.options.meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind, result }, by);
+	}
+
+	async #commit(): Promise<void> {
+		const { store, clock, log } = this.options;
+		const records = this.#queue;
+		this.#queue = [];
+		const shadows = this.#shadows.take();
+		const nowMs = clock();
+		try {
+			await store.decisions.transaction(async (transaction) => {
+				if (this.#lastId === 0) {
+					const [row] = await transaction.rows("SELECT coalesce(max(id), 0) AS id FROM decisions");
+					this.#lastId = Number(row?.id ?? 0);
+				}
+				let id = this.#lastId;
+				await transaction.append("decisions", records, (to, { record, receivedMs }) => {
+					// In the order of arrival, and unique across restarts and clocks that step back.
+					id = Math.max(id + 1, receivedMs * 1_000);
+					putDecision(to, id, receivedMs, record);
+				});
+				await transaction.append("shadows", shadows, (to, shadow) => putShadow(to, nowMs, shadow));
+				this.#lastId = id;
+			});
+		} catch (thrown) {
+			log.error("decision records could not be committed", { error: String(thrown) });
+			// They are tried again with the next ones, as far as they fit.
+			const room = Math.max(0, this.queueMax - this.#queue.length - this.#held);
+			this.#queue = [...records.slice(0, room), ...this.#queue];
+			for (const { record } of records.slice(room)) this.#count(record.kind, "dropped");
+			this.#shadows.giveBack(shadows);
+			this.#schedule();
+			throw thrown;
+		}
+		this.#dropping = false;
+		const stored = new Map<string, number>();
+		for (const { record } of records) stored.set(record.kind, (stored.get(record.kind) ?? 0) + 1);
+		for (const [kind, rows] of stored) this.#count(kind, "stored", rows);
+		// What came while this commit ran.
+		if (this.#queue.length > 0 || this.#shadows.size > 0) {
+			this.#schedule();
+		}
+	}
+}

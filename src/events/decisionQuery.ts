@@ -1,0 +1,188 @@
+/**
+ * The decision log as it is asked for over HTTP: GET /v1/requests?… answers records, the newest first;
+ * GET /v1/requests?view=shadow what shadow policies would change.
+ */
+import { WeirError } from "../error.js";
+import { DECISIONS_ANSWER_MAX } from "../limits.js";
+import { shownPseudonym } from "./account.js";
+import { DECISION_KINDS, type DecisionRecord } from "./decisionRecord.js";
+import type { EventStore, Parameters, Row } from "./store.js";
+
+/** A record as it is told: with its id, and the unit as 32 hex digits. */
+export interface ShownDecision extends Omit<DecisionRecord, "unit"> {
+	readonly id: number;
+	readonly receivedMs: number;
+	readonly unit: string | null;
+}
+
+export interface DecisionsAnswer {
+	readonly decisions: readonly ShownDecision[];
+	/** `before` of the next page; null = there is none. */
+	readonly next: number | null;
+}
+
+export interface ShadowAnswer {
+	readonly changes: readonly {
+		readonly change: "would-deny" | "would-allow";
+		readonly policy: string | null;
+		readonly service: string | null;
+		readonly principal: string | null;
+		readonly method: string | null;
+		readonly path: string | null;
+		readonly count: number;
+		readonly lastMs: number;
+	}[];
+	/** Whether there are more kinds of requests than are told. */
+	readonly cut: boolean;
+}
+
+/** Of every column that a question may name exactly. */
+const EXACT = { service: "service", reason: "reason", principal: "principal", kind: "kind", policy: "policy" } as const;
+const EXACT_REQUEST = { requestId: "request", traceId: "trace", gateway: "gateway" } as const;
+const COLUMNS: Readonly<Record<string, string>> = { ...EXACT, ...EXACT_REQUEST };
+const NUMBERS = ["since", "until", "before", "limit"] as const;
+
+interface Question {
+	readonly view: "decisions" | "shadow";
+	readonly where: readonly string[];
+	readonly parameters: Parameters;
+	readonly limit: number;
+}
+
+/** @throws WeirError `invalid-argument` for what is no question */
+export function parseDecisionQuery(query: URLSearchParams): Question {
+	const where: string[] = [];
+	const parameters: Parameters = {};
+	const view = query.get("view") ?? "decisions";
+	if (view !== "decisions" && view !== "shadow") {
+		throw new WeirError("invalid-argument", "view is neither decisions nor shadow", "leave it out for decisions");
+	}
+	let limit = 100;
+	for (const [name, value] of query) {
+		if (name === "view") continue;
+		if (query.getAll(name).length > 1)
+			throw new WeirError("invalid-argument", "a parameter is given twice", "give one");
+		const column = Object.hasOwn(COLUMNS, name) ? COLUMNS[name] : undefined;
+		const number = NUMBERS.find((one) => one === name);
+		if (number !== undefined) {
+			const parsed = /^\d{1,15}$|^\d{16}$/.test(value) ? Number(value) : Number.NaN;
+			if (!Number.isSafeInteger(parsed)) {
+				throw new WeirError(
+					"invalid-argument",
+					`${name} is not a whole number`,
+					"since and until are epoch milliseconds",
+				);
+			}
+			if (number === "limit") {
+				limit = parsed;
+				continue;
+			}
+			const time = view === "shadow" ? "received_ms" : "at_ms";
+			where.push({ since: `${time} >= $since`, until: `${time} < $until`, before: "id < $before" }[number]);
+			parameters[name] = BigInt(parsed);
+		} else if (column !== undefined) {
+			where.push(`${column} = $${name}`);
+			parameters[name] = value;
+		} else {
+			const known = [...Object.keys(COLUMNS), ...NUMBERS, "view"].join(", ");
+			throw new WeirError("invalid-argument", "a parameter is unknown", `known are ${known}`);
+		}
+	}
+	if (limit < 1 || limit > DECISIONS_ANSWER_MAX) {
+		throw new WeirError("invalid-argument", `limit is not within 1 and ${DECISIONS_ANSWER_MAX}`, "ask page by page");
+	}
+	const kind = query.get("kind");
+	if (kind !== null && !DECISION_KINDS.some((one) => one === kind)) {
+		throw new WeirError("invalid-argument", "there is no such kind of record", `kinds: ${DECISION_KINDS.join(", ")}`);
+	}
+	if (view === "shadow" && [...query.keys()].some((name) => !SHADOW_PARAMETERS.has(name))) {
+		throw new WeirError(
+			"invalid-argument",
+			"shadow counts cannot be asked for by that",
+			`known are ${[...SHADOW_PARAMETERS].join(", ")}`,
+		);
+	}
+	return { view, where, parameters, limit };
+}
+
+const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
+	"view",
+	"service",
+	"principal",
+	"policy",
+	"since",
+	"until",
+	"limit",
+]);
+
+/** @param traceOf trace of a request by its id, where its record lacks it */
+export async function answerDecisions(
+	store: EventStore,
+	{ where, parameters, limit }: Question,
+	traceOf: (requestId: string) => string | null,
+): Promise<DecisionsAnswer> {
+	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
+	const rows = await store.decisions.transaction((transaction) =>
+		transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
+	);
+	const decisions = rows.slice(0, limit).map((row) => shown(row, traceOf));
+	return { decisions, next: rows.length > limit ? (decisions.at(-1)?.id ?? null) : null };
+}
+
+function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDecision {
+	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+	const number = (value: unknown): number | null => (value === null || value === undefined ? null : Number(value));
+	const requestId = text(row.request);
+	return {
+		id: Number(row.id),
+		kind: String(row.kind) as DecisionRecord["kind"],
+		atMs: Number(row.at_ms),
+		receivedMs: Number(row.received_ms),
+		requestId,
+		traceId: text(row.trace) ?? (requestId === null ? null : traceOf(requestId)),
+		gateway: text(row.gateway),
+		service: text(row.service),
+		method: text(row.method),
+		path: text(row.path),
+		principal: text(row.principal),
+		unit: typeof row.unit === "bigint" ? shownPseudonym(row.unit) : null,
+		experiment: text(row.experiment),
+		arm: text(row.arm),
+		formerArm: text(row.former_arm),
+		variant: text(row.variant),
+		verdict: text(row.verdict) as DecisionRecord["verdict"],
+		reason: String(row.reason),
+		policy: text(row.policy),
+		by: String(row.decided_by) as DecisionRecord["by"],
+		plan: text(row.plan),
+		status: number(row.status),
+		latencyMs: number(row.latency_ms),
+		count: Number(row.count),
+	};
+}
+
+export async function answerShadow(store: EventStore, { where, parameters, limit }: Question): Promise<ShadowAnswer> {
+	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
+	const rows = await store.decisions.transaction((transaction) =>
+		transaction.rows(
+			`SELECT change, policy, service, principal, method, path, sum(count)::BIGINT AS count, max(received_ms) AS last_ms
+			FROM shadows ${condition} GROUP BY ALL ORDER BY count DESC, change, policy, service, principal, method, path
+			LIMIT ${limit + 1}`,
+			parameters,
+		),
+	);
+	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+	return {
+		cut: rows.length > limit,
+		changes: rows.slice(0, limit).map((row) => ({
+			change: row.change === "would-deny" ? "would-deny" : "would-allow",
+			policy: text(row.policy),
+			service: text(row.service),
+			principal: text(row.principal),
+			method: text(row.method),
+			path: text(row.path),
+			count: Number(row.count),
+			lastMs: Number(row.last_ms),
+		})),
+	};
+}

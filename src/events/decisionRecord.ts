@@ -1,0 +1,155 @@
+/**
+ * One record of the decision log: a request that was refused (or, sampled, allowed), a unit whose assignment changed,
+ * outcomes or a stream that were not taken. It names workloads by SPIFFE id and units by their keyed pseudonym; it
+ * never holds a token, a header, a query, a user id or a payload.
+ */
+import { parseRouteName } from "../compiler/plan.js";
+import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
+import { spiffeFault } from "../resources/spiffe.js";
+import { type AccessLogEntry, answeredByEnvoy, codeDetailsOf, requestHeader } from "./accessLogEntry.js";
+import { denialOf } from "./denial.js";
+import { requestDetails } from "./requestDetails.js";
+import { type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
+
+export const DECISION_KINDS = ["denied", "allowed", "assignment-changed", "outcome-refused", "stream-refused"] as const;
+export type DecisionKind = (typeof DECISION_KINDS)[number];
+
+export interface DecisionRecord {
+	readonly kind: DecisionKind;
+	/** Epoch milliseconds: when the request began, or the refusal happened. */
+	readonly atMs: number;
+	readonly requestId: string | null;
+	/** 32 hex digits of the W3C trace context; null = the request was not traced by its client. */
+	readonly traceId: string | null;
+	readonly gateway: string | null;
+	/** Qualified names. */
+	readonly service: string | null;
+	readonly method: string | null;
+	/** Without query. */
+	readonly path: string | null;
+	/** SPIFFE id of the calling workload, or of who sent outcomes or a stream. */
+	readonly principal: string | null;
+	/** Pseudonym. */
+	readonly unit: bigint | null;
+	readonly experiment: string | null;
+	readonly arm: string | null;
+	/** assignment-changed: the arm before; null = none. */
+	readonly formerArm: string | null;
+	readonly variant: string | null;
+	readonly verdict: "allow" | "deny" | null;
+	/** A reason code of access verdicts, or why outcomes or a stream were refused. */
+	readonly reason: string;
+	/** AccessPolicy that decided. */
+	readonly policy: string | null;
+	readonly by: "envoy" | "sidecar" | "ingest";
+	/** Version of the plan by which it was decided. */
+	readonly plan: string | null;
+	/** HTTP status; null = none was sent. */
+	readonly status: number | null;
+	readonly latencyMs: number | null;
+	/** How many alike it stands for: rows of a batch, entries of a stream. */
+	readonly count: number;
+}
+
+export const NOTHING_ELSE: DecisionRecord = {
+	kind: "denied",
+	atMs: 0,
+	requestId: null,
+	traceId: null,
+	gateway: null,
+	service: null,
+	method: null,
+	path: null,
+	principal: null,
+	unit: null,
+	experiment: null,
+	arm: null,
+	formerArm: null,
+	variant: null,
+	verdict: null,
+	reason: "",
+	policy: null,
+	by: "ingest",
+	plan: null,
+	status: null,
+	latencyMs: null,
+	count: 1,
+};
+
+/** Text as it may be kept and shown: bounded, and every character that a terminal or a log line could obey written out. */
+export function shownText(text: string): string {
+	const cut = text.length > DECISION_TEXT_CHARS_MAX ? `${text.slice(0, DECISION_TEXT_CHARS_MAX)}…` : text;
+	return cut.replace(
+		/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+		(char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+	);
+}
+
+/** A SPIFFE id as it may be shown; anything else that a certificate may name could be a person. */
+export function shownPrincipal(id: string | null): string | null {
+	return id !== null && spiffeFault(id) === null ? id : null;
+}
+
+/** traceparent of W3C Trace Context level 1, section 3.2. */
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
+const NO_TRACE = "0".repeat(32);
+
+/** Denied, by whoever decided; null = it was not refused by access rules. `unit` and what belongs to it are not known here. */
+export function denialIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord | null {
+	if (!answeredByEnvoy(entry)) return null;
+	const denial = denialOf(codeDetailsOf(entry));
+	if (denial === null) return null;
+	const answer = denial.by === "sidecar" ? sidecarAnswer(entry) : null;
+	const record = requestRecord(entry, gateway, answer);
+	// A host that is no Service's: the route is none of Weir's.
+	const unknown = record.service === null && denial.reason === "no-policy-allows";
+	return {
+		...record,
+		kind: "denied",
+		verdict: "deny",
+		reason: shownText(unknown ? "unknown-service" : (answer?.reason ?? denial.reason ?? "forbidden")),
+		policy: shownOrNull(answer?.policy ?? denial.policy),
+		by: denial.by,
+	};
+}
+
+/** A request that was let through. Envoy does not log by which policy; the sidecar does. */
+export function allowedIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
+	const answer = sidecarAnswer(entry);
+	const judged = answer?.verdict === "allow";
+	return {
+		...requestRecord(entry, gateway, answer),
+		kind: "allowed",
+		verdict: "allow",
+		reason: judged ? shownText(answer.reason ?? "allowed") : "allowed",
+		policy: judged ? shownOrNull(answer.policy) : null,
+		by: judged ? "sidecar" : "envoy",
+	};
+}
+
+const shownOrNull = (text: string | null): string | null => (text === null ? null : shownText(text));
+
+/** What every record of a request says. */
+export function requestRecord(
+	entry: AccessLogEntry,
+	gateway: string | null,
+	answer: SidecarAnswer | null,
+): DecisionRecord {
+	const { principal, method, path } = requestDetails(entry);
+	const route = parseRouteName(entry.routeName);
+	const trace = TRACEPARENT.exec(requestHeader(entry, "traceparent") ?? "")?.[1];
+	return {
+		...NOTHING_ELSE,
+		atMs: Math.floor(entry.startUs / 1e3),
+		requestId: entry.requestId === "" ? null : shownText(entry.requestId),
+		traceId: trace === undefined || trace === NO_TRACE ? null : trace,
+		gateway: shownOrNull(gateway),
+		service: route === null ? null : shownText(route.service),
+		method: shownOrNull(method),
+		path: shownText(path),
+		principal: shownPrincipal(principal),
+		plan: shownOrNull(answer?.plan ?? route?.version ?? null),
+		status: entry.status === 0 ? null : entry.status,
+		latencyMs: entry.durationMs,
+	};
+}

@@ -1,0 +1,116 @@
+/**
+ * What shadow policies would change. Envoy's RBAC leaves the result of its shadow rules in the entry's metadata, the
+ * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
+ */
+import { SHADOW_KEYS_MAX } from "../limits.js";
+import { type AccessLogEntry, answeredByEnvoy, codeDetailsOf } from "./accessLogEntry.js";
+import { type DecisionRecord, shownText } from "./decisionRecord.js";
+import { denialOf } from "./denial.js";
+import { eachNamespace } from "./filterMetadata.js";
+import { sidecarAnswer } from "./sidecarAnswer.js";
+
+export interface ShadowChange {
+	/** would-deny: let through, and would be refused. would-allow: refused, and would be let through. */
+	readonly change: "would-deny" | "would-allow";
+	/** The policy that would decide; null = none (no allow matches any more). */
+	readonly policy: string | null;
+}
+
+export interface ShadowCount extends ShadowChange {
+	readonly service: string | null;
+	readonly principal: string | null;
+	readonly method: string | null;
+	readonly path: string | null;
+	readonly count: number;
+}
+
+const RBAC: ReadonlySet<string> = new Set(["envoy.filters.http.rbac"]);
+/** Of the two filters with rules (compiler/accessControl.ts), each behind its own prefix. */
+const DENY = "weir_deny_";
+const ALLOW = "weir_allow_";
+const RESULT = "shadow_engine_result";
+const POLICY = "shadow_effective_policy_id";
+
+/** Of an end entry; null = nothing would change, or nothing is tried out. */
+export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
+	const would = eachNamespace(entry, RBAC, rbacShadow) ?? sidecarShadow(entry);
+	if (would === null) return null;
+	const denial = answeredByEnvoy(entry) ? denialOf(codeDetailsOf(entry)) : null;
+	// What no policy decides (a token that does not hold, a path that is not canonical) no policy changes.
+	if (
+		denial !== null &&
+		denial.reason !== null &&
+		denial.reason !== "forbidden" &&
+		denial.reason !== "no-policy-allows"
+	)
+		return null;
+	const denied = denial !== null;
+	if (would.denied === denied) return null;
+	return { change: would.denied ? "would-deny" : "would-allow", policy: would.policy };
+}
+
+interface Would {
+	readonly denied: boolean;
+	readonly policy: string | null;
+}
+
+/** Either filter would refuse, or the one that allows would let through; the other says nothing by letting on. */
+function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
+	for (const prefix of [DENY, ALLOW]) {
+		if (said.get(prefix + RESULT) === "denied") return { denied: true, policy: policyOf(said, prefix) };
+	}
+	return said.get(ALLOW + RESULT) === "allowed" ? { denied: false, policy: policyOf(said, ALLOW) } : null;
+}
+
+/** Envoy says `none` where no policy matched. */
+function policyOf(said: ReadonlyMap<string, string>, prefix: string): string | null {
+	const policy = said.get(prefix + POLICY) ?? "";
+	return policy === "" || policy === "none" ? null : shownText(policy);
+}
+
+function sidecarShadow(entry: AccessLogEntry): Would | null {
+	const answer = sidecarAnswer(entry);
+	if (answer?.shadow !== "allow" && answer?.shadow !== "deny") return null;
+	return {
+		denied: answer.shadow === "deny",
+		policy: answer.shadowPolicy === null ? null : shownText(answer.shadowPolicy),
+	};
+}
+
+/** Counts between two commits, in bounded memory. */
+export class ShadowCounts {
+	#counts = new Map<string, { of: ShadowCount; count: number }>();
+
+	get size(): number {
+		return this.#counts.size;
+	}
+
+	add({ change, policy }: ShadowChange, { service, principal, method, path }: DecisionRecord): void {
+		const whole: ShadowCount = { change, policy, service, principal, method, path, count: 0 };
+		// Beyond the bound the count stays right, and only says less of whom it counts.
+		const short: ShadowCount = { ...whole, principal: null, method: null, path: null };
+		const known = this.#counts.get(key(whole));
+		const of = known !== undefined || this.#counts.size < SHADOW_KEYS_MAX ? whole : short;
+		this.#count(of, 1);
+	}
+
+	take(): readonly ShadowCount[] {
+		const all = [...this.#counts.values()].map(({ of, count }) => ({ ...of, count }));
+		this.#counts.clear();
+		return all;
+	}
+
+	/** What could not be stored. */
+	giveBack(counts: readonly ShadowCount[]): void {
+		for (const one of counts) this.#count(one, one.count);
+	}
+
+	#count(of: ShadowCount, by: number): void {
+		const known = this.#counts.get(key(of));
+		if (known === undefined) this.#counts.set(key(of), { of, count: by });
+		else known.count += by;
+	}
+}
+
+const key = ({ change, policy, service, principal, method, path }: ShadowCount): string =>
+	JSON.stringify([change, policy, service, principal, method, path]);

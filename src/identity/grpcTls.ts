@@ -1,0 +1,96 @@
+/** grpc-js with SPIFFE ids: credentials that follow an identity's rotation. The rules are nodeTls.ts's. */
+import { type ChannelCredentials, experimental, ServerCredentials } from "@grpc/grpc-js";
+import { secureContext, serverCheck, serverTls } from "./nodeTls.js";
+import type { Identity, Svid } from "./svid.js";
+
+/** mTLS for a Server, renewed by itself. @throws WeirError `unavailable` when the own SVID has ended */
+export function grpcServerCredentials(identity: Identity): ServerCredentials {
+	return new RotatingServerCredentials(identity);
+}
+
+/** mTLS for a client's channel to a server that must be one of `servers`; each new connection has the newest SVID. */
+export function grpcChannelCredentials(identity: Identity, servers: (spiffeId: string) => boolean): ChannelCredentials {
+	const provider = new IdentityProvider(identity);
+	return experimental.createCertificateProviderChannelCredentials(provider, provider, {
+		checkServerIdentity: serverCheck(identity, servers),
+	});
+}
+
+/** What grpc-js tells of a call's peer, whose chain TLS has verified. */
+export interface AuthenticatedCall {
+	getAuthContext(): { readonly sslPeerCertificate?: { readonly raw?: Buffer } };
+}
+
+/** The caller's SPIFFE id in the own trust domain, or null. Only for servers with grpcServerCredentials. */
+export function grpcPeerSpiffeId(call: AuthenticatedCall, identity: Identity): string | null {
+	const { sslPeerCertificate: certificate } = call.getAuthContext();
+	return certificate?.raw === undefined ? null : identity.idOf(certificate.raw);
+}
+
+class RotatingServerCredentials extends ServerCredentials {
+	constructor(readonly identity: Identity) {
+		const { requestCert, rejectUnauthorized } = serverTls(identity);
+		super({ requestCert: requestCert === true, rejectUnauthorized: rejectUnauthorized === true }, contextOf(identity));
+		identity.onRotated(() => this.updateSecureContextOptions(contextOf(identity)));
+	}
+
+	override _equals(other: ServerCredentials): boolean {
+		return other instanceof RotatingServerCredentials && other.identity === this.identity;
+	}
+}
+
+const contextOf = (identity: Identity) => ({ ...secureContext(identity) });
+
+type CaListener = experimental.CaCertificateUpdateListener;
+type CertificateListener = experimental.IdentityCertificateUpdateListener;
+
+/** grpc-js asks for the two halves of an identity apart. */
+class IdentityProvider implements experimental.CertificateProvider {
+	readonly #stops = new Map<unknown, () => void>();
+
+	constructor(readonly identity: Identity) {}
+
+	addCaCertificateListener(listener: CaListener): void {
+		this.#add(listener, ({ trustBundle }) => listener({ caCertificate: Buffer.from(trustBundle) }));
+	}
+
+	removeCaCertificateListener(listener: CaListener): void {
+		this.#remove(listener);
+	}
+
+	addIdentityCertificateListener(listener: CertificateListener): void {
+		this.#add(listener, ({ certificate, privateKey }) =>
+			listener({ certificate: Buffer.from(certificate), privateKey: Buffer.from(privateKey) }),
+		);
+	}
+
+	removeIdentityCertificateListener(listener: CertificateListener): void {
+		this.#remove(listener);
+	}
+
+	#add(listener: unknown, say: (svid: Svid) => void): void {
+		const tell = (): void => {
+			const svid = unlessEnded(this.identity);
+			// With an ended one the channel waits for the next.
+			if (svid !== null) say(svid);
+		};
+		this.#stops.set(listener, this.identity.onRotated(tell));
+		// grpc-js expects to hear later, not within the call.
+		queueMicrotask(() => {
+			if (this.#stops.has(listener)) tell();
+		});
+	}
+
+	#remove(listener: unknown): void {
+		this.#stops.get(listener)?.();
+		this.#stops.delete(listener);
+	}
+}
+
+function unlessEnded(identity: Identity): Svid | null {
+	try {
+		return identity.current();
+	} catch {
+		return null;
+	}
+}

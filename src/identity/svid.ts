@@ -1,0 +1,31 @@
+/** An identity as processes use it: certificate, key and the roots that it believes, renewed while it is used. */
+
+export interface Svid {
+	readonly spiffeId: string;
+	/** PEM, leaf first. */
+	readonly certificate: string;
+	/** PEM, PKCS #8. */
+	readonly privateKey: string;
+	/** PEM: the roots of the own trust domain. Those of other domains are never mixed in: each root may speak for its own only. */
+	readonly trustBundle: string;
+	readonly notBeforeMs: number;
+	readonly notAfterMs: number;
+}
+
+/** Who this process is, and how it reads who others are. */
+export interface Identity {
+	/**
+	 * The newest; the last good one while the agent is away.
+	 * @throws WeirError `unavailable` once that has ended
+	 */
+	current(): Svid;
+	/** Called when current() has changed. @returns stops it */
+	onRotated(listener: () => void): () => void;
+	/** SPIFFE id of a certificate (DER) that TLS has verified; null = it is no SVID of the own trust domain. */
+	idOf(certificate: Uint8Array): string | null;
+}
+
+/** `example.org` of `spiffe://example.org/…`; the id is well-formed. */
+export function trustDomainOf(spiffeId: string): string {
+	return spiffeId.slice("spiffe://".length).split("/", 1)[0] ?? "";
+}

@@ -1,0 +1,117 @@
+/**
+ * The predictor's door. With an identity it is mTLS and nothing else: a connection whose peer has not proved one of the
+ * client ids is ended before a byte of HTTP is read. That is the proof that a request came through the mesh, for only
+ * Envoys have those ids. Without one it is plain HTTP for the loopback (development).
+ */
+import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
+import { PREDICTOR_KEEP_ALIVE_MS, PREDICTOR_PEER_RENEWAL_MS, PREDICTOR_REFUSAL_LOG_MS } from "../limits.js";
+import { type ClientRule, isClient } from "./clients.js";
+import type { DoorIdentity, Log, Meter } from "./ports.js";
+
+export interface DoorOptions {
+	/** null = plain HTTP. */
+	readonly guard: Guard | null;
+	readonly handle: RequestListener;
+	readonly meter: Meter | undefined;
+	readonly log: Log | undefined;
+	readonly nowMs: () => number;
+}
+
+export interface Guard {
+	readonly identity: DoorIdentity;
+	readonly clients: readonly ClientRule[];
+}
+
+export interface Door {
+	readonly server: Server;
+	/** Takes no more rotations. */
+	close(): void;
+}
+
+export function createDoor(options: DoorOptions): Door {
+	if (options.guard === null) {
+		const server = createServer({ keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS }, options.handle);
+		return { server, close: () => {} };
+	}
+	return guarded(options, options.guard);
+}
+
+/** Why a connection was refused. */
+type Reason = "no-certificate" | "untrusted-certificate" | "no-svid" | "not-a-client" | "certificate-ended" | "tls";
+
+function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients }: Guard): Door {
+	/** When each living connection's proof ends. */
+	const ends = new WeakMap<Socket, number>();
+	const refused = refusals(meter, log, nowMs);
+	const server = createTlsServer(
+		{
+			...secureContext(identity),
+			requestCert: true,
+			rejectUnauthorized: true,
+			ALPNProtocols: ["http/1.1"],
+			keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS,
+		},
+		(request, response) => {
+			const leftMs = (ends.get(request.socket) ?? 0) - nowMs();
+			if (leftMs <= 0) {
+				refused("certificate-ended");
+				request.socket.destroy();
+				return;
+			}
+			// The peer has a newer certificate by now: its next connection shows it, and no request fails.
+			if (leftMs < PREDICTOR_PEER_RENEWAL_MS) response.setHeader("connection", "close");
+			handle(request, response);
+		},
+	);
+	// Before HTTP's own listener: a refused peer's bytes are not parsed.
+	server.prependListener("secureConnection", (socket: TLSSocket) => {
+		const certificate = socket.getPeerX509Certificate();
+		const id = certificate === undefined ? null : identity.idOf(certificate.raw);
+		if (certificate === undefined || id === null) {
+			refused("no-svid");
+			socket.destroy();
+		} else if (!isClient(clients, id)) {
+			refused("not-a-client", id);
+			socket.destroy();
+		} else {
+			ends.set(socket, Date.parse(certificate.validTo));
+		}
+	});
+	server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+		if (error.code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") refused("no-certificate");
+		else refused(socket.authorizationError ? "untrusted-certificate" : "tls");
+		socket.destroy();
+	});
+	const stop = identity.onRotated(() => server.setSecureContext(secureContext(identity)));
+	return { server, close: stop };
+}
+
+/** TLS 1.3 alone, and no resumption: a resumed session would carry a proof that is not looked at again. */
+function secureContext(identity: DoorIdentity): SecureContextOptions {
+	const { certificate, privateKey, trustBundle } = identity.current();
+	return {
+		cert: certificate,
+		key: privateKey,
+		ca: trustBundle,
+		minVersion: "TLSv1.3",
+		secureOptions: SSL_OP_NO_TICKET,
+	};
+}
+
+const SSL_OP_NO_TICKET = 0x4000;
+
+/** Counts every refusal; says one at a time, for a stranger must not fill the log. */
+function refusals(meter: Meter | undefined, log: Log | undefined, nowMs: () => number) {
+	let saidAtMs = Number.NEGATIVE_INFINITY;
+	return (reason: Reason, id?: string): void => {
+		meter?.count("weir_predictor_connections_refused_total", "Connections of none of its clients, by reason.", {
+			reason,
+		});
+		if (nowMs() - saidAtMs < PREDICTOR_REFUSAL_LOG_MS) return;
+		saidAtMs = nowMs();
+		log?.warn("a connection was refused", { reason, ...(id === undefined ? {} : { id }) });
+	};
+}

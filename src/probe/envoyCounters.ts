@@ -1,0 +1,49 @@
+/** Reads Envoy's counters over its admin socket. */
+import { request } from "node:http";
+import { COUNTERS_FILTER, type Counters } from "../access/probe.js";
+import { WeirError } from "../error.js";
+import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
+
+/**
+ * @param adminSocket UNIX socket of Envoy's admin
+ * @throws WeirError `unavailable` where it cannot be read
+ */
+export async function readCounters(adminSocket: string): Promise<Counters> {
+	const page = await adminPage(adminSocket, `/stats?format=json&filter=${encodeURIComponent(COUNTERS_FILTER)}`);
+	let stats: unknown;
+	try {
+		stats = (JSON.parse(page) as { stats?: unknown }).stats;
+	} catch {
+		stats = null;
+	}
+	if (!Array.isArray(stats)) throw unreadable();
+	const counters = new Map<string, number>();
+	for (const { name, value } of stats as readonly { name?: unknown; value?: unknown }[]) {
+		if (typeof name === "string" && typeof value === "number") counters.set(name, value);
+	}
+	return counters;
+}
+
+function adminPage(socketPath: string, path: string): Promise<string> {
+	return new Promise((resolve, reject) => {
+		const call = request({ socketPath, path, agent: false, timeout: PROBE_TIMEOUT_MS }, (response) => {
+			let text = "";
+			response.setEncoding("utf8").on("data", (part: string) => {
+				text += part;
+				if (text.length > PROBE_ANSWER_BYTES_MAX) call.destroy(unreadable());
+			});
+			response.on("end", () => resolve(text));
+			response.on("error", reject);
+		});
+		call.on("timeout", () => call.destroy(unreadable()));
+		call.on("error", (error) => reject(error instanceof WeirError ? error : unreadable()));
+		call.end();
+	});
+}
+
+const unreadable = (): WeirError =>
+	new WeirError(
+		"unavailable",
+		"Envoy's counters cannot be read",
+		"look whether Envoy runs, and whose its admin socket is",
+	);

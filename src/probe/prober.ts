@@ -1,0 +1,113 @@
+/**
+ * Sends the built-in probe through a Gateway's listener, and watches the counters: the alarm that a bypass would set
+ * off. What counts as an alarm is access/probe.ts's business; who is told, the caller's.
+ */
+import { type OutgoingHttpHeaders, request as plainRequest } from "node:http";
+import { type RequestOptions, request as tlsRequest } from "node:https";
+import { PROBE_PATH } from "../access/canonical.js";
+import {
+	type Counters,
+	type ProbeAlarm,
+	type ProbeResult,
+	probeAlarm,
+	unjudgedAlarms,
+	type WatchedListener,
+	type WatchedService,
+} from "../access/probe.js";
+import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
+import { readCounters } from "./envoyCounters.js";
+
+/** How a listener is reached. */
+export interface ProbeTarget {
+	readonly address: string;
+	readonly port: number;
+	/** Asked at each connection, so that a rotated certificate is used; null = no TLS. */
+	readonly tls: (() => Pick<RequestOptions, "ca" | "cert" | "key" | "servername" | "checkServerIdentity">) | null;
+}
+
+/** One probe. Never rejects. */
+export function probe(target: ProbeTarget, gateway: string, { name, host }: WatchedService): Promise<ProbeResult> {
+	return new Promise((resolve) => {
+		const result = (status: number | null, body: string): void => resolve({ gateway, service: name, status, body });
+		const headers: OutgoingHttpHeaders = { host, connection: "close" };
+		const options = {
+			host: target.address,
+			port: target.port,
+			method: "OPTIONS",
+			path: PROBE_PATH,
+			headers,
+			agent: false,
+			timeout: PROBE_TIMEOUT_MS,
+		} as const;
+		try {
+			const call = target.tls === null ? plainRequest(options) : tlsRequest({ ...options, ...target.tls() });
+			call.on("timeout", () => call.destroy(new Error("no answer in time")));
+			call.on("error", () => result(null, ""));
+			call.on("response", (response) => {
+				let body = "";
+				response.setEncoding("latin1").on("data", (part: string) => {
+					body += part;
+					if (body.length <= PROBE_ANSWER_BYTES_MAX) return;
+					call.destroy();
+					result(response.statusCode ?? null, "");
+				});
+				response.on("end", () => result(response.statusCode ?? null, body));
+				response.on("error", () => result(null, ""));
+			});
+			call.end();
+		} catch {
+			// Certificates that cannot be had.
+			result(null, "");
+		}
+	});
+}
+
+export interface ProberOptions {
+	/** What the newest Plan protects; asked in each round. */
+	readonly listeners: () => readonly WatchedListener[];
+	/** null = this Gateway cannot be reached from here; its counters are watched all the same. */
+	readonly target: (gateway: string) => ProbeTarget | null;
+	/** UNIX socket of Envoy's admin; null = there is none, and only probes are sent. */
+	readonly adminSocket: string | null;
+}
+
+/** What one round has found out. */
+export interface ProbeRound {
+	readonly alarms: readonly ProbeAlarm[];
+	readonly probed: number;
+	/** Whether Envoy's counters could be read, now and in the round before. */
+	readonly counted: boolean;
+}
+
+export class Prober {
+	readonly #options: ProberOptions;
+	#before: Counters | null = null;
+
+	constructor(options: ProberOptions) {
+		this.#options = options;
+	}
+
+	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
+	async round(): Promise<ProbeRound> {
+		const { listeners, target, adminSocket } = this.#options;
+		const watched = listeners();
+		const results: ProbeResult[] = [];
+		for (const { gateway, services } of watched) {
+			const way = target(gateway);
+			// One after the other: a probe of many Services must not be a flood.
+			if (way !== null) for (const service of services) results.push(await probe(way, gateway, service));
+		}
+		const before = this.#before;
+		this.#before = adminSocket === null ? null : await readCounters(adminSocket).catch(() => null);
+		const after = this.#before;
+		const counted = before !== null && after !== null;
+		return {
+			alarms: [
+				...results.flatMap((result) => probeAlarm(result) ?? []),
+				...(counted ? watched.flatMap((listener) => unjudgedAlarms(listener, before, after)) : []),
+			],
+			probed: results.length,
+			counted,
+		};
+	}
+}

@@ -1,0 +1,143 @@
+/** What an AccessPolicy can say of a request: callers, claims, path templates, times and conditions, each strictly. */
+import { z } from "zod";
+import { conditionFault } from "../access/condition.js";
+import { ANYONE } from "../access/principal.js";
+import { isTimezone } from "../access/schedule.js";
+import { isSegment } from "./host.js";
+import type { Schedule } from "./resource.js";
+import { refuse, text } from "./scalar.js";
+import { SPIFFE_HINT, spiffeFault } from "./spiffe.js";
+import { fields, list, oneOf, refuseRepeats, say, uniqueList } from "./strict.js";
+
+const PRINCIPAL_HINT = `${SPIFFE_HINT}, one that ends with /* for all below it, '*' for any, or anyone for those who prove none too`;
+
+/** A SPIFFE id, `PREFIX/*`, `*` or `anyone`. */
+export const principal = z
+	.string({ error: PRINCIPAL_HINT })
+	.transform((value, context): string => {
+		if (value === "*" || value === ANYONE) return value;
+		const fault = spiffeFault(value.endsWith("/*") ? value.slice(0, -2) : value);
+		return fault === null ? value : refuse(context, PRINCIPAL_HINT, `${fault} (${JSON.stringify(value.slice(0, 80))})`);
+	})
+	.meta({ description: "SPIFFE id, one that ends with /* for all below it, * for any, or anyone." });
+
+const USER_HINT =
+	"write ISSUER#SUB of a token, such as https://id.example.com#alice, ISSUER#* for all of its users, or '*' for any user";
+
+/** `ISSUER#SUB`, split at the first `#`. */
+export const user = z
+	.string({ error: USER_HINT })
+	.regex(/^\*$|^[^#\p{Cc}]{1,1024}#[^\p{Cc}]{1,1024}$/u, { error: USER_HINT });
+
+export const CLAIM_HINT = "write the name of a claim such as sub, or a path such as org.tenant";
+
+/** A path of names split at points, or one name that is a URL (OpenID Connect Core 5.1.2). */
+export const claimName = z
+	.string({ error: CLAIM_HINT })
+	.regex(/^(?:https?:\/\/[!-~]{1,256}|[A-Za-z0-9_:/-]{1,64}(?:\.[A-Za-z0-9_:/-]{1,64}){0,3})$/, { error: CLAIM_HINT });
+
+const VALUES_HINT = "write a list of at least one text";
+
+export const claimRules = list(
+	fields(
+		{
+			claim: claimName,
+			values: uniqueList(text("write a text; numbers and truth values are no texts"), VALUES_HINT).min(1, {
+				error: VALUES_HINT,
+			}),
+		},
+		"write {claim: role, values: [clerk]}",
+	),
+	"write a list of {claim, values}",
+)
+	.superRefine((rules, context) => {
+		refuseRepeats(
+			rules,
+			({ claim }) => claim,
+			(index, first, key) => {
+				const hint = "give each claim once: all of the list must hold, one of the values is enough";
+				const message = say(`repeats ${key}, item ${first} of the list`, hint);
+				context.addIssue({ code: "custom", path: [index, "claim"], message });
+			},
+		);
+	})
+	.default([])
+	.meta({ description: "Each must hold: the claim is one of the values, or a list that holds one." });
+
+const TEMPLATE_HINT =
+	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";
+
+export const pathTemplate = z.string({ error: TEMPLATE_HINT }).transform((value, context): string => {
+	const segments = value.split("/").slice(1);
+	const names = segments.filter((segment) => segment.startsWith("{"));
+	const good =
+		value.startsWith("/") &&
+		value.length <= 1_024 &&
+		segments.every((segment) => /^\{[A-Za-z][A-Za-z0-9_]{0,63}\}$/.test(segment) || isSegment(segment));
+	if (!good) return refuse(context, TEMPLATE_HINT);
+	if (new Set(names).size < names.length) return refuse(context, "give each variable its own name", "names one twice");
+	return value;
+});
+
+const ZONE_HINT = "write an IANA time zone such as Europe/Berlin or UTC";
+const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+const DAYS_HINT = "write a list of at least one of mon, tue, wed, thu, fri, sat and sun";
+const CLOCK_HINT = 'write hours and minutes in quotes, such as "08:00"';
+
+/** Minutes of the day of `HH:MM`. */
+const clock = (pattern: RegExp) =>
+	z
+		.string({ error: CLOCK_HINT })
+		.regex(pattern, { error: CLOCK_HINT })
+		.transform((value) => Number(value.slice(0, 2)) * 60 + Number(value.slice(3)));
+
+export const schedule = fields(
+	{
+		timezone: z
+			.string({ error: ZONE_HINT })
+			.refine((zone) => /^[A-Za-z]/.test(zone) && isTimezone(zone), { error: ZONE_HINT }),
+		days: uniqueList(oneOf(...DAYS), DAYS_HINT)
+			.min(1, { error: DAYS_HINT })
+			.default([...DAYS])
+			.meta({ description: "Of the day on which the window begins; left out: all." }),
+		from: clock(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$/).meta({ description: "HH:MM, inclusive." }),
+		until: clock(/^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$/).meta({
+			description: "HH:MM, exclusive; at or before from: on the next day.",
+		}),
+	},
+	'write {timezone: Europe/Berlin, days: [mon, tue], from: "08:00", until: "18:00"}',
+)
+	.transform(
+		({ timezone, days, from, until }): Schedule => ({
+			timezone,
+			days: days.map((day) => DAYS.indexOf(day) + 1),
+			fromMinute: from,
+			untilMinute: until,
+		}),
+	)
+	.meta({ description: "A window of the week, by the wall clock of a time zone." });
+
+const TIME_HINT = 'write an RFC 3339 time in quotes, such as "2026-06-01T00:00:00Z"';
+const RFC_3339 =
+	/^(\d{4})-(\d{2})-(\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,3})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+
+/** RFC 3339, as epoch milliseconds. */
+export const time = z.string({ error: TIME_HINT }).transform((value, context): number => {
+	const match = RFC_3339.exec(value);
+	if (match === null) return refuse(context, TIME_HINT);
+	const [, year, month, day] = match.map(Number) as [number, number, number, number];
+	// Date takes 30 February for 2 March.
+	const days = new Date(Date.UTC(year, month, 0)).getUTCDate();
+	return month >= 1 && month <= 12 && day >= 1 && day <= days ? Date.parse(value) : refuse(context, TIME_HINT);
+});
+
+const CONDITION_HINT = 'write a CEL expression such as request.method == "GET" && "clerk" in user.groups';
+
+/** Read once here, so that nothing can fail later: syntax, types, bounds. */
+export const policyCondition = z.string({ error: CONDITION_HINT }).transform((value, context): string => {
+	const fault = conditionFault(value);
+	if (fault === null) return value;
+	const before = value.slice(0, fault.offset).split("\n");
+	const where = `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+	return refuse(context, CONDITION_HINT, `${fault.what} (at ${where} of the expression)`);
+});

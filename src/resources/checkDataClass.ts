@@ -1,0 +1,33 @@
+/** Where data may be processed: each Variant of a Service with a DataClass needs an endpoint there. */
+import type { Check } from "./report.js";
+import { knownNames } from "./suggest.js";
+
+export function dataClassProblems({ set, positions, report }: Check): void {
+	for (const service of set.services) {
+		const { dataClass: name, variants } = service.spec;
+		if (name === null) continue;
+		const { namespace } = service.metadata;
+		const known = set.dataClasses.filter(({ metadata }) => metadata.namespace === namespace);
+		const dataClass = known.find(({ metadata }) => metadata.name === name);
+		if (dataClass === undefined) {
+			if (positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
+			const names = known.map(({ metadata }) => metadata.name);
+			const message = `unknown DataClass ${JSON.stringify(name)}`;
+			report(service, ["spec", "dataClass"], message, knownNames(name, names, "DataClasses"));
+			continue;
+		}
+		const { regions } = dataClass.spec;
+		for (const [index, { name: variant, endpoints }] of variants.entries()) {
+			const path = ["spec", "variants", index, "endpoints"];
+			for (const [at, { address, port, locality }] of endpoints.entries()) {
+				if (locality !== null) continue;
+				const message = `endpoint ${address}:${port} does not say where it is, so that data of DataClass ${name} is never sent there`;
+				report(service, [...path, at], message, `write locality: {region: ${regions[0]}}`);
+			}
+			const placed = endpoints.filter(({ locality }) => locality !== null);
+			if (placed.length === 0 || placed.some(({ locality }) => regions.includes(locality?.region ?? ""))) continue;
+			const message = `no endpoint of variant ${variant} is in a region of DataClass ${name} (${regions.join(", ")})`;
+			report(service, path, message, "add an endpoint there, or write [] for a Variant without one");
+		}
+	}
+}

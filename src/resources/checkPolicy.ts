@@ -1,0 +1,143 @@
+/** What one AccessPolicy names must exist: a name with a slip would allow, or deny, nobody. */
+import { compileCondition } from "../access/condition.js";
+import { selects } from "../access/table.js";
+import { resourceTitle } from "./position.js";
+import type { Check } from "./report.js";
+import type { AccessPolicy, Service } from "./resource.js";
+import { knownNames } from "./suggest.js";
+
+export function policyProblems(check: Check, policy: AccessPolicy): void {
+	const { set, positions } = check;
+	const { namespace } = policy.metadata;
+	const neighbours = set.services.filter((service) => service.metadata.namespace === namespace);
+	const namesExist = serviceProblems(check, policy, neighbours) && dataClassProblems(check, policy);
+	const selected = neighbours.filter((service) => selects(policy, service));
+	if (selected.length === 0 && namesExist && !positions.hasBroken("Service")) {
+		const { services, dataClasses } = policy.spec;
+		const byClass = dataClasses.length > 0 && neighbours.length > 0;
+		const message = byClass
+			? `none of the policy's Services has one of its DataClasses (${dataClasses.join(", ")}), so that it selects nothing`
+			: `the policy selects nothing: there is no Service in namespace ${namespace}`;
+		const hint = byClass
+			? "write spec.dataClass in a Service, or remove the policy"
+			: "declare one, or remove the policy";
+		report(check, policy, byClass ? ["dataClasses"] : ["services", services.indexOf("*")], message, hint);
+	}
+	const reads = policy.spec.condition === null ? null : compileCondition(policy.spec.condition).reads;
+	variantProblems(check, policy, selected);
+	if (policy.spec.variants.length > 0 || reads?.variant) servingProblems(check, policy, selected);
+	regionProblems(check, policy);
+	tokenProblems(check, policy, reads?.user === true);
+}
+
+const report = (
+	check: Check,
+	policy: AccessPolicy,
+	path: readonly (string | number)[],
+	message: string,
+	hint: string,
+): void => check.report(policy, ["spec", ...path], message, hint);
+
+/** @returns whether all exist, so far as can be told */
+function serviceProblems(check: Check, policy: AccessPolicy, known: readonly Service[]): boolean {
+	const { namespace } = policy.metadata;
+	const names = known.map(({ metadata }) => metadata.name);
+	let all = true;
+	for (const [index, name] of policy.spec.services.entries()) {
+		if (name === "*" || names.includes(name)) continue;
+		all = false;
+		if (check.positions.isBroken({ kind: "Service", metadata: { name, namespace } })) continue;
+		const elsewhere = check.set.services.find(({ metadata }) => metadata.name === name);
+		const hint =
+			elsewhere === undefined
+				? knownNames(name, names, "Services")
+				: `${resourceTitle(elsewhere)} is of another namespace: declare the policy there`;
+		report(check, policy, ["services", index], `unknown Service ${JSON.stringify(name)}`, hint);
+	}
+	return all;
+}
+
+function dataClassProblems(check: Check, policy: AccessPolicy): boolean {
+	const { namespace } = policy.metadata;
+	const known = check.set.dataClasses.filter(({ metadata }) => metadata.namespace === namespace);
+	const names = known.map(({ metadata }) => metadata.name);
+	let all = true;
+	for (const [index, name] of policy.spec.dataClasses.entries()) {
+		if (names.includes(name)) continue;
+		all = false;
+		if (check.positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
+		const message = `unknown DataClass ${JSON.stringify(name)}`;
+		report(check, policy, ["dataClasses", index], message, knownNames(name, names, "DataClasses"));
+	}
+	return all;
+}
+
+/** Of each Service that is named; of one that is meant by `*`, if no other has the Variant either. */
+function variantProblems(check: Check, policy: AccessPolicy, selected: readonly Service[]): void {
+	const variantsOf = ({ spec }: Service): readonly string[] => spec.variants.map(({ name }) => name);
+	const everywhere = policy.spec.services.includes("*");
+	for (const [index, name] of policy.spec.variants.entries()) {
+		const without = selected.filter((service) => !variantsOf(service).includes(name));
+		if (everywhere && without.length < selected.length) continue;
+		for (const service of everywhere ? without.slice(0, 1) : without) {
+			const known = everywhere ? [...new Set(selected.flatMap(variantsOf))] : variantsOf(service);
+			const whose = everywhere ? "any Service" : `Service ${service.metadata.name}`;
+			const message = `unknown variant ${JSON.stringify(name)} of ${whose}`;
+			report(check, policy, ["variants", index], message, knownNames(name, known, "variants"));
+		}
+	}
+}
+
+/**
+ * A verdict on one Variant must not be served by another. Which Variants have endpoints, and which one is the default
+ * (a promotion changes it), is not known when this is read, so that no case is harmless. A shadow policy decides nothing.
+ */
+function servingProblems(check: Check, policy: AccessPolicy, selected: readonly Service[]): void {
+	if (policy.spec.mode === "shadow") return;
+	for (const service of selected) {
+		if (service.spec.noEndpoint !== "default-variant") continue;
+		const earlier = check.set.accessPolicies.slice(0, check.set.accessPolicies.indexOf(policy));
+		const judges = ({ spec }: AccessPolicy): boolean =>
+			spec.mode === "enforce" &&
+			(spec.variants.length > 0 || (spec.condition !== null && compileCondition(spec.condition).reads.variant));
+		// One problem of the Service, however many policies judge.
+		if (earlier.some((one) => judges(one) && selects(one, service))) continue;
+		const message = `spec.noEndpoint is default-variant, but AccessPolicy ${policy.metadata.name} judges Variants: one Variant would be authorised, another serve`;
+		check.report(service, ["spec", "noEndpoint"], message, "write noEndpoint: fail");
+	}
+}
+
+function regionProblems(check: Check, policy: AccessPolicy): void {
+	const { set, positions } = check;
+	if (set.gateways.length === 0 || positions.hasBroken("Gateway")) return;
+	const known = [...new Set(set.gateways.map(({ spec }) => spec.region).filter((region) => region !== null))];
+	for (const [index, region] of policy.spec.regions.entries()) {
+		if (known.includes(region)) continue;
+		const message = `no Gateway is in region ${JSON.stringify(region)}`;
+		const hint = known.length === 0 ? "write spec.region in a Gateway" : knownNames(region, known, "regions");
+		report(check, policy, ["regions", index], message, hint);
+	}
+}
+
+/** Without an issuer that some Gateway believes there is no user, so that a rule about users never holds. */
+function tokenProblems(check: Check, policy: AccessPolicy, condition: boolean): void {
+	const { set, positions } = check;
+	if (set.gateways.length === 0 || positions.hasBroken("Gateway")) return;
+	const issuers = [...new Set(set.gateways.flatMap(({ spec }) => spec.tokens.map(({ issuer }) => issuer)))];
+	const { users, groups, tenants, purposes, claims } = policy.spec;
+	if (issuers.length === 0) {
+		const about = Object.entries({ users, groups, tenants, purposes, claims }).find(([, list]) => list.length > 0)?.[0];
+		const field = about ?? (condition ? "condition" : null);
+		if (field === null) return;
+		const message = `spec.${field} is about users, but no Gateway believes any issuer's tokens`;
+		report(check, policy, [field], message, "add spec.tokens to a Gateway");
+		return;
+	}
+	for (const [index, user] of users.entries()) {
+		if (user === "*") continue;
+		const issuer = user.slice(0, user.indexOf("#"));
+		if (issuers.includes(issuer)) continue;
+		const message = `no Gateway believes the tokens of issuer ${JSON.stringify(issuer)}`;
+		report(check, policy, ["users", index], message, knownNames(issuer, issuers, "issuers"));
+	}
+}

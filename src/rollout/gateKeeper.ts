@@ -1,0 +1,96 @@
+/**
+ * Asks gates beside the loop, never inside a look: while a gate thinks, the evidence is still watched, and a rollback
+ * of this or another Experiment goes its way. A yes holds for the very question and for GATE_YES_MS; after a no, or no
+ * answer, the gate is asked again with growing pauses. Nothing is kept over a restart: then it is asked once more, with
+ * the same idempotency id.
+ */
+import { GATE_RETRY_MS, GATE_YES_MS } from "../limits.js";
+import type { Gate } from "../resources/resource.js";
+import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
+import { type GateQuestion, gateBefore, gateHost, gateQuestion, gatesAt } from "./gate.js";
+import type { Clock, Webhook } from "./ports.js";
+
+/** What a gate answered, for logs and metrics. */
+export interface GateReport {
+	readonly experiment: string;
+	readonly at: Gate["at"];
+	readonly where: string;
+	readonly ok: boolean;
+	/** Empty for a yes. */
+	readonly why: string;
+}
+
+interface Asked {
+	/** Of the question; another one begins anew. */
+	readonly id: string;
+	asking: boolean;
+	yesAtMs: number | null;
+	no: GateAnswer | null;
+	failures: number;
+	againAtMs: number;
+}
+
+export class GateKeeper {
+	/** By Experiment. */
+	readonly #asked = new Map<string, Asked>();
+
+	constructor(
+		private readonly webhook: Webhook,
+		private readonly clock: Clock,
+		private readonly report: (answer: GateReport) => void,
+	) {}
+
+	/** Whether the decision may happen now. A GateAnswer: it may not, and why; asks where it is time to. */
+	pass(experiment: string, input: DecisionInput, outcome: Outcome): "yes" | "asking" | GateAnswer {
+		const at = gateBefore(outcome);
+		const gates = at === null ? [] : gatesAt(input.experiment, at);
+		if (at === null || gates.length === 0) {
+			this.#asked.delete(experiment);
+			return "yes";
+		}
+		const questions = gates.map((gate, index) => ({ gate, question: gateQuestion(input, outcome, at, index) }));
+		const id = questions.map(({ gate, question }) => `${question.id} ${gate.url}`).join("\n");
+		let asked = this.#asked.get(experiment);
+		if (asked?.id !== id) {
+			asked = { id, asking: false, yesAtMs: null, no: null, failures: 0, againAtMs: 0 };
+			this.#asked.set(experiment, asked);
+		}
+		const nowMs = this.clock.nowMs();
+		if (asked.yesAtMs !== null && nowMs - asked.yesAtMs <= GATE_YES_MS) return "yes";
+		if (!asked.asking && nowMs >= asked.againAtMs) void this.#ask(experiment, asked, at, questions);
+		return asked.no ?? "asking";
+	}
+
+	/** In declared order; the first no ends it. */
+	async #ask(
+		experiment: string,
+		asked: Asked,
+		at: GateAnswer["at"],
+		questions: readonly { readonly gate: Gate; readonly question: GateQuestion }[],
+	): Promise<void> {
+		asked.asking = true;
+		asked.yesAtMs = null;
+		let no: GateAnswer | null = null;
+		for (const { gate, question } of questions) {
+			const answer = await this.webhook(gate, question);
+			const where = gateHost(gate.url);
+			this.report({ experiment, at, where, ok: answer.ok, why: answer.ok ? "" : answer.why });
+			if (answer.ok) continue;
+			no = { at, where, why: answer.why };
+			break;
+		}
+		asked.asking = false;
+		asked.no = no;
+		if (no === null) {
+			asked.yesAtMs = this.clock.nowMs();
+			return;
+		}
+		asked.againAtMs = this.clock.nowMs() + retryPause(asked.failures);
+		asked.failures += 1;
+	}
+}
+
+/** Doubles from the first to the longest. */
+export function retryPause(failures: number): number {
+	return Math.min(GATE_RETRY_MS.max, GATE_RETRY_MS.first * 2 ** Math.min(failures, 30));
+}

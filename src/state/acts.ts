@@ -1,0 +1,246 @@
+/**
+ * What operators do: judged by the RoleBindings, held for a second person where an ApprovalPolicy says so, carried out
+ * and written into the audit log in one transaction. Refused attempts are recorded too; a dry run changes nothing and
+ * waits for nobody, but takes the same permission.
+ */
+import { WeirError } from "../error.js";
+import { resourcesOf } from "../resources/kinds.js";
+import type { Kind } from "../resources/resource.js";
+import type { Decision } from "../rollout/decision.js";
+import { type ActCall, record } from "./actRecord.js";
+import { type ApprovalRequest, ApprovalShelf, type AskedAct, fingerprint } from "./approval.js";
+import type { Caller } from "./caller.js";
+import type { Need, Permissions } from "./permissions.js";
+import { type PersonRequest, personOutcome } from "./personRequest.js";
+import { about, namespacesIn, type Planned, planPerson, planWish, type Sight } from "./plannedAct.js";
+import type { ApplyResult, Store } from "./store.js";
+import { type MayRead, namespaceOf, visibleProblems } from "./visible.js";
+import type { WishPlan } from "./wishes.js";
+
+export interface Pending {
+	readonly outcome: "pending";
+	readonly request: ApprovalRequest;
+}
+
+export interface Made {
+	readonly revision: number;
+	readonly decision: Decision;
+}
+
+/** A request as it stands now, ready to be carried out. */
+export interface Prepared {
+	readonly planned: Planned;
+	/** Of a declaration; null = a person's verb. */
+	readonly plan: WishPlan | null;
+	/** Approvals that it takes. */
+	readonly needs: number;
+}
+
+export class Acts {
+	readonly requests: ApprovalShelf;
+
+	constructor(
+		private readonly store: Store,
+		private readonly permissions: Permissions,
+	) {
+		this.requests = new ApprovalShelf(store.database);
+	}
+
+	mayRead(caller: Caller): MayRead {
+		const { resources } = this.store.current;
+		return (namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources);
+	}
+
+	/** @throws WeirError `permission-denied`, recorded. */
+	demand(call: ActCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
+		const { resources, revision } = this.store.current;
+		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
+		if (missing === undefined) return;
+		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
+		const why = `no RoleBinding lets ${call.caller.subject} ${missing.verb} in ${where}`;
+		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
+		const made = record(call, { verb, namespaces, objects, revision, result: "refused", why });
+		this.store.atomically(() => this.store.audit.append(made));
+		throw new WeirError("permission-denied", why, "ask an admin for a RoleBinding");
+	}
+
+	apply(
+		call: ActCall,
+		files: readonly { readonly name: string; readonly text: string }[],
+		dryRun: boolean,
+	): ApplyResult | Pending {
+		const act: AskedAct = { verb: "apply", files };
+		const plan = this.store.planApply(files, call.nowMs);
+		return this.#wish(call, act, plan, dryRun);
+	}
+
+	/** @throws WeirError `not-found`, also for what the caller may not see. */
+	delete(call: ActCall, kind: Kind, name: string, dryRun: boolean): ApplyResult | Pending {
+		const act: AskedAct = { verb: "delete", kind, name };
+		if (!this.mayRead(call.caller)(namespaceOf(name))) {
+			throw new WeirError("not-found", `no ${kind} '${name.slice(0, 200)}'`, "see weir get");
+		}
+		return this.#wish(call, act, this.store.planDelete(kind, name), dryRun);
+	}
+
+	/** A person's verb. @throws WeirError `not-found`, also for what the caller may not see. */
+	act(call: ActCall, experiment: string, said: PersonRequest): Made | Pending {
+		const planned = planPerson(this.#sight(call.caller), experiment, said);
+		const objects = [`Experiment ${experiment}`];
+		this.demand(call, planned.needs, said.verb, objects);
+		if (planned.requirement.needs > 0) {
+			// The precondition is told to who asks, and the arm is settled now.
+			const outcome = this.#outcome(experiment, said);
+			const arm = outcome.status.promotion?.arm ?? said.arm;
+			const act = { ...planned.act, ...(said.verb === "promote" ? { arm } : {}) } as AskedAct;
+			return this.#ask(call, { ...planned, act }, objects);
+		}
+		return this.store.atomically(() => {
+			const made = this.store.act(experiment, said);
+			this.store.audit.append(
+				record(call, {
+					...about(planned, objects),
+					verb: said.verb,
+					revision: this.store.current.revision,
+					after: made.revision,
+					result: "done",
+					why: said.reason,
+				}),
+			);
+			return made;
+		});
+	}
+
+	/**
+	 * What the request would do now, and how many approvals it needs by the policies of now, never fewer than when it
+	 * was asked for.
+	 * @throws WeirError `conflict` where what it would change is not as it was, or who asked may not do it any more.
+	 */
+	prepare(request: ApprovalRequest, nowMs: number): Prepared {
+		const { act, askedBy } = request;
+		const plan = act.verb === "apply" || act.verb === "delete" ? this.#wishPlan(act, nowMs) : null;
+		const planned =
+			act.verb === "apply" || act.verb === "delete"
+				? planWish(this.#sight(askedBy), act, plan as WishPlan)
+				: planPerson(this.#sight(askedBy), act.experiment, act);
+		if (fingerprint(planned.basis) !== fingerprint(request.basis))
+			throw changedSince("what it would change has changed");
+		if (fingerprint(planned.effects) !== fingerprint(request.effects))
+			throw changedSince("it would do something else now");
+		if (plan !== null && plan.problems.length > 0) throw changedSince("it would not be accepted any more");
+		const { resources } = this.store.current;
+		if (!planned.needs.every((need) => this.permissions.may(askedBy, need, resources))) {
+			throw changedSince(`${askedBy.subject} may not do it any more`);
+		}
+		return { planned, plan, needs: Math.max(request.needs, planned.requirement.needs) };
+	}
+
+	/** Carries out what a request asked for, in the transaction of its last approval. */
+	carryOut(call: ActCall, request: ApprovalRequest, { planned, plan }: Prepared, approvedBy: readonly string[]): void {
+		const { act, askedBy } = request;
+		const by = askedBy.subject;
+		const revision = this.store.current.revision;
+		let after = revision;
+		if (plan !== null) {
+			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs });
+			if (result.outcome === "applied") after = result.revision;
+		} else if (act.verb !== "apply" && act.verb !== "delete") {
+			const { verb, arm, reason } = act;
+			after = this.store.act(act.experiment, { verb, by, reason, arm, nowMs: call.nowMs, approvedBy }).revision;
+		}
+		this.store.audit.append(
+			record(call, {
+				...about(planned, request.effects),
+				verb: act.verb,
+				revision,
+				after,
+				result: "done",
+				why: "reason" in act ? act.reason : "",
+				request: request.id,
+				askedBy: by,
+				approvedBy,
+			}),
+		);
+	}
+
+	mayApprove(caller: Caller, request: ApprovalRequest): boolean {
+		const { resources } = this.store.current;
+		return request.namespaces.every((namespace) =>
+			this.permissions.may(caller, { verb: "approve", namespace }, resources),
+		);
+	}
+
+	#wishPlan(act: AskedAct, nowMs: number): WishPlan {
+		if (act.verb === "apply") return this.store.planApply(act.files, nowMs);
+		if (act.verb === "delete") return this.store.planDelete(act.kind, act.name);
+		throw new WeirError("internal", "no declaration");
+	}
+
+	#wish(call: ActCall, act: AskedAct, plan: WishPlan, dryRun: boolean): ApplyResult | Pending {
+		const planned = planWish(this.#sight(call.caller), act, plan);
+		const { revision, resources } = this.store.current;
+		this.demand(call, planned.needs, act.verb, planned.effects);
+		if (plan.problems.length > 0) {
+			const problems = visibleProblems(plan.problems, resourcesOf(resources), this.mayRead(call.caller));
+			if (!dryRun) {
+				const why = `${problems.length} problems in the declaration`;
+				const made = record(call, {
+					...about(planned, planned.effects),
+					verb: act.verb,
+					revision,
+					result: "refused",
+					why,
+				});
+				this.store.atomically(() => this.store.audit.append(made));
+			}
+			return { outcome: "refused", problems };
+		}
+		const idle = plan.upserts.length === 0 && plan.deletions.length === 0;
+		if (dryRun || idle) return { outcome: "applied", revision, changes: plan.changes };
+		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
+		return this.store.atomically(() => {
+			const result = this.store.realise(plan, { by: call.caller.subject, dryRun: false, nowMs: call.nowMs });
+			const after = result.outcome === "applied" ? result.revision : revision;
+			this.store.audit.append(
+				record(call, { ...about(planned, planned.effects), verb: act.verb, revision, after, result: "done" }),
+			);
+			return result;
+		});
+	}
+
+	#sight(caller: Caller): Sight {
+		return { ...this.store.current, mayRead: this.mayRead(caller) };
+	}
+
+	#outcome(name: string, said: PersonRequest) {
+		const status = this.store.current.status.experiments[name];
+		if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
+		return personOutcome(this.store.experiment(name), status, said);
+	}
+
+	#ask(call: ActCall, planned: Planned, objects: readonly string[]): Pending {
+		const { act, effects, basis } = planned;
+		if (act.verb === "pause") throw new WeirError("internal", "a pause waits for nobody");
+		const { revision } = this.store.current;
+		const request = this.store.atomically(() => {
+			const asked = { act, askedBy: call.caller, namespaces: namespacesIn(planned), effects, revision, basis };
+			const made = this.requests.ask(asked, planned.requirement, call.nowMs);
+			this.store.audit.append(
+				record(call, {
+					...about(planned, objects),
+					verb: act.verb,
+					revision,
+					result: "pending",
+					request: made.id,
+					why: "reason" in act ? act.reason : "",
+				}),
+			);
+			return made;
+		});
+		return { outcome: "pending", request };
+	}
+}
+
+function changedSince(why: string): WeirError {
+	return new WeirError("conflict", `the request is void: ${why}`, "ask again");
+}

@@ -1,0 +1,154 @@
+/**
+ * Acts that others must approve before they happen, kept with their exact content and with what they would change as it
+ * stood. Decisions: an apply and a delete fall under the verb apply; promote and resume under promote; abort under
+ * abort. A pause and what statistics decide never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any
+ * policy covers one of their namespaces, whatever its verbs: else one person could make a second one, or take the
+ * policy away, and then act alone. What concerns all namespaces falls under the policies of any.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { WeirError } from "../error.js";
+import {
+	APPROVAL_REQUEST_KEPT_MS,
+	APPROVAL_REQUESTS_PENDING_MAX,
+	APPROVAL_REQUESTS_PER_SUBJECT_MAX,
+} from "../limits.js";
+import type { ApprovalPolicy, Kind, Resource } from "../resources/resource.js";
+import { canonicalJson } from "../rollout/canonicalJson.js";
+import type { Caller } from "./caller.js";
+import type { StateDatabase } from "./database.js";
+import { ALL_NAMESPACES, namespacesOf } from "./permissions.js";
+import type { PersonVerb } from "./personRequest.js";
+
+/** What was asked for, to the letter. */
+export type AskedAct =
+	| { readonly verb: "apply"; readonly files: readonly { readonly name: string; readonly text: string }[] }
+	| { readonly verb: "delete"; readonly kind: Kind; readonly name: string }
+	| {
+			readonly verb: Exclude<PersonVerb, "pause">;
+			readonly experiment: string;
+			readonly arm: string | null;
+			readonly reason: string;
+	  };
+
+export interface ApprovalRequest {
+	readonly id: string;
+	readonly act: AskedAct;
+	readonly askedBy: Caller;
+	readonly askedAtMs: number;
+	readonly expiresAtMs: number;
+	/** Where it acts: an approver needs `approve` in each of them. */
+	readonly namespaces: readonly string[];
+	/** `created Service team/x`, `promote Experiment trial`. */
+	readonly effects: readonly string[];
+	/** Of the state when it was asked for. */
+	readonly revision: number;
+	/** What it would change, as it stood: SHA-256 by name. */
+	readonly basis: Readonly<Record<string, string>>;
+	/** Approvals that it needed when it was asked for. */
+	readonly needs: number;
+	readonly approvals: readonly { readonly by: Caller; readonly atMs: number }[];
+	readonly state: "pending" | "done" | "rejected" | "void";
+	/** Why it is rejected or void; empty for the others. */
+	readonly why: string;
+	readonly endedAtMs: number | null;
+}
+
+/** What an act takes under the policies; needs 0 = it may happen at once. */
+export interface Requirement {
+	readonly needs: number;
+	readonly expireMs: number;
+}
+
+/** @param namespaces where it acts @param changed resources that it creates, changes or deletes, before and after */
+export function requirement(
+	policies: readonly ApprovalPolicy[],
+	verb: "apply" | "promote" | "abort",
+	namespaces: readonly string[],
+	changed: readonly Resource[] = [],
+): Requirement {
+	const guarded = changed
+		.filter(({ kind }) => kind === "RoleBinding" || kind === "ApprovalPolicy")
+		.flatMap(namespacesOf);
+	const found = policies.filter(
+		({ spec }) =>
+			(spec.verbs.includes(verb) && namespaces.some((one) => covers(spec.namespaces, one))) ||
+			guarded.some((one) => covers(spec.namespaces, one)),
+	);
+	return {
+		needs: Math.max(0, ...found.map(({ spec }) => spec.approvals)),
+		expireMs: Math.min(Number.MAX_SAFE_INTEGER, ...found.map(({ spec }) => spec.expireMs)),
+	};
+}
+
+function covers(namespaces: readonly string[], namespace: string): boolean {
+	return namespace === ALL_NAMESPACES || namespaces.includes(ALL_NAMESPACES) || namespaces.includes(namespace);
+}
+
+/** SHA-256 of anything that is JSON; `absent` of nothing. */
+export function fingerprint(value: unknown): string {
+	return value === undefined ? "absent" : createHash("sha256").update(canonicalJson(value)).digest("hex");
+}
+
+/** The requests in the state file. What writes runs inside the caller's transaction. */
+export class ApprovalShelf {
+	readonly #database: StateDatabase;
+
+	constructor(database: StateDatabase) {
+		this.#database = database;
+	}
+
+	/** @throws WeirError `resource-exhausted` where too many wait already. */
+	ask(
+		asked: Pick<ApprovalRequest, "act" | "askedBy" | "namespaces" | "effects" | "revision" | "basis">,
+		{ needs, expireMs }: Requirement,
+		nowMs: number,
+	): ApprovalRequest {
+		this.#prune(nowMs);
+		const waiting = this.all(nowMs).filter(({ state }) => state === "pending");
+		const own = waiting.filter(({ askedBy }) => askedBy.subject === asked.askedBy.subject);
+		if (waiting.length >= APPROVAL_REQUESTS_PENDING_MAX || own.length >= APPROVAL_REQUESTS_PER_SUBJECT_MAX) {
+			throw new WeirError("resource-exhausted", "too many requests wait for approval", "see weir requests");
+		}
+		const request: ApprovalRequest = {
+			...asked,
+			id: randomBytes(8).toString("hex"),
+			askedAtMs: nowMs,
+			expiresAtMs: Math.min(nowMs + expireMs, Number.MAX_SAFE_INTEGER),
+			needs,
+			approvals: [],
+			state: "pending",
+			why: "",
+			endedAtMs: null,
+		};
+		this.put(request);
+		return request;
+	}
+
+	put(request: ApprovalRequest): void {
+		this.#database.requests.putSync(request.id, request);
+	}
+
+	/** As it stands at that moment: one whose time is over is void. */
+	get(id: string, nowMs: number): ApprovalRequest | null {
+		const found = /^[0-9a-f]{16}$/.test(id) ? this.#database.requests.get(id) : undefined;
+		return found === undefined ? null : standing(found, nowMs);
+	}
+
+	/** Oldest first. */
+	all(nowMs: number): readonly ApprovalRequest[] {
+		return [...this.#database.requests.getRange()]
+			.map(({ value }) => standing(value, nowMs))
+			.sort((a, b) => a.askedAtMs - b.askedAtMs || (a.id < b.id ? -1 : 1));
+	}
+
+	#prune(nowMs: number): void {
+		for (const { id, endedAtMs } of this.all(nowMs)) {
+			if (endedAtMs !== null && endedAtMs < nowMs - APPROVAL_REQUEST_KEPT_MS) this.#database.requests.removeSync(id);
+		}
+	}
+}
+
+function standing(request: ApprovalRequest, nowMs: number): ApprovalRequest {
+	if (request.state !== "pending" || nowMs < request.expiresAtMs) return request;
+	return { ...request, state: "void", why: "its time is over", endedAtMs: request.expiresAtMs };
+}

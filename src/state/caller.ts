@@ -1,0 +1,85 @@
+/**
+ * Who calls the API, as the door that the call came through proves it: never by what the call says of itself. The UNIX
+ * socket lies in a 0700 directory and so belongs to the local owner; the TCP door takes a client certificate's SPIFFE id
+ * or a verified token. Certificates and tokens are judged by ports: composition knows who is trusted.
+ */
+import type { IncomingMessage } from "node:http";
+import type { TLSSocket } from "node:tls";
+import { WeirError } from "../error.js";
+import { CALLER_SUBJECT_CHARS_MAX } from "../limits.js";
+
+export interface Caller {
+	/** SPIFFE id, `ISSUER#SUB` of a verified token, or `local:USER` of the UNIX socket. */
+	readonly subject: string;
+	/** Of the verified token; empty for the others. */
+	readonly groups: readonly string[];
+	readonly how: "socket" | "mtls" | "oidc";
+}
+
+/** PEM. `ca`: who signs the certificates of callers. */
+export interface DoorTls {
+	readonly key: string;
+	readonly cert: string;
+	readonly ca: string;
+}
+
+/** A verified operator, or why the token does not hold (for the audit log; never any of the token). */
+export type OperatorToken =
+	| { readonly subject: string; readonly groups: readonly string[] }
+	| { readonly refused: string };
+
+/** The door for callers who are not on this machine, or not its owner: HTTPS, never plain HTTP. */
+export interface TcpDoor {
+	readonly address: string;
+	/** 0 = any free port. */
+	readonly port: number;
+	readonly tls: DoorTls;
+	/** SPIFFE id of the caller's certificate; asked only where its chain holds. null = it has none that counts. */
+	readonly peer: (socket: TLSSocket) => string | null;
+	/** Judges an Authorization header. Absent: client certificates are demanded in the handshake. Never rejects. */
+	readonly tokens?: (authorization: string, request: IncomingMessage) => Promise<OperatorToken>;
+}
+
+/**
+ * The caller of a request of the TCP door. A token that is present decides alone, and one that does not hold is refused
+ * even beside a good certificate: whoever sends one means to act by it.
+ * @throws WeirError `permission-denied` for nobody that is known.
+ */
+export async function callerOf(door: TcpDoor, request: IncomingMessage): Promise<Caller> {
+	const headers = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "authorization");
+	const { authorization } = request.headers;
+	if (authorization !== undefined) {
+		if (headers.length !== 1) throw unknown("more than one Authorization header");
+		if (door.tokens === undefined) throw unknown("the API takes no tokens");
+		const answer = await door.tokens(authorization, request);
+		if ("refused" in answer) throw unknown(answer.refused);
+		return checked({ subject: answer.subject, groups: answer.groups, how: "oidc" });
+	}
+	const socket = request.socket as TLSSocket;
+	const subject = socket.authorized ? door.peer(socket) : null;
+	if (subject === null) throw unknown("neither a client certificate with a SPIFFE id nor a token");
+	return checked({ subject, groups: [], how: "mtls" });
+}
+
+/** A subject is compared, stored and printed as it stands: one line of bounded length. */
+function checked(caller: Caller): Caller {
+	const { subject } = caller;
+	// What begins like the local owner's subject is nobody's over the network.
+	if (
+		subject === "" ||
+		subject.length > CALLER_SUBJECT_CHARS_MAX ||
+		/[\p{Cc}\u2028\u2029]/u.test(subject) ||
+		subject.startsWith("local:")
+	) {
+		throw unknown("a subject that cannot be recorded");
+	}
+	return caller;
+}
+
+function unknown(why: string): WeirError {
+	return new WeirError(
+		"permission-denied",
+		`the API does not know who calls: ${why}`,
+		"show a client certificate (WEIR_API_CERT, WEIR_API_KEY) or a token (WEIR_API_TOKEN_FILE)",
+	);
+}

@@ -1,0 +1,71 @@
+/**
+ * What a caller may do, by the RoleBindings as they stand. Pure; deny by default.
+ *
+ * Decisions: `admin` holds every verb. Every verb holds `read` of its namespaces: who may change or approve may look.
+ * The local owner of the UNIX socket and the bootstrap admins may do everything: the state file is theirs anyway, and
+ * the first RoleBinding must come from somebody.
+ */
+import type { Kind, OperatorVerb, Resource, ResourceSet } from "../resources/resource.js";
+import type { Caller } from "./caller.js";
+
+/** Namespace of what belongs to no one namespace. */
+export const ALL_NAMESPACES = "*";
+
+/** A verb in a namespace (`*` = in all of them). */
+export interface Need {
+	readonly verb: OperatorVerb;
+	readonly namespace: string;
+}
+
+export class Permissions {
+	readonly #admins: ReadonlySet<string>;
+
+	/** @param admins subjects that may do everything, without a RoleBinding */
+	constructor(admins: readonly string[] = []) {
+		this.#admins = new Set(admins);
+	}
+
+	may(caller: Caller, { verb, namespace }: Need, { roleBindings }: Pick<ResourceSet, "roleBindings">): boolean {
+		if (this.isRoot(caller)) return true;
+		return roleBindings.some(({ spec }) => {
+			if (!spec.namespaces.some((one) => one === ALL_NAMESPACES || one === namespace)) return false;
+			if (!spec.subjects.some((subject) => isSubject(caller, subject))) return false;
+			return verb === "read" || spec.verbs.includes(verb) || spec.verbs.includes("admin");
+		});
+	}
+
+	/** Admin everywhere whatever the bindings say. */
+	isRoot(caller: Caller): boolean {
+		return caller.how === "socket" || this.#admins.has(caller.subject);
+	}
+}
+
+/** `group:NAME` names those whose verified token says so; anything else is the subject itself, byte for byte. */
+function isSubject(caller: Caller, subject: string): boolean {
+	return subject.startsWith("group:")
+		? caller.groups.includes(subject.slice("group:".length))
+		: subject === caller.subject;
+}
+
+/** The namespaces that a resource is about: bindings and approval policies also reach where their spec says. */
+export function namespacesOf(resource: Resource): readonly string[] {
+	const own = resource.metadata.namespace;
+	switch (resource.kind) {
+		case "RoleBinding":
+		case "ApprovalPolicy":
+			return [...new Set([own, ...resource.spec.namespaces])];
+		case "Gateway":
+			// Every Service is reached through every Gateway, and it says whose tokens are believed.
+			return [ALL_NAMESPACES];
+		default:
+			return [own];
+	}
+}
+
+const ADMIN_KINDS: ReadonlySet<Kind> = new Set(["Gateway", "RoleBinding", "ApprovalPolicy", "DataClass"]);
+
+/** What it takes to create, change or delete it. A change needs this for the form before and the form after. */
+export function needsOf(resource: Resource): readonly Need[] {
+	const verb = ADMIN_KINDS.has(resource.kind) ? "admin" : "apply";
+	return namespacesOf(resource).map((namespace) => ({ verb, namespace }));
+}

@@ -1,0 +1,102 @@
+/** What an act takes and would do, worked out before anything is written. Pure. */
+import { WeirError } from "../error.js";
+import { resourcesOf } from "../resources/kinds.js";
+import { qualifiedName, type Resource } from "../resources/resource.js";
+import type { State } from "../rollout/ports.js";
+import { type AskedAct, fingerprint, type Requirement, requirement } from "./approval.js";
+import { type Need, needsOf } from "./permissions.js";
+import type { PersonRequest } from "./personRequest.js";
+import { keyOf } from "./resourceSet.js";
+import { type MayRead, namespaceOf } from "./visible.js";
+import type { WishPlan } from "./wishes.js";
+
+/** The state as it stands, and what the caller may see of it. */
+export interface Sight extends Pick<State, "resources" | "status"> {
+	readonly mayRead: MayRead;
+}
+
+/** What it takes, what it does, and what it would change as that stood. */
+export interface Planned {
+	readonly act: AskedAct | { readonly verb: "pause"; readonly experiment: string };
+	readonly needs: readonly Need[];
+	readonly requirement: Requirement;
+	readonly effects: readonly string[];
+	readonly basis: Readonly<Record<string, string>>;
+}
+
+/**
+ * What stays as it is needs no permission to change it, if the caller may see that it is so: a file with everything
+ * can be applied by whoever may change what changes.
+ */
+export function planWish({ resources, mayRead }: Sight, act: AskedAct, plan: WishPlan): Planned {
+	const stored = new Map(resourcesOf(resources).map((one) => [keyOf(one), one]));
+	const written = new Set(plan.upserts.map(({ resource }) => keyOf(resource)));
+	const judged = plan.given.filter((one) => {
+		const before = stored.get(keyOf(one));
+		const same = before !== undefined && fingerprint(before) === fingerprint(one);
+		return !same || written.has(keyOf(one)) || plan.deletions.length > 0 || !mayRead(one.metadata.namespace);
+	});
+	const before = judged.flatMap((one): readonly Resource[] => {
+		const known = stored.get(keyOf(one));
+		return known === undefined ? [] : [known];
+	});
+	const needs = unique([...judged, ...before].flatMap(needsOf));
+	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
+	const basis: Record<string, string> = {};
+	for (const one of judged) basis[keyOf(one)] = fingerprint(stored.get(keyOf(one)));
+	return {
+		act,
+		needs,
+		requirement: requirement(
+			resources.approvalPolicies,
+			"apply",
+			needs.map(({ namespace }) => namespace),
+			[...judged, ...before],
+		),
+		effects: judged.map((one) => {
+			const title = `${one.kind} ${qualifiedName(one.metadata)}`;
+			return `${changes.get(title) ?? act.verb} ${title}`;
+		}),
+		basis,
+	};
+}
+
+/** @throws WeirError `not-found`. */
+export function planPerson(
+	{ resources, status, mayRead }: Sight,
+	name: string,
+	{ verb, arm, reason }: Pick<PersonRequest, "verb" | "arm" | "reason">,
+): Planned {
+	const namespace = namespaceOf(name);
+	const experiment = resources.experiments.find((one) => qualifiedName(one.metadata) === name);
+	if (experiment === undefined || !mayRead(namespace)) {
+		throw new WeirError("not-found", `no Experiment '${name.slice(0, 200)}'`, "see weir status");
+	}
+	const live = status.experiments[name];
+	const policyVerb = verb === "abort" ? "abort" : "promote";
+	const free: Requirement = { needs: 0, expireMs: 0 };
+	return {
+		act: verb === "pause" ? { verb, experiment: name } : { verb, experiment: name, arm, reason },
+		needs: [{ verb: policyVerb, namespace }],
+		// Stopping a ramp harms nobody, and may be urgent.
+		requirement: verb === "pause" ? free : requirement(resources.approvalPolicies, policyVerb, [namespace]),
+		effects: [`${verb} Experiment ${name}`],
+		// Not the allocation: a ramp goes on while people think.
+		basis: {
+			[keyOf(experiment)]: fingerprint(experiment.spec),
+			[`status ${name}`]: fingerprint([live?.phase, live?.closedArms, live?.promotion, live?.hold]),
+		},
+	};
+}
+
+function unique(needs: readonly Need[]): readonly Need[] {
+	return [...new Map(needs.map((need) => [`${need.verb} ${need.namespace}`, need])).values()];
+}
+
+export function namespacesIn({ needs }: Pick<Planned, "needs">): readonly string[] {
+	return [...new Set(needs.map(({ namespace }) => namespace))];
+}
+
+export function about(planned: Pick<Planned, "needs">, objects: readonly string[]) {
+	return { namespaces: namespacesIn(planned), objects };
+}

@@ -1,0 +1,76 @@
+/** Where the bytes of a JWKS come from: a file, or an address that is https, answers itself and is trusted by name. */
+import { open, readFile } from "node:fs/promises";
+import { request } from "node:https";
+import { WeirError } from "../error.js";
+import { KEYS_BYTES_MAX, KEYS_FETCH_MS } from "../limits.js";
+import type { KeySource } from "../resources/resource.js";
+
+/**
+ * @returns rejects where the set cannot be had; its words name no content
+ * @throws WeirError `invalid-argument` for an address that is not https
+ */
+export function keyLoad(source: KeySource): () => Promise<Uint8Array> {
+	if (source.from === "file") return () => fromFile(source.file);
+	const url = URL.canParse(source.url) ? new URL(source.url) : null;
+	if (url === null || url.protocol !== "https:" || url.username !== "" || url.password !== "") {
+		throw new WeirError(
+			"invalid-argument",
+			"a JWKS comes from an https address without credentials",
+			"write https://HOST/…",
+		);
+	}
+	return async () => fromUrl(url, source.caFile === null ? null : await readFile(source.caFile, "utf8"));
+}
+
+async function fromFile(path: string): Promise<Uint8Array> {
+	const file = await open(path);
+	try {
+		const bytes = Buffer.alloc(KEYS_BYTES_MAX + 1);
+		let length = 0;
+		for (;;) {
+			const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+			if (bytesRead === 0) return bytes.subarray(0, length);
+			length += bytesRead;
+			if (length > KEYS_BYTES_MAX) throw new Error(`the file is larger than ${KEYS_BYTES_MAX} bytes`);
+		}
+	} finally {
+		await file.close();
+	}
+}
+
+/** No redirect is followed: the declared host answers, or nobody. */
+function fromUrl(url: URL, ca: string | null): Promise<Uint8Array> {
+	return new Promise((resolve, reject) => {
+		const call = request(
+			url,
+			{
+				method: "GET",
+				headers: { accept: "application/jwk-set+json, application/json" },
+				agent: false,
+				minVersion: "TLSv1.2",
+				...(ca === null ? {} : { ca }),
+				signal: AbortSignal.timeout(KEYS_FETCH_MS),
+			},
+			(response) => {
+				const chunks: Buffer[] = [];
+				let length = 0;
+				if (response.statusCode !== 200) {
+					call.destroy(new Error(`the answer was ${response.statusCode}`));
+					return;
+				}
+				response.on("data", (chunk: Buffer) => {
+					length += chunk.length;
+					if (length > KEYS_BYTES_MAX) call.destroy(new Error(`the answer is larger than ${KEYS_BYTES_MAX} bytes`));
+					else chunks.push(chunk);
+				});
+				response.on("end", () => resolve(Buffer.concat(chunks)));
+				response.on("error", reject);
+				response.on("close", () => reject(new Error("the answer was cut off")));
+			},
+		);
+		call.on("error", (error) =>
+			reject(error.name === "AbortError" ? new Error(`no answer within ${KEYS_FETCH_MS} ms`) : error),
+		);
+		call.end();
+	});
+}

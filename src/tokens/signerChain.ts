@@ -1,0 +1,70 @@
+/** Whose key it is: a certificate chain up to the trust bundle, and the one SPIFFE id in its leaf (X509-SVID 3, 5). */
+import { type KeyObject, X509Certificate } from "node:crypto";
+import { DECISION_CHAIN_MAX } from "../limits.js";
+
+export interface Signer {
+	readonly spiffeId: string;
+	readonly publicKey: KeyObject;
+	/** No certificate of the chain is good before or after. */
+	readonly fromMs: number;
+	readonly untilMs: number;
+}
+
+/** SPIFFE ID 2: lower-case trust domain, a path of non-empty segments without dots alone, no query, no port. */
+const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/;
+
+/** The certificates of a PEM bundle. @throws Error where it holds none that can be read */
+export function bundleCertificates(pem: string): readonly X509Certificate[] {
+	const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+	if (blocks.length === 0) throw new Error("the trust bundle holds no certificate");
+	return blocks.map((block) => new X509Certificate(block));
+}
+
+/** The signer of a chain, leaf first, in DER; or why it is nobody's. Never throws. */
+export function signerOf(chain: readonly Uint8Array[], roots: readonly X509Certificate[]): Signer | string {
+	if (chain.length === 0 || chain.length > DECISION_CHAIN_MAX) return "the chain is empty or too long";
+	try {
+		return verified(
+			chain.map((der) => new X509Certificate(der)),
+			roots,
+		);
+	} catch {
+		return "a certificate cannot be read";
+	}
+}
+
+function verified(chain: readonly X509Certificate[], roots: readonly X509Certificate[]): Signer | string {
+	const [leaf] = chain;
+	if (leaf === undefined) return "the chain is empty or too long";
+	if (leaf.ca || chain.slice(1).some(({ ca }) => !ca)) return "the chain mixes up authorities and others";
+	const last = chain.at(-1) as X509Certificate;
+	const root = roots.find((one) => one.ca && issued(one, last));
+	if (root === undefined) return "nobody here trusts the chain";
+	for (const [index, certificate] of chain.slice(0, -1).entries()) {
+		if (!issued(chain[index + 1] as X509Certificate, certificate)) return "the chain is broken";
+	}
+	const spiffeId = singleId(leaf);
+	if (spiffeId === null) return "the certificate is no SVID";
+	const { publicKey } = leaf;
+	if (publicKey.asymmetricKeyDetails?.namedCurve !== "prime256v1") return "the key is not of P-256";
+	const all = [...chain, root];
+	return {
+		spiffeId,
+		publicKey,
+		fromMs: Math.max(...all.map(({ validFrom }) => Date.parse(validFrom))),
+		untilMs: Math.min(...all.map(({ validTo }) => Date.parse(validTo))),
+	};
+}
+
+const issued = (issuer: X509Certificate, subject: X509Certificate): boolean =>
+	subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
+
+/** Exactly one URI name, and that a SPIFFE id. */
+function singleId({ subjectAltName }: X509Certificate): string | null {
+	// Node quotes every name that holds a comma, a quote or a control character: no name can be read as two.
+	if (subjectAltName === undefined || /["\\]/.test(subjectAltName)) return null;
+	const uris = subjectAltName.split(", ").filter((name) => name.startsWith("URI:"));
+	const [uri = ""] = uris;
+	const id = uri.slice("URI:".length);
+	return uris.length === 1 && SPIFFE_ID.test(id) ? id : null;
+}

@@ -1,0 +1,328 @@
+/**
+ * The port VerifyToken on `jose`: at once for a token that is known, in one promise for one that is not. What jose
+ * leaves open is closed before it is asked (claims.ts, strictJson.ts, compact.ts); what fails, denies.
+ */
+import { jwtVerify } from "jose";
+import type { TokenAnswer, TokenQuestion, VerifyToken } from "../access/token.js";
+import {
+	DPOP_AGE_SECONDS,
+	KEYS_FILE_MS,
+	KEYS_URL_MS,
+	TOKEN_BYTES_MAX,
+	TOKEN_SKEW_SECONDS,
+	TOKENS_PENDING_MAX,
+} from "../limits.js";
+import type { KeySource, TokenIssuer } from "../resources/resource.js";
+import { claimsFault, confirmationOf, headerFault, verifiedToken } from "./claims.js";
+import { type CompactToken, readCompact, type ShownToken, shownToken } from "./compact.js";
+import { proofFault } from "./dpop.js";
+import { keyLoad } from "./keyLoad.js";
+import { Keys, type KeysOptions } from "./keys.js";
+import { Payers } from "./payers.js";
+import { Replays } from "./replays.js";
+import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
+
+/** As the plan's table has them. */
+export interface GatewayIssuers {
+	readonly name: string;
+	readonly issuers: readonly TokenIssuer[];
+}
+
+export interface VerifierOptions {
+	/** Wall clock, for what tokens say. */
+	readonly nowMs?: () => number;
+	/** For ages, which no change of the wall clock may hide. */
+	readonly monotonicMs?: () => number;
+	/** How a key set is had; keyLoad() unless a test says otherwise. */
+	readonly load?: (source: KeySource) => () => Promise<Uint8Array>;
+	readonly times?: KeysOptions["times"];
+	readonly payers?: Payers;
+	/** One line for the operator about an issuer's keys that cannot be had. */
+	readonly keysFailed?: (issuer: string, why: string) => void;
+}
+
+type Refused = Extract<TokenAnswer, { readonly refused: unknown }>;
+
+const BEARER = "Bearer ";
+
+const invalid = (why: string): Refused => ({ refused: "invalid-token", why });
+const limited = (why: string): Refused => ({ refused: "rate-limited", why });
+
+const MALFORMED = invalid("the Authorization header speaks of a token and is not exactly one");
+const BUSY = limited("too many tokens are being verified");
+const TOO_OFTEN = limited("the caller has had too many tokens verified");
+
+export class TokenVerifier {
+	readonly #options: Required<Pick<VerifierOptions, "nowMs" | "monotonicMs" | "load" | "keysFailed">> & VerifierOptions;
+	readonly #cache = new TokenCache();
+	readonly #payers: Payers;
+	/** A proof is good from DPOP_AGE_SECONDS before its iat to as long after it. */
+	readonly #proofs = new Replays(2 * DPOP_AGE_SECONDS * 1_000);
+	/** By declaration, so that an unchanged one keeps its keys and what they have verified. */
+	#issuers = new Map<string, Issuer>();
+	#byGateway = new Map<string, ReadonlySet<Issuer>>();
+	#all: ReadonlySet<Issuer> = new Set();
+	/** By hash and Gateway: a token that many show at once is verified once. */
+	readonly #verifying = new Map<string, Promise<HeldToken | Refused>>();
+	#pending = 0;
+
+	constructor(options: VerifierOptions = {}) {
+		this.#options = {
+			nowMs: Date.now,
+			monotonicMs: () => performance.now(),
+			load: keyLoad,
+			keysFailed: () => {},
+			...options,
+		};
+		this.#payers = options.payers ?? new Payers();
+	}
+
+	/** Whom to believe from now on. An issuer that is gone is not believed, cached or not; a declaration that cannot be used is nobody's. */
+	use(gateways: readonly GatewayIssuers[]): void {
+		const issuers = new Map<string, Issuer>();
+		const keys = new Map([...this.#issuers.values()].map((issuer) => [sourceName(issuer.declared), issuer.keys]));
+		const made = (declared: TokenIssuer): Issuer => {
+			const name = JSON.stringify(declared);
+			const issuer = issuers.get(name) ??
+				this.#issuers.get(name) ?? { declared, keys: keys.get(sourceName(declared)) ?? this.#keysOf(declared) };
+			keys.set(sourceName(declared), issuer.keys);
+			issuers.set(name, issuer);
+			return issuer;
+		};
+		this.#byGateway = new Map(gateways.map(({ name, issuers: list }) => [name, new Set(list.map(made))]));
+		this.#issuers = issuers;
+		this.#all = new Set(issuers.values());
+		// The first token shall not wait for the keys.
+		for (const issuer of this.#all) issuer.keys.serving();
+	}
+
+	/** A question is read before this returns; nothing of it is looked at later. */
+	readonly verify: VerifyToken = (question) => {
+		const { authorization } = question;
+		const issuers = this.#issuersAt(question.gateway);
+		// What is known was in the strict form when it was verified: the hash of all of it is enough.
+		const [only = ""] = authorization;
+		if (authorization.length === 1 && only.startsWith(BEARER) && only.length <= BEARER.length + TOKEN_BYTES_MAX) {
+			const held = this.#known(tokenHash(only.slice(BEARER.length)), issuers);
+			if (held !== null && held.confirmation === null && held.issuer.declared.binding === "none") return held.answer;
+		}
+		const shown = shownToken(authorization);
+		if (shown === null) return null;
+		if (shown === "malformed") return MALFORMED;
+		const hash = tokenHash(shown.token);
+		const held = this.#known(hash, issuers);
+		return held === null ? this.#unknown(shown, hash, issuers, question) : this.#bound(held, shown, asked(question));
+	};
+
+	#known(hash: string, issuers: ReadonlySet<Issuer>): HeldToken | null {
+		const held = this.#cache.get(hash);
+		return held !== undefined && issuers.has(held.issuer) && holds(held, this.#nowSeconds()) ? held : null;
+	}
+
+	#issuersAt(gateway: string | null): ReadonlySet<Issuer> {
+		return (gateway === null ? undefined : this.#byGateway.get(gateway)) ?? this.#all;
+	}
+
+	#nowSeconds(): number {
+		return this.#options.nowMs() / 1_000;
+	}
+
+	#keysOf({ issuer, keys }: TokenIssuer): Keys {
+		const { load, monotonicMs, keysFailed, times } = this.#options;
+		let loading: () => Promise<Uint8Array>;
+		try {
+			loading = load(keys);
+		} catch (error) {
+			loading = () => Promise.reject(error);
+		}
+		return new Keys({
+			load: loading,
+			times: times ?? (keys.from === "file" ? KEYS_FILE_MS : KEYS_URL_MS),
+			monotonicMs,
+			failed: (why) => keysFailed(issuer, why),
+		});
+	}
+
+	/** What costs little is looked at first; then the payer pays; then comes cryptography. */
+	#unknown(
+		shown: ShownToken,
+		hash: string,
+		issuers: ReadonlySet<Issuer>,
+		question: TokenQuestion,
+	): TokenAnswer | Promise<TokenAnswer> {
+		const read = readCompact(shown.token);
+		if (read === null) return invalid("it is no signed token");
+		const judged = this.#believable(read, shown, issuers);
+		if (!Array.isArray(judged)) return judged as Refused;
+		const key = `${hash} ${question.gateway ?? ""}`;
+		const running = this.#verifying.get(key);
+		if (running === undefined) {
+			if (this.#pending >= TOKENS_PENDING_MAX) return BUSY;
+			if (!this.#payers.pay(question.payer, this.#options.monotonicMs())) return TOO_OFTEN;
+		}
+		const told = asked(question);
+		const verified = running ?? this.#verified(shown.token, hash, read, judged as readonly Issuer[]);
+		if (running === undefined) {
+			this.#verifying.set(key, verified);
+			void verified.finally(() => this.#verifying.delete(key));
+		}
+		return this.#count(verified.then((found) => ("refused" in found ? found : this.#bound(found, shown, told))));
+	}
+
+	/** The issuers whose declarations the token's words fit; none: why it fits no one. */
+	#believable(
+		{ header, payload }: CompactToken,
+		shown: ShownToken,
+		issuers: ReadonlySet<Issuer>,
+	): readonly Issuer[] | Refused {
+		const fault = headerFault(header);
+		if (fault !== null) return invalid(fault);
+		const named = [...issuers].filter(({ declared }) => declared.issuer === payload.iss);
+		let why = "nobody here believes its issuer";
+		const confirmation = confirmationOf(payload);
+		if (confirmation === "unknown") return invalid("it is bound in a way that is not known");
+		const fitting = named.filter(({ declared }) => {
+			const own =
+				claimsFault(declared, header, payload, this.#nowSeconds()) ?? schemeFault(declared, confirmation, shown.scheme);
+			if (own !== null) why = own;
+			return own === null;
+		});
+		return fitting.length > 0 ? fitting : invalid(why);
+	}
+
+	async #verified(
+		token: string,
+		hash: string,
+		read: CompactToken,
+		issuers: readonly Issuer[],
+	): Promise<HeldToken | Refused> {
+		const { kid, alg } = read.header as { kid: string; alg: string };
+		let why = "no key of the issuer has signed it";
+		for (const issuer of issuers) {
+			for (const key of await issuer.keys.find(kid, alg)) {
+				const fault = await this.#signatureFault(token, alg, issuer.declared, key);
+				if (fault !== null) {
+					why = fault;
+					continue;
+				}
+				const confirmation = confirmationOf(read.payload);
+				if (confirmation === "unknown") return invalid("it is bound in a way that is not known");
+				const held: HeldToken = {
+					issuer,
+					key,
+					exp: read.payload.exp as number,
+					bytes: token.length,
+					confirmation,
+					answer: { token: verifiedToken(issuer.declared, read.payload) },
+				};
+				this.#cache.put(hash, held);
+				return held;
+			}
+		}
+		return invalid(why);
+	}
+
+	/** The second lock on the same door: jose checks again what claims.ts has. */
+	async #signatureFault(
+		token: string,
+		alg: string,
+		{ issuer, audiences, profile }: TokenIssuer,
+		key: HeldToken["key"],
+	): Promise<string | null> {
+		try {
+			await jwtVerify(token, await key.imported(alg), {
+				algorithms: [alg],
+				issuer,
+				requiredClaims: ["exp", "iat"],
+				clockTolerance: TOKEN_SKEW_SECONDS + 1,
+				currentDate: new Date(this.#options.nowMs()),
+				...(audiences.length === 0 ? {} : { audience: [...audiences] }),
+				...(profile === "at+jwt" ? { typ: "at+jwt" } : {}),
+			});
+			return null;
+		} catch (error) {
+			// jose's codes are of a fixed list, its messages may hold claims.
+			const { code } = error as { code?: unknown };
+			return typeof code === "string" ? code : "it could not be verified";
+		}
+	}
+
+	/** The answer for a token that holds, once it is proved that who shows it may. */
+	#bound(
+		held: HeldToken,
+		shown: ShownToken,
+		{ dpop, method, url, certificateThumbprint, payer }: TokenQuestion,
+	): TokenAnswer | Promise<TokenAnswer> {
+		const { confirmation, issuer, answer } = held;
+		const fault = schemeFault(issuer.declared, confirmation, shown.scheme);
+		if (fault !== null) return invalid(fault);
+		if (confirmation === null) return answer;
+		if (confirmation.certificate !== null && confirmation.certificate !== certificateThumbprint) {
+			return invalid("it is bound to another certificate");
+		}
+		if (confirmation.jkt === null) return answer;
+		if (this.#pending >= TOKENS_PENDING_MAX) return BUSY;
+		if (!this.#payers.pay(payer, this.#options.monotonicMs())) return TOO_OFTEN;
+		const proof = {
+			dpop,
+			method,
+			url,
+			token: shown.token,
+			jkt: confirmation.jkt,
+			nowSeconds: this.#nowSeconds(),
+			monotonicMs: this.#options.monotonicMs(),
+		};
+		return this.#count(proofFault(proof, this.#proofs).then((why) => (why === null ? answer : invalid(why))));
+	}
+
+	#count(answer: Promise<TokenAnswer>): Promise<TokenAnswer> {
+		this.#pending++;
+		return answer
+			.catch(() => invalid("it could not be verified"))
+			.finally(() => {
+				this.#pending--;
+			});
+	}
+}
+
+/**
+ * Whether the token is bound as its issuer's declaration wants, and shown as such. binding none: none of its tokens is
+ * bound, as the native form, which sees no proof, could accept none.
+ */
+function schemeFault(
+	{ binding }: TokenIssuer,
+	confirmation: HeldToken["confirmation"],
+	scheme: ShownToken["scheme"],
+): string | null {
+	if (binding === "none") {
+		if (confirmation !== null) return "it is bound, and the issuer's binding is none";
+		return scheme === "Bearer" ? null : "the scheme is DPoP, and the issuer's binding is none";
+	}
+	if (confirmation === null) return "it is not bound";
+	const { jkt, certificate } = confirmation;
+	if (jkt !== null && scheme !== "DPoP") return "it is bound to a key, and not shown with the scheme DPoP";
+	if (jkt === null && scheme === "DPoP") return "the scheme is DPoP, and it is not bound to a key";
+	if (binding === "dpop" && jkt === null) return "it is not bound to a key";
+	return binding === "mtls" && certificate === null ? "it is not bound to a certificate" : null;
+}
+
+/** A question is valid only while it is asked: what may be needed later, copied. */
+const asked = ({
+	gateway,
+	authorization,
+	dpop,
+	method,
+	url,
+	certificateThumbprint,
+	payer,
+}: TokenQuestion): TokenQuestion => ({
+	gateway,
+	authorization,
+	dpop: [...dpop],
+	method,
+	url,
+	certificateThumbprint,
+	payer,
+});
+
+const sourceName = ({ keys }: TokenIssuer): string => JSON.stringify(keys);

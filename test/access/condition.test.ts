@@ -1,0 +1,133 @@
+/** Conditions in CEL: what they see, what is an error, and that none costs more than it may. */
+import t from "tap";
+import { type ConditionInput, compileCondition, conditionFault } from "../../src/access/condition.js";
+import type { VerifiedToken } from "../../src/access/token.js";
+import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX } from "../../src/limits.js";
+import { CONDITIONS } from "./conditions.js";
+
+const token: VerifiedToken = {
+	issuer: "https://one",
+	subject: "alice",
+	claims: { level: 3, deep: { role: "clerk" }, list: ["a", 1, null] },
+	groups: ["clerks"],
+	tenants: ["t1"],
+	purposes: ["care"],
+};
+const input: ConditionInput = {
+	principal: "spiffe://a/x",
+	method: "GET",
+	path: "/v2/x",
+	variant: "v1",
+	token,
+	region: "eu",
+	nowMs: Date.UTC(2026, 5, 3, 10, 30),
+};
+const holds = (text: string, change: Partial<ConditionInput> = {}): boolean | "error" =>
+	compileCondition(text).holds({ ...input, ...change }, "prod/employment");
+
+t.test("all that a condition can read", async (t) => {
+	for (const text of [
+		'request.method == "GET" && request.path == "/v2/x" && request.region == "eu"',
+		'request.time == timestamp("2026-06-03T10:30:00Z") && request.time.getHours() == 10',
+		'request.time - timestamp("2026-06-03T00:00:00Z") > duration("10h")',
+		'principal == "spiffe://a/x" && variant == "v1" && service == "prod/employment"',
+		'user.issuer == "https://one" && user.subject == "alice"',
+		'"clerks" in user.groups && user.tenants == ["t1"] && "care" in user.purposes',
+		'user.claims.level >= 3 && user.claims.deep.role == "clerk" && "a" in user.claims.list',
+		'user.groups.all(group, group.endsWith("s")) && user.groups.exists_one(group, group == "clerks")',
+		'size(user.groups) == 1 && user.groups.size() == 1 && int("3") == 3 && string(3) == "3" && double("1.5") < 2.0',
+		'(request.method in ["GET", "HEAD"] ? "a" : "b") == "a" && -1 < 0 && !(1 == 2) && 7 % 4 == 3',
+	]) {
+		t.equal(holds(text), true, text);
+	}
+});
+
+t.test("what is not there is an error unless has() asks, and an error may not decide", async (t) => {
+	t.equal(holds('variant == "v1"', { variant: null }), "error");
+	t.equal(holds('request.region == "eu"', { region: null }), "error");
+	t.equal(holds("has(request.region)", { region: null }), false);
+	t.equal(holds('user.subject == "alice"', { token: null }), "error");
+	t.equal(holds("has(user.subject)", { token: null }), false);
+	t.equal(holds("has(user.subject)", { token: { ...token, subject: null } }), false);
+	t.equal(holds('principal == ""', { principal: null }), true);
+	t.equal(holds("user.claims.none == 1"), "error");
+	t.equal(holds("user.claims.deep.role > 3"), "error", "another type");
+	t.equal(holds('variant == "v1" || request.method == "GET"', { variant: null }), true, "CEL's or forgives");
+	t.equal(holds('variant == "v1" && request.method == "PUT"', { variant: null }), false, "and so does its and");
+	t.equal(holds("1 / 0 == 1"), "error");
+});
+
+t.test("names of JavaScript's own objects are no claims", async (t) => {
+	for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
+		t.equal(holds(`has(user.claims.${name})`), false, name);
+		t.equal(holds(`user.claims["${name}"] == "x"`), "error", name);
+	}
+	const claims = JSON.parse('{"__proto__": {"role": "x"}, "constructor": "y"}');
+	t.equal(holds('user.claims.role == "x"', { token: { ...token, claims } }), "error");
+	t.not(holds("has(user.claims.role)", { token: { ...token, claims } }), true);
+});
+
+t.test("what it reads is known beforehand", async (t) => {
+	const nothing = { path: false, variant: false, user: false, region: false };
+	const reads = (text: string) => compileCondition(text).reads;
+	t.same(reads('request.method == "GET" && principal != "" && service == "a"'), nothing);
+	t.same(reads('request.path == "/"'), { ...nothing, path: true });
+	t.same(reads('request["path"] == "/"'), { ...nothing, path: true, region: true });
+	t.same(reads("has(request.region)"), { ...nothing, region: true });
+	t.same(reads('true || variant == "v1"'), { ...nothing, variant: true });
+	t.same(reads('["a"].exists(one, one in user.groups)'), { ...nothing, user: true });
+	t.same(reads('1 == 1 ? true : [user.subject] == ["a"]'), { ...nothing, user: true });
+});
+
+t.test("what is no condition, and where", async (t) => {
+	for (const [text, what, offset] of [
+		["", /^is no CEL expression: /, 0],
+		["request.method ==", /^is no CEL expression: /, 17],
+		["request.methud == 'GET'", /^is no valid CEL expression: No such key: methud$/, 8],
+		["usr.subject == 'a'", /^is no valid CEL expression: Unknown variable: usr$/, 0],
+		["request.method == 1", /^is no valid CEL expression: no such overload/, 0],
+		["request.method", /^is of type string, not bool$/, 0],
+		["user.claims.flag", /^is of type dyn, not bool$/, 0],
+		["1", /^is of type int, not bool$/, 0],
+	] as const) {
+		const fault = conditionFault(text);
+		t.match(fault?.what, what, text);
+		t.equal(fault?.offset, offset, text);
+	}
+});
+
+t.test("nothing that could run for long is offered", async (t) => {
+	const deep = (depth: number): string => `${"!".repeat(0)}${"(".repeat(depth)}true${")".repeat(depth)}`;
+	for (const text of [
+		'request.path.matches("^(a+)+$")',
+		"user.groups.map(one, one) == []",
+		"user.groups.filter(one, true) == []",
+		'request.path.split("/") == []',
+		'["a"].join() == "a"',
+		'cel.bind(a, "x", a == a)',
+		'{"a": 1} == {"a": 1}',
+		'b"{}".json() == 1',
+		"user.groups.exists(a, user.groups.exists(b, a == b))",
+		"user.groups.exists(a, user.groups.all(b, a == b))",
+		'request.time.getHours("Europe/Berlin") == 1',
+		"type(1) == int",
+		`"${"a".repeat(CONDITION_CHARS_MAX)}" == "a"`,
+		Array.from({ length: 100 }, () => "true").join(" && "),
+		`[${Array.from({ length: 130 }, (_, index) => index).join(",")}] == []`,
+		deep(CONDITION_DEPTH_MAX + 10),
+	]) {
+		t.not(conditionFault(text), null, text.slice(0, 60));
+	}
+});
+
+t.test("a token whose claims are too many is an error at once", async (t) => {
+	const many = Array.from({ length: CONDITION_LIST_MAX }, (_, index) => `g${index}`);
+	t.equal(holds('"g1" in user.groups', { token: { ...token, groups: many.slice(1) } }), true);
+	t.equal(holds('"g1" in user.groups', { token: { ...token, groups: many } }), "error");
+	t.equal(holds("has(user.subject)", { token: { ...token, claims: { a: { b: many } } } }), "error");
+	t.equal(holds('request.method == "GET"', { token: { ...token, groups: many } }), true, "it reads no user");
+});
+
+t.test("the conditions of the property test are conditions", async (t) => {
+	for (const text of Object.keys(CONDITIONS)) t.equal(conditionFault(text), null, text);
+});

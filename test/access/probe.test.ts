@@ -1,0 +1,51 @@
+/** What is an alarm, and what is none. */
+import t from "tap";
+import { probeAlarm, unjudgedAlarms, type WatchedListener } from "../../src/access/probe.js";
+
+const result = { gateway: "edge", service: "guarded" };
+
+t.test("only a refusal in our own words is one", async (t) => {
+	for (const [status, body, alarm] of [
+		[403, "access denied: not-canonical\n", null],
+		[401, "access denied: invalid-token\n", null],
+		[429, "access denied: rate-limited\n", null],
+		[403, "Forbidden", "probe-passed"],
+		[403, "access denied: not-canonical\nand more", "probe-passed"],
+		[200, "access denied: not-canonical\n", "probe-passed"],
+		[404, "", "probe-passed"],
+		[302, "", "probe-passed"],
+		[503, "unavailable\n", "probe-unanswered"],
+		[null, "", "probe-unanswered"],
+	] as const) {
+		t.equal(probeAlarm({ ...result, status, body })?.alarm ?? null, alarm, `${status} ${body}`);
+	}
+});
+
+t.test("served and not judged, by who judges", async (t) => {
+	const listener: WatchedListener = {
+		gateway: "prod/edge",
+		services: [
+			{ name: "prod/a", host: "a.test", judgedBy: "envoy" },
+			{ name: "prod/b", host: "b.test", judgedBy: "sidecar" },
+		],
+	};
+	const served = (name: string): string => `vhost.prod/${name}.route.prod/edge.upstream_rq_total`;
+	const native = "http.gateway.edge.rbac.weir_allow_.allowed";
+	const authz = "http.gateway.edge.ext_authz.weir_verdict.ok";
+	const proc = "http.gateway.edge.ext_proc.weir_process.streams_started";
+	const alarms = (after: Readonly<Record<string, number>>, before: Readonly<Record<string, number>> = {}) =>
+		unjudgedAlarms(listener, new Map(Object.entries(before)), new Map(Object.entries(after))).map((alarm) =>
+			alarm.alarm === "served-unjudged" ? `${alarm.judgedBy} ${alarm.services.join()} ${alarm.served}` : alarm.alarm,
+		);
+	t.same(alarms({}), []);
+	t.same(alarms({ [served("a")]: 3 }), ["envoy prod/a 3"]);
+	t.same(alarms({ [served("a")]: 3, [native]: 3 }), []);
+	t.same(alarms({ [served("a")]: 3, [authz]: 3 }), ["envoy prod/a 3"], "another's verdicts do not count");
+	t.same(alarms({ [served("b")]: 2, [native]: 9 }), ["sidecar prod/b 2"]);
+	t.same(alarms({ [served("b")]: 2, [authz]: 1 }), []);
+	t.same(alarms({ [served("b")]: 2, [proc]: 1 }), []);
+	t.same(alarms({ [served("a")]: 3, [native]: 3 }, { [served("a")]: 3, [native]: 3 }), [], "nothing has moved");
+	t.same(alarms({ [served("a")]: 4, [native]: 3 }, { [served("a")]: 3, [native]: 3 }), ["envoy prod/a 1"]);
+	t.same(alarms({ [served("a")]: 2 }, { [served("a")]: 30, [native]: 30 }), ["envoy prod/a 2"], "Envoy was restarted");
+	t.same(alarms({ [served("a")]: 2, [native]: 2 }, { [served("a")]: 30, [native]: 30 }), []);
+});

@@ -1,0 +1,211 @@
+/** What our configuration must hold or must not hold, so that whole classes of flaws cannot be met; and rules about rules. */
+import { readFile } from "node:fs/promises";
+import t from "tap";
+import { authorize } from "../../src/access/policy.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { parseResources } from "../../src/resources/parse.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
+import { ELSEWHERE, NOT_APPLICABLE } from "./notApplicable.js";
+import { FORMS } from "./scene.js";
+
+const files = { from: "files", certificateFile: "/c", privateKeyFile: "/k", clientCaFile: "/ca" } as const;
+
+function configuration(form: string, open = false): string {
+	const set = resourceSet({
+		gateways: [gateway({ tls: files })],
+		services: [service("guarded", [variant("v1", 1)], open ? {} : { access: null, callout: PATIENT })],
+		accessPolicies: open ? [] : [accessPolicy("a", "allow", ["guarded"], { principals: ["spiffe://a/b"] })],
+	});
+	return JSON.stringify(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...FORMS[form] }).envoy);
+}
+
+interface Filter {
+	readonly name: string;
+	readonly typed_config: Readonly<Record<string, unknown>>;
+}
+
+for (const form of Object.keys(FORMS)) {
+	const text = configuration(form);
+	t.test(`${form}: what is not there cannot be attacked`, async (t) => {
+		t.notMatch(text, /proxy_protocol/i, "CVE-2024-23324");
+		t.notMatch(text, /http_service|"server_uri"/, "CVE-2026-50572");
+		t.notMatch(text, /quic|http3/i, "CVE-2026-48743");
+		t.notMatch(text, /\.lua\./i, "CVE-2026-22771, CVE-2026-53713");
+		t.notMatch(text, /"allow_connect":true|connect_config/, "CVE-2026-73547, CVE-2025-64763");
+	});
+	t.test(`${form}: the listener is hardened`, async (t) => {
+		for (const said of [
+			'"normalize_path":true',
+			'"merge_slashes":true',
+			'"path_with_escaped_slashes_action":"REJECT_REQUEST"',
+			'"strip_any_host_port":true',
+			'"use_remote_address":true',
+			'"headers_with_underscores_action":"REJECT_REQUEST"',
+			'"max_headers_count":100',
+			'"request_headers_timeout":"5s"',
+			'"max_concurrent_streams":100',
+			'"forward_client_cert_details":"SANITIZE_SET"',
+			'"upgrade_configs":[{"upgrade_type":"websocket","enabled":false}]',
+		]) {
+			t.ok(text.includes(said), said);
+		}
+		t.notMatch(text, /internal_address_config/, "an empty one would make every address internal (seen on 1.40.0)");
+	});
+	t.test(`${form}: what fails closes, with 503`, async (t) => {
+		const filters: Filter[] = [];
+		JSON.parse(text, (key, value) => {
+			if (key === "http_filters") filters.push(...(value as Filter[]));
+			return value;
+		});
+		const asking = filters.filter(({ name }) => ["weir.verdict", "weir.process"].includes(name));
+		t.equal(asking.length, form === "native" ? 0 : 2);
+		for (const { name, typed_config: config } of asking) {
+			t.same(config.status_on_error, { code: "ServiceUnavailable" }, name);
+			t.equal(config.failure_mode_allow, false, name);
+		}
+		if (form !== "native") {
+			const assigning = filters.find(({ name }) => name === "weir.assign");
+			t.same(assigning?.typed_config.status_on_error, { code: "ServiceUnavailable" }, "also where a failure passes");
+		}
+		t.notMatch(text, /check_settings":\{[^}]*"grpc_service/, "CVE-2026-47205: no Service has an ext_authz of its own");
+	});
+}
+
+t.test("an open Gateway is as transparent as it was", async (t) => {
+	const text = configuration("native", true);
+	t.match(text, /"normalize_path":false/);
+	t.match(text, /"upgrade_configs":\[\{"upgrade_type":"websocket"\}\]/);
+	t.notMatch(text, /strip_any_host_port|headers_with_underscores_action|max_headers_count|x-envoy-/);
+});
+
+t.test("CVE-2026-53718: a policy of another namespace opens nothing", async (t) => {
+	const guarded = service("guarded", [variant("v1", 1)], { access: null });
+	const elsewhere = accessPolicy("a", "allow", ["guarded"], { principals: ["spiffe://a/b"] }, "other");
+	const request = {
+		principal: "spiffe://a/b",
+		method: "GET",
+		path: "/",
+		variant: "v1",
+		token: null,
+		region: null,
+		nowMs: 0,
+	};
+	t.equal(authorize(guarded, [elsewhere], request).allowed, false);
+	t.equal(authorize(guarded, [{ ...elsewhere, metadata: guarded.metadata }], request).allowed, true);
+});
+
+t.test("GHSA-hrxh-6v49-42gf: a matcher that we do not know is an error, not passed over", async (t) => {
+	const policy = (more: string): string =>
+		`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: a}\nspec:\n  action: deny\n  services: [guarded]\n${more}`;
+	const problems = (more: string) => parseResources([{ name: "a.yaml", text: policy(more) }]).problems;
+	t.same(problems(""), [], "without one it is right");
+	for (const field of ["notPaths: [/x]", "headers: [{name: x}]", "not: {methods: [GET]}"]) {
+		t.match(JSON.stringify(problems(`  ${field}\n`)), field.split(":", 1)[0], field);
+	}
+});
+
+t.test("every id of the CVE list has a case, or a reason why not", async (t) => {
+	const here = new URL(".", import.meta.url);
+	const sources = await Promise.all(
+		[
+			"http1.test",
+			"http2.test",
+			"identity.test",
+			"jwt.test",
+			"tokens",
+			"config.test",
+			"cases/headers",
+			"cases/paths",
+			"cases/smuggling",
+		].map((name) => readFile(new URL(`${name}.js`, here), "utf8")),
+	);
+	const text = [...sources, ...Object.keys(NOT_APPLICABLE), ...Object.keys(ELSEWHERE)].join("\n");
+	t.same(
+		LISTED.filter((id) => !text.includes(id)),
+		[],
+	);
+});
+
+/** Ids of security.md section 4. */
+const LISTED: readonly string[] = [
+	...[
+		"CVE-2024-23324",
+		"CVE-2023-27488",
+		"CVE-2026-31837",
+		"CVE-2026-73547",
+		"CVE-2026-47205",
+		"CVE-2026-50572",
+		"CVE-2026-47207",
+		"CVE-2025-30157",
+	],
+	...[
+		"CVE-2025-64527",
+		"CVE-2024-45809",
+		"CVE-2026-48042",
+		"CVE-2026-47774",
+		"CVE-2023-44487",
+		"CVE-2024-28176",
+		"envoyproxy/ai-gateway#2560",
+	],
+	...[
+		"CVE-2021-32777",
+		"CVE-2020-25017",
+		"CVE-2026-26308",
+		"CVE-2026-31838",
+		"CVE-2026-73552",
+		"GHSA-qc2q-p7wx-3px3",
+		"CVE-2023-27487",
+		"CVE-2024-45806",
+	],
+	...[
+		"CVE-2023-27493",
+		"CVE-2024-45808",
+		"CVE-2019-9901",
+		"CVE-2021-29492",
+		"CVE-2021-31920",
+		"CVE-2021-32779",
+		"CVE-2021-39156",
+		"CVE-2021-39155",
+	],
+	...[
+		"CVE-2025-46821",
+		"CVE-2026-73511",
+		"CVE-2026-73553",
+		"CVE-2026-26205",
+		"CVE-2026-32811",
+		"CVE-2026-49473",
+		"CVE-2022-21656",
+		"CVE-2025-66220",
+	],
+	...[
+		"CVE-2026-47778",
+		"CVE-2026-39350",
+		"CVE-2015-9235",
+		"CVE-2022-23539",
+		"CVE-2022-23540",
+		"CVE-2022-23541",
+		"CVE-2018-0114",
+		"CVE-2022-21449",
+	],
+	...[
+		"CVE-2023-48223",
+		"CVE-2026-34950",
+		"CVE-2026-107722",
+		"CVE-2026-35042",
+		"CVE-2026-35039",
+		"CVE-2026-44699",
+		"CVE-2025-64763",
+		"CVE-2026-48743",
+	],
+	...[
+		"CVE-2026-73548",
+		"CVE-2026-22771",
+		"CVE-2026-53713",
+		"CVE-2026-53718",
+		"GHSA-hrxh-6v49-42gf",
+		"CVE-2026-55773",
+		"CVE-2025-46569",
+	],
+	...["CVE-2022-36085", "GHSA-c33x-vcv4-vg3g"],
+];

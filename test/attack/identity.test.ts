@@ -1,0 +1,94 @@
+/** Identity matching and what a certificate may smuggle (security reference 4), in every execution. */
+
+import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { JsonGeneralName } from "@peculiar/x509";
+import t from "tap";
+import { spiffe } from "../access/mutualTls.js";
+import { oddCa } from "../access/oddCertificates.js";
+import { type AttackScene, attackedResources, attackScene, FORMS } from "./scene.js";
+import { exchange, get } from "./wire.js";
+
+const uri = (value: string): JsonGeneralName => ({ type: "url", value });
+const dns = (value: string): JsonGeneralName => ({ type: "dns", value });
+
+const ODD: readonly (readonly [id: string, what: string, names: readonly JsonGeneralName[]])[] = [
+	["CVE-2022-21656", "a DNS name that is another's SPIFFE id", [dns(spiffe("alice"))]],
+	["CVE-2022-21656", "it beside an id of one's own", [uri(spiffe("mallory")), dns(spiffe("alice"))]],
+	["CVE-2025-66220", "NUL behind another's id", [uri(`${spiffe("alice")}\0.evil.test`)]],
+	["CVE-2026-47778", "NUL before it", [uri(`spiffe://evil.test/\0${spiffe("alice")}`)]],
+	["CVE-2025-66220", "NUL in a DNS name", [dns(`${spiffe("alice")}\0`)]],
+	["CVE-2023-27493", "line ends in a name", [uri(`${spiffe("mallory")}\r\nx-smuggled: 1\r\n\r\n`)]],
+	["CVE-2026-39350", "a dot of a rule is a dot", [uri(spiffe("aXb"))]],
+	["T-spiffe", "capitals in the scheme", [uri(spiffe("alice").replace("spiffe", "SPIFFE"))]],
+	["T-spiffe", "an escape", [uri(spiffe("%61lice"))]],
+	["T-spiffe", "dot segments", [uri(spiffe("x/../alice"))]],
+	["T-spiffe", "a query", [uri(`${spiffe("alice")}?x`)]],
+	["T-spiffe", "a fragment", [uri(`${spiffe("alice")}#x`)]],
+	["T-spiffe", "a slash at its end", [uri(`${spiffe("alice")}/`)]],
+	["T-spiffe", "another trust domain", [uri("spiffe://evil.test/alice")]],
+	["T-two-uris", "two ids", [uri(spiffe("mallory")), uri(spiffe("alice"))]],
+];
+
+t.setTimeout(180_000);
+
+for (const form of Object.keys(FORMS)) {
+	t.test(form, { timeout: 120_000 }, async (t) => {
+		const ca = await oddCa();
+		const scene: AttackScene = await attackScene(
+			t,
+			form,
+			(port, own) => {
+				const set = attackedResources(port, own);
+				const [gateway] = set.gateways;
+				if (gateway?.spec.tls?.from !== "files") throw new Error("no TLS by files");
+				const clientCaFile = join(dirname(own.gateway.certificateFile), "both.pem");
+				return {
+					...set,
+					gateways: [{ ...gateway, spec: { ...gateway.spec, tls: { ...gateway.spec.tls, clientCaFile } } }],
+				};
+			},
+			undefined,
+			async (own) => {
+				await writeFile(
+					join(dirname(own.gateway.certificateFile), "both.pem"),
+					`${own.ca.certificate}\n${ca.certificate}`,
+				);
+			},
+		);
+		for (const [id, what, names] of ODD) {
+			t.test(`${id}: ${what}`, async (t) => {
+				const open = scene.tls.clientWith(scene.envoy.port(), await ca.issue(names));
+				scene.upstream.take();
+				for (const host of ["guarded.test", "wide.test"]) {
+					const answer = await open().then(
+						(socket) => exchange(socket, get(host, "/v2")),
+						() => null,
+					);
+					t.notOk(answer?.statuses.includes(200), `${host}: ${answer?.statuses.join() ?? "TLS refused it"}`);
+				}
+				t.same(scene.upstream.take(), [], "nothing reached the upstream");
+				await open()
+					.then((socket) => exchange(socket, get("open.test", "/")))
+					.catch(() => {});
+				const smuggled = scene.upstream.take().filter(({ headers }) => headers.some(([name]) => name === "x-smuggled"));
+				t.same(smuggled, [], "no name becomes a header");
+			});
+		}
+		t.test("CVE-2026-39350: and the id with a dot is served", async (t) => {
+			const open = scene.tls.clientWith(scene.envoy.port(), await ca.issue([uri(spiffe("a.b"))]));
+			t.same((await exchange(await open(), get("wide.test", "/"))).statuses, [200]);
+		});
+		t.test("T-no-certificate: without one, or with one of another authority, TLS is refused", async (t) => {
+			const stranger = await oddCa();
+			for (const certificate of [null, await stranger.issue([uri(spiffe("alice"))])]) {
+				const open = scene.tls.clientWith(scene.envoy.port(), certificate);
+				const answer = await open().then(
+					(socket) => exchange(socket, get("open.test", "/")),
+					() => null,
+				);
+				t.same(answer?.statuses ?? [], []);
+			}
+		});
+	});
+}

@@ -1,0 +1,158 @@
+/** The commands as operators use them: their certificate in the environment, a second person, the audit log. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import t from "tap";
+import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
+import { ALL, METRIC } from "../state/employment.js";
+import { mutualApi, operator } from "../state/mutualApi.js";
+import { keyPair, publicJwk, signed } from "../tokens/issuer.js";
+import { fileOf, MAIN, type Result, temporaryDirectory } from "./command.js";
+
+const CLICKS = METRIC.replace("accuracy", "clicks");
+const RULES = `apiVersion: weir.dev/v1alpha1
+kind: RoleBinding
+metadata: {name: ada}
+spec: {verbs: [apply, promote, approve], subjects: ["${operator("ada")}"], namespaces: [default]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: RoleBinding
+metadata: {name: bob}
+spec: {verbs: [approve], subjects: ["${operator("bob")}"], namespaces: [default]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two}
+spec: {verbs: [apply, promote], namespaces: [default]}
+`;
+
+async function run(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Result> {
+	const child = spawn(process.execPath, [MAIN, ...args], {
+		stdio: ["ignore", "pipe", "pipe"],
+		env: { ...process.env, ...environment },
+	});
+	const stdout: Buffer[] = [];
+	let stderr = "";
+	child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+		stderr += chunk;
+	});
+	const [code] = (await once(child, "close")) as [number | null];
+	return { code, stdout: Buffer.concat(stdout), stderr };
+}
+
+t.setTimeout(120_000);
+
+t.test("apply, approve and audit by two operators with certificates, and by the owner's socket", async (t) => {
+	const { api, ca, owner, store } = await mutualApi(t);
+	await owner.apply([{ name: "all.yaml", text: [ALL, CLICKS, RULES].join("---\n") }], { dryRun: false });
+	const directory = await temporaryDirectory(t);
+	const as = async (name: string) => {
+		const own = await ca.issue({ spiffeId: operator(name) });
+		const environment = {
+			WEIR_API: api.url,
+			WEIR_API_SERVER: "spiffe://weir.test/weir/control",
+			WEIR_API_CA: await fileOf(directory, "ca.pem", ca.certificate),
+			WEIR_API_CERT: await fileOf(directory, `${name}.pem`, own.certificate),
+			WEIR_API_KEY: await fileOf(directory, `${name}.key`, own.privateKey),
+		};
+		return async (...args: readonly string[]) => {
+			const { code, stdout, stderr } = await run(args, environment);
+			return { code, out: stdout.toString(), stderr };
+		};
+	};
+	const [ada, bob, eve] = [await as("ada"), await as("bob"), await as("eve")];
+	const changed = await fileOf(directory, "clicks.yaml", CLICKS.replace("window: 1s", "window: 2s"));
+	t.match(await ada("apply", "-f", changed, "--dry-run"), { code: 0, out: "configured Metric clicks (dry run)\n" });
+	const asked = await ada("apply", "-f", changed);
+	t.match(asked, { code: 0, out: /waits for approval by 1 other: weir approve [0-9a-f]{16}/ });
+	const id = /weir approve ([0-9a-f]{16})/.exec(asked.out)?.[1] ?? "";
+	t.match(await ada("approve", id), { code: 1, stderr: /asked for it: another one must approve/ });
+	t.match(await eve("approve", id), { code: 1, stderr: /no request/ });
+	t.match(await eve("apply", "-f", changed), {
+		code: 1,
+		stderr: /no RoleBinding lets .*eve apply in namespace default/,
+	});
+	t.match(await bob("requests"), { out: new RegExp(`${id} {2}pending {3}asked by ${operator("ada")}`) });
+	t.match(await bob("requests", id), { out: /configured Metric clicks[\s\S]*clicks\.yaml[\s\S]*window: 2s/ });
+	t.match(await bob("approve", id), { code: 0, out: `${id}: approved and done\n` });
+	t.equal(store.current.resources.metrics.find(({ metadata }) => metadata.name === "clicks")?.spec.windowMs, 2_000);
+	const promote = await ada("promote", "boosted", "--reason", "numbers are good");
+	const second = /weir approve ([0-9a-f]{16})/.exec(promote.out)?.[1] ?? "";
+	t.match(await bob("reject", second, "--reason", "not today"), { code: 0 });
+	t.match(await ada("requests"), { out: /rejected by .*bob: not today/ });
+	t.match(await ada("pause", "boosted"), { code: 0, out: /Paused at 2% by spiffe:/ });
+	t.match(await ada("audit", "operators"), { code: 1, stderr: /admin in all namespaces/ });
+
+	const local = { WEIR_API: `unix:${api.socket}` };
+	const log = await run(["audit", "operators"], local);
+	t.match(
+		log.stdout.toString(),
+		/done +spiffe:.*bob \(mtls\) +apply: configured Metric clicks +revision \d+ → \d+ +request [0-9a-f]{16} +asked by .*ada +approved by .*bob/,
+	);
+	t.match(log.stdout.toString(), /refused +spiffe:.*eve \(mtls\) +apply: configured Metric clicks +no RoleBinding/);
+	const verified = await run(["audit", "operators", "--verify"], local);
+	const head = /note its head: (\d+:[0-9a-f]{64})/.exec(verified.stdout.toString())?.[1] ?? "";
+	t.match([verified.code, head], [0, /./]);
+	await run(["resume", "boosted"], local);
+	t.match(await run(["audit", "operators", "--verify", "--noted", head], local), { code: 0 });
+	const other = head.replace(/:./, (start) => (start === ":0" ? ":1" : ":0"));
+	t.match(await run(["audit", "operators", "--verify", "--noted", other], local), { code: 1, stdout: /DOES NOT HOLD/ });
+	const json = await run(["audit", "operators", "--json"], local);
+	t.equal(
+		json.stdout
+			.toString()
+			.trim()
+			.split("\n")
+			.map((line) => JSON.parse(line)).length,
+		store.audit.page(0, 1_000).records.length,
+	);
+});
+
+t.test("a certificate or a token that cannot be used is said before anything is sent", async (t) => {
+	const api = "https://127.0.0.1:1";
+	t.match(await run(["status"], { WEIR_API: api, WEIR_API_CERT: "/nowhere.pem" }), {
+		code: 64,
+		stderr: /WEIR_API_CERT/,
+	});
+	const directory = await temporaryDirectory(t);
+	const token = await fileOf(directory, "token", "abc\n");
+	const plain = await run(["status"], { WEIR_API: "http://127.0.0.1:1", WEIR_API_TOKEN_FILE: token });
+	t.match(plain, { code: 64, stderr: /not sent over plain http/ });
+	t.notMatch(plain.stderr, /abc/);
+});
+
+t.test("an operator by OIDC: signature, issuer, audience and lifetime count, groups are the token's", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const [pair, stranger] = [await keyPair(), await keyPair()];
+	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
+	const keys = await fileOf(directory, "jwks.json", JSON.stringify({ keys: [jwk] }));
+	const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
+	const { owner, withToken } = await mutualApi(t, { tokens: operatorTokens(options, { warn: () => {} }) });
+	const binding = (name: string, subject: string, verb: string) => `apiVersion: weir.dev/v1alpha1
+kind: RoleBinding
+metadata: {name: ${name}}
+spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
+`;
+	const rules = [binding("ml", "group:ml", "read"), binding("ada", "https://id.example#ada", "promote")].join("---\n");
+	await owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
+	const seconds = Math.floor(Date.now() / 1_000);
+	const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
+	const paused = await withToken(await signed(claims, pair)).act("boosted", "pause");
+	t.match(paused, { outcome: "done", decision: { by: "https://id.example#ada" } });
+	const inGroup = withToken(await signed({ ...claims, sub: "eve", groups: ["ml"] }, pair));
+	t.equal((await inGroup.status()).experiments.length, 1);
+	await t.rejects(inGroup.act("boosted", "resume"), { code: "permission-denied", message: /eve promote/ });
+	const denied = { code: "permission-denied", message: /does not know who calls/ };
+	const wrong: readonly [string, Readonly<Record<string, unknown>>, typeof pair][] = [
+		["another's signature", {}, stranger],
+		["another audience", { aud: "shop" }, pair],
+		["another issuer", { iss: "https://evil.example" }, pair],
+		["too old", { iat: seconds - 900, exp: seconds - 300 }, pair],
+		["a life of a week", { exp: seconds + 7 * 86_400 }, pair],
+		["nobody", { sub: undefined }, pair],
+		["bound to a certificate that is not shown", { cnf: { "x5t#S256": "x".repeat(43) } }, pair],
+	];
+	for (const [what, more, key] of wrong) {
+		await t.rejects(withToken(await signed({ ...claims, ...more }, key)).status(), denied, what);
+	}
+});

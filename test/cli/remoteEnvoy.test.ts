@@ -1,0 +1,125 @@
+/**
+ * An Envoy of another machine: xDS and the access log by mTLS, under its own name and for its own Gateway. What comes
+ * under another name, or for a Gateway that is not its own, is refused and counted.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer, get } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import t, { type Test } from "tap";
+import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
+
+t.setTimeout(240_000);
+
+/** A part of Weir, resolved at its READY line. */
+async function part(
+	t: Test,
+	args: readonly string[],
+): Promise<{ ready: Record<string, unknown>; child: ChildProcess; log(): string }> {
+	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+	t.teardown(async () => {
+		if (child.exitCode !== null || child.signalCode !== null) return;
+		const exited = once(child, "exit");
+		child.kill("SIGTERM");
+		await exited;
+	});
+	let log = "";
+	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+		log += chunk;
+	});
+	let out = "";
+	const ready = await new Promise<Record<string, unknown>>((resolve, reject) => {
+		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+			out += chunk;
+			const line = /^READY (.*)$/m.exec(out)?.[1];
+			if (line !== undefined) resolve(JSON.parse(line));
+		});
+		child.once("exit", (code) => reject(new Error(`${args[0]} ended with ${code}: ${log}`)));
+	});
+	return { ready, child, log: () => log };
+}
+
+t.test("control and an Envoy that share nothing but an authority", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const upstream = createServer((_, response) => response.end("ok"));
+	await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => {
+		upstream.closeAllConnections();
+		upstream.close();
+	});
+	const [data, far] = [`${directory}/control`, `${directory}/far`];
+	await part(t, [
+		...["ca", "--data", `${directory}/ca`],
+		...["control", "edge", "other"].flatMap((name) => [
+			"--workload",
+			`${name}=/weir/${name === "control" ? "control" : `envoy/${name}`}`,
+		]),
+	]);
+	const socketOf = (name: string) => `${directory}/ca/run/identity/${name}.sock`;
+	const api = `unix:${data}/run/api.sock`;
+	const own = ["spiffe://weir.local/weir/envoy/edge=edge", "spiffe://weir.local/weir/envoy/other=inner"];
+	await part(t, ["control", "--roles", "api", "--data", data]);
+	const file = await fileOf(
+		directory,
+		"weir.yaml",
+		`apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 0}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: inner}
+spec: {port: 0}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: shop}
+spec:
+  hosts: [127.0.0.1]
+  access: open
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${(upstream.address() as AddressInfo).port}}]}]
+`,
+	);
+	const applied = await weir(["apply", "-f", file, "--api", api]);
+	t.equal(applied.code, 0, applied.stderr);
+	const doors = await part(t, [
+		...["control", "--roles", "ingest,xds", "--data", data, "--identity", socketOf("control")],
+		...["--xds-listen", "127.0.0.1:0", "--access-log-listen", "127.0.0.1:0"],
+		...own.flatMap((gateways) => ["--envoy-gateways", gateways]),
+	]);
+	const { xds, accessLogPort } = doors.ready as { xds: { port: number }; accessLogPort: number };
+	const envoyArgs = (name: string, node: string) => [
+		...["envoy", "--data", `${far}-${name}`, "--node", node, "--identity", socketOf(name)],
+		...["--control", `127.0.0.1:${xds.port}`, "--access-log", `127.0.0.1:${accessLogPort}`],
+		...["--control-id", "spiffe://weir.local/weir/control"],
+	];
+	const metric = async (name: string): Promise<string> =>
+		(await askApi(api, "/metrics")).text.split("\n").find((line) => line.startsWith(name)) ?? "";
+	const until = async (name: string): Promise<void> => {
+		while (!/ [1-9]\d*$/.test(await metric(name))) await pause(100); // metrics tell no event
+	};
+
+	const edge = await part(t, envoyArgs("edge", "edge"));
+	const { ports } = edge.ready as { ports: Record<string, number> };
+	t.same(Object.keys(ports), ["edge"], "its own Gateway and no other");
+	const status = await new Promise<number>((resolve, reject) => {
+		get({ host: "127.0.0.1", port: ports.edge, path: "/", agent: false }, (response) => {
+			response.resume();
+			resolve(response.statusCode ?? 0);
+		}).once("error", reject);
+	});
+	t.equal(status, 200);
+	await until("weir_ingest_access_log_entries_total");
+	t.equal(await metric("weir_xds_streams_refused_total"), "");
+
+	const impostor = spawn(process.execPath, [MAIN, ...envoyArgs("other", "edge")], { stdio: "ignore" });
+	t.teardown(async () => {
+		const exited = once(impostor, "exit");
+		if (impostor.kill("SIGKILL")) await exited;
+	});
+	await until("weir_xds_streams_refused_total");
+	t.match(await metric("weir_xds_streams_refused_total"), /reason="another-node"/);
+});

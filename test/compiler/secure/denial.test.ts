@@ -1,0 +1,132 @@
+/** Envoy's own denials in words: the map from details, and what clients read on a real Envoy. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
+import { denialOf } from "../../../src/compiler/denial.js";
+import type { Rate } from "../../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { mutualTls } from "../../access/mutualTls.js";
+import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
+import { alone, rawGet, type Target } from "../../envoy/pipeline.js";
+import { startVariantServer } from "../../envoy/variantServer.js";
+import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../../fixtures/resources.js";
+import { AUDIENCE, createMinter, ISSUER } from "./tokens.js";
+
+t.test("details to reasons", async (t) => {
+	const rbac = (rule: string) => `rbac_access_denied_matched_policy[${rule}]`;
+	for (const [details, reason, policy] of [
+		[rbac("none"), "no-policy-allows", null],
+		[rbac("no-deletes"), "forbidden", "no-deletes"],
+		[rbac("prod/no-deletes"), "forbidden", "prod/no-deletes"],
+		[rbac("(not_canonical)"), "not-canonical", null],
+		[rbac("(not_canonical,_DPoP)"), "not-canonical", null],
+		[rbac("(no_single_identity)"), "no-single-identity", null],
+		[rbac("(invalid_token)"), "invalid-token", null],
+		[rbac("(invalid_token,_times_0)"), "invalid-token", null],
+		[rbac("(unanswered)"), "unanswered", null],
+		[rbac("(unknown)"), "forbidden", null],
+		["jwt_authn_access_denied{Jwt_is_expired}", "invalid-token", null],
+		["local_rate_limited", "rate-limited", null],
+	] as const)
+		t.same(denialOf(details), { reason, policy }, details);
+	for (const details of ["via_upstream", "", "ext_authz_denied", "route_not_found", "path_normalization_failed"])
+		t.equal(denialOf(details), null, details);
+});
+
+/** No test lasts so long that a token comes back. */
+const only = (requests: number): Rate => ({ requests, perMs: 3_600_000 });
+const NONE = { service: null, principal: null, tenant: null };
+const LIMITED = "429 access denied: rate-limited\n";
+
+t.test("rate limits: of the Service, of each principal, of each tenant; before and after tokens", async (t) => {
+	const directory = await mkdtemp(join(tmpdir(), "weir-limits-"));
+	t.teardown(() => rm(directory, { recursive: true, force: true }));
+	const minter = createMinter(Date.now());
+	const jwksFile = join(directory, "jwks.json");
+	await writeFile(jwksFile, JSON.stringify(minter.jwks));
+	const tls = await mutualTls(t);
+	const upstream = await startVariantServer("v1", (socket) =>
+		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+	);
+	t.teardown(() => upstream.close());
+	const limited = (name: string, rateLimits: object, access: "open" | null = "open") =>
+		service(name, [variant("v1", upstream.port)], { access, rateLimits: { ...NONE, ...rateLimits } });
+	const plan = compile(
+		resourceSet({
+			gateways: [
+				gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], jwksFile)] }, "edge"),
+				gateway({}, "plain"),
+			],
+			services: [
+				limited("whole", { service: only(3) }),
+				limited("each", { principal: only(2) }),
+				limited("tenants", { tenant: only(2) }, null),
+				limited("all", { service: only(5), principal: { requests: 3, perMs: 7_777 }, tenant: only(2) }, null),
+				limited("free", {}),
+			],
+			accessPolicies: [
+				accessPolicy("users", "allow", ["tenants", "all"], { claims: [{ claim: "sub", values: ["ann"] }] }),
+			],
+		}),
+		EMPTY_STATUS,
+		{ collectors: NO_COLLECTORS },
+	);
+	const envoy = await startEnvoy(t, bootstrapOf(plan));
+	const alice = await tls.client(envoy.port("edge"), "alice");
+	const again = await tls.client(envoy.port("edge"), "alice");
+	const bob = await tls.client(envoy.port("edge"), "bob");
+	const plain = envoy.port("plain");
+	const ask = async (target: Target, host: string, token?: string): Promise<string> => {
+		const lines = token === undefined ? [] : [Buffer.from(`authorization: Bearer ${token}`)];
+		const { status, body } = await alone(target, rawGet(`${host}.test`, lines));
+		return status === 200 ? "200" : `${status} ${body}`;
+	};
+	for (const who of [alice, bob, again]) t.equal(await ask(who, "whole"), "200");
+	t.equal(await ask(alice, "whole"), LIMITED);
+	t.equal(await ask(plain, "whole"), "200", "each Gateway has its own buckets");
+	t.equal(await ask(alice, "each"), "200");
+	t.equal(await ask(again, "each"), "200", "another certificate of the same principal");
+	t.equal(await ask(again, "each"), LIMITED, "has no bucket of its own");
+	t.equal(await ask(bob, "each"), "200", "another principal has");
+	for (const wanted of ["200", "200", LIMITED])
+		t.equal(await ask(plain, "each"), wanted, "all who are nobody: one bucket");
+	const [red, blue] = [minter.token({ tenant: "red" }), minter.token({ tenant: "blue" })];
+	for (const wanted of ["200", "200", LIMITED]) t.equal(await ask(alice, "tenants", red), wanted, "tenant red");
+	t.equal(await ask(alice, "tenants", blue), "200", "tenant blue");
+	t.equal(await ask(alice, "tenants"), "403 access denied: no-policy-allows\n", "no tenant, no such limit");
+	const bad = "Bearer.x.y";
+	for (let index = 0; index < 3; index++) t.match(await ask(alice, "all", bad), /^401 /);
+	t.equal(await ask(alice, "all", bad), LIMITED, "beyond it no signature is checked");
+	t.equal(await ask(bob, "all", red), "200", "who is another is served");
+	t.equal(await ask(bob, "all", red), LIMITED, "as long as the Service has something left");
+	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");
+});
+
+t.test("the probe passes nowhere where access is judged", async (t) => {
+	const upstream = await startVariantServer("v1", (socket) =>
+		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+	);
+	t.teardown(() => upstream.close());
+	const plan = compile(
+		resourceSet({
+			gateways: [gateway({}, "a"), gateway({}, "b")],
+			services: ["s", "r"].map((name) => service(name, [variant("v1", upstream.port)], { access: null })),
+			accessPolicies: [accessPolicy("some", "allow", ["s", "r"], { principals: ["*"] })],
+		}),
+		EMPTY_STATUS,
+		{ collectors: NO_COLLECTORS },
+	);
+	const envoy = await startEnvoy(t, bootstrapOf(plan));
+	for (const listener of ["a", "b"]) {
+		for (const host of ["s", "r"]) {
+			const { status, body } = await alone(
+				envoy.port(listener),
+				rawGet(`${host}.test`, [], "/.well-known/weir-probe", "OPTIONS"),
+			);
+			t.equal(`${status} ${body}`, "403 access denied: not-canonical\n", `${host} by ${listener}`);
+		}
+	}
+	t.equal(upstream.requests(), 0);
+});

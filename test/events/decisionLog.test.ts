@@ -1,0 +1,338 @@
+/** The decision log: which requests leave a record, what it says, and what it never says. */
+import t from "tap";
+import { decodeMessage } from "../../src/events/accessLogEntry.js";
+import { DecisionLog } from "../../src/events/decisionLog.js";
+import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
+import { PlanReader } from "../../src/events/planReader.js";
+import { createPseudonyms } from "../../src/events/pseudonym.js";
+import { openEventStore } from "../../src/events/store.js";
+import { DECISION_TEXT_CHARS_MAX } from "../../src/limits.js";
+import {
+	CALLOUT,
+	type Entry,
+	EXPERIMENT,
+	encode,
+	PLANS,
+	planWith,
+	type Rig,
+	seriesKey,
+	startRig,
+	TestMeter,
+	unitsOf,
+} from "./rig.js";
+
+const START = 900_000;
+const [boosted = "", other = ""] = unitsOf("boosted", 2);
+const WEB = "spiffe://a.test/web";
+
+async function decisions(rig: Rig, query = ""): Promise<readonly ShownDecision[]> {
+	const { status, json } = await rig.call("GET", `/v1/requests${query === "" ? "" : `?${query}`}`, "");
+	if (status !== 200) throw new Error(JSON.stringify(json));
+	return (json as DecisionsAnswer).decisions;
+}
+
+const denied = (over: Partial<Entry> = {}): Entry => ({
+	kind: "end",
+	unit: boosted,
+	requestId: "11111111-1111-4111-8111-111111111111",
+	startMs: START,
+	status: 403,
+	principal: WEB,
+	codeDetails: "rbac_access_denied_matched_policy[none]",
+	...over,
+});
+
+t.setTimeout(120_000);
+
+t.test("a native denial leaves one record, and nothing of the caller's secrets", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const traceparent = `00-${"ab".repeat(16)}-${"cd".repeat(8)}-01`;
+	await rig.send(
+		[
+			{ ...denied(), kind: "start" },
+			denied({ path: "/v2/models/m/infer?token=secret", durationMs: 7, headers: { traceparent, cookie: "secret" } }),
+			{ kind: "end", unit: boosted, requestId: "r2", startMs: START },
+		],
+		{ node: "edge", log: "weir|team/edge" },
+	);
+	const [one, ...more] = await decisions(rig);
+	t.equal(more.length, 0, "one a denied request, none of allowed ones");
+	t.match(one, {
+		kind: "denied",
+		atMs: START,
+		receivedMs: 1_000_000,
+		requestId: "11111111-1111-4111-8111-111111111111",
+		traceId: "ab".repeat(16),
+		gateway: "team/edge",
+		service: "shop",
+		method: "POST",
+		path: "/v2/models/m/infer",
+		principal: WEB,
+		unit: /^[0-9a-f]{32}$/,
+		experiment: "models",
+		arm: "boosted",
+		formerArm: null,
+		verdict: "deny",
+		reason: "no-policy-allows",
+		policy: null,
+		by: "envoy",
+		plan: "p1",
+		status: 403,
+		latencyMs: 7,
+		count: 1,
+	});
+	const text = JSON.stringify(await decisions(rig));
+	t.notMatch(text, /secret/);
+	t.notOk(text.includes(boosted), "the unit is a pseudonym");
+});
+
+t.test("reasons of every execution", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const said = { plan: "callout", service: "shop", verdict: "deny", reason: "no-policy-allows", policy: "" };
+	const cases: readonly (readonly [Partial<Entry>, string, string | null, string])[] = [
+		[{ codeDetails: "rbac_access_denied_matched_policy[team/block]" }, "forbidden", "team/block", "envoy"],
+		[{ codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]" }, "not-canonical", null, "envoy"],
+		[{ codeDetails: "rbac_access_denied_matched_policy[(no_single_identity)]" }, "no-single-identity", null, "envoy"],
+		[{ codeDetails: "jwt_authn_access_denied{Jwt_is_expired}", status: 401 }, "invalid-token", null, "envoy"],
+		[{ codeDetails: "local_rate_limited", status: 429 }, "rate-limited", null, "envoy"],
+		[{ codeDetails: "ext_authz_denied", plan: "callout", unit: null, said }, "no-policy-allows", null, "sidecar"],
+		[
+			{
+				codeDetails: "weir_forbidden",
+				plan: "callout",
+				unit: null,
+				said: { ...said, reason: "forbidden", policy: "p" },
+			},
+			"forbidden",
+			"p",
+			"sidecar",
+		],
+		[{ codeDetails: "weir_stale_table", plan: "callout", unit: null, status: 503 }, "stale-table", null, "sidecar"],
+		// A gRPC denial has HTTP status 200.
+		[{ status: 200 }, "no-policy-allows", null, "envoy"],
+		[{ routeName: "" }, "unknown-service", null, "envoy"],
+	];
+	await rig.send(cases.map(([over], index) => denied({ requestId: `r${index}`, ...over })));
+	for (const [index, [, reason, policy, by]] of cases.entries()) {
+		const [one, ...more] = await decisions(rig, `requestId=r${index}`);
+		t.equal(more.length, 0);
+		t.match(one, { kind: "denied", reason, policy, by, service: reason === "unknown-service" ? null : "shop" });
+	}
+	await rig.send([
+		denied({ requestId: "up", codeDetails: "via_upstream" }),
+		denied({ requestId: "nr", codeDetails: "route_not_found" }),
+	]);
+	t.same(await decisions(rig, "requestId=up"), [], "the Service's own 403 is no denial of access rules");
+	t.same(await decisions(rig, "requestId=nr"), []);
+});
+
+t.test("what callers write cannot break a line, a terminal or the store", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const path = `/x\r\nverdict: allow\u001b[2J\u0085/${"y".repeat(5_000)}`;
+	await rig.send([
+		denied({ path, principal: "mailto:person@a.test" }),
+		denied({ requestId: "r'; DROP TABLE decisions; --\n" }),
+	]);
+	const all = await decisions(rig);
+	t.equal(all.length, 2);
+	for (const one of all) {
+		for (const text of [one.path, one.requestId]) {
+			// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
+			t.notMatch(text, /[\u0000-\u001f\u007f-\u009f]/);
+			t.ok((text?.length ?? 0) <= DECISION_TEXT_CHARS_MAX * 6 + 1);
+		}
+	}
+	t.ok(
+		all.some(({ principal }) => principal === null),
+		"an id that is no SPIFFE id is not told",
+	);
+	t.equal((await decisions(rig, `service=${encodeURIComponent("' OR 1=1 --")}`)).length, 0);
+});
+
+t.test("allowed requests: none, a share by request id, or all", async (t) => {
+	const ids = Array.from(
+		{ length: 400 },
+		(_, index) =>
+			`${index.toString(16).padStart(8, "0")}-0000-4000-8000-0000${(index * 7_919).toString(16).padStart(8, "0")}`,
+	);
+	const pseudonyms = createPseudonyms(new Uint8Array(32));
+	for (const allowedDecisionsPpm of [0, 250_000, 1_000_000]) {
+		const rig = await startRig({ allowedDecisionsPpm });
+		t.teardown(() => rig.close());
+		await rig.send([
+			...ids.map((requestId): Entry => ({ kind: "end", unit: boosted, requestId, startMs: START })),
+			denied({ requestId: "denied" }),
+		]);
+		const all = await decisions(rig, "limit=1000");
+		const expected = ids.filter((id) => Number(pseudonyms.request(id) % 1_000_000n) < allowedDecisionsPpm);
+		t.equal(all.filter(({ kind }) => kind === "denied").length, 1);
+		t.same(
+			all
+				.filter(({ kind }) => kind === "allowed")
+				.map(({ requestId }) => requestId)
+				.sort(),
+			[...expected].sort(),
+			String(allowedDecisionsPpm),
+		);
+		t.match(all.find(({ kind }) => kind === "allowed") ?? { verdict: "allow" }, { verdict: "allow" });
+	}
+});
+
+t.test("a unit whose arm changes with the plan is told of once; old requests that end late are not news", async (t) => {
+	const ramped = planWith({
+		...EXPERIMENT,
+		arms: EXPERIMENT.arms.map((arm) => ({ ...arm, livePoints: 0 })),
+	});
+	const takeover = planWith({
+		...EXPERIMENT,
+		takeover: { arm: "boosted", variant: "v2", ppm: 1_000_000 },
+		exposing: false,
+	});
+	const plans = { ...PLANS, p0: ramped, p3: takeover };
+	const rig = await startRig({ plans: async (version) => plans[version as keyof typeof plans] ?? null });
+	t.teardown(() => rig.close());
+	const [control = ""] = unitsOf("control", 1);
+	const end = (plan: string, unit: string, startMs: number): Entry => ({
+		kind: "end",
+		unit,
+		requestId: `${plan}-${startMs}`,
+		startMs,
+		plan,
+	});
+	await rig.send([
+		end("p0", boosted, 1_000),
+		end("p0", boosted, 2_000),
+		end("p1", boosted, 3_000),
+		end("p1", boosted, 4_000),
+		// Began before the ramp, ends after it.
+		end("p0", boosted, 2_500),
+		end("p1", other, 3_000),
+		end("p1", control, 3_000),
+		end("p3", control, 5_000),
+		end("p3", boosted, 5_000),
+	]);
+	const changes = (await decisions(rig, "kind=assignment-changed")).map(
+		({ formerArm, arm, plan, requestId, unit, experiment, verdict }) => ({
+			formerArm,
+			arm,
+			plan,
+			requestId,
+			unit: unit?.length,
+			experiment,
+			verdict,
+		}),
+	);
+	t.same(changes, [
+		{
+			formerArm: "control",
+			arm: "boosted",
+			plan: "p3",
+			requestId: "p3-5000",
+			unit: 32,
+			experiment: "models",
+			verdict: null,
+		},
+		{
+			formerArm: null,
+			arm: "boosted",
+			plan: "p1",
+			requestId: "p1-3000",
+			unit: 32,
+			experiment: "models",
+			verdict: null,
+		},
+	]);
+});
+
+t.test("records are durable, asked for page by page, and pruned", async (t) => {
+	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
+	t.teardown(() => rig.close());
+	await rig.send(Array.from({ length: 5 }, (_, index) => denied({ requestId: `r${index}`, startMs: START + index })));
+	await rig.restart();
+	await rig.send([denied({ requestId: "r5", startMs: START + 5 })]);
+	const first = (await rig.call("GET", "/v1/requests?limit=4", "")).json as DecisionsAnswer;
+	t.same(
+		first.decisions.map(({ requestId }) => requestId),
+		["r5", "r4", "r3", "r2"],
+	);
+	const second = (await rig.call("GET", `/v1/requests?limit=4&before=${first.next}`, "")).json as DecisionsAnswer;
+	t.same(
+		second.decisions.map(({ requestId }) => requestId),
+		["r1", "r0"],
+	);
+	t.equal(second.next, null);
+	t.equal((await decisions(rig, `since=${START + 4}`)).length, 2);
+	for (const bad of [
+		"kind=nothing",
+		"since=x",
+		"limit=0",
+		"limit=2000",
+		"service=a&service=b",
+		"unit=x",
+		"view=x",
+		"view=shadow&kind=denied",
+	]) {
+		t.match(await rig.call("GET", `/v1/requests?${bad}`, ""), { status: 400 }, bad);
+	}
+	rig.nowMs += 31 * 24 * 60 * 60 * 1_000;
+	await rig.ingest.maintain();
+	t.same(await decisions(rig), []);
+});
+
+t.test("a full queue drops records and counts them", async (t) => {
+	let release: () => void = () => undefined;
+	const released = new Promise<void>((resolve) => {
+		release = resolve;
+	});
+	const store = await openEventStore(t.testdir());
+	t.teardown(() => store.close());
+	const plans = new PlanReader(async () => {
+		// While it is asked for, the records that need it wait, and fill the queue.
+		await released;
+		return PLANS.p1 ?? null;
+	});
+	const meter = new TestMeter();
+	const lines: string[] = [];
+	const error = (message: string): void => void lines.push(message);
+	const log = { info: error, warn: error, error };
+	const queueMax = 50;
+	const decisionLog = new DecisionLog({ store, plans, clock: () => START, meter, log, allowedPpm: 0 }, queueMax);
+	const entries = Array.from({ length: queueMax + 7 }, (_, index) => denied({ requestId: `r${index}` }));
+	decodeMessage(encode(entries), (entry) => decisionLog.request(entry, START, null));
+	const counted = (result: string) =>
+		meter.counts.get(seriesKey("weir_ingest_decision_records_total", { kind: "denied", result }));
+	t.equal(counted("dropped"), 7);
+	t.same(lines, ["decision records are dropped: the queue is full"], "said once");
+	release();
+	await decisionLog.close();
+	t.equal(counted("stored"), queueMax);
+	const [row] = await store.decisions.transaction((lane) => lane.rows("SELECT count(*) AS n FROM decisions"));
+	t.equal(Number(row?.n), queueMax);
+});
+
+t.test("the sidecar's record: by the plan that it answered by", async (t) => {
+	const rig = await startRig({
+		plans: async () =>
+			planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1 } }, { callout: CALLOUT }),
+	});
+	t.teardown(() => rig.close());
+	const said = {
+		plan: "p9",
+		service: "shop",
+		experiment: "models",
+		arm: "boosted",
+		variant: "v2",
+		unit: boosted,
+		verdict: "deny",
+		reason: "forbidden",
+		policy: "p",
+	};
+	await rig.send([denied({ unit: null, plan: "p8", codeDetails: "ext_authz_denied", said })]);
+	t.match(await decisions(rig), [
+		{ plan: "p9", experiment: "models", arm: "boosted", unit: /^[0-9a-f]{32}$/, policy: "p", by: "sidecar" },
+	]);
+	t.notOk(JSON.stringify(await decisions(rig)).includes(boosted));
+});

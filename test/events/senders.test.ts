@@ -1,0 +1,115 @@
+/** Outcomes move traffic: who may post which metric, and that what others post moves nothing. */
+import { once } from "node:events";
+import { request } from "node:https";
+import t from "tap";
+import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
+import { CALLER_HEADER } from "../../src/events/sender.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
+import { serverTls } from "../../src/identity/nodeTls.js";
+import { peerSpiffeId } from "../../src/identity/peer.js";
+import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
+import { armOf, METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
+
+const TRAINER = idOf("trainer");
+const GRANTED = METRICS.map((one) => (one.name === "accuracy" ? { ...one, senders: [TRAINER] } : one));
+const [unit = ""] = unitsOf("boosted", 1);
+const ROW = { metric: "accuracy", value: 1, unit };
+const REFUSED = "weir_ingest_refused_outcomes_total";
+
+const audit = async (rig: Rig): Promise<readonly ShownDecision[]> =>
+	((await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer).decisions;
+
+t.test("the public API's word on the socket: a grant per metric, whole requests refused", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	const as = async (caller: string | null, body: unknown): Promise<number> =>
+		(await rig.post(body, caller === null ? {} : { [CALLER_HEADER]: caller })).status;
+	t.equal(await as(null, [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
+	t.equal(await as("local:root", { ...ROW, metric: "revenue" }), 200);
+	t.equal(await as(TRAINER, ROW), 200);
+	const refused: readonly (readonly [string, unknown])[] = [
+		[TRAINER, { ...ROW, metric: "revenue" }],
+		[TRAINER, [ROW, { ...ROW, metric: "revenue" }]],
+		[TRAINER, { ...ROW, metric: "no-such-metric" }],
+		[idOf("trainer/x"), ROW],
+		[`${TRAINER}/`, ROW],
+		[`${TRAINER}, ${TRAINER}`, ROW],
+		["https://issuer.test#someone", ROW],
+		["local:a b", ROW],
+		["LOCAL:root", ROW],
+		["", ROW],
+	];
+	for (const [caller, body] of refused) t.equal(await as(caller, body), 403, `${caller} ${JSON.stringify(body)}`);
+	t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: TRAINER }), {
+		status: 403,
+		json: { error: { code: "permission-denied", hint: /spec.senders/ } },
+	});
+	t.equal(rig.meter.counts.get(seriesKey(REFUSED, { reason: "sender-not-granted" })), 7, "rows");
+	const records = await audit(rig);
+	t.equal(records.length, refused.length + 1);
+	t.match(records[0], { reason: "sender-not-granted", principal: TRAINER, verdict: "deny", count: 2, by: "ingest" });
+	t.match(records.at(-1), { reason: "sender-not-granted", principal: TRAINER, count: 1 });
+	t.ok(records.some(({ reason, principal }) => reason === "no-identity" && principal === null));
+	t.notOk(JSON.stringify(records).includes(unit), "no unit");
+});
+
+t.test("forged outcomes move no statistics, whatever key they come with", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	await rig.send([{ kind: "start", unit, requestId: "r", startMs: 999_000 }]);
+	const forged = { ...ROW, value: 0 };
+	const key = { "idempotency-key": "k1" };
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: idOf("mallory"), ...key })).status, 403);
+	t.equal((await rig.post(ROW, { [CALLER_HEADER]: TRAINER, ...key })).status, 200, "the key is not used up");
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: idOf("mallory") })).status, 403);
+	t.equal((await rig.post([forged, forged], { [CALLER_HEADER]: "" })).status, 403);
+	rig.nowMs += 10_000;
+	const { arms } = await rig.ingest.evidence.evidence(query(metric("accuracy")));
+	const arm = arms.find(({ arm }) => arm === armOf(unit));
+	t.match(arm?.metrics, { accuracy: { n: 1 } });
+	t.same(JSON.stringify(arm?.metrics.accuracy).match(/"(sum|mean)":1\b/)?.length, 2, "the trainer's value alone");
+});
+
+t.test("over TCP: mTLS or nothing", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const tls = serverTls(await ownIdentity(ca, "control"));
+	const rig = await startRig({
+		metrics: async () => GRANTED,
+		outcomesListen: { address: "127.0.0.1", port: 0, tls, peer: peerSpiffeId },
+	});
+	t.teardown(() => rig.close());
+	const post = async (own: IssuedCertificate | null, path = "/v1/outcomes", headers = {}): Promise<number> => {
+		const sent = request({
+			host: "127.0.0.1",
+			port: rig.ingest.outcomesPort ?? 0,
+			path,
+			method: "POST",
+			agent: false,
+			headers: { "content-type": "application/json", ...headers },
+			ca: ca.certificate,
+			checkServerIdentity: () => undefined,
+			...(own === null ? {} : { cert: own.certificate, key: own.privateKey }),
+		});
+		sent.end(JSON.stringify(ROW));
+		const [response] = await once(sent, "response");
+		response.resume();
+		return response.statusCode;
+	};
+	const trainer = await ca.issue({ spiffeId: TRAINER });
+	t.equal(await post(trainer), 200);
+	t.equal(await post(trainer, "/evidence"), 404, "outcomes only");
+	t.equal(await post(trainer, "/v1/requests"), 404);
+	const mallory = await ca.issue({ spiffeId: idOf("mallory") });
+	t.equal(await post(mallory), 403);
+	t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: TRAINER }), 403, "a header is nobody's word here");
+	t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: "local:root" }), 403);
+	await t.rejects(post(null), "no certificate");
+	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	await t.rejects(post(await other.issue({ spiffeId: TRAINER })), "another CA's");
+	await t.rejects(
+		startRig({
+			outcomesListen: { address: "127.0.0.1", port: 0, tls: { ...tls, requestCert: false }, peer: peerSpiffeId },
+		}),
+		{ code: "invalid-argument" },
+	);
+});

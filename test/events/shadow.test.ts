@@ -1,0 +1,110 @@
+/** What shadow policies would change, from Envoy's shadow rules and from the sidecar's own word. */
+import t from "tap";
+import type { ShadowAnswer } from "../../src/events/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
+import { ShadowCounts } from "../../src/events/shadow.js";
+import { SHADOW_KEYS_MAX } from "../../src/limits.js";
+import { type Entry, type Rig, seriesKey, startRig } from "./rig.js";
+
+const WEB = "spiffe://a.test/web";
+const shadow = async (rig: Rig, query = ""): Promise<ShadowAnswer> =>
+	(await rig.call("GET", `/v1/requests?view=shadow${query}`, "")).json as ShadowAnswer;
+const end = (over: Partial<Entry>): Entry => ({
+	kind: "end",
+	unit: null,
+	requestId: "r",
+	startMs: 999_000,
+	principal: WEB,
+	...over,
+});
+const rbac = (said: Record<string, string>, over: Partial<Entry> = {}): Entry =>
+	end({ namespace: "envoy.filters.http.rbac", said, ...over });
+const deny = (result: string, policy = "none") => ({
+	weir_deny_shadow_engine_result: result,
+	weir_deny_shadow_effective_policy_id: policy,
+});
+const allow = (result: string, policy = "none") => ({
+	weir_allow_shadow_engine_result: result,
+	weir_allow_shadow_effective_policy_id: policy,
+});
+const NONE = "rbac_access_denied_matched_policy[none]";
+
+t.test("who, service, method, path, count; by Envoy", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	await rig.send([
+		rbac({ ...deny("denied", "try"), ...allow("allowed", "p") }, { path: "/a?secret" }),
+		rbac({ ...deny("denied", "try"), ...allow("allowed", "p") }, { path: "/a" }),
+		rbac({ ...deny("denied", "try") }, { path: "/b" }),
+		rbac({ ...deny("allowed"), ...allow("denied") }, { path: "/c" }),
+		rbac({ ...deny("allowed"), ...allow("allowed", "wide") }, { path: "/d", status: 403, codeDetails: NONE }),
+		// Nothing changes:
+		rbac({ ...deny("allowed"), ...allow("allowed", "p") }),
+		rbac({ ...deny("allowed"), ...allow("denied") }, { status: 403, codeDetails: NONE }),
+		// The deny filter's shadow rules let it on; that says nothing of what allows.
+		rbac({ ...deny("allowed") }, { status: 403, codeDetails: NONE }),
+		// No policy decides these.
+		rbac({ ...allow("allowed", "wide") }, { status: 401, codeDetails: "jwt_authn_access_denied{Jwt_is_expired}" }),
+		rbac(
+			{ ...allow("allowed", "wide") },
+			{ status: 403, codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]" },
+		),
+		// Others' metadata.
+		end({ namespace: "envoy.filters.http.jwt_authn", said: deny("denied", "x") }),
+	]);
+	const { changes, cut } = await shadow(rig);
+	t.equal(cut, false);
+	t.match(changes, [
+		{ change: "would-deny", policy: "try", service: "shop", principal: WEB, method: "POST", path: "/a", count: 2 },
+		{ change: "would-allow", policy: "wide", path: "/d", count: 1 },
+		{ change: "would-deny", policy: "try", path: "/b", count: 1 },
+		{ change: "would-deny", policy: null, path: "/c", count: 1 },
+	]);
+	t.equal(changes.length, 4);
+	t.equal(rig.meter.counts.get(seriesKey("weir_ingest_shadow_changes_total", { change: "would-deny" })), 4);
+	await rig.restart();
+	await rig.send([rbac({ ...deny("denied", "try") }, { path: "/a" })]);
+	t.match((await shadow(rig, "&policy=try")).changes, [
+		{ path: "/a", count: 3 },
+		{ path: "/b", count: 1 },
+	]);
+	t.equal((await shadow(rig, "&limit=1")).cut, true);
+});
+
+t.test("by the sidecar", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const said = { plan: "callout", service: "shop", verdict: "allow", reason: "allowed", policy: "p" };
+	const denied = { plan: "callout", status: 403, codeDetails: "ext_authz_denied" } as const;
+	await rig.send([
+		end({ plan: "callout", path: "/a", said: { ...said, shadow: "deny", shadowPolicy: "try" } }),
+		end({ ...denied, path: "/b", said: { ...said, verdict: "deny", shadow: "allow", shadowPolicy: "wide" } }),
+		end({ plan: "callout", said: { ...said, shadow: "allow", shadowPolicy: "wide" } }),
+		end({ plan: "callout", said }),
+	]);
+	t.match((await shadow(rig)).changes, [
+		{ change: "would-allow", policy: "wide", path: "/b", count: 1 },
+		{ change: "would-deny", policy: "try", path: "/a", count: 1 },
+	]);
+});
+
+t.test("a policy that would change all is counted in bounded memory, and rightly", (t) => {
+	const counts = new ShadowCounts();
+	const requests = SHADOW_KEYS_MAX + 300;
+	const change = { change: "would-deny", policy: "try" } as const;
+	for (let index = 0; index < requests; index++)
+		counts.add(change, { ...NOTHING_ELSE, service: "shop", path: `/x/${index}` });
+	counts.add(change, { ...NOTHING_ELSE, service: "shop", path: "/x/0" });
+	const taken = counts.take();
+	t.equal(taken.length, SHADOW_KEYS_MAX + 1);
+	t.equal(
+		taken.reduce((sum, { count }) => sum + count, 0),
+		requests + 1,
+	);
+	t.match(taken.at(-1), { ...change, service: "shop", path: null, principal: null, count: 300 });
+	t.match(taken[0], { path: "/x/0", count: 2 });
+	t.same(counts.take(), []);
+	counts.giveBack(taken);
+	t.same(counts.take(), taken, "what could not be stored comes back");
+	t.end();
+});

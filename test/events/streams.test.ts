@@ -1,0 +1,154 @@
+/** Access-log streams: of Envoys, for their own Gateway; forged ones are refused, counted and recorded. */
+import { Client, credentials, ServerCredentials } from "@grpc/grpc-js";
+import t from "tap";
+import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
+import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/streamIdentity.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
+import { grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
+import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
+
+const gatewaysOf = (envoy: string): readonly string[] | null => (envoy === "edge" ? ["edge", "team/edge"] : []);
+const trust = { trustDomain: TRUST_DOMAIN, gatewaysOf };
+
+t.test("identity against claim", (t) => {
+	const spiffe = (id: string) => ({ kind: "spiffe", id }) as const;
+	const claim = (nodeId: string, logName = "weir|edge") => ({ nodeId, logName });
+	const edge = spiffe(idOf("envoy/edge"));
+	t.equal(streamFault(edge, claim("edge"), trust), null);
+	t.equal(streamFault(edge, claim("edge", "weir|team/edge"), trust), null);
+	t.equal(streamFault({ kind: "owner" }, null, trust), null);
+	t.equal(streamFault(null, claim("edge"), trust), "no-identity");
+	t.equal(streamFault(edge, claim("other"), trust), "other-node");
+	t.equal(streamFault(edge, null, trust), "other-node");
+	t.equal(streamFault(edge, claim("edge", "weir|inner"), trust), "other-gateway");
+	t.equal(streamFault(edge, claim("edge", "weir"), trust), "other-gateway");
+	t.equal(streamFault(edge, claim("edge", "weir|"), trust), "other-gateway");
+	t.equal(streamFault(spiffe(idOf("envoy/inner")), claim("inner"), trust), "other-gateway");
+	for (const id of [
+		idOf("sidecar"),
+		idOf("envoy"),
+		idOf("envoy/"),
+		idOf("envoy/edge/x"),
+		"spiffe://evil.test/weir/envoy/edge",
+		`${idOf("envoy/edge")}?x`,
+	]) {
+		t.equal(streamFault(spiffe(id), claim("edge"), trust), "not-an-envoy", id);
+	}
+	t.equal(envoyName(idOf("envoy/edge"), TRUST_DOMAIN), "edge");
+	t.equal(gatewayOfLogName("weir|a/b"), "a/b");
+	t.end();
+});
+
+/** Sends one message and gives the status code that the stream ends with. */
+function stream(port: number, ca: string, own: IssuedCertificate | null, messages: readonly Buffer[]): Promise<number> {
+	const channel =
+		own === null
+			? credentials.createSsl(Buffer.from(ca), null, null, { checkServerIdentity: () => undefined })
+			: credentials.createSsl(Buffer.from(ca), Buffer.from(own.privateKey), Buffer.from(own.certificate), {
+					checkServerIdentity: () => undefined,
+				});
+	const client = new Client(`127.0.0.1:${port}`, channel);
+	return new Promise((resolve) => {
+		const sent = client.makeClientStreamRequest(
+			"/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+			(message: Buffer) => message,
+			(bytes: Buffer) => bytes,
+			(error) => {
+				client.close();
+				resolve(error?.code ?? 0);
+			},
+		);
+		sent.on("error", () => undefined);
+		for (const message of messages) sent.write(message);
+		sent.end();
+	});
+}
+
+t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const identity = await ownIdentity(ca, "control");
+	const rig: Rig = await startRig({
+		accessLogTcp: {
+			address: "127.0.0.1",
+			port: 0,
+			credentials: grpcServerCredentials(identity),
+			peer: (call) => grpcPeerSpiffeId(call, identity),
+			trust,
+		},
+	});
+	t.teardown(() => rig.close());
+	const port = rig.ingest.accessLogPort ?? 0;
+	const issue = (name: string) => ca.issue({ spiffeId: idOf(name) });
+	const units = unitsOf("boosted", 20);
+	const entries = (name: string, unit: string): Entry[] => [
+		{ kind: "start", unit, requestId: `${name}-${unit}`, startMs: 999_000 },
+		{ kind: "end", unit, requestId: `${name}-${unit}`, startMs: 999_000, status: 500 },
+	];
+	let next = 0;
+	const say = (name: string, node: string, log: string): Buffer[] => [
+		encode(entries(name, units[next++] ?? ""), { node, log }),
+		encode(entries(name, units[next++] ?? "")),
+	];
+	const edge = await issue("envoy/edge");
+	t.equal(await stream(port, ca.certificate, edge, say("good", "edge", "weir|edge")), 0);
+	const exposed = async () =>
+		(await rig.ingest.evidence.evidence(query())).arms.map(({ exposedUnits }) => exposedUnits);
+	const before = await exposed();
+	t.same(
+		before.reduce((sum, units) => sum + units, 0),
+		2,
+		"the Envoy's own entries count",
+	);
+
+	const PERMISSION_DENIED = 7;
+	const UNAVAILABLE = 14;
+	t.equal(await stream(port, ca.certificate, edge, say("gateway", "edge", "weir|inner")), PERMISSION_DENIED);
+	t.equal(await stream(port, ca.certificate, edge, say("node", "inner", "weir|edge")), PERMISSION_DENIED);
+	t.equal(await stream(port, ca.certificate, edge, [encode(entries("mute", units[next++] ?? ""))]), PERMISSION_DENIED);
+	t.equal(
+		await stream(port, ca.certificate, edge, [Buffer.from([0x0a, 0xff])]),
+		PERMISSION_DENIED,
+		"what cannot be read",
+	);
+	t.equal(
+		await stream(port, ca.certificate, await issue("sidecar"), say("sidecar", "edge", "weir|edge")),
+		PERMISSION_DENIED,
+	);
+	t.equal(
+		await stream(port, ca.certificate, await issue("envoy/inner"), say("inner", "edge", "weir|edge")),
+		PERMISSION_DENIED,
+	);
+	t.equal(await stream(port, ca.certificate, null, say("none", "edge", "weir|edge")), UNAVAILABLE, "no certificate");
+	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const forged = await other.issue({ spiffeId: idOf("envoy/edge") });
+	t.equal(await stream(port, ca.certificate, forged, say("forged", "edge", "weir|edge")), UNAVAILABLE, "another CA's");
+
+	t.same(await exposed(), before, "forged streams move no statistics");
+	const counts = (reason: string) => rig.meter.counts.get(seriesKey("weir_ingest_refused_streams_total", { reason }));
+	t.same(["other-gateway", "other-node", "not-an-envoy"].map(counts), [1, 4, 1]);
+	const { decisions } = (await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer;
+	t.equal(decisions.length, 6);
+	t.ok(
+		decisions.some(
+			({ reason, principal, gateway }) =>
+				reason === "other-gateway" && principal === idOf("envoy/edge") && gateway === "inner",
+		),
+	);
+	t.ok(decisions.some(({ reason, principal }) => reason === "not-an-envoy" && principal === idOf("sidecar")));
+});
+
+t.test("plain TCP is never an access log's door", async (t) => {
+	await t.rejects(
+		startRig({
+			accessLogTcp: {
+				address: "127.0.0.1",
+				port: 0,
+				credentials: ServerCredentials.createInsecure(),
+				peer: () => null,
+				trust,
+			},
+		}),
+		{ code: "invalid-argument" },
+	);
+});

@@ -1,0 +1,95 @@
+/** What ingest reads: Envoy's access log and outcomes that anyone may post. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { denialOf } from "../../src/compiler/denial.js";
+import { WeirError } from "../../src/error.js";
+import {
+	codeDetailsOf,
+	decodeIdentifier,
+	decodeMessage,
+	decodeSingle,
+	requestHeader,
+} from "../../src/events/accessLogEntry.js";
+import { parseJson } from "../../src/events/json.js";
+import { bodyMode, readBody } from "../../src/events/outcomeBody.js";
+import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
+import { refusing, type Target, text } from "./target.js";
+
+const accessLog = Buffer.from(
+	toBinary(
+		StreamAccessLogsMessageSchema,
+		create(StreamAccessLogsMessageSchema, {
+			identifier: { node: { id: "edge" }, logName: "weir|edge" },
+			logEntries: {
+				case: "httpLogs",
+				value: {
+					logEntry: [
+						{
+							commonProperties: {
+								routeName: "weir|1|guarded|e",
+								upstreamCluster: "guarded/v1",
+								startTime: { seconds: 1n, nanos: 5 },
+							},
+							request: { requestId: "r", requestHeaders: { "x-user-id": "u1" } },
+							response: { responseCode: 200, responseCodeDetails: "via_upstream" },
+						},
+					],
+				},
+			},
+		}),
+	),
+);
+
+function accessLogs(input: Buffer): void {
+	// BinaryReader refuses with Error; the intake takes any error for a broken message (intake.ts).
+	refusing([Error], () => {
+		decodeIdentifier(input);
+		decodeMessage(input, (entry) => {
+			requestHeader(entry, "x-user-id");
+			denialOf(codeDetailsOf(entry));
+			decodeSingle(input.subarray(entry.entryAt, entry.entryEnd));
+		});
+	});
+}
+
+const MEDIA = [
+	"application/json",
+	"application/x-ndjson",
+	"application/cloudevents+json",
+	"application/cloudevents-batch+json",
+];
+
+function outcomes(input: Buffer): void {
+	const body = input.toString("utf8");
+	for (const type of MEDIA) {
+		const headers = { "content-type": type };
+		refusing([WeirError], () => {
+			const mode = bodyMode(headers);
+			if (mode === null) throw new Error(`no mode for ${type}`);
+			readBody(mode, body, headers);
+		});
+	}
+	parseJson(body);
+	bodyMode({ "content-type": text(input) });
+}
+
+export const EVENT_TARGETS: readonly Target[] = [
+	{ name: "access-log", seeds: [accessLog], weight: 2, run: accessLogs },
+	{
+		name: "outcomes",
+		seeds: [
+			'{"outcomes":[{"metric":"m","value":1,"unit":"u1","time":"2026-01-01T00:00:00Z"}]}',
+			'{"metric":"m","value":1,"requestId":"r"}\n{"metric":"m","value":0,"unit":"u2"}',
+			'{"specversion":"1.0","id":"1","type":"t","source":"s","data":{"metric":"m","value":1}}',
+		].map((seed) => Buffer.from(seed)),
+		weight: 1,
+		run: outcomes,
+	},
+	{
+		name: "denial-details",
+		seeds: ["rbac_access_denied_matched_policy[(not_canonical)]", "jwt_authn_access_denied{Jwt_is_missing}"].map(
+			(seed) => Buffer.from(seed),
+		),
+		weight: 1,
+		run: (input) => void denialOf(text(input)),
+	},
+];

@@ -1,0 +1,61 @@
+/** The kept corpus first, then new inputs. */
+import { readFile } from "node:fs/promises";
+import fc from "fast-check";
+import type { Test } from "tap";
+import { CALLOUT_TARGETS } from "./calloutTargets.js";
+import { EVENT_TARGETS } from "./eventTargets.js";
+import { IDENTITY_TARGETS } from "./identityTargets.js";
+import { inputs } from "./mutation.js";
+import type { Target } from "./target.js";
+
+const CORPUS = new URL("../../../test/fixtures/fuzz/corpus.json", import.meta.url);
+
+/** Inputs that are worth to be tried for ever: what was found, and what other parsers broke by. */
+interface Kept {
+	readonly target: string;
+	readonly why: string;
+	/** As text of one byte a character, in parts, or as base64. */
+	readonly latin1?: readonly (string | { readonly of: string; readonly times: number })[];
+	readonly base64?: string;
+}
+
+const bytesOf = ({ latin1 = [], base64 = "" }: Kept): Buffer =>
+	Buffer.concat([
+		...latin1.map((part) => Buffer.from(typeof part === "string" ? part : part.of.repeat(part.times), "latin1")),
+		Buffer.from(base64, "base64"),
+	]);
+
+const TARGETS: readonly Target[] = [...CALLOUT_TARGETS, ...IDENTITY_TARGETS, ...EVENT_TARGETS];
+
+/**
+ * @param count inputs of all targets together
+ * @param seed null = another one on each run; fast-check prints it where something is found
+ */
+export async function fuzz(t: Test, count: number, seed: number | null): Promise<void> {
+	const kept: readonly Kept[] = JSON.parse(await readFile(CORPUS, "utf8"));
+	const names = new Set(TARGETS.map(({ name }) => name));
+	t.same(
+		kept.filter(({ target }) => !names.has(target)),
+		[],
+		"each kept input has its parser",
+	);
+	const weights = TARGETS.reduce((sum, { weight }) => sum + weight, 0);
+	for (const target of TARGETS) {
+		await t.test(target.name, async (t) => {
+			for (const one of kept.filter(({ target: name }) => name === target.name)) {
+				const input = bytesOf(one);
+				await t.resolves(async () => target.run(input), one.why);
+			}
+			for (const one of target.seeds) await t.resolves(async () => target.run(one), "a seed");
+			let tried = 0;
+			await fc.assert(
+				fc.asyncProperty(inputs(target.seeds), async (input) => {
+					tried++;
+					await target.run(input);
+				}),
+				{ numRuns: Math.ceil((count * target.weight) / weights), ...(seed === null ? {} : { seed }) },
+			);
+			t.ok(tried > 0, `${tried} inputs`);
+		});
+	}
+}

@@ -1,0 +1,103 @@
+/**
+ * NIST SP 800-207A, point 2: service identity and authentication. Every party proves a SPIFFE id: a caller to Envoy,
+ * Envoy to the model server and the model server to Envoy, an outcome's sender and an operator to the API. Identities are
+ * short-lived and renewed under traffic.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { askApi, weir } from "../cli/command.js";
+import { APP, CONTROL, ENVOY, PREDICTOR, startScene } from "./scene.js";
+
+t.setTimeout(180_000);
+
+t.test("who proves nothing gets nothing, at every door", async (t) => {
+	const scene = await startScene(t, {
+		documents: () => `apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: app-may}
+spec: {action: allow, services: [model], principals: ["${APP}"]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: accuracy}
+spec: {type: rate, source: outcome, senders: ["${APP}"]}
+---`,
+	});
+	await t.test("the caller proves itself to Envoy, and Envoy to the caller", async (t) => {
+		t.equal((await scene.ask({ as: "app" })).status, 200);
+		await t.rejects(scene.ask({ as: null }), "no certificate, no request");
+		await t.rejects(scene.ask({ as: "app", server: PREDICTOR }), /weir-gateway/, "the caller knows whom it talks to");
+	});
+
+	await t.test("the model server takes the mesh's Envoy and nobody else: the proof of the way", async (t) => {
+		const direct = { port: scene.modelPort, server: PREDICTOR };
+		for (const as of ["app", "stranger", "operator", null] as const) {
+			await t.rejects(scene.ask({ as, ...direct }), `${as} past the mesh`);
+			await t.rejects(scene.ask({ as, ...direct, method: "GET", path: "/v2/health/ready" }), `${as}, health`);
+		}
+		t.equal((await scene.ask({ as: "app" })).status, 200, "through the mesh as before");
+	});
+
+	await t.test("an outcome's sender is a principal with a grant for the metric", async (t) => {
+		const post = (as: "app" | "stranger" | null) =>
+			scene.ask({
+				as,
+				port: scene.apiPort,
+				server: CONTROL,
+				path: "/v1/outcomes",
+				body: JSON.stringify([{ metric: "accuracy", unit: "u1", value: 1 }]),
+				headers: { host: "127.0.0.1" },
+			});
+		const granted = await post("app");
+		t.same([granted.status, JSON.parse(granted.text).accepted], [200, 1], granted.text);
+		const forged = await post("stranger");
+		t.not(JSON.parse(forged.text).accepted, 1, `forged outcomes are not taken: ${forged.status} ${forged.text}`);
+		await t.rejects(post(null), "nobody");
+	});
+
+	await t.test("the API knows its operator, and lets nobody else see or change anything", async (t) => {
+		const call = (
+			as: "operator" | "app" | "stranger",
+			method: "GET" | "DELETE",
+			headers: Record<string, string> = {},
+		) =>
+			scene.ask({
+				as,
+				port: scene.apiPort,
+				server: CONTROL,
+				method,
+				path: method === "GET" ? "/v1/resources" : "/v1/resources/Service/model?dryRun=true",
+				headers: { host: "127.0.0.1", ...headers },
+			});
+		const seen = await call("operator", "GET");
+		t.equal(JSON.parse(seen.text).resources.length, 4, seen.text);
+		for (const as of ["app", "stranger"] as const) {
+			for (const headers of [{}, { "x-weir-caller": "spiffe://weir.local/weir/operator/root" }] as const) {
+				t.same(JSON.parse((await call(as, "GET", headers)).text).resources, [], `${as} sees nothing`);
+				t.ok((await call(as, "DELETE", headers)).status >= 403, `${as} changes nothing`);
+			}
+		}
+	});
+
+	await t.test("the command line is an operator by mTLS", async (t) => {
+		const socketOf = (name: string) => `${scene.directory}/data/run/identity/${name}.sock`;
+		const get = (name: string) => weir(["get", "--api", scene.up.ready.https, "--identity", socketOf(name)]);
+		t.match((await get("operator")).stdout.toString(), /kind: Gateway/);
+		t.notMatch((await get("stranger")).stdout.toString(), /kind:/);
+	});
+
+	await t.test("the built-in probe has come through and was refused", async (t) => {
+		for (;;) {
+			const { text } = await askApi(scene.up.ready.api, "/metrics");
+			t.notMatch(text, /^weir_probe_alarm\{[^}]*\} 1$/m);
+			if (/^weir_probe_requests_total\{[^}]*\} [1-9]/m.test(text)) break;
+			await pause(100); // metrics tell no event
+		}
+		const { stdout } = await weir(["status", "--api", scene.up.ready.api]);
+		t.notMatch(stdout.toString(), /ALARM/);
+	});
+
+	t.ok(scene.identities.app.current().notAfterMs - Date.now() < 2 * 3_600_000, "identities are short-lived");
+	t.equal(scene.identities.app.current().spiffeId, APP);
+	t.not(ENVOY, APP);
+});

@@ -1,0 +1,38 @@
+import t from "tap";
+import type { Plan } from "../../src/compiler/plan.js";
+import { runSecure } from "./secure/run.js";
+
+t.test("who may do what: one verdict and one reason in every execution", { timeout: 240_000 }, async (t) => {
+	const { requests, mismatches, seen } = await runSecure(t, { seed: 5, services: 40, requests: 4_000 });
+	t.same(mismatches.slice(0, 10), [], `${mismatches.length} mismatches in ${requests} requests`);
+	t.ok(requests >= 10_000);
+	for (const what of ["allowed", "open", "forbidden", "no-policy-allows", "invalid-token", "not-canonical"]) {
+		const count = [...seen].filter(([key]) => key.startsWith(what)).reduce((sum, [, times]) => sum + times, 0);
+		t.ok(count > 60, `${what} occurs: ${count}`);
+	}
+	for (const what of ["allowed shadow false", "no-policy-allows shadow true", "open shadow false"]) {
+		t.ok((seen.get(what) ?? 0) > 5, `${what} occurs: ${seen.get(what)}`);
+	}
+});
+
+t.test("the suite notices rules that are missing or too wide", { timeout: 240_000 }, async (t) => {
+	/** Changes every object under a key of that name. */
+	const changed =
+		(names: RegExp, change: (value: object) => object | undefined) =>
+		(plan: Plan): Plan =>
+			JSON.parse(JSON.stringify(plan), (key, value) =>
+				names.test(key) && typeof value === "object" && value !== null ? change(value) : value,
+			);
+	const damages = {
+		"no rules on tokens": changed(/^\(invalid token/, () => undefined),
+		"no deny": changed(/^weir\.deny$/, () => undefined),
+		"any principal": changed(/^principals$/, () => [{ any: true }]),
+		"any path": changed(/^url_path$/, () => ({ path: { prefix: "/" } })),
+		"no canonical form": changed(/^\(not canonical/, () => undefined),
+	};
+	for (const [what, damage] of Object.entries(damages)) {
+		const order = { seed: 9, services: 24, requests: 600, forms: ["native"], damage };
+		const { mismatches } = await runSecure(t, order);
+		t.ok(mismatches.length > 0, `${what}: ${mismatches.length} mismatches`);
+	}
+});

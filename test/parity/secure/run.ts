@@ -1,0 +1,315 @@
+/**
+ * Generated requests through a real Envoy natively and in callout by both protocols, through the pure function, and
+ * before the judge: the same verdict, reason, policy and shadow verdict.
+ */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Test } from "tap";
+import { compileAccess, compileShadow } from "../../../src/access/policy.js";
+import type { VerifiedToken } from "../../../src/access/token.js";
+import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
+import type { Plan, ServiceTable } from "../../../src/compiler/plan.js";
+import type { Service } from "../../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { verifiedToken } from "../../../src/tokens/claims.js";
+import { Payers } from "../../../src/tokens/payers.js";
+import { TokenVerifier } from "../../../src/tokens/verifier.js";
+import { mutualTls } from "../../access/mutualTls.js";
+import { createMinter } from "../../compiler/secure/tokens.js";
+import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
+import { headerValues, pipelined, type RawResponse, rawGet } from "../../envoy/pipeline.js";
+import { mulberry32 } from "../../envoy/units.js";
+import { startVariantServer } from "../../envoy/variantServer.js";
+import { startSidecar } from "../../sidecar/rig.js";
+import { pick } from "../declaration.js";
+import type { Form } from "../form.js";
+import { CALLERS, type Declared, declare, EDGE, METHODS, PLAIN, TRUST } from "./declaration.js";
+import { type Judgement, judge, type SecureRequest } from "./judge.js";
+import { tokenPool } from "./tokens.js";
+
+export const SECURE_FORMS: Readonly<Record<string, Form>> = {
+	native: { mode: "auto", protocol: "ext_authz" },
+	ext_authz: { mode: "callout", protocol: "ext_authz" },
+	ext_proc: { mode: "callout", protocol: "ext_proc" },
+};
+
+export interface SecureExtent {
+	readonly seed: number;
+	readonly services: number;
+	/** Of each form. */
+	readonly requests: number;
+	readonly forms?: readonly string[];
+	/** Damages the Plan before it runs, to see that the suite notices. */
+	readonly damage?: (plan: Plan) => Plan;
+}
+
+export interface SecureResult {
+	readonly requests: number;
+	readonly mismatches: readonly string[];
+	readonly seen: ReadonlyMap<string, number>;
+}
+
+const PATHS = [
+	...[
+		"/",
+		"/v2",
+		"/v20",
+		"/v2/models",
+		"/v2/models/a.b",
+		"/v2/models/axb",
+		"/v2/models/a.b/infer",
+		"/v2/models/x/infer",
+	],
+	...[
+		"/v2/models//infer",
+		"/v2/models/x/infer/",
+		"/v2/models/",
+		"/admin",
+		"/admin/x",
+		"/other/x/y",
+		"/v2/models;x/infer",
+	],
+	...["/a%40b", "/v2/models/a%40b"],
+];
+/** As Envoy hands it on: doubled slashes are merged. */
+const canonical = (path: string): string => path.replace(/\/\/+/g, "/");
+
+interface Sent extends SecureRequest {
+	readonly bytes: Buffer;
+	readonly who: string;
+}
+
+export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureResult> {
+	const { seed, services, requests: count, forms = Object.keys(SECURE_FORMS), damage = (plan) => plan } = extent;
+	const directory = await mkdtemp(join(tmpdir(), "weir-secure-"));
+	t.teardown(() => rm(directory, { recursive: true, force: true }));
+	const nowMs = Date.now();
+	const minter = createMinter(nowMs);
+	const jwksFile = join(directory, "jwks.json");
+	await writeFile(jwksFile, JSON.stringify(minter.jwks));
+	const tls = await mutualTls(t);
+	const upstream = await startVariantServer("v", (socket) =>
+		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+	);
+	t.teardown(() => upstream.close());
+	const declared = declare({ seed, services, port: upstream.port, tls: tls.gateway, jwksFile });
+	const sent = requestsOf(declared, seed, count, tokenPool(minter, seed, 300, nowMs));
+	const clients = new Map(
+		await Promise.all(
+			CALLERS.map(async (name) => [name as string, await tls.ca.issue({ spiffeId: `${TRUST}/${name}` })] as const),
+		),
+	);
+	const seen = new Map<string, number>();
+	const mismatches: string[] = [];
+	for (const name of forms) {
+		const form = SECURE_FORMS[name];
+		if (form === undefined) throw new Error(`no form ${name}`);
+		const plan = compile(declared.resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
+		mismatches.push(...plan.problems.map(({ message }) => message));
+		if (name === "native" && plan.asksSidecar) mismatches.push("not all of it is native");
+		const verifier = new TokenVerifier({ payers: new Payers({ burst: 1e9, perSecond: 1e9 }) });
+		verifier.use(plan.table.gateways);
+		const sidecar = await startSidecar(t, plan, {
+			nowMs: Date.now,
+			verifyToken: (question) => verifier.verify(question),
+		});
+		const log = join(directory, `${name}.log`);
+		const bootstrap = bootstrapOf(damage(plan), undefined, plan.asksSidecar ? sidecar.socketPath : null);
+		const envoy = await startEnvoy(t, (admin) => logged(bootstrap(admin), log));
+		const before = upstream.requests();
+		const answers = await sendAll(sent, (who): number | (() => Promise<Socket>) =>
+			who === "" ? envoy.port(PLAIN) : tls.clientWith(envoy.port(EDGE), clients.get(who) ?? null),
+		);
+		const reached = upstream.requests() - before;
+		await envoy.stop();
+		const lines = await readLog(log);
+		let passed = 0;
+		for (const [index, request] of sent.entries()) {
+			const answer = answers[index];
+			if (answer === undefined) throw new Error("no answer");
+			const wanted = judge(request);
+			if (answer.status === 200) passed++;
+			const line = lines.get(headerValues(answer, "x-request-id")[0] ?? "");
+			const sidecarJudges = plan.table.services.find((own) => own.name === request.service.metadata.name)?.callout
+				?.verdict;
+			const got = sidecarJudges === true ? bySidecar(answer, line, wanted) : byEnvoy(answer, line, wanted);
+			const said = JSON.stringify(wanted);
+			if (JSON.stringify(got) !== said)
+				mismatches.push(`${name}: ${describe(request)}: the judge says ${said}, Envoy ${JSON.stringify(got)}`);
+			if (name === forms[0]) {
+				const pure = JSON.stringify(byFunction(request, plan, wanted));
+				if (pure !== said) mismatches.push(`${describe(request)}: the judge says ${said}, the function ${pure}`);
+				const key = `${wanted.reason}${wanted.shadow === null ? "" : ` shadow ${wanted.shadow}`}`;
+				seen.set(key, (seen.get(key) ?? 0) + 1);
+			}
+		}
+		if (passed !== reached) mismatches.push(`${name}: ${passed} were allowed, ${reached} reached the upstream`);
+		await sidecar.server.close();
+	}
+	return { requests: sent.length * forms.length, mismatches, seen };
+}
+
+function requestsOf(
+	{ resources }: Declared,
+	seed: number,
+	count: number,
+	pool: ReturnType<typeof tokenPool>,
+): readonly Sent[] {
+	const random = mulberry32(seed + 1);
+	return Array.from({ length: count }, (): Sent => {
+		const service = pick(random, resources.services);
+		const { name } = service.metadata;
+		const who = random() < 0.25 ? "" : pick(random, CALLERS);
+		const gateway = resources.gateways.find(({ metadata }) => metadata.name === (who === "" ? PLAIN : EDGE));
+		if (gateway === undefined) throw new Error("no Gateway");
+		const shown = random() < 0.25 ? (pool[0] ?? pick(random, pool)) : pick(random, pool);
+		const method = pick(random, METHODS);
+		const path = pick(random, PATHS);
+		const lines = shown.authorization.map((value) => Buffer.from(`authorization: ${value}`));
+		return {
+			service,
+			policies: resources.accessPolicies.filter(({ spec }) => spec.services.includes(name)),
+			gateway,
+			caller: who === "" ? null : `${TRUST}/${who}`,
+			method,
+			path: canonical(path),
+			shown,
+			who,
+			bytes: rawGet(`${name}.test`, lines, path, method),
+		};
+	});
+}
+
+const describe = ({ service, gateway, who, method, path, shown, policies }: Sent): string =>
+	`${service.metadata.name} by ${gateway.metadata.name} ${who} ${method} ${path}, token ${shown.what} ${JSON.stringify(shown.claims)}; ${policies.map(({ spec }) => JSON.stringify(Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== null && (value as { length?: number }).length !== 0)))).join(" ")}`;
+
+interface Line {
+	readonly details: string;
+	readonly rbac: Readonly<Record<string, string>> | null;
+	readonly sidecar: Readonly<Record<string, string>> | null;
+}
+
+/** The native form: what Envoy says of itself, and what the client read. */
+function byEnvoy(answer: RawResponse, line: Line | undefined, wanted: Judgement): Judgement | string {
+	const rbac = line?.rbac ?? {};
+	const [deny, allow] = [rbac.weir_deny_shadow_engine_result, rbac.weir_allow_shadow_engine_result];
+	// A denial that is enforced ends the request before the allows are tried.
+	const tried = deny === "denied" || allow === "denied" ? false : allow === undefined ? null : true;
+	const shadow = wanted.shadow === false && tried === null && deny !== undefined ? false : tried;
+	if (answer.status === 200) return { reason: wanted.reason === "open" ? "open" : "allowed", policy: null, shadow };
+	const reason = /^access denied: ([a-z-]+)\n$/.exec(answer.body)?.[1] ?? `${answer.status} ${answer.body}`;
+	if (answer.status !== (reason === "invalid-token" ? 401 : 403)) return `${answer.status} ${reason}`;
+	const policy = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(line?.details ?? "")?.[1] ?? null;
+	const named = reason === "forbidden" ? policy : null;
+	const early = reason === "not-canonical" || reason === "invalid-token";
+	// Shadow rules stand in the filters that denied: what was refused before them they have not seen.
+	return { reason, policy: named, shadow: early ? null : shadow };
+}
+
+function bySidecar(answer: RawResponse, line: Line | undefined, wanted: Judgement): Judgement | string {
+	// What the gate refuses before the sidecar is asked.
+	if (line?.details.startsWith("rbac_access_denied_matched_policy[(not_canonical")) {
+		return { reason: "not-canonical", policy: null, shadow: null };
+	}
+	const { verdict, reason = "?", policy = null, shadow } = line?.sidecar ?? {};
+	const judged = wanted.reason !== "invalid-token" && wanted.reason !== "not-canonical";
+	const status = verdict === "allow" ? 200 : reason === "invalid-token" ? 401 : 403;
+	if (answer.status !== status) return `${answer.status} ${reason}`;
+	// It is said where it differs only.
+	const tried = shadow === undefined ? verdict === "allow" : shadow === "allow";
+	return {
+		reason,
+		policy: verdict === "allow" ? null : policy,
+		shadow: judged && wanted.shadow !== null ? tried : null,
+	};
+}
+
+const functions = new WeakMap<ServiceTable, ReturnType<typeof functionsOf>>();
+const functionsOf = ({ access, name }: ServiceTable) => ({
+	verdict: compileAccess(access, name),
+	shadow: compileShadow(access, name),
+});
+
+/** The pure rules; tokens and canonical form are others' business, so the judge's word on them is taken. */
+function byFunction(request: Sent, plan: Plan, wanted: Judgement): Judgement {
+	if (wanted.reason === "invalid-token" || wanted.reason === "not-canonical") return wanted;
+	const table = plan.table.services.find(({ name }) => name === request.service.metadata.name);
+	if (table === undefined) throw new Error("no table");
+	const own = functions.get(table) ?? functionsOf(table);
+	functions.set(table, own);
+	const asked = {
+		principal: request.caller,
+		method: request.method,
+		path: request.path,
+		variant: (request.service as Service).spec.defaultVariant,
+		token: tokenOf(request),
+		region: request.gateway.spec.region,
+		nowMs: 0,
+	};
+	const verdict = own.verdict(asked);
+	return {
+		reason: verdict.reason,
+		policy: verdict.allowed ? null : verdict.policy,
+		shadow: own.shadow === null ? null : own.shadow(asked).allowed,
+	};
+}
+
+function tokenOf({ shown, gateway }: Sent): VerifiedToken | null {
+	const issuer = gateway.spec.tokens.find((own) => own.issuer === shown.claims.iss);
+	return shown.kind === "good" && issuer !== undefined ? verifiedToken(issuer, shown.claims) : null;
+}
+
+function logged(bootstrap: object, path: string): object {
+	const copy = JSON.parse(JSON.stringify(bootstrap));
+	for (const listener of copy.static_resources.listeners) {
+		listener.filter_chains[0].filters[0].typed_config.access_log = [
+			{
+				name: "file",
+				typed_config: {
+					"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+					path,
+					log_format: {
+						json_format: {
+							id: "%REQ(X-REQUEST-ID)%",
+							details: "%RESPONSE_CODE_DETAILS%",
+							// As operators read them: names that are part of what we promise, so not imported.
+							rbac: "%DYNAMIC_METADATA(envoy.filters.http.rbac)%",
+							verdict: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%",
+							process: "%DYNAMIC_METADATA(weir)%",
+						},
+					},
+				},
+			},
+		];
+	}
+	return copy;
+}
+
+async function readLog(path: string): Promise<ReadonlyMap<string, Line>> {
+	const lines = (await readFile(path, "utf8")).split("\n").filter((line) => line !== "");
+	return new Map(
+		lines.map((line) => {
+			const { id, details, rbac, verdict, process } = JSON.parse(line);
+			return [id, { details: details ?? "", rbac: rbac ?? null, sidecar: verdict ?? process ?? null }];
+		}),
+	);
+}
+
+async function sendAll(
+	sent: readonly Sent[],
+	target: (who: string) => number | (() => Promise<Socket>),
+): Promise<readonly RawResponse[]> {
+	const answers = new Array<RawResponse>(sent.length);
+	const byCaller = new Map<string, number[]>();
+	for (const [index, { who }] of sent.entries()) byCaller.set(who, [...(byCaller.get(who) ?? []), index]);
+	await Promise.all(
+		[...byCaller].map(async ([who, indexes]) => {
+			const bytes = indexes.map((index) => sent[index]?.bytes ?? Buffer.alloc(0));
+			const got = await pipelined(target(who), bytes, { connections: 3, window: 1 });
+			for (const [at, index] of indexes.entries()) answers[index] = got[at] as RawResponse;
+		}),
+	);
+	return answers;
+}

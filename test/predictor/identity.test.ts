@@ -1,0 +1,214 @@
+/** The proof that a request came through the mesh: mTLS with one of the client ids, or nothing is answered. */
+import { Agent } from "node:https";
+import t, { type Test } from "tap";
+import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
+import { clientRule, isClient } from "../../src/predictor/clients.js";
+import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
+import { call, employmentModel, rememberingMeter } from "./doubles.js";
+import { identityOf } from "./svid.js";
+
+const FEATURES = [46, 21, 1, 0, 2, 0, 3, 1, 4, 2, 1, 2, 2, 2, 1, 1];
+const infer = {
+	path: "/v2/models/plain/infer",
+	body: { inputs: [{ name: "features", shape: [1, 16], datatype: "FP32", data: FEATURES }] },
+};
+const ENVOY = "spiffe://weir.test/weir/envoy/edge";
+const HOUR_MS = 3_600_000;
+
+const makeCa = (trustDomain = "weir.test", nowMs = Date.now()) =>
+	createDevelopmentCa({ trustDomain, nowMs, lifetimeMs: 2 * HOUR_MS });
+
+async function start(t: Test, clients = ["spiffe://weir.test/weir/envoy/*"], more: Partial<PredictorOptions> = {}) {
+	const ca = await makeCa();
+	const identity = identityOf(ca, await ca.issue({ spiffeId: "spiffe://weir.test/weir/predictor" }));
+	const meter = rememberingMeter();
+	const predictor = await startPredictor({
+		models: [{ name: "plain", path: employmentModel("plain") }],
+		address: "127.0.0.1",
+		port: 0,
+		workers: 1,
+		guard: { identity, clients: clients.map(clientRule) },
+		meter,
+		...more,
+	});
+	t.teardown(() => predictor.close());
+	const tlsOf = (own: IssuedCertificate | null, authority = ca) => ({
+		ca: authority.certificate,
+		...(own === null ? {} : { cert: own.certificate, key: own.privateKey }),
+	});
+	const refused = (reason: string): number =>
+		meter.counts.get(`weir_predictor_connections_refused_total${JSON.stringify({ reason })}`) ?? 0;
+	return { ca, identity, meter, url: predictor.url, tlsOf, refused };
+}
+
+t.test("client rules are exact ids, or all below whole segments", async (t) => {
+	const rules = ["spiffe://a/weir/envoy/*", "spiffe://a/job"].map(clientRule);
+	for (const id of ["spiffe://a/weir/envoy/edge", "spiffe://a/weir/envoy/x/y", "spiffe://a/job"])
+		t.ok(isClient(rules, id), id);
+	for (const id of [
+		"spiffe://a/weir/envoy",
+		"spiffe://a/weir/envoyer/edge",
+		"spiffe://b/weir/envoy/edge",
+		"spiffe://a/job/1",
+		"spiffe://a/jo",
+	])
+		t.notOk(isClient(rules, id), id);
+	for (const text of [
+		"*",
+		"spiffe://a/*",
+		"spiffe://a",
+		"spiffe://a/b*",
+		"spiffe://a/*/b",
+		"https://a/b",
+		"spiffe://a/b/",
+	])
+		t.throws(() => clientRule(text), { code: "invalid-argument" }, text);
+});
+
+t.test("only the Envoy's id gets an answer, health checks included", async (t) => {
+	const { ca, url, tlsOf, refused } = await start(t);
+	t.match(url, /^https:\/\/127\.0\.0\.1:\d+$/);
+	const envoy = tlsOf(await ca.issue({ spiffeId: ENVOY }));
+	t.equal((await call(url, { ...infer, tls: envoy })).status, 200);
+	t.equal((await call(url, { path: "/v2/health/ready", tls: envoy })).status, 200);
+
+	const stranger = await makeCa("other.test");
+	const expired = await ca.issue({ spiffeId: ENVOY, nowMs: Date.now() - HOUR_MS, lifetimeMs: HOUR_MS / 2 });
+	const impostor = await makeCa();
+	const cases: readonly [what: string, tls: ReturnType<typeof tlsOf>, reason: string][] = [
+		["no certificate", tlsOf(null), "no-certificate"],
+		[
+			"another id of the trust domain",
+			tlsOf(await ca.issue({ spiffeId: "spiffe://weir.test/weir/sidecar" })),
+			"not-a-client",
+		],
+		[
+			"an id that begins alike",
+			tlsOf(await ca.issue({ spiffeId: "spiffe://weir.test/weir/envoys/edge" })),
+			"not-a-client",
+		],
+		["an expired certificate", tlsOf(expired), "untrusted-certificate"],
+		[
+			"another trust domain",
+			tlsOf(await stranger.issue({ spiffeId: "spiffe://other.test/weir/envoy/edge" })),
+			"untrusted-certificate",
+		],
+		["the right id by another authority", tlsOf(await impostor.issue({ spiffeId: ENVOY })), "untrusted-certificate"],
+	];
+	for (const [what, tls, reason] of cases) {
+		const before = refused(reason);
+		for (const asked of [infer, { path: "/v2/health/live" }, { path: "/v2" }])
+			await t.rejects(call(url, { ...asked, tls }), `${what}: ${asked.path}`);
+		t.equal(refused(reason) - before, 3, `${what} is counted`);
+	}
+	await t.rejects(call(url.replace("https", "http"), infer), "plain HTTP");
+	t.equal((await call(url, { ...infer, tls: envoy })).status, 200, "and the next one is served");
+});
+
+t.test("a certificate of two ids, or of none, is nobody's", async (t) => {
+	const { ca, identity, url, tlsOf, refused } = await start(t);
+	const own = await ca.issue({ spiffeId: ENVOY });
+	t.teardown(() => void Object.assign(identity, { idOf: () => null }));
+	Object.assign(identity, { idOf: () => null });
+	await t.rejects(call(url, { ...infer, tls: tlsOf(own) }));
+	t.equal(refused("no-svid"), 1);
+});
+
+t.test("rotation of the own certificate and of the bundle under load: no request fails", async (t) => {
+	const { ca, identity, url, tlsOf } = await start(t);
+	const own = await ca.issue({ spiffeId: ENVOY });
+	const agents = [1, 2].map(
+		() => new Agent({ keepAlive: true, maxSockets: 2, ...tlsOf(own), checkServerIdentity: () => undefined }),
+	);
+	t.teardown(() => {
+		for (const agent of agents) agent.destroy();
+	});
+	let running = true;
+	const statuses = new Map<number, number>();
+	const load = async (kept: boolean, index: number): Promise<void> => {
+		while (running) {
+			const agent = agents[index];
+			const { status } = await call(url, {
+				...infer,
+				tls: tlsOf(own),
+				...(kept && agent !== undefined ? { agent } : {}),
+			});
+			statuses.set(status, (statuses.get(status) ?? 0) + 1);
+		}
+	};
+	const loads = [load(true, 0), load(true, 1), load(false, 0), load(false, 1)];
+	const next = await makeCa();
+	for (let round = 0; round < 20; round++) {
+		const renewed = await ca.issue({ spiffeId: "spiffe://weir.test/weir/predictor" });
+		// A new authority joins the bundle before anything is signed by it.
+		identity.rotate(renewed, `${ca.certificate}\n${round % 2 === 0 ? next.certificate : ""}`);
+		await call(url, { ...infer, tls: tlsOf(own) });
+	}
+	running = false;
+	await Promise.all(loads);
+	t.same([...statuses.keys()], [200]);
+
+	identity.rotate(await next.issue({ spiffeId: "spiffe://weir.test/weir/predictor" }), next.certificate);
+	await t.rejects(call(url, { ...infer, tls: { ...tlsOf(own), ca: next.certificate } }), "the old authority is out");
+	const other = tlsOf(await next.issue({ spiffeId: ENVOY }), next);
+	t.equal((await call(url, { ...infer, tls: other })).status, 200, "the new one is in");
+});
+
+t.test("a connection does not outlive its proof: it is ended in order before, and at once after", async (t) => {
+	let aheadMs = 0;
+	const { ca, url, tlsOf, refused } = await start(t, undefined, { nowMs: () => Date.now() + aheadMs });
+	const own = tlsOf(await ca.issue({ spiffeId: ENVOY, lifetimeMs: HOUR_MS }));
+	const agent = new Agent({ keepAlive: true });
+	t.teardown(() => agent.destroy());
+	t.match((await call(url, { ...infer, tls: own, agent })).headers, { connection: "keep-alive" });
+	aheadMs = HOUR_MS - 30_000;
+	const fresh = new Agent({ keepAlive: true });
+	t.match((await call(url, { ...infer, tls: own, agent })).headers, { connection: "close" });
+	aheadMs = 0;
+	t.match((await call(url, { ...infer, tls: own, agent: fresh })).headers, { connection: "keep-alive" });
+	aheadMs = HOUR_MS + 1_000;
+	await t.rejects(call(url, { ...infer, tls: own, agent: fresh }));
+	t.equal(refused("certificate-ended"), 1);
+	fresh.destroy();
+});
+
+t.test("with an identity it may listen anywhere; without clients it may not start", async (t) => {
+	const { url } = await start(t, undefined, { address: "0.0.0.0" });
+	t.match(url, /^https:\/\/0\.0\.0\.0:/);
+	await t.rejects(start(t, []), { code: "invalid-argument", hint: /--clients/ });
+});
+
+t.test("a decision that is demanded: missing and refused ones are 403, health needs none", async (t) => {
+	const asked: object[] = [];
+	const meter = rememberingMeter();
+	const { ca, url, tlsOf } = await start(t, undefined, {
+		meter,
+		decision: {
+			service: "employment",
+			variant: "v1",
+			check: (question) => {
+				asked.push(question);
+				if (question.decisions[0] === "throws") throw new Error("no");
+				return question.decisions[0] === "good" ? null : "expired";
+			},
+		},
+	});
+	const tls = tlsOf(await ca.issue({ spiffeId: ENVOY }));
+	t.equal((await call(url, { ...infer, tls })).status, 403);
+	t.equal((await call(url, { path: "/v2/models/plain", tls })).status, 403);
+	t.same(asked, [], "without one nobody is asked");
+	for (const path of ["/v2/health/live", "/v2/health/ready", "/v2/models/plain/ready"])
+		t.equal((await call(url, { path, tls })).status, 200, path);
+	for (const decision of ["bad", "throws"])
+		t.equal((await call(url, { ...infer, tls, headers: { "x-weir-decision": decision } })).status, 403);
+	const good = { ...infer, path: `${infer.path}?a=b`, tls, headers: { "x-weir-decision": "good" } };
+	t.equal((await call(url, good)).status, 200);
+	t.same(asked.at(-1), {
+		decisions: ["good"],
+		method: "POST",
+		path: "/v2/models/plain/infer?a=b",
+		service: "employment",
+		variant: "v1",
+	});
+	t.equal(meter.counts.get("weir_predictor_decisions_refused_total{}"), 4);
+});

@@ -1,0 +1,29 @@
+/** An identity for the predictor's door whose certificates the test makes, and changes. */
+import { X509Certificate } from "node:crypto";
+import type { DevelopmentCa, IssuedCertificate } from "../../src/identity/developmentCa.js";
+import type { DoorIdentity } from "../../src/predictor/ports.js";
+
+export interface TestIdentity extends DoorIdentity {
+	rotate(own: IssuedCertificate, trustBundle?: string): void;
+}
+
+export function identityOf(ca: DevelopmentCa, own: IssuedCertificate): TestIdentity {
+	let current = { ...own, trustBundle: ca.certificate };
+	const listeners = new Set<() => void>();
+	return {
+		current: () => current,
+		onRotated: (listener) => {
+			listeners.add(listener);
+			return () => listeners.delete(listener);
+		},
+		idOf: (certificate) => {
+			const names = new X509Certificate(certificate).subjectAltName?.split(", ") ?? [];
+			const uris = names.filter((name) => name.startsWith("URI:"));
+			return uris.length === 1 ? (uris[0]?.slice("URI:".length) ?? null) : null;
+		},
+		rotate: (next, trustBundle = ca.certificate) => {
+			current = { ...next, trustBundle };
+			for (const listener of listeners) listener();
+		},
+	};
+}

@@ -1,0 +1,138 @@
+/** The alarm on a real Envoy: silent while verdicts are given, loud when a filter is gone from the chain (ai-gateway#2560). */
+import { once } from "node:events";
+import { createServer } from "node:net";
+import t from "tap";
+import { watchedListeners } from "../../src/access/probe.js";
+import { Prober, type ProbeTarget } from "../../src/probe/prober.js";
+import { type AttackScene, attackScene, FORMS } from "../attack/scene.js";
+import { exchange, get } from "../attack/wire.js";
+
+interface HttpFilter {
+	readonly name: string;
+}
+
+/** The bootstrap without these HTTP filters, and without what routes say of them. */
+const without =
+	(...names: readonly string[]) =>
+	(bootstrap: object): object =>
+		JSON.parse(JSON.stringify(bootstrap), (key, value) => {
+			if (key === "http_filters") return (value as readonly HttpFilter[]).filter(({ name }) => !names.includes(name));
+			return names.includes(key) ? undefined : value;
+		});
+
+async function prober(scene: AttackScene): Promise<Prober> {
+	const identity = await scene.tls.ca.issue({ spiffeId: "spiffe://weir.test/weir/control" });
+	const target: ProbeTarget = {
+		address: "127.0.0.1",
+		port: scene.envoy.port(),
+		tls: () => ({
+			ca: scene.tls.ca.certificate,
+			cert: identity.certificate,
+			key: identity.privateKey,
+			servername: "gateway.test",
+		}),
+	};
+	const listeners = watchedListeners(scene.plan.table);
+	return new Prober({ listeners: () => listeners, target: () => target, adminSocket: scene.adminSocket });
+}
+
+async function traffic(scene: AttackScene): Promise<readonly number[]> {
+	const statuses: number[] = [];
+	for (const host of ["guarded.test", "wide.test", "open.test"]) {
+		statuses.push(...(await exchange(await scene.as("alice"), get(host, "/v2"))).statuses);
+	}
+	return statuses;
+}
+
+for (const form of Object.keys(FORMS)) {
+	t.test(`${form}: verdicts are given, and there is no alarm`, async (t) => {
+		const scene = await attackScene(t, form);
+		const own = await prober(scene);
+		t.same(await own.round(), { alarms: [], probed: 2, counted: false }, "the first round");
+		t.same(await traffic(scene), [200, 200, 200]);
+		t.same(await own.round(), { alarms: [], probed: 2, counted: true }, "after traffic");
+		t.same(await own.round(), { alarms: [], probed: 2, counted: true }, "in silence");
+		t.same(
+			scene.upstream.take().filter(({ url }) => url.includes("weir-probe")),
+			[],
+			"no upstream has seen a probe",
+		);
+	});
+}
+
+t.test("native: no access filter is in the chain", async (t) => {
+	const scene = await attackScene(t, "native", undefined, without("weir.gate", "weir.deny", "weir.allow"));
+	const own = await prober(scene);
+	const first = await own.round();
+	t.same(
+		first.alarms.map(({ alarm }) => alarm),
+		["probe-passed", "probe-passed"],
+	);
+	t.same(await traffic(scene), [200, 200, 200], "and nobody else notices");
+	const [alarm] = (await own.round()).alarms.filter((one) => one.alarm === "served-unjudged");
+	t.match(alarm, { gateway: "edge", judgedBy: "envoy", services: ["guarded", "wide"] });
+});
+
+t.test("native: the filter that allows is gone, the others are there", async (t) => {
+	const scene = await attackScene(t, "native", undefined, without("weir.allow"));
+	const own = await prober(scene);
+	t.same((await own.round()).alarms, [], "the probe is still refused");
+	t.same(await traffic(scene), [200, 200, 200]);
+	t.match((await own.round()).alarms, [{ alarm: "served-unjudged", judgedBy: "envoy", served: 2 }]);
+});
+
+for (const [form, filter] of [
+	["ext_authz", "weir.verdict"],
+	["ext_proc", "weir.process"],
+] as const) {
+	t.test(`${form}: the filter that asks is gone`, async (t) => {
+		const scene = await attackScene(t, form, undefined, without(filter));
+		const own = await prober(scene);
+		t.same(
+			(await own.round()).alarms.map((alarm) => ("status" in alarm ? [alarm.alarm, alarm.status] : [])),
+			[
+				["probe-unanswered", 503],
+				["probe-unanswered", 503],
+			],
+			"the proof filter closes",
+		);
+		t.same(await traffic(scene), [503, 503, 200]);
+	});
+	t.test(`${form}: it and the filter that wants its proof are gone`, async (t) => {
+		const scene = await attackScene(t, form, undefined, without(filter, "weir.proof"));
+		const own = await prober(scene);
+		t.same(
+			(await own.round()).alarms.map(({ alarm }) => alarm),
+			["probe-passed", "probe-passed"],
+		);
+		t.same(await traffic(scene), [200, 200, 200]);
+		t.match(
+			(await own.round()).alarms.filter(({ alarm }) => alarm === "served-unjudged"),
+			[{ judgedBy: "sidecar", services: ["guarded", "wide"] }],
+		);
+	});
+}
+
+t.test("a listener that is away, and an admin that is none, are told and no crash", async (t) => {
+	const server = createServer((socket) => socket.resume().end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	t.teardown(() => server.close());
+	const listeners = [
+		{ gateway: "edge", services: [{ name: "guarded", host: "guarded.test", judgedBy: "envoy" }] },
+	] as const;
+	const { port } = server.address() as { port: number };
+	const own = new Prober({
+		listeners: () => listeners,
+		target: () => ({ address: "127.0.0.1", port, tls: null }),
+		adminSocket: "/nowhere/admin.sock",
+	});
+	t.same(await own.round(), {
+		alarms: [{ alarm: "probe-passed", gateway: "edge", service: "guarded", status: 200 }],
+		probed: 1,
+		counted: false,
+	});
+	server.close();
+	await once(server, "close");
+	t.match((await own.round()).alarms, [{ alarm: "probe-unanswered", status: null }]);
+});

@@ -1,0 +1,283 @@
+/** AccessPolicy in full: each field by itself, and what it names elsewhere. */
+import t from "tap";
+import { loadResources } from "../../src/resources/parse.js";
+import { GOOD, guarded, spoil } from "./declaration.js";
+import { checkRows, problemsOf, type Row } from "./faultTable.js";
+
+const TOKENS = "  tokens: [{issuer: 'https://id', audiences: [a], jwksFile: f}]\n  region: eu\n";
+
+/** The policy's spec in the last line, its further fields from column 72 on; the Gateway has tokens and a region. */
+const policy = (written: string): string => {
+	const text = guarded({ policy: written });
+	return text.replace("  port: 8080\n", `  port: 8080\n${TOKENS}`);
+};
+const at = (column: number): string => `w.yaml:68:${column}:`;
+const TEMPLATE =
+	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";
+const TIME = 'write an RFC 3339 time in quotes, such as "2026-06-01T00:00:00Z"';
+const CEL = 'write a CEL expression such as request.method == "GET" && "clerk" in user.groups';
+const CLOCK = 'write hours and minutes in quotes, such as "08:00"';
+const USER = "write ISSUER#SUB of a token, such as https://id.example.com#alice";
+const CLAIM = "write the name of a claim such as sub, or a path such as org.tenant";
+
+const rows: readonly Row[] = [
+	[
+		"everything at once",
+		policy(
+			`users: ['https://id#alice'], groups: [g], tenants: [t], purposes: [p], claims: [{claim: org.role, values: [a, b]}], pathTemplates: ['/v2/{model}'], regions: [eu], schedule: {timezone: Europe/Berlin, days: [mon, sun], from: "22:00", until: "06:00"}, validFrom: "2026-06-01T00:00:00Z", validUntil: "2026-07-01T00:00:00+02:00", condition: 'has(user.subject)'`,
+		),
+		[],
+	],
+	["mode", policy("mode: off"), [`${at(78)} spec.mode is "off"; write enforce or shadow`]],
+	["user without an issuer", policy("users: [alice]"), [`${at(80)} spec.users[0] is "alice"; ${USER}`]],
+	["user without a subject", policy("users: ['https://id#']"), [`${at(80)} spec.users[0] is "https://id#"; ${USER}`]],
+	[
+		"user of an unknown issuer",
+		policy("users: ['https://ib#a']"),
+		[
+			`${at(80)} no Gateway believes the tokens of issuer "https://ib"; did you mean "https://id"? known issuers: https://id`,
+		],
+	],
+	[
+		"group twice",
+		policy("groups: [a, a]"),
+		[`${at(84)} spec.groups[1] repeats a, item 0 of the list; remove one of them`],
+	],
+	["empty group", policy("groups: ['']"), [`${at(81)} spec.groups[0] is ""; write a group`]],
+	[
+		"a claim without values",
+		policy("claims: [{claim: a, values: []}]"),
+		[`${at(100)} spec.claims[0].values is an empty list; write a list of at least one text`],
+	],
+	[
+		"a claim's number",
+		policy("claims: [{claim: a, values: [1]}]"),
+		[`${at(101)} spec.claims[0].values[0] is the number 1; write a text; numbers and truth values are no texts`],
+	],
+	[
+		"a claim's empty step",
+		policy("claims: [{claim: a..b, values: [x]}]"),
+		[`${at(89)} spec.claims[0].claim is "a..b"; ${CLAIM}`],
+	],
+	["a claim that is a URL", policy("claims: [{claim: 'https://example.com/roles', values: [x]}]"), []],
+	[
+		"a claim twice",
+		policy("claims: [{claim: a, values: [x]}, {claim: a, values: [y]}]"),
+		[
+			`${at(114)} spec.claims[1].claim repeats a, item 0 of the list; give each claim once: all of the list must hold, one of the values is enough`,
+		],
+	],
+	["template without a slash", policy("pathTemplates: [a]"), [`${at(88)} spec.pathTemplates[0] is "a"; ${TEMPLATE}`]],
+	[
+		"template with a star",
+		policy("pathTemplates: ['/a/{b}*']"),
+		[`${at(88)} spec.pathTemplates[0] is "/a/{b}*"; ${TEMPLATE}`],
+	],
+	[
+		"template with an escape",
+		policy("pathTemplates: ['/a%2f{b}']"),
+		[`${at(88)} spec.pathTemplates[0] is "/a%2f{b}"; ${TEMPLATE}`],
+	],
+	[
+		"template with an empty segment",
+		policy("pathTemplates: ['/a//{b}']"),
+		[`${at(88)} spec.pathTemplates[0] is "/a//{b}"; ${TEMPLATE}`],
+	],
+	[
+		"template that names a variable twice",
+		policy("pathTemplates: ['/{a}/{a}']"),
+		[`${at(88)} spec.pathTemplates[0] names one twice; give each variable its own name`],
+	],
+	["unknown region", policy("regions: [us]"), [`${at(82)} no Gateway is in region "us"; known regions: eu`]],
+	[
+		"zone",
+		policy('schedule: {timezone: Mars, from: "08:00", until: "18:00"}'),
+		[`${at(93)} spec.schedule.timezone is "Mars"; write an IANA time zone such as Europe/Berlin or UTC`],
+	],
+	[
+		"day",
+		policy('schedule: {timezone: UTC, days: [monday], from: "08:00", until: "18:00"}'),
+		[`${at(105)} spec.schedule.days[0] is "monday"; write mon, tue, wed, thu, fri, sat or sun`],
+	],
+	[
+		"no day",
+		policy('schedule: {timezone: UTC, days: [], from: "08:00", until: "18:00"}'),
+		[
+			`${at(104)} spec.schedule.days is an empty list; write a list of at least one of mon, tue, wed, thu, fri, sat and sun`,
+		],
+	],
+	[
+		"clock",
+		policy('schedule: {timezone: UTC, from: "24:00", until: "8:00"}'),
+		[`${at(104)} spec.schedule.from is "24:00"; ${CLOCK}`, `${at(120)} spec.schedule.until is "8:00"; ${CLOCK}`],
+	],
+	[
+		"time without a zone",
+		policy('validFrom: "2026-06-01T00:00:00"'),
+		[`${at(83)} spec.validFrom is "2026-06-01T00:00:00"; ${TIME}`],
+	],
+	[
+		"a day that there is not",
+		policy('validFrom: "2026-02-30T00:00:00Z"'),
+		[`${at(83)} spec.validFrom is "2026-02-30T00:00:00Z"; ${TIME}`],
+	],
+	[
+		"never valid",
+		policy('validFrom: "2026-06-01T00:00:00Z", validUntil: "2026-06-01T00:00:00Z"'),
+		[`${at(119)} spec.validUntil is not after validFrom, so that the policy would never hold; write a later time`],
+	],
+	[
+		"a condition that is none",
+		policy("condition: 'request.method =='"),
+		[`${at(83)} spec.condition is no CEL expression: Unexpected token: EOF (at 1:18 of the expression); ${CEL}`],
+	],
+	[
+		"a condition that reads what is not there",
+		policy("condition: 'request.header == \"a\"'"),
+		[`${at(83)} spec.condition is no valid CEL expression: No such key: header (at 1:9 of the expression); ${CEL}`],
+	],
+	[
+		"a condition with a regular expression",
+		policy("condition: 'request.path.matches(\"^(a+)+$\")'"),
+		[`${at(83)} spec.condition calls matches(), which is not offered (at 1:1 of the expression); ${CEL}`],
+	],
+	[
+		"principals below one, and any",
+		policy("methods: [GET]").replace("[spiffe://example.org/web]", "['spiffe://example.org/*', '*']"),
+		[],
+	],
+	[
+		"a star within",
+		policy("methods: [GET]").replace("[spiffe://example.org/web]", "['spiffe://example.org/*/web']"),
+		[
+			`${at(45)} spec.principals[0] has a character in its path that SPIFFE forbids ("spiffe://example.org/*/web"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web, one that ends with /* for all below it, or '*' for any`,
+		],
+	],
+];
+
+checkRows(t, rows);
+
+t.test("the parsed form: minutes, ISO days, epoch milliseconds", async (t) => {
+	const { resources, problems } = loadResources([
+		{
+			name: "w.yaml",
+			text: policy(
+				`schedule: {timezone: UTC, days: [sun, mon], from: "22:30", until: "24:00"}, validFrom: "2026-06-01T02:00:00+02:00"`,
+			),
+		},
+	]);
+	t.same(problems, []);
+	const spec = resources.accessPolicies[0]?.spec;
+	t.same(spec?.schedule, { timezone: "UTC", days: [7, 1], fromMinute: 1_350, untilMinute: 1_440 });
+	t.equal(spec?.validFromMs, Date.UTC(2026, 5, 1));
+	t.equal(spec?.validUntilMs, null);
+});
+
+const document = (kind: string, name: string, spec: string): string =>
+	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {${name}}\nspec: {${spec}}\n`;
+
+t.test("rules about users, where nobody's tokens are believed", async (t) => {
+	const what = "but no Gateway believes any issuer's tokens; add spec.tokens to a Gateway";
+	t.same(problemsOf(guarded({ policy: "groups: [a]" })), [`w.yaml:66:80: spec.groups is about users, ${what}`]);
+	t.same(problemsOf(guarded({ policy: "condition: 'has(user.subject)'" })), [
+		`w.yaml:66:83: spec.condition is about users, ${what}`,
+	]);
+	t.same(problemsOf(guarded({ policy: "condition: 'principal != \"\"'" })), []);
+});
+
+t.test("a Service whose callers a token names needs no client certificates, rules about principals do", async (t) => {
+	const text = spoil("  port: 8080\n", `  port: 8080\n${TOKENS}`, spoil("  access: open\n", ""));
+	const users = document("AccessPolicy", "name: users", "services: [employment], groups: [clerks]");
+	t.same(problemsOf(text + users), []);
+	const callers = document(
+		"AccessPolicy",
+		"name: callers",
+		"services: [employment], action: deny, principals: [spiffe://a/b]",
+	);
+	t.same(problemsOf(text + users + callers), [
+		"w.yaml:72:58: spec.principals names callers, but no Gateway asks for client certificates: the policy never matches; add spec.tls.clientCaFile to a Gateway, or name users, groups, tenants or claims instead",
+	]);
+	const both = document(
+		"AccessPolicy",
+		"name: both",
+		"services: [employment], groups: [clerks], principals: [spiffe://a/b]",
+	);
+	t.match(problemsOf(text + both), [/no Gateway asks for client certificates, so nobody could be identified/]);
+	const identity = text.replace("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh}\n");
+	t.same(problemsOf(identity + both), []);
+});
+
+t.test("shadow policies decide nothing: an open Service may have them, a closed one needs more", async (t) => {
+	const shadow = document("AccessPolicy", "name: soon", "services: [employment], mode: shadow, action: deny");
+	t.same(problemsOf(GOOD + shadow), []);
+	t.same(problemsOf(spoil("  access: open\n", "") + shadow), [
+		"w.yaml:5:3: Service employment is selected by shadow policies alone (soon), so that nobody may call it; write access: open until the policies are enforced, or mode: enforce in one of them",
+	]);
+});
+
+t.test("a policy for all Services, and one that selects none", async (t) => {
+	const all = policy("variants: [v2]").replace("services: [employment]", "services: ['*']");
+	t.same(problemsOf(all), []);
+	t.same(problemsOf(all.replace("variants: [v2]", "variants: [v3]")), [
+		'w.yaml:68:76: unknown variant "v3" of any Service; known variants: v1, v2',
+	]);
+	const elsewhere = document("AccessPolicy", "name: all, namespace: prod", "services: ['*'], action: deny");
+	t.same(problemsOf(GOOD + elsewhere), [
+		"w.yaml:66:19: the policy selects nothing: there is no Service in namespace prod; declare one, or remove the policy",
+	]);
+	const open = document("AccessPolicy", "name: all", "services: ['*'], action: deny");
+	t.match(problemsOf(GOOD + open), [/Service employment is open and selected by an AccessPolicy/]);
+});
+
+t.test("a policy of one namespace cannot name another's Service", async (t) => {
+	const other = document("AccessPolicy", "name: theirs, namespace: prod", "services: [employment], action: deny");
+	t.same(problemsOf(GOOD + other), [
+		'w.yaml:66:19: unknown Service "employment"; Service employment is of another namespace: declare the policy there',
+	]);
+});
+
+t.test("DataClasses of a policy", async (t) => {
+	const text = policy("dataClasses: [personel]");
+	const declared = document("DataClass", "name: personal", "regions: [here]");
+	t.same(problemsOf(text + declared), [
+		"w.yaml:5:3: Service employment does not say who may call it; write access: open for everyone, or add an AccessPolicy whose services list it",
+		'w.yaml:68:86: unknown DataClass "personel"; did you mean "personal"? known DataClasses: personal',
+	]);
+	const none = text.replace("personel", "personal") + declared;
+	t.match(problemsOf(none), [
+		/does not say who may call it/,
+		/^w\.yaml:68:85: none of the policy's Services has one of its DataClasses \(personal\), so that it selects nothing; write spec\.dataClass in a Service, or remove the policy$/,
+	]);
+});
+
+t.test("a policy that only the sidecar can judge fails closed", async (t) => {
+	for (const [written, why] of [
+		["condition: 'principal != \"\"'", "AccessPolicy web has a CEL condition"],
+		[
+			'schedule: {timezone: UTC, from: "08:00", until: "18:00"}',
+			"AccessPolicy web has a schedule: Envoy's rules have no clock",
+		],
+		['validUntil: "2026-06-01T00:00:00Z"', "AccessPolicy web has a time of validity: Envoy's rules have no clock"],
+	] as const) {
+		t.same(problemsOf(guarded({ callout: "{onFailure: default-variant}", policy: written })), [
+			`w.yaml:6:24: spec.callout.onFailure is default-variant, but the sidecar decides access: ${why}: without its answer nobody may pass; write onFailure: deny`,
+		]);
+	}
+	const bound = policy("groups: [a]").replace("jwksFile: f}", "jwksFile: f, binding: dpop}");
+	t.match(problemsOf(bound.replace("  defaultVariant: v1", "  callout: {onStale: assign}\n  defaultVariant: v1")), [
+		/onStale is assign, but the sidecar decides access: tokens of https:\/\/id are bound \(dpop\): by old rules/,
+	]);
+	t.match(problemsOf(guarded({ callout: "{sign: true, onStale: assign}", policy: "methods: [GET]" })), [
+		/onStale is assign, but the sidecar decides access, as it signs each decision \(callout\.sign\)/,
+	]);
+	t.match(problemsOf(spoil("  access: open", "  access: open\n  callout: {sign: true}")), [
+		/^w\.yaml:7:\d+: spec\.callout\.sign is true, but the Service is open: there is no access to decide; .* or write sign: false here$/,
+	]);
+});
+
+t.test("a policy that judges Variants by its condition is served by no other Variant", async (t) => {
+	const text = guarded({ policy: "condition: 'variant == \"v1\"'" });
+	t.match(problemsOf(text.replace("  defaultVariant: v1", "  defaultVariant: v1\n  noEndpoint: default-variant")), [
+		/spec\.noEndpoint is default-variant, but AccessPolicy web judges Variants/,
+	]);
+});

@@ -1,0 +1,147 @@
+/** DataClass, and the endpoints of Services that have one; what a Gateway says of its identity; limits; identities. */
+import t from "tap";
+import { loadResources } from "../../src/resources/parse.js";
+import { GOOD, spoil } from "./declaration.js";
+import { checkRows, problemsOf, type Row } from "./faultTable.js";
+
+const document = (kind: string, name: string, spec: string): string =>
+	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
+const service = (written: string): string => spoil("  access: open\n", `  access: open\n  ${written}\n`);
+const gateway = (written: string): string => spoil("  port: 8080\n", `  port: 8080\n  ${written}\n`);
+const ENDPOINT = "[{address: v2.internal, port: 9002}]";
+const classed = (endpoints: string): string =>
+	spoil(ENDPOINT, endpoints, service("dataClass: personal")) + document("DataClass", "personal", "regions: [here, eu]");
+const REGIONS = "write a list of at least one region";
+const FILES = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
+
+const rows: readonly Row[] = [
+	[
+		"no region",
+		GOOD + document("DataClass", "personal", "regions: []"),
+		[`w.yaml:66:17: spec.regions is an empty list; ${REGIONS}`],
+	],
+	[
+		"one region, no list",
+		GOOD + document("DataClass", "personal", "regions: eu"),
+		[`w.yaml:66:17: spec.regions is "eu"; ${REGIONS}`],
+	],
+	[
+		"region twice",
+		GOOD + document("DataClass", "personal", "regions: [eu, eu]"),
+		["w.yaml:66:22: spec.regions[1] repeats eu, item 0 of the list; remove one of them"],
+	],
+	[
+		"unknown DataClass",
+		service("dataClass: personal"),
+		['w.yaml:7:14: unknown DataClass "personal"; there is no DataClasses'],
+	],
+	["each Variant within", classed("[{address: v2.internal, port: 9002, locality: {region: eu}}]"), []],
+	[
+		"a Variant with an endpoint within and one outside",
+		classed(
+			"[{address: a.internal, port: 1, locality: {region: eu}}, {address: b.internal, port: 1, locality: {region: us}}]",
+		),
+		[],
+	],
+	["a Variant without endpoints", classed("[]"), []],
+	[
+		"a Variant with none within",
+		classed("[{address: v2.internal, port: 9002, locality: {region: us}}]"),
+		[
+			"w.yaml:13:18: no endpoint of variant v2 is in a region of DataClass personal (here, eu); add an endpoint there, or write [] for a Variant without one",
+		],
+	],
+	[
+		"an endpoint that does not say where it is",
+		classed(ENDPOINT),
+		[
+			"w.yaml:13:19: endpoint v2.internal:9002 does not say where it is, so that data of DataClass personal is never sent there; write locality: {region: here}",
+		],
+	],
+	["a Gateway's own identity", gateway("tls: {identity: mesh}"), []],
+	[
+		"another word for it",
+		gateway("tls: {identity: spire}"),
+		['w.yaml:19:19: spec.tls.identity is "spire"; write identity: mesh'],
+	],
+	[
+		"identity beside files",
+		gateway("tls: {identity: mesh, clientCaFile: c}"),
+		["w.yaml:19:19: spec.tls.identity is given beside files; keep the files, or identity: mesh alone"],
+	],
+	["tls that is a word", gateway("tls: mesh"), [`w.yaml:19:8: spec.tls is "mesh"; ${FILES}`]],
+	["region", gateway("region: ''"), ['w.yaml:19:11: spec.region is ""; write the name of a region']],
+	["limits", service("rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}"), []],
+	[
+		"a limit of nothing",
+		service("rateLimits: {service: {requests: 0}}"),
+		["w.yaml:7:36: spec.rateLimits.service.requests is the number 0; write a whole number from 1 to 1000000000"],
+	],
+	[
+		"a limit per tenant, and no tenant is known",
+		service("rateLimits: {tenant: {requests: 1}}"),
+		[
+			"w.yaml:7:24: spec.rateLimits.tenant is given, but no Gateway believes any issuer's tokens: no tenant is known; add spec.tokens to a Gateway, or limit principals",
+		],
+	],
+	["identities of endpoints", service("identities: ['spiffe://a/b']"), []],
+	[
+		"identities that are patterns",
+		service("identities: ['spiffe://a/*']"),
+		[
+			'w.yaml:7:16: spec.identities[0] has a character in its path that SPIFFE forbids ("spiffe://a/*"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web',
+		],
+	],
+	[
+		"no identity",
+		service("identities: []"),
+		[
+			"w.yaml:7:15: spec.identities is an empty list; write at least one SPIFFE id, or leave identities out for plain text",
+		],
+	],
+	["senders", spoil("  type: mean\n", "  type: mean\n  senders: ['spiffe://a/b']\n"), []],
+	[
+		"senders of what nobody sends",
+		spoil("  source: errors\n", "  source: errors\n  senders: ['spiffe://a/b']\n"),
+		["w.yaml:40:12: spec.senders is given for source errors; remove it: nobody posts what Envoy measures"],
+	],
+	[
+		"gates",
+		spoil(
+			"    every: 10s",
+			"    gates: [{at: before-step, url: 'https://ci/gate'}, {at: after-rollback, url: 'http://127.0.0.1:1/', timeout: 1s}]",
+		),
+		[],
+	],
+];
+
+checkRows(t, rows);
+
+t.test("gates: beyond this machine by TLS, without credentials", async (t) => {
+	for (const url of [
+		"http://ci/gate",
+		"ftp://ci/gate",
+		"https://u:p@ci/gate",
+		"/gate",
+		"https://ci/#a",
+		"http://127.0.0.1.evil/",
+	]) {
+		const text = spoil("    every: 10s", `    gates: [{at: before-step, url: '${url}'}]`);
+		t.match(problemsOf(text), [/^w\.yaml:57:36: spec\.rollout\.gates\[0\]\.url is ".*"; write an https URL/], url);
+	}
+});
+
+t.test("the parsed form", async (t) => {
+	const text = service(
+		"rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}\n  identities: ['spiffe://a/b']",
+	);
+	const [one] = loadResources([
+		{ name: "w.yaml", text: text.replace("  port: 8080\n", "  port: 8080\n  region: eu\n  tls: {identity: mesh}\n") },
+	]).resources.services;
+	t.same(one?.spec.rateLimits, {
+		service: { requests: 100, perMs: 1_000 },
+		principal: { requests: 5, perMs: 10_000 },
+		tenant: null,
+	});
+	t.same(one?.spec.identities, ["spiffe://a/b"]);
+});

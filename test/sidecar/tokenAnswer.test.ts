@@ -1,0 +1,252 @@
+/** The decision where rules look at users: what is asked about tokens, in which order, and what comes of the answer. */
+import t from "tap";
+import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../src/access/token.js";
+import type { CalloutTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
+import { answer, answerOrWait, type Knowledge } from "../../src/sidecar/answer.js";
+import { compileTable } from "../../src/sidecar/compiledTable.js";
+import type { Answer, Question } from "../../src/sidecar/question.js";
+import { calloutTable, serviceTable } from "./calloutTable.js";
+import { NOBODY_ASKED, type QuestionFields, question } from "./question.js";
+
+const WEB = "spiffe://weir.test/web";
+const MORE = {
+	users: [],
+	groups: [],
+	tenants: [],
+	purposes: [],
+	claims: [],
+	pathTemplates: [],
+	regions: [],
+	schedule: null,
+	validFromMs: null,
+	validUntilMs: null,
+	condition: null,
+};
+
+function policy(name: string, fields: Partial<Omit<PolicyTable, "more">> & { more?: object } = {}): PolicyTable {
+	const { more, ...rest } = fields;
+	return {
+		name,
+		action: "allow",
+		principals: [],
+		methods: [],
+		pathPrefixes: [],
+		variants: [],
+		shadow: false,
+		...rest,
+		more: more === undefined ? null : { ...MORE, ...more },
+	};
+}
+
+const guarded = (name: string, policies: readonly PolicyTable[], callout: Partial<CalloutTable> = {}): ServiceTable =>
+	serviceTable(name, { access: { open: false, policies }, callout: calloutTable(callout) });
+
+const doctors = policy("doctors", { more: { groups: ["doctors"] } });
+const table = compileTable({
+	version: "plan-1",
+	table: {
+		gateways: [
+			{ name: "here", region: "ae", issuers: [] },
+			{ name: "nowhere", region: null, issuers: [] },
+		],
+		services: [
+			guarded("users", [doctors]),
+			guarded("mesh", [policy("web", { principals: [WEB] })]),
+			guarded("region", [policy("ae", { principals: [WEB], more: { regions: ["ae"] } })]),
+			guarded("until", [policy("then", { principals: [WEB], more: { validUntilMs: 1_000 } })]),
+			guarded("signed", [policy("web", { principals: [WEB] })], { sign: true }),
+			guarded("shadowed", [
+				policy("web", { principals: [WEB] }),
+				policy("no-writes", { action: "deny", methods: ["POST"], shadow: true }),
+			]),
+			guarded("dreamed", [policy("web", { principals: [WEB], shadow: true })]),
+			guarded("judged-by-envoy", [doctors], { verdict: false }),
+			serviceTable("open"),
+		],
+	},
+});
+const token = (groups: readonly string[]): VerifiedToken => ({
+	issuer: "https://issuer.test",
+	subject: "ann",
+	claims: { groups },
+	groups,
+	tenants: [],
+	purposes: [],
+});
+
+class Scene {
+	readonly asked: TokenQuestion[] = [];
+	says: TokenAnswer | Promise<TokenAnswer> = { token: token(["doctors"]) };
+	nowMs = 0;
+	readonly signed: object[] = [];
+	signature: string | null = "signature";
+	readonly knowledge: Knowledge = {
+		...NOBODY_ASKED,
+		tables: { get: () => table },
+		freshness: { ageMs: () => 0 },
+		mint: () => "minted",
+		nowMs: () => this.nowMs,
+		verifyToken: (one) => {
+			this.asked.push(one);
+			return this.says;
+		},
+		sign: (facts) => {
+			this.signed.push(facts);
+			return this.signature;
+		},
+	};
+
+	ask(service: string, fields: QuestionFields = {}, knowledge: Partial<Knowledge> = {}): Answer {
+		const given = answerOrWait({ ...this.knowledge, ...knowledge }, this.question(service, fields));
+		if (given instanceof Promise) throw new Error("an answer at once was due");
+		return given;
+	}
+
+	question(service: string, fields: QuestionFields): Question {
+		return question({ service, path: "/v2?x=1", principal: WEB, ...fields });
+	}
+}
+const bearer = { headers: { authorization: "Bearer a.b.c" } };
+const short = ({ ruling }: Answer): string => `${ruling.verdict} ${ruling.reason} ${ruling.policy ?? "-"}`;
+
+t.test("the user of a token that holds is judged; without one nobody is", async (t) => {
+	const one = new Scene();
+	t.equal(short(one.ask("users", bearer)), "allow allowed doctors");
+	t.equal(one.asked.length, 1);
+	one.says = { token: token(["nurses"]) };
+	t.equal(short(one.ask("users", bearer)), "deny no-policy-allows -");
+	one.says = null;
+	t.equal(short(one.ask("users", bearer)), "deny no-policy-allows -", "an Authorization that is no token");
+	t.equal(short(one.ask("users")), "deny no-policy-allows -");
+	t.equal(one.asked.length, 3, "without an Authorization header nobody is asked");
+});
+
+t.test("a token that does not hold is refused, whatever the rules say, where they look at users at all", async (t) => {
+	const one = new Scene();
+	for (const refused of ["invalid-token", "rate-limited"] as const) {
+		one.says = { refused, why: "" };
+		t.equal(short(one.ask("users", bearer)), `deny ${refused} -`);
+		t.equal(one.ask("users", bearer).ruling, one.ask("users", bearer).ruling, "the same object each time");
+	}
+	one.asked.length = 0;
+	for (const name of ["mesh", "open", "judged-by-envoy"]) t.equal(one.ask(name, bearer).ruling.verdict, "allow", name);
+	t.equal(one.asked.length, 0, "nobody is asked where no rule looks, or Envoy has looked");
+	t.equal(
+		short(one.ask("users", bearer, { verifyToken: null })),
+		"deny invalid-token -",
+		"nobody can say that it holds",
+	);
+	t.equal(short(one.ask("users", {}, { verifyToken: null })), "deny no-policy-allows -");
+});
+
+t.test("what the port is told", async (t) => {
+	const one = new Scene();
+	const told = (fields: QuestionFields): TokenQuestion | undefined => {
+		one.ask("users", fields);
+		return one.asked.at(-1);
+	};
+	const asked = told({
+		headers: { authorization: "Bearer x", dpop: "p" },
+		secure: true,
+		host: "users.test:8443",
+		path: "/v2/x?a",
+		gateway: "here",
+		method: "PUT",
+		certificateThumbprint: "thumb",
+	});
+	const { authorization, dpop, gateway, method, url, certificateThumbprint, payer } = asked as TokenQuestion;
+	t.same(
+		{ authorization, dpop, gateway, method, url, certificateThumbprint, payer },
+		{
+			authorization: ["Bearer x"],
+			dpop: ["p"],
+			gateway: "here",
+			method: "PUT",
+			url: "https://users.test:8443/v2/x",
+			certificateThumbprint: "thumb",
+			payer: WEB,
+		},
+	);
+	t.equal(told({ ...bearer, principal: null, sourceAddress: "10.0.0.1" })?.payer, "10.0.0.1");
+	t.equal(told({ ...bearer, principal: null })?.payer, "");
+	t.equal(told(bearer)?.url, "http://shop.test/v2");
+});
+
+t.test("a token that takes its time is answered in a second pass", async (t) => {
+	const one = new Scene();
+	one.says = Promise.resolve({ token: token(["doctors"]) });
+	const asked = one.question("users", bearer);
+	const first = answerOrWait(one.knowledge, asked);
+	t.ok(first instanceof Promise);
+	t.equal(short(answer(one.knowledge, asked, await (first as Promise<TokenAnswer>))), "allow allowed doctors");
+	t.equal(one.asked.length, 1, "and not asked again");
+	t.equal(short(answer(one.knowledge, asked, { refused: "invalid-token", why: "" })), "deny invalid-token -");
+	t.equal(
+		short(answer(one.knowledge, one.question("mesh", bearer), { refused: "invalid-token", why: "" })),
+		"allow allowed web",
+	);
+});
+
+t.test("what is not canonical, and the probe, is refused before any token is looked at", async (t) => {
+	const one = new Scene();
+	for (const fields of [
+		{ path: "/a;b" },
+		{ path: "/.well-known/weir-probe", method: "OPTIONS" },
+		{ path: "/.well-known/weir-probe" },
+		{ method: "TRACE" },
+		{ headers: { authorization: ["Bearer a", "Bearer b"] } },
+		{ headers: { "x-http-method-override": "DELETE" } },
+	]) {
+		for (const name of ["users", "mesh"]) {
+			t.equal(short(one.ask(name, { ...bearer, ...fields })), "deny not-canonical -", JSON.stringify(fields));
+		}
+		t.equal(one.ask("open", { ...bearer, ...fields }).ruling.verdict, "allow", "where nothing is judged, all passes");
+	}
+	t.equal(one.asked.length, 0);
+});
+
+t.test("region and time are those of the Gateway and of now", async (t) => {
+	const one = new Scene();
+	t.equal(short(one.ask("region", { gateway: "here" })), "allow allowed ae");
+	for (const gateway of ["nowhere", "unknown", null]) {
+		t.equal(one.ask("region", { gateway }).ruling.verdict, "deny", String(gateway));
+	}
+	one.nowMs = 999;
+	t.equal(one.ask("until").ruling.verdict, "allow");
+	one.nowMs = 1_001;
+	t.equal(one.ask("until").ruling.verdict, "deny");
+});
+
+t.test("shadow policies decide nothing, and say what they would", async (t) => {
+	const one = new Scene();
+	t.match(one.ask("shadowed").ruling, { verdict: "allow", policy: "web", shadow: null, shadowPolicy: null });
+	const would = one.ask("shadowed", { method: "POST" });
+	t.match(would.ruling, { verdict: "allow", policy: "web", shadow: "deny", shadowPolicy: "no-writes" });
+	t.equal(one.ask("shadowed", { method: "POST" }).ruling, would.ruling, "the same object each time");
+	t.match(one.ask("shadowed", { principal: null, method: "POST" }).ruling, { verdict: "deny", shadow: null });
+	t.match(one.ask("dreamed").ruling, {
+		verdict: "deny",
+		reason: "no-policy-allows",
+		shadow: "allow",
+		shadowPolicy: "web",
+	});
+});
+
+t.test("a signed decision binds what was decided; without a signer there is no answer", async (t) => {
+	const one = new Scene();
+	const allowed = one.ask("signed", { method: "POST", path: "/v2/x?a=1", host: "signed.test" });
+	t.match(allowed, { decision: "signature", ruling: { verdict: "allow" } });
+	t.same(one.signed, [
+		{ method: "POST", path: "/v2/x?a=1", host: "signed.test", service: "signed", variant: "v1", principal: WEB },
+	]);
+	t.match(
+		one.ask("signed", { principal: null }),
+		{ decision: null, ruling: { verdict: "deny" } },
+		"denials are not signed",
+	);
+	t.equal(one.ask("mesh").decision, null);
+	t.equal(one.signed.length, 1);
+	one.signature = null;
+	t.match(one.ask("signed").ruling, { verdict: "none", reason: "no-signer", service: "signed" });
+	t.match(one.ask("signed", {}, { sign: null }).ruling, { verdict: "none", reason: "no-signer" });
+});

@@ -1,0 +1,153 @@
+/** The audit log of operators: its chain, its bounds, and that a log line stays one line. */
+import t from "tap";
+import { AuditChain } from "../../src/state/auditChain.js";
+import { type AuditRecord, auditHash, type NewAuditRecord } from "../../src/state/auditLog.js";
+import { Store } from "../../src/state/store.js";
+import { file, METRIC, temporaryDirectory } from "./employment.js";
+import { mutualApi, operator } from "./mutualApi.js";
+
+const made = (more: Partial<NewAuditRecord> = {}): NewAuditRecord => ({
+	atMs: 1_000,
+	call: "c",
+	subject: "spiffe://weir.test/ada",
+	how: "mtls",
+	verb: "apply",
+	namespaces: ["default"],
+	objects: ["created Metric a"],
+	revisionBefore: 0,
+	revisionAfter: 1,
+	result: "done",
+	why: "",
+	request: null,
+	askedBy: null,
+	approvedBy: [],
+	...more,
+});
+
+function storeOf(
+	t: Parameters<typeof temporaryDirectory>[0] & { teardown(end: () => unknown): unknown },
+	keep?: number,
+): Store {
+	const store = new Store(temporaryDirectory(t), keep === undefined ? {} : { auditRecords: keep });
+	t.teardown(() => store.close());
+	return store;
+}
+
+/** The fault that a reader finds in these records; null = none. */
+function faultOf(
+	store: Store,
+	records: readonly AuditRecord[],
+	noted: ConstructorParameters<typeof AuditChain>[0] = null,
+) {
+	const chain = new AuditChain(noted);
+	for (const record of records) chain.add(record);
+	const { head, dropped } = store.audit.page(0, 1);
+	return chain.end(head, dropped);
+}
+
+t.test("a record holds the hash of the one before: what is changed, taken out, put in or swapped shows", async (t) => {
+	const store = storeOf(t);
+	for (let n = 0; n < 5; n++) store.audit.append(made({ objects: [`created Metric m${n}`] }));
+	const { records, head } = store.audit.page(0, 100);
+	t.same(
+		records.map(({ sequence }) => sequence),
+		[1, 2, 3, 4, 5],
+	);
+	t.equal(records[0]?.previous, "0".repeat(64));
+	t.equal(faultOf(store, records), null);
+	const at = (index: number): AuditRecord => records[index] as AuditRecord;
+	const forged = { ...at(2), subject: "spiffe://weir.test/eve" };
+	t.match(faultOf(store, [at(0), at(1), forged, at(3), at(4)]), /record 3 is not the one/);
+	t.match(faultOf(store, [at(0), at(1), at(3), at(4)]), /after record 2 comes 4/);
+	t.match(faultOf(store, [at(0), at(2), at(1), at(3), at(4)]), /after record 1 comes 3/);
+	t.match(faultOf(store, records.slice(0, 4)), /the chain ends at 4/);
+	t.match(faultOf(store, [...records.slice(0, 4), { ...at(4), why: "x" }]), /newest record/);
+	// A whole new chain holds in itself: a head that somebody noted earlier finds it.
+	t.equal(faultOf(store, records, { sequence: 3, hash: auditHash(at(2)) }), null);
+	t.match(faultOf(store, records, { sequence: 3, hash: "f".repeat(64) }), /not the one that was noted/);
+	t.match(faultOf(store, records, { sequence: 9, hash: head.hash }), /record 9, which was noted, is not there/);
+});
+
+t.test("it is bounded: the oldest go and are counted, and the rest is still a chain", async (t) => {
+	const store = storeOf(t, 3);
+	for (let n = 0; n < 8; n++) store.audit.append(made());
+	const page = store.audit.page(0, 100);
+	t.same(
+		page.records.map(({ sequence }) => sequence),
+		[6, 7, 8],
+	);
+	t.equal(page.dropped, 5);
+	t.equal(faultOf(store, page.records), null);
+	t.equal(
+		faultOf(store, page.records, { sequence: 2, hash: "f".repeat(64) }),
+		null,
+		"what was dropped cannot be checked",
+	);
+	t.match(store.audit.page(6, 1), { records: [{ sequence: 7 }], next: 7 });
+	t.match(store.audit.page(7, 1), { records: [{ sequence: 8 }], next: null });
+	store.audit.append(made({ objects: Array.from({ length: 5_000 }, (_, n) => `created Metric m${n}`) }));
+	const last = store.audit.page(8, 1).records[0];
+	t.same([last?.objects.length, last?.objectCount], [50, 5_000]);
+});
+
+t.test("a flood of refusals is counted, not written, and pushes out no act", async (t) => {
+	const store = storeOf(t);
+	for (let n = 0; n < 500; n++) store.audit.append(made({ result: "refused", atMs: 60_000 }));
+	t.equal(store.audit.page(0, 1_000).records.length, 60);
+	store.audit.append(made({ result: "refused", subject: "spiffe://weir.test/bob", atMs: 60_001 }));
+	const last = store.audit.page(60, 10).records;
+	t.match(last, [{ subject: "spiffe://weir.test/bob", unrecordedRefusals: 440 }], "another's is written, and says so");
+	store.audit.append(made({ result: "refused", atMs: 120_000 }));
+	t.equal(store.audit.page(0, 1_000).records.length, 62, "a minute later anew");
+	for (let n = 0; n < 3_000; n++) {
+		store.audit.append(made({ result: "refused", subject: `spiffe://weir.test/s${n}`, atMs: 180_000 }));
+	}
+	t.equal(store.audit.page(0, 5_000).records.length, 1_000);
+	t.equal(store.audit.page(1_000, 5_000).records.length, 62 + 1_000 + 60 - 1_000, "nor do many names");
+});
+
+t.test("an act and its record are one: a record that cannot be written undoes the act", async (t) => {
+	const { owner, store } = await mutualApi(t);
+	t.match(await owner.apply(file(METRIC), { dryRun: false }), { outcome: "applied" });
+	const broken = (): never => {
+		throw new Error("the disk is full");
+	};
+	Object.defineProperty(store.audit, "append", { value: broken });
+	const before = store.current;
+	await t.rejects(owner.apply(file(METRIC.replace("1s", "2s")), { dryRun: false }), { code: "internal" });
+	await t.rejects(owner.delete("Metric", "accuracy", { dryRun: false }), { code: "internal" });
+	t.equal(store.current, before);
+	const text = await owner.getYaml();
+	t.equal(text, METRIC);
+});
+
+t.test("who, how, what and why over the API; an operator's words stay on one line", async (t) => {
+	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")] });
+	const ada = await as("ada");
+	const { call, ...record } = await ada
+		.apply(file(METRIC, "metric.yaml"), { dryRun: false })
+		.then(() => store.audit.page(0, 1).records[0] as AuditRecord);
+	t.match(call, /^[0-9a-f-]{36}$/);
+	t.match(record, {
+		sequence: 1,
+		subject: operator("ada"),
+		how: "mtls",
+		verb: "apply",
+		namespaces: ["default"],
+		objects: ["created Metric accuracy"],
+		revisionBefore: 0,
+		revisionAfter: 1,
+		result: "done",
+		approvedBy: [],
+	});
+	await ada.apply(file(METRIC), { dryRun: false });
+	await ada.apply(file(METRIC.replace("1s", "2s")), { dryRun: true });
+	t.equal(store.audit.page(0, 10).records.length, 1, "what changes nothing is no act");
+	t.match(await ada.apply(file(METRIC.replace("rate", "nonsense")), { dryRun: false }), { outcome: "refused" });
+	t.match((await owner.audit(1)).records, [{ result: "refused", why: /1 problems/ }]);
+	const odd = await ada.raw("GET", "/v1/audit?x=%0d%0a");
+	t.equal(odd.status, 400);
+	store.audit.append(made({ why: 'a\r\n{"forged":1}\u2028' }));
+	const { text } = await ada.raw("GET", "/v1/audit");
+	t.notMatch(text, /[\r\n]/);
+});

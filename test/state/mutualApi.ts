@@ -1,0 +1,85 @@
+/** Operators and an API that know each other by certificates of a development CA. */
+import type { TLSSocket } from "node:tls";
+import { createDevelopmentCa, type DevelopmentCa } from "../../src/identity/developmentCa.js";
+import { type Api, type ApiOptions, startApi } from "../../src/state/api.js";
+import { ApiClient } from "../../src/state/apiClient.js";
+import type { TcpDoor } from "../../src/state/caller.js";
+import { Store, type StoreOptions } from "../../src/state/store.js";
+import { temporaryDirectory } from "./employment.js";
+
+export const operator = (name: string): string => `spiffe://weir.test/weir/operator/${name}`;
+const CONTROL = "spiffe://weir.test/weir/control";
+
+/** The one URI of a verified certificate; composition uses the identity room for this. */
+export function uriOf(socket: TLSSocket): string | null {
+	return /^URI:(spiffe:\/\/[^, ]+)$/.exec(socket.getPeerCertificate().subjectaltname ?? "")?.[1] ?? null;
+}
+
+export interface MutualApi {
+	readonly ca: DevelopmentCa;
+	readonly store: Store;
+	readonly api: Api;
+	/** Path of the directory, for a client of the UNIX socket. */
+	readonly directory: string;
+	/** The local owner, by the UNIX socket. */
+	readonly owner: ApiClient;
+	/** An operator by certificate. */
+	as(name: string): Promise<ApiClient>;
+	/** An operator by token. */
+	withToken(token: string): ApiClient;
+}
+
+export interface MutualApiOptions extends Partial<ApiOptions> {
+	readonly tokens?: TcpDoor["tokens"];
+	readonly storeOptions?: StoreOptions;
+}
+
+export async function controlTls(ca: DevelopmentCa) {
+	const own = await ca.issue({ spiffeId: CONTROL });
+	return { key: own.privateKey, cert: own.certificate, ca: ca.certificate };
+}
+
+export async function newCa(): Promise<DevelopmentCa> {
+	return createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
+}
+
+/** A client that believes the CA and shows an operator's SVID; name null = no certificate. */
+export async function operatorClient(
+	ca: DevelopmentCa,
+	url: string,
+	name: string | null,
+	from = ca,
+): Promise<ApiClient> {
+	const tls = { ca: ca.certificate, server: CONTROL };
+	if (name === null) return new ApiClient(url, { tls });
+	const own = await from.issue({ spiffeId: operator(name) });
+	return new ApiClient(url, { tls: { ...tls, cert: own.certificate, key: own.privateKey } });
+}
+
+export async function mutualApi(
+	t: { teardown(end: () => unknown): unknown },
+	{ tokens, storeOptions, ...more }: MutualApiOptions = {},
+): Promise<MutualApi> {
+	const directory = temporaryDirectory(t);
+	const ca = await newCa();
+	const store = new Store(directory, storeOptions);
+	t.teardown(() => store.close());
+	const door = { address: "127.0.0.1", port: 0, tls: await controlTls(ca), peer: uriOf };
+	const api = await startApi({
+		store,
+		socket: `${directory}/api.sock`,
+		owner: "local:owner",
+		tcp: tokens === undefined ? door : { ...door, tokens },
+		...more,
+	});
+	t.teardown(() => api.close());
+	return {
+		ca,
+		store,
+		api,
+		directory,
+		owner: new ApiClient(`unix:${api.socket}`),
+		as: (name) => operatorClient(ca, api.url, name),
+		withToken: (token) => new ApiClient(api.url, { tls: { ca: ca.certificate, server: CONTROL }, token }),
+	};
+}

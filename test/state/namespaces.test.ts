@@ -1,0 +1,172 @@
+/** A resource of one namespace names nothing of another: every kind of reference, and what is one for all. */
+import t from "tap";
+import { Store } from "../../src/state/store.js";
+import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
+
+const HEAD = "apiVersion: weir.dev/v1alpha1\n";
+const inNamespace = (namespace: string, text: string): string =>
+	text.replaceAll("metadata: {", `metadata: {namespace: ${namespace}, `);
+const PROTECTED = SERVICE.replace("  access: open\n", "");
+const GATEWAY = `${HEAD}kind: Gateway
+metadata: {name: edge}
+spec:
+  address: 127.0.0.1
+  port: 0
+  tls: {certificateFile: a.pem, privateKeyFile: a.key, clientCaFile: ca.pem}
+`;
+const policy = (spec: string): string => `${HEAD}kind: AccessPolicy
+metadata: {name: rule}
+spec: {action: allow, principals: ["spiffe://a.example/x"], ${spec}}
+`;
+const OTHER = "mine.example";
+const mine = (text: string): string => text.replace("employment.example", OTHER);
+
+/** What team `a` holds; each case is a document of team `b` that reaches for it. */
+const CASES: readonly { readonly what: string; readonly text: string; readonly match: RegExp }[] = [
+	{
+		what: "an AccessPolicy on another's Service",
+		text: policy("services: [employment]"),
+		match: /unknown Service "employment"/,
+	},
+	{
+		what: "an Experiment on another's Service",
+		text: [METRIC, experiment("steal")].join("---\n"),
+		match: /unknown Service/,
+	},
+	{
+		what: "an Experiment by another's Metric",
+		text: [mine(SERVICE), experiment("steal")].join("---\n"),
+		match: /unknown Metric "accuracy"/,
+	},
+	{
+		what: "a guardrail by another's Metric",
+		text: [
+			mine(SERVICE),
+			METRIC.replaceAll("accuracy", "own"),
+			experiment("steal")
+				.replace("metric: accuracy", "metric: own")
+				.replace("  rollout:", "  guardrails: [{metric: accuracy, margin: {absolute: 1pp}}]\n  rollout:"),
+		].join("---\n"),
+		match: /unknown Metric "accuracy"/,
+	},
+	{
+		what: "a Service with another's DataClass",
+		text: mine(SERVICE).replace("  protocol:", "  dataClass: secret\n  protocol:"),
+		match: /DataClass/,
+	},
+	{
+		what: "an AccessPolicy by another's DataClass",
+		text: policy("services: ['*'], dataClasses: [secret]"),
+		match: /DataClass|Service/,
+	},
+	{ what: "another's host name", text: SERVICE, match: /host employment\.example is taken/ },
+	{ what: "a name with the other namespace in it", text: policy("services: [a/employment]"), match: /./ },
+	{
+		what: "an Experiment that names it so",
+		text: experiment("steal").replace("service: employment", "service: a/employment"),
+		match: /./,
+	},
+	{
+		what: "another's salt",
+		text: [mine(SERVICE), METRIC, experiment("fresh").replace("  goal:", "  salt: a/boosted\n  goal:")].join("---\n"),
+		match: /salt/,
+	},
+];
+
+t.test("every kind of reference ends at the namespace", async (t) => {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
+	const dataClass = `${HEAD}kind: DataClass\nmetadata: {name: secret}\nspec: {regions: [eu]}\n`;
+	const all = inNamespace("a", [GATEWAY, SERVICE, METRIC, experiment("boosted"), dataClass].join("---\n"));
+	t.match(store.apply(file(all), options), { outcome: "applied" });
+	for (const { what, text, match } of CASES) {
+		const answer = store.apply(file(inNamespace("b", text)), options);
+		t.match(answer, { outcome: "refused" }, what);
+		t.match(
+			answer.outcome === "refused" ? answer.problems.map(({ message }) => message).join("\n") : "",
+			match,
+			`${what}: why`,
+		);
+	}
+	t.equal(store.current.revision, 1);
+});
+
+t.test("the same names in two namespaces are two things", async (t) => {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
+	const team = (namespace: string) =>
+		inNamespace(namespace, [PROTECTED, METRIC, experiment("boosted"), policy("services: ['*']")].join("---\n")).replace(
+			"employment.example",
+			`${namespace}.example`,
+		);
+	t.match(store.apply(file([inNamespace("default", GATEWAY), team("a"), team("b")].join("---\n")), options), {
+		outcome: "applied",
+	});
+	t.same(
+		Object.keys(store.current.status.experiments),
+		["a/boosted", "b/boosted"],
+		"slots of one layer name do not meet",
+	);
+	// The wildcard of a's policy is a's: without it only a's Service is left without rules.
+	const left = store.delete("AccessPolicy", "a/rule", options);
+	t.match(left, { outcome: "refused", problems: [{ message: /a\/employment|Service employment/ }] });
+	t.equal(left.outcome === "refused" ? left.problems.length : 0, 1);
+});
+
+t.test("a host under another namespace's wildcard is theirs, in whichever order they come", async (t) => {
+	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
+	const [wide, narrow] = ["*.example.com", "api.example.com"].map((host) =>
+		SERVICE.replace("employment.example", `'${host}'`),
+	);
+	for (const [first = "", second = ""] of [
+		[wide, narrow],
+		[narrow, wide],
+	]) {
+		const store = new Store(temporaryDirectory(t));
+		t.teardown(() => store.close());
+		t.match(store.apply(file(inNamespace("a", first)), options), { outcome: "applied" });
+		const refused = { outcome: "refused", problems: [{ message: /api\.example\.com lies under \*\.example\.com/ }] };
+		t.match(store.apply(file(inNamespace("b", second)), options), refused);
+		const own = inNamespace("a", second.replace("name: employment", "name: other"));
+		t.match(store.apply(file(own), options), { outcome: "applied" }, "within a namespace it is meant");
+	}
+});
+
+t.test("a gate is https, or this machine, and holds no credentials", async (t) => {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const options = { by: "owner", dryRun: true, nowMs: 1_000 };
+	const withGate = (url: string) =>
+		[
+			SERVICE,
+			METRIC,
+			experiment("boosted").replace(", alpha: 0.05", `, alpha: 0.05, gates: [{at: before-step, url: '${url}'}]`),
+		].join("---\n");
+	for (const url of ["https://gate.example/x", "http://127.0.0.1:8080/", "http://localhost/"]) {
+		t.match(store.apply(file(withGate(url)), options), { outcome: "applied" }, url);
+	}
+	for (const url of [
+		"http://gate.example/",
+		"https://user:pass@gate.example/",
+		"ftp://127.0.0.1/",
+		"gate.example",
+		"http://127.0.0.1.evil.example/",
+	]) {
+		t.match(store.apply(file(withGate(url)), options), { outcome: "refused" }, url);
+	}
+});
+
+t.test("a salt that another namespace used long ago is refused without its name", async (t) => {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
+	const salted = (name: string) => experiment(name).replace("  goal:", "  salt: shared\n  goal:");
+	store.apply(file(inNamespace("a", [SERVICE, METRIC, salted("hidden")].join("---\n"))), options);
+	store.act("a/hidden", { verb: "abort", by: "owner", reason: "", arm: null, nowMs: 2_000 });
+	t.match(store.delete("Experiment", "a/hidden", options), { outcome: "applied" });
+	const answer = store.apply(file(inNamespace("b", [mine(SERVICE), METRIC, salted("fresh")].join("---\n"))), options);
+	t.match(answer, { outcome: "refused", problems: [{ message: /used by an Experiment of another namespace/ }] });
+	t.notMatch(JSON.stringify(answer), /hidden/);
+});

@@ -1,0 +1,194 @@
+/** Key sets over their life, and an issuer that is down, slow, lying or moved: what fails, denies. */
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
+import { keyLoad } from "../../src/tokens/keyLoad.js";
+import { CLAIMS, issuerOf, jwksBytes, keyPair, publicJwk, Scene, signed } from "./issuer.js";
+
+const [first, second] = [await keyPair(), await keyPair()];
+const [k1, k2] = [await publicJwk(first, { kid: "k1" }), await publicJwk(second, { kid: "k2" })];
+const byFirst = await signed(CLAIMS, first);
+const bySecond = await signed(CLAIMS, second, { kid: "k2" });
+const fail = (): Promise<never> => Promise.reject(new Error("down"));
+
+t.test("rotation: a new kid is looked for once in a while, a removed key stops, cached or not", async (t) => {
+	const one = new Scene([k1]);
+	t.equal(await one.said(byFirst), "ok ann");
+	t.match(await one.said(bySecond), /^invalid/);
+	t.equal(one.loads, 1, "within the cooldown nobody looks again, however many ask");
+	one.keys = () => jwksBytes([k1, k2]);
+	one.monotonicMs = 30_001;
+	t.same(await Promise.all([one.said(bySecond), one.said(bySecond)]), ["ok ann", "ok ann"]);
+	t.equal(one.loads, 2, "single flight");
+	t.equal(await one.said(byFirst), "ok ann");
+	one.keys = () => jwksBytes([k2]);
+	one.monotonicMs += 30_001;
+	t.match(await one.said(await signed(CLAIMS, first, { kid: "k3" })), /^invalid/, "which makes it look");
+	t.match(await one.said(byFirst), /^invalid/, "its key is gone, and so is what it has verified");
+	t.equal(await one.said(bySecond), "ok ann");
+	one.keys = () => jwksBytes([{ ...k1, kid: "k2" }]);
+	one.monotonicMs += 600_001;
+	await one.said(bySecond);
+	await new Promise((resolve) => setImmediate(resolve));
+	t.match(await one.said(bySecond), /^invalid/, "another key under the same kid is another key");
+});
+
+t.test("old keys serve while they are renewed, for a bounded time, and then deny", async (t) => {
+	const one = new Scene([k1]);
+	t.equal(await one.said(byFirst), "ok ann");
+	one.keys = fail;
+	one.monotonicMs = 600_001;
+	t.equal(await one.said(byFirst), "ok ann", "fresh no more, but none newer can be had");
+	t.equal(await one.said(await signed({ ...CLAIMS, n: 1 }, first)), "ok ann", "and new tokens too");
+	t.equal(one.loads, 2);
+	one.monotonicMs = 3_600_001;
+	t.match(await one.said(byFirst), /^invalid/, "known before, and denied");
+	t.match(await one.said(await signed({ ...CLAIMS, n: 2 }, first)), /^invalid/);
+	one.keys = () => jwksBytes([k1]);
+	one.monotonicMs += 30_001;
+	t.equal(await one.said(byFirst), "ok ann", "back");
+});
+
+t.test("a failed look is repeated soon, then more slowly, never per request", async (t) => {
+	const one = new Scene(fail);
+	const ask = (): Promise<string> => one.said(byFirst);
+	for (let round = 0; round < 5; round++) t.match(await ask(), /^invalid/);
+	t.equal(one.loads, 1);
+	for (const [passedMs, loads] of [
+		[1_001, 2],
+		[500, 2],
+		[1_600, 3],
+		[4_001, 4],
+		[8_001, 5],
+		[16_001, 6],
+		[30_001, 7],
+		[20_000, 7],
+	] as const) {
+		one.monotonicMs += passedMs;
+		await ask();
+		t.equal(one.loads, loads, `after ${passedMs} ms more`);
+	}
+});
+
+const OVER_LIMIT = Buffer.alloc(300 * 1024, " ");
+for (const [name, bytes] of [
+	["empty", ""],
+	["no JSON", "<html>"],
+	["no set", "[]"],
+	["keys that are no list", '{"keys":{}}'],
+	["members twice", '{"keys":[],"keys":[]}'],
+	["too many keys", JSON.stringify({ keys: Array(101).fill(k1) })],
+] as const) {
+	t.test(`garbage denies and does not replace what was good: ${name}`, async (t) => {
+		const one = new Scene(() => Buffer.from(bytes));
+		t.match(await one.said(byFirst), /^invalid/);
+		one.keys = () => jwksBytes([k1]);
+		one.monotonicMs = 30_001;
+		t.equal(await one.said(byFirst), "ok ann");
+		one.keys = () => Buffer.from(bytes);
+		one.monotonicMs += 600_001;
+		await one.said(byFirst);
+		t.equal(await one.said(byFirst), "ok ann");
+	});
+}
+
+t.test("an empty set is a fact: nobody's key is good", async (t) => {
+	const one = new Scene([k1]);
+	t.equal(await one.said(byFirst), "ok ann");
+	one.keys = () => jwksBytes([]);
+	one.monotonicMs = 600_001;
+	await one.said(byFirst);
+	await new Promise((resolve) => setImmediate(resolve));
+	t.match(await one.said(byFirst), /^invalid/);
+});
+
+t.test("keys that are not understood are no reason to refuse the others", async (t) => {
+	const odd = [
+		{ kty: "EC", crv: "secp256k1", kid: "k1" },
+		{ kty: "oct", k: "AAAA", kid: "k1" },
+		{ kty: "EC", crv: "P-256", kid: "k1", x: "AA", y: "AA" },
+	];
+	t.equal(await new Scene([...odd, k1]).said(byFirst), "ok ann");
+	t.match(await new Scene(odd).said(byFirst), /^invalid/);
+});
+
+t.test("over https, for real", async (t) => {
+	const directory = await mkdtemp(join(tmpdir(), "weir-keys-"));
+	t.teardown(() => rm(directory, { recursive: true, force: true }));
+	const authority = { trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 };
+	const [ca, strange] = [await createDevelopmentCa(authority), await createDevelopmentCa(authority)];
+	const own = await ca.issue({ spiffeId: "spiffe://weir.test/issuer", dnsNames: ["localhost"] });
+	const [caFile, strangeFile, file] = ["ca.pem", "strange.pem", "keys.json"].map((name) => join(directory, name)) as [
+		string,
+		string,
+		string,
+	];
+	await writeFile(caFile, ca.certificate);
+	await writeFile(strangeFile, strange.certificate);
+	let respond = (_request: IncomingMessage, response: ServerResponse): void => void response.end(jwksBytes([k1]));
+	let requests = 0;
+	const server = createServer({ cert: own.certificate, key: own.privateKey }, (request, response) => {
+		requests++;
+		respond(request, response);
+	});
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	t.teardown(() => {
+		server.closeAllConnections();
+		server.close();
+	});
+	const { port } = server.address() as AddressInfo;
+	const load = (ca: string | null = caFile, host = "localhost") =>
+		keyLoad({ from: "url", url: `https://${host}:${port}/keys`, caFile: ca })();
+	t.same(await load(), jwksBytes([k1]));
+	await t.rejects(load(strangeFile), "another authority");
+	await t.rejects(load(null), "the system does not know the authority");
+	await t.rejects(load(caFile, "127.0.0.1"), "another name than the certificate's");
+	const answers: readonly (readonly [string, typeof respond, RegExp])[] = [
+		["500", (_, response) => void response.writeHead(500).end(jwksBytes([k1])), /was 500/],
+		[
+			"a redirect, even to itself",
+			(_, response) => void response.writeHead(302, { location: `https://localhost:${port}/keys` }).end(),
+			/was 302/,
+		],
+		["too much", (_, response) => void response.end(OVER_LIMIT), /larger/],
+		[
+			"cut off",
+			(_, response) => {
+				response.writeHead(200, { "content-length": "100" });
+				response.write("{");
+				response.socket?.destroy();
+			},
+			/./,
+		],
+	];
+	for (const [name, answer, why] of answers) {
+		respond = answer;
+		requests = 0;
+		await t.rejects(load(), { message: why }, name);
+		t.equal(requests, 1, `${name}: one request`);
+	}
+	server.closeAllConnections();
+	server.close();
+	await t.rejects(load(), "down");
+	for (const url of [
+		"http://localhost/keys",
+		"ftp://localhost/keys",
+		"file:///etc/keys",
+		"https://a:b@localhost/keys",
+		"keys",
+	]) {
+		t.throws(() => keyLoad({ from: "url", url, caFile: null }), { code: "invalid-argument" }, url);
+	}
+	await writeFile(file, jwksBytes([k1]));
+	const fromFile = new Scene([], [issuerOf({ keys: { from: "file", file } })], { load: keyLoad });
+	t.equal(await fromFile.said(byFirst), "ok ann", "from a file");
+	await writeFile(file, OVER_LIMIT);
+	await t.rejects(keyLoad({ from: "file", file })(), /larger/);
+	await t.rejects(keyLoad({ from: "file", file: join(directory, "none") })());
+});

@@ -1,0 +1,131 @@
+/** What a gate is sent and what counts as its yes, against real servers that behave and that do not. */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type RequestListener } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import t, { type Test } from "tap";
+import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
+import type { GateQuestion } from "../../src/rollout/gate.js";
+import { postWebhook } from "../../src/webhooks/webhook.js";
+
+const QUESTION: GateQuestion = {
+	id: 'team/trial/5/before-step/0/"ramp"',
+	at: "before-step",
+	experiment: "team/trial",
+	namespace: "team",
+	service: "team/employment",
+	action: "ramp",
+	from: { phase: "Running", allocationPpm: 20_000, takeoverPpm: null, arm: null },
+	to: { phase: "Running", allocationPpm: 100_000, takeoverPpm: null, arm: null },
+	reason: "Ramped.",
+	evidence: [],
+	srmP: 0.4,
+};
+
+async function receiver(t: Test, answer: RequestListener): Promise<{ url: string; calls: IncomingMessage[] }> {
+	const calls: IncomingMessage[] = [];
+	const server = createServer((request, response) => {
+		calls.push(request);
+		answer(request, response);
+	}).listen(0, "127.0.0.1");
+	await once(server, "listening");
+	t.teardown(() => {
+		server.close();
+		server.closeAllConnections();
+	});
+	return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, calls };
+}
+
+const ask = (url: string, timeoutMs = 30_000) => postWebhook({ at: "before-step", url, timeoutMs }, QUESTION);
+
+t.test("a POST of JSON with its idempotency id; any 2xx is a yes", async (t) => {
+	let body = "";
+	const { url, calls } = await receiver(t, async (request, response) => {
+		for await (const chunk of request) body += chunk;
+		response.writeHead(204).end();
+	});
+	t.same(await ask(`${url}/hook?key=1`), { ok: true });
+	t.same(JSON.parse(body), QUESTION);
+	t.match(calls[0], { method: "POST", url: "/hook?key=1" });
+	t.equal(calls[0]?.headers["content-type"], "application/json");
+	t.equal(JSON.parse(String(calls[0]?.headers["idempotency-key"])), QUESTION.id);
+});
+
+t.test("anything else is a no, with words that fit into one line", async (t) => {
+	const { url } = await receiver(t, (request, response) => {
+		const status = Number(request.url?.slice(1));
+		response.writeHead(status).end(status === 403 ? "change \u001b[31mfreeze\r\nuntil Monday" : "");
+	});
+	t.same(await ask(`${url}/403`), { ok: false, why: "HTTP 403: change [31mfreeze" });
+	t.same(await ask(`${url}/503`), { ok: false, why: "HTTP 503" });
+	for (const status of [400, 404, 429, 500]) t.match(await ask(`${url}/${status}`), { ok: false });
+});
+
+t.test("a redirect is a no, and is not followed", async (t) => {
+	const target = await receiver(t, (_, response) => response.writeHead(200).end());
+	const { url } = await receiver(t, (_, response) => response.writeHead(307, { location: target.url }).end());
+	t.match(await ask(url), { ok: false, why: /HTTP 307: redirects/ });
+	t.equal(target.calls.length, 0);
+});
+
+t.test("an answer that never ends is read no further than it is needed", async (t) => {
+	const { url } = await receiver(t, (request, response) => {
+		response.writeHead(Number(request.url?.slice(1)));
+		const more = (): void => {
+			while (!response.destroyed && response.write("x".repeat(65_536)));
+		};
+		response.on("drain", more);
+		more();
+	});
+	t.same(await ask(`${url}/200`), { ok: true }, "the status is the answer");
+	const no = await ask(`${url}/500`);
+	t.match(no, { ok: false, why: /^HTTP 500: x{200}$/ });
+});
+
+t.test("no answer is a no: none in time, none at all, nobody there", async (t) => {
+	const silent = await receiver(t, () => {});
+	t.same(await ask(silent.url, 50), { ok: false, why: "no answer within 50 ms" });
+	const cut = await receiver(t, (request) => void request.socket.destroy());
+	t.match(await ask(cut.url), { ok: false, why: /cannot be reached \(ECONNRESET\)/ });
+	const half = await receiver(t, (request) => void request.socket.end("HTTP/1.1 2"));
+	t.match(await ask(half.url), { ok: false, why: /cannot be reached/ });
+	const gone = await receiver(t, () => {});
+	const closed = new URL(gone.url);
+	closed.port = "1";
+	t.match(await ask(closed.href), { ok: false, why: /ECONNREFUSED/ });
+});
+
+t.test("credentials, other schemes and plain http beyond this machine are refused unsent", async (t) => {
+	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
+	const secret = url.replace("http://", "http://user:pass@");
+	const answer = await ask(secret);
+	t.match(answer, { ok: false, why: /credentials/ });
+	t.notMatch(JSON.stringify(answer), /user|pass/);
+	for (const other of [
+		"http://gate.example/",
+		"http://127.0.0.1.evil.example/",
+		"ftp://127.0.0.1/",
+		"file:///etc/passwd",
+		"x",
+	]) {
+		t.match(await ask(other), { ok: false }, other);
+	}
+	t.equal(calls.length, 0);
+});
+
+t.test("https takes only a certificate that this machine trusts", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 60_000 });
+	const own = await ca.issue({ spiffeId: "spiffe://weir.test/gate", dnsNames: ["localhost"] });
+	let calls = 0;
+	const server = createSecureServer({ key: own.privateKey, cert: own.certificate }, (_, response) => {
+		calls += 1;
+		response.writeHead(200).end();
+	}).listen(0, "localhost");
+	await once(server, "listening");
+	t.teardown(() => server.close());
+	t.match(await ask(`https://localhost:${(server.address() as AddressInfo).port}/`), {
+		ok: false,
+		why: /cannot be reached/,
+	});
+	t.equal(calls, 0);
+});

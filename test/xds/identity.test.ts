@@ -1,0 +1,189 @@
+/** Streams over TCP: only Envoys and sidecars, by proved SPIFFE id, each under its own name and for its own Gateways. */
+import { X509Certificate } from "node:crypto";
+import type { ChannelCredentials } from "@grpc/grpc-js";
+import { credentials } from "@grpc/grpc-js";
+import t, { type Test } from "tap";
+import { createDevelopmentCa, type DevelopmentCa } from "../../src/identity/developmentCa.js";
+import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { certificateSpiffeId } from "../../src/identity/peer.js";
+import type { Identity } from "../../src/identity/svid.js";
+import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
+import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
+import { AdsClient } from "./adsClient.js";
+import { published, tinyPlan } from "./tinyPlan.js";
+
+const DOMAIN = "weir.test";
+const id = (path: string): string => `spiffe://${DOMAIN}/${path}`;
+const plan = published(
+	tinyPlan({ gatewayPort: 8080, services: { a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 } } } }),
+);
+
+async function identityOf(ca: DevelopmentCa, spiffeId: string): Promise<Identity> {
+	const own = await ca.issue({ spiffeId });
+	const { validFrom, validTo } = new X509Certificate(own.certificate);
+	return {
+		current: () => ({
+			spiffeId,
+			...own,
+			trustBundle: ca.certificate,
+			notBeforeMs: Date.parse(validFrom),
+			notAfterMs: Date.parse(validTo),
+		}),
+		onRotated: () => () => {},
+		idOf: (certificate) => {
+			const found = certificateSpiffeId(certificate);
+			return found?.startsWith(`spiffe://${DOMAIN}/`) ? found : null;
+		},
+	};
+}
+
+async function start(t: Test, options: XdsServerOptions = {}) {
+	const make = (trustDomain: string) => createDevelopmentCa({ trustDomain, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const ca = await make(DOMAIN);
+	const control = await identityOf(ca, id("weir/control"));
+	const refused: string[] = [];
+	const server = new XdsServer({
+		secure: { credentials: grpcServerCredentials(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
+		onRefused: (reason) => refused.push(reason),
+		...options,
+	});
+	const address = await server.listen({ host: "127.0.0.1", port: 0 });
+	const target = "port" in address ? `127.0.0.1:${address.port}` : "";
+	const clients: AdsClient[] = [];
+	t.teardown(async () => {
+		for (const client of clients) client.close();
+		await server.close();
+	});
+	const connectWith = (channel: ChannelCredentials): AdsClient => {
+		const client = new AdsClient(target, channel);
+		clients.push(client);
+		return client;
+	};
+	const connect = async (path: string): Promise<AdsClient> =>
+		connectWith(grpcChannelCredentials(await identityOf(ca, id(path)), (server) => server === id("weir/control")));
+	return { ca, make, server, refused, connect, connectWith };
+}
+
+t.test("who a SPIFFE id is, what it may call itself, and what it may ask for", async (t) => {
+	t.match(peerOf(id("weir/envoy/edge")), { kind: "envoy", name: "edge" });
+	t.match(peerOf(id("weir/sidecar")), { kind: "sidecar" });
+	for (const path of [
+		"weir/envoy",
+		"weir/envoy/a/b",
+		"weir/predictor",
+		"weir/operator/envoy",
+		"x/weir/envoy/edge",
+		"weir/control",
+	])
+		t.equal(peerOf(id(path)), null, path);
+	const envoy = peerOf(id("weir/envoy/edge")) ?? ({ kind: "owner" } as const);
+	const sidecar = peerOf(id("weir/sidecar")) ?? ({ kind: "owner" } as const);
+	t.ok(mayBeNode(envoy, "edge"));
+	for (const node of ["", "Edge", "edge2", "weir-sidecar/edge"]) t.notOk(mayBeNode(envoy, node), node);
+	t.ok(mayBeNode(sidecar, "weir-sidecar/host/7"));
+	t.notOk(mayBeNode(sidecar, "edge"));
+	t.ok(mayAsk(envoy, "routes"));
+	t.notOk(mayAsk(envoy, "tables"));
+	t.ok(mayAsk(sidecar, "tables"));
+	t.notOk(mayAsk(sidecar, "clusters"));
+	t.ok(mayAsk({ kind: "owner" }, "tables") && mayBeNode({ kind: "owner" }, "anything"));
+});
+
+t.test("an Envoy under its own name, and a sidecar, are served", async (t) => {
+	const { server, refused, connect } = await start(t);
+	server.publish(plan, 1);
+	const envoy = await connect("weir/envoy/edge");
+	envoy.ask("listeners", [], undefined, { node: "edge" });
+	t.equal((await envoy.next()).resources.length, 1);
+	const sidecar = await connect("weir/sidecar");
+	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/1" });
+	t.equal((await sidecar.next()).resources.length, 1);
+	t.same(refused, []);
+});
+
+t.test("everybody else is refused and counted", async (t) => {
+	const { server, refused, connect } = await start(t);
+	server.publish(plan, 1);
+	for (const path of ["weir/predictor", "weir/operator/eve", "ns/team/sa/app"]) {
+		const client = await connect(path);
+		client.ask("listeners", [], undefined, { node: "edge" });
+		t.match(await client.ended, { code: 16 }, path);
+	}
+	const impostor = await connect("weir/envoy/edge");
+	impostor.ask("listeners", [], undefined, { node: "other" });
+	t.match(await impostor.ended, { code: 7, details: /node\.id/ });
+	const nosy = await connect("weir/envoy/edge");
+	nosy.ask("tables", [], undefined, { node: "edge" });
+	t.match(await nosy.ended, { code: 7, details: /tables/ });
+	const greedy = await connect("weir/sidecar");
+	greedy.ask("clusters", [], undefined, { node: "weir-sidecar/a/1" });
+	t.match(await greedy.ended, { code: 7, details: /clusters/ });
+	t.same(refused, ["not-a-client", "not-a-client", "not-a-client", "another-node", "type", "type"]);
+	t.same(
+		server.proxies().map(({ node }) => node),
+		[],
+		"none of them is a proxy",
+	);
+});
+
+t.test("without a certificate of this trust domain there is no stream at all", async (t) => {
+	const { ca, make, connectWith } = await start(t);
+	const trusted = Buffer.from(ca.certificate);
+	const name = { checkServerIdentity: () => undefined };
+	const other = await make("other.test");
+	const foreign = await other.issue({ spiffeId: "spiffe://other.test/weir/envoy/edge" });
+	const expired = await ca.issue({
+		spiffeId: id("weir/envoy/edge"),
+		nowMs: Date.now() - 3_600_000,
+		lifetimeMs: 60_000,
+	});
+	const strangers: readonly [string, ChannelCredentials][] = [
+		["plain text", credentials.createInsecure()],
+		["no certificate", credentials.createSsl(trusted, null, null, name)],
+		[
+			"another trust domain",
+			credentials.createSsl(trusted, Buffer.from(foreign.privateKey), Buffer.from(foreign.certificate), name),
+		],
+		[
+			"an expired one",
+			credentials.createSsl(trusted, Buffer.from(expired.privateKey), Buffer.from(expired.certificate), name),
+		],
+	];
+	for (const [what, channel] of strangers) {
+		const client = connectWith(channel);
+		client.ask("listeners", [], undefined, { node: "edge" });
+		t.match(await client.ended, { code: 14 }, what);
+	}
+});
+
+t.test("an Envoy gets the listeners and routes of its own Gateways, and acknowledges with them alone", async (t) => {
+	const { server, connect } = await start(t, {
+		gatewaysOf: (spiffeId) => (spiffeId.endsWith("/inner") ? ["inner"] : spiffeId.endsWith("/edge") ? ["edge"] : null),
+	});
+	server.publish(plan, 1);
+	const inner = await connect("weir/envoy/inner");
+	for (const [type, names, expected] of [
+		["clusters", [], 1],
+		["endpoints", ["a/v1"], 1],
+		["listeners", [], 0],
+	] as const) {
+		inner.ask(type, names, undefined, { node: "inner" });
+		if (expected === 0) continue;
+		const response = await inner.next();
+		t.equal(response.resources.length, expected, type);
+		inner.ask(type, names, response);
+	}
+	const edge = await connect("weir/envoy/edge");
+	const typesOf = (name: string) => server.proxies().find(({ node }) => node === name)?.types;
+	const synced = new Promise<void>((resolve) => {
+		const stop = server.onProxiesChanged(() => {
+			if (typesOf("edge")?.routes?.state !== "SYNCED") return;
+			stop();
+			resolve();
+		});
+	});
+	await edge.follow("edge", ["a/v1"]);
+	await synced;
+	t.equal(typesOf("edge")?.listeners?.state, "SYNCED");
+	t.equal(typesOf("inner")?.clusters?.state, "SYNCED");
+});
