@@ -20,7 +20,7 @@ const subject = z
 				? spiffeFault(value) === null
 				: value.startsWith("group:")
 					? /^group:[^\p{Cc}]{1,256}$/u.test(value)
-					: user.safeParse(value).success,
+					: !value.endsWith("*") && user.safeParse(value).success,
 		{ error: SUBJECT_HINT },
 	);
 

@@ -82,7 +82,12 @@ export async function launchEnvoy(
 	await writeFile(file, JSON.stringify(bootstrap(adminSocket)));
 	const child = spawn(
 		binary.path,
-		["-c", file, "--concurrency", String(options.concurrency ?? 1), "--disable-hot-restart", "--log-level", "warning"],
+		[
+			...["-c", file, "--concurrency", String(options.concurrency ?? 1)],
+			...["--disable-hot-restart", "--log-level", "warning"],
+			// Tests read access logs of files as soon as they are whole; the default is 10 s.
+			...["--file-flush-interval-msec", "100"],
+		],
 		{ stdio: ["ignore", "pipe", "pipe"] },
 	);
 	living.add(child);

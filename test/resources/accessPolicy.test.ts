@@ -17,7 +17,8 @@ const TEMPLATE =
 const TIME = 'write an RFC 3339 time in quotes, such as "2026-06-01T00:00:00Z"';
 const CEL = 'write a CEL expression such as request.method == "GET" && "clerk" in user.groups';
 const CLOCK = 'write hours and minutes in quotes, such as "08:00"';
-const USER = "write ISSUER#SUB of a token, such as https://id.example.com#alice";
+const USER =
+	"write ISSUER#SUB of a token, such as https://id.example.com#alice, ISSUER#* for all of its users, or '*' for any user";
 const CLAIM = "write the name of a claim such as sub, or a path such as org.tenant";
 
 const rows: readonly Row[] = [
@@ -150,7 +151,7 @@ const rows: readonly Row[] = [
 		"a star within",
 		policy("methods: [GET]").replace("[spiffe://example.org/web]", "['spiffe://example.org/*/web']"),
 		[
-			`${at(45)} spec.principals[0] has a character in its path that SPIFFE forbids ("spiffe://example.org/*/web"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web, one that ends with /* for all below it, or '*' for any`,
+			`${at(45)} spec.principals[0] has a character in its path that SPIFFE forbids ("spiffe://example.org/*/web"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web, one that ends with /* for all below it, '*' for any, or anyone for those who prove none too`,
 		],
 	],
 ];

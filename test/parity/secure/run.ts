@@ -123,6 +123,10 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 			who === "" ? envoy.port(PLAIN) : tls.clientWith(envoy.port(EDGE), clients.get(who) ?? null),
 		);
 		const reached = upstream.requests() - before;
+		// An Envoy that is slow to end is killed, and would take its last lines with it.
+		while ((await readFile(log, "utf8")).split("\n").length <= sent.length) {
+			await new Promise((resolve) => setTimeout(resolve, 100));
+		}
 		await envoy.stop();
 		const lines = await readLog(log);
 		let passed = 0;
