@@ -133,7 +133,8 @@ function verdict(
 	return { allowed: false, reason: "no-policy-allows", policy: null };
 }
 
-const withoutQuery = (path: string): string => path.split(/[?#]/, 1)[0] ?? "";
+/** A fragment, which no request has (RFC 9112 3.2), is no query and stays. */
+const withoutQuery = (path: string): string => path.split("?", 1)[0] ?? "";
 
 /** By segments: `/v2` holds `/v2` and `/v2/x`. */
 function isUnder(path: string, prefix: string): boolean {
@@ -144,7 +145,7 @@ function isUnder(path: string, prefix: string): boolean {
 
 /** Whether servers read it in different ways, whoever judges: path parameters, doubled slashes, dots, backslashes, and escapes of controls, of `;` and of `\\`. */
 function isStrange(path: string): boolean {
-	if (!path.startsWith("/") || path.includes(";") || path.includes("\\") || path.includes("//")) return true;
+	if (!path.startsWith("/") || path.includes(";") || path.includes("\\") || /\/\/|#/.test(path)) return true;
 	if (path.split("/").some((segment) => segment === "." || segment === "..")) return true;
 	return /%(?:[01][0-9a-f]|2f|3b|5c|7f)/i.test(path);
 }
@@ -154,7 +155,7 @@ function isStrange(path: string): boolean {
  * and escapes of NUL, of slashes, of unreserved characters and of what a prefix may hold (RFC 3986 2.3, 3.3).
  */
 function isAmbiguous(path: string): boolean {
-	if (!path.startsWith("/") || path.includes(";") || path.includes("\\") || path.includes("//")) return true;
+	if (!path.startsWith("/") || path.includes(";") || path.includes("\\") || /\/\/|#/.test(path)) return true;
 	if (path.split("/").some((segment) => segment === "." || segment === "..")) return true;
 	const escapes = path.match(/%[0-9a-f]{2}/gi) ?? [];
 	return escapes.some((code) =>
