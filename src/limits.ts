@@ -545,3 +545,17 @@ export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Pause between two rounds of probes: a bypass is told within half a minute, at the price of a request per Service. */
 export const PROBE_INTERVAL_MS = 30_000;
+
+/** Callers whose ids a sidecar need not judge again: 1,000 of at most 8 KiB, what a gRPC message may hold of one. */
+export const CALLERS_KNOWN_MAX = 1_000;
+
+/** How often xds looks at files of key sets: an old key stays good so long at most, and a look costs some 0.1 ms. */
+export const KEY_FILES_LOOK_MS = 2_000;
+
+/** Refused xDS streams are audited once in this time for each id: clients try again every few seconds. */
+export const XDS_REFUSALS_AUDITED_MS = 60_000;
+/** Ids whose refusals are told apart; the others share one place. */
+export const XDS_REFUSED_IDS_MAX = 1_000;
+
+/** Milliseconds that the sidecar waits for the verdict on a token that only shadow policies look at: a quarter of CALLOUT_TIMEOUT_MS. */
+export const SHADOW_TOKEN_WAIT_MS = 50;

@@ -15,7 +15,10 @@ export interface SentRequest {
 	headerValues(name: string): readonly string[];
 }
 
-/** Asked by `weir probe` through every listener: no policy can allow it (OPTIONS or any method). */
+/**
+ * Asked by the built-in probe through every listener: no policy can allow it, whatever the method. It is canonical, so
+ * that it comes as far as the rules (natively weir.deny, else the sidecar) and is refused there as `forbidden`.
+ */
 export const PROBE_PATH = "/.well-known/weir-probe";
 
 /** A whole :path. Raw bytes fail here first, so that no pattern below meets one (CVE-2026-73552). */
@@ -27,9 +30,15 @@ const NOT_HEX = "[!-/:-@G-`g-~]";
 /**
  * Somewhere in the path without its query: path parameters (CVE-2026-73511) also escaped, backslashes, doubled
  * slashes (CVE-2021-31920), dot segments, and escapes that end strings, lines or segments, that are escaped twice,
- * that no UTF-8 has (overlong dots and slashes), or that are none.
+ * that no UTF-8 has (overlong dots and slashes of two bytes), or that are none.
  */
 export const BAD_PATH = `[!-~]*(?:[;\\\\]|//|/\\.\\.?(?:/|$)|%(?:[01]${HEX}|2[Ff]|25${HEX}${HEX}|3[Bb]|5[Cc]|7[Ff]|[Cc][01]|[Ff][5-9A-Fa-f]|${HEX}?(?:${NOT_HEX}|$)))[!-~]*`;
+
+/**
+ * Likewise: escapes of three and four bytes that no UTF-8 has, so overlong (a lenient server reads `%e0%80%ae` as a
+ * dot), surrogates, and what is above U+10FFFF. Apart, because Envoy 1.36 takes no larger pattern.
+ */
+export const BAD_UTF8_PATH = "[!-~]*%(?:[Ee]0%[89]|[Ee][Dd]%[AaBb]|[Ff]0%8|[Ff]4%[9AaBb])[!-~]*";
 
 /** Rules name methods in capitals; a server that takes `delete` for DELETE would not. */
 export const GOOD_METHOD = "[A-Z][A-Z0-9-]*";
@@ -42,41 +51,56 @@ export const GOOD_HOST = "(?:[A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(?::[0-9]+)?";
 
 /** Printable, but for quotation marks, commas and equals signs. */
 const NAME = "[!#-+\\--<>-~]+";
-const PARAMETER = `${NAME}[ \\t]*=[ \\t]*(?:"(?:[\\t !#-\\[\\]-~]|\\\\[ -~])*"|[!#-+\\--~]*)`;
+/** Nothing in it can be read in two ways, so that one that does not fit is given up in linear time. */
+const PARAMETER = `${NAME}=(?:"(?:[\\t !#-\\[\\]-~]|\\\\[ -~])*"|[!#-+\\--<>-~]*=*)`;
 
 /**
  * One credential (RFC 9110 11.6.2): without a comma anything printable, with commas a scheme and its parameters, such as
- * Digest's. Two headers joined are no such thing, whichever of them a server would take. (Envoy 1.36 takes no larger
- * pattern.)
+ * Digest's. A scheme with a blank after it stands at the beginning only, so two headers joined are no such thing.
+ * Undecidable here are headers whose second one is parameters itself (`Digest a=b` and `c=d`, or half a quotation):
+ * Envoy joins Authorization headers before anybody looks, so the Service is sent that one text too, as it was judged.
  */
-export const GOOD_AUTHORIZATION = `[\\t -+\\--~]*|${NAME} +(?:${PARAMETER}[ \\t]*,?[ \\t]*)*`;
+export const GOOD_AUTHORIZATION = `[\\t -+\\--~]*|${NAME} +${PARAMETER}(?:[ \\t]*,[ \\t]*${PARAMETER})*[ \\t]*`;
 
-/** Schemes whose credential has no comma: `Bearer a=` and a second header `b=c` would look like parameters. */
-export const BAD_AUTHORIZATION = "[\\t ]*(?:[Bb][Ee][Aa][Rr][Ee][Rr]|[Dd][Pp][Oo][Pp]|[Bb][Aa][Ss][Ii][Cc])[\\t ].*,.*";
+/** A pattern's letters in either case: RE2 and JavaScript have no flag in common. */
+const anyCase = (text: string): string => text.replace(/[a-z]/gi, (a) => `[${a.toUpperCase()}${a.toLowerCase()}]`);
+
+/**
+ * The schemes whose credentials have commas, by name; any other's has none: `Bearer a=` and a second header `b=c` would
+ * look like parameters. Apart from the rest, because Envoy 1.36 takes no larger pattern.
+ */
+export const GOOD_SCHEME = `[\\t -+\\--~]*|(?:${["AWS4-HMAC-SHA256", "Digest", "Hawk", "OAuth", "Signature"].map(anyCase).join("|")}) [\\t -~]*`;
 
 /** One JWT (RFC 9449 4.1). */
 export const GOOD_DPOP = "[A-Za-z0-9._-]*";
 
-/** A server that believes one of these serves another method or path than the one that was judged. */
+/**
+ * A server that believes one of these serves another method or path than the one that was judged. x-forwarded-host is
+ * none of them: common proxies in front of a Gateway set it, and the Service is chosen by :authority alone.
+ */
 export const OVERRIDE_HEADERS: readonly string[] = [
 	"x-http-method-override",
+	"x-http-methodoverride",
 	"x-http-method",
 	"x-method-override",
 	"x-original-url",
+	"x-original-uri",
+	"x-forwarded-path",
 	"x-rewrite-url",
 ];
 
 const whole = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`, "s");
 
-const [goodPath, badPath, goodMethod, goodHost, goodAuthorization, badAuthorization, goodDpop] = [
+const [goodPath, badPath, badUtf8Path, goodMethod, goodHost, goodAuthorization, goodScheme, goodDpop] = [
 	GOOD_PATH,
 	BAD_PATH,
+	BAD_UTF8_PATH,
 	GOOD_METHOD,
 	GOOD_HOST,
 	GOOD_AUTHORIZATION,
-	BAD_AUTHORIZATION,
+	GOOD_SCHEME,
 	GOOD_DPOP,
-].map(whole) as [RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp];
+].map(whole) as [RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp];
 
 /** Why the request is not canonical, in a few words without anything of it; null = it is. */
 export function canonicalFault(request: SentRequest): string | null {
@@ -84,12 +108,11 @@ export function canonicalFault(request: SentRequest): string | null {
 	if (!goodPath.test(path) || path.includes("#")) return "path";
 	const query = path.indexOf("?");
 	const plain = query < 0 ? path : path.slice(0, query);
-	if (badPath.test(plain)) return "path";
-	if (plain === PROBE_PATH) return "probe";
+	if (badPath.test(plain) || badUtf8Path.test(plain)) return "path";
 	if (!goodMethod.test(method) || REFUSED_METHODS.includes(method)) return "method";
 	if (!goodHost.test(host)) return "host";
 	const authorization = joined(request, "authorization");
-	if (!goodAuthorization.test(authorization) || badAuthorization.test(authorization)) return "authorization";
+	if (!goodAuthorization.test(authorization) || !goodScheme.test(authorization)) return "authorization";
 	if (!goodDpop.test(joined(request, "dpop"))) return "dpop";
 	for (const name of OVERRIDE_HEADERS) if (request.headerValues(name).length > 0) return "override header";
 	return null;

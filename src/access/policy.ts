@@ -20,6 +20,7 @@ export {
 	judgesVariants,
 	namesCaller,
 	nativeObstacle,
+	readsUsers,
 } from "./table.js";
 export type { AccessRequest, Verdict } from "./verdict.js";
 

@@ -14,7 +14,8 @@ export interface Bounds {
 	readonly principals: readonly (string | null)[];
 	readonly methods: readonly string[];
 	readonly paths: readonly string[];
-	readonly tokens: readonly (Readonly<Record<string, unknown>> | null)[];
+	/** invalid: one that does not hold, where tokens are judged. */
+	readonly tokens: readonly (Readonly<Record<string, unknown>> | "invalid" | null)[];
 	readonly timesMs: readonly number[];
 	/** Named by rules. */
 	readonly regions: readonly string[];
@@ -55,6 +56,9 @@ export function boundsOf(policies: readonly PolicyTable[], issuers: readonly Iss
 	};
 }
 
+/** Refused of every protected Service before its rules are asked (canonical.ts), and by nobody of an open one. */
+export const NEVER_ALLOWED = [{ method: "TRACE" }, { path: `/${OUTSIDE};x=y` }] as const;
+
 const unique = <Value>(values: Iterable<Value>): readonly Value[] => [...new Set(values)];
 
 function principalsOf(policies: readonly PolicyTable[], literals: readonly string[]): readonly (string | null)[] {
@@ -81,8 +85,6 @@ function pathsOf(policies: readonly PolicyTable[], literals: readonly string[]):
 	return unique([
 		"/",
 		`/${OUTSIDE}`,
-		// Refused wherever paths are judged.
-		`/${OUTSIDE};x=y`,
 		...prefixes.flatMap((prefix) => {
 			const path = trimPrefix(prefix);
 			return [path === "" ? "/" : path, `${path}/`, `${path}/x`, `${path}x`];
@@ -106,7 +108,7 @@ function tokensOf(
 ): Pick<Bounds, "tokens" | "cut"> {
 	const more = policies.flatMap((policy) => policy.more ?? []);
 	const free = literals.filter((text) => !text.startsWith("/") && !text.startsWith("spiffe://"));
-	const anyUser = (user: string): boolean => user === "*" || user.endsWith("#*");
+	const anyUser = (user: string): boolean => user === "*" || user.slice(user.indexOf("#")) === "#*";
 	const users = unique(more.flatMap(({ users }) => users).filter((user) => !anyUser(user))).map((user) => {
 		const at = user.indexOf("#");
 		return { issuer: user.slice(0, at), subject: user.slice(at + 1) };
@@ -163,7 +165,7 @@ function tokensOf(
 			found.set(JSON.stringify(claims), claims);
 		}
 	}
-	return { tokens: [null, ...found.values()], cut };
+	return { tokens: [null, "invalid", ...found.values()], cut };
 }
 
 const nothing: Write = () => undefined;
@@ -263,6 +265,6 @@ function turnsOf(schedule: Schedule, fromMs: number): readonly number[] {
 }
 
 /** Texts in quotes of a CEL expression. */
-function literalsOf(condition: string): readonly string[] {
+export function literalsOf(condition: string): readonly string[] {
 	return [...condition.matchAll(/"([^"\\]*)"|'([^'\\]*)'/g)].flatMap(([, double, single]) => double ?? single ?? []);
 }

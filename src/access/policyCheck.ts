@@ -1,11 +1,14 @@
 /**
  * A whole declaration as one question: what would the verdict on this request be? For `weir policy test` and
  * `weir policy diff`, which know no Envoy. Tokens are taken as verified; of an issuer that the Gateway does not trust
- * they are invalid, as everywhere.
+ * they are invalid, as everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the
+ * token, then the rules; headers are not told here, and count as ordinary ones.
  */
 import { qualifiedName, type ResourceSet, type TokenIssuer } from "../resources/resource.js";
+import { canonicalFault, PROBE_PATH, type SentRequest } from "./canonical.js";
 import { claimTexts } from "./claim.js";
-import { accessTable, compileAccess, compileShadow, judgesUsers, type Verdict } from "./policy.js";
+import { accessTable, compileAccess, compileShadow, isOpen, judgesUsers, readsUsers, type Verdict } from "./policy.js";
+import { literalsOf } from "./policyBounds.js";
 import type { VerifiedToken } from "./token.js";
 
 /** A request as a table or a log tells it. */
@@ -20,7 +23,7 @@ export interface PolicyRequest {
 	/** Claims of a token that was verified (iss and sub among them); invalid = one that does not hold; null = none. */
 	readonly token: Readonly<Record<string, unknown>> | "invalid" | null;
 	readonly method: string;
-	/** A query is left out of account. */
+	/** As Envoy has it after normalisation. Rules do not look at a query. */
 	readonly path: string;
 	/** null = the default Variant. */
 	readonly variant: string | null;
@@ -45,7 +48,20 @@ export interface PolicyJudge {
 	judgesUsers(service: string): boolean;
 	/** Whether they depend on the time. */
 	judgesTime(service: string): boolean;
+	/** What the request names and nobody declares, with what could be meant: of it no verdict says anything. */
+	undeclared(request: Pick<PolicyRequest, NameField>): readonly Undeclared[];
 }
+
+export type NameField = "service" | "gateway" | "region" | "variant";
+
+export interface Undeclared {
+	readonly field: NameField;
+	readonly name: string;
+	readonly known: readonly string[];
+}
+
+/** What the built-in probe asks for is refused whatever the rules say (sidecar/verdict.ts). */
+const PROBED: JudgedRequest = { allowed: false, reason: "forbidden", policy: null, shadow: null };
 
 type Ask = ReturnType<typeof compileAccess>;
 
@@ -53,9 +69,12 @@ interface CompiledService {
 	readonly name: string;
 	readonly hosts: readonly string[];
 	readonly defaultVariant: string;
+	readonly variants: readonly string[];
+	readonly isOpen: boolean;
 	readonly enforced: Ask;
 	readonly shadow: Ask | null;
 	readonly judgesUsers: boolean;
+	readonly readsUsers: boolean;
 	readonly judgesTime: boolean;
 }
 
@@ -68,9 +87,12 @@ export function policyJudge({ services, accessPolicies, gateways }: ResourceSet)
 			name,
 			hosts: service.spec.hosts,
 			defaultVariant: service.spec.defaultVariant,
+			variants: service.spec.variants.map((variant) => variant.name),
+			isOpen: isOpen(table),
 			enforced: compileAccess(table, name),
 			shadow: compileShadow(table, name),
 			judgesUsers: judgesUsers(table),
+			readsUsers: readsUsers(table),
 			judgesTime: table.policies.some(
 				({ more }) =>
 					more !== null &&
@@ -95,18 +117,37 @@ export function policyJudge({ services, accessPolicies, gateways }: ResourceSet)
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
 	return {
 		serviceOf: (nameOrHost) => find(nameOrHost)?.name ?? null,
-		judgesUsers: (service) => byName.get(service)?.judgesUsers ?? false,
+		judgesUsers: (service) => byName.get(service)?.readsUsers ?? false,
 		judgesTime: (service) => byName.get(service)?.judgesTime ?? false,
+		undeclared({ service: asked, gateway, region, variant }) {
+			const service = find(asked);
+			const names = (field: NameField, name: string | null, known: readonly string[]): readonly Undeclared[] =>
+				name === null || known.includes(name) ? [] : [{ field, name, known }];
+			return [
+				...(service === null ? names("service", asked, [...byName.keys()]) : []),
+				...names(
+					"gateway",
+					gateway,
+					gateways.map(({ metadata }) => qualifiedName(metadata)),
+				),
+				...names("region", region, regionsOf({ gateways, accessPolicies })),
+				...(service === null ? [] : names("variant", variant, service.variants)),
+			];
+		},
 		judge(request) {
 			const service = find(request.service);
 			if (service === null) return { allowed: false, reason: "unknown-service", policy: null, shadow: null };
+			if (!service.isOpen && canonicalFault(sent(request, service)) !== null)
+				return { allowed: false, reason: "not-canonical", policy: null, shadow: null };
 			const gateway = placeOf(request.gateway);
 			const issuers =
 				request.gateway === null && gateway === null
 					? gateways.flatMap(({ spec }) => spec.tokens)
 					: (gateway?.spec.tokens ?? []);
-			const token = service.judgesUsers ? readToken(request.token, issuers) : null;
-			if (token === "invalid") return { allowed: false, reason: "invalid-token", policy: null, shadow: null };
+			const read = service.readsUsers ? readToken(request.token, issuers) : null;
+			const refused = { allowed: false, reason: "invalid-token", policy: null } as const;
+			if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
+			const token = read === "invalid" ? null : read;
 			const question = {
 				principal: request.principal,
 				method: request.method,
@@ -116,9 +157,27 @@ export function policyJudge({ services, accessPolicies, gateways }: ResourceSet)
 				region: request.region ?? gateway?.spec.region ?? null,
 				nowMs: request.nowMs,
 			};
-			return { ...service.enforced(question), shadow: service.shadow?.(question) ?? null };
+			if (!service.isOpen && question.path === PROBE_PATH) return PROBED;
+			return {
+				...service.enforced(question),
+				shadow: read === "invalid" ? refused : (service.shadow?.(question) ?? null),
+			};
 		},
 	};
+}
+
+/** A Service that is named, not its host, is reached at a proper one. */
+function sent({ method, path, service: asked }: PolicyRequest, { name }: CompiledService): SentRequest {
+	return { method, path, host: asked === name ? "service.invalid" : asked, headerValues: () => [] };
+}
+
+/** Where Gateways stand; of a declaration without Gateways, which others complete, what its rules speak of. */
+function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | "accessPolicies">): readonly string[] {
+	const regions =
+		gateways.length > 0
+			? gateways.flatMap(({ spec }) => spec.region ?? [])
+			: accessPolicies.flatMap(({ spec }) => [...spec.regions, ...literalsOf(spec.condition ?? "")]);
+	return [...new Set(regions)];
 }
 
 /** `*.` matches any subdomain. */

@@ -7,8 +7,9 @@ import type { PolicyTable } from "../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../limits.js";
 import { qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 import { accessTable } from "./policy.js";
-import { boundsOf, choices } from "./policyBounds.js";
+import { boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
+import { changedSettings } from "./policySettings.js";
 
 export interface PolicyDifference {
 	readonly request: PolicyRequest;
@@ -31,6 +32,8 @@ export interface PolicyDiff {
 	readonly conditions: readonly string[];
 	/** Logged requests that were not compared: their Service reads tokens, which no log holds. */
 	readonly withoutToken: number;
+	/** What decides verdicts beside the rules, in words: whose tokens hold, who is asked for, whether anyone may. */
+	readonly changed: readonly string[];
 }
 
 /** @param nowMs for rules that depend on the time, where neither rule nor log names one */
@@ -72,7 +75,8 @@ export function diffPolicies(
 	const conditions = sets.flatMap(({ accessPolicies }) =>
 		accessPolicies.flatMap(({ metadata, spec }) => (spec.condition === null ? [] : [qualifiedName(metadata)])),
 	);
-	return { differences, ...totals, cut, conditions: [...new Set(conditions)] };
+	const changed = changedSettings(before, after);
+	return { differences, ...totals, cut, conditions: [...new Set(conditions)], changed };
 }
 
 function constructed(
@@ -107,7 +111,10 @@ function constructed(
 	];
 	const size = dimensions.reduce((product, values) => product * values.length, 1);
 	const requests = function* (): Generator<PolicyRequest> {
-		for (const choice of choices(dimensions, max)) yield Object.assign({}, BASE, { service: name }, ...choice);
+		const base: PolicyRequest = { ...BASE, service: name, nowMs: bounds.timesMs[0] ?? nowMs };
+		for (const choice of choices(dimensions, max)) yield Object.assign({}, base, ...choice);
+		for (const principal of bounds.principals)
+			for (const never of NEVER_ALLOWED) yield { ...base, ...places[0], principal, ...never };
 	};
 	return { requests: requests(), isCut: bounds.cut || size > max };
 }

@@ -7,11 +7,13 @@ import type { Path } from "../resources/position.js";
 import type { Position, Problem } from "../resources/resource.js";
 import { spiffeFault } from "../resources/spiffe.js";
 import { readYaml, type YamlDocument } from "../resources/yaml.js";
-import type { JudgedRequest, PolicyRequest } from "./policyCheck.js";
+import type { JudgedRequest, NameField, PolicyJudge, PolicyRequest } from "./policyCheck.js";
 
 export interface PolicyTest {
 	readonly name: string;
 	readonly position: Position | null;
+	/** Where its request names them; a host stands for its Service. */
+	readonly positions: Readonly<Record<NameField, Position | null>>;
 	/** nowMs null = the table does not say. */
 	readonly request: Omit<PolicyRequest, "nowMs"> & { readonly nowMs: number | null };
 	readonly expect: {
@@ -49,6 +51,8 @@ const REQUEST_FIELDS = [
 	"variant",
 	"time",
 ] as const;
+/** Doubled slashes and dot segments, before the query. */
+const RESOLVED = /^[^?]*(?:\/\/|\/(?:\.|%2e){1,2}(?:[/?]|$))/i;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/;
 
 /** Never throws. With problems, nothing of the table may be believed. */
@@ -58,6 +62,31 @@ export function readPolicyTests(file: { readonly name: string; readonly text: st
 	const tests = yaml.documents.flatMap((document) => new Reader(document, problems).tests());
 	return { tests, problems: problems.slice(0, PROBLEMS_MAX) };
 }
+
+/**
+ * What tests name and nobody declares: a misspelt name would be denied whatever the rules say. A Service may be unknown
+ * where just that is expected.
+ */
+export function undeclaredIn(tests: readonly PolicyTest[], judge: Pick<PolicyJudge, "undeclared">): readonly Problem[] {
+	return tests.flatMap(({ request, positions, expect }) =>
+		judge
+			.undeclared(request)
+			.filter(({ field }) => field !== "service" || expect.reason !== "unknown-service")
+			.map(({ field, name, known }) => ({
+				position: positions[field],
+				message: `there is no ${WORDS[field]} ${JSON.stringify(name)}`,
+				hint: known.length === 0 ? "none is declared" : `declared are ${known.slice(0, KNOWN_SHOWN).join(", ")}`,
+			})),
+	);
+}
+
+const WORDS: Readonly<Record<NameField, string>> = {
+	service: "Service",
+	gateway: "Gateway",
+	region: "region",
+	variant: "Variant",
+};
+const KNOWN_SHOWN = 10;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -93,7 +122,18 @@ class Reader {
 		if (name === "") this.#fault([...path, "name"], "name is missing", "say what the case is about");
 		if (request === null || expect === null || this.problems.length > before) return [];
 		const position = this.document.places.nearest(path)?.position ?? null;
-		return [{ name, position, request, expect }];
+		return [{ name, position, positions: this.#positions(fields.request, [...path, "request"]), request, expect }];
+	}
+
+	#positions(request: unknown, path: Path): PolicyTest["positions"] {
+		const at = (field: string): Position | null => this.document.places.nearest([...path, field])?.position ?? null;
+		const byHost = typeof request === "object" && request !== null && "host" in request;
+		return {
+			service: at(byHost ? "host" : "service"),
+			gateway: at("gateway"),
+			region: at("region"),
+			variant: at("variant"),
+		};
 	}
 
 	#request(value: unknown, path: Path): PolicyTest["request"] | null {
@@ -113,6 +153,13 @@ class Reader {
 			this.#fault([...path, "method"], "method is no HTTP method", "write GET or POST");
 		const target = text("path") ?? "/";
 		if (!target.startsWith("/")) this.#fault([...path, "path"], "path does not begin with /", "write /v2/models");
+		// What is written here stands for what comes to the rules: of other paths another verdict than Envoy's would be told.
+		if (RESOLVED.test(target))
+			this.#fault(
+				[...path, "path"],
+				"Envoy resolves // and dot segments before any rule",
+				"write the path as it is after",
+			);
 		const time = text("time");
 		const nowMs = time === null ? null : DATE_TIME.test(time) ? Date.parse(time) : Number.NaN;
 		if (Number.isNaN(nowMs)) {

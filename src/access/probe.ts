@@ -1,7 +1,8 @@
 /**
  * Whether anything gets past the verdict (the lesson of envoyproxy/ai-gateway#2560: a filter that is not in the chain
- * leaves no trace of its own). Two signs, both pure functions here: the built-in probe, which nobody may allow, was not
- * refused in our own words; and a listener served requests of a protected Service while nothing gave verdicts.
+ * leaves no trace of its own). Two signs, both pure functions here: a built-in probe, which nobody may allow, was not
+ * refused by the filter that must, in that one's own words; and a listener served requests of a protected Service while
+ * nothing gave verdicts. The second is the only sign that weir.allow is gone: no request is refused there for certain.
  */
 import type { PlanTable } from "../compiler/plan.js";
 import { isOpen } from "./policy.js";
@@ -21,9 +22,25 @@ export interface WatchedService {
 	readonly judgedBy: "envoy" | "sidecar";
 }
 
+/**
+ * By what a probe is to be refused: weir.gate, which comes first, or the rules behind it (weir.deny, or the sidecar).
+ * Each has a reason that the other has not, so that one cannot stand in for the other unseen.
+ */
+export type Guard = "gate" | "rules";
+
+export const GUARDS: readonly Guard[] = ["gate", "rules"];
+
+/**
+ * Headers of the probe for that guard. The gate refuses an override of the method; no sidecar is shown that header, and
+ * no other filter looks at it, so where the gate is gone the probe is refused as `forbidden`.
+ */
+export const probeHeaders = (guard: Guard): Readonly<Record<string, string>> =>
+	guard === "gate" ? { "x-http-method-override": "OPTIONS" } : {};
+
 export interface ProbeResult {
 	readonly gateway: string;
 	readonly service: string;
+	readonly guard: Guard;
 	/** HTTP status; null = no answer came (refused connection, TLS, time). */
 	readonly status: number | null;
 	/** Of the answer, as far as it was read. */
@@ -39,6 +56,14 @@ export type ProbeAlarm =
 			readonly alarm: "probe-passed";
 			readonly gateway: string;
 			readonly service: string;
+			readonly status: number;
+	  }
+	| {
+			/** The guard that must refuse the probe did not; another one did. */
+			readonly alarm: "probe-misjudged";
+			readonly gateway: string;
+			readonly service: string;
+			readonly guard: Guard;
 			readonly status: number;
 	  }
 	| {
@@ -72,12 +97,22 @@ export function watchedListeners({ gateways, services }: PlanTable): readonly Wa
 }
 
 /** Answers in our own words, native or from the sidecar. Anything else may be the upstream's, whatever its status. */
-const DENIED = /^access denied: [a-z-]+\n$/;
+const DENIED = /^access denied: ([a-z-]+)\n$/;
 const DENIED_STATUSES = new Set([401, 403, 429]);
 
+/** Limits come between the gate and the rules: what they refuse gets past nothing, and says nothing of the rules. */
+const REASONS: Readonly<Record<Guard, readonly string[]>> = {
+	gate: ["not-canonical"],
+	rules: ["forbidden", "rate-limited"],
+};
+
 /** @returns null where the probe was refused as it must be */
-export function probeAlarm({ gateway, service, status, body }: ProbeResult): ProbeAlarm | null {
-	if (status !== null && DENIED_STATUSES.has(status) && DENIED.test(body)) return null;
+export function probeAlarm({ gateway, service, guard, status, body }: ProbeResult): ProbeAlarm | null {
+	const reason = DENIED.exec(body)?.[1];
+	if (status !== null && DENIED_STATUSES.has(status) && reason !== undefined) {
+		if (REASONS[guard].includes(reason)) return null;
+		return { alarm: "probe-misjudged", gateway, service, guard, status };
+	}
 	if (status === null || status === 503) return { alarm: "probe-unanswered", gateway, service, status };
 	return { alarm: "probe-passed", gateway, service, status };
 }

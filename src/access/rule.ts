@@ -133,7 +133,10 @@ export class Rule {
 function userOf(text: string): User {
 	if (text === "*") return { issuer: null, subject: null };
 	const cut = text.indexOf("#");
-	return { issuer: text.slice(0, cut), subject: text.endsWith("#*") ? null : text.slice(cut + 1) };
+	// Nobody: an empty subject is no user's.
+	if (cut === -1) return { issuer: text, subject: "" };
+	const subject = text.slice(cut + 1);
+	return { issuer: text.slice(0, cut), subject: subject === "*" ? null : subject };
 }
 
 const isUser = (user: User, issuer: string, subject: string): boolean =>

@@ -97,12 +97,27 @@ export function judgesPath(policy: PolicyTable): boolean {
 
 /** Whether the verdict (enforced or shadow) depends on the Variant, and so can only be given after the assignment. */
 export function judgesVariants({ policies }: AccessTable): boolean {
-	return policies.some((policy) => policy.variants.length > 0 || reads(policy)?.variant === true);
+	return policies.some(judgesVariant);
 }
 
-/** Whether the verdict (enforced or shadow) depends on the user, so that tokens are judged for the Service. */
+/** Whether the enforced verdict depends on the user, so that a token that does not hold is refused. */
 export function judgesUsers({ policies }: AccessTable): boolean {
-	return policies.some((policy) => namesUser(policy.more) || reads(policy)?.user === true);
+	return policies.some((policy) => !policy.shadow && judgesUser(policy));
+}
+
+/** Whether any verdict, the shadow one too, depends on the user, so that tokens are looked at. */
+export function readsUsers({ policies }: AccessTable): boolean {
+	return policies.some(judgesUser);
+}
+
+/** Whether the policy looks at the user. */
+export function judgesUser(policy: PolicyTable): boolean {
+	return namesUser(policy.more) || reads(policy)?.user === true;
+}
+
+/** Whether the policy looks at the Variant. */
+export function judgesVariant(policy: PolicyTable): boolean {
+	return policy.variants.length > 0 || reads(policy)?.variant === true;
 }
 
 /** Whether the verdict (enforced or shadow) depends on the Gateway's region. */

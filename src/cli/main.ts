@@ -1,13 +1,23 @@
 #!/usr/bin/env node
 /**
  * `weir`: the only place that composes rooms, reads arguments and exits. Exit codes: 0 done, 1 the answer is no
- * (invalid, refused, unavailable), 64 wrong usage (sysexits EX_USAGE). A command's module is loaded when it runs.
+ * (invalid, refused, unavailable), 64 wrong usage (sysexits EX_USAGE), 141 who read the output closed it (as by
+ * SIGPIPE). A command's module is loaded when it runs.
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { WeirError } from "../error.js";
 
 const EX_USAGE = 64;
+const SIGPIPE_EXIT = 128 + 13;
+
+// `weir … | head` has read enough: no error, and never code 0, since what was not said may be what mattered.
+for (const stream of [process.stdout, process.stderr]) {
+	stream.on("error", (error: NodeJS.ErrnoException) => {
+		if (error.code !== "EPIPE") throw error;
+		process.exit(SIGPIPE_EXIT);
+	});
+}
 
 const packageJson = new URL("../../../package.json", import.meta.url);
 const { version } = JSON.parse(readFileSync(packageJson, "utf8")) as { version: string };
@@ -37,6 +47,11 @@ const protocol = () =>
 const data = () => new Option("--data <directory>", "where state and events are kept").default(".weir");
 const identity = () =>
 	new Option("--identity <socket>", "UNIX socket of the SPIFFE agent that says who this is (weir ca, SPIRE)");
+const decisionLog = () =>
+	new Option(
+		"--decision-log <share>",
+		"what of requests that were allowed ingest records: denied (none), 1%, all",
+	).default("denied");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
 program
@@ -96,6 +111,7 @@ program
 	)
 	.option("--identity-socket <path>", "a SPIFFE agent that runs already (SPIRE), instead of an own authority")
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace", "1")
+	.addOption(decisionLog())
 	.action(async (options) => (await import("./commands/up.js")).up(options));
 program
 	.command("control")
@@ -117,14 +133,12 @@ program
 	.option("--operator-groups-claim <claim>", "where these tokens hold group:NAME of RoleBindings", "groups")
 	.option("--xds-listen <address:port>", "xDS over TCP too (mTLS), for Envoys of other machines")
 	.option("--access-log-listen <address:port>", "their access log, over TCP (mTLS)")
+	.addOption(decisionLog())
 	.addOption(
 		new Option(
-			"--decision-log <share>",
-			"what of requests that were allowed ingest records: denied (none), 1%, all",
-		).default("denied"),
-	)
-	.addOption(
-		new Option("--envoy-gateways <id=names>", "an Envoy's Gateways, SPIFFE-ID=NAME,NAME; by default all; repeatable")
+			"--envoy-gateways <id=names>",
+			"an Envoy's Gateways on the TCP doors, SPIFFE-ID=NAME,NAME or SPIFFE-ID=*; one that is not named has none; repeatable",
+		)
 			.argParser(collect)
 			.default([]),
 	)
@@ -315,10 +329,11 @@ policy
 	.action(async (before, after, options) => (await import("./commands/policy.js")).policyDiff(before, after, options));
 policy
 	.command("shadow")
-	.description("what policies with mode shadow would change, of the requests so far")
+	.description("what the policies that are in mode shadow now would have changed, of the requests that are kept")
 	.addOption(api())
 	.option("--service <name>")
 	.option("--policy <name>")
+	.option("--since <time>", "such as 2026-01-31T12:00:00Z; say when a policy was last changed")
 	.option("--json")
 	.action(async (options) => (await import("./commands/policy.js")).policyShadow(options));
 program

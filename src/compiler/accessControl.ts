@@ -4,13 +4,15 @@
  * nobody, so a virtual host that was forgotten is closed, not open. Their shadow rules are all rules, enforced and
  * shadow: they decide nothing, and tell in the request's metadata what they would have decided.
  */
-import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
+import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { judgesPath } from "../access/table.js";
-import { ambiguousPaths, NOT_CANONICAL, notCanonicalRules } from "./canonical.js";
+import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
+import { ambiguousPaths, NOT_CANONICAL, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
+import { call, field, ident, integer } from "./celTree.js";
 import { isOpen } from "./execution.js";
 import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
 import { policyRule } from "./policyRule.js";
-import { CLIENT_CERTIFICATE, ONE_IDENTITY } from "./principalRule.js";
+import { CLIENT_CERTIFICATE, ONE_IDENTITY, STRICT_IDENTITY } from "./principalRule.js";
 import { tokenRules } from "./tokenRules.js";
 
 export const GATE_FILTER = "weir.gate";
@@ -19,6 +21,8 @@ export const ALLOW_FILTER = "weir.allow";
 
 /** Name of the rule that a certificate must name one caller. In response details Envoy writes `_` for a space. */
 export const NO_SINGLE_IDENTITY = "(no single identity)";
+/** And that its id is no longer than SPIFFE allows; the same reason to a client. */
+export const IDENTITY_TOO_LONG = "(no single identity) too long";
 
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
@@ -70,13 +74,12 @@ const OFF = { "@type": RBAC_PER_ROUTE };
 /**
  * typed_per_filter_config of a virtual host before tokens. The sidecar is told one identity of a certificate, so that
  * one with several, or with none, stays out here whoever judges.
- * @param judgesHere Envoy gives the verdict; where the sidecar does, the probe must come as far as that
  */
-export function gatePerRoute(access: AccessTable, { identifies }: AccessPlace, judgesHere: boolean) {
+export function gatePerRoute(access: AccessTable, { identifies }: AccessPlace) {
 	if (isOpen(access)) return {};
 	const policies = {
-		...notCanonicalRules(judgesPaths(access), judgesHere),
-		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity() } : {}),
+		...notCanonicalRules(judgesPaths(access)),
+		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity(), [IDENTITY_TOO_LONG]: tooLongIdentity() } : {}),
 	};
 	return { [GATE_FILTER]: perRoute({ rules: { action: "DENY", policies }, rules_stat_prefix: GATE_STATS }) };
 }
@@ -94,7 +97,7 @@ export function accessPerRoute(access: AccessTable, variant: string, place: Acce
 	const users = judgesUsers(access);
 	const shadows = access.policies.some(({ shadow }) => shadow);
 	const open = isOpen(access);
-	if (open && !shadows && !users) return { [ALLOW_FILTER]: OFF };
+	if (open && !shadows) return { [ALLOW_FILTER]: OFF };
 	const here = access.policies.filter((policy) => concerns(policy, variant, place));
 	const rules = (action: PolicyTable["action"], shadow: boolean) =>
 		Object.fromEntries(
@@ -102,9 +105,11 @@ export function accessPerRoute(access: AccessTable, variant: string, place: Acce
 				.filter((policy) => policy.action === action && (shadow || !policy.shadow))
 				.map((policy) => [policy.name, policyRule(policy, place)]),
 		);
-	const tokens = users ? tokenRules(place.gateway.issuers) : {};
-	const denials = { ...tokens, ...(open ? {} : rules("deny", false)) };
-	const shadowDenials = shadows ? { ...ambiguity(access.policies), ...rules("deny", true) } : {};
+	const tokens = readsUsers(access) ? tokenRules(place.gateway.issuers) : {};
+	const denials = { ...(users ? tokens : {}), ...(open ? {} : { [PROBE_RULE]: probeRule(), ...rules("deny", false) }) };
+	// A token that only shadow policies look at is refused by nobody: that it would be is told.
+	const shadowTokens = users ? {} : tokens;
+	const shadowDenials = shadows ? { ...shadowTokens, ...ambiguity(access.policies), ...rules("deny", true) } : {};
 	const deny = {
 		...(Object.keys(denials).length === 0 ? {} : { rules: { action: "DENY", policies: denials } }),
 		...(Object.keys(shadowDenials).length === 0 ? {} : shadow(SHADOW_DENY, "DENY", shadowDenials)),
@@ -153,7 +158,18 @@ function concerns({ action, variants, more }: PolicyTable, variant: string, { ga
  */
 const noSingleIdentity = (): object => ({
 	permissions: [{ any: true }],
-	principals: [
-		{ not_id: { header: { name: CLIENT_CERTIFICATE, string_match: { safe_regex: { regex: ONE_IDENTITY } } } } },
-	],
+	principals: [ONE_IDENTITY, STRICT_IDENTITY].map((regex) => ({
+		not_id: { header: { name: CLIENT_CERTIFICATE, string_match: { safe_regex: { regex } } } },
+	})),
+});
+
+/** Length is not for a regular expression: RE2 counts to 1,000 at most. */
+const tooLongIdentity = (): object => ({
+	permissions: [{ any: true }],
+	principals: [{ any: true }],
+	condition: call(
+		"_>_",
+		call("size", field(ident("connection"), "uri_san_peer_certificate")),
+		integer(SPIFFE_ID_BYTES_MAX),
+	),
 });

@@ -3,13 +3,14 @@
  * refuses what Envoy lets through and servers read in different ways. The same patterns as access/canonical.ts.
  */
 import {
-	BAD_AUTHORIZATION,
 	BAD_PATH,
+	BAD_UTF8_PATH,
 	GOOD_AUTHORIZATION,
 	GOOD_DPOP,
 	GOOD_HOST,
 	GOOD_METHOD,
 	GOOD_PATH,
+	GOOD_SCHEME,
 	OVERRIDE_HEADERS,
 	PROBE_PATH,
 	REFUSED_METHODS,
@@ -22,6 +23,15 @@ import { ARM_HEADER, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js"
 
 /** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
 export const NOT_CANONICAL = "(not canonical)";
+
+/** Likewise, of the rule of weir.deny that refuses the built-in probe; as `forbidden`, of no policy. */
+export const PROBE_RULE = "(probe)";
+
+/** What PROBE_RULE names: where Envoy judges. Where the sidecar does, it refuses the probe in the same words. */
+export const probeRule = (): object => ({
+	permissions: [{ url_path: { path: { exact: PROBE_PATH } } }],
+	principals: [{ any: true }],
+});
 
 /** Likewise, of a rule that needs another form. */
 const TWO_PROOFS = "(not canonical, DPoP)";
@@ -37,6 +47,18 @@ export function strippedHeaders(protects: boolean): readonly object[] {
 	return [...WEIR_HEADER_SPELLINGS, ...(protects ? ENVOY_HEADER_PREFIXES : [])].map((prefix) => ({
 		remove_on_match: { key_matcher: { prefix, ignore_case: true } },
 	}));
+}
+
+/**
+ * Mutations of request trailers on a protected Gateway: nothing has judged them, and servers exist that merge them into
+ * the headers (RFC 9110 6.5.1). What the mesh alone may say, identities, credentials and overrides go; the rest stays.
+ */
+export function strippedTrailers(): readonly object[] {
+	const names = ["x-forwarded-client-cert", "authorization", "dpop", ...OVERRIDE_HEADERS];
+	return [
+		...strippedHeaders(true),
+		...names.map((exact) => ({ remove_on_match: { key_matcher: { exact, ignore_case: true } } })),
+	];
 }
 
 /**
@@ -76,11 +98,10 @@ const presentAndNot = (name: string, regex: string): object => ({
 /**
  * Deny policies of RBAC for a protected Service, by name. Canonical requests pass, whoever sent them.
  * @param judgesPaths some policy looks at the path, so escapes that Envoy leaves are refused too
- * @param judgesHere Envoy gives the verdict. Where the sidecar does, the probe must come as far as that.
  */
-export function notCanonicalRules(judgesPaths: boolean, judgesHere: boolean): Readonly<Record<string, object>> {
+export function notCanonicalRules(judgesPaths: boolean): Readonly<Record<string, object>> {
 	return {
-		[NOT_CANONICAL]: { permissions: faults(judgesPaths, judgesHere), principals: [{ any: true }] },
+		[NOT_CANONICAL]: { permissions: faults(judgesPaths), principals: [{ any: true }] },
 		[TWO_PROOFS]: {
 			permissions: [header("dpop", { present_match: true })],
 			principals: [{ any: true }],
@@ -95,17 +116,16 @@ export const ambiguousPaths = (): object => ({ permissions: ambiguousParts(), pr
 const ambiguousParts = (): readonly object[] =>
 	AMBIGUOUS_PATH_PARTS.map((part) => ({ url_path: { path: { contains: part, ignore_case: true } } }));
 
-function faults(judgesPaths: boolean, judgesHere: boolean): readonly object[] {
+function faults(judgesPaths: boolean): readonly object[] {
 	return [
 		notMatching(":path", GOOD_PATH),
 		header(":path", { string_match: { contains: "#" } }),
-		{ url_path: { path: { safe_regex: { regex: BAD_PATH } } } },
-		...(judgesHere ? [{ url_path: { path: { exact: PROBE_PATH } } }] : []),
+		...[BAD_PATH, BAD_UTF8_PATH].map((regex) => ({ url_path: { path: { safe_regex: { regex } } } })),
 		notMatching(":method", GOOD_METHOD),
 		...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),
 		notMatching(":authority", GOOD_HOST),
 		presentAndNot("authorization", GOOD_AUTHORIZATION),
-		matching("authorization", BAD_AUTHORIZATION),
+		presentAndNot("authorization", GOOD_SCHEME),
 		presentAndNot("dpop", GOOD_DPOP),
 		...OVERRIDE_HEADERS.map((name) => header(name, { present_match: true })),
 		// Stripped before routing; here nothing of ours has set them yet.

@@ -2,7 +2,7 @@
  * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; what it
  * cannot is named in `rules` with its reason.
  */
-import { accessTable, judgesUsers } from "../access/policy.js";
+import { accessTable, readsUsers } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
 import {
@@ -32,6 +32,7 @@ import { planProblems } from "./problems.js";
 import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
 import { keysClusters } from "./tokenKeys.js";
+import type { KeySets } from "./tokens.js";
 
 export interface CompileOptions {
 	readonly collectors: Collectors;
@@ -46,6 +47,8 @@ export interface CompileOptions {
 	 * come with the listener, what they ask with the routes, and routes that came first would pass unasked.
 	 */
 	readonly sidecar?: "always" | "when-needed";
+	/** Key sets of token issuers, by the file that the Gateway names. Without one Envoy reads the file, once. */
+	readonly keySets?: KeySets;
 }
 
 /** No access log, no traces: what `weir compile` prints runs by itself. */
@@ -62,7 +65,7 @@ const USUAL_UNIT_HEADER = "x-user-id";
  * @param status what was learned; an Experiment without an entry runs at its first step.
  */
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
-	const { collectors, protocol = "ext_authz", sidecar = "when-needed" } = options;
+	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
 	// First of all: what is not there cannot leak.
 	const resources = withinRegions(declared);
 	const services = resources.services.map((service) => compileService(resources, status, service, options));
@@ -94,6 +97,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					protects: table.services.some(({ access }) => !isOpen(access)),
 					unitHeaders,
 					units,
+					keySets,
 					callout: asksSidecar
 						? {
 								timeoutMs:
@@ -130,7 +134,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		},
 		table,
 		problems: planProblems(resources, services, options.mode ?? "auto"),
-		rules: [...explainRules(services, protocol), ...regionRules(declared)],
+		rules: [...explainRules(services, protocol), ...regionRules(declared), ...keyRules(resources, keySets)],
 		asksSidecar,
 	};
 }
@@ -180,7 +184,7 @@ const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
 
 /** What the sidecar must see to verify tokens by itself: nothing where no verdict about users is its own. */
 function tokensShown(services: readonly CompiledService[], { spec }: Gateway): CalloutFilters["tokens"] {
-	const judges = services.some(({ table }) => table.callout?.verdict && judgesUsers(table.access));
+	const judges = services.some(({ table }) => table.callout?.verdict && readsUsers(table.access));
 	if (!judges) return "none";
 	return spec.tokens.some(({ binding }) => binding === "mtls" || binding === "either") ? "bound" : "shown";
 }
@@ -192,6 +196,25 @@ const regionRules = (declared: ResourceSet): readonly RuleExecution[] =>
 		because: `left out: ${why}`,
 		cost: null,
 	}));
+
+/** Who reads a file of keys, and when: a key that was removed must not stay good unnoticed. */
+const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExecution[] =>
+	gateways.flatMap(({ metadata, spec }) =>
+		spec.tokens.flatMap(({ issuer, keys }) =>
+			keys.from !== "file"
+				? []
+				: [
+						{
+							rule: `Gateway ${qualifiedName(metadata)}: keys of ${issuer}`,
+							execution: "native" as const,
+							because: Object.hasOwn(keySets, keys.file)
+								? `${keys.file}, as it was read`
+								: `an Envoy with the printed bootstrap reads ${keys.file} once, at its start; control looks at it again and again and publishes what changed`,
+							cost: null,
+						},
+					],
+		),
+	);
 
 /** The promoted Variant, as long as it is declared: one that was taken away since cannot serve. */
 function liveDefault(service: Service, status: Status): string {

@@ -6,6 +6,7 @@
 import { isOpen, judgesUsers, judgesVariants, nativeObstacle } from "../access/policy.js";
 import type { Callout, Experiment, Service, TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
+import { untriedShadows } from "./shadow.js";
 
 export { isOpen };
 
@@ -24,6 +25,8 @@ export interface Execution {
 	readonly whyVerdict: string | null;
 	/** Envoy's rules could not decide it at all. */
 	readonly beyondEnvoy: boolean;
+	/** Shadow policies that nobody tries, as `NAME (WHY)`. */
+	readonly untried: readonly string[];
 }
 
 /** One Service on its way through the compiler. */
@@ -47,10 +50,12 @@ export function executionOf({ access, callout, experiments, mode, issuers }: Exe
 	const whyAssignment = assignmentReason(experiments, mode);
 	const whyVerdict = verdictReason({ access, callout, mode, issuers }, whyAssignment !== null);
 	const beyond = callout.sign || beyondEnvoy(access, issuers) !== null;
-	if (whyAssignment === null && whyVerdict === null) {
-		return { callout: null, whyAssignment, whyVerdict, beyondEnvoy: beyond };
-	}
 	const verdict = whyVerdict !== null;
+	const reach = { issuers, sidecarAssigns: whyAssignment !== null };
+	const untried = verdict ? [] : untriedShadows(access, reach).map(({ policy, why }) => `${policy.name} (${why})`);
+	if (whyAssignment === null && !verdict) {
+		return { callout: null, whyAssignment, whyVerdict, beyondEnvoy: beyond, untried };
+	}
 	return {
 		callout: {
 			verdict,
@@ -63,6 +68,7 @@ export function executionOf({ access, callout, experiments, mode, issuers }: Exe
 		whyAssignment,
 		whyVerdict,
 		beyondEnvoy: beyond,
+		untried,
 	};
 }
 
@@ -81,14 +87,20 @@ function verdictReason({ access, callout, mode, issuers }: VerdictInput, assigns
 	if (beyond !== null) return beyond;
 	if (isOpen(access)) return null;
 	if (callout.access === "sidecar") return "the Service asks for it (callout.access: sidecar)";
-	if (assigns && judgesVariants(access)) return "a policy judges Variants, and the sidecar chooses them";
+	if (assigns && judgesVariants(enforced(access))) return "a policy judges Variants, and the sidecar chooses them";
 	// Where the declaration lets requests pass unanswered, the verdict stays in Envoy, which can give it.
 	return mode === "callout" && callout.onFailure === "deny" ? "the mode is callout" : null;
 }
 
-/** What Envoy's own rules cannot judge, of an enforced policy or of a shadow one; null = they can judge all. */
+/** Shadow policies change nothing of what is served, and so not the execution either. */
+const enforced = (access: AccessTable): AccessTable => ({
+	...access,
+	policies: access.policies.filter(({ shadow }) => !shadow),
+});
+
+/** What Envoy's own rules cannot judge of an enforced policy; null = they can judge all. */
 function beyondEnvoy(access: AccessTable, issuers: readonly TokenIssuer[]): string | null {
-	for (const policy of access.policies) {
+	for (const policy of enforced(access).policies) {
 		const obstacle = nativeObstacle(policy);
 		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;
 	}

@@ -1,7 +1,8 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
 import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
-import { unitText } from "../resources/resource.js";
+import { type Rate, unitText } from "../resources/resource.js";
 import { ruleCost } from "./cost.js";
+import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
 import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
 
@@ -12,6 +13,8 @@ export function explainRules(
 	return services.flatMap((compiled) => [
 		summary(compiled, protocol),
 		accessRule(compiled),
+		...canonicalRule(compiled),
+		...limitRule(compiled),
 		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment)),
 		{
 			rule: `Service ${compiled.table.name}: everything else`,
@@ -46,7 +49,11 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
 	const shadows = access.policies.filter(({ shadow }) => shadow).map((policy) => policy.name);
-	const dryRun = shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}`;
+	const untried =
+		execution.untried.length === 0
+			? ""
+			: `; not reported: ${execution.untried.join(", ")}${isOpen(access) ? "" : "; set callout.access: sidecar to have it tried"}`;
+	const dryRun = shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}${untried}`;
 	if (isOpen(access)) {
 		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
 		return execution.whyVerdict === null
@@ -60,7 +67,11 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 	};
 	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (escaped punctuation) is not canonical" : ""}${judgesUsers(access) ? "; a token that does not hold is refused" : ""}${dryRun}`;
 	// Envoy's rules come before the sidecar's choice: where that matters, they cannot be native.
-	const canBeNative = !(judgesVariants(access) && execution.whyAssignment !== null) && !execution.beyondEnvoy;
+	const canBeNative =
+		!(
+			judgesVariants({ ...access, policies: access.policies.filter(({ shadow }) => !shadow) }) &&
+			execution.whyAssignment !== null
+		) && !execution.beyondEnvoy;
 	const cost = ruleCost("access", canBeNative);
 	if (execution.whyVerdict !== null)
 		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}`, cost };
@@ -72,6 +83,27 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 		because: `RBAC on the client certificate's SPIFFE id${users}${perArm}: ${rules}`,
 		cost,
 	};
+}
+
+/** What is refused before any rule is asked (canonical.ts). */
+function canonicalRule({ table }: CompiledService): readonly RuleExecution[] {
+	if (isOpen(table.access)) return [];
+	const paths = judgesPaths(table.access) ? ", nor one that servers could read in different ways" : "";
+	const because = `a request that is not in one canonical form is refused before any policy (not-canonical)${paths}; so is a certificate that names more or fewer than one identity`;
+	return [{ rule: `Service ${table.name}: canonical form`, execution: "native", because, cost: null }];
+}
+
+function limitRule({ service, table, execution }: CompiledService): readonly RuleExecution[] {
+	const { service: whole, principal, tenant } = service.spec.rateLimits;
+	const rate = (whose: string, limit: Rate | null): readonly string[] =>
+		limit === null ? [] : [`${whose} ${limit.requests} per ${protoDuration(limit.perMs)}`];
+	const limits = [...rate("all together", whole), ...rate("each principal", principal), ...rate("each tenant", tenant)];
+	if (limits.length === 0) return [];
+	const shared = tenant === null ? "" : "; who says no single tenant shares one bucket with all such";
+	const held =
+		tenant !== null && execution.whyVerdict !== null ? "; NOT HELD of tenants: Envoy verifies no token here" : shared;
+	const because = `each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}`;
+	return [{ rule: `Service ${table.name}: rate limits`, execution: "native", because, cost: null }];
 }
 
 function experimentRule({ table, execution }: CompiledService, experiment: ExperimentTable): RuleExecution {

@@ -9,14 +9,14 @@ import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
-import { hardening, strippedHeaders } from "./canonical.js";
+import { hardening, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 import { ARM_HEADER } from "./headers.js";
 import { downstreamIdentity } from "./identityTls.js";
 import { denialReplies } from "./localReplies.js";
 import { type Collectors, type EnvoyResource, routeConfigName, type UnitTable } from "./plan.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
-import { tokenFilters } from "./tokens.js";
+import { type KeySets, tokenFilters } from "./tokens.js";
 
 /** Static clusters of the bootstrap that lead to Weir's own processes. */
 export const ACCESS_LOG_CLUSTER = "weir_access_log";
@@ -31,6 +31,7 @@ export interface ListenerContext {
 	readonly unitHeaders: readonly string[];
 	/** Units of all Experiments. */
 	readonly units: readonly UnitTable[];
+	readonly keySets: KeySets;
 	/** Filters that ask the sidecar; null = none are there. */
 	readonly callout: CalloutFilters | null;
 	/** Some unit is known only after the filters, so that open requests are logged from time to time. */
@@ -97,10 +98,11 @@ function connectionManager(context: ListenerContext): object {
 			// What no rule should be asked about, and what is too much, before costly signatures are checked.
 			gateFilter(),
 			...(context.limits ? limitsBeforeTokens() : []),
-			...tokenFilters(gateway.spec.tokens, context.units),
+			...tokenFilters(gateway.spec.tokens, context.units, context.keySets),
 			...(context.limits ? limitsAfterTokens() : []),
 			...accessFilters(),
 			...(context.callout === null ? [] : calloutFilters(context.callout)),
+			...(protects ? [trailerFilter()] : []),
 			{
 				name: "envoy.filters.http.router",
 				typed_config: {
@@ -114,6 +116,15 @@ function connectionManager(context: ListenerContext): object {
 		...tracing(collectors),
 	};
 }
+
+/** Trailers come after every verdict, so what of them could be taken for a judged header does not reach the Service. */
+const trailerFilter = (): object => ({
+	name: "weir.trailers",
+	typed_config: {
+		"@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+		mutations: { request_trailers_mutations: strippedTrailers() },
+	},
+});
 
 /** An entry at the start of each request (the exposure) and one at its end (design: Exposure). */
 function accessLog({ gateway, collectors: { accessLogSocket }, unitHeaders, lateUnits }: ListenerContext): object {

@@ -18,6 +18,19 @@ export function planProblems(
 					},
 				]),
 		...(mode === "native" ? services.flatMap(notNative) : []),
+		...services.flatMap(tenantsUnlimited),
+	];
+}
+
+/** Envoy knows tenants only where it verifies the tokens itself; a limit that is declared and not held is worse than none. */
+function tenantsUnlimited({ service, table, execution: { whyVerdict } }: CompiledService): readonly Problem[] {
+	if (service.spec.rateLimits.tenant === null || whyVerdict === null) return [];
+	return [
+		{
+			position: null,
+			message: `Service ${table.name} has rateLimits.tenant, which holds only where Envoy decides access: ${whyVerdict}`,
+			hint: "remove rateLimits.tenant, or let Envoy decide",
+		},
 	];
 }
 

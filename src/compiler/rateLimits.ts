@@ -17,7 +17,7 @@ const LOCAL_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.loca
 const EXPRESSION = "type.googleapis.com/envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
 const TOKENS = "envoy.filters.http.jwt_authn";
 
-/** Whom requests without a proven principal are counted under, all together. */
+/** Whom requests without a proven principal, or without a tenant, are counted under, all together. */
 const NOBODY = "-";
 
 /** More than any Envoy serves. */
@@ -52,10 +52,10 @@ export function limitsPerRoute({ service, principal, tenant }: RateLimits, place
 		...(service === null ? {} : { [SERVICE_LIMIT_FILTER]: limiter(SERVICE_LIMIT_FILTER, bucket(service)) }),
 		...(principal === null
 			? {}
-			: { [PRINCIPAL_LIMIT_FILTER]: perValue(PRINCIPAL_LIMIT_FILTER, principal, "principal", [caller(place)]) }),
+			: { [PRINCIPAL_LIMIT_FILTER]: perValue(PRINCIPAL_LIMIT_FILTER, principal, "principal", caller(place)) }),
 		...(tenant === null || !place.verifies
 			? {}
-			: { [TENANT_LIMIT_FILTER]: perValue(TENANT_LIMIT_FILTER, tenant, "tenant", place.issuers.map(tenantOf)) }),
+			: { [TENANT_LIMIT_FILTER]: perValue(TENANT_LIMIT_FILTER, tenant, "tenant", tenantOf(place)) }),
 	};
 }
 
@@ -76,11 +76,11 @@ const limiter = (name: string, tokenBucket: object, more: object = {}): object =
 });
 
 /** A bucket for each value, the least used forgotten beyond the bound. */
-const perValue = (name: string, rate: Rate, key: string, actions: readonly object[]): object =>
+const perValue = (name: string, rate: Rate, key: string, action: object): object =>
 	limiter(name, bucket({ requests: NO_LIMIT, perMs: rate.perMs }), {
 		descriptors: [{ entries: [{ key }], token_bucket: bucket(rate) }],
 		always_consume_default_token_bucket: false,
-		rate_limits: actions.map((action) => ({ actions: [action] })),
+		rate_limits: [{ actions: [action] }],
 		max_dynamic_descriptors: RATE_LIMIT_BUCKETS_MAX,
 	});
 
@@ -99,15 +99,31 @@ function caller({ identifies }: LimitPlace): object {
 	};
 }
 
-/** A tenant that is one text; without one there is no limit of this kind. */
-const tenantOf = (issuer: TokenIssuer): object => ({
-	metadata: {
-		descriptor_key: "tenant",
-		metadata_key: {
-			key: TOKENS,
-			path: [payloadKey(issuer), ...claimPath(issuer.tenantClaim)].map((key) => ({ key })),
-		},
-		source: "DYNAMIC",
-		skip_if_absent: true,
-	},
-});
+/**
+ * The tenant that a verified token says, as one text. Who shows no token, or one that says none, an empty one or a list,
+ * shares one bucket with all such: what has no limit would be the way around it. In CEL, as a descriptor of
+ * Action.Metadata can not say "none of the issuers'".
+ */
+function tenantOf({ issuers }: LimitPlace): object {
+	const text = issuers.reduceRight((otherwise, issuer) => `${saysTenant(issuer)} : ${otherwise}`, literal(NOBODY));
+	return {
+		extension: { name: "tenant", typed_config: { "@type": EXPRESSION, descriptor_key: "tenant", text } },
+	};
+}
+
+/** `CONDITION ? TENANT`; each step is looked at only where the one before holds, for a missing key is an error. */
+function saysTenant(issuer: TokenIssuer): string {
+	const conditions: string[] = [];
+	let at = "metadata.filter_metadata";
+	const path = [TOKENS, payloadKey(issuer), ...claimPath(issuer.tenantClaim)];
+	for (const [depth, key] of path.entries()) {
+		// The payload and what lies in it may be anything.
+		if (depth >= 2) conditions.push(`type(${at}) == map`);
+		conditions.push(`${literal(key)} in ${at}`);
+		at = `${at}[${literal(key)}]`;
+	}
+	return `(${[...conditions, `type(${at}) == string`, `${at} != ""`].join(" && ")}) ? ${at}`;
+}
+
+/** A text of CEL; escapes as JSON has them are also CEL's. */
+const literal = (text: string): string => JSON.stringify(text);

@@ -3,15 +3,16 @@
  * the unit is in, or the default Variant; control and sidecar may be dead. In a full callout (calloutRoute.ts) the
  * routes follow the header that the sidecar sets.
  */
-import { judgesUsers, judgesVariants } from "../access/policy.js";
+import { judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.js";
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, VARIANT_HEADER } from "./headers.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
-import type { ArmTable, ExperimentTable } from "./plan.js";
+import type { AccessTable, ArmTable, ExperimentTable } from "./plan.js";
 import { limitsPerRoute } from "./rateLimits.js";
 import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
+import { triedByEnvoy } from "./shadow.js";
 import { tokensPerRoute } from "./tokens.js";
 import { weightedEntries } from "./weights.js";
 
@@ -22,7 +23,7 @@ export function virtualHost(context: RouteContext): object {
 		name: table.name,
 		domains: service.spec.hosts,
 		typed_per_filter_config: {
-			...gatePerRoute(table.access, context, !table.callout?.verdict),
+			...gatePerRoute(table.access, context),
 			...limitsPerRoute(service.spec.rateLimits, {
 				identifies: context.identifies,
 				issuers: context.gateway.issuers,
@@ -30,7 +31,10 @@ export function virtualHost(context: RouteContext): object {
 			}),
 			...accessFor(context, table.defaultVariant),
 			...calloutFor(context, assigned === "callout" ? {} : { variant: table.defaultVariant }),
-			...tokensPerRoute(table.experiments[0]?.unit ?? null, context.gateway.issuers, verifiesUsers(context)),
+			...tokensPerRoute(table.experiments[0]?.unit ?? null, context.gateway.issuers, {
+				judged: verifiesUsers(context),
+				tried: !table.callout?.verdict && readsUsers(envoysRules(context)),
+			}),
 		},
 		// Envoy's part of the sidecar's answer; the upstream is told by x-weir-arm.
 		...(assigned === "callout" ? { request_headers_to_remove: [VARIANT_HEADER] } : {}),
@@ -45,8 +49,12 @@ export function virtualHost(context: RouteContext): object {
 /** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
 function accessFor(context: RouteContext, variant: string): Record<string, object> {
 	const { table } = context;
-	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(table.access, variant, context);
+	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(envoysRules(context), variant, context);
 }
+
+/** Without the shadow policies that Envoy cannot try. */
+const envoysRules = ({ table, gateway: { issuers } }: RouteContext): AccessTable =>
+	triedByEnvoy(table.access, { issuers, sidecarAssigns: table.callout?.assignment === true });
 
 /** Users are judged, and by Envoy. */
 const verifiesUsers = ({ table }: RouteContext): boolean => !table.callout?.verdict && judgesUsers(table.access);

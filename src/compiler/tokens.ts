@@ -11,6 +11,9 @@ import type { UnitTable } from "./plan.js";
 import { keysCluster } from "./tokenKeys.js";
 import { intoMetadata } from "./tokenMetadata.js";
 
+/** Texts of key sets (JWKS) by the file that they were read from. */
+export type KeySets = Readonly<Record<string, string>>;
+
 export const TOKENS_FILTER = "weir.tokens";
 
 /** Names of the requirements: any issuer's token or none, and a bad one is none; any issuer's token or none at all. */
@@ -26,8 +29,13 @@ const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v
 /**
  * The filter, off unless a virtual host asks for it; there wherever the Gateway has issuers, for it comes with the
  * listener, and routes that want it may come first.
+ * @param keySets of issuers whose keys lie in a file; Envoy itself reads one that is not here
  */
-export function tokenFilters(issuers: readonly TokenIssuer[], units: readonly UnitTable[]): readonly object[] {
+export function tokenFilters(
+	issuers: readonly TokenIssuer[],
+	units: readonly UnitTable[],
+	keySets: KeySets,
+): readonly object[] {
 	if (issuers.length === 0) return [];
 	const claims = new Map(units.flatMap((unit) => (unit.from === "claim" ? [[unit.header, unit.claim] as const] : [])));
 	const each = issuers.map(({ issuer }) => ({ provider_name: issuer }));
@@ -37,7 +45,7 @@ export function tokenFilters(issuers: readonly TokenIssuer[], units: readonly Un
 			disabled: true,
 			typed_config: {
 				"@type": JWT_AUTHN,
-				providers: Object.fromEntries(issuers.map((issuer) => [issuer.issuer, provider(issuer, claims)])),
+				providers: Object.fromEntries(issuers.map((issuer) => [issuer.issuer, provider(issuer, claims, keySets)])),
 				requirement_map: {
 					[CLAIMS]: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
 					[USERS]: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
@@ -47,12 +55,12 @@ export function tokenFilters(issuers: readonly TokenIssuer[], units: readonly Un
 	];
 }
 
-function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>): object {
+function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets: KeySets): object {
 	const { issuer, audiences, maxLifetimeMs } = own;
 	return {
 		issuer,
 		audiences,
-		...keysOf(own),
+		...keysOf(own, keySets),
 		// The Service sees the token as before.
 		forward: true,
 		// Without these also the query parameter access_token, which logs and referrers show.
@@ -69,8 +77,12 @@ function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>): object
 	};
 }
 
-function keysOf(issuer: TokenIssuer): object {
-	if (issuer.keys.from === "file") return { local_jwks: { filename: issuer.keys.file } };
+function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
+	if (issuer.keys.from === "file") {
+		const text = Object.hasOwn(keySets, issuer.keys.file) ? keySets[issuer.keys.file] : undefined;
+		// Envoy reads a file once, with the listener, and never again.
+		return { local_jwks: text === undefined ? { filename: issuer.keys.file } : { inline_string: text } };
+	}
 	return {
 		remote_jwks: {
 			http_uri: {
@@ -87,13 +99,14 @@ function keysOf(issuer: TokenIssuer): object {
 
 /**
  * typed_per_filter_config of a Service that Envoy verifies tokens for. Without issuers there is no filter.
- * @param judged Envoy judges users, so that a bad token is refused
+ * @param users judged: Envoy judges users, so that a bad token is refused; tried: shadow policies look at them, for
+ * which a bad token is none
  */
 export function tokensPerRoute(
 	unit: UnitTable | null,
 	issuers: readonly TokenIssuer[],
-	judged: boolean,
+	{ judged, tried }: { readonly judged: boolean; readonly tried: boolean },
 ): Record<string, object> {
-	if (issuers.length === 0 || (!judged && unit?.from !== "claim")) return {};
+	if (issuers.length === 0 || (!judged && !tried && unit?.from !== "claim")) return {};
 	return { [TOKENS_FILTER]: { "@type": PER_ROUTE, requirement_name: judged ? USERS : CLAIMS } };
 }

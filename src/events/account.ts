@@ -152,7 +152,7 @@ async function routeAccount(
 					{ by: "envoy", plan: route.version, experiment: route.experiment, arm: null },
 					pseudonyms,
 				);
-	const access = details.codeDetails.replaceAll("_", " ").endsWith(`[${NO_SINGLE_IDENTITY}]`)
+	const access = details.codeDetails.replaceAll("_", " ").includes(`[${NO_SINGLE_IDENTITY}`)
 		? identityDenial(route.version, sentTo)
 		: service.callout?.verdict === true
 			? sidecarsAccess(answer, details, sentTo)

@@ -7,7 +7,7 @@ import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
 import { putDecision, putShadow } from "./decisionAppend.js";
-import { allowedIn, type DecisionRecord, denialIn, requestRecord } from "./decisionRecord.js";
+import { allowedIn, type DecisionRecord, denialIn, isProbe, requestRecord } from "./decisionRecord.js";
 import { COUNTERS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
 import { readEntry } from "./requestRow.js";
@@ -52,7 +52,9 @@ export class DecisionLog {
 	request(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void {
 		if (entry.metadataAt !== entry.metadataEnd) this.#shadow(entry, gateway);
 		const denial = denialIn(entry, gateway);
-		if (denial !== null) this.#withUnit(entry, denial, receivedMs);
+		if (denial !== null && isProbe(denial)) {
+			this.options.meter.count(COUNTERS.probes.name, COUNTERS.probes.help, { by: denial.by });
+		} else if (denial !== null) this.#withUnit(entry, denial, receivedMs);
 		else if (this.options.allowedPpm > 0 && this.#sampled(entry)) {
 			this.#withUnit(entry, allowedIn(entry, gateway), receivedMs);
 		}
@@ -113,9 +115,11 @@ export class DecisionLog {
 	#shadow(entry: AccessLogEntry, gateway: string | null): void {
 		const change: ShadowChange | null = shadowIn(entry);
 		if (change === null) return;
+		const record = requestRecord(entry, gateway, null);
+		if (isProbe(record)) return;
 		const { meter } = this.options;
 		meter.count(COUNTERS.shadows.name, COUNTERS.shadows.help, { change: change.change });
-		this.#shadows.add(change, requestRecord(entry, gateway, null));
+		this.#shadows.add(change, record);
 		this.#schedule();
 	}
 

@@ -1,6 +1,6 @@
 /**
  * The decision log as it is asked for over HTTP: GET /v1/requests?… answers records, the newest first;
- * GET /v1/requests?view=shadow what shadow policies would change.
+ * GET /v1/requests?view=shadow what shadow policies would change; among=NAME,NAME… leaves out what other policies would.
  */
 import { WeirError } from "../error.js";
 import { DECISIONS_ANSWER_MAX } from "../limits.js";
@@ -80,6 +80,9 @@ export function parseDecisionQuery(query: URLSearchParams): Question {
 			const time = view === "shadow" ? "received_ms" : "at_ms";
 			where.push({ since: `${time} >= $since`, until: `${time} < $until`, before: "id < $before" }[number]);
 			parameters[name] = BigInt(parsed);
+		} else if (name === "among") {
+			where.push("(policy IS NULL OR list_contains(string_split($among, ','), policy))");
+			parameters.among = value;
 		} else if (column !== undefined) {
 			where.push(`${column} = $${name}`);
 			parameters[name] = value;
@@ -94,6 +97,9 @@ export function parseDecisionQuery(query: URLSearchParams): Question {
 	const kind = query.get("kind");
 	if (kind !== null && !DECISION_KINDS.some((one) => one === kind)) {
 		throw new WeirError("invalid-argument", "there is no such kind of record", `kinds: ${DECISION_KINDS.join(", ")}`);
+	}
+	if (view !== "shadow" && query.has("among")) {
+		throw new WeirError("invalid-argument", "among is for shadow counts alone", "name one policy");
 	}
 	if (view === "shadow" && [...query.keys()].some((name) => !SHADOW_PARAMETERS.has(name))) {
 		throw new WeirError(
@@ -110,6 +116,7 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 	"service",
 	"principal",
 	"policy",
+	"among",
 	"since",
 	"until",
 	"limit",

@@ -1,8 +1,11 @@
 /**
  * One record of the decision log: a request that was refused (or, sampled, allowed), a unit whose assignment changed,
  * outcomes or a stream that were not taken. It names workloads by SPIFFE id and units by their keyed pseudonym; it
- * never holds a token, a header, a query, a user id or a payload.
+ * never holds a token, a header, a query or a payload, nor the user of a token. It does hold the path, in which a
+ * Service may have put whom it is about: segments with an @ are masked, other ids in paths (numbers, names) are kept as
+ * they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).
  */
+import { PROBE_PATH } from "../access/canonical.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
@@ -25,7 +28,7 @@ export interface DecisionRecord {
 	/** Qualified names. */
 	readonly service: string | null;
 	readonly method: string | null;
-	/** Without query. */
+	/** Without query; segments that look like an e-mail address are masked. */
 	readonly path: string | null;
 	/** SPIFFE id of the calling workload, or of who sent outcomes or a stream. */
 	readonly principal: string | null;
@@ -85,6 +88,16 @@ export function shownText(text: string): string {
 	);
 }
 
+const MASK = "(masked)";
+
+/** Without the segments that hold an @, also escaped, once or again. Other ids cannot be told from words, and stay. */
+function maskedPath(path: string): string {
+	return path
+		.split("/")
+		.map((segment) => (/@|%(?:25)*40/.test(segment) ? MASK : segment))
+		.join("/");
+}
+
 /** A SPIFFE id as it may be shown; anything else that a certificate may name could be a person. */
 export function shownPrincipal(id: string | null): string | null {
 	return id !== null && spiffeFault(id) === null ? id : null;
@@ -93,6 +106,11 @@ export function shownPrincipal(id: string | null): string | null {
 /** traceparent of W3C Trace Context level 1, section 3.2. */
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
 const NO_TRACE = "0".repeat(32);
+
+/** The built-in probe (probe/prober.ts), which asks every few seconds to be refused, and would fill the log. */
+export function isProbe({ method, path }: Pick<DecisionRecord, "method" | "path">): boolean {
+	return method === "OPTIONS" && path === PROBE_PATH;
+}
 
 /** Denied, by whoever decided; null = it was not refused by access rules. `unit` and what belongs to it are not known here. */
 export function denialIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord | null {
@@ -146,7 +164,7 @@ export function requestRecord(
 		gateway: shownOrNull(gateway),
 		service: route === null ? null : shownText(route.service),
 		method: shownOrNull(method),
-		path: shownText(path),
+		path: shownText(maskedPath(path)),
 		principal: shownPrincipal(principal),
 		plan: shownOrNull(answer?.plan ?? route?.version ?? null),
 		status: entry.status === 0 ? null : entry.status,

@@ -48,6 +48,10 @@ export const COUNTERS = {
 		name: "weir_ingest_decision_records_total",
 		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full).",
 	},
+	probes: {
+		name: "weir_ingest_probes_refused_total",
+		help: "Requests of the built-in probe that were refused, as they must be, by who refused. They are not recorded.",
+	},
 	shadows: {
 		name: "weir_ingest_shadow_changes_total",
 		help: "Requests whose verdict shadow policies would change, by change: would-deny, would-allow.",

@@ -22,6 +22,14 @@ export function clientRule(text: string): ClientRule {
 	return { id, below };
 }
 
+/** Whether it is a sidecar's of the trust domain, `/weir/sidecar` or `/weir/sidecar/NAME`, as xDS has it too. */
+export function isSidecar(trustDomain: string, id: string): boolean {
+	const prefix = `spiffe://${trustDomain}/weir/sidecar`;
+	if (id === prefix) return true;
+	if (spiffeFault(id) !== null || !id.startsWith(`${prefix}/`)) return false;
+	return !id.slice(prefix.length + 1).includes("/");
+}
+
 /** @param id strictly parsed (spiffeFault has nothing against it), so that a prefix of text is one of segments */
 export function isClient(rules: readonly ClientRule[], id: string): boolean {
 	return rules.some((rule) => (rule.below ? id.startsWith(`${rule.id}/`) : id === rule.id));

@@ -1,4 +1,4 @@
-/** Reads Envoy's counters over its admin socket. */
+/** Reads Envoy's counters, and which listeners it has, over its admin socket. */
 import { request } from "node:http";
 import { COUNTERS_FILTER, type Counters } from "../access/probe.js";
 import { WeirError } from "../error.js";
@@ -24,6 +24,25 @@ export async function readCounters(adminSocket: string): Promise<Counters> {
 	return counters;
 }
 
+/**
+ * Names of the listeners that this Envoy has: those of Weir's are qualified names of Gateways.
+ * @param adminSocket UNIX socket of Envoy's admin
+ * @throws WeirError `unavailable` where it cannot be read
+ */
+export async function readListeners(adminSocket: string): Promise<ReadonlySet<string>> {
+	const page = await adminPage(adminSocket, "/listeners?format=json");
+	let listeners: unknown;
+	try {
+		listeners = (JSON.parse(page) as { listener_statuses?: unknown }).listener_statuses ?? [];
+	} catch {
+		listeners = null;
+	}
+	if (!Array.isArray(listeners)) throw unreadable();
+	return new Set(
+		(listeners as readonly { name?: unknown }[]).flatMap(({ name }) => (typeof name === "string" ? [name] : [])),
+	);
+}
+
 function adminPage(socketPath: string, path: string): Promise<string> {
 	return new Promise((resolve, reject) => {
 		const call = request({ socketPath, path, agent: false, timeout: PROBE_TIMEOUT_MS }, (response) => {
@@ -44,6 +63,6 @@ function adminPage(socketPath: string, path: string): Promise<string> {
 const unreadable = (): WeirError =>
 	new WeirError(
 		"unavailable",
-		"Envoy's counters cannot be read",
+		"Envoy's admin cannot be read",
 		"look whether Envoy runs, and whose its admin socket is",
 	);

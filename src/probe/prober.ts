@@ -7,9 +7,12 @@ import { type RequestOptions, request as tlsRequest } from "node:https";
 import { PROBE_PATH } from "../access/canonical.js";
 import {
 	type Counters,
+	GUARDS,
+	type Guard,
 	type ProbeAlarm,
 	type ProbeResult,
 	probeAlarm,
+	probeHeaders,
 	unjudgedAlarms,
 	type WatchedListener,
 	type WatchedService,
@@ -17,19 +20,30 @@ import {
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import { readCounters } from "./envoyCounters.js";
 
+export type ProbeTls = Pick<
+	RequestOptions,
+	"ca" | "cert" | "key" | "servername" | "checkServerIdentity" | "rejectUnauthorized"
+>;
+
 /** How a listener is reached. */
 export interface ProbeTarget {
 	readonly address: string;
 	readonly port: number;
 	/** Asked at each connection, so that a rotated certificate is used; null = no TLS. */
-	readonly tls: (() => Pick<RequestOptions, "ca" | "cert" | "key" | "servername" | "checkServerIdentity">) | null;
+	readonly tls: (() => ProbeTls) | null;
 }
 
 /** One probe. Never rejects. */
-export function probe(target: ProbeTarget, gateway: string, { name, host }: WatchedService): Promise<ProbeResult> {
+export function probe(
+	target: ProbeTarget,
+	gateway: string,
+	{ name, host }: WatchedService,
+	guard: Guard,
+): Promise<ProbeResult> {
 	return new Promise((resolve) => {
-		const result = (status: number | null, body: string): void => resolve({ gateway, service: name, status, body });
-		const headers: OutgoingHttpHeaders = { host, connection: "close" };
+		const result = (status: number | null, body: string): void =>
+			resolve({ gateway, service: name, guard, status, body });
+		const headers: OutgoingHttpHeaders = { host, connection: "close", ...probeHeaders(guard) };
 		const options = {
 			host: target.address,
 			port: target.port,
@@ -95,7 +109,10 @@ export class Prober {
 		for (const { gateway, services } of watched) {
 			const way = target(gateway);
 			// One after the other: a probe of many Services must not be a flood.
-			if (way !== null) for (const service of services) results.push(await probe(way, gateway, service));
+			if (way === null) continue;
+			for (const service of services) {
+				for (const guard of GUARDS) results.push(await probe(way, gateway, service, guard));
+			}
 		}
 		const before = this.#before;
 		this.#before = adminSocket === null ? null : await readCounters(adminSocket).catch(() => null);

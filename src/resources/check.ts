@@ -7,6 +7,7 @@ import { calloutProblems } from "./checkCallout.js";
 import { dataClassProblems } from "./checkDataClass.js";
 import { experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
+import { sharedProblems } from "./checkShared.js";
 import { type Named, Positions, resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import type { Problem, ResourceSet } from "./resource.js";
@@ -27,6 +28,7 @@ export function checkResources(set: ResourceSet, positions: Positions = new Posi
 	};
 	serviceProblems(check);
 	wildcardProblems(check);
+	sharedProblems(check);
 	accessProblems(check);
 	dataClassProblems(check);
 	calloutProblems(check);

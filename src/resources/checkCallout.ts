@@ -9,12 +9,9 @@ import type { Service } from "./resource.js";
 export function calloutProblems({ set, positions, report }: Check): void {
 	for (const service of set.services) {
 		const { callout, access, rateLimits } = service.spec;
-		if (rateLimits.tenant !== null && set.gateways.length > 0 && !positions.hasBroken("Gateway")) {
-			if (set.gateways.every(({ spec }) => spec.tokens.length === 0)) {
-				const message =
-					"spec.rateLimits.tenant is given, but no Gateway believes any issuer's tokens: no tenant is known";
-				report(service, ["spec", "rateLimits", "tenant"], message, "add spec.tokens to a Gateway, or limit principals");
-			}
+		if (rateLimits.tenant !== null) {
+			const fault = tenantFault({ set, positions }, service);
+			if (fault !== null) report(service, ["spec", "rateLimits", "tenant"], fault.message, fault.hint);
 		}
 		const field = callout.access === "sidecar" ? "access" : callout.sign ? "sign" : null;
 		if (field !== null && access === "open") {
@@ -36,6 +33,30 @@ export function calloutProblems({ set, positions, report }: Check): void {
 			report(service, ["spec", "callout", "onStale"], message, "write onStale: deny");
 		}
 	}
+}
+
+/** Why a limit of tenants would not hold: Envoy knows a tenant only where it verifies tokens itself, and must find one. */
+function tenantFault(
+	check: Pick<Check, "set" | "positions">,
+	service: Service,
+): { readonly message: string; readonly hint: string } | null {
+	const { set, positions } = check;
+	const given = "spec.rateLimits.tenant is given, but";
+	if (set.gateways.length > 0 && !positions.hasBroken("Gateway")) {
+		if (set.gateways.every(({ spec }) => spec.tokens.length === 0)) {
+			const message = `${given} no Gateway believes any issuer's tokens: no tenant is known`;
+			return { message, hint: "add spec.tokens to a Gateway, or limit principals" };
+		}
+	}
+	const why = verdictReason(check, service);
+	if (why !== null) {
+		const message = `${given} ${why}, and Envoy, which holds the limits, verifies no token then`;
+		return { message, hint: "remove rateLimits.tenant, or limit principals" };
+	}
+	const enforced = set.accessPolicies.filter(({ spec }) => spec.mode === "enforce");
+	if (judgesUsers(accessTable(service, enforced)) || positions.hasBroken("AccessPolicy")) return null;
+	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
+	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
 }
 
 /** Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. */

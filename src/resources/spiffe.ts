@@ -30,6 +30,10 @@ export function spiffeFault(id: string): string | null {
 	return null;
 }
 
+/** A workload's SPIFFE id: without a fault and with a path; a trust domain alone is nobody (X509-SVID section 2). */
+export const isWorkloadId = (id: string): boolean =>
+	spiffeFault(id) === null && id.indexOf("/", "spiffe://".length) !== -1;
+
 /** An exact SPIFFE id. */
 export const spiffeId = z
 	.string({ error: SPIFFE_HINT })

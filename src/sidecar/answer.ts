@@ -2,7 +2,7 @@
  * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
-import { canonicalFault } from "../access/canonical.js";
+import { canonicalFault, PROBE_PATH } from "../access/canonical.js";
 import type { AccessRequest } from "../access/policy.js";
 import type { SignDecision } from "../access/signedDecision.js";
 import type { TokenAnswer, VerifyToken } from "../access/token.js";
@@ -11,9 +11,10 @@ import { CALLOUT_STALENESS_MS } from "../limits.js";
 import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";
 import { cookieValue, setCookie } from "./cookie.js";
 import type { Answer, Question, Reason, Ruling } from "./question.js";
+import { whileDryRunWaits } from "./shadowWait.js";
 import type { Freshness } from "./tables.js";
 import { TokenAsked } from "./tokenAsked.js";
-import { BY_ENVOY, GONE, NOT_CANONICAL, OPEN, REFUSED, type Verdict } from "./verdict.js";
+import { BY_ENVOY, GONE, NOT_CANONICAL, OPEN, PROBED, REFUSED, type Verdict } from "./verdict.js";
 
 /** What answers are made of. */
 export interface Knowledge {
@@ -63,12 +64,17 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	}
 	let verdict = judges ? refusal(judge, question) : null;
 	let token: TokenAnswer = null;
-	if (ours && verdict === null && judge?.judgesUsers === true) {
+	let shadow: Verdict | null = null;
+	if (ours && verdict === null && judge?.readsUsers === true) {
 		const authorization = question.headerValues("authorization");
 		const said = authorization.length === 0 ? null : verify(new TokenAsked(question, authorization));
-		if (said instanceof Promise) return said;
+		if (said instanceof Promise) return judge.judgesUsers ? said : whileDryRunWaits(said);
 		token = said;
-		if (token !== null && "refused" in token) verdict = REFUSED[token.refused];
+		if (token !== null && "refused" in token) {
+			// Where only shadow policies look at users, a bad token is none: nothing else is served than without them.
+			if (judge.judgesUsers) verdict = REFUSED[token.refused];
+			else shadow = REFUSED[token.refused];
+		}
 	}
 	let unit: string | null = null;
 	let cookie: string | null = null;
@@ -81,11 +87,10 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	} else {
 		place = service.placed(question.assigned);
 	}
-	let shadow: Verdict | null = null;
 	if (verdict === null && ours && judge !== null && (judges || judge.shadow !== null)) {
 		const request = accessRequest(knowledge, question, token, place);
-		verdict = judges ? judge.authorise(request) : OPEN;
-		if (judge.shadow !== null) shadow = judge.shadow(request);
+		verdict = judges ? (request.path === PROBE_PATH ? PROBED : judge.authorise(request)) : OPEN;
+		if (judge.shadow !== null) shadow ??= judge.shadow(request);
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;
@@ -98,7 +103,7 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	return { ruling: place.ruling(verdict, question.exposeArm, names, shadow), unit, setCookie: cookie, decision };
 }
 
-/** What is refused before any rule or token is looked at; the built-in probe is among it (access/canonical.ts). */
+/** What is refused before any rule or token is looked at (access/canonical.ts). */
 function refusal(judge: CompiledService | null, question: Question): Verdict | null {
 	if (judge === null) return GONE;
 	return canonicalFault(question) === null ? null : NOT_CANONICAL;
@@ -145,8 +150,8 @@ const isOpen = (judge: CompiledService | null): boolean => judge?.open === true;
  * Whether Envoy has judged before it asked, by the rules of this plan. Only the routes of the very plan that is answered by are known to: those of
  * another plan may leave it to the sidecar, and so does an Envoy that is not ours.
  */
-function envoyJudges({ plan }: Question, table: CompiledTable, { callout, open }: CompiledService): boolean {
-	return plan === table.version && callout !== null && !callout.verdict && !open;
+function envoyJudges({ plan }: Question, table: CompiledTable, { callout }: CompiledService): boolean {
+	return plan === table.version && callout !== null && !callout.verdict;
 }
 
 /** The path as Envoy's url_path matcher takes it: up to the query or the fragment. */

@@ -4,6 +4,7 @@
  * parts are merged, later values replace earlier ones, as every protobuf reader does.
  */
 import { createHash } from "node:crypto";
+import { callerOf } from "./caller.js";
 import { type RouteContext, routeContext } from "./context.js";
 import { HeaderList } from "./headerList.js";
 import { delimited, expect, malformed, ProtoReader } from "./protoReader.js";
@@ -125,7 +126,7 @@ export class CheckRequestReader implements Question, SentHeaders {
 			}
 			expect(tag, delimited(field));
 			if (field === 1) this.#address(reader.enter(end));
-			else if (field === 4) this.principal = reader.text(end) || null;
+			else if (field === 4) this.principal = callerOf(reader.text(end));
 			else {
 				this.#certificateEnd = reader.enter(end);
 				this.#certificateAt = reader.at;

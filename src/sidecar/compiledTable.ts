@@ -10,6 +10,7 @@ import {
 	isOpen,
 	judgesUsers,
 	judgesVariants,
+	readsUsers,
 } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
@@ -47,6 +48,8 @@ export interface CompiledService {
 	readonly shadow: ((request: AccessRequest) => Verdict) | null;
 	/** Rules look at the user, so a token that is shown must hold. */
 	readonly judgesUsers: boolean;
+	/** They or the shadow policies do, so that a token is looked at. */
+	readonly readsUsers: boolean;
 	/** Where a request goes that has this unit, or none. */
 	place(unit: string | null): Place;
 	/** Where Envoy says that it goes. */
@@ -236,6 +239,7 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 		authorise: compileAccess(access, name),
 		shadow: compileShadow(access, name),
 		judgesUsers: judgesUsers(access),
+		readsUsers: readsUsers(access),
 		place(unit) {
 			if (unit === null) return noUnit;
 			for (const one of compiled) {

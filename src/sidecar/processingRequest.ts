@@ -2,6 +2,7 @@
  * envoy.service.ext_proc.v3.ProcessingRequest, read lazily: the kind of event, the headers where it has some, and the
  * caller's identity. Field numbers: proto/envoy/service/ext_proc/v3.
  */
+import { callerOf } from "./caller.js";
 import { readHeaderMap } from "./checkRequest.js";
 import type { RouteContext } from "./context.js";
 import { HeaderList } from "./headerList.js";
@@ -176,7 +177,7 @@ class HeadersQuestion implements Question, SentHeaders {
 		this.plan = plan;
 		this.service = service;
 		this.gateway = gateway;
-		this.principal = attributes.principal || null;
+		this.principal = callerOf(attributes.principal);
 		this.#attributes = attributes;
 		this.assigned = assigned;
 		this.exposeArm = exposeArm;

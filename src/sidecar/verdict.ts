@@ -15,6 +15,8 @@ export const BY_ENVOY: Verdict = { allowed: true, reason: "allowed", policy: nul
 /** The newest plan has no such Service. */
 export const GONE: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
 export const NOT_CANONICAL: Verdict = { allowed: false, reason: "not-canonical", policy: null };
+/** The built-in probe, which no policy can allow (access/canonical.ts). */
+export const PROBED: Verdict = { allowed: false, reason: "forbidden", policy: null };
 export const REFUSED: Readonly<Record<"invalid-token" | "rate-limited", Verdict>> = {
 	"invalid-token": { allowed: false, reason: "invalid-token", policy: null },
 	"rate-limited": { allowed: false, reason: "rate-limited", policy: null },

@@ -51,15 +51,36 @@ export class Acts {
 		return (namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources);
 	}
 
+	isSamePerson(one: Caller, other: Caller): boolean {
+		return this.permissions.personOf(one) === this.permissions.personOf(other);
+	}
+
 	/** @throws WeirError `permission-denied`, recorded. */
 	demand(call: ActCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
-		const { resources, revision } = this.store.current;
+		const { resources } = this.store.current;
 		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
 		if (missing === undefined) return;
 		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
-		const why = `no RoleBinding lets ${call.caller.subject} ${missing.verb} in ${where}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
-		const made = record(call, { verb, namespaces, objects, revision, result: "refused", why });
+		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}`);
+	}
+
+	/**
+	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
+	 * @throws WeirError `permission-denied`, recorded.
+	 */
+	#demandSome(call: ActCall, verb: "apply" | "delete", object: string): void {
+		if (this.permissions.mayAnywhere(call.caller, "apply", this.store.current.resources)) return;
+		this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
+	}
+
+	#deny(
+		call: ActCall,
+		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
+		doing: string,
+	): never {
+		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
+		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused", why });
 		this.store.atomically(() => this.store.audit.append(made));
 		throw new WeirError("permission-denied", why, "ask an admin for a RoleBinding");
 	}
@@ -69,6 +90,7 @@ export class Acts {
 		files: readonly { readonly name: string; readonly text: string }[],
 		dryRun: boolean,
 	): ApplyResult | Pending {
+		this.#demandSome(call, "apply", `${files.length} ${files.length === 1 ? "file" : "files"}, unread`);
 		const act: AskedAct = { verb: "apply", files };
 		const plan = this.store.planApply(files, call.nowMs);
 		return this.#wish(call, act, plan, dryRun);
@@ -80,6 +102,7 @@ export class Acts {
 		if (!this.mayRead(call.caller)(namespaceOf(name))) {
 			throw new WeirError("not-found", `no ${kind} '${name.slice(0, 200)}'`, "see weir get");
 		}
+		this.#demandSome(call, "delete", `delete ${kind} ${name.slice(0, 200)}`);
 		return this.#wish(call, act, this.store.planDelete(kind, name), dryRun);
 	}
 
@@ -196,7 +219,9 @@ export class Acts {
 			return { outcome: "refused", problems };
 		}
 		const idle = plan.upserts.length === 0 && plan.deletions.length === 0;
-		if (dryRun || idle) return { outcome: "applied", revision, changes: plan.changes };
+		const approvals = idle ? 0 : planned.requirement.needs;
+		if (dryRun || idle)
+			return { outcome: "applied", revision, changes: plan.changes, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
 		return this.store.atomically(() => {
 			const result = this.store.realise(plan, { by: call.caller.subject, dryRun: false, nowMs: call.nowMs });

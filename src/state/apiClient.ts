@@ -201,7 +201,7 @@ function applyAnswer({ status, json }: ExchangeAnswer): ApplyAnswer {
 	const body = json as
 		| { problems: readonly WireProblem[] }
 		| Omit<Extract<ApplyAnswer, { outcome: "applied" }>, "outcome">;
-	if (!("problems" in body)) return { outcome: "applied", revision: body.revision, changes: body.changes };
+	if (!("problems" in body)) return { outcome: "applied", ...body };
 	return {
 		outcome: "refused",
 		problems: body.problems.map(({ file, line, column, message, hint }) => {

@@ -1,7 +1,7 @@
 /**
  * The second person: looks at what waits, approves or rejects it. An approval counts while who gave it may approve, and
  * never where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token has
- * two, so give `approve` to one of them.
+ * two, so give `approve` to one of them. The local owner and the bootstrap admins are one person, by whatever door.
  */
 import { WeirError } from "../error.js";
 import { type ActCall, record } from "./actRecord.js";
@@ -39,7 +39,7 @@ export class Approvals {
 		const request = this.get(call.caller, id, call.nowMs);
 		this.#demandOther(call, request);
 		this.#demandPending(request);
-		if (request.approvals.some(({ by }) => by.subject === call.caller.subject)) {
+		if (request.approvals.some(({ by }) => this.acts.isSamePerson(by, call.caller))) {
 			throw new WeirError("failed-precondition", `${call.caller.subject} has approved it already`);
 		}
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
@@ -80,8 +80,10 @@ export class Approvals {
 
 	#demandOther(call: ActCall, request: ApprovalRequest): void {
 		this.acts.demand(call, approveIn(request), "approve", request.effects);
-		if (request.askedBy.subject !== call.caller.subject) return;
-		const why = `${call.caller.subject} asked for it: another one must approve`;
+		if (!this.acts.isSamePerson(request.askedBy, call.caller)) return;
+		const { subject } = request.askedBy;
+		const who = subject === call.caller.subject ? subject : `${subject}, one person with ${call.caller.subject},`;
+		const why = `${who} asked for it: another one must approve`;
 		this.store.atomically(() => this.store.audit.append(this.#record(call, request, "approve", "refused", why)));
 		throw new WeirError("permission-denied", why);
 	}

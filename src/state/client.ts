@@ -51,6 +51,11 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/proxies", { proxies });
 	}
 
+	/** Into the operators' audit log: an xDS stream that was refused. @param id proved; null = none was */
+	async refusedStream(refused: { readonly id: string | null; readonly reason: string; readonly atMs: number }) {
+		await this.#call("POST", "/internal/refused-stream", { ...refused, id: refused.id ?? "" });
+	}
+
 	async untold(): Promise<readonly Untold[]> {
 		return (await this.#call<{ untold: readonly Untold[] }>("GET", "/internal/untold", null)).untold;
 	}

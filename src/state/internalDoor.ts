@@ -2,9 +2,10 @@
  * The door for the other roles of control, on a UNIX socket that only this user can reach: the port StateStore over
  * HTTP, and the metric names for ingest. Callers are Weir's own, so bodies are checked for shape, not for sense.
  */
+import { randomUUID } from "node:crypto";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import { CALLER_SUBJECT_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { ProxyStatus } from "../rollout/ports.js";
 import type { NewDecision } from "./decisionLog.js";
 import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
@@ -33,6 +34,28 @@ export async function answerInternal(store: Store, call: Omit<Call, "caller">): 
 				const body = exactly(await readObject(request), { proxies: "object" });
 				if (!Array.isArray(body.proxies)) throw new WeirError("invalid-argument", "proxies must be a list");
 				await store.reportProxies(body.proxies as readonly ProxyStatus[]);
+				return ok({});
+			}
+			case "POST refused-stream": {
+				const body = exactly(await readObject(request), { id: "string", reason: "string", atMs: "number" });
+				const id = String(body.id).slice(0, CALLER_SUBJECT_CHARS_MAX);
+				const { revision } = store.current;
+				store.audit.append({
+					atMs: Number(body.atMs),
+					call: randomUUID(),
+					subject: id === "" ? null : id,
+					how: id === "" ? null : "mtls",
+					verb: "connect",
+					namespaces: [],
+					objects: ["xds"],
+					revisionBefore: revision,
+					revisionAfter: revision,
+					result: "refused",
+					why: String(body.reason).slice(0, CALLER_SUBJECT_CHARS_MAX),
+					request: null,
+					askedBy: null,
+					approvedBy: [],
+				});
 				return ok({});
 			}
 			case "GET untold":

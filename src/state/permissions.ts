@@ -34,6 +34,24 @@ export class Permissions {
 		});
 	}
 
+	/** Whether a binding gives the verb in any namespace at all: who has none is turned away before anything is read. */
+	mayAnywhere(caller: Caller, verb: OperatorVerb, { roleBindings }: Pick<ResourceSet, "roleBindings">): boolean {
+		const namespaces = new Set(roleBindings.flatMap(({ spec }) => spec.namespaces));
+		return (
+			this.isRoot(caller) ||
+			[...namespaces].some((namespace) => this.may(caller, { verb, namespace }, { roleBindings }))
+		);
+	}
+
+	/**
+	 * Who counts as one person where two are asked for: a subject; but the local owner and the bootstrap admins are one
+	 * together. Whoever has the socket may take the SVID that `weir up` gives its operator, and names the admins.
+	 */
+	personOf(caller: Caller): string {
+		// No subject is this: those of the socket begin with `local:`, and the others are URIs.
+		return this.isRoot(caller) ? "root" : caller.subject;
+	}
+
 	/** Admin everywhere whatever the bindings say. */
 	isRoot(caller: Caller): boolean {
 		return caller.how === "socket" || this.#admins.has(caller.subject);
@@ -64,8 +82,22 @@ export function namespacesOf(resource: Resource): readonly string[] {
 
 const ADMIN_KINDS: ReadonlySet<Kind> = new Set(["Gateway", "RoleBinding", "ApprovalPolicy", "DataClass"]);
 
-/** What it takes to create, change or delete it. A change needs this for the form before and the form after. */
+/**
+ * What it takes to create, change or delete it. A change needs this for the form before and the form after, and what
+ * `needsOfChange` adds.
+ */
 export function needsOf(resource: Resource): readonly Need[] {
 	const verb = ADMIN_KINDS.has(resource.kind) ? "admin" : "apply";
 	return namespacesOf(resource).map((namespace) => ({ verb, namespace }));
+}
+
+/**
+ * A Service's DataClass, once given, is an admin's: to change it, to leave it out, or to delete the Service, which could
+ * be declared anew without it, sends its data elsewhere.
+ * @param after null = deleted
+ */
+export function needsOfChange(before: Resource, after: Resource | null): readonly Need[] {
+	if (before.kind !== "Service" || before.spec.dataClass === null) return [];
+	if (after?.kind === "Service" && after.spec.dataClass === before.spec.dataClass) return [];
+	return [{ verb: "admin", namespace: before.metadata.namespace }];
 }

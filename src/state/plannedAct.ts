@@ -4,8 +4,9 @@ import { resourcesOf } from "../resources/kinds.js";
 import { qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type AskedAct, fingerprint, type Requirement, requirement } from "./approval.js";
-import { type Need, needsOf } from "./permissions.js";
+import { type Need, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
+import { promotionsIn } from "./promotedByHand.js";
 import { keyOf } from "./resourceSet.js";
 import { type MayRead, namespaceOf } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
@@ -28,7 +29,7 @@ export interface Planned {
  * What stays as it is needs no permission to change it, if the caller may see that it is so: a file with everything
  * can be applied by whoever may change what changes.
  */
-export function planWish({ resources, mayRead }: Sight, act: AskedAct, plan: WishPlan): Planned {
+export function planWish({ resources, status, mayRead }: Sight, act: AskedAct, plan: WishPlan): Planned {
 	const stored = new Map(resourcesOf(resources).map((one) => [keyOf(one), one]));
 	const written = new Set(plan.upserts.map(({ resource }) => keyOf(resource)));
 	const judged = plan.given.filter((one) => {
@@ -40,23 +41,44 @@ export function planWish({ resources, mayRead }: Sight, act: AskedAct, plan: Wis
 		const known = stored.get(keyOf(one));
 		return known === undefined ? [] : [known];
 	});
-	const needs = unique([...judged, ...before].flatMap(needsOf));
+	const deletes = plan.deletions.length > 0;
+	const given = new Map(judged.map((one) => [keyOf(one), one]));
+	const changed = before.map((one) => ({ before: one, after: deletes ? null : (given.get(keyOf(one)) ?? null) }));
+	const promotions = promotionsIn({ resources, status }, changed);
+	const needs = unique([
+		...[...judged, ...before].flatMap(needsOf),
+		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
+		...promotions.map(({ namespace }) => ({ verb: "promote" as const, namespace })),
+	]);
 	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
 	const basis: Record<string, string> = {};
 	for (const one of judged) basis[keyOf(one)] = fingerprint(stored.get(keyOf(one)));
+	const { approvalPolicies } = resources;
+	const applying = requirement(
+		approvalPolicies,
+		"apply",
+		needs.map(({ namespace }) => namespace),
+		[...judged, ...before],
+	);
+	const promoting = requirement(
+		approvalPolicies,
+		"promote",
+		promotions.map(({ namespace }) => namespace),
+	);
 	return {
 		act,
 		needs,
-		requirement: requirement(
-			resources.approvalPolicies,
-			"apply",
-			needs.map(({ namespace }) => namespace),
-			[...judged, ...before],
-		),
-		effects: judged.map((one) => {
-			const title = `${one.kind} ${qualifiedName(one.metadata)}`;
-			return `${changes.get(title) ?? act.verb} ${title}`;
-		}),
+		requirement: {
+			needs: Math.max(applying.needs, promoting.needs),
+			expireMs: Math.min(applying.expireMs, promoting.expireMs),
+		},
+		effects: [
+			...judged.map((one) => {
+				const title = `${one.kind} ${qualifiedName(one.metadata)}`;
+				return `${changes.get(title) ?? act.verb} ${title}`;
+			}),
+			...promotions.map(({ effect }) => effect),
+		],
 		basis,
 	};
 }

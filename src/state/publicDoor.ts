@@ -156,7 +156,10 @@ function pending({ outcome, request }: Pending): Answer {
 
 function applied(result: ApplyResult | Pending): Answer {
 	if (result.outcome === "pending") return pending(result);
-	if (result.outcome === "applied") return ok({ revision: result.revision, changes: result.changes });
+	if (result.outcome === "applied") {
+		const { outcome: _, ...said } = result;
+		return ok(said);
+	}
 	const problems = result.problems.map(({ position, message, hint }) => ({
 		file: position?.file ?? null,
 		line: position?.line ?? null,

@@ -42,6 +42,8 @@ export type ApplyResult =
 			readonly outcome: "applied";
 			readonly revision: number;
 			readonly changes: readonly ResourceChange[];
+			/** Of a dry run by an operator: how many others would have to approve it first. */
+			readonly approvals?: number;
 	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 

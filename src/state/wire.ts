@@ -52,7 +52,13 @@ export function requestAnswer({ askedBy, approvals, basis: _, ...rest }: Approva
 /** POST /v1/resources and DELETE: what changed, or every problem (status 400), or that it waits for approval. */
 export type ApplyAnswer =
 	| PendingAnswer
-	| { readonly outcome: "applied"; readonly revision: number; readonly changes: readonly ResourceChange[] }
+	| {
+			readonly outcome: "applied";
+			readonly revision: number;
+			readonly changes: readonly ResourceChange[];
+			/** Of a dry run: how many others would have to approve it first. */
+			readonly approvals?: number;
+	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 
 /** POST /v1/experiments/NAME/VERB: the decision, or that it waits for approval. */

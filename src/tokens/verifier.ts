@@ -45,6 +45,8 @@ type Refused = Extract<TokenAnswer, { readonly refused: unknown }>;
 
 const BEARER = "Bearer ";
 
+const NO_ISSUERS: ReadonlySet<Issuer> = new Set();
+
 const invalid = (why: string): Refused => ({ refused: "invalid-token", why });
 const limited = (why: string): Refused => ({ refused: "rate-limited", why });
 
@@ -119,8 +121,9 @@ export class TokenVerifier {
 		return held !== undefined && issuers.has(held.issuer) && holds(held, this.#nowSeconds()) ? held : null;
 	}
 
+	/** Only an Envoy that is not ours names no Gateway; one that the newest table has no more believes nobody. */
 	#issuersAt(gateway: string | null): ReadonlySet<Issuer> {
-		return (gateway === null ? undefined : this.#byGateway.get(gateway)) ?? this.#all;
+		return gateway === null ? this.#all : (this.#byGateway.get(gateway) ?? NO_ISSUERS);
 	}
 
 	#nowSeconds(): number {

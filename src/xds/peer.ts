@@ -5,7 +5,7 @@
 import { ENVOY_TYPES, type TypeName } from "./resource.js";
 
 /** What a stream that is not served was refused for. */
-export type RefusedFor = "no-svid" | "not-a-client" | "another-node" | "type" | "too-many";
+export type RefusedFor = "no-svid" | "not-a-client" | "another-node" | "type" | "no-gateway" | "too-many";
 
 export type Peer =
 	/** On the UNIX socket. */

@@ -24,6 +24,7 @@ import {
 	ExternalProcessorSchema,
 	ExtProcPerRouteSchema,
 } from "../gen/envoy/extensions/filters/http/ext_proc/v3/ext_proc_pb.js";
+import { HeaderMutationSchema as HeaderMutationFilterSchema } from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
 import {
 	JwtAuthenticationSchema,
 	PerRouteConfigSchema,
@@ -66,6 +67,7 @@ export const registry = createRegistry(
 	RouterSchema,
 	HttpConnectionManagerSchema,
 	HeaderMutationSchema,
+	HeaderMutationFilterSchema,
 	ConsistentHashingSchema,
 	DownstreamTlsContextSchema,
 	UpstreamTlsContextSchema,

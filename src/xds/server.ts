@@ -31,10 +31,10 @@ export interface XdsServerOptions {
 	readonly nowMs?: () => number;
 	/** Identity for TCP; left out: the UNIX socket only. */
 	readonly secure?: XdsSecurity;
-	/** Gateways of an Envoy by its SPIFFE id; null = all. */
+	/** Gateways of an Envoy by its SPIFFE id, asked on the TCP door; null = all, none = it is refused. By default none. */
 	readonly gatewaysOf?: (spiffeId: string) => readonly string[] | null;
-	/** Told of every stream that was refused for who its client is. */
-	readonly onRefused?: (reason: RefusedFor) => void;
+	/** Told of every stream that was refused for who its client is. `id`: proved by mTLS; null = none was. */
+	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
 }
 
 /** A port: mTLS, and the SPIFFE id that a call's client has proved by it. */
@@ -45,6 +45,12 @@ export interface XdsSecurity {
 	readonly idOf: (call: Pick<Call, "getAuthContext">) => string | null;
 }
 
+/** Who is not served at all. */
+interface Stranger {
+	readonly refusedFor: RefusedFor;
+	readonly id: string | null;
+}
+
 export type AcknowledgedListener = (revision: number, atMs: number) => void;
 
 export class XdsServer {
@@ -52,7 +58,7 @@ export class XdsServer {
 	readonly #servers: Server[] = [];
 	readonly #secure: XdsSecurity | null;
 	readonly #gatewaysOf: (spiffeId: string) => readonly string[] | null;
-	readonly #onRefused: (reason: RefusedFor) => void;
+	readonly #onRefused: (reason: RefusedFor, id: string | null) => void;
 	readonly #gatewayViews = new GatewayViews();
 	readonly #log: (line: string) => void;
 	readonly #ackTimeoutMs: number;
@@ -72,7 +78,7 @@ export class XdsServer {
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
 		this.#nowMs = nowMs ?? Date.now;
 		this.#secure = secure ?? null;
-		this.#gatewaysOf = gatewaysOf ?? (() => null);
+		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
 	}
 
@@ -148,18 +154,19 @@ export class XdsServer {
 	}
 
 	/** A client that no SPIFFE id speaks for is refused: on this door there is no other proof. */
-	#proved({ idOf }: XdsSecurity, call: Call): Peer | RefusedFor {
+	#proved({ idOf }: XdsSecurity, call: Call): Peer | Stranger {
 		const id = idOf(call);
-		return id === null ? "no-svid" : (peerOf(id) ?? "not-a-client");
+		return id === null ? { refusedFor: "no-svid", id } : (peerOf(id) ?? { refusedFor: "not-a-client", id });
 	}
 
-	#connect(call: Call, peer: Peer | RefusedFor): void {
+	#connect(call: Call, peer: Peer | Stranger): void {
+		const id = "id" in peer ? peer.id : null;
 		const refuse = (reason: RefusedFor, code: status, details: string): void => {
-			this.#onRefused(reason);
+			this.#onRefused(reason, id);
 			call.emit("error", { code, details });
 		};
-		if (typeof peer === "string") {
-			refuse(peer, status.UNAUTHENTICATED, "only Envoys and sidecars of this trust domain are served");
+		if ("refusedFor" in peer) {
+			refuse(peer.refusedFor, status.UNAUTHENTICATED, "only Envoys and sidecars of this trust domain are served");
 			return;
 		}
 		if (this.#connections.size >= XDS_STREAMS_MAX) {
@@ -167,6 +174,10 @@ export class XdsServer {
 			return;
 		}
 		const gateways = peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null;
+		if (gateways?.length === 0) {
+			refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's: control must be told which are");
+			return;
+		}
 		const connection = new Connection(call, {
 			peer,
 			ackTimeoutMs: this.#ackTimeoutMs,
@@ -179,7 +190,7 @@ export class XdsServer {
 				this.#notice();
 			},
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
-			onRefused: this.#onRefused,
+			onRefused: (reason) => this.#onRefused(reason, id),
 		});
 		this.#connections.add(connection);
 	}
@@ -210,11 +221,7 @@ export class XdsServer {
 		for (const listener of this.#acknowledged) listener(target.revision, this.#nowMs());
 	}
 
-	async #bind(
-		target: string,
-		credentials: ServerCredentials,
-		peer: (call: Call) => Peer | RefusedFor,
-	): Promise<number> {
+	async #bind(target: string, credentials: ServerCredentials, peer: (call: Call) => Peer | Stranger): Promise<number> {
 		const server = new Server({
 			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
 			"grpc.max_send_message_length": -1,

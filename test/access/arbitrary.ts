@@ -22,7 +22,7 @@ const PATTERNS = [
 	"spiffe://b/x/*",
 ];
 const ISSUERS = ["https://one", "https://two"];
-const SUBJECTS = ["alice", "bob", "a#b"];
+const SUBJECTS = ["alice", "bob", "a#b", "x#*"];
 const GROUPS = ["admin", "team-a", "team-b", "readers"];
 const PATHS = [
 	"/",

@@ -2,13 +2,14 @@
 import t from "tap";
 import { probeAlarm, unjudgedAlarms, type WatchedListener } from "../../src/access/probe.js";
 
-const result = { gateway: "edge", service: "guarded" };
+const result = { gateway: "edge", service: "guarded", guard: "gate" } as const;
 
 t.test("only a refusal in our own words is one", async (t) => {
 	for (const [status, body, alarm] of [
 		[403, "access denied: not-canonical\n", null],
-		[401, "access denied: invalid-token\n", null],
-		[429, "access denied: rate-limited\n", null],
+		[403, "access denied: forbidden\n", "probe-misjudged"],
+		[401, "access denied: invalid-token\n", "probe-misjudged"],
+		[429, "access denied: rate-limited\n", "probe-misjudged"],
 		[403, "Forbidden", "probe-passed"],
 		[403, "access denied: not-canonical\nand more", "probe-passed"],
 		[200, "access denied: not-canonical\n", "probe-passed"],
@@ -18,6 +19,19 @@ t.test("only a refusal in our own words is one", async (t) => {
 		[null, "", "probe-unanswered"],
 	] as const) {
 		t.equal(probeAlarm({ ...result, status, body })?.alarm ?? null, alarm, `${status} ${body}`);
+	}
+});
+
+t.test("the rules' probe is refused by the rules, or by a limit before them", async (t) => {
+	for (const [status, body, alarm] of [
+		[403, "access denied: forbidden\n", null],
+		[429, "access denied: rate-limited\n", null],
+		[403, "access denied: no-policy-allows\n", "probe-misjudged"],
+		[403, "access denied: not-canonical\n", "probe-misjudged"],
+		[200, "ok", "probe-passed"],
+		[503, "unavailable\n", "probe-unanswered"],
+	] as const) {
+		t.equal(probeAlarm({ ...result, guard: "rules", status, body })?.alarm ?? null, alarm, `${status} ${body}`);
 	}
 });
 

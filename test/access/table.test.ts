@@ -11,6 +11,7 @@ import {
 	judgesUsers,
 	judgesVariants,
 	nativeObstacle,
+	readsUsers,
 } from "../../src/access/policy.js";
 import type { VerifiedToken } from "../../src/access/token.js";
 import type { AccessPolicy } from "../../src/resources/resource.js";
@@ -110,7 +111,13 @@ t.test("what a verdict depends on", async (t) => {
 	t.equal(judges({ claims: [{ claim: "a", values: ["b"] }] }), "u");
 	t.equal(judges({ condition: 'request.path == "/" && variant == "v1"' }), "pv");
 	t.equal(judges({ condition: 'has(user.subject) || request.region == "eu"' }), "ur");
-	t.equal(judges({ mode: "shadow", groups: ["a"], variants: ["v1"] }), "vu", "shadow ones too");
+	t.equal(judges({ mode: "shadow", groups: ["a"], variants: ["v1"], regions: ["eu"] }), "vr", "shadow ones too");
+	const reads = (fields: Partial<AccessPolicy["spec"]>) =>
+		readsUsers(accessTable(guarded, [policy("a", "deny", fields)]));
+	t.equal(reads({ mode: "shadow", groups: ["a"] }), true, "a token is looked at for a shadow policy, and not refused");
+	t.equal(reads({ mode: "shadow", condition: "has(user.subject)" }), true);
+	t.equal(reads({ groups: ["a"] }), true);
+	t.equal(reads({ ...X, mode: "shadow" }), false);
 });
 
 t.test("what Envoy cannot express of a policy", async (t) => {
@@ -160,6 +167,13 @@ t.test("each condition about the token, alone", async (t) => {
 	const split = { ...token, issuer: "https://one#alice", subject: "x" };
 	const hash = [policy("own", "allow", { users: ["https://one#alice#x"] })];
 	t.equal(authorize(guarded, hash, { ...request, token: split }).allowed, false, "split at the first #");
+	const subjectOf = (user: string, subject: string): boolean =>
+		authorize(guarded, [policy("own", "allow", { users: [user] })], { ...request, token: { ...token, subject } })
+			.allowed;
+	t.equal(subjectOf("https://one#*", "alice"), true);
+	t.equal(subjectOf("https://one#x#*", "x#*"), true, "a subject that ends like `any`");
+	t.equal(subjectOf("https://one#x#*", "alice"), false, "is one user, not all of the issuer");
+	t.equal(subjectOf("https://one", "alice"), false, "without # nobody");
 });
 
 t.test("what cannot be known allows nobody and denies everybody", async (t) => {

@@ -4,13 +4,33 @@ import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { JsonGeneralName } from "@peculiar/x509";
 import t from "tap";
+import type { ResourceSet } from "../../src/resources/resource.js";
 import { spiffe } from "../access/mutualTls.js";
 import { oddCa } from "../access/oddCertificates.js";
+import { accessPolicy, PATIENT, service, variant } from "../fixtures/resources.js";
 import { type AttackScene, attackedResources, attackScene, FORMS } from "./scene.js";
 import { exchange, get } from "./wire.js";
 
 const uri = (value: string): JsonGeneralName => ({ type: "url", value });
 const dns = (value: string): JsonGeneralName => ({ type: "dns", value });
+
+/** Services that patterns speak of: everybody who is somebody, all below a path, all but one. */
+function withPatterns(set: ResourceSet, port: number): ResourceSet {
+	const fields = { access: null, callout: PATIENT } as const;
+	const names = ["star", "team", "neg", "prefix"];
+	return {
+		...set,
+		services: [...set.services, ...names.map((name) => service(name, [variant("v1", port)], fields))],
+		accessPolicies: [
+			...set.accessPolicies,
+			accessPolicy("star", "allow", ["star"], { principals: ["*"] }),
+			accessPolicy("team", "allow", ["team"], { principals: [`${team}/*`] }),
+			accessPolicy("neg", "allow", ["neg"], { principals: ["*"] }),
+			accessPolicy("not-mallory", "deny", ["neg"], { principals: [spiffe("mallory")] }),
+			accessPolicy("prefix", "allow", ["prefix"], { principals: ["spiffe://weir.test/*"] }),
+		],
+	};
+}
 
 const ODD: readonly (readonly [id: string, what: string, names: readonly JsonGeneralName[]])[] = [
 	["CVE-2022-21656", "a DNS name that is another's SPIFFE id", [dns(spiffe("alice"))]],
@@ -30,6 +50,40 @@ const ODD: readonly (readonly [id: string, what: string, names: readonly JsonGen
 	["T-two-uris", "two ids", [uri(spiffe("mallory")), uri(spiffe("alice"))]],
 ];
 
+const team = spiffe("team");
+
+/** No SPIFFE id of a workload (SPIFFE-ID sections 2.1 to 2.3), each beginning or ending as one that rules speak of. */
+const NOT_STRICT: Readonly<Record<string, string>> = {
+	"dot segments": `${team}/../admin`,
+	"a dot segment at the end": `${team}/..`,
+	"a single dot": `${team}/./a`,
+	"escaped dots": `${team}/%2e%2e/admin`,
+	"a query": `${team}/a?x=1`,
+	"a fragment": `${team}/a#x`,
+	"an empty segment": `${team}//a`,
+	"a slash at the end": `${team}/a/`,
+	"user information": team.replace("spiffe://", "spiffe://u@"),
+	"a port": "spiffe://weir.test:99/team/a",
+	"capitals in the trust domain": "spiffe://WEIR.TEST/team/a",
+	"no path": "spiffe://weir.test",
+	"no path but a slash": "spiffe://weir.test/",
+	"no trust domain": "spiffe:///team/a",
+	"an empty query behind a forbidden id": `${spiffe("mallory")}?`,
+	"an @ in a segment": `${team}/a@b`,
+	"2,300 bytes": `${team}/${"a".repeat(2_300)}`,
+	"2,049 bytes": `${team}/${"a".repeat(2_049 - team.length - 1)}`,
+};
+
+/** What is one, however odd it looks. */
+const STRICT: Readonly<Record<string, string>> = {
+	"three dots": `${team}/...`,
+	"a leading dot": `${team}/.a`,
+	"two leading dots": `${team}/..a`,
+	"many segments": `${team}/a/b/c/d/e/f/g/h`,
+	"capitals in the path": `${team}/A_b-9.`,
+	"2,048 bytes": `${team}/${"a".repeat(2_048 - team.length - 1)}`,
+};
+
 t.setTimeout(180_000);
 
 for (const form of Object.keys(FORMS)) {
@@ -39,7 +93,7 @@ for (const form of Object.keys(FORMS)) {
 			t,
 			form,
 			(port, own) => {
-				const set = attackedResources(port, own);
+				const set = withPatterns(attackedResources(port, own), port);
 				const [gateway] = set.gateways;
 				if (gateway?.spec.tls?.from !== "files") throw new Error("no TLS by files");
 				const clientCaFile = join(dirname(own.gateway.certificateFile), "both.pem");
@@ -75,6 +129,30 @@ for (const form of Object.keys(FORMS)) {
 				t.same(smuggled, [], "no name becomes a header");
 			});
 		}
+		const asked = async (id: string, host: string) => {
+			const open = scene.tls.clientWith(scene.envoy.port(), await ca.issue([uri(id)]));
+			return open().then(
+				async (socket) => (await exchange(socket, get(host, "/"))).statuses.join(),
+				() => "TLS",
+			);
+		};
+		for (const [what, id] of Object.entries(NOT_STRICT)) {
+			t.test(`T-spiffe: ${what} matches no pattern and evades no denial`, async (t) => {
+				scene.upstream.take();
+				for (const host of ["star.test", "team.test", "neg.test", "prefix.test"]) {
+					t.match(await asked(id, host), /^(403|TLS)$/, host);
+				}
+				t.same(scene.upstream.take(), []);
+			});
+		}
+		t.test("T-spiffe: what is strictly an id is one", async (t) => {
+			for (const [what, id] of Object.entries(STRICT)) {
+				for (const host of ["star.test", "team.test", "neg.test", "prefix.test"])
+					t.equal(await asked(id, host), "200", `${what} at ${host}`);
+			}
+			t.equal(await asked(spiffe("mallory"), "neg.test"), "403");
+			t.equal(await asked(spiffe("mallory"), "star.test"), "200");
+		});
 		t.test("CVE-2026-39350: and the id with a dot is served", async (t) => {
 			const open = scene.tls.clientWith(scene.envoy.port(), await ca.issue([uri(spiffe("a.b"))]));
 			t.same((await exchange(await open(), get("wide.test", "/"))).statuses, [200]);

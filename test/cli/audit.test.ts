@@ -1,9 +1,16 @@
 /** `weir audit requests` and `weir policy shadow`, over ingest's own door. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policy.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
-import { startRig } from "../events/rig.js";
+import type { Resource } from "../../src/resources/resource.js";
+import { type Entry, type Rig, startRig } from "../events/rig.js";
+import { accessPolicy } from "../fixtures/resources.js";
+import { askApi, fileOf, temporaryDirectory, weirUp } from "./command.js";
 
 /** What a command prints. */
 async function printed(run: () => Promise<void>): Promise<string> {
@@ -35,12 +42,6 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 			path: "/admin\nFORGED",
 		},
 		{ ...common, requestId: "r2", status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" },
-		{
-			...common,
-			requestId: "r3",
-			namespace: "envoy.filters.http.rbac",
-			said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
-		},
 	]);
 	const all = await printed(() => auditRequests({ api }));
 	t.equal(all.trimEnd().split("\n").length, 2, "a line a record, whatever callers write");
@@ -53,11 +54,99 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 	t.equal((await printed(() => auditRequests({ api, limit: "1" }))).trimEnd().split("\n").length, 1);
 	await t.rejects(auditRequests({ api, since: "noon" }), { code: "invalid-argument" });
 	await t.rejects(auditRequests({ api, kind: "nothing" }), { code: "invalid-argument" });
+});
+
+/** Control's API as these commands see it: what is declared, and ingest's answers. @returns its address */
+async function apiOver(
+	t: { teardown(run: () => void): unknown },
+	rig: Rig,
+	resources: readonly Resource[],
+): Promise<string> {
+	const server = createServer((asked, response) => {
+		const answer = (status: number, json: unknown): void =>
+			void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
+		if (asked.url === "/v1/resources") answer(200, { revision: 1, resources });
+		else void rig.call("GET", asked.url ?? "", "").then(({ status, json }) => answer(status, json));
+	});
+	const socket = join(rig.directory, `api-${resources.length}.sock`);
+	await new Promise<void>((resolve) => server.listen(socket, resolve));
+	t.teardown(() => server.close());
+	return `unix:${socket}`;
+}
+
+t.test("what shadow policies would change: of those that are declared now, and since a time", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const tried = (policy: string): Entry => ({
+		kind: "end",
+		unit: null,
+		startMs: 999_000,
+		principal: "spiffe://a.test/web",
+		requestId: policy,
+		namespace: "envoy.filters.http.rbac",
+		said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: policy },
+	});
+	await rig.send([tried("try"), tried("gone"), tried("enforced"), tried("none")]);
+	const enforced = accessPolicy("enforced", "deny", ["shop"]);
+	const api = await apiOver(t, rig, [accessPolicy("try", "deny", ["shop"], { mode: "shadow" }), enforced]);
+	const asked = await printed(() => policyShadow({ api }));
 	t.match(
-		await printed(() => policyShadow({ api })),
+		asked,
 		/WOULD DENY {3}1 × {2}shop {2}spiffe:\/\/a\.test\/web {2}POST \/v2\/models\/m\/infer {2}by policy try/,
 	);
+	t.match(asked, /no policy would allow/);
+	t.notMatch(asked, /gone|enforced/);
+	rig.nowMs += 60_000;
+	const since = new Date(rig.nowMs).toISOString();
+	t.match(await printed(() => policyShadow({ api, since })), /declared now have changed no verdict/);
+	await t.rejects(policyShadow({ api, since: "noon" }), { code: "invalid-argument" });
+	const none = await apiOver(t, rig, [enforced]);
+	t.match(await printed(() => policyShadow({ api: none })), /^no policy that is declared now is in shadow mode\n$/);
+	const elsewhere = [enforced, enforced, accessPolicy("try", "deny", ["other"], { mode: "shadow" })];
+	const other = await apiOver(t, rig, elsewhere);
+	t.notMatch(await printed(() => policyShadow({ api: other })), /no policy would allow/, "of another Service");
 });
+
+t.test("weir up records allowed requests where it is told to", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const upstream = createServer((_, response) => response.end("v1"));
+	await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => {
+		upstream.close();
+		upstream.closeAllConnections();
+	});
+	const file = await fileOf(directory, "stack.yaml", declaration((upstream.address() as AddressInfo).port));
+	const up = await weirUp(file, join(directory, "data"), ["--decision-log", "all"]);
+	t.teardown(() => up.stop());
+	t.equal(await (await fetch(`${up.ready.gateway}/asked`)).text(), "v1");
+	// Envoy sends its access log after the answer, batch by batch.
+	const path = "/v1/requests?kind=allowed&service=model";
+	let records: readonly unknown[] = [];
+	while (records.length === 0) {
+		records = JSON.parse((await askApi(up.ready.api, path)).text).decisions;
+		if (records.length === 0) await pause(200);
+	}
+	t.match(records, [{ kind: "allowed", path: "/asked", status: 200 }]);
+});
+
+const declaration = (port: number): string => `
+apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {address: 127.0.0.1, port: 0}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: model}
+spec:
+  hosts: [127.0.0.1]
+  access: open
+  defaultVariant: v1
+  variants:
+    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
+`;
+
+t.setTimeout(120_000);
 
 t.test("the share of allowed requests that is recorded", (t) => {
 	t.same(["denied", "1%", "0.5%", "all"].map(allowedShare), [0, 10_000, 5_000, 1_000_000]);

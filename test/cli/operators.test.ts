@@ -70,10 +70,17 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	t.match(await eve("approve", id), { code: 1, stderr: /no request/ });
 	t.match(await eve("apply", "-f", changed), {
 		code: 1,
-		stderr: /no RoleBinding lets .*eve apply in namespace default/,
+		stderr: /no RoleBinding lets .*eve apply in any namespace/,
 	});
 	t.match(await bob("requests"), { out: new RegExp(`${id} {2}pending {3}asked by ${operator("ada")}`) });
 	t.match(await bob("requests", id), { out: /configured Metric clicks[\s\S]*clicks\.yaml[\s\S]*window: 2s/ });
+	const written = CLICKS.replace("window: 1s", "window: 3s").replace("kind:", "# \u202e2 :wodniw\rx\r\nkind:");
+	const turned = await fileOf(directory, "turned.yaml", written);
+	const lie = /weir approve ([0-9a-f]{16})/.exec((await ada("apply", "-f", turned)).out)?.[1] ?? "";
+	const shown = await bob("requests", lie);
+	t.match(shown, { code: 0, out: /^# \\u202e2 :wodniw\\u000dx$/m }, "what would turn a line around is spelt out");
+	t.notMatch(shown.out, /[\p{Cf}\r]/u);
+	t.match(await bob("reject", lie), { code: 0 });
 	t.match(await bob("approve", id), { code: 0, out: `${id}: approved and done\n` });
 	t.equal(store.current.resources.metrics.find(({ metadata }) => metadata.name === "clicks")?.spec.windowMs, 2_000);
 	const promote = await ada("promote", "boosted", "--reason", "numbers are good");
@@ -89,7 +96,7 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 		log.stdout.toString(),
 		/done +spiffe:.*bob \(mtls\) +apply: configured Metric clicks +revision \d+ → \d+ +request [0-9a-f]{16} +asked by .*ada +approved by .*bob/,
 	);
-	t.match(log.stdout.toString(), /refused +spiffe:.*eve \(mtls\) +apply: configured Metric clicks +no RoleBinding/);
+	t.match(log.stdout.toString(), /refused +spiffe:.*eve \(mtls\) +apply: 1 file, unread +no RoleBinding/);
 	const verified = await run(["audit", "operators", "--verify"], local);
 	const head = /note its head: (\d+:[0-9a-f]{64})/.exec(verified.stdout.toString())?.[1] ?? "";
 	t.match([verified.code, head], [0, /./]);

@@ -1,6 +1,8 @@
 /** `weir policy test` and `weir policy diff` as a user's CI runs them. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import t from "tap";
-import { fileOf, temporaryDirectory, weir } from "./command.js";
+import { fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
 
 const RESOURCES = `apiVersion: weir.dev/v1alpha1
 kind: Gateway
@@ -23,6 +25,35 @@ spec:
   variants:
     - name: v1
       endpoints: [{address: 127.0.0.1, port: 9001}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: plain}
+spec:
+  hosts: [plain.test, "*.plain.test"]
+  defaultVariant: v1
+  variants:
+    - name: v1
+      endpoints: [{address: 127.0.0.1, port: 9002}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: free}
+spec:
+  hosts: [free.test]
+  access: open
+  defaultVariant: v1
+  variants:
+    - name: v1
+      endpoints: [{address: 127.0.0.1, port: 9003}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: plain-web}
+spec:
+  action: allow
+  services: [plain]
+  principals: [spiffe://a.test/web]
 ---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -52,7 +83,7 @@ spec:
 
 const TABLE = `tests:
   - name: web reads
-    request: {service: shop, principal: spiffe://a.test/web, path: "/v2?x=1"}
+    request: {service: shop, principal: spiffe://a.test/web, path: "/v2?x=//y/../z"}
     expect: {verdict: allow, policy: web}
   - name: web does not write
     request: {host: shop.test, principal: spiffe://a.test/web, method: POST, path: /v2}
@@ -72,6 +103,27 @@ const TABLE = `tests:
   - name: ambiguous
     request: {service: shop, principal: spiffe://a.test/web, path: "/v2;x"}
     expect: {verdict: deny, reason: not-canonical}
+  - name: ambiguous, though no rule looks at paths
+    request: {service: plain, principal: spiffe://a.test/web, path: "/v2;x"}
+    expect: {verdict: deny, reason: not-canonical}
+  - name: a method that is refused
+    request: {host: a.plain.test, principal: spiffe://a.test/web, method: TRACE}
+    expect: {verdict: deny, reason: not-canonical}
+  - name: the probe
+    request: {service: plain, principal: spiffe://a.test/web, method: OPTIONS, path: /.well-known/weir-probe}
+    expect: {verdict: deny, reason: forbidden, policy: null}
+  - name: before the token
+    request: {service: shop, token: invalid, path: "/v2;x"}
+    expect: {verdict: deny, reason: not-canonical}
+  - name: no rule looks at tokens
+    request: {service: plain, principal: spiffe://a.test/web, token: invalid}
+    expect: {verdict: allow, policy: plain-web}
+  - name: at a host under the wildcard
+    request: {host: a.plain.test, principal: spiffe://a.test/web, variant: v1, region: eu, gateway: edge}
+    expect: allow
+  - name: open
+    request: {service: free, method: TRACE, path: "/v2;x", token: invalid}
+    expect: {verdict: allow, reason: open}
   - name: nobody's host
     request: {host: other.test}
     expect: {verdict: deny, reason: unknown-service}
@@ -83,7 +135,7 @@ t.test("a table that holds, and one that does not", async (t) => {
 	const table = await fileOf(directory, "table.yaml", TABLE);
 	const good = await weir(["policy", "test", "-f", resources, "-t", table]);
 	t.equal(good.stderr, "");
-	t.equal(good.stdout.toString(), "8 passed, 0 failed\n");
+	t.equal(good.stdout.toString(), "15 passed, 0 failed\n");
 	t.equal(good.code, 0);
 	const wrong = await fileOf(
 		directory,
@@ -94,14 +146,14 @@ t.test("a table that holds, and one that does not", async (t) => {
 	t.equal(bad.code, 1);
 	t.match(
 		bad.stdout.toString(),
-		/wrong\.yaml:2:5: FAIL web reads: expected deny \(forbidden\), is allow \(allowed by policy web\)\n15 passed, 1 failed/,
+		/wrong\.yaml:2:5: FAIL web reads: expected deny \(forbidden\), is allow \(allowed by policy web\)\n29 passed, 1 failed/,
 	);
 });
 
 t.test("a table with faults fails as a whole, each with its place", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const resources = await fileOf(directory, "resources.yaml", RESOURCES);
-	const cases: readonly (readonly [string, RegExp])[] = [
+	const cases: (readonly [string, RegExp])[] = [
 		[
 			"tests:\n  - name: a\n    request: {service: shop, metod: GET}\n    expect: allow\n",
 			/t\.yaml:3:30: unknown field metod; known are/,
@@ -123,6 +175,18 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 		["tests: []\n", /tests is no list of cases/],
 		["tests:\n  - name: a\n    request: {service: shop}\n    expect: allow\n    expect: deny\n", /written twice/],
 	];
+	const named = (request: string, expect = "deny"): string =>
+		`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
+	cases.push(
+		[named('{service: shop, path: "/v2//x"}'), /t\.yaml:3:\d+: Envoy resolves \/\/ and dot segments/],
+		[named('{service: shop, path: "/v2/%2E./admin?a=1"}'), /Envoy resolves/],
+		[named("{service: shopp}"), /t\.yaml:3:\d+: there is no Service "shopp"; declared are shop, plain, free/],
+		[named("{host: shopp.test}"), /t\.yaml:3:\d+: there is no Service "shopp\.test"/],
+		[named("{service: shop, gateway: egde}"), /t\.yaml:3:\d+: there is no Gateway "egde"; declared are edge/],
+		[named("{service: shop, region: ue}"), /t\.yaml:3:\d+: there is no region "ue"; declared are eu/],
+		[named("{service: shop, variant: v11}"), /t\.yaml:3:\d+: there is no Variant "v11"; declared are v1/],
+		[named("{host: no.test, gateway: egde}", "{verdict: deny, reason: unknown-service}"), /there is no Gateway "egde"/],
+	);
 	for (const [text, problem] of cases) {
 		const table = await fileOf(directory, "t.yaml", text);
 		const { code, stderr, stdout } = await weir(["policy", "test", "-f", resources, "-t", table]);
@@ -164,6 +228,44 @@ t.test("diff names what is let in and kept out", async (t) => {
 		/NEWLY DENIED {2}shop: allow \(allowed by policy (web|staff)\) → deny \(forbidden by policy no-admin\)/,
 	);
 	t.match(text, /1 logged requests were left out: their Service reads tokens/);
+	const faulty = await fileOf(directory, "faulty.ndjson", `\n${JSON.stringify({ kind: "denied" })}\n\n17\n`);
+	const refused = await weir(["policy", "diff", before, after, "--log", faulty]);
+	t.match(refused, { code: 64, stderr: /faulty\.ndjson:4: not a JSON record/ });
 	const json = JSON.parse((await weir(["policy", "diff", before, after, "--json"])).stdout.toString());
 	t.ok(json.newlyAllowed > 0 && json.newlyDenied > 0);
+});
+
+t.test("diff tells what decides verdicts beside the rules", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const before = await fileOf(directory, "old.yaml", RESOURCES);
+	const after = await fileOf(
+		directory,
+		"new.yaml",
+		RESOURCES.replace("audiences: [weir]", "audiences: [weir, other]\n      binding: dpop")
+			.replace("jwks.json", "others.json")
+			.replace("hosts: [shop.test]", "hosts: [shop.test, store.test]"),
+	);
+	const { code, stdout } = await weir(["policy", "diff", before, after]);
+	const text = stdout.toString();
+	t.equal(code, 1, "although no verdict differs");
+	t.match(
+		text,
+		/^changed: Gateway edge, tokens of https:\/\/issuer\.test: audiences \["weir"\] → \["weir","other"\]$/m,
+	);
+	t.match(text, /^changed: Gateway edge, tokens of https:\/\/issuer\.test: binding "none" → "dpop"$/m);
+	t.match(text, /^changed: Gateway edge, tokens of https:\/\/issuer\.test: keys .*jwks\.json.* → .*others\.json/m);
+	t.match(text, /^changed: Service shop, hosts: now store\.test$/m);
+	t.match(text, /^0 newly allowed, 0 newly denied/m);
+});
+
+t.test("who has read enough ends a command quietly, and not with success", async (t) => {
+	const child = spawn(process.execPath, [MAIN, "schema"], { stdio: ["ignore", "pipe", "pipe"] });
+	child.stdout.destroy();
+	let stderr = "";
+	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+		stderr += chunk;
+	});
+	const [code] = await once(child, "close");
+	t.equal(stderr, "");
+	t.equal(code, 141);
 });

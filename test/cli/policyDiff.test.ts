@@ -3,7 +3,8 @@ import fc from "fast-check";
 import t from "tap";
 import { type PolicyRequest, policyJudge } from "../../src/access/policyCheck.js";
 import { diffPolicies } from "../../src/access/policyDiff.js";
-import type { AccessPolicy, ResourceSet } from "../../src/resources/resource.js";
+import { ANYONE } from "../../src/access/principal.js";
+import type { AccessPolicy, ResourceSet, TokenIssuer } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://issuer.test";
@@ -177,5 +178,62 @@ t.test("what a rule's change lets in and keeps out, and what the log has asked",
 	t.notOk(diff.differences.some(({ request }) => request.principal !== "spiffe://a/web" && request.service === "shop"));
 	const users = diffPolicies(before, one({ groups: ["g"] }), [logged], NOW);
 	t.equal(users.withoutToken, 1, "a log holds no tokens");
+	t.end();
+});
+
+const WEB = "spiffe://a/web";
+
+t.test("what is refused before any rule is asked", (t) => {
+	const one = (access: "open" | null, spec: Partial<AccessPolicy["spec"]> | null): ResourceSet =>
+		resourceSet({
+			gateways: [gateway({ tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")] })],
+			services: [service("shop", [variant("v1", 1)], { access })],
+			accessPolicies: spec === null ? [] : [accessPolicy("p", "allow", ["shop"], spec)],
+		});
+	const closed = diffPolicies(one("open", null), one(null, { principals: [ANYONE] }), [], NOW);
+	t.ok(closed.newlyDenied > 0);
+	const denied = closed.differences.filter(({ after }) => after.reason === "not-canonical");
+	t.ok(
+		denied.some(({ request }) => request.method === "TRACE"),
+		"a refused method",
+	);
+	t.ok(
+		denied.some(({ request }) => request.path.includes(";")),
+		"a path that is not canonical",
+	);
+	t.same(closed.changed, ["Service shop, access: open → protected"]);
+	const users = diffPolicies(
+		one(null, { principals: [WEB] }),
+		{
+			...one(null, { principals: [WEB] }),
+			accessPolicies: [
+				accessPolicy("p", "allow", ["shop"], { principals: [WEB] }),
+				accessPolicy("users", "allow", ["shop"], { principals: [WEB], users: ["*"] }),
+			],
+		},
+		[],
+		NOW,
+	);
+	t.match(users.differences, [{ request: { principal: WEB, token: "invalid" }, after: { reason: "invalid-token" } }]);
+	t.ok(users.differences.length > 0);
+	t.end();
+});
+
+t.test("the issuers that a Gateway believes, field by field", (t) => {
+	const believing = (...tokens: readonly TokenIssuer[]): ResourceSet =>
+		resourceSet({ gateways: [gateway({ tokens })] });
+	const issuer = tokenIssuer(ISSUER, ["weir"], "/keys");
+	const changed = (before: ResourceSet, after: ResourceSet) => diffPolicies(before, after, [], NOW).changed;
+	t.same(changed(believing(issuer), believing({ ...issuer })), []);
+	t.same(changed(believing(issuer), believing()), [`Gateway edge, tokens of ${ISSUER}: believed no more`]);
+	t.same(changed(believing(), believing(issuer)), [`Gateway edge, tokens of ${ISSUER}: believed now`]);
+	const other: Partial<TokenIssuer> = {
+		audiences: ["other"],
+		keys: { from: "file", file: "/others" },
+		profile: "at+jwt",
+		binding: "mtls",
+		maxLifetimeMs: 1,
+	};
+	t.equal(changed(believing(issuer), believing({ ...issuer, ...other })).length, Object.keys(other).length);
 	t.end();
 });

@@ -1,6 +1,10 @@
 /** The alarm of a bypass, from a Gateway that lets the probe pass to the line of `weir status`; and its end. */
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import t from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { watchForBypass } from "../../src/cli/roles/probe.js";
@@ -9,9 +13,10 @@ import { loadResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
 
 /** One protected and one open Service behind one Gateway without TLS. */
-function planOf(port: number) {
+function planOf(port: number, tls = "") {
 	const service = (name: string, access: string) => `---
 apiVersion: weir.dev/v1alpha1
 kind: Service
@@ -21,7 +26,7 @@ spec: {hosts: [${name}.test], defaultVariant: v1, ${access}variants: [{name: v1,
 	const text = `apiVersion: weir.dev/v1alpha1
 kind: Gateway
 metadata: {name: edge}
-spec: {port: ${port}}
+spec: {port: ${port}${tls}}
 ${service("guarded", "")}${service("open", "access: open, ")}---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -39,7 +44,8 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	const asked: string[] = [];
 	const gateway = createServer((request, response) => {
 		asked.push(`${request.method} ${request.url} ${request.headers.host}`);
-		if (refuses) response.writeHead(403).end("access denied: not-canonical\n");
+		const gate = request.headers["x-http-method-override"] !== undefined;
+		if (refuses) response.writeHead(403).end(`access denied: ${gate ? "not-canonical" : "forbidden"}\n`);
 		else response.end("ok");
 	});
 	await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
@@ -65,18 +71,100 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	t.same(asked, [], "where no Envoy is connected there is nothing to ask");
 	connected = true;
 	await watch.round();
-	t.same(asked, ["OPTIONS /.well-known/weir-probe guarded.test"]);
-	t.match(lines, [/"level":"error".*"alarm":"probe-passed".*"gateway":"edge".*"service":"guarded".*"status":200/]);
+	t.same(asked, Array(2).fill("OPTIONS /.well-known/weir-probe guarded.test"));
+	t.match(
+		lines,
+		Array(2).fill(/"level":"error".*"alarm":"probe-passed".*"gateway":"edge".*"service":"guarded".*"status":200/),
+	);
 	t.same(alarmLines(await meter.text()), [
 		"ALARM probe-passed at Gateway edge: a request that every policy denies was not refused",
 	]);
 	refuses = true;
 	await watch.round();
-	t.equal(lines.length, 1);
+	t.equal(lines.length, 2);
 	t.same(alarmLines(await meter.text()), []);
-	t.match(await meter.text(), /weir_probe_alarms_total\{[^}]*alarm="probe-passed"[^}]*\} 1/);
+	t.match(await meter.text(), /weir_probe_alarms_total\{[^}]*alarm="probe-passed"[^}]*\} 2/);
 	gateway.closeAllConnections();
 	await new Promise((resolve) => gateway.close(resolve));
 	await watch.round();
 	t.match(alarmLines(await meter.text()), [/probe-unanswered at Gateway edge/]);
+});
+
+t.test("TLS from files is probed where nobody asks who we are; else status says that it is not", async (t) => {
+	const tls = await mutualTls(t);
+	const own = await tls.ca.issue({ spiffeId: spiffe("edge"), dnsNames: ["guarded.test"] });
+	const asked: string[] = [];
+	const gateway = createTlsServer({ cert: own.certificate, key: own.privateKey }, (request, response) => {
+		asked.push(`${request.url}`);
+		response.end("ok");
+	});
+	await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => gateway.close());
+	const { port } = gateway.address() as AddressInfo;
+	const meter = createMeter({ role: "xds" });
+	const watch = watchForBypass({
+		log: createLog({ role: "xds", write: () => {}, environment: {} }),
+		meter,
+		identity: null,
+		adminSocket: null,
+		connected: () => true,
+		intervalMs: 3_600_000,
+	});
+	t.teardown(() => watch.close());
+	const serve = async (tls: string): Promise<readonly string[]> => {
+		const { gateways, table } = planOf(port, tls);
+		watch.served(gateways, table);
+		await watch.round();
+		return alarmLines(await meter.text());
+	};
+	const files = "certificateFile: /c.pem, privateKeyFile: /k.pem";
+	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed at Gateway edge/]);
+	t.ok(asked.length >= 2);
+	asked.length = 0;
+	t.same(await serve(`, tls: {${files}, clientCaFile: /ca.pem}`), [
+		"not probed: Gateway edge: it demands a client certificate of its own CA",
+	]);
+	t.same(asked, []);
+	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed/], "and it says so no more");
+});
+
+t.test("only Gateways of this machine's Envoy are probed", async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), "weir-probe-"));
+	t.teardown(() => rm(folder, { recursive: true }));
+	let listeners: readonly string[] = ["edge"];
+	const admin = createServer((request, response) => {
+		response.end(
+			JSON.stringify(
+				request.url?.startsWith("/listeners")
+					? { listener_statuses: listeners.map((name) => ({ name })) }
+					: { stats: [] },
+			),
+		);
+	});
+	const adminSocket = join(folder, "admin.sock");
+	await new Promise<void>((resolve) => admin.listen(adminSocket, resolve));
+	const meter = createMeter({ role: "xds" });
+	const watch = watchForBypass({
+		log: createLog({ role: "xds", write: () => {}, environment: {} }),
+		meter,
+		identity: null,
+		adminSocket,
+		connected: () => true,
+		intervalMs: 3_600_000,
+	});
+	t.teardown(() => watch.close());
+	// Nobody listens at port 9.
+	const { gateways, table } = planOf(9);
+	watch.served(gateways, table);
+	const round = async (): Promise<readonly string[]> => {
+		await watch.round();
+		return alarmLines(await meter.text());
+	};
+	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/]);
+	listeners = ["other"];
+	const elsewhere = ["not probed: Gateway edge: its Envoy is not on this machine"];
+	t.same(await round(), elsewhere);
+	admin.close();
+	admin.closeAllConnections();
+	t.same(await round(), elsewhere, "no Envoy at all is here");
 });

@@ -8,6 +8,9 @@ import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
+import { ownIdentity } from "../../src/cli/stack/identity.js";
+import { grpcChannelCredentials } from "../../src/identity/grpcTls.js";
+import { AdsClient } from "../xds/adsClient.js";
 import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
 
 t.setTimeout(240_000);
@@ -51,7 +54,7 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 	const [data, far] = [`${directory}/control`, `${directory}/far`];
 	await part(t, [
 		...["ca", "--data", `${directory}/ca`],
-		...["control", "edge", "other"].flatMap((name) => [
+		...["control", "edge", "other", "rogue"].flatMap((name) => [
 			"--workload",
 			`${name}=/weir/${name === "control" ? "control" : `envoy/${name}`}`,
 		]),
@@ -115,11 +118,31 @@ spec:
 	await until("weir_ingest_access_log_entries_total");
 	t.equal(await metric("weir_xds_streams_refused_total"), "");
 
+	const rogueIdentity = await ownIdentity(socketOf("rogue"));
+	const rogue = new AdsClient(
+		`127.0.0.1:${xds.port}`,
+		grpcChannelCredentials(rogueIdentity, (server) => server === "spiffe://weir.local/weir/control"),
+	);
+	t.teardown(() => {
+		rogue.close();
+		rogueIdentity.close();
+	});
+	rogue.ask("listeners", [], undefined, { node: "rogue" });
+	t.match(await rogue.ended, { code: 7, details: /no Gateway/ }, "an Envoy that is not named has no Gateway");
+	while (!(await askApi(api, "/v1/audit?after=0&limit=100")).text.includes("/weir/envoy/rogue")) await pause(100);
+	const { records } = JSON.parse((await askApi(api, "/v1/audit?after=0&limit=100")).text) as {
+		records: readonly { readonly result: string }[];
+	};
+	t.match(
+		records.filter(({ result }) => result === "refused"),
+		[{ subject: "spiffe://weir.local/weir/envoy/rogue", how: "mtls", verb: "connect", why: "no-gateway" }],
+	);
+
 	const impostor = spawn(process.execPath, [MAIN, ...envoyArgs("other", "edge")], { stdio: "ignore" });
 	t.teardown(async () => {
 		const exited = once(impostor, "exit");
 		if (impostor.kill("SIGKILL")) await exited;
 	});
-	await until("weir_xds_streams_refused_total");
-	t.match(await metric("weir_xds_streams_refused_total"), /reason="another-node"/);
+	while (!/^weir_xds_streams_refused_total\{[^}]*reason="another-node"/m.test((await askApi(api, "/metrics")).text))
+		await pause(100);
 });

@@ -193,5 +193,24 @@ t.test("the stack under weir up", async (t) => {
 		t.same([arm, variant], [null, "v1"], "an aborted experiment assigns nobody");
 	});
 
+	await t.test("a change that others approved stays when it starts again with the file of before", async (t) => {
+		const api = ["--api", up.ready.api];
+		const changed = await fileOf(directory, "changed.yaml", declaration(1, 2).replace("window: 1s", "window: 2s"));
+		const policy = await fileOf(
+			directory,
+			"policy.yaml",
+			"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [apply], namespaces: [default]}\n",
+		);
+		for (const name of [changed, policy]) t.equal((await weir(["apply", "-f", name, ...api])).code, 0);
+		t.equal(await up.stop("SIGTERM"), 0, "SIGTERM ends it in order");
+		up = await weirUp(file, data);
+		t.match(
+			up.log(),
+			/weir: starting with what is declared already: .*Metric quality of the file differ, and the change needs another's approval/,
+		);
+		t.same(JSON.parse((await askApi(up.ready.api, "/v1/approvals")).text), { requests: [] }, "nothing is asked for");
+		t.match((await askApi(up.ready.api, "/v1/resources?format=yaml")).text, /window: 2s/);
+	});
+
 	t.equal(await up.stop("SIGTERM"), 0, "SIGTERM ends it in order");
 });

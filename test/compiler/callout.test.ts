@@ -178,6 +178,7 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 			ASSIGN_FILTER,
 			PROCESS_FILTER,
 			PROOF_FILTER,
+			"weir.trailers",
 			"envoy.filters.http.router",
 		],
 	);

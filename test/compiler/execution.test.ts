@@ -195,8 +195,15 @@ t.test("what Envoy's rules cannot express is the sidecar's in every mode, and ne
 				callout: { verdict: true },
 				whyVerdict: /AccessPolicy p has a /,
 			});
-			t.match(why({ mode, access: policy(fields, true) }).callout, { verdict: true }, "of a shadow policy too");
+			t.equal(why({ mode, access: policy(fields, true) }).callout, null, "a shadow policy brings no callout");
+			t.match(why({ mode, access: policy(fields, true) }).untried, [/^p \(it has a /], "and is said not to be tried");
 		}
+		const dreamed = policy({ groups: ["a"] }, true);
+		t.match(why({ mode, access: dreamed, issuers: [bound] }), {
+			callout: null,
+			untried: [/^p \(.*proof of possession/],
+		});
+		t.same(why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).untried, []);
 		t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
 		t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
 	}
@@ -208,6 +215,59 @@ t.test("what Envoy's rules cannot express is the sidecar's in every mode, and ne
 		rules(policy({ condition: "true" })),
 		/"p":\{"permissions":\[\{"any":true\}\],"principals":\[\{"not_id":\{"any":true/,
 	);
+});
+
+t.test("a shadow policy that judges Variants does not move the verdict to the sidecar that chooses them", async (t) => {
+	const shadowed: AccessTable = {
+		open: false,
+		policies: access["policies on Variants"].policies.map((one) => ({ ...one, shadow: one.name === "q" })),
+	};
+	const cookie = experiment("c", "s", [1, 1], { unit: units.cookie ?? "" });
+	const of = (experiments: ExecutionInput["experiments"]) =>
+		executionOf({ access: shadowed, callout: CALLOUT, experiments, mode: "auto", issuers: [] });
+	t.match(of([cookie]), { callout: { verdict: false, assignment: true }, whyVerdict: null });
+	t.same(of([cookie]).untried, ["q (it judges Variants, and the sidecar chooses them)"]);
+	t.same(of([experiment("h", "s", [1, 1])]).untried, [], "Envoy tries it where it chooses");
+});
+
+t.test("the Plan says which shadow policies are not tried, and compiles the others alone", async (t) => {
+	const set = resourceSet({
+		services: [service("s", variants, { access: null }), service("free", variants)],
+		accessPolicies: [
+			accessPolicy("p", "allow", ["s"], { principals }),
+			accessPolicy("later", "deny", ["s", "free"], { mode: "shadow", condition: "true" }),
+			accessPolicy("dry", "deny", ["s"], { mode: "shadow", methods: ["DELETE"] }),
+		],
+	});
+	const plan = compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	t.same(plan.problems, []);
+	t.equal(plan.asksSidecar, false);
+	const because = (rule: string) => plan.rules.find((one) => one.rule === rule)?.because ?? "";
+	const untried = "shadow (decides nothing): later; not reported: later (it has a CEL condition)";
+	t.match(because("Service free: access"), new RegExp(`${untried.replaceAll(/[()]/g, "\\$&")}$`));
+	t.match(because("Service s: access"), /not reported: later \(it has a CEL condition\); set callout.access: sidecar/);
+	const routes = JSON.stringify(plan.envoy.routes);
+	t.match(routes, /"dry"/);
+	t.notMatch(routes, /"later"/);
+	const asked = {
+		...set,
+		services: [service("s", variants, { access: null, callout: { ...CALLOUT, access: "sidecar" } })],
+	};
+	const told = compile(asked, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	t.notMatch(told.rules.map((one) => one.because).join(), /not reported/, "the sidecar tries it");
+});
+
+t.test("a limit of tenants that the sidecar's verdict makes void is a problem of the Plan", async (t) => {
+	const rateLimits = { service: null, principal: null, tenant: { requests: 1, perMs: 1_000 } };
+	const set = resourceSet({
+		services: [service("s", variants, { access: null, rateLimits })],
+		accessPolicies: [accessPolicy("p", "allow", ["s"], { groups: ["a"] })],
+	});
+	const problems = (mode: Mode) => compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode }).problems;
+	t.same(problems("auto"), []);
+	t.match(problems("callout"), [
+		{ message: "Service s has rateLimits.tenant, which holds only where Envoy decides access: the mode is callout" },
+	]);
 });
 
 t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {

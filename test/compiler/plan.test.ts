@@ -193,6 +193,13 @@ t.test("every rule says how it is executed, and open Services are marked", async
 				service("a", variants),
 				service("b", variants, { access: null }),
 				service("c", variants, { access: null }),
+				service("d", variants, {
+					rateLimits: {
+						service: { requests: 5, perMs: 1_500 },
+						principal: null,
+						tenant: { requests: 2, perMs: 1_000 },
+					},
+				}),
 			],
 			experiments: [experiment("e", "a", [1, 1], { slotPpm: [0, 250_000] })],
 			accessPolicies: [accessPolicy("p", "allow", ["b"], { principals: ["spiffe://x/y"] })],
@@ -203,6 +210,14 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.match(because("Service a: access"), /^OPEN/);
 	t.match(because("Service b: access"), /deny by default.*allowed by p/);
 	t.match(because("Service c: access"), /deny by default.*allowed by none/);
+	t.match(because("Service b: canonical form"), /not in one canonical form is refused before any policy/);
+	t.notMatch(because("Service b: canonical form"), /different ways/, "where no policy looks at paths");
+	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");
+	t.equal(
+		because("Service d: rate limits"),
+		"each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; who says no single tenant shares one bucket with all such",
+	);
+	t.equal(because("Service a: rate limits"), "");
 	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });
 

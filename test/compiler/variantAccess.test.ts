@@ -41,7 +41,10 @@ const policiesOf = (set: string, of: string): readonly AccessPolicy[] =>
 /** Names of the policies in force, by action. */
 function inForce(levels: readonly PerFilter[]): Record<"allow" | "deny", readonly string[]> {
 	const names = (filter: string) =>
-		valuesUnder(configOf(filter, ...levels), "policies").flatMap((policies) => Object.keys(policies as object));
+		valuesUnder(configOf(filter, ...levels), "policies").flatMap((policies) =>
+			// The built-in probe is refused of every Variant.
+			Object.keys(policies as object).filter((name) => name !== "(probe)"),
+		);
 	return { allow: names("weir.allow"), deny: names("weir.deny") };
 }
 

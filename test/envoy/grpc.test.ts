@@ -13,7 +13,7 @@ import {
 import t from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { experiment, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
+import { accessPolicy, experiment, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
 
@@ -65,27 +65,33 @@ const port = await new Promise<number>((resolve, reject) => {
 t.teardown(() => server.forceShutdown());
 
 const variants = [variant("v1", port), variant("v2", port)];
-const resources = resourceSet({
-	services: [
-		service("off", variants, { protocol: "grpc" }),
-		service("on", variants, { protocol: "grpc", callout: PATIENT }),
-	],
-	experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
-});
+const resources = (guarded: boolean) =>
+	resourceSet({
+		services: [
+			service("off", variants, { protocol: "grpc" }),
+			service("on", variants, { protocol: "grpc", callout: PATIENT }),
+			// So that the Gateway has all filters of a protected one, and their limits.
+			...(guarded ? [service("guarded", variants, { access: null })] : []),
+		],
+		...(guarded ? { accessPolicies: [accessPolicy("some", "allow", ["guarded"], { principals: ["*"] })] } : {}),
+		experiments: [experiment("e", "on", [1, 1], { stepsPpm: [1_000_000] })],
+	});
 
-async function through(form: Pick<CompileOptions, "mode" | "protocol">): Promise<RunningEnvoy> {
-	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
+async function through(form: Pick<CompileOptions, "mode" | "protocol">, guarded = false): Promise<RunningEnvoy> {
+	const plan = compile(resources(guarded), EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
 	const sidecar = plan.asksSidecar ? await startSidecar(t, plan) : null;
 	return startEnvoy(t, bootstrapOf(plan, undefined, sidecar?.socketPath ?? null));
 }
 
 const envoy = await through({});
+const beside = await through({}, true);
 const byAuthz = await through({ mode: "callout", protocol: "ext_authz" });
 const byProc = await through({ mode: "callout", protocol: "ext_proc" });
 const ways = {
 	direct: { port, host: "direct.test" },
 	off: { port: envoy.port(), host: "off.test" },
 	on: { port: envoy.port(), host: "on.test" },
+	"beside a protected Service": { port: beside.port(), host: "off.test" },
 	"by ext_authz": { port: byAuthz.port(), host: "on.test" },
 	"by ext_proc": { port: byProc.port(), host: "on.test" },
 };

@@ -128,6 +128,61 @@ t.test("reasons of every execution", async (t) => {
 	t.same(await decisions(rig, "requestId=nr"), []);
 });
 
+t.test("the built-in probe is counted and leaves no record", async (t) => {
+	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
+	t.teardown(() => rig.close());
+	const probe: Partial<Entry> = {
+		requestId: "probe",
+		method: "OPTIONS",
+		path: "/.well-known/weir-probe",
+		codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]",
+	};
+	await rig.send([
+		denied(probe),
+		denied({ ...probe, plan: "callout", unit: null, codeDetails: "weir_not_canonical" }),
+		// By the rules; shadow policies say nothing of it.
+		denied({
+			...probe,
+			codeDetails: "rbac_access_denied_matched_policy[x]",
+			namespace: "envoy.filters.http.rbac",
+			said: { weir_allow_shadow_engine_result: "allowed", weir_allow_shadow_effective_policy_id: "wide" },
+		}),
+		denied({ ...probe, requestId: "get", method: "GET" }),
+		denied({ ...probe, requestId: "below", path: "/.well-known/weir-probe/x" }),
+		denied({ ...probe, requestId: "passed", status: 200, codeDetails: "via_upstream" }),
+	]);
+	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), ["below", "get", "passed"]);
+	const refused = (by: string) => rig.meter.counts.get(seriesKey("weir_ingest_probes_refused_total", { by }));
+	t.equal(refused("envoy"), 2);
+	t.equal(refused("sidecar"), 1);
+	t.same((await rig.call("GET", "/v1/requests?view=shadow", "")).json, { changes: [], cut: false });
+});
+
+t.test("addresses of people in paths are masked, in records and in shadow counts", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const paths = ["/users/alice@example.com/orders/7", "/users/alice%40example.com", "/users/alice%2540example.com"];
+	await rig.send(
+		paths.flatMap((path, index) => [
+			denied({ requestId: `r${index}`, path }),
+			denied({
+				requestId: `s${index}`,
+				path,
+				unit: null,
+				status: 200,
+				codeDetails: "via_upstream",
+				namespace: "envoy.filters.http.rbac",
+				said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
+			}),
+		]),
+	);
+	const all = await decisions(rig);
+	t.same(all.map(({ path }) => path).sort(), ["/users/(masked)", "/users/(masked)", "/users/(masked)/orders/7"]);
+	const shadow = JSON.stringify((await rig.call("GET", "/v1/requests?view=shadow", "")).json);
+	t.match(shadow, /\/users\/\(masked\)/);
+	t.notMatch(shadow + JSON.stringify(all), /alice/);
+});
+
 t.test("what callers write cannot break a line, a terminal or the store", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
@@ -274,6 +329,7 @@ t.test("records are durable, asked for page by page, and pruned", async (t) => {
 		"unit=x",
 		"view=x",
 		"view=shadow&kind=denied",
+		"among=try",
 	]) {
 		t.match(await rig.call("GET", `/v1/requests?${bad}`, ""), { status: 400 }, bad);
 	}

@@ -119,6 +119,8 @@ export interface Entry {
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly principal?: string;
 	readonly path?: string;
+	/** POST */
+	readonly method?: "GET" | "POST" | "OPTIONS";
 	readonly codeDetails?: string;
 }
 
@@ -176,7 +178,8 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 			.join();
 	}
 	writer.tag(33, 0).int32({ start: 4, periodic: 5, end: 6 }[entry.kind]).join();
-	writer.tag(3, 2).fork().tag(1, 0).int32(3).tag(3, 2).string("shop.test");
+	const method = { GET: 1, POST: 3, OPTIONS: 7 }[entry.method ?? "POST"];
+	writer.tag(3, 2).fork().tag(1, 0).int32(method).tag(3, 2).string("shop.test");
 	writer.tag(5, 2).string(entry.path ?? "/v2/models/m/infer");
 	writer.tag(9, 2).string(entry.requestId);
 	if (typeof entry.unit === "string") {

@@ -69,6 +69,12 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 		{ path: "/b", count: 1 },
 	]);
 	t.equal((await shadow(rig, "&limit=1")).cut, true);
+	t.match(
+		(await shadow(rig, "&among=wide,other")).changes,
+		[{ policy: "wide" }, { policy: null }],
+		"and where none is named",
+	);
+	t.equal((await shadow(rig, "&among=wide,other")).changes.length, 2);
 });
 
 t.test("by the sidecar", async (t) => {

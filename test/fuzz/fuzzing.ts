@@ -10,6 +10,20 @@ import type { Target } from "./target.js";
 
 const CORPUS = new URL("../../../test/fixtures/fuzz/corpus.json", import.meta.url);
 
+/** CPU time of one input, ms: many times what the dearest takes, and far below what a square of its length would. */
+const CPU_MS = 50;
+/** What a busy machine, a first call and a collection of garbage may add. */
+const GENEROUS = 10;
+
+/** Runs one input. @throws where it crashed, let pass what nobody may, or took too long */
+async function run(target: Target, input: Buffer): Promise<void> {
+	const before = process.cpuUsage();
+	await target.run(input);
+	const { user, system } = process.cpuUsage(before);
+	const tookMs = (user + system) / 1000;
+	if (tookMs > CPU_MS * GENEROUS) throw new Error(`${tookMs} ms of CPU for ${input.length} bytes`);
+}
+
 /** Inputs that are worth to be tried for ever: what was found, and what other parsers broke by. */
 interface Kept {
 	readonly target: string;
@@ -44,14 +58,14 @@ export async function fuzz(t: Test, count: number, seed: number | null): Promise
 		await t.test(target.name, async (t) => {
 			for (const one of kept.filter(({ target: name }) => name === target.name)) {
 				const input = bytesOf(one);
-				await t.resolves(async () => target.run(input), one.why);
+				await t.resolves(async () => run(target, input), one.why);
 			}
-			for (const one of target.seeds) await t.resolves(async () => target.run(one), "a seed");
+			for (const one of target.seeds) await t.resolves(async () => run(target, one), "a seed");
 			let tried = 0;
 			await fc.assert(
 				fc.asyncProperty(inputs(target.seeds), async (input) => {
 					tried++;
-					await target.run(input);
+					await run(target, input);
 				}),
 				{ numRuns: Math.ceil((count * target.weight) / weights), ...(seed === null ? {} : { seed }) },
 			);

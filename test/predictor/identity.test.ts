@@ -2,8 +2,9 @@
 import { Agent } from "node:https";
 import t, { type Test } from "tap";
 import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
-import { clientRule, isClient } from "../../src/predictor/clients.js";
+import { clientRule, isClient, isSidecar } from "../../src/predictor/clients.js";
 import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
+import { peerOf } from "../../src/xds/peer.js";
 import { call, employmentModel, rememberingMeter } from "./doubles.js";
 import { identityOf } from "./svid.js";
 
@@ -211,4 +212,21 @@ t.test("a decision that is demanded: missing and refused ones are 403, health ne
 		variant: "v1",
 	});
 	t.equal(meter.counts.get("weir_predictor_decisions_refused_total{}"), 4);
+});
+
+t.test("whose decisions count: the sidecars of the own trust domain, with a name or without", async (t) => {
+	for (const id of ["spiffe://weir.test/weir/sidecar", "spiffe://weir.test/weir/sidecar/a"]) {
+		t.ok(isSidecar("weir.test", id), id);
+		t.equal(peerOf(id)?.kind, "sidecar", "xDS says the same");
+	}
+	for (const id of [
+		"spiffe://other.test/weir/sidecar",
+		"spiffe://weir.test/weir/sidecar/",
+		"spiffe://weir.test/weir/sidecar/a/b",
+		"spiffe://weir.test/weir/sidecar/..",
+		"spiffe://weir.test/weir/sidecars",
+		"spiffe://weir.test/weir/envoy/sidecar",
+		"spiffe://weir.test/x/weir/sidecar",
+	])
+		t.notOk(isSidecar("weir.test", id), id);
 });

@@ -48,10 +48,10 @@ for (const form of Object.keys(FORMS)) {
 	t.test(`${form}: verdicts are given, and there is no alarm`, async (t) => {
 		const scene = await attackScene(t, form);
 		const own = await prober(scene);
-		t.same(await own.round(), { alarms: [], probed: 2, counted: false }, "the first round");
+		t.same(await own.round(), { alarms: [], probed: 4, counted: false }, "the first round");
 		t.same(await traffic(scene), [200, 200, 200]);
-		t.same(await own.round(), { alarms: [], probed: 2, counted: true }, "after traffic");
-		t.same(await own.round(), { alarms: [], probed: 2, counted: true }, "in silence");
+		t.same(await own.round(), { alarms: [], probed: 4, counted: true }, "after traffic");
+		t.same(await own.round(), { alarms: [], probed: 4, counted: true }, "in silence");
 		t.same(
 			scene.upstream.take().filter(({ url }) => url.includes("weir-probe")),
 			[],
@@ -66,17 +66,35 @@ t.test("native: no access filter is in the chain", async (t) => {
 	const first = await own.round();
 	t.same(
 		first.alarms.map(({ alarm }) => alarm),
-		["probe-passed", "probe-passed"],
+		Array(4).fill("probe-passed"),
 	);
 	t.same(await traffic(scene), [200, 200, 200], "and nobody else notices");
 	const [alarm] = (await own.round()).alarms.filter((one) => one.alarm === "served-unjudged");
 	t.match(alarm, { gateway: "edge", judgedBy: "envoy", services: ["guarded", "wide"] });
 });
 
+for (const form of Object.keys(FORMS)) {
+	t.test(`${form}: the gate is gone, the others are there`, async (t) => {
+		const scene = await attackScene(t, form, undefined, without("weir.gate"));
+		t.match((await (await prober(scene)).round()).alarms, [
+			{ alarm: "probe-misjudged", service: "guarded", guard: "gate", status: 403 },
+			{ alarm: "probe-misjudged", service: "wide", guard: "gate", status: 403 },
+		]);
+	});
+}
+
+t.test("native: the filter that forbids is gone, the others are there", async (t) => {
+	const scene = await attackScene(t, "native", undefined, without("weir.deny"));
+	t.match((await (await prober(scene)).round()).alarms, [
+		{ alarm: "probe-misjudged", service: "guarded", guard: "rules", status: 403 },
+		{ alarm: "probe-misjudged", service: "wide", guard: "rules", status: 403 },
+	]);
+});
+
 t.test("native: the filter that allows is gone, the others are there", async (t) => {
 	const scene = await attackScene(t, "native", undefined, without("weir.allow"));
 	const own = await prober(scene);
-	t.same((await own.round()).alarms, [], "the probe is still refused");
+	t.same((await own.round()).alarms, [], "the probes are still refused");
 	t.same(await traffic(scene), [200, 200, 200]);
 	t.match((await own.round()).alarms, [{ alarm: "served-unjudged", judgedBy: "envoy", served: 2 }]);
 });
@@ -128,11 +146,11 @@ t.test("a listener that is away, and an admin that is none, are told and no cras
 		adminSocket: "/nowhere/admin.sock",
 	});
 	t.same(await own.round(), {
-		alarms: [{ alarm: "probe-passed", gateway: "edge", service: "guarded", status: 200 }],
-		probed: 1,
+		alarms: Array(2).fill({ alarm: "probe-passed", gateway: "edge", service: "guarded", status: 200 }),
+		probed: 2,
 		counted: false,
 	});
 	server.close();
 	await once(server, "close");
-	t.match((await own.round()).alarms, [{ alarm: "probe-unanswered", status: null }]);
+	t.match((await own.round()).alarms, Array(2).fill({ alarm: "probe-unanswered", status: null }));
 });

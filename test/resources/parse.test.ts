@@ -217,10 +217,9 @@ t.test("a reference to a resource that did not parse is no problem of its own", 
 });
 
 t.test("namespaces are apart: names, layers and default salts", async (t) => {
-	const inTeam = GOOD.replaceAll(
-		/metadata: \{name: ([a-z0-9-]+)\}/g,
-		"metadata: {name: $1, namespace: team-a}",
-	).replace("employment.example", "team-a.example");
+	const inTeam = GOOD.replaceAll(/metadata: \{name: ([a-z0-9-]+)\}/g, "metadata: {name: $1, namespace: team-a}")
+		.replace("employment.example", "team-a.example")
+		.replaceAll("port: 900", "port: 901");
 	const { resources, problems } = load(`${GOOD}---\n${inTeam}`);
 	t.same(problems.map(formatProblem), []);
 	t.equal(resources.experiments.length, 2);

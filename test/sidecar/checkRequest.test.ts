@@ -12,6 +12,7 @@ import {
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import t from "tap";
 import { type CheckRequest, CheckRequestSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
+import { isWorkloadId } from "../../src/resources/spiffe.js";
 import { CheckRequestReader } from "../../src/sidecar/checkRequest.js";
 import { Malformed } from "../../src/sidecar/protoReader.js";
 import { mulberry32 } from "../envoy/units.js";
@@ -122,7 +123,7 @@ function theirs(message: Buffer): Seen | "text" | null {
 		host: bytes(http.host),
 		method: bytes(http.method),
 		path: bytes(http.path),
-		principal: bytes(source?.principal ?? "") || null,
+		principal: isWorkloadId(source?.principal ?? "") ? (source?.principal ?? "") : null,
 		secure: (joined("x-forwarded-proto") ?? bytes(http.scheme)).toLowerCase() === "https",
 		values: NAMES.map(values),
 		joined: NAMES.map(joined),

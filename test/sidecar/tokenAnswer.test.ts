@@ -62,6 +62,12 @@ const table = compileTable({
 			guarded("dreamed", [policy("web", { principals: [WEB], shadow: true })]),
 			guarded("judged-by-envoy", [doctors], { verdict: false }),
 			serviceTable("open"),
+			guarded("tried", [policy("web", { principals: [WEB] }), { ...doctors, action: "deny", shadow: true }]),
+			serviceTable("open-tried", { access: { open: true, policies: [{ ...doctors, shadow: true }] } }),
+			serviceTable("open-by-envoy", {
+				access: { open: true, policies: [{ ...doctors, shadow: true }] },
+				callout: calloutTable({ verdict: false }),
+			}),
 		],
 	},
 });
@@ -73,6 +79,8 @@ const token = (groups: readonly string[]): VerifiedToken => ({
 	tenants: [],
 	purposes: [],
 });
+
+const doctor = token(["doctors"]);
 
 class Scene {
 	readonly asked: TokenQuestion[] = [];
@@ -187,12 +195,10 @@ t.test("a token that takes its time is answered in a second pass", async (t) => 
 	);
 });
 
-t.test("what is not canonical, and the probe, is refused before any token is looked at", async (t) => {
+t.test("what is not canonical is refused before any token is looked at", async (t) => {
 	const one = new Scene();
 	for (const fields of [
 		{ path: "/a;b" },
-		{ path: "/.well-known/weir-probe", method: "OPTIONS" },
-		{ path: "/.well-known/weir-probe" },
 		{ method: "TRACE" },
 		{ headers: { authorization: ["Bearer a", "Bearer b"] } },
 		{ headers: { "x-http-method-override": "DELETE" } },
@@ -203,6 +209,16 @@ t.test("what is not canonical, and the probe, is refused before any token is loo
 		t.equal(one.ask("open", { ...bearer, ...fields }).ruling.verdict, "allow", "where nothing is judged, all passes");
 	}
 	t.equal(one.asked.length, 0);
+});
+
+t.test("the probe is forbidden, whatever the rules say, in the words of Envoy's own rule", async (t) => {
+	const one = new Scene();
+	for (const method of ["OPTIONS", "GET"]) {
+		for (const name of ["users", "mesh"]) {
+			t.equal(short(one.ask(name, { path: "/.well-known/weir-probe", method })), "deny forbidden -");
+			t.equal(short(one.ask(name, { path: "/.well-known/weir-probe?a", method })), "deny forbidden -");
+		}
+	}
 });
 
 t.test("region and time are those of the Gateway and of now", async (t) => {
@@ -230,6 +246,42 @@ t.test("shadow policies decide nothing, and say what they would", async (t) => {
 		shadow: "allow",
 		shadowPolicy: "web",
 	});
+});
+
+t.test(
+	"where only shadow policies look at users a bad token is none, and that it would be refused is told",
+	async (t) => {
+		const one = new Scene();
+		const told = (service: string) => {
+			const { verdict, reason, shadow, shadowPolicy } = one.ask(service, bearer).ruling;
+			return `${verdict} ${reason}, ${shadow ?? "the same"} ${shadowPolicy ?? "-"}`;
+		};
+		t.equal(told("tried"), "allow allowed, deny doctors");
+		t.equal(told("open-tried"), "allow open, the same -");
+		one.says = { token: token(["nurses"]) };
+		t.equal(told("tried"), "allow allowed, the same -");
+		t.equal(told("open-tried"), "allow open, deny -");
+		for (const refused of ["invalid-token", "rate-limited"] as const) {
+			one.says = { refused, why: "" };
+			t.equal(told("tried"), "allow allowed, deny -");
+			t.equal(told("open-tried"), "allow open, deny -");
+		}
+		const before = one.asked.length;
+		t.ok(before > 0);
+		const byEnvoy = { ...bearer, plan: "plan-1" };
+		t.match(one.ask("open-by-envoy", byEnvoy).ruling, { verdict: "allow", reason: "open", shadow: null });
+		t.equal(one.asked.length, before, "what Envoy has tried is not tried again without a token");
+	},
+);
+
+t.test("a dry run does not wait for keys that do not come", async (t) => {
+	const one = new Scene();
+	one.says = new Promise(() => {});
+	const asked = one.question("tried", bearer);
+	const token = await (answerOrWait(one.knowledge, asked) as Promise<TokenAnswer>);
+	t.match(answer(one.knowledge, asked, token).ruling, { verdict: "allow", reason: "allowed", shadow: "deny" });
+	one.says = Promise.resolve({ token: doctor });
+	t.match(await (answerOrWait(one.knowledge, asked) as Promise<TokenAnswer>), { token: { groups: ["doctors"] } });
 });
 
 t.test("a signed decision binds what was decided; without a signer there is no answer", async (t) => {

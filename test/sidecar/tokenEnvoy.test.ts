@@ -121,7 +121,10 @@ for (const protocol of PROTOCOLS) {
 			rawGet("users.test", [Buffer.from(`authorization: Bearer ${users[n % 64]}`)], "/v2"),
 		);
 		const answers = await pipelined(client, requests, { connections: 32, window: 1 });
-		const others = answers.filter(({ status }) => status !== 200);
+		// A machine that is too busy sheds (503); who asks again is answered.
+		const shed = requests.filter((_, at) => answers[at]?.status === 503);
+		const again = await pipelined(client, shed, { connections: 2, window: 1 });
+		const others = [...answers.filter(({ status }) => status !== 503), ...again].filter(({ status }) => status !== 200);
 		t.same(
 			others.map(({ status, body }) => `${status} ${body}`),
 			[],

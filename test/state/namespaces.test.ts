@@ -19,7 +19,8 @@ metadata: {name: rule}
 spec: {action: allow, principals: ["spiffe://a.example/x"], ${spec}}
 `;
 const OTHER = "mine.example";
-const mine = (text: string): string => text.replace("employment.example", OTHER);
+/** On servers of one's own too. */
+const mine = (text: string): string => text.replace("employment.example", OTHER).replaceAll("port: 900", "port: 901");
 
 /** What team `a` holds; each case is a document of team `b` that reaches for it. */
 const CASES: readonly { readonly what: string; readonly text: string; readonly match: RegExp }[] = [
@@ -59,6 +60,11 @@ const CASES: readonly { readonly what: string; readonly text: string; readonly m
 		text: policy("services: ['*'], dataClasses: [secret]"),
 		match: /DataClass|Service/,
 	},
+	{
+		what: "another's server",
+		text: SERVICE.replace("employment.example", OTHER),
+		match: /endpoint 127\.0\.0\.1:9001 is declared by Service a\/employment/,
+	},
 	{ what: "another's host name", text: SERVICE, match: /host employment\.example is taken/ },
 	{ what: "a name with the other namespace in it", text: policy("services: [a/employment]"), match: /./ },
 	{
@@ -97,10 +103,9 @@ t.test("the same names in two namespaces are two things", async (t) => {
 	t.teardown(() => store.close());
 	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
 	const team = (namespace: string) =>
-		inNamespace(namespace, [PROTECTED, METRIC, experiment("boosted"), policy("services: ['*']")].join("---\n")).replace(
-			"employment.example",
-			`${namespace}.example`,
-		);
+		inNamespace(namespace, [PROTECTED, METRIC, experiment("boosted"), policy("services: ['*']")].join("---\n"))
+			.replace("employment.example", `${namespace}.example`)
+			.replaceAll("127.0.0.1, port: 900", `${namespace}.internal, port: 900`);
 	t.match(store.apply(file([inNamespace("default", GATEWAY), team("a"), team("b")].join("---\n")), options), {
 		outcome: "applied",
 	});
@@ -128,7 +133,7 @@ t.test("a host under another namespace's wildcard is theirs, in whichever order 
 		t.teardown(() => store.close());
 		t.match(store.apply(file(inNamespace("a", first)), options), { outcome: "applied" });
 		const refused = { outcome: "refused", problems: [{ message: /api\.example\.com lies under \*\.example\.com/ }] };
-		t.match(store.apply(file(inNamespace("b", second)), options), refused);
+		t.match(store.apply(file(inNamespace("b", mine(second))), options), refused);
 		const own = inNamespace("a", second.replace("name: employment", "name: other"));
 		t.match(store.apply(file(own), options), { outcome: "applied" }, "within a namespace it is meant");
 	}

@@ -15,11 +15,12 @@ spec: {verbs: [${verbs}], subjects: ${JSON.stringify(subjects)}, namespaces: ${n
 `;
 }
 
-/** The documents in a namespace, with a host name of its own. */
+/** The documents in a namespace, with a host name and servers of its own. */
 const inNamespace = (namespace: string, text: string): string =>
 	text
 		.replaceAll("metadata: {", `metadata: {namespace: ${namespace}, `)
-		.replaceAll("employment.example", `${namespace}.example`);
+		.replaceAll("employment.example", `${namespace}.example`)
+		.replaceAll("address: 127.0.0.1, port: 900", `address: ${namespace}.internal, port: 900`);
 
 t.test("nobody gets in without a certificate that the door knows", async (t) => {
 	const { api, ca, store } = await mutualApi(t);
@@ -73,8 +74,8 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 				how: "mtls",
 				verb: "apply",
 				result: "refused",
-				objects: ["created Metric clicks"],
-				namespaces: ["default"],
+				objects: ["1 file, unread"],
+				namespaces: [],
 			},
 			{ verb: "apply", result: "refused" },
 			{ verb: "read", result: "refused", objects: ["/v1/proxies"], namespaces: ["*"] },

@@ -42,9 +42,14 @@ async function start(t: Test, options: XdsServerOptions = {}) {
 	const ca = await make(DOMAIN);
 	const control = await identityOf(ca, id("weir/control"));
 	const refused: string[] = [];
+	const ids: (string | null)[] = [];
 	const server = new XdsServer({
 		secure: { credentials: grpcServerCredentials(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
-		onRefused: (reason) => refused.push(reason),
+		gatewaysOf: () => null,
+		onRefused: (reason, id) => {
+			refused.push(reason);
+			ids.push(id);
+		},
 		...options,
 	});
 	const address = await server.listen({ host: "127.0.0.1", port: 0 });
@@ -61,7 +66,7 @@ async function start(t: Test, options: XdsServerOptions = {}) {
 	};
 	const connect = async (path: string): Promise<AdsClient> =>
 		connectWith(grpcChannelCredentials(await identityOf(ca, id(path)), (server) => server === id("weir/control")));
-	return { ca, make, server, refused, connect, connectWith };
+	return { ca, make, server, refused, ids, connect, connectWith };
 }
 
 t.test("who a SPIFFE id is, what it may call itself, and what it may ask for", async (t) => {
@@ -102,7 +107,7 @@ t.test("an Envoy under its own name, and a sidecar, are served", async (t) => {
 });
 
 t.test("everybody else is refused and counted", async (t) => {
-	const { server, refused, connect } = await start(t);
+	const { server, refused, ids, connect } = await start(t);
 	server.publish(plan, 1);
 	for (const path of ["weir/predictor", "weir/operator/eve", "ns/team/sa/app"]) {
 		const client = await connect(path);
@@ -119,11 +124,24 @@ t.test("everybody else is refused and counted", async (t) => {
 	greedy.ask("clusters", [], undefined, { node: "weir-sidecar/a/1" });
 	t.match(await greedy.ended, { code: 7, details: /clusters/ });
 	t.same(refused, ["not-a-client", "not-a-client", "not-a-client", "another-node", "type", "type"]);
+	t.equal(ids[0], id("weir/predictor"), "with the id that was proved");
+	t.equal(ids[3], id("weir/envoy/edge"));
 	t.same(
 		server.proxies().map(({ node }) => node),
 		[],
 		"none of them is a proxy",
 	);
+});
+
+t.test("an Envoy that nobody has given a Gateway is refused, also where nothing is said of any", async (t) => {
+	for (const gatewaysOf of [() => [], undefined]) {
+		const { server, refused, connect } = await start(t, { gatewaysOf } as XdsServerOptions);
+		server.publish(plan, 1);
+		const rogue = await connect("weir/envoy/rogue");
+		rogue.ask("listeners", [], undefined, { node: "rogue" });
+		t.match(await rogue.ended, { code: 7, details: /no Gateway/ });
+		t.same(refused, ["no-gateway"]);
+	}
 });
 
 t.test("without a certificate of this trust domain there is no stream at all", async (t) => {

@@ -47,8 +47,13 @@ function printRequest(request: RequestAnswer): void {
 }
 
 function printContent({ act }: RequestAnswer): void {
-	if (act.verb === "apply") for (const { name, text } of act.files) print(`--- # ${oneLine(name)}\n${text.trimEnd()}`);
+	if (act.verb === "apply") for (const { name, text } of act.files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
 	else print(oneLine(JSON.stringify(act)));
+}
+
+/** Line by line, for what is approved must be what is read: U+202E would turn the rest of a line around. */
+function shown(text: string): string {
+	return text.trimEnd().split(/\r?\n/).map(oneLine).join("\n");
 }
 
 /** An `expire` of years may lie beyond what a Date can say. */

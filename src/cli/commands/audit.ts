@@ -89,13 +89,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	for (const name of ["service", "reason", "principal", "kind", "policy"] as const) {
 		if (options[name] !== undefined) asked[name] = options[name];
 	}
-	if (options.since !== undefined) {
-		const sinceMs = Date.parse(options.since);
-		if (Number.isNaN(sinceMs)) {
-			throw new WeirError("invalid-argument", `'${options.since}' is no time`, "write 2026-01-31T12:00:00Z");
-		}
-		asked.since = String(sinceMs);
-	}
+	if (options.since !== undefined) asked.since = String(timeOf(options.since));
 	let left = Number(options.limit ?? 100);
 	if (!Number.isSafeInteger(left) || left < 1) throw new WeirError("invalid-argument", "--limit is no whole number");
 	let before: number | null = null;
@@ -113,6 +107,13 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 }
 
 const REQUESTS_PAGE = 1_000;
+
+/** Epoch milliseconds of --since. */
+export function timeOf(text: string): number {
+	const ms = Date.parse(text);
+	if (Number.isNaN(ms)) throw new WeirError("invalid-argument", `'${text}' is no time`, "write 2026-01-31T12:00:00Z");
+	return ms;
+}
 
 /** @throws WeirError the one that control answers with */
 export async function askRequests(client: ApiClient, query: Readonly<Record<string, string>>): Promise<unknown> {

@@ -28,7 +28,7 @@ export interface ControlArguments {
 	/** ADDRESS:PORT */
 	readonly xdsListen?: string;
 	readonly accessLogListen?: string;
-	/** SPIFFE-ID=NAME,NAME */
+	/** SPIFFE-ID=NAME,NAME, or SPIFFE-ID=* for all */
 	readonly envoyGateways: readonly string[];
 	readonly traceSampling: string;
 	/** `denied`, a percentage, `all` */
@@ -128,7 +128,11 @@ function envoyGateways(pair: string): readonly [string, readonly string[]] {
 	const [id = "", names = "", ...rest] = pair.split("=");
 	const fault = spiffeFault(id);
 	if (fault !== null || rest.length > 0 || names === "")
-		throw new WeirError("invalid-argument", `'${pair}' is not SPIFFE-ID=GATEWAY,GATEWAY`);
+		throw new WeirError(
+			"invalid-argument",
+			`'${pair}' is not SPIFFE-ID=GATEWAY,GATEWAY`,
+			"or SPIFFE-ID=* for every Gateway",
+		);
 	return [id, names.split(",")];
 }
 

@@ -3,12 +3,13 @@ import { readFile } from "node:fs/promises";
 import type { JudgedRequest, PolicyRequest } from "../../access/policyCheck.js";
 import { policyJudge } from "../../access/policyCheck.js";
 import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
-import { type PolicyTest, readPolicyTests } from "../../access/policyTable.js";
+import { type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/policyTable.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShadowAnswer, ShownDecision } from "../../events/decisionQuery.js";
+import { type AccessPolicy, qualifiedName } from "../../resources/resource.js";
 import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
-import { askRequests } from "./audit.js";
+import { askRequests, timeOf } from "./audit.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
@@ -33,8 +34,9 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 		message: `the verdict of "${name}" depends on the time`,
 		hint: "add time: to its request, so that it is the same tomorrow",
 	}));
-	if (problems.length + timeless.length > 0) {
-		printProblems([...problems, ...timeless]);
+	const faults = [...problems, ...undeclaredIn(tests, judge), ...timeless];
+	if (faults.length > 0) {
+		printProblems(faults);
 		throw new WeirError("failed-precondition", "the table cannot be used");
 	}
 	let failed = 0;
@@ -80,7 +82,7 @@ export interface PolicyDiffArguments extends ApiArguments {
 /** Differences shown of each kind (Service, from, to): the rest is counted. */
 const EXAMPLES = 3;
 
-/** Exit code 1 where a verdict differs. */
+/** Exit code 1 where a verdict differs, or what decides verdicts beside the rules. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
 	const sets = [await validResources([before]), await validResources([after])] as const;
 	const records = [
@@ -91,11 +93,12 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	];
 	const logged = records.filter(({ kind }) => kind === "denied" || kind === "allowed").flatMap(requestOf);
 	const diff = diffPolicies(...sets, logged, Date.now());
-	if (diff.newlyAllowed + diff.newlyDenied > 0) process.exitCode = 1;
+	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length > 0) process.exitCode = 1;
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify(diff, null, 2)}\n`);
 		return;
 	}
+	for (const change of diff.changed) print(`changed: ${change}`);
 	const kinds = new Map<string, PolicyDifference[]>();
 	for (const one of diff.differences) {
 		const kind = JSON.stringify([one.request.service, told(one.before), told(one.after)]);
@@ -144,20 +147,25 @@ async function recordsIn(file: string): Promise<readonly ShownDecision[]> {
 	const text = await readFile(file, "utf8").catch((error: Error) => {
 		throw new WeirError("invalid-argument", `cannot read ${file}: ${error.message}`);
 	});
-	return text
-		.split("\n")
-		.filter((line) => line.trim() !== "")
-		.map((line, index) => {
-			try {
-				return JSON.parse(line) as ShownDecision;
-			} catch {
-				throw new WeirError(
-					"invalid-argument",
-					`${file}:${index + 1}: not a JSON record`,
-					"weir audit requests --json",
-				);
-			}
-		});
+	return text.split("\n").flatMap((line, index) => {
+		if (line.trim() === "") return [];
+		const record = parsed(line);
+		if (typeof record === "object" && record !== null && !Array.isArray(record)) return [record as ShownDecision];
+		throw new WeirError(
+			"invalid-argument",
+			`${file}:${index + 1}: not a JSON record`,
+			"write lines as weir audit requests --json prints them",
+		);
+	});
+}
+
+/** undefined = it is no JSON. */
+function parsed(line: string): unknown {
+	try {
+		return JSON.parse(line);
+	} catch {
+		return undefined;
+	}
 }
 
 function requestOf({
@@ -176,18 +184,34 @@ function requestOf({
 export interface PolicyShadowArguments extends ApiArguments {
 	readonly service?: string;
 	readonly policy?: string;
+	/** RFC 3339 date-time. */
+	readonly since?: string;
 	readonly json?: boolean;
 }
 
-/** What shadow policies would change, of the requests since they were declared. */
+/**
+ * What shadow policies would have changed, of those that are declared now. Counts go back as far as the log is kept, or
+ * to --since: to before a policy was last changed, too.
+ */
 export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
-	const { service, policy } = options;
-	const answer = (await askRequests(clientOf(options), {
-		view: "shadow",
-		limit: "1000",
-		...(service === undefined ? {} : { service }),
-		...(policy === undefined ? {} : { policy }),
-	})) as ShadowAnswer;
+	const { service, policy, since } = options;
+	const client = clientOf(options);
+	const tried = (await client.get()).resources.filter(
+		(one) => one.kind === "AccessPolicy" && one.spec.mode === "shadow",
+	) as readonly AccessPolicy[];
+	const names = tried.map(({ metadata }) => qualifiedName(metadata));
+	const told =
+		names.length === 0
+			? { changes: [], cut: false }
+			: ((await askRequests(client, {
+					view: "shadow",
+					limit: "1000",
+					among: names.join(","),
+					...(service === undefined ? {} : { service }),
+					...(policy === undefined ? {} : { policy }),
+					...(since === undefined ? {} : { since: String(timeOf(since)) }),
+				})) as ShadowAnswer);
+	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, tried)) };
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
 		return;
@@ -205,6 +229,24 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 			].join("  "),
 		);
 	}
-	if (answer.changes.length === 0) print("shadow policies have changed no verdict so far");
+	if (answer.changes.length === 0) {
+		print(
+			names.length === 0
+				? "no policy that is declared now is in shadow mode"
+				: "the shadow policies that are declared now have changed no verdict so far",
+		);
+	}
 	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");
+}
+
+/** Where no policy would allow any more, shadow policies of the Service's namespace must be there to be tried. */
+function stillTried({ policy, service }: ShadowAnswer["changes"][number], tried: readonly AccessPolicy[]): boolean {
+	if (policy !== null) return tried.some(({ metadata }) => qualifiedName(metadata) === policy);
+	return tried.some(({ metadata, spec }) =>
+		spec.services.some((name) =>
+			name === "*"
+				? qualifiedName({ ...metadata, name: "" }) === (service ?? "").replace(/[^/]*$/, "")
+				: qualifiedName({ ...metadata, name }) === service,
+		),
+	);
 }

@@ -1,7 +1,7 @@
 /** `weir predictor`: ONNX models behind the Open Inference Protocol v2, for the Envoys of the mesh and nobody else. */
 import { WeirError } from "../../error.js";
 import { type Identity, trustDomainOf } from "../../identity/svid.js";
-import { clientRule } from "../../predictor/clients.js";
+import { clientRule, isSidecar } from "../../predictor/clients.js";
 import { startPredictor } from "../../predictor/server.js";
 import type { DecisionDemand } from "../../predictor/service.js";
 import { createLog, type Log } from "../../telemetry/log.js";
@@ -80,10 +80,10 @@ async function identityOf(socketPath: string, log: Log): Promise<Identity & { cl
 /** Only the trust domain's own sidecars decide. */
 async function demandOf(served: { service: string; variant: string }, identity: Identity): Promise<DecisionDemand> {
 	const { DecisionVerifier } = await import("../../tokens/decision.js");
-	const sidecar = `spiffe://${trustDomainOf(identity.current().spiffeId)}/weir/sidecar`;
+	const trustDomain = trustDomainOf(identity.current().spiffeId);
 	const verifier = new DecisionVerifier({
 		trustBundle: () => identity.current().trustBundle,
-		admits: (id) => id === sidecar,
+		admits: (id) => isSidecar(trustDomain, id),
 	});
 	return {
 		...served,

@@ -11,6 +11,8 @@ export interface UpArguments {
 	readonly apiPort: string;
 	readonly traceSampling: string;
 	readonly trustDomain: string;
+	/** What of allowed requests is recorded: denied (none), 1%, all. */
+	readonly decisionLog: string;
 	readonly svidLifetime?: string;
 	/** UNIX socket of a SPIFFE agent that runs already. */
 	readonly identitySocket?: string;
@@ -36,6 +38,7 @@ export async function up(options: UpArguments): Promise<void> {
 		apiPort: port(apiPort),
 		traceSamplingPercent: percent(traceSampling),
 		trustDomain,
+		decisionLog: options.decisionLog,
 		workloads: Object.fromEntries(options.workload.map((text) => workload(text, trustDomain))),
 		...(identitySocket === undefined ? {} : { identitySocket }),
 		...(options.svidLifetime === undefined ? {} : { svidLifetime: options.svidLifetime }),

@@ -14,7 +14,7 @@ import { otlpHttpHandler, startOtlpReceiver } from "../../telemetry/otlpReceiver
 import { SpanStore } from "../../telemetry/spanStore.js";
 import { renderTrace } from "../../telemetry/tracePath.js";
 import { tracesEndpoint } from "../../telemetry/tracing.js";
-import type { RoleContext, RunningRole } from "./role.js";
+import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 
 export async function startIngestRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, decisionLog } = context;
@@ -68,7 +68,7 @@ async function accessLogDoor({
 		peer: (call) => grpcPeerSpiffeId(call, identity),
 		trust: {
 			trustDomain,
-			gatewaysOf: (name) => envoyGateways.get(`spiffe://${trustDomain}/weir/envoy/${name}`) ?? null,
+			gatewaysOf: (name) => gatewaysOfEnvoy(envoyGateways, `spiffe://${trustDomain}/weir/envoy/${name}`),
 		},
 	};
 }

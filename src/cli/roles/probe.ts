@@ -1,14 +1,16 @@
 /**
  * No bypass: probes every listener of a protected Service on an interval, and watches that what is served was judged.
- * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands.
+ * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands. A Gateway that is not
+ * probed is named there too, with the reason.
  */
 import { type ProbeAlarm, watchedListeners } from "../../access/probe.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS } from "../../limits.js";
+import { readListeners } from "../../probe/envoyCounters.js";
 import { Prober, type ProbeTarget } from "../../probe/prober.js";
-import { type Gateway, qualifiedName } from "../../resources/resource.js";
+import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 
@@ -17,6 +19,7 @@ export interface WatchOptions {
 	readonly meter: Meter;
 	/** null = Gateways that demand a certificate cannot be probed from here. */
 	readonly identity: Identity | null;
+	/** Of the Envoy of this machine, whose Gateways alone are probed; null = all Gateways are this machine's. */
 	readonly adminSocket: string | null;
 	/** Whether an Envoy is there to be asked. */
 	readonly connected: () => boolean;
@@ -40,13 +43,24 @@ export function watchForBypass(options: WatchOptions): Watch {
 	let begun = false;
 	/** Alarms that were ever raised, by their labels: one that is over is set to 0. */
 	const raised = new Map<string, Readonly<Record<string, string>>>();
+	/** Gateways that were ever left out, by their labels; likewise. */
+	const unprobed = new Map<string, Readonly<Record<string, string>>>();
+	/** Listeners of this machine's Envoy. */
+	let here: ReadonlySet<string> | null = null;
+	const wayTo = (name: string): ProbeTarget | string =>
+		here !== null && !here.has(name) ? "its Envoy is not on this machine" : targetOf(gateways.get(name), identity);
 	const prober = new Prober({
 		listeners: () => watchedListeners(table),
-		target: (name) => targetOf(gateways.get(name), identity),
+		target: (name) => {
+			const way = wayTo(name);
+			return typeof way === "string" ? null : way;
+		},
 		adminSocket,
 	});
 	const round = async (): Promise<void> => {
 		if (!connected()) return;
+		here = adminSocket === null ? null : await readListeners(adminSocket).catch(() => new Set<string>());
+		tellUnprobed();
 		const { alarms, probed } = await prober.round();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
 		meter.count("weir_probe_requests_total", "Probes sent.", {}, probed);
@@ -73,6 +87,18 @@ export function watchForBypass(options: WatchOptions): Watch {
 		},
 	};
 
+	function tellUnprobed(): void {
+		const standing = new Set<string>();
+		for (const { gateway } of watchedListeners(table)) {
+			const why = wayTo(gateway);
+			if (typeof why !== "string") continue;
+			standing.add(`${gateway} ${why}`);
+			unprobed.set(`${gateway} ${why}`, { gateway, why });
+		}
+		for (const [key, labels] of unprobed)
+			meter.gauge(PROBE_LEFT_OUT, "1 while that Gateway is not probed.", standing.has(key) ? 1 : 0, labels);
+	}
+
 	/** Rounds until closed; soon where no Envoy is there yet. */
 	async function follow(): Promise<void> {
 		const ready = connected();
@@ -85,6 +111,8 @@ const NO_ENVOY_YET_MS = 500;
 
 /** The gauge that `weir status` looks for. */
 export const PROBE_ALARM = "weir_probe_alarm";
+/** Another one. */
+export const PROBE_LEFT_OUT = "weir_probe_left_out";
 
 /** Only of scalars, for the log; no request of anybody is in it. */
 function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
@@ -95,13 +123,20 @@ function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
 	return { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
 }
 
-/** null = it cannot be reached from here: its files' CA has given us no certificate. */
-function targetOf(gateway: Gateway | undefined, identity: Identity | null): ProbeTarget | null {
-	if (gateway === undefined || gateway.spec.port === 0) return null;
+/** @returns why it cannot be probed, in words */
+function targetOf(gateway: Gateway | undefined, identity: Identity | null): ProbeTarget | string {
+	if (gateway === undefined || gateway.spec.port === 0) return "its port is not known";
 	const { address, port, tls } = gateway.spec;
 	const host = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
 	if (tls === null) return { address: host, port, tls: null };
-	if (tls.from === "files" || identity === null) return null;
+	const files = tlsFiles(gateway);
+	if (files !== null) {
+		if (files.clientCaFile !== null) return "it demands a client certificate of its own CA";
+		// Its certificate is of whatever CA, and for the names of Services. Nothing secret is sent, and who could answer
+		// in Envoy's place on this machine can read Envoy's key too.
+		return { address: host, port, tls: () => ({ rejectUnauthorized: false }) };
+	}
+	if (identity === null) return "it demands a client certificate, and control has no identity";
 	return {
 		address: host,
 		port,

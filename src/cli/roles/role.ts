@@ -20,12 +20,18 @@ export interface RoleContext {
 	readonly xdsListen: { readonly host: string; readonly port: number } | null;
 	/** Envoy's access log over TCP, likewise. */
 	readonly accessLogListen: { readonly host: string; readonly port: number } | null;
-	/** Gateways of an Envoy by its SPIFFE id; one that is not named has all. */
+	/** Gateways of an Envoy by its SPIFFE id, on TCP doors: gatewaysOfEnvoy. */
 	readonly envoyGateways: ReadonlyMap<string, readonly string[]>;
 	/** What of allowed requests ingest records: `denied` (none), a percentage, `all`; by default none. */
 	readonly decisionLog?: string;
 	/** Ports of Gateways that declare 0, by qualified name; without one Envoy chooses. */
 	readonly gatewayPorts: ReadonlyMap<string, number>;
+}
+
+/** What `--envoy-gateways` says of an Envoy: `*` = every Gateway (null); an id that is not named has none. */
+export function gatewaysOfEnvoy(listed: RoleContext["envoyGateways"], id: string): readonly string[] | null {
+	const own = listed.get(id) ?? [];
+	return own.includes("*") ? null : own;
 }
 
 export interface RunningRole {

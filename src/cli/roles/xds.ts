@@ -2,13 +2,17 @@
 import { compile } from "../../compiler/compile.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
+import { KEY_FILES_LOOK_MS } from "../../limits.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
 import { type XdsSecurity, XdsServer } from "../../xds/server.js";
 import { collectorsOf } from "../stack/places.js";
+import { KeyFiles } from "./keyFiles.js";
 import { serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
-import type { RoleContext, RunningRole } from "./role.js";
+import { refusedStreams } from "./refusedStreams.js";
+import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 
 const POLL_MS = 20_000;
 const RETRY_MS = 300;
@@ -16,13 +20,19 @@ const RETRY_MS = 300;
 export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
 	const state = new StateClient(at.apiSocket);
+	const tell = (what: string, call: Promise<void>): void => {
+		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
+	};
+	const keyFiles = new KeyFiles(log, meter);
+	const audit = refusedStreams((refused) => tell("a refused stream", state.refusedStream(refused)));
 	const server = new XdsServer({
 		log: (line) => log.info(line),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
-		gatewaysOf: (id) => envoyGateways.get(id) ?? null,
-		onRefused: (reason) => {
+		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
+		onRefused: (reason, id) => {
+			audit(reason, id);
 			meter.count("weir_xds_streams_refused_total", "xDS streams refused for who their client is.", { reason });
-			log.warn("an xDS stream was refused", { reason });
+			log.warn("an xDS stream was refused", { reason, id: id ?? "" });
 		},
 	});
 	const watch = watchForBypass({
@@ -35,9 +45,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	/** By revision, until Envoys have it. */
 	const onTheWay = new Map<number, () => void>();
 	const stopped = new AbortController();
-	const tell = (what: string, call: Promise<void>): void => {
-		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
-	};
 	server.onAcknowledged((revision, atMs) => {
 		meter.gauge(
 			"weir_xds_acknowledged_revision",
@@ -60,12 +67,24 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const published = new Promise<void>((resolve) => {
 		publishedOnce = resolve;
 	});
+	/** Of the state that was taken last. */
+	let revision = 0;
+	/** What was published last. */
+	let now: { readonly state: State; readonly keys: string } | null = null;
+	/** One publication at a time, each with the newest state and keys. */
+	let publishing: Promise<void> = Promise.resolve();
 	const following = follow();
+	const looking = setInterval(() => {
+		publishing = publishing.then(lookAtKeys).catch((error: unknown) => {
+			log.warn("changed keys were not published", { why: WeirError.from(error).message });
+		});
+	}, KEY_FILES_LOOK_MS);
 	await Promise.race([published, new Promise((resolve) => setTimeout(resolve, 10_000))]);
 	return {
 		ready: tcp === null ? {} : { xds: tcp },
 		close: async () => {
 			stopped.abort();
+			clearInterval(looking);
 			watch.close();
 			metrics.close();
 			await server.close();
@@ -73,26 +92,42 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		},
 	};
 
+	async function publish(next: State): Promise<void> {
+		const resources = withPorts(next.resources, gatewayPorts);
+		const keySets = await keyFiles.read(resources);
+		const plan = compile(resources, next.status, {
+			collectors: collectorsOf(at, traceSamplingPercent),
+			sidecar: "always",
+			keySets,
+		});
+		await state.keepPlan(plan.version, plan.table);
+		revision = next.revision;
+		onTheWay.set(next.revision, () => watch.served(resources.gateways, plan.table));
+		server.publish(plan, next.revision);
+		now = { state: next, keys: JSON.stringify(keySets) };
+		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
+		publishedOnce();
+	}
+
+	/** Keys are no part of the table, so a plan with others has the same version; its listeners differ. */
+	async function lookAtKeys(): Promise<void> {
+		if (now === null || stopped.signal.aborted) return;
+		if (JSON.stringify(await keyFiles.read(now.state.resources)) === now.keys) return;
+		await publish(now.state);
+		log.info("changed keys of token issuers were published");
+	}
+
 	/** Follows the state for ever; api's absence is waited out, Envoys keep what they have. */
 	async function follow(): Promise<void> {
-		let revision = 0;
 		let silent = false;
 		while (!stopped.signal.aborted) {
 			try {
 				const next = await state.state(revision, POLL_MS);
 				silent = false;
 				if (next === null || stopped.signal.aborted) continue;
-				const resources = withPorts(next.resources, gatewayPorts);
-				const plan = compile(resources, next.status, {
-					collectors: collectorsOf(at, traceSamplingPercent),
-					sidecar: "always",
-				});
-				await state.keepPlan(plan.version, plan.table);
-				revision = next.revision;
-				onTheWay.set(revision, () => watch.served(resources.gateways, plan.table));
-				server.publish(plan, revision);
-				meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
-				publishedOnce();
+				const done = publishing.then(() => publish(next));
+				publishing = done.catch(() => {});
+				await done;
 			} catch (error) {
 				if (!silent) log.warn("no new plan", { why: WeirError.from(error).message });
 				silent = true;

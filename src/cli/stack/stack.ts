@@ -28,6 +28,8 @@ export interface StackOptions {
 	readonly trustDomain?: string;
 	/** Of each identity of the own authority, which is renewed at half of it; an hour. A duration such as 10m. */
 	readonly svidLifetime?: string;
+	/** What of allowed requests ingest records: denied (none), 1%, all; none. */
+	readonly decisionLog?: string;
 	/** Further identities of the own authority, by name: SPIFFE ids. */
 	readonly workloads?: Readonly<Record<string, string>>;
 	/** Processes to start before anything is declared. */
@@ -107,9 +109,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 				children.map((child) => supervisor.start({ ...child, environment: { ...environment, ...child.environment } })),
 			),
 			// On a shared machine, counting must not slow what it counts.
-			supervisor.start({ ...role("ingest"), niceness: 10 }),
+			supervisor.start({ ...role("ingest", ["--decision-log", options.decisionLog ?? "denied"]), niceness: 10 }),
 		]);
-		await declare(api, options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]]))));
+		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]])));
+		await declare(api, files, options.notice);
 		const { resources } = await new ApiClient(api).get();
 		const gatewayPorts = await freePorts(resources);
 		await Promise.all([
@@ -190,14 +193,30 @@ async function freePorts(resources: readonly Resource[]): Promise<readonly (read
 	);
 }
 
-async function declare(api: string, files: readonly ResourceFile[]): Promise<void> {
-	const answer = await new ApiClient(api).apply(files, { dryRun: false });
+/**
+ * Declares the files. What stands already and may not be changed without another's approval is left as it stands, and
+ * nothing is asked for: after an approved change the file of the last start would ask to take that change back.
+ */
+async function declare(api: string, files: readonly ResourceFile[], notice: (line: string) => void): Promise<void> {
+	const client = new ApiClient(api);
+	const planned = await client.apply(files, { dryRun: true });
+	// Only what is declared already holds a policy, so that there is something to start with.
+	if (planned.outcome === "applied" && (planned.approvals ?? 0) > 0) {
+		const changed = planned.changes.filter(({ change }) => change !== "unchanged");
+		const names = changed.slice(0, 5).map(({ kind, name }) => `${kind} ${name}`);
+		const rest = changed.length > names.length ? ` and ${changed.length - names.length} more` : "";
+		notice(
+			`starting with what is declared already: ${names.join(", ")}${rest} of the file differ, and the change needs another's approval; ask for it with weir apply -f FILE`,
+		);
+		return;
+	}
+	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false });
 	if (answer.outcome === "applied") return;
 	if (answer.outcome === "pending")
 		throw new WeirError(
 			"failed-precondition",
 			`the declaration waits for approval (request ${answer.request.id})`,
-			"start `weir up` with what is declared already, and apply the change with `weir apply`",
+			"start `weir up` again: it takes what is declared already",
 		);
 	for (const problem of answer.problems) process.stderr.write(`${formatProblem(problem)}\n`);
 	throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");

@@ -81,7 +81,7 @@ function askedWarnings({ asked, options }: EnvoyGatewayContext): readonly string
 		"The sidecar must answer by host and always name the Variant: give it a table compiled with --mode callout.",
 		"socketPath" in options.sidecar
 			? "The sidecar is a container in the gateway's pods (EnvoyProxy.spec.provider.kubernetes.envoyDeployment.patch), and its socket lies on a volume that both mount, 0700, same uid."
-			: "The sidecar listens on loopback or a socket only: as a Kubernetes Service it needs a proxy with mTLS in front, and a BackendTLSPolicy for the gateway. A socket in the gateway's pods needs neither.",
+			: "The sidecar listens on a socket, or by mTLS with SVIDs of one trust domain (--listen with --identity): else as a Kubernetes Service it needs a proxy with mTLS in front, and a BackendTLSPolicy for the gateway. A socket in the gateway's pods needs neither.",
 		"Envoy Gateway answers a failed callout with 403 (extAuth) or 500 (extProc) unless statusOnError says otherwise; here it is 503, so that a failure is no denial.",
 		"Nothing may change the route after the sidecar's answer: put no filter that recomputes routes (Lua, Wasm, another extProc) behind it, or the verdict is one on another route.",
 		...(asked.some(({ passes }) => passes)

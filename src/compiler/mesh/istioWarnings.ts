@@ -51,7 +51,7 @@ function askedWarnings({ asked, options }: IstioContext): readonly string[] {
 		"The sidecar must answer by host and always name the Variant: give it a table compiled with --mode callout.",
 		"socketPath" in options.sidecar
 			? "The sidecar is a container in the gateway's pod, and its socket lies on a volume that both mount, 0700, same uid."
-			: "The sidecar listens on loopback or a socket only, so its pod needs Istio's proxy in front (a Sidecar resource with ingress.defaultEndpoint), with PeerAuthentication STRICT; its Service's port must be named grpc or have appProtocol grpc.",
+			: "The sidecar listens on a socket, or by mTLS with SVIDs of one trust domain (--listen with --identity); with the mesh's own certificates its pod needs Istio's proxy in front (a Sidecar resource with ingress.defaultEndpoint), with PeerAuthentication STRICT; its Service's port must be named grpc or have appProtocol grpc.",
 		...(timeouts.size > 1
 			? ["Services grant the sidecar different times, but a gateway has one filter: the longest holds for all."]
 			: []),

@@ -2,7 +2,7 @@
  * Each Service as a mesh that is not ours needs it: what the sidecar does for it, under which Kubernetes name, and
  * what stands in the way. Both meshes begin here.
  */
-import { accessTable, judgesPaths, judgesRegions, judgesUsers } from "../../access/policy.js";
+import { accessTable, judgesPaths, judgesRegions, readsUsers } from "../../access/policy.js";
 import { isLoopback } from "../../resources/host.js";
 import {
 	type Experiment,
@@ -16,6 +16,7 @@ import {
 } from "../../resources/resource.js";
 import { executionOf, isOpen } from "../execution.js";
 import { claimHeader } from "../headers.js";
+import { isPublicKeySet } from "../keySet.js";
 import { type MeshOptions, problem } from "./mesh.js";
 import { clusterService } from "./variantEndpoints.js";
 
@@ -50,7 +51,7 @@ export function meshServices(resources: ResourceSet): readonly MeshService[] {
 			passes: isOpen(access) && callout?.onFailure === "default-variant",
 			judgesPaths: judgesPaths(access),
 			judgesPrincipals: access.policies.some(({ principals }) => principals.length > 0),
-			judgesUsers: judgesUsers(access),
+			judgesUsers: readsUsers(access),
 			judgesRegions: judgesRegions(access),
 			hasShadow: access.policies.some(({ shadow }) => shadow),
 			claims: [...new Set(experiments.flatMap(({ spec: { unit } }) => (unit.from === "claim" ? [unit.claim] : [])))],
@@ -143,22 +144,6 @@ export function meshProblems(
 					];
 		});
 	}
-}
-
-/** A JWKS with at least one key and no private or symmetric one (RFC 7518: members d and k). */
-function isPublicKeySet(text: string): boolean {
-	let parsed: { readonly keys?: unknown } | null;
-	try {
-		parsed = JSON.parse(text);
-	} catch {
-		return false;
-	}
-	const keys = parsed?.keys;
-	return (
-		Array.isArray(keys) &&
-		keys.length > 0 &&
-		keys.every((key: unknown) => typeof key === "object" && key !== null && !("d" in key) && !("k" in key))
-	);
 }
 
 function failureProblems({ service, asked, passes }: MeshService): readonly Problem[] {

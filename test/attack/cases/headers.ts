@@ -73,7 +73,16 @@ export const HEADER_ATTACKS: readonly Attack[] = [
 		"obs-text does not hide a second credential",
 		get("wide.test", "/", ["Authorization: Bearer a\xff", "Authorization: Bearer b"]),
 	),
-	...["X-HTTP-Method-Override", "x-http-method", "X-METHOD-OVERRIDE", "X-Original-URL", "X-Rewrite-URL"].map((name) =>
+	...[
+		"X-HTTP-Method-Override",
+		"x-http-method",
+		"X-METHOD-OVERRIDE",
+		"X-Original-URL",
+		"X-Rewrite-URL",
+		"X-HTTP-MethodOverride",
+		"X-Original-URI",
+		"X-Forwarded-Path",
+	].map((name) =>
 		forbidden(
 			"T-method-override",
 			`${name} is refused, not stripped`,

@@ -12,7 +12,7 @@ import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, rawGet, type Target } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../../fixtures/resources.js";
-import { AUDIENCE, createMinter, ISSUER } from "./tokens.js";
+import { AUDIENCE, createMinter, ISSUER, OTHER_ISSUER } from "./tokens.js";
 
 t.test("details to reasons", async (t) => {
 	const rbac = (rule: string) => `rbac_access_denied_matched_policy[${rule}]`;
@@ -53,10 +53,11 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	t.teardown(() => upstream.close());
 	const limited = (name: string, rateLimits: object, access: "open" | null = "open") =>
 		service(name, [variant("v1", upstream.port)], { access, rateLimits: { ...NONE, ...rateLimits } });
+	const other = { ...tokenIssuer(OTHER_ISSUER, [], jwksFile), tenantClaim: "org.tenant" };
 	const plan = compile(
 		resourceSet({
 			gateways: [
-				gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], jwksFile)] }, "edge"),
+				gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], jwksFile), other] }, "edge"),
 				gateway({}, "plain"),
 			],
 			services: [
@@ -95,7 +96,18 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	const [red, blue] = [minter.token({ tenant: "red" }), minter.token({ tenant: "blue" })];
 	for (const wanted of ["200", "200", LIMITED]) t.equal(await ask(alice, "tenants", red), wanted, "tenant red");
 	t.equal(await ask(alice, "tenants", blue), "200", "tenant blue");
-	t.equal(await ask(alice, "tenants"), "403 access denied: no-policy-allows\n", "no tenant, no such limit");
+	t.equal(await ask(bob, "tenants", minter.token({ tenant: "blue" })), "200", "another token of it");
+	t.equal(await ask(bob, "tenants", blue), LIMITED, "has no bucket of its own");
+	t.equal(await ask(alice, "tenants"), "403 access denied: no-policy-allows\n", "no tenant: a bucket for all such");
+	t.equal(await ask(alice, "tenants", minter.token({ tenant: ["red", "green"] })), "200", "a list is none");
+	for (const tenant of [undefined, "", 7, { red: "red" }, ["red"]])
+		t.equal(await ask(alice, "tenants", minter.token({ tenant })), LIMITED, `tenant ${JSON.stringify(tenant)}`);
+	t.equal(await ask(alice, "tenants"), LIMITED, "no token, no way around it");
+	const inner = (org: unknown) => minter.token({ iss: OTHER_ISSUER, org });
+	for (const wanted of ["200", "200", LIMITED])
+		t.equal(await ask(alice, "tenants", inner({ tenant: "green" })), wanted, "of another issuer, within a claim");
+	for (const org of ["green", ["green"], {}, undefined])
+		t.equal(await ask(alice, "tenants", inner(org)), LIMITED, `org ${JSON.stringify(org)}`);
 	const bad = "Bearer.x.y";
 	for (let index = 0; index < 3; index++) t.match(await ask(alice, "all", bad), /^401 /);
 	t.equal(await ask(alice, "all", bad), LIMITED, "beyond it no signature is checked");
@@ -125,7 +137,7 @@ t.test("the probe passes nowhere where access is judged", async (t) => {
 				envoy.port(listener),
 				rawGet(`${host}.test`, [], "/.well-known/weir-probe", "OPTIONS"),
 			);
-			t.equal(`${status} ${body}`, "403 access denied: not-canonical\n", `${host} by ${listener}`);
+			t.equal(`${status} ${body}`, "403 access denied: forbidden\n", `${host} by ${listener}`);
 		}
 	}
 	t.equal(upstream.requests(), 0);

@@ -42,6 +42,7 @@ for (const version of ["1.40.0", "1.36.2"])
 					protectedBy("strict"),
 					service("open", [variant("v1", upstream.port)]),
 					service("tried", [variant("v1", upstream.port)]),
+					protectedBy("half"),
 				],
 				accessPolicies: [
 					accessPolicy("staff", "allow", ["groups"], { groups: ["staff", "admins"] }),
@@ -57,6 +58,9 @@ for (const version of ["1.40.0", "1.36.2"])
 					accessPolicy("not-bob", "deny", ["denied"], { users: [`${ISSUER}#bob`] }),
 					accessPolicy("nobody", "deny", ["strict"], { groups: ["nobody"] }),
 					accessPolicy("tried", "allow", ["tried"], { mode: "shadow", groups: ["staff"] }),
+					accessPolicy("half", "allow", ["half"], { principals: ["anyone"] }),
+					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["nobody"] }),
+					accessPolicy("beyond-envoy", "deny", ["half", "tried"], { mode: "shadow", condition: "true" }),
 				],
 			}),
 			EMPTY_STATUS,
@@ -156,6 +160,12 @@ for (const version of ["1.40.0", "1.36.2"])
 				t.equal(said(answer), INVALID, what);
 				t.match(answer.challenge, /^Bearer .*error="invalid_token"/, `${what}: it says how`);
 				t.equal(said(await ask("open", authorization)), ALLOWED, `${what}: no business of an open Service`);
+				for (const host of ["tried", "half"])
+					t.equal(
+						said(await ask(host, authorization)),
+						ALLOWED,
+						`${what}: a shadow policy about users refuses nothing`,
+					);
 			}
 			t.equal(said(await ask("denied", bearer())), ALLOWED, "and the good one passes");
 			t.equal(said(await ask("denied", bearer({ filler: "y".repeat(4_000) }))), ALLOWED, "also a long one");
@@ -174,10 +184,23 @@ for (const version of ["1.40.0", "1.36.2"])
 		});
 
 		await t.test("shadow policies decide nothing, and are tried", async (t) => {
-			t.equal(said(await ask("tried", [])), ALLOWED);
-			t.equal(said(await ask("tried", bearer({ groups: ["staff"] }))), ALLOWED);
-			const stats = await envoy.admin("/stats?filter=rbac");
-			t.match(stats, /weir_allow_\.shadow_allowed: 1/);
-			t.match(stats, /weir_allow_\.shadow_denied: 1/);
+			const tried = async (host: string, authorization: readonly string[]): Promise<string> => {
+				const counts = async () => {
+					const stats = await envoy.admin("/stats?filter=shadow_(allowed|denied)");
+					const count = (name: string): number => Number(new RegExp(`${name}: (\\d+)`).exec(stats)?.[1] ?? 0);
+					return [count("weir_deny_\\.shadow_denied"), count("weir_allow_\\.shadow_allowed")] as const;
+				};
+				const before = await counts();
+				t.equal(said(await ask(host, authorization)), ALLOWED);
+				const after = await counts();
+				return `${after[0] - before[0]} denied, ${after[1] - before[1]} allowed`;
+			};
+			t.equal(await tried("tried", []), "0 denied, 0 allowed");
+			t.equal(await tried("tried", bearer({ groups: ["staff"] })), "0 denied, 1 allowed");
+			t.equal(await tried("tried", bearer({ groups: ["staff"], cnf: {} })), "1 denied, 1 allowed", "bad ones too");
+			t.equal(await tried("tried", ["Bearer x"]), "1 denied, 0 allowed");
+			t.equal(await tried("half", bearer()), "0 denied, 1 allowed");
+			t.equal(await tried("half", bearer({ groups: ["nobody"] })), "1 denied, 1 allowed");
+			t.equal(await tried("half", ["Bearer x"]), "1 denied, 1 allowed");
 		});
 	});

@@ -24,7 +24,8 @@ export const REGIONS = ["ae", "eu"] as const;
 export const JWT_ISSUER = "https://jwt.weir.test";
 export const AT_ISSUER = "https://at.weir.test/t1";
 export const AUDIENCE = "weir";
-export const SUBJECTS = ["ann", "bob", "a#b"] as const;
+/** One ends like "any of its users" and is one user: ISSUER#SUB is split at the first #. */
+export const SUBJECTS = ["ann", "bob", "a#b", "c#*"] as const;
 export const TEXTS = ["red", "green", "blue"] as const;
 export const METHODS = ["GET", "POST", "DELETE"] as const;
 export const PREFIXES = ["/", "/v2", "/v2/models", "/admin"] as const;
@@ -95,10 +96,14 @@ function policy(random: Random, name: string, index: number, shadow: boolean): A
 	const principals = some(random, PATTERNS, 0.45).map((pattern) => (pattern === "*" ? "*" : `${TRUST}/${pattern}`));
 	const users = some(
 		random,
-		[JWT_ISSUER, AT_ISSUER].flatMap((issuer) => SUBJECTS.map((subject) => `${issuer}#${subject}`)),
+		[
+			...[JWT_ISSUER, AT_ISSUER].flatMap((issuer) => SUBJECTS.map((subject) => `${issuer}#${subject}`)),
+			...(random() < 0.1 ? ["*", `${JWT_ISSUER}#*`] : []),
+		],
 		0.2,
 	);
 	const groups = some(random, TEXTS, 0.3);
+	const mode = shadow || random() < 0.2 ? "shadow" : "enforce";
 	const rest = {
 		tenants: some(random, TEXTS, 0.12),
 		purposes: some(random, TEXTS, 0.12),
@@ -110,7 +115,7 @@ function policy(random: Random, name: string, index: number, shadow: boolean): A
 	);
 	return accessPolicy(`${name}-p${index}`, action, [name], {
 		...rest,
-		mode: shadow || random() < 0.2 ? "shadow" : "enforce",
+		mode,
 		principals: anybody && action === "allow" ? ["*"] : principals,
 		users,
 		groups,

@@ -34,21 +34,21 @@ export function judge(request: SecureRequest): Judgement {
 	if (!open && /;/.test(path)) return refused("not-canonical");
 	const looksAtPaths = enforced.some(({ spec }) => spec.pathPrefixes.length + spec.pathTemplates.length > 0);
 	if (!open && looksAtPaths && /%40/.test(path)) return refused("not-canonical");
-	const looksAtUsers = policies.some(
-		({ spec }) =>
-			spec.users.length + spec.groups.length + spec.tenants.length + spec.purposes.length + spec.claims.length > 0,
-	);
+	const aboutUsers = ({ spec }: AccessPolicy): boolean =>
+		spec.users.length + spec.groups.length + spec.tenants.length + spec.purposes.length + spec.claims.length > 0;
 	const issuer = gateway.spec.tokens.find((own) => own.issuer === shown.claims.iss) ?? null;
-	if (looksAtUsers && (shown.kind === "bad" || (shown.kind === "good" && issuer === null))) {
-		return refused("invalid-token");
-	}
+	const invalid = shown.kind === "bad" || (shown.kind === "good" && issuer === null);
+	// A shadow policy about users refuses nothing; were it enforced, the token would be refused.
+	if (enforced.some(aboutUsers) && invalid) return refused("invalid-token");
 	const token = shown.kind === "good" && issuer !== null ? { issuer, claims: shown.claims } : null;
 	const verdict = by(enforced, request, token);
 	const wouldLook = policies.some(({ spec }) => spec.pathPrefixes.length + spec.pathTemplates.length > 0);
 	const tried =
 		policies.length === enforced.length
 			? null
-			: !(wouldLook && /;|%40/.test(path)) && by(policies, request, token).allowed;
+			: !(wouldLook && /;|%40/.test(path)) &&
+				!(policies.some(aboutUsers) && invalid) &&
+				by(policies, request, token).allowed;
 	if (open) return { reason: "open", policy: null, shadow: tried };
 	return { reason: verdict.reason, policy: verdict.policy, shadow: tried };
 }
@@ -83,7 +83,8 @@ function fits(
 		values.length === 0 || (claim !== undefined && texts(claim).some((text) => values.includes(text)));
 	if (spec.users.length > 0) {
 		const own = token === null ? null : `${token.issuer.issuer}#${token.claims.sub}`;
-		if (own === null || !spec.users.includes(own)) return false;
+		const anyOf = token === null || !token.claims.sub ? [] : ["*", `${token.issuer.issuer}#*`];
+		if (own === null || ![own, ...anyOf].some((one) => spec.users.includes(one))) return false;
 	}
 	if (!has(spec.groups, token?.issuer.groupsClaim)) return false;
 	if (!has(spec.tenants, token?.issuer.tenantClaim)) return false;

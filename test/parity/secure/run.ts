@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { compileAccess, compileShadow } from "../../../src/access/policy.js";
+import { compileAccess, compileShadow, readsUsers } from "../../../src/access/policy.js";
 import type { VerifiedToken } from "../../../src/access/token.js";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import type { Plan, ServiceTable } from "../../../src/compiler/plan.js";
@@ -234,6 +234,7 @@ const functions = new WeakMap<ServiceTable, ReturnType<typeof functionsOf>>();
 const functionsOf = ({ access, name }: ServiceTable) => ({
 	verdict: compileAccess(access, name),
 	shadow: compileShadow(access, name),
+	reads: readsUsers(access),
 });
 
 /** The pure rules; tokens and canonical form are others' business, so the judge's word on them is taken. */
@@ -253,10 +254,12 @@ function byFunction(request: Sent, plan: Plan, wanted: Judgement): Judgement {
 		nowMs: 0,
 	};
 	const verdict = own.verdict(asked);
+	// Whether a token is refused in the dry run is the caller's business too.
+	const refusedInShadow = own.reads && request.shown.kind !== "none" && asked.token === null;
 	return {
 		reason: verdict.reason,
 		policy: verdict.allowed ? null : verdict.policy,
-		shadow: own.shadow === null ? null : own.shadow(asked).allowed,
+		shadow: own.shadow === null ? null : !refusedInShadow && own.shadow(asked).allowed,
 	};
 }
 

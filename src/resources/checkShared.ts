@@ -1,0 +1,54 @@
+/**
+ * What one namespace alone may declare: a second Service on another namespace's servers would be a second door to them,
+ * with rules of its own (`access: open`) where the first has a guard.
+ */
+import { isLoopback } from "./host.js";
+import { resourceTitle } from "./position.js";
+import type { Check } from "./report.js";
+import type { Service } from "./resource.js";
+
+/**
+ * An endpoint (address and port) and a SPIFFE id of endpoints belong to the namespace of the Service that names them
+ * first; its own Services may share them. The rule is the same for everyone, admins too: what an admin may cross today
+ * stays crossed for whoever edits either side tomorrow. The names of one server are not resolved here, which would be
+ * I/O: that two DNS names, or a name and an IP address, lead to the same one is not seen, and only its SPIFFE id tells
+ * it then. So give a guarded Service `identities`: a second name for its servers is no use without them.
+ */
+export function sharedProblems({ set, report }: Check): void {
+	const owners = new Map<string, Service>();
+	const foreign = (service: Service, what: string): Service | null => {
+		const owner = owners.get(what);
+		if (owner === undefined) owners.set(what, service);
+		return owner === undefined || owner.metadata.namespace === service.metadata.namespace ? null : owner;
+	};
+	for (const service of set.services) {
+		for (const [index, { endpoints }] of service.spec.variants.entries()) {
+			for (const [at, { address, port }] of endpoints.entries()) {
+				const owner = foreign(service, `${server(address)} ${port}`);
+				if (owner === null) continue;
+				const message = `endpoint ${address}:${port} is declared by ${resourceTitle(owner)}`;
+				const hint = "name servers of this namespace, or declare the Service in the namespace of the other";
+				report(service, ["spec", "variants", index, "endpoints", at], message, hint);
+			}
+		}
+		for (const [index, id] of (service.spec.identities ?? []).entries()) {
+			const owner = foreign(service, id);
+			if (owner === null) continue;
+			const message = `spec.identities[${index}] names ${id}, which the endpoints of ${resourceTitle(owner)} have`;
+			const hint = "name identities of this namespace's servers, or declare the Service in the namespace of the other";
+			report(service, ["spec", "identities", index], message, hint);
+		}
+	}
+}
+
+/** One spelling per address. All of this machine's own are one: a server that listens on 0.0.0.0 answers at each. */
+function server(address: string): string {
+	if (address === "localhost" || address.endsWith(".localhost")) return "loopback";
+	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.
+	const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(plain);
+	const ip = mapped === null ? plain : dotted(Number.parseInt(`${mapped[1]}`, 16), Number.parseInt(`${mapped[2]}`, 16));
+	return isLoopback(ip) || ip === "0.0.0.0" || ip === "::" ? "loopback" : ip;
+}
+
+const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join(".");

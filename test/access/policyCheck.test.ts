@@ -1,0 +1,39 @@
+/** Policies tried without a mesh: what a token that does not hold changes, and at which subjects verdicts can turn. */
+import t from "tap";
+import { accessTable } from "../../src/access/policy.js";
+import { boundsOf } from "../../src/access/policyBounds.js";
+import { policyJudge } from "../../src/access/policyCheck.js";
+import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
+
+const ISSUER = "https://id.test";
+const guarded = service("s", [variant("v1", 1)], { access: null });
+
+t.test("a bad token is refused where an enforced policy looks at users; a shadow one only tells", async (t) => {
+	const judged = (mode: "enforce" | "shadow") =>
+		policyJudge(
+			resourceSet({
+				gateways: [gateway({ tokens: [tokenIssuer(ISSUER, [], "k.json")] })],
+				services: [guarded],
+				accessPolicies: [
+					accessPolicy("all", "allow", ["s"], { principals: ["anyone"] }),
+					accessPolicy("clerks", "deny", ["s"], { mode, groups: ["clerks"] }),
+				],
+			}),
+		).judge({
+			...{ service: "s", gateway: null, region: null, principal: null, method: "GET", path: "/", variant: null },
+			token: "invalid",
+			nowMs: 0,
+		});
+	t.match(judged("enforce"), { allowed: false, reason: "invalid-token", shadow: null });
+	t.match(judged("shadow"), { allowed: true, policy: "all", shadow: { allowed: false, reason: "invalid-token" } });
+});
+
+t.test("a subject that ends like `any` is one to be tried", async (t) => {
+	const subjects = (user: string): readonly unknown[] => {
+		const { policies } = accessTable(guarded, [accessPolicy("p", "allow", ["s"], { users: [user] })]);
+		const issuer = { issuer: ISSUER, groupsClaim: "groups", tenantClaim: "tenant", purposeClaim: "purpose" };
+		return boundsOf(policies, [issuer], 0).tokens.map((token) => token?.sub);
+	};
+	t.ok(subjects(`${ISSUER}#x#*`).includes("x#*"));
+	t.notOk(subjects(`${ISSUER}#*`).includes("*"));
+});

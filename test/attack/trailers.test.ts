@@ -1,0 +1,87 @@
+/**
+ * Request trailers come after every verdict (RFC 9110 6.5.1): what of them a server could take for a judged header does
+ * not reach it, and what is the Service's own does.
+ */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { connect } from "node:http2";
+import type { AddressInfo } from "node:net";
+import t from "tap";
+import { OVERRIDE_HEADERS } from "../../src/access/canonical.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { decodeEnvoyResource } from "../../src/xds/registry.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
+import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { exchange, latin1 } from "./wire.js";
+
+const FORGED: Readonly<Record<string, string>> = {
+	"x-weir-decision": "forged",
+	"x-weir-variant": "v2",
+	"x-weir-arm": "e/b",
+	"x-forwarded-client-cert": "URI=spiffe://weir.test/admin",
+	authorization: "Bearer x",
+	dpop: "a.b.c",
+	"x-envoy-original-path": "/admin",
+	...Object.fromEntries(OVERRIDE_HEADERS.map((name) => [name, "DELETE"])),
+};
+const OWN = { "x-sum": "7", "grpc-status": "0" };
+
+for (const version of ["1.40.0", "1.36.2"]) {
+	t.test(`Envoy ${version}: forged trailers are gone, the others come through`, async (t) => {
+		const tls = await mutualTls(t);
+		const seen: string[][] = [];
+		const upstream = createServer((request, response) => {
+			request.resume().on("end", () => {
+				seen.push(request.rawTrailers.map((text) => text.toLowerCase()));
+				response.end("ok");
+			});
+		}).listen(0, "127.0.0.1");
+		await once(upstream, "listening");
+		t.teardown(() => {
+			upstream.closeAllConnections();
+			upstream.close();
+		});
+		const plan = compile(
+			resourceSet({
+				gateways: [gateway({ tls: tls.gateway })],
+				services: [service("guarded", [variant("v1", (upstream.address() as AddressInfo).port)], { access: null })],
+				accessPolicies: [accessPolicy("all", "allow", ["guarded"], { principals: [spiffe("alice")] })],
+			}),
+			EMPTY_STATUS,
+			{ collectors: NO_COLLECTORS },
+		);
+		for (const one of plan.envoy.listeners) t.ok(decodeEnvoyResource(one), "control can publish it");
+		const envoy = await startEnvoy(t, bootstrapOf(plan), { version });
+		const trailers = { ...FORGED, ...OWN };
+		const one = await (await tls.client(envoy.port(), "alice"))();
+		const lines = Object.entries(trailers).map(([name, value]) => `${name.toUpperCase()}: ${value}\r\n`);
+		const { statuses } = await exchange(
+			one,
+			latin1(
+				`POST /x HTTP/1.1\r\nHost: guarded.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n${lines.join("")}\r\n`,
+			),
+		);
+		t.same(statuses, [200]);
+		const own = await tls.ca.issue({ spiffeId: spiffe("alice") });
+		const session = connect(`https://127.0.0.1:${envoy.port()}`, {
+			ca: tls.ca.certificate,
+			cert: own.certificate,
+			key: own.privateKey,
+			servername: "gateway.test",
+			ALPNProtocols: ["h2"],
+		});
+		t.teardown(() => session.destroy());
+		const stream = session.request(
+			{ ":method": "POST", ":path": "/x", ":scheme": "https", ":authority": "guarded.test" },
+			{ waitForTrailers: true },
+		);
+		stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+		const answered = once(stream, "response");
+		stream.end("a");
+		t.equal((await answered)[0][":status"], 200);
+		const wanted = Object.entries(OWN).flat();
+		t.same(seen, [wanted, wanted]);
+	});
+}

@@ -1,0 +1,48 @@
+/** A limit of tenants is refused where nobody would hold it. */
+import t from "tap";
+import { GOOD, spoil } from "./declaration.js";
+import { checkRows, type Row } from "./faultTable.js";
+
+const TOKENS = "tokens: [{issuer: 'https://id.test', audiences: [weir], jwksFile: /k.json}]";
+const believing = (text: string): string => spoil("  port: 8080\n", `  port: 8080\n  ${TOKENS}\n`, text);
+const policy = (name: string, spec: string): string =>
+	`---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: ${name}}\nspec: {services: ['*'], action: allow, ${spec}}\n`;
+/** The Service with a limit of tenants, and a policy. */
+const limited = (spec: string, more = ""): string =>
+	believing(spoil("  access: open\n", `  rateLimits: {tenant: {requests: 1}}\n${more}`, GOOD)) + policy("p", spec);
+const PLACE = "w.yaml:6:24: spec.rateLimits.tenant is given, but";
+const SIDECAR =
+	"and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals";
+const NO_USERS = `${PLACE} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant; name users, groups, tenants, purposes or claims in a policy, or limit principals`;
+
+const rows: readonly Row[] = [
+	["a policy about users", limited("groups: [a]"), []],
+	["a policy about nobody in particular", limited("principals: [anyone]"), [NO_USERS]],
+	[
+		"only a shadow policy about users",
+		`${limited("principals: [anyone]")}${policy("dry", "groups: [a], mode: shadow")}`,
+		[NO_USERS],
+	],
+	[
+		"the sidecar decides",
+		limited("groups: [a]", "  callout: {access: sidecar}\n"),
+		[`${PLACE} the sidecar decides access (callout.access), ${SIDECAR}`],
+	],
+	[
+		"each decision is signed",
+		limited("groups: [a]", "  callout: {sign: true}\n"),
+		[`${PLACE} the sidecar decides access, as it signs each decision (callout.sign), ${SIDECAR}`],
+	],
+	[
+		"a policy that Envoy cannot judge",
+		limited("groups: [a], condition: 'true'"),
+		[`${PLACE} the sidecar decides access: AccessPolicy p has a CEL condition, ${SIDECAR}`],
+	],
+	[
+		"an open Service",
+		believing(spoil("  access: open\n", "  access: open\n  rateLimits: {tenant: {requests: 1}}\n", GOOD)),
+		[NO_USERS.replace(":6:", ":7:")],
+	],
+];
+
+checkRows(t, rows);
