@@ -543,7 +543,7 @@ export const PROBE_TIMEOUT_MS = 5_000;
 /** Answer to one of them: the counters of some ten thousand Services. */
 export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Pause between two rounds of probes: a bypass is told within half a minute, at the price of a request per Service. */
+/** Pause between two rounds of probes: a bypass is told within half a minute, at the price of two requests per Service. */
 export const PROBE_INTERVAL_MS = 30_000;
 
 /** Callers whose ids a sidecar need not judge again: 1,000 of at most 8 KiB, what a gRPC message may hold of one. */

@@ -22,7 +22,7 @@ export const ALLOW_FILTER = "weir.allow";
 /** Name of the rule that a certificate must name one caller. In response details Envoy writes `_` for a space. */
 export const NO_SINGLE_IDENTITY = "(no single identity)";
 /** And that its id is no longer than SPIFFE allows; the same reason to a client. */
-export const IDENTITY_TOO_LONG = "(no single identity) too long";
+const IDENTITY_TOO_LONG = "(no single identity) too long";
 
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
