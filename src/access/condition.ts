@@ -9,21 +9,11 @@
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
 import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX, CONDITION_NODES_MAX } from "../limits.js";
 import type { VerifiedToken } from "./token.js";
-
-/** What a condition can read of a request. */
-export interface ConditionInput {
-	readonly principal: string | null;
-	readonly method: string;
-	readonly path: string;
-	readonly variant: string | null;
-	readonly token: VerifiedToken | null;
-	readonly region: string | null;
-	readonly nowMs: number;
-}
+import type { AccessRequest } from "./verdict.js";
 
 export interface Condition {
 	/** error: it could not be told, e.g. as it reads a claim that the token lacks. */
-	holds(input: ConditionInput, service: string): boolean | "error";
+	holds(input: AccessRequest, service: string): boolean | "error";
 	/** What it reads, so that the verdict waits for it. */
 	readonly reads: {
 		readonly path: boolean;

@@ -32,6 +32,25 @@ export interface TokenQuestion {
 	readonly payer: string;
 }
 
+/** A question is valid only while it is asked: what of it may be needed later. */
+export const kept = ({
+	gateway,
+	authorization,
+	dpop,
+	method,
+	url,
+	certificateThumbprint,
+	payer,
+}: TokenQuestion): TokenQuestion => ({
+	gateway,
+	authorization: [...authorization],
+	dpop: [...dpop],
+	method,
+	url,
+	certificateThumbprint,
+	payer,
+});
+
 /**
  * null = the request carries no token. refused: it carries one that does not hold, whatever the rules say; `why` is for
  * logs and never holds any of the token.

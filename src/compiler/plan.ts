@@ -2,7 +2,7 @@
  * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
  * execute and `explain` prints.
  */
-import type { ClaimRule, Problem, Schedule, TokenIssuer } from "../resources/resource.js";
+import type { AccessPolicy, Problem, TokenIssuer } from "../resources/resource.js";
 import type { Cost } from "./cost.js";
 
 /** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
@@ -96,19 +96,20 @@ export interface PolicyTable {
 }
 
 /** The rest of AccessPolicy's conditions, under the same names. */
-export interface MoreConditions {
-	readonly users: readonly string[];
-	readonly groups: readonly string[];
-	readonly tenants: readonly string[];
-	readonly purposes: readonly string[];
-	readonly claims: readonly ClaimRule[];
-	readonly pathTemplates: readonly string[];
-	readonly regions: readonly string[];
-	readonly schedule: Schedule | null;
-	readonly validFromMs: number | null;
-	readonly validUntilMs: number | null;
-	readonly condition: string | null;
-}
+export type MoreConditions = Pick<
+	AccessPolicy["spec"],
+	| "users"
+	| "groups"
+	| "tenants"
+	| "purposes"
+	| "claims"
+	| "pathTemplates"
+	| "regions"
+	| "schedule"
+	| "validFromMs"
+	| "validUntilMs"
+	| "condition"
+>;
 
 /**
  * verdict: the sidecar decides access, so no answer is a denial. assignment: it chooses the arm; without it Envoy

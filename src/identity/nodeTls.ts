@@ -4,12 +4,11 @@
  */
 import { Agent } from "node:https";
 import { type ConnectionOptions, connect, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { PROVED_EACH_TIME } from "../tls.js";
 import type { Identity } from "./svid.js";
 
 /** Why a connection was refused after its TLS handshake. */
 export type PeerRefusal = "no-svid" | "not-admitted";
-
-const SSL_OP_NO_TICKET = 0x4000;
 
 /** Options of a server (tls, https, http2) that takes only peers with a certificate of the own trust domain's roots. */
 export function serverTls(identity: Identity): TlsOptions {
@@ -99,7 +98,6 @@ export function secureContext(identity: Identity): {
 		cert: certificate,
 		key: privateKey,
 		ca: trustBundle,
-		minVersion: "TLSv1.3",
-		secureOptions: SSL_OP_NO_TICKET,
+		...PROVED_EACH_TIME,
 	};
 }

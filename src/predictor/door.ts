@@ -8,6 +8,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 import { PREDICTOR_KEEP_ALIVE_MS, PREDICTOR_PEER_RENEWAL_MS, PREDICTOR_REFUSAL_LOG_MS } from "../limits.js";
+import { PROVED_EACH_TIME } from "../tls.js";
 import { type ClientRule, isClient } from "./clients.js";
 import type { DoorIdentity, Log, Meter } from "./ports.js";
 
@@ -89,19 +90,15 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 	return { server, close: stop };
 }
 
-/** TLS 1.3 alone, and no resumption: a resumed session would carry a proof that is not looked at again. */
 function secureContext(identity: DoorIdentity): SecureContextOptions {
 	const { certificate, privateKey, trustBundle } = identity.current();
 	return {
 		cert: certificate,
 		key: privateKey,
 		ca: trustBundle,
-		minVersion: "TLSv1.3",
-		secureOptions: SSL_OP_NO_TICKET,
+		...PROVED_EACH_TIME,
 	};
 }
-
-const SSL_OP_NO_TICKET = 0x4000;
 
 /** Counts every refusal; says one at a time, for a stranger must not fill the log. */
 function refusals(meter: Meter | undefined, log: Log | undefined, nowMs: () => number) {

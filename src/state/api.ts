@@ -3,7 +3,7 @@
  * an identity is composed, HTTPS for everybody else. What belongs to other roles (outcomes, traces, metrics) is mounted
  * by the composition and gets the request as it came and who sent it, after the same check of the caller.
  */
-import { constants, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
@@ -12,6 +12,7 @@ import { dirname } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
+import { PROVED_EACH_TIME } from "../tls.js";
 import type { ActCall } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
@@ -246,9 +247,8 @@ function secureServer({ tls, tokens }: TcpDoor, handle: Handler): SecureServer {
 	return withBounds(createSecureServer({ ...options, headersTimeout: 10_000, requestTimeout: 60_000 }, handle));
 }
 
-/** TLS 1.3 alone; without resumption, so that each connection's certificate is judged by the trust of its moment. */
 function secureContext(tls: DoorTls) {
-	return { ...tls, minVersion: "TLSv1.3" as const, secureOptions: constants.SSL_OP_NO_TICKET };
+	return { ...tls, ...PROVED_EACH_TIME };
 }
 
 function withBounds<S extends Server | SecureServer>(made: S): S {

@@ -3,7 +3,7 @@
  * leaves open is closed before it is asked (claims.ts, strictJson.ts, compact.ts); what fails, denies.
  */
 import { jwtVerify } from "jose";
-import type { TokenAnswer, TokenQuestion, VerifyToken } from "../access/token.js";
+import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../access/token.js";
 import {
 	DPOP_AGE_SECONDS,
 	KEYS_FILE_MS,
@@ -113,7 +113,7 @@ export class TokenVerifier {
 		if (shown === "malformed") return MALFORMED;
 		const hash = tokenHash(shown.token);
 		const held = this.#known(hash, issuers);
-		return held === null ? this.#unknown(shown, hash, issuers, question) : this.#bound(held, shown, asked(question));
+		return held === null ? this.#unknown(shown, hash, issuers, question) : this.#bound(held, shown, kept(question));
 	};
 
 	#known(hash: string, issuers: ReadonlySet<Issuer>): HeldToken | null {
@@ -163,7 +163,7 @@ export class TokenVerifier {
 			if (this.#pending >= TOKENS_PENDING_MAX) return BUSY;
 			if (!this.#payers.pay(question.payer, this.#options.monotonicMs())) return TOO_OFTEN;
 		}
-		const told = asked(question);
+		const told = kept(question);
 		const verified = running ?? this.#verified(shown.token, hash, read, judged as readonly Issuer[]);
 		if (running === undefined) {
 			this.#verifying.set(key, verified);
@@ -308,24 +308,5 @@ function schemeFault(
 	if (binding === "dpop" && jkt === null) return "it is not bound to a key";
 	return binding === "mtls" && certificate === null ? "it is not bound to a certificate" : null;
 }
-
-/** A question is valid only while it is asked: what may be needed later, copied. */
-const asked = ({
-	gateway,
-	authorization,
-	dpop,
-	method,
-	url,
-	certificateThumbprint,
-	payer,
-}: TokenQuestion): TokenQuestion => ({
-	gateway,
-	authorization,
-	dpop: [...dpop],
-	method,
-	url,
-	certificateThumbprint,
-	payer,
-});
 
 const sourceName = ({ keys }: TokenIssuer): string => JSON.stringify(keys);

@@ -1,7 +1,8 @@
 /** Conditions in CEL: what they see, what is an error, and that none costs more than it may. */
 import t from "tap";
-import { type ConditionInput, compileCondition, conditionFault } from "../../src/access/condition.js";
+import { compileCondition, conditionFault } from "../../src/access/condition.js";
 import type { VerifiedToken } from "../../src/access/token.js";
+import type { AccessRequest } from "../../src/access/verdict.js";
 import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX } from "../../src/limits.js";
 import { CONDITIONS } from "./conditions.js";
 
@@ -13,7 +14,7 @@ const token: VerifiedToken = {
 	tenants: ["t1"],
 	purposes: ["care"],
 };
-const input: ConditionInput = {
+const input: AccessRequest = {
 	principal: "spiffe://a/x",
 	method: "GET",
 	path: "/v2/x",
@@ -22,7 +23,7 @@ const input: ConditionInput = {
 	region: "eu",
 	nowMs: Date.UTC(2026, 5, 3, 10, 30),
 };
-const holds = (text: string, change: Partial<ConditionInput> = {}): boolean | "error" =>
+const holds = (text: string, change: Partial<AccessRequest> = {}): boolean | "error" =>
 	compileCondition(text).holds({ ...input, ...change }, "prod/employment");
 
 t.test("all that a condition can read", async (t) => {

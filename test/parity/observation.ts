@@ -87,7 +87,7 @@ function reasonOf(
 }
 
 /** A bootstrap whose listeners log each request into the file, as readLog() reads it. */
-export function withAccessLog(bootstrap: object, path: string): object {
+export function withAccessLog(bootstrap: object, path: string, more: Readonly<Record<string, string>> = {}): object {
 	const copy = JSON.parse(JSON.stringify(bootstrap));
 	for (const listener of copy.static_resources.listeners) {
 		listener.filter_chains[0].filters[0].typed_config.access_log = [
@@ -103,6 +103,7 @@ export function withAccessLog(bootstrap: object, path: string): object {
 							// As operators read them: names that are part of what we promise, so not imported.
 							verdict: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%",
 							process: "%DYNAMIC_METADATA(weir)%",
+							...more,
 						},
 					},
 				},

@@ -1,3 +1,7 @@
+/**
+ * Who may do what, in every execution: requests about callers, tokens, claims, paths, regions and shadow policies
+ * through a real Envoy, held against the pure rules and a judge of the tests' own; and plans that were damaged are noticed.
+ */
 import t from "tap";
 import type { Plan } from "../../src/compiler/plan.js";
 import { runSecure } from "./secure/run.js";

@@ -2,7 +2,7 @@
  * The tokens room for the sidecar: whom the newest table believes. Loaded with the first table that names an issuer, as
  * a sidecar without end users shall not pay for it.
  */
-import type { TokenAnswer, TokenQuestion, VerifyToken } from "../../access/token.js";
+import { kept, type TokenAnswer, type VerifyToken } from "../../access/token.js";
 import type { Tables } from "../../sidecar/tables.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";
 
@@ -36,28 +36,10 @@ export function tokensOf(
 	});
 	return (question) => {
 		if (verifier !== null) return verifier.verify(question);
-		const kept = copied(question);
+		const asked = kept(question);
 		return loaded().then(
-			(room): TokenAnswer | Promise<TokenAnswer> => room.verify(kept),
+			(room): TokenAnswer | Promise<TokenAnswer> => room.verify(asked),
 			(): TokenAnswer => ({ refused: "invalid-token", why: "tokens cannot be verified here" }),
 		);
 	};
 }
-
-const copied = ({
-	gateway,
-	authorization,
-	dpop,
-	method,
-	url,
-	certificateThumbprint,
-	payer,
-}: TokenQuestion): TokenQuestion => ({
-	gateway,
-	authorization,
-	dpop,
-	method,
-	url,
-	certificateThumbprint,
-	payer,
-});

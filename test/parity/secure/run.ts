@@ -25,6 +25,7 @@ import { startVariantServer } from "../../envoy/variantServer.js";
 import { startSidecar } from "../../sidecar/rig.js";
 import { pick } from "../declaration.js";
 import type { Form } from "../form.js";
+import { withAccessLog } from "../observation.js";
 import { CALLERS, type Declared, declare, EDGE, METHODS, PLAIN, TRUST } from "./declaration.js";
 import { type Judgement, judge, type SecureRequest } from "./judge.js";
 import { tokenPool } from "./tokens.js";
@@ -117,7 +118,9 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 		});
 		const log = join(directory, `${name}.log`);
 		const bootstrap = bootstrapOf(damage(plan), undefined, plan.asksSidecar ? sidecar.socketPath : null);
-		const envoy = await startEnvoy(t, (admin) => logged(bootstrap(admin), log));
+		const envoy = await startEnvoy(t, (admin) =>
+			withAccessLog(bootstrap(admin), log, { rbac: "%DYNAMIC_METADATA(envoy.filters.http.rbac)%" }),
+		);
 		const before = upstream.requests();
 		const answers = await sendAll(sent, (who): number | (() => Promise<Socket>) =>
 			who === "" ? envoy.port(PLAIN) : tls.clientWith(envoy.port(EDGE), clients.get(who) ?? null),
@@ -266,32 +269,6 @@ function byFunction(request: Sent, plan: Plan, wanted: Judgement): Judgement {
 function tokenOf({ shown, gateway }: Sent): VerifiedToken | null {
 	const issuer = gateway.spec.tokens.find((own) => own.issuer === shown.claims.iss);
 	return shown.kind === "good" && issuer !== undefined ? verifiedToken(issuer, shown.claims) : null;
-}
-
-function logged(bootstrap: object, path: string): object {
-	const copy = JSON.parse(JSON.stringify(bootstrap));
-	for (const listener of copy.static_resources.listeners) {
-		listener.filter_chains[0].filters[0].typed_config.access_log = [
-			{
-				name: "file",
-				typed_config: {
-					"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-					path,
-					log_format: {
-						json_format: {
-							id: "%REQ(X-REQUEST-ID)%",
-							details: "%RESPONSE_CODE_DETAILS%",
-							// As operators read them: names that are part of what we promise, so not imported.
-							rbac: "%DYNAMIC_METADATA(envoy.filters.http.rbac)%",
-							verdict: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%",
-							process: "%DYNAMIC_METADATA(weir)%",
-						},
-					},
-				},
-			},
-		];
-	}
-	return copy;
 }
 
 async function readLog(path: string): Promise<ReadonlyMap<string, Line>> {

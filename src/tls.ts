@@ -1,0 +1,8 @@
+/**
+ * The TLS of every door between parts: 1.3 alone (RFC 8446), and no session tickets, so that each connection shows its
+ * certificate and is judged by the trust of its moment: a resumed session would carry an old proof (RFC 8446 2.2).
+ */
+import { constants } from "node:crypto";
+
+/** Options of servers and clients, beside their certificate, key and authorities. */
+export const PROVED_EACH_TIME = { minVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET } as const;
