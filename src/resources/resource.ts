@@ -4,6 +4,18 @@
  * No field is optional; "not said" is null.
  */
 
+import type { AccessPolicy, ApprovalPolicy, DataClass, RoleBinding } from "./accessWords.js";
+
+export type {
+	AccessPolicy,
+	ApprovalPolicy,
+	ClaimRule,
+	DataClass,
+	OperatorVerb,
+	RoleBinding,
+	Schedule,
+} from "./accessWords.js";
+
 export const API_VERSION = "weir.dev/v1alpha1";
 
 export type Kind =
@@ -298,99 +310,6 @@ export interface Metric {
 		readonly missing: "exclude" | "zero";
 		/** SPIFFE ids that may post its outcomes. Empty = only the local owner of control (its UNIX socket). */
 		readonly senders: readonly string[];
-	};
-}
-
-/**
- * Who may call which Service. A Service that any enforced policy selects is deny by default; deny wins. All conditions
- * of one policy must hold; an empty list is no condition. An allow names somebody: principals, or something of a token.
- */
-export interface AccessPolicy {
-	readonly kind: "AccessPolicy";
-	readonly metadata: Metadata;
-	readonly spec: {
-		readonly action: "allow" | "deny";
-		/** shadow: decides nothing; what it would change is counted and reported. */
-		readonly mode: "enforce" | "shadow";
-		/** Names of Services in the same namespace; `*` = all of them. */
-		readonly services: readonly string[];
-		/** Only those of the Services that have one of these DataClasses. */
-		readonly dataClasses: readonly string[];
-		/** SPIFFE ids from Envoy's TLS layer: exact, or all below one by whole segments (`spiffe://td/ns/a/*`), `*` = any, or `anyone` = those too who prove none. */
-		readonly principals: readonly string[];
-		/** `ISSUER#SUB` of a verified token, split at the first `#`; `ISSUER#*` = all of its users, `*` = any. */
-		readonly users: readonly string[];
-		/** One of them is in the issuer's groupsClaim; likewise tenants and purposes. */
-		readonly groups: readonly string[];
-		readonly tenants: readonly string[];
-		readonly purposes: readonly string[];
-		/** Each of them must hold. */
-		readonly claims: readonly ClaimRule[];
-		readonly methods: readonly string[];
-		/** Path prefixes by whole segments (`/v2` matches `/v2` and `/v2/x`, not `/v20`). */
-		readonly pathPrefixes: readonly string[];
-		/** Whole paths with `{name}` for exactly one segment (`/v2/models/{model}/infer`). With prefixes: either. */
-		readonly pathTemplates: readonly string[];
-		/** Variants of the Services. Judged after the assignment. */
-		readonly variants: readonly string[];
-		/** Regions of the Gateway that the request came through. */
-		readonly regions: readonly string[];
-		readonly schedule: Schedule | null;
-		/** Epoch milliseconds, from inclusive, until exclusive; null = unbounded. */
-		readonly validFromMs: number | null;
-		readonly validUntilMs: number | null;
-		/** A CEL expression that must be true; an error is no match for allow and a match for deny. */
-		readonly condition: string | null;
-	};
-}
-
-/** A claim (a path such as `org.tenant`) is one of the values, or a list that holds one of them. Texts only. */
-export interface ClaimRule {
-	readonly claim: string;
-	readonly values: readonly string[];
-}
-
-/** Minutes of the day, from inclusive, until exclusive, in an IANA time zone; until <= from goes over midnight. */
-export interface Schedule {
-	readonly timezone: string;
-	/** 1 = Monday … 7 = Sunday (ISO 8601), of the day on which the window begins. */
-	readonly days: readonly number[];
-	readonly fromMinute: number;
-	readonly untilMinute: number;
-}
-
-/** Where data of a class may be processed: no endpoint outside these regions is ever given to an Envoy. */
-export interface DataClass {
-	readonly kind: "DataClass";
-	readonly metadata: Metadata;
-	readonly spec: { readonly regions: readonly string[] };
-}
-
-export type OperatorVerb = "read" | "apply" | "promote" | "abort" | "approve" | "admin";
-
-/** What operators may do. promote holds pause and resume too; admin: bindings and approval policies themselves. */
-export interface RoleBinding {
-	readonly kind: "RoleBinding";
-	readonly metadata: Metadata;
-	readonly spec: {
-		readonly verbs: readonly OperatorVerb[];
-		/** SPIFFE ids, `ISSUER#SUB` of a verified token, or `group:NAME`. */
-		readonly subjects: readonly string[];
-		/** `*` = all. */
-		readonly namespaces: readonly string[];
-	};
-}
-
-/** Acts that a second person must approve before they happen. */
-export interface ApprovalPolicy {
-	readonly kind: "ApprovalPolicy";
-	readonly metadata: Metadata;
-	readonly spec: {
-		readonly verbs: readonly ("apply" | "promote" | "abort")[];
-		readonly namespaces: readonly string[];
-		/** Of others than who asks. */
-		readonly approvals: number;
-		readonly expireMs: number;
 	};
 }
 
