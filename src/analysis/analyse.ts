@@ -17,7 +17,10 @@
  */
 
 import type { Experiment, Metric } from "../resources/resource.js";
-import { ASYMPCS_MIN_UNITS, contrastInterval, ratioInterval } from "./asympCs.js";
+import { alphaEach, type Claim, claims } from "./claim.js";
+import type { Evidence, Moments } from "./evidence.js";
+import type { Finding } from "./finding.js";
+import { ASYMPCS_MIN_UNITS, contrastInterval, ratioInterval } from "./sequential/asympCs.js";
 import {
 	type ArmShares,
 	type BetaPrior,
@@ -27,11 +30,8 @@ import {
 	PRIOR_RATE,
 	ratioBounds,
 	type Sample,
-} from "./bernoulliMixture.js";
-import { alphaEach, type Claim, claims } from "./claim.js";
-import type { Evidence, Moments } from "./evidence.js";
-import type { Finding } from "./finding.js";
-import { type ExposureCounts, exposuresSince, type SampleRatio, sampleRatio } from "./srm.js";
+} from "./sequential/bernoulliMixture.js";
+import { type ExposureCounts, exposuresSince, type SampleRatio, sampleRatio } from "./sequential/srm.js";
 
 export interface AnalysisInput {
 	readonly experiment: Experiment;

@@ -13,7 +13,7 @@
  */
 import { type Analysis, analyse } from "../analysis/analyse.js";
 import { claimedMetrics, latencyThresholdMs, requestsToFreeze } from "../analysis/claim.js";
-import { exposureCounts } from "../analysis/srm.js";
+import { exposureCounts } from "../analysis/sequential/srm.js";
 import type { DecisionInput, Finding, Outcome, Rule, WaitsFor } from "./decision.js";
 import { expectedProofMs, expectedUnitsMs } from "./expectation.js";
 import { duration, harmSentence, lackSentence, number, passSentence, percent } from "./sentence.js";

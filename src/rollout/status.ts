@@ -2,7 +2,7 @@
  * What Weir has learned, as against what the user wishes: allocation, promotion, decisions so far. Pure data,
  * stored by the state room, read by the compiler.
  */
-import type { ExposureCounts } from "../analysis/srm.js";
+import type { ExposureCounts } from "../analysis/sequential/srm.js";
 
 export type Phase =
 	/** Ramping or measuring at an allocation. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { type ArmShares, logEvidence, logMartingale } from "../../src/analysis/bernoulliMixture.js";
+import { type ArmShares, logEvidence, logMartingale } from "../../src/analysis/sequential/bernoulliMixture.js";
 import {
 	lnBeta,
 	lnGamma,

@@ -3,12 +3,12 @@
  * supermartingale property of the orthogonal ratio by exact expectation.
  */
 import t from "tap";
-import type { ArmShares, Contrast, Sample, Side } from "../../src/analysis/bernoulliArms.js";
-import { logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../src/analysis/bernoulliMixture.js";
-import { logNullInfimum, MIXTURE_SHARE } from "../../src/analysis/nullBoundary.js";
-import { logOrthogonalRatio } from "../../src/analysis/orthogonalRatio.js";
-import { lnBeta } from "../../src/analysis/specialFunctions.js";
-import { random } from "./random.js";
+import type { ArmShares, Contrast, Sample, Side } from "../../../src/analysis/sequential/bernoulliArms.js";
+import { logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
+import { logNullInfimum, MIXTURE_SHARE } from "../../../src/analysis/sequential/nullBoundary.js";
+import { logOrthogonalRatio } from "../../../src/analysis/sequential/orthogonalRatio.js";
+import { lnBeta } from "../../../src/analysis/specialFunctions.js";
+import { random } from "../random.js";
 
 const EQUAL: ArmShares = { challenger: 1, baseline: 1 };
 const FRACTIONS = [0.99, 0.9, ...Array.from({ length: 12 }, (_, index) => 0.7 * 0.58 ** index)];

@@ -4,11 +4,11 @@
  * confidence sequences", arXiv 2103.06476v7, equations 9, 134 and 155. Asymptotic: the error holds from a minimum
  * sample on, not at every n, and never for rare events; rates and errors go to the Bernoulli mixture instead.
  */
-import type { Moments } from "./evidence.js";
-import { negativeLambertW } from "./specialFunctions.js";
+import type { Moments } from "../evidence.js";
+import { negativeLambertW } from "../specialFunctions.js";
 
 /**
- * No claim below this many units in either arm. Measured by test/analysis/asympCs.test.ts: with first looks from
+ * No claim below this many units in either arm. Measured by test/analysis/sequential/asympCs.test.ts: with first looks from
  * here on, skewed outcomes (exponential, lognormal σ 1) cross a one-sided 5 % line in A/A runs no more often than
  * 5 %; heavier tails need winsorising first, which is the declaring person's choice.
  */

@@ -13,8 +13,8 @@ import {
 	ratioBounds,
 	type Sample,
 	type Side,
-} from "../../src/analysis/bernoulliMixture.js";
-import { random } from "./random.js";
+} from "../../../src/analysis/sequential/bernoulliMixture.js";
+import { random } from "../random.js";
 
 const DIFFERENCE = { slope: 1, offset: 0 };
 

@@ -1,4 +1,5 @@
 import t from "tap";
+import type { Moments } from "../../../src/analysis/evidence.js";
 import {
 	ASYMPCS_MIN_UNITS,
 	contrastInterval,
@@ -8,9 +9,8 @@ import {
 	ratioInterval,
 	rho,
 	variance,
-} from "../../src/analysis/asympCs.js";
-import type { Moments } from "../../src/analysis/evidence.js";
-import { random } from "./random.js";
+} from "../../../src/analysis/sequential/asympCs.js";
+import { random } from "../random.js";
 
 /** Equation 161, the approximation under which the reference's golden values were made. */
 const approximateRho = (alpha: number, n: number): number =>

@@ -1,8 +1,8 @@
 import t from "tap";
-import type { ExposureBatch } from "../../src/analysis/evidence.js";
-import { lnMultivariateBeta } from "../../src/analysis/specialFunctions.js";
-import { exposureCounts, exposuresSince, sampleRatio } from "../../src/analysis/srm.js";
-import { random } from "./random.js";
+import type { ExposureBatch } from "../../../src/analysis/evidence.js";
+import { exposureCounts, exposuresSince, sampleRatio } from "../../../src/analysis/sequential/srm.js";
+import { lnMultivariateBeta } from "../../../src/analysis/specialFunctions.js";
+import { random } from "../random.js";
 
 function batch(planVersion: string, counts: Record<string, number>, livePoints: Record<string, number>): ExposureBatch {
 	return { planVersion, firstMs: 0, counts, livePoints };

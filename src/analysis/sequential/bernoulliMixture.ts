@@ -28,9 +28,10 @@
  *   goal 5 % → 6 % above 0           13,984 (27,255)     slow 0.1 %, below +1 pp            773 (1,049)
  *   harm 78 % → 53 % below 0             92 (154)        slow 0.1 % → 5 %, above +1 pp      261 (494)
  */
+
+import { lnBeta, logSumExp } from "../specialFunctions.js";
 import { type ArmShares, type Contrast, logLikelihood, type Sample, type Side } from "./bernoulliArms.js";
 import { logAtCentre, logNullInfimum, type Trial } from "./nullBoundary.js";
-import { lnBeta, logSumExp } from "./specialFunctions.js";
 
 export type { ArmShares, Contrast, Sample, Side } from "./bernoulliArms.js";
 
