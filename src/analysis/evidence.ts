@@ -3,14 +3,9 @@
  * and enough to recompute it byte for byte. All JSON numbers; times are epoch milliseconds.
  */
 
-/** Sufficient statistics of one metric in one arm: one value per unit, of units whose window has closed. */
-export interface Moments {
-	/** Units. */
-	readonly n: number;
-	readonly mean: number;
-	/** Sum of squared deviations from the mean (Welford/Chan), not a sum of squares: no cancellation. */
-	readonly m2: number;
-}
+import type { Moments } from "./statistics/moments.js";
+
+export type { Moments } from "./statistics/moments.js";
 
 export interface ArmEvidence {
 	readonly arm: string;
