@@ -231,6 +231,15 @@ program
 	.option("--dry-run", "check and show what would change")
 	.action(async (options) => (await import("./commands/operate.js")).apply(options));
 program
+	.command("delete <kind> <name> [more...]")
+	.description("take resources away, all or none: KIND NAME, and again; refused where another one still names them")
+	.addOption(api())
+	.option("-n, --namespace <name>", "of names that say none", "default")
+	.option("--dry-run", "check and show what would change")
+	.action(async (kind, name, more, options) =>
+		(await import("./commands/operate.js")).deleteResources([kind, name, ...more], options),
+	);
+program
 	.command("get")
 	.description("print what is declared")
 	.addOption(api())

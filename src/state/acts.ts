@@ -5,11 +5,11 @@
  */
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
-import type { Kind } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import { type ActCall, record } from "./actRecord.js";
 import { type ApprovalRequest, ApprovalShelf, type AskedAct, fingerprint } from "./approval.js";
 import type { Caller } from "./caller.js";
+import type { Target } from "./deletion.js";
 import type { Need, Permissions } from "./permissions.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { about, namespacesIn, type Planned, planPerson, planWish, type Sight } from "./plannedAct.js";
@@ -97,13 +97,16 @@ export class Acts {
 	}
 
 	/** @throws WeirError `not-found`, also for what the caller may not see. */
-	delete(call: ActCall, kind: Kind, name: string, dryRun: boolean): ApplyResult | Pending {
-		const act: AskedAct = { verb: "delete", kind, name };
-		if (!this.mayRead(call.caller)(namespaceOf(name))) {
-			throw new WeirError("not-found", `no ${kind} '${name.slice(0, 200)}'`, "see weir get");
+	delete(call: ActCall, resources: readonly Target[], dryRun: boolean): ApplyResult | Pending {
+		const mayRead = this.mayRead(call.caller);
+		const hidden = resources.find(({ name }) => !mayRead(namespaceOf(name)));
+		if (hidden !== undefined) {
+			throw new WeirError("not-found", `no ${hidden.kind} '${hidden.name.slice(0, 200)}'`, "see weir get");
 		}
-		this.#demandSome(call, "delete", `delete ${kind} ${name.slice(0, 200)}`);
-		return this.#wish(call, act, this.store.planDelete(kind, name), dryRun);
+		const [first] = resources;
+		const more = resources.length > 1 ? ` and ${resources.length - 1} more` : "";
+		this.#demandSome(call, "delete", `delete ${first?.kind} ${first?.name.slice(0, 200)}${more}`);
+		return this.#wish(call, { verb: "delete", resources }, this.store.planDelete(resources), dryRun);
 	}
 
 	/** A person's verb. @throws WeirError `not-found`, also for what the caller may not see. */
@@ -195,7 +198,7 @@ export class Acts {
 
 	#wishPlan(act: AskedAct, nowMs: number): WishPlan {
 		if (act.verb === "apply") return this.store.planApply(act.files, nowMs);
-		if (act.verb === "delete") return this.store.planDelete(act.kind, act.name);
+		if (act.verb === "delete") return this.store.planDelete(act.resources);
 		throw new WeirError("internal", "no declaration");
 	}
 

@@ -5,6 +5,7 @@ import type { Decision } from "../rollout/decision.js";
 import type { AuditPage } from "./auditLog.js";
 import type { ProxyReport } from "./database.js";
 import type { DecisionPage } from "./decisionLog.js";
+import type { Target } from "./deletion.js";
 import type { Difference } from "./difference.js";
 import { type ApiPlace, type ClientTls, type ExchangeAnswer, exchange } from "./exchange.js";
 import type { PersonVerb } from "./personRequest.js";
@@ -76,6 +77,12 @@ export class ApiClient {
 		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		const path = name.split("/").map(encodeURIComponent).join("/");
 		return applyAnswer(await this.#send("DELETE", `/v1/resources/${kind}/${path}?${query}`));
+	}
+
+	/** `weir delete`: takes resources away, by qualified names, all or none. */
+	async deleteAll(resources: readonly Target[], options: { readonly dryRun: boolean }): Promise<ApplyAnswer> {
+		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
+		return applyAnswer(await this.#send("POST", `/v1/deletions?${query}`, { body: jsonBody({ resources }) }));
 	}
 
 	/** `weir get` as JSON. */

@@ -12,17 +12,18 @@ import {
 	APPROVAL_REQUESTS_PENDING_MAX,
 	APPROVAL_REQUESTS_PER_SUBJECT_MAX,
 } from "../limits.js";
-import type { ApprovalPolicy, Kind, Resource } from "../resources/resource.js";
+import type { ApprovalPolicy, Resource } from "../resources/resource.js";
 import { canonicalJson } from "../rollout/canonicalJson.js";
 import type { Caller } from "./caller.js";
 import type { StateDatabase } from "./database.js";
+import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES, namespacesOf } from "./permissions.js";
 import type { PersonVerb } from "./personRequest.js";
 
 /** What was asked for, to the letter. */
 export type AskedAct =
 	| { readonly verb: "apply"; readonly files: readonly { readonly name: string; readonly text: string }[] }
-	| { readonly verb: "delete"; readonly kind: Kind; readonly name: string }
+	| { readonly verb: "delete"; readonly resources: readonly Target[] }
 	| {
 			readonly verb: Exclude<PersonVerb, "pause">;
 			readonly experiment: string;

@@ -3,12 +3,13 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { WeirError } from "../error.js";
-import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../limits.js";
-import { KINDS, resourcesOf } from "../resources/kinds.js";
+import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
+import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { qualifiedName } from "../resources/resource.js";
 import type { ActCall } from "./actRecord.js";
 import type { Acts, Pending } from "./acts.js";
 import type { Approvals } from "./approvals.js";
+import type { Target } from "./deletion.js";
 import { difference } from "./difference.js";
 import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wholeNumber } from "./http.js";
 import { ALL_NAMESPACES } from "./permissions.js";
@@ -46,6 +47,8 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				return apply(door, call);
 			case "GET resources":
 				return resources(door, call);
+			case "POST deletions":
+				return removeAll(door, call);
 			case "GET status":
 				onlyQuery(query, []);
 				return ok(statusAnswer(door, call));
@@ -146,9 +149,33 @@ function remove({ acts, now }: PublicDoor, call: Call, path: readonly string[]):
 	if (kind === undefined || name.length < 1 || name.length > 2) {
 		throw new WeirError("not-found", "no such kind of resource", `kinds: ${KINDS.join(", ")}`);
 	}
-	const qualified = name.length === 2 && name[0] === "default" ? String(name[1]) : name.join("/");
-	return applied(acts.delete(actCall(call, now()), kind, qualified, flag(call.query, "dryRun")));
+	const target = { kind, name: qualifiedText(name.join("/")) };
+	return applied(acts.delete(actCall(call, now()), [target], flag(call.query, "dryRun")));
 }
+
+/** Several resources, all or none: `{"resources": [{"kind": …, "name": …}]}`. */
+async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
+	onlyWishQuery(call.query);
+	const body = await readObject(call.request);
+	const wrong = new WeirError(
+		"invalid-argument",
+		'the body must be {"resources": [{"kind": KIND, "name": NAME}]}',
+		`kinds: ${KINDS.join(", ")}`,
+	);
+	const { resources: given } = body;
+	if (Object.keys(body).join() !== "resources" || !Array.isArray(given) || given.length === 0) throw wrong;
+	if (given.length > RESOURCE_DOCUMENTS_MAX) throw wrong;
+	const targets = given.map((one: unknown): Target => {
+		if (typeof one !== "object" || one === null || Object.keys(one).sort().join() !== "kind,name") throw wrong;
+		const { kind, name } = one as Record<string, unknown>;
+		if (!isKind(kind) || typeof name !== "string") throw wrong;
+		return { kind, name: qualifiedText(name) };
+	});
+	return applied(acts.delete(actCall(call, now()), targets, flag(call.query, "dryRun")));
+}
+
+/** The namespace `default` is not said in a qualified name. */
+const qualifiedText = (name: string): string => name.replace(/^default\//, "");
 
 function pending({ outcome, request }: Pending): Answer {
 	return { status: 202, json: { outcome, request: requestAnswer(request) } };

@@ -12,7 +12,7 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { Problem } from "../resources/resource.js";
-import { type Experiment, type Kind, qualifiedName } from "../resources/resource.js";
+import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import { toldOf } from "../rollout/gate.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold } from "../rollout/ports.js";
@@ -20,13 +20,14 @@ import type { Status } from "../rollout/status.js";
 import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
+import { planDelete, type Target } from "./deletion.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
 import { type MetricName, metricNames, serviceOf, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
 import type { LastDecision } from "./wire.js";
-import { planApply, planDelete, type ResourceChange, type WishPlan } from "./wishes.js";
+import { planApply, type ResourceChange, type WishPlan } from "./wishes.js";
 
 export interface ApplyOptions {
 	/** The person, as recorded with what the declaration decides. */
@@ -142,13 +143,13 @@ export class Store implements StateStore, Outbox {
 	}
 
 	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */
-	planDelete(kind: Kind, name: string): WishPlan {
-		return planDelete(this.#wishes(), kind, name);
+	planDelete(targets: readonly Target[]): WishPlan {
+		return planDelete(this.#wishes(), targets);
 	}
 
-	/** Takes one resource away. @throws WeirError `not-found`. */
-	delete(kind: Kind, name: string, options: ApplyOptions): ApplyResult {
-		return this.realise(this.planDelete(kind, name), options);
+	/** Takes resources away, all or none. @throws WeirError `not-found`. */
+	delete(targets: readonly Target[], options: ApplyOptions): ApplyResult {
+		return this.realise(this.planDelete(targets), options);
 	}
 
 	async decide(request: NewDecision & { readonly expectedRevision: number }): Promise<{

@@ -1,5 +1,5 @@
 /**
- * What an apply or a delete would do, worked out before anything is written: the documents merged into the stored
+ * What an apply would do, worked out before anything is written: the documents merged into the stored
  * wishes by kind, namespace and name, the whole checked, and what follows for the facts. Reads no clock and writes
  * nothing, so that a dry run is the same computation.
  *
@@ -9,8 +9,6 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../assignment/table.js";
-import { WeirError } from "../error.js";
-import { STATE_KEY_CHARS_MAX } from "../limits.js";
 import { changeProblems } from "../resources/change.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { parseResources } from "../resources/parse.js";
@@ -28,7 +26,7 @@ import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.
 import { type CrossChecked, crossCheck, running } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
 import { splitDocuments } from "./documents.js";
-import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
+import { keyOf, serviceOf, sortedSet } from "./resourceSet.js";
 import { namespaceOf } from "./visible.js";
 
 export interface SourceFile {
@@ -76,7 +74,8 @@ export interface DeclarationDecision {
 	readonly before: ExperimentStatus | null;
 }
 
-const NOTHING: Omit<WishPlan, "problems" | "given"> = {
+/** A plan that writes nothing. */
+export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	changes: [],
 	upserts: [],
 	deletions: [],
@@ -135,49 +134,6 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 	};
 }
 
-/** @throws WeirError `not-found`. */
-export function planDelete(wishes: Wishes, kind: Kind, name: string): WishPlan {
-	const found = wishes.stored.find(({ resource }) => keyOf(resource) === resourceKey(kind, name));
-	if (found === undefined) {
-		throw new WeirError("not-found", `no ${kind} '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir get");
-	}
-	const kept = wishes.stored.filter((stored) => stored !== found);
-	const whole = crossCheck(wishes.stored, kept, [], wishes.status);
-	const after = sortedSet(kept.map((stored) => stored.resource));
-	const problems = [
-		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
-		...whole.problems,
-		...(kind === "Service" ? orphanProblems(name, after) : []),
-	];
-	const given = [found.resource];
-	if (problems.length > 0) return { ...NOTHING, problems, given };
-	const status = kind === "Experiment" ? wishes.status.experiments[name] : undefined;
-	return {
-		...NOTHING,
-		problems,
-		given,
-		changes: [{ kind, name, change: "deleted" }],
-		deletions: [{ kind, name }],
-		experiments: kind === "Experiment" ? { [name]: null } : {},
-		services: kind === "Service" ? { [name]: null } : {},
-		decisions:
-			status === undefined
-				? []
-				: [{ experiment: name, before: status, outcome: declared(status, "The Experiment was deleted.") }],
-	};
-}
-
-/** Experiments that would be left without their Service, ended ones included. */
-function orphanProblems(service: string, after: ResourceSet): Problem[] {
-	return after.experiments
-		.filter((one) => serviceOf(one) === service)
-		.map((one) => ({
-			position: null,
-			message: `Experiment ${qualifiedName(one.metadata)} is on Service ${service}`,
-			hint: "delete the Experiment first",
-		}));
-}
-
 /** What the declaration does to the facts: Experiments start or are adjusted, a changed default Variant wins. */
 function facts(
 	wishes: Wishes,
@@ -227,7 +183,8 @@ function undone(
 	});
 }
 
-function declared(status: ExperimentStatus, reason: string): Outcome {
+/** What a changed declaration decides about an Experiment as it stands. */
+export function declared(status: ExperimentStatus, reason: string): Outcome {
 	return {
 		action: "hold",
 		rule: "declaration",

@@ -115,7 +115,7 @@ t.test("the same names in two namespaces are two things", async (t) => {
 		"slots of one layer name do not meet",
 	);
 	// The wildcard of a's policy is a's: without it only a's Service is left without rules.
-	const left = store.delete("AccessPolicy", "a/rule", options);
+	const left = store.delete([{ kind: "AccessPolicy", name: "a/rule" }], options);
 	t.match(left, { outcome: "refused", problems: [{ message: /a\/employment|Service employment/ }] });
 	t.equal(left.outcome === "refused" ? left.problems.length : 0, 1);
 });
@@ -170,7 +170,7 @@ t.test("a salt that another namespace used long ago is refused without its name"
 	const salted = (name: string) => experiment(name).replace("  goal:", "  salt: shared\n  goal:");
 	store.apply(file(inNamespace("a", [SERVICE, METRIC, salted("hidden")].join("---\n"))), options);
 	store.act("a/hidden", { verb: "abort", by: "owner", reason: "", arm: null, nowMs: 2_000 });
-	t.match(store.delete("Experiment", "a/hidden", options), { outcome: "applied" });
+	t.match(store.delete([{ kind: "Experiment", name: "a/hidden" }], options), { outcome: "applied" });
 	const answer = store.apply(file(inNamespace("b", [mine(SERVICE), METRIC, salted("fresh")].join("---\n"))), options);
 	t.match(answer, { outcome: "refused", problems: [{ message: /used by an Experiment of another namespace/ }] });
 	t.notMatch(JSON.stringify(answer), /hidden/);

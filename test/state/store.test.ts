@@ -157,9 +157,12 @@ t.test("a name or salt that is or was in use is refused, also after deletion and
 		problems: [{ position: { file: "b.yaml", line: 13 }, message: /"pepper" is in use by Experiment a/ }],
 	});
 	t.match(store.apply(file(experiment("pepper", "[20%, 40%]")), at(2_000)), { outcome: "refused" }, "a salt as a name");
-	t.match(store.delete("Experiment", "a", at(3_000)), { outcome: "refused", problems: [{ hint: /weir abort a/ }] });
+	t.match(store.delete([{ kind: "Experiment", name: "a" }], at(3_000)), {
+		outcome: "refused",
+		problems: [{ hint: /weir abort a/ }],
+	});
 	store.act("a", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 3_000 });
-	t.match(store.delete("Experiment", "a", at(3_000)), { outcome: "applied", revision: 3 });
+	t.match(store.delete([{ kind: "Experiment", name: "a" }], at(3_000)), { outcome: "applied", revision: 3 });
 	t.same(store.current.status.experiments, {});
 	await store.close();
 	store = opened(t, directory);
@@ -181,7 +184,7 @@ t.test("an experiment that has ended gives its slot to the next one", async (t) 
 	t.match(store.apply(file(experiment("next")), at(2_000)), { outcome: "refused" }, "not while it runs");
 	store.act("boosted", { verb: "abort", by: "ada", reason: "", arm: null, nowMs: 3_000 });
 	t.match(store.apply(file(experiment("next")), at(4_000)), { outcome: "applied" });
-	t.match(store.delete("Service", "employment", at(5_000)), { outcome: "refused" });
+	t.match(store.delete([{ kind: "Service", name: "employment" }], at(5_000)), { outcome: "refused" });
 });
 
 /** The experiment `boosted` promoted v2, while the Service declares v1. */
@@ -214,7 +217,11 @@ t.test("after a promotion the baseline of a new experiment must be on the live d
 	t.match(store.apply(file(whole), at(7_000)), { outcome: "applied", revision: store.current.revision });
 	const other = METRIC.replaceAll("accuracy", "clicks");
 	t.match(store.apply(file(other), at(7_000)), { outcome: "applied" }, "a running one is checked so too");
-	t.match(store.delete("Metric", "clicks", at(7_000)), { outcome: "applied" }, "by a deletion as well");
+	t.match(
+		store.delete([{ kind: "Metric", name: "clicks" }], at(7_000)),
+		{ outcome: "applied" },
+		"by a deletion as well",
+	);
 	const v2 = SERVICE.replace("defaultVariant: v1", "defaultVariant: v2");
 	t.match(store.apply(file(v2), at(8_000)), { outcome: "applied" }, "to declare what is live moves nothing");
 	t.match(store.apply(file(SERVICE), at(9_000)), { outcome: "refused" }, "to declare another moves its baseline away");
@@ -283,8 +290,8 @@ t.test("two new experiments with one salt are refused together", async (t) => {
 t.test("deleting what others need is refused, deleting nothing is not-found", async (t) => {
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
-	t.match(store.delete("Service", "employment", at(2_000)), { outcome: "refused" });
-	t.throws(() => store.delete("Service", "other", at(2_000)), { code: "not-found" });
+	t.match(store.delete([{ kind: "Service", name: "employment" }], at(2_000)), { outcome: "refused" });
+	t.throws(() => store.delete([{ kind: "Service", name: "other" }], at(2_000)), { code: "not-found" });
 	t.equal(store.current.revision, 1);
 });
 

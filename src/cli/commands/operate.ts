@@ -1,6 +1,10 @@
-/** The commands that ask a running control: apply, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
+/** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
 import { WeirError } from "../../error.js";
+import { KINDS } from "../../resources/kinds.js";
+import type { Kind } from "../../resources/resource.js";
+import { knownNames } from "../../resources/suggest.js";
 import { recompute } from "../../rollout/recompute.js";
+import type { ApplyAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { printAlarms } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
@@ -13,7 +17,36 @@ export async function apply(
 	options: ApiArguments & { readonly file: readonly string[]; readonly dryRun?: boolean },
 ): Promise<void> {
 	const files = await readResourceFiles(options.file);
-	const answer = await clientOf(options).apply(files, { dryRun: options.dryRun ?? false });
+	printChanges(await clientOf(options).apply(files, { dryRun: options.dryRun ?? false }), options.dryRun ?? false);
+}
+
+/** @param words KIND NAME, once or more; NAME or NAMESPACE/NAME */
+export async function deleteResources(
+	words: readonly string[],
+	options: ApiArguments & { readonly namespace: string; readonly dryRun?: boolean },
+): Promise<void> {
+	if (words.length % 2 === 1)
+		throw new WeirError("invalid-argument", "a name is missing", "write KIND NAME, and again");
+	const resources = words.flatMap((word, index) => {
+		if (index % 2 === 1) return [];
+		const name = words[index + 1] ?? "";
+		return [{ kind: kindOf(word), name: name.includes("/") ? name : `${options.namespace}/${name}` }];
+	});
+	printChanges(
+		await clientOf(options).deleteAll(resources, { dryRun: options.dryRun ?? false }),
+		options.dryRun ?? false,
+	);
+}
+
+/** As written in a file, or in lower case as people type. */
+function kindOf(word: string): Kind {
+	const kind = KINDS.find((one) => one.toLowerCase() === word.toLowerCase());
+	if (kind !== undefined) return kind;
+	throw new WeirError("invalid-argument", `unknown kind '${word}'`, knownNames(word, KINDS, "kinds"));
+}
+
+/** Exit code 1 where the change was refused. */
+export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	if (answer.outcome === "pending") return printPending(answer.request);
 	if (answer.outcome === "refused") {
 		printProblems(answer.problems);
@@ -22,7 +55,9 @@ export async function apply(
 	}
 	if (answer.changes.length === 0) print("nothing changes");
 	for (const change of answer.changes)
-		print(`${change.change} ${change.kind} ${change.name}${options.dryRun ? " (dry run)" : ""}`);
+		print(`${change.change} ${change.kind} ${change.name}${dryRun ? " (dry run)" : ""}`);
+	const { approvals = 0 } = answer;
+	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);
 }
 
 export async function get(options: ApiArguments & { readonly output: "yaml" | "json" }): Promise<void> {
