@@ -47,7 +47,10 @@ function kindOf(word: string): Kind {
 
 /** Exit code 1 where the change was refused. */
 export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
-	if (answer.outcome === "pending") return printPending(answer.request);
+	if (answer.outcome === "pending") {
+		printPending(answer.request);
+		return;
+	}
 	if (answer.outcome === "refused") {
 		printProblems(answer.problems);
 		process.exitCode = 1;
