@@ -559,3 +559,15 @@ export const XDS_REFUSED_IDS_MAX = 1_000;
 
 /** Milliseconds that the sidecar waits for the verdict on a token that only shadow policies look at: a quarter of CALLOUT_TIMEOUT_MS. */
 export const SHADOW_TOKEN_WAIT_MS = 50;
+
+/** Segments of an Experiment: each takes a part of alpha, and a column of every exposure. */
+export const SEGMENTS_MAX = 5;
+
+/** Values of a segment that count by themselves, in order of appearance; the rest together are `other`. */
+export const SEGMENT_VALUES_MAX = 20;
+
+/** Planned looks of a group-sequential design: more are hardly better than looking always. */
+export const LOOKS_MAX = 50;
+
+/** Periods of first exposure that evidence is told apart by: a day each at first, merged in pairs beyond this many. */
+export const PERIODS_MAX = 60;

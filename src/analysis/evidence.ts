@@ -3,9 +3,51 @@
  * and enough to recompute it byte for byte. All JSON numbers; times are epoch milliseconds.
  */
 
+import type { CoMoments } from "./statistics/coMoments.js";
 import type { Moments } from "./statistics/moments.js";
 
+export type { CoMoments } from "./statistics/coMoments.js";
 export type { Moments } from "./statistics/moments.js";
+
+/** What is known of a metric in an arm. */
+export interface MetricEvidence extends Moments {
+	/**
+	 * More than one variable per unit, the first of which is the value of the moments. ratio: numerator, denominator.
+	 * With a covariate: value, value before; ratio with one: numerator, denominator, numerator before, denominator before.
+	 */
+	readonly co?: CoMoments;
+}
+
+/** Moments by metric in one arm, of a part of its units. */
+export interface PartOfArm {
+	readonly arm: string;
+	readonly metrics: Readonly<Record<string, MetricEvidence>>;
+}
+
+/** The units whose first exposing request said so. */
+export interface SegmentEvidence {
+	/** Name of the segment in the declaration. */
+	readonly segment: string;
+	/** In order of appearance; null = all values beyond the first SEGMENT_VALUES_MAX, and none. */
+	readonly value: string | null;
+	/** 0, 1, … in order of appearance in the experiment; the rest counts after them. Never changes: alpha is spent by it. */
+	readonly rank: number;
+	readonly arms: readonly PartOfArm[];
+}
+
+/** The units first exposed in [fromMs, toMs): an effect that fades, and intervals as they were, are read from these. */
+export interface PeriodEvidence {
+	readonly fromMs: number;
+	readonly toMs: number;
+	readonly arms: readonly (PartOfArm & { readonly exposedUnits: number })[];
+}
+
+/** Units that are in an arm of another Experiment at the same time, over both assignments. */
+export interface InteractionEvidence {
+	/** Qualified name. */
+	readonly experiment: string;
+	readonly cells: readonly (PartOfArm & { readonly otherArm: string; readonly units: number })[];
+}
 
 export interface ArmEvidence {
 	readonly arm: string;
@@ -14,7 +56,7 @@ export interface ArmEvidence {
 	/** Exposed units whose windows of all metrics have closed. */
 	readonly maturedUnits: number;
 	/** By metric name. A metric with no data at all is absent. */
-	readonly metrics: Readonly<Record<string, Moments>>;
+	readonly metrics: Readonly<Record<string, MetricEvidence>>;
 	/** Matured units without any outcome, by metric name (missing: exclude). */
 	readonly missingUnits: Readonly<Record<string, number>>;
 }
@@ -49,6 +91,16 @@ export interface Evidence {
 	readonly health: readonly VariantHealth[];
 	/** Access-log entries that could not be stored or read; evidence is incomplete when above 0. */
 	readonly droppedEntries: number;
+	/** Units whose arm was forced by hand (not by the hash): left out of everything above. */
+	readonly forcedUnits: number;
+	/** Empty where the declaration names no segments. */
+	readonly segments: readonly SegmentEvidence[];
+	/** Consecutive, oldest first, at most PERIODS_MAX; together they are `arms`. */
+	readonly periods: readonly PeriodEvidence[];
+	/** Asked for at the last step only. */
+	readonly interactions: readonly InteractionEvidence[];
+	/** Epoch milliseconds of the newest row by metric of source outcome; a sender that has fallen silent shows here. */
+	readonly newestOutcomeMs: Readonly<Record<string, number>>;
 }
 
 /** What an analysis asks of the store. */
@@ -58,6 +110,10 @@ export interface EvidenceQuery {
 	readonly metrics: readonly EvidenceMetric[];
 	/** Health of Variants is counted from here on. */
 	readonly healthSinceMs: number;
+	/** Names of the declared segments, in order. */
+	readonly segments: readonly string[];
+	/** Qualified names of other Experiments whose assignments may interact with this one's; empty = not asked. */
+	readonly interactsWith: readonly string[];
 }
 
 export interface EvidenceMetric {
@@ -67,11 +123,22 @@ export interface EvidenceMetric {
 	/** After window + settle the observation is made and never changes; requests without an end count as failed and slow. */
 	readonly settleMs: number;
 	readonly missing: "exclude" | "zero";
+	/** How a unit's outcomes become its one value. */
+	readonly perUnit: "mean" | "sum";
+	/** ratio: another metric by the name that outcomes carry, or the number of the unit's requests in the window. */
+	readonly denominator: { readonly metric: string } | "requests" | null;
+	/** Values before the first exposure, in so long, are the covariate. null = none. */
+	readonly covariateMs: number | null;
 	/**
-	 * For source latency: the observation is the share of the unit's requests slower than thresholdMs, of units
-	 * first exposed after frozenAtMs. null: no threshold yet, no observation.
+	 * Values above it count as it. frozen: of units first exposed after frozenAtMs only, as the cap was read from those
+	 * before. unfrozen: no observation yet. null = no cap.
 	 */
-	readonly threshold: { readonly thresholdMs: number; readonly frozenAtMs: number } | null;
+	readonly cap: { readonly value: number; readonly frozenAtMs: number } | "unfrozen" | null;
+	/**
+	 * For source latency and type quantile: the observation is the share of the unit's requests slower than thresholdMs, of units
+	 * first exposed after frozenAtMs. unfrozen: no threshold yet, no observation. null: the mean duration is observed.
+	 */
+	readonly threshold: { readonly thresholdMs: number; readonly frozenAtMs: number } | "unfrozen" | null;
 }
 
 /**

@@ -17,6 +17,13 @@ export const IN_WINDOW = "e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms +
 export const EVENT_IN_WINDOW = "o.event_ms BETWEEN d.first_ms AND d.first_ms + $window";
 export const OF_EXPERIMENT = "(o.experiment IS NULL OR o.experiment = $experiment)";
 
+type Threshold = Exclude<EvidenceMetric["threshold"], "unfrozen">;
+
+/** The threshold that slow requests are counted by; null = none yet, or none at all. */
+export function frozenThreshold({ threshold }: EvidenceMetric): Threshold {
+	return threshold === "unfrozen" ? null : threshold;
+}
+
 interface Closing {
 	readonly experiment: string;
 	readonly metric: EvidenceMetric;
@@ -38,7 +45,7 @@ export async function closeDue(
 	);
 	for (const metric of metrics) {
 		// Without a threshold there is nothing to observe yet; units exposed meanwhile are never observed.
-		if (metric.source === "latency" && metric.threshold === null) continue;
+		if (metric.source === "latency" && frozenThreshold(metric) === null) continue;
 		const { name, source, windowMs, settleMs } = metric;
 		const former = formers.find((row) => row.metric === name);
 		// Other times than before (an edited Metric) start from the beginning, and so do the former ones if they return.
@@ -67,7 +74,7 @@ async function close(transaction: Transaction, closing: Closing): Promise<void> 
 			settle: BigInt(metric.settleMs),
 			now: BigInt(nowMs),
 			since: BigInt(sinceMs),
-			frozen: BigInt(metric.threshold?.frozenAtMs ?? -1),
+			frozen: BigInt(frozenThreshold(metric)?.frozenAtMs ?? -1),
 		},
 	);
 	const [found] = await transaction.rows("SELECT count(*) AS units, min(first_ms) AS first_ms FROM due");
@@ -82,7 +89,7 @@ async function observe(transaction: Transaction, closing: Closing, firstMs: bigi
 		case "errors":
 			return transaction.run(observeRequests("e.ended AND NOT e.failed"), common);
 		case "latency": {
-			const threshold = metric.threshold?.thresholdMs ?? 0;
+			const threshold = frozenThreshold(metric)?.thresholdMs ?? 0;
 			return transaction.run(observeRequests("e.ended AND e.duration_ms <= $threshold"), { ...common, threshold });
 		}
 		case "outcome":

@@ -11,7 +11,7 @@ import type {
 	Moments,
 	VariantHealth,
 } from "../analysis/evidence.js";
-import { closeDue, DUE } from "./closing.js";
+import { closeDue, DUE, frozenThreshold } from "./closing.js";
 import type { EventStore, Transaction } from "./store.js";
 
 /** Left out of everything: units seen in two arms. `alias` has experiment and unit. */
@@ -37,6 +37,11 @@ export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: n
 			conflictingUnits: Number(totals?.conflicts),
 			health: await variantHealth(transaction, query),
 			droppedEntries: Number(totals?.lost),
+			forcedUnits: 0,
+			segments: [],
+			periods: [],
+			interactions: [],
+			newestOutcomeMs: {},
 		};
 	});
 }
@@ -97,7 +102,9 @@ function thresholdCutoffs(metrics: readonly EvidenceMetric[]): {
 } {
 	const conditions: string[] = [];
 	const parameters: Record<string, string | bigint> = {};
-	for (const [index, { name, source, threshold }] of metrics.entries()) {
+	for (const [index, metric] of metrics.entries()) {
+		const { name, source } = metric;
+		const threshold = frozenThreshold(metric);
 		if (source !== "latency") continue;
 		parameters[`latency${index}`] = name;
 		if (threshold === null) {

@@ -7,7 +7,14 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** @throws WeirError `invalid-argument` for anything that is not exactly a query */
 export function parseEvidenceQuery(json: unknown): EvidenceQuery {
-	const query = fields(json, "the query", ["experiment", "service", "metrics", "healthSinceMs"]);
+	const query = fields(json, "the query", [
+		"experiment",
+		"service",
+		"metrics",
+		"healthSinceMs",
+		"segments",
+		"interactsWith",
+	]);
 	if (!Array.isArray(query.metrics)) throw wrong("metrics", "an array");
 	const metrics = query.metrics.map(parseMetric);
 	if (new Set(metrics.map((metric) => metric.name)).size !== metrics.length)
@@ -17,6 +24,8 @@ export function parseEvidenceQuery(json: unknown): EvidenceQuery {
 		service: text(query, "service"),
 		metrics,
 		healthSinceMs: milliseconds(query, "healthSinceMs"),
+		segments: names(query, "segments"),
+		interactsWith: names(query, "interactsWith"),
 	};
 }
 
@@ -36,19 +45,46 @@ export function parseBaselineQuery(json: unknown): BaselineQuery {
 }
 
 function parseMetric(json: unknown): EvidenceMetric {
-	const metric = fields(json, "a metric", ["name", "source", "windowMs", "settleMs", "missing", "threshold"]);
-	const { source, missing, threshold } = metric;
+	const metric = fields(json, "a metric", [
+		"name",
+		"source",
+		"windowMs",
+		"settleMs",
+		"missing",
+		"perUnit",
+		"denominator",
+		"covariateMs",
+		"cap",
+		"threshold",
+	]);
+	const { source, missing, threshold, perUnit, denominator, cap } = metric;
 	if (source !== "outcome" && source !== "latency" && source !== "errors")
 		throw wrong("source", "outcome, latency or errors");
 	if (missing !== "exclude" && missing !== "zero") throw wrong("missing", "exclude or zero");
+	if (perUnit !== "mean" && perUnit !== "sum") throw wrong("perUnit", "mean or sum");
 	return {
 		name: text(metric, "name"),
 		source,
 		windowMs: milliseconds(metric, "windowMs"),
 		settleMs: milliseconds(metric, "settleMs"),
 		missing,
-		threshold: threshold === null ? null : parseThreshold(threshold),
+		perUnit,
+		denominator: denominator === null || denominator === "requests" ? denominator : parseDenominator(denominator),
+		covariateMs: metric.covariateMs === null ? null : milliseconds(metric, "covariateMs"),
+		cap: cap === null || cap === "unfrozen" ? cap : parseCap(cap),
+		threshold: threshold === null || threshold === "unfrozen" ? threshold : parseThreshold(threshold),
 	};
+}
+
+function parseDenominator(json: unknown): EvidenceMetric["denominator"] {
+	return { metric: text(fields(json, "denominator", ["metric"]), "metric") };
+}
+
+function parseCap(json: unknown): EvidenceMetric["cap"] {
+	const cap = fields(json, "cap", ["value", "frozenAtMs"]);
+	const { value } = cap;
+	if (typeof value !== "number" || !Number.isFinite(value)) throw wrong("value", "a finite number");
+	return { value, frozenAtMs: milliseconds(cap, "frozenAtMs") };
 }
 
 function parseThreshold(json: unknown): EvidenceMetric["threshold"] {
@@ -79,6 +115,13 @@ function fields(json: unknown, what: string, names: readonly string[]): Fields {
 function text(from: Fields, field: string): string {
 	const value = from[field];
 	if (typeof value !== "string" || value === "") throw wrong(field, "a name");
+	return value;
+}
+
+function names(from: Fields, field: string): readonly string[] {
+	const value = from[field];
+	if (!Array.isArray(value) || !value.every((one) => typeof one === "string" && one !== ""))
+		throw wrong(field, "a list of names");
 	return value;
 }
 

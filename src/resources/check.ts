@@ -5,7 +5,7 @@
 import { accessProblems } from "./checkAccess.js";
 import { calloutProblems } from "./checkCallout.js";
 import { dataClassProblems } from "./checkDataClass.js";
-import { experimentProblems } from "./checkExperiment.js";
+import { denominatorProblems, experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
 import { sharedProblems } from "./checkShared.js";
 import { type Named, Positions, resourceTitle } from "./position.js";
@@ -33,6 +33,7 @@ export function checkResources(set: ResourceSet, positions: Positions = new Posi
 	dataClassProblems(check);
 	calloutProblems(check);
 	experimentProblems(check);
+	denominatorProblems(check);
 	layerProblems(check);
 	return problems;
 }

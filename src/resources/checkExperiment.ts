@@ -80,6 +80,30 @@ function liveProblems({ report }: Check, experiment: Experiment): void {
 	}
 }
 
+/** What a Metric and its denominator add up must be of the same units in the same time. */
+export function denominatorProblems({ set, positions, report }: Check): void {
+	for (const metric of set.metrics) {
+		const { denominator, windowMs } = metric.spec;
+		if (denominator === null || denominator === "requests") continue;
+		const { namespace } = metric.metadata;
+		const known = set.metrics.filter((candidate) => candidate.metadata.namespace === namespace);
+		const found = known.find((candidate) => candidate.metadata.name === denominator.metric);
+		const path = ["spec", "denominator"];
+		if (found === undefined) {
+			if (positions.isBroken({ kind: "Metric", metadata: { name: denominator.metric, namespace } })) continue;
+			const names = known.map((candidate) => candidate.metadata.name);
+			const message = `unknown Metric ${JSON.stringify(denominator.metric)}`;
+			report(metric, path, message, knownNames(denominator.metric, names, "Metrics"));
+		} else if (found.spec.source !== "outcome" || found.spec.type === "ratio") {
+			const message = `denominator ${denominator.metric} is ${found.spec.type === "ratio" ? "a ratio" : "no outcome"}`;
+			report(metric, path, message, "name a Metric of source outcome that is no ratio, or write requests");
+		} else if (found.spec.windowMs !== windowMs) {
+			const message = `denominator ${denominator.metric} has another window`;
+			report(metric, path, message, "give both Metrics one window");
+		}
+	}
+}
+
 function metricProblems(check: Check, experiment: Experiment): void {
 	const { goal, guardrails } = experiment.spec;
 	if (goal !== null) metricProblem(check, experiment, goal.metric, ["spec", "goal"], "improveBy");
@@ -111,10 +135,6 @@ function metricProblem(
 		const message = `unknown Metric ${JSON.stringify(name)}`;
 		report(experiment, [...path, "metric"], message, knownNames(name, names, "Metrics"));
 		return;
-	}
-	if (metric.spec.type === "ratio") {
-		const hint = "it arrives with the inference engine; use type mean with one value per unit";
-		report(experiment, [...path, "metric"], `metric ${name} is of type ratio`, hint);
 	}
 	const source = positions.source(experiment, [...path, field, "absolute"]);
 	if (source !== null) unitProblem({ report }, experiment, metric, source, [...path, field, "absolute"]);

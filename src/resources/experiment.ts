@@ -1,13 +1,14 @@
 /** Experiment: assigns units to arms; an arm points to a Variant. Required: service, unit, layer, arms, rollout.steps. */
 import { z } from "zod";
-import { ARM_WEIGHT_MAX, ARMS_MAX, PPM } from "../limits.js";
+import { ARM_WEIGHT_MAX, ARMS_MAX, SEGMENTS_MAX } from "../limits.js";
 import { effect } from "./effect.js";
-import { isUrl } from "./host.js";
+import { unitHeader } from "./host.js";
 import { resource } from "./metadata.js";
 import { parameters } from "./parameters.js";
 import type { Experiment } from "./resource.js";
-import { duration, name, percentage } from "./scalar.js";
-import { fields, flag, list, oneOf, refuseRepeats, say, whole } from "./strict.js";
+import { rollout } from "./rollout.js";
+import { name, percentage } from "./scalar.js";
+import { fields, flag, list, refuseRepeats, say, whole } from "./strict.js";
 import { unit } from "./unitSource.js";
 
 const SLOT_HINT = "write two percentages, the lower first, such as [0%, 50%]";
@@ -59,73 +60,22 @@ const arms = list(arm, ARMS_HINT)
 		}
 	});
 
-const ALPHA_HINT = "write a number above 0, at most 0.5, such as 0.05";
-const STEPS_HINT = "write a list of percentages that rise from above 0%, such as [2%, 10%, 50%, 100%]";
+const SEGMENTS_HINT = "write a list of {name, header}, such as [{name: country, header: x-country}]";
 
-const steps = list(percentage, STEPS_HINT)
-	.min(1, { error: STEPS_HINT })
-	.max(100, { error: "write at most 100 steps" })
+const segments = list(fields({ name, header: unitHeader }, SEGMENTS_HINT), SEGMENTS_HINT)
+	.max(SEGMENTS_MAX, { error: `write at most ${SEGMENTS_MAX} segments: each takes a part of alpha` })
 	.superRefine((items, context) => {
-		for (const [index, ppm] of items.entries()) {
-			const before = items[index - 1] ?? 0;
-			// A step that is no percentage was reported already; it is no number here.
-			if (ppm > before || !Number.isInteger(ppm) || !Number.isInteger(before)) continue;
-			const what = index === 0 ? "is 0%" : `is not above the step before it (${before / (PPM / 100)}%)`;
-			context.addIssue({ code: "custom", path: [index], message: say(what, STEPS_HINT) });
-		}
+		refuseRepeats(
+			items,
+			(item) => item.name,
+			(index, first, key) => {
+				const message = say(`repeats ${key}, segment ${first} of the list`, "give each segment its own name");
+				context.addIssue({ code: "custom", path: [index, "name"], message });
+			},
+		);
 	})
-	.meta({ description: "Allocations, rising strictly from above 0%." });
-
-const WEBHOOK_HINT =
-	"write an https URL without user, password and fragment, such as https://ci.example.com/gate (http only for this machine)";
-
-/** Who answers for a gate decides about traffic: beyond this machine it proves its name by TLS. */
-const webhook = z
-	.string({ error: WEBHOOK_HINT })
-	.refine((value) => isUrl(value, ["https:"]) || (isUrl(value, ["http:"]) && isOwnHost(new URL(value).hostname)), {
-		error: WEBHOOK_HINT,
-	});
-
-function isOwnHost(host: string): boolean {
-	return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
-const gate = fields({
-	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
-		description: "before-…: only a 2xx answer lets it happen. after-rollback: is told, at least once.",
-	}),
-	url: webhook,
-	timeout: duration(1).prefault("10s"),
-}).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
-
-const rollout = fields({
-	steps,
-	every: duration(1).prefault("1m").meta({ description: "Least time at a step." }),
-	minUnits: whole(1, 1_000_000_000)
-		.default(500)
-		.meta({ description: "Units with matured outcomes that each arm needs before a step up." }),
-	alpha: z
-		.number({ error: ALPHA_HINT })
-		.gt(0, { error: ALPHA_HINT })
-		.max(0.5, { error: ALPHA_HINT })
-		.default(0.05)
-		.meta({ description: "Error rate of the whole experiment, shared over arms and metrics." }),
-	maxDuration: duration(1).nullable().default(null).meta({ description: "Left out: no end." }),
-	onInconclusive: oneOf("keep-default", "pause")
-		.default("keep-default")
-		.meta({ description: "At maxDuration without a verdict: back to the default, or hold until a person decides." }),
-	gates: list(gate, "write a list of {at, url, timeout}")
-		.default([])
-		.meta({ description: "Webhooks: asked, or told." }),
-}).transform((value) => ({
-	stepsPpm: value.steps,
-	everyMs: value.every,
-	minUnits: value.minUnits,
-	alpha: value.alpha,
-	maxDurationMs: value.maxDuration,
-	onInconclusive: value.onInconclusive,
-	gates: value.gates,
-}));
+	.default([])
+	.meta({ description: "Request headers whose values are groups of units in which harm is looked for too." });
 
 const SALT_HINT = "write 1 to 128 letters, digits, points, underscores, slashes or hyphens";
 
@@ -149,6 +99,7 @@ const spec = fields({
 	guardrails: list(fields({ metric: name, margin: effect(false) }), "write a list of {metric, margin}")
 		.default([])
 		.meta({ description: "What a challenger may not worsen by more than the margin." }),
+	segments,
 	rollout,
 });
 

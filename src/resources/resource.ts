@@ -5,6 +5,7 @@
  */
 
 import type { AccessPolicy, ApprovalPolicy, DataClass, RoleBinding } from "./accessWords.js";
+import type { Experiment, Metric, UnitSource } from "./experimentWords.js";
 
 export type {
 	AccessPolicy,
@@ -15,6 +16,23 @@ export type {
 	RoleBinding,
 	Schedule,
 } from "./accessWords.js";
+export type {
+	Arm,
+	Bandit,
+	Cap,
+	Effect,
+	Experiment,
+	Gate,
+	Goal,
+	Guardrail,
+	Holdback,
+	InferenceDesign,
+	Metric,
+	Rollout,
+	Segment,
+	SpendingFunction,
+	UnitSource,
+} from "./experimentWords.js";
 
 export const API_VERSION = "weir.dev/v1alpha1";
 
@@ -215,101 +233,6 @@ export interface Layer {
 	readonly spec: {
 		/** uint64 as a decimal string; null = XXH64("layer:" + qualified name, seed 0). */
 		readonly seed: string | null;
-	};
-}
-
-export interface Experiment {
-	readonly kind: "Experiment";
-	readonly metadata: Metadata;
-	readonly spec: {
-		/** Name of a Service in the same namespace. */
-		readonly service: string;
-		readonly unit: UnitSource;
-		readonly layer: { readonly name: string; readonly slotLoPpm: number; readonly slotHiPpm: number };
-		/** null = metadata.name, qualified by the namespace if it is not `default`. */
-		readonly salt: string | null;
-		readonly arms: readonly Arm[];
-		readonly goal: Goal | null;
-		readonly guardrails: readonly Guardrail[];
-		readonly rollout: Rollout;
-	};
-}
-
-/**
- * Where the unit of a request is found. claim: of a token that the Gateway verified. cookie: as sent, else one that
- * the sidecar mints and sets for so long.
- */
-export type UnitSource =
-	| { readonly from: "header"; readonly header: string }
-	| { readonly from: "claim"; readonly claim: string }
-	| { readonly from: "cookie"; readonly cookie: string; readonly maxAgeMs: number };
-
-export interface Arm {
-	readonly name: string;
-	readonly variant: string;
-	readonly weight: number;
-	readonly baseline: boolean;
-	/** Sent to the Variant as request headers `x-weir-param-NAME`. */
-	readonly parameters: Readonly<Record<string, string>>;
-}
-
-/** A size of effect. absolute: in the metric's own unit (0.5pp → 0.005). relative: share of the baseline (100% → 1). */
-export interface Effect {
-	readonly kind: "absolute" | "relative";
-	readonly value: number;
-}
-
-export interface Goal {
-	readonly metric: string;
-	readonly improveBy: Effect;
-}
-
-export interface Guardrail {
-	readonly metric: string;
-	readonly margin: Effect;
-}
-
-export interface Rollout {
-	readonly stepsPpm: readonly number[];
-	readonly everyMs: number;
-	readonly minUnits: number;
-	readonly alpha: number;
-	/** null = no end. */
-	readonly maxDurationMs: number | null;
-	/** At maxDuration without a verdict: back to the default, or hold until a person decides. */
-	readonly onInconclusive: "keep-default" | "pause";
-	/** Webhooks that are asked, in order, or told. */
-	readonly gates: readonly Gate[];
-}
-
-/** before-step, before-promotion: only a 2xx lets it happen, else the rollout holds. after-rollback: told, at least once. */
-export interface Gate {
-	readonly at: "before-step" | "before-promotion" | "after-rollback";
-	readonly url: string;
-	readonly timeoutMs: number;
-}
-
-export interface Metric {
-	readonly kind: "Metric";
-	readonly metadata: Metadata;
-	readonly spec: {
-		/**
-		 * mean: any real outcome, by AsympCS. rate: values in [0,1], by the exact Bernoulli mixture. quantile: of
-		 * the request latency, as the share of requests slower than a frozen threshold. ratio: accepted by the
-		 * schema, refused in an Experiment until the inference engine supports it.
-		 */
-		readonly type: "mean" | "rate" | "ratio" | "quantile";
-		/** outcome: rows posted to /v1/outcomes under this metric's name. latency, errors: from the access log. */
-		readonly source: "outcome" | "latency" | "errors";
-		readonly direction: "up" | "down";
-		/** A unit's observation covers this long after its first exposure, then never changes. */
-		readonly windowMs: number;
-		/** Only for type quantile, e.g. 0.99. */
-		readonly quantile: number | null;
-		/** A unit without any outcome in its window: left out (and counted), or 0. Only for source outcome. */
-		readonly missing: "exclude" | "zero";
-		/** SPIFFE ids that may post its outcomes. Empty = only the local owner of control (its UNIX socket). */
-		readonly senders: readonly string[];
 	};
 }
 

@@ -2,10 +2,10 @@
  * What the loop asks the store for one experiment: a pure translation of declaration and status.
  */
 import { claimedMetrics } from "../analysis/claim.js";
-import type { Evidence, EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
+import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm } from "../analysis/evidence.js";
 import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../limits.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
-import type { ExperimentStatus } from "./status.js";
+import type { ExperimentStatus, FrozenThreshold } from "./status.js";
 
 /** Health of a takeover looks back this far at most: the present state of the endpoints, over enough requests. */
 const HEALTH_WINDOW_MS = 60_000;
@@ -39,7 +39,7 @@ export function evidenceQuery(
 	);
 	const timeoutMs = service?.spec.timeoutMs ?? 0;
 	const metrics = Object.values(metricsOf(resources, experiment)).map((metric): EvidenceMetric => {
-		const { source, windowMs, missing } = metric.spec;
+		const { source, windowMs, missing, perUnit, denominator, covariateMs, cap, type } = metric.spec;
 		const frozen = status.thresholds[metric.metadata.name];
 		// An entry may lie one flush in Envoy and one in ingest; a request may last until its timeout.
 		const delivery = 2 * ACCESS_LOG_FLUSH_MS;
@@ -50,7 +50,19 @@ export function evidenceQuery(
 			windowMs,
 			settleMs: source === "outcome" ? delivery : delivery + (timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS),
 			missing,
-			threshold: frozen === undefined ? null : { thresholdMs: frozen.thresholdMs, frozenAtMs: frozen.frozenAtMs },
+			perUnit,
+			denominator:
+				denominator === null || denominator === "requests"
+					? denominator
+					: { metric: qualifiedName({ ...metric.metadata, name: denominator.metric }) },
+			covariateMs,
+			cap: capOf(cap, frozen),
+			threshold:
+				type !== "quantile"
+					? null
+					: frozen === undefined
+						? "unfrozen"
+						: { thresholdMs: frozen.thresholdMs, frozenAtMs: frozen.frozenAtMs },
 		};
 	});
 	return {
@@ -58,7 +70,16 @@ export function evidenceQuery(
 		service: serviceName(experiment),
 		metrics,
 		healthSinceMs: Math.max(status.stepStartedAtMs, nowMs - HEALTH_WINDOW_MS),
+		segments: experiment.spec.segments.map((segment) => segment.name),
+		interactsWith: [],
 	};
+}
+
+/** A declared value holds from the beginning; a quantile only once it has been frozen, as latency thresholds are. */
+function capOf(cap: Metric["spec"]["cap"], frozen: FrozenThreshold | undefined): EvidenceMetric["cap"] {
+	if (cap === null) return null;
+	if ("value" in cap) return { value: cap.value, frozenAtMs: 0 };
+	return frozen === undefined ? "unfrozen" : { value: frozen.thresholdMs, frozenAtMs: frozen.frozenAtMs };
 }
 
 /**
@@ -67,6 +88,7 @@ export function evidenceQuery(
  */
 export function localEvidence(evidence: Evidence, metrics: Readonly<Record<string, Metric>>): Evidence {
 	const local = new Map(Object.entries(metrics).map(([name, metric]) => [qualifiedName(metric.metadata), name]));
+	const part = <Part extends PartOfArm>(arm: Part): Part => ({ ...arm, metrics: renamed(arm.metrics) });
 	const renamed = <Value>(record: Readonly<Record<string, Value>>): Record<string, Value> =>
 		Object.fromEntries(Object.entries(record).map(([name, value]) => [local.get(name) ?? name, value]));
 	return {
@@ -76,5 +98,9 @@ export function localEvidence(evidence: Evidence, metrics: Readonly<Record<strin
 			metrics: renamed(arm.metrics),
 			missingUnits: renamed(arm.missingUnits),
 		})),
+		segments: evidence.segments.map((segment) => ({ ...segment, arms: segment.arms.map(part) })),
+		periods: evidence.periods.map((period) => ({ ...period, arms: period.arms.map(part) })),
+		interactions: evidence.interactions.map((other) => ({ ...other, cells: other.cells.map(part) })),
+		newestOutcomeMs: renamed(evidence.newestOutcomeMs),
 	};
 }

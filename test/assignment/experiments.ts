@@ -33,6 +33,7 @@ export function experimentOf(shape: Shape = {}): Experiment {
 			})),
 			goal: null,
 			guardrails: [],
+			segments: [],
 			rollout: {
 				stepsPpm: [100_000, 500_000, 1_000_000],
 				everyMs: 60_000,
@@ -40,6 +41,10 @@ export function experimentOf(shape: Shape = {}): Experiment {
 				alpha: 0.05,
 				maxDurationMs: null,
 				onInconclusive: "keep-default",
+				onHarm: "roll-back",
+				inference: { design: "sequential" },
+				holdback: null,
+				bandit: null,
 				gates: [],
 			},
 		},

@@ -74,7 +74,14 @@ t.test("a real Envoy's start and end entries become exposures, errors, latency a
 			metric("p99", { windowMs: 5_000, settleMs: 5_000, threshold: { thresholdMs: 4_000, frozenAtMs: 0 } }),
 			metric("revenue", { windowMs: 5_000, settleMs: 5_000 }),
 		];
-		const query = { experiment: "models", service: "shop", metrics: asked, healthSinceMs: 0 };
+		const query = {
+			experiment: "models",
+			service: "shop",
+			metrics: asked,
+			healthSinceMs: 0,
+			segments: [],
+			interactsWith: [],
+		};
 		for (let tries = 0; ; tries++) {
 			const evidence = await rig.ingest.evidence.evidence(query);
 			if (so(evidence)) return evidence;

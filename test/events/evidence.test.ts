@@ -71,7 +71,7 @@ t.test("latency is the share slower than the threshold, of units exposed after i
 	await rig.send([ended(slow, "r1", { durationMs: 100 }), ended(slow, "r2", { durationMs: 100.5 }), ended(fast, "r4")]);
 	rig.nowMs = T0 + 2_000;
 	const asked = metric("p99", { threshold: { thresholdMs: 100, frozenAtMs: T0 - 1 } });
-	t.match(await momentsOf(rig, { ...asked, threshold: null }), { n: undefined, matured: 3 });
+	t.match(await momentsOf(rig, { ...asked, threshold: "unfrozen" }), { n: undefined, matured: 3 });
 	const moments = await momentsOf(rig, asked);
 	t.match(moments, { n: 2, matured: 3 });
 	t.ok(Math.abs((moments.mean ?? 0) - 1 / 3) < 1e-12, "2 of 3 (one has no end), and 0 of 1");
@@ -87,7 +87,7 @@ t.test("a threshold frozen anew leaves out every observation made against the fo
 	await rig.send([ended(a, "r1", { durationMs: 500 }), ended(b, "r2", { durationMs: 500 })]);
 	rig.nowMs = T0 + 2_000;
 	t.match(await momentsOf(rig, old), { n: 2, mean: 0, matured: 2 });
-	const none = { ...old, threshold: null };
+	const none = { ...old, threshold: "unfrozen" as const };
 	t.match(await momentsOf(rig, none), { n: undefined, missing: undefined, matured: 2 }, "between the two: nothing");
 	const again = { ...old, threshold: { thresholdMs: 100, frozenAtMs: T0 + 2_000 } };
 	t.match(await momentsOf(rig, again), { n: undefined, missing: undefined, matured: 2 }, "from 0");

@@ -29,7 +29,7 @@ import {
 	variant,
 } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";
-import { metric, seriesKey, startRig } from "./rig.js";
+import { metric, query, seriesKey, startRig } from "./rig.js";
 
 /** `/hang` is never answered. */
 async function startVariant(t: { teardown(run: () => void): unknown }): Promise<number> {
@@ -145,7 +145,7 @@ for (const [version, protocol] of [
 				sent.end();
 			});
 		const evidence = (name: string, of: string): Promise<Evidence> =>
-			rig.ingest.evidence.evidence({ experiment: name, service: of, metrics: [metric("errors")], healthSinceMs: 0 });
+			rig.ingest.evidence.evidence({ ...query(metric("errors")), experiment: name, service: of });
 		const until = async (name: string, of: string, so: (evidence: Evidence) => boolean): Promise<Evidence> => {
 			for (let tries = 0; ; tries++) {
 				const found = await evidence(name, of);

@@ -93,11 +93,23 @@ export const METRICS: readonly MetricDeclaration[] = [
 
 export function metric(name: string, over: Partial<EvidenceMetric> = {}): EvidenceMetric {
 	const source = METRICS.find((declared) => declared.name === name)?.source ?? "outcome";
-	return { name, source, windowMs: 1_000, settleMs: 500, missing: "exclude", threshold: null, ...over };
+	return {
+		name,
+		source,
+		windowMs: 1_000,
+		settleMs: 500,
+		missing: "exclude",
+		perUnit: "mean",
+		denominator: null,
+		covariateMs: null,
+		cap: null,
+		threshold: source === "latency" ? "unfrozen" : null,
+		...over,
+	};
 }
 
 export function query(...metrics: readonly EvidenceMetric[]): EvidenceQuery {
-	return { experiment: "models", service: "shop", metrics, healthSinceMs: 0 };
+	return { experiment: "models", service: "shop", metrics, healthSinceMs: 0, segments: [], interactsWith: [] };
 }
 
 export interface Entry {

@@ -674,12 +674,10 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:54:16: metric error-rate has two guardrails; keep the one with the smaller margin"],
 	],
 	[
-		"ratio in an experiment",
+		"ratio of what",
 		"type: mean",
 		"type: ratio",
-		[
-			"w.yaml:51:18: metric accuracy is of type ratio; it arrives with the inference engine; use type mean with one value per unit",
-		],
+		["w.yaml:24:3: spec.denominator is missing for type ratio; add denominator: requests, or the name of a Metric"],
 	],
 	[
 		"unknown service",

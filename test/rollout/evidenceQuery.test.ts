@@ -43,6 +43,11 @@ t.test("metrics are asked for by the name that outcomes carry, and answered by t
 		conflictingUnits: 0,
 		health: [],
 		droppedEntries: 0,
+		forcedUnits: 0,
+		segments: [],
+		periods: [],
+		interactions: [],
+		newestOutcomeMs: {},
 	};
 	const [arm] = localEvidence(answer, metricsOf(resources, plan)).arms;
 	t.same(arm?.metrics, { accuracy: moments });

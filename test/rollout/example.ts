@@ -13,6 +13,10 @@ export const ROLLOUT: Rollout = {
 	alpha: 0.05,
 	maxDurationMs: 600_000,
 	onInconclusive: "keep-default",
+	onHarm: "roll-back",
+	inference: { design: "sequential" },
+	holdback: null,
+	bandit: null,
 	gates: [],
 };
 
@@ -27,6 +31,11 @@ export function metric(name: string, spec: Partial<Metric["spec"]>): Metric {
 			windowMs: 1_000,
 			quantile: null,
 			missing: "exclude",
+			perUnit: "mean",
+			range: null,
+			denominator: null,
+			cap: null,
+			covariateMs: null,
 			senders: [],
 			...spec,
 		},
@@ -67,6 +76,7 @@ export function experiment(
 				{ metric: "latency-p99", margin: { kind: "relative", value: 1 } },
 				{ metric: "error-rate", margin: { kind: "absolute", value: 0.005 } },
 			],
+			segments: [],
 			rollout: ROLLOUT,
 			...spec,
 		},
@@ -118,6 +128,11 @@ export function evidence(arms: Readonly<Record<string, ArmSpec>>, extra: Partial
 		conflictingUnits: 0,
 		health: [],
 		droppedEntries: 0,
+		forcedUnits: 0,
+		segments: [],
+		periods: [],
+		interactions: [],
+		newestOutcomeMs: {},
 		...extra,
 	};
 }

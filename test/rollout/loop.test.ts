@@ -154,7 +154,7 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 		["start", "hold"],
 		"the same wait is recorded once",
 	);
-	t.equal(source.queries[0]?.metrics.find(({ name }) => name === "latency-p99")?.threshold, null);
+	t.equal(source.queries[0]?.metrics.find(({ name }) => name === "latency-p99")?.threshold, "unfrozen");
 	source.quantile = { valueMs: 20, requests: 500, units: 250 };
 	clock.advance(1_000);
 	await one.tick();

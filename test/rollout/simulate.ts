@@ -105,6 +105,11 @@ export function simulate(seed: number, challenger: Truth, perLook: number, looks
 				conflictingUnits: 0,
 				health: [{ variant: "v2", requests: 100, failures: 0 }],
 				droppedEntries: 0,
+				forcedUnits: 0,
+				segments: [],
+				periods: [],
+				interactions: [],
+				newestOutcomeMs: {},
 			},
 			nowMs,
 		};

@@ -1,0 +1,164 @@
+/**
+ * The words of experiments: what a user declares about arms, metrics and how the rollout decides. Complete forms, as in
+ * resource.ts, which gives them on: import them from there.
+ */
+import type { Metadata } from "./resource.js";
+
+export interface Experiment {
+	readonly kind: "Experiment";
+	readonly metadata: Metadata;
+	readonly spec: {
+		/** Name of a Service in the same namespace. */
+		readonly service: string;
+		readonly unit: UnitSource;
+		readonly layer: { readonly name: string; readonly slotLoPpm: number; readonly slotHiPpm: number };
+		/** null = metadata.name, qualified by the namespace if it is not `default`. */
+		readonly salt: string | null;
+		readonly arms: readonly Arm[];
+		readonly goal: Goal | null;
+		readonly guardrails: readonly Guardrail[];
+		/** Properties of a unit, as its first exposing request says them: harm is looked for in each of their values too. */
+		readonly segments: readonly Segment[];
+		readonly rollout: Rollout;
+	};
+}
+
+/** The request header that holds the value; the most frequent values count by themselves, the rest together. */
+export interface Segment {
+	readonly name: string;
+	readonly header: string;
+}
+
+/**
+ * Where the unit of a request is found. claim: of a token that the Gateway verified. cookie: as sent, else one that
+ * the sidecar mints and sets for so long.
+ */
+export type UnitSource =
+	| { readonly from: "header"; readonly header: string }
+	| { readonly from: "claim"; readonly claim: string }
+	| { readonly from: "cookie"; readonly cookie: string; readonly maxAgeMs: number };
+
+export interface Arm {
+	readonly name: string;
+	readonly variant: string;
+	readonly weight: number;
+	readonly baseline: boolean;
+	/** Sent to the Variant as request headers `x-weir-param-NAME`. */
+	readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** A size of effect. absolute: in the metric's own unit (0.5pp → 0.005). relative: share of the baseline (100% → 1). */
+export interface Effect {
+	readonly kind: "absolute" | "relative";
+	readonly value: number;
+}
+
+export interface Goal {
+	readonly metric: string;
+	readonly improveBy: Effect;
+}
+
+export interface Guardrail {
+	readonly metric: string;
+	readonly margin: Effect;
+}
+
+export interface Rollout {
+	readonly stepsPpm: readonly number[];
+	readonly everyMs: number;
+	readonly minUnits: number;
+	readonly alpha: number;
+	/** null = no end. */
+	readonly maxDurationMs: number | null;
+	/** At maxDuration without a verdict: back to the default, or hold until a person decides. */
+	readonly onInconclusive: "keep-default" | "pause";
+	/** Proved harm: back to the default, or stop where it is, exposing nobody new, until a person decides. */
+	readonly onHarm: "roll-back" | "freeze";
+	/** How the goal is tested. Harm is watched sequentially, whatever this says. */
+	readonly inference: InferenceDesign;
+	/** null = the winner takes over at once, by the steps. */
+	readonly holdback: Holdback | null;
+	/** null = every arm has the allocation. */
+	readonly bandit: Bandit | null;
+	/** Webhooks that are asked, in order, or told. */
+	readonly gates: readonly Gate[];
+}
+
+export type InferenceDesign =
+	/** Valid at every look; decides as soon as it is proved. */
+	| { readonly design: "sequential" }
+	/** Looked at so many times, equally spaced in matured units; the last at `units` over all arms. */
+	| {
+			readonly design: "group-sequential";
+			readonly looks: number;
+			readonly units: number;
+			readonly spending: SpendingFunction;
+	  }
+	/** Looked at once, when so many units of all arms have matured. */
+	| { readonly design: "fixed-horizon"; readonly units: number };
+
+/** Lan and DeMets' spending functions in the manner of O'Brien–Fleming and of Pocock. */
+export type SpendingFunction = "obrien-fleming" | "pocock";
+
+/** After a promotion this share of the baseline's units stays on its Variant for so long, so that a late effect is seen. */
+export interface Holdback {
+	readonly sharePpm: number;
+	readonly forMs: number;
+}
+
+/**
+ * Each arm's own allocation follows the chance that it is best by the goal's metric; nobody moves from one arm to
+ * another, units only come from the default Variant and go back to it. Such an experiment proves harm, and its goal
+ * only where the method stays valid under it.
+ */
+export interface Bandit {
+	readonly algorithm: "thompson" | "top-two";
+	/** No open arm's allocation falls below this share of the step's. */
+	readonly floorPpm: number;
+	/** Least time between two changes. */
+	readonly everyMs: number;
+}
+
+/** before-step, before-promotion: only a 2xx lets it happen, else the rollout holds. after-rollback: told, at least once. */
+export interface Gate {
+	readonly at: "before-step" | "before-promotion" | "after-rollback";
+	readonly url: string;
+	readonly timeoutMs: number;
+}
+
+/** A value, or a quantile of the units' values that is frozen from the first units on, before any of them counts. */
+export type Cap = { readonly value: number } | { readonly quantile: number };
+
+export interface Metric {
+	readonly kind: "Metric";
+	readonly metadata: Metadata;
+	readonly spec: {
+		/**
+		 * mean: any real value; exact where `range` bounds it, else by asymptotic confidence sequences. rate: values in
+		 * [0,1], by the exact Bernoulli mixture. quantile: of the request latency, as the share of requests slower than a
+		 * frozen threshold. ratio: the sum of all units' values ÷ the sum of all units' denominators.
+		 */
+		readonly type: "mean" | "rate" | "ratio" | "quantile";
+		/** outcome: rows posted to /v1/outcomes under this metric's name. latency, errors: from the access log. */
+		readonly source: "outcome" | "latency" | "errors";
+		readonly direction: "up" | "down";
+		/** A unit's observation covers this long after its first exposure, then never changes. */
+		readonly windowMs: number;
+		/** Only for type quantile, e.g. 0.99. */
+		readonly quantile: number | null;
+		/** A unit without any outcome in its window: left out (and counted), or 0. Only for source outcome. */
+		readonly missing: "exclude" | "zero";
+		/** How a unit's outcomes become its one value; sum for type ratio. Only for source outcome. */
+		readonly perUnit: "mean" | "sum";
+		/** Bounds that every value keeps; rows outside are refused. [0, 1] for a rate. null = any real number. */
+		readonly range: { readonly lo: number; readonly hi: number } | null;
+		/** Only for type ratio: a Metric of source outcome in the same namespace, or the number of the unit's requests. */
+		readonly denominator: { readonly metric: string } | "requests" | null;
+		/** Values above it count as it (winsorising). */
+		readonly cap: Cap | null;
+		/** CUPED: the unit's value of the same metric in so long before its first exposure. null = none. */
+		readonly covariateMs: number | null;
+		/** SPIFFE ids that may post its outcomes. Empty = only the local owner of control (its UNIX socket). */
+		readonly senders: readonly string[];
+	};
+}
