@@ -549,8 +549,17 @@ export const PROBE_INTERVAL_MS = 30_000;
 /** Callers whose ids a sidecar need not judge again: 1,000 of at most 8 KiB, what a gRPC message may hold of one. */
 export const CALLERS_KNOWN_MAX = 1_000;
 
-/** How often xds looks at files of key sets: an old key stays good so long at most, and a look costs some 0.1 ms. */
-export const KEY_FILES_LOOK_MS = 2_000;
+/**
+ * How often xds looks at key sets of token issuers: an old key in a file stays good so long at most, and a look costs
+ * some 0.1 ms. An unknown key that an access log tells of is heard of as soon.
+ */
+export const KEYS_LOOK_MS = 2_000;
+
+/** How long the first publication waits for an issuer's address: most answer at once, and no Envoy waits for a slow one. */
+export const KEYS_FIRST_MS = 1_000;
+
+/** Gateways that tokens with unknown keys are counted for; control has tens. */
+export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
 
 /** Refused xDS streams are audited once in this time for each id: clients try again every few seconds. */
 export const XDS_REFUSALS_AUDITED_MS = 60_000;

@@ -5,10 +5,12 @@
 import { accessTable, readsUsers } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
+import { KEYS_URL_MS } from "../limits.js";
 import {
 	demandsClientCertificates,
 	type Experiment,
 	type Gateway,
+	type KeySource,
 	qualifiedName,
 	type ResourceSet,
 	type Service,
@@ -18,6 +20,7 @@ import type { CalloutFilters } from "./calloutFilters.js";
 import { variantCluster } from "./cluster.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
+import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
 import {
 	type Collectors,
@@ -47,7 +50,7 @@ export interface CompileOptions {
 	 * come with the listener, what they ask with the routes, and routes that came first would pass unasked.
 	 */
 	readonly sidecar?: "always" | "when-needed";
-	/** Key sets of token issuers, by the file that the Gateway names. Without one Envoy reads the file, once. */
+	/** Key sets of token issuers, by keySetName. Without one Envoy reads the file, once, or fetches it, again and again. */
 	readonly keySets?: KeySets;
 }
 
@@ -88,7 +91,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	return {
 		version,
 		envoy: {
-			clusters: [...variants.map(({ cluster }) => cluster), ...keysClusters(resources.gateways)],
+			clusters: [...variants.map(({ cluster }) => cluster), ...keysClusters(resources.gateways, keySets)],
 			endpoints: variants.flatMap(({ endpoints }) => (endpoints === null ? [] : [endpoints])),
 			listeners: resources.gateways.map((gateway) =>
 				listener({
@@ -197,24 +200,23 @@ const regionRules = (declared: ResourceSet): readonly RuleExecution[] =>
 		cost: null,
 	}));
 
-/** Who reads a file of keys, and when: a key that was removed must not stay good unnoticed. */
+/** Who reads an issuer's keys, and when: a key that was removed must not stay good unnoticed. */
 const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExecution[] =>
 	gateways.flatMap(({ metadata, spec }) =>
-		spec.tokens.flatMap(({ issuer, keys }) =>
-			keys.from !== "file"
-				? []
-				: [
-						{
-							rule: `Gateway ${qualifiedName(metadata)}: keys of ${issuer}`,
-							execution: "native" as const,
-							because: Object.hasOwn(keySets, keys.file)
-								? `${keys.file}, as it was read`
-								: `an Envoy with the printed bootstrap reads ${keys.file} once, at its start; control looks at it again and again and publishes what changed`,
-							cost: null,
-						},
-					],
-		),
+		spec.tokens.map(({ issuer, keys }) => ({
+			rule: `Gateway ${qualifiedName(metadata)}: keys of ${issuer}`,
+			execution: "native" as const,
+			because: keyReader(keys, keySets),
+			cost: null,
+		})),
 	);
+
+function keyReader(keys: KeySource, keySets: KeySets): string {
+	if (Object.hasOwn(keySets, keySetName(keys))) return `${keySetName(keys)}, as control read it`;
+	return keys.from === "file"
+		? `an Envoy with the printed bootstrap reads ${keys.file} once, at its start; control looks at it again and again and publishes what changed`
+		: `an Envoy with the printed bootstrap fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes, asks for no unknown key before, and keeps the last good set while it cannot be had; control fetches it for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes`;
+}
 
 /** The promoted Variant, as long as it is declared: one that was taken away since cannot serve. */
 function liveDefault(service: Service, status: Status): string {

@@ -46,6 +46,11 @@ export function denialOf(details: string): Denial | null {
 	return null;
 }
 
+/** Whether jwt_authn refused a token for a kid (or an algorithm) that no key of its issuer has. */
+export const namesUnknownKey = (details: string): boolean => details.startsWith(UNKNOWN_KEY);
+
+const UNKNOWN_KEY = "jwt_authn_access_denied{Jwks_doesn't_have_key_to_match_kid_or_alg_from_Jwt";
+
 const of = (reason: DenialReason): Denial => ({ reason, policy: null });
 
 /** Details of what local_ratelimit refuses. */

@@ -2,7 +2,9 @@
 import { contentHash } from "../assignment/hash.js";
 import { isIp } from "../resources/host.js";
 import type { Gateway, KeySource } from "../resources/resource.js";
+import { keySetName } from "./keySet.js";
 import type { EnvoyResource } from "./plan.js";
+import type { KeySets } from "./tokens.js";
 
 type FetchedKeys = Extract<KeySource, { readonly from: "url" }>;
 
@@ -13,10 +15,12 @@ const SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt";
 export const keysCluster = ({ url, caFile }: FetchedKeys): string =>
 	`weir_keys/${contentHash(JSON.stringify([url, caFile]))}`;
 
-/** One for each URL of all Gateways. */
-export function keysClusters(gateways: readonly Gateway[]): readonly EnvoyResource[] {
+/** One for each URL of all Gateways whose keys Envoy is not given. */
+export function keysClusters(gateways: readonly Gateway[], keySets: KeySets): readonly EnvoyResource[] {
 	const sources = gateways.flatMap(({ spec }) =>
-		spec.tokens.flatMap(({ keys }) => (keys.from === "url" ? [[keysCluster(keys), keys] as const] : [])),
+		spec.tokens.flatMap(({ keys }) =>
+			keys.from === "url" && !Object.hasOwn(keySets, keySetName(keys)) ? [[keysCluster(keys), keys] as const] : [],
+		),
 	);
 	return [...new Map(sources)].map(([name, keys]) => cluster(name, keys));
 }

@@ -7,11 +7,12 @@
 import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
+import { keySetName } from "./keySet.js";
 import type { UnitTable } from "./plan.js";
 import { keysCluster } from "./tokenKeys.js";
 import { intoMetadata } from "./tokenMetadata.js";
 
-/** Texts of key sets (JWKS) by the file that they were read from. */
+/** Texts of key sets (JWKS) by the name of their source (keySetName). */
 export type KeySets = Readonly<Record<string, string>>;
 
 export const TOKENS_FILTER = "weir.tokens";
@@ -29,7 +30,7 @@ const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v
 /**
  * The filter, off unless a virtual host asks for it; there wherever the Gateway has issuers, for it comes with the
  * listener, and routes that want it may come first.
- * @param keySets of issuers whose keys lie in a file; Envoy itself reads one that is not here
+ * @param keySets of issuers; Envoy itself reads or fetches one that is not here
  */
 export function tokenFilters(
 	issuers: readonly TokenIssuer[],
@@ -78,11 +79,11 @@ function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets
 }
 
 function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
-	if (issuer.keys.from === "file") {
-		const text = Object.hasOwn(keySets, issuer.keys.file) ? keySets[issuer.keys.file] : undefined;
-		// Envoy reads a file once, with the listener, and never again.
-		return { local_jwks: text === undefined ? { filename: issuer.keys.file } : { inline_string: text } };
-	}
+	const name = keySetName(issuer.keys);
+	const text = Object.hasOwn(keySets, name) ? keySets[name] : undefined;
+	if (text !== undefined) return { local_jwks: { inline_string: text } };
+	// Envoy reads a file once, with the listener, and never again.
+	if (issuer.keys.from === "file") return { local_jwks: { filename: issuer.keys.file } };
 	return {
 		remote_jwks: {
 			http_uri: {

@@ -8,6 +8,8 @@ import type { EvidenceSource } from "../rollout/ports.js";
 export interface IngestClient extends EvidenceSource {
 	/** The ingest process's metrics, as its meter keeps them. */
 	metricsJson(): Promise<unknown>;
+	/** How many tokens named a key that Envoy does not have, by Gateway, since the ingest process began. */
+	unknownKeys(): Promise<Readonly<Record<string, number>>>;
 }
 
 /** @param timeoutMs for one whole call; `deadline-exceeded` after it */
@@ -17,6 +19,7 @@ export function ingestClient(socketPath: string, timeoutMs: number = EVIDENCE_TI
 	return {
 		evidence: async (query) => (await ask("POST", "/evidence", query)) as Evidence,
 		baselineQuantile: async (query) => (await ask("POST", "/baseline-quantile", query)) as BaselineQuantile | null,
+		unknownKeys: async () => (await ask("GET", "/unknown-keys", undefined)) as Readonly<Record<string, number>>,
 		metricsJson: () => ask("GET", "/metrics-json", undefined),
 	};
 }

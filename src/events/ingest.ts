@@ -24,6 +24,7 @@ import { gaugeStore, prune, pruneDecisions } from "./retention.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { type EventStore, openEventStore } from "./store.js";
 import { storedRequest } from "./storedRequest.js";
+import { UnknownKeys } from "./unknownKeys.js";
 
 export interface IngestOptions {
 	/** Holds events.duckdb and unit.key (0700). */
@@ -84,6 +85,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		recorded(() => decisions.assigned(entry, seen, variant, receivedMs));
 	const intake = new Intake({ store, plans, clock, meter, log, assigned });
 	const recent = new RecentRequests();
+	const unknownKeys = new UnknownKeys();
 	const catalogue = new MetricCatalogue(options.metrics);
 	const outcomes = new Outcomes({
 		store,
@@ -121,12 +123,16 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		evidence,
 		account,
 		decisions: askDecisions,
+		unknownKeys: () => unknownKeys.counts(),
 		metricsJson: options.metricsJson,
 		log,
 	};
 	const sink: EntrySink = {
 		offer(entry, receivedMs, gateway) {
-			if (entry.kind === "end") recent.keep(entry, receivedMs);
+			if (entry.kind === "end") {
+				recent.keep(entry, receivedMs);
+				unknownKeys.see(entry, gateway);
+			}
 			intake.offer(entry, receivedMs);
 			if (entry.kind === "end") recorded(() => decisions.request(entry, receivedMs, gateway));
 		},

@@ -24,6 +24,8 @@ export interface Doors {
 	readonly account: (requestId: string) => Promise<RequestAccount | null>;
 	/** The decision log, by the parameters of decisionQuery.ts. */
 	readonly decisions: (query: URLSearchParams) => Promise<unknown>;
+	/** Tokens with unknown keys, by Gateway. */
+	readonly unknownKeys: () => Readonly<Record<string, number>>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	readonly log: Log;
@@ -100,7 +102,7 @@ function publicRoutes({ outcomes }: Doors, senderOf: (request: IncomingMessage) 
 	};
 }
 
-function ownRoutes({ evidence, account, decisions, metricsJson }: Doors): Routes {
+function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: Doors): Routes {
 	const query = <Query>(parse: (json: unknown) => Query, run: (query: Query) => Promise<unknown>): Route => ({
 		method: "POST",
 		async answer(request, response) {
@@ -127,6 +129,10 @@ function ownRoutes({ evidence, account, decisions, metricsJson }: Doors): Routes
 			},
 		},
 		"/baseline-quantile": query(parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed)),
+		"/unknown-keys": {
+			method: "GET",
+			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unknownKeys())),
+		},
 		...(metricsJson === null
 			? {}
 			: {

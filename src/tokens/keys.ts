@@ -1,7 +1,8 @@
-/** One JSON Web Key Set over its life: fetched when it is needed, kept while it may be, gone when it must be. */
+/** The keys of one issuer: what a JSON Web Key Set says, and which of them a token may be signed by. */
 import { importJWK } from "jose";
-import { KEYS_MAX, KEYS_RETRY_MS, KEYS_TRIED_MAX } from "../limits.js";
+import { KEYS_MAX, KEYS_TRIED_MAX } from "../limits.js";
 import { algorithmsOf, publicMembers } from "./algorithms.js";
+import { KeyLife, type KeysOptions } from "./keyLife.js";
 import { strictObject } from "./strictJson.js";
 
 export type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
@@ -46,43 +47,26 @@ export function readKeySet(bytes: Uint8Array): readonly VerificationKey[] | null
 	});
 }
 
-export interface KeysOptions {
-	/** The bytes of the set, size-bounded and in bounded time; rejects where they cannot be had. */
-	readonly load: () => Promise<Uint8Array>;
-	/** How long a set is fresh; how long it serves when no newer one can be had; the pause between two looks. */
-	readonly times: { readonly fresh: number; readonly stale: number; readonly cooldown: number };
-	readonly monotonicMs: () => number;
-	/** Told of each failed look, in words without anything of the answer. */
-	readonly failed?: (why: string) => void;
-}
-
 export class Keys {
 	#keys: readonly VerificationKey[] = [];
-	/** When the set in use was had. */
-	#hadMs = Number.NEGATIVE_INFINITY;
-	#nextLookMs = Number.NEGATIVE_INFINITY;
-	#failures = 0;
-	#looking: Promise<void> | null = null;
+	readonly #life: KeyLife<readonly VerificationKey[]>;
 
-	constructor(private readonly options: KeysOptions) {}
+	constructor(options: KeysOptions) {
+		this.#life = new KeyLife(options, readKeySet, (keys) => this.#take(keys));
+	}
 
-	/**
-	 * Whether what these keys have verified may still be believed now. Old keys are looked for again, meanwhile they serve:
-	 * no request waits for that.
-	 */
+	/** Whether what these keys have verified may still be believed now; old keys are looked for again meanwhile. */
 	serving(): boolean {
-		const ageMs = this.options.monotonicMs() - this.#hadMs;
-		if (ageMs > this.options.times.fresh) void this.look();
-		return ageMs <= this.options.times.stale;
+		return this.#life.serving();
 	}
 
 	/** The keys that a token with this header may be signed by; a kid that nobody knows is asked for, now and then. */
 	async find(kid: string, algorithm: string): Promise<readonly VerificationKey[]> {
-		if (!this.serving()) await this.look();
+		if (!this.serving()) await this.#life.look();
 		if (!this.serving()) return [];
 		const found = this.#matching(kid, algorithm);
 		if (found.length > 0) return found;
-		await this.look();
+		await this.#life.look();
 		return this.#matching(kid, algorithm);
 	}
 
@@ -93,36 +77,6 @@ export class Keys {
 			.slice(0, KEYS_TRIED_MAX);
 	}
 
-	/** Looks once, however many ask; at once where the last look was too short ago. Never rejects. */
-	look(): Promise<void> {
-		if (this.#looking !== null) return this.#looking;
-		const now = this.options.monotonicMs();
-		if (now < this.#nextLookMs) return DONE;
-		this.#nextLookMs = now + this.options.times.cooldown;
-		this.#looking = this.#load().finally(() => {
-			this.#looking = null;
-		});
-		return this.#looking;
-	}
-
-	async #load(): Promise<void> {
-		const { load, times, monotonicMs, failed } = this.options;
-		let why = "it is no JWKS";
-		try {
-			const keys = readKeySet(await load());
-			if (keys !== null) {
-				this.#take(keys);
-				this.#hadMs = monotonicMs();
-				this.#failures = 0;
-				return;
-			}
-		} catch (error) {
-			why = error instanceof Error ? error.message : String(error);
-		}
-		this.#nextLookMs = monotonicMs() + Math.min(times.cooldown, KEYS_RETRY_MS * 2 ** this.#failures++);
-		failed?.(why);
-	}
-
 	/** Keys that stay are the same objects, so that what they have verified stays; the others are dead. */
 	#take(keys: readonly VerificationKey[]): void {
 		const before = new Map(this.#keys.map((key) => [key.identity, key]));
@@ -131,5 +85,3 @@ export class Keys {
 		for (const key of before.values()) if (!stay.has(key)) key.live = false;
 	}
 }
-
-const DONE = Promise.resolve();

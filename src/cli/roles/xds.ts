@@ -1,18 +1,20 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
 import { compile } from "../../compiler/compile.js";
 import { WeirError } from "../../error.js";
+import { ingestClient } from "../../events/client.js";
 import type { Identity } from "../../identity/svid.js";
-import { KEY_FILES_LOOK_MS } from "../../limits.js";
+import { KEYS_LOOK_MS } from "../../limits.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
 import { type XdsSecurity, XdsServer } from "../../xds/server.js";
 import { collectorsOf } from "../stack/places.js";
-import { KeyFiles } from "./keyFiles.js";
+import { IssuerKeys } from "./issuerKeys.js";
 import { serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
 import { refusedStreams } from "./refusedStreams.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
+import { UnknownKeysReader } from "./unknownKeys.js";
 
 const POLL_MS = 20_000;
 const RETRY_MS = 300;
@@ -23,7 +25,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
 	};
-	const keyFiles = new KeyFiles(log, meter);
+	const issuerKeys = new IssuerKeys({ log, meter, changed: publishKeys });
+	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
+		issuerKeys.unknownKey(gateway),
+	);
 	const audit = refusedStreams((refused) => tell("a refused stream", state.refusedStream(refused)));
 	const server = new XdsServer({
 		log: (line) => log.info(line),
@@ -75,10 +80,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	let publishing: Promise<void> = Promise.resolve();
 	const following = follow();
 	const looking = setInterval(() => {
-		publishing = publishing.then(lookAtKeys).catch((error: unknown) => {
-			log.warn("changed keys were not published", { why: WeirError.from(error).message });
-		});
-	}, KEY_FILES_LOOK_MS);
+		publishKeys();
+		if (now?.state.resources.gateways.some(({ spec }) => spec.tokens.some(({ keys }) => keys.from === "url")))
+			void unknownKeys.look();
+	}, KEYS_LOOK_MS);
 	await Promise.race([published, new Promise((resolve) => setTimeout(resolve, 10_000))]);
 	return {
 		ready: tcp === null ? {} : { xds: tcp },
@@ -94,7 +99,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 
 	async function publish(next: State): Promise<void> {
 		const resources = withPorts(next.resources, gatewayPorts);
-		const keySets = await keyFiles.read(resources);
+		const keySets = await issuerKeys.read(resources);
 		const plan = compile(resources, next.status, {
 			collectors: collectorsOf(at, traceSamplingPercent),
 			sidecar: "always",
@@ -109,10 +114,16 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		publishedOnce();
 	}
 
+	function publishKeys(): void {
+		publishing = publishing.then(lookAtKeys).catch((error: unknown) => {
+			log.warn("changed keys were not published", { why: WeirError.from(error).message });
+		});
+	}
+
 	/** Keys are no part of the table, so a plan with others has the same version; its listeners differ. */
 	async function lookAtKeys(): Promise<void> {
 		if (now === null || stopped.signal.aborted) return;
-		if (JSON.stringify(await keyFiles.read(now.state.resources)) === now.keys) return;
+		if (JSON.stringify(await issuerKeys.read(now.state.resources)) === now.keys) return;
 		await publish(now.state);
 		log.info("changed keys of token issuers were published");
 	}

@@ -1,0 +1,116 @@
+/**
+ * Keys of token issuers for publication: Envoy would read a file once, and ask an address without end for a set that it
+ * then keeps for ever. Control looks for them as the sidecar does, with the same pauses and bounds, and publishes what
+ * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
+ */
+import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
+import { KEYS_FILE_MS, KEYS_FIRST_MS, KEYS_URL_MS } from "../../limits.js";
+import { type KeySource, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import type { Log } from "../../telemetry/log.js";
+import type { Meter } from "../../telemetry/meter.js";
+import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";
+import { keyLoad } from "../../tokens/keyLoad.js";
+import { publishedKeySet } from "../../tokens/publishedKeys.js";
+
+export interface IssuerKeysOptions {
+	readonly log: Pick<Log, "warn" | "info">;
+	readonly meter: Pick<Meter, "gauge">;
+	/** Told when other keys than before were had. */
+	readonly changed?: () => void;
+	/** For ages, which no change of the wall clock may hide. */
+	readonly monotonicMs?: () => number;
+	readonly times?: (source: KeySource) => KeysOptions["times"];
+}
+
+interface Source {
+	readonly life: KeyLife<string>;
+	/** What is wrong with it now; null = nothing. It is logged when that changes. */
+	fault: string | null;
+	/** Whether there were keys that serve; when they have become too old, that is logged once. */
+	serves: boolean;
+}
+
+const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "file" ? KEYS_FILE_MS : KEYS_URL_MS);
+
+export class IssuerKeys {
+	/** By name of the set. */
+	readonly #sources = new Map<string, Source>();
+	/** Names of the sets from addresses, by Gateway. */
+	#addresses: ReadonlyMap<string, readonly string[]> = new Map();
+
+	constructor(private readonly options: IssuerKeysOptions) {}
+
+	/**
+	 * Looks at whatever is due. An address is waited for at its first look alone, and not for long: what it says later
+	 * is told by `changed`.
+	 * @returns texts by name of the set (keySetName), one for each source that the Gateways name. Never rejects.
+	 */
+	async read({ gateways }: ResourceSet): Promise<Readonly<Record<string, string>>> {
+		const named = new Map(
+			gateways.flatMap(({ spec }) => spec.tokens.map(({ keys }) => [keySetName(keys), keys] as const)),
+		);
+		this.#addresses = new Map(
+			gateways.map(({ metadata, spec }) => [
+				qualifiedName(metadata),
+				spec.tokens.flatMap(({ keys }) => (keys.from === "url" ? [keySetName(keys)] : [])),
+			]),
+		);
+		for (const name of this.#sources.keys()) if (!named.has(name)) this.#sources.delete(name);
+		await Promise.all([...named].map(([name, source]) => this.#look(name, source)));
+		const texts = [...named.keys()].map((name) => [name, this.#text(name)] as const);
+		this.options.meter.gauge(
+			"weir_xds_issuer_keys_unusable",
+			"Key sets of token issuers that cannot be had or are no sets; the last good ones serve for a bounded time.",
+			[...this.#sources.values()].filter(({ fault }) => fault !== null).length,
+		);
+		return Object.fromEntries(texts);
+	}
+
+	/** A token at the Gateway names a key that Envoy does not have: its issuers' addresses are asked, if not just now. */
+	unknownKey(gateway: string): void {
+		for (const name of this.#addresses.get(gateway) ?? []) void this.#sources.get(name)?.life.look();
+	}
+
+	#look(name: string, source: KeySource): Promise<unknown> {
+		const known = this.#sources.get(name);
+		if (source.from === "file") return (known ?? this.#begin(name, source)).life.look();
+		if (known !== undefined) return Promise.resolve(known.life.serving());
+		return Promise.race([
+			this.#begin(name, source).life.look(),
+			new Promise((resolve) => setTimeout(resolve, KEYS_FIRST_MS)),
+		]);
+	}
+
+	#begin(name: string, source: KeySource): Source {
+		const { log, changed, monotonicMs = () => performance.now(), times = usualTimes } = this.options;
+		let last = "";
+		const taken = (text: string): void => {
+			if (own.fault !== null) log.info("keys of a token issuer are good again", { source: name });
+			own.fault = null;
+			own.serves = true;
+			if (text !== last) changed?.();
+			last = text;
+		};
+		const failed = (why: string): void => {
+			if (own.fault === why) return;
+			own.fault = why;
+			const instead = own.life.held === null ? "no token of that issuer holds" : "the keys it had before serve on";
+			log.warn("keys of a token issuer cannot be had", { source: name, why, instead });
+		};
+		const options = { load: keyLoad(source), times: times(source), monotonicMs, failed };
+		const own: Source = { life: new KeyLife(options, publishedKeySet, taken), fault: null, serves: false };
+		this.#sources.set(name, own);
+		return own;
+	}
+
+	#text(name: string): string {
+		const source = this.#sources.get(name);
+		const held = source?.life.held ?? null;
+		if (held !== null) return held;
+		if (source?.serves) {
+			source.serves = false;
+			this.options.log.warn("no token of an issuer holds: its keys were not to be had for too long", { source: name });
+		}
+		return NOBODYS_KEY_SET;
+	}
+}

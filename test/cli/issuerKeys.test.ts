@@ -1,0 +1,107 @@
+/**
+ * Key sets as xds publishes them: the last good text for a bounded time, never a private key, and nobody's where there is
+ * none.
+ */
+import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import t from "tap";
+import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
+import { isPublicKeySet, NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
+import { KEYS_BYTES_MAX } from "../../src/limits.js";
+import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";
+import { temporaryDirectory } from "./command.js";
+
+const set = (...keys: readonly object[]) => JSON.stringify({ keys });
+const { kty, crv, x, y } = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
+const EC = { kty, crv, x, y };
+
+/** Public keys by which Envoy verifies nothing. */
+const USELESS: readonly object[] = [
+	{ kty: "unknown" },
+	{ kty: "EC", crv: "P-256", x: "eA", y: "eQ" },
+	{ ...EC, use: "enc" },
+	{ ...EC, alg: "ES384" },
+	{ ...EC, alg: "none" },
+	{ kty: "OKP", crv: "X25519", x: "eA" },
+	{ kty: "EC", crv: "secp256k1", x: "eA", y: "eQ" },
+];
+
+t.test("nobody's key is one, and made of a text", async (t) => {
+	const [key] = (JSON.parse(NOBODYS_KEY_SET) as { keys: { x: string }[] }).keys;
+	t.equal(key?.x, createHash("sha256").update("weir: nobody's key 2").digest("base64url"));
+	t.doesNotThrow(() => createPublicKey({ key: key as never, format: "jwk" }));
+	t.ok(isPublicKeySet(NOBODYS_KEY_SET));
+});
+
+t.test("what is a set of public keys", async (t) => {
+	t.ok(isPublicKeySet(set(EC, { kty: "RSA", n: "bg", e: "AQAB" })));
+	for (const member of ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]) {
+		t.notOk(isPublicKeySet(set(EC, { ...EC, [member]: "x" })), member);
+	}
+	for (const text of [
+		"",
+		"null",
+		"[]",
+		"{",
+		'{"keys":{}}',
+		set(),
+		set([]),
+		'{"keys":[null]}',
+		'{"keys":["k"]}',
+		set({}),
+	])
+		t.notOk(isPublicKeySet(text), text);
+});
+
+t.test(
+	"a file that is not usable changes nothing for a time, is told once, and a private key never comes through",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const path = `${directory}/keys.json`;
+		const lines: string[] = [];
+		const gauges: number[] = [];
+		let nowMs = 0;
+		let changes = 0;
+		const keys = new IssuerKeys({
+			log: { warn: (line) => void lines.push(`warn ${line}`), info: (line) => void lines.push(`info ${line}`) },
+			meter: { gauge: (_, __, value) => void gauges.push(value) },
+			changed: () => void changes++,
+			monotonicMs: () => nowMs,
+		});
+		const resources = resourceSet({ gateways: [gateway({ tokens: [tokenIssuer("https://id.test", ["a"], path)] })] });
+		const read = async (afterMs = 2_000) => {
+			nowMs += afterMs;
+			return (await keys.read(resources))[path];
+		};
+		const shown = (key: object) => set({ ...key, use: "sig" });
+		t.equal(await read(), NOBODYS_KEY_SET, "no file");
+		t.equal(await read(), NOBODYS_KEY_SET);
+		t.same(lines, ["warn keys of a token issuer cannot be had"], "told once");
+		await writeFile(path, set(EC));
+		t.equal(await read(), shown(EC));
+		const bad = ["garbage", '{"keys":[],"keys":[]}', `${set(EC)}${" ".repeat(KEYS_BYTES_MAX)}`, ""];
+		for (const text of bad) {
+			await writeFile(path, text);
+			t.equal(await read(), shown(EC), text.slice(0, 40));
+		}
+		await rm(path);
+		t.equal(await read(), shown(EC), "gone");
+		t.equal(await read(3_600_001), NOBODYS_KEY_SET, "and gone for too long");
+		t.match(lines.at(-1), /for too long/);
+		await writeFile(path, set(...USELESS, { ...EC, x5c: ["a certificate"], note: "x" }));
+		t.equal(await read(), shown(EC), "of a set, what tokens are verified by, and no more of it");
+		for (const key of [...USELESS, { ...EC, d: "secret" }, { kty: "oct", k: "secret" }]) {
+			await writeFile(path, set(key));
+			t.equal(await read(), NOBODYS_KEY_SET, `nobody's: ${JSON.stringify(key)}`);
+			await writeFile(path, set(key, EC));
+			t.equal(await read(), shown(EC), "and no reason to refuse the others");
+		}
+		await writeFile(path, set({ ...EC, kid: "new" }));
+		t.equal(await read(), shown({ ...EC, kid: "new" }));
+		t.same(gauges.slice(0, 9), [1, 1, 0, ...bad.map(() => 1), 1, 1]);
+		t.ok(changes > 3);
+		t.same(await keys.read(resourceSet({})), {}, "a file that nobody names is not read");
+		await rm(path);
+		t.equal(await read(), NOBODYS_KEY_SET, "and what it once held is forgotten");
+	},
+);
