@@ -1,0 +1,79 @@
+/**
+ * CUPED: what the units did before the experiment takes out the part of the variance that they brought along.
+ * Source: Deng, Xu, Kohavi & Walker, "Improving the sensitivity of online controlled experiments by utilizing
+ * pre-experiment data", WSDM 2013, section 3; for ratios the same on the linearised ratio (4 variables).
+ *
+ * One θ for all arms: adjusted levels then differ by what the arms did and not by how they were adjusted. It is
+ * pooled *within* arms, Σ M2_YX ÷ Σ M2_XX over arms, so that an effect times a chance imbalance does not leak into it. The
+ * covariate must be older than the first exposure; the assignment cannot have moved it.
+ */
+import { type CoMoments, mergeCoMoments, momentsAt, packedIndex, problemOfCoMoments } from "../statistics/coMoments.js";
+import type { Level, NoEstimate } from "./estimate.js";
+import { ratioGradient } from "./level.js";
+import { covarianceAlong, levelOf, type MeanVector } from "./meanVector.js";
+
+/** How all arms are adjusted: value − theta·(covariate − centre). */
+export interface Adjustment {
+	readonly theta: number;
+	/** Level of the covariate over all arms. It cancels in every comparison and keeps levels readable. */
+	readonly centre: number;
+}
+
+/** θ for means from the arms' (Y, X): 0, no adjustment, where the covariate does not vary. */
+export function meanAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
+	const problem = problemOfArms(2, arms);
+	if (problem !== "") return { reason: problem };
+	const [yx, xx] = [sumOf(arms, 1, 0), sumOf(arms, 1, 1)];
+	return { theta: xx > 0 ? yx / xx : 0, centre: momentsAt(merged(arms), 1).mean };
+}
+
+/** θ for ratios from the arms' (S, N, S before, N before), of the linearised ratios, pooled over arms. */
+export function ratioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
+	const problem = problemOfArms(4, arms);
+	if (problem !== "") return { reason: problem };
+	let [products, squares] = [0, 0];
+	for (const arm of arms) {
+		if (arm.n === 0) continue;
+		const now = ratioGradient(arm.means[0] ?? Number.NaN, arm.means[1] ?? Number.NaN);
+		const before = ratioGradient(arm.means[2] ?? Number.NaN, arm.means[3] ?? Number.NaN);
+		if (now === null || before === null) return { reason: "the denominator of a ratio is 0" };
+		// M2 in the place of a covariance: sums over units, which pool by adding.
+		const sums: MeanVector = { n: arm.n, means: arm.means, covariance: arm.m2, degreesOfFreedom: arm.n - 1 };
+		products += covarianceAlong(sums, [...now, 0, 0], [0, 0, ...before]);
+		squares += covarianceAlong(sums, [0, 0, ...before], [0, 0, ...before]);
+	}
+	const all = merged(arms);
+	return {
+		theta: squares > 0 ? products / squares : 0,
+		centre: (all.means[2] ?? Number.NaN) / (all.means[3] ?? Number.NaN),
+	};
+}
+
+/** Adjusted mean of variables (Y, X): Var = (V_Y − 2θC + θ²V_X)/n, which is V_Y(1 − corr²)/n at the best θ. */
+export function cupedLevel(vector: MeanVector, { theta, centre }: Adjustment): Level | NoEstimate {
+	const [y, x] = [vector.means[0] ?? Number.NaN, vector.means[1] ?? Number.NaN];
+	return levelOf(vector, y - theta * (x - centre), [1, -theta], { value: y, gradient: [1, 0] });
+}
+
+/** Adjusted ratio of variables (S, N, S before, N before): gradient (1/N, −S/N², −θ/N₀, θS₀/N₀²). */
+export function cupedRatioLevel(vector: MeanVector, { theta, centre }: Adjustment): Level | NoEstimate {
+	const [s, n, s0, n0] = [0, 1, 2, 3].map((i) => vector.means[i] ?? Number.NaN) as [number, number, number, number];
+	const now = ratioGradient(s, n);
+	const before = ratioGradient(s0, n0);
+	if (now === null || before === null) return { reason: "the denominator of a ratio is 0" };
+	const gradient = [...now, -theta * before[0], -theta * before[1]];
+	return levelOf(vector, s / n - theta * (s0 / n0 - centre), gradient, { value: s / n, gradient: [...now, 0, 0] });
+}
+
+function merged(arms: readonly CoMoments[]): CoMoments {
+	return arms.reduce(mergeCoMoments);
+}
+
+function sumOf(arms: readonly CoMoments[], i: number, j: number): number {
+	return arms.reduce((sum, arm) => sum + (arm.m2[packedIndex(i, j)] ?? Number.NaN), 0);
+}
+
+function problemOfArms(k: number, arms: readonly CoMoments[]): string {
+	if (arms.every(({ n }) => n === 0)) return "there are no units";
+	return arms.map((arm) => problemOfCoMoments(k, arm)).find((problem) => problem !== "") ?? "";
+}
