@@ -1,13 +1,9 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
+import { negativeLambertW } from "../../src/analysis/distributions/lambertW.js";
+import { lnBeta, lnGamma, lnMultivariateBeta } from "../../src/analysis/distributions/lnGamma.js";
+import { logSumExp } from "../../src/analysis/distributions/logSumExp.js";
 import { type ArmShares, logEvidence, logMartingale } from "../../src/analysis/sequential/bernoulliMixture.js";
-import {
-	lnBeta,
-	lnGamma,
-	lnMultivariateBeta,
-	logSumExp,
-	negativeLambertW,
-} from "../../src/analysis/specialFunctions.js";
 
 interface Golden {
 	readonly lnGamma: readonly { readonly x: number; readonly value: number }[];

@@ -10,7 +10,7 @@
  *
  * Everything is on the logarithm, as evidence is kept.
  */
-import { logSumExp } from "../specialFunctions.js";
+import { logSumExp } from "../distributions/logSumExp.js";
 import { logAdjusted } from "./adjusted.js";
 
 /**

@@ -4,8 +4,9 @@
  * confidence sequences", arXiv 2103.06476v7, equations 9, 134 and 155. Asymptotic: the error holds from a minimum
  * sample on, not at every n, and never for rare events; rates and errors go to the Bernoulli mixture instead.
  */
+
+import { negativeLambertW } from "../distributions/lambertW.js";
 import type { Moments } from "../evidence.js";
-import { negativeLambertW } from "../specialFunctions.js";
 
 /**
  * No claim below this many units in either arm. Measured by test/analysis/sequential/asympCs.test.ts: with first looks from

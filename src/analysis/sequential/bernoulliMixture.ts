@@ -29,7 +29,8 @@
  *   harm 78 % → 53 % below 0             92 (154)        slow 0.1 % → 5 %, above +1 pp      261 (494)
  */
 
-import { lnBeta, logSumExp } from "../specialFunctions.js";
+import { lnBeta } from "../distributions/lnGamma.js";
+import { logSumExp } from "../distributions/logSumExp.js";
 import { type ArmShares, type Contrast, logLikelihood, type Sample, type Side } from "./bernoulliArms.js";
 import { logAtCentre, logNullInfimum, type Trial } from "./nullBoundary.js";
 

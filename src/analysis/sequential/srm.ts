@@ -22,8 +22,9 @@
  * stored. Ville's inequality bounds P(BF ever ≥ 1/p), so stopping when it first falls below the line is covered,
  * and the pause that follows is itself stored.
  */
+
+import { lnMultivariateBeta } from "../distributions/lnGamma.js";
 import type { ExposureBatch } from "../evidence.js";
-import { lnMultivariateBeta } from "../specialFunctions.js";
 
 /**
  * Prior concentration k: the standard deviation of a share under the alternative is about ½/√k = 1.6 percentage

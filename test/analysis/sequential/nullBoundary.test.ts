@@ -3,11 +3,11 @@
  * supermartingale property of the orthogonal ratio by exact expectation.
  */
 import t from "tap";
+import { lnBeta } from "../../../src/analysis/distributions/lnGamma.js";
 import type { ArmShares, Contrast, Sample, Side } from "../../../src/analysis/sequential/bernoulliArms.js";
 import { logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
 import { logNullInfimum, MIXTURE_SHARE } from "../../../src/analysis/sequential/nullBoundary.js";
 import { logOrthogonalRatio } from "../../../src/analysis/sequential/orthogonalRatio.js";
-import { lnBeta } from "../../../src/analysis/specialFunctions.js";
 import { random } from "../random.js";
 
 const EQUAL: ArmShares = { challenger: 1, baseline: 1 };

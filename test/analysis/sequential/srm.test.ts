@@ -1,7 +1,7 @@
 import t from "tap";
+import { lnMultivariateBeta } from "../../../src/analysis/distributions/lnGamma.js";
 import type { ExposureBatch } from "../../../src/analysis/evidence.js";
 import { exposureCounts, exposuresSince, sampleRatio } from "../../../src/analysis/sequential/srm.js";
-import { lnMultivariateBeta } from "../../../src/analysis/specialFunctions.js";
 import { random } from "../random.js";
 
 function batch(planVersion: string, counts: Record<string, number>, livePoints: Record<string, number>): ExposureBatch {

@@ -1,22 +1,19 @@
 /**
- * The special functions that the analysis needs, in double precision: ln Γ, ln B and the −1 branch of Lambert's W.
- *
- * jStat is not used. Its gammaln has an absolute error that grows with the argument (a difference of two logs of
- * about 10⁷ keeps no digit that a log Bayes factor of 7 could spare) and its incomplete beta is wrong from a+b of
- * about 10⁵ (reference/statistics.md 5, H1). What is needed here is 80 lines, checked against mpmath at 50 digits
- * in test/fixtures/statistics/specialFunctions.json.
+ * ln Γ and ln B in double precision, checked against mpmath at 50 digits: a difference of two ln Γ of about 10⁷ keeps
+ * no digit that a log Bayes factor of 7 could spare, so large terms are cancelled on paper.
  */
 
-const HALF_LN_2PI = 0.9189385332046728;
+/** ½ ln 2π. */
+export const HALF_LN_2PI = 0.9189385332046728;
 
 /** From here on Stirling's series with eight terms is exact to double precision. */
-const STIRLING_FROM = 12;
+export const STIRLING_FROM = 12;
 
 /**
  * Remainder of Stirling's formula, μ(x) = ln Γ(x) − [(x − ½) ln x − x + ½ ln 2π], for x ≥ STIRLING_FROM.
  * Source: NIST DLMF 5.11.1, coefficients B₂ₖ/(2k(2k−1)).
  */
-function stirlingRemainder(x: number): number {
+export function stirlingRemainder(x: number): number {
 	const y = 1 / (x * x);
 	return (
 		(1 / 12 +
@@ -85,29 +82,4 @@ export function lnMultivariateBeta(alpha: readonly number[]): number {
 		total += value;
 	}
 	return result;
-}
-
-/**
- * −W₋₁(−e^(−c)) for c ≥ 1: the solution y ≥ 1 of y − ln y = c, by Newton's method on a convex function from the
- * right of the root, so every step is monotone. Source: Corless et al. 1996, branch −1 of Lambert's W.
- */
-export function negativeLambertW(c: number): number {
-	if (!(c >= 1)) return Number.NaN;
-	if (c === 1) return 1;
-	let y = c + Math.log(c) + 1;
-	for (let step = 0; step < 60; step++) {
-		const next = y - (y - Math.log(y) - c) / (1 - 1 / y);
-		if (!(next < y)) return y;
-		y = next;
-	}
-	return y;
-}
-
-/** ln Σ exp(vᵢ) without overflow; −∞ for an empty list. */
-export function logSumExp(values: readonly number[]): number {
-	const top = Math.max(...values);
-	if (!Number.isFinite(top)) return top;
-	let sum = 0;
-	for (const value of values) sum += Math.exp(value - top);
-	return top + Math.log(sum);
 }
