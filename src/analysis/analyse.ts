@@ -21,14 +21,13 @@ import { alphaEach, type Claim, claims } from "./claim.js";
 import type { Evidence, Moments } from "./evidence.js";
 import type { Finding } from "./finding.js";
 import { ASYMPCS_MIN_UNITS, contrastInterval, ratioInterval } from "./sequential/asympCs.js";
+import { differenceBounds, ratioBounds } from "./sequential/bernoulliBounds.js";
 import {
 	type ArmShares,
 	type BetaPrior,
-	differenceBounds,
 	logEvidenceBelow,
 	PRIOR_RARE,
 	PRIOR_RATE,
-	ratioBounds,
 	type Sample,
 } from "./sequential/bernoulliMixture.js";
 import { type ExposureCounts, exposuresSince, type SampleRatio, sampleRatio } from "./sequential/srm.js";

@@ -59,23 +59,26 @@ export function segment({ slope, offset }: Contrast): { readonly lo: number; rea
 
 /**
  * The p_c at which the likelihood of both arms is largest on the line's segment. Newton's method on the monotone
- * derivative, kept inside a shrinking bracket: deterministic, at most 200 steps, usually 6.
+ * derivative from the arms' pooled level, kept inside a shrinking bracket: deterministic, at most 200 steps, usually 4.
  */
 export function mostLikelyOn(t: Sample, c: Sample, contrast: Contrast, ends: { lo: number; hi: number }): number {
 	let { lo, hi } = ends;
-	const { slope } = contrast;
-	let p = (lo + hi) / 2;
+	const { slope, offset } = contrast;
+	const pooled = (t.sum - t.n * offset + slope * c.sum) / (slope * (t.n + c.n));
+	let p = pooled > lo && pooled < hi ? pooled : (lo + hi) / 2;
 	for (let step = 0; step < 200 && lo < hi; step++) {
 		const q = challengerOn(contrast, p);
 		const gradient = (slope === 0 ? 0 : slope * slopeAt(t, q)) + slopeAt(c, p);
-		if (gradient === 0) break;
+		if (gradient === 0) return p;
 		if (gradient > 0) hi = p;
 		else lo = p;
 		const newton = p - gradient / (slope * slope * curvatureAt(t, q) + curvatureAt(c, p));
 		const next = newton > lo && newton < hi ? newton : (lo + hi) / 2;
-		if (Math.abs(next - p) <= 1e-15 * Math.max(p, 1e-12) || next === lo || next === hi) break;
+		if (next === lo || next === hi) break;
+		if (Math.abs(next - p) <= 1e-15 * Math.max(p, 1e-12)) return p;
 		p = next;
 	}
+	// The bracket has closed, perhaps on an end of the segment where the derivative has no sign change.
 	const at = (x: number): number => logLikelihood(t, challengerOn(contrast, x)) + logLikelihood(c, x);
 	return [lo, hi].reduce((best, x) => (at(x) > at(best) ? x : best), p);
 }

@@ -32,7 +32,7 @@
 import { lnBeta } from "../distributions/lnGamma.js";
 import { logSumExp } from "../distributions/logSumExp.js";
 import { type ArmShares, type Contrast, logLikelihood, type Sample, type Side } from "./bernoulliArms.js";
-import { logAtCentre, logNullInfimum, type Trial } from "./nullBoundary.js";
+import { logNullInfimum, type Trial } from "./nullBoundary.js";
 
 export type { ArmShares, Contrast, Sample, Side } from "./bernoulliArms.js";
 
@@ -51,7 +51,7 @@ export const PRIOR_RATE: BetaPrior = { a: 0.5, b: 0.5 };
  */
 export const PRIOR_RARE: BetaPrior = { a: 0.1, b: 0.5 };
 
-const EQUAL_SHARES: ArmShares = { challenger: 1, baseline: 1 };
+export const EQUAL_SHARES: ArmShares = { challenger: 1, baseline: 1 };
 
 /** ln of the beta-binomial martingale of one arm at the claimed mean p: ln B(a+S, b+n−S) − ln B(a,b) − S ln p − (n−S) ln(1−p). */
 export function logMartingale(sample: Sample, p: number, prior: BetaPrior): number {
@@ -71,7 +71,7 @@ function lnPosterior({ n, sum }: Sample, { a, b }: BetaPrior): number {
 }
 
 /** Both arms' data as a claim's trial; the mixture is computed once for all lines. */
-function trialOf(side: Side, challenger: Sample, baseline: Sample, prior: BetaPrior, shares: ArmShares): Trial {
+export function trialOf(side: Side, challenger: Sample, baseline: Sample, prior: BetaPrior, shares: ArmShares): Trial {
 	const t = tidy(challenger);
 	const c = tidy(baseline);
 	return { side, challenger: t, baseline: c, logMixture: logMixture(t, c, prior), shares };
@@ -102,177 +102,6 @@ function tidy({ n, sum }: Sample): Sample {
 /** p-value that is valid at every look and at any stopping time: min(1, 1/e). */
 export function anytimePValue(logE: number): number {
 	return Math.min(1, Math.exp(-logE));
-}
-
-export interface Bounds {
-	readonly lower: number;
-	readonly upper: number;
-}
-
-/** By how much ln e exceeds ln(1/alpha) on a line (not negative: the claim is proved), and a cheap upper bound of that. */
-interface Excess {
-	readonly exact: (contrast: Contrast) => number;
-	readonly atMost: (contrast: Contrast) => number;
-}
-
-/** The same along one family of lines. */
-interface ExcessAt {
-	readonly exact: (x: number) => number;
-	readonly atMost: (x: number) => number;
-}
-
-function along({ exact, atMost }: Excess, line: (x: number) => Contrast): ExcessAt {
-	return { exact: (x) => exact(line(x)), atMost: (x) => atMost(line(x)) };
-}
-
-function excess(trial: Trial, alpha: number): Excess {
-	const bar = -Math.log(alpha);
-	return {
-		exact: (contrast) => logNullInfimum(trial, contrast, bar) - bar,
-		atMost: (contrast) => logAtCentre(trial, contrast) - bar,
-	};
-}
-
-/** Precision of a bound. It errs on the side of the wider interval. */
-const BRACKET = 1e-9;
-
-/** Precision of the cheap bound's crossing, where the search for the exact one starts. */
-const START = 1e-5;
-const STEPS_MAX = 120;
-
-interface End {
-	readonly x: number;
-	readonly y: number;
-}
-
-/** A bracket no wider than `precision` around a sign change of f, which is not negative at `good` and negative at `bad`. */
-function signChange(
-	from: End,
-	to: End,
-	precision: number,
-	f: (x: number) => number,
-): { readonly good: End; readonly bad: End } {
-	let good = from;
-	let bad = to;
-	let widths: readonly [number, number] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-	// Regula falsi with the Illinois weights: the end that stays a second time counts half.
-	let weight = { good: 1, bad: 1 };
-	let moved: "good" | "bad" | null = null;
-	for (let step = 0; step < STEPS_MAX && bad.x - good.x > precision; step++) {
-		const width = bad.x - good.x;
-		const yGood = good.y * weight.good;
-		const secant = good.x + (width * yGood) / (yGood - bad.y * weight.bad);
-		// Almost the tolerance away from either end, so that the bracket closes from both.
-		const nudge = Math.min(0.9 * precision, width / 2);
-		// Bisection whenever two steps did not halve the bracket, or an end is infinite.
-		const x =
-			secant >= good.x && secant <= bad.x && width <= widths[0] / 2
-				? Math.min(bad.x - nudge, Math.max(good.x + nudge, secant))
-				: (good.x + bad.x) / 2;
-		if (x <= good.x || x >= bad.x) break;
-		widths = [widths[1], width];
-		const y = f(x);
-		if (y >= 0) {
-			weight = { good: 1, bad: moved === "good" ? weight.bad / 2 : weight.bad };
-			moved = "good";
-			good = { x, y };
-		} else {
-			weight = { good: moved === "bad" ? weight.good / 2 : weight.good, bad: 1 };
-			moved = "bad";
-			bad = { x, y };
-		}
-	}
-	return { good, bad };
-}
-
-/**
- * The x in [lo, hi] up to which the excess is not negative; lo if nowhere, hi if everywhere. The cheap bound's
- * crossing lies at or beyond the exact one, from there it is stepped back until a line is proved, and the crossing is
- * closed in between: 4 to 8 exact values. The x returned is itself proved. It is the first crossing where the excess
- * falls in x, which is no theorem (each line's steps point in their own directions) but held in all of 369,000 lines of
- * random samples wherever the evidence was above 2 to 1; a test keeps a part of them.
- */
-function lastProved(lo: number, hi: number, { exact, atMost }: ExcessAt): number {
-	const atHi = exact(hi);
-	if (atHi >= 0) return hi;
-	const cheapAtHi = atMost(hi);
-	const cheap =
-		cheapAtHi >= 0
-			? { good: { x: hi, y: cheapAtHi }, bad: { x: hi, y: atHi } }
-			: signChange({ x: lo, y: Number.POSITIVE_INFINITY }, { x: hi, y: cheapAtHi }, START, atMost);
-	const outer = cheap.good;
-	if (outer.x === lo) return lo;
-	let bad = { x: outer.x, y: exact(outer.x) };
-	if (bad.y >= 0) return signChange(bad, cheap.bad, BRACKET, exact).good.x;
-	const small = 1e-5 * (outer.x - lo);
-	const perUnit = (atMost(outer.x - small) - outer.y) / small;
-	let back = perUnit > 0 && perUnit < Number.POSITIVE_INFINITY ? (-1.1 * bad.y) / perUnit : small;
-	for (;;) {
-		const x = Math.max(lo, bad.x - Math.max(back, BRACKET));
-		const y = exact(x);
-		if (y >= 0) return signChange({ x, y }, bad, BRACKET, exact).good.x;
-		if (!(x > lo)) return lo;
-		bad = { x, y };
-		back *= 4;
-	}
-}
-
-/**
- * Confidence sequence of the difference p_t − p_c: each bound is one-sided at level alpha, at all looks together.
- * Within [−1, 1]; the whole of it without data. Lines up to the lower bound are those that the data prove p_t to
- * lie above; the bound is the first that they do not.
- */
-export function differenceBounds(
-	challenger: Sample,
-	baseline: Sample,
-	alpha: number,
-	prior: BetaPrior,
-	shares: ArmShares = EQUAL_SHARES,
-): Bounds {
-	const above = excess(trialOf("above", challenger, baseline, prior, shares), alpha);
-	const below = excess(trialOf("below", challenger, baseline, prior, shares), alpha);
-	return {
-		lower: lastProved(
-			-1,
-			1,
-			along(above, (d) => ({ slope: 1, offset: d })),
-		),
-		upper: -lastProved(
-			-1,
-			1,
-			along(below, (d) => ({ slope: 1, offset: -d })),
-		),
-	};
-}
-
-/** Ratios beyond this are reported as this: the upper bound of a ratio with a baseline that may be 0 is infinite. */
-export const RATIO_MAX = 1_000;
-
-/**
- * Confidence sequence of the ratio p_t ÷ p_c, by the linear contrast p_t − k·p_c at each k: no noisy baseline is
- * plugged in. Each bound one-sided at level alpha; within [0, RATIO_MAX].
- */
-export function ratioBounds(
-	challenger: Sample,
-	baseline: Sample,
-	alpha: number,
-	prior: BetaPrior,
-	shares: ArmShares = EQUAL_SHARES,
-): Bounds {
-	const above = excess(trialOf("above", challenger, baseline, prior, shares), alpha);
-	const below = excess(trialOf("below", challenger, baseline, prior, shares), alpha);
-	return {
-		lower: lastProved(
-			0,
-			RATIO_MAX,
-			along(above, (k) => ({ slope: k, offset: 0 })),
-		),
-		upper: -lastProved(
-			-RATIO_MAX,
-			0,
-			along(below, (k) => ({ slope: -k, offset: 0 })),
-		),
-	};
 }
 
 /** ln e for the claim that one arm's mean is below p: evidence against {mean ≥ p}. For one-sample claims about shares. */

@@ -42,14 +42,23 @@ export const MIXTURE_SHARE = 0.2;
 const LOG_MIXTURE_SHARE = Math.log(MIXTURE_SHARE);
 const LOG_RATIO_SHARE = Math.log1p(-MIXTURE_SHARE);
 
-/** Points per standard deviation where ln M_b is a few nats; where it is h times that, √h times as many. */
+/**
+ * Points per standard deviation where ln M_b is a few nats; where it is h times that, √h times as many. Far beyond any
+ * level that decides, valleys of two arms of very different size can be narrower, so √h once more.
+ */
 const GRID_PER_SD = 1;
 const GRID_NATS = 4;
+const GRID_FAR_NATS = 30;
 const GRID_MIN = 8;
 const GRID_MAX = 512;
 
-/** Local minima of the grid this many nats above its best are not refined: refinement gains a few hundredths. */
-const REFINE_WITHIN = 1;
+/** Local minima of the grid this much above its best are not refined: refinement gains a few hundredths. */
+const REFINE_WITHIN_NATS = 1;
+const REFINE_WITHIN_SHARE = 0.001;
+
+/** A neighbouring line's worst null point is looked for so far around, and a parabola believed so many times as far. */
+const VALLEY_SDS = 0.1;
+const VALLEY_REACH = 10;
 
 const GOLDEN = (3 - Math.sqrt(5)) / 2;
 /** Of the bracket. A minimum is flat: 1e-5 of at most two standard deviations is an error below 1e-9 nats. */
@@ -65,12 +74,18 @@ export interface Trial {
 	readonly shares: ArmShares;
 }
 
+/** A value of ln M_b and the null point on the line, by its p_c, where it was met; null where no point was looked at. */
+export interface NullMinimum {
+	readonly value: number;
+	readonly pc: number | null;
+}
+
 /** The line's part of the null, ready to be searched. */
 interface Boundary {
 	readonly lo: number;
 	readonly hi: number;
 	/** p_c at which the floor is smallest. */
-	readonly centre: number;
+	readonly centre: () => number;
 	/** ln of the mixture's part of M_b, and ln M_b, at the null point with this p_c. */
 	readonly floorAt: (pc: number) => number;
 	readonly valueAt: (pc: number) => number;
@@ -102,13 +117,46 @@ function boundaryOf(trial: Trial, contrast: Contrast): Boundary | number {
 		const top = Math.max(floor, ratio);
 		return top === Number.POSITIVE_INFINITY ? top : top + Math.log1p(Math.exp(Math.min(floor, ratio) - top));
 	};
-	return { ...ends, centre: mostLikelyOn(t, c, contrast, ends), floorAt, valueAt };
+	return { ...ends, centre: () => mostLikelyOn(t, c, contrast, ends), floorAt, valueAt };
 }
 
 /** ln M_b at the line's most likely point: an upper bound of the infimum, usually within a nat of it, and cheap. */
-export function logAtCentre(trial: Trial, contrast: Contrast): number {
+export function atCentre(trial: Trial, contrast: Contrast): NullMinimum {
 	const boundary = boundaryOf(trial, contrast);
-	return typeof boundary === "number" ? boundary : boundary.valueAt(boundary.centre);
+	if (typeof boundary === "number") return { value: boundary, pc: null };
+	const pc = boundary.centre();
+	return { value: boundary.valueAt(pc), pc };
+}
+
+/** ln M_b at the null point on the line with this p_c: an upper bound of the infimum. */
+export function logAt(trial: Trial, contrast: Contrast, pc: number): number {
+	const boundary = boundaryOf(trial, contrast);
+	if (typeof boundary === "number") return boundary;
+	return boundary.valueAt(Math.min(boundary.hi, Math.max(boundary.lo, pc)));
+}
+
+/**
+ * A value of ln M_b no larger than that at `pc`, and the infimum itself, nearly, where a neighbouring line has its own
+ * at `pc`: the best of three points VALLEY_SDS standard deviations apart and of the vertex of their parabola.
+ */
+export function logValley(trial: Trial, contrast: Contrast, pc: number): NullMinimum {
+	const boundary = boundaryOf(trial, contrast);
+	if (typeof boundary === "number") return { value: boundary, pc: null };
+	const { lo, hi, valueAt } = boundary;
+	const inside = (p: number): number => Math.min(hi, Math.max(lo, p));
+	const met = (p: number): Met => ({ x: inside(p), y: valueAt(inside(p)) });
+	const width = (p: number, n: number): number => VALLEY_SDS * Math.sqrt((p * (1 - p) + 0.25 / (n + 1)) / (n + 1));
+	const byT = width(challengerOn(contrast, pc), trial.challenger.n) / contrast.slope;
+	const w = Math.min(width(pc, trial.baseline.n), byT);
+	const [left, middle, right] = [met(pc - w), met(pc), met(pc + w)];
+	const points = [left, middle, right];
+	const r = (middle.x - left.x) * (middle.y - right.y);
+	const s = (middle.x - right.x) * (middle.y - left.y);
+	const vertex = middle.x - ((middle.x - left.x) * r - (middle.x - right.x) * s) / (2 * (r - s));
+	// It is a maximum where they bend the other way.
+	if (r < s && Math.abs(vertex - middle.x) <= VALLEY_REACH * w) points.push(met(vertex));
+	const best = points.reduce((least, point) => (point.y < least.y ? point : least));
+	return { value: best.y, pc: best.x };
 }
 
 /**
@@ -117,18 +165,44 @@ export function logAtCentre(trial: Trial, contrast: Contrast): number {
  * With `enough` given a smaller value than the infimum may be returned where both are at least that.
  */
 export function logNullInfimum(trial: Trial, contrast: Contrast, enough = Number.POSITIVE_INFINITY): number {
+	return nullMinimum(trial, contrast, enough).value;
+}
+
+/** The same with the place; with `enough` only a value below it is sure to be the infimum's. */
+export function nullMinimum(trial: Trial, contrast: Contrast, enough = Number.POSITIVE_INFINITY): NullMinimum {
 	const boundary = boundaryOf(trial, contrast);
-	if (typeof boundary === "number") return boundary;
-	const { lo, hi, centre, floorAt, valueAt } = boundary;
-	const floor = floorAt(centre);
-	if (floor >= enough) return floor;
-	const atCentre = valueAt(centre);
-	const from = whereFloorReaches(atCentre, floorAt, centre, lo);
-	const to = whereFloorReaches(atCentre, floorAt, centre, hi);
+	if (typeof boundary === "number") return { value: boundary, pc: null };
+	const centre = boundary.centre();
+	const floor = boundary.floorAt(centre);
+	if (floor >= enough) return { value: floor, pc: centre };
+	const { x, y } = minimum(boundary.valueAt, searched(trial, contrast, boundary, centre, enough));
+	return { value: y, pc: x };
+}
+
+/** The best point of the grid alone: within a few hundredths of a nat of the infimum, and a third cheaper. */
+export function coarseMinimum(trial: Trial, contrast: Contrast): NullMinimum {
+	const boundary = boundaryOf(trial, contrast);
+	if (typeof boundary === "number") return { value: boundary, pc: null };
+	const grid = searched(trial, contrast, boundary, boundary.centre(), Number.POSITIVE_INFINITY);
+	const best = grid
+		.map((x): Met => ({ x, y: boundary.valueAt(x) }))
+		.reduce((least, point) => (point.y < least.y ? point : least));
+	return { value: best.y, pc: best.x };
+}
+
+/** The grid of the interval in which M_b may be below `enough` and the value at the centre. */
+function searched(trial: Trial, contrast: Contrast, boundary: Boundary, centre: number, enough: number): number[] {
+	const { lo, hi, floorAt, valueAt } = boundary;
+	const central = valueAt(centre);
+	// Where the floor is enough, so is the value.
+	const level = Math.min(central, enough);
+	const from = whereFloorReaches(level, floorAt, centre, lo);
+	const to = whereFloorReaches(level, floorAt, centre, hi);
 	const marks = [from, centre, to, kinkOn(trial.side, contrast, trial.shares)].filter((p) => p >= from && p <= to);
-	const perSd = GRID_PER_SD * Math.sqrt(Math.max(1, atCentre / GRID_NATS));
+	const perSd =
+		GRID_PER_SD * Math.sqrt(Math.max(1, central / GRID_NATS)) * Math.sqrt(Math.max(1, central / GRID_FAR_NATS));
 	const { challenger, baseline } = trial;
-	return minimum(valueAt, gridOn(contrast, marks, perSd * Math.sqrt(challenger.n), perSd * Math.sqrt(baseline.n)));
+	return gridOn(contrast, marks, perSd * Math.sqrt(challenger.n), perSd * Math.sqrt(baseline.n));
 }
 
 /** The end of the interval in which the floor is below level, on the way from centre to end; rounded outwards. */
@@ -147,47 +221,52 @@ function whereFloorReaches(level: number, floorAt: (pc: number) => number, centr
 const angle = (p: number): number => Math.asin(Math.sqrt(p));
 
 /**
- * Points between the first and last mark in order, the marks included, even on the arcsine scale of either arm.
- * `densityT`, `densityC`: points per half unit of that scale.
+ * Points between the first and last mark in order, the marks included, nowhere farther apart than either arm's arcsine
+ * scale allows. `densityT`, `densityC`: points per half unit of that scale.
  */
 function gridOn(contrast: Contrast, marks: readonly number[], densityT: number, densityC: number): number[] {
 	const from = Math.min(...marks);
 	const to = Math.max(...marks);
+	const { slope, offset } = contrast;
+	const stepOf = (density: number, width: number): number =>
+		width / Math.min(GRID_MAX, Math.max(GRID_MIN, Math.ceil(width * 2 * density)));
+	const angleT = (pc: number): number => angle(challengerOn(contrast, pc));
+	const stepC = stepOf(densityC, angle(to) - angle(from));
+	const stepT = slope > 0 ? stepOf(densityT, angleT(to) - angleT(from)) : 0;
 	const points = [...marks];
-	const spread = (density: number, lo: number, hi: number, toBaseline: (p: number) => number): void => {
-		const wanted = Math.ceil((hi - lo) * 2 * density);
-		const count = Math.min(GRID_MAX, Math.max(GRID_MIN, wanted));
-		for (let index = 1; index < count; index++) {
-			const p = toBaseline(Math.sin(lo + ((hi - lo) * index) / count) ** 2);
-			points.push(Math.min(to, Math.max(from, p)));
-		}
-	};
-	spread(densityC, angle(from), angle(to), (p) => p);
-	if (contrast.slope > 0) {
-		const { slope, offset } = contrast;
-		const angleT = (pc: number): number => angle(challengerOn(contrast, pc));
-		spread(densityT, angleT(from), angleT(to), (p) => (p - offset) / slope);
+	let p = from;
+	for (let count = 0; count < 2 * GRID_MAX; count++) {
+		const byC = stepC > 0 ? levelAt(angle(p) + stepC) : to;
+		const byT = stepT > 0 ? (levelAt(angleT(p) + stepT) - offset) / slope : to;
+		const next = Math.min(byC, byT);
+		// Rounding may leave no room for a step, or the end be a step away.
+		if (!(next > p && next < to)) break;
+		points.push(next);
+		p = next;
 	}
 	return points.sort((x, y) => x - y);
 }
 
-function minimum(valueAt: (p: number) => number, points: readonly number[]): number {
+/** Inverse of `angle`; 1 beyond the scale's end. */
+const levelAt = (x: number): number => (x >= Math.PI / 2 ? 1 : Math.sin(x) ** 2);
+
+function minimum(valueAt: (p: number) => number, points: readonly number[]): Met {
 	const values = points.map(valueAt);
 	const lowest = Math.min(...values);
-	let best = lowest;
+	let best: Met = { x: points[values.indexOf(lowest)] ?? 0, y: lowest };
+	const within = lowest + REFINE_WITHIN_NATS + REFINE_WITHIN_SHARE * Math.abs(lowest);
 	for (const [index, value] of values.entries()) {
 		const before = values[index - 1] ?? Number.POSITIVE_INFINITY;
 		const after = values[index + 1] ?? Number.POSITIVE_INFINITY;
-		if (value > lowest + REFINE_WITHIN || value > before || value > after) continue;
+		if (value > within || value > before || value > after) continue;
 		const here = points[index] ?? 0;
-		best = Math.min(
-			best,
-			refined(valueAt, points[index - 1] ?? here, { x: here, y: value }, points[index + 1] ?? here),
-		);
+		const met = refined(valueAt, points[index - 1] ?? here, { x: here, y: value }, points[index + 1] ?? here);
+		if (met.y < best.y) best = met;
 	}
 	return best;
 }
 
+/** A p_c and the value there. */
 interface Met {
 	readonly x: number;
 	readonly y: number;
@@ -198,7 +277,7 @@ interface Met {
  * three best points, golden section where they do not help). Source: Brent 1973, Algorithms for Minimization without
  * Derivatives, ch. 5.
  */
-function refined(valueAt: (p: number) => number, from: number, start: Met, to: number): number {
+function refined(valueAt: (p: number) => number, from: number, start: Met, to: number): Met {
 	let lo = from;
 	let hi = to;
 	const tolerance = REFINE_TO * (to - from);
@@ -240,5 +319,5 @@ function refined(valueAt: (p: number) => number, from: number, start: Met, to: n
 			else if (met.y <= third.y || third.x === best.x || third.x === second.x) third = met;
 		}
 	}
-	return best.y;
+	return best;
 }

@@ -1,16 +1,15 @@
 import t from "tap";
+import { differenceBounds, ratioBounds } from "../../../src/analysis/sequential/bernoulliBounds.js";
 import {
 	type ArmShares,
 	anytimePValue,
 	type BetaPrior,
 	type Contrast,
-	differenceBounds,
 	logEvidence,
 	logEvidenceBelow,
 	logMartingale,
 	PRIOR_RARE,
 	PRIOR_RATE,
-	ratioBounds,
 	type Sample,
 	type Side,
 } from "../../../src/analysis/sequential/bernoulliMixture.js";
