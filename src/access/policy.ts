@@ -3,7 +3,7 @@
  * (compiler/accessControl.ts); the parity suite holds the two against each other on a real Envoy.
  */
 import type { AccessTable, PolicyTable } from "../compiler/plan.js";
-import { type AccessPolicy, qualifiedName, type Service } from "../resources/resource.js";
+import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../resources/resource.js";
 import { isAmbiguous } from "./path.js";
 import { Rule } from "./rule.js";
 import { RuleIndex } from "./ruleIndex.js";
@@ -63,6 +63,11 @@ function compileRules(policies: readonly PolicyTable[], service: string): (reque
 }
 
 /** The verdict on one request to one Service, for who asks once. */
-export function authorize(service: Service, policies: readonly AccessPolicy[], request: AccessRequest): Verdict {
-	return compileAccess(accessTable(service, policies), qualifiedName(service.metadata))(request);
+export function authorize(
+	service: Service,
+	policies: readonly AccessPolicy[],
+	request: AccessRequest,
+	grants: readonly ReferenceGrant[] = [],
+): Verdict {
+	return compileAccess(accessTable(service, policies, grants), qualifiedName(service.metadata))(request);
 }

@@ -79,10 +79,10 @@ interface CompiledService {
 }
 
 /** @throws ConditionError or RangeError for what validation would have refused */
-export function policyJudge({ services, accessPolicies, gateways }: ResourceSet): PolicyJudge {
+export function policyJudge({ services, accessPolicies, referenceGrants, gateways }: ResourceSet): PolicyJudge {
 	const compiled = services.map((service): CompiledService => {
 		const name = qualifiedName(service.metadata);
-		const table = accessTable(service, accessPolicies);
+		const table = accessTable(service, accessPolicies, referenceGrants);
 		return {
 			name,
 			hosts: service.spec.hosts,

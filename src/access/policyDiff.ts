@@ -87,7 +87,9 @@ function constructed(
 ): { readonly requests: Iterable<PolicyRequest>; readonly isCut: boolean } {
 	const found = sets.flatMap((set) => {
 		const service = set.services.find(({ metadata }) => qualifiedName(metadata) === name);
-		return service === undefined ? [] : [{ service, policies: accessTable(service, set.accessPolicies).policies }];
+		return service === undefined
+			? []
+			: [{ service, policies: accessTable(service, set.accessPolicies, set.referenceGrants).policies }];
 	});
 	const policies: readonly PolicyTable[] = found.flatMap((one) => one.policies.filter(({ shadow }) => !shadow));
 	const gateways = sets.flatMap((set) => set.gateways);

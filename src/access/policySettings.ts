@@ -62,8 +62,8 @@ type Declared = readonly [Service, ResourceSet];
 
 /** Open: said so, and no enforced policy selects it. */
 function changedAccess(was: Declared, is: Declared): readonly string[] {
-	const [from, to] = [was, is].map(([service, { accessPolicies }]) =>
-		isOpen(accessTable(service, accessPolicies)) ? "open" : "protected",
+	const [from, to] = [was, is].map(([service, { accessPolicies, referenceGrants }]) =>
+		isOpen(accessTable(service, accessPolicies, referenceGrants)) ? "open" : "protected",
 	);
 	return from === to ? [] : [`Service ${qualifiedName(is[0].metadata)}, access: ${from} → ${to}`];
 }

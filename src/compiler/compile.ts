@@ -34,6 +34,7 @@ import {
 import { planProblems } from "./problems.js";
 import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
+import { severedRules } from "./severed.js";
 import { keysClusters } from "./tokenKeys.js";
 import type { KeySets } from "./tokens.js";
 
@@ -137,7 +138,12 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		},
 		table,
 		problems: planProblems(resources, services, options.mode ?? "auto"),
-		rules: [...explainRules(services, protocol), ...regionRules(declared), ...keyRules(resources, keySets)],
+		rules: [
+			...explainRules(services, protocol),
+			...regionRules(declared),
+			...severedRules(declared),
+			...keyRules(resources, keySets),
+		],
 		asksSidecar,
 	};
 }
@@ -154,7 +160,7 @@ function compileService(
 			const table = experimentTable(experiment, layerOf(resources, experiment), live(experiment));
 			return table === null ? [] : [{ experiment, table }];
 		});
-	const access = accessTable(service, resources.accessPolicies);
+	const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
 	const experiments = assigning.map(({ experiment }) => experiment);
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
 	const execution = executionOf({ access, callout: service.spec.callout, experiments, mode, issuers });

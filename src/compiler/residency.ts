@@ -3,6 +3,7 @@
  * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
  * endpoints and a preference fails over to the others: security reference 9.)
  */
+import { mayName, namedIn } from "../resources/reference.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 
 /** An endpoint that a Service must not use. */
@@ -50,19 +51,20 @@ function restricted(resources: ResourceSet, service: Service): Service {
 	return { ...service, spec: { ...spec, variants } };
 }
 
-/** A class that is not declared allows no region: `validate` refuses it, and here nothing leaks meanwhile. */
-function regionsOf({ dataClasses }: ResourceSet, { metadata, spec }: Service): readonly string[] {
-	const own = dataClasses.find(
-		(dataClass) => dataClass.metadata.name === spec.dataClass && dataClass.metadata.namespace === metadata.namespace,
+/** A class that is not declared, or not granted any more, allows no region: nothing leaks meanwhile. */
+function regionsOf({ dataClasses, referenceGrants }: ResourceSet, service: Service): readonly string[] {
+	const named = namedIn(service.metadata.namespace, service.spec.dataClass ?? "");
+	const found = dataClasses.find(
+		({ metadata }) => metadata.name === named.name && metadata.namespace === named.namespace,
 	);
-	return own?.spec.regions ?? [];
+	return found !== undefined && mayName(service, found, referenceGrants) ? found.spec.regions : [];
 }
 
 const isWithin = ({ locality }: Endpoint, regions: readonly string[]): boolean =>
 	locality !== null && regions.includes(locality.region);
 
 function reason({ locality }: Endpoint, dataClass: string, regions: readonly string[]): string {
-	const allowed = `DataClass ${dataClass} (${regions.length === 0 ? "not declared" : regions.join(", ")})`;
+	const allowed = `DataClass ${dataClass} (${regions.length === 0 ? "not declared, or not granted" : regions.join(", ")})`;
 	return locality === null
 		? `it says no region, and ${allowed} wants one`
 		: `its region ${locality.region} is none of those of ${allowed}`;

@@ -4,12 +4,12 @@ import { claimRules, pathTemplate, policyCondition, principal, schedule, time, u
 import { httpMethod, pathPrefix } from "./host.js";
 import { resource } from "./metadata.js";
 import type { AccessPolicy } from "./resource.js";
-import { name, text } from "./scalar.js";
+import { name, reference, text } from "./scalar.js";
 import { fields, oneOf, say, uniqueList } from "./strict.js";
 
 const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for all";
 
-const serviceName = z.union([z.literal("*"), name], { error: SERVICES_HINT });
+const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
 const region = text("write the name of a region");
 const words = (what: string) => uniqueList(text(`write a ${what}`), `write a list of ${what}s`).default([]);
 
@@ -18,10 +18,10 @@ const spec = fields({
 	mode: oneOf("enforce", "shadow")
 		.default("enforce")
 		.meta({ description: "shadow: decides nothing; what it would change is counted and reported." }),
-	services: uniqueList(serviceName, SERVICES_HINT)
-		.min(1, { error: SERVICES_HINT })
-		.meta({ description: "Services in the same namespace; '*' = all of them." }),
-	dataClasses: uniqueList(name, "write a list of DataClass names")
+	services: uniqueList(serviceName, SERVICES_HINT).min(1, { error: SERVICES_HINT }).meta({
+		description: "Services; '*' = all of the same namespace; NAMESPACE/NAME = one of a namespace that grants it.",
+	}),
+	dataClasses: uniqueList(reference, "write a list of DataClass names")
 		.default([])
 		.meta({ description: "Only those of the Services that have one of these. Empty = whichever." }),
 	principals: uniqueList(principal, "write a list of SPIFFE ids")

@@ -15,7 +15,7 @@ export interface AccessPolicy {
 		readonly action: "allow" | "deny";
 		/** shadow: decides nothing; what it would change is counted and reported. */
 		readonly mode: "enforce" | "shadow";
-		/** Names of Services in the same namespace; `*` = all of them. */
+		/** Names of Services; `*` = all of the same namespace; NAMESPACE/NAME = another namespace's, which must grant it. */
 		readonly services: readonly string[];
 		/** Only those of the Services that have one of these DataClasses. */
 		readonly dataClasses: readonly string[];
@@ -60,6 +60,20 @@ export interface Schedule {
 	readonly days: readonly number[];
 	readonly fromMinute: number;
 	readonly untilMinute: number;
+}
+
+/**
+ * What resources of other namespaces may name in this one. Kinds that can: an AccessPolicy names Services, a Service names
+ * its DataClass. Whatever is not granted stays its namespace's own; what was granted ends with the grant.
+ */
+export interface ReferenceGrant {
+	readonly kind: "ReferenceGrant";
+	readonly metadata: Metadata;
+	readonly spec: {
+		readonly from: readonly { readonly kind: "AccessPolicy" | "Service"; readonly namespace: string }[];
+		/** name null = all of the kind. */
+		readonly to: readonly { readonly kind: "Service" | "DataClass"; readonly name: string | null }[];
+	};
 }
 
 /** Where data of a class may be processed: no endpoint outside these regions is ever given to an Envoy. */

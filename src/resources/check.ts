@@ -7,6 +7,7 @@ import { calloutProblems } from "./checkCallout.js";
 import { dataClassProblems } from "./checkDataClass.js";
 import { denominatorProblems, experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
+import { referenceProblems } from "./checkReference.js";
 import { sharedProblems } from "./checkShared.js";
 import { type Named, Positions, resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
@@ -15,13 +16,19 @@ import { knownNames } from "./suggest.js";
 
 /**
  * All cross-check problems of a set.
+ * @param isStored whether it stands as it was accepted, so that a grant which is gone since makes no problem of it
  * @param positions those of parseResources; without them (a set that came as JSON) problems have no position
  */
-export function checkResources(set: ResourceSet, positions: Positions = new Positions()): readonly Problem[] {
+export function checkResources(
+	set: ResourceSet,
+	positions: Positions = new Positions(),
+	isStored: (resource: Named) => boolean = () => false,
+): readonly Problem[] {
 	const problems: Problem[] = [];
 	const check: Check = {
 		set,
 		positions,
+		isStored,
 		report: (resource, path, message, hint) => {
 			problems.push({ position: positions.at(resource, path), message, hint });
 		},
@@ -29,6 +36,7 @@ export function checkResources(set: ResourceSet, positions: Positions = new Posi
 	serviceProblems(check);
 	wildcardProblems(check);
 	sharedProblems(check);
+	referenceProblems(check);
 	accessProblems(check);
 	dataClassProblems(check);
 	calloutProblems(check);

@@ -1,9 +1,10 @@
 /** Access must be said: a Service is open or selected by a policy, never neither and never both. */
 
 import { ANYONE } from "../access/principal.js";
-import { selects } from "../access/table.js";
+import { namesService, selects } from "../access/table.js";
 import { policyProblems } from "./checkPolicy.js";
 import { resourceTitle } from "./position.js";
+import { mayName } from "./reference.js";
 import type { Check } from "./report.js";
 import { type AccessPolicy, demandsClientCertificates, type Service } from "./resource.js";
 
@@ -18,7 +19,7 @@ export function accessProblems(check: Check): void {
 	const { set } = check;
 	for (const policy of set.accessPolicies) policyProblems(check, policy);
 	const selections = set.services.map((service): Selection => {
-		const own = set.accessPolicies.filter((policy) => selects(policy, service));
+		const own = set.accessPolicies.filter((policy) => selects(policy, service, set.referenceGrants));
 		const of = (mode: string) => own.filter(({ spec }) => spec.mode === mode);
 		return { service, enforced: of("enforce"), shadow: of("shadow") };
 	});
@@ -26,12 +27,21 @@ export function accessProblems(check: Check): void {
 	identityProblems(check, selections);
 }
 
-function saidProblem({ positions, report }: Check, { service, enforced, shadow }: Selection): void {
+function saidProblem({ set, positions, report, isStored }: Check, { service, enforced, shadow }: Selection): void {
 	const open = service.spec.access === "open";
 	if (open && enforced.length > 0) {
 		const message = `${resourceTitle(service)} is open and selected by an AccessPolicy`;
 		report(service, ["spec", "access"], message, "remove access: open, or take it out of the policy's services");
 	} else if (!open && enforced.length === 0 && !positions.hasBroken("AccessPolicy")) {
+		// A namespace can take a grant back at once: then nobody may call, until its owners say who.
+		const severed = set.accessPolicies.some(
+			(policy) =>
+				isStored(policy) &&
+				policy.spec.mode === "enforce" &&
+				namesService(policy, service) &&
+				!mayName(policy, service, set.referenceGrants),
+		);
+		if (severed) return;
 		const [only] = shadow;
 		const message =
 			only === undefined

@@ -54,7 +54,8 @@ function tenantFault(
 		return { message, hint: "remove rateLimits.tenant, or limit principals" };
 	}
 	const enforced = set.accessPolicies.filter(({ spec }) => spec.mode === "enforce");
-	if (judgesUsers(accessTable(service, enforced)) || positions.hasBroken("AccessPolicy")) return null;
+	if (judgesUsers(accessTable(service, enforced, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
+		return null;
 	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
 	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
 }
@@ -68,6 +69,7 @@ function verdictReason({ set }: Pick<Check, "set">, service: Service): string | 
 	const access = accessTable(
 		service,
 		set.accessPolicies.filter(({ spec }) => spec.mode === "enforce"),
+		set.referenceGrants,
 	);
 	for (const policy of access.policies) {
 		const obstacle = nativeObstacle(policy);

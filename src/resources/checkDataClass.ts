@@ -1,12 +1,14 @@
 /** Where data may be processed: each Variant of a Service with a DataClass needs an endpoint there. */
+import { mayName, namedIn } from "./reference.js";
 import type { Check } from "./report.js";
 import { knownNames } from "./suggest.js";
 
 export function dataClassProblems({ set, positions, report }: Check): void {
 	for (const service of set.services) {
-		const { dataClass: name, variants } = service.spec;
-		if (name === null) continue;
-		const { namespace } = service.metadata;
+		const { dataClass: written, variants } = service.spec;
+		if (written === null) continue;
+		const { name, namespace } = namedIn(service.metadata.namespace, written);
+		if (!mayName(service, { kind: "DataClass", metadata: { name, namespace } }, set.referenceGrants)) continue;
 		const known = set.dataClasses.filter(({ metadata }) => metadata.namespace === namespace);
 		const dataClass = known.find(({ metadata }) => metadata.name === name);
 		if (dataClass === undefined) {

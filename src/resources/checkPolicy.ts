@@ -1,7 +1,8 @@
 /** What one AccessPolicy names must exist: a name with a slip would allow, or deny, nobody. */
 import { compileCondition } from "../access/condition.js";
 import { selects } from "../access/table.js";
-import { resourceTitle } from "./position.js";
+import { type Named, resourceTitle } from "./position.js";
+import { mayName, namedIn } from "./reference.js";
 import type { Check } from "./report.js";
 import type { AccessPolicy, Service } from "./resource.js";
 import { knownNames } from "./suggest.js";
@@ -10,11 +11,11 @@ export function policyProblems(check: Check, policy: AccessPolicy): void {
 	const { set, positions } = check;
 	const { namespace } = policy.metadata;
 	const neighbours = set.services.filter((service) => service.metadata.namespace === namespace);
-	const namesExist = serviceProblems(check, policy, neighbours) && dataClassProblems(check, policy);
-	const selected = neighbours.filter((service) => selects(policy, service));
+	const namesExist = serviceProblems(check, policy) && dataClassProblems(check, policy);
+	const selected = set.services.filter((service) => selects(policy, service, set.referenceGrants));
 	if (selected.length === 0 && namesExist && !positions.hasBroken("Service")) {
 		const { services, dataClasses } = policy.spec;
-		const byClass = dataClasses.length > 0 && neighbours.length > 0;
+		const byClass = dataClasses.length > 0 && (neighbours.length > 0 || !services.includes("*"));
 		const message = byClass
 			? `none of the policy's Services has one of its DataClasses (${dataClasses.join(", ")}), so that it selects nothing`
 			: `the policy selects nothing: there is no Service in namespace ${namespace}`;
@@ -39,30 +40,40 @@ const report = (
 ): void => check.report(policy, ["spec", ...path], message, hint);
 
 /** @returns whether all exist, so far as can be told */
-function serviceProblems(check: Check, policy: AccessPolicy, known: readonly Service[]): boolean {
-	const { namespace } = policy.metadata;
-	const names = known.map(({ metadata }) => metadata.name);
+function serviceProblems(check: Check, policy: AccessPolicy): boolean {
+	const { services, referenceGrants } = check.set;
 	let all = true;
-	for (const [index, name] of policy.spec.services.entries()) {
-		if (name === "*" || names.includes(name)) continue;
+	for (const [index, written] of policy.spec.services.entries()) {
+		if (written === "*") continue;
+		const { name, namespace } = namedIn(policy.metadata.namespace, written);
+		const service: Named = { kind: "Service", metadata: { name, namespace } };
+		const granted = mayName(policy, service, referenceGrants);
+		const names = services
+			.filter(({ metadata }) => metadata.namespace === namespace)
+			.map(({ metadata }) => metadata.name);
+		if (granted && names.includes(name)) continue;
 		all = false;
-		if (check.positions.isBroken({ kind: "Service", metadata: { name, namespace } })) continue;
-		const elsewhere = check.set.services.find(({ metadata }) => metadata.name === name);
+		// Without a grant nothing is told of the other namespace (checkReference.ts).
+		if (!granted || check.positions.isBroken(service)) continue;
+		const elsewhere = services.find(({ metadata }) => metadata.name === name);
+		const title = elsewhere === undefined ? "" : resourceTitle(elsewhere);
 		const hint =
 			elsewhere === undefined
 				? knownNames(name, names, "Services")
-				: `${resourceTitle(elsewhere)} is of another namespace: declare the policy there`;
+				: `${title} is of another namespace: declare the policy there, or write ${elsewhere.metadata.namespace}/${name} and have that namespace declare a ReferenceGrant`;
 		report(check, policy, ["services", index], `unknown Service ${JSON.stringify(name)}`, hint);
 	}
 	return all;
 }
 
 function dataClassProblems(check: Check, policy: AccessPolicy): boolean {
-	const { namespace } = policy.metadata;
-	const known = check.set.dataClasses.filter(({ metadata }) => metadata.namespace === namespace);
-	const names = known.map(({ metadata }) => metadata.name);
 	let all = true;
-	for (const [index, name] of policy.spec.dataClasses.entries()) {
+	for (const [index, written] of policy.spec.dataClasses.entries()) {
+		const { name, namespace } = namedIn(policy.metadata.namespace, written);
+		// One of another namespace is only compared with what the policy's Services say of themselves.
+		if (namespace !== policy.metadata.namespace) continue;
+		const known = check.set.dataClasses.filter(({ metadata }) => metadata.namespace === namespace);
+		const names = known.map(({ metadata }) => metadata.name);
 		if (names.includes(name)) continue;
 		all = false;
 		if (check.positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
@@ -101,7 +112,7 @@ function servingProblems(check: Check, policy: AccessPolicy, selected: readonly 
 			spec.mode === "enforce" &&
 			(spec.variants.length > 0 || (spec.condition !== null && compileCondition(spec.condition).reads.variant));
 		// One problem of the Service, however many policies judge.
-		if (earlier.some((one) => judges(one) && selects(one, service))) continue;
+		if (earlier.some((one) => judges(one) && selects(one, service, check.set.referenceGrants))) continue;
 		const message = `spec.noEndpoint is default-variant, but AccessPolicy ${policy.metadata.name} judges Variants: one Variant would be authorised, another serve`;
 		check.report(service, ["spec", "noEndpoint"], message, "write noEndpoint: fail");
 	}

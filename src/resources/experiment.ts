@@ -7,7 +7,7 @@ import { resource } from "./metadata.js";
 import { parameters } from "./parameters.js";
 import type { Experiment } from "./resource.js";
 import { rollout } from "./rollout.js";
-import { name, percentage } from "./scalar.js";
+import { localName, name, percentage } from "./scalar.js";
 import { fields, flag, list, refuseRepeats, say, whole } from "./strict.js";
 import { unit } from "./unitSource.js";
 
@@ -80,11 +80,12 @@ const segments = list(fields({ name, header: unitHeader }, SEGMENTS_HINT), SEGME
 const SALT_HINT = "write 1 to 128 letters, digits, points, underscores, slashes or hyphens";
 
 const spec = fields({
-	service: name.meta({ description: "A Service in the same namespace." }),
+	service: localName.meta({ description: "A Service in the same namespace." }),
 	unit,
-	layer: fields({ name, slot: slot.prefault(["0%", "100%"]) }, "write layer: {name: …, slot: [0%, 100%]}").transform(
-		(value) => ({ name: value.name, ...value.slot }),
-	),
+	layer: fields(
+		{ name: localName, slot: slot.prefault(["0%", "100%"]) },
+		"write layer: {name: …, slot: [0%, 100%]}",
+	).transform((value) => ({ name: value.name, ...value.slot })),
 	salt: z
 		.string({ error: SALT_HINT })
 		.regex(/^[A-Za-z0-9._/-]{1,128}$/, { error: SALT_HINT })
@@ -92,11 +93,11 @@ const spec = fields({
 		.default(null)
 		.meta({ description: "Salt of the arm hash, as it stands; default the experiment's name." }),
 	arms,
-	goal: fields({ metric: name, improveBy: effect(true) })
+	goal: fields({ metric: localName, improveBy: effect(true) })
 		.nullable()
 		.default(null)
 		.meta({ description: "What a challenger must improve, and by how much, to be promoted." }),
-	guardrails: list(fields({ metric: name, margin: effect(false) }), "write a list of {metric, margin}")
+	guardrails: list(fields({ metric: localName, margin: effect(false) }), "write a list of {metric, margin}")
 		.default([])
 		.meta({ description: "What a challenger may not worsen by more than the margin." }),
 	segments,

@@ -7,6 +7,7 @@ import { gatewaySchema } from "./gateway.js";
 import { layerSchema } from "./layer.js";
 import { metricSchema } from "./metric.js";
 import { approvalPolicySchema, roleBindingSchema } from "./operators.js";
+import { referenceGrantSchema } from "./referenceGrant.js";
 import type { Kind, Resource, ResourceSet } from "./resource.js";
 import { serviceSchema } from "./service.js";
 
@@ -18,6 +19,7 @@ export const KINDS = [
 	"Metric",
 	"AccessPolicy",
 	"DataClass",
+	"ReferenceGrant",
 	"RoleBinding",
 	"ApprovalPolicy",
 ] as const satisfies Kind[];
@@ -30,6 +32,7 @@ export const SCHEMAS: Readonly<Record<Kind, z.ZodType<Resource>>> = {
 	Metric: metricSchema,
 	AccessPolicy: accessPolicySchema,
 	DataClass: dataClassSchema,
+	ReferenceGrant: referenceGrantSchema,
 	RoleBinding: roleBindingSchema,
 	ApprovalPolicy: approvalPolicySchema,
 };
@@ -50,6 +53,7 @@ export function resourceSet(resources: readonly Resource[]): ResourceSet {
 		metrics: of("Metric"),
 		accessPolicies: of("AccessPolicy"),
 		dataClasses: of("DataClass"),
+		referenceGrants: of("ReferenceGrant"),
 		roleBindings: of("RoleBinding"),
 		approvalPolicies: of("ApprovalPolicy"),
 	};
@@ -65,6 +69,7 @@ export function resourcesOf(set: ResourceSet): readonly Resource[] {
 		...set.metrics,
 		...set.accessPolicies,
 		...set.dataClasses,
+		...set.referenceGrants,
 		...set.roleBindings,
 		...set.approvalPolicies,
 	];

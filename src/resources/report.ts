@@ -5,5 +5,7 @@ import type { ResourceSet } from "./resource.js";
 export interface Check {
 	readonly set: ResourceSet;
 	readonly positions: Positions;
+	/** Stands as it was accepted: a grant that it counted on may be gone since, and that is no fault of a later change. */
+	isStored(resource: Named): boolean;
 	report(resource: Named, path: Path, message: string, hint: string): void;
 }

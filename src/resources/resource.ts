@@ -4,7 +4,7 @@
  * No field is optional; "not said" is null.
  */
 
-import type { AccessPolicy, ApprovalPolicy, DataClass, RoleBinding } from "./accessWords.js";
+import type { AccessPolicy, ApprovalPolicy, DataClass, ReferenceGrant, RoleBinding } from "./accessWords.js";
 import type { Experiment, Metric, UnitSource } from "./experimentWords.js";
 
 export type {
@@ -13,6 +13,7 @@ export type {
 	ClaimRule,
 	DataClass,
 	OperatorVerb,
+	ReferenceGrant,
 	RoleBinding,
 	Schedule,
 } from "./accessWords.js";
@@ -44,6 +45,7 @@ export type Kind =
 	| "Metric"
 	| "AccessPolicy"
 	| "DataClass"
+	| "ReferenceGrant"
 	| "RoleBinding"
 	| "ApprovalPolicy";
 
@@ -132,7 +134,7 @@ export interface Service {
 		/** Requests of a Variant with no declared endpoint: 503, or the default Variant. */
 		readonly noEndpoint: "fail" | "default-variant";
 		readonly callout: Callout;
-		/** Name of a DataClass of the namespace: where its data may be processed. null = anywhere. */
+		/** A DataClass, NAME or another namespace's NAMESPACE/NAME: where its data may be processed. null = anywhere. */
 		readonly dataClass: string | null;
 		/**
 		 * The endpoints speak TLS with one of these SPIFFE ids, and Envoy shows its own SVID to them (both over SDS).
@@ -244,6 +246,7 @@ export type Resource =
 	| Metric
 	| AccessPolicy
 	| DataClass
+	| ReferenceGrant
 	| RoleBinding
 	| ApprovalPolicy;
 
@@ -256,6 +259,7 @@ export interface ResourceSet {
 	readonly metrics: readonly Metric[];
 	readonly accessPolicies: readonly AccessPolicy[];
 	readonly dataClasses: readonly DataClass[];
+	readonly referenceGrants: readonly ReferenceGrant[];
 	readonly roleBindings: readonly RoleBinding[];
 	readonly approvalPolicies: readonly ApprovalPolicy[];
 }

@@ -14,6 +14,22 @@ const NAME_HINT =
 /** Name of a resource, variant, arm or namespace. */
 export const name = z.string({ error: NAME_HINT }).regex(NAME, { error: NAME_HINT });
 
+const FOREIGN = say(
+	"names a resource of another namespace",
+	"only AccessPolicy.services and Service.dataClass may, with a ReferenceGrant: write a name of the same namespace",
+);
+
+/** Name of a resource that must lie in the namespace of the one that names it. */
+export const localName = z.string({ error: NAME_HINT }).regex(NAME, {
+	error: ({ input }) => (typeof input === "string" && QUALIFIED.test(input) ? FOREIGN : NAME_HINT),
+});
+
+const QUALIFIED = new RegExp(`^${NAME.source.slice(1, -1)}/${NAME.source.slice(1)}`);
+export const REFERENCE_HINT = "write a name, or NAMESPACE/NAME for a resource of another namespace that grants it";
+
+/** Name of a resource of the same namespace, or NAMESPACE/NAME. */
+export const reference = z.union([name, z.string().regex(QUALIFIED)], { error: REFERENCE_HINT });
+
 /** Text that may not be empty. */
 export function text(hint: string) {
 	return z.string({ error: hint }).min(1, { error: hint });

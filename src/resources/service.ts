@@ -4,7 +4,7 @@ import { callout } from "./callout.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
 import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
-import { duration, name, text } from "./scalar.js";
+import { duration, name, reference, text } from "./scalar.js";
 import { spiffeId } from "./spiffe.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, uniqueList, whole } from "./strict.js";
 
@@ -137,7 +137,10 @@ const spec = fields({
 		.default("fail")
 		.meta({ description: "A Variant with no declared endpoint answers 503, or hands over to the default Variant." }),
 	callout,
-	dataClass: name.nullable().default(null).meta({ description: "A DataClass of the namespace; left out: none." }),
+	dataClass: reference
+		.nullable()
+		.default(null)
+		.meta({ description: "A DataClass, NAME or NAMESPACE/NAME of a namespace that grants it; left out: none." }),
 	identities: uniqueList(spiffeId, "write a list of SPIFFE ids")
 		.min(1, { error: "write at least one SPIFFE id, or leave identities out for plain text" })
 		.nullable()

@@ -9,7 +9,7 @@ import { PROBLEMS_MAX } from "../limits.js";
 import { checkResources } from "../resources/check.js";
 import { resourceSet, resourcesOf } from "../resources/kinds.js";
 import { parseResources } from "../resources/parse.js";
-import type { Positions } from "../resources/position.js";
+import { type Named, type Positions, resourceTitle } from "../resources/position.js";
 import {
 	type Experiment,
 	type Problem,
@@ -65,7 +65,9 @@ export function crossCheck(
 			? movedAlong(one, serviceDefault)
 			: one;
 	});
-	const problems = [...parsed.problems, ...checkResources(resourceSet(live), parsed.positions)];
+	const asAccepted = new Set(kept.map(({ resource }) => keyOf(resource)));
+	const isStored = (one: Named): boolean => asAccepted.has(resourceTitle(one));
+	const problems = [...parsed.problems, ...checkResources(resourceSet(live), parsed.positions, isStored)];
 	const { resources, positions } = parsed;
 	return { problems: limited(inOrder(problems, sources)), resources, demanding, positions };
 }

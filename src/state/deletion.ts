@@ -8,8 +8,16 @@ import { WeirError } from "../error.js";
 import { STATE_KEY_CHARS_MAX } from "../limits.js";
 import { changeProblems } from "../resources/change.js";
 import { type Named, type Positions, resourceTitle } from "../resources/position.js";
-import { referencesOf } from "../resources/reference.js";
-import type { AccessPolicy, Kind, Problem, Resource, ResourceSet, Service } from "../resources/resource.js";
+import { mayName, referencesOf } from "../resources/reference.js";
+import type {
+	AccessPolicy,
+	Kind,
+	Problem,
+	ReferenceGrant,
+	Resource,
+	ResourceSet,
+	Service,
+} from "../resources/resource.js";
 import { crossCheck, running } from "./crossCheck.js";
 import { keyOf, resourceKey, sortedSet } from "./resourceSet.js";
 import { declared, NOTHING, type Wishes, type WishPlan } from "./wishes.js";
@@ -70,8 +78,10 @@ export function planDelete(wishes: Wishes, targets: readonly Target[]): WishPlan
 /** Ended Experiments name their Service and Metrics too: what they say of the past is read with them. */
 function stillNamed(gone: readonly Resource[], kept: readonly Resource[], positions: Positions): readonly Problem[] {
 	const titles = new Set(gone.map(resourceTitle));
+	const grants = kept.filter((one): one is ReferenceGrant => one.kind === "ReferenceGrant");
 	return kept.flatMap(referencesOf).flatMap(({ from, path, to }) =>
-		titles.has(resourceTitle(to))
+		// Who may not name it, or not any more, holds nobody up.
+		titles.has(resourceTitle(to)) && mayName(from, to, grants)
 			? [
 					{
 						position: positions.at(from, path),
@@ -90,9 +100,11 @@ function leftClosed(gone: readonly Resource[], after: ResourceSet, positions: Po
 	);
 	const isGuarded = (service: Service): boolean =>
 		service.spec.access === "open" ||
-		after.accessPolicies.some((policy) => policy.spec.mode === "enforce" && selects(policy, service));
+		after.accessPolicies.some(
+			(policy) => policy.spec.mode === "enforce" && selects(policy, service, after.referenceGrants),
+		);
 	return after.services.flatMap((service) => {
-		const last = policies.find((policy) => selects(policy, service));
+		const last = policies.find((policy) => selects(policy, service, after.referenceGrants));
 		if (last === undefined || isGuarded(service)) return [];
 		return [
 			{

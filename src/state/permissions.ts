@@ -80,7 +80,14 @@ export function namespacesOf(resource: Resource): readonly string[] {
 	}
 }
 
-const ADMIN_KINDS: ReadonlySet<Kind> = new Set(["Gateway", "RoleBinding", "ApprovalPolicy", "DataClass"]);
+const ADMIN_KINDS: ReadonlySet<Kind> = new Set([
+	"Gateway",
+	"RoleBinding",
+	"ApprovalPolicy",
+	"DataClass",
+	// It gives others something to say here.
+	"ReferenceGrant",
+]);
 
 /**
  * What it takes to create, change or delete it. A change needs this for the form before and the form after, and what

@@ -107,4 +107,5 @@ const emptySet = {
 	dataClasses: [],
 	roleBindings: [],
 	approvalPolicies: [],
+	referenceGrants: [],
 };

@@ -51,7 +51,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"kind: Gateway",
 		"kind: Gatway",
 		[
-			'w.yaml:15:7: unknown kind "Gatway"; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding, ApprovalPolicy',
+			'w.yaml:15:7: unknown kind "Gatway"; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, ReferenceGrant, RoleBinding, ApprovalPolicy',
 		],
 	],
 	[
@@ -59,7 +59,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"kind: Gateway\n",
 		"",
 		[
-			"w.yaml:14:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding or ApprovalPolicy",
+			"w.yaml:14:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, ReferenceGrant, RoleBinding or ApprovalPolicy",
 		],
 	],
 	[
@@ -67,7 +67,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"kind: Gateway",
 		"kind: [Gateway]",
 		[
-			'w.yaml:15:7: unknown kind ["Gateway"]; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding, ApprovalPolicy',
+			'w.yaml:15:7: unknown kind ["Gateway"]; did you mean "Gateway"? known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, ReferenceGrant, RoleBinding, ApprovalPolicy',
 		],
 	],
 	[

@@ -67,7 +67,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"1: a\n",
 		[
 			"w.yaml:1:1: a key of the document is not text; write a field name; put it in quotes if it looks like a number or a truth value",
-			"w.yaml:1:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding or ApprovalPolicy",
+			"w.yaml:1:1: kind is missing; write kind: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, ReferenceGrant, RoleBinding or ApprovalPolicy",
 			"w.yaml:1:1: apiVersion is missing; write apiVersion: weir.dev/v1alpha1",
 		],
 	],
@@ -76,7 +76,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"kind: &a [*a]\n",
 		[
 			"w.yaml:1:1: apiVersion is missing; write apiVersion: weir.dev/v1alpha1",
-			"w.yaml:1:10: unknown kind [null]; known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, RoleBinding, ApprovalPolicy",
+			"w.yaml:1:10: unknown kind [null]; known kinds: Gateway, Service, Layer, Experiment, Metric, AccessPolicy, DataClass, ReferenceGrant, RoleBinding, ApprovalPolicy",
 			"w.yaml:1:11: alias *a contains itself; write the value out",
 		],
 	],

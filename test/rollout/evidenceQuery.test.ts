@@ -23,6 +23,7 @@ t.test("metrics are asked for by the name that outcomes carry, and answered by t
 		dataClasses: [],
 		roleBindings: [],
 		approvalPolicies: [],
+		referenceGrants: [],
 	};
 	const query = evidenceQuery(resources, plan, initialStatus([1_000_000], 0), 0);
 	t.same(query.metrics.map(({ name }) => name).sort(), ["team/accuracy", "team/error-rate", "team/latency-p99"]);

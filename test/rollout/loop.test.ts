@@ -35,6 +35,7 @@ class MemoryStore implements StateStore {
 			dataClasses: [],
 			roleBindings: [],
 			approvalPolicies: [],
+			referenceGrants: [],
 		};
 		return { revision: this.revision, resources, status: this.status };
 	}

@@ -6,6 +6,7 @@ import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js"
 import { type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/policyTable.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShadowAnswer, ShownDecision } from "../../events/decisionQuery.js";
+import { namedIn } from "../../resources/reference.js";
 import { type AccessPolicy, qualifiedName } from "../../resources/resource.js";
 import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
@@ -246,7 +247,7 @@ function stillTried({ policy, service }: ShadowAnswer["changes"][number], tried:
 		spec.services.some((name) =>
 			name === "*"
 				? qualifiedName({ ...metadata, name: "" }) === (service ?? "").replace(/[^/]*$/, "")
-				: qualifiedName({ ...metadata, name }) === service,
+				: qualifiedName(namedIn(metadata.namespace, name)) === service,
 		),
 	);
 }

@@ -39,7 +39,7 @@ export interface MeshService {
 
 export function meshServices(resources: ResourceSet): readonly MeshService[] {
 	return resources.services.map((service) => {
-		const access = accessTable(service, resources.accessPolicies);
+		const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
 		const experiments = resources.experiments.filter((experiment) => isOf(experiment, service));
 		const issuers = tokenIssuers(resources);
 		const { callout } = executionOf({ access, callout: service.spec.callout, experiments, mode: "callout", issuers });
