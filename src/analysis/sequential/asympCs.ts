@@ -9,8 +9,8 @@ import { negativeLambertW } from "../distributions/lambertW.js";
 import type { Moments } from "../evidence.js";
 
 /**
- * No claim below this many units in either arm. Measured by test/analysis/sequential/asympCs.test.ts: with first looks from
- * here on, skewed outcomes (exponential, lognormal σ 1) cross a one-sided 5 % line in A/A runs no more often than
+ * No claim below this many units in either arm. Measured by test/analysis/sequential/asympCs.test.ts: with first looks
+ * from here on, skewed outcomes (exponential, lognormal σ 1) cross a one-sided 5 % line in A/A runs no more often than
  * 5 %; heavier tails need winsorising first, which is the declaring person's choice.
  */
 export const ASYMPCS_MIN_UNITS = 500;
@@ -24,6 +24,12 @@ export const ASYMPCS_TUNED_AT = 5_000;
  */
 export function rho(alpha: number, tunedAt: number): number {
 	return Math.sqrt((negativeLambertW(1 - 2 * Math.log(alpha)) - 1) / tunedAt);
+}
+
+/** Equation 161, the approximation of `rho` that GrowthBook uses; 1.7 % off at 5 %, and valid like any fixed ρ. */
+export function approximateRho(alpha: number, tunedAt: number): number {
+	const log = -2 * Math.log(alpha);
+	return Math.sqrt((log + Math.log(log + 1)) / tunedAt);
 }
 
 /** Half width at N units of standard deviation s, two-sided at alpha: equation 9. */
@@ -43,6 +49,17 @@ export function pValue(estimate: number, se: number, n: number, r: number): numb
 	const v = n * r * r + 1;
 	const s2 = (n * estimate * estimate) / (se * se);
 	return Math.min(1, Math.sqrt(v) * Math.exp((-r * r * s2) / (2 * v)));
+}
+
+/**
+ * Anytime p-value of the claim "above 0" for an estimate at `distance` above its line: the alpha at which the bound
+ * of equation 134 touches the line at this ρ, √v/(2(exp(x) − 1)) with x as in equation 155; 1 on the null's side.
+ */
+export function pValueOneSided(distance: number, se: number, n: number, r: number): number {
+	if (!(distance > 0)) return 1;
+	const v = n * r * r + 1;
+	const s2 = (n * distance * distance) / (se * se);
+	return Math.min(1, Math.sqrt(v) / (2 * Math.expm1((r * r * s2) / (2 * v))));
 }
 
 /** Unbiased variance of the units' values; NaN below 2 units. */
@@ -76,8 +93,9 @@ export function contrastInterval(
 }
 
 /**
- * One-sided bounds of the ratio μ_t ÷ μ_c for a positive baseline (Fieller's construction: the k whose contrast is
- * not excluded), by bisection. null when the baseline's mean is not clearly above 0.
+ * One-sided bounds of the ratio μ_t ÷ μ_c for a positive baseline: the k whose contrast is not excluded (Fieller's
+ * construction). With g the half width for s = 1, k is excluded where (m_t − k·m_c)² > g²·N·(V_t/n_t + k²·V_c/n_c), a
+ * quadratic inequality in k. null when the baseline's mean is not clearly above 0.
  */
 export function ratioInterval(
 	challenger: Moments,
@@ -85,26 +103,17 @@ export function ratioInterval(
 	alpha: number,
 ): { readonly lower: number; readonly upper: number } | null {
 	// The baseline alone: a contrast with weight 0 on the challenger, at the same level.
-	const width = halfWidthOneSided(Math.sqrt(variance(baseline)), baseline.n, alpha, rho(2 * alpha, ASYMPCS_TUNED_AT));
-	if (!(baseline.mean - width > 0)) return null;
-	const ratio = challenger.mean / baseline.mean;
-	const edge = (side: 1 | -1): number => {
-		const excluded = (k: number): boolean => {
-			const interval = contrastInterval(challenger, baseline, k, alpha);
-			return side === 1 ? interval.upper < 0 : interval.lower > 0;
-		};
-		let reach = Math.max(1e-6, Math.abs(ratio) * 1e-3);
-		while (!excluded(ratio + side * reach)) {
-			reach *= 2;
-			if (reach > 1e9) return side * 1e9;
-		}
-		let inside = 0;
-		for (let step = 0; step < 60; step++) {
-			const middle = (inside + reach) / 2;
-			if (excluded(ratio + side * middle)) reach = middle;
-			else inside = middle;
-		}
-		return ratio + side * reach;
-	};
-	return { lower: edge(-1), upper: edge(1) };
+	const r = rho(2 * alpha, ASYMPCS_TUNED_AT);
+	if (!(baseline.mean - halfWidthOneSided(Math.sqrt(variance(baseline)), baseline.n, alpha, r) > 0)) return null;
+	const n = challenger.n + baseline.n;
+	const g2 = n * halfWidthOneSided(1, n, alpha, r) ** 2;
+	const square = baseline.mean ** 2 - (g2 * variance(baseline)) / baseline.n;
+	const half = challenger.mean * baseline.mean;
+	const rest = challenger.mean ** 2 - (g2 * variance(challenger)) / challenger.n;
+	const discriminant = half * half - square * rest;
+	if (!(square > 0 && discriminant >= 0)) return null;
+	// The root without cancellation, and the other by Viète.
+	const q = half >= 0 ? half + Math.sqrt(discriminant) : half - Math.sqrt(discriminant);
+	const [x, y] = q === 0 ? [0, 0] : [q / square, rest / q];
+	return { lower: Math.min(x, y), upper: Math.max(x, y) };
 }

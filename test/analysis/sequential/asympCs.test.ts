@@ -2,6 +2,7 @@ import t from "tap";
 import type { Moments } from "../../../src/analysis/evidence.js";
 import {
 	ASYMPCS_MIN_UNITS,
+	approximateRho,
 	contrastInterval,
 	halfWidth,
 	halfWidthOneSided,
@@ -11,10 +12,6 @@ import {
 	variance,
 } from "../../../src/analysis/sequential/asympCs.js";
 import { random } from "../random.js";
-
-/** Equation 161, the approximation under which the reference's golden values were made. */
-const approximateRho = (alpha: number, n: number): number =>
-	Math.sqrt((-2 * Math.log(alpha) + Math.log(-2 * Math.log(alpha) + 1)) / n);
 
 const close = (actual: number, truth: number, tolerance = 1e-12): boolean =>
 	Math.abs(actual - truth) <= tolerance * Math.abs(truth);

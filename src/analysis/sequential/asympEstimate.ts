@@ -1,0 +1,93 @@
+/**
+ * Asymptotic confidence sequences for any estimate that says its variance: a difference or a lift, of means, ratios
+ * or quantiles, with covariate adjustment or without. In the paper's terms s² = N·variance, so that the estimator's
+ * own variance stands in the place of s²/N (arXiv 2103.06476v7, section 2.5: it needs only a strong approximation of
+ * the estimator by a mean of independent terms, which the delta method and regression adjustment give).
+ *
+ * Bounds and p-values hold at all looks together, asymptotically: from ASYMPCS_MIN_UNITS per arm on, which
+ * `unitsProblem` enforces, and not for rare events (bernoulliMixture.ts).
+ */
+import type { Estimate, NoEstimate } from "../estimators/estimate.js";
+import {
+	ASYMPCS_MIN_UNITS,
+	ASYMPCS_TUNED_AT,
+	halfWidth,
+	halfWidthOneSided,
+	pValue,
+	pValueOneSided,
+	rho,
+} from "./asympCs.js";
+import type { Bounds } from "./bernoulliBounds.js";
+
+/** What of an estimate is needed: its value, the variance of the value, the units of both arms. */
+export type Estimated = Pick<Estimate, "value" | "variance" | "n">;
+
+/** Level of the claim, and the total of units at which the sequence is to be tightest: declared, never chosen from data. */
+export interface AsympDesign {
+	readonly alpha: number;
+	readonly tunedAt?: number;
+}
+
+/** A two-sided confidence sequence at level alpha (equation 9). */
+export function asympInterval(estimate: Estimated, { alpha, tunedAt }: AsympDesign): Bounds | NoEstimate {
+	const problem = problemOf(estimate, alpha);
+	if (problem !== "") return { reason: problem };
+	const { value, variance, n } = estimate;
+	const width = halfWidth(Math.sqrt(n * variance), n, alpha, rho(alpha, tunedAt ?? ASYMPCS_TUNED_AT));
+	return { lower: value - width, upper: value + width };
+}
+
+/** A lower and an upper bound, each one-sided at level alpha (equation 134). */
+export function asympBounds(estimate: Estimated, { alpha, tunedAt }: AsympDesign): Bounds | NoEstimate {
+	const problem = problemOf(estimate, 2 * alpha);
+	if (problem !== "") return { reason: problem };
+	const { value, variance, n } = estimate;
+	const width = halfWidthOneSided(Math.sqrt(n * variance), n, alpha, rho(2 * alpha, tunedAt ?? ASYMPCS_TUNED_AT));
+	return { lower: value - width, upper: value + width };
+}
+
+/** Anytime p-value of "the estimated thing equals `line`" against both sides (equation 155). */
+export function asympPValue(
+	estimate: Estimated,
+	line: number,
+	{ alpha, tunedAt }: AsympDesign,
+): { readonly p: number } | NoEstimate {
+	const problem = problemOf(estimate, alpha);
+	if (problem !== "") return { reason: problem };
+	const { value, variance, n } = estimate;
+	return { p: pValue(value - line, Math.sqrt(variance), n, rho(alpha, tunedAt ?? ASYMPCS_TUNED_AT)) };
+}
+
+/**
+ * Anytime p-value of the claim that the estimated thing lies above (below) `line`, against all that is on the other
+ * side, the line included. With a non-inferiority margin the line is −margin (or +margin where more is worse). It is
+ * at most alpha exactly where the bound of asympBounds passes the line.
+ */
+export function asympOneSidedPValue(
+	side: "above" | "below",
+	estimate: Estimated,
+	line: number,
+	{ alpha, tunedAt }: AsympDesign,
+): { readonly p: number } | NoEstimate {
+	const problem = problemOf(estimate, 2 * alpha);
+	if (problem !== "") return { reason: problem };
+	const { value, variance, n } = estimate;
+	const distance = side === "above" ? value - line : line - value;
+	return { p: pValueOneSided(distance, Math.sqrt(variance), n, rho(2 * alpha, tunedAt ?? ASYMPCS_TUNED_AT)) };
+}
+
+/** Why two arms are too small for an asymptotic claim, or empty. */
+export function unitsProblem(challengerUnits: number, baselineUnits: number): string {
+	const fewer = Math.min(challengerUnits, baselineUnits);
+	// Written so that NaN is a problem too.
+	return fewer >= ASYMPCS_MIN_UNITS ? "" : `a mean needs ${ASYMPCS_MIN_UNITS} units per arm, there are ${fewer}`;
+}
+
+function problemOf({ value, variance, n }: Estimated, level: number): string {
+	if (!(level > 0 && level < 1)) return "alpha must lie between 0 and 1 (one-sided: below a half)";
+	if (!Number.isFinite(value)) return `the estimate is ${value}`;
+	if (!(variance > 0 && variance < Number.POSITIVE_INFINITY))
+		return variance === 0 ? "zero variance: the spread is not known" : `the variance is ${variance}`;
+	if (!(n >= 2 && n < Number.POSITIVE_INFINITY)) return `the count of units is ${n}`;
+	return "";
+}
