@@ -7,10 +7,9 @@
  * truth: where the effect itself moves over the run (novelty), the intersection may contradict itself, which is said
  * and not hidden.
  */
+import type { Bounds } from "./bernoulliBounds.js";
 
-export interface RunningBounds {
-	readonly lower: number;
-	readonly upper: number;
+export interface RunningBounds extends Bounds {
 	readonly p: number;
 	/** Looks that said something. */
 	readonly looks: number;
@@ -19,11 +18,7 @@ export interface RunningBounds {
 }
 
 /** What one look says; what it does not speak of may be left out. */
-export interface Look {
-	readonly lower?: number;
-	readonly upper?: number;
-	readonly p?: number;
-}
+export type Look = Partial<Bounds & { readonly p: number }>;
 
 export const NO_LOOKS: RunningBounds = {
 	lower: Number.NEGATIVE_INFINITY,
