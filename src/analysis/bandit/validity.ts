@@ -19,14 +19,14 @@
  * Zou, arXiv 1708.01977 (sample means of adaptively collected data are biased); Waudby-Smith & Ramdas, arXiv
  * 2010.09686 (betting); Waudby-Smith et al., arXiv 2210.10768 (anytime-valid off-policy inference by propensities).
  */
+import type { InferenceDesign } from "../../resources/resource.js";
 
 export type AdaptiveMethod =
 	| "bernoulli-mixture"
 	| "asympcs"
 	| "srm"
 	| "propensity-betting"
-	| "fixed-horizon"
-	| "group-sequential"
+	| Exclude<InferenceDesign["design"], "sequential">
 	| "posterior";
 
 export interface AdaptiveDesign {
