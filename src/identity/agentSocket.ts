@@ -2,8 +2,7 @@
  * One UNIX socket that serves one identity, as a SPIRE agent serves its workloads: SDS for Envoy, the Workload API for
  * everyone else. Whoever may open the socket is that workload: its folder (0700) and the user id are the boundary.
  */
-import { rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { rm } from "node:fs/promises";
 import { create } from "@bufbuild/protobuf";
 import {
 	type Metadata,
@@ -83,10 +82,6 @@ export class AgentSocket {
 	 */
 	static async open(options: AgentSocketOptions): Promise<AgentSocket> {
 		await claimSocket(options.socketPath);
-		const folder = dirname(options.socketPath);
-		if (((await stat(folder)).mode & 0o077) !== 0) {
-			throw new WeirError("failed-precondition", `other users can enter ${folder}`, `chmod 700 ${folder}`);
-		}
 		const agent = new AgentSocket(options);
 		await new Promise<void>((resolve, reject) => {
 			agent.#server.bindAsync(`unix:${options.socketPath}`, ServerCredentials.createInsecure(), (error) => {

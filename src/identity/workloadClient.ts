@@ -2,11 +2,13 @@
  * Takes this process's identity from a SPIFFE agent (our own CA's socket or SPIRE's) and keeps it current. While the
  * agent is away the last good one serves until it ends; an answer that does not hold is told of and never used.
  */
+import { dirname } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { Client, type ClientReadableStream, credentials, Metadata } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import { X509SVIDRequestSchema, type X509SVIDResponse } from "../gen/spiffe/workload_pb.js";
 import { IDENTITY_ANSWER_BYTES_MAX, IDENTITY_FIRST_WAIT_MS, IDENTITY_RETRY_MS } from "../limits.js";
+import { requireAgentsFolder } from "../socket.js";
 import { certificateSpiffeId } from "./peer.js";
 import type { Say } from "./ports.js";
 import { readSvid } from "./readSvid.js";
@@ -82,6 +84,20 @@ class Follower implements Workload {
 	}
 
 	start(): void {
+		let over = false;
+		const again = (why: string): void => {
+			if (over || this.#closed) return;
+			over = true;
+			this.#failed(why);
+			const pause = IDENTITY_RETRY_MS[Math.min(this.#failures, IDENTITY_RETRY_MS.length) - 1] ?? 0;
+			this.#timer = setTimeout(() => this.start(), pause);
+		};
+		try {
+			requireAgentsFolder(dirname(this.#socketPath));
+		} catch (error) {
+			again(WeirError.from(error).message);
+			return;
+		}
 		const { path, requestSerialize, responseDeserialize } = WorkloadApiDefinition.fetchX509Svid;
 		const metadata = new Metadata();
 		metadata.set(SECURITY_HEADER, "true");
@@ -96,14 +112,6 @@ class Follower implements Workload {
 			metadata,
 		);
 		this.#call = call;
-		let over = false;
-		const again = (why: string): void => {
-			if (over || this.#closed) return;
-			over = true;
-			this.#failed(why);
-			const pause = IDENTITY_RETRY_MS[Math.min(this.#failures, IDENTITY_RETRY_MS.length) - 1] ?? 0;
-			this.#timer = setTimeout(() => this.start(), pause);
-		};
 		call.on("data", (answer) => this.#take(answer));
 		call.on("error", (error: Error & { details?: string }) => again(error.details || error.message));
 		call.on("end", () => again("it ended the stream"));

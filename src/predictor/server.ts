@@ -8,6 +8,7 @@ import { availableParallelism } from "node:os";
 import type { Tracer } from "@opentelemetry/api";
 import { WeirError } from "../error.js";
 import { PREDICTOR_DRAIN_MS } from "../limits.js";
+import { claimSocket, restrictSocket } from "../socket.js";
 import { BODY_LIMITS, type BodyLimits } from "./body.js";
 import type { ClientRule } from "./clients.js";
 import { createDoor, type Door } from "./door.js";
@@ -80,7 +81,9 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 			nowMs: options.nowMs ?? Date.now,
 		});
 		const { server } = door;
+		if (address.kind === "socket") await claimSocket(address.path);
 		const url = await listen(server, address, guard === null ? "http" : "https");
+		if (address.kind === "socket") await restrictSocket(address.path);
 		const stopRotation = door.close;
 		if (guard === null) log?.warn("no identity: anyone on this machine may ask, through the mesh or not (development)");
 		return {

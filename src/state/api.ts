@@ -4,7 +4,7 @@
  * by the composition and gets the request as it came and who sent it, after the same check of the caller.
  */
 import { randomUUID } from "node:crypto";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -12,12 +12,12 @@ import { dirname } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
+import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import type { ActCall } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
 import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
-import { privateDirectory } from "./database.js";
 import { checkLoopback, checkOrigin, isLoopbackHost, send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
 import { ALL_NAMESPACES, Permissions } from "./permissions.js";
@@ -80,7 +80,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			"use a data directory with a shorter path",
 		);
 	}
-	privateDirectory(dirname(socket));
+	mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
+	requireOwnFolder(dirname(socket));
 	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
 	rmSync(socket, { force: true });
 

@@ -6,7 +6,7 @@
  * Synchronous commits on purpose: one costs well under 10 ms on common disks, there are a few a second at most,
  * and between the check of a revision and its commit nothing else can run.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { PlanTable } from "../compiler/plan.js";
@@ -15,6 +15,7 @@ import type { Kind, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import type { ProxyStatus, Untold } from "../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
+import { requireOwnFolder } from "../socket.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { AuditRecord } from "./auditLog.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
@@ -168,21 +169,13 @@ function openRoot(directory: string): RootDatabase {
 	}
 }
 
-/** Makes the directory with mode 0700, or checks that nobody else can enter it. */
+/**
+ * Makes the directory with mode 0700, or checks that nobody else can enter it; it may be named by a link.
+ * @throws WeirError `failed-precondition` where it is another's, or others can enter it
+ */
 export function privateDirectory(directory: string): void {
 	mkdirSync(directory, { recursive: true, mode: 0o700 });
-	const found = statSync(directory);
-	if (!found.isDirectory()) throw new WeirError("failed-precondition", `${directory} is not a directory`);
-	if ((found.mode & 0o077) !== 0) {
-		throw new WeirError(
-			"failed-precondition",
-			`${directory} is open to other users (mode ${(found.mode & 0o777).toString(8)})`,
-			`chmod 700 ${directory}`,
-		);
-	}
-	if (process.getuid !== undefined && found.uid !== process.getuid()) {
-		throw new WeirError("failed-precondition", `${directory} belongs to another user`, "use a directory of your own");
-	}
+	requireOwnFolder(realpathSync(directory));
 }
 
 function syncDirectory(directory: string): void {

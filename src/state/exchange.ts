@@ -1,7 +1,9 @@
 /** One HTTP request of a client and its JSON answer; errors of the owner come back as the WeirError they were. */
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { dirname } from "node:path";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../error.js";
+import { requireOwnersFolder } from "../socket.js";
 
 /** Where the API is, and what the caller shows there. */
 export type ApiPlace =
@@ -45,8 +47,9 @@ export interface ExchangeAnswer {
  * @throws WeirError the owner's own error; `unavailable` where nobody answers; `deadline-exceeded` after
  * `timeoutMs`. An answer with `problems` in it is no error here.
  */
-export function exchange(call: Exchange): Promise<ExchangeAnswer> {
+export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 	const where = authority(call.at);
+	if ("socketPath" in call.at) requireOwnersFolder(dirname(call.at.socketPath));
 	return new Promise((resolve, reject) => {
 		const body = call.body === null ? null : Buffer.from(call.body.text);
 		// No kept connection: a request on one that its owner just closed would fail without having been tried.

@@ -13,6 +13,7 @@ import { startWorkers } from "../../sidecar/grpc/workers.js";
 import { followTableFile } from "../../sidecar/staticTable.js";
 import type { TableFeed } from "../../sidecar/tableFeed.js";
 import { Tables } from "../../sidecar/tables.js";
+import { requireOwnFolder } from "../../socket.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import { serveMetrics } from "../roles/metrics.js";
@@ -53,7 +54,8 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const workers = workersOf(options.workers);
 	if (workers > 1 && "port" in listen && listen.port === 0)
 		throw new WeirError("invalid-argument", "--workers needs a port", "workers share one: write --listen ADDRESS:PORT");
-	if ("socketPath" in listen) guardDirectory(listen.socketPath);
+	// Whoever can write there can put a socket of their own in place, and give the verdicts.
+	if ("socketPath" in listen) requireOwnFolder(dirname(resolve(listen.socketPath)));
 	if (options.table !== undefined) guardFile(options.table);
 	const who: Who = { identity: options.identity ?? null, peers: options.peers ?? [] };
 	if ("host" in listen && who.identity === null)
@@ -190,19 +192,6 @@ async function followTable(
 		tables,
 		log,
 	});
-}
-
-/** Whoever can write the directory can put a socket of their own in place, and give the verdicts. */
-function guardDirectory(socketPath: string): void {
-	const directory = dirname(resolve(socketPath));
-	const found = statSync(directory, { throwIfNoEntry: false });
-	if (found === undefined) throw new WeirError("not-found", `there is no directory ${directory}`, "mkdir -m 700 it");
-	if ((found.mode & 0o077) !== 0)
-		throw new WeirError(
-			"failed-precondition",
-			`other users can enter ${directory}`,
-			"use one of your own: mkdir -m 700",
-		);
 }
 
 /** A table says who may call: only its owner may write it. */

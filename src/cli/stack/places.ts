@@ -2,11 +2,12 @@
  * Where the processes of one machine meet: UNIX sockets in a 0700 run directory, files in a 0700 data directory.
  * Who can enter them is the owner; everybody else comes by mTLS.
  */
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Collectors } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { SOCKET_PATH_BYTES_MAX } from "../../limits.js";
+import { requireOwnFolder } from "../../socket.js";
 
 export interface Places {
 	readonly dataDirectory: string;
@@ -50,14 +51,8 @@ export function places(data: string, run?: string): Places {
 	}
 	for (const directory of [dataDirectory, runDirectory]) {
 		mkdirSync(directory, { recursive: true, mode: 0o700 });
-		// An existing directory is not changed behind its owner's back.
-		if ((statSync(directory).mode & 0o077) !== 0) {
-			throw new WeirError(
-				"failed-precondition",
-				`other users can enter ${directory}`,
-				`chmod 700 ${directory}, or name another`,
-			);
-		}
+		// An existing directory is not changed behind its owner's back. That of the data may be a link to another disk.
+		requireOwnFolder(directory === runDirectory ? directory : realpathSync(directory));
 	}
 	const at = (name: string) => join(runDirectory, name);
 	return {
