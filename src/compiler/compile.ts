@@ -128,6 +128,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 							planVersion: version,
 							gateway: gatewayTable(gateway),
 							exposeArm: gateway.spec.exposeArm,
+							idleTimeoutMs: gateway.spec.idleTimeoutMs,
 							protocol,
 							asksSidecar,
 							identifies: demandsClientCertificates(gateway),

@@ -79,6 +79,7 @@ function connectionManager(context: ListenerContext): object {
 		forward_client_cert_details: demandsClientCertificates(gateway) ? "SANITIZE_SET" : "SANITIZE",
 		...(demandsClientCertificates(gateway) ? { set_current_client_cert_details: { uri: true } } : {}),
 		max_request_headers_kb: GATEWAY_HEADERS_KIB,
+		stream_idle_timeout: protoDuration(gateway.spec.idleTimeoutMs),
 		proxy_100_continue: true,
 		http_protocol_options: { enable_trailers: true },
 		upgrade_configs: [{ upgrade_type: "websocket" }],

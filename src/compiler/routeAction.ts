@@ -11,6 +11,8 @@ export interface RouteContext {
 	readonly planVersion: string;
 	readonly gateway: GatewayTable;
 	readonly exposeArm: boolean;
+	/** Of the Gateway. */
+	readonly idleTimeoutMs: number;
 	readonly protocol: CalloutProtocol;
 	/** The listener has the filters that ask the sidecar. */
 	readonly asksSidecar: boolean;
@@ -29,9 +31,11 @@ export const routeIdentity = (
 });
 
 /** Timeout and retries; a retry stays in the chosen cluster, and so in the Variant. */
-export function routeAction({ service: { spec }, table }: RouteContext): object {
+export function routeAction({ service: { spec }, table, idleTimeoutMs }: RouteContext): object {
 	return {
 		timeout: protoDuration(spec.timeoutMs),
+		// A model may think in silence for as long as its Service says.
+		...(spec.timeoutMs > idleTimeoutMs ? { idle_timeout: protoDuration(spec.timeoutMs) } : {}),
 		...(isOpen(table.access) ? {} : noUpgrades()),
 		...(spec.retries === null
 			? {}

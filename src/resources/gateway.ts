@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
 import type { Gateway, GatewayTls } from "./resource.js";
-import { text } from "./scalar.js";
+import { duration, text } from "./scalar.js";
 import { fields, flag, say, whole } from "./strict.js";
 import { tokens } from "./tokenIssuer.js";
 
@@ -58,11 +58,15 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 		address: ipAddress.default("127.0.0.1"),
 		port: whole(0, 65_535).meta({ description: "0 = any free port." }),
 		exposeArm: flag.default(false).meta({ description: "Adds the response header x-weir-arm." }),
+		idleTimeout: duration(1).prefault("5m").meta({
+			description:
+				"A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that.",
+		}),
 		tls: tls.nullable().default(null),
 		region: text("write the name of a region")
 			.nullable()
 			.default(null)
 			.meta({ description: "Where it stands; AccessPolicies may name it." }),
 		tokens,
-	}),
+	}).transform(({ idleTimeout, ...rest }) => ({ ...rest, idleTimeoutMs: idleTimeout })),
 );

@@ -66,6 +66,8 @@ export interface Gateway {
 		readonly port: number;
 		/** Adds the response header `x-weir-arm`. */
 		readonly exposeArm: boolean;
+		/** A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that. */
+		readonly idleTimeoutMs: number;
 		readonly tls: GatewayTls | null;
 		/** Where it stands; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
 		readonly region: string | null;

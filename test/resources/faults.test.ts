@@ -32,7 +32,9 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"unknown field far from any",
 		"  port: 8080",
 		"  port: 8080\n  colour: red",
-		["w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, tls, region, tokens"],
+		[
+			"w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, idleTimeout, tls, region, tokens",
+		],
 	],
 	[
 		"wrong apiVersion",
@@ -148,7 +150,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"missing spec",
 		"spec:\n  port: 8080\n",
 		"",
-		["w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, tls, region, tokens"],
+		["w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, idleTimeout, tls, region, tokens"],
 	],
 	[
 		"port above 65535",

@@ -17,7 +17,15 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 		{
 			kind: "Gateway",
 			metadata: metadata("public"),
-			spec: { address: "127.0.0.1", port: 8080, exposeArm: false, tls: null, region: null, tokens: [] },
+			spec: {
+				address: "127.0.0.1",
+				port: 8080,
+				exposeArm: false,
+				idleTimeoutMs: 300_000,
+				tls: null,
+				region: null,
+				tokens: [],
+			},
 		},
 	]);
 	t.same(resources.services[0]?.spec, {
