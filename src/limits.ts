@@ -197,6 +197,9 @@ export const XDS_STREAMS_MAX = 1_000;
 /** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
 export const XDS_SENT_VIEWS_MAX = 256;
 
+/** How often an Envoy reports its load: what is under way now is news for a person, and the report costs next to nothing. */
+export const LOAD_REPORT_MS = 10_000;
+
 /** Exports of Envoy's spans being forwarded at once; a collector that hangs holds no more memory than this times 4 MB. */
 export const OTLP_FORWARDS_MAX = 16;
 

@@ -51,6 +51,13 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOptions): object {
 	return {
 		...common(options),
+		cluster_manager: {
+			load_stats_config: {
+				api_type: "GRPC",
+				transport_api_version: "V3",
+				grpc_services: [{ envoy_grpc: { cluster_name: ADS_CLUSTER } }],
+			},
+		},
 		dynamic_resources: {
 			ads_config: {
 				api_type: "GRPC",

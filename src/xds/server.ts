@@ -17,6 +17,7 @@ import {
 import type { ProxyStatus } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type Call, Connection } from "./connection.js";
+import { type LoadCall, LoadReportingServiceDefinition, LoadReports, type LoadReportsOptions } from "./loadReports.js";
 import { type Peer, peerOf, type RefusedFor } from "./peer.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
@@ -33,6 +34,8 @@ export interface XdsServerOptions {
 	readonly secure?: XdsSecurity;
 	/** Gateways of an Envoy by its SPIFFE id, asked on the TCP door; null = all, none = it is refused. By default none. */
 	readonly gatewaysOf?: (spiffeId: string) => readonly string[] | null;
+	/** Of the load reporting service. */
+	readonly loads?: Pick<LoadReportsOptions, "intervalMs" | "onReport">;
 	/** Told of every stream that was refused for who its client is. `id`: proved by mTLS; null = none was. */
 	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
 }
@@ -44,6 +47,8 @@ export interface XdsSecurity {
 	/** null = the certificate is no X.509-SVID of the own trust domain. */
 	readonly idOf: (call: Pick<Call, "getAuthContext">) => string | null;
 }
+
+type PeerOf = (call: Pick<Call, "getAuthContext">) => Peer | Stranger;
 
 /** Who is not served at all. */
 interface Stranger {
@@ -68,18 +73,20 @@ export class XdsServer {
 	readonly #connections = new Set<Connection>();
 	readonly #acknowledged = new Set<AcknowledgedListener>();
 	readonly #proxiesChanged = new Set<() => void>();
+	readonly #loads: LoadReports;
 	#target: Snapshot | null = null;
 	#acknowledgedRevision = -1;
 	#noticing = false;
 	#socketPath: string | null = null;
 
-	constructor({ log, ackTimeoutMs, nowMs, secure, gatewaysOf, onRefused }: XdsServerOptions = {}) {
+	constructor({ log, ackTimeoutMs, nowMs, secure, gatewaysOf, onRefused, loads }: XdsServerOptions = {}) {
 		this.#log = log ?? (() => {});
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
 		this.#nowMs = nowMs ?? Date.now;
 		this.#secure = secure ?? null;
 		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
+		this.#loads = new LoadReports({ onRefused: this.#onRefused, ...loads });
 	}
 
 	/**
@@ -117,6 +124,7 @@ export class XdsServer {
 			);
 		}
 		this.#target = this.#snapshots.make(plan, revision);
+		this.#loads.follow([...this.#target.views.clusters.keys()]);
 		// Sidecars first: the new routes name the new table to them.
 		const connections = [...this.#connections];
 		for (const connection of connections.filter(({ asksForTables }) => asksForTables)) connection.pump();
@@ -147,6 +155,7 @@ export class XdsServer {
 	}
 
 	async close(): Promise<void> {
+		this.#loads.close();
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
 		for (const server of this.#servers) server.forceShutdown();
 		if (this.#socketPath !== null) await rm(this.#socketPath, { force: true });
@@ -154,7 +163,7 @@ export class XdsServer {
 	}
 
 	/** A client that no SPIFFE id speaks for is refused: on this door there is no other proof. */
-	#proved({ idOf }: XdsSecurity, call: Call): Peer | Stranger {
+	#proved({ idOf }: XdsSecurity, call: Pick<Call, "getAuthContext">): Peer | Stranger {
 		const id = idOf(call);
 		return id === null ? { refusedFor: "no-svid", id } : (peerOf(id) ?? { refusedFor: "not-a-client", id });
 	}
@@ -195,6 +204,13 @@ export class XdsServer {
 		this.#connections.add(connection);
 	}
 
+	#takeLoads(call: LoadCall, peer: Peer | Stranger): void {
+		if ("refusedFor" in peer) {
+			this.#onRefused(peer.refusedFor, peer.id);
+			call.emit("error", { code: status.UNAUTHENTICATED, details: "only Envoys of this trust domain report loads" });
+		} else this.#loads.connect(call, peer, peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null);
+	}
+
 	#reportNack(node: string, proxy: ProxyStatus): void {
 		for (const [type, { state, source, error }] of Object.entries(proxy.types)) {
 			if (state === "ERROR") this.#log(`${node} rejects ${type} of ${source}: ${error}`);
@@ -221,7 +237,7 @@ export class XdsServer {
 		for (const listener of this.#acknowledged) listener(target.revision, this.#nowMs());
 	}
 
-	async #bind(target: string, credentials: ServerCredentials, peer: (call: Call) => Peer | Stranger): Promise<number> {
+	async #bind(target: string, credentials: ServerCredentials, peer: PeerOf): Promise<number> {
 		const server = new Server({
 			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
 			"grpc.max_send_message_length": -1,
@@ -235,6 +251,9 @@ export class XdsServer {
 		});
 		server.addService(AggregatedDiscoveryServiceDefinition, {
 			streamAggregatedResources: (call: Call) => this.#connect(call, peer(call)),
+		});
+		server.addService(LoadReportingServiceDefinition, {
+			streamLoadStats: (call: LoadCall) => this.#takeLoads(call, peer(call)),
 		});
 		try {
 			const port = await new Promise<number>((resolve, reject) => {

@@ -1,41 +1,18 @@
 /** Streams over TCP: only Envoys and sidecars, by proved SPIFFE id, each under its own name and for its own Gateways. */
-import { X509Certificate } from "node:crypto";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { credentials } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
-import { createDevelopmentCa, type DevelopmentCa } from "../../src/identity/developmentCa.js";
+import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
-import { certificateSpiffeId } from "../../src/identity/peer.js";
-import type { Identity } from "../../src/identity/svid.js";
 import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { AdsClient } from "./adsClient.js";
+import { DOMAIN, id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
-const DOMAIN = "weir.test";
-const id = (path: string): string => `spiffe://${DOMAIN}/${path}`;
 const plan = published(
 	tinyPlan({ gatewayPort: 8080, services: { a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 } } } }),
 );
-
-async function identityOf(ca: DevelopmentCa, spiffeId: string): Promise<Identity> {
-	const own = await ca.issue({ spiffeId });
-	const { validFrom, validTo } = new X509Certificate(own.certificate);
-	return {
-		current: () => ({
-			spiffeId,
-			...own,
-			trustBundle: ca.certificate,
-			notBeforeMs: Date.parse(validFrom),
-			notAfterMs: Date.parse(validTo),
-		}),
-		onRotated: () => () => {},
-		idOf: (certificate) => {
-			const found = certificateSpiffeId(certificate);
-			return found?.startsWith(`spiffe://${DOMAIN}/`) ? found : null;
-		},
-	};
-}
 
 async function start(t: Test, options: XdsServerOptions = {}) {
 	const make = (trustDomain: string) => createDevelopmentCa({ trustDomain, nowMs: Date.now(), lifetimeMs: 3_600_000 });

@@ -10,6 +10,7 @@ import { StateClient } from "../../state/client.js";
 import { type XdsSecurity, XdsServer } from "../../xds/server.js";
 import { collectorsOf } from "../stack/places.js";
 import { IssuerKeys } from "./issuerKeys.js";
+import { loadMetrics } from "./loads.js";
 import { serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
 import { refusedStreams } from "./refusedStreams.js";
@@ -33,6 +34,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const server = new XdsServer({
 		log: (line) => log.info(line),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
+		loads: { onReport: loadMetrics(meter) },
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
 		onRefused: (reason, id) => {
 			audit(reason, id);

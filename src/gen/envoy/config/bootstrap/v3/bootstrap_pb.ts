@@ -26,7 +26,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/bootstrap/v3/bootstrap.proto.
  */
 export const file_envoy_config_bootstrap_v3_bootstrap: GenFile = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvYm9vdHN0cmFwL3YzL2Jvb3RzdHJhcC5wcm90bxIZZW52b3kuY29uZmlnLmJvb3RzdHJhcC52MyLDBQoJQm9vdHN0cmFwEigKBG5vZGUYASABKAsyGi5lbnZveS5jb25maWcuY29yZS52My5Ob2RlEk4KEHN0YXRpY19yZXNvdXJjZXMYAiABKAsyNC5lbnZveS5jb25maWcuYm9vdHN0cmFwLnYzLkJvb3RzdHJhcC5TdGF0aWNSZXNvdXJjZXMSUAoRZHluYW1pY19yZXNvdXJjZXMYAyABKAsyNS5lbnZveS5jb25maWcuYm9vdHN0cmFwLnYzLkJvb3RzdHJhcC5EeW5hbWljUmVzb3VyY2VzEkIKD2xheWVyZWRfcnVudGltZRgRIAEoCzIpLmVudm95LmNvbmZpZy5ib290c3RyYXAudjMuTGF5ZXJlZFJ1bnRpbWUSLwoFYWRtaW4YDCABKAsyIC5lbnZveS5jb25maWcuYm9vdHN0cmFwLnYzLkFkbWluEjcKFHN0YXRzX2ZsdXNoX2ludGVydmFsGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uGnwKD1N0YXRpY1Jlc291cmNlcxI1CglsaXN0ZW5lcnMYASADKAsyIi5lbnZveS5jb25maWcubGlzdGVuZXIudjMuTGlzdGVuZXISMgoIY2x1c3RlcnMYAiADKAsyIC5lbnZveS5jb25maWcuY2x1c3Rlci52My5DbHVzdGVyGr0BChBEeW5hbWljUmVzb3VyY2VzEjYKCmxkc19jb25maWcYASABKAsyIi5lbnZveS5jb25maWcuY29yZS52My5Db25maWdTb3VyY2USNgoKY2RzX2NvbmZpZxgCIAEoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLkNvbmZpZ1NvdXJjZRI5CgphZHNfY29uZmlnGAMgASgLMiUuZW52b3kuY29uZmlnLmNvcmUudjMuQXBpQ29uZmlnU291cmNlInEKBUFkbWluEjgKCmFjY2Vzc19sb2cYBSADKAsyJC5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkFjY2Vzc0xvZxIuCgdhZGRyZXNzGAMgASgLMh0uZW52b3kuY29uZmlnLmNvcmUudjMuQWRkcmVzcyJJCg5MYXllcmVkUnVudGltZRI3CgZsYXllcnMYASADKAsyJy5lbnZveS5jb25maWcuYm9vdHN0cmFwLnYzLlJ1bnRpbWVMYXllciK5AQoMUnVudGltZUxheWVyEgwKBG5hbWUYASABKAkSLwoMc3RhdGljX2xheWVyGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdEgAEkkKC2FkbWluX2xheWVyGAQgASgLMjIuZW52b3kuY29uZmlnLmJvb3RzdHJhcC52My5SdW50aW1lTGF5ZXIuQWRtaW5MYXllckgAGgwKCkFkbWluTGF5ZXJCEQoPbGF5ZXJfc3BlY2lmaWVyYgZwcm90bzM", [file_envoy_config_accesslog_v3_accesslog, file_envoy_config_cluster_v3_cluster, file_envoy_config_core_v3_address, file_envoy_config_core_v3_base, file_envoy_config_core_v3_config_source, file_envoy_config_listener_v3_listener, file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("CillbnZveS9jb25maWcvYm9vdHN0cmFwL3YzL2Jvb3RzdHJhcC5wcm90bxIZZW52b3kuY29uZmlnLmJvb3RzdHJhcC52MyKHBgoJQm9vdHN0cmFwEigKBG5vZGUYASABKAsyGi5lbnZveS5jb25maWcuY29yZS52My5Ob2RlEk4KEHN0YXRpY19yZXNvdXJjZXMYAiABKAsyNC5lbnZveS5jb25maWcuYm9vdHN0cmFwLnYzLkJvb3RzdHJhcC5TdGF0aWNSZXNvdXJjZXMSUAoRZHluYW1pY19yZXNvdXJjZXMYAyABKAsyNS5lbnZveS5jb25maWcuYm9vdHN0cmFwLnYzLkJvb3RzdHJhcC5EeW5hbWljUmVzb3VyY2VzEkIKD2NsdXN0ZXJfbWFuYWdlchgEIAEoCzIpLmVudm95LmNvbmZpZy5ib290c3RyYXAudjMuQ2x1c3Rlck1hbmFnZXISQgoPbGF5ZXJlZF9ydW50aW1lGBEgASgLMikuZW52b3kuY29uZmlnLmJvb3RzdHJhcC52My5MYXllcmVkUnVudGltZRIvCgVhZG1pbhgMIAEoCzIgLmVudm95LmNvbmZpZy5ib290c3RyYXAudjMuQWRtaW4SNwoUc3RhdHNfZmx1c2hfaW50ZXJ2YWwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24afAoPU3RhdGljUmVzb3VyY2VzEjUKCWxpc3RlbmVycxgBIAMoCzIiLmVudm95LmNvbmZpZy5saXN0ZW5lci52My5MaXN0ZW5lchIyCghjbHVzdGVycxgCIAMoCzIgLmVudm95LmNvbmZpZy5jbHVzdGVyLnYzLkNsdXN0ZXIavQEKEER5bmFtaWNSZXNvdXJjZXMSNgoKbGRzX2NvbmZpZxgBIAEoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLkNvbmZpZ1NvdXJjZRI2CgpjZHNfY29uZmlnGAIgASgLMiIuZW52b3kuY29uZmlnLmNvcmUudjMuQ29uZmlnU291cmNlEjkKCmFkc19jb25maWcYAyABKAsyJS5lbnZveS5jb25maWcuY29yZS52My5BcGlDb25maWdTb3VyY2UiUgoOQ2x1c3Rlck1hbmFnZXISQAoRbG9hZF9zdGF0c19jb25maWcYBCABKAsyJS5lbnZveS5jb25maWcuY29yZS52My5BcGlDb25maWdTb3VyY2UicQoFQWRtaW4SOAoKYWNjZXNzX2xvZxgFIAMoCzIkLmVudm95LmNvbmZpZy5hY2Nlc3Nsb2cudjMuQWNjZXNzTG9nEi4KB2FkZHJlc3MYAyABKAsyHS5lbnZveS5jb25maWcuY29yZS52My5BZGRyZXNzIkkKDkxheWVyZWRSdW50aW1lEjcKBmxheWVycxgBIAMoCzInLmVudm95LmNvbmZpZy5ib290c3RyYXAudjMuUnVudGltZUxheWVyIrkBCgxSdW50aW1lTGF5ZXISDAoEbmFtZRgBIAEoCRIvCgxzdGF0aWNfbGF5ZXIYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0SAASSQoLYWRtaW5fbGF5ZXIYBCABKAsyMi5lbnZveS5jb25maWcuYm9vdHN0cmFwLnYzLlJ1bnRpbWVMYXllci5BZG1pbkxheWVySAAaDAoKQWRtaW5MYXllckIRCg9sYXllcl9zcGVjaWZpZXJiBnByb3RvMw", [file_envoy_config_accesslog_v3_accesslog, file_envoy_config_cluster_v3_cluster, file_envoy_config_core_v3_address, file_envoy_config_core_v3_base, file_envoy_config_core_v3_config_source, file_envoy_config_listener_v3_listener, file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * The root of the configuration.
@@ -48,6 +48,11 @@ export type Bootstrap = Message<"envoy.config.bootstrap.v3.Bootstrap"> & {
    * @generated from field: envoy.config.bootstrap.v3.Bootstrap.DynamicResources dynamic_resources = 3;
    */
   dynamicResources?: Bootstrap_DynamicResources | undefined;
+
+  /**
+   * @generated from field: envoy.config.bootstrap.v3.ClusterManager cluster_manager = 4;
+   */
+  clusterManager?: ClusterManager | undefined;
 
   /**
    * @generated from field: envoy.config.bootstrap.v3.LayeredRuntime layered_runtime = 17;
@@ -126,6 +131,25 @@ export const Bootstrap_DynamicResourcesSchema: GenMessage<Bootstrap_DynamicResou
   messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 0, 1);
 
 /**
+ * What all clusters share.
+ *
+ * @generated from message envoy.config.bootstrap.v3.ClusterManager
+ */
+export type ClusterManager = Message<"envoy.config.bootstrap.v3.ClusterManager"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.ApiConfigSource load_stats_config = 4;
+   */
+  loadStatsConfig?: ApiConfigSource | undefined;
+};
+
+/**
+ * Describes the message envoy.config.bootstrap.v3.ClusterManager.
+ * Use `create(ClusterManagerSchema)` to create a new message.
+ */
+export const ClusterManagerSchema: GenMessage<ClusterManager> = /*@__PURE__*/
+  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 1);
+
+/**
  * The admin interface; on a UNIX socket, as it can stop the process.
  *
  * @generated from message envoy.config.bootstrap.v3.Admin
@@ -147,7 +171,7 @@ export type Admin = Message<"envoy.config.bootstrap.v3.Admin"> & {
  * Use `create(AdminSchema)` to create a new message.
  */
 export const AdminSchema: GenMessage<Admin> = /*@__PURE__*/
-  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 1);
+  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 2);
 
 /**
  * Runtime switches; later layers win.
@@ -166,7 +190,7 @@ export type LayeredRuntime = Message<"envoy.config.bootstrap.v3.LayeredRuntime">
  * Use `create(LayeredRuntimeSchema)` to create a new message.
  */
 export const LayeredRuntimeSchema: GenMessage<LayeredRuntime> = /*@__PURE__*/
-  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 2);
+  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 3);
 
 /**
  * One layer.
@@ -202,7 +226,7 @@ export type RuntimeLayer = Message<"envoy.config.bootstrap.v3.RuntimeLayer"> & {
  * Use `create(RuntimeLayerSchema)` to create a new message.
  */
 export const RuntimeLayerSchema: GenMessage<RuntimeLayer> = /*@__PURE__*/
-  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 3);
+  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 4);
 
 /**
  * Switches set by the admin interface.
@@ -217,5 +241,5 @@ export type RuntimeLayer_AdminLayer = Message<"envoy.config.bootstrap.v3.Runtime
  * Use `create(RuntimeLayer_AdminLayerSchema)` to create a new message.
  */
 export const RuntimeLayer_AdminLayerSchema: GenMessage<RuntimeLayer_AdminLayer> = /*@__PURE__*/
-  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 3, 0);
+  messageDesc(file_envoy_config_bootstrap_v3_bootstrap, 4, 0);
 
