@@ -75,10 +75,11 @@ export class LoadReports {
 			this.options.onRefused(reason, peer.kind === "owner" ? null : peer.id);
 			call.emit("error", { code, details });
 		};
-		if (peer.kind === "sidecar") return refuse("type", status.PERMISSION_DENIED, "only Envoys report loads");
-		if (gateways?.length === 0) return refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's");
+		if (peer.kind === "sidecar") return void refuse("type", status.PERMISSION_DENIED, "only Envoys report loads");
+		if (gateways?.length === 0)
+			return void refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's");
 		if (this.#reporters.size >= XDS_STREAMS_MAX)
-			return refuse("too-many", status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
+			return void refuse("too-many", status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
 		this.#reporters.add(reporter);
 		const end = (): void => {
 			if (!this.#reporters.delete(reporter)) return;
@@ -90,11 +91,11 @@ export class LoadReports {
 			const node = request.node?.id ?? "";
 			if (reporter.node === null) {
 				if (node === "" || !mayBeNode(peer, node))
-					return refuse("another-node", status.PERMISSION_DENIED, "node.id is not the client's own");
+					return void refuse("another-node", status.PERMISSION_DENIED, "node.id is not the client's own");
 				reporter.node = node;
 				this.#ask(reporter);
 			} else if (node !== "" && node !== reporter.node)
-				return refuse("another-node", status.PERMISSION_DENIED, `the stream is of node ${reporter.node}`);
+				return void refuse("another-node", status.PERMISSION_DENIED, `the stream is of node ${reporter.node}`);
 			if (request.clusterStats.length > 0) this.options.onReport?.(reporter.node, this.#read(request.clusterStats));
 		});
 		for (const event of ["end", "error", "cancelled", "close"]) call.on(event, end);
