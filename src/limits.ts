@@ -549,6 +549,12 @@ export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 /** Pause between two rounds of probes: a bypass is told within half a minute, at the price of two requests per Service. */
 export const PROBE_INTERVAL_MS = 30_000;
 
+/** Changes of access rules that can be rolled back: some weeks of a busy team. */
+export const POLICY_HISTORY_MAX = 200;
+
+/** What they replaced, together: beyond it the oldest go first, and the newest always stays. Read whole by a rollback. */
+export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
+
 /** Callers whose ids a sidecar need not judge again: 1,000 of at most 8 KiB, what a gRPC message may hold of one. */
 export const CALLERS_KNOWN_MAX = 1_000;
 

@@ -345,6 +345,17 @@ policy
 	.option("--since <time>", "such as 2026-01-31T12:00:00Z; say when a policy was last changed")
 	.option("--json")
 	.action(async (options) => (await import("./commands/policy.js")).policyShadow(options));
+policy
+	.command("rollback")
+	.description(
+		"the AccessPolicies and DataClasses of an earlier revision again, as one change; by default the last one is undone",
+	)
+	.addOption(api())
+	.option("--to <revision>", "as they stood at that revision")
+	.option("--list", "the changes that are kept, newest first")
+	.option("-n, --namespace <name>", "of that namespace alone")
+	.option("--dry-run", "check and show what would change")
+	.action(async (options) => (await import("./commands/policyRollback.js")).policyRollback(options));
 program
 	.command("trace <id>")
 	.description("the path of one request, by trace id or x-request-id")

@@ -7,12 +7,13 @@ import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
 import type { Decision } from "../rollout/decision.js";
 import { type ActCall, record } from "./actRecord.js";
-import { type ApprovalRequest, ApprovalShelf, type AskedAct, fingerprint } from "./approval.js";
+import { type ApprovalRequest, ApprovalShelf, type AskedAct, type AskedWish, fingerprint, isWish } from "./approval.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
 import type { Need, Permissions } from "./permissions.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
-import { about, namespacesIn, type Planned, planPerson, planWish, type Sight } from "./plannedAct.js";
+import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, scopeOf } from "./plannedAct.js";
+import type { PolicyRecord } from "./policyHistory.js";
 import type { ApplyResult, Store } from "./store.js";
 import { type MayRead, namespaceOf, visibleProblems } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
@@ -69,7 +70,7 @@ export class Acts {
 	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
 	 * @throws WeirError `permission-denied`, recorded.
 	 */
-	#demandSome(call: ActCall, verb: "apply" | "delete", object: string): void {
+	#demandSome(call: ActCall, verb: AskedWish["verb"], object: string): void {
 		if (this.permissions.mayAnywhere(call.caller, "apply", this.store.current.resources)) return;
 		this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
 	}
@@ -144,11 +145,12 @@ export class Acts {
 	 */
 	prepare(request: ApprovalRequest, nowMs: number): Prepared {
 		const { act, askedBy } = request;
-		const plan = act.verb === "apply" || act.verb === "delete" ? this.#wishPlan(act, nowMs) : null;
+		const sight = this.#sight(askedBy);
+		const plan = isWish(act) ? this.#wishPlan(act, nowMs) : null;
 		const planned =
-			act.verb === "apply" || act.verb === "delete"
-				? planWish(this.#sight(askedBy), act, plan as WishPlan)
-				: planPerson(this.#sight(askedBy), act.experiment, act);
+			isWish(act) && plan !== null
+				? planWish(sight, act, plan)
+				: planPerson(sight, (act as Exclude<AskedAct, AskedWish>).experiment, act as Exclude<AskedAct, AskedWish>);
 		if (fingerprint(planned.basis) !== fingerprint(request.basis))
 			throw changedSince("what it would change has changed");
 		if (fingerprint(planned.effects) !== fingerprint(request.effects))
@@ -168,9 +170,9 @@ export class Acts {
 		const revision = this.store.current.revision;
 		let after = revision;
 		if (plan !== null) {
-			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs });
+			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });
 			if (result.outcome === "applied") after = result.revision;
-		} else if (act.verb !== "apply" && act.verb !== "delete") {
+		} else if (!isWish(act)) {
 			const { verb, arm, reason } = act;
 			after = this.store.act(act.experiment, { verb, by, reason, arm, nowMs: call.nowMs, approvedBy }).revision;
 		}
@@ -181,7 +183,7 @@ export class Acts {
 				revision,
 				after,
 				result: "done",
-				why: "reason" in act ? act.reason : "",
+				why: whyOf(act),
 				request: request.id,
 				askedBy: by,
 				approvedBy,
@@ -196,13 +198,36 @@ export class Acts {
 		);
 	}
 
-	#wishPlan(act: AskedAct, nowMs: number): WishPlan {
-		if (act.verb === "apply") return this.store.planApply(act.files, nowMs);
-		if (act.verb === "delete") return this.store.planDelete(act.resources);
-		throw new WeirError("internal", "no declaration");
+	/**
+	 * The access rules of an earlier revision, as one change: of a namespace, or of all that the caller may see.
+	 * @param to null = before the last change
+	 * @throws WeirError `failed-precondition` where that is not kept
+	 */
+	rollback(call: ActCall, to: number | null, namespace: string | null, dryRun: boolean): ApplyResult | Pending {
+		const where = namespace === null ? "" : ` of namespace ${namespace}`;
+		this.#demandSome(call, "rollback", `access rules${where}`);
+		const scope = scopeOf({ namespace }, this.mayRead(call.caller));
+		const act: AskedWish = { verb: "rollback", namespace, ...this.store.restoration(to, scope) };
+		return this.#wish(call, act, this.store.planRestore(act, call.nowMs), dryRun);
 	}
 
-	#wish(call: ActCall, act: AskedAct, plan: WishPlan, dryRun: boolean): ApplyResult | Pending {
+	/** Changes of access rules that can be rolled back, as the caller may see them; newest first. */
+	policyHistory(caller: Caller, namespace: string | null): readonly PolicyRecord[] {
+		return this.store.policies.list(scopeOf({ namespace }, this.mayRead(caller)));
+	}
+
+	#wishPlan(act: AskedWish, nowMs: number): WishPlan {
+		switch (act.verb) {
+			case "apply":
+				return this.store.planApply(act.files, nowMs);
+			case "delete":
+				return this.store.planDelete(act.resources);
+			case "rollback":
+				return this.store.planRestore(act, nowMs);
+		}
+	}
+
+	#wish(call: ActCall, act: AskedWish, plan: WishPlan, dryRun: boolean): ApplyResult | Pending {
 		const planned = planWish(this.#sight(call.caller), act, plan);
 		const { revision, resources } = this.store.current;
 		this.demand(call, planned.needs, act.verb, planned.effects);
@@ -227,10 +252,18 @@ export class Acts {
 			return { outcome: "applied", revision, changes: plan.changes, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
 		return this.store.atomically(() => {
-			const result = this.store.realise(plan, { by: call.caller.subject, dryRun: false, nowMs: call.nowMs });
+			const by = call.caller.subject;
+			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });
 			const after = result.outcome === "applied" ? result.revision : revision;
 			this.store.audit.append(
-				record(call, { ...about(planned, planned.effects), verb: act.verb, revision, after, result: "done" }),
+				record(call, {
+					...about(planned, planned.effects),
+					verb: act.verb,
+					revision,
+					after,
+					result: "done",
+					why: whyOf(act),
+				}),
 			);
 			return result;
 		});
@@ -260,13 +293,23 @@ export class Acts {
 					revision,
 					result: "pending",
 					request: made.id,
-					why: "reason" in act ? act.reason : "",
+					why: whyOf(act),
 				}),
 			);
 			return made;
 		});
 		return { outcome: "pending", request };
 	}
+}
+
+function restoredBy(act: AskedAct): number | null {
+	return act.verb === "rollback" ? act.revision : null;
+}
+
+/** In the person's words, or what tells more than the verb. */
+function whyOf(act: AskedAct): string {
+	if (act.verb === "rollback") return `to the access rules of revision ${act.revision}`;
+	return isWish(act) ? "" : act.reason;
 }
 
 function changedSince(why: string): WeirError {

@@ -9,7 +9,15 @@ import type { Target } from "./deletion.js";
 import type { Difference } from "./difference.js";
 import { type ApiPlace, type ClientTls, type ExchangeAnswer, exchange } from "./exchange.js";
 import type { PersonVerb } from "./personRequest.js";
-import type { ActAnswer, ApplyAnswer, PendingAnswer, RequestAnswer, StatusAnswer } from "./wire.js";
+import type {
+	ActAnswer,
+	ApplyAnswer,
+	PendingAnswer,
+	PolicyChangeAnswer,
+	PolicyHistoryAnswer,
+	RequestAnswer,
+	StatusAnswer,
+} from "./wire.js";
 
 /** Longer than any answer of the API takes: an apply of 5,000 documents takes seconds. */
 const TIMEOUT_MS = 60_000;
@@ -83,6 +91,23 @@ export class ApiClient {
 	async deleteAll(resources: readonly Target[], options: { readonly dryRun: boolean }): Promise<ApplyAnswer> {
 		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		return applyAnswer(await this.#send("POST", `/v1/deletions?${query}`, { body: jsonBody({ resources }) }));
+	}
+
+	/** `weir policy rollback --list`. @param namespace null = all that the caller may see */
+	async policyHistory(namespace: string | null): Promise<readonly PolicyChangeAnswer[]> {
+		const query = namespace === null ? "" : `?${new URLSearchParams({ namespace })}`;
+		return (await this.#json<PolicyHistoryAnswer>("GET", `/v1/policies/history${query}`)).changes;
+	}
+
+	/** `weir policy rollback`. @param to null = before the last change */
+	async rollback(
+		to: number | null,
+		namespace: string | null,
+		options: { readonly dryRun: boolean },
+	): Promise<ApplyAnswer> {
+		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
+		const body = jsonBody({ to, namespace });
+		return applyAnswer(await this.#send("POST", `/v1/policies/rollback?${query}`, { body }));
 	}
 
 	/** `weir get` as JSON. */

@@ -1,6 +1,6 @@
 /**
  * Acts that others must approve before they happen, kept with their exact content and with what they would change as it
- * stood. Decisions: an apply and a delete fall under the verb apply; promote and resume under promote; abort under
+ * stood. Decisions: an apply, a delete and a rollback fall under the verb apply; promote and resume under promote; abort under
  * abort. A pause and what statistics decide never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any
  * policy covers one of their namespaces, whatever its verbs: else one person could make a second one, or take the
  * policy away, and then act alone. What concerns all namespaces falls under the policies of any.
@@ -19,17 +19,28 @@ import type { StateDatabase } from "./database.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES, namespacesOf } from "./permissions.js";
 import type { PersonVerb } from "./personRequest.js";
+import type { Restoration } from "./policyHistory.js";
+
+/** Changes of the declaration. */
+export type AskedWish =
+	| { readonly verb: "apply"; readonly files: readonly { readonly name: string; readonly text: string }[] }
+	/** The revision to go back to, and what that came to when it was asked for. */
+	| ({ readonly verb: "rollback"; readonly namespace: string | null } & Restoration)
+	| { readonly verb: "delete"; readonly resources: readonly Target[] };
 
 /** What was asked for, to the letter. */
 export type AskedAct =
-	| { readonly verb: "apply"; readonly files: readonly { readonly name: string; readonly text: string }[] }
-	| { readonly verb: "delete"; readonly resources: readonly Target[] }
+	| AskedWish
 	| {
 			readonly verb: Exclude<PersonVerb, "pause">;
 			readonly experiment: string;
 			readonly arm: string | null;
 			readonly reason: string;
 	  };
+
+export function isWish(act: AskedAct): act is AskedWish {
+	return !("experiment" in act);
+}
 
 export interface ApprovalRequest {
 	readonly id: string;

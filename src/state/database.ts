@@ -19,6 +19,7 @@ import { requireOwnFolder } from "../socket.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { AuditRecord } from "./auditLog.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
+import type { PolicyRecord } from "./policyHistory.js";
 
 export interface StoredResource {
 	readonly resource: Resource;
@@ -70,6 +71,8 @@ export interface StateDatabase {
 	 */
 	readonly counters: Database<number, "revision" | "acknowledged" | "auditDropped" | "untoldDropped">;
 	readonly proxies: Database<ProxyReport, "report">;
+	/** Changes of access rules, by the revision that they led to. */
+	readonly policies: Database<PolicyRecord, number>;
 	/** By id. */
 	readonly requests: Database<ApprovalRequest, string>;
 	/** By sequence. */
@@ -136,6 +139,7 @@ export function openDatabase(directory: string): StateDatabase {
 		used: part("used"),
 		counters: part("counters"),
 		proxies: part("proxies"),
+		policies: part("policies"),
 		requests: part("requests"),
 		audit: part("audit"),
 		outbox: part("outbox"),

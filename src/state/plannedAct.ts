@@ -3,11 +3,12 @@ import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import { type AskedAct, fingerprint, type Requirement, requirement } from "./approval.js";
+import { type AskedAct, type AskedWish, fingerprint, type Requirement, requirement } from "./approval.js";
 import { type Need, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
+import { isRolledBack, type Scope } from "./policyHistory.js";
 import { promotionsIn } from "./promotedByHand.js";
-import { keyOf } from "./resourceSet.js";
+import { keyOf, resourceKey } from "./resourceSet.js";
 import { type MayRead, namespaceOf } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
 
@@ -29,21 +30,24 @@ export interface Planned {
  * What stays as it is needs no permission to change it, if the caller may see that it is so: a file with everything
  * can be applied by whoever may change what changes.
  */
-export function planWish({ resources, status, mayRead }: Sight, act: AskedAct, plan: WishPlan): Planned {
+export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, plan: WishPlan): Planned {
 	const stored = new Map(resourcesOf(resources).map((one) => [keyOf(one), one]));
+	const gone = new Set(plan.deletions.map(({ kind, name }) => resourceKey(kind, name)));
 	const written = new Set(plan.upserts.map(({ resource }) => keyOf(resource)));
 	const judged = plan.given.filter((one) => {
 		const before = stored.get(keyOf(one));
 		const same = before !== undefined && fingerprint(before) === fingerprint(one);
-		return !same || written.has(keyOf(one)) || plan.deletions.length > 0 || !mayRead(one.metadata.namespace);
+		return !same || written.has(keyOf(one)) || gone.has(keyOf(one)) || !mayRead(one.metadata.namespace);
 	});
 	const before = judged.flatMap((one): readonly Resource[] => {
 		const known = stored.get(keyOf(one));
 		return known === undefined ? [] : [known];
 	});
-	const deletes = plan.deletions.length > 0;
 	const given = new Map(judged.map((one) => [keyOf(one), one]));
-	const changed = before.map((one) => ({ before: one, after: deletes ? null : (given.get(keyOf(one)) ?? null) }));
+	const changed = before.map((one) => ({
+		before: one,
+		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
+	}));
 	const promotions = promotionsIn({ resources, status }, changed);
 	const needs = unique([
 		...[...judged, ...before].flatMap(needsOf),
@@ -53,6 +57,13 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedAct, p
 	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
 	const basis: Record<string, string> = {};
 	for (const one of judged) basis[keyOf(one)] = fingerprint(stored.get(keyOf(one)));
+	if (act.verb === "rollback") {
+		// A rule that came meanwhile would stay, and they would not be what they were.
+		const rules = [...stored.values()].filter(
+			({ kind, metadata }) => isRolledBack(kind) && scopeOf(act, mayRead)(metadata.namespace),
+		);
+		basis["access rules"] = fingerprint(rules);
+	}
 	const { approvalPolicies } = resources;
 	const applying = requirement(
 		approvalPolicies,
@@ -73,6 +84,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedAct, p
 			expireMs: Math.min(applying.expireMs, promoting.expireMs),
 		},
 		effects: [
+			...(act.verb === "rollback" ? [`access rules as of revision ${act.revision}`] : []),
 			...judged.map((one) => {
 				const title = `${one.kind} ${qualifiedName(one.metadata)}`;
 				return `${changes.get(title) ?? act.verb} ${title}`;
@@ -121,4 +133,9 @@ export function namespacesIn({ needs }: Pick<Planned, "needs">): readonly string
 
 export function about(planned: Pick<Planned, "needs">, objects: readonly string[]) {
 	return { namespaces: namespacesIn(planned), objects };
+}
+
+/** Whose access rules a rollback is about: one namespace's, or those of all that the caller may see. */
+export function scopeOf({ namespace }: { readonly namespace: string | null }, mayRead: MayRead): Scope {
+	return (one) => mayRead(one) && (namespace === null || one === namespace);
 }

@@ -17,7 +17,7 @@ import { BY_HINT, isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } f
 import { serviceOf } from "./resourceSet.js";
 import type { ApplyResult, Store } from "./store.js";
 import { namespaceOf, visibleState } from "./visible.js";
-import { requestAnswer, type StatusAnswer } from "./wire.js";
+import { type PolicyHistoryAnswer, policyChange, requestAnswer, type StatusAnswer } from "./wire.js";
 
 export interface PublicDoor {
 	readonly store: Store;
@@ -70,6 +70,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				return ok({ requests: door.approvals.list(call.caller, door.now()).map(requestAnswer) });
 		}
 	}
+	if (version === "v1" && noun === "policies" && rest.length === 1) return policies(door, call, String(rest[0]));
 	if (version === "v1" && noun === "resources" && method === "DELETE") return remove(door, call, rest);
 	if (version === "v1" && noun === "approvals" && rest.length <= 2) return approval(door, call, rest);
 	if (version === "v1" && noun === "experiments" && rest.length === 2) return experiment(door, call, rest);
@@ -172,6 +173,27 @@ async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<Answer>
 		return { kind, name: qualifiedText(name) };
 	});
 	return applied(acts.delete(actCall(call, now()), targets, flag(call.query, "dryRun")));
+}
+
+/** Earlier access rules: what is kept of them, and back to them. */
+async function policies({ acts, now }: PublicDoor, call: Call, act: string): Promise<Answer> {
+	if (call.method === "GET" && act === "history") {
+		onlyQuery(call.query, ["namespace"]);
+		const history = acts.policyHistory(call.caller, call.query.get("namespace"));
+		return ok({ changes: history.map(policyChange) } satisfies PolicyHistoryAnswer);
+	}
+	if (call.method !== "POST" || act !== "rollback") {
+		throw new WeirError("not-found", "no such thing of access rules", "GET history; POST rollback");
+	}
+	onlyWishQuery(call.query);
+	const { to = null, namespace = null, ...unknown } = await readObject(call.request);
+	const [field] = Object.keys(unknown);
+	const isRevision = to === null || (Number.isSafeInteger(to) && Number(to) >= 0);
+	if (field !== undefined || !isRevision || (namespace !== null && typeof namespace !== "string")) {
+		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME}, each may be absent');
+	}
+	const dryRun = flag(call.query, "dryRun");
+	return applied(acts.rollback(actCall(call, now()), to === null ? null : Number(to), namespace, dryRun));
 }
 
 /** The namespace `default` is not said in a qualified name. */

@@ -11,7 +11,6 @@ import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
-import type { Problem } from "../resources/resource.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import { toldOf } from "../rollout/gate.js";
@@ -24,29 +23,13 @@ import { planDelete, type Target } from "./deletion.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
+import { PolicyHistory, type Restoration, type Scope } from "./policyHistory.js";
 import { type MetricName, metricNames, serviceOf, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
 import type { LastDecision } from "./wire.js";
-import { planApply, type ResourceChange, type WishPlan } from "./wishes.js";
+import { type ApplyOptions, type ApplyResult, planApply, type WishPlan } from "./wishes.js";
 
-export interface ApplyOptions {
-	/** The person, as recorded with what the declaration decides. */
-	readonly by: string;
-	/** Check and tell, change nothing. */
-	readonly dryRun: boolean;
-	readonly nowMs: number;
-}
-
-/** All or nothing: applied as a whole, or refused with every problem. */
-export type ApplyResult =
-	| {
-			readonly outcome: "applied";
-			readonly revision: number;
-			readonly changes: readonly ResourceChange[];
-			/** Of a dry run by an operator: how many others would have to approve it first. */
-			readonly approvals?: number;
-	  }
-	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
+export type { ApplyOptions, ApplyResult } from "./wishes.js";
 
 export interface StoreOptions {
 	/** The clock of kept plans and reports; decisions bring their own time. */
@@ -69,6 +52,8 @@ export class Store implements StateStore, Outbox {
 	#change: { facts: boolean; wishes: boolean } | null = null;
 	/** What operators did; its records are written inside `atomically`. */
 	readonly audit: AuditLog;
+	/** How access rules stood earlier. */
+	readonly policies: PolicyHistory;
 
 	/**
 	 * Opens or creates the state in a directory of its own (mode 0700).
@@ -80,6 +65,7 @@ export class Store implements StateStore, Outbox {
 		this.#plans = new PlanShelf(this.#database);
 		this.#outbox = new OutboxShelf(this.#database);
 		this.audit = new AuditLog(this.#database, options.auditRecords);
+		this.policies = new PolicyHistory(this.#database);
 		this.#now = options.now ?? Date.now;
 		this.#state = this.#load(true);
 	}
@@ -140,6 +126,16 @@ export class Store implements StateStore, Outbox {
 	/** What an apply would do; changes nothing. */
 	planApply(files: readonly { readonly name: string; readonly text: string }[], nowMs: number): WishPlan {
 		return planApply(this.#wishes(), files, nowMs);
+	}
+
+	/** What it takes to have the access rules of a revision again. @param to null = before the last change in the scope */
+	restoration(to: number | null, scope: Scope): Restoration {
+		return this.policies.restoration(to, { revision: this.#state.revision, stored: this.#stored }, scope);
+	}
+
+	/** What a rollback would do; changes nothing. */
+	planRestore({ documents, deletions }: Restoration, nowMs: number): WishPlan {
+		return planApply(this.#wishes(), documents, nowMs, deletions);
 	}
 
 	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */
@@ -274,7 +270,7 @@ export class Store implements StateStore, Outbox {
 	}
 
 	/** Carries out a plan that was made on `current`. */
-	realise(plan: WishPlan, { by, dryRun, nowMs }: ApplyOptions): ApplyResult {
+	realise(plan: WishPlan, { by, dryRun, nowMs, restored = null }: ApplyOptions): ApplyResult {
 		if (plan.problems.length > 0) return { outcome: "refused", problems: plan.problems };
 		const bump = plan.changes.some((change) => change.change !== "unchanged");
 		if (dryRun || (!bump && plan.upserts.length === 0)) {
@@ -301,6 +297,8 @@ export class Store implements StateStore, Outbox {
 			for (const { kind, text, experiment } of plan.newlyUsed) {
 				if (used.get([kind, text]) === undefined) used.putSync([kind, text], { experiment, sinceMs: nowMs });
 			}
+			const made = { revision, revisionBefore: this.#state.revision, atMs: nowMs, by, restored };
+			this.policies.record(plan, this.#stored, made);
 			counters.putSync("revision", revision);
 			this.#changed(true);
 		});

@@ -3,6 +3,7 @@ import type { Problem } from "../resources/resource.js";
 import type { Action, Decision, Rule } from "../rollout/decision.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import type { ApprovalRequest } from "./approval.js";
+import type { PolicyRecord } from "./policyHistory.js";
 import type { ResourceChange } from "./wishes.js";
 
 export interface LastDecision {
@@ -49,7 +50,21 @@ export function requestAnswer({ askedBy, approvals, basis: _, ...rest }: Approva
 	return { ...rest, askedBy: askedBy.subject, approvals: approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })) };
 }
 
-/** POST /v1/resources and DELETE: what changed, or every problem (status 400), or that it waits for approval. */
+/** GET /v1/policies/history: changes of access rules that can be rolled back, newest first. */
+export interface PolicyHistoryAnswer {
+	readonly changes: readonly PolicyChangeAnswer[];
+}
+
+export interface PolicyChangeAnswer extends Omit<PolicyRecord, "changes"> {
+	readonly changes: readonly ResourceChange[];
+}
+
+/** Without the texts, which are read by a rollback alone. */
+export function policyChange({ changes, ...rest }: PolicyRecord): PolicyChangeAnswer {
+	return { ...rest, changes: changes.map(({ kind, name, change }) => ({ kind, name, change })) };
+}
+
+/** POST /v1/resources, /v1/deletions and /v1/policies/rollback, and DELETE: what changed, or every problem (status 400), or that it waits for approval. */
 export type ApplyAnswer =
 	| PendingAnswer
 	| {

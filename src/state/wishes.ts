@@ -25,8 +25,9 @@ import { applyExperiment, applyService } from "../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.js";
 import { type CrossChecked, crossCheck, running } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
+import type { Target } from "./deletion.js";
 import { splitDocuments } from "./documents.js";
-import { keyOf, serviceOf, sortedSet } from "./resourceSet.js";
+import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
 import { namespaceOf } from "./visible.js";
 
 export interface SourceFile {
@@ -49,6 +50,27 @@ export interface ResourceChange {
 	readonly name: string;
 	readonly change: "created" | "configured" | "unchanged" | "deleted";
 }
+
+export interface ApplyOptions {
+	/** The person, as recorded with what the declaration decides. */
+	readonly by: string;
+	/** Check and tell, change nothing. */
+	readonly dryRun: boolean;
+	readonly nowMs: number;
+	/** Of a rollback: the revision whose access rules it brings back. */
+	readonly restored?: number | null;
+}
+
+/** All or nothing: applied as a whole, or refused with every problem. */
+export type ApplyResult =
+	| {
+			readonly outcome: "applied";
+			readonly revision: number;
+			readonly changes: readonly ResourceChange[];
+			/** Of a dry run by an operator: how many others would have to approve it first. */
+			readonly approvals?: number;
+	  }
+	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 
 /** What would be written; nothing of it counts where there are problems. */
 export interface WishPlan {
@@ -85,10 +107,21 @@ export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	newlyUsed: [],
 };
 
-export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: number): WishPlan {
+/** @param away resources that go with it */
+export function planApply(
+	wishes: Wishes,
+	files: readonly SourceFile[],
+	nowMs: number,
+	away: readonly Target[] = [],
+): WishPlan {
 	const given = parseResources(files);
 	const resources = resourcesOf(given.resources);
-	const replaced = new Set(resources.map(keyOf));
+	const gone = new Set(away.map(({ kind, name }) => resourceKey(kind, name)));
+	const replaced = new Set([...resources.map(keyOf), ...gone]);
+	const about = [
+		...resources,
+		...wishes.stored.flatMap(({ resource }) => (gone.has(keyOf(resource)) ? [resource] : [])),
+	];
 	const kept = wishes.stored.filter(
 		({ resource }) => !replaced.has(keyOf(resource)) && !given.positions.isBroken(resource),
 	);
@@ -103,7 +136,7 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
 		...usedProblems(wishes, fresh, whole),
 	];
-	if (problems.length > 0) return { ...NOTHING, problems, given: resources };
+	if (problems.length > 0) return { ...NOTHING, problems, given: about };
 
 	const sources = sourcesOf(files);
 	const changes: ResourceChange[] = [];
@@ -126,9 +159,10 @@ export function planApply(wishes: Wishes, files: readonly SourceFile[], nowMs: n
 	return {
 		...NOTHING,
 		problems,
-		given: resources,
-		changes,
+		given: about,
+		changes: [...changes, ...away.map(({ kind, name }) => ({ kind, name, change: "deleted" as const }))],
 		upserts,
+		deletions: away,
 		newlyUsed,
 		...facts(wishes, before, resources, nowMs),
 	};

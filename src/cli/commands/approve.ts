@@ -47,7 +47,8 @@ function printRequest(request: RequestAnswer): void {
 }
 
 function printContent({ act }: RequestAnswer): void {
-	if (act.verb === "apply") for (const { name, text } of act.files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
+	const files = act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
+	if (files !== null) for (const { name, text } of files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
 	else print(oneLine(JSON.stringify(act)));
 }
 
