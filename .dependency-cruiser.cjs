@@ -20,6 +20,7 @@ const OWNERS = {
 	"reflect-metadata": ["identity"],
 	"commander": ["cli"],
 	"jose": ["tokens"],
+	"jstat": ["analysis"],
 	"@grpc/grpc-js": ["xds", "events", "telemetry", "sidecar", "identity"],
 	"@bufbuild/protobuf": ["gen", "xds", "events", "telemetry", "sidecar", "identity"],
 };
@@ -75,6 +76,13 @@ module.exports = {
 			from: { path: "^src/", pathNot: `^src/(${owners.join("|")})/` },
 			to: { path: `node_modules/${name}` },
 		})),
+		{
+			name: "one-door-to-jstat",
+			comment: "jStat is silently wrong outside a measured domain; distributions/jstat.ts guards it. Our own distributions hold everywhere.",
+			severity: "error",
+			from: { path: "^src/", pathNot: "^src/analysis/distributions/jstat\\.ts$" },
+			to: { path: "node_modules/jstat" },
+		},
 		{
 			name: "source-does-not-import-tests",
 			comment: "Users do not get the tests; the import would break for them.",

@@ -7,10 +7,11 @@
  * positive and finite, or x that is NaN, gives NaN; x outside [0, 1] is 0 or 1 by the definition of a distribution
  * function. Non-convergence throws internal, never a number.
  */
-import { incompleteBeta, logBetaKernel, logSideOf, sideOf, type Tail } from "./incompleteBeta.js";
+import { incompleteBeta, logBetaKernel } from "./incompleteBeta.js";
 import { lnBeta } from "./lnGamma.js";
 import { normalQuantile } from "./normal.js";
 import { solveLogTail } from "./root.js";
+import { logSideOf, sideOf, type Tail } from "./tail.js";
 
 function valid(a: number, b: number): boolean {
 	return a > 0 && b > 0 && a < Number.POSITIVE_INFINITY && b < Number.POSITIVE_INFINITY;
@@ -57,18 +58,24 @@ export function logBetaSf(x: number, a: number, b: number): number {
 	return logValue(x, a, b, false);
 }
 
-/** A first guess of ln(x/y): Cornish–Fisher from the cumulants of ln Γ-variates' difference, or the power law of a tail where a shape is small. */
+/** ln x of the power law xᵃ/(a B(a, b)) that the lower tail follows next to 0. */
+function logPowerLaw(logTail: number, a: number, b: number): number {
+	return (logTail + Math.log(a) + lnBeta(a, b)) / a;
+}
+
+/** Below e^this the power law is exact to double precision for any b in the domain. */
+const POWER_LAW_ALONE = -600;
+
+/** A first guess of ln(x/y): Cornish–Fisher from the cumulants of ln Γ-variates' difference, or the power law of a tail
+ * where a shape is small. */
 function guess(lower: boolean, logTail: number, a: number, b: number): number {
 	if (Math.min(a, b) >= 1) {
 		const z = normalQuantile(Math.exp(logTail)) * (lower ? 1 : -1);
 		return Math.log(a / b) + z * Math.sqrt(1 / a + 1 / b) + ((1 / b - 1 / a) * (z * z + 2)) / 6;
 	}
-	if (lower) {
-		const logX = (logTail + Math.log(a) + lnBeta(a, b)) / a;
-		return logX < -1 ? logX : Math.log(a / b);
-	}
-	const logY = (logTail + Math.log(b) + lnBeta(a, b)) / b;
-	return logY < -1 ? -logY : Math.log(a / b);
+	const end = lower ? logPowerLaw(logTail, a, b) : logPowerLaw(logTail, b, a);
+	if (end >= -1) return Math.log(a / b);
+	return lower ? end : -end;
 }
 
 /** Both x and 1 − x of a quantile: near an end the other one would lose its digits. */
@@ -81,7 +88,12 @@ export interface BetaPoint {
  * The point whose lower (`lower`) or upper tail has the given logarithm, below ln ½ or near it: Newton's method on the
  * logit, on whose scale the density is log-concave.
  */
-function pointOf(lower: boolean, logTail: number, a: number, b: number): BetaPoint {
+export function betaPoint(lower: boolean, logTail: number, a: number, b: number): BetaPoint {
+	const [near, other] = lower ? [a, b] : [b, a];
+	if (near < 2) {
+		const end = logPowerLaw(logTail, near, other);
+		if (end < POWER_LAW_ALONE) return lower ? { x: Math.exp(end), y: 1 } : { x: 1, y: Math.exp(end) };
+	}
 	const at = (u: number): { x: number; y: number; tail: Tail } => {
 		// Where the logit leaves the doubles the tail is that of the last one.
 		const small = Math.max(Math.exp(-Math.abs(u)), 1e-300);
@@ -107,12 +119,12 @@ function pointOf(lower: boolean, logTail: number, a: number, b: number): BetaPoi
 export function betaQuantile(p: number, a: number, b: number): number {
 	if (!valid(a, b) || !(p >= 0 && p <= 1)) return Number.NaN;
 	if (p === 0 || p === 1) return p;
-	return p <= 0.5 ? pointOf(true, Math.log(p), a, b).x : pointOf(false, Math.log1p(-p), a, b).x;
+	return p <= 0.5 ? betaPoint(true, Math.log(p), a, b).x : betaPoint(false, Math.log1p(-p), a, b).x;
 }
 
 /** The x with P(X > x) = q, for q that 1 − q would lose. */
 export function betaIsf(q: number, a: number, b: number): number {
 	if (!valid(a, b) || !(q >= 0 && q <= 1)) return Number.NaN;
 	if (q === 0 || q === 1) return 1 - q;
-	return q <= 0.5 ? pointOf(false, Math.log(q), a, b).x : pointOf(true, Math.log1p(-q), a, b).x;
+	return q <= 0.5 ? betaPoint(false, Math.log(q), a, b).x : betaPoint(true, Math.log1p(-q), a, b).x;
 }

@@ -11,16 +11,10 @@ import { WeirError } from "../../error.js";
 import { HALF_LN_2PI, lnBeta, STIRLING_FROM, stirlingRemainder } from "./lnGamma.js";
 import { excess, log1pmx } from "./log1pmx.js";
 import { logConcaveTail } from "./quadrature.js";
+import type { Tail } from "./tail.js";
 
-/** From here on quadrature is both faster and more exact than the fraction. */
-const LARGE = 60;
-
-/** A tail is exp(logKernel) · factor; `lower` says that it is the integral from 0, else the one to 1. */
-export interface Tail {
-	readonly lower: boolean;
-	readonly logKernel: number;
-	readonly factor: number;
-}
+/** From here on quadrature is the faster one: the fraction's length near the mean grows with √a. */
+const LARGE = 20_000;
 
 /** ln x where x + y = 1 and both are known to full relative precision. */
 function logOf(x: number, y: number): number {
@@ -122,21 +116,4 @@ export function incompleteBeta(x: number, y: number, a: number, b: number): Tail
 	const [z, w, c, d] = lower ? [x, y, a, b] : [y, x, b, a];
 	const small = z <= 0.5 && z * d <= 1;
 	return { lower, logKernel, factor: small ? series(z, c, d) : betaFraction(z, w, c, d) };
-}
-
-/** The tail's own value, at most 1. */
-export function tailValue(tail: Tail): number {
-	return Math.min(1, Math.exp(tail.logKernel) * tail.factor);
-}
-
-/** The integral from 0 (`lower`) or to 1, whichever is asked for; 1 − the other one only where that one is small. */
-export function sideOf(tail: Tail, lower: boolean): number {
-	const value = tailValue(tail);
-	return tail.lower === lower ? value : 1 - value;
-}
-
-/** ln of sideOf. */
-export function logSideOf(tail: Tail, lower: boolean): number {
-	if (tail.lower !== lower) return Math.log1p(-tailValue(tail));
-	return Math.min(0, tail.logKernel + Math.log(tail.factor));
 }

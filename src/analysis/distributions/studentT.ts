@@ -5,10 +5,11 @@
  * By the incomplete beta function with t²/(df+t²) and df/(df+t²) both given, so that nothing is lost where either is
  * near 1. Relative error below 1e-12. df that is not positive, or t that is NaN, gives NaN; non-convergence throws.
  */
-import { incompleteBeta, logSideOf, sideOf, type Tail } from "./incompleteBeta.js";
+import { incompleteBeta } from "./incompleteBeta.js";
 import { lnBeta } from "./lnGamma.js";
 import { logNormalSf, normalIsf, normalPdf, normalSf } from "./normal.js";
 import { solveLogTail } from "./root.js";
+import { logSideOf, sideOf, type Tail } from "./tail.js";
 
 /** Here t² and df are so far apart that a square would leave the doubles: only the power law of the tail is left. */
 const HUGE = 1e150;
@@ -88,19 +89,25 @@ function centralQuantile(mass: number, df: number): number {
 	return Number.NaN;
 }
 
-/** A first guess for the upper tail q ≤ ¼: the normal's quantile stretched (Abramowitz–Stegun 26.7.5), or the power
- * law that the tail approaches from below, whichever is nearer. */
-function guess(q: number, df: number): number {
-	const powerLaw = 0.5 * Math.log(df) - (Math.log(2 * q) + Math.log(df / 2) + lnBeta(df / 2, 0.5)) / df;
-	if (df < 2) return powerLaw;
+/** From e^this on the power law that the tail approaches from below is exact to double precision. */
+const POWER_LAW_ALONE = 300;
+
+/** ln t of the power law of the tail: ½ · (df/t²)^(df/2) / (df/2 · B(df/2, ½)) = q. */
+function logPowerLaw(q: number, df: number): number {
+	return 0.5 * Math.log(df) - (Math.log(2 * q) + Math.log(df / 2) + lnBeta(df / 2, 0.5)) / df;
+}
+
+/** ln t of the normal's quantile stretched (Abramowitz–Stegun 26.7.5), for df from 2 on. */
+function logStretched(q: number, df: number): number {
 	const z = normalIsf(q);
 	const z2 = z * z;
-	const stretched = z * (1 + (z2 + 1) / (4 * df) + ((5 * z2 + 16) * z2 + 3) / (96 * df * df));
-	return Math.min(powerLaw, Math.log(stretched));
+	return Math.log(z * (1 + (z2 + 1) / (4 * df) + ((5 * z2 + 16) * z2 + 3) / (96 * df * df)));
 }
 
 /** The t > 0 with P(T > t) = q ≤ ¼: Newton on the log tail as a function of ln t, where it is concave. */
 function tailQuantile(q: number, df: number): number {
+	const law = logPowerLaw(q, df);
+	if (law > POWER_LAW_ALONE) return Math.exp(law);
 	const u = solveLogTail(
 		(u) => {
 			const t = Math.exp(u);
@@ -108,7 +115,7 @@ function tailQuantile(q: number, df: number): number {
 			return { value, slope: -Math.exp(u + logTPdf(t, df) - value) };
 		},
 		Math.log(q),
-		guess(q, df),
+		df < 2 ? law : Math.min(law, logStretched(q, df)),
 		1 + 1 / df,
 	);
 	return Math.exp(u);
