@@ -1,0 +1,89 @@
+import t from "tap";
+import {
+	detectableEffect,
+	detectableMargin,
+	provedAt,
+	type SequentialClaim,
+	unitsToProof,
+} from "../../../src/analysis/planning/sequential.js";
+import { PRIOR_RARE, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
+import { unitsUntilProof } from "./simulateProof.js";
+
+const common = {
+	direction: "up",
+	relative: false,
+	line: 0,
+	alpha: 0.05 / 3,
+	shares: { challenger: 1, baseline: 1 },
+} as const;
+const rate = { test: "bernoulli-mixture", prior: PRIOR_RATE } as const;
+const failure = { test: "bernoulli-mixture", prior: PRIOR_RARE } as const;
+const mean = { test: "asympcs", variance: 1 } as const;
+
+const scenarios: readonly (readonly [string, SequentialClaim, number])[] = [
+	["rate 78 % → 83 %, line 0.5 pp", { ...common, method: rate, baselineMean: 0.78, line: 0.005 }, 0.05],
+	[
+		"rate 30 % + 15 % of it, 1 to 4",
+		{ ...common, method: rate, baselineMean: 0.3, relative: true, shares: { challenger: 1, baseline: 4 } },
+		0.15,
+	],
+	[
+		"failures 0.2 %, margin 0.5 pp",
+		{ ...common, direction: "down", method: failure, baselineMean: 0.002, line: -0.005 },
+		0,
+	],
+	["mean + 0.08 standard deviations", { ...common, method: mean, baselineMean: 1 }, 0.08],
+	["mean, margin 5 % of it", { ...common, method: mean, baselineMean: 2, relative: true, line: -0.05 }, 0],
+];
+
+t.test("simulated experiments prove their claim when the plan says", async (t) => {
+	const runs = 80;
+	for (const [name, claim, effect] of scenarios) {
+		const median = unitsToProof(claim, effect, 0.5) ?? 0;
+		const atPower = unitsToProof(claim, effect, 0.8) ?? 0;
+		const seen = unitsUntilProof(claim, effect, runs, 2 * atPower);
+		const ratios = [(seen[runs * 0.5] ?? 0) / median, (seen[runs * 0.8] ?? 0) / atPower];
+		t.comment(`${name}: median ${median}, 80 % by ${atPower}; simulated ÷ planned ${ratios.map((r) => r.toFixed(2))}`);
+		// 12 % as stated, and 10 % for the noise of 80 runs.
+		t.ok(
+			ratios.every((ratio) => ratio > 0.78 && ratio < 1.22),
+			name,
+		);
+	}
+});
+
+t.test("what N units find needs N units", async (t) => {
+	for (const [name, claim, effect] of scenarios) {
+		const units = unitsToProof(claim, effect, 0.8) ?? 0;
+		t.ok(provedAt(claim, effect, units, 0.8), name);
+		t.notOk(provedAt(claim, effect, 0.98 * units, 0.8), `${name}: and not much earlier`);
+		if (effect > 0) {
+			const found = detectableEffect(claim, units, 0.8) ?? 0;
+			t.ok(Math.abs(found / effect - 1) < 0.01, `${name}: ${found} of ${effect}`);
+		} else {
+			const margin = detectableMargin(claim, effect, units, 0.8) ?? 0;
+			t.ok(Math.abs(margin / -claim.line - 1) < 0.01, `${name}: ${margin} of ${-claim.line}`);
+		}
+	}
+});
+
+t.test("more power, a lower level, a nearer line, more skewed shares: more units", async (t) => {
+	const claim = { ...common, method: rate, baselineMean: 0.5 };
+	const units = (change: Partial<SequentialClaim>, power = 0.8): number =>
+		unitsToProof({ ...claim, ...change }, 0.05, power) ?? 0;
+	const base = units({});
+	t.ok(units({}, 0.95) > base);
+	t.ok(units({ alpha: 0.001 }) > base);
+	t.ok(units({ line: 0.02 }) > base);
+	t.ok(units({ shares: { challenger: 1, baseline: 9 } }) > base);
+});
+
+t.test("never: on the line, beyond the possible, below the least sample of a mean", async (t) => {
+	const claim = { ...common, method: rate, baselineMean: 0.9 };
+	t.equal(unitsToProof(claim, 0, 0.8), null);
+	t.equal(unitsToProof({ ...claim, line: 0.05 }, 0.04, 0.8), null);
+	t.equal(unitsToProof(claim, 0.2, 0.8), null, "no rate of 110 %");
+	t.equal(detectableEffect(claim, 20, 0.8), null, "20 units find nothing between 90 % and 100 %");
+	t.equal(detectableEffect({ ...common, method: mean, baselineMean: 1 }, 900, 0.8), null, "a mean needs 500 an arm");
+	t.ok((detectableEffect({ ...common, method: mean, baselineMean: 1 }, 1_000, 0.8) ?? 0) < 0.5);
+});
