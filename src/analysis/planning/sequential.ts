@@ -5,7 +5,7 @@
  * At N units the test has proved the claim with chance π if it does so on the data's 1 − π quantile: both arms' means
  * moved against the claim along the likeliest way, z_π standard errors of the contrast in all. That is the chance *at* N; to
  * have stopped *by* N one lucky look before it is enough, which is worth EARLY standard errors. Simulated medians and
- * 80 % quantiles lie within 12 % of what is said here, most within 5 % (test/analysis/planning/sequential.test.ts).
+ * 80 % quantiles lie within 10 % of what is said here, most within 6 % (test/analysis/planning/sequential.test.ts).
  */
 import { normalIsf } from "../distributions/normal.js";
 import { ASYMPCS_MIN_UNITS, ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "../sequential/asympCs.js";

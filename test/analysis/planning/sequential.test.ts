@@ -44,7 +44,7 @@ t.test("simulated experiments prove their claim when the plan says", async (t) =
 		const seen = unitsUntilProof(claim, effect, runs, 2 * atPower);
 		const ratios = [(seen[runs * 0.5] ?? 0) / median, (seen[runs * 0.8] ?? 0) / atPower];
 		t.comment(`${name}: median ${median}, 80 % by ${atPower}; simulated ÷ planned ${ratios.map((r) => r.toFixed(2))}`);
-		// 12 % as stated, and 10 % for the noise of 80 runs.
+		// 10 % as stated, and 12 % for the noise of 80 runs.
 		t.ok(
 			ratios.every((ratio) => ratio > 0.78 && ratio < 1.22),
 			name,
