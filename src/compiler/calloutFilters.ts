@@ -9,7 +9,7 @@ import { ASSIGN_FILTER, CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER, VERDICT_FIL
 import { noProof, processProof, proofFilter } from "./calloutProof.js";
 import { protoDuration } from "./duration.js";
 import type { CalloutProtocol } from "./execution.js";
-import { ARM_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
+import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
 import type { CalloutTable } from "./plan.js";
 
 /** Static clusters of the bootstrap that lead to the sidecar: calls of ext_authz, and streams of ext_proc, which live longer. */
@@ -29,6 +29,8 @@ export interface CalloutFilters {
 	readonly unitHeaders: readonly string[];
 	/** What the sidecar must see of end users: nothing, their tokens, or the caller's certificate too. */
 	readonly tokens: "none" | "shown" | "bound";
+	/** The Gateway has trusted proxies: what they said of their client is for the sidecar, which takes it away. */
+	readonly proxied: boolean;
 }
 
 /** All three filters, in the order of asking; at most one is on for a request. Then the one that looks for the answer. */
@@ -48,6 +50,9 @@ const grpcService = ({ timeoutMs }: CalloutFilters, cluster: string): object => 
 
 /** What the sidecar may change of a request, and nothing else: it cannot be used to forge an identity upstream. */
 const requestHeaders = `${VARIANT_HEADER}|${ARM_HEADER}|${DECISION_HEADER}|${WEIR_HEADER_PREFIX}param-[a-z0-9-]+`;
+
+const changeable = ({ proxied }: CalloutFilters): string =>
+	proxied ? `${requestHeaders}|${FORWARDED_CERT_HEADER}` : requestHeaders;
 
 const mutationRules = (names: string): object => ({
 	disallow_all: true,
@@ -85,7 +90,7 @@ function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean):
 		allowed_headers: shownHeaders(context),
 		// RFC 8705: a token bound to a certificate is compared with the very one.
 		...(context.tokens === "bound" ? { include_peer_certificate: true } : {}),
-		decoder_header_mutation_rules: mutationRules(requestHeaders),
+		decoder_header_mutation_rules: mutationRules(changeable(context)),
 	};
 }
 
@@ -107,7 +112,7 @@ function extProc(context: CalloutFilters): object {
 			...(context.tokens === "bound" ? ["connection.sha256_peer_certificate_digest"] : []),
 		],
 		forward_rules: { allowed_headers: shownHeaders(context, { prefix: ":" }) },
-		mutation_rules: mutationRules(`${requestHeaders}|set-cookie|www-authenticate`),
+		mutation_rules: mutationRules(`${changeable(context)}|set-cookie|www-authenticate`),
 		metadata_options: { receiving_namespaces: { untyped: [METADATA_NAMESPACE] } },
 	};
 }

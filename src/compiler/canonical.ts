@@ -19,7 +19,7 @@ import { AMBIGUOUS_PATH_PARTS } from "../access/policy.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
 import { GATEWAY_HARDENING } from "../limits.js";
 import { protoDuration } from "./duration.js";
-import { ARM_HEADER, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js";
+import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js";
 
 /** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
 export const NOT_CANONICAL = "(not canonical)";
@@ -48,6 +48,14 @@ export function strippedHeaders(protects: boolean): readonly object[] {
 		remove_on_match: { key_matcher: { prefix, ignore_case: true } },
 	}));
 }
+
+/** Mutations after those: what a trusted proxy may have said of its client is kept apart before Envoy overwrites it. */
+export const keptForwardedCert = (): object => ({
+	append: {
+		header: { key: FORWARDED_CERT_HEADER, value: "%REQ(x-forwarded-client-cert)%" },
+		append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+	},
+});
 
 /**
  * Mutations of request trailers on a protected Gateway: nothing has judged them, and servers exist that merge them into

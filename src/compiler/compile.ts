@@ -18,7 +18,14 @@ import {
 import { initialStatus, type Status } from "../rollout/status.js";
 import type { CalloutFilters } from "./calloutFilters.js";
 import { variantCluster } from "./cluster.js";
-import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
+import {
+	type CalloutProtocol,
+	type CompiledService,
+	executionOf,
+	isOpen,
+	type Mode,
+	proxiedGateway,
+} from "./execution.js";
 import { explainRules } from "./explain.js";
 import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
@@ -108,6 +115,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 									called.length === 0 ? null : Math.max(...called.map(({ service }) => service.spec.callout.timeoutMs)),
 								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
 								tokens: tokensShown(services, gateway),
+								proxied: gateway.spec.trustedProxies.length > 0,
 							}
 						: null,
 					lateUnits,
@@ -164,7 +172,8 @@ function compileService(
 	const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
 	const experiments = assigning.map(({ experiment }) => experiment);
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
-	const execution = executionOf({ access, callout: service.spec.callout, experiments, mode, issuers });
+	const proxied = proxiedGateway(resources.gateways);
+	const execution = executionOf({ access, callout: service.spec.callout, experiments, mode, issuers, proxied });
 	return {
 		service,
 		execution,
@@ -190,6 +199,7 @@ const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
 	name: qualifiedName(metadata),
 	region: spec.region,
 	issuers: spec.tokens,
+	trustedProxies: spec.trustedProxies,
 });
 
 /** What the sidecar must see to verify tokens by itself: nothing where no verdict about users is its own. */

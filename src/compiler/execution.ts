@@ -4,7 +4,14 @@
  * what Envoy cannot do, or what the declaration or the operator gives it.
  */
 import { isOpen, judgesUsers, judgesVariants, nativeObstacle } from "../access/policy.js";
-import type { Callout, Experiment, Service, TokenIssuer } from "../resources/resource.js";
+import {
+	type Callout,
+	type Experiment,
+	type Gateway,
+	qualifiedName,
+	type Service,
+	type TokenIssuer,
+} from "../resources/resource.js";
 import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
 import { untriedShadows } from "./shadow.js";
 
@@ -44,12 +51,21 @@ export interface ExecutionInput {
 	readonly mode: Mode;
 	/** Of all Gateways. */
 	readonly issuers: readonly TokenIssuer[];
+	/** Qualified name of a Gateway with trusted proxies; null or left out = none has any. */
+	readonly proxied?: string | null;
 }
 
-export function executionOf({ access, callout, experiments, mode, issuers }: ExecutionInput): Execution {
+/** Every Service is reachable through every Gateway, so that one with trusted proxies is enough. */
+export function proxiedGateway(gateways: readonly Gateway[]): string | null {
+	const found = gateways.find(({ spec }) => spec.trustedProxies.length > 0);
+	return found === undefined ? null : qualifiedName(found.metadata);
+}
+
+export function executionOf(input: ExecutionInput): Execution {
+	const { access, callout, experiments, mode, issuers, proxied = null } = input;
 	const whyAssignment = assignmentReason(experiments, mode);
-	const whyVerdict = verdictReason({ access, callout, mode, issuers }, whyAssignment !== null);
-	const beyond = callout.sign || beyondEnvoy(access, issuers) !== null;
+	const whyVerdict = verdictReason({ access, callout, mode, issuers, proxied }, whyAssignment !== null);
+	const beyond = callout.sign || beyondEnvoy(access, issuers, proxied) !== null;
 	const verdict = whyVerdict !== null;
 	const reach = { issuers, sidecarAssigns: whyAssignment !== null };
 	const untried = verdict ? [] : untriedShadows(access, reach).map(({ policy, why }) => `${policy.name} (${why})`);
@@ -79,11 +95,11 @@ function assignmentReason(experiments: readonly Experiment[], mode: Mode): strin
 	return mode === "callout" ? "the mode is callout" : null;
 }
 
-type VerdictInput = Pick<ExecutionInput, "access" | "callout" | "mode" | "issuers">;
+type VerdictInput = Required<Pick<ExecutionInput, "access" | "callout" | "mode" | "issuers" | "proxied">>;
 
-function verdictReason({ access, callout, mode, issuers }: VerdictInput, assigns: boolean): string | null {
+function verdictReason({ access, callout, mode, issuers, proxied }: VerdictInput, assigns: boolean): string | null {
 	if (callout.sign) return "the Service wants each decision signed (callout.sign), and Envoy signs none";
-	const beyond = beyondEnvoy(access, issuers);
+	const beyond = beyondEnvoy(access, issuers, proxied);
 	if (beyond !== null) return beyond;
 	if (isOpen(access)) return null;
 	if (callout.access === "sidecar") return "the Service asks for it (callout.access: sidecar)";
@@ -99,7 +115,9 @@ const enforced = (access: AccessTable): AccessTable => ({
 });
 
 /** What Envoy's own rules cannot judge of an enforced policy; null = they can judge all. */
-function beyondEnvoy(access: AccessTable, issuers: readonly TokenIssuer[]): string | null {
+function beyondEnvoy(access: AccessTable, issuers: readonly TokenIssuer[], proxied: string | null): string | null {
+	if (proxied !== null && !isOpen(access))
+		return `Gateway ${proxied} has trusted proxies, and Envoy's rules see the proxy, not the client that it names`;
 	for (const policy of enforced(access).policies) {
 		const obstacle = nativeObstacle(policy);
 		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;

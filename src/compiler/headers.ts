@@ -17,6 +17,12 @@ export const ARM_HEADER = "x-weir-arm";
 /** The Variant that the sidecar chose: the routes of a Service in callout match on it. */
 export const VARIANT_HEADER = "x-weir-variant";
 
+/**
+ * The client's x-forwarded-client-cert as it came, where a Gateway has trusted proxies: Envoy puts its own word into that
+ * header. For the sidecar alone, which believes it of such a proxy.
+ */
+export const FORWARDED_CERT_HEADER = "x-weir-forwarded-cert";
+
 /** Parameters of an arm, for the upstream. */
 export const parameterHeader = (name: string): string => `x-weir-param-${name}`;
 

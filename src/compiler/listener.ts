@@ -9,7 +9,7 @@ import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
-import { hardening, strippedHeaders, strippedTrailers } from "./canonical.js";
+import { hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 import { ARM_HEADER } from "./headers.js";
 import { downstreamIdentity } from "./identityTls.js";
@@ -91,7 +91,10 @@ function connectionManager(context: ListenerContext): object {
 				name: "strip",
 				typed_config: {
 					"@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-					mutations: strippedHeaders(protects),
+					mutations: [
+						...strippedHeaders(protects),
+						...(gateway.spec.trustedProxies.length === 0 ? [] : [keptForwardedCert()]),
+					],
 				},
 			},
 		],

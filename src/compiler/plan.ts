@@ -60,6 +60,8 @@ export interface GatewayTable {
 	readonly name: string;
 	readonly region: string | null;
 	readonly issuers: readonly TokenIssuer[];
+	/** SPIFFE ids of peers that say who their client is. */
+	readonly trustedProxies: readonly string[];
 }
 
 export interface ServiceTable {

@@ -7,7 +7,7 @@ import { judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.js";
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
-import { ARM_HEADER, armValue, VARIANT_HEADER } from "./headers.js";
+import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "./headers.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import type { AccessTable, ArmTable, ExperimentTable } from "./plan.js";
 import { limitsPerRoute } from "./rateLimits.js";
@@ -37,7 +37,10 @@ export function virtualHost(context: RouteContext): object {
 			}),
 		},
 		// Envoy's part of the sidecar's answer; the upstream is told by x-weir-arm.
-		...(assigned === "callout" ? { request_headers_to_remove: [VARIANT_HEADER] } : {}),
+		...removed([
+			...(assigned === "callout" ? [VARIANT_HEADER] : []),
+			...(context.gateway.trustedProxies.length === 0 ? [] : [FORWARDED_CERT_HEADER]),
+		]),
 		...(assigned === "callout"
 			? { routes: variantRoutes(context, defaultRoute(context, false)) }
 			: assigned === "native"
@@ -45,6 +48,8 @@ export function virtualHost(context: RouteContext): object {
 				: { routes: [defaultRoute(context, false)] }),
 	};
 }
+
+const removed = (names: readonly string[]): object => (names.length === 0 ? {} : { request_headers_to_remove: names });
 
 /** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
 function accessFor(context: RouteContext, variant: string): Record<string, object> {

@@ -4,7 +4,8 @@ import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
 import type { Gateway, GatewayTls } from "./resource.js";
 import { duration, text } from "./scalar.js";
-import { fields, flag, say, whole } from "./strict.js";
+import { spiffeId } from "./spiffe.js";
+import { fields, flag, list, say, whole } from "./strict.js";
 import { tokens } from "./tokenIssuer.js";
 
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
@@ -63,10 +64,24 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 				"A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that.",
 		}),
 		tls: tls.nullable().default(null),
+		trustedProxies: list(spiffeId, "write a list of SPIFFE ids").default([]).meta({
+			description:
+				"Peers whose x-forwarded-client-cert says who the client is. The sidecar then decides, and refuses what such a peer sends without it.",
+		}),
 		region: text("write the name of a region")
 			.nullable()
 			.default(null)
 			.meta({ description: "Where it stands; AccessPolicies may name it." }),
 		tokens,
-	}).transform(({ idleTimeout, ...rest }) => ({ ...rest, idleTimeoutMs: idleTimeout })),
+	}).transform(({ idleTimeout, ...rest }, context) => {
+		const { tls, trustedProxies } = rest;
+		if (trustedProxies.length > 0 && (tls === null || (tls.from === "files" && tls.clientCaFile === null))) {
+			const message = say(
+				"is given where no client shows a certificate",
+				"add tls with clientCaFile, or identity: mesh",
+			);
+			context.issues.push({ code: "custom", message, path: ["trustedProxies"], input: rest });
+		}
+		return { ...rest, idleTimeoutMs: idleTimeout };
+	}),
 );

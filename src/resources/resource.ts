@@ -69,6 +69,8 @@ export interface Gateway {
 		/** A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that. */
 		readonly idleTimeoutMs: number;
 		readonly tls: GatewayTls | null;
+		/** SPIFFE ids of peers whose word on their own client's identity counts (x-forwarded-client-cert); of nobody else's. */
+		readonly trustedProxies: readonly string[];
 		/** Where it stands; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
 		readonly region: string | null;
 		/** Whose tokens (JWT) are believed: for units by claim, and for AccessPolicies about users. */

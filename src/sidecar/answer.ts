@@ -3,11 +3,14 @@
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
 import { canonicalFault, PROBE_PATH } from "../access/canonical.js";
+import { forwardedSpiffeId } from "../access/forwardedClientCert.js";
 import type { AccessRequest } from "../access/policy.js";
 import type { SignDecision } from "../access/signedDecision.js";
 import type { TokenAnswer, VerifyToken } from "../access/token.js";
 import { parseUnit } from "../assignment/unit.js";
+import { FORWARDED_CERT_HEADER } from "../compiler/headers.js";
 import { CALLOUT_STALENESS_MS } from "../limits.js";
+import { isWorkloadId } from "../resources/spiffe.js";
 import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";
 import { cookieValue, setCookie } from "./cookie.js";
 import type { Answer, Question, Reason, Ruling } from "./question.js";
@@ -87,20 +90,42 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	} else {
 		place = service.placed(question.assigned);
 	}
+	const client = clientOf(tables.get(null), question);
+	if (verdict === null && judges && client === null) verdict = NOT_CANONICAL;
+	const { principal } = client ?? NOBODY;
 	if (verdict === null && ours && judge !== null && (judges || judge.shadow !== null)) {
-		const request = accessRequest(knowledge, question, token, place);
+		const request = accessRequest(knowledge, question, principal, token, place);
 		verdict = judges ? (request.path === PROBE_PATH ? PROBED : judge.authorise(request)) : OPEN;
+		// Forbid wins, also the one that names the proxy itself.
+		if (verdict.allowed && judges && principal !== question.principal) {
+			const own = judge.authorise({ ...request, principal: question.principal });
+			if (own.reason === "forbidden") verdict = own;
+		}
 		if (judge.shadow !== null) shadow ??= judge.shadow(request);
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;
 	if (ours && verdict.allowed && (callout?.sign === true || judge?.callout?.sign === true)) {
-		decision = knowledge.sign?.(decisionFacts(question, service, place)) ?? null;
+		decision = knowledge.sign?.(decisionFacts(question, principal, service, place)) ?? null;
 		if (decision === null) return noSigner(table, service);
 	}
 	// Routes of this very plan know the default Variant; those of another, or not of ours, may have another one.
 	const names = question.plan !== table.version;
 	return { ruling: place.ruling(verdict, question.exposeArm, names, shadow), unit, setCookie: cookie, decision };
+}
+
+const NOBODY = { principal: null } as const;
+
+/**
+ * Who calls: the peer of the connection, or, where that is a trusted proxy of the Gateway, the client that it names.
+ * @returns null where such a proxy names none, or not exactly one in the one form: its own rights are not its clients'
+ */
+function clientOf(newest: CompiledTable | null, question: Question): { readonly principal: string | null } | null {
+	const { principal: peer, gateway } = question;
+	const proxies = newest?.trustedProxies(gateway);
+	if (peer === null || !proxies?.has(peer)) return question;
+	const client = forwardedSpiffeId(question.headerValues(FORWARDED_CERT_HEADER), peer, proxies);
+	return client !== null && isWorkloadId(client) ? { principal: client } : null;
 }
 
 /** What is refused before any rule or token is looked at (access/canonical.ts). */
@@ -111,7 +136,8 @@ function refusal(judge: CompiledService | null, question: Question): Verdict | n
 
 function accessRequest(
 	{ tables, nowMs }: Knowledge,
-	{ principal, method, path, gateway }: Question,
+	{ method, path, gateway }: Question,
+	principal: string | null,
 	token: TokenAnswer,
 	{ variant }: Place,
 ): AccessRequest {
@@ -126,7 +152,12 @@ function accessRequest(
 	};
 }
 
-const decisionFacts = ({ method, path, host, principal }: Question, { name }: CompiledService, { variant }: Place) => ({
+const decisionFacts = (
+	{ method, path, host }: Question,
+	principal: string | null,
+	{ name }: CompiledService,
+	{ variant }: Place,
+) => ({
 	method,
 	path,
 	host,

@@ -27,6 +27,8 @@ export interface CompiledTable {
 	byHost(host: string): CompiledService | null;
 	/** Where a Gateway of that qualified name stands; null = nowhere, or it is not known. */
 	region(gateway: string | null): string | null;
+	/** Peers of the Gateway whose word on their client's identity counts. */
+	trustedProxies(gateway: string | null): ReadonlySet<string>;
 	/** Services that are compiled now. */
 	compiledServices(): number;
 	/**
@@ -182,6 +184,7 @@ export function compileTable({ version, table }: VersionedTable): CompiledTable 
 			if (!map.has(key)) map.set(key, service);
 		}
 	}
+	const proxies = new Map(table.gateways.map(({ name, trustedProxies }) => [name, new Set(trustedProxies)]));
 	const regions = new Map(table.gateways.map(({ name, region }) => [name, region]));
 	return {
 		version,
@@ -197,6 +200,7 @@ export function compileTable({ version, table }: VersionedTable): CompiledTable 
 			}
 			return null;
 		},
+		trustedProxies: (gateway) => (gateway === null ? null : proxies.get(gateway)) ?? NO_PROXIES,
 		region: (gateway) => (gateway === null ? null : (regions.get(gateway) ?? null)),
 		compiledServices: () => [...services.values()].filter(({ isCompiled }) => isCompiled).length,
 		retire: () => retire(services.values()),
@@ -282,3 +286,5 @@ function compileExperiment(
 		return (location.live && location.region !== null ? live.get(location.region) : undefined) ?? rest;
 	};
 }
+
+const NO_PROXIES: ReadonlySet<string> = new Set();

@@ -312,7 +312,12 @@ const issuer: Check<TokenIssuer> = (value) => {
 	return table;
 };
 
-const gateway = object<GatewayTable>({ name: text, region: orNull(text), issuers: list(issuer) });
+const gateway = object<GatewayTable>({
+	name: text,
+	region: orNull(text),
+	issuers: list(issuer),
+	trustedProxies: list(text),
+});
 
 const planTable = object<PlanTable>({
 	gateways: namedList(gateway, "Gateway"),

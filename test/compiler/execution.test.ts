@@ -209,7 +209,7 @@ t.test("what Envoy's rules cannot express is the sidecar's in every mode, and ne
 	}
 	t.equal(why({ access: users, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).callout, null);
 	t.equal(why({ access: policy({ regions: ["r"], pathTemplates: ["/{x}"], tenants: ["t"] }) }).callout, null);
-	const place = { gateway: { name: "g", region: null, issuers: [] }, identifies: true };
+	const place = { gateway: { name: "g", region: null, issuers: [], trustedProxies: [] }, identifies: true };
 	const rules = (table: AccessTable) => JSON.stringify(accessPerRoute(table, "v1", place));
 	t.match(
 		rules(policy({ condition: "true" })),

@@ -1,8 +1,8 @@
 /** What says who calls: SPIFFE ids, forwarded certificates, tokens, proofs and signed decisions. Nothing forged may hold. */
 import { createHash, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
+import { forwardedSpiffeId, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
 import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
-import { forwardedSpiffeId, parseForwardedClientCert } from "../../src/identity/forwardedClientCert.js";
 import { certificateSpiffeId } from "../../src/identity/peer.js";
 import type { TokenIssuer } from "../../src/resources/resource.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";

@@ -33,7 +33,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"  port: 8080",
 		"  port: 8080\n  colour: red",
 		[
-			"w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, idleTimeout, tls, region, tokens",
+			"w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, idleTimeout, tls, trustedProxies, region, tokens",
 		],
 	],
 	[
@@ -150,7 +150,9 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"missing spec",
 		"spec:\n  port: 8080\n",
 		"",
-		["w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, idleTimeout, tls, region, tokens"],
+		[
+			"w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, idleTimeout, tls, trustedProxies, region, tokens",
+		],
 	],
 	[
 		"port above 65535",

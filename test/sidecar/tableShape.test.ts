@@ -30,7 +30,12 @@ const ISSUER: TokenIssuer = {
 	keys: { from: "url", url: "https://id.example.com/jwks", caFile: "ca.pem" },
 };
 const FILE_ISSUER: TokenIssuer = { ...ISSUER, keys: { from: "file", file: "jwks.json" } };
-const GATEWAY = { name: "edge", region: "eu", issuers: [ISSUER, FILE_ISSUER] };
+const GATEWAY = {
+	name: "edge",
+	region: "eu",
+	issuers: [ISSUER, FILE_ISSUER],
+	trustedProxies: ["spiffe://a.test/proxy"],
+};
 const RICH: ServiceTable = {
 	...{ ...SERVICE, name: "rich", callout: null, experiments: [] },
 	access: { open: false, policies: [{ ...CALLERS, principals: [], more: MORE }] },

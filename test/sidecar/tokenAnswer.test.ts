@@ -46,8 +46,8 @@ const table = compileTable({
 	version: "plan-1",
 	table: {
 		gateways: [
-			{ name: "here", region: "ae", issuers: [] },
-			{ name: "nowhere", region: null, issuers: [] },
+			{ name: "here", region: "ae", issuers: [], trustedProxies: [] },
+			{ name: "nowhere", region: null, issuers: [], trustedProxies: [] },
 		],
 		services: [
 			guarded("users", [doctors]),

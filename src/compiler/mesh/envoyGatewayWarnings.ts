@@ -20,7 +20,7 @@ export function backendFragments(manifests: readonly Manifest[]): readonly Fragm
 export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly string[] {
 	const { services, asked, gateways, options } = context;
 	return distinct([
-		...accessWarnings(services),
+		...accessWarnings(services, context.resources.gateways),
 		"An older ClientTrafficPolicy for the same Gateway wins over Weir's, and then clients can send x-weir-* headers, claims among them. Put earlyRequestHeaders.removeOnMatch (Prefix x-weir-, x_weir_, x_weir- and x-weir_) into the one that holds.",
 		...(asked.length === 0 ? [] : askedWarnings(context)),
 		...(options.protocol === "ext_proc" && asked.length > 0

@@ -10,7 +10,7 @@ export function istioWarnings(context: IstioContext): readonly string[] {
 	const { services, asked, options } = context;
 	const variants = services.flatMap(({ service }) => service.spec.variants);
 	return distinct([
-		...accessWarnings(services),
+		...accessWarnings(services, context.resources.gateways),
 		...(asked.length === 0 ? [] : askedWarnings(context)),
 		...(options.protocol === "ext_authz" && asked.length > 0 ? extAuthzWarnings(context) : []),
 		...(options.protocol === "ext_proc" && asked.length > 0 ? extProcWarnings(context) : []),

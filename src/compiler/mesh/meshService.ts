@@ -174,7 +174,8 @@ const identityGatewayProblem = ({ metadata }: Gateway): Problem =>
 	);
 
 /** What is lost or other in any mesh, in words; each only where it applies. */
-export function accessWarnings(services: readonly MeshService[]): readonly string[] {
+export function accessWarnings(services: readonly MeshService[], gateways: readonly Gateway[]): readonly string[] {
+	const proxied = gateways.filter(({ spec }) => spec.trustedProxies.length > 0);
 	const named = (of: (service: MeshService) => boolean): string =>
 		services
 			.filter(of)
@@ -187,6 +188,11 @@ export function accessWarnings(services: readonly MeshService[]): readonly strin
 		named(({ service }) => Object.values(service.spec.rateLimits).some((rate) => rate !== null)),
 	];
 	return [
+		...(proxied.length === 0
+			? []
+			: [
+					`trustedProxies (of ${proxied.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are believed through Weir's own Envoys only: here the client is who has made the connection.`,
+				]),
 		...(users === ""
 			? []
 			: [

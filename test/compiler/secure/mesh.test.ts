@@ -3,7 +3,7 @@ import t from "tap";
 import { envoyGatewayManifests } from "../../../src/compiler/mesh/envoyGateway.js";
 import { istioManifests } from "../../../src/compiler/mesh/istio.js";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type MeshOptions } from "../../../src/compiler/mesh/mesh.js";
-import type { AccessPolicy, GatewayTls, ResourceSet, Service } from "../../../src/resources/resource.js";
+import type { AccessPolicy, Gateway, GatewayTls, ResourceSet, Service } from "../../../src/resources/resource.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service } from "../../fixtures/resources.js";
 import { valuesUnder } from "../virtualHosts.js";
 
@@ -73,8 +73,11 @@ for (const [name, manifestsOf] of Object.entries(MESHES)) {
 		);
 		const rateLimits = { service: { requests: 1, perMs: 1_000 }, principal: null, tenant: null };
 		t.match(warned(set(of({}), { rateLimits })), /Rate limits of s are not carried out/);
+		const [edge] = set(of({})).gateways;
+		const proxied = { ...edge, spec: { ...edge?.spec, trustedProxies: ["spiffe://x.test/p"] } } as Gateway;
+		t.match(warned({ ...set(of({})), gateways: [proxied] }), /trustedProxies .* through Weir's own Envoys only/);
 		const plain = warned(set(of({})));
-		t.notMatch(plain, /Rate limits|name regions|Shadow|judge users/);
+		t.notMatch(plain, /trustedProxies|Rate limits|name regions|Shadow|judge users/);
 		const refused = (resources: ResourceSet) =>
 			manifestsOf(resources, OPTIONS)
 				.problems.map(({ message }) => message)

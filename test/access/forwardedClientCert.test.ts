@@ -6,7 +6,7 @@ import {
 	type ForwardedClient,
 	forwardedSpiffeId,
 	parseForwardedClientCert,
-} from "../../src/identity/forwardedClientCert.js";
+} from "../../src/access/forwardedClientCert.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
 
 const ENVOY = "spiffe://weir.test/weir/envoy/gateway";

@@ -1,0 +1,116 @@
+/**
+ * A Gateway behind trusted proxies, on a real Envoy with the sidecar: the client is whom such a proxy names, and nobody
+ * else's word on it counts. It never gives more than the proxy and its client both may.
+ */
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { parseResources } from "../../src/resources/parse.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { startVerifyingSidecar } from "../attack/sidecar.js";
+import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
+import { alone, rawGet } from "../envoy/pipeline.js";
+import { startVariantServer } from "../envoy/variantServer.js";
+import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
+import { mutualTls, spiffe } from "./mutualTls.js";
+
+t.setTimeout(60_000);
+
+const tls = await mutualTls(t);
+const heads: string[] = [];
+const upstream = await startVariantServer("v1", (socket, head) => {
+	heads.push(head);
+	socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+});
+t.teardown(() => upstream.close());
+
+const variants = [variant("v1", upstream.port)];
+const fields = { access: null, callout: PATIENT } as const;
+const resources = resourceSet({
+	gateways: [gateway({ tls: tls.gateway, trustedProxies: [spiffe("proxy"), spiffe("banned")] })],
+	services: [service("guarded", variants, fields), service("proxies", variants, fields), service("open", variants)],
+	accessPolicies: [
+		accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice"), spiffe("eve")] }),
+		accessPolicy("not-eve", "deny", ["guarded"], { principals: [spiffe("eve")] }),
+		accessPolicy("not-banned", "deny", ["guarded"], { principals: [spiffe("banned")] }),
+		accessPolicy("proxy-itself", "allow", ["proxies"], { principals: [spiffe("proxy"), spiffe("plain")] }),
+	],
+});
+
+for (const protocol of ["ext_authz", "ext_proc"] as const) {
+	t.test(`by ${protocol}`, async (t) => {
+		const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, protocol });
+		t.match(
+			plan.rules.find(({ rule }) => rule === "Service guarded: access")?.because,
+			/trusted proxies.*see the proxy/,
+		);
+		const sidecar = await startVerifyingSidecar(t, plan);
+		const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS, sidecar));
+		const ask = async (peer: string, host: string, ...lines: readonly string[]): Promise<number> => {
+			const target = await tls.client(envoy.port(), peer);
+			const request = rawGet(
+				`${host}.test`,
+				lines.map((line) => Buffer.from(line)),
+			);
+			return (await alone(target, request)).status;
+		};
+		const told = (...ids: readonly string[]) => `x-forwarded-client-cert: ${ids.map((id) => `URI=${id}`).join(";")}`;
+		const alice = `${told(spiffe("alice"))};Hash=${"0".repeat(64)}`;
+
+		t.equal(await ask("proxy", "guarded", alice), 200, "whom the proxy names");
+		t.equal(await ask("proxy", "guarded", told(spiffe("mallory"))), 403);
+		t.equal(await ask("proxy", "guarded", told(spiffe("eve"))), 403, "forbid wins");
+		t.equal(await ask("banned", "guarded", alice), 403, "also that of the proxy itself");
+		t.equal(await ask("alice", "guarded"), 200, "a client without a proxy is who it is");
+		t.equal(await ask("alice", "guarded", told(spiffe("mallory"))), 200, "whatever it says");
+		for (const [peer, line] of [
+			["mallory", alice],
+			["plain", alice],
+			["mallory", `x-weir-forwarded-cert: URI=${spiffe("alice")}`],
+			["proxy", `x-weir-forwarded-cert: URI=${spiffe("alice")}`],
+		] as const) {
+			t.equal(await ask(peer, "guarded", line), 403, `${peer}: ${line.slice(0, 40)}`);
+		}
+		t.equal(await ask("proxy", "proxies"), 403, "without a client the proxy's own rights are nobody's");
+		t.equal(await ask("proxy", "proxies", alice), 403, "nor are they its client's");
+		t.equal(await ask("plain", "proxies"), 200);
+		t.equal(await ask("proxy", "proxies", told(spiffe("plain"))), 200);
+		for (const line of [
+			told(spiffe("alice"), spiffe("eve")),
+			`${alice},${alice}`,
+			`x-forwarded-client-cert: Subject="CN=x";DNS=alice`,
+			told("spiffe://weir.test"),
+			told("spiffe://weir.test/%61lice"),
+			told("https://weir.test/alice"),
+			"x-forwarded-client-cert: ",
+			`x-forwarded-client-cert: URI="${spiffe("alice")}`,
+		]) {
+			t.equal(await ask("proxy", "guarded", line), 403, line);
+		}
+		t.equal(await ask("proxy", "guarded", alice, alice), 403, "two headers are not one");
+
+		heads.length = 0;
+		t.equal(await ask("proxy", "guarded", alice), 200);
+		t.equal(await ask("mallory", "open", alice), 200);
+		t.equal(heads.length, 2);
+		for (const head of heads) {
+			t.notMatch(head, /x-weir-forwarded-cert/i, "it is for the sidecar alone");
+			t.notMatch(head, /alice/, "and Envoy's own word replaces the client's, as everywhere");
+		}
+	});
+}
+
+t.test("native is refused, and a Gateway that sees no certificate has no proxies", async (t) => {
+	const native = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode: "native" });
+	t.match(native.problems[0]?.message, /cannot be native: Gateway edge has trusted proxies/);
+	const declared = (more: string) =>
+		parseResources([
+			{
+				name: "w.yaml",
+				text: `apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: edge}\nspec: {port: 0, ${more}}\n`,
+			},
+		]).problems;
+	const proxies = 'trustedProxies: ["spiffe://weir.test/proxy"]';
+	t.match(JSON.stringify(declared(proxies)), /no client shows a certificate/);
+	t.match(JSON.stringify(declared('tls: {identity: mesh}, trustedProxies: ["spiffe://weir.test/*"]')), /SPIFFE/);
+	t.same(declared(`tls: {identity: mesh}, ${proxies}`), []);
+});
