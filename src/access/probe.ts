@@ -106,10 +106,16 @@ const REASONS: Readonly<Record<Guard, readonly string[]>> = {
 	rules: ["forbidden", "rate-limited"],
 };
 
+/** The reason in our own words; null for any other answer, of which nothing is told. */
+export function deniedReason({ status, body }: Pick<ProbeResult, "status" | "body">): string | null {
+	return status !== null && DENIED_STATUSES.has(status) ? (DENIED.exec(body)?.[1] ?? null) : null;
+}
+
 /** @returns null where the probe was refused as it must be */
-export function probeAlarm({ gateway, service, guard, status, body }: ProbeResult): ProbeAlarm | null {
-	const reason = DENIED.exec(body)?.[1];
-	if (status !== null && DENIED_STATUSES.has(status) && reason !== undefined) {
+export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
+	const { gateway, service, guard, status } = result;
+	const reason = deniedReason(result);
+	if (status !== null && reason !== null) {
 		if (REASONS[guard].includes(reason)) return null;
 		return { alarm: "probe-misjudged", gateway, service, guard, status };
 	}

@@ -262,6 +262,12 @@ program
 	.addOption(api())
 	.action(async (options) => (await import("./commands/operate.js")).proxyStatus(options));
 program
+	.command("probe")
+	.description("send the built-in probe of a bypass through every listener now; exit 1 on an alarm")
+	.addOption(api())
+	.option("--json")
+	.action(async (options) => (await import("./commands/probe.js")).probe(options));
+program
 	.command("decisions <experiment>")
 	.description("what was decided, when, by which rule, on which evidence")
 	.addOption(api())
@@ -275,7 +281,11 @@ for (const [verb, description] of [
 	["abort", "end the Experiment; all traffic to the default Variant"],
 ] as const) {
 	const command = program.command(`${verb} <experiment>`).description(description).addOption(api());
-	if (verb === "promote") command.option("--arm <arm>", "which arm, where there are several");
+	if (verb === "promote") {
+		command
+			.option("--arm <arm>", "which arm, where there are several")
+			.option("--override-gates", "as an admin, with a reason: do not ask the gates before a promotion");
+	}
 	command
 		.option("--reason <text>", "kept with the decision")
 		.action(async (experiment, options) => (await import("./commands/operate.js")).act(verb, experiment, options));

@@ -88,7 +88,8 @@ export interface ProberOptions {
 /** What one round has found out. */
 export interface ProbeRound {
 	readonly alarms: readonly ProbeAlarm[];
-	readonly probed: number;
+	/** What each probe was answered. */
+	readonly results: readonly ProbeResult[];
 	/** Whether Envoy's counters could be read, now and in the round before. */
 	readonly counted: boolean;
 }
@@ -123,7 +124,7 @@ export class Prober {
 				...results.flatMap((result) => probeAlarm(result) ?? []),
 				...(counted ? watched.flatMap((listener) => unjudgedAlarms(listener, before, after)) : []),
 			],
-			probed: results.length,
+			results,
 			counted,
 		};
 	}

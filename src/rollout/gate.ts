@@ -1,8 +1,8 @@
 /**
  * Gates: webhooks that are asked before what Weir would do by itself, or told after it. Pure: which gate a decision
- * must pass, what it is sent, and what a no makes of the decision. A person's act asks no gate (an ApprovalPolicy is
- * the check on persons), and a rollback never waits for one. The first step begins with the declaration, which a person
- * applied.
+ * must pass, what it is sent, and what a no makes of the decision. A person's promotion asks the gates before-promotion
+ * too (state/promotionGates.ts), its other acts ask none (an ApprovalPolicy is the check on persons), and a rollback never
+ * waits for one. The first step begins with the declaration, which a person applied.
  */
 import type { Gate } from "../resources/resource.js";
 import { qualifiedName } from "../resources/resource.js";
@@ -66,7 +66,12 @@ export function gatesAt({ spec }: DecisionInput["experiment"], at: Gate["at"]): 
 }
 
 /** The question to one gate. `index`: its place among the gates of its kind. */
-export function gateQuestion(input: DecisionInput, outcome: Outcome, at: Gate["at"], index: number): GateQuestion {
+export function gateQuestion(
+	input: Pick<DecisionInput, "experiment" | "status">,
+	outcome: Outcome,
+	at: Gate["at"],
+	index: number,
+): GateQuestion {
 	const { experiment, status } = input;
 	const name = qualifiedName(experiment.metadata);
 	const { service } = experiment.spec;
@@ -75,7 +80,14 @@ export function gateQuestion(input: DecisionInput, outcome: Outcome, at: Gate["a
 	const place =
 		at === "after-rollback"
 			? outcome.action
-			: [outcome.action, outcome.status.stepIndex, to.arm ?? "", outcome.status.promotion?.stepIndex ?? ""].join("-");
+			: [
+					outcome.action,
+					outcome.status.stepIndex,
+					to.arm ?? "",
+					outcome.status.promotion?.stepIndex ?? "",
+					// Without evidence it is another question.
+					...(outcome.rule === "person" ? ["person"] : []),
+				].join("-");
 	return {
 		id: `${name}/${status.startedAtMs}/${at}/${index}/${place}`,
 		at,

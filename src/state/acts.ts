@@ -110,10 +110,20 @@ export class Acts {
 		return this.#wish(call, { verb: "delete", resources }, this.store.planDelete(resources), dryRun);
 	}
 
+	/**
+	 * Whether others must approve the verb first.
+	 * @throws WeirError as `act` does for who may not
+	 */
+	mustWait(call: ActCall, experiment: string, said: PersonRequest): boolean {
+		const planned = planPerson(this.#sight(call.caller), experiment, said);
+		this.demand(call, planned.needs, said.verb, [`Experiment ${experiment}`]);
+		return planned.requirement.needs > 0;
+	}
+
 	/** A person's verb. @throws WeirError `not-found`, also for what the caller may not see. */
 	act(call: ActCall, experiment: string, said: PersonRequest): Made | Pending {
 		const planned = planPerson(this.#sight(call.caller), experiment, said);
-		const objects = [`Experiment ${experiment}`];
+		const objects = [`Experiment ${experiment}${said.overrideGates ? ", overriding its gates" : ""}`];
 		this.demand(call, planned.needs, said.verb, objects);
 		if (planned.requirement.needs > 0) {
 			// The precondition is told to who asks, and the arm is settled now.
@@ -173,8 +183,8 @@ export class Acts {
 			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });
 			if (result.outcome === "applied") after = result.revision;
 		} else if (!isWish(act)) {
-			const { verb, arm, reason } = act;
-			after = this.store.act(act.experiment, { verb, by, reason, arm, nowMs: call.nowMs, approvedBy }).revision;
+			const { experiment, ...said } = act;
+			after = this.store.act(experiment, { ...said, by, nowMs: call.nowMs, approvedBy }).revision;
 		}
 		this.store.audit.append(
 			record(call, {

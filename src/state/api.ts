@@ -12,6 +12,7 @@ import { dirname } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
+import type { Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import type { ActCall } from "./actRecord.js";
@@ -21,6 +22,7 @@ import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
 import { checkLoopback, checkOrigin, isLoopbackHost, send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
 import { ALL_NAMESPACES, Permissions } from "./permissions.js";
+import { PromotionGates } from "./promotionGates.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
 import type { Store } from "./store.js";
 
@@ -41,6 +43,8 @@ export interface ApiOptions {
 	readonly owner?: string;
 	/** Subjects that may do everything without a RoleBinding. */
 	readonly admins?: readonly string[];
+	/** Asks the gates of a promotion by a person. Absent: an Experiment with gates is promoted by an override only. */
+	readonly webhook?: Webhook;
 	/** By path prefix of whole segments, e.g. `/v1/outcomes`, `/v1/traces`, `/metrics`; the longest wins. */
 	readonly mounts?: Readonly<Record<string, Mount>>;
 	/** Why control is not ready, one sentence each; empty = ready. */
@@ -88,7 +92,14 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	const acts = new Acts(store, new Permissions(options.admins));
 	const approvals = new Approvals(store, acts);
 	const house: House = {
-		door: { store, acts, approvals, ready: options.ready ?? (() => []), now: options.now ?? Date.now },
+		door: {
+			store,
+			acts,
+			approvals,
+			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS),
+			ready: options.ready ?? (() => []),
+			now: options.now ?? Date.now,
+		},
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
 		onError: options.onError ?? (() => {}),
 	};
@@ -144,6 +155,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		},
 	};
 }
+
+const NOBODY_ASKS: Webhook = async () => ({ ok: false, why: "control has no way to ask" });
 
 /** What all doors share. */
 interface House {

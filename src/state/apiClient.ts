@@ -156,7 +156,7 @@ export class ApiClient {
 	async act(
 		experiment: string,
 		verb: PersonVerb,
-		said: { readonly reason?: string; readonly arm?: string } = {},
+		said: { readonly reason?: string; readonly arm?: string; readonly overrideGates?: boolean } = {},
 	): Promise<ActAnswer> {
 		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, { body: jsonBody(said) });
 		if (answer.status === 202) return answer.json as PendingAnswer;

@@ -36,6 +36,7 @@ export type AskedAct =
 			readonly experiment: string;
 			readonly arm: string | null;
 			readonly reason: string;
+			readonly overrideGates?: boolean;
 	  };
 
 export function isWish(act: AskedAct): act is AskedWish {

@@ -30,18 +30,24 @@ export class Approvals {
 		throw new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
 	}
 
-	/**
-	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
-	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `failed-precondition` (twice, or it is
-	 * over), `conflict` where what it would change has changed: the request is void then.
-	 */
-	approve(call: ActCall, id: string): ApprovalRequest {
+	/** The request, where the caller may add an approval to it. @throws WeirError as `approve` does for who may not. */
+	demandAnother(call: ActCall, id: string): ApprovalRequest {
 		const request = this.get(call.caller, id, call.nowMs);
 		this.#demandOther(call, request);
 		this.#demandPending(request);
 		if (request.approvals.some(({ by }) => this.acts.isSamePerson(by, call.caller))) {
 			throw new WeirError("failed-precondition", `${call.caller.subject} has approved it already`);
 		}
+		return request;
+	}
+
+	/**
+	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
+	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `failed-precondition` (twice, or it is
+	 * over), `conflict` where what it would change has changed: the request is void then.
+	 */
+	approve(call: ActCall, id: string): ApprovalRequest {
+		const request = this.demandAnother(call, id);
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
 		const counting = approvals.filter(({ by }) => this.acts.mayApprove(by, request)).map(({ by }) => by.subject);
 		const { revision } = this.store.current;

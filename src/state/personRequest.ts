@@ -3,6 +3,7 @@ import { WeirError } from "../error.js";
 import { PERSON_TEXT_CHARS_MAX } from "../limits.js";
 import type { Experiment } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
+import { gatesAt } from "../rollout/gate.js";
 import { actByPerson } from "../rollout/person.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 
@@ -18,6 +19,8 @@ export interface PersonRequest {
 	/** The arm to promote; null = the only challenger. Only for promote. */
 	readonly arm: string | null;
 	readonly nowMs: number;
+	/** Promote without asking the gates: an admin's, with a reason. */
+	readonly overrideGates?: boolean;
 	/** Who approved it, where an ApprovalPolicy asks for that. */
 	readonly approvedBy?: readonly string[];
 }
@@ -33,7 +36,7 @@ export function parsePersonRequest(
 	by: string,
 	nowMs: number,
 ): PersonRequest {
-	const known = verb === "promote" ? ["reason", "arm"] : ["reason"];
+	const known = verb === "promote" ? ["reason", "arm", "overrideGates"] : ["reason"];
 	for (const field of Object.keys(body)) {
 		if (field === "by") throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
 		if (!known.includes(field)) {
@@ -41,7 +44,14 @@ export function parsePersonRequest(
 		}
 	}
 	const arm = body.arm === undefined || body.arm === null ? null : personText("arm", body.arm);
-	return { verb, by, reason: body.reason === undefined ? "" : personText("reason", body.reason), arm, nowMs };
+	const reason = body.reason === undefined ? "" : personText("reason", body.reason);
+	const { overrideGates = false } = body;
+	if (typeof overrideGates !== "boolean")
+		throw new WeirError("invalid-argument", "overrideGates must be true or false");
+	if (overrideGates && reason === "") {
+		throw new WeirError("invalid-argument", "gates are overridden with a reason only", "say it with --reason");
+	}
+	return { verb, by, reason, arm, nowMs, ...(overrideGates ? { overrideGates } : {}) };
 }
 
 /** Who acts is what the door has proved. */
@@ -56,7 +66,10 @@ export function personOutcome(experiment: Experiment, status: ExperimentStatus, 
 	const act = verb === "promote" ? { verb, arm } : { verb };
 	const outcome = actByPerson({ experiment, status, by, nowMs }, act);
 	const approved = (request.approvedBy ?? []).join(", ");
-	const said = (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);
+	const gates = request.overrideGates && gatesAt(experiment, "before-promotion").length > 0;
+	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";
+	const said =
+		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);
 	return { ...outcome, reason: `${outcome.reason}${said}` };
 }
 

@@ -99,7 +99,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 export function planPerson(
 	{ resources, status, mayRead }: Sight,
 	name: string,
-	{ verb, arm, reason }: Pick<PersonRequest, "verb" | "arm" | "reason">,
+	{ verb, arm, reason, overrideGates = false }: Pick<PersonRequest, "verb" | "arm" | "reason" | "overrideGates">,
 ): Planned {
 	const namespace = namespaceOf(name);
 	const experiment = resources.experiments.find((one) => qualifiedName(one.metadata) === name);
@@ -110,11 +110,14 @@ export function planPerson(
 	const policyVerb = verb === "abort" ? "abort" : "promote";
 	const free: Requirement = { needs: 0, expireMs: 0 };
 	return {
-		act: verb === "pause" ? { verb, experiment: name } : { verb, experiment: name, arm, reason },
-		needs: [{ verb: policyVerb, namespace }],
+		act:
+			verb === "pause"
+				? { verb, experiment: name }
+				: { verb, experiment: name, arm, reason, ...(overrideGates ? { overrideGates } : {}) },
+		needs: [{ verb: policyVerb, namespace }, ...(overrideGates ? [{ verb: "admin" as const, namespace }] : [])],
 		// Stopping a ramp harms nobody, and may be urgent.
 		requirement: verb === "pause" ? free : requirement(resources.approvalPolicies, policyVerb, [namespace]),
-		effects: [`${verb} Experiment ${name}`],
+		effects: [`${verb} Experiment ${name}${overrideGates ? ", overriding its gates" : ""}`],
 		// Not the allocation: a ramp goes on while people think.
 		basis: {
 			[keyOf(experiment)]: fingerprint(experiment.spec),

@@ -14,6 +14,7 @@ import { difference } from "./difference.js";
 import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wholeNumber } from "./http.js";
 import { ALL_NAMESPACES } from "./permissions.js";
 import { BY_HINT, isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
+import type { PromotionGates } from "./promotionGates.js";
 import { serviceOf } from "./resourceSet.js";
 import type { ApplyResult, Store } from "./store.js";
 import { namespaceOf, visibleState } from "./visible.js";
@@ -23,6 +24,7 @@ export interface PublicDoor {
 	readonly store: Store;
 	readonly acts: Acts;
 	readonly approvals: Approvals;
+	readonly gates: PromotionGates;
 	/** Why control is not ready, one sentence each; empty = ready. */
 	readonly ready: () => readonly string[];
 	readonly now: () => number;
@@ -232,7 +234,7 @@ function resources({ store, acts }: PublicDoor, { caller, query }: Call): Answer
 	return ok({ revision, resources: resourcesOf(resources) });
 }
 
-async function approval({ approvals, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
+async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
 	const [id = "", act] = rest;
 	onlyQuery(call.query, []);
 	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(call.caller, id, now())));
@@ -245,6 +247,10 @@ async function approval({ approvals, now }: PublicDoor, call: Call, rest: readon
 		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
 	}
 	const as = actCall(call, now());
+	if (act === "approve") {
+		approvals.demandAnother(as, id);
+		await gates.beforeApproval(as, approvals.get(call.caller, id, as.nowMs));
+	}
 	return ok(
 		requestAnswer(
 			act === "approve" ? approvals.approve(as, id) : approvals.reject(as, id, personText("reason", reason)),
@@ -281,6 +287,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	const body = await readObject(call.request);
 	const nowMs = now();
 	const said = parsePersonRequest(act, body, call.caller.subject, nowMs);
+	await door.gates.beforeAct(actCall(call, nowMs), name, said);
 	const made = acts.act(actCall(call, nowMs), name, said);
 	return "outcome" in made ? pending(made) : ok(made);
 }

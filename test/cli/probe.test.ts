@@ -14,6 +14,8 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualApi } from "../state/mutualApi.js";
+import { operatorCommand } from "./operatorCommand.js";
 
 /** One protected and one open Service behind one Gateway without TLS. */
 function planOf(port: number, tls = "") {
@@ -89,6 +91,56 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	await watch.round();
 	t.match(alarmLines(await meter.text()), [/probe-unanswered at Gateway edge/]);
 });
+
+t.test(
+	"weir probe tells what each listener answered, and ends with 1 on an alarm or where nothing was probed",
+	async (t) => {
+		let body = "access denied: forbidden\n";
+		const gateway = createServer((_, response) => response.writeHead(403).end(body));
+		await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
+		t.teardown(() => gateway.close());
+		let connected = false;
+		const watch = watchForBypass({
+			log: createLog({ role: "xds", write: () => {}, environment: {} }),
+			meter: createMeter({ role: "xds" }),
+			identity: null,
+			adminSocket: null,
+			connected: () => connected,
+			intervalMs: 3_600_000,
+		});
+		t.teardown(() => watch.close());
+		const { port } = gateway.address() as AddressInfo;
+		const serve = (tls = ""): void => {
+			const { gateways, table } = planOf(port, tls);
+			watch.served(gateways, table);
+		};
+		serve();
+		const made = await mutualApi(t, {
+			mounts: {
+				"/v1/probe": (_, response) =>
+					void watch.round().then((report) => response.writeHead(200).end(JSON.stringify(report))),
+			},
+		});
+		const { local, as } = await operatorCommand(t, made);
+		t.match(await local("probe"), { code: 1, stderr: /no Envoy is connected/ });
+		connected = true;
+		t.match(await local("probe"), {
+			code: 1,
+			out: "ALARM  Gateway edge  Service guarded  gate   403 forbidden  probe-misjudged: the filter that must refuse the built-in probe did not, another one did\nok     Gateway edge  Service guarded  rules  403 forbidden\n",
+		});
+		body = "secret of an upstream";
+		const passed = await local("probe", "--json");
+		t.match(JSON.parse(passed.out), { answers: Array(2).fill({ status: 403, reason: null, alarm: "probe-passed" }) });
+		t.notMatch(passed.out, /secret/);
+		serve(", tls: {certificateFile: /c.pem, privateKeyFile: /k.pem, clientCaFile: /ca.pem}");
+		t.match(await local("probe"), {
+			code: 1,
+			out: /^not probed: Gateway edge: it demands a client certificate of its own CA$/m,
+		});
+		const eve = await as("eve");
+		t.match(await eve("probe"), { code: 1, stderr: /read in all namespaces/ });
+	},
+);
 
 t.test("TLS from files is probed where nobody asks who we are; else status says that it is not", async (t) => {
 	const tls = await mutualTls(t);

@@ -2,7 +2,7 @@
 import type { ApiClient } from "../../state/apiClient.js";
 import { PROBE_ALARM, PROBE_LEFT_OUT } from "../roles/probe.js";
 
-const WORDS: Readonly<Record<string, string>> = {
+export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
 	"probe-misjudged": "the filter that must refuse the built-in probe did not, another one did",
 	"probe-unanswered": "no verdict can be had, or nobody listens",
@@ -22,6 +22,6 @@ export function alarmLines(metrics: string): readonly string[] {
 		const label = (name: string): string => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1] ?? "";
 		if (line.startsWith(`${PROBE_LEFT_OUT}{`)) return [`not probed: Gateway ${label("gateway")}: ${label("why")}`];
 		if (!line.startsWith(`${PROBE_ALARM}{`)) return [];
-		return [`ALARM ${label("alarm")} at Gateway ${label("gateway")}: ${WORDS[label("alarm")] ?? ""}`];
+		return [`ALARM ${label("alarm")} at Gateway ${label("gateway")}: ${ALARM_WORDS[label("alarm")] ?? ""}`];
 	});
 }

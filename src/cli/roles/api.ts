@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { startApi } from "../../state/api.js";
 import { Store } from "../../state/store.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
+import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
 import { readMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";
@@ -20,10 +21,12 @@ export async function startApiRole({ at, log, meter, apiDoor, apiAdmins = [] }: 
 		tcp: apiDoor ?? null,
 		owner: `local:${userName()}`,
 		admins: apiAdmins,
+		webhook: postWebhook,
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity" },
 			"/v1/requests": ingest,
+			"/v1/probe": forwardTo(at.xdsMetricsSocket, "xds"),
 			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
 			"/metrics": (_, response) => {
 				meter.gauge(

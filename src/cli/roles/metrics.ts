@@ -5,10 +5,25 @@ import type { Meter } from "../../telemetry/meter.js";
 
 const TIMEOUT_MS = 2_000;
 
-/** Serves GET /metrics-json for a role that has no other HTTP door. */
-export async function serveMetrics(socketPath: string, meter: Meter): Promise<Server> {
+/**
+ * Serves GET /metrics-json for a role that has no other HTTP door.
+ * @param more what else the role answers there, as JSON, by `METHOD PATH`
+ */
+export async function serveMetrics(
+	socketPath: string,
+	meter: Meter,
+	more: Readonly<Record<string, () => Promise<unknown>>> = {},
+): Promise<Server> {
 	await claimSocket(socketPath);
-	const server = createServer((_, response) => {
+	const server = createServer((request, response) => {
+		const asked = more[`${request.method} ${request.url}`];
+		if (asked !== undefined) {
+			void asked().then(
+				(json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)),
+				() => response.writeHead(500).end(),
+			);
+			return;
+		}
 		void meter
 			.json()
 			.then((json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)));

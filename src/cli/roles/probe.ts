@@ -3,7 +3,7 @@
  * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands. A Gateway that is not
  * probed is named there too, with the reason.
  */
-import { type ProbeAlarm, watchedListeners } from "../../access/probe.js";
+import { deniedReason, type Guard, type ProbeAlarm, probeAlarm, watchedListeners } from "../../access/probe.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
@@ -26,11 +26,28 @@ export interface WatchOptions {
 	readonly intervalMs?: number;
 }
 
+/** What a round came to, as `weir probe` prints it; nothing of an answer's body but our own reason is in it. */
+export interface ProbeReport {
+	readonly answers: readonly {
+		readonly gateway: string;
+		readonly service: string;
+		readonly guard: Guard;
+		readonly status: number | null;
+		readonly reason: string | null;
+		/** null = refused as it must be. */
+		readonly alarm: ProbeAlarm["alarm"] | null;
+	}[];
+	/** Alarms of Envoy's counters. */
+	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
+	/** Gateways that were left out. */
+	readonly unprobed: readonly { readonly gateway: string; readonly why: string }[];
+}
+
 export interface Watch {
 	/** What Envoys serve now; the first call begins the rounds. */
 	served(gateways: readonly Gateway[], table: PlanTable): void;
-	/** One round, now. */
-	round(): Promise<void>;
+	/** One round, now; null = no Envoy is there to be asked. Rounds follow each other, each compares counters with the last. */
+	round(): Promise<ProbeReport | null>;
 	close(): void;
 }
 
@@ -44,7 +61,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Alarms that were ever raised, by their labels: one that is over is set to 0. */
 	const raised = new Map<string, Readonly<Record<string, string>>>();
 	/** Gateways that were ever left out, by their labels; likewise. */
-	const unprobed = new Map<string, Readonly<Record<string, string>>>();
+	const leftOut = new Map<string, Readonly<Record<string, string>>>();
 	/** Listeners of this machine's Envoy. */
 	let here: ReadonlySet<string> | null = null;
 	const wayTo = (name: string): ProbeTarget | string =>
@@ -57,13 +74,13 @@ export function watchForBypass(options: WatchOptions): Watch {
 		},
 		adminSocket,
 	});
-	const round = async (): Promise<void> => {
-		if (!connected()) return;
+	const round = async (): Promise<ProbeReport | null> => {
+		if (!begun || !connected()) return null;
 		here = adminSocket === null ? null : await readListeners(adminSocket).catch(() => new Set<string>());
-		tellUnprobed();
-		const { alarms, probed } = await prober.round();
+		const unprobed = tellUnprobed();
+		const { alarms, results } = await prober.round();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
-		meter.count("weir_probe_requests_total", "Probes sent.", {}, probed);
+		meter.count("weir_probe_requests_total", "Probes sent.", {}, results.length);
 		for (const alarm of alarms) log.error("requests may get past the verdict", factsOf(alarm));
 		for (const { alarm, gateway } of alarms) {
 			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway });
@@ -72,6 +89,22 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const standing = new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`));
 		for (const [key, labels] of raised)
 			meter.gauge(PROBE_ALARM, "1 while the last round raised that alarm.", standing.has(key) ? 1 : 0, labels);
+		return {
+			answers: results.map((result) => {
+				const { gateway, service, guard, status } = result;
+				const alarm = probeAlarm(result)?.alarm ?? null;
+				return { gateway, service, guard, status, reason: deniedReason(result), alarm };
+			}),
+			unjudged: alarms.filter((one) => one.alarm === "served-unjudged"),
+			unprobed,
+		};
+	};
+	/** The last one that was asked for. */
+	let last: Promise<unknown> = Promise.resolve();
+	const inTurn = (): Promise<ProbeReport | null> => {
+		const next = last.then(round);
+		last = next.catch(() => {});
+		return next;
 	};
 	return {
 		served: (newest, newTable) => {
@@ -80,29 +113,32 @@ export function watchForBypass(options: WatchOptions): Watch {
 			if (!begun) void follow();
 			begun = true;
 		},
-		round,
+		round: inTurn,
 		close: () => {
 			closed = true;
 			if (timer !== null) clearTimeout(timer);
 		},
 	};
 
-	function tellUnprobed(): void {
+	function tellUnprobed(): ProbeReport["unprobed"] {
 		const standing = new Set<string>();
+		const left: { readonly gateway: string; readonly why: string }[] = [];
 		for (const { gateway } of watchedListeners(table)) {
 			const why = wayTo(gateway);
 			if (typeof why !== "string") continue;
 			standing.add(`${gateway} ${why}`);
-			unprobed.set(`${gateway} ${why}`, { gateway, why });
+			left.push({ gateway, why });
+			leftOut.set(`${gateway} ${why}`, { gateway, why });
 		}
-		for (const [key, labels] of unprobed)
+		for (const [key, labels] of leftOut)
 			meter.gauge(PROBE_LEFT_OUT, "1 while that Gateway is not probed.", standing.has(key) ? 1 : 0, labels);
+		return left;
 	}
 
 	/** Rounds until closed; soon where no Envoy is there yet. */
 	async function follow(): Promise<void> {
 		const ready = connected();
-		await round();
+		await inTurn();
 		if (!closed) timer = setTimeout(() => void follow(), ready ? intervalMs : NO_ENVOY_YET_MS).unref();
 	}
 }

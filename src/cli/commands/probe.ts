@@ -1,0 +1,41 @@
+/** `weir probe`: the built-in probe of a bypass, now, and what each listener answered it. */
+import { WeirError } from "../../error.js";
+import type { ProbeReport } from "../roles/probe.js";
+import { ALARM_WORDS } from "./alarms.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { oneLine } from "./oneLine.js";
+
+const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
+
+/** Exit code 1 on any alarm, and where nothing could be probed: it proves nothing then. */
+export async function probe(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
+	const { status, json } = await clientOf(options).raw("POST", "/v1/probe", {
+		contentType: "application/json",
+		text: "{}",
+	});
+	if (status !== 200) {
+		const error = (json as { readonly error?: { readonly message?: string; readonly hint?: string } } | null)?.error;
+		throw new WeirError("unavailable", error?.message ?? "control cannot probe", error?.hint ?? "");
+	}
+	const report = json as ProbeReport | null;
+	if (report === null) throw new WeirError("unavailable", "no Envoy is connected, so that nothing was probed");
+	const { answers, unjudged, unprobed } = report;
+	const isAlarm = unjudged.length > 0 || answers.some(({ alarm }) => alarm !== null);
+	if (isAlarm || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
+	if (options.json === true) {
+		process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+		return;
+	}
+	for (const { gateway, service, guard, status, reason, alarm } of answers) {
+		const answer = status === null ? "no answer" : `${status}${reason === null ? "" : ` ${reason}`}`;
+		const words = alarm === null ? "" : `  ${alarm}: ${ALARM_WORDS[alarm]}`;
+		print(
+			`${alarm === null ? "ok   " : "ALARM"}  Gateway ${gateway}  Service ${service}  ${guard.padEnd(5)}  ${answer}${words}`,
+		);
+	}
+	for (const { alarm, gateway, services, served } of unjudged) {
+		print(`ALARM  Gateway ${gateway}  ${services.join(", ")}: ${served} served  ${alarm}: ${ALARM_WORDS[alarm]}`);
+	}
+	for (const { gateway, why } of unprobed) print(`not probed: Gateway ${gateway}: ${why}`);
+	if (answers.length + unprobed.length === 0) print("no Service is protected, so that there is nothing to probe");
+}

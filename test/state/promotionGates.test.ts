@@ -1,0 +1,139 @@
+/** A person's promotion asks the gates before-promotion: a no holds it, an admin may override with a reason, all recorded. */
+import t from "tap";
+import type { GateQuestion } from "../../src/rollout/gate.js";
+import type { WebhookAnswer } from "../../src/rollout/ports.js";
+import { experiment, file, METRIC, SERVICE } from "./employment.js";
+import { mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const now = { dryRun: false };
+const GATES = `  gates:
+      - {at: before-step, url: "https://ci.example/step"}
+      - {at: before-promotion, url: "https://ci.example/first?key=secret"}
+      - {at: before-promotion, url: "https://ci.example/second"}
+`;
+const GATED = [SERVICE, METRIC, experiment("boosted").replace("rollout: {steps", "rollout:\n    steps")].join("---\n");
+const ALL = GATED.replace(/rollout:\n {4}steps: (.*), every: (.*), minUnits: (.*), alpha: (.*)\}/, (_, ...found) => {
+	const [steps, every, minUnits, alpha] = found as string[];
+	return `rollout:\n    steps: ${steps}\n    every: ${every}\n    minUnits: ${minUnits}\n    alpha: ${alpha}\n  ${GATES}`;
+});
+const TWO =
+	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
+
+async function scene(t: { teardown(end: () => unknown): unknown }) {
+	const asked: GateQuestion[] = [];
+	const answers: (WebhookAnswer | (() => Promise<WebhookAnswer>))[] = [];
+	const made = await mutualApi(t, {
+		webhook: async (_, question) => {
+			asked.push(question);
+			const next = answers.shift() ?? { ok: true };
+			return typeof next === "function" ? next() : next;
+		},
+	});
+	const rules = [
+		binding("ada", "promote", ["ada"], "[default]"),
+		binding("bob", "approve", ["bob"], "[default]"),
+		binding("root", "admin", ["root"], "[default]"),
+	];
+	const applied = await made.owner.apply(file([ALL, ...rules].join("---\n")), now);
+	if (applied.outcome !== "applied") throw new Error(JSON.stringify(applied));
+	return { ...made, asked, answers };
+}
+
+t.test("asked in order before the act, the first no ends it; who may not promote asks nobody", async (t) => {
+	const { asked, answers, as, store } = await scene(t);
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	await t.rejects(bob.act("boosted", "promote"), { code: "permission-denied" });
+	t.equal(asked.length, 0);
+	answers.push({ ok: true }, { ok: false, why: "HTTP 500" });
+	await t.rejects(ada.act("boosted", "promote"), {
+		code: "failed-precondition",
+		message: "gate before-promotion (ci.example) did not let it happen: HTTP 500",
+		hint: /--override-gates/,
+	});
+	t.match(asked, [
+		{
+			at: "before-promotion",
+			experiment: "boosted",
+			action: "promote",
+			from: { phase: "Running" },
+			to: { phase: "Promoting", arm: "boosted" },
+			id: /before-promotion\/0\/promote-.*-person$/,
+		},
+		{ id: /before-promotion\/1\// },
+	]);
+	t.match(store.current.status.experiments.boosted, { phase: "Running" });
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		verb: "promote",
+		result: "refused",
+		subject: /ada$/,
+		why: /HTTP 500/,
+	});
+	t.match(await ada.act("boosted", "pause"), { outcome: "done" }, "other verbs ask nobody");
+	t.equal(asked.length, 2);
+	t.match(await ada.act("boosted", "promote"), { outcome: "done" });
+	t.equal(asked.length, 4);
+	t.match(store.current.status.experiments.boosted, { phase: "Promoting" });
+});
+
+t.test("what moved while a gate thought is not promoted on its yes", async (t) => {
+	const { answers, as, store } = await scene(t);
+	const ada = await as("ada");
+	answers.push(async () => {
+		await ada.act("boosted", "abort").catch(() => {});
+		await ada.act("boosted", "pause");
+		return { ok: true };
+	});
+	await t.rejects(ada.act("boosted", "promote"), { code: "conflict", message: /moved while its gates were asked/ });
+	t.match(store.current.status.experiments.boosted, { phase: "Paused" });
+});
+
+t.test("an override is an admin's, has a reason, and stands in the decision and the audit log", async (t) => {
+	const { asked, as, store } = await scene(t);
+	const [ada, root] = [await as("ada"), await as("root")];
+	const override = { overrideGates: true, reason: "the gate is down" };
+	await t.rejects(ada.act("boosted", "promote", override), {
+		code: "permission-denied",
+		message: /admin in namespace/,
+	});
+	await t.rejects(root.act("boosted", "promote", { overrideGates: true }), { code: "invalid-argument" });
+	await t.rejects(root.act("boosted", "abort", override), { code: "invalid-argument", message: /unknown field/ });
+	t.match(await root.act("boosted", "promote", override), {
+		decision: {
+			outcome: { reason: /Its gates were not asked: overridden by spiffe:.*root\. Said: the gate is down$/ },
+		},
+	});
+	t.equal(asked.length, 0);
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		verb: "promote",
+		result: "done",
+		objects: ["Experiment boosted, overriding its gates"],
+		why: "the gate is down",
+	});
+});
+
+t.test(
+	"where others must approve, the gates are asked with the last approval, and a no leaves the request",
+	async (t) => {
+		const { asked, answers, as, owner, store } = await scene(t);
+		await owner.apply(file(TWO), now);
+		const [ada, bob] = [await as("ada"), await as("bob")];
+		const pending = await ada.act("boosted", "promote");
+		t.match(pending, { outcome: "pending" });
+		if (pending.outcome !== "pending") return;
+		t.equal(asked.length, 0);
+		await t.rejects(ada.approve(pending.request.id), { code: "permission-denied" });
+		t.equal(asked.length, 0, "who may not approve asks nobody");
+		answers.push({ ok: false, why: "not yet" });
+		await t.rejects(bob.approve(pending.request.id), { code: "failed-precondition", message: /not yet/ });
+		t.match(await bob.request(pending.request.id), { state: "pending", approvals: [] });
+		t.match(await bob.approve(pending.request.id), { state: "done" });
+		t.match(store.current.status.experiments.boosted, { phase: "Promoting" });
+	},
+);
+
+t.test("a control that cannot ask lets nothing pass", async (t) => {
+	const { owner } = await mutualApi(t);
+	await owner.apply(file(ALL), now);
+	await t.rejects(owner.act("boosted", "promote"), { code: "failed-precondition", message: /no way to ask/ });
+});
