@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
+import { lnBeta, lnGamma } from "../../src/analysis/distributions/gamma.js";
 import { negativeLambertW } from "../../src/analysis/distributions/lambertW.js";
-import { lnBeta, lnGamma, lnMultivariateBeta } from "../../src/analysis/distributions/lnGamma.js";
+import { lnMultivariateBeta } from "../../src/analysis/distributions/lnGamma.js";
 import { logSumExp } from "../../src/analysis/distributions/logSumExp.js";
 import { type ArmShares, logEvidence, logMartingale } from "../../src/analysis/sequential/bernoulliMixture.js";
 

@@ -3,7 +3,7 @@
  *
  * With both parameters from LARGE on, a tail is the density at its end times the integral of a smooth, nearly Gaussian
  * ratio, by Gauss–Legendre quadrature: uniform in size, unlike a continued fraction, whose length grows with the root
- * of the larger parameter, and as good near the mean as Temme's expansion, without its cancelling coefficients.
+ * of the parameters, and as good near the mean as Temme's expansion, without its cancelling coefficients.
  * Otherwise the continued fraction of DiDonato and Morris (Algorithm 708, 1992, eq. 9), the even part of NIST DLMF
  * 8.17.22: two of its terms in one step, by the modified Lentz method.
  */
