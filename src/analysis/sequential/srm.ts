@@ -77,12 +77,14 @@ interface Regime {
 
 /**
  * The test over all batches; null while no batch has two live arms and a unit. Arms without live points are not in
- * it: they take no degree of freedom and their share is not expected (units counted there are ignored).
+ * it: they take no degree of freedom and their share is not expected (units counted there are ignored). null, too,
+ * where a count or a share is no number: no p-value rests on it.
  */
 export function sampleRatio(
 	batches: readonly ExposureBatch[],
 	concentration: number = SRM_PRIOR_CONCENTRATION,
 ): SampleRatio | null {
+	if (batches.some(({ counts, livePoints }) => !areCounts(counts) || !areCounts(livePoints))) return null;
 	const regimes = pool(batches);
 	if (regimes.length === 0) return null;
 	let logBayesFactor = 0;
@@ -101,6 +103,10 @@ export function sampleRatio(
 		parent = new Map(regime.arms.map((arm, index) => [arm, posterior[index] ?? 0]));
 	}
 	return { logBayesFactor, p: Math.min(1, Math.exp(-logBayesFactor)), units };
+}
+
+function areCounts(counts: Readonly<Record<string, number>>): boolean {
+	return Object.values(counts).every((count) => count >= 0 && count < Number.POSITIVE_INFINITY);
 }
 
 function pool(batches: readonly ExposureBatch[]): Regime[] {

@@ -131,7 +131,7 @@ t.test("the infimum is a scan's, falls as the line moves, and bounds are where i
 					const pt = Math.min(1, Math.max(0, pc + offset));
 					scanned = Math.min(scanned, value(logMeanEvidence(side, a, pt)) + value(logMeanEvidence(other, b, pc)));
 				}
-				if (!(found <= scanned + 1e-9 && found > scanned - 0.05 - 0.001 * Math.abs(scanned)))
+				if (!(found <= scanned + 1e-9 && found > scanned - 0.05 - 0.01 * Math.abs(scanned)))
 					t.fail(`${side} ${offset}: ${found} against ${scanned}`);
 				if (!(found <= before + 1e-9)) t.fail(`rises at ${offset}`);
 				before = found;

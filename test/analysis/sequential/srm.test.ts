@@ -1,5 +1,6 @@
 import t from "tap";
 import { lnMultivariateBeta } from "../../../src/analysis/distributions/lnGamma.js";
+import { normalSf } from "../../../src/analysis/distributions/normal.js";
 import type { ExposureBatch } from "../../../src/analysis/evidence.js";
 import { exposureCounts, exposuresSince, sampleRatio } from "../../../src/analysis/sequential/srm.js";
 import { random } from "../random.js";
@@ -47,6 +48,17 @@ t.test("the published ssrm vectors: Dirichlet(1,1,1) numerator and moving-θ den
 		t.ok(close(logM1(total), stream[1][index] ?? 0, 1e-12));
 		t.ok(close(logM0(total), stream[2][index] ?? 0, 1e-12));
 	}
+	let batches = [0, 0, 0];
+	for (const [x, m1, m0] of [
+		[[20, 17, 9], -7.028201432058012, -4.0776406466061985],
+		[[18, 21, 8], -11.947847738358888, -8.265946861099877],
+		[[4, 6, 4], -15.471401950257842, -11.610743519545139],
+		[[18, 19, 11], -19.96484521090386, -15.781031228536165],
+	] as const) {
+		// ssrm gives batches the likelihood of their counts, coefficient included; it cancels in the Bayes factor.
+		batches = batches.map((v, i) => v + (x[i] ?? 0));
+		t.ok(close(logM1(batches) - logM0(batches), m1 - m0, 1e-10), `${batches}`);
+	}
 	// Equal shares make k·θ = (1,1,1) with k = 3, so the whole statistic can be compared, split over plans or not.
 	const equal = { a: 1, b: 1, c: 1 };
 	const split = [batch("p1", { a: 20, b: 17, c: 9 }, equal), batch("p2", { a: 18, b: 21, c: 8 }, equal)];
@@ -70,6 +82,45 @@ t.test("arms without live points are not in the test, and a lone live arm is no 
 	t.equal(sampleRatio([batch("p", { a: 500 }, { a: 1, b: 0 })]), null);
 	t.equal(sampleRatio([]), null);
 	t.equal(sampleRatio([batch("p", {}, { a: 1, b: 1 })]), null);
+});
+
+t.test("a zero-weight arm costs no degree of freedom: GrowthBook keeps it and hides the mismatch", async (t) => {
+	// Users 500, 560, 0 under weights .5, .5, 0: χ² = 3.396. GrowthBook's check_srm takes df = 2, p = .18303.
+	const chi2 = (500 - 530) ** 2 / 530 + (560 - 530) ** 2 / 530;
+	const theirs = Math.exp(-chi2 / 2);
+	t.ok(close(theirs, 0.18303, 5e-6), "the survival function of χ² with two degrees of freedom");
+	const truth = 2 * normalSf(Math.sqrt(chi2));
+	t.ok(close(truth, 0.06534575, 5e-9), "with one");
+	// Ours, sequential, says the same with the arm and without it, and more clearly with ten times the users.
+	const p = (scale: number, points: Record<string, number>): number =>
+		sampleRatio([batch("p", { a: 500 * scale, b: 560 * scale, c: 0 }, points)], 100)?.p ?? Number.NaN;
+	t.equal(p(1, { a: 1, b: 1, c: 0 }), p(1, { a: 1, b: 1 }));
+	t.ok(close(p(1, { a: 1, b: 1, c: 0 }), Math.exp(-0.32597), 1e-5));
+	t.ok(p(10, { a: 1, b: 1, c: 0 }) < 1e-6);
+});
+
+/** By mpmath at 60 digits: ln B(α + x) − ln B(α) − Σ x ln θ at k = 1,000. */
+const SRM_LARGE: readonly (readonly [number, number, Record<string, number>, number])[] = [
+	[500_000_000, 500_000_000, { a: 1, b: 1 }, -6.90800577869022],
+	[500_010_000, 499_990_000, { a: 1, b: 1 }, -6.70800597847669],
+	[500_100_000, 499_900_000, { a: 1, b: 1 }, 13.0919743746627],
+	[900_000_000, 100_000_000, { a: 9, b: 1 }, -6.90859836795316],
+	[900_050_000, 99_950_000, { a: 9, b: 1 }, 6.98255704810943],
+	[999_000_000, 1_000_000, { a: 999, b: 1 }, -6.98881724586062],
+];
+
+t.test("a billion exposures, and counts that are none", async (t) => {
+	for (const [a, b, points, truth] of SRM_LARGE) {
+		const result = sampleRatio([batch("p", { a, b }, points)]);
+		t.ok(
+			close(result?.logBayesFactor, truth, 2e-6 * Math.max(1, Math.abs(truth))),
+			`${a} ${b}: ${result?.logBayesFactor}`,
+		);
+	}
+	for (const count of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+		t.equal(sampleRatio([batch("p", { a: count, b: 500 }, { a: 1, b: 1 })]), null, `${count}`);
+		t.equal(sampleRatio([batch("p", { a: 400, b: 500 }, { a: count, b: 1 })]), null);
+	}
 });
 
 t.test("closing an arm keeps what was learned, in whatever order the plans' exposures came", async (t) => {
