@@ -1,0 +1,99 @@
+/** The methods under calibration, each by the product's own functions: does it exclude the line from above, from below? */
+import { difference, liftContrast } from "../../src/analysis/estimators/contrast.js";
+import { cupedLevel, meanAdjustment } from "../../src/analysis/estimators/cuped.js";
+import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../src/analysis/estimators/estimate.js";
+import { meanLevel, ratioLevel } from "../../src/analysis/estimators/level.js";
+import { type MeanVector, meanVectorOf, meanVectorOfMoments } from "../../src/analysis/estimators/meanVector.js";
+import { asympBounds } from "../../src/analysis/sequential/asympEstimate.js";
+import type { Contrast } from "../../src/analysis/sequential/bernoulliArms.js";
+import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
+import type { ArmSample } from "./sample.js";
+import { ALPHA, type Scenario } from "./scenarios.js";
+
+/** Claims that a look makes, each wrong here: above or below the line at ALPHA, or (each side at ALPHA/2) the line left out. */
+export interface Claims {
+	readonly above: boolean;
+	readonly below: boolean;
+	readonly missed: boolean;
+}
+
+const NO_CLAIM: Claims = { above: false, below: false, missed: false };
+
+export interface Method {
+	/** Exact: the error is bounded at every sample size, by a proof. */
+	readonly exact: boolean;
+	readonly claims: (challenger: ArmSample, baseline: ArmSample) => Claims;
+}
+
+export function methodOf({ method, line, law }: Scenario): Method {
+	switch (method) {
+		case "bernoulli-difference":
+			return bernoulli({ slope: 1, offset: line }, priorOf(law));
+		case "bernoulli-ratio":
+			return bernoulli({ slope: 1 + line, offset: 0 }, priorOf(law));
+		case "asympcs-difference":
+			return asymptotic(line, (t, c) => contrast(meanOf(t), meanOf(c)));
+		case "asympcs-lift":
+			return asymptotic(0, (t, c) => {
+				const [challenger, baseline] = [meanOf(t), meanOf(c)];
+				if (isNoEstimate(challenger) || isNoEstimate(baseline)) return { reason: "no estimate" };
+				return liftContrast(challenger, baseline, line);
+			});
+		case "asympcs-ratio":
+			return asymptotic(line, (t, c) => contrast(ratioOf(t), ratioOf(c)));
+		case "asympcs-cuped":
+			return asymptotic(line, (t, c) => {
+				const adjustment = meanAdjustment([t.coMoments(), c.coMoments()]);
+				if (isNoEstimate(adjustment)) return adjustment;
+				const level = (arm: ArmSample): Level | NoEstimate =>
+					over(meanVectorOf(2, arm.coMoments()), (vector) => cupedLevel(vector, adjustment));
+				return contrast(level(t), level(c));
+			});
+	}
+}
+
+/** As analyse() chooses it: rare things have the prior of rare things. */
+const priorOf = (law: Scenario["law"]): BetaPrior => ("p" in law && law.p <= 0.01 ? PRIOR_RARE : PRIOR_RATE);
+
+function bernoulli(line: Contrast, prior: BetaPrior): Method {
+	const [whole, half] = [-Math.log(ALPHA), -Math.log(ALPHA / 2)];
+	return {
+		exact: true,
+		claims: (challenger, baseline) => {
+			const [t, c] = [challenger, baseline].map((arm) => {
+				const { n, mean } = arm.moments();
+				return { n, sum: n * mean };
+			});
+			if (t === undefined || c === undefined || t.n === 0 || c.n === 0) return NO_CLAIM;
+			const above = logEvidence("above", t, c, line, prior);
+			const below = logEvidence("below", t, c, line, prior);
+			return { above: above >= whole, below: below >= whole, missed: Math.max(above, below) >= half };
+		},
+	};
+}
+
+function asymptotic(line: number, estimate: (t: ArmSample, c: ArmSample) => Estimate | NoEstimate): Method {
+	return {
+		exact: false,
+		claims: (challenger, baseline) => {
+			if (challenger.n < 2 || baseline.n < 2) return NO_CLAIM;
+			const found = estimate(challenger, baseline);
+			if (isNoEstimate(found)) return NO_CLAIM;
+			const [whole, half] = [asympBounds(found, { alpha: ALPHA }), asympBounds(found, { alpha: ALPHA / 2 })];
+			if (isNoEstimate(whole) || isNoEstimate(half)) return NO_CLAIM;
+			return { above: whole.lower > line, below: whole.upper < line, missed: half.lower > line || half.upper < line };
+		},
+	};
+}
+
+function over<Result>(vector: MeanVector | NoEstimate, then: (vector: MeanVector) => Result): Result | NoEstimate {
+	return isNoEstimate(vector) ? vector : then(vector);
+}
+
+const meanOf = (arm: ArmSample): Level | NoEstimate => over(meanVectorOfMoments(arm.moments()), meanLevel);
+const ratioOf = (arm: ArmSample): Level | NoEstimate => over(meanVectorOf(2, arm.coMoments()), ratioLevel);
+
+function contrast(challenger: Level | NoEstimate, baseline: Level | NoEstimate): Estimate | NoEstimate {
+	if (isNoEstimate(challenger)) return challenger;
+	return isNoEstimate(baseline) ? baseline : difference(challenger, baseline);
+}

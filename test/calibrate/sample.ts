@@ -1,0 +1,31 @@
+/** What an arm has shown so far: running moments of one or two values per unit, as the store would aggregate them. */
+import type { CoMoments } from "../../src/analysis/statistics/coMoments.js";
+import type { Moments } from "../../src/analysis/statistics/moments.js";
+
+export class ArmSample {
+	n = 0;
+	#mean0 = 0;
+	#mean1 = 0;
+	#m00 = 0;
+	#m10 = 0;
+	#m11 = 0;
+
+	add(first: number, second: number): void {
+		this.n++;
+		const d0 = first - this.#mean0;
+		const d1 = second - this.#mean1;
+		this.#mean0 += d0 / this.n;
+		this.#mean1 += d1 / this.n;
+		this.#m00 += d0 * (first - this.#mean0);
+		this.#m10 += d1 * (first - this.#mean0);
+		this.#m11 += d1 * (second - this.#mean1);
+	}
+
+	moments(): Moments {
+		return { n: this.n, mean: this.#mean0, m2: this.#m00 };
+	}
+
+	coMoments(): CoMoments {
+		return { n: this.n, means: [this.#mean0, this.#mean1], m2: [this.#m00, this.#m10, this.#m11] };
+	}
+}

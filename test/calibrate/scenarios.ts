@@ -1,0 +1,203 @@
+/**
+ * What is calibrated, fixed before the first run: laws, lines, sizes and seeds. The true effect lies exactly on the
+ * line, where a false alarm is likeliest. A change of this file after a run is a new calibration; say so in its commit.
+ */
+
+/** How the units' values come about. Everything below is of the baseline; the challenger's mean is moved to the line. */
+export type Law =
+	/** 0 or 1. drift: the rate itself moves by so much, up and down, in both arms alike. */
+	| { readonly of: "rate"; readonly p: number; readonly drift?: number }
+	/** A unit of one to three requests fails with a probability of its own, Beta(p·spread, (1 − p)·spread): its share. */
+	| { readonly of: "share"; readonly p: number; readonly spread: number }
+	/** Within [0,1]: nothing with probability `zeros`, else Beta(a, b). */
+	| { readonly of: "score"; readonly zeros: number; readonly a: number; readonly b: number }
+	| { readonly of: "normal"; readonly drift?: number }
+	| { readonly of: "exponential" }
+	| { readonly of: "lognormal"; readonly sigma: number }
+	/** Student's t with 3 degrees of freedom: the variance exists, the fourth moment does not. */
+	| { readonly of: "student3" }
+	/** Most units bring nothing, the others a lognormal amount. */
+	| { readonly of: "zero-inflated"; readonly zeros: number; readonly sigma: number }
+	/** Σ successes ÷ Σ requests: units are clusters with rates and sizes of their own. */
+	| { readonly of: "clustered-ratio"; readonly p: number; readonly spread: number }
+	/** Value and the value before, with this correlation; skewed. */
+	| { readonly of: "with-covariate"; readonly correlation: number };
+
+export type MethodName =
+	| "bernoulli-difference"
+	| "bernoulli-ratio"
+	| "asympcs-difference"
+	| "asympcs-lift"
+	| "asympcs-ratio"
+	| "asympcs-cuped";
+
+export interface Scenario {
+	readonly name: string;
+	readonly law: Law;
+	readonly method: MethodName;
+	/** challenger − baseline (or ÷ baseline − 1 for lifts and ratios) in truth, and the line that it is tested against. */
+	readonly line: number;
+	/** Units of both arms at the last look. */
+	readonly units: number;
+	readonly seed: number;
+}
+
+/** Each bound of the sequence is one-sided at this level. */
+export const ALPHA = 0.05;
+
+/** Allocation over the looks, as a ramp has it: [share of the looks, allocation]. */
+export const RAMP: readonly (readonly [number, number])[] = [
+	[0.1, 0.02],
+	[0.15, 0.1],
+	[0.25, 0.5],
+	[0.5, 1],
+];
+
+/** Units in the smaller arm from which on looks count, for the table of asymptotic methods. */
+export const FIRST_LOOKS = [100, 250, 500, 1_000, 2_000, 4_000] as const;
+
+export const SCENARIOS: readonly Scenario[] = [
+	{ name: "rate 80 %", law: { of: "rate", p: 0.8 }, method: "bernoulli-difference", line: 0, units: 20_000, seed: 101 },
+	{
+		name: "rate 80 %",
+		law: { of: "rate", p: 0.8 },
+		method: "bernoulli-difference",
+		line: -0.01,
+		units: 20_000,
+		seed: 102,
+	},
+	{
+		name: "rate 5 %",
+		law: { of: "rate", p: 0.05 },
+		method: "bernoulli-difference",
+		line: 0.005,
+		units: 20_000,
+		seed: 103,
+	},
+	{ name: "rate 30 %", law: { of: "rate", p: 0.3 }, method: "bernoulli-ratio", line: 0.1, units: 20_000, seed: 104 },
+	{
+		name: "errors 0.1 %",
+		law: { of: "rate", p: 0.001 },
+		method: "bernoulli-difference",
+		line: 0.002,
+		units: 40_000,
+		seed: 105,
+	},
+	{
+		name: "errors 0.01 %",
+		law: { of: "rate", p: 0.0001 },
+		method: "bernoulli-difference",
+		line: 0,
+		units: 100_000,
+		seed: 106,
+	},
+	{
+		name: "errors 0.1 %",
+		law: { of: "rate", p: 0.001 },
+		method: "bernoulli-ratio",
+		line: 0.5,
+		units: 40_000,
+		seed: 107,
+	},
+	{
+		name: "share of a person's requests",
+		law: { of: "share", p: 0.1, spread: 2 },
+		method: "bernoulli-difference",
+		line: 0,
+		units: 20_000,
+		seed: 108,
+	},
+	{
+		name: "skewed score",
+		law: { of: "score", zeros: 0, a: 0.5, b: 4 },
+		method: "bernoulli-difference",
+		line: 0.01,
+		units: 20_000,
+		seed: 109,
+	},
+	{
+		name: "zero-inflated score",
+		law: { of: "score", zeros: 0.9, a: 2, b: 2 },
+		method: "bernoulli-difference",
+		line: 0,
+		units: 20_000,
+		seed: 110,
+	},
+	{
+		name: "drifting rate 30 % ± 20 points",
+		law: { of: "rate", p: 0.3, drift: 0.2 },
+		method: "bernoulli-difference",
+		line: 0,
+		units: 20_000,
+		seed: 111,
+	},
+	{
+		name: "drifting rate 30 % ± 20 points",
+		law: { of: "rate", p: 0.3, drift: 0.2 },
+		method: "bernoulli-difference",
+		line: 0.02,
+		units: 20_000,
+		seed: 112,
+	},
+
+	{ name: "normal", law: { of: "normal" }, method: "asympcs-difference", line: 0.1, units: 20_000, seed: 201 },
+	{
+		name: "drifting normal",
+		law: { of: "normal", drift: 3 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 20_000,
+		seed: 202,
+	},
+	{ name: "exponential", law: { of: "exponential" }, method: "asympcs-difference", line: 0, units: 20_000, seed: 203 },
+	{ name: "exponential", law: { of: "exponential" }, method: "asympcs-lift", line: 0.05, units: 20_000, seed: 204 },
+	{
+		name: "lognormal σ 1",
+		law: { of: "lognormal", sigma: 1 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 20_000,
+		seed: 205,
+	},
+	{
+		name: "lognormal σ 1.5",
+		law: { of: "lognormal", sigma: 1.5 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 20_000,
+		seed: 206,
+	},
+	{ name: "Student t, 3 df", law: { of: "student3" }, method: "asympcs-difference", line: 0, units: 20_000, seed: 207 },
+	{
+		name: "90 % zeros, lognormal σ 1",
+		law: { of: "zero-inflated", zeros: 0.9, sigma: 1 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 20_000,
+		seed: 208,
+	},
+	{
+		name: "97 % zeros, lognormal σ 1",
+		law: { of: "zero-inflated", zeros: 0.97, sigma: 1 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 20_000,
+		seed: 209,
+	},
+	{
+		name: "ratio of clusters",
+		law: { of: "clustered-ratio", p: 0.2, spread: 2 },
+		method: "asympcs-ratio",
+		line: 0.01,
+		units: 20_000,
+		seed: 210,
+	},
+	{
+		name: "skewed, covariate 0.7",
+		law: { of: "with-covariate", correlation: 0.7 },
+		method: "asympcs-cuped",
+		line: 0,
+		units: 20_000,
+		seed: 211,
+	},
+];
