@@ -42,10 +42,15 @@ export function looksOf(units: number, looks: number): readonly number[] {
 }
 
 /** Experiments [first, first + count) of the scenario; each has a stream of its own, so any split gives the same tally. */
-export function run(scenario: Scenario, first: number, count: number, looks: number): Tally {
+export function run(
+	scenario: Scenario,
+	first: number,
+	count: number,
+	looks: number,
+	method: Method = methodOf(scenario),
+): Tally {
 	const schedule = looksOf(scenario.units, looks);
 	const draw = drawOf(scenario);
-	const method = methodOf(scenario);
 	const always = none();
 	const from = FIRST_LOOKS.map(none);
 	for (let experiment = first; experiment < first + count; experiment++)
@@ -54,15 +59,16 @@ export function run(scenario: Scenario, first: number, count: number, looks: num
 }
 
 function runOne(
-	{ seed }: Scenario,
+	{ seed, method }: Scenario,
 	experiment: number,
 	schedule: readonly number[],
 	draw: Draw,
-	method: Method,
+	by: Method,
 	tallies: readonly Wrong[],
 ): void {
 	const uniform = uniforms(seed, experiment);
-	const [challenger, baseline] = [new ArmSample(), new ArmSample()];
+	const betting = method.startsWith("betting");
+	const [challenger, baseline] = [new ArmSample(betting), new ArmSample(betting)];
 	const out = new Float64Array(2);
 	const ever = tallies.map(() => ({ above: false, below: false, missed: false }));
 	const last = schedule.at(-1) ?? 0;
@@ -73,7 +79,7 @@ function runOne(
 			draw(inChallenger, units / last, uniform, out);
 			(inChallenger ? challenger : baseline).add(out[0] ?? 0, out[1] ?? 0);
 		}
-		const claims = method.claims(challenger, baseline);
+		const claims = by.claims(challenger, baseline);
 		if (!claims.above && !claims.below && !claims.missed) continue;
 		const smaller = Math.min(challenger.n, baseline.n);
 		for (const [index, one] of ever.entries()) {

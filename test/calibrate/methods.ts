@@ -5,8 +5,9 @@ import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../
 import { meanLevel, ratioLevel } from "../../src/analysis/estimators/level.js";
 import { type MeanVector, meanVectorOf, meanVectorOfMoments } from "../../src/analysis/estimators/meanVector.js";
 import { asympBounds } from "../../src/analysis/sequential/asympEstimate.js";
-import type { Contrast } from "../../src/analysis/sequential/bernoulliArms.js";
+import type { Contrast, Sample, Side } from "../../src/analysis/sequential/bernoulliArms.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
+import { logBettingEvidence } from "../../src/analysis/sequential/betting.js";
 import type { ArmSample } from "./sample.js";
 import { ALPHA, type Scenario } from "./scenarios.js";
 
@@ -31,6 +32,10 @@ export function methodOf({ method, line, law }: Scenario): Method {
 			return bernoulli({ slope: 1, offset: line }, priorOf(law));
 		case "bernoulli-ratio":
 			return bernoulli({ slope: 1 + line, offset: 0 }, priorOf(law));
+		case "betting-difference":
+			return betting({ slope: 1, offset: line });
+		case "betting-ratio":
+			return betting({ slope: 1 + line, offset: 0 });
 		case "asympcs-difference":
 			return asymptotic(line, (t, c) => contrast(meanOf(t), meanOf(c)));
 		case "asympcs-lift":
@@ -55,22 +60,31 @@ export function methodOf({ method, line, law }: Scenario): Method {
 /** As analyse() chooses it: rare things have the prior of rare things. */
 const priorOf = (law: Scenario["law"]): BetaPrior => ("p" in law && law.p <= 0.01 ? PRIOR_RARE : PRIOR_RATE);
 
-function bernoulli(line: Contrast, prior: BetaPrior): Method {
+/** By ln e against the null on either side of the line. */
+function exact(evidence: (side: Side, challenger: ArmSample, baseline: ArmSample) => number): Method {
 	const [whole, half] = [-Math.log(ALPHA), -Math.log(ALPHA / 2)];
 	return {
 		exact: true,
 		claims: (challenger, baseline) => {
-			const [t, c] = [challenger, baseline].map((arm) => {
-				const { n, mean } = arm.moments();
-				return { n, sum: n * mean };
-			});
-			if (t === undefined || c === undefined || t.n === 0 || c.n === 0) return NO_CLAIM;
-			const above = logEvidence("above", t, c, line, prior);
-			const below = logEvidence("below", t, c, line, prior);
+			if (challenger.n === 0 || baseline.n === 0) return NO_CLAIM;
+			const above = evidence("above", challenger, baseline);
+			const below = evidence("below", challenger, baseline);
 			return { above: above >= whole, below: below >= whole, missed: Math.max(above, below) >= half };
 		},
 	};
 }
+
+const sums = (arm: ArmSample): Sample => ({ n: arm.n, sum: arm.n * arm.moments().mean });
+
+const bernoulli = (line: Contrast, prior: BetaPrior): Method =>
+	exact((side, t, c) => logEvidence(side, sums(t), sums(c), line, prior));
+
+const betting = (line: Contrast): Method =>
+	exact((side, t, c) => {
+		const found = logBettingEvidence(side, t.logCapital(), c.logCapital(), line);
+		if (typeof found !== "number") throw new Error(found.reason);
+		return found;
+	});
 
 function asymptotic(line: number, estimate: (t: ArmSample, c: ArmSample) => Estimate | NoEstimate): Method {
 	return {

@@ -42,7 +42,7 @@ export function meanOf(law: Law): number {
 
 export function drawOf({ law, line, method }: Scenario): Draw {
 	const mean = meanOf(law);
-	const relative = method === "bernoulli-ratio" || method === "asympcs-lift";
+	const relative = method === "bernoulli-ratio" || method === "betting-ratio" || method === "asympcs-lift";
 	const shift = relative ? mean * line : line;
 	switch (law.of) {
 		case "rate":
@@ -82,7 +82,7 @@ export function drawOf({ law, line, method }: Scenario): Draw {
 				out[1] = before;
 			};
 		default: {
-			const value = valueOf(law);
+			const value = drawValue(law);
 			return (challenger, progress, uniform, out) => {
 				out[0] = value(progress, uniform) + (challenger ? shift : 0);
 			};
@@ -90,7 +90,7 @@ export function drawOf({ law, line, method }: Scenario): Draw {
 	}
 }
 
-function valueOf(law: Law): (progress: number, uniform: Uniform) => number {
+function drawValue(law: Law): (progress: number, uniform: Uniform) => number {
 	switch (law.of) {
 		case "normal":
 			return (progress, uniform) => normal(uniform) + wave(law.drift, progress);

@@ -1,5 +1,6 @@
 /** What an arm has shown so far: running moments of one or two values per unit, as the store would aggregate them. */
 import type { CoMoments } from "../../src/analysis/statistics/coMoments.js";
+import { BETS, BETS_NAME, type LogCapital } from "../../src/analysis/statistics/logCapital.js";
 import type { Moments } from "../../src/analysis/statistics/moments.js";
 
 export class ArmSample {
@@ -9,6 +10,11 @@ export class ArmSample {
 	#m00 = 0;
 	#m10 = 0;
 	#m11 = 0;
+	readonly #up = new Float64Array(BETS.length);
+	readonly #down = new Float64Array(BETS.length);
+
+	/** @param betting whether logCapital() will be asked for: 34 logarithms a value */
+	constructor(private readonly betting = false) {}
 
 	add(first: number, second: number): void {
 		this.n++;
@@ -19,10 +25,20 @@ export class ArmSample {
 		this.#m00 += d0 * (first - this.#mean0);
 		this.#m10 += d1 * (first - this.#mean0);
 		this.#m11 += d1 * (second - this.#mean1);
+		if (!this.betting) return;
+		for (let index = 0; index < BETS.length; index++) {
+			const bet = BETS[index] ?? 0;
+			this.#up[index] = (this.#up[index] ?? 0) + Math.log1p(bet * first);
+			this.#down[index] = (this.#down[index] ?? 0) + Math.log1p(bet * (1 - first));
+		}
 	}
 
 	moments(): Moments {
 		return { n: this.n, mean: this.#mean0, m2: this.#m00 };
+	}
+
+	logCapital(): LogCapital {
+		return { bets: BETS_NAME, n: this.n, up: [...this.#up], down: [...this.#down] };
 	}
 
 	coMoments(): CoMoments {

@@ -26,6 +26,8 @@ export type Law =
 export type MethodName =
 	| "bernoulli-difference"
 	| "bernoulli-ratio"
+	| "betting-difference"
+	| "betting-ratio"
 	| "asympcs-difference"
 	| "asympcs-lift"
 	| "asympcs-ratio"
@@ -138,6 +140,30 @@ export const SCENARIOS: readonly Scenario[] = [
 		line: 0.02,
 		units: 20_000,
 		seed: 112,
+	},
+	{
+		name: "quiet score",
+		law: { of: "score", zeros: 0, a: 60, b: 15 },
+		method: "betting-difference",
+		line: -0.005,
+		units: 10_000,
+		seed: 113,
+	},
+	{
+		name: "skewed score",
+		law: { of: "score", zeros: 0, a: 0.5, b: 4 },
+		method: "betting-difference",
+		line: 0,
+		units: 10_000,
+		seed: 114,
+	},
+	{
+		name: "zero-inflated score",
+		law: { of: "score", zeros: 0.9, a: 2, b: 2 },
+		method: "betting-ratio",
+		line: 0.1,
+		units: 10_000,
+		seed: 115,
 	},
 
 	{ name: "normal", law: { of: "normal" }, method: "asympcs-difference", line: 0.1, units: 20_000, seed: 201 },

@@ -1,0 +1,27 @@
+/**
+ * What counts say of a probability, with 99 % confidence: Clopper and Pearson's one-sided bounds (Biometrika 1934). The
+ * whole calibration's verdict is made of these.
+ */
+import { betaQuantile } from "../../src/analysis/distributions/beta.js";
+import { ALPHA } from "./scenarios.js";
+
+const CONFIDENCE = 0.99;
+
+/** The probability is at most this. */
+export function upper99(count: number, of: number): number {
+	return count >= of ? 1 : betaQuantile(CONFIDENCE, count + 1, of - count);
+}
+
+/** The probability is at least this. */
+export function lower99(count: number, of: number): number {
+	return count <= 0 ? 0 : betaQuantile(1 - CONFIDENCE, count, of - count + 1);
+}
+
+/** within: at most alpha by the bound. undecided: no evidence of more. excess: evidence of more than alpha. */
+export type Verdict = "within" | "undecided" | "excess";
+
+/** Experiments with a false alarm, of so many, where at most ALPHA of them may have one. */
+export function verdictOf(falseAlarms: number, experiments: number): Verdict {
+	if (upper99(falseAlarms, experiments) <= ALPHA) return "within";
+	return lower99(falseAlarms, experiments) > ALPHA ? "excess" : "undecided";
+}
