@@ -1,10 +1,10 @@
 /**
  * The beta distribution: the regularised incomplete beta function and its complement, each directly, their logarithms
- * and quantiles, for parameters from 1e-3 to 1e12.
+ * and quantiles, for parameters from 1e-3 to 1e9 (binomial tails: to 1e12).
  *
- * Relative error of values below 1e-12 · max(1, how much the value changes, relatively, when x changes by 1e-4 of
- * itself): a tail of a million standard errors is as well known as x is. Golden tests: 1e-10. A parameter that is not
- * positive and finite, or x that is NaN, gives NaN; x outside [0, 1] is 0 or 1 by the definition of a distribution
+ * Relative error of values at most 1e-10, and 1e-8 of those below 1e-30; measured: 4e-12, mostly 1e-14. Where a shape is
+ * as small as 1e-3 nearly all mass is at one end, and what lies elsewhere keeps three digits less. A parameter that is
+ * not positive and finite, or x that is NaN, gives NaN; x outside [0, 1] is 0 or 1 by the definition of a distribution
  * function. Non-convergence throws internal, never a number.
  */
 import { incompleteBeta, logBetaKernel } from "./incompleteBeta.js";
