@@ -589,3 +589,6 @@ export const LOOKS_MAX = 50;
 
 /** Periods of first exposure that evidence is told apart by: a day each at first, merged in pairs beyond this many. */
 export const PERIODS_MAX = 60;
+
+/** Other Experiments that a promotion is checked against: each is a join over all units, and takes a part of the level. */
+export const INTERACTIONS_MAX = 10;

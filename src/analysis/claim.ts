@@ -41,15 +41,42 @@ export function claims(experiment: Experiment, metrics: Readonly<Record<string, 
 	return result;
 }
 
+/** At which level what is proved. All are fixed by the declaration, before any data. */
+export interface Levels {
+	/** Of each claim "better than its line". */
+	readonly pass: number;
+	/** Of each claim "worse than its line" over all units. */
+	readonly harm: number;
+	/** Of each such claim over all values of one segment together; a value has segmentShare(rank) of it. */
+	readonly segmentHarm: number;
+}
+
 /**
- * The level of each one-sided claim: alpha ÷ (challengers × (guardrails + goal)), by Bonferroni over what was
- * *declared* (arms closed later give nothing back). Two families, each at alpha in total: that any harm is
- * proclaimed where there is none, and that anything is proved better than its line which is not.
+ * Two families, each with an error of at most `alpha` in total, by Bonferroni over what was *declared* (arms closed
+ * later give nothing back).
+ *
+ * - Harm: any one claim proved worse ends its arm, so the claims share alpha: ÷ (challengers × claims). With segments
+ *   one half is theirs.
+ * - Promotion: an arm is promoted only if *every* claim of it is proved better, so alpha is not shared by its claims.
+ *   A wrong promotion of an arm means that at least one of its claims is wrong, and it was proved all the same: that has
+ *   a probability of at most the level of this one claim, whichever it is (intersection–union test; Berger,
+ *   Technometrics 24, 1982). Over challengers: ÷ challengers.
  */
-export function alphaEach(experiment: Experiment): number {
-	const { arms, guardrails, goal, rollout } = experiment.spec;
-	const challengers = arms.filter((arm) => !arm.baseline).length;
-	return rollout.alpha / Math.max(1, challengers * (guardrails.length + (goal === null ? 0 : 1)));
+export function levels({ spec }: Experiment): Levels {
+	const { arms, guardrails, goal, rollout, segments } = spec;
+	const challengers = Math.max(1, arms.filter((arm) => !arm.baseline).length);
+	const each = rollout.alpha / challengers / Math.max(1, guardrails.length + (goal === null ? 0 : 1));
+	const pass = rollout.alpha / challengers;
+	if (segments.length === 0) return { pass, harm: each, segmentHarm: 0 };
+	return { pass, harm: each / 2, segmentHarm: each / 2 / segments.length };
+}
+
+/**
+ * The share of a segment's level that its value of this rank has: 1/2, 1/6, 1/12, … which add up to 1. Values are
+ * ranked as they appear, so a new one takes nothing from those before it.
+ */
+export function segmentShare(rank: number): number {
+	return 1 / ((rank + 1) * (rank + 2));
 }
 
 /** Names of the metrics that the goal and the guardrails use, each once. */

@@ -101,6 +101,8 @@ export interface Evidence {
 	readonly interactions: readonly InteractionEvidence[];
 	/** Epoch milliseconds of the newest row by metric of source outcome; a sender that has fallen silent shows here. */
 	readonly newestOutcomeMs: Readonly<Record<string, number>>;
+	/** Of the newest first exposure: without exposures silence says nothing. Absent: not known. */
+	readonly newestExposureMs?: number;
 }
 
 /** What an analysis asks of the store. */

@@ -1,5 +1,6 @@
 /**
- * What the analysis says of one claim. A value: stored with every decision, printed by `weir decisions`.
+ * What the analysis says of one claim. A value: stored with every decision, printed by `weir decisions`. With the
+ * stored evidence it holds all that is needed to make each number again.
  */
 
 /** One claim that was tested: which metric of which arm against what, and how it came out. */
@@ -7,23 +8,47 @@ export interface Finding {
 	readonly metric: string;
 	readonly arm: string;
 	readonly role: "goal" | "guardrail";
-	/** `bernoulli-mixture` for rates, errors and slow shares; `asympcs` for means. */
-	readonly method: "bernoulli-mixture" | "asympcs";
+	/** Only where harm was found in a segment: the claim among these units alone. value null: all rarer values together. */
+	readonly segment?: { readonly name: string; readonly value: string | null };
+	/** What it was tested by, see methodOf(). */
+	readonly method: Method;
+	/** Units with a value, and the level: mean, share or ratio (as it was, not adjusted by a covariate). */
 	readonly baseline: { readonly n: number; readonly mean: number };
 	readonly challenger: { readonly n: number; readonly mean: number };
 	/**
-	 * Challenger against baseline, turned so that positive is better; bounds hold at all looks, at `alpha` each.
-	 * A difference where the claim is absolute or about a quantile (then of slow shares), a share of the baseline
-	 * (challenger ÷ baseline − 1) where it is relative.
+	 * Challenger against baseline, turned so that positive is better; bounds hold at all looks, the lower at `alpha`,
+	 * the upper at `harmAlpha`. A difference where the claim is absolute or about a quantile (then of slow shares), a
+	 * share of the baseline (challenger ÷ baseline − 1) where it is relative.
 	 */
 	readonly improvement: number | null;
 	readonly lower: number | null;
 	readonly upper: number | null;
+	/** Of the improvement, by the units' variance; null for exact tests, which need none. Absent by former rules. */
+	readonly standardError?: number | null;
 	/** The line that counts, on the same scale: −margin for a guardrail, improveBy for the goal. */
 	readonly line: number;
+	/** Whether the scale is a share of the baseline. Absent by former rules. */
+	readonly relative?: boolean;
+	/** Level at which it is proved better than the line. */
 	readonly alpha: number;
+	/** Level at which harm is proved; absent by former rules: alpha. */
+	readonly harmAlpha?: number;
+	/**
+	 * ln of the e-value for "better than the line": proved from −ln(alpha) on; e-BH looks at many of them together.
+	 * Within ±LOG_E_MAX; null where nothing could be tested. Absent by former rules.
+	 */
+	readonly logE?: number | null;
 	/** harm: worse than the line (guardrail) or than zero (goal), proved. pass: better than the line, proved. */
 	readonly verdict: "harm" | "pass" | "open" | "unknown";
 	/** Why it is unknown, or empty. */
 	readonly note: string;
 }
+
+export type Method =
+	/** Exact, at any number of units: values in [0, 1], or in a declared range and rescaled to it. */
+	| "bernoulli-mixture"
+	/** Asymptotic, from ASYMPCS_MIN_UNITS on: means, adjusted by a covariate where there is one, and ratios of sums. */
+	| "asympcs";
+
+/** Beyond this an e-value is no finite double. */
+export const LOG_E_MAX = 700;

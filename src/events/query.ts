@@ -31,7 +31,9 @@ export function parseEvidenceQuery(json: unknown): EvidenceQuery {
 
 /** @throws WeirError `invalid-argument` */
 export function parseBaselineQuery(json: unknown): BaselineQuery {
-	const query = fields(json, "the query", ["experiment", "service", "quantile", "sinceMs", "untilMs"]);
+	const names = ["experiment", "service", "quantile", "sinceMs", "untilMs"];
+	const ofValues = typeof json === "object" && json !== null && "valuesOf" in json;
+	const query = fields(json, "the query", ofValues ? [...names, "valuesOf"] : names);
 	const { quantile } = query;
 	if (typeof quantile !== "number" || !(quantile > 0 && quantile < 1))
 		throw wrong("quantile", "a number between 0 and 1");
@@ -41,6 +43,7 @@ export function parseBaselineQuery(json: unknown): BaselineQuery {
 		quantile,
 		sinceMs: milliseconds(query, "sinceMs"),
 		untilMs: milliseconds(query, "untilMs"),
+		...(ofValues ? { valuesOf: parseMetric(query.valuesOf) } : {}),
 	};
 }
 

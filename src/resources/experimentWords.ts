@@ -72,7 +72,10 @@ export interface Rollout {
 	readonly maxDurationMs: number | null;
 	/** At maxDuration without a verdict: back to the default, or hold until a person decides. */
 	readonly onInconclusive: "keep-default" | "pause";
-	/** Proved harm: back to the default, or stop where it is, exposing nobody new, until a person decides. */
+	/**
+	 * Proved harm: back to the default, or freeze the allocation where it is until a person decides. Frozen, nobody is
+	 * moved and no further share of the units is exposed; whoever hashes into the present share still is.
+	 */
 	readonly onHarm: "roll-back" | "freeze";
 	/** How the goal is tested. Harm is watched sequentially, whatever this says. */
 	readonly inference: InferenceDesign;

@@ -113,14 +113,16 @@ export const rollout = fields({
 		.gt(0, { error: ALPHA_HINT })
 		.max(0.5, { error: ALPHA_HINT })
 		.default(0.05)
-		.meta({ description: "Error rate of the whole experiment, shared over arms and metrics." }),
+		.meta({
+			description: "Most probability to promote what is not better than every line, and to find harm where none is.",
+		}),
 	maxDuration: duration(1).nullable().default(null).meta({ description: "Left out: no end." }),
 	onInconclusive: oneOf("keep-default", "pause")
 		.default("keep-default")
 		.meta({ description: "At maxDuration without a verdict: back to the default, or hold until a person decides." }),
-	onHarm: oneOf("roll-back", "freeze")
-		.default("roll-back")
-		.meta({ description: "Proved harm: back to the default, or expose nobody new until a person decides." }),
+	onHarm: oneOf("roll-back", "freeze").default("roll-back").meta({
+		description: "Proved harm: back to the default, or stay at the present allocation until a person decides.",
+	}),
 	inference,
 	holdback,
 	bandit,

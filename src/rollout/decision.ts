@@ -13,6 +13,14 @@ export type { Finding } from "../analysis/finding.js";
 export type Rule =
 	| "harm"
 	| "srm"
+	/** What arrives cannot be trusted: nothing is ramped or promoted on it. */
+	| "data"
+	/** A planned look at the goal. */
+	| "look"
+	/** The winner works otherwise in an arm of another Experiment. */
+	| "interaction"
+	/** The winner's effect fades. */
+	| "novelty"
 	| "promote"
 	| "ramp"
 	| "takeover"
@@ -36,10 +44,16 @@ export type Action =
 	| "advance-takeover"
 	| "complete"
 	| "freeze-threshold"
+	| "look"
 	| "abort";
+
+/** Of the rules below: a decision is made again by the rules that made it. */
+export const RULES = 2;
 
 /** Everything decide() reads. */
 export interface DecisionInput {
+	/** Absent: made before rules had numbers, see formerRules.ts. */
+	readonly rules?: number;
 	readonly experiment: Experiment;
 	/** The Metrics that the goal and guardrails name, by name. */
 	readonly metrics: Readonly<Record<string, Metric>>;
@@ -60,6 +74,11 @@ export type WaitsFor =
 	| "takeover-time"
 	| "takeover-health"
 	| "gate"
+	/** Complete evidence. */
+	| "data"
+	/** The next planned look. */
+	| "look"
+	| "holdback"
 	| "nothing";
 
 /** Why a gate did not let a decision happen. */
@@ -74,8 +93,10 @@ export interface GateAnswer {
 export interface Outcome {
 	readonly action: Action;
 	readonly rule: Rule;
-	/** One sentence for a person. */
+	/** One exact sentence, with the names and numbers that decided. */
 	readonly reason: string;
+	/** The same in plain words, for whoever is no statistician. Absent by former rules. */
+	readonly summary?: string;
 	readonly findings: readonly Finding[];
 	/** Anytime-valid p-value of the sample-ratio test; null where it was not made. */
 	readonly srmP: number | null;

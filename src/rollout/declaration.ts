@@ -15,6 +15,7 @@ function outcome(action: Outcome["action"], reason: string, status: ExperimentSt
 		action,
 		rule: "declaration",
 		reason,
+		summary: reason,
 		findings: [],
 		srmP: null,
 		status,
@@ -48,12 +49,18 @@ export function applyExperiment(
 	if (changed.length === 0) return null;
 	const adjusted = changed.includes("rollout") ? onSteps(after, status, nowMs) : status;
 	const thresholds = stillValid(before, after, status.thresholds);
+	// A look that was taken at another goal, or by another plan, proves nothing of this one.
+	const samePlan =
+		canonicalJson([before.spec.goal, before.spec.rollout.inference]) ===
+		canonicalJson([after.spec.goal, after.spec.rollout.inference]);
+	const { looks, ...rest } = adjusted;
 	const moved =
 		adjusted.allocationPpm === status.allocationPpm
 			? `at ${percent(status.allocationPpm)}`
 			: `from ${percent(status.allocationPpm)} to ${percent(adjusted.allocationPpm)}`;
 	return outcome("hold", `The declaration changed ${changed.join(", ")}; the experiment goes on ${moved}.`, {
-		...adjusted,
+		...rest,
+		...(looks === undefined || !samePlan ? {} : { looks }),
 		thresholds,
 	});
 }

@@ -3,9 +3,11 @@
  */
 import { claimedMetrics } from "../analysis/claim.js";
 import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm } from "../analysis/evidence.js";
-import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../limits.js";
+import { ACCESS_LOG_FLUSH_MS, INTERACTIONS_MAX, SETTLE_DEFAULT_MS } from "../limits.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
-import type { ExperimentStatus, FrozenThreshold } from "./status.js";
+import { canonicalJson } from "./canonicalJson.js";
+import type { State } from "./ports.js";
+import { type ExperimentStatus, type FrozenThreshold, isExposing } from "./status.js";
 
 /** Health of a takeover looks back this far at most: the present state of the endpoints, over enough requests. */
 const HEALTH_WINDOW_MS = 60_000;
@@ -33,6 +35,7 @@ export function evidenceQuery(
 	experiment: Experiment,
 	status: ExperimentStatus,
 	nowMs: number,
+	interactsWith: readonly string[] = [],
 ): EvidenceQuery {
 	const service = resources.services.find(
 		({ metadata }) => metadata.name === experiment.spec.service && metadata.namespace === experiment.metadata.namespace,
@@ -71,8 +74,29 @@ export function evidenceQuery(
 		metrics,
 		healthSinceMs: Math.max(status.stepStartedAtMs, nowMs - HEALTH_WINDOW_MS),
 		segments: experiment.spec.segments.map((segment) => segment.name),
-		interactsWith: [],
+		interactsWith,
 	};
+}
+
+/**
+ * Qualified names of the other Experiments that share units with this one now: exposing, by the same unit, in another
+ * layer (slots of one layer are disjoint). At most INTERACTIONS_MAX, those on the same Service first, then by name.
+ */
+export function sharingUnits({ resources, status }: Pick<State, "resources" | "status">, own: Experiment): string[] {
+	const layer = ({ metadata, spec }: Experiment): string =>
+		qualifiedName({ name: spec.layer.name, namespace: metadata.namespace });
+	const elsewhere = (other: Experiment): number => (serviceName(other) === serviceName(own) ? 0 : 1);
+	const unit = canonicalJson(own.spec.unit);
+	return resources.experiments
+		.filter((other) => {
+			const phase = status.experiments[qualifiedName(other.metadata)]?.phase;
+			if (phase === undefined || !isExposing(phase) || layer(other) === layer(own)) return false;
+			return canonicalJson(other.spec.unit) === unit;
+		})
+		.map((other) => ({ name: qualifiedName(other.metadata), order: elsewhere(other) }))
+		.sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
+		.slice(0, INTERACTIONS_MAX)
+		.map(({ name }) => name);
 }
 
 /** A declared value holds from the beginning; a quantile only once it has been frozen, as latency thresholds are. */

@@ -1,8 +1,7 @@
 /**
  * When the next verdict may come at the present pace: an estimate for a person who watches, never a rule.
  */
-import { analyse } from "../analysis/analyse.js";
-import type { ArmEvidence, Evidence, Moments } from "../analysis/evidence.js";
+import { sharesAgainstLine } from "../analysis/compareShares.js";
 import type { DecisionInput, Finding } from "./decision.js";
 
 /** A pace is read from the latest plan's exposures once it has been live this long; before that, from the start. */
@@ -26,54 +25,41 @@ export function expectedUnitsMs(input: DecisionInput, arm: string, more: number)
 	return perMs > 0 ? Math.ceil(more / perMs) : null;
 }
 
-/** The same evidence with `factor` times the units: what it would look like if nothing changed. */
-function grown(evidence: Evidence, factor: number): Evidence {
-	const grow = ({ n, mean, m2 }: Moments): Moments => ({ n: Math.round(n * factor), mean, m2: m2 * factor });
-	const arms: ArmEvidence[] = evidence.arms.map((arm) => ({
-		...arm,
-		metrics: Object.fromEntries(Object.entries(arm.metrics).map(([name, moments]) => [name, grow(moments)])),
-	}));
-	return { ...evidence, arms, exposures: [] };
-}
-
 /**
- * Ms until some open challenger would have every claim proved if the means stayed as they are; null = cannot say
+ * Ms until some open challenger would have every claim proved if the levels stayed as they are; null = cannot say
  * (they lie on the wrong side of a line, or too near).
+ *
+ * Of ln e a part grows with the units, the log of the likelihood ratio between what is seen and the line; from it a
+ * price is taken that grows as half their logarithm only. So f times the units prove a claim when
+ * f·x − (x − ln e) − ½ ln f reaches ln(1/alpha).
  */
 export function expectedProofMs(input: DecisionInput, findings: readonly Finding[]): number | null {
-	const { experiment, metrics, status, evidence } = input;
-	// More of the same proves nothing for an arm that stands on the wrong side of a line.
-	const open = experiment.spec.arms.filter((arm) => {
+	const { experiment, evidence } = input;
+	let least = Number.POSITIVE_INFINITY;
+	for (const arm of experiment.spec.arms) {
 		const own = findings.filter((finding) => finding.arm === arm.name);
-		return own.length > 0 && own.every(({ improvement, line }) => improvement !== null && improvement > line);
-	});
-	if (open.length === 0) return null;
-	const proved = (factor: number): boolean => {
-		const { findings } = analyse({
-			experiment,
-			metrics,
-			evidence: grown(evidence, factor),
-			thresholds: status.thresholds,
-			closedArms: status.closedArms,
-			accepted: {},
-		});
-		return open.some((arm) => {
-			const own = findings.filter((finding) => finding.arm === arm.name);
-			return own.length > 0 && own.every((finding) => finding.verdict === "pass");
-		});
-	};
-	let hi = 2;
-	while (!proved(hi)) {
-		hi *= 2;
-		if (hi > GROWTH_MAX) return null;
+		if (own.length === 0) continue;
+		least = Math.min(least, Math.max(...own.map((finding) => growth(input, finding))));
 	}
-	let lo = hi / 2;
-	for (let step = 0; step < 6; step++) {
-		const middle = (lo + hi) / 2;
-		if (proved(middle)) hi = middle;
-		else lo = middle;
-	}
+	if (!(least <= GROWTH_MAX)) return null;
 	const units = evidence.arms.reduce((sum, arm) => sum + arm.maturedUnits, 0);
 	const perMs = evidence.arms.reduce((sum, arm) => sum + pace(input, arm.arm), 0);
-	return perMs > 0 ? Math.ceil(((hi - 1) * units) / perMs) : null;
+	return perMs > 0 ? Math.ceil(((least - 1) * units) / perMs) : null;
+}
+
+/** How many times the present units prove the claim; Infinity where more of the same proves nothing. */
+function growth(input: DecisionInput, finding: Finding): number {
+	const { improvement, line, verdict, alpha, logE, standardError } = finding;
+	if (verdict === "pass") return 1;
+	if (verdict !== "open" || improvement === null || !(improvement > line)) return Number.POSITIVE_INFINITY;
+	const metric = input.metrics[finding.metric];
+	if (metric === undefined || logE === undefined || logE === null) return Number.POSITIVE_INFINITY;
+	const x =
+		standardError === undefined || standardError === null
+			? sharesAgainstLine(metric, finding)
+			: ((improvement - line) / standardError) ** 2 / 2;
+	const needed = Math.max(0, x - logE) - Math.log(alpha);
+	let factor = 1;
+	for (let step = 0; step < 8; step++) factor = Math.max(1, (needed + Math.log(factor) / 2) / x);
+	return factor;
 }

@@ -23,6 +23,8 @@ export interface GateQuestion {
 	readonly from: GatePoint;
 	readonly to: GatePoint;
 	readonly reason: string;
+	/** In plain words. */
+	readonly summary: string;
 	readonly evidence: readonly GateFinding[];
 	readonly srmP: number | null;
 }
@@ -98,6 +100,7 @@ export function gateQuestion(
 		from: point(status),
 		to,
 		reason: outcome.reason,
+		summary: outcome.summary ?? outcome.reason,
 		evidence: outcome.findings.map(({ metric, arm, verdict, improvement, lower, upper }) => ({
 			metric,
 			arm,
@@ -116,11 +119,15 @@ function point({ phase, allocationPpm, promotion }: Outcome["status"]): GatePoin
 
 /** What becomes of a decision that a gate did not let through: nothing moves, and it is asked again later. */
 export function heldAtGate(input: Pick<DecisionInput, "status">, wanted: Outcome, answer: GateAnswer): Outcome {
+	const at = percent(input.status.allocationPpm);
 	return {
 		...wanted,
+		...(wanted.summary === undefined
+			? {}
+			: { summary: `Waiting at ${at}: ${answer.where} was asked and did not agree (${answer.why}).` }),
 		action: "hold",
 		rule: "gate",
-		reason: `Held at ${percent(input.status.allocationPpm)}: gate ${answer.at} (${answer.where}) did not let ${wanted.action} happen: ${answer.why}.`,
+		reason: `Held at ${at}: gate ${answer.at} (${answer.where}) did not let ${wanted.action} happen: ${answer.why}.`,
 		status: input.status,
 		defaultVariant: null,
 		expectedMs: null,

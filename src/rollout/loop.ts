@@ -8,12 +8,20 @@ import type { BaselineQuantile } from "../analysis/evidence.js";
 import { WeirError } from "../error.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
-import type { Decision, DecisionInput, Outcome } from "./decision.js";
+import { type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
-import { evidenceQuery, localEvidence, metricsOf, serviceName, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
+import {
+	evidenceQuery,
+	localEvidence,
+	metricsOf,
+	serviceName,
+	sharingUnits,
+	THRESHOLD_LOOKBACK_MS,
+} from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
+import { quantileToFreeze } from "./rules/freezeThreshold.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
 /** What the loop tells the outside, for logs and metrics; never a unit id or a payload. */
@@ -123,8 +131,14 @@ export class RolloutLoop {
 			const nowMs = this.options.clock.nowMs();
 			const status = state.status.experiments[name];
 			if (status === undefined) return await this.#record(state, name, null, startExperiment(experiment, nowMs), nowMs);
-			const input = await this.#input(state, experiment, status);
-			const wanted = decide(input);
+			let input = await this.#input(state, experiment, status, []);
+			let wanted = decide(input);
+			const others = wanted.action === "promote" ? sharingUnits(state, experiment) : [];
+			if (others.length > 0) {
+				// Once it is ready and not at every look: it is a join over all units of both.
+				input = await this.#input(state, experiment, status, others);
+				wanted = decide(input);
+			}
 			const passed = this.#gates.pass(name, input, wanted);
 			const outcome = passed === "yes" || passed === "asking" ? wanted : heldAtGate(input, wanted, passed);
 			this.#recover(name);
@@ -142,27 +156,35 @@ export class RolloutLoop {
 		}
 	}
 
-	async #input(state: State, experiment: Experiment, status: ExperimentStatus): Promise<DecisionInput> {
+	async #input(
+		state: State,
+		experiment: Experiment,
+		status: ExperimentStatus,
+		interactsWith: readonly string[],
+	): Promise<DecisionInput> {
 		const { clock, evidence } = this.options;
 		const metrics = metricsOf(state.resources, experiment);
+		const query = evidenceQuery(state.resources, experiment, status, clock.nowMs(), interactsWith);
 		const baselineQuantiles: Record<string, BaselineQuantile> = {};
 		if (isExposing(status.phase))
 			for (const metric of claimedMetrics(experiment)) {
-				const quantile = metrics[metric]?.spec.quantile ?? null;
-				if (quantile === null || status.thresholds[metric] !== undefined) continue;
+				const declared = metrics[metric];
+				const quantile = declared === undefined ? null : quantileToFreeze(declared);
+				if (declared === undefined || quantile === null || status.thresholds[metric] !== undefined) continue;
+				const values = query.metrics.find(({ name }) => name === qualifiedName(declared.metadata));
 				const measured = await evidence.baselineQuantile({
 					experiment: qualifiedName(experiment.metadata),
 					service: serviceName(experiment),
 					quantile,
 					sinceMs: Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
 					untilMs: clock.nowMs(),
+					...(declared.spec.type === "quantile" || values === undefined ? {} : { valuesOf: values }),
 				});
 				if (measured !== null) baselineQuantiles[metric] = measured;
 			}
-		const query = evidenceQuery(state.resources, experiment, status, clock.nowMs());
 		const found = localEvidence(await evidence.evidence(query), metrics);
 		// The moment of the decision lies after all of its evidence.
-		const input = { experiment, metrics, status, evidence: found, nowMs: clock.nowMs() };
+		const input = { rules: RULES, experiment, metrics, status, evidence: found, nowMs: clock.nowMs() };
 		return Object.keys(baselineQuantiles).length === 0 ? input : { ...input, baselineQuantiles };
 	}
 
@@ -195,5 +217,8 @@ export class RolloutLoop {
 
 /** Outcomes of one kind differ in numbers only; a wait is recorded once per kind and step. */
 function kindOf({ action, rule, waitsFor, status }: Outcome): string {
-	return [action, rule, waitsFor ?? "", status.phase, status.stepIndex, status.promotion?.stepIndex ?? ""].join("|");
+	const looks = status.looks?.length ?? 0;
+	return [action, rule, waitsFor ?? "", status.phase, status.stepIndex, status.promotion?.stepIndex ?? "", looks].join(
+		"|",
+	);
 }

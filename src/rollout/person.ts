@@ -4,8 +4,8 @@
  */
 import { WeirError } from "../error.js";
 import type { Experiment } from "../resources/resource.js";
-import { openChallengers } from "./decide.js";
 import type { Outcome } from "./decision.js";
+import { openChallengers } from "./outcome.js";
 import { percent } from "./sentence.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 import { startTakeover } from "./takeover.js";
@@ -39,8 +39,15 @@ export function actByPerson(input: PersonInput, act: PersonAct): Outcome {
 	}
 }
 
-function outcome(action: Outcome["action"], reason: string, status: ExperimentStatus): Outcome {
-	return { action, rule: "person", reason, findings: [], srmP: null, status, defaultVariant: null, expectedMs: null };
+/** A person's act is plain as it is. */
+function outcome(
+	action: Outcome["action"],
+	reason: string,
+	status: ExperimentStatus,
+	defaultVariant: string | null = null,
+): Outcome {
+	const said = { reason, summary: reason };
+	return { action, rule: "person", ...said, findings: [], srmP: null, status, defaultVariant, expectedMs: null };
 }
 
 function pause({ status, by }: PersonInput): Outcome {
@@ -106,18 +113,17 @@ function promote({ experiment, status, by, nowMs }: PersonInput, named: string |
 	);
 }
 
-function abort({ status, by }: PersonInput): Outcome {
+function abort({ experiment, status, by }: PersonInput): Outcome {
 	if (!isExposing(status.phase) && status.phase !== "Promoting")
 		throw new WeirError(
 			"failed-precondition",
 			`the experiment has ended: ${status.phase}`,
 			status.phase === "Promoted" ? "change the Service's defaultVariant to undo a promotion" : "",
 		);
-	return outcome("abort", `Aborted by ${by}; everything goes to the default variant.`, {
-		...status,
-		phase: "Aborted",
-		allocationPpm: 0,
-		hold: null,
-		promotion: null,
-	});
+	const after = { ...status, phase: "Aborted", allocationPpm: 0, hold: null, promotion: null } as const;
+	if (status.promotion?.heldBackFromMs === undefined)
+		return outcome("abort", `Aborted by ${by}; everything goes to the default variant.`, after);
+	// The winner has been the default since the holdback began.
+	const old = experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? null;
+	return outcome("abort", `Aborted by ${by}; everything goes back to variant ${old ?? "?"}.`, after, old);
 }

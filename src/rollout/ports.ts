@@ -2,7 +2,7 @@
  * What the rollout loop needs from the rest of the house. The state and events rooms implement these; the cli
  * composes them, tests stand in for them.
  */
-import type { BaselineQuantile, Evidence, EvidenceQuery } from "../analysis/evidence.js";
+import type { BaselineQuantile, Evidence, EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
 import type { PlanTable } from "../compiler/plan.js";
 import type { Gate, ResourceSet } from "../resources/resource.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";
@@ -12,13 +12,17 @@ import type { Status } from "./status.js";
 /** Aggregates by SQL; implemented by ingest, reached over a UNIX socket. Throws WeirError `unavailable` when its owner is dead. */
 export interface EvidenceSource {
 	evidence(query: EvidenceQuery): Promise<Evidence>;
-	/** Latency quantile of the default Variant before `untilMs`; null while there is no request. */
+	/**
+	 * Latency quantile of the default Variant before `untilMs`; null while there is no request. With `valuesOf` that of the
+	 * units' values of an outcome metric in the experiment, all arms together, of units whose windows have closed.
+	 */
 	baselineQuantile(query: {
 		readonly experiment: string;
 		readonly service: string;
 		readonly quantile: number;
 		readonly sinceMs: number;
 		readonly untilMs: number;
+		readonly valuesOf?: EvidenceMetric;
 	}): Promise<BaselineQuantile | null>;
 }
 

@@ -25,10 +25,12 @@ export function duration(ms: number): string {
 /** `accuracy of arm boosted is worse than 0 (improvement -0.05, at most -0.021 at all looks; 812 units against 790)`. */
 export function harmSentence(finding: Finding): string {
 	const line = finding.role === "goal" ? 0 : finding.line;
+	const { segment } = finding;
+	const where = segment === undefined ? "" : ` in ${segment.name} ${segment.value ?? "(all rarer values)"}`;
 	return (
-		`${finding.metric} of arm ${finding.arm} is proved worse than ${finding.role === "goal" ? "no change" : `its margin ${number(line)}`}: ` +
+		`${finding.metric} of arm ${finding.arm}${where} is proved worse than ${finding.role === "goal" ? "no change" : `its margin ${number(line)}`}: ` +
 		`improvement ${bound(finding.improvement)}, at most ${bound(finding.upper)} at all looks ` +
-		`(${finding.challenger.n} units against ${finding.baseline.n}, alpha ${number(finding.alpha)})`
+		`(${finding.challenger.n} units against ${finding.baseline.n}, alpha ${number(finding.harmAlpha ?? finding.alpha)})`
 	);
 }
 

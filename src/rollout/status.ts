@@ -7,7 +7,7 @@ import type { ExposureCounts } from "../analysis/sequential/srm.js";
 export type Phase =
 	/** Ramping or measuring at an allocation. */
 	| "Running"
-	/** A person, an SRM alarm or an inconclusive end holds the allocation; harm is still watched. */
+	/** A person, an SRM alarm, harm (onHarm: freeze) or an inconclusive end holds the allocation; harm is still watched. */
 	| "Paused"
 	/** The winner takes over the rest of the traffic step by step. */
 	| "Promoting"
@@ -27,6 +27,17 @@ export interface FrozenThreshold {
 	readonly sampleSize: number;
 }
 
+/** One planned look, taken once: what it saw stays, whatever comes later. */
+export interface PlannedLook {
+	readonly atMs: number;
+	/** Matured units of all arms, which may be more than were planned. */
+	readonly units: number;
+	/** By arm: how far above the goal's line, in standard errors. null = could not be tested. */
+	readonly z: Readonly<Record<string, number | null>>;
+	/** The goal is proved where z reaches it. */
+	readonly boundary: number;
+}
+
 export interface ExperimentStatus {
 	readonly phase: Phase;
 	/** Index into rollout.stepsPpm. */
@@ -43,9 +54,11 @@ export interface ExperimentStatus {
 		readonly variant: string;
 		readonly stepIndex: number;
 		readonly takeoverPpm: number;
+		/** Since the takeover has reached all but the share that is held back. Absent: nothing is, or not yet. */
+		readonly heldBackFromMs?: number;
 	} | null;
-	/** Why it is Paused; "person" pauses end by a person, "srm" ones too. */
-	readonly hold: "person" | "srm" | "inconclusive" | null;
+	/** Why it is Paused; only a person ends it. */
+	readonly hold: "person" | "srm" | "inconclusive" | "harm" | null;
 	/** By metric name. */
 	readonly thresholds: Readonly<Record<string, FrozenThreshold>>;
 	/**
@@ -53,6 +66,10 @@ export interface ExperimentStatus {
 	 * starts anew after them. "pending" from the resume until the next decision has counted them. Absent: none.
 	 */
 	readonly acceptedExposures?: "pending" | ExposureCounts;
+	/** Harms that froze it, as `harmKey` names them: a person has seen them, so they do not freeze it again. Absent: none. */
+	readonly frozenHarms?: readonly string[];
+	/** Looks at the goal that a group-sequential or fixed-horizon design has taken, in order. Absent: none. */
+	readonly looks?: readonly PlannedLook[];
 	/** maxDuration counts from here when a person resumed after an inconclusive end. Absent: from startedAtMs. */
 	readonly durationFromMs?: number;
 }

@@ -2,11 +2,15 @@
  * The takeover after a promotion: the winner's variant receives the other entries' points step by step, each step
  * gated on healthy endpoints, until the Service's default Variant is the winner's.
  */
+import type { Analysis } from "../analysis/analyse.js";
 import type { VariantHealth } from "../analysis/evidence.js";
 import { PPM } from "../limits.js";
 import type { Experiment } from "../resources/resource.js";
 import type { DecisionInput, Outcome } from "./decision.js";
-import { duration, percent } from "./sentence.js";
+import { type Extras, outcomeOf, type Words } from "./outcome.js";
+import { worse } from "./plainWords.js";
+import { harmKey } from "./rules/harm.js";
+import { duration, harmSentence, percent } from "./sentence.js";
 import type { ExperimentStatus } from "./status.js";
 
 /** Fewer requests than these say little about endpoints that shall carry everything. */
@@ -64,77 +68,172 @@ export function judgeHealth(
 
 /**
  * The next step of a takeover. The step that reaches 100 % is the switch of the default Variant itself, which also
- * takes the traffic without a unit and outside the slot; steps that end below 100 % are followed by that switch.
+ * takes the traffic without a unit and outside the slot; steps that end below 100 % are followed by that switch. With a
+ * holdback that step switches the default all the same, but leaves its share of the baseline's units where they are.
  */
-export function decideTakeover(input: DecisionInput): Outcome {
+export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcome {
 	const { experiment, status, evidence, nowMs } = input;
-	const { stepsPpm, everyMs } = experiment.spec.rollout;
-	const promotion = status.promotion;
-	const base = { findings: [], srmP: null, defaultVariant: null, expectedMs: null } as const;
+	const { stepsPpm, everyMs, holdback } = experiment.spec.rollout;
+	const { promotion } = status;
+	const say = (action: Outcome["action"], words: Words, extras: Extras): Outcome =>
+		outcomeOf(input, analysis, [action, "takeover"], words, extras);
 	if (promotion === null)
-		return {
-			...base,
-			action: "hold",
-			rule: "takeover",
-			reason: "The status says Promoting but names no winner; a person aborts.",
-			status,
-			waitsFor: "person",
-		};
+		return say(
+			"hold",
+			{
+				reason: "The status says Promoting but names no winner; a person aborts.",
+				summary: "A person must abort: the winner is not known.",
+			},
+			{ waitsFor: "person" },
+		);
+	if (promotion.heldBackFromMs !== undefined) return decideHoldback(input, analysis, promotion.heldBackFromMs);
 	const at = percent(promotion.takeoverPpm);
 	const spent = nowMs - status.stepStartedAtMs;
 	const left = Math.max(0, everyMs - spent);
 	const stepsLeft = Math.max(1, stepsPpm.length - 1 - promotion.stepIndex);
 	if (left > 0)
-		return {
-			...base,
-			action: "hold",
-			rule: "takeover",
-			reason: `Takeover by ${promotion.variant} at ${at}: ${duration(left)} of this step are left.`,
-			status,
-			expectedMs: left + (stepsLeft - 1) * everyMs,
-			waitsFor: "takeover-time",
-		};
+		return say(
+			"hold",
+			{
+				reason: `Takeover by ${promotion.variant} at ${at}: ${duration(left)} of this step are left.`,
+				summary: `${promotion.variant} takes over and is at ${at}; this step lasts ${duration(left)} more.`,
+			},
+			{ expectedMs: left + (stepsLeft - 1) * everyMs, waitsFor: "takeover-time" },
+		);
 	const requestsMin = spent >= TAKEOVER_PATIENCE_STEPS * everyMs ? 1 : TAKEOVER_REQUESTS_MIN;
 	const { healthy, why } = judgeHealth(evidence.health, promotion.variant, requestsMin);
 	if (!healthy)
-		return {
-			...base,
-			action: "hold",
-			rule: "takeover",
-			reason: `Takeover by ${promotion.variant} waits at ${at} for healthy endpoints: ${why}.`,
-			status,
-			waitsFor: "takeover-health",
-		};
-	const next = stepsPpm[promotion.stepIndex + 1];
-	if (next === undefined || next >= PPM)
-		return {
-			...base,
-			action: "complete",
-			rule: "takeover",
-			reason: `Variant ${promotion.variant} is the Service's default now: ${why} at ${at}.`,
+		return say(
+			"hold",
+			{
+				reason: `Takeover by ${promotion.variant} waits at ${at} for healthy endpoints: ${why}.`,
+				summary: `${promotion.variant} takes over and waits at ${at}, because ${why}.`,
+			},
+			{ waitsFor: "takeover-health" },
+		);
+	const most = PPM - (holdback?.sharePpm ?? 0);
+	const next = Math.min(stepsPpm[promotion.stepIndex + 1] ?? PPM, most);
+	if (next < most)
+		return say(
+			"advance-takeover",
+			{
+				reason: `Takeover by ${promotion.variant} from ${at} to ${percent(next)}: ${why}.`,
+				summary: `${promotion.variant} takes over: now ${percent(next)} instead of ${at}.`,
+			},
+			{
+				status: {
+					...status,
+					stepStartedAtMs: nowMs,
+					promotion: { ...promotion, stepIndex: promotion.stepIndex + 1, takeoverPpm: next },
+				},
+				expectedMs: (stepsLeft - 1) * everyMs,
+			},
+		);
+	if (holdback === null) return completion(input, analysis, `${why} at ${at}`);
+	const share = percent(holdback.sharePpm);
+	return say(
+		"advance-takeover",
+		{
+			reason: `Takeover by ${promotion.variant} from ${at} to all but ${share} of the baseline's units, which stay for ${duration(holdback.forMs)}; it is the Service's default now: ${why}.`,
+			summary: `${promotion.variant} is the new version for everybody but ${share} of the people who had the old one to compare with: they keep it for ${duration(holdback.forMs)}, so that a late effect is seen.`,
+		},
+		{
+			status: {
+				...status,
+				// Without live points the other challengers' units get the default Variant: none of them is held back.
+				closedArms: experiment.spec.arms
+					.filter(({ baseline, name }) => !baseline && name !== promotion.arm)
+					.map(({ name }) => name),
+				stepStartedAtMs: nowMs,
+				promotion: {
+					...promotion,
+					stepIndex: Math.min(promotion.stepIndex + 1, stepsPpm.length - 1),
+					takeoverPpm: most,
+					heldBackFromMs: nowMs,
+				},
+			},
+			defaultVariant: promotion.variant,
+			expectedMs: holdback.forMs,
+		},
+	);
+}
+
+/** The winner is the default, a share of the baseline's units stays: until its time is over, or harm is proved. */
+function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number): Outcome {
+	const { experiment, status, evidence, nowMs } = input;
+	const { holdback, onHarm } = experiment.spec.rollout;
+	const { arm = "", variant = "" } = status.promotion ?? {};
+	const seen = status.frozenHarms ?? [];
+	const harms = analysis.findings.filter(
+		(finding) => finding.verdict === "harm" && finding.arm === arm && !seen.includes(harmKey(finding)),
+	);
+	if (harms.length > 0) {
+		const reason = `${harms.map(harmSentence).join("; ")}.`;
+		const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.`;
+		if (onHarm === "freeze")
+			return outcomeOf(
+				input,
+				analysis,
+				["hold", "harm"],
+				{
+					reason: `The holdback does not end by itself, a person aborts or waits for its end: ${reason}`,
+					summary: `The new version does harm after all, a person decides: ${summary}`,
+				},
+				{ waitsFor: "person" },
+			);
+		return outcomeOf(
+			input,
+			analysis,
+			["roll-back", "harm"],
+			{
+				reason: `Rolled back from the holdback: ${reason}`,
+				summary: `Everybody is back on the old version, for the new one does harm after all: ${summary}`,
+			},
+			{
+				status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },
+				defaultVariant: experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? null,
+			},
+		);
+	}
+	const left = (holdback?.forMs ?? 0) - (nowMs - fromMs);
+	if (left <= 0) return completion(input, analysis, "the holdback has ended without proved harm");
+	const { why } = judgeHealth(evidence.health, variant, 1);
+	return outcomeOf(
+		input,
+		analysis,
+		["hold", "takeover"],
+		{
+			reason: `Holdback by ${variant} for ${duration(left)} more, no harm is proved; ${why}.`,
+			summary: `${variant} is the new version; a few people keep the old one for ${duration(left)} more, and no harm has been found.`,
+		},
+		{ waitsFor: "holdback", expectedMs: left },
+	);
+}
+
+/** The end: nothing is assigned any more, the winner's Variant is the default. */
+function completion(input: DecisionInput, analysis: Analysis, why: string): Outcome {
+	const { status, experiment, nowMs } = input;
+	const { promotion } = status;
+	if (promotion === null) throw new RangeError("a takeover without a winner has no end");
+	const { heldBackFromMs: _, ...rest } = promotion;
+	const last = experiment.spec.rollout.stepsPpm.length - 1;
+	return outcomeOf(
+		input,
+		analysis,
+		["complete", "takeover"],
+		{
+			reason: `Variant ${promotion.variant} is the Service's default now: ${why}.`,
+			summary: `${promotion.variant} is the version for everybody now.`,
+		},
+		{
 			status: {
 				...status,
 				phase: "Promoted",
 				allocationPpm: 0,
 				stepStartedAtMs: nowMs,
-				promotion: {
-					...promotion,
-					stepIndex: Math.min(promotion.stepIndex + 1, stepsPpm.length - 1),
-					takeoverPpm: PPM,
-				},
+				promotion: { ...rest, stepIndex: Math.min(promotion.stepIndex + 1, last), takeoverPpm: PPM },
 			},
 			defaultVariant: promotion.variant,
-		};
-	return {
-		...base,
-		action: "advance-takeover",
-		rule: "takeover",
-		reason: `Takeover by ${promotion.variant} from ${at} to ${percent(next)}: ${why}.`,
-		status: {
-			...status,
-			stepStartedAtMs: nowMs,
-			promotion: { ...promotion, stepIndex: promotion.stepIndex + 1, takeoverPpm: next },
 		},
-		expectedMs: (stepsLeft - 1) * everyMs,
-	};
+	);
 }

@@ -13,6 +13,7 @@ import { WeirError } from "../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
+import { goalLogE } from "../rollout/fleet.js";
 import { toldOf } from "../rollout/gate.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold } from "../rollout/ports.js";
 import type { Status } from "../rollout/status.js";
@@ -196,8 +197,9 @@ export class Store implements StateStore, Outbox {
 		const decision = this.#log.page(experiment, sequence - 1, 1).decisions[0];
 		if (decision === undefined) return null;
 		const { atMs, by, acknowledgedAtMs } = decision;
-		const { action, rule, reason, expectedMs } = decision.outcome;
-		return { sequence, atMs, by, action, rule, reason, expectedMs, acknowledgedAtMs };
+		const { action, rule, reason, summary, findings, expectedMs } = decision.outcome;
+		const said = { action, rule, reason, ...(summary === undefined ? {} : { summary }), goalLogE: goalLogE(findings) };
+		return { sequence, atMs, by, ...said, expectedMs, acknowledgedAtMs };
 	}
 
 	async keepPlan(version: string, table: PlanTable): Promise<void> {

@@ -13,6 +13,10 @@ export interface LastDecision {
 	readonly action: Action;
 	readonly rule: Rule;
 	readonly reason: string;
+	/** In plain words; absent in decisions by former rules. */
+	readonly summary?: string;
+	/** ln of the e-value for its goal then, see goalLogE(). */
+	readonly goalLogE: number | null;
 	readonly expectedMs: number | null;
 	readonly acknowledgedAtMs: number | null;
 }

@@ -1,7 +1,7 @@
 /** A complete experiment with a rate goal, a p99 guardrail and an error guardrail, and evidence for it. */
 import type { ArmEvidence, Evidence, Moments } from "../../src/analysis/evidence.js";
 import type { Experiment, Metric, Rollout } from "../../src/resources/resource.js";
-import type { DecisionInput } from "../../src/rollout/decision.js";
+import { type DecisionInput, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 
 const metadata = (name: string) => ({ name, namespace: "default", labels: {}, annotations: {} });
@@ -148,6 +148,7 @@ export const LAST_STEP: Partial<ExperimentStatus> = { stepIndex: 2, allocationPp
 
 export function input(change: Partial<DecisionInput>): DecisionInput {
 	return {
+		rules: RULES,
 		experiment: experiment(),
 		metrics: METRICS,
 		status: status(),

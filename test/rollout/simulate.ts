@@ -4,7 +4,7 @@
  */
 import type { ArmEvidence, ExposureBatch, Moments } from "../../src/analysis/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
-import type { Outcome } from "../../src/rollout/decision.js";
+import { type Outcome, RULES } from "../../src/rollout/decision.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 import { random } from "../analysis/random.js";
@@ -94,6 +94,7 @@ export function simulate(seed: number, challenger: Truth, perLook: number, looks
 			};
 		});
 		const input = {
+			rules: RULES,
 			experiment: plan,
 			metrics: METRICS,
 			status,

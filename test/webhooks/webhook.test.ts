@@ -17,6 +17,7 @@ const QUESTION: GateQuestion = {
 	action: "ramp",
 	from: { phase: "Running", allocationPpm: 20_000, takeoverPpm: null, arm: null },
 	to: { phase: "Running", allocationPpm: 100_000, takeoverPpm: null, arm: null },
+	summary: "Half of the people take part now.",
 	reason: "Ramped.",
 	evidence: [],
 	srmP: 0.4,

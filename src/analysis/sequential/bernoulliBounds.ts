@@ -184,14 +184,14 @@ function certain(lo: number, outer: number, hi: number, atHi: number, { whole }:
 /** Both bounds along two families of lines that are each other's mirror, with a guess of each. */
 function boundsAlong(
 	trial: (side: Side) => Trial,
-	alpha: number,
+	alpha: { readonly lower: number; readonly upper: number },
 	[lo, hi]: readonly [number, number],
 	line: (x: number) => Contrast,
 	guess: Bounds,
 ): Bounds {
-	const below = linesOf(trial("below"), alpha, (x) => line(-x));
+	const below = linesOf(trial("below"), alpha.upper, (x) => line(-x));
 	return {
-		lower: lastProved(lo, hi, guess.lower, linesOf(trial("above"), alpha, line)),
+		lower: lastProved(lo, hi, guess.lower, linesOf(trial("above"), alpha.lower, line)),
 		upper: -lastProved(-hi, -lo, -guess.upper, below),
 	};
 }
@@ -207,7 +207,8 @@ function normalGuess(t: Sample, c: Sample, slope: number, alpha: number): { midd
 }
 
 /**
- * Confidence sequence of the difference p_t − p_c: each bound is one-sided at level alpha, at all looks together.
+ * Confidence sequence of the difference p_t − p_c: each bound is one-sided at level alpha (the upper one at
+ * upperAlpha where that is given), at all looks together.
  * Within [−1, 1]; the whole of it without data. Lines up to the lower bound are those that the data prove p_t to
  * lie above; the bound is the first that they do not.
  */
@@ -217,11 +218,12 @@ export function differenceBounds(
 	alpha: number,
 	prior: BetaPrior,
 	shares: ArmShares = EQUAL_SHARES,
+	upperAlpha: number = alpha,
 ): Bounds {
 	const trial = (side: Side): Trial => trialOf(side, challenger, baseline, prior, shares);
 	const { middle, width } = normalGuess(challenger, baseline, 1, alpha);
-	const guess = { lower: middle - width, upper: middle + width };
-	return boundsAlong(trial, alpha, [-1, 1], (offset) => ({ slope: 1, offset }), guess);
+	const guess = { lower: middle - width, upper: middle + normalGuess(challenger, baseline, 1, upperAlpha).width };
+	return boundsAlong(trial, { lower: alpha, upper: upperAlpha }, [-1, 1], (offset) => ({ slope: 1, offset }), guess);
 }
 
 /** Ratios beyond this are reported as this: the upper bound of a ratio with a baseline that may be 0 is infinite. */
@@ -229,7 +231,7 @@ export const RATIO_MAX = 1_000;
 
 /**
  * Confidence sequence of the ratio p_t ÷ p_c, by the linear contrast p_t − k·p_c at each k: no noisy baseline is
- * plugged in. Each bound one-sided at level alpha; within [0, RATIO_MAX].
+ * plugged in. Each bound one-sided at level alpha or upperAlpha; within [0, RATIO_MAX].
  */
 export function ratioBounds(
 	challenger: Sample,
@@ -237,10 +239,18 @@ export function ratioBounds(
 	alpha: number,
 	prior: BetaPrior,
 	shares: ArmShares = EQUAL_SHARES,
+	upperAlpha: number = alpha,
 ): Bounds {
 	const trial = (side: Side): Trial => trialOf(side, challenger, baseline, prior, shares);
 	const ratio = (challenger.sum / challenger.n) * (baseline.n / baseline.sum);
-	const relative = normalGuess(challenger, baseline, ratio, alpha).width * (baseline.n / baseline.sum);
-	const guess = { lower: ratio - relative, upper: ratio + relative };
-	return boundsAlong(trial, alpha, [0, RATIO_MAX], (slope) => ({ slope, offset: 0 }), guess);
+	const reach = (level: number): number =>
+		normalGuess(challenger, baseline, ratio, level).width * (baseline.n / baseline.sum);
+	const guess = { lower: ratio - reach(alpha), upper: ratio + reach(upperAlpha) };
+	return boundsAlong(
+		trial,
+		{ lower: alpha, upper: upperAlpha },
+		[0, RATIO_MAX],
+		(slope) => ({ slope, offset: 0 }),
+		guess,
+	);
 }

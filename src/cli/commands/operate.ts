@@ -1,10 +1,13 @@
 /** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
 import { WeirError } from "../../error.js";
+import { PPM } from "../../limits.js";
 import { KINDS } from "../../resources/kinds.js";
 import type { Kind } from "../../resources/resource.js";
 import { knownNames } from "../../resources/suggest.js";
+import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
 import { recompute } from "../../rollout/recompute.js";
-import type { ApplyAnswer } from "../../state/wire.js";
+import { isExposing } from "../../rollout/status.js";
+import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { printAlarms } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
@@ -82,15 +85,30 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 			percent(one.allocationPpm).padStart(10),
 			String(one.stepIndex + 1).padStart(5),
 			` ${(one.hold ?? "-").padEnd(11)}`,
-			last === null ? "-" : `${last.action}: ${last.reason}`,
+			last === null ? "-" : `${last.action}: ${last.summary ?? last.reason}`,
 		];
 		print(columns.join(" "));
 	}
+	printTogether(answer);
 	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {
 		const promoted =
 			liveDefaultVariant === declaredDefaultVariant ? "" : ` (promoted; declared is ${declaredDefaultVariant})`;
 		print(`Service ${service}: default Variant ${liveDefaultVariant}${promoted}`);
 	}
+}
+
+/** What of the running experiments is proved when all are looked at together. */
+function printTogether({ experiments }: StatusAnswer): void {
+	const running = experiments
+		.filter(({ status: one }) => isExposing(one.phase))
+		.map(({ experiment, last }) => ({ experiment, logE: last?.goalLogE ?? null }));
+	if (running.length < 2) return;
+	const proved = provedTogether(running);
+	const share = percent(FLEET_FALSE_SHARE * PPM);
+	const whose = proved.length === 0 ? "no goal is proved" : `the goals of ${proved.join(", ")} are proved`;
+	print(
+		`Of ${running.length} running experiments looked at together, ${whose} (of such proofs at most ${share} are wrong).`,
+	);
 }
 
 export async function diff(options: ApiArguments): Promise<void> {
@@ -120,12 +138,15 @@ export async function decisions(
 		else {
 			const { sequence, atMs, by, outcome } = decision;
 			print(
-				`${String(sequence).padStart(4)}  ${new Date(atMs).toISOString()}  ${outcome.action.padEnd(16)} ${outcome.rule.padEnd(12)} by ${by}  ${outcome.reason}`,
+				`${String(sequence).padStart(4)}  ${new Date(atMs).toISOString()}  ${outcome.action.padEnd(16)} ${outcome.rule.padEnd(12)} by ${by}  ${outcome.summary ?? outcome.reason}`,
 			);
+			if (outcome.summary !== undefined && outcome.summary !== outcome.reason) print(`      ${outcome.reason}`);
 		}
 		if (!options.recompute) continue;
 		const again = recompute(decision);
 		if (again === null) print("      not recomputed: a person's act has no evidence");
+		else if (again.matches && again.former)
+			print("      recomputed from its stored aggregates: it says the same, by the rules of its time");
 		else if (again.matches) print("      recomputed from its stored aggregates: every byte matches");
 		else {
 			print(`      DIFFERS\n      stored     ${again.expected}\n      recomputed ${again.actual}`);

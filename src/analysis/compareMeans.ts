@@ -1,0 +1,113 @@
+/**
+ * Comparisons by asymptotic confidence sequences: means of unbounded values, adjusted by what the units did before
+ * (CUPED) where that is known, and ratios of sums by the delta method. From ASYMPCS_MIN_UNITS units in each arm.
+ *
+ * A relative claim is Fieller's: the lifts r for which challenger − (1 + r)·baseline is not excluded, so that the
+ * baseline's own noise is in the width.
+ */
+
+import { difference, fiellerSet, liftContrast, relativeLift } from "./estimators/contrast.js";
+import { cupedLevel, cupedRatioLevel, meanAdjustment, ratioAdjustment } from "./estimators/cuped.js";
+import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "./estimators/estimate.js";
+import { meanLevel, ratioLevel } from "./estimators/level.js";
+import { meanVectorOf, meanVectorOfMoments } from "./estimators/meanVector.js";
+import type { MetricEvidence } from "./evidence.js";
+import {
+	isRelative,
+	lineOf,
+	type Measured,
+	type Question,
+	signOf,
+	tidyLogE,
+	turned,
+	type Unmeasured,
+} from "./question.js";
+import { ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "./sequential/asympCs.js";
+import { asympOneSidedPValue, unitsProblem } from "./sequential/asympEstimate.js";
+
+export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
+	const found = levelsOf(question, t, c);
+	if ("note" in found) return found;
+	const { challenger, baseline } = found;
+	const few = unitsProblem(t.n, c.n);
+	if (few !== "") return { note: few };
+	const relative = isRelative(question);
+	const sign = signOf(question.metric);
+	const estimate = relative ? relativeLift(challenger, baseline) : difference(challenger, baseline);
+	if (isNoEstimate(estimate)) return { note: estimate.reason };
+	const { value, n } = estimate;
+	const standardError = Math.sqrt(estimate.variance);
+	const [atLower, atUpper] = sign === 1 ? [question.alpha, question.harmAlpha] : [question.harmAlpha, question.alpha];
+	const [low, high] = [reach(n, atLower), reach(n, atUpper)];
+	let [lower, upper] = [value - low * standardError, value + high * standardError];
+	if (relative) {
+		const [below, above] = [fiellerSet(challenger, baseline, low), fiellerSet(challenger, baseline, high)];
+		if (isNoEstimate(below) || isNoEstimate(above) || below.kind !== "interval" || above.kind !== "interval")
+			return { note: "the baseline's level is not clearly different from 0, so a share of it means nothing" };
+		[lower, upper] = [below.lower, above.upper];
+	}
+	const above = aboveLine(question, challenger, baseline);
+	const p = isNoEstimate(above) ? above : asympOneSidedPValue("above", above, 0, { alpha: question.alpha });
+	return turned(sign, {
+		improvement: value,
+		lower,
+		upper,
+		standardError,
+		logE: tidyLogE(isNoEstimate(p) ? 0 : 0 - Math.log(p.p)),
+		baseline: { n: c.n, mean: baseline.raw.value },
+		challenger: { n: t.n, mean: challenger.raw.value },
+	});
+}
+
+/** By how much the improvement lies above the claim's line: linear in the levels, so as normal as they are. */
+export function aboveLine(
+	question: Pick<Question, "metric" | "role" | "effect">,
+	challenger: Level,
+	baseline: Level,
+): Pick<Estimate, "value" | "variance" | "n"> | NoEstimate {
+	const sign = signOf(question.metric);
+	const line = sign * lineOf(question, question.metric);
+	const relative = isRelative(question);
+	const contrast = relative ? liftContrast(challenger, baseline, line) : difference(challenger, baseline);
+	if (isNoEstimate(contrast)) return contrast;
+	const { value, variance, n } = contrast;
+	return { value: sign * (relative ? value : value - line), variance, n };
+}
+
+/** The arms' levels as the metric says, adjusted alike; or why there are none. */
+export function levelsOf(
+	{ metric }: Pick<Question, "metric">,
+	t: MetricEvidence,
+	c: MetricEvidence,
+): { readonly challenger: Level; readonly baseline: Level } | Unmeasured {
+	const both = (level: (evidence: MetricEvidence) => Level | NoEstimate) => {
+		const [challenger, baseline] = [level(t), level(c)];
+		if (isNoEstimate(challenger)) return { note: challenger.reason };
+		if (isNoEstimate(baseline)) return { note: baseline.reason };
+		return { challenger, baseline };
+	};
+	const ratio = metric.spec.type === "ratio";
+	const covariate = metric.spec.covariateMs !== null;
+	if (!ratio && !(covariate && t.co !== undefined && c.co !== undefined))
+		return both((evidence) => {
+			const vector = meanVectorOfMoments(evidence);
+			return isNoEstimate(vector) ? vector : meanLevel(vector);
+		});
+	const [tCo, cCo] = [t.co, c.co];
+	if (tCo === undefined || cCo === undefined) return { note: "the evidence has no denominators" };
+	const k = (ratio ? 2 : 1) * (covariate ? 2 : 1);
+	const adjustment = !covariate ? null : ratio ? ratioAdjustment([cCo, tCo]) : meanAdjustment([cCo, tCo]);
+	if (adjustment !== null && isNoEstimate(adjustment)) return { note: adjustment.reason };
+	return both(({ co }) => {
+		if (co === undefined) return { reason: "the evidence has no denominators" };
+		const vector = meanVectorOf(k, co);
+		if (isNoEstimate(vector)) return vector;
+		if (adjustment === null) return ratioLevel(vector);
+		return ratio ? cupedRatioLevel(vector, adjustment) : cupedLevel(vector, adjustment);
+	});
+}
+
+/** Standard errors from the estimate to its one-sided bound (equation 134 with s² = N·SE²). */
+function reach(n: number, alpha: number): number {
+	return halfWidthOneSided(Math.sqrt(n), n, alpha, rho(2 * alpha, ASYMPCS_TUNED_AT));
+}

@@ -1,0 +1,115 @@
+/**
+ * Comparisons by the exact Bernoulli mixture: rates, failures, shares of slow requests, and means of values that keep
+ * a declared range, seen as shares of it.
+ *
+ * A quantile is tested with two samples: challenger's slow share − baseline's slow share against 1 − q, not the
+ * challenger's alone. The threshold T = (1 + margin)·(baseline quantile) was frozen earlier; when the whole system
+ * slows down later, both arms exceed T more often and the difference cancels it, while a one-sample test would roll
+ * back an innocent arm. By construction a challenger whose quantile is at its margin has 1 − q of its requests
+ * above T. The baseline's own share above T is below 1 − q and makes the test lenient by as much (with p99 and a
+ * margin of 100 % usually by 0.1 pp of 1 pp); it stands in the finding for a person to see.
+ */
+import type { Metric } from "../resources/resource.js";
+import type { MetricEvidence } from "./evidence.js";
+import type { Finding } from "./finding.js";
+import {
+	isRelative,
+	lineOf,
+	type Measured,
+	type Question,
+	signOf,
+	tidyLogE,
+	turned,
+	type Unmeasured,
+} from "./question.js";
+import {
+	type Contrast,
+	challengerOn,
+	logLikelihood,
+	mostLikelyOn,
+	type Sample,
+	type Side,
+	segment,
+} from "./sequential/bernoulliArms.js";
+import { differenceBounds, ratioBounds } from "./sequential/bernoulliBounds.js";
+import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "./sequential/bernoulliMixture.js";
+import { problemOf } from "./statistics/moments.js";
+
+/** Rounding that a mean may leave [0, 1] by. */
+const SLACK = 1e-9;
+
+export function compareShares(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
+	const problem = problemOf(t) || problemOf(c);
+	if (problem !== "") return { note: problem };
+	const range = rangeOf(question);
+	const [st, sc] = [sampleOf(t, range), sampleOf(c, range)];
+	if (st === null || sc === null) return { note: `values outside [${range.lo}, ${range.hi}]` };
+	const { shares, alpha, harmAlpha, metric } = question;
+	const prior = priorOf(question);
+	const sign = signOf(metric);
+	const relative = isRelative(question);
+	const width = range.hi - range.lo;
+	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; down turns them.
+	const [atLower, atUpper] = sign === 1 ? [alpha, harmAlpha] : [harmAlpha, alpha];
+	const bounds = (relative ? ratioBounds : differenceBounds)(st, sc, atLower, prior, shares, atUpper);
+	const scale = (value: number): number => (relative ? value - 1 : value * width);
+	const estimate = relative ? (c.mean > 0 ? t.mean / c.mean - 1 : null) : t.mean - c.mean;
+	const { side, contrast } = halfPlane(question, lineOf(question, metric), range);
+	return turned(sign, {
+		improvement: estimate,
+		lower: scale(bounds.lower),
+		upper: scale(bounds.upper),
+		standardError: null,
+		logE: tidyLogE(logEvidence(side, st, sc, contrast, prior, shares)),
+		baseline: { n: c.n, mean: c.mean },
+		challenger: { n: t.n, mean: t.mean },
+	});
+}
+
+interface Range {
+	readonly lo: number;
+	readonly hi: number;
+}
+
+/** Values in [lo, hi] with lo above 0 lie in [0, hi] too: a ratio of means is one of shares there. */
+function rangeOf(question: Pick<Question, "metric" | "effect">): Range {
+	const { type, range } = question.metric.spec;
+	if (type !== "mean" || range === null) return { lo: 0, hi: 1 };
+	return isRelative(question) ? { lo: 0, hi: range.hi } : range;
+}
+
+function sampleOf({ n, mean }: Pick<MetricEvidence, "n" | "mean">, { lo, hi }: Range): Sample | null {
+	const share = (mean - lo) / (hi - lo);
+	return share >= -SLACK && share <= 1 + SLACK ? { n, sum: n * Math.min(1, Math.max(0, share)) } : null;
+}
+
+function priorOf({ metric }: Pick<Question, "metric">): BetaPrior {
+	return metric.spec.source === "outcome" ? PRIOR_RATE : PRIOR_RARE;
+}
+
+/** "Better than a line" of the finding's scale, as a half-plane of the two shares. */
+function halfPlane(
+	question: Pick<Question, "metric" | "effect">,
+	improvement: number,
+	{ lo, hi }: Range,
+): { readonly side: Side; readonly contrast: Contrast } {
+	const sign = signOf(question.metric);
+	const line = sign * improvement;
+	const side: Side = sign === 1 ? "above" : "below";
+	if (isRelative(question)) return { side, contrast: { slope: Math.max(0, 1 + line), offset: 0 } };
+	return { side, contrast: { slope: 1, offset: line / (hi - lo) } };
+}
+
+/** ln of the likelihood ratio between the shares seen in a finding and the likeliest ones on its line. */
+export function sharesAgainstLine(metric: Metric, finding: Finding): number {
+	const { role, line, relative = false } = finding;
+	const question = { metric, role, effect: { kind: relative ? "relative" : "absolute", value: 0 } } as const;
+	const range = rangeOf(question);
+	const [t, c] = [sampleOf(finding.challenger, range), sampleOf(finding.baseline, range)];
+	const { contrast } = halfPlane(question, line, range);
+	const ends = segment(contrast);
+	if (t === null || c === null || ends === null) return 0;
+	const on = mostLikelyOn(t, c, contrast, ends);
+	const seen = logLikelihood(t, t.sum / t.n) + logLikelihood(c, c.sum / c.n);
+	return seen - logLikelihood(t, challengerOn(contrast, on)) - logLikelihood(c, on);
+}

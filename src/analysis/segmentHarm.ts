@@ -1,0 +1,89 @@
+/**
+ * Harm in a segment: a variant that is bad for one country and good for all together. Every claim is looked at among
+ * the units of every value of every declared segment, for harm only: nothing is proved good in a part.
+ *
+ * The level of each look was fixed by the declaration: levels() give a segment its part, segmentShare() its values
+ * theirs by the order in which they appeared. The sum over all values that may ever appear is at most that part.
+ */
+
+import type { Experiment, Metric } from "../resources/resource.js";
+import { type Claim, type Levels, segmentShare } from "./claim.js";
+import { compare } from "./comparison.js";
+import type { Evidence, MetricEvidence, PartOfArm, SegmentEvidence } from "./evidence.js";
+import type { Finding } from "./finding.js";
+import { baselineOf, harmLineOf, isMeasured, isRelative, lineOf, methodOf, questionOf, signOf } from "./question.js";
+import { problemOf } from "./statistics/moments.js";
+
+/** The harms that are proved, by segment, value and claim; nothing is said of what is not harm. */
+export function segmentHarms(
+	claims: readonly Claim[],
+	experiment: Experiment,
+	evidence: Evidence,
+	{ pass, segmentHarm }: Levels,
+): Finding[] {
+	const declared = new Set(experiment.spec.segments.map(({ name }) => name));
+	return evidence.segments
+		.filter((entry) => declared.has(entry.segment) && entry.rank >= 0)
+		.flatMap((entry) =>
+			claims.flatMap((claim) => {
+				const { metric } = claim;
+				if (metric === null) return [];
+				return harmIn(entry, claim, metric, experiment, { pass, harm: segmentHarm * segmentShare(entry.rank) }) ?? [];
+			}),
+		);
+}
+
+function harmIn(
+	{ segment, value, arms }: SegmentEvidence,
+	claim: Claim,
+	metric: Metric,
+	experiment: Experiment,
+	level: { readonly pass: number; readonly harm: number },
+): Finding | null {
+	const t = metricIn(arms, claim.arm, claim.metricName);
+	const c = metricIn(arms, baselineOf(experiment), claim.metricName);
+	if (t === undefined || c === undefined || t.n === 0 || c.n === 0 || problemOf(t) !== "" || problemOf(c) !== "")
+		return null;
+	const question = questionOf(claim, metric, experiment, level.pass, level.harm);
+	const harmLine = harmLineOf(question, metric);
+	// Most values are not even worse by what is seen: then nothing can be proved, and nothing need be computed.
+	if (isOfMeans(metric) && !looksWorse(t.mean, c.mean, signOf(metric), isRelative(question), harmLine)) return null;
+	const measured = compare(question, t, c);
+	if (!isMeasured(measured) || !(measured.upper < harmLine)) return null;
+	const { improvement, lower, upper, standardError, logE, baseline, challenger } = measured;
+	return {
+		metric: claim.metricName,
+		arm: claim.arm,
+		role: claim.role,
+		segment: { name: segment, value },
+		method: methodOf(question),
+		baseline,
+		challenger,
+		improvement,
+		lower,
+		upper,
+		standardError,
+		line: lineOf(claim, metric),
+		relative: isRelative(question),
+		alpha: level.pass,
+		harmAlpha: level.harm,
+		logE,
+		verdict: "harm",
+		note: "",
+	};
+}
+
+/** Whether the moments alone say what is compared: no ratio, no covariate. */
+function isOfMeans({ spec }: Metric): boolean {
+	return spec.type !== "ratio" && spec.covariateMs === null;
+}
+
+/** Whether the seen improvement lies below the line. */
+function looksWorse(t: number, c: number, sign: 1 | -1, relative: boolean, line: number): boolean {
+	const improvement = sign * (relative ? (t - c) / Math.abs(c) : t - c);
+	return !(improvement > line);
+}
+
+function metricIn(arms: readonly PartOfArm[], arm: string, metric: string): MetricEvidence | undefined {
+	return arms.find((entry) => entry.arm === arm)?.metrics[metric];
+}

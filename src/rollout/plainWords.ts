@@ -1,0 +1,78 @@
+/**
+ * Findings in plain words, for whoever is no statistician: `accuracy of boosted is better: 5 points more, surely more
+ * than 2.4 points (0.5 points asked for); 6,000 people against 6,000`. The same bytes for the same numbers.
+ */
+import type { Metric } from "../resources/resource.js";
+import type { Finding } from "./decision.js";
+
+/** 12345.6 → `12,345.6`. */
+export function count(value: number): string {
+	const [whole = "", rest] = String(value).split(".");
+	return whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest === undefined ? "" : `.${rest}`);
+}
+
+/** `5.1 points`, `3%`, `12 ms`, `0.4`: a size of effect as its metric is spoken of. */
+function size(finding: Finding, metric: Metric | undefined, value: number): string {
+	const two = (x: number): string => count(Number(Math.abs(x).toPrecision(2)));
+	const quantile = metric?.spec.type === "quantile";
+	if (finding.relative === true && !quantile) return `${two(value * 100)}%`;
+	if (quantile || metric?.spec.type === "rate") {
+		const points = two(value * 100);
+		return `${points} ${points === "1" ? "point" : "points"}`;
+	}
+	return metric?.spec.source === "latency" ? `${two(value)} ms` : two(value);
+}
+
+/** `more` or `fewer`, of what was measured. */
+function way(metric: Metric | undefined, improvement: number): string {
+	const down = metric !== undefined && (metric.spec.direction === "down" || metric.spec.type === "quantile");
+	return improvement >= 0 !== down ? "more" : "less";
+}
+
+function name({ metric, arm, segment }: Finding, declared: Metric | undefined): string {
+	const what = declared?.spec.type === "quantile" ? `share of slow requests (${metric})` : metric;
+	const where = segment === undefined ? "" : ` where ${segment.name} is ${segment.value ?? "anything else"}`;
+	return `${what} of ${arm}${where}`;
+}
+
+function people({ challenger, baseline }: Finding): string {
+	return `${count(challenger.n)} people against ${count(baseline.n)}`;
+}
+
+/** Of a harm that is proved. */
+export function worse(finding: Finding, metric: Metric | undefined): string {
+	const { improvement, upper, line, role } = finding;
+	const by = improvement === null ? "" : `: ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
+	const surely = upper === null ? "" : `, surely more than ${size(finding, metric, upper)}`;
+	const allowed = role === "goal" ? "" : ` (${size(finding, metric, line)} allowed)`;
+	return `${name(finding, metric)} is worse${by}${surely}${allowed}; ${people(finding)}`;
+}
+
+/** Of a claim that is proved. */
+export function better(finding: Finding, metric: Metric | undefined): string {
+	const { improvement, lower, line, role } = finding;
+	const what = name(finding, metric);
+	if (role === "goal") {
+		const by = improvement === null ? "" : `: ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
+		const surely =
+			lower === null || lower <= 0
+				? ""
+				: `, surely more than ${size(finding, metric, lower)} (${size(finding, metric, line)} asked for)`;
+		return `${what} is better${by}${surely}; ${people(finding)}`;
+	}
+	if (lower === null || lower >= 0) return `${what} is no worse`;
+	return `${what} is at most ${size(finding, metric, lower)} worse (${size(finding, metric, line)} allowed)`;
+}
+
+/** Of a claim that is not proved yet. */
+export function undecided(finding: Finding, metric: Metric | undefined): string {
+	const { improvement, lower, line, role, verdict, note } = finding;
+	const what = name(finding, metric);
+	if (verdict === "unknown" || lower === null) return `nothing can be said of ${what}: ${note}`;
+	if (role === "guardrail")
+		return `${what} may still be up to ${size(finding, metric, lower)} worse, ${size(finding, metric, line)} are allowed`;
+	const by = line === 0 ? "" : ` by ${size(finding, metric, line)}`;
+	const seen =
+		improvement === null ? "" : `; it looks like ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
+	return `${what} is not proved better${by} yet${seen}`;
+}

@@ -1,0 +1,154 @@
+/**
+ * Broken data: what arrives cannot be trusted, so nothing is ramped or promoted on it, and the decision says why.
+ * Harm is still looked for, and maxDuration still ends: a sender that never comes back must not hold people for ever.
+ */
+import { claimedMetrics } from "../../analysis/claim.js";
+import { unequalMissing } from "../../analysis/missingOutcomes.js";
+import { problemOf } from "../../analysis/statistics/moments.js";
+import type { DecisionInput } from "../decision.js";
+import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
+import { count } from "../plainWords.js";
+import { duration, number, percent } from "../sentence.js";
+import { maxDuration } from "./maxDuration.js";
+import { SRM_ALPHA } from "./sampleRatio.js";
+
+/** Lost access-log entries per exposed unit: beyond, the loss may well be larger than the effects looked for. */
+const DROPPED_SHARE_MAX = 0.01;
+
+/** Units seen in two arms, of all: by the hash nobody changes arm, so ids are shared or plans differ. The field's usual bound. */
+const CONFLICTING_SHARE_MAX = 0.01;
+
+/** Units whose arm was forced: what is left of the traffic is then no longer the traffic. */
+const FORCED_SHARE_MAX = 0.05;
+
+/** Unequally missing outcomes are as bad as a sample ratio mismatch, and as rare by chance. */
+const MISSING_ALPHA = SRM_ALPHA;
+
+/** A sender is silent when by its own pace this many outcomes should have come since its last: by chance e⁻²⁰. */
+const SILENT_OUTCOMES = 20;
+
+/** Clocks of two machines that are kept in time differ by less. */
+const CLOCK_SLACK_MS = 10_000;
+
+export const brokenData: RuleOf = (input, analysis) => {
+	const broken = troubles(input);
+	if (broken.length === 0) return null;
+	const ended = maxDuration(input, analysis);
+	if (ended !== null) return ended;
+	const at = percent(input.status.allocationPpm);
+	return outcomeOf(
+		input,
+		analysis,
+		["hold", "data"],
+		{
+			reason: `Holding at ${at}, the data are broken: ${broken.map(({ reason }) => reason).join("; ")}; no ramp or promotion until they are whole.`,
+			summary: `Waiting at ${at}, because what is measured cannot be trusted: ${broken.map(({ summary }) => summary).join("; ")}.`,
+		},
+		{ waitsFor: "data" },
+	);
+};
+
+/** Everything that is wrong with the evidence. */
+export function troubles(input: DecisionInput): Words[] {
+	return [...clocks(input), ...shapes(input), ...shares(input), ...missing(input), ...silent(input)];
+}
+
+/** Windows close by the clock: one that went back opens them again, and what was counted is counted otherwise. */
+function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
+	const last = Math.max(status.startedAtMs, status.stepStartedAtMs, ...(status.looks ?? []).map(({ atMs }) => atMs));
+	const back = last - Math.min(evidence.asOfMs, nowMs);
+	if (!Number.isFinite(evidence.asOfMs))
+		return [{ reason: "the evidence has no time", summary: "its time is unknown" }];
+	if (back <= CLOCK_SLACK_MS) return [];
+	return [
+		{
+			reason: `a clock went back: evidence as of ${evidence.asOfMs} and now ${nowMs} lie ${duration(back)} before the last step at ${last}`,
+			summary: `a clock went back by ${duration(back)}`,
+		},
+	];
+}
+
+/** Numbers that no sample can have; arms twice or undeclared. */
+function shapes({ experiment, evidence }: DecisionInput): Words[] {
+	const declared = experiment.spec.arms.map(({ name }) => name);
+	const names = evidence.arms.map(({ arm }) => arm);
+	const found: Words[] = [];
+	for (const arm of new Set(names)) {
+		if (!declared.includes(arm))
+			found.push({ reason: `there is no arm ${arm}`, summary: `it speaks of an unknown version ${arm}` });
+		if (names.filter((name) => name === arm).length > 1)
+			found.push({ reason: `arm ${arm} is there twice`, summary: `version ${arm} is counted twice` });
+	}
+	for (const { arm, exposedUnits, maturedUnits, metrics } of evidence.arms) {
+		if (![exposedUnits, maturedUnits].every((units) => Number.isSafeInteger(units) && units >= 0))
+			found.push({
+				reason: `arm ${arm} has ${exposedUnits} exposed and ${maturedUnits} matured units`,
+				summary: `the count of people of ${arm} is no count`,
+			});
+		for (const metric of claimedMetrics(experiment)) {
+			const moments = metrics[metric];
+			const problem = moments === undefined ? "" : problemOf(moments);
+			if (problem !== "")
+				found.push({ reason: `${metric} of arm ${arm}: ${problem}`, summary: `${metric} of ${arm} is not a number` });
+		}
+	}
+	return found;
+}
+
+function shares({ evidence }: DecisionInput): Words[] {
+	const exposed = evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
+	const found: Words[] = [];
+	const beyond = (part: number, of: number, most: number): boolean => part > 0 && !(part <= most * of);
+	const { droppedEntries, conflictingUnits, forcedUnits } = evidence;
+	if (beyond(droppedEntries, exposed, DROPPED_SHARE_MAX))
+		found.push({
+			reason: `${droppedEntries} access-log entries were dropped, more than ${percent(DROPPED_SHARE_MAX * 1e6)} of ${exposed} units`,
+			summary: `${count(droppedEntries)} records of requests were lost`,
+		});
+	if (beyond(conflictingUnits, exposed + conflictingUnits, CONFLICTING_SHARE_MAX))
+		found.push({
+			reason: `${conflictingUnits} units were seen in two arms, more than ${percent(CONFLICTING_SHARE_MAX * 1e6)} of ${exposed + conflictingUnits}`,
+			summary: `${count(conflictingUnits)} people were seen in two versions`,
+		});
+	if (beyond(forcedUnits, exposed + forcedUnits, FORCED_SHARE_MAX))
+		found.push({
+			reason: `${forcedUnits} units had a forced arm, more than ${percent(FORCED_SHARE_MAX * 1e6)} of ${exposed + forcedUnits}`,
+			summary: `${count(forcedUnits)} people got their version by hand`,
+		});
+	return found;
+}
+
+function missing(input: DecisionInput): Words[] {
+	const { experiment, metrics, evidence } = input;
+	return unequalMissing(experiment, metrics, evidence, openChallengers(input), MISSING_ALPHA).map(
+		({ arm, metric, challenger, baseline, logE }) => ({
+			reason: `outcomes of ${metric} are missing unequally: of ${number(challenger * 100)}% of arm ${arm}'s units, of ${number(baseline * 100)}% of the baseline's (p ${Math.exp(-logE).toExponential(2)})`,
+			summary: `${metric} is missing for ${number(challenger * 100)}% of the people of ${arm}, but for ${number(baseline * 100)}% of the others`,
+		}),
+	);
+}
+
+/** Exposures go on, and by the pace of both outcomes should have come: from the last until the newest exposure's window. */
+function silent({ experiment, metrics, evidence }: DecisionInput): Words[] {
+	const batch = evidence.exposures.at(-1);
+	const newestMs = evidence.newestExposureMs;
+	if (batch === undefined || newestMs === undefined || newestMs <= batch.firstMs) return [];
+	const perMs = Object.values(batch.counts).reduce((sum, units) => sum + units, 0) / (newestMs - batch.firstMs);
+	return claimedMetrics(experiment).flatMap((name) => {
+		const metric = metrics[name];
+		const lastMs = evidence.newestOutcomeMs[name];
+		if (metric === undefined || metric.spec.source !== "outcome" || lastMs === undefined) return [];
+		const values = evidence.arms.reduce((sum, arm) => sum + (arm.metrics[name]?.n ?? 0), 0);
+		const without = evidence.arms.reduce((sum, arm) => sum + (arm.missingUnits[name] ?? 0), 0);
+		const silence = newestMs - metric.spec.windowMs - Math.max(lastMs, batch.firstMs);
+		const expected = values === 0 ? 0 : perMs * (values / (values + without)) * silence;
+		if (!(expected >= SILENT_OUTCOMES)) return [];
+		const quiet = duration(evidence.asOfMs - lastMs);
+		return [
+			{
+				reason: `no outcome of ${name} has come for ${quiet}, about ${Math.round(expected)} were to be expected`,
+				summary: `${name} has not been reported for ${quiet}`,
+			},
+		];
+	});
+}

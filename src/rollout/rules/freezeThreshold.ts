@@ -1,0 +1,68 @@
+/**
+ * Freezes what a metric is measured by: the latency threshold of a quantile, the cap of a winsorised mean. From data
+ * before now, and only units first exposed from now on are measured by it.
+ */
+import { claimedMetrics, latencyThresholdMs, requestsToFreeze } from "../../analysis/claim.js";
+import type { Metric } from "../../resources/resource.js";
+import type { DecisionInput } from "../decision.js";
+import { outcomeOf, type RuleOf } from "../outcome.js";
+import { number } from "../sentence.js";
+import type { FrozenThreshold } from "../status.js";
+
+export const freezeThreshold: RuleOf = (input, analysis) => {
+	const { experiment, metrics, status } = input;
+	const thresholds = { ...status.thresholds };
+	const said: string[] = [];
+	const plain: string[] = [];
+	for (const name of claimedMetrics(experiment)) {
+		const metric = metrics[name];
+		if (metric === undefined || thresholds[name] !== undefined) continue;
+		const found = frozen(input, name, metric);
+		if (found === null) continue;
+		thresholds[name] = found.threshold;
+		said.push(found.said);
+		plain.push(found.plain);
+	}
+	if (said.length === 0) return null;
+	return outcomeOf(
+		input,
+		analysis,
+		["freeze-threshold", "freeze-threshold"],
+		{ reason: `Frozen ${said.join("; ")}.`, summary: `From now on ${plain.join(", and ")}.` },
+		{ status: { ...status, thresholds } },
+	);
+};
+
+/** What is still to be frozen before the metric can be measured: the quantile that is needed; null = nothing. */
+export function quantileToFreeze({ spec }: Metric): number | null {
+	if (spec.type === "quantile") return spec.quantile;
+	return spec.cap !== null && "quantile" in spec.cap ? spec.cap.quantile : null;
+}
+
+interface Frozen {
+	readonly threshold: FrozenThreshold;
+	readonly said: string;
+	readonly plain: string;
+}
+
+function frozen({ experiment, baselineQuantiles, nowMs }: DecisionInput, name: string, metric: Metric): Frozen | null {
+	const quantile = quantileToFreeze(metric);
+	const measured = baselineQuantiles?.[name];
+	if (quantile === null || measured === undefined || !Number.isFinite(measured.valueMs)) return null;
+	if (measured.requests < requestsToFreeze(quantile) || measured.units < experiment.spec.rollout.minUnits) return null;
+	const { valueMs, requests, units } = measured;
+	const of = `the baseline's quantile ${quantile} was ${number(valueMs)}`;
+	if (metric.spec.type === "quantile") {
+		const thresholdMs = latencyThresholdMs(experiment, name, valueMs);
+		return {
+			threshold: { thresholdMs, frozenAtMs: nowMs, sampleSize: requests },
+			said: `${name}: slower than ${number(thresholdMs)} ms counts as slow (${of} ms over ${requests} requests of ${units} units)`,
+			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${name}`,
+		};
+	}
+	return {
+		threshold: { thresholdMs: valueMs, frozenAtMs: nowMs, sampleSize: requests },
+		said: `${name}: values above ${number(valueMs)} count as it (${of} over ${requests} values of ${units} units)`,
+		plain: `values of ${name} above ${number(valueMs)} count as ${number(valueMs)}`,
+	};
+}

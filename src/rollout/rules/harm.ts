@@ -1,0 +1,69 @@
+/**
+ * Harm: a guardrail proved worse than its margin, or the goal proved worse than zero, over all units or in a segment.
+ * onHarm roll-back: that arm is closed, and when no challenger is left the experiment is rolled back. onHarm freeze: the
+ * allocation stays as it is. Nobody is moved: units in the arm stay in it, and those of the same live points still
+ * come; but no further share is exposed, until a person decides.
+ */
+import type { DecisionInput, Finding } from "../decision.js";
+import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
+import { worse } from "../plainWords.js";
+import { harmSentence, percent } from "../sentence.js";
+
+/** Names a harm in a status. */
+export function harmKey({ arm, metric, role, segment }: Finding): string {
+	return [arm, metric, role, ...(segment === undefined ? [] : [segment.name, segment.value])].join("|");
+}
+
+export const harm: RuleOf = (input, analysis) => {
+	const { status, experiment } = input;
+	const harms = analysis.findings.filter((finding) => finding.verdict === "harm");
+	if (harms.length === 0) return null;
+	const reason = `${harms.map(harmSentence).join("; ")}.`;
+	const plain = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.`;
+	if (experiment.spec.rollout.onHarm === "freeze") return frozen(input, analysis, harms, { reason, plain });
+	const harmed = [...new Set(harms.map((finding) => finding.arm))];
+	const left = openChallengers(input).filter((arm) => !harmed.includes(arm));
+	const closedArms = [...status.closedArms, ...harmed];
+	if (left.length > 0)
+		return outcomeOf(
+			input,
+			analysis,
+			["close-arm", "harm"],
+			{
+				reason: `Closed ${harmed.join(", ")}, ${left.join(", ")} goes on: ${reason}`,
+				summary: `Nobody gets ${harmed.join(", ")} any more, ${left.join(", ")} goes on: ${plain}`,
+			},
+			{ status: { ...status, closedArms } },
+		);
+	return outcomeOf(
+		input,
+		analysis,
+		["roll-back", "harm"],
+		{ reason: `Rolled back: ${reason}`, summary: `Everybody is back on the old version: ${plain}` },
+		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, closedArms } },
+	);
+};
+
+/** Once for every harm: what a person has seen and resumed after does not stop it again. */
+function frozen(
+	input: DecisionInput,
+	analysis: Parameters<RuleOf>[1],
+	harms: readonly Finding[],
+	{ reason, plain }: { readonly reason: string; readonly plain: string },
+): ReturnType<RuleOf> {
+	const { status } = input;
+	const seen = status.frozenHarms ?? [];
+	const fresh = harms.map(harmKey).filter((key) => !seen.includes(key));
+	if (fresh.length === 0) return null;
+	const at = percent(status.allocationPpm);
+	return outcomeOf(
+		input,
+		analysis,
+		["pause", "harm"],
+		{
+			reason: `Frozen at ${at}, a person decides: ${reason}`,
+			summary: `No more people get it than the present ${at}, until a person decides: ${plain}`,
+		},
+		{ status: { ...status, phase: "Paused", hold: "harm", frozenHarms: [...seen, ...fresh] } },
+	);
+}

@@ -1,0 +1,51 @@
+/**
+ * The end without a verdict: maxDuration is over, or the last planned look did not prove the goal. What onInconclusive
+ * says happens. It is no verdict on the challenger, least of all where too few people came.
+ */
+import type { DecisionInput, Outcome, Rule } from "../decision.js";
+import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
+import { count } from "../plainWords.js";
+import { scarcest } from "../scarcest.js";
+import { duration } from "../sentence.js";
+
+export const maxDuration: RuleOf = (input, analysis) => {
+	const { experiment, status, nowMs } = input;
+	const { maxDurationMs, minUnits } = experiment.spec.rollout;
+	const ran = nowMs - (status.durationFromMs ?? status.startedAtMs);
+	if (maxDurationMs === null || ran < maxDurationMs) return null;
+	const { arm, what, units } = scarcest(input);
+	const missing = units < minUnits ? `; arm ${arm} has ${units} of ${minUnits} ${what}, too few to tell` : "";
+	const few = units < minUnits ? `, because too few people came: ${arm} lacks ${count(minUnits - units)}` : "";
+	return inconclusive(input, analysis, "max-duration", {
+		reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}${missing}`,
+		summary: `no clear result after ${duration(ran)}${few}`,
+	});
+};
+
+/** What onInconclusive says. `words` without the beginning and the full stop. */
+export function inconclusive(
+	input: DecisionInput,
+	analysis: Parameters<RuleOf>[1],
+	rule: Rule,
+	{ reason, summary }: Words,
+): Outcome {
+	const { experiment, status } = input;
+	if (experiment.spec.rollout.onInconclusive === "pause")
+		return outcomeOf(
+			input,
+			analysis,
+			["pause", rule],
+			{ reason: `Paused: ${reason}; a person decides.`, summary: `Paused until a person decides: ${summary}.` },
+			{ status: { ...status, phase: "Paused", hold: "inconclusive" } },
+		);
+	return outcomeOf(
+		input,
+		analysis,
+		["roll-back", rule],
+		{
+			reason: `Back to the default: ${reason}.`,
+			summary: `Everybody is back on the old version, which says nothing against the new one: ${summary}.`,
+		},
+		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null } },
+	);
+}

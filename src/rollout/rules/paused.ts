@@ -1,0 +1,31 @@
+/** A pause holds; a person decides. */
+import type { Rule } from "../decision.js";
+import { outcomeOf, type RuleOf } from "../outcome.js";
+import { percent } from "../sentence.js";
+import type { ExperimentStatus } from "../status.js";
+
+type Hold = NonNullable<ExperimentStatus["hold"]>;
+
+const WHY: Readonly<Record<Hold, { readonly rule: Rule; readonly by: string; readonly plain: string }>> = {
+	srm: { rule: "srm", by: "a sample ratio mismatch", plain: "people were not split as they should be" },
+	inconclusive: { rule: "max-duration", by: "an inconclusive end", plain: "its time ended without a clear result" },
+	harm: { rule: "harm", by: "proved harm", plain: "it was proved to do harm" },
+	person: { rule: "person", by: "a person", plain: "a person paused it" },
+};
+
+export const paused: RuleOf = (input, analysis) => {
+	const { status } = input;
+	if (status.phase !== "Paused") return null;
+	const { rule, by, plain } = WHY[status.hold ?? "person"];
+	const at = percent(status.allocationPpm);
+	return outcomeOf(
+		input,
+		analysis,
+		["hold", rule],
+		{
+			reason: `Paused at ${at} by ${by}; harm is still watched, a person may resume, promote or abort.`,
+			summary: `Waiting for a person at ${at}: ${plain}.`,
+		},
+		{ waitsFor: "person" },
+	);
+};

@@ -1,0 +1,127 @@
+/**
+ * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
+ * wins. Held back where the winner's effect fades, or where it is another in an arm of another running Experiment.
+ */
+import type { Analysis } from "../../analysis/analyse.js";
+import { claims, levels } from "../../analysis/claim.js";
+import { type EffectOverTime, effectOverTime } from "../../analysis/effectOverTime.js";
+import { type Interaction, interactions } from "../../analysis/interaction.js";
+import { baselineOf, type Question, questionOf } from "../../analysis/question.js";
+import type { DecisionInput, Finding, Outcome } from "../decision.js";
+import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
+import { better } from "../plainWords.js";
+import { scarcest } from "../scarcest.js";
+import { number, passSentence, percent } from "../sentence.js";
+import { startTakeover } from "../takeover.js";
+import { leftOut } from "./ramp.js";
+
+/** Level at which an interaction is proved: as many promotions are held for a person without a reason. */
+const INTERACTION_ALPHA = 0.01;
+
+interface Winner {
+	readonly arm: string;
+	readonly goal: Finding;
+	readonly findings: readonly Finding[];
+}
+
+export const promotion: RuleOf = (input, analysis) => {
+	const { experiment, status, nowMs, metrics } = input;
+	const { stepsPpm, minUnits } = experiment.spec.rollout;
+	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
+	const best = winner(input, analysis);
+	if (best === null) return null;
+	const trend = overTime(input, best);
+	if (trend?.trend === "fades") return fading(input, analysis, best, trend);
+	const [other] = interacting(input, best);
+	if (other !== undefined) return interaction(input, analysis, best, other);
+	const after = startTakeover(experiment, status, best.arm, nowMs);
+	const { variant = "", takeoverPpm = 0 } = after.promotion ?? {};
+	const from = percent(takeoverPpm);
+	return outcomeOf(
+		input,
+		analysis,
+		["promote", "promote"],
+		{
+			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, all proved ${looked(input)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
+			summary: `${best.arm} becomes the new version: ${[best.goal, ...best.findings.filter((finding) => finding !== best.goal)].map((finding) => better(finding, metrics[finding.metric])).join("; ")}${trend?.trend === "weaker" ? "; but it helped the first people more than the later ones" : ""}.`,
+		},
+		{ status: after },
+	);
+};
+
+function looked({ experiment, status }: DecisionInput): string {
+	if (experiment.spec.rollout.inference.design === "sequential") return "at all looks";
+	return `at planned look ${status.looks?.length ?? 0}, guardrails at all looks`;
+}
+
+/** An arm is ready when nothing about it is open. */
+function winner(input: DecisionInput, analysis: Analysis): Winner | null {
+	let best: Winner | null = null;
+	for (const arm of openChallengers(input)) {
+		const findings = analysis.findings.filter((finding) => finding.arm === arm);
+		const goal = findings.find((finding) => finding.role === "goal" && finding.segment === undefined);
+		if (goal === undefined || !findings.every((finding) => finding.verdict === "pass")) continue;
+		if (best === null || (goal.lower ?? -Infinity) > (best.goal.lower ?? -Infinity)) best = { arm, goal, findings };
+	}
+	return best;
+}
+
+function goalQuestion({ experiment, metrics }: DecisionInput, { arm }: Winner): Question | null {
+	const claim = claims(experiment, metrics).find((one) => one.arm === arm && one.role === "goal");
+	if (claim === undefined || claim.metric === null) return null;
+	const { pass, harm } = levels(experiment);
+	return questionOf(claim, claim.metric, experiment, pass, harm);
+}
+
+function overTime(input: DecisionInput, best: Winner): EffectOverTime | null {
+	const question = goalQuestion(input, best);
+	if (question === null) return null;
+	const names = { metric: best.goal.metric, arm: best.arm, baseline: baselineOf(input.experiment) };
+	return effectOverTime(question, names, input.evidence.periods);
+}
+
+function interacting(input: DecisionInput, best: Winner): Interaction[] {
+	const question = goalQuestion(input, best);
+	if (question === null) return [];
+	const names = { metric: best.goal.metric, arm: best.arm, experiment: input.experiment };
+	return interactions(question, names, input.evidence.interactions, INTERACTION_ALPHA);
+}
+
+/** A caution at the end of the sentence. */
+function weaker(trend: EffectOverTime | null): string {
+	if (trend?.trend !== "weaker") return "";
+	const [early, late] = [said(trend.early.improvement), said(trend.late.improvement)];
+	return `; caution, the effect weakens: ${early} among the early half of the units, ${late} among the late half`;
+}
+
+const said = (value: number | null): string => (value === null ? "unknown" : number(value));
+
+function fading(input: DecisionInput, analysis: Analysis, best: Winner, trend: EffectOverTime): Outcome {
+	const { early, late, lateFromMs } = trend;
+	const { metric, line } = best.goal;
+	return outcomeOf(
+		input,
+		analysis,
+		["hold", "novelty"],
+		{
+			reason: `Holding at ${percent(input.status.allocationPpm)}: the effect of arm ${best.arm} on ${metric} fades: at least ${number(early.lower)} among units first exposed before ${lateFromMs}, at most ${number(late.upper)} since, the line is ${number(line)}; a person may promote.`,
+			summary: `${best.arm} would be ready, but it helped only the first people: those who came later no longer gain as much as was asked for. A person may promote it all the same.`,
+		},
+		{ waitsFor: "proof" },
+	);
+}
+
+function interaction(input: DecisionInput, analysis: Analysis, best: Winner, found: Interaction): Outcome {
+	const at = `Holding at ${percent(input.status.allocationPpm)}: arm ${best.arm}`;
+	const words =
+		found.kind === "assignment"
+			? {
+					reason: `${at} and the arms of experiment ${found.with} are not assigned independently (p ${found.p.toExponential(2)}), so each also measures the other; a person may promote.`,
+					summary: `${best.arm} would be ready, but who gets it depends on experiment ${found.with}, so the two cannot be told apart. A person may promote it all the same.`,
+				}
+			: {
+					reason: `${at} interacts with experiment ${found.with}: ${best.goal.metric} at least ${number(found.better.measured.lower)} with its arm ${found.better.arm}, at most ${number(found.worse.measured.upper)} with ${found.worse.arm}; a person may promote.`,
+					summary: `${best.arm} would be ready, but it helps differently with ${found.better.arm} than with ${found.worse.arm} of experiment ${found.with}, so that one should be decided first. A person may promote it all the same.`,
+				};
+	return outcomeOf(input, analysis, ["hold", "interaction"], words, { waitsFor: "person" });
+}

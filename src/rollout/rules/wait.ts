@@ -1,0 +1,94 @@
+/** Nothing fires: what is missing, and how long it may take. */
+import { claimedMetrics, requestsToFreeze } from "../../analysis/claim.js";
+import type { WaitsFor } from "../decision.js";
+import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
+import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
+import { count, undecided } from "../plainWords.js";
+import { scarcest } from "../scarcest.js";
+import { duration, lackSentence, percent } from "../sentence.js";
+import { quantileToFreeze } from "./freezeThreshold.js";
+import { maturedUnits, nextLook, provedByLook } from "./plannedLook.js";
+
+export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
+	const { experiment, metrics, status, nowMs } = input;
+	const { stepsPpm, everyMs, minUnits } = experiment.spec.rollout;
+	const at = percent(status.allocationPpm);
+	const hold = (waitsFor: WaitsFor, { reason, summary }: Words, expectedMs: number | null) => {
+		const words = { reason: `Holding at ${at}: ${reason}.`, summary: `Waiting at ${at}: ${summary}.` };
+		return outcomeOf(input, analysis, ["hold", "wait"], words, { waitsFor, expectedMs });
+	};
+	const stepLeft = Math.max(0, everyMs - (nowMs - status.stepStartedAtMs));
+	const unfrozen = claimedMetrics(experiment).filter((name) => {
+		const metric = metrics[name];
+		return metric !== undefined && quantileToFreeze(metric) !== null && status.thresholds[name] === undefined;
+	});
+	const [first] = unfrozen;
+	if (first !== undefined) {
+		const metric = metrics[first];
+		const measured = input.baselineQuantiles?.[first];
+		const needs = requestsToFreeze((metric === undefined ? null : quantileToFreeze(metric)) ?? 0.5);
+		const what = metric?.spec.type === "quantile" ? "latency threshold" : "cap";
+		const rows = metric?.spec.type === "quantile" ? "requests" : "values";
+		return hold(
+			"threshold",
+			{
+				reason: `the ${what} of ${unfrozen.join(", ")} is not frozen, the default variant has ${measured?.requests ?? 0} of ${needs} ${rows} and ${measured?.units ?? 0} of ${minUnits} units`,
+				summary: `how ${unfrozen.join(", ")} is measured is still being set from the old version's own traffic`,
+			},
+			null,
+		);
+	}
+	const least = scarcest(input);
+	const last = status.stepIndex + 1 >= stepsPpm.length;
+	if (least.units < minUnits) {
+		const lacks = minUnits - least.units;
+		const more = expectedUnitsMs(input, least.arm, lacks);
+		return hold(
+			"units",
+			{
+				reason: `arm ${least.arm} has ${least.units} of ${minUnits} ${least.what}`,
+				summary: `too few people to tell anything yet, ${least.arm} lacks ${count(lacks)} of ${count(minUnits)}`,
+			},
+			more === null ? null : last ? more : Math.max(more, stepLeft),
+		);
+	}
+	if (!last)
+		return hold(
+			"step-time",
+			{ reason: `${duration(stepLeft)} of this step are left`, summary: `this step lasts ${duration(stepLeft)} more` },
+			stepLeft,
+		);
+	if (experiment.spec.goal === null)
+		return hold(
+			"person",
+			{
+				reason: "no goal is declared, so only a person promotes; no harm is proved",
+				summary: "no harm was found; as no goal is set, a person decides",
+			},
+			null,
+		);
+	const look = nextLook(input);
+	if (look !== null && provedByLook(status).length === 0) {
+		const units = maturedUnits(input);
+		const rest = look.units - units;
+		const times = experiment.spec.arms.map((arm) => expectedUnitsMs(input, arm.name, 1)).filter((ms) => ms !== null);
+		const perMs = times.reduce((sum, ms) => sum + 1 / ms, 0);
+		return hold(
+			"look",
+			{
+				reason: `planned look ${look.index + 1} of ${look.of} is at ${look.units} matured units, there are ${units}`,
+				summary: `the result is looked at when ${count(rest)} more people have been measured, as planned`,
+			},
+			perMs > 0 ? Math.ceil(rest / perMs) : null,
+		);
+	}
+	const open = analysis.findings.filter((finding) => finding.verdict !== "pass");
+	return hold(
+		"proof",
+		{
+			reason: open.map(lackSentence).join("; "),
+			summary: open.map((finding) => undecided(finding, metrics[finding.metric])).join("; "),
+		},
+		expectedProofMs(input, analysis.findings),
+	);
+};
