@@ -4,9 +4,9 @@
  */
 import type { InferenceDesign } from "../resources/resource.js";
 import { aboveLine, levelsOf } from "./compareMeans.js";
-import { normalIsf } from "./distributions/normal.js";
 import { isNoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
+import { groupBoundaries } from "./groupSequential/boundaries.js";
 import type { Question } from "./question.js";
 import { ASYMPCS_MIN_UNITS } from "./sequential/asympCs.js";
 
@@ -25,11 +25,14 @@ export function plannedUnits(design: PlannedDesign): number[] {
 }
 
 /**
- * The z that proves the goal at each look, one-sided: alpha is shared equally over the planned looks (Bonferroni), which
- * holds however many units each has.
+ * The z that proves the goal at the last of these looks, one-sided; earlier ones were what they were. Infinite where
+ * the look can decide nothing.
  */
-export function boundary(design: PlannedDesign, _units: readonly number[], alpha: number): number {
-	return normalIsf(alpha / plannedUnits(design).length);
+export function boundary(design: PlannedDesign, units: readonly number[], alpha: number): number {
+	const spending = { kind: design.design === "fixed-horizon" ? "obrien-fleming" : design.spending } as const;
+	const information = units.map((count) => count / design.units);
+	const looks = groupBoundaries({ alpha, sides: 1, spending }, information);
+	return isNoEstimate(looks) ? Number.POSITIVE_INFINITY : (looks.at(-1)?.z ?? Number.POSITIVE_INFINITY);
 }
 
 /** How far above its line the goal lies, in standard errors; null where the normal law cannot be relied on. */
