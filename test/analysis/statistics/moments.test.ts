@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import t from "tap";
 import {
@@ -163,3 +164,46 @@ t.test("what cannot be the moments of a sample is named", async (t) => {
 	] as const)
 		t.match(problemOfCoMoments(2, bad), words);
 });
+
+interface Certified {
+	readonly mean: number;
+	readonly sd: number;
+	readonly values: readonly number[];
+}
+
+t.test(
+	"NIST's reference data sets: certified means and standard deviations, whole, one by one and merged",
+	async (t) => {
+		const strd = JSON.parse(readFileSync("test/fixtures/statistics/strd.json", "utf8")) as Record<string, Certified>;
+		const accuracy = (base: number): number[] => [
+			base + 0.2,
+			...Array.from({ length: 1000 }, (_, i) => base + (i % 2 === 0 ? 0.1 : 0.3)),
+		];
+		const sets: Record<string, Certified & { readonly tolerance?: number }> = {
+			...strd,
+			NumAcc1: { mean: 10_000_002, sd: 1, values: [10_000_001, 10_000_003, 10_000_002] },
+			NumAcc2: { mean: 1.2, sd: 0.1, values: accuracy(1) },
+			// The values themselves are rounded to 1e-10 and 1e-9 of the standard deviation.
+			NumAcc3: { mean: 1_000_000.2, sd: 0.1, values: accuracy(1_000_000), tolerance: 1e-9 },
+			NumAcc4: { mean: 10_000_000.2, sd: 0.1, values: accuracy(10_000_000), tolerance: 1e-8 },
+		};
+		t.equal(Object.keys(sets).length, 8);
+		for (const [name, { mean, sd, values: sample, tolerance = 1e-12 }] of Object.entries(sets)) {
+			const parts = Array.from({ length: Math.ceil(sample.length / 7) }, (_, i) => sample.slice(7 * i, 7 * i + 7));
+			for (const [way, moments] of Object.entries({
+				whole: momentsOf(sample),
+				"one by one": sample.reduce(addValue, NO_MOMENTS),
+				merged: parts.map(momentsOf).reduce(mergeMoments, NO_MOMENTS),
+			})) {
+				t.ok(Math.abs(moments.mean - mean) <= 1e-14 * Math.abs(mean), `${name} ${way}: mean ${moments.mean}`);
+				const found = Math.sqrt(variance(moments));
+				t.ok(Math.abs(found - sd) <= tolerance * sd, `${name} ${way}: ${found}, certified ${sd}`);
+			}
+		}
+		// Sums and sums of squares, as gbstats has them, end below zero here.
+		const hard = accuracy(10_000_000);
+		const sum = hard.reduce((total, value) => total + value, 0);
+		const squares = hard.reduce((total, value) => total + value * value, 0);
+		t.notOk((squares - (sum * sum) / hard.length) / 1000 > 0.005, "the variance is 0.01");
+	},
+);
