@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { WeirError } from "../error.js";
+import { addPolicyCommands } from "./policyCommands.js";
 
 const EX_USAGE = 64;
 const SIGPIPE_EXIT = 128 + 13;
@@ -329,43 +330,7 @@ audit
 	.option("--limit <n>", "the newest n records", "100")
 	.option("--json", "one JSON object a line")
 	.action(async (options) => (await import("./commands/audit.js")).auditRequests(options));
-const policy = program.command("policy").description("what access rules do, before they do it");
-policy
-	.command("test")
-	.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
-	.addOption(files())
-	.addOption(
-		new Option("-t, --table <file>", "table of cases; repeatable").argParser(collect).default([]).makeOptionMandatory(),
-	)
-	.action(async (options) => (await import("./commands/policy.js")).policyTest(options));
-policy
-	.command("diff <old> <new>")
-	.description("requests whose verdict differs between two files, constructed or logged; exit 1 where one does")
-	.option("--log <file>", "lines of weir audit requests --json")
-	.option("--recent", "the last requests of control's decision log")
-	.addOption(api())
-	.option("--json")
-	.action(async (before, after, options) => (await import("./commands/policy.js")).policyDiff(before, after, options));
-policy
-	.command("shadow")
-	.description("what the policies that are in mode shadow now would have changed, of the requests that are kept")
-	.addOption(api())
-	.option("--service <name>")
-	.option("--policy <name>")
-	.option("--since <time>", "such as 2026-01-31T12:00:00Z; say when a policy was last changed")
-	.option("--json")
-	.action(async (options) => (await import("./commands/policy.js")).policyShadow(options));
-policy
-	.command("rollback")
-	.description(
-		"the AccessPolicies and DataClasses of an earlier revision again, as one change; by default the last one is undone",
-	)
-	.addOption(api())
-	.option("--to <revision>", "as they stood at that revision")
-	.option("--list", "the changes that are kept, newest first")
-	.option("-n, --namespace <name>", "of that namespace alone")
-	.option("--dry-run", "check and show what would change")
-	.action(async (options) => (await import("./commands/policyRollback.js")).policyRollback(options));
+addPolicyCommands(program, { files, api, collect });
 program
 	.command("trace <id>")
 	.description("the path of one request, by trace id or x-request-id")
