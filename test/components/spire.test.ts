@@ -6,12 +6,15 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:fs";
-import { access, mkdir, writeFile } from "node:fs/promises";
+import { access, mkdir, realpath, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import t from "tap";
-import { startEnvoy } from "../envoy/harness.js";
+import t, { type Test } from "tap";
+import { weirUp } from "../cli/command.js";
+import { envoyBinary, startEnvoy } from "../envoy/harness.js";
 import {
 	client,
 	freePort,
@@ -64,72 +67,86 @@ async function build(): Promise<string | null> {
 
 const missing = await build();
 
+/** A server, and what agents are made with. */
+async function startSpire(t: Test) {
+	const directory = await scratch(t);
+	const server = join(directory, "server");
+	const serverSocket = join(server, "api.sock");
+	const children: ChildProcess[] = [];
+	const start = (name: string, config: string): ChildProcess => {
+		const child = spawn(join(BIN, name), ["run", "-config", config], { stdio: ["ignore", "pipe", "pipe"] });
+		for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text) => t.comment(`${name}: ${text}`));
+		children.push(child);
+		return child;
+	};
+	t.teardown(async () => {
+		for (const child of children.reverse()) {
+			if (child.exitCode !== null || child.signalCode !== null) continue;
+			child.kill("SIGKILL");
+			await once(child, "exit");
+		}
+	});
+	const spire = async (...args: string[]): Promise<string> => {
+		const { stdout } = await run(join(BIN, "spire-server"), [...args, "-socketPath", serverSocket]);
+		return stdout;
+	};
+	const port = await freePort();
+	await mkdir(server, { mode: 0o700 });
+	await writeFile(
+		join(directory, "server.conf"),
+		`server { bind_address="127.0.0.1" bind_port="${port}" socket_path="${serverSocket}" trust_domain="${TRUST_DOMAIN}" data_dir="${server}" log_level="WARN" ca_ttl="1h" default_x509_svid_ttl="20s" }
+plugins { DataStore "sql" { plugin_data { database_type="sqlite3" connection_string="${server}/d.sqlite3" } } NodeAttestor "join_token" { plugin_data {} } KeyManager "memory" { plugin_data {} } }
+`,
+	);
+	start("spire-server", join(directory, "server.conf"));
+	await until(
+		() =>
+			spire("healthcheck").then(
+				(text) => text.includes("healthy"),
+				() => false,
+			),
+		"a healthy server",
+	);
+	const node = `spiffe://${TRUST_DOMAIN}/node`;
+	/** An agent of that name. @param entries ids and the selector of each. @returns its socket */
+	const agent = async (
+		name: string,
+		entries: readonly (readonly [path: string, selector: string])[],
+	): Promise<string> => {
+		const data = join(directory, name);
+		const socket = join(directory, `${name}.sock`);
+		await mkdir(data, { mode: 0o700 });
+		const token = (await spire("token", "generate", "-spiffeID", `${node}/${name}`)).trim().split(/\s+/)[1];
+		await writeFile(join(data, "boot.crt"), await spire("bundle", "show"));
+		await writeFile(
+			join(data, "agent.conf"),
+			`agent { data_dir="${data}" log_level="WARN" server_address="127.0.0.1" server_port="${port}" socket_path="${socket}" trust_bundle_path="${data}/boot.crt" trust_domain="${TRUST_DOMAIN}" join_token="${token}" }
+plugins { NodeAttestor "join_token" { plugin_data {} } KeyManager "memory" { plugin_data {} } WorkloadAttestor "unix" { plugin_data { discover_workload_path = true } } }
+`,
+		);
+		for (const [path, selector] of entries) {
+			await spire(
+				...["entry", "create", "-parentID", `${node}/${name}`, "-spiffeID", `spiffe://${TRUST_DOMAIN}/weir/${path}`],
+				...["-selector", selector, "-x509SVIDTTL", "20"],
+			);
+		}
+		start("spire-agent", join(data, "agent.conf"));
+		return socket;
+	};
+	return { directory, spire, agent };
+}
+
 t.test(
 	"SPIRE serves Envoy by SDS and Node by the Workload API; all rotate, no request fails",
 	{
 		skip: missing ?? false,
 	},
 	async (t) => {
-		const directory = await scratch(t);
-		const server = join(directory, "server");
-		const serverSocket = join(server, "api.sock");
-		const children: ChildProcess[] = [];
-		const start = (name: string, config: string): ChildProcess => {
-			const child = spawn(join(BIN, name), ["run", "-config", config], { stdio: ["ignore", "pipe", "pipe"] });
-			for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text) => t.comment(`${name}: ${text}`));
-			children.push(child);
-			return child;
-		};
-		t.teardown(async () => {
-			for (const child of children.reverse()) {
-				if (child.exitCode !== null || child.signalCode !== null) continue;
-				child.kill("SIGKILL");
-				await once(child, "exit");
-			}
-		});
-		const spire = async (...args: string[]): Promise<string> => {
-			const { stdout } = await run(join(BIN, "spire-server"), [...args, "-socketPath", serverSocket]);
-			return stdout;
-		};
-		const port = await freePort();
-		await mkdir(server, { mode: 0o700 });
-		await writeFile(
-			join(directory, "server.conf"),
-			`server { bind_address="127.0.0.1" bind_port="${port}" socket_path="${serverSocket}" trust_domain="${TRUST_DOMAIN}" data_dir="${server}" log_level="WARN" ca_ttl="1h" default_x509_svid_ttl="20s" }
-plugins { DataStore "sql" { plugin_data { database_type="sqlite3" connection_string="${server}/d.sqlite3" } } NodeAttestor "join_token" { plugin_data {} } KeyManager "memory" { plugin_data {} } }
-`,
-		);
-		start("spire-server", join(directory, "server.conf"));
-		await until(
-			() =>
-				spire("healthcheck").then(
-					(text) => text.includes("healthy"),
-					() => false,
-				),
-			"a healthy server",
-		);
-		const node = `spiffe://${TRUST_DOMAIN}/node`;
+		const { spire, agent } = await startSpire(t);
+		const own = `unix:uid:${process.getuid?.()}`;
 		const agents: string[] = [];
 		// One agent for each part, as if each had a machine of its own: one user id cannot be told apart by the unix attestor.
-		for (const name of ["envoy", "predictor", "client"]) {
-			const data = join(directory, name);
-			const socket = join(directory, `${name}.sock`);
-			await mkdir(data, { mode: 0o700 });
-			const token = (await spire("token", "generate", "-spiffeID", `${node}/${name}`)).trim().split(/\s+/)[1];
-			await writeFile(join(data, "boot.crt"), await spire("bundle", "show"));
-			await writeFile(
-				join(data, "agent.conf"),
-				`agent { data_dir="${data}" log_level="WARN" server_address="127.0.0.1" server_port="${port}" socket_path="${socket}" trust_bundle_path="${data}/boot.crt" trust_domain="${TRUST_DOMAIN}" join_token="${token}" }
-plugins { NodeAttestor "join_token" { plugin_data {} } KeyManager "memory" { plugin_data {} } WorkloadAttestor "unix" { plugin_data {} } }
-`,
-			);
-			await spire(
-				...["entry", "create", "-parentID", `${node}/${name}`, "-spiffeID", `spiffe://${TRUST_DOMAIN}/weir/${name}`],
-				...["-selector", `unix:uid:${process.getuid?.()}`, "-x509SVIDTTL", "20"],
-			);
-			start("spire-agent", join(data, "agent.conf"));
-			agents.push(socket);
-		}
+		for (const name of ["envoy", "predictor", "client"]) agents.push(await agent(name, [[name, own]]));
 		const [envoySocket = "", predictorSocket = "", clientSocket = ""] = agents;
 		const id = (name: string) => `spiffe://${TRUST_DOMAIN}/weir/${name}`;
 
@@ -150,9 +167,9 @@ plugins { NodeAttestor "join_token" { plugin_data {} } KeyManager "memory" { plu
 		t.equal(await ask(), 200);
 		t.match(predictor.forwarded[0], `URI=${id("client")}`);
 		t.match(await envoy.admin("/certs"), id("envoy"));
-		const agent = mutualAgent(caller, () => true);
-		await t.rejects(get({ port: predictor.port, agent }), "past Envoy the client gets nowhere");
-		agent.destroy();
+		const direct = mutualAgent(caller, () => true);
+		await t.rejects(get({ port: predictor.port, agent: direct }), "past Envoy the client gets nowhere");
+		direct.destroy();
 
 		const running = load(t, ask);
 		const serial = async (): Promise<string> =>
@@ -188,5 +205,70 @@ plugins { NodeAttestor "join_token" { plugin_data {} } KeyManager "memory" { plu
 		const { served, failed } = await running.stop();
 		t.same(failed, []);
 		t.ok(served > 20, `${served} requests`);
+	},
+);
+
+t.test(
+	"weir up takes the identities of its parts from one agent, which knows them by their programs",
+	{
+		skip: missing ?? false,
+	},
+	async (t) => {
+		const { directory, agent } = await startSpire(t);
+		const id = (path: string) => `spiffe://${TRUST_DOMAIN}/weir/${path}`;
+		const { path: envoy } = await envoyBinary();
+		// Control, sidecar and this test are all Node: to tell them apart they need users, containers or machines of their own.
+		const socket = await agent("machine", [
+			["envoy/weir-gateway", `unix:path:${await realpath(envoy)}`],
+			["control", `unix:path:${await realpath(process.execPath)}`],
+		]);
+		const upstream = createServer((_, response) => response.end("ok"));
+		await once(upstream.listen(0, "127.0.0.1"), "listening");
+		t.teardown(() => {
+			upstream.closeAllConnections();
+			upstream.close();
+		});
+		const file = join(directory, "weir.yaml");
+		const service = (name: string): string => `apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: ${name}}
+spec:
+  hosts: [${name}.test]
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${(upstream.address() as AddressInfo).port}}]}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: ${name}}
+spec: {action: allow, services: [${name}], principals: ["${id(name === "own" ? "control" : "stranger")}"]}
+---
+`;
+		await writeFile(
+			file,
+			`${service("own")}${service("foreign")}apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 0, tls: {identity: mesh}}
+`,
+		);
+		const options = ["--identity-socket", socket, "--trust-domain", TRUST_DOMAIN];
+		const up = await weirUp(file, join(directory, "data"), options);
+		t.teardown(async () => void (await up.stop()));
+		const caller = await identityOf(t, socket);
+		t.equal(caller.current().spiffeId, id("control"));
+		const ask = async (host: string): Promise<number> => {
+			const agent = mutualAgent(caller, (peer) => peer === id("envoy/weir-gateway"));
+			try {
+				return await get({ port: new URL(up.ready.gateway).port, agent, headers: { host } });
+			} finally {
+				agent.destroy();
+			}
+		};
+		t.equal(await ask("own.test"), 200, "a client by its SVID, at a Gateway by Envoy's");
+		t.equal(await ask("foreign.test"), 403);
+		const first = caller.current().certificate;
+		await until(() => caller.current().certificate !== first, "it rotates", 120_000);
+		t.equal(await ask("own.test"), 200);
+		t.equal(await up.stop(), 0);
 	},
 );

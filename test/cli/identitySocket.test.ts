@@ -1,0 +1,78 @@
+/** `weir up` with an agent that runs already: all its parts take their identity from that socket, and none from an own authority. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import t from "tap";
+import { get, identityOf, mutualAgent } from "../identity/mesh.js";
+import { fileOf, MAIN, temporaryDirectory, weirUp } from "./command.js";
+
+t.setTimeout(120_000);
+
+const DOMAIN = "agent.test";
+const id = (path: string): string => `spiffe://${DOMAIN}/weir/${path}`;
+/** One socket is one identity here: all parts are the Envoy. */
+const ENVOY = id("envoy/weir-gateway");
+
+t.test("an agent of one's own", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const agent = spawn(
+		process.execPath,
+		[MAIN, "ca", "--data", join(directory, "ca"), "--trust-domain", DOMAIN, "--workload", `all=${ENVOY}`],
+		{ stdio: ["ignore", "pipe", "inherit"] },
+	);
+	t.teardown(async () => {
+		agent.kill("SIGTERM");
+		if (agent.exitCode === null) await once(agent, "exit");
+	});
+	const [line] = (await once(agent.stdout.setEncoding("utf8"), "data")) as [string];
+	const socket = (JSON.parse(line.slice("READY ".length)) as { workloads: { all: { socket: string } } }).workloads.all
+		.socket;
+	const upstream = createServer((_, response) => response.end("ok"));
+	await once(upstream.listen(0, "127.0.0.1"), "listening");
+	t.teardown(() => {
+		upstream.closeAllConnections();
+		upstream.close();
+	});
+	const service = (name: string, caller: string): string => `apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: ${name}}
+spec:
+  hosts: [${name}.test]
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${(upstream.address() as AddressInfo).port}}]}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: ${name}}
+spec: {action: allow, services: [${name}], principals: ["${caller}"]}
+---
+`;
+	const file = await fileOf(
+		directory,
+		"weir.yaml",
+		`${service("own", ENVOY)}${service("foreign", id("stranger"))}apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 0, tls: {identity: mesh}}
+`,
+	);
+	const data = join(directory, "data");
+	const up = await weirUp(file, data, ["--identity-socket", socket, "--trust-domain", DOMAIN]);
+	t.teardown(async () => void (await up.stop()));
+	const caller = await identityOf(t, socket);
+	const ask = async (host: string): Promise<number> => {
+		const agent = mutualAgent(caller, (peer) => peer === ENVOY);
+		try {
+			return await get({ port: new URL(up.ready.gateway).port, agent, headers: { host } });
+		} finally {
+			agent.destroy();
+		}
+	};
+	t.equal(await ask("own.test"), 200, "by the agent's identities on both sides");
+	t.equal(await ask("foreign.test"), 403);
+	t.notOk(existsSync(join(data, "run/identity")), "there is no authority of its own");
+	t.equal(await up.stop(), 0);
+});
