@@ -75,18 +75,23 @@ export function logTPdf(t: number, df: number): number {
 
 /** Up to here from the centre the mass between 0 and t is solved for, beyond it the tail. */
 const CENTRE = 0.25;
-const CENTRE_STEPS_MAX = 60;
 
-/** The t > 0 with P(0 < T ≤ t) = mass ≤ CENTRE: a concave function, so Newton from the left is monotone. */
+/** The t > 0 with P(0 < T ≤ t) = mass ≤ CENTRE: Newton on its logarithm as a function of ln t, where it is concave. */
 function centralQuantile(mass: number, df: number): number {
-	let t = mass * Math.exp(-logTPdf(0, df));
-	for (let step = 0; step < CENTRE_STEPS_MAX; step++) {
-		const here = t < 1e-8 ? t * Math.exp(logTPdf(0, df)) : sideOf(split(t, df), true) / 2;
-		const next = t + (mass - here) * Math.exp(-logTPdf(t, df));
-		if (!(Math.abs(next - t) > 1e-9 * t)) return next;
-		t = next;
-	}
-	return Number.NaN;
+	// Next to 0 the density is flat, and t² would leave the doubles.
+	const start = Math.log(mass) - logTPdf(0, df);
+	if (start < -30) return Math.exp(start);
+	const u = solveLogTail(
+		(u) => {
+			const t = Math.exp(u);
+			const value = logSideOf(split(t, df), true) - Math.LN2;
+			return { value, slope: Math.exp(u + logTPdf(t, df) - value) };
+		},
+		Math.log(mass),
+		start,
+		1 + 1 / df,
+	);
+	return Math.exp(u);
 }
 
 /** From e^this on the power law that the tail approaches from below is exact to double precision. */

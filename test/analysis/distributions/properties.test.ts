@@ -83,7 +83,7 @@ t.test("a distribution function undoes its quantile, in both tails", async () =>
 		fc.property(p, (p) => near(normalCdf(normalQuantile(p)), p, 1e-10) && near(normalSf(normalIsf(p)), p, 1e-10)),
 	);
 	fc.assert(
-		fc.property(p, scale(-1, 10), (p, df) => {
+		fc.property(p, scale(-3, 10), (p, df) => {
 			const x = tQuantile(p, df);
 			return !Number.isFinite(x) || near(tCdf(x, df), p, 1e-10);
 		}),
