@@ -148,8 +148,11 @@ export const REQUEST_ID_CHARS_MAX = 256;
 /** Kept beyond the longest window and settling time: threshold freezing, outcomes that wait for their exposure, slow clocks. */
 export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 
-/** Units whose observation fell due this long before the last closing are looked at again: a clock that stepped back. */
-export const CLOSING_SLACK_MS = 10 * 60 * 1000;
+/** Units that are closed at once: so many times the number of metrics are held in memory, about 100 MiB for ten of them. */
+export const CLOSING_UNITS = 131_072;
+
+/** How far back a look for newer outcomes goes behind the last one: rows are dated when they come and seen once committed. */
+export const NEWEST_OUTCOME_SLACK_MS = 10 * 60 * 1000;
 
 /** How often ingest prunes and refreshes its gauges. */
 export const EVENTS_MAINTENANCE_MS = 10_000;
@@ -592,3 +595,5 @@ export const PERIODS_MAX = 60;
 
 /** Other Experiments that a promotion is checked against: each is a join over all units, and takes a part of the level. */
 export const INTERACTIONS_MAX = 10;
+/** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
+export const SEGMENT_VALUE_BYTES_MAX = 64;

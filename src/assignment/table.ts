@@ -57,6 +57,7 @@ export function experimentTable(
 		salt: experimentSalt(experiment),
 		arms: armTables(experiment, status.allocationPpm, status.closedArms),
 		exposing: isExposing(status.phase),
+		...(spec.segments.length === 0 ? {} : { segments: spec.segments }),
 		takeover:
 			promoting && status.promotion !== null
 				? {

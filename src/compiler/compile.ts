@@ -92,6 +92,8 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const headers = resources.experiments.flatMap(({ spec }) => (spec.unit.from === "header" ? [spec.unit.header] : []));
 	const claims = units.flatMap((unit) => (unit.from === "claim" ? [unit.header] : []));
 	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...headers, ...claims])];
+	const segments = table.services.flatMap(({ experiments }) => experiments.flatMap((one) => one.segments ?? []));
+	const loggedHeaders = [...new Set([...unitHeaders, ...segments.map(({ header }) => header)])];
 	const called = services.filter((compiled) => compiled.table.callout !== null);
 	const asksSidecar = sidecar === "always" || called.length > 0;
 	const cookies = units.some(({ from }) => from === "cookie");
@@ -106,7 +108,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					gateway,
 					collectors,
 					protects: table.services.some(({ access }) => !isOpen(access)),
-					unitHeaders,
+					loggedHeaders,
 					units,
 					keySets,
 					callout: asksSidecar

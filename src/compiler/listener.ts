@@ -27,8 +27,8 @@ export interface ListenerContext {
 	readonly collectors: Collectors;
 	/** Some Service is protected: paths are made canonical before they are judged. */
 	readonly protects: boolean;
-	/** Headers that the access log carries to ingest: the unit headers of all Experiments, and the usual one. */
-	readonly unitHeaders: readonly string[];
+	/** Headers that the access log carries to ingest: the unit headers of all Experiments, the usual one, and segments'. */
+	readonly loggedHeaders: readonly string[];
 	/** Units of all Experiments. */
 	readonly units: readonly UnitTable[];
 	readonly keySets: KeySets;
@@ -131,7 +131,7 @@ const trailerFilter = (): object => ({
 });
 
 /** An entry at the start of each request (the exposure) and one at its end (design: Exposure). */
-function accessLog({ gateway, collectors: { accessLogSocket }, unitHeaders, lateUnits }: ListenerContext): object {
+function accessLog({ gateway, collectors: { accessLogSocket }, loggedHeaders, lateUnits }: ListenerContext): object {
 	if (accessLogSocket === null) return {};
 	return {
 		access_log_options: {
@@ -150,7 +150,7 @@ function accessLog({ gateway, collectors: { accessLogSocket }, unitHeaders, late
 						grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
 						buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
 					},
-					additional_request_headers_to_log: [...unitHeaders, "traceparent"],
+					additional_request_headers_to_log: [...loggedHeaders, "traceparent"],
 				},
 			},
 		],

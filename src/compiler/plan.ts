@@ -2,7 +2,7 @@
  * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
  * execute and `explain` prints.
  */
-import type { AccessPolicy, Problem, TokenIssuer } from "../resources/resource.js";
+import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../resources/resource.js";
 import type { Cost } from "./cost.js";
 
 /** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
@@ -141,6 +141,8 @@ export interface ExperimentTable {
 	readonly arms: readonly ArmTable[];
 	/** Whether exposures count under this plan (not while promoting). */
 	readonly exposing: boolean;
+	/** Request headers that say which groups a unit belongs to; absent = none, as in all plans before there were any. */
+	readonly segments?: readonly Segment[];
 	/** Who receives the taken-over points while promoting. */
 	readonly takeover: { readonly arm: string; readonly variant: string; readonly ppm: number } | null;
 }

@@ -1,128 +1,219 @@
 /**
- * Closing: a unit's observation is made once, when its window and the settling time are over, and never changes.
- * All of it is one set operation per metric over the units that fell due since the last closing.
- *
- * due = max(first exposure + window, its arrival) + settle. Only what was received by then counts, whenever the
- * closing itself runs: a restart or a slow query cannot let one arm's late rows in.
+ * Closing: a unit's observation is made once, when its window and the settling time are over (eras.ts), and never
+ * changes. Only what was received by its due time counts, whenever the closing itself runs: a restart or a slow query
+ * cannot let one arm's late rows in. All metrics that fall due together are closed together, in bounded memory.
  */
 import type { EvidenceMetric } from "../analysis/evidence.js";
-import { CLOSING_SLACK_MS } from "../limits.js";
+import { CLOSING_UNITS } from "../limits.js";
+import { columns, double, text, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
+import { DUCKDB } from "./dialect.js";
+import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
 import type { Transaction } from "./store.js";
 
-/** When the observation of a row of `units u` falls due; $window and $settle are milliseconds. */
-export const DUE = "(greatest(u.first_ms + $window, u.received_ms) + $settle)";
+/** Left out of everything: units seen in two arms or forced into one. `alias` has experiment and unit. */
+export const unconflicted = (alias: string): string =>
+	`NOT EXISTS (SELECT 1 FROM conflicts k WHERE k.experiment = ${alias}.experiment AND k.unit = ${alias}.unit)`;
 
 /** Requests and outcomes of unit d that lie in its window. */
-export const IN_WINDOW = "e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms + $window) * 1000 + 999";
-export const EVENT_IN_WINDOW = "o.event_ms BETWEEN d.first_ms AND d.first_ms + $window";
+export const inWindow = (windowMs: number): string =>
+	`e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms + ${whole(windowMs)}) * 1000 + 999`;
+export const eventInWindow = (windowMs: number): string =>
+	`o.event_ms BETWEEN d.first_ms AND d.first_ms + ${whole(windowMs)}`;
 export const OF_EXPERIMENT = "(o.experiment IS NULL OR o.experiment = $experiment)";
 
-type Threshold = Exclude<EvidenceMetric["threshold"], "unfrozen">;
-
-/** The threshold that slow requests are counted by; null = none yet, or none at all. */
-export function frozenThreshold({ threshold }: EvidenceMetric): Threshold {
-	return threshold === "unfrozen" ? null : threshold;
+/** A metric that is closed now. */
+export interface Closing extends Defined {
+	/** null = a maturity. */
+	readonly of: EvidenceMetric | null;
 }
 
-interface Closing {
+export interface Scope {
 	readonly experiment: string;
-	readonly metric: EvidenceMetric;
+	readonly service: string;
 	readonly nowMs: number;
-	/** When this metric was last closed with these times; null = never. */
-	readonly formerMs: number | null;
 }
 
-/** Makes every observation of the experiment that is due before `nowMs`. */
+/**
+ * Closes what is due and not closed yet. `closed` is called once for all closings that fell due together, with their
+ * units in the temporary table `all_due` (ordinal, unit, arm, first_ms, due_ms) and what was observed of them stored.
+ */
 export async function closeDue(
 	transaction: Transaction,
-	experiment: string,
-	metrics: readonly EvidenceMetric[],
-	nowMs: number,
+	scope: Scope,
+	closings: readonly Closing[],
+	closed: (together: readonly Closing[]) => Promise<void>,
 ): Promise<void> {
-	const formers = await transaction.rows(
-		"SELECT metric, window_ms, settle_ms, as_of_ms FROM closings WHERE experiment = $experiment",
-		{ experiment },
-	);
-	for (const metric of metrics) {
-		// Without a threshold there is nothing to observe yet; units exposed meanwhile are never observed.
-		if (metric.source === "latency" && frozenThreshold(metric) === null) continue;
-		const { name, source, windowMs, settleMs } = metric;
-		const former = formers.find((row) => row.metric === name);
-		// Other times than before (an edited Metric) start from the beginning, and so do the former ones if they return.
-		const same = Number(former?.window_ms) === windowMs && Number(former?.settle_ms) === settleMs;
-		const formerMs = former !== undefined && same ? Number(former.as_of_ms) : null;
-		await close(transaction, { experiment, metric, nowMs, formerMs });
+	const together = new Map<string, Closing[]>();
+	for (const closing of closings) {
+		const condition = newlyDue(closing, scope.nowMs);
+		together.set(condition, [...(together.get(condition) ?? []), closing]);
+	}
+	for (const [condition, group] of together) {
+		const [first] = group;
+		if (first === undefined) continue;
 		await transaction.run(
-			"INSERT OR REPLACE INTO closings VALUES ($experiment, $name, $source, $window, $settle, $now)",
-			{ experiment, name, source, window: BigInt(windowMs), settle: BigInt(settleMs), now: BigInt(nowMs) },
+			`CREATE OR REPLACE TEMP TABLE all_due AS
+			SELECT u.ordinal, u.unit, u.arm, u.first_ms, ${dueMs(first.times)} AS due_ms FROM units u
+			WHERE u.experiment = $experiment AND ${condition} AND ${unconflicted("u")}`,
+			{ experiment: scope.experiment },
+		);
+		const conditions = await lots(transaction);
+		const observed = group.some(({ of }) => of !== null);
+		for (const lot of observed ? conditions : []) {
+			await transaction.run(`CREATE OR REPLACE TEMP TABLE due AS FROM all_due WHERE ${lot}`);
+			await observe(transaction, scope, group);
+		}
+		if (conditions.length > 0) await closed(group);
+	}
+}
+
+/** Conditions that part `all_due` by first exposure into lots of about CLOSING_UNITS; none where nothing is due. */
+async function lots(transaction: Transaction): Promise<readonly string[]> {
+	const [found] = await transaction.rows("SELECT count(*) AS units FROM all_due");
+	const units = Number(found?.units ?? 0);
+	if (units === 0) return [];
+	const count = Math.ceil(units / CLOSING_UNITS);
+	if (count === 1) return ["TRUE"];
+	const shares = Array.from({ length: count - 1 }, (_, index) => (index + 1) / count);
+	const [row] = await transaction.rows(
+		`SELECT quantile_disc(first_ms, [${shares.join(", ")}])::VARCHAR AS edges FROM all_due`,
+	);
+	const edges = [...new Set(JSON.parse(String(row?.edges)) as number[])];
+	return [null, ...edges].map((from, index) => {
+		const to = edges[index];
+		const conditions = [
+			...(from === null ? [] : [`first_ms >= ${from}`]),
+			...(to === undefined ? [] : [`first_ms < ${to}`]),
+		];
+		return conditions.join(" AND ");
+	});
+}
+
+/** Makes the observations of the units in `due`. */
+async function observe(transaction: Transaction, scope: Scope, group: readonly Closing[]): Promise<void> {
+	const [span] = await transaction.rows("SELECT min(first_ms) AS from_ms, max(first_ms) AS to_ms FROM due");
+	const beforeMs = Math.max(0, ...group.map((closing) => closing.beforeMs));
+	const windowMs = group[0]?.times[0]?.[0] ?? 0;
+	const lot: Lot = {
+		...scope,
+		windowMs,
+		fromMs: Number(span?.from_ms) - beforeMs,
+		toMs: Number(span?.to_ms) + windowMs,
+	};
+	const measured = group.filter(({ of }) => of !== null && (of.source !== "outcome" || of.denominator === "requests"));
+	if (measured.length > 0) await readRequests(transaction, lot, beforeMs);
+	for (const { series, of } of measured) {
+		if (of !== null && of.source !== "outcome") await observeRequests(transaction, series, of);
+	}
+	const outcomes = group.filter(({ of }) => of?.source === "outcome");
+	if (outcomes.length > 0) await observeOutcomes(transaction, lot, outcomes);
+}
+
+interface Lot extends Scope {
+	readonly windowMs: number;
+	/** Times of the events that any unit of the lot can have. */
+	readonly fromMs: number;
+	readonly toMs: number;
+}
+
+/**
+ * `requests` of the due units: one row each, ok and its duration where an end is known. One without an end by the due
+ * time has failed, and lasted until then at least. `inside`: in the window, else before the first exposure.
+ */
+async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number): Promise<void> {
+	const { experiment, service, windowMs, fromMs, toMs } = lot;
+	const inside = "e.start_us >= d.first_ms * 1000";
+	const exposed = `e.experiment = $experiment AND e.arm IS NOT NULL AND ${inWindow(windowMs)}`;
+	const earlier = `e.service = $service AND NOT (${inside}) AND e.start_us >= (d.first_ms - ${whole(beforeMs)}) * 1000`;
+	await transaction.run(
+		`CREATE OR REPLACE TEMP TABLE requests AS
+		SELECT d.ordinal, ${inside} AS inside, coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
+			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
+			bool_or(e.ended) AS ended, any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
+		FROM entries e JOIN due d ON e.unit = d.unit
+		WHERE e.start_us >= ${whole(fromMs)} * 1000 AND e.start_us <= ${whole(toMs)} * 1000 + 999 AND e.received_ms <= d.due_ms
+			AND (${beforeMs === 0 ? exposed : `(${exposed}) OR (${earlier})`})
+		GROUP BY d.ordinal, inside, e.request, e.start_us`,
+		beforeMs === 0 ? { experiment } : { experiment, service },
+	);
+}
+
+/** The share of a unit's requests that failed or were slower than the threshold, or their mean duration. */
+async function observeRequests(
+	transaction: Transaction,
+	series: number,
+	{ source, threshold }: EvidenceMetric,
+): Promise<void> {
+	const share = (good: string): string => `avg(CASE WHEN ${good} THEN 0.0::DOUBLE ELSE 1.0::DOUBLE END)`;
+	const value =
+		source === "errors"
+			? share("ok")
+			: threshold === null || threshold === "unfrozen"
+				? "favg(duration_ms)"
+				: share(`ended AND duration_ms <= ${double(threshold.thresholdMs)}`);
+	await transaction.run(
+		`INSERT INTO observations SELECT ${series}, ordinal, ${value}, NULL, NULL, NULL FROM requests WHERE inside GROUP BY ordinal`,
+	);
+}
+
+/** The mean or sum of a unit's outcomes, by unit or by the id of one of its requests. */
+async function observeOutcomes(transaction: Transaction, lot: Lot, group: readonly Closing[]): Promise<void> {
+	const { experiment, windowMs, fromMs, toMs } = lot;
+	const wanted = group.flatMap(({ series, of }): Wanted[] => (of === null ? [] : [wantedOf(series, of)]));
+	const between = `o.event_ms >= ${whole(fromMs)} AND o.event_ms <= ${whole(toMs)}`;
+	const names = [
+		...new Set(wanted.flatMap(({ name, denominator }) => [name, ...(denominator === null ? [] : [denominator])])),
+	];
+	const those = `${between} AND o.metric IN (${names.map(text).join(", ")})`;
+	const [byRequest] = await transaction.rows(
+		`SELECT 1 AS found FROM outcomes o WHERE ${those} AND o.request IS NOT NULL LIMIT 1`,
+	);
+	// An outcome by request id is its unit's, and of a request that exposed it.
+	await transaction.run(
+		`CREATE OR REPLACE TEMP VIEW due_outcomes AS
+		SELECT o.metric, o.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o WHERE ${those} AND o.unit IS NOT NULL
+		${
+			byRequest === undefined
+				? ""
+				: `UNION ALL SELECT o.metric, r.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o
+		JOIN (SELECT DISTINCT e.unit, e.request FROM entries e JOIN due d ON e.unit = d.unit
+			WHERE e.experiment = ${text(experiment)} AND e.arm IS NOT NULL AND e.start_us >= ${whole(fromMs)} * 1000) r ON o.request = r.request
+		WHERE ${those}`
+		}`,
+	);
+	const sums = unitSums(DUCKDB, { wanted, events: "due_outcomes", due: "due", experiment, windowMs });
+	const perRequest = new Set(group.flatMap(({ series, of }) => (of?.denominator === "requests" ? [series] : [])));
+	const others = wanted.filter(({ series }) => !perRequest.has(series));
+	if (perRequest.size === 0) {
+		await transaction.run(`INSERT INTO observations WITH sums AS (${sums}) ${unitValues(DUCKDB, others, "sums")}`);
+		return;
+	}
+	await transaction.run(`CREATE OR REPLACE TEMP TABLE sums AS ${sums}`);
+	const own = `(FROM sums WHERE series NOT IN (${[...perRequest].join(", ")}))`;
+	if (others.length > 0) await transaction.run(`INSERT INTO observations ${unitValues(DUCKDB, others, own)}`);
+	for (const one of wanted) {
+		if (!perRequest.has(one.series)) continue;
+		const inside = `count(*) FILTER (r.inside)::DOUBLE`;
+		const earlier = `count(*) FILTER (NOT r.inside AND r.ahead_ms <= ${whole(one.beforeMs ?? 0)})::DOUBLE`;
+		const sum = (name: string): string => `coalesce(any_value(f.${name}), 0)`;
+		const variables = [sum("s"), inside, ...(one.beforeMs === null ? [] : [sum("bs"), earlier])];
+		await transaction.run(
+			`INSERT INTO observations SELECT ${one.series}, r.ordinal, ${columns(DUCKDB, variables)} FROM requests r
+			LEFT JOIN sums f ON f.series = ${one.series} AND f.ordinal = r.ordinal GROUP BY r.ordinal
+			${one.missing === "zero" ? "" : "HAVING any_value(f.n) > 0"}`,
 		);
 	}
 }
 
-async function close(transaction: Transaction, closing: Closing): Promise<void> {
-	const { experiment, metric, nowMs, formerMs } = closing;
-	const sinceMs = formerMs === null ? 0 : Math.min(formerMs, nowMs) - CLOSING_SLACK_MS;
-	await transaction.run(
-		`CREATE OR REPLACE TEMP TABLE due AS SELECT u.unit, u.arm, u.first_ms, ${DUE} AS due_ms FROM units u
-		WHERE u.experiment = $experiment AND ${DUE} < $now AND ${DUE} >= $since AND u.first_ms > $frozen
-			AND NOT EXISTS (SELECT 1 FROM observations o WHERE o.experiment = $experiment AND o.metric = $metric
-				AND o.due_ms >= $since AND o.unit = u.unit)`,
-		{
-			experiment,
-			metric: metric.name,
-			window: BigInt(metric.windowMs),
-			settle: BigInt(metric.settleMs),
-			now: BigInt(nowMs),
-			since: BigInt(sinceMs),
-			frozen: BigInt(frozenThreshold(metric)?.frozenAtMs ?? -1),
-		},
-	);
-	const [found] = await transaction.rows("SELECT count(*) AS units, min(first_ms) AS first_ms FROM due");
-	if (Number(found?.units ?? 0) > 0) await observe(transaction, closing, BigInt(Number(found?.first_ms)));
-}
-
-async function observe(transaction: Transaction, closing: Closing, firstMs: bigint): Promise<void> {
-	const { experiment, metric } = closing;
-	const window = BigInt(metric.windowMs);
-	const common = { experiment, metric: metric.name, window, first: firstMs };
-	switch (metric.source) {
-		case "errors":
-			return transaction.run(observeRequests("e.ended AND NOT e.failed"), common);
-		case "latency": {
-			const threshold = frozenThreshold(metric)?.thresholdMs ?? 0;
-			return transaction.run(observeRequests("e.ended AND e.duration_ms <= $threshold"), { ...common, threshold });
-		}
-		case "outcome":
-			return transaction.run(observeOutcomes(metric.missing), common);
-	}
-}
-
-/** The share of a unit's requests without a row that satisfies `good`: no end by the due time is not good. */
-function observeRequests(good: string): string {
-	return `WITH requests AS (
-			SELECT d.unit, e.request, e.start_us, bool_or(${good}) AS good
-			FROM entries e JOIN due d ON e.unit = d.unit
-			WHERE e.experiment = $experiment AND e.arm IS NOT NULL AND e.start_us >= $first * 1000
-				AND ${IN_WINDOW} AND e.received_ms <= d.due_ms
-			GROUP BY ALL),
-		shares AS (SELECT unit, avg(CASE WHEN good THEN 0.0::DOUBLE ELSE 1.0::DOUBLE END) AS share FROM requests GROUP BY unit)
-		INSERT INTO observations
-		SELECT $experiment, $metric, d.unit, d.arm, s.share, d.due_ms FROM due d LEFT JOIN shares s ON s.unit = d.unit`;
-}
-
-/** The mean of a unit's outcomes, by unit or by the id of one of its requests. */
-function observeOutcomes(missing: "exclude" | "zero"): string {
-	return `WITH found AS (
-			SELECT d.unit, o.value FROM outcomes o JOIN due d ON o.unit = d.unit
-			WHERE o.metric = $metric AND ${OF_EXPERIMENT} AND ${EVENT_IN_WINDOW} AND o.received_ms <= d.due_ms
-			UNION ALL
-			SELECT d.unit, o.value FROM outcomes o
-			JOIN (SELECT DISTINCT unit, request FROM entries WHERE experiment = $experiment AND arm IS NOT NULL
-				AND start_us >= $first * 1000) r ON o.request = r.request
-			JOIN due d ON r.unit = d.unit
-			WHERE o.metric = $metric AND ${OF_EXPERIMENT} AND ${EVENT_IN_WINDOW} AND o.received_ms <= d.due_ms),
-		means AS (SELECT unit, favg(value) AS mean FROM found GROUP BY unit)
-		INSERT INTO observations
-		SELECT $experiment, $metric, d.unit, d.arm, ${missing === "zero" ? "coalesce(m.mean, 0)" : "m.mean"}, d.due_ms
-		FROM due d LEFT JOIN means m ON m.unit = d.unit`;
+function wantedOf(series: number, metric: EvidenceMetric): Wanted {
+	const { name, denominator, covariateMs, perUnit, missing, cap } = metric;
+	return {
+		series,
+		name,
+		denominator: denominator === null || denominator === "requests" ? null : denominator.metric,
+		beforeMs: covariateMs,
+		perUnit,
+		missing,
+		cap: cap === null || cap === "unfrozen" ? null : cap.value,
+	};
 }

@@ -161,8 +161,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
 		if (declared !== null) {
-			const windows = [...declared.values()].map((metric) => metric.windowMs);
-			await prune(store, nowMs, Math.max(0, ...windows), meter);
+			const needed = [...declared.values()].map(({ windowMs, covariateMs }) => windowMs + (covariateMs ?? 0));
+			await prune(store, nowMs, Math.max(0, ...needed), meter);
 		}
 		await pruneDecisions(store, nowMs, meter);
 		await gaugeStore(store, meter);

@@ -19,6 +19,7 @@ import type { PlanReader } from "./planReader.js";
 import { type Learnt, type Loss, RequestCommit } from "./requestCommit.js";
 import {
 	type Exposure,
+	type Forced,
 	type Reading,
 	type ReadingContext,
 	type RequestRow,
@@ -47,6 +48,7 @@ interface Held {
 export class Intake {
 	#rows: RequestRow[] = [];
 	#exposures: Exposure[] = [];
+	#forced: Forced[] = [];
 	/** Entries whose plan is being asked for, by version. */
 	readonly #held = new Map<string, Held[]>();
 	/** Queued, held and in a running commit. */
@@ -112,6 +114,7 @@ export class Intake {
 				this.#lose("unreadable");
 				break;
 			case "contradiction":
+				if (reading.forced !== null) this.#forced.push(reading.forced);
 				this.#contradict(reading.service, reading.plan);
 				break;
 			case "plan-missing":
@@ -280,15 +283,18 @@ export class Intake {
 			// Exposures go with the first rows: a start row is not in the store without its unit, but for late units.
 			const exposures = this.#exposures;
 			this.#exposures = [];
+			const forced = this.#forced;
+			this.#forced = [];
 			const losses = { ...this.#losses };
 			let learnt: Learnt;
 			try {
 				learnt = await store.entries.transaction((transaction) =>
-					this.#commit.write(transaction, { rows, exposures, losses, nowMs: this.options.clock() }),
+					this.#commit.write(transaction, { rows, exposures, forced, losses, nowMs: this.options.clock() }),
 				);
 			} catch (thrown) {
 				this.#rows = rows.concat(this.#rows);
 				this.#exposures = exposures.concat(this.#exposures);
+				this.#forced = forced.concat(this.#forced);
 				this.#commit.forget();
 				this.#failed = true;
 				log.error("access-log entries could not be committed", { error: String(thrown) });

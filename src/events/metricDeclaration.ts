@@ -8,6 +8,10 @@ export interface MetricDeclaration {
 	readonly type: "mean" | "rate" | "ratio" | "quantile";
 	readonly source: "outcome" | "latency" | "errors";
 	readonly windowMs: number;
+	/** Its rows of so long before a unit's first exposure are needed too; absent or null = none. */
+	readonly covariateMs?: number | null;
+	/** Bounds that every value keeps; absent or null = any finite number. */
+	readonly range?: { readonly lo: number; readonly hi: number } | null;
 	/** SPIFFE ids that may post its outcomes; absent or empty = the local owner alone. */
 	readonly senders?: readonly string[];
 }

@@ -118,14 +118,14 @@ function readValue(value: unknown, metric: MetricDeclaration): number | Refusal 
 	if (typeof value !== "number" || !Number.isFinite(value)) {
 		return refusal("value-not-finite", "value is not a finite JSON number", "write a number, without quotes");
 	}
-	if (metric.type === "rate" && (value < 0 || value > 1)) {
-		return refusal(
-			"value-out-of-range",
-			`metric ${metric.name} is a rate: its values lie in [0, 1]`,
-			"write 0 or 1, or a share",
-		);
+	const range = metric.range ?? (metric.type === "rate" ? { lo: 0, hi: 1 } : null);
+	if (range === null || (value >= range.lo && value <= range.hi)) return value;
+	if (metric.type === "rate") {
+		const message = `metric ${metric.name} is a rate: its values lie in [0, 1]`;
+		return refusal("value-out-of-range", message, "write 0 or 1, or a share");
 	}
-	return value;
+	const message = `metric ${metric.name} has values in [${range.lo}, ${range.hi}]`;
+	return refusal("value-out-of-range", message, "mend the value, or the Metric's range");
 }
 
 function readTime(time: unknown, receivedMs: number): number | Refusal {

@@ -1,5 +1,6 @@
 /** One batch of requests and exposures into the store: set operations that find first exposures and conflicts. */
-import type { Exposure, RequestRow } from "./requestRow.js";
+import { SEGMENT_VALUES_MAX } from "../limits.js";
+import type { Exposure, Forced, RequestRow } from "./requestRow.js";
 import { putExposure, putRow } from "./rowAppend.js";
 import type { Row, Transaction } from "./store.js";
 
@@ -9,6 +10,7 @@ export type Loss = "unreadable" | "dropped";
 export interface Batch {
 	readonly rows: readonly RequestRow[];
 	readonly exposures: readonly Exposure[];
+	readonly forced: readonly Forced[];
 	/** Since the last commit. */
 	readonly losses: Readonly<Record<Loss, number>>;
 	readonly nowMs: number;
@@ -31,7 +33,7 @@ export class RequestCommit {
 		this.#explained.clear();
 	}
 
-	async write(transaction: Transaction, { rows, exposures, losses, nowMs }: Batch): Promise<Learnt> {
+	async write(transaction: Transaction, { rows, exposures, forced, losses, nowMs }: Batch): Promise<Learnt> {
 		const now = BigInt(nowMs);
 		await transaction.append("entries", rows, putRow);
 		for (const reason of ["dropped", "unreadable"] as const) {
@@ -39,20 +41,29 @@ export class RequestCommit {
 			const entries = BigInt(losses[reason]);
 			await transaction.run("INSERT INTO losses VALUES ($now, $reason, $entries)", { now, reason, entries });
 		}
+		if (forced.length > 0) await leaveOut(transaction, forced, now);
 		if (exposures.length === 0) return { added: [], conflicts: [] };
-		await transaction.run("CREATE OR REPLACE TEMP TABLE candidates AS FROM units LIMIT 0");
+		await transaction.run("CREATE OR REPLACE TEMP TABLE candidates AS SELECT * EXCLUDE (ordinal) FROM units LIMIT 0");
 		await transaction.appendFresh("candidates", exposures, putExposure);
 		const added = await transaction.rows(
-			`INSERT INTO units SELECT experiment, unit, arg_min(arm, first_ms), arg_min(plan, first_ms), min(first_ms),
-				min(received_ms) FROM candidates ANTI JOIN units USING (experiment, unit) GROUP BY experiment, unit
-			RETURNING experiment, arm`,
+			`INSERT INTO units SELECT *, nextval('unit_ordinals') FROM (
+				SELECT experiment, unit, arg_min(arm, first_ms), arg_min(plan, first_ms), min(first_ms), min(received_ms)
+				FROM candidates ANTI JOIN units USING (experiment, unit) GROUP BY experiment, unit)
+			RETURNING experiment, arm, ordinal`,
 		);
 		const conflicts = await transaction.rows(
-			`INSERT INTO conflicts SELECT DISTINCT c.experiment, c.unit, $now
-			FROM candidates c JOIN units u USING (experiment, unit) ANTI JOIN conflicts k USING (experiment, unit)
-			WHERE c.arm <> u.arm RETURNING experiment`,
+			`INSERT INTO conflicts SELECT *, FALSE, nextval('conflict_ordinals') FROM (
+				SELECT DISTINCT c.experiment, c.unit, $now
+				FROM candidates c JOIN units u USING (experiment, unit) ANTI JOIN conflicts k USING (experiment, unit)
+				WHERE c.arm <> u.arm)
+			RETURNING experiment`,
 			{ now },
 		);
+		const [first] = added;
+		if (first !== undefined) {
+			const from = added.reduce((least, row) => Math.min(least, Number(row.ordinal)), Number(first.ordinal));
+			await keepSegments(transaction, exposures, from);
+		}
 		await this.#explain(transaction, exposures);
 		return { added, conflicts };
 	}
@@ -72,4 +83,59 @@ export class RequestCommit {
 			this.#explained.add(key);
 		}
 	}
+}
+
+async function leaveOut(transaction: Transaction, forced: readonly Forced[], now: bigint): Promise<void> {
+	await transaction.run("CREATE OR REPLACE TEMP TABLE forced AS SELECT experiment, unit FROM conflicts LIMIT 0");
+	await transaction.appendFresh("forced", forced, (to, { experiment, unit }) => {
+		to.appendVarchar(experiment);
+		to.appendUHugeInt(unit);
+	});
+	await transaction.run(
+		`INSERT INTO conflicts SELECT *, TRUE, nextval('conflict_ordinals') FROM (
+			SELECT DISTINCT experiment, unit, $now FROM forced ANTI JOIN conflicts USING (experiment, unit))`,
+		{ now },
+	);
+}
+
+/**
+ * What the first exposing requests of new units (from that ordinal on) said of them. A segment's values get their ranks
+ * in order of appearance and keep them; beyond the last rank none is kept.
+ */
+async function keepSegments(transaction: Transaction, exposures: readonly Exposure[], from: number): Promise<void> {
+	const said = exposures.flatMap(({ experiment, unit, firstMs, segments }) =>
+		Object.entries(segments).map(([segment, value]) => ({ experiment, unit, firstMs, segment, value })),
+	);
+	if (said.length === 0) return;
+	await transaction.run(
+		"CREATE OR REPLACE TEMP TABLE said (experiment VARCHAR, unit UHUGEINT, segment VARCHAR, value VARCHAR, first_ms BIGINT)",
+	);
+	await transaction.appendFresh("said", said, (to, { experiment, unit, segment, value, firstMs }) => {
+		to.appendVarchar(experiment);
+		to.appendUHugeInt(unit);
+		to.appendVarchar(segment);
+		to.appendVarchar(value);
+		to.appendBigInt(BigInt(firstMs));
+	});
+	// Of the exposure that counts: a later one of the same batch may say something else.
+	await transaction.run(
+		`CREATE OR REPLACE TEMP TABLE first_said AS
+		SELECT u.ordinal, u.first_ms, s.experiment, s.segment, any_value(s.value) AS value
+		FROM said s JOIN units u USING (experiment, unit, first_ms) WHERE u.ordinal >= ${from}
+		GROUP BY u.ordinal, u.first_ms, s.experiment, s.segment`,
+	);
+	await transaction.run(
+		`INSERT INTO segment_values SELECT experiment, segment, value, rank FROM (
+			SELECT n.experiment, n.segment, n.value, coalesce(k.known, 0) - 1 +
+				row_number() OVER (PARTITION BY n.experiment, n.segment ORDER BY n.first_ms, n.value) AS rank
+			FROM (SELECT experiment, segment, value, min(first_ms) AS first_ms FROM first_said
+				ANTI JOIN segment_values USING (experiment, segment, value) GROUP BY ALL) n
+			LEFT JOIN (SELECT experiment, segment, count(*) AS known FROM segment_values GROUP BY ALL) k
+				USING (experiment, segment))
+		WHERE rank < ${SEGMENT_VALUES_MAX}`,
+	);
+	await transaction.run(
+		`INSERT INTO unit_segments SELECT ordinal, segment, rank FROM first_said
+			JOIN segment_values USING (experiment, segment, value)`,
+	);
 }

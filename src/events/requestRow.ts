@@ -5,6 +5,7 @@
  */
 import { parseUnit, trimUnit } from "../assignment/unit.js";
 import { clusterName } from "../compiler/plan.js";
+import { SEGMENT_VALUE_BYTES_MAX } from "../limits.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
@@ -38,6 +39,14 @@ export interface Exposure {
 	readonly firstMs: number;
 	readonly receivedMs: number;
 	readonly livePoints: Readonly<Record<string, number>>;
+	/** What the request said of its unit, by segment; a value that is none (too long, not printable) is not there. */
+	readonly segments: Readonly<Record<string, string>>;
+}
+
+/** A unit that somebody gave another arm than the plan does; it is left out of the experiment. */
+export interface Forced {
+	readonly experiment: string;
+	readonly unit: bigint;
 }
 
 export type Reading =
@@ -57,7 +66,13 @@ export type Reading =
 	/** Route name and plan, or route name and unit, do not fit each other. */
 	| { readonly kind: "unreadable" }
 	/** The sidecar's answer and the plan that it names do not fit each other. */
-	| { readonly kind: "contradiction"; readonly service: string; readonly plan: string }
+	| {
+			readonly kind: "contradiction";
+			readonly service: string;
+			readonly plan: string;
+			/** null = it names no unit, or no experiment of the plan. */
+			readonly forced: Forced | null;
+	  }
 	/** The sidecar answered by a plan that is not at hand. */
 	| { readonly kind: "plan-missing"; readonly version: string };
 
@@ -143,17 +158,21 @@ function readSidecars(
 			receivedMs,
 		);
 	}
-	const contradiction: Reading = { kind: "contradiction", service: route.service, plan: answer.plan };
+	const unit = answer.unit === null ? null : parseUnit(answer.unit);
+	const forced =
+		unit === null || answer.experiment === null
+			? null
+			: { experiment: answer.experiment, unit: context.pseudonyms.unit(unit) };
+	const contradiction: Reading = { kind: "contradiction", service: route.service, plan: answer.plan, forced: null };
 	if (answer.service !== route.service) return contradiction;
 	const plan = answer.plan === route.version ? routesPlan : context.plan(answer.plan);
 	if (plan === null) return { kind: "plan-missing", version: answer.plan };
 	const service = plan.get(route.service);
 	if (service === undefined) return contradiction;
-	const unit = answer.unit === null ? null : parseUnit(answer.unit);
 	if ((unit === null) !== (answer.unit === null)) return contradiction;
 	const experiment = slotOf(service, unit);
 	if ((experiment?.table.name ?? null) !== answer.experiment) return contradiction;
-	if (!armIsPlans(experiment, unit, answer.arm)) return contradiction;
+	if (!armIsPlans(experiment, unit, answer.arm)) return { ...contradiction, forced };
 	if (entry.kind === "periodic" && experiment === null) return IGNORED;
 	return rowOf(entry, { service, plan: answer.plan, experiment, unit, late: true }, context, receivedMs);
 }
@@ -224,9 +243,26 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		firstMs: Math.floor(entry.startUs / 1e3),
 		receivedMs,
 		livePoints: experiment.livePoints,
+		segments: segmentsOf(entry, experiment),
 	};
 	return { kind: "row", row, exposure, late, assigned: assignedArm(experiment, unit, arm), plan };
 }
+
+/** Printable ASCII, as headers of that kind are; what is anything else is a text, and no group of units. */
+const SEGMENT_VALUE = new RegExp(`^[\\x20-\\x7e]{1,${SEGMENT_VALUE_BYTES_MAX}}$`);
+
+function segmentsOf(entry: AccessLogEntry, { table }: ReadableExperiment): Readonly<Record<string, string>> {
+	const { segments = [] } = table;
+	if (segments.length === 0) return NO_SEGMENTS;
+	return Object.fromEntries(
+		segments.flatMap(({ name, header }) => {
+			const value = requestHeader(entry, header)?.trim() ?? "";
+			return SEGMENT_VALUE.test(value) ? [[name, value]] : [];
+		}),
+	);
+}
+
+const NO_SEGMENTS: Readonly<Record<string, string>> = {};
 
 /** Arm by the plan, that of a takeover included. */
 function assignedArm(experiment: ReadableExperiment | null, unit: string | null, arm: string | null): string | null {

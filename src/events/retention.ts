@@ -3,19 +3,25 @@
  * closed; then the observations speak for them. Units and observations stay: they are the evidence.
  */
 import { DECISIONS_KEPT_MS, DECISIONS_ROWS_MAX, EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../limits.js";
+import type { Times } from "./eras.js";
 import { COUNTERS, GAUGES, type Meter } from "./meter.js";
 import { TABLES } from "./schema.js";
 import type { EventStore, Lane } from "./store.js";
 
 /**
- * Removes rows past their time. `windowMsMax`: the longest window of any declared metric; longer ones that were
- * asked for in evidence queries count too, with their settling times.
+ * Removes rows past their time. `neededMsMax`: the longest window of any declared metric, with what lies before the
+ * first exposure and counts as a covariate; longer ones that were asked for in evidence queries count too, with their
+ * settling times.
  */
-export async function prune(store: EventStore, nowMs: number, windowMsMax: number, meter: Meter): Promise<void> {
-	const [asked] = await store.analysis.transaction((transaction) =>
-		transaction.rows("SELECT coalesce(max(window_ms + settle_ms), 0) AS ms FROM closings"),
+export async function prune(store: EventStore, nowMs: number, neededMsMax: number, meter: Meter): Promise<void> {
+	const asked = await store.analysis.transaction((transaction) =>
+		transaction.rows("SELECT DISTINCT before_ms, times FROM eras WHERE times IS NOT NULL"),
 	);
-	const keptMs = Math.max(Number(asked?.ms ?? 0), windowMsMax) + EVENTS_MARGIN_MS;
+	const needed = asked.map(({ before_ms, times }) => {
+		const each = (JSON.parse(String(times)) as Times[]).map(([windowMs, settleMs]) => windowMs + settleMs);
+		return Number(before_ms) + Math.max(...each);
+	});
+	const keptMs = Math.max(neededMsMax, ...needed) + EVENTS_MARGIN_MS;
 	// Each table on the lane that writes it, so that no two transactions meet in one table.
 	const removals: readonly (readonly [Lane, string, string, number])[] = [
 		[store.entries, "entries", "received_ms", nowMs - keptMs],

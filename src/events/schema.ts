@@ -1,11 +1,11 @@
 /**
  * The tables of the event store. Times are epoch milliseconds (start times microseconds, which tell apart two
- * requests that carry one request id); units and requests are 128-bit pseudonyms. Nothing is updated in place:
- * rows are appended, and removed when their time is over.
+ * requests that carry one request id); units and requests are 128-bit pseudonyms. Nothing that was observed is updated
+ * in place: rows are appended, and removed when their time is over. Aggregates of them are replaced as they grow.
  */
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 export const SCHEMA = `
 CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -18,12 +18,26 @@ CREATE TABLE IF NOT EXISTS entries (
 	reference BOOLEAN NOT NULL, duration_ms DOUBLE, status USMALLINT, failed BOOLEAN, unhealthy BOOLEAN
 );
 
--- First exposure of each unit, as first learnt; never changed.
+-- First exposure of each unit, as first learnt; never changed. The ordinal grows with the order of commits, so that
+-- "all up to this one" names the units of one moment.
+CREATE SEQUENCE IF NOT EXISTS unit_ordinals MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS units (
 	experiment VARCHAR NOT NULL, unit UHUGEINT NOT NULL, arm VARCHAR NOT NULL, plan VARCHAR NOT NULL,
-	first_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL
+	first_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS conflicts (experiment VARCHAR NOT NULL, unit UHUGEINT NOT NULL, at_ms BIGINT NOT NULL);
+
+-- What first exposing requests said of their units: values of segments by rank of appearance, those beyond the first
+-- SEGMENT_VALUES_MAX by none.
+CREATE TABLE IF NOT EXISTS segment_values (
+	experiment VARCHAR NOT NULL, segment VARCHAR NOT NULL, value VARCHAR NOT NULL, rank UTINYINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS unit_segments (ordinal BIGINT NOT NULL, segment VARCHAR NOT NULL, rank UTINYINT NOT NULL);
+
+-- Units that are left out of everything: seen in two arms, or (forced) in one that the plan does not give them.
+CREATE SEQUENCE IF NOT EXISTS conflict_ordinals MINVALUE 0 START 0;
+CREATE TABLE IF NOT EXISTS conflicts (
+	experiment VARCHAR NOT NULL, unit UHUGEINT NOT NULL, at_ms BIGINT NOT NULL, forced BOOLEAN NOT NULL, ordinal BIGINT NOT NULL
+);
 
 -- Live points of each plan under which a unit was first exposed, kept with the counts they explain.
 CREATE TABLE IF NOT EXISTS live_points (
@@ -39,17 +53,46 @@ CREATE TABLE IF NOT EXISTS idempotency (
 	key UHUGEINT PRIMARY KEY, body VARCHAR NOT NULL, status USMALLINT NOT NULL, answer VARCHAR NOT NULL, at_ms BIGINT NOT NULL
 );
 
--- One value per unit, metric and experiment, entered once at due_ms; null: closed without any data (missing).
-CREATE TABLE IF NOT EXISTS observations (
-	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, unit UHUGEINT NOT NULL, arm VARCHAR NOT NULL,
-	value DOUBLE, due_ms BIGINT NOT NULL
+-- A metric of an experiment as it was once defined; another definition is another series. definition null: of a store
+-- before series, to be taken over by the first definition that is asked for.
+CREATE SEQUENCE IF NOT EXISTS series_numbers MINVALUE 0 START 0;
+CREATE TABLE IF NOT EXISTS series (
+	number INTEGER NOT NULL, experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, definition VARCHAR
 );
 
--- How far closing has come, per experiment and metric, and with which times.
-CREATE TABLE IF NOT EXISTS closings (
-	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, source VARCHAR NOT NULL, window_ms BIGINT NOT NULL,
-	settle_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, PRIMARY KEY (experiment, metric)
+-- What was observed of a unit, entered once when it was closed: variables as aggregateSql.ts has them. A closed unit
+-- without a row had no data.
+CREATE TABLE IF NOT EXISTS observations (
+	series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL, x1 DOUBLE, x2 DOUBLE, x3 DOUBLE
 );
+
+-- Which units are closed, per experiment and metric: those of all eras, each of the first that it fits. An era holds
+-- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms; times null:
+-- those that are listed. source null: no metric, but the units that are mature in all.
+CREATE TABLE IF NOT EXISTS eras (
+	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, era INTEGER NOT NULL, series INTEGER NOT NULL, source VARCHAR,
+	times VARCHAR, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS listed (series INTEGER NOT NULL, ordinal BIGINT NOT NULL);
+
+-- Moments of the observations of closed units by series, arm and part: '' with the day of first exposure, or a segment
+-- with the rank of its value. closed: units closed, whether or not they have a row; covered: with a covariate.
+CREATE TABLE IF NOT EXISTS aggregates (
+	experiment VARCHAR NOT NULL, series INTEGER NOT NULL, arm VARCHAR NOT NULL, part VARCHAR NOT NULL, place BIGINT NOT NULL,
+	covered BOOLEAN NOT NULL, closed BIGINT NOT NULL, n BIGINT NOT NULL, mean0 DOUBLE, mean1 DOUBLE, mean2 DOUBLE,
+	mean3 DOUBLE, m00 DOUBLE, m10 DOUBLE, m11 DOUBLE, m20 DOUBLE, m21 DOUBLE, m22 DOUBLE, m30 DOUBLE, m31 DOUBLE,
+	m32 DOUBLE, m33 DOUBLE
+);
+CREATE TABLE IF NOT EXISTS exposures (
+	experiment VARCHAR NOT NULL, plan VARCHAR NOT NULL, arm VARCHAR NOT NULL, day BIGINT NOT NULL, units BIGINT NOT NULL,
+	first_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL
+);
+
+-- How far the aggregates of an experiment have come, and the segments that are parts of them (JSON).
+CREATE TABLE IF NOT EXISTS refreshes (
+	experiment VARCHAR NOT NULL, unit_ordinal BIGINT NOT NULL, conflict_ordinal BIGINT NOT NULL, segments VARCHAR NOT NULL
+);
+CREATE TABLE IF NOT EXISTS newest_outcomes (metric VARCHAR NOT NULL, event_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL);
 
 -- Entries that could not be kept, when and why.
 CREATE TABLE IF NOT EXISTS losses (at_ms BIGINT NOT NULL, reason VARCHAR NOT NULL, entries BIGINT NOT NULL);

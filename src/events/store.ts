@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { type DuckDBAppender, type DuckDBConnection, DuckDBInstance, type DuckDBValue } from "@duckdb/node-api";
 import { WeirError } from "../error.js";
 import { EVENTS_MEMORY_MB } from "../limits.js";
+import { migrate } from "./migration.js";
 import { loadPseudonyms, type Pseudonyms } from "./pseudonym.js";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.js";
 
@@ -188,14 +189,15 @@ async function prepare(connection: DuckDBConnection, path: string, keyPath: stri
 		);
 	}
 	await connection.run("BEGIN TRANSACTION");
-	await connection.run(SCHEMA);
+	await migrate(connection, version, async () => {
+		await connection.run(SCHEMA);
+	});
 	for (const [key, value] of [
 		["schema", String(SCHEMA_VERSION)],
 		["unit-key", pseudonyms.fingerprint],
 	] as const) {
 		await connection.run("INSERT INTO meta VALUES ($key, $value) ON CONFLICT DO NOTHING", { key, value });
 	}
-	// The tables of an older store have just been added to.
 	await connection.run("UPDATE meta SET value = $value WHERE key = 'schema'", { value: String(SCHEMA_VERSION) });
 	await connection.run("COMMIT");
 	return pseudonyms;

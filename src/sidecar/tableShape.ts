@@ -25,7 +25,7 @@ import type {
 } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { ARMS_MAX, PPM, TABLE_BYTES_MAX } from "../limits.js";
-import type { ClaimRule, KeySource, Schedule, TokenIssuer } from "../resources/resource.js";
+import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../resources/resource.js";
 import {
 	ascii,
 	type Check,
@@ -140,7 +140,7 @@ const arm = object<ArmTable>({
 	parameters,
 });
 
-const experimentFields = object<ExperimentTable>({
+const experimentFields = object<Omit<ExperimentTable, "segments">>({
 	name: text,
 	unit,
 	layerSeed: uint64,
@@ -152,9 +152,14 @@ const experimentFields = object<ExperimentTable>({
 	takeover: orNull(object<NonNullable<ExperimentTable["takeover"]>>({ arm: text, variant: text, ppm: points })),
 });
 
+/** Only ingest reads them, and a plan without any does not say so. */
+const segmentList = namedList(object<Segment>({ name: text, header: text }), "segment");
+
 /** Regions that rise and cover the whole space are all that compileAssignment() relies on. */
 const experiment: Check<ExperimentTable> = (value) => {
-	const table = experimentFields(value);
+	const { segments = [], ...given } = members(value);
+	segmentList(segments);
+	const table = experimentFields(given);
 	const { arms, slotLoPpm, slotHiPpm, takeover } = table;
 	if (slotLoPpm >= slotHiPpm) fail(`the slot from ${slotLoPpm} to ${slotHiPpm} holds nothing`);
 	if (arms.length > ARMS_MAX) fail(`has ${arms.length} arms, more than ${ARMS_MAX}`);
@@ -170,7 +175,7 @@ const experiment: Check<ExperimentTable> = (value) => {
 	if (takeover !== null && !arms.some(({ name }) => name === takeover.arm)) {
 		fail(`the arm ${shown(takeover.arm)} that takes over is none of its arms`);
 	}
-	return table;
+	return value as ExperimentTable;
 };
 
 const words = list(text);

@@ -34,8 +34,11 @@ export interface MetricName {
 	readonly name: string;
 	readonly type: Metric["spec"]["type"];
 	readonly source: Metric["spec"]["source"];
-	/** How long its rows are needed. */
+	/** How long its rows are needed, from a unit's first exposure on and (null = not at all) before it. */
 	readonly windowMs: number;
+	readonly covariateMs: number | null;
+	/** Bounds that every value keeps; null = any number. */
+	readonly range: Metric["spec"]["range"];
 	/** SPIFFE ids that may post its outcomes; empty = only the local owner. */
 	readonly senders: readonly string[];
 }
@@ -46,6 +49,8 @@ export function metricNames(set: ResourceSet): readonly MetricName[] {
 		type: metric.spec.type,
 		source: metric.spec.source,
 		windowMs: metric.spec.windowMs,
+		covariateMs: metric.spec.covariateMs,
+		range: metric.spec.range,
 		senders: metric.spec.senders,
 	}));
 }

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: runs one benchmark; its last line is `RESULT ` and one line of JSON. */
 const BENCHMARKS = [
+	"aggregate",
 	"assign",
 	"callout",
 	"callout-secure",

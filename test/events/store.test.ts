@@ -44,10 +44,10 @@ t.test("a store of a newer Weir, of another key, or that is no store is refused"
 	await (await openEventStore(newer)).close();
 	const instance = await DuckDBInstance.create(join(newer, "events.duckdb"));
 	const connection = await instance.connect();
-	await connection.run("UPDATE meta SET value = '3' WHERE key = 'schema'");
+	await connection.run("UPDATE meta SET value = '4' WHERE key = 'schema'");
 	connection.closeSync();
 	instance.closeSync();
-	await t.rejects(openEventStore(newer), { code: "failed-precondition", message: /schema 3/ });
+	await t.rejects(openEventStore(newer), { code: "failed-precondition", message: /schema 4/ });
 	const none = fresh();
 	writeFileSync(join(none, "events.duckdb"), "this is not a database".repeat(1_000));
 	await t.rejects(openEventStore(none), { code: "failed-precondition", message: /cannot be opened/ });

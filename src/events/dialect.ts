@@ -1,0 +1,55 @@
+/**
+ * What differs between the engines that aggregate. Every statement over observations (aggregateSql.ts) is written once
+ * in the SQL that DuckDB, Spark SQL and ClickHouse share, and asks the dialect for the rest.
+ */
+
+/** Expressions take and give SQL text. Aggregates pass over rows where an argument is null, as standard SQL does. */
+export interface Dialect {
+	/** Mean of a group; null of an empty one. */
+	readonly mean: (value: string) => string;
+	/** Population variance of a group by a method that keeps its digits far from zero; null of an empty one. */
+	readonly variance: (value: string) => string;
+	/** Population covariance of a group over the rows where both are there; null where there is none. */
+	readonly covariance: (one: string, other: string) => string;
+	/** Whole part of a quotient of whole numbers that are not negative. */
+	readonly quotient: (value: string, by: number) => string;
+	/** A null that is a double. */
+	readonly nothing: string;
+	/** 64-bit whole number. */
+	readonly whole: (value: string) => string;
+	/** Said at the end of a statement, so that it means what standard SQL means. */
+	readonly settings: string;
+}
+
+export const DUCKDB: Dialect = {
+	// Kahan's compensated sums; variance and covariance are Welford's, merged by Chan's formula.
+	mean: (value) => `favg(${value})`,
+	variance: (value) => `var_pop(${value})`,
+	covariance: (one, other) => `covar_pop(${one}, ${other})`,
+	quotient: (value, by) => `(${value} // ${by})`,
+	nothing: "CAST(NULL AS DOUBLE)",
+	whole: (value) => `CAST(${value} AS BIGINT)`,
+	settings: "",
+};
+
+export const SPARK: Dialect = {
+	mean: (value) => `avg(${value})`,
+	variance: (value) => `var_pop(${value})`,
+	covariance: (one, other) => `covar_pop(${one}, ${other})`,
+	quotient: (value, by) => `(${value} div ${by})`,
+	nothing: "CAST(NULL AS DOUBLE)",
+	whole: (value) => `CAST(${value} AS BIGINT)`,
+	settings: "",
+};
+
+export const CLICKHOUSE: Dialect = {
+	mean: (value) => `avg(${value})`,
+	// varPop subtracts squares of sums: wrong from the eighth digit on where the mean is 1e4 times the spread.
+	variance: (value) => `varPopStable(${value})`,
+	covariance: (one, other) => `covarPopStable(${one}, ${other})`,
+	quotient: (value, by) => `intDiv(${value}, ${by})`,
+	nothing: "CAST(NULL AS Nullable(Float64))",
+	whole: (value) => `CAST(${value} AS Int64)`,
+	// Without it an outer join fills in zeros, and an aggregate over no rows is 0 or NaN.
+	settings: "SETTINGS join_use_nulls = 1, aggregate_functions_null_for_empty = 1",
+};

@@ -1,0 +1,33 @@
+/** From the tables of an earlier Weir to the present ones, in the transaction in which the store is opened. */
+import type { DuckDBConnection } from "@duckdb/node-api";
+
+/**
+ * From version 2: units and conflicts get their ordinals, and what was observed and closed becomes a series per
+ * experiment and metric whose definition is not known yet.
+ */
+const BEFORE_3 = ["units", "conflicts", "observations", "closings"]
+	.map((table) => `ALTER TABLE ${table} RENAME TO ${table}_2;`)
+	.join("\n");
+
+const AFTER_3 = `
+INSERT INTO units SELECT *, nextval('unit_ordinals') FROM units_2;
+INSERT INTO conflicts SELECT *, FALSE, nextval('conflict_ordinals') FROM conflicts_2;
+INSERT INTO series SELECT nextval('series_numbers'), experiment, metric, NULL FROM closings_2;
+INSERT INTO observations SELECT s.number, u.ordinal, o.value, NULL, NULL, NULL FROM observations_2 o
+	JOIN series s USING (experiment, metric) JOIN units u USING (experiment, unit) WHERE o.value IS NOT NULL;
+INSERT INTO listed SELECT s.number, u.ordinal FROM observations_2 o
+	JOIN series s USING (experiment, metric) JOIN units u USING (experiment, unit);
+INSERT INTO eras SELECT c.experiment, c.metric, 0, s.number, c.source, NULL, 0, -1, c.as_of_ms, -1
+	FROM closings_2 c JOIN series s USING (experiment, metric);
+DROP TABLE units_2;
+DROP TABLE conflicts_2;
+DROP TABLE observations_2;
+DROP TABLE closings_2;
+`;
+
+/** @param make makes the present tables, where they are not there. A store of version 1 lacks tables only. */
+export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
+	if (version < 3) await connection.run(BEFORE_3);
+	await make();
+	if (version < 3) await connection.run(AFTER_3);
+}

@@ -1,0 +1,16 @@
+import t from "tap";
+import { runHistory } from "./increments.js";
+
+t.test("whatever comes in whatever order, a look at what is new gives what a count of everything would", async (t) => {
+	const wrong: string[] = [];
+	let checks = 0;
+	for (const seed of [1, 2, 3]) {
+		await runHistory(seed, 14, (found, wanted, what) => {
+			checks++;
+			if (JSON.stringify(found) !== JSON.stringify(wanted))
+				wrong.push(`${what}: ${String(found)}, not ${String(wanted)}`);
+		});
+	}
+	t.same(wrong.slice(0, 5), []);
+	t.ok(checks > 1_000, `${checks} checks`);
+});

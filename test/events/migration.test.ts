@@ -1,0 +1,67 @@
+/** A store that an earlier Weir wrote is opened, and goes on from what it had observed. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import t from "tap";
+import { gatherEvidence } from "../../src/events/evidence.js";
+import { loadPseudonyms } from "../../src/events/pseudonym.js";
+import { openEventStore } from "../../src/events/store.js";
+import { metric, query } from "./rig.js";
+
+const SCHEMA_2 = readFileSync("test/events/fixtures/schema-2.sql", "utf8");
+
+/** Units 1 to 6, exposed at 1000·unit; those up to 4 were closed, 4 without data, under another window than 3. */
+const ROWS_2 = `
+INSERT INTO units SELECT 'models', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 'p1', 1000 * i, 1000 * i FROM range(1, 7) r(i);
+INSERT INTO live_points VALUES ('p1', 'models', 'control', 1), ('p1', 'models', 'boosted', 1);
+INSERT INTO conflicts VALUES ('models', 2, 2500);
+INSERT INTO observations SELECT 'models', 'revenue', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END,
+	CASE WHEN i < 4 THEN 10.0 * i END, 1000 * i + 1500 FROM range(1, 5) r(i);
+INSERT INTO observations SELECT 'models', 'p99', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 0.5, 1000 * i + 1500
+	FROM range(1, 5) r(i);
+INSERT INTO closings VALUES ('models', 'revenue', 'outcome', 1000, 500, 5000), ('models', 'p99', 'latency', 1000, 500, 5000);
+INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, 100.0, 1000 * i, 1000 * i FROM range(1, 7) r(i);
+`;
+
+t.test("a store of schema 2 keeps its observations, and no unit is observed twice", async (t) => {
+	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
+	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	mkdirSync(directory, { recursive: true });
+	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
+	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
+	const connection = await instance.connect();
+	await connection.run(SCHEMA_2);
+	await connection.run(ROWS_2);
+	await connection.run(`INSERT INTO meta VALUES ('schema', '2'), ('unit-key', '${fingerprint}')`);
+	connection.closeSync();
+	instance.closeSync();
+
+	const p99 = metric("p99", { threshold: { thresholdMs: 100, frozenAtMs: 1_000 } });
+	for (const round of ["first", "again"]) {
+		const store = await openEventStore(directory);
+		const look = (nowMs: number) => gatherEvidence(store, query(metric("revenue"), p99), nowMs);
+		const early = round === "first" ? await look(5_600) : null;
+		if (early !== null) {
+			const [boosted, control] = early.arms;
+			t.match(boosted, { exposedUnits: 3, metrics: { revenue: { n: 2, mean: 20, m2: 200 } } }, "1 and 3, as observed");
+			t.match(control, { exposedUnits: 2, missingUnits: { revenue: 1 } }, "2 is in conflict, 4 had nothing");
+			t.notOk(control?.metrics.revenue);
+			t.match(boosted?.metrics.p99, { n: 1 }, "1 was exposed before the threshold was frozen");
+		}
+		const { arms, conflictingUnits, exposures } = await look(60_000);
+		t.match(arms[0]?.metrics.revenue, { n: 3, mean: 140 / 3 }, `${round}: and 5`);
+		t.match(arms[1]?.metrics.revenue, { n: 1, mean: 100, m2: 0 }, `${round}: and 6`);
+		t.match(
+			arms.map(({ maturedUnits }) => maturedUnits),
+			[3, 2],
+		);
+		t.equal(conflictingUnits, 1);
+		t.match(exposures, [{ planVersion: "p1", firstMs: 1_000, counts: { boosted: 3, control: 2 } }]);
+		const [version] = await store.analysis.transaction((transaction) =>
+			transaction.rows("SELECT value FROM meta WHERE key = 'schema'"),
+		);
+		t.equal(version?.value, "3");
+		await store.close();
+	}
+});
