@@ -8,6 +8,8 @@
  *   have been frozen before this window: what is taken of it is only the *design effect*, Var(Ī) over what it would be
  *   for requests that know nothing of each other;
  * - 1/f is read off the data: two order statistics around q̂, (upper − lower) over the distance of their ranks.
+ *   By how much 1/f may be off is in the degrees of freedom: the distance of two order statistics m requests apart is
+ *   like a sum of m exponentials, its square like a chi-square of m/2 degrees over their number.
  * The clustered variance is the iid one *times* the design effect (growthbook's quantile.mdx, step 7, divides by it;
  * its code multiplies).
  */
@@ -66,7 +68,7 @@ export function quantileLevel(reading: QuantileReading, clusters: CoMoments): Le
 		value,
 		variance,
 		n: clusters.n,
-		degreesOfFreedom: Number.POSITIVE_INFINITY,
+		degreesOfFreedom: (requests * (bracket.upper - bracket.lower)) / 2,
 		raw: { value, variance, covariance: variance },
 		gradient: [],
 		rawGradient: [],
