@@ -1,6 +1,7 @@
 /**
  * Confidence sequences of a difference and of a ratio of two means in [0,1], by inverting the exact test of
- * bernoulliMixture.ts. Each bound is one-sided at its own level, at all looks together.
+ * bernoulliMixture.ts. Each bound is one-sided at its own level, at all looks together; an interval that misses the
+ * truth on either side with probability at most alpha is that at alpha/2 each.
  *
  * A bound is the line at which the evidence, the infimum over the line's null points, falls to ln(1/alpha). Finding it
  * costs two kinds of values: cheap ones at a single null point, which can only be too large and steer the search, and
@@ -12,7 +13,6 @@ import {
 	type Contrast,
 	EQUAL_SHARES,
 	type Sample,
-	type Side,
 	trialOf,
 } from "./bernoulliMixture.js";
 import {
@@ -128,6 +128,7 @@ function signChange(
 function lastProved(lo: number, hi: number, guess: number, lines: Lines): number {
 	const fromGuess = guess > lo && guess < hi ? newton(lo, guess, lines) : null;
 	if (fromGuess !== null) return fromGuess;
+	if (lines.whole(lo).y < 0) return lo;
 	const atHi = lines.whole(hi).y;
 	if (atHi >= 0) return hi;
 	// The central null point's crossing lies at or beyond the exact one.
@@ -183,15 +184,15 @@ function certain(lo: number, outer: number, hi: number, atHi: number, { whole }:
 
 /** Both bounds along two families of lines that are each other's mirror, with a guess of each. */
 function boundsAlong(
-	trial: (side: Side) => Trial,
+	above: Trial,
 	alpha: { readonly lower: number; readonly upper: number },
 	[lo, hi]: readonly [number, number],
 	line: (x: number) => Contrast,
 	guess: Bounds,
 ): Bounds {
-	const below = linesOf(trial("below"), alpha.upper, (x) => line(-x));
+	const below = linesOf({ ...above, side: "below" }, alpha.upper, (x) => line(-x));
 	return {
-		lower: lastProved(lo, hi, guess.lower, linesOf(trial("above"), alpha.lower, line)),
+		lower: lastProved(lo, hi, guess.lower, linesOf(above, alpha.lower, line)),
 		upper: -lastProved(-hi, -lo, -guess.upper, below),
 	};
 }
@@ -220,10 +221,12 @@ export function differenceBounds(
 	shares: ArmShares = EQUAL_SHARES,
 	upperAlpha: number = alpha,
 ): Bounds {
-	const trial = (side: Side): Trial => trialOf(side, challenger, baseline, prior, shares);
-	const { middle, width } = normalGuess(challenger, baseline, 1, alpha);
-	const guess = { lower: middle - width, upper: middle + normalGuess(challenger, baseline, 1, upperAlpha).width };
-	return boundsAlong(trial, { lower: alpha, upper: upperAlpha }, [-1, 1], (offset) => ({ slope: 1, offset }), guess);
+	const trial = trialOf("above", challenger, baseline, prior, shares);
+	const guess = (level: number): { middle: number; width: number } =>
+		normalGuess(trial.challenger, trial.baseline, 1, level);
+	const { middle, width } = guess(alpha);
+	const guesses = { lower: middle - width, upper: middle + guess(upperAlpha).width };
+	return boundsAlong(trial, { lower: alpha, upper: upperAlpha }, [-1, 1], (offset) => ({ slope: 1, offset }), guesses);
 }
 
 /** Ratios beyond this are reported as this: the upper bound of a ratio with a baseline that may be 0 is infinite. */
@@ -241,10 +244,11 @@ export function ratioBounds(
 	shares: ArmShares = EQUAL_SHARES,
 	upperAlpha: number = alpha,
 ): Bounds {
-	const trial = (side: Side): Trial => trialOf(side, challenger, baseline, prior, shares);
-	const ratio = (challenger.sum / challenger.n) * (baseline.n / baseline.sum);
+	const trial = trialOf("above", challenger, baseline, prior, shares);
+	const perBaseline = trial.baseline.n / trial.baseline.sum;
+	const ratio = (trial.challenger.sum / trial.challenger.n) * perBaseline;
 	const reach = (level: number): number =>
-		normalGuess(challenger, baseline, ratio, level).width * (baseline.n / baseline.sum);
+		normalGuess(trial.challenger, trial.baseline, ratio, level).width * perBaseline;
 	const guess = { lower: ratio - reach(alpha), upper: ratio + reach(upperAlpha) };
 	return boundsAlong(
 		trial,

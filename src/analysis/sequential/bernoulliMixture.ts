@@ -51,6 +51,8 @@ export const PRIOR_RATE: BetaPrior = { a: 0.5, b: 0.5 };
  */
 export const PRIOR_RARE: BetaPrior = { a: 0.1, b: 0.5 };
 
+const NO_UNITS: Sample = { n: 0, sum: 0 };
+
 export const EQUAL_SHARES: ArmShares = { challenger: 1, baseline: 1 };
 
 /** ln of the beta-binomial martingale of one arm at the claimed mean p: ln B(a+S, b+n−S) − ln B(a,b) − S ln p − (n−S) ln(1−p). */
@@ -94,14 +96,30 @@ export function logEvidence(
 	return logNullInfimum(trialOf(side, challenger, baseline, prior, shares), contrast);
 }
 
-/** Rounding of n·mean may leave [0, n] by an ulp. */
+/** What cannot be n values in [0,1] counts as no data. Rounding of n·mean may leave [0, n] by a few ulp. */
 function tidy({ n, sum }: Sample): Sample {
-	return { n, sum: Math.min(n, Math.max(0, sum)) };
+	const isSample = n > 0 && n < Number.POSITIVE_INFINITY && sum >= -1e-9 * n && sum <= n * (1 + 1e-9);
+	return isSample ? { n, sum: Math.min(n, Math.max(0, sum)) } : NO_UNITS;
 }
 
 /** p-value that is valid at every look and at any stopping time: min(1, 1/e). */
 export function anytimePValue(logE: number): number {
 	return Math.min(1, Math.exp(-logE));
+}
+
+/**
+ * Anytime p-value of "p_t lies on the line" against both sides: twice the smaller one-sided one, so that it is at most
+ * alpha exactly where the line is outside the bounds at alpha/2 each.
+ */
+export function twoSidedPValue(
+	challenger: Sample,
+	baseline: Sample,
+	contrast: Contrast,
+	prior: BetaPrior,
+	shares: ArmShares = EQUAL_SHARES,
+): number {
+	const of = (side: Side): number => logEvidence(side, challenger, baseline, contrast, prior, shares);
+	return Math.min(1, 2 * anytimePValue(Math.max(of("above"), of("below"))));
 }
 
 /** ln e for the claim that one arm's mean is below p: evidence against {mean ≥ p}. For one-sample claims about shares. */
