@@ -1,4 +1,7 @@
-/** Where others are wrong: their number, ours, and the truth. Their numbers are made by test/fixtures/statistics/defects.py. */
+/**
+ * Where others are wrong: their number, ours, and the truth. Their numbers are made by
+ * test/fixtures/statistics/defects.py.
+ */
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { effectBelief } from "../../src/analysis/bayes/effect.js";

@@ -7,8 +7,8 @@ import type { Estimate, Level, NoEstimate } from "./estimate.js";
 /**
  * Standard errors that the baseline must be seen to lie from 0 for a lift. Nearer to it the ratio of two normal
  * variables is no normal one. With 5, a baseline that truly lies 5 from 0 gets a 95 % interval of the delta method that
- * is wrong in at most 7 % of samples, even for a lift of 200 % (in half of them it gets this reason instead); at 8 it is
- * 6 %. And it leans: one side errs more than the other. A test of a lift goes by liftContrast, which leans at no
+ * is wrong in at most 7 % of samples, even for a lift of 200 % (in half of them it gets this reason instead); at 8 it
+ * is 6 %. And it leans: one side errs more than the other. A test of a lift goes by liftContrast, which leans at no
  * distance. Measured by test/analysis/estimators/coverage.test.ts.
  */
 export const LIFT_BASELINE_Z_MIN = 5;
@@ -53,9 +53,9 @@ export function relativeLift(challenger: Level, baseline: Level): Estimate | NoE
 }
 
 /**
- * How far the challenger is above the line "baseline plus a share `lift` of it": challenger − baseline − lift·|baseline|.
- * It is linear in the levels, so it is as normal as they are, wherever the baseline lies: the way to test a lift
- * against a margin. Above 0 is better than the line.
+ * How far the challenger is above the line "baseline plus a share `lift` of it": challenger − baseline −
+ * lift·|baseline|. It is linear in the levels, so it is as normal as they are, wherever the baseline lies: the way to
+ * test a lift against a margin. Above 0 is better than the line.
  */
 export function liftContrast(challenger: Level, baseline: Level, lift: number): Estimate | NoEstimate {
 	const problem = problemOf(challenger, baseline);

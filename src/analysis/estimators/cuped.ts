@@ -4,8 +4,8 @@
  * pre-experiment data", WSDM 2013, section 3; for ratios the same on the linearised ratio (4 variables).
  *
  * One θ for all arms: adjusted levels then differ by what the arms did and not by how they were adjusted. It is
- * pooled *within* arms, Σ M2_YX ÷ Σ M2_XX over arms, so that an effect times a chance imbalance does not leak into it. The
- * covariate must be older than the first exposure; the assignment cannot have moved it.
+ * pooled *within* arms, Σ M2_YX ÷ Σ M2_XX over arms, so that an effect times a chance imbalance does not leak into it.
+ * The covariate must be older than the first exposure; the assignment cannot have moved it.
  */
 import { type CoMoments, mergeCoMoments, momentsAt, packedIndex, problemOfCoMoments } from "../statistics/coMoments.js";
 import type { Level, NoEstimate } from "./estimate.js";

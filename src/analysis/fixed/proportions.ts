@@ -4,9 +4,9 @@
  *
  * The standard error is taken where the null holds: at the most likely pair of proportions with exactly the null
  * difference (Farrington & Manning, "Test statistics and sample size formulae for comparative binomial trials with null
- * hypothesis of non-zero risk difference", 1990; for the null 0 it is the usual pooled z test). So it does not collapse at
- * no events, as p(1 − p)/n does: none in 1,900 requests of either arm are evidence against a difference of 0.2 points.
- * It is the normal law all the same: with a handful of events use the exact mixtures of sequential/.
+ * hypothesis of non-zero risk difference", 1990; for the null 0 it is the usual pooled z test). So it does not collapse
+ * at no events, as p(1 − p)/n does: none in 1,900 requests of either arm are evidence against a difference of 0.2
+ * points. It is the normal law all the same: with a handful of events use the exact mixtures of sequential/.
  */
 import { normalIsf } from "../distributions/normal.js";
 import { rootOf } from "../distributions/root.js";

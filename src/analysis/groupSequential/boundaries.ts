@@ -4,13 +4,13 @@
  *
  * Information is the share of the planned one (units, or 1/variance of the estimate). What happens to it in real life:
  *
- * - More than planned (over-run): what is left of alpha is spent at the first look at or beyond 1, with the correlation that
- *   the true information gives. After it nothing is left, and later looks can decide nothing. (spotify-confidence
+ * - More than planned (over-run): what is left of alpha is spent at the first look at or beyond 1, with the correlation
+ *   that the true information gives. After it nothing is left, and later looks can decide nothing. (spotify-confidence
  *   goes on along alpha·t^ρ and spends more than alpha.)
- * - Less than planned (under-run): the last look spends what is left, if it is declared as last for a reason that is not
- *   the effect.
- * - Not more than before (units removed, a variance estimated anew): the look can decide nothing and spends nothing. The next
- *   look with more than the most so far goes on as if it had not been. (spotify-confidence throws.)
+ * - Less than planned (under-run): the last look spends what is left, if it is declared as last for a reason that is
+ *   not the effect.
+ * - Not more than before (units removed, a variance estimated anew): the look can decide nothing and spends nothing.
+ *   The next look with more than the most so far goes on as if it had not been. (spotify-confidence throws.)
  */
 import { normalIsf, normalSf } from "../distributions/normal.js";
 import { rootOf } from "../distributions/root.js";
@@ -41,7 +41,9 @@ export interface GroupLook {
 /** Looks of one experiment: daily ones for half a year. */
 export const GROUP_LOOKS_MAX = 200;
 
-/** Below this there is nothing to spend: the boundary would lie beyond eight standard deviations. Kept for later looks. */
+/**
+ * Below this there is nothing to spend: the boundary would lie beyond eight standard deviations. Kept for later looks.
+ */
 const SPEND_MIN = 1e-16;
 
 /** Information that grew by less than this share of itself has not grown. */
@@ -104,7 +106,10 @@ function boundaryAt(before: Surviving, t: number, budget: number): number {
 	return rootOf(distance, 0 - REACH, REACH, Z_TOLERANCE);
 }
 
-/** Of each look: the information until the next one that has more, and whether there is none; null: it has no more than before. */
+/**
+ * Of each look: the information until the next one that has more, and whether there is none; null: it has no more than
+ * before.
+ */
 function stepsOf(information: readonly number[]): ({ readonly toNext: number; readonly isLast: boolean } | null)[] {
 	let most = 0;
 	const growing = information.filter((t) => {
@@ -128,8 +133,8 @@ export interface Crossing {
 }
 
 /**
- * Crossing probabilities of looks with these boundaries; their sum is the power, and alpha at drift 0. `drift` is the mean
- * of z at information 1: effect ÷ standard error with the planned number of units.
+ * Crossing probabilities of looks with these boundaries; their sum is the power, and alpha at drift 0. `drift` is the
+ * mean of z at information 1: effect ÷ standard error with the planned number of units.
  */
 export function crossingProbabilities(
 	looks: readonly Pick<GroupLook, "information" | "z">[],

@@ -1,8 +1,8 @@
 /**
  * The law of a score that is watched at several looks and stopped when it crosses a boundary.
  *
- * S has independent normal increments: S_k ~ N(drift·t_k, t_k), z_k = S_k/√t_k. The density of S_k among paths that have
- * not crossed is carried from look to look by the recursion of Armitage, McPherson & Rowe (1969):
+ * S has independent normal increments: S_k ~ N(drift·t_k, t_k), z_k = S_k/√t_k. The density of S_k among paths that
+ * have not crossed is carried from look to look by the recursion of Armitage, McPherson & Rowe (1969):
  *
  *   g_k(y) = ∫ g_{k−1}(u) φ((y − u − drift·Δ)/√Δ)/√Δ du over the region where look k−1 went on,
  *

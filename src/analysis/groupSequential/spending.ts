@@ -1,11 +1,11 @@
 /**
  * How much of the error may have been spent once a share t of the planned information is in.
  *
- * Each function is stated for one side at level a. A two-sided test spends a = alpha/2 on each side; putting alpha itself
- * into the O'Brien–Fleming formula, a common slip, gives another and less frugal function (first of five boundaries
- * 4.38 instead of 4.88).
- * Sources: Lan & DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70 (1983); Kim & DeMets 1987 for
- * the powers of t.
+ * Each function is stated for one side at level a. A two-sided test spends a = alpha/2 on each side; putting alpha
+ * itself into the O'Brien–Fleming formula, a common slip, gives another and less frugal function (first of five
+ * boundaries 4.38 instead of 4.88).
+ * Sources: Lan & DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70 (1983); Kim & DeMets 1987
+ * for the powers of t.
  */
 import { normalIsf, normalSf } from "../distributions/normal.js";
 

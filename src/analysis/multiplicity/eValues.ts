@@ -4,8 +4,8 @@
  * An e-value is a number whose mean under the null is at most 1; the value of a test martingale at any look is one.
  * e-BH keeps the false discovery rate at alpha whatever the dependence between the experiments: the same users may
  * be in all of them, and each may be stopped when it pleases, by its own data. (A rule that stops one experiment by
- * looking at another needs martingales with respect to what it saw of both.) What counts is the e-value now, or where the
- * experiment was stopped, never the largest so far: the maximum of a martingale has no mean below 1.
+ * looking at another needs martingales with respect to what it saw of both.) What counts is the e-value now, or where
+ * the experiment was stopped, never the largest so far: the maximum of a martingale has no mean below 1.
  * Source: Wang & Ramdas, "False discovery rate control with e-values", JRSS-B 84 (2022), section 4.
  *
  * Everything is on the logarithm, as evidence is kept.

@@ -247,6 +247,33 @@ t.test("published vectors: growthbook's, and the reference's own", async (t) => 
 	t.same([rounded(adjusted.value, 4), rounded(Math.sqrt(adjusted.variance))], [-0.0007, 0.00391]);
 });
 
+t.test("published vectors of growthbook: a quantile without clusters, CUPED on noise", async (t) => {
+	const arm = (n: number, value: number, lower: number, upper: number): Level =>
+		// One request per unit: (at or below, 1).
+		sure(quantileLevel({ quantile: 0.9, value, lower, upper }, { n, means: [0.9, 1], m2: [n * 0.09, 0, 0] }));
+	const quantiles = sure(
+		difference(
+			arm(10861, 7.694499927525767, 7.64180598628119, 7.747193868770344),
+			arm(11054, 7.157987489967789, 7.098780136176828, 7.217194843758751),
+		),
+	);
+	t.ok(near(quantiles.value, 0.5365124375579775, 1e-12));
+	// Its interval is of the normal law and has (n − 1)/n where the design effect has n/(n − 1).
+	const error = (0.6157689162044128 - 0.4572559589115422) / 2 / 1.959963984540054;
+	t.ok(near(Math.sqrt(quantiles.variance), error, 2e-4));
+
+	const cuped = (n: number, sum: number, squares: number, before: number, beforeSquares: number): CoMoments => ({
+		n,
+		means: [sum / n, before / n],
+		m2: [squares - sum ** 2 / n, 1 - (sum * before) / n, beforeSquares - before ** 2 / n],
+	});
+	const arms = [cuped(3000, 1396.87, 52377.9767, 16.87, 527.9767), cuped(3461, 2422.7, 134698.29, 22.7, 1348.29)];
+	const adjustment = sure(meanAdjustment(arms));
+	const [c, v] = arms.map((sums) => sure(cupedLevel(sure(meanVectorOf(2, sums)), adjustment))) as [Level, Level];
+	const lift = sure(relativeLift(v, c));
+	t.same([rounded(lift.value), rounded(Math.sqrt(lift.variance))], [0.50338, 0.33341]);
+});
+
 t.test("Fieller's set: an interval for a clear baseline, its outside or everything near 0", async (t) => {
 	const level = (value: number, variance: number): Level => mean({ n: 101, mean: value, m2: variance * 101 * 100 });
 	const clear = sure(fiellerSet(level(11, 0.01), level(10, 0.01), 1.96));

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
+import { normalIsf } from "../../../src/analysis/distributions/normal.js";
 import { isNoEstimate, type NoEstimate } from "../../../src/analysis/estimators/estimate.js";
 import {
 	classicalBoundaries,
@@ -159,6 +160,8 @@ t.test("two looks a hair apart are told apart; nominal p-values belong to their 
 	t.ok(Math.abs(crossingProbability(close, 2, 0) - 0.05) < 1e-9);
 	t.ok(Math.abs((bounds(twoSided(POCOCK), [1])[0]?.nominalP ?? 0) - 0.05) < 1e-13);
 	t.ok(Math.abs(spentBy(POCOCK, 0.025, 0.5) - 0.025 * Math.log(1 + (Math.E - 1) / 2)) < 1e-16);
+	// alpha itself, and not half of it, put into the function: the slip gives 4.38261 for the first of five looks.
+	t.ok(Math.abs(normalIsf(spentBy(OBRIEN_FLEMING, 0.05, 0.2) / 2) - 4.38261) < 5e-6);
 	t.same(
 		[spentBy(POCOCK, 0.025, 0), spentBy(OBRIEN_FLEMING, 0.025, 1), spentBy(power(2), 0.025, 3)],
 		[0, 0.025, 0.025],
