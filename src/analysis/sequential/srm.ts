@@ -18,12 +18,20 @@
  * more than ROUNDING (weights are frozen while an experiment runs, so this is not expected), and sets that are not
  * nested, start a mixture of their own with prior k·θ: a product of independent mixtures, valid too.
  *
+ * Weights that move for good (a bandit) would so start anew again and again and learn nothing. So what comes after the
+ * first shares counts half by those mixtures and half by one that any shares can share: arm a gets e^δ times its due,
+ * p_a ∝ θ_a·e^δ, with δ of either sign from a fixed list and every arm alike. Its likelihood ratio for a batch is
+ * e^(δ·x_a)/(1 + θ_a(e^δ − 1))^n with the batch's own θ, so evidence adds up over all plans. With D_all the mixtures
+ * above, D_1 that of the first shares alone and M that of all others, BF = ½·D_all + ½·D_1·M, a martingale because an
+ * exposure moves one factor only; with one set of shares it is D_1.
+ *
  * The p-value is min(1, 1/BF) of the current Bayes factor, not of its running maximum: only aggregates are
  * stored. Ville's inequality bounds P(BF ever ≥ 1/p), so stopping when it first falls below the line is covered,
  * and the pause that follows is itself stored.
  */
 
 import { lnMultivariateBeta } from "../distributions/lnGamma.js";
+import { logSumExp } from "../distributions/logSumExp.js";
 import type { ExposureBatch } from "../evidence.js";
 
 /**
@@ -32,6 +40,9 @@ import type { ExposureBatch } from "../evidence.js";
  * ssrm's 10,000 for half a point; any k is valid.
  */
 export const SRM_PRIOR_CONCENTRATION = 1_000;
+
+/** Sizes |δ| of the mixture for moving shares, from 0.5 % to a half of an arm's due. */
+const DISTORTIONS: readonly number[] = Array.from({ length: 8 }, (_, index) => 0.005 * 2 ** index);
 
 /** Expected shares within this of each other, relatively, are one share up to rounding of live points. */
 const ROUNDING = 0.02;
@@ -102,7 +113,54 @@ export function sampleRatio(
 		units += regime.counts.reduce((sum, count) => sum + count, 0);
 		parent = new Map(regime.arms.map((arm, index) => [arm, posterior[index] ?? 0]));
 	}
+	const first = firstShares(batches);
+	const isFirst = (batch: ExposureBatch): boolean => {
+		const { arms, theta } = sharesOf(batch);
+		return first !== null && sameShares(first, arms, theta);
+	};
+	const later = batches.filter((batch) => !isFirst(batch));
+	if (pool(later).length > 0) {
+		const alone = pool(batches.filter(isFirst)).reduce((sum, regime) => sum + logDirichlet(regime, concentration), 0);
+		logBayesFactor = logSumExp([logBayesFactor, alone + logMoving(later)]) - Math.LN2;
+	}
 	return { logBayesFactor, p: Math.min(1, Math.exp(-logBayesFactor)), units };
+}
+
+/** ln of a regime's own multinomial–Dirichlet Bayes factor. */
+function logDirichlet({ theta, counts, logNull }: Regime, concentration: number): number {
+	const prior = theta.map((share) => concentration * share);
+	const posterior = prior.map((value, index) => value + (counts[index] ?? 0));
+	return lnMultivariateBeta(posterior) - lnMultivariateBeta(prior) - logNull;
+}
+
+/** The shares that the run began with: arms only close, so those of the most arms, and of these the earliest. */
+function firstShares(batches: readonly ExposureBatch[]): Pick<Regime, "arms" | "theta"> | null {
+	const shares = batches.map(sharesOf);
+	const most = Math.max(2, ...shares.map(({ arms }) => arms.length));
+	return shares.find(({ arms }) => arms.length === most) ?? null;
+}
+
+/** ln of the mixture over one arm's distortion, the same factor at all plans. */
+function logMoving(batches: readonly ExposureBatch[]): number {
+	const plans = batches.map((batch) => {
+		const { arms, theta } = sharesOf(batch);
+		const counts = arms.map((arm) => batch.counts[arm] ?? 0);
+		return { arms, theta, counts, units: counts.reduce((sum, count) => sum + count, 0) };
+	});
+	const names = [...new Set(plans.flatMap(({ arms }) => arms))];
+	const terms: number[] = [];
+	for (const name of names)
+		for (const size of DISTORTIONS)
+			for (const delta of [size, -size]) {
+				let log = 0;
+				for (const { arms, theta, counts, units } of plans) {
+					const index = arms.indexOf(name);
+					if (index < 0 || arms.length < 2) continue;
+					log += delta * (counts[index] ?? 0) - units * Math.log1p((theta[index] ?? 0) * Math.expm1(delta));
+				}
+				terms.push(log);
+			}
+	return logSumExp(terms) - Math.log(terms.length);
 }
 
 function areCounts(counts: Readonly<Record<string, number>>): boolean {
@@ -112,13 +170,9 @@ function areCounts(counts: Readonly<Record<string, number>>): boolean {
 function pool(batches: readonly ExposureBatch[]): Regime[] {
 	const regimes: Regime[] = [];
 	for (const batch of batches) {
-		const arms = Object.keys(batch.livePoints)
-			.filter((arm) => (batch.livePoints[arm] ?? 0) > 0)
-			.sort();
-		const total = arms.reduce((sum, arm) => sum + (batch.livePoints[arm] ?? 0), 0);
+		const { arms, theta } = sharesOf(batch);
 		const counts = arms.map((arm) => batch.counts[arm] ?? 0);
 		if (arms.length < 2 || counts.every((count) => count === 0)) continue;
-		const theta = arms.map((arm) => (batch.livePoints[arm] ?? 0) / total);
 		let logNull = 0;
 		for (const [index, count] of counts.entries()) logNull += count * Math.log(theta[index] ?? 1);
 		const same = regimes.find((regime) => sameShares(regime, arms, theta));
@@ -131,7 +185,20 @@ function pool(batches: readonly ExposureBatch[]): Regime[] {
 	return regimes;
 }
 
-function sameShares(regime: Regime, arms: readonly string[], theta: readonly number[]): boolean {
+/** The live arms of a batch's plan in order, and their expected shares. */
+function sharesOf({ livePoints }: ExposureBatch): Pick<Regime, "arms" | "theta"> {
+	const arms = Object.keys(livePoints)
+		.filter((arm) => (livePoints[arm] ?? 0) > 0)
+		.sort();
+	const total = arms.reduce((sum, arm) => sum + (livePoints[arm] ?? 0), 0);
+	return { arms, theta: arms.map((arm) => (livePoints[arm] ?? 0) / total) };
+}
+
+function sameShares(
+	regime: Pick<Regime, "arms" | "theta">,
+	arms: readonly string[],
+	theta: readonly number[],
+): boolean {
 	if (regime.arms.length !== arms.length) return false;
 	return arms.every(
 		(arm, index) =>

@@ -198,3 +198,30 @@ t.test("an arm that loses 5 % of its exposures is found within 60,000 units", as
 	const found = sampleRatio([batch("p", { a: 30_000, b: 28_500 }, { a: 1, b: 1 })]);
 	t.ok((found?.p ?? 1) < 0.001);
 });
+
+t.test("weights that move at every plan: honest ones stay within alpha, a loss of 5 % is found", async (t) => {
+	const next = random(31);
+	const run = (kept: number, plans: number, perPlan: number): number => {
+		const batches: ExposureBatch[] = [];
+		for (let plan = 0; plan < plans; plan++) {
+			const points = { a: 20 + Math.floor(60 * next()), b: 20 + Math.floor(60 * next()), c: 20 };
+			const counts = { a: 0, b: 0, c: 0 };
+			for (let unit = 0; unit < perPlan; unit++) {
+				const x = next() * (points.a + points.b + points.c);
+				const arm = x < points.a ? "a" : x < points.a + points.b ? "b" : "c";
+				if (arm !== "a" || next() < kept) counts[arm] += 1;
+			}
+			batches.push(batch(`p${plan}`, counts, points));
+			if ((sampleRatio(batches)?.p ?? 1) <= 0.05) return plan;
+		}
+		return plans;
+	};
+	let alarms = 0;
+	for (let repeat = 0; repeat < 150; repeat++) if (run(1, 25, 100) < 25) alarms += 1;
+	t.comment(`alarms of 150 at 5 %: ${alarms}`);
+	// 16 of 150 lies 3 standard deviations above 5 %.
+	t.ok(alarms <= 16, `${alarms}`);
+	const found = run(0.95, 60, 1_000);
+	t.comment(`5 % of arm a lost: found after ${found + 1} plans of 1,000`);
+	t.ok(found < 40, `${found}`);
+});
