@@ -6,6 +6,7 @@ const BENCHMARKS = [
 	"callout-secure",
 	"explain-cost",
 	"ingest",
+	"loop",
 	"native",
 	"native-secure",
 	"verdict",
