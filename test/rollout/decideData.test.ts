@@ -1,0 +1,177 @@
+/** Broken data stops ramp and promotion, says why, and never stops harm or the end. */
+import t from "tap";
+import type { Evidence } from "../../src/analysis/evidence.js";
+import { decide } from "../../src/rollout/decide.js";
+import type { DecisionInput } from "../../src/rollout/decision.js";
+import { recompute } from "../../src/rollout/recompute.js";
+import { evidence, experiment, input, LAST_STEP, ROLLOUT, rate, status } from "./example.js";
+
+const EQUAL = { control: { n: 1_000 }, boosted: { n: 1_000 } };
+const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
+
+const withMissing = (control: number, boosted: number): Evidence => {
+	const made = evidence(EQUAL);
+	const missing: Record<string, number> = { control, boosted };
+	return { ...made, arms: made.arms.map((arm) => ({ ...arm, missingUnits: { accuracy: missing[arm.arm] ?? 0 } })) };
+};
+
+/** 2,000 exposures in the 60 s up to the newest, so 33 a second; outcomes until `lastMs`. */
+const silentSince = (lastMs: number, newestExposureMs: number | undefined): Evidence =>
+	evidence(EQUAL, {
+		newestOutcomeMs: { accuracy: lastMs },
+		...(newestExposureMs === undefined ? {} : { newestExposureMs }),
+	});
+
+const changed = (change: (arm: Evidence["arms"][number]) => Partial<Evidence["arms"][number]>): Evidence => {
+	const made = evidence(EQUAL);
+	return { ...made, arms: made.arms.map((arm) => ({ ...arm, ...change(arm) })) };
+};
+
+const CASES: readonly { readonly fact: string; readonly evidence: Evidence; readonly reason: RegExp | null }[] = [
+	{ fact: "few lost entries", evidence: evidence(EQUAL, { droppedEntries: 20 }), reason: null },
+	{
+		fact: "many lost entries",
+		evidence: evidence(EQUAL, { droppedEntries: 21 }),
+		reason: /21 access-log entries were dropped, more than 1% of 2000 units/,
+	},
+	{ fact: "few units in two arms", evidence: evidence(EQUAL, { conflictingUnits: 20 }), reason: null },
+	{
+		fact: "many units in two arms",
+		evidence: evidence(EQUAL, { conflictingUnits: 21 }),
+		reason: /21 units were seen in two arms, more than 1% of 2021/,
+	},
+	{ fact: "few forced units", evidence: evidence(EQUAL, { forcedUnits: 100 }), reason: null },
+	{
+		fact: "many forced units",
+		evidence: evidence(EQUAL, { forcedUnits: 110 }),
+		reason: /110 units had a forced arm, more than 5% of 2110/,
+	},
+	{ fact: "outcomes missing alike", evidence: withMissing(300, 320), reason: null },
+	{
+		fact: "outcomes missing unequally",
+		evidence: withMissing(100, 320),
+		reason: /outcomes of accuracy are missing unequally: of 24.24% of arm boosted's units, of 9.091% of the baseline's/,
+	},
+	{ fact: "a sender within its window", evidence: silentSince(98_000, 99_500), reason: null },
+	{
+		fact: "a sender fallen silent",
+		evidence: silentSince(95_000, 99_500),
+		reason: /no outcome of accuracy has come for 5 s, about 118 were to be expected/,
+	},
+	{ fact: "silence without exposures", evidence: silentSince(60_000, 60_500), reason: null },
+	{ fact: "silence where exposures are not known", evidence: silentSince(60_000, undefined), reason: null },
+	{
+		fact: "a clock that went back",
+		evidence: evidence(EQUAL, { asOfMs: 80_000 }),
+		reason: /a clock went back: evidence as of 80000 and now 100000 lie 15 s before the last step at 95000/,
+	},
+	{ fact: "clocks of two machines", evidence: evidence(EQUAL, { asOfMs: 90_000 }), reason: null },
+	{
+		fact: "a mean that is no number",
+		evidence: changed(({ metrics }) => ({ metrics: { ...metrics, accuracy: { n: 1_000, mean: Number.NaN, m2: 1 } } })),
+		reason: /accuracy of arm control: the mean is NaN/,
+	},
+	{
+		fact: "an infinite spread",
+		evidence: changed(({ metrics }) => ({ metrics: { ...metrics, accuracy: { n: 1_000, mean: 0.5, m2: Infinity } } })),
+		reason: /accuracy of arm boosted: the sum of squared deviations is Infinity/,
+	},
+	{
+		fact: "a negative count",
+		evidence: changed(({ metrics }) => ({ metrics: { ...metrics, accuracy: { n: -5, mean: 0.5, m2: 1 } } })),
+		reason: /the count of units is negative: -5/,
+	},
+	{
+		fact: "units that are no count",
+		evidence: changed(() => ({ maturedUnits: -1 })),
+		reason: /arm control has 1000 exposed and -1 matured units/,
+	},
+	{
+		fact: "an arm twice",
+		evidence: evidence(EQUAL, { arms: [...evidence(EQUAL).arms, ...evidence({ boosted: { n: 5 } }).arms] }),
+		reason: /arm boosted is there twice/,
+	},
+	{
+		fact: "an arm that is not declared",
+		evidence: evidence({ ...EQUAL, ghost: { n: 1_000 } }, { exposures: [] }),
+		reason: /there is no arm ghost/,
+	},
+];
+
+for (const { fact, evidence: given, reason } of CASES)
+	t.test(fact, async (t) => {
+		const made = input({ evidence: given });
+		const outcome = decide(made);
+		if (reason === null) {
+			t.match(outcome, { action: "ramp" }, outcome.reason);
+			return;
+		}
+		t.match(outcome, { action: "hold", rule: "data", waitsFor: "data", reason }, outcome.reason);
+		t.match(outcome.summary, /^Waiting at 20%, because what is measured cannot be trusted: /);
+		for (const { lower, upper, improvement } of outcome.findings)
+			t.notOk([lower, upper, improvement].some(Number.isNaN), "no finding holds what is no number");
+		const stored = {
+			experiment: "main",
+			sequence: 1,
+			atMs: 1,
+			by: "weir",
+			input: made,
+			outcome,
+			acknowledgedAtMs: null,
+		};
+		t.ok(recompute(stored).matches);
+	});
+
+const LOST = { droppedEntries: 1_000 };
+
+t.test("broken data hold a promotion, not harm, not a pause, not the end", async (t) => {
+	const at = (change: Partial<DecisionInput>) => decide(input(change));
+	t.equal(at({ status: status(LAST_STEP), evidence: evidence(GOOD) }).action, "promote");
+	t.match(at({ status: status(LAST_STEP), evidence: evidence(GOOD, LOST) }), { action: "hold", rule: "data" });
+	const harm = evidence({ control: { n: 100 }, boosted: { n: 100, errors: 0.5 } }, LOST);
+	t.match(at({ evidence: harm }), { action: "roll-back", rule: "harm" });
+	t.match(at({ status: status({ phase: "Paused", hold: "person" }), evidence: evidence(EQUAL, LOST) }), {
+		rule: "person",
+	});
+	const ended = status({ ...LAST_STEP, startedAtMs: -600_000 });
+	t.match(at({ status: ended, evidence: evidence(GOOD, LOST) }), { action: "roll-back", rule: "max-duration" });
+});
+
+t.test("an empty arm and a metric without data are unknown, never a pass", async (t) => {
+	const empty = decide(
+		input({
+			status: status(LAST_STEP),
+			evidence: evidence({ control: GOOD.control, boosted: { n: 0, exposed: 6_000 } }),
+		}),
+	);
+	t.match(empty, { action: "hold", waitsFor: "units" });
+	t.ok(empty.findings.every(({ verdict, logE }) => verdict === "unknown" && logE === null));
+	const made = evidence(GOOD);
+	const arms = made.arms.map((arm) => ({ ...arm, metrics: { accuracy: rate(6_000, 0.8) } }));
+	const without = decide(input({ status: status(LAST_STEP), evidence: { ...made, arms } }));
+	t.match(without.findings[0], { verdict: "unknown", note: "no data in the baseline" });
+	t.not(without.action, "promote");
+});
+
+t.test("too few people are neither success nor failure, and how many are missing is said", async (t) => {
+	const few = { control: { n: 150 }, boosted: { n: 150 } };
+	const waiting = decide(input({ evidence: evidence(few) }));
+	t.match(waiting, {
+		action: "hold",
+		waitsFor: "units",
+		summary: /too few people to tell anything yet, control lacks 50 of 200/,
+	});
+	const ended = status({ startedAtMs: -600_000 });
+	t.match(decide(input({ status: ended, evidence: evidence(few) })), {
+		action: "roll-back",
+		rule: "max-duration",
+		reason: /no verdict after 11.7 min of at most 10 min; arm control has 150 of 200 matured units, too few to tell/,
+		summary:
+			/says nothing against the new one: no clear result after 11.7 min, because too few people came: control lacks 50/,
+	});
+	const pausing = experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive: "pause" } });
+	t.match(decide(input({ experiment: pausing, status: ended, evidence: evidence(few) })), {
+		action: "pause",
+		status: { hold: "inconclusive" },
+	});
+});

@@ -1,0 +1,122 @@
+/** Harm: what onHarm does, and harm in a segment. */
+import t from "tap";
+import { levels, segmentShare } from "../../src/analysis/claim.js";
+import type { SegmentEvidence } from "../../src/analysis/evidence.js";
+import { decide } from "../../src/rollout/decide.js";
+import type { DecisionInput } from "../../src/rollout/decision.js";
+import { actByPerson } from "../../src/rollout/person.js";
+import { evidence, experiment, input, ROLLOUT, rate, status } from "./example.js";
+
+const BAD = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4 } });
+const FREEZE = { rollout: { ...ROLLOUT, onHarm: "freeze" } } as const;
+
+t.test("onHarm freeze holds the allocation, once for every harm, until a person decides", async (t) => {
+	const frozen = experiment(["boosted"], FREEZE);
+	const made = input({ experiment: frozen, evidence: BAD });
+	const first = decide(made);
+	t.match(first, {
+		action: "pause",
+		rule: "harm",
+		reason: /^Frozen at 20%, a person decides: error-rate of arm boosted is proved worse/,
+		summary: /^No more people get it than the present 20%/,
+		status: { phase: "Paused", hold: "harm", allocationPpm: 200_000, closedArms: [] },
+	});
+	const again = decide({ ...made, status: first.status });
+	t.match(again, { action: "hold", rule: "harm", waitsFor: "person" });
+	t.same(again.status, first.status);
+
+	const resumed = actByPerson({ experiment: frozen, status: first.status, by: "ada", nowMs: 1 }, { verb: "resume" });
+	t.match(decide({ ...made, status: resumed.status }), { action: "ramp" }, "what a person has seen stops it no more");
+	const other = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4, slow: 0.9 } });
+	const second = decide({ ...made, status: resumed.status, evidence: other });
+	t.match(second, { action: "pause", rule: "harm", status: { hold: "harm" } }, "another harm does");
+	t.equal(second.status.frozenHarms?.length, 2);
+});
+
+t.test("frozen by a person's pause first, harm is still told", async (t) => {
+	const outcome = decide(
+		input({
+			experiment: experiment(["boosted"], FREEZE),
+			status: status({ phase: "Paused", hold: "person" }),
+			evidence: BAD,
+		}),
+	);
+	t.match(outcome, { action: "pause", rule: "harm", status: { hold: "harm" } });
+});
+
+/** Errors of the challenger by country: the rest of the evidence shows nothing. */
+function bySegment(errors: Readonly<Record<string, number>>, n = 400, segment = "country"): SegmentEvidence[] {
+	return Object.entries(errors).map(([value, share], rank) => ({
+		segment,
+		value: value === "" ? null : value,
+		rank,
+		arms: [
+			{ arm: "control", metrics: { "error-rate": rate(n, 0) } },
+			{ arm: "boosted", metrics: { "error-rate": rate(n, share) } },
+		],
+	}));
+}
+
+const SEGMENTED = experiment(["boosted"], { segments: [{ name: "country", header: "x-country" }] });
+const inCountries = (segments: SegmentEvidence[], change: Partial<DecisionInput> = {}) =>
+	decide(
+		input({
+			experiment: SEGMENTED,
+			evidence: evidence({ control: { n: 1_000 }, boosted: { n: 1_000, errors: 0.003 } }, { segments }),
+			...change,
+		}),
+	);
+
+t.test("harm in one segment rolls back and names it", async (t) => {
+	const outcome = inCountries(bySegment({ FR: 0, DE: 0.2 }));
+	t.match(outcome, {
+		action: "roll-back",
+		rule: "harm",
+		reason: /error-rate of arm boosted in country DE is proved worse than its margin -0.005/,
+		summary: /error-rate of boosted where country is DE is worse: 20 points more/,
+	});
+	const found = outcome.findings.filter(({ segment }) => segment !== undefined);
+	t.match(found, [{ segment: { name: "country", value: "DE" }, verdict: "harm", challenger: { n: 400, mean: 0.2 } }]);
+	t.match(inCountries(bySegment({ FR: 0, "": 0.2 })).reason, /in country \(all rarer values\)/);
+});
+
+t.test("no harm in any segment, an undeclared one, broken numbers: nothing is found", async (t) => {
+	t.equal(inCountries(bySegment({ FR: 0, DE: 0.004 })).action, "ramp");
+	t.equal(inCountries(bySegment({ DE: 0.2 }, 400, "device")).action, "ramp");
+	const broken = bySegment({ DE: 0.2 }).map((entry) => ({
+		...entry,
+		arms: entry.arms.map((arm) => ({ ...arm, metrics: { "error-rate": { n: 400, mean: Number.NaN, m2: 1 } } })),
+	}));
+	t.equal(inCountries(broken).action, "ramp");
+});
+
+t.test(
+	"segments take half of harm's alpha, each value by its rank: what comes later takes nothing from before",
+	async (t) => {
+		const { harm, segmentHarm, pass } = levels(SEGMENTED);
+		t.equal(harm, 0.05 / 3 / 2);
+		t.equal(segmentHarm, 0.05 / 3 / 2);
+		t.equal(pass, 0.05);
+		t.match(levels(experiment()), { harm: 0.05 / 3, segmentHarm: 0, pass: 0.05 });
+		let spent = 0;
+		for (let rank = 0; rank < 10_000; rank++) spent += segmentShare(rank);
+		t.ok(spent < 1 && spent > 0.9998, `${spent}`);
+		const levelAt = (rank: number) => {
+			const [only] = bySegment({ DE: 0.5 });
+			const found = inCountries(only === undefined ? [] : [{ ...only, rank }]).findings.at(-1);
+			return found?.harmAlpha;
+		};
+		t.same(
+			[levelAt(0), levelAt(1), levelAt(5)],
+			[segmentHarm * (1 / 2), segmentHarm * (1 / 6), segmentHarm * (1 / 42)],
+		);
+	},
+);
+
+t.test("the same errors that are harm as the first value of a segment need more units as a late one", async (t) => {
+	const found = (rank: number, n: number) => {
+		const [only] = bySegment({ DE: 0.06 }, n);
+		return inCountries(only === undefined ? [] : [{ ...only, rank }]).rule === "harm";
+	};
+	t.same([found(0, 200), found(20, 200), found(20, 800)], [true, false, true]);
+});

@@ -1,0 +1,108 @@
+/** Designs with planned looks: each look once, at the information that there is; harm at every moment. */
+import t from "tap";
+import type { InferenceDesign } from "../../src/resources/resource.js";
+import { decide } from "../../src/rollout/decide.js";
+import { applyExperiment } from "../../src/rollout/declaration.js";
+import type { ExperimentStatus } from "../../src/rollout/status.js";
+import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
+
+const planned = (inference: InferenceDesign) =>
+	experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: null, inference } });
+const GROUPS = planned({ design: "group-sequential", looks: 4, units: 8_000, spending: "obrien-fleming" });
+const FIXED = planned({ design: "fixed-horizon", units: 8_000 });
+
+const at = (own: typeof GROUPS, n: number, accuracy: number, change: Partial<ExperimentStatus> = {}, errors = 0) =>
+	decide(
+		input({
+			experiment: own,
+			status: status({ ...LAST_STEP, ...change }),
+			evidence: evidence({ control: { n, accuracy: 0.78 }, boosted: { n, accuracy, errors } }),
+		}),
+	);
+
+t.test("before its units there is no look, however clear the effect", async (t) => {
+	const waiting = at(FIXED, 3_900, 0.9);
+	t.match(waiting, {
+		action: "hold",
+		waitsFor: "look",
+		reason: /planned look 1 of 1 is at 8000 matured units, there are 7800/,
+		summary: /when 200 more people have been measured/,
+	});
+	t.match(waiting.findings.at(-1), { role: "goal", verdict: "open" });
+	t.ok((waiting.findings.at(-1)?.lower ?? 0) > 0.05, "the sequence would have proved it");
+});
+
+t.test("a fixed horizon is one look by the classical test, then it promotes or ends", async (t) => {
+	const look = at(FIXED, 4_000, 0.83);
+	t.match(look, {
+		action: "look",
+		rule: "look",
+		reason: /Took the planned look at 8000 units \(planned at 8000 of 8000\)/,
+	});
+	const [only] = look.status.looks ?? [];
+	// z = (0.05 − 0.005) ÷ √(0.83·0.17/3999 + 0.78·0.22/3999), against Φ⁻¹(0.95).
+	t.match(only, { units: 8_000, atMs: 100_000 });
+	t.ok(
+		Math.abs((only?.z.boosted ?? 0) - 0.045 / Math.sqrt((0.83 * 0.17 + 0.78 * 0.22) / 3_999)) < 1e-9,
+		`${only?.z.boosted}`,
+	);
+	t.ok(Math.abs((only?.boundary ?? 0) - 1.6448536269514722) < 1e-9, `${only?.boundary}`);
+	t.match(at(FIXED, 4_000, 0.83, look.status), {
+		action: "promote",
+		reason: /at planned look 1, guardrails at all looks/,
+	});
+
+	const none = at(FIXED, 4_000, 0.786);
+	t.match(none.summary, /the improvement is not proved yet/);
+	const ended = at(FIXED, 4_000, 0.9, none.status);
+	t.match(ended, {
+		action: "roll-back",
+		rule: "look",
+		reason: /the last of the planned looks, at 8000 units, did not prove/,
+	});
+	const resumed = at(FIXED, 4_000, 0.9, { ...none.status, durationFromMs: 100_000 });
+	t.match(resumed, { action: "hold", waitsFor: "proof" }, "no second chance by looking again");
+});
+
+t.test("group-sequential: each look once, over-run and jumped looks at their own information", async (t) => {
+	const first = at(GROUPS, 1_000, 0.8);
+	t.match(first.status.looks, [{ units: 2_000 }]);
+	// Lan and DeMets' O'Brien–Fleming, one-sided 0.05, four looks: 3.7496, 2.5395, 2.0211, 1.7213 at equal spacing.
+	t.ok(Math.abs((first.status.looks?.[0]?.boundary ?? 0) - 3.7496) < 5e-3, `${first.status.looks?.[0]?.boundary}`);
+	t.match(at(GROUPS, 1_000, 0.8, first.status), {
+		action: "hold",
+		waitsFor: "look",
+		reason: /planned look 2 of 4 is at 4000/,
+	});
+	const jumped = at(GROUPS, 3_100, 0.8, first.status);
+	t.match(jumped.status.looks, [{ units: 2_000 }, { units: 6_200 }]);
+	t.match(at(GROUPS, 3_100, 0.8, jumped.status), { action: "hold", reason: /planned look 4 of 4 is at 8000/ });
+	const last = at(GROUPS, 5_000, 0.82, jumped.status);
+	t.match(last, { action: "look", reason: /proved for boosted/ });
+	t.equal(last.status.looks?.length, 3);
+	t.equal(at(GROUPS, 5_000, 0.82, last.status).action, "promote");
+});
+
+t.test("a look that proves the goal waits for the guardrails, and harm ends it at any moment", async (t) => {
+	const look = at(GROUPS, 2_000, 0.86);
+	t.match(at(GROUPS, 2_000, 0.86, look.status, 0.004), { action: "hold", waitsFor: "proof", reason: /error-rate/ });
+	t.match(at(GROUPS, 300, 0.5), { action: "roll-back", rule: "harm" });
+});
+
+t.test("too few events for the normal law prove nothing", async (t) => {
+	const rare = planned({ design: "fixed-horizon", units: 400 });
+	const look = at(rare, 200, 0.99);
+	t.match(look.status.looks, [{ z: { boosted: null } }]);
+	t.match(look.reason, /boosted untested/);
+});
+
+t.test("another goal or plan forgets the looks at the former one", async (t) => {
+	const look = at(GROUPS, 1_000, 0.8).status;
+	const other = {
+		...GROUPS,
+		spec: { ...GROUPS.spec, goal: { metric: "accuracy", improveBy: { kind: "absolute", value: 0.01 } } },
+	} as const;
+	t.equal(applyExperiment(GROUPS, other, look, 1)?.status.looks, undefined);
+	const margin = { ...GROUPS, spec: { ...GROUPS.spec, guardrails: GROUPS.spec.guardrails.slice(0, 1) } };
+	t.same(applyExperiment(GROUPS, margin, look, 1)?.status.looks, look.looks);
+});

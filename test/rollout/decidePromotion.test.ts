@@ -1,0 +1,108 @@
+/** What holds a promotion that every claim would allow: an effect that fades, an arm of another Experiment. */
+import t from "tap";
+import type { InteractionEvidence, PeriodEvidence } from "../../src/analysis/evidence.js";
+import { decide } from "../../src/rollout/decide.js";
+import { evidence, input, LAST_STEP, rate, status } from "./example.js";
+
+const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
+const ready = (extra: Parameters<typeof evidence>[1]) =>
+	decide(input({ status: status(LAST_STEP), evidence: evidence(GOOD, extra) }));
+
+/** Accuracies of both arms by period, 3,000 units an arm in each. */
+const periods = (...shares: readonly (readonly [control: number, boosted: number])[]): PeriodEvidence[] =>
+	shares.map(([control, boosted], index) => ({
+		fromMs: index * 10_000,
+		toMs: (index + 1) * 10_000,
+		arms: [
+			{ arm: "control", exposedUnits: 3_000, metrics: { accuracy: rate(3_000, control) } },
+			{ arm: "boosted", exposedUnits: 3_000, metrics: { accuracy: rate(3_000, boosted) } },
+		],
+	}));
+
+t.test("a steady effect promotes without a word about time", async (t) => {
+	const outcome = ready({ periods: periods([0.78, 0.83], [0.78, 0.83]) });
+	t.equal(outcome.action, "promote");
+	t.notMatch(outcome.reason, /weakens/);
+	t.match(
+		outcome.summary,
+		/^boosted becomes the new version: accuracy of boosted is better: 5 points more, surely more than 2.\d points \(0.5 points asked for\); 6,000 people against 6,000; /,
+	);
+});
+
+t.test("an effect that weakens but stays above the line is promoted with a caution", async (t) => {
+	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.82]) });
+	t.match(outcome, {
+		action: "promote",
+		reason: /caution, the effect weakens: 0.12 among the early half of the units, 0.04 among the late half/,
+		summary: /helped the first people more than the later ones/,
+	});
+});
+
+t.test("an effect that is gone among those who came late is held for a person", async (t) => {
+	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.72]) });
+	t.match(outcome, {
+		action: "hold",
+		rule: "novelty",
+		reason:
+			/the effect of arm boosted on accuracy fades: at least 0.0\d+ among units first exposed before 10000, at most -0.0\d+ since, the line is 0.005/,
+		summary: /those who came later no longer gain as much as was asked for/,
+	});
+	t.equal(ready({ periods: periods([0.78, 0.9]) }).action, "promote", "one period says nothing");
+	const odd = ready({ periods: periods([0.78, 0.9], [0.78, 0.9], [0.78, 0.7], [0.78, 0.7]) });
+	t.equal(odd.rule, "novelty", "halves of several periods");
+});
+
+/** The other's arms: accuracies and units of ours in each. */
+function crossing(
+	cells: Readonly<Record<string, { control: [n: number, share: number]; boosted: [n: number, share: number] }>>,
+): InteractionEvidence[] {
+	return [
+		{
+			experiment: "team/banner",
+			cells: Object.entries(cells).flatMap(([otherArm, own]) =>
+				(["control", "boosted"] as const).map((arm) => ({
+					arm,
+					otherArm,
+					units: own[arm][0],
+					metrics: { accuracy: rate(own[arm][0], own[arm][1]) },
+				})),
+			),
+		},
+	];
+}
+
+t.test("the same effect in all arms of another experiment promotes", async (t) => {
+	const interactions = crossing({
+		old: { control: [3_000, 0.78], boosted: [3_000, 0.83] },
+		new: { control: [3_000, 0.7], boosted: [3_000, 0.75] },
+	});
+	t.equal(ready({ interactions }).action, "promote");
+	t.equal(ready({ interactions: [{ experiment: "team/empty", cells: [] }] }).action, "promote");
+});
+
+t.test("an effect in one arm of another experiment only is held, and the other is named", async (t) => {
+	const interactions = crossing({
+		old: { control: [3_000, 0.78], boosted: [3_000, 0.9] },
+		new: { control: [3_000, 0.78], boosted: [3_000, 0.76] },
+	});
+	t.match(ready({ interactions }), {
+		action: "hold",
+		rule: "interaction",
+		waitsFor: "person",
+		reason:
+			/arm boosted interacts with experiment team\/banner: accuracy at least 0.0\d+ with its arm old, at most 0.0\d+ with new/,
+		summary: /it helps differently with old than with new of experiment team\/banner/,
+	});
+});
+
+t.test("assignments that depend on each other are held", async (t) => {
+	const interactions = crossing({
+		old: { control: [3_300, 0.78], boosted: [2_700, 0.83] },
+		new: { control: [2_700, 0.78], boosted: [3_300, 0.83] },
+	});
+	t.match(ready({ interactions }), {
+		action: "hold",
+		rule: "interaction",
+		reason: /arm boosted and the arms of experiment team\/banner are not assigned independently \(p \S+e-\d+\)/,
+	});
+});
