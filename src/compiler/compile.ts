@@ -6,6 +6,7 @@ import { accessTable, readsUsers } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
 import { KEYS_URL_MS } from "../limits.js";
+import { USUAL_UNIT_HEADER } from "../resources/host.js";
 import {
 	demandsClientCertificates,
 	type Experiment,
@@ -64,12 +65,6 @@ export interface CompileOptions {
 
 /** No access log, no traces: what `weir compile` prints runs by itself. */
 export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: null, traceSamplingPercent: 0 };
-
-/**
- * Logged before any Experiment asks for it: a new header in the access log is a new listener configuration, and
- * connections opened before it would be served, but logged without their unit, until they are drained.
- */
-const USUAL_UNIT_HEADER = "x-user-id";
 
 /**
  * @param declared checked resources (resources/check.ts); the compiler does not check them again.

@@ -6,6 +6,7 @@
 import type { BaselineQuantile } from "../analysis/evidence.js";
 import type { EvidenceSource } from "../rollout/ports.js";
 import type { EventStore } from "./store.js";
+import { unitQuantile } from "./unitQuantile.js";
 
 export type BaselineQuery = Parameters<EvidenceSource["baselineQuantile"]>[0];
 
@@ -13,8 +14,7 @@ const CHUNKS = 5;
 
 /** Each stretch's quantile is exact, interpolated (R type 7), over requests whose end came in [sinceMs, untilMs); null while there is none. */
 export function baselineQuantile(store: EventStore, query: BaselineQuery): Promise<BaselineQuantile | null> {
-	// Units' values are not measured before their cap is known, so there is no quantile of them yet.
-	if (query.valuesOf !== undefined) return Promise.resolve(null);
+	if (query.valuesOf !== undefined) return unitQuantile(store, query, query.valuesOf);
 	return store.analysis.transaction(async (transaction) => {
 		const [row] = await transaction.rows(
 			`WITH earlier AS (

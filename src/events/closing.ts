@@ -27,7 +27,7 @@ export interface Closing extends Defined {
 	readonly of: EvidenceMetric | null;
 }
 
-export interface Scope {
+interface Scope {
 	readonly experiment: string;
 	readonly service: string;
 	readonly nowMs: number;
@@ -109,7 +109,7 @@ async function observe(transaction: Transaction, scope: Scope, group: readonly C
 	if (outcomes.length > 0) await observeOutcomes(transaction, lot, outcomes);
 }
 
-interface Lot extends Scope {
+export interface Lot extends Scope {
 	readonly windowMs: number;
 	/** Times of the events that any unit of the lot can have. */
 	readonly fromMs: number;
@@ -158,30 +158,8 @@ async function observeRequests(
 
 /** The mean or sum of a unit's outcomes, by unit or by the id of one of its requests. */
 async function observeOutcomes(transaction: Transaction, lot: Lot, group: readonly Closing[]): Promise<void> {
-	const { experiment, windowMs, fromMs, toMs } = lot;
 	const wanted = group.flatMap(({ series, of }): Wanted[] => (of === null ? [] : [wantedOf(series, of)]));
-	const between = `o.event_ms >= ${whole(fromMs)} AND o.event_ms <= ${whole(toMs)}`;
-	const names = [
-		...new Set(wanted.flatMap(({ name, denominator }) => [name, ...(denominator === null ? [] : [denominator])])),
-	];
-	const those = `${between} AND o.metric IN (${names.map(text).join(", ")})`;
-	const [byRequest] = await transaction.rows(
-		`SELECT 1 AS found FROM outcomes o WHERE ${those} AND o.request IS NOT NULL LIMIT 1`,
-	);
-	// An outcome by request id is its unit's, and of a request that exposed it.
-	await transaction.run(
-		`CREATE OR REPLACE TEMP VIEW due_outcomes AS
-		SELECT o.metric, o.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o WHERE ${those} AND o.unit IS NOT NULL
-		${
-			byRequest === undefined
-				? ""
-				: `UNION ALL SELECT o.metric, r.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o
-		JOIN (SELECT DISTINCT e.unit, e.request FROM entries e JOIN due d ON e.unit = d.unit
-			WHERE e.experiment = ${text(experiment)} AND e.arm IS NOT NULL AND e.start_us >= ${whole(fromMs)} * 1000) r ON o.request = r.request
-		WHERE ${those}`
-		}`,
-	);
-	const sums = unitSums(DUCKDB, { wanted, events: "due_outcomes", due: "due", experiment, windowMs });
+	const sums = await outcomeSums(transaction, lot, wanted);
 	const perRequest = new Set(group.flatMap(({ series, of }) => (of?.denominator === "requests" ? [series] : [])));
 	const others = wanted.filter(({ series }) => !perRequest.has(series));
 	if (perRequest.size === 0) {
@@ -205,7 +183,34 @@ async function observeOutcomes(transaction: Transaction, lot: Lot, group: readon
 	}
 }
 
-function wantedOf(series: number, metric: EvidenceMetric): Wanted {
+/** The statement of unitSums() over the outcomes of the units in `due`. */
+export async function outcomeSums(transaction: Transaction, lot: Lot, wanted: readonly Wanted[]): Promise<string> {
+	const { experiment, windowMs, fromMs, toMs } = lot;
+	const between = `o.event_ms >= ${whole(fromMs)} AND o.event_ms <= ${whole(toMs)}`;
+	const names = [
+		...new Set(wanted.flatMap(({ name, denominator }) => [name, ...(denominator === null ? [] : [denominator])])),
+	];
+	const those = `${between} AND o.metric IN (${names.map(text).join(", ")})`;
+	const [byRequest] = await transaction.rows(
+		`SELECT 1 AS found FROM outcomes o WHERE ${those} AND o.request IS NOT NULL LIMIT 1`,
+	);
+	// An outcome by request id is its unit's, and of a request that exposed it.
+	await transaction.run(
+		`CREATE OR REPLACE TEMP VIEW due_outcomes AS
+		SELECT o.metric, o.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o WHERE ${those} AND o.unit IS NOT NULL
+		${
+			byRequest === undefined
+				? ""
+				: `UNION ALL SELECT o.metric, r.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o
+		JOIN (SELECT DISTINCT e.unit, e.request FROM entries e JOIN due d ON e.unit = d.unit
+			WHERE e.experiment = ${text(experiment)} AND e.arm IS NOT NULL AND e.start_us >= ${whole(fromMs)} * 1000) r ON o.request = r.request
+		WHERE ${those}`
+		}`,
+	);
+	return unitSums(DUCKDB, { wanted, events: "due_outcomes", due: "due", experiment, windowMs });
+}
+
+export function wantedOf(series: number, metric: EvidenceMetric): Wanted {
 	const { name, denominator, covariateMs, perUnit, missing, cap } = metric;
 	return {
 		series,

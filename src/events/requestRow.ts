@@ -243,7 +243,7 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		firstMs: Math.floor(entry.startUs / 1e3),
 		receivedMs,
 		livePoints: experiment.livePoints,
-		segments: segmentsOf(entry, experiment),
+		segments: segmentsOf(entry, experiment, unit),
 	};
 	return { kind: "row", row, exposure, late, assigned: assignedArm(experiment, unit, arm), plan };
 }
@@ -251,13 +251,18 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 /** Printable ASCII, as headers of that kind are; what is anything else is a text, and no group of units. */
 const SEGMENT_VALUE = new RegExp(`^[\\x20-\\x7e]{1,${SEGMENT_VALUE_BYTES_MAX}}$`);
 
-function segmentsOf(entry: AccessLogEntry, { table }: ReadableExperiment): Readonly<Record<string, string>> {
+/** What says the unit's own id is not kept either: ids are stored as pseudonyms alone. */
+function segmentsOf(
+	entry: AccessLogEntry,
+	{ table }: ReadableExperiment,
+	unit: string | null,
+): Readonly<Record<string, string>> {
 	const { segments = [] } = table;
 	if (segments.length === 0) return NO_SEGMENTS;
 	return Object.fromEntries(
 		segments.flatMap(({ name, header }) => {
 			const value = requestHeader(entry, header)?.trim() ?? "";
-			return SEGMENT_VALUE.test(value) ? [[name, value]] : [];
+			return SEGMENT_VALUE.test(value) && value !== unit ? [[name, value]] : [];
 		}),
 	);
 }

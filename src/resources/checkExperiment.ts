@@ -1,6 +1,7 @@
 /** One Experiment against its Service and Metrics. */
 import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM } from "../limits.js";
+import { USUAL_UNIT_HEADER } from "./host.js";
 import type { Path } from "./position.js";
 import type { Check } from "./report.js";
 import type { Experiment, Metric } from "./resource.js";
@@ -13,6 +14,19 @@ export function experimentProblems(check: Check): void {
 		metricProblems(check, experiment);
 		unitProblems(check, experiment);
 		parameterProblems(check, experiment);
+		segmentProblems(check, experiment);
+	}
+}
+
+/** A segment's values are kept as they are, and units as pseudonyms only: no header may be both, whoever's unit it is. */
+function segmentProblems({ set, report }: Check, experiment: Experiment): void {
+	const declared = set.experiments.flatMap(({ spec: { unit } }) => (unit.from === "header" ? [unit.header] : []));
+	const units = new Set([USUAL_UNIT_HEADER, ...declared]);
+	for (const [index, { name, header }] of experiment.spec.segments.entries()) {
+		if (!units.has(header)) continue;
+		const message = `segment ${name} is of header ${header}, which carries units`;
+		const hint = "name a header that many units share, such as x-country";
+		report(experiment, ["spec", "segments", index, "header"], message, hint);
 	}
 }
 

@@ -68,6 +68,12 @@ const NOT_A_UNIT = new Set([
 ]);
 const NOT_A_UNIT_PREFIX = /^x[-_](weir|envoy|forwarded)[-_]/;
 
+/**
+ * Logged before any Experiment asks for it: a new header in the access log is a new listener configuration, and
+ * connections opened before it would be served, but logged without their unit, until they are drained.
+ */
+export const USUAL_UNIT_HEADER = "x-user-id";
+
 const HEADER_HINT = "write the name of a request header that carries a user or tenant id, such as x-user-id";
 
 /** Name of the header that carries the unit, lower-cased. */
