@@ -99,23 +99,41 @@ function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: L
 	const question = questionOf(claim, metric, input.experiment, shared.pass, shared.harm);
 	const measured = compare(question, t, c);
 	if (!isMeasured(measured)) return unknown(measured.note);
-	const { improvement, lower, upper, standardError, logE, baseline, challenger } = measured;
+	const { improvement, standardError, logE, baseline, challenger } = measured;
+	const harmLine = harmLineOf(question, metric);
 	let verdict: Finding["verdict"] = "open";
-	if (upper < harmLineOf(question, metric)) verdict = "harm";
-	else if (isProved(question, lower, t, claim.arm, input)) verdict = "pass";
-	return { ...base, baseline, challenger, improvement, lower, upper, standardError, logE, verdict, note: "" };
+	// What is not even seen to be worse is not proved to be: the upper bound lies above the estimate.
+	if ((improvement === null || improvement < harmLine) && measured.upper < harmLine) verdict = "harm";
+	else if (isProved(question, logE, t, claim.arm, input)) verdict = "pass";
+	return {
+		...base,
+		baseline,
+		challenger,
+		improvement,
+		// Exact bounds are dear, and few looks are ever read: they are searched for then.
+		get lower() {
+			return measured.lower;
+		},
+		get upper() {
+			return measured.upper;
+		},
+		standardError,
+		logE,
+		verdict,
+		note: "",
+	};
 }
 
 function isProved(
 	question: Question,
-	lower: number,
+	logE: number,
 	t: MetricEvidence,
 	arm: string,
 	{ experiment, provedByLook = [] }: AnalysisInput,
 ): boolean {
 	const { metric, role } = question;
 	if (role === "goal" && experiment.spec.rollout.inference.design !== "sequential") return provedByLook.includes(arm);
-	if (!(lower > lineOf(question, metric))) return false;
+	if (!(logE >= -Math.log(question.alpha))) return false;
 	const quantile = metric.spec.type === "quantile" ? metric.spec.quantile : null;
 	return role === "guardrail" || quantile === null || quantileBelow(t, quantile, question.alpha);
 }

@@ -12,16 +12,7 @@
 import type { Metric } from "../resources/resource.js";
 import type { MetricEvidence } from "./evidence.js";
 import type { Finding } from "./finding.js";
-import {
-	isRelative,
-	lineOf,
-	type Measured,
-	type Question,
-	signOf,
-	tidyLogE,
-	turned,
-	type Unmeasured,
-} from "./question.js";
+import { isRelative, lineOf, type Measured, type Question, signOf, tidyLogE, type Unmeasured } from "./question.js";
 import {
 	type Contrast,
 	challengerOn,
@@ -48,22 +39,26 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	const prior = priorOf(question);
 	const sign = signOf(metric);
 	const relative = isRelative(question);
-	const width = range.hi - range.lo;
 	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; down turns them.
 	const [atLower, atUpper] = sign === 1 ? [alpha, harmAlpha] : [harmAlpha, alpha];
 	const bounds = (relative ? ratioBounds : differenceBounds)(st, sc, atLower, prior, shares, atUpper);
-	const scale = (value: number): number => (relative ? value - 1 : value * width);
+	const scale = (value: number): number => sign * (relative ? value - 1 : value * (range.hi - range.lo));
 	const estimate = relative ? (c.mean > 0 ? t.mean / c.mean - 1 : null) : t.mean - c.mean;
 	const { side, contrast } = halfPlane(question, lineOf(question, metric), range);
-	return turned(sign, {
-		improvement: estimate,
-		lower: scale(bounds.lower),
-		upper: scale(bounds.upper),
+	return {
+		improvement: estimate === null ? null : 0 + sign * estimate,
+		// Searched for when read, see boundsAlong().
+		get lower() {
+			return scale(sign === 1 ? bounds.lower : bounds.upper);
+		},
+		get upper() {
+			return scale(sign === 1 ? bounds.upper : bounds.lower);
+		},
 		standardError: null,
 		logE: tidyLogE(logEvidence(side, st, sc, contrast, prior, shares)),
 		baseline: { n: c.n, mean: c.mean },
 		challenger: { n: t.n, mean: t.mean },
-	});
+	};
 }
 
 interface Range {

@@ -26,14 +26,19 @@ export function outcomeOf(
 	input: DecisionInput,
 	analysis: Analysis,
 	[action, rule]: readonly [Outcome["action"], Rule],
-	{ reason, summary }: Words,
+	words: Words,
 	extras: Extras,
 ): Outcome {
 	return {
 		action,
 		rule,
-		reason,
-		summary,
+		// Made when they are read: a hold that was recorded already is not, and its words would need exact bounds.
+		get reason() {
+			return words.reason;
+		},
+		get summary() {
+			return words.summary;
+		},
 		findings: analysis.findings,
 		srmP: analysis.srm?.p ?? null,
 		status: extras.status ?? input.status,

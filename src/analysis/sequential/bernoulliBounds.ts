@@ -182,7 +182,10 @@ function certain(lo: number, outer: number, hi: number, atHi: number, { whole }:
 	}
 }
 
-/** Both bounds along two families of lines that are each other's mirror, with a guess of each. */
+/**
+ * Both bounds along two families of lines that are each other's mirror, with a guess of each. A bound is searched for
+ * when it is first read: it costs some fifty times what one line does, and most looks need no bound at all.
+ */
 function boundsAlong(
 	above: Trial,
 	alpha: { readonly lower: number; readonly upper: number },
@@ -190,10 +193,18 @@ function boundsAlong(
 	line: (x: number) => Contrast,
 	guess: Bounds,
 ): Bounds {
-	const below = linesOf({ ...above, side: "below" }, alpha.upper, (x) => line(-x));
+	let lower: number | null = null;
+	let upper: number | null = null;
 	return {
-		lower: lastProved(lo, hi, guess.lower, linesOf(above, alpha.lower, line)),
-		upper: -lastProved(-hi, -lo, -guess.upper, below),
+		get lower() {
+			lower ??= lastProved(lo, hi, guess.lower, linesOf(above, alpha.lower, line));
+			return lower;
+		},
+		get upper() {
+			const below = (): Lines => linesOf({ ...above, side: "below" }, alpha.upper, (x) => line(-x));
+			upper ??= -lastProved(-hi, -lo, -guess.upper, below());
+			return upper;
+		},
 	};
 }
 

@@ -13,8 +13,15 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	const { experiment, metrics, status, nowMs } = input;
 	const { stepsPpm, everyMs, minUnits } = experiment.spec.rollout;
 	const at = percent(status.allocationPpm);
-	const hold = (waitsFor: WaitsFor, { reason, summary }: Words, expectedMs: number | null) => {
-		const words = { reason: `Holding at ${at}: ${reason}.`, summary: `Waiting at ${at}: ${summary}.` };
+	const hold = (waitsFor: WaitsFor, missing: Words, expectedMs: number | null) => {
+		const words: Words = {
+			get reason() {
+				return `Holding at ${at}: ${missing.reason}.`;
+			},
+			get summary() {
+				return `Waiting at ${at}: ${missing.summary}.`;
+			},
+		};
 		return outcomeOf(input, analysis, ["hold", "wait"], words, { waitsFor, expectedMs });
 	};
 	const stepLeft = Math.max(0, everyMs - (nowMs - status.stepStartedAtMs));
@@ -86,8 +93,12 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	return hold(
 		"proof",
 		{
-			reason: open.map(lackSentence).join("; "),
-			summary: open.map((finding) => undecided(finding, metrics[finding.metric])).join("; "),
+			get reason() {
+				return open.map(lackSentence).join("; ");
+			},
+			get summary() {
+				return open.map((finding) => undecided(finding, metrics[finding.metric])).join("; ");
+			},
 		},
 		expectedProofMs(input, analysis.findings),
 	);
