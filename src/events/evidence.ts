@@ -17,6 +17,9 @@ import { Parts } from "./parts.js";
 import { PERIODS, REST, refresh } from "./refresh.js";
 import type { EventStore, Row, Transaction } from "./store.js";
 
+/** The newest first exposure is looked for among so many units of all Experiments: where it is not, it is old news. */
+const NEWEST_UNITS = 100_000;
+
 /** @param nowMs the store's clock: observations due before it are closed */
 export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: number): Promise<Evidence> {
 	return store.analysis.transaction(async (transaction) => {
@@ -34,6 +37,8 @@ export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: n
 		const [totals] = await transaction.rows(
 			`SELECT (SELECT count(*) FROM conflicts WHERE experiment = $experiment AND NOT forced) AS conflicts,
 				(SELECT count(*) FROM conflicts WHERE experiment = $experiment AND forced) AS forced,
+				(SELECT max(first_ms) FROM units WHERE experiment = $experiment
+					AND ordinal > (SELECT max(ordinal) FROM units) - ${NEWEST_UNITS}) AS newest,
 				(SELECT coalesce(sum(entries), 0) FROM losses WHERE at_ms >= $since) AS lost`,
 			{ experiment, since: BigInt(exposed.length === 0 ? healthSinceMs : least(exposed, "received_ms")) },
 		);
@@ -61,6 +66,7 @@ export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: n
 			periods: parts.periods(arms, unitsByDay(exposed)),
 			interactions: await interactionEvidence(transaction, query, parts),
 			newestOutcomeMs: await newestOutcomes(transaction, outcomes, nowMs),
+			...(totals?.newest == null ? {} : { newestExposureMs: Number(totals.newest) }),
 		};
 	});
 }

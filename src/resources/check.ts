@@ -8,6 +8,7 @@ import { dataClassProblems } from "./checkDataClass.js";
 import { denominatorProblems, experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
 import { referenceProblems } from "./checkReference.js";
+import { rolloutProblems } from "./checkRollout.js";
 import { sharedProblems } from "./checkShared.js";
 import { type Named, Positions, resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
@@ -41,6 +42,7 @@ export function checkResources(
 	dataClassProblems(check);
 	calloutProblems(check);
 	experimentProblems(check);
+	rolloutProblems(check);
 	denominatorProblems(check);
 	layerProblems(check);
 	return problems;

@@ -307,3 +307,13 @@ t.test("on random data the aggregates are those of a plain recomputation", async
 		t.equal(missingUnits.revenue, exposedUnits - (metrics.revenue?.n ?? 0));
 	}
 });
+
+t.test("the newest first exposure is told, so that a silent sender differs from silent traffic", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const [one = "", two = ""] = unitsOf("control", 2);
+	const newest = async () => (await rig.ingest.evidence.evidence(query(metric("errors")))).newestExposureMs;
+	t.equal(await newest(), undefined);
+	await rig.send([exposed(one, "r1", T0 + 700), exposed(two, "r2", T0 + 300)]);
+	t.equal(await newest(), T0 + 700);
+});
