@@ -50,6 +50,6 @@ export const CLICKHOUSE: Dialect = {
 	quotient: (value, by) => `intDiv(${value}, ${by})`,
 	nothing: "CAST(NULL AS Nullable(Float64))",
 	whole: (value) => `CAST(${value} AS Int64)`,
-	// Without it an outer join fills in zeros, and an aggregate over no rows is 0 or NaN.
-	settings: "SETTINGS join_use_nulls = 1, aggregate_functions_null_for_empty = 1",
+	// Else an outer join fills in zeros, an aggregate over no rows is 0 or NaN, and a name means a column's new value.
+	settings: "SETTINGS join_use_nulls = 1, aggregate_functions_null_for_empty = 1, prefer_column_name_to_alias = 1",
 };
