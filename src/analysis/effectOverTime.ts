@@ -47,7 +47,8 @@ function metricIn({ arms }: PeriodEvidence, arm: string, metric: string): Metric
 	return arms.find((entry) => entry.arm === arm)?.metrics[metric];
 }
 
-function pooled(periods: readonly PeriodEvidence[], arm: string, metric: string): MetricEvidence {
+/** The units of several periods together. */
+export function pooled(periods: readonly PeriodEvidence[], arm: string, metric: string): MetricEvidence {
 	return periods.reduce<MetricEvidence>((sum, period) => {
 		const next = metricIn(period, arm, metric);
 		if (next === undefined) return sum;

@@ -275,6 +275,13 @@ program
 	.option("--recompute", "make each decision again from its stored aggregates; exit 1 unless every byte matches")
 	.option("--json")
 	.action(async (experiment, options) => (await import("./commands/operate.js")).decisions(experiment, options));
+program
+	.command("report <experiment>")
+	.description("how an Experiment stands: the plain answer, and with --html a page of all pictures and numbers")
+	.addOption(api())
+	.option("--html <file>", "write one self-contained page; - for standard output")
+	.option("--json", "all numbers of the page")
+	.action(async (experiment, options) => (await import("./commands/report.js")).report(experiment, options));
 for (const [verb, description] of [
 	["pause", "hold the allocation; harm is still watched"],
 	["resume", "go on after a pause, an alarm or an inconclusive end"],

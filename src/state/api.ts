@@ -12,7 +12,7 @@ import { dirname } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
-import type { Webhook } from "../rollout/ports.js";
+import type { EvidenceSource, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import type { ActCall } from "./actRecord.js";
@@ -45,6 +45,8 @@ export interface ApiOptions {
 	readonly admins?: readonly string[];
 	/** Asks the gates of a promotion by a person. Absent: an Experiment with gates is promoted by an override only. */
 	readonly webhook?: Webhook;
+	/** Asked for how an Experiment stands. Absent: what the decisions were made on must do. */
+	readonly evidence?: EvidenceSource;
 	/** By path prefix of whole segments, e.g. `/v1/outcomes`, `/v1/traces`, `/metrics`; the longest wins. */
 	readonly mounts?: Readonly<Record<string, Mount>>;
 	/** Why control is not ready, one sentence each; empty = ready. */
@@ -97,6 +99,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			acts,
 			approvals,
 			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS),
+			evidence: options.evidence ?? null,
 			ready: options.ready ?? (() => []),
 			now: options.now ?? Date.now,
 		},

@@ -2,6 +2,7 @@
 import { WeirError } from "../error.js";
 import type { Kind, Position, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
+import type { Standing } from "../rollout/standing.js";
 import type { AuditPage } from "./auditLog.js";
 import type { ProxyReport } from "./database.js";
 import type { DecisionPage } from "./decisionLog.js";
@@ -141,6 +142,11 @@ export class ApiClient {
 	async moves(experiment: string, beforeMs: number): Promise<readonly Decision[]> {
 		const path = `${experimentPath(experiment)}/moves?before=${Math.floor(beforeMs)}`;
 		return (await this.#json<{ decisions: readonly Decision[] }>("GET", path)).decisions;
+	}
+
+	/** How an Experiment stands now, with fresh evidence: what `weir report` is made from. */
+	standing(experiment: string): Promise<Standing> {
+		return this.#json("GET", `${experimentPath(experiment)}/standing`);
 	}
 
 	/** All decisions after the given sequence, page by page. */

@@ -6,6 +6,8 @@ import { WeirError } from "../error.js";
 import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { qualifiedName } from "../resources/resource.js";
+import type { EvidenceSource } from "../rollout/ports.js";
+import { standingOf } from "../rollout/standing.js";
 import type { ActCall } from "./actRecord.js";
 import type { Acts, Pending } from "./acts.js";
 import type { Approvals } from "./approvals.js";
@@ -25,6 +27,8 @@ export interface PublicDoor {
 	readonly acts: Acts;
 	readonly approvals: Approvals;
 	readonly gates: PromotionGates;
+	/** null = there is no evidence here. */
+	readonly evidence: EvidenceSource | null;
 	/** Why control is not ready, one sentence each; empty = ready. */
 	readonly ready: () => readonly string[];
 	readonly now: () => number;
@@ -271,6 +275,10 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 		const limit = wholeNumber(call.query, "limit", 100, 1, DECISIONS_PAGE_MAX);
 		return ok(store.decisions(name, after, limit));
 	}
+	if (call.method === "GET" && act === "standing") {
+		onlyQuery(call.query, []);
+		return ok(await standingOf(store.current, name, door.evidence, now));
+	}
 	if (call.method === "GET" && act === "moves") {
 		onlyQuery(call.query, ["before"]);
 		const before = wholeNumber(call.query, "before", now(), 0, Number.MAX_SAFE_INTEGER);
@@ -280,7 +288,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 		throw new WeirError(
 			"not-found",
 			"no such thing of an Experiment",
-			`GET decisions, moves; POST ${PERSON_VERBS.join(", ")}`,
+			`GET decisions, moves, standing; POST ${PERSON_VERBS.join(", ")}`,
 		);
 	}
 	onlyQuery(call.query, []);

@@ -4,17 +4,19 @@
  * only if all of that came out of the rules.
  */
 import { fork } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { WeirError } from "../../error.js";
+import { reportPage } from "../../report/page/page.js";
 import { formatProblem } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
 import { ApiClient } from "../../state/apiClient.js";
+import { reportFrom } from "../commands/report.js";
 import { startStack } from "../stack/stack.js";
 import type { CrowdCount, CrowdOrders } from "./crowd.js";
 import { DEMO_DOMAIN, experimentsYaml, PEOPLE, servicesYaml } from "./declaration.js";
@@ -184,6 +186,7 @@ async function run(
 			`  ${service.experiment.padEnd(20)} ${phaseOf(service).padEnd(12)} ${(ending ?? last)?.outcome.reason ?? ""}\n`,
 		);
 	}
+	await writeReports(api, services);
 	process.stdout.write("\n");
 	const wrong = [
 		...services
@@ -222,6 +225,21 @@ async function warmUp(crowd: Crowd): Promise<number> {
 		const quiet = seconds.filter((p99) => p99 < QUIET_P99_MS).length;
 		const enough = quiet >= QUIET_SECONDS && quiet >= 2 * (seconds.length - quiet);
 		if (enough || seconds.length >= WARM_UP_SECONDS_MAX) return seconds.at(-1) ?? 0;
+	}
+}
+
+/** One page per Experiment, which stay when the demo's own directory goes. What the run came to does not depend on them. */
+async function writeReports(api: ApiClient, services: readonly DemoService[]): Promise<void> {
+	process.stdout.write("\nReports, to open in a browser:\n");
+	try {
+		const directory = await mkdtemp(join(tmpdir(), "weir-demo-reports-"));
+		for (const { experiment } of services) {
+			const file = join(directory, `${experiment.replaceAll("/", ".")}.html`);
+			await writeFile(file, reportPage(await reportFrom(api, experiment)));
+			process.stdout.write(`  ${file}\n`);
+		}
+	} catch (thrown) {
+		process.stdout.write(`  none: ${WeirError.from(thrown).message}\n`);
 	}
 }
 

@@ -4,6 +4,7 @@
  */
 import { userInfo } from "node:os";
 import { join } from "node:path";
+import { ingestClient } from "../../events/client.js";
 import { startApi } from "../../state/api.js";
 import { Store } from "../../state/store.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
@@ -22,6 +23,7 @@ export async function startApiRole({ at, log, meter, apiDoor, apiAdmins = [] }: 
 		owner: `local:${userName()}`,
 		admins: apiAdmins,
 		webhook: postWebhook,
+		evidence: ingestClient(at.ingestSocket),
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity" },

@@ -1,0 +1,67 @@
+/**
+ * `weir report EXPERIMENT`: asks control how it stands and for every decision, and tells it: in a few lines, as a page,
+ * or as JSON.
+ */
+import { writeFile } from "node:fs/promises";
+import { WeirError } from "../../error.js";
+import { claimName, scaleOf, size } from "../../report/format.js";
+import { reportPage } from "../../report/page/page.js";
+import { type Report, reportOf } from "../../report/report.js";
+import type { Decision } from "../../rollout/decision.js";
+import type { ApiClient } from "../../state/apiClient.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
+
+export interface ReportArguments extends ApiArguments {
+	readonly html?: string;
+	readonly json?: boolean;
+}
+
+/** @throws WeirError `not-found` for an unknown experiment, `invalid-argument` for a file that cannot be written */
+export async function report(experiment: string, options: ReportArguments): Promise<void> {
+	const made = await reportFrom(clientOf(options), experiment);
+	if (options.html !== undefined) await writePage(made, options.html);
+	if (options.json) process.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
+	else if (options.html !== "-") process.stdout.write(inWords(made, options.html));
+}
+
+/** The report as it is now. */
+export async function reportFrom(client: ApiClient, experiment: string): Promise<Report> {
+	const { noEvidence, ...standing } = await client.standing(experiment);
+	if (noEvidence !== "") process.stderr.write(`weir: no fresh evidence: ${noEvidence}\n`);
+	const decisions: Decision[] = [];
+	for await (const decision of client.allDecisions(experiment)) decisions.push(decision);
+	return reportOf({ ...standing, decisions });
+}
+
+async function writePage(made: Report, file: string): Promise<void> {
+	const page = reportPage(made);
+	if (file === "-") return void process.stdout.write(page);
+	try {
+		await writeFile(file, page);
+	} catch (error) {
+		throw new WeirError("invalid-argument", `cannot write ${file}: ${(error as Error).message}`, "", { cause: error });
+	}
+}
+
+function inWords({ name, answer, claims, metrics }: Report, file: string | undefined): string {
+	const { state, sentence, because, next, howLong } = answer;
+	const rows = claims.map((finding) => {
+		const { arm, metric, role, verdict, improvement, lower, upper, note } = finding;
+		const scale = scaleOf(metrics[metric], finding.relative);
+		const told =
+			lower === null || upper === null
+				? note
+				: `${size(scale, improvement)}, between ${size(scale, lower)} and ${size(scale, upper)}`;
+		return `  ${verdict.padEnd(8)} ${role.padEnd(10)} ${claimName({ metric }, metrics[metric])} of ${arm}: ${told}`;
+	});
+	const lines = [
+		`${name}: ${state}`,
+		sentence,
+		...(because === "" ? [] : [because]),
+		`Next: ${next}`,
+		`How long: ${howLong}`,
+		...(rows.length === 0 ? [] : ["Improvements, which hold at every look:", ...rows]),
+		...(file === undefined ? ["A page of all pictures and numbers: --html FILE"] : [`Page: ${file}`]),
+	];
+	return `${lines.join("\n").replaceAll("\u00A0", " ")}\n`;
+}

@@ -1,0 +1,145 @@
+/**
+ * The plain answer that the report begins with: how it stands, what happens next and how long that takes. Its first
+ * sentence is the decision's own; decide() is asked what it would say now, so that page and rollout cannot differ.
+ */
+import type { Evidence } from "../analysis/evidence.js";
+import { decide } from "../rollout/decide.js";
+import { type Decision, type Outcome, RULES } from "../rollout/decision.js";
+import { count } from "../rollout/plainWords.js";
+import { duration, percent } from "../rollout/sentence.js";
+import { isExposing } from "../rollout/status.js";
+import { utc } from "./format.js";
+import type { ReportInput } from "./reportInput.js";
+
+export interface Answer {
+	/** Two or three words. */
+	readonly state: string;
+	/** good: it may go on or has won. bad: harm was found or something is broken. open: not known yet. */
+	readonly tone: "good" | "bad" | "open";
+	/** How it stands, for whoever is no statistician. */
+	readonly sentence: string;
+	/** What it was promoted or ended for, where the sentence does not say it; else empty. */
+	readonly because: string;
+	readonly next: string;
+	readonly howLong: string;
+	/** Estimate of the time to the next verdict; null = cannot say, or there is none. */
+	readonly expectedMs: number | null;
+}
+
+export function answerOf(input: ReportInput, found: { readonly evidence: Evidence } | null): Answer {
+	const { status, decisions } = input;
+	const last = decisions.findLast(({ outcome }) => outcome.action !== "hold");
+	if (!isExposing(status.phase) && status.phase !== "Promoting") return ended(input, last);
+	if (found === null) return unheard(input, last);
+	const { experiment, metrics, atMs } = input;
+	const { evidence } = found;
+	const now = decide({ rules: RULES, experiment, metrics, status, evidence, nowMs: atMs });
+	return {
+		...stateOf(input, now),
+		sentence: now.summary ?? now.reason,
+		because: status.phase === "Promoting" ? promotedFor(decisions) : "",
+		next: nextOf(input, now),
+		howLong: howLong(input, now),
+		expectedMs: now.expectedMs,
+	};
+}
+
+const ENDED = {
+	Promoted: ["Promoted", "good"],
+	RolledBack: ["Rolled back", "bad"],
+	Aborted: ["Ended by a person", "open"],
+} as const;
+
+function ended({ status, experiment, decisions }: ReportInput, last: Decision | undefined): Answer {
+	const [state, tone] = ENDED[status.phase as keyof typeof ENDED];
+	const baseline = experiment.spec.arms.find((arm) => arm.baseline);
+	const next =
+		status.phase === "Promoted" && status.promotion !== null
+			? `Variant ${status.promotion.variant} is the default of Service ${experiment.spec.service}. Nothing more happens by itself.`
+			: `Variant ${baseline?.variant ?? ""} serves everybody again. Nothing more happens by itself.`;
+	const because = status.phase === "Promoted" ? promotedFor(decisions) : "";
+	return { state, tone, sentence: spoken(last), because, next, howLong: "It has ended.", expectedMs: null };
+}
+
+function unheard({ status }: ReportInput, last: Decision | undefined): Answer {
+	return {
+		state: status.phase,
+		tone: "open",
+		sentence: spoken(last),
+		because: "",
+		next: "Nothing is known of its requests: no evidence has been stored yet, or it could not be asked for.",
+		howLong: "This cannot be said.",
+		expectedMs: null,
+	};
+}
+
+function promotedFor(decisions: readonly Decision[]): string {
+	const promotion = decisions.findLast(({ outcome }) => outcome.action === "promote");
+	return promotion === undefined ? "" : spoken(promotion);
+}
+
+function spoken(decision: Decision | undefined): string {
+	return decision === undefined
+		? "Nothing has been decided yet."
+		: (decision.outcome.summary ?? decision.outcome.reason);
+}
+
+function stateOf({ status }: ReportInput, now: Outcome): Pick<Answer, "state" | "tone"> {
+	const { rule, action } = now;
+	if (status.phase === "Paused") return { state: "Paused", tone: status.hold === "person" ? "open" : "bad" };
+	if (rule === "harm") return { state: "Harm found", tone: "bad" };
+	if (rule === "srm" || rule === "data") return { state: "Data broken", tone: "bad" };
+	if (status.phase === "Promoting") return { state: "Winner takes over", tone: "good" };
+	if (action === "promote") return { state: "A winner", tone: "good" };
+	return { state: "Still measuring", tone: "open" };
+}
+
+function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
+	const { rollout } = experiment.spec;
+	if (now.action !== "hold") return "That is done in the next seconds.";
+	const step = rollout.stepsPpm[status.stepIndex + 1];
+	const rises = step === undefined ? "the result is judged" : `the share in the experiment rises to ${percent(step)}`;
+	const harm =
+		rollout.onHarm === "freeze"
+			? "proved harm freezes it at once"
+			: "proved harm takes everybody back to the old version at once";
+	switch (now.waitsFor) {
+		case "threshold":
+			return "When that is set, the first people are measured by it.";
+		case "units":
+			return `When every arm has ${count(rollout.minUnits)} people measured, ${rises}; ${harm}.`;
+		case "step-time":
+			return `Then ${rises}; ${harm}.`;
+		case "proof":
+			return `The arm whose goal and guardrails are all proved is promoted; ${harm}.`;
+		case "look":
+			return `That look decides; ${harm}.`;
+		case "person":
+			return "A person decides: weir resume, promote or abort.";
+		case "gate":
+			return "It goes on when the gate says yes.";
+		case "data":
+			return `It goes on when the data are whole again; ${harm}.`;
+		case "takeover-time":
+		case "takeover-health":
+			return "The winner takes over more of the traffic step by step, as long as its requests succeed.";
+		case "holdback":
+			return "The share that is held back ends with its time; until then a late effect is looked for.";
+		default:
+			return `The rollout goes on looking; ${harm}.`;
+	}
+}
+
+function howLong({ experiment, status }: ReportInput, { expectedMs, action }: Outcome): string {
+	const { maxDurationMs, onInconclusive } = experiment.spec.rollout;
+	const pace =
+		action !== "hold"
+			? "Now."
+			: expectedMs === null
+				? "How long that takes cannot be said from what has been seen so far."
+				: `At the present pace that takes about ${duration(expectedMs)}.`;
+	if (maxDurationMs === null || !isExposing(status.phase)) return pace;
+	const endMs = (status.durationFromMs ?? status.startedAtMs) + maxDurationMs;
+	const end = onInconclusive === "pause" ? "it pauses for a person" : "the old version stays";
+	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`;
+}

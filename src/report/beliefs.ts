@@ -1,0 +1,72 @@
+/**
+ * Chance to win and expected loss by the goal's metric, as Bayesians speak. For reading, never for deciding: these
+ * numbers do not hold at all looks. Flat priors; one arm's belief knows nothing of another's.
+ */
+import type { ArmPosteriors, BetaPosterior, GaussianPosterior } from "../analysis/bayes/posterior.js";
+import { betaPosterior, PRIOR_UNIFORM } from "../analysis/bayes/posterior.js";
+import { ranking } from "../analysis/bayes/ranking.js";
+import { levelsOf } from "../analysis/compareMeans.js";
+import type { Evidence, MetricEvidence } from "../analysis/evidence.js";
+import { baselineOf, signOf } from "../analysis/question.js";
+import { problemOf } from "../analysis/statistics/moments.js";
+import type { Metric } from "../resources/resource.js";
+import type { ReportInput } from "./reportInput.js";
+
+export interface Beliefs {
+	readonly metric: string;
+	readonly arms: readonly {
+		readonly arm: string;
+		readonly baseline: boolean;
+		/** Chance that it is the best of all arms. */
+		readonly chanceToWin: number;
+		/** What choosing it costs on average against the arm that is truly best, in the metric's unit. */
+		readonly expectedLoss: number;
+	}[];
+}
+
+/** null where no goal is declared, or some arm's data cannot say anything. */
+export function beliefsOf({ experiment, metrics }: ReportInput, evidence: Evidence): Beliefs | null {
+	const { goal, arms } = experiment.spec;
+	const metric = goal === null ? undefined : metrics[goal.metric];
+	if (goal === null || metric === undefined) return null;
+	const of = (name: string) => evidence.arms.find(({ arm }) => arm === name)?.metrics[goal.metric];
+	const baseline = of(baselineOf(experiment));
+	const seen = arms.flatMap(({ name }) => {
+		const own = of(name);
+		return own === undefined || own.n < 2 || problemOf(own) !== "" ? [] : [own];
+	});
+	if (baseline === undefined || seen.length !== arms.length) return null;
+	const posteriors = isShare(metric) ? shares(seen) : levels(metric, seen, baseline);
+	if (posteriors === null) return null;
+	const { best, loss } = ranking(posteriors, signOf(metric) === 1 ? "up" : "down");
+	return {
+		metric: goal.metric,
+		arms: arms.map((arm, index) => ({
+			arm: arm.name,
+			baseline: arm.baseline,
+			chanceToWin: best[index] ?? Number.NaN,
+			expectedLoss: loss[index] ?? Number.NaN,
+		})),
+	};
+}
+
+function isShare({ spec }: Metric): boolean {
+	return spec.type === "rate" || spec.type === "quantile" || (spec.source === "errors" && spec.type !== "ratio");
+}
+
+function shares(seen: readonly MetricEvidence[]): ArmPosteriors | null {
+	if (seen.some(({ mean }) => !(mean >= 0 && mean <= 1))) return null;
+	const arms = seen.map(({ n, mean }): BetaPosterior => betaPosterior({ n, sum: n * mean }, PRIOR_UNIFORM));
+	return { family: "beta", arms };
+}
+
+/** By the levels as they were: what a covariate takes away differs from pair to pair, and many arms are no pair. */
+function levels(metric: Metric, seen: readonly MetricEvidence[], baseline: MetricEvidence): ArmPosteriors | null {
+	const arms = seen.flatMap((own): GaussianPosterior[] => {
+		const found = levelsOf({ metric }, own, baseline);
+		if ("note" in found) return [];
+		const { value, variance } = found.challenger.raw;
+		return variance > 0 && Number.isFinite(value) ? [{ mean: value, sd: Math.sqrt(variance) }] : [];
+	});
+	return arms.length === seen.length ? { family: "gaussian", arms } : null;
+}

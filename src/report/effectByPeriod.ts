@@ -1,0 +1,57 @@
+/**
+ * The goal's effect on the people of each period by themselves: an effect that comes of being new fades here. The bounds
+ * of one period are as wide as its few people make them, and those of many periods do not hold together.
+ */
+import { claims, levels } from "../analysis/claim.js";
+import { compare } from "../analysis/comparison.js";
+import { type EffectOverTime, effectOverTime } from "../analysis/effectOverTime.js";
+import type { Evidence } from "../analysis/evidence.js";
+import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
+import type { ReportInput } from "./reportInput.js";
+
+export interface PeriodEffect {
+	readonly fromMs: number;
+	readonly toMs: number;
+	readonly improvement: number | null;
+	readonly lower: number;
+	readonly upper: number;
+}
+
+export interface EffectByPeriod {
+	readonly arm: string;
+	readonly metric: string;
+	readonly line: number;
+	readonly relative: boolean;
+	/** Those that can be measured. */
+	readonly periods: readonly PeriodEffect[];
+	/** First half of the people against the second; null: too few. */
+	readonly halves: EffectOverTime | null;
+}
+
+/** Of the goal, one entry for each challenger. */
+export function effectsByPeriod({ experiment, metrics }: ReportInput, evidence: Evidence): readonly EffectByPeriod[] {
+	const baseline = baselineOf(experiment);
+	const { pass, harm } = levels(experiment);
+	return claims(experiment, metrics).flatMap((claim): EffectByPeriod[] => {
+		const { metric, metricName, arm, role } = claim;
+		if (role !== "goal" || metric === null) return [];
+		const question = questionOf(claim, metric, experiment, pass, harm);
+		const periods = evidence.periods.flatMap(({ fromMs, toMs, arms }): PeriodEffect[] => {
+			const of = (name: string) => arms.find((entry) => entry.arm === name)?.metrics[metricName];
+			const [t, c] = [of(arm), of(baseline)];
+			if (t === undefined || c === undefined || t.n === 0 || c.n === 0) return [];
+			const measured = compare(question, t, c);
+			if (!isMeasured(measured)) return [];
+			const { improvement, lower, upper } = measured;
+			return [{ fromMs, toMs, improvement, lower, upper }];
+		});
+		return [
+			{
+				...{ arm, metric: metricName, periods },
+				line: lineOf(claim, metric),
+				relative: isRelative({ metric, effect: claim.effect }),
+				halves: effectOverTime(question, { metric: metricName, arm, baseline }, evidence.periods),
+			},
+		];
+	});
+}

@@ -1,0 +1,104 @@
+/**
+ * Confidence sequences over time: each claim's interval as it stood earlier. From the periods of the evidence, merged
+ * one after the other, or from the decisions, which keep what they were made on; whichever tells more. Both are looks
+ * at which the interval holds.
+ */
+
+import { pooled } from "../analysis/effectOverTime.js";
+import type { ArmEvidence, Evidence, MetricEvidence } from "../analysis/evidence.js";
+import type { Finding } from "../analysis/finding.js";
+import { analyseAll, type ReportInput } from "./reportInput.js";
+
+export interface BoundsAt {
+	readonly atMs: number;
+	/** Of both arms. */
+	readonly units: number;
+	readonly improvement: number | null;
+	readonly lower: number;
+	readonly upper: number;
+}
+
+export interface ClaimHistory {
+	readonly arm: string;
+	readonly metric: string;
+	readonly role: Finding["role"];
+	readonly from: "periods" | "decisions";
+	/** Oldest first; the last is now. */
+	readonly points: readonly BoundsAt[];
+}
+
+/** One entry for each claim that can be measured now or could be earlier. */
+export function historyOf(
+	input: ReportInput,
+	evidence: Evidence | null,
+	claims: readonly Finding[],
+): readonly ClaimHistory[] {
+	if (evidence === null) return [];
+	const { asOfMs, periods } = evidence;
+	const decided = [...atDecisions(input, evidence), { atMs: asOfMs, findings: claims }];
+	// Long after its end nobody comes any more, and the last people are the last look.
+	const merged = [
+		...atPeriods(input, evidence),
+		{ atMs: Math.min(asOfMs, periods.at(-1)?.toMs ?? asOfMs), findings: claims },
+	];
+	return claims.flatMap((claim) => {
+		const [byDecisions, byPeriods] = [pointsOf(decided, claim), pointsOf(merged, claim)];
+		const from = byPeriods.length >= byDecisions.length ? "periods" : "decisions";
+		const points = changed(from === "periods" ? byPeriods : byDecisions);
+		if (points.length === 0) return [];
+		return { arm: claim.arm, metric: claim.metric, role: claim.role, from, points };
+	});
+}
+
+/** Without looks at the end that saw nothing new. */
+function changed(points: readonly BoundsAt[]): readonly BoundsAt[] {
+	const last = points.at(-1);
+	const first = points.findIndex(
+		({ units, lower, upper }) => units === last?.units && lower === last.lower && upper === last.upper,
+	);
+	return points.slice(0, first + 1);
+}
+
+interface Look {
+	readonly atMs: number;
+	readonly findings: readonly Finding[];
+}
+
+function pointsOf(looks: readonly Look[], claim: Finding): BoundsAt[] {
+	return looks.flatMap(({ atMs, findings }) => {
+		const own = findings.find(
+			(one) =>
+				one.arm === claim.arm && one.metric === claim.metric && one.role === claim.role && one.segment === undefined,
+		);
+		if (own === undefined || own.lower === null || own.upper === null) return [];
+		const units = own.baseline.n + own.challenger.n;
+		return { atMs, units, improvement: own.improvement, lower: own.lower, upper: own.upper };
+	});
+}
+
+function atDecisions({ decisions }: ReportInput, { asOfMs }: Evidence): Look[] {
+	return decisions.flatMap(({ input, outcome }) =>
+		input === null || input.evidence.asOfMs >= asOfMs
+			? []
+			: { atMs: input.evidence.asOfMs, findings: outcome.findings },
+	);
+}
+
+/** The last period is left out: together with all before it, it is now. */
+function atPeriods(input: ReportInput, evidence: Evidence): Look[] {
+	return evidence.periods.slice(0, -1).map(({ toMs }, index) => {
+		const periods = evidence.periods.slice(0, index + 1);
+		const arms = evidence.arms.map(({ arm, metrics }): ArmEvidence => {
+			const exposedUnits = periods.reduce((sum, period) => sum + unitsIn(period.arms, arm), 0);
+			const names = Object.keys(metrics);
+			const together = names.map((name): [string, MetricEvidence] => [name, pooled(periods, arm, name)]);
+			const known = Object.fromEntries(together.filter(([, { n }]) => n > 0));
+			return { arm, exposedUnits, maturedUnits: exposedUnits, metrics: known, missingUnits: {} };
+		});
+		return { atMs: toMs, findings: analyseAll(input, { ...evidence, arms, exposures: [], segments: [] }).findings };
+	});
+}
+
+function unitsIn(arms: Evidence["periods"][number]["arms"], arm: string): number {
+	return arms.find((entry) => entry.arm === arm)?.exposedUnits ?? 0;
+}

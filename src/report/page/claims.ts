@@ -1,0 +1,115 @@
+/** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
+import type { Finding } from "../../analysis/finding.js";
+import { bare, claimName, level, plain, type Scale, scaleOf, size } from "../format.js";
+import type { ClaimHistory } from "../history.js";
+import { html, type Markup } from "../markup.js";
+import type { Report } from "../report.js";
+import { boundsPicture } from "./boundsChart.js";
+import { people } from "./chart.js";
+import { axisOf, intervalPicture, intervalWords } from "./interval.js";
+import { named, section } from "./table.js";
+
+export function claimsSection(report: Report): Markup {
+	const { claims, experiment, status } = report;
+	if (claims.length === 0)
+		return section(
+			"claims",
+			"Goal and guardrails",
+			html`<p class="wide">No goal, no guardrail, or no evidence yet: nothing is claimed.</p>`,
+		);
+	const arms = experiment.spec.arms.filter(({ name }) => claims.some(({ arm }) => arm === name));
+	const closed = (name: string): string =>
+		status.closedArms.includes(name) ? " (closed: nobody is exposed to it any more)" : "";
+	return section(
+		"claims",
+		"Goal and guardrails",
+		html`<p class="soft wide">Improvement of each challenger over the baseline: right of the thin line is better, whatever the metric’s direction.
+The dashed line is what was asked for or is allowed. Disc: proved. Diamond: harm. Ring: still open. All intervals hold at every look.</p>
+${arms.map(
+	({ name }) => html`${arms.length > 1 ? html`<h3>${named(name)}${closed(name)}</h3>` : null}
+<ul class="claims">
+${[...claims]
+	.filter(({ arm }) => arm === name)
+	.sort((a, b) => Number(b.role === "goal") - Number(a.role === "goal"))
+	.map((finding) => row(report, finding))}</ul>`,
+)}${noGoal(report)}`,
+	);
+}
+
+function noGoal({ experiment }: Report): Markup | null {
+	if (experiment.spec.goal !== null) return null;
+	return html`<p class="note">No goal is declared: harm is watched, and a person promotes.</p>`;
+}
+
+const CHIP = {
+	pass: ["good", "✓ proved"],
+	harm: ["bad", "✕ harm"],
+	open: ["open", "… open"],
+	unknown: ["open", "? unknown"],
+} as const;
+
+function row({ metrics }: Report, finding: Finding): Markup {
+	const metric = metrics[finding.metric];
+	const scale = scaleOf(metric, finding.relative);
+	const [className, word] = CHIP[finding.verdict];
+	const { baseline, challenger, note } = finding;
+	const told =
+		finding.verdict === "unknown"
+			? note
+			: `${intervalWords(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline; ${people(challenger.n)} people against ${people(baseline.n)}.`;
+	const name = claimName(finding, metric);
+	return html`<li>
+<div><b>${named(name)}</b> <span class="soft">${finding.role}, ${asked(finding, scale)}</span><br/><span class="soft">${told}</span></div>
+${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding.arm}: improvement ${intervalWords(finding, scale)}; ${asked(finding, scale)}; ${word.slice(2)}`)}
+<span class="chip ${className}">${word}</span>
+</li>
+`;
+}
+
+/** What the claim's line is. */
+export function asked({ role, line }: Pick<Finding, "role" | "line">, scale: Scale): string {
+	if (role === "guardrail") return `at most ${bare(scale, line)} worse`;
+	return line === 0 ? "better at all" : `more than ${size(scale, line)}`;
+}
+
+export function historySection(report: Report): Markup {
+	const drawn = report.history.filter(({ points }) => points.length > 1);
+	const heading = "Confidence sequences over time";
+	if (drawn.length === 0)
+		return section(
+			"history",
+			heading,
+			html`<p class="wide">There has been one look at most: a line over time needs two.</p>`,
+		);
+	const several = new Set(drawn.map(({ arm }) => arm)).size > 1;
+	const ordered = [...drawn].sort((a, b) => Number(b.role === "goal") - Number(a.role === "goal"));
+	return section(
+		"history",
+		heading,
+		html`<p class="soft wide">The band holds the true improvement at all times at once, so one may look as often as one likes: it narrows as people come.
+Above the thin line is better; the dashed line is what was asked for or is allowed.</p>
+<div class="grid">
+${ordered.map((one, index) => figure(report, one, index, several))}</div>`,
+	);
+}
+
+function figure({ claims, metrics }: Report, history: ClaimHistory, index: number, several: boolean): Markup | null {
+	const finding = claims.find(
+		({ arm, metric, role }) => arm === history.arm && metric === history.metric && role === history.role,
+	);
+	if (finding === undefined) return null;
+	const metric = metrics[finding.metric];
+	const scale = scaleOf(metric, finding.relative);
+	const name = `${claimName(finding, metric)}${several ? ` of ${finding.arm}` : ""}`;
+	const { picture, cut } = boundsPicture(`h${index}`, history.points, { line: finding.line, scale, name }, "band");
+	const from = history.from === "periods" ? "by first exposure" : "at each decision";
+	return html`<figure><figcaption><b>${named(name)}</b>, ${unitOf(scale)}${plain(history.points.length)} looks, ${from}${cut ? "; wider at first than is drawn" : ""}</figcaption>
+${picture}</figure>
+`;
+}
+
+export function unitOf(scale: Scale): string {
+	if (scale === "points") return "percentage points, ";
+	if (scale === "percent") return "% of the baseline, ";
+	return scale === "ms" ? "ms, " : "";
+}

@@ -1,0 +1,148 @@
+/** Parts of the people: by segment, by time of their first exposure, and the arms' chances as Bayesians see them. */
+
+import type { EffectByPeriod } from "../effectByPeriod.js";
+import { claimName, plain, scaleOf, size, utc } from "../format.js";
+import { html, type Markup } from "../markup.js";
+import type { Report } from "../report.js";
+import type { SegmentReport, SegmentValue } from "../segments.js";
+import { boundsPicture } from "./boundsChart.js";
+import { people } from "./chart.js";
+import { asked, unitOf } from "./claims.js";
+import { axisOf, axisPicture, intervalPicture, intervalWords } from "./interval.js";
+import { named, section, table } from "./table.js";
+
+export function segmentsSection(report: Report): Markup {
+	const { experiment, segments } = report;
+	const heading = "Segments";
+	if (experiment.spec.segments.length === 0)
+		return section(
+			"segments",
+			heading,
+			html`<p class="wide">No segments are declared, so no part of the people is looked at by itself.</p>`,
+		);
+	const names = experiment.spec.segments.map(({ name }) => name).join(", ");
+	if (segments.length === 0)
+		return section(
+			"segments",
+			heading,
+			html`<p class="wide">Declared are ${names}; nobody has been counted in them yet.</p>`,
+		);
+	const goals = segments.filter(({ role }) => role === "goal");
+	const others = segments.filter(({ role }) => role !== "goal");
+	return section(
+		"segments",
+		heading,
+		html`<p class="soft wide">In a part of the people only harm is proved, at the part’s own share of alpha. A part that looks better than
+the others is what many looks at parts bring by chance.</p>
+${goals.map((one) => segmentTable(report, one))}
+${
+	others.length === 0
+		? null
+		: html`<details><summary>Guardrails by segment (${others.length} ${others.length === 1 ? "table" : "tables"})</summary>
+${others.map((one) => segmentTable(report, one))}</details>`
+}`,
+	);
+}
+
+function segmentTable({ metrics }: Report, segment: SegmentReport): Markup {
+	const { values, line, relative, arm, role } = segment;
+	const metric = metrics[segment.metric];
+	const scale = scaleOf(metric, relative);
+	const verdictOf = ({ harm, lower }: SegmentValue) => (harm ? "harm" : lower === null ? "unknown" : "open");
+	const drawn = values.map((value) => ({ ...value, line, verdict: verdictOf(value) }) as const);
+	const domain = axisOf(drawn);
+	const rows = drawn.map((value) => [
+		value.value === null ? html`<i>all rarer values</i>` : named(value.value),
+		people(value.units),
+		intervalPicture(value, domain, scale, false, `improvement ${intervalWords(value, scale)}`),
+		value.note === "" ? intervalWords(value, scale) : value.note,
+		value.harm ? html`<span class="chip bad">✕ harm</span>` : "no harm proved",
+	]);
+	const caption = `${claimName(segment, metric)} of ${arm} by ${segment.segment}: ${role}, ${asked(segment, scale)}`;
+	const axis = ["", "", axisPicture(domain, scale), unitOf(scale).replace(", ", ""), ""];
+	return table(caption, SEGMENT_COLUMNS, [...rows, axis]);
+}
+
+const SEGMENT_COLUMNS = [
+	{ head: "Value", className: "name" },
+	{ head: "People", className: "n" },
+	{ head: "Improvement", className: "pic" },
+	{ head: "In numbers" },
+	{ head: "" },
+] as const;
+
+export function effectSection(report: Report): Markup {
+	const { effects, experiment } = report;
+	const heading = "Effect over time";
+	if (experiment.spec.goal === null)
+		return section("effect", heading, html`<p class="wide">No goal is declared, so there is no effect to follow.</p>`);
+	const enough = effects.filter(({ periods }) => periods.length > 1);
+	if (enough.length === 0)
+		return section(
+			"effect",
+			heading,
+			html`<p class="wide">There are not two periods with enough people yet, so whether the effect is one of novelty cannot be said.</p>`,
+		);
+	const several = effects.length > 1;
+	return section(
+		"effect",
+		heading,
+		html`<p class="soft wide">The goal’s improvement among the people who came first in each period, by themselves. An effect that comes of being new gets smaller.
+Unlike above, the bars of many periods do not hold all together.</p>
+<div class="grid">${enough.map((one, index) => effectFigure(report, one, index, several))}</div>`,
+	);
+}
+
+function effectFigure({ metrics }: Report, effect: EffectByPeriod, index: number, several: boolean): Markup {
+	const { periods, line, relative, halves, arm } = effect;
+	const scale = scaleOf(metrics[effect.metric], relative);
+	const name = `${claimName(effect, metrics[effect.metric])}${several ? ` of ${arm}` : ""}`;
+	const points = periods.map(({ fromMs, toMs, improvement, lower, upper }) => ({
+		...{ atMs: (fromMs + toMs) / 2, improvement, lower, upper },
+	}));
+	const { picture } = boundsPicture(`e${index}`, points, { line, scale, name }, "bars");
+	return html`<figure><figcaption><b>${named(name)}</b>, ${unitOf(scale)}${plain(periods.length)} periods. ${trend(halves, scale)}</figcaption>
+${picture}</figure>
+`;
+}
+
+function trend(halves: EffectByPeriod["halves"], scale: ReturnType<typeof scaleOf>): string {
+	if (halves === null) return "Too few people to compare the first half with the second.";
+	const { early, late, lateFromMs } = halves;
+	const both = `first half ${size(scale, early.improvement)}, from ${utc(lateFromMs)} on ${size(scale, late.improvement)}`;
+	if (halves.trend === "fades") return `It fades: ${both}. Promotion waits for a person.`;
+	if (halves.trend === "weaker") return `It is weaker with those who came later: ${both}.`;
+	return `No fading is seen: ${both}.`;
+}
+
+export function beliefsSection({ beliefs, experiment, metrics }: Report): Markup {
+	const heading = "Chance to win and expected loss";
+	const never = html`<p class="note"><b>For reading, never for deciding.</b> These Bayesian numbers (flat priors) do not hold at every look; nothing in the rollout rests on them.</p>`;
+	if (beliefs === null) {
+		const why =
+			experiment.spec.goal === null
+				? "No goal is declared, so there is nothing to win."
+				: "The arms’ data do not allow it yet: every arm needs at least two people with a value, and values that differ.";
+		return section("beliefs", heading, html`${never}<p class="wide">${why}</p>`);
+	}
+	const scale = scaleOf(metrics[beliefs.metric], false);
+	const rows = beliefs.arms.map(({ arm, baseline, chanceToWin, expectedLoss }) => [
+		html`${named(arm)}${baseline ? html` <span class="soft">baseline</span>` : null}`,
+		chance(chanceToWin),
+		size(scale, expectedLoss, 2).replace("+", ""),
+	]);
+	return section("beliefs", heading, html`${never}${table(`By ${beliefs.metric}`, BELIEF_COLUMNS, rows)}`);
+}
+
+/** Never 0 % or 100 %: rounding must not make certainty. */
+function chance(value: number): string {
+	if (value < 1e-4) return "below 0.01 %";
+	if (value > 1 - 1e-4) return "above 99.99 %";
+	return `${plain(value * 100, value > 0.99 ? 4 : 3)} %`;
+}
+
+const BELIEF_COLUMNS = [
+	{ head: "Arm", className: "name" },
+	{ head: "Chance to be the best", className: "n" },
+	{ head: "Loss on average, if it is chosen", className: "n" },
+] as const;

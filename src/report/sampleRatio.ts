@@ -1,0 +1,43 @@
+/** Sample ratio: who came to which arm, against the shares that the live points of each plan promise. */
+import type { Evidence } from "../analysis/evidence.js";
+import { exposuresSince, type SampleRatio } from "../analysis/sequential/srm.js";
+import { SRM_ALPHA } from "../rollout/rules/sampleRatio.js";
+import type { ReportInput } from "./reportInput.js";
+
+export interface SampleRatioReport {
+	/** null: nothing to test yet. */
+	readonly test: SampleRatio | null;
+	/** Below it the rollout pauses. */
+	readonly alpha: number;
+	readonly arms: readonly { readonly arm: string; readonly units: number; readonly expected: number }[];
+	/** As it stood at each decision, and now; valid at all of these looks. */
+	readonly history: readonly { readonly atMs: number; readonly p: number }[];
+	/** Exposures before a person's resume no longer count. */
+	readonly restarted: boolean;
+}
+
+export function sampleRatioOf(
+	{ experiment, status, decisions }: ReportInput,
+	evidence: Evidence,
+	test: SampleRatio | null,
+): SampleRatioReport {
+	const accepted = typeof status.acceptedExposures === "object" ? status.acceptedExposures : {};
+	const batches = exposuresSince(evidence.exposures, accepted);
+	const arms = experiment.spec.arms.map(({ name }) => {
+		let [units, expected] = [0, 0];
+		for (const { counts, livePoints } of batches) {
+			const live = Object.entries(livePoints).filter(([, points]) => points > 0);
+			const points = live.reduce((sum, [, one]) => sum + one, 0);
+			const exposed = live.reduce((sum, [arm]) => sum + (counts[arm] ?? 0), 0);
+			if (live.length < 2 || !live.some(([arm]) => arm === name)) continue;
+			units += counts[name] ?? 0;
+			expected += (exposed * (livePoints[name] ?? 0)) / points;
+		}
+		return { arm: name, units, expected };
+	});
+	const history = decisions.flatMap(({ atMs, outcome: { srmP } }) =>
+		srmP === null || atMs >= evidence.asOfMs ? [] : { atMs, p: srmP },
+	);
+	if (test !== null) history.push({ atMs: evidence.asOfMs, p: test.p });
+	return { test, alpha: SRM_ALPHA, arms, history, restarted: Object.keys(accepted).length > 0 };
+}

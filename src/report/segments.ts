@@ -1,0 +1,67 @@
+/**
+ * Effects in the values of declared segments. A part proves harm alone, at the level that the declaration gave it;
+ * apparent gains of a part are what many looks at parts bring by chance.
+ */
+import { claims, levels, segmentShare } from "../analysis/claim.js";
+import { compare } from "../analysis/comparison.js";
+import type { Evidence, PartOfArm } from "../analysis/evidence.js";
+import { baselineOf, harmLineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
+import { NO_MOMENTS } from "../analysis/statistics/moments.js";
+import type { ReportInput } from "./reportInput.js";
+
+export interface SegmentValue {
+	/** null: all rarer values together. */
+	readonly value: string | null;
+	readonly units: number;
+	readonly improvement: number | null;
+	/** null: it cannot be measured, see note. */
+	readonly lower: number | null;
+	readonly upper: number | null;
+	readonly harm: boolean;
+	readonly note: string;
+}
+
+/** One claim in all values of one segment. */
+export interface SegmentReport {
+	readonly segment: string;
+	readonly arm: string;
+	readonly metric: string;
+	readonly role: "goal" | "guardrail";
+	readonly line: number;
+	readonly relative: boolean;
+	readonly values: readonly SegmentValue[];
+}
+
+export function segmentsOf({ experiment, metrics }: ReportInput, evidence: Evidence): readonly SegmentReport[] {
+	const { pass, segmentHarm } = levels(experiment);
+	return experiment.spec.segments.flatMap(({ name }) => {
+		const entries = evidence.segments.filter(({ segment }) => segment === name);
+		if (entries.length === 0) return [];
+		return claims(experiment, metrics).flatMap((claim): SegmentReport[] => {
+			const { arm, metric, metricName, role } = claim;
+			if (metric === null) return [];
+			const values = entries.map(({ value, rank, arms }): SegmentValue => {
+				const question = questionOf(claim, metric, experiment, pass, segmentHarm * segmentShare(rank));
+				const t = metricIn(arms, arm, metricName);
+				const c = metricIn(arms, baselineOf(experiment), metricName);
+				const units = t.n + c.n;
+				const measured = t.n === 0 || c.n === 0 ? { note: "no data in one of the arms" } : compare(question, t, c);
+				if (!isMeasured(measured))
+					return { value, units, improvement: null, lower: null, upper: null, harm: false, note: measured.note };
+				const { improvement, lower, upper } = measured;
+				return { value, units, improvement, lower, upper, harm: upper < harmLineOf(question, metric), note: "" };
+			});
+			return [
+				{
+					...{ segment: name, arm, metric: metricName, role, values },
+					line: lineOf(claim, metric),
+					relative: isRelative({ metric, effect: claim.effect }),
+				},
+			];
+		});
+	});
+}
+
+function metricIn(arms: readonly PartOfArm[], arm: string, metric: string) {
+	return arms.find((entry) => entry.arm === arm)?.metrics[metric] ?? NO_MOMENTS;
+}

@@ -1,0 +1,119 @@
+/** `weir report` and `weir plan` over the whole stack: from real requests through a real Envoy to a page and a plan. */
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import type { Report } from "../../src/report/report.js";
+import { elementsOf } from "../report/wellFormed.js";
+import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+
+const PEOPLE = 60;
+
+t.test("report and plan of a running experiment", async (t) => {
+	const backend = createServer((_, response) => response.end("ok"));
+	await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => void backend.close());
+	const { port } = backend.address() as AddressInfo;
+	const directory = await temporaryDirectory(t);
+	const file = await fileOf(
+		directory,
+		"experiment.yaml",
+		`
+apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {address: 127.0.0.1, port: 0}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: shop}
+spec:
+  hosts: [127.0.0.1]
+  access: open
+  defaultVariant: v1
+  variants:
+    - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
+    - {name: v2, endpoints: [{address: 127.0.0.1, port: ${port}}]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: bought}
+spec: {type: rate, source: outcome, window: 100ms}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: errors}
+spec: {type: rate, source: errors, direction: down, window: 100ms}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Experiment
+metadata: {name: cheaper}
+spec:
+  service: shop
+  unit: {header: x-user-id}
+  layer: {name: models}
+  arms:
+    - {name: control, variant: v1, weight: 1, baseline: true}
+    - {name: cheap, variant: v2, weight: 1}
+  goal: {metric: bought, improveBy: {absolute: 1pp}}
+  guardrails: [{metric: errors, margin: {absolute: 1pp}}]
+  rollout: {steps: [100%], every: 1h, minUnits: 1000}
+`,
+	);
+	const up = await weirUp(file, `${directory}/data`);
+	t.teardown(async () => void (await up.stop()));
+	const { gateways } = JSON.parse(await readFile(`${directory}/data/addresses.json`, "utf8"));
+	const units = Array.from({ length: PEOPLE }, (_, index) => `person-${index}`);
+	for (const unit of units) await (await fetch(gateways.edge, { headers: { "x-user-id": unit } })).text();
+	const outcomes = units.map((unit, index) => ({ unit, metric: "bought", value: index % 2 }));
+	const posted = await askApi(up.ready.api, "/v1/outcomes", {
+		headers: { "content-type": "application/json", "idempotency-key": "one" },
+		body: JSON.stringify({ outcomes }),
+	});
+	t.equal(posted.status, 200, posted.text);
+
+	await t.test("report: in words, as JSON and as a page", async (t) => {
+		const json = async (): Promise<Report> => {
+			const { code, stdout, stderr } = await weir(["report", "cheaper", "--api", up.ready.api, "--json"]);
+			t.equal(code, 0, stderr);
+			return JSON.parse(stdout.toString());
+		};
+		let report = await json();
+		const exposed = () => (report.evidence?.evidence.arms ?? []).reduce((sum, arm) => sum + arm.exposedUnits, 0);
+		for (let tries = 0; exposed() < PEOPLE && tries < 100; tries++) {
+			await pause(100);
+			report = await json();
+		}
+		t.equal(exposed(), PEOPLE);
+		t.match(report, {
+			name: "cheaper",
+			evidence: { from: "store" },
+			answer: { state: "Still measuring", sentence: /too few people to tell anything yet/ },
+			decisions: [{ sequence: 1, action: "start" }],
+		});
+		t.same(
+			report.claims.map(({ metric, role }) => [metric, role]),
+			[
+				["errors", "guardrail"],
+				["bought", "goal"],
+			],
+		);
+
+		const path = `${directory}/report.html`;
+		const words = await weir(["report", "cheaper", "--api", up.ready.api, "--html", path]);
+		t.equal(words.code, 0, words.stderr);
+		t.match(words.stdout.toString(), /^cheaper: Still measuring\n.*\nNext: .*\nHow long: .*\n/);
+		t.match(words.stdout.toString(), /Page: .*report\.html/);
+		const page = await readFile(path, "utf8");
+		t.ok(elementsOf(page.slice("<!DOCTYPE html>\n".length)).length > 100);
+		t.match(page, /too few people to tell anything yet/);
+
+		const unknown = await weir(["report", "dearer", "--api", up.ready.api]);
+		t.equal(unknown.code, 1);
+		t.match(unknown.stderr, /no Experiment 'dearer'/);
+		const nowhere = await weir(["report", "cheaper", "--api", up.ready.api, "--html", `${directory}/no/such.html`]);
+		t.equal(nowhere.code, 64);
+		t.match(nowhere.stderr, /cannot write/);
+	});
+});

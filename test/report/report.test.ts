@@ -1,0 +1,167 @@
+/** The numbers of the report against the same ones computed by another way. */
+import t from "tap";
+import { analyse } from "../../src/analysis/analyse.js";
+import type { ArmEvidence, Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
+import { mergeMoments, NO_MOMENTS } from "../../src/analysis/statistics/moments.js";
+import { plain, pValue, shortTime, size, utc } from "../../src/report/format.js";
+import { reportOf } from "../../src/report/report.js";
+import { experiment, METRICS } from "../rollout/example.js";
+import { DAY_MS, DECLARED, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
+
+t.test("an earlier interval is what the analysis said of the people until then", (t) => {
+	const input = reportInput(MEASURING);
+	const { history, claims } = reportOf(input);
+	const evidence = input.evidence as Evidence;
+	t.same(
+		history.map(({ metric, from, points }) => [metric, from, points.length]),
+		[
+			["latency-p99", "periods", 9],
+			["error-rate", "periods", 9],
+			["accuracy", "periods", 9],
+		],
+	);
+	for (const until of [1, 4, 9]) {
+		const arms = evidence.arms.map((arm): ArmEvidence => {
+			const merged: Record<string, MetricEvidence> = {};
+			for (const period of evidence.periods.slice(0, until))
+				for (const [name, own] of Object.entries(period.arms.find((part) => part.arm === arm.arm)?.metrics ?? {}))
+					merged[name] = mergeMoments(merged[name] ?? NO_MOMENTS, own);
+			return { ...arm, metrics: merged };
+		});
+		const { findings } = analyse({
+			...{ experiment: input.experiment, metrics: input.metrics, thresholds: input.status.thresholds, levels: null },
+			...{ closedArms: [], accepted: {}, evidence: { ...evidence, arms, segments: [] } },
+		});
+		for (const one of history) {
+			const finding = findings.find(({ metric }) => metric === one.metric);
+			const point = one.points[until - 1];
+			t.match(point, {
+				atMs: START_MS + until * DAY_MS,
+				units: (finding?.baseline.n ?? 0) + (finding?.challenger.n ?? 0),
+			});
+			t.ok(Math.abs((point?.lower ?? 0) - (finding?.lower ?? 1)) < 1e-9, `${one.metric} after ${until} days`);
+			t.ok(Math.abs((point?.upper ?? 0) - (finding?.upper ?? 1)) < 1e-9);
+		}
+	}
+	t.same(
+		claims.map(({ metric }) => metric),
+		["latency-p99", "error-rate", "accuracy"],
+	);
+	t.end();
+});
+
+t.test("without periods the decisions tell how it went", (t) => {
+	const input = reportInput(MEASURING);
+	const evidence = { ...(input.evidence as Evidence), periods: [] };
+	const { history, effects } = reportOf({ ...input, evidence });
+	t.ok(history.every(({ from }) => from === "decisions"));
+	const own = input.decisions.filter((decision) => decision.input !== null);
+	for (const { points, metric } of history) {
+		t.equal(points.length, own.filter(({ input }) => input?.evidence.asOfMs !== evidence.asOfMs).length + 1);
+		const stored = own[0]?.outcome.findings.find((finding) => finding.metric === metric);
+		t.match(points[0], { lower: stored?.lower, upper: stored?.upper });
+	}
+	t.same(
+		effects.map(({ periods }) => periods),
+		[[]],
+	);
+	t.end();
+});
+
+t.test("the allocation is what the decisions made it, and a promotion takes over", (t) => {
+	const { allocation } = reportOf(reportInput(WINNING));
+	t.same(
+		allocation.map(({ allocationPpm, takeoverPpm, phase }) => [phase, allocationPpm / 10_000, takeoverPpm / 10_000]),
+		[
+			["Running", 20, 0],
+			["Running", 50, 0],
+			["Running", 100, 0],
+			["Promoting", 100, 20],
+			["Promoting", 100, 50],
+			["Promoted", 0, 100],
+		],
+	);
+	t.end();
+});
+
+t.test("expected people are those of each plan's live points", (t) => {
+	const input = reportInput(MEASURING);
+	const exposures = [
+		{ planVersion: "a", firstMs: 1, counts: { control: 90, boosted: 110 }, livePoints: { control: 100, boosted: 100 } },
+		{ planVersion: "b", firstMs: 2, counts: { control: 310, boosted: 90 }, livePoints: { control: 300, boosted: 100 } },
+		{ planVersion: "c", firstMs: 3, counts: { control: 50 }, livePoints: { control: 100 } },
+	];
+	const { sampleRatio } = reportOf({ ...input, evidence: { ...(input.evidence as Evidence), exposures } });
+	t.same(sampleRatio?.arms, [
+		{ arm: "control", units: 400, expected: 400 },
+		{ arm: "boosted", units: 200, expected: 200 },
+	]);
+	t.equal(sampleRatio?.test?.p, sampleRatio?.history.at(-1)?.p);
+	t.end();
+});
+
+t.test("segments: harm in one country is found, the others are only told", (t) => {
+	const story = { ...MEASURING, days: 12, peoplePerDay: 6_000, inCountry: { FR: -0.3 } };
+	const { segments } = reportOf(
+		reportInput(story, {
+			...DECLARED,
+			spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, onHarm: "freeze" } },
+		}),
+	);
+	const goal = segments.find(({ role }) => role === "goal");
+	t.same(
+		goal?.values.map(({ value, harm }) => [value, harm]),
+		[
+			["DE", false],
+			["FR", true],
+			["NL", false],
+			[null, false],
+		],
+	);
+	t.end();
+});
+
+t.test("beliefs: chances sum to 1, the better arm has the larger one and the smaller loss", (t) => {
+	const { beliefs } = reportOf(reportInput(WINNING));
+	const [control, boosted] = beliefs?.arms ?? [];
+	t.ok(Math.abs((control?.chanceToWin ?? 0) + (boosted?.chanceToWin ?? 0) - 1) < 1e-12);
+	t.ok((boosted?.chanceToWin ?? 0) > 0.99 && (boosted?.expectedLoss ?? 1) < (control?.expectedLoss ?? 0));
+	const means = experiment(["boosted"], {
+		goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } },
+		guardrails: [],
+	});
+	const evidence = reportInput(MEASURING).evidence as Evidence;
+	const arms = evidence.arms.map((arm, index) => ({ ...arm, metrics: { revenue: { n: 4, mean: index, m2: 12 } } }));
+	const told = reportOf({
+		...reportInput(MEASURING),
+		experiment: means,
+		metrics: { revenue: METRICS.revenue as never },
+		evidence: { ...evidence, arms },
+	});
+	// Difference 1, standard error sqrt(1 + 1): Φ(1/√2).
+	t.ok(Math.abs((told.beliefs?.arms[1]?.chanceToWin ?? 0) - 0.7602499389065233) < 1e-9);
+	t.end();
+});
+
+t.test("numbers are written alike everywhere", (t) => {
+	t.same(
+		[
+			size("points", 0.01234),
+			size("percent", -0.5),
+			size("ms", 12.3456),
+			size("plain", 12345.678),
+			size("points", null),
+		],
+		["+1.23\u00A0pp", "−50\u00A0%", "+12.3\u00A0ms", "+12,346", "unknown"],
+	);
+	t.same(
+		[size("plain", Number.POSITIVE_INFINITY), plain(1e-9), plain(0), plain(-1234.6)],
+		["any more", "1e-9", "0", "−1,235"],
+	);
+	t.same([pValue(1), pValue(0.01234), pValue(1e-9)], ["1", "0.012", "1.0e-9"]);
+	t.same(
+		[utc(0), utc(Number.NaN), shortTime(0, 1_000), shortTime(0, 1e9)],
+		["1970-01-01 00:00:00 UTC", "an unknown time", "00:00:00", "01-01"],
+	);
+	t.end();
+});
