@@ -30,7 +30,7 @@ t.test("looks follow the ramp and end at all units", async (t) => {
 });
 
 t.test("in every law the challenger's mean lies on the line", async (t) => {
-	for (const scenario of SCENARIOS) {
+	for (const scenario of SCENARIOS.filter(({ method }) => method !== "srm")) {
 		const relative = scenario.method.endsWith("ratio") && scenario.method !== "asympcs-ratio";
 		const [draw, uniform, out] = [drawOf(scenario), uniforms(7, scenario.seed), new Float64Array(2)];
 		const means = [false, true].map((challenger) => {

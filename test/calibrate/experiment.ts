@@ -1,4 +1,5 @@
 /** One scenario, many experiments: how many of them ever claimed what is not so. */
+import { alarms } from "./assignment.js";
 import { type Method, methodOf } from "./methods.js";
 import { type Draw, drawOf } from "./outcomes.js";
 import { uniforms } from "./random.js";
@@ -47,8 +48,9 @@ export function run(
 	first: number,
 	count: number,
 	looks: number,
-	method: Method = methodOf(scenario),
+	method: Method | null = methodOf(scenario),
 ): Tally {
+	if (method === null) return assign(scenario, first, count, looks);
 	const schedule = looksOf(scenario.units, looks);
 	const draw = drawOf(scenario);
 	const always = none();
@@ -58,8 +60,17 @@ export function run(
 	return { experiments: count, always, from };
 }
 
+function assign(scenario: Scenario, first: number, count: number, looks: number): Tally {
+	const one = (index: number): Tally => ({
+		experiments: 1,
+		always: alarms(scenario, first + index, looks),
+		from: FIRST_LOOKS.map(none),
+	});
+	return Array.from({ length: count }, (_, index) => one(index)).reduce(merge);
+}
+
 function runOne(
-	{ seed, method }: Scenario,
+	{ seed, method, share = 0.5 }: Scenario,
 	experiment: number,
 	schedule: readonly number[],
 	draw: Draw,
@@ -75,7 +86,7 @@ function runOne(
 	let units = 0;
 	for (const until of schedule) {
 		for (; units < until; units++) {
-			const inChallenger = uniform() < 0.5;
+			const inChallenger = uniform() < share;
 			draw(inChallenger, units / last, uniform, out);
 			(inChallenger ? challenger : baseline).add(out[0] ?? 0, out[1] ?? 0);
 		}

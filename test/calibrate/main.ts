@@ -54,7 +54,7 @@ async function calibrate(pool: Pool, scenario: Scenario): Promise<Calibrated> {
 	for (let first = 0; first < EXPERIMENTS; first += PART)
 		parts.push(pool.run({ scenario, first, count: Math.min(PART, EXPERIMENTS - first), looks: LOOKS }));
 	const tally = (await Promise.all(parts)).reduce(merge);
-	return { scenario, exact: methodOf(scenario).exact, tally };
+	return { scenario, exact: methodOf(scenario)?.exact ?? true, tally };
 }
 
 const pool = new Pool(Math.max(1, Math.min(8, availableParallelism())));

@@ -26,7 +26,8 @@ export interface Method {
 	readonly claims: (challenger: ArmSample, baseline: ArmSample) => Claims;
 }
 
-export function methodOf({ method, line, law }: Scenario): Method {
+/** null: no comparison of values (see assignment.ts). */
+export function methodOf({ method, line, law }: Scenario): Method | null {
 	switch (method) {
 		case "bernoulli-difference":
 			return bernoulli({ slope: 1, offset: line }, priorOf(law));
@@ -36,6 +37,8 @@ export function methodOf({ method, line, law }: Scenario): Method {
 			return betting({ slope: 1, offset: line });
 		case "betting-ratio":
 			return betting({ slope: 1 + line, offset: 0 });
+		case "srm":
+			return null;
 		case "asympcs-difference":
 			return asymptotic(line, (t, c) => contrast(meanOf(t), meanOf(c)));
 		case "asympcs-lift":

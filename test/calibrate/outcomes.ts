@@ -36,6 +36,7 @@ export function meanOf(law: Law): number {
 		case "normal":
 		case "student3":
 		case "with-covariate":
+		case "assignment":
 			return 0;
 	}
 }

@@ -20,6 +20,8 @@ export type Law =
 	| { readonly of: "zero-inflated"; readonly zeros: number; readonly sigma: number }
 	/** Σ successes ÷ Σ requests: units are clusters with rates and sizes of their own. */
 	| { readonly of: "clustered-ratio"; readonly p: number; readonly spread: number }
+	/** No values: where the units go. */
+	| { readonly of: "assignment" }
 	/** Value and the value before, with this correlation; skewed. */
 	| { readonly of: "with-covariate"; readonly correlation: number };
 
@@ -31,7 +33,8 @@ export type MethodName =
 	| "asympcs-difference"
 	| "asympcs-lift"
 	| "asympcs-ratio"
-	| "asympcs-cuped";
+	| "asympcs-cuped"
+	| "srm";
 
 export interface Scenario {
 	readonly name: string;
@@ -42,6 +45,8 @@ export interface Scenario {
 	/** Units of both arms at the last look. */
 	readonly units: number;
 	readonly seed: number;
+	/** Of the units that are exposed, those in the challenger; absent: half of them. Unequal arms do not cancel each other's skew. */
+	readonly share?: number;
 }
 
 /** Each bound of the sequence is one-sided at this level. */
@@ -225,5 +230,58 @@ export const SCENARIOS: readonly Scenario[] = [
 		line: 0,
 		units: 20_000,
 		seed: 211,
+	},
+	{
+		name: "lognormal σ 1, a tenth in the challenger",
+		law: { of: "lognormal", sigma: 1 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 50_000,
+		share: 0.1,
+		seed: 212,
+	},
+	{
+		name: "lognormal σ 1.5, a tenth in the challenger",
+		law: { of: "lognormal", sigma: 1.5 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 50_000,
+		share: 0.1,
+		seed: 213,
+	},
+	{
+		name: "97 % zeros, lognormal σ 1, a tenth in the challenger",
+		law: { of: "zero-inflated", zeros: 0.97, sigma: 1 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 50_000,
+		share: 0.1,
+		seed: 214,
+	},
+	{
+		name: "ratio of clusters, a tenth in the challenger",
+		law: { of: "clustered-ratio", p: 0.2, spread: 2 },
+		method: "asympcs-ratio",
+		line: 0,
+		units: 50_000,
+		share: 0.1,
+		seed: 215,
+	},
+	{
+		name: "rate 5 %, a tenth in the challenger",
+		law: { of: "rate", p: 0.05 },
+		method: "bernoulli-difference",
+		line: 0.005,
+		units: 50_000,
+		share: 0.1,
+		seed: 116,
+	},
+	{
+		name: "three arms, moving weights, one closed",
+		law: { of: "assignment" },
+		method: "srm",
+		line: 0,
+		units: 20_000,
+		seed: 117,
 	},
 ];
