@@ -5,6 +5,7 @@ const BENCHMARKS = [
 	"callout",
 	"callout-secure",
 	"explain-cost",
+	"harm",
 	"ingest",
 	"loop",
 	"native",

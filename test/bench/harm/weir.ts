@@ -1,0 +1,133 @@
+/** Our own rule: decide() on aggregates of units, minute by minute, with the margins that the peers are given. */
+import type { ArmEvidence, Evidence, SegmentEvidence } from "../../../src/analysis/evidence.js";
+import { addValue, type Moments, NO_MOMENTS } from "../../../src/analysis/statistics/moments.js";
+import type { Experiment, Metric } from "../../../src/resources/resource.js";
+import { decide } from "../../../src/rollout/decide.js";
+import { type Action, RULES } from "../../../src/rollout/decision.js";
+import { type ExperimentStatus, initialStatus } from "../../../src/rollout/status.js";
+import { experiment, metric, ROLLOUT } from "../../rollout/example.js";
+import { MARGINS } from "./peers.js";
+import { type Fault, MINUTES, PEOPLE_PER_MINUTE, type Person, SEGMENTS, STEP_MINUTES, STEPS, World } from "./world.js";
+
+const MINUTE_MS = 60_000;
+const METRIC_NAMES = ["accuracy", "latency", "error-rate"] as const;
+type Name = (typeof METRIC_NAMES)[number];
+
+const METRICS: Readonly<Record<Name, Metric>> = {
+	accuracy: metric("accuracy", { windowMs: MINUTE_MS }),
+	latency: metric("latency", { type: "mean", source: "latency", direction: "down", windowMs: MINUTE_MS }),
+	"error-rate": metric("error-rate", { source: "errors", direction: "down", windowMs: MINUTE_MS }),
+};
+
+/** Two equal arms: the challenger's share of the people is half of the allocation. */
+export const EXPERIMENT: Experiment = experiment(["boosted"], {
+	goal: null,
+	guardrails: [
+		{ metric: "accuracy", margin: { kind: "absolute", value: MARGINS.accuracy } },
+		{ metric: "latency", margin: { kind: "relative", value: MARGINS.latencyMs } },
+		{ metric: "error-rate", margin: { kind: "absolute", value: MARGINS.errors } },
+	],
+	segments: [{ name: "region", header: "x-region" }],
+	rollout: {
+		...ROLLOUT,
+		stepsPpm: STEPS.map((share) => 2_000_000 * share),
+		everyMs: STEP_MINUTES * MINUTE_MS,
+		minUnits: 100,
+		maxDurationMs: null,
+	},
+});
+
+type Sums = Record<Name, Moments>;
+const noSums = (): Sums => ({ accuracy: NO_MOMENTS, latency: NO_MOMENTS, "error-rate": NO_MOMENTS });
+
+function enter(sums: Sums, { right, failed, requests, latencies }: Person): void {
+	sums.accuracy = addValue(sums.accuracy, right);
+	sums["error-rate"] = addValue(sums["error-rate"], failed / requests);
+	sums.latency = addValue(sums.latency, latencies.reduce((sum, ms) => sum + ms, 0) / requests);
+}
+
+/** A minute's people by arm. */
+class Arms {
+	readonly #whole = { control: noSums(), boosted: noSums() };
+	readonly #segments = Array.from({ length: SEGMENTS }, () => ({ control: noSums(), boosted: noSums() }));
+	readonly #order: number[] = [];
+
+	enter(arm: "control" | "boosted", person: Person): void {
+		enter(this.#whole[arm], person);
+		if (!this.#order.includes(person.segment)) this.#order.push(person.segment);
+		const own = this.#segments[person.segment];
+		if (own !== undefined) enter(own[arm], person);
+	}
+
+	evidence(nowMs: number): Evidence {
+		const arm = (name: "control" | "boosted"): ArmEvidence => {
+			const { n } = this.#whole[name].accuracy;
+			return {
+				arm: name,
+				exposedUnits: n,
+				maturedUnits: n,
+				metrics: n === 0 ? {} : { ...this.#whole[name] },
+				missingUnits: {},
+			};
+		};
+		return {
+			experiment: "main",
+			asOfMs: nowMs,
+			arms: [arm("control"), arm("boosted")],
+			exposures: [],
+			conflictingUnits: 0,
+			health: [],
+			droppedEntries: 0,
+			forcedUnits: 0,
+			segments: this.#order.map(
+				(segment, rank): SegmentEvidence => ({
+					segment: "region",
+					value: `region-${segment}`,
+					rank,
+					arms: (["control", "boosted"] as const).map((name) => ({
+						arm: name,
+						metrics: { ...(this.#segments[segment]?.[name] ?? noSums()) },
+					})),
+				}),
+			),
+			periods: [],
+			interactions: [],
+			newestOutcomeMs: { accuracy: nowMs },
+		};
+	}
+}
+
+/** The minute at whose end it rolled back, or null; and the challenger's people until then. */
+export interface Ended {
+	readonly minute: number | null;
+	readonly exposed: number;
+}
+
+export function runWeir(seed: number, fault: Fault): Ended {
+	const world = new World(seed, fault);
+	const arms = new Arms();
+	let status: ExperimentStatus = initialStatus(EXPERIMENT.spec.rollout.stepsPpm, 0);
+	let exposed = 0;
+	for (let minute = 0; minute < MINUTES; minute++) {
+		const perArm = Math.round((PEOPLE_PER_MINUTE * status.allocationPpm) / 2_000_000);
+		for (let person = 0; person < perArm; person++) {
+			arms.enter("boosted", world.person(minute, true));
+			arms.enter("control", world.person(minute, false));
+		}
+		exposed += perArm;
+		const nowMs = (minute + 1) * MINUTE_MS;
+		const outcome = decide({
+			experiment: EXPERIMENT,
+			metrics: METRICS,
+			status,
+			evidence: arms.evidence(nowMs),
+			nowMs,
+			rules: RULES,
+		});
+		if (ENDS.includes(outcome.action)) return { minute, exposed };
+		status = outcome.status;
+	}
+	return { minute: null, exposed };
+}
+
+const ENDS: readonly Action[] = ["roll-back"];
