@@ -1,7 +1,7 @@
 /**
  * Harm budget: the same faults through decide() and through the rules of Flagger, Argo Rollouts and Kayenta: how many
- * people meet the faulty challenger until it is rolled back, and how often a healthy one is. For each peer the setting
- * is taken that hurts fewest people, per fault and in hindsight, among those that roll back a healthy challenger in at
+ * people meet the faulty challenger until it is rolled back, and how often a healthy one is. For each peer the one setting
+ * is taken that, in hindsight, hurts fewest people over all faults, among those that roll back a healthy challenger in at
  * most ALPHA of the worlds.
  * Run: `npm run bench -- harm`; the last line is `RESULT {"harmShareOfBestPeer":…,"falseRollbacks":…,"alpha":…}`.
  */
@@ -90,31 +90,29 @@ for (const [peer, rules] of Object.entries(PEERS)) {
 	print(`no fault: ${peer}: ${left} of ${rules.length} settings roll back at most ${100 * ALPHA} %`);
 }
 
-let [ours, best] = [0, 0];
-for (const fault of FAULTS) {
+const faults = FAULTS.map((fault) => {
 	process.stderr.write(`${fault.name}, ${WORLDS} worlds\n`);
-	const { weir, peers } = overWorlds(fault, WORLDS);
+	return { fault, ...overWorlds(fault, WORLDS) };
+});
+const total = (rule: Rule): number => faults.reduce((sum, { peers }) => sum + (peers.get(rule)?.exposed ?? 0), 0);
+const best = Object.values(PEERS).flatMap((rules) => {
+	const [first] = rules.filter((rule) => fair.includes(rule)).sort((a, b) => total(a) - total(b));
+	return first === undefined ? [] : [first];
+});
+const shown = [...RULE_LIST.filter(({ documented }) => documented), ...best];
+for (const { fault, weir, peers } of faults) {
 	print(`\n${fault.name}\n  weir: ${people(weir)}`);
-	let least = Number.POSITIVE_INFINITY;
-	for (const [peer, rules] of Object.entries(PEERS)) {
-		for (const rule of rules.filter(({ documented }) => documented))
-			print(`  ${rule.name}: ${people(peers.get(rule) ?? account([]))}`);
-		const ranked = rules
-			.filter((rule) => fair.includes(rule))
-			.map((rule) => ({ rule, of: peers.get(rule) ?? account([]) }))
-			.sort((a, b) => a.of.exposed - b.of.exposed);
-		const [first] = ranked;
-		if (first === undefined) continue;
-		print(`  best ${peer} in hindsight (${first.rule.name}): ${people(first.of)}`);
-		least = Math.min(least, first.of.exposed);
-	}
-	print(`  weir ÷ best peer: ${(weir.exposed / least).toFixed(3)}`);
-	ours += weir.exposed;
-	best += least;
+	for (const rule of shown) print(`  ${rule.name}: ${people(peers.get(rule) ?? account([]))}`);
 }
+const ours = faults.reduce((sum, { weir }) => sum + weir.exposed, 0);
+print(`\nover all faults: weir ${Math.round(ours)} people`);
+for (const rule of shown)
+	print(
+		`over all faults: ${rule.name}: ${Math.round(total(rule))} people, healthy ones rolled back ${(100 * (healthy.peers.get(rule)?.rolledBack ?? Number.NaN)).toFixed(1)} %`,
+	);
 print(
-	`\nRESULT ${JSON.stringify({
-		harmShareOfBestPeer: Number((ours / best).toFixed(3)),
+	`RESULT ${JSON.stringify({
+		harmShareOfBestPeer: Number((ours / Math.min(...best.map(total))).toFixed(3)),
 		falseRollbacks: Number(healthy.weir.rolledBack.toFixed(4)),
 		alpha: ALPHA,
 	})}`,

@@ -8,8 +8,8 @@
  * - Kayenta (NetflixACAJudge): Mann–Whitney on the series of minutes of canary and baseline with confidence 98 % and a
  *   tolerance of a quarter of its own estimate; a critical metric that is classified as worse fails the run.
  *
- * Each has the settings of its documentation, and a grid of sharper ones of which the best is taken *in hindsight*, per
- * fault: no user could choose so well beforehand. The thresholds know the true level of a healthy service.
+ * Each has the settings of its documentation, and a grid of sharper ones, of which the best over all faults is taken in
+ * hindsight: no user could choose so well beforehand. The fixed thresholds know the true level of a healthy service.
  */
 import { hodgesLehmann } from "./mannWhitney.js";
 import type { Minute } from "./world.js";

@@ -19,18 +19,23 @@ const METRICS: Readonly<Record<Name, Metric>> = {
 	"error-rate": metric("error-rate", { source: "errors", direction: "down", windowMs: MINUTE_MS }),
 };
 
-/** Two equal arms: the challenger's share of the people is half of the allocation. */
+/** The baseline's people for one of the challenger's: what is known of it costs nobody anything. */
+const BASELINE_WEIGHT = 3;
+
 export const EXPERIMENT: Experiment = experiment(["boosted"], {
-	goal: null,
+	arms: [
+		{ name: "control", variant: "v1", weight: BASELINE_WEIGHT, baseline: true, parameters: {} },
+		{ name: "boosted", variant: "v2", weight: 1, baseline: false, parameters: {} },
+	],
+	goal: { metric: "accuracy", improveBy: { kind: "absolute", value: 0 } },
 	guardrails: [
-		{ metric: "accuracy", margin: { kind: "absolute", value: MARGINS.accuracy } },
 		{ metric: "latency", margin: { kind: "relative", value: MARGINS.latencyMs } },
 		{ metric: "error-rate", margin: { kind: "absolute", value: MARGINS.errors } },
 	],
 	segments: [{ name: "region", header: "x-region" }],
 	rollout: {
 		...ROLLOUT,
-		stepsPpm: STEPS.map((share) => 2_000_000 * share),
+		stepsPpm: STEPS.map((share) => (1 + BASELINE_WEIGHT) * 1_000_000 * share),
 		everyMs: STEP_MINUTES * MINUTE_MS,
 		minUnits: 100,
 		maxDurationMs: null,
@@ -109,12 +114,11 @@ export function runWeir(seed: number, fault: Fault): Ended {
 	let status: ExperimentStatus = initialStatus(EXPERIMENT.spec.rollout.stepsPpm, 0);
 	let exposed = 0;
 	for (let minute = 0; minute < MINUTES; minute++) {
-		const perArm = Math.round((PEOPLE_PER_MINUTE * status.allocationPpm) / 2_000_000);
-		for (let person = 0; person < perArm; person++) {
-			arms.enter("boosted", world.person(minute, true));
+		const inChallenger = Math.round((PEOPLE_PER_MINUTE * status.allocationPpm) / 1_000_000 / (1 + BASELINE_WEIGHT));
+		for (let person = 0; person < inChallenger; person++) arms.enter("boosted", world.person(minute, true));
+		for (let person = 0; person < BASELINE_WEIGHT * inChallenger; person++)
 			arms.enter("control", world.person(minute, false));
-		}
-		exposed += perArm;
+		exposed += inChallenger;
 		const nowMs = (minute + 1) * MINUTE_MS;
 		const outcome = decide({
 			experiment: EXPERIMENT,

@@ -10,7 +10,7 @@ export const PEOPLE_PER_MINUTE = 500;
 export const MINUTES = 300;
 
 /** The challenger's share of all people, as every ramp here has it, each for STEP_MINUTES. */
-export const STEPS = [0.02, 0.1, 0.25, 0.5] as const;
+export const STEPS = [0.02, 0.1, 0.25] as const;
 export const STEP_MINUTES = 30;
 
 export const SEGMENTS = 10;
