@@ -1,6 +1,6 @@
 /**
  * Comparisons by asymptotic confidence sequences: means of unbounded values, adjusted by what the units did before
- * (CUPED) where that is known, and ratios of sums by the delta method. From ASYMPCS_MIN_UNITS units in each arm.
+ * (CUPED) where that is known, and ratios of sums by the delta method. From asympMinUnits() units in each arm.
  *
  * A relative claim is Fieller's: the lifts r for which challenger − (1 + r)·baseline is not excluded, so that the
  * baseline's own noise is in the width.

@@ -47,7 +47,7 @@ export interface Finding {
 export type Method =
 	/** Exact, at any number of units: values in [0, 1], or in a declared range and rescaled to it. */
 	| "bernoulli-mixture"
-	/** Asymptotic, from ASYMPCS_MIN_UNITS on: means, adjusted by a covariate where there is one, and ratios of sums. */
+	/** Asymptotic, from asympMinUnits() on: means, adjusted by a covariate where there is one, and ratios of sums. */
 	| "asympcs";
 
 /** Beyond this an e-value is no finite double. */

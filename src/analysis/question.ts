@@ -44,8 +44,8 @@ export interface Unmeasured {
  * |------------------------------------------------|-------------------|----------------------------------------|
  * | rate, errors, share of slow requests           | bernoulli-mixture | exactly, at any number of units        |
  * | mean with a range, not summed                  | bernoulli-mixture | exactly, on (value − lo) ÷ (hi − lo)   |
- * | mean; with a covariate by CUPED                | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
- * | ratio of sums, by the delta method; with CUPED | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
+ * | mean; with a covariate by CUPED                | asympcs           | from asympMinUnits() in each arm       |
+ * | ratio of sums, by the delta method; with CUPED | asympcs           | from asympMinUnits() in each arm       |
  *
  * AsympCS on rare events is unsafe (a true difference at a margin of 0.2 pp was passed in 82 % of runs), so failures
  * never go there, whatever the declared type.
