@@ -56,7 +56,8 @@ export function experimentTable(
 		slotHiPpm: spec.layer.slotHiPpm,
 		salt: experimentSalt(experiment),
 		arms: armTables(experiment, status.allocationPpm, status.closedArms),
-		exposing: isExposing(status.phase),
+		// A holdback goes on comparing: new people on points that are not taken over are exposed to arm or baseline.
+		exposing: isExposing(status.phase) || (promoting && status.promotion?.heldBackFromMs !== undefined),
 		...(spec.segments.length === 0 ? {} : { segments: spec.segments }),
 		takeover:
 			promoting && status.promotion !== null

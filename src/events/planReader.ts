@@ -4,6 +4,7 @@
  */
 import { judgesVariants } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
+import { sharePoints } from "../assignment/region.js";
 import type {
 	AccessTable,
 	CalloutTable,
@@ -131,7 +132,14 @@ function readableExperiment({ unitHeader = "", ...stored }: StoredExperiment): R
 		assignment: compileAssignment(table),
 		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,
 		livePoints: Object.fromEntries(
-			table.arms.filter((arm) => arm.livePoints > 0).map((arm) => [arm.name, arm.livePoints]),
+			table.arms
+				.map(({ name, livePoints }): [string, number] => [name, livePoints - takenOver(table, name, livePoints)])
+				.filter(([, points]) => points > 0),
 		),
 	};
+}
+
+/** Live points of an arm that the winner of a takeover has: their units are no longer exposed to the arm. */
+function takenOver({ takeover }: ExperimentTable, arm: string, livePoints: number): number {
+	return takeover === null || takeover.arm === arm ? 0 : sharePoints(livePoints, takeover.ppm);
 }

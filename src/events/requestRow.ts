@@ -207,7 +207,7 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 	const { service, plan, experiment, unit, late } = assigned;
 	const ended = entry.kind === "end";
 	const arm = experiment === null || unit === null ? null : experiment.assignment.arm(unit);
-	const exposing = experiment?.table.exposing ?? false;
+	const exposing = (experiment?.table.exposing ?? false) && !isTakenOver(experiment, unit);
 	if (!ended && (arm === null || !exposing)) return IGNORED;
 
 	const variant = variantOf(entry, service.name) ?? chosenVariant(experiment, unit) ?? service.defaultVariant;
@@ -268,6 +268,12 @@ function segmentsOf(
 }
 
 const NO_SEGMENTS: Readonly<Record<string, string>> = {};
+
+/** During a holdback: the winner serves the unit, and its arm's own answer is not what it gets. */
+function isTakenOver(experiment: ReadableExperiment | null, unit: string | null): boolean {
+	if (experiment === null || experiment.table.takeover === null || unit === null) return false;
+	return experiment.assignment.locate(unit)?.takenOver === true;
+}
 
 /** Arm by the plan, that of a takeover included. */
 function assignedArm(experiment: ReadableExperiment | null, unit: string | null, arm: string | null): string | null {

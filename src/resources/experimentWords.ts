@@ -103,7 +103,11 @@ export type InferenceDesign =
 /** Lan and DeMets' spending functions in the manner of O'Brien–Fleming and of Pocock. */
 export type SpendingFunction = "obrien-fleming" | "pocock";
 
-/** After a promotion this share of the baseline's units stays on its Variant for so long, so that a late effect is seen. */
+/**
+ * After a promotion this share of the baseline's units stays on its Variant for so long, so that a late effect is seen:
+ * new people among them are compared with new ones of the winner, guardrails and goal watched for harm. All else,
+ * traffic without a unit too, has the winner's Variant meanwhile.
+ */
 export interface Holdback {
 	readonly sharePpm: number;
 	readonly forMs: number;

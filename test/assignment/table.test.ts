@@ -51,6 +51,8 @@ t.test("phases: who assigns, who exposes", async (t) => {
 		t.equal(experimentTable(experiment, null, at(phase))?.exposing, true, phase);
 	}
 	t.equal(experimentTable(experiment, null, at("Promoting"))?.exposing, false);
+	const promotion = { arm: "arm1", variant: "v1", stepIndex: 0, takeoverPpm: 950_000, heldBackFromMs: 1 };
+	t.equal(experimentTable(experiment, null, { ...at("Promoting"), promotion })?.exposing, true, "a holdback compares");
 	for (const phase of ["Promoted", "RolledBack", "Aborted"] as const) {
 		t.equal(experimentTable(experiment, null, at(phase)), null, phase);
 	}

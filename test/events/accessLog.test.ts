@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { compileAssignment } from "../../src/assignment/assign.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { armOf, type Entry, metric, PLANS, query, seriesKey, startRig, unitsOf } from "./rig.js";
 
@@ -51,6 +52,32 @@ t.test("only the start of a request in a live arm is an exposure, and a unit is 
 	t.equal(evidence.droppedEntries, 0);
 	t.equal(rig.meter.counts.get(entries("ignored")), 1, "the rest's start says nothing");
 });
+
+t.test(
+	"during a holdback new units of the winner's arm and of what is held back are exposed, none that is taken over",
+	async (t) => {
+		const rig = await startRig();
+		t.teardown(() => rig.close());
+		const [table] = PLANS.heldBack?.services[0]?.experiments ?? [];
+		if (table === undefined) throw new RangeError("the rig has no such plan");
+		const { locate } = compileAssignment(table);
+		const isTaken = (unit: string) => locate(unit)?.takenOver === true;
+		const control = unitsOf("control", 60);
+		const [taken = "", held = ""] = [control.find(isTaken), control.find((unit) => !isTaken(unit))];
+		const [winner = ""] = unitsOf("boosted", 1);
+		const plan = { plan: "heldBack" };
+		await rig.send([taken, held, winner].map((unit, index) => start(unit, `r${index}`, 999_000, plan)));
+		const { arms, exposures } = await rig.ingest.evidence.evidence(query());
+		t.same(
+			arms.map(({ arm, exposedUnits }) => [arm, exposedUnits]),
+			[
+				["boosted", 1],
+				["control", 1],
+			],
+		);
+		t.match(exposures, [{ counts: { boosted: 1, control: 1 }, livePoints: { boosted: 400_000, control: 40_000 } }]);
+	},
+);
 
 t.test("while promoting nobody is exposed", async (t) => {
 	const rig = await startRig();

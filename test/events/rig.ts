@@ -67,6 +67,7 @@ export const PLANS: Readonly<Record<string, PlanTable>> = {
 		arms: EXPERIMENT.arms.map((arm) => ({ ...arm, name: arm.name === "control" ? "boosted" : "control" })),
 	}),
 	promoting: planWith({ ...EXPERIMENT, exposing: false }),
+	heldBack: planWith({ ...EXPERIMENT, takeover: { arm: "boosted", variant: "v2", ppm: 900_000 } }),
 	claim: planWith({ ...EXPERIMENT, unit: { from: "claim", header: "x-user-id", claim: "sub" } }),
 	callout: planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } }, { callout: CALLOUT }),
 };

@@ -1,0 +1,158 @@
+/** Which method answers for which metric, and that each says what its own room says. */
+import t from "tap";
+import { compare } from "../../src/analysis/comparison.js";
+import type { MetricEvidence } from "../../src/analysis/evidence.js";
+import { isMeasured, methodOf, type Question } from "../../src/analysis/question.js";
+import { ASYMPCS_MIN_UNITS } from "../../src/analysis/sequential/asympCs.js";
+import { differenceBounds } from "../../src/analysis/sequential/bernoulliBounds.js";
+import { PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
+import { coMomentsOf, momentsAt } from "../../src/analysis/statistics/coMoments.js";
+import type { Effect, Metric } from "../../src/resources/resource.js";
+import { metric, rate } from "../rollout/example.js";
+import { random } from "./random.js";
+
+const ABSOLUTE: Effect = { kind: "absolute", value: 0.1 };
+const RELATIVE: Effect = { kind: "relative", value: 0.05 };
+const ask = (spec: Partial<Metric["spec"]>, effect = ABSOLUTE, role: Question["role"] = "goal"): Question => ({
+	metric: metric("m", spec),
+	role,
+	effect,
+	shares: { challenger: 1, baseline: 1 },
+	alpha: 0.05,
+	harmAlpha: 0.05,
+});
+const measured = (question: Question, t: MetricEvidence, c: MetricEvidence) => {
+	const result = compare(question, t, c);
+	if (!isMeasured(result)) throw new RangeError(result.note);
+	return result;
+};
+
+t.test("the table of methods", async (t) => {
+	const range = { lo: 1, hi: 5 };
+	for (const [spec, effect, method] of [
+		[{ type: "rate" }, ABSOLUTE, "bernoulli-mixture"],
+		[{ type: "rate", source: "errors" }, RELATIVE, "bernoulli-mixture"],
+		[{ type: "quantile", source: "latency", quantile: 0.99 }, RELATIVE, "bernoulli-mixture"],
+		[{ type: "mean", range }, ABSOLUTE, "bernoulli-mixture"],
+		[{ type: "mean", range }, RELATIVE, "bernoulli-mixture"],
+		[{ type: "mean", range: { lo: -1, hi: 5 } }, ABSOLUTE, "bernoulli-mixture"],
+		[{ type: "mean", range: { lo: -1, hi: 5 } }, RELATIVE, "asympcs"],
+		[{ type: "mean" }, ABSOLUTE, "asympcs"],
+		[{ type: "mean", source: "errors" }, ABSOLUTE, "bernoulli-mixture"],
+		[{ type: "ratio", perUnit: "sum", denominator: "requests" }, RELATIVE, "asympcs"],
+	] as const)
+		t.equal(methodOf(ask(spec, effect)), method, JSON.stringify(spec));
+});
+
+t.test("a mean in a range is its shares of the range: exact from the first unit on", async (t) => {
+	const stars = (n: number, mean: number): MetricEvidence => ({ n, mean, m2: n });
+	const { improvement, lower, upper, logE } = measured(
+		ask({ type: "mean", range: { lo: 1, hi: 5 } }),
+		stars(80, 4),
+		stars(80, 3),
+	);
+	const shares = differenceBounds({ n: 80, sum: 60 }, { n: 80, sum: 40 }, 0.05, PRIOR_RATE);
+	t.same([improvement, lower, upper], [1, 4 * shares.lower, 4 * shares.upper]);
+	t.equal(lower > 0.1, logE >= Math.log(20));
+	t.match(compare(ask({ type: "mean", range: { lo: 1, hi: 5 } }), stars(80, 5.1), stars(80, 3)), {
+		note: /outside \[1, 5\]/,
+	});
+	// A share of the baseline: 4 ÷ 3 − 1, whatever the range.
+	t.ok(
+		Math.abs(
+			(measured(ask({ type: "mean", range: { lo: 1, hi: 5 } }, RELATIVE), stars(800, 4), stars(800, 3)).improvement ??
+				0) -
+				1 / 3,
+		) < 1e-12,
+	);
+});
+
+/** Units with a value, its value before, and a number of requests. */
+function units(n: number, lift: number, seed: number) {
+	const next = random(seed);
+	const normal = (): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+	const rows = Array.from({ length: n }, () => {
+		const before = 20 + 4 * normal();
+		const requests = 1 + Math.floor(4 * next());
+		const value = lift + before + normal();
+		return { cuped: [value, before], ratio: [value * requests, requests] };
+	});
+	const cuped = coMomentsOf(
+		2,
+		rows.map((row) => row.cuped),
+	);
+	const ratio = coMomentsOf(
+		2,
+		rows.map((row) => row.ratio),
+	);
+	return { cuped: { ...momentsAt(cuped, 0), co: cuped }, ratio: { ...momentsAt(ratio, 0), co: ratio } };
+}
+
+t.test("a covariate narrows the interval by what it explains, in both directions of better", async (t) => {
+	const [challenger, baseline] = [units(2_000, 0.3, 1), units(2_000, 0, 2)];
+	const plain = measured(ask({ type: "mean" }), challenger.cuped, baseline.cuped);
+	const adjusted = measured(ask({ type: "mean", covariateMs: 1 }), challenger.cuped, baseline.cuped);
+	const ratio = (adjusted.standardError ?? 1) / (plain.standardError ?? 1);
+	// Correlation 4/√17: √(1 − 16/17) = 0.2425.
+	t.ok(Math.abs(ratio - 0.2425) < 0.02, `${ratio}`);
+	t.ok(Math.abs((adjusted.improvement ?? 0) - 0.3) < 0.15 && adjusted.lower > 0 && plain.lower < 0);
+	const down = measured(ask({ type: "mean", covariateMs: 1, direction: "down" }), challenger.cuped, baseline.cuped);
+	t.same(
+		[down.improvement, down.lower, down.upper],
+		[0 - (adjusted.improvement ?? 0), 0 - adjusted.upper, 0 - adjusted.lower],
+	);
+	t.equal(adjusted.challenger.mean, challenger.cuped.mean, "the level shown is what the units did");
+});
+
+t.test("a ratio is of sums, with the noise of its denominator; without one it says so", async (t) => {
+	const spec = { type: "ratio", perUnit: "sum", denominator: "requests" } as const;
+	const [challenger, baseline] = [units(4_000, 1, 3), units(4_000, 0, 4)];
+	const relative = measured(ask(spec, RELATIVE), challenger.ratio, baseline.ratio);
+	t.ok(Math.abs((relative.improvement ?? 0) - 0.05) < 0.02, `${relative.improvement}`);
+	t.ok(relative.lower < 0.05 && relative.upper > 0.05);
+	t.ok(Math.abs(relative.baseline.mean - 20) < 0.3, "ΣS ÷ ΣN, not the mean of sums");
+	const { n, mean, m2 } = challenger.ratio;
+	t.match(compare(ask(spec), { n, mean, m2 }, baseline.ratio), { note: "the evidence has no denominators" });
+	const none = coMomentsOf(
+		2,
+		Array.from({ length: 600 }, (_, i) => [i % 3, 0]),
+	);
+	t.match(compare(ask(spec), { ...momentsAt(none, 0), co: none }, baseline.ratio), {
+		note: /denominator of the ratio is 0/,
+	});
+});
+
+t.test("what cannot be compared has a reason and no number", async (t) => {
+	const good = rate(1_000, 0.5);
+	for (const [what, bad] of Object.entries({
+		NaN: { n: 1_000, mean: Number.NaN, m2: 1 },
+		infinity: { n: 1_000, mean: Number.POSITIVE_INFINITY, m2: 1 },
+		"negative count": { n: -1, mean: 0.5, m2: 1 },
+		"half a unit": { n: 10.5, mean: 0.5, m2: 1 },
+		"negative spread": { n: 1_000, mean: 0.5, m2: -1 },
+		"infinite spread": { n: 1_000, mean: 0.5, m2: Number.POSITIVE_INFINITY },
+	}))
+		for (const spec of [{ type: "rate" }, { type: "mean" }] as const)
+			for (const result of [compare(ask(spec), bad, good), compare(ask(spec), good, bad)])
+				t.ok("note" in result && result.note !== "", `${what} of a ${spec.type}`);
+	const few = { n: ASYMPCS_MIN_UNITS - 1, mean: 1, m2: 5 };
+	t.match(compare(ask({ type: "mean" }), few, good), { note: /a mean needs \d+ units per arm, there are \d+/ });
+	t.match(compare(ask({ type: "mean" }), { n: 1_000, mean: 1, m2: 0 }, good), {
+		note: /zero variance in the challenger/,
+	});
+	const cancels = { n: 1_000, mean: 0.001, m2: 1_000 };
+	t.match(compare(ask({ type: "mean" }, RELATIVE), good, cancels), { note: /not clearly different from 0/ });
+});
+
+t.test("ln e reaches ln(1/alpha) exactly where the bound passes the line", async (t) => {
+	for (const spec of [{ type: "rate" }, { type: "mean" }] as const)
+		for (const effect of [ABSOLUTE, RELATIVE])
+			for (let mean = 0.5; mean < 0.75; mean += 0.01) {
+				const { lower, logE } = measured(ask(spec, effect), rate(1_000, mean), rate(1_000, 0.5));
+				t.equal(
+					lower > effect.value,
+					logE >= Math.log(20),
+					`${spec.type} ${effect.kind} at ${mean}: ${lower}, ${logE}`,
+				);
+			}
+});
