@@ -8,7 +8,7 @@ import { isNoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
 import { groupBoundaries } from "./groupSequential/boundaries.js";
 import type { Question } from "./question.js";
-import { ASYMPCS_MIN_UNITS } from "./sequential/asympCs.js";
+import { unitsProblem } from "./sequential/asympEstimate.js";
 
 export type PlannedDesign = Exclude<InferenceDesign, { readonly design: "sequential" }>;
 
@@ -44,11 +44,10 @@ export function statistic(
 	const { type, range } = question.metric.spec;
 	// A quantile's claim is two at once, see quantileBelow(); validation refuses it here.
 	if (type === "quantile") return null;
-	const enough = [t, c].every(({ n, mean }) =>
-		type === "rate"
-			? Math.min(mean, 1 - mean) * n >= EVENTS_MIN
-			: n >= (range === null ? ASYMPCS_MIN_UNITS : EVENTS_MIN),
-	);
+	const bounded = type === "rate" || range !== null;
+	const enough = bounded
+		? [t, c].every(({ n, mean }) => (type === "rate" ? Math.min(mean, 1 - mean) : 1) * n >= EVENTS_MIN)
+		: unitsProblem(t.n, c.n) === "";
 	const found = enough ? levelsOf(question, t, c) : null;
 	if (found === null || "note" in found) return null;
 	const above = aboveLine(question, found.challenger, found.baseline);
