@@ -414,3 +414,38 @@ t.test("each step of a takeover asks the step's gate, the last one too; a start 
 	t.match(fresh.store.decisions, [{ outcome: { action: "start" } }]);
 	t.equal(fresh.asked.length, 0);
 });
+
+t.test("interactions are asked for once a promotion is ready, of experiments that share units", async (t) => {
+	const banner = (name: string, layer: string, unit = "x-user-id"): Experiment => {
+		const own = experiment();
+		return {
+			...own,
+			metadata: { ...own.metadata, name },
+			spec: { ...own.spec, layer: { ...own.spec.layer, name: layer }, unit: { from: "header", header: unit } },
+		};
+	};
+	const plans = [experiment(), banner("sibling", "models"), banner("other-units", "banners", "x-tenant")];
+	const crossing = [banner("banner", "banners"), banner("ended", "banners")];
+	const live = (phase: "Running" | "Aborted" = "Running") => status({ phase, stepStartedAtMs: 100_000 });
+	const { store, source, loop } = house([...plans, ...crossing], {
+		...EMPTY_STATUS,
+		experiments: {
+			main: status(LAST_STEP),
+			sibling: live(),
+			"other-units": live(),
+			banner: live(),
+			ended: live("Aborted"),
+		},
+	});
+	const asked = () => source.queries.filter((query) => query.experiment === "main").map((query) => query.interactsWith);
+	source.present = evidence({ control: { n: 300 }, boosted: { n: 300 } });
+	const one = loop();
+	await one.tick();
+	t.same(asked(), [[]], "nothing is ready, nothing is asked");
+	source.present = evidence({ control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } });
+	source.queries = [];
+	await one.tick();
+	t.same(asked(), [[], ["banner"]], "not one of its own layer, of other units, or that has ended");
+	t.equal(store.decisions.find(({ outcome }) => outcome.action === "promote")?.experiment, "main");
+	t.equal(store.decisions.at(-1)?.input?.rules, 2);
+});
