@@ -38,7 +38,7 @@ export interface AnalysisInput {
 	readonly accepted: ExposureCounts;
 	/** Arms whose goal a planned look has proved. Only for designs with planned looks: there nothing else proves it. */
 	readonly provedByLook?: readonly string[];
-	/** null = levels() of the experiment. */
+	/** null = levels() of the experiment; else a decision by former rules is made again. */
 	readonly levels: Levels | null;
 }
 
@@ -53,7 +53,9 @@ export interface Analysis {
 export function analyse(input: AnalysisInput): Analysis {
 	const { experiment, metrics, evidence } = input;
 	const shared = input.levels ?? levels(experiment);
-	const open = claims(experiment, metrics).filter((claim) => !input.closedArms.includes(claim.arm));
+	const open = claims(experiment, metrics, input.thresholds, input.levels !== null).filter(
+		(claim) => !input.closedArms.includes(claim.arm),
+	);
 	const findings = open.map((claim) => {
 		const t = metricIn(evidence, claim.arm, claim.metricName);
 		const c = metricIn(evidence, baselineOf(experiment), claim.metricName);
@@ -135,11 +137,12 @@ function isProved(
 	if (role === "goal" && experiment.spec.rollout.inference.design !== "sequential") return provedByLook.includes(arm);
 	if (!(logE >= -Math.log(question.alpha))) return false;
 	const quantile = metric.spec.type === "quantile" ? metric.spec.quantile : null;
-	return role === "guardrail" || quantile === null || quantileBelow(t, quantile, question.alpha);
+	const former = quantile !== null && role === "goal" && question.slowLine > 0;
+	return !former || quantileBelow(t, quantile, question.alpha);
 }
 
 /**
- * A goal "the q-quantile falls by r": besides beating the baseline's slow share, the challenger's own share above
+ * A goal "the q-quantile falls by r" by former thresholds, one for both arms: besides beating the baseline's slow share, the challenger's own share above
  * T = (1 − r)·(baseline quantile) must be proved below 1 − q, which is the same as its quantile lying below T. Both at
  * the whole level: the goal is proved only if both are (see levels()).
  */

@@ -11,10 +11,31 @@ export interface Claim {
 	/** null: no such Metric; the claim stays unknown. */
 	readonly metric: Metric | null;
 	readonly effect: Effect;
+	/** Of a quantile: see slowLine(). */
+	readonly slowLine: number;
 }
 
-/** Every claim in declared order: guardrails then goal, for each challenger. Closed arms are the caller's matter. */
-export function claims(experiment: Experiment, metrics: Readonly<Record<string, Metric>>): Claim[] {
+/**
+ * The line of a quantile's guardrail, as challenger's slow share − baseline's slow share. 0 where each arm has its own
+ * threshold. Thresholds frozen by former rules, one for both arms, have 1 − q.
+ */
+function slowLine(metric: Metric | undefined, threshold: unknown, former: boolean): number {
+	const quantile = metric?.spec.quantile ?? null;
+	const isFormer = typeof threshold === "object" && threshold !== null ? !("referenceMs" in threshold) : former;
+	return isFormer && quantile !== null ? 1 - quantile : 0;
+}
+
+/**
+ * Every claim in declared order: guardrails then goal, for each challenger. Closed arms are the caller's matter.
+ * @param thresholds those frozen so far
+ * @param former what is not frozen yet will be so by former rules
+ */
+export function claims(
+	experiment: Experiment,
+	metrics: Readonly<Record<string, Metric>>,
+	thresholds: Readonly<Record<string, unknown>> = {},
+	former = false,
+): Claim[] {
 	const { arms, guardrails, goal } = experiment.spec;
 	const result: Claim[] = [];
 	for (const arm of arms) {
@@ -26,6 +47,7 @@ export function claims(experiment: Experiment, metrics: Readonly<Record<string, 
 				metricName: metric,
 				metric: metrics[metric] ?? null,
 				effect: margin,
+				slowLine: slowLine(metrics[metric], thresholds[metric], former),
 			});
 		if (goal !== null) {
 			const { metric, improveBy } = goal;
@@ -35,6 +57,7 @@ export function claims(experiment: Experiment, metrics: Readonly<Record<string, 
 				metricName: metric,
 				metric: metrics[metric] ?? null,
 				effect: improveBy,
+				slowLine: slowLine(metrics[metric], thresholds[metric], former),
 			});
 		}
 	}
@@ -86,8 +109,8 @@ export function claimedMetrics(experiment: Experiment): string[] {
 }
 
 /**
- * The latency threshold of a quantile metric from the baseline's own quantile q: (1 + margin)·q or q + margin for a
- * guardrail, (1 − improveBy)·q or q − improveBy for a goal. A metric that is both takes the guardrail's (the goal
+ * The challengers' latency threshold of a quantile metric from the baseline's own quantile q: (1 + margin)·q or q + margin
+ * for a guardrail, (1 − improveBy)·q or q − improveBy for a goal. A metric that is both takes the guardrail's (the goal
  * is then unknown: one observation per metric).
  */
 export function latencyThresholdMs(experiment: Experiment, metricName: string, baselineQuantileMs: number): number {

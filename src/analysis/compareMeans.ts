@@ -61,7 +61,7 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 
 /** By how much the improvement lies above the claim's line: linear in the levels, so as normal as they are. */
 export function aboveLine(
-	question: Pick<Question, "metric" | "role" | "effect">,
+	question: Pick<Question, "metric" | "role" | "effect" | "slowLine">,
 	challenger: Level,
 	baseline: Level,
 ): Pick<Estimate, "value" | "variance" | "n"> | NoEstimate {

@@ -2,12 +2,13 @@
  * Comparisons by the exact Bernoulli mixture: rates, failures, shares of slow requests, and means of values that keep
  * a declared range, seen as shares of it.
  *
- * A quantile is tested with two samples: challenger's slow share − baseline's slow share against 1 − q, not the
- * challenger's alone. The threshold T = (1 + margin)·(baseline quantile) was frozen earlier; when the whole system
- * slows down later, both arms exceed T more often and the difference cancels it, while a one-sample test would roll
- * back an innocent arm. By construction a challenger whose quantile is at its margin has 1 − q of its requests
- * above T. The baseline's own share above T is below 1 − q and makes the test lenient by as much (with p99 and a
- * margin of 100 % usually by 0.1 pp of 1 pp); it stands in the finding for a person to see.
+ * A quantile is tested by two thresholds and two samples. q₀ is the baseline's q-quantile as it was frozen earlier,
+ * T = (1 + margin)·q₀ (or q₀ + margin, or less for a goal). A request is slow in the baseline above q₀ and in a challenger
+ * above T, and the claim is that the challenger's slow share is no larger than the baseline's, line 0. If the baseline's
+ * quantile is still q₀, its slow share is 1 − q, and the challenger's is at most that exactly when its quantile is at most
+ * T. And if the whole system is slower by now, both arms exceed their thresholds more often, alike: a challenger whose times
+ * are at most the baseline's stretched by (1 + margin) satisfies P(challenger > T) ≤ P(baseline > q₀) whatever the
+ * baseline has become, so that no drift makes it look harmful. It works for a median as for a p99.
  */
 import type { Metric } from "../resources/resource.js";
 import type { MetricEvidence } from "./evidence.js";
@@ -25,6 +26,9 @@ import {
 import { differenceBounds, ratioBounds } from "./sequential/bernoulliBounds.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "./sequential/bernoulliMixture.js";
 import { problemOf } from "./statistics/moments.js";
+
+/** From this quantile on, slow requests are rare. */
+const RARE_QUANTILE = 0.9;
 
 /** Rounding that a mean may leave [0, 1] by. */
 const SLACK = 1e-9;
@@ -79,7 +83,8 @@ function sampleOf({ n, mean }: Pick<MetricEvidence, "n" | "mean">, { lo, hi }: R
 }
 
 function priorOf({ metric }: Pick<Question, "metric">): BetaPrior {
-	return metric.spec.source === "outcome" ? PRIOR_RATE : PRIOR_RARE;
+	const { source, quantile } = metric.spec;
+	return source === "outcome" || (quantile !== null && quantile < RARE_QUANTILE) ? PRIOR_RATE : PRIOR_RARE;
 }
 
 /** "Better than a line" of the finding's scale, as a half-plane of the two shares. */

@@ -118,6 +118,14 @@ export interface EvidenceQuery {
 	readonly interactsWith: readonly string[];
 }
 
+/** The observation is the share of the unit's requests slower than its arm's threshold, of units first exposed after. */
+export interface SlowThreshold {
+	/** In the challengers. */
+	readonly thresholdMs: number;
+	readonly baseline: { readonly arm: string; readonly thresholdMs: number };
+	readonly frozenAtMs: number;
+}
+
 export interface EvidenceMetric {
 	readonly name: string;
 	readonly source: "outcome" | "latency" | "errors";
@@ -137,10 +145,9 @@ export interface EvidenceMetric {
 	 */
 	readonly cap: { readonly value: number; readonly frozenAtMs: number } | "unfrozen" | null;
 	/**
-	 * For source latency and type quantile: the observation is the share of the unit's requests slower than thresholdMs, of units
-	 * first exposed after frozenAtMs. unfrozen: no threshold yet, no observation. null: the mean duration is observed.
+	 * For source latency and type quantile. unfrozen: no threshold yet, no observation. null: the mean duration is observed.
 	 */
-	readonly threshold: { readonly thresholdMs: number; readonly frozenAtMs: number } | "unfrozen" | null;
+	readonly threshold: SlowThreshold | "unfrozen" | null;
 }
 
 /**

@@ -37,7 +37,7 @@ export function boundary(design: PlannedDesign, units: readonly number[], alpha:
 
 /** How far above its line the goal lies, in standard errors; null where the normal law cannot be relied on. */
 export function statistic(
-	question: Pick<Question, "metric" | "role" | "effect">,
+	question: Pick<Question, "metric" | "role" | "effect" | "slowLine">,
 	t: MetricEvidence,
 	c: MetricEvidence,
 ): number | null {

@@ -12,6 +12,8 @@ export interface Question {
 	readonly metric: Metric;
 	readonly role: "goal" | "guardrail";
 	readonly effect: Effect;
+	/** As of the claim. */
+	readonly slowLine: number;
 	/** Arms' units by design; matters to the power only. */
 	readonly shares: ArmShares;
 	/** One-sided levels of the lower and of the upper bound. */
@@ -68,15 +70,17 @@ export function signOf({ spec }: Metric): 1 | -1 {
 	return spec.type === "quantile" || spec.direction === "down" ? -1 : 1;
 }
 
-/** Line on the finding's scale. A goal on a quantile has its size in the threshold; what is left to show is 0. */
-export function lineOf({ role, effect }: Pick<Question, "role" | "effect">, metric: Metric | null): number {
-	const quantile = metric?.spec.type === "quantile" ? metric.spec.quantile : null;
-	if (quantile !== null) return role === "goal" ? 0 : -(1 - quantile);
+/** Line on the finding's scale. The size of a quantile's effect lies in the challengers' threshold. */
+export function lineOf(
+	{ role, effect, slowLine }: Pick<Question, "role" | "effect" | "slowLine">,
+	metric: Metric | null,
+): number {
+	if (metric?.spec.type === "quantile") return role === "goal" ? 0 : 0 - slowLine;
 	return role === "goal" ? effect.value : -effect.value;
 }
 
 /** The line that a claim must fall below to be harm. */
-export function harmLineOf(question: Pick<Question, "role" | "effect">, metric: Metric): number {
+export function harmLineOf(question: Pick<Question, "role" | "effect" | "slowLine">, metric: Metric): number {
 	return question.role === "goal" ? 0 : lineOf(question, metric);
 }
 
@@ -101,13 +105,13 @@ export function turned<Bounds extends Pick<Measured, "improvement" | "lower" | "
 
 /** What a claim asks, of all units or of some of them. */
 export function questionOf(
-	{ role, effect, arm }: Pick<Claim, "role" | "effect" | "arm">,
+	{ role, effect, slowLine, arm }: Pick<Claim, "role" | "effect" | "slowLine" | "arm">,
 	metric: Metric,
 	experiment: Experiment,
 	alpha: number,
 	harmAlpha: number,
 ): Question {
-	return { metric, role, effect, shares: sharesOf(experiment, arm), alpha, harmAlpha };
+	return { metric, role, effect, slowLine, shares: sharesOf(experiment, arm), alpha, harmAlpha };
 }
 
 /** Name of the baseline arm. */

@@ -3,7 +3,7 @@
  * changes. Only what was received by its due time counts, whenever the closing itself runs: a restart or a slow query
  * cannot let one arm's late rows in. All metrics that fall due together are closed together, in bounded memory.
  */
-import type { EvidenceMetric } from "../analysis/evidence.js";
+import type { EvidenceMetric, SlowThreshold } from "../analysis/evidence.js";
 import { CLOSING_UNITS } from "../limits.js";
 import { columns, double, text, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
 import { DUCKDB } from "./dialect.js";
@@ -127,7 +127,7 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 	const earlier = `e.service = $service AND NOT (${inside}) AND e.start_us >= (d.first_ms - ${whole(beforeMs)}) * 1000`;
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE requests AS
-		SELECT d.ordinal, ${inside} AS inside, coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
+		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside, coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
 			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
 			bool_or(e.ended) AS ended, any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
 		FROM entries e JOIN due d ON e.unit = d.unit
@@ -150,10 +150,16 @@ async function observeRequests(
 			? share("ok")
 			: threshold === null || threshold === "unfrozen"
 				? "favg(duration_ms)"
-				: share(`ended AND duration_ms <= ${double(threshold.thresholdMs)}`);
+				: share(`ended AND duration_ms <= ${slowFrom(threshold)}`);
 	await transaction.run(
 		`INSERT INTO observations SELECT ${series}, ordinal, ${value}, NULL, NULL, NULL FROM requests WHERE inside GROUP BY ordinal`,
 	);
+}
+
+/** The threshold of the arm that a row of `requests` belongs to. */
+function slowFrom({ thresholdMs, baseline }: SlowThreshold): string {
+	if (thresholdMs === baseline.thresholdMs) return double(thresholdMs);
+	return `CASE WHEN arm = ${text(baseline.arm)} THEN ${double(baseline.thresholdMs)} ELSE ${double(thresholdMs)} END`;
 }
 
 /** The mean or sum of a unit's outcomes, by unit or by the id of one of its requests. */

@@ -85,16 +85,17 @@ function parseDenominator(json: unknown): EvidenceMetric["denominator"] {
 
 function parseCap(json: unknown): EvidenceMetric["cap"] {
 	const cap = fields(json, "cap", ["value", "frozenAtMs"]);
-	const { value } = cap;
-	if (typeof value !== "number" || !Number.isFinite(value)) throw wrong("value", "a finite number");
-	return { value, frozenAtMs: milliseconds(cap, "frozenAtMs") };
+	return { value: finite(cap, "value"), frozenAtMs: milliseconds(cap, "frozenAtMs") };
 }
 
 function parseThreshold(json: unknown): EvidenceMetric["threshold"] {
-	const threshold = fields(json, "threshold", ["thresholdMs", "frozenAtMs"]);
-	const { thresholdMs } = threshold;
-	if (typeof thresholdMs !== "number" || !Number.isFinite(thresholdMs)) throw wrong("thresholdMs", "a finite number");
-	return { thresholdMs, frozenAtMs: milliseconds(threshold, "frozenAtMs") };
+	const threshold = fields(json, "threshold", ["thresholdMs", "baseline", "frozenAtMs"]);
+	const baseline = fields(threshold.baseline, "baseline", ["arm", "thresholdMs"]);
+	return {
+		thresholdMs: finite(threshold, "thresholdMs"),
+		baseline: { arm: text(baseline, "arm"), thresholdMs: finite(baseline, "thresholdMs") },
+		frozenAtMs: milliseconds(threshold, "frozenAtMs"),
+	};
 }
 
 function wrong(field: string, expected: string): WeirError {
@@ -118,6 +119,12 @@ function fields(json: unknown, what: string, names: readonly string[]): Fields {
 function text(from: Fields, field: string): string {
 	const value = from[field];
 	if (typeof value !== "string" || value === "") throw wrong(field, "a name");
+	return value;
+}
+
+function finite(from: Fields, field: string): number {
+	const value = from[field];
+	if (typeof value !== "number" || !Number.isFinite(value)) throw wrong(field, "a finite number");
 	return value;
 }
 

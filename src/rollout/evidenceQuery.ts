@@ -2,7 +2,8 @@
  * What the loop asks the store for one experiment: a pure translation of declaration and status.
  */
 import { claimedMetrics } from "../analysis/claim.js";
-import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm } from "../analysis/evidence.js";
+import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm, SlowThreshold } from "../analysis/evidence.js";
+import { baselineOf } from "../analysis/question.js";
 import { ACCESS_LOG_FLUSH_MS, INTERACTIONS_MAX, SETTLE_DEFAULT_MS } from "../limits.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { canonicalJson } from "./canonicalJson.js";
@@ -60,12 +61,7 @@ export function evidenceQuery(
 					: { metric: qualifiedName({ ...metric.metadata, name: denominator.metric }) },
 			covariateMs,
 			cap: capOf(cap, frozen),
-			threshold:
-				type !== "quantile"
-					? null
-					: frozen === undefined
-						? "unfrozen"
-						: { thresholdMs: frozen.thresholdMs, frozenAtMs: frozen.frozenAtMs },
+			threshold: type !== "quantile" ? null : frozen === undefined ? "unfrozen" : slowThreshold(experiment, frozen),
 		};
 	});
 	return {
@@ -97,6 +93,18 @@ export function sharingUnits({ resources, status }: Pick<State, "resources" | "s
 		.sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
 		.slice(0, INTERACTIONS_MAX)
 		.map(({ name }) => name);
+}
+
+/** Thresholds frozen by former rules are one for both arms. */
+function slowThreshold(
+	experiment: Experiment,
+	{ thresholdMs, referenceMs, frozenAtMs }: FrozenThreshold,
+): SlowThreshold {
+	return {
+		thresholdMs,
+		baseline: { arm: baselineOf(experiment), thresholdMs: referenceMs ?? thresholdMs },
+		frozenAtMs,
+	};
 }
 
 /** A declared value holds from the beginning; a quantile only once it has been frozen, as latency thresholds are. */

@@ -24,11 +24,13 @@ export function duration(ms: number): string {
 
 /** `accuracy of arm boosted is worse than 0 (improvement -0.05, at most -0.021 at all looks; 812 units against 790)`. */
 export function harmSentence(finding: Finding): string {
-	const line = finding.role === "goal" ? 0 : finding.line;
+	// The margin of a quantile lies in the challengers' threshold, and the line is 0.
+	const margin = finding.line === 0 ? "its margin" : `its margin ${number(finding.line)}`;
+	const against = finding.role === "goal" ? "no change" : margin;
 	const { segment } = finding;
 	const where = segment === undefined ? "" : ` in ${segment.name} ${segment.value ?? "(all rarer values)"}`;
 	return (
-		`${finding.metric} of arm ${finding.arm}${where} is proved worse than ${finding.role === "goal" ? "no change" : `its margin ${number(line)}`}: ` +
+		`${finding.metric} of arm ${finding.arm}${where} is proved worse than ${against}: ` +
 		`improvement ${bound(finding.improvement)}, at most ${bound(finding.upper)} at all looks ` +
 		`(${finding.challenger.n} units against ${finding.baseline.n}, alpha ${number(finding.harmAlpha ?? finding.alpha)})`
 	);

@@ -23,6 +23,8 @@ export function isExposing(phase: Phase): boolean {
 /** A latency threshold frozen from earlier data of the default Variant. */
 export interface FrozenThreshold {
 	readonly thresholdMs: number;
+	/** The baseline's quantile that it was made from: the baseline's own threshold. Absent: frozen by former rules, or a cap. */
+	readonly referenceMs?: number;
 	readonly frozenAtMs: number;
 	readonly sampleSize: number;
 }

@@ -41,7 +41,11 @@ const accessLogSocket = join(directory, "als.sock");
 const httpSocket = join(directory, "http.sock");
 const client = ingestClient(httpSocket, 60_000);
 const asked = (): ReturnType<typeof query> => ({
-	...query(metric("errors"), metric("p99", { threshold: { thresholdMs: 10, frozenAtMs: 0 } }), metric("revenue")),
+	...query(
+		metric("errors"),
+		metric("p99", { threshold: { thresholdMs: 10, baseline: { arm: "control", thresholdMs: 10 }, frozenAtMs: 0 } }),
+		metric("revenue"),
+	),
 	healthSinceMs: Date.now() - 10_000,
 });
 

@@ -18,7 +18,10 @@ t.test("the client answers what the owner answers", async (t) => {
 		]),
 	);
 	rig.nowMs += 5_000;
-	const asked = query(metric("errors"), metric("p99", { threshold: { thresholdMs: 1.5, frozenAtMs: 0 } }));
+	const asked = query(
+		metric("errors"),
+		metric("p99", { threshold: { thresholdMs: 1.5, baseline: { arm: "control", thresholdMs: 1.5 }, frozenAtMs: 0 } }),
+	);
 	const evidence = await client.evidence(asked);
 	t.match(evidence.arms[1], { arm: "control", metrics: { errors: { n: 5, mean: 0 }, p99: { n: 5, mean: 1 } } });
 	t.same(evidence, await rig.ingest.evidence.evidence(asked));

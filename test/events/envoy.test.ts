@@ -71,7 +71,11 @@ t.test("a real Envoy's start and end entries become exposures, errors, latency a
 	const until = async (so: (evidence: Evidence) => boolean): Promise<Evidence> => {
 		const asked = [
 			metric("errors", { windowMs: 5_000, settleMs: 5_000 }),
-			metric("p99", { windowMs: 5_000, settleMs: 5_000, threshold: { thresholdMs: 4_000, frozenAtMs: 0 } }),
+			metric("p99", {
+				windowMs: 5_000,
+				settleMs: 5_000,
+				threshold: { thresholdMs: 4_000, baseline: { arm: "control", thresholdMs: 4_000 }, frozenAtMs: 0 },
+			}),
 			metric("revenue", { windowMs: 5_000, settleMs: 5_000 }),
 		];
 		const query = {

@@ -70,18 +70,36 @@ t.test("latency is the share slower than the threshold, of units exposed after i
 	await rig.send([exposed(slow, "r1"), exposed(slow, "r2"), exposed(slow, "r3"), exposed(fast, "r4")]);
 	await rig.send([ended(slow, "r1", { durationMs: 100 }), ended(slow, "r2", { durationMs: 100.5 }), ended(fast, "r4")]);
 	rig.nowMs = T0 + 2_000;
-	const asked = metric("p99", { threshold: { thresholdMs: 100, frozenAtMs: T0 - 1 } });
+	const asked = metric("p99", {
+		threshold: { thresholdMs: 100, baseline: { arm: "control", thresholdMs: 100 }, frozenAtMs: T0 - 1 },
+	});
 	t.match(await momentsOf(rig, { ...asked, threshold: "unfrozen" }), { n: undefined, matured: 3 });
 	const moments = await momentsOf(rig, asked);
 	t.match(moments, { n: 2, matured: 3 });
 	t.ok(Math.abs((moments.mean ?? 0) - 1 / 3) < 1e-12, "2 of 3 (one has no end), and 0 of 1");
 });
 
+t.test("each arm's slow requests are counted by its own threshold", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const [control = ""] = unitsOf("control", 1);
+	const [boosted = ""] = unitsOf("boosted", 1);
+	for (const unit of [control, boosted])
+		await rig.send([exposed(unit, `of-${unit}`), ended(unit, `of-${unit}`, { durationMs: 60 })]);
+	rig.nowMs = T0 + 2_000;
+	const threshold = { thresholdMs: 80, baseline: { arm: "control", thresholdMs: 40 }, frozenAtMs: T0 - 1 };
+	const { arms } = await rig.ingest.evidence.evidence(query(metric("p99", { threshold })));
+	const shares = Object.fromEntries(arms.map(({ arm, metrics }) => [arm, metrics.p99?.mean]));
+	t.match(shares, { control: 1, boosted: 0 });
+});
+
 t.test("a threshold frozen anew leaves out every observation made against the former one", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const [a = "", b = "", c = ""] = unitsOf("control", 3);
-	const old = metric("p99", { threshold: { thresholdMs: 1_000, frozenAtMs: T0 - 1 } });
+	const old = metric("p99", {
+		threshold: { thresholdMs: 1_000, baseline: { arm: "control", thresholdMs: 1_000 }, frozenAtMs: T0 - 1 },
+	});
 	const errors = metric("errors");
 	await rig.send([exposed(a, "r1"), exposed(b, "r2")]);
 	await rig.send([ended(a, "r1", { durationMs: 500 }), ended(b, "r2", { durationMs: 500 })]);
@@ -89,7 +107,10 @@ t.test("a threshold frozen anew leaves out every observation made against the fo
 	t.match(await momentsOf(rig, old), { n: 2, mean: 0, matured: 2 });
 	const none = { ...old, threshold: "unfrozen" as const };
 	t.match(await momentsOf(rig, none), { n: undefined, missing: undefined, matured: 2 }, "between the two: nothing");
-	const again = { ...old, threshold: { thresholdMs: 100, frozenAtMs: T0 + 2_000 } };
+	const again = {
+		...old,
+		threshold: { thresholdMs: 100, baseline: { arm: "control", thresholdMs: 100 }, frozenAtMs: T0 + 2_000 },
+	};
 	t.match(await momentsOf(rig, again), { n: undefined, missing: undefined, matured: 2 }, "from 0");
 	await rig.send([exposed(c, "r3", T0 + 2_001)]);
 	await rig.send([ended(c, "r3", { startMs: T0 + 2_001, durationMs: 500 })]);
@@ -247,7 +268,9 @@ t.test("on random data the aggregates are those of a plain recomputation", async
 	events.sort((a, b) => a.at - b.at);
 	const asked = [
 		metric("errors"),
-		metric("p99", { threshold: { thresholdMs: 200, frozenAtMs: T0 + 500 } }),
+		metric("p99", {
+			threshold: { thresholdMs: 200, baseline: { arm: "control", thresholdMs: 200 }, frozenAtMs: T0 + 500 },
+		}),
 		metric("revenue"),
 	];
 	// In steps of 250 ms of the store's clock, with an evidence call at each: closing is incremental.

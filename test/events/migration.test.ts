@@ -37,7 +37,9 @@ t.test("a store of schema 2 keeps its observations, and no unit is observed twic
 	connection.closeSync();
 	instance.closeSync();
 
-	const p99 = metric("p99", { threshold: { thresholdMs: 100, frozenAtMs: 1_000 } });
+	const p99 = metric("p99", {
+		threshold: { thresholdMs: 100, baseline: { arm: "control", thresholdMs: 100 }, frozenAtMs: 1_000 },
+	});
 	for (const round of ["first", "again"]) {
 		const store = await openEventStore(directory);
 		const look = (nowMs: number) => gatherEvidence(store, query(metric("revenue"), p99), nowMs);

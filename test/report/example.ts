@@ -38,7 +38,7 @@ export const MEASURING: Story = {
 	days: 9,
 	peoplePerDay: 1_400,
 	accuracy: { control: 0.78, boosted: 0.795 },
-	slow: { control: 0.009, boosted: 0.0095 },
+	slow: { control: 0.01, boosted: 0.0005 },
 	errors: { control: 0.002, boosted: 0.002 },
 };
 
@@ -67,7 +67,7 @@ export function reportInput(
 	const arms = declared.spec.arms.map(({ name }) => name);
 	let status: ExperimentStatus = {
 		...initialStatus(declared.spec.rollout.stepsPpm, START_MS),
-		thresholds: { "latency-p99": { thresholdMs: 40, frozenAtMs: START_MS, sampleSize: 9_000 } },
+		thresholds: { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: START_MS, sampleSize: 9_000 } },
 	};
 	const decisions: Decision[] = [];
 	const record = (decision: Pick<Decision, "atMs" | "input" | "outcome">) => {

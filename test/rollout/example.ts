@@ -96,13 +96,16 @@ export interface ArmSpec {
 	readonly exposed?: number;
 }
 
+/** Slow shares, each arm by its own threshold: a p99's are 1 % in the baseline, and none in a challenger with room to spare. */
+const SLOW: Readonly<Record<string, number>> = { control: 0.01 };
+
 export function evidence(arms: Readonly<Record<string, ArmSpec>>, extra: Partial<Evidence> = {}): Evidence {
 	const entries = Object.entries(arms);
 	return {
 		experiment: "main",
 		asOfMs: 100_000,
 		arms: entries.map(
-			([arm, { n, accuracy = 0.8, slow = 0, errors = 0, exposed = n }]): ArmEvidence => ({
+			([arm, { n, accuracy = 0.8, slow = SLOW[arm] ?? 0, errors = 0, exposed = n }]): ArmEvidence => ({
 				arm,
 				exposedUnits: exposed,
 				maturedUnits: n,
@@ -137,7 +140,7 @@ export function evidence(arms: Readonly<Record<string, ArmSpec>>, extra: Partial
 	};
 }
 
-export const FROZEN = { "latency-p99": { thresholdMs: 40, frozenAtMs: 5_000, sampleSize: 900 } };
+export const FROZEN = { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 5_000, sampleSize: 900 } };
 
 /** Running since 0 at a step that began at 95,000, thresholds frozen. */
 export function status(change: Partial<ExperimentStatus> = {}): ExperimentStatus {

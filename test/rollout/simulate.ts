@@ -29,7 +29,9 @@ function add(moments: Running, value: number): void {
 	moments.m2 += delta * (value - moments.mean);
 }
 
-export const PLAIN: Truth = { accuracy: 0.78, slow: 0.001, errors: 0 };
+/** A challenger like the baseline: hardly any request lies above its own threshold, twice the baseline's p99. */
+export const PLAIN: Truth = { accuracy: 0.78, slow: 0.0005, errors: 0 };
+const BASELINE: Truth = { ...PLAIN, slow: 0.01 };
 const LOOK_MS = 1_000;
 
 /** One experiment with `perLook` new people a second; the outcomes that changed something, in order. */
@@ -38,7 +40,7 @@ export function simulate(seed: number, challenger: Truth, perLook: number, looks
 	const plan = experiment();
 	let status: ExperimentStatus = {
 		...initialStatus(ROLLOUT.stepsPpm, 0),
-		thresholds: { "latency-p99": { thresholdMs: 40, frozenAtMs: 0, sampleSize: 900 } },
+		thresholds: { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 0, sampleSize: 900 } },
 	};
 	const fresh = (): Record<keyof Truth, Running> => ({
 		accuracy: { n: 0, mean: 0, m2: 0 },
@@ -71,7 +73,7 @@ export function simulate(seed: number, challenger: Truth, perLook: number, looks
 		for (let person = 0; person < perLook; person++) {
 			if (next() >= share) continue;
 			const arm = next() < 0.5 ? "control" : "boosted";
-			const truth = arm === "control" ? PLAIN : challenger;
+			const truth = arm === "control" ? BASELINE : challenger;
 			batch.counts[arm] = (batch.counts[arm] ?? 0) + 1;
 			const requests = 1 + Math.floor(next() * 3);
 			// A person's label is the same for all requests; slowness and errors come by request.

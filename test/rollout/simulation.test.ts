@@ -7,7 +7,7 @@ const actions = (outcomes: readonly Outcome[]): string[] => outcomes.map(({ acti
 
 t.test("a better challenger is ramped, promoted and takes over, in every one of 8 runs", async (t) => {
 	for (let seed = 0; seed < 8; seed++) {
-		const outcomes = simulate(seed, { accuracy: 0.83, slow: 0.001, errors: 0 }, 400, 90);
+		const outcomes = simulate(seed, { accuracy: 0.83, slow: 0.0005, errors: 0 }, 400, 90);
 		t.same(actions(outcomes), ["ramp", "ramp", "promote", "advance-takeover", "complete"], `seed ${seed}`);
 		t.equal(outcomes.at(-1)?.defaultVariant, "v2");
 	}

@@ -45,7 +45,11 @@ interface Frozen {
 	readonly plain: string;
 }
 
-function frozen({ experiment, baselineQuantiles, nowMs }: DecisionInput, name: string, metric: Metric): Frozen | null {
+function frozen(
+	{ experiment, baselineQuantiles, nowMs, rules }: DecisionInput,
+	name: string,
+	metric: Metric,
+): Frozen | null {
 	const quantile = quantileToFreeze(metric);
 	const measured = baselineQuantiles?.[name];
 	if (quantile === null || measured === undefined || !Number.isFinite(measured.valueMs)) return null;
@@ -54,9 +58,12 @@ function frozen({ experiment, baselineQuantiles, nowMs }: DecisionInput, name: s
 	const of = `the baseline's quantile ${quantile} was ${number(valueMs)}`;
 	if (metric.spec.type === "quantile") {
 		const thresholdMs = latencyThresholdMs(experiment, name, valueMs);
+		// Former rules had one threshold for both arms.
+		const own = rules === undefined ? {} : { referenceMs: valueMs };
+		const inBaseline = rules === undefined ? "" : `, in the baseline slower than ${number(valueMs)} ms`;
 		return {
-			threshold: { thresholdMs, frozenAtMs: nowMs, sampleSize: requests },
-			said: `${name}: slower than ${number(thresholdMs)} ms counts as slow (${of} ms over ${requests} requests of ${units} units)`,
+			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },
+			said: `${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units)`,
 			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${name}`,
 		};
 	}

@@ -83,11 +83,11 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 	const open = openChallengers(input);
 	const z = claims(experiment, metrics)
 		.filter(({ role, arm }) => role === "goal" && open.includes(arm))
-		.map(({ arm, metric, metricName, role, effect }): [string, number | null] => [
+		.map(({ arm, metric, metricName, role, effect, slowLine }): [string, number | null] => [
 			arm,
 			metric === null
 				? null
-				: statistic({ metric, role, effect }, of(arm, metricName), of(baselineOf(experiment), metricName)),
+				: statistic({ metric, role, effect, slowLine }, of(arm, metricName), of(baselineOf(experiment), metricName)),
 		]);
 	const line = boundary(design, [...taken, units], levels(experiment).pass);
 	return { atMs: nowMs, units, z: Object.fromEntries(z), boundary: Math.min(line, Number.MAX_VALUE) };
