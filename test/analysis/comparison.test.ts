@@ -17,6 +17,7 @@ const ask = (spec: Partial<Metric["spec"]>, effect = ABSOLUTE, role: Question["r
 	metric: metric("m", spec),
 	role,
 	effect,
+	slowLine: 0,
 	shares: { challenger: 1, baseline: 1 },
 	alpha: 0.05,
 	harmAlpha: 0.05,
