@@ -4,10 +4,20 @@ import { addValue, type Moments, NO_MOMENTS } from "../../../src/analysis/statis
 import type { Experiment, Metric } from "../../../src/resources/resource.js";
 import { decide } from "../../../src/rollout/decide.js";
 import { type Action, RULES } from "../../../src/rollout/decision.js";
-import { type ExperimentStatus, initialStatus } from "../../../src/rollout/status.js";
+import { type ExperimentStatus, type FrozenThreshold, initialStatus } from "../../../src/rollout/status.js";
 import { experiment, metric, ROLLOUT } from "../../rollout/example.js";
 import { MARGINS } from "./peers.js";
-import { type Fault, MINUTES, PEOPLE_PER_MINUTE, type Person, SEGMENTS, STEP_MINUTES, STEPS, World } from "./world.js";
+import {
+	type Fault,
+	LATENCY_MS,
+	MINUTES,
+	PEOPLE_PER_MINUTE,
+	type Person,
+	SEGMENTS,
+	STEP_MINUTES,
+	STEPS,
+	World,
+} from "./world.js";
 
 const MINUTE_MS = 60_000;
 const METRIC_NAMES = ["accuracy", "latency", "error-rate"] as const;
@@ -15,7 +25,13 @@ type Name = (typeof METRIC_NAMES)[number];
 
 const METRICS: Readonly<Record<Name, Metric>> = {
 	accuracy: metric("accuracy", { windowMs: MINUTE_MS }),
-	latency: metric("latency", { type: "mean", source: "latency", direction: "down", windowMs: MINUTE_MS }),
+	latency: metric("latency", {
+		type: "quantile",
+		quantile: 0.5,
+		source: "latency",
+		direction: "down",
+		windowMs: MINUTE_MS,
+	}),
 	"error-rate": metric("error-rate", { source: "errors", direction: "down", windowMs: MINUTE_MS }),
 };
 
@@ -45,10 +61,18 @@ export const EXPERIMENT: Experiment = experiment(["boosted"], {
 type Sums = Record<Name, Moments>;
 const noSums = (): Sums => ({ accuracy: NO_MOMENTS, latency: NO_MOMENTS, "error-rate": NO_MOMENTS });
 
-function enter(sums: Sums, { right, failed, requests, latencies }: Person): void {
+/** Frozen from a healthy service, as the peers' fixed thresholds are. */
+const MEDIAN: FrozenThreshold = {
+	referenceMs: LATENCY_MS,
+	thresholdMs: LATENCY_MS * (1 + MARGINS.latencyMs),
+	frozenAtMs: 0,
+	sampleSize: 1_000,
+};
+
+function enter(sums: Sums, slowFromMs: number, { right, failed, requests, latencies }: Person): void {
 	sums.accuracy = addValue(sums.accuracy, right);
 	sums["error-rate"] = addValue(sums["error-rate"], failed / requests);
-	sums.latency = addValue(sums.latency, latencies.reduce((sum, ms) => sum + ms, 0) / requests);
+	sums.latency = addValue(sums.latency, latencies.filter((ms) => ms > slowFromMs).length / requests);
 }
 
 /** A minute's people by arm. */
@@ -58,10 +82,11 @@ class Arms {
 	readonly #order: number[] = [];
 
 	enter(arm: "control" | "boosted", person: Person): void {
-		enter(this.#whole[arm], person);
+		const slowFromMs = arm === "control" ? LATENCY_MS : MEDIAN.thresholdMs;
+		enter(this.#whole[arm], slowFromMs, person);
 		if (!this.#order.includes(person.segment)) this.#order.push(person.segment);
 		const own = this.#segments[person.segment];
-		if (own !== undefined) enter(own[arm], person);
+		if (own !== undefined) enter(own[arm], slowFromMs, person);
 	}
 
 	evidence(nowMs: number): Evidence {
@@ -111,7 +136,10 @@ export interface Ended {
 export function runWeir(seed: number, fault: Fault): Ended {
 	const world = new World(seed, fault);
 	const arms = new Arms();
-	let status: ExperimentStatus = initialStatus(EXPERIMENT.spec.rollout.stepsPpm, 0);
+	let status: ExperimentStatus = {
+		...initialStatus(EXPERIMENT.spec.rollout.stepsPpm, 0),
+		thresholds: { latency: MEDIAN },
+	};
 	let exposed = 0;
 	for (let minute = 0; minute < MINUTES; minute++) {
 		const inChallenger = Math.round((PEOPLE_PER_MINUTE * status.allocationPpm) / 1_000_000 / (1 + BASELINE_WEIGHT));

@@ -42,7 +42,8 @@ export const FAULTS: readonly Fault[] = [
 	},
 ];
 
-const LATENCY_MS = 40;
+/** Median of a healthy service at the middle of the day. */
+export const LATENCY_MS = 40;
 const LATENCY_SIGMA = 0.5;
 const ERRORS = 0.002;
 const ACCURACY = 0.8;
