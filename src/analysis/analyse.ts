@@ -72,58 +72,74 @@ function metricIn(evidence: Evidence, arm: string, metric: string): MetricEviden
 }
 
 function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: Levels, input: AnalysisInput): Finding {
-	const { metric, role, effect } = claim;
-	const base = {
-		metric: claim.metricName,
-		arm: claim.arm,
-		role,
-		method: metric === null ? "bernoulli-mixture" : methodOf({ metric, effect }),
-		baseline: { n: c.n, mean: c.mean },
-		challenger: { n: t.n, mean: t.mean },
-		line: lineOf(claim, metric),
-		relative: metric === null ? false : isRelative({ metric, effect }),
-		alpha: shared.pass,
-		harmAlpha: shared.harm,
-	} as const;
-	const unknown = (note: string): Finding => ({
-		...base,
-		improvement: null,
-		lower: null,
-		upper: null,
-		standardError: null,
-		logE: null,
-		verdict: "unknown",
-		note,
-	});
-
+	const { metric } = claim;
 	const obstacle = obstacleTo(claim, t, c, input);
-	if (obstacle !== "" || metric === null) return unknown(obstacle);
+	if (obstacle !== "" || metric === null) return findingOf(claim, shared, unmeasured(t, c), "unknown", obstacle);
 	const question = questionOf(claim, metric, input.experiment, shared.pass, shared.harm);
 	const measured = compare(question, t, c);
-	if (!isMeasured(measured)) return unknown(measured.note);
-	const { improvement, standardError, logE, baseline, challenger } = measured;
+	if (!isMeasured(measured)) return findingOf(claim, shared, unmeasured(t, c), "unknown", measured.note);
+	const { improvement, logE } = measured;
 	const harmLine = harmLineOf(question, metric);
 	let verdict: Finding["verdict"] = "open";
 	// What is not even seen to be worse is not proved to be: the upper bound lies above the estimate.
 	if ((improvement === null || improvement < harmLine) && measured.upper < harmLine) verdict = "harm";
 	else if (isProved(question, logE, t, claim.arm, input)) verdict = "pass";
+	return findingOf(claim, shared, measured, verdict, "");
+}
+
+/** What is said of data that say nothing: the levels alone. */
+function unmeasured({ n, mean }: MetricEvidence, c: MetricEvidence): FindingNumbers {
 	return {
-		...base,
-		baseline,
-		challenger,
-		improvement,
-		// Exact bounds are dear, and few looks are ever read: they are searched for then.
-		get lower() {
-			return measured.lower;
-		},
-		get upper() {
-			return measured.upper;
-		},
-		standardError,
-		logE,
-		verdict,
-		note: "",
+		improvement: null,
+		lower: null,
+		upper: null,
+		standardError: null,
+		logE: null,
+		baseline: { n: c.n, mean: c.mean },
+		challenger: { n, mean },
 	};
+}
+
+type FindingNumbers = Required<
+	Pick<Finding, "improvement" | "lower" | "upper" | "standardError" | "logE" | "baseline" | "challenger">
+>;
+
+/** One literal, not a spread with more after it: V8 makes the former in less than 0.1 µs and the latter in 10. */
+function findingOf(
+	claim: Claim,
+	{ pass, harm }: Levels,
+	numbers: FindingNumbers,
+	verdict: Finding["verdict"],
+	note: string,
+): Finding {
+	const { metric, metricName, arm, role, effect } = claim;
+	const method = metric === null ? "bernoulli-mixture" : methodOf({ metric, effect });
+	const exact = method === "bernoulli-mixture";
+	const finding: Finding = {
+		metric: metricName,
+		arm,
+		role,
+		method,
+		baseline: numbers.baseline,
+		challenger: numbers.challenger,
+		line: lineOf(claim, metric),
+		relative: metric === null ? false : isRelative({ metric, effect }),
+		alpha: pass,
+		harmAlpha: harm,
+		improvement: numbers.improvement,
+		lower: exact ? null : numbers.lower,
+		upper: exact ? null : numbers.upper,
+		standardError: numbers.standardError,
+		logE: numbers.logE,
+		verdict,
+		note,
+	};
+	if (!exact) return finding;
+	// Exact bounds are dear, and few looks are ever read: they are searched for then.
+	return Object.defineProperties(finding, {
+		lower: { get: () => numbers.lower, enumerable: true },
+		upper: { get: () => numbers.upper, enumerable: true },
+	});
 }
 
 function isProved(

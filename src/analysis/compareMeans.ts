@@ -38,10 +38,12 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 	const { value, n } = estimate;
 	const standardError = Math.sqrt(estimate.variance);
 	const [atLower, atUpper] = sign === 1 ? [question.alpha, question.harmAlpha] : [question.harmAlpha, question.alpha];
-	const [low, high] = [reach(n, atLower), reach(n, atUpper)];
+	const low = reach(n, atLower);
+	const high = atUpper === atLower ? low : reach(n, atUpper);
 	let [lower, upper] = [value - low * standardError, value + high * standardError];
 	if (relative) {
-		const [below, above] = [fiellerSet(challenger, baseline, low), fiellerSet(challenger, baseline, high)];
+		const below = fiellerSet(challenger, baseline, low);
+		const above = high === low ? below : fiellerSet(challenger, baseline, high);
 		if (isNoEstimate(below) || isNoEstimate(above) || below.kind !== "interval" || above.kind !== "interval")
 			return { note: "the baseline's level is not clearly different from 0, so a share of it means nothing" };
 		[lower, upper] = [below.lower, above.upper];

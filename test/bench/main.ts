@@ -10,6 +10,7 @@ const BENCHMARKS = [
 	"loop",
 	"native",
 	"native-secure",
+	"stats",
 	"verdict",
 ] as const;
 

@@ -7,7 +7,7 @@
  * pooled *within* arms, Σ M2_YX ÷ Σ M2_XX over arms, so that an effect times a chance imbalance does not leak into it.
  * The covariate must be older than the first exposure; the assignment cannot have moved it.
  */
-import { type CoMoments, mergeCoMoments, momentsAt, packedIndex, problemOfCoMoments } from "../statistics/coMoments.js";
+import { type CoMoments, packedIndex, problemOfCoMoments } from "../statistics/coMoments.js";
 import type { Level, NoEstimate } from "./estimate.js";
 import { ratioGradient } from "./level.js";
 import { covarianceAlong, levelOf, type MeanVector } from "./meanVector.js";
@@ -24,7 +24,7 @@ export function meanAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstim
 	const problem = problemOfArms(2, arms);
 	if (problem !== "") return { reason: problem };
 	const [yx, xx] = [sumOf(arms, 1, 0), sumOf(arms, 1, 1)];
-	return { theta: xx > 0 ? yx / xx : 0, centre: momentsAt(merged(arms), 1).mean };
+	return { theta: xx > 0 ? yx / xx : 0, centre: meanOver(arms, 1) };
 }
 
 /** θ for ratios from the arms' (S, N, S before, N before), of the linearised ratios, pooled over arms. */
@@ -42,11 +42,7 @@ export function ratioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEsti
 		products += covarianceAlong(sums, [...now, 0, 0], [0, 0, ...before]);
 		squares += covarianceAlong(sums, [0, 0, ...before], [0, 0, ...before]);
 	}
-	const all = merged(arms);
-	return {
-		theta: squares > 0 ? products / squares : 0,
-		centre: (all.means[2] ?? Number.NaN) / (all.means[3] ?? Number.NaN),
-	};
+	return { theta: squares > 0 ? products / squares : 0, centre: meanOver(arms, 2) / meanOver(arms, 3) };
 }
 
 /** Adjusted mean of variables (Y, X): Var = (V_Y − 2θC + θ²V_X)/n, which is V_Y(1 − corr²)/n at the best θ. */
@@ -65,8 +61,15 @@ export function cupedRatioLevel(vector: MeanVector, { theta, centre }: Adjustmen
 	return levelOf(vector, s / n - theta * (s0 / n0 - centre), gradient, { value: s / n, gradient: [...now, 0, 0] });
 }
 
-function merged(arms: readonly CoMoments[]): CoMoments {
-	return arms.reduce(mergeCoMoments);
+/** Mean of variable i over all arms' units. */
+function meanOver(arms: readonly CoMoments[], i: number): number {
+	let [n, mean] = [0, 0];
+	for (const arm of arms) {
+		if (arm.n === 0) continue;
+		n += arm.n;
+		mean += ((arm.means[i] ?? Number.NaN) - mean) * (arm.n / n);
+	}
+	return mean;
 }
 
 function sumOf(arms: readonly CoMoments[], i: number, j: number): number {
