@@ -21,6 +21,7 @@ export function segmentHarms(
 	evidence: Evidence,
 	{ pass, segmentHarm }: Levels,
 ): Finding[] {
+	if (evidence.segments.length === 0) return [];
 	const declared = new Set(experiment.spec.segments.map(({ name }) => name));
 	return evidence.segments
 		.filter((entry) => declared.has(entry.segment) && entry.rank >= 0)

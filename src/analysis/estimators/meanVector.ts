@@ -57,7 +57,8 @@ export function levelOf(
 	const same = raw.gradient === gradient;
 	const rawVariance = same ? variance : Math.max(0, covarianceAlong(vector, raw.gradient, raw.gradient));
 	const covariance = same ? variance : covarianceAlong(vector, gradient, raw.gradient);
-	if (![value, variance, raw.value, rawVariance, covariance].every(Number.isFinite))
+	// A sum is finite only where all its terms are.
+	if (!Number.isFinite(value + variance + raw.value + rawVariance + covariance))
 		return { reason: "values too large or too small for double precision" };
 	return {
 		value,
