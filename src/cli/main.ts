@@ -282,6 +282,28 @@ program
 	.option("--html <file>", "write one self-contained page; - for standard output")
 	.option("--json", "all numbers of the page")
 	.action(async (experiment, options) => (await import("./commands/report.js")).report(experiment, options));
+program
+	.command("plan")
+	.description("sample size, detectable effect and time to decision of an Experiment, before and while it runs")
+	.addOption(files())
+	.option("--experiment <name>", "Experiment, NAME or NAMESPACE/NAME; by default the only one")
+	.option("--traffic <units>", "new people of the Service a day, or of each day: 9000,5000,4000")
+	.addOption(
+		new Option("--baseline <metric=mean,sd>", "level of a metric, and for means the spread of one person's; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
+	.addOption(
+		new Option("--effect <metric=size>", "improvement that is believed to be there, such as 2pp; repeatable")
+			.argParser(collect)
+			.default([]),
+	)
+	.option("--days <n>", "end of the plan; by default maxDuration, else 28")
+	.option("--power <share>", "chance to find what is there", "80%")
+	.addOption(api())
+	.option("--offline", "ask no control, also where one runs")
+	.option("--json")
+	.action(async (options) => (await import("./commands/plan.js")).plan(options));
 for (const [verb, description] of [
 	["pause", "hold the allocation; harm is still watched"],
 	["resume", "go on after a pause, an alarm or an inconclusive end"],

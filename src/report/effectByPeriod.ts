@@ -29,10 +29,13 @@ export interface EffectByPeriod {
 }
 
 /** Of the goal, one entry for each challenger. */
-export function effectsByPeriod({ experiment, metrics }: ReportInput, evidence: Evidence): readonly EffectByPeriod[] {
+export function effectsByPeriod(
+	{ experiment, metrics, status }: ReportInput,
+	evidence: Evidence,
+): readonly EffectByPeriod[] {
 	const baseline = baselineOf(experiment);
 	const { pass, harm } = levels(experiment);
-	return claims(experiment, metrics).flatMap((claim): EffectByPeriod[] => {
+	return claims(experiment, metrics, status.thresholds).flatMap((claim): EffectByPeriod[] => {
 		const { metric, metricName, arm, role } = claim;
 		if (role !== "goal" || metric === null) return [];
 		const question = questionOf(claim, metric, experiment, pass, harm);

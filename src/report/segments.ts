@@ -32,12 +32,12 @@ export interface SegmentReport {
 	readonly values: readonly SegmentValue[];
 }
 
-export function segmentsOf({ experiment, metrics }: ReportInput, evidence: Evidence): readonly SegmentReport[] {
+export function segmentsOf({ experiment, metrics, status }: ReportInput, evidence: Evidence): readonly SegmentReport[] {
 	const { pass, segmentHarm } = levels(experiment);
 	return experiment.spec.segments.flatMap(({ name }) => {
 		const entries = evidence.segments.filter(({ segment }) => segment === name);
 		if (entries.length === 0) return [];
-		return claims(experiment, metrics).flatMap((claim): SegmentReport[] => {
+		return claims(experiment, metrics, status.thresholds).flatMap((claim): SegmentReport[] => {
 			const { arm, metric, metricName, role } = claim;
 			if (metric === null) return [];
 			const values = entries.map(({ value, rank, arms }): SegmentValue => {

@@ -116,4 +116,51 @@ spec:
 		t.equal(nowhere.code, 64);
 		t.match(nowhere.stderr, /cannot write/);
 	});
+
+	await t.test("plan: from the experiment's own evidence, and from flags alone", async (t) => {
+		const told = await weir(["plan", "-f", file, "--api", up.ready.api, "--json"]);
+		t.equal(told.code, 0, told.stderr);
+		const json = JSON.parse(told.stdout.toString());
+		t.match(json, {
+			experiment: "cheaper",
+			facts: {
+				traffic: { from: /^Experiment cheaper, / },
+				baselines: { errors: { mean: 0, from: /^Experiment cheaper, \d+ units$/ }, bought: { from: /cheaper/ } },
+			},
+			roles: ["guardrail", "goal"],
+			running: { units: Number, summary: /too few people/ },
+			plan: { alphaEach: 0.05 },
+		});
+		const page = await weir(["plan", "-f", file, "--api", up.ready.api]);
+		t.match(page.stdout.toString(), /^Running: \d+ people measured so far\./m);
+
+		const flags = ["--offline", "--traffic", "9000,6000,5000", "--baseline", "bought=12%", "--baseline", "errors=0.2%"];
+		const offline = await weir(["plan", "-f", file, ...flags, "--effect", "bought=3pp", "--days", "14"]);
+		t.equal(offline.code, 0, offline.stderr);
+		for (const words of [
+			/^New people a day: 9,000, 6,000, 5,000 \(--traffic\)$/m,
+			/^METRIC +ROLE +ASKED/m,
+			/^bought +goal +>1pp +3pp +[\d,]+ /m,
+			/^If bought really improves by 3 pp, proving more than 1 pp takes [\d,]+ units/m,
+			/within 14 days/,
+			/^Decision: on day /m,
+		])
+			t.match(offline.stdout.toString(), words);
+		t.notMatch(offline.stdout.toString(), /Not known/);
+
+		const nothing = await weir(["plan", "-f", file, "--offline"]);
+		t.equal(nothing.code, 1);
+		t.match(nothing.stdout.toString(), /the level of bought: give --baseline bought=MEAN/);
+		for (const [wrong, words] of [
+			[["--traffic", "many"], /--traffic is not understood; write people a day/],
+			[["--baseline", "bought"], /--baseline is not understood/],
+			[["--power", "2"], /power is 2/],
+			[["--days", "0"], /--days is not understood/],
+			[["--experiment", "dearer"], /there is no Experiment dearer; name one with --experiment: cheaper/],
+		] as const) {
+			const refused = await weir(["plan", "-f", file, ...flags, ...wrong]);
+			t.equal(refused.code, 64, wrong.join(" "));
+			t.match(refused.stderr, words);
+		}
+	});
 });

@@ -52,7 +52,7 @@ export interface PlanInput {
 	readonly metrics: readonly PlanMetric[];
 	/** Declared weights of the arms, the baseline's first. */
 	readonly weights: readonly number[];
-	/** Error rate of the whole experiment; shared over challengers and metrics as the decisions do. */
+	/** Error rate of the whole experiment; shared over challengers as promotions do, where every claim must be proved. */
 	readonly alpha: number;
 	/** Chance to find what is believed to be there, such as 0.8. */
 	readonly power: number;
@@ -106,7 +106,7 @@ export function planOf(input: PlanInput): Plan {
 	const challenger = Math.min(...challengers.filter((weight) => weight > 0));
 	const total = weights.reduce((sum, weight) => sum + weight, 0);
 	const pairShare = (challenger + baseline) / total;
-	const alphaEach = alpha / Math.max(1, challengers.length * metrics.length);
+	const alphaEach = alpha / Math.max(1, challengers.length);
 
 	const steps =
 		traffic === null

@@ -105,3 +105,49 @@ export function stepsOf(
 	}
 	return steps;
 }
+
+/**
+ * The service's curve, read backwards from what an experiment has exposed: the whole days of the inverse of
+ * `exposedUnits`. `until` holds [day, units exposed by then], rising; between them people come evenly. null before the
+ * second day has ended, when there is no curve yet.
+ */
+export function observedCurve(
+	until: readonly (readonly [number, number])[],
+	steps: readonly AllocationStep[],
+	days: number,
+): NewUnitsPerDay | null {
+	const whole = Math.floor(Math.min(days, until.at(-1)?.[0] ?? 0));
+	if (whole < 2) return null;
+	const curve: number[] = [];
+	for (let day = 0; day < whole; day++) {
+		const seen = interpolated(until, day + 1) - interpolated(until, day);
+		let [known, share, before] = [0, 0, 0];
+		for (const step of steps) {
+			const [from, to] = [Math.max(0, day - step.startDay), Math.max(0, day + 1 - step.startDay)];
+			const added = step.share - before;
+			known += added * (knownUnits(curve, to) - knownUnits(curve, from));
+			// Of this day's own new units the part that the step meets on it.
+			share += added * Math.max(0, Math.min(day + 1, to) - Math.max(day, from));
+			before = step.share;
+		}
+		curve.push(share > 0 ? Math.max(0, (seen - known) / share) : 0);
+	}
+	return curve;
+}
+
+/** Without what lies beyond the curve. */
+function knownUnits(curve: NewUnitsPerDay, days: number): number {
+	return curve.reduce((sum, units, day) => sum + units * Math.min(1, Math.max(0, days - day)), 0);
+}
+
+function interpolated(until: readonly (readonly [number, number])[], day: number): number {
+	let [beforeDay, beforeUnits] = [0, 0];
+	for (const [atDay, units] of until) {
+		if (atDay >= day) {
+			const part = atDay > beforeDay ? (day - beforeDay) / (atDay - beforeDay) : 1;
+			return beforeUnits + part * (units - beforeUnits);
+		}
+		[beforeDay, beforeUnits] = [atDay, units];
+	}
+	return beforeUnits;
+}

@@ -68,6 +68,8 @@ ${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding
 
 /** What the claim's line is. */
 export function asked({ role, line }: Pick<Finding, "role" | "line">, scale: Scale): string {
+	// Of a quantile: each arm has its own threshold, and the margin lies between them.
+	if (role === "guardrail" && line === 0) return "no more than the baseline, each arm by its own threshold";
 	if (role === "guardrail") return `at most ${bare(scale, line)} worse`;
 	return line === 0 ? "better at all" : `more than ${size(scale, line)}`;
 }

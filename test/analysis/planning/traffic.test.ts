@@ -1,5 +1,11 @@
 import t from "tap";
-import { dayOfUnits, distinctUnits, exposedUnits, stepsOf } from "../../../src/analysis/planning/traffic.js";
+import {
+	dayOfUnits,
+	distinctUnits,
+	exposedUnits,
+	observedCurve,
+	stepsOf,
+} from "../../../src/analysis/planning/traffic.js";
 import { random } from "../random.js";
 
 /** People with very different habits, 10 a day new to the service: new units of 60 days, and when each person comes. */
@@ -72,4 +78,34 @@ t.test("steps wait for their time, their units and what matures", async (t) => {
 	const slow = stepsOf(curve, [0.1, 1], 200, 1, 0.5);
 	t.ok(Math.abs((slow[1]?.startDay ?? 0) - 2.5) < 0.02, "200 units at a tenth of 1,000 a day, half a day to mature");
 	t.equal(stepsOf([10, 0, 0, 0], [0.1, 1], 200, 1, 0).length, 1, "a step that is never reached");
+});
+
+t.test("the curve is read back from what was exposed under its steps", (t) => {
+	const curve = [9_000, 6_200, 5_100, 4_300, 3_900, 3_500, 3_300];
+	const steps = [
+		{ share: 0.1, startDay: 0 },
+		{ share: 0.3, startDay: 1.25 },
+		{ share: 0.5, startDay: 4 },
+	];
+	const days = curve.length;
+	const until = Array.from({ length: days }, (_, day): [number, number] => [
+		day + 1,
+		exposedUnits(curve, steps, day + 1),
+	]);
+	const read = observedCurve(until, steps, days) ?? [];
+	t.equal(read.length, days);
+	for (const [day, units] of curve.entries()) t.ok(Math.abs((read[day] ?? 0) - units) < 1e-6 * units, `day ${day}`);
+	t.equal(observedCurve(until, steps, 1.9), null, "one whole day is no curve");
+	t.equal(observedCurve([], steps, 5), null);
+	t.ok(
+		(
+			observedCurve(
+				until.map(([day]) => [day, 10]),
+				steps,
+				days,
+			) ?? []
+		).every((units) => units >= 0),
+		"never negative",
+	);
+	t.end();
 });

@@ -1,0 +1,147 @@
+/**
+ * `weir plan -f FILE`: what an Experiment needs and when it is decided. What is known of the Service comes from flags,
+ * then from the Experiment's own evidence while it runs, then from earlier Experiments of the same Service.
+ */
+import { type Plan, type PlanInput, planOf } from "../../analysis/planning/plan.js";
+import { WeirError } from "../../error.js";
+import { type Experiment, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { decide } from "../../rollout/decide.js";
+import { type Decision, RULES } from "../../rollout/decision.js";
+import { metricsOf, serviceName } from "../../rollout/evidenceQuery.js";
+import { factsOf, joined, type PlanFacts } from "../../rollout/planFacts.js";
+import { type Planned, planInputOf } from "../../rollout/planInput.js";
+import { isExposing } from "../../rollout/status.js";
+import type { ApiClient } from "../../state/apiClient.js";
+import { validResources } from "../resourceFiles.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { type PlanFlags, parsePlanFlags } from "./planFlags.js";
+import { planPage } from "./planPage.js";
+
+export interface PlanArguments extends ApiArguments, PlanFlags {
+	readonly file: readonly string[];
+	readonly experiment?: string;
+	readonly offline?: boolean;
+	readonly json?: boolean;
+}
+
+/** What `weir plan --json` prints. */
+export interface ToldPlan {
+	/** Qualified name. */
+	readonly experiment: string;
+	readonly facts: { readonly traffic: PlanFacts["traffic"]; readonly baselines: Planned["baselines"] };
+	readonly input: PlanInput | null;
+	/** As declared, of each metric of the plan. */
+	readonly roles: Planned["roles"];
+	/** null: nothing can be planned from what is known. */
+	readonly plan: Plan | null;
+	/** What is not known, each with the flag to give. */
+	readonly unknown: readonly string[];
+	/** While it runs. */
+	readonly running: Running | null;
+}
+
+export interface Running {
+	/** With a window that has closed, over all arms. */
+	readonly units: number;
+	readonly summary: string;
+	/** The rollout's own estimate, from what it has seen; null = cannot say. */
+	readonly expectedMs: number | null;
+}
+
+/** So many earlier Experiments of the Service are asked, newest first. */
+const EARLIER_MAX = 5;
+
+export async function plan(options: PlanArguments): Promise<void> {
+	const flags = parsePlanFlags(options);
+	const resources = await validResources(options.file);
+	const experiment = experimentOf(resources, options.experiment);
+	const client = options.offline === true ? null : clientOrNull(options);
+	const asked = client === null ? NOTHING_ASKED : await ask(client, experiment);
+	const facts = joined([flags.facts, ...asked.facts]);
+	const planned = planInputOf(experiment, metricsOf(resources, experiment), facts, flags.assumptions);
+	const told: ToldPlan = {
+		experiment: qualifiedName(experiment.metadata),
+		facts: { traffic: facts.traffic, baselines: planned.baselines },
+		input: planned.input,
+		roles: planned.roles,
+		plan: planned.input === null ? null : made(planned.input),
+		unknown: planned.unknown,
+		running: asked.running,
+	};
+	process.stdout.write(options.json ? `${JSON.stringify(told, null, 2)}\n` : planPage(told, experiment));
+	if (told.plan === null) process.exitCode = 1;
+}
+
+function made(input: PlanInput): Plan {
+	try {
+		return planOf(input);
+	} catch (thrown) {
+		throw new WeirError("invalid-argument", (thrown as Error).message, "see the flags of weir plan --help", {
+			cause: thrown,
+		});
+	}
+}
+
+function experimentOf({ experiments }: ResourceSet, name: string | undefined): Experiment {
+	const known = experiments.map(({ metadata }) => qualifiedName(metadata));
+	const [only] = experiments;
+	if (name === undefined && only !== undefined && experiments.length === 1) return only;
+	const found = experiments.find(({ metadata }) => qualifiedName(metadata) === name?.replace(/^default\//, ""));
+	if (found !== undefined) return found;
+	const hint = known.length === 0 ? "" : `name one with --experiment: ${known.join(", ")}`;
+	throw new WeirError(
+		"invalid-argument",
+		name === undefined ? `the files declare ${known.length} Experiments` : `there is no Experiment ${name}`,
+		hint,
+	);
+}
+
+/** Without a named API and without a stack here a plan is made from flags alone. */
+function clientOrNull(options: ApiArguments): ApiClient | null {
+	try {
+		return clientOf(options);
+	} catch (thrown) {
+		if (options.api === undefined && thrown instanceof WeirError && thrown.code === "unavailable") return null;
+		throw thrown;
+	}
+}
+
+interface Asked {
+	readonly facts: readonly PlanFacts[];
+	readonly running: Running | null;
+}
+
+const NOTHING_ASKED: Asked = { facts: [], running: null };
+
+async function ask(client: ApiClient, experiment: Experiment): Promise<Asked> {
+	const own = qualifiedName(experiment.metadata);
+	const { experiments } = await client.status();
+	const sameService = experiments
+		.filter((one) => one.experiment === own || one.service === serviceName(experiment))
+		.sort(
+			(a, b) =>
+				Number(b.experiment === own) - Number(a.experiment === own) || b.status.startedAtMs - a.status.startedAtMs,
+		)
+		.slice(0, EARLIER_MAX + 1);
+	let running: Running | null = null;
+	const facts: PlanFacts[] = [];
+	for (const { experiment: name } of sameService) {
+		const standing = await client.standing(name);
+		const decisions: Decision[] = [];
+		for await (const decision of client.allDecisions(name)) decisions.push(decision);
+		const stored = decisions.findLast(({ input }) => input !== null)?.input?.evidence ?? null;
+		const fresh = standing.evidence;
+		const evidence = fresh !== null && fresh.arms.length > 0 ? fresh : stored;
+		if (evidence === null) continue;
+		facts.push(factsOf(standing.experiment, standing.metrics, evidence, decisions));
+		if (name !== own || !isExposing(standing.status.phase)) continue;
+		const { metrics, status, atMs } = standing;
+		const now = decide({ rules: RULES, experiment: standing.experiment, metrics, status, evidence, nowMs: atMs });
+		running = {
+			units: evidence.arms.reduce((sum, arm) => sum + arm.maturedUnits, 0),
+			summary: now.summary ?? now.reason,
+			expectedMs: now.expectedMs,
+		};
+	}
+	return { facts, running };
+}

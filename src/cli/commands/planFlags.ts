@@ -1,0 +1,67 @@
+/** The flags of `weir plan` that stand for what nobody has measured yet. */
+import { WeirError } from "../../error.js";
+import type { Baseline, PlanFacts } from "../../rollout/planFacts.js";
+import type { Assumptions } from "../../rollout/planInput.js";
+
+export interface PlanFlags {
+	readonly traffic?: string;
+	readonly baseline: readonly string[];
+	readonly effect: readonly string[];
+	readonly days?: string;
+	readonly power: string;
+}
+
+/** @throws WeirError `invalid-argument` that names the flag */
+export function parsePlanFlags(flags: PlanFlags): { readonly facts: PlanFacts; readonly assumptions: Assumptions } {
+	const { traffic, baseline, effect, days, power } = flags;
+	const perDay = traffic?.split(",").map((one) => quantity(one, "--traffic", "people a day, such as 9000"));
+	if (perDay?.some((units) => units < 0)) throw wrong("--traffic", "people a day, such as 9000");
+	const end = days === undefined ? null : quantity(days, "--days", "a number of days");
+	if (end !== null && !(end > 0)) throw wrong("--days", "a number of days above 0");
+	return {
+		facts: {
+			baselines: Object.fromEntries(baseline.map(parseBaseline)),
+			traffic: perDay === undefined ? null : { newUnitsPerDay: perDay, from: "--traffic" },
+		},
+		assumptions: {
+			power: quantity(power, "--power", "a share such as 80%"),
+			days: end,
+			effects: Object.fromEntries(
+				effect.map((text) => {
+					const [metric, size] = pair(text, "--effect", "METRIC=SIZE, such as accuracy=2pp");
+					return [metric, quantity(size, "--effect", "METRIC=SIZE, such as accuracy=2pp")];
+				}),
+			),
+		},
+	};
+}
+
+const BASELINE = "METRIC=MEAN or METRIC=MEAN,SD, such as accuracy=78% or revenue=12.5,30";
+
+function parseBaseline(text: string): [string, Baseline] {
+	const [metric, numbers] = pair(text, "--baseline", BASELINE);
+	const [mean = "", sd, more] = numbers.split(",");
+	if (more !== undefined) throw wrong("--baseline", BASELINE);
+	const spread = sd === undefined ? null : quantity(sd, "--baseline", BASELINE);
+	if (spread !== null && !(spread > 0)) throw wrong("--baseline", `${BASELINE}; a spread is above 0`);
+	const variance = spread === null ? null : spread * spread;
+	return [metric, { mean: quantity(mean, "--baseline", BASELINE), variance, from: "--baseline" }];
+}
+
+function pair(text: string, flag: string, form: string): [string, string] {
+	const cut = text.indexOf("=");
+	if (cut < 1) throw wrong(flag, form);
+	return [text.slice(0, cut), text.slice(cut + 1)];
+}
+
+/** `0.8`, `80%`, `2pp`. */
+function quantity(text: string, flag: string, form: string): number {
+	const match = /^(-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)(%|pp)?$/.exec(text.trim());
+	const value = Number(match?.[1] ?? Number.NaN);
+	if (!Number.isFinite(value)) throw wrong(flag, form);
+	return match?.[2] === undefined ? value : Number((value / 100).toPrecision(15));
+}
+
+function wrong(flag: string, form: string): WeirError {
+	return new WeirError("invalid-argument", `${flag} is not understood`, `write ${form}`);
+}
