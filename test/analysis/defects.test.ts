@@ -1,6 +1,6 @@
 /**
- * Where others are wrong: their number, ours, and the truth. Their numbers are made by
- * test/fixtures/statistics/defects.py.
+ * Where others are wrong: their number, ours, and the truth. gbstats' numbers are made by
+ * test/fixtures/statistics/defects.py, Kayenta's by its rule as test/bench/harm/mannWhitney.ts has it.
  */
 import { readFileSync } from "node:fs";
 import t from "tap";
@@ -14,7 +14,11 @@ import { sampleRatioTest } from "../../src/analysis/fixed/sampleRatio.js";
 import { tTest } from "../../src/analysis/fixed/tTest.js";
 import { logAdjusted } from "../../src/analysis/multiplicity/adjusted.js";
 import { asympOneSidedPValue } from "../../src/analysis/sequential/asympEstimate.js";
+import { logEvidence, PRIOR_RARE } from "../../src/analysis/sequential/bernoulliMixture.js";
+import { sampleRatio } from "../../src/analysis/sequential/srm.js";
 import { momentsOf, variance } from "../../src/analysis/statistics/moments.js";
+import { hodgesLehmann } from "../bench/harm/mannWhitney.js";
+import { random } from "./random.js";
 
 const theirs = JSON.parse(readFileSync("test/fixtures/statistics/defects.json", "utf8")) as {
 	readonly twoSidedP: number;
@@ -115,4 +119,74 @@ t.test("gbstats before pull request 3610: CUPED's lift without the noise of the 
 	const truth = Math.sqrt((raw * (4 * (1 - 0.95 ** 2) + 1)) / 100);
 	t.ok(Math.abs(ours - truth) < 1e-12);
 	t.ok(theirs.cupedLiftError < 0.6 * truth, `${theirs.cupedLiftError} for ${truth}`);
+});
+
+/** Kayenta fails a metric whose interval of the shift lies above a quarter of the shift itself. */
+function kayentaFails(canary: readonly number[], baseline: readonly number[]): boolean {
+	const { estimate, low } = hodgesLehmann(canary, baseline);
+	return low > 0.25 * Math.abs(estimate);
+}
+
+/** Our proof of harm: the challenger's share lies above the baseline's by more than the margin, at one in a hundred. */
+const harmProved = (canary: number, baseline: number, n: number, margin: number): boolean =>
+	logEvidence("above", { n, sum: canary }, { n, sum: baseline }, { slope: 1, offset: margin }, PRIOR_RARE) >=
+	Math.log(100);
+
+t.test("Kayenta: errors in 5 of 60 minutes pass, because the median minute has none (#426)", async (t) => {
+	const canary = Array.from({ length: 60 }, (_, minute) => (minute % 12 === 0 ? 0.05 : 0));
+	const baseline = canary.map(() => 0);
+	t.equal(kayentaFails(canary, baseline), false);
+	// The same by people: 100 a minute, 5 of whom fail in each of these minutes, none in the baseline.
+	t.ok(harmProved(25, 0, 6_000, 0.001));
+});
+
+t.test("Kayenta: 7 of 10 minutes a hundred times slower pass (#780)", async (t) => {
+	const baseline = Array.from({ length: 10 }, (_, minute) => 1 + minute / 100);
+	const canary = baseline.map((value, minute) => (minute < 7 ? 100 * value : value));
+	t.equal(kayentaFails(canary, baseline), false);
+	// 20 people a minute, against a limit that 1 % of the baseline's are slower than.
+	t.ok(harmProved(140, 2, 200, 0.01));
+});
+
+t.test("Kayenta: a spread ten times wider passes, because its middle is the same", async (t) => {
+	const baseline = Array.from({ length: 60 }, (_, minute) => 90.5 + (minute % 20));
+	const canary = baseline.map((value) => 100 + 10 * (value - 100));
+	t.equal(kayentaFails(canary, baseline), false);
+	const slow = (values: readonly number[]): number => values.filter((value) => value > 110).length;
+	t.same([slow(canary), slow(baseline)], [27, 0]);
+	t.ok(harmProved(slow(canary), slow(baseline), 60, 0.01));
+});
+
+t.test("Kayenta: two minutes of a canary are a verdict, whatever they hold", async (t) => {
+	// One value each side of noise: the interval of two and two points is the distance of their extremes.
+	t.equal(kayentaFails([1.2, 1.3], [1, 1.1]), true, "rolled back for nothing");
+	t.equal(kayentaFails([1, 1.1], [1.2, 1.3]), false, "and passed, though nothing is known");
+	const known = (canary: number, baseline: number): number =>
+		logEvidence("above", { n: 2, sum: canary }, { n: 2, sum: baseline }, { slope: 1, offset: 0.01 }, PRIOR_RARE);
+	t.ok(known(2, 0) < Math.log(100), "no harm from two people");
+	const below = logEvidence("below", { n: 2, sum: 0 }, { n: 2, sum: 2 }, { slope: 1, offset: 0.01 }, PRIOR_RARE);
+	t.ok(below < Math.log(100), "and no pass");
+});
+
+t.test("Eppo and GrowthBook: a chi-square of the sample ratio at 0.1 %, looked at every 10 units", async (t) => {
+	const [runs, units, critical] = [2_000, 5_000, 10.827566170662733];
+	let [theirs, ours] = [0, 0];
+	for (let run = 0; run < runs; run++) {
+		const next = random(run + 1);
+		let [a, rejected, found] = [0, false, false];
+		for (let n = 1; n <= units; n++) {
+			if (next() < 0.5) a++;
+			// A mixture is at most its best likelihood ratio, so ours says nothing where chi-square is below this.
+			if (n < 100 || n % 10 !== 0 || (2 * a - n) ** 2 / n <= critical) continue;
+			rejected = true;
+			const counts = { a, b: n - a };
+			const result = sampleRatio([{ planVersion: "p", firstMs: 0, counts, livePoints: { a: 1, b: 1 } }]);
+			if (result !== null && result.p <= 0.001) found = true;
+		}
+		if (rejected) theirs++;
+		if (found) ours++;
+	}
+	t.comment(`false alarms in ${runs} fair splits, 2 promised: chi-square ${theirs}, ours ${ours}`);
+	t.ok(theirs >= 20, "ten times what it says, or more");
+	t.ok(ours <= 2);
 });
