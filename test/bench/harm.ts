@@ -21,8 +21,8 @@ import {
 	World,
 } from "./harm/world.js";
 
-const WORLDS = 60;
-const HEALTHY_WORLDS = 240;
+const WORLDS = 50;
+const HEALTHY_WORLDS = 200;
 const ALPHA = EXPERIMENT.spec.rollout.alpha;
 const RULE_LIST: readonly Rule[] = Object.values(PEERS).flat();
 
