@@ -4,6 +4,7 @@
  */
 
 import type { CoMoments } from "./statistics/coMoments.js";
+import type { LogCapital } from "./statistics/logCapital.js";
 import type { Moments } from "./statistics/moments.js";
 
 export type { CoMoments } from "./statistics/coMoments.js";
@@ -16,6 +17,11 @@ export interface MetricEvidence extends Moments {
 	 * With a covariate: value, value before; ratio with one: numerator, denominator, numerator before, denominator before.
 	 */
 	readonly co?: CoMoments;
+	/**
+	 * Of the values as shares of the metric's range, in whole arms where it has one. Fewer units than the moments have: the
+	 * others lie outside the range.
+	 */
+	readonly capital?: LogCapital;
 }
 
 /** Moments by metric in one arm, of a part of its units. */
@@ -148,6 +154,8 @@ export interface EvidenceMetric {
 	 * For source latency and type quantile. unfrozen: no threshold yet, no observation. null: the mean duration is observed.
 	 */
 	readonly threshold: SlowThreshold | "unfrozen" | null;
+	/** Log-capital of its values in it is wanted; only without denominator and covariate. null = none. */
+	readonly range: { readonly lo: number; readonly hi: number } | null;
 }
 
 /**

@@ -5,6 +5,7 @@
  * An observation has up to four variables x0…x3, in the order of analysis/statistics/coMoments.ts: value; numerator,
  * denominator; value, value before; numerator, denominator, numerator before, denominator before.
  */
+import { BETS } from "../analysis/statistics/logCapital.js";
 import type { Dialect } from "./dialect.js";
 
 /** Variables that an observation can have. */
@@ -178,4 +179,43 @@ export function mergedMoments(dialect: Dialect, k: number, keys: readonly string
 	return `SELECT ${keys.join(", ")}, ${dialect.whole("sum(closed)")} AS closed, ${dialect.whole("sum(n)")} AS n,
 		${[...means, ...products].join(", ")}
 		FROM (SELECT *, ${centres.join(", ")} FROM ${from}) centred GROUP BY ${keys.join(", ")}`;
+}
+
+/** Names of the columns that log-capital has beside its keys, in order. */
+export const CAPITAL_COLUMNS: readonly string[] = [
+	"n",
+	"outside",
+	...BETS.map((_, i) => `up${i}`),
+	...BETS.map((_, i) => `down${i}`),
+];
+
+/** Rounding by which the mean of values in a range may leave it, as a share of the range. */
+const ROUNDING = 1e-9;
+
+/**
+ * Log-capital by the keys, of the series named, each in its range: n units, up0… and down0… as in
+ * analysis/statistics/logCapital.ts, of x0 as a share of the range; `outside` counts values that are not in it, which
+ * enter no sum.
+ */
+export function capitalOfRows(
+	dialect: Dialect,
+	of: readonly { readonly series: number; readonly lo: number; readonly hi: number }[],
+	keys: readonly string[],
+	from: string,
+): string {
+	const bySeries = (value: (one: (typeof of)[number]) => number): string =>
+		`CASE ${of.map((one) => `WHEN series = ${one.series} THEN ${double(value(one))}`).join(" ")} END`;
+	const share = `(x0 - ${bySeries(({ lo }) => lo)}) / ${bySeries(({ lo, hi }) => hi - lo)}`;
+	// Beyond the range by rounding alone is at its end.
+	const inside = `CASE WHEN share < ${double(0)} THEN ${double(0)} WHEN share > ${double(1)} THEN ${double(1)} ELSE share END`;
+	const placed = `(SELECT *, CASE WHEN share BETWEEN ${double(-ROUNDING)} AND ${double(1 + ROUNDING)} THEN ${inside} END AS y
+		FROM (SELECT *, ${share} AS share FROM ${from}) shares WHERE series IN (${of.map(({ series }) => series).join(", ")})) placed`;
+	const sum = (bet: number, value: string, name: string): string =>
+		`coalesce(sum(ln(1 + ${double(bet)} * ${value})), ${double(0)}) AS ${name}`;
+	const sums = [
+		...BETS.map((bet, i) => sum(bet, "y", `up${i}`)),
+		...BETS.map((bet, i) => sum(bet, "(1 - y)", `down${i}`)),
+	];
+	return `SELECT ${keys.join(", ")}, ${dialect.whole("count(y)")} AS n, ${dialect.whole("count(*) - count(y)")} AS outside,
+		${sums.join(", ")} FROM ${placed} GROUP BY ${keys.join(", ")}`;
 }

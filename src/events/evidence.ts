@@ -11,6 +11,7 @@ import type {
 	SegmentEvidence,
 	VariantHealth,
 } from "../analysis/evidence.js";
+import { withCapital } from "./capital.js";
 import { crossing } from "./interactions.js";
 import { newestOutcomes } from "./newestOutcomes.js";
 import { Parts } from "./parts.js";
@@ -27,6 +28,9 @@ export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: n
 		const { series, maturity } = await refresh(transaction, query, nowMs);
 		const rows = await transaction.rows("FROM aggregates WHERE experiment = $experiment ORDER BY ALL", { experiment });
 		const parts = new Parts(rows, metrics, series, PERIODS);
+		const capitals = metrics.some(({ range }) => range !== null)
+			? await transaction.rows("FROM capitals WHERE experiment = $experiment ORDER BY ALL", { experiment })
+			: [];
 		const exposed = await transaction.rows("FROM exposures WHERE experiment = $experiment ORDER BY ALL", {
 			experiment,
 		});
@@ -47,13 +51,13 @@ export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: n
 			experiment,
 			asOfMs: nowMs,
 			arms: arms.map((arm): ArmEvidence => {
-				const { metrics, missingUnits } = parts.arm(arm);
+				const { metrics: found, missingUnits } = parts.arm(arm);
 				const units = exposed.filter((row) => row.arm === arm);
 				return {
 					arm,
 					exposedUnits: total(units, "units"),
 					maturedUnits: parts.maturedUnits(maturity, arm),
-					metrics,
+					metrics: withCapital(found, arm, metrics, series, capitals),
 					missingUnits,
 				};
 			}),

@@ -25,7 +25,7 @@ DROP TABLE observations_2;
 DROP TABLE closings_2;
 `;
 
-/** @param make makes the present tables, where they are not there. A store of version 1 lacks tables only. */
+/** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
 export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
 	if (version < 3) await connection.run(BEFORE_3);
 	await make();

@@ -59,8 +59,9 @@ function parseMetric(json: unknown): EvidenceMetric {
 		"covariateMs",
 		"cap",
 		"threshold",
+		"range",
 	]);
-	const { source, missing, threshold, perUnit, denominator, cap } = metric;
+	const { source, missing, threshold, perUnit, denominator, cap, range } = metric;
 	if (source !== "outcome" && source !== "latency" && source !== "errors")
 		throw wrong("source", "outcome, latency or errors");
 	if (missing !== "exclude" && missing !== "zero") throw wrong("missing", "exclude or zero");
@@ -76,6 +77,7 @@ function parseMetric(json: unknown): EvidenceMetric {
 		covariateMs: metric.covariateMs === null ? null : milliseconds(metric, "covariateMs"),
 		cap: cap === null || cap === "unfrozen" ? cap : parseCap(cap),
 		threshold: threshold === null || threshold === "unfrozen" ? threshold : parseThreshold(threshold),
+		range: range === null ? null : parseRange(range),
 	};
 }
 
@@ -86,6 +88,13 @@ function parseDenominator(json: unknown): EvidenceMetric["denominator"] {
 function parseCap(json: unknown): EvidenceMetric["cap"] {
 	const cap = fields(json, "cap", ["value", "frozenAtMs"]);
 	return { value: finite(cap, "value"), frozenAtMs: milliseconds(cap, "frozenAtMs") };
+}
+
+function parseRange(json: unknown): EvidenceMetric["range"] {
+	const range = fields(json, "range", ["lo", "hi"]);
+	const [lo, hi] = [finite(range, "lo"), finite(range, "hi")];
+	if (!(lo < hi)) throw wrong("range", "two rising numbers");
+	return { lo, hi };
 }
 
 function parseThreshold(json: unknown): EvidenceMetric["threshold"] {

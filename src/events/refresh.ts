@@ -7,6 +7,7 @@
 import type { EvidenceQuery } from "../analysis/evidence.js";
 import { SEGMENT_VALUES_MAX } from "../limits.js";
 import { dayOf, MOMENT_COLUMNS, mergedMoments, momentsOfRows, text, VARIABLES_MAX } from "./aggregateSql.js";
+import { addCapital, askForCapital, keptCapital } from "./capital.js";
 import { type Closing, closeDue, unconflicted } from "./closing.js";
 import { DUCKDB } from "./dialect.js";
 import { advance, closedSeries, define, definitionOf, erasOf, maturityOf, whole } from "./eras.js";
@@ -47,11 +48,19 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 	);
 	const look: Look = { unit: Number(newest?.unit), conflict: Number(newest?.conflict), segments };
 	const adopted = defined.some((one) => one.adopted);
+	const unsummed = await askForCapital(transaction, experiment, closings);
+	await addCapital(
+		transaction,
+		experiment,
+		unsummed,
+		observedIn(`SELECT u.ordinal, u.arm, ${DAY} AS place FROM units u
+		WHERE u.experiment = ${text(experiment)} AND ${unconflicted("u")}`),
+	);
 	await takeConflicts(transaction, experiment, last, look, adopted);
 	if (look.unit > last.unit) await addExposures(transaction, experiment, last);
 	await transaction.run(`CREATE OR REPLACE TEMP TABLE fresh AS ${emptyAggregates()}`);
 	await closeDue(transaction, { experiment, service, nowMs }, closings, (group) =>
-		addClosed(transaction, segments, group),
+		addClosed(transaction, { experiment, segments }, group),
 	);
 	await mergeFresh(transaction, experiment);
 	await advance(transaction, experiment, closings, nowMs, look.unit);
@@ -104,7 +113,7 @@ function partsOf(units: string, segments: readonly string[]): string {
 /** Adds what was closed together to `fresh`. */
 async function addClosed(
 	transaction: Transaction,
-	segments: readonly string[],
+	{ experiment, segments }: Pick<EvidenceQuery, "experiment" | "segments">,
 	group: readonly Closing[],
 ): Promise<void> {
 	await makeParts(transaction, partsOf("all_due", segments));
@@ -117,7 +126,20 @@ async function addClosed(
 	const own = `o.series IN (${group.map(({ series }) => series).join(", ")})`;
 	// The join leaves all but the new observations out, and looks at no others: their ordinals lie together.
 	if (k > 0) await addMoments(transaction, k, `(FROM observations o JOIN parts p USING (ordinal) WHERE ${own})`);
+	const kept = (await keptCapital(transaction, experiment)).filter((one) =>
+		group.some(({ series }) => series === one.series),
+	);
+	await addCapital(
+		transaction,
+		experiment,
+		kept,
+		observedIn(`SELECT u.ordinal, u.arm, ${DAY} AS place FROM all_due u`),
+	);
 }
+
+/** Observations of units by arm and day. @param units ordinal, arm, place */
+const observedIn = (units: string): string =>
+	`(SELECT o.series, o.x0, u.arm, '${PERIODS}' AS part, u.place FROM observations o JOIN (${units}) u USING (ordinal))`;
 
 /**
  * `parts` (ordinal, bucket) and `buckets` (bucket, arm, part, place): millions of rows are grouped by one small number.
@@ -209,13 +231,14 @@ async function takeConflicts(
 }
 
 /** All aggregates of the experiment of which the condition on arm, part and place is true, from what was observed. */
-export async function recompute(
+async function recompute(
 	transaction: Transaction,
 	experiment: string,
 	segments: readonly string[],
 	condition: string,
 ): Promise<void> {
-	await transaction.run(`DELETE FROM aggregates WHERE experiment = $experiment AND ${condition}`, { experiment });
+	for (const table of ["aggregates", "capitals"])
+		await transaction.run(`DELETE FROM ${table} WHERE experiment = $experiment AND ${condition}`, { experiment });
 	await transaction.run(`CREATE OR REPLACE TEMP TABLE fresh AS ${emptyAggregates()}`);
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE own AS FROM units u WHERE u.experiment = $experiment AND ${unconflicted("u")}`,
@@ -233,6 +256,8 @@ export async function recompute(
 	const own = `o.series IN (SELECT number FROM series WHERE experiment = ${text(experiment)})`;
 	await addMoments(transaction, VARIABLES_MAX, `(FROM observations o JOIN parts p USING (ordinal) WHERE ${own})`);
 	await mergeFresh(transaction, experiment);
+	const days = `SELECT p.ordinal, b.arm, b.place FROM parts p JOIN buckets b USING (bucket) WHERE b.part = '${PERIODS}'`;
+	await addCapital(transaction, experiment, await keptCapital(transaction, experiment), observedIn(days));
 }
 
 const EXPOSED = `SELECT u.experiment, u.plan, u.arm, ${DAY} AS day, count(*) AS units, min(u.first_ms) AS first_ms,

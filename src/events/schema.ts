@@ -3,9 +3,12 @@
  * requests that carry one request id); units and requests are 128-bit pseudonyms. Nothing that was observed is updated
  * in place: rows are appended, and removed when their time is over. Aggregates of them are replaced as they grow.
  */
+import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
+
+const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
 export const SCHEMA = `
 CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -82,6 +85,14 @@ CREATE TABLE IF NOT EXISTS aggregates (
 	covered BOOLEAN NOT NULL, closed BIGINT NOT NULL, n BIGINT NOT NULL, mean0 DOUBLE, mean1 DOUBLE, mean2 DOUBLE,
 	mean3 DOUBLE, m00 DOUBLE, m10 DOUBLE, m11 DOUBLE, m20 DOUBLE, m21 DOUBLE, m22 DOUBLE, m30 DOUBLE, m31 DOUBLE,
 	m32 DOUBLE, m33 DOUBLE
+);
+-- Log-capital of the same observations, of the series that keep a range (capital.ts): part is '' and place the day.
+CREATE TABLE IF NOT EXISTS capitals (
+	experiment VARCHAR NOT NULL, series INTEGER NOT NULL, arm VARCHAR NOT NULL, part VARCHAR NOT NULL, place BIGINT NOT NULL,
+	n BIGINT NOT NULL, outside BIGINT NOT NULL, ${SUMS}
+);
+CREATE TABLE IF NOT EXISTS capital_ranges (
+	experiment VARCHAR NOT NULL, series INTEGER NOT NULL, lo DOUBLE NOT NULL, hi DOUBLE NOT NULL, bets VARCHAR NOT NULL
 );
 CREATE TABLE IF NOT EXISTS exposures (
 	experiment VARCHAR NOT NULL, plan VARCHAR NOT NULL, arm VARCHAR NOT NULL, day BIGINT NOT NULL, units BIGINT NOT NULL,

@@ -43,7 +43,7 @@ export function evidenceQuery(
 	);
 	const timeoutMs = service?.spec.timeoutMs ?? 0;
 	const metrics = Object.values(metricsOf(resources, experiment)).map((metric): EvidenceMetric => {
-		const { source, windowMs, missing, perUnit, denominator, covariateMs, cap, type } = metric.spec;
+		const { source, windowMs, missing, perUnit, denominator, covariateMs, cap, type, range } = metric.spec;
 		const frozen = status.thresholds[metric.metadata.name];
 		// An entry may lie one flush in Envoy and one in ingest; a request may last until its timeout.
 		const delivery = 2 * ACCESS_LOG_FLUSH_MS;
@@ -62,6 +62,7 @@ export function evidenceQuery(
 			covariateMs,
 			cap: capOf(cap, frozen),
 			threshold: type !== "quantile" ? null : frozen === undefined ? "unfrozen" : slowThreshold(experiment, frozen),
+			range: type === "mean" ? range : null,
 		};
 	});
 	return {

@@ -1,7 +1,10 @@
 /** Outcomes of some units, the statements over them in a dialect, and what plain arithmetic makes of them. */
+
 import { coMomentsOf, packedIndex } from "../../src/analysis/statistics/coMoments.js";
+import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { binOf } from "../../src/analysis/statistics/quantileSketch.js";
 import {
+	capitalOfRows,
 	dayOf,
 	mergedMoments,
 	momentsOfRows,
@@ -28,6 +31,12 @@ export const WANTED: readonly Wanted[] = [
 	{ ...alike, series: 4, name: "score", beforeMs: WINDOW_MS },
 	{ ...alike, series: 5, name: "it's", perUnit: "sum", denominator: "spent" },
 ];
+
+/** Declared ranges: of the first, some values lie outside. */
+export const RANGES = [
+	{ series: 0, lo: 1_000, hi: 1_150 },
+	{ series: 3, lo: -0.5, hi: 90 },
+] as const;
 
 interface Due {
 	readonly ordinal: number;
@@ -98,6 +107,7 @@ export function statements(dialect: Dialect): Readonly<Record<string, string>> {
 		values: `${observed} SELECT * FROM observed ORDER BY series, ordinal ${end}`,
 		moments: `${parts} SELECT * FROM parts ORDER BY series, arm, place, covered ${end}`,
 		merged: `${parts} SELECT * FROM (${mergedMoments(dialect, VARIABLES_MAX, ["series", "arm", "covered"], "parts")}) m ORDER BY series, arm, covered ${end}`,
+		capital: `${placed} SELECT * FROM (${capitalOfRows(dialect, RANGES, ["series", "arm", "place"], "placed")}) b ORDER BY series, arm, place ${end}`,
 		bins: `SELECT * FROM (${binCounts(dialect, ["metric"], "value", "events")}) b ORDER BY metric, bin ${end}`,
 	};
 }
@@ -171,11 +181,43 @@ export function expected({ due, events }: Case): Readonly<Record<string, readonl
 		}),
 		moments: grouped(["series", "arm", "place", "covered"]),
 		merged: grouped(["series", "arm", "covered"]),
+		capital: capital(observed),
 		bins: [...bins].map(([key, n]) => {
 			const [metric, bin] = JSON.parse(key) as [string, number];
 			return { metric, bin, n };
 		}),
 	};
+}
+
+interface Observed {
+	readonly series: number;
+	readonly arm: string;
+	readonly place: number;
+	readonly values: readonly (number | null)[];
+}
+
+function capital(observed: readonly Observed[]): readonly Answer[] {
+	const groups = new Map<string, number[]>();
+	for (const { series, arm, place, values } of observed) {
+		const range = RANGES.find((one) => one.series === series);
+		if (range === undefined) continue;
+		const key = JSON.stringify([series, arm, place]);
+		groups.set(key, [...(groups.get(key) ?? []), (Number(values[0]) - range.lo) / (range.hi - range.lo)]);
+	}
+	return [...groups].map(([key, shares]) => {
+		const [series, arm, place] = JSON.parse(key) as [number, string, number];
+		const inside = shares.filter((share) => share >= 0 && share <= 1);
+		const { up, down } = logCapitalOf(inside);
+		const sums = (name: string, values: readonly number[]) => values.map((sum, i) => [`${name}${i}`, sum] as const);
+		return {
+			series,
+			arm,
+			place,
+			n: inside.length,
+			outside: shares.length - inside.length,
+			...Object.fromEntries([...sums("up", up), ...sums("down", down)]),
+		};
+	});
 }
 
 const KEYS = ["series", "arm", "metric", "bin", "place", "covered", "ordinal"] as const;
@@ -202,7 +244,13 @@ export function differences(found: readonly Answer[], wanted: readonly Answer[])
 			if (typeof value === "string") continue;
 			const given = other[column];
 			// Squares are of the size of values² (1e7) times the units.
-			const size = /^m\d\d$/.test(column) ? 1e7 * Number(row.n) : /^(mean|x)/.test(column) ? 1e3 : 0;
+			const size = /^m\d\d$/.test(column)
+				? 1e7 * Number(row.n)
+				: /^(mean|x)/.test(column)
+					? 1e3
+					: /^(up|down)/.test(column)
+						? Number(row.n)
+						: 0;
 			const good =
 				value === null
 					? given === null || given === undefined

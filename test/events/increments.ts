@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Evidence, EvidenceMetric, EvidenceQuery, MetricEvidence } from "../../src/analysis/evidence.js";
 import { type CoMoments, coMomentsOf, momentsAt } from "../../src/analysis/statistics/coMoments.js";
+import { type LogCapital, logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { gatherEvidence } from "../../src/events/evidence.js";
 import { RequestCommit } from "../../src/events/requestCommit.js";
 import type { Exposure } from "../../src/events/requestRow.js";
@@ -44,14 +45,18 @@ const DEFAULTS = {
 	covariateMs: null,
 	cap: null,
 	threshold: null,
+	range: null,
 } as const;
 
 /** The definitions that a metric goes through, in any order. */
 const VARIANTS: readonly (readonly EvidenceMetric[])[] = [
 	[
+		{ ...DEFAULTS, name: "score", windowMs: 40_000, range: { lo: -100, hi: 900 } },
 		{ ...DEFAULTS, name: "score", windowMs: 1_000 },
 		{ ...DEFAULTS, name: "score", windowMs: 40_000 },
 		{ ...DEFAULTS, name: "score", windowMs: 1_000, covariateMs: 50_000 },
+		{ ...DEFAULTS, name: "score", windowMs: 40_000, range: { lo: -100, hi: 500 } },
+		{ ...DEFAULTS, name: "score", windowMs: 40_000, missing: "zero", range: { lo: -100, hi: 900 } },
 	],
 	[
 		{ ...DEFAULTS, name: "spent", windowMs: 30_000, perUnit: "sum", missing: "zero" },
@@ -79,7 +84,7 @@ const VARIANTS: readonly (readonly EvidenceMetric[])[] = [
 	],
 ];
 
-const kindOf = ({ windowMs: _, settleMs: __, ...rest }: EvidenceMetric): string => JSON.stringify(rest);
+const kindOf = ({ windowMs: _, settleMs: __, range: ___, ...rest }: EvidenceMetric): string => JSON.stringify(rest);
 
 class Model {
 	readonly people = new Map<bigint, Person>();
@@ -124,14 +129,26 @@ class Model {
 		return [one(inside) ?? 0, ...(covariateMs === null ? [] : [one(before)])];
 	}
 
+	/** Of the people who were closed under this definition and had data. */
+	#observed(metric: EvidenceMetric, people: Iterable<Person>): (readonly (number | null)[])[] {
+		return [...people].flatMap((person) => {
+			const closed = person.left ? undefined : person.closed.get(metric.name);
+			return closed === undefined || closed.kind !== kindOf(metric) || closed.values === null ? [] : [closed.values];
+		});
+	}
+
+	/** Log-capital of a whole arm. */
+	capital(metric: EvidenceMetric, people: readonly Person[]): LogCapital | undefined {
+		const { range } = metric;
+		if (range === null) return undefined;
+		const shares = this.#observed(metric, people).map(([value]) => ((value ?? 0) - range.lo) / (range.hi - range.lo));
+		return logCapitalOf(shares.filter((share) => share >= 0 && share <= 1));
+	}
+
 	/** Metrics of some people, as evidence has them. */
 	evidence(metric: EvidenceMetric, people: readonly Person[]): MetricEvidence | undefined {
 		if (metric.cap === "unfrozen") return undefined;
-		const of = (who: Iterable<Person>): (readonly (number | null)[])[] =>
-			[...who].flatMap((person) => {
-				const closed = person.left ? undefined : person.closed.get(metric.name);
-				return closed === undefined || closed.kind !== kindOf(metric) || closed.values === null ? [] : [closed.values];
-			});
+		const of = (who: Iterable<Person>) => this.#observed(metric, who);
 		const known = of(this.people.values()).flatMap(([, covariate]) => covariate ?? []);
 		const stand = known.length === 0 ? 0 : known.reduce((total, value) => total + value, 0) / known.length;
 		const rows = of(people).map((values) => values.map((value) => value ?? stand));
@@ -320,6 +337,8 @@ function compare(model: Model, query: EvidenceQuery, evidence: Evidence, check: 
 		for (const metric of query.metrics) {
 			const what = `${where}: ${arm} ${metric.name}`;
 			same(metrics[metric.name], model.evidence(metric, own), check, what);
+			if (metrics[metric.name] !== undefined)
+				sameCapital(metrics[metric.name]?.capital, model.capital(metric, own), check, what);
 			if (metric.missing !== "exclude") continue;
 			const silent = own.filter(({ closed }) => {
 				const one = closed.get(metric.name);
@@ -370,6 +389,14 @@ function same(found: MetricEvidence | undefined, wanted: MetricEvidence | undefi
 	for (const [index, m2] of b.m2.entries()) {
 		check(near(a.m2[index], m2, 1e6 * b.n), true, `${what}: m2 ${index} ${a.m2[index]} ${m2}`);
 	}
+}
+
+function sameCapital(found: LogCapital | undefined, wanted: LogCapital | undefined, check: Check, what: string): void {
+	check(found?.n, wanted?.n, `${what}: units with capital`);
+	if (found === undefined || wanted === undefined || found.n !== wanted.n) return;
+	for (const side of ["up", "down"] as const)
+		for (const [index, sum] of wanted[side].entries())
+			check(near(found[side][index], sum, wanted.n), true, `${what}: ${side} ${index} ${found[side][index]} ${sum}`);
 }
 
 /** To 1e-12 of the scale of what was summed. */

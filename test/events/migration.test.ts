@@ -63,7 +63,7 @@ t.test("a store of schema 2 keeps its observations, and no unit is observed twic
 		const [version] = await store.analysis.transaction((transaction) =>
 			transaction.rows("SELECT value FROM meta WHERE key = 'schema'"),
 		);
-		t.equal(version?.value, "3");
+		t.equal(version?.value, "4");
 		await store.close();
 	}
 });

@@ -105,6 +105,7 @@ export function metric(name: string, over: Partial<EvidenceMetric> = {}): Eviden
 		covariateMs: null,
 		cap: null,
 		threshold: source === "latency" ? "unfrozen" : null,
+		range: null,
 		...over,
 	};
 }
