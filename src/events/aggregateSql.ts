@@ -83,21 +83,25 @@ interface UnitSums {
  * nothing before. Series whose values are made alike are made together.
  */
 export function unitValues(dialect: Dialect, wanted: readonly Wanted[], sums: string): string {
-	const alike = new Map<string, Wanted[]>();
-	for (const one of wanted) {
-		const { series: _, name: __, ...shape } = one;
-		const key = JSON.stringify({
-			...shape,
-			denominator: shape.denominator !== null,
-			beforeMs: shape.beforeMs !== null,
-		});
-		alike.set(key, [...(alike.get(key) ?? []), one]);
-	}
-	const selects = [...alike.values()].flatMap((group) => {
+	const groups = shapes(wanted);
+	const selects = [...groups.values()].flatMap((group) => {
 		const [first] = group;
-		return first === undefined ? [] : [valuesAlike(dialect, first, sums, alike.size === 1 ? null : group)];
+		return first === undefined ? [] : [valuesAlike(dialect, first, sums, groups.size === 1 ? null : group)];
 	});
 	return selects.join(" UNION ALL ");
+}
+
+/** Whether one SELECT makes the values of all of them. */
+export const alike = (wanted: readonly Wanted[]): boolean => shapes(wanted).size <= 1;
+
+function shapes(wanted: readonly Wanted[]): ReadonlyMap<string, readonly Wanted[]> {
+	const groups = new Map<string, Wanted[]>();
+	for (const one of wanted) {
+		const { perUnit, missing, cap, denominator, beforeMs } = one;
+		const key = JSON.stringify([perUnit, missing, cap, denominator !== null, beforeMs !== null]);
+		groups.set(key, [...(groups.get(key) ?? []), one]);
+	}
+	return groups;
 }
 
 /** @param only the series to read; null = all that are there */

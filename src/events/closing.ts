@@ -5,7 +5,7 @@
  */
 import type { EvidenceMetric, SlowThreshold } from "../analysis/evidence.js";
 import { CLOSING_UNITS } from "../limits.js";
-import { columns, double, text, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
+import { alike, columns, double, text, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
 import { DUCKDB } from "./dialect.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
 import type { Transaction } from "./store.js";
@@ -34,8 +34,8 @@ interface Scope {
 }
 
 /**
- * Closes what is due and not closed yet. `closed` is called once for all closings that fell due together, with their
- * units in the temporary table `all_due` (ordinal, unit, arm, first_ms, due_ms) and what was observed of them stored.
+ * Closes what is due and not closed yet. `closed` is called for each lot of units, with the closings that fell due
+ * together, the units in the view `due` (ordinal, unit, arm, first_ms, due_ms) and what was observed of them stored.
  */
 export async function closeDue(
 	transaction: Transaction,
@@ -57,13 +57,11 @@ export async function closeDue(
 			WHERE u.experiment = $experiment AND ${condition} AND ${unconflicted("u")}`,
 			{ experiment: scope.experiment },
 		);
-		const conditions = await lots(transaction);
-		const observed = group.some(({ of }) => of !== null);
-		for (const lot of observed ? conditions : []) {
-			await transaction.run(`CREATE OR REPLACE TEMP TABLE due AS FROM all_due WHERE ${lot}`);
+		for (const lot of await lots(transaction)) {
+			await transaction.run(`CREATE OR REPLACE TEMP VIEW due AS FROM all_due WHERE ${lot}`);
 			await observe(transaction, scope, group);
+			await closed(group);
 		}
-		if (conditions.length > 0) await closed(group);
 	}
 }
 
@@ -168,12 +166,13 @@ async function observeOutcomes(transaction: Transaction, lot: Lot, group: readon
 	const sums = await outcomeSums(transaction, lot, wanted);
 	const perRequest = new Set(group.flatMap(({ series, of }) => (of?.denominator === "requests" ? [series] : [])));
 	const others = wanted.filter(({ series }) => !perRequest.has(series));
-	if (perRequest.size === 0) {
-		await transaction.run(`INSERT INTO observations WITH sums AS (${sums}) ${unitValues(DUCKDB, others, "sums")}`);
+	// Where they are read once they need not be kept in between.
+	if (perRequest.size === 0 && alike(others)) {
+		await transaction.run(`INSERT INTO observations ${unitValues(DUCKDB, others, `(${sums})`)}`);
 		return;
 	}
 	await transaction.run(`CREATE OR REPLACE TEMP TABLE sums AS ${sums}`);
-	const own = `(FROM sums WHERE series NOT IN (${[...perRequest].join(", ")}))`;
+	const own = perRequest.size === 0 ? "sums" : `(FROM sums WHERE series NOT IN (${[...perRequest].join(", ")}))`;
 	if (others.length > 0) await transaction.run(`INSERT INTO observations ${unitValues(DUCKDB, others, own)}`);
 	for (const one of wanted) {
 		if (!perRequest.has(one.series)) continue;
@@ -203,7 +202,7 @@ export async function outcomeSums(transaction: Transaction, lot: Lot, wanted: re
 	// An outcome by request id is its unit's, and of a request that exposed it.
 	await transaction.run(
 		`CREATE OR REPLACE TEMP VIEW due_outcomes AS
-		SELECT o.metric, o.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o WHERE ${those} AND o.unit IS NOT NULL
+		SELECT o.metric, o.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o WHERE ${between}
 		${
 			byRequest === undefined
 				? ""

@@ -110,13 +110,13 @@ function partsOf(units: string, segments: readonly string[]): string {
 	return [days, ...each].join(" UNION ALL ");
 }
 
-/** Adds what was closed together to `fresh`. */
+/** Adds a lot that was closed together to `fresh`. */
 async function addClosed(
 	transaction: Transaction,
 	{ experiment, segments }: Pick<EvidenceQuery, "experiment" | "segments">,
 	group: readonly Closing[],
 ): Promise<void> {
-	await makeParts(transaction, partsOf("all_due", segments));
+	await makeParts(transaction, partsOf("due", segments));
 	const numbers = group.map(({ series }) => `SELECT ${series} AS series`).join(" UNION ALL ");
 	await addCounts(
 		transaction,

@@ -29,10 +29,11 @@ export function unitQuantile(
 		const { windowMs, settleMs, missing } = metric;
 		const due = dueMs([[windowMs, settleMs]]);
 		await transaction.run(
-			`CREATE OR REPLACE TEMP TABLE due AS SELECT u.ordinal, u.unit, u.arm, u.first_ms, ${due} AS due_ms FROM units u
+			`CREATE OR REPLACE TEMP TABLE all_due AS SELECT u.ordinal, u.unit, u.arm, u.first_ms, ${due} AS due_ms FROM units u
 			WHERE u.experiment = $experiment AND ${due} < ${whole(untilMs)} AND ${unconflicted("u")}`,
 			{ experiment },
 		);
+		await transaction.run("CREATE OR REPLACE TEMP VIEW due AS FROM all_due");
 		const [span] = await transaction.rows("SELECT min(first_ms) AS from_ms, max(first_ms) AS to_ms FROM due");
 		if (span === undefined || span.from_ms === null) return null;
 		const wanted = [wantedOf(UNSTORED, { ...metric, cap: null, covariateMs: null, denominator: null })];

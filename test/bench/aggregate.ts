@@ -70,12 +70,20 @@ const BARE = `WITH per_unit AS (
 		GROUP BY o.metric, u.arm, o.unit)
 	SELECT metric, arm, count(*) AS n, avg(value) AS mean, var_pop(value) * count(*) AS m2 FROM per_unit GROUP BY metric, arm ORDER BY ALL`;
 
-async function timed<Result>(
-	work: () => Promise<Result>,
-): Promise<{ readonly seconds: number; readonly result: Result }> {
+interface Timed<Result> {
+	readonly seconds: number;
+	/** CPU of this process: what others do on the machine hardly changes it. */
+	readonly cpuSeconds: number;
+	readonly result: Result;
+}
+
+async function timed<Result>(work: () => Promise<Result>): Promise<Timed<Result>> {
+	const cpu = process.cpuUsage();
 	const started = performance.now();
 	const result = await work();
-	return { seconds: (performance.now() - started) / 1e3, result };
+	const seconds = (performance.now() - started) / 1e3;
+	const { user, system } = process.cpuUsage(cpu);
+	return { seconds, cpuSeconds: (user + system) / 1e6, result };
 }
 
 const bare = (store: EventStore) => timed(() => store.analysis.transaction((transaction) => transaction.rows(BARE)));
@@ -102,7 +110,14 @@ try {
 	console.log(
 		`${UNITS} units, ${2 * UNITS} exposures, ${METRICS * UNITS} outcomes made in ${made.seconds.toFixed(0)} s; memory before the first look ${peakMiB().toFixed(0)} MiB`,
 	);
-	const times = { bare: [] as number[], full: [] as number[], refresh: [] as number[], idle: [] as number[] };
+	const times = {
+		cpuBare: [] as number[],
+		cpuFull: [] as number[],
+		bare: [] as number[],
+		full: [] as number[],
+		refresh: [] as number[],
+		idle: [] as number[],
+	};
 	let peak = 0;
 	for (let round = 0; round < ROUNDS; round++) {
 		const store = await copy(filled, join(directory, `round-${round}`));
@@ -121,8 +136,10 @@ try {
 		await store.close();
 		rmSync(join(directory, `round-${round}`), { recursive: true });
 		console.log(
-			`round ${round + 1}: bare ${least.seconds.toFixed(2)} s, full pass ${full.seconds.toFixed(2)} s, refresh ${refreshed.seconds.toFixed(3)} s, a look at nothing new ${idle.seconds.toFixed(3)} s`,
+			`round ${round + 1}: bare ${least.seconds.toFixed(2)} s (CPU ${least.cpuSeconds.toFixed(2)} s), full pass ${full.seconds.toFixed(2)} s (CPU ${full.cpuSeconds.toFixed(2)} s), refresh ${refreshed.seconds.toFixed(3)} s, a look at nothing new ${idle.seconds.toFixed(3)} s`,
 		);
+		times.cpuBare.push(least.cpuSeconds);
+		times.cpuFull.push(full.cpuSeconds);
 		times.bare.push(least.seconds);
 		times.full.push(full.seconds);
 		times.refresh.push(refreshed.seconds);
@@ -130,6 +147,7 @@ try {
 	}
 	const result = {
 		ratioToBareSql: Math.round((median(times.full) / median(times.bare)) * 100) / 100,
+		cpuRatioToBareSql: Math.round((median(times.cpuFull) / median(times.cpuBare)) * 100) / 100,
 		refreshShare: Math.round((median(times.refresh) / median(times.full)) * 1e4) / 1e4,
 		idleMs: Math.round(median(times.idle) * 1e3),
 		peakMiB: Math.round(peak),
