@@ -1,0 +1,65 @@
+/**
+ * `node dist/test/runner/main.js [--jobs=N] [--timeout=SECONDS] [FOLDER or FILE…]`: runs compiled test files, a process
+ * each. Folders are those of dist/test; without any, the fast tier: all but long, components and bench. Prints the
+ * whole output of a file that failed, and last the line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed,
+ * or if there was nothing to run.
+ */
+import { readdir, stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type Finished, runTestFile } from "./testFile.js";
+
+const COMPILED = resolve(import.meta.dirname, "..");
+const SLOW = ["long", "components", "bench"];
+
+const { values, positionals } = parseArgs({
+	allowPositionals: true,
+	options: {
+		// Tests wait for sockets, disks and clocks about a third of their time: one more than there are cores.
+		jobs: { type: "string", default: String(availableParallelism() + 1) },
+		timeout: { type: "string", default: "240" },
+	},
+});
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function filesIn(place: string): Promise<readonly string[]> {
+	if (place.endsWith(".js")) return [resolve(place)];
+	const folder = resolve(COMPILED, place);
+	const names = await readdir(folder, { recursive: true });
+	return names.filter((name) => name.endsWith(".test.js")).map((name) => join(folder, name));
+}
+
+async function fastFolders(): Promise<readonly string[]> {
+	const names = (await readdir(COMPILED)).filter((name) => !SLOW.includes(name));
+	const isFolder = await Promise.all(names.map(async (name) => (await stat(join(COMPILED, name))).isDirectory()));
+	return names.filter((_, index) => isFolder[index]);
+}
+
+function report({ file, seconds, fault, skipped, output }: Finished): void {
+	const name = relative(COMPILED, file);
+	if (fault !== null) print(output.trimEnd());
+	print(`${fault === null ? "ok" : "not ok"} ${name} ${seconds.toFixed(1)} s${fault === null ? "" : `: ${fault}`}`);
+	for (const what of skipped) print(`   ${what}`);
+}
+
+const places = positionals.length > 0 ? positionals : await fastFolders();
+const files = [...new Set((await Promise.all(places.map(filesIn))).flat())].sort();
+const waiting = [...files];
+const failed: Finished[] = [];
+const startMs = performance.now();
+
+async function work(): Promise<void> {
+	for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+		const finished = await runTestFile(file, Number(values.timeout));
+		report(finished);
+		if (finished.fault !== null) failed.push(finished);
+	}
+}
+
+await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+for (const { file, fault } of failed) print(`FAILED ${relative(COMPILED, file)}: ${fault}`);
+print(`# ${Math.round((performance.now() - startMs) / 1_000)} s, ${values.jobs} files at once`);
+print(`# { total: ${files.length}, pass: ${files.length - failed.length}, fail: ${failed.length} }`);
+process.exitCode = failed.length > 0 || files.length === 0 ? 1 : 0;
