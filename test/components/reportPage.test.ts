@@ -50,7 +50,7 @@ function pageOf(input: string): string {
 const OVERFLOW = `(() => {
 	const scrolls = (element) => element.closest(".scroll") !== null;
 	const wide = [...document.querySelectorAll("body *")].filter((element) => !scrolls(element) && element.getBoundingClientRect().right > innerWidth + 0.5);
-	return JSON.stringify({ page: document.documentElement.scrollWidth - innerWidth, wide: wide.map((element) => element.outerHTML.slice(0, 120)) });
+	return JSON.stringify({ window: innerWidth, page: document.documentElement.scrollWidth, wide: wide.map((element) => element.outerHTML.slice(0, 120)) });
 })()`;
 
 /** Contrast of every text against its background, by WCAG 2. */
@@ -79,7 +79,7 @@ async function show(browser: Browser, url: string, width: number, scheme: "light
 		width,
 		height: 900,
 		deviceScaleFactor: 1,
-		mobile: width < 500,
+		mobile: false,
 	});
 	await browser.send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
 	const before = browser.events.length;
@@ -104,7 +104,7 @@ t.test("the report in a browser", async (t) => {
 				await show(browser, url, width, scheme);
 				t.same(
 					await evaluate(browser, OVERFLOW),
-					{ page: 0, wide: [] },
+					{ window: width, page: width, wide: [] },
 					`${story}, ${scheme}, ${width} px: nothing overflows`,
 				);
 				t.same(await evaluate(browser, CONTRAST), [], `${story}, ${scheme}, ${width} px: every text stands out`);
