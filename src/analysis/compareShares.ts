@@ -1,6 +1,7 @@
 /**
- * Comparisons by the exact Bernoulli mixture: rates, failures, shares of slow requests, and means of values that keep
- * a declared range, seen as shares of it.
+ * Comparisons by exact tests: rates, failures and shares of slow requests by the Bernoulli mixture; means of values
+ * that keep a declared range, seen as shares of it, by that and betting together where log-capital is known
+ * (sequential/averagedTest.ts).
  *
  * A quantile is tested by two thresholds and two samples. q₀ is the baseline's q-quantile as it was frozen earlier,
  * T = (1 + margin)·q₀ (or q₀ + margin, or less for a goal). A request is slow in the baseline above q₀ and in a challenger
@@ -10,10 +11,15 @@
  * are at most the baseline's stretched by (1 + margin) satisfies P(challenger > T) ≤ P(baseline > q₀) whatever the
  * baseline has become, so that no drift makes it look harmful. It works for a median as for a p99.
  */
+import { WeirError } from "../error.js";
 import type { Metric } from "../resources/resource.js";
+import { levelsOf } from "./compareMeans.js";
+import { difference, relativeLift } from "./estimators/contrast.js";
+import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
 import type { Finding } from "./finding.js";
 import { isRelative, lineOf, type Measured, type Question, signOf, tidyLogE, type Unmeasured } from "./question.js";
+import { averagedTest, type LineTest } from "./sequential/averagedTest.js";
 import {
 	type Contrast,
 	challengerOn,
@@ -25,6 +31,14 @@ import {
 } from "./sequential/bernoulliArms.js";
 import { differenceBounds, ratioBounds } from "./sequential/bernoulliBounds.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "./sequential/bernoulliMixture.js";
+import {
+	bettingDifferenceBounds,
+	bettingRatioBounds,
+	differenceLine,
+	logBettingEvidence,
+	ratioLine,
+} from "./sequential/betting.js";
+import { problemOfCapital } from "./statistics/logCapital.js";
 import { problemOf } from "./statistics/moments.js";
 
 /** From this quantile on, slow requests are rare. */
@@ -39,13 +53,15 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	const range = rangeOf(question);
 	const [st, sc] = [sampleOf(t, range), sampleOf(c, range)];
 	if (st === null || sc === null) return { note: `values outside [${range.lo}, ${range.hi}]` };
-	const { shares, alpha, harmAlpha, metric } = question;
-	const prior = priorOf(question);
+	const { alpha, harmAlpha, metric } = question;
+	const mixture = mixtureTest(question, st, sc);
+	const bets = bettingTest(question, t, c);
+	if (bets !== null && "note" in bets) return bets;
+	const test = bets === null ? mixture : averagedTest(mixture, bets);
 	const sign = signOf(metric);
 	const relative = isRelative(question);
 	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; down turns them.
-	const [atLower, atUpper] = sign === 1 ? [alpha, harmAlpha] : [harmAlpha, alpha];
-	const bounds = (relative ? ratioBounds : differenceBounds)(st, sc, atLower, prior, shares, atUpper);
+	const bounds = sign === 1 ? test.bounds(alpha, harmAlpha) : test.bounds(harmAlpha, alpha);
 	const scale = (value: number): number => sign * (relative ? value - 1 : value * (range.hi - range.lo));
 	const estimate = relative ? (c.mean > 0 ? t.mean / c.mean - 1 : null) : t.mean - c.mean;
 	const { side, contrast } = halfPlane(question, lineOf(question, metric), range);
@@ -58,11 +74,61 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 		get upper() {
 			return scale(sign === 1 ? bounds.upper : bounds.lower);
 		},
-		standardError: null,
-		logE: tidyLogE(logEvidence(side, st, sc, contrast, prior, shares)),
+		standardError: bets === null ? null : standardErrorOf(question, t, c),
+		logE: tidyLogE(test.logE(side, relative ? contrast.slope : contrast.offset)),
 		baseline: { n: c.n, mean: c.mean },
 		challenger: { n: t.n, mean: t.mean },
 	};
+}
+
+/** By the Bernoulli mixture: lines are ratios of shares, or their differences. */
+function mixtureTest(question: Question, t: Sample, c: Sample): LineTest {
+	const prior = priorOf(question);
+	const { shares } = question;
+	const relative = isRelative(question);
+	return {
+		logE: (side, x) => logEvidence(side, t, c, relative ? ratioLine(x, 0) : differenceLine(x), prior, shares),
+		bounds: (lower, upper) => (relative ? ratioBounds : differenceBounds)(t, c, lower, prior, shares, upper),
+	};
+}
+
+/**
+ * By betting, of the same lines. Its shares are always of the whole declared range, so that a ratio of means has 0
+ * somewhere below them. null without log-capital, or why it tells of other values than these.
+ */
+function bettingTest(question: Question, t: MetricEvidence, c: MetricEvidence): LineTest | Unmeasured | null {
+	const { range } = question.metric.spec;
+	const [challenger, baseline] = [t.capital, c.capital];
+	if (range === null || challenger === undefined || baseline === undefined) return null;
+	const outside = t.n - challenger.n + c.n - baseline.n;
+	if (outside !== 0) return { note: `values of ${outside} units are outside [${range.lo}, ${range.hi}]` };
+	const problem = problemOfCapital(challenger) || problemOfCapital(baseline);
+	if (problem !== "") return { note: problem };
+	const relative = isRelative(question);
+	const zero = relative ? range.lo / (range.hi - range.lo) : 0;
+	const said = <Result extends object | number>(result: Result | NoEstimate): Result => {
+		if (typeof result === "object" && isNoEstimate(result)) throw new WeirError("internal", result.reason);
+		return result as Result;
+	};
+	return {
+		logE: (side, x) =>
+			said(logBettingEvidence(side, challenger, baseline, relative ? ratioLine(x, zero) : differenceLine(x))),
+		bounds: (lower, upper) =>
+			said(
+				relative
+					? bettingRatioBounds(challenger, baseline, lower, upper, zero)
+					: bettingDifferenceBounds(challenger, baseline, lower, upper),
+			),
+	};
+}
+
+/** Of the improvement; null where there is none, as without variance. */
+function standardErrorOf(question: Question, t: MetricEvidence, c: MetricEvidence): number | null {
+	const levels = levelsOf(question, t, c);
+	if ("note" in levels) return null;
+	const { challenger, baseline } = levels;
+	const estimate = isRelative(question) ? relativeLift(challenger, baseline) : difference(challenger, baseline);
+	return isNoEstimate(estimate) ? null : Math.sqrt(estimate.variance);
 }
 
 interface Range {

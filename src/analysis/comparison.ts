@@ -8,5 +8,5 @@ import { type Measured, methodOf, type Question, type Unmeasured } from "./quest
 
 /** What the data say, or why they say nothing. No data is never a number. */
 export function compare(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
-	return methodOf(question) === "bernoulli-mixture" ? compareShares(question, t, c) : compareMeans(question, t, c);
+	return methodOf(question) === "asympcs" ? compareMeans(question, t, c) : compareShares(question, t, c);
 }

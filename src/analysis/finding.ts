@@ -23,7 +23,7 @@ export interface Finding {
 	readonly improvement: number | null;
 	readonly lower: number | null;
 	readonly upper: number | null;
-	/** Of the improvement, by the units' variance; null for exact tests, which need none. Absent by former rules. */
+	/** Of the improvement, by the units' variance; null where there is none: exact tests do without. Absent by former rules. */
 	readonly standardError?: number | null;
 	/** The line that counts, on the same scale: −margin for a guardrail, improveBy for the goal. */
 	readonly line: number;
@@ -47,6 +47,8 @@ export interface Finding {
 export type Method =
 	/** Exact, at any number of units: values in [0, 1], or in a declared range and rescaled to it. */
 	| "bernoulli-mixture"
+	/** As exact, of values in a declared range: by how they vary too. The mean of the e-values of betting and the mixture. */
+	| "betting"
 	/** Asymptotic, from asympMinUnits() on: means, adjusted by a covariate where there is one, and ratios of sums. */
 	| "asympcs";
 

@@ -4,6 +4,7 @@
  */
 import type { Effect, Experiment, Metric } from "../resources/resource.js";
 import type { Claim } from "./claim.js";
+import type { MetricEvidence } from "./evidence.js";
 import { LOG_E_MAX, type Method } from "./finding.js";
 import type { ArmShares } from "./sequential/bernoulliMixture.js";
 
@@ -45,18 +46,27 @@ export interface Unmeasured {
  * | metric                                         | method            | holds                                  |
  * |------------------------------------------------|-------------------|----------------------------------------|
  * | rate, errors, share of slow requests           | bernoulli-mixture | exactly, at any number of units        |
- * | mean with a range, not summed                  | bernoulli-mixture | exactly, on (value − lo) ÷ (hi − lo)   |
+ * | mean with a range, in whole arms               | betting           | exactly, on (value − lo) ÷ (hi − lo)   |
+ * | mean with a range, in parts of arms            | bernoulli-mixture | exactly, on the same                   |
  * | mean; with a covariate by CUPED                | asympcs           | from asympMinUnits() in each arm       |
  * | ratio of sums, by the delta method; with CUPED | asympcs           | from asympMinUnits() in each arm       |
  *
  * AsympCS on rare events is unsafe (a true difference at a margin of 0.2 pp was passed in 82 % of runs), so failures
  * never go there, whatever the declared type.
+ *
+ * Betting needs sums that evidence holds of whole arms only (and that evidence of an earlier Weir does not hold): it is
+ * asked whether they are there, never what they say.
  */
-export function methodOf({ metric, effect }: Pick<Question, "metric" | "effect">): Method {
+export function methodOf(
+	{ metric, effect }: Pick<Question, "metric" | "effect">,
+	arms: readonly Pick<MetricEvidence, "capital">[] = [],
+): Method {
 	const { type, source, range } = metric.spec;
 	if (type === "rate" || type === "quantile" || source === "errors") return "bernoulli-mixture";
 	// A share of a baseline that may be negative is no line through shares of the range.
-	if (type === "mean" && range !== null && (effect.kind === "absolute" || range.lo >= 0)) return "bernoulli-mixture";
+	if (type === "mean" && range !== null && (effect.kind === "absolute" || range.lo >= 0)) {
+		return arms.length > 0 && arms.every(({ capital }) => capital !== undefined) ? "betting" : "bernoulli-mixture";
+	}
 	return "asympcs";
 }
 

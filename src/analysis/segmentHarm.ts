@@ -57,7 +57,7 @@ function harmIn(
 		arm: claim.arm,
 		role: claim.role,
 		segment: { name: segment, value },
-		method: methodOf(question),
+		method: methodOf(question, [t, c]),
 		baseline,
 		challenger,
 		improvement,

@@ -6,6 +6,7 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
 import { gatherEvidence } from "../../src/events/evidence.js";
 import { loadPseudonyms } from "../../src/events/pseudonym.js";
+import { SCHEMA_VERSION } from "../../src/events/schema.js";
 import { openEventStore } from "../../src/events/store.js";
 import { metric, query } from "./rig.js";
 
@@ -63,7 +64,7 @@ t.test("a store of schema 2 keeps its observations, and no unit is observed twic
 		const [version] = await store.analysis.transaction((transaction) =>
 			transaction.rows("SELECT value FROM meta WHERE key = 'schema'"),
 		);
-		t.equal(version?.value, "4");
+		t.equal(version?.value, String(SCHEMA_VERSION));
 		await store.close();
 	}
 });

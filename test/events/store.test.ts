@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
+import { SCHEMA_VERSION } from "../../src/events/schema.js";
 import { openEventStore } from "../../src/events/store.js";
 import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../../src/limits.js";
 import { spawnIngest } from "./child.js";
@@ -44,10 +45,13 @@ t.test("a store of a newer Weir, of another key, or that is no store is refused"
 	await (await openEventStore(newer)).close();
 	const instance = await DuckDBInstance.create(join(newer, "events.duckdb"));
 	const connection = await instance.connect();
-	await connection.run("UPDATE meta SET value = '4' WHERE key = 'schema'");
+	await connection.run(`UPDATE meta SET value = '${SCHEMA_VERSION + 1}' WHERE key = 'schema'`);
 	connection.closeSync();
 	instance.closeSync();
-	await t.rejects(openEventStore(newer), { code: "failed-precondition", message: /schema 4/ });
+	await t.rejects(openEventStore(newer), {
+		code: "failed-precondition",
+		message: new RegExp(`schema ${SCHEMA_VERSION + 1}`),
+	});
 	const none = fresh();
 	writeFileSync(join(none, "events.duckdb"), "this is not a database".repeat(1_000));
 	await t.rejects(openEventStore(none), { code: "failed-precondition", message: /cannot be opened/ });

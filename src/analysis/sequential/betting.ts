@@ -141,24 +141,48 @@ export function logBettingEvidence(
 	return problem === "" ? infimum(side, challenger, baseline, contrast).value : { reason: problem };
 }
 
-/** Confidence sequence of the difference p_t − p_c, each bound one-sided at alpha; [−1, 1] without data. */
+/**
+ * Confidence sequence of the difference p_t − p_c, each bound one-sided at alpha (the upper one at upperAlpha where
+ * that is given) and searched for when read; [−1, 1] without data.
+ */
 export function bettingDifferenceBounds(
 	challenger: LogCapital,
 	baseline: LogCapital,
 	alpha: number,
+	upperAlpha: number = alpha,
 ): Bounds | NoEstimate {
 	const [t, c] = [roughMean(challenger), roughMean(baseline)];
 	const width = coinWidth(alpha, challenger.n, t) + coinWidth(alpha, baseline.n, c);
 	const range = { lo: -1, hi: 1, guess: { lower: t - c - width, upper: t - c + width } };
-	return boundsAlong(challenger, baseline, alpha, range, (offset) => ({ slope: 1, offset }));
+	return boundsAlong(challenger, baseline, [alpha, upperAlpha], range, 0, differenceLine);
 }
 
-/** Confidence sequence of the ratio p_t ÷ p_c by the contrast p_t − k·p_c, each bound one-sided at alpha; in [0, RATIO_MAX]. */
-export function bettingRatioBounds(challenger: LogCapital, baseline: LogCapital, alpha: number): Bounds | NoEstimate {
-	const [t, c] = [roughMean(challenger), Math.max(1 / RATIO_MAX, roughMean(baseline))];
-	const width = (coinWidth(alpha, challenger.n, t) + (t / c) * coinWidth(alpha, baseline.n, c)) / c;
+/**
+ * Confidence sequence of the ratio of means (p_t + zero) ÷ (p_c + zero) by the contrast of each ratio k, each bound
+ * one-sided at alpha or upperAlpha and searched for when read; in [0, RATIO_MAX].
+ * @param zero how far 0 lies below the values' range, in ranges: not negative
+ */
+export function bettingRatioBounds(
+	challenger: LogCapital,
+	baseline: LogCapital,
+	alpha: number,
+	upperAlpha: number = alpha,
+	zero = 0,
+): Bounds | NoEstimate {
+	const [t, c] = [zero + roughMean(challenger), Math.max(1 / RATIO_MAX, zero + roughMean(baseline))];
+	const width = (coinWidth(alpha, challenger.n, t - zero) + (t / c) * coinWidth(alpha, baseline.n, c - zero)) / c;
 	const range = { lo: 0, hi: RATIO_MAX, guess: { lower: t / c - width, upper: t / c + width } };
-	return boundsAlong(challenger, baseline, alpha, range, (slope) => ({ slope, offset: 0 }));
+	return boundsAlong(challenger, baseline, [alpha, upperAlpha], range, zero, (k) => ratioLine(k, zero));
+}
+
+/** p_t = p_c + x. */
+export function differenceLine(x: number): Contrast {
+	return { slope: 1, offset: x };
+}
+
+/** p_t + zero = k·(p_c + zero). */
+export function ratioLine(k: number, zero: number): Contrast {
+	return { slope: k, offset: (k - 1) * zero };
 }
 
 function alphaProblem(alpha: number): string {
@@ -213,27 +237,36 @@ interface Excess {
 function boundsAlong(
 	t: LogCapital,
 	c: LogCapital,
-	alpha: number,
+	[lowerAlpha, upperAlpha]: readonly [number, number],
 	{ lo, hi, guess }: { readonly lo: number; readonly hi: number; readonly guess: Bounds },
+	zero: number,
 	line: (x: number) => Contrast,
 ): Bounds | NoEstimate {
-	const problem = problemOfCapital(t) || problemOfCapital(c) || alphaProblem(alpha);
+	const problem = problemOfCapital(t) || problemOfCapital(c) || alphaProblem(lowerAlpha) || alphaProblem(upperAlpha);
 	if (problem !== "") return { reason: problem };
-	const bar = -Math.log(alpha);
-	const along = (side: Side): ((x: number) => Excess) => {
+	const along = (side: Side, bar: number): ((x: number) => Excess) => {
 		let pc: number | undefined;
 		return (x) => {
 			const contrast = line(side === "above" ? x : -x);
 			const found = infimum(side, t, c, contrast, pc);
 			pc = Number.isNaN(found.pc) ? undefined : found.pc;
 			// The derivative of an infimum is that at its place; a ratio moves m_t by m_c.
-			const moves = (lo === 0 ? found.pc : 1) * (side === "above" ? 1 : -1);
+			const moves = (lo === 0 ? found.pc + zero : 1) * (side === "above" ? 1 : -1);
 			return { y: found.value - bar, slope: found.slopeT * moves };
 		};
 	};
+	const [lowerBar, upperBar] = [-Math.log(lowerAlpha), -Math.log(upperAlpha)];
+	let lower: number | null = null;
+	let upper: number | null = null;
 	return {
-		lower: lastProved([lo, guess.lower, hi], bar, along("above")),
-		upper: -lastProved([-hi, -guess.upper, -lo], bar, along("below")),
+		get lower() {
+			lower ??= lastProved([lo, guess.lower, hi], lowerBar, along("above", lowerBar));
+			return lower;
+		},
+		get upper() {
+			upper ??= -lastProved([-hi, -guess.upper, -lo], upperBar, along("below", upperBar));
+			return upper;
+		},
 	};
 }
 
