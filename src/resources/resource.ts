@@ -24,14 +24,11 @@ export type {
 	Effect,
 	Experiment,
 	Gate,
-	Goal,
-	Guardrail,
 	Holdback,
 	InferenceDesign,
 	Metric,
 	Rollout,
 	Segment,
-	SpendingFunction,
 	UnitSource,
 } from "./experimentWords.js";
 
