@@ -409,7 +409,15 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {} }]);
 	t.match(await client.proxies(), { proxies: [{ node: "envoy-1" }] });
 	t.same(await state.metricNames(), [
-		{ name: "accuracy", type: "rate", source: "outcome", windowMs: 1_000, covariateMs: null, range: { lo: 0, hi: 1 }, senders: [] },
+		{
+			name: "accuracy",
+			type: "rate",
+			source: "outcome",
+			windowMs: 1_000,
+			covariateMs: null,
+			range: { lo: 0, hi: 1 },
+			senders: [],
+		},
 	]);
 });
 
