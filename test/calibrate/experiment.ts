@@ -1,5 +1,6 @@
 /** One scenario, many experiments: how many of them ever claimed what is not so. */
 import { alarms } from "./assignment.js";
+import { wrongClaims } from "./events.js";
 import { type Method, methodOf } from "./methods.js";
 import { type Draw, drawOf } from "./outcomes.js";
 import { uniforms } from "./random.js";
@@ -61,9 +62,14 @@ export function run(
 }
 
 function assign(scenario: Scenario, first: number, count: number, looks: number): Tally {
+	const schedule = looksOf(scenario.units, looks);
+	const ofOne = (experiment: number): Wrong =>
+		scenario.law.of === "assignment"
+			? alarms(scenario, experiment, looks)
+			: wrongClaims(scenario, experiment, schedule);
 	const one = (index: number): Tally => ({
 		experiments: 1,
-		always: alarms(scenario, first + index, looks),
+		always: ofOne(first + index),
 		from: FIRST_LOOKS.map(none),
 	});
 	return Array.from({ length: count }, (_, index) => one(index)).reduce(merge);
@@ -78,9 +84,10 @@ function runOne(
 	tallies: readonly Wrong[],
 ): void {
 	const uniform = uniforms(seed, experiment);
-	const betting = method.startsWith("betting");
-	const [challenger, baseline] = [new ArmSample(betting), new ArmSample(betting)];
-	const out = new Float64Array(2);
+	const betting = method.startsWith("betting") || method.startsWith("averaged");
+	const wide = method === "asympcs-cuped-ratio";
+	const [challenger, baseline] = [new ArmSample(betting, wide), new ArmSample(betting, wide)];
+	const out = new Float64Array(4);
 	const ever = tallies.map(() => ({ above: false, below: false, missed: false }));
 	const last = schedule.at(-1) ?? 0;
 	let units = 0;
@@ -88,7 +95,7 @@ function runOne(
 		for (; units < until; units++) {
 			const inChallenger = uniform() < share;
 			draw(inChallenger, units / last, uniform, out);
-			(inChallenger ? challenger : baseline).add(out[0] ?? 0, out[1] ?? 0);
+			(inChallenger ? challenger : baseline).add(out[0] ?? 0, out[1] ?? 0, out[2] ?? 0, out[3] ?? 0);
 		}
 		const claims = by.claims(challenger, baseline);
 		if (!claims.above && !claims.below && !claims.missed) continue;

@@ -1,13 +1,14 @@
 /** The methods under calibration, each by the product's own functions: does it exclude the line from above, from below? */
 import { difference, liftContrast } from "../../src/analysis/estimators/contrast.js";
-import { cupedLevel, meanAdjustment } from "../../src/analysis/estimators/cuped.js";
+import { cupedLevel, cupedRatioLevel, meanAdjustment, ratioAdjustment } from "../../src/analysis/estimators/cuped.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../src/analysis/estimators/estimate.js";
 import { meanLevel, ratioLevel } from "../../src/analysis/estimators/level.js";
 import { type MeanVector, meanVectorOf, meanVectorOfMoments } from "../../src/analysis/estimators/meanVector.js";
 import { asympBounds } from "../../src/analysis/sequential/asympEstimate.js";
+import { averagedTest } from "../../src/analysis/sequential/averagedTest.js";
 import type { Contrast, Sample, Side } from "../../src/analysis/sequential/bernoulliArms.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
-import { logBettingEvidence } from "../../src/analysis/sequential/betting.js";
+import { differenceLine, logBettingEvidence } from "../../src/analysis/sequential/betting.js";
 import type { ArmSample } from "./sample.js";
 import { ALPHA, type Scenario } from "./scenarios.js";
 
@@ -26,7 +27,7 @@ export interface Method {
 	readonly claims: (challenger: ArmSample, baseline: ArmSample) => Claims;
 }
 
-/** null: no comparison of values (see assignment.ts). */
+/** null: no comparison of values (see assignment.ts, events.ts). */
 export function methodOf({ method, line, law }: Scenario): Method | null {
 	switch (method) {
 		case "bernoulli-difference":
@@ -37,7 +38,13 @@ export function methodOf({ method, line, law }: Scenario): Method | null {
 			return betting({ slope: 1, offset: line });
 		case "betting-ratio":
 			return betting({ slope: 1 + line, offset: 0 });
+		case "averaged-difference":
+			return averaged(line);
 		case "srm":
+		case "error-rates":
+		case "quantile-bounds":
+		case "quantile-test":
+		case "propensity-betting":
 			return null;
 		case "asympcs-difference":
 			return asymptotic(line, (t, c) => contrast(meanOf(t), meanOf(c)));
@@ -55,6 +62,14 @@ export function methodOf({ method, line, law }: Scenario): Method | null {
 				if (isNoEstimate(adjustment)) return adjustment;
 				const level = (arm: ArmSample): Level | NoEstimate =>
 					over(meanVectorOf(2, arm.coMoments()), (vector) => cupedLevel(vector, adjustment));
+				return contrast(level(t), level(c));
+			});
+		case "asympcs-cuped-ratio":
+			return asymptotic(line, (t, c) => {
+				const adjustment = ratioAdjustment([t.coMoments(), c.coMoments()]);
+				if (isNoEstimate(adjustment)) return adjustment;
+				const level = (arm: ArmSample): Level | NoEstimate =>
+					over(meanVectorOf(4, arm.coMoments()), (vector) => cupedRatioLevel(vector, adjustment));
 				return contrast(level(t), level(c));
 			});
 	}
@@ -81,6 +96,19 @@ const sums = (arm: ArmSample): Sample => ({ n: arm.n, sum: arm.n * arm.moments()
 
 const bernoulli = (line: Contrast, prior: BetaPrior): Method =>
 	exact((side, t, c) => logEvidence(side, sums(t), sums(c), line, prior));
+
+/** As analyse() tests a mean in a range. */
+const averaged = (line: number): Method => {
+	const unused = (): never => {
+		throw new Error("bounds are not looked at");
+	};
+	return exact((side, t, c) => {
+		const mixture = { logE: (of: Side, x: number) => logEvidence(of, sums(t), sums(c), differenceLine(x), PRIOR_RATE) };
+		const bets = (of: Side, x: number): number =>
+			Number(logBettingEvidence(of, t.logCapital(), c.logCapital(), differenceLine(x)));
+		return averagedTest({ ...mixture, bounds: unused }, { logE: bets, bounds: unused }).logE(side, line);
+	});
+};
 
 const betting = (line: Contrast): Method =>
 	exact((side, t, c) => {

@@ -24,6 +24,8 @@ export function meanOf(law: Law): number {
 		case "rate":
 		case "share":
 		case "clustered-ratio":
+		case "clustered-ratio-before":
+		case "bandit":
 			return law.p;
 		case "score":
 			return ((1 - law.zeros) * law.a) / (law.a + law.b);
@@ -36,6 +38,8 @@ export function meanOf(law: Law): number {
 		case "normal":
 		case "student3":
 		case "with-covariate":
+		case "errors":
+		case "ranks":
 		case "assignment":
 			return 0;
 	}
@@ -73,6 +77,17 @@ export function drawOf({ law, line, method }: Scenario): Draw {
 				for (let request = 0; request < requests; request++) successes += uniform() < own ? 1 : 0;
 				out[0] = successes + (challenger ? shift * requests : 0);
 				out[1] = requests;
+			};
+		case "clustered-ratio-before":
+			return (challenger, _progress, uniform, out) => {
+				const own = beta(law.p * law.spread, (1 - law.p) * law.spread, uniform);
+				for (const at of [0, 2]) {
+					const requests = 1 + Math.floor(-3 * Math.log(uniform()));
+					let successes = 0;
+					for (let request = 0; request < requests; request++) successes += uniform() < own ? 1 : 0;
+					out[at] = successes + (challenger && at === 0 ? shift * requests : 0);
+					out[at + 1] = requests;
+				}
 			};
 		case "with-covariate":
 			return (challenger, _progress, uniform, out) => {

@@ -1,5 +1,5 @@
 /** What an arm has shown so far: running moments of one or two values per unit, as the store would aggregate them. */
-import type { CoMoments } from "../../src/analysis/statistics/coMoments.js";
+import { addRow, type CoMoments, noCoMoments } from "../../src/analysis/statistics/coMoments.js";
 import { BETS, BETS_NAME, type LogCapital } from "../../src/analysis/statistics/logCapital.js";
 import type { Moments } from "../../src/analysis/statistics/moments.js";
 
@@ -10,14 +10,24 @@ export class ArmSample {
 	#m00 = 0;
 	#m10 = 0;
 	#m11 = 0;
+	#wide: CoMoments | null;
 	readonly #up = new Float64Array(BETS.length);
 	readonly #down = new Float64Array(BETS.length);
 
-	/** @param betting whether logCapital() will be asked for: 34 logarithms a value */
-	constructor(private readonly betting = false) {}
+	/**
+	 * @param betting whether logCapital() will be asked for: 34 logarithms a value
+	 * @param wide whether a unit has four values
+	 */
+	constructor(
+		private readonly betting = false,
+		wide = false,
+	) {
+		this.#wide = wide ? noCoMoments(4) : null;
+	}
 
-	add(first: number, second: number): void {
+	add(first: number, second: number, third = 0, fourth = 0): void {
 		this.n++;
+		if (this.#wide !== null) this.#wide = addRow(this.#wide, [first, second, third, fourth]);
 		const d0 = first - this.#mean0;
 		const d1 = second - this.#mean1;
 		this.#mean0 += d0 / this.n;
@@ -42,6 +52,6 @@ export class ArmSample {
 	}
 
 	coMoments(): CoMoments {
-		return { n: this.n, means: [this.#mean0, this.#mean1], m2: [this.#m00, this.#m10, this.#m11] };
+		return this.#wide ?? { n: this.n, means: [this.#mean0, this.#mean1], m2: [this.#m00, this.#m10, this.#m11] };
 	}
 }

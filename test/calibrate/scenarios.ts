@@ -20,6 +20,14 @@ export type Law =
 	| { readonly of: "zero-inflated"; readonly zeros: number; readonly sigma: number }
 	/** Σ successes ÷ Σ requests: units are clusters with rates and sizes of their own. */
 	| { readonly of: "clustered-ratio"; readonly p: number; readonly spread: number }
+	/** Numerators and denominators of a unit's own rate, now and before its first exposure. */
+	| { readonly of: "clustered-ratio-before"; readonly p: number; readonly spread: number }
+	/** No values but errors: `units` of them, the challenger's share of the load being these over equal parts. */
+	| { readonly of: "errors"; readonly shares: readonly number[] }
+	/** Ranks of values at the q-quantile; values are alike within a grain. */
+	| { readonly of: "ranks"; readonly q: number; readonly grain: number; readonly tunedAt: number }
+	/** 0 or 1 in arms whose shares follow the outcomes, while both rates move by the drift. */
+	| { readonly of: "bandit"; readonly p: number; readonly drift: number }
 	/** No values: where the units go. */
 	| { readonly of: "assignment" }
 	/** Value and the value before, with this correlation; skewed. */
@@ -34,6 +42,12 @@ export type MethodName =
 	| "asympcs-lift"
 	| "asympcs-ratio"
 	| "asympcs-cuped"
+	| "asympcs-cuped-ratio"
+	| "averaged-difference"
+	| "error-rates"
+	| "quantile-bounds"
+	| "quantile-test"
+	| "propensity-betting"
 	| "srm";
 
 export interface Scenario {
@@ -310,5 +324,85 @@ export const SCENARIOS: readonly Scenario[] = [
 		units: 40_000,
 		share: 1 / 3,
 		seed: 218,
+	},
+	{
+		name: "quiet score",
+		law: { of: "score", zeros: 0, a: 60, b: 15 },
+		method: "averaged-difference",
+		line: -0.005,
+		units: 10_000,
+		seed: 118,
+	},
+	{
+		name: "zero-inflated score",
+		law: { of: "score", zeros: 0.9, a: 2, b: 2 },
+		method: "averaged-difference",
+		line: 0,
+		units: 10_000,
+		seed: 119,
+	},
+	{
+		name: "errors, load moves 50 %, 10 %, 30 %, 50 %",
+		law: { of: "errors", shares: [0.5, 0.1, 0.3, 0.5] },
+		method: "error-rates",
+		line: 0,
+		units: 2_000,
+		seed: 120,
+	},
+	{
+		name: "errors, half more in the challenger",
+		law: { of: "errors", shares: [0.02, 0.1, 0.5] },
+		method: "error-rates",
+		line: 0.5,
+		units: 2_000,
+		seed: 121,
+	},
+	{
+		name: "p99 of one arm",
+		law: { of: "ranks", q: 0.99, grain: 0, tunedAt: 5_000 },
+		method: "quantile-bounds",
+		line: 0,
+		units: 10_000,
+		seed: 122,
+	},
+	{
+		name: "median of one arm, values on a grid of 20",
+		law: { of: "ranks", q: 0.5, grain: 0.05, tunedAt: 1_000 },
+		method: "quantile-bounds",
+		line: 0,
+		units: 10_000,
+		seed: 123,
+	},
+	{
+		name: "p90 of two arms",
+		law: { of: "ranks", q: 0.9, grain: 0, tunedAt: 2_000 },
+		method: "quantile-test",
+		line: 0,
+		units: 10_000,
+		seed: 124,
+	},
+	{
+		name: "30 % ± 20 points under Thompson sampling",
+		law: { of: "bandit", p: 0.3, drift: 0.2 },
+		method: "propensity-betting",
+		line: 0,
+		units: 10_000,
+		seed: 125,
+	},
+	{
+		name: "10 % ± 5 points under Thompson sampling",
+		law: { of: "bandit", p: 0.1, drift: 0.05 },
+		method: "propensity-betting",
+		line: 0.02,
+		units: 10_000,
+		seed: 126,
+	},
+	{
+		name: "ratio of clusters, the same before",
+		law: { of: "clustered-ratio-before", p: 0.2, spread: 2 },
+		method: "asympcs-cuped-ratio",
+		line: 0.01,
+		units: 20_000,
+		seed: 219,
 	},
 ];
