@@ -2,14 +2,14 @@
  * Two sequential tests of the same claim as one: the mean of their e-values. It is decided beforehand, so nothing is
  * chosen after seeing data, and the power is nearly that of whichever is better.
  *
- * Valid. Each of the two, an infimum over null points, is under every null point P at most a non-negative P-supermartingale
- * that starts at 1, M_a or M_b. So their mean is at most (M_a + M_b)/2, which is again such a supermartingale, whatever
- * the two have to do with each other, and by Ville's inequality it ever reaches 1/alpha with probability at most
- * alpha. The larger of the two would be no such thing.
+ * Valid. Each of the two, an infimum over null points, is under every null point P at most a non-negative
+ * P-supermartingale that starts at 1, M_a or M_b. So their mean is at most (M_a + M_b)/2, which is again such a
+ * supermartingale, whatever the two have to do with each other, and by Ville's inequality it ever reaches 1/alpha with
+ * probability at most alpha. The larger of the two would be no such thing.
  *
  * Cost: (E_a + E_b)/2 is at least half of either, so ln 2 = 0.69 nats against the better one, of some 7 to 9 that a
- * proof takes in all. To prove at alpha 1/60 that a score of mean 0.90 is not more than 0.01 worse, units per arm: coins
- * 26,921 (the mixture alone 24,741), uniform within ± 0.1 1,124 (betting alone 1,008).
+ * proof takes in all. To prove at alpha 1/60 that a score of mean 0.90 is not more than 0.01 worse, units per arm:
+ * coins 26,921 (the mixture alone 24,741), uniform within ± 0.1 1,124 (betting alone 1,008).
  */
 import type { Side } from "./bernoulliArms.js";
 import type { Bounds } from "./bernoulliBounds.js";
