@@ -14,12 +14,12 @@ import type { Pseudonyms } from "./pseudonym.js";
 import type { RecentRequest } from "./recentRequests.js";
 import { CALLOUT_DENIED, type RequestDetails, requestDetails } from "./requestDetails.js";
 import { unitOfHeader, variantOf } from "./requestRow.js";
-import { type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
+import { type CalledBy, calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
 
 export type RequestAccount = WholeAccount | OutlineAccount;
 
 /** From the request's own access-log entry. */
-export interface WholeAccount extends RequestDetails {
+export interface WholeAccount extends RequestDetails, CalledBy {
 	readonly known: "whole";
 	readonly requestId: string;
 	readonly startMs: number;
@@ -119,13 +119,15 @@ export async function accountOf(
 	plans: PlanReader,
 	pseudonyms: Pseudonyms,
 ): Promise<WholeAccount> {
+	const details = requestDetails(entry);
 	return {
 		known: "whole",
 		requestId: entry.requestId,
 		startMs: entry.startUs / 1e3,
 		durationMs: entry.durationMs,
 		status: entry.status,
-		...requestDetails(entry),
+		...details,
+		...calledBy(details.principal, sidecarAnswer(entry)),
 		route: await routeAccount(entry, plans, pseudonyms),
 	};
 }

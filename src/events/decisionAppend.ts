@@ -37,6 +37,7 @@ export function putDecision(to: DuckDBAppender, id: number, receivedMs: number, 
 	if (record.latencyMs === null) to.appendNull();
 	else to.appendDouble(record.latencyMs);
 	to.appendBigInt(BigInt(record.count));
+	putText(to, record.via);
 }
 
 /** Into `shadows`. */

@@ -64,14 +64,15 @@ export class DecisionLog {
 	assigned(entry: AccessLogEntry, assigned: Assigned, variant: string | null, receivedMs: number): void {
 		const change = this.#changes.see(assigned);
 		if (change === null) return;
+		const answer = sidecarAnswer(entry);
 		this.#push({
 			receivedMs,
 			record: {
-				...requestRecord(entry, null, null),
+				...requestRecord(entry, null, answer),
 				kind: "assignment-changed",
 				verdict: null,
 				reason: "assignment-changed",
-				by: sidecarAnswer(entry) === null ? "envoy" : "sidecar",
+				by: answer === null ? "envoy" : "sidecar",
 				unit: assigned.unit,
 				experiment: assigned.experiment,
 				arm: assigned.arm,
@@ -115,7 +116,7 @@ export class DecisionLog {
 	#shadow(entry: AccessLogEntry, gateway: string | null): void {
 		const change: ShadowChange | null = shadowIn(entry);
 		if (change === null) return;
-		const record = requestRecord(entry, gateway, null);
+		const record = requestRecord(entry, gateway, sidecarAnswer(entry));
 		if (isProbe(record)) return;
 		const { meter } = this.options;
 		meter.count(COUNTERS.shadows.name, COUNTERS.shadows.help, { change: change.change });

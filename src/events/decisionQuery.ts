@@ -152,6 +152,7 @@ function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDe
 		method: text(row.method),
 		path: text(row.path),
 		principal: text(row.principal),
+		via: text(row.via),
 		unit: typeof row.unit === "bigint" ? shownPseudonym(row.unit) : null,
 		experiment: text(row.experiment),
 		arm: text(row.arm),

@@ -12,7 +12,7 @@ import { spiffeFault } from "../resources/spiffe.js";
 import { type AccessLogEntry, answeredByEnvoy, codeDetailsOf, requestHeader } from "./accessLogEntry.js";
 import { denialOf } from "./denial.js";
 import { requestDetails } from "./requestDetails.js";
-import { type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
+import { calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
 
 export const DECISION_KINDS = ["denied", "allowed", "assignment-changed", "outcome-refused", "stream-refused"] as const;
 export type DecisionKind = (typeof DECISION_KINDS)[number];
@@ -30,8 +30,10 @@ export interface DecisionRecord {
 	readonly method: string | null;
 	/** Without query; segments that look like an e-mail address are masked. */
 	readonly path: string | null;
-	/** SPIFFE id of the calling workload, or of who sent outcomes or a stream. */
+	/** SPIFFE id of the calling workload, which was judged, or of who sent outcomes or a stream. */
 	readonly principal: string | null;
+	/** SPIFFE id of the Gateway's trusted proxy that called for it; null = it called itself. */
+	readonly via: string | null;
 	/** Pseudonym. */
 	readonly unit: bigint | null;
 	readonly experiment: string | null;
@@ -64,6 +66,7 @@ export const NOTHING_ELSE: DecisionRecord = {
 	method: null,
 	path: null,
 	principal: null,
+	via: null,
 	unit: null,
 	experiment: null,
 	arm: null,
@@ -153,7 +156,8 @@ export function requestRecord(
 	gateway: string | null,
 	answer: SidecarAnswer | null,
 ): DecisionRecord {
-	const { principal, method, path } = requestDetails(entry);
+	const { principal: peer, method, path } = requestDetails(entry);
+	const { principal, via } = calledBy(peer, answer);
 	const route = parseRouteName(entry.routeName);
 	const trace = TRACEPARENT.exec(requestHeader(entry, "traceparent") ?? "")?.[1];
 	return {
@@ -166,6 +170,7 @@ export function requestRecord(
 		method: shownOrNull(method),
 		path: shownText(maskedPath(path)),
 		principal: shownPrincipal(principal),
+		via: shownPrincipal(via),
 		plan: shownOrNull(answer?.plan ?? route?.version ?? null),
 		status: entry.status === 0 ? null : entry.status,
 		latencyMs: entry.durationMs,

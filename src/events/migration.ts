@@ -25,9 +25,13 @@ DROP TABLE observations_2;
 DROP TABLE closings_2;
 `;
 
+/** From version 4: records of the decision log get the proxy that called; those of before it named the proxy as the caller. */
+const AFTER_5 = "ALTER TABLE decisions ADD COLUMN IF NOT EXISTS via VARCHAR";
+
 /** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
 export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
 	if (version < 3) await connection.run(BEFORE_3);
 	await make();
 	if (version < 3) await connection.run(AFTER_3);
+	if (version < 5) await connection.run(AFTER_5);
 }

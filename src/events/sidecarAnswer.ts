@@ -24,6 +24,9 @@ export interface SidecarAnswer {
 	readonly verdict: string | null;
 	readonly reason: string | null;
 	readonly policy: string | null;
+	/** Client that was judged on the word of the trusted proxy `via`; null = that named none, or there was no such proxy. */
+	readonly principal: string | null;
+	readonly via: string | null;
 	/** Verdict that shadow policies would give where it differs (`allow`, `deny`), and the policy that would give it. */
 	readonly shadow: string | null;
 	readonly shadowPolicy: string | null;
@@ -49,7 +52,21 @@ function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
 		verdict: word("verdict"),
 		reason: word("reason"),
 		policy: word("policy"),
+		principal: word("principal"),
+		via: word("via"),
 		shadow: word("shadow"),
 		shadowPolicy: word("shadowPolicy"),
 	};
+}
+
+/** Who called, and the trusted proxy that spoke for them; null = none did. */
+export interface CalledBy {
+	readonly principal: string | null;
+	readonly via: string | null;
+}
+
+/** @param peer SPIFFE id that the connection has proved to Envoy: the sidecar may only speak of that very proxy. */
+export function calledBy(peer: string | null, answer: SidecarAnswer | null): CalledBy {
+	if (answer === null || answer.via === null || answer.via !== peer) return { principal: peer, via: null };
+	return { principal: answer.principal, via: answer.via };
 }

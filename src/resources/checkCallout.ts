@@ -4,7 +4,7 @@
  */
 import { accessTable, judgesUsers, judgesVariants, nativeObstacle } from "../access/table.js";
 import type { Check } from "./report.js";
-import type { Service } from "./resource.js";
+import { qualifiedName, type Service } from "./resource.js";
 
 export function calloutProblems({ set, positions, report }: Check): void {
 	for (const service of set.services) {
@@ -12,6 +12,12 @@ export function calloutProblems({ set, positions, report }: Check): void {
 		if (rateLimits.tenant !== null) {
 			const fault = tenantFault({ set, positions }, service);
 			if (fault !== null) report(service, ["spec", "rateLimits", "tenant"], fault.message, fault.hint);
+		}
+		const proxied = set.gateways.find(({ spec }) => spec.trustedProxies.length > 0);
+		if (rateLimits.principal !== null && proxied !== undefined) {
+			const behind = `Gateway ${qualifiedName(proxied.metadata)} has trustedProxies`;
+			const message = `spec.rateLimits.principal is given, but ${behind}: Envoy, which holds the limits, would count all clients of a proxy as one`;
+			report(service, ["spec", "rateLimits", "principal"], message, "limit the service, or remove trustedProxies");
 		}
 		const field = callout.access === "sidecar" ? "access" : callout.sign ? "sign" : null;
 		if (field !== null && access === "open") {

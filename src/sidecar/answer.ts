@@ -13,7 +13,7 @@ import { CALLOUT_STALENESS_MS } from "../limits.js";
 import { isWorkloadId } from "../resources/spiffe.js";
 import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";
 import { cookieValue, setCookie } from "./cookie.js";
-import type { Answer, Question, Reason, Ruling } from "./question.js";
+import type { Answer, Forwarded, Question, Reason, Ruling } from "./question.js";
 import { whileDryRunWaits } from "./shadowWait.js";
 import type { Freshness } from "./tables.js";
 import { TokenAsked } from "./tokenAsked.js";
@@ -90,9 +90,10 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	} else {
 		place = service.placed(question.assigned);
 	}
-	const client = clientOf(tables.get(null), question);
-	if (verdict === null && judges && client === null) verdict = NOT_CANONICAL;
-	const { principal } = client ?? NOBODY;
+	const forwarded = forwardedBy(tables.get(null), question);
+	const principal = forwarded === null ? question.principal : forwarded.principal;
+	// Such a proxy's own rights are not its clients'.
+	if (verdict === null && judges && forwarded !== null && principal === null) verdict = NOT_CANONICAL;
 	if (verdict === null && ours && judge !== null && (judges || judge.shadow !== null)) {
 		const request = accessRequest(knowledge, question, principal, token, place);
 		verdict = judges ? (request.path === PROBE_PATH ? PROBED : judge.authorise(request)) : OPEN;
@@ -111,21 +112,25 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	}
 	// Routes of this very plan know the default Variant; those of another, or not of ours, may have another one.
 	const names = question.plan !== table.version;
-	return { ruling: place.ruling(verdict, question.exposeArm, names, shadow), unit, setCookie: cookie, decision };
+	return {
+		ruling: place.ruling(verdict, question.exposeArm, names, shadow),
+		unit,
+		setCookie: cookie,
+		decision,
+		forwarded,
+	};
 }
 
-const NOBODY = { principal: null } as const;
-
 /**
- * Who calls: the peer of the connection, or, where that is a trusted proxy of the Gateway, the client that it names.
- * @returns null where such a proxy names none, or not exactly one in the one form: its own rights are not its clients'
+ * The client that the peer of the connection names, where that is a trusted proxy of the Gateway; null where it is not,
+ * and calls for itself. A principal of null: it names none, or not exactly one in the one form.
  */
-function clientOf(newest: CompiledTable | null, question: Question): { readonly principal: string | null } | null {
-	const { principal: peer, gateway } = question;
+function forwardedBy(newest: CompiledTable | null, question: Question): Forwarded | null {
+	const { principal: via, gateway } = question;
 	const proxies = newest?.trustedProxies(gateway);
-	if (peer === null || !proxies?.has(peer)) return question;
-	const client = forwardedSpiffeId(question.headerValues(FORWARDED_CERT_HEADER), peer, proxies);
-	return client !== null && isWorkloadId(client) ? { principal: client } : null;
+	if (via === null || !proxies?.has(via)) return null;
+	const client = forwardedSpiffeId(question.headerValues(FORWARDED_CERT_HEADER), via, proxies);
+	return { principal: client !== null && isWorkloadId(client) ? client : null, via };
 }
 
 /** What is refused before any rule or token is looked at (access/canonical.ts). */
@@ -232,6 +237,7 @@ const bare = (verdict: Ruling["verdict"], reason: Reason, plan: string | null, s
 	unit: null,
 	setCookie: null,
 	decision: null,
+	forwarded: null,
 });
 
 const NO_TABLE = bare("none", "no-table", null, null);

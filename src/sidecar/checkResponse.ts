@@ -38,13 +38,14 @@ const HEADERS_TO_REMOVE = 5;
 const RESPONSE_HEADERS = 6;
 
 /** The reply to a CheckRequest. A verdict of none is no message but a failed call, which Envoy never lets pass. */
-export function checkResponse({ ruling, unit, setCookie, decision }: Answer, sent: SentHeaders): Reply {
+export function checkResponse(answer: Answer, sent: SentHeaders): Reply {
+	const { ruling, setCookie, decision } = answer;
 	const own = fixed.get(ruling) ?? prepare(ruling);
 	if (own.failure !== null) return own.failure;
 	const allowed = ruling.verdict === "allow";
 	writer.reset();
 	const metadata = writer.open();
-	writeEntries(writer, own.metadata, unit);
+	writeEntries(writer, own.metadata, answer);
 	writer.close(4, metadata);
 	const remove = allowed ? forged(sent, own.set, decision) : NONE;
 	if (setCookie === null && decision === null && remove.length === 0) {

@@ -3,9 +3,9 @@
  * Absent is what is null.
  */
 import { encoded, type ProtoWriter } from "./protoWriter.js";
-import type { Ruling } from "./question.js";
+import type { Answer, Ruling } from "./question.js";
 
-/** The entries of the Struct that a ruling alone gives; the unit's is added per request. */
+/** The entries of the Struct that a ruling alone gives; those of the unit and of a proxy's client are added per request. */
 export function rulingEntries(ruling: Ruling): Buffer {
 	const { plan, service, experiment, arm, variant, verdict, reason, policy, shadow, shadowPolicy } = ruling;
 	const entries = { plan, service, experiment, arm, variant, verdict, reason, policy, shadow, shadowPolicy };
@@ -15,8 +15,16 @@ export function rulingEntries(ruling: Ruling): Buffer {
 }
 
 /** Writes the entries of one answer; the caller closes the Struct around them. */
-export function writeEntries(writer: ProtoWriter, entries: Buffer, unit: string | null): void {
+export function writeEntries(
+	writer: ProtoWriter,
+	entries: Buffer,
+	{ unit, forwarded }: Pick<Answer, "unit" | "forwarded">,
+): void {
 	if (unit !== null) writeEntry(writer, "unit", unit);
+	if (forwarded !== null) {
+		writeEntry(writer, "via", forwarded.via);
+		if (forwarded.principal !== null) writeEntry(writer, "principal", forwarded.principal);
+	}
 	writer.raw(entries);
 }
 

@@ -53,12 +53,12 @@ export function changesResponse({ ruling, setCookie }: Answer): boolean {
  * @param wantResponse ask Envoy for the response's headers
  */
 export function requestHeadersResponse(answer: Answer, sent: SentHeaders, wantResponse: boolean): Reply {
-	const { ruling, unit, setCookie, decision } = answer;
+	const { ruling, setCookie, decision } = answer;
 	const own = fixed.get(ruling) ?? prepare(ruling);
 	if (own.failure !== null) return own.failure;
 	writer.reset();
 	if (wantResponse) writer.raw(SEND_RESPONSE_HEADERS);
-	writeMetadata(own.metadata, unit);
+	writeMetadata(own.metadata, answer);
 	if (ruling.verdict === "deny") {
 		writeImmediate(ruling, own, setCookie);
 		return writer.finish();
@@ -112,9 +112,9 @@ const SEND_RESPONSE_HEADERS = encoded((out) => {
 });
 
 /** Struct {weir: {…}}: an entry of key 1 and value 2; Value: struct_value 5. */
-function writeMetadata(entries: Buffer, unit: string | null): void {
+function writeMetadata(entries: Buffer, answer: Answer): void {
 	const metadata = writer.open();
-	writeEntries(writer, entries, unit);
+	writeEntries(writer, entries, answer);
 	writer.close(5, metadata);
 	writer.close(2, metadata);
 	writer.text(1, METADATA_NAMESPACE);

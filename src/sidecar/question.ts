@@ -104,8 +104,18 @@ export interface Ruling {
 	readonly parameters: Readonly<Record<string, string>>;
 }
 
+/** A trusted proxy of the Gateway has asked for its client. */
+export interface Forwarded {
+	/** SPIFFE id of the client, which was judged; null = the proxy names none, or not exactly one. */
+	readonly principal: string | null;
+	/** SPIFFE id of the proxy, as its connection has proved it. */
+	readonly via: string;
+}
+
 export interface Answer {
 	readonly ruling: Ruling;
+	/** null = the connection's peer asks for itself, or nobody was judged. */
+	readonly forwarded: Forwarded | null;
 	/** The unit that was assigned here; null = none, or Envoy assigned. */
 	readonly unit: string | null;
 	/** Set-Cookie value of a unit that was minted for this request; denied requests carry it too, as they count. */

@@ -58,6 +58,7 @@ const WHOLE: WholeAccount = {
 	durationMs: 5,
 	status: 200,
 	principal: "spiffe://weir.test/alice",
+	via: null,
 	host: "shop.test",
 	method: "GET",
 	path: "/",
@@ -142,4 +143,11 @@ t.test("an outline says why there is no more", async (t) => {
 t.test("what came from outside cannot steer a terminal", async (t) => {
 	const text = page({}, { host: "shop\u001b[2J.test", path: "/\u009b" });
 	t.notMatch(text.replaceAll("\n", ""), /\p{Cc}/u);
+});
+
+t.test("whom a proxy has named, and that it named nobody", async (t) => {
+	const via = "spiffe://weir.test/proxy";
+	t.match(page({}), /^identity +spiffe:\/\/weir\.test\/alice$/m);
+	t.match(page({}, { via }), /^identity +spiffe:\S+\/alice, on the word of the proxy spiffe:\S+\/proxy$/m);
+	t.match(page({}, { via, principal: null }), /^identity +none: the proxy spiffe:\S+\/proxy names no client$/m);
 });

@@ -240,6 +240,9 @@ t.test("what the sidecar decided is told as it said it, and checked", async (t) 
 		assignment: { by: "envoy", plan: "verdict", arm: "control", agrees: true },
 	});
 	t.notMatch(JSON.stringify(await route({})), new RegExp(`${control}\\b`));
+	const [proxy, boss] = ["spiffe://a.test/proxy", "spiffe://a.test/boss"];
+	const proxied = { unit: null, plan: "callout", principal: proxy, said: { ...said, via: proxy, principal: boss } };
+	t.match(await accountOf(rig, proxied), { principal: boss, via: proxy }, "the client that was judged");
 });
 
 /** Its 128 bits are above 2¹²⁷, where a signed column would end. */

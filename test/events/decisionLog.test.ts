@@ -392,3 +392,42 @@ t.test("the sidecar's record: by the plan that it answered by", async (t) => {
 	]);
 	t.notOk(JSON.stringify(await decisions(rig)).includes(boosted));
 });
+
+t.test("behind a trusted proxy the record is the client's that was judged, and says by whom it came", async (t) => {
+	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
+	t.teardown(() => rig.close());
+	const [proxy, boss] = ["spiffe://a.test/proxy", "spiffe://a.test/boss"];
+	const said = { plan: "callout", service: "shop", verdict: "deny", reason: "forbidden", policy: "p", shadow: "allow" };
+	const asked = (requestId: string, over: Partial<Entry>) =>
+		denied({ requestId, principal: proxy, plan: "callout", unit: null, codeDetails: "ext_authz_denied", ...over });
+	await rig.send([
+		asked("named", { said: { ...said, principal: boss, via: proxy } }),
+		asked("let-on", {
+			said: { ...said, verdict: "allow", shadow: "deny", principal: boss, via: proxy },
+			codeDetails: "via_upstream",
+			status: 200,
+		}),
+		asked("nobody", { said: { ...said, via: proxy } }),
+		asked("itself", { said }),
+		asked("of-another", { said: { ...said, principal: boss, via: WEB } }),
+	]);
+	const byId = new Map((await decisions(rig)).map((one) => [one.requestId, one]));
+	t.match(byId.get("named"), { kind: "denied", principal: boss, via: proxy });
+	t.match(byId.get("let-on"), { kind: "allowed", principal: boss, via: proxy });
+	t.match(byId.get("nobody"), { principal: null, via: proxy });
+	t.match(byId.get("itself"), { principal: proxy, via: null });
+	t.match(byId.get("of-another"), { principal: proxy, via: null }, "Envoy has proved the peer: it is not that proxy");
+	const found = (await decisions(rig, `principal=${encodeURIComponent(boss)}`)).map(({ requestId }) => requestId);
+	t.same(found.sort(), ["let-on", "named"], "and is found by its client");
+	const { json } = await rig.call("GET", `/v1/requests?view=shadow&principal=${encodeURIComponent(boss)}`, "");
+	t.match(
+		json,
+		{
+			changes: [
+				{ principal: boss, count: 1 },
+				{ principal: boss, count: 1 },
+			],
+		},
+		"shadow counts too",
+	);
+});

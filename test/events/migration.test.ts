@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
+import { putDecision } from "../../src/events/decisionAppend.js";
+import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
 import { gatherEvidence } from "../../src/events/evidence.js";
 import { loadPseudonyms } from "../../src/events/pseudonym.js";
 import { SCHEMA_VERSION } from "../../src/events/schema.js";
@@ -65,6 +67,38 @@ t.test("a store of schema 2 keeps its observations, and no unit is observed twic
 			transaction.rows("SELECT value FROM meta WHERE key = 'schema'"),
 		);
 		t.equal(version?.value, String(SCHEMA_VERSION));
+		await store.close();
+	}
+});
+
+t.test("the decision log of a store of schema 4 is kept, and goes on", async (t) => {
+	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
+	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	const path = join(directory, "events.duckdb");
+	await (await openEventStore(directory)).close();
+	const instance = await DuckDBInstance.create(path);
+	const connection = await instance.connect();
+	await connection.run("ALTER TABLE decisions DROP COLUMN via");
+	await connection.run(`INSERT INTO decisions BY NAME SELECT 1 AS id, 'denied' AS kind, 5 AS at_ms, 5 AS received_ms,
+		'spiffe://a.test/web' AS principal, 'forbidden' AS reason, 'envoy' AS decided_by, 1 AS count`);
+	await connection.run("UPDATE meta SET value = '4' WHERE key = 'schema'");
+	connection.closeSync();
+	instance.closeSync();
+
+	for (const round of [1, 2]) {
+		const store = await openEventStore(directory);
+		await store.decisions.transaction((transaction) =>
+			transaction.append("decisions", [{ ...NOTHING_ELSE, via: "spiffe://a.test/proxy" }], (to, record) =>
+				putDecision(to, 1 + round, 6, record),
+			),
+		);
+		const rows = await store.decisions.transaction((transaction) =>
+			transaction.rows("SELECT id, via FROM decisions ORDER BY id"),
+		);
+		t.same(
+			rows.map(({ via }) => via),
+			[null, ...Array<string>(round).fill("spiffe://a.test/proxy")],
+		);
 		await store.close();
 	}
 });

@@ -1,4 +1,4 @@
-/** A limit of tenants is refused where nobody would hold it. */
+/** Limits of tenants and of principals are refused where nobody would hold them. */
 import t from "tap";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
@@ -14,6 +14,13 @@ const PLACE = "w.yaml:6:24: spec.rateLimits.tenant is given, but";
 const SIDECAR =
 	"and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals";
 const NO_USERS = `${PLACE} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant; name users, groups, tenants, purposes or claims in a policy, or limit principals`;
+
+/** The Service with a limit of principals, and proxies that speak for theirs. */
+const behind = (proxies: string): string =>
+	spoil("  access: open\n", "  access: open\n  rateLimits: {principal: {requests: 1}}\n", GOOD).replace(
+		"  port: 8080\n",
+		`  port: 8080\n  tls: {identity: mesh}\n${proxies}`,
+	);
 
 const rows: readonly Row[] = [
 	["a policy about users", limited("groups: [a]"), []],
@@ -42,6 +49,14 @@ const rows: readonly Row[] = [
 		"an open Service",
 		believing(spoil("  access: open\n", "  access: open\n  rateLimits: {tenant: {requests: 1}}\n", GOOD)),
 		[NO_USERS.replace(":6:", ":7:")],
+	],
+	["principals that call themselves", behind(""), []],
+	[
+		"principals behind a trusted proxy",
+		behind('  trustedProxies: ["spiffe://weir.test/proxy"]\n'),
+		[
+			"w.yaml:7:27: spec.rateLimits.principal is given, but Gateway public has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one; limit the service, or remove trustedProxies",
+		],
 	],
 ];
 

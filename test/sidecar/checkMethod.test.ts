@@ -54,7 +54,9 @@ const SERVICES: readonly ServiceTable[] = [
 		experiments: [experimentTable("e", everyone, { unit: { from: "cookie", cookie: "wid", maxAgeMs: 60_000 } })],
 	}),
 ];
-const table = compileTable({ version: "plan-1", table: { gateways: [], services: SERVICES } });
+const PROXY = "spiffe://weir.test/proxy";
+const GATEWAYS = [{ name: "edge", region: null, issuers: [], trustedProxies: [PROXY] }];
+const table = compileTable({ version: "plan-1", table: { gateways: GATEWAYS, services: SERVICES } });
 const knowledge: Knowledge = {
 	tables: { get: () => table },
 	freshness: { ageMs: () => 0 },
@@ -318,4 +320,20 @@ t.test("a sampled request has a span under Envoy's, an unsampled one has none", 
 		"weir.arm": "e/all",
 	});
 	t.match(broken, { attributes: { "weir.verdict": "none", "weir.reason": "malformed" }, status: { code: 2 } });
+});
+
+t.test("the metadata names the client that was judged, and the proxy that it came by", async (t) => {
+	const told = (principal: string, ...ids: readonly string[]) =>
+		seen(
+			check({
+				service: "guarded",
+				principal,
+				context: { "weir-gateway": "edge" },
+				headers: ids.map((id) => ["x-weir-forwarded-cert", `URI=${id}`] as const),
+			}),
+		).metadata;
+	t.match(told(PROXY, ALICE), { verdict: "allow", principal: ALICE, via: PROXY });
+	t.match(told(PROXY, `${ALICE}2`), { verdict: "deny", principal: `${ALICE}2`, via: PROXY });
+	t.match(told(PROXY), { verdict: "deny", principal: undefined, via: PROXY });
+	t.match(told(ALICE, `${ALICE}2`), { verdict: "allow", principal: undefined, via: undefined });
 });

@@ -136,6 +136,7 @@ function requestLine(record: ShownDecision): string {
 		...(service === null ? [] : [service]),
 		...(method === null && path === null ? [] : [`${method ?? "?"} ${path ?? ""}`]),
 		principal ?? "no principal",
+		...(record.via === null ? [] : [`via ${record.via}`]),
 		...(record.unit === null ? [] : [`unit ${record.unit}`]),
 		...(status === null ? [] : [String(status)]),
 		...(count === 1 ? [] : [`${count} rows`]),

@@ -27,14 +27,21 @@ export function renderWhy({ request, decision, models, trace }: Why): string {
 }
 
 function whole(request: WholeAccount): readonly Line[] {
-	const { requestId, startMs, method, host, path, principal, route } = request;
+	const { requestId, startMs, method, host, path, route } = request;
 	return [
 		["request", `${requestId}  ${at(startMs)}`],
 		["asked", `${method ?? "(method not told)"} ${host}${path}`],
-		["identity", principal ?? "none proved (no client certificate)"],
+		["identity", identityText(request)],
 		...(route === null ? [["rule", "no route of Weir's: no Service has this host"] as const] : routeLines(route)),
 		["answer", answerText(request)],
 	];
+}
+
+function identityText({ principal, via }: WholeAccount): string {
+	if (via === null) return principal ?? "none proved (no client certificate)";
+	return principal === null
+		? `none: the proxy ${via} names no client`
+		: `${principal}, on the word of the proxy ${via}`;
 }
 
 function routeLines(route: RouteAccount): readonly Line[] {
