@@ -30,6 +30,7 @@ import {
 import { explainRules } from "./explain.js";
 import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
+import { ownPartRules, withoutOwnParts } from "./ownParts.js";
 import {
 	type Collectors,
 	type EnvoyResource,
@@ -73,7 +74,7 @@ export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: 
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
 	// First of all: what is not there cannot leak.
-	const resources = withinRegions(declared);
+	const resources = withoutOwnParts(withinRegions(declared));
 	const services = resources.services.map((service) => compileService(resources, status, service, options));
 	const table: PlanTable = {
 		gateways: resources.gateways.map(gatewayTable),
@@ -147,6 +148,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		rules: [
 			...explainRules(services, protocol),
 			...regionRules(declared),
+			...ownPartRules(declared),
 			...severedRules(declared),
 			...keyRules(resources, keySets),
 		],

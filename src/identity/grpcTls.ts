@@ -1,5 +1,6 @@
 /** grpc-js with SPIFFE ids: credentials that follow an identity's rotation. The rules are nodeTls.ts's. */
-import { type ChannelCredentials, experimental, ServerCredentials } from "@grpc/grpc-js";
+import { type ChannelCredentials, experimental, type Metadata, ServerCredentials } from "@grpc/grpc-js";
+import { isForwarded } from "./forwarded.js";
 import { secureContext, serverCheck, serverTls } from "./nodeTls.js";
 import type { Identity, Svid } from "./svid.js";
 
@@ -18,11 +19,16 @@ export function grpcChannelCredentials(identity: Identity, servers: (spiffeId: s
 
 /** What grpc-js tells of a call's peer, whose chain TLS has verified. */
 export interface AuthenticatedCall {
+	readonly metadata: Pick<Metadata, "get">;
 	getAuthContext(): { readonly sslPeerCertificate?: { readonly raw?: Buffer } };
 }
 
-/** The caller's SPIFFE id in the own trust domain, or null. Only for servers with grpcServerCredentials. */
+/**
+ * The caller's SPIFFE id in the own trust domain; null = it has none, or passes somebody else's call on, who is nobody
+ * here. Only for servers with grpcServerCredentials.
+ */
 export function grpcPeerSpiffeId(call: AuthenticatedCall, identity: Identity): string | null {
+	if (isForwarded((name) => call.metadata.get(name).length > 0)) return null;
 	const { sslPeerCertificate: certificate } = call.getAuthContext();
 	return certificate?.raw === undefined ? null : identity.idOf(certificate.raw);
 }

@@ -24,7 +24,7 @@ export function sharedProblems({ set, report }: Check): void {
 	for (const service of set.services) {
 		for (const [index, { endpoints }] of service.spec.variants.entries()) {
 			for (const [at, { address, port }] of endpoints.entries()) {
-				const owner = foreign(service, `${server(address)} ${port}`);
+				const owner = foreign(service, serverKey(address, port));
 				if (owner === null) continue;
 				const message = `endpoint ${address}:${port} is declared by ${resourceTitle(owner)}`;
 				const hint = "name servers of this namespace, or declare the Service in the namespace of the other";
@@ -41,8 +41,12 @@ export function sharedProblems({ set, report }: Check): void {
 	}
 }
 
-/** One spelling per address. All of this machine's own are one: a server that listens on 0.0.0.0 answers at each. */
-function server(address: string): string {
+/** A server by address and port, in one spelling. All of this machine's own are one: a server that listens on 0.0.0.0 answers at each. */
+export function serverKey(address: string, port: number): string {
+	return `${machine(address)} ${port}`;
+}
+
+function machine(address: string): string {
 	if (address === "localhost" || address.endsWith(".localhost")) return "loopback";
 	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
 	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.

@@ -5,7 +5,7 @@ import { endpointAddress, hostName, requestPath } from "./host.js";
 import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
 import { duration, name, reference, text } from "./scalar.js";
-import { spiffeId } from "./spiffe.js";
+import { isOwnPart, spiffeId } from "./spiffe.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, uniqueList, whole } from "./strict.js";
 
 /**
@@ -31,6 +31,8 @@ export const GRPC_RETRY_CONDITIONS = [
 	"resource-exhausted",
 	"unavailable",
 ] as const;
+
+const OWN_PART_HINT = "name your servers: under /weir/ only predictors are called through Envoy";
 
 const REGION_HINT = "write the name of a region, zone or sub-zone";
 
@@ -145,7 +147,10 @@ const spec = fields({
 		.min(1, { error: "write at least one SPIFFE id, or leave identities out for plain text" })
 		.nullable()
 		.default(null)
-		.meta({ description: "The endpoints speak TLS with one of these SPIFFE ids; Envoy shows its own." }),
+		.meta({
+			description:
+				"The endpoints speak TLS with one of these SPIFFE ids, none of the mesh's own parts; Envoy shows its own.",
+		}),
 	rateLimits: fields({ service: rate, principal: rate, tenant: rate })
 		.prefault({})
 		.meta({ description: "What one Envoy lets through; 429 beyond it." }),
@@ -162,6 +167,10 @@ const spec = fields({
 		if (!GRPC_RETRY_CONDITIONS.some((known) => known === condition)) continue;
 		const hint = `write ${orList(RETRY_CONDITIONS)}, or protocol: grpc`;
 		report(["retries", "on", index], `is ${condition}, a gRPC status, with protocol ${rest.protocol}`, hint);
+	}
+	// Envoy shows its own SVID to the endpoints: control and the sidecar would take whoever calls through it for the Envoy.
+	for (const [index, id] of (rest.identities ?? []).entries()) {
+		if (isOwnPart(id)) report(["identities", index], `is ${id}, a part of the mesh itself`, OWN_PART_HINT);
 	}
 	refuseRepeats(
 		rest.variants,

@@ -34,6 +34,15 @@ export function spiffeFault(id: string): string | null {
 export const isWorkloadId = (id: string): boolean =>
 	spiffeFault(id) === null && id.indexOf("/", "spiffe://".length) !== -1;
 
+/**
+ * Whether an id is one of the mesh's own parts (control, an Envoy, a sidecar, an operator), in whatever trust domain.
+ * Predictors are not: to be called through Envoy is what they are for.
+ */
+export function isOwnPart(id: string): boolean {
+	const [, , , root, part] = id.split("/");
+	return root === "weir" && part !== "predictor";
+}
+
 /** An exact SPIFFE id. */
 export const spiffeId = z
 	.string({ error: SPIFFE_HINT })

@@ -11,6 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import type { OwnDoor } from "../resources/ownDoor.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import { goalLogE } from "../rollout/fleet.js";
@@ -37,6 +38,8 @@ export interface StoreOptions {
 	readonly now?: () => number;
 	/** How many audit records are kept; OPERATOR_AUDIT_RECORDS_MAX unless a test wants fewer. */
 	readonly auditRecords?: number;
+	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
+	readonly ownDoors?: () => readonly OwnDoor[];
 }
 
 export class Store implements StateStore, Outbox {
@@ -45,6 +48,7 @@ export class Store implements StateStore, Outbox {
 	readonly #plans: PlanShelf;
 	readonly #waiters = new RevisionWaiters();
 	readonly #now: () => number;
+	readonly #ownDoors: () => readonly OwnDoor[];
 	#stored: readonly StoredResource[] = [];
 	#state: State;
 	#closed = false;
@@ -68,6 +72,7 @@ export class Store implements StateStore, Outbox {
 		this.audit = new AuditLog(this.#database, options.auditRecords);
 		this.policies = new PolicyHistory(this.#database);
 		this.#now = options.now ?? Date.now;
+		this.#ownDoors = options.ownDoors ?? (() => []);
 		this.#state = this.#load(true);
 	}
 
@@ -266,6 +271,7 @@ export class Store implements StateStore, Outbox {
 			stored: this.#stored,
 			resources: this.#state.resources,
 			status: this.#state.status,
+			ownDoors: this.#ownDoors(),
 			used: (kind: "name" | "salt", text: string) =>
 				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
 		};

@@ -11,6 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../assignment/table.js";
 import { changeProblems } from "../resources/change.js";
 import { resourcesOf } from "../resources/kinds.js";
+import { type OwnDoor, ownDoorProblems } from "../resources/ownDoor.js";
 import { parseResources } from "../resources/parse.js";
 import {
 	type Experiment,
@@ -42,6 +43,8 @@ export interface Wishes {
 	readonly status: Status;
 	/** Who used an Experiment name or a salt first, also long ago; undefined = nobody. */
 	readonly used: (kind: "name" | "salt", text: string) => Used | undefined;
+	/** Where control itself listens. */
+	readonly ownDoors: readonly OwnDoor[];
 }
 
 export interface ResourceChange {
@@ -133,6 +136,7 @@ export function planApply(
 	);
 	const problems = [
 		...whole.problems,
+		...ownDoorProblems(given.resources.services, wishes.ownDoors, whole.positions),
 		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
 		...usedProblems(wishes, fresh, whole),
 	];

@@ -44,11 +44,11 @@ export interface XdsServerOptions {
 export interface XdsSecurity {
 	/** Demands a client certificate; renews the own one by itself. */
 	readonly credentials: ServerCredentials;
-	/** null = the certificate is no X.509-SVID of the own trust domain. */
-	readonly idOf: (call: Pick<Call, "getAuthContext">) => string | null;
+	/** null = the certificate is no X.509-SVID of the own trust domain, or the call is another's that a proxy passes on. */
+	readonly idOf: (call: Pick<Call, "getAuthContext" | "metadata">) => string | null;
 }
 
-type PeerOf = (call: Pick<Call, "getAuthContext">) => Peer | Stranger;
+type PeerOf = (call: Pick<Call, "getAuthContext" | "metadata">) => Peer | Stranger;
 
 /** Who is not served at all. */
 interface Stranger {
@@ -163,7 +163,7 @@ export class XdsServer {
 	}
 
 	/** A client that no SPIFFE id speaks for is refused: on this door there is no other proof. */
-	#proved({ idOf }: XdsSecurity, call: Pick<Call, "getAuthContext">): Peer | Stranger {
+	#proved({ idOf }: XdsSecurity, call: Pick<Call, "getAuthContext" | "metadata">): Peer | Stranger {
 		const id = idOf(call);
 		return id === null ? { refusedFor: "no-svid", id } : (peerOf(id) ?? { refusedFor: "not-a-client", id });
 	}

@@ -1,6 +1,6 @@
 /** `weir sidecar --listen`: mutual TLS or nothing, for the Envoys of the own trust domain, with identities that are renewed. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type ClientHttp2Session, connect } from "node:http2";
+import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
@@ -44,7 +44,7 @@ const start = (...more: readonly string[]) =>
 	startSidecarChild(t, { arguments: ["--table", tableFile, "--listen", "127.0.0.1:0", ...more] });
 
 /** gRPC status of a health check on a connection of its own, or why there was none. */
-async function ask(port: number, options: ConnectionOptions | null): Promise<string> {
+async function ask(port: number, options: ConnectionOptions | null, more: OutgoingHttpHeaders = {}): Promise<string> {
 	const session: ClientHttp2Session =
 		options === null
 			? connect(`http://127.0.0.1:${port}`)
@@ -55,7 +55,11 @@ async function ask(port: number, options: ConnectionOptions | null): Promise<str
 		return await new Promise<string>((resolve, reject) => {
 			session.on("error", reject);
 			session.on("close", () => reject(new Error("closed")));
-			const call = session.request({ ":method": "POST", ":path": HEALTH_CHECK, "content-type": "application/grpc" });
+			const head = { ":method": "POST", ":path": HEALTH_CHECK, "content-type": "application/grpc" };
+			const call = session.request({ ...head, ...more });
+			call.on("response", (headers) => {
+				if (headers["grpc-status"] !== undefined) resolve(`grpc ${headers["grpc-status"]}`);
+			});
 			call.on("error", reject);
 			call.on("trailers", (trailers) => resolve(`grpc ${trailers["grpc-status"]}`));
 			call.on("close", () => reject(new Error("no answer")));
@@ -97,6 +101,12 @@ t.test("an Envoy of the trust domain is answered; nobody else is", async (t) => 
 	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0", "and it still answers");
 	t.match(log(), /not-admitted/);
 	t.match(log(), /spiffe:\/\/weir\.test\/web/, "the operator reads who it was");
+});
+
+t.test("what an Envoy passes on for a client is not its own question", async (t) => {
+	const { ready } = await start("--identity", identity);
+	for (const name of ["x-request-id", "x-forwarded-proto"])
+		t.equal(await ask(Number(ready.port), clientTls(envoy, isSidecar), { [name]: "1" }), "grpc 7", name);
 });
 
 t.test("peers may be named", async (t) => {

@@ -25,8 +25,9 @@ export class AdsClient {
 	/** Resolves with the error that ended the stream. */
 	readonly ended: Promise<ServiceError>;
 
-	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure()) {
-		this.#client = new Client(target, channel);
+	/** @param authority what it calls the server; by default the target */
+	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure(), authority = target) {
+		this.#client = new Client(target, channel, { "grpc.default_authority": authority });
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		this.#call.on("data", (response: DiscoveryResponse) => {
 			if (this.#waiting === null) this.#heard.push(response);

@@ -2,9 +2,10 @@
  * The api role: wishes and facts behind the public API; outcomes, traces and metrics of the others mounted on it. Without
  * a TCP door it listens on its UNIX socket alone.
  */
-import { userInfo } from "node:os";
+import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
+import type { OwnDoor } from "../../resources/ownDoor.js";
 import { startApi } from "../../state/api.js";
 import { Store } from "../../state/store.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
@@ -13,8 +14,10 @@ import { forwardTo } from "./forward.js";
 import { readMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
-export async function startApiRole({ at, log, meter, apiDoor, apiAdmins = [] }: RoleContext): Promise<RunningRole> {
-	const store = new Store(join(at.dataDirectory, "state"));
+export async function startApiRole(context: RoleContext): Promise<RunningRole> {
+	const { at, log, meter, apiDoor, apiAdmins = [] } = context;
+	let doors: readonly OwnDoor[] = [];
+	const store = new Store(join(at.dataDirectory, "state"), { ownDoors: () => doors });
 	const ingest = forwardTo(at.ingestSocket, "ingest");
 	const api = await startApi({
 		store,
@@ -51,6 +54,7 @@ export async function startApiRole({ at, log, meter, apiDoor, apiAdmins = [] }: 
 		},
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),
 	});
+	doors = ownDoors(context, api.url);
 	return {
 		ready: { api: api.url },
 		renewApi: (tls) => api.renew(tls),
@@ -59,6 +63,32 @@ export async function startApiRole({ at, log, meter, apiDoor, apiAdmins = [] }: 
 			await store.close();
 		},
 	};
+}
+
+/**
+ * Control's TCP doors as far as this process knows them: the API's own, and those of other roles that were named to it
+ * with a port. A door on all addresses is one on each that this machine has now.
+ */
+export function ownDoors(
+	{ apiDoor, xdsListen, accessLogListen }: Pick<RoleContext, "apiDoor" | "xdsListen" | "accessLogListen">,
+	apiUrl: string,
+): readonly OwnDoor[] {
+	const apiPort = Number(URL.canParse(apiUrl) ? new URL(apiUrl).port : 0);
+	const doors = [
+		{ what: "control's API", door: apiDoor ? { host: apiDoor.address, port: apiPort } : null },
+		{ what: "control's xDS", door: xdsListen },
+		{ what: "control's access log", door: accessLogListen },
+	];
+	return doors.flatMap(({ what, door }): readonly OwnDoor[] => {
+		if (door === null || door.port === 0) return [];
+		const everywhere = door.host === "0.0.0.0" || door.host === "::";
+		const addresses = everywhere ? Object.values(networkInterfaces()).flatMap((one) => one ?? []) : [];
+		return [door.host, ...addresses.map(({ address }) => address)].map((address) => ({
+			address,
+			port: door.port,
+			what,
+		}));
+	});
 }
 
 /** A container may run as a user id that has no name. */

@@ -55,11 +55,13 @@ async function mutualTls(
 	peers: readonly string[],
 	log: { warn(message: string, fields?: Readonly<Record<string, string>>): void },
 ): Promise<GrpcTls> {
-	const [{ admitPeers, followRotation, serverTls }, { trustDomainOf }, { matchesPrincipal }] = await Promise.all([
+	const [nodeTls, { isForwarded }, { trustDomainOf }, { matchesPrincipal }] = await Promise.all([
 		import("../../identity/nodeTls.js"),
+		import("../../identity/forwarded.js"),
 		import("../../identity/svid.js"),
 		import("../../access/principal.js"),
 	]);
+	const { admitPeers, followRotation, serverTls } = nodeTls;
 	const admitted = peers.length > 0 ? peers : [`spiffe://${trustDomainOf(workload.current().spiffeId)}/weir/envoy/*`];
 	const admit = (id: string): boolean => admitted.some((pattern) => matchesPrincipal(id, pattern));
 	return {
@@ -70,5 +72,6 @@ async function mutualTls(
 			);
 			return followRotation(server, workload);
 		},
+		isForwarded: (headers) => isForwarded((name) => headers[name] !== undefined),
 	};
 }

@@ -49,6 +49,8 @@ export interface GrpcTls {
 	readonly options: TlsOptions;
 	/** Called once with the server before it listens: renews what it shows, ends connections of others. @returns stops it */
 	readonly guard: (server: Http2SecureServer) => () => void;
+	/** Whether a call is not the peer's own, but passed on by it: nobody is answered then. */
+	readonly isForwarded: (headers: IncomingHttpHeaders) => boolean;
 }
 
 export interface GrpcServerOptions {
@@ -92,6 +94,7 @@ const OPTIONS: ServerOptions & ResetOptions = {
 };
 
 const MALFORMED_TIMEOUT = new GrpcFailure(GRPC.INTERNAL, "malformed grpc-timeout");
+const FORWARDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "a call that is passed on for somebody else");
 const UNKNOWN_METHOD = new GrpcFailure(GRPC.UNIMPLEMENTED, "unknown method");
 
 /**
@@ -118,6 +121,7 @@ class Server implements GrpcServer {
 	/** Sessions that have not answered their PING. */
 	readonly #silent = new Set<ServerHttp2Session>();
 	readonly #pings: NodeJS.Timeout;
+	readonly #isForwarded: GrpcTls["isForwarded"];
 
 	constructor({ listen, tls, methods, health, counters, limits }: GrpcServerOptions) {
 		if ("host" in listen && tls === undefined) {
@@ -151,7 +155,9 @@ class Server implements GrpcServer {
 		if (tls === undefined || !("host" in listen)) {
 			this.#http = createServer(OPTIONS);
 			this.#unguard = () => {};
+			this.#isForwarded = () => false;
 		} else {
+			this.#isForwarded = tls.isForwarded;
 			const secure = createSecureServer({ ...OPTIONS, ...tls.options, allowHTTP1: false });
 			this.#unguard = tls.guard(secure);
 			this.#http = secure;
@@ -291,6 +297,10 @@ class Server implements GrpcServer {
 		}
 		if (!isGrpc(headers["content-type"])) {
 			this.#refused(stream, 415);
+			return;
+		}
+		if (this.#isForwarded(headers)) {
+			this.#failed(stream, "unknown", FORWARDED);
 			return;
 		}
 		const method = this.#served.get(path);

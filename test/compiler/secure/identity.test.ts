@@ -73,8 +73,11 @@ t.test("client → Envoy → predictor: each end demands the other's id", async 
 			gateways: [edge],
 			services: [
 				served(predictor.port, [PREDICTOR]),
-				{ ...served(predictor.port, [id("other")], { hosts: ["wrong.test"] }), metadata: metadataOf("wrong") },
-				{ ...served(predictor.port, [id("weir")], { hosts: ["prefix.test"] }), metadata: metadataOf("prefix") },
+				{
+					...served(predictor.port, ["spiffe://weir.test/other"], { hosts: ["wrong.test"] }),
+					metadata: metadataOf("wrong"),
+				},
+				{ ...served(predictor.port, [`${PREDICTOR}/x`], { hosts: ["prefix.test"] }), metadata: metadataOf("prefix") },
 			],
 		}),
 	);

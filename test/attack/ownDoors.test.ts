@@ -1,0 +1,159 @@
+/**
+ * Whoever may declare a Service names control's own doors as its endpoints, and a stranger calls it through a real Envoy:
+ * Envoy shows its SVID there, with which it takes its configuration, reports loads and writes the access log.
+ */
+import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import {
+	type ClientDuplexStream,
+	type ClientWritableStream,
+	credentials,
+	makeClientConstructor,
+	type ServiceError,
+} from "@grpc/grpc-js";
+import t from "tap";
+import { staticBootstrap } from "../../src/compiler/bootstrap.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { serveAccessLogTcp } from "../../src/events/accessLog.js";
+import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
+import { startCa } from "../../src/identity/ca.js";
+import { grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { LoadReportingServiceDefinition } from "../../src/xds/loadReports.js";
+import { XdsServer } from "../../src/xds/server.js";
+import { startEnvoy } from "../envoy/harness.js";
+import { encode } from "../events/rig.js";
+import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { ENVOY, id, identityOf, scratch, TRUST_DOMAIN, until } from "../identity/mesh.js";
+import { AdsClient } from "../xds/adsClient.js";
+import { published, tinyPlan } from "../xds/tinyPlan.js";
+
+t.setTimeout(120_000);
+
+/** As SPIRE may name it: nothing in it says that it is control. */
+const CONTROL = `spiffe://${TRUST_DOMAIN}/ns/weir/sa/control`;
+const UNAUTHENTICATED = 16;
+const PERMISSION_DENIED = 7;
+const UNAVAILABLE = 14;
+
+t.test("through Envoy nobody is Envoy", async (t) => {
+	const directory = await scratch(t);
+	const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
+	t.teardown(() => ca.close());
+	const socket = (name: string) => join(directory, "run", `${name}.sock`);
+	await ca.workload(ENVOY, socket("envoy"));
+	await ca.workload(CONTROL, socket("control"));
+	const control = await identityOf(t, socket("control"));
+	const refused: string[] = [];
+	const server = new XdsServer({
+		secure: { credentials: grpcServerCredentials(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
+		gatewaysOf: () => null,
+		onRefused: (reason) => refused.push(reason),
+	});
+	t.teardown(() => server.close());
+	const xds = await server.listen({ host: "127.0.0.1", port: 0 });
+	const xdsPort = "port" in xds ? xds.port : 0;
+	server.publish(
+		published(
+			tinyPlan({ gatewayPort: 8080, services: { a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 } } } }),
+		),
+		1,
+	);
+	let taken = 0;
+	const log = { error: () => {}, warn: () => {}, info: () => {} };
+	const accessLog = await serveAccessLogTcp(
+		{
+			address: "127.0.0.1",
+			port: 0,
+			credentials: grpcServerCredentials(control),
+			peer: (call) => grpcPeerSpiffeId(call, control),
+			trust: { trustDomain: TRUST_DOMAIN, gatewaysOf: () => null },
+		},
+		{ offer: () => void taken++, broken: () => {}, refused: (fault) => refused.push(fault) },
+		Date.now,
+		log,
+	);
+	t.teardown(() => accessLog.close());
+
+	const evil = (name: string, port: number, identities: readonly string[] | null) =>
+		service(name, [variant("v1", port)], { protocol: "grpc", identities });
+	const plan = compile(
+		resourceSet({
+			gateways: [gateway()],
+			services: [
+				evil("xds", xdsPort, [CONTROL]),
+				evil("log", accessLog.port, [CONTROL]),
+				evil("plain", xdsPort, null),
+				evil("named", xdsPort, [CONTROL, id("control")]),
+			],
+		}),
+		EMPTY_STATUS,
+		{ collectors: NO_COLLECTORS },
+	);
+	t.match(
+		plan.rules.find(({ rule }) => rule === "Service named: endpoints")?.because,
+		/left out: spec\.identities names spiffe:\/\/weir\.test\/weir\/control/,
+	);
+	const identitySocket = socket("envoy");
+	const envoy = await startEnvoy(t, (adminSocket) =>
+		staticBootstrap(plan.envoy, { collectors: NO_COLLECTORS, adminSocket, nodeId: "n", identitySocket }),
+	);
+	const target = `127.0.0.1:${envoy.port()}`;
+	const take = async (host: string): Promise<ServiceError> => {
+		const client = new AdsClient(target, credentials.createInsecure(), host);
+		client.ask("clusters", [], undefined, { node: "gateway" });
+		const heard = client.next();
+		const answer = await Promise.race([client.ended, heard]);
+		client.close();
+		if ("resources" in answer) throw new Error(`control has served a stranger: ${answer.typeUrl}`);
+		return answer;
+	};
+	// On a busy machine a handshake may take longer than Envoy waits: until control itself has answered.
+	await until(
+		async () => (await take("xds.test")).code === UNAUTHENTICATED,
+		"control refuses what comes through Envoy",
+	);
+	t.equal(refused.at(-1), "no-svid");
+	t.match(await take("plain.test"), { code: UNAVAILABLE }, "without TLS there is no door");
+	t.match(await take("named.test"), { code: UNAVAILABLE }, "and the plan leads to no part of the mesh");
+
+	refused.length = 0;
+	const LoadClient = makeClientConstructor(LoadReportingServiceDefinition, "LoadReportingService");
+	const loads = new LoadClient(target, credentials.createInsecure(), { "grpc.default_authority": "xds.test" });
+	t.teardown(() => loads.close());
+	const reports = loads.streamLoadStats?.() as ClientDuplexStream<LoadStatsRequest, object>;
+	const reported = new Promise<ServiceError>((resolve) => reports.on("error", resolve));
+	reports.on("data", () => t.fail("a load report was asked for"));
+	reports.write(create(LoadStatsRequestSchema, { node: { id: "gateway" } }));
+	t.match(await reported, { code: UNAUTHENTICATED });
+
+	const LogClient = makeClientConstructor(
+		{
+			streamAccessLogs: {
+				path: "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+				requestStream: true,
+				responseStream: false,
+				requestSerialize: (message: Buffer) => message,
+				requestDeserialize: (bytes: Buffer) => bytes,
+				responseSerialize: (message: Buffer) => message,
+				responseDeserialize: (bytes: Buffer) => bytes,
+			},
+		},
+		"AccessLogService",
+	);
+	const logs = new LogClient(target, credentials.createInsecure(), { "grpc.default_authority": "log.test" });
+	t.teardown(() => logs.close());
+	const forge = (): Promise<number> =>
+		new Promise((resolve) => {
+			const stream = logs.streamAccessLogs?.((error: ServiceError | null) =>
+				resolve(error?.code ?? 0),
+			) as ClientWritableStream<Buffer>;
+			stream.on("error", () => {});
+			const end = { kind: "end", unit: null, requestId: "forged", startMs: Date.now(), status: 503 } as const;
+			stream.write(encode([end], { node: "gateway", log: "weir|edge" }));
+			stream.end();
+		});
+	await until(async () => (await forge()) === PERMISSION_DENIED, "the access log refuses what comes through Envoy");
+	t.equal(taken, 0);
+	t.ok(refused.includes("no-identity"), refused.join());
+});
