@@ -154,7 +154,7 @@ const servedCounter = (service: string, gateway: string): string =>
 
 /** Counters that each request moves which a verdict lets pass: of the last native filter, or of the callouts. */
 function verdictCounters(gateway: string, judgedBy: "envoy" | "sidecar"): readonly string[] {
-	const prefix = `http.gateway.${gateway.slice(gateway.indexOf("/") + 1)}`;
+	const prefix = `http.gateway.${gateway}`;
 	return judgedBy === "envoy"
 		? [`${prefix}.rbac.weir_allow_.allowed`]
 		: [`${prefix}.ext_authz.weir_verdict.ok`, `${prefix}.ext_proc.weir_process.streams_started`];

@@ -69,7 +69,8 @@ function connectionManager(context: ListenerContext): object {
 	const { gateway, collectors, protects, routes } = context;
 	return {
 		"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-		stat_prefix: `gateway.${gateway.metadata.name}`,
+		// Qualified: two Gateways of one Envoy that share a name must not share the counters that the bypass alarm reads.
+		stat_prefix: `gateway.${qualifiedName(gateway.metadata)}`,
 		codec_type: "AUTO",
 		...routes,
 		// The client's address and request id are Envoy's word, not the client's.

@@ -44,9 +44,9 @@ t.test("served and not judged, by who judges", async (t) => {
 		],
 	};
 	const served = (name: string): string => `vhost.prod/${name}.route.prod/edge.upstream_rq_total`;
-	const native = "http.gateway.edge.rbac.weir_allow_.allowed";
-	const authz = "http.gateway.edge.ext_authz.weir_verdict.ok";
-	const proc = "http.gateway.edge.ext_proc.weir_process.streams_started";
+	const native = "http.gateway.prod/edge.rbac.weir_allow_.allowed";
+	const authz = "http.gateway.prod/edge.ext_authz.weir_verdict.ok";
+	const proc = "http.gateway.prod/edge.ext_proc.weir_process.streams_started";
 	const alarms = (after: Readonly<Record<string, number>>, before: Readonly<Record<string, number>> = {}) =>
 		unjudgedAlarms(listener, new Map(Object.entries(before)), new Map(Object.entries(after))).map((alarm) =>
 			alarm.alarm === "served-unjudged" ? `${alarm.judgedBy} ${alarm.services.join()} ${alarm.served}` : alarm.alarm,
@@ -54,6 +54,8 @@ t.test("served and not judged, by who judges", async (t) => {
 	t.same(alarms({}), []);
 	t.same(alarms({ [served("a")]: 3 }), ["envoy prod/a 3"]);
 	t.same(alarms({ [served("a")]: 3, [native]: 3 }), []);
+	const namesake = native.replace("prod/edge", "edge");
+	t.same(alarms({ [served("a")]: 3, [namesake]: 3 }), ["envoy prod/a 3"], "nor those of a namesake");
 	t.same(alarms({ [served("a")]: 3, [authz]: 3 }), ["envoy prod/a 3"], "another's verdicts do not count");
 	t.same(alarms({ [served("b")]: 2, [native]: 9 }), ["sidecar prod/b 2"]);
 	t.same(alarms({ [served("b")]: 2, [authz]: 1 }), []);

@@ -164,7 +164,8 @@ export function failuresPage(): string {
 	});
 	return `# When the sidecar fails
 
-Made by test/failure/cases.ts, whose every line test/failure checks on a real Envoy. NAME is the Gateway's name.
+Made by test/failure/cases.ts, whose every line test/failure checks on a real Envoy. NAME is the Gateway's name, NAMESPACE/NAME outside of the
+namespace default.
 
 A Service whose verdict the sidecar gives, or that says \`callout.onFailure: deny\`, answers 503, and its upstream sees
 nothing. One that says \`callout.onFailure: default-variant\` is served by its default Variant; then

@@ -4,7 +4,8 @@ import { createServer } from "node:net";
 import t from "tap";
 import { watchedListeners } from "../../src/access/probe.js";
 import { type ProbeRound, Prober, type ProbeTarget } from "../../src/probe/prober.js";
-import { type AttackScene, attackScene, FORMS } from "../attack/scene.js";
+import type { MutualTls } from "../access/mutualTls.js";
+import { type AttackScene, attackedResources, attackScene, FORMS } from "../attack/scene.js";
 import { exchange, get } from "../attack/wire.js";
 
 const brief = ({ alarms, results, counted }: ProbeRound) => ({ alarms, probed: results.length, counted });
@@ -26,7 +27,7 @@ async function prober(scene: AttackScene): Promise<Prober> {
 	const identity = await scene.tls.ca.issue({ spiffeId: "spiffe://weir.test/weir/control" });
 	const target: ProbeTarget = {
 		address: "127.0.0.1",
-		port: scene.envoy.port(),
+		port: scene.envoy.port(scene.plan.table.gateways[0]?.name),
 		tls: () => ({
 			ca: scene.tls.ca.certificate,
 			cert: identity.certificate,
@@ -99,6 +100,29 @@ t.test("native: the filter that allows is gone, the others are there", async (t)
 	t.same((await own.round()).alarms, [], "the probes are still refused");
 	t.same(await traffic(scene), [200, 200, 200]);
 	t.match((await own.round()).alarms, [{ alarm: "served-unjudged", judgedBy: "envoy", served: 2 }]);
+});
+
+t.test("native: two Gateways of one name, and the filter that allows is gone from the second", async (t) => {
+	const twins = (port: number, tls: MutualTls) => {
+		const { gateways, ...rest } = attackedResources(port, tls);
+		const web = (namespace: string) =>
+			gateways.map((one) => ({ ...one, metadata: { ...one.metadata, name: "web", namespace } }));
+		return { ...rest, gateways: [...web("a"), ...web("b")] };
+	};
+	const scene = await attackScene(t, "native", twins, (bootstrap) =>
+		JSON.parse(JSON.stringify(bootstrap), (key, value) => {
+			if (key !== "listeners") return value;
+			const [first, second] = value as readonly object[];
+			return [first, without("weir.allow")(second ?? {})];
+		}),
+	);
+	const own = await prober(scene);
+	await own.round();
+	for (const name of ["a/web", "b/web"]) {
+		const target = await scene.tls.client(scene.envoy.port(name), "alice");
+		t.same((await exchange(await target(), get("guarded.test", "/v2"))).statuses, [200], name);
+	}
+	t.match((await own.round()).alarms, [{ alarm: "served-unjudged", gateway: "b/web", judgedBy: "envoy", served: 1 }]);
 });
 
 for (const [form, filter] of [
