@@ -122,6 +122,11 @@ export interface EvidenceQuery {
 	readonly segments: readonly string[];
 	/** Qualified names of other Experiments whose assignments may interact with this one's; empty = not asked. */
 	readonly interactsWith: readonly string[];
+	/**
+	 * A bandit first moved its shares then: of units outside its core only what was due by then counts, since for the
+	 * others the arm came and went with the outcomes. Absent: nothing was moved.
+	 */
+	readonly coreFromMs?: number;
 }
 
 /** The observation is the share of the unit's requests slower than its arm's threshold, of units first exposed after. */

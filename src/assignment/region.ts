@@ -36,6 +36,14 @@ export function armRegions(weights: readonly number[]): readonly Region[] {
 	});
 }
 
+/**
+ * The live points of an arm: the first of its region, so that share 10⁶ is exactly what a plain ramp has live.
+ * @param size points of the region @param sharePpm how much of its allocation the arm has live
+ */
+export function armPoints(size: number, allocationPpm: number, sharePpm: number): number {
+	return sharePoints(size, sharePoints(allocationPpm, sharePpm));
+}
+
 /** floor(size × share / 10⁶): the first points of a region that are live, or of an entry that are taken over. */
 export function sharePoints(sizePoints: number, sharePpm: number): number {
 	return floorDivide(sizePoints * sharePpm, PPM);

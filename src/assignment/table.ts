@@ -4,10 +4,10 @@
  */
 import { claimHeader, parameterHeader } from "../compiler/headers.js";
 import type { ArmTable, ExperimentTable, UnitTable } from "../compiler/plan.js";
-import { type Experiment, type Layer, qualifiedName, type UnitSource } from "../resources/resource.js";
-import { type ExperimentStatus, initialStatus, isExposing } from "../rollout/status.js";
+import { type Experiment, type Layer, qualifiedName, type Rollout, type UnitSource } from "../resources/resource.js";
+import { type ExperimentStatus, initialStatus, isExposing, liveSharePpm } from "../rollout/status.js";
 import { hasher } from "./hash.js";
-import { armRegions, sharePoints } from "./region.js";
+import { armPoints, armRegions, sharePoints } from "./region.js";
 
 /** Qualified name of the Layer that an Experiment uses: a Layer belongs to the Experiment's namespace. */
 export function layerName(experiment: Experiment): string {
@@ -48,6 +48,7 @@ export function experimentTable(
 	const promoting = status.phase === "Promoting";
 	if (!isExposing(status.phase) && !promoting) return null;
 	const { spec } = experiment;
+	const core = corePpm(spec.rollout);
 	return {
 		name: qualifiedName(experiment.metadata),
 		unit: unitTable(spec.unit),
@@ -55,10 +56,11 @@ export function experimentTable(
 		slotLoPpm: spec.layer.slotLoPpm,
 		slotHiPpm: spec.layer.slotHiPpm,
 		salt: experimentSalt(experiment),
-		arms: armTables(experiment, status.allocationPpm, status.closedArms),
+		arms: armTables(experiment, status),
 		// A holdback goes on comparing: new people on points that are not taken over are exposed to arm or baseline.
 		exposing: isExposing(status.phase) || (promoting && status.promotion?.heldBackFromMs !== undefined),
 		...(spec.segments.length === 0 ? {} : { segments: spec.segments }),
+		...(core === null ? {} : { core: { ppm: core, alone: status.shares !== undefined } }),
 		takeover:
 			promoting && status.promotion !== null
 				? {
@@ -74,11 +76,18 @@ function unitTable(unit: UnitSource): UnitTable {
 	return unit.from === "claim" ? { from: "claim", header: claimHeader(unit.claim), claim: unit.claim } : unit;
 }
 
-/** Regions and live points of the arms at an allocation; a closed arm has no live point. */
-export function armTables(
+/**
+ * How much of each region a bandit leaves live whatever the outcomes say: the floor's share of the last step, at which
+ * alone shares move. null without a bandit.
+ */
+export function corePpm({ bandit, stepsPpm }: Pick<Rollout, "bandit" | "stepsPpm">): number | null {
+	return bandit === null ? null : sharePoints(stepsPpm.at(-1) ?? 0, bandit.floorPpm);
+}
+
+/** Regions and live points of the arms under a status; a closed arm has no live point. */
+function armTables(
 	experiment: Experiment,
-	allocationPpm: number,
-	closedArms: readonly string[] = [],
+	status: Pick<ExperimentStatus, "allocationPpm" | "closedArms" | "shares">,
 ): readonly ArmTable[] {
 	const { arms } = experiment.spec;
 	const regions = armRegions(arms.map((arm) => arm.weight));
@@ -90,7 +99,7 @@ export function armTables(
 			baseline: arm.baseline,
 			loPpm,
 			hiPpm,
-			livePoints: closedArms.includes(arm.name) ? 0 : sharePoints(hiPpm - loPpm, allocationPpm),
+			livePoints: armPoints(hiPpm - loPpm, status.allocationPpm, liveSharePpm(arm.name, status)),
 			parameters: Object.fromEntries(
 				Object.entries(arm.parameters).map(([name, value]) => [parameterHeader(name), value]),
 			),

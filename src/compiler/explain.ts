@@ -129,5 +129,10 @@ function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable)
 		experiment.takeover === null
 			? ""
 			: `; ${experiment.takeover.arm} is taking over ${percent(experiment.takeover.ppm)} of every other share`;
-	return `${arms}, rest → ${defaultVariant} ${percent(1_000_000 - live)}${takeover}`;
+	const { core } = experiment;
+	const bandit =
+		core === undefined
+			? ""
+			: `; a bandit sets how much of each challenger's region is live, never less than its first ${percent(core.ppm)}${core.alone ? ", whose units alone are compared since it has moved" : ""}`;
+	return `${arms}, rest → ${defaultVariant} ${percent(1_000_000 - live)}${takeover}${bandit}`;
 }

@@ -143,6 +143,11 @@ export interface ExperimentTable {
 	readonly exposing: boolean;
 	/** Request headers that say which groups a unit belongs to; absent = none, as in all plans before there were any. */
 	readonly segments?: readonly Segment[];
+	/**
+	 * Under a bandit: the first `ppm` of each region are live whatever the outcomes say. alone: shares have moved, so that
+	 * only units there count as exposed. Absent = no bandit, every live unit counts.
+	 */
+	readonly core?: { readonly ppm: number; readonly alone: boolean };
 	/** Who receives the taken-over points while promoting. */
 	readonly takeover: { readonly arm: string; readonly variant: string; readonly ppm: number } | null;
 }

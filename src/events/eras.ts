@@ -47,6 +47,8 @@ export interface Era {
 	readonly afterMs: number;
 	readonly asOfMs: number;
 	readonly ordinal: number;
+	/** Of units outside the core only those belong to it that were due by then; null = all. */
+	readonly coreFromMs: number | null;
 }
 
 /** A definition with its series and the eras of its metric so far; the last one is its own. */
@@ -87,6 +89,7 @@ export async function define(
 	transaction: Transaction,
 	experiment: string,
 	definitions: readonly Definition[],
+	coreFromMs: number | null,
 ): Promise<readonly (Defined & { readonly adopted: boolean })[]> {
 	const known = await transaction.rows("SELECT number, metric, definition FROM series WHERE experiment = $experiment", {
 		experiment,
@@ -112,13 +115,19 @@ export async function define(
 			experiment,
 		},
 	);
+	if (coreFromMs !== null) {
+		await transaction.run(
+			`UPDATE eras SET core_from_ms = ${whole(coreFromMs)} WHERE experiment = $experiment AND core_from_ms IS NULL`,
+			{ experiment },
+		);
+	}
 	const eras = await erasOf(transaction, experiment);
 	const defined: (Defined & { readonly adopted: boolean })[] = [];
 	for (const definition of definitions) {
 		const { metric, kind } = definition;
 		const series = Number(numbers.find((row) => row.metric === metric && row.definition === kind)?.number);
 		const before = eras.get(metric) ?? [];
-		const added = await begin(transaction, experiment, definition, series, before.at(-1));
+		const added = await begin(transaction, experiment, definition, series, before.at(-1), coreFromMs);
 		defined.push({ ...definition, series, eras: [...before, ...added], adopted: orphans.includes(metric) });
 	}
 	return defined;
@@ -131,19 +140,20 @@ async function begin(
 	{ metric, source, times, beforeMs, afterMs }: Definition,
 	series: number,
 	last: Era | undefined,
+	coreFromMs: number | null,
 ): Promise<readonly Era[]> {
 	const written = JSON.stringify(times);
 	const same = last?.series === series && last.afterMs === afterMs && JSON.stringify(last.times) === written;
 	if (same) return [];
-	const era = { era: (last?.era ?? -1) + 1, series, times, afterMs, asOfMs: -1, ordinal: -1 };
+	const era = { era: (last?.era ?? -1) + 1, series, times, afterMs, asOfMs: -1, ordinal: -1, coreFromMs };
 	await transaction.run(
-		`INSERT INTO eras VALUES ($experiment, $metric, ${era.era}, ${series}, $source, $written, $before, $after, -1, -1)`,
+		`INSERT INTO eras VALUES ($experiment, $metric, ${era.era}, ${series}, $source, $written, $before, $after, -1, -1, ${coreFromMs === null ? "NULL" : whole(coreFromMs)})`,
 		{ experiment, metric, source, written, before: BigInt(beforeMs), after: BigInt(afterMs) },
 	);
 	return [era];
 }
 
-const ERAS = "SELECT metric, era, series, times, after_ms, as_of_ms, ordinal FROM eras";
+const ERAS = "SELECT metric, era, series, times, after_ms, as_of_ms, ordinal, core_from_ms FROM eras";
 
 /** All eras of an experiment by metric, in order. */
 export async function erasOf(
@@ -167,6 +177,7 @@ function eraOf(row: Row): Era {
 		afterMs: Number(row.after_ms),
 		asOfMs: Number(row.as_of_ms),
 		ordinal: Number(row.ordinal),
+		coreFromMs: row.core_from_ms === null ? null : Number(row.core_from_ms),
 	};
 }
 
@@ -190,12 +201,20 @@ async function adopt(
 }
 
 /** Whether row `u` of `units` is in the era. */
-function inEra({ series, times, afterMs, asOfMs, ordinal }: Era): string {
+function inEra({ series, times, afterMs, asOfMs, ordinal, coreFromMs }: Era): string {
 	const after = `u.first_ms > ${whole(afterMs)}`;
 	if (times === null) {
 		return `(${after} AND EXISTS (SELECT 1 FROM listed l WHERE l.series = ${series} AND l.ordinal = u.ordinal))`;
 	}
-	return `(u.ordinal <= ${whole(ordinal)} AND ${after} AND ${dueMs(times)} < ${whole(asOfMs)})`;
+	return `(u.ordinal <= ${whole(ordinal)} AND ${after} AND ${dueMs(times)} < ${whole(asOfMs)}${inDesign(times, coreFromMs)})`;
+}
+
+/**
+ * Once a bandit has moved, units outside the core go to and fro between their arm and the default Variant: what was
+ * still open then would be of both. What was due before is of a fixed design, as the core is for ever.
+ */
+function inDesign(times: readonly Times[], coreFromMs: number | null): string {
+	return coreFromMs === null ? "" : ` AND (u.core OR ${dueMs(times)} <= ${whole(coreFromMs)})`;
 }
 
 /** The series under which row `u` of `units` was closed; null = not yet. */
@@ -208,7 +227,7 @@ export function closedSeries(eras: readonly Era[]): string {
 /** Whether row `u` of `units` is due by now and was not closed yet. */
 export function newlyDue({ times, afterMs, eras }: Defined, nowMs: number): string {
 	const closed = eras.filter((era) => era.times === null || era.ordinal >= 0).map((era) => ` AND NOT ${inEra(era)}`);
-	return `${dueMs(times)} < ${whole(nowMs)} AND u.first_ms > ${whole(afterMs)}${closed.join("")}`;
+	return `${dueMs(times)} < ${whole(nowMs)} AND u.first_ms > ${whole(afterMs)}${inDesign(times, eras.at(-1)?.coreFromMs ?? null)}${closed.join("")}`;
 }
 
 /**

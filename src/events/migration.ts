@@ -10,14 +10,15 @@ const BEFORE_3 = ["units", "conflicts", "observations", "closings"]
 	.join("\n");
 
 const AFTER_3 = `
-INSERT INTO units SELECT *, nextval('unit_ordinals') FROM units_2;
+INSERT INTO units (experiment, unit, arm, plan, first_ms, received_ms, core, ordinal)
+	SELECT *, TRUE, nextval('unit_ordinals') FROM units_2;
 INSERT INTO conflicts SELECT *, FALSE, nextval('conflict_ordinals') FROM conflicts_2;
 INSERT INTO series SELECT nextval('series_numbers'), experiment, metric, NULL FROM closings_2;
 INSERT INTO observations SELECT s.number, u.ordinal, o.value, NULL, NULL, NULL FROM observations_2 o
 	JOIN series s USING (experiment, metric) JOIN units u USING (experiment, unit) WHERE o.value IS NOT NULL;
 INSERT INTO listed SELECT s.number, u.ordinal FROM observations_2 o
 	JOIN series s USING (experiment, metric) JOIN units u USING (experiment, unit);
-INSERT INTO eras SELECT c.experiment, c.metric, 0, s.number, c.source, NULL, 0, -1, c.as_of_ms, -1
+INSERT INTO eras SELECT c.experiment, c.metric, 0, s.number, c.source, NULL, 0, -1, c.as_of_ms, -1, NULL
 	FROM closings_2 c JOIN series s USING (experiment, metric);
 DROP TABLE units_2;
 DROP TABLE conflicts_2;
@@ -28,10 +29,17 @@ DROP TABLE closings_2;
 /** From version 4: records of the decision log get the proxy that called; those of before it named the proxy as the caller. */
 const AFTER_5 = "ALTER TABLE decisions ADD COLUMN IF NOT EXISTS via VARCHAR";
 
+/** From version 5, where no bandit was at work: every unit is of the core. */
+const AFTER_6 = `
+ALTER TABLE units ADD COLUMN IF NOT EXISTS core BOOLEAN DEFAULT TRUE;
+ALTER TABLE eras ADD COLUMN IF NOT EXISTS core_from_ms BIGINT;
+`;
+
 /** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
 export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
 	if (version < 3) await connection.run(BEFORE_3);
 	await make();
 	if (version < 3) await connection.run(AFTER_3);
 	if (version < 5) await connection.run(AFTER_5);
+	if (version < 6) await connection.run(AFTER_6);
 }

@@ -7,6 +7,7 @@ import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { sharePoints } from "../assignment/region.js";
 import type {
 	AccessTable,
+	ArmTable,
 	CalloutTable,
 	ExperimentTable,
 	PlanTable,
@@ -22,7 +23,7 @@ export interface ReadableExperiment {
 	readonly lateUnit: boolean;
 	readonly assignment: Assignment;
 	readonly baselineArm: string | null;
-	/** Live points by arm, only arms that have some. */
+	/** Points by arm on which units count as exposed, only arms that have some. */
 	readonly livePoints: Readonly<Record<string, number>>;
 }
 
@@ -133,10 +134,18 @@ function readableExperiment({ unitHeader = "", ...stored }: StoredExperiment): R
 		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,
 		livePoints: Object.fromEntries(
 			table.arms
-				.map(({ name, livePoints }): [string, number] => [name, livePoints - takenOver(table, name, livePoints)])
+				.map((arm): [string, number] => {
+					const counting = table.core?.alone === true ? corePoints(arm, table.core.ppm) : arm.livePoints;
+					return [arm.name, counting - takenOver(table, arm.name, counting)];
+				})
 				.filter(([, points]) => points > 0),
 		),
 	};
+}
+
+/** Points of an arm that are live whatever a bandit does. */
+export function corePoints({ loPpm, hiPpm, livePoints }: ArmTable, ppm: number): number {
+	return Math.min(livePoints, sharePoints(hiPpm - loPpm, ppm));
 }
 
 /** Live points of an arm that the winner of a takeover has: their units are no longer exposed to the arm. */

@@ -7,7 +7,9 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** @throws WeirError `invalid-argument` for anything that is not exactly a query */
 export function parseEvidenceQuery(json: unknown): EvidenceQuery {
+	const moved = typeof json === "object" && json !== null && "coreFromMs" in json;
 	const query = fields(json, "the query", [
+		...(moved ? ["coreFromMs"] : []),
 		"experiment",
 		"service",
 		"metrics",
@@ -26,6 +28,7 @@ export function parseEvidenceQuery(json: unknown): EvidenceQuery {
 		healthSinceMs: milliseconds(query, "healthSinceMs"),
 		segments: names(query, "segments"),
 		interactsWith: names(query, "interactsWith"),
+		...(moved ? { coreFromMs: milliseconds(query, "coreFromMs") } : {}),
 	};
 }
 

@@ -40,6 +40,7 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 		transaction,
 		experiment,
 		asked.map(({ definition }) => definition),
+		query.coreFromMs ?? null,
 	);
 	const closings = defined.map((one, index): Closing => ({ ...one, of: asked[index]?.of ?? null }));
 	const last = await lastLook(transaction, experiment);

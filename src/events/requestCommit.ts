@@ -46,8 +46,10 @@ export class RequestCommit {
 		await transaction.run("CREATE OR REPLACE TEMP TABLE candidates AS SELECT * EXCLUDE (ordinal) FROM units LIMIT 0");
 		await transaction.appendFresh("candidates", exposures, putExposure);
 		const added = await transaction.rows(
-			`INSERT INTO units SELECT *, nextval('unit_ordinals') FROM (
-				SELECT experiment, unit, arg_min(arm, first_ms), arg_min(plan, first_ms), min(first_ms), min(received_ms)
+			`INSERT INTO units (experiment, unit, arm, plan, first_ms, received_ms, core, ordinal)
+				SELECT *, nextval('unit_ordinals') FROM (
+				SELECT experiment, unit, arg_min(arm, first_ms), arg_min(plan, first_ms), min(first_ms), min(received_ms),
+					arg_min(core, first_ms)
 				FROM candidates ANTI JOIN units USING (experiment, unit) GROUP BY experiment, unit)
 			RETURNING experiment, arm, ordinal`,
 		);

@@ -7,7 +7,7 @@ import { parseUnit, trimUnit } from "../assignment/unit.js";
 import { clusterName } from "../compiler/plan.js";
 import { SEGMENT_VALUE_BYTES_MAX } from "../limits.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
-import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
+import { corePoints, type ReadableExperiment, type ReadablePlan, type ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
 import { isDenial, requestDetails } from "./requestDetails.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
@@ -39,6 +39,8 @@ export interface Exposure {
 	readonly firstMs: number;
 	readonly receivedMs: number;
 	readonly livePoints: Readonly<Record<string, number>>;
+	/** On a point that is live whatever a bandit does; true where there is none. */
+	readonly core: boolean;
 	/** What the request said of its unit, by segment; a value that is none (too long, not printable) is not there. */
 	readonly segments: Readonly<Record<string, string>>;
 }
@@ -207,7 +209,9 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 	const { service, plan, experiment, unit, late } = assigned;
 	const ended = entry.kind === "end";
 	const arm = experiment === null || unit === null ? null : experiment.assignment.arm(unit);
-	const exposing = (experiment?.table.exposing ?? false) && !isTakenOver(experiment, unit);
+	const core = inCore(experiment, unit);
+	const counts = core || experiment?.table.core?.alone !== true;
+	const exposing = (experiment?.table.exposing ?? false) && counts && !isTakenOver(experiment, unit);
 	if (!ended && (arm === null || !exposing)) return IGNORED;
 
 	const variant = variantOf(entry, service.name) ?? chosenVariant(experiment, unit) ?? service.defaultVariant;
@@ -243,6 +247,7 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		firstMs: Math.floor(entry.startUs / 1e3),
 		receivedMs,
 		livePoints: experiment.livePoints,
+		core,
 		segments: segmentsOf(entry, experiment, unit),
 	};
 	return { kind: "row", row, exposure, late, assigned: assignedArm(experiment, unit, arm), plan };
@@ -268,6 +273,15 @@ function segmentsOf(
 }
 
 const NO_SEGMENTS: Readonly<Record<string, string>> = {};
+
+/** Whether the unit's point stays live whatever a bandit does. */
+function inCore(experiment: ReadableExperiment | null, unit: string | null): boolean {
+	const core = experiment?.table.core;
+	if (experiment === null || core === undefined || unit === null) return true;
+	const location = experiment.assignment.locate(unit);
+	const arm = experiment.table.arms.find(({ name }) => name === location?.region);
+	return arm !== undefined && location !== null && location.point < arm.loPpm + corePoints(arm, core.ppm);
+}
 
 /** During a holdback: the winner serves the unit, and its arm's own answer is not what it gets. */
 function isTakenOver(experiment: ReadableExperiment | null, unit: string | null): boolean {

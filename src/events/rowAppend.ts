@@ -36,4 +36,5 @@ export function putExposure(to: DuckDBAppender, exposure: Exposure): void {
 	to.appendVarchar(exposure.plan);
 	to.appendBigInt(BigInt(exposure.firstMs));
 	to.appendBigInt(BigInt(exposure.receivedMs));
+	to.appendBoolean(exposure.core);
 }

@@ -6,7 +6,7 @@
 import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
@@ -22,11 +22,11 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 
 -- First exposure of each unit, as first learnt; never changed. The ordinal grows with the order of commits, so that
--- "all up to this one" names the units of one moment.
+-- "all up to this one" names the units of one moment. core: on a point that is live whatever a bandit does.
 CREATE SEQUENCE IF NOT EXISTS unit_ordinals MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS units (
 	experiment VARCHAR NOT NULL, unit UHUGEINT NOT NULL, arm VARCHAR NOT NULL, plan VARCHAR NOT NULL,
-	first_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL
+	first_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL, core BOOLEAN NOT NULL, ordinal BIGINT NOT NULL
 );
 
 -- What first exposing requests said of their units: values of segments by rank of appearance, those beyond the first
@@ -71,10 +71,12 @@ CREATE TABLE IF NOT EXISTS observations (
 
 -- Which units are closed, per experiment and metric: those of all eras, each of the first that it fits. An era holds
 -- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms; times null:
--- those that are listed. source null: no metric, but the units that are mature in all.
+-- those that are listed. source null: no metric, but the units that are mature in all. core_from_ms: a bandit moved
+-- its shares then; what of a unit outside the core fell due later is never closed. null: no such time.
 CREATE TABLE IF NOT EXISTS eras (
 	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, era INTEGER NOT NULL, series INTEGER NOT NULL, source VARCHAR,
-	times VARCHAR, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL
+	times VARCHAR, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL,
+	core_from_ms BIGINT
 );
 CREATE TABLE IF NOT EXISTS listed (series INTEGER NOT NULL, ordinal BIGINT NOT NULL);
 

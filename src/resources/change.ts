@@ -68,11 +68,18 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
 		{ path: ["spec", "arms"], what: "arms (names, order, baseline)", of: (it) => armsText(it, "baseline") },
 		{ path: ["spec", "arms"], what: "variants of arms", of: (it) => armsText(it, "variant") },
 		{ path: ["spec", "arms"], what: "weights", of: (it) => armsText(it, "weight") },
+		// They say which units are a bandit's core, and units that have been seen are of it or not.
+		{ path: ["spec", "rollout", "bandit"], what: "core of the bandit (floor, last step)", of: coreText },
 		{ path: ["spec", "arms"], what: "parameters of arms", of: (it) => armsText(it, "parameters") },
 	];
 	return fields
 		.map(({ path, what, of }) => ({ path, what, from: of(before), to: of(after) }))
 		.filter(({ from, to }) => from !== to);
+}
+
+function coreText({ spec: { rollout } }: Experiment): string {
+	if (rollout.bandit === null) return "none";
+	return `${rollout.bandit.floorPpm / 10_000}% of ${(rollout.stepsPpm.at(-1) ?? 0) / 10_000}%`;
 }
 
 function armsText({ spec }: Experiment, field: "variant" | "weight" | "baseline" | "parameters"): string {

@@ -115,8 +115,9 @@ export interface Holdback {
 
 /**
  * Each arm's own allocation follows the chance that it is best by the goal's metric; nobody moves from one arm to
- * another, units only come from the default Variant and go back to it. Such an experiment proves harm, and its goal
- * only where the method stays valid under it.
+ * another, units only come from the default Variant and go back to it. Shares move at the last step; from the first
+ * move on claims and sample ratio are of the core alone, the first `floorPpm` of each arm's live points: a low floor
+ * spares people a losing arm, and makes every proof, of harm too, slower by as much.
  */
 export interface Bandit {
 	readonly algorithm: "thompson" | "top-two";

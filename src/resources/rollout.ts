@@ -91,7 +91,10 @@ const holdback = fields({ share: percentage, for: duration(1) }, HOLDBACK_HINT)
 
 const bandit = fields({
 	algorithm: oneOf("thompson", "top-two").default("top-two"),
-	floor: percentage.prefault("5%").meta({ description: "Of the step's allocation, that no open arm falls below." }),
+	floor: percentage.prefault("5%").meta({
+		description:
+			"Of the allocation, that no open arm falls below; since shares have moved, only these units prove anything.",
+	}),
 	every: duration(1).prefault("1h").meta({ description: "Least time between two changes." }),
 })
 	.transform((value, context): Bandit => {

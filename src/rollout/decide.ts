@@ -11,12 +11,14 @@
  * 6. look: a planned look at the goal, where the design has them.
  * 7. promote (last step only; interaction and novelty may hold it) and ramp.
  * 8. max-duration: what onInconclusive says.
- * 9. wait, with what is missing and how long it may take.
+ * 9. bandit (last step only): other shares for the arms.
+ * 10. wait, with what is missing and how long it may take.
  */
 import { type Analysis, analyse } from "../analysis/analyse.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { asFormer, completed, formerLevels } from "./formerRules.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";
+import { bandit } from "./rules/bandit.js";
 import { brokenData } from "./rules/brokenData.js";
 import { freezeThreshold } from "./rules/freezeThreshold.js";
 import { harm } from "./rules/harm.js";
@@ -40,6 +42,7 @@ const RULES: readonly RuleOf[] = [
 	promotion,
 	ramp,
 	maxDuration,
+	bandit,
 ];
 
 /** Those of decisions that name no rules: what the others look at was not asked for then. */

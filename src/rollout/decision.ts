@@ -23,6 +23,8 @@ export type Rule =
 	| "novelty"
 	| "promote"
 	| "ramp"
+	/** Shares of arms follow the chance to be best. */
+	| "bandit"
 	| "takeover"
 	| "max-duration"
 	| "freeze-threshold"
@@ -36,6 +38,8 @@ export type Action =
 	| "start"
 	| "hold"
 	| "ramp"
+	/** Arms get other shares of the same allocation. */
+	| "reallocate"
 	| "close-arm"
 	| "roll-back"
 	| "pause"

@@ -72,6 +72,7 @@ export function evidenceQuery(
 		healthSinceMs: Math.max(status.stepStartedAtMs, nowMs - HEALTH_WINDOW_MS),
 		segments: experiment.spec.segments.map((segment) => segment.name),
 		interactsWith,
+		...(status.shares === undefined ? {} : { coreFromMs: status.shares.firstMovedAtMs }),
 	};
 }
 

@@ -3,6 +3,7 @@
  * numbers on every machine (no locale).
  */
 import type { Finding } from "./decision.js";
+import { type ExperimentStatus, liveSharePpm } from "./status.js";
 
 /** ppm as a percentage with at most four decimals: 20000 → `2%`. */
 export function percent(ppm: number): string {
@@ -20,6 +21,14 @@ export function duration(ms: number): string {
 	if (ms < 7_200_000) return `${Number((ms / 60_000).toFixed(1))} min`;
 	if (ms < 172_800_000) return `${Number((ms / 3_600_000).toFixed(1))} h`;
 	return `${Number((ms / 86_400_000).toFixed(1))} d`;
+}
+
+/** `live of each arm's allocation: control 100%, boosted 37.5%, deep closed`, once a bandit has moved; else empty. */
+export function sharesSentence(status: Pick<ExperimentStatus, "shares" | "closedArms">): string {
+	const each = Object.keys(status.shares?.ppm ?? {}).map((arm) =>
+		status.closedArms.includes(arm) ? `${arm} closed` : `${arm} ${percent(liveSharePpm(arm, status))}`,
+	);
+	return each.length === 0 ? "" : `live of each arm's allocation: ${each.join(", ")}`;
 }
 
 /** `accuracy of arm boosted is worse than 0 (improvement -0.05, at most -0.021 at all looks; 812 units against 790)`. */

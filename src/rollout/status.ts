@@ -3,6 +3,7 @@
  * stored by the state room, read by the compiler.
  */
 import type { ExposureCounts } from "../analysis/sequential/srm.js";
+import { PPM } from "../limits.js";
 
 export type Phase =
 	/** Ramping or measuring at an allocation. */
@@ -20,6 +21,14 @@ export function isExposing(phase: Phase): boolean {
 	return phase === "Running" || phase === "Paused";
 }
 
+/** How much of its allocation an arm has live, in ppm. */
+export function liveSharePpm(
+	arm: string,
+	{ closedArms, shares }: Pick<ExperimentStatus, "closedArms" | "shares">,
+): number {
+	return closedArms.includes(arm) ? 0 : (shares?.ppm[arm] ?? PPM);
+}
+
 /** A latency threshold frozen from earlier data of the default Variant. */
 export interface FrozenThreshold {
 	readonly thresholdMs: number;
@@ -27,6 +36,15 @@ export interface FrozenThreshold {
 	readonly referenceMs?: number;
 	readonly frozenAtMs: number;
 	readonly sampleSize: number;
+}
+
+/** What a bandit has set: how much of its allocation each arm has live. Absent from a status: all of it. */
+export interface ArmShares {
+	/** By arm, in ppm. Closed arms keep 0, the baseline 10⁶. */
+	readonly ppm: Readonly<Record<string, number>>;
+	/** From here on only the core's units count: see analysis/bandit/validity.ts. */
+	readonly firstMovedAtMs: number;
+	readonly movedAtMs: number;
 }
 
 /** One planned look, taken once: what it saw stays, whatever comes later. */
@@ -72,6 +90,8 @@ export interface ExperimentStatus {
 	readonly frozenHarms?: readonly string[];
 	/** Looks at the goal that a group-sequential or fixed-horizon design has taken, in order. Absent: none. */
 	readonly looks?: readonly PlannedLook[];
+	/** Absent: no bandit, or it has moved nothing yet. */
+	readonly shares?: ArmShares;
 	/** maxDuration counts from here when a person resumed after an inconclusive end. Absent: from startedAtMs. */
 	readonly durationFromMs?: number;
 }

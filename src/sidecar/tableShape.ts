@@ -140,7 +140,7 @@ const arm = object<ArmTable>({
 	parameters,
 });
 
-const experimentFields = object<Omit<ExperimentTable, "segments">>({
+const experimentFields = object<Omit<ExperimentTable, "segments" | "core">>({
 	name: text,
 	unit,
 	layerSeed: uint64,
@@ -155,10 +155,14 @@ const experimentFields = object<Omit<ExperimentTable, "segments">>({
 /** Only ingest reads them, and a plan without any does not say so. */
 const segmentList = namedList(object<Segment>({ name: text, header: text }), "segment");
 
+/** Likewise, where no bandit is at work. */
+const coreFields = object<NonNullable<ExperimentTable["core"]>>({ ppm: points, alone: flag });
+
 /** Regions that rise and cover the whole space are all that compileAssignment() relies on. */
 const experiment: Check<ExperimentTable> = (value) => {
-	const { segments = [], ...given } = members(value);
+	const { segments = [], core, ...given } = members(value);
 	segmentList(segments);
+	if (core !== undefined) coreFields(core);
 	const table = experimentFields(given);
 	const { arms, slotLoPpm, slotHiPpm, takeover } = table;
 	if (slotLoPpm >= slotHiPpm) fail(`the slot from ${slotLoPpm} to ${slotHiPpm} holds nothing`);

@@ -123,7 +123,7 @@ export class DecisionLog {
 
 /** What of a status reaches Envoy: two statuses with the same text send every unit to the same Variant. */
 function liveTraffic(status: ExperimentStatus): string {
-	const { phase, allocationPpm, closedArms, promotion } = status;
+	const { phase, allocationPpm, closedArms, promotion, shares } = status;
 	// Running and Paused serve alike.
-	return JSON.stringify([phase === "Paused" ? "Running" : phase, allocationPpm, closedArms, promotion]);
+	return JSON.stringify([phase === "Paused" ? "Running" : phase, allocationPpm, closedArms, promotion, shares?.ppm]);
 }

@@ -46,7 +46,7 @@ async function fill(store: EventStore, from: number, to: number, fromMs: number,
 			);
 		}
 		await transaction.run(
-			`INSERT INTO units SELECT 'models', unit, arm, 'p1', first_ms, first_ms + 100, nextval('unit_ordinals') FROM ${people} ORDER BY first_ms`,
+			`INSERT INTO units SELECT 'models', unit, arm, 'p1', first_ms, first_ms + 100, TRUE, nextval('unit_ordinals') FROM ${people} ORDER BY first_ms`,
 		);
 		await transaction.run(
 			`INSERT INTO entries SELECT FALSE, hash(i * 2 + j)::UHUGEINT, (first_ms + j * 600_000) * 1000, first_ms + j * 600_000 + 100, 'shop', 'v1',

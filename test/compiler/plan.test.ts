@@ -54,6 +54,7 @@ t.test(
 				const promotion = { arm: "arm2", variant: "v2", stepIndex: 0, takeoverPpm: below(1_000_001) };
 				const states = [
 					{ allocationPpm },
+					{ allocationPpm, shares: { ppm: { arm2: below(1_000_001), arm3: 1 }, firstMovedAtMs: 0, movedAtMs: 0 } },
 					{ allocationPpm, closedArms: ["arm2"] },
 					{ allocationPpm, phase: "Promoting" as const, promotion },
 				];
@@ -69,20 +70,23 @@ t.test(
 				}
 			}
 		}
-		t.equal(checked, 200 * 6 * 3);
+		t.equal(checked, 200 * 6 * 4);
 	},
 );
 
-t.test("a ramp, a takeover and a closed arm change weights and the plan version, nothing else", async (t) => {
+t.test("a ramp, a bandit, a takeover and a closed arm change weights and the plan version, nothing else", async (t) => {
 	const own = experiment("e", "s", [1, 2, 3], { slotPpm: [100_000, 900_000] });
 	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
 	const at = (fields: Parameters<typeof experimentStatus>[1]) =>
 		build(set, { experiments: { e: experimentStatus(own, fields) }, services: {} });
 	const promotion = { arm: "arm3", variant: "v3", stepIndex: 0, takeoverPpm: 200_000 };
+	const shares = { ppm: { arm1: 1_000_000, arm2: 50_000, arm3: 700_000 }, firstMovedAtMs: 0, movedAtMs: 0 };
 	const plans = [
 		at({ allocationPpm: 20_000 }),
 		at({ allocationPpm: 500_000 }),
 		at({ allocationPpm: 1_000_000 }),
+		at({ allocationPpm: 1_000_000, shares }),
+		at({ allocationPpm: 1_000_000, shares, phase: "Promoting", promotion }),
 		at({ allocationPpm: 500_000, closedArms: ["arm2"] }),
 		at({ allocationPpm: 1_000_000, phase: "Promoting", promotion }),
 	];
@@ -219,6 +223,23 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	);
 	t.equal(because("Service a: rate limits"), "");
 	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
+});
+
+t.test("a bandit is told in words, before and after it has moved", async (t) => {
+	const own = experiment("e", "s", [1, 1]);
+	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 1 } as const;
+	const declared = { ...own, spec: { ...own.spec, rollout: { ...own.spec.rollout, bandit } } };
+	const set = resourceSet({ services: [service("s", variants)], experiments: [declared] });
+	const told = (fields: Parameters<typeof experimentStatus>[1]): string =>
+		build(set, { experiments: { e: experimentStatus(declared, fields) }, services: {} }).rules.find(({ rule }) =>
+			rule.startsWith("Experiment e"),
+		)?.because ?? "";
+	t.match(told({}), /a bandit sets how much of each challenger's region is live, never less than its first 10%$/);
+	const shares = { ppm: { arm2: 250_000 }, firstMovedAtMs: 1, movedAtMs: 1 };
+	t.match(
+		told({ stepIndex: 1, allocationPpm: 1_000_000, shares }),
+		/arm2 → v2 12\.5%.*never less than its first 10%, whose units alone are compared since it has moved$/,
+	);
 });
 
 t.test("a promoted Variant that is not declared any more serves nobody: the declared default does", async (t) => {

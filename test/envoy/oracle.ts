@@ -97,7 +97,9 @@ export function expected(
 		before += BigInt(arm.weight);
 		const hi = (ppm * before) / total;
 		if (x >= hi) continue;
-		const live = status.closedArms.includes(arm.name) ? 0n : ((hi - lo) * BigInt(status.allocationPpm)) / ppm;
+		const share = BigInt(status.shares?.ppm[arm.name] ?? 1_000_000);
+		const allocation = (BigInt(status.allocationPpm) * share) / ppm;
+		const live = status.closedArms.includes(arm.name) ? 0n : ((hi - lo) * allocation) / ppm;
 		const isLive = x < lo + live;
 		const [runLo, runSize] = isLive ? [lo, live] : [lo + live, hi - lo - live];
 		const winner = status.phase === "Promoting" ? status.promotion : null;

@@ -98,6 +98,10 @@ export function paritySuite(ports: readonly number[], form: ParityForm = {}): Pa
 		{ slotPpm: [200_000, 800_000] },
 	);
 	one("closed-arm", [1, 1, 1], { allocationPpm: 800_000, closedArms: ["arm2"] });
+	const shares = { ppm: { arm1: 1_000_000, arm2: 123_457, arm3: 700_001 }, firstMovedAtMs: 0, movedAtMs: 0 };
+	one("bandit", [2, 3, 5], { allocationPpm: 999_999, shares });
+	one("bandit-slot", [1, 1, 7], { allocationPpm: 1_000_000, shares }, { slotPpm: [200_000, 800_000] });
+	one("promoting-bandit", [2, 3, 5], { allocationPpm: 1_000_000, shares, phase: "Promoting", promotion });
 	one("paused", [1, 1], { allocationPpm: 200_000, phase: "Paused", hold: "srm" });
 	one("prod-service", [1, 2], { allocationPpm: 600_000 }, { namespace: "prod", slotPpm: [0, 500_000] });
 	one(

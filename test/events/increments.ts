@@ -234,6 +234,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 			firstMs,
 			receivedMs,
 			livePoints: { control: 1, boosted: 1 },
+			core: true,
 			segments: said,
 		};
 	}

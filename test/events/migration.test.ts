@@ -102,3 +102,28 @@ t.test("the decision log of a store of schema 4 is kept, and goes on", async (t)
 		await store.close();
 	}
 });
+
+t.test("a store of schema 3: every unit is of the core, what is closed stays closed", async (t) => {
+	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
+	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
+	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
+	const connection = await instance.connect();
+	await connection.run(readFileSync("test/events/fixtures/schema-3.sql", "utf8"));
+	await connection.run(`
+		INSERT INTO units SELECT 'models', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 'p1', 1000 * i, 1000 * i,
+			nextval('unit_ordinals') FROM range(1, 7) r(i);
+		INSERT INTO live_points VALUES ('p1', 'models', 'control', 1), ('p1', 'models', 'boosted', 1);
+		INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, 10.0 * i, 1000 * i, 1000 * i FROM range(1, 7) r(i);
+		INSERT INTO meta VALUES ('schema', '3'), ('unit-key', '${fingerprint}')`);
+	connection.closeSync();
+	instance.closeSync();
+	const store = await openEventStore(directory);
+	t.teardown(() => store.close());
+	const { arms } = await gatherEvidence(store, { ...query(metric("revenue")), coreFromMs: 1 }, 60_000);
+	t.match(arms[0]?.metrics.revenue, { n: 3, mean: 30 }, "1, 3 and 5, though a bandit had moved before");
+	const next = await store.analysis.transaction((transaction) =>
+		transaction.rows("SELECT nextval('unit_ordinals') AS next, (SELECT max(ordinal) FROM units WHERE core) AS last"),
+	);
+	t.match(next, [{ next: 6n, last: 5n }]);
+});

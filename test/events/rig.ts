@@ -68,6 +68,8 @@ export const PLANS: Readonly<Record<string, PlanTable>> = {
 	}),
 	promoting: planWith({ ...EXPERIMENT, exposing: false }),
 	heldBack: planWith({ ...EXPERIMENT, takeover: { arm: "boosted", variant: "v2", ppm: 900_000 } }),
+	bandit: planWith({ ...EXPERIMENT, core: { ppm: 200_000, alone: false } }),
+	banditMoved: planWith({ ...EXPERIMENT, core: { ppm: 200_000, alone: true } }),
 	claim: planWith({ ...EXPERIMENT, unit: { from: "claim", header: "x-user-id", claim: "sub" } }),
 	callout: planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } }, { callout: CALLOUT }),
 };

@@ -248,10 +248,17 @@ function experimentsFor(
 					phase,
 					allocationPpm: pick(random, [20_000, 333_333, 500_000, 1_000_000]),
 					closedArms: phase === "Running" && random() < 0.2 ? ["arm3"] : [],
+					...(random() < 0.3 ? { shares: randomShares(random) } : {}),
 					...(phase === "Promoting"
 						? { promotion: { arm: "arm2", variant: "v2", stepIndex: 0, takeoverPpm: Math.floor(random() * 1_000_001) } }
 						: {}),
 				}),
 			};
 		});
+}
+
+/** As a bandit may have set them. */
+function randomShares(random: Random): NonNullable<ExperimentStatus["shares"]> {
+	const any = (): number => Math.floor(random() * 1_000_001);
+	return { ppm: { arm1: 1_000_000, arm2: any(), arm3: any() }, firstMovedAtMs: 0, movedAtMs: 0 };
 }

@@ -49,6 +49,11 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 		spoil("weight: 1}", 'weight: 1, parameters: {b: "2", a: "1"}}'),
 		/^w\.yaml:49:5: .* parameters of arms would change from control=\{\} boosted=\{\} to control=\{\} boosted=\{"a":"1","b":"2"\}/,
 	],
+	[
+		"a bandit that was not there",
+		spoil("    every: 10s\n", "    every: 10s\n    bandit: {algorithm: thompson}\n"),
+		/core of the bandit \(floor, last step\) would change from none to 5% of 100%/,
+	],
 	["service", spoil("service: employment", "service: other"), /service would change from employment to other/],
 	[
 		"deleted experiment",

@@ -31,11 +31,53 @@ checkRows(t, [
 			"w.yaml:58:25: design group-sequential looks at a goal by one statistic, and latency-p99 is a quantile; write design: sequential, or name a mean or a rate as the goal",
 		],
 	],
+	["Thompson with one challenger", rollout("bandit: {algorithm: thompson}"), []],
 	[
-		"a bandit",
-		rollout("bandit: {algorithm: top-two}"),
+		"top-two with one challenger",
+		rollout("bandit: {}"),
 		[
-			"w.yaml:58:13: bandit asks for shares that follow the outcomes, which this version does not carry out; remove it: the arms keep their declared shares",
+			"w.yaml:58:13: top-two among one challenger and the baseline gives each a half, whatever the outcomes; write algorithm: thompson, or add a challenger",
+		],
+	],
+	[
+		"a bandit without a goal",
+		rollout("bandit: {algorithm: thompson}", noGoal),
+		["w.yaml:57:13: bandit has no goal by which an arm is best; add a goal, or remove bandit"],
+	],
+	[
+		"a bandit by a quantile",
+		rollout(
+			"bandit: {algorithm: thompson}",
+			spoil(
+				"{metric: accuracy, improveBy: {absolute: 0.5pp}}",
+				"{metric: latency-p99, improveBy: {relative: 10%}}",
+				GOOD,
+			),
+		),
+		[
+			"w.yaml:58:13: bandit ranks arms by a rate or a mean, and latency-p99 is a quantile; name a mean or a rate as the goal, or remove bandit",
+		],
+	],
+	[
+		"a bandit with planned looks",
+		rollout(`bandit: {algorithm: thompson}\n    ${GROUPS}`),
+		[
+			"w.yaml:58:13: bandit moves shares as outcomes say, and design group-sequential plans its units ahead; write design: sequential, or remove bandit",
+		],
+	],
+	[
+		"a bandit with a holdback",
+		rollout("bandit: {algorithm: thompson}\n    holdback: {share: 5%, for: 30d}"),
+		[
+			"w.yaml:58:13: bandit and holdback are not carried out together: a holdback compares people who are new, and a challenger's edge is full of those who come back; remove one of them",
+		],
+	],
+	[
+		"a floor below one point",
+		rollout("bandit: {algorithm: thompson, floor: 0.0001%}"),
+		[
+			"w.yaml:58:42: floor 0.0001% leaves arm control no live point; raise the floor, the arm's weight or the last step",
+			"w.yaml:58:42: floor 0.0001% leaves arm boosted no live point; raise the floor, the arm's weight or the last step",
 		],
 	],
 ]);

@@ -79,6 +79,9 @@ t.test("a whole table is read, as it was", (t) => {
 	const { version } = versioned(whole);
 	t.same(readTable(version, JSON.stringify(whole)), { version, table: whole });
 	t.equal(read({ gateways: [], services: [] }), "");
+	t.equal(experiment({ core: { ppm: 50_000, alone: true } }), "");
+	t.not(experiment({ core: { ppm: -1, alone: true } }), "");
+	t.not(experiment({ core: { ppm: 50_000, alone: true, more: 1 } }), "");
 	t.equal(experiment({ takeover: null, unit: { from: "header", header: "x-user-id" } }), "");
 	t.equal(experiment({ unit: { from: "claim", header: "x-weir-claim-sub", claim: "sub" } }), "");
 	t.equal(policy({ action: "deny", principals: [] }), "");

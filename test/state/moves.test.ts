@@ -52,6 +52,14 @@ t.test("moves are newest first, without what moved nothing and what came later",
 		[1, 20_000],
 	]);
 	t.same(await moves(999), []);
+	const shares = { ppm: { boosted: 250_000 }, firstMovedAtMs: 3_100, movedAtMs: 3_100 };
+	await decide({ shares }, 3_100);
+	await decide({ shares: { ...shares, movedAtMs: 3_200 } }, 3_200);
+	t.same(
+		(await moves(10_000)).map(([sequence]) => sequence),
+		[5, 4, 2, 1],
+		"a bandit's shares move traffic",
+	);
 	t.same(await client.moves("nobody", 10_000), []);
 	for (let index = 0; index < MOVES_LOOKED_AT; index++) {
 		await decide({ allocationPpm: 500_001 + index }, 4_000 + index);

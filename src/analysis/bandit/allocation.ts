@@ -4,7 +4,7 @@
  * Assignment has no memory: a unit's arm follows from its hash and the arms' regions. Moving the borders of regions
  * towards a leading arm would take people out of one arm and put them into another, with the outcomes of both; and
  * "only new units follow new weights" cannot be told from a hash. What can move is how much of its own region each
- * arm has live: live_k = the first floor(size_k × allocation × share_k) points. A unit then goes between its own arm
+ * arm has live: live_k = the first floor(size_k × allocation × share_k) points (assignment/region.ts). A unit then goes between its own arm
  * and the default Variant, never to another arm. So a bandit here shrinks the losing challengers; it cannot give the
  * leader more than its declared region, that is what promotion is for, whose takeover gives it everybody.
  *
@@ -24,8 +24,14 @@
  * A unit that drops out of an arm keeps its first exposure there, but gets the default Variant from then on. Outcomes
  * of windows that were still open are a mixture of both, which hides harm; they do not belong into an analysis. The
  * core's units never drop out but by a closing or a step back of the whole experiment.
+ *
+ * Until shares first move every live unit is as good as the core's: all arms opened by one ramp, and their live points
+ * are in the declared ratio. So evidence is of everybody whose outcomes were due by then, and of the core's newcomers
+ * after (events/eras.ts): at every moment in one ratio, whatever the outcomes were. A ramp after that would add points
+ * that are new in one arm and known in another; shares move at the last step only (rollout/rules/bandit.ts). The
+ * posteriors are of the same units: a smaller truth than all of them would give, and one that holds for people who
+ * come back (validity.ts).
  */
-import { sharePoints } from "../../assignment/region.js";
 import { PPM } from "../../limits.js";
 import type { Bandit } from "../../resources/resource.js";
 import type { ArmPosteriors } from "../bayes/posterior.js";
@@ -117,12 +123,4 @@ function chosen(posteriors: ArmPosteriors, indices: readonly number[]): ArmPoste
 	return posteriors.family === "beta"
 		? { family: "beta", arms: pick(posteriors.arms) }
 		: { family: "gaussian", arms: pick(posteriors.arms) };
-}
-
-/**
- * The live points of an arm: the first of its region, so that share 10⁶ is exactly what a plain ramp has live.
- * @param size points of the region
- */
-export function livePoints(size: number, allocationPpm: number, sharePpm: number): number {
-	return sharePoints(size, sharePoints(allocationPpm, sharePpm));
 }

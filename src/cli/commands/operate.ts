@@ -6,6 +6,7 @@ import type { Kind } from "../../resources/resource.js";
 import { knownNames } from "../../resources/suggest.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
 import { recompute } from "../../rollout/recompute.js";
+import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
@@ -88,6 +89,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 			last === null ? "-" : `${last.action}: ${last.summary ?? last.reason}`,
 		];
 		print(columns.join(" "));
+		if (one.shares !== undefined) print(`  ${sharesSentence(one)}`);
 	}
 	printTogether(answer);
 	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {

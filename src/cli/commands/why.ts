@@ -1,8 +1,9 @@
 /** `weir why REQUEST_ID`: asks control for all that is known of one request, and which decision stood behind it. */
-import { sharePoints } from "../../assignment/region.js";
+import { armPoints } from "../../assignment/region.js";
 import { WeirError } from "../../error.js";
 import type { ExperimentAccount, RequestAccount } from "../../events/account.js";
 import type { Decision } from "../../rollout/decision.js";
+import { liveSharePpm } from "../../rollout/status.js";
 import type { ApiClient } from "../../state/apiClient.js";
 import type { RecordedSpan } from "../../telemetry/span.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
@@ -79,10 +80,10 @@ async function decisionBehind(client: ApiClient, request: RequestAccount): Promi
 }
 
 function allocates({ outcome: { status } }: Decision, { arms }: ExperimentAccount): boolean {
-	return arms.every(({ name, loPpm, hiPpm, livePoints }) => {
-		const share = status.closedArms.includes(name) ? 0 : status.allocationPpm;
-		return livePoints === sharePoints(hiPpm - loPpm, share);
-	});
+	return arms.every(
+		({ name, loPpm, hiPpm, livePoints }) =>
+			livePoints === armPoints(hiPpm - loPpm, status.allocationPpm, liveSharePpm(name, status)),
+	);
 }
 
 function modelsOf(spans: readonly RecordedSpan[]): Why["models"] {

@@ -1,7 +1,7 @@
 import t from "tap";
-import { type BanditArm, banditShares, livePoints } from "../../../src/analysis/bandit/allocation.js";
+import { type BanditArm, banditShares } from "../../../src/analysis/bandit/allocation.js";
 import type { ArmPosteriors } from "../../../src/analysis/bayes/posterior.js";
-import { armRegions } from "../../../src/assignment/region.js";
+import { armPoints, armRegions } from "../../../src/assignment/region.js";
 
 const settings = { algorithm: "thompson", direction: "down", floorPpm: 100_000, minUnits: 500 } as const;
 
@@ -114,7 +114,7 @@ t.test("nobody ever changes arm, the core never leaves, and a change moves the f
 		for (let point = 0; point < 1_000_000; point += 97) {
 			const arm = regions.findIndex(({ loPpm, hiPpm }) => point >= loPpm && point < hiPpm);
 			const { loPpm, hiPpm } = regions[arm] ?? { loPpm: 0, hiPpm: 0 };
-			const live = livePoints(hiPpm - loPpm, allocation, shares[arm] ?? 0);
+			const live = armPoints(hiPpm - loPpm, allocation, shares[arm] ?? 0);
 			result.push(point < loPpm + live ? arm : -1);
 		}
 		return result;
@@ -140,5 +140,5 @@ t.test("nobody ever changes arm, the core never leaves, and a change moves the f
 		for (const [index, arm] of assigned(200_000, next).entries())
 			if ((core[index] ?? -1) !== -1 && arm !== core[index]) t.fail(`core point ${index} left`);
 	t.same(assigned(200_000, shares[0] ?? []), first, "back where it was");
-	t.equal(livePoints(500_000, 123_456, 1_000_000), 61_728, "a whole share is the plain ramp");
+	t.equal(armPoints(500_000, 123_456, 1_000_000), 61_728, "a whole share is the plain ramp");
 });
