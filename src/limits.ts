@@ -369,6 +369,11 @@ export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
 /** Names of objects in one audit record; the count of all stands beside them. An apply may hold 5,000 documents. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
 
+/** Paths of changed fields that are told of one resource, their depth and length: a record says what a change is about, not what it is. */
+export const CHANGED_FIELDS_MAX = 8;
+export const CHANGED_FIELD_DEPTH_MAX = 3;
+export const CHANGED_FIELD_CHARS_MAX = 80;
+
 /** Refused attempts of one subject that are recorded per minute: each is a disk write, and a flood would push out the acts. The rest are counted. */
 export const OPERATOR_AUDIT_REFUSALS_PER_MINUTE = 60;
 

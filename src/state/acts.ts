@@ -62,8 +62,9 @@ export class Acts {
 		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
 		if (missing === undefined) return;
 		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
+		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
-		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}`);
+		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`);
 	}
 
 	/**

@@ -15,6 +15,8 @@ export const ALL_NAMESPACES = "*";
 export interface Need {
 	readonly verb: OperatorVerb;
 	readonly namespace: string;
+	/** What of the act takes it, where that is not plain from its name: `takes gate … from Experiment …`. */
+	readonly because?: string;
 }
 
 export class Permissions {

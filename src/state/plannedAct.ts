@@ -4,6 +4,8 @@ import { resourcesOf } from "../resources/kinds.js";
 import { qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type AskedAct, type AskedWish, fingerprint, type Requirement, requirement } from "./approval.js";
+import { changedFields } from "./changedFields.js";
+import { gatesWeakened } from "./gatesWeakened.js";
 import { type Need, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
@@ -49,10 +51,17 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
 	}));
 	const promotions = promotionsIn({ resources, status }, changed);
+	const weakened = gatesWeakened(status, changed);
 	const needs = unique([
 		...[...judged, ...before].flatMap(needsOf),
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
 		...promotions.map(({ namespace }) => ({ verb: "promote" as const, namespace })),
+		// As an override of the gates takes.
+		...[...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect }) => ({
+			verb: "admin" as const,
+			namespace,
+			because: effect,
+		})),
 	]);
 	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
 	const basis: Record<string, string> = {};
@@ -87,9 +96,13 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 			...(act.verb === "rollback" ? [`access rules as of revision ${act.revision}`] : []),
 			...judged.map((one) => {
 				const title = `${one.kind} ${qualifiedName(one.metadata)}`;
-				return `${changes.get(title) ?? act.verb} ${title}`;
+				const was = stored.get(keyOf(one));
+				const change = changes.get(title) ?? act.verb;
+				const fields = was === undefined || change !== "configured" ? "" : changedFields(was, one);
+				return `${change} ${title}${fields === "" ? "" : `: ${fields}`}`;
 			}),
 			...promotions.map(({ effect }) => effect),
+			...weakened.map(({ effect }) => effect),
 		],
 		basis,
 	};

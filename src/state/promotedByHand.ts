@@ -1,5 +1,6 @@
 /** Declarations that do what `weir promote` does: they give a Service another default Variant. Pure. */
 import { qualifiedName, type Resource, type Service } from "../resources/resource.js";
+import { gatesAt } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
 import { requirement } from "./approval.js";
 import { running } from "./crossCheck.js";
@@ -9,6 +10,8 @@ export interface PromotedByHand {
 	readonly namespace: string;
 	/** `moves the default Variant of Service model from v1 to v2` */
 	readonly effect: string;
+	/** An Experiment that runs on the Service has gates before a promotion, and nobody asks them for this one. */
+	readonly passesGates: boolean;
 }
 
 /**
@@ -22,9 +25,9 @@ export function promotionsIn(
 	changed: readonly { readonly before: Resource; readonly after: Resource | null }[],
 ): readonly PromotedByHand[] {
 	const live = running(status);
-	const services = new Set(
-		resources.experiments.filter((one) => live.has(qualifiedName(one.metadata))).map((one) => serviceOf(one)),
-	);
+	const experiments = resources.experiments.filter((one) => live.has(qualifiedName(one.metadata)));
+	const services = new Set(experiments.map(serviceOf));
+	const gated = new Set(experiments.filter((one) => gatesAt(one, "before-promotion").length > 0).map(serviceOf));
 	return changed.flatMap(({ before, after }): PromotedByHand[] => {
 		if (before.kind !== "Service") return [];
 		const name = qualifiedName(before.metadata);
@@ -32,11 +35,14 @@ export function promotionsIn(
 		const watched = services.has(name) || requirement(resources.approvalPolicies, "promote", [namespace]).needs > 0;
 		if (!watched) return [];
 		const old = status.services[name]?.defaultVariant ?? before.spec.defaultVariant;
-		if (after === null) return [{ namespace, effect: `takes away the default Variant ${old} of Service ${name}` }];
+		const passesGates = gated.has(name);
+		if (after === null) {
+			return [{ namespace, effect: `takes away the default Variant ${old} of Service ${name}`, passesGates }];
+		}
 		const next = after.kind === "Service" ? nextDefault(before, after, old) : old;
 		return next === old
 			? []
-			: [{ namespace, effect: `moves the default Variant of Service ${name} from ${old} to ${next}` }];
+			: [{ namespace, effect: `moves the default Variant of Service ${name} from ${old} to ${next}`, passesGates }];
 	});
 }
 

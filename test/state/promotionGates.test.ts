@@ -17,6 +17,7 @@ const ALL = GATED.replace(/rollout:\n {4}steps: (.*), every: (.*), minUnits: (.*
 	const [steps, every, minUnits, alpha] = found as string[];
 	return `rollout:\n    steps: ${steps}\n    every: ${every}\n    minUnits: ${minUnits}\n    alpha: ${alpha}\n  ${GATES}`;
 });
+const UNGATED = ALL.replace(/ +gates:\n(?: +- \{at.*\n)+/, "");
 const TWO =
 	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
 
@@ -136,4 +137,45 @@ t.test("a control that cannot ask lets nothing pass", async (t) => {
 	const { owner } = await mutualApi(t);
 	await owner.apply(file(ALL), now);
 	await t.rejects(owner.act("boosted", "promote"), { code: "failed-precondition", message: /no way to ask/ });
+});
+
+t.test("a declaration that takes a gate away, or promotes past it, is the override too", async (t) => {
+	const { owner, asked, as, store } = await scene(t);
+	await owner.apply(file(binding("gina", "apply, promote", ["gina"], "[default]")), now);
+	const [gina, root] = [await as("gina"), await as("root")];
+	const denied = (effect: RegExp) => ({
+		code: "permission-denied",
+		message: new RegExp(`gina admin in namespace default, which it takes where a declaration ${effect.source}`),
+	});
+	const last = () => store.audit.page(0, 1_000).records.at(-1);
+	const first = "https://ci.example/first?key=secret";
+	const taken = denied(/takes gate before-promotion \(ci\.example\) from Experiment boosted/);
+	await t.rejects(gina.apply(file(UNGATED), now), taken, "all of them");
+	for (const [from, to, what] of [
+		[`      - {at: before-promotion, url: "${first}"}\n`, "", "one of them"],
+		[first, "https://my.example/yes", "another is asked"],
+		[`before-promotion, url: "${first}`, `after-rollback, url: "${first}`, "at another point"],
+	] as const) {
+		await t.rejects(gina.apply(file(ALL.replace(from, to)), now), taken, what);
+	}
+	await t.rejects(gina.apply(file(UNGATED), { dryRun: true }), taken, "a dry run takes the same");
+	const moved = file(ALL.replace("defaultVariant: v1", "defaultVariant: v2"));
+	await t.rejects(gina.apply(moved, now), denied(/moves the default Variant of Service employment from v1 to v2/));
+	t.equal(asked.length, 0);
+
+	const more = ALL.replace(first, `${first}", timeout: 9s}\n      - {at: before-step, url: "https://ci.example/more`);
+	t.match(await gina.apply(file(more), now), { outcome: "applied" }, "more gates, and more time for one");
+	t.match(last(), { result: "done", objects: ["configured Experiment boosted: spec.rollout.gates"] });
+	t.match(await root.apply(file(UNGATED), now), { outcome: "applied" });
+	t.match(last(), {
+		result: "done",
+		objects: [
+			"configured Experiment boosted: spec.rollout.gates",
+			"takes gate before-step (ci.example) from Experiment boosted",
+			"takes gate before-promotion (ci.example) from Experiment boosted",
+			/before-step/,
+			/before-promotion/,
+		],
+	});
+	t.notMatch(JSON.stringify(store.audit.page(0, 1_000).records), /secret/);
 });
