@@ -508,7 +508,13 @@ export const KEYS_RETRY_MS = 1_000;
 /** One fetch of a JWKS, name resolution included. */
 export const KEYS_FETCH_MS = 5_000;
 
-/** A JWKS: a hundred keys of 4,096 bits take 80 KiB. */
+/** One read of a file that a resource names: a disk answers in milliseconds, a mount whose server is gone never. */
+export const FILE_READ_MS = 5_000;
+
+/** Files whose readers have not come back: each holds one of Node's four threads, and two are left for all else. */
+export const FILES_STUCK_MAX = 2;
+
+/** A JWKS: a hundred keys of 4,096 bits take 80 KiB. A file of CA certificates has the same bound. */
 export const KEYS_BYTES_MAX = 256 * 1024;
 export const KEYS_MAX = 100;
 
@@ -572,8 +578,8 @@ export const CALLERS_KNOWN_MAX = 1_000;
  */
 export const KEYS_LOOK_MS = 2_000;
 
-/** How long the first publication waits for an issuer's address: most answer at once, and no Envoy waits for a slow one. */
-export const KEYS_FIRST_MS = 1_000;
+/** How long a publication waits for an issuer's file, and the first for its address: most answer at once, and no revocation waits for a slow one. */
+export const KEYS_WAIT_MS = 1_000;
 
 /** Gateways that tokens with unknown keys are counted for; control has tens. */
 export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
@@ -602,3 +608,9 @@ export const PERIODS_MAX = 60;
 export const INTERACTIONS_MAX = 10;
 /** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
 export const SEGMENT_VALUE_BYTES_MAX = 64;
+
+/** How long publication may stand still behind the state before that is told: a plan is usually out in a tenth of it. */
+export const PUBLICATION_LAG_MS = 5_000;
+
+/** How often xds tells what it published, and the state's owner looks whether that is behind. */
+export const PUBLICATION_LOOK_MS = 1_000;

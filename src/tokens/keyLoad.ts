@@ -1,16 +1,16 @@
 /** Where the bytes of a JWKS come from: a file, or an address that is https, answers itself and is trusted by name. */
-import { open, readFile } from "node:fs/promises";
 import { request } from "node:https";
 import { WeirError } from "../error.js";
 import { KEYS_BYTES_MAX, KEYS_FETCH_MS } from "../limits.js";
 import type { KeySource } from "../resources/resource.js";
+import { readDeclaredFile } from "./declaredFile.js";
 
 /**
  * @returns rejects where the set cannot be had; its words name no content
  * @throws WeirError `invalid-argument` for an address that is not https
  */
 export function keyLoad(source: KeySource): () => Promise<Uint8Array> {
-	if (source.from === "file") return () => fromFile(source.file);
+	if (source.from === "file") return () => readDeclaredFile(source.file);
 	const url = URL.canParse(source.url) ? new URL(source.url) : null;
 	if (url === null || url.protocol !== "https:" || url.username !== "" || url.password !== "") {
 		throw new WeirError(
@@ -19,22 +19,15 @@ export function keyLoad(source: KeySource): () => Promise<Uint8Array> {
 			"write https://HOST/…",
 		);
 	}
-	return async () => fromUrl(url, source.caFile === null ? null : await readFile(source.caFile, "utf8"));
+	const { caFile } = source;
+	return async () => fromUrl(url, caFile === null ? null : Buffer.from(await readCa(caFile)).toString("utf8"));
 }
 
-async function fromFile(path: string): Promise<Uint8Array> {
-	const file = await open(path);
+async function readCa(path: string): Promise<Uint8Array> {
 	try {
-		const bytes = Buffer.alloc(KEYS_BYTES_MAX + 1);
-		let length = 0;
-		for (;;) {
-			const { bytesRead } = await file.read(bytes, length, bytes.length - length);
-			if (bytesRead === 0) return bytes.subarray(0, length);
-			length += bytesRead;
-			if (length > KEYS_BYTES_MAX) throw new Error(`the file is larger than ${KEYS_BYTES_MAX} bytes`);
-		}
-	} finally {
-		await file.close();
+		return await readDeclaredFile(path);
+	} catch (error) {
+		throw new Error(`jwksCaFile: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
 	}
 }
 

@@ -105,3 +105,21 @@ t.test(
 		t.equal(await read(), NOBODYS_KEY_SET, "and what it once held is forgotten");
 	},
 );
+
+t.test("a file that does not answer keeps nobody waiting: the last good keys serve, then nobody's", async (t) => {
+	let nowMs = 0;
+	let load = async (): Promise<Uint8Array> => Buffer.from(set(EC));
+	const hang = (): Promise<never> => new Promise(() => {});
+	const log = { warn: () => {}, info: () => {} };
+	const options = { log, meter: { gauge: () => {} }, monotonicMs: () => nowMs, waitMs: 5, load: () => () => load() };
+	const resources = resourceSet({ gateways: [gateway({ tokens: [tokenIssuer("https://id.test", ["a"], "/k")] })] });
+	const keys = new IssuerKeys(options);
+	const good = set({ ...EC, use: "sig" });
+	t.same(await keys.read(resources), { "/k": good });
+	load = hang;
+	nowMs += 2_000;
+	t.same(await keys.read(resources), { "/k": good });
+	nowMs += 3_600_000;
+	t.same(await keys.read(resources), { "/k": NOBODYS_KEY_SET });
+	t.same(await new IssuerKeys(options).read(resources), { "/k": NOBODYS_KEY_SET }, "nor at the first look");
+});

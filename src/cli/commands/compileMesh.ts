@@ -2,13 +2,13 @@
  * `weir compile --format istio | envoy-gateway`: manifests for a mesh that is not ours, as documents that kubectl takes
  * (JSON is YAML). What must be merged by hand stands above them in comments; warnings go to standard error.
  */
-import { readFile } from "node:fs/promises";
 import type { CalloutProtocol } from "../../compiler/execution.js";
 import { envoyGatewayManifests } from "../../compiler/mesh/envoyGateway.js";
 import { istioManifests } from "../../compiler/mesh/istio.js";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type SidecarAddress } from "../../compiler/mesh/mesh.js";
 import { WeirError } from "../../error.js";
 import type { ResourceSet } from "../../resources/resource.js";
+import { readDeclaredFile } from "../../tokens/declaredFile.js";
 import { printProblems, validResources } from "../resourceFiles.js";
 import { port } from "./control.js";
 
@@ -70,10 +70,10 @@ async function keySetsOf({ gateways }: ResourceSet): Promise<Readonly<Record<str
 		.flatMap(({ issuer, keys }) => (keys.from === "file" ? [{ issuer, jwksFile: keys.file }] : []));
 	const texts = await Promise.all(
 		issuers.map(async ({ issuer, jwksFile }) => {
-			const text = await readFile(jwksFile, "utf8").catch((cause: unknown) => {
+			const text = await readDeclaredFile(jwksFile).catch((cause: unknown) => {
 				throw new WeirError("not-found", `the keys of ${issuer} cannot be read: ${jwksFile}`, "", { cause });
 			});
-			return [issuer, text] as const;
+			return [issuer, Buffer.from(text).toString("utf8")] as const;
 		}),
 	);
 	return Object.fromEntries(texts);

@@ -4,7 +4,7 @@
  * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
  */
 import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
-import { KEYS_FILE_MS, KEYS_FIRST_MS, KEYS_URL_MS } from "../../limits.js";
+import { KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
@@ -20,6 +20,9 @@ export interface IssuerKeysOptions {
 	/** For ages, which no change of the wall clock may hide. */
 	readonly monotonicMs?: () => number;
 	readonly times?: (source: KeySource) => KeysOptions["times"];
+	readonly load?: typeof keyLoad;
+	/** How long `read` waits for a source. */
+	readonly waitMs?: number;
 }
 
 interface Source {
@@ -41,8 +44,8 @@ export class IssuerKeys {
 	constructor(private readonly options: IssuerKeysOptions) {}
 
 	/**
-	 * Looks at whatever is due. An address is waited for at its first look alone, and not for long: what it says later
-	 * is told by `changed`.
+	 * Looks at whatever is due. A file is waited for, an address at its first look alone, and neither for long: what it
+	 * says later is told by `changed`.
 	 * @returns texts by name of the set (keySetName), one for each source that the Gateways name. Never rejects.
 	 */
 	async read({ gateways }: ResourceSet): Promise<Readonly<Record<string, string>>> {
@@ -73,16 +76,18 @@ export class IssuerKeys {
 
 	#look(name: string, source: KeySource): Promise<unknown> {
 		const known = this.#sources.get(name);
-		if (source.from === "file") return (known ?? this.#begin(name, source)).life.look();
-		if (known !== undefined) return Promise.resolve(known.life.serving());
-		return Promise.race([
-			this.#begin(name, source).life.look(),
-			new Promise((resolve) => setTimeout(resolve, KEYS_FIRST_MS)),
-		]);
+		if (known !== undefined && source.from === "url") return Promise.resolve(known.life.serving());
+		const { waitMs = KEYS_WAIT_MS } = this.options;
+		let timer: NodeJS.Timeout | undefined;
+		const enough = new Promise<void>((resolve) => {
+			timer = setTimeout(resolve, waitMs);
+		});
+		const looked = (known ?? this.#begin(name, source)).life.look();
+		return Promise.race([looked, enough]).finally(() => clearTimeout(timer));
 	}
 
 	#begin(name: string, source: KeySource): Source {
-		const { log, changed, monotonicMs = () => performance.now(), times = usualTimes } = this.options;
+		const { log, changed, monotonicMs = () => performance.now(), times = usualTimes, load = keyLoad } = this.options;
 		let last = "";
 		const taken = (text: string): void => {
 			if (own.fault !== null) log.info("keys of a token issuer are good again", { source: name });
@@ -97,7 +102,7 @@ export class IssuerKeys {
 			const instead = own.life.held === null ? "no token of that issuer holds" : "the keys it had before serve on";
 			log.warn("keys of a token issuer cannot be had", { source: name, why, instead });
 		};
-		const options = { load: keyLoad(source), times: times(source), monotonicMs, failed };
+		const options = { load: load(source), times: times(source), monotonicMs, failed };
 		const own: Source = { life: new KeyLife(options, publishedKeySet, taken), fault: null, serves: false };
 		this.#sources.set(name, own);
 		return own;

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/heap.js";
 import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
 import { createLog } from "../../telemetry/log.js";
+import { endWhenTold } from "../stack/child.js";
 import { startAnswering } from "./answering.js";
 import type { FromWorker, ToWorker } from "./message.js";
 
@@ -27,15 +28,9 @@ take = (message) => {
 for (const message of early) take(message);
 const tell = (message: FromWorker): void => toPrimary(message);
 const timer = setInterval(() => tell({ kind: "counts", process: name, rows: counts.rows() }), COUNTS_EVERY_MS);
-let closing = false;
-const stop = (): void => {
-	if (closing) return;
-	closing = true;
+endWhenTold(() => {
 	clearInterval(timer);
-	void close().then(() => process.exit(0));
-};
-process.once("SIGTERM", stop);
-process.once("SIGINT", stop);
-process.once("disconnect", stop);
+	return close();
+});
 keepHeapSmall();
 tell({ kind: "listening", pid: process.pid });

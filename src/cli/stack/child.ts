@@ -1,28 +1,53 @@
-/** The child's side of the supervisor: says ready once, ends with its parent, closes in order on SIGTERM. */
+/**
+ * The child's side of the supervisor: says ready once, ends with its parent, closes in order on SIGTERM. It ends for
+ * certain: whoever would kill a child that hangs may be dead itself.
+ */
+
+/** Below the supervisor's grace. */
+const CLOSE_MS = 4_500;
+/** How long an exit waits for file operations that still run. */
+const FILES_MS = 500;
 
 /**
  * Runs `close` once on SIGTERM, SIGINT or the parent's death, then exits.
  * @param ready what the parent is told; where there is no parent it is printed as `READY {json}`.
  */
 export function serveUntilStopped(ready: unknown, close: () => Promise<void>): void {
+	endWhenTold(close);
+	if (process.send === undefined) process.stdout.write(`READY ${JSON.stringify(ready)}\n`);
+	else process.send(ready);
+}
+
+/** Runs `close` once on SIGTERM, SIGINT or the parent's death, then exits. */
+export function endWhenTold(close: () => Promise<void>): void {
 	let closing = false;
 	const stop = (): void => {
 		if (closing) return;
 		closing = true;
+		// Without a parent somebody else looks after this process, with a grace of their own.
+		if (process.send !== undefined) setTimeout(killSelf, CLOSE_MS);
 		close().then(
-			() => process.exit(0),
+			() => exit(0),
 			(error: unknown) => {
 				process.stderr.write(`weir: closing failed: ${error instanceof Error ? error.message : String(error)}\n`);
-				process.exit(1);
+				exit(1);
 			},
 		);
 	};
 	process.once("SIGTERM", stop);
 	process.once("SIGINT", stop);
-	if (process.send === undefined) {
-		process.stdout.write(`READY ${JSON.stringify(ready)}\n`);
-		return;
-	}
-	process.once("disconnect", stop);
-	process.send(ready);
+	if (process.send !== undefined) process.once("disconnect", stop);
 }
+
+/** Node's exit waits for the threads that read files, and one on a pipe or a dead mount never comes back. */
+function exit(code: number): void {
+	if (!filesAtWork()) process.exit(code);
+	setTimeout(() => {
+		if (filesAtWork()) killSelf();
+		process.exit(code);
+	}, FILES_MS);
+}
+
+const filesAtWork = (): boolean => process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq"));
+
+const killSelf = (): void => void process.kill(process.pid, "SIGKILL");
