@@ -23,6 +23,7 @@ import { checkLoopback, checkOrigin, isLoopbackHost, send, sendError, takeApart 
 import { answerInternal } from "./internalDoor.js";
 import { ALL_NAMESPACES, Permissions } from "./permissions.js";
 import { PromotionGates } from "./promotionGates.js";
+import { Publication } from "./publication.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
 import type { Store } from "./store.js";
 
@@ -51,6 +52,8 @@ export interface ApiOptions {
 	readonly mounts?: Readonly<Record<string, Mount>>;
 	/** Why control is not ready, one sentence each; empty = ready. */
 	readonly ready?: () => readonly string[];
+	/** What xds published of the store's state; one of its own by default. */
+	readonly publication?: Publication;
 	readonly now?: () => number;
 	/** Told of every failure that is answered as `internal`. */
 	readonly onError?: (error: unknown) => void;
@@ -101,6 +104,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS),
 			evidence: options.evidence ?? null,
 			ready: options.ready ?? (() => []),
+			publication: options.publication ?? new Publication(() => store.current.revision),
 			now: options.now ?? Date.now,
 		},
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
@@ -179,7 +183,7 @@ function handler(house: House, identify: (request: IncomingMessage, id: string) 
 		try {
 			if (internal && isUnder(request.url ?? "", "/internal")) {
 				const call = takeApart(request, { signal: gone.signal, id, caller: await identify(request, id) });
-				return send(response, await answerInternal(door.store, call));
+				return send(response, await answerInternal(door.store, door.publication, call));
 			}
 			const caller = await identify(request, id);
 			const mount = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix))?.[1];

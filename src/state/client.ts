@@ -47,6 +47,11 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/acknowledge", { revision, atMs });
 	}
 
+	/** What Envoys are given now, told again and again; 0 = nothing yet. */
+	async published(revision: number): Promise<void> {
+		await this.#call("POST", "/internal/published", { revision });
+	}
+
 	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
 		await this.#call("POST", "/internal/proxies", { proxies });
 	}

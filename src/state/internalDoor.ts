@@ -9,10 +9,15 @@ import { CALLER_SUBJECT_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { ProxyStatus } from "../rollout/ports.js";
 import type { NewDecision } from "./decisionLog.js";
 import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
+import type { Publication } from "./publication.js";
 import type { Store } from "./store.js";
 
 /** @throws WeirError `not-found` for a path or method that is not there. */
-export async function answerInternal(store: Store, call: Omit<Call, "caller">): Promise<Answer> {
+export async function answerInternal(
+	store: Store,
+	publication: Publication,
+	call: Omit<Call, "caller">,
+): Promise<Answer> {
 	const { method, path, query, request } = call;
 	const [root, noun = "", version] = path;
 	if (root === "internal" && path.length === 2) {
@@ -28,6 +33,10 @@ export async function answerInternal(store: Store, call: Omit<Call, "caller">): 
 			case "POST acknowledge": {
 				const body = exactly(await readObject(request), { revision: "number", atMs: "number" });
 				await store.acknowledge(Number(body.revision), Number(body.atMs));
+				return ok({});
+			}
+			case "POST published": {
+				publication.told(Number(exactly(await readObject(request), { revision: "number" }).revision));
 				return ok({});
 			}
 			case "POST proxies": {

@@ -17,6 +17,7 @@ import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wh
 import { ALL_NAMESPACES } from "./permissions.js";
 import { BY_HINT, isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
 import type { PromotionGates } from "./promotionGates.js";
+import type { Publication } from "./publication.js";
 import { serviceOf } from "./resourceSet.js";
 import type { ApplyResult, Store } from "./store.js";
 import { namespaceOf, visibleState } from "./visible.js";
@@ -31,6 +32,8 @@ export interface PublicDoor {
 	readonly evidence: EvidenceSource | null;
 	/** Why control is not ready, one sentence each; empty = ready. */
 	readonly ready: () => readonly string[];
+	/** Its lag is a reason too. */
+	readonly publication: Publication;
 	readonly now: () => number;
 }
 
@@ -45,7 +48,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 	const [version, noun, ...rest] = path;
 	if (method === "GET" && path.length === 1) {
 		if (version === "healthz") return { status: 200, text: "ok\n", contentType: "text/plain; charset=utf-8" };
-		if (version === "readyz") return readiness(door.ready());
+		if (version === "readyz") return readiness([...door.ready(), door.publication.lag() ?? []].flat());
 	}
 	if (version === "v1" && rest.length === 0) {
 		switch (`${method} ${noun}`) {
@@ -300,10 +303,13 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	return "outcome" in made ? pending(made) : ok(made);
 }
 
-function statusAnswer({ store, acts }: PublicDoor, { caller }: Call): StatusAnswer {
-	const { revision, resources, status } = visibleState(store.current, acts.mayRead(caller));
+function statusAnswer({ store, acts, publication }: PublicDoor, { caller }: Call): StatusAnswer {
+	const mayRead = acts.mayRead(caller);
+	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
 		revision,
+		lag: publication.lag(),
+		readsAll: mayRead(ALL_NAMESPACES),
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];

@@ -24,6 +24,10 @@ export interface LastDecision {
 /** GET /v1/status */
 export interface StatusAnswer {
 	readonly revision: number;
+	/** Where Envoys are given an older revision for too long: a sentence about it. */
+	readonly lag: string | null;
+	/** Whether the caller may read all namespaces, and with them what belongs to none: /metrics, the proxies. */
+	readonly readsAll: boolean;
 	readonly experiments: readonly {
 		/** Qualified name. */
 		readonly experiment: string;

@@ -3,6 +3,7 @@
  * joins the meters of several role processes, so that one endpoint shows them all with one HELP and TYPE each.
  * Names: `weir_` prefix, base units, `_total` on counters (prometheus.io/docs/practices/naming).
  */
+import { randomUUID } from "node:crypto";
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { WeirError } from "../error.js";
 import { METRIC_LABEL_SETS_MAX } from "../limits.js";
@@ -22,7 +23,11 @@ export interface Meter {
 }
 
 /** What a role process hands to the one that serves /metrics: JSON. */
-export type MetricsJson = object[];
+export interface MetricsJson {
+	/** Names the meter: roles that share a process share it, and each hands it out. */
+	readonly meter: string;
+	readonly metrics: readonly object[];
+}
 
 export const METRICS_CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -40,6 +45,7 @@ interface Series<M> {
 /** @param role label of every series: which process of Weir it is, e.g. `ingest` */
 export function createMeter({ role }: { readonly role: string }): Meter {
 	const registry = new Registry();
+	const meter = randomUUID();
 	const counters = new Map<string, Series<Counter>>();
 	const gauges = new Map<string, Series<Gauge>>();
 	const histograms = new Map<string, Series<Histogram>>();
@@ -86,13 +92,14 @@ export function createMeter({ role }: { readonly role: string }): Meter {
 			one.metric.observe(bounded(name, one, labels, role), value);
 		},
 		text: () => registry.metrics(),
-		json: () => registry.getMetricsAsJSON(),
+		json: async () => ({ meter, metrics: await registry.getMetricsAsJSON() }),
 	};
 }
 
-/** One text from the metrics of several processes; series with equal labels are added up. */
-export function mergeMetrics(processes: readonly MetricsJson[]): Promise<string> {
-	return AggregatorRegistry.aggregate([...processes]).metrics();
+/** One text from the metrics of several roles; series with equal labels are added up, those of one meter once. */
+export function mergeMetrics(roles: readonly MetricsJson[]): Promise<string> {
+	const meters = new Map(roles.map(({ meter, metrics }) => [meter, [...metrics]]));
+	return AggregatorRegistry.aggregate([...meters.values()]).metrics();
 }
 
 function checkName(name: string, ending: RegExp): void {

@@ -12,7 +12,7 @@ export async function counted(
 	name: string,
 	labels: Readonly<Record<string, string>> = {},
 ): Promise<number> {
-	const metrics = (await readMetrics(socketPath)) as readonly Metric[];
+	const metrics = ((await readMetrics(socketPath))?.metrics ?? []) as readonly Metric[];
 	return metrics
 		.filter((metric) => metric.name === name)
 		.flatMap(({ values }) => values)

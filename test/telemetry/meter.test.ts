@@ -56,6 +56,12 @@ t.test("the metrics of several processes merge into one text, one HELP and TYPE 
 		families.get("weir_request_duration_seconds")?.samples.get('weir_request_duration_seconds_count{role="ingest"}'),
 		2,
 	);
+	const shared = readPrometheusText(await mergeMetrics([processes[0], processes[1], processes[1]]));
+	t.equal(
+		shared.get("weir_requests_total")?.samples.get('weir_requests_total{role="ingest",status="200"}'),
+		2,
+		"a meter that several roles hand out counts once",
+	);
 	t.equal(await mergeMetrics([]).then((text) => text.trim()), "");
 });
 

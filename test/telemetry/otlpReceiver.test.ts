@@ -189,7 +189,7 @@ t.test("a collector that does not answer costs nothing but counted exports", asy
 			gauge: noop,
 			observe: noop,
 			text: async () => "",
-			json: async () => [],
+			json: async () => ({ meter: "none", metrics: [] }),
 		});
 		for (let at = 0; at < 20; at++) forward(exportBytes(PARTS));
 	});

@@ -9,7 +9,7 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"served-unjudged": "requests of protected Services were served and none was judged",
 };
 
-/** Prints a line per alarm. Who may not read control's metrics is told nothing. */
+/** Prints a line per alarm. Only for who may read control's metrics. */
 export async function printAlarms(client: ApiClient): Promise<void> {
 	const { status, text } = await client.raw("GET", "/metrics");
 	if (status === 200) for (const line of alarmLines(text)) process.stdout.write(`${line}\n`);

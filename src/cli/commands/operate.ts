@@ -77,7 +77,9 @@ export async function get(options: ApiArguments & { readonly output: "yaml" | "j
 export async function status(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
 	const answer = await clientOf(options).status();
 	if (options.json) return print(JSON.stringify(answer, null, 2));
-	await printAlarms(clientOf(options));
+	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
+	// To ask for what one may not read would be recorded as an attempt.
+	if (answer.readsAll) await printAlarms(clientOf(options));
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
 	for (const { experiment, status: one, last } of answer.experiments) {
 		const columns = [

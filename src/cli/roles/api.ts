@@ -5,9 +5,12 @@
 import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
+import { PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
 import { startApi } from "../../state/api.js";
+import { Publication } from "../../state/publication.js";
 import { Store } from "../../state/store.js";
+import type { Log } from "../../telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
@@ -18,9 +21,12 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, apiDoor, apiAdmins = [] } = context;
 	let doors: readonly OwnDoor[] = [];
 	const store = new Store(join(at.dataDirectory, "state"), { ownDoors: () => doors });
+	const publication = new Publication(() => store.current.revision);
+	const stopLooking = logLag(publication, log);
 	const ingest = forwardTo(at.ingestSocket, "ingest");
 	const api = await startApi({
 		store,
+		publication,
 		socket: at.apiSocket,
 		tcp: apiDoor ?? null,
 		owner: `local:${userName()}`,
@@ -42,7 +48,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 				meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
 				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket];
 				Promise.all([meter.json(), ...others.map(readMetrics)])
-					.then(mergeMetrics)
+					.then((roles) => mergeMetrics(roles.filter((one) => one !== null)))
 					.then(
 						(text) => response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE }).end(text),
 						(error: unknown) => {
@@ -59,6 +65,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		ready: { api: api.url },
 		renewApi: (tls) => api.renew(tls),
 		close: async () => {
+			stopLooking();
 			await api.close();
 			await store.close();
 		},
@@ -89,6 +96,19 @@ export function ownDoors(
 			what,
 		}));
 	});
+}
+
+/** Says once that Envoys are given an old state, and once that they are not any more. */
+function logLag(publication: Publication, log: Log): () => void {
+	let told = false;
+	const timer = setInterval(() => {
+		const lag = publication.lag();
+		if (lag !== null && !told) log.error("what was changed is not published", { why: lag });
+		if (lag === null && told) log.info("what was changed is published again");
+		told = lag !== null;
+	}, PUBLICATION_LOOK_MS);
+	timer.unref();
+	return () => clearInterval(timer);
 }
 
 /** A container may run as a user id that has no name. */

@@ -1,7 +1,7 @@
 /** Each role's metrics as JSON on its UNIX socket; the api role merges them into one Prometheus page. */
 import { createServer, get, type Server } from "node:http";
 import { claimSocket, restrictSocket } from "../../socket.js";
-import type { Meter } from "../../telemetry/meter.js";
+import type { Meter, MetricsJson } from "../../telemetry/meter.js";
 
 const TIMEOUT_MS = 2_000;
 
@@ -34,9 +34,9 @@ export async function serveMetrics(
 }
 
 /** The role's metrics, or none while it is down: its absence shows as `up`, not as an error page. */
-export function readMetrics(socketPath: string): Promise<object[]> {
+export function readMetrics(socketPath: string): Promise<MetricsJson | null> {
 	return new Promise((resolve) => {
-		const none = () => resolve([]);
+		const none = () => resolve(null);
 		const call = get({ socketPath, path: "/metrics-json", timeout: TIMEOUT_MS }, (response) => {
 			let text = "";
 			response.setEncoding("utf8").on("data", (chunk: string) => {

@@ -3,7 +3,7 @@ import { compile } from "../../compiler/compile.js";
 import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import type { Identity } from "../../identity/svid.js";
-import { KEYS_LOOK_MS } from "../../limits.js";
+import { KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
@@ -83,6 +83,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	/** One publication at a time, each with the newest state and keys. */
 	let publishing: Promise<void> = Promise.resolve();
 	const following = follow();
+	/** Again and again, as api may be new; its own silence is logged where the state is asked for. */
+	const tellPublished = (): void => void state.published(now?.state.revision ?? 0).catch(() => {});
+	const telling = setInterval(tellPublished, PUBLICATION_LOOK_MS);
+	tellPublished();
 	const looking = setInterval(() => {
 		publishKeys();
 		if (now?.state.resources.gateways.some(({ spec }) => spec.tokens.some(({ keys }) => keys.from === "url")))
@@ -94,6 +98,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		close: async () => {
 			stopped.abort();
 			clearInterval(looking);
+			clearInterval(telling);
 			watch.close();
 			metrics.close();
 			await server.close();
@@ -114,6 +119,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		onTheWay.set(next.revision, () => watch.served(resources.gateways, plan.table));
 		server.publish(plan, next.revision);
 		now = { state: next, keys: JSON.stringify(keySets) };
+		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 		publishedOnce();
 	}
