@@ -8,6 +8,7 @@ import { putDecision } from "../../src/events/decisionAppend.js";
 import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
 import { gatherEvidence } from "../../src/events/evidence.js";
 import { loadPseudonyms } from "../../src/events/pseudonym.js";
+import { RequestCommit } from "../../src/events/requestCommit.js";
 import { SCHEMA_VERSION } from "../../src/events/schema.js";
 import { openEventStore } from "../../src/events/store.js";
 import { metric, query } from "./rig.js";
@@ -126,4 +127,15 @@ t.test("a store of schema 3: every unit is of the core, what is closed stays clo
 		transaction.rows("SELECT nextval('unit_ordinals') AS next, (SELECT max(ordinal) FROM units WHERE core) AS last"),
 	);
 	t.match(next, [{ next: 6n, last: 5n }]);
+	// The columns have another order than in a new store.
+	const exposure = {
+		...{ experiment: "models", unit: 9n, arm: "boosted", plan: "p2", firstMs: 9_000, receivedMs: 9_100 },
+		...{ livePoints: { boosted: 1 }, core: false, segments: {} },
+	};
+	const batch = { rows: [], exposures: [exposure], forced: [], losses: { dropped: 0, unreadable: 0 }, nowMs: 9_100 };
+	const rows = await store.analysis.transaction(async (transaction) => {
+		await new RequestCommit().write(transaction, batch);
+		return transaction.rows("SELECT plan, first_ms, received_ms, core, ordinal FROM units WHERE unit = 9");
+	});
+	t.match(rows, [{ plan: "p2", first_ms: 9_000n, received_ms: 9_100n, core: false, ordinal: 7n }]);
 });
