@@ -1,7 +1,9 @@
 /**
  * Acts that others must approve before they happen, kept with their exact content and with what they would change as it
  * stood. Decisions: an apply, a delete and a rollback fall under the verb apply; promote and resume under promote; abort under
- * abort. A pause and what statistics decide never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any
+ * abort. An AccessPolicy that names another namespace's Service falls under that namespace's policies too: a grant gives
+ * a say, not a way around them. A pause, what statistics decide, and deletions that only take access away
+ * (takenAway.ts) never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any
  * policy covers one of their namespaces, whatever its verbs: else one person could make a second one, or take the
  * policy away, and then act alone. What concerns all namespaces falls under the policies of any.
  */

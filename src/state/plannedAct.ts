@@ -1,7 +1,8 @@
 /** What an act takes and would do, worked out before anything is written. Pure. */
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
-import { qualifiedName, type Resource } from "../resources/resource.js";
+import { referencesOf } from "../resources/reference.js";
+import { type ApprovalPolicy, qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type AskedAct, type AskedWish, fingerprint, type Requirement, requirement } from "./approval.js";
 import { changedFields } from "./changedFields.js";
@@ -11,6 +12,7 @@ import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
 import { promotionsIn } from "./promotedByHand.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
+import { onlyTakesAway } from "./takenAway.js";
 import { type MayRead, namespaceOf } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
 
@@ -23,6 +25,8 @@ export interface Sight extends Pick<State, "resources" | "status"> {
 export interface Planned {
 	readonly act: AskedAct | { readonly verb: "pause"; readonly experiment: string };
 	readonly needs: readonly Need[];
+	/** Further namespaces whose own people must approve it: those of Services that an AccessPolicy names by a grant. */
+	readonly reaches: readonly string[];
 	readonly requirement: Requirement;
 	readonly effects: readonly string[];
 	readonly basis: Readonly<Record<string, string>>;
@@ -74,12 +78,16 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		basis["access rules"] = fingerprint(rules);
 	}
 	const { approvalPolicies } = resources;
-	const applying = requirement(
-		approvalPolicies,
-		"apply",
-		needs.map(({ namespace }) => namespace),
-		[...judged, ...before],
-	);
+	const free = act.verb === "delete" && onlyTakesAway(plan.given, resources);
+	const reaches = free ? [] : reachedBy([...judged, ...before], approvalPolicies);
+	const applying = free
+		? FREE
+		: requirement(
+				approvalPolicies,
+				"apply",
+				[...needs.map(({ namespace }) => namespace), ...reaches],
+				[...judged, ...before],
+			);
 	const promoting = requirement(
 		approvalPolicies,
 		"promote",
@@ -88,6 +96,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 	return {
 		act,
 		needs,
+		reaches,
 		requirement: {
 			needs: Math.max(applying.needs, promoting.needs),
 			expireMs: Math.min(applying.expireMs, promoting.expireMs),
@@ -121,15 +130,15 @@ export function planPerson(
 	}
 	const live = status.experiments[name];
 	const policyVerb = verb === "abort" ? "abort" : "promote";
-	const free: Requirement = { needs: 0, expireMs: 0 };
 	return {
 		act:
 			verb === "pause"
 				? { verb, experiment: name }
 				: { verb, experiment: name, arm, reason, ...(overrideGates ? { overrideGates } : {}) },
 		needs: [{ verb: policyVerb, namespace }, ...(overrideGates ? [{ verb: "admin" as const, namespace }] : [])],
+		reaches: [],
 		// Stopping a ramp harms nobody, and may be urgent.
-		requirement: verb === "pause" ? free : requirement(resources.approvalPolicies, policyVerb, [namespace]),
+		requirement: verb === "pause" ? FREE : requirement(resources.approvalPolicies, policyVerb, [namespace]),
 		effects: [`${verb} Experiment ${name}${overrideGates ? ", overriding its gates" : ""}`],
 		// Not the allocation: a ramp goes on while people think.
 		basis: {
@@ -139,15 +148,27 @@ export function planPerson(
 	};
 }
 
+const FREE: Requirement = { needs: 0, expireMs: Number.MAX_SAFE_INTEGER };
+
+/** Namespaces that let such changes wait, of Services which the AccessPolicies among these name. */
+function reachedBy(changed: readonly Resource[], policies: readonly ApprovalPolicy[]): readonly string[] {
+	const named = changed
+		.filter(({ kind }) => kind === "AccessPolicy")
+		.flatMap(referencesOf)
+		.filter(({ from, to }) => to.kind === "Service" && to.metadata.namespace !== from.metadata.namespace)
+		.map(({ to }) => to.metadata.namespace);
+	return [...new Set(named)].filter((namespace) => requirement(policies, "apply", [namespace]).needs > 0);
+}
+
 function unique(needs: readonly Need[]): readonly Need[] {
 	return [...new Map(needs.map((need) => [`${need.verb} ${need.namespace}`, need])).values()];
 }
 
-export function namespacesIn({ needs }: Pick<Planned, "needs">): readonly string[] {
-	return [...new Set(needs.map(({ namespace }) => namespace))];
+export function namespacesIn({ needs, reaches }: Pick<Planned, "needs" | "reaches">): readonly string[] {
+	return [...new Set([...needs.map(({ namespace }) => namespace), ...reaches])];
 }
 
-export function about(planned: Pick<Planned, "needs">, objects: readonly string[]) {
+export function about(planned: Pick<Planned, "needs" | "reaches">, objects: readonly string[]) {
 	return { namespaces: namespacesIn(planned), objects };
 }
 

@@ -218,3 +218,61 @@ t.test("a grant is an admin's, for it gives others a say", async (t) => {
 	t.match(await eve.apply(file(policyText("central", "shop/cart", "security")), now), { outcome: "applied" });
 	await t.rejects(ada.delete("ReferenceGrant", "shop/in", now), { code: "permission-denied" });
 });
+
+t.test(
+	"a grant is no way around the approvals of the namespace that gave it, and taking away waits for nobody",
+	async (t) => {
+		const { owner, as } = await mutualApi(t);
+		const now = { dryRun: false };
+		const two = `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two, namespace: shop}
+spec: {verbs: [apply], namespaces: [shop], approvals: 1}
+`;
+		const rules = [
+			binding("ada", "admin, apply", ["ada"], "[shop]"),
+			binding("eve", "apply, approve", ["eve", "eva"], "[security]"),
+			binding("carol", "approve", ["carol"], "[shop, security]"),
+		];
+		const shop = [RULES_GATEWAY, serviceText("cart", "shop"), policyText("own", "cart", "shop")];
+		const denying = (name: string, namespace: string, services: string) =>
+			policyText(name, services, namespace).replace("action: allow", "action: deny");
+		const documents = [
+			...rules,
+			...shop,
+			policyText("more", "cart", "shop"),
+			denying("never", "shop", "cart"),
+			grant(POLICIES, "{kind: Service, name: cart}"),
+			policyText("local", "own", "security"),
+			serviceText("own", "security"),
+		];
+		await owner.apply(file(documents.join("---\n")), now);
+		await owner.apply(file(two), now);
+		const [ada, eve, eva, carol] = [await as("ada"), await as("eve"), await as("eva"), await as("carol")];
+		const ask = async (text: string): Promise<string> => {
+			const answer = await eve.apply(file(text), now);
+			if (answer.outcome !== "pending") throw new Error(`not pending: ${answer.outcome}`);
+			t.match(answer.request, { needs: 1, namespaces: ["security", "shop"] });
+			return answer.request.id;
+		};
+		const opening = await ask(policyText("central", "shop/cart", "security"));
+		await t.rejects(eva.approve(opening), { code: "not-found" }, "the Service's own people approve");
+		t.match(await carol.approve(opening), { state: "done" });
+		await ask(policyText("central", "own", "security"));
+		t.match(
+			await eve.apply(file(policyText("other", "own", "security")), now),
+			{ outcome: "applied" },
+			"what names no Service of theirs is none of their business",
+		);
+
+		t.match(await ada.delete("AccessPolicy", "shop/never", now), { outcome: "pending" }, "without a deny more come in");
+		t.match(await ada.delete("AccessPolicy", "shop/more", now), { outcome: "applied" });
+		t.match(await carol.approve(await ask(denying("not", "security", "shop/cart"))), { state: "done" });
+		t.match(await ada.delete("ReferenceGrant", "shop/in", now), { outcome: "pending" }, "a deny policy rests on it");
+		t.match(await eve.delete("AccessPolicy", "security/central", now), { outcome: "applied" });
+		const gone = await eve.delete("AccessPolicy", "security/not", now);
+		if (gone.outcome !== "pending") throw new Error(gone.outcome);
+		t.match(await carol.approve(gone.request.id), { state: "done" });
+		t.match(await ada.delete("ReferenceGrant", "shop/in", now), { outcome: "applied" });
+	},
+);
