@@ -63,7 +63,7 @@ export function parseForwardedClientCert(value: string): readonly ForwardedClien
  * @param values of all headers of that name
  * @param hop SPIFFE id that the connection's peer has proved (peerSpiffeId), null for none
  * @returns null where the hop is not trusted, where there is not one header of one client, or where it has not exactly
- *   one URI name which is a SPIFFE id
+ *   one URI name which is a SPIFFE id of the hop's own trust domain
  */
 export function forwardedSpiffeId(
 	values: readonly string[],
@@ -77,8 +77,12 @@ export function forwardedSpiffeId(
 	const [element, ...others] = elements ?? [];
 	if (element === undefined || others.length > 0) return null;
 	const [uri, ...uris] = element.uri;
-	return uri === undefined || uris.length > 0 || spiffeFault(uri) !== null ? null : uri;
+	if (uri === undefined || uris.length > 0 || spiffeFault(uri) !== null) return null;
+	// The certificates of another trust domain are not this proxy's to vouch for: as its peer, such a client is refused too.
+	return trustDomain(uri) === trustDomain(hop) ? uri : null;
 }
+
+const trustDomain = (id: string): string | undefined => id.split("/", 3)[2];
 
 function isKey(key: string): key is Key {
 	return KEYS.has(key);

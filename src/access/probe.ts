@@ -73,15 +73,17 @@ export type ProbeAlarm =
 			readonly service: string;
 			readonly status: number | null;
 	  }
-	| {
-			/** Requests of protected Services were served, and none was judged. */
-			readonly alarm: "served-unjudged";
-			readonly gateway: string;
-			/** Protected Services that were served, by qualified name. */
-			readonly services: readonly string[];
-			readonly judgedBy: "envoy" | "sidecar";
-			readonly served: number;
-	  };
+	| UnjudgedAlarm;
+
+/** Requests of protected Services were served, and none was judged. */
+export interface UnjudgedAlarm {
+	readonly alarm: "served-unjudged";
+	readonly gateway: string;
+	/** Protected Services that were served, by qualified name. */
+	readonly services: readonly string[];
+	readonly judgedBy: "envoy" | "sidecar";
+	readonly served: number;
+}
 
 export function watchedListeners({ gateways, services }: PlanTable): readonly WatchedListener[] {
 	const watched = services
@@ -127,22 +129,27 @@ export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
  * Alarms of one listener over the time between two readings of its counters. A counter that fell was reset with its
  * Envoy: it counts from 0. Requests that are under way at either reading can be counted on one side only, so that a
  * single unjudged one beside judged ones is not seen; the probe sees that.
+ * @param standing alarms of earlier readings. Silence proves nothing: one of this listener stands until requests were
+ *   served and judged again, or nothing is left there for that judge to judge
  */
 export function unjudgedAlarms(
 	{ gateway, services }: WatchedListener,
 	before: Counters,
 	after: Counters,
-): readonly ProbeAlarm[] {
+	standing: readonly UnjudgedAlarm[] = [],
+): readonly UnjudgedAlarm[] {
 	const moved = (name: string): number => {
 		const [from, to] = [before.get(name) ?? 0, after.get(name) ?? 0];
 		return to >= from ? to - from : to;
 	};
-	return (["envoy", "sidecar"] as const).flatMap((judgedBy): readonly ProbeAlarm[] => {
-		const served = services
-			.filter((service) => service.judgedBy === judgedBy)
+	return (["envoy", "sidecar"] as const).flatMap((judgedBy): readonly UnjudgedAlarm[] => {
+		const judged = services.filter((service) => service.judgedBy === judgedBy);
+		if (judged.length === 0) return [];
+		const served = judged
 			.map(({ name }) => ({ name, count: moved(servedCounter(name, gateway)) }))
 			.filter(({ count }) => count > 0);
-		if (served.length === 0 || verdictCounters(gateway, judgedBy).some((name) => moved(name) > 0)) return [];
+		if (served.length === 0) return standing.filter((one) => one.gateway === gateway && one.judgedBy === judgedBy);
+		if (verdictCounters(gateway, judgedBy).some((name) => moved(name) > 0)) return [];
 		const total = served.reduce((sum, { count }) => sum + count, 0);
 		return [{ alarm: "served-unjudged", gateway, services: served.map(({ name }) => name), judgedBy, served: total }];
 	});

@@ -13,6 +13,7 @@ import {
 	type ProbeResult,
 	probeAlarm,
 	probeHeaders,
+	type UnjudgedAlarm,
 	unjudgedAlarms,
 	type WatchedListener,
 	type WatchedService,
@@ -97,6 +98,7 @@ export interface ProbeRound {
 export class Prober {
 	readonly #options: ProberOptions;
 	#before: Counters | null = null;
+	#standing: readonly UnjudgedAlarm[] = [];
 
 	constructor(options: ProberOptions) {
 		this.#options = options;
@@ -116,14 +118,16 @@ export class Prober {
 			}
 		}
 		const before = this.#before;
-		this.#before = adminSocket === null ? null : await readCounters(adminSocket).catch(() => null);
-		const after = this.#before;
+		const after = adminSocket === null ? null : await readCounters(adminSocket).catch(() => null);
+		this.#before = after;
 		const counted = before !== null && after !== null;
+		this.#standing = watched.flatMap((listener) =>
+			counted
+				? unjudgedAlarms(listener, before, after, this.#standing)
+				: this.#standing.filter(({ gateway }) => gateway === listener.gateway),
+		);
 		return {
-			alarms: [
-				...results.flatMap((result) => probeAlarm(result) ?? []),
-				...(counted ? watched.flatMap((listener) => unjudgedAlarms(listener, before, after)) : []),
-			],
+			alarms: [...results.flatMap((result) => probeAlarm(result) ?? []), ...this.#standing],
 			results,
 			counted,
 		};

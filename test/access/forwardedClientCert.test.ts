@@ -94,6 +94,8 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		["no SPIFFE id", ["URI=https://weir.test/client"], ENVOY],
 		["a SPIFFE id with percent-encoding", ["URI=spiffe://weir.test/%61"], ENVOY],
 		["a URI only inside a quoted subject", ['Subject=",URI=spiffe://weir.test/root"'], ENVOY],
+		["a client of another trust domain", ["URI=spiffe://other.test/weir/client"], ENVOY],
+		["of one that begins alike", ["URI=spiffe://weir.test.evil/weir/client"], ENVOY],
 		["malformed", [`${good};`], ENVOY],
 	];
 	for (const [what, values, hop] of nobody) t.equal(forwardedSpiffeId(values, hop, TRUSTED), null, what);

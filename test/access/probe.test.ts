@@ -65,3 +65,25 @@ t.test("served and not judged, by who judges", async (t) => {
 	t.same(alarms({ [served("a")]: 2 }, { [served("a")]: 30, [native]: 30 }), ["envoy prod/a 2"], "Envoy was restarted");
 	t.same(alarms({ [served("a")]: 2, [native]: 2 }, { [served("a")]: 30, [native]: 30 }), []);
 });
+
+t.test("what was served unjudged stands until requests are served and judged again", async (t) => {
+	const guarded = { name: "a", host: "a.test", judgedBy: "envoy" } as const;
+	const listener: WatchedListener = { gateway: "edge", services: [guarded] };
+	const counters = (served: number, judged: number) =>
+		new Map([
+			["vhost.a.route.edge.upstream_rq_total", served],
+			["http.gateway.edge.rbac.weir_allow_.allowed", judged],
+		]);
+	const raised = unjudgedAlarms(listener, counters(0, 0), counters(3, 0));
+	t.match(raised, [{ served: 3 }]);
+	t.same(unjudgedAlarms(listener, counters(3, 0), counters(3, 0), raised), raised, "silence ends nothing");
+	t.same(
+		unjudgedAlarms(listener, counters(3, 0), counters(3, 4), raised),
+		raised,
+		"nor do verdicts that nobody was served by",
+	);
+	t.match(unjudgedAlarms(listener, counters(3, 0), counters(4, 0), raised), [{ served: 1 }], "it is told anew, once");
+	t.same(unjudgedAlarms(listener, counters(3, 0), counters(4, 1), raised), [], "served and judged");
+	t.same(unjudgedAlarms({ ...listener, services: [] }, counters(3, 0), counters(3, 0), raised), [], "nothing to judge");
+	t.same(unjudgedAlarms({ ...listener, gateway: "other" }, counters(3, 0), counters(3, 0), raised), []);
+});

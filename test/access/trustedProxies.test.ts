@@ -27,8 +27,14 @@ const variants = [variant("v1", upstream.port)];
 const fields = { access: null, callout: PATIENT } as const;
 const resources = resourceSet({
 	gateways: [gateway({ tls: tls.gateway, trustedProxies: [spiffe("proxy"), spiffe("banned")] })],
-	services: [service("guarded", variants, fields), service("proxies", variants, fields), service("open", variants)],
+	services: [
+		service("guarded", variants, fields),
+		service("proxies", variants, fields),
+		service("anyone", variants, fields),
+		service("open", variants),
+	],
 	accessPolicies: [
+		accessPolicy("anyone", "allow", ["anyone"], { principals: ["*"] }),
 		accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice"), spiffe("eve")] }),
 		accessPolicy("not-eve", "deny", ["guarded"], { principals: [spiffe("eve")] }),
 		accessPolicy("not-banned", "deny", ["guarded"], { principals: [spiffe("banned")] }),
@@ -79,6 +85,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			`${alice},${alice}`,
 			`x-forwarded-client-cert: Subject="CN=x";DNS=alice`,
 			told("spiffe://weir.test"),
+			told("spiffe://other.test/alice"),
 			told("spiffe://weir.test/%61lice"),
 			told("https://weir.test/alice"),
 			"x-forwarded-client-cert: ",
@@ -87,6 +94,13 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			t.equal(await ask("proxy", "guarded", line), 403, line);
 		}
 		t.equal(await ask("proxy", "guarded", alice, alice), 403, "two headers are not one");
+
+		t.equal(await ask("proxy", "anyone", alice), 200);
+		t.equal(
+			await ask("proxy", "anyone", told("spiffe://other.test/alice")),
+			403,
+			"anyone is anyone of this trust domain",
+		);
 
 		heads.length = 0;
 		t.equal(await ask("proxy", "guarded", alice), 200);

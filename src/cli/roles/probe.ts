@@ -46,7 +46,10 @@ export interface ProbeReport {
 export interface Watch {
 	/** What Envoys serve now; the first call begins the rounds. */
 	served(gateways: readonly Gateway[], table: PlanTable): void;
-	/** One round, now; null = no Envoy is there to be asked. Rounds follow each other, each compares counters with the last. */
+	/**
+	 * One round, now, or the one that is under way; null = no Envoy is there to be asked. Each compares counters with the
+	 * last.
+	 */
 	round(): Promise<ProbeReport | null>;
 	close(): void;
 }
@@ -99,21 +102,23 @@ export function watchForBypass(options: WatchOptions): Watch {
 			unprobed,
 		};
 	};
-	/** The last one that was asked for. */
-	let last: Promise<unknown> = Promise.resolve();
-	const inTurn = (): Promise<ProbeReport | null> => {
-		const next = last.then(round);
-		last = next.catch(() => {});
-		return next;
+	/** Who asks while a round is under way is told of that one: askers queue no rounds. */
+	let underWay: Promise<ProbeReport | null> | null = null;
+	const shared = (): Promise<ProbeReport | null> => {
+		underWay ??= round().finally(() => {
+			underWay = null;
+		});
+		return underWay;
 	};
 	return {
 		served: (newest, newTable) => {
 			gateways = new Map(newest.map((gateway) => [qualifiedName(gateway.metadata), gateway]));
 			table = newTable;
-			if (!begun) void follow();
+			if (begun) return;
 			begun = true;
+			void follow();
 		},
-		round: inTurn,
+		round: shared,
 		close: () => {
 			closed = true;
 			if (timer !== null) clearTimeout(timer);
@@ -138,7 +143,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Rounds until closed; soon where no Envoy is there yet. */
 	async function follow(): Promise<void> {
 		const ready = connected();
-		await inTurn();
+		await shared().catch((error: unknown) => log.error("a round of the probe failed", { why: String(error) }));
 		if (!closed) timer = setTimeout(() => void follow(), ready ? intervalMs : NO_ENVOY_YET_MS).unref();
 	}
 }
