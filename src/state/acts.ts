@@ -10,7 +10,7 @@ import { type ActCall, record } from "./actRecord.js";
 import { type ApprovalRequest, ApprovalShelf, type AskedAct, type AskedWish, fingerprint, isWish } from "./approval.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
-import type { Need, Permissions } from "./permissions.js";
+import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, scopeOf } from "./plannedAct.js";
 import type { PolicyRecord } from "./policyHistory.js";
@@ -65,6 +65,13 @@ export class Acts {
 		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`);
+	}
+
+	/** What another role does at a caller's word: it changes nothing here, and stands in the audit all the same. */
+	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
+		const { revision } = this.store.current;
+		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
+		this.store.atomically(() => this.store.audit.append(made));
 	}
 
 	/**

@@ -30,7 +30,14 @@ import type { Store } from "./store.js";
 export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
 
 /** A bare function needs `read` in all namespaces. identity: any caller that is known; the owner judges the rest. */
-export type Mount = Handle | { readonly handle: Handle; readonly needs: "identity" | "read" };
+export type Mount =
+	| Handle
+	| {
+			readonly handle: Handle;
+			readonly needs: "identity" | "read";
+			/** It does something: the verb under which each call stands in the operators' audit. */
+			readonly recorded?: string;
+	  };
 
 export interface ApiOptions {
 	readonly store: Store;
@@ -204,11 +211,12 @@ function passOn(
 	response: ServerResponse,
 	call: ActCall,
 ): void {
-	const { handle, needs } = typeof mount === "function" ? { handle: mount, needs: "read" } : mount;
-	if (needs === "read") {
-		const path = (request.url ?? "").split("?", 1)[0] ?? "";
-		door.acts.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], "read", [path.slice(0, 200)]);
-	}
+	const { handle, needs, recorded } =
+		typeof mount === "function" ? { handle: mount, needs: "read", recorded: undefined } : mount;
+	const objects = [((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
+	if (needs === "read")
+		door.acts.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
+	if (recorded !== undefined) door.acts.recordDone(call, recorded, objects);
 	handle(request, response, call.caller);
 }
 

@@ -119,8 +119,12 @@ t.test(
 		serve();
 		const made = await mutualApi(t, {
 			mounts: {
-				"/v1/probe": (_, response) =>
-					void watch.round().then((report) => response.writeHead(200).end(JSON.stringify(report))),
+				"/v1/probe": {
+					needs: "read",
+					recorded: "probe",
+					handle: (_, response) =>
+						void watch.round().then((report) => response.writeHead(200).end(JSON.stringify(report))),
+				},
 			},
 		});
 		const { local, as } = await operatorCommand(t, made);
@@ -141,6 +145,14 @@ t.test(
 		});
 		const eve = await as("eve");
 		t.match(await eve("probe"), { code: 1, stderr: /read in all namespaces/ });
+		t.match(
+			made.store.audit
+				.page(0, 100)
+				.records.filter(({ verb }) => verb === "probe")
+				.map(({ result }) => result),
+			[...Array(4).fill("done"), "refused"],
+			"each stands in the operators' audit",
+		);
 	},
 );
 

@@ -37,7 +37,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity" },
 			"/v1/requests": ingest,
-			"/v1/probe": forwardTo(at.xdsMetricsSocket, "xds"),
+			"/v1/probe": { handle: forwardTo(at.xdsMetricsSocket, "xds"), needs: "read", recorded: "probe" },
 			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
 			"/metrics": (_, response) => {
 				meter.gauge(
