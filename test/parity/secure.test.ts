@@ -4,7 +4,12 @@
  */
 import t from "tap";
 import type { Plan } from "../../src/compiler/plan.js";
-import { runSecure } from "./secure/run.js";
+import { rawGet } from "../envoy/pipeline.js";
+import { startVariantServer } from "../envoy/variantServer.js";
+import { ASKED_AGAIN_MAX, askAgain, runSecure } from "./secure/run.js";
+
+// Alone this file has the runner's default of 30 s, which a slow machine needs for Envoy's start.
+t.setTimeout(600_000);
 
 t.test("who may do what: one verdict and one reason in every execution", { timeout: 240_000 }, async (t) => {
 	const { requests, mismatches, seen } = await runSecure(t, { seed: 5, services: 40, requests: 4_000 });
@@ -39,4 +44,20 @@ t.test("the suite notices rules that are missing or too wide", { timeout: 240_00
 		const { mismatches } = await runSecure(t, order);
 		t.ok(mismatches.length > 0, `${what}: ${mismatches.length} mismatches`);
 	}
+});
+
+t.test("few requests without a verdict are asked once more, many are not", async (t) => {
+	const upstream = await startVariantServer("v", (socket) =>
+		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+	);
+	t.teardown(() => upstream.close());
+	const again = async (...statuses: readonly number[]) => {
+		const sent = statuses.map(() => ({ who: "", bytes: rawGet("a.test", []) }));
+		const answers = statuses.map((status) => ({ status, headers: [], body: "" }));
+		const asked = await askAgain(sent, answers, () => upstream.port);
+		return [asked, ...answers.map(({ status }) => status)];
+	};
+	t.same(await again(503, 403, 200), [1, 200, 403, 200]);
+	const many = Array<number>(ASKED_AGAIN_MAX + 1).fill(503);
+	t.same(await again(...many), [0, ...many], "they stay mismatches");
 });

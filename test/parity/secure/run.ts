@@ -19,7 +19,7 @@ import { TokenVerifier } from "../../../src/tokens/verifier.js";
 import { mutualTls } from "../../access/mutualTls.js";
 import { createMinter } from "../../compiler/secure/tokens.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
-import { headerValues, pipelined, type RawResponse, rawGet } from "../../envoy/pipeline.js";
+import { alone, headerValues, pipelined, type RawResponse, rawGet } from "../../envoy/pipeline.js";
 import { mulberry32 } from "../../envoy/units.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { startSidecar } from "../../sidecar/rig.js";
@@ -77,6 +77,12 @@ const PATHS = [
 /** As Envoy hands it on: doubled slashes are merged. */
 const canonical = (path: string): string => path.replace(/\/\/+/g, "/");
 
+/**
+ * 503 is no verdict of anybody's: a busy machine gave none in time. Such a request is asked once more, alone; more of them
+ * than this of one form are no busy machine, and stay mismatches.
+ */
+export const ASKED_AGAIN_MAX = 5;
+
 interface Sent extends SecureRequest {
 	readonly bytes: Buffer;
 	readonly who: string;
@@ -122,12 +128,14 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 			withAccessLog(bootstrap(admin), log, { rbac: "%DYNAMIC_METADATA(envoy.filters.http.rbac)%" }),
 		);
 		const before = upstream.requests();
-		const answers = await sendAll(sent, (who): number | (() => Promise<Socket>) =>
-			who === "" ? envoy.port(PLAIN) : tls.clientWith(envoy.port(EDGE), clients.get(who) ?? null),
-		);
+		const target = (who: string): number | (() => Promise<Socket>) =>
+			who === "" ? envoy.port(PLAIN) : tls.clientWith(envoy.port(EDGE), clients.get(who) ?? null);
+		const answers = await sendAll(sent, target);
+		const asked = await askAgain(sent, answers, target);
+		if (asked > 0) t.comment(`${name}: ${asked} requests had no verdict (503) and were asked once more`);
 		const reached = upstream.requests() - before;
 		// An Envoy that is slow to end is killed, and would take its last lines with it.
-		while ((await readFile(log, "utf8")).split("\n").length <= sent.length) {
+		while ((await readFile(log, "utf8")).split("\n").length <= sent.length + asked) {
 			await new Promise((resolve) => setTimeout(resolve, 100));
 		}
 		await envoy.stop();
@@ -152,7 +160,9 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 				seen.set(key, (seen.get(key) ?? 0) + 1);
 			}
 		}
-		if (passed !== reached) mismatches.push(`${name}: ${passed} were allowed, ${reached} reached the upstream`);
+		// One without an answer may have reached it all the same.
+		if (reached < passed || reached > passed + asked)
+			mismatches.push(`${name}: ${passed} were allowed, ${reached} reached the upstream`);
 		await sidecar.server.close();
 	}
 	return { requests: sent.length * forms.length, mismatches, seen };
@@ -284,7 +294,7 @@ async function readLog(path: string): Promise<ReadonlyMap<string, Line>> {
 async function sendAll(
 	sent: readonly Sent[],
 	target: (who: string) => number | (() => Promise<Socket>),
-): Promise<readonly RawResponse[]> {
+): Promise<RawResponse[]> {
 	const answers = new Array<RawResponse>(sent.length);
 	const byCaller = new Map<string, number[]>();
 	for (const [index, { who }] of sent.entries()) byCaller.set(who, [...(byCaller.get(who) ?? []), index]);
@@ -296,4 +306,16 @@ async function sendAll(
 		}),
 	);
 	return answers;
+}
+
+/** Puts second answers in the place of those without a verdict. @returns how many were asked again */
+export async function askAgain(
+	sent: readonly Pick<Sent, "who" | "bytes">[],
+	answers: RawResponse[],
+	target: (who: string) => number | (() => Promise<Socket>),
+): Promise<number> {
+	const without = sent.flatMap((request, index) => (answers[index]?.status === 503 ? [{ request, index }] : []));
+	if (without.length > ASKED_AGAIN_MAX) return 0;
+	for (const { request, index } of without) answers[index] = await alone(target(request.who), request.bytes);
+	return without.length;
 }
