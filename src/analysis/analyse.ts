@@ -155,7 +155,7 @@ function isProved(
 	if (role === "goal" && experiment.spec.rollout.inference.design !== "sequential") return provedByLook.includes(arm);
 	if (!(logE >= -Math.log(question.alpha))) return false;
 	const quantile = metric.spec.type === "quantile" ? metric.spec.quantile : null;
-	const former = quantile !== null && role === "goal" && question.slowLine > 0;
+	const former = quantile !== null && role === "goal" && question.slowLine >= 1 - quantile;
 	return !former || quantileBelow(t, quantile, question.alpha);
 }
 

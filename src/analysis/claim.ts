@@ -2,6 +2,7 @@
  * What an experiment's declaration claims, one entry per challenger and metric, and how the risk is shared.
  */
 import type { Effect, Experiment, Metric } from "../resources/resource.js";
+import { ASYMPCS_MIN_UNITS } from "./sequential/asympCs.js";
 
 export interface Claim {
 	readonly arm: string;
@@ -11,18 +12,31 @@ export interface Claim {
 	/** null: no such Metric; the claim stays unknown. */
 	readonly metric: Metric | null;
 	readonly effect: Effect;
-	/** Of a quantile: see slowLine(). */
+	/** Of a quantile, else 0: see slowLine(). */
 	readonly slowLine: number;
+	/** Units in the smaller arm below which a mean is unknown. */
+	readonly meanUnits: number;
 }
 
+/** By former rules. */
+const FORMER_MEAN_UNITS = 500;
+
 /**
- * The line of a quantile's guardrail, as challenger's slow share − baseline's slow share. 0 where each arm has its own
- * threshold. Thresholds frozen by former rules, one for both arms, have 1 − q.
+ * Of 1 − q: by so much may the challenger's slow share exceed the baseline's and its quantile still count as inside its
+ * margin. Without it nothing could be proved once neither arm has slow requests any more, as after a threshold that was
+ * frozen in a slow minute. Harm is judged without it.
+ */
+const SLOW_TOLERANCE = 0.25;
+
+/**
+ * How far the challenger's slow share may exceed the baseline's for a quantile's guardrail to pass: SLOW_TOLERANCE of
+ * 1 − q where each arm has its own threshold. Thresholds frozen by former rules, one for both arms, have 1 − q.
  */
 function slowLine(metric: Metric | undefined, threshold: unknown, former: boolean): number {
 	const quantile = metric?.spec.quantile ?? null;
 	const isFormer = typeof threshold === "object" && threshold !== null ? !("referenceMs" in threshold) : former;
-	return isFormer && quantile !== null ? 1 - quantile : 0;
+	if (quantile === null) return 0;
+	return isFormer ? 1 - quantile : SLOW_TOLERANCE * (1 - quantile);
 }
 
 /**
@@ -37,6 +51,7 @@ export function claims(
 	former = false,
 ): Claim[] {
 	const { arms, guardrails, goal } = experiment.spec;
+	const meanUnits = former ? FORMER_MEAN_UNITS : ASYMPCS_MIN_UNITS;
 	const result: Claim[] = [];
 	for (const arm of arms) {
 		if (arm.baseline) continue;
@@ -48,6 +63,7 @@ export function claims(
 				metric: metrics[metric] ?? null,
 				effect: margin,
 				slowLine: slowLine(metrics[metric], thresholds[metric], former),
+				meanUnits,
 			});
 		if (goal !== null) {
 			const { metric, improveBy } = goal;
@@ -58,6 +74,7 @@ export function claims(
 				metric: metrics[metric] ?? null,
 				effect: improveBy,
 				slowLine: slowLine(metrics[metric], thresholds[metric], former),
+				meanUnits,
 			});
 		}
 	}

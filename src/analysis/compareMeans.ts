@@ -1,6 +1,6 @@
 /**
  * Comparisons by asymptotic confidence sequences: means of unbounded values, adjusted by what the units did before
- * (CUPED) where that is known, and ratios of sums by the delta method. From asympMinUnits() units in each arm.
+ * (CUPED) where that is known, and ratios of sums by the delta method. From ASYMPCS_MIN_UNITS units in each arm.
  *
  * A relative claim is Fieller's: the lifts r for which challenger − (1 + r)·baseline is not excluded, so that the
  * baseline's own noise is in the width.
@@ -29,7 +29,7 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 	const found = levelsOf(question, t, c);
 	if ("note" in found) return found;
 	const { challenger, baseline } = found;
-	const few = unitsProblem(t.n, c.n);
+	const few = unitsProblem(t.n, c.n, question.meanUnits);
 	if (few !== "") return { note: few };
 	const relative = isRelative(question);
 	const sign = signOf(question.metric);

@@ -5,11 +5,13 @@
  *
  * A quantile is tested by two thresholds and two samples. q₀ is the baseline's q-quantile as it was frozen earlier,
  * T = (1 + margin)·q₀ (or q₀ + margin, or less for a goal). A request is slow in the baseline above q₀ and in a challenger
- * above T, and the claim is that the challenger's slow share is no larger than the baseline's, line 0. If the baseline's
- * quantile is still q₀, its slow share is 1 − q, and the challenger's is at most that exactly when its quantile is at most
- * T. And if the whole system is slower by now, both arms exceed their thresholds more often, alike: a challenger whose times
- * are at most the baseline's stretched by (1 + margin) satisfies P(challenger > T) ≤ P(baseline > q₀) whatever the
- * baseline has become, so that no drift makes it look harmful. It works for a median as for a p99.
+ * above T, and the claim is that the challenger's slow share is no larger than the baseline's: harm is proved when it is larger,
+ * and a pass when it is at most a little larger (SLOW_TOLERANCE). If the baseline's quantile is still q₀, its slow share is
+ * 1 − q, and the challenger's is at most that exactly when its quantile is at most T. And if the whole system is slower by now,
+ * both arms exceed their thresholds more often, alike: a challenger whose times are at most the baseline's stretched by
+ * (1 + margin) satisfies P(challenger > T) ≤ P(baseline > q₀) whatever the
+ * baseline has become, so that no drift makes it look harmful. For a challenger of another shape the claim is about those
+ * two thresholds, which are that of the q-quantile only as long as the baseline's is still near q₀.
  */
 import { WeirError } from "../error.js";
 import type { Metric } from "../resources/resource.js";

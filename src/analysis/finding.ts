@@ -49,7 +49,7 @@ export type Method =
 	| "bernoulli-mixture"
 	/** As exact, of values in a declared range: by how they vary too. The mean of the e-values of betting and the mixture. */
 	| "betting"
-	/** Asymptotic, from asympMinUnits() on: means, adjusted by a covariate where there is one, and ratios of sums. */
+	/** Asymptotic, from ASYMPCS_MIN_UNITS on: means, adjusted by a covariate where there is one, and ratios of sums. */
 	| "asympcs";
 
 /** Beyond this an e-value is no finite double. */

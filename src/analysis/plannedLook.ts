@@ -41,13 +41,13 @@ export function statistic(
 	t: MetricEvidence,
 	c: MetricEvidence,
 ): number | null {
-	const { type, range } = question.metric.spec;
+	const { type } = question.metric.spec;
 	// A quantile's claim is two at once, see quantileBelow(); validation refuses it here.
 	if (type === "quantile") return null;
-	const bounded = type === "rate" || range !== null;
-	const enough = bounded
-		? [t, c].every(({ n, mean }) => (type === "rate" ? Math.min(mean, 1 - mean) : 1) * n >= EVENTS_MIN)
-		: unitsProblem(t.n, c.n) === "";
+	const enough =
+		type === "rate"
+			? [t, c].every(({ n, mean }) => Math.min(mean, 1 - mean) * n >= EVENTS_MIN)
+			: unitsProblem(t.n, c.n) === "";
 	const found = enough ? levelsOf(question, t, c) : null;
 	if (found === null || "note" in found) return null;
 	const above = aboveLine(question, found.challenger, found.baseline);

@@ -15,6 +15,7 @@ export interface Question {
 	readonly effect: Effect;
 	/** As of the claim. */
 	readonly slowLine: number;
+	readonly meanUnits: number;
 	/** Arms' units by design; matters to the power only. */
 	readonly shares: ArmShares;
 	/** One-sided levels of the lower and of the upper bound. */
@@ -48,8 +49,8 @@ export interface Unmeasured {
  * | rate, errors, share of slow requests           | bernoulli-mixture | exactly, at any number of units        |
  * | mean with a range, in whole arms               | betting           | exactly, on (value − lo) ÷ (hi − lo)   |
  * | mean with a range, in parts of arms            | bernoulli-mixture | exactly, on the same                   |
- * | mean; with a covariate by CUPED                | asympcs           | from asympMinUnits() in each arm       |
- * | ratio of sums, by the delta method; with CUPED | asympcs           | from asympMinUnits() in each arm       |
+ * | mean; with a covariate by CUPED                | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
+ * | ratio of sums, by the delta method; with CUPED | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  *
  * AsympCS on rare events is unsafe (a true difference at a margin of 0.2 pp was passed in 82 % of runs), so failures
  * never go there, whatever the declared type.
@@ -65,7 +66,9 @@ export function methodOf(
 	if (type === "rate" || type === "quantile" || source === "errors") return "bernoulli-mixture";
 	// A share of a baseline that may be negative is no line through shares of the range.
 	if (type === "mean" && range !== null && (effect.kind === "absolute" || range.lo >= 0)) {
-		return arms.length > 0 && arms.every(({ capital }) => capital !== undefined) ? "betting" : "bernoulli-mixture";
+		return arms.length > 0 && arms.every(({ capital }) => capital !== undefined && capital !== null)
+			? "betting"
+			: "bernoulli-mixture";
 	}
 	return "asympcs";
 }
@@ -91,6 +94,9 @@ export function lineOf(
 
 /** The line that a claim must fall below to be harm. */
 export function harmLineOf(question: Pick<Question, "role" | "effect" | "slowLine">, metric: Metric): number {
+	const { quantile } = metric.spec;
+	// Thresholds of each arm's own have the margin in them.
+	if (quantile !== null && question.slowLine < 1 - quantile) return 0;
 	return question.role === "goal" ? 0 : lineOf(question, metric);
 }
 
@@ -115,13 +121,13 @@ export function turned<Bounds extends Pick<Measured, "improvement" | "lower" | "
 
 /** What a claim asks, of all units or of some of them. */
 export function questionOf(
-	{ role, effect, slowLine, arm }: Pick<Claim, "role" | "effect" | "slowLine" | "arm">,
+	{ role, effect, slowLine, meanUnits, arm }: Pick<Claim, "role" | "effect" | "slowLine" | "meanUnits" | "arm">,
 	metric: Metric,
 	experiment: Experiment,
 	alpha: number,
 	harmAlpha: number,
 ): Question {
-	return { metric, role, effect, slowLine, shares: sharesOf(experiment, arm), alpha, harmAlpha };
+	return { metric, role, effect, slowLine, meanUnits, shares: sharesOf(experiment, arm), alpha, harmAlpha };
 }
 
 /** Name of the baseline arm. */

@@ -19,6 +19,7 @@ const ask = (spec: Partial<Metric["spec"]>, effect = ABSOLUTE, role: Question["r
 	role,
 	effect,
 	slowLine: 0,
+	meanUnits: ASYMPCS_MIN_UNITS,
 	shares: { challenger: 1, baseline: 1 },
 	alpha: 0.05,
 	harmAlpha: 0.05,
@@ -150,7 +151,7 @@ t.test("ln e reaches ln(1/alpha) exactly where the bound passes the line", async
 	for (const spec of [{ type: "rate" }, { type: "mean" }] as const)
 		for (const effect of [ABSOLUTE, RELATIVE])
 			for (let mean = 0.5; mean < 0.75; mean += 0.01) {
-				const { lower, logE } = measured(ask(spec, effect), rate(1_000, mean), rate(1_000, 0.5));
+				const { lower, logE } = measured(ask(spec, effect), rate(4_000, mean), rate(4_000, 0.5));
 				t.equal(
 					lower > effect.value,
 					logE >= Math.log(20),

@@ -8,7 +8,7 @@
  * 80 % quantiles lie within 10 % of what is said here, most within 6 % (test/analysis/planning/sequential.test.ts).
  */
 import { normalIsf } from "../distributions/normal.js";
-import { ASYMPCS_TUNED_AT, asympMinUnits, halfWidthOneSided, rho } from "../sequential/asympCs.js";
+import { ASYMPCS_MIN_UNITS, ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "../sequential/asympCs.js";
 import type { Contrast, Side } from "../sequential/bernoulliArms.js";
 import { type BetaPrior, logEvidence } from "../sequential/bernoulliMixture.js";
 
@@ -56,7 +56,7 @@ export function provedAt(claim: SequentialClaim, effect: number, units: number, 
 	const meanT = baselineMean + onScale(effect);
 	const z = normalIsf(1 - power) - EARLY;
 	if (method.test === "asympcs") {
-		if (Math.min(nT, nC) < asympMinUnits(nT, nC)) return false;
+		if (Math.min(nT, nC) < ASYMPCS_MIN_UNITS) return false;
 		const s = Math.sqrt(units * (method.variance / nT + (slope * slope * method.variance) / nC));
 		const distance = sign * (meanT - slope * baselineMean - contrast.offset);
 		const width = halfWidthOneSided(s, units, alpha, rho(2 * alpha, ASYMPCS_TUNED_AT));

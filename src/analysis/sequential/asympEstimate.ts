@@ -4,13 +4,13 @@
  * own variance stands in the place of s²/N (arXiv 2103.06476v7, section 2.5: it needs only a strong approximation of
  * the estimator by a mean of independent terms, which the delta method and regression adjustment give).
  *
- * Bounds and p-values hold at all looks together, asymptotically: from asympMinUnits() in the smaller arm on, which
+ * Bounds and p-values hold at all looks together, asymptotically: from ASYMPCS_MIN_UNITS in the smaller arm on, which
  * `unitsProblem` enforces, and not for rare events (bernoulliMixture.ts).
  */
 import type { Estimate, NoEstimate } from "../estimators/estimate.js";
 import {
+	ASYMPCS_MIN_UNITS,
 	ASYMPCS_TUNED_AT,
-	asympMinUnits,
 	halfWidth,
 	halfWidthOneSided,
 	pValue,
@@ -77,10 +77,9 @@ export function asympOneSidedPValue(
 }
 
 /** Why two arms are too small for an asymptotic claim, or empty. */
-export function unitsProblem(challengerUnits: number, baselineUnits: number): string {
+export function unitsProblem(challengerUnits: number, baselineUnits: number, least = ASYMPCS_MIN_UNITS): string {
 	const fewer = Math.min(challengerUnits, baselineUnits);
 	// Written so that NaN is a problem too.
-	const least = asympMinUnits(challengerUnits, baselineUnits);
 	return fewer >= least ? "" : `a mean needs ${least} units per arm, there are ${fewer}`;
 }
 

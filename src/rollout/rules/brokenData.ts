@@ -33,7 +33,7 @@ const CLOCK_SLACK_MS = 10_000;
 export const brokenData: RuleOf = (input, analysis) => {
 	const broken = troubles(input);
 	if (broken.length === 0) return null;
-	const ended = maxDuration(input, analysis);
+	const ended = Number.isFinite(input.nowMs) ? maxDuration(input, analysis) : null;
 	if (ended !== null) return ended;
 	const at = percent(input.status.allocationPpm);
 	return outcomeOf(
@@ -55,10 +55,16 @@ export function troubles(input: DecisionInput): Words[] {
 
 /** Windows close by the clock: one that went back opens them again, and what was counted is counted otherwise. */
 function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
+	if (!Number.isFinite(nowMs)) return [{ reason: `now is ${nowMs}`, summary: "the time is unknown" }];
 	const last = Math.max(status.startedAtMs, status.stepStartedAtMs, ...(status.looks ?? []).map(({ atMs }) => atMs));
 	const back = last - Math.min(evidence.asOfMs, nowMs);
 	if (!Number.isFinite(evidence.asOfMs))
 		return [{ reason: "the evidence has no time", summary: "its time is unknown" }];
+	const ahead = evidence.asOfMs - nowMs;
+	if (ahead > CLOCK_SLACK_MS) {
+		const by = duration(ahead);
+		return [{ reason: `the evidence lies ${by} in the future`, summary: `its clock is ${by} ahead` }];
+	}
 	if (back <= CLOCK_SLACK_MS) return [];
 	return [
 		{
@@ -80,7 +86,7 @@ function shapes({ experiment, evidence }: DecisionInput): Words[] {
 			found.push({ reason: `arm ${arm} is there twice`, summary: `version ${arm} is counted twice` });
 	}
 	for (const { arm, exposedUnits, maturedUnits, metrics } of evidence.arms) {
-		if (![exposedUnits, maturedUnits].every((units) => Number.isSafeInteger(units) && units >= 0))
+		if (!isCount(exposedUnits) || !isCount(maturedUnits) || maturedUnits > exposedUnits)
 			found.push({
 				reason: `arm ${arm} has ${exposedUnits} exposed and ${maturedUnits} matured units`,
 				summary: `the count of people of ${arm} is no count`,
@@ -92,8 +98,28 @@ function shapes({ experiment, evidence }: DecisionInput): Words[] {
 				found.push({ reason: `${metric} of arm ${arm}: ${problem}`, summary: `${metric} of ${arm} is not a number` });
 		}
 	}
+	const { droppedEntries, conflictingUnits, forcedUnits, exposures } = evidence;
+	const missing = evidence.arms.flatMap(({ missingUnits }) => Object.values(missingUnits));
+	const counts = exposures.flatMap((batch) => [...Object.values(batch.counts), ...Object.values(batch.livePoints)]);
+	if (![droppedEntries, conflictingUnits, forcedUnits, ...missing, ...counts].every(isCount))
+		found.push({ reason: "a count is no whole number from 0 on", summary: "a count is no count" });
+	for (const { planVersion, counts, livePoints } of exposures)
+		for (const [arm, units] of Object.entries(counts))
+			if (units > 0 && (livePoints[arm] ?? 0) === 0)
+				found.push({
+					reason: `${units} units were exposed in arm ${arm} under plan ${planVersion}, which has no live point`,
+					summary: `${count(units)} people were in ${arm} where nobody can be`,
+				});
+	const exposed = evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
+	if (exposed > 0 && exposures.length === 0)
+		found.push({
+			reason: `${exposed} units are exposed, and under no plan: their ratio cannot be judged`,
+			summary: "nobody knows by which shares people were divided",
+		});
 	return found;
 }
+
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 
 function shares({ evidence }: DecisionInput): Words[] {
 	const exposed = evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
