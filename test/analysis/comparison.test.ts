@@ -126,24 +126,24 @@ t.test("a ratio is of sums, with the noise of its denominator; without one it sa
 });
 
 t.test("what cannot be compared has a reason and no number", async (t) => {
-	const good = rate(1_000, 0.5);
+	const good = rate(4_000, 0.5);
 	for (const [what, bad] of Object.entries({
-		NaN: { n: 1_000, mean: Number.NaN, m2: 1 },
-		infinity: { n: 1_000, mean: Number.POSITIVE_INFINITY, m2: 1 },
+		NaN: { n: 4_000, mean: Number.NaN, m2: 1 },
+		infinity: { n: 4_000, mean: Number.POSITIVE_INFINITY, m2: 1 },
 		"negative count": { n: -1, mean: 0.5, m2: 1 },
 		"half a unit": { n: 10.5, mean: 0.5, m2: 1 },
-		"negative spread": { n: 1_000, mean: 0.5, m2: -1 },
-		"infinite spread": { n: 1_000, mean: 0.5, m2: Number.POSITIVE_INFINITY },
+		"negative spread": { n: 4_000, mean: 0.5, m2: -1 },
+		"infinite spread": { n: 4_000, mean: 0.5, m2: Number.POSITIVE_INFINITY },
 	}))
 		for (const spec of [{ type: "rate" }, { type: "mean" }] as const)
 			for (const result of [compare(ask(spec), bad, good), compare(ask(spec), good, bad)])
 				t.ok("note" in result && result.note !== "", `${what} of a ${spec.type}`);
 	const few = { n: ASYMPCS_MIN_UNITS - 1, mean: 1, m2: 5 };
 	t.match(compare(ask({ type: "mean" }), few, good), { note: /a mean needs \d+ units per arm, there are \d+/ });
-	t.match(compare(ask({ type: "mean" }), { n: 1_000, mean: 1, m2: 0 }, good), {
+	t.match(compare(ask({ type: "mean" }), { n: 4_000, mean: 1, m2: 0 }, good), {
 		note: /zero variance in the challenger/,
 	});
-	const cancels = { n: 1_000, mean: 0.001, m2: 1_000 };
+	const cancels = { n: 4_000, mean: 0.001, m2: 4_000 };
 	t.match(compare(ask({ type: "mean" }, RELATIVE), good, cancels), { note: /not clearly different from 0/ });
 });
 

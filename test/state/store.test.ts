@@ -459,7 +459,17 @@ t.test("a restart finds everything", async (t) => {
 	t.same(second.current, current);
 	t.same(second.sources, sources);
 	t.same(await second.plan("00ff"), { gateways: [], services: [] });
-	t.same(second.metricNames, [{ name: "accuracy", type: "rate", source: "outcome", windowMs: 1_000, senders: [] }]);
+	t.same(second.metricNames, [
+		{
+			name: "accuracy",
+			type: "rate",
+			source: "outcome",
+			windowMs: 1_000,
+			covariateMs: null,
+			range: { lo: 0, hi: 1 },
+			senders: [],
+		},
+	]);
 });
 
 t.test("a second opener is refused, in this process and in another", async (t) => {
