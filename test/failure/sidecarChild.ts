@@ -10,6 +10,8 @@ export interface SidecarChild {
 	readonly ready: Readonly<Record<string, unknown>>;
 	/** Standard error so far. */
 	log(): string;
+	/** Resolves when the process is gone, whoever ended it, with its exit code; null = by a signal. */
+	ended(): Promise<number | null>;
 	/** Sends the signal; resolves when the process is gone, with its exit code. */
 	end(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -34,10 +36,10 @@ export async function startSidecarChild(
 		log += chunk;
 	});
 	const exited = once(child, "exit") as Promise<[number | null]>;
+	const ended = async (): Promise<number | null> => (await exited)[0];
 	const end = async (signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> => {
 		if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-		const [code] = await exited;
-		return code;
+		return ended();
 	};
 	t.teardown(async () => void (await end("SIGKILL")));
 	const ready = await new Promise<Record<string, unknown>>((resolve, reject) => {
@@ -48,5 +50,5 @@ export async function startSidecarChild(
 		});
 		void exited.then(([code]) => reject(new Error(`weir sidecar ended with ${code}:\n${log}`)));
 	});
-	return { child, pid: child.pid ?? 0, ready, log: () => log, end };
+	return { child, pid: child.pid ?? 0, ready, log: () => log, ended, end };
 }
