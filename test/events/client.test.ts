@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { BETS, BETS_NAME } from "../../src/analysis/statistics/logCapital.js";
 import { ingestClient } from "../../src/events/client.js";
 import { metric, query, startRig, unitsOf } from "./rig.js";
 
@@ -30,6 +31,18 @@ t.test("the client answers what the owner answers", async (t) => {
 	t.equal(await client.baselineQuantile({ ...quantile, service: "other" }), null);
 	t.same(await client.metricsJson(), [{ name: "weir" }]);
 	await t.rejects(client.evidence({ ...asked, experiment: "" }), { code: "invalid-argument", message: /experiment/ });
+	const ranged = query(metric("errors", { range: { lo: 0, hi: 4 } }));
+	t.same(await client.evidence(ranged), await rig.ingest.evidence.evidence(ranged), "log-capital comes whole");
+	// Nobody erred: bets on more earned nothing.
+	t.match((await client.evidence(ranged)).arms[1]?.metrics.errors?.capital, {
+		bets: BETS_NAME,
+		n: 5,
+		up: BETS.map(() => 0),
+	});
+	await t.rejects(client.evidence(query(metric("revenue", { range: { lo: 5, hi: 5 } }))), {
+		code: "invalid-argument",
+		message: /range/,
+	});
 	await t.rejects(client.evidence({ ...asked, more: 1 } as never), { code: "invalid-argument", hint: /exactly/ });
 	await t.rejects(client.baselineQuantile({ ...quantile, quantile: 1 }), { code: "invalid-argument" });
 });
