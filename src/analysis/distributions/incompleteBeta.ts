@@ -9,7 +9,7 @@
  */
 import { WeirError } from "../../error.js";
 import { HALF_LN_2PI, lnBeta, STIRLING_FROM, stirlingRemainder } from "./lnGamma.js";
-import { excess, log1pmx } from "./log1pmx.js";
+import { deviance, excess, log1pmx } from "./log1pmx.js";
 import { logConcaveTail } from "./quadrature.js";
 import type { Tail } from "./tail.js";
 
@@ -30,8 +30,8 @@ export function logBetaKernel(x: number, y: number, a: number, b: number): numbe
 	const delta = x <= 0.5 ? excess(x, a, b) : -excess(y, b, a);
 	const n = a + b;
 	return (
-		a * log1pmx(delta / a) +
-		b * log1pmx(-delta / b) +
+		deviance(a, n * x, delta) +
+		deviance(b, n * y, -delta) +
 		0.5 * Math.log(a * (b / n)) -
 		HALF_LN_2PI -
 		(stirlingRemainder(a) + stirlingRemainder(b) - stirlingRemainder(n))

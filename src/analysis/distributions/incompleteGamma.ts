@@ -6,7 +6,7 @@
  */
 import { WeirError } from "../../error.js";
 import { HALF_LN_2PI, lnGamma, STIRLING_FROM, stirlingRemainder } from "./lnGamma.js";
-import { log1pmx } from "./log1pmx.js";
+import { deviance, log1pmx } from "./log1pmx.js";
 import { logConcaveTail } from "./quadrature.js";
 import type { Tail } from "./tail.js";
 
@@ -19,7 +19,7 @@ const TINY = 1e-300;
 /** ln [xᵃ e⁻ˣ / Γ(a)], by Loader's deviance where a is large. */
 export function logGammaKernel(x: number, a: number): number {
 	if (a < STIRLING_FROM) return a * Math.log(x) - x - lnGamma(a);
-	return a * log1pmx((x - a) / a) + 0.5 * Math.log(a) - HALF_LN_2PI - stirlingRemainder(a);
+	return deviance(a, x, x - a) + 0.5 * Math.log(a) - HALF_LN_2PI - stirlingRemainder(a);
 }
 
 /** P(a, x) / kernel, for x below about a + 1: terms are positive and fall from the start. */

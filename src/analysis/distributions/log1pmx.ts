@@ -27,6 +27,14 @@ export function log1pmx(x: number): number {
 	return s * (2 * y * sum - x);
 }
 
+/**
+ * Loader's deviance from k to `at` = k + delta, as k·(ln(1 + delta/k) − delta/k). Far below k the sum 1 + delta/k has
+ * lost the digits of at/k, so that `at` is taken as it is.
+ */
+export function deviance(k: number, at: number, delta: number): number {
+	return at < k / 2 ? k * Math.log(at / k) - delta : k * log1pmx(delta / k);
+}
+
 /** 2²⁷ + 1: splits a double into two halves of 26 bits (Veltkamp). */
 const SPLITTER = 134217729;
 
