@@ -47,6 +47,10 @@ export function planInputOf(
 ): Planned {
 	const { arms, goal, guardrails, rollout } = experiment.spec;
 	const unknown: string[] = [];
+	if (rollout.inference.design !== "sequential")
+		unknown.push(
+			`what its ${rollout.inference.design} looks, the last at ${rollout.inference.units} units, can find: the goal's figures are those of the sequential test`,
+		);
 	const roles: ("goal" | "guardrail")[] = [];
 	const baselines: Record<string, Baseline> = {};
 	const claimed = [
