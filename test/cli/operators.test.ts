@@ -94,7 +94,7 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	const log = await run(["audit", "operators"], local);
 	t.match(
 		log.stdout.toString(),
-		/done +spiffe:.*bob \(mtls\) +apply: configured Metric clicks +revision \d+ → \d+ +request [0-9a-f]{16} +asked by .*ada +approved by .*bob/,
+		/done +spiffe:.*bob \(mtls\) +apply: configured Metric clicks: spec\.window +revision \d+ → \d+ +request [0-9a-f]{16} +asked by .*ada +approved by .*bob/,
 	);
 	t.match(log.stdout.toString(), /refused +spiffe:.*eve \(mtls\) +apply: 1 file, unread +no RoleBinding/);
 	const verified = await run(["audit", "operators", "--verify"], local);
