@@ -45,7 +45,7 @@ export function meanOf(law: Law): number {
 	}
 }
 
-export function drawOf({ law, line, method }: Scenario): Draw {
+export function drawOf({ law, line, method, challenger: challengerLaw }: Scenario): Draw {
 	const mean = meanOf(law);
 	const relative = method === "bernoulli-ratio" || method === "betting-ratio" || method === "asympcs-lift";
 	const shift = relative ? mean * line : line;
@@ -99,8 +99,10 @@ export function drawOf({ law, line, method }: Scenario): Draw {
 			};
 		default: {
 			const value = drawValue(law);
+			const other = challengerLaw === undefined ? value : drawValue(challengerLaw);
+			const moved = shift + (challengerLaw === undefined ? 0 : mean - meanOf(challengerLaw));
 			return (challenger, progress, uniform, out) => {
-				out[0] = value(progress, uniform) + (challenger ? shift : 0);
+				out[0] = challenger ? other(progress, uniform) + moved : value(progress, uniform);
 			};
 		}
 	}

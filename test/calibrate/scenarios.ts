@@ -61,6 +61,8 @@ export interface Scenario {
 	readonly seed: number;
 	/** Of the units that are exposed, those in the challenger; absent: half of them. Unequal arms do not cancel each other's skew. */
 	readonly share?: number;
+	/** The challenger's values, with the mean moved to the line: a null of unlike shapes. Absent: the baseline's law. */
+	readonly challenger?: Law;
 }
 
 /** Each bound of the sequence is one-sided at this level. */
@@ -404,5 +406,23 @@ export const SCENARIOS: readonly Scenario[] = [
 		line: 0.01,
 		units: 20_000,
 		seed: 219,
+	},
+	{
+		name: "normal, challenger with 97 % zeros, lognormal σ 1",
+		law: { of: "normal" },
+		challenger: { of: "zero-inflated", zeros: 0.97, sigma: 1 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 40_000,
+		seed: 220,
+	},
+	{
+		name: "normal, challenger lognormal σ 1.5",
+		law: { of: "normal" },
+		challenger: { of: "lognormal", sigma: 1.5 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 40_000,
+		seed: 221,
 	},
 ];
