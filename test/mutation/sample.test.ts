@@ -8,6 +8,8 @@ import type { Mutant } from "./mutants.js";
 import { runMutation } from "./mutation.js";
 import { headline, summarise } from "./report.js";
 
+t.setTimeout(180_000);
+
 /** File, operator and a part of the change; the first such mutant is taken. */
 const SAMPLE: readonly (readonly [file: string, operator: string, change: RegExp])[] = [
 	["assignment/region.js", "arithmetic", /^\+ → -$/],
@@ -27,7 +29,7 @@ const SAMPLE: readonly (readonly [file: string, operator: string, change: RegExp
 t.test("each of a dozen mutants is noticed", { timeout: 120_000 }, async (t) => {
 	const verdicts = await runMutation({
 		root: process.cwd(),
-		extent: { seed: 4, services: 8, each: 40, edges: 3, paths: 40 },
+		extent: { seed: 9, services: 12, each: 40, edges: 3, paths: 40 },
 		tls: await mutualTls(t),
 		workers: 2,
 		choose: (mutants) =>
