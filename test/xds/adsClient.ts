@@ -25,9 +25,10 @@ export class AdsClient {
 	/** Resolves with the error that ended the stream. */
 	readonly ended: Promise<ServiceError>;
 
-	/** @param authority what it calls the server; by default the target */
-	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure(), authority = target) {
-		this.#client = new Client(target, channel, { "grpc.default_authority": authority });
+	/** @param authority what it calls the server; by default what grpc-js makes of the target */
+	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure(), authority?: string) {
+		const named = authority === undefined ? {} : { "grpc.default_authority": authority };
+		this.#client = new Client(target, channel, named);
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		this.#call.on("data", (response: DiscoveryResponse) => {
 			if (this.#waiting === null) this.#heard.push(response);
