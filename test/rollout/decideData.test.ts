@@ -34,6 +34,57 @@ const CASES: readonly { readonly fact: string; readonly evidence: Evidence; read
 		evidence: evidence(EQUAL, { droppedEntries: 21 }),
 		reason: /21 access-log entries were dropped, more than 1% of 2000 units/,
 	},
+	...[Number.NaN, -5, Number.POSITIVE_INFINITY, 0.5].flatMap((count) =>
+		(["droppedEntries", "conflictingUnits", "forcedUnits"] as const).map((name) => ({
+			fact: `${name} ${count}`,
+			evidence: evidence(EQUAL, { [name]: count }),
+			reason: /a count is no whole number from 0 on/,
+		})),
+	),
+	{ fact: "missing outcomes that are no count", evidence: withMissing(Number.NaN, 0), reason: /no whole number/ },
+	{
+		fact: "exposures that are no count",
+		evidence: evidence(EQUAL, {
+			exposures: [
+				{
+					planVersion: "p1",
+					firstMs: 40_000,
+					counts: { control: Number.NaN, boosted: 1_000 },
+					livePoints: { control: 100_000, boosted: 100_000 },
+				},
+			],
+		}),
+		reason: /no whole number/,
+	},
+	{
+		fact: "exposures where no point is live",
+		evidence: evidence(EQUAL, {
+			exposures: [
+				{
+					planVersion: "p1",
+					firstMs: 40_000,
+					counts: { control: 1_000, boosted: 1_000 },
+					livePoints: { control: 100_000, boosted: 0 },
+				},
+			],
+		}),
+		reason: /1000 units were exposed in arm boosted under plan p1, which has no live point/,
+	},
+	{
+		fact: "units under no plan",
+		evidence: evidence(EQUAL, { exposures: [] }),
+		reason: /2000 units are exposed, and under no plan/,
+	},
+	{
+		fact: "more matured than exposed",
+		evidence: changed(() => ({ maturedUnits: 1_001, exposedUnits: 1_000 })),
+		reason: /1000 exposed and 1001 matured units/,
+	},
+	{
+		fact: "evidence of the future",
+		evidence: evidence(EQUAL, { asOfMs: 100_000_000 }),
+		reason: /the evidence lies .* in the future/,
+	},
 	{ fact: "few units in two arms", evidence: evidence(EQUAL, { conflictingUnits: 20 }), reason: null },
 	{
 		fact: "many units in two arms",
