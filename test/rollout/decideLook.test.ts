@@ -1,10 +1,11 @@
 /** Designs with planned looks: each look once, at the information that there is; harm at every moment. */
 import t from "tap";
+import { statistic } from "../../src/analysis/plannedLook.js";
 import type { InferenceDesign } from "../../src/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import { applyExperiment } from "../../src/rollout/declaration.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, metric, ROLLOUT, status } from "./example.js";
 
 const planned = (inference: InferenceDesign) =>
 	experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: null, inference } });
@@ -105,4 +106,17 @@ t.test("another goal or plan forgets the looks at the former one", async (t) => 
 	t.equal(applyExperiment(GROUPS, other, look, 1)?.status.looks, undefined);
 	const margin = { ...GROUPS, spec: { ...GROUPS.spec, guardrails: GROUPS.spec.guardrails.slice(0, 1) } };
 	t.same(applyExperiment(GROUPS, margin, look, 1)?.status.looks, look.looks);
+});
+
+t.test("a planned look at a mean asks for as many units as its sequence, with a declared range too", async (t) => {
+	const asked = {
+		metric: metric("score", { type: "mean", range: { lo: 0, hi: 1 } }),
+		role: "goal",
+		effect: { kind: "absolute", value: 0 },
+		slowLine: 0,
+	} as const;
+	const arm = (n: number, mean: number) => ({ n, mean, m2: n * 0.05 });
+	t.equal(statistic(asked, arm(30, 0.6), arm(270, 0.5)), null);
+	t.equal(statistic(asked, arm(1_999, 0.6), arm(4_000, 0.5)), null);
+	t.ok((statistic(asked, arm(2_000, 0.6), arm(4_000, 0.5)) ?? 0) > 10);
 });
