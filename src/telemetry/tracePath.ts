@@ -16,15 +16,19 @@ const FACTS: readonly (readonly [label: string, keys: readonly string[]])[] = [
 ];
 
 /**
+ * Parents stand before their children whatever their clocks say: two machines, and even two processes of one, do not
+ * agree about a millisecond, so a child may seem to start before its parent.
+ *
  * @param spans of one trace, as the store finds them
- * @returns lines, each ended by a newline; offsets count from the first span, in milliseconds
+ * @returns lines, each ended by a newline; offsets count from the first line's span, in milliseconds
  */
 export function renderTrace(spans: readonly RecordedSpan[]): string {
 	const ordered = [...spans].sort((a, b) => a.startUs - b.startUs);
-	const [first] = ordered;
+	const known = new Set(ordered.map(({ spanId }) => spanId));
+	const roots = ordered.filter(({ parentSpanId }) => parentSpanId === null || !known.has(parentSpanId));
+	const first = roots[0] ?? ordered[0];
 	if (first === undefined) return "no spans\n";
 	const lines = [heading(ordered, first)];
-	const known = new Set(ordered.map(({ spanId }) => spanId));
 	const childrenOf = (parent: RecordedSpan): RecordedSpan[] =>
 		ordered.filter(({ parentSpanId }) => parentSpanId === parent.spanId);
 	const shown = new Set<string>();
@@ -34,7 +38,7 @@ export function renderTrace(spans: readonly RecordedSpan[]): string {
 		lines.push(line(span, depth, first.startUs));
 		for (const child of childrenOf(span)) show(child, depth + 1);
 	};
-	for (const span of ordered) if (span.parentSpanId === null || !known.has(span.parentSpanId)) show(span, 0);
+	for (const span of roots) show(span, 0);
 	for (const span of ordered) show(span, 0);
 	return `${lines.join("\n")}\n`;
 }
@@ -53,7 +57,8 @@ function heading(spans: readonly RecordedSpan[], first: RecordedSpan): string {
 }
 
 function line(span: RecordedSpan, depth: number, originUs: number): string {
-	const offset = `+${milliseconds(span.startUs - originUs)}`.padStart(10);
+	const sinceUs = span.startUs - originUs;
+	const offset = `${sinceUs < 0 ? "" : "+"}${milliseconds(sinceUs)}`.padStart(10);
 	const duration = `${milliseconds(span.durationUs)} ms`.padStart(12);
 	const tree = `${"  ".repeat(depth)}${depth === 0 ? "" : "└ "}`;
 	const facts = FACTS.flatMap(([label, keys]) => {

@@ -51,6 +51,15 @@ t.test("the path is an indented timeline with the facts of each hop", async (t) 
 	);
 });
 
+t.test("clocks that disagree do not put a child before its parent", async (t) => {
+	const ahead = { ...predictor, startUs: START - 120 };
+	const lines = renderTrace([ahead, upstream, ingress]).split("\n");
+	t.match(lines[0], /request r-1 {2}2023-11-14T22:13:20\.000Z {2}3 spans in 2 services {2}3\.000 ms/);
+	t.match(lines[1], /^ {4}\+0\.000 .* weir-envoy: ingress/);
+	t.match(lines[2], /^ {4}\+0\.500 .* {4}└ weir-envoy: router egress/);
+	t.match(lines[3], /^ {4}-0\.120 .* {6}└ weir-predictor: POST infer/);
+});
+
 t.test("a span whose parent is elsewhere stands at the left, and a cycle ends", async (t) => {
 	t.match(renderTrace([predictor]), / {2}weir-predictor: POST infer/);
 	const loop = [
