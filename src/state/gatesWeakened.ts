@@ -1,11 +1,12 @@
 /**
- * Declarations that do what `weir promote --override-gates` does: they take a gate from an Experiment that runs, or give
- * its Service another default Variant without asking the gates. Pure.
+ * Declarations that do what `weir promote --override-gates` does: they take a gate from an Experiment that runs, start
+ * another one on its Service without the gate, or give its Service another default Variant without asking the gates. Pure.
  */
-import { qualifiedName, type Resource } from "../resources/resource.js";
+import { type Experiment, type Gate, qualifiedName, type Resource } from "../resources/resource.js";
 import { gateHost } from "../rollout/gate.js";
-import type { Status } from "../rollout/status.js";
+import type { State } from "../rollout/ports.js";
 import { running } from "./crossCheck.js";
+import { serviceOf } from "./resourceSet.js";
 
 export interface GatesWeakened {
 	readonly namespace: string;
@@ -15,23 +16,58 @@ export interface GatesWeakened {
 
 /**
  * A gate is what it is asked for and where: it is gone too where its URL is another one, or it is asked at another point.
- * One that has longer to answer still has to say yes. An Experiment that is deleted promotes nothing.
+ * One that has longer to answer still has to say yes.
+ *
+ * An Experiment that runs holds its gates over its Service. So does one that a person aborted, or else to abort it and
+ * start it anew without them would be the way around: its gates stand until a later Experiment of the Service has taken
+ * them over, or an admin deletes it. (One that runs is deleted by nobody: resources/change.ts.) What Weir brought to its
+ * end by itself, promoted or rolled back, holds nothing any more.
  * @param changed after null = deleted
+ * @param started Experiments that were not there before
  */
 export function gatesWeakened(
-	status: Status,
+	{ resources, status }: Pick<State, "resources" | "status">,
 	changed: readonly { readonly before: Resource; readonly after: Resource | null }[],
+	started: readonly Experiment[],
 ): readonly GatesWeakened[] {
 	const live = running(status);
-	return changed.flatMap(({ before, after }) => {
+	const startedAtMs = (one: Experiment): number => status.experiments[qualifiedName(one.metadata)]?.startedAtMs ?? 0;
+	const takenOver = (one: Experiment, gate: Gate): boolean =>
+		resources.experiments.some(
+			(later) => serviceOf(later) === serviceOf(one) && startedAtMs(later) > startedAtMs(one) && has(later, gate),
+		);
+	const held = (one: Experiment): readonly Gate[] => {
+		const name = qualifiedName(one.metadata);
+		if (live.has(name)) return one.spec.rollout.gates;
+		if (status.experiments[name]?.phase !== "Aborted") return [];
+		return one.spec.rollout.gates.filter((gate) => !takenOver(one, gate));
+	};
+	const taken = changed.flatMap(({ before, after }): GatesWeakened[] => {
+		if (before.kind !== "Experiment") return [];
 		const name = qualifiedName(before.metadata);
-		if (before.kind !== "Experiment" || after?.kind !== "Experiment" || !live.has(name)) return [];
-		const kept = after.spec.rollout.gates;
-		return before.spec.rollout.gates
-			.filter((gate) => !kept.some(({ at, url }) => at === gate.at && url === gate.url))
-			.map(({ at, url }) => ({
+		if (after === null && live.has(name)) return [];
+		return held(before)
+			.filter((gate) => after?.kind !== "Experiment" || serviceOf(after) !== serviceOf(before) || !has(after, gate))
+			.map((gate) => ({
 				namespace: before.metadata.namespace,
-				effect: `takes gate ${at} (${gateHost(url)}) from Experiment ${name}`,
+				effect: `takes ${titleOf(gate)} from Experiment ${name}`,
 			}));
 	});
+	const evaded = started.flatMap((one): GatesWeakened[] =>
+		resources.experiments
+			.filter((other) => serviceOf(other) === serviceOf(one))
+			.flatMap((other) => held(other).map((gate) => ({ gate, other: qualifiedName(other.metadata) })))
+			.filter(({ gate }) => !has(one, gate))
+			.map(({ gate, other }) => ({
+				namespace: one.metadata.namespace,
+				effect: `starts Experiment ${qualifiedName(one.metadata)} without ${titleOf(gate)} of Experiment ${other}`,
+			})),
+	);
+	return [...taken, ...evaded];
 }
+
+function has({ spec }: Experiment, { at, url }: Gate): boolean {
+	return spec.rollout.gates.some((gate) => gate.at === at && gate.url === url);
+}
+
+const titleOf = ({ at, url }: Gate): string => `gate ${at} (${gateHost(url)})`;

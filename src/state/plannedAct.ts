@@ -2,7 +2,7 @@
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { referencesOf } from "../resources/reference.js";
-import { type ApprovalPolicy, qualifiedName, type Resource } from "../resources/resource.js";
+import { type ApprovalPolicy, type Experiment, qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type AskedAct, type AskedWish, fingerprint, type Requirement, requirement } from "./approval.js";
 import { changedFields } from "./changedFields.js";
@@ -55,7 +55,8 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
 	}));
 	const promotions = promotionsIn({ resources, status }, changed);
-	const weakened = gatesWeakened(status, changed);
+	const started = judged.filter((one): one is Experiment => one.kind === "Experiment" && !stored.has(keyOf(one)));
+	const weakened = gatesWeakened({ resources, status }, changed, started);
 	const needs = unique([
 		...[...judged, ...before].flatMap(needsOf),
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),

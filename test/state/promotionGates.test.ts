@@ -179,3 +179,44 @@ t.test("a declaration that takes a gate away, or promotes past it, is the overri
 	});
 	t.notMatch(JSON.stringify(store.audit.page(0, 1_000).records), /secret/);
 });
+
+t.test("another Experiment of the Service is no way around: beside it, after an abort, after a delete", async (t) => {
+	const { owner, as, store } = await scene(t);
+	await owner.apply(file(binding("gina", "apply, abort", ["gina"], "[default]")), now);
+	const [gina, root] = [await as("gina"), await as("root")];
+	const [gatedDocument = ""] = ALL.split("---\n").slice(-1);
+	const other = (name: string, slot = "[0%, 100%]", gates = true): ReturnType<typeof file> => {
+		const text = gatedDocument.replace("name: boosted}", `name: ${name}}`).replace("[0%, 100%]", slot);
+		return file(gates ? text : text.replace(/ +gates:\n(?: +- \{at.*\n)+/, ""));
+	};
+	const denied = (effect: string) => ({ code: "permission-denied", message: new RegExp(`a declaration ${effect}`) });
+	const evades = (name: string, of: string) =>
+		denied(`starts Experiment ${name} without gate before-promotion \\(ci\\.example\\) of Experiment ${of}`);
+	const takes = (of: string) => denied(`takes gate before-promotion \\(ci\\.example\\) from Experiment ${of}`);
+	const remove = (name: string) => gina.deleteAll([{ kind: "Experiment", name }], now);
+
+	t.match(await remove("boosted"), { outcome: "refused", problems: [{ hint: /abort it first/ }] }, "it runs");
+	await t.rejects(gina.apply(other("beside", "[0%, 100%]", false), now), evades("beside", "boosted"));
+
+	await gina.act("boosted", "abort");
+	await t.rejects(gina.apply(other("next", "[0%, 100%]", false), now), evades("next", "boosted"), "after an abort");
+	await t.rejects(gina.apply(other("next", "[0%, 100%]", false), { dryRun: true }), evades("next", "boosted"));
+	await t.rejects(remove("boosted"), takes("boosted"), "its declaration is what says so");
+	await t.rejects(gina.apply(file(UNGATED), now), takes("boosted"), "or without them");
+
+	t.match(await gina.apply(other("next"), now), { outcome: "applied" }, "one with all of them is like any other");
+	t.match(await remove("boosted"), { outcome: "applied" }, "and takes them over");
+	await gina.act("next", "abort");
+	await t.rejects(gina.apply(other("last", "[0%, 100%]", false), now), evades("last", "next"), "it holds them now");
+	t.match(await root.apply(other("last", "[0%, 100%]", false), now), { outcome: "applied" }, "an admin may");
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		verb: "apply",
+		result: "done",
+		objects: [
+			"created Experiment last",
+			"starts Experiment last without gate before-step (ci.example) of Experiment next",
+			/before-promotion/,
+			/before-promotion/,
+		],
+	});
+});
