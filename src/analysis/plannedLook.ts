@@ -1,13 +1,26 @@
 /**
- * A planned look at the goal: the classical statistic and, for group-sequential designs, Lan and DeMets' boundary at
+ * A planned look at the goal: the classical test and, for group-sequential designs, Lan and DeMets' boundary at
  * the information that there is. A fixed horizon is a design of one look.
+ *
+ * | goal                                          | test                                                        |
+ * |-----------------------------------------------|-------------------------------------------------------------|
+ * | share of units (each 0 or 1)                  | score test at the line, of a difference or a ratio           |
+ * | mean, ratio of sums, mean of shares; by CUPED | Welch's t, of the difference or of Fieller's linear contrast |
+ *
+ * Boundaries are the normal law's. A t is brought to them by its tail: its z is the one with the same p-value (Jennison &
+ * Turnbull, Group Sequential Methods, 2000, section 3.8: significance levels instead of boundaries).
  */
 import type { InferenceDesign } from "../resources/resource.js";
-import { aboveLine, levelsOf } from "./compareMeans.js";
-import { isNoEstimate } from "./estimators/estimate.js";
+import { levelsOf } from "./compareMeans.js";
+import { normalIsfLog } from "./distributions/normal.js";
+import { logTSf, tIsf } from "./distributions/studentT.js";
+import { difference, fiellerSet, liftContrast } from "./estimators/contrast.js";
+import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
+import { proportionsTest } from "./fixed/proportions.js";
+import { type Alternative, type FixedTest, tTest } from "./fixed/tTest.js";
 import { groupBoundaries } from "./groupSequential/boundaries.js";
-import type { Question } from "./question.js";
+import { isRelative, lineOf, type Question, signOf } from "./question.js";
 import { unitsProblem } from "./sequential/asympEstimate.js";
 
 export type PlannedDesign = Exclude<InferenceDesign, { readonly design: "sequential" }>;
@@ -35,21 +48,116 @@ export function boundary(design: PlannedDesign, units: readonly number[], alpha:
 	return isNoEstimate(looks) ? Number.POSITIVE_INFINITY : (looks.at(-1)?.z ?? Number.POSITIVE_INFINITY);
 }
 
-/** How far above its line the goal lies, in standard errors; null where the normal law cannot be relied on. */
-export function statistic(
-	question: Pick<Question, "metric" | "role" | "effect" | "slowLine">,
-	t: MetricEvidence,
-	c: MetricEvidence,
-): number | null {
-	const { type } = question.metric.spec;
+/** One look by itself, on the finding's scale, positive is better. */
+export interface PlannedTest {
+	readonly test: "score" | "welch";
+	readonly improvement: number | null;
+	/** One-sided at the level asked for, if it were the only look; null: no bound. */
+	readonly lower: number | null;
+	/** How far above its line the goal lies, in standard errors: the normal deviate with this p-value. */
+	readonly z: number;
+	/** One-sided, of this look alone. */
+	readonly pValue: number;
+	/** null: the normal law. */
+	readonly degreesOfFreedom: number | null;
+}
+
+type Goal = Pick<Question, "metric" | "role" | "effect" | "slowLine">;
+
+/** The goal against its line by the classical test, or why it cannot be tested so. */
+export function plannedTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number): PlannedTest | NoEstimate {
+	const { type } = goal.metric.spec;
 	// A quantile's claim is two at once, see quantileBelow(); validation refuses it here.
-	if (type === "quantile") return null;
-	const enough =
-		type === "rate"
-			? [t, c].every(({ n, mean }) => Math.min(mean, 1 - mean) * n >= EVENTS_MIN)
-			: unitsProblem(t.n, c.n) === "";
-	const found = enough ? levelsOf(question, t, c) : null;
-	if (found === null || "note" in found) return null;
-	const above = aboveLine(question, found.challenger, found.baseline);
-	return isNoEstimate(above) ? null : above.value / Math.sqrt(above.variance);
+	if (type === "quantile") return { reason: "a quantile has no planned look" };
+	const few =
+		type !== "rate"
+			? unitsProblem(t.n, c.n)
+			: [t, c].every(({ n, mean }) => Math.min(mean, 1 - mean) * n >= EVENTS_MIN)
+				? ""
+				: `a share needs ${EVENTS_MIN} units with and without it in each arm`;
+	if (few !== "") return { reason: few };
+	return type === "rate" && isOfBits(t) && isOfBits(c) ? scoreTest(goal, t, c, alpha) : welchTest(goal, t, c, alpha);
+}
+
+/** How far above its line the goal lies, in standard errors; null where the normal law cannot be relied on. */
+export function statistic(goal: Goal, t: MetricEvidence, c: MetricEvidence): number | null {
+	// The level moves the bound alone.
+	const found = plannedTest(goal, t, c, 0.05);
+	return isNoEstimate(found) ? null : found.z;
+}
+
+/** Rounding that sums of many units may carry, as a share of what they are. */
+const ROUNDING = 1e-6;
+
+/** Whether every unit's value is 0 or 1: m2 is then n·p(1 − p), and less where some lie between. */
+function isOfBits({ n, mean, m2 }: MetricEvidence): boolean {
+	const [bits, events] = [n * mean * (1 - mean), n * mean];
+	return (
+		Math.abs(m2 - bits) <= ROUNDING * bits && Math.abs(events - Math.round(events)) <= ROUNDING * Math.max(1, events)
+	);
+}
+
+/** "Better than the line" of the metric as it is: above where more is better. */
+const better = (sign: 1 | -1): Alternative => (sign === 1 ? "greater" : "less");
+
+function scoreTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number): PlannedTest | NoEstimate {
+	const sign = signOf(goal.metric);
+	const line = sign * lineOf(goal, goal.metric);
+	const relative = isRelative(goal);
+	const [challenger, baseline] = [t, c].map(({ n, mean }) => ({ n, events: Math.round(n * mean) }));
+	if (challenger === undefined || baseline === undefined) return { reason: "an arm is missing" };
+	const nullValue = relative ? Math.max(0, 1 + line) : line;
+	const hypothesis = { alternative: better(sign), nullValue, alpha };
+	const tested = proportionsTest(challenger, baseline, hypothesis, relative ? "ratio" : "difference");
+	if (isNoEstimate(tested)) return tested;
+	const seen = relative ? t.mean / c.mean - 1 : t.mean - c.mean;
+	const bound = boundOf(tested, sign);
+	const lower = bound === null ? null : sign * (relative ? bound - 1 : bound);
+	const { pValue } = tested;
+	return {
+		test: "score",
+		improvement: 0 + sign * seen,
+		lower,
+		z: sign * tested.statistic,
+		pValue,
+		degreesOfFreedom: null,
+	};
+}
+
+/** The bound towards the worse. */
+function boundOf({ lower, upper }: FixedTest, sign: 1 | -1): number | null {
+	return sign === 1 ? lower : upper;
+}
+
+function welchTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number): PlannedTest | NoEstimate {
+	const found = levelsOf(goal, t, c);
+	if ("note" in found) return { reason: found.note };
+	const { challenger, baseline } = found;
+	const sign = signOf(goal.metric);
+	const line = sign * lineOf(goal, goal.metric);
+	const relative = isRelative(goal);
+	// Linear in the levels either way, so as normal as they are.
+	const contrast = relative ? liftContrast(challenger, baseline, line) : difference(challenger, baseline);
+	if (isNoEstimate(contrast)) return contrast;
+	const tested = tTest(contrast, { alternative: better(sign), nullValue: relative ? 0 : line, alpha });
+	if (isNoEstimate(tested)) return tested;
+	const { degreesOfFreedom } = contrast;
+	const away = sign * tested.statistic;
+	const z = Math.sign(away) * normalIsfLog(logTSf(Math.abs(away), degreesOfFreedom));
+	let bound = boundOf(tested, sign);
+	let seen = challenger.value - baseline.value;
+	if (relative) {
+		const lifts = fiellerSet(challenger, baseline, tIsf(alpha, degreesOfFreedom));
+		bound = isNoEstimate(lifts) || lifts.kind !== "interval" ? null : sign === 1 ? lifts.lower : lifts.upper;
+		seen /= Math.abs(baseline.raw.value);
+	}
+	const { pValue } = tested;
+	return {
+		test: "welch",
+		improvement: Number.isFinite(seen) ? 0 + sign * seen : null,
+		lower: bound === null ? null : sign * bound,
+		z: 0 + z,
+		pValue,
+		degreesOfFreedom: tested.degreesOfFreedom,
+	};
 }
