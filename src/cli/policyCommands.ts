@@ -33,11 +33,12 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		);
 	policy
 		.command("shadow")
-		.description("what the policies that are in mode shadow now would have changed, of the requests that are kept")
+		.description("what the policies that are in mode shadow now would have changed, under the rules in force")
 		.addOption(api())
 		.option("--service <name>")
 		.option("--policy <name>")
-		.option("--since <time>", "such as 2026-01-31T12:00:00Z; say when a policy was last changed")
+		.option("--since <time>", "such as 2026-01-31T12:00:00Z")
+		.option("--all-rules", "also what was judged under earlier rules of the Service, each apart")
 		.option("--json")
 		.action(async (options) => (await import("./commands/policy.js")).policyShadow(options));
 	policy

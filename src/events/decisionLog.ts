@@ -32,7 +32,7 @@ interface Queued {
 
 export class DecisionLog {
 	#queue: Queued[] = [];
-	/** Records whose plan is being asked for. */
+	/** Records and counts whose plan is being asked for. */
 	#held = 0;
 	readonly #holding = new Set<Promise<void>>();
 	readonly #changes = new AssignmentChanges();
@@ -118,10 +118,28 @@ export class DecisionLog {
 		if (change === null) return;
 		const record = requestRecord(entry, gateway, sidecarAnswer(entry));
 		if (isProbe(record)) return;
-		const { meter } = this.options;
+		const { meter, plans } = this.options;
 		meter.count(COUNTERS.shadows.name, COUNTERS.shadows.help, { change: change.change });
-		this.#shadows.add(change, record);
-		this.#schedule();
+		const { plan, service } = record;
+		const add = (): void => {
+			const known = plan === null || service === null ? null : plans.known(plan)?.get(service);
+			this.#shadows.add(change, record, known?.triedRules ?? null);
+			this.#schedule();
+		};
+		// Without room to wait for the plan the count is right, and only says less.
+		if (plan === null || plans.known(plan) !== null || this.#isFull()) add();
+		else this.#hold(plans.load(plan), add);
+	}
+
+	/** Keeps a place while a plan is asked for, and gives it up for what follows. */
+	#hold<Result>(asking: Promise<Result>, then: (result: Result) => void): void {
+		this.#held++;
+		const held = asking.then((result) => {
+			this.#held--;
+			this.#holding.delete(held);
+			then(result);
+		});
+		this.#holding.add(held);
 	}
 
 	/** Adds the unit and its arm, for which the plan is needed, and queues the record. */
@@ -135,13 +153,7 @@ export class DecisionLog {
 			this.#drop(record);
 			return;
 		}
-		this.#held++;
-		const held = this.#load(entry, record, receivedMs, whole).then((loaded) => {
-			this.#held--;
-			this.#holding.delete(held);
-			this.#push({ record: loaded, receivedMs });
-		});
-		this.#holding.add(held);
+		this.#hold(this.#load(entry, record, receivedMs, whole), (loaded) => this.#push({ record: loaded, receivedMs }));
 	}
 
 	/** The route's plan may be missing, and then the one that the sidecar answered by; without them the unit stays unknown. */

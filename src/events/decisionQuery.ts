@@ -1,6 +1,7 @@
 /**
  * The decision log as it is asked for over HTTP: GET /v1/requests?… answers records, the newest first;
- * GET /v1/requests?view=shadow what shadow policies would change; among=NAME,NAME… leaves out what other policies would.
+ * GET /v1/requests?view=shadow what shadow policies would change under the rules in force; rules=all under earlier ones
+ * too, each apart; among=NAME,NAME… leaves out what other policies would.
  */
 import { WeirError } from "../error.js";
 import { DECISIONS_ANSWER_MAX } from "../limits.js";
@@ -29,6 +30,10 @@ export interface ShadowAnswer {
 		readonly principal: string | null;
 		readonly method: string | null;
 		readonly path: string | null;
+		/** Names the Service's rules by which they were judged; null = not known. */
+		readonly rules: string | null;
+		/** Those rules are the Service's in the newest plan. */
+		readonly inForce: boolean;
 		readonly count: number;
 		readonly lastMs: number;
 	}[];
@@ -44,6 +49,8 @@ const NUMBERS = ["since", "until", "before", "limit"] as const;
 
 interface Question {
 	readonly view: "decisions" | "shadow";
+	/** Of shadow counts: also those under earlier rules. */
+	readonly allRules: boolean;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
 	readonly limit: number;
@@ -57,11 +64,15 @@ export function parseDecisionQuery(query: URLSearchParams): Question {
 	if (view !== "decisions" && view !== "shadow") {
 		throw new WeirError("invalid-argument", "view is neither decisions nor shadow", "leave it out for decisions");
 	}
+	const rules = query.get("rules") ?? "in-force";
+	if (rules !== "in-force" && rules !== "all") {
+		throw new WeirError("invalid-argument", "rules is neither in-force nor all", "leave it out for in-force");
+	}
 	let limit = 100;
 	for (const [name, value] of query) {
-		if (name === "view") continue;
 		if (query.getAll(name).length > 1)
 			throw new WeirError("invalid-argument", "a parameter is given twice", "give one");
+		if (name === "view" || name === "rules") continue;
 		const column = Object.hasOwn(COLUMNS, name) ? COLUMNS[name] : undefined;
 		const number = NUMBERS.find((one) => one === name);
 		if (number !== undefined) {
@@ -98,8 +109,12 @@ export function parseDecisionQuery(query: URLSearchParams): Question {
 	if (kind !== null && !DECISION_KINDS.some((one) => one === kind)) {
 		throw new WeirError("invalid-argument", "there is no such kind of record", `kinds: ${DECISION_KINDS.join(", ")}`);
 	}
-	if (view !== "shadow" && query.has("among")) {
-		throw new WeirError("invalid-argument", "among is for shadow counts alone", "name one policy");
+	for (const [name, hint] of [
+		["among", "name one policy"],
+		["rules", "records name the plan"],
+	] as const) {
+		if (view !== "shadow" && query.has(name))
+			throw new WeirError("invalid-argument", `${name} is for shadow counts alone`, hint);
 	}
 	if (view === "shadow" && [...query.keys()].some((name) => !SHADOW_PARAMETERS.has(name))) {
 		throw new WeirError(
@@ -108,7 +123,7 @@ export function parseDecisionQuery(query: URLSearchParams): Question {
 			`known are ${[...SHADOW_PARAMETERS].join(", ")}`,
 		);
 	}
-	return { view, where, parameters, limit };
+	return { view, allRules: rules === "all", where, parameters, limit };
 }
 
 const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
@@ -117,6 +132,7 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 	"principal",
 	"policy",
 	"among",
+	"rules",
 	"since",
 	"until",
 	"limit",
@@ -169,14 +185,22 @@ function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDe
 	};
 }
 
-export async function answerShadow(store: EventStore, { where, parameters, limit }: Question): Promise<ShadowAnswer> {
-	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
+/** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
+export async function answerShadow(
+	store: EventStore,
+	{ allRules, where, parameters, limit }: Question,
+	rulesInForce: ReadonlyMap<string, string>,
+): Promise<ShadowAnswer> {
+	// No name holds a tab or a new line, and what is null is in no list.
+	const now = "service || chr(9) || rules IN (SELECT unnest(string_split($inForce, chr(10))))";
+	const condition = [...where, ...(allRules ? [] : [now])].join(" AND ") || "TRUE";
+	const inForce = [...rulesInForce].map((one) => one.join("\t")).join("\n");
 	const rows = await store.decisions.transaction((transaction) =>
 		transaction.rows(
-			`SELECT change, policy, service, principal, method, path, sum(count)::BIGINT AS count, max(received_ms) AS last_ms
-			FROM shadows ${condition} GROUP BY ALL ORDER BY count DESC, change, policy, service, principal, method, path
-			LIMIT ${limit + 1}`,
-			parameters,
+			`SELECT change, policy, service, principal, method, path, rules, sum(count)::BIGINT AS count,
+			max(received_ms) AS last_ms FROM shadows WHERE ${condition} GROUP BY ALL
+			ORDER BY count DESC, change, policy, service, principal, method, path, rules LIMIT ${limit + 1}`,
+			allRules ? parameters : { ...parameters, inForce },
 		),
 	);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
@@ -189,6 +213,8 @@ export async function answerShadow(store: EventStore, { where, parameters, limit
 			principal: text(row.principal),
 			method: text(row.method),
 			path: text(row.path),
+			rules: text(row.rules),
+			inForce: text(row.rules) !== null && rulesInForce.get(text(row.service) ?? "") === text(row.rules),
 			count: Number(row.count),
 			lastMs: Number(row.last_ms),
 		})),

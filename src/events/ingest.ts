@@ -18,7 +18,7 @@ import { countLate } from "./late.js";
 import { COUNTERS, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
 import { Outcomes } from "./outcomes.js";
-import { PlanReader } from "./planReader.js";
+import { PlanReader, triedRulesIn } from "./planReader.js";
 import { RecentRequests } from "./recentRequests.js";
 import { gaugeStore, prune, pruneDecisions } from "./retention.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
@@ -43,6 +43,8 @@ export interface IngestOptions {
 	readonly traceOf?: (requestId: string) => string | null;
 	/** Tables by plan version; null = unknown. */
 	readonly plans: (version: string) => Promise<PlanTable | null>;
+	/** Table of the newest plan that was published; null = none was. */
+	readonly newestPlan: () => Promise<PlanTable | null>;
 	/** What control knows of metrics. */
 	readonly metrics: () => Promise<readonly MetricDeclaration[]>;
 	/** Epoch milliseconds. */
@@ -115,7 +117,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		const question = parseDecisionQuery(query);
 		await decisions.flush();
 		return question.view === "shadow"
-			? answerShadow(store, question)
+			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
 			: answerDecisions(store, question, options.traceOf ?? (() => null));
 	};
 	const doors: Doors = {

@@ -35,6 +35,9 @@ ALTER TABLE units ADD COLUMN IF NOT EXISTS core BOOLEAN DEFAULT TRUE;
 ALTER TABLE eras ADD COLUMN IF NOT EXISTS core_from_ms BIGINT;
 `;
 
+/** From version 6: what shadow policies would change is counted by the rules that judged; of those before nobody knows. */
+const AFTER_7 = "ALTER TABLE shadows ADD COLUMN IF NOT EXISTS rules VARCHAR";
+
 /** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
 export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
 	if (version < 3) await connection.run(BEFORE_3);
@@ -42,4 +45,5 @@ export async function migrate(connection: DuckDBConnection, version: number, mak
 	if (version < 3) await connection.run(AFTER_3);
 	if (version < 5) await connection.run(AFTER_5);
 	if (version < 6) await connection.run(AFTER_6);
+	if (version < 7) await connection.run(AFTER_7);
 }

@@ -4,6 +4,7 @@
  */
 import { judgesVariants } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
+import { contentHash } from "../assignment/hash.js";
 import { sharePoints } from "../assignment/region.js";
 import type {
 	AccessTable,
@@ -32,6 +33,8 @@ export interface ReadableService {
 	readonly defaultVariant: string;
 	/** null = the plan is of an earlier Weir, which did not keep the rules in it. */
 	readonly access: AccessTable | null;
+	/** Names its rules where some are tried out: what those would change is counted under it. null = none are. */
+	readonly triedRules: string | null;
 	readonly callout: CalloutTable | null;
 	/** A denial may be due to the Variant, and so is an outcome of the arm. */
 	readonly deniesByVariant: boolean;
@@ -117,11 +120,31 @@ function readable(table: PlanTable): ReadablePlan {
 				name: service.name,
 				defaultVariant: service.defaultVariant,
 				access: service.access ?? null,
+				triedRules: service.access === undefined ? null : triedRules(service.access),
 				callout: service.callout ?? null,
 				deniesByVariant: service.access !== undefined && judgesVariants(service.access),
 				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one)])),
 			},
 		]),
+	);
+}
+
+/**
+ * Content-derived, so that a ramp or another Service's rules change nothing. Both those that decide and those that are
+ * tried out are in it: what would change depends on either.
+ */
+function triedRules(access: AccessTable): string | null {
+	return access.policies.some(({ shadow }) => shadow) ? contentHash(JSON.stringify(access)) : null;
+}
+
+/** By qualified Service name, of a plan that is read for nothing else. */
+export function triedRulesIn(table: PlanTable | null): ReadonlyMap<string, string> {
+	const services: readonly StoredService[] = table?.services ?? [];
+	return new Map(
+		services.flatMap(({ name, access }): [string, string][] => {
+			const rules = access === undefined ? null : triedRules(access);
+			return rules === null ? [] : [[name, rules]];
+		}),
 	);
 }
 

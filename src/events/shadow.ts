@@ -21,6 +21,8 @@ export interface ShadowCount extends ShadowChange {
 	readonly principal: string | null;
 	readonly method: string | null;
 	readonly path: string | null;
+	/** The Service's rules by which it was judged (planReader.ts, triedRules); null = not known. */
+	readonly rules: string | null;
 	readonly count: number;
 }
 
@@ -85,8 +87,12 @@ export class ShadowCounts {
 		return this.#counts.size;
 	}
 
-	add({ change, policy }: ShadowChange, { service, principal, method, path }: DecisionRecord): void {
-		const whole: ShadowCount = { change, policy, service, principal, method, path, count: 0 };
+	add(
+		{ change, policy }: ShadowChange,
+		{ service, principal, method, path }: DecisionRecord,
+		rules: string | null,
+	): void {
+		const whole: ShadowCount = { change, policy, service, principal, method, path, rules, count: 0 };
 		// Beyond the bound the count stays right, and only says less of whom it counts.
 		const short: ShadowCount = { ...whole, principal: null, method: null, path: null };
 		const known = this.#counts.get(key(whole));
@@ -112,5 +118,5 @@ export class ShadowCounts {
 	}
 }
 
-const key = ({ change, policy, service, principal, method, path }: ShadowCount): string =>
-	JSON.stringify([change, policy, service, principal, method, path]);
+const key = ({ change, policy, service, principal, method, path, rules }: ShadowCount): string =>
+	JSON.stringify([change, policy, service, principal, method, path, rules]);

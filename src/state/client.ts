@@ -43,6 +43,11 @@ export class StateClient implements StateStore, Outbox {
 		return (await this.#call<{ table: PlanTable | null }>("GET", path, null)).table;
 	}
 
+	/** The last one that was published; null = none was. */
+	async newestPlan(): Promise<PlanTable | null> {
+		return (await this.#call<{ table: PlanTable | null }>("GET", "/internal/plans", null)).table;
+	}
+
 	async acknowledge(revision: number, atMs: number): Promise<void> {
 		await this.#call("POST", "/internal/acknowledge", { revision, atMs });
 	}

@@ -67,6 +67,9 @@ export async function answerInternal(
 				});
 				return ok({});
 			}
+			case "GET plans":
+				onlyQuery(query, []);
+				return ok({ table: store.newestPlan });
 			case "GET untold":
 				onlyQuery(query, []);
 				return ok({ untold: await store.untold() });

@@ -40,6 +40,12 @@ export class PlanShelf {
 		return this.#database.plans.get(version)?.table ?? null;
 	}
 
+	/** The one that was kept last. */
+	newest(): PlanTable | null {
+		for (const [, version] of this.#database.planAges.getKeys({ reverse: true, limit: 1 })) return this.get(version);
+		return null;
+	}
+
 	#prune(nowMs: number): void {
 		const { plans, planAges } = this.#database;
 		let spare = planAges.getKeysCount() - PLANS_KEPT_MIN;

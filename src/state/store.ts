@@ -218,6 +218,11 @@ export class Store implements StateStore, Outbox {
 		return version.length > STATE_KEY_CHARS_MAX ? null : this.#plans.get(version);
 	}
 
+	/** The last one that was kept; null = none is. */
+	get newestPlan(): PlanTable | null {
+		return this.#plans.newest();
+	}
+
 	async acknowledge(revision: number, atMs: number): Promise<void> {
 		if (revision > this.#state.revision) {
 			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);

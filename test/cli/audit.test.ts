@@ -8,7 +8,7 @@ import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policy.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/resources/resource.js";
-import { type Entry, type Rig, startRig } from "../events/rig.js";
+import { type Entry, type Rig, startRig, tryingOut } from "../events/rig.js";
 import { accessPolicy } from "../fixtures/resources.js";
 import { askApi, fileOf, temporaryDirectory, weirUp } from "./command.js";
 
@@ -75,7 +75,9 @@ async function apiOver(
 }
 
 t.test("what shadow policies would change: of those that are declared now, and since a time", async (t) => {
-	const rig = await startRig();
+	const { plans, newestPlan } = tryingOut();
+	let inForce = newestPlan;
+	const rig = await startRig({ plans, newestPlan: () => inForce() });
 	t.teardown(() => rig.close());
 	const tried = (policy: string): Entry => ({
 		kind: "end",
@@ -95,11 +97,17 @@ t.test("what shadow policies would change: of those that are declared now, and s
 		/WOULD DENY {3}1 × {2}shop {2}spiffe:\/\/a\.test\/web {2}POST \/v2\/models\/m\/infer {2}by policy try/,
 	);
 	t.match(asked, /no policy would allow/);
-	t.notMatch(asked, /gone|enforced/);
+	t.notMatch(asked, /gone|enforced|earlier/);
 	rig.nowMs += 60_000;
 	const since = new Date(rig.nowMs).toISOString();
 	t.match(await printed(() => policyShadow({ api, since })), /declared now have changed no verdict/);
 	await t.rejects(policyShadow({ api, since: "noon" }), { code: "invalid-argument" });
+	inForce = async () => null;
+	t.match(await printed(() => policyShadow({ api })), /no verdict so far under the rules in force/);
+	t.match(
+		await printed(() => policyShadow({ api, allRules: true })),
+		/by policy try {2}last .* {2}under earlier rules [0-9a-f]{16}\n/,
+	);
 	const none = await apiOver(t, rig, [enforced]);
 	t.match(await printed(() => policyShadow({ api: none })), /^no policy that is declared now is in shadow mode\n$/);
 	const elsewhere = [enforced, enforced, accessPolicy("try", "deny", ["other"], { mode: "shadow" })];

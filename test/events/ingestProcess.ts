@@ -14,6 +14,7 @@ const ingest = await startIngest({
 	httpSocket: join(directory, "http.sock"),
 	outcomesListen: null,
 	plans: async (version) => PLANS[version] ?? null,
+	newestPlan: async () => null,
 	metrics: async () => METRICS,
 	clock: Date.now,
 	meter: { count: quiet, gauge: quiet, observe: quiet },

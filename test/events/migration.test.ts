@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
-import { putDecision } from "../../src/events/decisionAppend.js";
+import { putDecision, putShadow } from "../../src/events/decisionAppend.js";
+import { answerShadow, parseDecisionQuery } from "../../src/events/decisionQuery.js";
 import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
 import { gatherEvidence } from "../../src/events/evidence.js";
 import { loadPseudonyms } from "../../src/events/pseudonym.js";
@@ -138,4 +139,36 @@ t.test("a store of schema 3: every unit is of the core, what is closed stays clo
 		return transaction.rows("SELECT plan, first_ms, received_ms, core, ordinal FROM units WHERE unit = 9");
 	});
 	t.match(rows, [{ plan: "p2", first_ms: 9_000n, received_ms: 9_100n, core: false, ordinal: 7n }]);
+});
+
+t.test("shadow counts of a store of schema 6 are kept, under rules that nobody knows", async (t) => {
+	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
+	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
+	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
+	const connection = await instance.connect();
+	await connection.run(readFileSync("test/events/fixtures/schema-6.sql", "utf8"));
+	await connection.run(`INSERT INTO shadows VALUES (5, 'would-deny', 'try', 'shop', NULL, 'GET', '/a', 3);
+		INSERT INTO meta VALUES ('schema', '6'), ('unit-key', '${fingerprint}')`);
+	connection.closeSync();
+	instance.closeSync();
+	const count = { change: "would-deny", policy: "try", service: "shop", principal: null, method: "GET" } as const;
+	for (const round of [1, 2]) {
+		const store = await openEventStore(directory);
+		await store.decisions.transaction((transaction) =>
+			transaction.append("shadows", [{ ...count, path: "/a", rules: "00ff", count: round }], (to, shadow) =>
+				putShadow(to, 6, shadow),
+			),
+		);
+		const asked = parseDecisionQuery(new URLSearchParams("view=shadow&rules=all"));
+		const { changes } = await answerShadow(store, asked, new Map([["shop", "00ff"]]));
+		t.match(
+			changes.map(({ rules, inForce, count }) => [rules, inForce, count]).sort(),
+			[
+				[null, false, 3],
+				["00ff", true, round === 1 ? 1 : 3],
+			].sort(),
+		);
+		await store.close();
+	}
 });

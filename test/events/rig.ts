@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { EvidenceMetric, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { compileAssignment } from "../../src/assignment/assign.js";
-import type { CalloutTable, ExperimentTable, PlanTable, ServiceTable } from "../../src/compiler/plan.js";
+import type { CalloutTable, ExperimentTable, PlanTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";
 import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
@@ -73,6 +73,24 @@ export const PLANS: Readonly<Record<string, PlanTable>> = {
 	claim: planWith({ ...EXPERIMENT, unit: { from: "claim", header: "x-user-id", claim: "sub" } }),
 	callout: planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } }, { callout: CALLOUT }),
 };
+
+/** A policy that is tried out. */
+export const TRIED_POLICY: PolicyTable = {
+	name: "try",
+	action: "deny",
+	principals: ["*"],
+	methods: [],
+	pathPrefixes: [],
+	variants: [],
+	shadow: true,
+	more: null,
+};
+
+/** One plan for every version, by which a policy is tried out, and which is in force. */
+export function tryingOut(over: Partial<ServiceTable> = {}): Pick<IngestOptions, "plans" | "newestPlan"> {
+	const plan = planWith(EXPERIMENT, { access: { open: false, policies: [TRIED_POLICY] }, ...over });
+	return { plans: async () => plan, newestPlan: async () => plan };
+}
 
 const assignment = compileAssignment(EXPERIMENT);
 export const armOf = (unit: string): string | null => assignment.arm(unit);
@@ -315,6 +333,7 @@ export async function startRig(over: Partial<IngestOptions> = {}): Promise<Rig> 
 		httpSocket: join(directory, "http.sock"),
 		outcomesListen: null,
 		plans: async (version) => PLANS[version] ?? null,
+		newestPlan: async () => null,
 		metrics: async () => METRICS,
 		clock: () => rig.nowMs,
 		meter,

@@ -1,10 +1,21 @@
 /** What shadow policies would change, from Envoy's shadow rules and from the sidecar's own word. */
 import t from "tap";
+import type { PlanTable } from "../../src/compiler/plan.js";
 import type { ShadowAnswer } from "../../src/events/decisionQuery.js";
 import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
 import { ShadowCounts } from "../../src/events/shadow.js";
 import { SHADOW_KEYS_MAX } from "../../src/limits.js";
-import { type Entry, type Rig, seriesKey, startRig } from "./rig.js";
+import {
+	CALLOUT,
+	type Entry,
+	EXPERIMENT,
+	planWith,
+	type Rig,
+	seriesKey,
+	startRig,
+	TRIED_POLICY,
+	tryingOut,
+} from "./rig.js";
 
 const WEB = "spiffe://a.test/web";
 const shadow = async (rig: Rig, query = ""): Promise<ShadowAnswer> =>
@@ -30,7 +41,7 @@ const allow = (result: string, policy = "none") => ({
 const NONE = "rbac_access_denied_matched_policy[none]";
 
 t.test("who, service, method, path, count; by Envoy", async (t) => {
-	const rig = await startRig();
+	const rig = await startRig(tryingOut());
 	t.teardown(() => rig.close());
 	await rig.send([
 		rbac({ ...deny("denied", "try"), ...allow("allowed", "p") }, { path: "/a?secret" }),
@@ -78,7 +89,7 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 });
 
 t.test("by the sidecar", async (t) => {
-	const rig = await startRig();
+	const rig = await startRig(tryingOut({ callout: CALLOUT }));
 	t.teardown(() => rig.close());
 	const said = { plan: "callout", service: "shop", verdict: "allow", reason: "allowed", policy: "p" };
 	const denied = { plan: "callout", status: 403, codeDetails: "ext_authz_denied" } as const;
@@ -94,13 +105,53 @@ t.test("by the sidecar", async (t) => {
 	]);
 });
 
+t.test("counts of other rules than those in force stand apart", async (t) => {
+	const access = (...names: readonly string[]) => ({
+		open: false,
+		policies: names.map((name) => ({ ...TRIED_POLICY, name })),
+	});
+	const [first, second] = [access("try"), access("try", "more")];
+	const plans: Readonly<Record<string, PlanTable>> = {
+		first: planWith(EXPERIMENT, { access: first }),
+		// A ramp: another plan, the same rules.
+		ramped: planWith({ ...EXPERIMENT, exposing: false }, { access: first }),
+		second: planWith(EXPERIMENT, { access: second }),
+	};
+	let newest: PlanTable | null = null;
+	const rig = await startRig({ plans: async (version) => plans[version] ?? null, newestPlan: async () => newest });
+	t.teardown(() => rig.close());
+	const tried = (plan: string, path: string): Entry => rbac(deny("denied", "try"), { plan, path });
+	await rig.send([tried("first", "/a"), tried("ramped", "/a"), tried("second", "/a"), tried("second", "/b")]);
+	await rig.send([tried("unknown", "/a")]);
+
+	t.same((await shadow(rig)).changes, [], "nothing is published: nothing is in force");
+	newest = plans.ramped ?? null;
+	t.match((await shadow(rig)).changes, [{ path: "/a", count: 2, inForce: true }], "a ramp changes no rules");
+	newest = plans.second ?? null;
+	await rig.restart();
+	const now = (await shadow(rig)).changes;
+	t.match(now, [
+		{ path: "/a", count: 1, inForce: true },
+		{ path: "/b", count: 1, inForce: true },
+	]);
+	t.equal(now.length, 2);
+	t.match((await shadow(rig, "&rules=all")).changes, [
+		{ path: "/a", count: 2, inForce: false, rules: /^[0-9a-f]{16}$/ },
+		{ path: "/a", count: 1, inForce: true, rules: now[0]?.rules },
+		{ path: "/a", count: 1, inForce: false, rules: null },
+		{ path: "/b", count: 1, inForce: true },
+	]);
+	t.match(await rig.call("GET", "/v1/requests?view=shadow&rules=old", ""), { status: 400 });
+	t.match(await rig.call("GET", "/v1/requests?rules=all", ""), { status: 400 });
+});
+
 t.test("a policy that would change all is counted in bounded memory, and rightly", (t) => {
 	const counts = new ShadowCounts();
 	const requests = SHADOW_KEYS_MAX + 300;
 	const change = { change: "would-deny", policy: "try" } as const;
 	for (let index = 0; index < requests; index++)
-		counts.add(change, { ...NOTHING_ELSE, service: "shop", path: `/x/${index}` });
-	counts.add(change, { ...NOTHING_ELSE, service: "shop", path: "/x/0" });
+		counts.add(change, { ...NOTHING_ELSE, service: "shop", path: `/x/${index}` }, "now");
+	counts.add(change, { ...NOTHING_ELSE, service: "shop", path: "/x/0" }, "now");
 	const taken = counts.take();
 	t.equal(taken.length, SHADOW_KEYS_MAX + 1);
 	t.equal(

@@ -403,6 +403,7 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 	await t.rejects(state.decide(decision), { code: "conflict", hint: /decide again/ });
 	await state.keepPlan("00ff", { gateways: [], services: [] });
 	t.same(await state.plan("00ff"), { gateways: [], services: [] });
+	t.same(await state.newestPlan(), { gateways: [], services: [] });
 	t.equal(await state.plan("ffff"), null);
 	await state.acknowledge(2, 6_000);
 	t.equal(store.current.status.experiments.boosted?.stepStartedAtMs, 6_000);

@@ -409,6 +409,7 @@ t.test("decisions come in pages, numbered without a gap, each experiment its own
 t.test("old plans go, the latest and the young ones stay", async (t) => {
 	let nowMs = 0;
 	const store = opened(t, undefined, () => nowMs);
+	t.equal(store.newestPlan, null);
 	const extra = 5;
 	for (let i = 0; i < PLANS_KEPT_MIN + extra; i++) {
 		nowMs = i;
@@ -418,7 +419,9 @@ t.test("old plans go, the latest and the young ones stay", async (t) => {
 	nowMs = 2;
 	await store.keepPlan("plan-0", { gateways: [], services: [] });
 	nowMs = PLAN_KEPT_MS + 1_000;
-	await store.keepPlan("last", { gateways: [], services: [] });
+	const last = { gateways: [], services: [], of: "the last" } as never;
+	await store.keepPlan("last", last);
+	t.same(store.newestPlan, last);
 	const kept: string[] = [];
 	for (const version of ["plan-0", "plan-1", "plan-5", "plan-6", "plan-7", "plan-204", "last"]) {
 		if ((await store.plan(version)) !== null) kept.push(version);

@@ -187,15 +187,16 @@ export interface PolicyShadowArguments extends ApiArguments {
 	readonly policy?: string;
 	/** RFC 3339 date-time. */
 	readonly since?: string;
+	readonly allRules?: boolean;
 	readonly json?: boolean;
 }
 
 /**
- * What shadow policies would have changed, of those that are declared now. Counts go back as far as the log is kept, or
- * to --since: to before a policy was last changed, too.
+ * What shadow policies would have changed, of those that are declared now: of the requests that were judged by the very
+ * rules that their Service has now, or with --all-rules by any that the log still tells of.
  */
 export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
-	const { service, policy, since } = options;
+	const { service, policy, since, allRules = false } = options;
 	const client = clientOf(options);
 	const tried = (await client.get()).resources.filter(
 		(one) => one.kind === "AccessPolicy" && one.spec.mode === "shadow",
@@ -210,6 +211,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 					among: names.join(","),
 					...(service === undefined ? {} : { service }),
 					...(policy === undefined ? {} : { policy }),
+					...(allRules ? { rules: "all" } : {}),
 					...(since === undefined ? {} : { since: String(timeOf(since)) }),
 				})) as ShadowAnswer);
 	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, tried)) };
@@ -217,7 +219,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
 		return;
 	}
-	for (const { change, count, policy, service, principal, method, path, lastMs } of answer.changes) {
+	for (const { change, count, policy, service, principal, method, path, rules, inForce, lastMs } of answer.changes) {
 		print(
 			[
 				change === "would-deny" ? "WOULD DENY " : "WOULD ALLOW",
@@ -227,6 +229,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 				path === null ? "many paths" : `${method} ${path}`,
 				policy === null ? "no policy would allow" : `by policy ${policy}`,
 				`last ${new Date(lastMs).toISOString()}`,
+				...(inForce ? [] : [`under earlier rules ${rules ?? "(not known)"}`]),
 			].join("  "),
 		);
 	}
@@ -234,7 +237,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		print(
 			names.length === 0
 				? "no policy that is declared now is in shadow mode"
-				: "the shadow policies that are declared now have changed no verdict so far",
+				: `the shadow policies that are declared now have changed no verdict so far${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
 		);
 	}
 	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");

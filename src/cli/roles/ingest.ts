@@ -28,6 +28,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		accessLogTcp: await accessLogDoor(context),
 		outcomesListen: null,
 		plans: (version) => state.plan(version),
+		newestPlan: () => state.newestPlan(),
 		metrics: () => state.metricNames(),
 		allowedDecisionsPpm,
 		traceOf: (requestId) => store.find(requestId)[0]?.traceId ?? null,

@@ -25,6 +25,7 @@ const ingest = await startIngest({
 	httpSocket: join(dataDirectory, "http.sock"),
 	outcomesListen: null,
 	plans: async (version) => (version === plan.version ? plan.table : null),
+	newestPlan: async () => plan.table,
 	metrics: async () => [],
 	clock: Date.now,
 	meter: {
