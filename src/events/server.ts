@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { TLSSocket, TlsOptions, Server as TlsServer } from "node:tls";
+import type { TlsOptions, Server as TlsServer } from "node:tls";
 import { WeirError } from "../error.js";
 import { EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
@@ -60,8 +60,8 @@ export interface OutcomesTcp {
 	readonly port: number;
 	/** Must demand client certificates that it verifies. */
 	readonly tls: TlsOptions;
-	/** SPIFFE id of the sender's verified certificate; null = it proves none. */
-	readonly peer: (socket: TLSSocket) => string | null;
+	/** SPIFFE id of the sender's verified certificate; null = it proves none, or passes on what somebody else sends. */
+	readonly peer: (request: IncomingMessage) => string | null;
 	/** Given the server once it exists, to renew its certificates; what it returns is called at the end. */
 	readonly follow?: (server: TlsServer) => () => void;
 }
@@ -73,7 +73,7 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
 	const server = createTlsServer({ ...tls });
-	const routes = publicRoutes(doors, ({ socket }) => senderOfId(peer(socket as TLSSocket)));
+	const routes = publicRoutes(doors, (request) => senderOfId(peer(request)));
 	const stop = follow?.(server) ?? ((): void => undefined);
 	const listening = await listen(server, routes, doors.log, (ready) => server.listen(port, address, ready));
 	return {

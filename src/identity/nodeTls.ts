@@ -2,9 +2,11 @@
  * Node's TLS with SPIFFE ids instead of host names. Both ends prove themselves, in TLS 1.3 alone, and no session is ever
  * resumed: a resumed one would carry a proof that nobody looks at again, beyond its end and its root's.
  */
+import type { IncomingMessage } from "node:http";
 import { Agent } from "node:https";
 import { type ConnectionOptions, connect, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { PROVED_EACH_TIME } from "../tls.js";
+import { isForwardedRequest } from "./forwarded.js";
 import type { Identity } from "./svid.js";
 
 /** Why a connection was refused after its TLS handshake. */
@@ -46,6 +48,14 @@ export function admitPeers(
 export function verifiedPeer(socket: TLSSocket, identity: Identity): string | null {
 	const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
 	return certificate === undefined ? null : identity.idOf(certificate.raw);
+}
+
+/**
+ * The caller's SPIFFE id in the own trust domain; null = it has none, or passes somebody else's request on, who is nobody
+ * here. As grpcPeerSpiffeId for HTTP.
+ */
+export function httpPeerSpiffeId(request: IncomingMessage, identity: Identity): string | null {
+	return isForwardedRequest(request.headers) ? null : verifiedPeer(request.socket as TLSSocket, identity);
 }
 
 /**

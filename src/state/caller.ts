@@ -34,8 +34,11 @@ export interface TcpDoor {
 	/** 0 = any free port. */
 	readonly port: number;
 	readonly tls: DoorTls;
-	/** SPIFFE id of the caller's certificate; asked only where its chain holds. null = it has none that counts. */
-	readonly peer: (socket: TLSSocket) => string | null;
+	/**
+	 * SPIFFE id of the caller's certificate; asked only where its chain holds. null = it has none that counts, or it passes
+	 * on what somebody else asks: a proxy's certificate speaks for nobody.
+	 */
+	readonly peer: (request: IncomingMessage) => string | null;
 	/** Judges an Authorization header. Absent: client certificates are demanded in the handshake. Never rejects. */
 	readonly tokens?: (authorization: string, request: IncomingMessage) => Promise<OperatorToken>;
 }
@@ -56,8 +59,8 @@ export async function callerOf(door: TcpDoor, request: IncomingMessage): Promise
 		return checked({ subject: answer.subject, groups: answer.groups, how: "oidc" });
 	}
 	const socket = request.socket as TLSSocket;
-	const subject = socket.authorized ? door.peer(socket) : null;
-	if (subject === null) throw unknown("neither a client certificate with a SPIFFE id nor a token");
+	const subject = socket.authorized ? door.peer(request) : null;
+	if (subject === null) throw unknown("neither a token nor a client certificate with a SPIFFE id, not through a proxy");
 	return checked({ subject, groups: [], how: "mtls" });
 }
 

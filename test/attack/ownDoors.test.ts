@@ -2,6 +2,9 @@
  * Whoever may declare a Service names control's own doors as its endpoints, and a stranger calls it through a real Envoy:
  * Envoy shows its SVID there, with which it takes its configuration, reports loads and writes the access log.
  */
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import {
@@ -18,7 +21,10 @@ import { serveAccessLogTcp } from "../../src/events/accessLog.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { startCa } from "../../src/identity/ca.js";
 import { grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { clientTls, httpPeerSpiffeId } from "../../src/identity/nodeTls.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { startApi } from "../../src/state/api.js";
+import { Store } from "../../src/state/store.js";
 import { LoadReportingServiceDefinition } from "../../src/xds/loadReports.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";
@@ -75,6 +81,27 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 	);
 	t.teardown(() => accessLog.close());
 
+	const asked: string[] = [];
+	const state = new Store(join(directory, "state"));
+	t.teardown(() => state.close());
+	const { certificate, privateKey, trustBundle } = control.current();
+	const api = await startApi({
+		store: state,
+		socket: join(directory, "api", "api.sock"),
+		// Whoever speaks as Envoy here may do everything.
+		admins: [ENVOY],
+		tcp: {
+			address: "127.0.0.1",
+			port: 0,
+			tls: { cert: certificate, key: privateKey, ca: trustBundle },
+			peer: (request) => {
+				asked.push(request.url ?? "");
+				return httpPeerSpiffeId(request, control);
+			},
+		},
+	});
+	t.teardown(() => api.close());
+
 	const evil = (name: string, port: number, identities: readonly string[] | null) =>
 		service(name, [variant("v1", port)], { protocol: "grpc", identities });
 	const plan = compile(
@@ -84,6 +111,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 				evil("xds", xdsPort, [CONTROL]),
 				evil("log", accessLog.port, [CONTROL]),
 				evil("plain", xdsPort, null),
+				service("api", [variant("v1", Number(new URL(api.url).port))], { identities: [CONTROL] }),
 				evil("named", xdsPort, [CONTROL, id("control")]),
 			],
 		}),
@@ -116,6 +144,24 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 	t.equal(refused.at(-1), "no-svid");
 	t.match(await take("plain.test"), { code: UNAVAILABLE }, "without TLS there is no door");
 	t.match(await take("named.test"), { code: UNAVAILABLE }, "and the plan leads to no part of the mesh");
+
+	const status = async (): Promise<number> => {
+		const sent = request({ host: "127.0.0.1", port: envoy.port(), path: "/v1/status", headers: { host: "api.test" } });
+		sent.end();
+		const [response] = (await once(sent, "response")) as [IncomingMessage];
+		response.resume();
+		return response.statusCode ?? 0;
+	};
+	await until(async () => (await status()) === 403, "the API refuses what comes through Envoy");
+	t.ok(asked.includes("/v1/status"), "it was the API that refused, and it had Envoy's certificate");
+	const direct = httpsRequest(`${api.url}/v1/status`, {
+		agent: false,
+		...clientTls(await identityOf(t, socket("envoy")), (server) => server === CONTROL),
+	});
+	direct.end();
+	const [own] = (await once(direct, "response")) as [IncomingMessage];
+	own.resume();
+	t.equal(own.statusCode, 200, "by itself it may");
 
 	refused.length = 0;
 	const LoadClient = makeClientConstructor(LoadReportingServiceDefinition, "LoadReportingService");

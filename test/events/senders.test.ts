@@ -5,8 +5,7 @@ import t from "tap";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
 import { CALLER_HEADER } from "../../src/events/sender.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
-import { serverTls } from "../../src/identity/nodeTls.js";
-import { peerSpiffeId } from "../../src/identity/peer.js";
+import { httpPeerSpiffeId, serverTls } from "../../src/identity/nodeTls.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { armOf, METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 
@@ -72,10 +71,11 @@ t.test("forged outcomes move no statistics, whatever key they come with", async 
 
 t.test("over TCP: mTLS or nothing", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
-	const tls = serverTls(await ownIdentity(ca, "control"));
+	const own = await ownIdentity(ca, "control");
+	const tls = serverTls(own);
 	const rig = await startRig({
 		metrics: async () => GRANTED,
-		outcomesListen: { address: "127.0.0.1", port: 0, tls, peer: peerSpiffeId },
+		outcomesListen: { address: "127.0.0.1", port: 0, tls, peer: (request) => httpPeerSpiffeId(request, own) },
 	});
 	t.teardown(() => rig.close());
 	const post = async (own: IssuedCertificate | null, path = "/v1/outcomes", headers = {}): Promise<number> => {
@@ -99,6 +99,8 @@ t.test("over TCP: mTLS or nothing", async (t) => {
 	t.equal(await post(trainer), 200);
 	t.equal(await post(trainer, "/evidence"), 404, "outcomes only");
 	t.equal(await post(trainer, "/v1/requests"), 404);
+	for (const name of ["x-request-id", "x-forwarded-proto"])
+		t.equal(await post(trainer, "/v1/outcomes", { [name]: "1" }), 403, `passed on by a listener: ${name}`);
 	const mallory = await ca.issue({ spiffeId: idOf("mallory") });
 	t.equal(await post(mallory), 403);
 	t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: TRAINER }), 403, "a header is nobody's word here");
@@ -108,7 +110,12 @@ t.test("over TCP: mTLS or nothing", async (t) => {
 	await t.rejects(post(await other.issue({ spiffeId: TRAINER })), "another CA's");
 	await t.rejects(
 		startRig({
-			outcomesListen: { address: "127.0.0.1", port: 0, tls: { ...tls, requestCert: false }, peer: peerSpiffeId },
+			outcomesListen: {
+				address: "127.0.0.1",
+				port: 0,
+				tls: { ...tls, requestCert: false },
+				peer: (request) => httpPeerSpiffeId(request, own),
+			},
 		}),
 		{ code: "invalid-argument" },
 	);

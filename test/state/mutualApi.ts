@@ -1,4 +1,5 @@
 /** Operators and an API that know each other by certificates of a development CA. */
+import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { createDevelopmentCa, type DevelopmentCa } from "../../src/identity/developmentCa.js";
 import { type Api, type ApiOptions, startApi } from "../../src/state/api.js";
@@ -11,8 +12,9 @@ export const operator = (name: string): string => `spiffe://weir.test/weir/opera
 const CONTROL = "spiffe://weir.test/weir/control";
 
 /** The one URI of a verified certificate; composition uses the identity room for this. */
-export function uriOf(socket: TLSSocket): string | null {
-	return /^URI:(spiffe:\/\/[^, ]+)$/.exec(socket.getPeerCertificate().subjectaltname ?? "")?.[1] ?? null;
+export function uriOf({ socket }: IncomingMessage): string | null {
+	const own = socket as TLSSocket;
+	return /^URI:(spiffe:\/\/[^, ]+)$/.exec(own.getPeerCertificate().subjectaltname ?? "")?.[1] ?? null;
 }
 
 export interface MutualApi {

@@ -1,7 +1,7 @@
 /** `weir control`: runs roles of control. One process a role keeps ingest load away from decisions and pushes. */
 import { isIP } from "node:net";
 import { WeirError } from "../../error.js";
-import { verifiedPeer } from "../../identity/nodeTls.js";
+import { httpPeerSpiffeId } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { spiffeFault } from "../../resources/spiffe.js";
 import { createLog, type Log } from "../../telemetry/log.js";
@@ -73,7 +73,7 @@ export async function control(options: ControlArguments): Promise<void> {
 						address: options.apiAddress,
 						port: port(options.apiPort),
 						tls: pemOf(identity),
-						peer: (socket) => verifiedPeer(socket, identity),
+						peer: (request) => httpPeerSpiffeId(request, identity),
 						...(await operatorsByToken(options, log)),
 					},
 		apiAdmins: options.admin,

@@ -55,7 +55,7 @@ async function mutualTls(
 	peers: readonly string[],
 	log: { warn(message: string, fields?: Readonly<Record<string, string>>): void },
 ): Promise<GrpcTls> {
-	const [nodeTls, { isForwarded }, { trustDomainOf }, { matchesPrincipal }] = await Promise.all([
+	const [nodeTls, { isForwardedRequest }, { trustDomainOf }, { matchesPrincipal }] = await Promise.all([
 		import("../../identity/nodeTls.js"),
 		import("../../identity/forwarded.js"),
 		import("../../identity/svid.js"),
@@ -72,6 +72,6 @@ async function mutualTls(
 			);
 			return followRotation(server, workload);
 		},
-		isForwarded: (headers) => isForwarded((name) => headers[name] !== undefined),
+		isForwarded: isForwardedRequest,
 	};
 }
