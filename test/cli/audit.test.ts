@@ -1,6 +1,5 @@
 /** `weir audit requests` and `weir policy shadow`, over ingest's own door. */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -10,6 +9,7 @@ import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/resources/resource.js";
 import { type Entry, type Rig, startRig, tryingOut } from "../events/rig.js";
 import { accessPolicy } from "../fixtures/resources.js";
+import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weirUp } from "./command.js";
 
 /** What a command prints. */
@@ -117,13 +117,8 @@ t.test("what shadow policies would change: of those that are declared now, and s
 
 t.test("weir up records allowed requests where it is told to", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const upstream = createServer((_, response) => response.end("v1"));
-	await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		upstream.close();
-		upstream.closeAllConnections();
-	});
-	const file = await fileOf(directory, "stack.yaml", declaration((upstream.address() as AddressInfo).port));
+	const port = await startBackend(t, "v1");
+	const file = await fileOf(directory, "stack.yaml", declaration(port));
 	const up = await weirUp(file, join(directory, "data"), ["--decision-log", "all"]);
 	t.teardown(() => up.stop());
 	t.equal(await (await fetch(`${up.ready.gateway}/asked`)).text(), "v1");

@@ -2,11 +2,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { get, identityOf, mutualAgent } from "../identity/mesh.js";
+import { startBackend } from "./backend.js";
 import { fileOf, MAIN, temporaryDirectory, weirUp } from "./command.js";
 
 t.setTimeout(120_000);
@@ -30,19 +29,14 @@ t.test("an agent of one's own", async (t) => {
 	const [line] = (await once(agent.stdout.setEncoding("utf8"), "data")) as [string];
 	const socket = (JSON.parse(line.slice("READY ".length)) as { workloads: { all: { socket: string } } }).workloads.all
 		.socket;
-	const upstream = createServer((_, response) => response.end("ok"));
-	await once(upstream.listen(0, "127.0.0.1"), "listening");
-	t.teardown(() => {
-		upstream.closeAllConnections();
-		upstream.close();
-	});
+	const port = await startBackend(t);
 	const service = (name: string, caller: string): string => `apiVersion: weir.dev/v1alpha1
 kind: Service
 metadata: {name: ${name}}
 spec:
   hosts: [${name}.test]
   defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${(upstream.address() as AddressInfo).port}}]}]
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
 ---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy

@@ -4,12 +4,13 @@
  */
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { rename, writeFile } from "node:fs/promises";
-import { Agent, createServer, request } from "node:http";
+import { Agent, request } from "node:http";
 import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
+import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 t.setTimeout(240_000);
@@ -34,13 +35,7 @@ function token({ kid, privateKey }: Key, iss = ISSUER): string {
 
 t.test("a new key is accepted and a removed one refused, without a restart and without a failed request", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const upstream = createServer((_, response) => response.end("ok"));
-	await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		upstream.closeAllConnections();
-		upstream.close();
-	});
-	const { port } = upstream.address() as AddressInfo;
+	const port = await startBackend(t);
 	const keyFile = `${directory}/keys.json`;
 	const write = async (text: string): Promise<void> => {
 		await writeFile(`${keyFile}.new`, text);

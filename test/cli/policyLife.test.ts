@@ -1,7 +1,7 @@
 /** The life of access rules on a whole stack with a real Envoy: probe, change, rollback, grant and its end, delete. */
-import { createServer, request } from "node:http";
-import type { AddressInfo } from "node:net";
+import { request } from "node:http";
 import t from "tap";
+import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 t.setTimeout(120_000);
@@ -20,13 +20,7 @@ spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, n
 `;
 
 t.test("probe, rollback, grants and delete move what a real Envoy lets through", async (t) => {
-	const upstream = createServer((_, response) => response.end("served"));
-	await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		upstream.closeAllConnections();
-		upstream.close();
-	});
-	const { port } = upstream.address() as AddressInfo;
+	const port = await startBackend(t, "served");
 	const directory = await temporaryDirectory(t);
 	const file = await fileOf(
 		directory,

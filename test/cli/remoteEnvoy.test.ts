@@ -4,13 +4,13 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, get } from "node:http";
-import type { AddressInfo } from "node:net";
+import { get } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { ownIdentity } from "../../src/cli/stack/identity.js";
 import { grpcChannelCredentials } from "../../src/identity/grpcTls.js";
 import { AdsClient } from "../xds/adsClient.js";
+import { startBackend } from "./backend.js";
 import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
 
 t.setTimeout(240_000);
@@ -45,12 +45,7 @@ async function part(
 
 t.test("control and an Envoy that share nothing but an authority", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const upstream = createServer((_, response) => response.end("ok"));
-	await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		upstream.closeAllConnections();
-		upstream.close();
-	});
+	const port = await startBackend(t);
 	const [data, far] = [`${directory}/control`, `${directory}/far`];
 	await part(t, [
 		...["ca", "--data", `${directory}/ca`],
@@ -83,7 +78,7 @@ spec:
   hosts: [127.0.0.1]
   access: open
   defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${(upstream.address() as AddressInfo).port}}]}]
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
 `,
 	);
 	const applied = await weir(["apply", "-f", file, "--api", api]);

@@ -1,12 +1,11 @@
 /** `weir report` and `weir plan` over the whole stack: from real requests through a real Envoy to a page and a plan. */
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { Report } from "../../src/report/report.js";
 import type { Standing } from "../../src/rollout/standing.js";
 import { elementsOf } from "../report/wellFormed.js";
+import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 const PEOPLE = 60;
@@ -15,10 +14,7 @@ const PEOPLE = 60;
 t.setTimeout(120_000);
 
 t.test("report and plan of a running experiment", async (t) => {
-	const backend = createServer((_, response) => response.end("ok"));
-	await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => void backend.close());
-	const { port } = backend.address() as AddressInfo;
+	const port = await startBackend(t);
 	const directory = await temporaryDirectory(t);
 	const file = await fileOf(
 		directory,

@@ -12,6 +12,7 @@ import type { RecordedSpan } from "../../src/telemetry/span.js";
 import { SpanStore } from "../../src/telemetry/spanStore.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { PROTOCOLS, type ServiceName, startStage } from "../failure/stage.js";
+import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 class WatchedStore extends SpanStore {
@@ -119,13 +120,7 @@ for (const protocol of PROTOCOLS) {
 
 t.test("weir up: weir trace shows the sidecar's span of a Service that it assigns", async (t) => {
 	t.setTimeout(90_000);
-	const backend = createServer((_, response) => response.end("ok"));
-	await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		backend.close();
-		backend.closeAllConnections();
-	});
-	const { port } = backend.address() as AddressInfo;
+	const port = await startBackend(t);
 	const directory = await temporaryDirectory(t);
 	const file = await fileOf(
 		directory,

@@ -1,35 +1,12 @@
-/** One trace through Envoy and predictor, found again by trace id and by request id, with and without a client's trace. */
-import { spawn } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import t from "tap";
-import { fileOf, MAIN, temporaryDirectory, weir, weirUp } from "./command.js";
-
-const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));
-
-/** `weir predictor`, resolved at its READY line. */
-async function predictor(t: { teardown(run: () => void): unknown }, environment: NodeJS.ProcessEnv): Promise<string> {
-	const child = spawn(process.execPath, [MAIN, "predictor", "--model", `employment=${PLAIN}`], {
-		env: { ...process.env, ...environment },
-		stdio: ["ignore", "pipe", "inherit"],
-	});
-	t.teardown(() => void child.kill("SIGKILL"));
-	return new Promise((resolve, reject) => {
-		let out = "";
-		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-			out += chunk;
-			const line = /^READY (.*)$/m.exec(out)?.[1];
-			if (line !== undefined) resolve(JSON.parse(line).url);
-		});
-		child.once("exit", (code) => reject(new Error(`weir predictor ended with ${code}`)));
-	});
-}
+import { startPredictorCommand } from "./backend.js";
+import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 t.test("weir trace prints the path of one request", async (t) => {
 	const directory = await temporaryDirectory(t);
 	// The embedded store's door: it is there by the time of the first span.
-	const model = await predictor(t, { WEIR_TRACES_SOCKET: `${directory}/data/run/trace-query.sock` });
-	const port = new URL(model).port;
+	const port = await startPredictorCommand(t, { WEIR_TRACES_SOCKET: `${directory}/data/run/trace-query.sock` });
 	const file = await fileOf(
 		directory,
 		"weir.yaml",

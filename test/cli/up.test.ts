@@ -3,22 +3,10 @@
  * acknowledged is there afterwards, and the allocation too.
  */
 import { execFileSync } from "node:child_process";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
+import { startBackend } from "./backend.js";
 import { askApi, fileOf, type RunningUp, temporaryDirectory, weir, weirUp } from "./command.js";
-
-/** A backend that says which Variant it is. */
-async function backend(t: { teardown(run: () => void): unknown }, variant: string): Promise<number> {
-	const server = createServer((_, response) => response.end(variant));
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		server.close();
-		server.closeAllConnections();
-	});
-	return (server.address() as AddressInfo).port;
-}
 
 const declaration = (v1: number, v2: number): string => `
 apiVersion: weir.dev/v1alpha1
@@ -98,7 +86,11 @@ t.setTimeout(180_000);
 
 t.test("the stack under weir up", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const file = await fileOf(directory, "weir.yaml", declaration(await backend(t, "v1"), await backend(t, "v2")));
+	const file = await fileOf(
+		directory,
+		"weir.yaml",
+		declaration(await startBackend(t, "v1"), await startBackend(t, "v2")),
+	);
 	const data = `${directory}/data`;
 	let up = await weirUp(file, data);
 	t.teardown(async () => void (await up.stop("SIGKILL")));

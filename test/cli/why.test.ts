@@ -1,41 +1,20 @@
-/** `weir why` over the whole stack: a request's identity, rule, bucket, decision, model and trace, on one page. */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { Why } from "../../src/cli/commands/why.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
-import { fileOf, MAIN, temporaryDirectory, weir, weirUp } from "./command.js";
-
-const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));
-
-async function predictor(t: { teardown(run: () => void): unknown }, traces: string): Promise<string> {
-	const child = spawn(process.execPath, [MAIN, "predictor", "--model", `employment=${PLAIN}`], {
-		env: { ...process.env, WEIR_TRACES_SOCKET: traces },
-		stdio: ["ignore", "pipe", "inherit"],
-	});
-	t.teardown(() => void child.kill("SIGKILL"));
-	return new Promise((resolve, reject) => {
-		let out = "";
-		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-			out += chunk;
-			const line = /^READY (.*)$/m.exec(out)?.[1];
-			if (line !== undefined) resolve(new URL(JSON.parse(line).url).port);
-		});
-		child.once("exit", (code) => reject(new Error(`weir predictor ended with ${code}`)));
-	});
-}
+import { startPredictorCommand } from "./backend.js";
+import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 t.setTimeout(120_000);
 
 t.test("weir why tells one request from identity to trace", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const tls = await mutualTls(t);
-	const port = await predictor(t, `${directory}/data/run/trace-query.sock`);
+	const port = await startPredictorCommand(t, { WEIR_TRACES_SOCKET: `${directory}/data/run/trace-query.sock` });
 	const file = await fileOf(
 		directory,
 		"weir.yaml",

@@ -7,12 +7,11 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:fs";
 import { access, mkdir, realpath, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import t, { type Test } from "tap";
+import { startBackend } from "../cli/backend.js";
 import { weirUp } from "../cli/command.js";
 import { envoyBinary, startEnvoy } from "../envoy/harness.js";
 import {
@@ -222,12 +221,7 @@ t.test(
 			["envoy/weir-gateway", `unix:path:${await realpath(envoy)}`],
 			["control", `unix:path:${await realpath(process.execPath)}`],
 		]);
-		const upstream = createServer((_, response) => response.end("ok"));
-		await once(upstream.listen(0, "127.0.0.1"), "listening");
-		t.teardown(() => {
-			upstream.closeAllConnections();
-			upstream.close();
-		});
+		const port = await startBackend(t);
 		const file = join(directory, "weir.yaml");
 		const service = (name: string): string => `apiVersion: weir.dev/v1alpha1
 kind: Service
@@ -235,7 +229,7 @@ metadata: {name: ${name}}
 spec:
   hosts: [${name}.test]
   defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${(upstream.address() as AddressInfo).port}}]}]
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
 ---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
