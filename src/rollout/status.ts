@@ -42,7 +42,7 @@ export interface FrozenThreshold {
 export interface ArmShares {
 	/** By arm, in ppm. Closed arms keep 0, the baseline 10⁶. */
 	readonly ppm: Readonly<Record<string, number>>;
-	/** From here on only the core's units count: see analysis/bandit/validity.ts. */
+	/** From here on only the core's units count: see analysis/bandit/allocation.ts. */
 	readonly firstMovedAtMs: number;
 	readonly movedAtMs: number;
 }

@@ -2,7 +2,6 @@
 import t from "tap";
 import { authorize } from "../../src/access/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import type { Service } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
@@ -10,6 +9,7 @@ import { alone, headerValues, pipelined, rawGet, type Target } from "../envoy/pi
 import { mulberry32 } from "../envoy/units.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { mutualTls, spiffe, TRUST_DOMAIN } from "./mutualTls.js";
 
 const [alice, bob, carol, mallory] = ["alice", "bob", "carol", "mallory"] as const;

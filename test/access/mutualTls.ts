@@ -8,8 +8,8 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
 import type { GatewayFiles } from "../../src/resources/resource.js";
+import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 
 export const TRUST_DOMAIN = "weir.test";
 export const spiffe = (name: string): string => `spiffe://${TRUST_DOMAIN}/${name}`;

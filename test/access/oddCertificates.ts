@@ -10,7 +10,7 @@ import {
 	SubjectAlternativeNameExtension,
 	X509CertificateGenerator,
 } from "@peculiar/x509";
-import type { IssuedCertificate } from "../../src/identity/developmentCa.js";
+import type { IssuedCertificate } from "../identity/developmentCa.js";
 
 const KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 

@@ -7,7 +7,6 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { analyse } from "../../src/analysis/analyse.js";
-import { logPropensityEvidence, type PropensityBatch } from "../../src/analysis/bandit/propensityBetting.js";
 import { difference } from "../../src/analysis/estimators/contrast.js";
 import { cupedLevel, meanAdjustment } from "../../src/analysis/estimators/cuped.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../src/analysis/estimators/estimate.js";
@@ -20,6 +19,7 @@ import { type EventCount, proportionsTest } from "../../src/analysis/fixed/propo
 import { tTest } from "../../src/analysis/fixed/tTest.js";
 import type { Metric } from "../../src/resources/resource.js";
 import { evidence, experiment, metric, rate } from "../rollout/example.js";
+import { logPropensityEvidence, type PropensityBatch } from "./bandit/propensityBetting.js";
 
 interface Welch {
 	readonly statistic: number;

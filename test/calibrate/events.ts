@@ -3,10 +3,10 @@
  * came under. Each experiment is simulated from its own stream, with the truth exactly on the line.
  */
 import { type BanditArm, banditShares } from "../../src/analysis/bandit/allocation.js";
-import { logPropensityEvidence, type PropensityBatch } from "../../src/analysis/bandit/propensityBetting.js";
 import { betaPosterior, PRIOR_UNIFORM } from "../../src/analysis/bayes/posterior.js";
 import { logRateEvidence } from "../../src/analysis/sequential/errorCounts.js";
 import { quantileBounds, quantilePValue, type RankCounts } from "../../src/analysis/sequential/quantileSequence.js";
+import { logPropensityEvidence, type PropensityBatch } from "../analysis/bandit/propensityBetting.js";
 import type { Wrong } from "./experiment.js";
 import type { Claims } from "./methods.js";
 import { type Uniform, uniforms } from "./random.js";

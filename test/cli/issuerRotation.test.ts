@@ -15,7 +15,6 @@ import { UnknownKeysReader } from "../../src/cli/roles/unknownKeys.js";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile } from "../../src/compiler/compile.js";
 import { ingestClient } from "../../src/events/client.js";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
 import { XdsServer } from "../../src/xds/server.js";
@@ -23,6 +22,7 @@ import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { startRig } from "../events/rig.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AUDIENCE, asked, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
 import { temporaryDirectory } from "./command.js";
 

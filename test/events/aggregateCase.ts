@@ -2,7 +2,6 @@
 
 import { coMomentsOf, packedIndex } from "../../src/analysis/statistics/coMoments.js";
 import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
-import { binOf } from "../../src/analysis/statistics/quantileSketch.js";
 import {
 	capitalOfRows,
 	dayOf,
@@ -14,7 +13,6 @@ import {
 	type Wanted,
 } from "../../src/events/aggregateSql.js";
 import type { Dialect } from "../../src/events/dialect.js";
-import { binCounts } from "../../src/events/quantileBins.js";
 
 const DAY_MS = 86_400_000;
 const WINDOW_MS = 3_600_000;
@@ -108,7 +106,6 @@ export function statements(dialect: Dialect): Readonly<Record<string, string>> {
 		moments: `${parts} SELECT * FROM parts ORDER BY series, arm, place, covered ${end}`,
 		merged: `${parts} SELECT * FROM (${mergedMoments(dialect, VARIABLES_MAX, ["series", "arm", "covered"], "parts")}) m ORDER BY series, arm, covered ${end}`,
 		capital: `${placed} SELECT * FROM (${capitalOfRows(dialect, RANGES, ["series", "arm", "place"], "placed")}) b ORDER BY series, arm, place ${end}`,
-		bins: `SELECT * FROM (${binCounts(dialect, ["metric"], "value", "events")}) b ORDER BY metric, bin ${end}`,
 	};
 }
 
@@ -169,11 +166,6 @@ export function expected({ due, events }: Case): Readonly<Record<string, readonl
 			return answer;
 		});
 	};
-	const bins = new Map<string, number>();
-	for (const { metric, value } of events) {
-		const key = JSON.stringify([metric, binOf(value)]);
-		bins.set(key, (bins.get(key) ?? 0) + 1);
-	}
 	return {
 		values: observed.map(({ series, ordinal, values }) => {
 			const x = (i: number) => values[i] ?? null;
@@ -182,10 +174,6 @@ export function expected({ due, events }: Case): Readonly<Record<string, readonl
 		moments: grouped(["series", "arm", "place", "covered"]),
 		merged: grouped(["series", "arm", "covered"]),
 		capital: capital(observed),
-		bins: [...bins].map(([key, n]) => {
-			const [metric, bin] = JSON.parse(key) as [string, number];
-			return { metric, bin, n };
-		}),
 	};
 }
 
@@ -220,7 +208,7 @@ function capital(observed: readonly Observed[]): readonly Answer[] {
 	});
 }
 
-const KEYS = ["series", "arm", "metric", "bin", "place", "covered", "ordinal"] as const;
+const KEYS = ["series", "arm", "place", "covered", "ordinal"] as const;
 
 /** What an engine got wrong, to 1e-12 of the size of what was added up; a row is known by its keys. */
 export function differences(found: readonly Answer[], wanted: readonly Answer[]): readonly string[] {

@@ -4,7 +4,7 @@ import t from "tap";
 import { DUCKDB } from "../../src/events/dialect.js";
 import { differences, expected, makeCase, statements } from "./aggregateCase.js";
 
-t.test("values, moments, merged moments, log-capital and bins are those of plain arithmetic", async (t) => {
+t.test("values, moments, merged moments, and log-capital are those of plain arithmetic", async (t) => {
 	const data = makeCase();
 	const connection = await (await DuckDBInstance.create(":memory:")).connect();
 	await connection.run(`CREATE TABLE due (ordinal BIGINT, unit UHUGEINT, arm VARCHAR, first_ms BIGINT, due_ms BIGINT);

@@ -4,8 +4,8 @@ import { request } from "node:https";
 import t from "tap";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
 import { CALLER_HEADER } from "../../src/events/sender.js";
-import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
 import { httpPeerSpiffeId, serverTls } from "../../src/identity/nodeTls.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { armOf, METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 

@@ -3,8 +3,8 @@ import { Client, credentials, ServerCredentials } from "@grpc/grpc-js";
 import t from "tap";
 import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/streamIdentity.js";
-import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
 import { grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 

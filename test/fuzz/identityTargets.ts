@@ -2,7 +2,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import { forwardedSpiffeId, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { certificateSpiffeId } from "../../src/identity/peer.js";
 import type { TokenIssuer } from "../../src/resources/resource.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
@@ -15,6 +14,7 @@ import { Replays } from "../../src/tokens/replays.js";
 import { strictObject } from "../../src/tokens/strictJson.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
 import { tokenIssuer } from "../fixtures/resources.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { never, type Target, text } from "./target.js";
 
 const NOW_MS = 1_800_000_000_000;

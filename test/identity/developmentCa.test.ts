@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import t from "tap";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
+import { createDevelopmentCa } from "./developmentCa.js";
 
 const HOUR_MS = 3_600_000;
 const nowMs = Date.parse("2026-01-01T00:00:00Z");

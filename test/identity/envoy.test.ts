@@ -3,9 +3,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { forwardedSpiffeId, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { readRoot, type SigningRoot } from "../../src/identity/signing.js";
 import { startEnvoy } from "../envoy/harness.js";
+import { createDevelopmentCa } from "./developmentCa.js";
 import {
 	attempt,
 	CLIENT,

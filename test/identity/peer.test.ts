@@ -4,12 +4,12 @@ import type { AddressInfo } from "node:net";
 import { connect, createServer } from "node:tls";
 import fc from "fast-check";
 import t from "tap";
-import { createDevelopmentCa, type DevelopmentCa } from "../../src/identity/developmentCa.js";
 import { clientTls, followRotation, serverTls } from "../../src/identity/nodeTls.js";
 import { certificateSpiffeId, peerSpiffeId } from "../../src/identity/peer.js";
 import { derOf, splitDer } from "../../src/identity/pem.js";
 import { makeRoot } from "../../src/identity/signing.js";
 import type { Identity, Svid } from "../../src/identity/svid.js";
+import { createDevelopmentCa, type DevelopmentCa } from "./developmentCa.js";
 import { attempt, CLIENT, client, ENVOY, guardedServer, id, PREDICTOR, TRUST_DOMAIN } from "./mesh.js";
 import { dns, strange, uri } from "./strangeCertificates.js";
 

@@ -11,13 +11,13 @@ import {
 	X509SVIDSchema,
 } from "../../src/gen/spiffe/workload_pb.js";
 import { startCa } from "../../src/identity/ca.js";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
 import { derOf } from "../../src/identity/pem.js";
 import { readSvid } from "../../src/identity/readSvid.js";
 import { WorkloadApiDefinition } from "../../src/identity/wire.js";
 import { followWorkload } from "../../src/identity/workloadClient.js";
 import type { TestScope } from "../envoy/harness.js";
+import { createDevelopmentCa } from "./developmentCa.js";
 import { CLIENT, ENVOY, id, identityOf, PREDICTOR, scratch, TRUST_DOMAIN, until } from "./mesh.js";
 
 t.setTimeout(120_000);

@@ -1,10 +1,10 @@
 /** The proof that a request came through the mesh: mTLS with one of the client ids, or nothing is answered. */
 import { Agent } from "node:https";
 import t, { type Test } from "tap";
-import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
 import { clientRule, isClient, isSidecar } from "../../src/predictor/clients.js";
 import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
 import { peerOf } from "../../src/xds/peer.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { call, employmentModel, rememberingMeter } from "./doubles.js";
 import { identityOf } from "./svid.js";
 

@@ -1,11 +1,11 @@
 /** Operators and an API that know each other by certificates of a development CA. */
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
-import { createDevelopmentCa, type DevelopmentCa } from "../../src/identity/developmentCa.js";
 import { type Api, type ApiOptions, startApi } from "../../src/state/api.js";
 import { ApiClient } from "../../src/state/apiClient.js";
 import type { TcpDoor } from "../../src/state/caller.js";
 import { Store, type StoreOptions } from "../../src/state/store.js";
+import { createDevelopmentCa, type DevelopmentCa } from "../identity/developmentCa.js";
 import { temporaryDirectory } from "./employment.js";
 
 export const operator = (name: string): string => `spiffe://weir.test/weir/operator/${name}`;

@@ -1,8 +1,8 @@
 /** Signed decisions: what holds, once, and every way in which one does not. */
 import { createHash } from "node:crypto";
 import t from "tap";
-import { createDevelopmentCa, type IssuedCertificate } from "../../src/identity/developmentCa.js";
 import { type DecisionExpected, DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 
 const SIDECAR = "spiffe://weir.test/weir/sidecar";
 const FACTS = {

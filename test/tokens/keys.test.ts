@@ -7,8 +7,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { keyLoad } from "../../src/tokens/keyLoad.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { CLAIMS, issuerOf, jwksBytes, keyPair, publicJwk, Scene, signed } from "./issuer.js";
 
 const [first, second] = [await keyPair(), await keyPair()];

@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { exportJWK } from "jose";
 import Provider from "oidc-provider";
 import t from "tap";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AUDIENCE, asked, issuerOf, keyPair, proofOf } from "./issuer.js";
 
 const SECRET = "a-secret-of-the-test";

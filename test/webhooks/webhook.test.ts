@@ -4,9 +4,9 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import { postWebhook } from "../../src/webhooks/webhook.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 
 const QUESTION: GateQuestion = {
 	id: 'team/trial/5/before-step/0/"ramp"',

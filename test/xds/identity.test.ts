@@ -2,10 +2,10 @@
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { credentials } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
 import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AdsClient } from "./adsClient.js";
 import { DOMAIN, id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";

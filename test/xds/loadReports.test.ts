@@ -16,12 +16,12 @@ import {
 	LoadStatsRequestSchema,
 	type LoadStatsResponse,
 } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { createDevelopmentCa } from "../../src/identity/developmentCa.js";
 import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
 import { type ClusterLoad, LoadReportingServiceDefinition } from "../../src/xds/loadReports.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { seriesKey, TestMeter } from "../events/rig.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 

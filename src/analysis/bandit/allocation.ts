@@ -15,7 +15,7 @@
  * 2. The baseline is always wholly live. Outside their live points people get the default Variant, which is the
  *    baseline's own: shrinking it would change nobody's answer and throw away the comparison's larger half.
  * 3. So the first floor(size_k × allocation × f) points of every open arm are live whatever the data say: the core. Its
- *    units are an experiment with fixed shares inside the bandit; validity.ts says what that is worth.
+ *    units are an experiment with fixed shares inside the bandit; what holds of a fixed design holds of them.
  * 4. Live points are a prefix of the region, so a change of share moves |new − old| points and no other, the least
  *    that any set of that size could. Shares that would move less than DEADBAND_PPM stay, so that the same few people
  *    are not taken in and put out again with every look.
@@ -30,7 +30,16 @@
  * after (events/eras.ts): at every moment in one ratio, whatever the outcomes were. A ramp after that would add points
  * that are new in one arm and known in another; shares move at the last step only (rollout/rules/bandit.ts). The
  * posteriors are of the same units: a smaller truth than all of them would give, and one that holds for people who
- * come back (validity.ts).
+ * come back.
+ *
+ * Why nothing is tested on the other units (test/analysis/bandit/core.test.ts shows both):
+ * - Simpson. Let means rise over the day, and an arm get more units late in the day: its pooled mean is higher for the
+ *   hour alone. Sample means of adaptively collected units are biased and not normal (Nie, Tian, Taylor & Zou, arXiv
+ *   1708.01977), AsympCS wants one allocation, and the Bernoulli mixture one mean per arm.
+ * - Who comes back. Live points that are opened later are full of people who have been here before: an arm that grows
+ *   gets its first exposures from them, one that stays from newcomers. Neither are the counts in the ratio of the live
+ *   points, nor are the people alike.
+ * Betting by known propensities (Waudby-Smith et al., arXiv 2210.10768) stands the first on all units, but not the second.
  */
 import { PPM } from "../../limits.js";
 import type { Bandit } from "../../resources/resource.js";

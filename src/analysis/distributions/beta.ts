@@ -1,6 +1,6 @@
 /**
  * The beta distribution: the regularised incomplete beta function and its complement, each directly, their logarithms
- * and quantiles, for parameters from 1e-3 to 1e9 (binomial tails: to 1e12).
+ * and quantiles, for parameters from 1e-3 to 1e9.
  *
  * Relative error of values at most 1e-10, and 1e-8 of those below 1e-30; measured: 4e-12, mostly 1e-14. Where a shape is
  * as small as 1e-3 nearly all mass is at one end, and what lies elsewhere keeps three digits less. A parameter that is

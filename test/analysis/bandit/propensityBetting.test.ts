@@ -1,11 +1,11 @@
 import t from "tap";
-import { logPropensityEvidence } from "../../../src/analysis/bandit/propensityBetting.js";
 import {
 	type BetaPrior,
 	logEvidence,
 	PRIOR_RARE,
 	PRIOR_RATE,
 } from "../../../src/analysis/sequential/bernoulliMixture.js";
+import { logPropensityEvidence } from "./propensityBetting.js";
 
 t.test(
 	"the expected value of one unit's step is at most 1 for any drawing chance, level and shape on the null",

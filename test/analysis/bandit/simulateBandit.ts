@@ -4,10 +4,10 @@
  * all of them by batch.
  */
 import { type BanditArm, banditShares } from "../../../src/analysis/bandit/allocation.js";
-import { logPropensityEvidence, type PropensityBatch } from "../../../src/analysis/bandit/propensityBetting.js";
 import { betaPosterior, PRIOR_UNIFORM } from "../../../src/analysis/bayes/posterior.js";
 import { logEvidence, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
 import { random } from "../random.js";
+import { logPropensityEvidence, type PropensityBatch } from "./propensityBetting.js";
 
 export interface World {
 	/** Mean of an arm at a time 0…1. */

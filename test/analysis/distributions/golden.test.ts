@@ -12,9 +12,7 @@ import {
 	logBetaCdf,
 	logBetaSf,
 } from "../../../src/analysis/distributions/beta.js";
-import { binomialCdf, binomialPmf, binomialSf } from "../../../src/analysis/distributions/binomial.js";
 import { chiSquareCdf, chiSquareSf, logChiSquareSf } from "../../../src/analysis/distributions/chiSquare.js";
-import { fisherFCdf, fisherFIsf, fisherFQuantile, fisherFSf } from "../../../src/analysis/distributions/fisherF.js";
 import {
 	gammaIsf,
 	gammaP,
@@ -32,7 +30,6 @@ import {
 	normalQuantile,
 	normalSf,
 } from "../../../src/analysis/distributions/normal.js";
-import { poissonCdf, poissonPmf, poissonSf } from "../../../src/analysis/distributions/poisson.js";
 import { logTSf, tCdf, tIsf, tQuantile, tSf, tTwoSidedP } from "../../../src/analysis/distributions/studentT.js";
 
 type Rows<K extends string> = readonly Readonly<Record<K, number>>[];
@@ -44,16 +41,7 @@ interface Golden {
 	readonly studentTQuantile: Rows<"q" | "df" | "t">;
 	readonly beta: Rows<"a" | "b" | "x" | "cdf" | "sf" | "logTail">;
 	readonly gamma: Rows<"a" | "x" | "p" | "q" | "logTail">;
-	readonly binomial: Rows<"k" | "n" | "p" | "pmf" | "cdf" | "sf">;
-	readonly poisson: readonly {
-		readonly k: number;
-		readonly rate: number;
-		readonly pmf: number;
-		readonly cdf?: number;
-		readonly sf?: number;
-	}[];
 	readonly chiSquare: Rows<"x" | "df" | "cdf" | "sf" | "logSf">;
-	readonly fisherF: Rows<"x" | "df1" | "df2" | "cdf" | "sf">;
 }
 
 const golden = JSON.parse(readFileSync("test/fixtures/statistics/distributions.json", "utf8")) as Golden;
@@ -157,35 +145,12 @@ t.test("gamma: P and Q for shapes from 1e-3 to 1e10, and quantiles", async (t) =
 	worst.check(t, "gamma", 550);
 });
 
-t.test("binomial up to n = 1e12 and Poisson up to 1e12: mass and both tails", async (t) => {
-	const worst = new Worst();
-	for (const row of golden.binomial) {
-		worst.value(binomialPmf(row.k, row.n, row.p), row.pmf, row);
-		worst.value(binomialCdf(row.k, row.n, row.p), row.cdf, row);
-		worst.value(binomialSf(row.k, row.n, row.p), row.sf, row);
-	}
-	for (const row of golden.poisson) {
-		worst.value(poissonPmf(row.k, row.rate), row.pmf, row);
-		if (row.cdf !== undefined) worst.value(poissonCdf(row.k, row.rate), row.cdf, row);
-		if (row.sf !== undefined) worst.value(poissonSf(row.k, row.rate), row.sf, row);
-	}
-	worst.check(t, "counts", 150);
-});
-
-t.test("chi-square and F: both tails and quantiles", async (t) => {
+t.test("chi-square: both tails", async (t) => {
 	const worst = new Worst();
 	for (const row of golden.chiSquare) {
 		worst.value(chiSquareCdf(row.x, row.df), row.cdf, row);
 		worst.value(chiSquareSf(row.x, row.df), row.sf, row);
 		worst.relative(logChiSquareSf(row.x, row.df), row.logSf, 1e-12, row);
 	}
-	for (const row of golden.fisherF) {
-		worst.value(fisherFCdf(row.x, row.df1, row.df2), row.cdf, row);
-		worst.value(fisherFSf(row.x, row.df1, row.df2), row.sf, row);
-		const tail = Math.min(row.cdf, row.sf);
-		if (tail < 1e-290) continue;
-		const back = row.cdf < row.sf ? fisherFQuantile(tail, row.df1, row.df2) : fisherFIsf(tail, row.df1, row.df2);
-		worst.relative(back, row.x, 1e-10, row);
-	}
-	worst.check(t, "chi-square and F", 55);
+	worst.check(t, "chi-square", 30);
 });

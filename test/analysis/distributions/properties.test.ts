@@ -2,14 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { betaCdf, betaIsf, betaQuantile, betaSf, logBetaPdf } from "../../../src/analysis/distributions/beta.js";
-import {
-	binomialCdf,
-	binomialPmf,
-	binomialQuantile,
-	binomialSf,
-} from "../../../src/analysis/distributions/binomial.js";
 import { chiSquareIsf, chiSquareQuantile, chiSquareSf } from "../../../src/analysis/distributions/chiSquare.js";
-import { fisherFCdf, fisherFQuantile, fisherFSf, logFisherFSf } from "../../../src/analysis/distributions/fisherF.js";
 import { gammaP, gammaQ, gammaQuantile } from "../../../src/analysis/distributions/gamma.js";
 import { betaFraction } from "../../../src/analysis/distributions/incompleteBeta.js";
 import { gammaFraction } from "../../../src/analysis/distributions/incompleteGamma.js";
@@ -21,7 +14,6 @@ import {
 	normalQuantile,
 	normalSf,
 } from "../../../src/analysis/distributions/normal.js";
-import { poissonCdf, poissonPmf, poissonQuantile, poissonSf } from "../../../src/analysis/distributions/poisson.js";
 import {
 	logTPdf,
 	logTSf,
@@ -107,38 +99,6 @@ t.test("a distribution function undoes its quantile, in both tails", async () =>
 		}),
 	);
 	fc.assert(fc.property(scale(-200, -1), scale(0, 8), (q, df) => near(chiSquareSf(chiSquareIsf(q, df), df), q, 1e-8)));
-	fc.assert(
-		fc.property(unit, scale(0, 6), scale(0, 6), (p, m, n) => near(fisherFCdf(fisherFQuantile(p, m, n), m, n), p, 1e-9)),
-	);
-});
-
-t.test("a quantile of counts is the smallest that reaches the probability", async () => {
-	const p = fc.oneof(unit, scale(-30, -1));
-	fc.assert(
-		fc.property(p, fc.integer({ min: 1, max: 1_000_000_000 }), unit, (p, n, rate) => {
-			const k = binomialQuantile(p, n, rate);
-			if (p > 0.5) return binomialSf(k, n, rate) <= 1 - p && (k === 0 || binomialSf(k - 1, n, rate) > 1 - p);
-			return binomialCdf(k, n, rate) >= p && (k === 0 || binomialCdf(k - 1, n, rate) < p);
-		}),
-	);
-	fc.assert(
-		fc.property(p, scale(-4, 11), (p, rate) => {
-			const k = poissonQuantile(p, rate);
-			if (p > 0.5) return poissonSf(k, rate) <= 1 - p && (k === 0 || poissonSf(k - 1, rate) > 1 - p);
-			return poissonCdf(k, rate) >= p && (k === 0 || poissonCdf(k - 1, rate) < p);
-		}),
-	);
-});
-
-t.test("masses sum to the distribution function", async (t) => {
-	let [binomial, poisson] = [0, 0];
-	for (let k = 0; k <= 300; k++) {
-		binomial += binomialPmf(k, 1_000, 0.3);
-		poisson += poissonPmf(k, 290.5);
-		if (!near(binomialCdf(k, 1_000, 0.3), binomial, 1e-11)) t.fail(`binomial at ${k}`);
-		if (!near(poissonCdf(k, 290.5), poisson, 1e-11)) t.fail(`Poisson at ${k}`);
-	}
-	t.ok(poisson > 0.7);
 });
 
 t.test("the ends of the support, and far beyond the doubles", async (t) => {
@@ -155,19 +115,7 @@ t.test("the ends of the support, and far beyond the doubles", async (t) => {
 	t.same([betaCdf(0, 2, 3), betaSf(0, 2, 3), betaCdf(1, 2, 3), betaSf(1.5, 2, 3), betaCdf(-1, 2, 3)], [0, 1, 1, 0, 0]);
 	t.same([betaQuantile(0, 2, 3), betaQuantile(1, 2, 3), betaIsf(0, 2, 3), betaIsf(1, 2, 3)], [0, 1, 1, 0]);
 	t.same([gammaP(2, 0), gammaQ(2, 0), gammaP(2, INF), gammaQ(2, -1), gammaQuantile(1, 2)], [0, 1, 1, 1, INF]);
-	t.same(
-		[fisherFSf(0, 2, 3), fisherFSf(INF, 2, 3), logFisherFSf(INF, 2, 3), fisherFQuantile(1, 2, 3)],
-		[1, 0, -INF, INF],
-	);
-	t.same(
-		[poissonPmf(0, 0), poissonPmf(1.5, 3), poissonPmf(-1, 3), poissonCdf(-1, 3), poissonSf(INF, 3)],
-		[1, 0, 0, 0, 0],
-	);
-	t.same([binomialPmf(0, 0, 0.3), binomialPmf(5, 5, 1), binomialPmf(6, 5, 0.5), binomialCdf(5, 5, 0.3)], [1, 1, 0, 1]);
-	t.same(
-		[binomialQuantile(0.4, 7, 1), binomialQuantile(1, 7, 0.5), poissonQuantile(0.3, 0), chiSquareQuantile(0, 3)],
-		[7, 7, 0, 0],
-	);
+	t.equal(chiSquareQuantile(0, 3), 0);
 });
 
 t.test("an argument outside the domain gives NaN, never a number", async (t) => {
@@ -209,24 +157,6 @@ t.test("an argument outside the domain gives NaN, never a number", async (t) => 
 			gammaQuantile(-1, 1),
 			chiSquareSf(1, 0),
 			chiSquareQuantile(0.1, nan),
-		],
-		F: [
-			fisherFSf(nan, 1, 1),
-			fisherFSf(1, 0, 1),
-			fisherFSf(1, 1, INF),
-			fisherFQuantile(2, 1, 1),
-			logFisherFSf(1, -1, 1),
-		],
-		counts: [
-			binomialPmf(1, -1, 0.5),
-			binomialPmf(1, 2.5, 0.5),
-			binomialCdf(1, 5, 1.1),
-			binomialSf(nan, 5, 0.1),
-			binomialQuantile(nan, 5, 0.1),
-			poissonPmf(1, -1),
-			poissonCdf(nan, 1),
-			poissonSf(1, INF),
-			poissonQuantile(-1, 1),
 		],
 	};
 	for (const [name, values] of Object.entries(bad)) t.ok(values.every(Number.isNaN), `${name}: ${values}`);

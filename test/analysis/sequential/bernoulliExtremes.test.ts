@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { isNoEstimate } from "../../../src/analysis/estimators/estimate.js";
 import { differenceBounds, ratioBounds } from "../../../src/analysis/sequential/bernoulliBounds.js";
 import {
 	logEvidence,
@@ -11,12 +10,6 @@ import {
 	type Side,
 	twoSidedPValue,
 } from "../../../src/analysis/sequential/bernoulliMixture.js";
-import {
-	differenceFromUnit,
-	differenceToUnit,
-	meanFromUnit,
-	toUnitInterval,
-} from "../../../src/analysis/sequential/boundedRange.js";
 
 interface Golden {
 	readonly side: Side;
@@ -86,35 +79,4 @@ t.test("what cannot be values in [0,1] counts as no data: the whole interval, no
 		t.equal(logEvidenceBelow(bad, 0.5, PRIOR_RATE), 0);
 		t.equal(twoSidedPValue(bad, good, { slope: 1, offset: 0 }, PRIOR_RATE), 1);
 	}
-});
-
-t.test("a declared range: to shares and back, and a reason for what lies outside", async (t) => {
-	const range = { lo: 1, hi: 5 };
-	t.same(toUnitInterval({ n: 100, sum: 420 }, range), { n: 100, sum: 80 });
-	t.same(toUnitInterval({ n: 0, sum: 0 }, range), { n: 0, sum: 0 });
-	t.same(toUnitInterval({ n: 3, sum: 15.000000001 }, range), { n: 3, sum: 3 });
-	t.equal(differenceToUnit(-0.2, range), -0.05);
-	t.same(differenceFromUnit({ lower: -0.05, upper: 0.1 }, range), { lower: -0.2, upper: 0.4 });
-	t.same(meanFromUnit({ lower: 0.25, upper: 1 }, range), { lower: 2, upper: 5 });
-	for (const [sample, bad] of [
-		[{ n: 100, sum: 90 }, range],
-		[{ n: 100, sum: 501 }, range],
-		[{ n: Number.NaN, sum: 4 }, range],
-		[{ n: -1, sum: 4 }, range],
-		[{ n: 4, sum: Number.NaN }, range],
-		[
-			{ n: 4, sum: 4 },
-			{ lo: 1, hi: 1 },
-		],
-		[
-			{ n: 4, sum: 4 },
-			{ lo: Number.NaN, hi: 1 },
-		],
-		[
-			{ n: 4, sum: 4 },
-			{ lo: 0, hi: Number.POSITIVE_INFINITY },
-		],
-	] as const)
-		t.ok(isNoEstimate(toUnitInterval(sample, bad)), JSON.stringify([sample, bad]));
-	t.ok(isNoEstimate(Object(differenceToUnit(1, { lo: 2, hi: 1 }))));
 });

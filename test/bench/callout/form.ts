@@ -5,8 +5,8 @@
 import { request } from "node:https";
 import { PROOF_FILTER } from "../../../src/compiler/calloutProof.js";
 import type { Collectors, Plan } from "../../../src/compiler/plan.js";
-import type { IssuedCertificate } from "../../../src/identity/developmentCa.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../../envoy/harness.js";
+import type { IssuedCertificate } from "../../identity/developmentCa.js";
 import type { LoadOrder } from "../native/load.js";
 import { type CalloutServer, startCalloutServer } from "./calloutServer.js";
 import { ALLOWED_PATH, FORBIDDEN_PATH, HOST } from "./declaration.js";

@@ -21,8 +21,8 @@
  * scores under adaptive logging policies).
  */
 
-import { logSumExp } from "../distributions/logSumExp.js";
-import type { Sample, Side } from "../sequential/bernoulliArms.js";
+import { logSumExp } from "../../../src/analysis/distributions/logSumExp.js";
+import type { Sample, Side } from "../../../src/analysis/sequential/bernoulliArms.js";
 
 /** Units of one allocation. Shares must have been set before the batch's first unit came. */
 export interface PropensityBatch {

@@ -1,12 +1,12 @@
 /**
- * A certificate authority for development and tests: makes short-lived SPIFFE X.509-SVIDs in process, in memory,
- * with no file and no openssl. Not for production: its key lives as long as the process and nothing is revoked. What
+ * A certificate authority for tests: makes short-lived SPIFFE X.509-SVIDs in process, in memory,
+ * with no file and no openssl. Its key lives as long as the process and nothing is revoked. What
  * runs for longer is ca.ts.
  */
-import { WeirError } from "../error.js";
-import { checkTrustDomain, type IssuedCertificate, makeRoot, signLeaf } from "./signing.js";
+import { WeirError } from "../../src/error.js";
+import { checkTrustDomain, type IssuedCertificate, makeRoot, signLeaf } from "../../src/identity/signing.js";
 
-export type { IssuedCertificate } from "./signing.js";
+export type { IssuedCertificate } from "../../src/identity/signing.js";
 
 export interface DevelopmentCaOptions {
 	/** `example.org` of `spiffe://example.org/…`. */
