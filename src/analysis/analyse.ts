@@ -7,10 +7,11 @@
  */
 
 import type { Experiment, Metric } from "../resources/resource.js";
-import { type Claim, claims, type Levels, levels } from "./claim.js";
+import { type Claim, claims, type Levels, levels, levelsInEra } from "./claim.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence } from "./evidence.js";
 import type { Finding, Method } from "./finding.js";
+import { baselineMoved, harmIsNear, passIsNear } from "./frozenReference.js";
 import {
 	baselineOf,
 	harmLineOf,
@@ -47,7 +48,12 @@ export interface Analysis {
 	readonly findings: readonly Finding[];
 	/** null: nothing to test yet. */
 	readonly srm: SampleRatio | null;
+	/** Metrics of which something is unknown because the baseline has moved since their thresholds were frozen. */
+	readonly moved: readonly string[];
 }
+
+/** Where there is nothing to judge. */
+export const NOTHING: Analysis = { findings: [], srm: null, moved: [] };
 
 /** All findings, and the sequential sample-ratio test. */
 export function analyse(input: AnalysisInput): Analysis {
@@ -56,14 +62,20 @@ export function analyse(input: AnalysisInput): Analysis {
 	const open = claims(experiment, metrics, input.thresholds, input.levels !== null).filter(
 		(claim) => !input.closedArms.includes(claim.arm),
 	);
+	const moved = new Set<string>();
 	const findings = open.map((claim) => {
 		const t = metricIn(evidence, claim.arm, claim.metricName);
 		const c = metricIn(evidence, baselineOf(experiment), claim.metricName);
-		return testClaim(claim, t, c, shared, input);
+		const finding = testClaim(claim, t, c, levelsInEra(shared, claim), input);
+		if (finding.verdict === "unknown" && isLost(claim, c, experiment)) moved.add(claim.metricName);
+		return finding;
 	});
+	// Thresholds that tell nothing of all units tell nothing of a part of them.
+	const told = moved.size === 0 ? open : open.filter(({ metricName }) => !moved.has(metricName));
 	return {
-		findings: [...findings, ...segmentHarms(open, experiment, evidence, shared)],
+		findings: [...findings, ...segmentHarms(told, experiment, evidence, shared)],
 		srm: sampleRatio(exposuresSince(evidence.exposures, input.accepted)),
+		moved: [...moved],
 	};
 }
 
@@ -84,9 +96,42 @@ function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: L
 	const harmLine = harmLineOf(question, metric);
 	let verdict: Finding["verdict"] = "open";
 	// What is not even seen to be worse is not proved to be: the upper bound lies above the estimate.
-	if ((improvement === null || improvement < harmLine) && measured.upper < harmLine) verdict = "harm";
-	else if (isProved(question, logE, t, claim.arm, input)) verdict = "pass";
+	if ((improvement === null || improvement < harmLine) && mayHarm(claim, t, c, shared) && measured.upper < harmLine)
+		verdict = "harm";
+	else if (isProved(question, logE, t, c, claim.arm, input)) verdict = "pass";
+	else if (isLost(claim, c, input.experiment))
+		return findingOf(claim, method, shared, unmeasured(t, c), "unknown", movedNote(claim, c));
 	return findingOf(claim, method, shared, measured, verdict, "");
+}
+
+/** Where the baseline has moved to since the claim's thresholds were frozen; null: nowhere, as far as is proved. */
+function movement(
+	{ reference, metric }: Pick<Claim, "reference" | "metric">,
+	c: MetricEvidence,
+): "slower" | "faster" | null {
+	return reference === null || metric === null || c.n === 0 ? null : baselineMoved(reference, c);
+}
+
+/**
+ * Whether what is neither pass nor harm is to be given up. Not a goal with planned looks: its looks are taken once, by the
+ * thresholds that there were.
+ */
+function isLost(claim: Claim, c: MetricEvidence, { spec }: Experiment): boolean {
+	if (claim.role === "goal" && spec.rollout.inference.design !== "sequential") return false;
+	return movement(claim, c) !== null;
+}
+
+/** Whether a larger share of slow requests would be harm: see frozenReference.ts. */
+function mayHarm(claim: Claim, t: MetricEvidence, c: MetricEvidence, { harm }: Levels): boolean {
+	const { reference } = claim;
+	return reference === null || (movement(claim, c) !== "slower" && harmIsNear(reference, t, c, harm));
+}
+
+function movedNote({ reference }: Claim, c: MetricEvidence): string {
+	if (reference === null) return "";
+	const { quantile, referenceMs } = reference;
+	const share = Number((c.mean * 100).toPrecision(3));
+	return `the baseline itself has moved: ${share}% of its requests are slower than ${Number(referenceMs.toPrecision(4))} ms, which was its quantile ${quantile} when the thresholds were frozen; nothing can be concluded until they are frozen again`;
 }
 
 /** What is said of data that say nothing: the levels alone. */
@@ -148,12 +193,14 @@ function isProved(
 	question: Question,
 	logE: number,
 	t: MetricEvidence,
+	c: MetricEvidence,
 	arm: string,
 	{ experiment, provedByLook = [] }: AnalysisInput,
 ): boolean {
-	const { metric, role } = question;
+	const { metric, role, reference } = question;
 	if (role === "goal" && experiment.spec.rollout.inference.design !== "sequential") return provedByLook.includes(arm);
 	if (!(logE >= -Math.log(question.alpha))) return false;
+	if (reference !== null) return passIsNear(reference, t, c, question.alpha);
 	const quantile = metric.spec.type === "quantile" ? metric.spec.quantile : null;
 	const former = quantile !== null && role === "goal" && question.slowLine >= 1 - quantile;
 	return !former || quantileBelow(t, quantile, question.alpha);

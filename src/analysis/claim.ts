@@ -2,6 +2,7 @@
  * What an experiment's declaration claims, one entry per challenger and metric, and how the risk is shared.
  */
 import type { Effect, Experiment, Metric } from "../resources/resource.js";
+import { eraShare, type Reference } from "./frozenReference.js";
 import { ASYMPCS_MIN_UNITS } from "./sequential/asympCs.js";
 
 export interface Claim {
@@ -14,6 +15,8 @@ export interface Claim {
 	readonly effect: Effect;
 	/** Of a quantile, else 0: see slowLine(). */
 	readonly slowLine: number;
+	/** Of a quantile whose thresholds are watched; null: they are no quantile's, not frozen, or frozen by former rules. */
+	readonly reference: Reference | null;
 	/** Units in the smaller arm below which a mean is unknown. */
 	readonly meanUnits: number;
 }
@@ -39,6 +42,14 @@ function slowLine(metric: Metric | undefined, threshold: unknown, former: boolea
 	return isFormer ? 1 - quantile : SLOW_TOLERANCE * (1 - quantile);
 }
 
+/** What a frozen threshold was made from, see Reference. */
+function referenceOf(metric: Metric | undefined, threshold: unknown): Reference | null {
+	const quantile = metric?.spec.quantile ?? null;
+	if (quantile === null || typeof threshold !== "object" || threshold === null) return null;
+	if (!("era" in threshold && "referenceMs" in threshold)) return null;
+	return { quantile, referenceMs: Number(threshold.referenceMs), era: Number(threshold.era) };
+}
+
 /**
  * Every claim in declared order: guardrails then goal, for each challenger. Closed arms are the caller's matter.
  * @param thresholds those frozen so far
@@ -55,28 +66,18 @@ export function claims(
 	const result: Claim[] = [];
 	for (const arm of arms) {
 		if (arm.baseline) continue;
-		for (const { metric, margin } of guardrails)
-			result.push({
-				arm: arm.name,
-				role: "guardrail",
-				metricName: metric,
-				metric: metrics[metric] ?? null,
-				effect: margin,
-				slowLine: slowLine(metrics[metric], thresholds[metric], former),
-				meanUnits,
-			});
-		if (goal !== null) {
-			const { metric, improveBy } = goal;
-			result.push({
-				arm: arm.name,
-				role: "goal",
-				metricName: metric,
-				metric: metrics[metric] ?? null,
-				effect: improveBy,
-				slowLine: slowLine(metrics[metric], thresholds[metric], former),
-				meanUnits,
-			});
-		}
+		const claim = (role: Claim["role"], metric: string, effect: Effect): Claim => ({
+			arm: arm.name,
+			role,
+			metricName: metric,
+			metric: metrics[metric] ?? null,
+			effect,
+			slowLine: slowLine(metrics[metric], thresholds[metric], former),
+			reference: referenceOf(metrics[metric], thresholds[metric]),
+			meanUnits,
+		});
+		for (const { metric, margin } of guardrails) result.push(claim("guardrail", metric, margin));
+		if (goal !== null) result.push(claim("goal", goal.metric, goal.improveBy));
 	}
 	return result;
 }
@@ -109,6 +110,13 @@ export function levels({ spec }: Experiment): Levels {
 	const pass = rollout.alpha / challengers;
 	if (segments.length === 0) return { pass, harm: each, segmentHarm: 0 };
 	return { pass, harm: each / 2, segmentHarm: each / 2 / segments.length };
+}
+
+/** Of the levels, what a claim has in the present era of its thresholds. */
+export function levelsInEra(shared: Levels, { reference }: Pick<Claim, "reference">): Levels {
+	if (reference === null) return shared;
+	const share = eraShare(reference.era);
+	return { pass: share * shared.pass, harm: share * shared.harm, segmentHarm: share * shared.segmentHarm };
 }
 
 /**
@@ -144,10 +152,14 @@ export function latencyThresholdMs(experiment: Experiment, metricName: string, b
 /** The confidence that the baseline's quantile has been reached at all by the sample that freezes it. */
 const QUANTILE_SEEN = 0.99;
 
+/** A first threshold is wanted soon. One that replaces it costs an era, and is to last: from so many times the requests. */
+const REFREEZE_FACTOR = 4;
+
 /**
  * Requests below which a quantile is not frozen: so many that the largest of them lies above the true quantile with
  * 99 % probability, ln(1 − 0.99)/ln(q): 459 for q = 0.99. With it goes `minUnits` distinct units.
  */
-export function requestsToFreeze(quantile: number): number {
-	return Math.ceil(Math.log(1 - QUANTILE_SEEN) / Math.log(quantile));
+export function requestsToFreeze(quantile: number, era = 1): number {
+	const seen = Math.ceil(Math.log(1 - QUANTILE_SEEN) / Math.log(quantile));
+	return era > 1 ? REFREEZE_FACTOR * seen : seen;
 }

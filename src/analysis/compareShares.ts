@@ -11,7 +11,8 @@
  * both arms exceed their thresholds more often, alike: a challenger whose times are at most the baseline's stretched by
  * (1 + margin) satisfies P(challenger > T) ≤ P(baseline > q₀) whatever the
  * baseline has become, so that no drift makes it look harmful. For a challenger of another shape the claim is about those
- * two thresholds, which are that of the q-quantile only as long as the baseline's is still near q₀.
+ * two thresholds, which are that of the q-quantile only as long as the baseline's is still near q₀: what is made of that
+ * stands in frozenReference.ts.
  */
 import { WeirError } from "../error.js";
 import type { Metric } from "../resources/resource.js";
@@ -20,6 +21,7 @@ import { difference, relativeLift } from "./estimators/contrast.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
 import type { Finding } from "./finding.js";
+import { slowPrior } from "./frozenReference.js";
 import { isRelative, lineOf, type Measured, type Question, signOf, tidyLogE, type Unmeasured } from "./question.js";
 import { averagedTest, type LineTest } from "./sequential/averagedTest.js";
 import {
@@ -42,9 +44,6 @@ import {
 } from "./sequential/betting.js";
 import { problemOfCapital } from "./statistics/logCapital.js";
 import { problemOf } from "./statistics/moments.js";
-
-/** From this quantile on, slow requests are rare. */
-const RARE_QUANTILE = 0.9;
 
 /** Rounding that a mean may leave [0, 1] by. */
 const SLACK = 1e-9;
@@ -152,7 +151,8 @@ function sampleOf({ n, mean }: Pick<MetricEvidence, "n" | "mean">, { lo, hi }: R
 
 function priorOf({ metric }: Pick<Question, "metric">): BetaPrior {
 	const { source, quantile } = metric.spec;
-	return source === "outcome" || (quantile !== null && quantile < RARE_QUANTILE) ? PRIOR_RATE : PRIOR_RARE;
+	if (quantile !== null) return slowPrior(quantile);
+	return source === "outcome" ? PRIOR_RATE : PRIOR_RARE;
 }
 
 /** "Better than a line" of the finding's scale, as a half-plane of the two shares. */

@@ -6,6 +6,7 @@ import type { Effect, Experiment, Metric } from "../resources/resource.js";
 import type { Claim } from "./claim.js";
 import type { MetricEvidence } from "./evidence.js";
 import { LOG_E_MAX, type Method } from "./finding.js";
+import type { Reference } from "./frozenReference.js";
 import type { ArmShares } from "./sequential/bernoulliMixture.js";
 
 /** What is asked. Everything in it is fixed before the data. */
@@ -15,6 +16,7 @@ export interface Question {
 	readonly effect: Effect;
 	/** As of the claim. */
 	readonly slowLine: number;
+	readonly reference: Reference | null;
 	readonly meanUnits: number;
 	/** Arms' units by design; matters to the power only. */
 	readonly shares: ArmShares;
@@ -92,9 +94,16 @@ export function lineOf(
 	return role === "goal" ? effect.value : -effect.value;
 }
 
-/** The line that a claim must fall below to be harm. */
-export function harmLineOf(question: Pick<Question, "role" | "effect" | "slowLine">, metric: Metric): number {
+/**
+ * The line that a claim must fall below to be harm. −∞, never, for a goal on a quantile: above a threshold below the
+ * baseline's own a challenger that is just like the baseline has the larger share. (By former rules it was 0.)
+ */
+export function harmLineOf(
+	question: Pick<Question, "role" | "effect" | "slowLine" | "reference">,
+	metric: Metric,
+): number {
 	const { quantile } = metric.spec;
+	if (question.role === "goal" && question.reference !== null) return Number.NEGATIVE_INFINITY;
 	// Thresholds of each arm's own have the margin in them.
 	if (quantile !== null && question.slowLine < 1 - quantile) return 0;
 	return question.role === "goal" ? 0 : lineOf(question, metric);
@@ -121,13 +130,14 @@ export function turned<Bounds extends Pick<Measured, "improvement" | "lower" | "
 
 /** What a claim asks, of all units or of some of them. */
 export function questionOf(
-	{ role, effect, slowLine, meanUnits, arm }: Pick<Claim, "role" | "effect" | "slowLine" | "meanUnits" | "arm">,
+	claim: Pick<Claim, "role" | "effect" | "slowLine" | "reference" | "meanUnits" | "arm">,
 	metric: Metric,
 	experiment: Experiment,
 	alpha: number,
 	harmAlpha: number,
 ): Question {
-	return { metric, role, effect, slowLine, meanUnits, shares: sharesOf(experiment, arm), alpha, harmAlpha };
+	const { role, effect, slowLine, reference, meanUnits, arm } = claim;
+	return { metric, role, effect, slowLine, reference, meanUnits, shares: sharesOf(experiment, arm), alpha, harmAlpha };
 }
 
 /** Name of the baseline arm. */

@@ -7,7 +7,7 @@
  */
 
 import type { Experiment, Metric } from "../resources/resource.js";
-import { type Claim, type Levels, segmentShare } from "./claim.js";
+import { type Claim, type Levels, levelsInEra, segmentShare } from "./claim.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence, PartOfArm, SegmentEvidence } from "./evidence.js";
 import type { Finding } from "./finding.js";
@@ -19,7 +19,7 @@ export function segmentHarms(
 	claims: readonly Claim[],
 	experiment: Experiment,
 	evidence: Evidence,
-	{ pass, segmentHarm }: Levels,
+	shared: Levels,
 ): Finding[] {
 	if (evidence.segments.length === 0) return [];
 	const declared = new Set(experiment.spec.segments.map(({ name }) => name));
@@ -29,6 +29,7 @@ export function segmentHarms(
 			claims.flatMap((claim) => {
 				const { metric } = claim;
 				if (metric === null) return [];
+				const { pass, segmentHarm } = levelsInEra(shared, claim);
 				return harmIn(entry, claim, metric, experiment, { pass, harm: segmentHarm * segmentShare(entry.rank) }) ?? [];
 			}),
 		);

@@ -5,7 +5,7 @@
  * The intervals are those that decide, at the declared levels, and hold at all looks; so it does no harm to read the
  * report as often as one likes.
  */
-import type { Analysis } from "../analysis/analyse.js";
+import { NOTHING } from "../analysis/analyse.js";
 import type { Evidence } from "../analysis/evidence.js";
 import type { Finding } from "../analysis/finding.js";
 import { type Experiment, type Metric, qualifiedName } from "../resources/resource.js";
@@ -93,8 +93,6 @@ export function reportOf(input: ReportInput): Report {
 		})),
 	};
 }
-
-const NOTHING: Analysis = { findings: [], srm: null };
 
 /** A store that has nothing (any more) says less than what was decided on. */
 function evidenceOf({ evidence, decisions }: ReportInput): Report["evidence"] {

@@ -2,7 +2,7 @@
  * Effects in the values of declared segments. A part proves harm alone, at the level that the declaration gave it;
  * apparent gains of a part are what many looks at parts bring by chance.
  */
-import { claims, levels, segmentShare } from "../analysis/claim.js";
+import { claims, levels, levelsInEra, segmentShare } from "../analysis/claim.js";
 import { compare } from "../analysis/comparison.js";
 import type { Evidence, PartOfArm } from "../analysis/evidence.js";
 import { baselineOf, harmLineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
@@ -33,13 +33,13 @@ export interface SegmentReport {
 }
 
 export function segmentsOf({ experiment, metrics, status }: ReportInput, evidence: Evidence): readonly SegmentReport[] {
-	const { pass, segmentHarm } = levels(experiment);
 	return experiment.spec.segments.flatMap(({ name }) => {
 		const entries = evidence.segments.filter(({ segment }) => segment === name);
 		if (entries.length === 0) return [];
 		return claims(experiment, metrics, status.thresholds).flatMap((claim): SegmentReport[] => {
 			const { arm, metric, metricName, role } = claim;
 			if (metric === null) return [];
+			const { pass, segmentHarm } = levelsInEra(levels(experiment), claim);
 			const values = entries.map(({ value, rank, arms }): SegmentValue => {
 				const question = questionOf(claim, metric, experiment, pass, segmentHarm * segmentShare(rank));
 				const t = metricIn(arms, arm, metricName);

@@ -5,20 +5,22 @@
  * 1. harm: a guardrail proved worse than its margin, or the goal proved worse than zero, over all units or in a
  *    segment. Below minUnits, while paused, under SRM, on broken data alike.
  * 2. freeze-threshold: not a change of traffic, but the first thing that a quantile or a capped mean needs.
- * 3. srm: sample ratio p below 0.001: pause until a person resumes.
- * 4. a pause holds; a person decides.
- * 5. data: on broken data nothing is ramped or promoted.
- * 6. look: a planned look at the goal, where the design has them.
- * 7. promote (last step only; interaction and novelty may hold it) and ramp.
- * 8. max-duration: what onInconclusive says.
- * 9. bandit (last step only): other shares for the arms.
- * 10. wait, with what is missing and how long it may take.
+ * 3. baseline-moved: thresholds that the baseline has moved away from are given up, to be frozen anew.
+ * 4. srm: sample ratio p below 0.001: pause until a person resumes.
+ * 5. a pause holds; a person decides.
+ * 6. data: on broken data nothing is ramped or promoted.
+ * 7. look: a planned look at the goal, where the design has them.
+ * 8. promote (last step only; interaction and novelty may hold it) and ramp.
+ * 9. max-duration: what onInconclusive says.
+ * 10. bandit (last step only): other shares for the arms.
+ * 11. wait, with what is missing and how long it may take.
  */
-import { type Analysis, analyse } from "../analysis/analyse.js";
+import { analyse, NOTHING } from "../analysis/analyse.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { asFormer, completed, formerLevels } from "./formerRules.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";
 import { bandit } from "./rules/bandit.js";
+import { baselineMoved } from "./rules/baselineMoved.js";
 import { brokenData } from "./rules/brokenData.js";
 import { freezeThreshold } from "./rules/freezeThreshold.js";
 import { harm } from "./rules/harm.js";
@@ -35,6 +37,7 @@ import { decideTakeover } from "./takeover.js";
 const RULES: readonly RuleOf[] = [
 	harm,
 	freezeThreshold,
+	baselineMoved,
 	sampleRatioRule,
 	paused,
 	brokenData,
@@ -52,8 +55,6 @@ const FORMER_RULES: readonly RuleOf[] = [harm, freezeThreshold, sampleRatioRule,
 export function decide(input: DecisionInput): Outcome {
 	return input.rules === undefined ? asFormer(decideBy(FORMER_RULES, completed(input))) : decideBy(RULES, input);
 }
-
-const NOTHING: Analysis = { findings: [], srm: null };
 
 function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 	const { status, experiment } = input;

@@ -28,6 +28,8 @@ export type Rule =
 	| "takeover"
 	| "max-duration"
 	| "freeze-threshold"
+	/** The baseline itself is not where it was when thresholds were frozen. */
+	| "baseline-moved"
 	| "wait"
 	| "person"
 	| "declaration"
@@ -48,11 +50,16 @@ export type Action =
 	| "advance-takeover"
 	| "complete"
 	| "freeze-threshold"
+	/** Thresholds are given up, to be frozen anew. */
+	| "unfreeze-threshold"
 	| "look"
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 2;
+export const RULES = 3;
+
+/** From these rules on thresholds have eras, and the baseline is watched. */
+export const RULES_WITH_ERAS = 3;
 
 /** Everything decide() reads. */
 export interface DecisionInput {

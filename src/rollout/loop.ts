@@ -176,7 +176,7 @@ export class RolloutLoop {
 					experiment: qualifiedName(experiment.metadata),
 					service: serviceName(experiment),
 					quantile,
-					sinceMs: Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
+					sinceMs: status.refreezes?.[metric]?.sinceMs ?? Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
 					untilMs: clock.nowMs(),
 					...(declared.spec.type === "quantile" || values === undefined ? {} : { valuesOf: values }),
 				});

@@ -34,8 +34,20 @@ export interface FrozenThreshold {
 	readonly thresholdMs: number;
 	/** The baseline's quantile that it was made from: the baseline's own threshold. Absent: frozen by former rules, or a cap. */
 	readonly referenceMs?: number;
+	/** Which freezing of this metric it is, 1, 2, 3 …: see analysis/frozenReference.ts. Absent: by former rules, or a cap. */
+	readonly era?: number;
 	readonly frozenAtMs: number;
 	readonly sampleSize: number;
+}
+
+/** That the baseline has moved away from a metric's thresholds, and how they are to be frozen anew. */
+export interface Refreeze {
+	/** Of the thresholds to come. */
+	readonly era: number;
+	/** Only requests from here on. */
+	readonly sinceMs: number;
+	/** The baseline's quantile as it was frozen before. */
+	readonly formerMs: number;
 }
 
 /** What a bandit has set: how much of its allocation each arm has live. Absent from a status: all of it. */
@@ -81,6 +93,8 @@ export interface ExperimentStatus {
 	readonly hold: "person" | "srm" | "inconclusive" | "harm" | null;
 	/** By metric name. */
 	readonly thresholds: Readonly<Record<string, FrozenThreshold>>;
+	/** By metric name, the last one; stays when it is done. Absent: none. */
+	readonly refreezes?: Readonly<Record<string, Refreeze>>;
 	/**
 	 * Exposures that a person accepted by resuming after an SRM alarm, by plan version and arm: the sample-ratio test
 	 * starts anew after them. "pending" from the resume until the next decision has counted them. Absent: none.

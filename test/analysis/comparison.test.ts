@@ -19,6 +19,7 @@ const ask = (spec: Partial<Metric["spec"]>, effect = ABSOLUTE, role: Question["r
 	role,
 	effect,
 	slowLine: 0,
+	reference: null,
 	meanUnits: ASYMPCS_MIN_UNITS,
 	shares: { challenger: 1, baseline: 1 },
 	alpha: 0.05,

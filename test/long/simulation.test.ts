@@ -1,6 +1,7 @@
 /** The simulation of test/rollout with many seeds: false verdicts between equal variants stay within alpha. */
 import t from "tap";
 import { equalVariants } from "../rollout/simulate.js";
+import { endsIn, WORLDS } from "../rollout/simulateLatency.js";
 
 t.setTimeout(900_000);
 
@@ -13,3 +14,10 @@ t.test(
 		t.ok(promoted <= 67 && harmed <= 67 && stopped <= 4);
 	},
 );
+
+for (const world of WORLDS)
+	t.test(`1,000 runs: ${world.name}`, async (t) => {
+		const ends = endsIn(world, 1_000);
+		t.comment(JSON.stringify(ends));
+		t.ok(ends[world.wrong] <= 67);
+	});

@@ -67,7 +67,9 @@ export function reportInput(
 	const arms = declared.spec.arms.map(({ name }) => name);
 	let status: ExperimentStatus = {
 		...initialStatus(declared.spec.rollout.stepsPpm, START_MS),
-		thresholds: { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: START_MS, sampleSize: 9_000 } },
+		thresholds: {
+			"latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: START_MS, sampleSize: 9_000, era: 1 },
+		},
 	};
 	const decisions: Decision[] = [];
 	const record = (decision: Pick<Decision, "atMs" | "input" | "outcome">) => {

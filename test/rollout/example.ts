@@ -140,7 +140,9 @@ export function evidence(arms: Readonly<Record<string, ArmSpec>>, extra: Partial
 	};
 }
 
-export const FROZEN = { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 5_000, sampleSize: 900 } };
+export const FROZEN = {
+	"latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 5_000, sampleSize: 900, era: 1 },
+};
 
 /** Running since 0 at a step that began at 95,000, thresholds frozen. */
 export function status(change: Partial<ExperimentStatus> = {}): ExperimentStatus {

@@ -73,6 +73,7 @@ class FixedEvidence implements EvidenceSource {
 	quantile: BaselineQuantile | null = null;
 	down = false;
 	queries: EvidenceQuery[] = [];
+	quantilesSince: number[] = [];
 
 	async evidence(query: EvidenceQuery) {
 		if (this.down) throw new WeirError("unavailable", "ingest is gone");
@@ -80,8 +81,9 @@ class FixedEvidence implements EvidenceSource {
 		return this.present;
 	}
 
-	async baselineQuantile() {
+	async baselineQuantile({ sinceMs }: { readonly sinceMs: number }) {
 		if (this.down) throw new WeirError("unavailable", "ingest is gone");
+		this.quantilesSince.push(sinceMs);
 		return this.quantile;
 	}
 }
@@ -175,6 +177,28 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 			settleMs: 5_400,
 		},
 	);
+});
+
+t.test("a baseline that has moved is frozen anew from requests since that was found", async (t) => {
+	const { store, source, clock, loop } = house([experiment()], running());
+	source.present = evidence({ control: { n: 1_000, slow: 0.2 }, boosted: { n: 1_000, slow: 0.2 } });
+	source.quantile = { valueMs: 31, requests: 2_000, units: 250 };
+	const one = loop();
+	await one.tick();
+	source.present = evidence({ control: { n: 0 }, boosted: { n: 0 } });
+	clock.advance(1_000);
+	await one.tick();
+	t.same(
+		store.decisions.map(({ outcome }) => outcome.action),
+		["unfreeze-threshold", "freeze-threshold"],
+	);
+	t.same(source.quantilesSince, [100_000], "asked for once, when it was to be frozen");
+	await one.tick();
+	t.match(source.queries.at(-1)?.metrics.find(({ name }) => name === "latency-p99")?.threshold, {
+		thresholdMs: 62,
+		baseline: { thresholdMs: 31 },
+		frozenAtMs: 101_000,
+	});
 });
 
 t.test("a conflict stores nothing and is decided again at the next tick on the new picture", async (t) => {
@@ -447,5 +471,5 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	await one.tick();
 	t.same(asked(), [[], ["banner"]], "not one of its own layer, of other units, or that has ended");
 	t.equal(store.decisions.find(({ outcome }) => outcome.action === "promote")?.experiment, "main");
-	t.equal(store.decisions.at(-1)?.input?.rules, 2);
+	t.equal(store.decisions.at(-1)?.input?.rules, 3);
 });

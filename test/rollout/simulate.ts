@@ -40,7 +40,7 @@ export function simulate(seed: number, challenger: Truth, perLook: number, looks
 	const plan = experiment();
 	let status: ExperimentStatus = {
 		...initialStatus(ROLLOUT.stepsPpm, 0),
-		thresholds: { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 0, sampleSize: 900 } },
+		thresholds: { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 0, sampleSize: 900, era: 1 } },
 	};
 	const fresh = (): Record<keyof Truth, Running> => ({
 		accuracy: { n: 0, mean: 0, m2: 0 },

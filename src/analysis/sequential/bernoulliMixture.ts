@@ -128,3 +128,10 @@ export function logEvidenceBelow(sample: Sample, p: number, prior: BetaPrior): n
 	if (s.n === 0) return 0;
 	return logMartingale(s, Math.max(p, s.sum / s.n), prior);
 }
+
+/** ln e for the claim that one arm's mean is above p: evidence against {mean ≤ p}. */
+export function logEvidenceAbove(sample: Sample, p: number, prior: BetaPrior): number {
+	const s = tidy(sample);
+	if (s.n === 0) return 0;
+	return logMartingale(s, Math.min(p, s.sum / s.n), prior);
+}

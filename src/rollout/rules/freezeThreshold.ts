@@ -4,7 +4,7 @@
  */
 import { claimedMetrics, latencyThresholdMs, requestsToFreeze } from "../../analysis/claim.js";
 import type { Metric } from "../../resources/resource.js";
-import type { DecisionInput } from "../decision.js";
+import { type DecisionInput, RULES_WITH_ERAS } from "../decision.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
 import { number } from "../sentence.js";
 import type { FrozenThreshold } from "../status.js";
@@ -46,24 +46,34 @@ interface Frozen {
 }
 
 function frozen(
-	{ experiment, baselineQuantiles, nowMs, rules }: DecisionInput,
+	{ experiment, baselineQuantiles, nowMs, rules, status }: DecisionInput,
 	name: string,
 	metric: Metric,
 ): Frozen | null {
 	const quantile = quantileToFreeze(metric);
 	const measured = baselineQuantiles?.[name];
 	if (quantile === null || measured === undefined || !Number.isFinite(measured.valueMs)) return null;
-	if (measured.requests < requestsToFreeze(quantile) || measured.units < experiment.spec.rollout.minUnits) return null;
+	const refreeze = status.refreezes?.[name];
+	const era = refreeze?.era ?? 1;
+	if (measured.requests < requestsToFreeze(quantile, era) || measured.units < experiment.spec.rollout.minUnits)
+		return null;
 	const { valueMs, requests, units } = measured;
 	const of = `the baseline's quantile ${quantile} was ${number(valueMs)}`;
 	if (metric.spec.type === "quantile") {
 		const thresholdMs = latencyThresholdMs(experiment, name, valueMs);
 		// Former rules had one threshold for both arms.
-		const own = rules === undefined ? {} : { referenceMs: valueMs };
+		const own = {
+			...(rules === undefined ? {} : { referenceMs: valueMs }),
+			...(rules === undefined || rules < RULES_WITH_ERAS ? {} : { era }),
+		};
+		const again =
+			refreeze === undefined
+				? ""
+				: `again, the baseline moved from ${number(refreeze.formerMs)} ms to ${number(valueMs)} ms; `;
 		const inBaseline = rules === undefined ? "" : `, in the baseline slower than ${number(valueMs)} ms`;
 		return {
 			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },
-			said: `${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units)`,
+			said: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units)`,
 			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${name}`,
 		};
 	}

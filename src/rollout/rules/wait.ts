@@ -33,7 +33,10 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	if (first !== undefined) {
 		const metric = metrics[first];
 		const measured = input.baselineQuantiles?.[first];
-		const needs = requestsToFreeze((metric === undefined ? null : quantileToFreeze(metric)) ?? 0.5);
+		const needs = requestsToFreeze(
+			(metric === undefined ? null : quantileToFreeze(metric)) ?? 0.5,
+			status.refreezes?.[first]?.era,
+		);
 		const what = metric?.spec.type === "quantile" ? "latency threshold" : "cap";
 		const rows = metric?.spec.type === "quantile" ? "requests" : "values";
 		return hold(

@@ -6,6 +6,7 @@ import {
 	type BetaPrior,
 	type Contrast,
 	logEvidence,
+	logEvidenceAbove,
 	logEvidenceBelow,
 	logMartingale,
 	PRIOR_RARE,
@@ -203,6 +204,16 @@ t.test("edges: no units, all or none, lines outside the square, sums an ulp too 
 	);
 	t.ok(logEvidenceBelow({ n: 600, sum: 0 }, 0.01, PRIOR_RARE) > Math.log(20));
 	t.ok(logEvidenceBelow({ n: 600, sum: 60 }, 0.01, PRIOR_RARE) <= 0);
+	t.ok(logEvidenceAbove({ n: 600, sum: 60 }, 0.01, PRIOR_RARE) > Math.log(20));
+	t.ok(logEvidenceAbove({ n: 600, sum: 3 }, 0.01, PRIOR_RARE) <= 0);
+	for (const [n, sum, p] of [
+		[40, 11.5, 0.2],
+		[900, 2, 0.001],
+		[7, 7, 0.9],
+	] as const) {
+		const mirrored = logEvidenceBelow({ n, sum: n - sum }, 1 - p, { a: PRIOR_RARE.b, b: PRIOR_RARE.a });
+		t.ok(Math.abs(logEvidenceAbove({ n, sum }, p, PRIOR_RARE) - mirrored) < 1e-9, "one is the other's mirror");
+	}
 });
 
 /** 1 to 3 requests per person; all of a person's requests fail or none, so a share is 0 or 1 and requests are clustered. */

@@ -67,6 +67,7 @@ const MEDIAN: FrozenThreshold = {
 	thresholdMs: LATENCY_MS * (1 + MARGINS.latencyMs),
 	frozenAtMs: 0,
 	sampleSize: 1_000,
+	era: 1,
 };
 
 function enter(sums: Sums, slowFromMs: number, { right, failed, requests, latencies }: Person): void {

@@ -1,0 +1,124 @@
+/**
+ * What thresholds frozen from the baseline's quantile still say when the baseline itself has moved.
+ *
+ * q₀ is the baseline's q-quantile as it was frozen, T₀ the challengers' threshold made of it. With c the share of the
+ * baseline's requests above q₀ and t that of a challenger's above T₀, both over the same run, three things hold whatever
+ * the baseline has become meanwhile:
+ *
+ * - The two samples are concurrent, so t is compared with c rightly, at every look. A challenger with the baseline's
+ *   times has t ≤ c wherever T₀ ≥ q₀ (every margin from 0 on): no move of the baseline makes it look harmful.
+ * - t > c says that the challenger's quantile of some level between 1 − t and 1 − c lies beyond its margin, t ≤ c that
+ *   the one of level 1 − c lies inside. Which level that is follows the baseline. It is q as long as c is 1 − q.
+ * - So a verdict about q needs that level to be near q. Near is here: the odds of being slow are within BAND times
+ *   those of 1 − q, [lo, hi]; for a p99 from the p96.1 to the p99.75.
+ *
+ * Pass: t ≤ c (+ tolerance), t ≤ hi and c ≥ lo, each proved at the whole level. Then s = max(t, lo) lies in [lo, hi], at
+ * most s of the challenger's requests are above T₀ and at least s (− tolerance) of the baseline's above q₀: the
+ * (1 − s)-quantile is inside the margin. All three must be proved, so none shares its level with another
+ * (intersection–union test, see levels()). It does not matter whether the baseline moved: a challenger that stays fast
+ * beside a baseline that slows down passes, one that hides behind it does not.
+ *
+ * Harm: t > c and t > lo, each proved at harm's level. If c < hi, some s in [lo, hi] lies between c and t, and at that
+ * level the challenger is beyond its margin. That c < hi is seen, not proved each time (a p99 would take some 350 of the
+ * baseline's units, and people would meet gross harm for so long); once the baseline is proved to be slower nobody is
+ * convicted. What a conviction before that can be wrong in is the level; that the challenger was slower than the baseline
+ * at the same time, and beyond the margin there, is never assumed.
+ *
+ * Moved: c is proved to lie outside MOVED times the odds of 1 − q, on one side, by a sequence of its own. As that is
+ * narrower than BAND, either this or what a pass needs of c is proved in the end: nothing stays open for ever because the
+ * baseline has moved. What is then neither pass nor harm is unknown, and the thresholds are frozen anew.
+ *
+ * An era is what is measured by one freezing: only units first exposed after it, by thresholds made of data before it.
+ * Given the past, each era is a test of its own, begun at a stopping time; its claims have the level × eraShare, and these
+ * add up to 1 over all eras that may ever be. A false "moved" is no false verdict: it costs evidence.
+ */
+import {
+	type BetaPrior,
+	logEvidenceAbove,
+	logEvidenceBelow,
+	PRIOR_RARE,
+	PRIOR_RATE,
+	type Sample,
+} from "./sequential/bernoulliMixture.js";
+import type { Moments } from "./statistics/moments.js";
+
+/** A quantile that thresholds were frozen from, and by which freezing. */
+export interface Reference {
+	readonly quantile: number;
+	readonly referenceMs: number;
+	/** 1, 2, 3 … */
+	readonly era: number;
+}
+
+/** Odds of being slow, as a multiple of those of 1 − q: beyond it a verdict would be about another quantile. */
+const BAND = 4;
+
+/**
+ * From here on the baseline has moved. A p99 that was frozen from the fewest requests allowed lies within it nearly
+ * always (99 % of such samples have a slow share between 0.3 % and 3.3 %).
+ */
+const MOVED = 3;
+
+/** Chance that a baseline that has not moved is said to have, in an era: half of it on each side. */
+const MOVED_ALPHA = 0.01;
+
+/** From this quantile on, slow requests are rare. */
+const RARE_QUANTILE = 0.9;
+
+/** The prior for shares of slow requests. */
+export function slowPrior(quantile: number): BetaPrior {
+	return quantile < RARE_QUANTILE ? PRIOR_RATE : PRIOR_RARE;
+}
+
+/**
+ * Of a claim's level, what an era has: 3/4, 1/8, 1/24, 1/48, … The first has most, for most experiments have no second;
+ * the others fall slowly, for a baseline that moves once a day moves often.
+ */
+export function eraShare(era: number): number {
+	return era <= 1 ? 0.75 : 0.25 / ((era - 1) * era);
+}
+
+/** The share whose odds are `factor` times those of 1 − q. */
+export function slowShareAt(quantile: number, factor: number): number {
+	const odds = (factor * (1 - quantile)) / quantile;
+	return odds / (1 + odds);
+}
+
+/** The shares between which the baseline counts as where it was. */
+export function unmovedShares(quantile: number): { readonly from: number; readonly to: number } {
+	return { from: slowShareAt(quantile, 1 / MOVED), to: slowShareAt(quantile, MOVED) };
+}
+
+/** Whether the baseline is proved to have moved since the freezing, and where to. Valid at all looks together. */
+export function baselineMoved({ quantile }: Reference, baseline: Moments): "slower" | "faster" | null {
+	const bar = -Math.log(MOVED_ALPHA / 2);
+	const sample = sampleOf(baseline);
+	const { from, to } = unmovedShares(quantile);
+	if (baseline.mean > to) return logEvidenceAbove(sample, to, slowPrior(quantile)) >= bar ? "slower" : null;
+	return logEvidenceBelow(sample, from, slowPrior(quantile)) >= bar ? "faster" : null;
+}
+
+/** Whether a pass by the thresholds is one near the quantile: t ≤ hi and c ≥ lo. */
+export function passIsNear({ quantile }: Reference, challenger: Moments, baseline: Moments, alpha: number): boolean {
+	const [bar, prior] = [-Math.log(alpha), slowPrior(quantile)];
+	return (
+		logEvidenceBelow(sampleOf(challenger), slowShareAt(quantile, BAND), prior) >= bar &&
+		logEvidenceAbove(sampleOf(baseline), slowShareAt(quantile, 1 / BAND), prior) >= bar
+	);
+}
+
+/** Whether a harm by the thresholds is one near the quantile: t > lo, and c < hi as far as is seen. */
+export function harmIsNear(
+	{ quantile }: Reference,
+	challenger: Moments,
+	baseline: Moments,
+	harmAlpha: number,
+): boolean {
+	if (!(baseline.mean < slowShareAt(quantile, BAND))) return false;
+	const logE = logEvidenceAbove(sampleOf(challenger), slowShareAt(quantile, 1 / BAND), slowPrior(quantile));
+	return logE >= -Math.log(harmAlpha);
+}
+
+function sampleOf({ n, mean }: Moments): Sample {
+	return { n, sum: n * mean };
+}
