@@ -130,6 +130,10 @@ export const PLAN_CACHE_MAX = 200;
 /** Pseudonyms and first exposures remembered in memory, in two generations of this size: about 40 MB. */
 export const UNIT_CACHE_MAX = 100_000;
 
+/** Newest requests that a new process reads for the arms that units had last (a second's work), and units it learns of. */
+export const ARMS_RECALLED_ROWS = 2_000_000;
+export const ARMS_RECALLED_MAX = 2 * UNIT_CACHE_MAX;
+
 /** Outcome rows waiting for their commit: beyond it callers get 503 and try again. */
 export const OUTCOMES_QUEUE_ROWS_MAX = 200_000;
 

@@ -48,6 +48,11 @@ export class DecisionLog {
 		private readonly queueMax: number = DECISION_QUEUE_MAX,
 	) {}
 
+	/** Learns from the store which arm units had last. Before the first entry. */
+	async recall(): Promise<void> {
+		await this.#changes.recall(this.options.store.decisions);
+	}
+
 	/** Takes the end entry of a request. `gateway`: as its stream says; null = it does not. */
 	request(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void {
 		if (entry.metadataAt !== entry.metadataEnd) this.#shadow(entry, gateway);
@@ -183,8 +188,8 @@ export class DecisionLog {
 		const reading = readEntry(entry, route, plan, context, receivedMs);
 		if (reading.kind === "plan-missing") return reading.version;
 		if (reading.kind !== "row") return record;
-		const { row, assigned } = reading;
-		return { ...record, unit: row.unit, experiment: row.experiment, arm: assigned, variant: row.variant };
+		const { unit, experiment, assigned, variant } = reading.row;
+		return { ...record, unit, experiment, arm: assigned, variant };
 	}
 
 	#isFull(): boolean {

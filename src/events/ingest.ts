@@ -85,6 +85,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	};
 	const assigned: IntakeOptions["assigned"] = (entry, seen, variant, receivedMs) =>
 		recorded(() => decisions.assigned(entry, seen, variant, receivedMs));
+	await decisions.recall();
 	const intake = new Intake({ store, plans, clock, meter, log, assigned });
 	const recent = new RecentRequests();
 	const unknownKeys = new UnknownKeys();

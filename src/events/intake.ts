@@ -122,8 +122,8 @@ export class Intake {
 		}
 	}
 
-	#tell(entry: AccessLogEntry, { row, assigned, plan }: Extract<Reading, { kind: "row" }>, receivedMs: number): void {
-		const { experiment, unit, startUs, variant } = row;
+	#tell(entry: AccessLogEntry, { row, plan }: Extract<Reading, { kind: "row" }>, receivedMs: number): void {
+		const { experiment, unit, startUs, variant, assigned } = row;
 		if (experiment === null || unit === null) return;
 		this.options.assigned?.(entry, { experiment, unit, arm: assigned, plan, startUs }, variant, receivedMs);
 	}

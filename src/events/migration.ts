@@ -38,6 +38,9 @@ ALTER TABLE eras ADD COLUMN IF NOT EXISTS core_from_ms BIGINT;
 /** From version 6: what shadow policies would change is counted by the rules that judged; of those before nobody knows. */
 const AFTER_7 = "ALTER TABLE shadows ADD COLUMN IF NOT EXISTS rules VARCHAR";
 
+/** From version 7: requests tell the arm that their unit had where it does not expose. */
+const AFTER_8 = "ALTER TABLE entries ADD COLUMN IF NOT EXISTS assigned VARCHAR";
+
 /** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
 export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
 	if (version < 3) await connection.run(BEFORE_3);
@@ -46,4 +49,5 @@ export async function migrate(connection: DuckDBConnection, version: number, mak
 	if (version < 5) await connection.run(AFTER_5);
 	if (version < 6) await connection.run(AFTER_6);
 	if (version < 7) await connection.run(AFTER_7);
+	if (version < 8) await connection.run(AFTER_8);
 }

@@ -28,6 +28,8 @@ export interface RequestRow {
 	readonly status: number;
 	readonly failed: boolean;
 	readonly unhealthy: boolean;
+	/** Arm that the plan gives, whether or not it exposes; null = none. */
+	readonly assigned: string | null;
 }
 
 /** A unit was seen in a live arm: where Envoy assigned by a header at the start of a request, else as soon as is known. */
@@ -58,8 +60,6 @@ export type Reading =
 			readonly row: RequestRow;
 			readonly exposure: Exposure | null;
 			readonly late: boolean;
-			/** Arm that the plan gives, whether or not it exposes; null = none. */
-			readonly assigned: string | null;
 			/** Version of the plan by which it was assigned. */
 			readonly plan: string;
 	  }
@@ -235,9 +235,10 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 			(entry.flags & FAILED_FLAGS) !== 0 ||
 			(service.deniesByVariant && entry.status === 403 && isDenial(requestDetails(entry).codeDetails)),
 		unhealthy: entry.status >= 500 || (entry.flags & UNHEALTHY_FLAGS) !== 0,
+		assigned: assignedArm(experiment, unit, arm),
 	};
 	if (experiment === null || hash === null || arm === null || !exposing || (ended && !late)) {
-		return { kind: "row", row, exposure: null, late, assigned: assignedArm(experiment, unit, arm), plan };
+		return { kind: "row", row, exposure: null, late, plan };
 	}
 	const exposure: Exposure = {
 		experiment: experiment.table.name,
@@ -250,7 +251,7 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		core,
 		segments: segmentsOf(entry, experiment, unit),
 	};
-	return { kind: "row", row, exposure, late, assigned: assignedArm(experiment, unit, arm), plan };
+	return { kind: "row", row, exposure, late, plan };
 }
 
 /** Printable ASCII, as headers of that kind are; what is anything else is a text, and no group of units. */

@@ -2,6 +2,9 @@
 import type { DuckDBAppender } from "@duckdb/node-api";
 import type { Exposure, RequestRow } from "./requestRow.js";
 
+/** As `entries` says that a unit has no arm, where null says nothing. No arm has this name. */
+export const NO_ARM = "";
+
 /** Into `entries`. */
 export function putRow(to: DuckDBAppender, row: RequestRow): void {
 	to.appendBoolean(row.ended);
@@ -21,6 +24,7 @@ export function putRow(to: DuckDBAppender, row: RequestRow): void {
 		to.appendBoolean(row.failed);
 		to.appendBoolean(row.unhealthy);
 	} else for (let column = 0; column < 4; column++) to.appendNull();
+	putText(to, row.ended && row.experiment !== null ? (row.assigned ?? NO_ARM) : null);
 }
 
 function putText(to: DuckDBAppender, text: string | null): void {

@@ -6,7 +6,7 @@
 import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 7;
+export const SCHEMA_VERSION = 8;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
@@ -15,10 +15,12 @@ CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL
 
 -- One row per access-log entry of an exposing request (start) and of any ended one (end).
 -- experiment, unit and arm are null for requests outside them; reference: default Variant, outside every challenger arm.
+-- assigned: arm that an ended request's unit had, exposing or not, '' for none; null: outside, or of a store before there
+-- was this column.
 CREATE TABLE IF NOT EXISTS entries (
 	ended BOOLEAN NOT NULL, request UHUGEINT NOT NULL, start_us BIGINT NOT NULL, received_ms BIGINT NOT NULL,
 	service VARCHAR NOT NULL, variant VARCHAR, experiment VARCHAR, unit UHUGEINT, arm VARCHAR,
-	reference BOOLEAN NOT NULL, duration_ms DOUBLE, status USMALLINT, failed BOOLEAN, unhealthy BOOLEAN
+	reference BOOLEAN NOT NULL, duration_ms DOUBLE, status USMALLINT, failed BOOLEAN, unhealthy BOOLEAN, assigned VARCHAR
 );
 
 -- First exposure of each unit, as first learnt; never changed. The ordinal grows with the order of commits, so that

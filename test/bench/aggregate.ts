@@ -50,7 +50,7 @@ async function fill(store: EventStore, from: number, to: number, fromMs: number,
 		);
 		await transaction.run(
 			`INSERT INTO entries SELECT FALSE, hash(i * 2 + j)::UHUGEINT, (first_ms + j * 600_000) * 1000, first_ms + j * 600_000 + 100, 'shop', 'v1',
-				'models', unit, arm, FALSE, NULL, NULL, NULL, NULL FROM ${people}, range(0, 2) e(j) ORDER BY first_ms + j * 600_000`,
+				'models', unit, arm, FALSE, NULL, NULL, NULL, NULL, NULL FROM ${people}, range(0, 2) e(j) ORDER BY first_ms + j * 600_000`,
 		);
 	});
 	await store.outcomes.transaction((transaction) =>

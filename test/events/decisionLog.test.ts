@@ -1,5 +1,7 @@
 /** The decision log: which requests leave a record, what it says, and what it never says. */
+import { join } from "node:path";
 import t from "tap";
+import type { PlanTable } from "../../src/compiler/plan.js";
 import { decodeMessage } from "../../src/events/accessLogEntry.js";
 import { DecisionLog } from "../../src/events/decisionLog.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
@@ -300,6 +302,56 @@ t.test("a unit whose arm changes with the plan is told of once; old requests tha
 			verdict: null,
 		},
 	]);
+});
+
+t.test("a change across a restart of ingest is told of, once", async (t) => {
+	const ramped = planWith({ ...EXPERIMENT, arms: EXPERIMENT.arms.map((arm) => ({ ...arm, livePoints: 0 })) });
+	const plans: Readonly<Record<string, PlanTable>> = { ...PLANS, p0: ramped };
+	const rig = await startRig({ plans: async (version) => plans[version] ?? null });
+	t.teardown(() => rig.close());
+	const end = (plan: string, unit: string, startMs: number): Entry => ({
+		kind: "end",
+		unit,
+		requestId: `${plan}-${unit}-${startMs}`,
+		startMs,
+		plan,
+	});
+	const [control = "", second = ""] = unitsOf("control", 2);
+	const changes = async () =>
+		(await decisions(rig, "kind=assignment-changed")).map(({ formerArm, arm, requestId }) => [
+			requestId,
+			formerArm,
+			arm,
+		]);
+	// In no arm, in one that does not expose, in one that does.
+	await rig.send([end("p0", boosted, 1_000), end("promoting", control, 1_000), end("p1", second, 1_000)]);
+	await rig.restart();
+	await rig.send([
+		end("p1", boosted, 2_000),
+		end("p2", control, 2_000),
+		end("p1", second, 2_000),
+		end("p2", other, 2_000),
+		// Began before what is known.
+		end("p2", second, 500),
+	]);
+	const told = [
+		[`p2-${control}-2000`, "control", "boosted"],
+		[`p1-${boosted}-2000`, null, "boosted"],
+	];
+	t.same(await changes(), told, "another arm than before it ended; the same arm, and who is new, are no news");
+	await rig.restart();
+	await rig.send([end("p1", boosted, 3_000), end("p2", control, 3_000)]);
+	t.same(await changes(), told, "once");
+
+	await rig.send([end("p2", boosted, 4_000)]);
+	t.equal((await changes()).length, 3);
+	await rig.ingest.close();
+	const store = await openEventStore(join(rig.directory, "data"));
+	await store.entries.transaction((transaction) => transaction.run("DELETE FROM entries WHERE start_us >= 4_000_000"));
+	await store.close();
+	await rig.reopen();
+	await rig.send([end("p2", boosted, 5_000)]);
+	t.equal((await changes()).length, 3, "recorded, though the request itself was lost with the process");
 });
 
 t.test("records are durable, asked for page by page, and pruned", async (t) => {

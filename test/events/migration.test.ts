@@ -4,12 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
+import { AssignmentChanges } from "../../src/events/assignmentChanges.js";
 import { putDecision, putShadow } from "../../src/events/decisionAppend.js";
 import { answerShadow, parseDecisionQuery } from "../../src/events/decisionQuery.js";
 import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
 import { gatherEvidence } from "../../src/events/evidence.js";
 import { loadPseudonyms } from "../../src/events/pseudonym.js";
 import { RequestCommit } from "../../src/events/requestCommit.js";
+import type { RequestRow } from "../../src/events/requestRow.js";
+import { putRow } from "../../src/events/rowAppend.js";
 import { SCHEMA_VERSION } from "../../src/events/schema.js";
 import { openEventStore } from "../../src/events/store.js";
 import { metric, query } from "./rig.js";
@@ -141,7 +144,7 @@ t.test("a store of schema 3: every unit is of the core, what is closed stays clo
 	t.match(rows, [{ plan: "p2", first_ms: 9_000n, received_ms: 9_100n, core: false, ordinal: 7n }]);
 });
 
-t.test("shadow counts of a store of schema 6 are kept, under rules that nobody knows", async (t) => {
+t.test("a store of schema 6: shadow counts under rules and requests in arms that nobody knows", async (t) => {
 	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
 	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
 	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
@@ -149,12 +152,24 @@ t.test("shadow counts of a store of schema 6 are kept, under rules that nobody k
 	const connection = await instance.connect();
 	await connection.run(readFileSync("test/events/fixtures/schema-6.sql", "utf8"));
 	await connection.run(`INSERT INTO shadows VALUES (5, 'would-deny', 'try', 'shop', NULL, 'GET', '/a', 3);
+		INSERT INTO entries VALUES (TRUE, 1, 5, 5, 'shop', 'v1', 'models', 7, NULL, TRUE, 1, 200, FALSE, FALSE);
 		INSERT INTO meta VALUES ('schema', '6'), ('unit-key', '${fingerprint}')`);
 	connection.closeSync();
 	instance.closeSync();
 	const count = { change: "would-deny", policy: "try", service: "shop", principal: null, method: "GET" } as const;
+	const row: RequestRow = {
+		...{ ended: true, request: 2n, receivedMs: 9, service: "shop", variant: "v1", experiment: "models", unit: 8n },
+		...{ arm: null, reference: true, durationMs: 1, status: 200, failed: false, unhealthy: false, assigned: null },
+		startUs: 9,
+	};
 	for (const round of [1, 2]) {
 		const store = await openEventStore(directory);
+		await store.entries.transaction((transaction) => transaction.append("entries", [row], putRow));
+		const arms = new AssignmentChanges();
+		await arms.recall(store.decisions);
+		const seen = (unit: bigint) => arms.see({ experiment: "models", unit, arm: "boosted", plan: "p", startUs: 10 });
+		t.equal(seen(7n), null, "its arm was not stored then");
+		t.same(seen(8n), { formerArm: null });
 		await store.decisions.transaction((transaction) =>
 			transaction.append("shadows", [{ ...count, path: "/a", rules: "00ff", count: round }], (to, shadow) =>
 				putShadow(to, 6, shadow),
