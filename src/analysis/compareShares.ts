@@ -149,7 +149,8 @@ function sampleOf({ n, mean }: Pick<MetricEvidence, "n" | "mean">, { lo, hi }: R
 	return share >= -SLACK && share <= 1 + SLACK ? { n, sum: n * Math.min(1, Math.max(0, share)) } : null;
 }
 
-function priorOf({ metric }: Pick<Question, "metric">): BetaPrior {
+/** Where the shares of a metric are believed to lie: rare where what is counted is a failure. */
+export function priorOf({ metric }: Pick<Question, "metric">): BetaPrior {
 	const { source, quantile } = metric.spec;
 	if (quantile !== null) return slowPrior(quantile);
 	return source === "outcome" ? PRIOR_RATE : PRIOR_RARE;

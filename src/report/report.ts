@@ -15,6 +15,7 @@ import { type Answer, answerOf } from "./answer.js";
 import { type Beliefs, beliefsOf } from "./beliefs.js";
 import { type EffectByPeriod, effectsByPeriod } from "./effectByPeriod.js";
 import { type ClaimHistory, historyOf } from "./history.js";
+import { type LevelReport, levelsOf } from "./levels.js";
 import { type Quality, qualityOf } from "./quality.js";
 import { analyseAll, type ReportInput } from "./reportInput.js";
 import { type SampleRatioReport, sampleRatioOf } from "./sampleRatio.js";
@@ -38,6 +39,7 @@ export interface Report {
 	readonly claims: readonly Finding[];
 	readonly segmentHarms: readonly Finding[];
 	readonly history: readonly ClaimHistory[];
+	readonly levels: readonly LevelReport[];
 	readonly allocation: readonly AllocationStep[];
 	readonly sampleRatio: SampleRatioReport | null;
 	readonly segments: readonly SegmentReport[];
@@ -75,6 +77,7 @@ export function reportOf(input: ReportInput): Report {
 		claims,
 		segmentHarms: analysis.findings.filter(({ segment }) => segment !== undefined),
 		history: historyOf(input, evidence, claims),
+		levels: evidence === null ? [] : levelsOf(input, evidence),
 		allocation: allocationOf(decisions),
 		sampleRatio: evidence === null ? null : sampleRatioOf(input, evidence, analysis.srm),
 		segments: evidence === null ? [] : segmentsOf(input, evidence),

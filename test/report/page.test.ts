@@ -14,6 +14,7 @@ const SECTIONS = [
 	...[
 		"claims",
 		"history",
+		"levels",
 		"allocation",
 		"exposure",
 		"segments",

@@ -165,3 +165,23 @@ t.test("numbers are written alike everywhere", (t) => {
 	);
 	t.end();
 });
+
+t.test("each arm has its own level, and a latency quantile its side of the threshold", (t) => {
+	const input = reportInput({ ...MEASURING, slow: { control: 0.02, boosted: 0.0005 } });
+	const { levels } = reportOf(input);
+	t.same(
+		levels.map(({ metric, arm, quantile }) => [metric, arm, quantile]),
+		[
+			["latency-p99", "control", { q: 0.99, thresholdMs: 20, side: "above" }],
+			["latency-p99", "boosted", { q: 0.99, thresholdMs: 40, side: "below" }],
+			["error-rate", "control", null],
+			["error-rate", "boosted", null],
+			["accuracy", "control", null],
+			["accuracy", "boosted", null],
+		],
+	);
+	for (const { lower, upper, level, units } of levels)
+		t.ok((lower ?? 1) < (level ?? 0) && (level ?? 1) < (upper ?? 0) && units > 1_000);
+	t.same(reportOf({ ...input, evidence: null, decisions: [] }).levels, []);
+	t.end();
+});

@@ -7,6 +7,7 @@ import { utc } from "../format.js";
 import { html, Markup } from "../markup.js";
 import type { Report } from "../report.js";
 import { claimsSection, historySection } from "./claims.js";
+import { levelsSection } from "./levels.js";
 import { decisionsSection, numbersSection } from "./numbers.js";
 import { beliefsSection, effectSection, segmentsSection } from "./parts.js";
 import { STYLE } from "./style.js";
@@ -18,6 +19,7 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; 
 const CONTENTS = [
 	["claims", "Goal and guardrails"],
 	["history", "Over time"],
+	["levels", "Levels"],
 	["allocation", "Traffic"],
 	["exposure", "People"],
 	["segments", "Segments"],
@@ -61,7 +63,7 @@ ${answer.because === "" ? null : html`<p class="because">${answer.because}</p>`}
 ${evidence?.from === "decision" ? html`<p class="note">Fresh evidence could not be had: the numbers below are those of decision ${evidence.sequence}.</p>` : null}
 </section>
 <nav aria-label="Contents"><ul>${CONTENTS.map(([id, word]) => html`<li><a href="#${id}">${word}</a></li>`)}</ul></nav>
-${claimsSection(report)}${historySection(report)}${allocationSection(report)}${exposureSection(report)}${segmentsSection(report)}${effectSection(report)}${beliefsSection(report)}${qualitySection(report)}${numbersSection(report)}${decisionsSection(report)}</main>
+${claimsSection(report)}${historySection(report)}${levelsSection(report)}${allocationSection(report)}${exposureSection(report)}${segmentsSection(report)}${effectSection(report)}${beliefsSection(report)}${qualitySection(report)}${numbersSection(report)}${decisionsSection(report)}</main>
 <footer><p class="soft">Written by Weir at ${utc(atMs)}. All times are UTC. This page loads nothing and runs nothing.</p></footer>
 </body>
 </html>
