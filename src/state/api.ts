@@ -26,6 +26,7 @@ import { PromotionGates } from "./promotionGates.js";
 import { Publication } from "./publication.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
 import type { Store } from "./store.js";
+import type { GatewayAlarm } from "./wire.js";
 
 export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
 
@@ -61,6 +62,8 @@ export interface ApiOptions {
 	readonly ready?: () => readonly string[];
 	/** What xds published of the store's state; one of its own by default. */
 	readonly publication?: Publication;
+	/** What the probe says of all Gateways; null = it does not answer. Absent: there is none. Never rejects. */
+	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
 	readonly now?: () => number;
 	/** Told of every failure that is answered as `internal`. */
 	readonly onError?: (error: unknown) => void;
@@ -112,6 +115,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			evidence: options.evidence ?? null,
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),
+			alarms: options.alarms ?? (async () => []),
 			now: options.now ?? Date.now,
 		},
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),

@@ -21,7 +21,7 @@ import type { Publication } from "./publication.js";
 import { serviceOf } from "./resourceSet.js";
 import type { ApplyResult, Store } from "./store.js";
 import { namespaceOf, visibleState } from "./visible.js";
-import { type PolicyHistoryAnswer, policyChange, requestAnswer, type StatusAnswer } from "./wire.js";
+import { type GatewayAlarm, type PolicyHistoryAnswer, policyChange, requestAnswer, type StatusAnswer } from "./wire.js";
 
 export interface PublicDoor {
 	readonly store: Store;
@@ -34,6 +34,8 @@ export interface PublicDoor {
 	readonly ready: () => readonly string[];
 	/** Its lag is a reason too. */
 	readonly publication: Publication;
+	/** Of all Gateways; null = who would know does not answer. Never rejects. */
+	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
 	readonly now: () => number;
 }
 
@@ -60,7 +62,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				return removeAll(door, call);
 			case "GET status":
 				onlyQuery(query, []);
-				return ok(statusAnswer(door, call));
+				return ok(await statusAnswer(door, call));
 			case "GET diff":
 				onlyQuery(query, []);
 				return ok(difference(visibleState(store.current, door.acts.mayRead(call.caller))));
@@ -303,13 +305,14 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	return "outcome" in made ? pending(made) : ok(made);
 }
 
-function statusAnswer({ store, acts, publication }: PublicDoor, { caller }: Call): StatusAnswer {
+async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { caller }: Call): Promise<StatusAnswer> {
+	const standing = await alarms();
 	const mayRead = acts.mayRead(caller);
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
 		revision,
 		lag: publication.lag(),
-		readsAll: mayRead(ALL_NAMESPACES),
+		alarms: standing?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];

@@ -21,13 +21,22 @@ export interface LastDecision {
 	readonly acknowledgedAtMs: number | null;
 }
 
+/** What the built-in probe says of a Gateway now. */
+export interface GatewayAlarm {
+	/** Qualified name. */
+	readonly gateway: string;
+	/** Such as `probe-passed`; null = it is not probed, and `why` says why. */
+	readonly alarm: string | null;
+	readonly why: string | null;
+}
+
 /** GET /v1/status */
 export interface StatusAnswer {
 	readonly revision: number;
 	/** Where Envoys are given an older revision for too long: a sentence about it. */
 	readonly lag: string | null;
-	/** Whether the caller may read all namespaces, and with them what belongs to none: /metrics, the proxies. */
-	readonly readsAll: boolean;
+	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
+	readonly alarms: readonly GatewayAlarm[] | null;
 	readonly experiments: readonly {
 		/** Qualified name. */
 		readonly experiment: string;

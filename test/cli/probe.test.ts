@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
-import { watchForBypass } from "../../src/cli/roles/probe.js";
+import { standingAlarms, watchForBypass } from "../../src/cli/roles/probe.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { loadResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
@@ -78,7 +78,7 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 		lines,
 		Array(2).fill(/"level":"error".*"alarm":"probe-passed".*"gateway":"edge".*"service":"guarded".*"status":200/),
 	);
-	t.same(alarmLines(await meter.text()), [
+	t.same(alarmLines(standingAlarms(await meter.json())), [
 		"ALARM probe-passed at Gateway edge: a request that every policy denies was not refused",
 	]);
 	refuses = true;
@@ -86,12 +86,12 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	await Promise.all(Array.from({ length: 50 }, () => watch.round()));
 	t.equal(asked.length, 2, "who asks while a round is under way is told of that one");
 	t.equal(lines.length, 2);
-	t.same(alarmLines(await meter.text()), []);
+	t.same(alarmLines(standingAlarms(await meter.json())), []);
 	t.match(await meter.text(), /weir_probe_alarms_total\{[^}]*alarm="probe-passed"[^}]*\} 2/);
 	gateway.closeAllConnections();
 	await new Promise((resolve) => gateway.close(resolve));
 	await watch.round();
-	t.match(alarmLines(await meter.text()), [/probe-unanswered at Gateway edge/]);
+	t.match(alarmLines(standingAlarms(await meter.json())), [/probe-unanswered at Gateway edge/]);
 });
 
 t.test(
@@ -181,7 +181,7 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 		const { gateways, table } = planOf(port, tls);
 		watch.served(gateways, table);
 		await watch.round();
-		return alarmLines(await meter.text());
+		return alarmLines(standingAlarms(await meter.json()));
 	};
 	const files = "certificateFile: /c.pem, privateKeyFile: /k.pem";
 	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed at Gateway edge/]);
@@ -224,7 +224,7 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 	watch.served(gateways, table);
 	const round = async (): Promise<readonly string[]> => {
 		await watch.round();
-		return alarmLines(await meter.text());
+		return alarmLines(standingAlarms(await meter.json()));
 	};
 	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/]);
 	listeners = ["other"];

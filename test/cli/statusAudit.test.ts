@@ -1,20 +1,36 @@
-/** `weir status` of an operator of one namespace asks for nothing that they may not read: no refusal stays behind. */
+/** `weir status` of an operator of one namespace: the alarms of their own Gateways, and no refusal stays behind. */
 import t from "tap";
-import { PROBE_ALARM } from "../../src/cli/roles/probe.js";
+import type { GatewayAlarm } from "../../src/state/wire.js";
 import { ALL } from "../state/employment.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
-t.test("alarms are for who may read everything, and nobody else asks for them", async (t) => {
-	const metrics = `${PROBE_ALARM}{role="xds",alarm="probe-passed",gateway="edge"} 1\n`;
-	const mutual = await mutualApi(t, { mounts: { "/metrics": (_, response) => void response.end(metrics) } });
-	const rules = [binding("one", "read", ["ann"], "[default]"), binding("all", "read", ["bob"], '["*"]')].join("---\n");
+t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {
+	let alarms: readonly GatewayAlarm[] | null = [
+		{ gateway: "edge", alarm: "probe-passed", why: null },
+		{ gateway: "team/inner", alarm: "probe-unanswered", why: null },
+		{ gateway: "team/other", alarm: null, why: "its port is not known" },
+	];
+	const mutual = await mutualApi(t, { alarms: async () => alarms });
+	const rules = [
+		binding("one", "read", ["ann"], "[default]"),
+		binding("team", "read", ["tim"], "[team]"),
+		binding("all", "read", ["bob"], '["*"]'),
+	].join("---\n");
 	await mutual.owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
 	const before = mutual.store.audit.page(0, 100).records.length;
 	const { as, local } = await operatorCommand(t, mutual);
-	const ann = await (await as("ann"))("status");
-	t.match(ann, { code: 0, out: /^EXPERIMENT/ });
+	const lines = async (run: (...words: string[]) => Promise<{ out: string }>): Promise<readonly string[]> =>
+		(await run("status")).out.split("\n").filter((line) => /^(ALARM|not probed)/.test(line));
+	const edge = "ALARM probe-passed at Gateway edge: a request that every policy denies was not refused";
+	const inner = "ALARM probe-unanswered at Gateway team/inner: no verdict can be had, or nobody listens";
+	const left = "not probed: Gateway team/other: its port is not known";
+	const [ann, tim, bob] = [await as("ann"), await as("tim"), await as("bob")];
+	t.same(await lines(ann), [edge]);
+	t.same(await lines(tim), [inner, left]);
+	for (const run of [bob, local]) t.same(await lines(run), [edge, inner, left]);
 	t.equal(mutual.store.audit.page(0, 100).records.length, before, "no record");
-	for (const run of [await as("bob"), local]) t.match(await run("status"), { code: 0, out: /^ALARM probe-passed/ });
+	alarms = null;
+	t.same(await lines(ann), ["ALARMS NOT KNOWN: control's xds does not answer"]);
 });

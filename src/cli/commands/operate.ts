@@ -10,7 +10,7 @@ import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
-import { printAlarms } from "./alarms.js";
+import { alarmLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
 
@@ -78,8 +78,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	const answer = await clientOf(options).status();
 	if (options.json) return print(JSON.stringify(answer, null, 2));
 	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
-	// To ask for what one may not read would be recorded as an attempt.
-	if (answer.readsAll) await printAlarms(clientOf(options));
+	for (const line of alarmLines(answer.alarms)) print(line);
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
 	for (const { experiment, status: one, last } of answer.experiments) {
 		const columns = [

@@ -15,6 +15,7 @@ import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
 import { readMetrics } from "./metrics.js";
+import { standingAlarms } from "./probe.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
 export async function startApiRole(context: RoleContext): Promise<RunningRole> {
@@ -33,6 +34,10 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		admins: apiAdmins,
 		webhook: postWebhook,
 		evidence: ingestClient(at.ingestSocket),
+		alarms: async () => {
+			const metrics = await readMetrics(at.xdsMetricsSocket);
+			return metrics === null ? null : standingAlarms(metrics);
+		},
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity" },

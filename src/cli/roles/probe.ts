@@ -11,8 +11,9 @@ import { PROBE_INTERVAL_MS } from "../../limits.js";
 import { readListeners } from "../../probe/envoyCounters.js";
 import { Prober, type ProbeTarget } from "../../probe/prober.js";
 import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
+import type { GatewayAlarm } from "../../state/wire.js";
 import type { Log } from "../../telemetry/log.js";
-import type { Meter } from "../../telemetry/meter.js";
+import type { Meter, MetricsJson } from "../../telemetry/meter.js";
 
 export interface WatchOptions {
 	readonly log: Log;
@@ -150,10 +151,25 @@ export function watchForBypass(options: WatchOptions): Watch {
 
 const NO_ENVOY_YET_MS = 500;
 
-/** The gauge that `weir status` looks for. */
-export const PROBE_ALARM = "weir_probe_alarm";
-/** Another one. */
-export const PROBE_LEFT_OUT = "weir_probe_left_out";
+/** The gauges that `weir status` is told by. */
+const PROBE_ALARM = "weir_probe_alarm";
+const PROBE_LEFT_OUT = "weir_probe_left_out";
+
+/** What stands now, by the metrics of the process that watches. */
+export function standingAlarms({ metrics }: MetricsJson): readonly GatewayAlarm[] {
+	return (metrics as readonly GaugeJson[]).flatMap(({ name, values }) => {
+		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT) return [];
+		return values.flatMap(({ value, labels: { gateway = "", alarm = null, why = null } }) =>
+			value === 1 ? [{ gateway, alarm, why }] : [],
+		);
+	});
+}
+
+/** As prom-client tells a gauge. */
+interface GaugeJson {
+	readonly name: string;
+	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
+}
 
 /** Only of scalars, for the log; no request of anybody is in it. */
 function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
