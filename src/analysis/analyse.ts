@@ -59,28 +59,28 @@ export const NOTHING: Analysis = { findings: [], srm: null, moved: [] };
 export function analyse(input: AnalysisInput): Analysis {
 	const { experiment, metrics, evidence } = input;
 	const shared = input.levels ?? levels(experiment);
-	const open = claims(experiment, metrics, input.thresholds, input.levels !== null).filter(
-		(claim) => !input.closedArms.includes(claim.arm),
-	);
-	const moved = new Set<string>();
-	const findings = open.map((claim) => {
+	const all = claims(experiment, metrics, input.thresholds, input.levels !== null);
+	const open = input.closedArms.length === 0 ? all : all.filter(({ arm }) => !input.closedArms.includes(arm));
+	const baseline = baselineOf(experiment);
+	const findings: Finding[] = [];
+	const moved: string[] = [];
+	for (const claim of open) {
 		const t = metricIn(evidence, claim.arm, claim.metricName);
-		const c = metricIn(evidence, baselineOf(experiment), claim.metricName);
+		const c = metricIn(evidence, baseline, claim.metricName);
 		const finding = testClaim(claim, t, c, levelsInEra(shared, claim), input);
-		if (finding.verdict === "unknown" && isLost(claim, c, experiment)) moved.add(claim.metricName);
-		return finding;
-	});
+		const lost = finding.verdict === "unknown" && isLost(claim, c, experiment);
+		if (lost && !moved.includes(claim.metricName)) moved.push(claim.metricName);
+		findings.push(finding);
+	}
 	// Thresholds that tell nothing of all units tell nothing of a part of them.
-	const told = moved.size === 0 ? open : open.filter(({ metricName }) => !moved.has(metricName));
-	return {
-		findings: [...findings, ...segmentHarms(told, experiment, evidence, shared)],
-		srm: sampleRatio(exposuresSince(evidence.exposures, input.accepted)),
-		moved: [...moved],
-	};
+	const told = moved.length === 0 ? open : open.filter(({ metricName }) => !moved.includes(metricName));
+	findings.push(...segmentHarms(told, experiment, evidence, shared));
+	return { findings, srm: sampleRatio(exposuresSince(evidence.exposures, input.accepted)), moved };
 }
 
 function metricIn(evidence: Evidence, arm: string, metric: string): MetricEvidence {
-	return evidence.arms.find((entry) => entry.arm === arm)?.metrics[metric] ?? NO_MOMENTS;
+	for (const entry of evidence.arms) if (entry.arm === arm) return entry.metrics[metric] ?? NO_MOMENTS;
+	return NO_MOMENTS;
 }
 
 function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: Levels, input: AnalysisInput): Finding {

@@ -66,18 +66,21 @@ export function claims(
 	const result: Claim[] = [];
 	for (const arm of arms) {
 		if (arm.baseline) continue;
-		const claim = (role: Claim["role"], metric: string, effect: Effect): Claim => ({
-			arm: arm.name,
-			role,
-			metricName: metric,
-			metric: metrics[metric] ?? null,
-			effect,
-			slowLine: slowLine(metrics[metric], thresholds[metric], former),
-			reference: referenceOf(metrics[metric], thresholds[metric]),
-			meanUnits,
-		});
-		for (const { metric, margin } of guardrails) result.push(claim("guardrail", metric, margin));
-		if (goal !== null) result.push(claim("goal", goal.metric, goal.improveBy));
+		const add = (role: Claim["role"], metricName: string, effect: Effect): void => {
+			const [metric, threshold] = [metrics[metricName], thresholds[metricName]];
+			result.push({
+				arm: arm.name,
+				role,
+				metricName,
+				metric: metric ?? null,
+				effect,
+				slowLine: slowLine(metric, threshold, former),
+				reference: referenceOf(metric, threshold),
+				meanUnits,
+			});
+		};
+		for (const { metric, margin } of guardrails) add("guardrail", metric, margin);
+		if (goal !== null) add("goal", goal.metric, goal.improveBy);
 	}
 	return result;
 }

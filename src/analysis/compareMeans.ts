@@ -7,7 +7,7 @@
  */
 
 import { difference, fiellerSet, liftContrast, relativeLift } from "./estimators/contrast.js";
-import { cupedLevel, cupedRatioLevel, meanAdjustment, ratioAdjustment } from "./estimators/cuped.js";
+import { type Adjustment, cupedLevel, cupedRatioLevel, meanAdjustment, ratioAdjustment } from "./estimators/cuped.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "./estimators/estimate.js";
 import { meanLevel, ratioLevel } from "./estimators/level.js";
 import { meanVectorOf, meanVectorOfMoments } from "./estimators/meanVector.js";
@@ -24,6 +24,8 @@ import {
 } from "./question.js";
 import { ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "./sequential/asympCs.js";
 import { asympOneSidedPValue, unitsProblem } from "./sequential/asympEstimate.js";
+import type { CoMoments } from "./statistics/coMoments.js";
+import type { Moments } from "./statistics/moments.js";
 
 export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
 	const found = levelsOf(question, t, c);
@@ -82,31 +84,40 @@ export function levelsOf(
 	t: MetricEvidence,
 	c: MetricEvidence,
 ): { readonly challenger: Level; readonly baseline: Level } | Unmeasured {
-	const both = (level: (evidence: MetricEvidence) => Level | NoEstimate) => {
-		const [challenger, baseline] = [level(t), level(c)];
-		if (isNoEstimate(challenger)) return { note: challenger.reason };
-		if (isNoEstimate(baseline)) return { note: baseline.reason };
-		return { challenger, baseline };
-	};
 	const ratio = metric.spec.type === "ratio";
 	const covariate = metric.spec.covariateMs !== null;
-	if (!ratio && !(covariate && t.co !== undefined && c.co !== undefined))
-		return both((evidence) => {
-			const vector = meanVectorOfMoments(evidence);
-			return isNoEstimate(vector) ? vector : meanLevel(vector);
-		});
 	const [tCo, cCo] = [t.co, c.co];
-	if (tCo === undefined || cCo === undefined) return { note: "the evidence has no denominators" };
-	const k = (ratio ? 2 : 1) * (covariate ? 2 : 1);
+	if (tCo === undefined || cCo === undefined) {
+		if (ratio) return { note: "the evidence has no denominators" };
+		return both(plainLevel(t), plainLevel(c));
+	}
+	if (!ratio && !covariate) return both(plainLevel(t), plainLevel(c));
 	const adjustment = !covariate ? null : ratio ? ratioAdjustment([cCo, tCo]) : meanAdjustment([cCo, tCo]);
 	if (adjustment !== null && isNoEstimate(adjustment)) return { note: adjustment.reason };
-	return both(({ co }) => {
-		if (co === undefined) return { reason: "the evidence has no denominators" };
-		const vector = meanVectorOf(k, co);
-		if (isNoEstimate(vector)) return vector;
-		if (adjustment === null) return ratioLevel(vector);
-		return ratio ? cupedRatioLevel(vector, adjustment) : cupedLevel(vector, adjustment);
-	});
+	return both(adjustedLevel(tCo, ratio, adjustment), adjustedLevel(cCo, ratio, adjustment));
+}
+
+/** Of one variable. */
+function plainLevel(moments: Moments): Level | NoEstimate {
+	const vector = meanVectorOfMoments(moments);
+	return isNoEstimate(vector) ? vector : meanLevel(vector);
+}
+
+/** Of a ratio, adjusted or not, or of an adjusted mean. */
+function adjustedLevel(co: CoMoments, ratio: boolean, adjustment: Adjustment | null): Level | NoEstimate {
+	const vector = meanVectorOf((ratio ? 2 : 1) * (adjustment === null ? 1 : 2), co);
+	if (isNoEstimate(vector)) return vector;
+	if (adjustment === null) return ratioLevel(vector);
+	return ratio ? cupedRatioLevel(vector, adjustment) : cupedLevel(vector, adjustment);
+}
+
+function both(
+	challenger: Level | NoEstimate,
+	baseline: Level | NoEstimate,
+): { readonly challenger: Level; readonly baseline: Level } | Unmeasured {
+	if (isNoEstimate(challenger)) return { note: challenger.reason };
+	if (isNoEstimate(baseline)) return { note: baseline.reason };
+	return { challenger, baseline };
 }
 
 /** Standard errors from the estimate to its one-sided bound (equation 134 with s² = N·SE²). */

@@ -2,7 +2,7 @@
  * Challenger against baseline: difference, relative lift, and Fieller's set of lifts for a baseline near 0.
  * The arms are independent: every unit is in one of them.
  */
-import type { Estimate, Level, NoEstimate } from "./estimate.js";
+import type { Contrast, Estimate, Level, NoEstimate } from "./estimate.js";
 
 /**
  * Standard errors that the baseline must be seen to lie from 0 for a lift. Nearer to it the ratio of two normal
@@ -17,10 +17,12 @@ export const LIFT_BASELINE_Z_MIN = 5;
 export function difference(challenger: Level, baseline: Level): Estimate | NoEstimate {
 	const problem = problemOf(challenger, baseline);
 	if (problem !== "") return { reason: problem };
-	return estimateOf("difference", challenger, baseline, challenger.value - baseline.value, {
-		challenger: challenger.variance,
-		baseline: baseline.variance,
-		gradient: { challenger: challenger.gradient, baseline: baseline.gradient.map((slope) => 0 - slope) },
+	const value = challenger.value - baseline.value;
+	return estimateOf("difference", value, challenger.variance, baseline.variance, {
+		challenger,
+		baseline,
+		base: 1,
+		pull: 0,
 	});
 }
 
@@ -39,17 +41,11 @@ export function relativeLift(challenger: Level, baseline: Level): Estimate | NoE
 	const lift = (challenger.value - baseline.value) / base;
 	// d lift = dA_t/|R| − dA_c/|R| − lift·dR/R.
 	const pull = lift / raw.value;
-	return estimateOf("lift", challenger, baseline, lift, {
-		challenger: challenger.variance / base ** 2,
-		baseline: Math.max(
-			0,
-			baseline.variance / base ** 2 + (2 * pull * raw.covariance) / base + pull ** 2 * raw.variance,
-		),
-		gradient: {
-			challenger: challenger.gradient.map((slope) => slope / base),
-			baseline: baseline.gradient.map((slope, i) => 0 - slope / base - pull * (baseline.rawGradient[i] ?? 0)),
-		},
-	});
+	const ofBaseline = Math.max(
+		0,
+		baseline.variance / base ** 2 + (2 * pull * raw.covariance) / base + pull ** 2 * raw.variance,
+	);
+	return estimateOf("lift", lift, challenger.variance / base ** 2, ofBaseline, { challenger, baseline, base, pull });
 }
 
 /**
@@ -62,14 +58,9 @@ export function liftContrast(challenger: Level, baseline: Level, lift: number): 
 	if (problem !== "") return { reason: problem };
 	const { raw } = baseline;
 	const pull = raw.value < 0 ? 0 - lift : lift;
-	return estimateOf("difference", challenger, baseline, challenger.value - baseline.value - pull * raw.value, {
-		challenger: challenger.variance,
-		baseline: Math.max(0, baseline.variance + 2 * pull * raw.covariance + pull ** 2 * raw.variance),
-		gradient: {
-			challenger: challenger.gradient,
-			baseline: baseline.gradient.map((slope, i) => 0 - slope - pull * (baseline.rawGradient[i] ?? 0)),
-		},
-	});
+	const value = challenger.value - baseline.value - pull * raw.value;
+	const ofBaseline = Math.max(0, baseline.variance + 2 * pull * raw.covariance + pull ** 2 * raw.variance);
+	return estimateOf("difference", value, challenger.variance, ofBaseline, { challenger, baseline, base: 1, pull });
 }
 
 /** All lifts that are not excluded. */
@@ -110,26 +101,34 @@ function problemOf(challenger: Level, baseline: Level): string {
 	return "";
 }
 
+/** @param ofChallenger its part of the variance; so `ofBaseline` */
 function estimateOf(
 	scale: Estimate["scale"],
-	challenger: Level,
-	baseline: Level,
 	value: number,
-	parts: { readonly challenger: number; readonly baseline: number; readonly gradient: Estimate["gradient"] },
+	ofChallenger: number,
+	ofBaseline: number,
+	contrast: Contrast,
 ): Estimate | NoEstimate {
-	const variance = parts.challenger + parts.baseline;
+	const variance = ofChallenger + ofBaseline;
 	if (!Number.isFinite(value) || !Number.isFinite(variance) || !(variance > 0))
 		return { reason: "values too large or too small for double precision" };
+	const { challenger, baseline } = contrast;
+	// satterthwaite() of two parts, without lists: this is done for every claim at every look.
+	const inverse =
+		(ofChallenger / variance) ** 2 / challenger.degreesOfFreedom +
+		(ofBaseline / variance) ** 2 / baseline.degreesOfFreedom;
+	return { scale, value, variance, n: challenger.n + baseline.n, degreesOfFreedom: 1 / inverse, contrast };
+}
+
+/** How an estimate moves with each mean of each arm. Made for the few that ask: a decision never does. */
+export function gradientOf({ contrast }: Pick<Estimate, "contrast">): {
+	readonly challenger: readonly number[];
+	readonly baseline: readonly number[];
+} {
+	const { challenger, baseline, base, pull } = contrast;
 	return {
-		scale,
-		value,
-		variance,
-		n: challenger.n + baseline.n,
-		degreesOfFreedom: satterthwaite([
-			{ variance: parts.challenger, degreesOfFreedom: challenger.degreesOfFreedom },
-			{ variance: parts.baseline, degreesOfFreedom: baseline.degreesOfFreedom },
-		]),
-		gradient: parts.gradient,
+		challenger: challenger.gradient.map((slope) => slope / base),
+		baseline: baseline.gradient.map((slope, i) => 0 - slope / base - pull * (baseline.rawGradient[i] ?? 0)),
 	};
 }
 

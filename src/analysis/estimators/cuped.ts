@@ -48,8 +48,11 @@ export function ratioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEsti
 /** Adjusted mean of variables (Y, X): Var = (V_Y − 2θC + θ²V_X)/n, which is V_Y(1 − corr²)/n at the best θ. */
 export function cupedLevel(vector: MeanVector, { theta, centre }: Adjustment): Level | NoEstimate {
 	const [y, x] = [vector.means[0] ?? Number.NaN, vector.means[1] ?? Number.NaN];
-	return levelOf(vector, y - theta * (x - centre), [1, -theta], { value: y, gradient: [1, 0] });
+	return levelOf(vector, y - theta * (x - centre), [1, -theta], y, RAW_OF_TWO);
 }
+
+/** The value alone, of value and covariate. */
+const RAW_OF_TWO: readonly number[] = [1, 0];
 
 /** Adjusted ratio of variables (S, N, S before, N before): gradient (1/N, −S/N², −θ/N₀, θS₀/N₀²). */
 export function cupedRatioLevel(vector: MeanVector, { theta, centre }: Adjustment): Level | NoEstimate {
@@ -58,7 +61,7 @@ export function cupedRatioLevel(vector: MeanVector, { theta, centre }: Adjustmen
 	const before = ratioGradient(s0, n0);
 	if (now === null || before === null) return { reason: "the denominator of a ratio is 0" };
 	const gradient = [...now, -theta * before[0], -theta * before[1]];
-	return levelOf(vector, s / n - theta * (s0 / n0 - centre), gradient, { value: s / n, gradient: [...now, 0, 0] });
+	return levelOf(vector, s / n - theta * (s0 / n0 - centre), gradient, s / n, [...now, 0, 0]);
 }
 
 /** Mean of variable i over all arms' units. */
@@ -73,10 +76,18 @@ function meanOver(arms: readonly CoMoments[], i: number): number {
 }
 
 function sumOf(arms: readonly CoMoments[], i: number, j: number): number {
-	return arms.reduce((sum, arm) => sum + (arm.m2[packedIndex(i, j)] ?? Number.NaN), 0);
+	let sum = 0;
+	for (const arm of arms) sum += arm.m2[packedIndex(i, j)] ?? Number.NaN;
+	return sum;
 }
 
 function problemOfArms(k: number, arms: readonly CoMoments[]): string {
-	if (arms.every(({ n }) => n === 0)) return "there are no units";
-	return arms.map((arm) => problemOfCoMoments(k, arm)).find((problem) => problem !== "") ?? "";
+	let units = false;
+	for (const arm of arms) if (arm.n !== 0) units = true;
+	if (!units) return "there are no units";
+	for (const arm of arms) {
+		const problem = problemOfCoMoments(k, arm);
+		if (problem !== "") return problem;
+	}
+	return "";
 }

@@ -44,8 +44,15 @@ export interface Estimate {
 	readonly n: number;
 	/** Welch–Satterthwaite; Infinity where the normal law is meant. */
 	readonly degreesOfFreedom: number;
-	/** How the value moves with each mean of each arm. */
-	readonly gradient: { readonly challenger: readonly number[]; readonly baseline: readonly number[] };
+	readonly contrast: Contrast;
+}
+
+/** What an estimate is of, as far as it moves: (challenger − baseline) ÷ base − pull·(the baseline's raw level). */
+export interface Contrast {
+	readonly challenger: Level;
+	readonly baseline: Level;
+	readonly base: number;
+	readonly pull: number;
 }
 
 export function isNoEstimate(result: object): result is NoEstimate {

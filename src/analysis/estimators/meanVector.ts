@@ -20,7 +20,9 @@ export function meanVectorOf(k: number, moments: CoMoments): MeanVector | NoEsti
 	const problem = problemOfCoMoments(k, moments) || shortOfUnits(moments.n);
 	if (problem !== "") return { reason: problem };
 	const { n, means, m2 } = moments;
-	return { n, means, covariance: m2.map((product) => product / (n - 1) / n), degreesOfFreedom: n - 1 };
+	const covariance: number[] = [];
+	for (const product of m2) covariance.push(product / (n - 1) / n);
+	return { n, means, covariance, degreesOfFreedom: n - 1 };
 }
 
 /** The mean of one variable. */
@@ -38,10 +40,13 @@ function shortOfUnits(n: number): string {
 
 /** Σ g_i h_j cov_ij: the covariance of two linear functions of the means. */
 export function covarianceAlong(vector: MeanVector, g: readonly number[], h: readonly number[]): number {
+	const { covariance } = vector;
+	const k = vector.means.length;
 	let sum = 0;
-	for (let i = 0; i < vector.means.length; i++)
-		for (let j = 0; j < vector.means.length; j++)
-			sum += (g[i] ?? 0) * (h[j] ?? 0) * (vector.covariance[packedIndex(i, j)] ?? Number.NaN);
+	for (let i = 0; i < k; i++) {
+		const slope = g[i] ?? 0;
+		for (let j = 0; j < k; j++) sum += slope * (h[j] ?? 0) * (covariance[packedIndex(i, j)] ?? Number.NaN);
+	}
 	return sum;
 }
 
@@ -50,23 +55,24 @@ export function levelOf(
 	vector: MeanVector,
 	value: number,
 	gradient: readonly number[],
-	raw: { readonly value: number; readonly gradient: readonly number[] } = { value, gradient },
+	rawValue: number = value,
+	rawGradient: readonly number[] = gradient,
 ): Level | NoEstimate {
 	// Rounding may leave a hair below 0 where the variance is truly 0.
 	const variance = Math.max(0, covarianceAlong(vector, gradient, gradient));
-	const same = raw.gradient === gradient;
-	const rawVariance = same ? variance : Math.max(0, covarianceAlong(vector, raw.gradient, raw.gradient));
-	const covariance = same ? variance : covarianceAlong(vector, gradient, raw.gradient);
+	const same = rawGradient === gradient;
+	const rawVariance = same ? variance : Math.max(0, covarianceAlong(vector, rawGradient, rawGradient));
+	const covariance = same ? variance : covarianceAlong(vector, gradient, rawGradient);
 	// A sum is finite only where all its terms are.
-	if (!Number.isFinite(value + variance + raw.value + rawVariance + covariance))
+	if (!Number.isFinite(value + variance + rawValue + rawVariance + covariance))
 		return { reason: "values too large or too small for double precision" };
 	return {
 		value,
 		variance,
 		n: vector.n,
 		degreesOfFreedom: vector.degreesOfFreedom,
-		raw: { value: raw.value, variance: rawVariance, covariance },
+		raw: { value: rawValue, variance: rawVariance, covariance },
 		gradient,
-		rawGradient: raw.gradient,
+		rawGradient,
 	};
 }

@@ -10,7 +10,7 @@
  * experiments", JRSS-B 75 (2013), section 2; the term of the shares is the multinomial's.
  */
 
-import { satterthwaite } from "./contrast.js";
+import { gradientOf, satterthwaite } from "./contrast.js";
 import { type Estimate, isNoEstimate, type NoEstimate } from "./estimate.js";
 import type { MeanVector } from "./meanVector.js";
 
@@ -67,9 +67,9 @@ export function withEstimatedShares(
 	const problem = problemOfShares(strata.map(({ share }) => share));
 	if (problem !== "") return { reason: problem };
 	if (!(units > 0)) return { reason: "there are no units" };
+	const gradient = gradientOf(estimate);
 	const parts = strata.map(
-		({ challenger, baseline }) =>
-			dot(estimate.gradient.challenger, challenger.means) + dot(estimate.gradient.baseline, baseline.means),
+		({ challenger, baseline }) => dot(gradient.challenger, challenger.means) + dot(gradient.baseline, baseline.means),
 	);
 	const centre = strata.reduce((sum, { share }, s) => sum + share * (parts[s] ?? 0), 0);
 	const spread = strata.reduce((sum, { share }, s) => sum + share * ((parts[s] ?? 0) - centre) ** 2, 0);

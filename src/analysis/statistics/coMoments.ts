@@ -90,13 +90,15 @@ const CORRELATION_SLACK = 1e-6;
 export function problemOfCoMoments(k: number, moments: CoMoments): string {
 	if (moments.means.length !== k || moments.m2.length !== (k * (k + 1)) / 2)
 		return `there are ${moments.means.length} means and ${moments.m2.length} products, not those of ${k} variables`;
+	const { n, means, m2 } = moments;
 	for (let i = 0; i < k; i++) {
-		const problem = problemOf(momentsAt(moments, i));
+		const square = at(m2, packedIndex(i, i));
+		const problem = problemOf({ n, mean: at(means, i), m2: square });
 		if (problem !== "") return problem;
 		for (let j = 0; j < i; j++) {
-			const product = at(moments.m2, packedIndex(i, j));
+			const product = at(m2, packedIndex(i, j));
 			if (!Number.isFinite(product)) return `a sum of products is ${product}: values too large for double precision`;
-			const most = Math.sqrt(momentsAt(moments, i).m2) * Math.sqrt(momentsAt(moments, j).m2);
+			const most = Math.sqrt(square) * Math.sqrt(at(m2, packedIndex(j, j)));
 			if (Math.abs(product) > most * (1 + CORRELATION_SLACK)) return "two variables correlate by more than 1";
 		}
 	}
