@@ -1,15 +1,17 @@
 /**
  * Chance to win and expected loss by the goal's metric, as Bayesians speak. For reading, never for deciding: these
- * numbers do not hold at all looks. Flat priors; one arm's belief knows nothing of another's.
+ * numbers do not hold at all looks. Flat priors, where one arm's belief knows nothing of another's; and beside them the
+ * chance to beat the baseline for a sceptic, whom a few early people do not convince.
  */
+import { effectBelief } from "../analysis/bayes/effect.js";
 import type { ArmPosteriors, BetaPosterior, GaussianPosterior } from "../analysis/bayes/posterior.js";
 import { betaPosterior, PRIOR_UNIFORM } from "../analysis/bayes/posterior.js";
 import { ranking } from "../analysis/bayes/ranking.js";
 import { levelsOf } from "../analysis/compareMeans.js";
 import type { Evidence, MetricEvidence } from "../analysis/evidence.js";
-import { baselineOf, signOf } from "../analysis/question.js";
+import { baselineOf, isRelative, signOf } from "../analysis/question.js";
 import { problemOf } from "../analysis/statistics/moments.js";
-import type { Metric } from "../resources/resource.js";
+import type { Effect, Metric } from "../resources/resource.js";
 import type { ReportInput } from "./reportInput.js";
 
 export interface Beliefs {
@@ -21,7 +23,19 @@ export interface Beliefs {
 		readonly chanceToWin: number;
 		/** What choosing it costs on average against the arm that is truly best, in the metric's unit. */
 		readonly expectedLoss: number;
+		/** null: it is the baseline, or the effect cannot be said from the moments alone. */
+		readonly againstBaseline: ChanceToBeat | null;
 	}[];
+}
+
+export interface ChanceToBeat {
+	/** By a flat prior of the effect, on the goal's own scale. */
+	readonly flat: number;
+	/**
+	 * By a normal prior about no effect, as wide as the improvement that was declared: an effect of that size is as
+	 * believable beforehand for the worse as for the better. null: none was declared.
+	 */
+	readonly sceptic: number | null;
 }
 
 /** null where no goal is declared, or some arm's data cannot say anything. */
@@ -46,8 +60,28 @@ export function beliefsOf({ experiment, metrics }: ReportInput, evidence: Eviden
 			baseline: arm.baseline,
 			chanceToWin: best[index] ?? Number.NaN,
 			expectedLoss: loss[index] ?? Number.NaN,
+			againstBaseline: arm.baseline ? null : chanceToBeat(metric, goal.improveBy, seen[index], baseline),
 		})),
 	};
+}
+
+function chanceToBeat(
+	metric: Metric,
+	improveBy: Effect,
+	challenger: MetricEvidence | undefined,
+	baseline: MetricEvidence,
+): ChanceToBeat | null {
+	// The moments of a ratio are those of its numerator.
+	if (challenger === undefined || metric.spec.type === "ratio") return null;
+	const scale = isRelative({ metric, effect: improveBy }) ? "relative" : "absolute";
+	const direction = signOf(metric) === 1 ? "up" : "down";
+	const flat = effectBelief(challenger, baseline, scale, null, direction);
+	if (flat === null) return null;
+	// The size of a quantile's effect lies in its threshold, not in the share of slow requests.
+	const declared = metric.spec.type !== "quantile" && improveBy.value > 0;
+	const prior = declared ? { scale: improveBy.kind, mean: 0, sd: improveBy.value } : null;
+	const sceptic = prior === null ? null : effectBelief(challenger, baseline, scale, prior, direction);
+	return { flat: flat.chanceToWin, sceptic: sceptic?.chanceToWin ?? null };
 }
 
 function isShare({ spec }: Metric): boolean {

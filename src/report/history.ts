@@ -7,6 +7,7 @@
 import { pooled } from "../analysis/effectOverTime.js";
 import type { ArmEvidence, Evidence, MetricEvidence } from "../analysis/evidence.js";
 import type { Finding } from "../analysis/finding.js";
+import { afterLook, NO_LOOKS, type RunningBounds } from "../analysis/sequential/runningBounds.js";
 import { analyseAll, type ReportInput } from "./reportInput.js";
 
 export interface BoundsAt {
@@ -25,6 +26,8 @@ export interface ClaimHistory {
 	readonly from: "periods" | "decisions";
 	/** Oldest first; the last is now. */
 	readonly points: readonly BoundsAt[];
+	/** What all of these looks say together. */
+	readonly together: Pick<RunningBounds, "lower" | "upper" | "looks" | "contradicted">;
 }
 
 /** One entry for each claim that can be measured now or could be earlier. */
@@ -35,18 +38,21 @@ export function historyOf(
 ): readonly ClaimHistory[] {
 	if (evidence === null) return [];
 	const { asOfMs, periods } = evidence;
-	const decided = [...atDecisions(input, evidence), { atMs: asOfMs, findings: claims }];
+	const { thresholds } = input.status;
+	const decided = [...atDecisions(input, evidence), { atMs: asOfMs, findings: claims, thresholds }];
 	// Long after its end nobody comes any more, and the last people are the last look.
 	const merged = [
 		...atPeriods(input, evidence),
-		{ atMs: Math.min(asOfMs, periods.at(-1)?.toMs ?? asOfMs), findings: claims },
+		{ atMs: Math.min(asOfMs, periods.at(-1)?.toMs ?? asOfMs), findings: claims, thresholds },
 	];
 	return claims.flatMap((claim) => {
-		const [byDecisions, byPeriods] = [pointsOf(decided, claim), pointsOf(merged, claim)];
+		const [byDecisions, byPeriods] = [pointsOf(decided, claim, thresholds), pointsOf(merged, claim, thresholds)];
 		const from = byPeriods.length >= byDecisions.length ? "periods" : "decisions";
 		const points = changed(from === "periods" ? byPeriods : byDecisions);
 		if (points.length === 0) return [];
-		return { arm: claim.arm, metric: claim.metric, role: claim.role, from, points };
+		const { lower, upper, looks, contradicted } = points.reduce(afterLook, NO_LOOKS);
+		const together = { lower, upper, looks, contradicted };
+		return { arm: claim.arm, metric: claim.metric, role: claim.role, from, points, together };
 	});
 }
 
@@ -61,26 +67,34 @@ function changed(points: readonly BoundsAt[]): readonly BoundsAt[] {
 
 interface Look {
 	readonly atMs: number;
+	/** When each threshold was frozen: by another one it is another claim. */
+	readonly thresholds: ReportInput["status"]["thresholds"];
 	readonly findings: readonly Finding[];
 }
 
-function pointsOf(looks: readonly Look[], claim: Finding): BoundsAt[] {
-	return looks.flatMap(({ atMs, findings }) => {
+function pointsOf(looks: readonly Look[], claim: Finding, now: Look["thresholds"]): BoundsAt[] {
+	return looks.flatMap(({ atMs, findings, thresholds }) => {
+		if (thresholds[claim.metric]?.frozenAtMs !== now[claim.metric]?.frozenAtMs) return [];
 		const own = findings.find(
 			(one) =>
 				one.arm === claim.arm && one.metric === claim.metric && one.role === claim.role && one.segment === undefined,
 		);
-		if (own === undefined || own.lower === null || own.upper === null) return [];
+		if (own === undefined || own.lower === null || own.upper === null || !isAlike(own, claim)) return [];
 		const units = own.baseline.n + own.challenger.n;
 		return { atMs, units, improvement: own.improvement, lower: own.lower, upper: own.upper };
 	});
+}
+
+/** Bounds of another level or on another scale are no look at the same claim. */
+function isAlike(a: Finding, b: Finding): boolean {
+	return a.alpha === b.alpha && (a.harmAlpha ?? a.alpha) === (b.harmAlpha ?? b.alpha) && a.relative === b.relative;
 }
 
 function atDecisions({ decisions }: ReportInput, { asOfMs }: Evidence): Look[] {
 	return decisions.flatMap(({ input, outcome }) =>
 		input === null || input.evidence.asOfMs >= asOfMs
 			? []
-			: { atMs: input.evidence.asOfMs, findings: outcome.findings },
+			: { atMs: input.evidence.asOfMs, findings: outcome.findings, thresholds: input.status.thresholds },
 	);
 }
 
@@ -95,7 +109,8 @@ function atPeriods(input: ReportInput, evidence: Evidence): Look[] {
 			const known = Object.fromEntries(together.filter(([, { n }]) => n > 0));
 			return { arm, exposedUnits, maturedUnits: exposedUnits, metrics: known, missingUnits: {} };
 		});
-		return { atMs: toMs, findings: analyseAll(input, { ...evidence, arms, exposures: [], segments: [] }).findings };
+		const { findings } = analyseAll(input, { ...evidence, arms, exposures: [], segments: [] });
+		return { atMs: toMs, findings, thresholds: input.status.thresholds };
 	});
 }
 

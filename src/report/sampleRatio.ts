@@ -1,5 +1,7 @@
 /** Sample ratio: who came to which arm, against the shares that the live points of each plan promise. */
+import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import type { Evidence } from "../analysis/evidence.js";
+import { type SampleRatioTest, sampleRatioTest } from "../analysis/fixed/sampleRatio.js";
 import { exposuresSince, type SampleRatio } from "../analysis/sequential/srm.js";
 import { SRM_ALPHA } from "../rollout/rules/sampleRatio.js";
 import type { ReportInput } from "./reportInput.js";
@@ -7,6 +9,8 @@ import type { ReportInput } from "./reportInput.js";
 export interface SampleRatioReport {
 	/** null: nothing to test yet. */
 	readonly test: SampleRatio | null;
+	/** The classical test of the same counts, which looks once: to compare with others, nothing goes by it. null: none. */
+	readonly classic: SampleRatioTest | null;
 	/** Below it the rollout pauses. */
 	readonly alpha: number;
 	readonly arms: readonly { readonly arm: string; readonly units: number; readonly expected: number }[];
@@ -39,5 +43,16 @@ export function sampleRatioOf(
 		srmP === null || atMs >= evidence.asOfMs ? [] : { atMs, p: srmP },
 	);
 	if (test !== null) history.push({ atMs: evidence.asOfMs, p: test.p });
-	return { test, alpha: SRM_ALPHA, arms, history, restarted: Object.keys(accepted).length > 0 };
+	const classic = sampleRatioTest(
+		arms.map(({ units }) => units),
+		arms.map(({ expected }) => expected),
+	);
+	return {
+		test,
+		classic: isNoEstimate(classic) ? null : classic,
+		alpha: SRM_ALPHA,
+		arms,
+		history,
+		restarted: Object.keys(accepted).length > 0,
+	};
 }

@@ -4,7 +4,9 @@
  */
 import { claims, levels, levelsInEra, segmentShare } from "../analysis/claim.js";
 import { compare } from "../analysis/comparison.js";
+import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import type { Evidence, PartOfArm } from "../analysis/evidence.js";
+import { postStratified, type StratifiedEffect } from "../analysis/postStratified.js";
 import { baselineOf, harmLineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
 import { NO_MOMENTS } from "../analysis/statistics/moments.js";
 import type { ReportInput } from "./reportInput.js";
@@ -30,6 +32,8 @@ export interface SegmentReport {
 	readonly line: number;
 	readonly relative: boolean;
 	readonly values: readonly SegmentValue[];
+	/** As if every value had the same share in both arms. For reading, never for deciding. null: there is no such estimate. */
+	readonly stratified: StratifiedEffect | null;
 }
 
 export function segmentsOf({ experiment, metrics, status }: ReportInput, evidence: Evidence): readonly SegmentReport[] {
@@ -51,9 +55,17 @@ export function segmentsOf({ experiment, metrics, status }: ReportInput, evidenc
 				const { improvement, lower, upper } = measured;
 				return { value, units, improvement, lower, upper, harm: upper < harmLineOf(question, metric), note: "" };
 			});
+			const stratified = postStratified(
+				{ metric, effect: claim.effect },
+				entries.map(({ arms }) => ({
+					challenger: metricIn(arms, arm, metricName),
+					baseline: metricIn(arms, baselineOf(experiment), metricName),
+				})),
+			);
 			return [
 				{
 					...{ segment: name, arm, metric: metricName, role, values },
+					stratified: isNoEstimate(stratified) ? null : stratified,
 					line: lineOf(claim, metric),
 					relative: isRelative({ metric, effect: claim.effect }),
 				},

@@ -4,8 +4,10 @@ import { analyse } from "../../src/analysis/analyse.js";
 import type { ArmEvidence, Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
 import { mergeMoments, NO_MOMENTS } from "../../src/analysis/statistics/moments.js";
 import { plain, pValue, shortTime, size, utc } from "../../src/report/format.js";
+import { reportPage } from "../../src/report/page/page.js";
 import { reportOf } from "../../src/report/report.js";
-import { experiment, METRICS } from "../rollout/example.js";
+import type { ReportInput } from "../../src/report/reportInput.js";
+import { experiment, METRICS, rate } from "../rollout/example.js";
 import { DAY_MS, DECLARED, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
 
 t.test("an earlier interval is what the analysis said of the people until then", (t) => {
@@ -183,5 +185,88 @@ t.test("each arm has its own level, and a latency quantile its side of the thres
 	for (const { lower, upper, level, units } of levels)
 		t.ok((lower ?? 1) < (level ?? 0) && (level ?? 1) < (upper ?? 0) && units > 1_000);
 	t.same(reportOf({ ...input, evidence: null, decisions: [] }).levels, []);
+	t.end();
+});
+
+t.test("the chance to beat the baseline, by a flat prior and for a sceptic, on the goal's own scale", (t) => {
+	const input = reportInput(MEASURING);
+	const evidence = input.evidence as Evidence;
+	const arms = evidence.arms.map((arm, index) => ({
+		...arm,
+		metrics: { ...arm.metrics, accuracy: rate(1_000, index === 0 ? 0.78 : 0.8) },
+	}));
+	// scipy: norm.cdf of the difference (lift) over its standard error, and of the precision-weighted mean with the prior.
+	for (const [kind, value, flat, sceptic] of [
+		["absolute", 0.005, 0.8638442872767914, 0.6142924997929814],
+		["relative", 0.05, 0.8606608424663097, 0.8362407228016108],
+		["absolute", 0, 0.8638442872767914, null],
+	] as const) {
+		const goal = { metric: "accuracy", improveBy: { kind, value } };
+		const declared = { ...DECLARED, spec: { ...DECLARED.spec, goal } };
+		const { beliefs } = reportOf({ ...input, experiment: declared, evidence: { ...evidence, arms } });
+		const [control, boosted] = beliefs?.arms ?? [];
+		t.equal(control?.againstBaseline, null);
+		t.ok(Math.abs((boosted?.againstBaseline?.flat ?? 0) - flat) < 1e-9, `${kind} ${boosted?.againstBaseline?.flat}`);
+		const seen = boosted?.againstBaseline?.sceptic ?? null;
+		if (sceptic === null) t.equal(seen, null, "no size was asked for");
+		else t.ok(Math.abs((seen ?? 0) - sceptic) < 1e-9, `${kind} ${seen}`);
+	}
+	t.end();
+});
+
+t.test("the classical sample ratio stands beside the one that holds at every look", (t) => {
+	const input = reportInput(MEASURING);
+	const exposures = [
+		{ planVersion: "a", firstMs: 1, counts: { control: 500, boosted: 560 }, livePoints: { control: 1, boosted: 1 } },
+	];
+	const { sampleRatio } = reportOf({ ...input, evidence: { ...(input.evidence as Evidence), exposures } });
+	// scipy.stats.chisquare([500, 560])
+	t.ok(Math.abs((sampleRatio?.classic?.pValue ?? 0) - 0.06534575162837782) < 1e-12);
+	t.match(sampleRatio?.classic, { degreesOfFreedom: 1 });
+	t.ok((sampleRatio?.test?.p ?? 0) > 0.5, "which is far from an alarm");
+	const none = reportOf({ ...input, evidence: { ...(input.evidence as Evidence), exposures: [] } });
+	t.equal(none.sampleRatio?.classic, null);
+	t.end();
+});
+
+t.test("all looks together are the intersection of the intervals, and say so where it is empty", (t) => {
+	const input = reportInput(MEASURING);
+	const accuracy = (own: ReportInput) => reportOf(own).history.find(({ metric }) => metric === "accuracy");
+	const { points = [], together } = accuracy(input) ?? {};
+	t.match(together, {
+		lower: Math.max(...points.map(({ lower }) => lower)),
+		upper: Math.min(...points.map(({ upper }) => upper)),
+		looks: points.length,
+		contradicted: false,
+	});
+	const evidence = { ...(input.evidence as Evidence), periods: [] };
+	const first = input.decisions.findIndex((decision) => decision.input !== null);
+	const moved = (change: object): ReportInput => ({
+		...{ ...input, evidence },
+		decisions: input.decisions.map((decision, index) => {
+			if (index !== first) return decision;
+			const findings = decision.outcome.findings.map((finding) => ({
+				...{ ...finding, lower: 0.5, upper: 0.6 },
+				...change,
+			}));
+			return { ...decision, outcome: { ...decision.outcome, findings } };
+		}),
+	});
+	const gone = accuracy(moved({}));
+	t.match(gone?.together, { contradicted: true, lower: gone?.points.at(-1)?.lower });
+	t.match(reportPage(reportOf(moved({}))), /The looks have no improvement in common/);
+	t.equal(accuracy(moved({ alpha: 0.01 }))?.together.contradicted, false, "another level is no look at this claim");
+	t.end();
+});
+
+t.test("the goal by segment has a stratified estimate beside the plain one", (t) => {
+	const input = reportInput(MEASURING);
+	const told = reportOf(input);
+	const goal = told.segments.find(({ role }) => role === "goal");
+	const claim = told.claims.find(({ role }) => role === "goal");
+	t.equal(goal?.stratified?.strata, 4);
+	t.ok(Math.abs((goal?.stratified?.crude.improvement ?? 0) - (claim?.improvement ?? 1)) < 1e-9);
+	t.ok(Math.abs((goal?.stratified?.improvement ?? 0) - (claim?.improvement ?? 1)) < 0.01);
+	t.match(reportPage(told), /As if both arms had the same share of every <bdi>country<\/bdi>/);
 	t.end();
 });

@@ -105,7 +105,11 @@ function figure({ claims, metrics }: Report, history: ClaimHistory, index: numbe
 	const name = `${claimName(finding, metric)}${several ? ` of ${finding.arm}` : ""}`;
 	const { picture, cut } = boundsPicture(`h${index}`, history.points, { line: finding.line, scale, name }, "band");
 	const from = history.from === "periods" ? "by first exposure" : "at each decision";
-	return html`<figure><figcaption><b>${named(name)}</b>, ${unitOf(scale)}${plain(history.points.length)} looks, ${from}${cut ? "; wider at first than is drawn" : ""}</figcaption>
+	const { together } = history;
+	const said = together.contradicted
+		? "The looks have no improvement in common: it has moved, so go by the last look."
+		: `All looks together: between ${size(scale, together.lower)} and ${size(scale, together.upper)}.`;
+	return html`<figure><figcaption><b>${named(name)}</b>, ${unitOf(scale)}${plain(history.points.length)} looks, ${from}${cut ? "; wider at first than is drawn" : ""}. ${said}</figcaption>
 ${picture}</figure>
 `;
 }

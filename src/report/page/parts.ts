@@ -1,7 +1,7 @@
 /** Parts of the people: by segment, by time of their first exposure, and the arms' chances as Bayesians see them. */
 
 import type { EffectByPeriod } from "../effectByPeriod.js";
-import { claimName, plain, scaleOf, size, utc } from "../format.js";
+import { bare, claimName, plain, type Scale, scaleOf, size, utc } from "../format.js";
 import { html, type Markup } from "../markup.js";
 import type { Report } from "../report.js";
 import type { SegmentReport, SegmentValue } from "../segments.js";
@@ -60,7 +60,16 @@ function segmentTable({ metrics }: Report, segment: SegmentReport): Markup {
 	]);
 	const caption = `${claimName(segment, metric)} of ${arm} by ${segment.segment}: ${role}, ${asked(segment, scale)}`;
 	const axis = ["", "", axisPicture(domain, scale), unitOf(scale).replace(", ", ""), ""];
-	return table(caption, SEGMENT_COLUMNS, [...rows, axis]);
+	return html`${table(caption, SEGMENT_COLUMNS, [...rows, axis])}${stratifiedWords(segment, scale)}`;
+}
+
+/** A second estimate, and what it is worth. */
+function stratifiedWords({ stratified, segment }: SegmentReport, scale: Scale): Markup | null {
+	if (stratified === null) return null;
+	const { improvement, standardError, crude } = stratified;
+	const told = (one: typeof crude): string =>
+		`${size(scale, one.improvement)}, standard error ${bare(scale, one.standardError)}`;
+	return html`<p class="soft wide">As if both arms had the same share of every ${named(segment)}: ${told({ improvement, standardError })}; without that ${told(crude)}. For reading: the claim above decides.</p>`;
 }
 
 const SEGMENT_COLUMNS = [
@@ -117,7 +126,7 @@ function trend(halves: EffectByPeriod["halves"], scale: ReturnType<typeof scaleO
 
 export function beliefsSection({ beliefs, experiment, metrics }: Report): Markup {
 	const heading = "Chance to win and expected loss";
-	const never = html`<p class="note"><b>For reading, never for deciding.</b> These Bayesian numbers (flat priors) do not hold at every look; nothing in the rollout rests on them.</p>`;
+	const never = html`<p class="note"><b>For reading, never for deciding.</b> These Bayesian numbers (flat priors, but for the sceptic, who holds an effect of the size asked for as likely to be a loss as a gain) do not hold at every look; nothing in the rollout rests on them.</p>`;
 	if (beliefs === null) {
 		const why =
 			experiment.spec.goal === null
@@ -126,9 +135,11 @@ export function beliefsSection({ beliefs, experiment, metrics }: Report): Markup
 		return section("beliefs", heading, html`${never}<p class="wide">${why}</p>`);
 	}
 	const scale = scaleOf(metrics[beliefs.metric], false);
-	const rows = beliefs.arms.map(({ arm, baseline, chanceToWin, expectedLoss }) => [
+	const rows = beliefs.arms.map(({ arm, baseline, chanceToWin, expectedLoss, againstBaseline }) => [
 		html`${named(arm)}${baseline ? html` <span class="soft">baseline</span>` : null}`,
 		chance(chanceToWin),
+		againstBaseline === null ? "–" : chance(againstBaseline.flat),
+		againstBaseline === null || againstBaseline.sceptic === null ? "–" : chance(againstBaseline.sceptic),
 		size(scale, expectedLoss, 2).replace("+", ""),
 	]);
 	return section("beliefs", heading, html`${never}${table(`By ${beliefs.metric}`, BELIEF_COLUMNS, rows)}`);
@@ -144,5 +155,7 @@ function chance(value: number): string {
 const BELIEF_COLUMNS = [
 	{ head: "Arm", className: "name" },
 	{ head: "Chance to be the best", className: "n" },
+	{ head: "to beat the baseline", className: "n" },
+	{ head: "for a sceptic", className: "n" },
 	{ head: "Loss on average, if it is chosen", className: "n" },
 ] as const;

@@ -32,7 +32,7 @@ export function exposureSection({ evidence, experiment, sampleRatio }: Report): 
 	const heading = "People and sample ratio";
 	if (evidence === null || sampleRatio === null)
 		return section("exposure", heading, html`<p class="wide">Nobody has been counted yet.</p>`);
-	const { test, alpha, arms, history, restarted } = sampleRatio;
+	const { test, classic, alpha, arms, history, restarted } = sampleRatio;
 	const columns = [
 		{ head: "Arm", className: "name" },
 		{ head: "Variant", className: "name" },
@@ -63,11 +63,15 @@ export function exposureSection({ evidence, experiment, sampleRatio }: Report): 
 				? `People do not come to the arms in the promised ratio (p ${pValue(test.p)}, alarm below ${alpha}): something loses or favours one arm, and no effect can be trusted.`
 				: `People come to the arms in the promised ratio (p ${pValue(test.p)}, alarm below ${alpha}; valid at every look).`;
 	const bad = test !== null && test.p < alpha;
+	const once =
+		classic === null
+			? null
+			: html`<p class="soft wide">Pearson’s chi-square, which may be looked at once only, says p ${pValue(classic.pValue)} (${plain(classic.statistic)} with ${classic.degreesOfFreedom} ${classic.degreesOfFreedom === 1 ? "degree" : "degrees"} of freedom).</p>`;
 	return section(
 		"exposure",
 		heading,
 		html`<p class="${bad ? "note bad" : "wide"}">${verdict}${restarted ? " People from before a person’s resume are left out of the ratio." : null}</p>
-${table("People by arm", columns, rows)}
+${table("People by arm", columns, rows)}${once}
 ${
 	history.length < 2
 		? html`<p class="soft">Its course over time needs two looks.</p>`
