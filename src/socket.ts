@@ -1,12 +1,13 @@
 /**
  * UNIX sockets, Weir's doors between its own processes: only the own user gets in, a dead process's file is no
  * obstacle, and a living one is never pushed aside. Node cannot ask who is at the other end (SO_PEERCRED); the kernel
- * answers before: into a folder of mode 0700 comes nobody but its owner, to listen or to connect, and root.
+ * answers before: into a folder of mode 0700 comes nobody but its owner, to listen or to connect, and root. And nobody may
+ * put another folder in its place: whoever may rename in a folder above it could (OpenSSH's StrictModes look there too).
  */
-import { lstatSync, type Stats } from "node:fs";
+import { lstatSync, readlinkSync, type Stats } from "node:fs";
 import { chmod, lstat, mkdir, rm } from "node:fs/promises";
 import { connect } from "node:net";
-import { dirname } from "node:path";
+import { dirname, join, resolve, sep } from "node:path";
 import { WeirError } from "./error.js";
 import { SOCKET_PATH_BYTES_MAX } from "./limits.js";
 
@@ -15,7 +16,8 @@ const refuse = (what: string, hint: string): never => {
 };
 
 /**
- * Sockets may lie in the folder: it is one, no link to one, the own user's, and nobody else may enter it.
+ * Sockets may lie in the folder: it is one, no link to one, the own user's, nobody else may enter it or put another in
+ * its place.
  * @throws WeirError `failed-precondition` where it is not; `not-found` where there is none
  */
 export function requireOwnFolder(folder: string): void {
@@ -23,6 +25,7 @@ export function requireOwnFolder(folder: string): void {
 	if (!found.isDirectory()) refuse(`${folder} is no directory, or a link`, "name the directory itself");
 	if ((found.mode & 0o077) !== 0) refuse(`other users can enter ${folder}`, `chmod 700 ${folder}, or name another`);
 	if (found.uid !== process.getuid?.()) refuse(`${folder} belongs to another user`, "use a directory of your own");
+	requireSafeParents(folder, { users: [found.uid], groups: [process.getgid?.() ?? ROOT] });
 }
 
 /**
@@ -30,16 +33,81 @@ export function requireOwnFolder(folder: string): void {
  * @throws WeirError as requireOwnFolder
  */
 export function requireOwnersFolder(folder: string): void {
-	if (process.getuid?.() !== 0) requireOwnFolder(folder);
-	else if ((statOf(folder).mode & 0o077) !== 0) refuse(`other users can enter ${folder}`, `chmod 700 ${folder}`);
+	if (process.getuid?.() !== ROOT) {
+		requireOwnFolder(folder);
+		return;
+	}
+	const { mode, uid, gid } = statOf(folder);
+	if ((mode & 0o077) !== 0) refuse(`other users can enter ${folder}`, `chmod 700 ${folder}`);
+	requireSafeParents(folder, { users: [uid], groups: [gid] });
 }
 
 /**
  * A foreign agent's socket (SPIRE's) is for many users; but who may write in its folder could be the agent.
- * @throws WeirError `failed-precondition` where others than its owner can write there; `not-found` where there is none
+ * @throws WeirError `failed-precondition` where others than its owner can write there, or put another in its place;
+ *   `not-found` where there is none
  */
 export function requireAgentsFolder(folder: string): void {
-	if ((statOf(folder).mode & 0o022) !== 0) refuse(`others can write in ${folder}`, `chmod go-w ${folder}`);
+	const { mode, uid } = statOf(folder);
+	if ((mode & 0o022) !== 0) refuse(`others can write in ${folder}`, `chmod go-w ${folder}`);
+	requireSafeParents(folder, { users: [uid, process.getuid?.() ?? ROOT], groups: [process.getgid?.() ?? ROOT] });
+}
+
+const ROOT = 0;
+/** As Linux follows at most, MAXSYMLINKS. */
+const LINKS_MAX = 40;
+
+/** Who may own what lies on the way, root apart, and whose groups may write there. */
+export interface Trusted {
+	readonly users: readonly number[];
+	readonly groups: readonly number[];
+}
+
+/**
+ * Why others could put something else in place of what lies in this folder, or at the end of this link; null = they
+ * could not. A sticky folder (/tmp) lets everybody rename their own alone, and its owner all. A folder for the own group
+ * is good: under user-private groups (Debian, Ubuntu, Fedora) that is the user alone, and mode 0775 what mkdir makes.
+ */
+export function parentFault(
+	{ uid, gid, mode }: Pick<Stats, "uid" | "gid" | "mode">,
+	kind: "folder" | "link",
+	{ users, groups }: Trusted,
+): "belongs to another user" | "lets other users write" | null {
+	if (uid !== ROOT && !users.includes(uid)) return "belongs to another user";
+	// The mode of a link says nothing.
+	if (kind === "link" || (mode & 0o1000) !== 0) return null;
+	const open = (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && !groups.includes(gid));
+	return open ? "lets other users write" : null;
+}
+
+/** Goes the way that the kernel goes, from the root through every link, to the folder's parent. */
+function requireSafeParents(folder: string, trusted: Trusted): void {
+	let at: string = sep;
+	const left = resolve(folder).split(sep).filter(Boolean);
+	for (let links = 0; left.length > 0; ) {
+		check(at, statOf(at), "folder");
+		const next = join(at, left.shift() ?? "");
+		const found = statOf(next);
+		if (!found.isSymbolicLink()) {
+			at = next;
+			continue;
+		}
+		check(next, found, "link");
+		if (++links > LINKS_MAX) refuse(`${folder} lies behind too many links`, "name the directory itself");
+		const target = resolve(at, readlinkSync(next));
+		left.unshift(...target.split(sep).filter(Boolean));
+		at = sep;
+	}
+
+	function check(place: string, found: Stats, kind: "folder" | "link"): void {
+		const fault = parentFault(found, kind, trusted);
+		if (fault === null) return;
+		const cure = fault === "lets other users write" ? `chmod go-w ${place}, or chmod +t ${place}; or ` : "";
+		refuse(
+			`${place} ${fault}, who could put another directory in place of ${folder}`,
+			`${cure}name a directory elsewhere`,
+		);
+	}
 }
 
 function statOf(folder: string): Stats {
