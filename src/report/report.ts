@@ -16,6 +16,7 @@ import { type Beliefs, beliefsOf } from "./beliefs.js";
 import { type EffectByPeriod, effectsByPeriod } from "./effectByPeriod.js";
 import { type ClaimHistory, historyOf } from "./history.js";
 import { type LevelReport, levelsOf } from "./levels.js";
+import { type PlannedLookReport, plannedLooksOf } from "./plannedLooks.js";
 import { type Quality, qualityOf } from "./quality.js";
 import { analyseAll, type ReportInput } from "./reportInput.js";
 import { type SampleRatioReport, sampleRatioOf } from "./sampleRatio.js";
@@ -38,6 +39,8 @@ export interface Report {
 	/** Every claim over all units, in declared order, of every challenger, closed ones too. */
 	readonly claims: readonly Finding[];
 	readonly segmentHarms: readonly Finding[];
+	/** Of designs that have them, as they were taken. */
+	readonly looks: readonly PlannedLookReport[];
 	readonly history: readonly ClaimHistory[];
 	readonly levels: readonly LevelReport[];
 	readonly allocation: readonly AllocationStep[];
@@ -76,6 +79,7 @@ export function reportOf(input: ReportInput): Report {
 		evidence: found,
 		claims,
 		segmentHarms: analysis.findings.filter(({ segment }) => segment !== undefined),
+		looks: plannedLooksOf(input),
 		history: historyOf(input, evidence, claims),
 		levels: evidence === null ? [] : levelsOf(input, evidence),
 		allocation: allocationOf(decisions),

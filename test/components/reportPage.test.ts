@@ -21,6 +21,12 @@ const STORIES: Readonly<Record<string, () => string>> = {
 	winning: () => pageOf(JSON.stringify(reportInput(WINNING))),
 	harmful: () => pageOf(JSON.stringify(reportInput(HARMFUL))),
 	fresh: () => pageOf(JSON.stringify(reportInput({ ...MEASURING, days: 0 }))),
+	planned: () => {
+		const inference = { design: "group-sequential", looks: 4, units: 24_000, spending: "pocock" } as const;
+		const rollout = { ...DECLARED.spec.rollout, inference };
+		const story = { ...WINNING, days: 20 };
+		return pageOf(JSON.stringify(reportInput(story, { ...DECLARED, spec: { ...DECLARED.spec, rollout } })));
+	},
 	hostile: () => {
 		const arms = [...DECLARED.spec.arms, { name: "tuned", variant: "v3", weight: 1, baseline: false, parameters: {} }];
 		const three = { ...DECLARED, spec: { ...DECLARED.spec, arms } };

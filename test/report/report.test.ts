@@ -1,12 +1,14 @@
 /** The numbers of the report against the same ones computed by another way. */
 import t from "tap";
 import { analyse } from "../../src/analysis/analyse.js";
+import { normalSf } from "../../src/analysis/distributions/normal.js";
 import type { ArmEvidence, Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
 import { mergeMoments, NO_MOMENTS } from "../../src/analysis/statistics/moments.js";
 import { plain, pValue, shortTime, size, utc } from "../../src/report/format.js";
 import { reportPage } from "../../src/report/page/page.js";
 import { reportOf } from "../../src/report/report.js";
 import type { ReportInput } from "../../src/report/reportInput.js";
+import type { InferenceDesign } from "../../src/resources/resource.js";
 import { experiment, METRICS, rate } from "../rollout/example.js";
 import { DAY_MS, DECLARED, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
 
@@ -268,5 +270,60 @@ t.test("the goal by segment has a stratified estimate beside the plain one", (t)
 	t.ok(Math.abs((goal?.stratified?.crude.improvement ?? 0) - (claim?.improvement ?? 1)) < 1e-9);
 	t.ok(Math.abs((goal?.stratified?.improvement ?? 0) - (claim?.improvement ?? 1)) < 0.01);
 	t.match(reportPage(told), /As if both arms had the same share of every <bdi>country<\/bdi>/);
+	t.end();
+});
+
+t.test(
+	"planned looks are told with their classical test; their bound lies above the line where the goal is proved",
+	(t) => {
+		const planned = (inference: InferenceDesign) =>
+			reportInput(
+				{ ...WINNING, days: 20 },
+				{ ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, inference } } },
+			);
+		const line = 0.005;
+		for (const design of [
+			{ design: "group-sequential", looks: 4, units: 24_000, spending: "pocock" },
+			{ design: "fixed-horizon", units: 16_000 },
+		] as const) {
+			const input = planned(design);
+			const { looks } = reportOf(input);
+			t.same(
+				looks.map(({ atMs, units, boundary }) => ({ atMs, units, boundary })),
+				(input.status.looks ?? []).map(({ atMs, units, boundary }) => ({ atMs, units, boundary })),
+			);
+			t.ok(looks.length >= 1 && looks.some(({ arms }) => arms[0]?.proved), `${design.design}: ${looks.length} looks`);
+			for (const { arms, boundary } of looks)
+				for (const { z, proved, test } of arms) {
+					t.ok(Math.abs((test?.z ?? 0) - (z ?? 1)) < 1e-12, "the z that was decided by");
+					t.equal((test?.lower ?? 0) > line, proved);
+					t.equal((test?.pValue ?? 1) < normalSf(boundary), proved);
+					t.match(test, { test: "score" });
+				}
+			const told = reportPage(reportOf(input));
+			t.match(told, /Planned looks at accuracy/);
+			t.match(told, /✓ proved/);
+		}
+		const without = reportOf({ ...planned({ design: "fixed-horizon", units: 16_000 }), decisions: [] });
+		t.equal(without.looks[0]?.arms[0]?.test, null, "where the decision is not kept its z is");
+		t.ok((without.looks[0]?.arms[0]?.z ?? 0) > 2);
+		t.match(
+			reportPage(reportOf(planned({ design: "fixed-horizon", units: 900_000 }))),
+			/No planned look has been taken yet/,
+		);
+		t.same(reportOf(reportInput(MEASURING)).looks, []);
+		t.end();
+	},
+);
+
+t.test("a bandit's report says whose units it counts and why nothing is tested on the others", (t) => {
+	const bandit = { algorithm: "thompson", floorPpm: 200_000, everyMs: 3_600_000 } as const;
+	const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, bandit } } };
+	const input = { ...reportInput(MEASURING), experiment: declared };
+	t.notMatch(reportPage(reportOf(input)), /Shares have followed outcomes/, "nothing has moved yet");
+	const shares = { ppm: { control: 1_000_000, boosted: 400_000 }, firstMovedAtMs: START_MS, movedAtMs: START_MS };
+	const told = reportPage(reportOf({ ...input, status: { ...input.status, shares } }));
+	t.match(told, /Shares have followed outcomes since 2026-03-02 08:00:00 UTC.*first 20% of each arm’s live points/s);
+	t.match(told, /On the others nothing is tested/);
 	t.end();
 });

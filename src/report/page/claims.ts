@@ -1,12 +1,14 @@
 /** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
 import type { Finding } from "../../analysis/finding.js";
-import { bare, claimName, level, plain, type Scale, scaleOf, size } from "../format.js";
+import { percent } from "../../rollout/sentence.js";
+import { bare, claimName, level, plain, type Scale, scaleOf, size, utc } from "../format.js";
 import type { ClaimHistory } from "../history.js";
 import { html, type Markup } from "../markup.js";
 import type { Report } from "../report.js";
 import { boundsPicture } from "./boundsChart.js";
 import { people } from "./chart.js";
 import { axisOf, intervalPicture, intervalWords } from "./interval.js";
+import { looksTable } from "./looks.js";
 import { named, section } from "./table.js";
 
 export function claimsSection(report: Report): Markup {
@@ -32,13 +34,22 @@ ${[...claims]
 	.filter(({ arm }) => arm === name)
 	.sort((a, b) => Number(b.role === "goal") - Number(a.role === "goal"))
 	.map((finding) => row(report, finding))}</ul>`,
-)}${noGoal(report)}`,
+)}${noGoal(report)}${looksTable(report)}${banditNote(report)}`,
 	);
 }
 
 function noGoal({ experiment }: Report): Markup | null {
 	if (experiment.spec.goal !== null) return null;
 	return html`<p class="note">No goal is declared: harm is watched, and a person promotes.</p>`;
+}
+
+/** Whose units the numbers above are, where shares have followed outcomes. */
+function banditNote({ experiment, status }: Report): Markup | null {
+	const { bandit } = experiment.spec.rollout;
+	if (bandit === null || status.shares === undefined) return null;
+	return html`<p class="note">Shares have followed outcomes since ${utc(status.shares.firstMovedAtMs)}. Whoever came later counts only on the first ${percent(bandit.floorPpm)} of each arm’s live points,
+which are live whatever the outcomes say: there the design is fixed, and what is said here holds. On the others nothing is tested: an arm that grew at a better hour, or that got people who
+had been here before, looks better for that alone.</p>`;
 }
 
 const CHIP = {

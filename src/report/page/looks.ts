@@ -1,0 +1,54 @@
+/** Planned looks as a table: what each saw, and the line that it had to reach. */
+import { plain, pValue, scaleOf, size, utc } from "../format.js";
+import { html, type Markup } from "../markup.js";
+import type { PlannedLookReport } from "../plannedLooks.js";
+import type { Report } from "../report.js";
+import { people } from "./chart.js";
+import { named, table } from "./table.js";
+
+/** null where the design has none. */
+export function looksTable({ looks, experiment, metrics }: Report): Markup | null {
+	const { goal, rollout } = experiment.spec;
+	if (rollout.inference.design === "sequential" || goal === null) return null;
+	const scale = scaleOf(metrics[goal.metric], goal.improveBy.kind === "relative");
+	const rows = looks.flatMap((look) =>
+		look.arms.map(({ arm, z, proved, test }) => [
+			`${look.number}, ${utc(look.atMs)}`,
+			named(arm),
+			people(look.units),
+			test === null ? "–" : TESTS[test.test](test.degreesOfFreedom),
+			test === null ? "–" : size(scale, test.improvement),
+			test === null || test.lower === null ? "–" : size(scale, test.lower),
+			z === null ? "untested" : plain(z, 4),
+			Number.isFinite(look.boundary) && look.boundary < 1e6 ? plain(look.boundary, 4) : "none",
+			test === null ? "–" : pValue(test.pValue),
+			proved ? html`<span class="chip good">✓ proved</span>` : "not proved",
+		]),
+	);
+	const told = html`<p class="note">The goal is proved by ${kindOf(rollout.inference.design)} alone, not by its interval above; harm and guardrails are looked at all the time.</p>`;
+	if (rows.length === 0) return html`${told}<p class="wide">No planned look has been taken yet.</p>`;
+	return html`${told}${table(`Planned looks at ${goal.metric}`, COLUMNS, rows)}
+<p class="soft wide">“At least” holds at all planned looks together; p is that look’s own.</p>`;
+}
+
+const kindOf = (design: string): string => (design === "fixed-horizon" ? "one planned look" : "planned looks");
+
+const TESTS: Readonly<
+	Record<NonNullable<PlannedLookReport["arms"][number]["test"]>["test"], (df: number | null) => string>
+> = {
+	score: () => "score test",
+	welch: (df) => (df === null ? "z test" : `Welch’s t, ${plain(df, 5)} degrees of freedom`),
+};
+
+const COLUMNS = [
+	{ head: "Look" },
+	{ head: "Arm", className: "name" },
+	{ head: "People", className: "n" },
+	{ head: "Test" },
+	{ head: "Improvement", className: "n" },
+	{ head: "At least", className: "n" },
+	{ head: "z", className: "n" },
+	{ head: "Boundary", className: "n" },
+	{ head: "p", className: "n" },
+	{ head: "" },
+] as const;

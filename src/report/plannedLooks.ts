@@ -1,0 +1,56 @@
+/**
+ * The planned looks at the goal as they were taken, each with its classical test, made again from what the decision was
+ * made on. Its lower bound is at the level that the look's boundary leaves: a repeated confidence interval, which holds
+ * at all planned looks together, and lies above the line where the goal is proved (Jennison & Turnbull, "Interim analyses: the
+ * repeated confidence interval approach", JRSS-B 51, 1989). Of one single look it is the plain interval.
+ */
+import { claims } from "../analysis/claim.js";
+import { normalSf } from "../analysis/distributions/normal.js";
+import { isNoEstimate } from "../analysis/estimators/estimate.js";
+import { type PlannedTest, plannedTest } from "../analysis/plannedLook.js";
+import { baselineOf } from "../analysis/question.js";
+import { NO_MOMENTS } from "../analysis/statistics/moments.js";
+import type { ReportInput } from "./reportInput.js";
+
+export interface PlannedLookReport {
+	/** 1, 2, … */
+	readonly number: number;
+	readonly atMs: number;
+	readonly units: number;
+	readonly boundary: number;
+	readonly arms: readonly {
+		readonly arm: string;
+		/** As it was decided by; null: it could not be tested. */
+		readonly z: number | null;
+		readonly proved: boolean;
+		/** null: it could not be tested, or the decision has not been kept. */
+		readonly test: PlannedTest | null;
+	}[];
+}
+
+/** Oldest first; none of a sequential design. */
+export function plannedLooksOf({ experiment, status, decisions }: ReportInput): readonly PlannedLookReport[] {
+	if (experiment.spec.rollout.inference.design === "sequential") return [];
+	return (status.looks ?? []).map(({ atMs, units, boundary, z }, index) => {
+		const input =
+			decisions.find((decision) => decision.atMs === atMs && decision.outcome.rule === "look")?.input ?? null;
+		const arms = Object.entries(z).map(([arm, own]) => ({
+			arm,
+			z: own,
+			proved: own !== null && own >= boundary,
+			test: input === null ? null : testOf(input, arm, normalSf(boundary)),
+		}));
+		return { number: index + 1, atMs, units, boundary, arms };
+	});
+}
+
+type LookInput = Pick<NonNullable<ReportInput["decisions"][number]["input"]>, "experiment" | "metrics" | "evidence">;
+
+function testOf({ experiment, metrics, evidence }: LookInput, arm: string, alpha: number): PlannedTest | null {
+	const goal = claims(experiment, metrics).find((claim) => claim.arm === arm && claim.role === "goal");
+	if (goal === undefined || goal.metric === null || !(alpha > 0)) return null;
+	const { metric, role, effect, slowLine, metricName } = goal;
+	const of = (name: string) => evidence.arms.find((one) => one.arm === name)?.metrics[metricName] ?? NO_MOMENTS;
+	const found = plannedTest({ metric, role, effect, slowLine }, of(arm), of(baselineOf(experiment)), alpha);
+	return isNoEstimate(found) ? null : found;
+}
