@@ -58,18 +58,25 @@ export function parseForwardedClientCert(value: string): readonly ForwardedClien
 	}
 }
 
+/** The client that a trusted proxy had. */
+export interface VouchedClient {
+	readonly spiffeId: string;
+	/** SHA-256 of its certificate in DER, base64url as in x5t#S256 (RFC 8705 section 3.1); null = the proxy does not tell. */
+	readonly certificateThumbprint: string | null;
+}
+
 /**
- * The SPIFFE id of the client that the nearest proxy had, on that proxy's word.
+ * The client that the nearest proxy had, on that proxy's word.
  * @param values of all headers of that name
  * @param hop SPIFFE id that the connection's peer has proved (peerSpiffeId), null for none
  * @returns null where the hop is not trusted, where there is not one header of one client, or where it has not exactly
  *   one URI name which is a SPIFFE id of the hop's own trust domain
  */
-export function forwardedSpiffeId(
+export function forwardedClient(
 	values: readonly string[],
 	hop: string | null,
 	trustedHops: ReadonlySet<string>,
-): string | null {
+): VouchedClient | null {
 	const [value, ...more] = values;
 	if (hop === null || !trustedHops.has(hop) || value === undefined || more.length > 0) return null;
 	const elements = parseForwardedClientCert(value);
@@ -79,7 +86,11 @@ export function forwardedSpiffeId(
 	const [uri, ...uris] = element.uri;
 	if (uri === undefined || uris.length > 0 || spiffeFault(uri) !== null) return null;
 	// The certificates of another trust domain are not this proxy's to vouch for: as its peer, such a client is refused too.
-	return trustDomain(uri) === trustDomain(hop) ? uri : null;
+	if (trustDomain(uri) !== trustDomain(hop)) return null;
+	const { hash } = element;
+	// Envoy always tells it, and in no other form. A certificate itself (Cert) is not read: no two words on one thing.
+	const told = hash !== null && /^[0-9a-f]{64}$/i.test(hash);
+	return { spiffeId: uri, certificateThumbprint: told ? Buffer.from(hash, "hex").toString("base64url") : null };
 }
 
 const trustDomain = (id: string): string | undefined => id.split("/", 3)[2];

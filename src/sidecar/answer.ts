@@ -3,7 +3,7 @@
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
 import { canonicalFault, PROBE_PATH } from "../access/canonical.js";
-import { forwardedSpiffeId } from "../access/forwardedClientCert.js";
+import { forwardedClient } from "../access/forwardedClientCert.js";
 import type { AccessRequest } from "../access/policy.js";
 import type { SignDecision } from "../access/signedDecision.js";
 import type { TokenAnswer, VerifyToken } from "../access/token.js";
@@ -66,11 +66,15 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 		if (judges || callout === null || callout.verdict || callout.onStale === "deny") return staleTable(table, service);
 	}
 	let verdict = judges ? refusal(judge, question) : null;
+	const forwarded = forwardedBy(tables.get(null), question);
+	const principal = forwarded === null ? question.principal : forwarded.principal;
+	// Such a proxy's own rights are not its clients'.
+	if (verdict === null && judges && forwarded !== null && principal === null) verdict = NOT_CANONICAL;
 	let token: TokenAnswer = null;
 	let shadow: Verdict | null = null;
 	if (ours && verdict === null && judge?.readsUsers === true) {
 		const authorization = question.headerValues("authorization");
-		const said = authorization.length === 0 ? null : verify(new TokenAsked(question, authorization));
+		const said = authorization.length === 0 ? null : verify(new TokenAsked(question, authorization, forwarded));
 		if (said instanceof Promise) return judge.judgesUsers ? said : whileDryRunWaits(said);
 		token = said;
 		if (token !== null && "refused" in token) {
@@ -90,10 +94,6 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	} else {
 		place = service.placed(question.assigned);
 	}
-	const forwarded = forwardedBy(tables.get(null), question);
-	const principal = forwarded === null ? question.principal : forwarded.principal;
-	// Such a proxy's own rights are not its clients'.
-	if (verdict === null && judges && forwarded !== null && principal === null) verdict = NOT_CANONICAL;
 	if (verdict === null && ours && judge !== null && (judges || judge.shadow !== null)) {
 		const request = accessRequest(knowledge, question, principal, token, place);
 		verdict = judges ? (request.path === PROBE_PATH ? PROBED : judge.authorise(request)) : OPEN;
@@ -129,8 +129,9 @@ function forwardedBy(newest: CompiledTable | null, question: Question): Forwarde
 	const { principal: via, gateway } = question;
 	const proxies = newest?.trustedProxies(gateway);
 	if (via === null || !proxies?.has(via)) return null;
-	const client = forwardedSpiffeId(question.headerValues(FORWARDED_CERT_HEADER), via, proxies);
-	return { principal: client !== null && isWorkloadId(client) ? client : null, via };
+	const client = forwardedClient(question.headerValues(FORWARDED_CERT_HEADER), via, proxies);
+	if (client === null || !isWorkloadId(client.spiffeId)) return { principal: null, certificateThumbprint: null, via };
+	return { principal: client.spiffeId, certificateThumbprint: client.certificateThumbprint, via };
 }
 
 /** What is refused before any rule or token is looked at (access/canonical.ts). */

@@ -108,6 +108,8 @@ export interface Ruling {
 export interface Forwarded {
 	/** SPIFFE id of the client, which was judged; null = the proxy names none, or not exactly one. */
 	readonly principal: string | null;
+	/** SHA-256 of that client's certificate in DER, base64url; null = the proxy does not tell it. */
+	readonly certificateThumbprint: string | null;
 	/** SPIFFE id of the proxy, as its connection has proved it. */
 	readonly via: string;
 }

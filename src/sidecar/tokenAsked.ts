@@ -1,15 +1,19 @@
 /** The question for the token's verdict, out of the sidecar's own: what costs something is made when it is read. */
 import type { TokenQuestion } from "../access/token.js";
-import type { Question } from "./question.js";
+import type { Forwarded, Question } from "./question.js";
 
 export class TokenAsked implements TokenQuestion {
 	readonly #question: Question;
+	readonly #forwarded: Forwarded | null;
 
+	/** @param forwarded the client that shows the token, where the peer of the connection is a trusted proxy */
 	constructor(
 		question: Question,
 		readonly authorization: readonly string[],
+		forwarded: Forwarded | null,
 	) {
 		this.#question = question;
+		this.#forwarded = forwarded;
 	}
 
 	get gateway(): string | null {
@@ -30,10 +34,11 @@ export class TokenAsked implements TokenQuestion {
 	}
 
 	get certificateThumbprint(): string | null {
-		return this.#question.certificateThumbprint;
+		// The proxy's own certificate proves nothing of its client.
+		return this.#forwarded === null ? this.#question.certificateThumbprint : this.#forwarded.certificateThumbprint;
 	}
 
 	get payer(): string {
-		return this.#question.principal ?? this.#question.sourceAddress ?? "";
+		return this.#forwarded?.principal ?? this.#question.principal ?? this.#question.sourceAddress ?? "";
 	}
 }

@@ -1,10 +1,11 @@
 /** x-forwarded-client-cert: the cases of Kuadrant/authorino's xfcc_test.go and more, and any text at all. */
+import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
 import {
 	type ForwardedClient,
-	forwardedSpiffeId,
+	forwardedClient,
 	parseForwardedClientCert,
 } from "../../src/access/forwardedClientCert.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
@@ -82,7 +83,26 @@ t.test("what could be read in two ways is refused as a whole", async (t) => {
 
 t.test("counts only from a trusted hop, for one client with one SPIFFE id", async (t) => {
 	const good = `By=${ENVOY};Hash=a;URI=${CLIENT}`;
-	t.equal(forwardedSpiffeId([good], ENVOY, TRUSTED), CLIENT);
+	t.same(forwardedClient([good], ENVOY, TRUSTED), { spiffeId: CLIENT, certificateThumbprint: null });
+	const hash = createHash("sha256").update("certificate");
+	const hex = hash.copy().digest("hex");
+	const thumbprint = hash.digest("base64url");
+	for (const [told, expected] of [
+		[`Hash=${hex}`, thumbprint],
+		[`Hash="${hex}"`, thumbprint],
+		[`hash=${hex.toUpperCase()}`, thumbprint],
+		[`Hash=${hex.slice(2)}`, null],
+		[`Hash=${hex}00`, null],
+		[`Hash=${"g".repeat(64)}`, null],
+		[`Hash=${thumbprint}`, null],
+		["Hash=", null],
+		[`Subject="Hash=${hex}"`, null],
+		['Cert="-----BEGIN%20CERTIFICATE-----"', null],
+	] as const) {
+		const client = forwardedClient([`${told};URI=${CLIENT}`], ENVOY, TRUSTED);
+		t.same(client, { spiffeId: CLIENT, certificateThumbprint: expected }, told);
+	}
+	t.equal(forwardedClient([`Hash=${hex};Hash=${hex};URI=${CLIENT}`], ENVOY, TRUSTED), null, "two hashes");
 	const nobody: readonly (readonly [string, readonly string[], string | null])[] = [
 		["an unproven hop", [good], null],
 		["another hop", [good], CLIENT],
@@ -98,7 +118,7 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		["of one that begins alike", ["URI=spiffe://weir.test.evil/weir/client"], ENVOY],
 		["malformed", [`${good};`], ENVOY],
 	];
-	for (const [what, values, hop] of nobody) t.equal(forwardedSpiffeId(values, hop, TRUSTED), null, what);
+	for (const [what, values, hop] of nobody) t.equal(forwardedClient(values, hop, TRUSTED), null, what);
 });
 
 /** As Envoy writes it. */
@@ -153,7 +173,7 @@ t.test("no text crashes it, and none is an identity that spiffeFault refuses or 
 		fc.property(
 			pieces.map((parts) => parts.join("")),
 			(value) => {
-				const id = forwardedSpiffeId([value], ENVOY, TRUSTED);
+				const id = forwardedClient([value], ENVOY, TRUSTED)?.spiffeId ?? null;
 				if (id === null) return true;
 				identities++;
 				return spiffeFault(id) === null && value.includes(`URI=${id}`);

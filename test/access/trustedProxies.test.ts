@@ -2,6 +2,10 @@
  * A Gateway behind trusted proxies, on a real Envoy with the sidecar: the client is whom such a proxy names, and nobody
  * else's word on it counts. It never gives more than the proxy and its client both may.
  */
+import { createHash, X509Certificate } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { parseResources } from "../../src/resources/parse.js";
@@ -11,6 +15,7 @@ import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { alone, rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
+import { AUDIENCE, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
 import { mutualTls, spiffe } from "./mutualTls.js";
 
 t.setTimeout(60_000);
@@ -23,14 +28,34 @@ const upstream = await startVariantServer("v1", (socket, head) => {
 });
 t.teardown(() => upstream.close());
 
+const pair = await keyPair();
+const directory = await mkdtemp(join(tmpdir(), "weir-proxies-"));
+t.teardown(() => rm(directory, { recursive: true, force: true }));
+const keys = join(directory, "keys.json");
+await writeFile(keys, jwksBytes([await publicJwk(pair, { kid: "k1" })]));
+const bound = (certificate: string) => {
+	const iat = Math.floor(Date.now() / 1_000);
+	return signed(
+		{ iss: ISSUER, aud: AUDIENCE, sub: "ann", iat, exp: iat + 600, cnf: { "x5t#S256": certificate } },
+		pair,
+	);
+};
+
 const variants = [variant("v1", upstream.port)];
 const fields = { access: null, callout: PATIENT } as const;
 const resources = resourceSet({
-	gateways: [gateway({ tls: tls.gateway, trustedProxies: [spiffe("proxy"), spiffe("banned")] })],
+	gateways: [
+		gateway({
+			tls: tls.gateway,
+			trustedProxies: [spiffe("proxy"), spiffe("banned")],
+			tokens: [issuerOf({ keys: { from: "file", file: keys }, binding: "mtls" })],
+		}),
+	],
 	services: [
 		service("guarded", variants, fields),
 		service("proxies", variants, fields),
 		service("anyone", variants, fields),
+		service("bound", variants, fields),
 		service("open", variants),
 	],
 	accessPolicies: [
@@ -38,6 +63,7 @@ const resources = resourceSet({
 		accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice"), spiffe("eve")] }),
 		accessPolicy("not-eve", "deny", ["guarded"], { principals: [spiffe("eve")] }),
 		accessPolicy("not-banned", "deny", ["guarded"], { principals: [spiffe("banned")] }),
+		accessPolicy("ann", "allow", ["bound"], { users: [`${ISSUER}#ann`] }),
 		accessPolicy("proxy-itself", "allow", ["proxies"], { principals: [spiffe("proxy"), spiffe("plain")] }),
 	],
 });
@@ -101,6 +127,38 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			403,
 			"anyone is anyone of this trust domain",
 		);
+
+		const [aliceOwn, proxyOwn] = [
+			await tls.ca.issue({ spiffeId: spiffe("alice") }),
+			await tls.ca.issue({ spiffeId: spiffe("proxy") }),
+		];
+		const digestOf = ({ certificate }: typeof aliceOwn, form: "hex" | "base64url") =>
+			createHash("sha256").update(new X509Certificate(certificate).raw).digest(form);
+		const [alices, proxys] = [digestOf(aliceOwn, "base64url"), digestOf(proxyOwn, "base64url")];
+		const hash = digestOf(aliceOwn, "hex");
+		const named = (hash: string): string => `${told(spiffe("alice"))};Hash=${hash}`;
+		const mallory = await tls.ca.issue({ spiffeId: spiffe("mallory") });
+		const through: readonly (readonly [string, typeof aliceOwn, string, string | null, number])[] = [
+			["of the client that the proxy names", proxyOwn, alices, named(hash), 200],
+			["in capitals", proxyOwn, alices, named(hash.toUpperCase()), 200],
+			["of another client's certificate", proxyOwn, alices, named("0".repeat(64)), 401],
+			["the proxy tells no certificate", proxyOwn, alices, told(spiffe("alice")), 401],
+			["nor half of one", proxyOwn, alices, named(hash.slice(0, 62)), 401],
+			["the proxy's own, which is not its client's", proxyOwn, proxys, named(hash), 401],
+			["the proxy's own, and no client", proxyOwn, proxys, null, 403],
+			["two certificates", proxyOwn, alices, `${named(hash)};Hash=${hash}`, 403],
+			["without a proxy", aliceOwn, alices, null, 200],
+			["without a proxy the connection alone tells", aliceOwn, alices, named("0".repeat(64)), 200],
+			["nobody else's word", mallory, alices, named(hash), 401],
+		];
+		for (const [what, peer, certificate, line, expected] of through) {
+			const lines = [`authorization: Bearer ${await bound(certificate)}`, ...(line === null ? [] : [line])];
+			const request = rawGet(
+				"bound.test",
+				lines.map((text) => Buffer.from(text)),
+			);
+			t.equal((await alone(tls.clientWith(envoy.port(), peer), request)).status, expected, `bound token: ${what}`);
+		}
 
 		heads.length = 0;
 		t.equal(await ask("proxy", "guarded", alice), 200);

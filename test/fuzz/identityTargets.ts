@@ -1,7 +1,7 @@
 /** What says who calls: SPIFFE ids, forwarded certificates, tokens, proofs and signed decisions. Nothing forged may hold. */
 import { createHash, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
-import { forwardedSpiffeId, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
+import { forwardedClient, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
 import { certificateSpiffeId } from "../../src/identity/peer.js";
 import type { TokenIssuer } from "../../src/resources/resource.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
@@ -125,11 +125,14 @@ function decision(input: Buffer): void {
 function forwarded(input: Buffer): void {
 	const value = text(input);
 	parseForwardedClientCert(value);
-	if (forwardedSpiffeId([value], "spiffe://weir.test/stranger", new Set(["spiffe://weir.test/edge"])) !== null)
+	if (forwardedClient([value], "spiffe://weir.test/stranger", new Set(["spiffe://weir.test/edge"])) !== null)
 		never("a stranger's word");
-	if (forwardedSpiffeId([value], null, new Set(["spiffe://weir.test/edge"])) !== null) never("nobody's word");
-	const id = forwardedSpiffeId([value], "spiffe://weir.test/edge", new Set(["spiffe://weir.test/edge"]));
-	if (id !== null && (spiffeFault(id) !== null || !value.includes(id) || value.split(/uri=/i).length !== 2))
+	if (forwardedClient([value], null, new Set(["spiffe://weir.test/edge"])) !== null) never("nobody's word");
+	const client = forwardedClient([value], "spiffe://weir.test/edge", new Set(["spiffe://weir.test/edge"]));
+	if (client === null) return;
+	const { spiffeId: id, certificateThumbprint } = client;
+	if (certificateThumbprint !== null && !/hash="?[0-9a-f]{64}/i.test(value)) never("a thumbprint that nobody told");
+	if (spiffeFault(id) !== null || !value.includes(id) || value.split(/uri=/i).length !== 2)
 		never(`the id ${JSON.stringify(id)}`);
 }
 

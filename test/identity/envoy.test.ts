@@ -1,8 +1,9 @@
 /** A real Envoy whose identity and trust come from our own CA over SDS. */
+import { createHash, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { forwardedSpiffeId, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
+import { forwardedClient, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
 import { readRoot, type SigningRoot } from "../../src/identity/signing.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { createDevelopmentCa } from "./developmentCa.js";
@@ -38,9 +39,10 @@ t.test("client → Envoy → server by mTLS: SDS serves the certificate, each en
 	t.equal(await client(caller, port)(), 200);
 	t.match(await envoy.admin("/certs"), ENVOY, "the certificate is the CA's");
 	t.match(predictor.forwarded[0], `URI=${CLIENT}`);
-	t.equal(
-		forwardedSpiffeId([predictor.forwarded[0] ?? ""], ENVOY, new Set([ENVOY])),
-		CLIENT,
+	const own = new X509Certificate(caller.current().certificate);
+	t.same(
+		forwardedClient([predictor.forwarded[0] ?? ""], ENVOY, new Set([ENVOY])),
+		{ spiffeId: CLIENT, certificateThumbprint: createHash("sha256").update(own.raw).digest("base64url") },
 		"Envoy's own header is read as it is meant",
 	);
 	const [element] = parseForwardedClientCert(predictor.forwarded[0] ?? "") ?? [];
@@ -78,7 +80,7 @@ t.test("client → Envoy → server by mTLS: SDS serves the certificate, each en
 	await with_(await strange(root, [uri(CLIENT), uri(id("operator/root"))]));
 	const [two] = predictor.forwarded.slice(before);
 	t.equal(
-		two === undefined ? null : forwardedSpiffeId([two], ENVOY, new Set([ENVOY])),
+		two === undefined ? null : forwardedClient([two], ENVOY, new Set([ENVOY])),
 		null,
 		"two URIs, one of them right: TLS cannot say no, but nobody takes it for an identity (RBAC refuses it, access tests)",
 	);
@@ -91,7 +93,7 @@ t.test("client → Envoy → server by mTLS: SDS serves the certificate, each en
 	agent.destroy();
 	t.equal(spoofed, 200);
 	t.equal(
-		forwardedSpiffeId([predictor.forwarded.at(-1) ?? ""], ENVOY, new Set([ENVOY])),
+		forwardedClient([predictor.forwarded.at(-1) ?? ""], ENVOY, new Set([ENVOY]))?.spiffeId,
 		CLIENT,
 		"a spoofed one is gone",
 	);

@@ -9,6 +9,7 @@ import { calloutTable, serviceTable } from "./calloutTable.js";
 import { NOBODY_ASKED, type QuestionFields, question } from "./question.js";
 
 const WEB = "spiffe://weir.test/web";
+const PROXY = "spiffe://weir.test/proxy";
 const MORE = {
 	users: [],
 	groups: [],
@@ -48,6 +49,7 @@ const table = compileTable({
 		gateways: [
 			{ name: "here", region: "ae", issuers: [], trustedProxies: [] },
 			{ name: "nowhere", region: null, issuers: [], trustedProxies: [] },
+			{ name: "proxied", region: null, issuers: [], trustedProxies: [PROXY] },
 		],
 		services: [
 			guarded("users", [doctors]),
@@ -127,6 +129,30 @@ t.test("the user of a token that holds is judged; without one nobody is", async 
 	t.equal(short(one.ask("users", bearer)), "deny no-policy-allows -", "an Authorization that is no token");
 	t.equal(short(one.ask("users")), "deny no-policy-allows -");
 	t.equal(one.asked.length, 3, "without an Authorization header nobody is asked");
+});
+
+t.test("behind a trusted proxy the client shows the token: its certificate, its share of costly proofs", async (t) => {
+	const one = new Scene();
+	const hash = "ab".repeat(32);
+	const ask = (peer: string, told: string | null) => {
+		const more = told === null ? {} : { "x-weir-forwarded-cert": told };
+		return one.ask("users", {
+			principal: peer,
+			gateway: "proxied",
+			certificateThumbprint: "the connection's",
+			headers: { ...bearer.headers, ...more },
+		});
+	};
+	const last = () => [one.asked.at(-1)?.certificateThumbprint, one.asked.at(-1)?.payer];
+	ask(PROXY, `URI=${WEB};Hash=${hash}`);
+	t.same(last(), [Buffer.from(hash, "hex").toString("base64url"), WEB]);
+	ask(PROXY, `URI=${WEB}`);
+	t.same(last(), [null, WEB]);
+	ask(WEB, `URI=${PROXY};Hash=${hash}`);
+	t.same(last(), ["the connection's", WEB]);
+	one.asked.length = 0;
+	t.equal(short(ask(PROXY, null)), "deny not-canonical -");
+	t.equal(one.asked.length, 0, "a token of nobody is not verified");
 });
 
 t.test("a token that does not hold is refused, whatever the rules say, where they look at users at all", async (t) => {
