@@ -596,6 +596,9 @@ export const XDS_REFUSED_IDS_MAX = 1_000;
 /** Milliseconds that the sidecar waits for the verdict on a token that only shadow policies look at: a quarter of CALLOUT_TIMEOUT_MS. */
 export const SHADOW_TOKEN_WAIT_MS = 50;
 
+/** Experiments whose last look is kept in ingest's memory, some ten kilobytes each; others are looked at wholly again. */
+export const LOOKS_KEPT_MAX = 2_000;
+
 /** Segments of an Experiment: each takes a part of alpha, and a column of every exposure. */
 export const SEGMENTS_MAX = 5;
 

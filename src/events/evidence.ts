@@ -13,6 +13,7 @@ import type {
 } from "../analysis/evidence.js";
 import { withCapital } from "./capital.js";
 import { crossing } from "./interactions.js";
+import { askedOf, hasGrown, type Look, Looks, nextDueMs } from "./looks.js";
 import { newestOutcomes } from "./newestOutcomes.js";
 import { Parts } from "./parts.js";
 import { PERIODS, REST, refresh } from "./refresh.js";
@@ -21,58 +22,114 @@ import type { EventStore, Row, Transaction } from "./store.js";
 /** The newest first exposure is looked for among so many units of all Experiments: where it is not, it is old news. */
 const NEWEST_UNITS = 100_000;
 
-/** @param nowMs the store's clock: observations due before it are closed */
-export function gatherEvidence(store: EventStore, query: EvidenceQuery, nowMs: number): Promise<Evidence> {
-	return store.analysis.transaction(async (transaction) => {
-		const { experiment, metrics, healthSinceMs } = query;
-		const { series, maturity } = await refresh(transaction, query, nowMs);
-		const rows = await transaction.rows("FROM aggregates WHERE experiment = $experiment ORDER BY ALL", { experiment });
-		const parts = new Parts(rows, metrics, series, PERIODS);
-		const capitals = metrics.some(({ range }) => range !== null)
-			? await transaction.rows("FROM capitals WHERE experiment = $experiment ORDER BY ALL", { experiment })
-			: [];
-		const exposed = await transaction.rows("FROM exposures WHERE experiment = $experiment ORDER BY ALL", {
-			experiment,
-		});
-		const points = await transaction.rows("FROM live_points WHERE experiment = $experiment ORDER BY ALL", {
-			experiment,
-		});
-		const arms = [...new Set(points.map((row) => String(row.arm)))].sort();
-		const [totals] = await transaction.rows(
-			`SELECT (SELECT count(*) FROM conflicts WHERE experiment = $experiment AND NOT forced) AS conflicts,
-				(SELECT count(*) FROM conflicts WHERE experiment = $experiment AND forced) AS forced,
-				(SELECT max(first_ms) FROM units WHERE experiment = $experiment
-					AND ordinal > (SELECT max(ordinal) FROM units) - ${NEWEST_UNITS}) AS newest,
-				(SELECT coalesce(sum(entries), 0) FROM losses WHERE at_ms >= $since) AS lost`,
-			{ experiment, since: BigInt(exposed.length === 0 ? healthSinceMs : least(exposed, "received_ms")) },
-		);
-		const outcomes = metrics.filter(({ source }) => source === "outcome").map(({ name }) => name);
-		return {
-			experiment,
-			asOfMs: nowMs,
-			arms: arms.map((arm): ArmEvidence => {
-				const { metrics: found, missingUnits } = parts.arm(arm);
-				const units = exposed.filter((row) => row.arm === arm);
-				return {
-					arm,
-					exposedUnits: total(units, "units"),
-					maturedUnits: parts.maturedUnits(maturity, arm),
-					metrics: withCapital(found, arm, metrics, series, capitals),
-					missingUnits,
-				};
-			}),
-			exposures: exposureBatches(points, exposed),
-			conflictingUnits: Number(totals?.conflicts),
-			health: await variantHealth(transaction, query),
-			droppedEntries: Number(totals?.lost),
-			forcedUnits: Number(totals?.forced),
-			segments: await segmentEvidence(transaction, query, parts, arms),
-			periods: parts.periods(arms, unitsByDay(exposed)),
-			interactions: await interactionEvidence(transaction, query, parts),
-			newestOutcomeMs: await newestOutcomes(transaction, outcomes, nowMs),
-			...(totals?.newest == null ? {} : { newestExposureMs: Number(totals.newest) }),
-		};
+/**
+ * @param nowMs the store's clock: observations due before it are closed
+ * @param looks those at this store so far; a look at nothing new is nearly free by them
+ */
+export async function gatherEvidence(
+	store: EventStore,
+	query: EvidenceQuery,
+	nowMs: number,
+	looks: Looks = new Looks(),
+): Promise<Evidence> {
+	const last = looks.last(query, nowMs);
+	const { evidence, look } = await store.analysis.transaction(async (transaction) => {
+		const still = last !== null && !(await hasGrown(transaction, query.experiment, last));
+		if (still && last.nextDueMs !== null && nowMs <= last.nextDueMs)
+			return { evidence: await again(transaction, query, nowMs, last), look: null };
+		const { evidence, look } = await wholeLook(transaction, query, nowMs);
+		// Where units come at every look nobody needs to know when the next one falls due.
+		return { evidence, look: still ? { ...look, nextDueMs: await nextDueMs(transaction, query, nowMs) } : look };
 	});
+	if (look !== null && query.interactsWith.length === 0) looks.keep(look);
+	return evidence;
+}
+
+/** The evidence of a look that nothing has come after, as of now. */
+async function again(
+	transaction: Transaction,
+	query: EvidenceQuery,
+	nowMs: number,
+	{ evidence, lossesSinceMs }: Look,
+): Promise<Evidence> {
+	const totals = await totalsOf(transaction, query.experiment, lossesSinceMs ?? query.healthSinceMs);
+	const { newestExposureMs: _, ...kept } = evidence;
+	return { ...kept, ...totals, ...(await presentOf(transaction, query, nowMs)), asOfMs: nowMs };
+}
+
+/** What comes of no aggregate: of the last moments. */
+async function presentOf(
+	transaction: Transaction,
+	query: EvidenceQuery,
+	nowMs: number,
+): Promise<Pick<Evidence, "health" | "newestOutcomeMs">> {
+	const outcomes = query.metrics.filter(({ source }) => source === "outcome").map(({ name }) => name);
+	return {
+		health: await variantHealth(transaction, query),
+		newestOutcomeMs: await newestOutcomes(transaction, outcomes, nowMs),
+	};
+}
+
+async function totalsOf(
+	transaction: Transaction,
+	experiment: string,
+	lossesSinceMs: number,
+): Promise<Pick<Evidence, "conflictingUnits" | "droppedEntries" | "forcedUnits" | "newestExposureMs">> {
+	const [totals] = await transaction.rows(
+		`SELECT (SELECT count(*) FROM conflicts WHERE experiment = $experiment AND NOT forced) AS conflicts,
+			(SELECT count(*) FROM conflicts WHERE experiment = $experiment AND forced) AS forced,
+			(SELECT max(first_ms) FROM units WHERE experiment = $experiment
+				AND ordinal > (SELECT max(ordinal) FROM units) - ${NEWEST_UNITS}) AS newest,
+			(SELECT coalesce(sum(entries), 0) FROM losses WHERE at_ms >= $since) AS lost`,
+		{ experiment, since: BigInt(lossesSinceMs) },
+	);
+	return {
+		conflictingUnits: Number(totals?.conflicts),
+		droppedEntries: Number(totals?.lost),
+		forcedUnits: Number(totals?.forced),
+		...(totals?.newest == null ? {} : { newestExposureMs: Number(totals.newest) }),
+	};
+}
+
+async function wholeLook(
+	transaction: Transaction,
+	query: EvidenceQuery,
+	nowMs: number,
+): Promise<{ readonly evidence: Evidence; readonly look: Look }> {
+	const { experiment, metrics, healthSinceMs } = query;
+	const { series, maturity, unit, conflict } = await refresh(transaction, query, nowMs);
+	const rows = await transaction.rows("FROM aggregates WHERE experiment = $experiment ORDER BY ALL", { experiment });
+	const parts = new Parts(rows, metrics, series, PERIODS);
+	const capitals = metrics.some(({ range }) => range !== null)
+		? await transaction.rows("FROM capitals WHERE experiment = $experiment ORDER BY ALL", { experiment })
+		: [];
+	const exposed = await transaction.rows("FROM exposures WHERE experiment = $experiment ORDER BY ALL", { experiment });
+	const points = await transaction.rows("FROM live_points WHERE experiment = $experiment ORDER BY ALL", { experiment });
+	const arms = [...new Set(points.map((row) => String(row.arm)))].sort();
+	const lossesSinceMs = exposed.length === 0 ? null : least(exposed, "received_ms");
+	const evidence: Evidence = {
+		experiment,
+		asOfMs: nowMs,
+		arms: arms.map((arm): ArmEvidence => {
+			const { metrics: found, missingUnits } = parts.arm(arm);
+			const units = exposed.filter((row) => row.arm === arm);
+			return {
+				arm,
+				exposedUnits: total(units, "units"),
+				maturedUnits: parts.maturedUnits(maturity, arm),
+				metrics: withCapital(found, arm, metrics, series, capitals),
+				missingUnits,
+			};
+		}),
+		exposures: exposureBatches(points, exposed),
+		...(await totalsOf(transaction, experiment, lossesSinceMs ?? healthSinceMs)),
+		segments: await segmentEvidence(transaction, query, parts, arms),
+		periods: parts.periods(arms, unitsByDay(exposed)),
+		interactions: await interactionEvidence(transaction, query, parts),
+		...(await presentOf(transaction, query, nowMs)),
+	};
+	const seen = { unit, conflict, points: points.length, nextDueMs: null, lossesSinceMs };
+	return { evidence, look: { asked: askedOf(query), atMs: nowMs, ...seen, evidence } };
 }
 
 const total = (rows: readonly Row[], column: string): number => rows.reduce((sum, row) => sum + Number(row[column]), 0);

@@ -15,6 +15,7 @@ import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisionRecord.js";
 import { gatherEvidence } from "./evidence.js";
 import { Intake, type IntakeOptions } from "./intake.js";
 import { countLate } from "./late.js";
+import { Looks } from "./looks.js";
 import { COUNTERS, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
 import { Outcomes } from "./outcomes.js";
@@ -223,8 +224,9 @@ function evidenceSource(store: EventStore, intake: Intake, clock: () => number, 
 			meter.observe(HISTOGRAMS.evidence.name, HISTOGRAMS.evidence.help, (performance.now() - started) / 1e3);
 		}
 	};
+	const looks = new Looks();
 	return {
-		evidence: (query) => answer(() => gatherEvidence(store, query, clock())),
+		evidence: (query) => answer(() => gatherEvidence(store, query, clock(), looks)),
 		baselineQuantile: (query) => answer(() => baselineQuantile(store, query)),
 	};
 }

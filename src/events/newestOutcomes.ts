@@ -26,6 +26,11 @@ export async function newestOutcomes(
 	}
 	const rows = Object.entries(newest).map(([metric, ms]) => `(${text(metric)}, ${ms}, ${whole(nowMs)})`);
 	if (rows.length === 0) return {};
+	// Keeping it anew only saves rows to look at: not worth a write at every look, and nothing where one has no outcome yet.
+	const same =
+		known.length === rows.length && known.every(({ metric, event_ms }) => newest[String(metric)] === Number(event_ms));
+	const near = known.length < metrics.length || nowMs - sinceMs < 2 * NEWEST_OUTCOME_SLACK_MS;
+	if (same && near) return newest;
 	await transaction.run(`DELETE FROM newest_outcomes WHERE metric IN (${list})`);
 	await transaction.run(`INSERT INTO newest_outcomes VALUES ${rows.join(", ")}`);
 	return newest;

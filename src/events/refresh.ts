@@ -28,6 +28,9 @@ const COLUMNS = ["closed", ...MOMENT_COLUMNS];
 export interface Refreshed {
 	readonly series: ReadonlyMap<string, number>;
 	readonly maturity: number;
+	/** The newest ordinals that were seen. */
+	readonly unit: number;
+	readonly conflict: number;
 }
 
 export async function refresh(transaction: Transaction, query: EvidenceQuery, nowMs: number): Promise<Refreshed> {
@@ -71,7 +74,8 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 		segments: JSON.stringify(segments),
 	});
 	const series = new Map(closings.map((closing) => [closing.metric, closing.series]));
-	return { series, maturity: closings.find(({ of }) => of === null)?.series ?? -1 };
+	const maturity = closings.find(({ of }) => of === null)?.series ?? -1;
+	return { series, maturity, unit: look.unit, conflict: look.conflict };
 }
 
 /** How far a look has come: the newest unit and conflict that it has seen, and the segments that it kept parts of. */

@@ -13,6 +13,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gatherEvidence } from "../../src/events/evidence.js";
+import { Looks } from "../../src/events/looks.js";
 import { type EventStore, openEventStore } from "../../src/events/store.js";
 import { metric, query } from "../events/rig.js";
 
@@ -123,15 +124,20 @@ try {
 		const store = await copy(filled, join(directory, `round-${round}`));
 		// In turns, so that neither always finds what the other has read; the first one says what memory a look takes.
 		const sooner = round % 2 === 1 ? await bare(store) : null;
-		const full = await timed(() => gatherEvidence(store, asked, END_MS));
+		const looks = new Looks();
+		const full = await timed(() => gatherEvidence(store, asked, END_MS, looks));
 		peak ||= peakMiB();
 		const least = sooner ?? (await bare(store));
 		check(least.result, full.result.arms);
 		const share = UNITS / 100;
 		await fill(store, UNITS, UNITS + share, END_MS, WINDOW_MS);
 		const nowMs = END_MS + 4 * WINDOW_MS;
-		const refreshed = await timed(() => gatherEvidence(store, asked, nowMs));
-		const idle = await timed(() => gatherEvidence(store, asked, nowMs + 1_000));
+		const refreshed = await timed(() => gatherEvidence(store, asked, nowMs, looks));
+		// The first look at nothing new learns when the next unit falls due; from the second on it is nearly free.
+		const first = await gatherEvidence(store, asked, nowMs + 1_000, looks);
+		const idle = await timed(() => gatherEvidence(store, asked, nowMs + 2_000, looks));
+		if (JSON.stringify(idle.result.arms) !== JSON.stringify(first.arms))
+			throw new Error("a look at nothing new differs");
 		check((await bare(store)).result, refreshed.result.arms);
 		await store.close();
 		rmSync(join(directory, `round-${round}`), { recursive: true });

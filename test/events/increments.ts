@@ -9,6 +9,7 @@ import type { Evidence, EvidenceMetric, EvidenceQuery, MetricEvidence } from "..
 import { type CoMoments, coMomentsOf, momentsAt } from "../../src/analysis/statistics/coMoments.js";
 import { type LogCapital, logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { gatherEvidence } from "../../src/events/evidence.js";
+import { Looks } from "../../src/events/looks.js";
 import { RequestCommit } from "../../src/events/requestCommit.js";
 import type { Exposure } from "../../src/events/requestRow.js";
 import { type EventStore, openEventStore } from "../../src/events/store.js";
@@ -178,6 +179,8 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 	const model = new Model();
 	let store: EventStore = await openEventStore(directory);
 	let commit = new RequestCommit();
+	let known = new Looks();
+	const quiet = numbers(seed + 1);
 	let nowMs = 20_000 * DAY_MS - 300_000;
 	let serial = 0n;
 	const definitions = VARIANTS.map(() => 0);
@@ -205,6 +208,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 				await store.close();
 				store = await openEventStore(directory);
 				commit = new RequestCommit();
+				known = new Looks();
 			}
 			const metrics = VARIANTS.flatMap((variants, index) => variants[definitions[index] ?? 0] ?? []);
 			const query: EvidenceQuery = {
@@ -216,8 +220,13 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 				interactsWith: [],
 			};
 			if (next() < 0.1) await crash(store, query, nowMs);
-			for (const metric of metrics) model.close(metric, nowMs);
-			compare(model, query, await gatherEvidence(store, query, nowMs), check, `seed ${seed}, look ${look}`);
+			// Some more looks while nothing comes, but the time at which units fall due.
+			for (let more = quiet.next().value < 0.3 ? 3 : 0; more >= 0; more--) {
+				for (const metric of metrics) model.close(metric, nowMs);
+				const found = await gatherEvidence(store, query, nowMs, known);
+				compare(model, query, found, check, `seed ${seed}, look ${look}, ${more} more`);
+				if (more > 0) nowMs += Math.floor(quiet.next().value * 4_000);
+			}
 		}
 	} finally {
 		await store.close();
