@@ -169,6 +169,11 @@ export interface EvidenceMetric {
  */
 export interface BaselineQuantile {
 	readonly valueMs: number;
+	/**
+	 * Of the quantile of all these requests, by how their units differ (estimators/quantile.ts). Absent: too few of them, or
+	 * of units' values.
+	 */
+	readonly standardErrorMs?: number;
 	readonly requests: number;
 	readonly units: number;
 }

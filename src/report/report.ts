@@ -14,6 +14,7 @@ import type { ExperimentStatus } from "../rollout/status.js";
 import { type Answer, answerOf } from "./answer.js";
 import { type Beliefs, beliefsOf } from "./beliefs.js";
 import { type EffectByPeriod, effectsByPeriod } from "./effectByPeriod.js";
+import { type HealthReport, healthOf } from "./health.js";
 import { type ClaimHistory, historyOf } from "./history.js";
 import { type LevelReport, levelsOf } from "./levels.js";
 import { type PlannedLookReport, plannedLooksOf } from "./plannedLooks.js";
@@ -50,6 +51,7 @@ export interface Report {
 	/** For reading, never for deciding. null: nothing can be said. */
 	readonly beliefs: Beliefs | null;
 	readonly quality: Quality | null;
+	readonly health: readonly HealthReport[];
 	readonly decisions: readonly DecisionReport[];
 }
 
@@ -87,6 +89,7 @@ export function reportOf(input: ReportInput): Report {
 		segments: evidence === null ? [] : segmentsOf(input, evidence),
 		effects: evidence === null ? [] : effectsByPeriod(input, evidence),
 		beliefs: evidence === null ? null : beliefsOf(input, evidence),
+		health: evidence === null ? [] : healthOf(input, evidence),
 		quality: evidence === null ? null : qualityOf(input, evidence),
 		decisions: decisions.map(({ sequence, atMs, by, acknowledgedAtMs, outcome }) => ({
 			sequence,

@@ -203,7 +203,28 @@ t.test("the baseline's quantile is over the default Variant outside challenger a
 	]);
 	rig.nowMs = T0 + 100;
 	await rig.send([ended(control, "r7", { durationMs: 2_000, cluster: "shop/v1" })]);
-	t.same(await rig.ingest.evidence.baselineQuantile(ask), { valueMs: 30, requests: 4, units: 2 });
+	t.match(await rig.ingest.evidence.baselineQuantile(ask), { valueMs: 30, requests: 4, units: 2 });
+});
+
+t.test("the baseline's quantile says how well it is known, by units and not by requests", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const people = unitsOf(null, 60);
+	const cluster = "shop/v1";
+	await rig.send(
+		people.flatMap((unit, person) =>
+			Array.from({ length: 1 + (person % 4) }, (_, index) => {
+				const durationMs = ((person * 37) % 101) + ((index * 13) % 7);
+				return ended(unit, `known-${person}-${index}`, { durationMs, cluster });
+			}),
+		),
+	);
+	const ask = { experiment: "models", service: "shop", quantile: 0.9, sinceMs: 0, untilMs: T0 + 1_000 };
+	const found = await rig.ingest.evidence.baselineQuantile(ask);
+	// numpy: np.quantile at 0.9 and its bracket, Var(ΣS ÷ ΣN) over people by the delta method (Deng, Knoblich & Lu 2018).
+	t.match(found, { requests: 150, units: 60 });
+	t.ok(Math.abs((found?.standardErrorMs ?? 0) - 3.890739854444632) < 1e-9, `${found?.standardErrorMs}`);
+	t.equal((await rig.ingest.evidence.baselineQuantile({ ...ask, quantile: 0.99 }))?.standardErrorMs, undefined);
 });
 
 t.test("a stall in one stretch of time does not set the baseline's quantile", async (t) => {

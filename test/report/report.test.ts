@@ -261,6 +261,31 @@ t.test("all looks together are the intersection of the intervals, and say so whe
 	t.end();
 });
 
+t.test("failures of the last minute are compared by counts alone", (t) => {
+	const input = reportInput(MEASURING);
+	const of = (v1: readonly [number, number], v2: readonly [number, number]) => {
+		const health = [
+			{ variant: "v1", requests: v1[0], failures: v1[1] },
+			{ variant: "v2", requests: v2[0], failures: v2[1] },
+		];
+		return reportOf({ ...input, evidence: { ...(input.evidence as Evidence), health } });
+	};
+	const [control, boosted] = of([2_000, 10], [1_000, 40]).health;
+	t.equal(control?.againstBaseline, null);
+	// Eight times the rate; the exact interval that looks once (scipy's binomtest(40, 50).proportion_ci()) is 3.93 to 17.94.
+	const { lower = 0, upper = 0 } = boosted?.againstBaseline ?? {};
+	t.ok(lower > 2 && lower < 3.93 && upper > 17.94 && upper < 40, `${lower} to ${upper}`);
+	t.match(reportPage(of([2_000, 10], [1_000, 40])), /Requests of the last minute at most/);
+	t.equal(of([2_000, 0], [1_000, 0]).health[1]?.againstBaseline, null, "nothing failed");
+	t.match(of([2_000, 0], [1_000, 90]).health[1]?.againstBaseline, { upper: 1_000 });
+	t.same(of([0, 0], [0, 0]).health, []);
+	t.same(
+		of([0, 0], [5, 1]).health.map(({ againstBaseline }) => againstBaseline),
+		[null],
+	);
+	t.end();
+});
+
 t.test("the goal by segment has a stratified estimate beside the plain one", (t) => {
 	const input = reportInput(MEASURING);
 	const told = reportOf(input);

@@ -120,6 +120,16 @@ const CASES: readonly Case[] = [
 		},
 	},
 	{
+		fact: "how well the quantile was known is said with it",
+		input: {
+			status: fresh,
+			baselineQuantiles: { "latency-p99": { valueMs: 20, standardErrorMs: 0.25, requests: 459, units: 200 } },
+		},
+		action: "freeze-threshold",
+		rule: "freeze-threshold",
+		reason: /over 459 requests of 200 units, standard error 0.25 ms\)/,
+	},
+	{
 		fact: "too few requests freeze nothing",
 		input: { status: fresh, baselineQuantiles: { "latency-p99": { valueMs: 20, requests: 458, units: 300 } } },
 		action: "hold",

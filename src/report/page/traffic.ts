@@ -1,6 +1,9 @@
 /** Who was exposed to what and when: allocation, exposures, sample ratio, and what of it all did not become evidence. */
+
+import { RATIO_MAX } from "../../analysis/sequential/bernoulliBounds.js";
 import { percent } from "../../rollout/sentence.js";
 import { plain, pValue, utc } from "../format.js";
+import type { HealthReport } from "../health.js";
 import { html, type Markup } from "../markup.js";
 import type { Quality } from "../quality.js";
 import type { Report } from "../report.js";
@@ -81,7 +84,7 @@ ${sampleRatioPicture(sampleRatio)}</figure></div>`
 	);
 }
 
-export function qualitySection({ quality, evidence }: Report): Markup {
+export function qualitySection({ quality, evidence, health }: Report): Markup {
 	const heading = "Data quality";
 	if (quality === null || evidence === null)
 		return section("quality", heading, html`<p class="wide">There is no evidence to judge.</p>`);
@@ -96,9 +99,33 @@ export function qualitySection({ quality, evidence }: Report): Markup {
 	return section(
 		"quality",
 		heading,
-		html`${trouble}${table("What did not become evidence", COUNTED, counted(quality))}`,
+		html`${trouble}${table("What did not become evidence", COUNTED, counted(quality))}${healthTable(health)}`,
 	);
 }
+
+/** Empty without requests. */
+function healthTable(health: readonly HealthReport[]): Markup | null {
+	if (health.length === 0) return null;
+	const rows = health.map(({ variant, requests, failures, againstBaseline: ratio }) => [
+		named(variant),
+		people(requests),
+		people(failures),
+		ratio === null
+			? "–"
+			: ratio.upper >= RATIO_MAX
+				? `at least ${plain(ratio.lower, 2)} times`
+				: `${plain(ratio.lower, 2)} to ${plain(ratio.upper, 2)} times`,
+	]);
+	return html`${table("Requests of the last minute at most", HEALTH, rows)}
+<p class="soft wide">The last column holds with a chance of 95\u00A0% if failures come independently; one outage hits many requests at once. What is decided of failures goes by people.</p>`;
+}
+
+const HEALTH = [
+	{ head: "Variant", className: "name" },
+	{ head: "Requests", className: "n" },
+	{ head: "Failed", className: "n" },
+	{ head: "Rate of failures, against the baseline’s" },
+] as const;
 
 const COUNTED = [{ head: "What" }, { head: "Count", className: "n" }, { head: "What is done with it" }] as const;
 

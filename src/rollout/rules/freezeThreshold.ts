@@ -57,7 +57,8 @@ function frozen(
 	const era = refreeze?.era ?? 1;
 	if (measured.requests < requestsToFreeze(quantile, era) || measured.units < experiment.spec.rollout.minUnits)
 		return null;
-	const { valueMs, requests, units } = measured;
+	const { valueMs, standardErrorMs, requests, units } = measured;
+	const known = standardErrorMs === undefined ? "" : `, standard error ${number(standardErrorMs)} ms`;
 	const of = `the baseline's quantile ${quantile} was ${number(valueMs)}`;
 	if (metric.spec.type === "quantile") {
 		const thresholdMs = latencyThresholdMs(experiment, name, valueMs);
@@ -73,7 +74,7 @@ function frozen(
 		const inBaseline = rules === undefined ? "" : `, in the baseline slower than ${number(valueMs)} ms`;
 		return {
 			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },
-			said: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units)`,
+			said: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units${known})`,
 			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${name}`,
 		};
 	}
