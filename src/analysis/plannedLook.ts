@@ -29,7 +29,7 @@ export type PlannedDesign = Exclude<InferenceDesign, { readonly design: "sequent
  * The normal law stands for a share from this many units with and without it in each arm (the usual rule is 5 or 10),
  * and for a mean from as many units as its confidence sequence needs.
  */
-const EVENTS_MIN = 10;
+export const EVENTS_MIN = 10;
 
 /** Units of all arms at which the looks are planned, rising. */
 export function plannedUnits(design: PlannedDesign): number[] {
@@ -37,15 +37,19 @@ export function plannedUnits(design: PlannedDesign): number[] {
 	return Array.from({ length: looks }, (_, k) => Math.ceil((design.units * (k + 1)) / looks));
 }
 
-/**
- * The z that proves the goal at the last of these looks, one-sided; earlier ones were what they were. Infinite where
- * the look can decide nothing.
- */
-export function boundary(design: PlannedDesign, units: readonly number[], alpha: number): number {
+/** The z that proves the goal at each of these looks, one-sided; infinite where the look can decide nothing. */
+export function boundaries(design: PlannedDesign, units: readonly number[], alpha: number): number[] {
 	const spending = { kind: design.design === "fixed-horizon" ? "obrien-fleming" : design.spending } as const;
 	const information = units.map((count) => count / design.units);
 	const looks = groupBoundaries({ alpha, sides: 1, spending }, information);
-	return isNoEstimate(looks) ? Number.POSITIVE_INFINITY : (looks.at(-1)?.z ?? Number.POSITIVE_INFINITY);
+	return isNoEstimate(looks)
+		? units.map(() => Number.POSITIVE_INFINITY)
+		: looks.map(({ z }) => z ?? Number.POSITIVE_INFINITY);
+}
+
+/** That of the last of these looks; earlier ones were what they were. */
+export function boundary(design: PlannedDesign, units: readonly number[], alpha: number): number {
+	return boundaries(design, units, alpha).at(-1) ?? Number.POSITIVE_INFINITY;
 }
 
 /** One look by itself, on the finding's scale, positive is better. */

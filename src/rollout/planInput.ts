@@ -1,9 +1,10 @@
 /** A declaration and what is known of the Service, as the planning asks for it; and in words what is not known. */
-import { claimedMetrics } from "../analysis/claim.js";
-import type { PlanInput, PlanMetric, PlanTraffic } from "../analysis/planning/plan.js";
-import { isRelative, lineOf, methodOf, signOf } from "../analysis/question.js";
+import { type Claim, claimedMetrics, claims } from "../analysis/claim.js";
+import type { PlanInput, PlanTraffic } from "../analysis/planning/plan.js";
+import { boundsOf, type PlanMetric, planLine } from "../analysis/planning/planMetric.js";
+import { isRelative, methodOf } from "../analysis/question.js";
 import { PPM } from "../limits.js";
-import type { Effect, Experiment, Metric } from "../resources/resource.js";
+import type { Experiment, Metric } from "../resources/resource.js";
 import type { Baseline, PlanFacts } from "./planFacts.js";
 
 export interface Assumptions {
@@ -17,8 +18,6 @@ export interface Assumptions {
 export interface Planned {
 	/** null: nothing at all can be planned. */
 	readonly input: PlanInput | null;
-	/** As declared, of each planned metric. To the planning a quantile's guardrail is a goal: an improvement above 0. */
-	readonly roles: readonly ("goal" | "guardrail")[];
 	/** What each planned metric was assumed from. */
 	readonly baselines: Readonly<Record<string, Baseline>>;
 	/** What is not known, each with the flag to give. */
@@ -45,42 +44,24 @@ export function planInputOf(
 	facts: PlanFacts,
 	assumed: Assumptions,
 ): Planned {
-	const { arms, goal, guardrails, rollout } = experiment.spec;
+	const { arms, rollout } = experiment.spec;
 	const unknown: string[] = [];
-	if (rollout.inference.design !== "sequential")
-		unknown.push(
-			`what its ${rollout.inference.design} looks, the last at ${rollout.inference.units} units, can find: the goal's figures are those of the sequential test`,
-		);
-	const roles: ("goal" | "guardrail")[] = [];
 	const baselines: Record<string, Baseline> = {};
-	const claimed = [
-		...guardrails.map(({ metric, margin }) => ({ name: metric, role: "guardrail" as const, effect: margin })),
-		...(goal === null ? [] : [{ name: goal.metric, role: "goal" as const, effect: goal.improveBy }]),
-	];
-	const planned = claimed.flatMap(({ name, role, effect }): PlanMetric[] => {
-		const metric = metrics[name];
-		if (metric === undefined) return [];
-		const baseline = facts.baselines[name] ?? assumedBaseline(metric);
-		if (baseline === null) {
-			const mean = methodOf({ metric, effect }) === "asympcs";
-			unknown.push(
-				`the level${mean ? " and spread" : ""} of ${name}: give --baseline ${name}=MEAN${mean ? ",SD" : ""}`,
-			);
-			return [];
-		}
-		const one = metricOf(name, role, effect, metric, baseline, assumed.effects[name]);
-		if (typeof one === "string") {
-			unknown.push(one);
+	const challenger = arms.find(({ baseline }) => !baseline)?.name;
+	// Every challenger has the same claims.
+	const planned = claims(experiment, metrics).flatMap((claim): PlanMetric[] => {
+		if (claim.arm !== challenger || claim.metric === null) return [];
+		const { metricName: name } = claim;
+		const baseline = facts.baselines[name] ?? assumedBaseline(claim.metric);
+		const one =
+			baseline === null ? levelUnknown(claim, claim.metric) : metricOf(claim, claim.metric, baseline, assumed);
+		if (typeof one === "string" || baseline === null) {
+			unknown.push(String(one));
 			return [];
 		}
 		baselines[name] = baseline;
-		roles.push(role);
-		if (metric.spec.type === "quantile" && assumed.effects[name] === undefined)
-			unknown.push(
-				`how many requests of a good challenger are slower than its threshold of ${name}, so half of the baseline's are assumed: give --effect ${name}=SIZE, by how much fewer`,
-			);
-		else if (role === "goal" && one.effect <= one.line)
-			unknown.push(`how large an improvement of ${name} is believed to be there: give --effect ${name}=SIZE`);
+		const doubt = doubtOf(one, assumed);
+		if (doubt !== "") unknown.push(doubt);
 		return [one];
 	});
 	if (facts.traffic === null)
@@ -88,8 +69,30 @@ export function planInputOf(
 	const weights = [...arms].sort((a, b) => Number(b.baseline) - Number(a.baseline)).map(({ weight }) => weight);
 	const traffic =
 		facts.traffic === null ? null : trafficOf(experiment, metrics, facts.traffic.newUnitsPerDay, assumed.days);
-	const input = { metrics: planned, weights, alpha: rollout.alpha, power: assumed.power, traffic };
-	return { input: planned.length === 0 ? null : input, roles, baselines, unknown };
+	const { alpha, inference: design } = rollout;
+	const input = { metrics: planned, design, weights, alpha, power: assumed.power, traffic };
+	return { input: planned.length === 0 ? null : input, baselines, unknown };
+}
+
+function levelUnknown({ metricName: name, effect }: Claim, metric: Metric): string {
+	const method = methodOf({ metric, effect });
+	const spread = method === "asympcs" ? " and spread" : "";
+	const form = method === "asympcs" ? "MEAN,SD" : metric.spec.type === "mean" ? "MEAN[,SD]" : "MEAN";
+	return `the level${spread} of ${name}: give --baseline ${name}=${form}`;
+}
+
+/** What had to be assumed, with the flag that says better; or empty. */
+function doubtOf(one: PlanMetric, { effects }: Assumptions): string {
+	const { name, role, metric, variance, believed } = one;
+	if (metric.spec.type === "quantile")
+		return effects[name] !== undefined
+			? ""
+			: `how many requests of a good challenger are slower than its limit of ${name}, so half of the baseline's are assumed: give --effect ${name}=SIZE, by how much fewer`;
+	if (role === "goal" && believed <= planLine(one))
+		return `how large an improvement of ${name} is believed to be there: give --effect ${name}=SIZE`;
+	if (metric.spec.type === "mean" && variance === null)
+		return `the spread of ${name}, so its numbers are those of the widest that its range allows: give --baseline ${name}=MEAN,SD`;
+	return "";
 }
 
 /** Slow shares have a baseline by construction: 1 − q of the requests lie above their own q-quantile. */
@@ -98,47 +101,32 @@ function assumedBaseline({ spec }: Metric): Baseline | null {
 	return { mean: 1 - spec.quantile, variance: null, from: "by construction" };
 }
 
-/** The metric as its test sees it; or what is missing. */
-function metricOf(
-	name: string,
-	role: "goal" | "guardrail",
-	effect: Effect,
-	metric: Metric,
-	baseline: Baseline,
-	given: number | undefined,
-): PlanMetric | string {
-	const relative = isRelative({ metric, effect });
-	const { range, type, source } = metric.spec;
-	const exact = methodOf({ metric, effect }) === "bernoulli-mixture";
-	// The exact test of values in a range is one of shares of the range; a share of the baseline needs no lower end.
-	const ranged = exact && type === "mean" && range !== null;
-	const lo = ranged && !relative ? range.lo : 0;
-	const width = ranged ? range.hi - lo : 1;
-	const scale = relative ? 1 : width;
-	const quantile = type === "quantile" ? metric.spec.quantile : null;
-	// Each arm has its own threshold, in whose distance the size lies: the line is 0.
-	const size = Math.abs(lineOf({ role, effect, slowLine: 0 }, metric)) / scale;
-	const byDefault = quantile !== null ? (1 - quantile) * SLOW_LEFT : role === "goal" ? BELIEVED_OVER_ASKED * size : 0;
-	const believed = given === undefined ? byDefault : given / scale;
-	const baselineMean = (baseline.mean - lo) / width;
-	if (exact && !(baselineMean >= 0 && baselineMean <= 1))
-		return `the level of ${name} is ${baseline.mean}, outside of its range: give --baseline ${name}=MEAN`;
-	if (!exact && !(baseline.variance !== null && baseline.variance > 0))
+/** The claim with what is known of it; or what is missing. */
+function metricOf(claim: Claim, metric: Metric, baseline: Baseline, { effects }: Assumptions): PlanMetric | string {
+	const { metricName: name, role, effect, slowLine } = claim;
+	const { mean, variance } = baseline;
+	const { quantile, type } = metric.spec;
+	const given = effects[name];
+	const byDefault =
+		quantile !== null ? (1 - quantile) * SLOW_LEFT : role === "goal" ? BELIEVED_OVER_ASKED * effect.value : 0;
+	const one = { name, metric, role, effect, slowLine, baselineMean: mean, variance, believed: given ?? byDefault };
+	const bounds = boundsOf(one);
+	if (bounds !== null && !(mean >= bounds.lo && mean <= bounds.hi))
+		return `the level of ${name} is ${mean}, outside of its range: give --baseline ${name}=MEAN`;
+	if (bounds === null && !(variance !== null && variance > 0))
 		return `the spread of ${name}: give --baseline ${name}=MEAN,SD`;
-	if (relative && baselineMean === 0)
+	const widest =
+		bounds === null || type !== "mean" ? Number.POSITIVE_INFINITY : (mean - bounds.lo) * (bounds.hi - mean);
+	if (variance !== null && variance > SAMPLE_EXCESS * widest)
+		return `the spread of ${name} is ${Math.sqrt(variance)}, more than its range allows at a level of ${mean}: give --baseline ${name}=MEAN,SD`;
+	if (isRelative(one) && mean === 0)
 		return `${name} is 0 in the baseline, and a share of 0 is nothing: give --baseline ${name}=MEAN`;
-	return {
-		name: ranged ? `${name} (share of its range)` : quantile !== null ? `${name} (share of slow requests)` : name,
-		role: quantile !== null ? "goal" : role,
-		kind: !exact ? "mean" : type === "quantile" || source === "errors" ? "failure" : "rate",
-		direction: signOf(metric) === 1 ? "up" : "down",
-		baselineMean,
-		variance: exact ? 0 : (baseline.variance ?? 0),
-		relative,
-		line: size,
-		effect: believed,
-	};
+	// No spread at all is none that was measured.
+	return { ...one, variance: variance === null || variance === 0 ? null : Math.min(variance, widest) };
 }
+
+/** n/(n − 1) at its largest: what a sample's variance may exceed by what its values can have. */
+const SAMPLE_EXCESS = 2;
 
 function trafficOf(
 	experiment: Experiment,
@@ -157,5 +145,7 @@ function trafficOf(
 		stepUnits: rollout.minUnits,
 		matureDays: Math.max(0, ...windows) / DAY_MS,
 		horizonDays: days ?? declared,
+		core:
+			rollout.bandit === null ? null : { share: rollout.bandit.floorPpm / PPM, days: rollout.bandit.everyMs / DAY_MS },
 	};
 }

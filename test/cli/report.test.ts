@@ -128,7 +128,6 @@ spec:
 				traffic: { from: /^Experiment cheaper, / },
 				baselines: { errors: { mean: 0, from: /^Experiment cheaper, \d+ units$/ }, bought: { from: /cheaper/ } },
 			},
-			roles: ["guardrail", "goal"],
 			running: { units: Number, summary: /too few people/ },
 			plan: { alphaEach: 0.05 },
 		});
@@ -141,9 +140,9 @@ spec:
 		for (const words of [
 			/^New people a day: 9,000, 6,000, 5,000 \(--traffic\)$/m,
 			/^METRIC +ROLE +ASKED/m,
-			/^bought +goal +>1pp +3pp +[\d,]+ /m,
-			/^If bought really improves by 3 pp, proving more than 1 pp takes [\d,]+ units/m,
-			/within 14 days/,
+			/^bought +goal +>1pp better +3pp better +[\d,]+ /m,
+			/^If bought really rises by 3 points \(from 12% to 15%\), [\d,]+ people .* prove with a chance of 80% that it rises by more than 1 point /m,
+			/In 14 days a rise of/,
 			/^Decision: on day /m,
 		])
 			t.match(offline.stdout.toString(), words);

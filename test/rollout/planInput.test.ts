@@ -12,16 +12,11 @@ const ASSUMED = { power: 0.8, days: null, effects: {} };
 const known = (mean: number, variance: number | null = null) => ({ mean, variance, from: "a test" });
 
 t.test("without any fact only what a quantile says by construction is planned, and every flag is named", (t) => {
-	const { input, unknown, roles, baselines } = planInputOf(
-		experiment(),
-		METRICS,
-		{ baselines: {}, traffic: null },
-		ASSUMED,
-	);
-	t.match(input?.metrics, [{ name: /latency-p99/, kind: "failure", direction: "down", line: 0 }]);
-	t.ok(Math.abs((input?.metrics[0]?.effect ?? 0) - 0.005) < 1e-12, "half of the slow requests");
+	const { input, unknown, baselines } = planInputOf(experiment(), METRICS, { baselines: {}, traffic: null }, ASSUMED);
+	t.match(input?.metrics, [{ name: "latency-p99", role: "guardrail", effect: { kind: "relative", value: 1 } }]);
+	t.ok(Math.abs((input?.metrics[0]?.believed ?? 0) - 0.005) < 1e-12, "half of the slow requests");
+	t.ok(Math.abs((input?.metrics[0]?.slowLine ?? 0) - 0.0025) < 1e-12, "with the tolerance of its test");
 	t.ok(Math.abs((input?.metrics[0]?.baselineMean ?? 0) - 0.01) < 1e-12);
-	t.same(roles, ["guardrail"]);
 	t.same(Object.keys(baselines), ["latency-p99"]);
 	for (const flag of [
 		"--baseline error-rate=MEAN",
@@ -50,36 +45,49 @@ t.test("each metric as its own test sees it", (t) => {
 		],
 	});
 	const facts = {
-		baselines: { stars: known(4), revenue: known(20, 900), "error-rate": known(0.01) },
+		baselines: { stars: known(4, 0.64), revenue: known(20, 900), "error-rate": known(0.01) },
 		traffic: { newUnitsPerDay: [1_000], from: "a test" },
 	};
 	const { input, unknown } = planInputOf(declared, metrics, facts, ASSUMED);
 	t.same(unknown, []);
 	t.match(input, {
 		metrics: [
-			{
-				name: "stars (share of its range)",
-				role: "guardrail",
-				kind: "rate",
-				baselineMean: 0.75,
-				line: 0.05,
-				effect: 0,
-			},
-			{ name: "error-rate", kind: "failure", direction: "down", relative: true, line: 0.5, effect: 0 },
-			{ name: "revenue", role: "goal", kind: "mean", variance: 900, relative: true, line: 0.02, effect: 0.04 },
+			{ name: "stars", role: "guardrail", baselineMean: 4, variance: 0.64, believed: 0 },
+			{ name: "error-rate", role: "guardrail", effect: { kind: "relative", value: 0.5 }, believed: 0 },
+			{ name: "revenue", role: "goal", variance: 900, effect: { kind: "relative", value: 0.02 }, believed: 0.04 },
 		],
 		weights: [1, 1],
-		traffic: { slotShare: 1, steps: [0.2, 0.5, 1], horizonDays: 600_000 / 86_400_000 },
+		design: { design: "sequential" },
+		traffic: { slotShare: 1, core: null, steps: [0.2, 0.5, 1], horizonDays: 600_000 / 86_400_000 },
 	});
 	const spread = planInputOf(declared, metrics, { ...facts, baselines: { revenue: known(20) } }, ASSUMED);
 	t.ok(spread.unknown.some((one) => one.includes("the spread of revenue: give --baseline revenue=MEAN,SD")));
 	const outside = planInputOf(declared, metrics, { ...facts, baselines: { stars: known(7) } }, ASSUMED);
 	t.ok(outside.unknown.some((one) => one.includes("outside of its range")));
+	const widest = planInputOf(declared, metrics, { ...facts, baselines: { stars: known(4) } }, ASSUMED);
+	t.ok(widest.unknown.some((one) => one.startsWith("the spread of stars, so its numbers are those of the widest")));
+	const wide = planInputOf(declared, metrics, { ...facts, baselines: { stars: known(4, 9) } }, ASSUMED);
+	t.ok(wide.unknown.some((one) => one.includes("more than its range allows at a level of 4")));
 	t.equal(
 		planInputOf(experiment(["b"], { rollout: { ...ROLLOUT, maxDurationMs: null } }), METRICS, facts, ASSUMED).input
 			?.traffic?.horizonDays,
 		PLAN_DAYS,
 	);
+	t.end();
+});
+
+t.test("the declared design and the bandit's floor are planned for", (t) => {
+	const facts = {
+		baselines: { accuracy: known(0.78), "error-rate": known(0.001) },
+		traffic: { newUnitsPerDay: [1_000], from: "a test" },
+	};
+	const inference = { design: "group-sequential", looks: 3, units: 6_000, spending: "pocock" } as const;
+	const looked = planInputOf(experiment(["b"], { rollout: { ...ROLLOUT, inference } }), METRICS, facts, ASSUMED);
+	t.same(looked.input?.design, inference);
+	t.notOk(looked.unknown.some((one) => one.includes("looks")));
+	const bandit = { algorithm: "thompson", floorPpm: 50_000, everyMs: 3_600_000 } as const;
+	const moved = planInputOf(experiment(["b"], { rollout: { ...ROLLOUT, bandit } }), METRICS, facts, ASSUMED);
+	t.same(moved.input?.traffic?.core, { share: 0.05, days: 1 / 24 });
 	t.end();
 });
 

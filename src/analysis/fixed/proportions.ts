@@ -71,8 +71,8 @@ export function proportionsTest(
 	};
 }
 
-/** (challenger − the line's at the baseline) ÷ its standard error where the line holds. */
-function scoreStatistic(challenger: EventCount, baseline: EventCount, line: Contrast): number {
+/** (challenger − the line's at the baseline) ÷ its standard error where the line holds; NaN where that is nowhere. */
+export function scoreStatistic(challenger: EventCount, baseline: EventCount, line: Contrast): number {
 	const ends = segment(line);
 	if (ends === null) return Number.NaN;
 	const sample = ({ n, events }: EventCount): Sample => ({ n, sum: events });

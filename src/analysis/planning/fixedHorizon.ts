@@ -5,7 +5,8 @@
  *
  * All in terms of the *distance* from the line that is tested: the true effect for a test against 0, the true effect
  * + margin for non-inferiority, the true effect − the least improvement for superiority by a margin.
- * Source: π = Φ(d/σ − z) + Φ(−d/σ − z) two-sided, N·σ² = V_t/w_t + V_c/w_c for shares w of N units.
+ * Source: π = Φ(d/σ − z) + Φ(−d/σ − z) two-sided, N·σ² = V_t/w_t + V_c/w_c for shares w of N units. With a score test's
+ * error z is z·ratio (Farrington & Manning, Statistics in Medicine 9, 1990).
  */
 import { normalCdf, normalIsf } from "../distributions/normal.js";
 import { rootOf } from "../distributions/root.js";
@@ -20,6 +21,8 @@ export interface FixedHorizonDesign {
 	/** Shares of the units, in any unit of measure. */
 	readonly shareT: number;
 	readonly shareC: number;
+	/** Standard error that the test divides by ÷ the true one, where they differ (a score test); left out = 1. */
+	readonly errorRatio?: number;
 }
 
 /** Standard error of the difference at N units in both arms together. */
@@ -30,7 +33,7 @@ function standardError({ varianceT, varianceC, shareT, shareC }: FixedHorizonDes
 
 /** Chance that the test at N units in both arms together finds a true distance from the line. */
 export function fixedPower(design: FixedHorizonDesign, distance: number, units: number): number {
-	const z = normalIsf(design.alpha / design.sides);
+	const z = normalIsf(design.alpha / design.sides) * (design.errorRatio ?? 1);
 	const shift = distance / standardError(design, units);
 	return normalCdf(shift - z) + (design.sides === 2 ? normalCdf(-shift - z) : 0);
 }
@@ -50,10 +53,10 @@ export function fixedDetectable(design: FixedHorizonDesign, units: number, power
 }
 
 /** Standard errors between the truth and the line at which the power is reached. */
-function shiftFor({ alpha, sides }: FixedHorizonDesign, power: number): number {
+function shiftFor({ alpha, sides, errorRatio = 1 }: FixedHorizonDesign, power: number): number {
 	if (!(alpha > 0 && alpha < 1 && power > alpha && power < 1))
 		throw new RangeError(`no test has alpha ${alpha} and power ${power}`);
-	const z = normalIsf(alpha / sides);
+	const z = normalIsf(alpha / sides) * errorRatio;
 	const oneSided = z + normalIsf(1 - power);
 	if (sides === 1) return oneSided;
 	// The other tail adds power, so less shift is needed; at usual powers by nothing that a double shows.

@@ -1,36 +1,19 @@
 /**
- * The plan of an experiment before or while it runs: for every metric how many units its claim needs, on which day
- * they will be there, and what can be found until the end. The numbers are those of the tests that decide; a classical
- * test that is looked at once stands beside them for comparison.
+ * The plan of an experiment before or while it runs: for every claim how many units it needs, on which day they will be
+ * there, and what can be found until the end. The numbers are those of the tests that decide, by the declared design:
+ * guardrails, and the goal of a sequential design, may be proved at every look; the goal of a design with planned looks
+ * at these alone. A classical test that is looked at once stands beside them for comparison.
  *
- * `planOf` is all that callers need. Plain numbers in, plain numbers and one sentence per metric out; deterministic.
+ * `planOf` is all that callers need. Plain numbers in, plain numbers and one sentence per claim out; deterministic.
  */
-import { PRIOR_RARE, PRIOR_RATE } from "../sequential/bernoulliMixture.js";
-import { type FixedHorizonDesign, fixedUnits } from "./fixedHorizon.js";
-import { metricSentence } from "./planSentence.js";
-import { detectableEffect, detectableMargin, type SequentialClaim, unitsToProof } from "./sequential.js";
-import { type AllocationStep, dayOfUnits, exposedUnits, type NewUnitsPerDay, stepsOf } from "./traffic.js";
-
-export interface PlanMetric {
-	readonly name: string;
-	readonly role: "goal" | "guardrail";
-	/**
-	 * rate: values in [0, 1], such as outcomes. failure: the same where they are rare when things go well, such as errors
-	 * and slow shares. mean: any values.
-	 */
-	readonly kind: "rate" | "failure" | "mean";
-	readonly direction: "up" | "down";
-	/** Mean over the baseline's units. */
-	readonly baselineMean: number;
-	/** Variance of one unit's value; for kind mean only. */
-	readonly variance: number;
-	/** Line, effect and all answers are shares of baselineMean instead of differences. */
-	readonly relative: boolean;
-	/** goal: the improvement to prove, ≥ 0. guardrail: the margin, > 0. */
-	readonly line: number;
-	/** The improvement that is believed to be there, positive is better: above the line for a goal, usually 0 for a guardrail. */
-	readonly effect: number;
-}
+import type { InferenceDesign } from "../../resources/resource.js";
+import type { Method } from "../finding.js";
+import { methodOf } from "../question.js";
+import { boundsOf, oneLookUnits, type PlanMetric, sequentialClaim } from "./planMetric.js";
+import { type LooksPlan, looksPlan, type PlannedLookChance } from "./plannedLooks.js";
+import { claimSentence } from "./planSentence.js";
+import { type ArmWeights, detectableEffect, detectableMargin, unitsToProof } from "./sequential.js";
+import { type AllocationStep, type Core, countedUnits, dayWhen, type NewUnitsPerDay, stepsOf } from "./traffic.js";
 
 export interface PlanTraffic {
 	/** Units of the service that were never seen before, by day. */
@@ -46,10 +29,14 @@ export interface PlanTraffic {
 	readonly matureDays: number;
 	/** The end of the plan in days. */
 	readonly horizonDays: number;
+	/** Of a bandit: the share of the last allocation that counts alone once shares have moved, and days until they may. */
+	readonly core: { readonly share: number; readonly days: number } | null;
 }
 
 export interface PlanInput {
 	readonly metrics: readonly PlanMetric[];
+	/** How the goal is tested. */
+	readonly design: InferenceDesign;
 	/** Declared weights of the arms, the baseline's first. */
 	readonly weights: readonly number[];
 	/** Error rate of the whole experiment; shared over challengers as promotions do, where every claim must be proved. */
@@ -67,10 +54,15 @@ export interface PlanPoint {
 	readonly day: number | null;
 }
 
-export interface MetricPlan {
+/** A planned look and when it comes; null: never, or no traffic. */
+export interface DatedLook extends PlannedLookChance {
+	readonly day: number | null;
+}
+
+export interface ClaimPlan {
 	readonly name: string;
 	readonly role: "goal" | "guardrail";
-	readonly method: "bernoulli-mixture" | "asympcs";
+	readonly method: Method | "planned-looks";
 	/** Half of the experiments have proved the claim by here, if the effect is as believed. */
 	readonly median: PlanPoint;
 	/** So many as `power` have. */
@@ -78,11 +70,14 @@ export interface MetricPlan {
 	/** Units of a test that is looked at once at its end, one-sided, at the same level and power. */
 	readonly fixedUnits: number | null;
 	/**
-	 * What the units of the whole horizon find with the chance `power`: goal, the least true improvement; guardrail,
-	 * the least margin if the effect is as believed. null: nothing, or no traffic.
+	 * What is found with the chance `power` by the units of the whole horizon, or by the planned looks: the least true
+	 * improvement; of a guardrail the least margin if the effect is as believed, of a quantile's the least improvement.
+	 * null: nothing, or neither traffic nor looks.
 	 */
 	readonly detectable: number | null;
-	/** The metric's plan for a person, one sentence. */
+	/** Of a goal with planned looks, else null. Units are of all arms. */
+	readonly looks: (Omit<LooksPlan, "looks"> & { readonly looks: readonly DatedLook[] }) | null;
+	/** The claim's plan for a person. */
 	readonly sentence: string;
 }
 
@@ -91,66 +86,133 @@ export interface Plan {
 	readonly alphaEach: number;
 	/** Days on which the allocation reaches its steps. */
 	readonly steps: readonly AllocationStep[];
+	/** Day from which a bandit may move shares, so that only its core counts; null: none, or not reached. */
+	readonly coreFromDay: number | null;
 	/** Units of the smallest challenger and the baseline together that mature within the horizon; null without traffic. */
 	readonly horizonUnits: number | null;
-	readonly metrics: readonly MetricPlan[];
+	readonly metrics: readonly ClaimPlan[];
 	/** Day on which every claim is proved with the chance `power`, at the last step; null: not, or no traffic. */
 	readonly decisionDay: number | null;
+}
+
+/** The pair of arms that is planned for, and how its units come. */
+interface Pair {
+	readonly shares: ArmWeights;
+	/** Its part of all units. */
+	readonly share: number;
+	readonly alpha: number;
+	readonly horizonUnits: number | null;
+	/** Day on which so many units of all arms count; null: never, or no traffic. */
+	readonly dayOf: (units: number) => number | null;
 }
 
 /** The plan for the smallest challenger, which is the last to know. RangeError for numbers that no experiment has. */
 export function planOf(input: PlanInput): Plan {
 	check(input);
-	const { metrics, weights, alpha, power, traffic } = input;
+	const { metrics, weights, alpha, traffic } = input;
 	const [baseline = 1, ...challengers] = weights;
 	const challenger = Math.min(...challengers.filter((weight) => weight > 0));
 	const total = weights.reduce((sum, weight) => sum + weight, 0);
-	const pairShare = (challenger + baseline) / total;
-	const alphaEach = alpha / Math.max(1, challengers.length);
-
-	const steps =
-		traffic === null
-			? []
-			: stepsOf(
-					traffic.newUnitsPerDay,
-					traffic.steps.map((step) => step * traffic.slotShare),
-					(traffic.stepUnits * total) / Math.min(challenger, baseline),
-					traffic.stepDays,
-					traffic.matureDays,
-				);
-	const horizonUnits =
-		traffic === null
-			? null
-			: Math.floor(
-					pairShare *
-						exposedUnits(traffic.newUnitsPerDay, steps, Math.max(0, traffic.horizonDays - traffic.matureDays)),
-				);
-	const pointOf = (units: number | null): PlanPoint => {
-		if (units === null || traffic === null) return { units, day: null };
-		const day = dayOfUnits(traffic.newUnitsPerDay, steps, units / pairShare);
-		return { units, day: day === null ? null : day + traffic.matureDays };
+	const share = (challenger + baseline) / total;
+	const smallest = Math.min(challenger, baseline) / total;
+	const steps = traffic === null ? [] : stepsIn(traffic, traffic.stepUnits / smallest);
+	const core = traffic === null ? null : coreOf(traffic, steps, traffic.stepUnits / smallest);
+	const counted = (day: number): number =>
+		traffic === null ? 0 : countedUnits(traffic.newUnitsPerDay, steps, day, traffic.matureDays, core);
+	const pair: Pair = {
+		shares: { challenger, baseline },
+		share,
+		alpha: alpha / Math.max(1, challengers.length),
+		horizonUnits: traffic === null ? null : Math.floor(share * counted(traffic.horizonDays)),
+		dayOf: (units) => (traffic === null ? null : dayWhen(counted, units)),
 	};
+	const plans = metrics.map((metric) => claimPlan(metric, input, pair));
+	return {
+		alphaEach: pair.alpha,
+		steps,
+		coreFromDay: core?.fromDay ?? null,
+		horizonUnits: pair.horizonUnits,
+		metrics: plans,
+		decisionDay: decisionDay(input, plans, steps),
+	};
+}
 
-	const plans = metrics.map((metric): MetricPlan => {
-		const claim = claimOf(metric, alphaEach, { challenger, baseline });
-		const plan = {
-			name: metric.name,
-			role: metric.role,
-			method: claim.method.test,
-			median: pointOf(unitsToProof(claim, metric.effect, 0.5)),
-			atPower: pointOf(unitsToProof(claim, metric.effect, power)),
-			fixedUnits: fixedUnitsOf(metric, claim, power),
-			detectable: horizonUnits === null || horizonUnits < 1 ? null : detectable(metric, claim, horizonUnits, power),
-		};
-		return { ...plan, sentence: metricSentence(metric, plan, power, traffic?.horizonDays ?? null) };
+function stepsIn(traffic: PlanTraffic, units: number): readonly AllocationStep[] {
+	const { newUnitsPerDay, steps, slotShare, stepDays, matureDays } = traffic;
+	return stepsOf(
+		newUnitsPerDay,
+		steps.map((step) => step * slotShare),
+		units,
+		stepDays,
+		matureDays,
+	);
+}
+
+/** As if shares moved as soon as they may: at the last step, with the units of a step. */
+function coreOf(traffic: PlanTraffic, steps: readonly AllocationStep[], units: number): Core | null {
+	const last = steps.at(-1);
+	if (traffic.core === null || last === undefined || steps.length < traffic.steps.length) return null;
+	const { newUnitsPerDay, matureDays, core } = traffic;
+	const enough = dayWhen((day) => countedUnits(newUnitsPerDay, steps, day, matureDays, null), units);
+	if (enough === null) return null;
+	return { share: core.share * last.share, fromDay: Math.max(last.startDay + core.days, enough) };
+}
+
+function claimPlan(metric: PlanMetric, input: PlanInput, pair: Pair): ClaimPlan {
+	const { design, power, traffic } = input;
+	const { name, role } = metric;
+	const fixed = oneLookUnits(metric, pair.alpha, pair.shares, power);
+	const planned =
+		design.design === "sequential" || role !== "goal" || metric.metric.spec.type === "quantile"
+			? sequentialPlan(metric, power, pair)
+			: plannedPlan(looksPlan(metric, { design, ...pair, pairShare: pair.share, power }), power, pair);
+	const plan = { name, role, ...planned, fixedUnits: fixed };
+	return { ...plan, sentence: claimSentence(metric, plan, { power, days: traffic?.horizonDays ?? null, design }) };
+}
+
+type Planned = Pick<ClaimPlan, "method" | "median" | "atPower" | "detectable" | "looks">;
+
+function sequentialPlan(metric: PlanMetric, power: number, pair: Pair): Planned {
+	const claim = sequentialClaim(metric, pair.alpha, pair.shares);
+	const pointOf = (units: number | null): PlanPoint => ({
+		units,
+		day: units === null ? null : pair.dayOf(units / pair.share),
 	});
-	return { alphaEach, steps, horizonUnits, metrics: plans, decisionDay: decisionDay(input, plans, steps) };
+	const { horizonUnits } = pair;
+	const margin = metric.role === "guardrail" && metric.metric.spec.type !== "quantile";
+	let detectable: number | null = null;
+	if (horizonUnits !== null && horizonUnits >= 1)
+		detectable = margin
+			? detectableMargin(claim, metric.believed, horizonUnits, power)
+			: detectableEffect(claim, horizonUnits, power);
+	return {
+		method: claim.method.test === "betting" ? "betting" : methodOf(metric),
+		median: pointOf(unitsToProof(claim, metric.believed, 0.5)),
+		atPower: pointOf(unitsToProof(claim, metric.believed, power)),
+		detectable,
+		looks: null,
+	};
+}
+
+function plannedPlan(plan: LooksPlan, power: number, pair: Pair): Planned {
+	const looks = plan.looks.map((look): DatedLook => ({ ...look, day: pair.dayOf(look.units) }));
+	const pointOf = (chance: number): PlanPoint => {
+		const look = looks.find(({ proved }) => proved >= chance);
+		return { units: look === undefined ? null : Math.round(look.units * pair.share), day: look?.day ?? null };
+	};
+	return {
+		method: "planned-looks",
+		median: pointOf(0.5),
+		atPower: pointOf(power),
+		detectable: plan.detectable,
+		looks: { ...plan, looks },
+	};
 }
 
 /** All proved, and at the last step, where alone a promotion happens. */
 function decisionDay(
 	{ traffic }: PlanInput,
-	plans: readonly MetricPlan[],
+	plans: readonly ClaimPlan[],
 	steps: readonly AllocationStep[],
 ): number | null {
 	const last = steps[steps.length - 1];
@@ -163,48 +225,6 @@ function decisionDay(
 	return day;
 }
 
-function claimOf(metric: PlanMetric, alpha: number, shares: SequentialClaim["shares"]): SequentialClaim {
-	const { kind, direction, baselineMean, relative, role, line, variance } = metric;
-	return {
-		method:
-			kind === "mean"
-				? { test: "asympcs", variance }
-				: { test: "bernoulli-mixture", prior: kind === "rate" ? PRIOR_RATE : PRIOR_RARE },
-		direction,
-		baselineMean,
-		relative,
-		line: role === "goal" ? line : -line,
-		alpha,
-		shares,
-	};
-}
-
-function detectable(metric: PlanMetric, claim: SequentialClaim, units: number, power: number): number | null {
-	return metric.role === "goal"
-		? detectableEffect(claim, units, power)
-		: detectableMargin(claim, metric.effect, units, power);
-}
-
-/** A one-sided z test of the same contrast; the baseline's noise counts (1 + line)² on a relative claim. */
-function fixedUnitsOf(metric: PlanMetric, claim: SequentialClaim, power: number): number | null {
-	const { baselineMean: mean, relative, direction, kind, effect } = metric;
-	const sign = direction === "up" ? 1 : -1;
-	const scale = relative ? Math.abs(mean) : 1;
-	const slope = relative ? 1 + sign * claim.line : 1;
-	const treated = mean + sign * effect * scale;
-	const design: FixedHorizonDesign = {
-		alpha: claim.alpha,
-		sides: 1,
-		varianceT: kind === "mean" ? metric.variance : treated * (1 - treated),
-		varianceC: slope * slope * (kind === "mean" ? metric.variance : mean * (1 - mean)),
-		shareT: claim.shares.challenger,
-		shareC: claim.shares.baseline,
-	};
-	const units = fixedUnits(design, (effect - claim.line) * scale, power);
-	// Without variance the formula says 0, which no one believes of a sample.
-	return Number.isFinite(units) && units > 0 ? Math.ceil(units) : null;
-}
-
 function check({ metrics, weights, alpha, power, traffic }: PlanInput): void {
 	const demand = (holds: boolean, what: string): void => {
 		if (!holds) throw new RangeError(`no plan: ${what}`);
@@ -213,10 +233,16 @@ function check({ metrics, weights, alpha, power, traffic }: PlanInput): void {
 	demand(power > alpha && power >= 0.5 && power < 1, `power is ${power}, not in [0.5, 1)`);
 	demand(weights.length >= 2 && weights.every((weight) => weight >= 0 && Number.isFinite(weight)), "weights below 0");
 	demand((weights[0] ?? 0) > 0 && weights.slice(1).some((weight) => weight > 0), "an arm to compare has weight 0");
-	for (const { name, kind, baselineMean, variance, line, effect } of metrics) {
-		demand([baselineMean, line, effect].every(Number.isFinite), `${name} has numbers that are none`);
-		if (kind === "mean") demand(variance > 0 && Number.isFinite(variance), `${name} has no variance`);
-		else demand(baselineMean >= 0 && baselineMean <= 1, `${name} has mean ${baselineMean}, not a rate`);
+	for (const metric of metrics) {
+		const { name, baselineMean, variance, effect, believed } = metric;
+		demand([baselineMean, effect.value, believed].every(Number.isFinite), `${name} has numbers that are none`);
+		const bounds = boundsOf(metric);
+		if (bounds === null)
+			demand(variance !== null && variance > 0 && Number.isFinite(variance), `${name} has no variance`);
+		else {
+			const { lo, hi } = bounds;
+			demand(baselineMean >= lo && baselineMean <= hi, `${name} has mean ${baselineMean}, outside of its range`);
+		}
 	}
 	if (traffic === null) return;
 	const { newUnitsPerDay, slotShare, steps } = traffic;

@@ -1,45 +1,132 @@
-/** The plan of one metric in a sentence that a product manager understands. Integers with separators, days in tenths. */
-import type { MetricPlan, PlanMetric } from "./plan.js";
+/** The plan of one claim in sentences that a product manager understands: what is assumed, what it takes, what it finds. */
+import type { InferenceDesign } from "../../resources/resource.js";
+import type { ClaimPlan } from "./plan.js";
+import { boundsOf, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
+import { chance, fromTo, levelOf, people, sizeOf, stretchOf, tenths, verbs } from "./planWords.js";
 
-/** The sentence; names what was assumed, what it needs and by when, and what the horizon can show. */
-export function metricSentence(
-	metric: PlanMetric,
-	plan: Omit<MetricPlan, "sentence">,
-	power: number,
-	horizonDays: number | null,
-): string {
-	const size = (value: number): string => sizeOf(metric, value);
-	const goal = metric.role === "goal";
-	const believed = goal
-		? `If ${metric.name} really improves by ${size(metric.effect)}, proving more than ${size(metric.line)}`
-		: `If ${metric.name} ${metric.effect === 0 ? "really stays the same" : `really improves by ${size(metric.effect)}`}, proving that it worsens by less than ${size(metric.line)}`;
-	const { units, day } = plan.atPower;
-	const chance = `${Math.round(power * 100)} %`;
+export interface Spoken {
+	readonly power: number;
+	/** The end of the plan; null = no traffic is known. */
+	readonly days: number | null;
+	readonly design: InferenceDesign;
+}
+
+type Planned = Omit<ClaimPlan, "sentence">;
+
+export function claimSentence(metric: PlanMetric, plan: Planned, spoken: Spoken): string {
+	const words = metric.metric.spec.type === "quantile" ? ofQuantile(metric) : ofLevel(metric);
+	return plan.looks === null
+		? `${words.opening}${words.believed} ${takes(metric, plan, spoken, words)}${inTime(plan, spoken, words)}`
+		: looked(plan, spoken, words);
+}
+
+interface Words {
+	/** What is asked, where that needs a sentence of its own. */
+	readonly opening: string;
+	/** `If accuracy really rises by 5 points (from 78% to 83%),` */
+	readonly believed: string;
+	/** `that it rises by more than 0.5 points` */
+	readonly claim: string;
+	/** `a rise of 2.1 points or more is found` */
+	readonly found: (value: number) => string;
+	/** `of any size` where nothing is found. */
+	readonly nothing: string;
+}
+
+function ofLevel(metric: PlanMetric): Words {
+	const { name, role, believed } = metric;
+	const { better, worse } = verbs(metric);
+	const line = planLine(metric);
+	const level = levelOf(metric, metric.baselineMean);
+	const moved = `${believed > 0 ? better : worse}s by ${sizeOf(metric, Math.abs(believed))} (${fromTo(metric, believed)})`;
+	const words = {
+		opening: "",
+		believed: `If ${name} really ${believed === 0 ? `stays at ${level}` : moved},`,
+	};
+	if (role === "goal")
+		return {
+			...words,
+			claim: `that it ${better}s ${line === 0 ? "at all" : `by more than ${sizeOf(metric, line)}`}`,
+			found: (value) =>
+				`a ${better} of ${sizeOf(metric, value)} or more is proved to be ${line === 0 ? "one" : `more than ${sizeOf(metric, line)}`}`,
+			nothing: `no ${better}, however large, is proved`,
+		};
+	return {
+		...words,
+		claim: `that it does not ${worse} by ${sizeOf(metric, -line)} or more`,
+		found: (value) => `a margin of ${sizeOf(metric, value)} or more can be proved kept`,
+		nothing: "no margin, however wide, can be proved kept",
+	};
+}
+
+function ofQuantile(metric: PlanMetric): Words {
+	const { name, role, baselineMean, believed, effect } = metric;
+	const q = `p${Number((100 - 100 * baselineMean).toFixed(3))}`;
+	const share = (improvement: number): string => levelOf(metric, treatedMean(metric, improvement));
+	const asked = effect.value === 0 ? "" : ` ${role === "goal" ? "less" : "plus"} ${stretchOf(metric)}`;
+	const line = planLine(metric);
+	return {
+		opening: `${name}: the challenger's limit is the baseline's ${q}${asked}; of the baseline's own requests ${share(0)} take longer than its ${q}. `,
+		believed: `If ${share(believed)} of the challenger's requests are really slower than its limit,`,
+		claim: `that ${line === 0 ? "fewer than" : "at most"} ${share(line)} are`,
+		found: (value) => `this is proved of a challenger with ${share(value)} or fewer such requests`,
+		nothing: "this is proved of no challenger, however fast",
+	};
+}
+
+const BOTH = "people in the challenger and the baseline together";
+
+function takes(metric: PlanMetric, { atPower, median }: Planned, { power, days }: Spoken, { claim }: Words): string {
+	if (atPower.units === null) return `it can never be proved ${claim}${whyNever(metric)}.`;
+	const half = median.units === null || power === 0.5 ? "" : ` (half of the time ${people(median.units)} do)`;
+	const when =
+		days === null
+			? ""
+			: atPower.day === null
+				? "; so many never come at this traffic"
+				: `; they have been measured by day ${tenths(atPower.day)}`;
+	return `${people(atPower.units)} ${BOTH} prove with a chance of ${chance(power)} ${claim}${half}${when}.`;
+}
+
+function whyNever(metric: PlanMetric): string {
+	const { believed, baselineMean } = metric;
+	if (!(believed > planLine(metric))) return ": that is no more than what is asked";
+	const bounds = boundsOf(metric);
+	const treated = treatedMean(metric, believed);
+	if (bounds !== null && !(treated >= bounds.lo && treated <= bounds.hi))
+		return `: from ${levelOf(metric, baselineMean)} it cannot move so far`;
+	return ": not even ten billion people would do";
+}
+
+function inTime({ detectable }: Planned, { power, days }: Spoken, { found, nothing }: Words): string {
+	if (days === null) return "";
+	const within = `In ${tenths(days)} ${days === 1 ? "day" : "days"}`;
+	return ` ${within} ${detectable === null ? nothing : `${found(detectable)} with a chance of ${chance(power)}`}.`;
+}
+
+/** More of them are told as from … to …; the table has each. */
+const DATES_MAX = 6;
+
+/** Of a goal with planned looks. */
+function looked({ looks, detectable, fixedUnits }: Planned, { power, design }: Spoken, words: Words): string {
+	if (looks === null || design.design === "sequential") return "";
+	const { believed, claim, found, nothing } = words;
+	const each = looks.looks;
+	const last = each.at(-1);
+	const dates = each.map(({ day }) => (day === null ? "never" : tenths(day)));
+	const dated = dates.length > DATES_MAX ? `${dates[0]} to ${dates.at(-1)}` : dates.join(", ");
+	const when = each.every(({ day }) => day === null) ? "" : ` (day ${dated})`;
+	const often = each.length === 1 ? "once, when" : `${each.length} times, the last time when`;
+	const opening = `The goal is looked at ${often} ${people(design.units)} people of all arms have been measured${when}.`;
+	const proved = `${believed} ${each.length === 1 ? "this look proves" : "these looks prove"} with a chance of ${chance(last?.proved ?? 0)} ${claim}`;
+	const mean =
+		each.length === 1
+			? ""
+			: `, after ${people(looks.expectedUnits.believed)} people on average (${people(looks.expectedUnits.onLine)} if there is only just what is asked)`;
 	const needs =
-		units === null
-			? `${believed} is not possible`
-			: `${believed} takes ${count(units)} units in the arm and the baseline together (${chance} of the time; half of the time ${count(plan.median.units ?? units)})${day === null ? "" : `, which are there on day ${tenths(day)}`}`;
-	if (horizonDays === null) return `${needs}.`;
-	const late = units !== null && day === null ? ", more than this traffic ever brings" : "";
-	const found =
-		plan.detectable === null
-			? "nothing can be shown"
-			: goal
-				? `an improvement of at least ${size(plan.detectable)} is found`
-				: `a margin of at least ${size(plan.detectable)} can be proved`;
-	return `${needs}${late}; within ${tenths(horizonDays)} days ${found}.`;
-}
-
-/** Percentage points for differences of rates, percent for shares of the baseline, the metric's unit for means. */
-function sizeOf({ kind, relative }: PlanMetric, value: number): string {
-	if (relative) return `${significant(value * 100)} %`;
-	return kind === "mean" ? significant(value) : `${significant(value * 100)} pp`;
-}
-
-const significant = (value: number): string => String(Number(value.toPrecision(3)));
-const tenths = (value: number): string => String(Number(value.toFixed(1)));
-
-/** 12,345: no locale of the machine. */
-function count(value: number): string {
-	return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
+		looks.unitsForPower === null || fixedUnits === null
+			? "No number of people would prove it."
+			: `For a chance of ${chance(power)} write units: ${String(looks.unitsForPower)}${each.length === 1 ? "" : `, ${(looks.inflation ?? 1).toFixed(3)} times what a single look takes`}.`;
+	const finds = `With ${people(design.units)} people ${detectable === null ? nothing : `${found(detectable)} with a chance of ${chance(power)}`}.`;
+	return `${opening} ${proved}${mean}. ${needs} ${finds}`;
 }

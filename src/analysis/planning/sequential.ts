@@ -6,16 +6,35 @@
  * moved against the claim along the likeliest way, z_π standard errors of the contrast in all. That is the chance *at* N; to
  * have stopped *by* N one lucky look before it is enough, which is worth EARLY standard errors. Simulated medians and
  * 80 % quantiles lie within 10 % of what is said here, most within 6 % (test/analysis/planning/sequential.test.ts).
+ *
+ * Of means in a range betting uses the values' whole law. It is taken to be a Beta of the assumed mean and variance
+ * (boundedLaw.ts). Where the spread is not known the plan is the mixture's alone at half the level, which the mean of
+ * the two e-values reaches at the latest then: an upper bound.
  */
 import { normalIsf } from "../distributions/normal.js";
 import { ASYMPCS_MIN_UNITS, ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "../sequential/asympCs.js";
-import type { Contrast, Side } from "../sequential/bernoulliArms.js";
-import { type BetaPrior, logEvidence } from "../sequential/bernoulliMixture.js";
+import { logMean } from "../sequential/averagedTest.js";
+import type { Contrast, Sample, Side } from "../sequential/bernoulliArms.js";
+import { type BetaPrior, logEvidence, PRIOR_RATE } from "../sequential/bernoulliMixture.js";
+import { differenceLine, logBettingEvidence, ratioLine } from "../sequential/betting.js";
+import { boundedLaw, capitalOf } from "./boundedLaw.js";
 
 /** Test and what is assumed of one unit in the baseline. */
 export type SequentialMethod =
 	| { readonly test: "bernoulli-mixture"; readonly prior: BetaPrior }
-	| { readonly test: "asympcs"; readonly variance: number };
+	| { readonly test: "asympcs"; readonly variance: number }
+	/** With the mixture, as the mean of both e-values. variance null: not known. */
+	| {
+			readonly test: "betting";
+			readonly variance: number | null;
+			readonly range: { readonly lo: number; readonly hi: number };
+	  };
+
+/** Units of the arms by design, in any unit of measure. */
+export interface ArmWeights {
+	readonly challenger: number;
+	readonly baseline: number;
+}
 
 export interface SequentialClaim {
 	readonly method: SequentialMethod;
@@ -27,8 +46,7 @@ export interface SequentialClaim {
 	readonly line: number;
 	/** One-sided level of this one claim. */
 	readonly alpha: number;
-	/** Units of the arms by design, in any unit of measure. */
-	readonly shares: { readonly challenger: number; readonly baseline: number };
+	readonly shares: ArmWeights;
 }
 
 /** Beyond so many units nothing is planned. */
@@ -47,31 +65,96 @@ const PRECISION = 1e-3;
 export function provedAt(claim: SequentialClaim, effect: number, units: number, power: number): boolean {
 	const { direction, relative, line, alpha, shares, method, baselineMean } = claim;
 	const sign = direction === "up" ? 1 : -1;
-	const onScale = (improvement: number): number => sign * improvement * (relative ? baselineMean : 1);
 	const slope = relative ? 1 + sign * line : 1;
-	const contrast: Contrast = { slope, offset: relative ? 0 : sign * line };
 	const all = shares.challenger + shares.baseline;
-	const nT = (units * shares.challenger) / all;
-	const nC = (units * shares.baseline) / all;
-	const meanT = baselineMean + onScale(effect);
+	const n: Units = { t: (units * shares.challenger) / all, c: (units * shares.baseline) / all };
+	const treated = baselineMean + sign * effect * (relative ? Math.abs(baselineMean) : 1);
 	const z = normalIsf(1 - power) - EARLY;
 	if (method.test === "asympcs") {
-		if (Math.min(nT, nC) < ASYMPCS_MIN_UNITS) return false;
-		const s = Math.sqrt(units * (method.variance / nT + (slope * slope * method.variance) / nC));
-		const distance = sign * (meanT - slope * baselineMean - contrast.offset);
+		if (Math.min(n.t, n.c) < ASYMPCS_MIN_UNITS) return false;
+		const s = Math.sqrt(units * (method.variance / n.t + (slope * slope * method.variance) / n.c));
+		const distance = sign * (treated - slope * baselineMean - (relative ? 0 : sign * line));
 		const width = halfWidthOneSided(s, units, alpha, rho(2 * alpha, ASYMPCS_TUNED_AT));
 		return distance - (z * s) / Math.sqrt(units) > width;
 	}
-	if (!(meanT >= 0 && meanT <= 1)) return false;
-	const side: Side = sign === 1 ? "above" : "below";
-	const errorT = (meanT * (1 - meanT)) / nT;
-	const errorC = (slope * baselineMean * (1 - baselineMean)) / nC;
-	const se = Math.sqrt(errorT + slope * errorC);
-	const moved = se > 0 ? (sign * z) / se : 0;
-	const t = { n: nT, sum: nT * inUnit(meanT - moved * errorT) };
-	const c = { n: nC, sum: nC * inUnit(baselineMean + moved * errorC) };
-	return logEvidence(side, t, c, contrast, method.prior, shares) >= -Math.log(alpha);
+	const range = method.test === "betting" ? method.range : { lo: 0, hi: 1 };
+	if (!(treated >= range.lo && treated <= range.hi)) return false;
+	const means = { t: treated, c: baselineMean };
+	const logE =
+		method.test === "betting"
+			? logAveraged(claim, method, means, n, z)
+			: logMixture(claim, method.prior, moved(means, n, coins(means), slope, sign * z), n, { lo: 0, hi: 1 });
+	return logE >= -Math.log(alpha);
 }
+
+/** Of the two arms. */
+interface Pair {
+	readonly t: number;
+	readonly c: number;
+}
+type Units = Pair;
+
+const coins = ({ t, c }: Pair): Pair => ({ t: t * (1 - t), c: c * (1 - c) });
+
+/** Both arms' means, z standard errors of t − slope·c against the claim, the likeliest way. */
+function moved(means: Pair, n: Units, variances: Pair, slope: number, z: number): Pair {
+	const errorT = variances.t / n.t;
+	const errorC = (slope * variances.c) / n.c;
+	const se = Math.sqrt(errorT + slope * errorC);
+	const by = se > 0 ? z / se : 0;
+	return { t: means.t - by * errorT, c: means.c + by * errorC };
+}
+
+/** By the mixture, of values in a range seen as shares of it; a share of the baseline needs no lower end. */
+function logMixture(
+	{ direction, relative, line, shares }: SequentialClaim,
+	prior: BetaPrior,
+	means: Pair,
+	n: Units,
+	range: { readonly lo: number; readonly hi: number },
+): number {
+	const sign = direction === "up" ? 1 : -1;
+	const lo = relative ? 0 : range.lo;
+	const width = range.hi - lo;
+	const sample = (units: number, mean: number): Sample => ({ n: units, sum: units * inUnit((mean - lo) / width) });
+	const contrast: Contrast = relative
+		? { slope: Math.max(0, 1 + sign * line), offset: 0 }
+		: differenceLine((sign * line) / width);
+	return logEvidence(sideOf(direction), sample(n.t, means.t), sample(n.c, means.c), contrast, prior, shares);
+}
+
+/** The mean of both e-values, as compareShares() takes it. */
+function logAveraged(
+	claim: SequentialClaim,
+	{ variance, range }: Extract<SequentialMethod, { readonly test: "betting" }>,
+	means: Pair,
+	n: Units,
+	z: number,
+): number {
+	const { direction, relative, line } = claim;
+	const sign = direction === "up" ? 1 : -1;
+	const { lo, hi } = range;
+	const width = hi - lo;
+	const widest = (mean: number): number => (mean - lo) * (hi - mean);
+	// Nearer to an end of the range there is less room: the same part of the widest.
+	const part = variance === null ? 1 : Math.min(1, variance / widest(claim.baselineMean));
+	const spread = (mean: number): number => part * widest(mean);
+	const slope = relative ? 1 + sign * line : 1;
+	const at = moved(means, n, { t: spread(means.t), c: spread(means.c) }, slope, sign * z);
+	const mixture = logMixture(claim, PRIOR_RATE, at, n, range);
+	if (variance === null) return mixture - Math.LN2;
+	const capital = (arm: "t" | "c") => {
+		const law = boundedLaw((means[arm] - lo) / width, spread(means[arm]) / width / width);
+		return capitalOf(law, Math.floor(n[arm]), (at[arm] - lo) / width);
+	};
+	const contrast = relative
+		? ratioLine(Math.max(0, 1 + sign * line), lo / width)
+		: differenceLine((sign * line) / width);
+	const bets = logBettingEvidence(sideOf(direction), capital("t"), capital("c"), contrast);
+	return typeof bets === "number" ? logMean(mixture, bets) : mixture - Math.LN2;
+}
+
+const sideOf = (direction: "up" | "down"): Side => (direction === "up" ? "above" : "below");
 
 const inUnit = (mean: number): number => Math.min(1, Math.max(0, mean));
 
@@ -112,7 +195,8 @@ export function detectableMargin(claim: SequentialClaim, effect: number, units: 
 /** How far the mean can move that way, on the claim's scale; null = no end. */
 function room({ method, baselineMean, relative }: SequentialClaim, way: "up" | "down"): number | null {
 	if (method.test === "asympcs") return null;
-	const difference = way === "up" ? 1 - baselineMean : baselineMean;
+	const { lo, hi } = method.test === "betting" ? method.range : { lo: 0, hi: 1 };
+	const difference = way === "up" ? hi - baselineMean : baselineMean - lo;
 	return relative ? (baselineMean > 0 ? difference / baselineMean : null) : difference;
 }
 
@@ -120,7 +204,8 @@ function room({ method, baselineMean, relative }: SequentialClaim, way: "up" | "
 const DOUBLINGS = 50;
 const HALVINGS = 40;
 
-function leastProved(from: number, end: number | null, proved: (x: number) => boolean): number | null {
+/** The least x above `from` that is proved, if what is proved stays so for larger ones; null: none up to `end`. */
+export function leastProved(from: number, end: number | null, proved: (x: number) => boolean): number | null {
 	let step = 1e-6;
 	let lo = from;
 	let hi = from + step;

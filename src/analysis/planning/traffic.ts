@@ -65,17 +65,46 @@ export function exposedUnits(curve: NewUnitsPerDay, steps: readonly AllocationSt
 	return sum;
 }
 
+/** What of the last allocation counts alone from a day on: a bandit's core, as a share of the service's units. */
+export interface Core {
+	readonly share: number;
+	readonly fromDay: number;
+}
+
+/**
+ * Units that count on a day: exposed so long before that they have matured. Once a bandit has moved shares, those whose
+ * values were there by then, and the core's. The core's points have been open from the first step on that reaches them.
+ */
+export function countedUnits(
+	curve: NewUnitsPerDay,
+	steps: readonly AllocationStep[],
+	day: number,
+	matureDays: number,
+	core: Core | null,
+): number {
+	if (core === null || day <= core.fromDay) return exposedUnits(curve, steps, day - matureDays);
+	const inCore = steps.map(({ share, startDay }) => ({ share: Math.min(share, core.share), startDay }));
+	const moved = core.fromDay - matureDays;
+	const others = exposedUnits(curve, steps, moved) - exposedUnits(curve, inCore, moved);
+	return others + exposedUnits(curve, inCore, day - matureDays);
+}
+
 /** The day, to a hundredth, on which so many units have been exposed; null: not within ten years. */
 export function dayOfUnits(curve: NewUnitsPerDay, steps: readonly AllocationStep[], units: number): number | null {
+	return dayWhen((day) => exposedUnits(curve, steps, day), units);
+}
+
+/** The day, to a hundredth, on which a count that never falls has come to so many; null: not within ten years. */
+export function dayWhen(count: (day: number) => number, units: number): number | null {
 	let hi = 1;
-	while (exposedUnits(curve, steps, hi) < units) {
+	while (count(hi) < units) {
 		hi *= 2;
 		if (hi > DAYS_MAX) return null;
 	}
 	let lo = 0;
 	while (hi - lo > 0.01) {
 		const middle = (lo + hi) / 2;
-		if (exposedUnits(curve, steps, middle) < units) lo = middle;
+		if (count(middle) < units) lo = middle;
 		else hi = middle;
 	}
 	return hi;

@@ -52,7 +52,7 @@ export function averagedTest(a: LineTest, b: LineTest): LineTest {
 }
 
 /** ln of the mean of e^x and e^y. */
-function logMean(x: number, y: number): number {
+export function logMean(x: number, y: number): number {
 	const top = Math.max(x, y);
 	return Number.isFinite(top) ? top + Math.log1p(Math.exp(Math.min(x, y) - top)) - Math.LN2 : top;
 }

@@ -30,8 +30,6 @@ export interface ToldPlan {
 	readonly experiment: string;
 	readonly facts: { readonly traffic: PlanFacts["traffic"]; readonly baselines: Planned["baselines"] };
 	readonly input: PlanInput | null;
-	/** As declared, of each metric of the plan. */
-	readonly roles: Planned["roles"];
 	/** null: nothing can be planned from what is known. */
 	readonly plan: Plan | null;
 	/** What is not known, each with the flag to give. */
@@ -63,7 +61,6 @@ export async function plan(options: PlanArguments): Promise<void> {
 		experiment: qualifiedName(experiment.metadata),
 		facts: { traffic: facts.traffic, baselines: planned.baselines },
 		input: planned.input,
-		roles: planned.roles,
 		plan: planned.input === null ? null : made(planned.input),
 		unknown: planned.unknown,
 		running: asked.running,
@@ -76,7 +73,8 @@ function made(input: PlanInput): Plan {
 	try {
 		return planOf(input);
 	} catch (thrown) {
-		throw new WeirError("invalid-argument", (thrown as Error).message, "see the flags of weir plan --help", {
+		if (!(thrown instanceof RangeError)) throw thrown;
+		throw new WeirError("invalid-argument", thrown.message, "see the flags of weir plan --help", {
 			cause: thrown,
 		});
 	}

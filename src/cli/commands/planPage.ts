@@ -1,12 +1,14 @@
 /** A plan as a person reads it: what it rests on, a table, one sentence for each metric, and what is not known. */
-import type { MetricPlan, PlanMetric } from "../../analysis/planning/plan.js";
-import type { Experiment } from "../../resources/resource.js";
+import type { ClaimPlan, Plan } from "../../analysis/planning/plan.js";
+import type { PlanMetric } from "../../analysis/planning/planMetric.js";
+import { cells, chance } from "../../analysis/planning/planWords.js";
+import type { Experiment, InferenceDesign } from "../../resources/resource.js";
 import { count } from "../../rollout/plainWords.js";
 import { duration, number, percent } from "../../rollout/sentence.js";
 import type { Running, ToldPlan } from "./plan.js";
 
 export function planPage(told: ToldPlan, experiment: Experiment): string {
-	return `${[...head(told, experiment), ...table(told), ...ending(told)].join("\n")}\n`;
+	return `${[...head(told, experiment), ...claims(told), ...ending(told)].join("\n")}\n`;
 }
 
 function head({ experiment: name, facts, running, plan, input }: ToldPlan, { spec }: Experiment): string[] {
@@ -18,8 +20,12 @@ function head({ experiment: name, facts, running, plan, input }: ToldPlan, { spe
 		plan === null || input === null
 			? ""
 			: `; each claim at ${number(plan.alphaEach)}, found with a chance of ${number(input.power * 100)}%`;
+	const { inference } = spec.rollout;
 	return [
 		`Experiment ${name} on Service ${spec.service}: ${challengers} challenger${challengers === 1 ? "" : "s"}, alpha ${number(spec.rollout.alpha)}${level}`,
+		...(inference.design === "sequential" || spec.goal === null
+			? []
+			: [`The goal is tested ${designOf(inference)}; guardrails are watched at every moment`]),
 		traffic === null
 			? "New people a day: not known"
 			: `New people a day: ${some.join(", ")}${perDay.length > some.length ? `, … (${perDay.length} days)` : ""} (${traffic.from})`,
@@ -34,77 +40,121 @@ function head({ experiment: name, facts, running, plan, input }: ToldPlan, { spe
 	];
 }
 
+function designOf(design: Exclude<InferenceDesign, { readonly design: "sequential" }>): string {
+	const end = `${count(design.units)} matured people of all arms`;
+	if (design.design === "fixed-horizon") return `once, at ${end}`;
+	const spending = design.spending === "pocock" ? "Pocock" : "O'Brien and Fleming";
+	return `at ${design.looks} looks up to ${end}, alpha spent in the manner of ${spending}`;
+}
+
 function expected({ expectedMs }: Running): string {
 	if (expectedMs === null) return "How long it still takes cannot be said from what it has seen.";
 	return `By what it has seen, about ${duration(expectedMs)} to the next verdict.`;
 }
 
-const COLUMNS = [
-	"METRIC",
-	"ROLE",
-	"ASKED",
-	"BELIEVED",
-	"PEOPLE (HALF)",
-	"PEOPLE (POWER)",
-	"DAY",
-	"ONE LOOK",
-	"FOUND BY THE END",
-];
+const COLUMNS = ["METRIC", "ROLE", "ASKED", "BELIEVED", "PEOPLE (HALF)", "PEOPLE (POWER)", "DAY", "ONE LOOK", "FOUND"];
+const LOOK_COLUMNS = ["LOOK", "PEOPLE (ALL ARMS)", "DAY", "Z", "PROVED BY THEN", "IF JUST AS ASKED"];
 
-function table({ plan, input, roles }: ToldPlan): string[] {
-	if (plan === null || input === null) return [];
-	const rows = plan.metrics.map((metric, index) => row(metric, input.metrics[index], roles[index] ?? metric.role));
-	const widths = COLUMNS.map((head, column) =>
-		Math.max(head.length, ...rows.map((cells) => cells[column]?.length ?? 0)),
-	);
-	const line = (cells: readonly string[]): string =>
-		cells
-			.map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+/** The first `left` columns begin, the others end under their heads. */
+function table(heads: readonly string[], rows: readonly (readonly string[])[], left: number): string[] {
+	const widths = heads.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
+	return [heads, ...rows].map((row) =>
+		row
+			.map((cell, column) => (column < left ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
 			.join("  ")
-			.trimEnd();
+			.trimEnd(),
+	);
+}
+
+function claims({ plan, input }: ToldPlan): string[] {
+	if (plan === null || input === null) return [];
+	const planned = plan.metrics.find(({ looks }) => looks !== null);
+	const rows = plan.metrics.flatMap((claim, index) => {
+		const metric = input.metrics[index];
+		return metric === undefined ? [] : [row(claim, metric)];
+	});
 	return [
-		...[COLUMNS, ...rows].map(line),
+		...table(COLUMNS, rows, 2),
 		"People: in the challenger and the baseline together; half: half of such experiments have proved it by then.",
-		"One look: a classical test that is looked at once, at its end.",
+		"One look: a classical test that is looked at once, at its end. Found: what is found by the end of the plan.",
+		...(planned === undefined ? [] : ["", ...looks(planned)]),
 		"",
 		...plan.metrics.map(({ sentence }) => sentence),
 	];
 }
 
-function row(plan: MetricPlan, metric: PlanMetric | undefined, role: MetricPlan["role"]): string[] {
-	const size = (value: number | null): string => (value === null || metric === undefined ? "-" : sizeOf(metric, value));
+function row(claim: ClaimPlan, metric: PlanMetric): string[] {
 	const units = (value: number | null): string => (value === null ? "never" : count(value));
+	const [asked, believed, found] = cells(metric, claim.detectable);
 	return [
-		plan.name,
-		role,
-		`${plan.role === "goal" ? ">" : "-"}${size(metric?.line ?? null)}`,
-		size(metric?.effect ?? null),
-		units(plan.median.units),
-		units(plan.atPower.units),
-		plan.atPower.day === null ? "-" : day(plan.atPower.day),
-		plan.fixedUnits === null ? "-" : count(plan.fixedUnits),
-		size(plan.detectable),
+		claim.name,
+		claim.role,
+		asked,
+		believed,
+		units(claim.median.units),
+		units(claim.atPower.units),
+		claim.atPower.day === null ? "-" : day(claim.atPower.day),
+		claim.fixedUnits === null ? "-" : count(claim.fixedUnits),
+		found,
 	];
 }
 
-function sizeOf({ kind, relative }: PlanMetric, value: number): string {
-	if (relative) return `${number(value * 100)}%`;
-	return kind === "mean" ? number(value) : `${number(value * 100)}pp`;
+/** The planned looks of the goal. */
+function looks({ name, looks: planned }: ClaimPlan): string[] {
+	if (planned === null) return [];
+	const rows = planned.looks.map(({ units, z, proved, provedOnLine, day: at }, index) => [
+		String(index + 1),
+		count(units),
+		at === null ? "-" : day(at),
+		z === null ? "too few" : number(z),
+		chance(proved),
+		chance(provedOnLine),
+	]);
+	return [
+		...table(LOOK_COLUMNS, rows, 1),
+		`Z: in standard errors, how far above what is asked ${name} must lie at this look. Chances by ${LAWS[planned.by]}.`,
+	];
 }
+
+const LAWS = {
+	counts: "exact counts",
+	"noncentral t": "the noncentral t distribution",
+	"normal law": "the normal law",
+} as const;
 
 const day = (value: number): string => String(Number(value.toFixed(1)));
 
 function ending({ plan, input, unknown }: ToldPlan): string[] {
 	const missing = unknown.map((one) => `Not known: ${one}.`);
 	if (plan === null || input === null) return [...missing, "Nothing can be planned from what is known."];
-	if (input.traffic === null) return ["", ...missing];
-	const { horizonDays } = input.traffic;
+	if (input.traffic === null) return missing.length === 0 ? [] : ["", ...missing];
+	const { horizonDays, core } = input.traffic;
 	const shares = input.traffic.steps.map((step) => percent(Math.round(step * 1e6)));
 	const steps = plan.steps.map(({ startDay }, index) => `${shares[index]} on day ${day(startDay)}`);
 	const unreached = shares.length > steps.length ? `; ${shares.slice(steps.length).join(", ")} never` : "";
-	const decided =
-		plan.decisionDay === null
-			? "Decision: not to be expected on these assumptions."
-			: `Decision: on day ${day(plan.decisionDay)} every claim planned here is proved with a chance of ${number(input.power * 100)}% each${plan.decisionDay > horizonDays ? `, which is after the end on day ${day(horizonDays)}` : ""}.`;
-	return ["", `Steps: ${steps.join(", ")}${unreached}.`, decided, ...missing];
+	const bandit =
+		core === null
+			? []
+			: [
+					plan.coreFromDay === null
+						? "Bandit: shares never move."
+						: `Bandit: shares may move from day ${day(plan.coreFromDay)} on. From then on only ${percent(Math.round(core.share * 1e6))} of each arm's people count (the floor); the days here are as if they moved at once.`,
+				];
+	return [
+		"",
+		`Steps: ${steps.join(", ")}${unreached}.`,
+		...bandit,
+		decided(plan, input.power, horizonDays),
+		...missing,
+	];
+}
+
+function decided({ decisionDay, metrics }: Plan, power: number, horizonDays: number): string {
+	const found = `with a chance of ${number(power * 100)}%`;
+	if (decisionDay === null) {
+		const open = metrics.filter(({ atPower }) => atPower.day === null).map(({ name }) => name);
+		return `Decision: not to be expected ${found}${open.length === 0 ? "" : `, because of ${open.join(", ")}`}.`;
+	}
+	const late = decisionDay > horizonDays ? `, which is after the end on day ${day(horizonDays)}` : "";
+	return `Decision: on day ${day(decisionDay)} every claim planned here is proved ${found} each${late}.`;
 }

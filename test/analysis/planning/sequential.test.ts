@@ -7,7 +7,7 @@ import {
 	unitsToProof,
 } from "../../../src/analysis/planning/sequential.js";
 import { PRIOR_RARE, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
-import { unitsUntilProof } from "./simulateProof.js";
+import { scoreLaw, scoresUntilProof, unitsUntilProof } from "./simulateProof.js";
 
 const common = {
 	direction: "up",
@@ -52,6 +52,43 @@ t.test("simulated experiments prove their claim when the plan says", async (t) =
 	}
 });
 
+/** Five stars, most of them content; all or nothing; nearly all of one mind. */
+const SHAPES = { skewed: [1, 1, 2, 5, 8], split: [4, 1, 1, 1, 6], quiet: [0.01, 0.05, 1, 8, 1] } as const;
+
+t.test("scores in a range: the mean of mixture and betting, whatever the scores' shape", async (t) => {
+	const range = { lo: 1, hi: 5 };
+	const runs = 60;
+	for (const [name, shape, baselineMean, change, effect] of [
+		["skewed", SHAPES.skewed, 4, { line: 0.05 }, 0.25],
+		["split", SHAPES.split, 3.2, { line: 0 }, 0.4],
+		["quiet, a margin of 3 % of it", SHAPES.quiet, 3.9, { line: -0.03, relative: true }, 0],
+		[
+			"skewed and less is better, 1 to 3",
+			SHAPES.skewed,
+			4,
+			{ direction: "down", line: -0.2, shares: { challenger: 1, baseline: 3 } },
+			0,
+		],
+	] as const) {
+		const law = scoreLaw(shape, range, baselineMean);
+		const variance = law.reduce((sum, p, k) => sum + p * (1 + k - baselineMean) ** 2, 0);
+		const claim = { ...common, method: { test: "betting", variance, range }, baselineMean, ...change } as const;
+		const median = unitsToProof(claim, effect, 0.5) ?? 0;
+		const atPower = unitsToProof(claim, effect, 0.8) ?? 0;
+		const seen = scoresUntilProof(claim, shape, effect, runs, 3 * atPower);
+		const ratios = [(seen[runs * 0.5] ?? 0) / median, (seen[runs * 0.8] ?? 0) / atPower];
+		t.comment(
+			`${name}: variance ${variance.toFixed(3)}, median ${median}, 80 % by ${atPower}; simulated ÷ planned ${ratios.map((r) => r.toFixed(2))}`,
+		);
+		t.ok(
+			ratios.every((ratio) => ratio > 0.78 && ratio < 1.22),
+			name,
+		);
+		const bound = unitsToProof({ ...claim, method: { ...claim.method, variance: null } }, effect, 0.8) ?? 0;
+		t.ok(bound > atPower, `${name}: ${bound} without the spread`);
+	}
+});
+
 t.test("what N units find needs N units", async (t) => {
 	for (const [name, claim, effect] of scenarios) {
 		const units = unitsToProof(claim, effect, 0.8) ?? 0;
@@ -84,6 +121,10 @@ t.test("never: on the line, beyond the possible, below the least sample of a mea
 	t.equal(unitsToProof({ ...claim, line: 0.05 }, 0.04, 0.8), null);
 	t.equal(unitsToProof(claim, 0.2, 0.8), null, "no rate of 110 %");
 	t.equal(detectableEffect(claim, 20, 0.8), null, "20 units find nothing between 90 % and 100 %");
-	t.equal(detectableEffect({ ...common, method: mean, baselineMean: 1 }, 900, 0.8), null, "a mean needs 500 an arm");
-	t.ok((detectableEffect({ ...common, method: mean, baselineMean: 1 }, 1_000, 0.8) ?? 0) < 0.5);
+	t.equal(
+		detectableEffect({ ...common, method: mean, baselineMean: 1 }, 3_900, 0.8),
+		null,
+		"a mean needs 2,000 an arm",
+	);
+	t.ok((detectableEffect({ ...common, method: mean, baselineMean: 1 }, 4_000, 0.8) ?? 0) < 0.5);
 });
