@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { get } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
@@ -134,10 +135,15 @@ spec:
 	);
 
 	const impostor = spawn(process.execPath, [MAIN, ...envoyArgs("other", "edge")], { stdio: "ignore" });
+	const impostorEnded = once(impostor, "exit");
 	t.teardown(async () => {
-		const exited = once(impostor, "exit");
-		if (impostor.kill("SIGKILL")) await exited;
+		if (impostor.kill("SIGKILL")) await impostorEnded;
 	});
 	while (!/^weir_xds_streams_refused_total\{[^}]*reason="another-node"/m.test((await askApi(api, "/metrics")).text))
 		await pause(100);
+	const started = Number(await readFile(`${far}-other/run/envoy.pid`, "utf8"));
+	t.doesNotThrow(() => process.kill(started, 0), "it waits for a listener that it will not get");
+	impostor.kill("SIGTERM");
+	await impostorEnded;
+	t.throws(() => process.kill(started, 0), { code: "ESRCH" }, "an Envoy that is still starting ends with its keeper");
 });

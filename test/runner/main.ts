@@ -50,9 +50,18 @@ const waiting = [...files];
 const failed: Finished[] = [];
 const startMs = performance.now();
 
+const stopped = new AbortController();
+// The files' groups are not the terminal's: what ends the runner must be handed on.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+	process.once(signal, () => {
+		stopped.abort();
+		process.kill(process.pid, signal);
+	});
+}
+
 async function work(): Promise<void> {
 	for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-		const finished = await runTestFile(file, Number(values.timeout));
+		const finished = await runTestFile(file, Number(values.timeout), stopped.signal);
 		report(finished);
 		if (finished.fault !== null) failed.push(finished);
 	}

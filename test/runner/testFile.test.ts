@@ -1,5 +1,7 @@
 /** The runner must not call a pass what is none. */
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
 import { runTestFile } from "./testFile.js";
@@ -47,6 +49,57 @@ t.test("what does not end", async (t) => {
 	);
 	t.equal(leaves.fault, null);
 	t.ok(performance.now() - started < 20_000, "what it left running is not waited for");
+});
+
+/** Whether it runs: one that was killed may stay in the table (state Z) until somebody reaps it. */
+const runs = (pid: number): boolean => {
+	try {
+		process.kill(pid, 0);
+		return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+	} catch (error) {
+		// Where there is no /proc, what can be told a signal runs.
+		return (error as NodeJS.ErrnoException).syscall === "open" && !existsSync("/proc/self");
+	}
+};
+
+async function ends(pid: number): Promise<boolean> {
+	for (let tries = 0; tries < 200 && runs(pid); tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+	return !runs(pid);
+}
+
+const LEAVES = `import { spawn } from "node:child_process";
+	const left = spawn("sleep", ["300"], { stdio: "ignore" });
+	left.unref();
+	console.log("# left " + left.pid);`;
+const leftIn = (output: string): number => Number(/# left (\d+)/.exec(output)?.[1]);
+
+t.test("what a file has started ends with it", async (t) => {
+	const passed = await run(t, `${LEAVES}\nt.pass();`);
+	t.equal(passed.fault, null);
+	t.ok(await ends(leftIn(passed.output)), "after a pass");
+	const killed = await run(t, `${LEAVES}\nprocess.kill(process.pid, "SIGKILL");\nfor (;;);`);
+	t.equal(killed.fault, "ended by SIGKILL");
+	t.ok(await ends(leftIn(killed.output)), "after it was killed");
+	const hung = await run(t, `${LEAVES}\nsetTimeout(() => { for (;;); }, 100);`, 2);
+	t.equal(hung.fault, "did not end in time");
+	t.ok(await ends(leftIn(hung.output)), "after it was given up");
+});
+
+t.test("who ends the runner ends its files", async (t) => {
+	const directory = t.testdir({
+		"hangs.js": `import { writeFileSync } from "node:fs";
+			writeFileSync(new URL("pid", import.meta.url), String(process.pid));
+			setInterval(() => {}, 1_000);`,
+		"package.json": `{"type":"module"}`,
+	});
+	const main = resolve(import.meta.dirname, "main.js");
+	const child = execFile(process.execPath, [main, join(directory, "hangs.js")]);
+	const exited = once(child, "exit");
+	const pid = join(directory, "pid");
+	while (!existsSync(pid) || readFileSync(pid, "utf8") === "") await new Promise((resolve) => setTimeout(resolve, 20));
+	child.kill("SIGTERM");
+	t.same(await exited, [null, "SIGTERM"]);
+	t.ok(await ends(Number(readFileSync(pid, "utf8"))));
 });
 
 t.test("the closing line and the exit code", async (t) => {

@@ -2,6 +2,9 @@
  * One test file run as a process of its own by bare Node. Promises that silence is no pass: a file has passed only if
  * it ended by itself with exit code 0 after the closing plan (`1..N`) of its TAP output.
  *
+ * Each file has a process group of its own, which ends with it: a server or an Envoy that a file left behind, because it
+ * was killed or forgot it, would take the machine's time from all later ones.
+ *
  * Not by tap's runner, whose loader hooks in every process, also in those that tests start, took more CPU for most
  * files than the tests in them: 0.5 to 1 s for each file. The tests themselves are tap's.
  */
@@ -19,19 +22,29 @@ export interface Finished {
 	readonly output: string;
 }
 
-/** What a file leaves running must not hold the others up: its pipes are given up so long after its end. */
+/** What a file started in other groups must not hold the others up: its pipes are given up so long after its end. */
 const PIPES_MS = 2_000;
 
 /**
  * @param timeoutSeconds of a file that sets none itself: tap ends it then and says where it was. A process that does
  *   not end by itself, for it does not come to its own timers, is killed after twice this
+ * @param stopped kills it at once
  */
-export async function runTestFile(file: string, timeoutSeconds: number): Promise<Finished> {
+export async function runTestFile(file: string, timeoutSeconds: number, stopped?: AbortSignal): Promise<Finished> {
 	const startMs = performance.now();
 	const child = spawn(process.execPath, ["--enable-source-maps", file], {
 		stdio: ["ignore", "pipe", "pipe"],
 		env: { ...process.env, TAP_TIMEOUT: String(timeoutSeconds) },
+		detached: true,
 	});
+	const killGroup = (): void => {
+		try {
+			if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+		} catch {
+			// Nobody of it is left.
+		}
+	};
+	stopped?.addEventListener("abort", killGroup);
 	const output: string[] = [];
 	for (const stream of [child.stdout, child.stderr]) {
 		stream.setEncoding("utf8").on("data", (text: string) => output.push(text));
@@ -39,11 +52,13 @@ export async function runTestFile(file: string, timeoutSeconds: number): Promise
 	let killed = false;
 	const kill = setTimeout(() => {
 		killed = true;
-		child.kill("SIGKILL");
+		killGroup();
 	}, 2_000 * timeoutSeconds);
 	const closed = once(child, "close");
 	const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
 	clearTimeout(kill);
+	killGroup();
+	stopped?.removeEventListener("abort", killGroup);
 	const giveUp = setTimeout(() => {
 		child.stdout.destroy();
 		child.stderr.destroy();

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
 import { WeirError } from "../../error.js";
-import { serveUntilStopped } from "../stack/child.js";
+import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
 import { collectorsOf, places } from "../stack/places.js";
@@ -31,6 +31,13 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		environment: process.env,
 		notice: (line) => process.stderr.write(`weir: ${line}\n`),
 	});
+	let told = false;
+	let stop = async (): Promise<void> => undefined;
+	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
+	endWhenTold(() => {
+		told = true;
+		return stop();
+	});
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(doorOf(options.control, options) ?? at.adsSocket, {
@@ -43,15 +50,21 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		}),
 		directory: at.runDirectory,
 		adminSocket: at.envoyAdminSocket,
+		spawned: (how) => {
+			stop = how;
+			if (told) void stop();
+		},
+	}).catch((error: unknown) => {
+		if (told) return null;
+		throw error;
 	});
+	if (running === null || told) return;
 	running.process.once("exit", (code, signal) => {
+		if (told) return;
 		process.stderr.write(`weir: Envoy ended (${signal ?? `exit ${code}`})\n`);
 		process.exit(1);
 	});
-	serveUntilStopped({ version: binary.version, ports: Object.fromEntries(running.ports) }, async () => {
-		running.process.removeAllListeners("exit");
-		await running.stop();
-	});
+	tellReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
 		throw new WeirError("failed-precondition", "control has published no listener", "declare a Gateway");
 	}

@@ -14,6 +14,11 @@ const FILES_MS = 500;
  */
 export function serveUntilStopped(ready: unknown, close: () => Promise<void>): void {
 	endWhenTold(close);
+	tellReady(ready);
+}
+
+/** Tells the parent; where there is none it is printed as `READY {json}`. */
+export function tellReady(ready: unknown): void {
 	if (process.send === undefined) process.stdout.write(`READY ${JSON.stringify(ready)}\n`);
 	else process.send(ready);
 }

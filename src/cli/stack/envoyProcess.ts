@@ -18,6 +18,8 @@ export interface EnvoyOptions {
 	/** Worker threads; Envoy's own default is one per core. */
 	readonly concurrency?: number;
 	readonly readyTimeoutMs?: number;
+	/** Told at once how to stop it: an Envoy waits for control as long as it takes to be live. */
+	readonly spawned?: (stop: () => Promise<void>) => void;
 }
 
 export interface EnvoyProcess {
@@ -62,6 +64,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 		}
 		rmSync(pidFile, { force: true });
 	};
+	options.spawned?.(stop);
 	const deadline = performance.now() + (options.readyTimeoutMs ?? 20_000);
 	for (;;) {
 		if (envoy.exitCode !== null || envoy.signalCode !== null || envoy.pid === undefined) {
