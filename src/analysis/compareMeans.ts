@@ -7,7 +7,7 @@
  */
 
 import { difference, fiellerSet, liftContrast, relativeLift } from "./estimators/contrast.js";
-import { type Adjustment, cupedLevel, cupedRatioLevel, meanAdjustment, ratioAdjustment } from "./estimators/cuped.js";
+import { cupedLevel, cupedRatioLevel, pooledMeanAdjustment, pooledRatioAdjustment } from "./estimators/cuped.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "./estimators/estimate.js";
 import { meanLevel, ratioLevel } from "./estimators/level.js";
 import { meanVectorOf, meanVectorOfMoments } from "./estimators/meanVector.js";
@@ -24,7 +24,6 @@ import {
 } from "./question.js";
 import { ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "./sequential/asympCs.js";
 import { asympOneSidedPValue, unitsProblem } from "./sequential/asympEstimate.js";
-import type { CoMoments } from "./statistics/coMoments.js";
 import type { Moments } from "./statistics/moments.js";
 
 export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
@@ -92,23 +91,21 @@ export function levelsOf(
 		return both(plainLevel(t), plainLevel(c));
 	}
 	if (!ratio && !covariate) return both(plainLevel(t), plainLevel(c));
-	const adjustment = !covariate ? null : ratio ? ratioAdjustment([cCo, tCo]) : meanAdjustment([cCo, tCo]);
-	if (adjustment !== null && isNoEstimate(adjustment)) return { note: adjustment.reason };
-	return both(adjustedLevel(tCo, ratio, adjustment), adjustedLevel(cCo, ratio, adjustment));
+	const k = (ratio ? 2 : 1) * (covariate ? 2 : 1);
+	const [cVector, tVector] = [meanVectorOf(k, cCo), meanVectorOf(k, tCo)];
+	if (isNoEstimate(cVector)) return { note: cVector.reason };
+	if (isNoEstimate(tVector)) return { note: tVector.reason };
+	if (!covariate) return both(ratioLevel(tVector), ratioLevel(cVector));
+	const adjustment = ratio ? pooledRatioAdjustment([cCo, tCo]) : pooledMeanAdjustment([cCo, tCo]);
+	if (isNoEstimate(adjustment)) return { note: adjustment.reason };
+	const level = ratio ? cupedRatioLevel : cupedLevel;
+	return both(level(tVector, adjustment), level(cVector, adjustment));
 }
 
 /** Of one variable. */
 function plainLevel(moments: Moments): Level | NoEstimate {
 	const vector = meanVectorOfMoments(moments);
 	return isNoEstimate(vector) ? vector : meanLevel(vector);
-}
-
-/** Of a ratio, adjusted or not, or of an adjusted mean. */
-function adjustedLevel(co: CoMoments, ratio: boolean, adjustment: Adjustment | null): Level | NoEstimate {
-	const vector = meanVectorOf((ratio ? 2 : 1) * (adjustment === null ? 1 : 2), co);
-	if (isNoEstimate(vector)) return vector;
-	if (adjustment === null) return ratioLevel(vector);
-	return ratio ? cupedRatioLevel(vector, adjustment) : cupedLevel(vector, adjustment);
 }
 
 function both(

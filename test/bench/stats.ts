@@ -34,11 +34,11 @@ interface Pair {
 	readonly challenger: CoMoments;
 }
 
-/** 1,000 to 100,000 units an arm, a mean of 2 to 4 standard deviations, correlation 0.2 to 0.9, lift −2 % to 5 %. */
+/** 2,500 to 100,000 units an arm (a mean needs 2,000), a mean of 2 to 4 standard deviations, correlation 0.2 to 0.9, lift −2 % to 5 %. */
 function pairs(): Pair[] {
 	const next = random(20_261_125);
 	return Array.from({ length: PAIRS }, () => {
-		const [size, level, correlation, lift] = [1_000 * 100 ** next(), 2 + 2 * next(), 0.2 + 0.7 * next(), next()];
+		const [size, level, correlation, lift] = [2_500 * 40 ** next(), 2 + 2 * next(), 0.2 + 0.7 * next(), next()];
 		const arm = (factor: number): CoMoments => {
 			const n = Math.round(size * (0.95 + 0.1 * next()));
 			const before = level + (next() - 0.5) * 0.02;

@@ -22,7 +22,11 @@ export interface Adjustment {
 /** θ for means from the arms' (Y, X): 0, no adjustment, where the covariate does not vary. */
 export function meanAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
 	const problem = problemOfArms(2, arms);
-	if (problem !== "") return { reason: problem };
+	return problem === "" ? pooledMeanAdjustment(arms) : { reason: problem };
+}
+
+/** The same of arms that are known to be those of a sample, as a MeanVector's are. */
+export function pooledMeanAdjustment(arms: readonly CoMoments[]): Adjustment {
 	const [yx, xx] = [sumOf(arms, 1, 0), sumOf(arms, 1, 1)];
 	return { theta: xx > 0 ? yx / xx : 0, centre: meanOver(arms, 1) };
 }
@@ -30,7 +34,11 @@ export function meanAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstim
 /** θ for ratios from the arms' (S, N, S before, N before), of the linearised ratios, pooled over arms. */
 export function ratioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
 	const problem = problemOfArms(4, arms);
-	if (problem !== "") return { reason: problem };
+	return problem === "" ? pooledRatioAdjustment(arms) : { reason: problem };
+}
+
+/** The same of arms that are known to be those of a sample. */
+export function pooledRatioAdjustment(arms: readonly CoMoments[]): Adjustment | NoEstimate {
 	let [products, squares] = [0, 0];
 	for (const arm of arms) {
 		if (arm.n === 0) continue;
