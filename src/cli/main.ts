@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { WeirError } from "../error.js";
+import { HEALTH_HELP } from "./healthHelp.js";
 import { addPolicyCommands } from "./policyCommands.js";
 
 const EX_USAGE = 64;
@@ -113,6 +114,7 @@ program
 	.option("--identity-socket <path>", "a SPIFFE agent that runs already (SPIRE), instead of an own authority")
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace", "1")
 	.addOption(decisionLog())
+	.addHelpText("after", HEALTH_HELP)
 	.action(async (options) => (await import("./commands/up.js")).up(options));
 program
 	.command("control")
@@ -149,6 +151,7 @@ program
 			.argParser(collect)
 			.default([]),
 	)
+	.addHelpText("after", HEALTH_HELP)
 	.action(async (options) => (await import("./commands/control.js")).control(options));
 program
 	.command("ca")
