@@ -7,6 +7,7 @@
 import { claims } from "../analysis/claim.js";
 import { normalSf } from "../analysis/distributions/normal.js";
 import { isNoEstimate } from "../analysis/estimators/estimate.js";
+import { adjustedPs } from "../analysis/multiplicity/adjusted.js";
 import { type PlannedTest, plannedTest } from "../analysis/plannedLook.js";
 import { baselineOf } from "../analysis/question.js";
 import { NO_MOMENTS } from "../analysis/statistics/moments.js";
@@ -25,6 +26,11 @@ export interface PlannedLookReport {
 		readonly proved: boolean;
 		/** null: it could not be tested, or the decision has not been kept. */
 		readonly test: PlannedTest | null;
+		/**
+		 * p among the arms of this look, by Holm: never larger than the Bonferroni share that decides would make it. For reading.
+		 * null: as test.
+		 */
+		readonly holm: number | null;
 	}[];
 }
 
@@ -34,11 +40,17 @@ export function plannedLooksOf({ experiment, status, decisions }: ReportInput): 
 	return (status.looks ?? []).map(({ atMs, units, boundary, z }, index) => {
 		const input =
 			decisions.find((decision) => decision.atMs === atMs && decision.outcome.rule === "look")?.input ?? null;
-		const arms = Object.entries(z).map(([arm, own]) => ({
+		const tests = Object.keys(z).map((arm) => (input === null ? null : testOf(input, arm, normalSf(boundary))));
+		const holm = adjustedPs(
+			"holm",
+			tests.map((test) => test?.pValue ?? null),
+		);
+		const arms = Object.entries(z).map(([arm, own], place) => ({
 			arm,
 			z: own,
 			proved: own !== null && own >= boundary,
-			test: input === null ? null : testOf(input, arm, normalSf(boundary)),
+			test: tests[place] ?? null,
+			holm: holm[place] ?? null,
 		}));
 		return { number: index + 1, atMs, units, boundary, arms };
 	});

@@ -341,6 +341,28 @@ t.test(
 	},
 );
 
+t.test("the p-values of several arms at one look are told by Holm too", (t) => {
+	const inference = { design: "fixed-horizon", units: 16_000 } as const;
+	const arms = [...DECLARED.spec.arms, { name: "tuned", variant: "v3", weight: 1, baseline: false, parameters: {} }];
+	const rollout = { ...DECLARED.spec.rollout, inference };
+	const story = {
+		...{ ...WINNING, days: 20, accuracy: { control: 0.78, boosted: 0.8, tuned: 0.793 } },
+		...{ slow: { ...WINNING.slow, tuned: 0.0005 }, errors: { ...WINNING.errors, tuned: 0.002 } },
+	};
+	const told = reportOf(reportInput(story, { ...DECLARED, spec: { ...DECLARED.spec, arms, rollout } }));
+	const look = told.looks[0]?.arms ?? [];
+	const [least = 1, most = 1] = look.map(({ test }) => test?.pValue ?? 1).sort((a, b) => a - b);
+	t.same(
+		look
+			.map(({ holm }) => holm ?? 1)
+			.sort((a, b) => a - b)
+			.map((p) => p.toFixed(12)),
+		[(2 * least).toFixed(12), Math.max(2 * least, most).toFixed(12)],
+	);
+	t.match(reportPage(told), /\(Holm [0-9.e-]+\)/);
+	t.end();
+});
+
 t.test("a bandit's report says whose units it counts and why nothing is tested on the others", (t) => {
 	const bandit = { algorithm: "thompson", floorPpm: 200_000, everyMs: 3_600_000 } as const;
 	const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, bandit } } };

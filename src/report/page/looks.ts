@@ -11,8 +11,9 @@ export function looksTable({ looks, experiment, metrics }: Report): Markup | nul
 	const { goal, rollout } = experiment.spec;
 	if (rollout.inference.design === "sequential" || goal === null) return null;
 	const scale = scaleOf(metrics[goal.metric], goal.improveBy.kind === "relative");
+	const several = looks.some(({ arms }) => arms.length > 1);
 	const rows = looks.flatMap((look) =>
-		look.arms.map(({ arm, z, proved, test }) => [
+		look.arms.map(({ arm, z, proved, test, holm }) => [
 			`${look.number}, ${utc(look.atMs)}`,
 			named(arm),
 			people(look.units),
@@ -21,14 +22,14 @@ export function looksTable({ looks, experiment, metrics }: Report): Markup | nul
 			test === null || test.lower === null ? "–" : size(scale, test.lower),
 			z === null ? "untested" : plain(z, 4),
 			Number.isFinite(look.boundary) && look.boundary < 1e6 ? plain(look.boundary, 4) : "none",
-			test === null ? "–" : pValue(test.pValue),
+			test === null ? "–" : `${pValue(test.pValue)}${several && holm !== null ? ` (Holm ${pValue(holm)})` : ""}`,
 			proved ? html`<span class="chip good">✓ proved</span>` : "not proved",
 		]),
 	);
 	const told = html`<p class="note">The goal is proved by ${kindOf(rollout.inference.design)} alone, not by its interval above; harm and guardrails are looked at all the time.</p>`;
 	if (rows.length === 0) return html`${told}<p class="wide">No planned look has been taken yet.</p>`;
 	return html`${told}${table(`Planned looks at ${goal.metric}`, COLUMNS, rows)}
-<p class="soft wide">“At least” holds at all planned looks together; p is that look’s own.</p>`;
+<p class="soft wide">“At least” holds at all planned looks together; p is that look’s own${several ? "; by Holm it counts all arms of the look" : ""}.</p>`;
 }
 
 const kindOf = (design: string): string => (design === "fixed-horizon" ? "one planned look" : "planned looks");
