@@ -111,7 +111,7 @@ export function reportInput(
 			const counts = Object.fromEntries(
 				arms.map((arm, index) => [arm, (known?.counts[arm] ?? 0) + (people[index] ?? 0)]),
 			);
-			const livePoints = Object.fromEntries(arms.map((arm) => [arm, status.allocationPpm / arms.length]));
+			const livePoints = Object.fromEntries(arms.map((arm) => [arm, Math.floor(status.allocationPpm / arms.length)]));
 			if (known === undefined) exposures.push({ planVersion, firstMs: fromMs, counts, livePoints });
 			else exposures[exposures.indexOf(known)] = { ...known, counts };
 		}

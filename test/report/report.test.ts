@@ -342,11 +342,11 @@ t.test(
 );
 
 t.test("the p-values of several arms at one look are told by Holm too", (t) => {
-	const inference = { design: "fixed-horizon", units: 16_000 } as const;
+	const inference = { design: "fixed-horizon", units: 4_000 } as const;
 	const arms = [...DECLARED.spec.arms, { name: "tuned", variant: "v3", weight: 1, baseline: false, parameters: {} }];
 	const rollout = { ...DECLARED.spec.rollout, inference };
 	const story = {
-		...{ ...WINNING, days: 20, accuracy: { control: 0.78, boosted: 0.8, tuned: 0.793 } },
+		...{ ...WINNING, days: 16, peoplePerDay: 1_000, accuracy: { control: 0.78, boosted: 0.8, tuned: 0.793 } },
 		...{ slow: { ...WINNING.slow, tuned: 0.0005 }, errors: { ...WINNING.errors, tuned: 0.002 } },
 	};
 	const told = reportOf(reportInput(story, { ...DECLARED, spec: { ...DECLARED.spec, arms, rollout } }));
