@@ -11,10 +11,11 @@ import { type Claim, claims, type Levels, levels, levelsInEra } from "./claim.js
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence } from "./evidence.js";
 import type { Finding, Method } from "./finding.js";
-import { baselineMoved, harmIsNear, passIsNear } from "./frozenReference.js";
+import { baselineMoved, mayHarm, passIsNear } from "./frozenReference.js";
 import {
 	baselineOf,
 	harmLineOf,
+	isHarm,
 	isMeasured,
 	isRelative,
 	lineOf,
@@ -92,13 +93,10 @@ function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: L
 	const question = questionOf(claim, metric, input.experiment, shared.pass, shared.harm);
 	const measured = compare(question, t, c);
 	if (!isMeasured(measured)) return findingOf(claim, method, shared, unmeasured(t, c), "unknown", measured.note);
-	const { improvement, logE } = measured;
-	const harmLine = harmLineOf(question, metric);
 	let verdict: Finding["verdict"] = "open";
-	// What is not even seen to be worse is not proved to be: the upper bound lies above the estimate.
-	if ((improvement === null || improvement < harmLine) && mayHarm(claim, t, c, shared) && measured.upper < harmLine)
-		verdict = "harm";
-	else if (isProved(question, logE, t, c, claim.arm, input)) verdict = "pass";
+	const harmLine = harmLineOf(question, metric);
+	if (isHarm(measured, harmLine, () => mayHarm(claim.reference, t, c, shared.harm))) verdict = "harm";
+	else if (isProved(question, measured.logE, t, c, claim.arm, input)) verdict = "pass";
 	else if (isLost(claim, c, input.experiment))
 		return findingOf(claim, method, shared, unmeasured(t, c), "unknown", movedNote(claim, c));
 	return findingOf(claim, method, shared, measured, verdict, "");
@@ -119,12 +117,6 @@ function movement(
 function isLost(claim: Claim, c: MetricEvidence, { spec }: Experiment): boolean {
 	if (claim.role === "goal" && spec.rollout.inference.design !== "sequential") return false;
 	return movement(claim, c) !== null;
-}
-
-/** Whether a larger share of slow requests would be harm: see frozenReference.ts. */
-function mayHarm(claim: Claim, t: MetricEvidence, c: MetricEvidence, { harm }: Levels): boolean {
-	const { reference } = claim;
-	return reference === null || (movement(claim, c) !== "slower" && harmIsNear(reference, t, c, harm));
 }
 
 function movedNote({ reference }: Claim, c: MetricEvidence): string {

@@ -1,6 +1,7 @@
 /**
  * Comparisons by asymptotic confidence sequences: means of unbounded values, adjusted by what the units did before
- * (CUPED) where that is known, and ratios of sums by the delta method. From ASYMPCS_MIN_UNITS units in each arm.
+ * (CUPED) where that is known, and ratios of sums by the delta method. From ASYMPCS_MIN_UNITS units in each arm, and where
+ * no unit outweighs the others (sequential/tails.ts).
  *
  * A relative claim is Fieller's: the lifts r for which challenger − (1 + r)·baseline is not excluded, so that the
  * baseline's own noise is in the width.
@@ -23,7 +24,8 @@ import {
 	type Unmeasured,
 } from "./question.js";
 import { ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "./sequential/asympCs.js";
-import { asympOneSidedPValue, unitsProblem } from "./sequential/asympEstimate.js";
+import { asympLogE, unitsProblem } from "./sequential/asympEstimate.js";
+import { tailsProblem } from "./sequential/tails.js";
 import type { Moments } from "./statistics/moments.js";
 
 export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
@@ -36,6 +38,9 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 	const sign = signOf(question.metric);
 	const estimate = relative ? relativeLift(challenger, baseline) : difference(challenger, baseline);
 	if (isNoEstimate(estimate)) return { note: estimate.reason };
+	const above = aboveLine(question, challenger, baseline);
+	const heavy = tailsProblem(isNoEstimate(above) ? estimate : above, t, c);
+	if (heavy !== "") return { note: heavy };
 	const { value, n } = estimate;
 	const standardError = Math.sqrt(estimate.variance);
 	const [atLower, atUpper] = sign === 1 ? [question.alpha, question.harmAlpha] : [question.harmAlpha, question.alpha];
@@ -44,19 +49,17 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 	let [lower, upper] = [value - low * standardError, value + high * standardError];
 	if (relative) {
 		const below = fiellerSet(challenger, baseline, low);
-		const above = high === low ? below : fiellerSet(challenger, baseline, high);
-		if (isNoEstimate(below) || isNoEstimate(above) || below.kind !== "interval" || above.kind !== "interval")
+		const over = high === low ? below : fiellerSet(challenger, baseline, high);
+		if (isNoEstimate(below) || isNoEstimate(over) || below.kind !== "interval" || over.kind !== "interval")
 			return { note: "the baseline's level is not clearly different from 0, so a share of it means nothing" };
-		[lower, upper] = [below.lower, above.upper];
+		[lower, upper] = [below.lower, over.upper];
 	}
-	const above = aboveLine(question, challenger, baseline);
-	const p = isNoEstimate(above) ? above : asympOneSidedPValue("above", above, 0, { alpha: question.alpha });
 	return turned(sign, {
 		improvement: value,
 		lower,
 		upper,
 		standardError,
-		logE: tidyLogE(isNoEstimate(p) ? 0 : 0 - Math.log(p.p)),
+		logE: tidyLogE(isNoEstimate(above) ? Number.NEGATIVE_INFINITY : asympLogE(above, question.alpha)),
 		baseline: { n: c.n, mean: baseline.raw.value },
 		challenger: { n: t.n, mean: challenger.raw.value },
 	});
@@ -67,14 +70,14 @@ export function aboveLine(
 	question: Pick<Question, "metric" | "role" | "effect" | "slowLine">,
 	challenger: Level,
 	baseline: Level,
-): Pick<Estimate, "value" | "variance" | "n"> | NoEstimate {
+): Pick<Estimate, "value" | "variance" | "n" | "contrast"> | NoEstimate {
 	const sign = signOf(question.metric);
 	const line = sign * lineOf(question, question.metric);
 	const relative = isRelative(question);
 	const contrast = relative ? liftContrast(challenger, baseline, line) : difference(challenger, baseline);
 	if (isNoEstimate(contrast)) return contrast;
 	const { value, variance, n } = contrast;
-	return { value: sign * (relative ? value : value - line), variance, n };
+	return { value: sign * (relative ? value : value - line), variance, n, contrast: contrast.contrast };
 }
 
 /** The arms' levels as the metric says, adjusted alike; or why there are none. */

@@ -1,12 +1,13 @@
 /**
  * Novelty: an effect that fades, read from the units first exposed early against those first exposed late, half each.
  * Bounds of a half are those of its comparison; as the halves move with every look, they do not hold at all looks
- * together: this is a caution, never a proof.
+ * together: this is a caution, never a proof. It moves nobody: it may hold a promotion, and says so.
  */
 import { compare } from "./comparison.js";
 import type { MetricEvidence, PeriodEvidence } from "./evidence.js";
 import { isMeasured, lineOf, type Measured, type Question } from "./question.js";
 import { mergeCoMoments } from "./statistics/coMoments.js";
+import { mergeAllExtremes } from "./statistics/extremes.js";
 import { mergeMoments, NO_MOMENTS } from "./statistics/moments.js";
 
 export interface EffectOverTime {
@@ -52,8 +53,11 @@ export function pooled(periods: readonly PeriodEvidence[], arm: string, metric: 
 	return periods.reduce<MetricEvidence>((sum, period) => {
 		const next = metricIn(period, arm, metric);
 		if (next === undefined) return sum;
-		const moments = mergeMoments(sum, next);
-		if (next.co === undefined) return moments;
-		return { ...moments, co: sum.co === undefined ? next.co : mergeCoMoments(sum.co, next.co) };
+		const { co, extremes } = next;
+		return {
+			...mergeMoments(sum, next),
+			...(co === undefined ? {} : { co: sum.co === undefined ? co : mergeCoMoments(sum.co, co) }),
+			...(extremes === undefined ? {} : { extremes: mergeAllExtremes(sum.extremes ?? [], extremes) }),
+		};
 	}, NO_MOMENTS);
 }

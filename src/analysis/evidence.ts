@@ -4,6 +4,7 @@
  */
 
 import type { CoMoments } from "./statistics/coMoments.js";
+import type { Extremes } from "./statistics/extremes.js";
 import type { LogCapital } from "./statistics/logCapital.js";
 import type { Moments } from "./statistics/moments.js";
 
@@ -17,6 +18,8 @@ export interface MetricEvidence extends Moments {
 	 * With a covariate: value, value before; ratio with one: numerator, denominator, numerator before, denominator before.
 	 */
 	readonly co?: CoMoments;
+	/** Of each of these variables, or of the value alone. Absent: evidence of an earlier Weir, judged without. */
+	readonly extremes?: readonly Extremes[];
 	/**
 	 * Of the values as shares of the metric's range, in whole arms where it has one. Fewer units than the moments have: the
 	 * others lie outside the range.

@@ -107,13 +107,20 @@ export function passIsNear({ quantile }: Reference, challenger: Moments, baselin
 	);
 }
 
-/** Whether a harm by the thresholds is one near the quantile: t > lo, and c < hi as far as is seen. */
-export function harmIsNear(
-	{ quantile }: Reference,
+/** Whether a larger share of slow requests would be harm, in all units or a part of them. null: no thresholds that move. */
+export function mayHarm(
+	reference: Reference | null,
 	challenger: Moments,
 	baseline: Moments,
 	harmAlpha: number,
 ): boolean {
+	if (reference === null) return true;
+	const moved = baseline.n === 0 ? null : baselineMoved(reference, baseline);
+	return moved !== "slower" && harmIsNear(reference, challenger, baseline, harmAlpha);
+}
+
+/** Whether a harm by the thresholds is one near the quantile: t > lo, and c < hi as far as is seen. */
+function harmIsNear({ quantile }: Reference, challenger: Moments, baseline: Moments, harmAlpha: number): boolean {
 	if (!(baseline.mean < slowShareAt(quantile, BAND))) return false;
 	const logE = logEvidenceAbove(sampleOf(challenger), slowShareAt(quantile, 1 / BAND), slowPrior(quantile));
 	return logE >= -Math.log(harmAlpha);

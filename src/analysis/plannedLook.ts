@@ -22,12 +22,13 @@ import { type Alternative, type FixedTest, tTest } from "./fixed/tTest.js";
 import { groupBoundaries } from "./groupSequential/boundaries.js";
 import { isRelative, lineOf, type Question, signOf } from "./question.js";
 import { unitsProblem } from "./sequential/asympEstimate.js";
+import { tailsProblem } from "./sequential/tails.js";
 
 export type PlannedDesign = Exclude<InferenceDesign, { readonly design: "sequential" }>;
 
 /**
  * The normal law stands for a share from this many units with and without it in each arm (the usual rule is 5 or 10),
- * and for a mean from as many units as its confidence sequence needs.
+ * and for a mean from as many units as its confidence sequence needs, where none outweighs the others.
  */
 export const EVENTS_MIN = 10;
 
@@ -143,6 +144,8 @@ function welchTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: numb
 	// Linear in the levels either way, so as normal as they are.
 	const contrast = relative ? liftContrast(challenger, baseline, line) : difference(challenger, baseline);
 	if (isNoEstimate(contrast)) return contrast;
+	const heavy = goal.metric.spec.type === "rate" ? "" : tailsProblem(contrast, t, c);
+	if (heavy !== "") return { reason: heavy };
 	const tested = tTest(contrast, { alternative: better(sign), nullValue: relative ? 0 : line, alpha });
 	if (isNoEstimate(tested)) return tested;
 	const { degreesOfFreedom } = contrast;

@@ -54,8 +54,9 @@ export interface Unmeasured {
  * | mean; with a covariate by CUPED                | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  * | ratio of sums, by the delta method; with CUPED | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  *
- * AsympCS on rare events is unsafe (a true difference at a margin of 0.2 pp was passed in 82 % of runs), so failures
- * never go there, whatever the declared type.
+ * The last two hold only where no unit outweighs the others (sequential/tails.ts), which is looked at. AsympCS on rare events
+ * is unsafe (a true difference at a margin of 0.2 pp was passed in 82 % of runs), so failures never go there, whatever the
+ * declared type.
  *
  * Betting needs sums that evidence holds of whole arms only (and that evidence of an earlier Weir does not hold): it is
  * asked whether they are there, never what they say.
@@ -111,6 +112,15 @@ export function harmLineOf(
 
 export function isMeasured(result: Measured | Unmeasured): result is Measured {
 	return "lower" in result;
+}
+
+/**
+ * Proved worse than the line, which the metric may forbid (mayHarm). What is not even seen to be worse is not proved to be: the
+ * upper bound lies above the estimate, and is searched for when read.
+ */
+export function isHarm(measured: Pick<Measured, "improvement" | "upper">, line: number, may: () => boolean): boolean {
+	const { improvement } = measured;
+	return (improvement === null || improvement < line) && may() && measured.upper < line;
 }
 
 /** Within what a finite e-value can say. */

@@ -11,7 +11,18 @@ import { type Claim, type Levels, levelsInEra, segmentShare } from "./claim.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence, PartOfArm, SegmentEvidence } from "./evidence.js";
 import type { Finding } from "./finding.js";
-import { baselineOf, harmLineOf, isMeasured, isRelative, lineOf, methodOf, questionOf, signOf } from "./question.js";
+import { mayHarm } from "./frozenReference.js";
+import {
+	baselineOf,
+	harmLineOf,
+	isHarm,
+	isMeasured,
+	isRelative,
+	lineOf,
+	methodOf,
+	questionOf,
+	signOf,
+} from "./question.js";
 import { problemOf } from "./statistics/moments.js";
 
 /** The harms that are proved, by segment, value and claim; nothing is said of what is not harm. */
@@ -51,7 +62,8 @@ function harmIn(
 	// Most values are not even worse by what is seen: then nothing can be proved, and nothing need be computed.
 	if (isOfMeans(metric) && !looksWorse(t.mean, c.mean, signOf(metric), isRelative(question), harmLine)) return null;
 	const measured = compare(question, t, c);
-	if (!isMeasured(measured) || !(measured.upper < harmLine)) return null;
+	if (!isMeasured(measured) || !isHarm(measured, harmLine, () => mayHarm(claim.reference, t, c, level.harm)))
+		return null;
 	const { improvement, lower, upper, standardError, logE, baseline, challenger } = measured;
 	return {
 		metric: claim.metricName,

@@ -292,7 +292,10 @@ program
 	.option("--experiment <name>", "Experiment, NAME or NAMESPACE/NAME; by default the only one")
 	.option("--traffic <units>", "new people of the Service a day, or of each day: 9000,5000,4000")
 	.addOption(
-		new Option("--baseline <metric=mean,sd>", "level of a metric, and for means the spread of one person's; repeatable")
+		new Option(
+			"--baseline <metric=mean,sd,most>",
+			"level of a metric, and for means the spread of one person's and the farthest one; repeatable",
+		)
 			.argParser(collect)
 			.default([]),
 	)

@@ -146,11 +146,12 @@ export const MOMENT_COLUMNS: readonly string[] = [
 	"n",
 	...Array.from({ length: VARIABLES_MAX }, (_, i) => `mean${i}`),
 	...pairs(VARIABLES_MAX).map(([i, j]) => `m${i}${j}`),
+	...Array.from({ length: VARIABLES_MAX }, (_, i) => [`lo${i}`, `hi${i}`]).flat(),
 ];
 
 /**
- * Moments of the first k variables by the keys: n, mean0…, m00, m10, m11, … (sums of products of deviations), null for
- * the variables beyond k. Rows of one group must have the same variables: let `x1 IS NULL` be a key.
+ * Moments of the first k variables by the keys: n, mean0…, m00, m10, m11, … (sums of products of deviations), and their
+ * extremes lo0, hi0, …; null for the variables beyond k. Rows of one group must have the same variables: let `x1 IS NULL` be a key.
  */
 export function momentsOfRows(dialect: Dialect, k: number, keys: readonly string[], from: string): string {
 	const means = Array.from({ length: VARIABLES_MAX }, (_, i) => {
@@ -160,7 +161,16 @@ export function momentsOfRows(dialect: Dialect, k: number, keys: readonly string
 		const spread = i === j ? dialect.variance(`x${i}`) : dialect.covariance(`x${i}`, `x${j}`);
 		return `${i < k ? `${spread} * count(x${i})` : dialect.nothing} AS m${i}${j}`;
 	});
-	return `SELECT ${keys.join(", ")}, count(x0) AS n, ${[...means, ...products].join(", ")} FROM ${from} GROUP BY ${keys.join(", ")}`;
+	const extremes = extremesOf(dialect, k, (i) => [`x${i}`, `x${i}`]);
+	return `SELECT ${keys.join(", ")}, count(x0) AS n, ${[...means, ...products, ...extremes].join(", ")} FROM ${from} GROUP BY ${keys.join(", ")}`;
+}
+
+/** The least and the greatest of what each variable is read from. */
+function extremesOf(dialect: Dialect, k: number, of: (i: number) => readonly [string, string]): readonly string[] {
+	return Array.from({ length: VARIABLES_MAX }, (_, i) => {
+		const [lo, hi] = i < k ? [`min(${of(i)[0]})`, `max(${of(i)[1]})`] : [dialect.nothing, dialect.nothing];
+		return [`${lo} AS lo${i}`, `${hi} AS hi${i}`];
+	}).flat();
 }
 
 /**
@@ -180,8 +190,9 @@ export function mergedMoments(dialect: Dialect, k: number, keys: readonly string
 		const between = `n * (mean${i} - centre${i}) * (mean${j} - centre${j})`;
 		return `${i < k ? `sum(m${i}${j}) + sum(${between})` : dialect.nothing} AS m${i}${j}`;
 	});
+	const extremes = extremesOf(dialect, k, (i) => [`lo${i}`, `hi${i}`]);
 	return `SELECT ${keys.join(", ")}, ${dialect.whole("sum(closed)")} AS closed, ${dialect.whole("sum(n)")} AS n,
-		${[...means, ...products].join(", ")}
+		${[...means, ...products, ...extremes].join(", ")}
 		FROM (SELECT *, ${centres.join(", ")} FROM ${from}) centred GROUP BY ${keys.join(", ")}`;
 }
 

@@ -1,5 +1,6 @@
 /** From the tables of an earlier Weir to the present ones, in the transaction in which the store is opened. */
 import type { DuckDBConnection } from "@duckdb/node-api";
+import { VARIABLES_MAX } from "./aggregateSql.js";
 
 /**
  * From version 2: units and conflicts get their ordinals, and what was observed and closed becomes a series per
@@ -41,6 +42,13 @@ const AFTER_7 = "ALTER TABLE shadows ADD COLUMN IF NOT EXISTS rules VARCHAR";
 /** From version 7: requests tell the arm that their unit had where it does not expose. */
 const AFTER_8 = "ALTER TABLE entries ADD COLUMN IF NOT EXISTS assigned VARCHAR";
 
+/** From version 8: aggregates get the extremes of what they are of, at the next look (refresh.ts). */
+const AFTER_9 = Array.from({ length: VARIABLES_MAX }, (_, i) =>
+	["lo", "hi"].map((end) => `ALTER TABLE aggregates ADD COLUMN IF NOT EXISTS ${end}${i} DOUBLE;`),
+)
+	.flat()
+	.join("\n");
+
 /** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
 export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
 	if (version < 3) await connection.run(BEFORE_3);
@@ -50,4 +58,5 @@ export async function migrate(connection: DuckDBConnection, version: number, mak
 	if (version < 6) await connection.run(AFTER_6);
 	if (version < 7) await connection.run(AFTER_7);
 	if (version < 8) await connection.run(AFTER_8);
+	if (version < 9) await connection.run(AFTER_9);
 }

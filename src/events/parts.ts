@@ -8,6 +8,7 @@ import type {
 	SegmentEvidence,
 } from "../analysis/evidence.js";
 import { type CoMoments, mergeCoMoments, momentsAt, noCoMoments } from "../analysis/statistics/coMoments.js";
+import { type Extremes, mergeAllExtremes, NO_EXTREMES } from "../analysis/statistics/extremes.js";
 import { PERIODS_MAX } from "../limits.js";
 import { dayStartMs } from "./aggregateSql.js";
 import type { Row } from "./store.js";
@@ -20,6 +21,8 @@ export interface Sums {
 	readonly full: CoMoments;
 	/** Of units whose covariate is not known; one variable. */
 	readonly bare: CoMoments;
+	/** Of the first k variables over both; of some no unit may have a value. */
+	readonly extremes: readonly Extremes[];
 }
 
 /** How the sums of a metric become evidence. */
@@ -31,6 +34,9 @@ interface Reading {
 }
 
 const SINGLE = 1;
+
+/** Of units that count as nought. */
+const NOUGHT: Extremes = { lo: 0, hi: 0 };
 
 export const variablesOf = ({ denominator, covariateMs }: EvidenceMetric): number =>
 	(denominator === null ? 1 : 2) * (covariateMs === null ? 1 : 2);
@@ -51,6 +57,9 @@ export function sumsOf(row: Row, k: number): Sums {
 		closed: Number(row.closed),
 		full: covered ? moments : noCoMoments(k),
 		bare: covered ? noCoMoments(SINGLE) : moments,
+		extremes: Array.from({ length: k }, (_, i) =>
+			n === 0 || i >= size ? NO_EXTREMES : { lo: Number(row[`lo${i}`]), hi: Number(row[`hi${i}`]) },
+		),
 	};
 }
 
@@ -59,11 +68,12 @@ export function mergeSums(a: Sums, b: Sums): Sums {
 		closed: a.closed + b.closed,
 		full: mergeCoMoments(a.full, b.full),
 		bare: mergeCoMoments(a.bare, b.bare),
+		extremes: mergeAllExtremes(a.extremes, b.extremes),
 	};
 }
 
 const mergeAll = (sums: readonly Sums[], k: number): Sums =>
-	sums.reduce(mergeSums, { closed: 0, full: noCoMoments(k), bare: noCoMoments(SINGLE) });
+	sums.reduce(mergeSums, { closed: 0, full: noCoMoments(k), bare: noCoMoments(SINGLE), extremes: [] });
 
 /**
  * A unit with nothing before its first exposure, of a metric whose value is a mean, gets the mean covariate of all
@@ -83,7 +93,8 @@ function evidenceOf(sums: Sums, { metric, k, covariate }: Reading): MetricEviden
 	const nought: CoMoments = { ...noCoMoments(k), n: silent };
 	if (k === SINGLE) {
 		const moments = mergeCoMoments(sums.bare, nought);
-		return moments.n === 0 ? null : momentsAt(moments, 0);
+		const extremes = silent > 0 ? mergeAllExtremes(sums.extremes, [NOUGHT]) : sums.extremes;
+		return moments.n === 0 ? null : { ...momentsAt(moments, 0), extremes };
 	}
 	const bare = blank ? mergeCoMoments(sums.bare, { ...noCoMoments(SINGLE), n: silent }) : sums.bare;
 	const imputed: CoMoments = { n: bare.n, means: [bare.means[0] ?? 0, covariate], m2: [bare.m2[0] ?? 0, 0, 0] };
@@ -91,7 +102,11 @@ function evidenceOf(sums: Sums, { metric, k, covariate }: Reading): MetricEviden
 		mergeCoMoments(sums.full, blank ? noCoMoments(k) : nought),
 		bare.n === 0 ? noCoMoments(k) : imputed,
 	);
-	return co.n === 0 ? null : { ...momentsAt(co, 0), co };
+	if (co.n === 0) return null;
+	const imputedAt = bare.n === 0 ? NO_EXTREMES : { lo: covariate, hi: covariate };
+	const added = silent === 0 ? [] : Array.from({ length: blank ? SINGLE : k }, () => NOUGHT);
+	const extremes = mergeAllExtremes(mergeAllExtremes(sums.extremes, added), blank ? [NO_EXTREMES, imputedAt] : []);
+	return { ...momentsAt(co, 0), co, extremes };
 }
 
 /** One place of a part, with the sums of each series in each arm. */

@@ -51,7 +51,7 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 		`SELECT (SELECT coalesce(max(ordinal), -1) FROM units) AS unit, (SELECT coalesce(max(ordinal), -1) FROM conflicts) AS conflict`,
 	);
 	const look: Look = { unit: Number(newest?.unit), conflict: Number(newest?.conflict), segments };
-	const adopted = defined.some((one) => one.adopted);
+	const all = defined.some((one) => one.adopted) || (await lackExtremes(transaction, experiment));
 	const unsummed = await askForCapital(transaction, experiment, closings);
 	await addCapital(
 		transaction,
@@ -60,7 +60,7 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 		observedIn(`SELECT u.ordinal, u.arm, ${DAY} AS place FROM units u
 		WHERE u.experiment = ${text(experiment)} AND ${unconflicted("u")}`),
 	);
-	await takeConflicts(transaction, experiment, last, look, adopted);
+	await takeConflicts(transaction, experiment, last, look, all);
 	if (look.unit > last.unit) await addExposures(transaction, experiment, last);
 	await transaction.run(`CREATE OR REPLACE TEMP TABLE fresh AS ${emptyAggregates()}`);
 	await closeDue(transaction, { experiment, service, nowMs }, closings, (group) =>
@@ -96,6 +96,15 @@ async function lastLook(transaction: Transaction, experiment: string): Promise<L
 		conflict: Number(last.conflict_ordinal),
 		segments: JSON.parse(String(last.segments)) as string[],
 	};
+}
+
+/** Aggregates of an earlier Weir know no extremes. */
+async function lackExtremes(transaction: Transaction, experiment: string): Promise<boolean> {
+	const lacking = await transaction.rows(
+		"SELECT 1 FROM aggregates WHERE experiment = $experiment AND n > 0 AND lo0 IS NULL LIMIT 1",
+		{ experiment },
+	);
+	return lacking.length > 0;
 }
 
 const emptyAggregates = (): string => `SELECT * EXCLUDE (experiment) FROM aggregates LIMIT 0`;
@@ -197,8 +206,8 @@ async function mergeFresh(transaction: Transaction, experiment: string): Promise
 }
 
 /**
- * Computes anew what a conflict has touched since the last look, and a segment's parts that were not kept so far. Of
- * a series that was just adopted everything is.
+ * Computes anew what a conflict has touched since the last look, and a segment's parts that were not kept so far; or all:
+ * where a series was just adopted, or the aggregates are of an earlier Weir.
  */
 async function takeConflicts(
 	transaction: Transaction,

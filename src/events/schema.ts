@@ -6,7 +6,7 @@
 import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 8;
+export const SCHEMA_VERSION = 9;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
@@ -82,13 +82,13 @@ CREATE TABLE IF NOT EXISTS eras (
 );
 CREATE TABLE IF NOT EXISTS listed (series INTEGER NOT NULL, ordinal BIGINT NOT NULL);
 
--- Moments of the observations of closed units by series, arm and part: '' with the day of first exposure, or a segment
+-- Moments and extremes of the observations of closed units by series, arm and part: '' with the day of first exposure, or a segment
 -- with the rank of its value. closed: units closed, whether or not they have a row; covered: with a covariate.
 CREATE TABLE IF NOT EXISTS aggregates (
 	experiment VARCHAR NOT NULL, series INTEGER NOT NULL, arm VARCHAR NOT NULL, part VARCHAR NOT NULL, place BIGINT NOT NULL,
 	covered BOOLEAN NOT NULL, closed BIGINT NOT NULL, n BIGINT NOT NULL, mean0 DOUBLE, mean1 DOUBLE, mean2 DOUBLE,
 	mean3 DOUBLE, m00 DOUBLE, m10 DOUBLE, m11 DOUBLE, m20 DOUBLE, m21 DOUBLE, m22 DOUBLE, m30 DOUBLE, m31 DOUBLE,
-	m32 DOUBLE, m33 DOUBLE
+	m32 DOUBLE, m33 DOUBLE, lo0 DOUBLE, hi0 DOUBLE, lo1 DOUBLE, hi1 DOUBLE, lo2 DOUBLE, hi2 DOUBLE, lo3 DOUBLE, hi3 DOUBLE
 );
 -- Log-capital of the same observations, of the series that keep a range (capital.ts): part is '' and place the day.
 CREATE TABLE IF NOT EXISTS capitals (

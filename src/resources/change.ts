@@ -143,6 +143,8 @@ function variantProblems(
 		}));
 }
 
+const given = (value: unknown): string => (value === null ? "none" : JSON.stringify(value));
+
 const METRIC_CURE = "it needs a new Metric name or a new Experiment";
 
 /** Every field of a Metric decides what an observation is or which way it counts. */
@@ -153,6 +155,12 @@ const METRIC_FIELDS: readonly { field: string; of: (spec: Metric["spec"]) => str
 	{ field: "quantile", of: ({ quantile }) => (quantile === null ? "none" : String(quantile)) },
 	{ field: "window", of: ({ windowMs }) => `${windowMs}ms` },
 	{ field: "missing", of: ({ missing }) => missing },
+	{ field: "perUnit", of: ({ perUnit }) => perUnit },
+	// With the range goes the method of a claim: a sequence that changes it midway may err as often as both together.
+	{ field: "range", of: ({ range }) => given(range) },
+	{ field: "denominator", of: ({ denominator }) => given(denominator) },
+	{ field: "cap", of: ({ cap }) => given(cap) },
+	{ field: "covariate", of: ({ covariateMs }) => (covariateMs === null ? "none" : `${covariateMs}ms`) },
 ];
 
 function metricProblems(

@@ -58,7 +58,9 @@ function growth(input: DecisionInput, finding: Finding): number {
 		standardError === undefined || standardError === null
 			? sharesAgainstLine(metric, finding)
 			: ((improvement - line) / standardError) ** 2 / 2;
-	const needed = Math.max(0, x - logE) - Math.log(alpha);
+	// AsympCS has exp(x) − 1 in the place of exp(x); what that costs is gone with more units.
+	const price = x - logE + (finding.method === "asympcs" ? Math.log(-Math.expm1(0 - x)) : 0);
+	const needed = Math.max(0, price) - Math.log(alpha);
 	let factor = 1;
 	for (let step = 0; step < 8; step++) factor = Math.max(1, (needed + Math.log(factor) / 2) / x);
 	return factor;

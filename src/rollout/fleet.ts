@@ -4,20 +4,23 @@
  * down the list of all sees the five. e-BH answers for the list, under whatever dependence (the same people are in many
  * of them) and however often it is read. It changes no decision and no experiment's alpha.
  */
-import { discoveries, logAverage } from "../analysis/multiplicity/eValues.js";
+import { logSumExp } from "../analysis/distributions/logSumExp.js";
+import { discoveries } from "../analysis/multiplicity/eValues.js";
 import type { Finding } from "./decision.js";
 
 /** Of the goals called proved, at most this share is wrong, on average. */
 export const FLEET_FALSE_SHARE = 0.05;
 
 /**
- * ln of the e-value for "some challenger improves the goal by more than its line": the mean over challengers (by
- * design equally weighted). null without a goal that was tested.
+ * ln of the e-value for "some challenger improves the goal by more than its line": the mean over all declared challengers
+ * with equal weights. Which of them are still tested depends on the data (an arm was closed, a claim cannot be told), so
+ * each that is not counts as 0, which is what is left of an e-value where nothing is said. null without a goal that was tested.
  */
-export function goalLogE(findings: readonly Finding[]): number | null {
-	const goals = findings.filter(({ role, segment }) => role === "goal" && segment === undefined);
-	const tested = goals.map(({ logE }) => logE ?? null);
-	return tested.every((logE) => logE === null) ? null : logAverage(tested);
+export function goalLogE(findings: readonly Finding[], challengers: number): number | null {
+	const tested = findings.flatMap(({ role, segment, logE }) =>
+		role === "goal" && segment === undefined && logE !== undefined && logE !== null ? [logE] : [],
+	);
+	return tested.length === 0 ? null : logSumExp(tested) - Math.log(Math.max(challengers, tested.length));
 }
 
 export interface FleetMember {

@@ -3,9 +3,12 @@
  * value in the baseline. Of the experiment itself while it runs, of earlier ones on the same Service before.
  */
 import { levelsOf } from "../analysis/compareMeans.js";
-import type { Evidence } from "../analysis/evidence.js";
+import { difference } from "../analysis/estimators/contrast.js";
+import { isNoEstimate, type Level } from "../analysis/estimators/estimate.js";
+import type { Evidence, MetricEvidence } from "../analysis/evidence.js";
 import { type NewUnitsPerDay, observedCurve } from "../analysis/planning/traffic.js";
 import { baselineOf } from "../analysis/question.js";
+import { heaviestPull } from "../analysis/sequential/tails.js";
 import { PPM } from "../limits.js";
 import { type Experiment, type Metric, qualifiedName } from "../resources/resource.js";
 import type { Decision } from "./decision.js";
@@ -16,6 +19,8 @@ export interface Baseline {
 	readonly mean: number;
 	/** Of one unit's value; null = not known. */
 	readonly variance: number | null;
+	/** How far the farthest unit's value lies from the mean; absent = not known. */
+	readonly farthest?: number;
 	/** Where it comes from, for a person. */
 	readonly from: string;
 }
@@ -59,11 +64,19 @@ export function factsOf(
 		const found = levelsOf({ metric }, seen, seen);
 		if (!("note" in found)) {
 			const { raw, variance } = found.baseline;
-			return [[metricName, { mean: raw.value, variance: variance * seen.n, from }]];
+			return [[metricName, { mean: raw.value, variance: variance * seen.n, ...farthestOf(found, seen), from }]];
 		}
 		return metric.spec.type === "ratio" ? [] : [[metricName, { mean: seen.mean, variance: null, from }]];
 	});
 	return { baselines: Object.fromEntries(baselines), traffic: trafficOf(experiment, evidence, decisions) };
+}
+
+/** From how far the heaviest unit moves a comparison of the baseline with itself. */
+function farthestOf(levels: { challenger: Level; baseline: Level }, seen: MetricEvidence): Pick<Baseline, "farthest"> {
+	const estimate = difference(levels.challenger, levels.baseline);
+	const pull = isNoEstimate(estimate) ? null : heaviestPull(estimate, seen, seen);
+	if (isNoEstimate(estimate) || pull === null || Number.isNaN(pull)) return {};
+	return { farthest: pull * Math.sqrt(estimate.variance) * seen.n };
 }
 
 function trafficOf(experiment: Experiment, evidence: Evidence, decisions: readonly Decision[]): Traffic | null {

@@ -77,7 +77,7 @@ export function planInputOf(
 function levelUnknown({ metricName: name, effect }: Claim, metric: Metric): string {
 	const method = methodOf({ metric, effect });
 	const spread = method === "asympcs" ? " and spread" : "";
-	const form = method === "asympcs" ? "MEAN,SD" : metric.spec.type === "mean" ? "MEAN[,SD]" : "MEAN";
+	const form = method === "asympcs" ? "MEAN,SD,MOST" : metric.spec.type === "mean" ? "MEAN[,SD]" : "MEAN";
 	return `the level${spread} of ${name}: give --baseline ${name}=${form}`;
 }
 
@@ -90,6 +90,8 @@ function doubtOf(one: PlanMetric, { effects }: Assumptions): string {
 			: `how many requests of a good challenger are slower than its limit of ${name}, so half of the baseline's are assumed: give --effect ${name}=SIZE, by how much fewer`;
 	if (role === "goal" && believed <= planLine(one))
 		return `how large an improvement of ${name} is believed to be there: give --effect ${name}=SIZE`;
+	if (methodOf(one) === "asympcs" && one.farthest === undefined)
+		return `how far the farthest value of ${name} lies out, so light tails are assumed: give --baseline ${name}=MEAN,SD,MOST`;
 	if (metric.spec.type === "mean" && variance === null)
 		return `the spread of ${name}, so its numbers are those of the widest that its range allows: give --baseline ${name}=MEAN,SD`;
 	return "";
@@ -122,7 +124,11 @@ function metricOf(claim: Claim, metric: Metric, baseline: Baseline, { effects }:
 	if (isRelative(one) && mean === 0)
 		return `${name} is 0 in the baseline, and a share of 0 is nothing: give --baseline ${name}=MEAN`;
 	// No spread at all is none that was measured.
-	return { ...one, variance: variance === null || variance === 0 ? null : Math.min(variance, widest) };
+	const spread = variance === null || variance === 0 ? null : Math.min(variance, widest);
+	const { farthest } = baseline;
+	return bounds !== null || farthest === undefined
+		? { ...one, variance: spread }
+		: { ...one, variance: spread, farthest };
 }
 
 /** n/(n − 1) at its largest: what a sample's variance may exceed by what its values can have. */

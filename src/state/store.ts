@@ -203,7 +203,9 @@ export class Store implements StateStore, Outbox {
 		if (decision === undefined) return null;
 		const { atMs, by, acknowledgedAtMs } = decision;
 		const { action, rule, reason, summary, findings, expectedMs } = decision.outcome;
-		const said = { action, rule, reason, ...(summary === undefined ? {} : { summary }), goalLogE: goalLogE(findings) };
+		const arms = decision.input?.experiment.spec.arms ?? [];
+		const logE = goalLogE(findings, arms.filter(({ baseline }) => !baseline).length);
+		const said = { action, rule, reason, ...(summary === undefined ? {} : { summary }), goalLogE: logE };
 		return { sequence, atMs, by, ...said, expectedMs, acknowledgedAtMs };
 	}
 

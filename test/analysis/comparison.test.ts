@@ -2,6 +2,7 @@
 import t from "tap";
 import { compare } from "../../src/analysis/comparison.js";
 import type { MetricEvidence } from "../../src/analysis/evidence.js";
+import { LOG_E_MAX } from "../../src/analysis/finding.js";
 import { isMeasured, methodOf, type Question } from "../../src/analysis/question.js";
 import { ASYMPCS_MIN_UNITS } from "../../src/analysis/sequential/asympCs.js";
 import { differenceBounds } from "../../src/analysis/sequential/bernoulliBounds.js";
@@ -227,4 +228,55 @@ t.test("values outside the range, or sums of no sample, are a reason", async (t)
 		note: /of the bets other/,
 	});
 	t.equal(measured(question, stars(50, 3, 0, range), stars(50, 3, 0, range)).standardError, null);
+});
+
+/** 4,000 units of value 0 or 1, and how far the values reach. */
+const reaching = (mean: number, lo: number, hi: number): MetricEvidence => ({
+	...rate(4_000, mean),
+	extremes: [{ lo, hi }],
+});
+
+t.test("one unit that outweighs the others: a mean says that it cannot tell", async (t) => {
+	// SE = √((0.25 + 0.24)/4000) = 0.01107; a unit at distance d moves the difference by d/4000, so 0.2 SE are d = 8.85.
+	const near = measured(ask({ type: "mean" }), reaching(0.5, 0, 9.3), reaching(0.4, 0, 1));
+	t.same(near, measured(ask({ type: "mean" }), rate(4_000, 0.5), rate(4_000, 0.4)), "and else changes no number");
+	const far = reaching(0.5, 0, 9.4);
+	for (const [a, b] of [
+		[far, reaching(0.4, 0, 1)],
+		[reaching(0.4, 0, 1), far],
+		[reaching(0.5, -9, 1), reaching(0.4, 0, 1)],
+	] as const)
+		t.match(compare(ask({ type: "mean" }), a, b), { note: /tails too heavy to tell: one unit .* a range or a cap/ });
+	for (const extremes of [[], [{ lo: 0.6, hi: 1 }], [{ lo: Number.NaN, hi: 1 }], [{ lo: 0.3, hi: 0.6 }]])
+		t.match(compare(ask({ type: "mean" }), { ...rate(4_000, 0.5), extremes }, reaching(0.4, 0, 1)), {
+			note: /least and greatest values are none/,
+		});
+	const ranged = ask({ type: "mean", range: { lo: 0, hi: 50 } });
+	t.ok(isMeasured(compare(ranged, far, reaching(0.4, 0, 1))), "a range is exact, whatever the tails");
+});
+
+t.test("for ratios and with a covariate each variable counts along its gradient", async (t) => {
+	const rows = Array.from({ length: 5_000 }, (_, i) => [i % 5, 1 + (i % 3)]);
+	const co = coMomentsOf(2, rows);
+	const arm = (first: number, second: number): MetricEvidence => ({
+		...{ ...momentsAt(co, 0), co },
+		extremes: [
+			{ lo: 0, hi: first },
+			{ lo: 1, hi: second },
+		],
+	});
+	const told = (spec: Partial<Metric["spec"]>, t: MetricEvidence): boolean =>
+		isMeasured(compare(ask(spec), t, arm(4, 3)));
+	const ratio = { type: "ratio", perUnit: "sum", denominator: "requests" } as const;
+	for (const spec of [ratio, { type: "mean", covariateMs: 1_000 }] as const) t.ok(told(spec, arm(4, 3)), spec.type);
+	t.notOk(told(ratio, arm(60, 3)));
+	t.notOk(told(ratio, arm(4, 60)), "a unit with very many requests outweighs the others too");
+	t.notOk(told({ type: "mean", covariateMs: 1_000 }, arm(60, 3)));
+});
+
+t.test("ln e of a mean is an e-value, not cut off at 0", async (t) => {
+	const at = (mean: number): number => measured(ask({ type: "mean" }), rate(4_000, mean), rate(4_000, 0.5)).logE;
+	t.equal(at(0.55), -LOG_E_MAX, "on the null's side");
+	t.ok(at(0.601) < -1 && at(0.601) > -20, `${at(0.601)}`);
+	t.ok(at(0.7) > Math.log(20));
 });

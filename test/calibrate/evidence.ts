@@ -20,8 +20,8 @@ export function lower99(count: number, of: number): number {
 /** within: at most alpha by the bound. undecided: no evidence of more. excess: evidence of more than alpha. */
 export type Verdict = "within" | "undecided" | "excess";
 
-/** Experiments with a false alarm, of so many, where at most ALPHA of them may have one. */
-export function verdictOf(falseAlarms: number, experiments: number): Verdict {
-	if (upper99(falseAlarms, experiments) <= ALPHA) return "within";
-	return lower99(falseAlarms, experiments) > ALPHA ? "excess" : "undecided";
+/** Experiments with a false alarm, of so many, where at most alpha of them may have one. */
+export function verdictOf(falseAlarms: number, experiments: number, alpha = ALPHA): Verdict {
+	if (upper99(falseAlarms, experiments) <= alpha) return "within";
+	return lower99(falseAlarms, experiments) > alpha ? "excess" : "undecided";
 }

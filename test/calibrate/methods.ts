@@ -9,10 +9,11 @@ import { averagedTest } from "../../src/analysis/sequential/averagedTest.js";
 import type { Contrast, Sample, Side } from "../../src/analysis/sequential/bernoulliArms.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
 import { differenceLine, logBettingEvidence } from "../../src/analysis/sequential/betting.js";
+import { tailsProblem } from "../../src/analysis/sequential/tails.js";
 import type { ArmSample } from "./sample.js";
 import { ALPHA, type Scenario } from "./scenarios.js";
 
-/** Claims that a look makes, each wrong here: above or below the line at ALPHA, or (each side at ALPHA/2) the line left out. */
+/** Claims that a look makes, each wrong here: above or below the line at the level, or (each side at half of it) the line left out. */
 export interface Claims {
 	readonly above: boolean;
 	readonly below: boolean;
@@ -28,7 +29,7 @@ export interface Method {
 }
 
 /** null: no comparison of values (see assignment.ts, events.ts). */
-export function methodOf({ method, line, law }: Scenario): Method | null {
+export function methodOf({ method, line, law, alpha = ALPHA }: Scenario): Method | null {
 	switch (method) {
 		case "bernoulli-difference":
 			return bernoulli({ slope: 1, offset: line }, priorOf(law));
@@ -47,17 +48,17 @@ export function methodOf({ method, line, law }: Scenario): Method | null {
 		case "propensity-betting":
 			return null;
 		case "asympcs-difference":
-			return asymptotic(line, (t, c) => contrast(meanOf(t), meanOf(c)));
+			return asymptotic(alpha, line, (t, c) => contrast(meanOf(t), meanOf(c)));
 		case "asympcs-lift":
-			return asymptotic(0, (t, c) => {
+			return asymptotic(alpha, 0, (t, c) => {
 				const [challenger, baseline] = [meanOf(t), meanOf(c)];
 				if (isNoEstimate(challenger) || isNoEstimate(baseline)) return { reason: "no estimate" };
 				return liftContrast(challenger, baseline, line);
 			});
 		case "asympcs-ratio":
-			return asymptotic(line, (t, c) => contrast(ratioOf(t), ratioOf(c)));
+			return asymptotic(alpha, line, (t, c) => contrast(ratioOf(t), ratioOf(c)));
 		case "asympcs-cuped":
-			return asymptotic(line, (t, c) => {
+			return asymptotic(alpha, line, (t, c) => {
 				const adjustment = meanAdjustment([t.coMoments(), c.coMoments()]);
 				if (isNoEstimate(adjustment)) return adjustment;
 				const level = (arm: ArmSample): Level | NoEstimate =>
@@ -65,7 +66,7 @@ export function methodOf({ method, line, law }: Scenario): Method | null {
 				return contrast(level(t), level(c));
 			});
 		case "asympcs-cuped-ratio":
-			return asymptotic(line, (t, c) => {
+			return asymptotic(alpha, line, (t, c) => {
 				const adjustment = ratioAdjustment([t.coMoments(), c.coMoments()]);
 				if (isNoEstimate(adjustment)) return adjustment;
 				const level = (arm: ArmSample): Level | NoEstimate =>
@@ -117,14 +118,19 @@ const betting = (line: Contrast): Method =>
 		return found;
 	});
 
-function asymptotic(line: number, estimate: (t: ArmSample, c: ArmSample) => Estimate | NoEstimate): Method {
+function asymptotic(
+	alpha: number,
+	line: number,
+	estimate: (t: ArmSample, c: ArmSample) => Estimate | NoEstimate,
+): Method {
 	return {
 		exact: false,
 		claims: (challenger, baseline) => {
 			if (challenger.n < 2 || baseline.n < 2) return NO_CLAIM;
 			const found = estimate(challenger, baseline);
-			if (isNoEstimate(found)) return NO_CLAIM;
-			const [whole, half] = [asympBounds(found, { alpha: ALPHA }), asympBounds(found, { alpha: ALPHA / 2 })];
+			if (isNoEstimate(found) || tailsProblem(found, challenger.evidence(), baseline.evidence()) !== "")
+				return NO_CLAIM;
+			const [whole, half] = [asympBounds(found, { alpha }), asympBounds(found, { alpha: alpha / 2 })];
 			if (isNoEstimate(whole) || isNoEstimate(half)) return NO_CLAIM;
 			return { above: whole.lower > line, below: whole.upper < line, missed: half.lower > line || half.upper < line };
 		},

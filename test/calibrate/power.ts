@@ -6,7 +6,7 @@
 import { normalIsf } from "../../src/analysis/distributions/normal.js";
 import { isNoEstimate } from "../../src/analysis/estimators/estimate.js";
 import { groupBoundaries } from "../../src/analysis/groupSequential/boundaries.js";
-import { contrastInterval } from "../../src/analysis/sequential/asympCs.js";
+import { ASYMPCS_MIN_UNITS, contrastInterval } from "../../src/analysis/sequential/asympCs.js";
 import { logEvidence, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
 import { looksOf } from "./experiment.js";
 import { drawOf } from "./outcomes.js";
@@ -19,8 +19,6 @@ const HORIZON = 20_000;
 const LOOKS = 100;
 const GROUP_LOOKS = 5;
 const POWER = 0.9;
-/** As ASYMPCS_MIN_UNITS is enforced. */
-const MEAN_UNITS_MIN = 500;
 const SEED = 301;
 
 interface Case {
@@ -37,7 +35,7 @@ const CASES: readonly Case[] = [
 		law: { of: "normal" },
 		sd: 1,
 		proved: (t, c) =>
-			Math.min(t.n, c.n) >= MEAN_UNITS_MIN && contrastInterval(t.moments(), c.moments(), 1, ALPHA).lower > 0,
+			Math.min(t.n, c.n) >= ASYMPCS_MIN_UNITS && contrastInterval(t.moments(), c.moments(), 1, ALPHA).lower > 0,
 	},
 	{
 		name: "rate 78 %, Bernoulli mixture",

@@ -1,4 +1,5 @@
 /** What an arm has shown so far: running moments of one or two values per unit, as the store would aggregate them. */
+import type { MetricEvidence } from "../../src/analysis/evidence.js";
 import { addRow, type CoMoments, noCoMoments } from "../../src/analysis/statistics/coMoments.js";
 import { BETS, BETS_NAME, type LogCapital } from "../../src/analysis/statistics/logCapital.js";
 import type { Moments } from "../../src/analysis/statistics/moments.js";
@@ -11,6 +12,8 @@ export class ArmSample {
 	#m10 = 0;
 	#m11 = 0;
 	#wide: CoMoments | null;
+	readonly #lo = [Infinity, Infinity, Infinity, Infinity];
+	readonly #hi = [-Infinity, -Infinity, -Infinity, -Infinity];
 	readonly #up = new Float64Array(BETS.length);
 	readonly #down = new Float64Array(BETS.length);
 
@@ -28,6 +31,10 @@ export class ArmSample {
 	add(first: number, second: number, third = 0, fourth = 0): void {
 		this.n++;
 		if (this.#wide !== null) this.#wide = addRow(this.#wide, [first, second, third, fourth]);
+		this.#see(0, first);
+		this.#see(1, second);
+		this.#see(2, third);
+		this.#see(3, fourth);
 		const d0 = first - this.#mean0;
 		const d1 = second - this.#mean1;
 		this.#mean0 += d0 / this.n;
@@ -41,6 +48,21 @@ export class ArmSample {
 			this.#up[index] = (this.#up[index] ?? 0) + Math.log1p(bet * first);
 			this.#down[index] = (this.#down[index] ?? 0) + Math.log1p(bet * (1 - first));
 		}
+	}
+
+	#see(i: number, value: number): void {
+		if (value < (this.#lo[i] ?? 0)) this.#lo[i] = value;
+		if (value > (this.#hi[i] ?? 0)) this.#hi[i] = value;
+	}
+
+	/** As the store tells of an arm. */
+	evidence(): MetricEvidence {
+		const co = this.coMoments();
+		return {
+			...this.moments(),
+			co,
+			extremes: co.means.map((_, i) => ({ lo: this.#lo[i] ?? 0, hi: this.#hi[i] ?? 0 })),
+		};
 	}
 
 	moments(): Moments {

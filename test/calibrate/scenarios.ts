@@ -63,6 +63,8 @@ export interface Scenario {
 	readonly share?: number;
 	/** The challenger's values, with the mean moved to the line: a null of unlike shapes. Absent: the baseline's law. */
 	readonly challenger?: Law;
+	/** Level of each claim; absent: ALPHA. A claim of an experiment has a part of its alpha. */
+	readonly alpha?: number;
 }
 
 /** Each bound of the sequence is one-sided at this level. */
@@ -424,5 +426,63 @@ export const SCENARIOS: readonly Scenario[] = [
 		line: 0,
 		units: 40_000,
 		seed: 221,
+	},
+	{
+		name: "normal, challenger lognormal σ 2",
+		law: { of: "normal" },
+		challenger: { of: "lognormal", sigma: 2 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 40_000,
+		seed: 222,
+	},
+	{
+		name: "normal, challenger with 90 % zeros, lognormal σ 2",
+		law: { of: "normal" },
+		challenger: { of: "zero-inflated", zeros: 0.9, sigma: 2 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 40_000,
+		seed: 223,
+	},
+	{
+		name: "normal, challenger lognormal σ 1.5, at 0.5 %",
+		law: { of: "normal" },
+		challenger: { of: "lognormal", sigma: 1.5 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 40_000,
+		alpha: 0.005,
+		seed: 224,
+	},
+	{
+		name: "normal, challenger lognormal σ 2, at 0.5 %",
+		law: { of: "normal" },
+		challenger: { of: "lognormal", sigma: 2 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 40_000,
+		alpha: 0.005,
+		seed: 225,
+	},
+	{
+		name: "97 % zeros, lognormal σ 1, a tenth in the challenger, at 0.5 %",
+		law: { of: "zero-inflated", zeros: 0.97, sigma: 1 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 50_000,
+		share: 0.1,
+		alpha: 0.005,
+		seed: 226,
+	},
+	{
+		name: "normal, challenger with 90 % zeros, lognormal σ 2, at 1.25 %",
+		law: { of: "normal" },
+		challenger: { of: "zero-inflated", zeros: 0.9, sigma: 2 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 40_000,
+		alpha: 0.0125,
+		seed: 227,
 	},
 ];

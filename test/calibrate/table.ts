@@ -34,7 +34,7 @@ export function exactTable(results: readonly Calibrated[]): readonly string[] {
 	];
 }
 
-/** False claims of the worse side by first look; bold where there is evidence of more than alpha. */
+/** False claims of the worse side by first look, with the rule of tails; bold where there is evidence of more than the level. */
 export function asymptoticTable(results: readonly Calibrated[]): readonly string[] {
 	return [
 		`| outcome | method | line | ${FIRST_LOOKS.map((units) => `from ${units}`).join(" | ")} | holds from |`,
@@ -45,7 +45,7 @@ export function asymptoticTable(results: readonly Calibrated[]): readonly string
 				const { scenario, tally } = result;
 				const cells = tally.from.map((wrong) => {
 					const text = share(worst(wrong), tally.experiments);
-					return verdictOf(worst(wrong), tally.experiments) === "excess" ? `**${text}**` : text;
+					return verdictOf(worst(wrong), tally.experiments, scenario.alpha) === "excess" ? `**${text}**` : text;
 				});
 				const from = holdsFrom(result);
 				return `| ${scenario.name} | ${scenario.method} | ${scenario.line} | ${cells.join(" | ")} | ${from ?? "nowhere here"} |`;
@@ -53,12 +53,12 @@ export function asymptoticTable(results: readonly Calibrated[]): readonly string
 	];
 }
 
-/** The least first look from which on neither false claims nor misses exceed ALPHA by the evidence; null: none. */
-export function holdsFrom({ tally }: Calibrated): number | null {
+/** The least first look from which on neither false claims nor misses exceed the level by the evidence; null: none. */
+export function holdsFrom({ scenario, tally }: Calibrated): number | null {
 	const excess = tally.from.map(
 		(wrong) =>
-			verdictOf(worst(wrong), tally.experiments) === "excess" ||
-			verdictOf(wrong.missed, tally.experiments) === "excess",
+			verdictOf(worst(wrong), tally.experiments, scenario.alpha) === "excess" ||
+			verdictOf(wrong.missed, tally.experiments, scenario.alpha) === "excess",
 	);
 	return FIRST_LOOKS[excess.lastIndexOf(true) + 1] ?? null;
 }

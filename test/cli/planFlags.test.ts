@@ -7,13 +7,14 @@ const FLAGS = { baseline: [], effect: [], power: "80%" };
 t.test("shares, points and plain numbers", (t) => {
 	const { facts, assumptions } = parsePlanFlags({
 		...{ traffic: "9000,6000.5", days: "14", power: "0.9" },
-		baseline: ["bought=12%", "revenue=12.5,30"],
+		baseline: ["bought=12%", "revenue=12.5,30", "spent=10,20,500"],
 		effect: ["bought=3pp", "revenue=2%"],
 	});
 	t.same(facts, {
 		baselines: {
 			bought: { mean: 0.12, variance: null, from: "--baseline" },
 			revenue: { mean: 12.5, variance: 900, from: "--baseline" },
+			spent: { mean: 10, variance: 400, farthest: 490, from: "--baseline" },
 		},
 		traffic: { newUnitsPerDay: [9_000, 6_000.5], from: "--traffic" },
 	});
@@ -32,7 +33,8 @@ t.test("what is not understood names its flag", (t) => {
 		["--traffic", { traffic: "" }],
 		["--baseline", { baseline: ["bought"] }],
 		["--baseline", { baseline: ["=1"] }],
-		["--baseline", { baseline: ["bought=1,2,3"] }],
+		["--baseline", { baseline: ["bought=1,2,3,4"] }],
+		["--baseline", { baseline: ["bought=1,2,far"] }],
 		["--baseline", { baseline: ["bought=1,0"] }],
 		["--baseline", { baseline: ["bought=1,NaN"] }],
 		["--effect", { effect: ["bought=large"] }],

@@ -161,6 +161,9 @@ export function expected({ due, events }: Case): Readonly<Record<string, readonl
 			for (const name of keys) answer[name] = rows[0]?.[name];
 			for (let i = 0; i < VARIABLES_MAX; i++) {
 				answer[`mean${i}`] = co.means[i] ?? null;
+				const values = i < width ? rows.map((row) => Number(row.values[i])) : [];
+				answer[`lo${i}`] = i < width ? Math.min(...values) : null;
+				answer[`hi${i}`] = i < width ? Math.max(...values) : null;
 				for (let j = 0; j <= i; j++) answer[`m${i}${j}`] = i < width ? (co.m2[packedIndex(i, j)] ?? null) : null;
 			}
 			return answer;

@@ -35,7 +35,8 @@ t.test("an observation is made once, when window and settling are over", async (
 	rig.nowMs = T0 + 1_500;
 	t.same(await momentsOf(rig, asked), { missing: undefined, matured: 0 }, "not yet at the due time itself");
 	rig.nowMs = T0 + 1_501;
-	t.same(await momentsOf(rig, asked), { n: 1, mean: 0.5, m2: 0, missing: undefined, matured: 1 });
+	const once = { n: 1, mean: 0.5, m2: 0, extremes: [{ lo: 0.5, hi: 0.5 }] };
+	t.same(await momentsOf(rig, asked), { ...once, missing: undefined, matured: 1 });
 	rig.nowMs = T0 + 5_000;
 	await rig.send([{ ...ended(unit, "r1", { status: 200 }) }, { ...ended(unit, "r3"), startMs: T0 + 1_001 }]);
 	rig.nowMs = T0 + 6_000;
@@ -153,7 +154,10 @@ t.test("missing as zero counts every matured unit", async (t) => {
 	await rig.send([exposed(a, "r1"), exposed(b, "r2")]);
 	await rig.post({ metric: "revenue", value: 6, unit: a, time: T0 });
 	rig.nowMs = T0 + 2_000;
-	t.match(await momentsOf(rig, metric("revenue", { missing: "zero" })), { n: 2, mean: 3, m2: 18, missing: undefined });
+	t.match(await momentsOf(rig, metric("revenue", { missing: "zero" })), {
+		...{ n: 2, mean: 3, m2: 18, missing: undefined },
+		extremes: [{ lo: 0, hi: 6 }],
+	});
 });
 
 t.test("an edited window does not make a second observation of a unit", async (t) => {

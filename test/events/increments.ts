@@ -156,7 +156,11 @@ class Model {
 		if (rows.length === 0) return undefined;
 		const k = (metric.denominator === null ? 1 : 2) * (metric.covariateMs === null ? 1 : 2);
 		const co = coMomentsOf(k, rows);
-		return k === 1 ? momentsAt(co, 0) : { ...momentsAt(co, 0), co };
+		const extremes = co.means.map((_, i) => {
+			const values = rows.map((row) => row[i] ?? Number.NaN);
+			return { lo: Math.min(...values), hi: Math.max(...values) };
+		});
+		return k === 1 ? { ...momentsAt(co, 0), extremes } : { ...momentsAt(co, 0), co, extremes };
 	}
 }
 
@@ -398,6 +402,11 @@ function same(found: MetricEvidence | undefined, wanted: MetricEvidence | undefi
 		check(near(a.means[index], mean, 1e3), true, `${what}: mean ${index} ${a.means[index]} ${mean}`);
 	for (const [index, m2] of b.m2.entries()) {
 		check(near(a.m2[index], m2, 1e6 * b.n), true, `${what}: m2 ${index} ${a.m2[index]} ${m2}`);
+	}
+	check(found.extremes?.length, wanted.extremes?.length, `${what}: extremes`);
+	for (const [index, { lo, hi }] of (wanted.extremes ?? []).entries()) {
+		const own = found.extremes?.[index];
+		check(near(own?.lo, lo, 1e3) && near(own?.hi, hi, 1e3), true, `${what}: extremes ${index} ${own?.lo} ${own?.hi}`);
 	}
 }
 

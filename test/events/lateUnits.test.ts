@@ -84,8 +84,8 @@ for (const [execution, plan] of [
 		t.same(
 			arms.map(({ arm, metrics }) => [arm, metrics.errors]),
 			[
-				["boosted", { n: 1, mean: 1, m2: 0 }],
-				["control", { n: 1, mean: 0, m2: 0 }],
+				["boosted", { n: 1, mean: 1, m2: 0, extremes: [{ lo: 1, hi: 1 }] }],
+				["control", { n: 1, mean: 0, m2: 0, extremes: [{ lo: 0, hi: 0 }] }],
 			],
 			"the request that hangs counts as failed",
 		);

@@ -187,3 +187,36 @@ t.test("a store of schema 6: shadow counts under rules and requests in arms that
 		await store.close();
 	}
 });
+
+t.test("a store of schema 8: what was aggregated without extremes gets them at the next look", async (t) => {
+	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
+	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	const before = await openEventStore(directory);
+	await before.analysis.transaction((transaction) =>
+		transaction.run(`
+			INSERT INTO units SELECT 'models', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 'p1', 1000 * i, 1000 * i,
+				TRUE, nextval('unit_ordinals') FROM range(1, 7) r(i);
+			INSERT INTO live_points VALUES ('p1', 'models', 'control', 1), ('p1', 'models', 'boosted', 1);
+			INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, 10.0 * i, 1000 * i, 1000 * i FROM range(1, 7) r(i)`),
+	);
+	await gatherEvidence(before, query(metric("revenue")), 5_600);
+	await before.close();
+	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
+	const connection = await instance.connect();
+	for (let i = 0; i < 4; i++)
+		for (const end of ["lo", "hi"]) await connection.run(`ALTER TABLE aggregates DROP COLUMN ${end}${i}`);
+	await connection.run("UPDATE meta SET value = '8' WHERE key = 'schema'");
+	connection.closeSync();
+	instance.closeSync();
+	for (const nowMs of [5_700, 60_000]) {
+		const store = await openEventStore(directory);
+		const { arms, periods } = await gatherEvidence(store, query(metric("revenue")), nowMs);
+		const most = nowMs === 5_700 ? 30 : 50;
+		t.match(arms[0]?.metrics.revenue, {
+			n: most / 10 - 1 - (nowMs === 5_700 ? 0 : 1),
+			extremes: [{ lo: 10, hi: most }],
+		});
+		t.match(periods[0]?.arms[0]?.metrics.revenue?.extremes, [{ lo: 10, hi: most }]);
+		await store.close();
+	}
+});

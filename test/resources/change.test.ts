@@ -91,6 +91,18 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 		spoil("  type: mean\n", "  type: mean\n  missing: zero\n"),
 		/missing of Metric accuracy would change from exclude to zero/,
 	],
+	...(
+		[
+			["range: [0, 1]", /range of Metric accuracy would change from none to \{"lo":0,"hi":1\}/],
+			["perUnit: sum", /perUnit of Metric accuracy would change from mean to sum/],
+			["cap: {value: 5}", /cap of Metric accuracy would change from none to \{"value":5\}/],
+			["covariate: {lookback: 7d}", /covariate of Metric accuracy would change from none to 604800000ms/],
+		] as const
+	).map(([line, message]): [string, string, RegExp] => [
+		`metric's ${line}`,
+		spoil("  type: mean\n", `  type: mean\n  ${line}\n`),
+		message,
+	]),
 	[
 		"deleted metric",
 		spoil("metadata: {name: accuracy}", "metadata: {name: accuracy-2}"),

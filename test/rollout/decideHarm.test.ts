@@ -1,13 +1,15 @@
 /** Harm: what onHarm does, and harm in a segment. */
 import t from "tap";
-import { levels, segmentShare } from "../../src/analysis/claim.js";
+import { levels, levelsInEra, segmentShare } from "../../src/analysis/claim.js";
 import type { SegmentEvidence } from "../../src/analysis/evidence.js";
+import { logEvidence, PRIOR_RARE } from "../../src/analysis/sequential/bernoulliMixture.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
 import { actByPerson } from "../../src/rollout/person.js";
-import { evidence, experiment, input, ROLLOUT, rate, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
 const BAD = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4 } });
+const SAME = { slope: 1, offset: 0 };
 const FREEZE = { rollout: { ...ROLLOUT, onHarm: "freeze" } } as const;
 
 t.test("onHarm freeze holds the allocation, once for every harm, until a person decides", async (t) => {
@@ -119,4 +121,63 @@ t.test("the same errors that are harm as the first value of a segment need more 
 		return inCountries(only === undefined ? [] : [{ ...only, rank }]).rule === "harm";
 	};
 	t.same([found(0, 200), found(20, 200), found(20, 800)], [true, false, true]);
+});
+
+t.test("a quantile's claim in a segment: its own level, and no tolerance for harm, as over all units", async (t) => {
+	const slow = (n: number, share: number, inBaseline = 0.01): SegmentEvidence => ({
+		...{ segment: "country", value: "DE", rank: 1 },
+		arms: [
+			{ arm: "control", metrics: { "latency-p99": rate(n, inBaseline) } },
+			{ arm: "boosted", metrics: { "latency-p99": rate(n, share) } },
+		],
+	});
+	const { segmentHarm, pass } = levelsInEra(levels(SEGMENTED), {
+		reference: { quantile: 0.99, referenceMs: 20, era: 1 },
+	});
+	t.match(inCountries([slow(1_000, 0.1)]).findings.at(-1), {
+		segment: { name: "country", value: "DE" },
+		metric: "latency-p99",
+		verdict: "harm",
+		alpha: pass,
+		harmAlpha: segmentHarm * (1 / 6),
+	});
+	// Within the tolerance of a pass, and proved slower all the same.
+	t.match(inCountries([slow(400_000, 0.012)]).findings.at(-1), { segment: { value: "DE" }, verdict: "harm" });
+	t.equal(inCountries([slow(400_000, 0.01)]).action, "ramp");
+	t.equal(inCountries([slow(4_000, 0.4, 0.2)]).action, "ramp", "a far country: its p80 is no p99");
+	const most = (share: number) => inCountries([slow(1_000, share)]).findings.at(-1)?.segment !== undefined;
+	const shares = Array.from({ length: 100 }, (_, i) => i / 1_000);
+	const first = shares.find(most) ?? 1;
+	const logE = logEvidence("above", { n: 1_000, sum: 1_000 * first }, { n: 1_000, sum: 10 }, SAME, PRIOR_RARE);
+	const before = logEvidence("above", { n: 1_000, sum: 1_000 * first - 1 }, { n: 1_000, sum: 10 }, SAME, PRIOR_RARE);
+	const needed = -Math.log(segmentHarm / 6);
+	t.ok(logE >= needed && before < needed, `${before} < ${needed} <= ${logE}`);
+});
+
+t.test("a mean whose tails are too heavy is neither harm nor a pass, and says what helps", async (t) => {
+	const metrics = { ...METRICS, revenue: metric("revenue", { type: "mean" }) };
+	const own = experiment(["boosted"], {
+		guardrails: [],
+		goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } },
+	});
+	const at = (mean: number, hi: number) => {
+		const data = evidence({ control: { n: 4_000 }, boosted: { n: 4_000 } });
+		const arms = data.arms.map((arm) => ({
+			...arm,
+			metrics: {
+				revenue: { n: 4_000, mean: arm.arm === "control" ? 20 : mean, m2: 4_000 * 900, extremes: [{ lo: 0, hi }] },
+			},
+		}));
+		const last = status({ ...LAST_STEP, thresholds: {} });
+		return decide(input({ experiment: own, metrics, status: last, evidence: { ...data, arms } }));
+	};
+	t.match(at(12, 300), { action: "roll-back", rule: "harm" });
+	t.match(at(28, 300), { action: "promote" });
+	for (const mean of [12, 28])
+		t.match(at(mean, 900), {
+			action: "hold",
+			waitsFor: "proof",
+			reason: /revenue of arm boosted is unknown: tails too heavy to tell: one unit .*; more units may do, or .* a cap/,
+			findings: [{ verdict: "unknown", lower: null, upper: null }],
+		});
 });

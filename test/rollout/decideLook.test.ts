@@ -116,4 +116,6 @@ t.test("a planned look at a mean asks for as many units as its sequence, with a 
 	t.equal(statistic(asked, arm(30, 0.6), arm(270, 0.5)), null);
 	t.equal(statistic(asked, arm(1_999, 0.6), arm(4_000, 0.5)), null);
 	t.ok((statistic(asked, arm(2_000, 0.6), arm(4_000, 0.5)) ?? 0) > 10);
+	const heavy = { ...arm(2_000, 0.6), extremes: [{ lo: 0, hi: 9 }] };
+	t.equal(statistic(asked, heavy, { ...arm(4_000, 0.5), extremes: [{ lo: 0, hi: 1 }] }), null, "one outweighs them");
 });

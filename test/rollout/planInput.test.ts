@@ -49,7 +49,13 @@ t.test("each metric as its own test sees it", (t) => {
 		traffic: { newUnitsPerDay: [1_000], from: "a test" },
 	};
 	const { input, unknown } = planInputOf(declared, metrics, facts, ASSUMED);
-	t.same(unknown, []);
+	t.same(unknown, [
+		"how far the farthest value of revenue lies out, so light tails are assumed: give --baseline revenue=MEAN,SD,MOST",
+	]);
+	const all = { ...facts, baselines: { ...facts.baselines, revenue: { ...known(20, 900), farthest: 500 } } };
+	const told = planInputOf(declared, metrics, all, ASSUMED);
+	t.same(told.unknown, []);
+	t.equal(told.input?.metrics.find(({ name }) => name === "revenue")?.farthest, 500);
 	t.match(input, {
 		metrics: [
 			{ name: "stars", role: "guardrail", baselineMean: 4, variance: 0.64, believed: 0 },
@@ -98,6 +104,15 @@ t.test("the experiment's own evidence: levels of the baseline, and the Service's
 	t.equal(facts.baselines.accuracy?.mean, own?.mean);
 	const spread = (own?.m2 ?? 0) / ((own?.n ?? 2) - 1);
 	t.ok(Math.abs((facts.baselines.accuracy?.variance ?? 0) - spread) < 1e-12);
+	t.equal(facts.baselines.accuracy?.farthest, undefined, "an earlier Weir kept no extremes");
+	const reaching = (evidence as Evidence).arms.map((arm) => {
+		const { accuracy } = arm.metrics;
+		if (accuracy === undefined) return arm;
+		return { ...arm, metrics: { accuracy: { ...accuracy, extremes: [{ lo: 0, hi: 1 }] } } };
+	});
+	const told = factsOf(declared, metrics, { ...(evidence as Evidence), arms: reaching }, decisions).baselines.accuracy;
+	const mean = own?.mean ?? 0;
+	t.ok(Math.abs((told?.farthest ?? 0) - Math.max(mean, 1 - mean)) < 1e-12, `${told?.farthest} from ${mean}`);
 	// The story exposes a share of 1,400 a day at every step, within 3 %.
 	t.equal(facts.traffic?.newUnitsPerDay.length, MEASURING.days);
 	t.ok(Math.abs((facts.traffic?.newUnitsPerDay[0] ?? 0) - MEASURING.peoplePerDay) < 0.05 * MEASURING.peoplePerDay);

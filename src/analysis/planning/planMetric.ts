@@ -15,6 +15,8 @@ export interface PlanMetric extends Pick<Question, "metric" | "role" | "effect" 
 	readonly baselineMean: number;
 	/** Of one unit's value; null = not known, which only shares and values in a range can do without. */
 	readonly variance: number | null;
+	/** How far the farthest unit's value lies from the mean, where no range bounds it; absent: not known, as if tails were light. */
+	readonly farthest?: number;
 	/** The improvement that is believed to be there: above the line for a goal, usually 0 for a guardrail. */
 	readonly believed: number;
 }
@@ -53,7 +55,11 @@ export function sequentialClaim(metric: PlanMetric, alpha: number, shares: ArmWe
 /** As methodOf() says, which does not know that evidence of whole arms holds the sums that betting needs. */
 function sequentialMethod(metric: PlanMetric): SequentialMethod {
 	const { type, range } = metric.metric.spec;
-	if (methodOf(metric) === "asympcs") return { test: "asympcs", variance: metric.variance ?? Number.NaN };
+	const { farthest } = metric;
+	if (methodOf(metric) === "asympcs") {
+		const variance = metric.variance ?? Number.NaN;
+		return farthest === undefined ? { test: "asympcs", variance } : { test: "asympcs", variance, farthest };
+	}
 	if (type === "mean" && range !== null) return { test: "betting", variance: metric.variance, range };
 	return { test: "bernoulli-mixture", prior: priorOf(metric) };
 }

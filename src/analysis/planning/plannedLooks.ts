@@ -117,7 +117,9 @@ function hasStatistic(metric: PlanMetric, { challenger, baseline }: ArmWeights, 
 	const { lo, hi } = boundsOf(metric) ?? { lo: treated, hi: treated };
 	const sample = (weight: number, mean: number) => {
 		const n = Math.round((units * weight) / (challenger + baseline));
-		if (type !== "rate") return { n, mean, m2: (metric.variance ?? (hi - mean) * (mean - lo)) * n };
+		const { farthest } = metric;
+		const extremes = farthest === undefined ? {} : { extremes: [{ lo: mean - farthest, hi: mean + farthest }] };
+		if (type !== "rate") return { n, mean, m2: (metric.variance ?? (hi - mean) * (mean - lo)) * n, ...extremes };
 		const share = Math.round(n * mean) / n;
 		return { n, mean: share, m2: n * share * (1 - share) };
 	};

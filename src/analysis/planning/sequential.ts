@@ -17,12 +17,14 @@ import { logMean } from "../sequential/averagedTest.js";
 import type { Contrast, Sample, Side } from "../sequential/bernoulliArms.js";
 import { type BetaPrior, logEvidence, PRIOR_RATE } from "../sequential/bernoulliMixture.js";
 import { differenceLine, logBettingEvidence, ratioLine } from "../sequential/betting.js";
+import { UNIT_PULL_MAX } from "../sequential/tails.js";
 import { boundedLaw, capitalOf } from "./boundedLaw.js";
 
 /** Test and what is assumed of one unit in the baseline. */
 export type SequentialMethod =
 	| { readonly test: "bernoulli-mixture"; readonly prior: BetaPrior }
-	| { readonly test: "asympcs"; readonly variance: number }
+	/** farthest: how far the farthest value lies from the mean, as if no unit went farther; absent: not known, not asked. */
+	| { readonly test: "asympcs"; readonly variance: number; readonly farthest?: number }
 	/** With the mixture, as the mean of both e-values. variance null: not known. */
 	| {
 			readonly test: "betting";
@@ -73,6 +75,8 @@ export function provedAt(claim: SequentialClaim, effect: number, units: number, 
 	if (method.test === "asympcs") {
 		if (Math.min(n.t, n.c) < ASYMPCS_MIN_UNITS) return false;
 		const s = Math.sqrt(units * (method.variance / n.t + (slope * slope * method.variance) / n.c));
+		const pull = (method.farthest ?? 0) * Math.max(1 / n.t, Math.abs(slope) / n.c);
+		if (pull > (UNIT_PULL_MAX * s) / Math.sqrt(units)) return false;
 		const distance = sign * (treated - slope * baselineMean - (relative ? 0 : sign * line));
 		const width = halfWidthOneSided(s, units, alpha, rho(2 * alpha, ASYMPCS_TUNED_AT));
 		return distance - (z * s) / Math.sqrt(units) > width;

@@ -13,6 +13,7 @@ import {
 	ASYMPCS_TUNED_AT,
 	halfWidth,
 	halfWidthOneSided,
+	logEOneSided,
 	pValue,
 	pValueOneSided,
 	rho,
@@ -74,6 +75,17 @@ export function asympOneSidedPValue(
 	const { value, variance, n } = estimate;
 	const distance = side === "above" ? value - line : line - value;
 	return { p: pValueOneSided(distance, Math.sqrt(variance), n, rho(2 * alpha, tunedAt ?? ASYMPCS_TUNED_AT)) };
+}
+
+/**
+ * ln of the e-value for "the estimated thing lies above 0", √v·(exp(x) − 1)⁻¹/2 turned over: no more than the one-sided
+ * mixture 2/√v·exp(x)·Φ(√2x) itself, whose process it bounds from below, and so an e-value (asymptotically) where 1/p cut off at
+ * 1 is none. −Infinity on the other side. It reaches −ln alpha exactly where the bound of asympBounds passes 0.
+ */
+export function asympLogE(above: Estimated, alpha: number, tunedAt = ASYMPCS_TUNED_AT): number {
+	const { value, variance, n } = above;
+	if (!(value > 0)) return Number.NEGATIVE_INFINITY;
+	return logEOneSided(value, Math.sqrt(variance), n, rho(2 * alpha, tunedAt));
 }
 
 /** Why two arms are too small for an asymptotic claim, or empty. */

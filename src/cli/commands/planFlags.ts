@@ -36,16 +36,18 @@ export function parsePlanFlags(flags: PlanFlags): { readonly facts: PlanFacts; r
 	};
 }
 
-const BASELINE = "METRIC=MEAN or METRIC=MEAN,SD, such as accuracy=78% or revenue=12.5,30";
+const BASELINE = "METRIC=MEAN, METRIC=MEAN,SD or METRIC=MEAN,SD,MOST, such as accuracy=78% or revenue=12.5,30,900";
 
 function parseBaseline(text: string): [string, Baseline] {
 	const [metric, numbers] = pair(text, "--baseline", BASELINE);
-	const [mean = "", sd, more] = numbers.split(",");
+	const [mean = "", sd, most, more] = numbers.split(",");
 	if (more !== undefined) throw wrong("--baseline", BASELINE);
 	const spread = sd === undefined ? null : quantity(sd, "--baseline", BASELINE);
 	if (spread !== null && !(spread > 0)) throw wrong("--baseline", `${BASELINE}; a spread is above 0`);
 	const variance = spread === null ? null : spread * spread;
-	return [metric, { mean: quantity(mean, "--baseline", BASELINE), variance, from: "--baseline" }];
+	const level = quantity(mean, "--baseline", BASELINE);
+	const farthest = most === undefined ? {} : { farthest: Math.abs(quantity(most, "--baseline", BASELINE) - level) };
+	return [metric, { mean: level, variance, ...farthest, from: "--baseline" }];
 }
 
 function pair(text: string, flag: string, form: string): [string, string] {

@@ -104,8 +104,8 @@ function fading(input: DecisionInput, analysis: Analysis, best: Winner, trend: E
 		analysis,
 		["hold", "novelty"],
 		{
-			reason: `Holding at ${percent(input.status.allocationPpm)}: the effect of arm ${best.arm} on ${metric} fades: at least ${number(early.lower)} among units first exposed before ${lateFromMs}, at most ${number(late.upper)} since, the line is ${number(line)}; a person may promote.`,
-			summary: `${best.arm} would be ready, but it helped only the first people: those who came later no longer gain as much as was asked for. A person may promote it all the same.`,
+			reason: `Holding at ${percent(input.status.allocationPpm)}: the effect of arm ${best.arm} on ${metric} fades: at least ${number(early.lower)} among units first exposed before ${lateFromMs}, at most ${number(late.upper)} since, the line is ${number(line)}; read at this look, it is a caution and no proof; a person may promote.`,
+			summary: `${best.arm} would be ready, but as it looks now it helped only the first people: those who came later no longer gain as much as was asked for. A person may promote it all the same.`,
 		},
 		{ waitsFor: "proof" },
 	);

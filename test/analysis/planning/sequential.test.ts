@@ -128,3 +128,22 @@ t.test("never: on the line, beyond the possible, below the least sample of a mea
 	);
 	t.ok((detectableEffect({ ...common, method: mean, baselineMean: 1 }, 4_000, 0.8) ?? 0) < 0.5);
 });
+
+t.test("a mean waits until no unit outweighs the others, as the comparison does", async (t) => {
+	const claim = (farthest: number | null, shares: SequentialClaim["shares"] = common.shares): SequentialClaim => ({
+		...{ ...common, shares, line: 0, baselineMean: 20 },
+		method: { test: "asympcs", variance: 1, ...(farthest === null ? {} : { farthest }) },
+	});
+	const light = unitsToProof(claim(null), 1, 0.8) ?? 0;
+	t.equal(unitsToProof(claim(3), 1, 0.8), light, "light tails ask for nothing more");
+	// d/n ≤ 0.2·√(2/n) with n in each arm.
+	const each = (50 / 0.2) ** 2 / 2;
+	const heavy = unitsToProof(claim(50), 1, 0.8) ?? 0;
+	t.ok(heavy >= 2 * each && heavy <= 2.005 * each, `${heavy}`);
+	t.notOk(provedAt(claim(50), 1, 2 * each - 2, 0.8));
+	// One in four is in the challenger: d/n ≤ 0.2·√(1/n + 1/3n).
+	const unequal = unitsToProof(claim(50, { challenger: 1, baseline: 3 }), 1, 0.8) ?? 0;
+	const fewer = (50 / 0.2) ** 2 / (1 + 1 / 3);
+	t.ok(unequal >= 4 * fewer && unequal <= 4.01 * fewer, `${unequal}`);
+	t.equal(detectableEffect(claim(50), each, 0.8), null, "nothing is found among half of them");
+});

@@ -1,0 +1,39 @@
+/**
+ * The least and the greatest value of each variable: what moments do not tell, and as mergeable as they are. They say how
+ * far one unit alone can move a mean.
+ */
+
+/** Of one variable's values. */
+export interface Extremes {
+	readonly lo: number;
+	readonly hi: number;
+}
+
+/** Of no values: what merges with anything and changes nothing. */
+export const NO_EXTREMES: Extremes = { lo: Number.POSITIVE_INFINITY, hi: Number.NEGATIVE_INFINITY };
+
+/** Of both samples together. */
+export function mergeExtremes(a: Extremes, b: Extremes): Extremes {
+	return { lo: Math.min(a.lo, b.lo), hi: Math.max(a.hi, b.hi) };
+}
+
+/** Of both samples together, variable by variable; of as many variables as the one that has more. */
+export function mergeAllExtremes(a: readonly Extremes[], b: readonly Extremes[]): Extremes[] {
+	const [more, fewer] = a.length >= b.length ? [a, b] : [b, a];
+	return more.map((one, i) => mergeExtremes(one, fewer[i] ?? NO_EXTREMES));
+}
+
+/** Rounding that means and spreads may have taken on beside exact extremes. */
+const SLACK = 1e-6;
+
+/**
+ * How far the farthest value lies from the mean. NaN where no sample has such moments and extremes: the mean lies between
+ * them, and the farthest value is at least a standard deviation away.
+ */
+export function farthest({ lo, hi }: Extremes, n: number, mean: number, m2: number): number {
+	const distance = Math.max(hi - mean, mean - lo);
+	const rounding = SLACK * Math.max(hi - lo, Math.abs(mean) * SLACK);
+	const holds =
+		lo <= mean + rounding && mean <= hi + rounding && distance >= Math.sqrt(m2 / n) * (1 - SLACK) - rounding;
+	return holds && Number.isFinite(distance) ? distance : Number.NaN;
+}
