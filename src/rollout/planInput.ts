@@ -1,8 +1,8 @@
 /** A declaration and what is known of the Service, as the planning asks for it; and in words what is not known. */
 import { type Claim, claimedMetrics, claims } from "../analysis/claim.js";
 import type { PlanInput, PlanTraffic } from "../analysis/planning/plan.js";
-import { boundsOf, type PlanMetric, planLine } from "../analysis/planning/planMetric.js";
-import { isRelative, methodOf } from "../analysis/question.js";
+import { boundsOf, isPossible, type PlanMetric, planLine } from "../analysis/planning/planMetric.js";
+import { isRelative, methodOf, signOf } from "../analysis/question.js";
 import { PPM } from "../limits.js";
 import type { Experiment, Metric } from "../resources/resource.js";
 import type { Baseline, PlanFacts } from "./planFacts.js";
@@ -88,6 +88,8 @@ function doubtOf(one: PlanMetric, { effects }: Assumptions): string {
 		return effects[name] !== undefined
 			? ""
 			: `how many requests of a good challenger are slower than its limit of ${name}, so half of the baseline's are assumed: give --effect ${name}=SIZE, by how much fewer`;
+	if (role === "goal" && !isPossible(one, planLine(one)))
+		return `how a challenger could improve ${name} by what is asked: from its level there is no room for it`;
 	if (role === "goal" && believed <= planLine(one))
 		return `how large an improvement of ${name} is believed to be there: give --effect ${name}=SIZE`;
 	if (methodOf(one) === "asympcs" && one.farthest === undefined)
@@ -107,11 +109,10 @@ function assumedBaseline({ spec }: Metric): Baseline | null {
 function metricOf(claim: Claim, metric: Metric, baseline: Baseline, { effects }: Assumptions): PlanMetric | string {
 	const { metricName: name, role, effect, slowLine } = claim;
 	const { mean, variance } = baseline;
-	const { quantile, type } = metric.spec;
+	const { type } = metric.spec;
 	const given = effects[name];
-	const byDefault =
-		quantile !== null ? (1 - quantile) * SLOW_LEFT : role === "goal" ? BELIEVED_OVER_ASKED * effect.value : 0;
-	const one = { name, metric, role, effect, slowLine, baselineMean: mean, variance, believed: given ?? byDefault };
+	const asked = { name, metric, role, effect, slowLine, baselineMean: mean, variance, believed: 0 };
+	const one = { ...asked, believed: given ?? believedByDefault(asked) };
 	const bounds = boundsOf(one);
 	if (bounds !== null && !(mean >= bounds.lo && mean <= bounds.hi))
 		return `the level of ${name} is ${mean}, outside of its range: give --baseline ${name}=MEAN`;
@@ -129,6 +130,19 @@ function metricOf(claim: Claim, metric: Metric, baseline: Baseline, { effects }:
 	return bounds !== null || farthest === undefined
 		? { ...one, variance: spread }
 		: { ...one, variance: spread, farthest };
+}
+
+/** Of a goal more than is asked; where that is more than there is room for, half-way to the end. */
+function believedByDefault(one: PlanMetric): number {
+	const { metric, role, effect, baselineMean } = one;
+	const { quantile } = metric.spec;
+	if (quantile !== null) return (1 - quantile) * SLOW_LEFT;
+	if (role === "guardrail") return 0;
+	const more = BELIEVED_OVER_ASKED * effect.value;
+	const bounds = boundsOf(one);
+	if (bounds === null || isPossible(one, more)) return more;
+	const room = signOf(metric) === 1 ? bounds.hi - baselineMean : baselineMean - bounds.lo;
+	return (effect.value + (isRelative(one) ? room / Math.abs(baselineMean) : room)) / 2;
 }
 
 /** n/(n − 1) at its largest: what a sample's variance may exceed by what its values can have. */

@@ -38,6 +38,13 @@ export function treatedMean(metric: PlanMetric, improvement: number): number {
 	return metric.baselineMean + signOf(metric.metric) * improvement * scale;
 }
 
+/** Whether the challenger's mean can be so much better at all. */
+export function isPossible(metric: PlanMetric, improvement: number): boolean {
+	const bounds = boundsOf(metric);
+	const mean = treatedMean(metric, improvement);
+	return bounds === null || (mean >= bounds.lo && mean <= bounds.hi);
+}
+
 export const planLine = (metric: PlanMetric): number => lineOf(metric, metric.metric);
 
 export function sequentialClaim(metric: PlanMetric, alpha: number, shares: ArmWeights): SequentialClaim {
@@ -123,6 +130,7 @@ export function nullErrorRatio(metric: PlanMetric, shares: ArmWeights, improveme
 /** Units of both arms with which one look finds what is believed with the chance `power`, rounded up; null: it never does. */
 export function oneLookUnits(metric: PlanMetric, alpha: number, shares: ArmWeights, power: number): number | null {
 	const { believed } = metric;
+	if (!isPossible(metric, believed)) return null;
 	const units = fixedUnits(fixedDesign(metric, alpha, shares, believed), distanceOf(metric, believed), power);
 	// Without variance the formula says 0, which no one believes of a sample.
 	return Number.isFinite(units) && units > 0 ? Math.ceil(units) : null;

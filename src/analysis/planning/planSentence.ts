@@ -1,7 +1,7 @@
 /** The plan of one claim in sentences that a product manager understands: what is assumed, what it takes, what it finds. */
 import type { InferenceDesign } from "../../resources/resource.js";
 import type { ClaimPlan } from "./plan.js";
-import { boundsOf, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
+import { isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
 import { chance, fromTo, levelOf, people, sizeOf, stretchOf, tenths, verbs } from "./planWords.js";
 
 export interface Spoken {
@@ -91,10 +91,7 @@ function takes(metric: PlanMetric, { atPower, median }: Planned, { power, days }
 function whyNever(metric: PlanMetric): string {
 	const { believed, baselineMean } = metric;
 	if (!(believed > planLine(metric))) return ": that is no more than what is asked";
-	const bounds = boundsOf(metric);
-	const treated = treatedMean(metric, believed);
-	if (bounds !== null && !(treated >= bounds.lo && treated <= bounds.hi))
-		return `: from ${levelOf(metric, baselineMean)} it cannot move so far`;
+	if (!isPossible(metric, believed)) return `: from ${levelOf(metric, baselineMean)} it cannot move so far`;
 	return ": not even ten billion people would do";
 }
 

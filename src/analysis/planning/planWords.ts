@@ -3,7 +3,7 @@
  * unit for all else. The same bytes for the same numbers, whatever the machine's locale.
  */
 import { isRelative, signOf } from "../question.js";
-import { boundsOf, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
+import { boundsOf, isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
 
 const three = (value: number): string => grouped(String(Number(value.toPrecision(3))));
 
@@ -59,9 +59,11 @@ export function verbs({ metric }: Pick<PlanMetric, "metric">): { readonly better
 	return signOf(metric) === 1 ? { better: "rise", worse: "fall" } : { better: "fall", worse: "rise" };
 }
 
-/** `from 78% to 83%`. */
+/** `from 78% to 83%`; where no mean lies so far, `from 78%`. */
 export function fromTo(metric: PlanMetric, improvement: number): string {
-	return `from ${levelOf(metric, metric.baselineMean)} to ${levelOf(metric, treatedMean(metric, improvement))}`;
+	const from = `from ${levelOf(metric, metric.baselineMean)}`;
+	if (!isPossible(metric, improvement)) return from;
+	return `${from} to ${levelOf(metric, treatedMean(metric, improvement))}`;
 }
 
 /** The asked, believed and found sizes of a claim, for a table. */

@@ -18,6 +18,7 @@ import {
 	boundsOf,
 	distanceOf,
 	fixedDesign,
+	isPossible,
 	nullErrorRatio,
 	oneLookUnits,
 	type PlanMetric,
@@ -192,18 +193,13 @@ function neededUnits(metric: PlanMetric, input: LooksInput): number | null {
 /** What the error on the line differs by from that of the truth depends on the effect, but little: two rounds do. */
 function detectable(metric: PlanMetric, input: LooksInput, looks: readonly Look[]): number | null {
 	const { shares, power, design } = input;
-	const bounds = boundsOf(metric);
-	const possible = (improvement: number): boolean => {
-		const mean = treatedMean(metric, improvement);
-		return bounds === null || (mean >= bounds.lo && mean <= bounds.hi);
-	};
 	const foundBy = (assumed: number): number | null => {
 		const drift = driftForPower(inTruth(looks, metric, shares, assumed), power);
 		if (drift === null) return null;
 		return leastProved(
 			planLine(metric),
 			null,
-			(improvement) => possible(improvement) && driftOf(metric, input, improvement, design.units) >= drift,
+			(improvement) => isPossible(metric, improvement) && driftOf(metric, input, improvement, design.units) >= drift,
 		);
 	};
 	const first = foundBy(metric.believed);

@@ -1,7 +1,7 @@
 /** A plan as a person reads it: what it rests on, a table, one sentence for each metric, and what is not known. */
 import type { ClaimPlan, Plan } from "../../analysis/planning/plan.js";
 import type { PlanMetric } from "../../analysis/planning/planMetric.js";
-import { cells, chance } from "../../analysis/planning/planWords.js";
+import { cells, chance, isShare, levelOf } from "../../analysis/planning/planWords.js";
 import type { Experiment, InferenceDesign } from "../../resources/resource.js";
 import { count } from "../../rollout/plainWords.js";
 import { duration, number, percent } from "../../rollout/sentence.js";
@@ -29,15 +29,23 @@ function head({ experiment: name, facts, running, plan, input }: ToldPlan, { spe
 		traffic === null
 			? "New people a day: not known"
 			: `New people a day: ${some.join(", ")}${perDay.length > some.length ? `, … (${perDay.length} days)` : ""} (${traffic.from})`,
-		...Object.entries(baselines).map(
-			([metric, { mean, variance, from }]) =>
-				`${metric}: ${number(mean)} in the baseline${variance === null ? "" : `, spread ${number(Math.sqrt(variance))}`} (${from})`,
+		...(input?.metrics ?? []).map(
+			(metric) => `${metric.name}: ${levelIn(metric)} (${baselines[metric.name]?.from ?? ""})`,
 		),
 		...(running === null
 			? []
 			: [`Running: ${count(running.units)} people measured so far. ${running.summary}`, `  ${expected(running)}`]),
 		"",
 	];
+}
+
+/** `78% in the baseline`, `12 in the baseline, spread 30`. */
+function levelIn(metric: PlanMetric): string {
+	const level = levelOf(metric, metric.baselineMean);
+	if (metric.metric.spec.type === "quantile") return `${level} of the baseline's requests are slower than its own`;
+	const { variance } = metric;
+	const spread = variance === null || isShare(metric) ? "" : `, spread ${levelOf(metric, Math.sqrt(variance))}`;
+	return `${level} in the baseline${spread}`;
 }
 
 function designOf(design: Exclude<InferenceDesign, { readonly design: "sequential" }>): string {

@@ -68,7 +68,7 @@ t.test("every kind of metric is spoken of in its own words, both directions", as
 			`If accuracy really rises by #% (from #% to #%), ${PROVE} that it rises at all (half of the time # do).`,
 			`If revenue really falls by #% (from # to #), ${PROVE} that it does not fall by #% or more (half of the time # do).`,
 			"If accuracy really rises by # points (from #% to #%), it can never be proved that it rises by more than # points: that is no more than what is asked.",
-			"If accuracy really rises by # points (from #% to #%), it can never be proved that it rises by more than # points: from #% it cannot move so far.",
+			"If accuracy really rises by # points (from #%), it can never be proved that it rises by more than # points: from #% it cannot move so far.",
 		],
 	);
 });

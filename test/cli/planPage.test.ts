@@ -1,0 +1,104 @@
+/** The page of `weir plan`: what stands on it for each design, and that no word or number on it means nothing. */
+import t from "tap";
+import { planOf } from "../../src/analysis/planning/plan.js";
+import type { ToldPlan } from "../../src/cli/commands/plan.js";
+import { planPage } from "../../src/cli/commands/planPage.js";
+import type { Experiment, Metric } from "../../src/resources/resource.js";
+import { planInputOf } from "../../src/rollout/planInput.js";
+import { experiment, METRICS, metric, ROLLOUT } from "../rollout/example.js";
+
+const ALL: Readonly<Record<string, Metric>> = {
+	...METRICS,
+	stars: metric("stars", { type: "mean", range: { lo: 1, hi: 5 } }),
+	wait: metric("wait", { type: "mean", source: "latency", direction: "down" }),
+	clicks: metric("clicks", { type: "ratio", denominator: "requests" }),
+	complaints: metric("complaints", { direction: "down" }),
+};
+const LEVELS = {
+	accuracy: [0.78, null],
+	"error-rate": [0.002, null],
+	revenue: [12, 900],
+	stars: [4.1, 0.49],
+	wait: [40, 3_600],
+	clicks: [0.3, 0.25],
+	complaints: [0.02, null],
+} as const;
+const FACTS = {
+	baselines: Object.fromEntries(
+		Object.entries(LEVELS).map(([name, [mean, variance]]) => [name, { mean, variance, from: "a test" }]),
+	),
+	traffic: { newUnitsPerDay: [9_000, 8_000, 7_000, 6_500], from: "--traffic" },
+};
+
+function pageOf(own: Experiment, traffic = true, effects: Readonly<Record<string, number>> = {}): string {
+	const facts = traffic ? FACTS : { ...FACTS, traffic: null };
+	const planned = planInputOf(own, ALL, facts, { power: 0.8, days: 14, effects });
+	const told: ToldPlan = {
+		experiment: "main",
+		facts: { traffic: facts.traffic, baselines: planned.baselines },
+		input: planned.input,
+		plan: planned.input === null ? null : planOf(planned.input),
+		unknown: planned.unknown,
+		running: null,
+	};
+	return planPage(told, own);
+}
+
+const absolute = (value: number) => ({ kind: "absolute", value }) as const;
+const relative = (value: number) => ({ kind: "relative", value }) as const;
+const EVERY = Object.keys(ALL);
+
+t.test("no metric, role, direction or size makes a word or number that means nothing", async (t) => {
+	for (const size of [absolute(0), absolute(0.002), relative(0), relative(0.3)])
+		for (const goal of EVERY) {
+			const own = experiment(["boosted"], {
+				goal: { metric: goal, improveBy: size },
+				guardrails: EVERY.filter((name) => name !== goal).map((name) => ({
+					metric: name,
+					margin: { ...size, value: size.value || 1 },
+				})),
+			});
+			const page = pageOf(own);
+			t.notMatch(
+				page,
+				/NaN|undefined|Infinity|null|\[object|-0\b|>0pp|>0%|by more than 0 |-\d/,
+				`${goal} ${size.value}`,
+			);
+			for (const name of EVERY) t.match(page, new RegExp(`^${name} +(goal|guardrail) `, "m"));
+		}
+});
+
+t.test("planned looks have a table of their own, and what to declare", async (t) => {
+	const inference = { design: "group-sequential", looks: 3, units: 6_000, spending: "obrien-fleming" } as const;
+	const own = experiment(["boosted"], { rollout: { ...ROLLOUT, inference } });
+	const page = pageOf(own, true, { accuracy: 0.04 });
+	for (const words of [
+		/^The goal is tested at 3 looks up to 6,000 matured people of all arms, alpha spent in the manner of O'Brien and Fleming; guardrails are watched at every moment$/m,
+		/^accuracy: 78% in the baseline \(a test\)$/m,
+		/^latency-p99: 1% of the baseline's requests are slower than its own \(by construction\)$/m,
+		/^accuracy +goal +>0.5pp better +4pp better +[\d,]+ +[\d,]+ +[\d.]+ +[\d,]+ +[\d.]+pp better$/m,
+		/^latency-p99 +guardrail +<100% longer +0.5% slow /m,
+		/^LOOK +PEOPLE \(ALL ARMS\) +DAY +Z +PROVED BY THEN +IF JUST AS ASKED$/m,
+		/^3 +6,000 +[\d.]+ +1\.[67]\d* +\d\d(\.\d)?% +5%$/m,
+		/^Z: .* Chances by the normal law\.$/m,
+		/ write units: \d+, 1\.0\d\d times what a single look takes\./,
+	])
+		t.match(page, words);
+	t.notMatch(page, /Not known: what/);
+	const one = pageOf(
+		experiment(["boosted"], { rollout: { ...ROLLOUT, inference: { design: "fixed-horizon", units: 6_000 } } }),
+		false,
+		{ accuracy: 0.04 },
+	);
+	t.match(one, /^The goal is tested once, at 6,000 matured people of all arms/m);
+	t.match(one, /Chances by exact counts\.$/m);
+	t.match(one, /^1 +6,000 +- +1\.645 +\d\d(\.\d)?% +5%$/m);
+});
+
+t.test("a bandit's page says when its core alone counts; a page without a decision says what of", async (t) => {
+	const bandit = { algorithm: "thompson", floorPpm: 100_000, everyMs: 3_600_000 } as const;
+	const page = pageOf(experiment(["boosted"], { rollout: { ...ROLLOUT, bandit } }), true, { accuracy: 0.04 });
+	t.match(page, /^Bandit: shares may move from day [\d.]+ on\. From then on only 10% of each arm's people count/m);
+	const slow = pageOf(experiment(["boosted"]), true, { accuracy: 0.005 });
+	t.match(slow, /^Decision: not to be expected with a chance of 80%, because of accuracy\.$/m);
+});
