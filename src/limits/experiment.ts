@@ -1,0 +1,22 @@
+/** Bounds of what an Experiment is judged by: settling, segments, looks, periods. */
+
+/** Settling time of a metric when its Service has no timeout: after it an unfinished request is a failure. */
+export const SETTLE_DEFAULT_MS = 5_000;
+
+/** Segments of an Experiment: each takes a part of alpha, and a column of every exposure. */
+export const SEGMENTS_MAX = 5;
+
+/** Values of a segment that count by themselves, in order of appearance; the rest together are `other`. */
+export const SEGMENT_VALUES_MAX = 20;
+
+/** Planned looks of a group-sequential design: more are hardly better than looking always. */
+export const LOOKS_MAX = 50;
+
+/** Periods of first exposure that evidence is told apart by: a day each at first, merged in pairs beyond this many. */
+export const PERIODS_MAX = 60;
+
+/** Other Experiments that a promotion is checked against: each is a join over all units, and takes a part of the level. */
+export const INTERACTIONS_MAX = 10;
+
+/** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
+export const SEGMENT_VALUE_BYTES_MAX = 64;

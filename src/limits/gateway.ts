@@ -1,0 +1,29 @@
+/** Bounds of listeners, rate limits and the built-in probe. */
+
+/** Gateway request header limit in KiB: Envoy's own default, and so the longest unit of the native form. */
+export const GATEWAY_HEADERS_KIB = 60;
+
+/**
+ * Of a Gateway that protects a Service (security reference 6). Headers: browsers send some 30, and Envoy's default is 100.
+ * headersMs: a slow head holds a connection for no longer. streams and windows: what one HTTP/2 connection may keep open
+ * and unread, 100 × 64 KiB at most 1 MiB of it at once, against rapid resets and floods (CVE-2023-44487).
+ */
+export const GATEWAY_HARDENING = {
+	headers: 100,
+	headersMs: 5_000,
+	streams: 100,
+	streamWindowBytes: 65_536,
+	connectionWindowBytes: 1_048_576,
+} as const;
+
+/** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */
+export const RATE_LIMIT_BUCKETS_MAX = 10_000;
+
+/** One built-in probe, or one look at Envoy's counters: both are local. */
+export const PROBE_TIMEOUT_MS = 5_000;
+
+/** Answer to one of them: the counters of some ten thousand Services. */
+export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Pause between two rounds of probes: a bypass is told within half a minute, at the price of two requests per Service. */
+export const PROBE_INTERVAL_MS = 30_000;

@@ -1,0 +1,112 @@
+/** Bounds of ingest: the access log, outcomes, aggregates, the decision log. */
+
+/** POST body of outcomes: 10,000 rows of about 400 bytes. */
+export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Rows in one outcomes request. */
+export const OUTCOMES_ROWS_MAX = 10_000;
+
+/** How far in the future an outcome's time may lie: clock skew between hosts, nothing more. */
+export const OUTCOME_CLOCK_SKEW_MS = 5_000;
+
+/** Access-log entries waiting for the store; beyond it new ones are dropped and counted. */
+export const ACCESS_LOG_QUEUE_MAX = 200_000;
+
+/** How often Envoy flushes its access-log buffer to ingest; evidence waits two of these (see settle). */
+export const ACCESS_LOG_FLUSH_MS = 200;
+
+/** Longest wait of a stored access-log entry for its commit; an evidence query commits at once, so this only spares commits. */
+export const ACCESS_LOG_COMMIT_MS = 500;
+
+/** Access-log entries in one commit: about 60 ms of one core, so that an evidence query never waits long behind one. */
+export const ACCESS_LOG_COMMIT_ROWS = 20_000;
+
+/** Tries of the plan's owner for one plan version, and the pause before the next one; then its entries count as unreadable. */
+export const PLAN_TRIES_MAX = 5;
+export const PLAN_RETRY_MS = 200;
+
+/** Plan versions held compiled: one per ramp or apply while a request may still name it. */
+export const PLAN_CACHE_MAX = 200;
+
+/** Pseudonyms and first exposures remembered in memory, in two generations of this size: about 40 MB. */
+export const UNIT_CACHE_MAX = 100_000;
+
+/** Newest requests that a new process reads for the arms that units had last (a second's work), and units it learns of. */
+export const ARMS_RECALLED_ROWS = 2_000_000;
+export const ARMS_RECALLED_MAX = 2 * UNIT_CACHE_MAX;
+
+/** Outcome rows waiting for their commit: beyond it callers get 503 and try again. */
+export const OUTCOMES_QUEUE_ROWS_MAX = 200_000;
+
+/** Rows in one group commit of outcomes. */
+export const OUTCOMES_COMMIT_ROWS = 50_000;
+
+/** Longest Idempotency-Key: UUIDs and content hashes fit many times. */
+export const IDEMPOTENCY_KEY_CHARS_MAX = 256;
+
+/** How long an idempotency key is remembered: above any client's retries. */
+export const IDEMPOTENCY_KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** Longest request id of an outcome: UUIDs and trace ids fit many times. */
+export const REQUEST_ID_CHARS_MAX = 256;
+
+/** Kept beyond the longest window and settling time: threshold freezing, outcomes that wait for their exposure, slow clocks. */
+export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
+
+/** Units that are closed at once: so many times the number of metrics are held in memory, about 100 MiB for ten of them. */
+export const CLOSING_UNITS = 131_072;
+
+/** How far back a look for newer outcomes goes behind the last one: rows are dated when they come and seen once committed. */
+export const NEWEST_OUTCOME_SLACK_MS = 10 * 60 * 1000;
+
+/** How often ingest prunes and refreshes its gauges. */
+export const EVENTS_MAINTENANCE_MS = 10_000;
+
+/** Memory of the event store's engine; beyond it DuckDB spills to its temporary folder. */
+export const EVENTS_MEMORY_MB = 1_024;
+
+/** How long metric declarations are believed before control is asked again. */
+export const METRICS_CACHE_MS = 1_000;
+
+/** One aggregate query to ingest; then it counts as dead. */
+export const EVIDENCE_TIMEOUT_MS = 10_000;
+
+/** Body of one aggregate query: a few hundred metrics. */
+export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
+
+/** How often Envoy logs a request that is still open, where a filter makes the unit: its exposure is known only then. */
+export const ACCESS_LOG_PERIODIC_MS = 1_000;
+
+/** Ended requests that ingest can still tell all about (`weir why`): some minutes of a busy Gateway, hours of a quiet one. */
+export const RECENT_REQUESTS_MAX = 20_000;
+
+/** Memory of their access-log entries: RECENT_REQUESTS_MAX of 1.6 KB, twice the usual size; longer ones leave earlier. */
+export const RECENT_REQUESTS_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Requests of late units remembered as stored, in two generations: those open at once, with a row each until they end. */
+export const OPENED_REQUESTS_MAX = 100_000;
+
+/** Decision records waiting for the store; beyond it new ones are dropped and counted. */
+export const DECISION_QUEUE_MAX = 20_000;
+
+/** Longest wait of a decision record for its commit. */
+export const DECISION_COMMIT_MS = 500;
+
+/** Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials. */
+export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+export const DECISIONS_ROWS_MAX = 1_000_000;
+
+/** Longest path, method or name in a decision record: enough to know it again, too little to carry a payload. */
+export const DECISION_TEXT_CHARS_MAX = 512;
+
+/** Decision records in one answer. */
+export const DECISIONS_ANSWER_MAX = 1_000;
+
+/** Kinds of requests (policy, caller, method, path) that shadow policies are counted by between two commits; the rest by policy alone. */
+export const SHADOW_KEYS_MAX = 2_000;
+
+/** Gateways that tokens with unknown keys are counted for; control has tens. */
+export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
+
+/** Experiments whose last look is kept in ingest's memory, some ten kilobytes each; others are looked at wholly again. */
+export const LOOKS_KEPT_MAX = 2_000;

@@ -1,0 +1,31 @@
+/** Bounds of the predictor: bodies, queues, workers. */
+
+/** Inference request body of a predictor. */
+export const INFER_BODY_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Inference requests admitted at once (bodies being read, queued and running): beyond it 503 with Retry-After. */
+export const PREDICTOR_REQUESTS_MAX = 1_024;
+
+/** Bytes of all inference bodies held at once: 16 of the largest, so that a flood of big tensors cannot fill the memory. */
+export const PREDICTOR_BODY_BYTES_TOTAL_MAX = 16 * INFER_BODY_BYTES_MAX;
+
+/** Requests handed to one session worker at once: one runs, one is at hand, the rest can still be cancelled. */
+export const PREDICTOR_PIPELINE_MAX = 2;
+
+/** Rank of a tensor in a request: ONNX models stay below it, and nesting this deep parses in bounded stack. */
+export const TENSOR_RANK_MAX = 16;
+
+/** Idle connection time of the predictor: above Envoy's own upstream idle timeout (1 h), so that Envoy closes first and no request meets a closing socket. */
+export const PREDICTOR_KEEP_ALIVE_MS = 3_660_000;
+
+/** First and longest pause before a dead session worker is replaced; doubled each time it dies young. */
+export const WORKER_RESTART_MS = { first: 50, max: 5_000 } as const;
+
+/** How long a closing predictor waits for running requests, and then for its workers. */
+export const PREDICTOR_DRAIN_MS = 10_000;
+
+/** How long before the end of a peer's certificate the predictor asks it for a new connection: Envoys renew at half its life. */
+export const PREDICTOR_PEER_RENEWAL_MS = 60_000;
+
+/** At most one line in this time about connections that the predictor refuses; all are counted. */
+export const PREDICTOR_REFUSAL_LOG_MS = 10_000;

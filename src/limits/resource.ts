@@ -1,0 +1,46 @@
+/** Bounds of declared files and of what is computed from them. */
+
+/** One resource document set: far above any real file, small enough to parse in one go. */
+export const RESOURCE_FILE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Documents in one file or one apply. */
+export const RESOURCE_DOCUMENTS_MAX = 5_000;
+
+/** Nodes of one resource document after aliases are expanded: a bomb of aliases ends here, a real file never does. */
+export const RESOURCE_NODES_MAX = 200_000;
+
+/** Nesting of one resource document: the deepest field of any kind lies at 7. */
+export const RESOURCE_DEPTH_MAX = 32;
+
+/** Problems reported at once: a file of another format would fill the screen with thousands. */
+export const PROBLEMS_MAX = 200;
+
+/** Longest duration in a resource: a year and a day; a longer one is a slip of the unit. */
+export const DURATION_MS_MAX = 366 * 24 * 60 * 60 * 1000;
+
+/** SPIFFE id (SPIFFE-ID specification 2.3). */
+export const SPIFFE_ID_BYTES_MAX = 2_048;
+
+/**
+ * A condition in CEL: characters, nodes and depth of its tree, and values that a token's claims may hold for one to
+ * read them. Lists are walked at most one within none, so that the dearest condition takes some milliseconds.
+ */
+export const CONDITION_CHARS_MAX = 2_048;
+export const CONDITION_NODES_MAX = 128;
+export const CONDITION_DEPTH_MAX = 24;
+export const CONDITION_LIST_MAX = 256;
+
+/** One read of a file that a resource names: a disk answers in milliseconds, a mount whose server is gone never. */
+export const FILE_READ_MS = 5_000;
+
+/** Files whose readers have not come back: each holds one of Node's four threads, and two are left for all else. */
+export const FILES_STUCK_MAX = 2;
+
+/** Requests that `weir policy diff` constructs for one Service: seconds; beyond it they are drawn from the whole product. */
+export const POLICY_DIFF_REQUESTS_MAX = 50_000;
+
+/** Differences that `weir policy diff` keeps to show; all are counted. */
+export const POLICY_DIFF_KEPT_MAX = 1_000;
+
+/** Cases of one `weir policy test`: a person reads the failures. */
+export const POLICY_TESTS_MAX = 10_000;

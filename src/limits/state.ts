@@ -1,0 +1,90 @@
+/** Bounds of the state and its API: decisions, plans, approvals, gates, audit, publication. */
+
+/** Body of API requests: a whole resource file (RESOURCE_FILE_BYTES_MAX). */
+export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Longest wait of one long poll on the state: below the idle limits of common HTTP stacks, so none cuts it. */
+export const STATE_LONG_POLL_MS_MAX = 60_000;
+
+/** Decisions in one page: each carries its evidence (tens of KB), so a page stays in the low megabytes. */
+export const DECISIONS_PAGE_MAX = 200;
+
+/** Plans kept at the least, however old: a request may stay open across many quick ramps. */
+export const PLANS_KEPT_MIN = 200;
+
+/** Plans younger than this are all kept: no request but a stream lives longer, and evidence is long matured. */
+export const PLAN_KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** Longest qualified name or salt that is looked up in the state file; LMDB keys end at 1,978 bytes. */
+export const STATE_KEY_CHARS_MAX = 512;
+
+/** Longest name of a person and reason of a verb: they are stored with every decision. */
+export const PERSON_TEXT_CHARS_MAX = 1_000;
+
+/** Connections to the API at once: people, CI and a few roles. */
+export const API_CONNECTIONS_MAX = 1_000;
+
+/** One request of a role to the state's owner, long polls' own wait not counted; then it counts as dead. */
+export const STATE_CALL_TIMEOUT_MS = 10_000;
+
+/** Moves of live traffic that are looked through for the one behind a request's allocation: a plan is taken in seconds. */
+export const MOVES_LOOKED_AT = 10;
+
+/** Subject of an API caller: a SPIFFE id has at most 2,048 bytes, an issuer and a sub together no more than that in use. */
+export const CALLER_SUBJECT_CHARS_MAX = 2_048;
+
+/** Audit records of operators that are kept: years of a busy team, some 100 MB at 1 KB each. Older ones are dropped and counted. */
+export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
+
+/** Names of objects in one audit record; the count of all stands beside them. An apply may hold 5,000 documents. */
+export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
+
+/** Paths of changed fields that are told of one resource, their depth and length: a record says what a change is about, not what it is. */
+export const CHANGED_FIELDS_MAX = 8;
+export const CHANGED_FIELD_DEPTH_MAX = 3;
+export const CHANGED_FIELD_CHARS_MAX = 80;
+
+/** Refused attempts of one subject that are recorded per minute: each is a disk write, and a flood would push out the acts. The rest are counted. */
+export const OPERATOR_AUDIT_REFUSALS_PER_MINUTE = 60;
+
+/** Subjects whose refusals are counted apart at a time; further ones share one count. */
+export const OPERATOR_AUDIT_SUBJECTS_MAX = 1_000;
+
+/** Answer of GET /v1/audit. */
+export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
+
+/** Requests that wait for approval at once; each holds its whole content, at most API_BODY_BYTES_MAX. */
+export const APPROVAL_REQUESTS_PENDING_MAX = 200;
+
+/** Of one subject, so that nobody fills the list for all. */
+export const APPROVAL_REQUESTS_PER_SUBJECT_MAX = 50;
+
+/** How long a request that is over (done, rejected, void) can still be looked at; its acts stay in the audit log. */
+export const APPROVAL_REQUEST_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+
+/** What is read of a gate's answer: its status decides, the body is only quoted. */
+export const GATE_ANSWER_BYTES_MAX = 4_096;
+
+/** Characters of a gate's own words that a decision quotes. */
+export const GATE_WORDS_CHARS_MAX = 200;
+
+/** First and longest pause before a gate that said no, or nothing, is asked again, and a rollback is told again. */
+export const GATE_RETRY_MS = { first: 1_000, max: 60_000 } as const;
+
+/** A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks at least once a second. */
+export const GATE_YES_MS = 30_000;
+
+/** Rollbacks not yet told, of all Experiments; beyond it the first are given up and counted. A receiver was gone for all of them. */
+export const GATE_OUTBOX_MAX = 10_000;
+
+/** Changes of access rules that can be rolled back: some weeks of a busy team. */
+export const POLICY_HISTORY_MAX = 200;
+
+/** What they replaced, together: beyond it the oldest go first, and the newest always stays. Read whole by a rollback. */
+export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
+
+/** How long publication may stand still behind the state before that is told: a plan is usually out in a tenth of it. */
+export const PUBLICATION_LAG_MS = 5_000;
+
+/** How often xds tells what it published, and the state's owner looks whether that is behind. */
+export const PUBLICATION_LOOK_MS = 1_000;

@@ -1,0 +1,69 @@
+/** Bounds of end users' tokens, the keys that verify them, proofs and signed decisions. */
+
+/** An end user's token, as it is shown (RFC 7519 names no bound): identity providers' real ones are below 4 KiB. */
+export const TOKEN_BYTES_MAX = 8 * 1024;
+
+/** Nesting of a token's JSON, the top object counted: as Envoy's jwt_authn (measured on 1.40.0). */
+export const TOKEN_DEPTH_MAX = 100;
+
+/** How far an issuer's clock may be from ours, in seconds: Envoy's own default for exp and nbf. */
+export const TOKEN_SKEW_SECONDS = 60;
+
+/** Verified tokens that are remembered, and the bytes of all of them together: one per user of a busy Gateway. */
+export const TOKENS_CACHED_MAX = 20_000;
+export const TOKENS_CACHED_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Tokens and proofs that are being verified at once: beyond, the next one would wait longer than Envoy does. */
+export const TOKENS_PENDING_MAX = 512;
+
+/** Signatures that one payer may have verified: at once, and per second after that. 0.3 ms of one core each. */
+export const TOKEN_PAYER = { burst: 200, perSecond: 100 } as const;
+
+/** Payers that are remembered; who has not been seen for longest is forgotten, and begins anew. */
+export const TOKEN_PAYERS_MAX = 10_000;
+
+/** A JWKS from an address: how long it is fresh (jose's and Envoy's usual ten minutes), and how long it serves while none can be had. */
+export const KEYS_URL_MS = { fresh: 10 * 60_000, stale: 60 * 60_000, cooldown: 30_000 } as const;
+
+/** A JWKS in a file is looked at far more often: it costs nothing. */
+export const KEYS_FILE_MS = { fresh: 5_000, stale: 60 * 60_000, cooldown: 1_000 } as const;
+
+/** First pause after a failed fetch; doubled up to the cooldown. */
+export const KEYS_RETRY_MS = 1_000;
+
+/** One fetch of a JWKS, name resolution included. */
+export const KEYS_FETCH_MS = 5_000;
+
+/** A JWKS: a hundred keys of 4,096 bits take 80 KiB. A file of CA certificates has the same bound. */
+export const KEYS_BYTES_MAX = 256 * 1024;
+export const KEYS_MAX = 100;
+
+/** Keys that a token is tried against: those without a kid fit any. */
+export const KEYS_TRIED_MAX = 4;
+
+/** Age of a DPoP proof, and how far in the future it may be, in seconds (RFC 9449 11.1: brief). */
+export const DPOP_AGE_SECONDS = 60;
+
+/** DPoP proofs and signed decisions that are remembered against replay; when full, new ones are refused. */
+export const REPLAYS_MAX = 200_000;
+
+/** How long a signed decision holds: one hop inside a mesh. */
+export const DECISION_LIFETIME_MS = 5_000;
+
+/** A signed decision as a header: a chain of three certificates is 3 KiB. */
+export const DECISION_BYTES_MAX = 16 * 1024;
+
+/** Certificates from a signer's own to the trust bundle. */
+export const DECISION_CHAIN_MAX = 3;
+
+/** Chains of signers that were verified and are remembered: one per sidecar and rotation. */
+export const DECISION_SIGNERS_MAX = 256;
+
+/**
+ * How often xds looks at key sets of token issuers: an old key in a file stays good so long at most, and a look costs
+ * some 0.1 ms. An unknown key that an access log tells of is heard of as soon.
+ */
+export const KEYS_LOOK_MS = 2_000;
+
+/** How long a publication waits for an issuer's file, and the first for its address: most answer at once, and no revocation waits for a slow one. */
+export const KEYS_WAIT_MS = 1_000;

@@ -1,0 +1,35 @@
+/** Bounds of xDS and load reports. */
+
+/** gRPC message limit: above the largest xDS push and access-log batch we make. */
+export const GRPC_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * How long xds waits for an Envoy's answer before what depends on it goes on without. Most come in milliseconds,
+ * but Envoy ACKs clusters only when they are warm (first DNS answer or health check, endpoints at the latest after
+ * its initial_fetch_timeout of 15 s), and a route to a cluster that is not warm fails its requests.
+ */
+export const XDS_ACK_TIMEOUT_MS = 20_000;
+
+/** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
+export const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Open ADS streams; each Envoy has one. */
+export const XDS_STREAMS_MAX = 1_000;
+
+/** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
+export const XDS_SENT_VIEWS_MAX = 256;
+
+/** How often an Envoy reports its load: what is under way now is news for a person, and the report costs next to nothing. */
+export const LOAD_REPORT_MS = 10_000;
+
+/**
+ * A TCP connection to xds is opened anew after about this long, so that its client shows a certificate that is still good:
+ * SVIDs live for an hour and are renewed at half of it. Envoys keep what they have meanwhile.
+ */
+export const XDS_CONNECTION_AGE_MS = 10 * 60 * 1000;
+
+/** Refused xDS streams are audited once in this time for each id: clients try again every few seconds. */
+export const XDS_REFUSALS_AUDITED_MS = 60_000;
+
+/** Ids whose refusals are told apart; the others share one place. */
+export const XDS_REFUSED_IDS_MAX = 1_000;
