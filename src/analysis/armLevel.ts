@@ -10,6 +10,7 @@ import { isNoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
 import { methodOf } from "./question.js";
 import { asympInterval, unitsProblem } from "./sequential/asympEstimate.js";
+import { meanBounds } from "./sequential/betting.js";
 import { quantileBounds } from "./sequential/quantileSequence.js";
 import { shareBounds } from "./sequential/shareBounds.js";
 import { problemOf } from "./statistics/moments.js";
@@ -31,8 +32,14 @@ const ABSOLUTE = { kind: "absolute", value: 0 } as const;
 export function armLevel(metric: Metric, evidence: MetricEvidence, alpha: number): ArmLevel {
 	const problem = evidence.n === 0 ? "no data" : problemOf(evidence);
 	if (problem !== "") return { level: null, lower: null, upper: null, note: problem };
-	const exact = methodOf({ metric, effect: ABSOLUTE }) !== "asympcs";
-	return exact ? shareLevelOf(metric, evidence, alpha) : meanLevelOf(metric, evidence, alpha);
+	switch (methodOf({ metric, effect: ABSOLUTE }, [evidence])) {
+		case "betting":
+			return bettingLevelOf(metric, evidence, alpha);
+		case "bernoulli-mixture":
+			return shareLevelOf(metric, evidence, alpha);
+		case "asympcs":
+			return meanLevelOf(metric, evidence, alpha);
+	}
 }
 
 function shareLevelOf(metric: Metric, { n, mean }: MetricEvidence, alpha: number): ArmLevel {
@@ -41,6 +48,17 @@ function shareLevelOf(metric: Metric, { n, mean }: MetricEvidence, alpha: number
 	if (!(share >= -1e-9 && share <= 1 + 1e-9))
 		return { level: mean, lower: null, upper: null, note: `values outside [${lo}, ${hi}]` };
 	const bounds = shareBounds({ n, sum: n * Math.min(1, Math.max(0, share)) }, alpha, priorOf({ metric }));
+	return { level: mean, lower: lo + bounds.lower * (hi - lo), upper: lo + bounds.upper * (hi - lo), note: "" };
+}
+
+/** By how the values vary too, where their log-capital is known. */
+function bettingLevelOf(metric: Metric, { n, mean, capital }: MetricEvidence, alpha: number): ArmLevel {
+	const { lo, hi } = metric.spec.range ?? { lo: 0, hi: 1 };
+	const unknown = (note: string): ArmLevel => ({ level: mean, lower: null, upper: null, note });
+	if (capital === undefined) return unknown("no log-capital");
+	if (capital.n !== n) return unknown(`values of ${n - capital.n} units are outside [${lo}, ${hi}]`);
+	const bounds = meanBounds(capital, alpha / 2);
+	if (isNoEstimate(bounds)) return unknown(bounds.reason);
 	return { level: mean, lower: lo + bounds.lower * (hi - lo), upper: lo + bounds.upper * (hi - lo), note: "" };
 }
 

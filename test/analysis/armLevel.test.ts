@@ -2,9 +2,12 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { armLevel, quantileSide } from "../../src/analysis/armLevel.js";
+import { isNoEstimate } from "../../src/analysis/estimators/estimate.js";
 import { halfWidth, rho } from "../../src/analysis/sequential/asympCs.js";
 import { type BetaPrior, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
+import { meanBounds } from "../../src/analysis/sequential/betting.js";
 import { shareBounds } from "../../src/analysis/sequential/shareBounds.js";
+import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { metric } from "../rollout/example.js";
 import { random } from "./random.js";
 
@@ -75,6 +78,16 @@ t.test("a mean has bounds from enough units on, a declared range exact ones from
 		upper: 1 + 4 * bounds.upper,
 		note: "",
 	});
+	// With log-capital the values' own spread counts: these are all near 3.
+	const near = Array.from({ length: 50 }, (_, index) => 0.45 + (index % 11) / 100);
+	const [sum, capital] = [near.reduce((all, value) => all + value, 0), logCapitalOf(near)];
+	const own = { n: 50, mean: 1 + (4 * sum) / 50, m2: 1, capital };
+	const narrow = armLevel(score, own, 0.05);
+	const betting = meanBounds(capital, 0.025);
+	if (isNoEstimate(betting)) throw new Error(betting.reason);
+	t.match(narrow, { lower: 1 + 4 * betting.lower, upper: 1 + 4 * betting.upper, note: "" });
+	t.ok((narrow.upper ?? 9) - (narrow.lower ?? 0) < 2 * (bounds.upper - bounds.lower), "half as wide as the mixture's");
+	t.match(armLevel(score, { ...own, n: 52 }, 0.05), { lower: null, note: /values of 2 units are outside/ });
 	t.match(armLevel(score, { n: 50, mean: 6, m2: 10 }, 0.05), { lower: null, note: /outside \[1, 5\]/ });
 	t.match(armLevel(score, { n: 0, mean: 0, m2: 0 }, 0.05), { level: null, note: "no data" });
 	t.match(armLevel(score, { n: 9, mean: Number.NaN, m2: 0 }, 0.05), { level: null, note: /NaN/ });
