@@ -65,10 +65,13 @@ export function applyExperiment(
 	});
 }
 
-/** The last step that is not above the live allocation: a changed declaration never exposes more units by itself. */
+/**
+ * The last step that is not above the live allocation: a changed declaration never exposes more units by itself. Where
+ * every step is above it, the allocation stays, and the first step comes next, by the rules and gates of any step.
+ */
 function onSteps(experiment: Experiment, status: ExperimentStatus, nowMs: number): ExperimentStatus {
 	const { stepsPpm } = experiment.spec.rollout;
-	const lastAtMost = (ppm: number): number => Math.max(0, stepsPpm.filter((step) => step <= ppm).length - 1);
+	const lastAtMost = (ppm: number): number => stepsPpm.findLastIndex((step) => step <= ppm);
 	if (status.promotion !== null)
 		return { ...status, promotion: { ...status.promotion, stepIndex: lastAtMost(status.promotion.takeoverPpm) } };
 	if (status.phase !== "Running" && status.phase !== "Paused") return status;

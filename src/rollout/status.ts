@@ -72,7 +72,7 @@ export interface PlannedLook {
 
 export interface ExperimentStatus {
 	readonly phase: Phase;
-	/** Index into rollout.stepsPpm. */
+	/** Index into rollout.stepsPpm; −1 where all declared steps are above the live allocation (they were changed). */
 	readonly stepIndex: number;
 	readonly allocationPpm: number;
 	readonly startedAtMs: number;
@@ -84,6 +84,7 @@ export interface ExperimentStatus {
 	readonly promotion: {
 		readonly arm: string;
 		readonly variant: string;
+		/** As above, of the takeover. */
 		readonly stepIndex: number;
 		readonly takeoverPpm: number;
 		/** Since the takeover has reached all but the share that is held back. Absent: nothing is, or not yet. */

@@ -115,6 +115,20 @@ t.test("a changed declaration wins, never raises the allocation, and freezes ane
 	});
 	t.match(steps?.status, { stepIndex: 1, allocationPpm: 300_000, stepStartedAtMs: 9 });
 	t.ok(steps?.status.thresholds["latency-p99"]);
+	const above = { ...ROLLOUT, stepsPpm: [1_000_000] };
+	for (const phase of ["Running", "Paused"] as const) {
+		const live = status({ phase, stepIndex: 0, allocationPpm: 20_000 });
+		const kept = applyExperiment(experiment(), experiment(["boosted"], { rollout: above }), live, 9);
+		t.match(kept, { action: "hold", reason: /goes on at 2%/, status: { phase, stepIndex: -1, allocationPpm: 20_000 } });
+	}
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 20_000 };
+	const takeover = applyExperiment(
+		experiment(),
+		experiment(["boosted"], { rollout: above }),
+		status({ phase: "Promoting", promotion }),
+		9,
+	);
+	t.match(takeover?.status.promotion, { stepIndex: -1, takeoverPpm: 20_000 });
 	const guardrails = [{ metric: "latency-p99", margin: { kind: "relative", value: 0.5 } }] as const;
 	const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
 	t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
