@@ -1,5 +1,6 @@
 import t from "tap";
 import {
+	countedUnits,
 	dayOfUnits,
 	distinctUnits,
 	exposedUnits,
@@ -53,6 +54,32 @@ t.test("a step's people are a sample with a curve of its own", async (t) => {
 	const seen = exposedUnits(daily, steps, 40);
 	t.comment(`exposed within 40 days: ${exposed}, planned ${seen.toFixed(0)}`);
 	t.ok(Math.abs(seen / exposed - 1) < 0.03);
+});
+
+t.test("once a bandit moves, its core counts on and of the others those whose values were there", async (t) => {
+	const { daily, visits } = population(3, 20_000);
+	const next = random(6);
+	const steps = [
+		{ share: 0.2, startDay: 0 },
+		{ share: 0.8, startDay: 8 },
+	];
+	const core = { share: 0.1 * 0.8, fromDay: 14 };
+	const matureDays = 2;
+	let counted = 0;
+	for (const days of visits) {
+		const point = next();
+		const start = steps.find(({ share }) => point < share)?.startDay ?? 99;
+		const first = days.find((day) => day >= start);
+		// A day's people have all come when it is over.
+		if (first === undefined) continue;
+		const due = first + 1 + matureDays;
+		if (due <= 40 && (point < core.share || due <= core.fromDay)) counted++;
+	}
+	const seen = countedUnits(daily, steps, 40, matureDays, core);
+	t.comment(`counted by day 40: ${counted}, planned ${seen.toFixed(0)}`);
+	t.ok(Math.abs(seen / counted - 1) < 0.03);
+	t.equal(countedUnits(daily, steps, 14, matureDays, core), exposedUnits(daily, steps, 12), "until then all count");
+	t.ok(countedUnits(daily, steps, 40, matureDays, null) > 1.2 * seen);
 });
 
 t.test("days and units are each other's inverse; what never comes is null", async (t) => {
