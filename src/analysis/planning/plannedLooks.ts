@@ -13,6 +13,7 @@
 import { rootOf } from "../distributions/root.js";
 import { crossingProbabilities, type GroupLook } from "../groupSequential/boundaries.js";
 import { boundaries, type PlannedDesign, plannedUnits, statistic } from "../plannedLook.js";
+import { NO_MOMENTS } from "../statistics/moments.js";
 import { type LookPower, onePower } from "./onePower.js";
 import {
 	boundsOf,
@@ -25,7 +26,7 @@ import {
 	planLine,
 	treatedMean,
 } from "./planMetric.js";
-import { type ArmWeights, leastProved } from "./sequential.js";
+import { type ArmWeights, leastProved, PLANNED_UNITS_MAX } from "./sequential.js";
 
 export interface PlannedLookChance {
 	/** Of all arms. */
@@ -64,6 +65,9 @@ type Look = Pick<GroupLook, "information" | "z">;
 
 /** Times that the needed units are corrected for looks that can decide by then. */
 const CORRECTIONS = 5;
+
+/** Of a number of units that is searched for. */
+const UNITS_PRECISION = 1e-3;
 
 export function looksPlan(metric: PlanMetric, input: LooksInput): LooksPlan {
 	const { design, alpha, shares, pairShare, power } = input;
@@ -108,6 +112,9 @@ function inTruth(looks: readonly Look[], metric: PlanMetric, shares: ArmWeights,
 	return looks.map(({ information, z }) => ({ information, z: z === null ? null : z * ratio }));
 }
 
+/** Standard deviations by which chance may leave an arm fewer units than its part. */
+const UNLUCKY = 2;
+
 /** Whether a look at so many units of both arms, as believed, has a statistic at all. */
 function hasStatistic(metric: PlanMetric, { challenger, baseline }: ArmWeights, units: number): boolean {
 	const { type, covariateMs } = metric.metric.spec;
@@ -117,7 +124,9 @@ function hasStatistic(metric: PlanMetric, { challenger, baseline }: ArmWeights, 
 	const treated = treatedMean(metric, metric.believed);
 	const { lo, hi } = boundsOf(metric) ?? { lo: treated, hi: treated };
 	const sample = (weight: number, mean: number) => {
-		const n = Math.round((units * weight) / (challenger + baseline));
+		const part = weight / (challenger + baseline);
+		const n = Math.round(units * part - UNLUCKY * Math.sqrt(units * part * (1 - part)));
+		if (!(n > 0)) return NO_MOMENTS;
 		const { farthest } = metric;
 		const extremes = farthest === undefined ? {} : { extremes: [{ lo: mean - farthest, hi: mean + farthest }] };
 		if (type !== "rate") return { n, mean, m2: (metric.variance ?? (hi - mean) * (mean - lo)) * n, ...extremes };
@@ -170,24 +179,42 @@ export function driftForPower(looks: readonly Look[], power: number): number | n
 	return rootOf(excess, 0, hi, DRIFT_TOLERANCE);
 }
 
-/** Which looks can decide depends on the units, which depend on which can: a few rounds settle it. */
+/**
+ * Which looks can decide depends on the units, which depend on which can: where that does not settle in a few rounds, as
+ * with a look that has hardly enough units, the least number is searched for. null beyond PLANNED_UNITS_MAX.
+ */
 function neededUnits(metric: PlanMetric, input: LooksInput): number | null {
 	const { design, alpha, shares, pairShare, power } = input;
 	const one = oneLookUnits(metric, alpha, shares, power);
 	if (one === null) return null;
-	let units = Math.max(2, Math.ceil(one / pairShare));
+	const least = Math.max(2, Math.ceil(one / pairShare));
+	const looksWith = (units: number): Look[] =>
+		inTruth(looksAt(metric, input, { ...design, units }), metric, shares, metric.believed);
+	let units = least;
 	let [drift, known]: [number | null, string] = [null, ""];
 	for (let round = 0; round < CORRECTIONS; round++) {
-		const looks = looksAt(metric, input, { ...design, units });
+		const looks = looksWith(units);
 		const which = looks.map(({ z }) => (z === null ? 0 : 1)).join("");
-		if (which !== known) drift = driftForPower(inTruth(looks, metric, shares, metric.believed), power);
+		if (which !== known) drift = driftForPower(looks, power);
+		if (drift === null) break;
 		known = which;
-		const ratio = drift === null ? 2 : (drift / driftOf(metric, input, metric.believed, units)) ** 2;
-		const next = Math.ceil(units * ratio);
+		const next = Math.ceil(units * (drift / driftOf(metric, input, metric.believed, units)) ** 2);
 		if (Math.abs(next - units) <= 1) return Math.max(next, units);
 		units = next;
 	}
-	return units;
+	const enough = (count: number): boolean =>
+		(provedBy(looksWith(count), driftOf(metric, input, metric.believed, count)).at(-1) ?? 0) >= power;
+	let [lo, hi] = [least - 1, least];
+	while (!enough(hi)) {
+		[lo, hi] = [hi, 2 * hi];
+		if (hi * pairShare > PLANNED_UNITS_MAX) return null;
+	}
+	while (hi - lo > Math.max(1, UNITS_PRECISION * hi)) {
+		const middle = Math.floor((lo + hi) / 2);
+		if (enough(middle)) hi = middle;
+		else lo = middle;
+	}
+	return hi;
 }
 
 /** What the error on the line differs by from that of the truth depends on the effect, but little: two rounds do. */

@@ -151,7 +151,21 @@ t.test("looks that come too early decide nothing; a pair of several arms has its
 	const none = looksPlan(WAIT, { ...PAIR, design: { ...GROUPS, units: 2_000 } });
 	t.equal(none.looks.at(-1)?.proved, 0);
 	t.equal(none.detectable, null);
-	t.ok((none.unitsForPower ?? 0) >= 4_000, "but it is said how many would do");
+	for (const metric of [
+		WAIT,
+		{ ...WAIT, believed: 20 },
+		{ ...WAIT, believed: 9, farthest: 3_000 },
+		{ ...ACCURACY, believed: 0.12 },
+	]) {
+		const units = looksPlan(metric, { ...PAIR, design: GROUPS }).unitsForPower ?? 0;
+		const chance = (count: number): number =>
+			looksPlan(metric, { ...PAIR, design: { ...GROUPS, units: count } }).looks.at(-1)?.proved ?? 0;
+		t.ok(chance(units) >= 0.8 - 1e-4, `${metric.name}: ${units} units prove with ${chance(units)}`);
+		t.ok(
+			chance(Math.floor(0.99 * units) - 1) < 0.8,
+			`${metric.name}: and no fewer (${chance(Math.floor(0.99 * units) - 1)})`,
+		);
+	}
 	const never = looksPlan({ ...ACCURACY, believed: 0.005 }, { ...PAIR, design: GROUPS });
 	t.match(never, { unitsForPower: null, inflation: null });
 	const [two, three] = [1, 2 / 3].map((pairShare) => looksPlan(ACCURACY, { ...PAIR, pairShare, design: GROUPS }));
