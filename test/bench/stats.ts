@@ -29,6 +29,9 @@ const EXPERIMENT = experiment(["boosted"], {
 	guardrails: [],
 });
 
+/** Standard deviations that the farthest values lie from the mean, as far as a few thousand normal ones go. */
+const FARTHEST = 4;
+
 interface Pair {
 	readonly baseline: CoMoments;
 	readonly challenger: CoMoments;
@@ -53,7 +56,12 @@ function inputOf({ baseline, challenger }: Pair): AnalysisInput {
 		arm: name,
 		exposedUnits: co.n,
 		maturedUnits: co.n,
-		metrics: { revenue: { n: co.n, mean: co.means[0] ?? Number.NaN, m2: co.m2[0] ?? Number.NaN, co } },
+		metrics: {
+			revenue: {
+				...{ n: co.n, mean: co.means[0] ?? Number.NaN, m2: co.m2[0] ?? Number.NaN, co },
+				extremes: co.means.map((mean) => ({ lo: mean - FARTHEST, hi: mean + FARTHEST })),
+			},
+		},
 		missingUnits: {},
 	});
 	return {

@@ -148,6 +148,15 @@ t.test("looks that come too early decide nothing; a pair of several arms has its
 		[true, false, false, false],
 		"a mean needs 2,000 units an arm",
 	);
+	// SE = 60·√(2/n); a unit d away moves the difference by d/n: 0.2 SE at d = 500 from n = 868, at 1,500 from 7,813 on.
+	const far = (farthest: number) =>
+		looksPlan({ ...WAIT, believed: 10, farthest }, { ...PAIR, design: { ...GROUPS, units: 20_000 } });
+	t.ok(far(500).looks.every(({ z }) => z !== null));
+	t.same(
+		far(1_500).looks.map(({ z }) => z === null),
+		[true, true, true, false],
+		"one person who waits very long outweighs the others",
+	);
 	const none = looksPlan(WAIT, { ...PAIR, design: { ...GROUPS, units: 2_000 } });
 	t.equal(none.looks.at(-1)?.proved, 0);
 	t.equal(none.detectable, null);
