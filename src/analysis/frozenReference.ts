@@ -19,10 +19,11 @@
  * beside a baseline that slows down passes, one that hides behind it does not.
  *
  * Harm: t > c and t > lo, each proved at harm's level. If c < hi, some s in [lo, hi] lies between c and t, and at that
- * level the challenger is beyond its margin. That c < hi is seen, not proved each time (a p99 would take some 350 of the
- * baseline's units, and people would meet gross harm for so long); once the baseline is proved to be slower nobody is
- * convicted. What a conviction before that can be wrong in is the level; that the challenger was slower than the baseline
- * at the same time, and beyond the margin there, is never assumed.
+ * level the challenger is beyond its margin. That c < hi is not proved each time (a p99 would take some 350 of the
+ * baseline's units, and people would meet gross harm for so long): it is enough that c is not seen beyond GROSS times the
+ * odds and that the baseline is not proved to be slower; once it is, nobody is convicted. What a conviction before that can
+ * be wrong in is the level, between 1 − t and 1 − c; that the challenger was slower than the baseline at the same time, and
+ * beyond the margin there, is never assumed.
  *
  * Moved: c is proved to lie outside MOVED times the odds of 1 − q, on one side, by a sequence of its own. As that is
  * narrower than BAND, either this or what a pass needs of c is proved in the end: nothing stays open for ever because the
@@ -52,6 +53,9 @@ export interface Reference {
 
 /** Odds of being slow, as a multiple of those of 1 − q: beyond it a verdict would be about another quantile. */
 const BAND = 4;
+
+/** While no more than this is seen of the baseline, gross harm need not wait until it is known whether the baseline moved. */
+const GROSS = 8;
 
 /**
  * From here on the baseline has moved. A p99 that was frozen from the fewest requests allowed lies within it nearly
@@ -119,9 +123,9 @@ export function mayHarm(
 	return moved !== "slower" && harmIsNear(reference, challenger, baseline, harmAlpha);
 }
 
-/** Whether a harm by the thresholds is one near the quantile: t > lo, and c < hi as far as is seen. */
+/** Whether a harm by the thresholds is one near the quantile: t > lo, and c not seen far above hi. */
 function harmIsNear({ quantile }: Reference, challenger: Moments, baseline: Moments, harmAlpha: number): boolean {
-	if (!(baseline.mean < slowShareAt(quantile, BAND))) return false;
+	if (!(baseline.mean < slowShareAt(quantile, GROSS))) return false;
 	const logE = logEvidenceAbove(sampleOf(challenger), slowShareAt(quantile, 1 / BAND), slowPrior(quantile));
 	return logE >= -Math.log(harmAlpha);
 }
