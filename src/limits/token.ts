@@ -38,8 +38,14 @@ export const KEYS_FETCH_MS = 5_000;
 export const KEYS_BYTES_MAX = 256 * 1024;
 export const KEYS_MAX = 100;
 
-/** Keys that a token is tried against: those without a kid fit any. */
-export const KEYS_TRIED_MAX = 4;
+/**
+ * Keys of one name and algorithm in a set: a rotation has two or three at once. Those without a name fit any token, so
+ * that one is tried against twice as many at the most, by Envoy and by the sidecar.
+ */
+export const KEYS_SAME_NAME_MAX = 4;
+
+/** RSA moduli: RFC 7518 3.3 wants 2,048 at the least, and jose refuses less; Envoy and Node take up to 16,384, at a millisecond for each signature. */
+export const RSA_MODULUS_BITS = { min: 2_048, max: 8_192 } as const;
 
 /** Age of a DPoP proof, and how far in the future it may be, in seconds (RFC 9449 11.1: brief). */
 export const DPOP_AGE_SECONDS = 60;

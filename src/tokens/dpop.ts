@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from "jose";
 import { DPOP_AGE_SECONDS } from "../limits.js";
-import { algorithmsOf, publicMembers } from "./algorithms.js";
 import { readCompact } from "./compact.js";
+import { publicKey } from "./publicKey.js";
 import type { Replays } from "./replays.js";
 
 export interface ProofQuestion {
@@ -32,16 +32,17 @@ export function readProof(
 	if (typeof typ !== "string" || typ.toLowerCase() !== "dpop+jwt") return "the proof's typ is not dpop+jwt";
 	if (crit !== undefined) return "the proof's crit names extensions";
 	if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) return "the proof has no key";
-	const key = jwk as Record<string, unknown>;
-	if (typeof alg !== "string" || !algorithmsOf(key).includes(alg))
-		return "the proof's alg is not one of its public key's";
 	if (typeof jti !== "string" || jti === "") return "the proof's jti is missing";
 	if (htm !== question.method) return "the proof is for another method";
 	if (typeof htu !== "string" || !sameTarget(htu, question.url)) return "the proof is for another address";
 	if (typeof iat !== "number" || Math.abs(question.nowSeconds - iat) > DPOP_AGE_SECONDS)
 		return "the proof is not of now";
 	if (ath !== createHash("sha256").update(question.token).digest("base64url")) return "the proof is for another token";
-	return { proof, alg, jwk: publicMembers(key) as JWK, jti };
+	// Last, as it costs most.
+	const key = publicKey(jwk as Record<string, unknown>);
+	if (typeof key === "string" || typeof alg !== "string" || !key.algorithms.includes(alg))
+		return "the proof's alg is not one of its public key's";
+	return { proof, alg, jwk: { ...key.jwk }, jti };
 }
 
 /** null = the proof holds, and is used up. Never rejects. */

@@ -1,58 +1,46 @@
 /** The keys of one issuer: what a JSON Web Key Set says, and which of them a token may be signed by. */
 import { importJWK } from "jose";
-import { KEYS_MAX, KEYS_TRIED_MAX } from "../limits.js";
-import { algorithmsOf, publicMembers } from "./algorithms.js";
 import { KeyLife, type KeysOptions } from "./keyLife.js";
-import { strictObject } from "./strictJson.js";
+import { type KeySet, keySetFault, readKeySet } from "./keySet.js";
+import type { PublicKey } from "./publicKey.js";
 
 export type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
 
 /** A key of the set. What it has verified holds while it is `live`. */
 export class VerificationKey {
 	live = true;
+	/** Equal for the same key under the same name. */
+	readonly identity: string;
 	readonly #imported = new Map<string, Promise<ImportedKey>>();
 
-	constructor(
-		readonly kid: string | null,
-		readonly algorithms: readonly string[],
-		private readonly jwk: Readonly<Record<string, string>>,
-		/** Equal for the same key under the same name. */
-		readonly identity: string,
-	) {}
+	constructor(private readonly key: PublicKey) {
+		this.identity = JSON.stringify([key.kid, key.algorithms, key.thumbprint]);
+	}
+
+	/** As Envoy does: a key without a kid fits any. */
+	fits(kid: string, algorithm: string): boolean {
+		return (this.key.kid === null || this.key.kid === kid) && this.key.algorithms.includes(algorithm);
+	}
 
 	/** For one algorithm of its own; rejects where the key is broken. */
 	imported(algorithm: string): Promise<ImportedKey> {
 		let key = this.#imported.get(algorithm);
 		if (key === undefined) {
-			key = importJWK(this.jwk, algorithm);
+			key = importJWK({ ...this.key.jwk }, algorithm);
 			this.#imported.set(algorithm, key);
 		}
 		return key;
 	}
 }
 
-/** The usable keys of a set (RFC 7517 5: those that are not understood are ignored); null where it is no set. */
-export function readKeySet(bytes: Uint8Array): readonly VerificationKey[] | null {
-	const set = strictObject(bytes);
-	const list = set?.keys;
-	if (!Array.isArray(list) || list.length > KEYS_MAX) return null;
-	return list.flatMap((jwk: unknown) => {
-		if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) return [];
-		const members = jwk as Record<string, unknown>;
-		const { kid } = members;
-		const algorithms = algorithmsOf(members);
-		if (algorithms.length === 0 || (kid !== undefined && typeof kid !== "string")) return [];
-		const key = publicMembers(members);
-		return [new VerificationKey(kid || null, algorithms, key, JSON.stringify([kid ?? null, algorithms, key]))];
-	});
-}
-
 export class Keys {
 	#keys: readonly VerificationKey[] = [];
-	readonly #life: KeyLife<readonly VerificationKey[]>;
+	readonly #life: KeyLife<KeySet>;
+	/** What is wrong with the set in use; told when that changes. */
+	#fault: string | null = null;
 
-	constructor(options: KeysOptions) {
-		this.#life = new KeyLife(options, readKeySet, (keys) => this.#take(keys));
+	constructor(private readonly options: KeysOptions) {
+		this.#life = new KeyLife(options, readKeySet, (set) => this.#take(set));
 	}
 
 	/** Whether what these keys have verified may still be believed now; old keys are looked for again meanwhile. */
@@ -70,18 +58,21 @@ export class Keys {
 		return this.#matching(kid, algorithm);
 	}
 
-	/** As Envoy does: a key without a kid fits any. */
 	#matching(kid: string, algorithm: string): readonly VerificationKey[] {
-		return this.#keys
-			.filter((key) => (key.kid === null || key.kid === kid) && key.algorithms.includes(algorithm))
-			.slice(0, KEYS_TRIED_MAX);
+		return this.#keys.filter((key) => key.fits(kid, algorithm));
 	}
 
 	/** Keys that stay are the same objects, so that what they have verified stays; the others are dead. */
-	#take(keys: readonly VerificationKey[]): void {
+	#take(set: KeySet): void {
 		const before = new Map(this.#keys.map((key) => [key.identity, key]));
-		this.#keys = keys.map((key) => before.get(key.identity) ?? key);
+		this.#keys = set.keys.map((one) => {
+			const key = new VerificationKey(one);
+			return before.get(key.identity) ?? key;
+		});
 		const stay = new Set(this.#keys);
 		for (const key of before.values()) if (!stay.has(key)) key.live = false;
+		const fault = keySetFault(set);
+		if (fault !== null && fault !== this.#fault) this.options.failed?.(fault);
+		this.#fault = fault;
 	}
 }

@@ -2,36 +2,25 @@
  * A JSON Web Key Set as Envoy is given it: the keys that tokens are verified by, and of each its public members. Envoy
  * refuses the listener of a set with no key that it can use, and with it every later change of the Gateway.
  */
-import { createPublicKey } from "node:crypto";
 import { NOBODYS_KEY_SET } from "../compiler/keySet.js";
-import { KEYS_MAX } from "../limits.js";
-import { algorithmsOf, publicMembers } from "./algorithms.js";
-import { strictObject } from "./strictJson.js";
+import type { KeySet } from "./keySet.js";
+import type { PublicKey } from "./publicKey.js";
 
-/**
- * By the rules of readKeySet (keys.ts), so that sidecar and Envoy believe the same keys. A set without any is a fact:
- * nobody's key is good.
- * @returns the text of a set that Envoy takes; null where the bytes are no set
- */
-export function publishedKeySet(bytes: Uint8Array): string | null {
-	const list = strictObject(bytes)?.keys;
-	if (!Array.isArray(list) || list.length > KEYS_MAX) return null;
-	const keys = list.flatMap((jwk: unknown) => {
-		if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) return [];
-		const shown = shownKey(jwk as Readonly<Record<string, unknown>>);
-		return shown === null ? [] : [shown];
-	});
-	return keys.length === 0 ? NOBODYS_KEY_SET : JSON.stringify({ keys });
+/** The text of a set that Envoy takes, by which it believes the keys that the sidecar believes. */
+export function publishedKeySet({ keys }: KeySet): string {
+	return keys.length === 0 ? NOBODYS_KEY_SET : JSON.stringify({ keys: keys.map(shownKey) });
 }
 
-function shownKey(jwk: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> | null {
-	const { kid, alg } = jwk;
-	if (algorithmsOf(jwk).length === 0 || (kid !== undefined && typeof kid !== "string")) return null;
-	const key = publicMembers(jwk);
-	try {
-		createPublicKey({ key, format: "jwk" });
-	} catch {
-		return null;
-	}
-	return { ...key, ...(kid ? { kid } : {}), ...(alg === undefined ? {} : { alg: String(alg) }), use: "sig" };
+/**
+ * With its algorithm where it has but one: for a key of a curve that names none, Envoy would take a token of whatever
+ * alg (an ES256 signature under alg RS256).
+ */
+function shownKey({ kid, algorithms, jwk }: PublicKey): Readonly<Record<string, string>> {
+	const [alg, ...others] = algorithms;
+	return {
+		...jwk,
+		...(kid === null ? {} : { kid }),
+		...(alg === undefined || others.length > 0 ? {} : { alg }),
+		use: "sig",
+	};
 }

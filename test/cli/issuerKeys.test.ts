@@ -13,7 +13,7 @@ import { temporaryDirectory } from "./command.js";
 
 const set = (...keys: readonly object[]) => JSON.stringify({ keys });
 const { kty, crv, x, y } = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
-const EC = { kty, crv, x, y };
+const EC = { crv, kty, x, y };
 
 /** Public keys by which Envoy verifies nothing. */
 const USELESS: readonly object[] = [
@@ -60,11 +60,14 @@ t.test(
 		const path = `${directory}/keys.json`;
 		const lines: string[] = [];
 		const gauges: number[] = [];
+		const leftOut: number[] = [];
 		let nowMs = 0;
 		let changes = 0;
 		const keys = new IssuerKeys({
 			log: { warn: (line) => void lines.push(`warn ${line}`), info: (line) => void lines.push(`info ${line}`) },
-			meter: { gauge: (_, __, value) => void gauges.push(value) },
+			meter: {
+				gauge: (name, _, value) => void (name === "weir_xds_issuer_keys_unusable" ? gauges : leftOut).push(value),
+			},
 			changed: () => void changes++,
 			monotonicMs: () => nowMs,
 		});
@@ -73,7 +76,7 @@ t.test(
 			nowMs += afterMs;
 			return (await keys.read(resources))[path];
 		};
-		const shown = (key: object) => set({ ...key, use: "sig" });
+		const shown = (key: object) => set({ ...key, alg: "ES256", use: "sig" });
 		t.equal(await read(), NOBODYS_KEY_SET, "no file");
 		t.equal(await read(), NOBODYS_KEY_SET);
 		t.same(lines, ["warn keys of a token issuer cannot be had"], "told once");
@@ -114,7 +117,7 @@ t.test("a file that does not answer keeps nobody waiting: the last good keys ser
 	const options = { log, meter: { gauge: () => {} }, monotonicMs: () => nowMs, waitMs: 5, load: () => () => load() };
 	const resources = resourceSet({ gateways: [gateway({ tokens: [tokenIssuer("https://id.test", ["a"], "/k")] })] });
 	const keys = new IssuerKeys(options);
-	const good = set({ ...EC, use: "sig" });
+	const good = set({ ...EC, alg: "ES256", use: "sig" });
 	t.same(await keys.read(resources), { "/k": good });
 	load = hang;
 	nowMs += 2_000;

@@ -9,7 +9,7 @@ import { claimsFault, confirmationOf, headerFault, verifiedToken } from "../../s
 import { readCompact, shownToken } from "../../src/tokens/compact.js";
 import { DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
 import { proofFault, readProof } from "../../src/tokens/dpop.js";
-import { readKeySet } from "../../src/tokens/keys.js";
+import { readKeySet } from "../../src/tokens/keySet.js";
 import { Replays } from "../../src/tokens/replays.js";
 import { strictObject } from "../../src/tokens/strictJson.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
@@ -159,7 +159,7 @@ function strict(input: Buffer): void {
 }
 
 function keySet(input: Buffer): void {
-	for (const key of readKeySet(input) ?? []) {
+	for (const key of readKeySet(input)?.keys ?? []) {
 		if (key.algorithms.some((algorithm) => /^HS|none/i.test(algorithm))) never("a symmetric key");
 	}
 }

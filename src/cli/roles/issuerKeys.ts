@@ -10,6 +10,7 @@ import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";
 import { keyLoad } from "../../tokens/keyLoad.js";
+import { keySetFault, readKeySet } from "../../tokens/keySet.js";
 import { publishedKeySet } from "../../tokens/publishedKeys.js";
 
 export interface IssuerKeysOptions {
@@ -25,12 +26,24 @@ export interface IssuerKeysOptions {
 	readonly waitMs?: number;
 }
 
+/** What a source said last, as it is published and told. */
+interface Read {
+	readonly text: string;
+	readonly fault: string | null;
+	readonly leftOut: readonly string[];
+}
+
 interface Source {
-	readonly life: KeyLife<string>;
+	readonly life: KeyLife<Read>;
 	/** What is wrong with it now; null = nothing. It is logged when that changes. */
 	fault: string | null;
 	/** Whether there were keys that serve; when they have become too old, that is logged once. */
 	serves: boolean;
+}
+
+function publishable(bytes: Uint8Array): Read | null {
+	const set = readKeySet(bytes);
+	return set === null ? null : { text: publishedKeySet(set), fault: keySetFault(set), leftOut: set.leftOut };
 }
 
 const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "file" ? KEYS_FILE_MS : KEYS_URL_MS);
@@ -63,8 +76,13 @@ export class IssuerKeys {
 		const texts = [...named.keys()].map((name) => [name, this.#text(name)] as const);
 		this.options.meter.gauge(
 			"weir_xds_issuer_keys_unusable",
-			"Key sets of token issuers that cannot be had or are no sets; the last good ones serve for a bounded time.",
+			"Key sets of token issuers that cannot be had or are no sets, whose last good ones serve for a bounded time, and such as hold no usable key, by which no token holds.",
 			[...this.#sources.values()].filter(({ fault }) => fault !== null).length,
+		);
+		this.options.meter.gauge(
+			"weir_xds_issuer_keys_left_out",
+			"Keys in the sets of token issuers that no token is verified by, as not all who verify could use them.",
+			[...this.#sources.values()].reduce((sum, { life }) => sum + (life.held?.leftOut.length ?? 0), 0),
 		);
 		return Object.fromEntries(texts);
 	}
@@ -88,13 +106,22 @@ export class IssuerKeys {
 
 	#begin(name: string, source: KeySource): Source {
 		const { log, changed, monotonicMs = () => performance.now(), times = usualTimes, load = keyLoad } = this.options;
-		let last = "";
-		const taken = (text: string): void => {
-			if (own.fault !== null) log.info("keys of a token issuer are good again", { source: name });
-			own.fault = null;
+		let last: Read = { text: "", fault: null, leftOut: [] };
+		const taken = (read: Read): void => {
+			if (read.fault !== null && read.fault !== own.fault) {
+				const instead = "no token of that issuer holds";
+				log.warn("keys of a token issuer cannot be used", { source: name, why: read.fault, instead });
+			}
+			if (read.fault === null && own.fault !== null)
+				log.info("keys of a token issuer are good again", { source: name });
+			if (read.fault === null && read.leftOut.length > 0 && read.leftOut.join() !== last.leftOut.join()) {
+				log.warn("keys of a token issuer are left out", { source: name, why: read.leftOut.join("; ") });
+			}
+			own.fault = read.fault;
 			own.serves = true;
-			if (text !== last) changed?.();
-			last = text;
+			const isOther = read.text !== last.text;
+			last = read;
+			if (isOther) changed?.();
 		};
 		const failed = (why: string): void => {
 			if (own.fault === why) return;
@@ -103,7 +130,7 @@ export class IssuerKeys {
 			log.warn("keys of a token issuer cannot be had", { source: name, why, instead });
 		};
 		const options = { load: load(source), times: times(source), monotonicMs, failed };
-		const own: Source = { life: new KeyLife(options, publishedKeySet, taken), fault: null, serves: false };
+		const own: Source = { life: new KeyLife(options, publishable, taken), fault: null, serves: false };
 		this.#sources.set(name, own);
 		return own;
 	}
@@ -111,7 +138,7 @@ export class IssuerKeys {
 	#text(name: string): string {
 		const source = this.#sources.get(name);
 		const held = source?.life.held ?? null;
-		if (held !== null) return held;
+		if (held !== null) return held.text;
 		if (source?.serves) {
 			source.serves = false;
 			this.options.log.warn("no token of an issuer holds: its keys were not to be had for too long", { source: name });

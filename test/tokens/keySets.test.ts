@@ -1,0 +1,14 @@
+/** One rule for keys: what control publishes a real Envoy always takes, and each token has the sidecar's verdict there. */
+import t from "tap";
+import { generatedSets, judgeKeySets } from "./keySets/judge.js";
+import { NAMED_SETS } from "./keySets/sets.js";
+
+t.setTimeout(120_000);
+
+t.test("Envoy takes every published set, and believes the tokens that the sidecar believes", async (t) => {
+	const sets = [...NAMED_SETS, ...generatedSets(60, 1)];
+	const { tokens, accepted, parted } = await judgeKeySets(t, sets);
+	t.comment(`${sets.length} sets, ${tokens} tokens, ${accepted} accepted`);
+	t.same(parted, []);
+	t.ok(accepted > tokens / 20 && accepted < tokens / 2, "both verdicts are common");
+});
