@@ -58,7 +58,10 @@ function inputOf({ baseline, challenger }: Pair): AnalysisInput {
 		maturedUnits: co.n,
 		metrics: {
 			revenue: {
-				...{ n: co.n, mean: co.means[0] ?? Number.NaN, m2: co.m2[0] ?? Number.NaN, co },
+				n: co.n,
+				mean: co.means[0] ?? Number.NaN,
+				m2: co.m2[0] ?? Number.NaN,
+				co,
 				extremes: co.means.map((mean) => ({ lo: mean - FARTHEST, hi: mean + FARTHEST })),
 			},
 		},
