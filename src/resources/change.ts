@@ -24,13 +24,15 @@ export function changeProblems(
 		const name = qualifiedName(old.metadata);
 		if (!running.has(name)) continue;
 		const now = after.experiments.find((candidate) => qualifiedName(candidate.metadata) === name);
-		if (now === undefined) {
+		// One that did not parse has its own problem.
+		if (now === undefined && !positions?.isBroken(old)) {
 			problems.push({
 				position: null,
 				message: `${resourceTitle(old)} is running and would be deleted`,
 				hint: `abort it first: weir abort ${name}`,
 			});
-		} else {
+		}
+		if (now !== undefined) {
 			for (const { path, what, from, to } of frozenFields(old, now)) {
 				const message = `${resourceTitle(old)} is running: ${what} would change from ${from} to ${to}`;
 				problems.push({ position: positions?.at(now, path) ?? null, message, hint: CURE });
@@ -107,10 +109,11 @@ function seedProblems(
 	const find = (set: ResourceSet) =>
 		set.layers.find((layer) => layer.metadata.name === name && layer.metadata.namespace === namespace) ?? null;
 	const [old, now] = [find(before)?.spec.seed ?? null, find(after)?.spec.seed ?? null];
-	if (old === now) return [];
-	const title = resourceTitle({ kind: "Layer", metadata: { name, namespace } });
+	const layer = { kind: "Layer" as const, metadata: { name, namespace } };
+	if (old === now || positions?.isBroken(layer)) return [];
+	const title = resourceTitle(layer);
 	const message = `seed of ${title} would change from ${old ?? "the default"} to ${now ?? "the default"}, and ${resourceTitle(experiment)} is running in it`;
-	const position = positions?.at({ kind: "Layer", metadata: { name, namespace } }, ["spec", "seed"]) ?? null;
+	const position = positions?.at(layer, ["spec", "seed"]) ?? null;
 	return [{ position, message, hint: CURE }];
 }
 
@@ -129,6 +132,7 @@ function variantProblems(
 	if (old === undefined) return [];
 	const hint = "keep it until the experiment has ended, or abort the experiment first";
 	if (now === undefined) {
+		if (positions?.isBroken(old)) return [];
 		const message = `${resourceTitle(old)} would be deleted, and ${resourceTitle(experiment)} is running on it`;
 		return [{ position: null, message, hint }];
 	}

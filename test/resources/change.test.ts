@@ -140,6 +140,11 @@ t.test("a Metric that no running Experiment uses may change, and a default may b
 	t.same(change(GOOD + unused.replace("type: mean", "type: mean, direction: down")), []);
 	t.same(change(GOOD), []);
 	t.same(problems(spoil("source: errors", "source: erors")), [], "one that did not parse is no deletion");
+	t.same(problems(spoil("weight: 1}", "weigth: 1}")), [], "an Experiment neither");
+	t.same(problems(spoil("defaultVariant: v1", "defaultVarient: v1")), [], "nor a Service");
+	const parsed = load(GOOD + LAYER.replace("seed:", "sed:"));
+	const before = load(GOOD + LAYER).resources;
+	t.same(changeProblems(before, parsed.resources, RUNNING, parsed.positions), [], "nor a Layer");
 	t.same(problems(spoil("  type: mean\n", "  type: mean\n  direction: up\n")), []);
 });
 
