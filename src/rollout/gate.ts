@@ -78,15 +78,17 @@ export function gateQuestion(
 	const name = qualifiedName(experiment.metadata);
 	const { service } = experiment.spec;
 	const to = point(outcome.status);
-	// Steps only rise, and a takeover's too: these name one question of the whole life of an Experiment.
+	// The share too, for an edit of steps counts them anew: a gate that remembers its answers must not know this one yet.
 	const place =
 		at === "after-rollback"
 			? outcome.action
 			: [
 					outcome.action,
 					outcome.status.stepIndex,
+					to.allocationPpm,
 					to.arm ?? "",
 					outcome.status.promotion?.stepIndex ?? "",
+					to.takeoverPpm ?? "",
 					// Without evidence it is another question.
 					...(outcome.rule === "person" ? ["person"] : []),
 				].join("-");

@@ -304,7 +304,7 @@ t.test("a step waits for its gate: asked once, not decided until it says yes", a
 	t.equal(asked.length, 1, "while it thinks it is not asked again");
 	t.same(store.decisions, []);
 	t.match(asked[0]?.question, {
-		id: "main/0/before-step/0/ramp-1--",
+		id: "main/0/before-step/0/ramp-1-500000---",
 		experiment: "main",
 		action: "ramp",
 		from: { allocationPpm: 200_000 },
