@@ -11,6 +11,7 @@ import { type Need, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
 import { promotionsIn } from "./promotedByHand.js";
+import { promotionsEased } from "./promotionEased.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import { onlyTakesAway } from "./takenAway.js";
 import { type MayRead, namespaceOf } from "./visible.js";
@@ -55,12 +56,17 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
 	}));
 	const promotions = promotionsIn({ resources, status }, changed);
+	const eased = promotionsEased({ status }, changed);
 	const started = judged.filter((one): one is Experiment => one.kind === "Experiment" && !stored.has(keyOf(one)));
 	const weakened = gatesWeakened({ resources, status }, changed, started);
 	const needs = unique([
 		...[...judged, ...before].flatMap(needsOf),
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
-		...promotions.map(({ namespace }) => ({ verb: "promote" as const, namespace })),
+		...[...promotions, ...eased].map(({ namespace, effect }) => ({
+			verb: "promote" as const,
+			namespace,
+			because: effect,
+		})),
 		// As an override of the gates takes.
 		...[...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect }) => ({
 			verb: "admin" as const,
@@ -92,7 +98,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 	const promoting = requirement(
 		approvalPolicies,
 		"promote",
-		promotions.map(({ namespace }) => namespace),
+		[...promotions, ...eased].map(({ namespace }) => namespace),
 	);
 	return {
 		act,
@@ -111,7 +117,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 				const fields = was === undefined || change !== "configured" ? "" : changedFields(was, one);
 				return `${change} ${title}${fields === "" ? "" : `: ${fields}`}`;
 			}),
-			...promotions.map(({ effect }) => effect),
+			...[...promotions, ...eased].map(({ effect }) => effect),
 			...weakened.map(({ effect }) => effect),
 		],
 		basis,

@@ -1,0 +1,84 @@
+/**
+ * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
+ * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
+ * right, and waits wherever a promotion waits; gates are asked as before. What raises the bar, or moves nothing, is an
+ * apply like any other. Pure.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { type Effect, type Experiment, qualifiedName, type Resource } from "../resources/resource.js";
+import type { State } from "../rollout/ports.js";
+import type { ExperimentStatus } from "../rollout/status.js";
+import { running } from "./crossCheck.js";
+
+export interface PromotionEased {
+	readonly namespace: string;
+	/** `makes a promotion by Experiment trial easier: alpha, guardrail errors` */
+	readonly effect: string;
+}
+
+/** @param changed after null = deleted, which nobody does to an Experiment that runs */
+export function promotionsEased(
+	{ status }: Pick<State, "status">,
+	changed: readonly { readonly before: Resource; readonly after: Resource | null }[],
+): readonly PromotionEased[] {
+	const live = running(status);
+	return changed.flatMap(({ before, after }): PromotionEased[] => {
+		if (before.kind !== "Experiment" || after?.kind !== "Experiment") return [];
+		const name = qualifiedName(before.metadata);
+		const stands = status.experiments[name];
+		if (stands === undefined || !live.has(name)) return [];
+		const lowered = loweredRules(before, after, stands);
+		if (lowered.length === 0) return [];
+		const effect = `makes a promotion by Experiment ${name} easier: ${lowered.join(", ")}`;
+		return [{ namespace: before.metadata.namespace, effect }];
+	});
+}
+
+function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stands: ExperimentStatus): string[] {
+	const [was, is] = [old.rollout, now.rollout];
+	const rules: readonly (readonly [name: string, lowered: boolean])[] = [
+		["goal", isGoalLowered(old.goal, now.goal)],
+		...old.guardrails.map(
+			(guard) =>
+				[
+					`guardrail ${guard.metric}`,
+					!now.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
+				] as const,
+		),
+		// Harm in one of them ends an arm; one more takes nothing away.
+		["segments", !old.segments.every((one) => now.segments.some((other) => isDeepStrictEqual(one, other)))],
+		["steps", areStepsShortened(was.stepsPpm, is.stepsPpm, stands.promotion?.takeoverPpm ?? stands.allocationPpm)],
+		["every", is.everyMs < was.everyMs],
+		["minUnits", is.minUnits < was.minUnits],
+		["alpha", is.alpha > was.alpha],
+		// Looks that were taken by another plan prove nothing, and a plan may be chosen for what it would find now.
+		["inference", !isDeepStrictEqual(was.inference, is.inference)],
+		["maxDuration", (is.maxDurationMs ?? Number.POSITIVE_INFINITY) > (was.maxDurationMs ?? Number.POSITIVE_INFINITY)],
+		["onInconclusive", was.onInconclusive === "keep-default" && is.onInconclusive === "pause"],
+		["onHarm", was.onHarm === "roll-back" && is.onHarm === "freeze"],
+		[
+			"holdback",
+			was.holdback !== null &&
+				((is.holdback?.sharePpm ?? 0) < was.holdback.sharePpm || (is.holdback?.forMs ?? 0) < was.holdback.forMs),
+		],
+	];
+	return rules.flatMap(([name, lowered]) => (lowered ? [name] : []));
+}
+
+/** Without a goal only a person promotes. */
+function isGoalLowered(old: Experiment["spec"]["goal"], now: Experiment["spec"]["goal"]): boolean {
+	if (now === null) return false;
+	return old === null || now.metric !== old.metric || !isAtMost(old.improveBy, now.improveBy);
+}
+
+/** Of two sizes of one kind; those of different kinds cannot be compared, so that neither is. */
+function isAtMost(one: Effect, other: Effect): boolean {
+	return one.kind === other.kind && one.value <= other.value;
+}
+
+/** Of the steps that are still to come: fewer of them, or one that exposes more than was declared to come at its place. */
+function areStepsShortened(old: readonly number[], now: readonly number[], livePpm: number): boolean {
+	const [were, are] = [old, now].map((steps) => steps.filter((step) => step > livePpm)) as [number[], number[]];
+	const most = were.at(-1) ?? livePpm;
+	return are.length < were.length || are.some((step, index) => step > (were[index] ?? most));
+}

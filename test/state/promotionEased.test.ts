@@ -1,0 +1,128 @@
+/** An edit that lowers the bar of an Experiment that runs is a promotion's: its right, its approvals, and told by name. */
+import t from "tap";
+import { parseResources } from "../../src/resources/parse.js";
+import type { Experiment } from "../../src/resources/resource.js";
+import { initialStatus } from "../../src/rollout/status.js";
+import { promotionsEased } from "../../src/state/promotionEased.js";
+import { ALL, experiment as document, file, METRIC, SERVICE } from "./employment.js";
+import { mutualApi, operator } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const now = { dryRun: false };
+const RULES = "steps: [2%, 10%, 50%], every: 10s, minUnits: 500, alpha: 0.05";
+const GOAL = "{metric: accuracy, improveBy: {absolute: 0.5pp}}";
+const GUARDS = "[{metric: errors, margin: {relative: 5%}}, {metric: clicks, margin: {absolute: 1pp}}]";
+const SEGMENTS = "  segments: [{name: country, header: x-country}]\n";
+const HARD = "maxDuration: 1d, onInconclusive: keep-default, onHarm: roll-back, holdback: {share: 5%, for: 1h}";
+
+/** Of rules that are said twice the last one holds. */
+function text(rules = "", goal = GOAL, guards = GUARDS, segments = SEGMENTS): string {
+	const said = [...`${RULES}, ${rules}`.matchAll(/(\w+): (\[.*?\]|\{.*?\}|[^,]+)/g)].map(([, name, value]) => [
+		name,
+		value,
+	]);
+	const rollout = Object.entries(Object.fromEntries(said)).map(([name, value]) => `${name}: ${value}`);
+	return document("trial", "[0%, 100%]", `  guardrails: ${guards}\n${segments}`)
+		.replace(/goal: .*/, `goal: ${goal}`)
+		.replace(/rollout: .*/, `rollout: {${rollout.join(", ")}}`);
+}
+const parsed = (yaml: string): Experiment => {
+	const metrics = ["accuracy", "errors", "clicks"].map((name) => METRIC.replace("accuracy", name));
+	const { resources, problems } = parseResources(file([SERVICE, ...metrics, yaml].join("---\n")));
+	const [one] = resources.experiments;
+	if (one === undefined || problems.length > 0) throw new Error(JSON.stringify(problems));
+	return one;
+};
+function eased(before: string, after: string, livePpm = 20_000, phase: "Running" | "RolledBack" = "Running") {
+	const status = { ...initialStatus([livePpm], 0), phase };
+	const told = promotionsEased({ status: { experiments: { trial: status }, services: {} } }, [
+		{ before: parsed(before), after: parsed(after) },
+	]);
+	return told.map(({ effect }) => effect.replace("makes a promotion by Experiment trial easier: ", "")).join("; ");
+}
+
+t.test("each rule by which an arm is promoted, or more people are exposed, sooner", async (t) => {
+	for (const [rules, told] of [
+		["steps: [100%]", "steps"],
+		["steps: [2%, 50%]", "steps"],
+		["steps: [2%, 20%, 50%]", "steps"],
+		["steps: [2%, 10%, 50%, 60%]", "steps"],
+		["every: 1s", "every"],
+		["minUnits: 499", "minUnits"],
+		["alpha: 0.06", "alpha"],
+		["inference: {design: fixed-horizon, units: 2000}", "inference"],
+		["maxDuration: 2d", "maxDuration"],
+		["onInconclusive: pause", "onInconclusive"],
+		["onHarm: freeze", "onHarm"],
+		["holdback: {share: 4%, for: 1h}", "holdback"],
+		["holdback: {share: 5%, for: 1m}", "holdback"],
+		["alpha: 0.5, minUnits: 1", "minUnits, alpha"],
+	] as const) {
+		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), told, rules);
+	}
+	t.equal(eased(text(HARD), text()), "maxDuration, holdback");
+	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 0.4pp}}")), "goal");
+	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {relative: 50%}}")), "goal", "of another kind");
+	t.equal(
+		eased(text(), text("", GOAL.replace("accuracy", "errors"), "[{metric: clicks, margin: {absolute: 1pp}}]")),
+		"goal, guardrail errors",
+	);
+	t.equal(eased(text(), text("", GOAL, GUARDS.replace("5%", "6%"))), "guardrail errors");
+	t.equal(eased(text(), text("", GOAL, GUARDS.replace("relative: 5%", "absolute: 5pp"))), "guardrail errors");
+	t.equal(eased(text(), text("", GOAL, "[]")), "guardrail errors, guardrail clicks");
+	t.equal(eased(text(), text("", GOAL, GUARDS, "")), "segments");
+	t.equal(eased(text(), text("", GOAL, GUARDS, SEGMENTS.replace("x-country", "x-land"))), "segments");
+});
+
+t.test("what raises the bar, is behind, or has ended, is an apply like any other", async (t) => {
+	for (const rules of [
+		"steps: [2%, 10%, 20%, 50%]",
+		"steps: [2%, 5%, 10%, 50%]",
+		"steps: [1%, 2%, 10%, 40%]",
+		"every: 1m, minUnits: 900, alpha: 0.01, maxDuration: 1h, holdback: {share: 6%, for: 2h}",
+	]) {
+		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), "", rules);
+	}
+	t.equal(eased(text(), text(HARD)), "", "a later end, harm and a holdback where none was");
+	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 1pp}}", GUARDS.replace("5%", "4%"))), "");
+	t.equal(eased(text(), text("", GOAL, GUARDS, SEGMENTS.replace("[", "[{name: age, header: x-age}, "))), "");
+	t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "", "a step that is past");
+	t.equal(eased(text(), text("alpha: 0.5"), 20_000, "RolledBack"), "", "it runs no more");
+});
+
+t.test("it takes the right to promote, and waits where a promotion waits", async (t) => {
+	const { owner, as, store } = await mutualApi(t);
+	const two =
+		"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
+	const people = [
+		binding("ada", "apply", ["ada"], "[default]"),
+		binding("gina", "apply, promote", ["gina"], "[default]"),
+		binding("carol", "approve", ["carol"], "[default]"),
+	];
+	await owner.apply(file([ALL, ...people].join("---\n")), now);
+	const [ada, gina, carol] = [await as("ada"), await as("gina"), await as("carol")];
+	const lax = file(document("boosted").replace("minUnits: 500, alpha: 0.05", "minUnits: 1, alpha: 0.5"));
+	const denied = {
+		code: "permission-denied",
+		message:
+			/ada promote in namespace default, which it takes where a declaration makes a promotion by Experiment boosted easier: minUnits, alpha$/,
+	};
+	await t.rejects(ada.apply(lax, now), denied);
+	await t.rejects(ada.apply(lax, { dryRun: true }), denied);
+	const strict = file(document("boosted").replace("alpha: 0.05", "alpha: 0.01"));
+	t.match(await ada.apply(strict, now), { outcome: "applied" }, "to raise it takes no more than apply");
+	await owner.apply(file(two), now);
+	const asked = await gina.apply(lax, now);
+	t.match(asked, {
+		outcome: "pending",
+		request: {
+			askedBy: operator("gina"),
+			effects: [
+				"configured Experiment boosted: spec.rollout.alpha, spec.rollout.minUnits",
+				"makes a promotion by Experiment boosted easier: minUnits, alpha",
+			],
+		},
+	});
+	if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
+	t.match(store.current.resources.experiments, [{ spec: { rollout: { minUnits: 1, alpha: 0.5 } } }]);
+});
