@@ -1,6 +1,6 @@
 /**
- * What decides verdicts beside the rules: whose tokens a Gateway believes, at which hosts a Service is reached, whether
- * anyone may call it. No request that can be constructed shows all of it, so a change of it is a difference of its own.
+ * What decides verdicts beside the rules: which clients, proxies and issuers a Gateway believes, at which hosts a Service
+ * is reached, whether anyone may call it, to whom its Gateways hand requests on. No request that can be constructed shows all of it, so a change of it is a difference of its own.
  */
 import {
 	type Gateway,
@@ -11,12 +11,18 @@ import {
 } from "../resources/resource.js";
 import { accessTable, isOpen } from "./table.js";
 
-/** Each change in words, of Gateways and Services that both declare. */
+/** Each change in words. */
 export function changedSettings(before: ResourceSet, after: ResourceSet): readonly string[] {
 	return [
-		...pairs(before.gateways, after.gateways).flatMap(([was, is]) => changedTokens(was, is)),
+		...comings(before.gateways, after.gateways),
+		...pairs(before.gateways, after.gateways).flatMap(([was, is]) => [
+			...changedClients(was, is),
+			...changedTokens(was, is),
+		]),
+		...comings(before.services, after.services),
 		...pairs(before.services, after.services).flatMap(([was, is]) => [
 			...changedHosts(was, is),
+			...changedIdentities(was, is),
 			...changedAccess([was, before], [is, after]),
 		]),
 	];
@@ -31,6 +37,43 @@ function pairs<Kind extends Gateway | Service>(
 		const is = byName.get(qualifiedName(was.metadata));
 		return is === undefined ? [] : [[was, is] as const];
 	});
+}
+
+function comings(before: readonly (Gateway | Service)[], after: readonly (Gateway | Service)[]): readonly string[] {
+	const titles = (all: readonly (Gateway | Service)[]): readonly string[] =>
+		all.map(({ kind, metadata }) => `${kind} ${qualifiedName(metadata)}`);
+	const [old, now] = [titles(before), titles(after)];
+	return [
+		...old.filter((title) => !now.includes(title)).map((title) => `${title}: there no more`),
+		...now.filter((title) => !old.includes(title)).map((title) => `${title}: new`),
+	];
+}
+
+/** Who can connect, as whom, and whose word about others counts. */
+function changedClients(was: Gateway, is: Gateway): readonly string[] {
+	const where = `Gateway ${qualifiedName(is.metadata)}`;
+	const [from, to] = [clientsOf(was), clientsOf(is)];
+	return [
+		...(from === to ? [] : [`${where}, clients: ${from} → ${to}`]),
+		...changedList(`${where}, trusted proxies`, was.spec.trustedProxies, is.spec.trustedProxies),
+	];
+}
+
+function clientsOf({ spec: { tls } }: Gateway): string {
+	if (tls === null) return "anyone, without TLS";
+	if (tls.from === "identity") return "who has an identity of the mesh";
+	return tls.clientCaFile === null ? "anyone, by TLS" : `who has a certificate of ${tls.clientCaFile}`;
+}
+
+function changedIdentities(was: Service, is: Service): readonly string[] {
+	const where = `Service ${qualifiedName(is.metadata)}, identities of its endpoints`;
+	return changedList(where, was.spec.identities ?? [], is.spec.identities ?? []);
+}
+
+function changedList(where: string, old: readonly string[], now: readonly string[]): readonly string[] {
+	const gone = old.filter((one) => !now.includes(one)).map((one) => `no more ${one}`);
+	const come = now.filter((one) => !old.includes(one)).map((one) => `now ${one}`);
+	return gone.length + come.length === 0 ? [] : [`${where}: ${[...gone, ...come].join(", ")}`];
 }
 
 function changedTokens(was: Gateway, is: Gateway): readonly string[] {
@@ -50,12 +93,7 @@ function changedTokens(was: Gateway, is: Gateway): readonly string[] {
 }
 
 function changedHosts(was: Service, is: Service): readonly string[] {
-	const [old, now] = [was.spec.hosts, is.spec.hosts];
-	const gone = old.filter((host) => !now.includes(host));
-	const come = now.filter((host) => !old.includes(host));
-	if (gone.length + come.length === 0) return [];
-	const parts = [...gone.map((host) => `no more ${host}`), ...come.map((host) => `now ${host}`)];
-	return [`Service ${qualifiedName(is.metadata)}, hosts: ${parts.join(", ")}`];
+	return changedList(`Service ${qualifiedName(is.metadata)}, hosts`, was.spec.hosts, is.spec.hosts);
 }
 
 type Declared = readonly [Service, ResourceSet];

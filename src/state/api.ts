@@ -30,7 +30,10 @@ import type { GatewayAlarm } from "./wire.js";
 
 export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
 
-/** A bare function needs `read` in all namespaces. identity: any caller that is known; the owner judges the rest. */
+/**
+ * A bare function needs `read` in all namespaces. identity: any caller that is known; the owner judges the rest. Who may
+ * only read asks by GET and HEAD: what writes, or does something, says so here.
+ */
 export type Mount =
 	| Handle
 	| {
@@ -220,6 +223,9 @@ function passOn(
 	const objects = [((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
 	if (needs === "read")
 		door.acts.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
+	if (needs === "read" && recorded === undefined && request.method !== "GET" && request.method !== "HEAD") {
+		throw new WeirError("invalid-argument", `${objects[0]} is only read here`, "ask with GET");
+	}
 	if (recorded !== undefined) door.acts.recordDone(call, recorded, objects);
 	handle(request, response, call.caller);
 }

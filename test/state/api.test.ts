@@ -336,9 +336,12 @@ t.test("health, readiness and mounts", async (t) => {
 	const { api } = await running(t, {
 		ready: () => reasons,
 		mounts: {
-			"/v1/outcomes": (request, response) => {
-				seen.push(request.url ?? "");
-				response.writeHead(202).end();
+			"/v1/outcomes": {
+				needs: "identity",
+				handle: (request, response) => {
+					seen.push(request.url ?? "");
+					response.writeHead(202).end();
+				},
 			},
 			"/v1/traces": (_, response) => void response.end("trace"),
 		},
@@ -350,6 +353,8 @@ t.test("health, readiness and mounts", async (t) => {
 	t.equal((await raw(`${api.url}/v1/outcomes?x=1`, { method: "POST", body: "{}" })).status, 202);
 	t.same(seen, ["/v1/outcomes?x=1"]);
 	t.match(await raw(`${api.url}/v1/traces/abc`), { text: "trace" });
+	const written = await raw(`${api.url}/v1/traces`, { method: "POST", body: "{}" });
+	t.match(written, { status: 400, text: /is only read here/ }, "spans come by the traces' own socket");
 	t.equal((await raw(`${api.url}/v1/outcomesx`)).status, 404, "prefixes are whole segments");
 	t.equal((await raw(`${api.url}/healthz`)).headers["access-control-allow-origin"], undefined);
 });

@@ -6,10 +6,10 @@ import { type IncomingMessage, request, type ServerResponse } from "node:http";
 import { WeirError } from "../../error.js";
 import type { Caller } from "../../state/caller.js";
 
-/** Headers that belong to one hop (RFC 9110 section 7.6.1) and are not passed on. */
 /** Who asks, where it is not the local owner. Never a client's own word. */
 const CALLER = "x-weir-caller";
 
+/** Headers that belong to one hop (RFC 9110 section 7.6.1) and are not passed on. */
 const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"]);
 
 export function forwardTo(
