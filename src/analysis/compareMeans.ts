@@ -39,7 +39,12 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 	const estimate = relative ? relativeLift(challenger, baseline) : difference(challenger, baseline);
 	if (isNoEstimate(estimate)) return { note: estimate.reason };
 	const above = aboveLine(question, challenger, baseline);
-	const heavy = tailsProblem(isNoEstimate(above) ? estimate : above, t, c);
+	const heavy = tailsProblem(
+		isNoEstimate(above) ? estimate : above,
+		t,
+		c,
+		Math.min(question.alpha, question.harmAlpha),
+	);
 	if (heavy !== "") return { note: heavy };
 	const { value, n } = estimate;
 	const standardError = Math.sqrt(estimate.variance);

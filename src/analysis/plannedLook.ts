@@ -85,9 +85,9 @@ export function plannedTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, al
 }
 
 /** How far above its line the goal lies, in standard errors; null where the normal law cannot be relied on. */
-export function statistic(goal: Goal, t: MetricEvidence, c: MetricEvidence): number | null {
-	// The level moves the bound alone.
-	const found = plannedTest(goal, t, c, 0.05);
+export function statistic(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha = 0.05): number | null {
+	// The level moves the bound alone, and below 0.5 % how heavy a tail may be.
+	const found = plannedTest(goal, t, c, alpha);
 	return isNoEstimate(found) ? null : found.z;
 }
 
@@ -144,7 +144,7 @@ function welchTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: numb
 	// Linear in the levels either way, so as normal as they are.
 	const contrast = relative ? liftContrast(challenger, baseline, line) : difference(challenger, baseline);
 	if (isNoEstimate(contrast)) return contrast;
-	const heavy = goal.metric.spec.type === "rate" ? "" : tailsProblem(contrast, t, c);
+	const heavy = goal.metric.spec.type === "rate" ? "" : tailsProblem(contrast, t, c, alpha);
 	if (heavy !== "") return { reason: heavy };
 	const tested = tTest(contrast, { alternative: better(sign), nullValue: relative ? 0 : line, alpha });
 	if (isNoEstimate(tested)) return tested;

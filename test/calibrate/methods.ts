@@ -128,7 +128,7 @@ function asymptotic(
 		claims: (challenger, baseline) => {
 			if (challenger.n < 2 || baseline.n < 2) return NO_CLAIM;
 			const found = estimate(challenger, baseline);
-			if (isNoEstimate(found) || tailsProblem(found, challenger.evidence(), baseline.evidence()) !== "")
+			if (isNoEstimate(found) || tailsProblem(found, challenger.evidence(), baseline.evidence(), alpha) !== "")
 				return NO_CLAIM;
 			const [whole, half] = [asympBounds(found, { alpha }), asympBounds(found, { alpha: alpha / 2 })];
 			if (isNoEstimate(whole) || isNoEstimate(half)) return NO_CLAIM;

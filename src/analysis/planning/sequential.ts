@@ -17,7 +17,7 @@ import { logMean } from "../sequential/averagedTest.js";
 import type { Contrast, Sample, Side } from "../sequential/bernoulliArms.js";
 import { type BetaPrior, logEvidence, PRIOR_RATE } from "../sequential/bernoulliMixture.js";
 import { differenceLine, logBettingEvidence, ratioLine } from "../sequential/betting.js";
-import { UNIT_PULL_MAX } from "../sequential/tails.js";
+import { unitPullMax } from "../sequential/tails.js";
 import { boundedLaw, capitalOf } from "./boundedLaw.js";
 
 /** Test and what is assumed of one unit in the baseline. */
@@ -76,7 +76,7 @@ export function provedAt(claim: SequentialClaim, effect: number, units: number, 
 		if (Math.min(n.t, n.c) < ASYMPCS_MIN_UNITS) return false;
 		const s = Math.sqrt(units * (method.variance / n.t + (slope * slope * method.variance) / n.c));
 		const pull = (method.farthest ?? 0) * Math.max(1 / n.t, Math.abs(slope) / n.c);
-		if (pull > (UNIT_PULL_MAX * s) / Math.sqrt(units)) return false;
+		if (pull > (unitPullMax(alpha) * s) / Math.sqrt(units)) return false;
 		const distance = sign * (treated - slope * baselineMean - (relative ? 0 : sign * line));
 		const width = halfWidthOneSided(s, units, alpha, rho(2 * alpha, ASYMPCS_TUNED_AT));
 		return distance - (z * s) / Math.sqrt(units) > width;

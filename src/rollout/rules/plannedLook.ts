@@ -81,14 +81,20 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 	const of = (arm: string, metric: string) =>
 		evidence.arms.find((entry) => entry.arm === arm)?.metrics[metric] ?? NO_MOMENTS;
 	const open = openChallengers(input);
+	const { pass } = levels(experiment);
 	const z = claims(experiment, metrics)
 		.filter(({ role, arm }) => role === "goal" && open.includes(arm))
 		.map(({ arm, metric, metricName, role, effect, slowLine }): [string, number | null] => [
 			arm,
 			metric === null
 				? null
-				: statistic({ metric, role, effect, slowLine }, of(arm, metricName), of(baselineOf(experiment), metricName)),
+				: statistic(
+						{ metric, role, effect, slowLine },
+						of(arm, metricName),
+						of(baselineOf(experiment), metricName),
+						pass,
+					),
 		]);
-	const line = boundary(design, [...taken, units], levels(experiment).pass);
+	const line = boundary(design, [...taken, units], pass);
 	return { atMs: nowMs, units, z: Object.fromEntries(z), boundary: Math.min(line, Number.MAX_VALUE) };
 }

@@ -142,7 +142,7 @@ t.test("the units to declare have the power, R times those of one look, and find
 });
 
 t.test("looks that come too early decide nothing; a pair of several arms has its part of the units", async (t) => {
-	const many = looksPlan({ ...WAIT, believed: 10 }, { ...PAIR, design: { ...GROUPS, units: 8_000 } });
+	const many = looksPlan({ ...WAIT, believed: 10 }, { ...PAIR, design: { ...GROUPS, units: 8_400 } });
 	t.same(
 		many.looks.map(({ z }) => z === null),
 		[true, true, false, false],

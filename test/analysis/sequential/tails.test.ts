@@ -6,7 +6,7 @@ import { meanLevel } from "../../../src/analysis/estimators/level.js";
 import { meanVectorOfMoments } from "../../../src/analysis/estimators/meanVector.js";
 import type { MetricEvidence } from "../../../src/analysis/evidence.js";
 import { asympBounds } from "../../../src/analysis/sequential/asympEstimate.js";
-import { heaviestPull } from "../../../src/analysis/sequential/tails.js";
+import { heaviestPull, UNIT_PULL_MAX, unitPullMax } from "../../../src/analysis/sequential/tails.js";
 import { farthest, mergeAllExtremes, NO_EXTREMES } from "../../../src/analysis/statistics/extremes.js";
 import { momentsOf } from "../../../src/analysis/statistics/moments.js";
 import { run } from "../../calibrate/experiment.js";
@@ -47,6 +47,11 @@ t.test("the pull is what taking the heaviest unit's value to the mean changes, i
 	if (isNoEstimate(estimate)) throw new Error(estimate.reason);
 	t.equal(heaviestPull(estimate, challenger, momentsOf(b)), null, "evidence of an earlier Weir");
 	t.ok(Number.isNaN(heaviestPull(estimate, { ...challenger, extremes: [NO_EXTREMES] }, baseline)));
+});
+
+t.test("at a low level a unit may pull less", async (t) => {
+	t.same([unitPullMax(0.05), unitPullMax(0.005)], [UNIT_PULL_MAX, UNIT_PULL_MAX]);
+	t.ok(Math.abs(unitPullMax(0.005 ** 2) - UNIT_PULL_MAX / 2) < 1e-12);
 });
 
 t.test("extremes merge, and no sample has every pair of them", async (t) => {
