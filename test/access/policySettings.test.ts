@@ -49,7 +49,7 @@ t.test("a change of whom a Gateway or a Service trusts", async (t) => {
 		],
 		[set(), set({}, { hosts: ["b.test"] }), ["Service shop, hosts: no more shop.test, now b.test"]],
 		[set(), resourceSet({ gateways: [gateway()] }), ["Service shop: there no more"]],
-		[resourceSet({ services: [shop()] }), set(), ["Gateway edge: new"]],
+		[resourceSet({ gateways: [], services: [shop()] }), set(), ["Gateway edge: new"]],
 	] as const;
 	for (const [before, after, told] of cases) {
 		const changes = changedSettings(before, after);
