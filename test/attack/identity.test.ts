@@ -108,6 +108,7 @@ for (const form of Object.keys(FORMS)) {
 					join(dirname(own.gateway.certificateFile), "both.pem"),
 					`${own.ca.certificate}\n${ca.certificate}`,
 				);
+				return {};
 			},
 		);
 		for (const [id, what, names] of ODD) {

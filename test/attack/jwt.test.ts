@@ -6,6 +6,8 @@ import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import t from "tap";
 import type { ResourceSet } from "../../src/resources/resource.js";
+import { readKeySet } from "../../src/tokens/keySet.js";
+import { publishedKeySet } from "../../src/tokens/publishedKeys.js";
 import { type MutualTls, spiffe } from "../access/mutualTls.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { attackScene, FORMS } from "./scene.js";
@@ -13,6 +15,10 @@ import { AUDIENCE, badTokens, GOOD, ISSUER, KEY_SET, valid } from "./tokens.js";
 import { exchange, get } from "./wire.js";
 
 const keysFile = (tls: MutualTls): string => join(dirname(tls.gateway.certificateFile), "keys.json");
+
+function never(): never {
+	throw new Error("the issuer's keys are no set");
+}
 
 /** What an issuer's address answers that is out of order. */
 const BROKEN = ["error", "garbage", "empty", "redirect", "hang", "reset", "stranger", "endless"] as const;
@@ -89,6 +95,7 @@ for (const form of Object.keys(FORMS)) {
 			async (tls) => {
 				await writeFile(keysFile(tls), KEY_SET);
 				await keys.use(tls);
+				return { keySets: { [keysFile(tls)]: publishedKeySet(readKeySet(Buffer.from(KEY_SET)) ?? never()) } };
 			},
 		);
 		const ask = async (authorization: string | null, more: readonly string[] = [], path = "/") => {

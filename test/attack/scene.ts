@@ -77,12 +77,13 @@ export async function attackScene(
 	form: string,
 	resources: (port: number, tls: MutualTls) => ResourceSet = attackedResources,
 	changed: (bootstrap: object) => object = (bootstrap) => bootstrap,
-	prepare: (tls: MutualTls) => Promise<void> = async () => {},
+	prepare: (tls: MutualTls) => Promise<Pick<CompileOptions, "keySets">> = async () => ({}),
 ): Promise<AttackScene> {
 	const [tls, upstream] = await Promise.all([mutualTls(t as never), startUpstream()]);
-	await prepare(tls);
+	const prepared = await prepare(tls);
 	t.teardown(() => upstream.close());
-	const plan = compile(resources(upstream.port, tls), EMPTY_STATUS, { collectors: NO_COLLECTORS, ...FORMS[form] });
+	const options = { collectors: NO_COLLECTORS, ...FORMS[form], ...prepared };
+	const plan = compile(resources(upstream.port, tls), EMPTY_STATUS, options);
 	const bootstrap = bootstrapOf(plan, undefined, plan.asksSidecar ? await startVerifyingSidecar(t, plan) : null);
 	let admin = "";
 	const envoy = await startEnvoy(t, (adminSocket) => {

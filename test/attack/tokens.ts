@@ -1,10 +1,19 @@
 /** Tokens of every wrong kind (the matrix of jwt_tool and the CVE list), and the right one they are bent from. */
-import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createHash, createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const otherEc = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const ed = generateKeyPairSync("ed25519");
+/** Of two public exponents, and of sizes that can be factored. */
+const rsa3 = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 3 });
+const rsa5 = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 5 });
+const rsa512 = generateKeyPairSync("rsa", { modulusLength: 512 });
+const rsa1024 = generateKeyPairSync("rsa", { modulusLength: 1024 });
+/** More of one name than are tried, in the order of their thumbprints. */
+const many = Array.from({ length: 5 }, () => generateKeyPairSync("ec", { namedCurve: "P-256" })).sort((one, other) =>
+	thumbprint(one.publicKey) < thumbprint(other.publicKey) ? -1 : 1,
+);
 
 export const ISSUER = "https://issuer.test";
 export const AUDIENCE = "weir";
@@ -16,9 +25,25 @@ const jwk = (key: KeyObject, kid: string, alg: string): object => ({
 	use: "sig",
 });
 
+/** RFC 7638, for a key of a curve. */
+function thumbprint(key: KeyObject): string {
+	const { crv, kty, x, y } = key.export({ format: "jwk" });
+	return createHash("sha256").update(JSON.stringify({ crv, kty, x, y })).digest("base64url");
+}
+
 /** What the issuer publishes. */
 export const KEY_SET = JSON.stringify({
-	keys: [jwk(rsa.publicKey, "rsa", "RS256"), jwk(ec.publicKey, "ec", "ES256"), jwk(ed.publicKey, "ed", "EdDSA")],
+	keys: [
+		jwk(rsa.publicKey, "rsa", "RS256"),
+		jwk(ec.publicKey, "ec", "ES256"),
+		jwk(ed.publicKey, "ed", "EdDSA"),
+		jwk(rsa3.publicKey, "rsa3", "RS256"),
+		jwk(rsa5.publicKey, "rsa5", "RS256"),
+		jwk(rsa512.publicKey, "rsa512", "RS256"),
+		jwk(rsa1024.publicKey, "rsa1024", "RS256"),
+		{ ...ec.publicKey.export({ format: "jwk" }), kid: "bare" },
+		...many.toReversed().map(({ publicKey }) => jwk(publicKey, "many", "ES256")),
+	],
 });
 
 const b64 = (value: unknown): string =>
@@ -30,7 +55,11 @@ const es256 =
 	(key: KeyObject): Signer =>
 	(signed) =>
 		sign("sha256", Buffer.from(signed), { key, dsaEncoding: "ieee-p1363" }).toString("base64url");
-const rs256: Signer = (signed) => sign("sha256", Buffer.from(signed), rsa.privateKey).toString("base64url");
+const rs256Of =
+	(key: KeyObject): Signer =>
+	(signed) =>
+		sign("sha256", Buffer.from(signed), key).toString("base64url");
+const rs256 = rs256Of(rsa.privateKey);
 const eddsa: Signer = (signed) => sign(null, Buffer.from(signed), ed.privateKey).toString("base64url");
 const hs256 =
 	(secret: string | Buffer): Signer =>
@@ -62,6 +91,16 @@ export const GOOD: Readonly<Record<string, () => string>> = {
 	ES256: () => valid(),
 	RS256: () => token({ alg: "RS256", kid: "rsa" }, claims(), rs256),
 	EdDSA: () => token({ alg: "EdDSA", kid: "ed" }, claims(), eddsa),
+	"RS256 with the exponent 3": () => token({ alg: "RS256", kid: "rsa3" }, claims(), rs256Of(rsa3.privateKey)),
+	"ES256 by a key that names no alg": () => token({ alg: "ES256", kid: "bare" }, claims(), own),
+	...Object.fromEntries(
+		many
+			.slice(0, 4)
+			.map(({ privateKey }, index) => [
+				`ES256 by key ${index + 1} of one name`,
+				() => token({ alg: "ES256", kid: "many" }, claims(), es256(privateKey)),
+			]),
+	),
 };
 
 const spki = (key: KeyObject): string => key.export({ format: "pem", type: "spki" }).toString();
@@ -119,6 +158,17 @@ export function badTokens(): readonly (readonly [id: string, what: string, autho
 	for (const alg of [["ES256"], "ES256 ", "es256", "ES384", "RS1", null, 5]) {
 		add("CVE-2022-23541", `alg ${JSON.stringify(alg)}`, token({ alg, kid: "ec" }, root, own));
 	}
+	for (const [kid, { privateKey }] of Object.entries({ rsa512, rsa1024, rsa5 }))
+		add("T-key", `a key that not all verify by (${kid})`, token({ alg: "RS256", kid }, claims(), rs256Of(privateKey)));
+	for (const [index, { privateKey }] of many.entries())
+		if (index > 3)
+			add("T-key", "the fifth of one name", token({ alg: "ES256", kid: "many" }, claims(), es256(privateKey)));
+	for (const alg of ["RS256", "PS256", "ES384", "ES512", "EdDSA"])
+		add(
+			"T-key",
+			`${alg} over an ES256 signature, by a key that names no alg`,
+			token({ alg, kid: "bare" }, claims(), own),
+		);
 	const stranger = otherEc.publicKey.export({ format: "jwk" });
 	add("CVE-2018-0114", "its own key in the header", token({ ...EC, jwk: stranger }, root, es256(otherEc.privateKey)));
 	add(

@@ -1,5 +1,6 @@
 /** The commands that work on files alone: exit codes, messages, bytes. */
-import { readFile } from "node:fs/promises";
+import { generateKeyPairSync } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
@@ -32,6 +33,37 @@ t.test("validate reads standard input and several files as one set", async (t) =
 	const file = await fileOf(directory, "rest.yaml", rest.join("\n---\n"));
 	const result = await weir(["validate", "-f", "-", "-f", file], gateway);
 	t.equal(result.code, 0, result.stderr);
+});
+
+t.test("validate warns of keys that no token would be verified by", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const [keyFile, file] = [`${directory}/keys.json`, `${directory}/gateway.yaml`];
+	await writeFile(
+		file,
+		`apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 8080, tokens: [{issuer: "https://id.test", audiences: [shop], jwksFile: ${keyFile}}]}
+`,
+	);
+	const said = async (text: string | null): Promise<string> => {
+		if (text !== null) await writeFile(keyFile, text);
+		const { code, stdout, stderr } = await weir(["validate", "-f", file]);
+		t.equal(code, 0);
+		t.equal(stdout.toString(), "valid: 1 resource\n");
+		return stderr.replaceAll(directory, "");
+	};
+	const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+	const good = { ...publicKey.export({ format: "jwk" }), kid: "k" };
+	const where = "warning: Gateway edge: keys of https://id.test in /keys.json";
+	t.equal(await said(null), "", "a file that is not here is nobody's mistake");
+	t.equal(await said(JSON.stringify({ keys: [good] })), "");
+	t.equal(
+		await said(JSON.stringify({ keys: [good, { kty: "RSA" }] })),
+		`${where}: no token is verified by key 2: its n or e is no number in base64url\n`,
+	);
+	t.match(await said('{"keys":[]}'), `${where}: it holds no key to verify tokens by, and no token`);
+	t.match(await said("garbage"), `${where} are no key set`);
 });
 
 t.test("assign answers each line with the same bytes, a tab and the arm", async (t) => {

@@ -8,6 +8,7 @@ import t from "tap";
 import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
 import { isPublicKeySet, NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
 import { KEYS_BYTES_MAX } from "../../src/limits.js";
+import { qualifiedName } from "../../src/resources/resource.js";
 import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";
 import { temporaryDirectory } from "./command.js";
 
@@ -126,3 +127,90 @@ t.test("a file that does not answer keeps nobody waiting: the last good keys ser
 	t.same(await keys.read(resources), { "/k": NOBODYS_KEY_SET });
 	t.same(await new IssuerKeys(options).read(resources), { "/k": NOBODYS_KEY_SET }, "nor at the first look");
 });
+
+t.test(
+	"what the issuer changes without changing a key publishes nothing; what cannot be used is told once",
+	async (t) => {
+		const lines: string[] = [];
+		const told = (line: string, fields: unknown): void => void lines.push(`${line} ${JSON.stringify(fields)}`);
+		const leftOut: number[] = [];
+		let nowMs = 0;
+		let changes = 0;
+		let asks = 0;
+		let answer = "";
+		const load = () => async (): Promise<Uint8Array> => {
+			asks++;
+			return Buffer.from(answer);
+		};
+		const keys = new IssuerKeys({
+			log: { warn: told, info: told },
+			meter: { gauge: (name, _, value) => void (name.endsWith("left_out") && leftOut.push(value)) },
+			changed: () => void changes++,
+			monotonicMs: () => nowMs,
+			load,
+		});
+		const declared = {
+			...tokenIssuer("https://id.test", ["a"], ""),
+			keys: { from: "url", url: "https://id.test/keys", caFile: null } as const,
+		};
+		const resources = resourceSet({ gateways: [gateway({ tokens: [declared] })] });
+		const texts = async (): Promise<string> => JSON.stringify(await keys.read(resources));
+		const other = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export({ format: "jwk" });
+		const [one, two, three] = [
+			{ ...EC, kid: "a" },
+			{ ...other, kid: "a" },
+			{ ...EC, kid: "b" },
+		];
+		answer = set(one, two, three);
+		const published = await texts();
+		t.equal(changes, 1);
+		const renewed = async (...list: readonly object[]): Promise<string> => {
+			answer = set(...list);
+			nowMs += 600_001;
+			await texts();
+			await new Promise((resolve) => setImmediate(resolve));
+			return texts();
+		};
+		t.equal(await renewed(three, two, one), published, "another order");
+		t.equal(await renewed(two, three, one, two), published, "one of them twice");
+		t.equal(await renewed({ ...one, note: "new" }, { y, x, crv, kty, kid: "b", use: "sig" }, two), published);
+		t.equal(changes, 1);
+		t.same(lines, []);
+
+		const [gatewayName = ""] = resources.gateways.map(({ metadata }) => qualifiedName(metadata));
+		const before = asks;
+		for (let round = 0; round < 100; round++) {
+			keys.unknownKey(gatewayName);
+			await texts();
+		}
+		t.equal(asks, before, "a stranger's unknown keys make nobody ask within the pause");
+		nowMs += 30_001;
+		for (let round = 0; round < 100; round++) {
+			keys.unknownKey(gatewayName);
+			await texts();
+		}
+		t.equal(asks, before + 1, "and one look after it");
+		t.equal(await texts(), published);
+		t.equal(changes, 1, "which found nothing new, and so published nothing");
+
+		const broken = { kty: "RSA", kid: "b" };
+		t.not(await renewed(one, broken), published);
+		await renewed(one, broken);
+		await renewed(broken, broken);
+		t.equal(JSON.parse(await renewed(broken, broken))["https://id.test/keys"], NOBODYS_KEY_SET);
+		t.equal(changes, 3);
+		t.equal(leftOut.at(-1), 2);
+		await renewed(one);
+		const source = { source: "https://id.test/keys" };
+		const why = "its n or e is no number in base64url";
+		t.same(lines, [
+			`keys of a token issuer are left out ${JSON.stringify({ ...source, why: `key 2: ${why}` })}`,
+			`keys of a token issuer cannot be used ${JSON.stringify({
+				...source,
+				why: `it holds no key that can be used (key 1: ${why}; and 1 more)`,
+				instead: "no token of that issuer holds",
+			})}`,
+			`keys of a token issuer are good again ${JSON.stringify(source)}`,
+		]);
+	},
+);

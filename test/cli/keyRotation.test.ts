@@ -21,6 +21,8 @@ const makeKey = (kid: string) => ({ kid, ...generateKeyPairSync("ec", { namedCur
 type Key = ReturnType<typeof makeKey>;
 const jwk = ({ kid }: Key, key: KeyObject) => ({ ...key.export({ format: "jwk" }), kid, alg: "ES256", use: "sig" });
 const setOf = (...keys: readonly Key[]) => JSON.stringify({ keys: keys.map((key) => jwk(key, key.publicKey)) });
+/** A set whose only key nobody can verify by: it has no modulus and no exponent. */
+const NO_KEY = JSON.stringify({ keys: [{ kty: "RSA", kid: "new" }] });
 const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 /** Each another one: Envoy keeps tokens that it has verified. */
@@ -94,7 +96,8 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 	);
 	t.match(explained.stdout, /Service users: access\n {2}native/);
 
-	// There is no file yet: nobody is trusted, and all else is served.
+	// Nobody has a key that can be used: nobody is trusted, and all else is served.
+	await write(NO_KEY);
 	const up = await weirUp(file, `${directory}/data`);
 	t.teardown(async () => void (await up.stop()));
 	const gateway = new URL(up.ready.gateway);
@@ -141,6 +144,16 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 	await until(first, "401");
 	t.equal(await ask("users.test", second), "200", "the old one is gone, the new one stays");
 
+	const since = Date.now();
+	await write(NO_KEY);
+	await until(second, "401");
+	t.ok(Date.now() - since < 20_000, "a key that is replaced by one that Envoy cannot use is gone all the same");
+	t.equal(await ask("users.test", first), "401");
+	t.match(await metrics(), /^weir_xds_issuer_keys_unusable(\{[^}]*\})? 1$/m);
+	t.match(await metrics(), /^weir_xds_issuer_keys_left_out(\{[^}]*\})? 1$/m);
+	await write(setOf(second));
+	await until(second, "200");
+
 	await write("garbage");
 	while (!/^weir_xds_issuer_keys_unusable(\{[^}]*\})? 1$/m.test(await metrics())) await pause(100);
 	t.equal(await ask("users.test", second), "200", "the last good keys serve on");
@@ -157,4 +170,5 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 	t.same([...answers.keys()], ["200"], "no request failed");
 	t.notMatch(up.log(), String(jwk(second, second.privateKey).d), "no key in a log");
 	t.match(up.log(), /keys of a token issuer cannot be had/);
+	t.match(up.log(), /keys of a token issuer cannot be used.*key 1: its n or e is no number/);
 });

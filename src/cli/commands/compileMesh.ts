@@ -3,12 +3,15 @@
  * (JSON is YAML). What must be merged by hand stands above them in comments; warnings go to standard error.
  */
 import type { CalloutProtocol } from "../../compiler/execution.js";
+import { isPublicKeySet } from "../../compiler/keySet.js";
 import { envoyGatewayManifests } from "../../compiler/mesh/envoyGateway.js";
 import { istioManifests } from "../../compiler/mesh/istio.js";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type SidecarAddress } from "../../compiler/mesh/mesh.js";
 import { WeirError } from "../../error.js";
 import type { ResourceSet } from "../../resources/resource.js";
 import { readDeclaredFile } from "../../tokens/declaredFile.js";
+import { readKeySet } from "../../tokens/keySet.js";
+import { publishedKeySet } from "../../tokens/publishedKeys.js";
 import { printProblems, validResources } from "../resourceFiles.js";
 import { port } from "./control.js";
 
@@ -63,7 +66,14 @@ function sidecarOf({ sidecarAddress, sidecarSocket }: CompileMeshArguments, name
 	return { host: sidecarAddress.slice(0, colon), port: port(sidecarAddress.slice(colon + 1)) };
 }
 
-/** The key sets that the Gateways name; a manifest holds them whole. */
+/** The keys that tokens are verified by; a set that is none, or shows what no manifest may, is refused as it stands. */
+function shownText(bytes: Uint8Array): string {
+	const text = Buffer.from(bytes).toString("utf8");
+	const set = isPublicKeySet(text) ? readKeySet(bytes) : null;
+	return set === null ? text : publishedKeySet(set);
+}
+
+/** The key sets that the Gateways name; a manifest holds them. */
 async function keySetsOf({ gateways }: ResourceSet): Promise<Readonly<Record<string, string>>> {
 	const issuers = gateways
 		.flatMap(({ spec }) => spec.tokens)
@@ -73,7 +83,7 @@ async function keySetsOf({ gateways }: ResourceSet): Promise<Readonly<Record<str
 			const text = await readDeclaredFile(jwksFile).catch((cause: unknown) => {
 				throw new WeirError("not-found", `the keys of ${issuer} cannot be read: ${jwksFile}`, "", { cause });
 			});
-			return [issuer, Buffer.from(text).toString("utf8")] as const;
+			return [issuer, shownText(text)] as const;
 		}),
 	);
 	return Object.fromEntries(texts);

@@ -1,8 +1,9 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { jsonSchema } from "../../resources/schema.js";
+import { keyWarnings } from "../keyWarnings.js";
 import { checkedResources, printProblems } from "../resourceFiles.js";
 
-/** Exit 0 valid, 1 invalid; all problems at once. */
+/** Exit 0 valid, 1 invalid; all problems at once. Keys that no token would be verified by are warned of. */
 export async function validate({ file }: { readonly file: readonly string[] }): Promise<void> {
 	const { resources, problems } = await checkedResources(file);
 	if (problems.length > 0) {
@@ -10,6 +11,7 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 		process.exitCode = 1;
 		return;
 	}
+	for (const warning of await keyWarnings(resources)) process.stderr.write(`warning: ${warning}\n`);
 	const count = Object.values(resources).reduce((sum, list) => sum + list.length, 0);
 	process.stdout.write(`valid: ${count} resource${count === 1 ? "" : "s"}\n`);
 }
