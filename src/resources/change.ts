@@ -73,6 +73,8 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
 		// They say which units are a bandit's core, and units that have been seen are of it or not.
 		{ path: ["spec", "rollout", "bandit"], what: "core of the bandit (floor, last step)", of: coreText },
 		{ path: ["spec", "arms"], what: "parameters of arms", of: (it) => armsText(it, "parameters") },
+		// Each has its part of harm's alpha, spent value by value as they appear: another list would spend it again.
+		{ path: ["spec", "segments"], what: "segments", of: segmentsText },
 	];
 	return fields
 		.map(({ path, what, of }) => ({ path, what, from: of(before), to: of(after) }))
@@ -82,6 +84,12 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
 function coreText({ spec: { rollout } }: Experiment): string {
 	if (rollout.bandit === null) return "none";
 	return `${rollout.bandit.floorPpm / 10_000}% of ${(rollout.stepsPpm.at(-1) ?? 0) / 10_000}%`;
+}
+
+/** Sorted: each has the same part of alpha. */
+function segmentsText({ spec }: Experiment): string {
+	const each = spec.segments.map(({ name, header }) => `${name}=${header}`);
+	return each.length === 0 ? "none" : each.sort().join(" ");
 }
 
 function armsText({ spec }: Experiment, field: "variant" | "weight" | "baseline" | "parameters"): string {

@@ -156,7 +156,7 @@ t.test("the stack under weir up", async (t) => {
 		t.equal((await weir(["resume", "trial", "--api", up.ready.api])).code, 0);
 		const { stdout, code } = await weir(["decisions", "trial", "--api", up.ready.api, "--recompute"]);
 		t.equal(code, 0, stdout.toString());
-		t.match(stdout.toString(), "lunch");
+		t.match(stdout.toString(), /lunch.*\n +a person's act: nothing to recompute/);
 	});
 
 	await t.test("kill -9 of everything: the next start has outcomes, decisions and allocation", async (t) => {

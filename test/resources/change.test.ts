@@ -54,6 +54,11 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 		spoil("    every: 10s\n", "    every: 10s\n    bandit: {algorithm: thompson}\n"),
 		/core of the bandit \(floor, last step\) would change from none to 5% of 100%/,
 	],
+	[
+		"segments",
+		spoil("  rollout:\n", "  segments: [{name: plan, header: x-plan}]\n  rollout:\n"),
+		/^w\.yaml:\d+:\d+: .* segments would change from none to plan=x-plan; it needs a new Experiment/,
+	],
 	["service", spoil("service: employment", "service: other"), /service would change from employment to other/],
 	[
 		"deleted experiment",
@@ -152,6 +157,20 @@ t.test("the order of arms decides who is where", async (t) => {
 	const first = "    - {name: control, variant: v1, weight: 1, baseline: true}\n";
 	const second = "    - {name: boosted, variant: v2, weight: 1}\n";
 	t.match(problems(spoil(first + second, second + first))[0], /arms \(names, order, baseline\) would change/);
+});
+
+t.test("a segment's name and header are its own, the order of segments is nobody's", async (t) => {
+	const change = (before: string, after: string) => {
+		const declared = (segments: string) => spoil("  rollout:\n", `  segments: [${segments}]\n  rollout:\n`);
+		return changeProblems(load(declared(before)).resources, load(declared(after)).resources, RUNNING).map(
+			formatProblem,
+		);
+	};
+	const [plan, country] = ["{name: plan, header: x-plan}", "{name: country, header: x-country}"];
+	t.same(change(`${plan}, ${country}`, `${country}, ${plan}`), []);
+	t.match(change(plan, "{name: tariff, header: x-plan}"), [/segments would change from plan=x-plan to tariff=x-plan/]);
+	t.match(change(plan, "{name: plan, header: x-tariff}"), [/segments would change/]);
+	t.match(change(plan, `${plan}, ${country}`), [/from plan=x-plan to country=x-country plan=x-plan/]);
 });
 
 t.test("the order of an arm's parameters, and how long a cookie is kept, decide nothing", async (t) => {

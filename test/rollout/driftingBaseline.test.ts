@@ -132,7 +132,7 @@ t.test("a decision by rules before eras is made again by them", async (t) => {
 	t.not(outcome.rule, "baseline-moved");
 	t.match(outcome.findings[0], { alpha: 0.05, harmAlpha: 0.05 / 3 });
 	const stored = { experiment: "main", sequence: 1, atMs: 1, by: "weir", acknowledgedAtMs: null };
-	t.ok(recompute(JSON.parse(JSON.stringify({ ...stored, input: made, outcome }))).matches);
+	t.ok(recompute(JSON.parse(JSON.stringify({ ...stored, input: made, outcome })))?.matches);
 	const freezing = { ...made, status: status({ thresholds: {} }) };
 	const measured = { "latency-p99": { valueMs: 20, requests: 459, units: 300 } };
 	t.same(decide({ ...freezing, baselineQuantiles: measured }).status.thresholds, {

@@ -128,7 +128,7 @@ export function simulate(seed: number, challenger: Truth, perLook: number, looks
 				outcome,
 				acknowledgedAtMs: null,
 			};
-			if (!recompute(JSON.parse(JSON.stringify(decision))).matches) throw new Error("a promotion does not recompute");
+			if (!recompute(JSON.parse(JSON.stringify(decision)))?.matches) throw new Error("a promotion does not recompute");
 		}
 		status = outcome.status;
 		if (status.phase !== "Running" && status.phase !== "Promoting") break;
