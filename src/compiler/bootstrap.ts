@@ -2,7 +2,7 @@
  * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
  * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
  */
-import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX } from "../limits.js";
+import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX, RE2_PROGRAM_MAX } from "../limits.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
 import { IDENTITY_CLUSTER, upstreamIdentity } from "./identityTls.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
@@ -85,6 +85,9 @@ function common({ nodeId, adminSocket }: BootstrapOptions): object {
 						"envoy.reloadable_features.ext_proc_graceful_grpc_close": true,
 						// A person asks `weir trace` right after the request; Envoy's default is 5 s.
 						"tracing.opentelemetry.flush_interval_ms": 200,
+						// Path templates of AccessPolicies are regular expressions; what Envoy refuses would stop all routes.
+						"re2.max_program_size.error_level": RE2_PROGRAM_MAX,
+						"re2.max_program_size.warn_level": RE2_PROGRAM_MAX,
 					},
 				},
 			],

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { conditionFault } from "../access/condition.js";
 import { ANYONE } from "../access/principal.js";
 import { isTimezone } from "../access/schedule.js";
+import { PATH_TEMPLATE_CHARS_MAX } from "../limits.js";
 import { isSegment } from "./host.js";
 import type { Schedule } from "./resource.js";
 import { refuse, text } from "./scalar.js";
@@ -27,7 +28,7 @@ const USER_HINT =
 /** `ISSUER#SUB`, split at the first `#`. */
 export const user = z
 	.string({ error: USER_HINT })
-	.regex(/^\*$|^[^#\p{Cc}]{1,1024}#[^\p{Cc}]{1,1024}$/u, { error: USER_HINT });
+	.regex(/^\*$|^[^#\p{Cc}\p{Cs}]{1,1024}#[^\p{Cc}\p{Cs}]{1,1024}$/u, { error: USER_HINT });
 
 export const CLAIM_HINT = "write the name of a claim such as sub, or a path such as org.tenant";
 
@@ -72,7 +73,7 @@ export const pathTemplate = z.string({ error: TEMPLATE_HINT }).transform((value,
 	const names = segments.filter((segment) => segment.startsWith("{"));
 	const good =
 		value.startsWith("/") &&
-		value.length <= 1_024 &&
+		value.length <= PATH_TEMPLATE_CHARS_MAX &&
 		segments.every((segment) => /^\{[A-Za-z][A-Za-z0-9_]{0,63}\}$/.test(segment) || isSegment(segment));
 	if (!good) return refuse(context, TEMPLATE_HINT);
 	if (new Set(names).size < names.length) return refuse(context, "give each variable its own name", "names one twice");

@@ -30,9 +30,14 @@ export const REFERENCE_HINT = "write a name, or NAMESPACE/NAME for a resource of
 /** Name of a resource of the same namespace, or NAMESPACE/NAME. */
 export const reference = z.union([name, z.string().regex(QUALIFIED)], { error: REFERENCE_HINT });
 
+/** Any text, of whole characters: half of a surrogate pair has no form in UTF-8, and Envoy would read another text. */
+export function anyText(hint: string) {
+	return z.string({ error: hint }).regex(/^\P{Cs}*$/u, { error: hint });
+}
+
 /** Text that may not be empty. */
 export function text(hint: string) {
-	return z.string({ error: hint }).min(1, { error: hint });
+	return anyText(hint).min(1, { error: hint });
 }
 
 const PERCENTAGE = /^([0-9]{1,3})(?:\.([0-9]{1,4}))?%$/;
@@ -71,8 +76,8 @@ export function parseDuration(value: string): number | null {
 	return ms <= DURATION_MS_MAX ? ms : null;
 }
 
-/** A duration in milliseconds, from `minMs` on. */
-export function duration(minMs: 0 | 1) {
+/** A duration in whole milliseconds, from `minMs` on. */
+export function duration(minMs: number) {
 	return z
 		.string({ error: DURATION_HINT })
 		.regex(DURATION, { error: DURATION_HINT })
@@ -82,7 +87,8 @@ export function duration(minMs: 0 | 1) {
 				const tooLong = DURATION.test(value) && value !== "";
 				return refuse(context, tooLong ? `write at most ${DURATION_MS_MAX / 86_400_000}d` : DURATION_HINT);
 			}
-			return ms < minMs ? refuse(context, "write a duration above 0") : ms;
+			if (ms >= minMs) return ms;
+			return refuse(context, minMs === 1 ? "write a duration above 0" : `write at least ${minMs}ms`);
 		})
 		.meta({ description: "Duration such as 10s, 1500ms, 5m, 1h, 14d or 1m30s." });
 }

@@ -1,10 +1,11 @@
 /** Service: a host name that clients call through the mesh, with its Variants. */
 import { z } from "zod";
+import { RATE_MS_MIN } from "../limits.js";
 import { callout } from "./callout.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
 import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
-import { duration, name, reference, text } from "./scalar.js";
+import { anyText, duration, name, reference, text } from "./scalar.js";
 import { isOwnPart, spiffeId } from "./spiffe.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, uniqueList, whole } from "./strict.js";
 
@@ -41,8 +42,8 @@ const endpoint = fields({
 	port: whole(1, 65_535),
 	locality: fields({
 		region: text(REGION_HINT),
-		zone: z.string({ error: REGION_HINT }).default(""),
-		subZone: z.string({ error: REGION_HINT }).default(""),
+		zone: anyText(REGION_HINT).default(""),
+		subZone: anyText(REGION_HINT).default(""),
 	})
 		.nullable()
 		.default(null),
@@ -114,7 +115,7 @@ const HOSTS_HINT = "write a list of at least one host name";
 const VARIANTS_HINT = "write a list of at least one variant with name and endpoints";
 
 const rate = fields(
-	{ requests: whole(1, 1_000_000_000), per: duration(1).prefault("1s") },
+	{ requests: whole(1, 1_000_000_000), per: duration(RATE_MS_MIN).prefault("1s") },
 	"write {requests: 100, per: 1s}",
 )
 	.transform(({ requests, per }) => ({ requests, perMs: per }))

@@ -19,7 +19,7 @@ const claim = (standard: string, what: string) =>
 const issuer = fields({
 	// Users of AccessPolicies are ISSUER#SUB.
 	issuer: text(ISSUER_HINT)
-		.regex(/^[^#\p{Cc}]{0,1024}$/u, { error: ISSUER_HINT })
+		.regex(/^[^#\p{Cc}\p{Cs}]{0,1024}$/u, { error: ISSUER_HINT })
 		.meta({ description: "Claim iss." }),
 	audiences: list(text(AUDIENCES_HINT), AUDIENCES_HINT)
 		.min(1, { error: AUDIENCES_HINT })

@@ -79,7 +79,13 @@ export async function bootstraps(t: Scope): Promise<Readonly<Record<BootstrapNam
 				methods: ["GET"],
 				pathPrefixes: ["/", "/v2/"],
 			}),
-			accessPolicy("deny", "deny", ["everything"], { pathPrefixes: ["/admin"] }),
+			accessPolicy("deny", "deny", ["everything"], {
+				pathPrefixes: ["/admin"],
+				// Longer than Envoy's own bound of regular expressions.
+				pathTemplates: [
+					"/apis/serving.example.com/v1/namespaces/{namespace}/models/{model}/versions/{version}/predict",
+				],
+			}),
 		],
 	});
 	const minimal = resourceSet({ services: [service("s", [variant("v1", 9001)])] });

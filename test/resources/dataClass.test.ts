@@ -78,6 +78,16 @@ const rows: readonly Row[] = [
 		["w.yaml:7:36: spec.rateLimits.service.requests is the number 0; write a whole number from 1 to 1000000000"],
 	],
 	[
+		"a limit in less time than Envoy's buckets take",
+		service("rateLimits: {service: {requests: 1, per: 49ms}, principal: {requests: 1, per: 50ms}}"),
+		['w.yaml:7:44: spec.rateLimits.service.per is "49ms"; write at least 50ms'],
+	],
+	[
+		"half of a character",
+		gateway('region: "\\ud800"'),
+		['w.yaml:19:11: spec.region is "\\ud800"; write the name of a region'],
+	],
+	[
 		"a limit per tenant, and no tenant is known",
 		service("rateLimits: {tenant: {requests: 1}}"),
 		[
