@@ -1,9 +1,10 @@
 /**
- * `npm run calibrate [-- --quick]`: do the methods err no more often than they say, on data whose truth is known? Every
+ * `npm run calibrate [-- --quick] [--method PREFIX]`: do the methods err no more often than they say, on data whose truth is known? Every
  * scenario is run many times and looked at many times while the allocation ramps; the true effect lies on the line.
  * Exit code 1 where an exact method shows more than alpha, or coverage below 1 − alpha, with 99 % evidence.
  */
 import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { merge, type Tally } from "./experiment.js";
 import { methodOf } from "./methods.js";
@@ -12,7 +13,15 @@ import type { Part } from "./run.worker.js";
 import { SCENARIOS, type Scenario } from "./scenarios.js";
 import { asymptoticTable, type Calibrated, exactTable, resultLine, verdict } from "./table.js";
 
-const quick = process.argv.includes("--quick");
+const { values } = parseArgs({ options: { quick: { type: "boolean" }, method: { type: "string", default: "" } } });
+const quick = values.quick ?? false;
+/** Those of the methods that were asked for. */
+const scenarios = SCENARIOS.filter(({ method }) => method.startsWith(values.method));
+if (scenarios.length === 0) {
+	const methods = [...new Set(SCENARIOS.map(({ method }) => method))];
+	process.stderr.write(`no method begins with '${values.method}'; there are ${methods.join(", ")}\n`);
+	process.exit(64);
+}
 const EXPERIMENTS = quick ? 500 : 4_000;
 const LOOKS = quick ? 50 : 100;
 const PART = 50;
@@ -59,12 +68,12 @@ async function calibrate(pool: Pool, scenario: Scenario): Promise<Calibrated> {
 
 const pool = new Pool(Math.max(1, Math.min(8, availableParallelism())));
 const results: Calibrated[] = [];
-for (const [index, scenario] of SCENARIOS.entries()) {
+for (const [index, scenario] of scenarios.entries()) {
 	const result = await calibrate(pool, scenario);
 	results.push(result);
 	const { above, below, missed } = result.tally.always;
 	progress(
-		`${index + 1}/${SCENARIOS.length} ${scenario.name}, ${scenario.method}: ${above} above, ${below} below, ${missed} missed of ${EXPERIMENTS}`,
+		`${index + 1}/${scenarios.length} ${scenario.name}, ${scenario.method}: ${above} above, ${below} below, ${missed} missed of ${EXPERIMENTS}`,
 	);
 }
 await pool.close();
