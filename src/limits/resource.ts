@@ -44,3 +44,9 @@ export const POLICY_DIFF_KEPT_MAX = 1_000;
 
 /** Cases of one `weir policy test`: a person reads the failures. */
 export const POLICY_TESTS_MAX = 10_000;
+
+/** Shortest time of a rate limit: Envoy fills a bucket no more often, and refuses whatever holds a shorter one. */
+export const RATE_MS_MIN = 50;
+
+/** Longest path template: far above any API's paths, and a bound for RE2_PROGRAM_MAX. */
+export const PATH_TEMPLATE_CHARS_MAX = 1_024;
