@@ -55,9 +55,13 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		before: one,
 		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
 	}));
-	const promotions = promotionsIn({ resources, status }, changed);
+	const created = judged.filter((one) => !stored.has(keyOf(one)));
+	const promotions = promotionsIn({ resources, status }, [
+		...changed,
+		...created.map((after) => ({ before: null, after })),
+	]);
 	const eased = promotionsEased({ status }, changed);
-	const started = judged.filter((one): one is Experiment => one.kind === "Experiment" && !stored.has(keyOf(one)));
+	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
 	const weakened = gatesWeakened({ resources, status }, changed, started);
 	const needs = unique([
 		...[...judged, ...before].flatMap(needsOf),

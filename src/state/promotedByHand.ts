@@ -1,5 +1,10 @@
-/** Declarations that do what `weir promote` does: they give a Service another default Variant. Pure. */
-import { qualifiedName, type Resource, type Service } from "../resources/resource.js";
+/**
+ * Declarations that do what `weir promote` does: callers of a Service come to another Variant by them, as its default, by
+ * a host that goes to another Service, or by an endpoint that goes from one Variant to another. More or fewer endpoints of
+ * a Variant move nobody. What runs behind an address Weir cannot see, nor that an endpoint which comes back had been
+ * another Variant's: the audit log shows who did that. Pure.
+ */
+import { type Endpoint, qualifiedName, type Resource, type Service } from "../resources/resource.js";
 import { gatesAt } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
 import { requirement } from "./approval.js";
@@ -15,38 +20,74 @@ export interface PromotedByHand {
 }
 
 /**
- * A change of a Service's live default Variant counts as a promotion where promotions are watched: an Experiment runs on
- * the Service, or an ApprovalPolicy covers promotions of the namespace. There a Service that is deleted counts too, for
- * it could be declared anew with the other default. Elsewhere it is a declaration like any other.
- * @param changed after null = deleted
+ * Such a change counts as a promotion where promotions are watched: an Experiment runs on the Service, or an
+ * ApprovalPolicy covers promotions of the namespace. There a Service that is deleted counts too, and a host that is taken
+ * from it, for either could be declared anew with the other default. Elsewhere it is a declaration like any other.
+ * @param changed before null = created, after null = deleted
  */
 export function promotionsIn(
 	{ resources, status }: Pick<State, "resources" | "status">,
-	changed: readonly { readonly before: Resource; readonly after: Resource | null }[],
+	changed: readonly { readonly before: Resource | null; readonly after: Resource | null }[],
 ): readonly PromotedByHand[] {
 	const live = running(status);
 	const experiments = resources.experiments.filter((one) => live.has(qualifiedName(one.metadata)));
 	const services = new Set(experiments.map(serviceOf));
 	const gated = new Set(experiments.filter((one) => gatesAt(one, "before-promotion").length > 0).map(serviceOf));
-	return changed.flatMap(({ before, after }): PromotedByHand[] => {
-		if (before.kind !== "Service") return [];
-		const name = qualifiedName(before.metadata);
-		const { namespace } = before.metadata;
-		const watched = services.has(name) || requirement(resources.approvalPolicies, "promote", [namespace]).needs > 0;
-		if (!watched) return [];
-		const old = status.services[name]?.defaultVariant ?? before.spec.defaultVariant;
-		const passesGates = gated.has(name);
-		if (after === null) {
-			return [{ namespace, effect: `takes away the default Variant ${old} of Service ${name}`, passesGates }];
-		}
-		const next = after.kind === "Service" ? nextDefault(before, after, old) : old;
-		return next === old
-			? []
-			: [{ namespace, effect: `moves the default Variant of Service ${name} from ${old} to ${next}`, passesGates }];
+	const isWatched = ({ metadata }: Service): boolean =>
+		services.has(qualifiedName(metadata)) ||
+		requirement(resources.approvalPolicies, "promote", [metadata.namespace]).needs > 0;
+	const promotion = ({ metadata }: Service, effect: string): PromotedByHand => ({
+		namespace: metadata.namespace,
+		effect,
+		passesGates: gated.has(qualifiedName(metadata)),
 	});
+	const moved = changed.flatMap(({ before, after }): PromotedByHand[] => {
+		if (before?.kind !== "Service" || !isWatched(before)) return [];
+		const name = qualifiedName(before.metadata);
+		const old = status.services[name]?.defaultVariant ?? before.spec.defaultVariant;
+		if (after?.kind !== "Service") {
+			return [promotion(before, `takes away the default Variant ${old} of Service ${name}`)];
+		}
+		const next = nextDefault(before, after, old);
+		return [
+			...(next === old ? [] : [`moves the default Variant of Service ${name} from ${old} to ${next}`]),
+			...before.spec.hosts
+				.filter((host) => !after.spec.hosts.includes(host))
+				.map((host) => `takes host ${host} from Service ${name}`),
+			...swapped(before, after).map((swap) => `moves endpoint ${swap} of Service ${name}`),
+		].map((effect) => promotion(before, effect));
+	});
+	// A host under a Service's wildcard is that Service's until another one declares it.
+	const carved = changed.flatMap(({ before, after }): PromotedByHand[] => {
+		if (after?.kind !== "Service") return [];
+		const had = before?.kind === "Service" ? before.spec.hosts : [];
+		const fresh = after.spec.hosts.filter((host) => !had.includes(host));
+		return resources.services
+			.filter((one) => qualifiedName(one.metadata) !== qualifiedName(after.metadata) && isWatched(one))
+			.flatMap((one) =>
+				fresh
+					.filter((host) => one.spec.hosts.some((other) => other.startsWith("*.") && host.endsWith(other.slice(1))))
+					.map((host) => promotion(one, `takes host ${host} from Service ${qualifiedName(one.metadata)}`)),
+			);
+	});
+	return [...new Map([...moved, ...carved].map((one) => [`${one.namespace} ${one.effect}`, one])).values()];
 }
 
 /** A field that stays as it was leaves a promoted Variant in its place. */
 function nextDefault(before: Service, after: Service, live: string): string {
 	return after.spec.defaultVariant === before.spec.defaultVariant ? live : after.spec.defaultVariant;
 }
+
+/** `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them. */
+function swapped(before: Service, after: Service): readonly string[] {
+	const variantsOf = ({ spec }: Service, endpoint: string): readonly string[] =>
+		spec.variants.filter(({ endpoints }) => endpoints.map(title).includes(endpoint)).map(({ name }) => name);
+	const endpoints = new Set(after.spec.variants.flatMap((variant) => variant.endpoints.map(title)));
+	return [...endpoints].flatMap((endpoint) => {
+		const had = variantsOf(before, endpoint);
+		const fresh = variantsOf(after, endpoint).filter((variant) => !had.includes(variant));
+		return had.length === 0 ? [] : fresh.map((variant) => `${endpoint} from Variant ${had.join(", ")} to ${variant}`);
+	});
+}
+
+const title = ({ address, port }: Endpoint): string => `${address}:${port}`;

@@ -1,6 +1,6 @@
 /** Ways around a guard that look like something else: another's server, one person twice, a promotion by declaration. */
 import t from "tap";
-import { ALL, file, METRIC, SERVICE } from "./employment.js";
+import { ALL, experiment, file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 
 const now = { dryRun: false };
@@ -103,6 +103,63 @@ t.test("a changed default Variant under a running Experiment is a promotion too"
 	if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
 	t.equal(store.current.resources.services[0]?.spec.defaultVariant, "v2");
 });
+
+t.test(
+	"a host or an endpoint that goes to another Variant is a promotion; more and fewer endpoints are none",
+	async (t) => {
+		const { owner, as, store } = await mutualApi(t);
+		const people = [binding("ada", "apply"), binding("bob", "apply, promote")];
+		const gate = 'alpha: 0.05, gates: [{at: before-promotion, url: "https://ci.example/yes"}]';
+		const wild = ALL.replace("[employment.example]", '[employment.example, "*.wild.example"]');
+		await owner.apply(file([wild, ...people].join("---\n")), now);
+		const [ada, bob] = [await as("ada"), await as("bob")];
+		const [service = ""] = wild.split("---\n");
+		const v2 = "endpoints: [{address: 127.0.0.1, port: 9002}]";
+		const scaled = service
+			.replace(v2, "endpoints: [{address: 127.0.0.1, port: 9002}, {address: 127.0.0.1, port: 9003}]")
+			.replace("port: 9001}]", "port: 9001}, {address: 10.0.0.1, port: 9001}]");
+		t.match(await ada.apply(file(scaled), now), { outcome: "applied" }, "scaled up");
+		t.match(await ada.apply(file(scaled.replace("{address: 127.0.0.1, port: 9002}, ", "")), now), {
+			outcome: "applied",
+		});
+		t.match(await ada.apply(file(service), now), { outcome: "applied" }, "and down");
+		const other = (host: string, more = ""): string =>
+			`${SERVICE.replace("{name: employment}", `{name: other${more}}`).replace("employment.example", host)}`
+				.replaceAll("127.0.0.1", "10.0.0.9")
+				.replace("defaultVariant: v1", "defaultVariant: v2");
+		const ways = [
+			[
+				service.replace(/900[12]/g, (port) => (port === "9001" ? "9002" : "9001")),
+				"moves endpoint 127.0.0.1:9001 from Variant v1 to v2 of Service employment",
+			],
+			[
+				service.replace("port: 9001}", "port: 9001}, {address: 127.0.0.1, port: 9002}"),
+				"moves endpoint 127.0.0.1:9002 from Variant v2 to v1 of Service employment",
+			],
+			[
+				[service.replace("employment.example", "old.example"), other("employment.example")].join("---\n"),
+				"takes host employment.example from Service employment",
+			],
+			[service.replace("employment.example, ", ""), "takes host employment.example from Service employment"],
+			[other("a.wild.example"), "takes host a.wild.example from Service employment"],
+		] as const;
+		for (const [text, effect] of ways) {
+			const message = new RegExp(`ada promote in namespace default, which it takes where a declaration ${effect}`);
+			await t.rejects(ada.apply(file(text), { dryRun: true }), { ...denied, message }, effect);
+			t.match(await bob.apply(file(text), { dryRun: true }), { outcome: "applied" }, effect);
+		}
+		t.match(await ada.apply(file(other("else.example")), { dryRun: true }), { outcome: "applied" });
+		await owner.apply(file(experiment("boosted").replace("alpha: 0.05", gate)), now);
+		for (const [text, effect] of ways) {
+			const message = new RegExp(`bob admin in namespace default, which it takes where a declaration ${effect}`);
+			await t.rejects(bob.apply(file(text), now), { ...denied, message }, "past the gates, which nobody asks then");
+		}
+		await owner.act("boosted", "abort");
+		for (const [text] of ways)
+			t.match(await ada.apply(file(text), { dryRun: true }), { outcome: "applied" }, "none runs");
+		t.match(store.current.resources.services, [{ spec: { hosts: ["employment.example", "*.wild.example"] } }]);
+	},
+);
 
 t.test("a Service's DataClass, once given, is changed and dropped by an admin alone", async (t) => {
 	const { owner, as } = await mutualApi(t);
