@@ -7,7 +7,16 @@ import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
 import type { Decision } from "../rollout/decision.js";
 import { type ActCall, record } from "./actRecord.js";
-import { type ApprovalRequest, ApprovalShelf, type AskedAct, type AskedWish, fingerprint, isWish } from "./approval.js";
+import {
+	type ApprovalRequest,
+	ApprovalShelf,
+	type AskedAct,
+	type AskedWish,
+	bothOf,
+	fingerprint,
+	isWish,
+	requirement,
+} from "./approval.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
@@ -33,8 +42,8 @@ export interface Prepared {
 	readonly planned: Planned;
 	/** Of a declaration; null = a person's verb. */
 	readonly plan: WishPlan | null;
-	/** Approvals that it takes. */
-	readonly needs: number;
+	/** Approvals that it takes, by namespace. */
+	readonly needsIn: Readonly<Record<string, number>>;
 }
 
 export class Acts {
@@ -178,7 +187,7 @@ export class Acts {
 		if (!planned.needs.every((need) => this.permissions.may(askedBy, need, resources))) {
 			throw changedSince(`${askedBy.subject} may not do it any more`);
 		}
-		return { planned, plan, needs: Math.max(request.needs, planned.requirement.needs) };
+		return { planned, plan, needsIn: bothOf(request, planned.requirement) };
 	}
 
 	/** Carries out what a request asked for, in the transaction of its last approval. */
@@ -209,11 +218,16 @@ export class Acts {
 		);
 	}
 
-	mayApprove(caller: Caller, request: ApprovalRequest): boolean {
-		const { resources } = this.store.current;
-		return request.namespaces.every((namespace) =>
-			this.permissions.may(caller, { verb: "approve", namespace }, resources),
-		);
+	/** Namespaces that want approvals for it, as it was asked for or by the policies of now. */
+	approvedIn(request: ApprovalRequest): readonly string[] {
+		const { act, namespaces } = request;
+		const verb = isWish(act) ? "apply" : act.verb === "abort" ? "abort" : "promote";
+		const { approvalPolicies } = this.store.current.resources;
+		return Object.keys(bothOf(request, requirement(approvalPolicies, verb, namespaces)));
+	}
+
+	mayApprove(caller: Caller, namespace: string): boolean {
+		return this.permissions.may(caller, { verb: "approve", namespace }, this.store.current.resources);
 	}
 
 	/**
@@ -298,11 +312,11 @@ export class Acts {
 	}
 
 	#ask(call: ActCall, planned: Planned, objects: readonly string[]): Pending {
-		const { act, effects, basis } = planned;
+		const { act, effects, parts, basis } = planned;
 		if (act.verb === "pause") throw new WeirError("internal", "a pause waits for nobody");
 		const { revision } = this.store.current;
 		const request = this.store.atomically(() => {
-			const asked = { act, askedBy: call.caller, namespaces: namespacesIn(planned), effects, revision, basis };
+			const asked = { act, askedBy: call.caller, namespaces: namespacesIn(planned), effects, parts, revision, basis };
 			const made = this.requests.ask(asked, planned.requirement, call.nowMs);
 			this.store.audit.append(
 				record(call, {

@@ -2,7 +2,8 @@
  * Acts that others must approve before they happen, kept with their exact content and with what they would change as it
  * stood. Decisions: an apply, a delete and a rollback fall under the verb apply; promote and resume under promote; abort under
  * abort. An AccessPolicy that names another namespace's Service falls under that namespace's policies too: a grant gives
- * a say, not a way around them. A pause, what statistics decide, and deletions that only take access away
+ * a say, not a way around them. Each namespace that lets it wait wants its own people's approvals, whoever they are
+ * elsewhere; who may approve in several counts in each. A pause, what statistics decide, and deletions that only take access away
  * (takenAway.ts) never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any
  * policy covers one of their namespaces, whatever its verbs: else one person could make a second one, or take the
  * policy away, and then act alone. What concerns all namespaces falls under the policies of any.
@@ -45,22 +46,35 @@ export function isWish(act: AskedAct): act is AskedWish {
 	return !("experiment" in act);
 }
 
+/** One effect, and who it is told to. */
+export interface Part {
+	readonly effect: string;
+	/** Of the resource that it changes, as `keyOf` has it; null = it is about none alone. */
+	readonly resource: string | null;
+	/** Who may read one of them is told; empty = everyone who may approve. */
+	readonly namespaces: readonly string[];
+}
+
 export interface ApprovalRequest {
 	readonly id: string;
 	readonly act: AskedAct;
 	readonly askedBy: Caller;
 	readonly askedAtMs: number;
 	readonly expiresAtMs: number;
-	/** Where it acts: an approver needs `approve` in each of them. */
+	/** Where it acts. */
 	readonly namespaces: readonly string[];
 	/** `created Service team/x`, `promote Experiment trial`. */
 	readonly effects: readonly string[];
+	/** The effects, each with who is told of it. */
+	readonly parts: readonly Part[];
 	/** Of the state when it was asked for. */
 	readonly revision: number;
 	/** What it would change, as it stood: SHA-256 by name. */
 	readonly basis: Readonly<Record<string, string>>;
-	/** Approvals that it needed when it was asked for. */
+	/** Approvals that it needed when it was asked for: the most that one namespace wants. */
 	readonly needs: number;
+	/** By namespace: so many people who may approve there. */
+	readonly needsIn: Readonly<Record<string, number>>;
 	readonly approvals: readonly { readonly by: Caller; readonly atMs: number }[];
 	readonly state: "pending" | "done" | "rejected" | "void";
 	/** Why it is rejected or void; empty for the others. */
@@ -71,6 +85,8 @@ export interface ApprovalRequest {
 /** What an act takes under the policies; needs 0 = it may happen at once. */
 export interface Requirement {
 	readonly needs: number;
+	/** By namespace; those that want none are left out. */
+	readonly needsIn: Readonly<Record<string, number>>;
 	readonly expireMs: number;
 }
 
@@ -89,10 +105,28 @@ export function requirement(
 			(spec.verbs.includes(verb) && namespaces.some((one) => covers(spec.namespaces, one))) ||
 			guarded.some((one) => covers(spec.namespaces, one)),
 	);
+	const needsIn = [...new Set([...namespaces, ...guarded])].flatMap((namespace) => {
+		const own = found.filter(
+			({ spec }) =>
+				covers(spec.namespaces, namespace) &&
+				(guarded.includes(namespace) || (spec.verbs.includes(verb) && namespaces.includes(namespace))),
+		);
+		return own.length === 0 ? [] : [[namespace, Math.max(...own.map(({ spec }) => spec.approvals))] as const];
+	});
 	return {
 		needs: Math.max(0, ...found.map(({ spec }) => spec.approvals)),
+		needsIn: Object.fromEntries(needsIn),
 		expireMs: Math.min(Number.MAX_SAFE_INTEGER, ...found.map(({ spec }) => spec.expireMs)),
 	};
+}
+
+/** What both take. */
+export function bothOf(
+	one: Pick<Requirement, "needsIn">,
+	other: Pick<Requirement, "needsIn">,
+): Readonly<Record<string, number>> {
+	const names = [...new Set([...Object.keys(one.needsIn), ...Object.keys(other.needsIn)])];
+	return Object.fromEntries(names.map((name) => [name, Math.max(one.needsIn[name] ?? 0, other.needsIn[name] ?? 0)]));
 }
 
 function covers(namespaces: readonly string[], namespace: string): boolean {
@@ -114,8 +148,8 @@ export class ApprovalShelf {
 
 	/** @throws WeirError `resource-exhausted` where too many wait already. */
 	ask(
-		asked: Pick<ApprovalRequest, "act" | "askedBy" | "namespaces" | "effects" | "revision" | "basis">,
-		{ needs, expireMs }: Requirement,
+		asked: Pick<ApprovalRequest, "act" | "askedBy" | "namespaces" | "effects" | "parts" | "revision" | "basis">,
+		{ needs, needsIn, expireMs }: Requirement,
 		nowMs: number,
 	): ApprovalRequest {
 		this.#prune(nowMs);
@@ -130,6 +164,7 @@ export class ApprovalShelf {
 			askedAtMs: nowMs,
 			expiresAtMs: Math.min(nowMs + expireMs, Number.MAX_SAFE_INTEGER),
 			needs,
+			needsIn,
 			approvals: [],
 			state: "pending",
 			why: "",
@@ -163,7 +198,13 @@ export class ApprovalShelf {
 	}
 }
 
-function standing(request: ApprovalRequest, nowMs: number): ApprovalRequest {
+/** As of now; one that an earlier Weir kept is of all its namespaces, and told whole or not at all. */
+function standing(kept: ApprovalRequest, nowMs: number): ApprovalRequest {
+	const {
+		needsIn = Object.fromEntries(kept.namespaces.map((one) => [one, kept.needs])),
+		parts = [],
+	}: Partial<Pick<ApprovalRequest, "needsIn" | "parts">> = kept;
+	const request = { ...kept, needsIn, parts };
 	if (request.state !== "pending" || nowMs < request.expiresAtMs) return request;
 	return { ...request, state: "void", why: "its time is over", endedAtMs: request.expiresAtMs };
 }

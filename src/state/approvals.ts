@@ -1,6 +1,6 @@
 /**
- * The second person: looks at what waits, approves or rejects it. An approval counts while who gave it may approve, and
- * never where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token has
+ * The second person: looks at what waits, approves or rejects it. An approval counts for the namespaces in which who gave
+ * it may approve, while they may (by the groups of the token that they approved with: Weir hears of no others), and never where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token has
  * two, so give `approve` to one of them. The local owner and the bootstrap admins are one person, by whatever door.
  */
 import { WeirError } from "../error.js";
@@ -8,8 +8,8 @@ import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { Caller } from "./caller.js";
+import { redacted } from "./requestSight.js";
 import type { Store } from "./store.js";
-import type { MayRead } from "./visible.js";
 
 export class Approvals {
 	constructor(
@@ -17,22 +17,22 @@ export class Approvals {
 		private readonly acts: Acts,
 	) {}
 
-	/** What the caller may see: their own, and those whose namespaces they may all read. Oldest first. */
+	/**
+	 * What the caller may see: their own, those whose namespaces they may all read, and of those that they may approve in
+	 * one namespace what concerns it. Oldest first.
+	 */
 	list(caller: Caller, nowMs: number): readonly ApprovalRequest[] {
-		const mayRead = this.acts.mayRead(caller);
-		return this.acts.requests.all(nowMs).filter((request) => isVisible(request, caller, mayRead));
+		return this.acts.requests.all(nowMs).flatMap((request) => this.#seen(caller, request) ?? []);
 	}
 
 	/** @throws WeirError `not-found`, also for what the caller may not see. */
 	get(caller: Caller, id: string, nowMs: number): ApprovalRequest {
-		const found = this.acts.requests.get(id, nowMs);
-		if (found !== null && isVisible(found, caller, this.acts.mayRead(caller))) return found;
-		throw new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
+		return this.#found(caller, id, nowMs).seen;
 	}
 
-	/** The request, where the caller may add an approval to it. @throws WeirError as `approve` does for who may not. */
+	/** The whole request, where the caller may add an approval to it. @throws WeirError as `approve` does for who may not. */
 	demandAnother(call: ActCall, id: string): ApprovalRequest {
-		const request = this.get(call.caller, id, call.nowMs);
+		const { request } = this.#found(call.caller, id, call.nowMs);
 		this.#demandOther(call, request);
 		this.#demandPending(request);
 		if (request.approvals.some(({ by }) => this.acts.isSamePerson(by, call.caller))) {
@@ -43,25 +43,30 @@ export class Approvals {
 
 	/**
 	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
+	 * @returns the request as the caller may see it
 	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `failed-precondition` (twice, or it is
 	 * over), `conflict` where what it would change has changed: the request is void then.
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
-		const counting = approvals.filter(({ by }) => this.acts.mayApprove(by, request)).map(({ by }) => by.subject);
+		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.mayApprove(by, namespace));
 		const { revision } = this.store.current;
 		try {
 			return this.store.atomically(() => {
 				this.store.audit.append(this.#record(call, request, "approve", "done"));
 				const prepared = this.acts.prepare(request, call.nowMs);
-				const enough = counting.length >= prepared.needs;
+				const wanted = Object.entries(prepared.needsIn);
+				const enough = wanted.every(([namespace, needs]) => inNamespace(namespace).length >= needs);
+				const counting = approvals
+					.filter((one) => wanted.some(([namespace]) => inNamespace(namespace).includes(one)))
+					.map(({ by }) => by.subject);
 				const after: ApprovalRequest = enough
 					? { ...request, approvals, state: "done", endedAtMs: call.nowMs }
 					: { ...request, approvals };
 				this.acts.requests.put(after);
 				if (enough) this.acts.carryOut(call, request, prepared, counting);
-				return after;
+				return this.#seen(call.caller, after) ?? redacted(after, this.acts.mayRead(call.caller));
 			});
 		} catch (thrown) {
 			// Nothing of the above is written: what cannot be carried out any more is void, and that is written instead.
@@ -75,17 +80,45 @@ export class Approvals {
 
 	/** Ends it: by who may approve it, or by who asked. */
 	reject(call: ActCall, id: string, reason: string): ApprovalRequest {
-		const request = this.get(call.caller, id, call.nowMs);
-		if (request.askedBy.subject !== call.caller.subject) {
-			this.acts.demand(call, approveIn(request), "reject", request.effects);
-		}
+		const { request } = this.#found(call.caller, id, call.nowMs);
+		if (request.askedBy.subject !== call.caller.subject) this.#demandApprover(call, request, "reject");
 		this.#demandPending(request);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
-		return this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
+		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
+		return this.get(call.caller, id, call.nowMs);
+	}
+
+	#found(
+		caller: Caller,
+		id: string,
+		nowMs: number,
+	): { readonly request: ApprovalRequest; readonly seen: ApprovalRequest } {
+		const request = this.acts.requests.get(id, nowMs);
+		const seen = request === null ? null : this.#seen(caller, request);
+		if (request !== null && seen !== null) return { request, seen };
+		throw new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
+	}
+
+	/** null = nothing of it. */
+	#seen(caller: Caller, request: ApprovalRequest): ApprovalRequest | null {
+		const mayRead = this.acts.mayRead(caller);
+		if (request.askedBy.subject === caller.subject || request.namespaces.every(mayRead)) return request;
+		return request.parts.length > 0 && this.#approvesIn(caller, request) ? redacted(request, mayRead) : null;
+	}
+
+	#approvesIn(caller: Caller, request: ApprovalRequest): boolean {
+		return this.acts.approvedIn(request).some((namespace) => this.acts.mayApprove(caller, namespace));
+	}
+
+	/** In one of the namespaces that want approvals: it counts there. */
+	#demandApprover(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject"): void {
+		if (this.#approvesIn(call.caller, request)) return;
+		const needs = this.acts.approvedIn(request).map((namespace) => ({ verb: "approve" as const, namespace }));
+		this.acts.demand(call, needs, verb, request.effects);
 	}
 
 	#demandOther(call: ActCall, request: ApprovalRequest): void {
-		this.acts.demand(call, approveIn(request), "approve", request.effects);
+		this.#demandApprover(call, request, "approve");
 		if (!this.acts.isSamePerson(request.askedBy, call.caller)) return;
 		const { subject } = request.askedBy;
 		const who = subject === call.caller.subject ? subject : `${subject}, one person with ${call.caller.subject},`;
@@ -99,13 +132,12 @@ export class Approvals {
 		throw new WeirError("failed-precondition", `the request is over: ${state}${why === "" ? "" : `, ${why}`}`);
 	}
 
-	#end(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject", why: string): ApprovalRequest {
+	#end(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject", why: string): void {
 		this.store.atomically(() => {
 			this.acts.requests.put(request);
 			const result = request.state === "void" ? "refused" : "done";
 			this.store.audit.append(this.#record(call, request, verb, result, why));
 		});
-		return request;
 	}
 
 	#record(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject", result: "done" | "refused", why = "") {
@@ -121,12 +153,4 @@ export class Approvals {
 			approvedBy: request.approvals.map(({ by }) => by.subject),
 		});
 	}
-}
-
-function approveIn({ namespaces }: ApprovalRequest) {
-	return namespaces.map((namespace) => ({ verb: "approve" as const, namespace }));
-}
-
-function isVisible(request: ApprovalRequest, caller: Caller, mayRead: MayRead): boolean {
-	return request.askedBy.subject === caller.subject || request.namespaces.every(mayRead);
 }

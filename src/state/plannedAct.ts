@@ -4,7 +4,15 @@ import { resourcesOf } from "../resources/kinds.js";
 import { referencesOf } from "../resources/reference.js";
 import { type ApprovalPolicy, type Experiment, qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import { type AskedAct, type AskedWish, fingerprint, type Requirement, requirement } from "./approval.js";
+import {
+	type AskedAct,
+	type AskedWish,
+	bothOf,
+	fingerprint,
+	type Part,
+	type Requirement,
+	requirement,
+} from "./approval.js";
 import { changedFields } from "./changedFields.js";
 import { gatesWeakened } from "./gatesWeakened.js";
 import { type Need, needsOf, needsOfChange } from "./permissions.js";
@@ -12,6 +20,7 @@ import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
 import { promotionsIn } from "./promotedByHand.js";
 import { promotionsEased } from "./promotionEased.js";
+import { concerned } from "./requestSight.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import { onlyTakesAway } from "./takenAway.js";
 import { type MayRead, namespaceOf } from "./visible.js";
@@ -30,6 +39,8 @@ export interface Planned {
 	readonly reaches: readonly string[];
 	readonly requirement: Requirement;
 	readonly effects: readonly string[];
+	/** The effects, each with who is told of it. */
+	readonly parts: readonly Part[];
 	readonly basis: Readonly<Record<string, string>>;
 }
 
@@ -104,26 +115,38 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		"promote",
 		[...promotions, ...eased].map(({ namespace }) => namespace),
 	);
+	const parts: readonly Part[] = [
+		...(act.verb === "rollback"
+			? [{ effect: `access rules as of revision ${act.revision}`, resource: null, namespaces: [] }]
+			: []),
+		...judged.map((one) => {
+			const title = `${one.kind} ${qualifiedName(one.metadata)}`;
+			const was = stored.get(keyOf(one));
+			const change = changes.get(title) ?? act.verb;
+			const fields = was === undefined || change !== "configured" ? "" : changedFields(was, one);
+			return {
+				effect: `${change} ${title}${fields === "" ? "" : `: ${fields}`}`,
+				resource: keyOf(one),
+				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
+			};
+		}),
+		...[...promotions, ...eased, ...weakened].map(({ effect, namespace }) => ({
+			effect,
+			resource: null,
+			namespaces: [namespace],
+		})),
+	];
 	return {
 		act,
 		needs,
 		reaches,
 		requirement: {
 			needs: Math.max(applying.needs, promoting.needs),
+			needsIn: bothOf(applying, promoting),
 			expireMs: Math.min(applying.expireMs, promoting.expireMs),
 		},
-		effects: [
-			...(act.verb === "rollback" ? [`access rules as of revision ${act.revision}`] : []),
-			...judged.map((one) => {
-				const title = `${one.kind} ${qualifiedName(one.metadata)}`;
-				const was = stored.get(keyOf(one));
-				const change = changes.get(title) ?? act.verb;
-				const fields = was === undefined || change !== "configured" ? "" : changedFields(was, one);
-				return `${change} ${title}${fields === "" ? "" : `: ${fields}`}`;
-			}),
-			...[...promotions, ...eased].map(({ effect }) => effect),
-			...weakened.map(({ effect }) => effect),
-		],
+		effects: parts.map(({ effect }) => effect),
+		parts,
 		basis,
 	};
 }
@@ -141,6 +164,7 @@ export function planPerson(
 	}
 	const live = status.experiments[name];
 	const policyVerb = verb === "abort" ? "abort" : "promote";
+	const effect = `${verb} Experiment ${name}${overrideGates ? ", overriding its gates" : ""}`;
 	return {
 		act:
 			verb === "pause"
@@ -150,7 +174,8 @@ export function planPerson(
 		reaches: [],
 		// Stopping a ramp harms nobody, and may be urgent.
 		requirement: verb === "pause" ? FREE : requirement(resources.approvalPolicies, policyVerb, [namespace]),
-		effects: [`${verb} Experiment ${name}${overrideGates ? ", overriding its gates" : ""}`],
+		effects: [effect],
+		parts: [{ effect, resource: keyOf(experiment), namespaces: [namespace] }],
 		// Not the allocation: a ramp goes on while people think.
 		basis: {
 			[keyOf(experiment)]: fingerprint(experiment.spec),
@@ -159,7 +184,7 @@ export function planPerson(
 	};
 }
 
-const FREE: Requirement = { needs: 0, expireMs: Number.MAX_SAFE_INTEGER };
+const FREE: Requirement = { needs: 0, needsIn: {}, expireMs: Number.MAX_SAFE_INTEGER };
 
 /** Namespaces that let such changes wait, of Services which the AccessPolicies among these name. */
 function reachedBy(changed: readonly Resource[], policies: readonly ApprovalPolicy[]): readonly string[] {

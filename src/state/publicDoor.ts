@@ -256,10 +256,7 @@ async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest:
 		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
 	}
 	const as = actCall(call, now());
-	if (act === "approve") {
-		approvals.demandAnother(as, id);
-		await gates.beforeApproval(as, approvals.get(call.caller, id, as.nowMs));
-	}
+	if (act === "approve") await gates.beforeApproval(as, approvals.demandAnother(as, id));
 	return ok(
 		requestAnswer(
 			act === "approve" ? approvals.approve(as, id) : approvals.reject(as, id, personText("reason", reason)),

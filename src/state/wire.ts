@@ -58,12 +58,12 @@ export interface PendingAnswer {
 }
 
 /** GET /v1/approvals and /v1/approvals/ID: a request as people see it; `act` holds the exact content. */
-export interface RequestAnswer extends Omit<ApprovalRequest, "askedBy" | "approvals" | "basis"> {
+export interface RequestAnswer extends Omit<ApprovalRequest, "askedBy" | "approvals" | "basis" | "parts"> {
 	readonly askedBy: string;
 	readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
 }
 
-export function requestAnswer({ askedBy, approvals, basis: _, ...rest }: ApprovalRequest): RequestAnswer {
+export function requestAnswer({ askedBy, approvals, basis: _, parts: __, ...rest }: ApprovalRequest): RequestAnswer {
 	return { ...rest, askedBy: askedBy.subject, approvals: approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })) };
 }
 

@@ -22,8 +22,10 @@ export async function requests(
 
 export async function approve(id: string, options: ApiArguments): Promise<void> {
 	const request = await clientOf(options).approve(id);
+	if (request.state === "done") return print(`${id}: approved and done`);
+	const where = Object.keys(request.needsIn);
 	const missing = Math.max(1, request.needs - request.approvals.length);
-	print(request.state === "done" ? `${id}: approved and done` : `${id}: approved; it needs ${missing} more`);
+	print(`${id}: approved; it needs ${where.length === 1 ? `${missing} more` : "those of other namespaces too"}`);
 }
 
 export async function reject(id: string, options: ApiArguments & { readonly reason?: string }): Promise<void> {

@@ -1,0 +1,84 @@
+/**
+ * A request as those see it who may approve it in one of its namespaces and not read the others: whole changes that lie
+ * in a namespace of theirs, and AccessPolicies that name a Service of theirs; of the rest, that there is more. Pure.
+ */
+import { resourcesOf } from "../resources/kinds.js";
+import { parseResources } from "../resources/parse.js";
+import { referencesOf } from "../resources/reference.js";
+import type { Resource } from "../resources/resource.js";
+import type { ApprovalRequest, AskedAct } from "./approval.js";
+import { splitDocuments } from "./documents.js";
+import { keyOf, resourceKey } from "./resourceSet.js";
+import type { MayRead } from "./visible.js";
+
+const HIDDEN = "(of another namespace)";
+
+/** Namespaces whose readers a change of it concerns: its own, and those of Services that an AccessPolicy names. */
+export function concerned(resource: Resource): readonly string[] {
+	const named =
+		resource.kind === "AccessPolicy" ? referencesOf(resource).filter(({ to }) => to.kind === "Service") : [];
+	return [...new Set([resource.metadata.namespace, ...named.map(({ to }) => to.metadata.namespace)])];
+}
+
+export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRequest {
+	const seen = request.parts.filter(({ namespaces }) => namespaces.length === 0 || namespaces.some(mayRead));
+	const hidden = request.effects.length - seen.length;
+	const rest = hidden === 0 ? [] : [`${hidden} more ${hidden === 1 ? "effect" : "effects"} in other namespaces`];
+	const keys = new Set(seen.flatMap(({ resource }) => (resource === null ? [] : [resource])));
+	return {
+		...request,
+		act: redactedAct(request.act, keys, mayRead),
+		namespaces: request.namespaces.filter(mayRead),
+		needsIn: Object.fromEntries(Object.entries(request.needsIn).filter(([namespace]) => mayRead(namespace))),
+		effects: [...seen.map(({ effect }) => effect), ...rest],
+		parts: seen,
+		basis: {},
+		// It may name what has changed.
+		why: request.state === "void" ? "it cannot happen any more as it was asked for" : request.why,
+	};
+}
+
+function redactedAct(act: AskedAct, keys: ReadonlySet<string>, mayRead: MayRead): AskedAct {
+	if ("experiment" in act) return act;
+	switch (act.verb) {
+		case "apply":
+			return { ...act, files: documentsOf(act.files, keys, mayRead) };
+		case "delete":
+			return { ...act, resources: act.resources.filter(({ kind, name }) => keys.has(resourceKey(kind, name))) };
+		case "rollback":
+			return {
+				...act,
+				documents: documentsOf(act.documents, keys, mayRead),
+				deletions: act.deletions.filter(({ kind, name }) => keys.has(resourceKey(kind, name))),
+			};
+	}
+}
+
+type Texts = readonly { readonly name: string; readonly text: string }[];
+
+function documentsOf(files: Texts, keys: ReadonlySet<string>, mayRead: MayRead): Texts {
+	return files.flatMap(({ name, text }) =>
+		splitDocuments(text).flatMap((document) => {
+			const [resource] = resourcesOf(parseResources([{ name, text: document }]).resources);
+			if (resource === undefined || !keys.has(keyOf(resource))) return [];
+			return {
+				name: keyOf(resource),
+				text: mayRead(resource.metadata.namespace) ? document : foreign(resource, mayRead),
+			};
+		}),
+	);
+}
+
+/** As it was understood, without comments, labels, and names of what the reader may not see. */
+function foreign({ kind, metadata: { name, namespace }, spec }: Resource, mayRead: MayRead): string {
+	const resource = { kind, metadata: { name, namespace }, spec } as Resource;
+	const hidden = referencesOf(resource).filter(({ to }) => !mayRead(to.metadata.namespace));
+	const places = new Set(hidden.map(({ path }) => path.join(".")));
+	const clean = (value: unknown, path: string): unknown => {
+		if (places.has(path)) return HIDDEN;
+		if (Array.isArray(value)) return value.map((one, index) => clean(one, `${path}.${index}`));
+		if (typeof value !== "object" || value === null) return value;
+		return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, clean(one, `${path}.${key}`)]));
+	};
+	return `${JSON.stringify({ kind, metadata: { name, namespace }, spec: clean(spec, "spec") }, null, 2)}\n`;
+}
