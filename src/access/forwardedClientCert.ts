@@ -9,7 +9,7 @@ import { spiffeFault } from "../resources/spiffe.js";
 
 /** One proxy's word on the client that it had. */
 export interface ForwardedClient {
-	/** SPIFFE ids of the proxy itself. */
+	/** URI names of the certificate that the proxy showed the client; none where that has none, as a public server's. */
 	readonly by: readonly string[];
 	/** SHA-256 of the client's certificate, hexadecimal. */
 	readonly hash: string | null;
@@ -69,8 +69,8 @@ export interface VouchedClient {
  * The client that the nearest proxy had, on that proxy's word.
  * @param values of all headers of that name
  * @param hop SPIFFE id that the connection's peer has proved (peerSpiffeId), null for none
- * @returns null where the hop is not trusted, where there is not one header of one client, or where it has not exactly
- *   one URI name which is a SPIFFE id of the hop's own trust domain
+ * @returns null where the hop is not trusted, where there is not one header of one client, where another proxy than the
+ *   hop says it had the client, or where that has not exactly one URI name which is a SPIFFE id of the hop's own trust domain
  */
 export function forwardedClient(
 	values: readonly string[],
@@ -83,6 +83,8 @@ export function forwardedClient(
 	// SANITIZE_SET leaves one. With more of them the first ones are a stranger's.
 	const [element, ...others] = elements ?? [];
 	if (element === undefined || others.length > 0) return null;
+	// Envoy and Istio write there whom the client spoke to. Another than the hop: it passes on what it was told itself.
+	if (element.by.length > 0 && !element.by.includes(hop)) return null;
 	const [uri, ...uris] = element.uri;
 	if (uri === undefined || uris.length > 0 || spiffeFault(uri) !== null) return null;
 	// The certificates of another trust domain are not this proxy's to vouch for: as its peer, such a client is refused too.

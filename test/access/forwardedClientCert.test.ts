@@ -103,6 +103,8 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		t.same(client, { spiffeId: CLIENT, certificateThumbprint: expected }, told);
 	}
 	t.equal(forwardedClient([`Hash=${hex};Hash=${hex};URI=${CLIENT}`], ENVOY, TRUSTED), null, "two hashes");
+	for (const by of ["", `By=spiffe://weir.test/other;By=${ENVOY};`, `By="${ENVOY}";`])
+		t.match(forwardedClient([`${by}URI=${CLIENT}`], ENVOY, TRUSTED), { spiffeId: CLIENT }, by);
 	const nobody: readonly (readonly [string, readonly string[], string | null])[] = [
 		["an unproven hop", [good], null],
 		["another hop", [good], CLIENT],
@@ -116,6 +118,10 @@ t.test("counts only from a trusted hop, for one client with one SPIFFE id", asyn
 		["a URI only inside a quoted subject", ['Subject=",URI=spiffe://weir.test/root"'], ENVOY],
 		["a client of another trust domain", ["URI=spiffe://other.test/weir/client"], ENVOY],
 		["of one that begins alike", ["URI=spiffe://weir.test.evil/weir/client"], ENVOY],
+		["what another proxy was told", [`By=spiffe://weir.test/weir/other;URI=${CLIENT}`], ENVOY],
+		["the client itself as the proxy", [`By=${CLIENT};URI=${CLIENT}`], ENVOY],
+		["an empty name of the proxy", [`By=;URI=${CLIENT}`], ENVOY],
+		["one that begins alike", [`By=${ENVOY}/x;URI=${CLIENT}`], ENVOY],
 		["malformed", [`${good};`], ENVOY],
 	];
 	for (const [what, values, hop] of nobody) t.equal(forwardedClient(values, hop, TRUSTED), null, what);

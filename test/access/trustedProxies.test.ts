@@ -89,6 +89,8 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		const alice = `${told(spiffe("alice"))};Hash=${"0".repeat(64)}`;
 
 		t.equal(await ask("proxy", "guarded", alice), 200, "whom the proxy names");
+		t.equal(await ask("proxy", "guarded", `${alice};By=${spiffe("proxy")}`), 200);
+		t.equal(await ask("proxy", "guarded", `${alice};By=${spiffe("plain")}`), 403, "what the proxy was told by another");
 		t.equal(await ask("proxy", "guarded", told(spiffe("mallory"))), 403);
 		t.equal(await ask("proxy", "guarded", told(spiffe("eve"))), 403, "forbid wins");
 		t.equal(await ask("banned", "guarded", alice), 403, "also that of the proxy itself");
@@ -164,6 +166,8 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 		t.equal(await ask("proxy", "guarded", alice), 200);
 		t.equal(await ask("mallory", "open", alice), 200);
 		t.equal(heads.length, 2);
+		const word = `x-forwarded-client-cert: By=${spiffe("gateway")};Hash=[0-9a-f]{64};URI=${spiffe("mallory")}\r\n`;
+		t.match(heads[1], new RegExp(word), "as Envoy writes it: By is the certificate that it showed the client");
 		for (const head of heads) {
 			t.notMatch(head, /x-weir-forwarded-cert/i, "it is for the sidecar alone");
 			t.notMatch(head, /alice/, "and Envoy's own word replaces the client's, as everywhere");
