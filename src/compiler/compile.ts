@@ -73,13 +73,7 @@ export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: 
  */
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
-	// First of all: what is not there cannot leak.
-	const resources = withoutOwnParts(withinRegions(declared));
-	const services = resources.services.map((service) => compileService(resources, status, service, options));
-	const table: PlanTable = {
-		gateways: resources.gateways.map(gatewayTable),
-		services: services.map((compiled) => compiled.table),
-	};
+	const { resources, services, table } = tabled(declared, status, options);
 	const version = contentHash(JSON.stringify(table));
 	const variants = resources.services.flatMap((service) =>
 		service.spec.variants.map((variant) => variantCluster(qualifiedName(service.metadata), service, variant)),
@@ -156,11 +150,27 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	};
 }
 
+/** The table alone of what compile makes of them in mode auto. */
+export const compileTable = (declared: ResourceSet, status: Status): PlanTable => tabled(declared, status, {}).table;
+
+type TableOptions = Pick<CompileOptions, "allocationPpm" | "mode">;
+
+function tabled(declared: ResourceSet, status: Status, options: TableOptions) {
+	// First of all: what is not there cannot leak.
+	const resources = withoutOwnParts(withinRegions(declared));
+	const services = resources.services.map((service) => compileService(resources, status, service, options));
+	const table: PlanTable = {
+		gateways: resources.gateways.map(gatewayTable),
+		services: services.map((compiled) => compiled.table),
+	};
+	return { resources, services, table };
+}
+
 function compileService(
 	resources: ResourceSet,
 	status: Status,
 	service: Service,
-	{ allocationPpm, mode = "auto" }: CompileOptions,
+	{ allocationPpm, mode = "auto" }: TableOptions,
 ): CompiledService {
 	const assigning = resources.experiments
 		.filter((experiment) => isOf(experiment, service))

@@ -1,7 +1,23 @@
 /** Bounds of the state and its API: decisions, plans, approvals, gates, audit, publication. */
+import { TABLE_BYTES_MAX } from "./callout.js";
 
 /** Body of API requests: a whole resource file (RESOURCE_FILE_BYTES_MAX). */
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Body of a plan that xds hands over: the largest table that a sidecar reads, and a margin for characters of several bytes. */
+export const PLAN_BODY_BYTES_MAX = TABLE_BYTES_MAX + 64 * 1024;
+
+/**
+ * The table of all that is declared, where it is applied. The rest of TABLE_BYTES_MAX is for what comes later by itself:
+ * a Service's callout and an Experiment's takeover, some 100 bytes each.
+ */
+export const DECLARED_TABLE_BYTES_MAX = TABLE_BYTES_MAX - 1024 * 1024;
+
+/** Of that, what one namespace's Services and rules may take: a table that is full stops every change, of everybody. */
+export const NAMESPACE_TABLE_BYTES_MAX = 3 * 1024 * 1024;
+
+/** All documents of one namespace, as written: each apply reads all that is stored, some 2 s of a core at this size. */
+export const NAMESPACE_DECLARED_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Longest wait of one long poll on the state: below the idle limits of common HTTP stacks, so none cuts it. */
 export const STATE_LONG_POLL_MS_MAX = 60_000;

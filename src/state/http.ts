@@ -95,7 +95,11 @@ export function isJson(request: IncomingMessage): boolean {
 }
 
 /** @throws WeirError `invalid-argument` for another content type, more than the limit, or bytes that are not UTF-8. */
-export async function readText(request: IncomingMessage, contentTypes: readonly string[]): Promise<string> {
+export async function readText(
+	request: IncomingMessage,
+	contentTypes: readonly string[],
+	bytesMax: number = API_BODY_BYTES_MAX,
+): Promise<string> {
 	const given = mediaType(request);
 	if (!contentTypes.includes(given)) {
 		throw new WeirError(
@@ -108,8 +112,8 @@ export async function readText(request: IncomingMessage, contentTypes: readonly 
 	let bytes = 0;
 	for await (const chunk of request as AsyncIterable<Buffer>) {
 		bytes += chunk.length;
-		if (bytes > API_BODY_BYTES_MAX) {
-			throw new WeirError("invalid-argument", `the body is larger than ${API_BODY_BYTES_MAX} bytes`, "split it");
+		if (bytes > bytesMax) {
+			throw new WeirError("invalid-argument", `the body is larger than ${bytesMax} bytes`, "split it");
 		}
 		chunks.push(chunk);
 	}
@@ -121,8 +125,11 @@ export async function readText(request: IncomingMessage, contentTypes: readonly 
 }
 
 /** A JSON object body. @throws WeirError `invalid-argument`. */
-export async function readObject(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
-	const text = await readText(request, ["application/json"]);
+export async function readObject(
+	request: IncomingMessage,
+	bytesMax: number = API_BODY_BYTES_MAX,
+): Promise<Readonly<Record<string, unknown>>> {
+	const text = await readText(request, ["application/json"], bytesMax);
 	let value: unknown;
 	try {
 		value = JSON.parse(text);

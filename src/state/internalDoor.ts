@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { CALLER_SUBJECT_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import { CALLER_SUBJECT_CHARS_MAX, PLAN_BODY_BYTES_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { ProxyStatus } from "../rollout/ports.js";
 import type { NewDecision } from "./decisionLog.js";
 import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
@@ -86,7 +86,7 @@ export async function answerInternal(
 	if (root === "internal" && noun === "plans" && version !== undefined && path.length === 3) {
 		if (method === "GET") return ok({ table: await store.plan(version) });
 		if (method === "PUT") {
-			const table = exactly(await readObject(request), { gateways: "object", services: "object" });
+			const table = exactly(await readObject(request, PLAN_BODY_BYTES_MAX), { gateways: "object", services: "object" });
 			for (const field of ["gateways", "services"]) {
 				if (!Array.isArray(table[field])) throw new WeirError("invalid-argument", `${field} must be a list`);
 			}

@@ -29,6 +29,7 @@ import type { StoredResource, Used } from "./database.js";
 import type { Target } from "./deletion.js";
 import { splitDocuments } from "./documents.js";
 import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
+import { roomProblems } from "./room.js";
 import { namespaceOf } from "./visible.js";
 
 export interface SourceFile {
@@ -153,6 +154,9 @@ export function planApply(
 		changes.push({ kind: resource.kind, name: qualifiedName(resource.metadata), change });
 		if (!same || known.source !== source) upserts.push({ resource, source });
 	}
+	const written = resources.map((resource) => ({ resource, source: sources.get(keyOf(resource)) ?? "" }));
+	const tooMuch = roomProblems(wishes.stored, [...kept, ...written], wishes.status);
+	if (tooMuch.length > 0) return { ...NOTHING, problems: tooMuch, given: about };
 	const newlyUsed = given.resources.experiments.flatMap((one) => {
 		const experiment = qualifiedName(one.metadata);
 		return [

@@ -1,0 +1,107 @@
+/** What is declared fits into the table that is published, and no namespace takes all of it. */
+import t, { type Test } from "tap";
+import {
+	API_BODY_BYTES_MAX,
+	DECLARED_TABLE_BYTES_MAX,
+	NAMESPACE_DECLARED_BYTES_MAX,
+	NAMESPACE_TABLE_BYTES_MAX,
+	PLAN_BODY_BYTES_MAX,
+	TABLE_BYTES_MAX,
+} from "../../src/limits.js";
+import { StateClient } from "../../src/state/client.js";
+import { Store } from "../../src/state/store.js";
+import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
+import { mutualApi } from "./mutualApi.js";
+
+const wet = { by: "ann", dryRun: false, nowMs: 1_000 };
+const HEAD = "apiVersion: weir.dev/v1alpha1\n";
+
+/** A Service of the namespace with rules of about so many bytes, in several policies, as one document may hold so much only. */
+function ruled(namespace: string, bytes: number, services = 1): string {
+	const names = Array.from({ length: services }, (_, index) => `s${index}`);
+	const own = names.map(
+		(name) => `${HEAD}kind: Service
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {hosts: [${name}.${namespace}.example], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: ${name}.${namespace}.internal, port: 9}]}]}
+`,
+	);
+	const rules = Array.from({ length: 8 }, (_, index) => {
+		const paths = Array.from({ length: Math.ceil(bytes / 8 / 1_000) }, (_, at) => `/${at}-${"y".repeat(990)}`);
+		return `${HEAD}kind: AccessPolicy
+metadata: {name: p${index}, namespace: ${namespace}}
+spec: {services: ["*"], action: allow, principals: [anyone], pathPrefixes: [${paths.join(", ")}]}
+`;
+	});
+	return [...own, ...rules].join("---\n");
+}
+
+function opened(t: Test): Store {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	return store;
+}
+
+const problemsOf = (store: Store, text: string): readonly string[] => {
+	const result = store.apply(file(text), wet);
+	return result.outcome === "refused" ? result.problems.map(({ message }) => message) : [];
+};
+
+t.test("one namespace cannot fill the table, by long rules or by rules of many Services", async (t) => {
+	const store = opened(t);
+	t.same(problemsOf(store, ruled("a", 2_900_000)), []);
+	t.match(problemsOf(store, ruled("b", 3_300_000)), [
+		/^the rules of namespace b would take 3[23]\d{5} bytes of the table/,
+	]);
+	t.match(problemsOf(store, ruled("c", 100_000, 40)), [/^the rules of namespace c would take 4\d{6} bytes/]);
+	t.same(problemsOf(store, SERVICE), [], "others go on");
+	t.equal(store.current.revision, 2);
+});
+
+t.test("what all declare together fits too, and is told by its hint", async (t) => {
+	const store = opened(t);
+	for (const namespace of ["a", "b"]) t.same(problemsOf(store, ruled(namespace, 2_900_000)), []);
+	const result = store.apply(file(ruled("c", 2_900_000)), wet);
+	t.match(result, {
+		outcome: "refused",
+		problems: [
+			{ position: null, message: /^the table of all Services and rules would have 8\d{6} bytes/, hint: /select fewer/ },
+		],
+	});
+	t.ok(
+		store.apply(file(ruled("c", 2_900_000)), { ...wet, dryRun: true }).outcome === "refused",
+		"a dry run says so too",
+	);
+	t.same(problemsOf(store, ruled("b", 100_000)), [], "less of it is welcome");
+	t.same(problemsOf(store, ruled("c", 2_900_000)), []);
+});
+
+t.test("the texts of one namespace are bounded, comments included, over any number of applies", async (t) => {
+	const store = opened(t);
+	const metric = (name: string): string =>
+		METRIC.replace("name: accuracy", `name: ${name}, namespace: a`) + `# ${"x".repeat(1_500_000)}\n`;
+	t.same(problemsOf(store, metric("one")), []);
+	t.same(problemsOf(store, metric("two")), []);
+	t.match(problemsOf(store, metric("three")), [/^namespace a would declare 45\d{5} bytes, more than/]);
+	t.same(problemsOf(store, metric("two")), [], "what stands may be applied again");
+	t.same(problemsOf(store, METRIC), []);
+	t.ok(NAMESPACE_DECLARED_BYTES_MAX < 4_500_000);
+});
+
+t.test(
+	"the internal door takes the largest table that apply lets through, and one that is larger than a request",
+	async (t) => {
+		t.ok(NAMESPACE_TABLE_BYTES_MAX < DECLARED_TABLE_BYTES_MAX);
+		t.ok(DECLARED_TABLE_BYTES_MAX < TABLE_BYTES_MAX && TABLE_BYTES_MAX < PLAN_BODY_BYTES_MAX);
+		const { api } = await mutualApi(t);
+		const xds = new StateClient(api.socket);
+		const table = (bytes: number) => ({
+			gateways: [],
+			services: [{ name: "x".repeat(bytes - '{"gateways":[],"services":[{"name":""}]}'.length) }],
+		});
+		t.ok(TABLE_BYTES_MAX > API_BODY_BYTES_MAX);
+		const largest = table(TABLE_BYTES_MAX);
+		await xds.keepPlan("00ff", largest as never);
+		t.equal(JSON.stringify(await xds.plan("00ff")).length, TABLE_BYTES_MAX);
+		await t.rejects(xds.keepPlan("00fe", table(PLAN_BODY_BYTES_MAX + 1) as never), { code: "invalid-argument" });
+	},
+);
