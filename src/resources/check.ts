@@ -63,7 +63,7 @@ function serviceProblems({ set, report }: Check): void {
 				owners.set(host, service);
 				continue;
 			}
-			const whose = owner === service ? "listed twice" : `taken by ${owner.kind} ${owner.metadata.name}`;
+			const whose = owner === service ? "listed twice" : `taken by ${resourceTitle(owner)}`;
 			report(service, ["spec", "hosts", index], `host ${host} is ${whose}`, "give each host to one Service, once");
 		}
 	}

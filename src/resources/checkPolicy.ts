@@ -56,11 +56,11 @@ function serviceProblems(check: Check, policy: AccessPolicy): boolean {
 		// Without a grant nothing is told of the other namespace (checkReference.ts).
 		if (!granted || check.positions.isBroken(service)) continue;
 		const elsewhere = services.find(({ metadata }) => metadata.name === name);
-		const title = elsewhere === undefined ? "" : resourceTitle(elsewhere);
+		const known = knownNames(name, names, "Services");
 		const hint =
 			elsewhere === undefined
-				? knownNames(name, names, "Services")
-				: `${title} is of another namespace: declare the policy there, or write ${elsewhere.metadata.namespace}/${name} and have that namespace declare a ReferenceGrant`;
+				? known
+				: `${known}; ${resourceTitle(elsewhere)} is of another namespace: declare the policy there, or write ${elsewhere.metadata.namespace}/${name} and have that namespace declare a ReferenceGrant`;
 		report(check, policy, ["services", index], `unknown Service ${JSON.stringify(name)}`, hint);
 	}
 	return all;
@@ -92,7 +92,7 @@ function variantProblems(check: Check, policy: AccessPolicy, selected: readonly 
 		if (everywhere && without.length < selected.length) continue;
 		for (const service of everywhere ? without.slice(0, 1) : without) {
 			const known = everywhere ? [...new Set(selected.flatMap(variantsOf))] : variantsOf(service);
-			const whose = everywhere ? "any Service" : `Service ${service.metadata.name}`;
+			const whose = everywhere ? "any Service" : resourceTitle(service);
 			const message = `unknown variant ${JSON.stringify(name)} of ${whose}`;
 			report(check, policy, ["variants", index], message, knownNames(name, known, "variants"));
 		}

@@ -1,6 +1,8 @@
 /** What a caller may see: what lies in a namespace that is not theirs is not there, by any name or message. */
-import { resourceSet, resourcesOf } from "../resources/kinds.js";
-import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
+import { NOT_GRANTED } from "../resources/checkReference.js";
+import { KINDS, resourceSet, resourcesOf } from "../resources/kinds.js";
+import { resourceTitle } from "../resources/position.js";
+import type { Problem, Resource, ResourceSet } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 
 /** Whether the caller may read a namespace; `*` = all of them. */
@@ -26,9 +28,18 @@ function visibleSet(set: ResourceSet, mayRead: MayRead): ResourceSet {
 	return resourceSet(resourcesOf(set).filter(({ metadata }) => mayRead(metadata.namespace)));
 }
 
+const HIDDEN = "a resource of another namespace";
+
+/** A kind and a whole name, as `resourceTitle` writes them; not what the answer to a name without a grant tells of itself. */
+const TITLE = new RegExp(
+	`\\b(${KINDS.join("|")}) ([a-z0-9](?:[-a-z0-9./]*[a-z0-9])?)(?![-\\w/]|\\.\\w)(?! ${NOT_GRANTED})`,
+	"g",
+);
+
 /**
  * Problems of a change without the names of what the caller may not see: a change is checked against the whole, and its
- * problems would tell what stands in other namespaces.
+ * problems would tell what stands in other namespaces. In the same words whether it stands there or not; a hint loses
+ * the part that names it, for half a command is no advice.
  */
 export function visibleProblems(
 	problems: readonly Problem[],
@@ -36,20 +47,22 @@ export function visibleProblems(
 	mayRead: MayRead,
 ): readonly Problem[] {
 	const hidden = stored.filter(({ metadata }) => !mayRead(metadata.namespace));
-	if (hidden.length === 0) return problems;
-	const titles = hidden.flatMap(({ kind, metadata }) => [
-		`${kind} ${qualifiedName(metadata)}`,
-		`${kind} ${metadata.name}`,
-	]);
-	const names = hidden.map(({ metadata }) => `'${qualifiedName(metadata)}'`);
-	const files = new Set(hidden.map(({ kind, metadata }) => `stored ${kind} ${qualifiedName(metadata)}`));
-	// The longest first: one name may begin like another.
-	const texts = [...new Set([...titles, ...names])].sort((a, b) => b.length - a.length);
+	const titles = new Set(hidden.map(resourceTitle));
+	const files = new Set(hidden.map((one) => `stored ${resourceTitle(one)}`));
+	// A word alone may be no name at all, so of the namespace default it is hidden where it is stored.
+	const isHidden = (title: string, name: string): boolean =>
+		titles.has(title) || (name.includes("/") && !mayRead(namespaceOf(name)));
 	const clean = (text: string): string =>
-		texts.reduce((left, hide) => left.replaceAll(hide, "a resource of another namespace"), text);
-	return problems.map((problem) =>
-		problem.position !== null && files.has(problem.position.file)
-			? { position: null, message: "the change would break a resource of another namespace", hint: "ask its owners" }
-			: { ...problem, message: clean(problem.message), hint: clean(problem.hint) },
-	);
+		text.replace(TITLE, (title, _, name: string) => (isHidden(title, name) ? HIDDEN : title));
+	return problems.map((problem) => {
+		if (problem.position !== null && files.has(problem.position.file)) {
+			return {
+				position: null,
+				message: "the change would break a resource of another namespace",
+				hint: "ask its owners",
+			};
+		}
+		const clauses = problem.hint.split("; ").filter((clause) => clean(clause) === clause);
+		return { ...problem, message: clean(problem.message), hint: clauses.join("; ") };
+	});
 }

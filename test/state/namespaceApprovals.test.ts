@@ -101,7 +101,9 @@ t.test("what lies elsewhere is not told: by text, effect, namespace or name", as
 		act: { files: [{ name: "AccessPolicy security/central", text: /"shop\/cart",\s+"\(of another namespace\)"/ }] },
 	});
 	t.notMatch(JSON.stringify(seen), /bank|secret|mine/);
-	t.match(await banka.request(id), { effects: ["created Metric bank/secret", {}, /^1 more effect /] });
+	t.match(await banka.request(id), {
+		effects: ["created Metric bank/secret", "created AccessPolicy security/central", /^1 more effect /],
+	});
 	t.match(await both.request(id), { act: { files: [{ text }] } }, "who reads all sees all");
 	const after = await shopa.approve(id);
 	t.match(after, { state: "pending" });
