@@ -57,13 +57,14 @@ export function promotionsIn(
 			...swapped(before, after).map((swap) => `moves endpoint ${swap} of Service ${name}`),
 		].map((effect) => promotion(before, effect));
 	});
-	// A host under a Service's wildcard is that Service's until another one declares it.
+	// A host under a Service's wildcard is that Service's until another one of the namespace declares it; no other may.
 	const carved = changed.flatMap(({ before, after }): PromotedByHand[] => {
 		if (after?.kind !== "Service") return [];
 		const had = before?.kind === "Service" ? before.spec.hosts : [];
 		const fresh = after.spec.hosts.filter((host) => !had.includes(host));
 		return resources.services
-			.filter((one) => qualifiedName(one.metadata) !== qualifiedName(after.metadata) && isWatched(one))
+			.filter(({ metadata }) => metadata.namespace === after.metadata.namespace)
+			.filter((one) => one.metadata.name !== after.metadata.name && isWatched(one))
 			.flatMap((one) =>
 				fresh
 					.filter((host) => one.spec.hosts.some((other) => other.startsWith("*.") && host.endsWith(other.slice(1))))

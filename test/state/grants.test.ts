@@ -276,3 +276,34 @@ spec: {verbs: [apply], namespaces: [shop], approvals: 1}
 		t.match(await ada.delete("ReferenceGrant", "shop/in", now), { outcome: "applied" });
 	},
 );
+
+t.test(
+	"what would close a Service to everyone waits, by its last policy that allows or by the grant of it",
+	async (t) => {
+		const { owner } = await mutualApi(t);
+		const now = { dryRun: false };
+		const two = (namespace: string): string => `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two, namespace: ${namespace}}
+spec: {verbs: [apply], namespaces: [${namespace}]}
+`;
+		const documents = [
+			RULES_GATEWAY,
+			serviceText("cart", "shop"),
+			policyText("own", "cart", "shop").replace("action: allow", "action: deny"),
+			grant(POLICIES, "{kind: Service}"),
+			policyText("central", "shop/cart", "security"),
+			serviceText("own", "security"),
+			policyText("one", "own", "security"),
+			policyText("shadow", "own", "security", "  mode: shadow\n"),
+			policyText("other", "own", "security"),
+			policyText("never", "own", "security").replace("action: allow", "action: deny"),
+		];
+		await owner.apply(file(documents.join("---\n")), now);
+		await owner.apply(file([two("shop"), two("security")].join("---\n")), now);
+		t.match(await owner.delete("AccessPolicy", "security/central", now), { outcome: "pending" });
+		t.match(await owner.delete("ReferenceGrant", "shop/in", now), { outcome: "pending" });
+		t.match(await owner.delete("AccessPolicy", "security/one", now), { outcome: "applied" });
+		t.match(await owner.delete("AccessPolicy", "security/other", now), { outcome: "pending" }, "the last one");
+	},
+);
