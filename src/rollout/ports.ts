@@ -90,6 +90,8 @@ export interface Clock {
 export interface ProxyStatus {
 	readonly node: string;
 	readonly connectedAtMs: number;
+	/** Newest revision that it acknowledged wholly on this stream; null or left out = none yet. */
+	readonly revision?: number | null;
 	/** By short type name (clusters, endpoints, listeners, routes). */
 	readonly types: Readonly<
 		Record<
@@ -102,6 +104,8 @@ export interface ProxyStatus {
 				readonly error: string;
 				/** Weir resource that the rejected Envoy resource came from, e.g. `Service employment`, else empty. */
 				readonly source: string;
+				/** Since when it has refused what is published, without a pause; left out = it does not. */
+				readonly refusedSinceMs?: number;
 			}
 		>
 	>;

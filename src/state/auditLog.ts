@@ -23,7 +23,7 @@ export interface NewAuditRecord {
 	/** null = nobody that was known. */
 	readonly subject: string | null;
 	readonly how: Caller["how"] | null;
-	/** apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream. */
+	/** apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream; take: what is published, by an Envoy or a sidecar. */
 	readonly verb: string;
 	readonly namespaces: readonly string[];
 	/** `Service team/x`, `Experiment trial`, or a path; at most OPERATOR_AUDIT_OBJECTS_MAX are kept. */

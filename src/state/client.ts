@@ -7,6 +7,7 @@ import type { PlanTable } from "../compiler/plan.js";
 import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { Decision } from "../rollout/decision.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold } from "../rollout/ports.js";
+import type { Refusal } from "../rollout/refusal.js";
 import type { NewDecision } from "./decisionLog.js";
 import { exchange } from "./exchange.js";
 import type { MetricName } from "./resourceSet.js";
@@ -64,6 +65,11 @@ export class StateClient implements StateStore, Outbox {
 	/** Into the operators' audit log: an xDS stream that was refused. @param id proved; null = none was */
 	async refusedStream(refused: { readonly id: string | null; readonly reason: string; readonly atMs: number }) {
 		await this.#call("POST", "/internal/refused-stream", { ...refused, id: refused.id ?? "" });
+	}
+
+	/** Into the operators' audit log: an Envoy or a sidecar refused what is published. */
+	async refusedConfiguration({ node, type, source, error, sinceMs }: Refusal): Promise<void> {
+		await this.#call("POST", "/internal/refused-configuration", { node, type, source, error, atMs: sinceMs });
 	}
 
 	async untold(): Promise<readonly Untold[]> {

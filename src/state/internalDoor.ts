@@ -7,6 +7,7 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { CALLER_SUBJECT_CHARS_MAX, PLAN_BODY_BYTES_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { ProxyStatus } from "../rollout/ports.js";
+import type { NewAuditRecord } from "./auditLog.js";
 import type { NewDecision } from "./decisionLog.js";
 import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
 import type { Publication } from "./publication.js";
@@ -47,23 +48,26 @@ export async function answerInternal(
 			}
 			case "POST refused-stream": {
 				const body = exactly(await readObject(request), { id: "string", reason: "string", atMs: "number" });
-				const id = String(body.id).slice(0, CALLER_SUBJECT_CHARS_MAX);
-				const { revision } = store.current;
-				store.audit.append({
+				recordRefusal(store, {
 					atMs: Number(body.atMs),
-					call: randomUUID(),
-					subject: id === "" ? null : id,
-					how: id === "" ? null : "mtls",
+					subject: String(body.id),
+					how: body.id === "" ? null : "mtls",
 					verb: "connect",
-					namespaces: [],
-					objects: ["xds"],
-					revisionBefore: revision,
-					revisionAfter: revision,
-					result: "refused",
-					why: String(body.reason).slice(0, CALLER_SUBJECT_CHARS_MAX),
-					request: null,
-					askedBy: null,
-					approvedBy: [],
+					object: "xds",
+					why: String(body.reason),
+				});
+				return ok({});
+			}
+			case "POST refused-configuration": {
+				const fields = { node: "string", type: "string", source: "string", error: "string", atMs: "number" } as const;
+				const body = exactly(await readObject(request), fields);
+				recordRefusal(store, {
+					atMs: Number(body.atMs),
+					subject: String(body.node),
+					how: null,
+					verb: "take",
+					object: body.source === "" ? String(body.type) : `${body.type} of ${body.source}`,
+					why: String(body.error),
 				});
 				return ok({});
 			}
@@ -95,6 +99,26 @@ export async function answerInternal(
 		}
 	}
 	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
+}
+
+/** Of what no operator did: a stream, or an Envoy's answer. */
+function recordRefusal(
+	store: Store,
+	refused: Pick<NewAuditRecord, "atMs" | "how" | "verb" | "why"> & {
+		readonly subject: string;
+		readonly object: string;
+	},
+): void {
+	const { atMs, subject, how, verb, object, why } = refused;
+	const { revision } = store.current;
+	store.audit.append({
+		...{ atMs, how, verb, call: randomUUID(), namespaces: [], revisionBefore: revision, revisionAfter: revision },
+		subject: subject === "" ? null : subject.slice(0, CALLER_SUBJECT_CHARS_MAX),
+		objects: [object.slice(0, CALLER_SUBJECT_CHARS_MAX)],
+		result: "refused",
+		why: why.slice(0, CALLER_SUBJECT_CHARS_MAX),
+		...{ request: null, askedBy: null, approvedBy: [] },
+	});
 }
 
 function parseDecide(body: Readonly<Record<string, unknown>>): NewDecision & { readonly expectedRevision: number } {

@@ -3,10 +3,11 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { WeirError } from "../error.js";
-import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
+import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, PUBLICATION_LAG_MS, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { qualifiedName } from "../resources/resource.js";
 import type { EvidenceSource } from "../rollout/ports.js";
+import { refusalsOf, refusalWords } from "../rollout/refusal.js";
 import { standingOf } from "../rollout/standing.js";
 import type { ActCall } from "./actRecord.js";
 import type { Acts, Pending } from "./acts.js";
@@ -50,7 +51,12 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 	const [version, noun, ...rest] = path;
 	if (method === "GET" && path.length === 1) {
 		if (version === "healthz") return { status: 200, text: "ok\n", contentType: "text/plain; charset=utf-8" };
-		if (version === "readyz") return readiness([...door.ready(), door.publication.lag() ?? []].flat());
+		if (version === "readyz") {
+			const refused = refusalsOf(store.proxies.proxies).filter(
+				({ sinceMs }) => door.now() - sinceMs >= PUBLICATION_LAG_MS,
+			);
+			return readiness([door.ready(), door.publication.lag() ?? [], refused.map(refusalWords)].flat());
+		}
 	}
 	if (version === "v1" && rest.length === 0) {
 		switch (`${method} ${noun}`) {
@@ -309,6 +315,9 @@ async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { 
 	return {
 		revision,
 		lag: publication.lag(),
+		refusals: refusalsOf(store.proxies.proxies).map((one) =>
+			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
+		),
 		alarms: standing?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);

@@ -1,6 +1,7 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
 import type { Problem } from "../resources/resource.js";
 import type { Action, Decision, Rule } from "../rollout/decision.js";
+import type { Refusal } from "../rollout/refusal.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { PolicyRecord } from "./policyHistory.js";
@@ -35,6 +36,8 @@ export interface StatusAnswer {
 	readonly revision: number;
 	/** Where Envoys are given an older revision for too long: a sentence about it. */
 	readonly lag: string | null;
+	/** What Envoys and sidecars refuse of what is published; whose and why is for those who may read that namespace. */
+	readonly refusals: readonly Refusal[];
 	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
 	readonly alarms: readonly GatewayAlarm[] | null;
 	readonly experiments: readonly {

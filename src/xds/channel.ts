@@ -227,7 +227,8 @@ export class Channel {
 		const rejections = new Map(this.rejections);
 		for (const resource of bad) {
 			const { name, hash } = resource;
-			rejections.set(name, { hash, words, source: sourceOf(resource, this.accepted.get(name), words) });
+			const before = this.rejections.get(name);
+			rejections.set(name, { hash, words, source: sourceOf(resource, this.accepted.get(name), words, before) });
 			this.#singly.delete(name);
 		}
 		this.rejections = rejections;

@@ -32,6 +32,9 @@ export class Connection {
 	readonly #connectedAtMs: number;
 	/** Null until the first request has said it (S2). */
 	#node: string | null = null;
+	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
+	readonly #refusedSinceMs = new Map<string, number>();
+	#syncedRevision: number | null = null;
 	#blocked = false;
 	#closed = false;
 	#timer: NodeJS.Timeout | null = null;
@@ -72,8 +75,26 @@ export class Connection {
 	}
 
 	status(): ProxyStatus {
-		const types = this.#stream.status(this.options.target());
-		return { node: this.#node ?? "", connectedAtMs: this.#connectedAtMs, types: { ...types } };
+		const types = Object.entries(this.#stream.status(this.options.target())).map(([type, status]) => {
+			const refusedSinceMs = this.#refusedSinceMs.get(type);
+			return [type, { ...status, ...(refusedSinceMs === undefined ? {} : { refusedSinceMs }) }];
+		});
+		return {
+			node: this.#node ?? "",
+			connectedAtMs: this.#connectedAtMs,
+			revision: this.#syncedRevision,
+			types: Object.fromEntries(types),
+		};
+	}
+
+	/** Remembers since when something has been refused, and what was taken last. */
+	#note(): void {
+		const target = this.options.target();
+		for (const [type, { state }] of Object.entries(this.#stream.status(target))) {
+			if (state === "ERROR" && !this.#refusedSinceMs.has(type)) this.#refusedSinceMs.set(type, this.options.nowMs());
+			if (state === "SYNCED") this.#refusedSinceMs.delete(type);
+		}
+		if (target !== null && this.#stream.synced(target)) this.#syncedRevision = target.revision;
 	}
 
 	/** Writes what is due, and sets the timer for what becomes due by waiting. */
@@ -89,6 +110,7 @@ export class Connection {
 			}
 		}
 		const deadlineMs = this.#stream.deadlineMs(nowMs);
+		this.#note();
 		if (deadlineMs !== null) this.#timer = setTimeout(() => this.pump(), Math.max(1, deadlineMs - nowMs)).unref();
 		this.options.onChange();
 	}
@@ -107,7 +129,9 @@ export class Connection {
 			this.refuse(status.PERMISSION_DENIED, `${request.type} are not for a client with this SPIFFE id`);
 			return;
 		}
-		if (this.#stream.take(request) === "nack") this.options.onNack(this.#node ?? "", this.status());
+		const verdict = this.#stream.take(request);
+		this.#note();
+		if (verdict === "nack") this.options.onNack(this.#node ?? "", this.status());
 		this.pump();
 		this.options.onChange();
 	}

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import t, { type Test } from "tap";
 import { RouteConfigurationSchema } from "../../src/gen/envoy/config/route/v3/route_pb.js";
+import { refusalsOf } from "../../src/rollout/refusal.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { AdsClient } from "./adsClient.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
@@ -130,10 +131,13 @@ t.test(
 
 t.test("a NACK shows the client's words and the declaration, is logged, and is not answered", async (t) => {
 	const lines: string[] = [];
-	const { server, connect } = await start(t, { log: (line) => lines.push(line) });
+	let nowMs = 1_000;
+	const { server, connect } = await start(t, { log: (line) => lines.push(line), nowMs: () => nowMs });
 	server.publish(weights(9, 1), 1);
 	const client = connect();
+	const first = acknowledged(server);
 	await client.follow("envoy-1", CLUSTERS);
+	t.equal(await first, 1);
 	server.publish(weights(0, 0), 2);
 	const bad = await client.next();
 	const rejected = until(server, () => server.proxies()[0]?.types.routes?.state === "ERROR");
@@ -146,11 +150,23 @@ t.test("a NACK shows the client's words and the declaration, is logged, and is n
 	});
 	t.same(lines, ["envoy-1 rejects routes of Service a: sum of weights must be greater than 0"]);
 	t.equal(client.unread, 0);
-	server.publish(weights(1, 9), 3);
+	const told = () => refusalsOf(server.proxies()).map(({ type, sinceMs, revision }) => ({ type, sinceMs, revision }));
+	t.same(told(), [{ type: "routes", sinceMs: 1_000, revision: 1 }]);
+	nowMs += 60_000;
+	server.publish(weights(0, 1), 3);
+	const again = await client.next();
+	t.same(told(), [{ type: "routes", sinceMs: 1_000, revision: 1 }], "it stands while something else is tried");
+	const refused = until(server, () => server.proxies()[0]?.types.routes?.state === "ERROR");
+	client.ask("routes", ["weir/edge"], again, { error: "sum of weights must be greater than 0" });
+	await refused;
+	t.same(told(), [{ type: "routes", sinceMs: 1_000, revision: 1 }], "since the first");
+	server.publish(weights(1, 9), 4);
 	const fixed = await client.next();
 	const done = acknowledged(server);
 	client.ask("routes", ["weir/edge"], fixed);
-	t.equal(await done, 3);
+	t.equal(await done, 4);
+	t.same(told(), []);
+	t.equal(server.proxies()[0]?.revision, 4);
 });
 
 t.test("an inconsistent plan is refused and what was published stays", async (t) => {

@@ -1,4 +1,5 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
+import { refusalWords } from "../../rollout/refusal.js";
 import type { StatusAnswer } from "../../state/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
@@ -7,6 +8,10 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-unanswered": "no verdict can be had, or nobody listens",
 	"served-unjudged": "requests of protected Services were served and none was judged",
 };
+
+/** Lines of what Envoys and sidecars refuse: whatever was changed since does not hold there, a revocation neither. */
+export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly string[] =>
+	refusals.map((one) => `ALARM refused: ${refusalWords(one)}`);
 
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
 export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {

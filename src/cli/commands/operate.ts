@@ -6,11 +6,12 @@ import type { Kind } from "../../resources/resource.js";
 import { knownNames } from "../../resources/suggest.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
 import { recomputedWords } from "../../rollout/recompute.js";
+import { refusalsOf } from "../../rollout/refusal.js";
 import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
-import { alarmLines } from "./alarms.js";
+import { alarmLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
 
@@ -77,6 +78,7 @@ export async function get(options: ApiArguments & { readonly output: "yaml" | "j
 export async function status(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
 	const answer = await clientOf(options).status();
 	if (options.json) return print(JSON.stringify(answer, null, 2));
+	for (const line of refusalLines(answer.refusals ?? [])) print(line);
 	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
 	for (const line of alarmLines(answer.alarms)) print(line);
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
@@ -118,6 +120,7 @@ export async function diff(options: ApiArguments): Promise<void> {
 	print(JSON.stringify(await clientOf(options).diff(), null, 2));
 }
 
+/** Exit code 1 where something is refused: what was changed since does not hold there. */
 export async function proxyStatus(options: ApiArguments): Promise<void> {
 	const { proxies } = await clientOf(options).proxies();
 	print("NODE                 TYPE        STATE     SENT              ACCEPTED");
@@ -129,6 +132,7 @@ export async function proxyStatus(options: ApiArguments): Promise<void> {
 			if (one.error !== "") print(`  ${one.source === "" ? "" : `${one.source}: `}${one.error}`);
 		}
 	}
+	if (refusalsOf(proxies).length > 0) process.exitCode = 1;
 	if (proxies.length === 0) print("no Envoy is connected");
 }
 

@@ -13,6 +13,7 @@ import { IssuerKeys } from "./issuerKeys.js";
 import { loadMetrics } from "./loads.js";
 import { serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
+import { watchRefusals } from "./refusedConfigurations.js";
 import { refusedStreams } from "./refusedStreams.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
@@ -32,7 +33,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	);
 	const audit = refusedStreams((refused) => tell("a refused stream", state.refusedStream(refused)));
 	const server = new XdsServer({
-		log: (line) => log.info(line),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
 		loads: { onReport: loadMetrics(meter) },
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
@@ -62,11 +62,29 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		onTheWay.get(revision)?.();
 		for (const older of [...onTheWay.keys()]) if (older <= revision) onTheWay.delete(older);
 	});
+	const refusals = watchRefusals({
+		log,
+		meter,
+		audit: (refused) => tell("a refused configuration", state.refusedConfiguration(refused)),
+	});
+	/** api was not there for the last one. */
+	let reportDue = false;
+	const reportProxies = (): void => {
+		reportDue = false;
+		const call = state.reportProxies(server.proxies());
+		call.catch(() => {
+			reportDue = true;
+		});
+		tell("the proxy report", call);
+	};
 	server.onProxiesChanged(() => {
 		const proxies = server.proxies();
 		meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
-		tell("the proxy report", state.reportProxies(proxies));
+		refusals.look(proxies);
+		reportProxies();
 	});
+	// What was reported before this process is over.
+	reportProxies();
 	await server.listen({ socketPath: at.adsSocket });
 	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter, {
@@ -84,7 +102,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	let publishing: Promise<void> = Promise.resolve();
 	const following = follow();
 	/** Again and again, as api may be new; its own silence is logged where the state is asked for. */
-	const tellPublished = (): void => void state.published(now?.state.revision ?? 0).catch(() => {});
+	const tellPublished = (): void => {
+		state.published(now?.state.revision ?? 0).catch(() => {});
+		if (reportDue) reportProxies();
+	};
 	const telling = setInterval(tellPublished, PUBLICATION_LOOK_MS);
 	tellPublished();
 	const looking = setInterval(() => {

@@ -1,0 +1,100 @@
+/** A refused configuration is an alarm: log, metric, audit record, readiness, `weir status` and `weir proxy-status`. */
+import t from "tap";
+import { watchRefusals } from "../../src/cli/roles/refusedConfigurations.js";
+import { PUBLICATION_LAG_MS } from "../../src/limits.js";
+import type { ProxyStatus } from "../../src/rollout/ports.js";
+import type { Refusal } from "../../src/rollout/refusal.js";
+import { StateClient } from "../../src/state/client.js";
+import { ALL } from "../state/employment.js";
+import { mutualApi } from "../state/mutualApi.js";
+import { binding } from "../state/operatorBinding.js";
+import { operatorCommand } from "./operatorCommand.js";
+
+const WORDS = "local rate limit token bucket fill timer must be >= 50ms";
+const accepted = { sentVersion: "b", acceptedVersion: "a" };
+
+const envoy = (state: "ERROR" | "STALE" | "SYNCED", refusedSinceMs?: number): ProxyStatus => ({
+	node: "weir-gateway",
+	connectedAtMs: 1_000,
+	revision: 7,
+	types: {
+		clusters: { ...accepted, state: "SYNCED", error: "", source: "" },
+		routes: {
+			...{
+				...accepted,
+				state,
+				error: state === "ERROR" ? WORDS : "",
+				source: state === "ERROR" ? "Service team/x" : "",
+			},
+			...(refusedSinceMs === undefined ? {} : { refusedSinceMs }),
+		},
+	},
+});
+
+t.test("told once in the log and the audit log, and by a gauge for as long as it stands", async (t) => {
+	const log: string[] = [];
+	const audited: Refusal[] = [];
+	const gauges: unknown[] = [];
+	const watch = watchRefusals({
+		log: { error: (what) => void log.push(`error: ${what}`), info: (what) => void log.push(`info: ${what}`) },
+		meter: { gauge: (name, _, value, labels) => void gauges.push([name, value, labels]) },
+		audit: (refused) => void audited.push(refused),
+	});
+	watch.look([envoy("SYNCED")]);
+	t.same([log, audited, gauges], [[], [], []]);
+	watch.look([envoy("ERROR", 2_000)]);
+	watch.look([envoy("ERROR", 2_000)]);
+	t.same(log, ["error: what is published was refused"]);
+	const labels = { node: "weir-gateway", type: "routes" };
+	t.same(gauges, [["weir_xds_refused", 1, labels]]);
+	t.same(audited, [{ ...labels, source: "Service team/x", error: WORDS, sinceMs: 2_000, revision: 7 }]);
+	watch.look([]);
+	t.same(log.slice(1), ["info: what is published is refused no more"]);
+	t.same(gauges.slice(1), [["weir_xds_refused", 0, labels]]);
+});
+
+t.test("readiness, status and proxy-status say it; the words are for who may read the namespace", async (t) => {
+	const mutual = await mutualApi(t);
+	const rules = [binding("all", "read", ["bob"], '["*"]'), binding("one", "read", ["ann"], "[default]")].join("---\n");
+	await mutual.owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
+	const { as, local } = await operatorCommand(t, mutual);
+	const xds = new StateClient(mutual.api.socket);
+	const alarms = async (run: typeof local): Promise<readonly string[]> =>
+		(await run("status")).out.split("\n").filter((line) => line.startsWith("ALARM"));
+	await xds.reportProxies([envoy("SYNCED")]);
+	t.same(await alarms(local), []);
+	t.equal((await local("proxy-status")).code, 0);
+	const sinceMs = Date.now() - PUBLICATION_LAG_MS;
+	await xds.reportProxies([envoy("ERROR", sinceMs)]);
+	const since = new Date(sinceMs).toISOString();
+	const holds = "revision 7 holds there, of all Services";
+	const whole = `ALARM refused: weir-gateway refuses routes of Service team/x since ${since}: ${WORDS}; ${holds}`;
+	t.same(await alarms(local), [whole]);
+	t.match(await local("status"), { out: /^ALARM refused/ }, "before all else");
+	const [ann, bob] = [await as("ann"), await as("bob")];
+	t.same(await alarms(bob), [whole]);
+	t.same(await alarms(ann), [`ALARM refused: weir-gateway refuses routes since ${since}; ${holds}`]);
+	t.match(await local("proxy-status"), { code: 1, out: new RegExp(`Service team/x: ${WORDS}`) });
+	t.match(await mutual.owner.raw("GET", "/readyz"), {
+		status: 503,
+		text: /weir-gateway refuses routes of Service team/,
+	});
+	await xds.reportProxies([envoy("STALE", sinceMs)]);
+	t.equal((await alarms(local)).length, 1, "what is tried again is not taken yet");
+	await xds.reportProxies([envoy("ERROR", Date.now() + 60_000)]);
+	t.match(await mutual.owner.raw("GET", "/readyz"), { status: 200 }, "a moment is no lag");
+	await xds.refusedConfiguration({
+		...{ node: "weir-gateway", type: "routes" },
+		source: "Service team/x",
+		error: WORDS,
+		sinceMs,
+		revision: 7,
+	});
+	t.match(mutual.store.audit.page(0, 100).records.at(-1), {
+		subject: "weir-gateway",
+		verb: "take",
+		objects: ["routes of Service team/x"],
+		result: "refused",
+		why: WORDS,
+	});
+});
