@@ -10,7 +10,7 @@ import type { Experiment, Metric } from "../resources/resource.js";
 import { type Claim, claims, type Levels, levels, levelsInEra } from "./claim.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence } from "./evidence.js";
-import type { Finding, Method } from "./finding.js";
+import type { Finding, FindingLook, Method } from "./finding.js";
 import { baselineMoved, mayHarm, passIsNear } from "./frozenReference.js";
 import {
 	baselineOf,
@@ -38,8 +38,8 @@ export interface AnalysisInput {
 	readonly closedArms: readonly string[];
 	/** Exposures that no longer count for the sample ratio; empty = all count. */
 	readonly accepted: ExposureCounts;
-	/** Arms whose goal a planned look has proved. Only for designs with planned looks: there nothing else proves it. */
-	readonly provedByLook?: readonly string[];
+	/** By arm, see Finding.look. Only for designs with planned looks: there nothing else proves the goal. */
+	readonly looks?: Readonly<Record<string, FindingLook>>;
 	/** null = levels() of the experiment; else a decision by former rules is made again. */
 	readonly levels: Levels | null;
 }
@@ -69,6 +69,8 @@ export function analyse(input: AnalysisInput): Analysis {
 		const t = metricIn(evidence, claim.arm, claim.metricName);
 		const c = metricIn(evidence, baseline, claim.metricName);
 		const finding = testClaim(claim, t, c, levelsInEra(shared, claim), input);
+		const look = claim.role === "goal" && isPlanned(input) ? lookOf(input, claim.arm) : null;
+		if (look !== null) Object.defineProperty(finding, "look", { value: look, enumerable: true });
 		const lost = finding.verdict === "unknown" && isLost(claim, c, experiment);
 		if (lost && !moved.includes(claim.metricName)) moved.push(claim.metricName);
 		findings.push(finding);
@@ -181,16 +183,25 @@ function findingOf(
 	});
 }
 
+const isPlanned = ({ experiment }: AnalysisInput): boolean => experiment.spec.rollout.inference.design !== "sequential";
+
+const lookOf = ({ looks = {} }: AnalysisInput, arm: string): FindingLook | null => looks[arm] ?? null;
+
+/** Whether a planned look has proved the goal. */
+export function isProvedBy(look: FindingLook | null): boolean {
+	return look !== null && look.z !== null && look.z >= look.boundary;
+}
+
 function isProved(
 	question: Question,
 	logE: number,
 	t: MetricEvidence,
 	c: MetricEvidence,
 	arm: string,
-	{ experiment, provedByLook = [] }: AnalysisInput,
+	input: AnalysisInput,
 ): boolean {
 	const { metric, role, reference } = question;
-	if (role === "goal" && experiment.spec.rollout.inference.design !== "sequential") return provedByLook.includes(arm);
+	if (role === "goal" && isPlanned(input)) return isProvedBy(lookOf(input, arm));
 	if (!(logE >= -Math.log(question.alpha))) return false;
 	if (reference !== null) return passIsNear(reference, t, c, question.alpha);
 	const quantile = metric.spec.type === "quantile" ? metric.spec.quantile : null;

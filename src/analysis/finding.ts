@@ -40,8 +40,29 @@ export interface Finding {
 	readonly logE?: number | null;
 	/** harm: worse than the line (guardrail) or than zero (goal), proved. pass: better than the line, proved. */
 	readonly verdict: "harm" | "pass" | "open" | "unknown";
+	/** Only of a goal with planned looks once one was taken: it passes by this alone, whatever `lower` and `logE` are. */
+	readonly look?: FindingLook;
 	/** Why it is unknown, or empty. */
 	readonly note: string;
+}
+
+/** The planned look that proved a goal, else the last one that was taken. */
+export interface FindingLook {
+	/** 1, 2, … of those taken. */
+	readonly number: number;
+	/** Matured units of all arms. */
+	readonly units: number;
+	/** How far above its line the goal lay, in standard errors: see plannedTest(). null: it could not be tested. */
+	readonly z: number | null;
+	/** The goal is proved where z reaches it. */
+	readonly boundary: number;
+	/** As it was seen then. null: none, or not kept. */
+	readonly improvement: number | null;
+	/**
+	 * Of the improvement, one-sided at the level that the boundary leaves: holds at all planned looks together, and is at
+	 * least the line exactly where z reaches the boundary. null: none, or not kept.
+	 */
+	readonly lower: number | null;
 }
 
 export type Method =

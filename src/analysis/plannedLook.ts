@@ -12,7 +12,7 @@
  */
 import type { InferenceDesign } from "../resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
-import { normalIsfLog } from "./distributions/normal.js";
+import { normalIsfLog, normalSf } from "./distributions/normal.js";
 import { logTSf, tIsf } from "./distributions/studentT.js";
 import { difference, fiellerSet, liftContrast } from "./estimators/contrast.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
@@ -69,8 +69,18 @@ export interface PlannedTest {
 
 type Goal = Pick<Question, "metric" | "role" | "effect" | "slowLine">;
 
-/** The goal against its line by the classical test, or why it cannot be tested so. */
-export function plannedTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number): PlannedTest | NoEstimate {
+/**
+ * The goal against its line by the classical test, or why it cannot be tested so.
+ * @param alpha the goal's: below 0.5 % it moves how heavy a tail may be
+ * @param boundAlpha of the lower bound
+ */
+export function plannedTest(
+	goal: Goal,
+	t: MetricEvidence,
+	c: MetricEvidence,
+	alpha: number,
+	boundAlpha = alpha,
+): PlannedTest | NoEstimate {
 	const { type } = goal.metric.spec;
 	// A quantile's claim is two at once, see quantileBelow(); validation refuses it here.
 	if (type === "quantile") return { reason: "a quantile has no planned look" };
@@ -81,14 +91,26 @@ export function plannedTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, al
 				? ""
 				: `a share needs ${EVENTS_MIN} units with and without it in each arm`;
 	if (few !== "") return { reason: few };
-	return type === "rate" && isOfBits(t) && isOfBits(c) ? scoreTest(goal, t, c, alpha) : welchTest(goal, t, c, alpha);
+	if (type === "rate" && isOfBits(t) && isOfBits(c)) return scoreTest(goal, t, c, boundAlpha);
+	return welchTest(goal, t, c, alpha, boundAlpha);
 }
 
 /** How far above its line the goal lies, in standard errors; null where the normal law cannot be relied on. */
 export function statistic(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha = 0.05): number | null {
-	// The level moves the bound alone, and below 0.5 % how heavy a tail may be.
 	const found = plannedTest(goal, t, c, alpha);
 	return isNoEstimate(found) ? null : found.z;
+}
+
+/** What a look keeps of plannedTest(). */
+export type LookKept = Pick<PlannedTest, "improvement" | "lower"> & { readonly z: number | null };
+
+/** The look at a goal that is proved where z reaches `line`; nulls where the normal law cannot be relied on. */
+export function lookAt(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number, line: number): LookKept {
+	// Of a look that can decide nothing: no z reaches its boundary, and no bound holds at level 0.
+	const left = normalSf(line);
+	const found = plannedTest(goal, t, c, alpha, left > 0 ? left : alpha);
+	if (isNoEstimate(found)) return { z: null, improvement: null, lower: null };
+	return { z: found.z, improvement: found.improvement, lower: left > 0 ? found.lower : null };
 }
 
 /** Rounding that sums of many units may carry, as a share of what they are. */
@@ -134,7 +156,13 @@ function boundOf({ lower, upper }: FixedTest, sign: 1 | -1): number | null {
 	return sign === 1 ? lower : upper;
 }
 
-function welchTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: number): PlannedTest | NoEstimate {
+function welchTest(
+	goal: Goal,
+	t: MetricEvidence,
+	c: MetricEvidence,
+	alpha: number,
+	boundAlpha: number,
+): PlannedTest | NoEstimate {
 	const found = levelsOf(goal, t, c);
 	if ("note" in found) return { reason: found.note };
 	const { challenger, baseline } = found;
@@ -146,7 +174,7 @@ function welchTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: numb
 	if (isNoEstimate(contrast)) return contrast;
 	const heavy = goal.metric.spec.type === "rate" ? "" : tailsProblem(contrast, t, c, alpha);
 	if (heavy !== "") return { reason: heavy };
-	const tested = tTest(contrast, { alternative: better(sign), nullValue: relative ? 0 : line, alpha });
+	const tested = tTest(contrast, { alternative: better(sign), nullValue: relative ? 0 : line, alpha: boundAlpha });
 	if (isNoEstimate(tested)) return tested;
 	const { degreesOfFreedom } = contrast;
 	const away = sign * tested.statistic;
@@ -154,7 +182,7 @@ function welchTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: numb
 	let bound = boundOf(tested, sign);
 	let seen = challenger.value - baseline.value;
 	if (relative) {
-		const lifts = fiellerSet(challenger, baseline, tIsf(alpha, degreesOfFreedom));
+		const lifts = fiellerSet(challenger, baseline, tIsf(boundAlpha, degreesOfFreedom));
 		bound = isNoEstimate(lifts) || lifts.kind !== "interval" ? null : sign === 1 ? lifts.lower : lifts.upper;
 		seen /= Math.abs(baseline.raw.value);
 	}

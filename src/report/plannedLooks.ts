@@ -4,7 +4,7 @@
  * at all planned looks together, and lies above the line where the goal is proved (Jennison & Turnbull, "Interim analyses: the
  * repeated confidence interval approach", JRSS-B 51, 1989). Of one single look it is the plain interval.
  */
-import { claims } from "../analysis/claim.js";
+import { claims, levels } from "../analysis/claim.js";
 import { normalSf } from "../analysis/distributions/normal.js";
 import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import { adjustedPs } from "../analysis/multiplicity/adjusted.js";
@@ -63,6 +63,8 @@ function testOf({ experiment, metrics, evidence }: LookInput, arm: string, alpha
 	if (goal === undefined || goal.metric === null || !(alpha > 0)) return null;
 	const { metric, role, effect, slowLine, metricName } = goal;
 	const of = (name: string) => evidence.arms.find((one) => one.arm === name)?.metrics[metricName] ?? NO_MOMENTS;
-	const found = plannedTest({ metric, role, effect, slowLine }, of(arm), of(baselineOf(experiment)), alpha);
+	const goalAlpha = levels(experiment).pass;
+	const [t, c] = [of(arm), of(baselineOf(experiment))];
+	const found = plannedTest({ metric, role, effect, slowLine }, t, c, goalAlpha, alpha);
 	return isNoEstimate(found) ? null : found;
 }

@@ -3,7 +3,7 @@ import { type Analysis, analyse } from "../analysis/analyse.js";
 import type { Evidence } from "../analysis/evidence.js";
 import type { Experiment, Metric } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
-import { provedByLook } from "../rollout/rules/plannedLook.js";
+import { looksByArm } from "../rollout/rules/plannedLook.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 
 export interface ReportInput {
@@ -28,7 +28,7 @@ export function analyseAll({ experiment, metrics, status }: ReportInput, evidenc
 		thresholds: status.thresholds,
 		closedArms: [],
 		accepted: typeof status.acceptedExposures === "object" ? status.acceptedExposures : {},
-		provedByLook: provedByLook(status),
+		looks: looksByArm(status),
 		levels: null,
 	});
 }

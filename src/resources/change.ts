@@ -1,7 +1,8 @@
 /**
  * What may not change under a running Experiment: whatever decides who is in which arm, what the arms are, and what
  * its Metrics measure. A changed hash would move people between arms, a changed Metric would add observations of one
- * thing to those of another, and the evidence so far would be about something else.
+ * thing to those of another, and the evidence so far would be about something else. Nor what alpha is spent on:
+ * segments, the design, and the plan and goal of planned looks.
  */
 import { type Positions, resourceTitle } from "./position.js";
 import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";
@@ -33,10 +34,15 @@ export function changeProblems(
 			});
 		}
 		if (now !== undefined) {
-			for (const { path, what, from, to } of frozenFields(old, now)) {
-				const message = `${resourceTitle(old)} is running: ${what} would change from ${from} to ${to}`;
-				problems.push({ position: positions?.at(now, path) ?? null, message, hint: CURE });
-			}
+			const fields: readonly (readonly [readonly FrozenField[], string])[] = [
+				[frozenFields(old, now), CURE],
+				[frozenPlan(old, now), PLAN_CURE],
+			];
+			for (const [differ, hint] of fields)
+				for (const { path, what, from, to } of differ) {
+					const message = `${resourceTitle(old)} is running: ${what} would change from ${from} to ${to}`;
+					problems.push({ position: positions?.at(now, path) ?? null, message, hint });
+				}
 		}
 		problems.push(
 			...seedProblems(old, before, after, positions),
@@ -47,6 +53,8 @@ export function changeProblems(
 	return problems;
 }
 
+const PLAN_CURE = `alpha is spent on one plan that was declared before the data, and what is spent stays spent; ${CURE}`;
+
 interface FrozenField {
 	readonly path: readonly string[];
 	readonly what: string;
@@ -54,9 +62,15 @@ interface FrozenField {
 	readonly to: string;
 }
 
+interface Frozen {
+	readonly path: readonly string[];
+	readonly what: string;
+	readonly of: (experiment: Experiment) => string;
+}
+
 /** Frozen fields that differ, in plain words. */
 function frozenFields(before: Experiment, after: Experiment): readonly FrozenField[] {
-	const fields: readonly { path: string[]; what: string; of: (experiment: Experiment) => string }[] = [
+	const fields: readonly Frozen[] = [
 		{ path: ["spec", "service"], what: "service", of: ({ spec }) => spec.service },
 		{ path: ["spec", "unit"], what: "unit", of: ({ spec }) => unitText(spec.unit) },
 		{ path: ["spec", "layer", "name"], what: "layer", of: ({ spec }) => spec.layer.name },
@@ -76,6 +90,39 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
 		// Each has its part of harm's alpha, spent value by value as they appear: another list would spend it again.
 		{ path: ["spec", "segments"], what: "segments", of: segmentsText },
 	];
+	return differing(fields, before, after);
+}
+
+/**
+ * What a design with planned looks fixes before the data: how often and when it looks, at which goal, with which alpha. A look
+ * has its level by those before it; another plan, chosen by who has seen how it goes, would have the whole of alpha again.
+ * The sequential design looks always, so that it has spent alpha from the first unit on: nobody may leave it for a plan.
+ * Its goal may change, for a confidence sequence holds at every line. (Spending what is left by a new plan is valid
+ * only where the plan does not follow the effect seen so far: Proschan, Follmann & Waclawiw, Biometrics 48, 1992.)
+ */
+function frozenPlan(before: Experiment, after: Experiment): readonly FrozenField[] {
+	const inference = { path: ["spec", "rollout", "inference"], what: "inference", of: inferenceText };
+	if (before.spec.rollout.inference.design === "sequential") return differing([inference], before, after);
+	const planned: readonly Frozen[] = [
+		inference,
+		{ path: ["spec", "goal"], what: "goal of the planned looks", of: goalText },
+		{ path: ["spec", "rollout", "alpha"], what: "alpha of the planned looks", of: (it) => `${it.spec.rollout.alpha}` },
+	];
+	return differing(planned, before, after);
+}
+
+function inferenceText({ spec: { rollout } }: Experiment): string {
+	const { inference: plan } = rollout;
+	if (plan.design === "sequential") return "sequential";
+	if (plan.design === "fixed-horizon") return `fixed-horizon at ${plan.units} units`;
+	return `group-sequential, ${plan.looks} looks up to ${plan.units} units, ${plan.spending}`;
+}
+
+function goalText({ spec: { goal } }: Experiment): string {
+	return goal === null ? "none" : `${goal.metric} by ${goal.improveBy.value} (${goal.improveBy.kind})`;
+}
+
+function differing(fields: readonly Frozen[], before: Experiment, after: Experiment): readonly FrozenField[] {
 	return fields
 		.map(({ path, what, of }) => ({ path, what, from: of(before), to: of(after) }))
 		.filter(({ from, to }) => from !== to);

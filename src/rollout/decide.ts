@@ -26,7 +26,7 @@ import { freezeThreshold } from "./rules/freezeThreshold.js";
 import { harm } from "./rules/harm.js";
 import { maxDuration } from "./rules/maxDuration.js";
 import { paused } from "./rules/paused.js";
-import { plannedLook, provedByLook } from "./rules/plannedLook.js";
+import { looksByArm, plannedLook } from "./rules/plannedLook.js";
 import { promotion } from "./rules/promotion.js";
 import { ramp } from "./rules/ramp.js";
 import { sampleRatioRule } from "./rules/sampleRatio.js";
@@ -71,7 +71,7 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		thresholds: status.thresholds,
 		closedArms: status.closedArms,
 		accepted: typeof status.acceptedExposures === "object" ? status.acceptedExposures : {},
-		provedByLook: provedByLook(status),
+		looks: looksByArm(status),
 		levels: input.rules === undefined ? formerLevels(experiment) : null,
 	});
 	if (status.phase === "Promoting") return decideTakeover(input, analysis);

@@ -8,7 +8,13 @@ import type { Experiment, Service } from "../resources/resource.js";
 import { canonicalJson } from "./canonicalJson.js";
 import type { Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
-import { type ExperimentStatus, type FrozenThreshold, initialStatus, type ServiceStatus } from "./status.js";
+import {
+	type ExperimentStatus,
+	type FrozenThreshold,
+	initialStatus,
+	type Refreeze,
+	type ServiceStatus,
+} from "./status.js";
 
 function outcome(action: Outcome["action"], reason: string, status: ExperimentStatus): Outcome {
 	return {
@@ -49,19 +55,20 @@ export function applyExperiment(
 	if (changed.length === 0) return null;
 	const adjusted = changed.includes("rollout") ? onSteps(after, status, nowMs) : status;
 	const thresholds = stillValid(before, after, status.thresholds);
-	// A look that was taken at another goal, or by another plan, proves nothing of this one.
-	const samePlan =
-		canonicalJson([before.spec.goal, before.spec.rollout.inference]) ===
-		canonicalJson([after.spec.goal, after.spec.rollout.inference]);
-	const { looks, ...rest } = adjusted;
+	const refreezes = { ...status.refreezes, ...refrozen(status.thresholds, thresholds) };
 	const moved =
 		adjusted.allocationPpm === status.allocationPpm
 			? `at ${percent(status.allocationPpm)}`
 			: `from ${percent(status.allocationPpm)} to ${percent(adjusted.allocationPpm)}`;
-	return outcome("hold", `The declaration changed ${changed.join(", ")}; the experiment goes on ${moved}.`, {
-		...rest,
-		...(looks === undefined || !samePlan ? {} : { looks }),
+	const anew = Object.keys(status.thresholds).filter((name) => thresholds[name] === undefined);
+	const again =
+		anew.length === 0
+			? ""
+			: ` ${anew.join(", ")} will be frozen anew: what was measured by former thresholds is left out, and the alpha that it had stays spent.`;
+	return outcome("hold", `The declaration changed ${changed.join(", ")}; the experiment goes on ${moved}.${again}`, {
+		...adjusted,
 		thresholds,
+		...(Object.keys(refreezes).length === 0 ? {} : { refreezes }),
 	});
 }
 
@@ -87,10 +94,25 @@ function stillValid(
 	after: Experiment,
 	thresholds: Readonly<Record<string, FrozenThreshold>>,
 ): Readonly<Record<string, FrozenThreshold>> {
-	const PROBE_MS = 1_000;
+	// Two, for at one quantile an absolute margin may be what a relative one is.
+	const PROBES_MS = [1_000, 2_000];
 	return Object.fromEntries(
-		Object.entries(thresholds).filter(
-			([name]) => latencyThresholdMs(before, name, PROBE_MS) === latencyThresholdMs(after, name, PROBE_MS),
+		Object.entries(thresholds).filter(([name]) =>
+			PROBES_MS.every((ms) => latencyThresholdMs(before, name, ms) === latencyThresholdMs(after, name, ms)),
+		),
+	);
+}
+
+/** A threshold that an edit takes ends an era: what was looked at by it has had that era's share of alpha. */
+function refrozen(
+	before: Readonly<Record<string, FrozenThreshold>>,
+	after: Readonly<Record<string, FrozenThreshold>>,
+): Readonly<Record<string, Refreeze>> {
+	return Object.fromEntries(
+		Object.entries(before).flatMap(([name, { era, referenceMs, frozenAtMs }]): [string, Refreeze][] =>
+			after[name] !== undefined || era === undefined || referenceMs === undefined
+				? []
+				: [[name, { era: era + 1, sinceMs: frozenAtMs, formerMs: referenceMs, because: "declaration" }]],
 		),
 	);
 }

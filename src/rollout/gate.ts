@@ -4,6 +4,7 @@
  * too (state/promotionGates.ts), its other acts ask none (an ApprovalPolicy is the check on persons), and a rollback never
  * waits for one. The first step begins with the declaration, which a person applied.
  */
+import type { FindingLook } from "../analysis/finding.js";
 import type { Gate } from "../resources/resource.js";
 import { qualifiedName } from "../resources/resource.js";
 import type { Decision, DecisionInput, GateAnswer, Outcome } from "./decision.js";
@@ -46,6 +47,8 @@ export interface GateFinding {
 	readonly improvement: number | null;
 	readonly lower: number | null;
 	readonly upper: number | null;
+	/** Of a goal with planned looks: what its verdict goes by. */
+	readonly look?: FindingLook;
 }
 
 /** Which gates are asked before it happens; null = it needs no asking. */
@@ -103,13 +106,14 @@ export function gateQuestion(
 		to,
 		reason: outcome.reason,
 		summary: outcome.summary ?? outcome.reason,
-		evidence: outcome.findings.map(({ metric, arm, verdict, improvement, lower, upper }) => ({
+		evidence: outcome.findings.map(({ metric, arm, verdict, improvement, lower, upper, look }) => ({
 			metric,
 			arm,
 			verdict,
 			improvement,
 			lower,
 			upper,
+			...(look === undefined ? {} : { look }),
 		})),
 		srmP: outcome.srmP,
 	};

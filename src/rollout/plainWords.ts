@@ -50,7 +50,8 @@ export function worse(finding: Finding, metric: Metric | undefined): string {
 
 /** Of a claim that is proved. */
 export function better(finding: Finding, metric: Metric | undefined): string {
-	const { improvement, lower, line, role } = finding;
+	const { line, role, look } = finding;
+	const { improvement, lower } = look ?? finding;
 	const what = name(finding, metric);
 	if (role === "goal") {
 		const by = improvement === null ? "" : `: ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
@@ -58,7 +59,11 @@ export function better(finding: Finding, metric: Metric | undefined): string {
 			lower === null || lower <= 0
 				? ""
 				: `, surely more than ${size(finding, metric, lower)} (${size(finding, metric, line)} asked for)`;
-		return `${what} is better${by}${surely}; ${people(finding)}`;
+		const whom =
+			look === undefined
+				? people(finding)
+				: `planned look ${look.number}, at ${count(look.units)} people of all versions`;
+		return `${what} is better${by}${surely}; ${whom}`;
 	}
 	if (lower === null || lower >= 0) return `${what} is no worse`;
 	return `${what} is at most ${size(finding, metric, lower)} worse (${size(finding, metric, line)} allowed)`;
@@ -72,6 +77,8 @@ export function undecided(finding: Finding, metric: Metric | undefined): string 
 	if (role === "guardrail")
 		return `${what} may still be up to ${size(finding, metric, lower)} worse, ${size(finding, metric, line)} are allowed`;
 	const by = line === 0 ? "" : ` by ${size(finding, metric, line)}`;
+	if (finding.look !== undefined)
+		return `${what} was not proved better${by} at its planned looks, the last at ${count(finding.look.units)} people of all versions`;
 	const seen =
 		improvement === null ? "" : `; it looks like ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
 	return `${what} is not proved better${by} yet${seen}`;

@@ -45,14 +45,20 @@ export function harmSentence(finding: Finding): string {
 	);
 }
 
-/** `accuracy improves by 0.05, at least 0.03, line 0.005`. */
+/** `accuracy at least 0.03 against the line 0.005`, of a planned look with its z: the bound and the number that proved it. */
 export function passSentence(finding: Finding): string {
+	const { look } = finding;
+	if (look !== undefined)
+		return `${finding.metric} at least ${bound(look.lower)} against the line ${number(finding.line)} at planned look ${look.number} (z ${bound(look.z)} reached the boundary ${number(look.boundary)} at ${look.units} units)`;
 	return `${finding.metric} at least ${bound(finding.lower)} against the line ${number(finding.line)}`;
 }
 
 /** What a finding that is not a pass still lacks. */
 export function lackSentence(finding: Finding): string {
 	if (finding.verdict === "unknown") return `${finding.metric} of arm ${finding.arm} is unknown: ${finding.note}`;
+	const { look } = finding;
+	if (look !== undefined)
+		return `${finding.metric} of arm ${finding.arm} was not proved by planned look ${look.number} (z ${bound(look.z)}, the boundary was ${number(look.boundary)})`;
 	return `${finding.metric} of arm ${finding.arm} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
 }
 

@@ -2,6 +2,7 @@
  * What Weir has learned, as against what the user wishes: allocation, promotion, decisions so far. Pure data,
  * stored by the state room, read by the compiler.
  */
+import type { FindingLook } from "../analysis/finding.js";
 import type { ExposureCounts } from "../analysis/sequential/srm.js";
 import { PPM } from "../limits.js";
 
@@ -40,7 +41,7 @@ export interface FrozenThreshold {
 	readonly sampleSize: number;
 }
 
-/** That the baseline has moved away from a metric's thresholds, and how they are to be frozen anew. */
+/** That a metric's thresholds hold no more, for the baseline has moved away or the margin is another; how they are frozen anew. */
 export interface Refreeze {
 	/** Of the thresholds to come. */
 	readonly era: number;
@@ -48,6 +49,8 @@ export interface Refreeze {
 	readonly sinceMs: number;
 	/** The baseline's quantile as it was frozen before. */
 	readonly formerMs: number;
+	/** Absent: the baseline had moved. */
+	readonly because?: "declaration";
 }
 
 /** What a bandit has set: how much of its allocation each arm has live. Absent from a status: all of it. */
@@ -68,6 +71,8 @@ export interface PlannedLook {
 	readonly z: Readonly<Record<string, number | null>>;
 	/** The goal is proved where z reaches it. */
 	readonly boundary: number;
+	/** By arm, see FindingLook. Absent: not kept yet. */
+	readonly effects?: Readonly<Record<string, Pick<FindingLook, "improvement" | "lower">>>;
 }
 
 export interface ExperimentStatus {

@@ -173,6 +173,44 @@ t.test("a segment's name and header are its own, the order of segments is nobody
 	t.match(change(plan, `${plan}, ${country}`), [/from plan=x-plan to country=x-country plan=x-plan/]);
 });
 
+t.test("alpha is spent on the plan and goal that were declared before the data", async (t) => {
+	const plan = (inference: string, edit = (text: string) => text) =>
+		load(edit(spoil("    every: 10s\n", `    every: 10s\n    inference: ${inference}\n`)));
+	const FIXED = "{design: fixed-horizon, units: 4000}";
+	const GROUPS = "{design: group-sequential, units: 4000, looks: 4}";
+	const SEQUENTIAL = "{design: sequential}";
+	const change = (before: string, after: string, edit?: (text: string) => string, running = RUNNING) => {
+		const { resources, positions, problems: wrong } = plan(after, edit);
+		t.same(wrong.map(formatProblem), []);
+		return changeProblems(plan(before).resources, resources, running, positions).map(formatProblem);
+	};
+	t.match(change(FIXED, FIXED.replace("4000", "8000")), [
+		/^w\.yaml:\d+:\d+: .* is running: inference would change from fixed-horizon at 4000 units to fixed-horizon at 8000 units; alpha is spent on one plan .* what is spent stays spent; it needs a new Experiment/,
+	]);
+	t.same(change(FIXED, FIXED.replace("4000", "8000"), undefined, new Set()), []);
+	const edits: readonly [string, string, RegExp][] = [
+		[FIXED, GROUPS, /to group-sequential, 4 looks up to 4000 units, obrien-fleming;/],
+		[GROUPS, GROUPS.replace("looks: 4", "looks: 5"), /4 looks up to 4000 units, .* to group-sequential, 5 looks/],
+		[GROUPS, GROUPS.replace("}", ", spending: pocock}"), /obrien-fleming to .* pocock;/],
+		[FIXED, SEQUENTIAL, /from fixed-horizon at 4000 units to sequential/],
+		[SEQUENTIAL, FIXED, /from sequential to fixed-horizon/],
+	];
+	for (const [before, after, words] of edits) t.match(change(before, after), [words], `${before} to ${after}`);
+	const higher = (text: string) => text.replace("absolute: 0.5pp}}\n  guardrails", "absolute: 1pp}}\n  guardrails");
+	const looser = (text: string) => text.replace("alpha: 0.05", "alpha: 0.04");
+	const margin = (text: string) => text.replace("relative: 100%", "relative: 50%");
+	const goal =
+		/goal of the planned looks would change from accuracy by 0\.005 \(absolute\) to accuracy by 0\.01 \(absolute\); alpha is/;
+	t.match(change(FIXED, FIXED, higher), [goal]);
+	t.match(change(FIXED, FIXED, looser), [/alpha of the planned looks would change from 0\.05 to 0\.04; alpha is/]);
+	t.same(change(FIXED, FIXED, margin), []);
+	t.same(
+		change(SEQUENTIAL, SEQUENTIAL, (text) => looser(higher(text))),
+		[],
+		"a sequence holds at every line",
+	);
+});
+
 t.test("the order of an arm's parameters, and how long a cookie is kept, decide nothing", async (t) => {
 	const change = (before: string, after: string) =>
 		changeProblems(load(before).resources, load(after).resources, RUNNING).map(formatProblem);

@@ -1,9 +1,10 @@
 import t from "tap";
 import type { Service } from "../../src/resources/resource.js";
+import { decide } from "../../src/rollout/decide.js";
 import { applyExperiment, applyService, startExperiment } from "../../src/rollout/declaration.js";
 import { actByPerson, type PersonAct } from "../../src/rollout/person.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { experiment, LAST_STEP, ROLLOUT, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
 
 const act = (change: Partial<ExperimentStatus>, verb: PersonAct, challengers = ["boosted"]) =>
 	actByPerson({ experiment: experiment(challengers), status: status(change), by: "ada", nowMs: 7_000 }, verb);
@@ -133,6 +134,54 @@ t.test("a changed declaration wins, never raises the allocation, and freezes ane
 	const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
 	t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
 	t.notOk(margins?.status.thresholds["latency-p99"]);
+});
+
+t.test("a margin that changes again and again spends the alpha of eras, not the whole of it each time", async (t) => {
+	const guarded = (value: number, kind: "relative" | "absolute" = "relative") =>
+		experiment(["boosted"], { guardrails: [{ metric: "latency-p99", margin: { kind, value } }], goal: null });
+	const quantile = { valueMs: 21, requests: 5_000, units: 500 };
+	const alphas: number[] = [];
+	let now = status();
+	let margin = 1;
+	for (const era of [1, 2, 3, 4]) {
+		const seen = decide(
+			input({
+				experiment: guarded(margin),
+				status: now,
+				evidence: evidence({ control: { n: 300 }, boosted: { n: 300 } }),
+			}),
+		);
+		alphas.push(seen.findings[0]?.harmAlpha ?? 1);
+		const edited = applyExperiment(guarded(margin), guarded(margin / 2), now, 100_000 + era);
+		margin /= 2;
+		t.match(edited?.reason, /latency-p99 will be frozen anew: .* the alpha that it had stays spent\.$/);
+		t.match(edited?.status, {
+			thresholds: {},
+			refreezes: { "latency-p99": { era: era + 1, because: "declaration" } },
+		});
+		// While nothing is frozen an edit takes no era.
+		const twice = applyExperiment(guarded(margin), guarded(margin / 3), edited?.status ?? now, 100_000 + era);
+		t.same(twice?.status.refreezes, edited?.status.refreezes);
+		const frozen = decide(
+			input({
+				experiment: guarded(margin),
+				status: edited?.status ?? now,
+				baselineQuantiles: { "latency-p99": quantile },
+			}),
+		);
+		t.match(frozen.reason, /^Frozen again, the declaration had changed; latency-p99: slower than/);
+		t.equal(frozen.status.thresholds["latency-p99"]?.era, era + 1);
+		now = frozen.status;
+	}
+	t.same(
+		alphas.slice(1).filter((alpha, index) => alpha >= (alphas[index] ?? 0)),
+		[],
+		alphas.join(" "),
+	);
+	t.ok(alphas.reduce((sum, alpha) => sum + alpha, 0) < 0.05, alphas.join(" "));
+	const ms = applyExperiment(guarded(1), guarded(1_000, "absolute"), status(), 9);
+	t.same(ms?.status.thresholds, {}, "20 + 1000 ms is not 2 · 20 ms");
+	t.equal(applyExperiment(guarded(1), guarded(1), status(), 9), null);
 });
 
 t.test("a changed defaultVariant wins over a promotion, an unchanged one does not undo it", async (t) => {

@@ -29,7 +29,7 @@ export function looksTable({ looks, experiment, metrics }: Report): Markup | nul
 	const told = html`<p class="note">The goal is proved by ${kindOf(rollout.inference.design)} alone, not by its interval above; harm and guardrails are looked at all the time.</p>`;
 	if (rows.length === 0) return html`${told}<p class="wide">No planned look has been taken yet.</p>`;
 	return html`${told}${table(`Planned looks at ${goal.metric}`, COLUMNS, rows)}
-<p class="soft wide">“At least” holds at all planned looks together; p is that look’s own${several ? "; by Holm it counts all arms of the look" : ""}.</p>`;
+<p class="soft wide">“At least” holds at all planned looks together: while it runs, nobody may change their plan, goal or alpha, and what a look has spent of alpha stays spent. p is that look’s own${several ? "; by Holm it counts all arms of the look" : ""}.</p>`;
 }
 
 const kindOf = (design: string): string => (design === "fixed-horizon" ? "one planned look" : "planned looks");

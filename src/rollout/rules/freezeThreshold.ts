@@ -70,7 +70,9 @@ function frozen(
 		const again =
 			refreeze === undefined
 				? ""
-				: `again, the baseline moved from ${number(refreeze.formerMs)} ms to ${number(valueMs)} ms; `;
+				: refreeze.because === "declaration"
+					? "again, the declaration had changed; "
+					: `again, the baseline moved from ${number(refreeze.formerMs)} ms to ${number(valueMs)} ms; `;
 		const inBaseline = rules === undefined ? "" : `, in the baseline slower than ${number(valueMs)} ms`;
 		return {
 			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },

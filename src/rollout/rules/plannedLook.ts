@@ -4,8 +4,10 @@
  * planned between two looks) are not made up for: the next one is taken at the information that there is. The last one spends
  * all that is left of alpha, also when it comes late.
  */
+import { isProvedBy } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
-import { boundary, type PlannedDesign, plannedUnits, statistic } from "../../analysis/plannedLook.js";
+import type { FindingLook } from "../../analysis/finding.js";
+import { boundary, lookAt, type PlannedDesign, plannedUnits } from "../../analysis/plannedLook.js";
 import { baselineOf } from "../../analysis/question.js";
 import { NO_MOMENTS } from "../../analysis/statistics/moments.js";
 import type { DecisionInput } from "../decision.js";
@@ -15,12 +17,21 @@ import { number } from "../sentence.js";
 import type { ExperimentStatus, PlannedLook } from "../status.js";
 import { inconclusive } from "./maxDuration.js";
 
+/** By arm the look that proved its goal, else the last one that was taken. */
+export function looksByArm({ looks = [] }: ExperimentStatus): Record<string, FindingLook> {
+	const found: Record<string, FindingLook> = {};
+	for (const [index, { units, z, boundary, effects = {} }] of looks.entries())
+		for (const [arm, own] of Object.entries(z)) {
+			if (isProvedBy(found[arm] ?? null)) continue;
+			const { improvement = null, lower = null } = effects[arm] ?? {};
+			found[arm] = { number: index + 1, units, z: own, boundary, improvement, lower };
+		}
+	return found;
+}
+
 /** Arms whose goal one of the looks has proved. */
-export function provedByLook({ looks = [] }: ExperimentStatus): string[] {
-	const arms = looks.flatMap(({ z, boundary: line }) =>
-		Object.entries(z).flatMap(([arm, value]) => (value !== null && value >= line ? [arm] : [])),
-	);
-	return [...new Set(arms)];
+export function provedByLook(status: ExperimentStatus): string[] {
+	return Object.entries(looksByArm(status)).flatMap(([arm, look]) => (isProvedBy(look) ? [arm] : []));
 }
 
 /** Units of all arms at the next look, and its number of how many; null where none is left or planned. */
@@ -53,13 +64,17 @@ export const plannedLook: RuleOf = (input, analysis) => {
 		// A person who has resumed after it has seen it.
 		if (proved.length > 0 || (status.durationFromMs ?? Number.NEGATIVE_INFINITY) >= atMs) return null;
 		return inconclusive(input, analysis, "look", {
-			reason: `the last of the planned looks, at ${units} units, did not prove the goal`,
+			reason: `the last of the planned looks, at ${units} units, did not prove the goal; alpha is spent, and another plan needs a new Experiment`,
 			summary: `no clear result among the ${count(units)} people that were planned for`,
 		});
 	}
 	if (maturedUnits(input) < next.units) return null;
 	const look = lookNow(input, inference);
-	const lines = Object.entries(look.z).map(([arm, z]) => `${arm} ${z === null ? "untested" : `z ${number(z)}`}`);
+	const lines = Object.entries(look.z).map(([arm, z]) => {
+		if (z === null) return `${arm} untested`;
+		const lower = look.effects?.[arm]?.lower ?? null;
+		return `${arm} z ${number(z)}${lower === null ? "" : ` (at least ${number(lower)})`}`;
+	});
 	const won = Object.entries(look.z).flatMap(([arm, z]) => (z !== null && z >= look.boundary ? [arm] : []));
 	const at = `planned look at ${look.units} units (planned at ${next.units} of ${inference.units})`;
 	return outcomeOf(
@@ -82,19 +97,17 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 		evidence.arms.find((entry) => entry.arm === arm)?.metrics[metric] ?? NO_MOMENTS;
 	const open = openChallengers(input);
 	const { pass } = levels(experiment);
-	const z = claims(experiment, metrics)
-		.filter(({ role, arm }) => role === "goal" && open.includes(arm))
-		.map(({ arm, metric, metricName, role, effect, slowLine }): [string, number | null] => [
-			arm,
-			metric === null
-				? null
-				: statistic(
-						{ metric, role, effect, slowLine },
-						of(arm, metricName),
-						of(baselineOf(experiment), metricName),
-						pass,
-					),
-		]);
-	const line = boundary(design, [...taken, units], pass);
-	return { atMs: nowMs, units, z: Object.fromEntries(z), boundary: Math.min(line, Number.MAX_VALUE) };
+	const line = Math.min(boundary(design, [...taken, units], pass), Number.MAX_VALUE);
+	const z: Record<string, number | null> = {};
+	const effects: Record<string, Pick<FindingLook, "improvement" | "lower">> = {};
+	for (const { arm, metric, metricName, role, effect: asked, slowLine } of claims(experiment, metrics)) {
+		if (role !== "goal" || !open.includes(arm)) continue;
+		const [t, c] = [of(arm, metricName), of(baselineOf(experiment), metricName)];
+		z[arm] = null;
+		if (metric === null) continue;
+		const { z: own, ...effect } = lookAt({ metric, role, effect: asked, slowLine }, t, c, pass, line);
+		z[arm] = own;
+		effects[arm] = effect;
+	}
+	return { atMs: nowMs, units, z, boundary: line, effects };
 }

@@ -42,16 +42,16 @@ export const promotion: RuleOf = (input, analysis) => {
 		analysis,
 		["promote", "promote"],
 		{
-			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, all proved ${looked(input)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
+			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, ${looked(input, best)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
 			summary: `${best.arm} becomes the new version: ${[best.goal, ...best.findings.filter((finding) => finding !== best.goal)].map((finding) => better(finding, metrics[finding.metric])).join("; ")}${trend?.trend === "weaker" ? "; but it helped the first people more than the later ones" : ""}.`,
 		},
 		{ status: after },
 	);
 };
 
-function looked({ experiment, status }: DecisionInput): string {
-	if (experiment.spec.rollout.inference.design === "sequential") return "at all looks";
-	return `at planned look ${status.looks?.length ?? 0}, guardrails at all looks`;
+function looked({ experiment }: DecisionInput, best: Winner): string {
+	if (experiment.spec.rollout.inference.design === "sequential") return "all proved at all looks";
+	return best.findings.length === 1 ? "proved" : "all proved, the guardrails at all looks";
 }
 
 /** An arm is ready when nothing about it is open. */
@@ -61,9 +61,14 @@ function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 		const findings = analysis.findings.filter((finding) => finding.arm === arm);
 		const goal = findings.find((finding) => finding.role === "goal" && finding.segment === undefined);
 		if (goal === undefined || !findings.every((finding) => finding.verdict === "pass")) continue;
-		if (best === null || (goal.lower ?? -Infinity) > (best.goal.lower ?? -Infinity)) best = { arm, goal, findings };
+		if (best === null || lowerOf(goal) > lowerOf(best.goal)) best = { arm, goal, findings };
 	}
 	return best;
+}
+
+/** The bound of what proved it. */
+function lowerOf({ look, lower }: Finding): number {
+	return (look === undefined ? lower : look.lower) ?? Number.NEGATIVE_INFINITY;
 }
 
 function goalQuestion({ experiment, metrics }: DecisionInput, { arm }: Winner): Question | null {
