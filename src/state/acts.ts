@@ -239,8 +239,14 @@ export class Acts {
 		const where = namespace === null ? "" : ` of namespace ${namespace}`;
 		this.#demandSome(call, "rollback", `access rules${where}`);
 		const scope = scopeOf({ namespace }, this.mayRead(call.caller));
-		const act: AskedWish = { verb: "rollback", namespace, ...this.store.restoration(to, scope) };
-		return this.#wish(call, act, this.store.planRestore(act, call.nowMs), dryRun);
+		const act: Extract<AskedWish, { verb: "rollback" }> = {
+			verb: "rollback",
+			namespace,
+			...this.store.restoration(to, scope),
+		};
+		const result = this.#wish(call, act, this.store.planRestore(act, call.nowMs), dryRun);
+		const { kept = [] } = act;
+		return result.outcome === "applied" && kept.length > 0 ? { ...result, kept } : result;
 	}
 
 	/** Changes of access rules that can be rolled back, as the caller may see them; newest first. */

@@ -117,7 +117,14 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 	);
 	const parts: readonly Part[] = [
 		...(act.verb === "rollback"
-			? [{ effect: `access rules as of revision ${act.revision}`, resource: null, namespaces: [] }]
+			? [
+					{ effect: `access rules as of revision ${act.revision}`, resource: null, namespaces: [] },
+					...(act.kept ?? []).map(({ kind, name }) => ({
+						effect: `keeps ${kind} ${name}, which came later`,
+						resource: null,
+						namespaces: [namespaceOf(name)],
+					})),
+				]
 			: []),
 		...judged.map((one) => {
 			const title = `${one.kind} ${qualifiedName(one.metadata)}`;

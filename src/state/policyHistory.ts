@@ -35,6 +35,8 @@ export interface Restoration {
 	readonly revision: number;
 	readonly documents: readonly { readonly name: string; readonly text: string }[];
 	readonly deletions: readonly Target[];
+	/** What came later and stays, for a Service needs it that stays too; absent: nothing. */
+	readonly kept?: readonly Target[];
 }
 
 /** Whose rules: by namespace. */

@@ -9,7 +9,7 @@ import type { Resource } from "../resources/resource.js";
 import type { ApprovalRequest, AskedAct } from "./approval.js";
 import { splitDocuments } from "./documents.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
-import type { MayRead } from "./visible.js";
+import { type MayRead, namespaceOf } from "./visible.js";
 
 const HIDDEN = "(of another namespace)";
 
@@ -50,6 +50,7 @@ function redactedAct(act: AskedAct, keys: ReadonlySet<string>, mayRead: MayRead)
 				...act,
 				documents: documentsOf(act.documents, keys, mayRead),
 				deletions: act.deletions.filter(({ kind, name }) => keys.has(resourceKey(kind, name))),
+				kept: (act.kept ?? []).filter(({ name }) => mayRead(namespaceOf(name))),
 			};
 	}
 }

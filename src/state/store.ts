@@ -28,6 +28,7 @@ import { PlanShelf } from "./planShelf.js";
 import { PolicyHistory, type Restoration, type Scope } from "./policyHistory.js";
 import { type MetricName, metricNames, serviceOf, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
+import { bareProblems, spared } from "./spared.js";
 import type { LastDecision } from "./wire.js";
 import { type ApplyOptions, type ApplyResult, planApply, type WishPlan } from "./wishes.js";
 
@@ -136,12 +137,14 @@ export class Store implements StateStore, Outbox {
 
 	/** What it takes to have the access rules of a revision again. @param to null = before the last change in the scope */
 	restoration(to: number | null, scope: Scope): Restoration {
-		return this.policies.restoration(to, { revision: this.#state.revision, stored: this.#stored }, scope);
+		const { revision, resources } = this.#state;
+		return spared(this.policies.restoration(to, { revision, stored: this.#stored }, scope), resources);
 	}
 
 	/** What a rollback would do; changes nothing. */
-	planRestore({ documents, deletions }: Restoration, nowMs: number): WishPlan {
-		return planApply(this.#wishes(), documents, nowMs, deletions);
+	planRestore(restoration: Restoration, nowMs: number): WishPlan {
+		const plan = planApply(this.#wishes(), restoration.documents, nowMs, restoration.deletions);
+		return { ...plan, problems: bareProblems(plan.problems, restoration, this.#state.resources) };
 	}
 
 	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */

@@ -4,6 +4,7 @@ import type { Action, Decision, Rule } from "../rollout/decision.js";
 import type { Refusal } from "../rollout/refusal.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import type { ApprovalRequest } from "./approval.js";
+import type { Target } from "./deletion.js";
 import type { PolicyRecord } from "./policyHistory.js";
 import type { ResourceChange } from "./wishes.js";
 
@@ -93,6 +94,8 @@ export type ApplyAnswer =
 			readonly changes: readonly ResourceChange[];
 			/** Of a dry run: how many others would have to approve it first. */
 			readonly approvals?: number;
+			/** Of a rollback: what came later and stays, for a Service would be left without any rule. */
+			readonly kept?: readonly Target[];
 	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 

@@ -73,6 +73,8 @@ export type ApplyResult =
 			readonly changes: readonly ResourceChange[];
 			/** Of a dry run by an operator: how many others would have to approve it first. */
 			readonly approvals?: number;
+			/** Of a rollback: what came later and stays. */
+			readonly kept?: readonly Target[];
 	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 

@@ -80,10 +80,10 @@ t.test("undoes the last change, goes back to any revision, and leaves facts and 
 	t.match(await local("policy", "rollback", "--to", "999"), { code: 64, stderr: /revision 999 is not yet made/ });
 	t.match(await local("policy", "rollback", "--to", "x"), { code: 64, stderr: /no revision/ });
 	t.match(await local("policy", "rollback", "--to", "0"), {
-		code: 1,
-		stderr: /^stored Service employment:\d+:\d+: Service employment does not say who may call it/,
+		code: 0,
+		out: "nothing changes\nkept AccessPolicy callers: it came later, and what it is for would be left without\n",
 	});
-	t.same(policies(made), ["callers GET"], "refused whole");
+	t.same(policies(made), ["callers GET"], "the Service is there, so its rules stay");
 });
 
 t.test("what would be refused now is refused whole, with the place in the older text", async (t) => {
@@ -105,6 +105,53 @@ t.test("what would be refused now is refused whole, with the place in the older 
 	const gone = { kind: "AccessPolicy" as const, name: "callers" };
 	await owner.deleteAll([gone, { kind: "Service", name: "employment" }], now);
 	t.match(await local("policy", "rollback"), { code: 1, stderr: /unknown Service "employment"/ });
+});
+
+t.test("past the creation of a Service its rules stay and the rest goes back, or it is said why not", async (t) => {
+	const made = await mutualApi(t);
+	const { store, owner } = made;
+	const { local } = await operatorCommand(t, made);
+	const classed = serviceText("late", "default", "  dataClass: fresh\n");
+	const dataClass = `apiVersion: weir.dev/v1alpha1\nkind: DataClass\nmetadata: {name: NAME}\nspec: {regions: [eu]}\n`;
+	await owner.apply(
+		file([RULES_GATEWAY, serviceText("employment"), policyText("callers", "employment")].join("---\n")),
+		now,
+	);
+	await owner.apply(file(policyText("wrong", "employment")), now);
+	const late = [classed, policyText("late", "late"), policyText("late2", "late")];
+	await owner.apply(
+		file([...late, dataClass.replace("NAME", "fresh"), dataClass.replace("NAME", "spare")].join("---\n")),
+		now,
+	);
+	t.match(await local("policy", "rollback", "--to", "1"), {
+		code: 0,
+		out: /^deleted DataClass spare\ndeleted AccessPolicy wrong\nkept AccessPolicy late: .*\nkept AccessPolicy late2: .*\nkept DataClass fresh: .*\n$/,
+	});
+	const names = () => store.current.resources.accessPolicies.map(({ metadata }) => metadata.name);
+	t.same(names(), ["callers", "late", "late2"]);
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		verb: "rollback",
+		result: "done",
+		objects: [
+			"access rules as of revision 1",
+			"keeps AccessPolicy late, which came later",
+			/keeps.*late2/,
+			/keeps.*fresh/,
+			/deleted.*wrong/,
+			/deleted.*spare/,
+		],
+	});
+
+	const both = policyText("both", "late").replace('["late"]', '["late", "employment"]');
+	await owner.apply(file(both), now);
+	const gone = ["late", "late2"].map((name) => ({ kind: "AccessPolicy" as const, name }));
+	await owner.deleteAll(gone, now);
+	t.match(await local("policy", "rollback", "--to", "1"), {
+		code: 1,
+		stderr:
+			/^stored Service late:\d+:\d+: Service late had no rules at revision 1, and nobody could call it after the rollback; declare an AccessPolicy for it alone/,
+	});
+	t.same(names(), ["both", "callers"], "refused whole: it would widen what employment had");
 });
 
 t.test("by role: of the own namespace, with a second person, and a revoked grant stays revoked", async (t) => {

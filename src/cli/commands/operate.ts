@@ -64,6 +64,9 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	if (answer.changes.length === 0) print("nothing changes");
 	for (const change of answer.changes)
 		print(`${change.change} ${change.kind} ${change.name}${dryRun ? " (dry run)" : ""}`);
+	for (const { kind, name } of answer.kept ?? []) {
+		print(`kept ${kind} ${name}: it came later, and what it is for would be left without${dryRun ? " (dry run)" : ""}`);
+	}
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);
 }

@@ -1,0 +1,63 @@
+/**
+ * What a rollback of access rules leaves in its place: Services are not rolled back, so a Service that came later, or was
+ * open then, would be left without any rule and nobody could call it. Its policies stay as they are, and so do DataClasses
+ * that Services name; the rest goes back. A policy that is also about a Service which has rules from then is not kept,
+ * for it would widen those: then the rollback is refused whole, with what to do. Pure.
+ */
+import { selects } from "../access/table.js";
+import { parseResources } from "../resources/parse.js";
+import { resourceTitle } from "../resources/position.js";
+import { referencesOf } from "../resources/reference.js";
+import type { AccessPolicy, Problem, ResourceSet, Service } from "../resources/resource.js";
+import type { Restoration } from "./policyHistory.js";
+import { keyOf, resourceKey } from "./resourceSet.js";
+
+type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "dataClasses" | "referenceGrants">;
+
+export function spared(restoration: Restoration, now: Rules): Restoration {
+	const bare = leftBare(restoration, now);
+	const gone = new Set(restoration.deletions.map(({ kind, name }) => resourceKey(kind, name)));
+	const about = (policy: AccessPolicy): readonly Service[] =>
+		now.services.filter((service) => selects(policy, service, now.referenceGrants));
+	const policies = now.accessPolicies.filter((policy) => {
+		const services = about(policy);
+		return gone.has(keyOf(policy)) && services.length > 0 && services.every((service) => bare.includes(service));
+	});
+	const kept = new Set([...policies, ...now.services].flatMap(referencesOf).map(({ to }) => resourceTitle(to)));
+	const stays = new Set([
+		...policies.map(keyOf),
+		...now.dataClasses.map(keyOf).filter((key) => gone.has(key) && kept.has(key)),
+	]);
+	const isKept = ({ kind, name }: Restoration["deletions"][number]): boolean => stays.has(resourceKey(kind, name));
+	return {
+		...restoration,
+		deletions: restoration.deletions.filter((one) => !isKept(one)),
+		kept: restoration.deletions.filter(isKept),
+	};
+}
+
+/** What the checks say of a Service that would be left bare is told as a matter of the rollback. */
+export function bareProblems(problems: readonly Problem[], restoration: Restoration, now: Rules): readonly Problem[] {
+	const bare = new Map(leftBare(restoration, now).map((one) => [`stored ${keyOf(one)}`, one]));
+	return problems.map((problem) => {
+		const service = bare.get(problem.position?.file ?? "");
+		if (service === undefined) return problem;
+		return {
+			position: problem.position,
+			message: `${resourceTitle(service)} had no rules at revision ${restoration.revision}, and nobody could call it after the rollback`,
+			hint: "declare an AccessPolicy for it alone, which a rollback keeps, and roll back then",
+		};
+	});
+}
+
+/** Closed Services that a policy is about now, and none would be. */
+function leftBare({ documents, deletions }: Restoration, now: Rules): readonly Service[] {
+	const back = parseResources(documents).resources.accessPolicies;
+	const replaced = new Set([...deletions.map(({ kind, name }) => resourceKey(kind, name)), ...back.map(keyOf)]);
+	const then = [...now.accessPolicies.filter((policy) => !replaced.has(keyOf(policy))), ...back];
+	const has = (policies: readonly AccessPolicy[], service: Service): boolean =>
+		policies.some((policy) => policy.spec.mode === "enforce" && selects(policy, service, now.referenceGrants));
+	return now.services.filter(
+		(service) => service.spec.access === null && has(now.accessPolicies, service) && !has(then, service),
+	);
+}
