@@ -370,6 +370,32 @@ const CASES: readonly Case[] = [
 		},
 	},
 	{
+		fact: "below all steps, since they were changed, the first one comes next by the rules of any step",
+		input: { status: status({ stepIndex: -1, allocationPpm: 20_000 }), evidence: evidence(EQUAL) },
+		action: "ramp",
+		rule: "ramp",
+		reason: /^Ramped from 2% to 20%: 300 matured units .*\(needs 200\)/,
+		status: { stepIndex: 0, allocationPpm: 200_000 },
+	},
+	{
+		fact: "and none is promoted there, whatever is proved",
+		input: { status: status({ stepIndex: -1, allocationPpm: 20_000 }), evidence: evidence(GOOD) },
+		action: "ramp",
+		rule: "ramp",
+		reason: /from 2% to 20%/,
+	},
+	{
+		fact: "a takeover below all steps comes to the first one next, with healthy endpoints",
+		input: {
+			status: status({ ...PROMOTING, promotion: { ...PROMOTING.promotion, stepIndex: -1, takeoverPpm: 20_000 } }),
+			evidence: evidence(GOOD, { health: health(100, 0) }),
+		},
+		action: "advance-takeover",
+		rule: "takeover",
+		reason: /from 2% to 20%/,
+		status: { promotion: { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 200_000 } },
+	},
+	{
 		fact: "a takeover waits while the winner's endpoints fail",
 		input: { status: status(PROMOTING), evidence: evidence(GOOD, { health: health(100, 2) }) },
 		action: "hold",
