@@ -1,0 +1,31 @@
+/** Whatever `weir validate` takes, the newest Envoy takes; test/long asks the other tested ones. */
+import t from "tap";
+import { mutualTls } from "../access/mutualTls.js";
+import { extremes, KINDS } from "./extremes.js";
+import { refusedExtremes } from "./refusedExtremes.js";
+
+const { from: _, ...files } = (await mutualTls(t)).gateway;
+const all = extremes(files);
+/**
+ * All ends of numbers, times and words, and some of the texts; a listener of its own costs Envoy a third of a second.
+ * Times are texts too, and always asked about.
+ */
+const cases = all.filter(
+	({ ofGateway, isText, name }, index) =>
+		index % 8 === 0 || (!ofGateway && (!isText || /= "[0-9]+(?:ms|s|d)/.test(name) || name.includes("pathTemplates"))),
+);
+t.setTimeout(300_000);
+
+t.test("the extremes of all fields are many, and of every kind", async (t) => {
+	t.comment(`${cases.length} cases`);
+	t.ok(all.length > 1_000);
+	for (const kind of KINDS)
+		t.ok(
+			cases.some(({ name }) => name.startsWith(`${kind} `)),
+			kind,
+		);
+});
+
+t.test("Envoy takes each", { timeout: 300_000 }, async (t) => {
+	t.same(await refusedExtremes(cases), []);
+});

@@ -1,0 +1,16 @@
+/** Every tested Envoy takes whatever `weir validate` takes; test/compiler asks the newest. */
+import { readFile } from "node:fs/promises";
+import t from "tap";
+import { mutualTls } from "../access/mutualTls.js";
+import { extremes } from "../compiler/extremes.js";
+import { refusedExtremes } from "../compiler/refusedExtremes.js";
+
+const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));
+const { from: _, ...files } = (await mutualTls(t)).gateway;
+const cases = extremes(files);
+
+for (const version of tested) {
+	t.test(`Envoy ${version} takes the extremes of all fields`, { timeout: 600_000 }, async (t) => {
+		t.same(await refusedExtremes(cases, version), []);
+	});
+}
