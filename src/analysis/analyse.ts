@@ -8,6 +8,7 @@
 
 import type { Experiment, Metric } from "../resources/resource.js";
 import { type Claim, claims, type Levels, levels, levelsInEra } from "./claim.js";
+import { mayBeBelow } from "./compareShares.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence } from "./evidence.js";
 import type { Finding, FindingLook, Method } from "./finding.js";
@@ -97,7 +98,11 @@ function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: L
 	if (!isMeasured(measured)) return findingOf(claim, method, shared, unmeasured(t, c), "unknown", measured.note);
 	let verdict: Finding["verdict"] = "open";
 	const harmLine = harmLineOf(question, metric);
-	if (isHarm(measured, harmLine, () => mayHarm(claim.reference, t, c, shared.harm))) verdict = "harm";
+	// The search for the bound is dear, and for most claims one null point tells that it is in vain.
+	const may = (): boolean =>
+		(method !== "bernoulli-mixture" || mayBeBelow(question, t, c, harmLine)) &&
+		mayHarm(claim.reference, t, c, shared.harm);
+	if (isHarm(measured, harmLine, may)) verdict = "harm";
 	else if (isProved(question, measured.logE, t, c, claim.arm, input)) verdict = "pass";
 	else if (isLost(claim, c, input.experiment))
 		return findingOf(claim, method, shared, unmeasured(t, c), "unknown", movedNote(claim, c));

@@ -34,7 +34,7 @@ import {
 	segment,
 } from "./sequential/bernoulliArms.js";
 import { differenceBounds, ratioBounds } from "./sequential/bernoulliBounds.js";
-import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "./sequential/bernoulliMixture.js";
+import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE, trialOf } from "./sequential/bernoulliMixture.js";
 import {
 	bettingDifferenceBounds,
 	bettingRatioBounds,
@@ -42,6 +42,7 @@ import {
 	logBettingEvidence,
 	ratioLine,
 } from "./sequential/betting.js";
+import { atCentre } from "./sequential/nullBoundary.js";
 import { problemOfCapital } from "./statistics/logCapital.js";
 import { problemOf } from "./statistics/moments.js";
 
@@ -80,6 +81,39 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 		baseline: { n: c.n, mean: c.mean },
 		challenger: { n: t.n, mean: t.mean },
 	};
+}
+
+/** Nats by which bounds are wider than what they are found by. */
+const BOUND_NATS = 1e-3;
+
+/**
+ * Whether it could be proved that the improvement lies below `line`, as far as one null point says: the e-value at the
+ * line's most likely one is no less than the infimum that decides, and costs a hundredth of the search for a bound. true
+ * where the mixture alone does not decide.
+ */
+export function mayBeBelow(question: Question, t: MetricEvidence, c: MetricEvidence, line: number): boolean {
+	if (line === Number.NEGATIVE_INFINITY) return false;
+	if (t.capital !== undefined && c.capital !== undefined && question.metric.spec.range !== null) return true;
+	const range = rangeOf(question);
+	const [st, sc] = [sampleOf(t, range), sampleOf(c, range)];
+	if (st === null || sc === null) return true;
+	const { side, contrast } = halfPlane(question, line, range);
+	const bar = -Math.log(question.harmAlpha) - BOUND_NATS;
+	if (logRatioAtMost(st, sc, contrast) < bar) return false;
+	const trial = trialOf(side === "above" ? "below" : "above", st, sc, priorOf(question), question.shares);
+	return atCentre(trial, contrast).value >= bar;
+}
+
+/**
+ * No e-value of the mixture at the pooled point of the line is above this: it is a mean of likelihood ratios against that point, none
+ * above that of the means seen, n·KL of each arm; and KL ≤ χ² (Gibbs & Su, International Statistical Review 70, 2002).
+ */
+function logRatioAtMost(t: Sample, c: Sample, { slope, offset }: Contrast): number {
+	const pc = (t.sum - offset * t.n + c.sum) / (slope * t.n + c.n);
+	const pt = slope * pc + offset;
+	const chi2 = ({ n, sum }: Sample, p: number): number =>
+		p > 0 && p < 1 ? (n * (sum / n - p) ** 2) / (p * (1 - p)) : Number.POSITIVE_INFINITY;
+	return chi2(t, pt) + chi2(c, pc);
 }
 
 /** By the Bernoulli mixture: lines are ratios of shares, or their differences. */

@@ -8,6 +8,7 @@
 
 import type { Experiment, Metric } from "../resources/resource.js";
 import { type Claim, type Levels, levelsInEra, segmentShare } from "./claim.js";
+import { mayBeBelow } from "./compareShares.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence, PartOfArm, SegmentEvidence } from "./evidence.js";
 import type { Finding } from "./finding.js";
@@ -61,6 +62,8 @@ function harmIn(
 	const harmLine = harmLineOf(question, metric);
 	// Most values are not even worse by what is seen: then nothing can be proved, and nothing need be computed.
 	if (isOfMeans(metric) && !looksWorse(t.mean, c.mean, signOf(metric), isRelative(question), harmLine)) return null;
+	const method = methodOf(question, [t, c]);
+	if (method === "bernoulli-mixture" && !mayBeBelow(question, t, c, harmLine)) return null;
 	const measured = compare(question, t, c);
 	if (!isMeasured(measured) || !isHarm(measured, harmLine, () => mayHarm(claim.reference, t, c, level.harm)))
 		return null;
@@ -70,7 +73,7 @@ function harmIn(
 		arm: claim.arm,
 		role: claim.role,
 		segment: { name: segment, value },
-		method: methodOf(question, [t, c]),
+		method,
 		baseline,
 		challenger,
 		improvement,

@@ -9,6 +9,15 @@ export const SEGMENTS_MAX = 5;
 /** Values of a segment that count by themselves, in order of appearance; the rest together are `other`. */
 export const SEGMENT_VALUES_MAX = 20;
 
+/** Guardrails of an Experiment: they share harm's alpha, and each is a test of every challenger at every look. */
+export const GUARDRAILS_MAX = 20;
+
+/**
+ * Challengers × claims × values of all segments (and `other`): so many tests of harm may one look at an Experiment take
+ * in segments, about 0.1 s. All running Experiments share one loop.
+ */
+export const SEGMENT_TESTS_MAX = 10_000;
+
 /** Planned looks of a group-sequential design: more are hardly better than looking always. */
 export const LOOKS_MAX = 50;
 

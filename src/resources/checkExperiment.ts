@@ -1,6 +1,6 @@
 /** One Experiment against its Service and Metrics. */
 import { armRegions, sharePoints } from "../assignment/region.js";
-import { PPM } from "../limits.js";
+import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "./host.js";
 import type { Path } from "./position.js";
 import type { Check } from "./report.js";
@@ -15,6 +15,7 @@ export function experimentProblems(check: Check): void {
 		unitProblems(check, experiment);
 		parameterProblems(check, experiment);
 		segmentProblems(check, experiment);
+		workProblems(check, experiment);
 	}
 }
 
@@ -28,6 +29,17 @@ function segmentProblems({ set, report }: Check, experiment: Experiment): void {
 		const hint = "name a header that many units share, such as x-country";
 		report(experiment, ["spec", "segments", index, "header"], message, hint);
 	}
+}
+
+/** Every claim of every challenger is tested in every value of every segment, at every look. */
+function workProblems({ report }: Check, experiment: Experiment): void {
+	const { arms, guardrails, goal, segments } = experiment.spec;
+	const claims = guardrails.length + (goal === null ? 0 : 1);
+	const values = segments.length * (SEGMENT_VALUES_MAX + 1);
+	const tests = (arms.length - 1) * claims * values;
+	if (tests <= SEGMENT_TESTS_MAX) return;
+	const message = `segments make ${tests} tests of harm at every look (${arms.length - 1} challengers × ${claims} claims × ${values} values), more than ${SEGMENT_TESTS_MAX}`;
+	report(experiment, ["spec", "segments"], message, "declare fewer segments, guardrails or arms");
 }
 
 function variantProblems({ set, positions, report }: Check, experiment: Experiment): void {

@@ -1,6 +1,6 @@
 /** Experiment: assigns units to arms; an arm points to a Variant. Required: service, unit, layer, arms, rollout.steps. */
 import { z } from "zod";
-import { ARM_WEIGHT_MAX, ARMS_MAX, SEGMENTS_MAX } from "../limits.js";
+import { ARM_WEIGHT_MAX, ARMS_MAX, GUARDRAILS_MAX, SEGMENTS_MAX } from "../limits.js";
 import { effect } from "./effect.js";
 import { unitHeader } from "./host.js";
 import { resource } from "./metadata.js";
@@ -98,6 +98,7 @@ const spec = fields({
 		.default(null)
 		.meta({ description: "What a challenger must improve, and by how much, to be promoted." }),
 	guardrails: list(fields({ metric: localName, margin: effect(false) }), "write a list of {metric, margin}")
+		.max(GUARDRAILS_MAX, { error: `write at most ${GUARDRAILS_MAX} guardrails: each takes a part of alpha` })
 		.default([])
 		.meta({ description: "What a challenger may not worsen by more than the margin." }),
 	segments,

@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- loop`: 1,000 running experiments of 5 metrics, one pass of the rollout loop. Everything but the SQL:
  * the store and the evidence are in memory, the loop, its queries, decide() and what it records are the real ones. No
- * evidence is seen twice: every pass has new units.
+ * evidence is seen twice: every pass has new units. A quarter of them have segments.
  */
 import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
 import type { Experiment, Metric } from "../../src/resources/resource.js";
@@ -37,8 +37,13 @@ const SPEC: Partial<Experiment["spec"]> = {
 	rollout: { ...ROLLOUT, maxDurationMs: null },
 };
 
+/** A quarter of them look for harm in every value of two segments. */
+const SEGMENTS = ["country", "plan"].map((name) => ({ name, header: `x-${name}` }));
+const VALUES = 8;
+const hasSegments = (index: number): boolean => index % 4 === 1;
+
 const named = (index: number): Experiment => {
-	const one = experiment(["boosted"], SPEC);
+	const one = experiment(["boosted"], { ...SPEC, segments: hasSegments(index) ? SEGMENTS : [] });
 	return { ...one, metadata: { ...one.metadata, name: `e${index}` } };
 };
 
@@ -57,8 +62,8 @@ function evidenceOf(index: number, pass: number): Evidence {
 		latency: 20 + 30 * next(),
 	};
 	const noise = (sd: number, n: number): number => ((next() + next() + next() - 1.5) * 2 * sd) / Math.sqrt(n);
-	const arm = (name: string, lift: number) => {
-		const n = units + Math.round(noise(1, 1) * Math.sqrt(units));
+	const arm = (name: string, lift: number, of = units) => {
+		const n = of + Math.round(noise(1, 1) * Math.sqrt(of));
 		const share = (p: number): MetricEvidence => {
 			const hits = Math.min(n, Math.max(0, Math.round(n * (p + noise(Math.sqrt(p * (1 - p)), n)))));
 			return rate(n, hits / n);
@@ -100,7 +105,16 @@ function evidenceOf(index: number, pass: number): Evidence {
 		health: [],
 		droppedEntries: 0,
 		forcedUnits: 0,
-		segments: [],
+		segments: !hasSegments(index)
+			? []
+			: SEGMENTS.flatMap((segment) =>
+					Array.from({ length: VALUES }, (_, rank) => ({
+						segment: segment.name,
+						value: `v${rank}`,
+						rank,
+						arms: ["control", "boosted"].map((name) => arm(name, 0, Math.ceil(units / VALUES))),
+					})),
+				),
 		periods: [],
 		interactions: [],
 		newestOutcomeMs: { accuracy: 99_900 },

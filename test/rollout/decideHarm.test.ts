@@ -1,11 +1,14 @@
 /** Harm: what onHarm does, and harm in a segment. */
 import t from "tap";
 import { levels, levelsInEra, segmentShare } from "../../src/analysis/claim.js";
+import { compareShares, mayBeBelow } from "../../src/analysis/compareShares.js";
 import type { SegmentEvidence } from "../../src/analysis/evidence.js";
+import type { Question } from "../../src/analysis/question.js";
 import { logEvidence, PRIOR_RARE } from "../../src/analysis/sequential/bernoulliMixture.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
 import { actByPerson } from "../../src/rollout/person.js";
+import { random } from "../analysis/random.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
 const BAD = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4 } });
@@ -180,4 +183,90 @@ t.test("a mean whose tails are too heavy is neither harm nor a pass, and says wh
 			reason: /revenue of arm boosted is unknown: tails too heavy to tell: one unit .*; more units may do, or .* a cap/,
 			findings: [{ verdict: "unknown", lower: null, upper: null }],
 		});
+});
+
+t.test(
+	"the worst legal Experiment is decided with little work: a bound is searched for only where harm is near",
+	async (t) => {
+		const arms = Array.from({ length: 6 }, (_, index) => `arm-${index}`);
+		const names = Array.from({ length: 15 }, (_, index) => `m${index}`);
+		const large = experiment(arms, {
+			goal: { metric: "m0", improveBy: { kind: "absolute", value: 0.001 } },
+			guardrails: names.slice(1).map((name) => ({ metric: name, margin: { kind: "absolute", value: 0.0001 } })),
+			segments: ["a", "b", "c", "d", "e"].map((name) => ({ name, header: `x-${name}` })),
+		});
+		const next = random(5);
+		const part = (arm: string, n: number) => ({
+			arm,
+			metrics: Object.fromEntries(
+				// Every challenger is seen a little worse everywhere, and nowhere is it proved.
+				names.map((name) => [name, rate(n, Math.round(n * (arm === "control" ? 0.5 : 0.499 - 0.004 * next())) / n)]),
+			),
+		});
+		const everyone = ["control", ...arms];
+		const made = evidence(Object.fromEntries(everyone.map((arm) => [arm, { n: 50_000 }])), {
+			segments: large.spec.segments.flatMap(({ name }) =>
+				Array.from({ length: 21 }, (_, rank) => ({
+					segment: name,
+					value: `v${rank}`,
+					rank,
+					arms: everyone.map((arm) => part(arm, 5_000)),
+				})),
+			),
+		});
+		const whole = { ...made, arms: made.arms.map((arm) => ({ ...arm, ...part(arm.arm, 50_000) })) };
+		const metrics = Object.fromEntries(names.map((name) => [name, metric(name, {})]));
+		// What the search is made of: work, and not this machine's time.
+		const { log } = Math;
+		let logs = 0;
+		Math.log = (x) => {
+			logs += 1;
+			return log(x);
+		};
+		t.teardown(() => {
+			Math.log = log;
+		});
+		const outcome = decide(input({ experiment: large, metrics, status: status({ thresholds: {} }), evidence: whole }));
+		Math.log = log;
+		const tests = 6 * 15 * 105;
+		t.equal(outcome.findings.length, 6 * 15, "and no harm is found");
+		t.ok(logs < 5 * tests, `${logs} logarithms for ${tests} tests`);
+	},
+);
+
+t.test("what one null point tells never hides a harm that the bound proves", async (t) => {
+	const next = random(11);
+	let [near, proved] = [0, 0];
+	for (let round = 0; round < 600; round++) {
+		const down = next() < 0.5;
+		const relative = next() < 0.4;
+		const declared = metric("m", down ? { source: "errors", direction: "down" } : {});
+		const [nt, nc] = [Math.ceil(30 * 200 ** next()), Math.ceil(30 * 200 ** next())];
+		const base = down ? 0.002 + 0.1 * next() : 0.2 + 0.7 * next();
+		const line = -0.05 * next() * (relative ? 1 : base);
+		const question: Question = {
+			metric: declared,
+			role: "guardrail",
+			effect: { kind: relative ? "relative" : "absolute", value: -line },
+			slowLine: 0,
+			reference: null,
+			meanUnits: 2_000,
+			alpha: 0.05,
+			harmAlpha: 0.05 / 3,
+			shares: { challenger: 1, baseline: 1 },
+		};
+		const sd = Math.sqrt(base * (1 - base) * (1 / nt + 1 / nc));
+		const worse = base + (down ? 1 : -1) * ((3 + 3 * next()) * sd - line * (relative ? base : 1));
+		const hits = (n: number, p: number) => Math.min(n, Math.max(0, Math.round(n * p)));
+		const [t1, c1] = [rate(nt, hits(nt, worse) / nt), rate(nc, hits(nc, base) / nc)];
+		const found = compareShares(question, t1, c1);
+		if (!("upper" in found)) throw new RangeError(found.note);
+		const harmful = found.upper < line;
+		const may = mayBeBelow(question, t1, c1, line);
+		if (harmful) t.ok(may, JSON.stringify({ question, t1, c1 }));
+		proved += harmful ? 1 : 0;
+		near += may && !harmful ? 1 : 0;
+	}
+	t.ok(proved > 100, `${proved} harms`);
+	t.ok(near < 60, `${near} of the others had to be searched`);
 });
