@@ -171,7 +171,8 @@ export function crossingProbability(
 
 /**
  * The classical designs at equally spaced looks. pocock: the same z at all of them; obrien-fleming: z_k = C·√(K/k). The
- * constant, C, is z at the last look (Pocock 1977; O'Brien & Fleming 1979).
+ * constant, C, is z at the last look (Pocock 1977; O'Brien & Fleming 1979). No design here uses them, for their looks must come
+ * as planned: their published constants are what the recursion is tested against.
  */
 export function classicalBoundaries(
 	kind: "pocock" | "obrien-fleming",

@@ -31,7 +31,7 @@ function standardError({ varianceT, varianceC, shareT, shareC }: FixedHorizonDes
 	return Math.sqrt(((varianceT / shareT + varianceC / shareC) * total) / units);
 }
 
-/** Chance that the test at N units in both arms together finds a true distance from the line. */
+/** Chance that the test at N units in both arms together finds a true distance from the line: fixedUnits() turned round. */
 export function fixedPower(design: FixedHorizonDesign, distance: number, units: number): number {
 	const z = normalIsf(design.alpha / design.sides) * (design.errorRatio ?? 1);
 	const shift = distance / standardError(design, units);
@@ -47,7 +47,7 @@ export function fixedUnits(design: FixedHorizonDesign, distance: number, power: 
 	return (standardError(design, 1) * (shiftFor(design, power) / distance)) ** 2;
 }
 
-/** The distance that N units find with the chance `power`. */
+/** The distance that N units find with the chance `power`: fixedUnits() turned round, as published tables give it. */
 export function fixedDetectable(design: FixedHorizonDesign, units: number, power: number): number {
 	return standardError(design, units) * shiftFor(design, power);
 }
@@ -67,6 +67,7 @@ function shiftFor({ alpha, sides, errorRatio = 1 }: FixedHorizonDesign, power: n
 /**
  * The same with the t distribution's wider line, total over equal arms: Guenther's correction + z²/2 (Guenther 1981,
  * The American Statistician 35). Within one unit of the exact noncentral t from about 10 units an arm.
+ * What is planned has thousands of units and the normal line: this says by how much that is too few.
  */
 export function fixedUnitsByT(design: FixedHorizonDesign, distance: number, power: number): number {
 	return fixedUnits(design, distance, power) + normalIsf(design.alpha / design.sides) ** 2 / 2;

@@ -31,7 +31,10 @@ export function rho(alpha: number, tunedAt: number): number {
 /** Bounds and p-value of one claim ask for the same ρ, and it is a search. */
 let last = { alpha: Number.NaN, tunedAt: Number.NaN, rho: Number.NaN };
 
-/** Equation 161, the approximation of `rho` that GrowthBook uses; 1.7 % off at 5 %, and valid like any fixed ρ. */
+/**
+ * Equation 161, the approximation of `rho` that GrowthBook uses; 1.7 % off at 5 %, and valid like any fixed ρ. Nothing here
+ * decides by it: with it GrowthBook's and confseq's published numbers are made again to the last digit.
+ */
 export function approximateRho(alpha: number, tunedAt: number): number {
 	const log = -2 * Math.log(alpha);
 	return Math.sqrt((log + Math.log(log + 1)) / tunedAt);
@@ -86,7 +89,8 @@ export interface ContrastInterval {
 
 /**
  * The contrast μ_t − k·μ_c: SE² = V_t/n_t + k²·V_c/n_c, N = n_t + n_c, s² = N·SE² (statistics.md 2.1). A relative
- * claim (1 + r) is tested as a contrast with k = 1 + r, so the noise of the baseline is in the width.
+ * claim (1 + r) is tested as a contrast with k = 1 + r, so the noise of the baseline is in the width. Means are compared
+ * by asympEstimate.ts, which also knows covariates and ratios: this is the plain formula, against which that is tested.
  */
 export function contrastInterval(
 	challenger: Moments,
@@ -105,7 +109,8 @@ export function contrastInterval(
 /**
  * One-sided bounds of the ratio μ_t ÷ μ_c for a positive baseline: the k whose contrast is not excluded (Fieller's
  * construction). With g the half width for s = 1, k is excluded where (m_t − k·m_c)² > g²·N·(V_t/n_t + k²·V_c/n_c), a
- * quadratic inequality in k. null when the baseline's mean is not clearly above 0.
+ * quadratic inequality in k. null when the baseline's mean is not clearly above 0. Beside contrastInterval(), for the same
+ * reason.
  */
 export function ratioInterval(
 	challenger: Moments,

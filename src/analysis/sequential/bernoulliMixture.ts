@@ -107,21 +107,6 @@ export function anytimePValue(logE: number): number {
 	return Math.min(1, Math.exp(-logE));
 }
 
-/**
- * Anytime p-value of "p_t lies on the line" against both sides: twice the smaller one-sided one, so that it is at most
- * alpha exactly where the line is outside the bounds at alpha/2 each.
- */
-export function twoSidedPValue(
-	challenger: Sample,
-	baseline: Sample,
-	contrast: Contrast,
-	prior: BetaPrior,
-	shares: ArmShares = EQUAL_SHARES,
-): number {
-	const of = (side: Side): number => logEvidence(side, challenger, baseline, contrast, prior, shares);
-	return Math.min(1, 2 * anytimePValue(Math.max(of("above"), of("below"))));
-}
-
 /** ln e for the claim that one arm's mean is below p: evidence against {mean ≥ p}. For one-sample claims about shares. */
 export function logEvidenceBelow(sample: Sample, p: number, prior: BetaPrior): number {
 	const s = tidy(sample);

@@ -35,7 +35,10 @@ const LOG_WEIGHT = -Math.log(STEPS.length);
 
 const PRECISION = 1e-9;
 
-/** ln e for the claim that the challenger's error rate is above (below) `ratio` times the baseline's; ratio > 0. */
+/**
+ * ln e for the claim that the challenger's error rate is above (below) `ratio` times the baseline's; ratio > 0. It is what
+ * rateRatioBounds() inverts, open to those who calibrate it.
+ */
 export function logRateEvidence(side: Side, batches: readonly ErrorBatch[], ratio: number): number | NoEstimate {
 	const problem = problemOf(batches);
 	if (problem !== "") return { reason: problem };

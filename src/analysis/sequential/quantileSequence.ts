@@ -54,7 +54,8 @@ export function quantileBounds(counts: RankCounts, q: number, tuning: Tuning): Q
 /**
  * Anytime p-value for the claim that the challenger's q-quantile differs from the baseline's, or lies above or below it.
  * Both arms must be counted at the same number of thresholds. With a margin, let the baseline's i-th threshold be the
- * challenger's divided by 1 + margin: then "above" claims a quantile more than the margin above.
+ * challenger's divided by 1 + margin: then "above" claims a quantile more than the margin above. The two-sample pair of
+ * quantileBounds() in the same paper, tested and calibrated with it; latency is decided by two thresholds (compareShares.ts).
  */
 export function quantilePValue(
 	claim: Side | "different",

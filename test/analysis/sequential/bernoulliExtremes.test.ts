@@ -8,7 +8,6 @@ import {
 	PRIOR_RATE,
 	type Sample,
 	type Side,
-	twoSidedPValue,
 } from "../../../src/analysis/sequential/bernoulliMixture.js";
 
 interface Golden {
@@ -54,10 +53,7 @@ t.test("bounds bracket the estimate and are where the evidence is 1/alpha, at ev
 				const ratio = ratioBounds(a, c, alpha, prior);
 				const quotient = a.sum / a.n / (c.sum / c.n);
 				if (!(ratio.lower <= quotient && quotient <= ratio.upper)) t.fail(`${n} ${rate}: ratio`);
-				const p = twoSidedPValue(a, c, { slope: 1, offset: lower }, prior);
-				if (lower > -1 && Math.abs(p / (2 * alpha) - 1) > 1e-3 * Math.max(1, n / 1e5)) t.fail(`${n} ${rate}: p ${p}`);
 			}
-	t.equal(twoSidedPValue({ n: 100, sum: 50 }, { n: 100, sum: 50 }, { slope: 1, offset: 0 }, PRIOR_RATE), 1);
 });
 
 t.test("what cannot be values in [0,1] counts as no data: the whole interval, no evidence", async (t) => {
@@ -77,6 +73,7 @@ t.test("what cannot be values in [0,1] counts as no data: the whole interval, no
 		t.same(ratioBounds(bad, bad, 0.05, PRIOR_RATE), { lower: 0, upper: 1000 });
 		t.ok(logEvidence("above", bad, bad, { slope: 1, offset: 0 }, PRIOR_RATE) <= 0);
 		t.equal(logEvidenceBelow(bad, 0.5, PRIOR_RATE), 0);
-		t.equal(twoSidedPValue(bad, good, { slope: 1, offset: 0 }, PRIOR_RATE), 1);
+		for (const side of ["above", "below"] as const)
+			t.ok(logEvidence(side, bad, good, { slope: 1, offset: 0 }, PRIOR_RATE) <= 0);
 	}
 });
