@@ -43,6 +43,7 @@ t.test("told once in the log and the audit log, and by a gauge for as long as it
 	watch.look([envoy("SYNCED")]);
 	t.same([log, audited, gauges], [[], [], []]);
 	watch.look([envoy("ERROR", 2_000)]);
+	watch.look([envoy("STALE", 2_000)]);
 	watch.look([envoy("ERROR", 2_000)]);
 	t.same(log, ["error: what is published was refused"]);
 	const labels = { node: "weir-gateway", type: "routes" };

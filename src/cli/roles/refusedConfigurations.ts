@@ -24,7 +24,13 @@ export function watchRefusals({ log, meter, audit }: RefusalsOptions): RefusalWa
 	let standing: ReadonlyMap<string, Refusal> = new Map();
 	return {
 		look: (proxies) => {
-			const now = new Map(refusalsOf(proxies).map((one) => [`${one.type} ${one.node}`, one]));
+			const now = new Map(
+				refusalsOf(proxies).map((one) => {
+					const key = `${one.type} ${one.node}`;
+					// Without words something is just being tried again: what was refused before stands.
+					return [key, one.error === "" ? (standing.get(key) ?? one) : one];
+				}),
+			);
 			for (const [key, refusal] of now) {
 				const before = standing.get(key);
 				if (before?.error === refusal.error && before.source === refusal.source) continue;
