@@ -10,6 +10,7 @@ import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
 import { ambiguousPaths, NOT_CANONICAL, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
 import { isOpen } from "./execution.js";
+import { LOOP, loopRule } from "./loop.js";
 import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
 import { policyRule } from "./policyRule.js";
 import { CLIENT_CERTIFICATE, ONE_IDENTITY, STRICT_IDENTITY } from "./principalRule.js";
@@ -74,13 +75,17 @@ const OFF = { "@type": RBAC_PER_ROUTE };
 /**
  * typed_per_filter_config of a virtual host before tokens. The sidecar is told one identity of a certificate, so that
  * one with several, or with none, stays out here whoever judges.
+ * @param place mark: of the Service behind the Gateway; what comes with it has been here before (loop.ts)
  */
-export function gatePerRoute(access: AccessTable, { identifies }: AccessPlace) {
-	if (isOpen(access)) return {};
-	const policies = {
+export function gatePerRoute(
+	access: AccessTable,
+	{ identifies, mark }: Pick<AccessPlace, "identifies"> & { readonly mark: string },
+) {
+	const judged = {
 		...notCanonicalRules(judgesPaths(access)),
 		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity(), [IDENTITY_TOO_LONG]: tooLongIdentity() } : {}),
 	};
+	const policies = { [LOOP]: loopRule(mark), ...(isOpen(access) ? {} : judged) };
 	return { [GATE_FILTER]: perRoute({ rules: { action: "DENY", policies }, rules_stat_prefix: GATE_STATS }) };
 }
 

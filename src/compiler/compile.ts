@@ -30,6 +30,7 @@ import {
 import { explainRules } from "./explain.js";
 import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
+import { loopMark } from "./loop.js";
 import { ownPartRules, withoutOwnParts } from "./ownParts.js";
 import {
 	type Collectors,
@@ -62,6 +63,11 @@ export interface CompileOptions {
 	readonly sidecar?: "always" | "when-needed";
 	/** Key sets of token issuers, by keySetName. Without one Envoy reads the file, once, or fetches it, again and again. */
 	readonly keySets?: KeySets;
+	/**
+	 * Tells Gateways of this installation from those of another in a chain, for the mark of loops. Left out: the hash of
+	 * the declaration, since two that are the same, endpoints included, lead to the same place.
+	 */
+	readonly installation?: string;
 }
 
 /** No access log, no traces: what `weir compile` prints runs by itself. */
@@ -73,6 +79,7 @@ export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: 
  */
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
+	const { installation = contentHash(JSON.stringify(declared)) } = options;
 	const { resources, services, table } = tabled(declared, status, options);
 	const version = contentHash(JSON.stringify(table));
 	const variants = resources.services.flatMap((service) =>
@@ -132,6 +139,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 							protocol,
 							asksSidecar,
 							identifies: demandsClientCertificates(gateway),
+							mark: loopMark(installation, qualifiedName(gateway.metadata), compiled.table.name),
 						}),
 					),
 				}),

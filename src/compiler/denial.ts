@@ -10,6 +10,7 @@ export type DenialReason =
 	| "not-canonical"
 	| "no-single-identity"
 	| "rate-limited"
+	| "loop-detected"
 	| "unanswered";
 
 export interface Denial {
@@ -24,6 +25,7 @@ const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
 	["(no_single_identity", "no-single-identity"],
 	["(invalid_token", "invalid-token"],
 	["(unanswered", "unanswered"],
+	["(loop", "loop-detected"],
 ];
 
 const MATCHED = /^rbac_access_denied_matched_policy\[(.*)\]$/s;

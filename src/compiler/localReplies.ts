@@ -29,6 +29,7 @@ const DENIALS: readonly {
 		],
 	},
 	{ reason: "rate-limited", status: 429, when: `response.code_details == '${RATE_LIMITED}'` },
+	{ reason: "loop-detected", status: 508, when: begins(`${RBAC}(loop`) },
 	{ reason: "not-canonical", status: 403, when: begins(`${RBAC}(not_canonical`) },
 	{ reason: "no-single-identity", status: 403, when: begins(`${RBAC}(no_single_identity`) },
 	{ reason: "no-policy-allows", status: 403, when: `response.code_details == '${RBAC}none]'` },

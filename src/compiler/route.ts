@@ -8,6 +8,7 @@ import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.j
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "./headers.js";
+import { marked } from "./loop.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import type { AccessTable, ArmTable, ExperimentTable } from "./plan.js";
 import { limitsPerRoute } from "./rateLimits.js";
@@ -36,6 +37,7 @@ export function virtualHost(context: RouteContext): object {
 				tried: !table.callout?.verdict && readsUsers(envoysRules(context)),
 			}),
 		},
+		request_headers_to_add: [marked(context.mark)],
 		// Envoy's part of the sidecar's answer; the upstream is told by x-weir-arm.
 		...removed([
 			...(assigned === "callout" ? [VARIANT_HEADER] : []),

@@ -18,6 +18,8 @@ export interface RouteContext {
 	readonly asksSidecar: boolean;
 	/** The Gateway demands client certificates, so that x-forwarded-client-cert is Envoy's own word. */
 	readonly identifies: boolean;
+	/** Of the Service behind the Gateway: loop.ts. */
+	readonly mark: string;
 }
 
 export const routeIdentity = (

@@ -7,6 +7,7 @@ import { calloutProblems } from "./checkCallout.js";
 import { dataClassProblems } from "./checkDataClass.js";
 import { denominatorProblems, experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
+import { loopProblems } from "./checkLoop.js";
 import { referenceProblems } from "./checkReference.js";
 import { rolloutProblems } from "./checkRollout.js";
 import { sharedProblems } from "./checkShared.js";
@@ -37,6 +38,7 @@ export function checkResources(
 	serviceProblems(check);
 	wildcardProblems(check);
 	sharedProblems(check);
+	loopProblems(check);
 	referenceProblems(check);
 	accessProblems(check);
 	dataClassProblems(check);

@@ -80,5 +80,5 @@ export function neighbours(
 const ISSUERS: readonly TokenIssuer[] = [tokenIssuer("https://id.test", ["weir", "models"], "/run/weir/keys.json")];
 
 export function build(set: ResourceSet, options: Partial<CompileOptions> = {}): Plan {
-	return compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...options });
+	return compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, installation: "test", ...options });
 }

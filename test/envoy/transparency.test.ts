@@ -18,7 +18,13 @@ import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
 /** What the client sees more of through Envoy, nothing else. */
 const ADDED_TO_RESPONSE = ["x-request-id"];
 /** What the service sees more of through Envoy without a unit or an experiment, nothing else. */
-const ADDED_TO_REQUEST = ["x-envoy-external-address", "x-forwarded-for", "x-forwarded-proto", "x-request-id"];
+const ADDED_TO_REQUEST = [
+	"cdn-loop",
+	"x-envoy-external-address",
+	"x-forwarded-for",
+	"x-forwarded-proto",
+	"x-request-id",
+];
 /** Per connection by RFC 9110 section 7.6.1, or of the moment. */
 const HOP_BY_HOP = ["connection", "keep-alive", "transfer-encoding", "date"];
 

@@ -8,6 +8,7 @@ import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
 import { type XdsSecurity, XdsServer } from "../../xds/server.js";
+import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { IssuerKeys } from "./issuerKeys.js";
 import { loadMetrics } from "./loads.js";
@@ -24,6 +25,7 @@ const RETRY_MS = 300;
 export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
 	const state = new StateClient(at.apiSocket);
+	const installation = installationId(at.dataDirectory);
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
 	};
@@ -134,6 +136,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			collectors: collectorsOf(at, traceSamplingPercent),
 			sidecar: "always",
 			keySets,
+			installation,
 		});
 		await state.keepPlan(plan.version, plan.table);
 		revision = next.revision;

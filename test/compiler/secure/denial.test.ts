@@ -26,6 +26,7 @@ t.test("details to reasons", async (t) => {
 		[rbac("(invalid_token)"), "invalid-token", null],
 		[rbac("(invalid_token,_times_0)"), "invalid-token", null],
 		[rbac("(unanswered)"), "unanswered", null],
+		[rbac("(loop)"), "loop-detected", null],
 		[rbac("(unknown)"), "forbidden", null],
 		["jwt_authn_access_denied{Jwt_is_expired}", "invalid-token", null],
 		["local_rate_limited", "rate-limited", null],
