@@ -225,7 +225,8 @@ export class DecisionLog {
 
 	async #commit(): Promise<void> {
 		const { store, clock, log } = this.options;
-		const records = this.#queue;
+		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
+		const records = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
 		const shadows = this.#shadows.take();
 		const nowMs = clock();
@@ -237,7 +238,7 @@ export class DecisionLog {
 				}
 				let id = this.#lastId;
 				await transaction.append("decisions", records, (to, { record, receivedMs }) => {
-					// In the order of arrival, and unique across restarts and clocks that step back.
+					// In the order of commits, within one in that of time, and unique across restarts and clocks that step back.
 					id = Math.max(id + 1, receivedMs * 1_000);
 					putDecision(to, id, receivedMs, record);
 				});

@@ -5,6 +5,7 @@
 import type { Server } from "node:http";
 import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
 import { WeirError } from "../error.js";
+import { isLoopback } from "../resources/host.js";
 
 export type ListenAddress =
 	| { readonly kind: "socket"; readonly path: string }
@@ -23,8 +24,7 @@ export function listenAddress(address: string, port: number, identified: boolean
 		return { kind: "socket", path };
 	}
 	const host = address === "localhost" ? "127.0.0.1" : address;
-	const loopback = (isIPv4(host) && host.startsWith("127.")) || (isIPv6(host) && host === "::1");
-	if (!loopback && !(identified && (isIPv4(host) || isIPv6(host)))) {
+	if (!isLoopback(host) && !(identified && (isIPv4(host) || isIPv6(host)))) {
 		throw new WeirError(
 			"invalid-argument",
 			`the predictor does not listen on '${address}'`,

@@ -16,6 +16,11 @@ export function isLoopback(address: string): boolean {
 	return isIp(address) && (address.startsWith("127.") || /^(0{0,4}:){2,7}0{0,3}1$/.test(address));
 }
 
+/** Likewise by name, or as a URL writes an IPv6 address: what DNS cannot lead elsewhere. */
+export function isLoopbackHost(host: string): boolean {
+	return host.toLowerCase() === "localhost" || isLoopback(host.replace(/^\[(.*)\]$/, "$1"));
+}
+
 export const ipAddress = z
 	.string({ error: IP_HINT })
 	.refine(isIp, { error: IP_HINT })

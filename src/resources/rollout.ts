@@ -1,7 +1,7 @@
 /** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
 import { z } from "zod";
 import { LOOKS_MAX, PPM } from "../limits.js";
-import { isUrl } from "./host.js";
+import { isLoopbackHost, isUrl } from "./host.js";
 import type { Bandit, Holdback, InferenceDesign } from "./resource.js";
 import { duration, percentage, refuse } from "./scalar.js";
 import { fields, list, oneOf, say, whole } from "./strict.js";
@@ -29,13 +29,9 @@ const WEBHOOK_HINT =
 /** Who answers for a gate decides about traffic: beyond this machine it proves its name by TLS. */
 const webhook = z
 	.string({ error: WEBHOOK_HINT })
-	.refine((value) => isUrl(value, ["https:"]) || (isUrl(value, ["http:"]) && isOwnHost(new URL(value).hostname)), {
+	.refine((value) => isUrl(value, ["https:"]) || (isUrl(value, ["http:"]) && isLoopbackHost(new URL(value).hostname)), {
 		error: WEBHOOK_HINT,
 	});
-
-function isOwnHost(host: string): boolean {
-	return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
-}
 
 const gate = fields({
 	at: oneOf("before-step", "before-promotion", "after-rollback").meta({

@@ -3,9 +3,9 @@
  * bodies with a checked content type, JSON answers, and the one place where an error becomes a status.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isIPv4 } from "node:net";
 import { HTTP_STATUS, WeirError } from "../error.js";
 import { API_BODY_BYTES_MAX } from "../limits.js";
+import { isLoopbackHost } from "../resources/host.js";
 import type { Caller } from "./caller.js";
 
 /** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
@@ -51,12 +51,6 @@ export function takeApart(
 	}
 }
 
-/** Loopback by name or address: what a browser that was led here by DNS rebinding cannot claim. */
-export function isLoopbackHost(host: string): boolean {
-	const name = host.toLowerCase();
-	return name === "localhost" || name === "[::1]" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
-}
-
 /**
  * A browser that holds the operator's certificate would show it for any page: pages of other sites get no answer.
  * @throws WeirError `permission-denied`
@@ -67,7 +61,10 @@ export function checkOrigin(request: IncomingMessage): void {
 	throw new WeirError("permission-denied", "the API takes no requests from pages of other sites");
 }
 
-/** @throws WeirError `permission-denied` unless Host, and Origin where one is sent, name the loopback. */
+/**
+ * What a browser that was led here by DNS rebinding cannot claim.
+ * @throws WeirError `permission-denied` unless Host, and Origin where one is sent, name the loopback.
+ */
 export function checkLoopback(request: IncomingMessage): void {
 	const hosts = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
 	const host = (request.headers.host ?? "").replace(/:\d*$/, "");

@@ -2,70 +2,119 @@
  * The port Webhook over HTTP: POST of JSON, one bounded answer, no redirect followed (a gate that moved must be
  * declared anew: its answer decides about traffic), no credentials from the URL. What it says of a URL is its host.
  */
+import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { BlockList, isIP, type LookupFunction } from "node:net";
 import { GATE_ANSWER_BYTES_MAX, GATE_WORDS_CHARS_MAX } from "../limits.js";
+import { isLoopbackHost } from "../resources/host.js";
 import type { Webhook, WebhookAnswer } from "../rollout/ports.js";
 
 /** `https` beyond this machine; plain http only to the loopback, where nobody can answer in the gate's place. */
-export const postWebhook: Webhook = async (gate, question) => {
-	const url = URL.canParse(gate.url) ? new URL(gate.url) : null;
-	if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return no("its URL is no http URL");
-	if (url.username !== "" || url.password !== "") return no("its URL holds credentials, which are not sent");
-	if (url.protocol === "http:" && !isLoopback(url.hostname)) return no("plain http beyond this machine; use https");
-	return new Promise<WebhookAnswer>((resolve) => {
-		const body = Buffer.from(JSON.stringify(question));
-		const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
-			method: "POST",
-			agent: false,
-			headers: {
-				"content-type": "application/json",
-				"content-length": body.length,
-				// RFC-draft idempotency-key-header: a quoted string.
-				"idempotency-key": JSON.stringify(question.id),
-				"user-agent": "weir",
-			},
+export const postWebhook: Webhook = (gate, question) => webhookBy(lookup)(gate, question);
+
+/** The same, with names resolved by another. */
+export const webhookBy =
+	(ask: Resolve): Webhook =>
+	async (gate, question) => {
+		const url = URL.canParse(gate.url) ? new URL(gate.url) : null;
+		if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return no("its URL is no http URL");
+		if (url.username !== "" || url.password !== "") return no("its URL holds credentials, which are not sent");
+		if (url.protocol === "http:" && !isLoopbackHost(url.hostname))
+			return no("plain http beyond this machine; use https");
+		const literal = url.hostname.replace(/^\[(.*)\]$/, "$1");
+		// An address is not looked up.
+		if (isIP(literal) !== 0 && isLinkLocal(literal)) return no(`it cannot be reached (${LINK_LOCAL_CODE})`);
+		return new Promise<WebhookAnswer>((resolve) => {
+			const body = Buffer.from(JSON.stringify(question));
+			const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
+				method: "POST",
+				agent: false,
+				lookup: judged(ask),
+				headers: {
+					"content-type": "application/json",
+					"content-length": body.length,
+					// RFC-draft idempotency-key-header: a quoted string.
+					"idempotency-key": JSON.stringify(question.id),
+					"user-agent": "weir",
+				},
+			});
+			const done = (answer: WebhookAnswer): void => {
+				clearTimeout(timer);
+				resolve(answer);
+				sent.destroy();
+			};
+			const timer = setTimeout(() => done(no(`no answer within ${gate.timeoutMs} ms`)), gate.timeoutMs);
+			sent.on("error", (error: NodeJS.ErrnoException) => done(no(`it cannot be reached (${error.code ?? "error"})`)));
+			sent.on("response", (response) => {
+				const status = response.statusCode ?? 0;
+				// The status is the answer: a body that never ends cannot take a yes back.
+				if (status >= 200 && status < 300) return done({ ok: true });
+				if (status >= 300 && status < 400) return done(no(`HTTP ${status}: redirects are not followed`));
+				void words(response).then((said) => done(no(`HTTP ${status}${said === "" ? "" : `: ${said}`}`)));
+			});
+			sent.end(body);
 		});
-		const done = (answer: WebhookAnswer): void => {
-			clearTimeout(timer);
-			resolve(answer);
-			sent.destroy();
-		};
-		const timer = setTimeout(() => done(no(`no answer within ${gate.timeoutMs} ms`)), gate.timeoutMs);
-		sent.on("error", (error: NodeJS.ErrnoException) => done(no(`it cannot be reached (${error.code ?? "error"})`)));
-		sent.on("response", (response) => {
-			const status = response.statusCode ?? 0;
-			// The status is the answer: a body that never ends cannot take a yes back.
-			if (status >= 200 && status < 300) return done({ ok: true });
-			if (status >= 300 && status < 400) return done(no(`HTTP ${status}: redirects are not followed`));
-			void words(response).then((said) => done(no(`HTTP ${status}${said === "" ? "" : `: ${said}`}`)));
-		});
-		sent.end(body);
-	});
-};
+	};
 
 function no(why: string): WebhookAnswer {
 	return { ok: false, why };
 }
 
-/** The first line of a refusal, for the decision's reason: bounded, printable, of whatever content type. */
+/**
+ * The `message` of a refusal in JSON, for the decision's reason: bounded and printable. Anything else that is at that
+ * URL has not said it to us: who may declare a gate must not read by it what he cannot reach himself.
+ */
 async function words(response: IncomingMessage): Promise<string> {
+	if (!/^application\/json *(;|$)/i.test(response.headers["content-type"] ?? "")) return "";
 	const chunks: Buffer[] = [];
 	let bytes = 0;
+	let said: unknown;
 	try {
 		for await (const chunk of response as AsyncIterable<Buffer>) {
-			chunks.push(chunk);
 			bytes += chunk.length;
-			if (bytes >= GATE_ANSWER_BYTES_MAX) break;
+			if (bytes > GATE_ANSWER_BYTES_MAX) return "";
+			chunks.push(chunk);
 		}
+		said = JSON.parse(Buffer.concat(chunks).toString("utf8"));
 	} catch {
-		// Cut short: what came is quoted.
+		// Cut short, or no JSON.
+		return "";
 	}
-	const text = Buffer.concat(chunks).subarray(0, GATE_ANSWER_BYTES_MAX).toString("utf8");
-	const line = text.split(/[\r\n\u2028\u2029]/)[0] ?? "";
+	const message = typeof said === "object" && said !== null && "message" in said ? said.message : "";
+	if (typeof message !== "string") return "";
+	const line = message.split(/[\r\n\u2028\u2029]/)[0] ?? "";
 	return line.replace(/\p{C}/gu, "").trim().slice(0, GATE_WORDS_CHARS_MAX);
 }
 
-function isLoopback(host: string): boolean {
-	return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
-}
+/** Link-local addresses (RFC 3927, RFC 4291 section 2.5.6): no gate lives there, but metadata of cloud machines does. */
+const LINK_LOCAL = new BlockList();
+LINK_LOCAL.addSubnet("169.254.0.0", 16, "ipv4");
+LINK_LOCAL.addSubnet("fe80::", 10, "ipv6");
+
+/** IPv4 as IPv6 included. */
+const isLinkLocal = (address: string): boolean => LINK_LOCAL.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+
+/** DNS, as dns.lookup asks it. */
+export type Resolve = (
+	host: string,
+	options: LookupAllOptions,
+	callback: (error: Error | null, addresses: readonly LookupAddress[]) => void,
+) => void;
+
+/** Looked at after the name is resolved, and by the connection itself, so that no second answer of DNS can differ. */
+const judged = (resolve: Resolve): LookupFunction => {
+	return (host, options, callback) => {
+		resolve(host, { ...options, all: true }, (error, addresses) => {
+			const [first] = addresses ?? [];
+			if (error !== null || first === undefined) return callback(error ?? new Error("no address"), "");
+			if (addresses.some(({ address }) => isLinkLocal(address))) {
+				return callback(Object.assign(new Error(LINK_LOCAL_CODE), { code: LINK_LOCAL_CODE }), "");
+			}
+			if (options.all) callback(null, [...addresses]);
+			else callback(null, first.address, first.family);
+		});
+	};
+};
+
+const LINK_LOCAL_CODE = "link-local address";

@@ -89,6 +89,17 @@ t.test("a native denial leaves one record, and nothing of the caller's secrets",
 	t.notOk(text.includes(boosted), "the unit is a pseudonym");
 });
 
+t.test("what one commit holds is told in the order of its times, the newest first", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const starts = [30, 10, 20, 10].map((after) => START + after);
+	await rig.send(starts.map((startMs, index) => denied({ requestId: `r${index}`, startMs })));
+	t.same(
+		(await decisions(rig)).map(({ requestId }) => requestId),
+		["r0", "r2", "r3", "r1"],
+	);
+});
+
 t.test("reasons of every execution", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
@@ -97,6 +108,7 @@ t.test("reasons of every execution", async (t) => {
 		[{ codeDetails: "rbac_access_denied_matched_policy[team/block]" }, "forbidden", "team/block", "envoy"],
 		[{ codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]" }, "not-canonical", null, "envoy"],
 		[{ codeDetails: "rbac_access_denied_matched_policy[(no_single_identity)]" }, "no-single-identity", null, "envoy"],
+		[{ codeDetails: "rbac_access_denied_matched_policy[(loop)]", status: 508 }, "loop-detected", null, "envoy"],
 		[{ codeDetails: "jwt_authn_access_denied{Jwt_is_expired}", status: 401 }, "invalid-token", null, "envoy"],
 		[{ codeDetails: "local_rate_limited", status: 429 }, "rate-limited", null, "envoy"],
 		[{ codeDetails: "ext_authz_denied", plan: "callout", unit: null, said }, "no-policy-allows", null, "sidecar"],

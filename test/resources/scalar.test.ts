@@ -1,5 +1,5 @@
 import t from "tap";
-import { isLoopback } from "../../src/resources/host.js";
+import { isLoopback, isLoopbackHost } from "../../src/resources/host.js";
 import { parseDuration, parsePercentage } from "../../src/resources/scalar.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
 import { nearestName } from "../../src/resources/suggest.js";
@@ -116,6 +116,23 @@ t.test("SPIFFE ids", async (t) => {
 		[`spiffe://${"a".repeat(256)}/a`, "has a trust domain of more than 255 bytes"],
 	];
 	for (const [id, fault] of bad) t.equal(spiffeFault(id), fault, id.slice(0, 60));
+});
+
+t.test("loopback hosts, as Host headers, URLs and options write them", async (t) => {
+	for (const host of ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
+		t.ok(isLoopbackHost(host), host);
+	for (const host of [
+		"",
+		"localhost.",
+		"localhost.example",
+		"127.0.0.1.example",
+		"127.1",
+		"[127.0.0.1",
+		"[[::1]]",
+		"[::2]",
+		"0.0.0.0",
+	])
+		t.notOk(isLoopbackHost(host), host);
 });
 
 t.test("loopback addresses", async (t) => {

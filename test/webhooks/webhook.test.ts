@@ -5,7 +5,7 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
 import type { GateQuestion } from "../../src/rollout/gate.js";
-import { postWebhook } from "../../src/webhooks/webhook.js";
+import { postWebhook, webhookBy } from "../../src/webhooks/webhook.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 
 const QUESTION: GateQuestion = {
@@ -52,15 +52,32 @@ t.test("a POST of JSON with its idempotency id; any 2xx is a yes", async (t) => 
 	t.equal(JSON.parse(String(calls[0]?.headers["idempotency-key"])), QUESTION.id);
 });
 
-t.test("anything else is a no, with words that fit into one line", async (t) => {
-	const { url } = await receiver(t, (request, response) => {
-		const status = Number(request.url?.slice(1));
-		response.writeHead(status).end(status === 403 ? "change \u001b[31mfreeze\r\nuntil Monday" : "");
-	});
-	t.same(await ask(`${url}/403`), { ok: false, why: "HTTP 403: change [31mfreeze" });
-	t.same(await ask(`${url}/503`), { ok: false, why: "HTTP 503" });
-	for (const status of [400, 404, 429, 500]) t.match(await ask(`${url}/${status}`), { ok: false });
-});
+t.test(
+	"anything else is a no, with the message of a JSON answer in one line, and nothing else of any answer",
+	async (t) => {
+		const message = "change \u001b[31mfreeze\r\nuntil Monday";
+		const answers: Readonly<Record<number, readonly [type: string, body: string]>> = {
+			403: ["application/json; charset=utf-8", JSON.stringify({ message, password: "hunter2" })],
+			404: ["text/plain", "db password: hunter2"],
+			409: ["application/json", '{"message": {"password": "hunter2"}}'],
+			410: ["application/json", '"hunter2"'],
+			418: ["application/json", "hunter2"],
+			429: ["application/jsonp", '{"message": "hunter2"}'],
+			500: ["text/html", "<p>hunter2"],
+		};
+		const { url } = await receiver(t, (request, response) => {
+			const status = Number(request.url?.slice(1));
+			const [type, body] = answers[status] ?? ["text/plain", ""];
+			response.writeHead(status, { "content-type": type }).end(body);
+		});
+		t.same(await ask(`${url}/403`), { ok: false, why: "HTTP 403: change [31mfreeze" });
+		for (const status of [404, 409, 410, 418, 429, 500]) {
+			t.same(await ask(`${url}/${status}`), { ok: false, why: `HTTP ${status}` });
+		}
+		t.same(await ask(`${url}/503`), { ok: false, why: "HTTP 503" });
+		t.same(await ask(`${url}/400`), { ok: false, why: "HTTP 400" });
+	},
+);
 
 t.test("a redirect is a no, and is not followed", async (t) => {
 	const target = await receiver(t, (_, response) => response.writeHead(200).end());
@@ -71,7 +88,7 @@ t.test("a redirect is a no, and is not followed", async (t) => {
 
 t.test("an answer that never ends is read no further than it is needed", async (t) => {
 	const { url } = await receiver(t, (request, response) => {
-		response.writeHead(Number(request.url?.slice(1)));
+		response.writeHead(Number(request.url?.slice(1)), { "content-type": "application/json" });
 		const more = (): void => {
 			while (!response.destroyed && response.write("x".repeat(65_536)));
 		};
@@ -79,8 +96,7 @@ t.test("an answer that never ends is read no further than it is needed", async (
 		more();
 	});
 	t.same(await ask(`${url}/200`), { ok: true }, "the status is the answer");
-	const no = await ask(`${url}/500`);
-	t.match(no, { ok: false, why: /^HTTP 500: x{200}$/ });
+	t.same(await ask(`${url}/500`), { ok: false, why: "HTTP 500" });
 });
 
 t.test("no answer is a no: none in time, none at all, nobody there", async (t) => {
@@ -112,6 +128,30 @@ t.test("credentials, other schemes and plain http beyond this machine are refuse
 		t.match(await ask(other), { ok: false }, other);
 	}
 	t.equal(calls.length, 0);
+});
+
+t.test("link-local addresses are not asked, whatever leads to them", async (t) => {
+	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
+	const refused = { ok: false, why: "it cannot be reached (link-local address)" };
+	for (const host of ["169.254.169.254", "[fe80::1]", "[febf::1]", "[::ffff:169.254.169.254]"]) {
+		t.same(await ask(`https://${host}/latest`), refused, host);
+	}
+	const by = (...addresses: readonly string[]) =>
+		webhookBy((_, __, callback) =>
+			callback(
+				null,
+				addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 })),
+			),
+		);
+	const named = { at: "before-step", url: url.replace("127.0.0.1", "localhost"), timeoutMs: 30_000 } as const;
+	t.same(await by("127.0.0.1")(named, QUESTION), { ok: true });
+	t.equal(calls.length, 1);
+	for (const address of ["169.254.0.1", "fe80::1"]) {
+		t.same(await by("127.0.0.1", address)(named, QUESTION), refused, address);
+		t.same(await by(address)({ ...named, url: "https://gate.example/" }, QUESTION), refused, address);
+	}
+	t.match(await by()(named, QUESTION), { ok: false, why: /cannot be reached/ });
+	t.equal(calls.length, 1);
 });
 
 t.test("https takes only a certificate that this machine trusts", async (t) => {

@@ -3,7 +3,7 @@
  * what stands in the way. Both meshes begin here.
  */
 import { accessTable, judgesPaths, judgesRegions, readsUsers } from "../../access/policy.js";
-import { isLoopback } from "../../resources/host.js";
+import { isLoopbackHost } from "../../resources/host.js";
 import {
 	type Experiment,
 	type Gateway,
@@ -112,7 +112,9 @@ export function meshProblems(
 	return [
 		...services.flatMap(failureProblems),
 		...services.flatMap(identityProblems),
-		...resources.gateways.filter(({ spec }) => spec.tls?.from === "identity").map(identityGatewayProblem),
+		...resources.gateways
+			.filter(({ spec }) => spec.tls?.from === "identity")
+			.map((gateway) => identityGatewayProblem(gateway, options.gateway !== null)),
 		...services.flatMap(claimProblems),
 		...services.flatMap(({ service }) =>
 			service.spec.variants.flatMap((variant) => endpointProblems(service, variant)),
@@ -167,10 +169,12 @@ function identityProblems({ service: { metadata, spec } }: MeshService): readonl
 	];
 }
 
-const identityGatewayProblem = ({ metadata }: Gateway): Problem =>
+const identityGatewayProblem = ({ metadata }: Gateway, existing: boolean): Problem =>
 	problem(
-		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not ask: it would listen in plain text`,
-		"name certificate files, or an existing gateway with --gateway",
+		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not ask${existing ? "" : ": it would listen in plain text"}`,
+		existing
+			? "leave tls out of it: the gateway that --gateway names has its own certificate"
+			: "name certificate files, or an existing gateway with --gateway",
 	);
 
 /** What is lost or other in any mesh, in words; each only where it applies. */
@@ -213,7 +217,7 @@ export function accessWarnings(services: readonly MeshService[], gateways: reado
 function endpointProblems(service: Service, { name, endpoints }: Variant): readonly Problem[] {
 	const what = `Variant ${name} of Service ${qualifiedName(service.metadata)}`;
 	return endpoints.flatMap(({ address }) => {
-		if (address === "localhost" || isLoopback(address))
+		if (isLoopbackHost(address))
 			return [
 				problem(
 					`${what} is at ${address}, which in a mesh is the gateway's own pod`,
