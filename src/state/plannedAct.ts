@@ -71,7 +71,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		...changed,
 		...created.map((after) => ({ before: null, after })),
 	]);
-	const eased = promotionsEased({ status }, changed);
+	const eased = promotionsEased({ resources, status }, changed);
 	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
 	const weakened = gatesWeakened({ resources, status }, changed, started);
 	const needs = unique([

@@ -1,11 +1,12 @@
 /**
  * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
  * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
- * right, and waits wherever a promotion waits; gates are asked as before. What raises the bar, or moves nothing, is an
+ * right, and waits wherever a promotion waits; gates are asked as before. So does a further sender of a Metric that it is
+ * judged by: who posts outcomes moves traffic. What raises the bar, or moves nothing, is an
  * apply like any other. Pure.
  */
 import { isDeepStrictEqual } from "node:util";
-import { type Effect, type Experiment, qualifiedName, type Resource } from "../resources/resource.js";
+import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import { running } from "./crossCheck.js";
@@ -18,11 +19,23 @@ export interface PromotionEased {
 
 /** @param changed after null = deleted, which nobody does to an Experiment that runs */
 export function promotionsEased(
-	{ status }: Pick<State, "status">,
+	{ resources, status }: Pick<State, "resources" | "status">,
 	changed: readonly { readonly before: Resource; readonly after: Resource | null }[],
 ): readonly PromotionEased[] {
 	const live = running(status);
+	const judgedBy = (metric: Metric): readonly string[] =>
+		resources.experiments
+			.filter((one) => live.has(qualifiedName(one.metadata)) && one.metadata.namespace === metric.metadata.namespace)
+			.filter(({ spec }) => [spec.goal, ...spec.guardrails].some((claim) => claim?.metric === metric.metadata.name))
+			.map(({ metadata }) => qualifiedName(metadata));
 	return changed.flatMap(({ before, after }): PromotionEased[] => {
+		if (before.kind === "Metric" && after?.kind === "Metric") {
+			const added = after.spec.senders.filter((sender) => !before.spec.senders.includes(sender));
+			return (added.length === 0 ? [] : judgedBy(before)).map((name) => ({
+				namespace: before.metadata.namespace,
+				effect: `lets ${added.join(", ")} post ${qualifiedName(before.metadata)}, which Experiment ${name} is judged by`,
+			}));
+		}
 		if (before.kind !== "Experiment" || after?.kind !== "Experiment") return [];
 		const name = qualifiedName(before.metadata);
 		const stands = status.experiments[name];

@@ -4,6 +4,7 @@ import { parseResources } from "../../src/resources/parse.js";
 import type { Experiment } from "../../src/resources/resource.js";
 import { initialStatus } from "../../src/rollout/status.js";
 import { promotionsEased } from "../../src/state/promotionEased.js";
+import { resourceSet } from "../fixtures/resources.js";
 import { ALL, experiment as document, file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
@@ -35,9 +36,8 @@ const parsed = (yaml: string): Experiment => {
 };
 function eased(before: string, after: string, livePpm = 20_000, phase: "Running" | "RolledBack" = "Running") {
 	const status = { ...initialStatus([livePpm], 0), phase };
-	const told = promotionsEased({ status: { experiments: { trial: status }, services: {} } }, [
-		{ before: parsed(before), after: parsed(after) },
-	]);
+	const stands = { resources: resourceSet({}), status: { experiments: { trial: status }, services: {} } };
+	const told = promotionsEased(stands, [{ before: parsed(before), after: parsed(after) }]);
 	return told.map(({ effect }) => effect.replace("makes a promotion by Experiment trial easier: ", "")).join("; ");
 }
 
@@ -125,4 +125,11 @@ t.test("it takes the right to promote, and waits where a promotion waits", async
 	});
 	if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
 	t.match(store.current.resources.experiments, [{ spec: { rollout: { minUnits: 1, alpha: 0.5 } } }]);
+	const posts = (sender: string) =>
+		file(METRIC.replace("window: 1s", `window: 1s, senders: ["spiffe://weir.local/${sender}"]`));
+	await t.rejects(ada.apply(posts("ada"), now), {
+		code: "permission-denied",
+		message: /lets spiffe:\/\/weir\.local\/ada post accuracy, which Experiment boosted is judged by$/,
+	});
+	t.match(await gina.apply(posts("labels"), now), { outcome: "pending" });
 });
