@@ -55,6 +55,8 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	const range = rangeOf(question);
 	const [st, sc] = [sampleOf(t, range), sampleOf(c, range)];
 	if (st === null || sc === null) return { note: `values outside [${range.lo}, ${range.hi}]` };
+	if (!(canSpread(t, range) && canSpread(c, range)))
+		return { note: `a spread that no values in [${range.lo}, ${range.hi}] can have` };
 	const { alpha, harmAlpha, metric } = question;
 	const mixture = mixtureTest(question, st, sc);
 	const bets = bettingTest(question, t, c);
@@ -65,7 +67,7 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; down turns them.
 	const bounds = sign === 1 ? test.bounds(alpha, harmAlpha) : test.bounds(harmAlpha, alpha);
 	const scale = (value: number): number => sign * (relative ? value - 1 : value * (range.hi - range.lo));
-	const estimate = relative ? (c.mean > 0 ? t.mean / c.mean - 1 : null) : t.mean - c.mean;
+	const estimate = relative ? ratioOf(t.mean, c.mean) : t.mean - c.mean;
 	const { side, contrast } = halfPlane(question, lineOf(question, metric), range);
 	return {
 		improvement: estimate === null ? null : 0 + sign * estimate,
@@ -81,6 +83,18 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 		baseline: { n: c.n, mean: c.mean },
 		challenger: { n: t.n, mean: t.mean },
 	};
+}
+
+/** Values in [lo, hi] of this mean vary most where they are lo or hi. */
+function canSpread({ n, mean, m2 }: MetricEvidence, { lo, hi }: Range): boolean {
+	const most = n * Math.max(0, mean - lo) * Math.max(0, hi - mean);
+	return m2 <= most + SLACK * n * (hi - lo) ** 2;
+}
+
+/** Less 1; null of nothing, and of so little that no number says how many times more. */
+function ratioOf(t: number, c: number): number | null {
+	const ratio = c > 0 ? t / c : Number.NaN;
+	return Number.isFinite(ratio) ? ratio - 1 : null;
 }
 
 /** Nats by which bounds are wider than what they are found by. */

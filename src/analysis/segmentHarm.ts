@@ -20,7 +20,9 @@ import {
 	isMeasured,
 	isRelative,
 	lineOf,
+	type Measured,
 	methodOf,
+	type Question,
 	questionOf,
 	signOf,
 } from "./question.js";
@@ -65,8 +67,7 @@ function harmIn(
 	const method = methodOf(question, [t, c]);
 	if (method === "bernoulli-mixture" && !mayBeBelow(question, t, c, harmLine)) return null;
 	const measured = compare(question, t, c);
-	if (!isMeasured(measured) || !isHarm(measured, harmLine, () => mayHarm(claim.reference, t, c, level.harm)))
-		return null;
+	if (!isMeasured(measured) || !isHarmInPart(question, measured, t, c)) return null;
 	const { improvement, lower, upper, standardError, logE, baseline, challenger } = measured;
 	return {
 		metric: claim.metricName,
@@ -88,6 +89,18 @@ function harmIn(
 		verdict: "harm",
 		note: "",
 	};
+}
+
+/** Whether what is measured in a segment's value proves harm there. One rule, for decisions and for reports. */
+export function isHarmInPart(
+	question: Question,
+	measured: Pick<Measured, "improvement" | "upper">,
+	t: MetricEvidence,
+	c: MetricEvidence,
+): boolean {
+	return isHarm(measured, harmLineOf(question, question.metric), () =>
+		mayHarm(question.reference, t, c, question.harmAlpha),
+	);
 }
 
 /** Whether the moments alone say what is compared: no ratio, no covariate. */

@@ -7,7 +7,8 @@ import { compare } from "../analysis/comparison.js";
 import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import type { Evidence, PartOfArm } from "../analysis/evidence.js";
 import { postStratified, type StratifiedEffect } from "../analysis/postStratified.js";
-import { baselineOf, harmLineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
+import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
+import { isHarmInPart } from "../analysis/segmentHarm.js";
 import { NO_MOMENTS } from "../analysis/statistics/moments.js";
 import type { ReportInput } from "./reportInput.js";
 
@@ -53,7 +54,9 @@ export function segmentsOf({ experiment, metrics, status }: ReportInput, evidenc
 				if (!isMeasured(measured))
 					return { value, units, improvement: null, lower: null, upper: null, harm: false, note: measured.note };
 				const { improvement, lower, upper } = measured;
-				return { value, units, improvement, lower, upper, harm: upper < harmLineOf(question, metric), note: "" };
+				// All rarer values together have no rank: they are told, and are no harm by themselves.
+				const harm = rank >= 0 && isHarmInPart(question, measured, t, c);
+				return { value, units, improvement, lower, upper, harm, note: "" };
 			});
 			const stratified = postStratified(
 				{ metric, effect: claim.effect },

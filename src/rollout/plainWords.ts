@@ -14,6 +14,7 @@ export function count(value: number): string {
 /** `5.1 points`, `3%`, `12 ms`, `0.4`: a size of effect as its metric is spoken of. */
 function size(finding: Finding, metric: Metric | undefined, value: number): string {
 	const two = (x: number): string => count(Number(Math.abs(x).toPrecision(2)));
+	if (!Number.isFinite(value)) return "beyond measure";
 	const quantile = metric?.spec.type === "quantile";
 	if (finding.relative === true && !quantile) return `${two(value * 100)}%`;
 	if (quantile || metric?.spec.type === "rate") {

@@ -270,3 +270,27 @@ t.test("what one null point tells never hides a harm that the bound proves", asy
 	t.ok(proved > 100, `${proved} harms`);
 	t.ok(near < 60, `${near} of the others had to be searched`);
 });
+
+t.test("a spread that no shares can have convicts nobody", async (t) => {
+	const data = evidence({ control: { n: 4_000 }, boosted: { n: 4_000, errors: 0.2 } });
+	const arms = data.arms.map((arm) => ({
+		...arm,
+		metrics: { ...arm.metrics, "error-rate": { n: 4_000, mean: arm.arm === "control" ? 0 : 0.2, m2: 2_000 } },
+	}));
+	t.equal(decide(input({ evidence: data })).rule, "harm");
+	const outcome = decide(input({ evidence: { ...data, arms } }));
+	t.not(outcome.rule, "harm");
+	t.match(
+		outcome.findings.find((finding) => finding.metric === "error-rate"),
+		{ verdict: "unknown", note: /a spread that no values in \[0, 1\] can have/ },
+	);
+});
+
+t.test("no latency and no count freeze nothing", async (t) => {
+	const fresh = status({ thresholds: {} });
+	for (const measured of [
+		{ valueMs: -1, requests: 10_000, units: 10_000 },
+		{ valueMs: 20, requests: Number.NaN, units: 10_000 },
+	])
+		t.equal(decide(input({ status: fresh, baselineQuantiles: { "latency-p99": measured } })).rule, "wait");
+});

@@ -52,11 +52,11 @@ function frozen(
 ): Frozen | null {
 	const quantile = quantileToFreeze(metric);
 	const measured = baselineQuantiles?.[name];
-	if (quantile === null || measured === undefined || !Number.isFinite(measured.valueMs)) return null;
+	if (quantile === null || measured === undefined || !isDuration(metric, measured.valueMs)) return null;
 	const refreeze = status.refreezes?.[name];
 	const era = refreeze?.era ?? 1;
-	if (measured.requests < requestsToFreeze(quantile, era) || measured.units < experiment.spec.rollout.minUnits)
-		return null;
+	const { minUnits } = experiment.spec.rollout;
+	if (!(measured.requests >= requestsToFreeze(quantile, era) && measured.units >= minUnits)) return null;
 	const { valueMs, standardErrorMs, requests, units } = measured;
 	const known = standardErrorMs === undefined ? "" : `, standard error ${number(standardErrorMs)} ms`;
 	const of = `the baseline's quantile ${quantile} was ${number(valueMs)}`;
@@ -85,4 +85,9 @@ function frozen(
 		said: `${name}: values above ${number(valueMs)} count as it (${of} over ${requests} values of ${units} units)`,
 		plain: `values of ${name} above ${number(valueMs)} count as ${number(valueMs)}`,
 	};
+}
+
+/** A latency is no less than nothing; a value may be anything finite. */
+function isDuration({ spec }: Metric, ms: number): boolean {
+	return Number.isFinite(ms) && (spec.type !== "quantile" || ms >= 0);
 }
