@@ -16,7 +16,7 @@ export const DECLARED_TABLE_BYTES_MAX = TABLE_BYTES_MAX - 1024 * 1024;
 /** Of that, what one namespace's Services and rules may take: a table that is full stops every change, of everybody. */
 export const NAMESPACE_TABLE_BYTES_MAX = 3 * 1024 * 1024;
 
-/** All documents of one namespace, as written: each apply reads all that is stored, some 2 s of a core at this size. */
+/** All documents of one namespace, as written: each apply reads all that is stored. */
 export const NAMESPACE_DECLARED_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Longest wait of one long poll on the state: below the idle limits of common HTTP stacks, so none cuts it. */
