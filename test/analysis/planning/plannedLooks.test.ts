@@ -142,12 +142,14 @@ t.test("the units to declare have the power, R times those of one look, and find
 });
 
 t.test("looks that come too early decide nothing; a pair of several arms has its part of the units", async (t) => {
-	const many = looksPlan({ ...WAIT, believed: 10 }, { ...PAIR, design: { ...GROUPS, units: 8_400 } });
+	const early = (units: number) =>
+		looksPlan({ ...WAIT, believed: 10 }, { ...PAIR, design: { ...GROUPS, units } }).looks.map(({ z }) => z === null);
 	t.same(
-		many.looks.map(({ z }) => z === null),
+		early(8_000),
 		[true, true, false, false],
 		"a mean needs 2,000 units in either arm, and chance does not halve 4,000",
 	);
+	t.same(early(8_400), [true, false, false, false], "of 4,200 it leaves the smaller arm that many");
 	// SE = 60·√(2/n); a unit d away moves the difference by d/n: 0.2 SE at d = 500 from n = 868, at 1,500 from 7,813 on.
 	const far = (farthest: number) =>
 		looksPlan({ ...WAIT, believed: 10, farthest }, { ...PAIR, design: { ...GROUPS, units: 20_000 } });
