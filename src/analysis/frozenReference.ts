@@ -57,10 +57,7 @@ const BAND = 4;
 /** While no more than this is seen of the baseline, gross harm need not wait until it is known whether the baseline moved. */
 const GROSS = 8;
 
-/**
- * From here on the baseline has moved. A p99 that was frozen from the fewest requests allowed lies within it nearly
- * always (99 % of such samples have a slow share between 0.3 % and 3.3 %).
- */
+/** From here on the baseline has moved. A quantile that was frozen from the fewest requests allowed lies well within it. */
 const MOVED = 3;
 
 /** Chance that a baseline that has not moved is said to have, in an era: half of it on each side. */

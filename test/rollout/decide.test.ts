@@ -113,36 +113,38 @@ const CASES: readonly Case[] = [
 	},
 	{
 		fact: "a latency threshold is frozen from enough earlier requests",
-		input: { status: fresh, baselineQuantiles: { "latency-p99": { valueMs: 20, requests: 459, units: 200 } } },
+		input: { status: fresh, baselineQuantiles: { "latency-p99": { valueMs: 20, requests: 5_000, units: 200 } } },
 		action: "freeze-threshold",
 		rule: "freeze-threshold",
 		reason:
-			/slower than 40 ms counts as slow, in the baseline slower than 20 ms .* was 20 ms over 459 requests of 200 units/,
+			/slower than 40 ms counts as slow, in the baseline slower than 20 ms .* was 20 ms over 5000 requests of 200 units/,
 		status: {
-			thresholds: { "latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 100_000, sampleSize: 459, era: 1 } },
+			thresholds: {
+				"latency-p99": { thresholdMs: 40, referenceMs: 20, frozenAtMs: 100_000, sampleSize: 5_000, era: 1 },
+			},
 		},
 	},
 	{
 		fact: "how well the quantile was known is said with it",
 		input: {
 			status: fresh,
-			baselineQuantiles: { "latency-p99": { valueMs: 20, standardErrorMs: 0.25, requests: 459, units: 200 } },
+			baselineQuantiles: { "latency-p99": { valueMs: 20, standardErrorMs: 0.25, requests: 5_000, units: 200 } },
 		},
 		action: "freeze-threshold",
 		rule: "freeze-threshold",
-		reason: /over 459 requests of 200 units, standard error 0.25 ms\)/,
+		reason: /over 5000 requests of 200 units, standard error 0.25 ms\)/,
 	},
 	{
 		fact: "too few requests freeze nothing",
-		input: { status: fresh, baselineQuantiles: { "latency-p99": { valueMs: 20, requests: 458, units: 300 } } },
+		input: { status: fresh, baselineQuantiles: { "latency-p99": { valueMs: 20, requests: 4_999, units: 300 } } },
 		action: "hold",
 		rule: "wait",
 		waitsFor: "threshold",
-		reason: /458 of 459 requests and 300 of 200 units/,
+		reason: /4999 of 5000 requests and 300 of 200 units/,
 	},
 	{
 		fact: "too few units freeze nothing",
-		input: { status: fresh, baselineQuantiles: { "latency-p99": { valueMs: 20, requests: 2_000, units: 199 } } },
+		input: { status: fresh, baselineQuantiles: { "latency-p99": { valueMs: 20, requests: 6_000, units: 199 } } },
 		action: "hold",
 		rule: "wait",
 		waitsFor: "threshold",

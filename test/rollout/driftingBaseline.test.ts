@@ -56,9 +56,9 @@ t.test(
 		};
 		const between = { ...made, evidence: unmeasured, status: first.status };
 		const quantile = (requests: number) => ({ "latency-p99": { valueMs: 31, requests, units: 300 } });
-		const waits = decide({ ...between, baselineQuantiles: quantile(1_835) });
-		t.match(waits, { action: "hold", waitsFor: "threshold", reason: /1835 of 1836 requests/ });
-		const again = decide({ ...between, baselineQuantiles: quantile(1_836) });
+		const waits = decide({ ...between, baselineQuantiles: quantile(4_999) });
+		t.match(waits, { action: "hold", waitsFor: "threshold", reason: /4999 of 5000 requests/ });
+		const again = decide({ ...between, baselineQuantiles: quantile(5_000) });
 		t.match(again, {
 			action: "freeze-threshold",
 			reason: /^Frozen again, the baseline moved from 20 ms to 31 ms; latency-p99: slower than 62 ms counts as slow/,

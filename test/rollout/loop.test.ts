@@ -158,7 +158,7 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 		"the same wait is recorded once",
 	);
 	t.equal(source.queries[0]?.metrics.find(({ name }) => name === "latency-p99")?.threshold, "unfrozen");
-	source.quantile = { valueMs: 20, requests: 500, units: 250 };
+	source.quantile = { valueMs: 20, requests: 5_000, units: 250 };
 	clock.advance(1_000);
 	await one.tick();
 	t.match(store.decisions[2]?.outcome, { action: "freeze-threshold" });
@@ -182,7 +182,7 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 t.test("a baseline that has moved is frozen anew from requests since that was found", async (t) => {
 	const { store, source, clock, loop } = house([experiment()], running());
 	source.present = evidence({ control: { n: 1_000, slow: 0.2 }, boosted: { n: 1_000, slow: 0.2 } });
-	source.quantile = { valueMs: 31, requests: 2_000, units: 250 };
+	source.quantile = { valueMs: 31, requests: 5_000, units: 250 };
 	const one = loop();
 	await one.tick();
 	source.present = evidence({ control: { n: 0 }, boosted: { n: 0 } });
@@ -471,5 +471,5 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	await one.tick();
 	t.same(asked(), [[], ["banner"]], "not one of its own layer, of other units, or that has ended");
 	t.equal(store.decisions.find(({ outcome }) => outcome.action === "promote")?.experiment, "main");
-	t.equal(store.decisions.at(-1)?.input?.rules, 3);
+	t.equal(store.decisions.at(-1)?.input?.rules, 4);
 });

@@ -46,8 +46,8 @@ spec: {type: rate, source: outcome, direction: up, window: 1s, senders: ["${LABE
 `,
 		`apiVersion: weir.dev/v1alpha1
 kind: Metric
-metadata: {name: latency-p99}
-spec: {type: quantile, quantile: 0.99, source: latency, direction: down, window: 1s}
+metadata: {name: latency-p90}
+spec: {type: quantile, quantile: 0.9, source: latency, direction: down, window: 1s}
 `,
 		`apiVersion: weir.dev/v1alpha1
 kind: Metric
@@ -91,7 +91,7 @@ spec:
     - {name: challenger, variant: v2, weight: 1}
   goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}
   guardrails:
-    - {metric: latency-p99, margin: {relative: 100%}}
+    - {metric: latency-p90, margin: {relative: 100%}}
     - {metric: error-rate, margin: {absolute: 0.5pp}}
   rollout: {steps: [20%, 50%, 100%], every: 3s, minUnits: 200, alpha: 0.05, maxDuration: 14d, onInconclusive: keep-default}
 `,

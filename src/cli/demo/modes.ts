@@ -21,7 +21,7 @@ export interface DemoMode {
 	readonly noDelay: boolean;
 }
 
-const SLOW_MS = 50;
+const SLOW_MS = 100;
 
 export function demoServices({ aa, swap, noDelay }: DemoMode): readonly DemoService[] {
 	const variant = (model: Model, delayMs = 0) => ({ model, delayMs });

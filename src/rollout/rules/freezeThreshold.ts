@@ -2,7 +2,7 @@
  * Freezes what a metric is measured by: the latency threshold of a quantile, the cap of a winsorised mean. From data
  * before now, and only units first exposed from now on are measured by it.
  */
-import { claimedMetrics, latencyThresholdMs, requestsToFreeze } from "../../analysis/claim.js";
+import { claimedMetrics, latencyThresholdMs, requestsToFreeze, valuesToFreeze } from "../../analysis/claim.js";
 import type { Metric } from "../../resources/resource.js";
 import { type DecisionInput, RULES_WITH_ERAS } from "../decision.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
@@ -39,24 +39,36 @@ export function quantileToFreeze({ spec }: Metric): number | null {
 	return spec.cap !== null && "quantile" in spec.cap ? spec.cap.quantile : null;
 }
 
+/** From these rules on a threshold is frozen from many slow requests, not from the first few. */
+const RULES_WITH_MANY_SLOW = 4;
+
+/** What a threshold was frozen anew from before, as a multiple of the first time. */
+const FORMER_REFREEZE_FACTOR = 4;
+
+/** Requests, or values, of the default Variant below which it is not frozen; minUnits distinct units go with them. */
+export function neededToFreeze({ rules, status }: DecisionInput, name: string, metric: Metric): number {
+	const quantile = quantileToFreeze(metric) ?? 0.5;
+	if (metric.spec.type === "quantile" && rules !== undefined && rules >= RULES_WITH_MANY_SLOW) {
+		return requestsToFreeze(quantile);
+	}
+	return valuesToFreeze(quantile) * ((status.refreezes?.[name]?.era ?? 1) > 1 ? FORMER_REFREEZE_FACTOR : 1);
+}
+
 interface Frozen {
 	readonly threshold: FrozenThreshold;
 	readonly said: string;
 	readonly plain: string;
 }
 
-function frozen(
-	{ experiment, baselineQuantiles, nowMs, rules, status }: DecisionInput,
-	name: string,
-	metric: Metric,
-): Frozen | null {
+function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | null {
+	const { experiment, baselineQuantiles, nowMs, rules, status } = input;
 	const quantile = quantileToFreeze(metric);
 	const measured = baselineQuantiles?.[name];
 	if (quantile === null || measured === undefined || !isDuration(metric, measured.valueMs)) return null;
 	const refreeze = status.refreezes?.[name];
 	const era = refreeze?.era ?? 1;
 	const { minUnits } = experiment.spec.rollout;
-	if (!(measured.requests >= requestsToFreeze(quantile, era) && measured.units >= minUnits)) return null;
+	if (!(measured.requests >= neededToFreeze(input, name, metric) && measured.units >= minUnits)) return null;
 	const { valueMs, standardErrorMs, requests, units } = measured;
 	const known = standardErrorMs === undefined ? "" : `, standard error ${number(standardErrorMs)} ms`;
 	const of = `the baseline's quantile ${quantile} was ${number(valueMs)}`;

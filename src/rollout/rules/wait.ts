@@ -1,12 +1,12 @@
 /** Nothing fires: what is missing, and how long it may take. */
-import { claimedMetrics, requestsToFreeze } from "../../analysis/claim.js";
+import { claimedMetrics } from "../../analysis/claim.js";
 import type { WaitsFor } from "../decision.js";
 import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count, undecided } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { duration, lackSentence, percent } from "../sentence.js";
-import { quantileToFreeze } from "./freezeThreshold.js";
+import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
 import { maturedUnits, nextLook, provedByLook } from "./plannedLook.js";
 
 export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
@@ -33,10 +33,7 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	if (first !== undefined) {
 		const metric = metrics[first];
 		const measured = input.baselineQuantiles?.[first];
-		const needs = requestsToFreeze(
-			(metric === undefined ? null : quantileToFreeze(metric)) ?? 0.5,
-			status.refreezes?.[first]?.era,
-		);
+		const needs = metric === undefined ? 0 : neededToFreeze(input, first, metric);
 		const what = metric?.spec.type === "quantile" ? "latency threshold" : "cap";
 		const rows = metric?.spec.type === "quantile" ? "requests" : "values";
 		return hold(
