@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { WeirError } from "../error.js";
+import { addAccountabilityCommands } from "./accountabilityCommands.js";
 import { HEALTH_HELP } from "./healthHelp.js";
 import { addPolicyCommands } from "./policyCommands.js";
 
@@ -326,45 +327,7 @@ for (const [verb, description] of [
 		.option("--reason <text>", "kept with the decision")
 		.action(async (experiment, options) => (await import("./commands/operate.js")).act(verb, experiment, options));
 }
-program
-	.command("requests [id]")
-	.description("what waits for a second person; with an id its exact content")
-	.addOption(api())
-	.option("--json")
-	.action(async (id, options) => (await import("./commands/approve.js")).requests(id, options));
-program
-	.command("approve <id>")
-	.description("approve what another operator asked for; with the last approval it happens")
-	.addOption(api())
-	.action(async (id, options) => (await import("./commands/approve.js")).approve(id, options));
-program
-	.command("reject <id>")
-	.description("end a request, as its approver or as who asked")
-	.addOption(api())
-	.option("--reason <text>", "kept with the request")
-	.action(async (id, options) => (await import("./commands/approve.js")).reject(id, options));
-const audit = program.command("audit").description("what was done and decided, by whom");
-audit
-	.command("operators")
-	.description("what operators did and tried, and by whose approval")
-	.addOption(api())
-	.option("--json")
-	.option("--verify", "check the chain of hashes and print its head; exit 1 unless it holds")
-	.option("--noted <head>", "SEQUENCE:HASH of an earlier --verify, which must be in the chain")
-	.action(async (options) => (await import("./commands/audit.js")).auditOperators(options));
-audit
-	.command("requests")
-	.description("the decision log: requests that were refused, assignments that changed, outcomes and streams not taken")
-	.addOption(api())
-	.option("--service <name>")
-	.option("--reason <code>", "such as no-policy-allows")
-	.option("--principal <id>", "SPIFFE id")
-	.option("--policy <name>")
-	.option("--kind <kind>", "denied, allowed, assignment-changed, outcome-refused, stream-refused")
-	.option("--since <time>", "such as 2026-01-31T12:00:00Z")
-	.option("--limit <n>", "the newest n records", "100")
-	.option("--json", "one JSON object a line")
-	.action(async (options) => (await import("./commands/audit.js")).auditRequests(options));
+addAccountabilityCommands(program, { api });
 addPolicyCommands(program, { files, api, collect });
 program
 	.command("trace <id>")

@@ -1,0 +1,47 @@
+/** `weir requests`, `approve`, `reject` and `audit`: what waits for a second person, and who did what; as the program reads them. */
+import type { Command } from "commander";
+import type { SharedOptions } from "./policyCommands.js";
+
+export function addAccountabilityCommands(program: Command, { api }: Pick<SharedOptions, "api">): void {
+	program
+		.command("requests [id]")
+		.description("what waits for a second person; with an id its exact content")
+		.addOption(api())
+		.option("--json")
+		.action(async (id, options) => (await import("./commands/approve.js")).requests(id, options));
+	program
+		.command("approve <id>")
+		.description("approve what another operator asked for; with the last approval it happens")
+		.addOption(api())
+		.action(async (id, options) => (await import("./commands/approve.js")).approve(id, options));
+	program
+		.command("reject <id>")
+		.description("end a request, as its approver or as who asked")
+		.addOption(api())
+		.option("--reason <text>", "kept with the request")
+		.action(async (id, options) => (await import("./commands/approve.js")).reject(id, options));
+	const audit = program.command("audit").description("what was done and decided, by whom");
+	audit
+		.command("operators")
+		.description("what operators did and tried, and by whose approval")
+		.addOption(api())
+		.option("--json")
+		.option("--verify", "check the chain of hashes and print its head; exit 1 unless it holds")
+		.option("--noted <head>", "SEQUENCE:HASH of an earlier --verify, which must be in the chain")
+		.action(async (options) => (await import("./commands/audit.js")).auditOperators(options));
+	audit
+		.command("requests")
+		.description(
+			"the decision log: requests that were refused, assignments that changed, outcomes and streams not taken",
+		)
+		.addOption(api())
+		.option("--service <name>")
+		.option("--reason <code>", "such as no-policy-allows")
+		.option("--principal <id>", "SPIFFE id")
+		.option("--policy <name>")
+		.option("--kind <kind>", "denied, allowed, assignment-changed, outcome-refused, stream-refused")
+		.option("--since <time>", "such as 2026-01-31T12:00:00Z")
+		.option("--limit <n>", "the newest n records", "100")
+		.option("--json", "one JSON object a line")
+		.action(async (options) => (await import("./commands/audit.js")).auditRequests(options));
+}
