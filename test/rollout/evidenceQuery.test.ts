@@ -2,7 +2,7 @@
 import t from "tap";
 import { evidenceQuery, localEvidence, metricsOf } from "../../src/rollout/evidenceQuery.js";
 import { initialStatus } from "../../src/rollout/status.js";
-import { experiment, METRICS } from "./example.js";
+import { experiment, METRICS, NOTHING_BESIDE } from "./example.js";
 
 const inTeam = <Resource extends { readonly metadata: { readonly namespace: string } }>(
 	resource: Resource,
@@ -41,14 +41,7 @@ t.test("metrics are asked for by the name that outcomes carry, and answered by t
 			},
 		],
 		exposures: [],
-		conflictingUnits: 0,
-		health: [],
-		droppedEntries: 0,
-		forcedUnits: 0,
-		segments: [],
-		periods: [],
-		interactions: [],
-		newestOutcomeMs: {},
+		...NOTHING_BESIDE,
 	};
 	const [arm] = localEvidence(answer, metricsOf(resources, plan)).arms;
 	t.same(arm?.metrics, { accuracy: moments });

@@ -4,6 +4,18 @@ import type { Experiment, Metric, Rollout } from "../../src/resources/resource.j
 import { type DecisionInput, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 
+/** What evidence has beside its arms and exposures where nothing is broken, and nothing else was asked for. */
+export const NOTHING_BESIDE = {
+	conflictingUnits: 0,
+	health: [],
+	droppedEntries: 0,
+	forcedUnits: 0,
+	segments: [],
+	periods: [],
+	interactions: [],
+	newestOutcomeMs: {},
+} as const;
+
 const metadata = (name: string) => ({ name, namespace: "default", labels: {}, annotations: {} });
 
 export const ROLLOUT: Rollout = {
@@ -128,14 +140,7 @@ export function evidence(arms: Readonly<Record<string, ArmSpec>>, extra: Partial
 				livePoints: Object.fromEntries(entries.map(([arm]) => [arm, 100_000])),
 			},
 		],
-		conflictingUnits: 0,
-		health: [],
-		droppedEntries: 0,
-		forcedUnits: 0,
-		segments: [],
-		periods: [],
-		interactions: [],
-		newestOutcomeMs: {},
+		...NOTHING_BESIDE,
 		...extra,
 	};
 }

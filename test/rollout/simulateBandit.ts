@@ -12,7 +12,7 @@ import { decide } from "../../src/rollout/decide.js";
 import { type Outcome, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 import { random } from "../analysis/random.js";
-import { experiment, METRICS, ROLLOUT } from "./example.js";
+import { experiment, METRICS, NOTHING_BESIDE, ROLLOUT } from "./example.js";
 
 export interface World {
 	readonly challengers: readonly string[];
@@ -119,14 +119,7 @@ export function live(seed: number, world: World): Life {
 				asOfMs: nowMs,
 				arms,
 				exposures: [...batches.values()].map(({ batch, counts }) => ({ ...batch, counts: { ...counts } })),
-				conflictingUnits: 0,
-				health: [],
-				droppedEntries: 0,
-				forcedUnits: 0,
-				segments: [],
-				periods: [],
-				interactions: [],
-				newestOutcomeMs: {},
+				...NOTHING_BESIDE,
 			},
 			nowMs,
 		});

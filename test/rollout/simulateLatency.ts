@@ -9,7 +9,7 @@ import { decide } from "../../src/rollout/decide.js";
 import { type DecisionInput, type Outcome, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 import { normal, uniforms } from "../calibrate/random.js";
-import { experiment, METRICS, metric, ROLLOUT, rate } from "./example.js";
+import { experiment, METRICS, metric, NOTHING_BESIDE, ROLLOUT, rate } from "./example.js";
 
 export interface World {
 	readonly name: string;
@@ -170,14 +170,7 @@ function inputOf(
 					livePoints: { control: 500_000, boosted: 500_000 },
 				},
 			],
-			conflictingUnits: 0,
-			health: [],
-			droppedEntries: 0,
-			forcedUnits: 0,
-			segments: [],
-			periods: [],
-			interactions: [],
-			newestOutcomeMs: {},
+			...NOTHING_BESIDE,
 		},
 		nowMs,
 	};
