@@ -23,6 +23,7 @@ import {
 	methodOf,
 	type Question,
 	questionOf,
+	thresholdsOf,
 } from "./question.js";
 import { segmentHarms } from "./segmentHarm.js";
 import { logEvidenceBelow, PRIOR_RARE } from "./sequential/bernoulliMixture.js";
@@ -101,13 +102,20 @@ function testClaim(claim: Claim, t: MetricEvidence, c: MetricEvidence, shared: L
 	// The search for the bound is dear, and for most claims one null point tells that it is in vain.
 	const may = (): boolean =>
 		(method !== "bernoulli-mixture" || mayBeBelow(question, t, c, harmLine)) &&
-		mayHarm(claim.reference, t, c, shared.harm);
+		mayHarm(claim.reference, thresholdsOf(question), t, c, shared.harm);
 	if (isHarm(measured, harmLine, may)) verdict = "harm";
 	else if (isProved(question, measured.logE, t, c, claim.arm, input)) verdict = "pass";
 	else if (isLost(claim, c, input.experiment))
 		return findingOf(claim, method, shared, unmeasured(t, c), "unknown", movedNote(claim, c));
-	return findingOf(claim, method, shared, measured, verdict, "");
+	const shareProved = claim.reference?.grid === true && measured.logE >= -Math.log(shared.pass);
+	const note =
+		verdict === "open" && shareProved && !(claim.role === "goal" && isPlanned(input)) ? OPEN_AT_QUANTILE : "";
+	return findingOf(claim, method, shared, measured, verdict, note);
 }
+
+/** Of a claim whose shares at the frozen thresholds would do. */
+const OPEN_AT_QUANTILE =
+	"proved above the frozen thresholds, but not yet for every place where the baseline's own quantile may lie";
 
 /** Where the baseline has moved to since the claim's thresholds were frozen; null: nowhere, as far as is proved. */
 function movement(
@@ -208,7 +216,7 @@ function isProved(
 	const { metric, role, reference } = question;
 	if (role === "goal" && isPlanned(input)) return isProvedBy(lookOf(input, arm));
 	if (!(logE >= -Math.log(question.alpha))) return false;
-	if (reference !== null) return passIsNear(reference, t, c, question.alpha);
+	if (reference !== null) return passIsNear(reference, thresholdsOf(question), t, c, question.alpha);
 	const quantile = metric.spec.type === "quantile" ? metric.spec.quantile : null;
 	const former = quantile !== null && role === "goal" && question.slowLine >= 1 - quantile;
 	return !former || quantileBelow(t, quantile, question.alpha);

@@ -47,7 +47,8 @@ function referenceOf(metric: Metric | undefined, threshold: unknown): Reference 
 	const quantile = metric?.spec.quantile ?? null;
 	if (quantile === null || typeof threshold !== "object" || threshold === null) return null;
 	if (!("era" in threshold && "referenceMs" in threshold)) return null;
-	return { quantile, referenceMs: Number(threshold.referenceMs), era: Number(threshold.era) };
+	const { referenceMs, era } = threshold;
+	return { quantile, referenceMs: Number(referenceMs), era: Number(era), grid: "gridMs" in threshold };
 }
 
 /**

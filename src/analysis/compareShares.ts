@@ -11,8 +11,8 @@
  * both arms exceed their thresholds more often, alike: a challenger whose times are at most the baseline's stretched by
  * (1 + margin) satisfies P(challenger > T) ≤ P(baseline > q₀) whatever the
  * baseline has become, so that no drift makes it look harmful. For a challenger of another shape the claim is about those
- * two thresholds, which are that of the q-quantile only as long as the baseline's is still near q₀: what is made of that
- * stands in frozenReference.ts.
+ * two thresholds, which are that of the q-quantile only as far as the baseline's is q₀: what is made of that
+ * stands in frozenReference.ts and quantileGrid.ts.
  */
 import { WeirError } from "../error.js";
 import type { Metric } from "../resources/resource.js";
@@ -21,7 +21,6 @@ import { difference, relativeLift } from "./estimators/contrast.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
 import type { Finding } from "./finding.js";
-import { slowPrior } from "./frozenReference.js";
 import { isRelative, lineOf, type Measured, type Question, signOf, tidyLogE, type Unmeasured } from "./question.js";
 import { averagedTest, type LineTest } from "./sequential/averagedTest.js";
 import {
@@ -43,6 +42,7 @@ import {
 	ratioLine,
 } from "./sequential/betting.js";
 import { atCentre } from "./sequential/nullBoundary.js";
+import { slowPrior } from "./slowShare.js";
 import { problemOfCapital } from "./statistics/logCapital.js";
 import { problemOf } from "./statistics/moments.js";
 

@@ -25,6 +25,8 @@ export interface MetricEvidence extends Moments {
 	 * others lie outside the range.
 	 */
 	readonly capital?: LogCapital;
+	/** Of a quantile with a grid of thresholds: the mean share of slow requests at each of them (quantileGrid.ts). */
+	readonly slow?: readonly number[];
 }
 
 /** Moments by metric in one arm, of a part of its units. */
@@ -138,6 +140,8 @@ export interface SlowThreshold {
 	readonly thresholdMs: number;
 	readonly baseline: { readonly arm: string; readonly thresholdMs: number };
 	readonly frozenAtMs: number;
+	/** Further thresholds, at most three: the share at each is a variable of its own. Absent: none. */
+	readonly further?: readonly { readonly thresholdMs: number; readonly baselineMs: number }[];
 }
 
 export interface EvidenceMetric {
@@ -179,4 +183,6 @@ export interface BaselineQuantile {
 	readonly standardErrorMs?: number;
 	readonly requests: number;
 	readonly units: number;
+	/** Its other quantiles, where they were asked for, in that order. */
+	readonly others?: readonly number[];
 }

@@ -29,18 +29,17 @@
  * narrower than BAND, either this or what a pass needs of c is proved in the end: nothing stays open for ever because the
  * baseline has moved. What is then neither pass nor harm is unknown, and the thresholds are frozen anew.
  *
+ * By rules 5 further thresholds are frozen around q₀ (quantileGrid.ts), and a verdict is about q itself: a pass asks the grid in
+ * the place of t ≤ hi and c ≥ lo, harm asks it besides.
+ *
  * An era is what is measured by one freezing: only units first exposed after it, by thresholds made of data before it.
  * Given the past, each era is a test of its own, begun at a stopping time; its claims have the level × eraShare, and these
  * add up to 1 over all eras that may ever be. A false "moved" is no false verdict: it costs evidence.
  */
-import {
-	type BetaPrior,
-	logEvidenceAbove,
-	logEvidenceBelow,
-	PRIOR_RARE,
-	PRIOR_RATE,
-	type Sample,
-} from "./sequential/bernoulliMixture.js";
+import type { MetricEvidence } from "./evidence.js";
+import { type GridQuestion, quantileBeyond, quantileInside } from "./quantileGrid.js";
+import { logEvidenceAbove, logEvidenceBelow, type Sample } from "./sequential/bernoulliMixture.js";
+import { slowPrior, slowShareAt } from "./slowShare.js";
 import type { Moments } from "./statistics/moments.js";
 
 /** A quantile that thresholds were frozen from, and by which freezing. */
@@ -49,6 +48,8 @@ export interface Reference {
 	readonly referenceMs: number;
 	/** 1, 2, 3 … */
 	readonly era: number;
+	/** Thresholds around it were frozen with it. */
+	readonly grid: boolean;
 }
 
 /** Odds of being slow, as a multiple of those of 1 − q: beyond it a verdict would be about another quantile. */
@@ -63,26 +64,12 @@ const MOVED = 3;
 /** Chance that a baseline that has not moved is said to have, in an era: half of it on each side. */
 const MOVED_ALPHA = 0.01;
 
-/** From this quantile on, slow requests are rare. */
-const RARE_QUANTILE = 0.9;
-
-/** The prior for shares of slow requests. */
-export function slowPrior(quantile: number): BetaPrior {
-	return quantile < RARE_QUANTILE ? PRIOR_RATE : PRIOR_RARE;
-}
-
 /**
  * Of a claim's level, what an era has: 3/4, 1/8, 1/24, 1/48, … The first has most, for most experiments have no second;
  * the others fall slowly, for a baseline that moves once a day moves often.
  */
 export function eraShare(era: number): number {
 	return era <= 1 ? 0.75 : 0.25 / ((era - 1) * era);
-}
-
-/** The share whose odds are `factor` times those of 1 − q. */
-export function slowShareAt(quantile: number, factor: number): number {
-	const odds = (factor * (1 - quantile)) / quantile;
-	return odds / (1 + odds);
 }
 
 /** The shares between which the baseline counts as where it was. */
@@ -99,8 +86,18 @@ export function baselineMoved({ quantile }: Reference, baseline: Moments): "slow
 	return logEvidenceBelow(sample, from, slowPrior(quantile)) >= bar ? "faster" : null;
 }
 
-/** Whether a pass by the thresholds is one near the quantile: t ≤ hi and c ≥ lo. */
-export function passIsNear({ quantile }: Reference, challenger: Moments, baseline: Moments, alpha: number): boolean {
+/** What a claim asks about its thresholds. */
+type AtThresholds = Omit<GridQuestion, "quantile">;
+
+/** Whether a pass by the thresholds is one of the quantile; by former rules of one near it, t ≤ hi and c ≥ lo. */
+export function passIsNear(
+	{ quantile, grid }: Reference,
+	asked: AtThresholds,
+	challenger: MetricEvidence,
+	baseline: MetricEvidence,
+	alpha: number,
+): boolean {
+	if (grid) return quantileInside({ quantile, ...asked }, gridOf(challenger), gridOf(baseline), alpha);
 	const [bar, prior] = [-Math.log(alpha), slowPrior(quantile)];
 	return (
 		logEvidenceBelow(sampleOf(challenger), slowShareAt(quantile, BAND), prior) >= bar &&
@@ -111,13 +108,16 @@ export function passIsNear({ quantile }: Reference, challenger: Moments, baselin
 /** Whether a larger share of slow requests would be harm, in all units or a part of them. null: no thresholds that move. */
 export function mayHarm(
 	reference: Reference | null,
-	challenger: Moments,
-	baseline: Moments,
+	asked: AtThresholds,
+	challenger: MetricEvidence,
+	baseline: MetricEvidence,
 	harmAlpha: number,
 ): boolean {
 	if (reference === null) return true;
+	const { quantile, grid } = reference;
 	const moved = baseline.n === 0 ? null : baselineMoved(reference, baseline);
-	return moved !== "slower" && harmIsNear(reference, challenger, baseline, harmAlpha);
+	if (moved === "slower" || !harmIsNear(reference, challenger, baseline, harmAlpha)) return false;
+	return !grid || quantileBeyond({ quantile, ...asked }, gridOf(challenger), gridOf(baseline), harmAlpha);
 }
 
 /** Whether a harm by the thresholds is one near the quantile: t > lo, and c not seen far above hi. */
@@ -126,6 +126,8 @@ function harmIsNear({ quantile }: Reference, challenger: Moments, baseline: Mome
 	const logE = logEvidenceAbove(sampleOf(challenger), slowShareAt(quantile, 1 / BAND), slowPrior(quantile));
 	return logE >= -Math.log(harmAlpha);
 }
+
+const gridOf = ({ n, slow = [] }: MetricEvidence) => ({ n, slow });
 
 function sampleOf({ n, mean }: Moments): Sample {
 	return { n, sum: n * mean };

@@ -110,6 +110,11 @@ export function harmLineOf(
 	return question.role === "goal" ? 0 : lineOf(question, metric);
 }
 
+/** Of a quantile: what its thresholds are asked. */
+export function thresholdsOf({ role, slowLine, shares }: Pick<Question, "role" | "slowLine" | "shares">) {
+	return { tolerance: role === "goal" ? 0 : slowLine, shares };
+}
+
 export function isMeasured(result: Measured | Unmeasured): result is Measured {
 	return "lower" in result;
 }

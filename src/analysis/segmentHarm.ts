@@ -25,6 +25,7 @@ import {
 	type Question,
 	questionOf,
 	signOf,
+	thresholdsOf,
 } from "./question.js";
 import { problemOf } from "./statistics/moments.js";
 
@@ -99,7 +100,7 @@ export function isHarmInPart(
 	c: MetricEvidence,
 ): boolean {
 	return isHarm(measured, harmLineOf(question, question.metric), () =>
-		mayHarm(question.reference, t, c, question.harmAlpha),
+		mayHarm(question.reference, thresholdsOf(question), t, c, question.harmAlpha),
 	);
 }
 

@@ -29,23 +29,25 @@ const between = ({ service, sinceMs, untilMs }: BaselineQuery) => ({
 /** Each stretch's quantile is exact, interpolated (R type 7), over requests whose end came in [sinceMs, untilMs); null while there is none. */
 export function baselineQuantile(store: EventStore, query: BaselineQuery): Promise<BaselineQuantile | null> {
 	if (query.valuesOf !== undefined) return unitQuantile(store, query, query.valuesOf);
+	const quantiles = [query.quantile, ...(query.others ?? [])];
 	return store.analysis.transaction(async (transaction) => {
 		const [row] = await transaction.rows(
 			`WITH earlier AS (
-				SELECT duration_ms, unit, ntile(${CHUNKS}) OVER (ORDER BY received_ms, start_us) AS chunk ${EARLIER})
-			SELECT (SELECT median(value) FROM (SELECT quantile_cont(duration_ms, ${Number(query.quantile)}) AS value
-					FROM earlier GROUP BY chunk)) AS value,
+				SELECT duration_ms, unit, ntile(${CHUNKS}) OVER (ORDER BY received_ms, start_us) AS chunk ${EARLIER}),
+			stretches AS (SELECT quantile_cont(duration_ms, [${quantiles.map(Number).join(", ")}]) AS each FROM earlier GROUP BY chunk)
+			SELECT ${quantiles.map((_, i) => `(SELECT median(each[${i + 1}]) FROM stretches) AS v${i}`).join(", ")},
 				count(*) AS requests, count(DISTINCT unit) AS units FROM earlier`,
 			between(query),
 		);
-		if (row === undefined || row.value === null) return null;
+		if (row === undefined || row.v0 === null) return null;
 		const requests = Number(row.requests);
 		const standardErrorMs = await standardError(transaction, query, requests);
 		return {
-			valueMs: Number(row.value),
+			valueMs: Number(row.v0),
 			...(standardErrorMs === null ? {} : { standardErrorMs }),
 			requests,
 			units: Number(row.units),
+			...(query.others === undefined ? {} : { others: query.others.map((_, i) => Number(row[`v${i + 1}`])) }),
 		};
 	});
 }

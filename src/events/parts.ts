@@ -38,8 +38,10 @@ const SINGLE = 1;
 /** Of units that count as nought. */
 const NOUGHT: Extremes = { lo: 0, hi: 0 };
 
-export const variablesOf = ({ denominator, covariateMs }: EvidenceMetric): number =>
-	(denominator === null ? 1 : 2) * (covariateMs === null ? 1 : 2);
+export const variablesOf = ({ denominator, covariateMs, threshold }: EvidenceMetric): number =>
+	threshold !== null && threshold !== "unfrozen"
+		? 1 + (threshold.further?.length ?? 0)
+		: (denominator === null ? 1 : 2) * (covariateMs === null ? 1 : 2);
 
 /** @param row of `aggregates`, or of a statement with the same columns */
 export function sumsOf(row: Row, k: number): Sums {

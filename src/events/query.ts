@@ -1,6 +1,7 @@
 /** Aggregate queries as they come over the socket: checked once, to the vocabulary's own types. */
-import type { EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
+import type { EvidenceMetric, EvidenceQuery, SlowThreshold } from "../analysis/evidence.js";
 import { WeirError } from "../error.js";
+import { QUANTILES_ASKED_MAX, THRESHOLDS_TOGETHER } from "../limits.js";
 import type { BaselineQuery } from "./baselineQuantile.js";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -35,11 +36,14 @@ export function parseEvidenceQuery(json: unknown): EvidenceQuery {
 /** @throws WeirError `invalid-argument` */
 export function parseBaselineQuery(json: unknown): BaselineQuery {
 	const names = ["experiment", "service", "quantile", "sinceMs", "untilMs"];
-	const ofValues = typeof json === "object" && json !== null && "valuesOf" in json;
-	const query = fields(json, "the query", ofValues ? [...names, "valuesOf"] : names);
+	const [ofValues, withOthers] = ["valuesOf", "others"].map((name) => has(json, name));
+	const query = fields(json, "the query", [
+		...names,
+		...(ofValues ? ["valuesOf"] : []),
+		...(withOthers ? ["others"] : []),
+	]);
 	const { quantile } = query;
-	if (typeof quantile !== "number" || !(quantile > 0 && quantile < 1))
-		throw wrong("quantile", "a number between 0 and 1");
+	if (!isQuantile(quantile)) throw wrong("quantile", "a number between 0 and 1");
 	return {
 		experiment: text(query, "experiment"),
 		service: text(query, "service"),
@@ -47,7 +51,18 @@ export function parseBaselineQuery(json: unknown): BaselineQuery {
 		sinceMs: milliseconds(query, "sinceMs"),
 		untilMs: milliseconds(query, "untilMs"),
 		...(ofValues ? { valuesOf: parseMetric(query.valuesOf) } : {}),
+		...(withOthers ? { others: parseOthers(query.others) } : {}),
 	};
+}
+
+const has = (json: unknown, name: string): boolean => typeof json === "object" && json !== null && name in json;
+
+const isQuantile = (value: unknown): value is number => typeof value === "number" && value > 0 && value < 1;
+
+function parseOthers(json: unknown): readonly number[] {
+	if (!Array.isArray(json) || json.length > QUANTILES_ASKED_MAX || !json.every(isQuantile))
+		throw wrong("others", `at most ${QUANTILES_ASKED_MAX} numbers between 0 and 1`);
+	return json;
 }
 
 function parseMetric(json: unknown): EvidenceMetric {
@@ -101,13 +116,24 @@ function parseRange(json: unknown): EvidenceMetric["range"] {
 }
 
 function parseThreshold(json: unknown): EvidenceMetric["threshold"] {
-	const threshold = fields(json, "threshold", ["thresholdMs", "baseline", "frozenAtMs"]);
+	const alone = ["thresholdMs", "baseline", "frozenAtMs"];
+	const threshold = fields(json, "threshold", has(json, "further") ? [...alone, "further"] : alone);
 	const baseline = fields(threshold.baseline, "baseline", ["arm", "thresholdMs"]);
 	return {
 		thresholdMs: finite(threshold, "thresholdMs"),
 		baseline: { arm: text(baseline, "arm"), thresholdMs: finite(baseline, "thresholdMs") },
 		frozenAtMs: milliseconds(threshold, "frozenAtMs"),
+		...("further" in threshold ? { further: parseFurther(threshold.further) } : {}),
 	};
+}
+
+function parseFurther(json: unknown): NonNullable<SlowThreshold["further"]> {
+	if (!Array.isArray(json) || json.length >= THRESHOLDS_TOGETHER)
+		throw wrong("further", `fewer than ${THRESHOLDS_TOGETHER} thresholds`);
+	return json.map((one) => {
+		const pair = fields(one, "a further threshold", ["thresholdMs", "baselineMs"]);
+		return { thresholdMs: finite(pair, "thresholdMs"), baselineMs: finite(pair, "baselineMs") };
+	});
 }
 
 function wrong(field: string, expected: string): WeirError {

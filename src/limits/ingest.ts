@@ -110,3 +110,9 @@ export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
 
 /** Experiments whose last look is kept in ingest's memory, some ten kilobytes each; others are looked at wholly again. */
 export const LOOKS_KEPT_MAX = 2_000;
+
+/** Thresholds of latency whose shares of slow requests are one observation: the variables that it has columns for. */
+export const THRESHOLDS_TOGETHER = 4;
+
+/** Quantiles of one sample that are asked for at once; a grid of thresholds has 20. */
+export const QUANTILES_ASKED_MAX = 64;

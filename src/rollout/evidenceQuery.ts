@@ -7,6 +7,7 @@ import { baselineOf } from "../analysis/question.js";
 import { ACCESS_LOG_FLUSH_MS, INTERACTIONS_MAX, SETTLE_DEFAULT_MS } from "../limits.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { canonicalJson } from "./canonicalJson.js";
+import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";
 import { type ExperimentStatus, type FrozenThreshold, isExposing } from "./status.js";
 
@@ -42,12 +43,12 @@ export function evidenceQuery(
 		({ metadata }) => metadata.name === experiment.spec.service && metadata.namespace === experiment.metadata.namespace,
 	);
 	const timeoutMs = service?.spec.timeoutMs ?? 0;
-	const metrics = Object.values(metricsOf(resources, experiment)).map((metric): EvidenceMetric => {
+	const metrics = Object.values(metricsOf(resources, experiment)).flatMap((metric): readonly EvidenceMetric[] => {
 		const { source, windowMs, missing, perUnit, denominator, covariateMs, cap, type, range } = metric.spec;
 		const frozen = status.thresholds[metric.metadata.name];
 		// An entry may lie one flush in Envoy and one in ingest; a request may last until its timeout.
 		const delivery = 2 * ACCESS_LOG_FLUSH_MS;
-		return {
+		const asked: EvidenceMetric = {
 			// As outcomes name it; localEvidence() turns it back.
 			name: qualifiedName(metric.metadata),
 			source,
@@ -64,6 +65,7 @@ export function evidenceQuery(
 			threshold: type !== "quantile" ? null : frozen === undefined ? "unfrozen" : slowThreshold(experiment, frozen),
 			range: type === "mean" ? range : null,
 		};
+		return inParts(asked, experiment, metric.metadata.name, frozen?.gridMs);
 	});
 	return {
 		experiment: qualifiedName(experiment.metadata),
@@ -122,15 +124,21 @@ function capOf(cap: Metric["spec"]["cap"], frozen: FrozenThreshold | undefined):
  */
 export function localEvidence(evidence: Evidence, metrics: Readonly<Record<string, Metric>>): Evidence {
 	const local = new Map(Object.entries(metrics).map(([name, metric]) => [qualifiedName(metric.metadata), name]));
-	const part = <Part extends PartOfArm>(arm: Part): Part => ({ ...arm, metrics: renamed(arm.metrics) });
+	const quantiles = new Set(
+		Object.values(metrics).flatMap(({ metadata, spec }) => (spec.type === "quantile" ? [qualifiedName(metadata)] : [])),
+	);
+	const part = <Part extends PartOfArm>(arm: Part): Part => ({
+		...arm,
+		metrics: renamed(together(arm.metrics, quantiles)),
+	});
 	const renamed = <Value>(record: Readonly<Record<string, Value>>): Record<string, Value> =>
 		Object.fromEntries(Object.entries(record).map(([name, value]) => [local.get(name) ?? name, value]));
 	return {
 		...evidence,
 		arms: evidence.arms.map((arm) => ({
 			...arm,
-			metrics: renamed(arm.metrics),
-			missingUnits: renamed(arm.missingUnits),
+			metrics: renamed(together(arm.metrics, quantiles)),
+			missingUnits: renamed(withoutParts(arm.missingUnits, quantiles)),
 		})),
 		segments: evidence.segments.map((segment) => ({ ...segment, arms: segment.arms.map(part) })),
 		periods: evidence.periods.map((period) => ({ ...period, arms: period.arms.map(part) })),

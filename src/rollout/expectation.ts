@@ -49,8 +49,10 @@ export function expectedProofMs(input: DecisionInput, findings: readonly Finding
 
 /** How many times the present units prove the claim; Infinity where more of the same proves nothing. */
 function growth(input: DecisionInput, finding: Finding): number {
-	const { improvement, line, verdict, alpha, logE, standardError } = finding;
+	const { improvement, line, verdict, alpha, logE, standardError, note } = finding;
 	if (verdict === "pass") return 1;
+	// Proved but for what a quantile needs besides (quantileGrid.ts): its pace is another.
+	if (note !== "" && verdict === "open") return Number.POSITIVE_INFINITY;
 	if (verdict !== "open" || improvement === null || !(improvement > line)) return Number.POSITIVE_INFINITY;
 	const metric = input.metrics[finding.metric];
 	if (metric === undefined || logE === undefined || logE === null) return Number.POSITIVE_INFINITY;

@@ -5,6 +5,7 @@
  */
 import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
+import { gridQuantiles } from "../analysis/quantileGrid.js";
 import { WeirError } from "../error.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
@@ -178,7 +179,11 @@ export class RolloutLoop {
 					quantile,
 					sinceMs: status.refreezes?.[metric]?.sinceMs ?? Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
 					untilMs: clock.nowMs(),
-					...(declared.spec.type === "quantile" || values === undefined ? {} : { valuesOf: values }),
+					...(declared.spec.type === "quantile"
+						? { others: gridQuantiles(quantile) }
+						: values === undefined
+							? {}
+							: { valuesOf: values }),
 				});
 				if (measured !== null) baselineQuantiles[metric] = measured;
 			}

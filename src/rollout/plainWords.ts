@@ -75,6 +75,8 @@ export function undecided(finding: Finding, metric: Metric | undefined): string 
 	const { improvement, lower, line, role, verdict, note } = finding;
 	const what = name(finding, metric);
 	if (verdict === "unknown" || lower === null) return `nothing can be said of ${what}: ${note}`;
+	if (note !== "")
+		return `${what} is no larger than allowed as far as was measured, but how fast the old version is by now is not known well enough`;
 	if (role === "guardrail")
 		return `${what} may still be up to ${size(finding, metric, lower)} worse, ${size(finding, metric, line)} are allowed`;
 	const by = line === 0 ? "" : ` by ${size(finding, metric, line)}`;

@@ -23,6 +23,8 @@ export interface EvidenceSource {
 		readonly sinceMs: number;
 		readonly untilMs: number;
 		readonly valuesOf?: EvidenceMetric;
+		/** Other quantiles of the same requests; not of values. */
+		readonly others?: readonly number[];
 	}): Promise<BaselineQuantile | null>;
 }
 

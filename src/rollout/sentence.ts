@@ -59,6 +59,7 @@ export function lackSentence(finding: Finding): string {
 	const { look } = finding;
 	if (look !== undefined)
 		return `${finding.metric} of arm ${finding.arm} was not proved by planned look ${look.number} (z ${bound(look.z)}, the boundary was ${number(look.boundary)})`;
+	if (finding.note !== "") return `${finding.metric} of arm ${finding.arm} is ${finding.note}`;
 	return `${finding.metric} of arm ${finding.arm} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
 }
 

@@ -37,6 +37,8 @@ export interface FrozenThreshold {
 	readonly referenceMs?: number;
 	/** Which freezing of this metric it is, 1, 2, 3 …: see analysis/frozenReference.ts. Absent: by former rules, or a cap. */
 	readonly era?: number;
+	/** The baseline's quantiles around it, rising, and itself among them (analysis/quantileGrid.ts). Absent: by former rules, or a cap. */
+	readonly gridMs?: readonly number[];
 	readonly frozenAtMs: number;
 	readonly sampleSize: number;
 }

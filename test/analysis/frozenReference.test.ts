@@ -6,13 +6,15 @@ import {
 	mayHarm,
 	passIsNear,
 	type Reference,
-	slowShareAt,
 	unmovedShares,
 } from "../../src/analysis/frozenReference.js";
+import { slowShareAt } from "../../src/analysis/slowShare.js";
 import { rate } from "../rollout/example.js";
 import { random } from "./random.js";
 
-const P99: Reference = { quantile: 0.99, referenceMs: 20, era: 1 };
+/** As frozen by rules before there was a grid. */
+const P99: Reference = { quantile: 0.99, referenceMs: 20, era: 1, grid: false };
+const ASKED = { tolerance: 0.0025, shares: { challenger: 1, baseline: 1 } };
 
 /** Units of each arm from which it holds, with shares as they are in the mean. */
 function unitsUntil(holds: (n: number) => boolean): number {
@@ -76,7 +78,7 @@ t.test("at the very edge of where it was it is said to have moved in at most hal
 
 t.test("a pass near the quantile needs some thousand units of a p99, and never comes far from it", async (t) => {
 	const pass = (slow: number, share: number) =>
-		unitsUntil((n) => passIsNear(P99, rate(n, slow), rate(n, share), 0.0375));
+		unitsUntil((n) => passIsNear(P99, ASKED, rate(n, slow), rate(n, share), 0.0375));
 	t.ok(pass(0.01, 0.01) < 1_200, "both where they were");
 	t.ok(pass(0.01, 0.9) < 1_200, "a baseline that slows down takes nothing from a challenger that does not");
 	t.equal(pass(0.001, 0.002) >= 1e6, true, "a baseline that has become fast says nothing of the old threshold");
@@ -86,9 +88,9 @@ t.test("a pass near the quantile needs some thousand units of a p99, and never c
 t.test(
 	"harm near the quantile: the challenger's own share is not tiny, the baseline's is not seen to be large",
 	async (t) => {
-		t.ok(mayHarm(P99, rate(40, 0.5), rate(40, 0), 0.0125));
-		t.notOk(mayHarm(P99, rate(1e6, 0.002), rate(1e6, 0.0001), 0.0125), "ten times the baseline's, at the p99.9");
-		t.ok(mayHarm(P99, rate(100, 0.5), rate(100, 0.05), 0.0125), "gross harm does not wait");
-		t.notOk(mayHarm(P99, rate(30, 0.5), rate(30, 0.08), 0.0125));
+		t.ok(mayHarm(P99, ASKED, rate(40, 0.5), rate(40, 0), 0.0125));
+		t.notOk(mayHarm(P99, ASKED, rate(1e6, 0.002), rate(1e6, 0.0001), 0.0125), "ten times the baseline's, at the p99.9");
+		t.ok(mayHarm(P99, ASKED, rate(100, 0.5), rate(100, 0.05), 0.0125), "gross harm does not wait");
+		t.notOk(mayHarm(P99, ASKED, rate(30, 0.5), rate(30, 0.08), 0.0125));
 	},
 );

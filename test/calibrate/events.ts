@@ -8,6 +8,7 @@ import { logRateEvidence } from "../../src/analysis/sequential/errorCounts.js";
 import { quantileBounds, quantilePValue, type RankCounts } from "../../src/analysis/sequential/quantileSequence.js";
 import { logPropensityEvidence, type PropensityBatch } from "../analysis/bandit/propensityBetting.js";
 import type { Wrong } from "./experiment.js";
+import { frozenQuantile } from "./grid.js";
 import type { Claims } from "./methods.js";
 import { type Uniform, uniforms } from "./random.js";
 import { ALPHA, type Scenario } from "./scenarios.js";
@@ -40,6 +41,8 @@ function lookOf(scenario: Scenario, looks: number): Look {
 			return errors(line, law.shares, looks);
 		case "ranks":
 			return scenario.method === "quantile-bounds" ? oneQuantile(law) : twoQuantiles(law);
+		case "frozen-quantile":
+			return frozenQuantile(law, looks);
 		case "bandit":
 			return bandit(law, line, looks);
 		default:

@@ -45,6 +45,7 @@ export function methodOf({ method, line, law, alpha = ALPHA }: Scenario): Method
 		case "error-rates":
 		case "quantile-bounds":
 		case "quantile-test":
+		case "quantile-grid":
 		case "propensity-betting":
 			return null;
 		case "asympcs-difference":

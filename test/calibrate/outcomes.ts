@@ -40,6 +40,7 @@ export function meanOf(law: Law): number {
 		case "with-covariate":
 		case "errors":
 		case "ranks":
+		case "frozen-quantile":
 		case "assignment":
 			return 0;
 	}

@@ -26,6 +26,17 @@ export type Law =
 	| { readonly of: "errors"; readonly shares: readonly number[] }
 	/** Ranks of values at the q-quantile; values are alike within a grain. */
 	| { readonly of: "ranks"; readonly q: number; readonly grain: number; readonly tunedAt: number }
+	/**
+	 * Times in both arms, above thresholds frozen from so many of the baseline's; the load of both alike moves between its inverse
+	 * and it. The challenger's times are the baseline's stretched, or few and beyond all thresholds.
+	 */
+	| {
+			readonly of: "frozen-quantile";
+			readonly q: number;
+			readonly from: number;
+			readonly shape: "stretched" | "few";
+			readonly load: number;
+	  }
 	/** 0 or 1 in arms whose shares follow the outcomes, while both rates move by the drift. */
 	| { readonly of: "bandit"; readonly p: number; readonly drift: number }
 	/** No values: where the units go. */
@@ -47,6 +58,7 @@ export type MethodName =
 	| "error-rates"
 	| "quantile-bounds"
 	| "quantile-test"
+	| "quantile-grid"
 	| "propensity-betting"
 	| "srm";
 
@@ -484,5 +496,37 @@ export const SCENARIOS: readonly Scenario[] = [
 		units: 40_000,
 		alpha: 0.0125,
 		seed: 227,
+	},
+	{
+		name: "p99 frozen from 5,000, few and far",
+		law: { of: "frozen-quantile", q: 0.99, from: 5_000, shape: "few", load: 1 },
+		method: "quantile-grid",
+		line: 0,
+		units: 40_000,
+		seed: 128,
+	},
+	{
+		name: "p99 frozen from 5,000, stretched",
+		law: { of: "frozen-quantile", q: 0.99, from: 5_000, shape: "stretched", load: 1 },
+		method: "quantile-grid",
+		line: 0,
+		units: 40_000,
+		seed: 129,
+	},
+	{
+		name: "p90 frozen from 500, few and far",
+		law: { of: "frozen-quantile", q: 0.9, from: 500, shape: "few", load: 1 },
+		method: "quantile-grid",
+		line: 0,
+		units: 20_000,
+		seed: 130,
+	},
+	{
+		name: "p90 frozen from 500, load from half to twice",
+		law: { of: "frozen-quantile", q: 0.9, from: 500, shape: "stretched", load: 2 },
+		method: "quantile-grid",
+		line: 0,
+		units: 20_000,
+		seed: 131,
 	},
 ];

@@ -471,5 +471,5 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	await one.tick();
 	t.same(asked(), [[], ["banner"]], "not one of its own layer, of other units, or that has ended");
 	t.equal(store.decisions.find(({ outcome }) => outcome.action === "promote")?.experiment, "main");
-	t.equal(store.decisions.at(-1)?.input?.rules, 4);
+	t.equal(store.decisions.at(-1)?.input?.rules, 5);
 });

@@ -4,6 +4,7 @@
  */
 
 import { priorOf } from "../compareShares.js";
+import { eraShare } from "../frozenReference.js";
 import { isRelative, lineOf, methodOf, type Question, signOf } from "../question.js";
 import { type Contrast, challengerOn, mostLikelyOn, segment } from "../sequential/bernoulliArms.js";
 import { type FixedHorizonDesign, fixedUnits } from "./fixedHorizon.js";
@@ -54,7 +55,8 @@ export function sequentialClaim(metric: PlanMetric, alpha: number, shares: ArmWe
 		baselineMean: metric.baselineMean,
 		relative: isRelative(metric),
 		line: planLine(metric),
-		alpha,
+		// A quantile has the level of its first era, for most have no second.
+		alpha: metric.metric.spec.quantile === null ? alpha : alpha * eraShare(1),
 		shares,
 	};
 }
@@ -68,7 +70,9 @@ function sequentialMethod(metric: PlanMetric): SequentialMethod {
 		return farthest === undefined ? { test: "asympcs", variance } : { test: "asympcs", variance, farthest };
 	}
 	if (type === "mean" && range !== null) return { test: "betting", variance: metric.variance, range };
-	return { test: "bernoulli-mixture", prior: priorOf(metric) };
+	const { quantile } = metric.metric.spec;
+	const prior = priorOf(metric);
+	return quantile === null ? { test: "bernoulli-mixture", prior } : { test: "bernoulli-mixture", prior, quantile };
 }
 
 /**

@@ -1,5 +1,7 @@
 /** The plan of one claim in sentences that a product manager understands: what is assumed, what it takes, what it finds. */
+
 import type { InferenceDesign } from "../../resources/resource.js";
+import { requestsToFreeze } from "../claim.js";
 import type { ClaimPlan } from "./plan.js";
 import { isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
 import { chance, fromTo, levelOf, people, sizeOf, stretchOf, tenths, verbs } from "./planWords.js";
@@ -66,7 +68,7 @@ function ofQuantile(metric: PlanMetric): Words {
 	const asked = effect.value === 0 ? "" : ` ${role === "goal" ? "less" : "plus"} ${stretchOf(metric)}`;
 	const line = planLine(metric);
 	return {
-		opening: `${name}: the challenger's limit is the baseline's ${q}${asked}; of the baseline's own requests ${share(0)} take longer than its ${q}. `,
+		opening: `${name}: the challenger's limit is the baseline's ${q}${asked}, set from ${people(requestsToFreeze(metric.metric.spec.quantile ?? 1 - baselineMean))} requests of the baseline before anybody is measured; of these ${share(0)} take longer than its ${q}. `,
 		believed: `If ${share(believed)} of the challenger's requests are really slower than its limit,`,
 		claim: `that ${line === 0 ? "fewer than" : "at most"} ${share(line)} are`,
 		found: (value) => `this is proved of a challenger with ${share(value)} or fewer such requests`,

@@ -12,6 +12,7 @@
  * the two e-values reaches at the latest then: an upper bound.
  */
 import { normalIsf } from "../distributions/normal.js";
+import { type GridSample, gridQuantiles, quantileInside } from "../quantileGrid.js";
 import { ASYMPCS_MIN_UNITS, ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "../sequential/asympCs.js";
 import { logMean } from "../sequential/averagedTest.js";
 import type { Contrast, Sample, Side } from "../sequential/bernoulliArms.js";
@@ -22,7 +23,8 @@ import { boundedLaw, capitalOf } from "./boundedLaw.js";
 
 /** Test and what is assumed of one unit in the baseline. */
 export type SequentialMethod =
-	| { readonly test: "bernoulli-mixture"; readonly prior: BetaPrior }
+	/** quantile: the shares are those of slow requests at it, and the claim is of the quantile itself (quantileGrid.ts). */
+	| { readonly test: "bernoulli-mixture"; readonly prior: BetaPrior; readonly quantile?: number }
 	/** farthest: how far the farthest value lies from the mean, as if no unit went farther; absent: not known, not asked. */
 	| { readonly test: "asympcs"; readonly variance: number; readonly farthest?: number }
 	/** With the mixture, as the mean of both e-values. variance null: not known. */
@@ -60,6 +62,12 @@ export const PLANNED_UNITS_MAX = 1e10;
  */
 const EARLY = 0.2;
 
+/**
+ * Standard errors by which a quantile's grid is later than on proportional data: the last of its cells decides. Measured as
+ * above, at p90 and p99.
+ */
+const LATE = 0.3;
+
 /** Relative precision of a number of units. */
 const PRECISION = 1e-3;
 
@@ -84,11 +92,20 @@ export function provedAt(claim: SequentialClaim, effect: number, units: number, 
 	const range = method.test === "betting" ? method.range : { lo: 0, hi: 1 };
 	if (!(treated >= range.lo && treated <= range.hi)) return false;
 	const means = { t: treated, c: baselineMean };
-	const logE =
-		method.test === "betting"
-			? logAveraged(claim, method, means, n, z)
-			: logMixture(claim, method.prior, moved(means, n, coins(means), slope, sign * z), n, { lo: 0, hi: 1 });
-	return logE >= -Math.log(alpha);
+	if (method.test === "betting") return logAveraged(claim, method, means, n, z) >= -Math.log(alpha);
+	const at = moved(means, n, coins(means), slope, sign * z);
+	if (!(logMixture(claim, method.prior, at, n, { lo: 0, hi: 1 }) >= -Math.log(alpha))) return false;
+	if (method.quantile === undefined) return true;
+	return insideAt(claim, method.quantile, moved(means, n, coins(means), slope, sign * (z + LATE)), n);
+}
+
+/** Of a quantile, as if at every threshold both arms had so many times the requests above it that they have at the middle one. */
+function insideAt({ line, alpha, shares }: SequentialClaim, quantile: number, at: Pair, n: Units): boolean {
+	const sample = (units: number, mean: number): GridSample => ({
+		n: units,
+		slow: gridQuantiles(quantile).map((q) => inUnit((mean * (1 - q)) / (1 - quantile))),
+	});
+	return quantileInside({ quantile, tolerance: 0 - line, shares }, sample(n.t, at.t), sample(n.c, at.c), alpha);
 }
 
 /** Of the two arms. */

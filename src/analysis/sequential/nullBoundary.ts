@@ -35,7 +35,7 @@ import {
 	type Side,
 	segment,
 } from "./bernoulliArms.js";
-import { kinkOn, logOrthogonalRatio } from "./orthogonalRatio.js";
+import { kinkOn, logOrthogonalRatio, type NullPoint } from "./orthogonalRatio.js";
 
 /** w: the mixture's part has only to rule out far levels; every nat of the other part's weight counts. */
 export const MIXTURE_SHARE = 0.2;
@@ -91,9 +91,14 @@ interface Boundary {
 	readonly valueAt: (pc: number) => number;
 }
 
-/** The boundary to search, or the answer where there is nothing to search. */
-function boundaryOf(trial: Trial, contrast: Contrast): Boundary | number {
-	const { side, challenger: t, baseline: c, logMixture, shares } = trial;
+/** The arms' means, and ln of the largest likelihood of the data in the box of a null point. */
+interface Fit {
+	readonly fitT: number;
+	readonly fitC: number;
+	readonly inBox: (pt: number, pc: number) => number;
+}
+
+function fitOf({ side, challenger: t, baseline: c }: Trial): Fit {
 	const above = side === "above";
 	// An arm without data fits any mean, so take the one that favours the null.
 	const fitT = t.n === 0 ? (above ? 0 : 1) : t.sum / t.n;
@@ -102,22 +107,33 @@ function boundaryOf(trial: Trial, contrast: Contrast): Boundary | number {
 		above
 			? logLikelihood(t, Math.min(fitT, pt)) + logLikelihood(c, Math.max(fitC, pc))
 			: logLikelihood(t, Math.max(fitT, pt)) + logLikelihood(c, Math.min(fitC, pc));
+	return { fitT, fitC, inBox };
+}
 
+/** ln M_b: evidence against the null point b, and against every one that it dominates. */
+export function logAgainst(trial: Trial, point: NullPoint, { inBox }: Pick<Fit, "inBox"> = fitOf(trial)): number {
+	const { side, challenger, baseline, logMixture, shares } = trial;
+	const floor = LOG_MIXTURE_SHARE + logMixture - inBox(point.pt, point.pc);
+	const ratio = LOG_RATIO_SHARE + logOrthogonalRatio(side, challenger, baseline, point, shares);
+	const top = Math.max(floor, ratio);
+	return top === Number.POSITIVE_INFINITY ? top : top + Math.log1p(Math.exp(Math.min(floor, ratio) - top));
+}
+
+/** The boundary to search, or the answer where there is nothing to search. */
+function boundaryOf(trial: Trial, contrast: Contrast): Boundary | number {
+	const { side, challenger, baseline, logMixture } = trial;
+	const fit = fitOf(trial);
+	const { fitT, fitC, inBox } = fit;
 	const gap = fitT - (contrast.slope * fitC + contrast.offset);
 	// The best fit is a null point: at most 1 whatever O_b adds, and the mixture's part alone is a valid smaller value.
-	if (above ? gap <= 0 : gap >= 0) return LOG_MIXTURE_SHARE + logMixture - inBox(fitT, fitC);
+	if (side === "above" ? gap <= 0 : gap >= 0) return LOG_MIXTURE_SHARE + logMixture - inBox(fitT, fitC);
 	const ends = segment(contrast);
 	if (ends === null) return Number.POSITIVE_INFINITY;
 
 	const floorAt = (pc: number): number => LOG_MIXTURE_SHARE + logMixture - inBox(challengerOn(contrast, pc), pc);
-	const valueAt = (pc: number): number => {
-		const point = { pt: challengerOn(contrast, pc), pc, slope: contrast.slope };
-		const floor = floorAt(pc);
-		const ratio = LOG_RATIO_SHARE + logOrthogonalRatio(side, t, c, point, shares);
-		const top = Math.max(floor, ratio);
-		return top === Number.POSITIVE_INFINITY ? top : top + Math.log1p(Math.exp(Math.min(floor, ratio) - top));
-	};
-	return { ...ends, centre: () => mostLikelyOn(t, c, contrast, ends), floorAt, valueAt };
+	const valueAt = (pc: number): number =>
+		logAgainst(trial, { pt: challengerOn(contrast, pc), pc, slope: contrast.slope }, fit);
+	return { ...ends, centre: () => mostLikelyOn(challenger, baseline, contrast, ends), floorAt, valueAt };
 }
 
 /** ln M_b at the line's most likely point: an upper bound of the infimum, usually within a nat of it, and cheap. */

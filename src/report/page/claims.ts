@@ -67,7 +67,7 @@ function row({ metrics }: Report, finding: Finding): Markup {
 	const told =
 		finding.verdict === "unknown"
 			? note
-			: `${intervalWords(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline; ${people(challenger.n)} people against ${people(baseline.n)}.`;
+			: `${intervalWords(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline; ${people(challenger.n)} people against ${people(baseline.n)}.${note === "" ? "" : ` It is ${note}.`}`;
 	const name = claimName(finding, metric);
 	return html`<li>
 <div><b>${named(name)}</b> <span class="soft">${finding.role}, ${asked(finding, scale)}</span><br/><span class="soft">${told}</span></div>

@@ -3,8 +3,9 @@
  * before now, and only units first exposed from now on are measured by it.
  */
 import { claimedMetrics, latencyThresholdMs, requestsToFreeze, valuesToFreeze } from "../../analysis/claim.js";
+import type { BaselineQuantile } from "../../analysis/evidence.js";
 import type { Metric } from "../../resources/resource.js";
-import { type DecisionInput, RULES_WITH_ERAS } from "../decision.js";
+import { type DecisionInput, RULES_WITH_ERAS, RULES_WITH_GRID } from "../decision.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
 import { number } from "../sentence.js";
 import type { FrozenThreshold } from "../status.js";
@@ -78,6 +79,7 @@ function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | nu
 		const own = {
 			...(rules === undefined ? {} : { referenceMs: valueMs }),
 			...(rules === undefined || rules < RULES_WITH_ERAS ? {} : { era }),
+			...(rules === undefined || rules < RULES_WITH_GRID ? {} : gridOf(measured)),
 		};
 		const again =
 			refreeze === undefined
@@ -97,6 +99,11 @@ function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | nu
 		said: `${name}: values above ${number(valueMs)} count as it (${of} over ${requests} values of ${units} units)`,
 		plain: `values of ${name} above ${number(valueMs)} count as ${number(valueMs)}`,
 	};
+}
+
+/** The grid, where what was measured has one. */
+function gridOf({ others }: BaselineQuantile): { readonly gridMs?: readonly number[] } {
+	return others?.every((ms) => Number.isFinite(ms) && ms >= 0) === true ? { gridMs: others } : {};
 }
 
 /** A latency is no less than nothing; a value may be anything finite. */

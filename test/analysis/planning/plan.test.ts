@@ -51,8 +51,8 @@ t.test("every kind of metric is spoken of in its own words, both directions", as
 		`If wait really falls by # ms (from # ms to # ms), ${PROVE} that it falls by more than # ms ${HALF} In # days a fall of # ms or more is proved to be more than # ms with a chance of #%.`,
 		`If stars really rises by # (from # to #), ${PROVE} that it rises by more than # ${HALF} In # days a rise of # or more is proved to be more than # with a chance of #%.`,
 		`If clicks-per-request really stays at #, ${PROVE} that it does not fall by # or more ${HALF} In # days a margin of # or more can be proved kept with a chance of #%.`,
-		`latency-p#: the challenger's limit is the baseline's p# plus #%; of the baseline's own requests #% take longer than its p#. If #% of the challenger's requests are really slower than its limit, ${PROVE} that at most #% are ${HALF} In # days this is proved of a challenger with #% or fewer such requests with a chance of #%.`,
-		`latency-p#: the challenger's limit is the baseline's p# less #%; of the baseline's own requests #% take longer than its p#. If #% of the challenger's requests are really slower than its limit, ${PROVE} that fewer than #% are ${HALF} In # days this is proved of a challenger with #% or fewer such requests with a chance of #%.`,
+		`latency-p#: the challenger's limit is the baseline's p# plus #%, set from # requests of the baseline before anybody is measured; of these #% take longer than its p#. If #% of the challenger's requests are really slower than its limit, ${PROVE} that at most #% are ${HALF} In # days this is proved of a challenger with #% or fewer such requests with a chance of #%.`,
+		`latency-p#: the challenger's limit is the baseline's p# less #%, set from # requests of the baseline before anybody is measured; of these #% take longer than its p#. If #% of the challenger's requests are really slower than its limit, ${PROVE} that fewer than #% are ${HALF} In # days this is proved of a challenger with #% or fewer such requests with a chance of #%.`,
 	]);
 	t.same(
 		words({

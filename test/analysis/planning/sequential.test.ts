@@ -7,7 +7,7 @@ import {
 	unitsToProof,
 } from "../../../src/analysis/planning/sequential.js";
 import { PRIOR_RARE, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
-import { scoreLaw, scoresUntilProof, unitsUntilProof } from "./simulateProof.js";
+import { quantileUntilProof, scoreLaw, scoresUntilProof, unitsUntilProof } from "./simulateProof.js";
 
 const common = {
 	direction: "up",
@@ -49,6 +49,35 @@ t.test("simulated experiments prove their claim when the plan says", async (t) =
 			ratios.every((ratio) => ratio > 0.78 && ratio < 1.22),
 			name,
 		);
+	}
+});
+
+t.test("a quantile's claim: what its grid takes is planned with it", async (t) => {
+	const runs = 80;
+	for (const [quantile, effect] of [
+		[0.9, 0.05],
+		[0.9, 0.03],
+		[0.99, 0.007],
+	] as const) {
+		const [slow, method] = [1 - quantile, { test: "bernoulli-mixture", prior: PRIOR_RARE, quantile } as const];
+		const claim = {
+			...common,
+			direction: "down",
+			method,
+			baselineMean: slow,
+			line: -0.25 * slow,
+			alpha: 0.0375,
+		} as const;
+		const median = unitsToProof(claim, effect, 0.5) ?? 0;
+		const atPower = unitsToProof(claim, effect, 0.8) ?? 0;
+		const shareAlone = unitsToProof({ ...claim, method: failure }, effect, 0.5) ?? 0;
+		const seen = quantileUntilProof(claim, quantile, effect, runs, 2.5 * atPower);
+		const ratios = [(seen[runs * 0.5] ?? 0) / median, (seen[runs * 0.8] ?? 0) / atPower];
+		t.comment(
+			`p${100 * quantile}, ${effect} fewer slow: median ${median} (the share alone ${shareAlone}), 80 % by ${atPower}; simulated ÷ planned ${ratios.map((r) => r.toFixed(2))}`,
+		);
+		t.ok(ratios.every((ratio) => ratio > 0.75 && ratio < 1.25));
+		t.ok(median > shareAlone && median < 1.7 * shareAlone);
 	}
 });
 

@@ -1,8 +1,9 @@
 /** Experiments run until they prove their claim, to see when they do: units in both arms together, rising. */
 import type { SequentialClaim } from "../../../src/analysis/planning/sequential.js";
+import { CENTRE, gridQuantiles, quantileInside } from "../../../src/analysis/quantileGrid.js";
 import { ASYMPCS_MIN_UNITS, contrastInterval } from "../../../src/analysis/sequential/asympCs.js";
 import { logMean } from "../../../src/analysis/sequential/averagedTest.js";
-import { logEvidence, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
+import { logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../../src/analysis/sequential/bernoulliMixture.js";
 import { differenceLine, logBettingEvidence, ratioLine } from "../../../src/analysis/sequential/betting.js";
 import { BETS, BETS_NAME } from "../../../src/analysis/statistics/logCapital.js";
 import { random } from "../random.js";
@@ -169,4 +170,45 @@ function proves(
 	const moments = ({ n, sum, squares }: Sums) => ({ n, mean: sum / n, m2: squares - (sum * sum) / n });
 	const { lower, upper } = contrastInterval(moments(t), moments(c), slope, alpha);
 	return sign === 1 ? lower > offset : upper < offset;
+}
+
+/**
+ * Units until a quantile's guardrail is proved, as unitsUntilProof(): both the share at the quantile itself and the grid.
+ * The challenger has at every threshold the same part of the baseline's slow requests; thresholds are the baseline's own.
+ */
+export function quantileUntilProof(
+	claim: SequentialClaim,
+	quantile: number,
+	effect: number,
+	runs: number,
+	most: number,
+): readonly number[] {
+	const { line, alpha, shares, baselineMean } = claim;
+	const grid = gridQuantiles(quantile);
+	const part = (baselineMean - effect) / baselineMean;
+	const found: number[] = [];
+	for (let run = 0; run < runs; run++) {
+		const uniform = random(run + 1);
+		const [t, c] = [grid.map(() => 0), grid.map(() => 0)];
+		const add = (above: number[], rank: number): void => {
+			for (let index = 0; index < grid.length && rank > (grid[index] ?? 1); index++)
+				above[index] = (above[index] ?? 0) + 1;
+		};
+		let n = 0;
+		let proved = false;
+		while (!proved && 2 * n < most) {
+			const until = n + Math.max(1, Math.floor(LOOK * n));
+			for (; n < until; n++) {
+				add(t, uniform() < part ? uniform() : 0);
+				add(c, uniform());
+			}
+			const sample = (above: readonly number[]) => ({ n, slow: above.map((count) => count / n) });
+			const at = (above: readonly number[]) => ({ n, sum: above[CENTRE] ?? 0 });
+			proved =
+				logEvidence("below", at(t), at(c), differenceLine(0 - line), PRIOR_RARE, shares) >= -Math.log(alpha) &&
+				quantileInside({ quantile, tolerance: 0 - line, shares }, sample(t), sample(c), alpha);
+		}
+		found.push(proved ? 2 * n : Number.POSITIVE_INFINITY);
+	}
+	return found.sort((a, b) => a - b);
 }

@@ -1,5 +1,7 @@
 /** Our own rule: decide() on aggregates of units, minute by minute, with the margins that the peers are given. */
-import type { ArmEvidence, Evidence, SegmentEvidence } from "../../../src/analysis/evidence.js";
+import { normalIsf } from "../../../src/analysis/distributions/normal.js";
+import type { ArmEvidence, Evidence, MetricEvidence, SegmentEvidence } from "../../../src/analysis/evidence.js";
+import { CENTRE, gridQuantiles } from "../../../src/analysis/quantileGrid.js";
 import { addValue, type Moments, NO_MOMENTS } from "../../../src/analysis/statistics/moments.js";
 import type { Experiment, Metric } from "../../../src/resources/resource.js";
 import { decide } from "../../../src/rollout/decide.js";
@@ -10,6 +12,7 @@ import { MARGINS } from "./peers.js";
 import {
 	type Fault,
 	LATENCY_MS,
+	LATENCY_SIGMA,
 	MINUTES,
 	PEOPLE_PER_MINUTE,
 	type Person,
@@ -58,22 +61,34 @@ export const EXPERIMENT: Experiment = experiment(["boosted"], {
 	},
 });
 
-type Sums = Record<Name, Moments>;
-const noSums = (): Sums => ({ accuracy: NO_MOMENTS, latency: NO_MOMENTS, "error-rate": NO_MOMENTS });
+type Sums = Record<Name, Moments> & { readonly slow: number[] };
+const noSums = (): Sums => ({ accuracy: NO_MOMENTS, latency: NO_MOMENTS, "error-rate": NO_MOMENTS, slow: [] });
 
 /** Frozen from a healthy service, as the peers' fixed thresholds are. */
+const GRID_MS = gridQuantiles(0.5).map((q) => LATENCY_MS * Math.exp(LATENCY_SIGMA * normalIsf(1 - q)));
 const MEDIAN: FrozenThreshold = {
 	referenceMs: LATENCY_MS,
 	thresholdMs: LATENCY_MS * (1 + MARGINS.latencyMs),
 	frozenAtMs: 0,
 	sampleSize: 1_000,
 	era: 1,
+	gridMs: GRID_MS,
+};
+const LIMITS_MS = {
+	control: GRID_MS,
+	boosted: GRID_MS.map((ms) => ms * (1 + MARGINS.latencyMs)),
 };
 
-function enter(sums: Sums, slowFromMs: number, { right, failed, requests, latencies }: Person): void {
+function enter(sums: Sums, limitsMs: readonly number[], { right, failed, requests, latencies }: Person): void {
 	sums.accuracy = addValue(sums.accuracy, right);
 	sums["error-rate"] = addValue(sums["error-rate"], failed / requests);
-	sums.latency = addValue(sums.latency, latencies.filter((ms) => ms > slowFromMs).length / requests);
+	const above = limitsMs.map((limit) => latencies.filter((ms) => ms > limit).length / requests);
+	sums.latency = addValue(sums.latency, above[CENTRE] ?? 0);
+	for (const [index, share] of above.entries()) sums.slow[index] = (sums.slow[index] ?? 0) + share;
+}
+
+function metricsOf({ slow, ...moments }: Sums): Readonly<Record<Name, MetricEvidence>> {
+	return { ...moments, latency: { ...moments.latency, slow: slow.map((sum) => sum / moments.latency.n) } };
 }
 
 /** A minute's people by arm. */
@@ -83,11 +98,10 @@ class Arms {
 	readonly #order: number[] = [];
 
 	enter(arm: "control" | "boosted", person: Person): void {
-		const slowFromMs = arm === "control" ? LATENCY_MS : MEDIAN.thresholdMs;
-		enter(this.#whole[arm], slowFromMs, person);
+		enter(this.#whole[arm], LIMITS_MS[arm], person);
 		if (!this.#order.includes(person.segment)) this.#order.push(person.segment);
 		const own = this.#segments[person.segment];
-		if (own !== undefined) enter(own[arm], slowFromMs, person);
+		if (own !== undefined) enter(own[arm], LIMITS_MS[arm], person);
 	}
 
 	evidence(nowMs: number): Evidence {
@@ -97,7 +111,7 @@ class Arms {
 				arm: name,
 				exposedUnits: n,
 				maturedUnits: n,
-				metrics: n === 0 ? {} : { ...this.#whole[name] },
+				metrics: n === 0 ? {} : metricsOf(this.#whole[name]),
 				missingUnits: {},
 			};
 		};
@@ -117,7 +131,7 @@ class Arms {
 					rank,
 					arms: (["control", "boosted"] as const).map((name) => ({
 						arm: name,
-						metrics: { ...(this.#segments[segment]?.[name] ?? noSums()) },
+						metrics: metricsOf(this.#segments[segment]?.[name] ?? noSums()),
 					})),
 				}),
 			),

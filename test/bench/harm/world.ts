@@ -44,7 +44,7 @@ export const FAULTS: readonly Fault[] = [
 
 /** Median of a healthy service at the middle of the day. */
 export const LATENCY_MS = 40;
-const LATENCY_SIGMA = 0.5;
+export const LATENCY_SIGMA = 0.5;
 const ERRORS = 0.002;
 const ACCURACY = 0.8;
 

@@ -1,0 +1,16 @@
+/** Shares of slow requests: which are likely, and which lie how far from a quantile's own. */
+import { type BetaPrior, PRIOR_RARE, PRIOR_RATE } from "./sequential/bernoulliMixture.js";
+
+/** From this quantile on, slow requests are rare. */
+const RARE_QUANTILE = 0.9;
+
+/** The prior for shares of slow requests. */
+export function slowPrior(quantile: number): BetaPrior {
+	return quantile < RARE_QUANTILE ? PRIOR_RATE : PRIOR_RARE;
+}
+
+/** The share whose odds are `factor` times those of 1 − q. */
+export function slowShareAt(quantile: number, factor: number): number {
+	const odds = (factor * (1 - quantile)) / quantile;
+	return odds / (1 + odds);
+}
