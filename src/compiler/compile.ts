@@ -18,6 +18,7 @@ import {
 } from "../resources/resource.js";
 import { initialStatus, type Status } from "../rollout/status.js";
 import type { CalloutFilters } from "./calloutFilters.js";
+import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";
 import { variantCluster } from "./cluster.js";
 import {
 	type CalloutProtocol,
@@ -68,7 +69,11 @@ export interface CompileOptions {
 	 * the declaration, since two that are the same, endpoints included, lead to the same place.
 	 */
 	readonly installation?: string;
+	/** Services that an Envoy is not given as they are declared, by qualified name: closedVirtualHost. */
+	readonly closed?: ReadonlySet<string>;
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 /** No access log, no traces: what `weir compile` prints runs by itself. */
 export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: null, traceSamplingPercent: 0 };
@@ -79,19 +84,22 @@ export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: 
  */
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
-	const { installation = contentHash(JSON.stringify(declared)) } = options;
+	const { installation = contentHash(JSON.stringify(declared)), closed = NONE } = options;
 	const { resources, services, table } = tabled(declared, status, options);
 	const version = contentHash(JSON.stringify(table));
-	const variants = resources.services.flatMap((service) =>
+	const given = withoutClosed(resources, closed);
+	const open = services.filter((compiled) => !closed.has(compiled.table.name));
+	const variants = given.services.flatMap((service) =>
 		service.spec.variants.map((variant) => variantCluster(qualifiedName(service.metadata), service, variant)),
 	);
-	const units = table.services.flatMap(({ experiments }) => experiments.map(({ unit }) => unit));
-	const headers = resources.experiments.flatMap(({ spec }) => (spec.unit.from === "header" ? [spec.unit.header] : []));
+	const experiments = open.flatMap((compiled) => compiled.table.experiments);
+	const units = experiments.map(({ unit }) => unit);
+	const headers = given.experiments.flatMap(({ spec }) => (spec.unit.from === "header" ? [spec.unit.header] : []));
 	const claims = units.flatMap((unit) => (unit.from === "claim" ? [unit.header] : []));
 	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...headers, ...claims])];
-	const segments = table.services.flatMap(({ experiments }) => experiments.flatMap((one) => one.segments ?? []));
+	const segments = experiments.flatMap((one) => one.segments ?? []);
 	const loggedHeaders = [...new Set([...unitHeaders, ...segments.map(({ header }) => header)])];
-	const called = services.filter((compiled) => compiled.table.callout !== null);
+	const called = open.filter((compiled) => compiled.table.callout !== null);
 	const asksSidecar = sidecar === "always" || called.length > 0;
 	const cookies = units.some(({ from }) => from === "cookie");
 	const lateUnits = claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
@@ -113,7 +121,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 								timeoutMs:
 									called.length === 0 ? null : Math.max(...called.map(({ service }) => service.spec.callout.timeoutMs)),
 								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
-								tokens: tokensShown(services, gateway),
+								tokens: tokensShown(open, gateway),
 								proxied: gateway.spec.trustedProxies.length > 0,
 							}
 						: null,
@@ -129,18 +137,20 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					// `Host: name:port` is the same Service as `Host: name`.
 					ignore_port_in_host_matching: true,
 					virtual_hosts: services.map((compiled) =>
-						virtualHost({
-							service: compiled.service,
-							table: compiled.table,
-							planVersion: version,
-							gateway: gatewayTable(gateway),
-							exposeArm: gateway.spec.exposeArm,
-							idleTimeoutMs: gateway.spec.idleTimeoutMs,
-							protocol,
-							asksSidecar,
-							identifies: demandsClientCertificates(gateway),
-							mark: loopMark(installation, qualifiedName(gateway.metadata), compiled.table.name),
-						}),
+						closed.has(compiled.table.name)
+							? closedVirtualHost(compiled.table, asksSidecar)
+							: virtualHost({
+									service: compiled.service,
+									table: compiled.table,
+									planVersion: version,
+									gateway: gatewayTable(gateway),
+									exposeArm: gateway.spec.exposeArm,
+									idleTimeoutMs: gateway.spec.idleTimeoutMs,
+									protocol,
+									asksSidecar,
+									identifies: demandsClientCertificates(gateway),
+									mark: loopMark(installation, qualifiedName(gateway.metadata), compiled.table.name),
+								}),
 					),
 				}),
 			),
@@ -160,6 +170,12 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 
 /** The table alone of what compile makes of them in mode auto. */
 export const compileTable = (declared: ResourceSet, status: Status): PlanTable => tabled(declared, status, {}).table;
+
+/** What an Envoy is given of each Service and Gateway changes only where its text here does: formsOf. */
+export function compileForms(declared: ResourceSet, status: Status): ReadonlyMap<string, string> {
+	const { resources, services } = tabled(declared, status, {});
+	return formsOf(services, resources.gateways);
+}
 
 type TableOptions = Pick<CompileOptions, "allocationPpm" | "mode">;
 

@@ -33,3 +33,15 @@ export const XDS_REFUSALS_AUDITED_MS = 60_000;
 
 /** Ids whose refusals are told apart; the others share one place. */
 export const XDS_REFUSED_IDS_MAX = 1_000;
+
+/**
+ * Configurations that one Envoy is tried with to find whose Services it refuses: some three culprits among a thousand
+ * namespaces. After that all that may be guilty stays closed.
+ */
+export const XDS_TRIALS_MAX = 40;
+
+/** Configurations of one publication with Services closed that are kept: most Envoys refuse the same. */
+export const XDS_VARIANTS_MAX = 32;
+
+/** Envoys by node id of which xds remembers what they took and refused, for when they come back: some ten MiB. */
+export const XDS_NODES_REMEMBERED_MAX = 100;

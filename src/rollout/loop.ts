@@ -9,7 +9,7 @@ import { gridQuantiles } from "../analysis/quantileGrid.js";
 import { WeirError } from "../error.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
-import { type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
+import { type Action, type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
 import {
 	evidenceQuery,
@@ -53,6 +53,16 @@ export interface LoopOptions {
 /** One aggregate query per experiment and tick: more often than this costs ingest more than it gains. */
 const INTERVAL_MIN_MS = 100;
 const INTERVAL_MAX_MS = 1_000;
+
+/** What an experiment of a closed Service waits with; what protects users goes on. */
+const MOVES_ON: ReadonlySet<Action> = new Set([
+	"ramp",
+	"reallocate",
+	"resume",
+	"promote",
+	"advance-takeover",
+	"complete",
+]);
 
 export class RolloutLoop {
 	/** Kind of the last recorded outcome by experiment; lost on restart, then a wait is recorded once more. */
@@ -139,6 +149,12 @@ export class RolloutLoop {
 				// Once it is ready and not at every look: it is a join over all units of both.
 				input = await this.#input(state, experiment, status, others);
 				wanted = decide(input);
+			}
+			if (MOVES_ON.has(wanted.action) && state.closed?.includes(serviceName(experiment)) === true) {
+				throw new WeirError(
+					"failed-precondition",
+					`Service ${serviceName(experiment)} is closed: an Envoy refuses its newest configuration`,
+				);
 			}
 			const passed = this.#gates.pass(name, input, wanted);
 			const outcome = passed === "yes" || passed === "asking" ? wanted : heldAtGate(input, wanted, passed);

@@ -33,6 +33,8 @@ export interface State {
 	readonly revision: number;
 	readonly resources: ResourceSet;
 	readonly status: Status;
+	/** Services that some Envoy has refused and answers 503 for, by qualified name; left out = none. */
+	readonly closed?: readonly string[];
 }
 
 /** Wishes and facts; implemented by the api role's transactional store. */
@@ -54,10 +56,16 @@ export interface StateStore {
 	/** Keeps the table of a plan before it is published, so that the access log can always be read back. */
 	keepPlan(version: string, table: PlanTable): Promise<void>;
 	plan(version: string): Promise<PlanTable | null>;
-	/** Every connected Envoy serves the plan of this revision: its decisions are acknowledged. */
-	acknowledge(revision: number, atMs: number): Promise<void>;
-	/** What xds knows of each connected Envoy, for `weir proxy-status`; replaces the former report. */
-	reportProxies(proxies: readonly ProxyStatus[]): Promise<void>;
+	/**
+	 * Every connected Envoy serves the plan of this revision: its decisions are acknowledged, but for those of Services
+	 * that are closed somewhere (qualified names). May be told again of a revision when fewer are.
+	 */
+	acknowledge(revision: number, atMs: number, closed?: readonly string[]): Promise<void>;
+	/**
+	 * What xds knows of each connected Envoy, for `weir proxy-status`, and what it should know of those that come back
+	 * after it was started again; replaces the former report.
+	 */
+	reportProxies(proxies: readonly ProxyStatus[], refusing?: readonly RefusingNode[]): Promise<void>;
 }
 
 /** What a gate said. `why`: one line for a person, without the URL's path or anything secret. */
@@ -89,11 +97,30 @@ export interface Clock {
 	after(ms: number, callback: () => void): () => void;
 }
 
+/** A Service of which an Envoy refuses the newest configuration, so that it answers 503 there. */
+export interface ClosedService {
+	/** Qualified name. */
+	readonly service: string;
+	/** Hash of the refused configuration. */
+	readonly form: string;
+	/** The Envoy's own words. */
+	readonly why: string;
+	readonly sinceMs: number;
+}
+
+/** A client, connected or gone, with the Services that it refused. */
+export interface RefusingNode {
+	readonly node: string;
+	readonly closed: readonly ClosedService[];
+}
+
 export interface ProxyStatus {
 	readonly node: string;
 	readonly connectedAtMs: number;
-	/** Newest revision that it acknowledged wholly on this stream; null or left out = none yet. */
+	/** Newest revision that it acknowledged wholly on this stream, but for closed Services; null or left out = none yet. */
 	readonly revision?: number | null;
+	/** Services that are closed there; left out = none. */
+	readonly closed?: readonly ClosedService[];
 	/** By short type name (clusters, endpoints, listeners, routes). */
 	readonly types: Readonly<
 		Record<

@@ -6,7 +6,7 @@
 import type { PlanTable } from "../compiler/plan.js";
 import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { Decision } from "../rollout/decision.js";
-import type { Outbox, ProxyStatus, State, StateStore, Untold } from "../rollout/ports.js";
+import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
 import type { Refusal } from "../rollout/refusal.js";
 import type { NewDecision } from "./decisionLog.js";
 import { exchange } from "./exchange.js";
@@ -49,8 +49,8 @@ export class StateClient implements StateStore, Outbox {
 		return (await this.#call<{ table: PlanTable | null }>("GET", "/internal/plans", null)).table;
 	}
 
-	async acknowledge(revision: number, atMs: number): Promise<void> {
-		await this.#call("POST", "/internal/acknowledge", { revision, atMs });
+	async acknowledge(revision: number, atMs: number, closed: readonly string[] = []): Promise<void> {
+		await this.#call("POST", "/internal/acknowledge", { revision, atMs, closed });
 	}
 
 	/** What Envoys are given now, told again and again; 0 = nothing yet. */
@@ -58,8 +58,13 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/published", { revision });
 	}
 
-	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
-		await this.#call("POST", "/internal/proxies", { proxies });
+	async reportProxies(proxies: readonly ProxyStatus[], refusing: readonly RefusingNode[] = []): Promise<void> {
+		await this.#call("POST", "/internal/proxies", { proxies, refusing });
+	}
+
+	/** Of the last report, by this process or another. */
+	async refusing(): Promise<readonly RefusingNode[]> {
+		return (await this.#call<{ refusing: readonly RefusingNode[] }>("GET", "/internal/proxies", null)).refusing;
 	}
 
 	/** Into the operators' audit log: an xDS stream that was refused. @param id proved; null = none was */

@@ -13,7 +13,7 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import type { Kind, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
-import type { ProxyStatus, Untold } from "../rollout/ports.js";
+import type { ProxyStatus, RefusingNode, Untold } from "../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
 import { requireOwnFolder } from "../socket.js";
 import type { ApprovalRequest } from "./approval.js";
@@ -52,6 +52,8 @@ export interface ProxyReport {
 	/** null: xds has not reported yet. */
 	readonly reportedAtMs: number | null;
 	readonly proxies: readonly ProxyStatus[];
+	/** Left out = none. */
+	readonly refusing?: readonly RefusingNode[];
 }
 
 export interface StateDatabase {

@@ -36,7 +36,7 @@ export class DecisionLog {
 	append(made: NewDecision, revision: number, before: ExperimentStatus | null): Decision {
 		const { decisions, pending, counters } = this.#database;
 		// A decision that changed nothing stands on a revision that Envoy may long have taken.
-		const taken = revision <= (counters.get("acknowledged") ?? -1);
+		const taken = revision <= (counters.get("acknowledged") ?? -1) && !this.#waitsOf(made.experiment);
 		const decision: Decision = {
 			experiment: made.experiment,
 			sequence: this.last(made.experiment) + 1,
@@ -94,15 +94,25 @@ export class DecisionLog {
 		return found;
 	}
 
+	/** Whether what led to `revision` or an earlier one is not acknowledged yet. */
+	waits(revision: number): boolean {
+		return [...this.#database.pending.getKeys()].some(([madeAt]) => madeAt <= revision);
+	}
+
+	#waitsOf(name: string): boolean {
+		return [...this.#database.pending.getKeys()].some(([, experiment]) => experiment === name);
+	}
+
 	/**
-	 * Marks what led to `revision` or an earlier one as acknowledged at `atMs`. Returns the experiments whose newest
-	 * move of live traffic is among it: their step begins now.
+	 * Marks what led to `revision` or an earlier one as acknowledged at `atMs`, but for the experiments that are held.
+	 * Returns the experiments whose newest move of live traffic is among it: their step begins now.
 	 */
-	acknowledge(revision: number, atMs: number): ReadonlySet<string> {
+	acknowledge(revision: number, atMs: number, held: ReadonlySet<string> = new Set()): ReadonlySet<string> {
 		const { decisions, pending } = this.#database;
 		const moved = new Set<string>();
 		const keys = [...pending.getKeys()];
 		for (const [madeAt, experiment, sequence] of keys) {
+			if (held.has(experiment)) continue;
 			const stored = decisions.get([experiment, sequence]);
 			if (madeAt > revision) {
 				// A later move that waits for its own acknowledgement: the step of the earlier one is over.

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { CALLER_SUBJECT_CHARS_MAX, PLAN_BODY_BYTES_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
-import type { ProxyStatus } from "../rollout/ports.js";
+import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
 import type { NewAuditRecord } from "./auditLog.js";
 import type { NewDecision } from "./decisionLog.js";
 import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
@@ -32,18 +32,24 @@ export async function answerInternal(
 			case "POST decide":
 				return ok(await store.decide(parseDecide(await readObject(request))));
 			case "POST acknowledge": {
-				const body = exactly(await readObject(request), { revision: "number", atMs: "number" });
-				await store.acknowledge(Number(body.revision), Number(body.atMs));
+				const fields = { revision: "number", atMs: "number", closed: "object" } as const;
+				const body = exactly(await readObject(request), fields);
+				if (!Array.isArray(body.closed)) throw new WeirError("invalid-argument", "closed must be a list");
+				await store.acknowledge(Number(body.revision), Number(body.atMs), body.closed.map(String));
 				return ok({});
 			}
 			case "POST published": {
 				publication.told(Number(exactly(await readObject(request), { revision: "number" }).revision));
 				return ok({});
 			}
+			case "GET proxies":
+				onlyQuery(query, []);
+				return ok({ refusing: store.proxies.refusing ?? [] });
 			case "POST proxies": {
-				const body = exactly(await readObject(request), { proxies: "object" });
-				if (!Array.isArray(body.proxies)) throw new WeirError("invalid-argument", "proxies must be a list");
-				await store.reportProxies(body.proxies as readonly ProxyStatus[]);
+				const { proxies, refusing } = exactly(await readObject(request), { proxies: "object", refusing: "object" });
+				if (!Array.isArray(proxies)) throw new WeirError("invalid-argument", "proxies must be a list");
+				if (!Array.isArray(refusing)) throw new WeirError("invalid-argument", "refusing must be a list");
+				await store.reportProxies(proxies as readonly ProxyStatus[], refusing as readonly RefusingNode[]);
 				return ok({});
 			}
 			case "POST refused-stream": {

@@ -6,7 +6,8 @@ import { WeirError } from "../error.js";
 import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, PUBLICATION_LAG_MS, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { qualifiedName } from "../resources/resource.js";
-import type { EvidenceSource } from "../rollout/ports.js";
+import { closedServices, closuresOf } from "../rollout/closedServices.js";
+import type { EvidenceSource, ProxyStatus } from "../rollout/ports.js";
 import { refusalsOf, refusalWords } from "../rollout/refusal.js";
 import { standingOf } from "../rollout/standing.js";
 import type { ActCall } from "./actRecord.js";
@@ -55,7 +56,8 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 			const refused = refusalsOf(store.proxies.proxies).filter(
 				({ sinceMs }) => door.now() - sinceMs >= PUBLICATION_LAG_MS,
 			);
-			return readiness([door.ready(), door.publication.lag() ?? [], refused.map(refusalWords)].flat());
+			const reasons = [door.ready(), door.publication.lag() ?? [], refused.map(refusalWords)].flat();
+			return readiness(reasons, readinessNotes(store.proxies.proxies));
 		}
 	}
 	if (version === "v1" && rest.length === 0) {
@@ -94,9 +96,17 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
 }
 
-function readiness(reasons: readonly string[]): Answer {
-	const text = reasons.length === 0 ? "ready\n" : `${reasons.join("\n")}\n`;
+/** @param notes what is amiss and no reason to send nobody here */
+function readiness(reasons: readonly string[], notes: readonly string[]): Answer {
+	const said = reasons.length === 0 ? ["ready"] : reasons;
+	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
 	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
+}
+
+/** Without names: anybody may ask. */
+function readinessNotes(proxies: readonly ProxyStatus[]): readonly string[] {
+	const closed = closedServices(proxies).length;
+	return closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`];
 }
 
 /** Demands a verb in all namespaces: for what belongs to none of them. */
@@ -318,6 +328,7 @@ async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { 
 		refusals: refusalsOf(store.proxies.proxies).map((one) =>
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),
+		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
 		alarms: standing?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);

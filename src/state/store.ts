@@ -13,10 +13,11 @@ import { WeirError } from "../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { OwnDoor } from "../resources/ownDoor.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
+import { closedServices } from "../rollout/closedServices.js";
 import type { Decision } from "../rollout/decision.js";
 import { goalLogE } from "../rollout/fleet.js";
 import { toldOf } from "../rollout/gate.js";
-import type { Outbox, ProxyStatus, State, StateStore, Untold } from "../rollout/ports.js";
+import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
 import type { Status } from "../rollout/status.js";
 import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
@@ -119,7 +120,9 @@ export class Store implements StateStore, Outbox {
 		if (this.#state.revision <= after && waitMs > 0 && !this.#closed) {
 			await this.#waiters.wait(Math.min(waitMs, STATE_LONG_POLL_MS_MAX), signal);
 		}
-		return this.#state.revision > after ? this.#state : null;
+		if (this.#state.revision <= after) return null;
+		const closed = closedServices(this.proxies.proxies);
+		return closed.length === 0 ? this.#state : { ...this.#state, closed };
 	}
 
 	/**
@@ -228,15 +231,21 @@ export class Store implements StateStore, Outbox {
 		return this.#plans.newest();
 	}
 
-	async acknowledge(revision: number, atMs: number): Promise<void> {
+	async acknowledge(revision: number, atMs: number, closed: readonly string[] = []): Promise<void> {
 		if (revision > this.#state.revision) {
 			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);
 		}
 		const { counters, experiments } = this.#database;
-		// xds repeats itself: nothing new costs no commit.
-		if (revision <= (counters.get("acknowledged") ?? -1)) return;
+		const acknowledged = counters.get("acknowledged") ?? -1;
+		// xds repeats itself: nothing new costs no commit. New is too that a Service is no longer closed.
+		if (revision < acknowledged || (revision === acknowledged && !this.#log.waits(revision))) return;
+		const held = new Set(
+			this.#state.resources.experiments
+				.filter((one) => closed.includes(serviceOf(one)))
+				.map(({ metadata }) => qualifiedName(metadata)),
+		);
 		this.#database.transaction(() => {
-			for (const name of this.#log.acknowledge(revision, atMs)) {
+			for (const name of this.#log.acknowledge(revision, atMs, held)) {
 				const status = experiments.get(name);
 				if (status !== undefined) experiments.putSync(name, { ...status, stepStartedAtMs: atMs });
 			}
@@ -245,8 +254,9 @@ export class Store implements StateStore, Outbox {
 		this.#state = this.#load(false);
 	}
 
-	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
-		this.#database.transaction(() => this.#database.proxies.putSync("report", { reportedAtMs: this.#now(), proxies }));
+	async reportProxies(proxies: readonly ProxyStatus[], refusing: readonly RefusingNode[] = []): Promise<void> {
+		const report = { reportedAtMs: this.#now(), proxies, ...(refusing.length === 0 ? {} : { refusing }) };
+		this.#database.transaction(() => this.#database.proxies.putSync("report", report));
 	}
 
 	/** Rollbacks that gates are still to be told of, oldest first of each Experiment. */

@@ -1,5 +1,6 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
 import type { Problem } from "../resources/resource.js";
+import type { Closure } from "../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../rollout/decision.js";
 import type { Refusal } from "../rollout/refusal.js";
 import type { ExperimentStatus } from "../rollout/status.js";
@@ -39,6 +40,8 @@ export interface StatusAnswer {
 	readonly lag: string | null;
 	/** What Envoys and sidecars refuse of what is published; whose and why is for those who may read that namespace. */
 	readonly refusals: readonly Refusal[];
+	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */
+	readonly closed: readonly Closure[];
 	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
 	readonly alarms: readonly GatewayAlarm[] | null;
 	readonly experiments: readonly {

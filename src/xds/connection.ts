@@ -3,9 +3,12 @@
  * them, so a slow reader costs one response per type and then sees the newest state, never a queue of old ones.
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { WeirError } from "../error.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { ProxyStatus } from "../rollout/ports.js";
+import { Isolation, type Memory, type Target } from "./isolation.js";
 import { mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
+import type { Publication } from "./publication.js";
 import { readRequest, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type SentViews } from "./stream.js";
@@ -16,11 +19,17 @@ export interface ConnectionOptions {
 	readonly views: SentViews;
 	readonly server: string;
 	readonly nowMs: () => number;
-	/** What this client should have; null until the first publication: until then nothing is ever sent. */
-	readonly target: () => Snapshot | null;
+	/** The newest publication; null until the first one: until then nothing is ever sent. */
+	readonly publication: () => Publication | null;
+	/** What of a snapshot is for this client. */
+	readonly restrict: (snapshot: Snapshot) => Snapshot;
+	/** What is known of a node from before. */
+	readonly recall: (node: string) => Memory | undefined;
 	/** Something that status() or synced() shows may have changed. */
 	readonly onChange: () => void;
 	readonly onNack: (node: string, status: ProxyStatus) => void;
+	/** Services of it could not be closed: everything stays at the last good. */
+	readonly onBroken: (why: string) => void;
 	/** The client is not who it says it is, or asks for what is not its own; the stream is ended. */
 	readonly onRefused: (reason: RefusedFor) => void;
 }
@@ -34,7 +43,9 @@ export class Connection {
 	#node: string | null = null;
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
-	#syncedRevision: number | null = null;
+	#isolation = new Isolation();
+	/** When what is tried was first tried; what takes too long counts as taken. */
+	#triedSinceMs = 0;
 	#blocked = false;
 	#closed = false;
 	#timer: NodeJS.Timeout | null = null;
@@ -68,39 +79,88 @@ export class Connection {
 		return this.#stream.asksForTables;
 	}
 
-	/** The client serves exactly what it should have of the newest publication. */
-	get synced(): boolean {
-		const target = this.options.target();
-		return target !== null && this.#stream.synced(target);
+	/** The newest revision that the client serves wholly, and the Services that are closed there instead; null = none yet. */
+	get rested(): Isolation["rested"] {
+		return this.#isolation.rested;
 	}
 
 	status(): ProxyStatus {
-		const types = Object.entries(this.#stream.status(this.options.target())).map(([type, status]) => {
+		const types = Object.entries(this.#stream.status(this.#target())).map(([type, status]) => {
 			const refusedSinceMs = this.#refusedSinceMs.get(type);
 			return [type, { ...status, ...(refusedSinceMs === undefined ? {} : { refusedSinceMs }) }];
 		});
+		const { closed } = this.#isolation;
 		return {
 			node: this.#node ?? "",
 			connectedAtMs: this.#connectedAtMs,
-			revision: this.#syncedRevision,
+			revision: this.rested?.revision ?? null,
+			...(closed.length === 0 ? {} : { closed }),
 			types: Object.fromEntries(types),
 		};
 	}
 
-	/** Remembers since when something has been refused, and what was taken last. */
+	/** What is known of the client, for when it comes back. */
+	get memory(): { readonly node: string; readonly memory: Memory } | null {
+		return this.#node === null ? null : { node: this.#node, memory: this.#isolation.memory };
+	}
+
+	/** What this client should have; null until the first publication. */
+	#target(): Snapshot | null {
+		const target = this.#isolation.target;
+		return target === null ? null : this.options.restrict(this.#snapshot(target));
+	}
+
+	#snapshot({ publication, closed }: Target): Snapshot {
+		try {
+			return publication.snapshot(closed);
+		} catch (error) {
+			this.options.onBroken(WeirError.from(error).message);
+			this.#isolation.fail();
+			return publication.whole;
+		}
+	}
+
+	/** Remembers since when something has been refused. */
 	#note(): void {
-		const target = this.options.target();
-		for (const [type, { state }] of Object.entries(this.#stream.status(target))) {
+		for (const [type, { state }] of Object.entries(this.#stream.status(this.#target()))) {
 			if (state === "ERROR" && !this.#refusedSinceMs.has(type)) this.#refusedSinceMs.set(type, this.options.nowMs());
 			if (state === "SYNCED") this.#refusedSinceMs.delete(type);
 		}
-		if (target !== null && this.#stream.synced(target)) this.#syncedRevision = target.revision;
+	}
+
+	/** What the client has said of what it was given last may make it be given something else. */
+	#judge(): void {
+		for (;;) {
+			const target = this.#target();
+			if (target === null || !this.#judged(target)) return;
+			this.#triedSinceMs = this.options.nowMs();
+		}
+	}
+
+	/** @returns whether the target is another now */
+	#judged(target: Snapshot): boolean {
+		const nowMs = this.options.nowMs();
+		const refusals = this.#stream.refusals(target);
+		const own = refusals.filter((one) => this.#isolation.ofGateway(one));
+		const errors = refusals.filter((one) => !own.includes(one));
+		if (errors.length > 0) return this.#isolation.refuse(errors, { nowMs, all: !this.#stream.cameWithState });
+		const late = this.#isolation.searching && nowMs >= this.#triedSinceMs + this.options.ackTimeoutMs;
+		if (!late && !this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)))) return false;
+		return this.#isolation.take(
+			own.map(({ source }) => source),
+			nowMs,
+		);
 	}
 
 	/** Writes what is due, and sets the timer for what becomes due by waiting. */
 	pump(): void {
-		const target = this.options.target();
-		if (target === null || this.#closed || this.#node === null) return;
+		const publication = this.options.publication();
+		if (publication === null || this.#closed || this.#node === null) return;
+		this.#isolation.offer(publication);
+		this.#note();
+		this.#judge();
+		const target = this.#target();
+		if (target === null) return;
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
 		const nowMs = this.options.nowMs();
@@ -109,7 +169,9 @@ export class Connection {
 				if (!this.call.write(writeResponse(response, this.options.server))) this.#blocked = true;
 			}
 		}
-		const deadlineMs = this.#stream.deadlineMs(nowMs);
+		const trialEndsMs = this.#isolation.searching ? [this.#triedSinceMs + this.options.ackTimeoutMs] : [];
+		const deadlines = [this.#stream.deadlineMs(nowMs) ?? [], trialEndsMs].flat();
+		const deadlineMs = deadlines.length === 0 ? null : Math.min(...deadlines);
 		this.#note();
 		if (deadlineMs !== null) this.#timer = setTimeout(() => this.pump(), Math.max(1, deadlineMs - nowMs)).unref();
 		this.options.onChange();
@@ -144,11 +206,18 @@ export class Connection {
 			else if (!mayBeNode(this.options.peer, id)) {
 				this.options.onRefused("another-node");
 				this.refuse(status.PERMISSION_DENIED, "node.id is not the last segment of the client's SPIFFE id");
-			} else this.#node = id;
+			} else this.#begin(id, message.versionInfo !== "");
 		} else if (id !== "" && id !== this.#node) {
 			this.refuse(status.INVALID_ARGUMENT, `the stream is of node ${this.#node}, this request is of node ${id}`);
 		}
 		return !this.#closed;
+	}
+
+	/** @param holds it has a configuration; one without has been started anew, and may be another version */
+	#begin(node: string, holds: boolean): void {
+		this.#node = node;
+		const memory = this.options.recall(node);
+		this.#isolation = new Isolation(holds || memory === undefined ? memory : { ...memory, closed: [] });
 	}
 
 	#end(): void {

@@ -48,8 +48,11 @@ export function mentions(words: string, name: string): boolean {
 }
 
 /** The rejections that still hold against what should be served. */
-export function standing(rejections: ReadonlyMap<string, Rejection>, wanted: View): readonly Rejection[] {
+export function standing(
+	rejections: ReadonlyMap<string, Rejection>,
+	wanted: View,
+): readonly (Rejection & { readonly name: string })[] {
 	return [...rejections]
 		.filter(([name, { hash }]) => wanted.get(name)?.hash === hash)
-		.map(([, rejection]) => rejection);
+		.map(([name, rejection]) => ({ ...rejection, name }));
 }

@@ -10,18 +10,21 @@ import { WeirError } from "../error.js";
 import {
 	XDS_ACK_TIMEOUT_MS,
 	XDS_CONNECTION_AGE_MS,
+	XDS_NODES_REMEMBERED_MAX,
 	XDS_REQUEST_BYTES_MAX,
 	XDS_SENT_VIEWS_MAX,
 	XDS_STREAMS_MAX,
 } from "../limits.js";
-import type { ProxyStatus } from "../rollout/ports.js";
+import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type Call, Connection } from "./connection.js";
+import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReportingServiceDefinition, LoadReports, type LoadReportsOptions } from "./loadReports.js";
 import { type Peer, peerOf, type RefusedFor } from "./peer.js";
+import { Publication, type Published } from "./publication.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
-import { GatewayViews, type Published, type Snapshot, SnapshotMaker } from "./snapshot.js";
+import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
@@ -56,7 +59,8 @@ interface Stranger {
 	readonly id: string | null;
 }
 
-export type AcknowledgedListener = (revision: number, atMs: number) => void;
+/** @param closed qualified names of Services that some Envoy has refused and is not given */
+export type AcknowledgedListener = (revision: number, atMs: number, closed: readonly string[]) => void;
 
 export class XdsServer {
 	/** One server a door, so that no call of one can be taken for one of the other. */
@@ -71,11 +75,13 @@ export class XdsServer {
 	readonly #snapshots = new SnapshotMaker();
 	readonly #views = new RecentViews(XDS_SENT_VIEWS_MAX);
 	readonly #connections = new Set<Connection>();
-	readonly #acknowledged = new Set<AcknowledgedListener>();
+	readonly #onAcknowledged = new Set<AcknowledgedListener>();
 	readonly #proxiesChanged = new Set<() => void>();
 	readonly #loads: LoadReports;
-	#target: Snapshot | null = null;
-	#acknowledgedRevision = -1;
+	/** By node id, of clients that have gone; the youngest last. */
+	readonly #remembered = new Map<string, Memory>();
+	#newest: Publication | null = null;
+	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
 	#socketPath: string | null = null;
 
@@ -117,14 +123,14 @@ export class XdsServer {
 	 * @throws WeirError as SnapshotMaker.make does; what was published before then stays.
 	 */
 	publish(plan: Published, revision: number): void {
-		if (this.#target !== null && revision < this.#target.revision) {
+		if (this.#newest !== null && revision < this.#newest.revision) {
 			throw new WeirError(
 				"invalid-argument",
-				`revision ${revision} is older than ${this.#target.revision}, which is published`,
+				`revision ${revision} is older than ${this.#newest.revision}, which is published`,
 			);
 		}
-		this.#target = this.#snapshots.make(plan, revision);
-		this.#loads.follow([...this.#target.views.clusters.keys()]);
+		this.#newest = new Publication(plan, revision, this.#snapshots);
+		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
 		// Sidecars first: the new routes name the new table to them.
 		const connections = [...this.#connections];
 		for (const connection of connections.filter(({ asksForTables }) => asksForTables)) connection.pump();
@@ -133,14 +139,31 @@ export class XdsServer {
 	}
 
 	/**
-	 * Called once for a revision, when every connected Envoy has acknowledged all of it, removals included, and every
-	 * connected sidecar its table; a revision that was replaced before is skipped. Sidecars alone can acknowledge it
-	 * too: their Envoys may be other people's. With nobody connected nothing is acknowledged.
+	 * Called for a revision, when every connected Envoy has acknowledged all of it, removals included, but for Services
+	 * that it has refused and that are closed there, and every connected sidecar its table; and again when fewer are
+	 * closed. A revision that was replaced before is skipped. Sidecars alone can acknowledge it too: their Envoys may be
+	 * other people's. With nobody connected nothing is acknowledged.
 	 * @returns stops it.
 	 */
 	onAcknowledged(listener: AcknowledgedListener): () => void {
-		this.#acknowledged.add(listener);
-		return () => this.#acknowledged.delete(listener);
+		this.#onAcknowledged.add(listener);
+		return () => this.#onAcknowledged.delete(listener);
+	}
+
+	/** What `refusing` said in the process before this one: what they refused is not sent to those that come back. */
+	remember(refusing: readonly RefusingNode[]): void {
+		for (const { node, closed } of refusing) this.#keep(node, { taken: null, closed });
+	}
+
+	/** Clients with the Services that they refused, those that have gone too. */
+	refusing(): RefusingNode[] {
+		const here = this.proxies();
+		const names = new Set(here.map(({ node }) => node));
+		const gone = [...this.#remembered].filter(([name]) => !names.has(name));
+		return [
+			...here.map(({ node, closed = [] }) => ({ node, closed })),
+			...gone.map(([node, { closed }]) => ({ node, closed })),
+		].filter(({ closed }) => closed.length > 0);
 	}
 
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
@@ -193,11 +216,15 @@ export class XdsServer {
 			views: this.#views,
 			server: `weir ${process.pid}`,
 			nowMs: this.#nowMs,
-			target: () => (this.#target === null ? null : this.#gatewayViews.of(this.#target, gateways)),
+			publication: () => this.#newest,
+			restrict: (snapshot) => this.#gatewayViews.of(snapshot, gateways),
+			recall: (node) => this.#remembered.get(node),
 			onChange: () => {
-				if (connection.closed) this.#connections.delete(connection);
+				if (connection.closed && this.#connections.delete(connection) && connection.memory !== null)
+					this.#keep(connection.memory.node, connection.memory.memory);
 				this.#notice();
 			},
+			onBroken: (why) => this.#log(`Services cannot be closed for an Envoy that refuses them: ${why}`),
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
 			onRefused: (reason) => this.#onRefused(reason, id),
 		});
@@ -229,12 +256,23 @@ export class XdsServer {
 	}
 
 	#acknowledge(): void {
-		const target = this.#target;
+		const revision = this.#newest?.revision;
 		const known = [...this.#connections].filter(({ identified }) => identified);
-		if (target === null || target.revision <= this.#acknowledgedRevision || known.length === 0) return;
-		if (!known.every(({ synced }) => synced)) return;
-		this.#acknowledgedRevision = target.revision;
-		for (const listener of this.#acknowledged) listener(target.revision, this.#nowMs());
+		if (revision === undefined || revision < this.#acknowledged.revision || known.length === 0) return;
+		if (!known.every(({ rested }) => rested?.revision === revision)) return;
+		const closed = [...new Set(known.flatMap(({ rested }) => rested?.closed ?? []))].sort();
+		const opened = this.#acknowledged.closed.some((one) => !closed.includes(one));
+		if (revision === this.#acknowledged.revision && !opened) return;
+		this.#acknowledged = { revision, closed };
+		for (const listener of this.#onAcknowledged) listener(revision, this.#nowMs(), closed);
+	}
+
+	#keep(node: string, memory: Memory): void {
+		// Set again, so that the youngest is the last.
+		this.#remembered.delete(node);
+		this.#remembered.set(node, memory);
+		const oldest = this.#remembered.keys().next().value;
+		if (this.#remembered.size > XDS_NODES_REMEMBERED_MAX && oldest !== undefined) this.#remembered.delete(oldest);
 	}
 
 	async #bind(target: string, credentials: ServerCredentials, peer: PeerOf): Promise<number> {

@@ -2,7 +2,7 @@
  * What a plan publishes: one immutable view per type, with a version that is a hash of its content, so that a
  * restart or another server gives the same. A snapshot that would break requests by itself is never made.
  */
-import type { EnvoyResource, Plan } from "../compiler/plan.js";
+import type { EnvoyResource, EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import {
 	contentHash,
@@ -14,9 +14,6 @@ import {
 	type TypeName,
 } from "./resource.js";
 import { encodeTable } from "./table.js";
-
-/** The parts of a plan that are published: to Envoys, and to sidecars. */
-export type Published = Pick<Plan, "envoy" | "table" | "version">;
 
 /** Resources of one type by name. */
 export type View = ReadonlyMap<string, EncodedResource>;
@@ -33,8 +30,23 @@ export class SnapshotMaker {
 	#encoded = new Map<string, EncodedResource>();
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make({ envoy, table, version }: Published, revision: number): Snapshot {
+	make({ envoy, table, version }: Pick<Plan, "envoy" | "table" | "version">, revision: number): Snapshot {
 		const encoded = new Map<string, EncodedResource>();
+		const executable = encodeTable({ table, version });
+		const views = { ...this.#views(envoy, encoded), tables: new Map([[executable.name, executable]]) };
+		const made = { revision, ...versioned(views) };
+		this.#encoded = encoded;
+		// One resource, whose version says it all: proxy-status shows the plan's.
+		return { ...made, versions: { ...made.versions, tables: version } };
+	}
+
+	/** Other Envoy resources for the same table. @throws as make does. */
+	variant({ revision, views, versions }: Snapshot, envoy: EnvoyResources): Snapshot {
+		const made = versioned({ ...this.#views(envoy, this.#encoded), tables: views.tables });
+		return { revision, ...made, versions: { ...made.versions, tables: versions.tables } };
+	}
+
+	#views(envoy: EnvoyResources, encoded: Map<string, EncodedResource>): Record<EnvoyTypeName, View> {
 		const view = (type: EnvoyTypeName): View => {
 			const resources = new Map<string, EncodedResource>();
 			for (const json of envoy[type]) {
@@ -44,20 +56,7 @@ export class SnapshotMaker {
 			}
 			return resources;
 		};
-		const executable = encodeTable({ table, version });
-		const views = {
-			...(Object.fromEntries(ENVOY_TYPES.map((type) => [type, view(type)])) as Record<EnvoyTypeName, View>),
-			tables: new Map([[executable.name, executable]]),
-		};
-		const problems = dangling(views);
-		if (problems.length > 0) throw inconsistent(problems);
-		this.#encoded = encoded;
-		const versions = Object.fromEntries(TYPES.map((type) => [type, viewVersion(views[type])])) as Record<
-			TypeName,
-			string
-		>;
-		// One resource, whose version says it all: proxy-status shows the plan's.
-		return { revision, views, versions: { ...versions, tables: version } };
+		return Object.fromEntries(ENVOY_TYPES.map((type) => [type, view(type)])) as Record<EnvoyTypeName, View>;
 	}
 
 	#encode(type: EnvoyTypeName, json: EnvoyResource, encoded: Map<string, EncodedResource>): EncodedResource {
@@ -73,20 +72,27 @@ export class SnapshotMaker {
  * Service is reachable through every Gateway.
  */
 export class GatewayViews {
-	/** Of the newest publication; made anew with it. */
-	#of: Snapshot | null = null;
-	#made = new Map<string, Snapshot>();
+	/** As long as what they were made of. */
+	readonly #made = new WeakMap<Snapshot, Map<string, Snapshot>>();
 
 	/** @param gateways qualified names; null = all */
 	of(target: Snapshot, gateways: readonly string[] | null): Snapshot {
 		if (gateways === null) return target;
-		if (this.#of !== target) this.#made.clear();
-		this.#of = target;
+		const views = this.#made.get(target) ?? new Map<string, Snapshot>();
+		this.#made.set(target, views);
 		const key = JSON.stringify([...gateways].sort());
-		const made = this.#made.get(key) ?? restricted(target, new Set(gateways));
-		this.#made.set(key, made);
+		const made = views.get(key) ?? restricted(target, new Set(gateways));
+		views.set(key, made);
 		return made;
 	}
+}
+
+/** @throws WeirError `failed-precondition` where a name leads nowhere */
+function versioned(views: Snapshot["views"]): Pick<Snapshot, "views" | "versions"> {
+	const problems = dangling(views);
+	if (problems.length > 0) throw inconsistent(problems);
+	const versions = Object.fromEntries(TYPES.map((type) => [type, viewVersion(views[type])]));
+	return { views, versions: versions as Record<TypeName, string> };
 }
 
 function restricted({ revision, views, versions }: Snapshot, gateways: ReadonlySet<string>): Snapshot {

@@ -7,7 +7,7 @@
  * Tables depend on nothing.
  */
 import { Channel, type Request, type Response } from "./channel.js";
-import { standing } from "./rejection.js";
+import { type Rejection, standing } from "./rejection.js";
 import { ENVOY_TYPES, type EncodedResource, TYPES, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
@@ -95,6 +95,31 @@ export class ClientStream {
 		return this.#served().every(
 			(type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target),
 		);
+	}
+
+	/** The same, where for listeners that it refuses it may have others of the name, or none. */
+	syncedBut(target: Snapshot, refusedListeners: ReadonlySet<string>): boolean {
+		if (refusedListeners.size === 0) return this.synced(target);
+		const { accepted } = this.#channels.listeners;
+		const listeners = new Map(
+			[...target.views.listeners].flatMap(([name, listener]) => {
+				const served = refusedListeners.has(name) ? accepted.get(name) : listener;
+				return served === undefined ? [] : [[name, served] as const];
+			}),
+		);
+		return this.synced({ ...target, views: { ...target.views, listeners } });
+	}
+
+	/** What an Envoy refuses of the snapshot now. */
+	refusals(target: Snapshot): readonly (Rejection & { readonly type: TypeName; readonly name: string })[] {
+		return ENVOY_TYPES.flatMap((type) =>
+			standing(this.#channels[type].rejections, target.views[type]).map((one) => ({ ...one, type })),
+		);
+	}
+
+	/** The client held something before this stream. */
+	get cameWithState(): boolean {
+		return ENVOY_TYPES.some((type) => this.#channels[type].cameWithState);
 	}
 
 	/** Of the types that are for this kind of client. */

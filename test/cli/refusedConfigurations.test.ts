@@ -1,5 +1,6 @@
 /** A refused configuration is an alarm: log, metric, audit record, readiness, `weir status` and `weir proxy-status`. */
 import t from "tap";
+import { watchClosures } from "../../src/cli/roles/closedServices.js";
 import { watchRefusals } from "../../src/cli/roles/refusedConfigurations.js";
 import { PUBLICATION_LAG_MS } from "../../src/limits.js";
 import type { ProxyStatus } from "../../src/rollout/ports.js";
@@ -31,6 +32,11 @@ const envoy = (state: "ERROR" | "STALE" | "SYNCED", refusedSinceMs?: number): Pr
 	},
 });
 
+const closedAt = (sinceMs: number): ProxyStatus => ({
+	...envoy("SYNCED"),
+	closed: [{ service: "team/x", form: "1", why: WORDS, sinceMs }],
+});
+
 t.test("told once in the log and the audit log, and by a gauge for as long as it stands", async (t) => {
 	const log: string[] = [];
 	const audited: Refusal[] = [];
@@ -52,6 +58,57 @@ t.test("told once in the log and the audit log, and by a gauge for as long as it
 	watch.look([]);
 	t.same(log.slice(1), ["info: what is published is refused no more"]);
 	t.same(gauges.slice(1), [["weir_xds_refused", 0, labels]]);
+});
+
+t.test("closed Services are told once, by a gauge too, and until they are open again", async (t) => {
+	const log: string[] = [];
+	const audited: Refusal[] = [];
+	const gauges: unknown[] = [];
+	const watch = watchClosures({
+		log: { error: (what) => void log.push(`error: ${what}`), info: (what) => void log.push(`info: ${what}`) },
+		meter: { gauge: (name, _, value, labels) => void gauges.push([name, value, labels]) },
+		audit: (refused) => void audited.push(refused),
+	});
+	watch.look([closedAt(2_000)]);
+	watch.look([closedAt(2_000)]);
+	watch.look([envoy("SYNCED")]);
+	t.same(log, ["error: a Service is closed: its configuration was refused", "info: a Service is closed no more"]);
+	const labels = { node: "weir-gateway", service: "team/x" };
+	t.same(gauges, [
+		["weir_xds_closed", 1, labels],
+		["weir_xds_closed", 0, labels],
+	]);
+	t.match(audited, [{ node: "weir-gateway", source: "Service team/x", error: WORDS }]);
+	t.equal(audited.length, 1);
+});
+
+t.test("a closed Service is an alarm to readers of its namespace, and to others nothing", async (t) => {
+	const mutual = await mutualApi(t);
+	const rules = [binding("all", "read", ["bob"], '["*"]'), binding("one", "read", ["ann"], "[default]")].join("---\n");
+	await mutual.owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
+	const { as, local } = await operatorCommand(t, mutual);
+	const xds = new StateClient(mutual.api.socket);
+	const sinceMs = Date.now() - 2 * PUBLICATION_LAG_MS;
+	await xds.reportProxies([closedAt(sinceMs)], [{ node: "weir-gateway", closed: closedAt(sinceMs).closed ?? [] }]);
+	const alarms = async (run: typeof local): Promise<readonly string[]> =>
+		(await run("status")).out.split("\n").filter((line) => line.startsWith("ALARM"));
+	const since = new Date(sinceMs).toISOString();
+	const words = `Service team/x answers 503 at weir-gateway since ${since}, which refuses its newest configuration: ${WORDS}`;
+	t.same(await alarms(await as("bob")), [`ALARM closed: ${words}`]);
+	t.same(await alarms(await as("ann")), []);
+	t.notMatch((await (await as("ann"))("status")).out, /team/);
+	t.match(await local("proxy-status"), { code: 1, out: /ALARM closed: Service team\/x/ });
+	const ready = await mutual.owner.raw("GET", "/readyz");
+	t.match(
+		ready,
+		{ status: 200, text: /^ready\nnote: 1 of the Services are closed/ },
+		"it is no reason to send nobody here",
+	);
+	t.notMatch(ready.text, /team/, "anybody may ask");
+	t.match(await xds.refusing(), [{ node: "weir-gateway", closed: [{ service: "team/x" }] }]);
+	t.match(await xds.state(-1, 0), { closed: ["team/x"] });
+	await xds.reportProxies([envoy("SYNCED")]);
+	t.same([await xds.refusing(), (await xds.state(-1, 0))?.closed], [[], undefined]);
 });
 
 t.test("readiness, status and proxy-status say it; the words are for who may read the namespace", async (t) => {

@@ -39,6 +39,29 @@ function differences(left: unknown, right: unknown, path = ""): readonly string[
 	);
 }
 
+t.test("a closed Service answers 503 and nothing else of it is there; the table and the others stay", async (t) => {
+	const named = (name: string) =>
+		experiment(`of-${name}`, name, [1, 1], { unit: { from: "header", header: `x-${name}` } });
+	const set = resourceSet({
+		services: [service("a", variants), service("b", variants)],
+		experiments: [named("a"), named("b")],
+		accessPolicies: [accessPolicy("p", "allow", ["b"], { pathPrefixes: ["/b"] })],
+	});
+	const whole = build(set, EMPTY_STATUS, { sidecar: "always" });
+	const closed = build(set, EMPTY_STATUS, { sidecar: "always", closed: new Set(["b"]) });
+	t.same([closed.version, closed.table], [whole.version, whole.table]);
+	const hosts = objectsWith(closed.envoy.routes, "domains");
+	t.same(hosts[0], objectsWith(whole.envoy.routes, "domains")[0]);
+	t.match(hosts[1], {
+		name: "b",
+		domains: ["b.test"],
+		routes: [{ direct_response: { status: 503, body: { inline_string: "closed: configuration-refused\n" } } }],
+	});
+	t.notOk(hosts[1]?.matcher);
+	t.notMatch(JSON.stringify([closed.envoy.clusters, closed.envoy.endpoints, closed.envoy.listeners]), /"b\/|x-b"/);
+	t.match(JSON.stringify([whole.envoy.clusters, whole.envoy.listeners]), /"b\/.*x-b"/s);
+});
+
 t.test(
 	"the weights of an experiment are never negative and sum to 10⁶, at every allocation and takeover",
 	async (t) => {

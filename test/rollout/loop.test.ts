@@ -15,6 +15,7 @@ class MemoryStore implements StateStore {
 	revision = 1;
 	decisions: Decision[] = [];
 	down = false;
+	closed: readonly string[] | null = null;
 	/** Runs once before the next decide: someone else's change. */
 	meanwhile: (() => void) | null = null;
 
@@ -37,7 +38,8 @@ class MemoryStore implements StateStore {
 			approvalPolicies: [],
 			referenceGrants: [],
 		};
-		return { revision: this.revision, resources, status: this.status };
+		const closed = this.closed === null ? {} : { closed: this.closed };
+		return { revision: this.revision, resources, status: this.status, ...closed };
 	}
 
 	async decide(request: Parameters<StateStore["decide"]>[0]) {
@@ -177,6 +179,29 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 			settleMs: 5_400,
 		},
 	);
+});
+
+t.test("an experiment of a Service that an Envoy refuses waits; harm is acted upon all the same", async (t) => {
+	const { store, source, clock, types, events, loop } = house([experiment()], running());
+	const one = loop();
+	source.quantile = { valueMs: 20, requests: 5_000, units: 250 };
+	await one.tick();
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
+	clock.advance(60_000);
+	store.closed = [`${experiment().spec.service}`];
+	const before = store.decisions.length;
+	await one.tick();
+	await one.tick();
+	t.equal(store.decisions.length, before);
+	t.same(types().slice(-1), ["holding"], "said once");
+	t.match(events.at(-1), { experiment: "main", error: { message: /^Service \S+ is closed: an Envoy refuses/ } });
+	store.closed = ["another"];
+	await one.tick();
+	t.match(store.decisions.at(-1)?.outcome, { action: "ramp" });
+	store.closed = [`${experiment().spec.service}`];
+	source.present = evidence({ control: { n: 5_000 }, boosted: { n: 5_000, slow: 0.5 } });
+	await one.tick();
+	t.match(store.decisions.at(-1)?.outcome, { action: "roll-back" });
 });
 
 t.test("a baseline that has moved is frozen anew from requests since that was found", async (t) => {

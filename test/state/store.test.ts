@@ -353,6 +353,19 @@ t.test("an acknowledgement starts the step of what moved, once", async (t) => {
 	await t.rejects(store.acknowledge(3, 9_000), { code: "invalid-argument" });
 });
 
+t.test("what is closed somewhere is not acknowledged with the rest, but as soon as it is open", async (t) => {
+	const store = opened(t);
+	store.apply(file(ALL), at(1_000));
+	await store.acknowledge(1, 1_200, ["employment"]);
+	t.equal(statusOf(store, "boosted").stepStartedAtMs, 1_000);
+	await decide(store, "boosted", {});
+	const times = () => store.decisions("boosted", 0, 10).decisions.map((one) => one.acknowledgedAtMs);
+	t.same(times(), [null, null], "a decision that changes nothing stands on one that no Envoy has taken");
+	await store.acknowledge(1, 1_300, ["another"]);
+	t.equal(statusOf(store, "boosted").stepStartedAtMs, 1_300);
+	t.same(times(), [1_300, 1_300]);
+});
+
 t.test("an acknowledgement of an earlier move does not start the step of a later one", async (t) => {
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));

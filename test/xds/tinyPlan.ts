@@ -1,7 +1,7 @@
 /** A hand-written plan: one gateway, services with variants on given ports. */
 import { contentHash } from "../../src/assignment/hash.js";
 import type { EnvoyResource, EnvoyResources, PlanTable } from "../../src/compiler/plan.js";
-import type { Published } from "../../src/xds/snapshot.js";
+import type { Published } from "../../src/xds/publication.js";
 
 export interface TinyService {
 	readonly host: string;

@@ -1,4 +1,5 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
+import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
 import type { StatusAnswer } from "../../state/wire.js";
 
@@ -12,6 +13,10 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 /** Lines of what Envoys and sidecars refuse: whatever was changed since does not hold there, a revocation neither. */
 export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly string[] =>
 	refusals.map((one) => `ALARM refused: ${refusalWords(one)}`);
+
+/** Lines of Services that Envoys refused; of other namespaces nothing is said. */
+export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] =>
+	closed.map((one) => `ALARM closed: ${closureWords(one)}`);
 
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
 export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {

@@ -4,6 +4,7 @@ import { PPM } from "../../limits.js";
 import { KINDS } from "../../resources/kinds.js";
 import type { Kind } from "../../resources/resource.js";
 import { knownNames } from "../../resources/suggest.js";
+import { closuresOf } from "../../rollout/closedServices.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
 import { recomputedWords } from "../../rollout/recompute.js";
 import { refusalsOf } from "../../rollout/refusal.js";
@@ -11,7 +12,7 @@ import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
-import { alarmLines, refusalLines } from "./alarms.js";
+import { alarmLines, closureLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
 
@@ -82,6 +83,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	const answer = await clientOf(options).status();
 	if (options.json) return print(JSON.stringify(answer, null, 2));
 	for (const line of refusalLines(answer.refusals ?? [])) print(line);
+	for (const line of closureLines(answer.closed ?? [])) print(line);
 	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
 	for (const line of alarmLines(answer.alarms)) print(line);
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
@@ -135,7 +137,8 @@ export async function proxyStatus(options: ApiArguments): Promise<void> {
 			if (one.error !== "") print(`  ${one.source === "" ? "" : `${one.source}: `}${one.error}`);
 		}
 	}
-	if (refusalsOf(proxies).length > 0) process.exitCode = 1;
+	for (const line of closureLines(closuresOf(proxies))) print(line);
+	if (refusalsOf(proxies).length > 0 || closuresOf(proxies).length > 0) process.exitCode = 1;
 	if (proxies.length === 0) print("no Envoy is connected");
 }
 

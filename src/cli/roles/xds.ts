@@ -1,5 +1,6 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
-import { compile } from "../../compiler/compile.js";
+import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
+import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import type { Identity } from "../../identity/svid.js";
@@ -10,6 +11,7 @@ import { StateClient } from "../../state/client.js";
 import { type XdsSecurity, XdsServer } from "../../xds/server.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
+import { watchClosures } from "./closedServices.js";
 import { IssuerKeys } from "./issuerKeys.js";
 import { loadMetrics } from "./loads.js";
 import { serveMetrics } from "./metrics.js";
@@ -52,28 +54,37 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		connected: () => server.proxies().some(({ types }) => types.listeners?.state === "SYNCED"),
 	});
 	/** By revision, until Envoys have it. */
-	const onTheWay = new Map<number, () => void>();
+	const onTheWay = new Map<number, (closed: ReadonlySet<string>) => void>();
 	const stopped = new AbortController();
-	server.onAcknowledged((revision, atMs) => {
+	server.onAcknowledged((revision, atMs, closed) => {
 		meter.gauge(
 			"weir_xds_acknowledged_revision",
 			"Newest revision that every connected Envoy has acknowledged.",
 			revision,
 		);
-		tell("an acknowledgement", state.acknowledge(revision, atMs));
-		onTheWay.get(revision)?.();
-		for (const older of [...onTheWay.keys()]) if (older <= revision) onTheWay.delete(older);
+		tell("an acknowledgement", state.acknowledge(revision, atMs, closed));
+		onTheWay.get(revision)?.(new Set(closed));
+		// It may be acknowledged again, with fewer Services closed.
+		for (const older of [...onTheWay.keys()]) if (older < revision) onTheWay.delete(older);
 	});
 	const refusals = watchRefusals({
 		log,
 		meter,
 		audit: (refused) => tell("a refused configuration", state.refusedConfiguration(refused)),
 	});
+	const closures = watchClosures({
+		log,
+		meter,
+		audit: (refused) => tell("a refused configuration", state.refusedConfiguration(refused)),
+	});
+	/** The report of the process before this one has been read; until then it is not replaced. */
+	let recalled = false;
 	/** api was not there for the last one. */
-	let reportDue = false;
+	let reportDue = true;
 	const reportProxies = (): void => {
-		reportDue = false;
-		const call = state.reportProxies(server.proxies());
+		reportDue = !recalled;
+		if (reportDue) return;
+		const call = state.reportProxies(server.proxies(), server.refusing());
 		call.catch(() => {
 			reportDue = true;
 		});
@@ -83,10 +94,9 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		const proxies = server.proxies();
 		meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
 		refusals.look(proxies);
+		closures.look(proxies);
 		reportProxies();
 	});
-	// What was reported before this process is over.
-	reportProxies();
 	await server.listen({ socketPath: at.adsSocket });
 	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter, {
@@ -132,16 +142,22 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	async function publish(next: State): Promise<void> {
 		const resources = withPorts(next.resources, gatewayPorts);
 		const keySets = await issuerKeys.read(resources);
-		const plan = compile(resources, next.status, {
+		const options: CompileOptions = {
 			collectors: collectorsOf(at, traceSamplingPercent),
 			sidecar: "always",
 			keySets,
 			installation,
-		});
+		};
+		const plan = compile(resources, next.status, options);
 		await state.keepPlan(plan.version, plan.table);
 		revision = next.revision;
-		onTheWay.set(next.revision, () => watch.served(resources.gateways, plan.table));
-		server.publish(plan, next.revision);
+		// What is closed somewhere is not probed: it is refused for another reason than the probe's.
+		onTheWay.set(next.revision, (closed) => watch.served(resources.gateways, opened(plan.table, closed)));
+		const closable = {
+			forms: () => compileForms(resources, next.status),
+			close: (closed: ReadonlySet<string>) => compile(resources, next.status, { ...options, closed }).envoy,
+		};
+		server.publish({ ...plan, closable }, next.revision);
 		now = { state: next, keys: JSON.stringify(keySets) };
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
@@ -162,11 +178,19 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		log.info("changed keys of token issuers were published");
 	}
 
+	/** What was reported before this process is over, but what Envoys refused is still refused by those that come back. */
+	async function recall(): Promise<void> {
+		server.remember(await state.refusing());
+		recalled = true;
+		reportProxies();
+	}
+
 	/** Follows the state for ever; api's absence is waited out, Envoys keep what they have. */
 	async function follow(): Promise<void> {
 		let silent = false;
 		while (!stopped.signal.aborted) {
 			try {
+				if (!recalled) await recall();
 				const next = await state.state(revision, POLL_MS);
 				silent = false;
 				if (next === null || stopped.signal.aborted) continue;
@@ -181,6 +205,11 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		}
 	}
 }
+
+const opened = (table: PlanTable, closed: ReadonlySet<string>): PlanTable => ({
+	...table,
+	services: table.services.filter(({ name }) => !closed.has(name)),
+});
 
 /** Loaded only where xDS has a TCP door. */
 async function security(identity: Identity): Promise<XdsSecurity> {

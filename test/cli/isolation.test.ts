@@ -1,0 +1,263 @@
+/**
+ * An Envoy refuses what one namespace declares: the rules of the others go on, through control's own roles and a real
+ * Envoy. It was started with an older bootstrap, which takes shorter regular expressions than `weir validate` does.
+ */
+import { request } from "node:http";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { startApiRole } from "../../src/cli/roles/api.js";
+import type { RoleContext } from "../../src/cli/roles/role.js";
+import { startXdsRole } from "../../src/cli/roles/xds.js";
+import { collectorsOf, places } from "../../src/cli/stack/places.js";
+import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
+import { ApiClient } from "../../src/state/apiClient.js";
+import type { StatusAnswer } from "../../src/state/wire.js";
+import { createLog } from "../../src/telemetry/log.js";
+import { createMeter } from "../../src/telemetry/meter.js";
+import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
+import { startVariants } from "../envoy/variantServer.js";
+import { temporaryDirectory } from "./command.js";
+
+t.setTimeout(120_000);
+
+/** Longer than RE2's default of 100 instructions, shorter than ours. */
+const LONG = `/${"a".repeat(120)}/{id}`;
+
+interface Rules {
+	readonly namespace: string;
+	/** A namespace names no other's endpoints. */
+	readonly ports: Readonly<Record<string, number>>;
+	/** Of the one policy that allows. */
+	readonly where: string;
+	/** default: of the Service. */
+	readonly name?: string;
+}
+
+const declared = ({ namespace, ports, where, name = "svc" }: Rules): string => `apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: ${name}, namespace: ${namespace}}
+spec:
+  hosts: [${name}.${namespace}.test]
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${ports[namespace]}}]}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {action: allow, services: [${name}], principals: [anyone], ${where}}
+`;
+
+const GATEWAY = `apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge, namespace: mesh}
+spec: {port: 0}
+`;
+
+/** The bootstrap of an Envoy that has run for long. */
+function older(bootstrap: object): object {
+	const { layered_runtime: _, ...rest } = bootstrap as Record<string, unknown>;
+	return rest;
+}
+
+/** @param more namespaces beside `evil` and `users` */
+async function scene(t: Test, more: readonly string[] = []) {
+	const directory = await temporaryDirectory(t);
+	const at = places(join(directory, "data"));
+	const namespaces = ["evil", "users", ...more];
+	const upstreams = await startVariants(t, namespaces.length);
+	const ports = Object.fromEntries(namespaces.map((name, index) => [name, upstreams[index]?.port ?? 0]));
+	const lines: string[] = [];
+	const context = (role: string): RoleContext => ({
+		at,
+		log: createLog({ role, environment: {}, write: (line) => void lines.push(line) }),
+		meter: createMeter({ role }),
+		traceSamplingPercent: 0,
+		identity: null,
+		xdsListen: null,
+		accessLogListen: null,
+		envoyGateways: new Map(),
+		gatewayPorts: new Map(),
+	});
+	const api = await startApiRole(context("api"));
+	t.teardown(() => api.close());
+	const client = new ApiClient(`unix:${at.apiSocket}`);
+	const apply = async (...texts: readonly string[]): Promise<number> => {
+		const answer = await client.apply([{ name: "a.yaml", text: texts.join("---\n") }], { dryRun: false });
+		if (answer.outcome !== "applied") throw new Error(JSON.stringify(answer));
+		return answer.revision;
+	};
+	await apply(GATEWAY, declared({ namespace: "evil", ports, where: "pathPrefixes: [/a]" }));
+	await apply(declared({ namespace: "evil", name: "old", ports, where: "pathPrefixes: [/a]" }));
+	await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/a, /b]" }));
+	let xds = await startXdsRole(context("xds"));
+	const bootstrap = (adminSocket: string) =>
+		dynamicBootstrap(at.adsSocket, {
+			collectors: collectorsOf(at, 0),
+			nodeId: "weir-gateway",
+			adminSocket,
+			sidecarSocket: at.sidecarSocket,
+		});
+	t.teardown(() => xds.close());
+	/** Until the report of xds, which comes by itself, says so. */
+	const until = async (condition: (answer: StatusAnswer, revision: number) => boolean): Promise<StatusAnswer> => {
+		for (;;) {
+			const [status, { proxies }] = await Promise.all([client.status(), client.proxies()]);
+			if (condition(status, proxies[0]?.revision ?? -1)) return status;
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
+	};
+	return {
+		client,
+		apply,
+		ports,
+		lines,
+		until,
+		startEnvoy: (make: (bootstrap: object) => object) => startEnvoy(t, (socket) => make(bootstrap(socket))),
+		restartXds: async () => {
+			await xds.close();
+			xds = await startXdsRole(context("xds"));
+		},
+	};
+}
+
+const get = (envoy: RunningEnvoy, host: string, path: string): Promise<string> =>
+	new Promise((resolve, reject) => {
+		const headers = { host };
+		request({ host: "127.0.0.1", port: envoy.port("mesh/edge"), path, headers, agent: false }, (response) => {
+			let body = "";
+			response.setEncoding("utf8").on("data", (text: string) => {
+				body += text;
+			});
+			response.once("end", () =>
+				resolve(`${response.statusCode}${response.statusCode === 503 ? ` ${body.trim()}` : ""}`),
+			);
+		})
+			.once("error", reject)
+			.end();
+	});
+
+const CLOSED = "503 closed: configuration-refused";
+
+t.test("one namespace's refused rules close its changed Services, and hold nobody else's", async (t) => {
+	const { client, apply, ports, until, startEnvoy: start, restartXds, lines } = await scene(t);
+	const envoy = await start(older);
+	const answers = async (): Promise<readonly string[]> =>
+		Promise.all([
+			get(envoy, "svc.evil.test", "/a"),
+			get(envoy, "old.evil.test", "/a"),
+			get(envoy, "svc.users.test", "/a"),
+			get(envoy, "svc.users.test", "/b"),
+		]);
+	await until((_, revision) => revision === 3);
+	t.same(await answers(), ["200", "200", "200", "200"]);
+
+	// Refused; then the others take a right away, and no rule of the guilty is served but its newest.
+	const evil = declared({ namespace: "evil", ports, where: `pathTemplates: ["${LONG}"]` });
+	await apply(evil);
+	const revoked = await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/a]" }));
+	const status = await until((_, revision) => revision === revoked);
+	t.same(await answers(), [CLOSED, "200", "200", "403"]);
+	t.match(status, { refusals: [], lag: null });
+	t.match(status.closed, [{ node: "weir-gateway", service: "evil/svc", why: /regex|program size/i }]);
+	t.equal(status.closed.length, 1);
+	t.match(await client.raw("GET", "/readyz"), { status: 200, text: /^ready\nnote: 1 of the Services/ });
+	const { records } = await client.audit(0, 100);
+	t.match(records.at(-1), { verb: "take", objects: ["configuration of Service evil/svc"], result: "refused" });
+	t.match(lines.join("\n"), /a Service is closed: its configuration was refused/);
+
+	// xds dies while it stands: nobody is closed or opened by that.
+	await restartXds();
+	await until((answer, revision) => revision === revoked && answer.closed.length === 1);
+	const given = await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/b]" }));
+	await until((_, revision) => revision === given);
+	t.same(await answers(), [CLOSED, "200", "403", "200"]);
+
+	// The next revision of the guilty is tried whole: still refused, then taken.
+	const again = await apply(declared({ namespace: "evil", ports, where: `pathTemplates: ["${LONG}", /b]` }));
+	await until((_, revision) => revision === again);
+	t.same(await answers(), [CLOSED, "200", "403", "200"]);
+	await apply(declared({ namespace: "evil", ports, where: "pathTemplates: [/b]" }));
+	await until((answer) => answer.closed.length === 0);
+	t.same(await answers(), ["403", "200", "403", "200"]);
+	t.equal(await get(envoy, "svc.evil.test", "/b"), "200");
+	t.match(await client.raw("GET", "/readyz"), { status: 200, text: "ready\n" });
+});
+
+t.test("of many namespaces that change in one apply the guilty one alone stays closed", async (t) => {
+	const innocent = ["n1", "n2", "n3", "n4", "n5"];
+	const { apply, ports, client, until, startEnvoy: start } = await scene(t, innocent);
+	const envoy = await start(older);
+	const all = (where: string, evil: string): readonly string[] => [
+		...[...innocent, "users"].map((namespace) => declared({ namespace, ports, where })),
+		declared({ namespace: "evil", ports, where: evil }),
+	];
+	const first = await apply(...all("pathPrefixes: [/a]", "pathPrefixes: [/a]"));
+	await until((_, revision) => revision === first);
+	const second = await apply(...all("pathPrefixes: [/b]", `pathTemplates: ["${LONG}"]`));
+	const { closed } = await until((_, revision) => revision === second);
+	t.same(
+		closed.map(({ service }) => service),
+		["evil/svc"],
+	);
+	for (const name of innocent) t.equal(await get(envoy, `svc.${name}.test`, "/b"), "200", name);
+	t.equal(await get(envoy, "svc.evil.test", "/a"), CLOSED);
+	const refused = await envoy.stat("http.gateway.mesh/edge.rds.weir/mesh/edge.update_rejected");
+	t.ok(refused >= 1 && refused <= 1 + Math.ceil(Math.log2(7)) + 1, `${refused} were refused`);
+	t.match((await client.proxies()).proxies[0], { types: { routes: { state: "SYNCED", error: "" } } });
+});
+
+t.test(
+	"of two Envoys one refuses: the other serves all, and no rollout of what is closed is acknowledged",
+	async (t) => {
+		const { apply, ports, client, startEnvoy: start, until } = await scene(t);
+		const refusing = await start(older);
+		const taking = await start((bootstrap) => ({ ...bootstrap, node: { id: "another", cluster: "weir" } }));
+		const both = (revision: number): Promise<StatusAnswer> => {
+			const isThere = async (): Promise<boolean> =>
+				(await client.proxies()).proxies.filter((one) => one.revision === revision).length === 2;
+			return until(() => true).then(async (status) => {
+				while (!(await isThere())) await new Promise((resolve) => setTimeout(resolve, 20));
+				return status;
+			});
+		};
+		await both(3);
+		const experiment = (namespace: string): string => `apiVersion: weir.dev/v1alpha1
+kind: Layer
+metadata: {name: main, namespace: ${namespace}}
+spec: {}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Metric
+metadata: {name: done, namespace: ${namespace}}
+spec: {type: rate, source: outcome, direction: up, window: 1m}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Experiment
+metadata: {name: try, namespace: ${namespace}}
+spec:
+  service: svc
+  layer: {name: main}
+  unit: {header: x-user-id}
+  arms: [{name: control, variant: v1, weight: 1, baseline: true}, {name: other, variant: v1, weight: 1}]
+  goal: {metric: done, improveBy: {absolute: 0.5pp}}
+  rollout: {steps: [10%, 100%], every: 1h, minUnits: 1000}
+`;
+		const revision = await apply(
+			declared({ namespace: "evil", ports, where: `pathTemplates: ["${LONG}"]` }),
+			experiment("evil"),
+			experiment("users"),
+		);
+		await both(revision);
+		t.equal(await get(refusing, "svc.evil.test", `/${"a".repeat(120)}/1`), CLOSED);
+		t.equal(await get(taking, "svc.evil.test", `/${"a".repeat(120)}/1`), "200");
+		const acknowledged = async (name: string): Promise<number | null> =>
+			(await client.status()).experiments.find((one) => one.experiment === name)?.last?.acknowledgedAtMs ?? null;
+		await until((answer) => answer.experiments.some(({ last }) => (last?.acknowledgedAtMs ?? null) !== null));
+		t.ok(await acknowledged("users/try"));
+		t.equal(await acknowledged("evil/try"), null);
+		await refusing.stop();
+		await until((answer) => answer.closed.length === 0);
+		await until((answer) => answer.experiments.every(({ last }) => (last?.acknowledgedAtMs ?? null) !== null));
+		t.ok(await acknowledged("evil/try"), "when every connected Envoy has it");
+	},
+);
