@@ -6,7 +6,7 @@
  * denominator; value, value before; numerator, denominator, numerator before, denominator before.
  */
 import { BETS } from "../analysis/statistics/logCapital.js";
-import type { Dialect } from "./dialect.js";
+import { type Dialect, text } from "./dialect.js";
 
 /** Variables that an observation can have. */
 export const VARIABLES_MAX = 4;
@@ -33,16 +33,45 @@ export interface Wanted {
 	readonly cap: number | null;
 }
 
-/** An SQL text literal. */
-export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
-
 /**
  * Sums by series and unit: `n` and `s` of the values in the window, `nd` and `sd` of the denominator's, `bn`, `bs` and
  * `bd` before the first exposure. Values count that were received by the unit's due time.
  * @param events relation of outcomes: metric, unit, experiment, value, event_ms, received_ms
  * @param due relation of units: ordinal, unit, first_ms, due_ms
  */
-export function unitSums(dialect: Dialect, { wanted, events, due, experiment, windowMs }: UnitSums): string {
+export function unitSums(dialect: Dialect, asked: UnitSums): string {
+	const plain =
+		asked.wanted.every(isPlain) && new Set(asked.wanted.map(({ name }) => name)).size === asked.wanted.length;
+	return plain ? plainSums(dialect, asked) : sumsByRole(dialect, asked);
+}
+
+/** Whether an observation is made of one outcome after the first exposure: it has one variable. */
+export const isPlain = ({ denominator, beforeMs }: Wanted): boolean => denominator === null && beforeMs === null;
+
+/** Outcomes that count of unit d. */
+const counting = (experiment: string, windowMs: number, beforeMs: string): string =>
+	`(o.experiment IS NULL OR o.experiment = ${text(experiment)}) AND o.received_ms <= d.due_ms
+			AND o.event_ms >= d.first_ms${beforeMs} AND o.event_ms <= d.first_ms + ${windowMs}`;
+
+/**
+ * Each outcome in one series at most, so that no join need say in which. A name's place in a list is looked up once for
+ * all rows that share its text, a number is taken out of a list for each row: so that is done after the grouping.
+ */
+function plainSums(dialect: Dialect, { wanted, events, due, experiment, windowMs }: UnitSums): string {
+	const names = wanted.map(({ name }) => name);
+	const none = `0 AS nd, ${dialect.nothing} AS sd, 0 AS bn, ${dialect.nothing} AS bs, ${dialect.nothing} AS bd`;
+	return `SELECT ${dialect.numberAt(
+		wanted.map(({ series }) => series),
+		"g.place",
+	)} AS series, g.ordinal AS ordinal, g.n AS n, g.s AS s, ${none} FROM (
+		SELECT p.place AS place, p.ordinal AS ordinal, count(*) AS n, sum(p.value) AS s FROM (
+			SELECT ${dialect.placeIn(names, "o.metric")} AS place, d.ordinal AS ordinal, o.value AS value
+			FROM ${events} o JOIN ${due} d ON o.unit = d.unit
+			WHERE o.metric IN (${names.map(text).join(", ")}) AND ${counting(experiment, windowMs, "")}) p
+		GROUP BY p.place, p.ordinal) g`;
+}
+
+function sumsByRole(dialect: Dialect, { wanted, events, due, experiment, windowMs }: UnitSums): string {
 	const roles = wanted.flatMap(({ series, name, denominator, beforeMs }) => [
 		{ series, name, role: 0, beforeMs: beforeMs ?? 0 },
 		...(denominator === null ? [] : [{ series, name: denominator, role: 1, beforeMs: beforeMs ?? 0 }]),
@@ -51,21 +80,16 @@ export function unitSums(dialect: Dialect, { wanted, events, due, experiment, wi
 		({ series, name, role, beforeMs }) =>
 			`SELECT ${series} AS series, ${text(name)} AS name, ${role} AS role, ${dialect.whole(String(beforeMs))} AS before_ms`,
 	);
-	const plain = wanted.every(({ denominator, beforeMs }) => denominator === null && beforeMs === null);
 	const inside = "o.event_ms >= d.first_ms";
 	const when = (condition: string, value: string): string => `CASE WHEN ${condition} THEN ${value} END`;
-	const sums = plain
-		? `count(*) AS n, sum(o.value) AS s, 0 AS nd, ${dialect.nothing} AS sd,
-			0 AS bn, ${dialect.nothing} AS bs, ${dialect.nothing} AS bd`
-		: `count(${when(`w.role = 0 AND ${inside}`, "1")}) AS n, sum(${when(`w.role = 0 AND ${inside}`, "o.value")}) AS s,
+	const sums = `count(${when(`w.role = 0 AND ${inside}`, "1")}) AS n, sum(${when(`w.role = 0 AND ${inside}`, "o.value")}) AS s,
 			count(${when(`w.role = 1 AND ${inside}`, "1")}) AS nd, sum(${when(`w.role = 1 AND ${inside}`, "o.value")}) AS sd,
 			count(${when(`w.role = 0 AND NOT (${inside})`, "1")}) AS bn,
 			sum(${when(`w.role = 0 AND NOT (${inside})`, "o.value")}) AS bs,
 			sum(${when(`w.role = 1 AND NOT (${inside})`, "o.value")}) AS bd`;
 	return `SELECT w.series AS series, d.ordinal AS ordinal, ${sums}
 		FROM ${events} o JOIN (${list.join(" UNION ALL ")}) w ON o.metric = w.name JOIN ${due} d ON o.unit = d.unit
-		WHERE (o.experiment IS NULL OR o.experiment = ${text(experiment)}) AND o.received_ms <= d.due_ms
-			AND o.event_ms >= d.first_ms${plain ? "" : " - w.before_ms"} AND o.event_ms <= d.first_ms + ${windowMs}
+		WHERE ${counting(experiment, windowMs, " - w.before_ms")}
 		GROUP BY w.series, d.ordinal`;
 }
 

@@ -11,9 +11,9 @@ import {
 	mergeLogCapital,
 	NO_CAPITAL,
 } from "../analysis/statistics/logCapital.js";
-import { CAPITAL_COLUMNS, capitalOfRows, text } from "./aggregateSql.js";
+import { CAPITAL_COLUMNS, capitalOfRows } from "./aggregateSql.js";
 import type { Closing } from "./closing.js";
-import { DUCKDB } from "./dialect.js";
+import { DUCKDB, text } from "./dialect.js";
 import type { Row, Transaction } from "./store.js";
 
 /** A series whose log-capital is kept, and in which range. */

@@ -5,8 +5,8 @@
  */
 import type { EvidenceMetric, SlowThreshold } from "../analysis/evidence.js";
 import { CLOSING_UNITS } from "../limits.js";
-import { alike, columns, double, text, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
-import { DUCKDB } from "./dialect.js";
+import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
+import { DUCKDB, text } from "./dialect.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
 import type { Transaction } from "./store.js";
 
@@ -152,8 +152,10 @@ async function observeRequests(
 			: threshold === null || threshold === "unfrozen"
 				? ["favg(duration_ms)"]
 				: slowFrom(threshold).map((ms) => share(`ended AND duration_ms <= ${ms}`));
+	const [table, variables] =
+		values.length === 1 ? ["observations", values[0]] : ["co_observations", columns(DUCKDB, values)];
 	await transaction.run(
-		`INSERT INTO observations SELECT ${series}, ordinal, ${columns(DUCKDB, values)} FROM requests WHERE inside GROUP BY ordinal`,
+		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside GROUP BY ordinal`,
 	);
 }
 
@@ -170,15 +172,17 @@ async function observeOutcomes(transaction: Transaction, lot: Lot, group: readon
 	const wanted = group.flatMap(({ series, of }): Wanted[] => (of === null ? [] : [wantedOf(series, of)]));
 	const sums = await outcomeSums(transaction, lot, wanted);
 	const perRequest = new Set(group.flatMap(({ series, of }) => (of?.denominator === "requests" ? [series] : [])));
-	const others = wanted.filter(({ series }) => !perRequest.has(series));
 	// Where they are read once they need not be kept in between.
-	if (perRequest.size === 0 && alike(others)) {
-		await transaction.run(`INSERT INTO observations ${unitValues(DUCKDB, others, `(${sums})`)}`);
+	if (perRequest.size === 0 && alike(wanted)) {
+		await enterValues(transaction, wanted, `(${sums})`);
 		return;
 	}
 	await transaction.run(`CREATE OR REPLACE TEMP TABLE sums AS ${sums}`);
-	const own = perRequest.size === 0 ? "sums" : `(FROM sums WHERE series NOT IN (${[...perRequest].join(", ")}))`;
-	if (others.length > 0) await transaction.run(`INSERT INTO observations ${unitValues(DUCKDB, others, own)}`);
+	const others = wanted.filter(({ series }) => !perRequest.has(series));
+	for (const some of [others.filter(isPlain), others.filter((one) => !isPlain(one))]) {
+		const those = some.map(({ series }) => series).join(", ");
+		if (some.length > 0) await enterValues(transaction, some, `(FROM sums WHERE series IN (${those}))`);
+	}
 	for (const one of wanted) {
 		if (!perRequest.has(one.series)) continue;
 		const inside = `count(*) FILTER (r.inside)::DOUBLE`;
@@ -186,11 +190,19 @@ async function observeOutcomes(transaction: Transaction, lot: Lot, group: readon
 		const sum = (name: string): string => `coalesce(any_value(f.${name}), 0)`;
 		const variables = [sum("s"), inside, ...(one.beforeMs === null ? [] : [sum("bs"), earlier])];
 		await transaction.run(
-			`INSERT INTO observations SELECT ${one.series}, r.ordinal, ${columns(DUCKDB, variables)} FROM requests r
+			`INSERT INTO co_observations SELECT ${one.series}, r.ordinal, ${columns(DUCKDB, variables)} FROM requests r
 			LEFT JOIN sums f ON f.series = ${one.series} AND f.ordinal = r.ordinal GROUP BY r.ordinal
 			${one.missing === "zero" ? "" : "HAVING any_value(f.n) > 0"}`,
 		);
 	}
+}
+
+/** @param wanted all plain, or none @param sums of these and no others */
+function enterValues(transaction: Transaction, wanted: readonly Wanted[], sums: string): Promise<void> {
+	const values = unitValues(DUCKDB, wanted, sums);
+	return wanted.every(isPlain)
+		? transaction.run(`INSERT INTO observations SELECT series, ordinal, x0 FROM (${values})`)
+		: transaction.run(`INSERT INTO co_observations ${values}`);
 }
 
 /** The statement of unitSums() over the outcomes of the units in `due`. */

@@ -3,6 +3,9 @@
  * in the SQL that DuckDB, Spark SQL and ClickHouse share, and asks the dialect for the rest.
  */
 
+/** A text literal. */
+export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
 /** Expressions take and give SQL text. Aggregates pass over rows where an argument is null, as standard SQL does. */
 export interface Dialect {
 	/** Mean of a group; null of an empty one. */
@@ -13,6 +16,10 @@ export interface Dialect {
 	readonly covariance: (one: string, other: string) => string;
 	/** Whole part of a quotient of whole numbers that are not negative. */
 	readonly quotient: (value: string, by: number) => string;
+	/** Place of a text among those of the list, from 1; for a text that is one of them. */
+	readonly placeIn: (list: readonly string[], value: string) => string;
+	/** Number of the list at a place, counted from 1. */
+	readonly numberAt: (list: readonly number[], place: string) => string;
 	/** A null that is a double. */
 	readonly nothing: string;
 	/** 64-bit whole number. */
@@ -27,6 +34,8 @@ export const DUCKDB: Dialect = {
 	variance: (value) => `var_pop(${value})`,
 	covariance: (one, other) => `covar_pop(${one}, ${other})`,
 	quotient: (value, by) => `(${value} // ${by})`,
+	placeIn: (list, value) => `list_position([${list.map(text).join(", ")}], ${value})`,
+	numberAt: (list, place) => `[${list.join(", ")}][${place}]`,
 	nothing: "CAST(NULL AS DOUBLE)",
 	whole: (value) => `CAST(${value} AS BIGINT)`,
 	settings: "",
@@ -37,6 +46,8 @@ export const SPARK: Dialect = {
 	variance: (value) => `var_pop(${value})`,
 	covariance: (one, other) => `covar_pop(${one}, ${other})`,
 	quotient: (value, by) => `(${value} div ${by})`,
+	placeIn: (list, value) => `array_position(array(${list.map(text).join(", ")}), ${value})`,
+	numberAt: (list, place) => `element_at(array(${list.join(", ")}), CAST(${place} AS INT))`,
 	nothing: "CAST(NULL AS DOUBLE)",
 	whole: (value) => `CAST(${value} AS BIGINT)`,
 	settings: "",
@@ -48,6 +59,8 @@ export const CLICKHOUSE: Dialect = {
 	variance: (value) => `varPopStable(${value})`,
 	covariance: (one, other) => `covarPopStable(${one}, ${other})`,
 	quotient: (value, by) => `intDiv(${value}, ${by})`,
+	placeIn: (list, value) => `indexOf([${list.map(text).join(", ")}], ${value})`,
+	numberAt: (list, place) => `[${list.join(", ")}][${place}]`,
 	nothing: "CAST(NULL AS Nullable(Float64))",
 	whole: (value) => `CAST(${value} AS Int64)`,
 	// Else an outer join fills in zeros, an aggregate over no rows is 0 or NaN, and a name means a column's new value.

@@ -8,7 +8,7 @@
  * definition begins a new era, and a unit of an earlier one stays with that.
  */
 import type { EvidenceMetric } from "../analysis/evidence.js";
-import { text } from "./aggregateSql.js";
+import { text } from "./dialect.js";
 import type { Row, Transaction } from "./store.js";
 
 /** Window and settling time in milliseconds. */
@@ -193,11 +193,12 @@ async function adopt(
 		`UPDATE eras SET after_ms = ${whole(afterMs)} WHERE experiment = $experiment AND metric = $metric`,
 		{ experiment, metric },
 	);
-	await transaction.run(
-		`DELETE FROM observations WHERE series = ${series} AND ordinal IN (
-			SELECT ordinal FROM units WHERE experiment = $experiment AND first_ms <= ${whole(afterMs)})`,
-		{ experiment },
-	);
+	for (const table of ["observations", "co_observations"])
+		await transaction.run(
+			`DELETE FROM ${table} WHERE series = ${series} AND ordinal IN (
+				SELECT ordinal FROM units WHERE experiment = $experiment AND first_ms <= ${whole(afterMs)})`,
+			{ experiment },
+		);
 }
 
 /** Whether row `u` of `units` is in the era. */

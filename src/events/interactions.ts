@@ -28,7 +28,7 @@ export async function crossing(
 		"SELECT arm, other_arm, count(*) AS units FROM crossed GROUP BY ALL ORDER BY ALL",
 	);
 	const keys = ["series", "arm", "other_arm", "covered"];
-	const rows = `(SELECT o.*, c.arm, c.other_arm, o.x1 IS NOT NULL AS covered FROM observations o JOIN crossed c USING (ordinal))`;
+	const rows = `(SELECT o.*, c.arm, c.other_arm, o.x1 IS NOT NULL AS covered FROM all_observations o JOIN crossed c USING (ordinal))`;
 	const sums = [
 		...(await transaction.rows(`SELECT *, 0 AS closed FROM (${momentsOfRows(DUCKDB, VARIABLES_MAX, keys, rows)})`)),
 	];

@@ -15,7 +15,7 @@ INSERT INTO units (experiment, unit, arm, plan, first_ms, received_ms, core, ord
 	SELECT *, TRUE, nextval('unit_ordinals') FROM units_2;
 INSERT INTO conflicts SELECT *, FALSE, nextval('conflict_ordinals') FROM conflicts_2;
 INSERT INTO series SELECT nextval('series_numbers'), experiment, metric, NULL FROM closings_2;
-INSERT INTO observations SELECT s.number, u.ordinal, o.value, NULL, NULL, NULL FROM observations_2 o
+INSERT INTO observations SELECT s.number, u.ordinal, o.value FROM observations_2 o
 	JOIN series s USING (experiment, metric) JOIN units u USING (experiment, unit) WHERE o.value IS NOT NULL;
 INSERT INTO listed SELECT s.number, u.ordinal FROM observations_2 o
 	JOIN series s USING (experiment, metric) JOIN units u USING (experiment, unit);
@@ -49,9 +49,13 @@ const AFTER_9 = Array.from({ length: VARIABLES_MAX }, (_, i) =>
 	.flat()
 	.join("\n");
 
+/** From version 9, where observations of one variable had the columns of four. */
+const BEFORE_10 = "ALTER TABLE IF EXISTS observations RENAME TO co_observations";
+
 /** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
 export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
 	if (version < 3) await connection.run(BEFORE_3);
+	else if (version < 10) await connection.run(BEFORE_10);
 	await make();
 	if (version < 3) await connection.run(AFTER_3);
 	if (version < 5) await connection.run(AFTER_5);

@@ -1,6 +1,6 @@
 /** When the newest outcome of a metric happened: a sender that has fallen silent shows by it. Looks at new rows only. */
 import { NEWEST_OUTCOME_SLACK_MS } from "../limits.js";
-import { text } from "./aggregateSql.js";
+import { text } from "./dialect.js";
 import { whole } from "./eras.js";
 import type { Transaction } from "./store.js";
 

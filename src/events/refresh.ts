@@ -6,10 +6,10 @@
  */
 import type { EvidenceQuery } from "../analysis/evidence.js";
 import { SEGMENT_VALUES_MAX } from "../limits.js";
-import { dayOf, MOMENT_COLUMNS, mergedMoments, momentsOfRows, text, VARIABLES_MAX } from "./aggregateSql.js";
+import { dayOf, MOMENT_COLUMNS, mergedMoments, momentsOfRows, VARIABLES_MAX } from "./aggregateSql.js";
 import { addCapital, askForCapital, keptCapital } from "./capital.js";
 import { type Closing, closeDue, unconflicted } from "./closing.js";
-import { DUCKDB } from "./dialect.js";
+import { DUCKDB, text } from "./dialect.js";
 import { advance, closedSeries, define, definitionOf, erasOf, maturityOf, whole } from "./eras.js";
 import { variablesOf } from "./parts.js";
 import type { Transaction } from "./store.js";
@@ -137,9 +137,8 @@ async function addClosed(
 		`SELECT n.series, p.bucket, p.units FROM (SELECT bucket, count(*) AS units FROM parts GROUP BY bucket) p, (${numbers}) n`,
 	);
 	const k = Math.max(...group.map(({ of }) => (of === null ? 0 : variablesOf(of))));
-	const own = `o.series IN (${group.map(({ series }) => series).join(", ")})`;
 	// The join leaves all but the new observations out, and looks at no others: their ordinals lie together.
-	if (k > 0) await addMoments(transaction, k, `(FROM observations o JOIN parts p USING (ordinal) WHERE ${own})`);
+	if (k > 0) await addMoments(transaction, k, `(FROM (${observationsOf(k, group)}) o JOIN parts p USING (ordinal))`);
 	const kept = (await keptCapital(transaction, experiment)).filter((one) =>
 		group.some(({ series }) => series === one.series),
 	);
@@ -151,9 +150,23 @@ async function addClosed(
 	);
 }
 
+/**
+ * Observations of the series, in two reads: the engine counts what was there before the transaction, and reads a table
+ * that is full of this one's rows by one thread.
+ */
+function observationsOf(k: number, group: readonly Closing[]): string {
+	const numbers = group.map(({ series }) => series);
+	const half = Math.ceil(numbers.length / 2);
+	const table = k === 1 ? "observations" : "all_observations";
+	return [numbers.slice(0, half), numbers.slice(half)]
+		.filter((some) => some.length > 0)
+		.map((some) => `FROM ${table} WHERE series IN (${some.join(", ")})`)
+		.join(" UNION ALL ");
+}
+
 /** Observations of units by arm and day. @param units ordinal, arm, place */
 const observedIn = (units: string): string =>
-	`(SELECT o.series, o.x0, u.arm, '${PERIODS}' AS part, u.place FROM observations o JOIN (${units}) u USING (ordinal))`;
+	`(SELECT o.series, o.x0, u.arm, '${PERIODS}' AS part, u.place FROM all_observations o JOIN (${units}) u USING (ordinal))`;
 
 /**
  * `parts` (ordinal, bucket) and `buckets` (bucket, arm, part, place): millions of rows are grouped by one small number.
@@ -181,7 +194,7 @@ function addCounts(transaction: Transaction, counted: string): Promise<void> {
 
 /** @param rows observations with their bucket */
 function addMoments(transaction: Transaction, k: number, rows: string): Promise<void> {
-	// One variable has no covariate; without that key the engine groups by small numbers, in a plain array.
+	// One variable has no covariate, and needs no key for it.
 	const keys = ["series", "bucket", ...(k === 1 ? [] : ["covered"])];
 	const keyed = k === 1 ? rows : `(SELECT *, x1 IS NOT NULL AS covered FROM ${rows})`;
 	const named = KEYS.map((key) => (key === "covered" && k === 1 ? "FALSE" : key)).join(", ");
@@ -267,7 +280,7 @@ async function recompute(
 		);
 	}
 	const own = `o.series IN (SELECT number FROM series WHERE experiment = ${text(experiment)})`;
-	await addMoments(transaction, VARIABLES_MAX, `(FROM observations o JOIN parts p USING (ordinal) WHERE ${own})`);
+	await addMoments(transaction, VARIABLES_MAX, `(FROM all_observations o JOIN parts p USING (ordinal) WHERE ${own})`);
 	await mergeFresh(transaction, experiment);
 	const days = `SELECT p.ordinal, b.arm, b.place FROM parts p JOIN buckets b USING (bucket) WHERE b.part = '${PERIODS}'`;
 	await addCapital(transaction, experiment, await keptCapital(transaction, experiment), observedIn(days));

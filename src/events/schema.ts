@@ -6,7 +6,7 @@
 import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 9;
+export const SCHEMA_VERSION = 10;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
@@ -66,10 +66,14 @@ CREATE TABLE IF NOT EXISTS series (
 );
 
 -- What was observed of a unit, entered once when it was closed: variables as aggregateSql.ts has them. A closed unit
--- without a row had no data.
-CREATE TABLE IF NOT EXISTS observations (
+-- without a row had no data. Series of one variable have a table of their own: three more columns, all null, are most of
+-- what it costs to write them. Before version 10 all were in the wide one, and those are there still.
+CREATE TABLE IF NOT EXISTS observations (series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL);
+CREATE TABLE IF NOT EXISTS co_observations (
 	series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL, x1 DOUBLE, x2 DOUBLE, x3 DOUBLE
 );
+CREATE VIEW IF NOT EXISTS all_observations AS SELECT series, ordinal, x0, NULL::DOUBLE AS x1, NULL::DOUBLE AS x2, NULL::DOUBLE AS x3
+	FROM observations UNION ALL SELECT series, ordinal, x0, x1, x2, x3 FROM co_observations;
 
 -- Which units are closed, per experiment and metric: those of all eras, each of the first that it fits. An era holds
 -- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms; times null:
@@ -135,6 +139,7 @@ export const TABLES = [
 	"conflicts",
 	"outcomes",
 	"observations",
+	"co_observations",
 	"idempotency",
 	"decisions",
 ] as const;

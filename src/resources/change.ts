@@ -2,7 +2,7 @@
  * What may not change under a running Experiment: whatever decides who is in which arm, what the arms are, and what
  * its Metrics measure. A changed hash would move people between arms, a changed Metric would add observations of one
  * thing to those of another, and the evidence so far would be about something else. Nor what alpha is spent on:
- * segments, the design, and the plan and goal of planned looks.
+ * segments, the design, what the goal measures, and the plan and goal of planned looks.
  */
 import { type Positions, resourceTitle } from "./position.js";
 import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";
@@ -97,12 +97,16 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
  * What a design with planned looks fixes before the data: how often and when it looks, at which goal, with which alpha. A look
  * has its level by those before it; another plan, chosen by who has seen how it goes, would have the whole of alpha again.
  * The sequential design looks always, so that it has spent alpha from the first unit on: nobody may leave it for a plan.
- * Its goal may change, for a confidence sequence holds at every line. (Spending what is left by a new plan is valid
+ * Where its goal stands may change, for a confidence sequence holds at every line; what the goal measures may not, for each
+ * metric has the whole of alpha. (Spending what is left by a new plan is valid
  * only where the plan does not follow the effect seen so far: Proschan, Follmann & Waclawiw, Biometrics 48, 1992.)
  */
 function frozenPlan(before: Experiment, after: Experiment): readonly FrozenField[] {
 	const inference = { path: ["spec", "rollout", "inference"], what: "inference", of: inferenceText };
-	if (before.spec.rollout.inference.design === "sequential") return differing([inference], before, after);
+	if (before.spec.rollout.inference.design === "sequential") {
+		const metric = { path: ["spec", "goal"], what: "metric of the goal", of: metricOfGoal };
+		return differing([inference, metric], before, after);
+	}
 	const planned: readonly Frozen[] = [
 		inference,
 		{ path: ["spec", "goal"], what: "goal of the planned looks", of: goalText },
@@ -117,6 +121,8 @@ function inferenceText({ spec: { rollout } }: Experiment): string {
 	if (plan.design === "fixed-horizon") return `fixed-horizon at ${plan.units} units`;
 	return `group-sequential, ${plan.looks} looks up to ${plan.units} units, ${plan.spending}`;
 }
+
+const metricOfGoal = ({ spec: { goal } }: Experiment): string => goal?.metric ?? "none";
 
 function goalText({ spec: { goal } }: Experiment): string {
 	return goal === null ? "none" : `${goal.metric} by ${goal.improveBy.value} (${goal.improveBy.kind})`;

@@ -3,9 +3,8 @@
  * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
  * right, and waits wherever a promotion waits; gates are asked as before. So does a further sender of a Metric that it is
  * judged by: who posts outcomes moves traffic. What raises the bar, or moves nothing, is an
- * apply like any other. Pure.
+ * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
  */
-import { isDeepStrictEqual } from "node:util";
 import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import type { ExperimentStatus } from "../rollout/status.js";
@@ -58,14 +57,10 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 					!now.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
 				] as const,
 		),
-		// Harm in one of them ends an arm; one more takes nothing away.
-		["segments", !old.segments.every((one) => now.segments.some((other) => isDeepStrictEqual(one, other)))],
 		["steps", areStepsShortened(was.stepsPpm, is.stepsPpm, stands.promotion?.takeoverPpm ?? stands.allocationPpm)],
 		["every", is.everyMs < was.everyMs],
 		["minUnits", is.minUnits < was.minUnits],
 		["alpha", is.alpha > was.alpha],
-		// Looks that were taken by another plan prove nothing, and a plan may be chosen for what it would find now.
-		["inference", !isDeepStrictEqual(was.inference, is.inference)],
 		["maxDuration", (is.maxDurationMs ?? Number.POSITIVE_INFINITY) > (was.maxDurationMs ?? Number.POSITIVE_INFINITY)],
 		["onInconclusive", was.onInconclusive === "keep-default" && is.onInconclusive === "pause"],
 		["onHarm", was.onHarm === "roll-back" && is.onHarm === "freeze"],
@@ -78,10 +73,9 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 	return rules.flatMap(([name, lowered]) => (lowered ? [name] : []));
 }
 
-/** Without a goal only a person promotes. */
+/** Of one metric: resources/change.ts refuses another. */
 function isGoalLowered(old: Experiment["spec"]["goal"], now: Experiment["spec"]["goal"]): boolean {
-	if (now === null) return false;
-	return old === null || now.metric !== old.metric || !isAtMost(old.improveBy, now.improveBy);
+	return old !== null && now !== null && !isAtMost(old.improveBy, now.improveBy);
 }
 
 /** Of two sizes of one kind; those of different kinds cannot be compared, so that neither is. */

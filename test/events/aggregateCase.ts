@@ -30,6 +30,12 @@ export const WANTED: readonly Wanted[] = [
 	{ ...alike, series: 5, name: "it's", perUnit: "sum", denominator: "spent" },
 ];
 
+/** Of one variable each, and of one name each: these are summed without a join. */
+const PLAIN: readonly Wanted[] = [
+	{ ...alike, series: 3, name: "spent", perUnit: "sum", cap: 90 },
+	{ ...alike, series: 0, name: "score" },
+];
+
 /** Declared ranges: of the first, some values lie outside. */
 export const RANGES = [
 	{ series: 0, lo: 1_000, hi: 1_150 },
@@ -88,13 +94,9 @@ export function makeCase(): Case {
 
 /** Statements by name; each answers rows in the order of its keys. */
 export function statements(dialect: Dialect): Readonly<Record<string, string>> {
-	const sums = unitSums(dialect, {
-		wanted: WANTED,
-		events: "events",
-		due: "due",
-		experiment: "models",
-		windowMs: WINDOW_MS,
-	});
+	const sumsOf = (wanted: readonly Wanted[]): string =>
+		unitSums(dialect, { wanted, events: "events", due: "due", experiment: "models", windowMs: WINDOW_MS });
+	const sums = sumsOf(WANTED);
 	const observed = `WITH sums AS (${sums}), observed AS (${unitValues(dialect, WANTED, "sums")})`;
 	const columns = Array.from({ length: VARIABLES_MAX }, (_, i) => `o.x${i} AS x${i}`).join(", ");
 	const placed = `${observed}, placed AS (SELECT o.series AS series, ${columns}, d.arm AS arm, ${dayOf(dialect, "d.first_ms")} AS place,
@@ -103,6 +105,7 @@ export function statements(dialect: Dialect): Readonly<Record<string, string>> {
 	const end = dialect.settings;
 	return {
 		values: `${observed} SELECT * FROM observed ORDER BY series, ordinal ${end}`,
+		plain: `WITH sums AS (${sumsOf(PLAIN)}), observed AS (${unitValues(dialect, PLAIN, "sums")}) SELECT * FROM observed ORDER BY series, ordinal ${end}`,
 		moments: `${parts} SELECT * FROM parts ORDER BY series, arm, place, covered ${end}`,
 		merged: `${parts} SELECT * FROM (${mergedMoments(dialect, VARIABLES_MAX, ["series", "arm", "covered"], "parts")}) m ORDER BY series, arm, covered ${end}`,
 		capital: `${placed} SELECT * FROM (${capitalOfRows(dialect, RANGES, ["series", "arm", "place"], "placed")}) b ORDER BY series, arm, place ${end}`,
@@ -169,11 +172,13 @@ export function expected({ due, events }: Case): Readonly<Record<string, readonl
 			return answer;
 		});
 	};
+	const values = observed.map(({ series, ordinal, values }) => {
+		const x = (i: number) => values[i] ?? null;
+		return { series, ordinal, x0: x(0), x1: x(1), x2: x(2), x3: x(3) };
+	});
 	return {
-		values: observed.map(({ series, ordinal, values }) => {
-			const x = (i: number) => values[i] ?? null;
-			return { series, ordinal, x0: x(0), x1: x(1), x2: x(2), x3: x(3) };
-		}),
+		values,
+		plain: values.filter((row) => PLAIN.some(({ series }) => series === row.series)),
 		moments: grouped(["series", "arm", "place", "covered"]),
 		merged: grouped(["series", "arm", "covered"]),
 		capital: capital(observed),

@@ -32,6 +32,15 @@ INSERT INTO closings VALUES ('models', 'revenue', 'outcome', 1000, 500, 5000), (
 INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, 100.0, 1000 * i, 1000 * i FROM range(1, 7) r(i);
 `;
 
+/** Observations as stores had them before version 10: all in the wide table. */
+const ONE_TABLE = `
+DROP VIEW all_observations;
+ALTER TABLE observations RENAME TO narrow;
+ALTER TABLE co_observations RENAME TO observations;
+INSERT INTO observations SELECT *, NULL, NULL, NULL FROM narrow;
+DROP TABLE narrow;
+`;
+
 t.test("a store of schema 2 keeps its observations, and no unit is observed twice", async (t) => {
 	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
 	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -86,6 +95,7 @@ t.test("the decision log of a store of schema 4 is kept, and goes on", async (t)
 	await connection.run("ALTER TABLE decisions DROP COLUMN via");
 	await connection.run(`INSERT INTO decisions BY NAME SELECT 1 AS id, 'denied' AS kind, 5 AS at_ms, 5 AS received_ms,
 		'spiffe://a.test/web' AS principal, 'forbidden' AS reason, 'envoy' AS decided_by, 1 AS count`);
+	await connection.run(ONE_TABLE);
 	await connection.run("UPDATE meta SET value = '4' WHERE key = 'schema'");
 	connection.closeSync();
 	instance.closeSync();
@@ -188,35 +198,39 @@ t.test("a store of schema 6: shadow counts under rules and requests in arms that
 	}
 });
 
-t.test("a store of schema 8: what was aggregated without extremes gets them at the next look", async (t) => {
-	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
-	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-	const before = await openEventStore(directory);
-	await before.analysis.transaction((transaction) =>
-		transaction.run(`
+t.test(
+	"a store of schema 8: what was observed stays, and what was aggregated without extremes gets them",
+	async (t) => {
+		const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
+		t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+		const before = await openEventStore(directory);
+		await before.analysis.transaction((transaction) =>
+			transaction.run(`
 			INSERT INTO units SELECT 'models', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 'p1', 1000 * i, 1000 * i,
 				TRUE, nextval('unit_ordinals') FROM range(1, 7) r(i);
 			INSERT INTO live_points VALUES ('p1', 'models', 'control', 1), ('p1', 'models', 'boosted', 1);
 			INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, 10.0 * i, 1000 * i, 1000 * i FROM range(1, 7) r(i)`),
-	);
-	await gatherEvidence(before, query(metric("revenue")), 5_600);
-	await before.close();
-	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
-	const connection = await instance.connect();
-	for (let i = 0; i < 4; i++)
-		for (const end of ["lo", "hi"]) await connection.run(`ALTER TABLE aggregates DROP COLUMN ${end}${i}`);
-	await connection.run("UPDATE meta SET value = '8' WHERE key = 'schema'");
-	connection.closeSync();
-	instance.closeSync();
-	for (const nowMs of [5_700, 60_000]) {
-		const store = await openEventStore(directory);
-		const { arms, periods } = await gatherEvidence(store, query(metric("revenue")), nowMs);
-		const most = nowMs === 5_700 ? 30 : 50;
-		t.match(arms[0]?.metrics.revenue, {
-			n: most / 10 - 1 - (nowMs === 5_700 ? 0 : 1),
-			extremes: [{ lo: 10, hi: most }],
-		});
-		t.match(periods[0]?.arms[0]?.metrics.revenue?.extremes, [{ lo: 10, hi: most }]);
-		await store.close();
-	}
-});
+		);
+		await gatherEvidence(before, query(metric("revenue")), 5_600);
+		await before.close();
+		const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
+		const connection = await instance.connect();
+		for (let i = 0; i < 4; i++)
+			for (const end of ["lo", "hi"]) await connection.run(`ALTER TABLE aggregates DROP COLUMN ${end}${i}`);
+		await connection.run(ONE_TABLE);
+		await connection.run("UPDATE meta SET value = '8' WHERE key = 'schema'");
+		connection.closeSync();
+		instance.closeSync();
+		for (const nowMs of [5_700, 60_000]) {
+			const store = await openEventStore(directory);
+			const { arms, periods } = await gatherEvidence(store, query(metric("revenue")), nowMs);
+			const most = nowMs === 5_700 ? 30 : 50;
+			t.match(arms[0]?.metrics.revenue, {
+				n: most / 10 - 1 - (nowMs === 5_700 ? 0 : 1),
+				extremes: [{ lo: 10, hi: most }],
+			});
+			t.match(periods[0]?.arms[0]?.metrics.revenue?.extremes, [{ lo: 10, hi: most }]);
+			await store.close();
+		}
+	},
+);

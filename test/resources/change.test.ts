@@ -209,6 +209,14 @@ t.test("alpha is spent on the plan and goal that were declared before the data",
 		[],
 		"a sequence holds at every line",
 	);
+	const another = (text: string) =>
+		text.replace("goal: {metric: accuracy", "goal: {metric: clicks").replace("{name: accuracy}", "{name: clicks}");
+	t.match(change(SEQUENTIAL, SEQUENTIAL, another), [
+		/metric of the goal would change from accuracy to clicks; alpha is spent/,
+		/Metric accuracy would be deleted/,
+	]);
+	const none = (text: string) => text.replace(/ {2}goal: .*\n/, "");
+	t.match(change(SEQUENTIAL, SEQUENTIAL, none), [/metric of the goal would change from accuracy to none/]);
 });
 
 t.test("the order of an arm's parameters, and how long a cookie is kept, decide nothing", async (t) => {
