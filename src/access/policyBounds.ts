@@ -1,13 +1,13 @@
 /**
  * The requests at which the verdicts of rules can change: for every condition of every rule a value inside and one
- * outside. Of conditions in CEL only their literal texts are known, so that no claim is made of them.
+ * outside, and for lists in tokens and for paths what an allow and a deny match together. Of conditions in CEL only their
+ * literal texts are known. All of it are examples: three rules that overlap at one point only are not met.
  */
-import type { PolicyTable } from "../compiler/plan.js";
-import type { Schedule } from "../resources/resource.js";
+import type { MoreConditions, PolicyTable } from "../compiler/plan.js";
 import { claimPath } from "./claim.js";
-import { templateSegments, trimPrefix } from "./path.js";
+import { pathsAtBounds } from "./policyPaths.js";
+import { timesAtBounds } from "./policyTimes.js";
 import { ANYONE } from "./principal.js";
-import { compileSchedule } from "./schedule.js";
 
 /** What one request is put together from; each list holds at least one value. */
 export interface Bounds {
@@ -47,9 +47,12 @@ export function boundsOf(policies: readonly PolicyTable[], issuers: readonly Iss
 	return {
 		principals: principalsOf(policies, literals),
 		methods: [...methods],
-		paths: pathsOf(policies, literals),
+		paths: pathsAtBounds(
+			policies,
+			literals.filter((text) => text.startsWith("/")),
+		),
 		tokens,
-		timesMs: timesOf(policies, nowMs),
+		timesMs: timesAtBounds(policies, nowMs),
 		regions: unique(policies.flatMap(({ more }) => more?.regions ?? [])),
 		variants: unique(policies.flatMap(({ variants }) => variants)),
 		cut,
@@ -77,27 +80,6 @@ function principalsOf(policies: readonly PolicyTable[], literals: readonly strin
 	]);
 }
 
-function pathsOf(policies: readonly PolicyTable[], literals: readonly string[]): readonly string[] {
-	const prefixes = policies
-		.flatMap(({ pathPrefixes }) => pathPrefixes)
-		.concat(literals.filter((text) => text.startsWith("/")));
-	const templates = policies.flatMap(({ more }) => more?.pathTemplates ?? []);
-	return unique([
-		"/",
-		`/${OUTSIDE}`,
-		...prefixes.flatMap((prefix) => {
-			const path = trimPrefix(prefix);
-			return [path === "" ? "/" : path, `${path}/`, `${path}/x`, `${path}x`];
-		}),
-		...templates.flatMap((template) => {
-			const path = templateSegments(template)
-				.map((segment) => `/${segment ?? "x"}`)
-				.join("");
-			return [path, `${path}/x`, `${path}x`, path.slice(0, path.lastIndexOf("/")) || "/"];
-		}),
-	]);
-}
-
 /** A way to write into a token's claims. */
 type Write = (claims: Record<string, unknown>) => void;
 
@@ -107,6 +89,9 @@ function tokensOf(
 	literals: readonly string[],
 ): Pick<Bounds, "tokens" | "cut"> {
 	const more = policies.flatMap((policy) => policy.more ?? []);
+	const ofAction = (action: PolicyTable["action"]) =>
+		policies.flatMap((policy) => (policy.action === action && policy.more !== null ? [policy.more] : []));
+	const [allows, denies] = [ofAction("allow"), ofAction("deny")];
 	const free = literals.filter((text) => !text.startsWith("/") && !text.startsWith("spiffe://"));
 	const anyUser = (user: string): boolean => user === "*" || user.slice(user.indexOf("#")) === "#*";
 	const users = unique(more.flatMap(({ users }) => users).filter((user) => !anyUser(user))).map((user) => {
@@ -148,14 +133,33 @@ function tokensOf(
 			(claim: string) =>
 			(value: string): Write =>
 				put(claim, value);
-		const several = (claim: string, values: readonly string[]): readonly Write[] =>
-			values.length < 2 ? [] : [put(claim, values)];
+		/** All together, and each that an allow asks for with each that a deny does. */
+		const several = (
+			claim: string,
+			values: readonly string[],
+			listed: (one: MoreConditions) => readonly string[],
+		): readonly Write[] => {
+			if (values.length < 2) return [];
+			const denied = unique([...denies.flatMap(listed), ...free]);
+			const pairs = unique([...allows.flatMap(listed), ...free]).flatMap((one) =>
+				denied.filter((other) => other !== one).map((other) => [one, other]),
+			);
+			return [put(claim, values), ...(values.length === 2 ? [] : pairs.map((pair) => put(claim, pair)))];
+		};
+		const valuesOf =
+			(name: string) =>
+			({ claims }: MoreConditions): readonly string[] =>
+				claims.flatMap(({ claim, values }) => (claim === name ? values : []));
 		const dimensions: readonly (readonly Write[])[] = [
 			subjects.map(one("sub")),
-			[nothing, ...groups.map(one(groupsClaim)), ...several(groupsClaim, groups)],
-			[nothing, ...tenants.map(one(tenantClaim))],
-			[nothing, ...purposes.map(one(purposeClaim)), ...several(purposeClaim, purposes)],
-			...[...rules].map(([claim, values]) => [nothing, ...[...values].map(one(claim)), ...several(claim, [...values])]),
+			[nothing, ...groups.map(one(groupsClaim)), ...several(groupsClaim, groups, (one) => one.groups)],
+			[nothing, ...tenants.map(one(tenantClaim)), ...several(tenantClaim, tenants, (one) => one.tenants)],
+			[nothing, ...purposes.map(one(purposeClaim)), ...several(purposeClaim, purposes, (one) => one.purposes)],
+			...[...rules].map(([claim, values]) => [
+				nothing,
+				...[...values].map(one(claim)),
+				...several(claim, [...values], valuesOf(claim)),
+			]),
 		];
 		const size = dimensions.reduce((product, values) => product * values.length, 1);
 		if (size > TOKENS_MAX) cut = true;
@@ -228,40 +232,6 @@ function randomNumbers(): () => number {
 		mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
 		return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
 	};
-}
-
-const MINUTE_MS = 60_000;
-const WEEK_MINUTES = 7 * 24 * 60;
-
-/** Each edge of validity, and each time of one week at which a schedule turns, with the moment before. */
-function timesOf(policies: readonly PolicyTable[], nowMs: number): readonly number[] {
-	const times = new Set<number>();
-	const week = new Map<string, readonly number[]>();
-	for (const { more } of policies) {
-		if (more === null) continue;
-		const { validFromMs, validUntilMs, schedule } = more;
-		for (const edge of [validFromMs, validUntilMs]) if (edge !== null) times.add(edge - 1).add(edge);
-		if (schedule === null) continue;
-		const fromMs = Math.floor((validFromMs ?? nowMs) / MINUTE_MS) * MINUTE_MS;
-		const key = `${JSON.stringify(schedule)} ${fromMs}`;
-		const turns = week.get(key) ?? turnsOf(schedule, fromMs);
-		week.set(key, turns);
-		for (const turn of turns) times.add(turn - 1).add(turn);
-	}
-	return times.size === 0 ? [nowMs] : [...times];
-}
-
-function turnsOf(schedule: Schedule, fromMs: number): readonly number[] {
-	const within = compileSchedule(schedule);
-	const turns: number[] = [];
-	let before = within(fromMs);
-	for (let minute = 1; minute <= WEEK_MINUTES; minute++) {
-		const now = within(fromMs + minute * MINUTE_MS);
-		if (now !== before) turns.push(fromMs + minute * MINUTE_MS);
-		before = now;
-	}
-	// A schedule that never turns within the week still has this moment.
-	return turns.length === 0 ? [fromMs] : turns;
 }
 
 /** Texts in quotes of a CEL expression. */

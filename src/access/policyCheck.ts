@@ -13,7 +13,7 @@ import type { VerifiedToken } from "./token.js";
 
 /** A request as a table or a log tells it. */
 export interface PolicyRequest {
-	/** Qualified name, or one of its hosts. */
+	/** Qualified name, or one of its hosts as a client may write it. */
 	readonly service: string;
 	/** Qualified name; null = the only one that is declared, else none that is known. */
 	readonly gateway: string | null;
@@ -104,12 +104,12 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		};
 	});
 	const byName = new Map(compiled.map((service) => [service.name, service]));
-	const find = (nameOrHost: string): CompiledService | null =>
-		byName.get(nameOrHost) ??
-		compiled.find(({ hosts }) => hosts.includes(nameOrHost)) ??
+	const find = (nameOrHost: string): CompiledService | null => byName.get(nameOrHost) ?? atHost(domainOf(nameOrHost));
+	const atHost = (domain: string): CompiledService | null =>
+		compiled.find(({ hosts }) => hosts.includes(domain)) ??
 		// The longest wildcard wins, as in Envoy's domains.
 		compiled
-			.flatMap((service) => service.hosts.filter((host) => fits(nameOrHost, host)).map((host) => ({ service, host })))
+			.flatMap((service) => service.hosts.filter((host) => fits(domain, host)).map((host) => ({ service, host })))
 			.sort((left, right) => right.host.length - left.host.length)[0]?.service ??
 		null;
 	const [only] = gateways.length === 1 ? gateways : [];
@@ -179,6 +179,9 @@ function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | 
 			: accessPolicies.flatMap(({ spec }) => [...spec.regions, ...literalsOf(spec.condition ?? "")]);
 	return [...new Set(regions)];
 }
+
+/** A host as Envoy looks for its domain: without regard to case, and without its port (strip_any_host_port). */
+const domainOf = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, "$1").toLowerCase();
 
 /** `*.` matches any subdomain. */
 const fits = (host: string, pattern: string): boolean =>

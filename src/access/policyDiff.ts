@@ -1,7 +1,8 @@
 /**
  * Two declarations held against each other: requests whose verdict differs. Constructed ones lie at the boundaries of
- * all rules of both; logged ones were asked. A difference that is found is one; that none is found proves nothing
- * where the product of boundaries was cut or conditions in CEL take part, and the answer says so.
+ * all rules of both; logged ones were asked. A difference that is found is one; that none is found proves nothing, least of
+ * all where the product of boundaries was cut or conditions in CEL take part. What may let in more is therefore also told
+ * from the rules themselves (policyLoosened.ts).
  */
 import type { PolicyTable } from "../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../limits.js";
@@ -9,6 +10,7 @@ import { qualifiedName, type ResourceSet, type Service } from "../resources/reso
 import { accessTable } from "./policy.js";
 import { boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
+import { loosened } from "./policyLoosened.js";
 import { changedSettings } from "./policySettings.js";
 
 export interface PolicyDifference {
@@ -34,6 +36,8 @@ export interface PolicyDiff {
 	readonly withoutToken: number;
 	/** What decides verdicts beside the rules, in words: whose tokens hold, who is asked for, whether anyone may. */
 	readonly changed: readonly string[];
+	/** Rules that may let in more than before, whether or not a request was found that shows it. */
+	readonly loosened: readonly string[];
 }
 
 /** @param nowMs for rules that depend on the time, where neither rule nor log names one */
@@ -76,7 +80,14 @@ export function diffPolicies(
 		accessPolicies.flatMap(({ metadata, spec }) => (spec.condition === null ? [] : [qualifiedName(metadata)])),
 	);
 	const changed = changedSettings(before, after);
-	return { differences, ...totals, cut, conditions: [...new Set(conditions)], changed };
+	return {
+		differences,
+		...totals,
+		cut,
+		conditions: [...new Set(conditions)],
+		changed,
+		loosened: loosened(before, after),
+	};
 }
 
 function constructed(

@@ -1,6 +1,7 @@
 /**
  * What decides verdicts beside the rules: which clients, proxies and issuers a Gateway believes, at which hosts a Service
- * is reached, whether anyone may call it, to whom its Gateways hand requests on. No request that can be constructed shows all of it, so a change of it is a difference of its own.
+ * is reached, whether anyone may call it, to whom its Gateways hand requests on, where they stand, and which Variant is the
+ * default one. No request that can be constructed shows all of it, so a change of it is a difference of its own.
  */
 import {
 	type Gateway,
@@ -9,7 +10,7 @@ import {
 	type Service,
 	type TokenIssuer,
 } from "../resources/resource.js";
-import { accessTable, isOpen } from "./table.js";
+import { accessTable, isOpen, judgesVariants } from "./table.js";
 
 /** Each change in words. */
 export function changedSettings(before: ResourceSet, after: ResourceSet): readonly string[] {
@@ -24,6 +25,7 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 			...changedHosts(was, is),
 			...changedIdentities(was, is),
 			...changedAccess([was, before], [is, after]),
+			...changedDefault([was, before], [is, after]),
 		]),
 	];
 }
@@ -55,6 +57,9 @@ function changedClients(was: Gateway, is: Gateway): readonly string[] {
 	const [from, to] = [clientsOf(was), clientsOf(is)];
 	return [
 		...(from === to ? [] : [`${where}, clients: ${from} → ${to}`]),
+		...(was.spec.region === is.spec.region
+			? []
+			: [`${where}, region: ${was.spec.region ?? "none"} → ${is.spec.region ?? "none"}`]),
 		...changedList(`${where}, trusted proxies`, was.spec.trustedProxies, is.spec.trustedProxies),
 	];
 }
@@ -104,4 +109,13 @@ function changedAccess(was: Declared, is: Declared): readonly string[] {
 		isOpen(accessTable(service, accessPolicies, referenceGrants)) ? "open" : "protected",
 	);
 	return from === to ? [] : [`Service ${qualifiedName(is[0].metadata)}, access: ${from} → ${to}`];
+}
+
+/** Told where rules look at Variants: requests that no Experiment assigns go to the default one. */
+function changedDefault([was, before]: Declared, [is, after]: Declared): readonly string[] {
+	const [from, to] = [was.spec.defaultVariant, is.spec.defaultVariant];
+	const judged = [[was, before] as const, [is, after] as const].some(([service, set]) =>
+		judgesVariants(accessTable(service, set.accessPolicies, set.referenceGrants)),
+	);
+	return from === to || !judged ? [] : [`Service ${qualifiedName(is.metadata)}, default Variant: ${from} → ${to}`];
 }

@@ -6,6 +6,8 @@ interface WallClock {
 	/** 1 = Monday … 7 = Sunday. */
 	readonly day: number;
 	readonly minute: number;
+	/** What it is ahead of UTC, in minutes. */
+	readonly offset: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -33,7 +35,7 @@ function zoneOf(timezone: string): Zone {
 		minute: "numeric",
 	});
 	let lastMinute = Number.NaN;
-	let last: WallClock = { day: 0, minute: 0 };
+	let last: WallClock = { day: 0, minute: 0, offset: 0 };
 	const zone: Zone = (nowMs) => {
 		const minute = Math.floor(nowMs / MINUTE_MS);
 		if (minute === lastMinute) return last;
@@ -42,13 +44,17 @@ function zoneOf(timezone: string): Zone {
 		const { year = 0, month = 1, day = 1, hour = 0 } = parts;
 		// 1970-01-01 was a Thursday.
 		const days = Math.floor(Date.UTC(year, month - 1, day) / DAY_MS);
-		last = { day: ((((days + 3) % 7) + 7) % 7) + 1, minute: hour * 60 + (parts.minute ?? 0) };
+		const ofDay = hour * 60 + (parts.minute ?? 0);
+		last = { day: ((((days + 3) % 7) + 7) % 7) + 1, minute: ofDay, offset: days * 1_440 + ofDay - minute };
 		lastMinute = minute;
 		return last;
 	};
 	zones.set(timezone, zone);
 	return zone;
 }
+
+/** How far the zone's clock is ahead of UTC at a time (epoch milliseconds). @throws RangeError for a zone that is none */
+export const offsetMinutes = (timezone: string, nowMs: number): number => zoneOf(timezone)(nowMs).offset;
 
 /** Whether the zone is one that this Node.js knows. */
 export function isTimezone(timezone: string): boolean {

@@ -88,7 +88,7 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 /** What is refused before any rule is asked (canonical.ts). */
 function canonicalRule({ table }: CompiledService): readonly RuleExecution[] {
 	if (isOpen(table.access)) return [];
-	const paths = judgesPaths(table.access) ? ", nor one that servers could read in different ways" : "";
+	const paths = judgesPaths(table.access) ? ", and so is one whose path servers could read in different ways" : "";
 	const because = `a request that is not in one canonical form is refused before any policy (not-canonical)${paths}; so is a certificate that names more or fewer than one identity`;
 	return [{ rule: `Service ${table.name}: canonical form`, execution: "native", because, cost: null }];
 }

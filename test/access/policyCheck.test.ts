@@ -37,3 +37,13 @@ t.test("a subject that ends like `any` is one to be tried", async (t) => {
 	t.ok(subjects(`${ISSUER}#x#*`).includes("x#*"));
 	t.notOk(subjects(`${ISSUER}#*`).includes("*"));
 });
+
+t.test("a host is looked for as Envoy does: without regard to case, and without a port", async (t) => {
+	const judge = policyJudge(
+		resourceSet({ services: [service("m", [variant("v1", 1)], { hosts: ["m.test", "*.m.test"] })] }),
+	);
+	for (const host of ["m.test", "M.Test", "m.test:8443", "M.TEST:1", "a.M.test:8443"])
+		t.equal(judge.serviceOf(host), "m", host);
+	for (const host of ["m.test:", "m.test:x", "m.test.", "[m.test]:1", "m.test:1:2", "M"])
+		t.equal(judge.serviceOf(host), null, host);
+});

@@ -83,7 +83,7 @@ export interface PolicyDiffArguments extends ApiArguments {
 /** Differences shown of each kind (Service, from, to): the rest is counted. */
 const EXAMPLES = 3;
 
-/** Exit code 1 where a verdict differs, or what decides verdicts beside the rules. */
+/** Exit code 1 where a verdict differs, a rule may let in more, or what decides verdicts beside the rules has changed. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
 	const sets = [await validResources([before]), await validResources([after])] as const;
 	const records = [
@@ -94,12 +94,13 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	];
 	const logged = records.filter(({ kind }) => kind === "denied" || kind === "allowed").flatMap(requestOf);
 	const diff = diffPolicies(...sets, logged, Date.now());
-	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length > 0) process.exitCode = 1;
+	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + diff.loosened.length > 0) process.exitCode = 1;
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify(diff, null, 2)}\n`);
 		return;
 	}
 	for (const change of diff.changed) print(`changed: ${change}`);
+	for (const change of diff.loosened) print(change);
 	const kinds = new Map<string, PolicyDifference[]>();
 	for (const one of diff.differences) {
 		const kind = JSON.stringify([one.request.service, told(one.before), told(one.after)]);
@@ -119,6 +120,9 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	}
 	print(
 		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${logged.length} of the log)`,
+	);
+	print(
+		"requests are examples: that none was found proves nothing; rules that may let in more are named above without one",
 	);
 	if (diff.cut.length > 0) print(`not every combination was tried for ${diff.cut.join(", ")}`);
 	if (diff.conditions.length > 0) {

@@ -1,0 +1,128 @@
+/**
+ * Changes of rules that may let in more than before, found by comparing the rules themselves: a request that shows it need
+ * not be found. Where this names nothing, and changedSettings (policySettings.ts) names nothing, nobody is let in who was not.
+ * The other way round it is careful, not exact: a deny written anew with the same meaning is named too.
+ */
+import type { AccessTable, MoreConditions, PolicyTable } from "../compiler/plan.js";
+import { qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { templateSegments, trimPrefix } from "./path.js";
+import { ANYONE, principalPrefix } from "./principal.js";
+import { accessTable, judgesPaths, judgesUsers, namesCaller } from "./table.js";
+
+/** Each in words, such as `deny removed: no-interns, of Service shop`. */
+export function loosened(before: ResourceSet, after: ResourceSet): readonly string[] {
+	return before.services.flatMap((was) => {
+		const name = qualifiedName(was.metadata);
+		const is = after.services.find(({ metadata }) => qualifiedName(metadata) === name);
+		if (is === undefined) return [];
+		const tables = [
+			accessTable(was, before.accessPolicies, before.referenceGrants),
+			accessTable(is, after.accessPolicies, after.referenceGrants),
+		] as const;
+		return loosenedRules(...tables).map((text) => `${text}, of Service ${name}`);
+	});
+}
+
+function loosenedRules(before: AccessTable, after: AccessTable): readonly string[] {
+	const [old, now] = [enforced(before), enforced(after)];
+	return [
+		...[...old].flatMap(([name, policy]) => {
+			if (policy.action !== "deny") return [];
+			const kept = now.get(name);
+			if (kept?.action !== "deny") return [`deny removed: ${name}`];
+			const fields = uncovered(kept, policy);
+			return fields.length === 0 ? [] : [`deny weakened: ${name} (${fields.join(", ")})`];
+		}),
+		...[...now].flatMap(([name, policy]) => {
+			// An allow that names nobody is for nobody.
+			if (policy.action !== "allow" || !namesCaller(policy)) return [];
+			const former = old.get(name);
+			if (former?.action !== "allow" || !namesCaller(former)) return [`allow added: ${name}`];
+			const fields = uncovered(former, policy);
+			return fields.length === 0 ? [] : [`allow widened: ${name} (${fields.join(", ")})`];
+		}),
+		...(judgesPaths(before) && !judgesPaths(after) ? ["paths that can be read in two ways are refused no more"] : []),
+		...(judgesUsers(before) && !judgesUsers(after) ? ["tokens that do not hold are refused no more"] : []),
+	];
+}
+
+const enforced = ({ policies }: AccessTable): ReadonlyMap<string, PolicyTable> =>
+	new Map(policies.filter(({ shadow }) => !shadow).map((policy) => [policy.name, policy]));
+
+const NONE: MoreConditions = {
+	users: [],
+	groups: [],
+	tenants: [],
+	purposes: [],
+	claims: [],
+	pathTemplates: [],
+	regions: [],
+	schedule: null,
+	validFromMs: null,
+	validUntilMs: null,
+	condition: null,
+};
+
+/** Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is. */
+function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
+	const [more, less] = [wide.more ?? NONE, narrow.more ?? NONE];
+	const covered: Readonly<Record<string, boolean>> = {
+		principals: contains(wide.principals, narrow.principals, isPrincipalWithin),
+		users: contains(more.users, less.users, isUserWithin),
+		groups: contains(more.groups, less.groups),
+		tenants: contains(more.tenants, less.tenants),
+		purposes: contains(more.purposes, less.purposes),
+		claims: more.claims.every(({ claim, values }) =>
+			less.claims.some((one) => one.claim === claim && contains(values, one.values)),
+		),
+		methods: contains(wide.methods, narrow.methods),
+		paths: contains(pathsOf(wide), pathsOf(narrow), isPathWithin),
+		variants: contains(wide.variants, narrow.variants),
+		regions: contains(more.regions, less.regions),
+		schedule: more.schedule === null || JSON.stringify(more.schedule) === JSON.stringify(less.schedule),
+		validity:
+			(more.validFromMs ?? Number.NEGATIVE_INFINITY) <= (less.validFromMs ?? Number.NEGATIVE_INFINITY) &&
+			(more.validUntilMs ?? Number.POSITIVE_INFINITY) >= (less.validUntilMs ?? Number.POSITIVE_INFINITY),
+		condition: more.condition === null || more.condition === less.condition,
+	};
+	return Object.entries(covered).flatMap(([field, holds]) => (holds ? [] : [field]));
+}
+
+/** An empty list is no condition, and holds everything. */
+function contains<Item>(
+	wide: readonly Item[],
+	narrow: readonly Item[],
+	isWithin: (one: Item, other: Item) => boolean = (one, other) => one === other,
+): boolean {
+	if (wide.length === 0) return true;
+	return narrow.length > 0 && narrow.every((one) => wide.some((other) => isWithin(one, other)));
+}
+
+function isPrincipalWithin(one: string, other: string): boolean {
+	if (one === other || other === ANYONE) return true;
+	if (one === ANYONE) return false;
+	const below = principalPrefix(other);
+	return other === "*" || (below !== null && one.startsWith(below));
+}
+
+const isUserWithin = (one: string, other: string): boolean =>
+	one === other || other === "*" || (other.slice(other.indexOf("#")) === "#*" && one.startsWith(other.slice(0, -1)));
+
+/** Prefixes and templates are one condition, either will do. A prefix goes on as it likes. */
+interface PathRule {
+	readonly segments: readonly (string | null)[];
+	readonly goesOn: boolean;
+}
+
+const pathsOf = ({ pathPrefixes, more }: PolicyTable): readonly PathRule[] => [
+	...pathPrefixes.map((prefix) => ({ segments: trimPrefix(prefix).split("/").slice(1), goesOn: true })),
+	...(more?.pathTemplates ?? []).map((template) => ({ segments: templateSegments(template), goesOn: false })),
+];
+
+function isPathWithin(one: PathRule, other: PathRule): boolean {
+	if (!other.goesOn && (one.goesOn || one.segments.length !== other.segments.length)) return false;
+	return other.segments.every((segment, at) => {
+		const given = one.segments[at];
+		return segment === null ? given === null || (given !== undefined && given !== "") : given === segment;
+	});
+}
