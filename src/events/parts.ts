@@ -7,8 +7,14 @@ import type {
 	PeriodEvidence,
 	SegmentEvidence,
 } from "../analysis/evidence.js";
-import { type CoMoments, mergeCoMoments, momentsAt, noCoMoments } from "../analysis/statistics/coMoments.js";
-import { type Extremes, mergeAllExtremes, NO_EXTREMES } from "../analysis/statistics/extremes.js";
+import {
+	type CoMoments,
+	mergeCoMoments,
+	momentsAt,
+	noCoMoments,
+	packedIndex,
+} from "../analysis/statistics/coMoments.js";
+import { type Extremes, isOneValue, mergeAllExtremes, NO_EXTREMES } from "../analysis/statistics/extremes.js";
 import { PERIODS_MAX } from "../limits.js";
 import { dayStartMs } from "./aggregateSql.js";
 import type { Row } from "./store.js";
@@ -94,21 +100,33 @@ function evidenceOf(sums: Sums, { metric, k, covariate }: Reading): MetricEviden
 	const blank = metric.covariateMs !== null && metric.denominator === null && metric.perUnit === "mean";
 	const nought: CoMoments = { ...noCoMoments(k), n: silent };
 	if (k === SINGLE) {
-		const moments = mergeCoMoments(sums.bare, nought);
 		const extremes = silent > 0 ? mergeAllExtremes(sums.extremes, [NOUGHT]) : sums.extremes;
+		const moments = withoutRounding(mergeCoMoments(sums.bare, nought), extremes);
 		return moments.n === 0 ? null : { ...momentsAt(moments, 0), extremes };
 	}
 	const bare = blank ? mergeCoMoments(sums.bare, { ...noCoMoments(SINGLE), n: silent }) : sums.bare;
 	const imputed: CoMoments = { n: bare.n, means: [bare.means[0] ?? 0, covariate], m2: [bare.m2[0] ?? 0, 0, 0] };
-	const co = mergeCoMoments(
+	const merged = mergeCoMoments(
 		mergeCoMoments(sums.full, blank ? noCoMoments(k) : nought),
 		bare.n === 0 ? noCoMoments(k) : imputed,
 	);
-	if (co.n === 0) return null;
+	if (merged.n === 0) return null;
 	const imputedAt = bare.n === 0 ? NO_EXTREMES : { lo: covariate, hi: covariate };
 	const added = silent === 0 ? [] : Array.from({ length: blank ? SINGLE : k }, () => NOUGHT);
 	const extremes = mergeAllExtremes(mergeAllExtremes(sums.extremes, added), blank ? [NO_EXTREMES, imputedAt] : []);
+	const co = withoutRounding(merged, extremes);
 	return { ...momentsAt(co, 0), co, extremes };
+}
+
+/** A variable whose values are all one has no spread, and goes with no other: what merges have left of one is rounding. */
+function withoutRounding(co: CoMoments, extremes: readonly Extremes[]): CoMoments {
+	const one = extremes.map(isOneValue);
+	if (!one.includes(true)) return co;
+	const m2 = [...co.m2];
+	for (let i = 0; i < co.means.length; i++)
+		for (let j = 0; j <= i; j++) if (one[i] === true || one[j] === true) m2[packedIndex(i, j)] = 0;
+	const means = co.means.map((mean, i) => (one[i] === true ? (extremes[i]?.lo ?? mean) : mean));
+	return { n: co.n, means, m2 };
 }
 
 /** One place of a part, with the sums of each series in each arm. */

@@ -189,6 +189,36 @@ t.test("moments keep their digits far from zero", async (t) => {
 	t.ok(Math.abs((moments.m2 ?? 0) / m2 - 1) < 1e-6, `m2 ${moments.m2} against ${m2}`);
 });
 
+for (const covariateMs of [null, 1_000]) {
+	t.test(`values that are all one have no spread, over however many looks (covariate: ${covariateMs})`, async (t) => {
+		const rig = await startRig();
+		t.teardown(() => rig.close());
+		const units = unitsOf("control", 240);
+		const asked = query(metric("revenue", { covariateMs }));
+		const sent = (value: number, unit: string, time: number) => ({ metric: "revenue", value, unit, time });
+		let noisy = false;
+		for (let look = 0; look < 8; look++) {
+			const startMs = T0 + look * 5_000;
+			const some = units.slice(30 * look, 30 * look + 30);
+			await rig.send(some.map((unit, index) => exposed(unit, `r${look}-${index}`, startMs)));
+			// Three tenths, over three, are no tenth.
+			const now = some.flatMap((unit, index) =>
+				Array.from({ length: 1 + (index % 3) }, () => sent(0.1, unit, startMs + 1)),
+			);
+			await rig.post([...now, ...some.map((unit, index) => sent(0.3 + index, unit, startMs - 1))]);
+			rig.nowMs = startMs + 2_000;
+			const { arms } = await rig.ingest.evidence.evidence(asked);
+			const revenue = arms.find(({ arm }) => arm === "control")?.metrics.revenue;
+			t.match(revenue, { n: some.length * (look + 1), mean: 0.1, m2: 0 });
+			const [, product, spread = 0] = revenue?.co?.m2 ?? [];
+			t.equal(product, covariateMs === null ? undefined : 0, "what does not vary goes with nothing");
+			t.equal(spread > 1, covariateMs !== null, "the covariate varies");
+			noisy ||= revenue?.extremes?.[0]?.lo !== revenue?.extremes?.[0]?.hi;
+		}
+		t.ok(noisy, "rounding made values differ");
+	});
+}
+
 t.test("the baseline's quantile is over the default Variant outside challenger arms", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());

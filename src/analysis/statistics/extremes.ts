@@ -23,6 +23,17 @@ export function mergeAllExtremes(a: readonly Extremes[], b: readonly Extremes[])
 	return more.map((one, i) => mergeExtremes(one, fewer[i] ?? NO_EXTREMES));
 }
 
+/** By which share the means of equal values may differ: a sum of a hundred roundings stays below. */
+const ONE_VALUE = 2 ** -44;
+
+/**
+ * Whether all values are one, as far as doubles tell. Merged means of 0.1 leave squares of 1e-31, and a spread that is
+ * rounding alone makes anything significant.
+ */
+export function isOneValue({ lo, hi }: Extremes): boolean {
+	return lo <= hi && hi - lo <= ONE_VALUE * Math.max(Math.abs(lo), Math.abs(hi));
+}
+
 /** Rounding that means and spreads may have taken on beside exact extremes. */
 const SLACK = 1e-6;
 
