@@ -28,7 +28,7 @@ export interface TokenQuestion {
 	readonly url: string;
 	/** SHA-256 of the caller's certificate in DER, base64url (RFC 8705 x5t#S256); null = none was shown. */
 	readonly certificateThumbprint: string | null;
-	/** Who pays for costly cryptography: the principal, else the source address. */
+	/** Who pays for signatures that do not hold: the principal, else the source address. */
 	readonly payer: string;
 }
 
@@ -53,12 +53,12 @@ export const kept = ({
 
 /**
  * null = the request carries no token. refused: it carries one that does not hold, whatever the rules say; `why` is for
- * logs and never holds any of the token.
+ * logs and never holds any of the token. verification-limited: whether it holds was not looked at, as too much was asked.
  */
 export type TokenAnswer =
 	| null
 	| { readonly token: VerifiedToken }
-	| { readonly refused: "invalid-token" | "rate-limited"; readonly why: string };
+	| { readonly refused: "invalid-token" | "verification-limited"; readonly why: string };
 
 /** A port: at once where the token is known or there is none, else later. Never rejects. */
 export type VerifyToken = (question: TokenQuestion) => TokenAnswer | Promise<TokenAnswer>;

@@ -13,11 +13,32 @@ export const TOKEN_SKEW_SECONDS = 60;
 export const TOKENS_CACHED_MAX = 20_000;
 export const TOKENS_CACHED_BYTES_MAX = 32 * 1024 * 1024;
 
-/** Tokens and proofs that are being verified at once: beyond, the next one would wait longer than Envoy does. */
+/**
+ * Tokens and proofs that are being verified at once: beyond, the next one would wait longer than Envoy does. One payer
+ * has at most half of what the others leave.
+ */
 export const TOKENS_PENDING_MAX = 512;
 
-/** Signatures that one payer may have verified: at once, and per second after that. 0.3 ms of one core each. */
-export const TOKEN_PAYER = { burst: 200, perSecond: 100 } as const;
+/** Tokens that wait at once for an issuer's keys to be fetched; shared as TOKENS_PENDING_MAX. */
+export const TOKENS_KEYS_WAITING_MAX = 512;
+
+/**
+ * Signatures of one payer that did not hold: at once, and per second after that. 0.13 ms of one core each for ES256, 0.3
+ * ms for the largest RSA keys, so some 7 % of a core per payer, 15 % at the most.
+ */
+export const TOKEN_FAILED = { burst: 500, perSecond: 500 } as const;
+
+/** The same of one user whose tokens have held, once its payer has none left: what it needs for signatures under way. */
+export const TOKEN_FAILED_USER = { burst: 20, perSecond: 1 } as const;
+
+/** New tokens of one user that held: a client that asks for a token for each of its requests has this many. */
+export const TOKEN_USER = { burst: 200, perSecond: 100 } as const;
+
+/** DPoP proofs of one user that held, one for each request: a busy service's own token. */
+export const DPOP_USER = { burst: 2_000, perSecond: 1_000 } as const;
+
+/** Users that are remembered as holders of good tokens; who was not seen for longest is a stranger again. */
+export const TOKEN_USERS_MAX = 20_000;
 
 /** Payers that are remembered; who has not been seen for longest is forgotten, and begins anew. */
 export const TOKEN_PAYERS_MAX = 10_000;
@@ -50,8 +71,11 @@ export const RSA_MODULUS_BITS = { min: 2_048, max: 8_192 } as const;
 /** Age of a DPoP proof, and how far in the future it may be, in seconds (RFC 9449 11.1: brief). */
 export const DPOP_AGE_SECONDS = 60;
 
-/** DPoP proofs and signed decisions that are remembered against replay; when full, new ones are refused. */
-export const REPLAYS_MAX = 200_000;
+/**
+ * DPoP proofs and signed decisions that are remembered against replay. Who makes them may have as many as are free, so
+ * half of all by itself: 1,560 proofs a second, each kept for 160 s at most. 65 MB when full.
+ */
+export const REPLAYS_MAX = 500_000;
 
 /** How long a signed decision holds: one hop inside a mesh. */
 export const DECISION_LIFETIME_MS = 5_000;

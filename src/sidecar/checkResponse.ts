@@ -131,7 +131,7 @@ export const deniedBody = (reason: Ruling["reason"]): string => `access denied: 
 
 /** HTTP status of a denial, the same in every execution. */
 export const deniedStatus = (reason: Ruling["reason"]): number =>
-	reason === "invalid-token" ? 401 : reason === "rate-limited" ? 429 : 403;
+	reason === "invalid-token" ? 401 : reason === "verification-limited" ? 429 : 403;
 
 /** RFC 6750 3.1 and RFC 9449 7.1: the token that was shown does not hold. */
 export const CHALLENGE = 'Bearer error="invalid_token", DPoP error="invalid_token"';

@@ -60,7 +60,7 @@ export type Reason =
 	| "no-policy-allows"
 	| "not-canonical"
 	| "invalid-token"
-	| "rate-limited"
+	| "verification-limited"
 	| "unknown-service"
 	| "no-table"
 	| "stale-table"

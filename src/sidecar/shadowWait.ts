@@ -2,7 +2,7 @@
 import type { TokenAnswer } from "../access/token.js";
 import { SHADOW_TOKEN_WAIT_MS } from "../limits.js";
 
-const LATE: TokenAnswer = { refused: "rate-limited", why: "it took too long for a dry run" };
+const LATE: TokenAnswer = { refused: "verification-limited", why: "it took too long for a dry run" };
 
 /** The same answer, or after SHADOW_TOKEN_WAIT_MS that there is none: in force, the policy would refuse. */
 export function whileDryRunWaits(answer: Promise<TokenAnswer>): Promise<TokenAnswer> {

@@ -5,7 +5,7 @@ export type Verdict =
 	| RuleVerdict
 	| {
 			readonly allowed: false;
-			readonly reason: "not-canonical" | "invalid-token" | "rate-limited";
+			readonly reason: "not-canonical" | "invalid-token" | "verification-limited";
 			readonly policy: null;
 	  };
 
@@ -17,7 +17,7 @@ export const GONE: Verdict = { allowed: false, reason: "no-policy-allows", polic
 export const NOT_CANONICAL: Verdict = { allowed: false, reason: "not-canonical", policy: null };
 /** The built-in probe, which no policy can allow (access/canonical.ts). */
 export const PROBED: Verdict = { allowed: false, reason: "forbidden", policy: null };
-export const REFUSED: Readonly<Record<"invalid-token" | "rate-limited", Verdict>> = {
+export const REFUSED: Readonly<Record<"invalid-token" | "verification-limited", Verdict>> = {
 	"invalid-token": { allowed: false, reason: "invalid-token", policy: null },
-	"rate-limited": { allowed: false, reason: "rate-limited", policy: null },
+	"verification-limited": { allowed: false, reason: "verification-limited", policy: null },
 };

@@ -139,7 +139,11 @@ export class DecisionVerifier {
 		const signer = this.#signer(text.slice(0, text.indexOf(".")), header.x5c);
 		if (typeof signer === "string") return refused(signer);
 		if (!signatureHolds(text, signer.publicKey)) return refused("its signature does not hold");
-		const taken = this.#used.take(`${signer.spiffeId} ${String(payload.jti)}`, this.#options.monotonicMs());
+		const taken = this.#used.take(
+			`${signer.spiffeId} ${String(payload.jti)}`,
+			signer.spiffeId,
+			this.#options.monotonicMs(),
+		);
 		if (taken !== "first") return refused(taken === "again" ? "it was used before" : "too many are remembered");
 		const { service, variant, principal } = payload as { service: string; variant: string; principal: string | null };
 		return { signer: signer.spiffeId, service, variant, principal };

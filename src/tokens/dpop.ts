@@ -19,10 +19,15 @@ export interface ProofQuestion {
 	readonly monotonicMs: number;
 }
 
+export interface ReadProof {
+	readonly proof: string;
+	readonly alg: unknown;
+	readonly jwk: Readonly<Record<string, unknown>>;
+	readonly jti: string;
+}
+
 /** What can be seen without cryptography: the proof, or why it does not do. */
-export function readProof(
-	question: ProofQuestion,
-): { readonly proof: string; readonly alg: string; readonly jwk: JWK; readonly jti: string } | string {
+export function readProof(question: ProofQuestion): ReadProof | string {
 	const [proof = ""] = question.dpop;
 	if (question.dpop.length !== 1) return "there must be exactly one proof";
 	const read = readCompact(proof);
@@ -38,29 +43,43 @@ export function readProof(
 	if (typeof iat !== "number" || Math.abs(question.nowSeconds - iat) > DPOP_AGE_SECONDS)
 		return "the proof is not of now";
 	if (ath !== createHash("sha256").update(question.token).digest("base64url")) return "the proof is for another token";
-	// Last, as it costs most.
-	const key = publicKey(jwk as Record<string, unknown>);
-	if (typeof key === "string" || typeof alg !== "string" || !key.algorithms.includes(alg))
-		return "the proof's alg is not one of its public key's";
-	return { proof, alg, jwk: { ...key.jwk }, jti };
+	return { proof, alg, jwk: jwk as Record<string, unknown>, jti };
 }
 
-/** null = the proof holds, and is used up. Never rejects. */
-export async function proofFault(question: ProofQuestion, replays: Replays): Promise<string | null> {
-	const read = readProof(question);
-	if (typeof read === "string") return read;
-	const { proof, alg, jwk, jti } = read;
+/** Why a proof does not do; limited: it may hold, and cannot be remembered. */
+export interface ProofFault {
+	readonly why: string;
+	readonly limited: boolean;
+}
+
+/**
+ * null = the proof holds, and is used up. Never rejects.
+ * @param owner of the token, verified: whose share of the memory it takes
+ */
+export async function proofFault(
+	{ proof, alg, jwk, jti }: ReadProof,
+	{ jkt, monotonicMs }: Pick<ProofQuestion, "jkt" | "monotonicMs">,
+	owner: string,
+	replays: Replays,
+): Promise<ProofFault | null> {
+	const fault = (why: string): ProofFault => ({ why, limited: false });
 	try {
-		if ((await calculateJwkThumbprint(jwk, "sha256")) !== question.jkt) return "the token is bound to another key";
-		await compactVerify(proof, await importJWK(jwk, alg), { algorithms: [alg] });
+		const key = publicKey(jwk);
+		if (typeof key === "string" || typeof alg !== "string" || !key.algorithms.includes(alg))
+			return fault("the proof's alg is not one of its public key's");
+		const own: JWK = { ...key.jwk };
+		if ((await calculateJwkThumbprint(own, "sha256")) !== jkt) return fault("the token is bound to another key");
+		await compactVerify(proof, await importJWK(own, alg), { algorithms: [alg] });
 	} catch {
-		return "the proof's signature does not hold";
+		return fault("the proof's signature does not hold");
 	}
 	// Only what its holder has signed is remembered: nobody else can fill the memory, or use up another's proof.
-	const id = createHash("sha256").update(`${question.jkt}.${jti}`).digest("base64url");
-	const taken = replays.take(id, question.monotonicMs);
+	const id = createHash("sha256").update(`${jkt}.${jti}`).digest().toString("latin1", 0, 16);
+	const taken = replays.take(id, owner, monotonicMs);
 	if (taken === "first") return null;
-	return taken === "again" ? "the proof was used before" : "too many proofs are remembered";
+	return taken === "again"
+		? fault("the proof was used before")
+		: { why: "too many proofs are remembered", limited: true };
 }
 
 /**

@@ -48,18 +48,17 @@ export class Keys {
 		return this.#life.serving();
 	}
 
-	/** The keys that a token with this header may be signed by; a kid that nobody knows is asked for, now and then. */
-	async find(kid: string, algorithm: string): Promise<readonly VerificationKey[]> {
-		if (!this.serving()) await this.#life.look();
-		if (!this.serving()) return [];
-		const found = this.#matching(kid, algorithm);
-		if (found.length > 0) return found;
-		await this.#life.look();
-		return this.#matching(kid, algorithm);
+	/** The keys that a token with this header may be signed by, as far as is known now. */
+	known(kid: string, algorithm: string): readonly VerificationKey[] {
+		return this.serving() ? this.#keys.filter((key) => key.fits(kid, algorithm)) : [];
 	}
 
-	#matching(kid: string, algorithm: string): readonly VerificationKey[] {
-		return this.#keys.filter((key) => key.fits(kid, algorithm));
+	/** The same; where there is none the set is asked for, now and then. */
+	async find(kid: string, algorithm: string): Promise<readonly VerificationKey[]> {
+		const found = this.known(kid, algorithm);
+		if (found.length > 0) return found;
+		await this.#life.look();
+		return this.known(kid, algorithm);
 	}
 
 	/** Keys that stay are the same objects, so that what they have verified stays; the others are dead. */

@@ -1,5 +1,10 @@
 /** A token bucket for each who asks for costly cryptography: one caller cannot spend the time of all. */
-import { TOKEN_PAYER, TOKEN_PAYERS_MAX } from "../limits.js";
+import { TOKEN_PAYERS_MAX } from "../limits.js";
+
+export interface Rate {
+	readonly burst: number;
+	readonly perSecond: number;
+}
 
 interface Bucket {
 	level: number;
@@ -11,12 +16,33 @@ export class Payers {
 	readonly #buckets = new Map<string, Bucket>();
 
 	constructor(
-		private readonly rate: { readonly burst: number; readonly perSecond: number } = TOKEN_PAYER,
+		private readonly rate: Rate,
 		private readonly max: number = TOKEN_PAYERS_MAX,
 	) {}
 
-	/** Whether the payer may have one more signature verified now; it is counted. */
+	/** Whether the payer may have one more now; it is counted. */
 	pay(payer: string, monotonicMs: number): boolean {
+		const bucket = this.#bucket(payer, monotonicMs);
+		if (bucket.level < 1) return false;
+		bucket.level--;
+		return true;
+	}
+
+	has(payer: string): boolean {
+		return this.#buckets.has(payer);
+	}
+
+	/** How many the payer may have now. */
+	level(payer: string, monotonicMs: number): number {
+		return this.#bucket(payer, monotonicMs).level;
+	}
+
+	/** What was paid shall not count after all. */
+	refund(payer: string, monotonicMs: number): void {
+		this.#bucket(payer, monotonicMs).level++;
+	}
+
+	#bucket(payer: string, monotonicMs: number): Bucket {
 		const { burst, perSecond } = this.rate;
 		const bucket = this.#buckets.get(payer) ?? { level: burst, atMs: monotonicMs };
 		this.#buckets.delete(payer);
@@ -27,8 +53,6 @@ export class Payers {
 		}
 		bucket.level = Math.min(burst, bucket.level + ((monotonicMs - bucket.atMs) * perSecond) / 1_000);
 		bucket.atMs = monotonicMs;
-		if (bucket.level < 1) return false;
-		bucket.level--;
-		return true;
+		return bucket;
 	}
 }

@@ -1,28 +1,56 @@
-/** What was seen once and must not be seen again, for as long as it would hold. Two generations: nothing is swept. */
+/** What was seen once and must not be seen again, for as long as it would hold. By generations: nothing is swept. */
 import { REPLAYS_MAX } from "../limits.js";
+import { Shares } from "./shares.js";
+
+interface Generation {
+	/** Which part of all time it is of. */
+	readonly part: number;
+	readonly ids: Set<string>;
+	/** How many each owner has in it. */
+	readonly owners: Map<string, number>;
+}
+
+/** An id is kept for this many parts of its time, and for one more at most. */
+const PARTS = 3;
 
 export class Replays {
-	#young = new Set<string>();
-	#old = new Set<string>();
-	#sinceMs = Number.NEGATIVE_INFINITY;
+	/** The youngest is first. */
+	#generations: readonly Generation[] = [];
+	readonly #shares: Shares;
 
-	/** @param keptMs each id is kept for at least so long, and at most for twice that */
+	/** @param keptMs each id is kept for at least so long, and at most for a third longer */
 	constructor(
 		private readonly keptMs: number,
-		private readonly max: number = REPLAYS_MAX,
-	) {}
+		max: number = REPLAYS_MAX,
+	) {
+		this.#shares = new Shares(max);
+	}
 
-	/** "first": it may be taken, and is remembered. "full": nothing more can be remembered, so nothing may be taken. */
-	take(id: string, monotonicMs: number): "first" | "again" | "full" {
-		const passed = monotonicMs - this.#sinceMs;
-		if (passed >= this.keptMs) {
-			this.#old = passed >= 2 * this.keptMs ? new Set() : this.#young;
-			this.#young = new Set();
-			this.#sinceMs = monotonicMs;
-		}
-		if (this.#young.has(id) || this.#old.has(id)) return "again";
-		if (this.#young.size + this.#old.size >= this.max) return "full";
-		this.#young.add(id);
+	/**
+	 * "first": it may be taken, and is remembered. "full": nothing more of this owner can be remembered, so nothing may
+	 * be taken.
+	 * @param owner who makes the ids, and is verified: none of them can fill the memory
+	 */
+	take(id: string, owner: string, monotonicMs: number): "first" | "again" | "full" {
+		const youngest = this.#turned(monotonicMs);
+		if (this.#generations.some(({ ids }) => ids.has(id))) return "again";
+		if (!this.#shares.take(owner)) return "full";
+		youngest.ids.add(id);
+		youngest.owners.set(owner, (youngest.owners.get(owner) ?? 0) + 1);
 		return "first";
+	}
+
+	/** The generation that is filled now; those whose time is over are gone. */
+	#turned(monotonicMs: number): Generation {
+		const part = Math.floor(monotonicMs / (this.keptMs / PARTS));
+		const [youngest] = this.#generations;
+		if (youngest !== undefined && youngest.part >= part) return youngest;
+		const kept = this.#generations.filter((one) => part - one.part <= PARTS);
+		for (const { owners } of this.#generations.slice(kept.length)) {
+			for (const [owner, places] of owners) this.#shares.release(owner, places);
+		}
+		const fresh: Generation = { part, ids: new Set(), owners: new Map() };
+		this.#generations = [fresh, ...kept];
+		return fresh;
 	}
 }

@@ -25,6 +25,8 @@ export interface HeldToken {
 	/** NumericDate. */
 	readonly exp: number;
 	readonly bytes: number;
+	/** Issuer and subject, as a hash. */
+	readonly user: string;
 	readonly confirmation: Confirmation | null;
 	/** The same object each time: nothing is made for a token that is known. */
 	readonly answer: NonNullable<TokenAnswer> & { readonly token: unknown };

@@ -10,17 +10,18 @@ import {
 	KEYS_URL_MS,
 	TOKEN_BYTES_MAX,
 	TOKEN_SKEW_SECONDS,
-	TOKENS_PENDING_MAX,
+	TOKENS_KEYS_WAITING_MAX,
 } from "../limits.js";
 import type { KeySource, TokenIssuer } from "../resources/resource.js";
+import { Admission } from "./admission.js";
 import { claimsFault, confirmationOf, headerFault, verifiedToken } from "./claims.js";
 import { type CompactToken, readCompact, type ShownToken, shownToken } from "./compact.js";
-import { proofFault } from "./dpop.js";
+import { proofFault, readProof } from "./dpop.js";
 import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
-import { Keys } from "./keys.js";
-import { Payers } from "./payers.js";
+import { Keys, type VerificationKey } from "./keys.js";
 import { Replays } from "./replays.js";
+import { Shares } from "./shares.js";
 import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
 
 /** As the plan's table has them. */
@@ -37,9 +38,14 @@ export interface VerifierOptions {
 	/** How a key set is had; keyLoad() unless a test says otherwise. */
 	readonly load?: (source: KeySource) => () => Promise<Uint8Array>;
 	readonly times?: KeysOptions["times"];
-	readonly payers?: Payers;
+	readonly admission?: Admission;
 	/** One line for the operator about an issuer's keys that cannot be had. */
 	readonly keysFailed?: (issuer: string, why: string) => void;
+}
+
+interface Candidate {
+	readonly issuer: Issuer;
+	readonly key: VerificationKey;
 }
 
 type Refused = Extract<TokenAnswer, { readonly refused: unknown }>;
@@ -49,16 +55,19 @@ const BEARER = "Bearer ";
 const NO_ISSUERS: ReadonlySet<Issuer> = new Set();
 
 const invalid = (why: string): Refused => ({ refused: "invalid-token", why });
-const limited = (why: string): Refused => ({ refused: "rate-limited", why });
+const limited = (why: string): Refused => ({ refused: "verification-limited", why });
 
+const NO_KEY = "no key of the issuer has signed it";
+const UNVERIFIED = invalid("it could not be verified");
 const MALFORMED = invalid("the Authorization header speaks of a token and is not exactly one");
-const BUSY = limited("too many tokens are being verified");
-const TOO_OFTEN = limited("the caller has had too many tokens verified");
+const WAITING = limited("too many wait for their issuer's keys");
 
 export class TokenVerifier {
 	readonly #options: Required<Pick<VerifierOptions, "nowMs" | "monotonicMs" | "load" | "keysFailed">> & VerifierOptions;
 	readonly #cache = new TokenCache();
-	readonly #payers: Payers;
+	readonly #admission: Admission;
+	/** Tokens that wait for keys, by payer. */
+	readonly #waiting = new Shares(TOKENS_KEYS_WAITING_MAX);
 	/** A proof is good from DPOP_AGE_SECONDS before its iat to as long after it. */
 	readonly #proofs = new Replays(2 * DPOP_AGE_SECONDS * 1_000);
 	/** By declaration, so that an unchanged one keeps its keys and what they have verified. */
@@ -67,7 +76,6 @@ export class TokenVerifier {
 	#all: ReadonlySet<Issuer> = new Set();
 	/** By hash and Gateway: a token that many show at once is verified once. */
 	readonly #verifying = new Map<string, Promise<HeldToken | Refused>>();
-	#pending = 0;
 
 	constructor(options: VerifierOptions = {}) {
 		this.#options = {
@@ -77,7 +85,7 @@ export class TokenVerifier {
 			keysFailed: () => {},
 			...options,
 		};
-		this.#payers = options.payers ?? new Payers();
+		this.#admission = options.admission ?? new Admission();
 	}
 
 	/** Whom to believe from now on. An issuer that is gone is not believed, cached or not; a declaration that cannot be used is nobody's. */
@@ -147,7 +155,7 @@ export class TokenVerifier {
 		});
 	}
 
-	/** What costs little is looked at first; then the payer pays; then comes cryptography. */
+	/** What costs little is looked at first, whether there is such a key too; then comes cryptography. */
 	#unknown(
 		shown: ShownToken,
 		hash: string,
@@ -160,17 +168,15 @@ export class TokenVerifier {
 		if (!Array.isArray(judged)) return judged as Refused;
 		const key = `${hash} ${question.gateway ?? ""}`;
 		const running = this.#verifying.get(key);
-		if (running === undefined) {
-			if (this.#pending >= TOKENS_PENDING_MAX) return BUSY;
-			if (!this.#payers.pay(question.payer, this.#options.monotonicMs())) return TOO_OFTEN;
-		}
 		const told = kept(question);
-		const verified = running ?? this.#verified(shown.token, hash, read, judged as readonly Issuer[]);
+		const verified = running ?? this.#verified(shown.token, hash, read, judged as readonly Issuer[], told.payer);
 		if (running === undefined) {
 			this.#verifying.set(key, verified);
 			void verified.finally(() => this.#verifying.delete(key));
 		}
-		return this.#count(verified.then((found) => ("refused" in found ? found : this.#bound(found, shown, told))));
+		return verified
+			.then((found) => ("refused" in found ? found : this.#bound(found, shown, told)))
+			.catch(() => UNVERIFIED);
 	}
 
 	/** The issuers whose declarations the token's words fit; none: why it fits no one. */
@@ -199,29 +205,66 @@ export class TokenVerifier {
 		hash: string,
 		read: CompactToken,
 		issuers: readonly Issuer[],
+		payer: string,
 	): Promise<HeldToken | Refused> {
-		const { kid, alg } = read.header as { kid: string; alg: string };
-		let why = "no key of the issuer has signed it";
+		const candidates = await this.#candidates(read, issuers, payer);
+		if (!Array.isArray(candidates)) return candidates as Refused;
+		if (candidates.length === 0) return invalid(NO_KEY);
+		const { monotonicMs } = this.#options;
+		const pass = this.#admission.enter("token", payer, userOf(read.payload), monotonicMs());
+		if (typeof pass === "string") return limited(pass);
+		let found: HeldToken | Refused = UNVERIFIED;
+		try {
+			found = await this.#signedBy(candidates as readonly Candidate[], token, read);
+		} finally {
+			this.#admission.leave(pass, !("refused" in found), monotonicMs());
+		}
+		if (!("refused" in found)) this.#cache.put(hash, found);
+		return found;
+	}
+
+	/** The keys that may have signed it. Only while one is not known is anything waited for. */
+	async #candidates(
+		{ header }: CompactToken,
+		issuers: readonly Issuer[],
+		payer: string,
+	): Promise<readonly Candidate[] | Refused> {
+		const { kid, alg } = header as { kid: string; alg: string };
+		const found: Candidate[] = [];
 		for (const issuer of issuers) {
-			for (const key of await issuer.keys.find(kid, alg)) {
-				const fault = await this.#signatureFault(token, alg, issuer.declared, key);
-				if (fault !== null) {
-					why = fault;
-					continue;
-				}
-				const confirmation = confirmationOf(read.payload);
-				if (confirmation === "unknown") return invalid("it is bound in a way that is not known");
-				const held: HeldToken = {
-					issuer,
-					key,
-					exp: read.payload.exp as number,
-					bytes: token.length,
-					confirmation,
-					answer: { token: verifiedToken(issuer.declared, read.payload) },
-				};
-				this.#cache.put(hash, held);
-				return held;
+			let keys = issuer.keys.known(kid, alg);
+			if (keys.length === 0) {
+				if (!this.#waiting.take(payer)) return WAITING;
+				keys = await issuer.keys.find(kid, alg).finally(() => this.#waiting.release(payer));
 			}
+			found.push(...keys.map((key) => ({ issuer, key })));
+		}
+		return found;
+	}
+
+	async #signedBy(
+		candidates: readonly Candidate[],
+		token: string,
+		{ header, payload }: CompactToken,
+	): Promise<HeldToken | Refused> {
+		let why = NO_KEY;
+		for (const { issuer, key } of candidates) {
+			const fault = await this.#signatureFault(token, header.alg as string, issuer.declared, key);
+			if (fault !== null) {
+				why = fault;
+				continue;
+			}
+			const confirmation = confirmationOf(payload);
+			if (confirmation === "unknown") return invalid("it is bound in a way that is not known");
+			return {
+				issuer,
+				key,
+				exp: payload.exp as number,
+				bytes: token.length,
+				confirmation,
+				user: userOf(payload),
+				answer: { token: verifiedToken(issuer.declared, payload) },
+			};
 		}
 		return invalid(why);
 	}
@@ -231,7 +274,7 @@ export class TokenVerifier {
 		token: string,
 		alg: string,
 		{ issuer, audiences, profile }: TokenIssuer,
-		key: HeldToken["key"],
+		key: VerificationKey,
 	): Promise<string | null> {
 		try {
 			await jwtVerify(token, await key.imported(alg), {
@@ -265,29 +308,23 @@ export class TokenVerifier {
 			return invalid("it is bound to another certificate");
 		}
 		if (confirmation.jkt === null) return answer;
-		if (this.#pending >= TOKENS_PENDING_MAX) return BUSY;
-		if (!this.#payers.pay(payer, this.#options.monotonicMs())) return TOO_OFTEN;
-		const proof = {
-			dpop,
-			method,
-			url,
-			token: shown.token,
-			jkt: confirmation.jkt,
-			nowSeconds: this.#nowSeconds(),
-			monotonicMs: this.#options.monotonicMs(),
-		};
-		return this.#count(proofFault(proof, this.#proofs).then((why) => (why === null ? answer : invalid(why))));
-	}
-
-	#count(answer: Promise<TokenAnswer>): Promise<TokenAnswer> {
-		this.#pending++;
-		return answer
-			.catch(() => invalid("it could not be verified"))
-			.finally(() => {
-				this.#pending--;
-			});
+		const monotonicMs = this.#options.monotonicMs();
+		const { jkt } = confirmation;
+		const question = { dpop, method, url, token: shown.token, jkt, nowSeconds: this.#nowSeconds(), monotonicMs };
+		const proof = readProof(question);
+		if (typeof proof === "string") return invalid(proof);
+		const pass = this.#admission.enter("proof", payer, held.user, monotonicMs);
+		if (typeof pass === "string") return limited(pass);
+		return proofFault(proof, question, held.user, this.#proofs).then((failed) => {
+			this.#admission.leave(pass, failed === null || failed.limited, this.#options.monotonicMs());
+			return failed === null ? answer : failed.limited ? limited(failed.why) : invalid(failed.why);
+		});
 	}
 }
+
+/** Whose it is, or says that it is; one text of bounded length. */
+const userOf = ({ iss, sub }: CompactToken["payload"]): string =>
+	tokenHash(JSON.stringify([iss, typeof sub === "string" ? sub : null]));
 
 /**
  * Whether the token is bound as its issuer's declaration wants, and shown as such. binding none: none of its tokens is

@@ -17,7 +17,7 @@ import { startCa } from "../../src/identity/ca.js";
 import { followWorkload } from "../../src/identity/workloadClient.js";
 import type { AccessPolicy, GatewayTls } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { Payers } from "../../src/tokens/payers.js";
+import { Admission } from "../../src/tokens/admission.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -137,7 +137,7 @@ async function uncachedUs(pair: Pair): Promise<number> {
 	for (let round = 0; round < UNCACHED_ROUNDS; round++) {
 		const verifier = new TokenVerifier({
 			load: () => () => Promise.resolve(jwks),
-			payers: new Payers({ burst: UNCACHED_TOKENS, perSecond: 1 }),
+			admission: new Admission({ token: { burst: UNCACHED_TOKENS, perSecond: 1 } }),
 		});
 		verifier.use([{ name: "gw", issuers: [issuerOf()] }]);
 		const tokens = await Promise.all(

@@ -3,6 +3,7 @@
  * access log. The matrix checks every line on a real Envoy, and deploy/failures.md is this table.
  */
 import type { CalloutProtocol } from "../../src/compiler/execution.js";
+import { VERIFICATION_LIMITS } from "./verificationLimits.js";
 
 /** How one protocol shows it. */
 export interface Sign {
@@ -182,5 +183,6 @@ sidecar that is told to stop (SIGTERM) costs none: the response passes, without 
 | the sidecar | ext_authz | ext_proc | and in the sidecar's metrics |
 |---|---|---|---|
 ${rows.join("\n")}
-`;
+
+${VERIFICATION_LIMITS}`;
 }

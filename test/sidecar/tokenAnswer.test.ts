@@ -157,7 +157,7 @@ t.test("behind a trusted proxy the client shows the token: its certificate, its 
 
 t.test("a token that does not hold is refused, whatever the rules say, where they look at users at all", async (t) => {
 	const one = new Scene();
-	for (const refused of ["invalid-token", "rate-limited"] as const) {
+	for (const refused of ["invalid-token", "verification-limited"] as const) {
 		one.says = { refused, why: "" };
 		t.equal(short(one.ask("users", bearer)), `deny ${refused} -`);
 		t.equal(one.ask("users", bearer).ruling, one.ask("users", bearer).ruling, "the same object each time");
@@ -287,7 +287,7 @@ t.test(
 		one.says = { token: token(["nurses"]) };
 		t.equal(told("tried"), "allow allowed, the same -");
 		t.equal(told("open-tried"), "allow open, deny -");
-		for (const refused of ["invalid-token", "rate-limited"] as const) {
+		for (const refused of ["invalid-token", "verification-limited"] as const) {
 			one.says = { refused, why: "" };
 			t.equal(told("tried"), "allow allowed, deny -");
 			t.equal(told("open-tried"), "allow open, deny -");

@@ -1,8 +1,6 @@
 /** Tokens that are bound to who may show them: DPoP (RFC 9449 4.3, each check by name) and certificates (RFC 8705). */
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
-import { Payers } from "../../src/tokens/payers.js";
-import { Replays } from "../../src/tokens/replays.js";
 import { CLAIMS, issuerOf, keyPair, NOW, proofOf, publicJwk, Scene, segment, signed } from "./issuer.js";
 
 const pair = await keyPair();
@@ -128,42 +126,4 @@ t.test("scheme, binding and declaration must agree", async (t) => {
 	for (const cnf of [{}, { kid: "x" }, { jkt: 7 }, { jkt, jku: "x" }, "x", ["x"]]) {
 		t.match(await ask("either", await signed({ ...CLAIMS, cnf }, pair), cert), /not known/, JSON.stringify(cnf));
 	}
-});
-
-t.test("who asks for too much cryptography waits; others, and known tokens, do not", async (t) => {
-	const one = new Scene([jwk], [issuerOf()], { payers: new Payers({ burst: 2, perSecond: 1 }) });
-	const token = (n: number): Promise<string> => signed({ ...CLAIMS, n }, pair);
-	t.equal(await one.said(await token(1)), "ok ann");
-	const known = await token(2);
-	t.equal(await one.said(known), "ok ann");
-	t.match(await one.said(await token(3)), /^rate-limited/);
-	t.equal(await one.said(known), "ok ann", "known");
-	t.match(await one.said("a.b.c"), /^invalid-token/, "what needs no cryptography is not counted");
-	t.equal(await one.said(await token(3), { payer: "10.0.0.1" }), "ok ann", "another payer");
-	one.monotonicMs += 1_000;
-	t.equal(await one.said(await token(4)), "ok ann");
-	t.match(await one.said(await token(5)), /^rate-limited/);
-	const shared = await token(6);
-	const at = (payer: string) => one.said(shared, { payer });
-	t.same(
-		await Promise.all([at("10.0.0.2"), at("10.0.0.2"), at("10.0.0.2"), at("10.0.0.2")]),
-		Array(4).fill("ok ann"),
-		"one verification for all who show it at once",
-	);
-});
-
-t.test("what is remembered is bounded", async (t) => {
-	const replays = new Replays(100, 3);
-	t.same(
-		["a", "b", "a", "c", "d"].map((id) => replays.take(id, 0)),
-		["first", "first", "again", "first", "full"],
-	);
-	t.equal(replays.take("a", 199), "again", "kept for as long as it would hold");
-	t.equal(replays.take("d", 300), "first");
-	const payers = new Payers({ burst: 1, perSecond: 0.001 }, 2);
-	t.same(
-		["a", "b", "a", "c", "b"].map((payer) => payers.pay(payer, 0)),
-		[true, true, false, true, true],
-		"who was not seen for longest begins anew",
-	);
 });

@@ -13,8 +13,8 @@ import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import type { Plan, ServiceTable } from "../../../src/compiler/plan.js";
 import type { Service } from "../../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { Admission } from "../../../src/tokens/admission.js";
 import { verifiedToken } from "../../../src/tokens/claims.js";
-import { Payers } from "../../../src/tokens/payers.js";
 import { TokenVerifier } from "../../../src/tokens/verifier.js";
 import { mutualTls } from "../../access/mutualTls.js";
 import { createMinter } from "../../compiler/secure/tokens.js";
@@ -88,6 +88,8 @@ interface Sent extends SecureRequest {
 	readonly who: string;
 }
 
+const MANY = { burst: 1e9, perSecond: 1e9 };
+
 export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureResult> {
 	const { seed, services, requests: count, forms = Object.keys(SECURE_FORMS), damage = (plan) => plan } = extent;
 	const directory = await mkdtemp(join(tmpdir(), "weir-secure-"));
@@ -116,7 +118,7 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 		const plan = compile(declared.resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
 		mismatches.push(...plan.problems.map(({ message }) => message));
 		if (name === "native" && plan.asksSidecar) mismatches.push("not all of it is native");
-		const verifier = new TokenVerifier({ payers: new Payers({ burst: 1e9, perSecond: 1e9 }) });
+		const verifier = new TokenVerifier({ admission: new Admission({ failed: MANY, token: MANY }) });
 		verifier.use(plan.table.gateways);
 		const sidecar = await startSidecar(t, plan, {
 			nowMs: Date.now,

@@ -1,0 +1,36 @@
+/** The part of deploy/failures.md about tokens: its numbers are the bounds themselves, which test/tokens/admission checks. */
+import {
+	DPOP_USER,
+	REPLAYS_MAX,
+	TOKEN_FAILED,
+	TOKEN_FAILED_USER,
+	TOKEN_USER,
+	TOKEN_USERS_MAX,
+	TOKENS_KEYS_WAITING_MAX,
+	TOKENS_PENDING_MAX,
+} from "../../src/limits.js";
+
+const number = (value: number): string => value.toLocaleString("en");
+
+export const VERIFICATION_LIMITS = `## When the sidecar verifies no more tokens
+
+429 \`access denied: verification-limited\`: whether the token or proof holds was not looked at. Declared \`rateLimits\` answer
+\`rate-limited\`. All bounds are of one sidecar process, and known tokens (cached, without a proof) pass whatever they say.
+The payer is the caller's SPIFFE id (behind a trusted proxy the client that it names), else the address, so a front-end or
+a network behind one address is one payer for all its users. What needs no cryptography costs nothing: an unknown issuer, an
+unknown \`kid\`, claims that do not fit, a proof for another request.
+
+| bound | for each | value | beyond |
+|---|---|---|---|
+| signatures that did not hold | payer | ${number(TOKEN_FAILED.burst)} at once, ${number(TOKEN_FAILED.perSecond)} a second | tokens that are new here, of users whose tokens have not held here before; others behind the same payer pass |
+| the same, when the payer has none left | user whose tokens have held (${number(TOKEN_USERS_MAX)} are remembered) | ${number(TOKEN_FAILED_USER.burst)} at once, ${number(TOKEN_FAILED_USER.perSecond)} a second | that user's new tokens and proofs |
+| new tokens that hold | user (issuer and \`sub\`) | ${number(TOKEN_USER.burst)} at once, ${number(TOKEN_USER.perSecond)} a second | that user's new tokens |
+| DPoP proofs that hold, one for each request | user | ${number(DPOP_USER.burst)} at once, ${number(DPOP_USER.perSecond)} a second | that user's requests |
+| proofs remembered against replay, 120 to 160 s each | user: as many as are free | ${number(REPLAYS_MAX)} in all | that user's requests; one user has at most half, N users leave 1/(N+1) |
+| verifications under way | payer: as many as are free | ${number(TOKENS_PENDING_MAX)} in all | that payer's new tokens and proofs |
+| tokens that wait for keys to be fetched | payer: as many as are free | ${number(TOKENS_KEYS_WAITING_MAX)} in all | that payer's tokens of unknown keys |
+
+What remains: who floods from behind a shared payer with forgeries under a known \`kid\` keeps out, while it lasts, users behind
+the same payer whose tokens have not held here before; with a user's name (\`sub\`) in them, that user's new tokens too. Nothing
+tells them apart before the signature is checked: limit unverified requests at the front-end.
+`;

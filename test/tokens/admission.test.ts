@@ -1,0 +1,151 @@
+/** What verification costs, and whom: nobody behind a shared payer keeps out others, and one user cannot take all. */
+import { calculateJwkThumbprint } from "jose";
+import t from "tap";
+import { TOKEN_FAILED, TOKENS_KEYS_WAITING_MAX, TOKENS_PENDING_MAX } from "../../src/limits.js";
+import { Admission } from "../../src/tokens/admission.js";
+import { Payers } from "../../src/tokens/payers.js";
+import { Replays } from "../../src/tokens/replays.js";
+import { Shares } from "../../src/tokens/shares.js";
+import { CLAIMS, issuerOf, jwksBytes, keyPair, NOW, proofOf, publicJwk, Scene, segment, signed } from "./issuer.js";
+
+const pair = await keyPair();
+const stranger = await keyPair();
+const jwk = await publicJwk(pair, { kid: "k1" });
+const good = (sub: string, n = 0): Promise<string> => signed({ ...CLAIMS, sub, n }, pair);
+/** By a key that is not the issuer's. */
+const forged = (n: number, sub = `x${n}`): Promise<string> => signed({ ...CLAIMS, sub, n }, stranger);
+const garbage = (kid: string, n: number): string =>
+	`${segment({ alg: "ES256", kid })}.${segment({ ...CLAIMS, n })}.${segment(Buffer.alloc(64, 1))}`;
+const count = (said: readonly string[], begin: string): number => said.filter((one) => one.startsWith(begin)).length;
+
+t.test("tokens of an unknown key cost nobody anything", async (t) => {
+	const one = new Scene([jwk]);
+	for (let n = 0; n < 2_000; n++) t.match(await one.said(garbage("nope", n)), /^invalid-token: no key/);
+	for (let n = 0; n < 50; n++) t.equal(await one.said(await good(`u${n}`)), `ok u${n}`);
+	t.equal(one.loads, 1, "nor the issuer a question, as its keys were just had");
+});
+
+t.test("good tokens of many users behind one payer cost the payer nothing", async (t) => {
+	const one = new Scene([jwk], [issuerOf()], { admission: new Admission({ failed: { burst: 1, perSecond: 0 } }) });
+	for (let n = 0; n < 20; n++) t.equal(await one.said(await good(`u${n}`)), `ok u${n}`);
+});
+
+t.test("signatures that do not hold are bounded per payer; who is known, and other payers, pass", async (t) => {
+	const one = new Scene([jwk]);
+	t.equal(await one.said(await good("known")), "ok known");
+	for (let n = 0; n < TOKEN_FAILED.burst; n++) t.match(await one.said(await forged(n)), /^invalid-token: /);
+	for (let n = 0; n < 5; n++) t.match(await one.said(await forged(1e6 + n)), /^verification-limited: /);
+	t.match(await one.said(await good("new")), /^verification-limited/, "nothing tells a new user from a forger");
+	for (let n = 1; n < 50; n++) t.equal(await one.said(await good("known", n)), "ok known");
+	t.equal(await one.said(await good("new"), { payer: "10.0.0.1" }), "ok new", "another payer");
+	t.match(await one.said("a.b.c"), /^invalid-token/, "what needs no cryptography is not counted");
+	for (let n = 0; n < 20; n++) t.match(await one.said(await forged(n, "known")), /^invalid-token/);
+	t.match(await one.said(await forged(21, "known")), /^verification-limited/, "forgeries in a known name end too");
+	one.monotonicMs += 1_000;
+	t.equal(await one.said(await good("newer")), "ok newer");
+});
+
+t.test("new tokens of one user are bounded, known tokens and others' are not", async (t) => {
+	const one = new Scene([jwk], [issuerOf()], { admission: new Admission({ token: { burst: 2, perSecond: 1 } }) });
+	t.equal(await one.said(await good("ann", 1)), "ok ann");
+	const known = await good("ann", 2);
+	t.equal(await one.said(known), "ok ann");
+	t.match(await one.said(await good("ann", 3)), /^verification-limited/);
+	t.equal(await one.said(known), "ok ann", "known");
+	t.equal(await one.said(await good("bob")), "ok bob");
+	one.monotonicMs += 1_000;
+	t.equal(await one.said(await good("ann", 4)), "ok ann");
+	t.match(await one.said(await good("ann", 5)), /^verification-limited/);
+	const shared = await good("cid");
+	const at = () => one.said(shared, { payer: "10.0.0.2" });
+	t.same(await Promise.all([at(), at(), at(), at()]), Array(4).fill("ok cid"), "one verification for all at once");
+	t.equal(await one.said(await good("cid", 1)), "ok cid", "and paid once");
+	t.match(await one.said(await good("cid", 2)), /^verification-limited/);
+});
+
+t.test("one payer has half of the verifications under way, another still gets in", async (t) => {
+	const one = new Scene([jwk]);
+	await one.said(await good("first"));
+	const tokens = await Promise.all(Array.from({ length: TOKENS_PENDING_MAX }, (_, n) => good(`u${n}`)));
+	const other = await good("other");
+	const said = tokens.map((token) => one.said(token));
+	t.equal(await one.said(other, { payer: "10.0.0.1" }), "ok other");
+	const all = await Promise.all(said);
+	t.equal(count(all, "ok "), TOKENS_PENDING_MAX / 2);
+	t.equal(count(all, "verification-limited"), TOKENS_PENDING_MAX / 2);
+	t.equal(await one.said(await good("later")), "ok later", "and places are given back");
+});
+
+t.test("who waits for keys has a share of the places, and takes none of those for verification", async (t) => {
+	let fetched = (_: Uint8Array): void => {};
+	const one = new Scene(() => new Promise<Uint8Array>((resolve) => (fetched = resolve)));
+	const waiting = Array.from({ length: TOKENS_KEYS_WAITING_MAX }, (_, n) => one.said(garbage("nope", n)));
+	const good1 = one.said(await good("ann"), { payer: "10.0.0.1" });
+	fetched(jwksBytes([jwk]));
+	t.equal(await good1, "ok ann");
+	const all = await Promise.all(waiting);
+	t.equal(count(all, "invalid-token: no key"), TOKENS_KEYS_WAITING_MAX / 2);
+	t.equal(count(all, "verification-limited"), TOKENS_KEYS_WAITING_MAX / 2);
+	t.equal(await one.said(await good("bob")), "ok bob");
+});
+
+t.test("DPoP: a proof costs its user, whichever its payer; one that does not hold costs the payer", async (t) => {
+	const holder = await keyPair();
+	const thief = await keyPair();
+	const jkt = await calculateJwkThumbprint(await publicJwk(holder));
+	const bound = (sub: string) => signed({ ...CLAIMS, sub, cnf: { jkt } }, pair);
+	const scene = (rates: ConstructorParameters<typeof Admission>[0]) =>
+		new Scene([jwk], [issuerOf({ binding: "dpop" })], { admission: new Admission(rates) });
+	const shown = async (token: string, by = holder, payer = "front-end") => ({
+		authorization: [`DPoP ${token}`],
+		dpop: [await proofOf(by, token)],
+		payer,
+	});
+	const [ann, bob] = [await bound("ann"), await bound("bob")];
+
+	const one = scene({ proof: { burst: 2, perSecond: 1 } });
+	for (let n = 0; n < 2; n++) t.equal(await one.said(null, await shown(ann)), "ok ann");
+	t.match(await one.said(null, await shown(ann)), /^verification-limited/);
+	t.match(await one.said(null, await shown(ann, holder, "elsewhere")), /^verification-limited/);
+	t.equal(await one.said(null, await shown(bob)), "ok bob", "another user behind the same payer");
+	one.monotonicMs += 1_000;
+	t.equal(await one.said(null, await shown(ann)), "ok ann");
+	t.match(await one.said(null, await shown(ann)), /^verification-limited/);
+
+	const other = scene({ failed: { burst: 3, perSecond: 0 }, failedUser: { burst: 2, perSecond: 0 } });
+	t.equal(await other.said(null, await shown(ann)), "ok ann");
+	for (let n = 0; n < 5; n++) {
+		const old = { ...(await shown(ann)), dpop: [await proofOf(holder, ann, { claims: { iat: NOW - 100 } })] };
+		t.match(await other.said(null, old), /^invalid-token: /, "what needs no cryptography is not counted");
+	}
+	for (let n = 0; n < 5; n++) t.match(await other.said(null, await shown(bob, thief)), /^invalid-token: /);
+	t.match(await other.said(null, await shown(bob, thief)), /^verification-limited: /, "3 of the payer, 2 of bob's");
+	for (let n = 0; n < 10; n++) t.equal(await other.said(null, await shown(ann)), "ok ann", "whose proofs hold");
+});
+
+t.test("what is remembered against replay is bounded, and no owner can take all of it", async (t) => {
+	const replays = new Replays(90, 7);
+	const take = (ids: string, owner: string, atMs: number) => [...ids].map((id) => replays.take(id, owner, atMs));
+	t.same(take("abacde", "ann", 0), ["first", "first", "again", "first", "first", "full"]);
+	t.same(take("fgh", "bob", 0), ["first", "first", "full"], "half of the rest");
+	t.same(take("hi", "cid", 29), ["first", "full"], "and half of that");
+	t.same(take("a", "bob", 89), ["again"], "kept for as long as it would hold");
+	t.same(take("f", "ann", 119), ["again"]);
+	t.same(take("aijkl", "ann", 150), ["first", "first", "first", "first", "full"], "and its places are free again");
+	t.same(take("h", "cid", 150), ["first"]);
+	t.same(take("h", "cid", 10_000), ["first"], "after a pause too");
+});
+
+t.test("payers and owners that are remembered are bounded", async (t) => {
+	const payers = new Payers({ burst: 1, perSecond: 0.001 }, 2);
+	t.same(
+		["a", "b", "a", "c", "b"].map((payer) => payers.pay(payer, 0)),
+		[true, true, false, true, true],
+		"who was not seen for longest begins anew",
+	);
+	const shares = new Shares(2);
+	t.same([shares.take("a"), shares.take("a"), shares.take("b")], [true, false, true]);
+	shares.release("b");
+	shares.release("b");
+	t.same([shares.take("b"), shares.take("b")], [true, false], "what is not held is not given back");
+});
