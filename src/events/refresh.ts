@@ -136,9 +136,13 @@ async function addClosed(
 		transaction,
 		`SELECT n.series, p.bucket, p.units FROM (SELECT bucket, count(*) AS units FROM parts GROUP BY bucket) p, (${numbers}) n`,
 	);
-	const k = Math.max(...group.map(({ of }) => (of === null ? 0 : variablesOf(of))));
-	// The join leaves all but the new observations out, and looks at no others: their ordinals lie together.
-	if (k > 0) await addMoments(transaction, k, `(FROM (${observationsOf(k, group)}) o JOIN parts p USING (ordinal))`);
+	// The join leaves all but the new observations out, and looks at no others: their ordinals lie together. Series of one
+	// variable are summed apart: for them the products of four would be computed for nothing.
+	const variables = (of: Closing["of"]): number => (of === null ? 0 : variablesOf(of));
+	for (const some of [group.filter(({ of }) => variables(of) === 1), group.filter(({ of }) => variables(of) > 1)]) {
+		const k = Math.max(0, ...some.map(({ of }) => variables(of)));
+		if (k > 0) await addMoments(transaction, k, `(FROM (${observationsOf(k, some)}) o JOIN parts p USING (ordinal))`);
+	}
 	const kept = (await keptCapital(transaction, experiment)).filter((one) =>
 		group.some(({ series }) => series === one.series),
 	);
