@@ -50,7 +50,7 @@ export interface Finding {
 export interface FindingLook {
 	/** 1, 2, … of those taken. */
 	readonly number: number;
-	/** Matured units of all arms. */
+	/** Its information, see informationUnits(). */
 	readonly units: number;
 	/** How far above its line the goal lay, in standard errors: see plannedTest(). null: it could not be tested. */
 	readonly z: number | null;

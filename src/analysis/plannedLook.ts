@@ -10,7 +10,7 @@
  * Boundaries are the normal law's. A t is brought to them by its tail: its z is the one with the same p-value (Jennison &
  * Turnbull, Group Sequential Methods, 2000, section 3.8: significance levels instead of boundaries).
  */
-import type { InferenceDesign } from "../resources/resource.js";
+import type { Experiment, InferenceDesign } from "../resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
 import { normalIsfLog, normalSf } from "./distributions/normal.js";
 import { logTSf, tIsf } from "./distributions/studentT.js";
@@ -31,6 +31,18 @@ export type PlannedDesign = Exclude<InferenceDesign, { readonly design: "sequent
  * and for a mean from as many units as its confidence sequence needs, where none outweighs the others.
  */
 export const EVENTS_MIN = 10;
+
+/**
+ * The information of one comparison: its units with a value of the goal, in challenger and baseline together, on the scale of
+ * the plan, which counts units of all arms by their weights. A running experiment keeps its weights, so that it is proportional
+ * to 1/variance of the estimate; what other arms have, or have had before they were closed, is none.
+ * @param pair units with a value in both arms
+ */
+export function informationUnits({ spec }: Experiment, challenger: string, pair: number): number {
+	const sum = (arms: Experiment["spec"]["arms"]): number => arms.reduce((total, { weight }) => total + weight, 0);
+	const own = sum(spec.arms.filter(({ name, baseline }) => baseline || name === challenger));
+	return Math.floor(own > 0 ? (pair * sum(spec.arms)) / own : 0);
+}
 
 /** Units of all arms at which the looks are planned, rising. */
 export function plannedUnits(design: PlannedDesign): number[] {

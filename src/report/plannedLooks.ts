@@ -11,16 +11,18 @@ import { adjustedPs } from "../analysis/multiplicity/adjusted.js";
 import { type PlannedTest, plannedTest } from "../analysis/plannedLook.js";
 import { baselineOf } from "../analysis/question.js";
 import { NO_MOMENTS } from "../analysis/statistics/moments.js";
+import { lineOfLook } from "../rollout/rules/plannedLook.js";
 import type { ReportInput } from "./reportInput.js";
 
 export interface PlannedLookReport {
 	/** 1, 2, … */
 	readonly number: number;
 	readonly atMs: number;
-	readonly units: number;
-	readonly boundary: number;
 	readonly arms: readonly {
 		readonly arm: string;
+		/** Its information: units with a value of the goal, as informationUnits() counts them. */
+		readonly units: number;
+		readonly boundary: number;
 		/** As it was decided by; null: it could not be tested. */
 		readonly z: number | null;
 		readonly proved: boolean;
@@ -37,22 +39,26 @@ export interface PlannedLookReport {
 /** Oldest first; none of a sequential design. */
 export function plannedLooksOf({ experiment, status, decisions }: ReportInput): readonly PlannedLookReport[] {
 	if (experiment.spec.rollout.inference.design === "sequential") return [];
-	return (status.looks ?? []).map(({ atMs, units, boundary, z }, index) => {
+	return (status.looks ?? []).map((look, index) => {
+		const { atMs, z } = look;
 		const input =
 			decisions.find((decision) => decision.atMs === atMs && decision.outcome.rule === "look")?.input ?? null;
-		const tests = Object.keys(z).map((arm) => (input === null ? null : testOf(input, arm, normalSf(boundary))));
+		const tests = Object.keys(z).map((arm) =>
+			input === null ? null : testOf(input, arm, normalSf(lineOfLook(look, arm).boundary)),
+		);
 		const holm = adjustedPs(
 			"holm",
 			tests.map((test) => test?.pValue ?? null),
 		);
 		const arms = Object.entries(z).map(([arm, own], place) => ({
 			arm,
+			...lineOfLook(look, arm),
 			z: own,
-			proved: own !== null && own >= boundary,
+			proved: own !== null && own >= lineOfLook(look, arm).boundary,
 			test: tests[place] ?? null,
 			holm: holm[place] ?? null,
 		}));
-		return { number: index + 1, atMs, units, boundary, arms };
+		return { number: index + 1, atMs, arms };
 	});
 }
 

@@ -41,7 +41,9 @@ const gate = fields({
 	timeout: duration(1).prefault("10s"),
 }).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
 
-const units = whole(2, 1_000_000_000).optional().meta({ description: "Matured units of all arms at the last look." });
+const units = whole(2, 1_000_000_000)
+	.optional()
+	.meta({ description: "Matured units with a value of the goal, of all arms, at the last look." });
 
 const inference = fields({
 	design: oneOf("sequential", "group-sequential", "fixed-horizon").meta({

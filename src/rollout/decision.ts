@@ -56,13 +56,16 @@ export type Action =
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 5;
+export const RULES = 6;
 
 /** From these rules on thresholds have eras, and the baseline is watched. */
 export const RULES_WITH_ERAS = 3;
 
 /** From these rules on further thresholds are frozen around a quantile, and verdicts are about the quantile itself. */
 export const RULES_WITH_GRID = 5;
+
+/** From these rules on planned looks count what carries information on the goal, for each challenger by itself. */
+export const RULES_WITH_INFORMATION = 6;
 
 /** Everything decide() reads. */
 export interface DecisionInput {

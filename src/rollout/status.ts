@@ -64,17 +64,20 @@ export interface ArmShares {
 	readonly movedAtMs: number;
 }
 
+/** Of one arm. Without units and boundary (former rules) all arms had those of the look. */
+export type LookEffect = Pick<FindingLook, "improvement" | "lower"> & Partial<Pick<FindingLook, "units" | "boundary">>;
+
 /** One planned look, taken once: what it saw stays, whatever comes later. */
 export interface PlannedLook {
 	readonly atMs: number;
-	/** Matured units of all arms, which may be more than were planned. */
+	/** The least information of an open arm, see informationUnits(), which may be more than was planned. */
 	readonly units: number;
 	/** By arm: how far above the goal's line, in standard errors. null = could not be tested. */
 	readonly z: Readonly<Record<string, number | null>>;
-	/** The goal is proved where z reaches it. */
+	/** That of the arm with the least information: the goal is proved where z reaches it. */
 	readonly boundary: number;
 	/** By arm, see FindingLook. Absent: not kept yet. */
-	readonly effects?: Readonly<Record<string, Pick<FindingLook, "improvement" | "lower">>>;
+	readonly effects?: Readonly<Record<string, LookEffect>>;
 }
 
 export interface ExperimentStatus {

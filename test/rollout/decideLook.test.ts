@@ -26,7 +26,8 @@ t.test("before its units there is no look, however clear the effect", async (t) 
 	t.match(waiting, {
 		action: "hold",
 		waitsFor: "look",
-		reason: /planned look 1 of 1 is at 8000 matured units, there are 7800/,
+		reason:
+			/planned look 1 of 1 is at 8000 matured units with accuracy, the comparison of arm boosted has as much as 7800/,
 		summary: /when 200 more people have been measured/,
 	});
 	t.match(waiting.findings.at(-1), { role: "goal", verdict: "open" });

@@ -13,15 +13,15 @@ export function looksTable({ looks, experiment, metrics }: Report): Markup | nul
 	const scale = scaleOf(metrics[goal.metric], goal.improveBy.kind === "relative");
 	const several = looks.some(({ arms }) => arms.length > 1);
 	const rows = looks.flatMap((look) =>
-		look.arms.map(({ arm, z, proved, test, holm }) => [
+		look.arms.map(({ arm, units, boundary, z, proved, test, holm }) => [
 			`${look.number}, ${utc(look.atMs)}`,
 			named(arm),
-			people(look.units),
+			people(units),
 			test === null ? "–" : TESTS[test.test](test.degreesOfFreedom),
 			test === null ? "–" : size(scale, test.improvement),
 			test === null || test.lower === null ? "–" : size(scale, test.lower),
 			z === null ? "untested" : plain(z, 4),
-			Number.isFinite(look.boundary) && look.boundary < 1e6 ? plain(look.boundary, 4) : "none",
+			Number.isFinite(boundary) && boundary < 1e6 ? plain(boundary, 4) : "none",
 			test === null ? "–" : `${pValue(test.pValue)}${several && holm !== null ? ` (Holm ${pValue(holm)})` : ""}`,
 			proved ? html`<span class="chip good">✓ proved</span>` : "not proved",
 		]),

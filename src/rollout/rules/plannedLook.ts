@@ -1,32 +1,40 @@
 /**
- * Planned looks at the goal, for group-sequential and fixed-horizon designs: each is taken once, when its units have
- * matured, and stays in the status. Looks that were jumped over (more units matured between two decisions than were
+ * Planned looks at the goal, for group-sequential and fixed-horizon designs: each is taken once, when every open challenger
+ * has the information that was planned for it, and stays in the status. Information are units with a value of the goal in the
+ * challenger and the baseline: a unit from before a cap was frozen, without an outcome or of a closed arm tells nothing of the
+ * comparison, and to count it would make the looks less alike than the boundaries take them for. Looks that were jumped over (more units matured between two decisions than were
  * planned between two looks) are not made up for: the next one is taken at the information that there is. The last one spends
  * all that is left of alpha, also when it comes late.
  */
 import { isProvedBy } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
 import type { FindingLook } from "../../analysis/finding.js";
-import { boundary, lookAt, type PlannedDesign, plannedUnits } from "../../analysis/plannedLook.js";
+import { boundary, informationUnits, lookAt, type PlannedDesign, plannedUnits } from "../../analysis/plannedLook.js";
 import { baselineOf } from "../../analysis/question.js";
 import { NO_MOMENTS } from "../../analysis/statistics/moments.js";
-import type { DecisionInput } from "../decision.js";
+import { type DecisionInput, RULES_WITH_INFORMATION } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
 import { count } from "../plainWords.js";
 import { number } from "../sentence.js";
-import type { ExperimentStatus, PlannedLook } from "../status.js";
+import type { ExperimentStatus, LookEffect, PlannedLook } from "../status.js";
 import { inconclusive } from "./maxDuration.js";
 
 /** By arm the look that proved its goal, else the last one that was taken. */
 export function looksByArm({ looks = [] }: ExperimentStatus): Record<string, FindingLook> {
 	const found: Record<string, FindingLook> = {};
-	for (const [index, { units, z, boundary, effects = {} }] of looks.entries())
-		for (const [arm, own] of Object.entries(z)) {
+	for (const [index, look] of looks.entries())
+		for (const [arm, z] of Object.entries(look.z)) {
 			if (isProvedBy(found[arm] ?? null)) continue;
-			const { improvement = null, lower = null } = effects[arm] ?? {};
-			found[arm] = { number: index + 1, units, z: own, boundary, improvement, lower };
+			const { improvement = null, lower = null } = look.effects?.[arm] ?? {};
+			found[arm] = { number: index + 1, z, ...lineOfLook(look, arm), improvement, lower };
 		}
 	return found;
+}
+
+/** What an arm had and had to reach; by former rules all arms the same. */
+export function lineOfLook(look: PlannedLook, arm: string): Pick<FindingLook, "units" | "boundary"> {
+	const { units = look.units, boundary = look.boundary } = look.effects?.[arm] ?? {};
+	return { units, boundary };
 }
 
 /** Arms whose goal one of the looks has proved. */
@@ -48,9 +56,25 @@ export function nextLook({ experiment, status }: Pick<DecisionInput, "experiment
 	return index === -1 ? null : { units: planned[index] ?? 0, index, of: planned.length };
 }
 
-/** Matured units of all arms. */
-export function maturedUnits({ evidence }: Pick<DecisionInput, "evidence">): number {
-	return evidence.arms.reduce((sum, arm) => sum + arm.maturedUnits, 0);
+/**
+ * The open comparison that is farthest behind, and its information as units of all arms; before RULES_WITH_INFORMATION all
+ * matured units stood for it.
+ */
+export function leastInformed(input: DecisionInput): { readonly arm: string; readonly units: number } {
+	const all = openChallengers(input).map((arm) => ({ arm, units: informationIn(input, arm) }));
+	// Without weight an arm never has a unit, and nobody waits for it.
+	const weighted = all.filter(({ arm }) =>
+		input.experiment.spec.arms.some((one) => one.name === arm && one.weight > 0),
+	);
+	const [first = { arm: "", units: 0 }, ...rest] = weighted.length === 0 ? all : weighted;
+	return rest.reduce((least, one) => (one.units < least.units ? one : least), first);
+}
+
+function informationIn({ rules = 0, experiment, evidence }: DecisionInput, arm: string): number {
+	if (rules < RULES_WITH_INFORMATION) return evidence.arms.reduce((sum, one) => sum + one.maturedUnits, 0);
+	const goal = experiment.spec.goal?.metric ?? "";
+	const withGoal = (name: string): number => evidence.arms.find((one) => one.arm === name)?.metrics[goal]?.n ?? 0;
+	return informationUnits(experiment, arm, withGoal(arm) + withGoal(baselineOf(experiment)));
 }
 
 export const plannedLook: RuleOf = (input, analysis) => {
@@ -68,14 +92,16 @@ export const plannedLook: RuleOf = (input, analysis) => {
 			summary: `no clear result among the ${count(units)} people that were planned for`,
 		});
 	}
-	if (maturedUnits(input) < next.units) return null;
+	if (leastInformed(input).units < next.units) return null;
 	const look = lookNow(input, inference);
+	const of = (arm: string): number => lineOfLook(look, arm).boundary;
 	const lines = Object.entries(look.z).map(([arm, z]) => {
+		const other = of(arm) === look.boundary ? "" : ` against ${number(of(arm))}`;
 		if (z === null) return `${arm} untested`;
 		const lower = look.effects?.[arm]?.lower ?? null;
-		return `${arm} z ${number(z)}${lower === null ? "" : ` (at least ${number(lower)})`}`;
+		return `${arm} z ${number(z)}${other}${lower === null ? "" : ` (at least ${number(lower)})`}`;
 	});
-	const won = Object.entries(look.z).flatMap(([arm, z]) => (z !== null && z >= look.boundary ? [arm] : []));
+	const won = Object.entries(look.z).flatMap(([arm, z]) => (z !== null && z >= of(arm) ? [arm] : []));
 	const at = `planned look at ${look.units} units (planned at ${next.units} of ${inference.units})`;
 	return outcomeOf(
 		input,
@@ -90,24 +116,28 @@ export const plannedLook: RuleOf = (input, analysis) => {
 };
 
 function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
-	const { experiment, metrics, evidence, status, nowMs } = input;
-	const units = maturedUnits(input);
-	const taken = (status.looks ?? []).map((look) => look.units);
+	const { rules = 0, experiment, metrics, evidence, status, nowMs } = input;
 	const of = (arm: string, metric: string) =>
 		evidence.arms.find((entry) => entry.arm === arm)?.metrics[metric] ?? NO_MOMENTS;
 	const open = openChallengers(input);
 	const { pass } = levels(experiment);
-	const line = Math.min(boundary(design, [...taken, units], pass), Number.MAX_VALUE);
+	const lineAt = (arm: string, units: number): number => {
+		const taken = (status.looks ?? []).map((look) => lineOfLook(look, arm).units);
+		return Math.min(boundary(design, [...taken, units], pass), Number.MAX_VALUE);
+	};
 	const z: Record<string, number | null> = {};
-	const effects: Record<string, Pick<FindingLook, "improvement" | "lower">> = {};
+	const effects: Record<string, LookEffect> = {};
 	for (const { arm, metric, metricName, role, effect: asked, slowLine } of claims(experiment, metrics)) {
 		if (role !== "goal" || !open.includes(arm)) continue;
 		const [t, c] = [of(arm, metricName), of(baselineOf(experiment), metricName)];
 		z[arm] = null;
 		if (metric === null) continue;
+		const units = informationIn(input, arm);
+		const line = lineAt(arm, units);
 		const { z: own, ...effect } = lookAt({ metric, role, effect: asked, slowLine }, t, c, pass, line);
 		z[arm] = own;
-		effects[arm] = effect;
+		effects[arm] = rules < RULES_WITH_INFORMATION ? effect : { ...effect, units, boundary: line };
 	}
-	return { atMs: nowMs, units, z, boundary: line, effects };
+	const { arm, units } = leastInformed(input);
+	return { atMs: nowMs, units, z, boundary: effects[arm]?.boundary ?? lineAt(arm, units), effects };
 }

@@ -1,13 +1,13 @@
 /** Nothing fires: what is missing, and how long it may take. */
 import { claimedMetrics } from "../../analysis/claim.js";
-import type { WaitsFor } from "../decision.js";
+import { RULES_WITH_INFORMATION, type WaitsFor } from "../decision.js";
 import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count, undecided } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
-import { maturedUnits, nextLook, provedByLook } from "./plannedLook.js";
+import { leastInformed, nextLook, provedByLook } from "./plannedLook.js";
 
 export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	const { experiment, metrics, status, nowMs } = input;
@@ -76,14 +76,19 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 		);
 	const look = nextLook(input);
 	if (look !== null && provedByLook(status).length === 0) {
-		const units = maturedUnits(input);
+		const { arm, units } = leastInformed(input);
 		const rest = look.units - units;
-		const times = experiment.spec.arms.map((arm) => expectedUnitsMs(input, arm.name, 1)).filter((ms) => ms !== null);
+		const times = experiment.spec.arms.map((one) => expectedUnitsMs(input, one.name, 1)).filter((ms) => ms !== null);
 		const perMs = times.reduce((sum, ms) => sum + 1 / ms, 0);
+		const former = (input.rules ?? 0) < RULES_WITH_INFORMATION;
+		const { metric } = experiment.spec.goal;
+		const there = former
+			? `matured units, there are ${units}`
+			: `matured units with ${metric}, the comparison of arm ${arm} has as much as ${units}`;
 		return hold(
 			"look",
 			{
-				reason: `planned look ${look.index + 1} of ${look.of} is at ${look.units} matured units, there are ${units}`,
+				reason: `planned look ${look.index + 1} of ${look.of} is at ${look.units} ${there}`,
 				summary: `the result is looked at when ${count(rest)} more people have been measured, as planned`,
 			},
 			perMs > 0 ? Math.ceil(rest / perMs) : null,
