@@ -1,5 +1,5 @@
 /** A declaration and what is known of the Service, as the planning asks for it; and in words what is not known. */
-import { type Claim, claimedMetrics, claims } from "../analysis/claim.js";
+import { type Claim, claimedMetrics, claims, valuesToFreeze } from "../analysis/claim.js";
 import type { PlanInput, PlanTraffic } from "../analysis/planning/plan.js";
 import { boundsOf, isPossible, type PlanMetric, planLine } from "../analysis/planning/planMetric.js";
 import { isRelative, methodOf, signOf } from "../analysis/question.js";
@@ -66,6 +66,14 @@ export function planInputOf(
 	});
 	if (facts.traffic === null)
 		unknown.push("how many new people come a day, so no days are told: give --traffic UNITS_PER_DAY");
+	for (const name of claimedMetrics(experiment)) {
+		const cap = metrics[name]?.spec.cap ?? null;
+		if (cap === null || !("quantile" in cap)) continue;
+		const from = `${valuesToFreeze(cap.quantile)} values of ${rollout.minUnits} people`;
+		unknown.push(
+			`when the cap of ${name} is frozen, from the baseline's first ${from} or more: who came before does not count, so days are later by that`,
+		);
+	}
 	const weights = [...arms].sort((a, b) => Number(b.baseline) - Number(a.baseline)).map(({ weight }) => weight);
 	const traffic =
 		facts.traffic === null ? null : trafficOf(experiment, metrics, facts.traffic.newUnitsPerDay, assumed.days);

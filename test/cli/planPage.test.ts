@@ -81,6 +81,7 @@ t.test("planned looks have a table of their own, and what to declare", async (t)
 		/^LOOK +PEOPLE \(ALL ARMS\) +DAY +Z +PROVED BY THEN +IF JUST AS ASKED$/m,
 		/^3 +6,000 +[\d.]+ +1\.[67]\d* +\d\d(\.\d)?% +5%$/m,
 		/^Z: .* Chances by the normal law\.$/m,
+		/^People of all arms: with a value of accuracy\. .* a look waits\.$/m,
 		/ write units: \d+, 1\.0\d\d times what a single look takes\./,
 	])
 		t.match(page, words);

@@ -143,7 +143,7 @@ spec:
 			/^bought +goal +>1pp better +3pp better +[\d,]+ /m,
 			/^If bought really rises by 3 points \(from 12% to 15%\), [\d,]+ people .* prove with a chance of 80% that it rises by more than 1 point /m,
 			/In 14 days a rise of/,
-			/^Decision: on day /m,
+			/^Decision: on day .* with a chance of 80% each, all 2 of one challenger together of 60% or more/m,
 		])
 			t.match(offline.stdout.toString(), words);
 		t.notMatch(offline.stdout.toString(), /Not known/);

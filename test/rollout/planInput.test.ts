@@ -91,6 +91,13 @@ t.test("the declared design and the bandit's floor are planned for", (t) => {
 	const looked = planInputOf(experiment(["b"], { rollout: { ...ROLLOUT, inference } }), METRICS, facts, ASSUMED);
 	t.same(looked.input?.design, inference);
 	t.notOk(looked.unknown.some((one) => one.includes("looks")));
+	t.notOk(looked.unknown.some((one) => one.includes("cap")));
+	const capped = { ...METRICS, accuracy: metric("accuracy", { type: "mean", cap: { quantile: 0.99 } }) };
+	const late = planInputOf(experiment(["b"], { rollout: { ...ROLLOUT, inference } }), capped, facts, ASSUMED);
+	t.match(
+		late.unknown.join("; "),
+		/when the cap of accuracy is frozen, from the baseline's first 459 values of 200 people/,
+	);
 	const bandit = { algorithm: "thompson", floorPpm: 50_000, everyMs: 3_600_000 } as const;
 	const moved = planInputOf(experiment(["b"], { rollout: { ...ROLLOUT, bandit } }), METRICS, facts, ASSUMED);
 	t.same(moved.input?.traffic?.core, { share: 0.05, days: 1 / 24 });

@@ -121,6 +121,7 @@ function looks({ name, looks: planned }: ClaimPlan): string[] {
 	return [
 		...table(LOOK_COLUMNS, rows, 1),
 		`Z: in standard errors, how far above what is asked ${name} must lie at this look. Chances by ${LAWS[planned.by]}.`,
+		`People of all arms: with a value of ${name}. Of an arm that is closed, and without a value, nobody counts, and a look waits.`,
 	];
 }
 
@@ -164,5 +165,11 @@ function decided({ decisionDay, metrics }: Plan, power: number, horizonDays: num
 		return `Decision: not to be expected ${found}${open.length === 0 ? "" : `, because of ${open.join(", ")}`}.`;
 	}
 	const late = decisionDay > horizonDays ? `, which is after the end on day ${day(horizonDays)}` : "";
-	return `Decision: on day ${day(decisionDay)} every claim planned here is proved ${found} each${late}.`;
+	return `Decision: on day ${day(decisionDay)} every claim planned here is proved ${found} each${together(metrics.length, power)}${late}.`;
+}
+
+/** Of one challenger's claims, whatever they have to do with each other (Bonferroni); nothing where that says nothing. */
+function together(claims: number, power: number): string {
+	const least = 1 - claims * (1 - power);
+	return claims < 2 || !(least > 0) ? "" : `, all ${claims} of one challenger together of ${chance(least)} or more`;
 }
