@@ -28,6 +28,9 @@ export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 /** Pause between two rounds of probes: a bypass is told within half a minute, at the price of two requests per Service. */
 export const PROBE_INTERVAL_MS = 30_000;
 
+/** How long who asks for a round is told of the last one: readers may ask, and each round is a few requests per Service. */
+export const PROBE_SHARED_MS = 3_000;
+
 /**
  * Instructions of one regular expression that our Envoys take; their default of 100 refuses a path template of 110
  * letters. The longest template has 512 variables of 10 instructions each (1.36.2; 1.40.0: 4).

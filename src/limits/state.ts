@@ -49,8 +49,11 @@ export const MOVES_LOOKED_AT = 10;
 /** Subject of an API caller: a SPIFFE id has at most 2,048 bytes, an issuer and a sub together no more than that in use. */
 export const CALLER_SUBJECT_CHARS_MAX = 2_048;
 
-/** Audit records of operators that are kept: years of a busy team, some 100 MB at 1 KB each. Older ones are dropped and counted. */
+/** Audit records of operators that are kept: years of a busy team, some 100 MB at 1 KB each. Of who holds the most the oldest is dropped and counted. */
 export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
+
+/** Gaps that dropped records leave between others; all are hashed with each record that is written while there are any, some milliseconds. */
+export const OPERATOR_AUDIT_GAPS_MAX = 4_096;
 
 /** Names of objects in one audit record; the count of all stands beside them. An apply may hold 5,000 documents. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;

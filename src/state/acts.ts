@@ -76,11 +76,11 @@ export class Acts {
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`);
 	}
 
-	/** What another role does at a caller's word: it changes nothing here, and stands in the audit all the same. */
+	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
 	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
 		const { revision } = this.store.current;
 		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
-		this.store.atomically(() => this.store.audit.append(made));
+		this.store.atomically(() => this.store.audit.appendOnce(made));
 	}
 
 	/**

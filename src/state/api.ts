@@ -40,7 +40,7 @@ export type Mount =
 	| {
 			readonly handle: Handle;
 			readonly needs: "identity" | "read";
-			/** It does something: the verb under which each call stands in the operators' audit. */
+			/** It does something, by POST of that very path: the verb under which callers stand in the operators' audit. */
 			readonly recorded?: string;
 	  };
 
@@ -201,8 +201,8 @@ function handler(house: House, identify: (request: IncomingMessage, id: string) 
 				return send(response, await answerInternal(door.store, door.publication, call));
 			}
 			const caller = await identify(request, id);
-			const mount = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix))?.[1];
-			if (mount !== undefined) return passOn(door, mount, request, response, { caller, id, nowMs: door.now() });
+			const mounted = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix));
+			if (mounted !== undefined) return passOn(door, mounted, request, response, { caller, id, nowMs: door.now() });
 			send(response, await answerPublic(door, takeApart(request, { signal: gone.signal, caller, id })));
 		} catch (error) {
 			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
@@ -214,7 +214,7 @@ function handler(house: House, identify: (request: IncomingMessage, id: string) 
 
 function passOn(
 	door: PublicDoor,
-	mount: Mount,
+	[prefix, mount]: readonly [string, Mount],
 	request: IncomingMessage,
 	response: ServerResponse,
 	call: ActCall,
@@ -226,6 +226,9 @@ function passOn(
 		door.acts.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
 	if (needs === "read" && recorded === undefined && request.method !== "GET" && request.method !== "HEAD") {
 		throw new WeirError("invalid-argument", `${objects[0]} is only read here`, "ask with GET");
+	}
+	if (recorded !== undefined && (request.method !== "POST" || request.url !== prefix)) {
+		throw new WeirError("not-found", `no ${request.method} ${objects[0]} here`, `POST ${prefix}`);
 	}
 	if (recorded !== undefined) door.acts.recordDone(call, recorded, objects);
 	handle(request, response, call.caller);

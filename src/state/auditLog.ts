@@ -4,7 +4,6 @@
  * there on. Who can write the whole file can make a new chain, so people note the head elsewhere (`weir audit
  * operators --verify` prints it) and check later that it is still in the chain.
  */
-import { createHash } from "node:crypto";
 import {
 	OPERATOR_AUDIT_OBJECTS_MAX,
 	OPERATOR_AUDIT_PAGE_MAX,
@@ -12,7 +11,8 @@ import {
 	OPERATOR_AUDIT_REFUSALS_PER_MINUTE,
 	OPERATOR_AUDIT_SUBJECTS_MAX,
 } from "../limits.js";
-import { canonicalJson } from "../rollout/canonicalJson.js";
+import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
+import { type AuditGap, AuditShelf, gapsHash } from "./auditShelf.js";
 import type { Caller } from "./caller.js";
 import type { StateDatabase } from "./database.js";
 
@@ -42,7 +42,7 @@ export interface NewAuditRecord {
 }
 
 export interface AuditRecord extends NewAuditRecord {
-	/** 1, 2, 3 … without a gap. */
+	/** 1, 2, 3 …; what is not kept any more leaves a gap. */
 	readonly sequence: number;
 	/** SHA-256 of the record before (its canonical JSON), hexadecimal; zeros for the first. */
 	readonly previous: string;
@@ -50,6 +50,8 @@ export interface AuditRecord extends NewAuditRecord {
 	readonly objectCount: number;
 	/** Refused attempts since the record before that were counted and not recorded. */
 	readonly unrecordedRefusals: number;
+	/** Hash of all gaps (auditShelf.ts) as they stood when it was written; null = there were none. */
+	readonly gaps: string | null;
 }
 
 export interface AuditPage {
@@ -58,8 +60,10 @@ export interface AuditPage {
 	readonly next: number | null;
 	/** The newest record and its hash; sequence 0 while there is none. */
 	readonly head: AuditHead;
-	/** Older records that were dropped. */
+	/** Records before the oldest one, which were dropped. */
 	readonly dropped: number;
+	/** Records between others that were dropped, since others had fewer; on the last page only. */
+	readonly gaps: readonly AuditGap[];
 }
 
 export interface AuditHead {
@@ -67,51 +71,50 @@ export interface AuditHead {
 	readonly hash: string;
 }
 
-/** What the chain begins with. */
-export const AUDIT_GENESIS = "0".repeat(64);
-
-/** SHA-256 of a record, hexadecimal. */
-export function auditHash(record: AuditRecord): string {
-	return createHash("sha256").update(canonicalJson(record)).digest("hex");
-}
-
 export class AuditLog {
 	readonly #database: StateDatabase;
-	readonly #keep: number;
-	/** Refusals of the present minute, by subject. */
-	readonly #refusals = new Map<string, number>();
+	readonly #shelf: AuditShelf;
+	/** Records of the present minute that are limited, by kind and subject. */
+	readonly #limited = new Map<string, number>();
 	#minute = 0;
 	#unrecorded = 0;
 
-	constructor(database: StateDatabase, keep = OPERATOR_AUDIT_RECORDS_MAX) {
+	constructor(database: StateDatabase, keep = OPERATOR_AUDIT_RECORDS_MAX, gapsMax?: number) {
 		this.#database = database;
-		this.#keep = keep;
+		this.#shelf = new AuditShelf(database, keep, gapsMax);
+	}
+
+	/** All records that were dropped. */
+	get gone(): number {
+		return this.#shelf.gone;
 	}
 
 	/** Runs inside the caller's transaction; without one it is a durable transaction of its own. */
 	append(made: NewAuditRecord): void {
-		if (made.result === "refused" && this.#isTooMany(made)) {
+		if (made.result === "refused" && this.#isTooMany(made, OPERATOR_AUDIT_REFUSALS_PER_MINUTE)) {
 			this.#unrecorded += 1;
 			return;
 		}
-		const { audit, counters } = this.#database;
-		const last = this.#last();
-		const record: AuditRecord = {
-			...made,
-			objects: made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX),
-			objectCount: made.objects.length,
-			sequence: (last?.sequence ?? 0) + 1,
-			previous: last === null ? AUDIT_GENESIS : auditHash(last),
-			unrecordedRefusals: this.#unrecorded,
-		};
 		this.#database.transaction(() => {
-			audit.putSync(record.sequence, record);
-			const dropped = counters.get("auditDropped") ?? 0;
-			const surplus = record.sequence - dropped - this.#keep;
-			for (let at = dropped + 1; at <= dropped + surplus; at++) audit.removeSync(at);
-			if (surplus > 0) counters.putSync("auditDropped", dropped + surplus);
+			const last = this.#last();
+			const previous = last === null ? AUDIT_GENESIS : auditHash(last);
+			this.#shelf.makeRoom();
+			this.#shelf.put({
+				...made,
+				objects: made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX),
+				objectCount: made.objects.length,
+				sequence: (last?.sequence ?? 0) + 1,
+				previous,
+				unrecordedRefusals: this.#unrecorded,
+				gaps: gapsHash(this.#shelf.gaps),
+			});
 		});
 		this.#unrecorded = 0;
+	}
+
+	/** What a subject does again and again and that changes nothing: one record stands for all of a minute. */
+	appendOnce(made: NewAuditRecord): void {
+		if (!this.#isTooMany(made, 1)) this.append(made);
 	}
 
 	/** Records after the given sequence, oldest first. */
@@ -120,11 +123,13 @@ export class AuditLog {
 		const found = [...this.#database.audit.getRange({ start: after + 1, limit: size + 1 })].map(({ value }) => value);
 		const records = found.slice(0, size);
 		const last = this.#last();
+		const more = found.length > size;
 		return {
 			records,
-			next: found.length > size ? (records.at(-1)?.sequence ?? null) : null,
+			next: more ? (records.at(-1)?.sequence ?? null) : null,
 			head: last === null ? { sequence: 0, hash: AUDIT_GENESIS } : { sequence: last.sequence, hash: auditHash(last) },
-			dropped: this.#database.counters.get("auditDropped") ?? 0,
+			dropped: this.#shelf.dropped,
+			gaps: more ? [] : this.#shelf.gaps,
 		};
 	}
 
@@ -134,17 +139,18 @@ export class AuditLog {
 	}
 
 	/** Lost with the process: the bound is on disk writes, and a restart is rare. */
-	#isTooMany({ subject, atMs }: NewAuditRecord): boolean {
+	#isTooMany({ subject, verb, result, atMs }: NewAuditRecord, perMinute: number): boolean {
 		const minute = Math.floor(atMs / 60_000);
 		if (minute !== this.#minute) {
 			this.#minute = minute;
-			this.#refusals.clear();
+			this.#limited.clear();
 		}
-		const known =
-			subject !== null && (this.#refusals.has(subject) || this.#refusals.size < OPERATOR_AUDIT_SUBJECTS_MAX);
-		const key = known ? subject : "";
-		const count = (this.#refusals.get(key) ?? 0) + 1;
-		this.#refusals.set(key, count);
-		return count > OPERATOR_AUDIT_REFUSALS_PER_MINUTE;
+		const kind = result === "refused" ? "refused" : `done ${verb}`;
+		const own = `${kind} ${subject}`;
+		const known = subject !== null && (this.#limited.has(own) || this.#limited.size < OPERATOR_AUDIT_SUBJECTS_MAX);
+		const key = known ? own : kind;
+		const count = (this.#limited.get(key) ?? 0) + 1;
+		this.#limited.set(key, count);
+		return count > perMinute;
 	}
 }

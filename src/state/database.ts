@@ -18,6 +18,7 @@ import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
 import { requireOwnFolder } from "../socket.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { AuditRecord } from "./auditLog.js";
+import type { AuditGap } from "./auditShelf.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 import type { PolicyRecord } from "./policyHistory.js";
 
@@ -68,10 +69,10 @@ export interface StateDatabase {
 	readonly planAges: Database<true, [number, string]>;
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
-	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), and how many audit records and untold
-	 * rollbacks were dropped.
+	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many audit records are kept, how many of
+	 * the oldest and how many untold rollbacks were dropped.
 	 */
-	readonly counters: Database<number, "revision" | "acknowledged" | "auditDropped" | "untoldDropped">;
+	readonly counters: Database<number, "revision" | "acknowledged" | "auditHeld" | "auditDropped" | "untoldDropped">;
 	readonly proxies: Database<ProxyReport, "report">;
 	/** Changes of access rules, by the revision that they led to. */
 	readonly policies: Database<PolicyRecord, number>;
@@ -79,6 +80,12 @@ export interface StateDatabase {
 	readonly requests: Database<ApprovalRequest, string>;
 	/** By sequence. */
 	readonly audit: Database<AuditRecord, number>;
+	/** By the first sequence of each. */
+	readonly auditGaps: Database<AuditGap, number>;
+	/** Whose the kept records are, how many each holds, and the same by number (auditShelf.ts). */
+	readonly auditHeld: Database<true, [string, number]>;
+	readonly auditShares: Database<number, string>;
+	readonly auditSizes: Database<true, [number, string]>;
 	/** Rollbacks that gates are still to be told of, by Experiment, decision and gate. */
 	readonly outbox: Database<Untold, [string, number, number]>;
 	/** Runs `change` as one durable transaction; a throw inside it leaves nothing behind. */
@@ -144,6 +151,10 @@ export function openDatabase(directory: string): StateDatabase {
 		policies: part("policies"),
 		requests: part("requests"),
 		audit: part("audit"),
+		auditGaps: part("auditGaps"),
+		auditHeld: part("auditHeld"),
+		auditShares: part("auditShares"),
+		auditSizes: part("auditSizes"),
 		outbox: part("outbox"),
 		transaction: (change) => root.transactionSync(change),
 		close: async () => {

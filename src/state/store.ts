@@ -40,6 +40,8 @@ export interface StoreOptions {
 	readonly now?: () => number;
 	/** How many audit records are kept; OPERATOR_AUDIT_RECORDS_MAX unless a test wants fewer. */
 	readonly auditRecords?: number;
+	/** How many gaps they may have; OPERATOR_AUDIT_GAPS_MAX likewise. */
+	readonly auditGaps?: number;
 	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
 	readonly ownDoors?: () => readonly OwnDoor[];
 }
@@ -71,7 +73,7 @@ export class Store implements StateStore, Outbox {
 		this.#log = new DecisionLog(this.#database);
 		this.#plans = new PlanShelf(this.#database);
 		this.#outbox = new OutboxShelf(this.#database);
-		this.audit = new AuditLog(this.#database, options.auditRecords);
+		this.audit = new AuditLog(this.#database, options.auditRecords, options.auditGaps);
 		this.policies = new PolicyHistory(this.#database);
 		this.#now = options.now ?? Date.now;
 		this.#ownDoors = options.ownDoors ?? (() => []);

@@ -1,7 +1,8 @@
 /** The audit log of operators: its chain, its bounds, and that a log line stays one line. */
 import t from "tap";
 import { AuditChain } from "../../src/state/auditChain.js";
-import { type AuditRecord, auditHash, type NewAuditRecord } from "../../src/state/auditLog.js";
+import { auditHash } from "../../src/state/auditHash.js";
+import type { AuditRecord, NewAuditRecord } from "../../src/state/auditLog.js";
 import { Store } from "../../src/state/store.js";
 import { file, METRIC, temporaryDirectory } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
@@ -41,8 +42,7 @@ function faultOf(
 ) {
 	const chain = new AuditChain(noted);
 	for (const record of records) chain.add(record);
-	const { head, dropped } = store.audit.page(0, 1);
-	return chain.end(head, dropped);
+	return chain.end(store.audit.page(0, 1_000));
 }
 
 t.test("a record holds the hash of the one before: what is changed, taken out, put in or swapped shows", async (t) => {
@@ -88,6 +88,101 @@ t.test("it is bounded: the oldest go and are counted, and the rest is still a ch
 	store.audit.append(made({ objects: Array.from({ length: 5_000 }, (_, n) => `created Metric m${n}`) }));
 	const last = store.audit.page(8, 1).records[0];
 	t.same([last?.objects.length, last?.objectCount], [50, 5_000]);
+});
+
+t.test("nobody's acts push out those of who has fewer; the gaps are said and bound by the newest record", async (t) => {
+	const store = storeOf(t, 40);
+	const by = (name: string, more: Partial<NewAuditRecord> = {}): void =>
+		store.audit.append(made({ subject: `spiffe://weir.test/${name}`, ...more }));
+	const page = () => store.audit.page(0, 1_000);
+	const whose = (name: string): readonly number[] =>
+		page()
+			.records.filter(({ subject }) => subject === `spiffe://weir.test/${name}`)
+			.map(({ sequence }) => sequence);
+	const verify = (): string | null => faultOf(store, page().records);
+	for (let n = 0; n < 10; n++) by("ada");
+	store.atomically(() => {
+		for (let n = 0; n < 500; n++) {
+			by("eve");
+			if (n % 100 === 50) by("bob");
+			if (n % 50 === 0) t.equal(verify(), null, `after ${n}`);
+		}
+	});
+	t.same(whose("ada"), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+	t.equal(whose("bob").length, 5);
+	t.equal(whose("eve").length, 25, "the rest of the shelf is who wrote the most's");
+	t.equal(store.audit.gone, 515 - 40);
+	t.equal(page().dropped, 0);
+	t.ok(page().gaps.length > 1);
+	const { records, gaps, head, dropped } = page();
+	const fault = (change: (chain: AuditChain) => void, more: Partial<ReturnType<typeof page>> = {}): string | null => {
+		const chain = new AuditChain();
+		change(chain);
+		return chain.end({ head, dropped, gaps, ...more });
+	};
+	const forged = (sequence: number) => (chain: AuditChain) => {
+		for (const one of records) chain.add(one.sequence === sequence ? { ...one, why: "forged" } : one);
+	};
+	t.match(fault(forged(10)), /record 10 is not the one before the gap behind it/);
+	const first = gaps[0] as (typeof gaps)[number];
+	t.match(fault(forged(first.to + 1)), /is not the one/);
+	const honest = (chain: AuditChain) => {
+		for (const one of records) chain.add(one);
+	};
+	t.equal(fault(honest), null);
+	t.match(
+		fault(honest, { gaps: [{ ...first, before: "f".repeat(64) }, ...gaps.slice(1)] }),
+		/record 10 is not the one/,
+	);
+	t.match(fault(honest, { gaps: gaps.slice(1) }), /after record 10 comes/);
+	t.match(
+		fault(honest, { gaps: [...gaps, { from: 900, to: 901, before: "", after: "" }] }),
+		/the gaps are not those that the newest record was written with/,
+	);
+	t.match(
+		fault((chain) => {
+			for (const one of records) if (one.sequence !== 5) chain.add(one);
+		}),
+		/after record 4 comes 6/,
+	);
+	for (let n = 0; n < 60; n++) by("eve", { result: "refused", atMs: 60_000 * n });
+	t.equal(whose("ada").length, 10, "nor do refused attempts");
+	t.equal(verify(), null);
+	const noted = { sequence: (gaps[0]?.from ?? 0) + 1, hash: "f".repeat(64) };
+	t.equal(faultOf(store, page().records, noted), null, "what went cannot be checked");
+});
+
+t.test("gaps are bounded: what lies between the oldest two goes", async (t) => {
+	const store = new Store(temporaryDirectory(t), { auditRecords: 60, auditGaps: 3 });
+	t.teardown(() => store.close());
+	store.atomically(() => {
+		for (let n = 0; n < 600; n++) {
+			store.audit.append(made({ subject: n % 30 === 0 ? "spiffe://weir.test/ada" : "spiffe://weir.test/eve" }));
+			const page = store.audit.page(0, 1_000);
+			if (page.gaps.length > 3) t.fail(`${page.gaps.length} gaps`);
+			if (n % 20 === 0) t.equal(faultOf(store, page.records), null);
+		}
+	});
+	const { records } = store.audit.page(0, 1_000);
+	t.equal(records.length, 60);
+	t.ok(records.filter(({ subject }) => subject === "spiffe://weir.test/ada").length >= 4);
+});
+
+t.test("what one subject repeats without changing anything is recorded once a minute", async (t) => {
+	const store = storeOf(t);
+	const probes = (atMs: number, subject = "eve"): void =>
+		store.audit.appendOnce(made({ verb: "probe", subject, atMs }));
+	for (let n = 0; n < 300; n++) probes(60_000 + n);
+	probes(60_500, "bob");
+	for (let n = 0; n < 3; n++) probes(120_000);
+	t.same(
+		store.audit.page(0, 10).records.map(({ subject, unrecordedRefusals }) => [subject, unrecordedRefusals]),
+		[
+			["eve", 0],
+			["bob", 0],
+			["eve", 0],
+		],
+	);
 });
 
 t.test("a flood of refusals is counted, not written, and pushes out no act", async (t) => {

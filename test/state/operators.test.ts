@@ -271,9 +271,10 @@ t.test("the network has no internal door, no foreign pages, and a browser's cert
 
 t.test("mounts get the caller; without more they want read everywhere", async (t) => {
 	const seen: unknown[] = [];
-	const { owner, as } = await mutualApi(t, {
+	const { owner, as, store } = await mutualApi(t, {
 		mounts: {
 			"/metrics": (_, response) => void response.end("m 1\n"),
+			"/v1/probe": { needs: "read", recorded: "probe", handle: (_, response) => void response.end("probed") },
 			"/v1/outcomes": {
 				needs: "identity",
 				handle: (_, response, caller) => {
@@ -294,6 +295,17 @@ t.test("mounts get the caller; without more they want read everywhere", async (t
 	t.equal((await owner.raw("GET", "/metrics")).text, "m 1\n");
 	await owner.apply(file(binding("ops", "read", [operator("ada")], "['*']")), now);
 	t.equal((await ada.raw("GET", "/metrics")).text, "m 1\n");
+	for (const [method, path] of [
+		["GET", "/v1/probe"],
+		["DELETE", "/v1/probe"],
+		["POST", "/v1/probe/nonsense/%2e%2e"],
+		["POST", "/v1/probe?x=y"],
+	] as const)
+		t.equal((await ada.raw(method, path)).status, 404, `${method} ${path}`);
+	const probes = () => store.audit.page(0, 1_000).records.filter(({ verb }) => verb === "probe");
+	t.same(probes(), [], "nothing was done");
+	t.equal((await ada.raw("POST", "/v1/probe")).text, "probed");
+	t.match(probes(), [{ subject: operator("ada"), result: "done" }]);
 });
 
 t.test("bootstrap admins need no binding, and a renewed certificate is shown to new connections", async (t) => {

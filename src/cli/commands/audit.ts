@@ -3,7 +3,7 @@ import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
 import type { ApiClient } from "../../state/apiClient.js";
 import { AuditChain } from "../../state/auditChain.js";
-import type { AuditHead, AuditRecord } from "../../state/auditLog.js";
+import type { AuditHead, AuditPage, AuditRecord } from "../../state/auditLog.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { oneLine } from "./oneLine.js";
 
@@ -21,20 +21,24 @@ export interface AuditOperatorsArguments extends ApiArguments {
 export async function auditOperators(options: AuditOperatorsArguments): Promise<void> {
 	const client = clientOf(options);
 	const chain = new AuditChain(options.noted === undefined ? null : notedHead(options.noted));
-	let dropped = 0;
-	let head: AuditHead = { sequence: 0, hash: "" };
+	let last: Pick<AuditPage, "head" | "dropped" | "gaps"> = { head: { sequence: 0, hash: "" }, dropped: 0, gaps: [] };
 	for (let after: number | null = 0; after !== null; ) {
 		const page: Awaited<ReturnType<typeof client.audit>> = await client.audit(after);
 		for (const record of page.records) {
 			chain.add(record);
 			if (!options.verify) print(options.json ? JSON.stringify(record) : line(record));
 		}
-		({ dropped, head } = page);
+		last = page;
 		after = page.next;
 	}
+	const { dropped, gaps, head } = last;
 	if (dropped > 0) process.stderr.write(`weir: ${dropped} older records were dropped\n`);
+	const between = gaps.reduce((sum, { from, to }) => sum + to - from + 1, 0);
+	if (between > 0) {
+		process.stderr.write(`weir: ${between} records between these were dropped: their subjects had the most\n`);
+	}
 	if (!options.verify) return;
-	const fault = chain.end(head, dropped);
+	const fault = chain.end(last);
 	if (fault === null) return print(`the chain holds; note its head: ${head.sequence}:${head.hash}`);
 	print(`THE CHAIN DOES NOT HOLD: ${fault}`);
 	process.exitCode = 1;

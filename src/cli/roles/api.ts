@@ -45,11 +45,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			"/v1/probe": { handle: forwardTo(at.xdsMetricsSocket, "xds"), needs: "read", recorded: "probe" },
 			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
 			"/metrics": (_, response) => {
-				meter.gauge(
-					"weir_operator_audit_dropped",
-					"Audit records of operators dropped for their age.",
-					store.audit.page(0, 1).dropped,
-				);
+				meter.gauge("weir_operator_audit_dropped", "Audit records of operators that were dropped.", store.audit.gone);
 				meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
 				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket];
 				Promise.all([meter.json(), ...others.map(readMetrics)])

@@ -4,6 +4,7 @@ import { claimSocket, restrictSocket } from "../../socket.js";
 import type { Meter, MetricsJson } from "../../telemetry/meter.js";
 
 const TIMEOUT_MS = 2_000;
+const METRICS_PATH = "/metrics-json";
 
 /**
  * Serves GET /metrics-json for a role that has no other HTTP door.
@@ -24,6 +25,7 @@ export async function serveMetrics(
 			);
 			return;
 		}
+		if (request.method !== "GET" || request.url !== METRICS_PATH) return void response.writeHead(404).end();
 		void meter
 			.json()
 			.then((json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)));
@@ -37,7 +39,7 @@ export async function serveMetrics(
 export function readMetrics(socketPath: string): Promise<MetricsJson | null> {
 	return new Promise((resolve) => {
 		const none = () => resolve(null);
-		const call = get({ socketPath, path: "/metrics-json", timeout: TIMEOUT_MS }, (response) => {
+		const call = get({ socketPath, path: METRICS_PATH, timeout: TIMEOUT_MS }, (response) => {
 			let text = "";
 			response.setEncoding("utf8").on("data", (chunk: string) => {
 				text += chunk;

@@ -7,7 +7,7 @@ import { deniedReason, type Guard, type ProbeAlarm, probeAlarm, watchedListeners
 import type { PlanTable } from "../../compiler/plan.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
-import { PROBE_INTERVAL_MS } from "../../limits.js";
+import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { readListeners } from "../../probe/envoyCounters.js";
 import { Prober, type ProbeTarget } from "../../probe/prober.js";
 import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
@@ -52,6 +52,8 @@ export interface Watch {
 	 * last.
 	 */
 	round(): Promise<ProbeReport | null>;
+	/** For who asks: the round that is under way, or the last one within PROBE_SHARED_MS of its end, or one now. */
+	recent(): Promise<ProbeReport | null>;
 	close(): void;
 }
 
@@ -111,15 +113,25 @@ export function watchForBypass(options: WatchOptions): Watch {
 		});
 		return underWay;
 	};
+	/** What the last round came to, for a while. */
+	let told: { readonly untilMs: number; readonly report: ProbeReport } | null = null;
+	const recent = async (): Promise<ProbeReport | null> => {
+		if (connected() && underWay === null && told !== null && performance.now() < told.untilMs) return told.report;
+		const report = await shared();
+		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, report };
+		return report;
+	};
 	return {
 		served: (newest, newTable) => {
 			gateways = new Map(newest.map((gateway) => [qualifiedName(gateway.metadata), gateway]));
 			table = newTable;
+			told = null;
 			if (begun) return;
 			begun = true;
 			void follow();
 		},
 		round: shared,
+		recent,
 		close: () => {
 			closed = true;
 			if (timer !== null) clearTimeout(timer);

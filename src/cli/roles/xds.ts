@@ -100,7 +100,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	await server.listen({ socketPath: at.adsSocket });
 	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter, {
-		"POST /v1/probe": () => watch.round(),
+		"POST /v1/probe": () => watch.recent(),
 	});
 	let publishedOnce: () => void = () => {};
 	const published = new Promise<void>((resolve) => {
