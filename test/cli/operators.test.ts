@@ -1,10 +1,12 @@
 /** The commands as operators use them: their certificate in the environment, a second person, the audit log. */
 import { spawn } from "node:child_process";
+import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
+import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
 import { ALL, METRIC } from "../state/employment.js";
-import { mutualApi, operator } from "../state/mutualApi.js";
+import { mutualApi, newCa, operator } from "../state/mutualApi.js";
 import { keyPair, publicJwk, signed } from "../tokens/issuer.js";
 import { fileOf, MAIN, type Result, temporaryDirectory } from "./command.js";
 
@@ -161,5 +163,39 @@ spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 	];
 	for (const [what, more, key] of wrong) {
 		await t.rejects(withToken(await signed({ ...claims, ...more }, key)).status(), denied, what);
+	}
+});
+
+t.test("a token that is bound to a certificate (RFC 8705) is taken with that one, and with nothing else", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const [pair, holder] = [await keyPair(), await keyPair()];
+	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
+	const keys = await fileOf(directory, "jwks.json", JSON.stringify({ keys: [jwk] }));
+	const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
+	const { ca, withToken } = await mutualApi(t, { tokens: operatorTokens(options, { warn: () => {} }) });
+	const [own, other] = [await ca.issue({ spiffeId: operator("ada") }), await ca.issue({ spiffeId: operator("ada") })];
+	const stranger = await newCa();
+	const elsewhere = await stranger.issue({ spiffeId: operator("ada") });
+	const seconds = Math.floor(Date.now() / 1_000);
+	const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
+	const hash = (certificate: string): string =>
+		createHash("sha256").update(new X509Certificate(certificate).raw).digest("base64url");
+	const bound = await signed({ ...claims, cnf: { "x5t#S256": hash(own.certificate) } }, pair);
+	const toOutside = await signed({ ...claims, cnf: { "x5t#S256": hash(elsewhere.certificate) } }, pair);
+	const jkt = await calculateJwkThumbprint(await publicJwk(holder));
+	const toBoth = await signed({ ...claims, cnf: { jkt, "x5t#S256": hash(own.certificate) } }, pair);
+	const toKey = await signed({ ...claims, cnf: { jkt } }, pair);
+	const unbound = await signed(claims, pair);
+	const denied = { code: "permission-denied", message: /does not know who calls/ };
+	for (let round = 0; round < 2; round++) {
+		t.match(await withToken(bound, own).get(), { resources: [] }, "with its certificate");
+		t.match(await withToken(toOutside, elsewhere).get(), { resources: [] }, "whoever signed the certificate");
+		await t.rejects(withToken(bound).get(), denied, "without one");
+		await t.rejects(withToken(bound, other).get(), denied, "with another of the same name");
+		await t.rejects(withToken(toOutside, own).get(), denied);
+		await t.rejects(withToken(toBoth, own).get(), denied, "bound to a key too");
+		await t.rejects(withToken(toKey, own).get(), denied, "bound to a key");
+		t.match(await withToken(unbound).get(), { resources: [] }, "bound to nothing");
+		t.match(await withToken(unbound, other).get(), { resources: [] });
 	}
 });

@@ -5,7 +5,7 @@ import { type Api, type ApiOptions, startApi } from "../../src/state/api.js";
 import { ApiClient } from "../../src/state/apiClient.js";
 import type { TcpDoor } from "../../src/state/caller.js";
 import { Store, type StoreOptions } from "../../src/state/store.js";
-import { createDevelopmentCa, type DevelopmentCa } from "../identity/developmentCa.js";
+import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { temporaryDirectory } from "./employment.js";
 
 export const operator = (name: string): string => `spiffe://weir.test/weir/operator/${name}`;
@@ -27,8 +27,8 @@ export interface MutualApi {
 	readonly owner: ApiClient;
 	/** An operator by certificate. */
 	as(name: string): Promise<ApiClient>;
-	/** An operator by token. */
-	withToken(token: string): ApiClient;
+	/** An operator by token, beside the certificate where one is given. */
+	withToken(token: string, certificate?: IssuedCertificate): ApiClient;
 }
 
 export interface MutualApiOptions extends Partial<ApiOptions> {
@@ -82,6 +82,9 @@ export async function mutualApi(
 		directory,
 		owner: new ApiClient(`unix:${api.socket}`),
 		as: (name) => operatorClient(ca, api.url, name),
-		withToken: (token) => new ApiClient(api.url, { tls: { ca: ca.certificate, server: CONTROL }, token }),
+		withToken: (token, own) => {
+			const shown = own === undefined ? {} : { cert: own.certificate, key: own.privateKey };
+			return new ApiClient(api.url, { tls: { ca: ca.certificate, server: CONTROL, ...shown }, token });
+		},
 	};
 }

@@ -23,7 +23,10 @@ export interface OperatorIssuer {
 const LIFETIME_MAX_MS = 24 * 60 * 60 * 1_000;
 const DOOR = "api";
 
-/** The TCP door's port `tokens`. A token that is bound to a certificate (RFC 8705) must be shown with it. */
+/**
+ * The TCP door's port `tokens`. A token that is bound to a certificate (RFC 8705) is taken with that very certificate only;
+ * one that is bound to nothing is a bearer's; one that is bound in another way is refused.
+ */
 export function operatorTokens(
 	{ issuer, audience, keys, groupsClaim }: OperatorIssuer,
 	log: Pick<Log, "warn">,
@@ -31,21 +34,22 @@ export function operatorTokens(
 	const source: KeySource = keys.startsWith("https://")
 		? { from: "url", url: keys, caFile: null }
 		: { from: "file", file: keys };
-	const declared: TokenIssuer = {
+	const declared = (binding: TokenIssuer["binding"]): TokenIssuer => ({
 		issuer,
 		audiences: [audience],
 		keys: source,
 		profile: "jwt",
 		maxLifetimeMs: LIFETIME_MAX_MS,
-		binding: "none",
+		binding,
 		groupsClaim,
 		tenantClaim: "tenant",
 		purposeClaim: "purpose",
-	};
+	});
 	const verifier = new TokenVerifier({
 		keysFailed: (name, why) => log.warn("keys of the operators' issuer cannot be had", { issuer: name, why }),
 	});
-	verifier.use([{ name: DOOR, issuers: [declared] }]);
+	// A declaration has one kind of binding, and an issuer here tokens of two: what one refuses for that, the other judges.
+	verifier.use([{ name: DOOR, issuers: [declared("none"), declared("mtls")] }]);
 	return async (authorization, request): Promise<OperatorToken> => {
 		const answer = await verifier.verify({
 			gateway: DOOR,
