@@ -4,6 +4,7 @@
  */
 export * from "./limits/assignment.js";
 export * from "./limits/callout.js";
+export * from "./limits/door.js";
 export * from "./limits/experiment.js";
 export * from "./limits/gateway.js";
 export * from "./limits/identity.js";

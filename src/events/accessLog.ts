@@ -11,8 +11,9 @@ import {
 	type sendUnaryData,
 } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
-import { GRPC_MESSAGE_BYTES_MAX } from "../limits.js";
+import { GRPC_MESSAGE_BYTES_MAX, XDS_CONNECTIONS_MAX } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
+import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
 import type { Log } from "./meter.js";
 import {
@@ -54,8 +55,7 @@ export interface AccessLogTcp {
 	readonly address: string;
 	/** 0 = any. */
 	readonly port: number;
-	/** Must demand a client certificate. */
-	readonly credentials: ServerCredentials;
+	readonly tls: MutualTls;
 	/** SPIFFE id of the caller's verified certificate; null = it proves none. */
 	readonly peer: (call: ServerReadableStream<Buffer, void>) => string | null;
 	readonly trust: StreamTrust;
@@ -71,37 +71,53 @@ export async function serveAccessLog(
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
 	const server = serverOf(() => owner, null, sink, clock, log);
-	await bind(server, `unix:${socketPath}`, ServerCredentials.createInsecure());
+	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
 	return closing(server);
 }
 
-/** Listens on TCP. @throws WeirError `invalid-argument` for credentials without TLS, `unavailable` where it cannot listen */
+/**
+ * Listens on TCP.
+ * @throws WeirError `invalid-argument` for a door that would let in clients without a certificate, `unavailable` where it
+ * cannot listen
+ */
 export async function serveAccessLogTcp(
-	{ address, port, credentials, peer, trust }: AccessLogTcp,
+	{ address, port, tls, peer, trust }: AccessLogTcp,
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
-	if (!credentials._isSecure()) {
-		throw new WeirError("invalid-argument", "the access log is never taken over plain TCP", "give mTLS credentials");
+	if (tls.options.requestCert !== true || tls.options.rejectUnauthorized === false) {
+		throw new WeirError("invalid-argument", "the access log is taken over mTLS only", "demand client certificates");
 	}
 	const who = (call: ServerReadableStream<Buffer, void>): StreamPeer => {
 		const id = peer(call);
 		return id === null ? null : { kind: "spiffe", id };
 	};
 	const server = serverOf(who, trust, sink, clock, log);
-	const bound = await bind(server, `${address.includes(":") ? `[${address}]` : address}:${port}`, credentials);
-	return { port: bound, ...closing(server) };
+	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
+	try {
+		const door = await openHttp2Door({ host: address, port, tls, connections: XDS_CONNECTIONS_MAX }, injectConnection);
+		return {
+			port: door.port,
+			close: async () => {
+				door.close();
+				server.forceShutdown();
+			},
+		};
+	} catch (error) {
+		server.forceShutdown();
+		throw new WeirError("unavailable", `cannot listen on ${address}:${port}`, "", { cause: error });
+	}
 }
 
 /** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
 const closing = (server: Server) => ({ close: async () => server.forceShutdown() });
 
-function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+function bind(server: Server, address: string): Promise<void> {
 	return new Promise((resolve, reject) => {
-		server.bindAsync(address, credentials, (error, port) => {
-			if (error === null) resolve(port);
+		server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
+			if (error === null) resolve();
 			else reject(new WeirError("unavailable", `cannot listen on ${address}`, "", { cause: error }));
 		});
 	});

@@ -7,9 +7,10 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
 import { WeirError } from "../error.js";
-import { EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
+import { API_CONNECTIONS_MAX, EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
+import { boundConnections } from "../tlsDoor.js";
 import type { RequestAccount } from "./account.js";
 import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
 import type { Log } from "./meter.js";
@@ -73,7 +74,14 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
 	const server = createTlsServer({ ...tls });
-	const routes = publicRoutes(doors, (request) => senderOfId(peer(request)));
+	const connections = boundConnections(server, { connections: API_CONNECTIONS_MAX });
+	// A connection outlives the certificate that it was opened with; who sends by it then is nobody.
+	const routes = publicRoutes(doors, (request) =>
+		senderOfId(connections.leftMs(request.socket) > 0 ? peer(request) : null),
+	);
+	server.prependListener("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+		if (connections.isOld(socket)) response.setHeader("connection", "close");
+	});
 	const stop = follow?.(server) ?? ((): void => undefined);
 	const listening = await listen(server, routes, doors.log, (ready) => server.listen(port, address, ready));
 	return {

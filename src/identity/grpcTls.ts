@@ -1,13 +1,8 @@
 /** grpc-js with SPIFFE ids: credentials that follow an identity's rotation. The rules are nodeTls.ts's. */
-import { type ChannelCredentials, experimental, type Metadata, ServerCredentials } from "@grpc/grpc-js";
+import { type ChannelCredentials, experimental, type Metadata } from "@grpc/grpc-js";
 import { isForwarded } from "./forwarded.js";
-import { secureContext, serverCheck, serverTls } from "./nodeTls.js";
+import { serverCheck } from "./nodeTls.js";
 import type { Identity, Svid } from "./svid.js";
-
-/** mTLS for a Server, renewed by itself. @throws WeirError `unavailable` when the own SVID has ended */
-export function grpcServerCredentials(identity: Identity): ServerCredentials {
-	return new RotatingServerCredentials(identity);
-}
 
 /** mTLS for a client's channel to a server that must be one of `servers`; each new connection has the newest SVID. */
 export function grpcChannelCredentials(identity: Identity, servers: (spiffeId: string) => boolean): ChannelCredentials {
@@ -25,27 +20,13 @@ export interface AuthenticatedCall {
 
 /**
  * The caller's SPIFFE id in the own trust domain; null = it has none, or passes somebody else's call on, who is nobody
- * here. Only for servers with grpcServerCredentials.
+ * here. Only for servers behind a door that demands certificates (serverTls).
  */
 export function grpcPeerSpiffeId(call: AuthenticatedCall, identity: Identity): string | null {
 	if (isForwarded((name) => call.metadata.get(name).length > 0)) return null;
 	const { sslPeerCertificate: certificate } = call.getAuthContext();
 	return certificate?.raw === undefined ? null : identity.idOf(certificate.raw);
 }
-
-class RotatingServerCredentials extends ServerCredentials {
-	constructor(readonly identity: Identity) {
-		const { requestCert, rejectUnauthorized } = serverTls(identity);
-		super({ requestCert: requestCert === true, rejectUnauthorized: rejectUnauthorized === true }, contextOf(identity));
-		identity.onRotated(() => this.updateSecureContextOptions(contextOf(identity)));
-	}
-
-	override _equals(other: ServerCredentials): boolean {
-		return other instanceof RotatingServerCredentials && other.identity === this.identity;
-	}
-}
-
-const contextOf = (identity: Identity) => ({ ...secureContext(identity) });
 
 type CaListener = experimental.CaCertificateUpdateListener;
 type CertificateListener = experimental.IdentityCertificateUpdateListener;

@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import { Agent } from "node:https";
 import { type ConnectionOptions, connect, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { PROVED_EACH_TIME } from "../tls.js";
+import type { MutualTls } from "../tlsDoor.js";
 import { isForwardedRequest } from "./forwarded.js";
 import type { Identity } from "./svid.js";
 
@@ -18,11 +19,17 @@ export function serverTls(identity: Identity): TlsOptions {
 }
 
 /**
- * Keeps a server's certificate and roots those of the identity. Living connections keep what they were opened with.
+ * Keeps a server's certificate and roots those of the identity. Living connections keep what they were opened with, until
+ * their peer's certificate ends (tlsDoor.ts).
  * @returns stops it
  */
 export function followRotation(server: Server, identity: Identity): () => void {
 	return identity.onRotated(() => server.setSecureContext(secureContext(identity)));
+}
+
+/** A door that shows the identity and takes peers of the own trust domain's roots, both renewed by itself. */
+export function mutualTls(identity: Identity): MutualTls {
+	return { options: serverTls(identity), follow: (server) => followRotation(server, identity) };
 }
 
 /**

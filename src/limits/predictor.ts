@@ -24,8 +24,8 @@ export const WORKER_RESTART_MS = { first: 50, max: 5_000 } as const;
 /** How long a closing predictor waits for running requests, and then for its workers. */
 export const PREDICTOR_DRAIN_MS = 10_000;
 
-/** How long before the end of a peer's certificate the predictor asks it for a new connection: Envoys renew at half its life. */
-export const PREDICTOR_PEER_RENEWAL_MS = 60_000;
+/** Connections of Envoys to a predictor: each opens one per worker thread and request under way. */
+export const PREDICTOR_CONNECTIONS_MAX = 16_384;
 
 /** At most one line in this time about connections that the predictor refuses; all are counted. */
 export const PREDICTOR_REFUSAL_LOG_MS = 10_000;

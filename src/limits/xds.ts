@@ -16,6 +16,9 @@ export const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 /** Open ADS streams; each Envoy has one. */
 export const XDS_STREAMS_MAX = 1_000;
 
+/** TCP connections of proved peers to xds, or to the access log: an Envoy's next one is open before its last one ends. */
+export const XDS_CONNECTIONS_MAX = 2 * XDS_STREAMS_MAX;
+
 /** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
 export const XDS_SENT_VIEWS_MAX = 256;
 

@@ -5,10 +5,10 @@
  */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import { PREDICTOR_KEEP_ALIVE_MS, PREDICTOR_PEER_RENEWAL_MS, PREDICTOR_REFUSAL_LOG_MS } from "../limits.js";
+import { PREDICTOR_CONNECTIONS_MAX, PREDICTOR_KEEP_ALIVE_MS, PREDICTOR_REFUSAL_LOG_MS } from "../limits.js";
 import { PROVED_EACH_TIME } from "../tls.js";
+import { boundConnections } from "../tlsDoor.js";
 import { type ClientRule, isClient } from "./clients.js";
 import type { DoorIdentity, Log, Meter } from "./ports.js";
 
@@ -44,8 +44,6 @@ export function createDoor(options: DoorOptions): Door {
 type Reason = "no-certificate" | "untrusted-certificate" | "no-svid" | "not-a-client" | "certificate-ended" | "tls";
 
 function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients }: Guard): Door {
-	/** When each living connection's proof ends. */
-	const ends = new WeakMap<Socket, number>();
 	const refused = refusals(meter, log, nowMs);
 	const server = createTlsServer(
 		{
@@ -56,17 +54,17 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 			keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS,
 		},
 		(request, response) => {
-			const leftMs = (ends.get(request.socket) ?? 0) - nowMs();
-			if (leftMs <= 0) {
+			if (connections.leftMs(request.socket) <= 0) {
 				refused("certificate-ended");
 				request.socket.destroy();
 				return;
 			}
 			// The peer has a newer certificate by now: its next connection shows it, and no request fails.
-			if (leftMs < PREDICTOR_PEER_RENEWAL_MS) response.setHeader("connection", "close");
+			if (connections.isOld(request.socket)) response.setHeader("connection", "close");
 			handle(request, response);
 		},
 	);
+	const connections = boundConnections(server, { connections: PREDICTOR_CONNECTIONS_MAX, nowMs });
 	// Before HTTP's own listener: a refused peer's bytes are not parsed.
 	server.prependListener("secureConnection", (socket: TLSSocket) => {
 		const certificate = socket.getPeerX509Certificate();
@@ -77,8 +75,6 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 		} else if (!isClient(clients, id)) {
 			refused("not-a-client", id);
 			socket.destroy();
-		} else {
-			ends.set(socket, Date.parse(certificate.validTo));
 		}
 	});
 	server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {

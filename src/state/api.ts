@@ -16,6 +16,7 @@ import { isLoopbackHost } from "../resources/host.js";
 import type { EvidenceSource, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
+import { boundConnections, type DoorConnections } from "../tlsDoor.js";
 import type { ActCall } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
@@ -130,14 +131,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		groups: [],
 		how: "socket",
 	};
-	const local = withBounds(createServer(handler(house, async () => owner, true)));
-	const secure =
-		tcp === null
-			? null
-			: secureServer(
-					tcp,
-					handler(house, (request, id) => strangerOf(house, tcp, request, id), false),
-				);
+	const local = withBounds(createServer(handler(house, async () => owner, true)), API_CONNECTIONS_MAX);
+	const secure = tcp === null ? null : secureServer(house, tcp);
 	secure?.on("tlsClientError", onHandshakeFailure(house));
 	const plain =
 		insecureLoopback === undefined
@@ -153,6 +148,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 							false,
 						),
 					),
+					API_CONNECTIONS_MAX,
 				);
 	const outer = secure ?? plain;
 	const outerAt = tcp ?? insecureLoopback;
@@ -235,10 +231,18 @@ function passOn(
 }
 
 /** Who calls by TCP; who is not known is recorded and refused. */
-async function strangerOf(house: House, tcp: TcpDoor, request: IncomingMessage, id: string): Promise<Caller> {
+async function strangerOf(
+	house: House,
+	tcp: TcpDoor,
+	connections: DoorConnections,
+	request: IncomingMessage,
+	id: string,
+): Promise<Caller> {
 	checkOrigin(request);
 	try {
-		return await callerOf(tcp, request);
+		const caller = await callerOf(tcp, request, connections.leftMs(request.socket));
+		connections.prove(request.socket);
+		return caller;
 	} catch (thrown) {
 		const path = (request.url ?? "").split("?", 1)[0] ?? "";
 		recordStranger(house, id, request.method ?? "", path.slice(0, 200), WeirError.from(thrown).message);
@@ -282,22 +286,29 @@ function onHandshakeFailure(house: House): (error: NodeJS.ErrnoException, socket
 	};
 }
 
-type Handler = ReturnType<typeof handler>;
-
-function secureServer({ tls, tokens }: TcpDoor, handle: Handler): SecureServer {
+function secureServer(house: House, tcp: TcpDoor): SecureServer {
+	const { tls, tokens } = tcp;
 	// With tokens a client certificate is asked for and not demanded: callerOf looks whether its chain holds.
 	const options = { ...secureContext(tls), requestCert: true, rejectUnauthorized: tokens === undefined };
-	return withBounds(createSecureServer({ ...options, headersTimeout: 10_000, requestTimeout: 60_000 }, handle));
+	const made = createSecureServer({ ...options, headersTimeout: 10_000, requestTimeout: 60_000 });
+	const connections = boundConnections(made, { connections: API_CONNECTIONS_MAX, provedBy: "request" });
+	const handle = handler(house, (request, id) => strangerOf(house, tcp, connections, request, id), false);
+	made.on("request", (request: IncomingMessage, response: ServerResponse) => {
+		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
+		handle(request, response);
+	});
+	return withBounds(made, null);
 }
 
 function secureContext(tls: DoorTls) {
 	return { ...tls, ...PROVED_EACH_TIME };
 }
 
-function withBounds<S extends Server | SecureServer>(made: S): S {
+/** @param connections null = what TLS lies below counts them (tlsDoor.ts) */
+function withBounds<S extends Server | SecureServer>(made: S, connections: number | null): S {
 	made.headersTimeout = 10_000;
 	made.requestTimeout = 60_000;
-	made.maxConnections = API_CONNECTIONS_MAX;
+	if (connections !== null) made.maxConnections = connections;
 	return made;
 }
 

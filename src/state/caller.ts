@@ -46,9 +46,11 @@ export interface TcpDoor {
 /**
  * The caller of a request of the TCP door. A token that is present decides alone, and one that does not hold is refused
  * even beside a good certificate: whoever sends one means to act by it.
+ * @param leftMs until the certificate ends with which the connection was opened: it was judged then, and lives longer
  * @throws WeirError `permission-denied` for nobody that is known.
  */
-export async function callerOf(door: TcpDoor, request: IncomingMessage): Promise<Caller> {
+export async function callerOf(door: TcpDoor, request: IncomingMessage, leftMs: number): Promise<Caller> {
+	if (leftMs <= 0) throw unknown("the certificate that the connection was opened with has ended");
 	const headers = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "authorization");
 	const { authorization } = request.headers;
 	if (authorization !== undefined) {

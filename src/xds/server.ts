@@ -4,12 +4,12 @@
  * them keep what they have.
  */
 import { rm } from "node:fs/promises";
-import { isIP } from "node:net";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import {
 	XDS_ACK_TIMEOUT_MS,
 	XDS_CONNECTION_AGE_MS,
+	XDS_CONNECTIONS_MAX,
 	XDS_NODES_REMEMBERED_MAX,
 	XDS_REQUEST_BYTES_MAX,
 	XDS_SENT_VIEWS_MAX,
@@ -17,6 +17,7 @@ import {
 } from "../limits.js";
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
+import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type Call, Connection } from "./connection.js";
 import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReportingServiceDefinition, LoadReports, type LoadReportsOptions } from "./loadReports.js";
@@ -45,8 +46,7 @@ export interface XdsServerOptions {
 
 /** A port: mTLS, and the SPIFFE id that a call's client has proved by it. */
 export interface XdsSecurity {
-	/** Demands a client certificate; renews the own one by itself. */
-	readonly credentials: ServerCredentials;
+	readonly tls: MutualTls;
 	/** null = the certificate is no X.509-SVID of the own trust domain, or the call is another's that a proxy passes on. */
 	readonly idOf: (call: Pick<Call, "getAuthContext" | "metadata">) => string | null;
 }
@@ -65,6 +65,7 @@ export type AcknowledgedListener = (revision: number, atMs: number, closed: read
 export class XdsServer {
 	/** One server a door, so that no call of one can be taken for one of the other. */
 	readonly #servers: Server[] = [];
+	readonly #doors: { close(): void }[] = [];
 	readonly #secure: XdsSecurity | null;
 	readonly #gatewaysOf: (spiffeId: string) => readonly string[] | null;
 	readonly #onRefused: (reason: RefusedFor, id: string | null) => void;
@@ -103,7 +104,7 @@ export class XdsServer {
 	async listen(address: XdsAddress): Promise<XdsAddress> {
 		if ("socketPath" in address) {
 			await claimSocket(address.socketPath);
-			await this.#bind(`unix:${address.socketPath}`, ServerCredentials.createInsecure(), () => ({ kind: "owner" }));
+			await this.#bind(`unix:${address.socketPath}`);
 			this.#socketPath = address.socketPath;
 			await restrictSocket(address.socketPath);
 			return address;
@@ -113,8 +114,22 @@ export class XdsServer {
 		if (secure === null) {
 			throw new WeirError("invalid-argument", `xds has no identity for ${host}`, "give it one, or use a UNIX socket");
 		}
-		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
-		return { host, port: await this.#bind(target, secure.credentials, (call) => this.#proved(secure, call)) };
+		const server = this.#server((call) => this.#proved(secure, call), {
+			// A connection must not outlive the certificate that it was opened with.
+			"grpc.max_connection_age_ms": XDS_CONNECTION_AGE_MS,
+			"grpc.max_connection_age_grace_ms": 1_000,
+		});
+		const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
+		try {
+			const { tls } = secure;
+			const door = await openHttp2Door({ host, port, tls, connections: XDS_CONNECTIONS_MAX }, injectConnection);
+			this.#doors.push(door);
+			this.#servers.push(server);
+			return { host, port: door.port };
+		} catch (error) {
+			server.forceShutdown();
+			throw taken(`${host}:${port}`, error);
+		}
 	}
 
 	/**
@@ -180,6 +195,7 @@ export class XdsServer {
 	async close(): Promise<void> {
 		this.#loads.close();
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
+		for (const door of this.#doors) door.close();
 		for (const server of this.#servers) server.forceShutdown();
 		if (this.#socketPath !== null) await rm(this.#socketPath, { force: true });
 		this.#socketPath = null;
@@ -275,17 +291,15 @@ export class XdsServer {
 		if (this.#remembered.size > XDS_NODES_REMEMBERED_MAX && oldest !== undefined) this.#remembered.delete(oldest);
 	}
 
-	async #bind(target: string, credentials: ServerCredentials, peer: PeerOf): Promise<number> {
+	/** @param more options for gRPC */
+	#server(peer: PeerOf, more: Readonly<Record<string, number>>): Server {
 		const server = new Server({
 			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
 			"grpc.max_send_message_length": -1,
 			// Finds Envoys that vanished without closing.
 			"grpc.keepalive_time_ms": 30_000,
 			"grpc.keepalive_timeout_ms": 10_000,
-			// A connection must not outlive the certificate that it was opened with; on a UNIX socket there is none.
-			...(target.startsWith("unix:")
-				? {}
-				: { "grpc.max_connection_age_ms": XDS_CONNECTION_AGE_MS, "grpc.max_connection_age_grace_ms": 1_000 }),
+			...more,
 		});
 		server.addService(AggregatedDiscoveryServiceDefinition, {
 			streamAggregatedResources: (call: Call) => this.#connect(call, peer(call)),
@@ -293,20 +307,26 @@ export class XdsServer {
 		server.addService(LoadReportingServiceDefinition, {
 			streamLoadStats: (call: LoadCall) => this.#takeLoads(call, peer(call)),
 		});
+		return server;
+	}
+
+	/** A UNIX socket, whose callers are the owner's. */
+	async #bind(target: string): Promise<void> {
+		const server = this.#server(() => ({ kind: "owner" }), {});
 		try {
-			const port = await new Promise<number>((resolve, reject) => {
-				server.bindAsync(target, credentials, (error, port) => {
-					if (error === null) resolve(port);
+			await new Promise<void>((resolve, reject) => {
+				server.bindAsync(target, ServerCredentials.createInsecure(), (error) => {
+					if (error === null) resolve();
 					else reject(error);
 				});
 			});
 			this.#servers.push(server);
-			return port;
 		} catch (error) {
 			server.forceShutdown();
-			throw new WeirError("unavailable", `xds cannot listen on ${target}`, "is another control running?", {
-				cause: error,
-			});
+			throw taken(target, error);
 		}
 	}
 }
+
+const taken = (where: string, cause: unknown): WeirError =>
+	new WeirError("unavailable", `xds cannot listen on ${where}`, "is another control running?", { cause });

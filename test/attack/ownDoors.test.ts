@@ -20,8 +20,8 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { serveAccessLogTcp } from "../../src/events/accessLog.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { startCa } from "../../src/identity/ca.js";
-import { grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
-import { clientTls, httpPeerSpiffeId } from "../../src/identity/nodeTls.js";
+import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
+import { clientTls, httpPeerSpiffeId, mutualTls } from "../../src/identity/nodeTls.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startApi } from "../../src/state/api.js";
 import { Store } from "../../src/state/store.js";
@@ -52,7 +52,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 	const control = await identityOf(t, socket("control"));
 	const refused: string[] = [];
 	const server = new XdsServer({
-		secure: { credentials: grpcServerCredentials(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
+		secure: { tls: mutualTls(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
 		gatewaysOf: () => null,
 		onRefused: (reason) => refused.push(reason),
 	});
@@ -71,7 +71,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 		{
 			address: "127.0.0.1",
 			port: 0,
-			credentials: grpcServerCredentials(control),
+			tls: mutualTls(control),
 			peer: (call) => grpcPeerSpiffeId(call, control),
 			trust: { trustDomain: TRUST_DOMAIN, gatewaysOf: () => null },
 		},

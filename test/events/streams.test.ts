@@ -1,9 +1,10 @@
 /** Access-log streams: of Envoys, for their own Gateway; forged ones are refused, counted and recorded. */
-import { Client, credentials, ServerCredentials } from "@grpc/grpc-js";
+import { Client, credentials } from "@grpc/grpc-js";
 import t from "tap";
 import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/streamIdentity.js";
-import { grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
+import { mutualTls } from "../../src/identity/nodeTls.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
@@ -72,7 +73,7 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 		accessLogTcp: {
 			address: "127.0.0.1",
 			port: 0,
-			credentials: grpcServerCredentials(identity),
+			tls: mutualTls(identity),
 			peer: (call) => grpcPeerSpiffeId(call, identity),
 			trust,
 		},
@@ -144,7 +145,7 @@ t.test("plain TCP is never an access log's door", async (t) => {
 			accessLogTcp: {
 				address: "127.0.0.1",
 				port: 0,
-				credentials: ServerCredentials.createInsecure(),
+				tls: { options: {}, follow: () => () => {} },
 				peer: () => null,
 				trust,
 			},

@@ -11,11 +11,13 @@ import {
 	X509SVIDSchema,
 } from "../../src/gen/spiffe/workload_pb.js";
 import { startCa } from "../../src/identity/ca.js";
-import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
+import { mutualTls } from "../../src/identity/nodeTls.js";
 import { derOf } from "../../src/identity/pem.js";
 import { readSvid } from "../../src/identity/readSvid.js";
 import { WorkloadApiDefinition } from "../../src/identity/wire.js";
 import { followWorkload } from "../../src/identity/workloadClient.js";
+import { openHttp2Door } from "../../src/tlsDoor.js";
 import type { TestScope } from "../envoy/harness.js";
 import { createDevelopmentCa } from "./developmentCa.js";
 import { CLIENT, ENVOY, id, identityOf, PREDICTOR, scratch, TRUST_DOMAIN, until } from "./mesh.js";
@@ -173,12 +175,14 @@ t.test("grpc-js: both ends by id, rotation included", async (t) => {
 			},
 		},
 	);
-	const port = await new Promise<number>((resolve, reject) =>
-		server.bindAsync("127.0.0.1:0", grpcServerCredentials(serverIdentity), (error, bound) =>
-			error ? reject(error) : resolve(bound),
-		),
-	);
-	t.teardown(() => server.forceShutdown());
+	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
+	const at = { host: "127.0.0.1", port: 0, tls: mutualTls(serverIdentity), connections: 10 };
+	const door = await openHttp2Door(at, injectConnection);
+	const { port } = door;
+	t.teardown(() => {
+		door.close();
+		server.forceShutdown();
+	});
 	const { Client, credentials, Metadata: Headers } = await import("@grpc/grpc-js");
 	const ask = async (channel: ReturnType<typeof grpcChannelCredentials>): Promise<number | undefined> => {
 		const client = new Client(`127.0.0.1:${port}`, channel, { "grpc.use_local_subchannel_pool": 1 });

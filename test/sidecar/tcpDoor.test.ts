@@ -1,6 +1,9 @@
 /** `weir sidecar --listen`: mutual TLS or nothing, for the Envoys of the own trust domain, with identities that are renewed. */
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from "node:http2";
+import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
@@ -9,6 +12,7 @@ import { startCa } from "../../src/identity/ca.js";
 import { clientTls } from "../../src/identity/nodeTls.js";
 import type { Identity } from "../../src/identity/svid.js";
 import { followWorkload } from "../../src/identity/workloadClient.js";
+import { CALLOUT_CONNECTIONS_MAX } from "../../src/limits.js";
 import { HEALTH_CHECK } from "../../src/sidecar/grpc/health.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { versioned } from "./sampleTable.js";
@@ -132,4 +136,52 @@ t.test("a new root is followed while it serves", async (t) => {
 	let said = "";
 	for (let tries = 0; tries < 200 && said !== "grpc 0"; tries++) said = await ask(port, clientTls(envoy, isSidecar));
 	t.equal(said, "grpc 0");
+});
+
+t.test("silent connections do not keep an Envoy out", async (t) => {
+	const { ready } = await start("--identity", identity);
+	const port = Number(ready.port);
+	for (let index = 0; index < CALLOUT_CONNECTIONS_MAX + 100; index++) {
+		const socket = connectTcp(port, "127.0.0.1");
+		socket.on("error", () => {});
+		t.teardown(() => socket.destroy());
+		await once(socket, "connect");
+	}
+	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0");
+});
+
+t.test("calls of a connection whose certificate has ended are nobody's, and it is closed", async (t) => {
+	const brief = await startCa({ directory: join(directory, "brief"), trustDomain: TD, svidLifetimeMs: 4_000 });
+	t.teardown(() => brief.close());
+	const own = join(directory, "brief-sidecar.sock");
+	await brief.workload(SIDECAR, own);
+	const peer = await identityOf(brief, "brief-envoy", "weir/envoy/edge");
+	const { ready } = await start("--identity", own);
+	const port = Number(ready.port);
+	const shown = clientTls(peer, isSidecar);
+	const ends = Date.parse(new X509Certificate(peer.current().certificate).validTo);
+	const session = connect(`https://127.0.0.1:${port}`, {
+		createConnection: () => connectTls({ host: "127.0.0.1", port, ALPNProtocols: ["h2"], ...shown }),
+	});
+	session.on("error", () => {});
+	const closed = once(session, "close");
+	const call = async (): Promise<string> => {
+		const asked = session.request({ ":method": "POST", ":path": HEALTH_CHECK, "content-type": "application/grpc" });
+		let status = "none";
+		asked.on("response", (headers) => {
+			status = String(headers["grpc-status"] ?? status);
+		});
+		asked.on("trailers", (trailers) => {
+			status = String(trailers["grpc-status"]);
+		});
+		asked.on("error", () => {});
+		asked.resume().end(Buffer.alloc(5));
+		await once(asked, "close");
+		return status;
+	};
+	t.equal(await call(), "0");
+	while (Date.now() < ends) await new Promise((resolve) => setTimeout(resolve, 100));
+	t.equal(await call(), "7");
+	await closed;
+	t.equal(await ask(port, clientTls(peer, isSidecar)), "grpc 0", "the next one shows the renewed certificate");
 });

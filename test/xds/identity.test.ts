@@ -2,7 +2,8 @@
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { credentials } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
-import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
+import { mutualTls } from "../../src/identity/nodeTls.js";
 import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
@@ -21,7 +22,7 @@ async function start(t: Test, options: XdsServerOptions = {}) {
 	const refused: string[] = [];
 	const ids: (string | null)[] = [];
 	const server = new XdsServer({
-		secure: { credentials: grpcServerCredentials(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
+		secure: { tls: mutualTls(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
 		gatewaysOf: () => null,
 		onRefused: (reason, id) => {
 			refused.push(reason);

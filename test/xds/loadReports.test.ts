@@ -16,7 +16,8 @@ import {
 	LoadStatsRequestSchema,
 	type LoadStatsResponse,
 } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { grpcChannelCredentials, grpcPeerSpiffeId, grpcServerCredentials } from "../../src/identity/grpcTls.js";
+import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
+import { mutualTls } from "../../src/identity/nodeTls.js";
 import { type ClusterLoad, LoadReportingServiceDefinition } from "../../src/xds/loadReports.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";
@@ -104,7 +105,7 @@ t.test("reports are taken from Envoys under their own name alone, and of publish
 	const reports: (readonly [string, readonly ClusterLoad[]])[] = [];
 	let reported = (): void => {};
 	const server = new XdsServer({
-		secure: { credentials: grpcServerCredentials(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
+		secure: { tls: mutualTls(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
 		gatewaysOf: (spiffeId) => (spiffeId.endsWith("/rogue") ? [] : null),
 		onRefused: (reason, id) => void refused.push([reason, id]),
 		loads: {

@@ -60,12 +60,15 @@ async function accessLogDoor({
 	envoyGateways,
 }: RoleContext): Promise<AccessLogTcp | null> {
 	if (identity === null || listen === null) return null;
-	const { grpcPeerSpiffeId, grpcServerCredentials } = await import("../../identity/grpcTls.js");
+	const [{ grpcPeerSpiffeId }, { mutualTls }] = await Promise.all([
+		import("../../identity/grpcTls.js"),
+		import("../../identity/nodeTls.js"),
+	]);
 	const trustDomain = trustDomainOf(identity.current().spiffeId);
 	return {
 		address: listen.host,
 		port: listen.port,
-		credentials: grpcServerCredentials(identity),
+		tls: mutualTls(identity),
 		peer: (call) => grpcPeerSpiffeId(call, identity),
 		trust: {
 			trustDomain,

@@ -213,8 +213,11 @@ const opened = (table: PlanTable, closed: ReadonlySet<string>): PlanTable => ({
 
 /** Loaded only where xDS has a TCP door. */
 async function security(identity: Identity): Promise<XdsSecurity> {
-	const { grpcPeerSpiffeId, grpcServerCredentials } = await import("../../identity/grpcTls.js");
-	return { credentials: grpcServerCredentials(identity), idOf: (call) => grpcPeerSpiffeId(call, identity) };
+	const [{ grpcPeerSpiffeId }, { mutualTls }] = await Promise.all([
+		import("../../identity/grpcTls.js"),
+		import("../../identity/nodeTls.js"),
+	]);
+	return { tls: mutualTls(identity), idOf: (call) => grpcPeerSpiffeId(call, identity) };
 }
 
 function withPorts(resources: ResourceSet, ports: ReadonlyMap<string, number>): ResourceSet {

@@ -30,11 +30,13 @@ import {
 	CALLOUT_WINDOW_BYTES,
 } from "../../limits.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
+import { boundConnections } from "../../tlsDoor.js";
 import type { Shared } from "./call.js";
 import { deadlineMs } from "./deadline.js";
 import { PartialBytes } from "./framing.js";
 import { HEALTH_CHECK, HEALTH_WATCH, type Health } from "./health.js";
 import { type GrpcCounters, NO_COUNTERS } from "./ports.js";
+import { Proofs } from "./proofs.js";
 import { endWithoutMessage, refuseHttp } from "./response.js";
 import { GRPC, type GrpcCode, GrpcFailure, type Methods, type StreamMethod, type UnaryMethod } from "./service.js";
 import { StreamCall } from "./streamCall.js";
@@ -94,6 +96,7 @@ const OPTIONS: ServerOptions & ResetOptions = {
 };
 
 const MALFORMED_TIMEOUT = new GrpcFailure(GRPC.INTERNAL, "malformed grpc-timeout");
+const ENDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "the certificate of the connection has ended");
 const FORWARDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "a call that is passed on for somebody else");
 const UNKNOWN_METHOD = new GrpcFailure(GRPC.UNIMPLEMENTED, "unknown method");
 
@@ -118,6 +121,7 @@ class Server implements GrpcServer {
 	readonly #shared: Shared;
 	readonly #sessions = new Set<ServerHttp2Session>();
 	readonly #sockets = new Set<Socket>();
+	readonly #proofs = new Proofs();
 	/** Sessions that have not answered their PING. */
 	readonly #silent = new Set<ServerHttp2Session>();
 	readonly #pings: NodeJS.Timeout;
@@ -154,17 +158,18 @@ class Server implements GrpcServer {
 		this.#pings.unref();
 		if (tls === undefined || !("host" in listen)) {
 			this.#http = createServer(OPTIONS);
+			this.#http.maxConnections = CALLOUT_CONNECTIONS_MAX;
 			this.#unguard = () => {};
 			this.#isForwarded = () => false;
 		} else {
 			this.#isForwarded = tls.isForwarded;
 			const secure = createSecureServer({ ...OPTIONS, ...tls.options, allowHTTP1: false });
+			boundConnections(secure, { connections: CALLOUT_CONNECTIONS_MAX });
 			this.#unguard = tls.guard(secure);
 			this.#http = secure;
 			secure.on("tlsClientError", (error) => this.#counters.brokeConnection(error));
 			secure.on("unknownProtocol", (socket) => socket.destroy());
 		}
-		this.#http.maxConnections = CALLOUT_CONNECTIONS_MAX;
 		this.#http.on("connection", (socket: Socket) => {
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
@@ -263,6 +268,7 @@ class Server implements GrpcServer {
 
 	#connected(session: ServerHttp2Session): void {
 		this.#sessions.add(session);
+		this.#proofs.opened(session);
 		session.setLocalWindowSize(CALLOUT_WINDOW_BYTES.connection);
 		session.once("close", () => {
 			this.#sessions.delete(session);
@@ -278,6 +284,7 @@ class Server implements GrpcServer {
 	#sweep(): void {
 		for (const session of this.#sessions) {
 			if (session.destroyed) continue;
+			this.#proofs.endOld(session);
 			if (this.#silent.has(session)) {
 				this.#counters.brokeConnection(new Error("no answer to PING"));
 				session.destroy();
@@ -297,6 +304,10 @@ class Server implements GrpcServer {
 		}
 		if (!isGrpc(headers["content-type"])) {
 			this.#refused(stream, 415);
+			return;
+		}
+		if (this.#proofs.hasEnded(stream.session)) {
+			this.#failed(stream, "unknown", ENDED);
 			return;
 		}
 		if (this.#isForwarded(headers)) {

@@ -1,0 +1,22 @@
+/** Bounds of TLS doors: who has not proved who it is, and for how long a proof counts. */
+
+/**
+ * Connections of one door whose peer has not proved who it is; beyond it the oldest goes, first of the address that has
+ * the most. A handshake takes milliseconds, so a peer that wants to prove itself is through long before, at thousands of
+ * silent connections a second.
+ */
+export const UNPROVED_CONNECTIONS_MAX = 1_024;
+
+/** How long such a connection may take: a handshake is three packets; the rest is for slow lines and a busy process. */
+export const UNPROVED_CONNECTION_MS = 5_000;
+
+/** How often a door looks for connections that are over. */
+export const CONNECTIONS_LOOK_MS = 1_000;
+
+/**
+ * How long before the end of its peer's certificate a connection is asked to end, in order: peers have a newer one by
+ * then, for SVIDs are renewed at half of their life. At most this share of what was left of it when the connection was
+ * opened, for very short ones.
+ */
+export const PEER_RENEWAL_MS = 60_000;
+export const PEER_RENEWAL_SHARE = 0.25;

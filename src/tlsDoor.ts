@@ -1,0 +1,228 @@
+/**
+ * Who holds connections of a TLS door, and for how long. A connection counts as its peer's once the peer has proved who it
+ * is: until then it is one of a bounded number, gone after seconds, so that silent ones shut nobody out; and it counts no
+ * longer than the certificate that proved it. For all TCP doors between parts, whatever speaks behind them.
+ */
+import type { AddressInfo, Socket } from "node:net";
+import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import {
+	CONNECTIONS_LOOK_MS,
+	PEER_RENEWAL_MS,
+	PEER_RENEWAL_SHARE,
+	UNPROVED_CONNECTION_MS,
+	UNPROVED_CONNECTIONS_MAX,
+} from "./limits.js";
+
+export interface DoorBounds {
+	/** Connections of peers that have proved who they are; further ones are ended. */
+	readonly connections: number;
+	/** `certificate` (by default): a verified client certificate is the proof. `request`: without one, `prove` says so. */
+	readonly provedBy?: "certificate" | "request";
+	/** A connection is cut at its certificate's end whatever goes on in it: for calls that never end. */
+	readonly cutAtEnd?: boolean;
+	readonly nowMs?: () => number;
+}
+
+export interface DoorConnections {
+	/** The peer has proved who it is by something else than a certificate. */
+	prove(socket: Socket): void;
+	/** Milliseconds until the certificate ends that the peer has proved itself by; no more than 0: it has ended. */
+	leftMs(socket: Socket): number;
+	/** Whether the peer should come back on a new connection with a newer certificate. */
+	isOld(socket: Socket): boolean;
+}
+
+/** When a connection's proof ends, and from when on it is old; for ever where no certificate was verified. */
+export interface ProofTimes {
+	readonly endsAtMs: number;
+	readonly oldAtMs: number;
+}
+
+/** Of the verified certificate of the peer of a connection that is opened now. */
+export function proofTimes(socket: TLSSocket, nowMs: number): ProofTimes {
+	const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+	if (certificate === undefined) return { endsAtMs: Number.POSITIVE_INFINITY, oldAtMs: Number.POSITIVE_INFINITY };
+	const endsAtMs = Date.parse(certificate.validTo);
+	return { endsAtMs, oldAtMs: endsAtMs - Math.min(PEER_RENEWAL_MS, (endsAtMs - nowMs) * PEER_RENEWAL_SHARE) };
+}
+
+/**
+ * Bounds the connections of a server (tls, https, http2) from its next one on. Call it before it listens; its own
+ * `maxConnections` would count those that prove nothing, so leave that alone.
+ */
+export function boundConnections(server: Server, bounds: DoorBounds): DoorConnections {
+	return new Connections(server, bounds);
+}
+
+/** A connection whose peer has not proved who it is. */
+interface Unproved {
+	/** Below TLS: what is ended. */
+	readonly raw: Socket;
+	readonly name: string;
+	readonly address: string;
+	sinceMs: number;
+}
+
+class Connections implements DoorConnections {
+	readonly #bounds: DoorBounds;
+	readonly #nowMs: () => number;
+	readonly #unproved = new Map<string, Unproved>();
+	/** The same, by address, the oldest first. */
+	readonly #byAddress = new Map<string, Set<Unproved>>();
+	readonly #proved = new Set<TLSSocket>();
+	readonly #times = new WeakMap<Socket, ProofTimes>();
+
+	constructor(server: Server, bounds: DoorBounds) {
+		this.#bounds = bounds;
+		this.#nowMs = bounds.nowMs ?? Date.now;
+		// Before TLS has the connection, and before anything that speaks on it.
+		server.prependListener("connection", (raw: Socket) => this.#opened(raw));
+		server.prependListener("secureConnection", (socket: TLSSocket) => this.#secured(socket));
+		const looks = setInterval(() => this.#look(), CONNECTIONS_LOOK_MS);
+		looks.unref();
+		server.once("close", () => clearInterval(looks));
+	}
+
+	prove(socket: Socket): void {
+		const unproved = this.#unproved.get(nameOf(socket) ?? "");
+		if (unproved === undefined) return;
+		this.#forget(unproved);
+		this.#keep(socket as TLSSocket);
+	}
+
+	leftMs(socket: Socket): number {
+		return (this.#times.get(socket)?.endsAtMs ?? Number.NEGATIVE_INFINITY) - this.#nowMs();
+	}
+
+	isOld(socket: Socket): boolean {
+		return (this.#times.get(socket)?.oldAtMs ?? Number.NEGATIVE_INFINITY) <= this.#nowMs();
+	}
+
+	#opened(raw: Socket): void {
+		const name = nameOf(raw);
+		const address = raw.remoteAddress;
+		if (name === null || address === undefined) {
+			// Gone already; TLS takes it first.
+			setImmediate(() => raw.destroy());
+			return;
+		}
+		const unproved = { raw, name, address, sinceMs: performance.now() };
+		this.#unproved.set(name, unproved);
+		const siblings = this.#byAddress.get(address);
+		if (siblings === undefined) this.#byAddress.set(address, new Set([unproved]));
+		else siblings.add(unproved);
+		raw.once("close", () => this.#forget(unproved));
+		if (this.#unproved.size > UNPROVED_CONNECTIONS_MAX) this.#endOne();
+	}
+
+	#secured(socket: TLSSocket): void {
+		const unproved = this.#unproved.get(nameOf(socket) ?? "");
+		if (unproved === undefined) {
+			socket.destroy();
+			return;
+		}
+		this.#times.set(socket, proofTimes(socket, this.#nowMs()));
+		if (this.#bounds.provedBy === "request" && !socket.authorized) {
+			unproved.sinceMs = performance.now();
+			return;
+		}
+		this.#forget(unproved);
+		this.#keep(socket);
+	}
+
+	#keep(socket: TLSSocket): void {
+		if (this.#proved.size >= this.#bounds.connections) {
+			socket.destroy();
+			return;
+		}
+		this.#proved.add(socket);
+		socket.once("close", () => this.#proved.delete(socket));
+	}
+
+	#forget(unproved: Unproved): void {
+		const { name, address } = unproved;
+		// Another connection may have the name by now.
+		if (this.#unproved.get(name) === unproved) this.#unproved.delete(name);
+		const siblings = this.#byAddress.get(address);
+		siblings?.delete(unproved);
+		if (siblings?.size === 0) this.#byAddress.delete(address);
+	}
+
+	/** The oldest of the address with the most; of several such, of the one that came first. */
+	#endOne(): void {
+		let most: ReadonlySet<Unproved> = new Set();
+		for (const siblings of this.#byAddress.values()) if (siblings.size > most.size) most = siblings;
+		const [oldest] = most;
+		if (oldest !== undefined) this.#end(oldest);
+	}
+
+	#end(unproved: Unproved): void {
+		this.#forget(unproved);
+		unproved.raw.destroy();
+	}
+
+	#look(): void {
+		const before = performance.now() - UNPROVED_CONNECTION_MS;
+		for (const unproved of [...this.#unproved.values()]) if (unproved.sinceMs < before) this.#end(unproved);
+		if (this.#bounds.cutAtEnd !== true) return;
+		for (const socket of [...this.#proved]) if (this.leftMs(socket) <= 0) socket.destroy();
+	}
+}
+
+/** Tells the living connections of one server apart; null: the peer is gone. TLS and what lies below it share the name. */
+function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
+	if (remoteAddress === undefined || remotePort === undefined) return null;
+	return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+/** How a door shows itself, and whom it takes; both change while it is open. */
+export interface MutualTls {
+	/** Must demand client certificates that it verifies. */
+	readonly options: TlsOptions;
+	/** Given the server once it exists, to renew what it shows; what it returns is called at the end. */
+	readonly follow: (server: Server) => () => void;
+}
+
+/**
+ * A door for gRPC servers that open none with bounds of their own: takes mTLS connections of HTTP/2 and hands on those
+ * whose peer is proved, each cut at the end of its certificate.
+ * @param port 0 = any
+ * @param take the server's connection injector
+ */
+export async function openHttp2Door(
+	{ host, port, tls, connections }: { host: string; port: number; tls: MutualTls; connections: number },
+	take: (socket: TLSSocket) => void,
+): Promise<{ readonly port: number; close(): void }> {
+	const server = createServer({ ...tls.options, ALPNProtocols: ["h2"] });
+	boundConnections(server, { connections, cutAtEnd: true });
+	server.on("secureConnection", (socket) => {
+		// A connection that breaks is the peer's business; the gRPC server is told by its own listeners.
+		socket.on("error", () => {});
+		if (socket.destroyed) return;
+		if (socket.alpnProtocol === "h2") take(socket);
+		else socket.destroy();
+	});
+	server.on("tlsClientError", (_, socket) => socket.destroy());
+	const stop = tls.follow(server);
+	try {
+		await new Promise<void>((resolve, reject) => {
+			server.once("error", reject);
+			server.listen(port, host, () => {
+				server.off("error", reject);
+				// Accepting may fail later (no file descriptors left), and the door goes on.
+				server.on("error", () => {});
+				resolve();
+			});
+		});
+	} catch (thrown) {
+		stop();
+		throw thrown;
+	}
+	return {
+		port: (server.address() as AddressInfo).port,
+		close: () => {
+			stop();
+			server.close();
+		},
+	};
+}

@@ -1,0 +1,82 @@
+/** The API's TCP door under silent connections, and under certificates that end while their connection is open. */
+import { once } from "node:events";
+import { Agent, request } from "node:https";
+import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
+import t from "tap";
+import { API_CONNECTIONS_MAX } from "../../src/limits.js";
+import { mutualApi, operator } from "./mutualApi.js";
+
+t.setTimeout(60_000);
+
+t.test("silent connections do not keep operators out", async (t) => {
+	const { api, as } = await mutualApi(t);
+	const { port } = new URL(api.url);
+	const ada = await as("ada");
+	for (let index = 0; index < API_CONNECTIONS_MAX + 100; index++) {
+		const socket = connect(Number(port), "127.0.0.1");
+		socket.on("error", () => {});
+		t.teardown(() => socket.destroy());
+		await once(socket, "connect");
+	}
+	t.match(await ada.get(), { resources: [] });
+	t.match(await (await as("bob")).get(), { resources: [] });
+});
+
+t.test(
+	"nor do connections that speak TLS: where a token may be the proof, none has proved itself without one",
+	async (t) => {
+		const { api, withToken } = await mutualApi(t, {
+			tokens: async (authorization) =>
+				authorization === "Bearer good" ? { subject: "https://id.example#eve", groups: [] } : { refused: "no" },
+		});
+		const idle = connectTls({ port: Number(new URL(api.url).port), host: "127.0.0.1", rejectUnauthorized: false });
+		t.teardown(() => idle.destroy());
+		await once(idle, "secureConnect");
+		const closed = once(idle.resume(), "close");
+		t.match(await withToken("good").get(), { resources: [] });
+		await t.rejects(withToken("bad").get(), { code: "permission-denied" });
+		await closed;
+		t.match(await withToken("good").get(), { resources: [] });
+	},
+);
+
+t.test("a connection does not outlive its certificate: it is closed in order before, and nobody's after", async (t) => {
+	const { api, ca, store } = await mutualApi(t);
+	const { port } = new URL(api.url);
+	const LIFE_MS = 4_000;
+	const issuedMs = Date.now();
+	const own = await ca.issue({ spiffeId: operator("ada"), nowMs: issuedMs, lifetimeMs: LIFE_MS });
+	const agent = new Agent({
+		keepAlive: true,
+		maxSockets: 1,
+		cert: own.certificate,
+		key: own.privateKey,
+		ca: ca.certificate,
+		checkServerIdentity: () => undefined,
+	});
+	t.teardown(() => agent.destroy());
+	const sockets = new Set<unknown>();
+	const ask = async (): Promise<readonly [number | undefined, string | undefined]> => {
+		const asked = request({ port, host: "127.0.0.1", path: "/v1/resources", agent }).end();
+		asked.once("socket", (socket) => sockets.add(socket));
+		const [response] = (await once(asked, "response")) as [import("node:http").IncomingMessage];
+		response.resume();
+		await once(response, "end");
+		return [response.statusCode, response.headers.connection];
+	};
+	t.same(await ask(), [200, "keep-alive"]);
+	const [socket] = sockets as Set<import("node:tls").TLSSocket>;
+	// Until it ends, without a request that would be told to leave.
+	while (Date.now() < issuedMs + LIFE_MS) await new Promise((resolve) => setTimeout(resolve, 100));
+	t.same(await ask(), [403, "close"]);
+	t.equal(sockets.size, 1, "by the same connection");
+	if (!socket?.destroyed) await once(socket ?? agent, "close");
+	t.match(store.audit.page(0, 10).records, [{ subject: null, result: "refused", why: /has ended/ }]);
+
+	const next = await ca.issue({ spiffeId: operator("ada"), nowMs: Date.now(), lifetimeMs: LIFE_MS });
+	Object.assign(agent.options, { cert: next.certificate, key: next.privateKey });
+	const said: (readonly [number | undefined, string | undefined])[] = [await ask()];
+	while (said.at(-1)?.[1] !== "close") said.push(await ask());
+	t.same(new Set(said.map(([status]) => status)), new Set([200]), "before its end it is asked to leave, and served");
+});

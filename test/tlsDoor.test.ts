@@ -1,0 +1,209 @@
+/** Doors between parts under silent connections and ended certificates: real TLS, real servers, short lives. */
+import { once } from "node:events";
+import { Agent, createServer as createHttps, get } from "node:https";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
+import t, { type Test } from "tap";
+import { UNPROVED_CONNECTIONS_MAX } from "../src/limits.js";
+import { PROVED_EACH_TIME } from "../src/tls.js";
+import { boundConnections, type DoorBounds, openHttp2Door } from "../src/tlsDoor.js";
+import { createDevelopmentCa, type IssuedCertificate } from "./identity/developmentCa.js";
+
+t.setTimeout(60_000);
+
+const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 7_200_000 });
+const issue = (name: string, lifetimeMs = 3_600_000): Promise<IssuedCertificate> =>
+	ca.issue({ spiffeId: `spiffe://weir.test/${name}`, lifetimeMs, nowMs: Date.now() });
+const shown = ({ certificate, privateKey }: IssuedCertificate) => ({
+	cert: certificate,
+	key: privateKey,
+	ca: ca.certificate,
+	...PROVED_EACH_TIME,
+});
+const own = await issue("door");
+const OPTIONS = { ...shown(own), requestCert: true, rejectUnauthorized: true };
+const peer = shown(await issue("peer"));
+/** Of those that prove nothing but speak TLS. */
+const { cert: _cert, key: _key, ...nobody } = peer;
+
+async function listening(t: Test, server: Server): Promise<number> {
+	const open = new Set<Socket>();
+	server.on("connection", (socket: Socket) => open.add(socket));
+	t.teardown(() => {
+		server.close();
+		for (const socket of open) socket.destroy();
+	});
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	return (server.address() as AddressInfo).port;
+}
+
+/** A door that says `hello` to whom it takes. */
+async function door(t: Test, bounds: DoorBounds, options: object = {}): Promise<number> {
+	const server = createServer({ ...OPTIONS, ...options });
+	boundConnections(server, bounds);
+	server.on("secureConnection", (socket) => {
+		socket.on("error", () => {});
+		if (!socket.destroyed) socket.write("hello");
+	});
+	server.on("tlsClientError", () => {});
+	return listening(t, server);
+}
+
+function silent(t: Test, port: number, localAddress = "127.0.0.1"): Promise<Socket> {
+	return new Promise((resolve, reject) => {
+		const socket = connect({ port, host: "127.0.0.1", localAddress }, () => resolve(socket));
+		socket.on("error", reject);
+		socket.once("connect", () => socket.off("error", reject).on("error", () => {}));
+		t.teardown(() => socket.destroy());
+	});
+}
+
+/** What the door says first, or why nothing; the connection stays open until the test ends. */
+function greeted(t: Test, port: number, options: object = peer): Promise<{ said: string; socket: TLSSocket }> {
+	return new Promise((resolve) => {
+		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...options });
+		t.teardown(() => socket.destroy());
+		socket.once("data", (data) => resolve({ said: String(data), socket }));
+		socket.on("error", (error: NodeJS.ErrnoException) => resolve({ said: String(error.code), socket }));
+		socket.once("close", () => resolve({ said: "closed", socket }));
+	});
+}
+
+t.test("silent connections shut nobody out, and are gone after seconds", async (t) => {
+	const port = await door(t, { connections: 4 });
+	const kept = await greeted(t, port);
+	t.equal(kept.said, "hello");
+	let gone = 0;
+	const many = UNPROVED_CONNECTIONS_MAX + 200;
+	const startedMs = performance.now();
+	const ended: Promise<unknown>[] = [];
+	for (let index = 0; index < many; index++) {
+		const socket = await silent(t, port);
+		socket.resume();
+		socket.once("close", () => gone++);
+		ended.push(once(socket, "close"));
+	}
+	t.equal((await greeted(t, port)).said, "hello", "whoever has a certificate comes in");
+	await Promise.all(ended);
+	t.equal(gone, many, "all of them are ended by the door");
+	t.comment(`all gone ${((performance.now() - startedMs) / 1_000).toFixed(1)} s after the first`);
+	t.equal(kept.socket.destroyed, false, "who was in stays in");
+	t.equal((await greeted(t, port)).said, "hello");
+});
+
+t.test("beyond their number the oldest silent one goes, first of the address with the most", async (t) => {
+	const port = await door(t, { connections: 4 });
+	const quiet = await silent(t, port, "127.0.0.2");
+	const first = await silent(t, port);
+	const firstGone = once(first.resume(), "close");
+	let quietGone = false;
+	quiet.resume().once("close", () => {
+		quietGone = true;
+	});
+	for (let index = 0; index < UNPROVED_CONNECTIONS_MAX - 1; index++) await silent(t, port);
+	await firstGone;
+	t.notOk(quietGone, "another address's older one stays");
+});
+
+t.test("peers that have proved themselves have a bound of their own", async (t) => {
+	const port = await door(t, { connections: 2 });
+	const [one, two] = [await greeted(t, port), await greeted(t, port)];
+	t.same([one.said, two.said], ["hello", "hello"]);
+	t.not((await greeted(t, port)).said, "hello", "the third");
+	one.socket.end();
+	await once(one.socket, "close");
+	let said = "";
+	for (let tries = 0; tries < 100 && said !== "hello"; tries++) said = (await greeted(t, port)).said;
+	t.equal(said, "hello", "once one has left");
+});
+
+t.test("where a request is the proof, TLS alone is none", async (t) => {
+	const server = createHttps({ ...OPTIONS, rejectUnauthorized: false });
+	const connections = boundConnections(server, { connections: 4, provedBy: "request" });
+	server.on("request", (request, response) => {
+		if (request.url === "/prove") connections.prove(request.socket);
+		response.end("hello");
+	});
+	server.keepAliveTimeout = 60_000;
+	const port = await listening(t, server);
+	const ask = async (path: string, options: object): Promise<TLSSocket> => {
+		const agent = new Agent({ keepAlive: true, checkServerIdentity: () => undefined, ...options });
+		t.teardown(() => agent.destroy());
+		const request = get({ port, host: "127.0.0.1", path, agent });
+		const [response] = (await once(request, "response")) as [{ resume(): void }];
+		response.resume();
+		return request.socket as TLSSocket;
+	};
+	const idle = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...nobody });
+	idle.on("error", () => {});
+	const [proved, known] = [await ask("/prove", nobody), await ask("/", peer)];
+	const refused = await ask("/", nobody);
+	await Promise.all([once(idle.resume(), "close"), once(refused, "close")]);
+	t.same([proved.destroyed, known.destroyed], [false, false], "by request, and by certificate");
+});
+
+t.test("a connection is old before its certificate ends, and over when it has ended", async (t) => {
+	let nowMs = Date.now();
+	const server = createHttps(OPTIONS);
+	const connections = boundConnections(server, { connections: 4, nowMs: () => nowMs });
+	server.on("request", ({ socket }, response) =>
+		response.end(JSON.stringify([connections.leftMs(socket) > 0, connections.isOld(socket)])),
+	);
+	const port = await listening(t, server);
+	server.keepAliveTimeout = 60_000;
+	const opened = async (lifetimeMs: number) => {
+		const agent = new Agent({
+			keepAlive: true,
+			checkServerIdentity: () => undefined,
+			...shown(await issue("brief", lifetimeMs)),
+		});
+		t.teardown(() => agent.destroy());
+		const startedMs = Date.now();
+		const at = async (aheadMs: number): Promise<unknown> => {
+			nowMs = startedMs + aheadMs;
+			const request = get({ port, host: "127.0.0.1", agent });
+			const [response] = (await once(request, "response")) as [AsyncIterable<Buffer>];
+			let text = "";
+			for await (const part of response) text += String(part);
+			return JSON.parse(text);
+		};
+		await at(0);
+		return at;
+	};
+	const hour = await opened(3_600_000);
+	t.same(await hour(3_600_000 - 70_000), [true, false]);
+	t.same(await hour(3_600_000 - 50_000), [true, true], "the last minute of an hour");
+	t.same(await hour(3_600_000 + 1_000), [false, true]);
+	const brief = await opened(20_000);
+	t.same(await brief(10_000), [true, false]);
+	t.same(await brief(17_000), [true, true], "the last quarter of a short life");
+});
+
+t.test(
+	"a door for gRPC hands on proved peers of HTTP/2 alone, and cuts them when their certificate ends",
+	async (t) => {
+		let taken = 0;
+		const at = { host: "127.0.0.1", port: 0, tls: { options: OPTIONS, follow: () => () => {} }, connections: 4 };
+		const { port, close } = await openHttp2Door(at, (socket) => {
+			taken++;
+			socket.write("hello");
+		});
+		t.teardown(close);
+		const h2 = { ALPNProtocols: ["h2"] };
+		const long = await greeted(t, port, { ...peer, ...h2 });
+		t.equal(long.said, "hello");
+		t.not((await greeted(t, port, { ...nobody, ...h2 })).said, "hello", "nobody");
+		t.not((await greeted(t, port)).said, "hello", "another protocol");
+		t.equal(taken, 1);
+		const brief = await issue("brief", 3_000);
+		const short = await greeted(t, port, { ...shown(brief), ...h2 });
+		t.equal(short.said, "hello");
+		await once(short.socket.resume(), "close");
+		t.equal(long.socket.destroyed, false);
+		await t.rejects(
+			openHttp2Door({ ...at, port }, () => {}),
+			{ code: "EADDRINUSE" },
+		);
+	},
+);
