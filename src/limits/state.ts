@@ -107,3 +107,6 @@ export const PUBLICATION_LAG_MS = 5_000;
 
 /** How often xds tells what it published, and the state's owner looks whether that is behind. */
 export const PUBLICATION_LOOK_MS = 1_000;
+
+/** How long /readyz waits for what it only notes: who asks gives up after a second, and a note is no reason to. */
+export const READY_NOTES_MS = 250;

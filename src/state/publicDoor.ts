@@ -3,12 +3,12 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { WeirError } from "../error.js";
-import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, PUBLICATION_LAG_MS, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
+import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { qualifiedName } from "../resources/resource.js";
-import { closedServices, closuresOf } from "../rollout/closedServices.js";
-import type { EvidenceSource, ProxyStatus } from "../rollout/ports.js";
-import { refusalsOf, refusalWords } from "../rollout/refusal.js";
+import { closuresOf } from "../rollout/closedServices.js";
+import type { EvidenceSource } from "../rollout/ports.js";
+import { refusalsOf } from "../rollout/refusal.js";
 import { standingOf } from "../rollout/standing.js";
 import type { ActCall } from "./actRecord.js";
 import type { Acts, Pending } from "./acts.js";
@@ -20,6 +20,7 @@ import { ALL_NAMESPACES } from "./permissions.js";
 import { BY_HINT, isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
 import type { PromotionGates } from "./promotionGates.js";
 import type { Publication } from "./publication.js";
+import { readiness } from "./readiness.js";
 import { serviceOf } from "./resourceSet.js";
 import type { ApplyResult, Store } from "./store.js";
 import { namespaceOf, visibleState } from "./visible.js";
@@ -52,13 +53,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 	const [version, noun, ...rest] = path;
 	if (method === "GET" && path.length === 1) {
 		if (version === "healthz") return { status: 200, text: "ok\n", contentType: "text/plain; charset=utf-8" };
-		if (version === "readyz") {
-			const refused = refusalsOf(store.proxies.proxies).filter(
-				({ sinceMs }) => door.now() - sinceMs >= PUBLICATION_LAG_MS,
-			);
-			const reasons = [door.ready(), door.publication.lag() ?? [], refused.map(refusalWords)].flat();
-			return readiness(reasons, readinessNotes(store.proxies.proxies));
-		}
+		if (version === "readyz") return readiness(door);
 	}
 	if (version === "v1" && rest.length === 0) {
 		switch (`${method} ${noun}`) {
@@ -94,19 +89,6 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 	if (version === "v1" && noun === "approvals" && rest.length <= 2) return approval(door, call, rest);
 	if (version === "v1" && noun === "experiments" && rest.length === 2) return experiment(door, call, rest);
 	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
-}
-
-/** @param notes what is amiss and no reason to send nobody here */
-function readiness(reasons: readonly string[], notes: readonly string[]): Answer {
-	const said = reasons.length === 0 ? ["ready"] : reasons;
-	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
-	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
-}
-
-/** Without names: anybody may ask. */
-function readinessNotes(proxies: readonly ProxyStatus[]): readonly string[] {
-	const closed = closedServices(proxies).length;
-	return closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`];
 }
 
 /** Demands a verb in all namespaces: for what belongs to none of them. */

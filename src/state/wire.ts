@@ -24,14 +24,19 @@ export interface LastDecision {
 	readonly acknowledgedAtMs: number | null;
 }
 
-/** What the built-in probe says of a Gateway now. */
+/** What the built-in probe says of a Gateway now, or is amiss with the keys of its issuers. */
 export interface GatewayAlarm {
 	/** Qualified name. */
 	readonly gateway: string;
-	/** Such as `probe-passed`; null = it is not probed, and `why` says why. */
+	/** Such as `probe-passed`, NO_KEYS or KEYS_NOTE; null = it is not probed, and `why` says why. */
 	readonly alarm: string | null;
 	readonly why: string | null;
 }
+
+/** Alarm of an issuer by whose keys no token holds. */
+export const NO_KEYS = "no-issuer-keys";
+/** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
+export const KEYS_NOTE = "issuer-keys-note";
 
 /** GET /v1/status */
 export interface StatusAnswer {

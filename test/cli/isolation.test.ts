@@ -6,17 +6,15 @@ import { request } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
-import type { RoleContext } from "../../src/cli/roles/role.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { ApiClient } from "../../src/state/apiClient.js";
 import type { StatusAnswer } from "../../src/state/wire.js";
-import { createLog } from "../../src/telemetry/log.js";
-import { createMeter } from "../../src/telemetry/meter.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { temporaryDirectory } from "./command.js";
+import { roleContext } from "./roleContext.js";
 
 t.setTimeout(120_000);
 
@@ -67,17 +65,7 @@ async function scene(t: Test, more: readonly string[] = []) {
 	const upstreams = await startVariants(t, namespaces.length);
 	const ports = Object.fromEntries(namespaces.map((name, index) => [name, upstreams[index]?.port ?? 0]));
 	const lines: string[] = [];
-	const context = (role: string): RoleContext => ({
-		at,
-		log: createLog({ role, environment: {}, write: (line) => void lines.push(line) }),
-		meter: createMeter({ role }),
-		traceSamplingPercent: 0,
-		identity: null,
-		xdsListen: null,
-		accessLogListen: null,
-		envoyGateways: new Map(),
-		gatewayPorts: new Map(),
-	});
+	const context = (role: string) => roleContext(at, role, lines);
 	const api = await startApiRole(context("api"));
 	t.teardown(() => api.close());
 	const client = new ApiClient(`unix:${at.apiSocket}`);

@@ -1,7 +1,7 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
 import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
-import type { StatusAnswer } from "../../state/wire.js";
+import { KEYS_NOTE, type StatusAnswer } from "../../state/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
@@ -21,9 +21,9 @@ export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] 
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
 export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer"];
-	return alarms.map(({ gateway, alarm, why }) =>
-		alarm === null
-			? `not probed: Gateway ${gateway}: ${why}`
-			: `ALARM ${alarm} at Gateway ${gateway}: ${ALARM_WORDS[alarm] ?? ""}`,
-	);
+	return alarms.map(({ gateway, alarm, why }) => {
+		if (alarm === null) return `not probed: Gateway ${gateway}: ${why}`;
+		if (alarm === KEYS_NOTE) return `note: Gateway ${gateway}: ${why}`;
+		return `ALARM ${alarm} at Gateway ${gateway}: ${ALARM_WORDS[alarm] ?? why ?? ""}`;
+	});
 }

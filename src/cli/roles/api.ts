@@ -14,6 +14,7 @@ import type { Log } from "../../telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
+import { readIssuerTroubles } from "./issuerTroubles.js";
 import { readMetrics } from "./metrics.js";
 import { standingAlarms } from "./probe.js";
 import type { RoleContext, RunningRole } from "./role.js";
@@ -35,8 +36,11 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		webhook: postWebhook,
 		evidence: ingestClient(at.ingestSocket),
 		alarms: async () => {
-			const metrics = await readMetrics(at.xdsMetricsSocket);
-			return metrics === null ? null : standingAlarms(metrics);
+			const [metrics, issuers] = await Promise.all([
+				readMetrics(at.xdsMetricsSocket),
+				readIssuerTroubles(at.xdsMetricsSocket),
+			]);
+			return metrics === null ? null : [...standingAlarms(metrics), ...(issuers ?? [])];
 		},
 		mounts: {
 			// Ingest asks whether this sender may report that metric.

@@ -6,6 +6,7 @@
 import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
 import { KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/wire.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";
@@ -51,6 +52,8 @@ const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "fil
 export class IssuerKeys {
 	/** By name of the set. */
 	readonly #sources = new Map<string, Source>();
+	/** Whose sets the Gateways name. */
+	#issuers: readonly { readonly gateway: string; readonly issuer: string; readonly name: string }[] = [];
 	/** Names of the sets from addresses, by Gateway. */
 	#addresses: ReadonlyMap<string, readonly string[]> = new Map();
 
@@ -71,6 +74,13 @@ export class IssuerKeys {
 				spec.tokens.flatMap(({ keys }) => (keys.from === "url" ? [keySetName(keys)] : [])),
 			]),
 		);
+		this.#issuers = gateways.flatMap(({ metadata, spec }) =>
+			spec.tokens.map(({ issuer, keys }) => ({
+				gateway: qualifiedName(metadata),
+				issuer,
+				name: keySetName(keys),
+			})),
+		);
 		for (const name of this.#sources.keys()) if (!named.has(name)) this.#sources.delete(name);
 		await Promise.all([...named].map(([name, source]) => this.#look(name, source)));
 		const texts = [...named.keys()].map((name) => [name, this.#text(name)] as const);
@@ -85,6 +95,25 @@ export class IssuerKeys {
 			[...this.#sources.values()].reduce((sum, { life }) => sum + (life.held?.leftOut.length ?? 0), 0),
 		);
 		return Object.fromEntries(texts);
+	}
+
+	/** What is amiss with the keys of issuers now, for `weir status`; nothing of the keys is in it. */
+	troubles(): readonly GatewayAlarm[] {
+		return this.#issuers.flatMap(({ gateway, issuer, name }): readonly GatewayAlarm[] => {
+			const source = this.#sources.get(name);
+			if (source === undefined) return [];
+			const { fault, life } = source;
+			const { held } = life;
+			if (fault === null) {
+				const [first, ...more] = held?.leftOut ?? [];
+				if (first === undefined) return [];
+				const others = more.length === 0 ? "" : `; nor by ${more.length} more`;
+				return [{ gateway, alarm: KEYS_NOTE, why: `no token of ${issuer} is verified by ${first}${others}` }];
+			}
+			return held === null || held.fault !== null
+				? [{ gateway, alarm: NO_KEYS, why: `no token of ${issuer} holds: ${fault}` }]
+				: [{ gateway, alarm: KEYS_NOTE, why: `keys of ${issuer} serve on, newer ones cannot be had: ${fault}` }];
+		});
 	}
 
 	/** A token at the Gateway names a key that Envoy does not have: its issuers' addresses are asked, if not just now. */

@@ -36,15 +36,20 @@ export async function serveMetrics(
 }
 
 /** The role's metrics, or none while it is down: its absence shows as `up`, not as an error page. */
-export function readMetrics(socketPath: string): Promise<MetricsJson | null> {
+export const readMetrics = (socketPath: string): Promise<MetricsJson | null> =>
+	readJson<MetricsJson>(socketPath, METRICS_PATH);
+
+/** What a role answers on its own socket; null while it is down. Never rejects. */
+export function readJson<T>(socketPath: string, path: string): Promise<T | null> {
 	return new Promise((resolve) => {
 		const none = () => resolve(null);
-		const call = get({ socketPath, path: METRICS_PATH, timeout: TIMEOUT_MS }, (response) => {
+		const call = get({ socketPath, path, timeout: TIMEOUT_MS }, (response) => {
 			let text = "";
 			response.setEncoding("utf8").on("data", (chunk: string) => {
 				text += chunk;
 			});
 			response.once("end", () => {
+				if (response.statusCode !== 200) return none();
 				try {
 					resolve(JSON.parse(text));
 				} catch {

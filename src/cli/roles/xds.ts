@@ -13,6 +13,7 @@ import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
 import { IssuerKeys } from "./issuerKeys.js";
+import { ISSUERS_PATH } from "./issuerTroubles.js";
 import { loadMetrics } from "./loads.js";
 import { serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
@@ -101,6 +102,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter, {
 		"POST /v1/probe": () => watch.recent(),
+		[`GET ${ISSUERS_PATH}`]: async () => issuerKeys.troubles(),
 	});
 	let publishedOnce: () => void = () => {};
 	const published = new Promise<void>((resolve) => {

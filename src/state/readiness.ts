@@ -1,0 +1,32 @@
+/** GET /readyz: whether control does its work, with notes of what is amiss and no reason to send nobody here. */
+import { setTimeout as pause } from "node:timers/promises";
+import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../limits.js";
+import { closedServices } from "../rollout/closedServices.js";
+import { refusalsOf, refusalWords } from "../rollout/refusal.js";
+import type { Answer } from "./http.js";
+import type { PublicDoor } from "./publicDoor.js";
+import { NO_KEYS } from "./wire.js";
+
+type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "now">;
+
+/** 503 with the reasons, or 200. */
+export async function readiness(door: Asked): Promise<Answer> {
+	const { ready, publication, now } = door;
+	const refused = refusalsOf(door.store.proxies.proxies).filter(({ sinceMs }) => now() - sinceMs >= PUBLICATION_LAG_MS);
+	const reasons = [ready(), publication.lag() ?? [], refused.map(refusalWords)].flat();
+	const notes = await notesOf(door);
+	const said = reasons.length === 0 ? ["ready"] : reasons;
+	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
+	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
+}
+
+/** Without names: anybody may ask. */
+async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
+	const closed = closedServices(store.proxies.proxies).length;
+	const standing = await Promise.race([alarms(), pause(READY_NOTES_MS, null, { ref: false })]);
+	const keyless = standing?.filter(({ alarm }) => alarm === NO_KEYS).length ?? 0;
+	return [
+		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
+		...(keyless === 0 ? [] : [`${keyless} of the issuers of tokens have no key by which a token holds (weir status)`]),
+	];
+}
