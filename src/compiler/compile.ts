@@ -262,7 +262,8 @@ const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExe
 	);
 
 function keyReader(keys: KeySource, keySets: KeySets): string {
-	if (Object.hasOwn(keySets, keySetName(keys))) return `${keySetName(keys)}, as control read it`;
+	if (Object.hasOwn(keySets, keySetName(keys)))
+		return `${keySetName(keys)}, as it was read here; control looks at it again and again and publishes what changed, a printed bootstrap is to be compiled anew`;
 	return keys.from === "file"
 		? `an Envoy with the printed bootstrap reads ${keys.file} once, at its start; control looks at it again and again and publishes what changed`
 		: `an Envoy with the printed bootstrap fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes, asks for no unknown key before, and keeps the last good set while it cannot be had; control fetches it for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes`;

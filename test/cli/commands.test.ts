@@ -3,6 +3,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
+import { NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
+import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 
 const EXAMPLE = fileURLToPath(new URL("../../../deploy/example.yaml", import.meta.url));
@@ -35,17 +37,52 @@ t.test("validate reads standard input and several files as one set", async (t) =
 	t.equal(result.code, 0, result.stderr);
 });
 
-t.test("validate warns of keys that no token would be verified by", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const [keyFile, file] = [`${directory}/keys.json`, `${directory}/gateway.yaml`];
-	await writeFile(
-		file,
-		`apiVersion: weir.dev/v1alpha1
+const gatewayOf = (keyFile: string): string => `apiVersion: weir.dev/v1alpha1
 kind: Gateway
 metadata: {name: edge}
 spec: {port: 8080, tokens: [{issuer: "https://id.test", audiences: [shop], jwksFile: ${keyFile}}]}
-`,
-	);
+`;
+
+t.test("compile shows Envoy the keys that verify, and no others", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const [keyFile, file] = [`${directory}/keys.json`, `${directory}/gateway.yaml`];
+	await writeFile(file, gatewayOf(keyFile));
+	const compiled = async (text: string | null) => {
+		if (text !== null) await writeFile(keyFile, text);
+		const { code, stdout, stderr } = await weir(["compile", "-f", file, "--format", "envoy"]);
+		t.equal(code, 0, stderr);
+		const [, jwks] = /"local_jwks": \{\s*("(?:filename|inline_string)": ".*")\s*\}/.exec(stdout.toString()) ?? [];
+		const keys = JSON.parse(`{${jwks}}`) as { filename?: string; inline_string?: string };
+		return { keys, bootstrap: JSON.parse(stdout.toString()) as object, stderr: stderr.replaceAll(directory, "") };
+	};
+	const where = "warning: Gateway edge: keys of https://id.test in /keys.json";
+	const absent = await compiled(null);
+	t.equal(absent.keys.filename, keyFile);
+	t.equal(absent.stderr, `${where} cannot be read here: an Envoy will read them, and nobody judges them\n`);
+	const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+	const { privateKey: weak } = generateKeyPairSync("rsa", { modulusLength: 1_024 });
+	const own = publicKey.export({ format: "jwk" });
+	const secret = { ...privateKey.export({ format: "jwk" }), kid: "secret" };
+	const bad = { ...weak.export({ format: "jwk" }), kid: "weak" };
+	const some = await compiled(JSON.stringify({ keys: [bad, { ...own, kid: "k", x5c: ["x"] }, secret] }));
+	t.same(JSON.parse(some.keys.inline_string ?? ""), {
+		keys: [{ ...own, kid: "k", alg: "ES256", use: "sig" }],
+	});
+	t.match(some.stderr, `${where}: no token is verified by key 1: `);
+	t.notMatch(JSON.stringify(some.bootstrap), new RegExp(`weak|${secret.d}`));
+	const none = await compiled('{"keys":[]}');
+	t.equal(none.keys.inline_string, NOBODYS_KEY_SET, "Envoy would refuse a set without a key, and so the listener");
+	t.match(none.stderr, `${where}: it holds no key to verify tokens by`);
+	t.equal(await validateBootstrap(none.bootstrap), null);
+	t.equal(await validateBootstrap(some.bootstrap), null);
+	const garbage = await compiled("garbage");
+	t.equal(garbage.keys.inline_string, NOBODYS_KEY_SET);
+});
+
+t.test("validate warns of keys that no token would be verified by", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const [keyFile, file] = [`${directory}/keys.json`, `${directory}/gateway.yaml`];
+	await writeFile(file, gatewayOf(keyFile));
 	const said = async (text: string | null): Promise<string> => {
 		if (text !== null) await writeFile(keyFile, text);
 		const { code, stdout, stderr } = await weir(["validate", "-f", file]);

@@ -8,6 +8,7 @@ import type { Plan } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { parsePercentage } from "../../resources/scalar.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
+import { declaredKeys } from "../declaredKeys.js";
 import { printProblems, validResources } from "../resourceFiles.js";
 
 export interface CompileArguments {
@@ -84,9 +85,14 @@ export async function explain(options: CompileArguments): Promise<void> {
 
 async function planOf({ file, allocation, mode, protocol }: CompileArguments): Promise<Plan> {
 	const resources = await validResources(file);
+	const { keySets, warnings, unread } = await declaredKeys(resources);
+	for (const line of [...warnings, ...unread.map((one) => `${one}: an Envoy will read them, and nobody judges them`)]) {
+		process.stderr.write(`warning: ${line}\n`);
+	}
 	const live = allocation === undefined ? {} : { allocationPpm: allocationPpm(allocation) };
 	return compile(resources, EMPTY_STATUS, {
 		collectors: NO_COLLECTORS,
+		keySets,
 		...live,
 		...(mode === undefined ? {} : { mode }),
 		...(protocol === undefined ? {} : { protocol }),

@@ -1,6 +1,6 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { jsonSchema } from "../../resources/schema.js";
-import { keyWarnings } from "../keyWarnings.js";
+import { declaredKeys } from "../declaredKeys.js";
 import { checkedResources, printProblems } from "../resourceFiles.js";
 
 /** Exit 0 valid, 1 invalid; all problems at once. Keys that no token would be verified by are warned of. */
@@ -11,7 +11,8 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 		process.exitCode = 1;
 		return;
 	}
-	for (const warning of await keyWarnings(resources)) process.stderr.write(`warning: ${warning}\n`);
+	const { warnings } = await declaredKeys(resources);
+	for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
 	const count = Object.values(resources).reduce((sum, list) => sum + list.length, 0);
 	process.stdout.write(`valid: ${count} resource${count === 1 ? "" : "s"}\n`);
 }

@@ -1,0 +1,50 @@
+/** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
+import { keySetName, NOBODYS_KEY_SET } from "../compiler/keySet.js";
+import type { KeySets } from "../compiler/tokens.js";
+import { qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { readDeclaredFile } from "../tokens/declaredFile.js";
+import { keySetFault, readKeySet } from "../tokens/keySet.js";
+import { publishedKeySet } from "../tokens/publishedKeys.js";
+
+export interface DeclaredKeys {
+	/** What Envoy is given of each file that could be read here. */
+	readonly keySets: KeySets;
+	/** What is wrong with the keys, a line each: the words for whoever writes the declaration. */
+	readonly warnings: readonly string[];
+	/** Files that cannot be read here, a line each: they may well be on another machine. */
+	readonly unread: readonly string[];
+}
+
+/** Never rejects. */
+export async function declaredKeys({ gateways }: ResourceSet): Promise<DeclaredKeys> {
+	const issuers = gateways.flatMap(({ metadata, spec }) =>
+		spec.tokens.flatMap(({ issuer, keys }) =>
+			keys.from === "file"
+				? [{ name: keySetName(keys), file: keys.file, whose: `Gateway ${qualifiedName(metadata)}: keys of ${issuer}` }]
+				: [],
+		),
+	);
+	const found = await Promise.all(
+		issuers.map(async ({ name, file, whose }) => {
+			const where = `${whose} in ${file}`;
+			const bytes = await readDeclaredFile(file).catch(() => null);
+			if (bytes === null) return { name, text: null, warnings: [], unread: [`${where} cannot be read here`] };
+			const set = readKeySet(bytes);
+			if (set === null) {
+				const warning = `${where} are no key set (JWKS, RFC 7517), and no token of that issuer will hold`;
+				return { name, text: NOBODYS_KEY_SET, warnings: [warning], unread: [] };
+			}
+			const fault = keySetFault(set);
+			const warnings =
+				fault === null
+					? set.leftOut.map((why) => `${where}: no token is verified by ${why}`)
+					: [`${where}: ${fault}, and no token of that issuer will hold`];
+			return { name, text: publishedKeySet(set), warnings, unread: [] };
+		}),
+	);
+	return {
+		keySets: Object.fromEntries(found.flatMap(({ name, text }) => (text === null ? [] : [[name, text] as const]))),
+		warnings: found.flatMap(({ warnings }) => warnings),
+		unread: found.flatMap(({ unread }) => unread),
+	};
+}
