@@ -15,6 +15,8 @@ import type { Service } from "../../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { Admission } from "../../../src/tokens/admission.js";
 import { verifiedToken } from "../../../src/tokens/claims.js";
+import { readKeySet } from "../../../src/tokens/keySet.js";
+import { publishedKeySet } from "../../../src/tokens/publishedKeys.js";
 import { TokenVerifier } from "../../../src/tokens/verifier.js";
 import { mutualTls } from "../../access/mutualTls.js";
 import { createMinter } from "../../compiler/secure/tokens.js";
@@ -28,6 +30,7 @@ import type { Form } from "../form.js";
 import { withAccessLog } from "../observation.js";
 import { CALLERS, type Declared, declare, EDGE, METHODS, PLAIN, TRUST } from "./declaration.js";
 import { type Judgement, judge, type SecureRequest } from "./judge.js";
+import { createSigners } from "./signers.js";
 import { tokenPool } from "./tokens.js";
 
 export const SECURE_FORMS: Readonly<Record<string, Form>> = {
@@ -97,14 +100,18 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 	const nowMs = Date.now();
 	const minter = createMinter(nowMs);
 	const jwksFile = join(directory, "jwks.json");
-	await writeFile(jwksFile, JSON.stringify(minter.jwks));
+	const signers = createSigners(minter);
+	const jwks = Buffer.from(JSON.stringify(signers.jwks));
+	await writeFile(jwksFile, jwks);
+	// As control does: of a set Envoy is given what verifies.
+	const keySets = { [jwksFile]: publishedKeySet(readKeySet(jwks) ?? { keys: [], leftOut: [] }) };
 	const tls = await mutualTls(t);
 	const upstream = await startVariantServer("v", (socket) =>
 		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
 	);
 	t.teardown(() => upstream.close());
 	const declared = declare({ seed, services, port: upstream.port, tls: tls.gateway, jwksFile });
-	const sent = requestsOf(declared, seed, count, tokenPool(minter, seed, 300, nowMs));
+	const sent = requestsOf(declared, seed, count, tokenPool(minter, signers, { seed, size: 300, nowMs }));
 	const clients = new Map(
 		await Promise.all(
 			CALLERS.map(async (name) => [name as string, await tls.ca.issue({ spiffeId: `${TRUST}/${name}` })] as const),
@@ -115,7 +122,7 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 	for (const name of forms) {
 		const form = SECURE_FORMS[name];
 		if (form === undefined) throw new Error(`no form ${name}`);
-		const plan = compile(declared.resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });
+		const plan = compile(declared.resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, keySets, ...form });
 		mismatches.push(...plan.problems.map(({ message }) => message));
 		if (name === "native" && plan.asksSidecar) mismatches.push("not all of it is native");
 		const verifier = new TokenVerifier({ admission: new Admission({ failed: MANY, token: MANY }) });

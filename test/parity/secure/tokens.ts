@@ -4,6 +4,7 @@ import { createMinter, type Minter } from "../../compiler/secure/tokens.js";
 import { mulberry32 } from "../../envoy/units.js";
 import { pick, type Random } from "../declaration.js";
 import { AT_ISSUER, AUDIENCE, JWT_ISSUER, SUBJECTS, TEXTS } from "./declaration.js";
+import type { Signers } from "./signers.js";
 
 export interface Shown {
 	/** Values of Authorization headers. */
@@ -18,15 +19,23 @@ export interface Shown {
 const NONE = { kind: "none", claims: {} } as const;
 
 /** So few that verifying them is not what takes the time, and caches are used. */
-export function tokenPool(minter: Minter, seed: number, size: number, nowMs: number): readonly Shown[] {
+export function tokenPool(
+	minter: Minter,
+	signers: Signers,
+	{ seed, size, nowMs }: { readonly seed: number; readonly size: number; readonly nowMs: number },
+): readonly Shown[] {
 	const random = mulberry32(seed);
 	const seconds = Math.floor(nowMs / 1_000);
 	return [
 		{ ...NONE, authorization: [], what: "nothing" },
 		{ ...NONE, authorization: ["Basic Zm9vOmJhcg=="], what: "basic" },
 		{ ...NONE, authorization: ["Bearerx"], what: "glued" },
-		...Array.from({ length: size }, () => good(minter, random)),
+		...Array.from({ length: size }, () => good(minter, signers, random)),
 		...bad(minter, seconds),
+		...Object.entries(signers.bad).map(([what, signer]): Shown => {
+			const payload = JSON.stringify(minter.claims({ iss: JWT_ISSUER }));
+			return { authorization: [`Bearer ${signer(payload)}`], kind: "bad", claims: {}, what };
+		}),
 	];
 }
 
@@ -45,7 +54,7 @@ function words(random: Random): unknown {
 	])();
 }
 
-function good(minter: Minter, random: Random): Shown {
+function good(minter: Minter, signers: Signers, random: Random): Shown {
 	const at = random() < 0.5;
 	const claims = JSON.parse(
 		JSON.stringify({
@@ -64,7 +73,10 @@ function good(minter: Minter, random: Random): Shown {
 			"https://weir.test/tenant": words(random),
 		}),
 	);
-	const token = minter.raw(JSON.stringify(claims), at ? { typ: pick(random, ["at+jwt", "application/AT+JWT"]) } : {});
+	const token = pick(random, signers.good)(
+		JSON.stringify(claims),
+		at ? { typ: pick(random, ["at+jwt", "application/AT+JWT"]) } : {},
+	);
 	return { authorization: [`Bearer ${token}`], kind: "good", claims, what: at ? "at+jwt" : "jwt" };
 }
 

@@ -1,0 +1,58 @@
+/** What the README says of a restart with a new bootstrap: behind a balancer, one Envoy after the other, no request fails. */
+import { Agent, request } from "node:http";
+import { connect } from "node:net";
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { bootstrapOf, startEnvoy } from "./harness.js";
+import { startVariantServer } from "./variantServer.js";
+
+t.setTimeout(120_000);
+
+t.test("drained by its admin, an Envoy ends without a failed request", async (t) => {
+	// Slow enough that requests are always under way.
+	const upstream = await startVariantServer("v", (socket) => {
+		setTimeout(() => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), 50);
+	});
+	t.teardown(() => upstream.close());
+	const resources = resourceSet({ gateways: [gateway()], services: [service("s", [variant("v1", upstream.port)])] });
+	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	const [old, other] = [await startEnvoy(t, bootstrapOf(plan)), await startEnvoy(t, bootstrapOf(plan))];
+	/** The balancer: where new connections go. */
+	let port = old.port();
+	const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+	agent.createConnection = () => connect(port, "127.0.0.1");
+	t.teardown(() => agent.destroy());
+	const get = (): Promise<string> =>
+		new Promise((resolve) => {
+			request({ host: "127.0.0.1", headers: { host: "s.test" }, agent }, (response) => {
+				response.resume();
+				response.once("end", () => resolve(String(response.statusCode)));
+			})
+				.once("error", (error) => resolve(String(error)))
+				.end();
+		});
+	const seen = new Map<string, number>();
+	let running = true;
+	const load = Array.from({ length: 8 }, async () => {
+		while (running) {
+			const answer = await get();
+			seen.set(answer, (seen.get(answer) ?? 0) + 1);
+		}
+	});
+	const connections = () => old.stat("http.gateway.edge.downstream_cx_active");
+	while ((await connections()) < 8) await new Promise((resolve) => setTimeout(resolve, 20));
+	port = other.port();
+	await new Promise((resolve) => setTimeout(resolve, 200));
+	t.equal(await connections(), 8, "connections that are open stay where they are");
+	t.match(await old.admin("/healthcheck/fail", "POST"), /OK/);
+	t.match(await old.admin("/ready"), /DRAINING/);
+	while ((await connections()) > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+	await old.stop();
+	const served = upstream.requests();
+	while (upstream.requests() < served + 20) await new Promise((resolve) => setTimeout(resolve, 20));
+	running = false;
+	await Promise.all(load);
+	t.same([...seen.keys()], ["200"], JSON.stringify([...seen]));
+});
