@@ -13,6 +13,7 @@ import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence } from "./evidence.js";
 import type { Finding, FindingLook, Method } from "./finding.js";
 import { baselineMoved, mayHarm, passIsNear } from "./frozenReference.js";
+import { type HeldBack, type HoldbackQuestions, holdbackQuestions } from "./holdback.js";
 import {
 	baselineOf,
 	harmLineOf,
@@ -44,6 +45,10 @@ export interface AnalysisInput {
 	readonly looks?: Readonly<Record<string, FindingLook>>;
 	/** null = levels() of the experiment; else a decision by former rules is made again. */
 	readonly levels: Levels | null;
+	/** The evidence is of units first exposed in a holdback. Absent or null: of those before. */
+	readonly heldBack?: HeldBack | null;
+	/** By rules to which a holdback was no test of its own. */
+	readonly wholeAlpha?: boolean;
 }
 
 export interface Analysis {
@@ -59,9 +64,13 @@ export interface Analysis {
 export const NOTHING: Analysis = { findings: [], srm: null, moved: [] };
 
 /** All findings, and the sequential sample-ratio test. */
-export function analyse(input: AnalysisInput): Analysis {
+export function analyse(asked: AnalysisInput): Analysis {
+	const own = holdbackOf(asked);
+	// What its looks saw was seen before.
+	const input = own === null ? asked : { ...asked, ...own, levels: null, looks: {} };
 	const { experiment, metrics, evidence } = input;
-	const shared = input.levels ?? levels(experiment);
+	const shared =
+		own?.levels ?? input.levels ?? levels(experiment, input.wholeAlpha ? "by former rules" : "until a holdback");
 	const all = claims(experiment, metrics, input.thresholds, input.levels !== null);
 	const open = input.closedArms.length === 0 ? all : all.filter(({ arm }) => !input.closedArms.includes(arm));
 	const baseline = baselineOf(experiment);
@@ -81,6 +90,10 @@ export function analyse(input: AnalysisInput): Analysis {
 	const told = moved.length === 0 ? open : open.filter(({ metricName }) => !moved.includes(metricName));
 	findings.push(...segmentHarms(told, experiment, evidence, shared));
 	return { findings, srm: sampleRatio(exposuresSince(evidence.exposures, input.accepted)), moved };
+}
+
+function holdbackOf({ heldBack, experiment, metrics, thresholds }: AnalysisInput): HoldbackQuestions | null {
+	return heldBack == null ? null : holdbackQuestions(experiment, metrics, thresholds, heldBack);
 }
 
 function metricIn(evidence: Evidence, arm: string, metric: string): MetricEvidence {

@@ -96,29 +96,45 @@ export interface Levels {
 	readonly segmentHarm: number;
 }
 
+/** Former rules gave harm the whole of alpha before a holdback, too. */
+export type When = "until a holdback" | "in a holdback" | "by former rules";
+
+/** Of harm's alpha, what a declared holdback has: it is one test of one arm, and few take it back. */
+const HOLDBACK_PART = 0.25;
+
+function harmPart({ rollout }: Experiment["spec"], when: When): number {
+	if (when === "in a holdback") return HOLDBACK_PART;
+	return when === "by former rules" || rollout.holdback === null ? 1 : 1 - HOLDBACK_PART;
+}
+
 /**
  * Two families, each with an error of at most `alpha` in total, by Bonferroni over what was *declared* (arms closed
  * later give nothing back).
  *
  * - Harm: any one claim proved worse ends its arm, so the claims share alpha: ÷ (challengers × claims). With segments
  *   one half is theirs.
+ *   Where a holdback is declared, a quarter of it is that test's, which the winner alone comes to.
  * - Promotion: an arm is promoted only if *every* claim of it is proved better, so alpha is not shared by its claims.
  *   A wrong promotion of an arm means that at least one of its claims is wrong, and it was proved all the same: that has
  *   a probability of at most the level of this one claim, whichever it is (intersection–union test; Berger,
  *   Technometrics 24, 1982). Over challengers: ÷ challengers.
  */
-export function levels({ spec }: Experiment): Levels {
+export function levels({ spec }: Experiment, when: When = "until a holdback"): Levels {
 	const { arms, guardrails, goal, rollout, segments } = spec;
 	const challengers = Math.max(1, arms.filter((arm) => !arm.baseline).length);
-	const each = rollout.alpha / challengers / Math.max(1, guardrails.length + (goal === null ? 0 : 1));
+	const claimed = Math.max(1, guardrails.length + (goal === null ? 0 : 1));
 	const pass = rollout.alpha / challengers;
+	const each = (harmPart(spec, when) * (when === "in a holdback" ? rollout.alpha : pass)) / claimed;
 	if (segments.length === 0) return { pass, harm: each, segmentHarm: 0 };
 	return { pass, harm: each / 2, segmentHarm: each / 2 / segments.length };
 }
 
+/** In the place of an era: no other freezing shares the level. */
+export const WHOLE_LEVEL = 0;
+
 /** Of the levels, what a claim has in the present era of its thresholds. */
 export function levelsInEra(shared: Levels, { reference }: Pick<Claim, "reference">): Levels {
-	if (reference === null) return shared;
+	if (reference === null || reference.era === WHOLE_LEVEL) return shared;
 	const share = eraShare(reference.era);
 	return { pass: share * shared.pass, harm: share * shared.harm, segmentHarm: share * shared.segmentHarm };
 }

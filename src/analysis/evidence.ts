@@ -132,6 +132,10 @@ export interface EvidenceQuery {
 	 * others the arm came and went with the outcomes. Absent: nothing was moved.
 	 */
 	readonly coreFromMs?: number;
+	/** Only units first exposed later: a holdback. Absent: all. */
+	readonly exposedAfterMs?: number;
+	/** What falls due then or later never counts, nor do exposures after it: a takeover began. Absent: no such time. */
+	readonly closeUntilMs?: number;
 }
 
 /** The observation is the share of the unit's requests slower than its arm's threshold, of units first exposed after. */

@@ -57,28 +57,39 @@ export interface Defined extends Definition {
 	readonly eras: readonly Era[];
 }
 
-/** The definition of a metric; null while a threshold or a cap of it is not frozen, for then nothing is observed. */
-export function definitionOf(metric: EvidenceMetric): Definition | null {
+/**
+ * The definition of a metric; null while a threshold or a cap of it is not frozen, for then nothing is observed.
+ * @param exposedAfterMs of units first exposed later only: another series, as of any other definition
+ */
+export function definitionOf(metric: EvidenceMetric, exposedAfterMs?: number): Definition | null {
 	const { name, source, windowMs, settleMs, missing, perUnit, denominator, covariateMs, cap, threshold } = metric;
 	if (threshold === "unfrozen" || cap === "unfrozen") return null;
 	return {
 		metric: name,
-		kind: JSON.stringify({ source, missing, perUnit, denominator, covariateMs, cap, threshold }),
+		kind: JSON.stringify({ source, missing, perUnit, denominator, covariateMs, cap, threshold, exposedAfterMs }),
 		source,
 		times: [[windowMs, settleMs]],
 		beforeMs: covariateMs ?? 0,
-		afterMs: Math.max(threshold?.frozenAtMs ?? -1, cap === null ? -1 : cap.frozenAtMs === 0 ? -1 : cap.frozenAtMs),
+		afterMs: Math.max(
+			exposedAfterMs ?? -1,
+			threshold?.frozenAtMs ?? -1,
+			cap === null ? -1 : cap.frozenAtMs === 0 ? -1 : cap.frozenAtMs,
+		),
 	};
 }
 
 /** Units whose windows of all the metrics are over. Its name is no metric's: they have no spaces. */
-export function maturityOf(metrics: readonly EvidenceMetric[]): Definition {
+export function maturityOf(metrics: readonly EvidenceMetric[], exposedAfterMs?: number): Definition {
 	const all = new Map(
 		metrics.map(({ windowMs, settleMs }) => [`${windowMs} ${settleMs}`, [windowMs, settleMs] as const]),
 	);
 	const times = [...all.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-	const kind = `mature in ${JSON.stringify(times)}`;
-	return { metric: kind, kind, source: null, times: times.length === 0 ? [[0, 0]] : times, beforeMs: 0, afterMs: -1 };
+	const kind = `mature in ${JSON.stringify(times)}${exposedAfterMs === undefined ? "" : ` after ${exposedAfterMs}`}`;
+	return {
+		...{ metric: kind, kind, source: null, beforeMs: 0 },
+		times: times.length === 0 ? [[0, 0]] : times,
+		afterMs: exposedAfterMs ?? -1,
+	};
 }
 
 /**

@@ -16,7 +16,7 @@ import { crossing } from "./interactions.js";
 import { askedOf, hasGrown, type Look, Looks, nextDueMs } from "./looks.js";
 import { newestOutcomes } from "./newestOutcomes.js";
 import { Parts } from "./parts.js";
-import { PERIODS, REST, refresh } from "./refresh.js";
+import { exposuresOf, PERIODS, REST, refresh } from "./refresh.js";
 import type { EventStore, Row, Transaction } from "./store.js";
 
 /** The newest first exposure is looked for among so many units of all Experiments: where it is not, it is old news. */
@@ -103,7 +103,7 @@ async function wholeLook(
 	const capitals = metrics.some(({ range }) => range !== null)
 		? await transaction.rows("FROM capitals WHERE experiment = $experiment ORDER BY ALL", { experiment })
 		: [];
-	const exposed = await transaction.rows("FROM exposures WHERE experiment = $experiment ORDER BY ALL", { experiment });
+	const exposed = await exposuresOf(transaction, query);
 	const points = await transaction.rows("FROM live_points WHERE experiment = $experiment ORDER BY ALL", { experiment });
 	const arms = [...new Set(points.map((row) => String(row.arm)))].sort();
 	const lossesSinceMs = exposed.length === 0 ? null : least(exposed, "received_ms");

@@ -68,8 +68,12 @@ export async function hasGrown(
 
 /** When the next of the units that are there falls due at or after now, in any of the metrics or all; Infinity: never. */
 export async function nextDueMs(transaction: Transaction, query: EvidenceQuery, nowMs: number): Promise<number> {
-	const { experiment, metrics } = query;
-	const definitions = [...metrics.map(definitionOf), maturityOf(metrics)].filter((one) => one !== null);
+	const { experiment, metrics, exposedAfterMs, closeUntilMs } = query;
+	if (closeUntilMs !== undefined && closeUntilMs <= nowMs) return Number.POSITIVE_INFINITY;
+	const definitions = [
+		...metrics.map((metric) => definitionOf(metric, exposedAfterMs)),
+		maturityOf(metrics, exposedAfterMs),
+	].filter((one) => one !== null);
 	const columns = definitions.map(({ times, afterMs }, index) => {
 		const due = dueMs(times);
 		return `min(${due}) FILTER (${due} >= ${whole(nowMs)} AND u.first_ms > ${whole(afterMs)}) AS d${index}`;

@@ -6,11 +6,14 @@ import type { BaselineQuery } from "./baselineQuantile.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Of a query, each there or not. */
+const TIMES = ["coreFromMs", "exposedAfterMs", "closeUntilMs"] as const;
+
 /** @throws WeirError `invalid-argument` for anything that is not exactly a query */
 export function parseEvidenceQuery(json: unknown): EvidenceQuery {
-	const moved = typeof json === "object" && json !== null && "coreFromMs" in json;
+	const times = TIMES.filter((name) => typeof json === "object" && json !== null && name in json);
 	const query = fields(json, "the query", [
-		...(moved ? ["coreFromMs"] : []),
+		...times,
 		"experiment",
 		"service",
 		"metrics",
@@ -29,7 +32,7 @@ export function parseEvidenceQuery(json: unknown): EvidenceQuery {
 		healthSinceMs: milliseconds(query, "healthSinceMs"),
 		segments: names(query, "segments"),
 		interactsWith: names(query, "interactsWith"),
-		...(moved ? { coreFromMs: milliseconds(query, "coreFromMs") } : {}),
+		...Object.fromEntries(times.map((name) => [name, milliseconds(query, name)])),
 	};
 }
 

@@ -12,7 +12,7 @@ import { type Closing, closeDue, unconflicted } from "./closing.js";
 import { DUCKDB, text } from "./dialect.js";
 import { advance, closedSeries, define, definitionOf, erasOf, maturityOf, whole } from "./eras.js";
 import { variablesOf } from "./parts.js";
-import type { Transaction } from "./store.js";
+import type { Row, Transaction } from "./store.js";
 
 /** Place of a segment's values beyond the first SEGMENT_VALUES_MAX, and of none. */
 export const REST = SEGMENT_VALUES_MAX;
@@ -34,9 +34,11 @@ export interface Refreshed {
 }
 
 export async function refresh(transaction: Transaction, query: EvidenceQuery, nowMs: number): Promise<Refreshed> {
-	const { experiment, service, metrics, segments } = query;
+	const { experiment, service, metrics, segments, exposedAfterMs } = query;
+	// Of what is still open then nobody knows whose it is.
+	const untilMs = Math.min(nowMs, query.closeUntilMs ?? nowMs);
 	const asked = [...metrics, null].flatMap((of) => {
-		const definition = of === null ? maturityOf(metrics) : definitionOf(of);
+		const definition = of === null ? maturityOf(metrics, exposedAfterMs) : definitionOf(of, exposedAfterMs);
 		return definition === null ? [] : [{ of, definition }];
 	});
 	const defined = await define(
@@ -63,11 +65,11 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 	await takeConflicts(transaction, experiment, last, look, all);
 	if (look.unit > last.unit) await addExposures(transaction, experiment, last);
 	await transaction.run(`CREATE OR REPLACE TEMP TABLE fresh AS ${emptyAggregates()}`);
-	await closeDue(transaction, { experiment, service, nowMs }, closings, (group) =>
+	await closeDue(transaction, { experiment, service, nowMs: untilMs }, closings, (group) =>
 		addClosed(transaction, { experiment, segments }, group),
 	);
 	await mergeFresh(transaction, experiment);
-	await advance(transaction, experiment, closings, nowMs, look.unit);
+	await advance(transaction, experiment, closings, untilMs, look.unit);
 	await transaction.run("DELETE FROM refreshes WHERE experiment = $experiment", { experiment });
 	await transaction.run(`INSERT INTO refreshes VALUES ($experiment, ${look.unit}, ${look.conflict}, $segments)`, {
 		experiment,
@@ -292,6 +294,19 @@ async function recompute(
 
 const EXPOSED = `SELECT u.experiment, u.plan, u.arm, ${DAY} AS day, count(*) AS units, min(u.first_ms) AS first_ms,
 	min(u.received_ms) AS received_ms FROM units u WHERE u.experiment = $experiment AND ${unconflicted("u")}`;
+
+/** Rows of `exposures` of an experiment; of those first exposed in a part of the time counted anew, for days are not parted. */
+export function exposuresOf(
+	transaction: Transaction,
+	{ experiment, exposedAfterMs, closeUntilMs }: EvidenceQuery,
+): Promise<readonly Row[]> {
+	const when = [
+		...(exposedAfterMs === undefined ? [] : [` AND u.first_ms > ${whole(exposedAfterMs)}`]),
+		...(closeUntilMs === undefined ? [] : [` AND u.first_ms < ${whole(closeUntilMs)}`]),
+	].join("");
+	const rows = when === "" ? "FROM exposures WHERE experiment = $experiment" : `FROM (${EXPOSED}${when} GROUP BY ALL)`;
+	return transaction.rows(`${rows} ORDER BY ALL`, { experiment });
+}
 
 /** Adds the units that came since the last look to the counts by plan, arm and day. */
 async function addExposures(transaction: Transaction, experiment: string, last: Look): Promise<void> {

@@ -2,12 +2,12 @@
  * The goal's effect on the people of each period by themselves: an effect that comes of being new fades here. The bounds
  * of one period are as wide as its few people make them, and those of many periods do not hold together.
  */
-import { claims, levels } from "../analysis/claim.js";
+import { claims } from "../analysis/claim.js";
 import { compare } from "../analysis/comparison.js";
 import { type EffectOverTime, effectOverTime } from "../analysis/effectOverTime.js";
 import type { Evidence } from "../analysis/evidence.js";
 import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
-import type { ReportInput } from "./reportInput.js";
+import { questionsOf, type ReportInput } from "./reportInput.js";
 
 export interface PeriodEffect {
 	readonly fromMs: number;
@@ -29,13 +29,11 @@ export interface EffectByPeriod {
 }
 
 /** Of the goal, one entry for each challenger. */
-export function effectsByPeriod(
-	{ experiment, metrics, status }: ReportInput,
-	evidence: Evidence,
-): readonly EffectByPeriod[] {
+export function effectsByPeriod(input: ReportInput, evidence: Evidence): readonly EffectByPeriod[] {
+	const { experiment, metrics, thresholds, levels } = questionsOf(input);
+	const { pass, harm } = levels;
 	const baseline = baselineOf(experiment);
-	const { pass, harm } = levels(experiment);
-	return claims(experiment, metrics, status.thresholds).flatMap((claim): EffectByPeriod[] => {
+	return claims(experiment, metrics, thresholds).flatMap((claim): EffectByPeriod[] => {
 		const { metric, metricName, arm, role } = claim;
 		if (role !== "goal" || metric === null) return [];
 		const question = questionOf(claim, metric, experiment, pass, harm);

@@ -8,7 +8,7 @@ import { pooled } from "../analysis/effectOverTime.js";
 import type { ArmEvidence, Evidence, MetricEvidence } from "../analysis/evidence.js";
 import type { Finding } from "../analysis/finding.js";
 import { afterLook, NO_LOOKS, type RunningBounds } from "../analysis/sequential/runningBounds.js";
-import { analyseAll, type ReportInput } from "./reportInput.js";
+import { analyseAll, peopleOf, type ReportInput } from "./reportInput.js";
 
 export interface BoundsAt {
 	readonly atMs: number;
@@ -90,9 +90,11 @@ function isAlike(a: Finding, b: Finding): boolean {
 	return a.alpha === b.alpha && (a.harmAlpha ?? a.alpha) === (b.harmAlpha ?? b.alpha) && a.relative === b.relative;
 }
 
-function atDecisions({ decisions }: ReportInput, { asOfMs }: Evidence): Look[] {
+function atDecisions({ decisions, status }: ReportInput, { asOfMs }: Evidence): Look[] {
+	const now = peopleOf(status);
 	return decisions.flatMap(({ input, outcome }) =>
-		input === null || input.evidence.asOfMs >= asOfMs
+		// A holdback is another test, of other people.
+		input === null || input.evidence.asOfMs >= asOfMs || peopleOf(input.status, input.rules) !== now
 			? []
 			: { atMs: input.evidence.asOfMs, findings: outcome.findings, thresholds: input.status.thresholds },
 	);

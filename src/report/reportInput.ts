@@ -1,10 +1,12 @@
 /** What a report is made from, and the analysis of it. */
 import { type Analysis, analyse } from "../analysis/analyse.js";
+import { levels } from "../analysis/claim.js";
 import type { Evidence } from "../analysis/evidence.js";
+import { type HoldbackQuestions, holdbackQuestions } from "../analysis/holdback.js";
 import type { Experiment, Metric } from "../resources/resource.js";
-import type { Decision } from "../rollout/decision.js";
+import { type Decision, RULES_WITH_HOLDBACKS } from "../rollout/decision.js";
 import { looksByArm } from "../rollout/rules/plannedLook.js";
-import type { ExperimentStatus } from "../rollout/status.js";
+import { type ExperimentStatus, heldBackOf } from "../rollout/status.js";
 
 export interface ReportInput {
 	readonly experiment: Experiment;
@@ -30,5 +32,21 @@ export function analyseAll({ experiment, metrics, status }: ReportInput, evidenc
 		accepted: typeof status.acceptedExposures === "object" ? status.acceptedExposures : {},
 		looks: looksByArm(status),
 		levels: null,
+		heldBack: heldBackOf(status),
 	});
+}
+
+/** What is asked of the evidence, and at which levels: in a holdback it is another test. */
+export function questionsOf({ experiment, metrics, status }: ReportInput): HoldbackQuestions {
+	const { thresholds } = status;
+	const heldBack = heldBackOf(status);
+	return heldBack === null
+		? { experiment, metrics, thresholds, levels: levels(experiment) }
+		: holdbackQuestions(experiment, metrics, thresholds, heldBack);
+}
+
+/** Names whose looks they are: null those of everybody until a takeover, else since when a share is held back. */
+export function peopleOf(status: ExperimentStatus, rules: number = RULES_WITH_HOLDBACKS): number | null | "mixed" {
+	const { fromMs = null } = heldBackOf(status) ?? {};
+	return fromMs !== null && rules < RULES_WITH_HOLDBACKS ? "mixed" : fromMs;
 }

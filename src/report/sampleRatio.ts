@@ -4,7 +4,7 @@ import type { Evidence } from "../analysis/evidence.js";
 import { type SampleRatioTest, sampleRatioTest } from "../analysis/fixed/sampleRatio.js";
 import { exposuresSince, type SampleRatio } from "../analysis/sequential/srm.js";
 import { SRM_ALPHA } from "../rollout/rules/sampleRatio.js";
-import type { ReportInput } from "./reportInput.js";
+import { peopleOf, type ReportInput } from "./reportInput.js";
 
 export interface SampleRatioReport {
 	/** null: nothing to test yet. */
@@ -39,8 +39,11 @@ export function sampleRatioOf(
 		}
 		return { arm: name, units, expected };
 	});
-	const history = decisions.flatMap(({ atMs, outcome: { srmP } }) =>
-		srmP === null || atMs >= evidence.asOfMs ? [] : { atMs, p: srmP },
+	const now = peopleOf(status);
+	const history = decisions.flatMap(({ atMs, input, outcome: { srmP } }) =>
+		srmP === null || atMs >= evidence.asOfMs || (input !== null && peopleOf(input.status, input.rules) !== now)
+			? []
+			: { atMs, p: srmP },
 	);
 	if (test !== null) history.push({ atMs: evidence.asOfMs, p: test.p });
 	const classic = sampleRatioTest(

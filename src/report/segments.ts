@@ -2,7 +2,7 @@
  * Effects in the values of declared segments. A part proves harm alone, at the level that the declaration gave it;
  * apparent gains of a part are what many looks at parts bring by chance.
  */
-import { claims, levels, levelsInEra, segmentShare } from "../analysis/claim.js";
+import { claims, levelsInEra, segmentShare } from "../analysis/claim.js";
 import { compare } from "../analysis/comparison.js";
 import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import type { Evidence, PartOfArm } from "../analysis/evidence.js";
@@ -10,7 +10,7 @@ import { postStratified, type StratifiedEffect } from "../analysis/postStratifie
 import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
 import { isHarmInPart } from "../analysis/segmentHarm.js";
 import { NO_MOMENTS } from "../analysis/statistics/moments.js";
-import type { ReportInput } from "./reportInput.js";
+import { questionsOf, type ReportInput } from "./reportInput.js";
 
 export interface SegmentValue {
 	/** null: all rarer values together. */
@@ -37,14 +37,15 @@ export interface SegmentReport {
 	readonly stratified: StratifiedEffect | null;
 }
 
-export function segmentsOf({ experiment, metrics, status }: ReportInput, evidence: Evidence): readonly SegmentReport[] {
+export function segmentsOf(input: ReportInput, evidence: Evidence): readonly SegmentReport[] {
+	const { experiment, metrics, thresholds, levels } = questionsOf(input);
 	return experiment.spec.segments.flatMap(({ name }) => {
 		const entries = evidence.segments.filter(({ segment }) => segment === name);
 		if (entries.length === 0) return [];
-		return claims(experiment, metrics, status.thresholds).flatMap((claim): SegmentReport[] => {
+		return claims(experiment, metrics, thresholds).flatMap((claim): SegmentReport[] => {
 			const { arm, metric, metricName, role } = claim;
 			if (metric === null) return [];
-			const { pass, segmentHarm } = levelsInEra(levels(experiment), claim);
+			const { pass, segmentHarm } = levelsInEra(levels, claim);
 			const values = entries.map(({ value, rank, arms }): SegmentValue => {
 				const question = questionOf(claim, metric, experiment, pass, segmentHarm * segmentShare(rank));
 				const t = metricIn(arms, arm, metricName);

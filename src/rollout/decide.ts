@@ -16,7 +16,7 @@
  * 11. wait, with what is missing and how long it may take.
  */
 import { analyse, NOTHING } from "../analysis/analyse.js";
-import type { DecisionInput, Outcome } from "./decision.js";
+import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS } from "./decision.js";
 import { asFormer, completed, formerLevels } from "./formerRules.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";
 import { bandit } from "./rules/bandit.js";
@@ -31,7 +31,7 @@ import { promotion } from "./rules/promotion.js";
 import { ramp } from "./rules/ramp.js";
 import { sampleRatioRule } from "./rules/sampleRatio.js";
 import { wait } from "./rules/wait.js";
-import { isExposing } from "./status.js";
+import { heldBackOf, isExposing } from "./status.js";
 import { decideTakeover } from "./takeover.js";
 
 const RULES: readonly RuleOf[] = [
@@ -73,6 +73,9 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		accepted: typeof status.acceptedExposures === "object" ? status.acceptedExposures : {},
 		looks: looksByArm(status),
 		levels: input.rules === undefined ? formerLevels(experiment) : null,
+		...(input.rules !== undefined && input.rules >= RULES_WITH_HOLDBACKS
+			? { heldBack: heldBackOf(status) }
+			: { wholeAlpha: true }),
 	});
 	if (status.phase === "Promoting") return decideTakeover(input, analysis);
 	for (const rule of rules) {

@@ -56,7 +56,7 @@ export type Action =
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 6;
+export const RULES = 7;
 
 /** From these rules on thresholds have eras, and the baseline is watched. */
 export const RULES_WITH_ERAS = 3;
@@ -66,6 +66,9 @@ export const RULES_WITH_GRID = 5;
 
 /** From these rules on planned looks count what carries information on the goal, for each challenger by itself. */
 export const RULES_WITH_INFORMATION = 6;
+
+/** From these rules on a holdback is a test of its own, and what a takeover finds open never counts. */
+export const RULES_WITH_HOLDBACKS = 7;
 
 /** Everything decide() reads. */
 export interface DecisionInput {

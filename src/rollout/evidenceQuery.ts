@@ -9,7 +9,7 @@ import { type Experiment, type Metric, qualifiedName, type ResourceSet } from ".
 import { canonicalJson } from "./canonicalJson.js";
 import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";
-import { type ExperimentStatus, type FrozenThreshold, isExposing } from "./status.js";
+import { type ExperimentStatus, type FrozenThreshold, heldBackOf, isExposing } from "./status.js";
 
 /** Health of a takeover looks back this far at most: the present state of the endpoints, over enough requests. */
 const HEALTH_WINDOW_MS = 60_000;
@@ -43,6 +43,7 @@ export function evidenceQuery(
 		({ metadata }) => metadata.name === experiment.spec.service && metadata.namespace === experiment.metadata.namespace,
 	);
 	const timeoutMs = service?.spec.timeoutMs ?? 0;
+	const heldBack = heldBackOf(status);
 	const metrics = Object.values(metricsOf(resources, experiment)).flatMap((metric): readonly EvidenceMetric[] => {
 		const { source, windowMs, missing, perUnit, denominator, covariateMs, cap, type, range } = metric.spec;
 		const frozen = status.thresholds[metric.metadata.name];
@@ -60,7 +61,8 @@ export function evidenceQuery(
 				denominator === null || denominator === "requests"
 					? denominator
 					: { metric: qualifiedName({ ...metric.metadata, name: denominator.metric }) },
-			covariateMs,
+			// As holdbackQuestions() asks.
+			covariateMs: heldBack === null ? covariateMs : null,
 			cap: capOf(cap, frozen),
 			threshold: type !== "quantile" ? null : frozen === undefined ? "unfrozen" : slowThreshold(experiment, frozen),
 			range: type === "mean" ? range : null,
@@ -75,6 +77,8 @@ export function evidenceQuery(
 		segments: experiment.spec.segments.map((segment) => segment.name),
 		interactsWith,
 		...(status.shares === undefined ? {} : { coreFromMs: status.shares.firstMovedAtMs }),
+		...(heldBack === null ? {} : { exposedAfterMs: heldBack.fromMs }),
+		...(heldBack !== null || status.takeover === undefined ? {} : { closeUntilMs: status.takeover.fromMs }),
 	};
 }
 

@@ -11,7 +11,7 @@ import type { DecisionInput, Outcome } from "./decision.js";
 
 /** Every claim's equal part, for both families. */
 export function formerLevels(experiment: Experiment): Levels {
-	const { harm } = levels(experiment);
+	const { harm } = levels(experiment, "by former rules");
 	return { pass: harm, harm, segmentHarm: 0 };
 }
 

@@ -3,6 +3,7 @@
  * stored by the state room, read by the compiler.
  */
 import type { FindingLook } from "../analysis/finding.js";
+import type { HeldBack } from "../analysis/holdback.js";
 import type { ExposureCounts } from "../analysis/sequential/srm.js";
 import { PPM } from "../limits.js";
 
@@ -28,6 +29,20 @@ export function liveSharePpm(
 	{ closedArms, shares }: Pick<ExperimentStatus, "closedArms" | "shares">,
 ): number {
 	return closedArms.includes(arm) ? 0 : (shares?.ppm[arm] ?? PPM);
+}
+
+/**
+ * The holdback whose units alone are judged: while it lasts, and after it where it found what ended it. null: those before
+ * the takeover are.
+ */
+export function heldBackOf({
+	phase,
+	promotion,
+	takeover,
+}: Pick<ExperimentStatus, "phase" | "promotion" | "takeover">): HeldBack | null {
+	if (phase === "RolledBack" || phase === "Aborted") return takeover?.heldBack ?? null;
+	if (phase !== "Promoting" || promotion?.heldBackFromMs === undefined) return null;
+	return { fromMs: promotion.heldBackFromMs, sharePpm: PPM - promotion.takeoverPpm };
 }
 
 /** A latency threshold frozen from earlier data of the default Variant. */
@@ -100,6 +115,13 @@ export interface ExperimentStatus {
 		/** Since the takeover has reached all but the share that is held back. Absent: nothing is, or not yet. */
 		readonly heldBackFromMs?: number;
 	} | null;
+	/** Set by a promotion, stays after its end. Absent: nobody was promoted, or by former rules. */
+	readonly takeover?: {
+		/** What of a unit was still open then never counts: its version may be another since. */
+		readonly fromMs: number;
+		/** Absent: nothing was held back, or not yet. */
+		readonly heldBack?: HeldBack;
+	};
 	/** Why it is Paused; only a person ends it. */
 	readonly hold: "person" | "srm" | "inconclusive" | "harm" | null;
 	/** By metric name. */

@@ -4,9 +4,10 @@
  */
 import type { Analysis } from "../analysis/analyse.js";
 import type { VariantHealth } from "../analysis/evidence.js";
+import { baselineOf } from "../analysis/question.js";
 import { PPM } from "../limits.js";
 import type { Experiment } from "../resources/resource.js";
-import type { DecisionInput, Outcome } from "./decision.js";
+import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS } from "./decision.js";
 import { type Extras, outcomeOf, type Words } from "./outcome.js";
 import { worse } from "./plainWords.js";
 import { harmKey } from "./rules/harm.js";
@@ -22,12 +23,16 @@ const TAKEOVER_EXCUSE_MAX = 0.1;
 /** Share of failures above which a winner's endpoints count as unhealthy, unless other Variants fail as often. */
 const TAKEOVER_FAILURE_SHARE = 0.01;
 
-/** The status that a promotion starts with: exposure counting ends, the first step is live. */
+/**
+ * The status that a promotion starts with: exposure counting ends, the first step is live.
+ * @param rules by which it was decided; null: a person did
+ */
 export function startTakeover(
 	experiment: Experiment,
 	status: ExperimentStatus,
 	arm: string,
 	nowMs: number,
+	rules: number | null = null,
 ): ExperimentStatus {
 	const variant = experiment.spec.arms.find((candidate) => candidate.name === arm)?.variant ?? "";
 	return {
@@ -36,6 +41,7 @@ export function startTakeover(
 		hold: null,
 		stepStartedAtMs: nowMs,
 		promotion: { arm, variant, stepIndex: 0, takeoverPpm: experiment.spec.rollout.stepsPpm[0] ?? PPM },
+		...(rules === null || rules >= RULES_WITH_HOLDBACKS ? { takeover: { fromMs: nowMs } } : {}),
 	};
 }
 
@@ -131,11 +137,12 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 		);
 	if (holdback === null) return completion(input, analysis, `${why} at ${at}`);
 	const share = percent(holdback.sharePpm);
+	const apart = judgesApart(input);
 	return say(
 		"advance-takeover",
 		{
-			reason: `Takeover by ${promotion.variant} from ${at} to all but ${share} of the baseline's units, which stay for ${duration(holdback.forMs)}; it is the Service's default now: ${why}.`,
-			summary: `${promotion.variant} is the new version for everybody but ${share} of the people who had the old one to compare with: they keep it for ${duration(holdback.forMs)}, so that a late effect is seen.`,
+			reason: `Takeover by ${promotion.variant} from ${at} to all but ${share} of the baseline's units, which stay for ${duration(holdback.forMs)}; it is the Service's default now: ${why}.${apart ? " Only units first exposed from here on are judged." : ""}`,
+			summary: `${promotion.variant} is the new version for everybody but ${share} of the people who had the old one to compare with: they keep it for ${duration(holdback.forMs)}, so that a late effect is seen${apart ? " in the people who come from now on" : ""}.`,
 		},
 		{
 			status: {
@@ -151,11 +158,19 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 					takeoverPpm: most,
 					heldBackFromMs: nowMs,
 				},
+				...(apart && status.takeover !== undefined
+					? { takeover: { ...status.takeover, heldBack: { fromMs: nowMs, sharePpm: PPM - most } } }
+					: {}),
 			},
 			defaultVariant: promotion.variant,
 			expectedMs: holdback.forMs,
 		},
 	);
+}
+
+/** Whether a holdback is judged by the units that come in it alone; by former rules it was by everybody since the start. */
+function judgesApart({ rules }: DecisionInput): boolean {
+	return rules !== undefined && rules >= RULES_WITH_HOLDBACKS;
 }
 
 /** The winner is the default, a share of the baseline's units stays: until its time is over, or harm is proved. */
@@ -164,11 +179,14 @@ function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number
 	const { holdback, onHarm } = experiment.spec.rollout;
 	const { arm = "", variant = "" } = status.promotion ?? {};
 	const seen = status.frozenHarms ?? [];
+	const apart = judgesApart(input);
 	const harms = analysis.findings.filter(
 		(finding) => finding.verdict === "harm" && finding.arm === arm && !seen.includes(harmKey(finding)),
 	);
 	if (harms.length > 0) {
-		const reason = `${harms.map(harmSentence).join("; ")}.`;
+		const whose = apart ? `among units first exposed in its ${duration(nowMs - fromMs)}, ` : "";
+		const reason = `${whose}${harms.map(harmSentence).join("; ")}.`;
+		const toWhom = apart ? " to the people who came since it took over" : "";
 		const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.`;
 		if (onHarm === "freeze")
 			return outcomeOf(
@@ -177,7 +195,7 @@ function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number
 				["hold", "harm"],
 				{
 					reason: `The holdback does not end by itself, a person aborts or waits for its end: ${reason}`,
-					summary: `The new version does harm after all, a person decides: ${summary}`,
+					summary: `The new version does harm after all${toWhom}, a person decides: ${summary}`,
 				},
 				{ waitsFor: "person" },
 			);
@@ -187,7 +205,7 @@ function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number
 			["roll-back", "harm"],
 			{
 				reason: `Rolled back from the holdback: ${reason}`,
-				summary: `Everybody is back on the old version, for the new one does harm after all: ${summary}`,
+				summary: `Everybody is back on the old version, for the new one does harm after all${toWhom}: ${summary}`,
 			},
 			{
 				status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },
@@ -203,11 +221,17 @@ function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number
 		analysis,
 		["hold", "takeover"],
 		{
-			reason: `Holdback by ${variant} for ${duration(left)} more, no harm is proved; ${why}.`,
+			reason: `Holdback by ${variant} for ${duration(left)} more, no harm is proved${apart ? ` among ${unitsSoFar(input, arm)} first exposed in it` : ""}; ${why}.`,
 			summary: `${variant} is the new version; a few people keep the old one for ${duration(left)} more, and no harm has been found.`,
 		},
 		{ waitsFor: "holdback", expectedMs: left },
 	);
+}
+
+/** `812 units against 41`, of the winner and the baseline. */
+function unitsSoFar({ evidence, experiment }: DecisionInput, winner: string): string {
+	const of = (name: string): number => evidence.arms.find(({ arm }) => arm === name)?.exposedUnits ?? 0;
+	return `${of(winner)} units against ${of(baselineOf(experiment))}`;
 }
 
 /** The end: nothing is assigned any more, the winner's Variant is the default. */

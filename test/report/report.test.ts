@@ -374,3 +374,43 @@ t.test("a bandit's report says whose units it counts and why nothing is tested o
 	t.match(told, /On the others nothing is tested/);
 	t.end();
 });
+
+t.test(
+	"in a holdback the report judges its own people at its own level, and after it tells whose numbers stand",
+	(t) => {
+		const holdback = { sharePpm: 50_000, forMs: 7 * DAY_MS };
+		const declared = { ...DECLARED, spec: { ...DECLARED.spec, rollout: { ...DECLARED.spec.rollout, holdback } } };
+		const made = reportInput(MEASURING, declared);
+		const evidence = { ...(made.evidence as Evidence), periods: [] };
+		const fromMs = START_MS + DAY_MS;
+		const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 950_000 };
+		const takeover = { fromMs, heldBack: { fromMs: fromMs + 1_000, sharePpm: 50_000 } };
+		const held = { ...promotion, heldBackFromMs: fromMs + 1_000 };
+		const status = { ...made.status, phase: "Promoting" as const, promotion: held, takeover };
+		const input = { ...made, evidence, status };
+		const report = reportOf(input);
+		// Three claims; half of harm's part is the segments'.
+		t.same([...new Set(report.claims.map(({ harmAlpha }) => harmAlpha))], [0.05 / 4 / 3 / 2]);
+		t.ok(
+			report.history.every(({ points }) => points.length === 1),
+			"decisions before it looked at others",
+		);
+		t.same(report.sampleRatio?.history.length, 1);
+		const told = reportPage(report);
+		t.match(
+			told,
+			/Since 2026-03-03 08:00:01 UTC 5% of the old version’s people are held back. All numbers here are of people/,
+		);
+		t.notMatch(told, /a takeover began before it closed/);
+		const before = reportOf({ ...input, status: { ...status, phase: "Promoted" as const, promotion } });
+		t.equal(before.claims.at(-1)?.harmAlpha, (0.75 * 0.05) / 3 / 2);
+		t.ok(
+			before.history.every(({ points }) => points.length > 1),
+			"those of the experiment before the takeover",
+		);
+		const page = reportPage(before);
+		t.match(page, /The winner began to take over at 2026-03-03 08:00:00 UTC. Who came later does not count/);
+		t.match(page, /left out: a takeover began before it closed/);
+		t.end();
+	},
+);

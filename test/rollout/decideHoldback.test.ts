@@ -4,9 +4,12 @@ import { experimentTable } from "../../src/assignment/table.js";
 import { weightedEntries } from "../../src/compiler/weights.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
+import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, metric, ROLLOUT, status } from "./example.js";
+
+const WITH_COVARIATE = metric("accuracy", { covariateMs: 5_000 });
 
 const HELD = experiment(["boosted", "other"], {
 	rollout: { ...ROLLOUT, holdback: { sharePpm: 50_000, forMs: 60_000 } },
@@ -86,4 +89,74 @@ t.test("harm that shows late takes it back, default and all; onHarm freeze leave
 	});
 	const aborted = actByPerson({ experiment: HELD, status: begun, by: "ada", nowMs: 1 }, { verb: "abort" });
 	t.match(aborted, { status: { phase: "Aborted" }, defaultVariant: "v1" });
+});
+
+t.test(
+	"a holdback is judged by its own people, at its own part of alpha; by former rules by everybody, at all of it",
+	(t) => {
+		const begun = at(promoting(1, 500_000)).status;
+		const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+		const own = at(begun, { evidence: bad, nowMs: 130_000 });
+		t.match(
+			own.reason,
+			/^Rolled back from the holdback: among units first exposed in its 30 s, error-rate of arm boosted/,
+		);
+		t.match(own.summary, /for the new one does harm after all to the people who came since it took over: error-rate/);
+		// Three claims of one arm, where two arms share the rest.
+		t.match(own.findings[0], { harmAlpha: 0.05 / 4 / 3 });
+		t.match(
+			at({}).findings[0],
+			{ harmAlpha: (0.75 * (0.05 * (3 / 4))) / 2 / 3 },
+			"the era of its thresholds has three quarters",
+		);
+		const former = at(begun, { rules: 6, evidence: bad, nowMs: 130_000 });
+		t.match(former.reason, /^Rolled back from the holdback: error-rate of arm boosted/);
+		t.match(former.findings[0], { harmAlpha: 0.75 * (0.05 / 2 / 3) });
+		t.match(at({}, { rules: 6 }).findings[0], { harmAlpha: 0.75 * (0.05 / 2 / 3) });
+		t.match(
+			at(begun, { nowMs: 130_000 }).reason,
+			/no harm is proved among 6000 units against 6000 first exposed in it;/,
+		);
+		t.notMatch(at(begun, { rules: 6, nowMs: 130_000 }).reason, /among/);
+		t.end();
+	},
+);
+
+t.test("what is asked of the store from the promotion to the end of the holdback, and after it", (t) => {
+	const asked = (given: ExperimentStatus) => {
+		const resources = {
+			...{ gateways: [], services: [], layers: [], accessPolicies: [], dataClasses: [], roleBindings: [] },
+			...{ approvalPolicies: [], referenceGrants: [], experiments: [HELD], metrics: [WITH_COVARIATE] },
+		};
+		const { exposedAfterMs, closeUntilMs, metrics } = evidenceQuery(resources, HELD, given, 500_000);
+		return { exposedAfterMs, closeUntilMs, covariateMs: metrics[0]?.covariateMs };
+	};
+	const all = { exposedAfterMs: undefined, closeUntilMs: undefined, covariateMs: 5_000 };
+	const running = status(LAST_STEP);
+	t.same(asked(running), all);
+	const person = { experiment: HELD, by: "ada", nowMs: 70_000 };
+	const taking = actByPerson({ ...person, status: running }, { verb: "promote", arm: "boosted" }).status;
+	t.same(asked(taking), { ...all, closeUntilMs: 70_000 }, "what is open then may be under another version");
+	const held = at({ ...taking, ...promoting(1, 500_000) }).status;
+	const own = { ...all, exposedAfterMs: 100_000, covariateMs: null };
+	t.same(asked(held), own, "who came first during the takeover had the arm's version before");
+	t.same(asked(at(held, { nowMs: 160_000 }).status), { ...all, closeUntilMs: 70_000 }, "promoted: by what promoted it");
+	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	t.same(asked(at(held, { evidence: bad, nowMs: 130_000 }).status), own, "taken back: by what took it back");
+	t.same(asked(actByPerson({ ...person, status: held }, { verb: "abort" }).status), own);
+	const { takeover: _, ...former } = held;
+	t.same(asked(former), own, "promoted by an earlier Weir");
+	t.end();
+});
+
+t.test("a promotion says when the takeover began, by former rules it did not", (t) => {
+	const winning = evidence({
+		control: { n: 9_000, accuracy: 0.78 },
+		boosted: { n: 9_000, accuracy: 0.83 },
+		other: { n: 9_000 },
+	});
+	const by = (rules: number) => at({}, { rules, evidence: winning });
+	t.match(by(7), { action: "promote", status: { takeover: { fromMs: 100_000 } } });
+	t.notOk("takeover" in by(6).status);
+	t.end();
 });

@@ -1,6 +1,7 @@
 /** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
 import type { Finding } from "../../analysis/finding.js";
 import { percent } from "../../rollout/sentence.js";
+import { heldBackOf } from "../../rollout/status.js";
 import { bare, claimName, level, plain, type Scale, scaleOf, size, utc } from "../format.js";
 import type { ClaimHistory } from "../history.js";
 import { html, type Markup } from "../markup.js";
@@ -34,7 +35,7 @@ ${[...claims]
 	.filter(({ arm }) => arm === name)
 	.sort((a, b) => Number(b.role === "goal") - Number(a.role === "goal"))
 	.map((finding) => row(report, finding))}</ul>`,
-)}${noGoal(report)}${looksTable(report)}${banditNote(report)}`,
+)}${noGoal(report)}${looksTable(report)}${banditNote(report)}${takeoverNote(report)}`,
 	);
 }
 
@@ -50,6 +51,16 @@ function banditNote({ experiment, status }: Report): Markup | null {
 	return html`<p class="note">Shares have followed outcomes since ${utc(status.shares.firstMovedAtMs)}. Whoever came later counts only on the first ${percent(bandit.floorPpm)} of each arm’s live points,
 which are live whatever the outcomes say: there the design is fixed, and what is said here holds. On the others nothing is tested: an arm that grew at a better hour, or that got people who
 had been here before, looks better for that alone.</p>`;
+}
+
+/** Whose units they are once somebody was promoted: a holdback's are another test than those before it. */
+function takeoverNote({ status }: Report): Markup | null {
+	const heldBack = heldBackOf(status);
+	if (heldBack !== null)
+		return html`<p class="note">Since ${utc(heldBack.fromMs)} ${percent(heldBack.sharePpm)} of the old version’s people are held back. All numbers here are of people who came first since then,
+and the winner alone is judged: before that the versions had people in another ratio, and both times together would compare one season with another.</p>`;
+	if (status.takeover === undefined) return null;
+	return html`<p class="note">The winner began to take over at ${utc(status.takeover.fromMs)}. Who came later does not count, nor does anybody whose time to be measured was not over then.</p>`;
 }
 
 const CHIP = {

@@ -2,6 +2,7 @@
 
 import { RATIO_MAX } from "../../analysis/sequential/bernoulliBounds.js";
 import { percent } from "../../rollout/sentence.js";
+import { heldBackOf } from "../../rollout/status.js";
 import { plain, pValue, utc } from "../format.js";
 import type { HealthReport } from "../health.js";
 import { html, type Markup } from "../markup.js";
@@ -84,7 +85,7 @@ ${sampleRatioPicture(sampleRatio)}</figure></div>`
 	);
 }
 
-export function qualitySection({ quality, evidence, health }: Report): Markup {
+export function qualitySection({ quality, evidence, health, status }: Report): Markup {
 	const heading = "Data quality";
 	if (quality === null || evidence === null)
 		return section("quality", heading, html`<p class="wide">There is no evidence to judge.</p>`);
@@ -99,7 +100,7 @@ export function qualitySection({ quality, evidence, health }: Report): Markup {
 	return section(
 		"quality",
 		heading,
-		html`${trouble}${table("What did not become evidence", COUNTED, counted(quality))}${healthTable(health)}`,
+		html`${trouble}${table("What did not become evidence", COUNTED, counted(quality, isStopped(status)))}${healthTable(health)}`,
 	);
 }
 
@@ -129,13 +130,20 @@ const HEALTH = [
 
 const COUNTED = [{ head: "What" }, { head: "Count", className: "n" }, { head: "What is done with it" }] as const;
 
-function counted(quality: Quality) {
+/** Whether what was still open when a takeover began is left out. */
+const isStopped = (status: Report["status"]): boolean => status.takeover !== undefined && heldBackOf(status) === null;
+
+function counted(quality: Quality, stopped: boolean) {
 	const { droppedEntries, conflictingUnits, forcedUnits, waitingUnits, missing, newestOutcomeMs } = quality;
 	return [
 		["Access-log entries lost", people(droppedEntries), "gone; above 1 % of the people nothing is promoted"],
 		["People seen in two arms", people(conflictingUnits), "left out; above 1 % nothing is promoted"],
 		["People whose arm was forced", people(forcedUnits), "left out; above 5 % nothing is promoted"],
-		["People whose window is still open", people(waitingUnits), "count when it has closed"],
+		[
+			"People whose window is still open",
+			people(waitingUnits),
+			stopped ? "left out: a takeover began before it closed" : "count when it has closed",
+		],
 		...missing.map(({ metric, arm, units, of }) => [
 			html`No outcome of ${named(metric)} in ${named(arm)}`,
 			people(units),

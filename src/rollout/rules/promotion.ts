@@ -7,7 +7,7 @@ import { claims, levels } from "../../analysis/claim.js";
 import { type EffectOverTime, effectOverTime } from "../../analysis/effectOverTime.js";
 import { type Interaction, interactions } from "../../analysis/interaction.js";
 import { baselineOf, type Question, questionOf } from "../../analysis/question.js";
-import type { DecisionInput, Finding, Outcome } from "../decision.js";
+import { type DecisionInput, type Finding, type Outcome, RULES_WITH_HOLDBACKS } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
 import { better } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
@@ -34,7 +34,7 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (trend?.trend === "fades") return fading(input, analysis, best, trend);
 	const [other] = interacting(input, best);
 	if (other !== undefined) return interaction(input, analysis, best, other);
-	const after = startTakeover(experiment, status, best.arm, nowMs);
+	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
 	const { variant = "", takeoverPpm = 0 } = after.promotion ?? {};
 	const from = percent(takeoverPpm);
 	return outcomeOf(
@@ -71,10 +71,10 @@ function lowerOf({ look, lower }: Finding): number {
 	return (look === undefined ? lower : look.lower) ?? Number.NEGATIVE_INFINITY;
 }
 
-function goalQuestion({ experiment, metrics }: DecisionInput, { arm }: Winner): Question | null {
+function goalQuestion({ experiment, metrics, rules = 0 }: DecisionInput, { arm }: Winner): Question | null {
 	const claim = claims(experiment, metrics).find((one) => one.arm === arm && one.role === "goal");
 	if (claim === undefined || claim.metric === null) return null;
-	const { pass, harm } = levels(experiment);
+	const { pass, harm } = levels(experiment, rules < RULES_WITH_HOLDBACKS ? "by former rules" : "until a holdback");
 	return questionOf(claim, claim.metric, experiment, pass, harm);
 }
 
