@@ -2,7 +2,7 @@ import t from "tap";
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { WeirError } from "../../src/error.js";
 import type { Experiment, Gate } from "../../src/resources/resource.js";
-import type { Decision } from "../../src/rollout/decision.js";
+import { type Decision, RULES } from "../../src/rollout/decision.js";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import { type LoopEvent, RolloutLoop } from "../../src/rollout/loop.js";
 import type { Clock, EvidenceSource, StateStore, Webhook } from "../../src/rollout/ports.js";
@@ -496,5 +496,5 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	await one.tick();
 	t.same(asked(), [[], ["banner"]], "not one of its own layer, of other units, or that has ended");
 	t.equal(store.decisions.find(({ outcome }) => outcome.action === "promote")?.experiment, "main");
-	t.equal(store.decisions.at(-1)?.input?.rules, 5);
+	t.equal(store.decisions.at(-1)?.input?.rules, RULES);
 });
