@@ -110,16 +110,22 @@ export const EDGES: readonly World[] = [
 	{ ...LONG, ...P99, name: "a p98.75 of twice the p99", boosted: (z) => 2 * usual(z + Z99 - Z9875), wrong: "promoted" },
 	{ ...LONG, ...P99, name: "1 % beyond twice the p99", boosted: few(0.01), wrong: "harmed" },
 	{
-		...{ ...LONG, name: "load that wanders, and a p87.5 of twice the p90", walk: 0.05, wrong: "promoted" },
+		...{ ...LONG, name: "load that wanders, and a p87.5 of twice the p90", walk: 0.2, wrong: "promoted" },
 		boosted: (z) => 2 * usual(z + Z90 - Z875),
 	},
 	{
-		...{ ...LONG, name: "load that wanders, and twice the baseline", walk: 0.05, wrong: "harmed" },
+		...{ ...LONG, name: "load that wanders, and twice the baseline", walk: 0.2, wrong: "harmed" },
 		boosted: (z) => 2 * usual(z),
 	},
 	{
-		...{ ...LONG, name: "load that wanders, and half a margin to spare", walk: 0.05, wrong: "harmed", ends: true },
-		boosted: (z) => 1.5 * usual(z),
+		...{
+			...LONG,
+			name: "load that wanders, and a fifth of the margin to spare",
+			walk: 0.2,
+			wrong: "harmed",
+			ends: true,
+		},
+		boosted: (z) => 1.8 * usual(z),
 	},
 ];
 
