@@ -34,7 +34,8 @@ export function callerIs(pattern: string, identifies: boolean): PrincipalRule {
 	if (!identifies) return NOBODY;
 	return allOf([
 		certificate({ contains: `;URI=${below}` }),
-		// The prefix itself, with its slash, is nobody below it.
+		// The prefix itself, with its slash, is nobody below it. STRICT_IDENTITY lets none such pass, but weir.gate does not
+		// judge an open Service, whose shadow rules ask all the same.
 		not(certificate({ suffix: `;URI=${below}` })),
 		{ authenticated: { principal_name: { prefix: below } } },
 	]);

@@ -23,6 +23,8 @@ export interface DecisionLogOptions {
 	readonly log: Log;
 	/** Share of allowed requests that are recorded, in parts per million. Denied ones always are. */
 	readonly allowedPpm: number;
+	/** Trace of a request, where its own entry does not tell it; null = not known. */
+	readonly traceOf?: (requestId: string) => string | null;
 }
 
 interface Queued {
@@ -223,11 +225,26 @@ export class DecisionLog {
 		this.options.meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind, result }, by);
 	}
 
+	/**
+	 * Envoy writes traceparent into what it sends on, and so not where it refuses; by now its span of the request, which
+	 * has the request's id, is mostly here. Requests that are not sampled have none.
+	 */
+	#addTraces(records: Queued[]): void {
+		const { traceOf } = this.options;
+		if (traceOf === undefined) return;
+		for (const [at, { record, receivedMs }] of records.entries()) {
+			if (record.traceId !== null || record.requestId === null) continue;
+			const traceId = traceOf(record.requestId);
+			if (traceId !== null) records[at] = { receivedMs, record: { ...record, traceId } };
+		}
+	}
+
 	async #commit(): Promise<void> {
 		const { store, clock, log } = this.options;
 		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
 		const records = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
+		this.#addTraces(records);
 		const shadows = this.#shadows.take();
 		const nowMs = clock();
 		try {

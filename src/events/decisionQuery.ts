@@ -6,7 +6,7 @@
 import { WeirError } from "../error.js";
 import { DECISIONS_ANSWER_MAX } from "../limits.js";
 import { shownPseudonym } from "./account.js";
-import { DECISION_KINDS, type DecisionRecord } from "./decisionRecord.js";
+import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
 import type { EventStore, Parameters, Row } from "./store.js";
 
 /** A record as it is told: with its id, and the unit as 32 hex digits. */
@@ -108,6 +108,10 @@ export function parseDecisionQuery(query: URLSearchParams): Question {
 	const kind = query.get("kind");
 	if (kind !== null && !DECISION_KINDS.some((one) => one === kind)) {
 		throw new WeirError("invalid-argument", "there is no such kind of record", `kinds: ${DECISION_KINDS.join(", ")}`);
+	}
+	const reason = query.get("reason");
+	if (reason !== null && !DECISION_REASONS.includes(reason)) {
+		throw new WeirError("invalid-argument", "there is no such reason", `reasons: ${DECISION_REASONS.join(", ")}`);
 	}
 	for (const [name, hint] of [
 		["among", "name one policy"],

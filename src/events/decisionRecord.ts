@@ -17,12 +17,31 @@ import { calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js"
 export const DECISION_KINDS = ["denied", "allowed", "assignment-changed", "outcome-refused", "stream-refused"] as const;
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
+/**
+ * All that a record's reason can be: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
+ * of outcomes and streams that were not taken, and that an assignment changed.
+ */
+export const DECISION_REASONS: readonly string[] = [
+	...["open", "allowed", "forbidden", "no-policy-allows", "not-canonical", "no-single-identity", "unknown-service"],
+	...[
+		"invalid-token",
+		"verification-limited",
+		"rate-limited",
+		"loop-detected",
+		"unanswered",
+		"no-table",
+		"stale-table",
+	],
+	...["no-signer", "malformed", "overloaded", "assignment-changed"],
+	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway"],
+];
+
 export interface DecisionRecord {
 	readonly kind: DecisionKind;
 	/** Epoch milliseconds: when the request began, or the refusal happened. */
 	readonly atMs: number;
 	readonly requestId: string | null;
-	/** 32 hex digits of the W3C trace context; null = the request was not traced by its client. */
+	/** 32 hex digits of the W3C trace context; null = neither its client nor Envoy (by sampling) traced it. */
 	readonly traceId: string | null;
 	readonly gateway: string | null;
 	/** Qualified names. */

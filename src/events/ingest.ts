@@ -74,7 +74,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const store = await openEventStore(options.dataDirectory);
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
-	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm });
+	const { traceOf = () => null } = options;
+	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, traceOf });
 	/** Evidence never suffers from the log: an entry that this cannot read is read by the intake all the same. */
 	const recorded = (record: () => void): void => {
 		try {
@@ -120,7 +121,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await decisions.flush();
 		return question.view === "shadow"
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
-			: answerDecisions(store, question, options.traceOf ?? (() => null));
+			: answerDecisions(store, question, traceOf);
 	};
 	const doors: Doors = {
 		outcomes,

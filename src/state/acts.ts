@@ -16,6 +16,8 @@ import {
 	fingerprint,
 	isWish,
 	requirement,
+	restoredBy,
+	whyOf,
 } from "./approval.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
@@ -338,16 +340,6 @@ export class Acts {
 		});
 		return { outcome: "pending", request };
 	}
-}
-
-function restoredBy(act: AskedAct): number | null {
-	return act.verb === "rollback" ? act.revision : null;
-}
-
-/** In the person's words, or what tells more than the verb. */
-function whyOf(act: AskedAct): string {
-	if (act.verb === "rollback") return `to the access rules of revision ${act.revision}`;
-	return isWish(act) ? "" : act.reason;
 }
 
 function changedSince(why: string): WeirError {

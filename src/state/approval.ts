@@ -46,6 +46,17 @@ export function isWish(act: AskedAct): act is AskedWish {
 	return !("experiment" in act);
 }
 
+/** The revision whose access rules it brings back; null = none. */
+export function restoredBy(act: AskedAct): number | null {
+	return act.verb === "rollback" ? act.revision : null;
+}
+
+/** In the person's words, or what tells more than the verb. */
+export function whyOf(act: AskedAct): string {
+	if (act.verb === "rollback") return `to the access rules of revision ${act.revision}`;
+	return isWish(act) ? "" : act.reason;
+}
+
 /** One effect, and who it is told to. */
 export interface Part {
 	readonly effect: string;

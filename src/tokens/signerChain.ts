@@ -1,6 +1,7 @@
 /** Whose key it is: a certificate chain up to the trust bundle, and the one SPIFFE id in its leaf (X509-SVID 3, 5). */
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { DECISION_CHAIN_MAX } from "../limits.js";
+import { isWorkloadId } from "../resources/spiffe.js";
 
 export interface Signer {
 	readonly spiffeId: string;
@@ -9,9 +10,6 @@ export interface Signer {
 	readonly fromMs: number;
 	readonly untilMs: number;
 }
-
-/** SPIFFE ID 2: lower-case trust domain, a path of non-empty segments without dots alone, no query, no port. */
-const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/;
 
 /** The certificates of a PEM bundle. @throws Error where it holds none that can be read */
 export function bundleCertificates(pem: string): readonly X509Certificate[] {
@@ -66,5 +64,5 @@ function singleId({ subjectAltName }: X509Certificate): string | null {
 	const uris = subjectAltName.split(", ").filter((name) => name.startsWith("URI:"));
 	const [uri = ""] = uris;
 	const id = uri.slice("URI:".length);
-	return uris.length === 1 && SPIFFE_ID.test(id) ? id : null;
+	return uris.length === 1 && isWorkloadId(id) ? id : null;
 }

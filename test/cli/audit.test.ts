@@ -1,5 +1,6 @@
 /** `weir audit requests` and `weir policy shadow`, over ingest's own door. */
-import { createServer } from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -10,7 +11,7 @@ import type { Resource } from "../../src/resources/resource.js";
 import { type Entry, type Rig, startRig, tryingOut } from "../events/rig.js";
 import { accessPolicy } from "../fixtures/resources.js";
 import { startBackend } from "./backend.js";
-import { askApi, fileOf, temporaryDirectory, weirUp } from "./command.js";
+import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 /** What a command prints. */
 async function printed(run: () => Promise<void>): Promise<string> {
@@ -119,7 +120,7 @@ t.test("weir up records allowed requests where it is told to", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const port = await startBackend(t, "v1");
 	const file = await fileOf(directory, "stack.yaml", declaration(port));
-	const up = await weirUp(file, join(directory, "data"), ["--decision-log", "all"]);
+	const up = await weirUp(file, join(directory, "data"), ["--decision-log", "all", "--trace-sampling", "100"]);
 	t.teardown(() => up.stop());
 	t.equal(await (await fetch(`${up.ready.gateway}/asked`)).text(), "v1");
 	// Envoy sends its access log after the answer, batch by batch.
@@ -130,6 +131,21 @@ t.test("weir up records allowed requests where it is told to", async (t) => {
 		if (records.length === 0) await pause(200);
 	}
 	t.match(records, [{ kind: "allowed", path: "/asked", status: 200 }]);
+	// A native denial: Envoy writes no traceparent into what it does not send on.
+	const refused = request(`${up.ready.gateway}/refused`, { headers: { host: "guarded.test" } }).end();
+	const [answer] = (await once(refused, "response")) as [IncomingMessage];
+	answer.resume();
+	t.equal(answer.statusCode, 403);
+	const denied = async (query: string): Promise<readonly { readonly traceId: string | null }[]> =>
+		JSON.parse((await askApi(up.ready.api, `/v1/requests?kind=denied${query}`)).text).decisions;
+	let traceId: string | null = null;
+	while (traceId === null) {
+		traceId = (await denied(""))[0]?.traceId ?? null;
+		if (traceId === null) await pause(200);
+	}
+	t.match(traceId, /^[0-9a-f]{32}$/);
+	const text = (await weir(["trace", traceId, "--api", up.ready.api])).stdout.toString();
+	t.match(text, /weir-envoy/, "and it is the trace of Envoy's span");
 });
 
 const declaration = (port: number): string => `
@@ -147,6 +163,16 @@ spec:
   defaultVariant: v1
   variants:
     - {name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: guarded}
+spec: {hosts: [guarded.test], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: somebody}
+spec: {services: [guarded], principals: [anyone], methods: [DELETE]}
 `;
 
 t.setTimeout(120_000);

@@ -1,6 +1,7 @@
 /** The decision log: which requests leave a record, what it says, and what it never says. */
 import { join } from "node:path";
 import t from "tap";
+import type { DenialReason } from "../../src/compiler/denial.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import { decodeMessage } from "../../src/events/accessLogEntry.js";
 import { DecisionLog } from "../../src/events/decisionLog.js";
@@ -8,7 +9,9 @@ import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQu
 import { PlanReader } from "../../src/events/planReader.js";
 import { createPseudonyms } from "../../src/events/pseudonym.js";
 import { openEventStore } from "../../src/events/store.js";
+import type { StreamFault } from "../../src/events/streamIdentity.js";
 import { DECISION_TEXT_CHARS_MAX } from "../../src/limits.js";
+import type { Reason } from "../../src/sidecar/question.js";
 import {
 	CALLOUT,
 	type Entry,
@@ -98,6 +101,50 @@ t.test("what one commit holds is told in the order of its times, the newest firs
 		(await decisions(rig)).map(({ requestId }) => requestId),
 		["r0", "r2", "r3", "r1"],
 	);
+});
+
+t.test("a denial's trace is the one of Envoy's span, and is kept when the span is gone", async (t) => {
+	const spans = new Map([["sampled", "ab".repeat(16)]]);
+	const rig = await startRig({ traceOf: (requestId) => spans.get(requestId) ?? null });
+	t.teardown(() => rig.close());
+	const own = `00-${"cd".repeat(16)}-${"ef".repeat(8)}-00`;
+	await rig.send([
+		denied({ requestId: "sampled" }),
+		denied({ requestId: "unsampled" }),
+		denied({ requestId: "own", headers: { traceparent: own } }),
+	]);
+	const told = async () =>
+		Object.fromEntries((await decisions(rig)).map(({ requestId, traceId }) => [requestId ?? "", traceId]));
+	const expected = { sampled: "ab".repeat(16), unsampled: null, own: "cd".repeat(16) };
+	t.same(await told(), expected);
+	spans.clear();
+	t.same(await told(), expected);
+	t.match(await decisions(rig, `traceId=${"ab".repeat(16)}`), [{ requestId: "sampled" }]);
+});
+
+t.test("a reason that no record can have is refused, with those that there are", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	for (const reason of ["bogus", "", "Forbidden"]) {
+		const { status, json } = await rig.call("GET", `/v1/requests?reason=${reason}`, "");
+		t.equal(status, 400);
+		t.match(json, { error: { message: "there is no such reason", hint: /no-policy-allows.*other-gateway/ } });
+	}
+	const bySidecar: Readonly<Record<Reason, true>> = {
+		...{ open: true, allowed: true, forbidden: true, "no-policy-allows": true, "not-canonical": true },
+		...{ "invalid-token": true, "verification-limited": true, "unknown-service": true, "no-table": true },
+		...{ "stale-table": true, "no-signer": true, malformed: true, overloaded: true },
+	};
+	const byEnvoy: Readonly<Record<DenialReason, true>> = {
+		...{ forbidden: true, "no-policy-allows": true, "invalid-token": true, "not-canonical": true },
+		...{ "no-single-identity": true, "rate-limited": true, "loop-detected": true, unanswered: true },
+	};
+	const byIngest: Readonly<Record<StreamFault, true>> = {
+		...{ "no-identity": true, "not-an-envoy": true, "other-node": true, "other-gateway": true },
+	};
+	const others = ["sender-not-granted", "assignment-changed"];
+	for (const reason of [bySidecar, byEnvoy, byIngest].flatMap((all) => Object.keys(all)).concat(others))
+		t.same(await decisions(rig, `reason=${reason}`), [], reason);
 });
 
 t.test("reasons of every execution", async (t) => {

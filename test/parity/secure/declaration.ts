@@ -65,15 +65,18 @@ export function declare({ seed, services: count, port, tls, jwksFile }: DeclareO
 		},
 	];
 	const names = Array.from({ length: count }, (_, index) => `s${index}`);
+	const edgeRegion = pick(random, REGIONS);
+	// It was drawn once: a seed still means the rules that it meant.
+	if (random() >= 0.5) random();
 	// Every sixth is open: without policies, or with shadow ones alone.
 	const isOpen = (name: string): boolean => Number(name.slice(1)) % 6 === 5;
 	return {
 		issuers,
 		resources: resourceSet({
 			gateways: [
-				gateway({ tls, tokens: issuers, region: pick(random, REGIONS) }, EDGE),
-				// It believes one of them only.
-				gateway({ tokens: issuers.slice(0, 1), region: random() < 0.5 ? null : pick(random, REGIONS) }, PLAIN),
+				gateway({ tls, tokens: issuers, region: edgeRegion }, EDGE),
+				// It believes one of them only, and stands nowhere: what names regions is no allow there, and a deny.
+				gateway({ tokens: issuers.slice(0, 1), region: null }, PLAIN),
 			],
 			services: names.map((name) =>
 				service(name, [variant("v1", port), variant("v2", port)], {

@@ -1,0 +1,23 @@
+/** Whose key a certificate chain says: only a SPIFFE id by the one rule of resources/spiffe.ts. */
+import { X509Certificate } from "node:crypto";
+import t from "tap";
+import { spiffeFault } from "../../src/resources/spiffe.js";
+import { signerOf } from "../../src/tokens/signerChain.js";
+import { oddCa } from "../access/oddCertificates.js";
+
+t.test("an id that is none, or longer than SPIFFE allows, is no signer's", async (t) => {
+	const ca = await oddCa();
+	const roots = [new X509Certificate(ca.certificate)];
+	const signer = async (id: string) => {
+		const { certificate } = await ca.issue([{ type: "url", value: id }]);
+		return signerOf([new X509Certificate(certificate).raw], roots);
+	};
+	const longest = `spiffe://a.test/${"x".repeat(2_048 - "spiffe://a.test/".length)}`;
+	for (const id of ["spiffe://a.test/weir/envoy/edge", "spiffe://a.test/a/...", longest]) {
+		t.equal(spiffeFault(id), null);
+		t.match(await signer(id), { spiffeId: id });
+	}
+	const bad = [`${longest}x`, "spiffe://a.test", "spiffe://a.test/", "spiffe://A.test/x", "spiffe://a.test/../x"];
+	for (const id of [...bad, `spiffe://${"a".repeat(256)}/x`, "spiffe://a.test/x?y", "https://a.test/x"])
+		t.equal(await signer(id), "the certificate is no SVID", id.slice(0, 60));
+});
