@@ -144,6 +144,7 @@ export class Connection {
 		const own = refusals.filter((one) => this.#isolation.ofGateway(one));
 		const errors = refusals.filter((one) => !own.includes(one));
 		if (errors.length > 0) return this.#isolation.refuse(errors, { nowMs, all: !this.#stream.cameWithState });
+		if (this.#isolation.settled) return false;
 		const late = this.#isolation.searching && nowMs >= this.#triedSinceMs + this.options.ackTimeoutMs;
 		if (!late && !this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)))) return false;
 		return this.#isolation.take(
@@ -157,7 +158,6 @@ export class Connection {
 		const publication = this.options.publication();
 		if (publication === null || this.#closed || this.#node === null) return;
 		this.#isolation.offer(publication);
-		this.#note();
 		this.#judge();
 		const target = this.#target();
 		if (target === null) return;

@@ -104,6 +104,11 @@ export class Isolation {
 		return this.#search !== null;
 	}
 
+	/** The client has taken the target, and there is nothing to try. */
+	get settled(): boolean {
+		return this.#search === null && this.#publication !== null && this.#settled === this.#publication;
+	}
+
 	/** The newest publication that the client has taken wholly, but for closed Services; null = none yet. */
 	get rested(): { readonly revision: number; readonly closed: readonly string[] } | null {
 		return this.#rested;

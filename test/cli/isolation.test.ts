@@ -194,6 +194,19 @@ t.test("of many namespaces that change in one apply the guilty one alone stays c
 	t.match((await client.proxies()).proxies[0], { types: { routes: { state: "SYNCED", error: "" } } });
 });
 
+t.test("an Envoy that is started anew with a new bootstrap is tried whole, and nothing is closed", async (t) => {
+	const { apply, ports, until, startEnvoy: start } = await scene(t);
+	const envoy = await start(older);
+	await until((_, revision) => revision === 3);
+	const revision = await apply(declared({ namespace: "evil", ports, where: `pathTemplates: ["${LONG}"]` }));
+	await until((answer) => answer.closed.length === 1);
+	await envoy.stop();
+	await until((answer) => answer.closed.length === 0);
+	const newer = await start((bootstrap) => bootstrap);
+	await until((_, acknowledged) => acknowledged === revision);
+	t.equal(await get(newer, "svc.evil.test", LONG.replace("{id}", "1")), "200");
+});
+
 t.test(
 	"of two Envoys one refuses: the other serves all, and no rollout of what is closed is acknowledged",
 	async (t) => {
