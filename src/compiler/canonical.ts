@@ -70,8 +70,10 @@ export function strippedTrailers(): readonly object[] {
 }
 
 /**
- * Fields of the connection manager where any Service of the Gateway is protected (security reference 6, but for
- * internal_address_config: left out, no address is internal; an empty one makes every address so, seen on 1.40.0).
+ * Fields of the connection manager where any Service of the Gateway is protected, with hardenedHeaders(): those of the
+ * security reference (6), but for two. internal_address_config: left out, no address is internal; an empty one makes every
+ * address so (seen on 1.40.0). max_requests_per_connection: it would end the connections of the busiest clients; those with
+ * a certificate end by time (listener.ts).
  */
 export const hardening = (): object => ({
 	normalize_path: true,
@@ -80,16 +82,18 @@ export const hardening = (): object => ({
 	// `guarded.test:8443` is judged, and seen by the Service, as `guarded.test`.
 	strip_any_host_port: true,
 	request_headers_timeout: protoDuration(GATEWAY_HARDENING.headersMs),
-	common_http_protocol_options: {
-		max_headers_count: GATEWAY_HARDENING.headers,
-		// CGI and its kin make one of `x_user` and `x-user`.
-		headers_with_underscores_action: "REJECT_REQUEST",
-	},
 	http2_protocol_options: {
 		max_concurrent_streams: GATEWAY_HARDENING.streams,
 		initial_stream_window_size: GATEWAY_HARDENING.streamWindowBytes,
 		initial_connection_window_size: GATEWAY_HARDENING.connectionWindowBytes,
 	},
+});
+
+/** The part of it in common_http_protocol_options. */
+export const hardenedHeaders = (): object => ({
+	max_headers_count: GATEWAY_HARDENING.headers,
+	// CGI and its kin make one of `x_user` and `x-user`.
+	headers_with_underscores_action: "REJECT_REQUEST",
 });
 
 /** Of a route: what comes after an upgrade is judged by nobody (CVE-2025-64763, CVE-2026-73548). */

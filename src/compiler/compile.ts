@@ -5,7 +5,7 @@
 import { accessTable, readsUsers } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
-import { KEYS_URL_MS } from "../limits.js";
+import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "../resources/host.js";
 import {
 	demandsClientCertificates,
@@ -69,6 +69,8 @@ export interface CompileOptions {
 	 * the declaration, since two that are the same, endpoints included, lead to the same place.
 	 */
 	readonly installation?: string;
+	/** How long a client's connection with an SVID is used; by default GATEWAY_CONNECTION_MS. */
+	readonly connectionMs?: number;
 	/** Services that an Envoy is not given as they are declared, by qualified name: closedVirtualHost. */
 	readonly closed?: ReadonlySet<string>;
 }
@@ -84,7 +86,11 @@ export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: 
  */
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
-	const { installation = contentHash(JSON.stringify(declared)), closed = NONE } = options;
+	const {
+		installation = contentHash(JSON.stringify(declared)),
+		closed = NONE,
+		connectionMs = GATEWAY_CONNECTION_MS,
+	} = options;
 	const { resources, services, table } = tabled(declared, status, options);
 	const version = contentHash(JSON.stringify(table));
 	const given = withoutClosed(resources, closed);
@@ -127,6 +133,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 						: null,
 					lateUnits,
 					limits: resources.services.some(({ spec }) => Object.values(spec.rateLimits).some((rate) => rate !== null)),
+					connectionMs,
 					routes: routesByDiscovery(gateway),
 				}),
 			),

@@ -4,12 +4,18 @@
  * passed through, no request timeout of ours. It sees x-request-id (Envoy's own), x-forwarded-* and
  * x-envoy-external-address, and x-weir-arm with an experiment; test/envoy/transparency.test.ts holds the list.
  */
-import { ACCESS_LOG_FLUSH_MS, ACCESS_LOG_PERIODIC_MS, GATEWAY_HEADERS_KIB } from "../limits.js";
+import {
+	ACCESS_LOG_FLUSH_MS,
+	ACCESS_LOG_PERIODIC_MS,
+	GATEWAY_CONNECTION_MS,
+	GATEWAY_HANDSHAKE_MS,
+	GATEWAY_HEADERS_KIB,
+} from "../limits.js";
 import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../resources/resource.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
-import { hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
+import { hardenedHeaders, hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 import { ARM_HEADER } from "./headers.js";
 import { downstreamIdentity } from "./identityTls.js";
@@ -38,6 +44,8 @@ export interface ListenerContext {
 	readonly lateUnits: boolean;
 	/** Some Service has rate limits. */
 	readonly limits: boolean;
+	/** How long a connection with an SVID is used; GATEWAY_CONNECTION_MS with other certificates. */
+	readonly connectionMs: number;
 	/** `{rds: …}` or `{route_config: …}`. */
 	readonly routes: object;
 }
@@ -86,6 +94,7 @@ function connectionManager(context: ListenerContext): object {
 		upgrade_configs: [{ upgrade_type: "websocket" }],
 		// An open path is the Service's own business: normalising would break signed URLs (`%7E` becomes `~`).
 		...(protects ? hardening() : { normalize_path: false }),
+		...connectionLife(context),
 		// A client can name neither arm nor Variant nor claim: what it sends of them is taken away before routing.
 		early_header_mutation_extensions: [
 			{
@@ -119,6 +128,25 @@ function connectionManager(context: ListenerContext): object {
 		local_reply_config: { mappers: [...(context.callout === null ? [] : proofReplies()), ...denialReplies()] },
 		...accessLog(context),
 		...tracing(collectors),
+	};
+}
+
+/**
+ * A connection with a client certificate ends in order, so that its client shows a newer one: HTTP/2 by GOAWAY, HTTP/1.1 with
+ * a response, and none of them while a request is on its way.
+ */
+function connectionLife({ gateway, protects, connectionMs }: ListenerContext): object {
+	const proved = demandsClientCertificates(gateway);
+	if (!proved && !protects) return {};
+	const lifeMs = gateway.spec.tls?.from === "identity" ? connectionMs : GATEWAY_CONNECTION_MS;
+	return {
+		...(proved ? { http1_safe_max_connection_duration: true } : {}),
+		common_http_protocol_options: {
+			...(protects ? hardenedHeaders() : {}),
+			...(proved
+				? { max_connection_duration: protoDuration(lifeMs), idle_timeout: protoDuration(GATEWAY_CONNECTION_MS) }
+				: {}),
+		},
 	};
 }
 
@@ -185,10 +213,12 @@ function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 }
 
 function downstreamTls(gateway: Gateway): object {
-	if (gateway.spec.tls?.from === "identity") return { transport_socket: downstreamIdentity() };
+	const handshake = { transport_socket_connect_timeout: protoDuration(GATEWAY_HANDSHAKE_MS) };
+	if (gateway.spec.tls?.from === "identity") return { ...handshake, transport_socket: downstreamIdentity() };
 	const tls = tlsFiles(gateway);
 	if (tls === null) return {};
 	return {
+		...handshake,
 		transport_socket: {
 			name: "envoy.transport_sockets.tls",
 			typed_config: {

@@ -16,6 +16,16 @@ export const GATEWAY_HARDENING = {
 	connectionWindowBytes: 1_048_576,
 } as const;
 
+/** How long a client of a Gateway may take for its TLS handshake: two round trips, and what is lost on a bad line. */
+export const GATEWAY_HANDSHAKE_MS = 10_000;
+
+/**
+ * How long a connection that was opened with a client certificate is used, and how long it may lie idle: half of the life
+ * of an SVID of our own CA. Envoy looks at the certificate when the connection is opened and never again. Control takes
+ * less where its own SVID lives for less.
+ */
+export const GATEWAY_CONNECTION_MS = 30 * 60 * 1000;
+
 /** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */
 export const RATE_LIMIT_BUCKETS_MAX = 10_000;
 

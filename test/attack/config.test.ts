@@ -44,6 +44,8 @@ for (const form of Object.keys(FORMS)) {
 			'"headers_with_underscores_action":"REJECT_REQUEST"',
 			'"max_headers_count":100',
 			'"request_headers_timeout":"5s"',
+			'"transport_socket_connect_timeout":"10s"',
+			'"max_connection_duration":"1800s"',
 			'"max_concurrent_streams":100',
 			'"forward_client_cert_details":"SANITIZE_SET"',
 			'"upgrade_configs":[{"upgrade_type":"websocket","enabled":false}]',
@@ -83,7 +85,7 @@ const OTHERWISE: Readonly<Record<string, string>> = {
 	stream_idle_timeout:
 		"5 minutes, a field of the Gateway, and no less than a Service's timeout: a model may be silent for longer than 60 s",
 	max_requests_per_connection:
-		"not set: it ends good connections of HTTP/1.1 clients, and rapid resets are bounded by streams and by Envoy",
+		"not set: it ends the busiest clients' connections; those with a certificate end by time, resets are bounded by streams",
 	random_sampling: "what --trace-sampling says",
 };
 
@@ -99,6 +101,7 @@ t.test("an open Gateway is as transparent as it was", async (t) => {
 	const text = configuration("native", true);
 	t.match(text, /"normalize_path":false/);
 	t.match(text, /"upgrade_configs":\[\{"upgrade_type":"websocket"\}\]/);
+	t.match(text, /"common_http_protocol_options":\{"max_connection_duration":"1800s","idle_timeout":"1800s"\}/);
 	t.notMatch(text, /strip_any_host_port|headers_with_underscores_action|max_headers_count|x-envoy-/);
 });
 

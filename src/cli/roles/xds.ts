@@ -12,6 +12,7 @@ import { type XdsSecurity, XdsServer } from "../../xds/server.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
+import { connectionLifeMs } from "./connectionLife.js";
 import { IssuerKeys } from "./issuerKeys.js";
 import { ISSUERS_PATH } from "./issuerTroubles.js";
 import { loadMetrics } from "./loads.js";
@@ -29,6 +30,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
 	const state = new StateClient(at.apiSocket);
 	const installation = installationId(at.dataDirectory);
+	// Once: a listener that changes drains its connections.
+	const connectionMs = identity === null ? null : connectionLifeMs(identity.current().certificate);
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
 	};
@@ -149,6 +152,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			sidecar: "always",
 			keySets,
 			installation,
+			...(connectionMs === null ? {} : { connectionMs }),
 		};
 		const plan = compile(resources, next.status, options);
 		await state.keepPlan(plan.version, plan.table);

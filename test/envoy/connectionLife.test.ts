@@ -1,0 +1,157 @@
+/** Connections to a Gateway with TLS, on a real Envoy: silent ones end, and those with a certificate in order. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { Agent, request } from "node:https";
+import { type AddressInfo, connect } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import t from "tap";
+import { connectionLifeMs } from "../../src/cli/roles/connectionLife.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { Plan } from "../../src/compiler/plan.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { bootstrapOf, startEnvoy } from "./harness.js";
+
+t.setTimeout(60_000);
+
+const HANDSHAKE = '"transport_socket_connect_timeout":"10s"';
+const LIFE = '"max_connection_duration":"1800s"';
+
+/** The same with seconds for minutes; what is not there cannot be replaced. */
+function hurried(plan: Plan): Plan {
+	const text = JSON.stringify(plan);
+	if (!text.includes(HANDSHAKE) || !text.includes(LIFE)) throw new Error("the listener has no bounds");
+	return JSON.parse(
+		text.replace(HANDSHAKE, HANDSHAKE.replace("10s", "1s")).replace(LIFE, LIFE.replace("1800s", "1s")),
+	) as Plan;
+}
+
+const tls = await mutualTls(t);
+const upstream = createServer((asked, response) => {
+	// Longer than the life of a connection.
+	if (asked.url === "/slow") setTimeout(() => response.end("slow"), 2_500);
+	else response.end("ok");
+});
+await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
+t.teardown(() => {
+	upstream.closeAllConnections();
+	upstream.close();
+});
+const plan = compile(
+	resourceSet({
+		gateways: [gateway({ tls: tls.gateway })],
+		services: [service("model", [variant("v1", (upstream.address() as AddressInfo).port)])],
+	}),
+	EMPTY_STATUS,
+	{ collectors: NO_COLLECTORS },
+);
+const envoy = await startEnvoy(t, bootstrapOf(hurried(plan)));
+const own = await tls.ca.issue({ spiffeId: spiffe("app") });
+const shown = { cert: own.certificate, key: own.privateKey, ca: tls.ca.certificate, servername: "gateway.test" };
+const MANY_MS = 5_000;
+
+t.test("a connection that begins no handshake is ended", async (t) => {
+	const socket = connect(envoy.port(), "127.0.0.1");
+	t.teardown(() => socket.destroy());
+	await once(socket.resume(), "close");
+	t.pass("by Envoy");
+});
+
+t.test("HTTP/1.1: connections are replaced under traffic, and no request fails", async (t) => {
+	const agent = new Agent({ keepAlive: true, maxSockets: 2, ...shown });
+	t.teardown(() => agent.destroy());
+	const sockets = new Set<unknown>();
+	const answers = new Map<string, number>();
+	const ask = (path: string): Promise<string> =>
+		new Promise((resolve) => {
+			const headers = { host: "model.test" };
+			const asked = request({ host: "127.0.0.1", port: envoy.port(), path, headers, agent }, (response) => {
+				response.resume().once("end", () => resolve(String(response.statusCode)));
+			});
+			asked.once("socket", (socket) => sockets.add(socket));
+			asked.once("error", (error: NodeJS.ErrnoException) => resolve(String(error.code))).end();
+		});
+	const started = performance.now();
+	const load = async (pauseMs: number): Promise<void> => {
+		while (performance.now() - started < MANY_MS) {
+			const said = await ask("/");
+			answers.set(said, (answers.get(said) ?? 0) + 1);
+			if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+		}
+	};
+	await Promise.all([load(0), load(0), load(1_500), ask("/slow").then((said) => answers.set(said, 1))]);
+	t.same([...answers.keys()], ["200"]);
+	t.ok(sockets.size > 4, `${sockets.size} connections for ${answers.get("200")} requests`);
+});
+
+t.test("HTTP/1.1: an idle one is not closed on a request that may be on its way, but with its answer", async (t) => {
+	const socket = connectTls({ host: "127.0.0.1", port: envoy.port(), ...shown });
+	t.teardown(() => socket.destroy());
+	await once(socket, "secureConnect");
+	const ask = async (): Promise<string> => {
+		socket.write("GET / HTTP/1.1\r\nhost: model.test\r\n\r\n");
+		let text = "";
+		while (!text.includes("\r\n\r\n")) text += String((await once(socket, "data"))[0]);
+		return text;
+	};
+	t.notMatch(await ask(), /connection: close/is);
+	await new Promise((resolve) => setTimeout(resolve, 1_500));
+	const closed = once(socket, "close");
+	t.match(await ask(), /^HTTP\/1\.1 200.*connection: close/is);
+	await closed;
+});
+
+t.test("HTTP/2: the same by GOAWAY", async (t) => {
+	const open = (): Promise<ReturnType<typeof connectHttp2>> =>
+		new Promise((resolve) => {
+			const session = connectHttp2("https://model.test", {
+				createConnection: () =>
+					connectTls({ host: "127.0.0.1", port: envoy.port(), ALPNProtocols: ["h2"], ...shown }) as TLSSocket,
+			});
+			t.teardown(() => session.destroy());
+			session.on("error", () => {});
+			session.once("connect", () => resolve(session));
+		});
+	let session = await open();
+	let sessions = 1;
+	const answers = new Map<string, number>();
+	const ask = (path: string): Promise<string> =>
+		new Promise((resolve) => {
+			const asked = session.request({ ":path": path });
+			asked.on("response", (headers) => {
+				asked.resume().once("end", () => resolve(String(headers[":status"])));
+			});
+			asked.on("error", (error) => resolve(error.message));
+			asked.end();
+		});
+	const started = performance.now();
+	const slow = ask("/slow");
+	while (performance.now() - started < MANY_MS) {
+		if (session.closed || session.destroyed) {
+			session = await open();
+			sessions++;
+		}
+		const said = await ask("/");
+		answers.set(said, (answers.get(said) ?? 0) + 1);
+	}
+	t.same([...answers.keys()], ["200"]);
+	t.equal(await slow, "200");
+	t.ok(sessions > 1, `${sessions} connections for ${answers.get("200")} requests`);
+});
+
+t.test("about half of what an SVID lives here", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 100 * 3_600_000 });
+	const MINUTE = 60_000;
+	for (const [life, expected] of [
+		[61, 30],
+		[60.5, 30],
+		[25 * 60, 30],
+		[45, 15],
+	] as const) {
+		const { certificate } = await ca.issue({ spiffeId: spiffe("control"), lifetimeMs: life * MINUTE });
+		t.equal(connectionLifeMs(certificate), expected * MINUTE, `${life} minutes`);
+	}
+});
