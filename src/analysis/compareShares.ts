@@ -43,7 +43,7 @@ import {
 } from "./sequential/betting.js";
 import { atCentre } from "./sequential/nullBoundary.js";
 import { slowPrior } from "./slowShare.js";
-import { problemOfCapital } from "./statistics/logCapital.js";
+import { problemOfCapital, problemOfMean } from "./statistics/logCapital.js";
 import { problemOf } from "./statistics/moments.js";
 
 /** Rounding that a mean may leave [0, 1] by. */
@@ -151,7 +151,12 @@ function bettingTest(question: Question, t: MetricEvidence, c: MetricEvidence): 
 	if (range === null || challenger === undefined || baseline === undefined) return null;
 	const outside = t.n - challenger.n + c.n - baseline.n;
 	if (outside !== 0) return { note: `values of ${outside} units are outside [${range.lo}, ${range.hi}]` };
-	const problem = problemOfCapital(challenger) || problemOfCapital(baseline);
+	const share = (mean: number): number => (mean - range.lo) / (range.hi - range.lo);
+	const problem =
+		problemOfCapital(challenger) ||
+		problemOfCapital(baseline) ||
+		problemOfMean(challenger, share(t.mean)) ||
+		problemOfMean(baseline, share(c.mean));
 	if (problem !== "") return { note: problem };
 	const relative = isRelative(question);
 	const zero = relative ? range.lo / (range.hi - range.lo) : 0;

@@ -5,7 +5,7 @@
  * 1. harm: a guardrail proved worse than its margin, or the goal proved worse than zero, over all units or in a
  *    segment. Below minUnits, while paused, under SRM, on broken data alike.
  * 2. freeze-threshold: not a change of traffic, but the first thing that a quantile or a capped mean needs.
- * 3. baseline-moved: thresholds that the baseline has moved away from are given up, to be frozen anew.
+ * 3. baseline-moved: thresholds that the baseline has moved away from are given up, to be frozen anew; not on broken numbers.
  * 4. srm: sample ratio p below 0.001: pause until a person resumes.
  * 5. a pause holds; a person decides.
  * 6. data: on broken data nothing is ramped or promoted.

@@ -70,6 +70,9 @@ export const RULES_WITH_INFORMATION = 6;
 /** From these rules on a holdback is a test of its own, and what a takeover finds open never counts. */
 export const RULES_WITH_HOLDBACKS = 7;
 
+/** From these rules on extremes are looked at too, and no threshold is given up on numbers that no sample has. */
+export const RULES_WITH_SHAPES = 7;
+
 /** Everything decide() reads. */
 export interface DecisionInput {
 	/** Absent: made before rules had numbers, see formerRules.ts. */

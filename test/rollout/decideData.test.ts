@@ -1,10 +1,11 @@
 /** Broken data stops ramp and promotion, says why, and never stops harm or the end. */
 import t from "tap";
-import type { Evidence } from "../../src/analysis/evidence.js";
+import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
+import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { decide } from "../../src/rollout/decide.js";
-import type { DecisionInput } from "../../src/rollout/decision.js";
+import { type DecisionInput, RULES } from "../../src/rollout/decision.js";
 import { recompute } from "../../src/rollout/recompute.js";
-import { evidence, experiment, input, LAST_STEP, ROLLOUT, rate, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
 const EQUAL = { control: { n: 1_000 }, boosted: { n: 1_000 } };
 const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
@@ -172,6 +173,83 @@ for (const { fact, evidence: given, reason } of CASES)
 		};
 		t.ok(recompute(stored)?.matches);
 	});
+
+/** A score in [0,1] whose values are 0.2 and 0.8, by what is changed of it. */
+const SCORES = { ...METRICS, score: metric("score", { type: "mean", range: { lo: 0, hi: 1 } }) };
+const scored = (change: Partial<MetricEvidence>) => {
+	const n = 6_000;
+	const of = (high: number): MetricEvidence => ({
+		...{ n, mean: 0.2 + 0.6 * high, m2: n * 0.36 * high * (1 - high), extremes: [{ lo: 0.2, hi: 0.8 }] },
+		capital: logCapitalOf(Array.from({ length: n }, (_, i) => (i < n * high ? 0.8 : 0.2))),
+	});
+	const made = evidence(GOOD);
+	return decide(
+		input({
+			experiment: experiment(["boosted"], {
+				goal: { metric: "score", improveBy: { kind: "absolute", value: 0.005 } },
+				guardrails: [],
+			}),
+			metrics: SCORES,
+			status: status(LAST_STEP),
+			evidence: {
+				...made,
+				arms: made.arms.map((arm) => ({
+					...arm,
+					metrics: { score: arm.arm === "control" ? of(0.5) : { ...of(0.75), ...change } },
+				})),
+			},
+		}),
+	);
+};
+
+t.test("extremes outside of the range or beside the mean are no data", async (t) => {
+	t.equal(scored({}).action, "promote", scored({}).reason);
+	for (const [lo, hi, reason] of [
+		[0.2, 7, /score of arm boosted: the least value is 0.2 and the greatest 7, outside of its range \[0, 1\]/],
+		[-1, 0.8, /outside of its range/],
+		[0.7, 0.8, /the mean 0.6\d* is not between them/],
+		[0.2, 0.5, /is not between them/],
+		[null, 0.8, /the least value is null and the greatest 0.8, where values are/],
+		[0.2, Number.NaN, /where values are/],
+	] as const)
+		t.match(scored({ extremes: [{ lo: lo as number, hi }] }), { action: "hold", rule: "data", reason }, `${lo} ${hi}`);
+});
+
+t.test("log-capital that no values of the mean have earned proves nothing", async (t) => {
+	const whole = logCapitalOf(Array.from({ length: 6_000 }, (_, i) => (i < 4_500 ? 0.8 : 0.2)));
+	for (const index of [0, 8, 16])
+		// Of a large bet a wide range of sums is possible, of a small one next to none.
+		for (const of of ["up", "down"] as const)
+			for (const sum of [0, 7, (whole[of][index] ?? 0) * (index === 0 ? 0.99 : 0.1)]) {
+				const capital = { ...whole, [of]: whole[of].with(index, sum) };
+				t.match(
+					scored({ capital }),
+					{
+						action: "hold",
+						findings: [{ verdict: "unknown", note: /which no values of mean 0.65 have|a value is missing/ }],
+					},
+					`${of} ${index}: ${sum}`,
+				);
+			}
+	t.equal(scored({ capital: whole }).action, "promote");
+});
+
+t.test("a threshold is not given up on a share that is no number", async (t) => {
+	const made = evidence(GOOD);
+	const slow = (mean: number | null) => ({
+		...made,
+		arms: made.arms.map((arm) =>
+			arm.arm === "control"
+				? { ...arm, metrics: { ...arm.metrics, "latency-p99": { ...rate(6_000, mean ?? 0.01), mean: mean as number } } }
+				: arm,
+		),
+	});
+	const at = (mean: number | null, rules = RULES) =>
+		decide(input({ rules, status: status(LAST_STEP), evidence: slow(mean) }));
+	t.equal(at(0).rule, "baseline-moved", "nobody is as slow any more");
+	t.match(at(null), { rule: "data", reason: /latency-p99 of arm control: the mean is null/ });
+	t.equal(at(null, 5).rule, "baseline-moved", "as it was decided by former rules");
+});
 
 const LOST = { droppedEntries: 1_000 };
 

@@ -37,6 +37,16 @@ export function isOneValue({ lo, hi }: Extremes): boolean {
 /** Rounding that means and spreads may have taken on beside exact extremes. */
 const SLACK = 1e-6;
 
+/** Why these are the extremes of no values with this mean, in the range where there is one; or empty. */
+export function problemOfExtremes({ lo, hi }: Extremes, mean: number, range: Extremes | null): string {
+	const { lo: least, hi: most } = range ?? { lo: Number.NEGATIVE_INFINITY, hi: Number.POSITIVE_INFINITY };
+	const said = `the least value is ${lo} and the greatest ${hi}`;
+	if (!(Number.isFinite(lo) && Number.isFinite(hi))) return `${said}, where values are`;
+	const rounding = SLACK * Math.max(hi - lo, Math.abs(mean) * SLACK);
+	if (!(lo <= mean + rounding && mean <= hi + rounding)) return `${said}, and the mean ${mean} is not between them`;
+	return lo >= least && hi <= most ? "" : `${said}, outside of its range [${least}, ${most}]`;
+}
+
 /**
  * How far the farthest value lies from the mean. NaN where no sample has such moments and extremes: the mean lies between
  * them, and the farthest value is at least a standard deviation away.

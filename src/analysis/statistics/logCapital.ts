@@ -68,3 +68,25 @@ export function problemOfCapital({ bets, n, up, down }: LogCapital): string {
 	}
 	return "";
 }
+
+/** Rounding of the sums and of the mean, of a bet's greatest sum. */
+const MEAN_SLACK = 1e-6;
+
+/**
+ * Why these sums are of no values in [0,1] with this mean, or empty. ln(1 + b·x) is concave: with the mean known its sum is least
+ * where values are 0 or 1 (its chord) and greatest where they are alike (Jensen).
+ * @param mean of the same values, in [0,1]
+ */
+export function problemOfMean({ n, up, down }: LogCapital, mean: number): string {
+	for (const [index, bet] of BETS.entries()) {
+		const all = n * Math.log1p(bet);
+		const slack = MEAN_SLACK * all;
+		for (const [sum, m] of [
+			[up[index] ?? Number.NaN, mean],
+			[down[index] ?? Number.NaN, 1 - mean],
+		] as const)
+			if (!(sum >= all * m - slack && sum <= n * Math.log1p(bet * m) + slack))
+				return `a sum of the bet ${bet} is ${sum}, which no values of mean ${Number(mean.toPrecision(6))} have`;
+	}
+	return "";
+}

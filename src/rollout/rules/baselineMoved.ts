@@ -4,15 +4,18 @@
  */
 import { unmovedShares } from "../../analysis/frozenReference.js";
 import { baselineOf } from "../../analysis/question.js";
-import type { DecisionInput } from "../decision.js";
+import { type DecisionInput, RULES_WITH_SHAPES } from "../decision.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { number, percent } from "../sentence.js";
 import type { Refreeze } from "../status.js";
+import { shapes } from "./brokenData.js";
 
 export const baselineMoved: RuleOf = (input, analysis) => {
-	const { status, nowMs } = input;
+	const { rules = 0, status, nowMs } = input;
 	const { moved } = analysis;
 	if (moved.length === 0) return null;
+	// A share that is no number has not moved.
+	if (rules >= RULES_WITH_SHAPES && shapes(input).length > 0) return null;
 	const thresholds = Object.fromEntries(Object.entries(status.thresholds).filter(([name]) => !moved.includes(name)));
 	const refreezes: Record<string, Refreeze> = { ...status.refreezes };
 	for (const name of moved) {

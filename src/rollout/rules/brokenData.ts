@@ -3,9 +3,12 @@
  * Harm is still looked for, and maxDuration still ends: a sender that never comes back must not hold people for ever.
  */
 import { claimedMetrics } from "../../analysis/claim.js";
+import type { MetricEvidence } from "../../analysis/evidence.js";
 import { unequalMissing } from "../../analysis/missingOutcomes.js";
+import { problemOfExtremes } from "../../analysis/statistics/extremes.js";
 import { problemOf } from "../../analysis/statistics/moments.js";
-import type { DecisionInput } from "../decision.js";
+import type { Metric } from "../../resources/resource.js";
+import { type DecisionInput, RULES_WITH_SHAPES } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count } from "../plainWords.js";
 import { duration, number, percent } from "../sentence.js";
@@ -75,7 +78,7 @@ function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
 }
 
 /** Numbers that no sample can have; arms twice or undeclared. */
-function shapes({ experiment, evidence }: DecisionInput): Words[] {
+export function shapes({ rules = 0, experiment, metrics: declaredMetrics, evidence }: DecisionInput): Words[] {
 	const declared = experiment.spec.arms.map(({ name }) => name);
 	const names = evidence.arms.map(({ arm }) => arm);
 	const found: Words[] = [];
@@ -93,7 +96,10 @@ function shapes({ experiment, evidence }: DecisionInput): Words[] {
 			});
 		for (const metric of claimedMetrics(experiment)) {
 			const moments = metrics[metric];
-			const problem = moments === undefined ? "" : problemOf(moments);
+			const problem =
+				moments === undefined
+					? ""
+					: problemOf(moments) || (rules < RULES_WITH_SHAPES ? "" : extremesProblem(moments, declaredMetrics[metric]));
 			if (problem !== "")
 				found.push({ reason: `${metric} of arm ${arm}: ${problem}`, summary: `${metric} of ${arm} is not a number` });
 		}
@@ -117,6 +123,11 @@ function shapes({ experiment, evidence }: DecisionInput): Words[] {
 			summary: "nobody knows by which shares people were divided",
 		});
 	return found;
+}
+
+/** Of the value itself; a covariate that no unit has has none, and the tails of the others are looked at with the claim. */
+function extremesProblem({ n, mean, extremes: [own] = [] }: MetricEvidence, metric: Metric | undefined): string {
+	return n === 0 || own === undefined ? "" : problemOfExtremes(own, mean, metric?.spec.range ?? null);
 }
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
