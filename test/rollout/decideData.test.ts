@@ -217,8 +217,8 @@ t.test("extremes outside of the range or beside the mean are no data", async (t)
 
 t.test("log-capital that no values of the mean have earned proves nothing", async (t) => {
 	const whole = logCapitalOf(Array.from({ length: 6_000 }, (_, i) => (i < 4_500 ? 0.8 : 0.2)));
+	// Of a large bet a wide range of sums is possible, of a small one next to none.
 	for (const index of [0, 8, 16])
-		// Of a large bet a wide range of sums is possible, of a small one next to none.
 		for (const of of ["up", "down"] as const)
 			for (const sum of [0, 7, (whole[of][index] ?? 0) * (index === 0 ? 0.99 : 0.1)]) {
 				const capital = { ...whole, [of]: whole[of].with(index, sum) };
