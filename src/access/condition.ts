@@ -1,19 +1,22 @@
 /**
  * Conditions of AccessPolicies in CEL (github.com/google/cel-spec), the one place that knows the library. What an
- * expression may cost is bounded when it is read, and again by the size of the lists that a token brings.
+ * expression may cost is bounded when it is read (conditionCost.ts), for inputs of a size that is checked when it is asked.
  *
  * Variables: request.method, .path (without query), .region, .time; principal ("" = the caller proved none);
  * user.issuer, .subject, .groups, .tenants, .purposes, .claims; variant; service (qualified name). What is not known
  * (no token, no region, a Variant not yet chosen) is absent: has() says so, and to read it is an error.
  */
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
-import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX, CONDITION_NODES_MAX } from "../limits.js";
-import type { VerifiedToken } from "./token.js";
+import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_NODES_MAX, CONDITION_STEPS_MAX } from "../limits.js";
+import { conditionSteps } from "./conditionCost.js";
+import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
 import type { AccessRequest } from "./verdict.js";
 
 export interface Condition {
-	/** error: it could not be told, e.g. as it reads a claim that the token lacks. */
+	/** error: it could not be told, e.g. as it reads a claim that the token lacks, or a path that is too long. */
 	holds(input: AccessRequest, service: string): boolean | "error";
+	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
+	readonly steps: number;
 	/** What it reads, so that the verdict waits for it. */
 	readonly reads: {
 		readonly path: boolean;
@@ -23,62 +26,25 @@ export interface Condition {
 	};
 }
 
-/** Why a text is no condition, as the end of a sentence, and where: characters from its beginning. */
+/**
+ * Why a text is no condition, as the end of a sentence, and where: characters from its beginning. instead: what to
+ * write where it is one, but could cost too much; an earlier Weir may have taken it, so that it still compiles, and is
+ * never told. null = it is none.
+ */
 export interface ConditionFault {
+	readonly instead: string | null;
 	readonly what: string;
 	readonly offset: number;
 }
 
 export class ConditionError extends Error {
-	constructor(readonly fault: ConditionFault) {
+	constructor(
+		readonly fault: ConditionFault,
+		readonly reads: Condition["reads"] | null = null,
+	) {
 		super(fault.what);
 		this.name = "ConditionError";
 	}
-}
-
-class RequestView {
-	readonly time: Date;
-	constructor(
-		readonly method: string,
-		readonly path: string,
-		readonly region: string | undefined,
-		nowMs: number,
-	) {
-		this.time = new Date(nowMs);
-	}
-}
-
-class UserView {
-	readonly issuer: string | undefined;
-	readonly subject: string | undefined;
-	readonly groups: readonly string[] | undefined;
-	readonly tenants: readonly string[] | undefined;
-	readonly purposes: readonly string[] | undefined;
-	readonly claims: Readonly<Record<string, unknown>> | undefined;
-	/** A list is longer than may be walked. */
-	readonly tooLong: boolean;
-	constructor(token: VerifiedToken | null) {
-		this.issuer = token?.issuer;
-		this.subject = token?.subject ?? undefined;
-		this.groups = token?.groups;
-		this.tenants = token?.tenants;
-		this.purposes = token?.purposes;
-		this.claims = token?.claims;
-		this.tooLong =
-			token !== null &&
-			[token.groups, token.tenants, token.purposes, token.claims].some((value) => weight(value) > CONDITION_LIST_MAX);
-	}
-}
-
-/** Values in a value, so far as they matter. */
-function weight(value: unknown): number {
-	if (typeof value !== "object" || value === null) return 1;
-	let sum = 1;
-	for (const item of Object.values(value)) {
-		sum += weight(item);
-		if (sum > CONDITION_LIST_MAX) break;
-	}
-	return sum;
 }
 
 const environment = new Environment({
@@ -152,7 +118,7 @@ interface Reading {
 
 function read(node: ASTNode, reading: Reading, walking: boolean): void {
 	const refuse = (what: string): never => {
-		throw new ConditionError({ what, offset: node.start });
+		throw new ConditionError({ what, offset: node.start, instead: null });
 	};
 	switch (node.op) {
 		case "value":
@@ -211,31 +177,48 @@ const placeOf = (error: unknown): number =>
 /** @throws ConditionError */
 function parse(text: string): Condition {
 	if (text.length > CONDITION_CHARS_MAX) {
-		throw new ConditionError({ what: `is longer than ${CONDITION_CHARS_MAX} characters`, offset: 0 });
+		throw new ConditionError({ what: `is longer than ${CONDITION_CHARS_MAX} characters`, offset: 0, instead: null });
 	}
 	let run: ReturnType<typeof environment.parse>;
 	try {
 		run = environment.parse(text);
 	} catch (error) {
-		throw new ConditionError({ what: `is no CEL expression: ${words(error)}`, offset: placeOf(error) });
+		throw new ConditionError({ what: `is no CEL expression: ${words(error)}`, offset: placeOf(error), instead: null });
 	}
 	const reads: Reading = { path: false, variant: false, user: false, region: false };
 	read(run.ast, reads, false);
+	const steps = conditionSteps(run.ast, text.length, (what, instead, { start }) => {
+		throw new ConditionError({ what, offset: start, instead }, reads);
+	});
+	if (steps > CONDITION_STEPS_MAX) {
+		const what = `could take ${steps} steps for one request, more than ${CONDITION_STEPS_MAX}`;
+		const instead = "compare less within a walk, or write pathPrefixes, pathTemplates, groups or claims";
+		throw new ConditionError({ what, offset: 0, instead }, reads);
+	}
 	const checked = run.check();
 	if (!checked.valid) {
 		const { error } = checked;
-		throw new ConditionError({ what: `is no valid CEL expression: ${words(error)}`, offset: placeOf(error) });
+		throw new ConditionError({
+			what: `is no valid CEL expression: ${words(error)}`,
+			offset: placeOf(error),
+			instead: null,
+		});
 	}
 	if (checked.type !== "bool") {
 		const what = `is of type ${checked.type}, not bool`;
-		throw new ConditionError({ what, offset: 0 });
+		throw new ConditionError({ what, offset: 0, instead: null });
 	}
 	return {
 		reads,
-		holds({ principal, method, path, variant, token, region, nowMs }, service) {
-			const user = reads.user ? userOf(token) : NOBODY;
-			if (user.tooLong) return "error";
+		steps,
+		holds(input, service) {
+			const user = reads.user ? userOf(input.token) : NOBODY;
+			if (user.tooLong || !isOfSize(input, service, reads.path)) return "error";
+			const { principal, method, path, variant, region, nowMs } = input;
 			const request = new RequestView(method, path, region ?? undefined, nowMs);
+			// An element of a walk may be an error each: a stack for none of them.
+			const { stackTraceLimit } = Error;
+			Error.stackTraceLimit = 0;
 			try {
 				const result: unknown = run({
 					request,
@@ -248,22 +231,11 @@ function parse(text: string): Condition {
 			} catch {
 				// Whatever the library throws, of a claim of another type or its own fault: it could not be told.
 				return "error";
+			} finally {
+				Error.stackTraceLimit = stackTraceLimit;
 			}
 		},
 	};
-}
-
-const NOBODY = new UserView(null);
-const users = new WeakMap<VerifiedToken, UserView>();
-
-function userOf(token: VerifiedToken | null): UserView {
-	if (token === null) return NOBODY;
-	let user = users.get(token);
-	if (user === undefined) {
-		user = new UserView(token);
-		users.set(token, user);
-	}
-	return user;
 }
 
 /** Tables hold the same few texts again and again; beyond so many they are read anew. */
@@ -271,23 +243,32 @@ const PARSED_MAX = 4_096;
 const parsed = new Map<string, Condition>();
 
 /**
- * The condition, ready to be asked.
- * @throws ConditionError
+ * The condition, ready to be asked. One that could cost too much is never told, so that it allows nobody and denies all.
+ * @throws ConditionError for what is no condition
  */
 export function compileCondition(text: string): Condition {
 	let condition = parsed.get(text);
 	if (condition === undefined) {
-		condition = parse(text);
+		condition = parsedOrUntold(text);
 		if (parsed.size >= PARSED_MAX) parsed.clear();
 		parsed.set(text, condition);
 	}
 	return condition;
 }
 
+function parsedOrUntold(text: string): Condition {
+	try {
+		return parse(text);
+	} catch (error) {
+		if (!(error instanceof ConditionError) || error.reads === null) throw error;
+		return { reads: error.reads, steps: 0, holds: () => "error" };
+	}
+}
+
 /** What is wrong with the text; null = it is a condition. */
 export function conditionFault(text: string): ConditionFault | null {
 	try {
-		compileCondition(text);
+		if (compileCondition(text).steps === 0) parse(text);
 		return null;
 	} catch (error) {
 		if (error instanceof ConditionError) return error.fault;

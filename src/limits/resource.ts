@@ -21,14 +21,29 @@ export const DURATION_MS_MAX = 366 * 24 * 60 * 60 * 1000;
 /** SPIFFE id (SPIFFE-ID specification 2.3). */
 export const SPIFFE_ID_BYTES_MAX = 2_048;
 
-/**
- * A condition in CEL: characters, nodes and depth of its tree, and values that a token's claims may hold for one to
- * read them. Lists are walked at most one within none, so that the dearest condition takes some milliseconds.
- */
+/** A condition in CEL: characters, nodes and depth of its tree, and values that a token's claims may hold for one to read them. */
 export const CONDITION_CHARS_MAX = 2_048;
 export const CONDITION_NODES_MAX = 128;
 export const CONDITION_DEPTH_MAX = 24;
 export const CONDITION_LIST_MAX = 256;
+
+/**
+ * Characters of what a condition reads; beyond, it cannot be told. A path is longer only in attacks; a token's texts are
+ * what TOKEN_BYTES_MAX leaves for them.
+ */
+export const CONDITION_PATH_CHARS_MAX = 4_096;
+export const CONDITION_USER_CHARS_MAX = 6_144;
+export const CONDITION_METHOD_CHARS_MAX = 64;
+export const CONDITION_NAME_CHARS_MAX = 512;
+
+/** A text that contains() looks for: within V8's bounds for linear search (250). */
+export const CONDITION_NEEDLE_CHARS_MAX = 250;
+
+/**
+ * Steps (access/conditionCost.ts, some 20 ns each) of all conditions that one request can reach in a Service: 2 ms. Another
+ * request waits so long at most, whatever one namespace declares.
+ */
+export const CONDITION_STEPS_MAX = 100_000;
 
 /** One read of a file that a resource names: a disk answers in milliseconds, a mount whose server is gone never. */
 export const FILE_READ_MS = 5_000;

@@ -140,5 +140,5 @@ export const policyCondition = z.string({ error: CONDITION_HINT }).transform((va
 	if (fault === null) return value;
 	const before = value.slice(0, fault.offset).split("\n");
 	const where = `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
-	return refuse(context, CONDITION_HINT, `${fault.what} (at ${where} of the expression)`);
+	return refuse(context, fault.instead ?? CONDITION_HINT, `${fault.what} (at ${where} of the expression)`);
 });

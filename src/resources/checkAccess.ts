@@ -2,6 +2,7 @@
 
 import { ANYONE } from "../access/principal.js";
 import { namesService, selects } from "../access/table.js";
+import { conditionProblems } from "./checkConditions.js";
 import { policyProblems } from "./checkPolicy.js";
 import { resourceTitle } from "./position.js";
 import { mayName } from "./reference.js";
@@ -20,6 +21,7 @@ export function accessProblems(check: Check): void {
 	for (const policy of set.accessPolicies) policyProblems(check, policy);
 	const selections = set.services.map((service): Selection => {
 		const own = set.accessPolicies.filter((policy) => selects(policy, service, set.referenceGrants));
+		conditionProblems(check, service, own);
 		const of = (mode: string) => own.filter(({ spec }) => spec.mode === mode);
 		return { service, enforced: of("enforce"), shadow: of("shadow") };
 	});

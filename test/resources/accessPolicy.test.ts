@@ -143,6 +143,20 @@ const rows: readonly Row[] = [
 		[`${at(83)} spec.condition calls matches(), which is not offered (at 1:1 of the expression); ${CEL}`],
 	],
 	[
+		"a condition that could take long",
+		policy("condition: 'user.groups.exists(g, g in user.groups)'"),
+		[
+			`${at(83)} spec.condition could take 220256 steps for one request, more than 100000 (at 1:1 of the expression); compare less within a walk, or write pathPrefixes, pathTemplates, groups or claims`,
+		],
+	],
+	[
+		"a condition that searches for what is not known",
+		policy("condition: 'user.groups.exists(g, request.path.contains(g))'"),
+		[
+			`${at(83)} spec.condition calls contains() with what is no literal text of at most 250 characters (at 1:45 of the expression); write startsWith(), endsWith(), == or in, or one contains() for each text`,
+		],
+	],
+	[
 		"principals below one, and any",
 		policy("methods: [GET]").replace("[spiffe://example.org/web]", "['spiffe://example.org/*', '*']"),
 		[],

@@ -1,0 +1,37 @@
+/** Conditions of one Service together: what one request can reach is bounded, what others are named in does not count. */
+import t from "tap";
+import { guarded } from "./declaration.js";
+import { problemsOf } from "./faultTable.js";
+
+/** Some 4,200 steps. */
+const DEAR = `condition: 'request.path.contains("aaaaab")'`;
+const policy = (name: string, fields: string): string => `---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: ${name}}
+spec: {services: [employment], ${fields}}
+`;
+const several = (count: number, fields: (n: number) => string): string =>
+	guarded({ policy: "methods: [GET]" }) + Array.from({ length: count }, (_, n) => policy(`p${n}`, fields(n))).join("");
+const ANY = "principals: [spiffe://example.org/web, 'spiffe://example.org/*']";
+
+t.test("the sum of what one request can reach", async (t) => {
+	t.same(problemsOf(several(23, () => `${ANY}, ${DEAR}`)), []);
+	t.same(problemsOf(several(26, () => `${ANY}, ${DEAR}`)), [
+		"w.yaml:186:109: spec.condition brings what one request to Service employment can cost to 100464 steps, more than 100000; name exact principals, or write pathPrefixes, pathTemplates, groups or claims instead of conditions; walks and contains() cost most",
+	]);
+	t.same(problemsOf(several(60, (n) => `principals: [spiffe://example.org/p${n}], ${DEAR}`)), [], "one each");
+	const named = problemsOf(several(60, (n) => `principals: [spiffe://example.org/p${n % 2}], ${DEAR}`));
+	t.match(named, [/^w.yaml.*brings/], "half each, and told once");
+	t.match(problemsOf(several(30, (n) => `principals: [${n < 10 ? "'*'" : "spiffe://example.org/p"}], ${DEAR}`)), [
+		/brings/,
+	]);
+	t.match(problemsOf(several(26, () => `action: deny, ${DEAR}`)), [/brings/], "a deny names nobody, and is for all");
+});
+
+t.test("with shadow policies the enforced ones are asked twice", async (t) => {
+	const text = several(13, () => `${ANY}, ${DEAR}`);
+	t.same(problemsOf(text), []);
+	t.match(problemsOf(text + policy("tried", `mode: shadow, principals: ['*']`)), [/brings/]);
+	t.same(problemsOf(several(20, () => `mode: shadow, ${ANY}, ${DEAR}`)), []);
+});
