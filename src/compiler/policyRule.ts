@@ -10,7 +10,8 @@ import { ANYBODY, allOf, claimFits, claimIs, NOBODY, type PrincipalRule, someOf,
 
 /** Variants and regions are left out: they are known where the rule stands, and what does not fit them is not there. */
 export function policyRule(policy: PolicyTable, { gateway, identifies }: AccessPlace): object {
-	const conditions = [...methodRules(policy), ...pathRules(policy)];
+	// The rarer first: most rules of a Service take the same methods, and the first that does not hold ends the rule.
+	const conditions = [...pathRules(policy), ...methodRules(policy)];
 	return {
 		permissions: [conditions.length === 0 ? { any: true } : { and_rules: { rules: conditions } }],
 		principals: [who(policy, gateway.issuers, identifies)],
