@@ -47,6 +47,8 @@ export interface AnalysisInput {
 	readonly levels: Levels | null;
 	/** The evidence is of units first exposed in a holdback. Absent or null: of those before. */
 	readonly heldBack?: HeldBack | null;
+	/** By rules to which findings did not say which requests are slow. */
+	readonly withoutSlow?: boolean;
 	/** By rules to which a holdback was no test of its own. */
 	readonly wholeAlpha?: boolean;
 }
@@ -71,7 +73,8 @@ export function analyse(asked: AnalysisInput): Analysis {
 	const { experiment, metrics, evidence } = input;
 	const shared =
 		own?.levels ?? input.levels ?? levels(experiment, input.wholeAlpha ? "by former rules" : "until a holdback");
-	const all = claims(experiment, metrics, input.thresholds, input.levels !== null);
+	const declared = claims(experiment, metrics, input.thresholds, input.levels !== null);
+	const all = input.withoutSlow ? declared.map((claim) => ({ ...claim, slow: null })) : declared;
 	const open = input.closedArms.length === 0 ? all : all.filter(({ arm }) => !input.closedArms.includes(arm));
 	const baseline = baselineOf(experiment);
 	const findings: Finding[] = [];
@@ -201,6 +204,7 @@ function findingOf(
 		verdict,
 		note,
 	};
+	if (claim.slow !== null) Object.defineProperty(finding, "slow", { value: claim.slow, enumerable: true });
 	if (!exact) return finding;
 	// Exact bounds are dear, and few looks are ever read: they are searched for then.
 	return Object.defineProperties(finding, {

@@ -2,6 +2,7 @@
  * What an experiment's declaration claims, one entry per challenger and metric, and how the risk is shared.
  */
 import type { Effect, Experiment, Metric } from "../resources/resource.js";
+import type { SlowRequests } from "./finding.js";
 import { eraShare, type Reference } from "./frozenReference.js";
 import { ASYMPCS_MIN_UNITS } from "./sequential/asympCs.js";
 
@@ -17,6 +18,8 @@ export interface Claim {
 	readonly slowLine: number;
 	/** Of a quantile whose thresholds are watched; null: they are no quantile's, not frozen, or frozen by former rules. */
 	readonly reference: Reference | null;
+	/** Of a quantile whose arms have thresholds of their own, else null. */
+	readonly slow: SlowRequests | null;
 	/** Units in the smaller arm below which a mean is unknown. */
 	readonly meanUnits: number;
 }
@@ -51,6 +54,12 @@ function referenceOf(metric: Metric | undefined, threshold: unknown): Reference 
 	return { quantile, referenceMs: Number(referenceMs), era: Number(era), grid: "gridMs" in threshold };
 }
 
+function slowOf(metric: Metric | undefined, threshold: unknown, effect: Effect): SlowRequests | null {
+	if (metric?.spec.type !== "quantile" || typeof threshold !== "object" || threshold === null) return null;
+	if (!("thresholdMs" in threshold && "referenceMs" in threshold)) return null;
+	return { baselineMs: Number(threshold.referenceMs), challengerMs: Number(threshold.thresholdMs), effect };
+}
+
 /**
  * Every claim in declared order: guardrails then goal, for each challenger. Closed arms are the caller's matter.
  * @param thresholds those frozen so far
@@ -77,6 +86,7 @@ export function claims(
 				effect,
 				slowLine: slowLine(metric, threshold, former),
 				reference: referenceOf(metric, threshold),
+				slow: slowOf(metric, threshold, effect),
 				meanUnits,
 			});
 		};

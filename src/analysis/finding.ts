@@ -3,6 +3,8 @@
  * stored evidence it holds all that is needed to make each number again.
  */
 
+import type { Effect } from "../resources/resource.js";
+
 /** One claim that was tested: which metric of which arm against what, and how it came out. */
 export interface Finding {
 	readonly metric: string;
@@ -25,8 +27,13 @@ export interface Finding {
 	readonly upper: number | null;
 	/** Of the improvement, by the units' variance; null where there is none: exact tests do without. Absent by former rules. */
 	readonly standardError?: number | null;
-	/** The line that counts, on the same scale: −margin for a guardrail, improveBy for the goal. */
+	/**
+	 * The line that counts for a pass, on the same scale: −margin for a guardrail, improveBy for the goal. Of a quantile with
+	 * `slow`: what more slow requests are tolerated; harm is any more at all.
+	 */
 	readonly line: number;
+	/** Of a quantile with a threshold for each arm. Absent: one for both, not frozen, no quantile, or by former rules. */
+	readonly slow?: SlowRequests;
 	/** Whether the scale is a share of the baseline. Absent by former rules. */
 	readonly relative?: boolean;
 	/** Level at which it is proved better than the line. */
@@ -44,6 +51,15 @@ export interface Finding {
 	readonly look?: FindingLook;
 	/** Why it is unknown, or empty. */
 	readonly note: string;
+}
+
+/** Which requests are slow: those that take longer than their arm's threshold. */
+export interface SlowRequests {
+	/** The baseline's quantile when it was frozen. */
+	readonly baselineMs: number;
+	/** That with the margin of a guardrail added, or the improvement of a goal taken away. */
+	readonly challengerMs: number;
+	readonly effect: Effect;
 }
 
 /** The planned look that proved a goal, else the last one that was taken. */

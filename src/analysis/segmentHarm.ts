@@ -89,6 +89,7 @@ function harmIn(
 		logE,
 		verdict: "harm",
 		note: "",
+		...(claim.slow === null ? {} : { slow: claim.slow }),
 	};
 }
 

@@ -6,6 +6,7 @@ import { claims } from "../analysis/claim.js";
 import { compare } from "../analysis/comparison.js";
 import { type EffectOverTime, effectOverTime } from "../analysis/effectOverTime.js";
 import type { Evidence } from "../analysis/evidence.js";
+import type { SlowRequests } from "../analysis/finding.js";
 import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
 import { questionsOf, type ReportInput } from "./reportInput.js";
 
@@ -22,6 +23,8 @@ export interface EffectByPeriod {
 	readonly metric: string;
 	readonly line: number;
 	readonly relative: boolean;
+	/** As of the claim's finding. */
+	readonly slow?: SlowRequests;
 	/** Those that can be measured. */
 	readonly periods: readonly PeriodEffect[];
 	/** First half of the people against the second; null: too few. */
@@ -49,6 +52,7 @@ export function effectsByPeriod(input: ReportInput, evidence: Evidence): readonl
 		return [
 			{
 				...{ arm, metric: metricName, periods },
+				...(claim.slow === null ? {} : { slow: claim.slow }),
 				line: lineOf(claim, metric),
 				relative: isRelative({ metric, effect: claim.effect }),
 				halves: effectOverTime(question, { metric: metricName, arm, baseline }, evidence.periods),

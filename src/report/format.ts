@@ -5,6 +5,7 @@
 import type { Finding } from "../analysis/finding.js";
 import type { Metric } from "../resources/resource.js";
 import { count } from "../rollout/plainWords.js";
+import { type OfQuantile, slowComparison } from "../rollout/slowWords.js";
 
 /** `2026-01-31 12:00:05 UTC`; milliseconds are nobody's. */
 export function utc(ms: number): string {
@@ -95,6 +96,8 @@ export function exact(value: number | null | undefined): string {
 }
 
 /** `accuracy`, or what is really compared of a quantile. */
-export function claimName(finding: Pick<Finding, "metric">, metric: Metric | undefined): string {
-	return metric?.spec.type === "quantile" ? `${finding.metric} (share of slow requests)` : finding.metric;
+export function claimName(finding: Pick<Finding, "metric"> & Partial<OfQuantile>, metric: Metric | undefined): string {
+	if (metric?.spec.type !== "quantile") return finding.metric;
+	const { role = "guardrail", slow } = finding;
+	return `${finding.metric} (${slowComparison(slow === undefined ? { role } : { role, slow })})`;
 }

@@ -6,6 +6,7 @@ import { claims, levelsInEra, segmentShare } from "../analysis/claim.js";
 import { compare } from "../analysis/comparison.js";
 import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import type { Evidence, PartOfArm } from "../analysis/evidence.js";
+import type { SlowRequests } from "../analysis/finding.js";
 import { postStratified, type StratifiedEffect } from "../analysis/postStratified.js";
 import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
 import { isHarmInPart } from "../analysis/segmentHarm.js";
@@ -32,6 +33,8 @@ export interface SegmentReport {
 	readonly role: "goal" | "guardrail";
 	readonly line: number;
 	readonly relative: boolean;
+	/** As of the claim's finding. */
+	readonly slow?: SlowRequests;
 	readonly values: readonly SegmentValue[];
 	/** As if every value had the same share in both arms. For reading, never for deciding. null: there is no such estimate. */
 	readonly stratified: StratifiedEffect | null;
@@ -72,6 +75,7 @@ export function segmentsOf(input: ReportInput, evidence: Evidence): readonly Seg
 					stratified: isNoEstimate(stratified) ? null : stratified,
 					line: lineOf(claim, metric),
 					relative: isRelative({ metric, effect: claim.effect }),
+					...(claim.slow === null ? {} : { slow: claim.slow }),
 				},
 			];
 		});

@@ -16,7 +16,7 @@
  * 11. wait, with what is missing and how long it may take.
  */
 import { analyse, NOTHING } from "../analysis/analyse.js";
-import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS } from "./decision.js";
+import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS, RULES_WITH_SLOW_WORDS } from "./decision.js";
 import { asFormer, completed, formerLevels } from "./formerRules.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";
 import { bandit } from "./rules/bandit.js";
@@ -73,9 +73,8 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		accepted: typeof status.acceptedExposures === "object" ? status.acceptedExposures : {},
 		looks: looksByArm(status),
 		levels: input.rules === undefined ? formerLevels(experiment) : null,
-		...(input.rules !== undefined && input.rules >= RULES_WITH_HOLDBACKS
-			? { heldBack: heldBackOf(status) }
-			: { wholeAlpha: true }),
+		...((input.rules ?? 0) < RULES_WITH_HOLDBACKS ? { wholeAlpha: true } : { heldBack: heldBackOf(status) }),
+		withoutSlow: (input.rules ?? 0) < RULES_WITH_SLOW_WORDS,
 	});
 	if (status.phase === "Promoting") return decideTakeover(input, analysis);
 	for (const rule of rules) {

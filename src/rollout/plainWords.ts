@@ -4,6 +4,7 @@
  */
 import type { Metric } from "../resources/resource.js";
 import type { Finding } from "./decision.js";
+import { slowRequests } from "./slowWords.js";
 
 /** 12345.6 → `12,345.6`. */
 export function count(value: number): string {
@@ -30,8 +31,9 @@ function way(metric: Metric | undefined, improvement: number): string {
 	return improvement >= 0 !== down ? "more" : "less";
 }
 
-function name({ metric, arm, segment }: Finding, declared: Metric | undefined): string {
-	const what = declared?.spec.type === "quantile" ? `share of slow requests (${metric})` : metric;
+function name({ metric, arm, segment, slow }: Finding, declared: Metric | undefined): string {
+	const shares = declared?.spec.type === "quantile" && slow === undefined;
+	const what = shares ? `share of slow requests (${metric})` : metric;
 	const where = segment === undefined ? "" : ` where ${segment.name} is ${segment.value ?? "anything else"}`;
 	return `${what} of ${arm}${where}`;
 }
@@ -42,7 +44,12 @@ function people({ challenger, baseline }: Finding): string {
 
 /** Of a harm that is proved. */
 export function worse(finding: Finding, metric: Metric | undefined): string {
-	const { improvement, upper, line, role } = finding;
+	const { improvement, upper, line, role, slow } = finding;
+	if (slow !== undefined) {
+		const more = upper === null ? "" : `, surely at least ${size(finding, metric, upper)} more`;
+		const verdict = role === "goal" ? "worse" : "beyond its margin";
+		return `${name(finding, metric)} is ${verdict}: ${slowRequests(finding)}${more}; ${people(finding)}`;
+	}
 	const by = improvement === null ? "" : `: ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
 	const surely = upper === null ? "" : `, surely more than ${size(finding, metric, upper)}`;
 	const allowed = role === "goal" ? "" : ` (${size(finding, metric, line)} allowed)`;
@@ -54,6 +61,7 @@ export function better(finding: Finding, metric: Metric | undefined): string {
 	const { line, role, look } = finding;
 	const { improvement, lower } = look ?? finding;
 	const what = name(finding, metric);
+	if (finding.slow !== undefined) return withinOrBetter(finding, metric, what);
 	if (role === "goal") {
 		const by = improvement === null ? "" : `: ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
 		const surely =
@@ -70,18 +78,36 @@ export function better(finding: Finding, metric: Metric | undefined): string {
 	return `${what} is at most ${size(finding, metric, lower)} worse (${size(finding, metric, line)} allowed)`;
 }
 
+/** Of a quantile: within its margin, which is no claim that it is no slower. */
+function withinOrBetter(finding: Finding, metric: Metric | undefined, what: string): string {
+	const { role, look, line } = finding;
+	const { lower } = look ?? finding;
+	if (role === "goal") {
+		const surely = lower === null || lower <= 0 ? "" : `, surely at least ${size(finding, metric, lower)} fewer`;
+		return `${what} is better: ${slowRequests(finding)}${surely}; ${people(finding)}`;
+	}
+	const surely =
+		lower === null || lower >= 0
+			? ""
+			: `, surely at most ${size(finding, metric, lower)} more (${size(finding, metric, line)} tolerated)`;
+	return `${what} is within its margin: ${slowRequests(finding)}${surely}`;
+}
+
 /** Of a claim that is not proved yet. */
 export function undecided(finding: Finding, metric: Metric | undefined): string {
 	const { improvement, lower, line, role, verdict, note } = finding;
 	const what = name(finding, metric);
 	if (verdict === "unknown" || lower === null) return `nothing can be said of ${what}: ${note}`;
 	if (note !== "")
-		return `${what} is no larger than allowed as far as was measured, but how fast the old version is by now is not known well enough`;
+		return `${what} is ${finding.slow === undefined ? "no larger than allowed" : "within its margin"} as far as was measured, but how fast the old version is by now is not known well enough`;
+	if (finding.slow !== undefined && role === "guardrail")
+		return `${what} is not proved within its margin yet: ${slowRequests(finding)}, and may still be up to ${size(finding, metric, lower)} more, ${size(finding, metric, line)} are tolerated`;
 	if (role === "guardrail")
 		return `${what} may still be up to ${size(finding, metric, lower)} worse, ${size(finding, metric, line)} are allowed`;
 	const by = line === 0 ? "" : ` by ${size(finding, metric, line)}`;
 	if (finding.look !== undefined)
 		return `${what} was not proved better${by} at its planned looks, the last at ${count(finding.look.units)} people of all versions`;
+	if (finding.slow !== undefined) return `${what} is not proved better yet; ${slowRequests(finding)}`;
 	const seen =
 		improvement === null ? "" : `; it looks like ${size(finding, metric, improvement)} ${way(metric, improvement)}`;
 	return `${what} is not proved better${by} yet${seen}`;

@@ -3,6 +3,7 @@
  * numbers on every machine (no locale).
  */
 import type { Finding } from "./decision.js";
+import { slowComparison, slowRequests } from "./slowWords.js";
 import { type ExperimentStatus, liveSharePpm } from "./status.js";
 
 /** ppm as a percentage with at most four decimals: 20000 → `2%`. */
@@ -38,6 +39,12 @@ export function harmSentence(finding: Finding): string {
 	const against = finding.role === "goal" ? "no change" : margin;
 	const { segment } = finding;
 	const where = segment === undefined ? "" : ` in ${segment.name} ${segment.value ?? "(all rarer values)"}`;
+	if (finding.slow !== undefined)
+		return (
+			`${finding.metric} of arm ${finding.arm}${where} is proved ${finding.role === "goal" ? "worse than no change" : "beyond its margin"}: ` +
+			`${slowRequests(finding, "the baseline's")}; improvement ${bound(finding.improvement)}, at most ${bound(finding.upper)} at all looks, ` +
+			`harm is below 0 (${finding.challenger.n} units against ${finding.baseline.n}, alpha ${number(finding.harmAlpha ?? finding.alpha)})`
+		);
 	return (
 		`${finding.metric} of arm ${finding.arm}${where} is proved worse than ${against}: ` +
 		`improvement ${bound(finding.improvement)}, at most ${bound(finding.upper)} at all looks ` +
@@ -50,6 +57,8 @@ export function passSentence(finding: Finding): string {
 	const { look } = finding;
 	if (look !== undefined)
 		return `${finding.metric} at least ${bound(look.lower)} against the line ${number(finding.line)} at planned look ${look.number} (z ${bound(look.z)} reached the boundary ${number(look.boundary)} at ${look.units} units)`;
+	if (finding.slow !== undefined)
+		return `${finding.metric} ${finding.role === "goal" ? "better" : "within its margin"} (${slowRequests(finding, "the baseline's")}; improvement at least ${bound(finding.lower)} against the line ${number(finding.line)})`;
 	return `${finding.metric} at least ${bound(finding.lower)} against the line ${number(finding.line)}`;
 }
 
@@ -60,6 +69,8 @@ export function lackSentence(finding: Finding): string {
 	if (look !== undefined)
 		return `${finding.metric} of arm ${finding.arm} was not proved by planned look ${look.number} (z ${bound(look.z)}, the boundary was ${number(look.boundary)})`;
 	if (finding.note !== "") return `${finding.metric} of arm ${finding.arm} is ${finding.note}`;
+	if (finding.slow !== undefined)
+		return `${finding.metric} of arm ${finding.arm} by ${slowComparison(finding)} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
 	return `${finding.metric} of arm ${finding.arm} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
 }
 

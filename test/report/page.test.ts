@@ -179,3 +179,17 @@ t.test("broken data are said where they are read", (t) => {
 	t.match(reportOf({ ...input, evidence }).answer, { state: "Data broken", tone: "bad" });
 	t.end();
 });
+
+t.test("a quantile's picture says which requests it counts, and that an equal version is not at its thin line", (t) => {
+	const page = reportPage(reportOf(reportInput(MEASURING)));
+	t.match(page, /latency-p99 \(requests above 40 ms \(20 ms \+ 100%\) against the baseline&#39;s above 20 ms\)/);
+	t.match(page, /guardrail, within its margin, 0\.25\u00A0pp more tolerated/);
+	t.match(
+		page,
+		/of its requests took longer than 40 ms \(20 ms \+ 100%\), [\d.]+% of the baseline’s longer than 20 ms, a difference of/,
+	);
+	t.match(page, /A version just as fast as the baseline lies right of the thin line\./);
+	t.match(page, /Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within\./);
+	t.notMatch(page.split("Levels of the arms")[0], /share of slow requests/, "of one arm it is one");
+	t.end();
+});

@@ -52,7 +52,7 @@ function inWords({ name, answer, claims, metrics }: Report, file: string | undef
 			lower === null || upper === null
 				? note
 				: `${size(scale, improvement)}, between ${size(scale, lower)} and ${size(scale, upper)}`;
-		return `  ${verdict.padEnd(8)} ${role.padEnd(10)} ${claimName({ metric }, metrics[metric])} of ${arm}: ${told}`;
+		return `  ${verdict.padEnd(8)} ${role.padEnd(10)} ${claimName(finding, metrics[metric])} of ${arm}: ${told}`;
 	});
 	const lines = [
 		`${name}: ${state}`,

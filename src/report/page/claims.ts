@@ -1,6 +1,7 @@
 /** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
 import type { Finding } from "../../analysis/finding.js";
 import { percent } from "../../rollout/sentence.js";
+import { slowLimit, slowRequests } from "../../rollout/slowWords.js";
 import { heldBackOf } from "../../rollout/status.js";
 import { bare, claimName, level, plain, type Scale, scaleOf, size, utc } from "../format.js";
 import type { ClaimHistory } from "../history.js";
@@ -26,7 +27,7 @@ export function claimsSection(report: Report): Markup {
 	return section(
 		"claims",
 		"Goal and guardrails",
-		html`<p class="soft wide">Improvement of each challenger over the baseline: right of the thin line is better, whatever the metric’s direction.
+		html`<p class="soft wide">Improvement of each challenger over the baseline: right of the thin line is better, whatever the metric’s direction (a latency quantile’s note says what its line is).
 The dashed line is what was asked for or is allowed. Disc: proved. Diamond: harm. Ring: still open. All intervals hold at every look.</p>
 ${arms.map(
 	({ name }) => html`${arms.length > 1 ? html`<h3>${named(name)}${closed(name)}</h3>` : null}
@@ -78,18 +79,27 @@ function row({ metrics }: Report, finding: Finding): Markup {
 	const told =
 		finding.verdict === "unknown"
 			? note
-			: `${intervalWords(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline; ${people(challenger.n)} people against ${people(baseline.n)}.${note === "" ? "" : ` It is ${note}.`}`;
+			: `${finding.slow === undefined ? `${intervalWords(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline` : `${slowRequests(finding, "the baseline’s")}, a difference of ${intervalWords(finding, scale)}`}; ${people(challenger.n)} people against ${people(baseline.n)}.${note === "" ? "" : ` It is ${note}.`}`;
 	const name = claimName(finding, metric);
 	return html`<li>
 <div><b>${named(name)}</b> <span class="soft">${finding.role}, ${asked(finding, scale)}</span><br/><span class="soft">${told}</span></div>
 ${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding.arm}: improvement ${intervalWords(finding, scale)}; ${asked(finding, scale)}; ${word.slice(2)}`)}
-<span class="chip ${className}">${word}</span>
+<span class="chip ${className}">${word}</span>${slowNote(finding)}
 </li>
 `;
 }
 
+/** What the axis of a quantile's picture is, which is not that of the others. */
+function slowNote({ slow, role }: Finding): Markup | null {
+	if (slow === undefined) return null;
+	const equal = role === "goal" ? "left" : "right";
+	return html`<p class="soft">Drawn is the share of the baseline’s requests above ${plain(slow.baselineMs, 4)} ms less that of the challenger’s above ${slowLimit(slow, role)}.
+${slow.effect.value === 0 ? null : `A version just as fast as the baseline lies ${equal} of the thin line. `}${role === "goal" ? null : "Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within."}</p>`;
+}
+
 /** What the claim's line is. */
-export function asked({ role, line }: Pick<Finding, "role" | "line">, scale: Scale): string {
+export function asked({ role, line, slow }: Pick<Finding, "role" | "line" | "slow">, scale: Scale): string {
+	if (slow !== undefined && role === "guardrail") return `within its margin, ${bare(scale, line)} more tolerated`;
 	// Of a quantile: each arm has its own threshold, and the margin lies between them.
 	if (role === "guardrail" && line === 0) return "no more than the baseline, each arm by its own threshold";
 	if (role === "guardrail") return `at most ${bare(scale, line)} worse`;
@@ -111,7 +121,7 @@ export function historySection(report: Report): Markup {
 		"history",
 		heading,
 		html`<p class="soft wide">The band holds the true improvement at all times at once, so one may look as often as one likes: it narrows as people come.
-Above the thin line is better; the dashed line is what was asked for or is allowed.</p>
+Above the thin line is better, but for a latency quantile, whose line is told above; the dashed line is what was asked for or is allowed.</p>
 <div class="grid">
 ${ordered.map((one, index) => figure(report, one, index, several))}</div>`,
 	);

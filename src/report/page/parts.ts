@@ -105,7 +105,7 @@ Unlike above, the bars of many periods do not hold all together.</p>
 function effectFigure({ metrics }: Report, effect: EffectByPeriod, index: number, several: boolean): Markup {
 	const { periods, line, relative, halves, arm } = effect;
 	const scale = scaleOf(metrics[effect.metric], relative);
-	const name = `${claimName(effect, metrics[effect.metric])}${several ? ` of ${arm}` : ""}`;
+	const name = `${claimName({ ...effect, role: "goal" }, metrics[effect.metric])}${several ? ` of ${arm}` : ""}`;
 	const points = periods.map(({ fromMs, toMs, improvement, lower, upper }) => ({
 		...{ atMs: (fromMs + toMs) / 2, improvement, lower, upper },
 	}));
