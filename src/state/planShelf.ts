@@ -21,6 +21,9 @@ export class PlanShelf {
 	 * @throws WeirError `already-exists`: the version names another table (versions are made from the content).
 	 */
 	keep(version: string, table: PlanTable, nowMs: number): void {
+		if (!/^[A-Za-z0-9._-]{1,128}$/.test(version)) {
+			throw new WeirError("invalid-argument", "a plan version is 1 to 128 of A-Z a-z 0-9 . _ -");
+		}
 		const { plans, planAges } = this.#database;
 		this.#database.transaction(() => {
 			const kept = plans.get(version);

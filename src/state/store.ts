@@ -15,14 +15,13 @@ import type { OwnDoor } from "../resources/ownDoor.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { closedServices } from "../rollout/closedServices.js";
 import type { Decision } from "../rollout/decision.js";
-import { goalLogE } from "../rollout/fleet.js";
 import { toldOf } from "../rollout/gate.js";
 import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
-import type { Status } from "../rollout/status.js";
 import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { planDelete, type Target } from "./deletion.js";
+import { lastDecisionIn } from "./lastDecision.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
@@ -32,6 +31,7 @@ import { RevisionWaiters } from "./revisionWaiters.js";
 import { bareProblems, spared } from "./spared.js";
 import type { LastDecision } from "./wire.js";
 import { type ApplyOptions, type ApplyResult, planApply, type WishPlan } from "./wishes.js";
+import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writeWishes } from "./written.js";
 
 export type { ApplyOptions, ApplyResult } from "./wishes.js";
 
@@ -182,7 +182,7 @@ export class Store implements StateStore, Outbox {
 	 * @throws WeirError `not-found`, or `failed-precondition` where the phase does not allow it.
 	 */
 	act(name: string, act: PersonRequest): { readonly revision: number; readonly decision: Decision } {
-		const experiment = this.#experiment(name);
+		const experiment = this.experiment(name);
 		const outcome = personOutcome(experiment, this.#statusOf(name), act);
 		return this.#decide({ experiment: name, by: act.by, atMs: act.nowMs, input: null, outcome });
 	}
@@ -206,21 +206,10 @@ export class Store implements StateStore, Outbox {
 
 	/** The newest decision in brief; null for none. */
 	lastDecision(experiment: string): LastDecision | null {
-		const sequence = this.#log.last(experiment);
-		const decision = this.#log.page(experiment, sequence - 1, 1).decisions[0];
-		if (decision === undefined) return null;
-		const { atMs, by, acknowledgedAtMs } = decision;
-		const { action, rule, reason, summary, findings, expectedMs } = decision.outcome;
-		const arms = decision.input?.experiment.spec.arms ?? [];
-		const logE = goalLogE(findings, arms.filter(({ baseline }) => !baseline).length);
-		const said = { action, rule, reason, ...(summary === undefined ? {} : { summary }), goalLogE: logE };
-		return { sequence, atMs, by, ...said, expectedMs, acknowledgedAtMs };
+		return lastDecisionIn(this.#log, experiment);
 	}
 
 	async keepPlan(version: string, table: PlanTable): Promise<void> {
-		if (!/^[A-Za-z0-9._-]{1,128}$/.test(version)) {
-			throw new WeirError("invalid-argument", "a plan version is 1 to 128 of A-Z a-z 0-9 . _ -");
-		}
 		this.#plans.keep(version, table, this.#now());
 	}
 
@@ -237,22 +226,12 @@ export class Store implements StateStore, Outbox {
 		if (revision > this.#state.revision) {
 			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);
 		}
-		const { counters, experiments } = this.#database;
-		const acknowledged = counters.get("acknowledged") ?? -1;
+		const acknowledged = this.#database.counters.get("acknowledged") ?? -1;
 		// xds repeats itself: nothing new costs no commit. New is too that a Service is no longer closed.
 		if (revision < acknowledged || (revision === acknowledged && !this.#log.waits(revision))) return;
-		const held = new Set(
-			this.#state.resources.experiments
-				.filter((one) => closed.includes(serviceOf(one)))
-				.map(({ metadata }) => qualifiedName(metadata)),
-		);
-		this.#database.transaction(() => {
-			for (const name of this.#log.acknowledge(revision, atMs, held)) {
-				const status = experiments.get(name);
-				if (status !== undefined) experiments.putSync(name, { ...status, stepStartedAtMs: atMs });
-			}
-			counters.putSync("acknowledged", revision);
-		});
+		const { experiments } = this.#state.resources;
+		const held = experiments.filter((one) => closed.includes(serviceOf(one)));
+		this.#database.transaction(() => writeAcknowledged(this.#database, this.#log, { revision, atMs, held }));
 		this.#state = this.#load(false);
 	}
 
@@ -306,71 +285,34 @@ export class Store implements StateStore, Outbox {
 		if (dryRun || (!bump && plan.upserts.length === 0)) {
 			return { outcome: "applied", revision: this.#state.revision, changes: plan.changes };
 		}
-		const { resources, experiments, services, used, counters } = this.#database;
 		const revision = this.#state.revision + (bump ? 1 : 0);
 		this.atomically(() => {
-			for (const stored of plan.upserts) {
-				resources.putSync([stored.resource.kind, qualifiedName(stored.resource.metadata)], stored);
-			}
-			for (const { kind, name } of plan.deletions) resources.removeSync([kind, name]);
-			for (const { experiment, outcome, before } of plan.decisions) {
-				this.#log.append({ experiment, by, atMs: nowMs, input: null, outcome }, revision, before);
-			}
-			for (const [name, status] of Object.entries(plan.experiments)) {
-				if (status === null) experiments.removeSync(name);
-				else experiments.putSync(name, status);
-			}
-			for (const [name, status] of Object.entries(plan.services)) {
-				if (status === null) services.removeSync(name);
-				else services.putSync(name, status);
-			}
-			for (const { kind, text, experiment } of plan.newlyUsed) {
-				if (used.get([kind, text]) === undefined) used.putSync([kind, text], { experiment, sinceMs: nowMs });
-			}
+			writeWishes(this.#database, this.#log, plan, { by, nowMs, revision });
 			const made = { revision, revisionBefore: this.#state.revision, atMs: nowMs, by, restored };
 			this.policies.record(plan, this.#stored, made);
-			counters.putSync("revision", revision);
 			this.#changed(true);
 		});
 		return { outcome: "applied", revision, changes: plan.changes };
 	}
 
 	#decide(request: NewDecision): { readonly revision: number; readonly decision: Decision } {
-		const experiment = this.#experiment(request.experiment);
+		const experiment = this.experiment(request.experiment);
 		const before = this.#statusOf(request.experiment);
 		const { outcome, input } = request;
 		// A decision that left the step's time alone was made without knowing a later acknowledgement of it.
 		const keepsStep = input !== null && outcome.status.stepStartedAtMs === input.status.stepStartedAtMs;
 		const status = keepsStep ? { ...outcome.status, stepStartedAtMs: before.stepStartedAtMs } : outcome.status;
-		const service = this.#serviceChange(experiment, outcome.defaultVariant);
+		const service = defaultChange(this.#state, experiment, outcome.defaultVariant);
 		const bump = service !== null || !isDeepStrictEqual(status, before);
 		const revision = this.#state.revision + (bump ? 1 : 0);
-		const { experiments, services, counters } = this.#database;
 		const decision = this.atomically(() => {
-			if (bump) {
-				experiments.putSync(request.experiment, status);
-				counters.putSync("revision", revision);
-			}
-			if (service !== null) {
-				if (service.defaultVariant === null) services.removeSync(service.name);
-				else services.putSync(service.name, { defaultVariant: service.defaultVariant });
-			}
+			if (bump) writeDecided(this.#database, { experiment: request.experiment, status, service, revision });
 			const made = this.#log.append(request, revision, before);
 			this.#outbox.put(made.experiment, made.sequence, toldOf(made));
 			if (bump) this.#changed(false);
 			return made;
 		});
 		return { revision, decision };
-	}
-
-	/** What becomes of the Service's live default: null = nothing; its defaultVariant null = as declared. */
-	#serviceChange(experiment: Experiment, variant: string | null) {
-		if (variant === null) return null;
-		const name = serviceOf(experiment);
-		const declared = this.#state.resources.services.find((service) => qualifiedName(service.metadata) === name);
-		const next = declared?.spec.defaultVariant === variant ? null : variant;
-		const live = this.#state.status.services[name]?.defaultVariant ?? null;
-		return next === live ? null : { name, defaultVariant: next };
 	}
 
 	#changed(wishes: boolean): void {
@@ -381,10 +323,6 @@ export class Store implements StateStore, Outbox {
 
 	/** @throws WeirError `not-found`. */
 	experiment(name: string): Experiment {
-		return this.#experiment(name);
-	}
-
-	#experiment(name: string): Experiment {
 		const found = this.#state.resources.experiments.find((one) => qualifiedName(one.metadata) === name);
 		if (found !== undefined) return found;
 		throw new WeirError("not-found", `no Experiment '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir status");
@@ -402,15 +340,8 @@ export class Store implements StateStore, Outbox {
 	}
 
 	#load(wishes: boolean): State {
-		const { resources, experiments, services, counters } = this.#database;
-		if (wishes) this.#stored = [...resources.getRange()].map(({ value }) => value);
-		const all = <V>(entries: Iterable<{ key: string; value: V }>): Record<string, V> =>
-			Object.fromEntries([...entries].map(({ key, value }) => [key, value]));
-		const status: Status = { experiments: all(experiments.getRange()), services: all(services.getRange()) };
-		return {
-			revision: counters.get("revision") ?? 0,
-			resources: wishes ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources,
-			status,
-		};
+		if (wishes) this.#stored = storedIn(this.#database);
+		const resources = wishes ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
+		return { ...factsIn(this.#database), resources };
 	}
 }

@@ -1,0 +1,17 @@
+/** The newest decision about an Experiment, as lists tell it. */
+import { goalLogE } from "../rollout/fleet.js";
+import type { DecisionLog } from "./decisionLog.js";
+import type { LastDecision } from "./wire.js";
+
+/** null for none. */
+export function lastDecisionIn(log: DecisionLog, experiment: string): LastDecision | null {
+	const sequence = log.last(experiment);
+	const decision = log.page(experiment, sequence - 1, 1).decisions[0];
+	if (decision === undefined) return null;
+	const { atMs, by, acknowledgedAtMs } = decision;
+	const { action, rule, reason, summary, findings, expectedMs } = decision.outcome;
+	const arms = decision.input?.experiment.spec.arms ?? [];
+	const logE = goalLogE(findings, arms.filter(({ baseline }) => !baseline).length);
+	const said = { action, rule, reason, ...(summary === undefined ? {} : { summary }), goalLogE: logE };
+	return { sequence, atMs, by, ...said, expectedMs, acknowledgedAtMs };
+}
