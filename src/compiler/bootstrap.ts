@@ -2,7 +2,12 @@
  * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
  * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
  */
-import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX, RE2_PROGRAM_MAX } from "../limits.js";
+import {
+	CALLOUT_PROCESS_STREAMS_MAX,
+	CALLOUT_WAITING_MAX,
+	GATEWAY_CONNECTIONS_MAX,
+	RE2_PROGRAM_MAX,
+} from "../limits.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
 import { IDENTITY_CLUSTER, upstreamIdentity } from "./identityTls.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
@@ -75,7 +80,21 @@ export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOpt
 function common({ nodeId, adminSocket }: BootstrapOptions): object {
 	return {
 		node: { id: nodeId, cluster: "weir" },
-		...(adminSocket === null ? {} : { admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } } }),
+		...(adminSocket === null
+			? {}
+			: { admin: { address: { pipe: { path: adminSocket, mode: 0o600 } }, ignore_global_conn_limit: true } }),
+		overload_manager: {
+			resource_monitors: [
+				{
+					name: "envoy.resource_monitors.global_downstream_max_connections",
+					typed_config: {
+						"@type":
+							"type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+						max_active_downstream_connections: GATEWAY_CONNECTIONS_MAX,
+					},
+				},
+			],
+		},
 		layered_runtime: {
 			layers: [
 				{

@@ -26,6 +26,12 @@ export const GATEWAY_HANDSHAKE_MS = 10_000;
  */
 export const GATEWAY_CONNECTION_MS = 30 * 60 * 1000;
 
+/**
+ * Connections of clients to one Envoy, all listeners together; further ones are closed at once: a flood must not take all
+ * memory and descriptors of the process. Silent ones of listeners with TLS are gone after GATEWAY_HANDSHAKE_MS.
+ */
+export const GATEWAY_CONNECTIONS_MAX = 50_000;
+
 /** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */
 export const RATE_LIMIT_BUCKETS_MAX = 10_000;
 

@@ -36,6 +36,7 @@ import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/net
 import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
 import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_matchers/consistent_hashing/v3/consistent_hashing_pb.js";
 import { DescriptorSchema } from "../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
+import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.js";
 import {
 	DownstreamTlsContextSchema,
 	UpstreamTlsContextSchema,
@@ -69,6 +70,7 @@ export const registry = createRegistry(
 	HeaderMutationSchema,
 	HeaderMutationFilterSchema,
 	ConsistentHashingSchema,
+	DownstreamConnectionsConfigSchema,
 	DownstreamTlsContextSchema,
 	UpstreamTlsContextSchema,
 	HttpProtocolOptionsSchema,
