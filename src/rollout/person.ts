@@ -6,6 +6,7 @@ import { WeirError } from "../error.js";
 import type { Experiment } from "../resources/resource.js";
 import type { Outcome } from "./decision.js";
 import { openChallengers } from "./outcome.js";
+import { metricsOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 import { startTakeover } from "./takeover.js";
@@ -105,10 +106,18 @@ function promote({ experiment, status, by, nowMs }: PersonInput, named: string |
 			`arm ${arm} has parameters, and a promotion would take its Variant without them`,
 			"give the parameters to the Variant itself, then promote that",
 		);
+	const harms = metricsOfHarm(status, arm);
+	if (harms.length > 0 && named === null)
+		throw new WeirError(
+			"failed-precondition",
+			`arm ${arm} is proved worse by ${harms.join(", ")}, and was frozen for it`,
+			`name it to promote it all the same: --arm ${arm}`,
+		);
 	const after = startTakeover(experiment, status, arm, nowMs);
+	const harmed = harms.length === 0 ? "" : `, though ${harms.join(", ")} was proved worse`;
 	return outcome(
 		"promote",
-		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
+		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
 		after,
 	);
 }

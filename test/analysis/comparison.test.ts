@@ -280,3 +280,18 @@ t.test("ln e of a mean is an e-value, not cut off at 0", async (t) => {
 	t.ok(at(0.601) < -1 && at(0.601) > -20, `${at(0.601)}`);
 	t.ok(at(0.7) > Math.log(20));
 });
+
+t.test("a mean's tails are judged at the lower of both levels: its interval has two ends", async (t) => {
+	const at = (alpha: number, harmAlpha: number) => {
+		const n = 4_000;
+		const arm = (mean: number): MetricEvidence => ({ n, mean, m2: n, extremes: [{ lo: mean - 4, hi: mean + 14 }] });
+		return compare({ ...ask({ type: "mean" }), alpha, harmAlpha }, arm(5.5), arm(5));
+	};
+	// 14 of 4,000 is 0.157 standard errors of the difference: sound at 5 %, not at 0.05 %.
+	t.ok(isMeasured(at(0.05, 0.05)));
+	for (const [alpha, harmAlpha] of [
+		[0.05, 0.0005],
+		[0.0005, 0.05],
+	] as const)
+		t.match(at(alpha, harmAlpha), { note: /tails too heavy to tell: one unit moves the result by 0.157 / });
+});

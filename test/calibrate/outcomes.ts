@@ -112,7 +112,8 @@ export function drawOf({ law, line, method, challenger: challengerLaw }: Scenari
 function drawValue(law: Law): (progress: number, uniform: Uniform) => number {
 	switch (law.of) {
 		case "normal":
-			return (progress, uniform) => normal(uniform) + wave(law.drift, progress);
+			return (progress, uniform) =>
+				(1 + ((law.growth ?? 1) - 1) * progress) * normal(uniform) + wave(law.drift, progress);
 		case "exponential":
 			return (_progress, uniform) => -Math.log(uniform());
 		case "lognormal":

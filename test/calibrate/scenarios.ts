@@ -11,7 +11,8 @@ export type Law =
 	| { readonly of: "share"; readonly p: number; readonly spread: number }
 	/** Within [0,1]: nothing with probability `zeros`, else Beta(a, b). */
 	| { readonly of: "score"; readonly zeros: number; readonly a: number; readonly b: number }
-	| { readonly of: "normal"; readonly drift?: number }
+	/** growth: the standard deviation is 1 at first and so much at the end, in both arms alike. */
+	| { readonly of: "normal"; readonly drift?: number; readonly growth?: number }
 	| { readonly of: "exponential" }
 	| { readonly of: "lognormal"; readonly sigma: number }
 	/** Student's t with 3 degrees of freedom: the variance exists, the fourth moment does not. */
@@ -202,6 +203,14 @@ export const SCENARIOS: readonly Scenario[] = [
 	},
 
 	{ name: "normal", law: { of: "normal" }, method: "asympcs-difference", line: 0.1, units: 20_000, seed: 201 },
+	{
+		name: "normal, its spread growing twentyfold",
+		law: { of: "normal", growth: 20 },
+		method: "asympcs-difference",
+		line: 0,
+		units: 20_000,
+		seed: 233,
+	},
 	{
 		name: "drifting normal",
 		law: { of: "normal", drift: 3 },

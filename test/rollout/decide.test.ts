@@ -645,6 +645,30 @@ t.test("the expected time follows the pace of units", async (t) => {
 		input({ status: status(LAST_STEP), evidence: evidence({ control: { n: 2_000 }, boosted: { n: 2_000 } }) }),
 	);
 	t.equal(never.expectedMs, null);
+	const slowly = (accuracy: number) =>
+		decide(
+			input({
+				status: status(LAST_STEP),
+				evidence: evidence({ control: { n: 2_000, accuracy: 0.78 }, boosted: { n: 2_000, accuracy } }),
+			}),
+		).expectedMs ?? Number.NaN;
+	// 2,000 units an arm came in a minute: some hundred times as many are told, some thousand times are not.
+	t.ok(slowly(0.79) > 20 * 60_000 && slowly(0.79) < 1_000 * 60_000, `${slowly(0.79)}`);
+	t.ok(Number.isNaN(slowly(0.7855)), `${slowly(0.7855)}`);
+});
+
+t.test("an arm without weight never has a unit, and nobody waits for one", async (t) => {
+	const own = experiment(["boosted", "later"]);
+	const arms = own.spec.arms.map((arm) => (arm.name === "later" ? { ...arm, weight: 0 } : arm));
+	const at = (weighted: boolean) =>
+		decide(
+			input({
+				experiment: weighted ? own : { ...own, spec: { ...own.spec, arms } },
+				evidence: evidence({ control: { n: 1_000 }, boosted: { n: 1_000 } }),
+			}),
+		);
+	t.equal(at(false).action, "ramp");
+	t.match(at(true), { action: "hold", waitsFor: "units", reason: /arm later has 0 of 200 matured units/ });
 });
 
 t.test("moments outside [0, 1] make a rate unknown", async (t) => {

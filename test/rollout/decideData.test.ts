@@ -110,6 +110,12 @@ const CASES: readonly { readonly fact: string; readonly evidence: Evidence; read
 		evidence: silentSince(95_000, 99_500),
 		reason: /no outcome of accuracy has come for 5 s, about 118 were to be expected/,
 	},
+	{ fact: "a silence of 18 outcomes", evidence: silentSince(97_950, 99_500), reason: null },
+	{
+		fact: "a silence of 24 outcomes",
+		evidence: silentSince(97_800, 99_500),
+		reason: /no outcome of accuracy has come for 2.2 s, about 24 were to be expected/,
+	},
 	{ fact: "silence without exposures", evidence: silentSince(60_000, 60_500), reason: null },
 	{ fact: "silence where exposures are not known", evidence: silentSince(60_000, undefined), reason: null },
 	{

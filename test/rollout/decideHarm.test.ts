@@ -103,6 +103,9 @@ t.test(
 		t.equal(segmentHarm, 0.05 / 3 / 2);
 		t.equal(pass, 0.05);
 		t.match(levels(experiment()), { harm: 0.05 / 3, segmentHarm: 0, pass: 0.05 });
+		const header = (name: string) => ({ name, header: `x-${name}` });
+		const three = levels(experiment(["boosted"], { segments: ["country", "device", "plan"].map(header) }));
+		t.match(three, { harm: 0.05 / 3 / 2, segmentHarm: 0.05 / 3 / 2 / 3, pass: 0.05 }, "three segments share it");
 		let spent = 0;
 		for (let rank = 0; rank < 10_000; rank++) spent += segmentShare(rank);
 		t.ok(spent < 1 && spent > 0.9998, `${spent}`);
@@ -233,6 +236,39 @@ t.test(
 		t.ok(logs < 5 * tests, `${logs} logarithms for ${tests} tests`);
 	},
 );
+
+t.test("where a value is not even seen to be worse nothing is computed", async (t) => {
+	const { log } = Math;
+	t.teardown(() => {
+		Math.log = log;
+	});
+	const logsWith = (segments: SegmentEvidence[]): number => {
+		let logs = 0;
+		Math.log = (x) => {
+			logs += 1;
+			return log(x);
+		};
+		inCountries(segments);
+		Math.log = log;
+		return logs;
+	};
+	const [only] = bySegment({ DE: 0 });
+	const better = Array.from(
+		{ length: 40 },
+		(_, rank): SegmentEvidence => ({
+			...{ segment: "country", value: `v${rank}`, rank },
+			arms: (only?.arms ?? []).map(({ arm }) => ({
+				arm,
+				metrics: {
+					"error-rate": rate(4_000, arm === "control" ? 0.2 : 0.1),
+					accuracy: rate(4_000, arm === "control" ? 0.7 : 0.8),
+				},
+			})),
+		}),
+	);
+	const [none, many] = [logsWith([]), logsWith(better)];
+	t.ok(many - none < better.length, `${many - none} logarithms for ${2 * better.length} claims`);
+});
 
 t.test("what one null point tells never hides a harm that the bound proves", async (t) => {
 	const next = random(11);

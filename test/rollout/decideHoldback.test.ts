@@ -87,6 +87,12 @@ t.test("harm that shows late takes it back, default and all; onHarm freeze leave
 		rule: "harm",
 		waitsFor: "person",
 	});
+	const others = evidence({ ...GOOD, other: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	t.match(
+		at({ ...begun, closedArms: [] }, { evidence: others, nowMs: 130_000 }),
+		{ action: "hold", rule: "takeover" },
+		"another challenger's harm is not the winner's",
+	);
 	const aborted = actByPerson({ experiment: HELD, status: begun, by: "ada", nowMs: 1 }, { verb: "abort" });
 	t.match(aborted, { status: { phase: "Aborted" }, defaultVariant: "v1" });
 });

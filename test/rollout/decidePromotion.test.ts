@@ -50,6 +50,10 @@ t.test("an effect that is gone among those who came late is held for a person", 
 	t.equal(ready({ periods: periods([0.78, 0.9]) }).action, "promote", "one period says nothing");
 	const odd = ready({ periods: periods([0.78, 0.9], [0.78, 0.9], [0.78, 0.7], [0.78, 0.7]) });
 	t.equal(odd.rule, "novelty", "halves of several periods");
+	const six = ready({
+		periods: periods([0.78, 0.9], [0.78, 0.9], [0.78, 0.9], [0.78, 0.7], [0.78, 0.7], [0.78, 0.7]),
+	});
+	t.match(six.reason, /among units first exposed before 30000,/, "three periods of six are a half");
 });
 
 /** The other's arms: accuracies and units of ours in each. */

@@ -160,6 +160,6 @@ t.test(
 		});
 		const look = at({ control: 4_000, boosted: 4_000, deep: 4_200 }, 1);
 		t.match(look.status.looks, [{ units: 12_000, effects: { boosted: { units: 12_000 }, deep: { units: 12_300 } } }]);
-		t.equal(at({ control: 6_000, boosted: 6_000, deep: 0 }, 0).action, "look");
+		t.equal(at({ control: 5_900, boosted: 6_100, deep: 0 }, 0).action, "look");
 	},
 );

@@ -44,6 +44,30 @@ t.test("promote takes the only open challenger or the named one", async (t) => {
 	t.equal(act({ phase: "Paused", hold: "srm" }, { verb: "promote", arm: null }).status.hold, null);
 });
 
+t.test("an arm that was frozen for proved harm is promoted only by its name, and the reason says so", async (t) => {
+	const frozenHarms = [
+		"boosted|error-rate|guardrail",
+		"boosted|error-rate|guardrail|country|DE",
+		"other|accuracy|goal",
+	];
+	const frozen = { phase: "Paused", hold: "harm", frozenHarms } as const;
+	t.throws(() => act(frozen, { verb: "promote", arm: null }), {
+		code: "failed-precondition",
+		message: "arm boosted is proved worse by error-rate, and was frozen for it",
+		hint: "name it to promote it all the same: --arm boosted",
+	});
+	const named = act(frozen, { verb: "promote", arm: "boosted" });
+	t.match(named, {
+		action: "promote",
+		reason: /^Arm boosted promoted by ada at 20%, though error-rate was proved worse; it takes over/,
+		status: { frozenHarms },
+	});
+	const resumed = { ...frozen, phase: "Running", hold: null } as const;
+	t.throws(() => act(resumed, { verb: "promote", arm: null }), { message: /proved worse/ }, "resumed or not");
+	const others = { frozenHarms: ["other|accuracy|goal"] };
+	t.notMatch(act(others, { verb: "promote", arm: null }).reason, /worse/);
+});
+
 t.test("an arm with parameters is not promoted: its Variant would serve without them", async (t) => {
 	const own = experiment(["boosted", "other"]);
 	const arms = own.spec.arms.map((arm) =>

@@ -8,10 +8,17 @@ import type { DecisionInput, Finding } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
 import { worse } from "../plainWords.js";
 import { harmSentence, percent } from "../sentence.js";
+import type { ExperimentStatus } from "../status.js";
 
 /** Names a harm in a status. */
 export function harmKey({ arm, metric, role, segment }: Finding): string {
 	return [arm, metric, role, ...(segment === undefined ? [] : [segment.name, segment.value])].join("|");
+}
+
+/** By which metrics an arm has been proved worse where onHarm is freeze, each once. */
+export function metricsOfHarm({ frozenHarms = [] }: Pick<ExperimentStatus, "frozenHarms">, arm: string): string[] {
+	const own = frozenHarms.map((key) => key.split("|")).filter(([of]) => of === arm);
+	return [...new Set(own.map(([, metric = ""]) => metric))];
 }
 
 export const harm: RuleOf = (input, analysis) => {

@@ -43,6 +43,14 @@ t.test("the pull is what taking the heaviest unit's value to the mean changes, i
 		const pull = heaviestPull(estimate, challenger, baseline) ?? 0;
 		t.ok(Math.abs(pull * Math.sqrt(estimate.variance) - most) < 1e-9, `${pull}`);
 	}
+	// Where the baseline has the heaviest unit a lift weighs it (1 + lift) times.
+	const [light, heavy] = [armOf([3, 4, 5, 4, 3, 5]), armOf([1, 2, 3, 4, 90, 2, 1])];
+	for (const lift of [0, 0.5]) {
+		const estimate = liftContrast(levelOf(light), levelOf(heavy), lift);
+		if (isNoEstimate(estimate)) throw new Error(estimate.reason);
+		const pull = heaviestPull(estimate, light, heavy) ?? 0;
+		t.ok(Math.abs(pull * Math.sqrt(estimate.variance) - (1 + lift) * moved.a) < 1e-9, `${pull}`);
+	}
 	const estimate = difference(levelOf(challenger), levelOf(baseline));
 	if (isNoEstimate(estimate)) throw new Error(estimate.reason);
 	t.equal(heaviestPull(estimate, challenger, momentsOf(b)), null, "evidence of an earlier Weir");
