@@ -32,5 +32,7 @@ unknown \`kid\`, claims that do not fit, a proof for another request.
 
 What remains: who floods from behind a shared payer with forgeries under a known \`kid\` keeps out, while it lasts, users behind
 the same payer whose tokens have not held here before; with a user's name (\`sub\`) in them, that user's new tokens too. Nothing
-tells them apart before the signature is checked: limit unverified requests at the front-end.
+tells them apart before the signature is checked: limit unverified requests at the front-end. Each payer has bounds of its own, so
+that a flood from many addresses or ids is bounded only by the verifications under way; and who holds a stolen DPoP token can,
+once its own payer's bound is spent, use up that token's user's bound for proofs that do not hold.
 `;
