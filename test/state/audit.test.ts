@@ -152,6 +152,28 @@ t.test("nobody's acts push out those of who has fewer; the gaps are said and bou
 	t.equal(faultOf(store, page().records, noted), null, "what went cannot be checked");
 });
 
+t.test("records of an earlier Weir, which says nothing of gaps and counts no holders, are taken along", async (t) => {
+	const store = storeOf(t, 6);
+	const { audit, auditHeld, auditShares, auditSizes, counters } = store.database;
+	let previous = "0".repeat(64);
+	for (let sequence = 1; sequence <= 6; sequence++) {
+		const subject = sequence <= 2 ? "ada" : "eve";
+		const old = { ...made({ subject }), sequence, previous, objectCount: 1, unrecordedRefusals: 0 } as AuditRecord;
+		await audit.put(sequence, old);
+		previous = auditHash(old);
+	}
+	t.same([auditHeld.getKeysCount(), auditShares.getKeysCount(), auditSizes.getKeysCount()], [0, 0, 0]);
+	store.audit.append(made({ subject: "eve" }));
+	store.audit.append(made({ subject: "eve" }));
+	t.equal(counters.get("auditHeld"), 6);
+	const { records } = store.audit.page(0, 10);
+	t.same(
+		records.map(({ sequence }) => sequence),
+		[1, 2, 5, 6, 7, 8],
+	);
+	t.equal(faultOf(store, records), null);
+});
+
 t.test("gaps are bounded: what lies between the oldest two goes", async (t) => {
 	const store = new Store(temporaryDirectory(t), { auditRecords: 60, auditGaps: 3 });
 	t.teardown(() => store.close());
