@@ -65,6 +65,13 @@ t.test("what a takeover finds open never counts; a holdback has its own people, 
 		exposures: [{ counts: { boosted: 4, control: 1 }, livePoints: { boosted: 400_000, control: 40_000 } }],
 	};
 	rig.nowMs = HELD + 3_000;
+	const asked = JSON.stringify({ ...query(metric("errors")), exposedAfterMs: HELD });
+	const { status, json } = await rig.call("POST", "/evidence", asked);
+	t.match(
+		{ status, json },
+		{ status: 200, json: { arms: [{ exposedUnits: 4 }, { exposedUnits: 1 }] } },
+		"by the socket",
+	);
 	t.same(await look({ exposedAfterMs: HELD }), own);
 	t.same(await look({ exposedAfterMs: HELD }), own, "again");
 	await rig.restart();
