@@ -128,29 +128,42 @@ export class Connection {
 		}
 	}
 
-	/** What the client has said of what it was given last may make it be given something else. */
-	#judge(): void {
+	/** What the client refuses of what it was given last may make it be given something else. */
+	#judgeRefusals(): void {
 		for (;;) {
-			const target = this.#target();
-			if (target === null || !this.#judged(target)) return;
+			const { errors } = this.#refusals();
+			if (errors.length === 0) return;
+			const { cameWithState } = this.#stream;
+			if (!this.#isolation.refuse(errors, { nowMs: this.options.nowMs(), all: !cameWithState })) return;
 			this.#triedSinceMs = this.options.nowMs();
 		}
 	}
 
-	/** @returns whether the target is another now */
-	#judged(target: Snapshot): boolean {
-		const nowMs = this.options.nowMs();
-		const refusals = this.#stream.refusals(target);
+	/** Own: of its Gateway, for which no Service can be closed. */
+	#refusals() {
+		const target = this.#target();
+		const refusals = target === null ? [] : this.#stream.refusals(target);
 		const own = refusals.filter((one) => this.#isolation.ofGateway(one));
-		const errors = refusals.filter((one) => !own.includes(one));
-		if (errors.length > 0) return this.#isolation.refuse(errors, { nowMs, all: !this.#stream.cameWithState });
-		if (this.#isolation.settled) return false;
+		return { own, errors: refusals.filter((one) => !own.includes(one)) };
+	}
+
+	/**
+	 * Whether the client has taken what it should have, and so should have something else now. Asked when all is said: one
+	 * that took this before, and refused what was published in between, must be told that this is wanted again.
+	 */
+	#taken(target: Snapshot): boolean {
+		const { own, errors } = this.#refusals();
+		if (errors.length > 0 || this.#isolation.settled) return false;
+		const nowMs = this.options.nowMs();
 		const late = this.#isolation.searching && nowMs >= this.#triedSinceMs + this.options.ackTimeoutMs;
-		if (!late && !this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)))) return false;
-		return this.#isolation.take(
+		const serves = !this.#blocked && this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)));
+		if (!late && !serves) return false;
+		const another = this.#isolation.take(
 			own.map(({ source }) => source),
 			nowMs,
 		);
+		if (another) this.#triedSinceMs = nowMs;
+		return another;
 	}
 
 	/** Writes what is due, and sets the timer for what becomes due by waiting. */
@@ -158,23 +171,29 @@ export class Connection {
 		const publication = this.options.publication();
 		if (publication === null || this.#closed || this.#node === null) return;
 		this.#isolation.offer(publication);
-		this.#judge();
-		const target = this.#target();
-		if (target === null) return;
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
 		const nowMs = this.options.nowMs();
-		if (!this.#blocked) {
-			for (const response of this.#stream.next(target, nowMs)) {
-				if (!this.call.write(writeResponse(response, this.options.server))) this.#blocked = true;
-			}
-		}
+		let target: Snapshot | null;
+		do {
+			this.#judgeRefusals();
+			target = this.#target();
+			if (target === null) return;
+			this.#say(target, nowMs);
+		} while (this.#taken(target));
 		const trialEndsMs = this.#isolation.searching ? [this.#triedSinceMs + this.options.ackTimeoutMs] : [];
 		const deadlines = [this.#stream.deadlineMs(nowMs) ?? [], trialEndsMs].flat();
 		const deadlineMs = deadlines.length === 0 ? null : Math.min(...deadlines);
 		this.#note();
 		if (deadlineMs !== null) this.#timer = setTimeout(() => this.pump(), Math.max(1, deadlineMs - nowMs)).unref();
 		this.options.onChange();
+	}
+
+	#say(target: Snapshot, nowMs: number): void {
+		if (this.#blocked) return;
+		for (const response of this.#stream.next(target, nowMs)) {
+			if (!this.call.write(writeResponse(response, this.options.server))) this.#blocked = true;
+		}
 	}
 
 	refuse(code: status, details: string): void {

@@ -78,7 +78,7 @@ t.test("what all declare together fits too, and is told by its hint", async (t) 
 t.test("the texts of one namespace are bounded, comments included, over any number of applies", async (t) => {
 	const store = opened(t);
 	const metric = (name: string): string =>
-		METRIC.replace("name: accuracy", `name: ${name}, namespace: a`) + `# ${"x".repeat(1_500_000)}\n`;
+		`${METRIC.replace("name: accuracy", `name: ${name}, namespace: a`)}# ${"x".repeat(1_500_000)}\n`;
 	t.same(problemsOf(store, metric("one")), []);
 	t.same(problemsOf(store, metric("two")), []);
 	t.match(problemsOf(store, metric("three")), [/^namespace a would declare 45\d{5} bytes, more than/]);
