@@ -64,7 +64,7 @@ function plainSums(dialect: Dialect, { wanted, events, due, experiment, windowMs
 		wanted.map(({ series }) => series),
 		"g.place",
 	)} AS series, g.ordinal AS ordinal, g.n AS n, g.s AS s, ${none} FROM (
-		SELECT p.place AS place, p.ordinal AS ordinal, count(*) AS n, sum(p.value) AS s FROM (
+		SELECT p.place AS place, p.ordinal AS ordinal, count(*) AS n, ${dialect.sum("p.value")} AS s FROM (
 			SELECT ${dialect.placeIn(names, "o.metric")} AS place, d.ordinal AS ordinal, o.value AS value
 			FROM ${events} o JOIN ${due} d ON o.unit = d.unit
 			WHERE o.metric IN (${names.map(text).join(", ")}) AND ${counting(experiment, windowMs, "")}) p
@@ -82,11 +82,11 @@ function sumsByRole(dialect: Dialect, { wanted, events, due, experiment, windowM
 	);
 	const inside = "o.event_ms >= d.first_ms";
 	const when = (condition: string, value: string): string => `CASE WHEN ${condition} THEN ${value} END`;
-	const sums = `count(${when(`w.role = 0 AND ${inside}`, "1")}) AS n, sum(${when(`w.role = 0 AND ${inside}`, "o.value")}) AS s,
-			count(${when(`w.role = 1 AND ${inside}`, "1")}) AS nd, sum(${when(`w.role = 1 AND ${inside}`, "o.value")}) AS sd,
+	const sums = `count(${when(`w.role = 0 AND ${inside}`, "1")}) AS n, ${dialect.sum(when(`w.role = 0 AND ${inside}`, "o.value"))} AS s,
+			count(${when(`w.role = 1 AND ${inside}`, "1")}) AS nd, ${dialect.sum(when(`w.role = 1 AND ${inside}`, "o.value"))} AS sd,
 			count(${when(`w.role = 0 AND NOT (${inside})`, "1")}) AS bn,
-			sum(${when(`w.role = 0 AND NOT (${inside})`, "o.value")}) AS bs,
-			sum(${when(`w.role = 1 AND NOT (${inside})`, "o.value")}) AS bd`;
+			${dialect.sum(when(`w.role = 0 AND NOT (${inside})`, "o.value"))} AS bs,
+			${dialect.sum(when(`w.role = 1 AND NOT (${inside})`, "o.value"))} AS bd`;
 	return `SELECT w.series AS series, d.ordinal AS ordinal, ${sums}
 		FROM ${events} o JOIN (${list.join(" UNION ALL ")}) w ON o.metric = w.name JOIN ${due} d ON o.unit = d.unit
 		WHERE ${counting(experiment, windowMs, " - w.before_ms")}

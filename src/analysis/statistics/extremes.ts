@@ -23,7 +23,7 @@ export function mergeAllExtremes(a: readonly Extremes[], b: readonly Extremes[])
 	return more.map((one, i) => mergeExtremes(one, fewer[i] ?? NO_EXTREMES));
 }
 
-/** By which share the means of equal values may differ: a sum of a hundred roundings stays below. */
+/** By which share the means of equal values may differ: compensated sums stay far below, plain ones of a hundred values too. */
 const ONE_VALUE = 2 ** -44;
 
 /**
