@@ -43,11 +43,9 @@ import {
 } from "./sequential/betting.js";
 import { atCentre } from "./sequential/nullBoundary.js";
 import { slowPrior } from "./slowShare.js";
+import { RANGE_SLACK } from "./statistics/extremes.js";
 import { problemOfCapital, problemOfMean } from "./statistics/logCapital.js";
 import { problemOf } from "./statistics/moments.js";
-
-/** Rounding that a mean may leave [0, 1] by. */
-const SLACK = 1e-9;
 
 export function compareShares(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
 	const problem = problemOf(t) || problemOf(c);
@@ -88,7 +86,7 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 /** Values in [lo, hi] of this mean vary most where they are lo or hi. */
 function canSpread({ n, mean, m2 }: MetricEvidence, { lo, hi }: Range): boolean {
 	const most = n * Math.max(0, mean - lo) * Math.max(0, hi - mean);
-	return m2 <= most + SLACK * n * (hi - lo) ** 2;
+	return m2 <= most + RANGE_SLACK * n * (hi - lo) ** 2;
 }
 
 /** Less 1; null of nothing, and of so little that no number says how many times more. */
@@ -199,7 +197,7 @@ function rangeOf(question: Pick<Question, "metric" | "effect">): Range {
 
 function sampleOf({ n, mean }: Pick<MetricEvidence, "n" | "mean">, { lo, hi }: Range): Sample | null {
 	const share = (mean - lo) / (hi - lo);
-	return share >= -SLACK && share <= 1 + SLACK ? { n, sum: n * Math.min(1, Math.max(0, share)) } : null;
+	return share >= -RANGE_SLACK && share <= 1 + RANGE_SLACK ? { n, sum: n * Math.min(1, Math.max(0, share)) } : null;
 }
 
 /** Where the shares of a metric are believed to lie: rare where what is counted is a failure. */

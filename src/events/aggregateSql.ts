@@ -5,6 +5,7 @@
  * An observation has up to four variables x0…x3, in the order of analysis/statistics/coMoments.ts: value; numerator,
  * denominator; value, value before; numerator, denominator, numerator before, denominator before.
  */
+import { RANGE_SLACK } from "../analysis/statistics/extremes.js";
 import { BETS } from "../analysis/statistics/logCapital.js";
 import { type Dialect, text } from "./dialect.js";
 
@@ -228,9 +229,6 @@ export const CAPITAL_COLUMNS: readonly string[] = [
 	...BETS.map((_, i) => `down${i}`),
 ];
 
-/** Rounding by which the mean of values in a range may leave it, as a share of the range. */
-const ROUNDING = 1e-9;
-
 /**
  * Log-capital by the keys, of the series named, each in its range: n units, up0… and down0… as in
  * analysis/statistics/logCapital.ts, of x0 as a share of the range; `outside` counts values that are not in it, which
@@ -247,7 +245,7 @@ export function capitalOfRows(
 	const share = `(x0 - ${bySeries(({ lo }) => lo)}) / ${bySeries(({ lo, hi }) => hi - lo)}`;
 	// Beyond the range by rounding alone is at its end.
 	const inside = `CASE WHEN share < ${double(0)} THEN ${double(0)} WHEN share > ${double(1)} THEN ${double(1)} ELSE share END`;
-	const placed = `(SELECT *, CASE WHEN share BETWEEN ${double(-ROUNDING)} AND ${double(1 + ROUNDING)} THEN ${inside} END AS y
+	const placed = `(SELECT *, CASE WHEN share BETWEEN ${double(-RANGE_SLACK)} AND ${double(1 + RANGE_SLACK)} THEN ${inside} END AS y
 		FROM (SELECT *, ${share} AS share FROM ${from}) shares WHERE series IN (${of.map(({ series }) => series).join(", ")})) placed`;
 	const sum = (bet: number, value: string, name: string): string =>
 		`coalesce(sum(ln(1 + ${double(bet)} * ${value})), ${double(0)}) AS ${name}`;

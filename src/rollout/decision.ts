@@ -56,7 +56,7 @@ export type Action =
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 8;
+export const RULES = 9;
 
 /** From these rules on thresholds have eras, and the baseline is watched. */
 export const RULES_WITH_ERAS = 3;
@@ -75,6 +75,9 @@ export const RULES_WITH_SHAPES = 7;
 
 /** From these rules on findings say which requests are slow, and sentences speak of a quantile's margin by them. */
 export const RULES_WITH_SLOW_WORDS = 8;
+
+/** From these rules on a mean at the end of its range may lie beyond it by rounding. */
+export const RULES_WITH_ROUNDING = 9;
 
 /** Everything decide() reads. */
 export interface DecisionInput {

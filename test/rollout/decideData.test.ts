@@ -182,7 +182,7 @@ for (const { fact, evidence: given, reason } of CASES)
 
 /** A score in [0,1] whose values are 0.2 and 0.8, by what is changed of it. */
 const SCORES = { ...METRICS, score: metric("score", { type: "mean", range: { lo: 0, hi: 1 } }) };
-const scored = (change: Partial<MetricEvidence>) => {
+const scored = (change: Partial<MetricEvidence>, rules = RULES) => {
 	const n = 6_000;
 	const of = (high: number): MetricEvidence => ({
 		...{ n, mean: 0.2 + 0.6 * high, m2: n * 0.36 * high * (1 - high), extremes: [{ lo: 0.2, hi: 0.8 }] },
@@ -191,6 +191,7 @@ const scored = (change: Partial<MetricEvidence>) => {
 	const made = evidence(GOOD);
 	return decide(
 		input({
+			rules,
 			experiment: experiment(["boosted"], {
 				goal: { metric: "score", improveBy: { kind: "absolute", value: 0.005 } },
 				guardrails: [],
@@ -219,6 +220,26 @@ t.test("extremes outside of the range or beside the mean are no data", async (t)
 		[0.2, Number.NaN, /where values are/],
 	] as const)
 		t.match(scored({ extremes: [{ lo: lo as number, hi }] }), { action: "hold", rule: "data", reason }, `${lo} ${hi}`);
+	const said = (lo: number, hi: number, rules?: number) => scored({ extremes: [{ lo, hi }] }, rules).summary;
+	t.match(said(0.2, 7), /score of boosted has values outside of its range \[0, 1\]\./);
+	t.match(said(0.2, 0.5), /score of boosted has a mean that its least and greatest value cannot have\./);
+	t.match(said(0.2, 7, 8), /score of boosted is not a number\./, "as it was said by former rules");
+});
+
+t.test("an end of the range is passed by rounding, and by no more", async (t) => {
+	for (const [lo, hi] of [
+		[0.2, 1.0000000000000002],
+		[-1e-17, 0.8],
+		[-9e-10, 1 + 9e-10],
+	] as const) {
+		t.equal(scored({ extremes: [{ lo, hi }] }).action, "promote", `${lo} ${hi}`);
+		t.match(scored({ extremes: [{ lo, hi }] }, 8), { rule: "data", reason: /outside of its range/ }, "by former rules");
+	}
+	for (const [lo, hi] of [
+		[0.2, 1 + 1.1e-9],
+		[-1.1e-9, 0.8],
+	] as const)
+		t.match(scored({ extremes: [{ lo, hi }] }), { rule: "data", reason: /outside of its range/ }, `${lo} ${hi}`);
 });
 
 t.test("log-capital that no values of the mean have earned proves nothing", async (t) => {

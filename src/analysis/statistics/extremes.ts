@@ -37,15 +37,26 @@ export function isOneValue({ lo, hi }: Extremes): boolean {
 /** Rounding that means and spreads may have taken on beside exact extremes. */
 const SLACK = 1e-6;
 
-/** Why these are the extremes of no values with this mean, in the range where there is one; or empty. */
-export function problemOfExtremes({ lo, hi }: Extremes, mean: number, range: Extremes | null): string {
-	const { lo: least, hi: most } = range ?? { lo: Number.NEGATIVE_INFINITY, hi: Number.POSITIVE_INFINITY };
-	const said = `the least value is ${lo} and the greatest ${hi}`;
+/** Why these are the extremes of no values with this mean; or empty. */
+export function problemOfExtremes({ lo, hi }: Extremes, mean: number): string {
+	const said = saidOf({ lo, hi });
 	if (!(Number.isFinite(lo) && Number.isFinite(hi))) return `${said}, where values are`;
 	const rounding = SLACK * Math.max(hi - lo, Math.abs(mean) * SLACK);
 	if (!(lo <= mean + rounding && mean <= hi + rounding)) return `${said}, and the mean ${mean} is not between them`;
-	return lo >= least && hi <= most ? "" : `${said}, outside of its range [${least}, ${most}]`;
+	return "";
 }
+
+/** Rounding by which a mean of values in a range may leave it, as a share of the range: 0.7 six times has the mean 0.7000000000000001. */
+export const RANGE_SLACK = 1e-9;
+
+/** Why these are the extremes of no values in the range; or empty. @param slack as a share of the range */
+export function problemOfRange({ lo, hi }: Extremes, range: Extremes, slack: number = RANGE_SLACK): string {
+	const rounding = slack * (range.hi - range.lo);
+	if (lo >= range.lo - rounding && hi <= range.hi + rounding) return "";
+	return `${saidOf({ lo, hi })}, outside of its range [${range.lo}, ${range.hi}]`;
+}
+
+const saidOf = ({ lo, hi }: Extremes): string => `the least value is ${lo} and the greatest ${hi}`;
 
 /**
  * How far the farthest value lies from the mean. NaN where no sample has such moments and extremes: the mean lies between

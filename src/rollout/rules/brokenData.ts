@@ -5,10 +5,10 @@
 import { claimedMetrics } from "../../analysis/claim.js";
 import type { MetricEvidence } from "../../analysis/evidence.js";
 import { unequalMissing } from "../../analysis/missingOutcomes.js";
-import { problemOfExtremes } from "../../analysis/statistics/extremes.js";
+import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../analysis/statistics/extremes.js";
 import { problemOf } from "../../analysis/statistics/moments.js";
 import type { Metric } from "../../resources/resource.js";
-import { type DecisionInput, RULES_WITH_SHAPES } from "../decision.js";
+import { type DecisionInput, RULES_WITH_ROUNDING, RULES_WITH_SHAPES } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count } from "../plainWords.js";
 import { duration, number, percent } from "../sentence.js";
@@ -96,12 +96,12 @@ export function shapes({ rules = 0, experiment, metrics: declaredMetrics, eviden
 			});
 		for (const metric of claimedMetrics(experiment)) {
 			const moments = metrics[metric];
-			const problem =
-				moments === undefined
-					? ""
-					: problemOf(moments) || (rules < RULES_WITH_SHAPES ? "" : extremesProblem(moments, declaredMetrics[metric]));
-			if (problem !== "")
-				found.push({ reason: `${metric} of arm ${arm}: ${problem}`, summary: `${metric} of ${arm} is not a number` });
+			const problem = moments === undefined ? null : measureProblem(rules, moments, declaredMetrics[metric]);
+			if (problem !== null)
+				found.push({
+					reason: `${metric} of arm ${arm}: ${problem.reason}`,
+					summary: `${metric} of ${arm} ${rules < RULES_WITH_ROUNDING ? "is not a number" : problem.summary}`,
+				});
 		}
 	}
 	const { droppedEntries, conflictingUnits, forcedUnits, exposures } = evidence;
@@ -125,9 +125,21 @@ export function shapes({ rules = 0, experiment, metrics: declaredMetrics, eviden
 	return found;
 }
 
-/** Of the value itself; a covariate that no unit has has none, and the tails of the others are looked at with the claim. */
-function extremesProblem({ n, mean, extremes: [own] = [] }: MetricEvidence, metric: Metric | undefined): string {
-	return n === 0 || own === undefined ? "" : problemOfExtremes(own, mean, metric?.spec.range ?? null);
+/** What is wrong with the numbers of a metric in an arm. */
+function measureProblem(rules: number, measured: MetricEvidence, metric: Metric | undefined): Words | null {
+	const { n, mean, extremes: [own] = [] } = measured;
+	const moments = problemOf(measured);
+	if (moments !== "") return { reason: moments, summary: "is not a number" };
+	// Of the value itself; a covariate that no unit has has none, and the tails of the others are looked at with the claim.
+	if (rules < RULES_WITH_SHAPES || n === 0 || own === undefined) return null;
+	const beside = problemOfExtremes(own, mean);
+	if (beside !== "") return { reason: beside, summary: "has a mean that its least and greatest value cannot have" };
+	const range = metric?.spec.range ?? null;
+	if (range === null) return null;
+	const outside = problemOfRange(own, range, rules < RULES_WITH_ROUNDING ? 0 : RANGE_SLACK);
+	return outside === ""
+		? null
+		: { reason: outside, summary: `has values outside of its range [${range.lo}, ${range.hi}]` };
 }
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
