@@ -12,6 +12,7 @@ import type {
 	VariantHealth,
 } from "../analysis/evidence.js";
 import { withCapital } from "./capital.js";
+import { whole } from "./eras.js";
 import { crossing } from "./interactions.js";
 import { askedOf, hasGrown, type Look, Looks, nextDueMs } from "./looks.js";
 import { newestOutcomes } from "./newestOutcomes.js";
@@ -52,7 +53,7 @@ async function again(
 	nowMs: number,
 	{ evidence, lossesSinceMs }: Look,
 ): Promise<Evidence> {
-	const totals = await totalsOf(transaction, query.experiment, lossesSinceMs ?? query.healthSinceMs);
+	const totals = await totalsOf(transaction, query, lossesSinceMs ?? query.healthSinceMs);
 	const { newestExposureMs: _, ...kept } = evidence;
 	return { ...kept, ...totals, ...(await presentOf(transaction, query, nowMs)), asOfMs: nowMs };
 }
@@ -70,14 +71,20 @@ async function presentOf(
 	};
 }
 
+/** In a holdback the units that are left out are its own, too: first exposed in it, or forced in it where they never were. */
 async function totalsOf(
 	transaction: Transaction,
-	experiment: string,
+	{ experiment, exposedAfterMs }: EvidenceQuery,
 	lossesSinceMs: number,
 ): Promise<Pick<Evidence, "conflictingUnits" | "droppedEntries" | "forcedUnits" | "newestExposureMs">> {
+	const leftOut =
+		exposedAfterMs === undefined
+			? "conflicts WHERE experiment = $experiment"
+			: `conflicts k LEFT JOIN units u USING (experiment, unit)
+				WHERE experiment = $experiment AND coalesce(u.first_ms, k.at_ms) > ${whole(exposedAfterMs)}`;
 	const [totals] = await transaction.rows(
-		`SELECT (SELECT count(*) FROM conflicts WHERE experiment = $experiment AND NOT forced) AS conflicts,
-			(SELECT count(*) FROM conflicts WHERE experiment = $experiment AND forced) AS forced,
+		`SELECT (SELECT count(*) FROM ${leftOut} AND NOT forced) AS conflicts,
+			(SELECT count(*) FROM ${leftOut} AND forced) AS forced,
 			(SELECT max(first_ms) FROM units WHERE experiment = $experiment
 				AND ordinal > (SELECT max(ordinal) FROM units) - ${NEWEST_UNITS}) AS newest,
 			(SELECT coalesce(sum(entries), 0) FROM losses WHERE at_ms >= $since) AS lost`,
@@ -122,7 +129,7 @@ async function wholeLook(
 			};
 		}),
 		exposures: exposureBatches(points, exposed),
-		...(await totalsOf(transaction, experiment, lossesSinceMs ?? healthSinceMs)),
+		...(await totalsOf(transaction, query, lossesSinceMs ?? healthSinceMs)),
 		segments: await segmentEvidence(transaction, query, parts, arms),
 		periods: parts.periods(arms, unitsByDay(exposed)),
 		interactions: await interactionEvidence(transaction, query, parts),

@@ -2,7 +2,9 @@
  * What may not change under a running Experiment: whatever decides who is in which arm, what the arms are, and what
  * its Metrics measure. A changed hash would move people between arms, a changed Metric would add observations of one
  * thing to those of another, and the evidence so far would be about something else. Nor what alpha is spent on:
- * segments, the design, what the goal measures, and the plan and goal of planned looks.
+ * segments, further guardrails, a holdback where none was, the design, what the goal measures, and the plan and goal of
+ * planned looks. A guardrail or a holdback that is taken away gives its part back to nobody (state/promotionEased.ts says
+ * who may).
  */
 import { type Positions, resourceTitle } from "./position.js";
 import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";
@@ -35,7 +37,7 @@ export function changeProblems(
 		}
 		if (now !== undefined) {
 			const fields: readonly (readonly [readonly FrozenField[], string])[] = [
-				[frozenFields(old, now), CURE],
+				[[...frozenFields(old, now), ...added(old, now)], CURE],
 				[frozenPlan(old, now), PLAN_CURE],
 			];
 			for (const [differ, hint] of fields)
@@ -91,6 +93,27 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
 		{ path: ["spec", "segments"], what: "segments", of: segmentsText },
 	];
 	return differing(fields, before, after);
+}
+
+/**
+ * What would spend harm's alpha once more. Claims share it, and each has had its part since the first unit: one that comes
+ * later would have a part of its own beside these. A holdback has a quarter, which what came before it has spent already
+ * where none was declared.
+ */
+function added({ spec: old }: Experiment, { spec: now }: Experiment): readonly FrozenField[] {
+	const names = ({ guardrails }: Experiment["spec"]): string[] => [...new Set(guardrails.map(({ metric }) => metric))];
+	const had = names(old);
+	const fields: FrozenField[] = [];
+	if (names(now).some((name) => !had.includes(name)) || now.guardrails.length > old.guardrails.length)
+		fields.push({
+			path: ["spec", "guardrails"],
+			what: "metrics of guardrails",
+			from: had.join(" ") || "none",
+			to: now.guardrails.map(({ metric }) => metric).join(" "),
+		});
+	if (old.rollout.holdback === null && now.rollout.holdback !== null)
+		fields.push({ path: ["spec", "rollout", "holdback"], what: "holdback", from: "none", to: "one" });
+	return fields;
 }
 
 /**

@@ -1,12 +1,14 @@
 /** How an Experiment's rollout fits its goal, and its parts each other. */
 import { armRegions, sharePoints } from "../assignment/region.js";
 import type { Check } from "./report.js";
-import type { Experiment } from "./resource.js";
+import { type Experiment, type Metric, qualifiedName } from "./resource.js";
+import { settleMs } from "./settle.js";
 
 export function rolloutProblems(check: Check): void {
 	for (const experiment of check.set.experiments) {
 		designProblems(check, experiment);
 		banditProblems(check, experiment);
+		holdbackProblems(check, experiment);
 	}
 }
 
@@ -31,6 +33,41 @@ function designProblems({ set, report }: Check, experiment: Experiment): void {
 	if (metric?.spec.type !== "quantile") return;
 	const message = `design ${design} looks at a goal by one statistic, and ${goal.metric} is a quantile`;
 	report(experiment, path, message, "write design: sequential, or name a mean or a rate as the goal");
+}
+
+/** Judged are units first exposed in it, once their windows have closed: one that is no longer than these measures nobody. */
+function holdbackProblems({ set, isStored, report }: Check, experiment: Experiment): void {
+	const { goal, guardrails, rollout, service } = experiment.spec;
+	const { namespace } = experiment.metadata;
+	if (rollout.holdback === null) return;
+	const serves = set.services.find(({ metadata }) => metadata.name === service && metadata.namespace === namespace);
+	const closesMs = ({ spec }: Metric): number => spec.windowMs + settleMs(spec.source, serves?.spec.timeoutMs ?? 0);
+	const names = new Set([...guardrails.map(({ metric }) => metric), ...(goal === null ? [] : [goal.metric])]);
+	const [longest] = set.metrics
+		.filter(({ metadata }) => metadata.namespace === namespace && names.has(metadata.name))
+		.sort((a, b) => closesMs(b) - closesMs(a));
+	if (longest === undefined || rollout.holdback.forMs > closesMs(longest)) return;
+	if ([experiment, longest, ...(serves === undefined ? [] : [serves])].every(isStored)) return;
+	const wholeMs = Math.ceil(closesMs(longest) / 1_000) * 1_000;
+	const closes = spoken(wholeMs);
+	report(
+		experiment,
+		["spec", "rollout", "holdback", "for"],
+		`a holdback of ${spoken(rollout.holdback.forMs)} measures nobody by ${qualifiedName(longest.metadata)}: a unit that comes in it counts after ${closes} (its window, and what it takes to arrive)`,
+		`write a longer one, such as for: ${spoken(2 * wholeMs)}; who comes in its last ${closes} is not measured`,
+	);
+}
+
+/** As durations are written: the largest unit that says it exactly. */
+function spoken(ms: number): string {
+	const units = [
+		[86_400_000, "d"],
+		[3_600_000, "h"],
+		[60_000, "m"],
+		[1_000, "s"],
+	] as const;
+	const [size, name] = units.find(([unit]) => ms % unit === 0) ?? [1, "ms"];
+	return `${ms / size}${name}`;
 }
 
 /** Shares follow one number per arm, and what is proved meanwhile must be proved of a fixed design. */

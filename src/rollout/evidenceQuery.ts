@@ -4,8 +4,9 @@
 import { claimedMetrics } from "../analysis/claim.js";
 import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm, SlowThreshold } from "../analysis/evidence.js";
 import { baselineOf } from "../analysis/question.js";
-import { ACCESS_LOG_FLUSH_MS, INTERACTIONS_MAX, SETTLE_DEFAULT_MS } from "../limits.js";
+import { INTERACTIONS_MAX } from "../limits.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { settleMs } from "../resources/settle.js";
 import { canonicalJson } from "./canonicalJson.js";
 import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";
@@ -47,14 +48,12 @@ export function evidenceQuery(
 	const metrics = Object.values(metricsOf(resources, experiment)).flatMap((metric): readonly EvidenceMetric[] => {
 		const { source, windowMs, missing, perUnit, denominator, covariateMs, cap, type, range } = metric.spec;
 		const frozen = status.thresholds[metric.metadata.name];
-		// An entry may lie one flush in Envoy and one in ingest; a request may last until its timeout.
-		const delivery = 2 * ACCESS_LOG_FLUSH_MS;
 		const asked: EvidenceMetric = {
 			// As outcomes name it; localEvidence() turns it back.
 			name: qualifiedName(metric.metadata),
 			source,
 			windowMs,
-			settleMs: source === "outcome" ? delivery : delivery + (timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS),
+			settleMs: settleMs(source, timeoutMs),
 			missing,
 			perUnit,
 			denominator:

@@ -81,4 +81,13 @@ t.test("what a takeover finds open never counts; a holdback has its own people, 
 	await rig.send(sent(kept("boosted", 6)[5] ?? "", "p2", HELD + 3_100));
 	t.match(await look({ exposedAfterMs: HELD }), { errors: [3, 1], exposed: [3, 1] });
 	t.same(await look({ closeUntilMs: TAKEOVER }), before);
+	// Who was there before it, in two arms or by hand, is left out of the numbers before it.
+	await rig.send(sent(kept("boosted", 6)[0] ?? "", "p2", HELD + 3_200));
+	const leftOut = async (since: Pick<EvidenceQuery, "exposedAfterMs">) => {
+		const { conflictingUnits, forcedUnits } = await rig.ingest.evidence.evidence({ ...query(), ...since });
+		return { conflictingUnits, forcedUnits };
+	};
+	t.same(await leftOut({}), { conflictingUnits: 2, forcedUnits: 0 });
+	t.same(await leftOut({ exposedAfterMs: HELD }), { conflictingUnits: 1, forcedUnits: 0 });
+	t.same(await leftOut({ exposedAfterMs: HELD + 10_000 }), { conflictingUnits: 0, forcedUnits: 0 });
 });

@@ -59,6 +59,21 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 		spoil("  rollout:\n", "  segments: [{name: plan, header: x-plan}]\n  rollout:\n"),
 		/^w\.yaml:\d+:\d+: .* segments would change from none to plan=x-plan; it needs a new Experiment/,
 	],
+	[
+		"a holdback that was not there",
+		spoil("    every: 10s\n", "    every: 10s\n    holdback: {share: 5%, for: 30d}\n"),
+		/^w\.yaml:\d+:\d+: .* holdback would change from none to one; it needs a new Experiment/,
+	],
+	[
+		"a further guardrail",
+		spoil("  rollout:\n", "    - {metric: accuracy, margin: {absolute: 1pp}}\n  rollout:\n"),
+		/^w\.yaml:\d+:\d+: .* metrics of guardrails would change from latency-p99 error-rate to latency-p99 error-rate accuracy; it needs/,
+	],
+	[
+		"another guardrail",
+		spoil("- {metric: error-rate,", "- {metric: accuracy,"),
+		/metrics of guardrails would change from latency-p99 error-rate to latency-p99 accuracy/,
+	],
 	["service", spoil("service: employment", "service: other"), /service would change from employment to other/],
 	[
 		"deleted experiment",
@@ -127,6 +142,13 @@ for (const [what, after, expected] of edits) {
 	});
 }
 
+t.test("a holdback may become longer or larger, or go", async (t) => {
+	const held = (of: string) => spoil("    every: 10s\n", `    every: 10s\n    holdback: ${of}\n`);
+	const set = load(held("{share: 5%, for: 30d}")).resources;
+	for (const of of ["{share: 6%, for: 40d}", "{share: 1%, for: 1d}", "null"])
+		t.same(changeProblems(set, load(held(of)).resources, RUNNING), [], of);
+});
+
 t.test(
 	"what decides no arm may change: steps, alpha, goal, endpoints, labels; and the same salt written out",
 	async (t) => {
@@ -134,6 +156,8 @@ t.test(
 		t.same(problems(spoil("steps: [2%, 10%", "steps: [3%, 10%")), []);
 		t.same(problems(spoil("alpha: 0.05", "alpha: 0.01")), []);
 		t.same(problems(spoil("port: 9002", "port: 9003")), []);
+		t.same(problems(spoil("    - {metric: error-rate, margin: {absolute: 0.5pp}}\n", "")), [], "a guardrail goes");
+		t.same(problems(spoil("margin: {absolute: 0.5pp}", "margin: {absolute: 0.4pp}")), [], "a guardrail's margin");
 		t.same(problems(spoil("  unit:", `  salt: ${NAME}\n  unit:`)), []);
 	},
 );

@@ -1,5 +1,8 @@
 /** What a rollout asks for and cannot have. */
 import t from "tap";
+import { checkResources } from "../../src/resources/check.js";
+import { loadResources } from "../../src/resources/parse.js";
+import type { Named } from "../../src/resources/position.js";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows } from "./faultTable.js";
 
@@ -72,6 +75,14 @@ checkRows(t, [
 			"w.yaml:58:13: bandit and holdback are not carried out together: a holdback compares people who are new, and a challenger's edge is full of those who come back; remove one of them",
 		],
 	],
+	["a holdback longer than the longest window", rollout("holdback: {share: 5%, for: 61m}"), []],
+	[
+		"a holdback that ends before anybody of it is measured",
+		rollout("holdback: {share: 5%, for: 60m}"),
+		[
+			"w.yaml:58:32: a holdback of 1h measures nobody by latency-p99: a unit that comes in it counts after 3606s (its window, and what it takes to arrive); write a longer one, such as for: 7212s; who comes in its last 3606s is not measured",
+		],
+	],
 	[
 		"a floor below one point",
 		rollout("bandit: {algorithm: thompson, floor: 0.0001%}"),
@@ -81,3 +92,20 @@ checkRows(t, [
 		],
 	],
 ]);
+
+t.test("a short holdback that was accepted by an earlier Weir stands; a longer window makes it refused", async (t) => {
+	const { resources, positions } = loadResources([{ name: "w.yaml", text: rollout("holdback: {share: 5%, for: 1m}") }]);
+	const found = (isStored: (one: Named) => boolean) => checkResources(resources, positions, isStored).length;
+	t.equal(
+		found(() => false),
+		1,
+	);
+	t.equal(
+		found(() => true),
+		0,
+	);
+	t.equal(
+		found(({ metadata }) => metadata.name !== "latency-p99"),
+		1,
+	);
+});
