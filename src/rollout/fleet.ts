@@ -15,11 +15,24 @@ export const FLEET_FALSE_SHARE = 0.05;
  * ln of the e-value for "some challenger improves the goal by more than its line": the mean over all declared challengers
  * with equal weights. Which of them are still tested depends on the data (an arm was closed, a claim cannot be told), so
  * each that is not counts as 0, which is what is left of an e-value where nothing is said. null without a goal that was tested.
+ *
+ * A finding's e-value of a quantile is of the shares above the frozen thresholds, and the goal is proved only where those around
+ * them are too (analysis/quantileGrid.ts). So it counts by its verdict: proved at a level is an e-value of 1 ÷ the level,
+ * also over all eras that share it, and anything else is 0. Nor is it known of a proof by planned looks.
+ * @param quantileAlpha where the goal is on a quantile, the experiment's alpha; null = it is not
  */
-export function goalLogE(findings: readonly Finding[], challengers: number): number | null {
-	const tested = findings.flatMap(({ role, segment, logE }) =>
-		role === "goal" && segment === undefined && logE !== undefined && logE !== null ? [logE] : [],
-	);
+export function goalLogE(
+	findings: readonly Finding[],
+	challengers: number,
+	quantileAlpha: number | null = null,
+): number | null {
+	const goals = findings.filter(({ role, segment }) => role === "goal" && segment === undefined);
+	const tested =
+		quantileAlpha === null
+			? goals.flatMap(({ logE }) => (logE === undefined || logE === null ? [] : [logE]))
+			: goals.flatMap(({ verdict, look }) =>
+					verdict === "pass" && look === undefined ? [Math.log(challengers / quantileAlpha)] : [],
+				);
 	return tested.length === 0 ? null : logSumExp(tested) - Math.log(Math.max(challengers, tested.length));
 }
 

@@ -2,10 +2,13 @@
 import t from "tap";
 import { compare } from "../../src/analysis/comparison.js";
 import type { Finding } from "../../src/analysis/finding.js";
+import { CENTRE, gridQuantiles } from "../../src/analysis/quantileGrid.js";
 import { isMeasured, type Question } from "../../src/analysis/question.js";
 import { decide } from "../../src/rollout/decide.js";
 import { goalLogE, provedTogether } from "../../src/rollout/fleet.js";
-import { evidence, experiment, input, LAST_STEP, metric, status } from "./example.js";
+import type { DecisionLog } from "../../src/state/decisionLog.js";
+import { lastDecisionIn } from "../../src/state/lastDecision.js";
+import { evidence, experiment, input, LAST_STEP, METRICS, metric, rate, status } from "./example.js";
 
 const BLANK: Finding = {
 	...{ metric: "m", arm: "a", role: "goal", method: "asympcs", improvement: null, lower: null, upper: null },
@@ -79,4 +82,45 @@ t.test("e-values of goals that do nothing have a mean of at most 1, whatever clo
 	}
 	t.ok(sum / runs < 1.02, `${sum / runs}`);
 	t.ok(cut / runs > 1.2, `cut off at 1: ${cut / runs}`);
+});
+
+t.test("a goal on a quantile counts by its verdict: its grid is in no e-value", async (t) => {
+	const n = 20_000;
+	const above = gridQuantiles(0.9).map((q) => 1 - q);
+	const told = (boosted: readonly number[]) => {
+		const shares: Readonly<Record<string, readonly number[]>> = { control: above.map((p) => 0.85 * p), boosted };
+		const made = evidence({ control: { n }, boosted: { n } });
+		const arms = made.arms.map((arm) => {
+			const slow = shares[arm.arm] ?? [];
+			return { ...arm, metrics: { "goal-p90": { ...rate(n, slow[CENTRE] ?? 0), slow } } };
+		});
+		const gridMs = above.map((_, index) => 15 + index / 2);
+		const frozen = { thresholdMs: 18, referenceMs: 20, era: 1, gridMs, frozenAtMs: 40_000, sampleSize: 9_000 };
+		const asked = input({
+			experiment: experiment(["boosted", "other"], {
+				goal: { metric: "goal-p90", improveBy: { kind: "relative", value: 0.1 } },
+				guardrails: [],
+			}),
+			metrics: {
+				...METRICS,
+				"goal-p90": metric("goal-p90", { type: "quantile", source: "latency", direction: "down", quantile: 0.9 }),
+			},
+			status: status({ ...LAST_STEP, thresholds: { "goal-p90": frozen } }),
+			evidence: { ...made, arms },
+		});
+		const outcome = decide(asked);
+		const decision = { sequence: 1, atMs: 1, by: "weir", acknowledgedAtMs: null, input: asked, outcome };
+		const log = { last: () => 1, page: () => ({ decisions: [decision] }) } as unknown as DecisionLog;
+		return { finding: outcome.findings[0], logE: lastDecisionIn(log, "main")?.goalLogE };
+	};
+	// Twelve of a hundred requests above all thresholds below the frozen one, and few above that.
+	const open = told(above.map((_, index) => (index < CENTRE ? 0.12 : 0.06)));
+	t.match(open.finding, { verdict: "open", note: /not yet for every place/ });
+	t.ok((open.finding?.logE ?? 0) > 30, "by the one threshold it would be sure");
+	t.equal(open.logE, null);
+	const proved = told(above.map((p) => 0.3 * p));
+	t.match(proved.finding, { verdict: "pass" });
+	t.ok(Math.abs((proved.logE ?? 0) - Math.log(20)) < 1e-9, "one of two, proved at 2.5 %: (40 + 0) / 2");
+	const look = { number: 1, units: 1, z: 9, boundary: 1, improvement: null, lower: null };
+	t.equal(goalLogE([{ ...BLANK, verdict: "pass", logE: 9, look }], 1, 0.05), null, "by a look");
 });
