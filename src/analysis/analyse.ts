@@ -49,6 +49,8 @@ export interface AnalysisInput {
 	readonly heldBack?: HeldBack | null;
 	/** By rules to which findings did not say which requests are slow. */
 	readonly withoutSlow?: boolean;
+	/** By rules to which sentences did not say that slow requests are counted by person. */
+	readonly slowOfRequests?: boolean;
 	/** By rules to which a holdback was no test of its own. */
 	readonly wholeAlpha?: boolean;
 }
@@ -74,7 +76,7 @@ export function analyse(asked: AnalysisInput): Analysis {
 	const shared =
 		own?.levels ?? input.levels ?? levels(experiment, input.wholeAlpha ? "by former rules" : "until a holdback");
 	const declared = claims(experiment, metrics, input.thresholds, input.levels !== null);
-	const all = input.withoutSlow ? declared.map((claim) => ({ ...claim, slow: null })) : declared;
+	const all = declared.map((claim) => withSlow(claim, input));
 	const open = input.closedArms.length === 0 ? all : all.filter(({ arm }) => !input.closedArms.includes(arm));
 	const baseline = baselineOf(experiment);
 	const findings: Finding[] = [];
@@ -93,6 +95,11 @@ export function analyse(asked: AnalysisInput): Analysis {
 	const told = moved.length === 0 ? open : open.filter(({ metricName }) => !moved.includes(metricName));
 	findings.push(...segmentHarms(told, experiment, evidence, shared));
 	return { findings, srm: sampleRatio(exposuresSince(evidence.exposures, input.accepted)), moved };
+}
+
+function withSlow(claim: Claim, { withoutSlow, slowOfRequests }: AnalysisInput): Claim {
+	if (claim.slow === null || slowOfRequests) return withoutSlow ? { ...claim, slow: null } : claim;
+	return { ...claim, slow: { ...claim.slow, perPerson: true } };
 }
 
 function holdbackOf({ heldBack, experiment, metrics, thresholds }: AnalysisInput): HoldbackQuestions | null {

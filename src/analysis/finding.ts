@@ -60,6 +60,8 @@ export interface SlowRequests {
 	/** That with the margin of a guardrail added, or the improvement of a goal taken away. */
 	readonly challengerMs: number;
 	readonly effect: Effect;
+	/** The levels are means over persons of the share of their requests, and sentences say so. Absent by former rules. */
+	readonly perPerson?: true;
 }
 
 /** The planned look that proved a goal, else the last one that was taken. */

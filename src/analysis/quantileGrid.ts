@@ -52,6 +52,27 @@ export interface GridSample {
 	readonly slow: readonly number[];
 }
 
+/** Rounding of means over all units. */
+const SLACK = 1e-9;
+
+/**
+ * Why these are no shares above rising thresholds, the one at CENTRE being `mean`; or empty. A grid of another size proves
+ * nothing and is none of them.
+ */
+export function problemOfGrid(slow: readonly number[], mean: number): string {
+	if (slow.length !== GRID_SIZE) return "";
+	for (const [index, share] of slow.entries()) {
+		const said = `${share} of the requests are above threshold ${index + 1} of ${GRID_SIZE}`;
+		if (!(typeof share === "number" && share >= -SLACK && share <= 1 + SLACK)) return said;
+		const before = slow[index - 1] ?? 1;
+		if (share > before + SLACK) return `${said}, and ${before} above the lower one before it`;
+	}
+	const centre = slow[CENTRE] ?? Number.NaN;
+	return Math.abs(centre - mean) <= SLACK
+		? ""
+		: `${centre} of the requests are above the frozen threshold by its grid, ${mean} by the metric`;
+}
+
 export interface GridQuestion {
 	readonly quantile: number;
 	/** Of the requests, added to 1 − q: what a pass tolerates. */

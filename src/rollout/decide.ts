@@ -16,7 +16,13 @@
  * 11. wait, with what is missing and how long it may take.
  */
 import { analyse, NOTHING } from "../analysis/analyse.js";
-import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS, RULES_WITH_SLOW_WORDS } from "./decision.js";
+import {
+	type DecisionInput,
+	type Outcome,
+	RULES_WITH_HOLDBACKS,
+	RULES_WITH_PERSONS,
+	RULES_WITH_SLOW_WORDS,
+} from "./decision.js";
 import { asFormer, completed, formerLevels } from "./formerRules.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";
 import { bandit } from "./rules/bandit.js";
@@ -74,6 +80,7 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		looks: looksByArm(status),
 		levels: input.rules === undefined ? formerLevels(experiment) : null,
 		...((input.rules ?? 0) < RULES_WITH_HOLDBACKS ? { wholeAlpha: true } : { heldBack: heldBackOf(status) }),
+		slowOfRequests: (input.rules ?? 0) < RULES_WITH_PERSONS,
 		withoutSlow: (input.rules ?? 0) < RULES_WITH_SLOW_WORDS,
 	});
 	if (status.phase === "Promoting") return decideTakeover(input, analysis);

@@ -79,6 +79,12 @@ export const RULES_WITH_SLOW_WORDS = 8;
 /** From these rules on a mean at the end of its range may lie beyond it by rounding. */
 export const RULES_WITH_ROUNDING = 9;
 
+/** From these rules on sentences say that slow requests are counted by person. */
+export const RULES_WITH_PERSONS = 9;
+
+/** From these rules on the shares above a grid's thresholds are looked at, too. */
+export const RULES_WITH_GRID_SHAPES = 9;
+
 /** Everything decide() reads. */
 export interface DecisionInput {
 	/** Absent: made before rules had numbers, see formerRules.ts. */

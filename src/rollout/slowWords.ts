@@ -25,9 +25,14 @@ export function slowComparison({ slow, role }: OfQuantile): string {
 	return `requests above ${slowLimit(slow, role)} against the baseline's above ${ms(slow.baselineMs)}`;
 }
 
-/** `0.56% of its requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms`. */
+/**
+ * `on average 0.56% of a person's requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms`: a
+ * person of a hundred requests counts like one of a single request.
+ */
 export function slowRequests({ slow, role, challenger, baseline }: Finding, whose = "the old version's"): string {
 	if (slow === undefined) return "";
-	const own = `${share(challenger.mean)} of its requests took longer than ${slowLimit(slow, role)}`;
+	const mean = share(challenger.mean);
+	const shares = slow.perPerson ? `on average ${mean} of a person's requests` : `${mean} of its requests`;
+	const own = `${shares} took longer than ${slowLimit(slow, role)}`;
 	return `${own}, ${share(baseline.mean)} of ${whose} longer than ${ms(slow.baselineMs)}`;
 }

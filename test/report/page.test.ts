@@ -186,7 +186,7 @@ t.test("a quantile's picture says which requests it counts, and that an equal ve
 	t.match(page, /guardrail, within its margin, 0\.25\u00A0pp more tolerated/);
 	t.match(
 		page,
-		/of its requests took longer than 40 ms \(20 ms \+ 100%\), [\d.]+% of the baseline’s longer than 20 ms, a difference of/,
+		/of a person&#39;s requests took longer than 40 ms \(20 ms \+ 100%\), [\d.]+% of the baseline’s longer than 20 ms, a difference of/,
 	);
 	t.match(page, /A version just as fast as the baseline lies right of the thin line\./);
 	t.match(page, /Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within\./);

@@ -48,7 +48,7 @@ const CASES: readonly Case[] = [
 		action: "roll-back",
 		rule: "harm",
 		reason:
-			/latency-p99 of arm boosted is proved beyond its margin: 90% of its requests took longer than 40 ms \(20 ms \+ 100%\)/,
+			/latency-p99 of arm boosted is proved beyond its margin: on average 90% of a person's requests took longer than 40 ms \(20 ms \+ 100%\)/,
 	},
 	{
 		fact: "the goal proved worse than zero rolls back",

@@ -1,6 +1,7 @@
 /** Broken data stops ramp and promotion, says why, and never stops harm or the end. */
 import t from "tap";
 import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
+import { gridQuantiles } from "../../src/analysis/quantileGrid.js";
 import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type DecisionInput, RULES } from "../../src/rollout/decision.js";
@@ -276,6 +277,46 @@ t.test("a threshold is not given up on a share that is no number", async (t) => 
 	t.equal(at(0).rule, "baseline-moved", "nobody is as slow any more");
 	t.match(at(null), { rule: "data", reason: /latency-p99 of arm control: the mean is null/ });
 	t.equal(at(null, 5).rule, "baseline-moved", "as it was decided by former rules");
+});
+
+t.test("shares above the thresholds of a grid are shares, fall, and are the metric's at its own", async (t) => {
+	const above = gridQuantiles(0.99).map((q) => 1 - q);
+	const n = 6_000;
+	const made = evidence({ control: { n, accuracy: 0.7 }, boosted: { n, accuracy: 0.8, slow: 0.001 } });
+	const gridMs = above.map((_, index) => 15 + index / 2);
+	const frozen = { thresholdMs: 40, referenceMs: 20, era: 1, gridMs, frozenAtMs: 0, sampleSize: 5_000 };
+	const own = experiment(["boosted"], {
+		guardrails: [{ metric: "latency-p99", margin: { kind: "relative", value: 1 } }],
+	});
+	const at = (boosted: readonly (number | null)[], control: readonly number[], rules = RULES) => {
+		const shares: Readonly<Record<string, readonly unknown[]>> = { control, boosted };
+		const arms = made.arms.map((arm) => {
+			const p99 = { ...rate(n, arm.arm === "control" ? 0.01 : 0.001), slow: shares[arm.arm] as number[] };
+			return { ...arm, metrics: { ...arm.metrics, "latency-p99": p99 } };
+		});
+		const thresholds = { "latency-p99": frozen };
+		const given = { status: status({ ...LAST_STEP, thresholds }), evidence: { ...made, arms } };
+		return decide(input({ rules, experiment: own, ...given }));
+	};
+	const few = above.map((p) => p / 10);
+	t.equal(at(few, above).action, "promote");
+	t.equal(at(few.with(3, (few[2] ?? 0) + 1e-12), above).action, "promote", "up to rounding");
+	for (const [boosted, control, reason] of [
+		[
+			few.with(19, null as unknown as number),
+			above,
+			/latency-p99 of arm boosted: null of the requests are above threshold 20/,
+		],
+		[few, above.with(0, 99), /of arm control: 99 of the requests are above threshold 1 of 20/],
+		[few.with(19, -0.1), above, /-0.1 of the requests/],
+		[few.with(5, 0.02), above, /0.02 of the requests are above threshold 6 of 20, and 0.00\d+ above the lower one/],
+		[few.map((p) => p / 2), above, /above the frozen threshold by its grid, 0.001 by the metric/],
+	] as const) {
+		const outcome = at(boosted, control);
+		t.match(outcome, { action: "hold", rule: "data", reason }, outcome.reason);
+		t.match(outcome.summary, /latency-p99 of \w+ has shares of slow requests that no requests have/);
+		t.not(at(boosted, control, 8).rule, "data", "by former rules");
+	}
 });
 
 const LOST = { droppedEntries: 1_000 };

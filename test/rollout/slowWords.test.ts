@@ -27,13 +27,13 @@ t.test(
 	(t) => {
 		const passed = decided({ n: 20_000, accuracy: 0.83, slow: 0.0056 });
 		const shares =
-			/0\.56% of its requests took longer than 40 ms \(20 ms \+ 100%\), 1% of the old version's longer than 20 ms/;
+			/0\.56% of a person's requests took longer than 40 ms \(20 ms \+ 100%\), 1% of the old version's longer than 20 ms/;
 		t.match(passed.outcome, { action: "promote", summary: shares });
-		t.match(passed.outcome.summary, /; latency-p99 of boosted is within its margin: 0\.56%/);
+		t.match(passed.outcome.summary, /; latency-p99 of boosted is within its margin: on average 0\.56% of a person/);
 		t.notMatch(passed.outcome.summary, /no worse/);
 		t.match(
 			passed.outcome.reason,
-			/latency-p99 within its margin \(0\.56% .* 1% of the baseline's longer than 20 ms; improvement at least 0\.001\d* against the line -0\.0025\)/,
+			/latency-p99 within its margin \(on average 0\.56% .* 1% of the baseline's longer than 20 ms; improvement at least 0\.001\d* against the line -0\.0025\)/,
 		);
 		t.match(passed.outcome.findings[0], {
 			slow: { baselineMs: 20, challengerMs: 40, effect: { kind: "relative", value: 1 } },
@@ -43,7 +43,7 @@ t.test(
 		const tolerated = decided({ n: 400_000, accuracy: 0.83, slow: 0.01 });
 		t.match(
 			tolerated.outcome.summary,
-			/within its margin: 1% of .* surely at most 0\.0\d+ points more \(0\.25 points tolerated\)/,
+			/within its margin: on average 1% of .* surely at most 0\.0\d+ points more \(0\.25 points tolerated\)/,
 		);
 		t.end();
 	},
@@ -54,9 +54,9 @@ t.test("harm names the line that was judged", (t) => {
 	t.match(harmed.outcome, {
 		action: "roll-back",
 		summary:
-			"Everybody is back on the old version: latency-p99 of boosted is beyond its margin: 1.12% of its requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms, surely at least 0.058 points more; 800,000 people against 800,000.",
+			"Everybody is back on the old version: latency-p99 of boosted is beyond its margin: on average 1.12% of a person's requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms, surely at least 0.058 points more; 800,000 people against 800,000.",
 		reason:
-			/is proved beyond its margin: 1\.12% .*; improvement -0\.0012, at most -0\.00058?\d* at all looks, harm is below 0 \(/,
+			/is proved beyond its margin: on average 1\.12% .*; improvement -0\.0012, at most -0\.00058?\d* at all looks, harm is below 0 \(/,
 	});
 	t.notMatch(harmed.outcome.reason, /-0\.0025/);
 	t.notMatch(harmed.outcome.summary, /allowed/);
@@ -69,7 +69,7 @@ t.test("what is open says what it still may be, in its own lengths", (t) => {
 	t.match(open.outcome, { action: "hold", waitsFor: "proof" });
 	t.match(
 		open.outcome.summary,
-		/latency-p99 of boosted is not proved within its margin yet: 1% of its requests took longer than 40 ms \(20 ms \+ 100%\), 1% of the old version's longer than 20 ms, and may still be up to [\d.]+ points more, 0\.25 points are tolerated/,
+		/latency-p99 of boosted is not proved within its margin yet: on average 1% of a person's requests took longer than 40 ms \(20 ms \+ 100%\), 1% of the old version's longer than 20 ms, and may still be up to [\d.]+ points more, 0\.25 points are tolerated/,
 	);
 	t.match(
 		open.outcome.reason,
@@ -85,10 +85,10 @@ t.test("margins in milliseconds, of nothing, and a goal that is to be faster", (
 		const given = { experiment: own, status: status({ ...LAST_STEP, thresholds }) };
 		return decided({ n: 20_000, accuracy: 0.83, slow: 0.004 }, given).outcome.summary;
 	};
-	t.match(limited("absolute", 5, 25), /0\.4% of its requests took longer than 25 ms \(20 ms \+ 5 ms\), 1% of/);
+	t.match(limited("absolute", 5, 25), /0\.4% of a person's requests took longer than 25 ms \(20 ms \+ 5 ms\), 1% of/);
 	t.match(
 		limited("relative", 0, 20),
-		/0\.4% of its requests took longer than 20 ms, 1% of the old version's longer than 20 ms/,
+		/0\.4% of a person's requests took longer than 20 ms, 1% of the old version's longer than 20 ms/,
 	);
 	const goal = experiment(["boosted"], {
 		guardrails: [],
@@ -103,7 +103,7 @@ t.test("margins in milliseconds, of nothing, and a goal that is to be faster", (
 	);
 	t.match(
 		faster.outcome.summary,
-		/^boosted becomes the new version: latency-p99 of boosted is better: 0\.4% of its requests took longer than 18 ms \(20 ms - 10%\), 1% of the old version's longer than 20 ms, surely at least 0\.\d+ points fewer; 20,000 people/,
+		/^boosted becomes the new version: latency-p99 of boosted is better: on average 0\.4% of a person's requests took longer than 18 ms \(20 ms - 10%\), 1% of the old version's longer than 20 ms, surely at least 0\.\d+ points fewer; 20,000 people/,
 	);
 	t.end();
 });
@@ -112,5 +112,9 @@ t.test("decisions by former rules say what they said", (t) => {
 	const { outcome } = decided({ n: 20_000, accuracy: 0.83, slow: 0.0056 }, { rules: 7 });
 	t.match(outcome.summary, /share of slow requests \(latency-p99\) of boosted is no worse/);
 	t.notOk(outcome.findings.some((finding) => "slow" in finding));
+	const byRequests = decided({ n: 20_000, accuracy: 0.83, slow: 0.0056 }, { rules: 8 });
+	t.match(byRequests.outcome.summary, /within its margin: 0\.56% of its requests took longer than 40 ms/);
+	t.notOk("perPerson" in (byRequests.outcome.findings[0]?.slow ?? { perPerson: true }));
+	t.ok(recomputes(byRequests));
 	t.end();
 });

@@ -5,10 +5,11 @@
 import { claimedMetrics } from "../../analysis/claim.js";
 import type { MetricEvidence } from "../../analysis/evidence.js";
 import { unequalMissing } from "../../analysis/missingOutcomes.js";
+import { problemOfGrid } from "../../analysis/quantileGrid.js";
 import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../analysis/statistics/extremes.js";
 import { problemOf } from "../../analysis/statistics/moments.js";
 import type { Metric } from "../../resources/resource.js";
-import { type DecisionInput, RULES_WITH_ROUNDING, RULES_WITH_SHAPES } from "../decision.js";
+import { type DecisionInput, RULES_WITH_GRID_SHAPES, RULES_WITH_ROUNDING, RULES_WITH_SHAPES } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count } from "../plainWords.js";
 import { duration, number, percent } from "../sentence.js";
@@ -130,6 +131,10 @@ function measureProblem(rules: number, measured: MetricEvidence, metric: Metric 
 	const { n, mean, extremes: [own] = [] } = measured;
 	const moments = problemOf(measured);
 	if (moments !== "") return { reason: moments, summary: "is not a number" };
+	if (rules >= RULES_WITH_GRID_SHAPES && n > 0 && measured.slow !== undefined) {
+		const grid = problemOfGrid(measured.slow, mean);
+		if (grid !== "") return { reason: grid, summary: "has shares of slow requests that no requests have" };
+	}
 	// Of the value itself; a covariate that no unit has has none, and the tails of the others are looked at with the claim.
 	if (rules < RULES_WITH_SHAPES || n === 0 || own === undefined) return null;
 	const beside = problemOfExtremes(own, mean);
