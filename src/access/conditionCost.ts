@@ -158,6 +158,8 @@ function costOf(node: ASTNode, scope: Scope): Cost {
 		case "<=":
 		case ">":
 		case ">=": {
+			const known = literalCost(node.op, node.args, scope);
+			if (known !== null) return known;
 			const [left, right] = node.args.map((one) => costOf(one, scope)) as [Cost, Cost];
 			return binaryCost(node.op, left, right);
 		}
@@ -197,6 +199,30 @@ const logical = (sides: readonly Cost[], { error }: Scope): Cost =>
 		plus(line(1), ...sides.flatMap(({ steps, fails }) => [steps, line(fails ? error : 0)])),
 		sides.some(({ fails }) => fails),
 	);
+
+/**
+ * `==` with a literal, or `in` a list of them; null = neither. A text is looked at for the literal's length; of a value that
+ * may be anything the type is looked at, value by value, and whatever a walk's element is, it is no error (userOf() keeps out values that
+ * the library has no type for).
+ */
+function literalCost(op: string, [left, right]: readonly [ASTNode, ASTNode], scope: Scope): Cost | null {
+	const literals = op === "in" ? literalsOf(right) : op === "==" || op === "!=" ? [left, right].filter(isLiteral) : [];
+	const [first] = literals;
+	if (first === undefined) return null;
+	const other = op === "in" || first === right ? left : right;
+	const of = costOf(other, scope);
+	const isElement = other.op === "id" && other.args === scope.element?.name;
+	// In a list each literal is made anew, and compared.
+	const texts = literals.map((one) => line(4 + (typeof one.args === "string" ? one.args.length : 1) / TEXT_PER_STEP));
+	const type = of.kind === "text" ? line(0) : times(of.size, 1 / VALUE);
+	return plain(plus(of.steps, type, ...texts), !isElement && (of.fails || of.kind !== "text"));
+}
+
+const isLiteral = ({ op, args }: ASTNode): boolean =>
+	op === "value" && ["string", "number", "bigint", "boolean"].includes(typeof args);
+
+const literalsOf = (node: ASTNode): readonly ASTNode[] =>
+	node.op === "list" && node.args.every(isLiteral) ? node.args : [];
 
 function binaryCost(op: string, left: Cost, right: Cost): Cost {
 	const texts = left.kind !== "other" && right.kind !== "other";

@@ -1,5 +1,6 @@
 /** What conditions see of a request and its user, and whether it is of a size that they may look at. */
 import {
+	CONDITION_CLAIMS_DEPTH_MAX,
 	CONDITION_LIST_MAX,
 	CONDITION_METHOD_CHARS_MAX,
 	CONDITION_NAME_CHARS_MAX,
@@ -29,7 +30,7 @@ export class UserView {
 	readonly tenants: readonly string[] | undefined;
 	readonly purposes: readonly string[] | undefined;
 	readonly claims: Readonly<Record<string, unknown>> | undefined;
-	/** More values or characters than may be looked at, or a number that is none of CEL's. */
+	/** More values, levels or characters than may be looked at, or a value that is none of CEL's. */
 	readonly tooLong: boolean;
 	constructor(token: VerifiedToken | null) {
 		this.issuer = token?.issuer;
@@ -60,13 +61,22 @@ function weight(value: unknown): number {
 	return sum;
 }
 
-/** Of all texts in a value, names too; infinite where a number is beyond int64, whose conversion the library does not refuse. */
-function characters(value: unknown): number {
+/**
+ * Of all texts in a value, names too; infinite where a number is beyond int64, whose conversion the library does not refuse,
+ * where a value hides its type from the library (a claim named constructor), and below too many levels: the library makes
+ * a type for each new nesting, which takes a time that grows with the square of its depth, and keeps it.
+ */
+function characters(value: unknown, levels = CONDITION_CLAIMS_DEPTH_MAX): number {
 	if (typeof value === "string") return value.length;
 	if (typeof value === "number") return Math.abs(value) < 2 ** 63 ? 0 : Number.POSITIVE_INFINITY;
 	if (typeof value !== "object" || value === null) return 0;
+	if (levels === 0 || ![undefined, Object, Array].includes(value.constructor as ObjectConstructor)) {
+		return Number.POSITIVE_INFINITY;
+	}
 	let sum = 0;
-	for (const [name, item] of Object.entries(value)) sum += (Array.isArray(value) ? 0 : name.length) + characters(item);
+	for (const [name, item] of Object.entries(value)) {
+		sum += (Array.isArray(value) ? 0 : name.length) + characters(item, levels - 1);
+	}
 	return sum;
 }
 

@@ -36,6 +36,9 @@ export const CONDITION_USER_CHARS_MAX = 6_144;
 export const CONDITION_METHOD_CHARS_MAX = 64;
 export const CONDITION_NAME_CHARS_MAX = 512;
 
+/** Levels of lists and maps in a token's claims, the claims themselves the first: real ones have four. */
+export const CONDITION_CLAIMS_DEPTH_MAX = 8;
+
 /** A text that contains() looks for: within V8's bounds for linear search (250). */
 export const CONDITION_NEEDLE_CHARS_MAX = 250;
 

@@ -19,16 +19,19 @@ import { knownNames } from "./suggest.js";
 /**
  * All cross-check problems of a set.
  * @param isStored whether it stands as it was accepted, so that a grant which is gone since makes no problem of it
+ * @param before what stood before the change, for what is only refused where it gets worse
  * @param positions those of parseResources; without them (a set that came as JSON) problems have no position
  */
 export function checkResources(
 	set: ResourceSet,
 	positions: Positions = new Positions(),
 	isStored: (resource: Named) => boolean = () => false,
+	before: ResourceSet | null = null,
 ): readonly Problem[] {
 	const problems: Problem[] = [];
 	const check: Check = {
 		set,
+		before,
 		positions,
 		isStored,
 		report: (resource, path, message, hint) => {

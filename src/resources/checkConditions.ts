@@ -1,36 +1,114 @@
 /** All conditions that one request to a Service can reach, together: each by itself is bounded where it is read. */
-import { compileCondition } from "../access/condition.js";
+import { compileCondition, conditionFault } from "../access/condition.js";
 import { ANYONE } from "../access/principal.js";
+import { selects } from "../access/table.js";
 import { CONDITION_STEPS_MAX } from "../limits.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
-import type { AccessPolicy, Service } from "./resource.js";
+import { type AccessPolicy, qualifiedName, type ResourceSet, type Service } from "./resource.js";
 
-/** @param selected the policies that select the Service, in declared order */
-export function conditionProblems({ report }: Check, service: Service, selected: readonly AccessPolicy[]): void {
-	// With shadow policies the enforced ones are asked once more, to tell what would change.
-	const again = selected.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
-	let common = 0;
-	const named = new Map<string, number>();
-	let most = 0;
-	for (const policy of selected) {
-		const { condition, principals, mode } = policy.spec;
-		if (condition === null) continue;
-		const steps = compileCondition(condition).steps * (mode === "shadow" ? 1 : again);
-		// A caller is one principal: what others are named in, it cannot reach.
-		const exact = principals.length > 0 && principals.every((id) => id !== "*" && id !== ANYONE && !id.endsWith("/*"));
-		if (exact) {
-			for (const id of principals) {
-				const sum = (named.get(id) ?? 0) + steps;
-				named.set(id, sum);
-				most = Math.max(most, sum);
-			}
-		} else common += steps;
-		if (common + most <= CONDITION_STEPS_MAX) continue;
-		const message = `spec.condition brings what one request to ${resourceTitle(service)} can cost to ${common + most} steps, more than ${CONDITION_STEPS_MAX}`;
-		const hint =
-			"name exact principals, or write pathPrefixes, pathTemplates, groups or claims instead of conditions; walks and contains() cost most";
-		report(policy, ["spec", "condition"], message, hint);
-		return;
+/**
+ * Told of a policy of the change, where there is one; and only where a request can cost more than before it, so that what
+ * stands since before the bound holds up nobody.
+ * @param selected the policies that select the Service, in declared order
+ */
+export function conditionProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
+	const { steps } = costOf(selected);
+	if (steps <= CONDITION_STEPS_MAX || steps <= stepsBefore(check.before, service)) return;
+	const stored = selected.filter((one) => check.isStored(one));
+	const told = new Cost(timesAsked(selected));
+	for (const one of stored) told.add(one);
+	const given = selected.filter((one) => !stored.includes(one));
+	const over = given.find((one) => told.add(one) > CONDITION_STEPS_MAX);
+	// What is stored may come to be about a Service by a change of that, or by a grant.
+	const policy = over ?? selected.find(({ spec }) => spec.condition !== null);
+	if (policy === undefined) return;
+	const message = `spec.condition brings what one request to ${resourceTitle(service)} can cost to ${told.steps} steps, more than ${CONDITION_STEPS_MAX}`;
+	const hint =
+		"name exact principals, or write pathPrefixes, pathTemplates, groups or claims instead of conditions; walks and contains() cost most";
+	check.report(policy, ["spec", "condition"], message, hint);
+}
+
+/** With shadow policies the enforced ones are asked once more, to tell what would change. */
+const timesAsked = (policies: readonly AccessPolicy[]): number =>
+	policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
+
+/** Steps of one request, policy by policy. A caller is one principal: what others are named in, it cannot reach. */
+class Cost {
+	#common = 0;
+	#most = 0;
+	readonly #named = new Map<string, number>();
+	/** @param asked how often enforced policies are asked */
+	constructor(private readonly asked: number) {}
+
+	get steps(): number {
+		return this.#common + this.#most;
 	}
+
+	/** @returns the steps with it */
+	add({ spec: { condition, principals, mode } }: AccessPolicy): number {
+		const steps = condition === null ? 0 : compileCondition(condition).steps * (mode === "shadow" ? 1 : this.asked);
+		const exact = principals.length > 0 && principals.every((id) => id !== "*" && id !== ANYONE && !id.endsWith("/*"));
+		if (!exact) this.#common += steps;
+		else if (steps > 0) {
+			for (const id of principals) {
+				const sum = (this.#named.get(id) ?? 0) + steps;
+				this.#named.set(id, sum);
+				this.#most = Math.max(this.#most, sum);
+			}
+		}
+		return this.steps;
+	}
+}
+
+function costOf(policies: readonly AccessPolicy[]): Cost {
+	const cost = new Cost(timesAsked(policies));
+	for (const one of policies) cost.add(one);
+	return cost;
+}
+
+function stepsBefore(before: ResourceSet | null, service: Service): number {
+	const name = qualifiedName(service.metadata);
+	const former = before?.services.find(({ metadata }) => qualifiedName(metadata) === name);
+	if (before === null || former === undefined) return 0;
+	return costOf(before.accessPolicies.filter((one) => selects(one, former, before.referenceGrants))).steps;
+}
+
+export interface StandingCondition {
+	readonly resource: AccessPolicy | Service;
+	/** What is so, and what follows. */
+	readonly words: string;
+}
+
+const standing = new WeakMap<ResourceSet, readonly StandingCondition[]>();
+
+/** Conditions that stand since before their cost was bounded. Looked for once for each set. */
+export function standingConditions(set: ResourceSet): readonly StandingCondition[] {
+	let found = standing.get(set);
+	if (found === undefined) {
+		found = [...untold(set), ...dear(set)];
+		standing.set(set, found);
+	}
+	return found;
+}
+
+const untold = ({ accessPolicies }: ResourceSet): readonly StandingCondition[] =>
+	accessPolicies.flatMap((resource) => {
+		const { condition, action } = resource.spec;
+		const fault = condition === null ? null : conditionFault(condition);
+		if (fault === null) return [];
+		const does = action === "allow" ? "lets nobody in" : "denies everyone whom the rest of the policy is about";
+		return [
+			{ resource, words: `its condition ${fault.what}; it is never told, so that the policy ${does}: replace it` },
+		];
+	});
+
+function dear({ services, accessPolicies, referenceGrants }: ResourceSet): readonly StandingCondition[] {
+	const policies = accessPolicies.filter(({ spec }) => spec.condition !== null || spec.mode === "shadow");
+	return services.flatMap((resource) => {
+		const { steps } = costOf(policies.filter((one) => selects(one, resource, referenceGrants)));
+		if (steps <= CONDITION_STEPS_MAX) return [];
+		const words = `the conditions about it can cost one request ${steps} steps, more than ${CONDITION_STEPS_MAX}: make them cheaper; until then no change is taken that adds to it`;
+		return [{ resource, words }];
+	});
 }

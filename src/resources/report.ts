@@ -4,6 +4,8 @@ import type { ResourceSet } from "./resource.js";
 
 export interface Check {
 	readonly set: ResourceSet;
+	/** What stood before the change: what is no worse than then is no fault of it. null = nothing did. */
+	readonly before: ResourceSet | null;
 	readonly positions: Positions;
 	/** Stands as it was accepted: a grant that it counted on may be gone since, and that is no fault of a later change. */
 	isStored(resource: Named): boolean;

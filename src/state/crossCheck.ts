@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_MAX } from "../limits.js";
 import { checkResources } from "../resources/check.js";
 import { resourceSet, resourcesOf } from "../resources/kinds.js";
-import { parseResources } from "../resources/parse.js";
+import { parseResources, type ResourceFile } from "../resources/parse.js";
 import { type Named, type Positions, resourceTitle } from "../resources/position.js";
 import {
 	type Experiment,
@@ -44,13 +44,37 @@ export function crossCheck(
 	files: readonly { readonly name: string; readonly text: string }[],
 	status: Status,
 ): CrossChecked {
+	const { problems, sources, ...checked } = checkedSet(before, kept, files, status);
+	const given = new Set(files.map(({ name }) => name));
+	const isOfStored = ({ position }: Problem): boolean =>
+		position?.file.startsWith(STORED) === true && !given.has(position.file);
+	if (!problems.some(isOfStored)) return { ...checked, problems: limited(inOrder(problems, sources)) };
+	// What a stored document was at fault for before, by a rule that it was accepted without, no other change waits for.
+	const standing = new Set(checkedSet(before, before, [], status).problems.map((one) => JSON.stringify(one)));
+	const made = problems.filter((one) => !isOfStored(one) || !standing.has(JSON.stringify(one)));
+	return { ...checked, problems: limited(inOrder(made, sources)) };
+}
+
+const STORED = "stored ";
+
+/** All problems, in no order, and the texts that were read. */
+function checkedSet(
+	before: readonly StoredResource[],
+	kept: readonly StoredResource[],
+	files: readonly { readonly name: string; readonly text: string }[],
+	status: Status,
+): CrossChecked & { readonly sources: readonly ResourceFile[] } {
 	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
 	const assigning = running(status);
 	const demands = (one: Resource): boolean =>
 		one.kind !== "Experiment" || !hasEnded(one, known.get(keyOf(one)), status);
 	const stored = kept.filter(({ resource }) => demands(resource));
-	const sources = [
-		...stored.map(({ resource, source }) => ({ name: `stored ${keyOf(resource)}`, text: source })),
+	const sources: readonly ResourceFile[] = [
+		...stored.map(({ resource, source }) => ({
+			name: `${STORED}${keyOf(resource)}`,
+			text: source,
+			accepted: resource,
+		})),
 		...files,
 	];
 	const parsed = parseResources(sources);
@@ -67,9 +91,10 @@ export function crossCheck(
 	});
 	const asAccepted = new Set(kept.map(({ resource }) => keyOf(resource)));
 	const isStored = (one: Named): boolean => asAccepted.has(resourceTitle(one));
-	const problems = [...parsed.problems, ...checkResources(resourceSet(live), parsed.positions, isStored)];
+	const former = resourceSet(before.map(({ resource }) => resource));
+	const problems = [...parsed.problems, ...checkResources(resourceSet(live), parsed.positions, isStored, former)];
 	const { resources, positions } = parsed;
-	return { problems: limited(inOrder(problems, sources)), resources, demanding, positions };
+	return { problems, resources, demanding, positions, sources };
 }
 
 /** Qualified names of the Experiments that assign units: what decides who is in which arm is frozen for them. */

@@ -4,7 +4,9 @@
  */
 import { WeirError } from "../error.js";
 import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
+import { standingConditions } from "../resources/checkConditions.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
+import { resourceTitle } from "../resources/position.js";
 import { qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
 import type { EvidenceSource } from "../rollout/ports.js";
@@ -311,6 +313,9 @@ async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { 
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
+		conditions: standingConditions(store.current.resources)
+			.filter(({ resource }) => mayRead(resource.metadata.namespace))
+			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words })),
 		alarms: standing?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);

@@ -47,6 +47,8 @@ export interface StatusAnswer {
 	readonly refusals: readonly Refusal[];
 	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */
 	readonly closed: readonly Closure[];
+	/** Conditions of access rules that an earlier Weir took and this one would not, in namespaces that the caller may read. */
+	readonly conditions?: readonly { readonly resource: string; readonly words: string }[];
 	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
 	readonly alarms: readonly GatewayAlarm[] | null;
 	readonly experiments: readonly {

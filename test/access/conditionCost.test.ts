@@ -61,6 +61,16 @@ t.test("what could take long is refused, with where and what to write", async (t
 	}
 });
 
+/** Walks over claims, whose values may be anything: several of them fit on one Service, with shadow policies too. */
+const EVERYDAY = [
+	'user.claims.roles.exists(r, r == "admin")',
+	'user.claims.roles.exists(r, r == "admin" || r == "ops")',
+	'user.claims.roles.all(r, r != "guest")',
+	'user.claims.roles.exists_one(r, "admin" == r)',
+	'user.claims.roles.exists(r, r in ["admin", "ops"])',
+	"user.claims.levels.exists(l, l == 3)",
+];
+
 t.test("what people write is far below the bound", async (t) => {
 	for (const [text, most] of [
 		['request.method == "GET"', 100],
@@ -71,6 +81,7 @@ t.test("what people write is far below the bound", async (t) => {
 		['request.path.contains("/admin/")', 5_000],
 		['request.time - timestamp("2026-06-03T00:00:00Z") > duration("10h30m")', 500],
 		["int(user.claims.level) > 3 && int(string(3)) == 3", 3_000],
+		...EVERYDAY.map((text) => [text, 8_000] as const),
 	] as const) {
 		t.equal(conditionFault(text), null, text);
 		t.ok(compileCondition(text).steps < most, `${text}: ${compileCondition(text).steps}`);
@@ -98,6 +109,17 @@ t.test("beyond the sizes that the cost is counted with nothing is told", async (
 	t.equal(holds("int(user.claims.a) > 0", { token: token({ claims: { a: 9e18 } }) }), true);
 	for (const a of [1e300, -1e19, [[1e300]]])
 		t.equal(user({ claims: { a } }), "error", "a number beyond int64, which int() of the library would take");
+});
+
+t.test("a claim of a type or a depth that the library has no quick answer for is not told", async (t) => {
+	const asked = (a: unknown) =>
+		holds('user.claims.a.exists(r, r == "admin")', { token: token({ claims: { a: [a, "admin"] } }) });
+	const deep = (levels: number): unknown => (levels === 0 ? "x" : [deep(levels - 1)]);
+	t.equal(asked(deep(6)), true);
+	t.equal(asked(deep(7)), "error", "more than 8 levels with the claims and the list");
+	t.equal(asked(JSON.parse('{"__proto__": {"a": 1}}')), true);
+	for (const odd of [{ constructor: 1 }, [[{ constructor: "a" }]], JSON.parse('{"__proto__": {"constructor": 1}}')])
+		t.equal(asked(odd), "error");
 });
 
 /** Does what the library does with texts, lists and errors, and counts it in steps. */
@@ -201,6 +223,9 @@ const condition = fc
 t.test("what is accepted costs no more than was told, on the largest inputs", async (t) => {
 	const many = Array.from({ length: CONDITION_LIST_MAX - 2 }, (_, index) => `${"a".repeat(17)}b${index}`);
 	const few = Array.from({ length: 12 }, () => "a".repeat(500));
+	const kinds: readonly unknown[] = [1.5, 3, "a", null, true, {}, [], { a: 1 }, ["a"], [[1]], { a: { b: null } }];
+	const odd: readonly unknown[] = Array.from({ length: 80 }, () => [{ constructor: "a" }]);
+	const mixed = Array.from({ length: 11 }, () => kinds).flat();
 	let accepted = 0;
 	let dearest = 0;
 	let closest = 0;
@@ -208,11 +233,11 @@ t.test("what is accepted costs no more than was told, on the largest inputs", as
 		if (conditionFault(text) !== null) return true;
 		accepted++;
 		const { steps, holds } = compileCondition(text);
-		for (const list of [many, few]) {
+		for (const list of [many, few, mixed, odd] as const) {
 			for (const variant of ["v".repeat(512), null]) {
 				const seen = { steps: 0 };
 				const user = token({
-					groups: watched(list, seen),
+					groups: watched(list === few ? few : many, seen),
 					claims: { list: watched(list, seen) },
 					subject: "a".repeat(6_144),
 				});
@@ -238,6 +263,7 @@ t.test("what is accepted costs no more than was told, on the largest inputs", as
 		Array.from({ length: 20 }, () => 'request.path.contains("aaaaab")').join(" || "),
 		'[request.path, request.path, request.path].exists(p, p.contains("aaaaab") || p.size() == 1)',
 		"user.groups.exists(g, g == variant)",
+		...EVERYDAY.map((text) => text.replace(/roles|levels/, "list")),
 	]) {
 		t.equal(conditionFault(text), null, text);
 		t.ok(ask(text), text);

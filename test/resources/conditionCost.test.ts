@@ -35,3 +35,12 @@ t.test("with shadow policies the enforced ones are asked twice", async (t) => {
 	t.match(problemsOf(text + policy("tried", `mode: shadow, principals: ['*']`)), [/brings/]);
 	t.same(problemsOf(several(20, () => `mode: shadow, ${ANY}, ${DEAR}`)), []);
 });
+
+t.test("everyday walks over claims: several on one Service, and asked twice with a shadow policy", async (t) => {
+	const roles = `condition: 'user.claims.roles.exists(r, r == "admin" || r == "ops")'`;
+	const levels = `condition: 'user.claims.levels.all(l, l != 3) && user.claims.roles.exists(r, r in ["a", "b"])'`;
+	const text =
+		several(6, (n) => `${ANY}, ${n % 2 === 0 ? roles : levels}`) + policy("tried", `mode: shadow, ${ANY}, ${roles}`);
+	const tokens = "tokens: [{issuer: 'https://i.example', jwksUrl: 'https://i.example/keys', audiences: [w]}]";
+	t.same(problemsOf(text.replace("  tls:", `  ${tokens}\n  tls:`)), []);
+});

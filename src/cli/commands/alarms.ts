@@ -18,6 +18,10 @@ export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly strin
 export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] =>
 	closed.map((one) => `ALARM closed: ${closureWords(one)}`);
 
+/** Lines of conditions that stand since before their cost was bounded. */
+export const conditionLines = (conditions: StatusAnswer["conditions"] = []): readonly string[] =>
+	conditions.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
+
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
 export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer"];

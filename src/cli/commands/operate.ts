@@ -12,7 +12,7 @@ import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
-import { alarmLines, closureLines, refusalLines } from "./alarms.js";
+import { alarmLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
 
@@ -84,6 +84,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	if (options.json) return print(JSON.stringify(answer, null, 2));
 	for (const line of refusalLines(answer.refusals ?? [])) print(line);
 	for (const line of closureLines(answer.closed ?? [])) print(line);
+	for (const line of conditionLines(answer.conditions)) print(line);
 	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
 	for (const line of alarmLines(answer.alarms)) print(line);
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");

@@ -1,0 +1,137 @@
+/** What an earlier Weir took and this one would not: it stays, is told of, and is for its owners alone to mend. */
+import t from "tap";
+import { conditionLines } from "../../src/cli/commands/alarms.js";
+import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
+import { type ApplyResult, Store } from "../../src/state/store.js";
+import { file, temporaryDirectory } from "./employment.js";
+import { RULES_GATEWAY as GATEWAY, policyText, serviceText } from "./guarded.js";
+import { mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const options = { by: "owner", dryRun: false, nowMs: 1_000 };
+const said = (result: ApplyResult): string =>
+	result.outcome === "refused" ? result.problems.map(formatProblem).join("\n") : "";
+const condition = (text: string): string => `  condition: '${text}'\n`;
+const CHEAP = 'request.path == "/x"';
+const UNBOUND = "request.path.contains(principal)";
+/** Some 63,000 steps. */
+const dear = (text: string): string =>
+	Array.from({ length: 15 }, () => `request.path.contains("${text}")`).join(" || ");
+const policy = (name: string, text: string, namespace = "evil", more = "") =>
+	policyText(name, "svc", namespace, condition(text) + more).replace(/"spiffe.*"/, '"*"');
+
+function opened(t: { teardown(end: () => unknown): unknown }): Store {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	return store;
+}
+
+/** State as an earlier Weir left it: taken with a cheap condition, and written over. */
+function earlier(
+	t: { teardown(end: () => unknown): unknown },
+	texts: Readonly<Record<string, string>>,
+	store = opened(t),
+): Store {
+	const names = Object.keys(texts);
+	const all = [GATEWAY, serviceText("svc", "users"), policy("p", CHEAP, "users"), serviceText("svc", "evil")];
+	const result = store.apply(file([...all, ...names.map((name) => policy(name, CHEAP))].join("---\n")), options);
+	if (result.outcome === "refused") throw new Error(said(result));
+	overwrite(store, (name, source) => {
+		const text = texts[name.replace("evil/", "")];
+		return text === undefined || !name.startsWith("evil/") ? null : source.replace(CHEAP, text);
+	});
+	return store;
+}
+
+function overwrite(store: Store, change: (name: string, source: string) => string | null): void {
+	const other = store.sources.find(({ resource }) => resource.kind === "Gateway");
+	store.database.transaction(() => {
+		for (const { resource, source } of store.sources) {
+			const name = qualifiedName(resource.metadata);
+			const text = resource.kind === "AccessPolicy" ? change(name, source) : null;
+			if (resource.kind !== "AccessPolicy" || text === null) continue;
+			const written = /condition: '(.*)'/.exec(text)?.[1] ?? null;
+			const spec = { ...resource.spec, condition: written };
+			store.database.resources.putSync([resource.kind, name], { resource: { ...resource, spec }, source: text });
+		}
+	});
+	// Read again what stands.
+	const again = store.apply(file(`# read\n${other?.source}`), options);
+	if (again.outcome === "refused") throw new Error(said(again));
+}
+
+const users = (store: Store, n: number): ApplyResult =>
+	store.apply(
+		file(policyText(`d${n}`, "svc", "users", condition(`request.path == "/${n}"`)).replace("allow", "deny")),
+		options,
+	);
+
+t.test("a condition without a bound is met by edits of it alone", async (t) => {
+	const store = earlier(t, { p1: UNBOUND });
+	const apply = (text: string): string => said(store.apply(file(text), options));
+	t.equal(said(users(store, 1)), "", "a deny of others holds");
+	t.equal(apply(serviceText("svc", "evil").replaceAll("9001", "9003")), "");
+	t.equal(apply(policy("p2", CHEAP)), "");
+	t.match(apply(serviceText("bare", "users")), /does not say who may call it/, "no check is laxer for it");
+	t.match(apply(policy("p1", UNBOUND)), /contains\(\) with what is no literal text/);
+	t.equal(said(store.delete([{ kind: "AccessPolicy", name: "users/d1" }], options)), "");
+	t.match(
+		store.current.resources.accessPolicies.find(({ metadata }) => metadata.name === "p1")?.spec.condition,
+		UNBOUND,
+		"and it is kept",
+	);
+	t.equal(apply(policy("p1", CHEAP)), "");
+});
+
+t.test("conditions too dear together hold up what makes them dearer, and nothing else", async (t) => {
+	const store = earlier(t, { p1: dear("aaaaab"), p2: dear("aaaaac") });
+	const apply = (text: string): string => said(store.apply(file(text), options));
+	const OVER =
+		/^w?[^\n]*spec.condition brings what one request to Service evil\/svc can cost to \d+ steps, more than 100000[^\n]*$/;
+	t.equal(said(users(store, 1)), "");
+	t.equal(apply(serviceText("svc", "evil").replaceAll("9001", "9003")), "");
+	t.equal(apply(policyText("more", "svc", "evil")), "", "no condition");
+	t.match(apply(policy("p3", CHEAP)), OVER, "a new one");
+	t.match(apply(policy("p2", `${dear("aaaaac")} || principal == "a"`)), OVER, "a dearer one");
+	t.match(apply(policyText("tried", "svc", "evil", "  mode: shadow\n")), OVER, "asked twice");
+	t.equal(
+		apply(policy("p2", Array(12).fill('request.path.contains("b")').join(" || "))),
+		"",
+		"less, if still too much",
+	);
+	t.match(apply(policy("p2", dear("aaaaac"))), OVER, "and not back");
+	t.equal(apply(policy("p2", CHEAP)), "");
+	t.equal(apply(policy("p3", CHEAP)), "");
+});
+
+t.test("the same for any text that is refused today, and for what is amiss between stored resources", async (t) => {
+	const store = earlier(t, { p1: CHEAP, p2: CHEAP });
+	overwrite(store, (name, source) => (name === "evil/p1" ? source.replace("spec:", "spec:\n  former: field") : null));
+	t.equal(said(users(store, 1)), "");
+	const stored = store.sources.find(({ resource }) => qualifiedName(resource.metadata) === "evil/p2");
+	if (stored?.resource.kind !== "AccessPolicy") throw new Error("no p2");
+	const source = stored.source.replace('"svc"', '"svc", "gone"');
+	const resource = { ...stored.resource, spec: { ...stored.resource.spec, services: ["svc", "gone"] } };
+	store.database.transaction(() => store.database.resources.putSync(["AccessPolicy", "evil/p2"], { resource, source }));
+	t.equal(said(users(store, 2)), "");
+	t.equal(said(users(store, 3)), "", "now that it is read");
+	t.match(said(store.apply(file(source), options)), /unknown Service "gone"/, "an edit meets it");
+	const gone = [{ kind: "Service" as const, name: "evil/svc" }];
+	t.match(said(store.delete(gone, options)), /evil\/p2 names Service evil\/svc/, "what a change breaks is its problem");
+});
+
+t.test("weir status tells those who may read them", async (t) => {
+	const { store, owner, as } = await mutualApi(t);
+	earlier(t, { p1: UNBOUND, p2: dear("aaaaab"), p3: dear("aaaaac") }, store);
+	await owner.apply(file(binding("readers", "read", ["ada"], "[users]")), { dryRun: false });
+	const { conditions } = await owner.status();
+	t.match(conditions, [
+		{ resource: "AccessPolicy evil/p1", words: /no literal text.*never told, so that the policy lets nobody in/ },
+		{ resource: "Service evil/svc", words: /\d+ steps, more than 100000/ },
+	]);
+	t.equal(conditions?.length, 2);
+	t.match(conditionLines(conditions), [/^WARNING AccessPolicy evil\/p1: its condition calls/, /^WARNING Service/]);
+	t.same((await (await as("ada")).status()).conditions, []);
+	await owner.apply(file(["p1", "p2"].map((name) => policy(name, CHEAP)).join("---\n")), { dryRun: false });
+	t.same((await owner.status()).conditions, []);
+});
