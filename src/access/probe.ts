@@ -104,12 +104,16 @@ const DENIED_STATUSES = new Set([401, 403, 429]);
 
 /** Limits come between the gate and the rules: what they refuse gets past nothing, and says nothing of the rules. */
 const REASONS: Readonly<Record<Guard, readonly string[]>> = {
-	gate: ["not-canonical"],
-	rules: ["forbidden", "rate-limited"],
+	gate: ["not-canonical", "configuration-refused"],
+	rules: ["forbidden", "rate-limited", "configuration-refused"],
 };
+
+/** Of a Service whose configuration that Envoy refuses (compiler/closed.ts): nothing of it is there to be got past to. */
+const CLOSED = "closed: configuration-refused\n";
 
 /** The reason in our own words; null for any other answer, of which nothing is told. */
 export function deniedReason({ status, body }: Pick<ProbeResult, "status" | "body">): string | null {
+	if (status === 503 && body === CLOSED) return "configuration-refused";
 	return status !== null && DENIED_STATUSES.has(status) ? (DENIED.exec(body)?.[1] ?? null) : null;
 }
 

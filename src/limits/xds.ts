@@ -38,10 +38,16 @@ export const XDS_REFUSALS_AUDITED_MS = 60_000;
 export const XDS_REFUSED_IDS_MAX = 1_000;
 
 /**
- * Configurations that one Envoy is tried with to find whose Services it refuses: some three culprits among a thousand
- * namespaces. After that all that may be guilty stays closed.
+ * Configurations that one Envoy is tried with in one search for whose Services it refuses: some three culprits among a
+ * thousand namespaces. Newer publications wait for its end; it goes on after a pause, on the newest.
  */
 export const XDS_TRIALS_MAX = 40;
+
+/** Trials that close only whom the Envoy's words name; it may name one a trial. */
+export const XDS_NAMED_TRIALS_MAX = 10;
+
+/** From the bound of one search to the next. */
+export const XDS_SEARCH_PAUSE_MS = 5_000;
 
 /** Configurations of one publication with Services closed that are kept: most Envoys refuse the same. */
 export const XDS_VARIANTS_MAX = 32;

@@ -153,8 +153,9 @@ export class Connection {
 	 */
 	#taken(target: Snapshot): boolean {
 		const { own, errors } = this.#refusals();
-		if (errors.length > 0 || this.#isolation.settled) return false;
+		if (errors.length > 0) return false;
 		const nowMs = this.options.nowMs();
+		if (this.#isolation.settled) return this.#resume(nowMs);
 		const late = this.#isolation.searching && nowMs >= this.#triedSinceMs + this.options.ackTimeoutMs;
 		const serves = !this.#blocked && this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)));
 		if (!late && !serves) return false;
@@ -162,6 +163,13 @@ export class Connection {
 			own.map(({ source }) => source),
 			nowMs,
 		);
+		if (another) this.#triedSinceMs = nowMs;
+		return another;
+	}
+
+	/** Whether a search that came to its bound goes on now. */
+	#resume(nowMs: number): boolean {
+		const another = this.#isolation.resume(nowMs);
 		if (another) this.#triedSinceMs = nowMs;
 		return another;
 	}
@@ -182,7 +190,7 @@ export class Connection {
 			this.#say(target, nowMs);
 		} while (this.#taken(target));
 		const trialEndsMs = this.#isolation.searching ? [this.#triedSinceMs + this.options.ackTimeoutMs] : [];
-		const deadlines = [this.#stream.deadlineMs(nowMs) ?? [], trialEndsMs].flat();
+		const deadlines = [this.#stream.deadlineMs(nowMs) ?? [], trialEndsMs, this.#isolation.resumesAtMs ?? []].flat();
 		const deadlineMs = deadlines.length === 0 ? null : Math.min(...deadlines);
 		this.#note();
 		if (deadlineMs !== null) this.#timer = setTimeout(() => this.pump(), Math.max(1, deadlineMs - nowMs)).unref();

@@ -2,17 +2,17 @@
  * What one client is given where it refuses what is published, so that whoever may apply in one namespace cannot freeze
  * the rules of all: the newest publication with the changed Services of the guilty namespaces closed. Pure, one per stream.
  *
- * Changed is what differs from what the client took last. The guilty are looked for on one publication, newer ones wait:
- * first those that the words name, else by halves. A trial closes the first few of an order; closing more never makes a
- * configuration worse, so the shortest beginning that is taken ends with a guilty one. It stays closed, and those before
- * it are tried open, until nothing more is to be opened.
+ * Changed is what differs from what the client took last. The guilty are looked for on one publication (search.ts), newer
+ * ones wait. Where the bound of a search comes first, those that are not proved are closed too, the newest publication is
+ * taken so, and after a pause they are searched on: in the end nobody but the proved is closed.
  *
  * A guilty namespace that changes is first published closed, so that others need not wait for it, and then tried whole.
  * Where closing all that changed does not help, everything stays at the last good, as the stream keeps it by itself.
  */
-import { XDS_TRIALS_MAX } from "../limits.js";
+import { XDS_SEARCH_PAUSE_MS } from "../limits.js";
 import type { ClosedService } from "../rollout/ports.js";
 import type { Publication } from "./publication.js";
+import { begun, nextStep, type Search, triedBy } from "./search.js";
 
 /** One resource that the client refuses of what it should have. */
 export interface Refused {
@@ -38,25 +38,6 @@ export interface Target {
 	readonly closed: ReadonlySet<string>;
 }
 
-/** Namespaces are told by name. */
-interface Search {
-	readonly on: Publication;
-	/** Proved guilty: closed in every trial. */
-	readonly guilty: ReadonlySet<string>;
-	/** Those that may be guilty, in the order in which they are closed. */
-	readonly order: readonly string[];
-	/** Closing so many of the order is refused; -1 = nothing is. */
-	readonly refused: number;
-	/** Closing so many is taken; null = that is not known of any number. */
-	readonly taken: number | null;
-	/** How many the trial under way closes. */
-	readonly closes: number;
-	readonly trials: number;
-	/** Of the last refusal, and of the first. */
-	readonly words: string;
-	readonly firstWords: string;
-}
-
 export class Isolation {
 	/** What the client should have when no search is under way. */
 	#publication: Publication | null = null;
@@ -71,8 +52,14 @@ export class Isolation {
 	/** undefined = to be made anew. */
 	#target: Target | null | undefined;
 	#rested: { readonly revision: number; readonly closed: readonly string[] } | null = null;
-	/** Where closing all that changed did not help, and what was refused there. */
-	#hopeless: { readonly on: Publication | null; readonly words: string } | null = null;
+	/** Where closing all that changed did not help, what was refused there, and what had changed. */
+	#hopeless: { readonly on: Publication | null; readonly words: string; readonly changed: string } | null = null;
+	/** Closed namespaces that are to be tried open, and from when on. */
+	#due: readonly string[] = [];
+	#resumeMs = Number.NEGATIVE_INFINITY;
+	/** Of a search that came to its bound. */
+	#named: Search["named"] = NOTHING;
+	#shared: Search["shared"] = NOTHING;
 
 	constructor({ taken, closed }: Memory = { taken: null, closed: [] }) {
 		this.#taken = taken;
@@ -94,7 +81,7 @@ export class Isolation {
 		const made = this.#target;
 		if (made !== undefined) return made;
 		const on = this.#search?.on ?? this.#publication;
-		const closes = this.#search === null ? this.#guilty() : tried(this.#search);
+		const closes = this.#search === null ? this.#guilty() : triedBy(this.#search);
 		const closed = on === null ? NOTHING : this.#closing(on, closes, this.#search !== null);
 		this.#target = on === null ? null : { publication: on, closed };
 		return this.#target;
@@ -107,6 +94,11 @@ export class Isolation {
 	/** The client has taken the target, and there is nothing to try. */
 	get settled(): boolean {
 		return this.#search === null && this.#publication !== null && this.#settled === this.#publication;
+	}
+
+	/** When `resume` has something to do; null = it has not. */
+	get resumesAtMs(): number | null {
+		return this.settled && this.#due.length > 0 ? this.#resumeMs : null;
 	}
 
 	/** The newest publication that the client has taken wholly, but for closed Services; null = none yet. */
@@ -137,18 +129,38 @@ export class Isolation {
 	 */
 	refuse(errors: readonly Refused[], { nowMs, all }: { readonly nowMs: number; readonly all: boolean }): boolean {
 		const words = errors.map((one) => one.words).join("; ");
-		if (this.#search === null) {
-			const on = this.#publication;
-			if (on === null || on === this.#hopeless?.on || words === this.#hopeless?.words) return false;
-			const guilty = this.#guilty();
-			const named = namespacesIn(errors);
-			const changed = namespacesOf(this.#closing(on, null, true)).filter((one) => !guilty.has(one));
-			const order = changed.filter((one) => this.#taken !== null || all || named.has(one));
-			const none = { closes: 0, trials: 0, taken: null };
-			return this.#go({ ...none, on, guilty, order, refused: 0, words, firstWords: words }, named, nowMs);
+		const named = namespacesIn(errors);
+		const shared = [...sharedOf(errors), ...(named.size > 1 ? [words] : [])];
+		const search = this.#search;
+		if (search !== null) {
+			// Of a client of which nothing is known those alone are tried that are named, however late.
+			const more = this.#taken === null && search.taken === null ? [...named] : [];
+			return this.#go(
+				{
+					...search,
+					order: [...search.order, ...more.filter((one) => !search.guilty.has(one) && !search.order.includes(one))],
+					refused: Math.max(search.refused, search.closes),
+					words,
+					named: new Set([...search.named, ...named]),
+					shared: new Set([...search.shared, ...shared]),
+				},
+				nowMs,
+			);
 		}
-		const refused = Math.max(this.#search.refused, this.#search.closes);
-		return this.#go({ ...this.#search, refused, words }, namespacesIn(errors), nowMs);
+		const on = this.#publication;
+		if (on === null || on === this.#hopeless?.on) return false;
+		if (words === this.#hopeless?.words && this.#changedOf(on) === this.#hopeless.changed) return false;
+		const guilty = this.#guilty();
+		const changed = namespacesOf(this.#closing(on, null, true)).filter((one) => !guilty.has(one));
+		const order = changed.filter((one) => this.#taken !== null || all || named.has(one));
+		return this.#go(
+			begun({
+				...{ on, order, words, named, refused: 0, taken: null, firstWords: words },
+				guilty: new Map([...guilty].map((one) => [one, null])),
+				shared: new Set([...this.#shared, ...shared]),
+			}),
+			nowMs,
+		);
 	}
 
 	/**
@@ -157,7 +169,7 @@ export class Isolation {
 	 * @returns whether the target is another now
 	 */
 	take(gateways: readonly string[], nowMs: number): boolean {
-		if (this.#search !== null) return this.#go({ ...this.#search, taken: this.#search.closes }, new Set(), nowMs);
+		if (this.#search !== null) return this.#go({ ...this.#search, taken: this.#search.closes }, nowMs);
 		const on = this.#publication;
 		if (on === null || on === this.#settled) return false;
 		this.#settled = on;
@@ -179,64 +191,66 @@ export class Isolation {
 				...[...closing].filter((name) => this.#closed.get(name)?.form !== on.forms.get(`Service ${name}`)),
 			]),
 		);
-		const order = namespacesOf(closing).filter((one) => otherGateways || changed.has(one));
-		if (order.length === 0) return false;
-		const others = new Set([...guilty].filter((one) => !order.includes(one)));
-		const none = { closes: 0, trials: 0, refused: -1, words: "", firstWords: "" };
-		return this.#go({ ...none, on, guilty: others, order, taken: order.length }, new Set(), nowMs);
+		this.#due = namespacesOf(closing).filter((one) => otherGateways || changed.has(one) || this.#due.includes(one));
+		return this.resume(nowMs);
+	}
+
+	/**
+	 * Tries what is due of what is closed, some time after a search that came to its bound.
+	 * @returns whether the target is another now
+	 */
+	resume(nowMs: number): boolean {
+		const on = this.#publication;
+		if (on === null || this.resumesAtMs === null || nowMs < this.resumesAtMs) return false;
+		const order = this.#due;
+		this.#due = [];
+		const others = [...this.#guilty()].filter((one) => !order.includes(one));
+		const proved = [...this.#closed.values()].filter(({ form }) => form !== "").map(({ service }) => service);
+		return this.#go(
+			begun({
+				...{ on, order, refused: -1, taken: order.length },
+				guilty: new Map(others.map((one) => [one, null])),
+				shared: this.#shared,
+				suspects: new Set([...this.#named, ...namespacesOf(proved)]),
+			}),
+			nowMs,
+		);
 	}
 
 	/** What is tried cannot be made: the search ends, and everything stays at the last good. */
 	fail(): void {
 		const on = this.#search?.on ?? this.#publication;
-		this.#hopeless = { on, words: this.#search?.firstWords ?? "" };
+		const changed = on === null ? "" : this.#changedOf(on);
+		this.#hopeless = { on, words: this.#search?.firstWords ?? "", changed };
 		this.#end(on);
 	}
 
 	/** The next trial, or the end. */
-	#go(search: Search, named: ReadonlySet<string>, nowMs: number): true {
-		let { guilty, order, refused, taken } = search;
-		const { on, trials, words } = search;
-		for (;;) {
-			if (taken === null) {
-				const rest = order.slice(refused);
-				const first = rest.filter((one) => named.has(one));
-				order = [...order.slice(0, refused), ...first, ...rest.filter((one) => !named.has(one))];
-				this.#search = { ...search, order, refused };
-				if (rest.length === 0 || trials >= XDS_TRIALS_MAX) this.fail();
-				else this.#try(refused + (first.length || Math.ceil(rest.length / 2)));
-				return true;
-			}
-			if (taken === 0 || trials >= XDS_TRIALS_MAX) {
-				this.#close(on, new Set([...guilty, ...order.slice(0, taken)]), words, nowMs);
-				return true;
-			}
-			if (taken - refused > 1) {
-				this.#search = { ...search, guilty, order, refused, taken };
-				this.#try(refused < 0 ? 0 : Math.floor((refused + taken) / 2));
-				return true;
-			}
-			guilty = new Set([...guilty, ...order.slice(taken - 1, taken)]);
-			order = order.slice(0, taken - 1);
-			refused = -1;
-			taken = order.length;
-		}
-	}
-
-	#try(closes: number): void {
+	#go(search: Search, nowMs: number): true {
+		const step = nextStep(search);
+		this.#search = step.to === "try" ? step.search : search;
 		this.#target = undefined;
-		if (this.#search !== null) this.#search = { ...this.#search, closes, trials: this.#search.trials + 1 };
+		if (step.to === "give-up") this.fail();
+		if (step.to !== "close") return true;
+		const unproved = new Set(step.unproved);
+		this.#named = new Set([...search.named, ...search.suspects].filter((one) => unproved.has(one)));
+		this.#shared = unproved.size > 0 ? search.shared : NOTHING;
+		if (unproved.size > 0) this.#resumeMs = nowMs + XDS_SEARCH_PAUSE_MS;
+		this.#close(search.on, step.guilty, unproved, nowMs);
+		return true;
 	}
 
 	/** The search has ended with what is to be closed. */
-	#close(on: Publication, namespaces: ReadonlySet<string>, words: string, nowMs: number): void {
+	#close(on: Publication, guilty: Search["guilty"], unproved: ReadonlySet<string>, nowMs: number): void {
 		const before = this.#closed;
+		const namespaces = new Set([...guilty.keys(), ...unproved]);
 		this.#closed = new Map(
 			[...this.#closing(on, namespaces, true)].map((service) => {
+				const sinceMs = before.get(service)?.sinceMs ?? nowMs;
+				if (unproved.has(namespaceOf(service))) return [service, { service, form: "", why: UNPROVED, sinceMs }];
+				const words = guilty.get(namespaceOf(service)) ?? this.#besides(service, nowMs).why;
 				const form = on.forms.get(`Service ${service}`) ?? "";
-				const known = before.get(service);
-				const why = known !== undefined && (known.form === form || words === "") ? known.why : words;
-				return [service, { service, form, why, sinceMs: known?.sinceMs ?? nowMs }];
+				return [service, { service, form, why: words || NOT_NAMED, sinceMs }];
 			}),
 		);
 		this.#end(on);
@@ -256,6 +270,16 @@ export class Isolation {
 		return { service, form: "", why: beside?.why ?? "", sinceMs: nowMs };
 	}
 
+	/** Which Services a search would be among; where nothing is known of the client, as they are declared. */
+	#changedOf(on: Publication): string {
+		const form = (name: string): string => (this.#taken === null ? (on.forms.get(`Service ${name}`) ?? "") : "");
+		return [...this.#closing(on, null, true)]
+			.map((name) => `${name} ${form(name)}`)
+			.sort()
+			.join("\n");
+	}
+
+	/** Namespaces of which something is closed. */
 	#guilty(): ReadonlySet<string> {
 		return new Set(namespacesOf(this.#closed.keys()));
 	}
@@ -282,8 +306,9 @@ export class Isolation {
 const SERVICE = "Service ";
 const NOTHING: ReadonlySet<string> = new Set();
 
-const tried = ({ guilty, order, closes }: Search): ReadonlySet<string> =>
-	new Set([...guilty, ...order.slice(0, closes)]);
+/** Where the client's words are not of one namespace alone, or the search has not come to it: nobody is told another's. */
+const NOT_NAMED = "this Envoy refuses it, and its words are not of this namespace alone";
+const UNPROVED = "it changed together with what this Envoy refuses, and is being tried";
 
 /** @param but titles of which it keeps what it had before */
 function merged(on: Publication, before: Taken | null, but: readonly string[]): Taken {
@@ -320,4 +345,11 @@ const namespacesIn = (errors: readonly Refused[]): ReadonlySet<string> =>
 function namespaceOf(name: string): string {
 	const cut = name.indexOf("/");
 	return cut < 0 ? "default" : name.slice(0, cut);
+}
+
+/** Words that came for Services of several namespaces. */
+function sharedOf(errors: readonly Refused[]): readonly string[] {
+	return [...new Set(errors.map(({ words }) => words))].filter(
+		(words) => namespacesIn(errors.filter((one) => one.words === words)).size > 1,
+	);
 }

@@ -16,6 +16,8 @@ t.test("only a refusal in our own words is one", async (t) => {
 		[404, "", "probe-passed"],
 		[302, "", "probe-passed"],
 		[503, "unavailable\n", "probe-unanswered"],
+		[503, "closed: configuration-refused\n", null],
+		[200, "closed: configuration-refused\n", "probe-passed"],
 		[null, "", "probe-unanswered"],
 	] as const) {
 		t.equal(probeAlarm({ ...result, status, body })?.alarm ?? null, alarm, `${status} ${body}`);
@@ -30,6 +32,7 @@ t.test("the rules' probe is refused by the rules, or by a limit before them", as
 		[403, "access denied: not-canonical\n", "probe-misjudged"],
 		[200, "ok", "probe-passed"],
 		[503, "unavailable\n", "probe-unanswered"],
+		[503, "closed: configuration-refused\n", null],
 	] as const) {
 		t.equal(probeAlarm({ ...result, guard: "rules", status, body })?.alarm ?? null, alarm, `${status} ${body}`);
 	}

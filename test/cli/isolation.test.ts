@@ -2,10 +2,12 @@
  * An Envoy refuses what one namespace declares: the rules of the others go on, through control's own roles and a real
  * Envoy. It was started with an older bootstrap, which takes shorter regular expressions than `weir validate` does.
  */
+import { symlinkSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
+import type { ProbeReport } from "../../src/cli/roles/probe.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
@@ -13,6 +15,7 @@ import { ApiClient } from "../../src/state/apiClient.js";
 import type { StatusAnswer } from "../../src/state/wire.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
+import { freePort } from "../identity/mesh.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 
@@ -45,10 +48,10 @@ metadata: {name: ${name}, namespace: ${namespace}}
 spec: {action: allow, services: [${name}], principals: [anyone], ${where}}
 `;
 
-const GATEWAY = `apiVersion: weir.dev/v1alpha1
+const gateway = (port: number): string => `apiVersion: weir.dev/v1alpha1
 kind: Gateway
 metadata: {name: edge, namespace: mesh}
-spec: {port: 0}
+spec: {port: ${port}}
 `;
 
 /** The bootstrap of an Envoy that has run for long. */
@@ -57,8 +60,11 @@ function older(bootstrap: object): object {
 	return rest;
 }
 
-/** @param more namespaces beside `evil` and `users` */
-async function scene(t: Test, more: readonly string[] = []) {
+/**
+ * @param more namespaces beside `evil` and `users`
+ * @param port of the Gateway, which is probed then; 0 = Envoy takes one, and nothing is probed
+ */
+async function scene(t: Test, more: readonly string[] = [], port = 0) {
 	const directory = await temporaryDirectory(t);
 	const at = places(join(directory, "data"));
 	const namespaces = ["evil", "users", ...more];
@@ -74,7 +80,7 @@ async function scene(t: Test, more: readonly string[] = []) {
 		if (answer.outcome !== "applied") throw new Error(JSON.stringify(answer));
 		return answer.revision;
 	};
-	await apply(GATEWAY, declared({ namespace: "evil", ports, where: "pathPrefixes: [/a]" }));
+	await apply(gateway(port), declared({ namespace: "evil", ports, where: "pathPrefixes: [/a]" }));
 	await apply(declared({ namespace: "evil", name: "old", ports, where: "pathPrefixes: [/a]" }));
 	await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/a, /b]" }));
 	let xds = await startXdsRole(context("xds"));
@@ -100,7 +106,11 @@ async function scene(t: Test, more: readonly string[] = []) {
 		ports,
 		lines,
 		until,
-		startEnvoy: (make: (bootstrap: object) => object) => startEnvoy(t, (socket) => make(bootstrap(socket))),
+		startEnvoy: (make: (bootstrap: object) => object) =>
+			startEnvoy(t, (socket) => {
+				if (port !== 0) symlinkSync(socket, at.envoyAdminSocket);
+				return make(bootstrap(socket));
+			}),
 		restartXds: async () => {
 			await xds.close();
 			xds = await startXdsRole(context("xds"));
@@ -127,7 +137,7 @@ const get = (envoy: RunningEnvoy, host: string, path: string): Promise<string> =
 const CLOSED = "503 closed: configuration-refused";
 
 t.test("one namespace's refused rules close its changed Services, and hold nobody else's", async (t) => {
-	const { client, apply, ports, until, startEnvoy: start, restartXds, lines } = await scene(t);
+	const { client, apply, ports, until, startEnvoy: start, restartXds, lines } = await scene(t, [], await freePort());
 	const envoy = await start(older);
 	const answers = async (): Promise<readonly string[]> =>
 		Promise.all([
@@ -152,6 +162,24 @@ t.test("one namespace's refused rules close its changed Services, and hold nobod
 	const { records } = await client.audit(0, 100);
 	t.match(records.at(-1), { verb: "take", objects: ["configuration of Service evil/svc"], result: "refused" });
 	t.match(lines.join("\n"), /a Service is closed: its configuration was refused/);
+
+	// What is closed here is probed all the same, as it is open elsewhere; its answer is a refusal.
+	const probed = async (): Promise<ProbeReport> => {
+		const { json } = await client.raw("POST", "/v1/probe", { contentType: "application/json", text: "{}" });
+		const report = json as ProbeReport;
+		// A round that began before may be under way.
+		return report.answers.some(({ reason }) => reason === "configuration-refused") ? report : probed();
+	};
+	const { answers: probes, unprobed } = await probed();
+	t.same(unprobed, []);
+	t.same(
+		probes.filter(({ guard }) => guard === "rules").map(({ service, reason, alarm }) => [service, reason, alarm]),
+		[
+			["evil/old", "forbidden", null],
+			["evil/svc", "configuration-refused", null],
+			["users/svc", "forbidden", null],
+		],
+	);
 
 	// xds dies while it stands: nobody is closed or opened by that.
 	await restartXds();
@@ -193,6 +221,39 @@ t.test("of many namespaces that change in one apply the guilty one alone stays c
 	t.ok(refused >= 1 && refused <= 1 + Math.ceil(Math.log2(7)) + 1, `${refused} were refused`);
 	t.match((await client.proxies()).proxies[0], { types: { routes: { state: "SYNCED", error: "" } } });
 });
+
+t.test(
+	"of more guilty ones than one search can prove none takes an innocent with it, and each reads its own words",
+	async (t) => {
+		const names = Array.from({ length: 20 }, (_, at) => `n${String(at).padStart(2, "0")}`);
+		const guilty = names.filter((_, at) => at % 2 === 1);
+		const { apply, ports, until, startEnvoy: start } = await scene(t, names);
+		const envoy = await start(older);
+		const all = (where: (name: string) => string): readonly string[] =>
+			names.map((namespace) => declared({ namespace, ports, where: where(namespace) }));
+		const first = await apply(...all(() => "pathPrefixes: [/a]"));
+		await until((_, revision) => revision === first);
+		const secret = (name: string): string => `pathTemplates: ["/secret-of-${name}-${"a".repeat(110)}/{id}"]`;
+		const second = await apply(...all((name) => (guilty.includes(name) ? secret(name) : "pathPrefixes: [/b]")));
+		const bound = await until((_, revision) => revision === second);
+		t.ok(bound.closed.length > guilty.length, `${bound.closed.length} are closed at the bound`);
+		const { closed } = await until((answer) => answer.closed.length === guilty.length);
+		t.same(
+			closed.map(({ service }) => service).sort(),
+			guilty.map((name) => `${name}/svc`),
+		);
+		for (const { service, why } of [...bound.closed, ...closed]) {
+			const others = names.filter((name) => !service.startsWith(name) && why.includes(`secret-of-${name}-`));
+			t.same(others, [], service);
+		}
+		t.ok(closed.every(({ service, why }) => why.includes(`secret-of-${service.slice(0, 3)}-`)));
+		for (const name of names)
+			t.equal(await get(envoy, `svc.${name}.test`, "/b"), guilty.includes(name) ? CLOSED : "200", name);
+		const mended = await apply(...all(() => "pathPrefixes: [/b]"));
+		await until((answer, revision) => revision === mended && answer.closed.length === 0);
+		for (const name of guilty) t.equal(await get(envoy, `svc.${name}.test`, "/b"), "200", name);
+	},
+);
 
 t.test("an Envoy that is started anew with a new bootstrap is tried whole, and nothing is closed", async (t) => {
 	const { apply, ports, until, startEnvoy: start } = await scene(t);

@@ -1,6 +1,5 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
-import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import type { Identity } from "../../identity/svid.js";
@@ -58,7 +57,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		connected: () => server.proxies().some(({ types }) => types.listeners?.state === "SYNCED"),
 	});
 	/** By revision, until Envoys have it. */
-	const onTheWay = new Map<number, (closed: ReadonlySet<string>) => void>();
+	const onTheWay = new Map<number, () => void>();
 	const stopped = new AbortController();
 	server.onAcknowledged((revision, atMs, closed) => {
 		meter.gauge(
@@ -67,7 +66,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			revision,
 		);
 		tell("an acknowledgement", state.acknowledge(revision, atMs, closed));
-		onTheWay.get(revision)?.(new Set(closed));
+		onTheWay.get(revision)?.();
 		// It may be acknowledged again, with fewer Services closed.
 		for (const older of [...onTheWay.keys()]) if (older < revision) onTheWay.delete(older);
 	});
@@ -157,8 +156,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		const plan = compile(resources, next.status, options);
 		await state.keepPlan(plan.version, plan.table);
 		revision = next.revision;
-		// What is closed somewhere is not probed: it is refused for another reason than the probe's.
-		onTheWay.set(next.revision, (closed) => watch.served(resources.gateways, opened(plan.table, closed)));
+		onTheWay.set(next.revision, () => watch.served(resources.gateways, plan.table));
 		const closable = {
 			forms: () => compileForms(resources, next.status),
 			close: (closed: ReadonlySet<string>) => compile(resources, next.status, { ...options, closed }).envoy,
@@ -211,11 +209,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		}
 	}
 }
-
-const opened = (table: PlanTable, closed: ReadonlySet<string>): PlanTable => ({
-	...table,
-	services: table.services.filter(({ name }) => !closed.has(name)),
-});
 
 /** Loaded only where xDS has a TCP door. */
 async function security(identity: Identity): Promise<XdsSecurity> {
