@@ -10,6 +10,7 @@
  * Boundaries are the normal law's. A t is brought to them by its tail: its z is the one with the same p-value (Jennison &
  * Turnbull, Group Sequential Methods, 2000, section 3.8: significance levels instead of boundaries).
  */
+import { PPM } from "../limits.js";
 import type { Experiment, InferenceDesign } from "../resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
 import { normalIsfLog, normalSf } from "./distributions/normal.js";
@@ -42,6 +43,14 @@ export function informationUnits({ spec }: Experiment, challenger: string, pair:
 	const sum = (arms: Experiment["spec"]["arms"]): number => arms.reduce((total, { weight }) => total + weight, 0);
 	const own = sum(spec.arms.filter(({ name, baseline }) => baseline || name === challenger));
 	return Math.floor(own > 0 ? (pair * sum(spec.arms)) / own : 0);
+}
+
+/** The fewest units with a value in both arms of a comparison that are so much information. */
+export function unitsOfInformation(experiment: Experiment, challenger: string, information: number): number {
+	const perUnit = informationUnits(experiment, challenger, PPM) / PPM;
+	let pair = perUnit > 0 ? Math.max(0, Math.floor(information / perUnit) - 2) : 0;
+	while (perUnit > 0 && informationUnits(experiment, challenger, pair) < information) pair += 1;
+	return pair;
 }
 
 /** Units of all arms at which the looks are planned, rising. */

@@ -115,7 +115,9 @@ function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
 		case "look":
 			return `That look decides; ${harm}.`;
 		case "person":
-			return "A person decides: weir resume, promote or abort.";
+			return status.phase === "Promoting"
+				? "A person decides: weir promote ends the holdback, abort takes everybody back."
+				: "A person decides: weir resume, promote or abort.";
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":

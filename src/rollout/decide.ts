@@ -24,6 +24,7 @@ import {
 	RULES_WITH_SLOW_WORDS,
 } from "./decision.js";
 import { asFormer, completed, formerLevels } from "./formerRules.js";
+import { decideHoldback } from "./holdback.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";
 import { bandit } from "./rules/bandit.js";
 import { baselineMoved } from "./rules/baselineMoved.js";
@@ -68,8 +69,8 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		const words = { reason: `The experiment has ended: ${status.phase}.`, summary: "It has ended." };
 		return outcomeOf(input, NOTHING, ["hold", "wait"], words, { waitsFor: "nothing" });
 	}
-	if (status.phase === "Promoting" && status.promotion?.heldBackFromMs === undefined)
-		return decideTakeover(input, NOTHING);
+	const heldBackFromMs = status.promotion?.heldBackFromMs;
+	if (status.phase === "Promoting" && heldBackFromMs === undefined) return decideTakeover(input, NOTHING);
 	const analysis = analyse({
 		experiment,
 		metrics: input.metrics,
@@ -83,7 +84,8 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		slowOfRequests: (input.rules ?? 0) < RULES_WITH_PERSONS,
 		withoutSlow: (input.rules ?? 0) < RULES_WITH_SLOW_WORDS,
 	});
-	if (status.phase === "Promoting") return decideTakeover(input, analysis);
+	if (heldBackFromMs !== undefined && status.phase === "Promoting")
+		return decideHoldback(input, analysis, heldBackFromMs);
 	for (const rule of rules) {
 		const outcome = rule(input, analysis);
 		if (outcome !== null) return outcome;

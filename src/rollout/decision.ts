@@ -85,6 +85,12 @@ export const RULES_WITH_PERSONS = 9;
 /** From these rules on the shares above a grid's thresholds are looked at, too. */
 export const RULES_WITH_GRID_SHAPES = 9;
 
+/**
+ * From these rules on a holdback says of what it judges and which harm was known before it, looks say whose people they count,
+ * and an arm that was frozen for harm is promoted by a person alone.
+ */
+export const RULES_WITH_KNOWN_HARMS = 9;
+
 /** Everything decide() reads. */
 export interface DecisionInput {
 	/** Absent: made before rules had numbers, see formerRules.ts. */

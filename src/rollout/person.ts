@@ -9,7 +9,7 @@ import { openChallengers } from "./outcome.js";
 import { metricsOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
-import { startTakeover } from "./takeover.js";
+import { completedStatus, startTakeover } from "./takeover.js";
 
 export type PersonAct =
 	| { readonly verb: "pause" }
@@ -56,7 +56,7 @@ function pause({ status, by }: PersonInput): Outcome {
 		throw new WeirError(
 			"failed-precondition",
 			`only a Running experiment can be paused, this one is ${status.phase}`,
-			status.phase === "Promoting" ? "use abort to go back to the default variant" : "",
+			status.phase === "Promoting" ? "use abort to go back to the default variant, or promote to end a holdback" : "",
 		);
 	return outcome("pause", `Paused at ${percent(status.allocationPpm)} by ${by}.`, {
 		...status,
@@ -81,7 +81,9 @@ function resume({ status, by, nowMs }: PersonInput): Outcome {
 	return outcome("resume", `Resumed at ${percent(status.allocationPpm)} by ${by}${why}.`, after);
 }
 
-function promote({ experiment, status, by, nowMs }: PersonInput, named: string | null): Outcome {
+function promote(input: PersonInput, named: string | null): Outcome {
+	const { experiment, status, by, nowMs } = input;
+	if (status.phase === "Promoting" && status.promotion?.heldBackFromMs !== undefined) return endHoldback(input, named);
 	if (!isExposing(status.phase))
 		throw new WeirError(
 			"failed-precondition",
@@ -119,6 +121,20 @@ function promote({ experiment, status, by, nowMs }: PersonInput, named: string |
 		"promote",
 		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
 		after,
+	);
+}
+
+/** The winner keeps everybody, those who were held back too. */
+function endHoldback({ experiment, status, by, nowMs }: PersonInput, named: string | null): Outcome {
+	const { arm = "", variant = "" } = status.promotion ?? {};
+	if (named !== null && named !== arm)
+		throw new WeirError("failed-precondition", `the holdback is arm ${arm}'s, ${named} cannot end it`);
+	const after = completedStatus(experiment, status, nowMs);
+	return outcome(
+		"complete",
+		`Holdback ended by ${by}; variant ${variant} is the version for everybody.`,
+		after,
+		variant,
 	);
 }
 

@@ -4,14 +4,11 @@
  */
 import type { Analysis } from "../analysis/analyse.js";
 import type { VariantHealth } from "../analysis/evidence.js";
-import { baselineOf } from "../analysis/question.js";
 import { PPM } from "../limits.js";
 import type { Experiment } from "../resources/resource.js";
 import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS } from "./decision.js";
 import { type Extras, outcomeOf, type Words } from "./outcome.js";
-import { worse } from "./plainWords.js";
-import { harmKey } from "./rules/harm.js";
-import { duration, harmSentence, percent } from "./sentence.js";
+import { duration, percent } from "./sentence.js";
 import type { ExperimentStatus } from "./status.js";
 
 /** Fewer requests than these say little about endpoints that shall carry everything. */
@@ -92,7 +89,6 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 			},
 			{ waitsFor: "person" },
 		);
-	if (promotion.heldBackFromMs !== undefined) return decideHoldback(input, analysis, promotion.heldBackFromMs);
 	const at = percent(promotion.takeoverPpm);
 	const spent = nowMs - status.stepStartedAtMs;
 	const left = Math.max(0, everyMs - spent);
@@ -169,95 +165,37 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 }
 
 /** Whether a holdback is judged by the units that come in it alone; by former rules it was by everybody since the start. */
-function judgesApart({ rules }: DecisionInput): boolean {
+export function judgesApart({ rules }: DecisionInput): boolean {
 	return rules !== undefined && rules >= RULES_WITH_HOLDBACKS;
 }
 
-/** The winner is the default, a share of the baseline's units stays: until its time is over, or harm is proved. */
-function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number): Outcome {
-	const { experiment, status, evidence, nowMs } = input;
-	const { holdback, onHarm } = experiment.spec.rollout;
-	const { arm = "", variant = "" } = status.promotion ?? {};
-	const seen = status.frozenHarms ?? [];
-	const apart = judgesApart(input);
-	const harms = analysis.findings.filter(
-		(finding) => finding.verdict === "harm" && finding.arm === arm && !seen.includes(harmKey(finding)),
-	);
-	if (harms.length > 0) {
-		const whose = apart ? `among units first exposed in its ${duration(nowMs - fromMs)}, ` : "";
-		const reason = `${whose}${harms.map(harmSentence).join("; ")}.`;
-		const toWhom = apart ? " to the people who came since it took over" : "";
-		const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.`;
-		if (onHarm === "freeze")
-			return outcomeOf(
-				input,
-				analysis,
-				["hold", "harm"],
-				{
-					reason: `The holdback does not end by itself, a person aborts or waits for its end: ${reason}`,
-					summary: `The new version does harm after all${toWhom}, a person decides: ${summary}`,
-				},
-				{ waitsFor: "person" },
-			);
-		return outcomeOf(
-			input,
-			analysis,
-			["roll-back", "harm"],
-			{
-				reason: `Rolled back from the holdback: ${reason}`,
-				summary: `Everybody is back on the old version, for the new one does harm after all${toWhom}: ${summary}`,
-			},
-			{
-				status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },
-				defaultVariant: experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? null,
-			},
-		);
-	}
-	const left = (holdback?.forMs ?? 0) - (nowMs - fromMs);
-	if (left <= 0) return completion(input, analysis, "the holdback has ended without proved harm");
-	const { why } = judgeHealth(evidence.health, variant, 1);
-	return outcomeOf(
-		input,
-		analysis,
-		["hold", "takeover"],
-		{
-			reason: `Holdback by ${variant} for ${duration(left)} more, no harm is proved${apart ? ` among ${unitsSoFar(input, arm)} first exposed in it` : ""}; ${why}.`,
-			summary: `${variant} is the new version; a few people keep the old one for ${duration(left)} more, and no harm has been found.`,
-		},
-		{ waitsFor: "holdback", expectedMs: left },
-	);
-}
-
-/** `812 units against 41`, of the winner and the baseline. */
-function unitsSoFar({ evidence, experiment }: DecisionInput, winner: string): string {
-	const of = (name: string): number => evidence.arms.find(({ arm }) => arm === name)?.exposedUnits ?? 0;
-	return `${of(winner)} units against ${of(baselineOf(experiment))}`;
-}
-
-/** The end: nothing is assigned any more, the winner's Variant is the default. */
-function completion(input: DecisionInput, analysis: Analysis, why: string): Outcome {
+/** The end: nothing is assigned any more, the winner's Variant is the default. @param plain said of it besides */
+export function completion(input: DecisionInput, analysis: Analysis, why: string, plain = ""): Outcome {
 	const { status, experiment, nowMs } = input;
-	const { promotion } = status;
-	if (promotion === null) throw new RangeError("a takeover without a winner has no end");
-	const { heldBackFromMs: _, ...rest } = promotion;
-	const last = experiment.spec.rollout.stepsPpm.length - 1;
+	const variant = status.promotion?.variant ?? "";
 	return outcomeOf(
 		input,
 		analysis,
 		["complete", "takeover"],
 		{
-			reason: `Variant ${promotion.variant} is the Service's default now: ${why}.`,
-			summary: `${promotion.variant} is the version for everybody now.`,
+			reason: `Variant ${variant} is the Service's default now: ${why}.`,
+			summary: `${variant} is the version for everybody now${plain === "" ? "" : `: ${plain}`}.`,
 		},
-		{
-			status: {
-				...status,
-				phase: "Promoted",
-				allocationPpm: 0,
-				stepStartedAtMs: nowMs,
-				promotion: { ...rest, stepIndex: Math.min(promotion.stepIndex + 1, last), takeoverPpm: PPM },
-			},
-			defaultVariant: promotion.variant,
-		},
+		{ status: completedStatus(experiment, status, nowMs), defaultVariant: variant },
 	);
+}
+
+/** Of a takeover that is over. @throws RangeError where there is no winner */
+export function completedStatus(experiment: Experiment, status: ExperimentStatus, nowMs: number): ExperimentStatus {
+	const { promotion } = status;
+	if (promotion === null) throw new RangeError("a takeover without a winner has no end");
+	const { heldBackFromMs: _, ...rest } = promotion;
+	const last = experiment.spec.rollout.stepsPpm.length - 1;
+	return {
+		...status,
+		phase: "Promoted",
+		allocationPpm: 0,
+		stepStartedAtMs: nowMs,
+		promotion: { ...rest, stepIndex: Math.min(promotion.stepIndex + 1, last), takeoverPpm: PPM },
+	};
 }

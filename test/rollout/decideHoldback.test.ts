@@ -7,7 +7,7 @@ import type { DecisionInput } from "../../src/rollout/decision.js";
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { evidence, experiment, input, LAST_STEP, metric, ROLLOUT, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, metric, ROLLOUT, rate, status } from "./example.js";
 
 const WITH_COVARIATE = metric("accuracy", { covariateMs: 5_000 });
 
@@ -120,7 +120,7 @@ t.test(
 		t.match(former.findings[0], { harmAlpha: 0.75 * (0.05 / 2 / 3) });
 		t.match(at({}, { rules: 6 }).findings[0], { harmAlpha: 0.75 * (0.05 / 2 / 3) });
 		t.match(
-			at(begun, { nowMs: 130_000 }).reason,
+			at(begun, { rules: 8, nowMs: 130_000 }).reason,
 			/no harm is proved among 6000 units against 6000 first exposed in it;/,
 		);
 		t.notMatch(at(begun, { rules: 6, nowMs: 130_000 }).reason, /among/);
@@ -164,5 +164,101 @@ t.test("a promotion says when the takeover began, by former rules it did not", (
 	const by = (rules: number) => at({}, { rules, evidence: winning });
 	t.match(by(7), { action: "promote", status: { takeover: { fromMs: 100_000 } } });
 	t.notOk("takeover" in by(6).status);
+	t.end();
+});
+
+t.test("what was not measured in it is no absence of harm: it says how many were, claim by claim", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const nobody = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
+	t.match(at(begun, { evidence: nobody, nowMs: 130_000 }), {
+		action: "hold",
+		reason:
+			/^Holdback by v2 for 30 s more: nothing could be judged yet \(latency-p99: no data in the baseline, .*accuracy: no data in the baseline\); variant v2/,
+		summary: /keep the old one for 30 s more: nothing could be judged yet\.$/,
+	});
+	t.match(at(begun, { evidence: nobody, nowMs: 160_000 }), {
+		action: "complete",
+		reason: /the holdback has ended; nothing could be judged \(/,
+		summary: "v2 is the version for everybody now: nothing could be judged.",
+	});
+	t.match(at(begun, { rules: 8, evidence: nobody, nowMs: 160_000 }), {
+		reason: /the holdback has ended without proved harm/,
+		summary: "v2 is the version for everybody now.",
+	});
+	const some = {
+		...nobody,
+		arms: evidence({ control: { n: 300, exposed: 5_000 }, boosted: { n: 5_000 } }).arms.map((arm) => ({
+			...arm,
+			metrics: { "error-rate": arm.metrics["error-rate"] ?? rate(0, 0) },
+		})),
+	};
+	t.match(at(begun, { evidence: some, nowMs: 160_000 }), {
+		reason:
+			/no harm is proved among units first exposed in it \(error-rate 5000 against 300\); nothing could be judged of latency-p99, accuracy \(/,
+		summary: /now: no harm has been found by error-rate; nothing could be judged of latency-p99, accuracy\.$/,
+	});
+	t.match(
+		at(begun, { nowMs: 160_000 }).reason,
+		/the holdback has ended; no harm is proved among units first exposed in it \(latency-p99 6000 against 6000, /,
+	);
+	t.end();
+});
+
+t.test("a harm that a person promoted the arm with is told and takes nothing back; another one does", (t) => {
+	const begun = { ...at(promoting(1, 500_000)).status, frozenHarms: ["boosted|accuracy|goal"] };
+	const worse = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3 } }, HEALTHY);
+	t.match(at(begun, { evidence: worse, nowMs: 130_000 }), {
+		action: "hold",
+		rule: "harm",
+		waitsFor: "holdback",
+		reason:
+			/more: accuracy of arm boosted is proved worse than no change: .*, as was known when it was promoted; no other harm is proved among .*\(latency-p99 6000 against 6000, error-rate/,
+		summary: /: it is still worse by accuracy, as was known when it was promoted; no other harm has been found\.$/,
+	});
+	t.match(at(begun, { evidence: worse, nowMs: 160_000 }), {
+		action: "complete",
+		reason: /the holdback has ended; accuracy of arm boosted is proved worse .* as was known/,
+		summary: /everybody now: it is still worse by accuracy, as was known/,
+	});
+	t.match(at(begun, { nowMs: 160_000 }).summary, /it was worse by accuracy before, which is not proved again; no harm/);
+	t.match(at(begun, { rules: 8, evidence: worse, nowMs: 130_000 }).summary, /and no harm has been found\.$/);
+	const another = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3, errors: 0.05 } }, HEALTHY);
+	t.match(at(begun, { evidence: another, nowMs: 130_000 }), {
+		action: "roll-back",
+		reason: /: among .* error-rate of/,
+	});
+	const part = { segment: "country", value: "DE", rank: 0, arms: worse.arms };
+	const segmented = { ...HELD, spec: { ...HELD.spec, segments: [{ name: "country", header: "x-country" }] } };
+	const inPart = { experiment: segmented, evidence: { ...worse, segments: [part] }, nowMs: 130_000 };
+	t.equal(at(begun, inPart).action, "hold", "of everybody, and so of a part");
+	t.equal(at({ ...begun, frozenHarms: [] }, inPart).action, "roll-back");
+	t.end();
+});
+
+t.test("where harm freezes, a holdback that found it ends by a person: abort, or promote once more", (t) => {
+	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
+	const begun = at(promoting(1, 500_000)).status;
+	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	const long = { experiment: freezing, evidence: bad, nowMs: 10_000_000 };
+	t.match(at(begun, long), {
+		waitsFor: "person",
+		reason: /^The holdback does not end by itself, a person aborts, or promotes to end it: among units/,
+	});
+	t.match(at(begun, { ...long, rules: 8 }).reason, /a person aborts or waits for its end/);
+	const person = { experiment: freezing, status: begun, by: "ada", nowMs: 200_000 };
+	const ended = actByPerson(person, { verb: "promote", arm: null });
+	t.match(ended, {
+		action: "complete",
+		reason: "Holdback ended by ada; variant v2 is the version for everybody.",
+		status: { phase: "Promoted", allocationPpm: 0, promotion: { arm: "boosted", takeoverPpm: 1_000_000 } },
+		defaultVariant: "v2",
+	});
+	t.equal(ended.status.promotion?.heldBackFromMs, undefined);
+	t.same(actByPerson(person, { verb: "promote", arm: "boosted" }), ended);
+	t.throws(() => actByPerson(person, { verb: "promote", arm: "other" }), { code: "failed-precondition" });
+	const taking = { ...begun, ...promoting(1, 500_000) };
+	t.throws(() => actByPerson({ ...person, status: taking }, { verb: "promote", arm: null }), {
+		message: /only a Running/,
+	});
 	t.end();
 });

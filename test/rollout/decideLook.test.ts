@@ -114,7 +114,7 @@ t.test("what proves a goal is the look's own numbers, in every word and in the f
 		);
 		t.match(
 			promoted.summary,
-			/accuracy of boosted is better: 1\.6 points more, surely more than 0\.65 points \(0\.5 points asked for\); planned look 1, at 20,000 people of all versions\./,
+			/accuracy of boosted is better: 1\.6 points more, surely more than 0\.65 points \(0\.5 points asked for\); planned look 1, with as much as 20,000 people of all versions would tell\./,
 		);
 		const goal = promoted.findings.at(-1);
 		t.ok(goal?.verdict === "pass" && (goal.lower ?? 1) < goal.line, "its sequence has not proved it");
@@ -128,7 +128,10 @@ t.test("what proves a goal is the look's own numbers, in every word and in the f
 		resumed.reason,
 		/accuracy of arm boosted was not proved by planned look 1 \(z -0\.17\d+, the boundary was 1\.645\)/,
 	);
-	t.match(resumed.summary, /was not proved better by 0\.5 points at its planned looks, the last at 20,000 people/);
+	t.match(
+		resumed.summary,
+		/was not proved better by 0\.5 points at its planned looks, the last with as much as 20,000 people of all versions would tell/,
+	);
 });
 
 t.test("the bound of a look is at least the line exactly where its z reaches the boundary", async (t) => {
@@ -187,3 +190,57 @@ t.test("a planned look at a mean asks for as many units as its sequence, with a 
 	const heavy = { ...arm(2_000, 0.6), extremes: [{ lo: 0, hi: 9 }] };
 	t.equal(statistic(asked, heavy, { ...arm(4_000, 0.5), extremes: [{ lo: 0, hi: 1 }] }), null, "one outweighs them");
 });
+
+t.test(
+	"units of a look are information: where an arm of another comparison has weight, people are counted as they are",
+	(t) => {
+		const own = experiment(["boosted", "third"], {
+			guardrails: [],
+			rollout: {
+				...ROLLOUT,
+				minUnits: 50,
+				inference: { design: "group-sequential", looks: 2, units: 20_000, spending: "pocock" },
+			},
+		});
+		const arms = own.spec.arms.map((arm) => (arm.name === "third" ? { ...arm, weight: 8 } : arm));
+		const wide = { ...own, spec: { ...own.spec, arms } };
+		const by = (n: number, rules: number, change: Partial<ExperimentStatus> = {}) =>
+			decide(
+				input({
+					rules,
+					experiment: wide,
+					status: status({ ...LAST_STEP, closedArms: ["third"], ...change }),
+					evidence: evidence(
+						{ control: { n, accuracy: 0.7 }, boosted: { n, accuracy: 0.71 }, third: { n: 80 } },
+						{
+							exposures: [
+								{
+									planVersion: "p2",
+									firstMs: 1,
+									counts: { control: n, boosted: n },
+									livePoints: { control: 1_000, boosted: 1_000 },
+								},
+							],
+						},
+					),
+				}),
+			);
+		t.match(by(950, 9).summary, /looked at when 100 more people of boosted and the old version have been measured/);
+		t.match(by(950, 8).summary, /looked at when 500 more people have been measured/);
+		t.match(
+			by(1_000, 9).summary,
+			/^2,000 people of boosted and the old version have been measured, and tell as much as 10,000 people of all versions would tell, as planned: /,
+		);
+		t.match(by(1_000, 8).summary, /^10,000 people have been measured, as planned/);
+		const last = by(2_000, 9, { looks: by(2_000, 9).status.looks ?? [] });
+		t.match(
+			last.summary,
+			/no clear result by the last planned look, which had as much as 20,000 people of all versions/,
+		);
+		t.match(
+			by(2_000, 8, { looks: by(2_000, 8).status.looks ?? [] }).summary,
+			/among the 20,000 people that were planned for/,
+		);
+		t.end();
+	},
+);

@@ -2,7 +2,7 @@
 import t from "tap";
 import type { InteractionEvidence, PeriodEvidence } from "../../src/analysis/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
-import { evidence, input, LAST_STEP, rate, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, rate, status } from "./example.js";
 
 const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
 const ready = (extra: Parameters<typeof evidence>[1]) =>
@@ -109,4 +109,32 @@ t.test("assignments that depend on each other are held", async (t) => {
 		rule: "interaction",
 		reason: /arm boosted and the arms of experiment team\/banner are not assigned independently \(p \S+e-\d+\)/,
 	});
+});
+
+t.test("an arm that was frozen for harm is promoted by a person alone; one that was not goes before it", (t) => {
+	const by = (arms: Parameters<typeof evidence>[0], rules: number) =>
+		decide(
+			input({
+				rules,
+				experiment: experiment(Object.keys(arms).filter((arm) => arm !== "control")),
+				status: status({ ...LAST_STEP, frozenHarms: ["boosted|accuracy|goal"] }),
+				evidence: evidence(arms),
+			}),
+		);
+	t.match(by(GOOD, 9), {
+		action: "hold",
+		rule: "harm",
+		waitsFor: "person",
+		reason: /arm boosted is proved by now, but it was frozen when accuracy was proved worse; .* \(--arm boosted\)\.$/,
+		summary: /^boosted would be ready, but it was stopped before because accuracy was worse\. A person may promote it/,
+	});
+	t.equal(by(GOOD, 8).action, "promote");
+	const two = { ...GOOD, control: { n: 9_000, accuracy: 0.75 }, boosted: { n: 9_000, accuracy: 0.85 } };
+	for (const accuracy of [0.81, 0.88])
+		t.match(by({ ...two, other: { n: 9_000, accuracy } }, 9), {
+			action: "promote",
+			status: { promotion: { arm: "other" } },
+		});
+	t.match(by({ other: { n: 9_000, accuracy: 0.81 }, ...two }, 9).status.promotion, { arm: "other" }, "in either order");
+	t.end();
 });

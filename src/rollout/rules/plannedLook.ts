@@ -14,7 +14,7 @@ import { baselineOf } from "../../analysis/question.js";
 import { NO_MOMENTS } from "../../analysis/statistics/moments.js";
 import { type DecisionInput, RULES_WITH_INFORMATION } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
-import { count } from "../plainWords.js";
+import { count, information, peopleOfLook } from "../plainWords.js";
 import { number } from "../sentence.js";
 import type { ExperimentStatus, LookEffect, PlannedLook } from "../status.js";
 import { inconclusive } from "./maxDuration.js";
@@ -72,9 +72,14 @@ export function leastInformed(input: DecisionInput): { readonly arm: string; rea
 
 function informationIn({ rules = 0, experiment, evidence }: DecisionInput, arm: string): number {
 	if (rules < RULES_WITH_INFORMATION) return evidence.arms.reduce((sum, one) => sum + one.maturedUnits, 0);
+	return informationUnits(experiment, arm, pairOf({ experiment, evidence }, arm));
+}
+
+/** Units of a comparison with a value of the goal. */
+export function pairOf({ experiment, evidence }: Pick<DecisionInput, "experiment" | "evidence">, arm: string): number {
 	const goal = experiment.spec.goal?.metric ?? "";
 	const withGoal = (name: string): number => evidence.arms.find((one) => one.arm === name)?.metrics[goal]?.n ?? 0;
-	return informationUnits(experiment, arm, withGoal(arm) + withGoal(baselineOf(experiment)));
+	return withGoal(arm) + withGoal(baselineOf(experiment));
 }
 
 export const plannedLook: RuleOf = (input, analysis) => {
@@ -89,7 +94,10 @@ export const plannedLook: RuleOf = (input, analysis) => {
 		if (proved.length > 0 || (status.durationFromMs ?? Number.NEGATIVE_INFINITY) >= atMs) return null;
 		return inconclusive(input, analysis, "look", {
 			reason: `the last of the planned looks, at ${units} units, did not prove the goal; alpha is spent, and another plan needs a new Experiment`,
-			summary: `no clear result among the ${count(units)} people that were planned for`,
+			summary:
+				peopleOfLook(input) === "people"
+					? `no clear result among the ${count(units)} people that were planned for`
+					: `no clear result by the last planned look, which had ${information(units)}`,
 		});
 	}
 	if (leastInformed(input).units < next.units) return null;
@@ -109,11 +117,19 @@ export const plannedLook: RuleOf = (input, analysis) => {
 		["look", "look"],
 		{
 			reason: `Took the ${at}: ${lines.join(", ")} against the boundary ${number(look.boundary)}; ${won.length === 0 ? "not proved" : `proved for ${won.join(", ")}`}.`,
-			summary: `${count(look.units)} people have been measured, as planned: ${won.length === 0 ? "the improvement is not proved yet" : `the improvement by ${won.join(", ")} is proved`}.`,
+			summary: `${whoIsMeasured(input, look.units)}, as planned: ${won.length === 0 ? "the improvement is not proved yet" : `the improvement by ${won.join(", ")} is proved`}.`,
 		},
 		{ status: { ...status, looks: [...(status.looks ?? []), look] } },
 	);
 };
+
+/** Where arms besides the comparison's have weight, its own people are fewer than what the plan counts. */
+function whoIsMeasured(input: DecisionInput, units: number): string {
+	const { arm } = leastInformed(input);
+	const pair = pairOf(input, arm);
+	if (peopleOfLook(input) === "people" || pair === units) return `${count(units)} people have been measured`;
+	return `${count(pair)} people of ${arm} and the old version have been measured, and tell ${information(units)}`;
+}
 
 function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 	const { rules = 0, experiment, metrics, evidence, status, nowMs } = input;

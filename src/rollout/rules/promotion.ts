@@ -1,18 +1,26 @@
 /**
  * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
- * wins. Held back where the winner's effect fades, or where it is another in an arm of another running Experiment.
+ * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
+ * another running Experiment.
  */
 import type { Analysis } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
 import { type EffectOverTime, effectOverTime } from "../../analysis/effectOverTime.js";
 import { type Interaction, interactions } from "../../analysis/interaction.js";
 import { baselineOf, type Question, questionOf } from "../../analysis/question.js";
-import { type DecisionInput, type Finding, type Outcome, RULES_WITH_HOLDBACKS } from "../decision.js";
+import {
+	type DecisionInput,
+	type Finding,
+	type Outcome,
+	RULES_WITH_HOLDBACKS,
+	RULES_WITH_KNOWN_HARMS,
+} from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
-import { better } from "../plainWords.js";
+import { better, peopleOfLook } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
 import { startTakeover } from "../takeover.js";
+import { metricsOfHarm } from "./harm.js";
 import { leftOut } from "./ramp.js";
 
 /** Level at which an interaction is proved: as many promotions are held for a person without a reason. */
@@ -30,6 +38,9 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
 	const best = winner(input, analysis);
 	if (best === null) return null;
+	const harmedBy = metricsOfHarm(status, best.arm);
+	if ((input.rules ?? 0) >= RULES_WITH_KNOWN_HARMS && harmedBy.length > 0)
+		return harmedBefore(input, analysis, best, harmedBy);
 	const trend = overTime(input, best);
 	if (trend?.trend === "fades") return fading(input, analysis, best, trend);
 	const [other] = interacting(input, best);
@@ -43,7 +54,7 @@ export const promotion: RuleOf = (input, analysis) => {
 		["promote", "promote"],
 		{
 			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, ${looked(input, best)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
-			summary: `${best.arm} becomes the new version: ${[best.goal, ...best.findings.filter((finding) => finding !== best.goal)].map((finding) => better(finding, metrics[finding.metric])).join("; ")}${trend?.trend === "weaker" ? "; but it helped the first people more than the later ones" : ""}.`,
+			summary: `${best.arm} becomes the new version: ${[best.goal, ...best.findings.filter((finding) => finding !== best.goal)].map((finding) => better(finding, metrics[finding.metric], peopleOfLook(input))).join("; ")}${trend?.trend === "weaker" ? "; but it helped the first people more than the later ones" : ""}.`,
 		},
 		{ status: after },
 	);
@@ -57,11 +68,16 @@ function looked({ experiment }: DecisionInput, best: Winner): string {
 /** An arm is ready when nothing about it is open. */
 function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 	let best: Winner | null = null;
+	const { status, rules = 0 } = input;
+	const isHarmed = (arm: string): boolean => rules >= RULES_WITH_KNOWN_HARMS && metricsOfHarm(status, arm).length > 0;
 	for (const arm of openChallengers(input)) {
 		const findings = analysis.findings.filter((finding) => finding.arm === arm);
 		const goal = findings.find((finding) => finding.role === "goal" && finding.segment === undefined);
 		if (goal === undefined || !findings.every((finding) => finding.verdict === "pass")) continue;
-		if (best === null || lowerOf(goal) > lowerOf(best.goal)) best = { arm, goal, findings };
+		// One that was never frozen for harm goes first, for it needs no person.
+		const before = best === null ? 0 : Number(isHarmed(best.arm)) - Number(isHarmed(arm));
+		if (best === null || before > 0 || (before === 0 && lowerOf(goal) > lowerOf(best.goal)))
+			best = { arm, goal, findings };
 	}
 	return best;
 }
@@ -100,6 +116,21 @@ function weaker(trend: EffectOverTime | null): string {
 }
 
 const said = (value: number | null): string => (value === null ? "unknown" : number(value));
+
+/** A person who resumed after it has let the test go on, and accepted no harm. */
+function harmedBefore(input: DecisionInput, analysis: Analysis, { arm }: Winner, by: readonly string[]): Outcome {
+	const names = by.join(", ");
+	return outcomeOf(
+		input,
+		analysis,
+		["hold", "harm"],
+		{
+			reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved by now, but it was frozen when ${names} was proved worse; a person may promote it by its name (--arm ${arm}).`,
+			summary: `${arm} would be ready, but it was stopped before because ${names} was worse. A person may promote it all the same.`,
+		},
+		{ waitsFor: "person" },
+	);
+}
 
 function fading(input: DecisionInput, analysis: Analysis, best: Winner, trend: EffectOverTime): Outcome {
 	const { early, late, lateFromMs } = trend;

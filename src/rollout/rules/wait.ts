@@ -1,13 +1,14 @@
 /** Nothing fires: what is missing, and how long it may take. */
 import { claimedMetrics } from "../../analysis/claim.js";
+import { unitsOfInformation } from "../../analysis/plannedLook.js";
 import { RULES_WITH_INFORMATION, type WaitsFor } from "../decision.js";
 import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
-import { count, undecided } from "../plainWords.js";
+import { count, peopleOfLook, undecided } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
-import { leastInformed, nextLook, provedByLook } from "./plannedLook.js";
+import { leastInformed, nextLook, pairOf, provedByLook } from "./plannedLook.js";
 
 export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	const { experiment, metrics, status, nowMs } = input;
@@ -85,11 +86,16 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 		const there = former
 			? `matured units, there are ${units}`
 			: `matured units with ${metric}, the comparison of arm ${arm} has as much as ${units}`;
+		const lacks = unitsOfInformation(experiment, arm, look.units) - pairOf(input, arm);
+		const lacking =
+			peopleOfLook(input) === "people" || lacks === rest
+				? `${count(rest)} more people`
+				: `${count(lacks)} more people of ${arm} and the old version`;
 		return hold(
 			"look",
 			{
 				reason: `planned look ${look.index + 1} of ${look.of} is at ${look.units} ${there}`,
-				summary: `the result is looked at when ${count(rest)} more people have been measured, as planned`,
+				summary: `the result is looked at when ${lacking} have been measured, as planned`,
 			},
 			perMs > 0 ? Math.ceil(rest / perMs) : null,
 		);
@@ -102,7 +108,7 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 				return open.map(lackSentence).join("; ");
 			},
 			get summary() {
-				return open.map((finding) => undecided(finding, metrics[finding.metric])).join("; ");
+				return open.map((finding) => undecided(finding, metrics[finding.metric], peopleOfLook(input))).join("; ");
 			},
 		},
 		expectedProofMs(input, analysis.findings),

@@ -1,0 +1,138 @@
+/**
+ * A holdback: the winner's Variant is the Service's default, a share of the baseline's units stays where it is until the
+ * time is over. Harm that is proved in it takes the winner back, or (onHarm: freeze) leaves it to a person, who aborts or ends
+ * the holdback by promoting once more. A harm that froze the arm before, and that it was promoted with all the same, is told
+ * and takes nothing back: a person has accepted this claim, over all units and so in each part of them.
+ */
+import type { Analysis } from "../analysis/analyse.js";
+import { baselineOf } from "../analysis/question.js";
+import { type DecisionInput, type Finding, type Outcome, RULES_WITH_KNOWN_HARMS } from "./decision.js";
+import { outcomeOf, type Words } from "./outcome.js";
+import { worse } from "./plainWords.js";
+import { harmKey, metricsOfHarm } from "./rules/harm.js";
+import { duration, harmSentence } from "./sentence.js";
+import { completion, judgeHealth, judgesApart } from "./takeover.js";
+
+/** What it does next, while it lasts and at its end. @param fromMs when it began */
+export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number): Outcome {
+	const { experiment, status, evidence, nowMs, rules = 0 } = input;
+	const { arm = "", variant = "" } = status.promotion ?? {};
+	const tells = rules >= RULES_WITH_KNOWN_HARMS;
+	const accepted = status.frozenHarms ?? [];
+	const isKnown = (finding: Finding): boolean => {
+		const { segment: _, ...whole } = finding;
+		return accepted.includes(harmKey(finding)) || (tells && accepted.includes(harmKey(whole)));
+	};
+	const harms = analysis.findings.filter((finding) => finding.verdict === "harm" && finding.arm === arm);
+	const fresh = harms.filter((finding) => !isKnown(finding));
+	if (fresh.length > 0) return harmed(input, analysis, fresh, fromMs);
+	const left = (experiment.spec.rollout.holdback?.forMs ?? 0) - (nowMs - fromMs);
+	const ended = "the holdback has ended";
+	if (left <= 0 && !tells) return completion(input, analysis, `${ended} without proved harm`);
+	const known = harms.filter(isKnown);
+	if (left <= 0) {
+		const { reason, summary } = judgement(input, analysis, known, "");
+		return completion(input, analysis, `${ended}; ${reason}`, summary);
+	}
+	const { why } = judgeHealth(evidence.health, variant, 1);
+	const reason = `Holdback by ${variant} for ${duration(left)} more`;
+	const summary = `${variant} is the new version; a few people keep the old one for ${duration(left)} more`;
+	const words: Words = {
+		get reason() {
+			if (tells) return `${reason}: ${judgement(input, analysis, known, " yet").reason}; ${why}.`;
+			const among = judgesApart(input) ? ` among ${unitsSoFar(input, arm)} first exposed in it` : "";
+			return `${reason}, no harm is proved${among}; ${why}.`;
+		},
+		get summary() {
+			if (tells) return `${summary}: ${judgement(input, analysis, known, " yet").summary}.`;
+			return `${summary}, and no harm has been found.`;
+		},
+	};
+	const rule = tells && known.length > 0 ? "harm" : "takeover";
+	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor: "holdback", expectedMs: left });
+}
+
+function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Finding[], fromMs: number): Outcome {
+	const { experiment, status, nowMs, rules = 0 } = input;
+	const apart = judgesApart(input);
+	const whose = apart ? `among units first exposed in its ${duration(nowMs - fromMs)}, ` : "";
+	const reason = `${whose}${harms.map(harmSentence).join("; ")}.`;
+	const toWhom = apart ? " to the people who came since it took over" : "";
+	const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.`;
+	if (experiment.spec.rollout.onHarm === "freeze") {
+		const ends =
+			rules < RULES_WITH_KNOWN_HARMS
+				? "a person aborts or waits for its end"
+				: "a person aborts, or promotes to end it";
+		return outcomeOf(
+			input,
+			analysis,
+			["hold", "harm"],
+			{
+				reason: `The holdback does not end by itself, ${ends}: ${reason}`,
+				summary: `The new version does harm after all${toWhom}, a person decides: ${summary}`,
+			},
+			{ waitsFor: "person" },
+		);
+	}
+	return outcomeOf(
+		input,
+		analysis,
+		["roll-back", "harm"],
+		{
+			reason: `Rolled back from the holdback: ${reason}`,
+			summary: `Everybody is back on the old version, for the new one does harm after all${toWhom}: ${summary}`,
+		},
+		{
+			status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },
+			defaultVariant: experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? null,
+		},
+	);
+}
+
+/** What is known of the winner by the holdback's own units, claim by claim: what could not be judged is no absence of harm. */
+function judgement(input: DecisionInput, analysis: Analysis, known: readonly Finding[], yet: string): Words {
+	const { arm = "" } = input.status.promotion ?? {};
+	const own = analysis.findings.filter((finding) => finding.arm === arm && finding.segment === undefined);
+	const blind = own.filter(({ verdict }) => verdict === "unknown");
+	const judged = own.filter((finding) => !blind.includes(finding) && !known.includes(finding));
+	const named = (findings: readonly Finding[]): string => unique(findings.map(({ metric }) => metric));
+	const reasons: string[] = [];
+	const summaries: string[] = [];
+	const other = known.length > 0 ? "other " : "";
+	if (known.length > 0) {
+		reasons.push(`${known.map(harmSentence).join("; ")}, as was known when it was promoted`);
+		summaries.push(`it is still worse by ${named(known)}, as was known when it was promoted`);
+	}
+	const before = metricsOfHarm(input.status, arm).filter(
+		(metric) => !known.some((finding) => finding.metric === metric),
+	);
+	if (before.length > 0) {
+		reasons.push(`${before.join(", ")} was proved worse before it was promoted, and is not in the holdback${yet}`);
+		summaries.push(`it was worse by ${before.join(", ")} before, which is not proved again${yet}`);
+	}
+	if (judged.length > 0) {
+		const units = judged.map(({ metric, challenger, baseline }) => `${metric} ${challenger.n} against ${baseline.n}`);
+		reasons.push(`no ${other}harm is proved among units first exposed in it (${unique(units)})`);
+		summaries.push(`no ${other}harm has been found${blind.length === 0 ? "" : ` by ${named(judged)}`}`);
+	}
+	if (blind.length > 0) {
+		const all = blind.length === own.length;
+		const why = unique(blind.map(({ metric, note }) => `${metric}: ${note}`));
+		reasons.push(`nothing could be judged${yet}${all ? "" : ` of ${named(blind)}`} (${why})`);
+		summaries.push(`nothing could be judged${yet}${all ? "" : ` of ${named(blind)}`}`);
+	}
+	if (own.length === 0) {
+		reasons.push("no metric is declared to judge by");
+		summaries.push("nothing is watched in it");
+	}
+	return { reason: reasons.join("; "), summary: summaries.join("; ") };
+}
+
+const unique = (names: readonly string[]): string => [...new Set(names)].join(", ");
+
+/** `812 units against 41`, of the winner and the baseline. */
+function unitsSoFar({ evidence, experiment }: DecisionInput, winner: string): string {
+	const of = (name: string): number => evidence.arms.find(({ arm }) => arm === name)?.exposedUnits ?? 0;
+	return `${of(winner)} units against ${of(baselineOf(experiment))}`;
+}
