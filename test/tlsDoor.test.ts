@@ -1,10 +1,10 @@
 /** Doors between parts under silent connections and ended certificates: real TLS, real servers, short lives. */
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { Agent, createServer as createHttps, get } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
-import { UNPROVED_CONNECTIONS_MAX } from "../src/limits.js";
+import { UNPROVED_CONNECTION_MS, UNPROVED_CONNECTIONS_MAX } from "../src/limits.js";
 import { PROVED_EACH_TIME } from "../src/tls.js";
 import { boundConnections, type DoorBounds, openHttp2Door } from "../src/tlsDoor.js";
 import { createDevelopmentCa, type IssuedCertificate } from "./identity/developmentCa.js";
@@ -141,6 +141,70 @@ t.test("where a request is the proof, TLS alone is none", async (t) => {
 	const refused = await ask("/", nobody);
 	await Promise.all([once(idle.resume(), "close"), once(refused, "close")]);
 	t.same([proved.destroyed, known.destroyed], [false, false], "by request, and by certificate");
+});
+
+/** A door whose connections, clock and looks are the test's: what real ones do at chance moments. */
+function staged(t: Test, bounds: DoorBounds) {
+	let nowMs = 0;
+	let look = (): void => {};
+	t.intercept(performance, "now", { value: () => nowMs });
+	t.intercept(globalThis, "setInterval", {
+		value: (looks: () => void) => {
+			look = looks;
+			return { unref() {} };
+		},
+	});
+	const server = new EventEmitter();
+	boundConnections(server as Server, bounds);
+	const socket = (authorized: boolean) => {
+		const address = { remoteAddress: "127.0.0.1", remotePort: 1, localAddress: "127.0.0.1", localPort: 2 };
+		const made = Object.assign(new EventEmitter(), address, {
+			authorized,
+			destroyed: false,
+			destroy: () => {
+				made.destroyed = true;
+			},
+			getPeerX509Certificate: () => undefined,
+		});
+		return made;
+	};
+	return {
+		opened: (raw = socket(false)) => {
+			server.emit("connection", raw);
+			return raw;
+		},
+		secured: (authorized: boolean) => {
+			const secure = socket(authorized);
+			server.emit("secureConnection", secure);
+			return secure;
+		},
+		lookAt: (atMs: number): void => {
+			nowMs = atMs;
+			look();
+		},
+		at: (atMs: number): void => {
+			nowMs = atMs;
+		},
+	};
+}
+
+t.test("one that closes late takes nothing from the next with its address and port", async (t) => {
+	const { opened, secured } = staged(t, { connections: 4 });
+	const former = opened();
+	opened();
+	former.emit("close");
+	t.equal(secured(true).destroyed, false);
+});
+
+t.test("where a request is the proof, its time begins with the end of the handshake", async (t) => {
+	const { opened, secured, at, lookAt } = staged(t, { connections: 4, provedBy: "request" });
+	const raw = opened();
+	at(UNPROVED_CONNECTION_MS - 1);
+	secured(false);
+	lookAt(2 * UNPROVED_CONNECTION_MS - 2);
+	t.equal(raw.destroyed, false);
+	lookAt(2 * UNPROVED_CONNECTION_MS);
+	t.equal(raw.destroyed, true);
 });
 
 t.test("a connection is old before its certificate ends, and over when it has ended", async (t) => {

@@ -73,7 +73,16 @@ export type ProbeAlarm =
 			readonly service: string;
 			readonly status: number | null;
 	  }
-	| UnjudgedAlarm;
+	| UnjudgedAlarm
+	| RefusedConnections;
+
+/** A Gateway closed connections of clients at once: it held as many as it may, or its Envoy did. */
+export interface RefusedConnections {
+	readonly alarm: "connections-refused";
+	readonly gateway: string;
+	/** Since the reading before. */
+	readonly refused: number;
+}
 
 /** Requests of protected Services were served, and none was judged. */
 export interface UnjudgedAlarm {
@@ -142,10 +151,7 @@ export function unjudgedAlarms(
 	after: Counters,
 	standing: readonly UnjudgedAlarm[] = [],
 ): readonly UnjudgedAlarm[] {
-	const moved = (name: string): number => {
-		const [from, to] = [before.get(name) ?? 0, after.get(name) ?? 0];
-		return to >= from ? to - from : to;
-	};
+	const moved = (name: string): number => movedBy(name, before, after);
 	return (["envoy", "sidecar"] as const).flatMap((judgedBy): readonly UnjudgedAlarm[] => {
 		const judged = services.filter((service) => service.judgedBy === judgedBy);
 		if (judged.length === 0) return [];
@@ -157,6 +163,32 @@ export function unjudgedAlarms(
 		const total = served.reduce((sum, { count }) => sum + count, 0);
 		return [{ alarm: "served-unjudged", gateway, services: served.map(({ name }) => name), judgedBy, served: total }];
 	});
+}
+
+/** How far a counter has moved between two readings. */
+function movedBy(name: string, before: Counters, after: Counters): number {
+	const [from, to] = [before.get(name) ?? 0, after.get(name) ?? 0];
+	return to >= from ? to - from : to;
+}
+
+/** Of one listener's bound and of the whole Envoy's (compiler/listener.ts, bootstrap.ts), as each listener counts them. */
+const REFUSED = [
+	/^listener\.gateway\.(.+)\.downstream_global_cx_overflow$/,
+	/^connection_limit\.gateway\.(.+)\.limited_connections$/,
+];
+
+/** Gateways that refused connections between two readings of the counters of their Envoy. */
+export function refusedConnections(before: Counters, after: Counters): readonly RefusedConnections[] {
+	const refused = new Map<string, number>();
+	for (const name of after.keys()) {
+		const moved = movedBy(name, before, after);
+		if (moved === 0) continue;
+		for (const counter of REFUSED) {
+			const gateway = counter.exec(name)?.[1];
+			if (gateway !== undefined) refused.set(gateway, (refused.get(gateway) ?? 0) + moved);
+		}
+	}
+	return [...refused].map(([gateway, count]) => ({ alarm: "connections-refused", gateway, refused: count }));
 }
 
 /** Requests of the Service that the router has sent on through that Gateway (Route.stat_prefix, routeAction.ts). */
@@ -173,4 +205,4 @@ function verdictCounters(gateway: string, judgedBy: "envoy" | "sidecar"): readon
 
 /** All counters that these functions read, as a regular expression for Envoy's `/stats?filter=`. */
 export const COUNTERS_FILTER =
-	"^(vhost\\..+\\.route\\..+\\.upstream_rq_total|http\\.gateway\\..+\\.(rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";
+	"^(listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_total|http\\.gateway\\..+\\.(rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";

@@ -148,13 +148,16 @@ const inEscapes = (parts: readonly string[], ...more: readonly object[]): object
 const AMBIGUOUS_ESCAPES = AMBIGUOUS_PATH_PARTS.filter((part) => part.startsWith("%"));
 const AMBIGUOUS_PLAIN = AMBIGUOUS_PATH_PARTS.filter((part) => !part.startsWith("%"));
 
-const plainParts = (): readonly object[] => AMBIGUOUS_PLAIN.map((contains) => pathWith({ contains }));
-const ambiguousParts = (): readonly object[] => [...plainParts(), inEscapes(AMBIGUOUS_ESCAPES)];
+const ambiguousParts = (): readonly object[] => [
+	...AMBIGUOUS_PLAIN.map((contains) => pathWith({ contains })),
+	inEscapes(AMBIGUOUS_ESCAPES),
+];
 
 function faults(judgesPaths: boolean): readonly object[] {
 	return [
 		notMatching(":path", GOOD_PATH),
 		header(":path", { string_match: { contains: "#" } }),
+		// Says of AMBIGUOUS_PLAIN all that there is to say.
 		pathWith({ safe_regex: { regex: BAD_PATH } }),
 		inEscapes(judgesPaths ? AMBIGUOUS_ESCAPES : [], { safe_regex: { regex: BAD_UTF8_PATH } }),
 		notMatching(":method", GOOD_METHOD),
@@ -174,7 +177,6 @@ function faults(judgesPaths: boolean): readonly object[] {
 		...OVERRIDE_HEADERS.map((name) => header(name, { present_match: true })),
 		// Stripped before routing; here nothing of ours has set them yet.
 		...[ARM_HEADER, VARIANT_HEADER, DECISION_HEADER].map((name) => header(name, { present_match: true })),
-		...(judgesPaths ? plainParts() : []),
 	];
 }
 

@@ -8,8 +8,10 @@ import {
 	ACCESS_LOG_FLUSH_MS,
 	ACCESS_LOG_PERIODIC_MS,
 	GATEWAY_CONNECTION_MS,
+	GATEWAY_CONNECTIONS_EACH_MAX,
 	GATEWAY_HANDSHAKE_MS,
 	GATEWAY_HEADERS_KIB,
+	GATEWAY_IDLE_MS,
 } from "../limits.js";
 import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../resources/resource.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
@@ -56,14 +58,32 @@ export function listener(context: ListenerContext): EnvoyResource {
 		"@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
 		name: qualifiedName(gateway.metadata),
 		address: { socket_address: { address: gateway.spec.address, port_value: gateway.spec.port } },
+		stat_prefix: statPrefix(gateway),
 		filter_chains: [
 			{
-				filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: connectionManager(context) }],
+				filters: [
+					connectionLimit(gateway),
+					{ name: "envoy.filters.network.http_connection_manager", typed_config: connectionManager(context) },
+				],
 				...downstreamTls(gateway),
 			},
 		],
 	};
 }
+
+/** Qualified: two Gateways of one Envoy that share a name must not share the counters that alarms read (access/probe.ts). */
+const statPrefix = (gateway: Gateway): string => `gateway.${qualifiedName(gateway.metadata)}`;
+
+/** Before TLS: what one Gateway has too many of is closed at once, and shuts no other Gateway. */
+const connectionLimit = (gateway: Gateway): object => ({
+	name: "envoy.filters.network.connection_limit",
+	typed_config: {
+		"@type": "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+		stat_prefix: statPrefix(gateway),
+		// As proto3 JSON has 64 bits.
+		max_connections: String(GATEWAY_CONNECTIONS_EACH_MAX),
+	},
+});
 
 /** Routes by RDS over ADS, for a Plan that control publishes. */
 export const routesByDiscovery = (gateway: Gateway): object => ({
@@ -77,8 +97,7 @@ function connectionManager(context: ListenerContext): object {
 	const { gateway, collectors, protects, routes } = context;
 	return {
 		"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-		// Qualified: two Gateways of one Envoy that share a name must not share the counters that the bypass alarm reads.
-		stat_prefix: `gateway.${qualifiedName(gateway.metadata)}`,
+		stat_prefix: statPrefix(gateway),
 		codec_type: "AUTO",
 		...routes,
 		// The client's address and request id are Envoy's word, not the client's.
@@ -132,20 +151,20 @@ function connectionManager(context: ListenerContext): object {
 }
 
 /**
- * A connection with a client certificate ends in order, so that its client shows a newer one: HTTP/2 by GOAWAY, HTTP/1.1 with
- * a response, and none of them while a request is on its way.
+ * An idle connection ends, so that strangers who only finish TLS do not hold those of all. One with a client certificate
+ * may lie idle for longer, and ends in order, so that its client shows a newer one: HTTP/2 by GOAWAY, HTTP/1.1 with a
+ * response. None of them ends while a request is on its way.
  */
 function connectionLife({ gateway, protects, connectionMs }: ListenerContext): object {
 	const proved = demandsClientCertificates(gateway);
-	if (!proved && !protects) return {};
 	const lifeMs = gateway.spec.tls?.from === "identity" ? connectionMs : GATEWAY_CONNECTION_MS;
 	return {
+		...(protects ? {} : { request_headers_timeout: protoDuration(GATEWAY_IDLE_MS) }),
 		...(proved ? { http1_safe_max_connection_duration: true } : {}),
 		common_http_protocol_options: {
 			...(protects ? hardenedHeaders() : {}),
-			...(proved
-				? { max_connection_duration: protoDuration(lifeMs), idle_timeout: protoDuration(GATEWAY_CONNECTION_MS) }
-				: {}),
+			...(proved ? { max_connection_duration: protoDuration(lifeMs) } : {}),
+			idle_timeout: protoDuration(proved ? GATEWAY_CONNECTION_MS : GATEWAY_IDLE_MS),
 		},
 	};
 }

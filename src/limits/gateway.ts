@@ -20,6 +20,13 @@ export const GATEWAY_HARDENING = {
 export const GATEWAY_HANDSHAKE_MS = 10_000;
 
 /**
+ * How long a connection without a request lies idle where clients need no certificate, from its first byte on; a request's
+ * head may take as long where no Service is protected. Longer than the 60 s after which the usual load balancers in front
+ * leave a connection: who closes first loses no request of the other.
+ */
+export const GATEWAY_IDLE_MS = 75_000;
+
+/**
  * How long a connection that was opened with a client certificate is used, and how long it may lie idle: half of the life
  * of an SVID of our own CA. Envoy looks at the certificate when the connection is opened and never again. Control takes
  * less where its own SVID lives for less.
@@ -31,6 +38,9 @@ export const GATEWAY_CONNECTION_MS = 30 * 60 * 1000;
  * memory and descriptors of the process. Silent ones of listeners with TLS are gone after GATEWAY_HANDSHAKE_MS.
  */
 export const GATEWAY_CONNECTIONS_MAX = 50_000;
+
+/** Of these, how many one Gateway may hold: strangers at one that is open to all leave 10,000 to the others. */
+export const GATEWAY_CONNECTIONS_EACH_MAX = 40_000;
 
 /** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */
 export const RATE_LIMIT_BUCKETS_MAX = 10_000;

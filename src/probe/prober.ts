@@ -13,6 +13,7 @@ import {
 	type ProbeResult,
 	probeAlarm,
 	probeHeaders,
+	refusedConnections,
 	type UnjudgedAlarm,
 	unjudgedAlarms,
 	type WatchedListener,
@@ -127,7 +128,11 @@ export class Prober {
 				: this.#standing.filter(({ gateway }) => gateway === listener.gateway),
 		);
 		return {
-			alarms: [...results.flatMap((result) => probeAlarm(result) ?? []), ...this.#standing],
+			alarms: [
+				...results.flatMap((result) => probeAlarm(result) ?? []),
+				...this.#standing,
+				...(counted ? refusedConnections(before, after) : []),
+			],
 			results,
 			counted,
 		};

@@ -39,6 +39,8 @@ export interface VerifierOptions {
 	readonly load?: (source: KeySource) => () => Promise<Uint8Array>;
 	readonly times?: KeysOptions["times"];
 	readonly admission?: Admission;
+	/** What remembers proofs; one that holds REPLAYS_MAX unless a test says otherwise. */
+	readonly proofs?: Replays;
 	/** One line for the operator about an issuer's keys that cannot be had. */
 	readonly keysFailed?: (issuer: string, why: string) => void;
 }
@@ -69,7 +71,7 @@ export class TokenVerifier {
 	/** Tokens that wait for keys, by payer. */
 	readonly #waiting = new Shares(TOKENS_KEYS_WAITING_MAX);
 	/** A proof is good from DPOP_AGE_SECONDS before its iat to as long after it. */
-	readonly #proofs = new Replays(2 * DPOP_AGE_SECONDS * 1_000);
+	readonly #proofs: Replays;
 	/** By declaration, so that an unchanged one keeps its keys and what they have verified. */
 	#issuers = new Map<string, Issuer>();
 	#byGateway = new Map<string, ReadonlySet<Issuer>>();
@@ -86,6 +88,7 @@ export class TokenVerifier {
 			...options,
 		};
 		this.#admission = options.admission ?? new Admission();
+		this.#proofs = options.proofs ?? new Replays(2 * DPOP_AGE_SECONDS * 1_000);
 	}
 
 	/** Whom to believe from now on. An issuer that is gone is not believed, cached or not; a declaration that cannot be used is nobody's. */

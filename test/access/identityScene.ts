@@ -165,7 +165,7 @@ function withoutRule(bootstrap: object): object {
 function logging(bootstrap: object, path: string): object {
 	const copy = JSON.parse(JSON.stringify(bootstrap));
 	const line = "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%\n";
-	copy.static_resources.listeners[0].filter_chains[0].filters[0].typed_config.access_log = [
+	copy.static_resources.listeners[0].filter_chains[0].filters.at(-1).typed_config.access_log = [
 		{
 			name: "file",
 			typed_config: {

@@ -107,6 +107,11 @@ t.test("a rule that loses nothing is not named", (t) => {
 	t.same(diff({ a: ["allow", { ...ALL, pathPrefixes: ["/v2"] }], b: ["allow", ALL] }, { b: ["allow", ALL] }).loosened, [
 		"paths that can be read in two ways are refused no more, of Service shop",
 	]);
+	t.same(
+		diff({ a: ["allow", {}] }, { a: ["allow", ALL] }).loosened,
+		["allow added: a, of Service shop"],
+		"an allow that named nobody was for nobody",
+	);
 	const [here, there] = ["eu", "us"].map((region) => ({ ...set(before), gateways: [gateway({ region })] }));
 	if (here === undefined || there === undefined) throw new Error("no sets");
 	t.same(diffPolicies(here, there, [], NOW, 100).changed, ["Gateway edge, region: eu → us"]);

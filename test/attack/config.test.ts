@@ -102,6 +102,7 @@ t.test("an open Gateway is as transparent as it was", async (t) => {
 	t.match(text, /"normalize_path":false/);
 	t.match(text, /"upgrade_configs":\[\{"upgrade_type":"websocket"\}\]/);
 	t.match(text, /"common_http_protocol_options":\{"max_connection_duration":"1800s","idle_timeout":"1800s"\}/);
+	t.match(text, /"request_headers_timeout":"75s"/);
 	t.notMatch(text, /strip_any_host_port|headers_with_underscores_action|max_headers_count|x-envoy-/);
 });
 

@@ -167,7 +167,7 @@ function changed(
 ): object {
 	const copy = JSON.parse(JSON.stringify(bootstrap));
 	for (const { filter_chains } of copy.static_resources.listeners) {
-		filter_chains[0].filters[0].typed_config.access_log = [
+		filter_chains[0].filters.at(-1).typed_config.access_log = [
 			{
 				name: "file",
 				typed_config: {

@@ -90,7 +90,7 @@ function reasonOf(
 export function withAccessLog(bootstrap: object, path: string, more: Readonly<Record<string, string>> = {}): object {
 	const copy = JSON.parse(JSON.stringify(bootstrap));
 	for (const listener of copy.static_resources.listeners) {
-		listener.filter_chains[0].filters[0].typed_config.access_log = [
+		listener.filter_chains[0].filters.at(-1).typed_config.access_log = [
 			{
 				name: "file",
 				typed_config: {

@@ -123,6 +123,44 @@ t.test("DPoP: a proof costs its user, whichever its payer; one that does not hol
 	for (let n = 0; n < 10; n++) t.equal(await other.said(null, await shown(ann)), "ok ann", "whose proofs hold");
 });
 
+t.test("who finds no place, or no room for a proof that holds, has paid nothing", async (t) => {
+	const admission = new Admission({ failed: { burst: TOKENS_PENDING_MAX, perSecond: 0 } });
+	const said = Array.from({ length: 3 * TOKENS_PENDING_MAX }, (_, n) => admission.enter("token", "p", `u${n}`, 0));
+	t.equal(said.filter((one) => one === "too many are being verified").length, 2.5 * TOKENS_PENDING_MAX);
+
+	const holder = await keyPair();
+	const jkt = await calculateJwkThumbprint(await publicJwk(holder));
+	const none = { burst: 0, perSecond: 0 };
+	const one = new Scene([jwk], [issuerOf({ binding: "dpop" })], {
+		admission: new Admission({ failed: { burst: 1, perSecond: 0 }, failedUser: none }),
+		proofs: new Replays(60_000, 2),
+	});
+	const ask = async (sub: string): Promise<string> => {
+		const token = await signed({ ...CLAIMS, sub, cnf: { jkt } }, pair);
+		return one.said(null, { authorization: [`DPoP ${token}`], dpop: [await proofOf(holder, token)] });
+	};
+	t.equal(await ask("ann"), "ok ann");
+	for (let n = 0; n < 3; n++) t.match(await ask("ann"), /^verification-limited: too many proofs are remembered/);
+	t.equal(await ask("bob"), "ok bob", "behind the same payer, which has one left");
+});
+
+t.test("what a user's own bound has paid for comes back to the user, not to the payer", async (t) => {
+	const once = { burst: 1, perSecond: 0 };
+	const admission = new Admission({ failed: once, failedUser: once });
+	const enter = (user: string) => admission.enter("token", "p", user, 0);
+	const leave = (user: string, holds: boolean): void => {
+		const pass = enter(user);
+		if (typeof pass === "string") throw new Error(`${user}: ${pass}`);
+		admission.leave(pass, holds, 0);
+	};
+	leave("ann", true);
+	leave("stranger", false);
+	for (let n = 0; n < 3; n++) {
+		leave("ann", true);
+		t.equal(enter("stranger"), "too many that did not hold came from the caller");
+	}
+});
+
 t.test("what is remembered against replay is bounded, and no owner can take all of it", async (t) => {
 	const replays = new Replays(90, 7);
 	const take = (ids: string, owner: string, atMs: number) => [...ids].map((id) => replays.take(id, owner, atMs));

@@ -3,7 +3,14 @@
  * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands. A Gateway that is not
  * probed is named there too, with the reason.
  */
-import { deniedReason, type Guard, type ProbeAlarm, probeAlarm, watchedListeners } from "../../access/probe.js";
+import {
+	deniedReason,
+	type Guard,
+	type ProbeAlarm,
+	probeAlarm,
+	type RefusedConnections,
+	watchedListeners,
+} from "../../access/probe.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
@@ -40,6 +47,7 @@ export interface ProbeReport {
 	}[];
 	/** Alarms of Envoy's counters. */
 	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
+	readonly refused: readonly RefusedConnections[];
 	/** Gateways that were left out. */
 	readonly unprobed: readonly { readonly gateway: string; readonly why: string }[];
 }
@@ -87,7 +95,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const { alarms, results } = await prober.round();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
 		meter.count("weir_probe_requests_total", "Probes sent.", {}, results.length);
-		for (const alarm of alarms) log.error("requests may get past the verdict", factsOf(alarm));
+		for (const alarm of alarms) log.error(saidOf(alarm), factsOf(alarm));
 		for (const { alarm, gateway } of alarms) {
 			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway });
 			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
@@ -102,6 +110,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 				return { gateway, service, guard, status, reason: deniedReason(result), alarm };
 			}),
 			unjudged: alarms.filter((one) => one.alarm === "served-unjudged"),
+			refused: alarms.filter((one) => one.alarm === "connections-refused"),
 			unprobed,
 		};
 	};
@@ -183,12 +192,16 @@ interface GaugeJson {
 	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
 }
 
+const saidOf = ({ alarm }: ProbeAlarm): string =>
+	alarm === "connections-refused" ? "connections of clients are refused" : "requests may get past the verdict";
+
 /** Only of scalars, for the log; no request of anybody is in it. */
 function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
 	const { alarm: kind, gateway } = alarm;
 	if (kind === "served-unjudged") {
 		return { alarm: kind, gateway, services: alarm.services.join(","), judgedBy: alarm.judgedBy, served: alarm.served };
 	}
+	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
 	return { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
 }
 

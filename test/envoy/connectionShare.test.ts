@@ -1,0 +1,168 @@
+/** Strangers that only finish TLS, on a real Envoy: they are gone soon, take no other Gateway with them, and are told of. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { type AgentOptions, request, Agent as TlsAgent } from "node:https";
+import type { AddressInfo } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import t, { type Test } from "tap";
+import { type ProbeAlarm, refusedConnections, watchedListeners } from "../../src/access/probe.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { Prober } from "../../src/probe/prober.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { CONNECTION_COUNTERS } from "../failure/connectionLimits.js";
+import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
+
+t.setTimeout(60_000);
+
+const IDLE = '"idle_timeout":"75s"';
+const EACH = '"max_connections":"40000"';
+const ALL = '"max_active_downstream_connections":50000';
+
+const tls = await mutualTls(t);
+const upstream = createServer((asked, response) => {
+	// Longer than a connection may lie idle.
+	if (asked.url === "/slow") setTimeout(() => response.end("slow"), 2_500);
+	else response.end("ok");
+});
+await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
+t.teardown(() => {
+	upstream.closeAllConnections();
+	upstream.close();
+});
+const edge = gateway({ tls: tls.gateway });
+const open = {
+	...gateway({ tls: { ...tls.gateway, clientCaFile: null } }),
+	metadata: { ...edge.metadata, name: "public", namespace: "shop" },
+};
+const plan = compile(
+	resourceSet({
+		gateways: [edge, open],
+		services: [service("model", [variant("v1", (upstream.address() as AddressInfo).port)])],
+	}),
+	EMPTY_STATUS,
+	{ collectors: NO_COLLECTORS },
+);
+const own = await tls.ca.issue({ spiffeId: spiffe("app") });
+const nobody = { ca: tls.ca.certificate, servername: "gateway.test" };
+const app = { ...nobody, cert: own.certificate, key: own.privateKey };
+
+interface Stage {
+	readonly envoy: RunningEnvoy;
+	readonly adminSocket: string;
+}
+
+/** The plan with other bounds; what is not there cannot be replaced. */
+async function stage(t: Test, ...changes: readonly (readonly [from: string, to: string])[]): Promise<Stage> {
+	let adminSocket = "";
+	const envoy = await startEnvoy(t, (admin) => {
+		adminSocket = admin;
+		let text = JSON.stringify(bootstrapOf(plan)(admin));
+		for (const [from, to] of changes) {
+			if (!text.includes(from)) throw new Error(`the bootstrap has no ${from}`);
+			text = text.replaceAll(from, to);
+		}
+		return JSON.parse(text) as object;
+	});
+	return { envoy, adminSocket };
+}
+
+const connected = (t: Test, port: number, options: object): Promise<{ said: string; socket: TLSSocket }> =>
+	new Promise((resolve) => {
+		const socket = connectTls({ host: "127.0.0.1", port, ...options });
+		t.teardown(() => socket.destroy());
+		socket.on("error", () => {});
+		socket.once("secureConnect", () => resolve({ said: "open", socket }));
+		socket.once("close", () => resolve({ said: "closed", socket }));
+	});
+
+function asker(t: Test, port: number, options: AgentOptions): (path: string) => Promise<string> {
+	const agent = new TlsAgent({ keepAlive: true, maxSockets: 1, ...options });
+	t.teardown(() => agent.destroy());
+	return (path) =>
+		new Promise((resolve) => {
+			const headers = { host: "model.test" };
+			const asked = request({ host: "127.0.0.1", port, path, headers, agent }, (response) => {
+				response.resume().once("end", () => resolve(String(response.statusCode)));
+			});
+			asked.once("error", (error: NodeJS.ErrnoException) => resolve(String(error.code))).end();
+		});
+}
+
+t.test("a connection without a request ends, one under a request or used again does not", async (t) => {
+	const { envoy } = await stage(t, [IDLE, IDLE.replace("75s", "1s")]);
+	const port = envoy.port("shop/public");
+	const strangers = await Promise.all(Array.from({ length: 20 }, () => connected(t, port, nobody)));
+	const http2 = await connected(t, port, { ...nobody, ALPNProtocols: ["h2"] });
+	const known = await connected(t, envoy.port("edge"), app);
+	t.same([...new Set(strangers.map(({ said }) => said))], ["open"]);
+	const answers: string[] = [];
+	const until = performance.now() + 4_000;
+	const load = async (pauseMs: number): Promise<void> => {
+		const ask = asker(t, port, nobody);
+		while (performance.now() < until) {
+			answers.push(await ask("/"));
+			await new Promise((resolve) => setTimeout(resolve, pauseMs));
+		}
+	};
+	const session = connectHttp2("https://model.test", {
+		createConnection: () => connectTls({ host: "127.0.0.1", port, ALPNProtocols: ["h2"], ...nobody }),
+	});
+	t.teardown(() => session.destroy());
+	session.on("error", () => {});
+	const slow = session.request({ ":path": "/slow" });
+	const slowStatus = once(slow, "response").then(([headers]) => (headers as { ":status": number })[":status"]);
+	slow.resume().end();
+	await Promise.all([
+		...[...strangers, http2].map(({ socket }) => once(socket.resume(), "close")),
+		load(0),
+		load(300),
+		asker(t, port, nobody)("/slow").then((said) => answers.push(said)),
+	]);
+	t.same([...new Set(answers)], ["200"], `${answers.length} requests`);
+	t.equal(await slowStatus, 200, "HTTP/2 too");
+	t.ok((await envoy.stat("http.gateway.shop/public.downstream_cx_idle_timeout")) >= strangers.length + 1);
+	const names = new Set([...(await envoy.admin("/stats")).matchAll(/^(.+): \d/gm)].map(([, name]) => name));
+	for (const counter of CONNECTION_COUNTERS)
+		t.ok(names.has(counter.replace("NAME", "shop/public")), `${counter} is Envoy's`);
+	t.equal(known.socket.destroyed, false, "who has shown a certificate may be silent for longer");
+});
+
+/** What a round of the probe tells of refused connections, after those. */
+async function told(t: Test, { adminSocket }: Stage, happens: () => Promise<unknown>): Promise<readonly ProbeAlarm[]> {
+	const prober = new Prober({ listeners: () => watchedListeners(plan.table), target: () => null, adminSocket });
+	await prober.round();
+	await happens();
+	const { alarms } = await prober.round();
+	t.same((await prober.round()).alarms, [], "it ends with them");
+	return alarms;
+}
+
+t.test("strangers at one Gateway leave connections to another, and it is an alarm", async (t) => {
+	const scene = await stage(t, [EACH, EACH.replace("40000", "3")], [ALL, ALL.replace("50000", "5")]);
+	const said: string[] = [];
+	const alarms = await told(t, scene, async () => {
+		for (let n = 0; n < 9; n++) said.push((await connected(t, scene.envoy.port("shop/public"), nobody)).said);
+		t.equal(await asker(t, scene.envoy.port("edge"), app)("/"), "200", "the other Gateway serves");
+	});
+	t.same(said, [...Array(3).fill("open"), ...Array(6).fill("closed")]);
+	t.same(alarms, [{ alarm: "connections-refused", gateway: "shop/public", refused: 6 }]);
+});
+
+t.test("what the whole Envoy has too many of is an alarm of the Gateway that was asked", async (t) => {
+	const scene = await stage(t, [ALL, ALL.replace("50000", "2")]);
+	const alarms = await told(t, scene, async () => {
+		for (let n = 0; n < 2; n++) await connected(t, scene.envoy.port("shop/public"), nobody);
+		for (let n = 0; n < 3; n++) t.equal((await connected(t, scene.envoy.port("edge"), app)).said, "closed");
+	});
+	t.same(alarms, [{ alarm: "connections-refused", gateway: "edge", refused: 3 }]);
+});
+
+t.test("counters that fell began anew with their Envoy", async (t) => {
+	const counter = "connection_limit.gateway.edge.limited_connections";
+	const at = (value: number) => new Map([[counter, value]]);
+	t.same(refusedConnections(at(5), at(5)), []);
+	t.same(refusedConnections(at(5), at(2)), [{ alarm: "connections-refused", gateway: "edge", refused: 2 }]);
+});

@@ -1,0 +1,35 @@
+/** The part of deploy/failures.md about clients' connections: the bounds themselves, which test/envoy/connectionShare checks. */
+import {
+	GATEWAY_CONNECTION_MS,
+	GATEWAY_CONNECTIONS_EACH_MAX,
+	GATEWAY_CONNECTIONS_MAX,
+	GATEWAY_HANDSHAKE_MS,
+	GATEWAY_HARDENING,
+	GATEWAY_IDLE_MS,
+} from "../../src/limits.js";
+
+const number = (value: number): string => value.toLocaleString("en");
+const seconds = (ms: number): string => `${number(ms / 1_000)} s`;
+
+export const CONNECTION_LIMITS = `## When a Gateway takes no more connections
+
+New connections are closed at once, before TLS, and the client sees them reset; those that are open go on. \`weir status\` says
+ALARM connections-refused of the Gateway, \`weir_probe_alarm{alarm="connections-refused"}\` is 1 for as long as there were some
+between two rounds of the probe (it needs Envoy's admin socket on control's machine), and the log counts them.
+
+| bound | value | Envoy's counter |
+|---|---|---|
+| connections of one Gateway at one Envoy | ${number(GATEWAY_CONNECTIONS_EACH_MAX)} | \`connection_limit.gateway.NAME.limited_connections\` |
+| of all Gateways of one Envoy | ${number(GATEWAY_CONNECTIONS_MAX)} | \`listener.gateway.NAME.downstream_global_cx_overflow\` |
+| a TLS handshake | ${seconds(GATEWAY_HANDSHAKE_MS)} | \`listener.gateway.NAME.downstream_cx_transport_socket_connect_timeout\` |
+| without a request, before the first or between two | ${seconds(GATEWAY_IDLE_MS)}; where client certificates are demanded ${seconds(GATEWAY_CONNECTION_MS)} | \`http.gateway.NAME.downstream_cx_idle_timeout\` |
+| a request's head | ${seconds(GATEWAY_HARDENING.headersMs)} where a Service is protected, else ${seconds(GATEWAY_IDLE_MS)} | \`http.gateway.NAME.downstream_rq_header_timeout\` |
+
+Who sends a request now and then keeps a connection: against many of those, bound connections for each client at a balancer in
+front. A balancer that keeps idle connections to Envoy must leave them before Envoy does, or a request may meet the end of one.
+`;
+
+/** The counters that it names. */
+export const CONNECTION_COUNTERS: readonly string[] = [
+	...CONNECTION_LIMITS.matchAll(/`([a-z_]+\.gateway\.NAME\.[a-z_]+)`/g),
+].map(([, name]) => name ?? "");
