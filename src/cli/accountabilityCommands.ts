@@ -26,8 +26,8 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.description("what operators did and tried, and by whose approval")
 		.addOption(api())
 		.option("--json")
-		.option("--verify", "check the chain of hashes and print its head; exit 1 unless it holds")
-		.option("--noted <head>", "SEQUENCE:HASH of an earlier --verify, which must be in the chain")
+		.option("--verify", "check both chains of hashes and print their heads; exit 1 unless they hold")
+		.option("--noted <heads...>", "heads of an earlier --verify, as printed; exit 1 unless they are still there")
 		.action(async (options) => (await import("./commands/audit.js")).auditOperators(options));
 	audit
 		.command("requests")

@@ -6,6 +6,7 @@
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
 import type { Decision } from "../rollout/decision.js";
+import type { ActBudget } from "./actBudget.js";
 import { type ActCall, record } from "./actRecord.js";
 import {
 	type ApprovalRequest,
@@ -54,6 +55,7 @@ export class Acts {
 	constructor(
 		private readonly store: Store,
 		private readonly permissions: Permissions,
+		private readonly budget: ActBudget,
 	) {
 		this.requests = new ApprovalShelf(store.database);
 	}
@@ -76,6 +78,24 @@ export class Acts {
 		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`);
+	}
+
+	/**
+	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the machine,
+	 * who owns the file too, need not.
+	 * @param records how many it may leave
+	 * @throws WeirError `resource-exhausted`; recorded once a minute
+	 */
+	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
+		const { caller, nowMs } = call;
+		const waitMs = caller.how === "socket" ? 0 : this.budget.take(caller.subject, records, nowMs);
+		if (waitMs === 0) return;
+		const why = `${caller.subject} has acted too often`;
+		const { revision } = this.store.current;
+		const made = record(call, { verb, namespaces: [], objects, revision, result: "refused", why });
+		this.store.atomically(() => this.store.audit.appendOnce(made));
+		const seconds = Math.ceil(waitMs / 1_000);
+		throw new WeirError("resource-exhausted", why, `ask again in ${seconds} s; the UNIX socket's owner need not wait`);
 	}
 
 	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
@@ -151,6 +171,7 @@ export class Acts {
 			const act = { ...planned.act, ...(said.verb === "promote" ? { arm } : {}) } as AskedAct;
 			return this.#ask(call, { ...planned, act }, objects);
 		}
+		this.demandTurn(call, said.verb, objects);
 		return this.store.atomically(() => {
 			const made = this.store.act(experiment, said);
 			this.store.audit.append(
@@ -291,6 +312,7 @@ export class Acts {
 		if (dryRun || idle)
 			return { outcome: "applied", revision, changes: plan.changes, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
+		this.demandTurn(call, act.verb, planned.effects);
 		return this.store.atomically(() => {
 			const by = call.caller.subject;
 			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });
@@ -323,6 +345,7 @@ export class Acts {
 		const { act, effects, parts, basis } = planned;
 		if (act.verb === "pause") throw new WeirError("internal", "a pause waits for nobody");
 		const { revision } = this.store.current;
+		this.demandTurn(call, act.verb, objects);
 		const request = this.store.atomically(() => {
 			const asked = { act, askedBy: call.caller, namespaces: namespacesIn(planned), effects, parts, revision, basis };
 			const made = this.requests.ask(asked, planned.requirement, call.nowMs);

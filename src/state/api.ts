@@ -17,6 +17,7 @@ import type { EvidenceSource, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import { boundConnections, type DoorConnections } from "../tlsDoor.js";
+import { ActBudget } from "./actBudget.js";
 import type { ActCall } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
@@ -57,6 +58,8 @@ export interface ApiOptions {
 	readonly owner?: string;
 	/** Subjects that may do everything without a RoleBinding. */
 	readonly admins?: readonly string[];
+	/** How often subjects may act; one of its own by default. */
+	readonly actBudget?: ActBudget;
 	/** Asks the gates of a promotion by a person. Absent: an Experiment with gates is promoted by an override only. */
 	readonly webhook?: Webhook;
 	/** Asked for how an Experiment stands. Absent: what the decisions were made on must do. */
@@ -109,7 +112,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
 	rmSync(socket, { force: true });
 
-	const acts = new Acts(store, new Permissions(options.admins));
+	const acts = new Acts(store, new Permissions(options.admins), options.actBudget ?? new ActBudget());
 	const approvals = new Approvals(store, acts);
 	const house: House = {
 		door: {

@@ -3,7 +3,7 @@ import { WeirError } from "../error.js";
 import type { Kind, Position, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import type { Standing } from "../rollout/standing.js";
-import type { AuditPage } from "./auditLog.js";
+import type { AuditChainName, AuditPage } from "./auditLog.js";
 import type { ProxyReport } from "./database.js";
 import type { DecisionPage } from "./decisionLog.js";
 import type { Target } from "./deletion.js";
@@ -189,9 +189,9 @@ export class ApiClient {
 		return (await this.#send("POST", path, { body: jsonBody({ reason }) })).json as RequestAnswer;
 	}
 
-	/** One page of what operators did. */
-	audit(after: number, limit = 1_000): Promise<AuditPage> {
-		return this.#json("GET", `/v1/audit?after=${after}&limit=${limit}`);
+	/** One page of what operators did, or of what they were refused. */
+	audit(after: number, limit = 1_000, chain: AuditChainName = "acts"): Promise<AuditPage> {
+		return this.#json("GET", `/v1/audit?chain=${chain}&after=${after}&limit=${limit}`);
 	}
 
 	async #json<T>(method: string, path: string): Promise<T> {

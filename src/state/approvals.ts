@@ -44,11 +44,13 @@ export class Approvals {
 	/**
 	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
 	 * @returns the request as the caller may see it
-	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `failed-precondition` (twice, or it is
+	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`, `failed-precondition` (twice, or it is
 	 * over), `conflict` where what it would change has changed: the request is void then.
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
+		// The approval, and what it lets happen.
+		this.acts.demandTurn(call, "approve", request.effects, 2);
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
 		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.mayApprove(by, namespace));
 		const { revision } = this.store.current;
@@ -83,6 +85,7 @@ export class Approvals {
 		const { request } = this.#found(call.caller, id, call.nowMs);
 		if (request.askedBy.subject !== call.caller.subject) this.#demandApprover(call, request, "reject");
 		this.#demandPending(request);
+		this.acts.demandTurn(call, "reject", request.effects);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
 		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
 		return this.get(call.caller, id, call.nowMs);

@@ -1,20 +1,27 @@
 /**
  * What operators did and tried: appended in the transaction of the act itself, so that neither is there without the
- * other. Each record holds the SHA-256 of the one before: who changes, removes or inserts one breaks the chain from
- * there on. Who can write the whole file can make a new chain, so people note the head elsewhere (`weir audit
- * operators --verify` prints it) and check later that it is still in the chain.
+ * other. Acts and refused attempts are two chains, so that who may do nothing pushes out no act. Each record holds the
+ * SHA-256 of the one before: who changes, removes or inserts one breaks the chain from there on. Who can write the whole
+ * file can make a new chain, so people note the heads elsewhere (`weir audit operators --verify` prints them) and check
+ * later that they are still in the chains.
  */
 import {
 	OPERATOR_AUDIT_OBJECTS_MAX,
 	OPERATOR_AUDIT_PAGE_MAX,
 	OPERATOR_AUDIT_RECORDS_MAX,
 	OPERATOR_AUDIT_REFUSALS_PER_MINUTE,
+	OPERATOR_AUDIT_REFUSED_MAX,
 	OPERATOR_AUDIT_SUBJECTS_MAX,
 } from "../limits.js";
-import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
-import { type AuditGap, AuditShelf, gapsHash } from "./auditShelf.js";
+import { AuditShelf } from "./auditShelf.js";
 import type { Caller } from "./caller.js";
 import type { StateDatabase } from "./database.js";
+
+/**
+ * acts: what was done or waits for approval, and what builds before the two were told apart had refused; refused: attempts.
+ */
+export const AUDIT_CHAINS = ["acts", "refused"] as const;
+export type AuditChainName = (typeof AUDIT_CHAINS)[number];
 
 export interface NewAuditRecord {
 	readonly atMs: number;
@@ -42,16 +49,14 @@ export interface NewAuditRecord {
 }
 
 export interface AuditRecord extends NewAuditRecord {
-	/** 1, 2, 3 …; what is not kept any more leaves a gap. */
+	/** 1, 2, 3 … without a gap, in each chain. */
 	readonly sequence: number;
 	/** SHA-256 of the record before (its canonical JSON), hexadecimal; zeros for the first. */
 	readonly previous: string;
 	/** Of all objects, also those that are not listed. */
 	readonly objectCount: number;
-	/** Refused attempts since the record before that were counted and not recorded. */
+	/** Refused attempts since the record before that were counted and not recorded; only in the chain of those. */
 	readonly unrecordedRefusals: number;
-	/** Hash of all gaps (auditShelf.ts) as they stood when it was written; null = there were none. */
-	readonly gaps: string | null;
 }
 
 export interface AuditPage {
@@ -62,8 +67,8 @@ export interface AuditPage {
 	readonly head: AuditHead;
 	/** Records before the oldest one, which were dropped. */
 	readonly dropped: number;
-	/** Records between others that were dropped, since others had fewer; on the last page only. */
-	readonly gaps: readonly AuditGap[];
+	/** How many are kept before one is dropped. */
+	readonly keep: number;
 }
 
 export interface AuditHead {
@@ -73,79 +78,67 @@ export interface AuditHead {
 
 export class AuditLog {
 	readonly #database: StateDatabase;
-	readonly #shelf: AuditShelf;
+	readonly #shelves: Readonly<Record<AuditChainName, AuditShelf>>;
 	/** Records of the present minute that are limited, by kind and subject. */
 	readonly #limited = new Map<string, number>();
 	#minute = 0;
 	#unrecorded = 0;
 
-	constructor(database: StateDatabase, keep = OPERATOR_AUDIT_RECORDS_MAX, gapsMax?: number) {
+	/** @param keep records of each chain, where a test wants fewer */
+	constructor(database: StateDatabase, keep?: number) {
 		this.#database = database;
-		this.#shelf = new AuditShelf(database, keep, gapsMax);
-	}
-
-	/** All records that were dropped. */
-	get gone(): number {
-		return this.#shelf.gone;
+		this.#shelves = {
+			acts: new AuditShelf(database, "audit", keep ?? OPERATOR_AUDIT_RECORDS_MAX),
+			refused: new AuditShelf(database, "auditRefused", keep ?? OPERATOR_AUDIT_REFUSED_MAX),
+		};
 	}
 
 	/** Runs inside the caller's transaction; without one it is a durable transaction of its own. */
 	append(made: NewAuditRecord): void {
-		if (made.result === "refused" && this.#isTooMany(made, OPERATOR_AUDIT_REFUSALS_PER_MINUTE)) {
+		const isRefused = made.result === "refused";
+		if (isRefused && this.#isTooMany("refused", made, OPERATOR_AUDIT_REFUSALS_PER_MINUTE)) {
 			this.#unrecorded += 1;
 			return;
 		}
-		this.#database.transaction(() => {
-			const last = this.#last();
-			const previous = last === null ? AUDIT_GENESIS : auditHash(last);
-			this.#shelf.makeRoom();
-			this.#shelf.put({
+		this.#database.transaction(() =>
+			this.#shelves[isRefused ? "refused" : "acts"].append({
 				...made,
 				objects: made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX),
 				objectCount: made.objects.length,
-				sequence: (last?.sequence ?? 0) + 1,
-				previous,
-				unrecordedRefusals: this.#unrecorded,
-				gaps: gapsHash(this.#shelf.gaps),
-			});
-		});
-		this.#unrecorded = 0;
+				unrecordedRefusals: isRefused ? this.#unrecorded : 0,
+			}),
+		);
+		if (isRefused) this.#unrecorded = 0;
 	}
 
-	/** What a subject does again and again and that changes nothing: one record stands for all of a minute. */
+	/** What a subject does or tries again and again and that changes nothing: one record stands for all of a minute. */
 	appendOnce(made: NewAuditRecord): void {
-		if (!this.#isTooMany(made, 1)) this.append(made);
+		if (!this.#isTooMany(`${made.result} ${made.verb} once`, made, 1)) this.append(made);
+		else if (made.result === "refused") this.#unrecorded += 1;
+	}
+
+	/** How many records of a chain were dropped. */
+	dropped(chain: AuditChainName): number {
+		return this.#shelves[chain].dropped;
 	}
 
 	/** Records after the given sequence, oldest first. */
-	page(after: number, limit: number): AuditPage {
+	page(after: number, limit: number, chain: AuditChainName = "acts"): AuditPage {
+		const shelf = this.#shelves[chain];
 		const size = Math.min(limit, OPERATOR_AUDIT_PAGE_MAX);
-		const found = [...this.#database.audit.getRange({ start: after + 1, limit: size + 1 })].map(({ value }) => value);
+		const found = shelf.after(after, size + 1);
 		const records = found.slice(0, size);
-		const last = this.#last();
-		const more = found.length > size;
-		return {
-			records,
-			next: more ? (records.at(-1)?.sequence ?? null) : null,
-			head: last === null ? { sequence: 0, hash: AUDIT_GENESIS } : { sequence: last.sequence, hash: auditHash(last) },
-			dropped: this.#shelf.dropped,
-			gaps: more ? [] : this.#shelf.gaps,
-		};
-	}
-
-	#last(): AuditRecord | null {
-		for (const { value } of this.#database.audit.getRange({ reverse: true, limit: 1 })) return value;
-		return null;
+		const next = found.length > size ? (records.at(-1)?.sequence ?? null) : null;
+		return { records, next, head: shelf.head, dropped: shelf.dropped, keep: shelf.keep };
 	}
 
 	/** Lost with the process: the bound is on disk writes, and a restart is rare. */
-	#isTooMany({ subject, verb, result, atMs }: NewAuditRecord, perMinute: number): boolean {
+	#isTooMany(kind: string, { subject, atMs }: NewAuditRecord, perMinute: number): boolean {
 		const minute = Math.floor(atMs / 60_000);
 		if (minute !== this.#minute) {
 			this.#minute = minute;
 			this.#limited.clear();
 		}
-		const kind = result === "refused" ? "refused" : `done ${verb}`;
 		const own = `${kind} ${subject}`;
 		const known = subject !== null && (this.#limited.has(own) || this.#limited.size < OPERATOR_AUDIT_SUBJECTS_MAX);
 		const key = known ? own : kind;

@@ -18,7 +18,6 @@ import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
 import { requireOwnFolder } from "../socket.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { AuditRecord } from "./auditLog.js";
-import type { AuditGap } from "./auditShelf.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 import type { PolicyRecord } from "./policyHistory.js";
 
@@ -57,6 +56,8 @@ export interface ProxyReport {
 	readonly refusing?: readonly RefusingNode[];
 }
 
+type Counter = "revision" | "acknowledged" | "auditDropped" | "auditRefusedDropped" | "untoldDropped";
+
 export interface StateDatabase {
 	readonly resources: Database<StoredResource, [Kind, string]>;
 	readonly experiments: Database<ExperimentStatus, string>;
@@ -69,23 +70,18 @@ export interface StateDatabase {
 	readonly planAges: Database<true, [number, string]>;
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
-	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many audit records are kept, how many of
-	 * the oldest and how many untold rollbacks were dropped.
+	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of each
+	 * chain and how many untold rollbacks were dropped.
 	 */
-	readonly counters: Database<number, "revision" | "acknowledged" | "auditHeld" | "auditDropped" | "untoldDropped">;
+	readonly counters: Database<number, Counter>;
 	readonly proxies: Database<ProxyReport, "report">;
 	/** Changes of access rules, by the revision that they led to. */
 	readonly policies: Database<PolicyRecord, number>;
 	/** By id. */
 	readonly requests: Database<ApprovalRequest, string>;
-	/** By sequence. */
+	/** By sequence: acts, and refused attempts (auditLog.ts). */
 	readonly audit: Database<AuditRecord, number>;
-	/** By the first sequence of each. */
-	readonly auditGaps: Database<AuditGap, number>;
-	/** Whose the kept records are, how many each holds, and the same by number (auditShelf.ts). */
-	readonly auditHeld: Database<true, [string, number]>;
-	readonly auditShares: Database<number, string>;
-	readonly auditSizes: Database<true, [number, string]>;
+	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollbacks that gates are still to be told of, by Experiment, decision and gate. */
 	readonly outbox: Database<Untold, [string, number, number]>;
 	/** Runs `change` as one durable transaction; a throw inside it leaves nothing behind. */
@@ -137,6 +133,7 @@ export function openDatabase(directory: string): StateDatabase {
 	}
 	const part = <V, K extends string | number | (string | number)[]>(name: string): Database<V, K> =>
 		root.openDB<V, K>({ name, encoding: "json" });
+	endAuditGaps(root);
 	return {
 		resources: part("resources"),
 		experiments: part("experiments"),
@@ -151,10 +148,7 @@ export function openDatabase(directory: string): StateDatabase {
 		policies: part("policies"),
 		requests: part("requests"),
 		audit: part("audit"),
-		auditGaps: part("auditGaps"),
-		auditHeld: part("auditHeld"),
-		auditShares: part("auditShares"),
-		auditSizes: part("auditSizes"),
+		auditRefused: part("auditRefused"),
 		outbox: part("outbox"),
 		transaction: (change) => root.transactionSync(change),
 		close: async () => {
@@ -162,6 +156,25 @@ export function openDatabase(directory: string): StateDatabase {
 			await root.close();
 		},
 	};
+}
+
+/**
+ * A build between releases dropped audit records from between others. What it left before its last gap is in no chain and
+ * counts as dropped; it stays readable until its turn comes. Does nothing to other files, and may be cut anywhere.
+ */
+function endAuditGaps(root: RootDatabase): void {
+	const counters = root.openDB<number, string>({ name: "counters", encoding: "json" });
+	if (counters.get("auditHeld") === undefined) return;
+	const [gaps, ...others] = ["auditGaps", "auditHeld", "auditShares", "auditSizes"].map((name) =>
+		root.openDB<{ readonly to: number }, number>({ name, encoding: "json" }),
+	);
+	root.transactionSync(() => {
+		const [last] = gaps?.getRange({ reverse: true, limit: 1 }) ?? [];
+		const dropped = Math.max(counters.get("auditDropped") ?? 0, last?.value.to ?? 0);
+		if (dropped > 0) counters.putSync("auditDropped", dropped);
+	});
+	for (const table of [gaps, ...others]) table?.dropSync();
+	root.transactionSync(() => counters.removeSync("auditHeld"));
 }
 
 function openRoot(directory: string): RootDatabase {

@@ -15,6 +15,7 @@ import { standingOf } from "../rollout/standing.js";
 import type { ActCall } from "./actRecord.js";
 import type { Acts, Pending } from "./acts.js";
 import type { Approvals } from "./approvals.js";
+import { AUDIT_CHAINS } from "./auditLog.js";
 import type { Target } from "./deletion.js";
 import { difference } from "./difference.js";
 import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wholeNumber } from "./http.js";
@@ -76,10 +77,12 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				demandAll(door, call, "read");
 				return ok(store.proxies);
 			case "GET audit": {
-				onlyQuery(query, ["after", "limit"]);
+				onlyQuery(query, ["after", "limit", "chain"]);
 				demandAll(door, call, "admin");
+				const chain = AUDIT_CHAINS.find((one) => one === (query.get("chain") ?? "acts"));
+				if (chain === undefined) throw new WeirError("invalid-argument", `chain is none of ${AUDIT_CHAINS.join(", ")}`);
 				const after = wholeNumber(query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
-				return ok(store.audit.page(after, wholeNumber(query, "limit", 100, 1, OPERATOR_AUDIT_PAGE_MAX)));
+				return ok(store.audit.page(after, wholeNumber(query, "limit", 100, 1, OPERATOR_AUDIT_PAGE_MAX), chain));
 			}
 			case "GET approvals":
 				onlyQuery(query, []);

@@ -38,10 +38,8 @@ export type { ApplyOptions, ApplyResult } from "./wishes.js";
 export interface StoreOptions {
 	/** The clock of kept plans and reports; decisions bring their own time. */
 	readonly now?: () => number;
-	/** How many audit records are kept; OPERATOR_AUDIT_RECORDS_MAX unless a test wants fewer. */
+	/** How many audit records of each chain are kept, where a test wants fewer. */
 	readonly auditRecords?: number;
-	/** How many gaps they may have; OPERATOR_AUDIT_GAPS_MAX likewise. */
-	readonly auditGaps?: number;
 	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
 	readonly ownDoors?: () => readonly OwnDoor[];
 }
@@ -73,7 +71,7 @@ export class Store implements StateStore, Outbox {
 		this.#log = new DecisionLog(this.#database);
 		this.#plans = new PlanShelf(this.#database);
 		this.#outbox = new OutboxShelf(this.#database);
-		this.audit = new AuditLog(this.#database, options.auditRecords, options.auditGaps);
+		this.audit = new AuditLog(this.#database, options.auditRecords);
 		this.policies = new PolicyHistory(this.#database);
 		this.#now = options.now ?? Date.now;
 		this.#ownDoors = options.ownDoors ?? (() => []);

@@ -100,21 +100,49 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	);
 	t.match(log.stdout.toString(), /refused +spiffe:.*eve \(mtls\) +apply: 1 file, unread +no RoleBinding/);
 	const verified = await run(["audit", "operators", "--verify"], local);
-	const head = /note its head: (\d+:[0-9a-f]{64})/.exec(verified.stdout.toString())?.[1] ?? "";
-	t.match([verified.code, head], [0, /./]);
+	const heads = [...verified.stdout.toString().matchAll(/note its head: (\S+)/g)].map(([, head]) => head ?? "");
+	t.match([verified.code, ...heads], [0, /^\d+:[0-9a-f]{64}$/, /^refused:\d+:[0-9a-f]{64}$/]);
 	await run(["resume", "boosted"], local);
-	t.match(await run(["audit", "operators", "--verify", "--noted", head], local), { code: 0 });
-	const other = head.replace(/:./, (start) => (start === ":0" ? ":1" : ":0"));
-	t.match(await run(["audit", "operators", "--verify", "--noted", other], local), { code: 1, stdout: /DOES NOT HOLD/ });
+	t.match(await run(["audit", "operators", "--verify", "--noted", ...heads], local), { code: 0 });
+	for (const [at, chain] of ["acts", "refused"].entries()) {
+		const other = (heads[at] ?? "").replace(/(?<=\d):./, (start) => (start === ":0" ? ":1" : ":0"));
+		t.match(await run(["audit", "operators", "--verify", "--noted", other], local), {
+			code: 1,
+			stdout: new RegExp(`^${chain}: THE CHAIN DOES NOT HOLD: record \\d+ is not the one that was noted`, "m"),
+		});
+	}
+	t.match(await run(["audit", "operators", "--verify", "--noted", "refused:x"], local), { code: 64 });
 	const json = await run(["audit", "operators", "--json"], local);
+	const lines = json.stdout
+		.toString()
+		.trim()
+		.split("\n")
+		.map((line) => JSON.parse(line));
+	t.equal(lines.filter(({ chain }) => chain === "acts").length, store.audit.page(0, 1_000).records.length);
 	t.equal(
-		json.stdout
-			.toString()
-			.trim()
-			.split("\n")
-			.map((line) => JSON.parse(line)).length,
-		store.audit.page(0, 1_000).records.length,
+		lines.filter(({ result }) => result === "refused").length,
+		store.audit.page(0, 1_000, "refused").records.length,
 	);
+	const times = lines.map(({ atMs }) => atMs);
+	t.same(times, [...times].sort(), "merged by time");
+	t.ok(lines.findIndex(({ chain }) => chain === "refused") < lines.length - 1, "not one after the other");
+});
+
+t.test("of a noted head that is not kept nothing is proved, and it is said", async (t) => {
+	const { api, owner } = await mutualApi(t, { storeOptions: { auditRecords: 3 } });
+	const local = { WEIR_API: `unix:${api.socket}` };
+	const applyOne = (n: number) =>
+		owner.apply([{ name: "m.yaml", text: CLICKS.replace("name: clicks", `name: clicks${n}`) }], { dryRun: false });
+	await applyOne(0);
+	const verify = (...more: string[]) => run(["audit", "operators", "--verify", ...more], local);
+	const head = /note its head: (\S+)/.exec((await verify()).stdout.toString())?.[1] ?? "";
+	for (let n = 1; n < 4; n++) await applyOne(n);
+	t.match(await verify("--noted", head), {
+		code: 1,
+		stdout: /^acts: the chain holds.*\nacts: NOT PROVED: the noted record 1 is not kept, nothing is proved of it$/m,
+		stderr: /1 older records of the chain acts were dropped/,
+	});
+	t.match(await verify(), { code: 0 });
 });
 
 t.test("a certificate or a token that cannot be used is said before anything is sent", async (t) => {

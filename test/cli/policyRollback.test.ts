@@ -101,7 +101,11 @@ t.test("what would be refused now is refused whole, with the place in the older 
 		stderr: /^revision 1 AccessPolicy callers:8:14: unknown variant "v2" of Service employment; /,
 	});
 	t.equal(store.current.revision, revision);
-	t.match(store.audit.page(0, 1_000).records.at(-1), { verb: "rollback", result: "refused", why: /1 problems/ });
+	t.match(store.audit.page(0, 1_000, "refused").records.at(-1), {
+		verb: "rollback",
+		result: "refused",
+		why: /1 problems/,
+	});
 	const gone = { kind: "AccessPolicy" as const, name: "callers" };
 	await owner.deleteAll([gone, { kind: "Service", name: "employment" }], now);
 	t.match(await local("policy", "rollback"), { code: 1, stderr: /unknown Service "employment"/ });

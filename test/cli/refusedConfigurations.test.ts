@@ -148,7 +148,7 @@ t.test("readiness, status and proxy-status say it; the words are for who may rea
 		sinceMs,
 		revision: 7,
 	});
-	t.match(mutual.store.audit.page(0, 100).records.at(-1), {
+	t.match(mutual.store.audit.page(0, 100, "refused").records.at(-1), {
 		subject: "weir-gateway",
 		verb: "take",
 		objects: ["routes of Service team/x"],

@@ -72,7 +72,7 @@ t.test("a connection does not outlive its certificate: it is closed in order bef
 	t.same(await ask(), [403, "close"]);
 	t.equal(sockets.size, 1, "by the same connection");
 	if (!socket?.destroyed) await once(socket ?? agent, "close");
-	t.match(store.audit.page(0, 10).records, [{ subject: null, result: "refused", why: /has ended/ }]);
+	t.match(store.audit.page(0, 10, "refused").records, [{ subject: null, result: "refused", why: /has ended/ }]);
 
 	const next = await ca.issue({ spiffeId: operator("ada"), nowMs: Date.now(), lifetimeMs: LIFE_MS });
 	Object.assign(agent.options, { cert: next.certificate, key: next.privateKey });

@@ -1,8 +1,10 @@
 /** The audit log of operators: its chain, its bounds, and that a log line stays one line. */
+import { join } from "node:path";
 import t from "tap";
 import { AuditChain } from "../../src/state/auditChain.js";
 import { auditHash } from "../../src/state/auditHash.js";
-import type { AuditRecord, NewAuditRecord } from "../../src/state/auditLog.js";
+import type { AuditChainName, AuditHead, AuditRecord, NewAuditRecord } from "../../src/state/auditLog.js";
+import { openDatabase } from "../../src/state/database.js";
 import { Store } from "../../src/state/store.js";
 import { file, METRIC, temporaryDirectory } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
@@ -38,11 +40,17 @@ function storeOf(
 function faultOf(
 	store: Store,
 	records: readonly AuditRecord[],
-	noted: ConstructorParameters<typeof AuditChain>[0] = null,
+	noted: readonly AuditHead[] = [],
+	name: AuditChainName = "acts",
 ) {
 	const chain = new AuditChain(noted);
 	for (const record of records) chain.add(record);
-	return chain.end(store.audit.page(0, 1_000));
+	return chain.end(store.audit.page(0, 1_000, name));
+}
+
+/** Of what the file holds. */
+function fault(store: Store, chain: AuditChainName = "acts", noted: readonly AuditHead[] = []): string | null {
+	return faultOf(store, store.audit.page(0, 1_000, chain).records, noted, chain);
 }
 
 t.test("a record holds the hash of the one before: what is changed, taken out, put in or swapped shows", async (t) => {
@@ -63,9 +71,9 @@ t.test("a record holds the hash of the one before: what is changed, taken out, p
 	t.match(faultOf(store, records.slice(0, 4)), /the chain ends at 4/);
 	t.match(faultOf(store, [...records.slice(0, 4), { ...at(4), why: "x" }]), /newest record/);
 	// A whole new chain holds in itself: a head that somebody noted earlier finds it.
-	t.equal(faultOf(store, records, { sequence: 3, hash: auditHash(at(2)) }), null);
-	t.match(faultOf(store, records, { sequence: 3, hash: "f".repeat(64) }), /not the one that was noted/);
-	t.match(faultOf(store, records, { sequence: 9, hash: head.hash }), /record 9, which was noted, is not there/);
+	t.equal(faultOf(store, records, [{ sequence: 3, hash: auditHash(at(2)) }]), null);
+	t.match(faultOf(store, records, [{ sequence: 3, hash: "f".repeat(64) }]), /not the one that was noted/);
+	t.match(faultOf(store, records, [{ sequence: 9, hash: head.hash }]), /record 9, which was noted, is not there/);
 });
 
 t.test("it is bounded: the oldest go and are counted, and the rest is still a chain", async (t) => {
@@ -78,11 +86,13 @@ t.test("it is bounded: the oldest go and are counted, and the rest is still a ch
 	);
 	t.equal(page.dropped, 5);
 	t.equal(faultOf(store, page.records), null);
-	t.equal(
-		faultOf(store, page.records, { sequence: 2, hash: "f".repeat(64) }),
-		null,
-		"what was dropped cannot be checked",
+	const chain = new AuditChain(
+		[2, 5, 6].map((sequence) => ({ sequence, hash: auditHash(page.records[0] as AuditRecord) })),
 	);
+	for (const record of page.records) chain.add(record);
+	t.equal(chain.end(page), null);
+	t.same(chain.notKept(page), [2, 5], "what was dropped cannot be checked, and that is said");
+	t.same(new AuditChain([{ sequence: 0, hash: "0".repeat(64) }]).notKept(page), []);
 	t.match(store.audit.page(6, 1), { records: [{ sequence: 7 }], next: 7 });
 	t.match(store.audit.page(7, 1), { records: [{ sequence: 8 }], next: null });
 	store.audit.append(made({ objects: Array.from({ length: 5_000 }, (_, n) => `created Metric m${n}`) }));
@@ -90,105 +100,122 @@ t.test("it is bounded: the oldest go and are counted, and the rest is still a ch
 	t.same([last?.objects.length, last?.objectCount], [50, 5_000]);
 });
 
-t.test("nobody's acts push out those of who has fewer; the gaps are said and bound by the newest record", async (t) => {
+t.test("who may do nothing pushes out no act: refused attempts are a chain of their own", async (t) => {
 	const store = storeOf(t, 40);
-	const by = (name: string, more: Partial<NewAuditRecord> = {}): void =>
-		store.audit.append(made({ subject: `spiffe://weir.test/${name}`, ...more }));
-	const page = () => store.audit.page(0, 1_000);
-	const whose = (name: string): readonly number[] =>
-		page()
-			.records.filter(({ subject }) => subject === `spiffe://weir.test/${name}`)
-			.map(({ sequence }) => sequence);
-	const verify = (): string | null => faultOf(store, page().records);
-	for (let n = 0; n < 10; n++) by("ada");
+	for (let n = 0; n < 10; n++) store.audit.append(made());
 	store.atomically(() => {
 		for (let n = 0; n < 500; n++) {
-			by("eve");
-			if (n % 100 === 50) by("bob");
-			if (n % 50 === 0) t.equal(verify(), null, `after ${n}`);
+			store.audit.append(made({ subject: `eve${n % 7}`, result: "refused", atMs: 60_000 * n }));
+			if (n % 3 === 0) store.audit.append(made({ subject: null, result: "refused", atMs: 60_000 * n }));
 		}
 	});
-	t.same(whose("ada"), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-	t.equal(whose("bob").length, 5);
-	t.equal(whose("eve").length, 25, "the rest of the shelf is who wrote the most's");
-	t.equal(store.audit.gone, 515 - 40);
-	t.equal(page().dropped, 0);
-	t.ok(page().gaps.length > 1);
-	const { records, gaps, head, dropped } = page();
-	const fault = (change: (chain: AuditChain) => void, more: Partial<ReturnType<typeof page>> = {}): string | null => {
-		const chain = new AuditChain();
-		change(chain);
-		return chain.end({ head, dropped, gaps, ...more });
-	};
-	const forged = (sequence: number) => (chain: AuditChain) => {
-		for (const one of records) chain.add(one.sequence === sequence ? { ...one, why: "forged" } : one);
-	};
-	t.match(fault(forged(10)), /record 10 is not the one before the gap behind it/);
-	const first = gaps[0] as (typeof gaps)[number];
-	t.match(fault(forged(first.to + 1)), /is not the one/);
-	const honest = (chain: AuditChain) => {
-		for (const one of records) chain.add(one);
-	};
-	t.equal(fault(honest), null);
-	t.match(
-		fault(honest, { gaps: [{ ...first, before: "f".repeat(64) }, ...gaps.slice(1)] }),
-		/record 10 is not the one/,
-	);
-	t.match(fault(honest, { gaps: gaps.slice(1) }), /after record 10 comes/);
-	t.match(
-		fault(honest, { gaps: [...gaps, { from: 900, to: 901, before: "", after: "" }] }),
-		/the gaps are not those that the newest record was written with/,
-	);
-	t.match(
-		fault((chain) => {
-			for (const one of records) if (one.sequence !== 5) chain.add(one);
-		}),
-		/after record 4 comes 6/,
-	);
-	for (let n = 0; n < 60; n++) by("eve", { result: "refused", atMs: 60_000 * n });
-	t.equal(whose("ada").length, 10, "nor do refused attempts");
-	t.equal(verify(), null);
-	const noted = { sequence: (gaps[0]?.from ?? 0) + 1, hash: "f".repeat(64) };
-	t.equal(faultOf(store, page().records, noted), null, "what went cannot be checked");
-});
-
-t.test("records of an earlier Weir, which says nothing of gaps and counts no holders, are taken along", async (t) => {
-	const store = storeOf(t, 6);
-	const { audit, auditHeld, auditShares, auditSizes, counters } = store.database;
-	let previous = "0".repeat(64);
-	for (let sequence = 1; sequence <= 6; sequence++) {
-		const subject = sequence <= 2 ? "ada" : "eve";
-		const old = { ...made({ subject }), sequence, previous, objectCount: 1, unrecordedRefusals: 0 } as AuditRecord;
-		await audit.put(sequence, old);
-		previous = auditHash(old);
-	}
-	t.same([auditHeld.getKeysCount(), auditShares.getKeysCount(), auditSizes.getKeysCount()], [0, 0, 0]);
-	store.audit.append(made({ subject: "eve" }));
-	store.audit.append(made({ subject: "eve" }));
-	t.equal(counters.get("auditHeld"), 6);
-	const { records } = store.audit.page(0, 10);
+	const { records, dropped } = store.audit.page(0, 1_000);
 	t.same(
-		records.map(({ sequence }) => sequence),
-		[1, 2, 5, 6, 7, 8],
+		[records.map(({ sequence }) => sequence), dropped, store.audit.dropped("acts")],
+		[[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0, 0],
 	);
-	t.equal(faultOf(store, records), null);
+	t.equal(store.audit.page(0, 1_000, "refused").records.length, 40);
+	t.equal(store.audit.dropped("refused"), 500 + 167 - 40);
+	t.same([fault(store), fault(store, "refused")], [null, null]);
 });
 
-t.test("gaps are bounded: what lies between the oldest two goes", async (t) => {
-	const store = new Store(temporaryDirectory(t), { auditRecords: 60, auditGaps: 3 });
-	t.teardown(() => store.close());
-	store.atomically(() => {
-		for (let n = 0; n < 600; n++) {
-			store.audit.append(made({ subject: n % 30 === 0 ? "spiffe://weir.test/ada" : "spiffe://weir.test/eve" }));
-			const page = store.audit.page(0, 1_000);
-			if (page.gaps.length > 3) t.fail(`${page.gaps.length} gaps`);
-			if (n % 20 === 0) t.equal(faultOf(store, page.records), null);
-		}
-	});
-	const { records } = store.audit.page(0, 1_000);
-	t.equal(records.length, 60);
-	t.ok(records.filter(({ subject }) => subject === "spiffe://weir.test/ada").length >= 4);
+t.test("nothing goes from between others, nor from the oldest end before it must", async (t) => {
+	const directory = temporaryDirectory(t);
+	const store = new Store(directory);
+	for (let n = 1; n <= 60; n++) store.audit.append(made({ subject: n === 15 ? "eve" : "ada" }));
+	const noted = [store.audit.page(0, 1).head];
+	await store.close();
+	const forged = async (change: (database: ReturnType<typeof openDatabase>) => unknown): Promise<string | null> => {
+		const database = openDatabase(directory);
+		database.transaction(() => change(database));
+		await database.close();
+		const again = new Store(directory);
+		again.audit.append(made());
+		const found = fault(again, "acts", noted);
+		await again.close();
+		return found;
+	};
+	t.equal(await forged(() => {}), null);
+	t.equal(await forged(({ audit }) => audit.removeSync(15)), "after record 14 comes 16");
+	t.equal(
+		await forged(({ audit, counters }) => {
+			for (let sequence = 1; sequence < 15; sequence++) audit.removeSync(sequence);
+			counters.putSync("auditDropped", 15);
+		}),
+		"15 records are said to be dropped, and of 63 the newest 100000 are kept",
+	);
 });
+
+t.test(
+	"a file of a build that left gaps opens: what follows the last gap is the chain, the rest goes in turn",
+	async (t) => {
+		const directory = temporaryDirectory(t);
+		const first = new Store(directory, { auditRecords: 6 });
+		for (let n = 0; n < 9; n++) first.audit.append(made({ subject: "ada" }));
+		await first.close();
+		// As that build would leave it: 4 stays, and 5 and 6 went from between.
+		const { open } = await import("lmdb");
+		const root = open({ path: join(directory, "state.mdb"), noSubdir: true, encoding: "json", maxDbs: 24 });
+		const table = (name: string) => root.openDB<unknown, number | string>({ name, encoding: "json" });
+		await table("audit").remove(5);
+		await table("audit").remove(6);
+		await table("auditGaps").put(5, { from: 5, to: 6, before: "", after: "" });
+		await table("counters").put("auditHeld", 3);
+		for (const name of ["auditHeld", "auditShares", "auditSizes"]) await table(name).put(1, true);
+		await root.close();
+		const sequences = (store: Store) => store.audit.page(0, 10).records.map(({ sequence }) => sequence);
+		const store = new Store(directory, { auditRecords: 6 });
+		t.same([sequences(store), store.audit.dropped("acts")], [[4, 7, 8, 9], 6], "what is there is kept");
+		t.equal(
+			fault(store),
+			"6 records are said to be dropped, and of 9 the newest 6 are kept",
+			"and that some went is told",
+		);
+		for (let n = 0; n < 3; n++) store.audit.append(made());
+		t.same(sequences(store), [7, 8, 9, 10, 11, 12]);
+		t.equal(fault(store), null);
+		await store.close();
+		const after = open({ path: join(directory, "state.mdb"), noSubdir: true, encoding: "json", maxDbs: 24 });
+		t.same(
+			[...after.getKeys()].filter((name) => /audit/.test(String(name))),
+			["audit", "auditRefused"],
+		);
+		t.notOk(after.openDB({ name: "counters", encoding: "json" }).doesExist("auditHeld"));
+		await after.close();
+	},
+);
+
+t.test(
+	"records of a build with one chain are taken along, refused ones too, and an earlier Weir may write between",
+	async (t) => {
+		const store = storeOf(t, 6);
+		const { audit, counters } = store.database;
+		/** As a build before the two chains appends: everything into one. */
+		const earlier = (more: Partial<NewAuditRecord>): void =>
+			store.database.transaction(() => {
+				const [last] = audit.getRange({ reverse: true, limit: 1 });
+				const sequence = (last?.value.sequence ?? 0) + 1;
+				const previous = last === undefined ? "0".repeat(64) : auditHash(last.value);
+				audit.putSync(sequence, { ...made(more), sequence, previous, objectCount: 1, unrecordedRefusals: 0 });
+				if (sequence <= 6) return;
+				audit.removeSync(sequence - 6);
+				counters.putSync("auditDropped", sequence - 6);
+			});
+		for (let n = 0; n < 8; n++) earlier(n % 2 === 0 ? {} : { result: "refused", why: "no RoleBinding" });
+		const noted = store.audit.page(0, 1).head;
+		t.equal(fault(store), null);
+		store.audit.append(made());
+		store.audit.append(made({ result: "refused" }));
+		earlier({ result: "refused" });
+		store.audit.append(made());
+		t.same(
+			store.audit.page(0, 10).records.map(({ sequence, result }) => `${sequence} ${result}`),
+			["6 refused", "7 done", "8 refused", "9 done", "10 refused", "11 done"],
+		);
+		t.equal(fault(store, "acts", [noted]), null, "an earlier head is in the chain of acts");
+		t.equal(store.audit.page(0, 10, "refused").head.sequence, 1);
+	},
+);
 
 t.test("what one subject repeats without changing anything is recorded once a minute", async (t) => {
 	const store = storeOf(t);
@@ -210,17 +237,17 @@ t.test("what one subject repeats without changing anything is recorded once a mi
 t.test("a flood of refusals is counted, not written, and pushes out no act", async (t) => {
 	const store = storeOf(t);
 	for (let n = 0; n < 500; n++) store.audit.append(made({ result: "refused", atMs: 60_000 }));
-	t.equal(store.audit.page(0, 1_000).records.length, 60);
+	t.equal(store.audit.page(0, 1_000, "refused").records.length, 60);
 	store.audit.append(made({ result: "refused", subject: "spiffe://weir.test/bob", atMs: 60_001 }));
-	const last = store.audit.page(60, 10).records;
+	const last = store.audit.page(60, 10, "refused").records;
 	t.match(last, [{ subject: "spiffe://weir.test/bob", unrecordedRefusals: 440 }], "another's is written, and says so");
 	store.audit.append(made({ result: "refused", atMs: 120_000 }));
-	t.equal(store.audit.page(0, 1_000).records.length, 62, "a minute later anew");
+	t.equal(store.audit.page(0, 1_000, "refused").records.length, 62, "a minute later anew");
 	for (let n = 0; n < 3_000; n++) {
 		store.audit.append(made({ result: "refused", subject: `spiffe://weir.test/s${n}`, atMs: 180_000 }));
 	}
-	t.equal(store.audit.page(0, 5_000).records.length, 1_000);
-	t.equal(store.audit.page(1_000, 5_000).records.length, 62 + 1_000 + 60 - 1_000, "nor do many names");
+	t.equal(store.audit.page(0, 5_000, "refused").records.length, 1_000);
+	t.equal(store.audit.page(1_000, 5_000, "refused").records.length, 62 + 1_000 + 60 - 1_000, "nor do many names");
 });
 
 t.test("an act and its record are one: a record that cannot be written undoes the act", async (t) => {
@@ -261,7 +288,8 @@ t.test("who, how, what and why over the API; an operator's words stay on one lin
 	await ada.apply(file(METRIC.replace("1s", "2s")), { dryRun: true });
 	t.equal(store.audit.page(0, 10).records.length, 1, "what changes nothing is no act");
 	t.match(await ada.apply(file(METRIC.replace("rate", "nonsense")), { dryRun: false }), { outcome: "refused" });
-	t.match((await owner.audit(1)).records, [{ result: "refused", why: /1 problems/ }]);
+	t.match((await owner.audit(0, 10, "refused")).records, [{ result: "refused", why: /1 problems/ }]);
+	t.equal((await ada.raw("GET", "/v1/audit?chain=x")).status, 400);
 	const odd = await ada.raw("GET", "/v1/audit?x=%0d%0a");
 	t.equal(odd.status, 400);
 	store.audit.append(made({ why: 'a\r\n{"forged":1}\u2028' }));

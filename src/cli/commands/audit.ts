@@ -1,9 +1,16 @@
 /** `weir audit operators`: what operators did and tried. `weir audit requests`: the decision log. */
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
+import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
 import type { ApiClient } from "../../state/apiClient.js";
 import { AuditChain } from "../../state/auditChain.js";
-import type { AuditHead, AuditPage, AuditRecord } from "../../state/auditLog.js";
+import {
+	AUDIT_CHAINS,
+	type AuditChainName,
+	type AuditHead,
+	type AuditPage,
+	type AuditRecord,
+} from "../../state/auditLog.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { oneLine } from "./oneLine.js";
 
@@ -11,53 +18,97 @@ const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 export interface AuditOperatorsArguments extends ApiArguments {
 	readonly json?: boolean;
-	/** Check the chain of hashes instead of printing records. */
+	/** Check the chains of hashes instead of printing records. */
 	readonly verify?: boolean;
-	/** SEQUENCE:HASH, noted at an earlier --verify. */
-	readonly noted?: string;
+	/** Heads as an earlier --verify printed them: SEQUENCE:HASH, refused:SEQUENCE:HASH. */
+	readonly noted?: readonly string[];
 }
 
-/** Exit code 1 where the chain does not hold. */
+/** Exit code 1 where a chain does not hold, or nothing is proved of a noted head. */
 export async function auditOperators(options: AuditOperatorsArguments): Promise<void> {
 	const client = clientOf(options);
-	const chain = new AuditChain(options.noted === undefined ? null : notedHead(options.noted));
-	let last: Pick<AuditPage, "head" | "dropped" | "gaps"> = { head: { sequence: 0, hash: "" }, dropped: 0, gaps: [] };
-	for (let after: number | null = 0; after !== null; ) {
-		const page: Awaited<ReturnType<typeof client.audit>> = await client.audit(after);
-		for (const record of page.records) {
-			chain.add(record);
-			if (!options.verify) print(options.json ? JSON.stringify(record) : line(record));
+	const noted = (options.noted ?? []).map(notedHead);
+	if (!options.verify) return printMerged(new ChainReader(client, "acts"), new ChainReader(client, "refused"), options);
+	for (const name of AUDIT_CHAINS) {
+		const reader = new ChainReader(client, name);
+		const chain = new AuditChain(noted.filter(({ of }) => of === name));
+		for (let record = await reader.next(); record !== null; record = await reader.next()) chain.add(record);
+		const { last } = reader;
+		tellDropped(reader);
+		const fault = chain.end(last);
+		if (fault === null) {
+			print(`${name}: the chain holds; note its head: ${headMark(name)}${last.head.sequence}:${last.head.hash}`);
+		} else print(`${name}: THE CHAIN DOES NOT HOLD: ${fault}`);
+		for (const sequence of chain.notKept(last)) {
+			print(`${name}: NOT PROVED: the noted record ${sequence} is not kept, nothing is proved of it`);
 		}
-		last = page;
-		after = page.next;
+		if (fault !== null || chain.notKept(last).length > 0) process.exitCode = 1;
 	}
-	const { dropped, gaps, head } = last;
-	if (dropped > 0) process.stderr.write(`weir: ${dropped} older records were dropped\n`);
-	const between = gaps.reduce((sum, { from, to }) => sum + to - from + 1, 0);
-	if (between > 0) {
-		process.stderr.write(`weir: ${between} records between these were dropped: their subjects had the most\n`);
-	}
-	if (!options.verify) return;
-	const fault = chain.end(last);
-	if (fault === null) return print(`the chain holds; note its head: ${head.sequence}:${head.hash}`);
-	print(`THE CHAIN DOES NOT HOLD: ${fault}`);
-	process.exitCode = 1;
 }
 
-function notedHead(text: string): AuditHead {
-	const [, sequence, hash] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
+/** The records of one chain in order, page by page. */
+class ChainReader {
+	#page: AuditPage | null = null;
+	#at = 0;
+
+	constructor(
+		private readonly client: ApiClient,
+		readonly chain: AuditChainName,
+	) {}
+
+	/** The page that was read last. */
+	get last(): AuditPage {
+		if (this.#page === null) throw new WeirError("internal", "no page was read");
+		return this.#page;
+	}
+
+	/** null = there are no more. */
+	async next(): Promise<AuditRecord | null> {
+		while (this.#page === null || this.#at >= this.#page.records.length) {
+			if (this.#page?.next === null) return null;
+			this.#page = await this.client.audit(this.#page?.next ?? 0, OPERATOR_AUDIT_PAGE_MAX, this.chain);
+			this.#at = 0;
+		}
+		return this.#page.records[this.#at++] ?? null;
+	}
+}
+
+/** By time; each chain in its own order. */
+async function printMerged(acts: ChainReader, refused: ChainReader, { json }: AuditOperatorsArguments): Promise<void> {
+	let [act, attempt] = [await acts.next(), await refused.next()];
+	while (act !== null || attempt !== null) {
+		const isAct = attempt === null || (act !== null && act.atMs <= attempt.atMs);
+		const [chain, record] = isAct ? (["acts", act] as const) : (["refused", attempt] as const);
+		if (record !== null) print(json ? JSON.stringify({ chain, ...record }) : line(record, headMark(chain)));
+		if (isAct) act = await acts.next();
+		else attempt = await refused.next();
+	}
+	for (const reader of [acts, refused]) tellDropped(reader);
+}
+
+function tellDropped({ chain, last: { dropped } }: ChainReader): void {
+	if (dropped > 0) process.stderr.write(`weir: ${dropped} older records of the chain ${chain} were dropped\n`);
+}
+
+/** What tells a sequence of the refused attempts from one of the acts. */
+function headMark(chain: AuditChainName): string {
+	return chain === "acts" ? "" : "refused:";
+}
+
+function notedHead(text: string): AuditHead & { readonly of: AuditChainName } {
+	const [, mark, sequence, hash] = /^(refused:)?(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? [];
 	if (sequence === undefined || hash === undefined) {
-		throw new WeirError("invalid-argument", `'${text}' is no head`, "write SEQUENCE:HASH as --verify printed it");
+		throw new WeirError("invalid-argument", `'${text}' is no head`, "write it as --verify printed it");
 	}
-	return { sequence: Number(sequence), hash };
+	return { of: mark === undefined ? "acts" : "refused", sequence: Number(sequence), hash };
 }
 
-function line(record: AuditRecord): string {
+function line(record: AuditRecord, mark: string): string {
 	const { sequence, atMs, subject, how, verb, objects, objectCount, result, why, request, askedBy, approvedBy } =
 		record;
 	const more = objectCount > objects.length ? ` and ${objectCount - objects.length} more` : "";
 	const parts = [
-		String(sequence).padStart(5),
+		`${mark}${sequence}`.padStart(13),
 		new Date(atMs).toISOString(),
 		result.padEnd(7),
 		`${subject ?? "nobody known"} (${how ?? "-"})`,

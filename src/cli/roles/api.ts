@@ -8,6 +8,7 @@ import { ingestClient } from "../../events/client.js";
 import { PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
 import { startApi } from "../../state/api.js";
+import { AUDIT_CHAINS } from "../../state/auditLog.js";
 import { Publication } from "../../state/publication.js";
 import { Store } from "../../state/store.js";
 import type { Log } from "../../telemetry/log.js";
@@ -49,7 +50,12 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			"/v1/probe": { handle: forwardTo(at.xdsMetricsSocket, "xds"), needs: "read", recorded: "probe" },
 			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
 			"/metrics": (_, response) => {
-				meter.gauge("weir_operator_audit_dropped", "Audit records of operators that were dropped.", store.audit.gone);
+				for (const chain of AUDIT_CHAINS) {
+					const dropped = store.audit.dropped(chain);
+					meter.gauge("weir_operator_audit_dropped", "Audit records of operators that were dropped.", dropped, {
+						chain,
+					});
+				}
 				meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
 				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket];
 				Promise.all([meter.json(), ...others.map(readMetrics)])

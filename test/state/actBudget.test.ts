@@ -1,0 +1,87 @@
+/** How often a subject may act: the bucket itself, and over the API. */
+import t from "tap";
+import { ActBudget } from "../../src/state/actBudget.js";
+import { file, METRIC } from "./employment.js";
+import { mutualApi, operator } from "./mutualApi.js";
+
+const BOB = `apiVersion: weir.dev/v1alpha1
+kind: RoleBinding
+metadata: {name: bob}
+spec: {verbs: [approve], subjects: ["${operator("bob")}"], namespaces: [default]}
+`;
+const POLICY = `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two}
+spec: {verbs: [apply], namespaces: [default]}
+`;
+
+t.test("acts of a subject are bounded: so many at once, then by the hour", async (t) => {
+	const budget = new ActBudget(10, 6, 2);
+	for (let n = 0; n < 5; n++) t.equal(budget.take("ada", 2, 0), 0);
+	t.equal(budget.take("ada", 1, 0), 600_000, "milliseconds until there is one again");
+	t.equal(budget.take("ada", 1, 300_000), 300_000);
+	t.equal(budget.take("ada", 1, 600_000), 0);
+	t.equal(budget.take("ada", 2, 600_000), 1_200_000, "what is refused costs nothing");
+	t.equal(budget.take("bob", 10, 600_000), 0, "another's is another's");
+	t.equal(budget.take("carol", 10, 600_000), 0, "of more subjects than are counted");
+	t.equal(budget.take("dave", 1, 600_000), 600_000, "the rest share one");
+	t.equal(budget.take("ada", 1, 1_200_000), 0);
+	const later = 1_200_000 + 100 * 3_600_000;
+	t.equal(budget.take("dave", 10, later), 0, "who has all of it again is not counted");
+	t.equal(budget.take("erin", 10, later), 0);
+});
+
+t.test("beyond it an act waits, which is recorded once a minute as refused; the owner's do not", async (t) => {
+	let nowMs = 1_000_000_000;
+	const actBudget = new ActBudget(3, 60);
+	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => nowMs });
+	const ada = await as("ada");
+	const metric = (name: string) => file(METRIC.replaceAll("accuracy", name));
+	for (let n = 0; n < 3; n++) t.match(await ada.apply(metric(`m${n}`), { dryRun: false }), { outcome: "applied" });
+	const { revision } = store.current;
+	for (let n = 0; n < 5; n++) {
+		await t.rejects(ada.apply(metric("more"), { dryRun: false }), {
+			code: "resource-exhausted",
+			hint: /ask again in 60 s/,
+		});
+	}
+	t.equal(store.current.revision, revision);
+	t.match(
+		await ada.apply(metric("more"), { dryRun: true }),
+		{ outcome: "applied" },
+		"what leaves no record does not wait",
+	);
+	t.match(await ada.apply(metric("m1"), { dryRun: false }), { outcome: "applied" });
+	const refused = () => store.audit.page(0, 10, "refused").records;
+	t.match(refused(), [{ subject: operator("ada"), verb: "apply", result: "refused", why: /too often/ }]);
+	t.equal(refused().length, 1);
+	for (let n = 0; n < 5; n++) t.match(await owner.apply(metric(`o${n}`), { dryRun: false }), { outcome: "applied" });
+	nowMs += 60_000;
+	t.match(await ada.apply(metric("more"), { dryRun: false }), { outcome: "applied" });
+	await t.rejects(ada.delete("Metric", "more", { dryRun: false }), { code: "resource-exhausted" });
+	t.match(refused(), [{}, { verb: "delete", unrecordedRefusals: 4 }]);
+});
+
+t.test("an approval waits too, and the request with it: it is not void", async (t) => {
+	const actBudget = new ActBudget(3, 60);
+	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
+	await owner.apply(file([METRIC, BOB].join("---\n")), { dryRun: false });
+	await owner.apply(file(POLICY), { dryRun: false });
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	const ask = async (window: string): Promise<string> => {
+		const asked = await ada.apply(file(METRIC.replace("1s", window)), { dryRun: false });
+		return asked.outcome === "pending" ? asked.request.id : "not pending";
+	};
+	const [first, second] = [await ask("2s"), await ask("3s")];
+	await bob.reject(second);
+	t.match(await bob.approve(first), { state: "done" });
+	const third = await ask("4s");
+	await t.rejects(bob.approve(third), { code: "resource-exhausted" });
+	await t.rejects(bob.reject(third), { code: "resource-exhausted" });
+	await t.rejects(ask("5s"), { code: "resource-exhausted" });
+	t.match(
+		(await owner.requests()).find(({ id }) => id === third),
+		{ state: "pending" },
+	);
+	t.equal(store.current.resources.metrics[0]?.spec.windowMs, 2_000);
+});
