@@ -45,7 +45,7 @@ export function addExperimentCommands(program: Command, { files, api, collect }:
 	for (const [verb, description] of [
 		["pause", "hold the allocation; harm is still watched"],
 		["resume", "go on after a pause, an alarm or an inconclusive end"],
-		["promote", "let a challenger take over now"],
+		["promote", "let a challenger take over now, or end the holdback of one that did"],
 		["abort", "end the Experiment; all traffic to the default Variant"],
 	] as const) {
 		const command = program.command(`${verb} <experiment>`).description(description).addOption(api());

@@ -105,6 +105,10 @@ t.test("a unit that the sidecar puts into another arm than the plan is left out 
 	rig.nowMs = T0 + 200_000;
 	const evidence = await rig.ingest.evidence.evidence(query(metric("errors")));
 	t.equal(evidence.forcedUnits, 1);
+	const inHoldback = async (exposedAfterMs: number) =>
+		(await rig.ingest.evidence.evidence({ ...query(metric("errors")), exposedAfterMs })).forcedUnits;
+	t.equal(await inHoldback(0), 1, "a holdback counts its own, by when it was seen where it was never exposed");
+	t.equal(await inHoldback(T0 + 100_000), 0);
 	t.equal(evidence.conflictingUnits, 0);
 	t.equal(evidence.droppedEntries, 1, "the contradicting entry is not evidence");
 	t.match(
