@@ -42,9 +42,10 @@ t.test("what a search could not prove at its bound is searched on, until the gui
 			[1, later.revision],
 			`${label}: a publication does not wait`,
 		);
-		const { closed, tookMs } = rest();
+		const { closed, tookMs, trials } = rest();
 		t.same(closed, guilty, label);
 		t.ok(tookMs <= 20 * XDS_SEARCH_PAUSE_MS, `${label}: ${tookMs} ms of pauses`);
+		if (names) t.ok(trials.length <= 3 * culprits, `${label}: ${trials.length} more trials`);
 		t.ok(
 			isolation.closed.every(({ form }) => form !== ""),
 			`${label}: all are proved`,
@@ -179,4 +180,18 @@ t.test("of the variants of a publication the youngest are kept, and no more than
 	t.equal(made, XDS_VARIANTS_MAX + 1, "kept");
 	on.snapshot(new Set(["s0"]));
 	t.equal(made, XDS_VARIANTS_MAX + 2, "the oldest is made anew");
+});
+
+t.test("all but those that were refused before are opened first", async (t) => {
+	const services = named(64);
+	const guilty = some(services, 9);
+	const { publish, rest, isolation } = scene(false);
+	publish(all(services, "1"));
+	publish({ ...all(services, "2"), ...all(guilty, "bad") });
+	const proved = isolation.closed.filter(({ form }) => form !== "").map(({ service }) => service);
+	t.ok(proved.length > 1);
+	publish({ ...all(services, "2"), ...all(proved, "bad again") });
+	const { closed, trials } = rest();
+	t.same(trials[0], proved);
+	t.same(closed, proved);
 });
