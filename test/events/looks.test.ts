@@ -80,3 +80,19 @@ t.test("what comes, falls due, is in two arms or is lost after a look is seen by
 	await rig.send([{ kind: "start", unit: a, requestId: "other", startMs: T0 + 9_000, plan: "p2" }]);
 	t.same(await look(), [1, 1, 1, 2], "seen in the other arm");
 });
+
+t.test("units that never count wake no look: those open at a takeover, those from before a holdback", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const statements = counted(t);
+	await come(rig, unitsOf("control", 3), T0);
+	for (const since of [{ closeUntilMs: T0 + 900 }, { exposedAfterMs: T0 + 900 }]) {
+		const look = () => rig.ingest.evidence.evidence({ ...ASKED, ...since });
+		rig.nowMs = T0 + 1_000;
+		for (let times = 0; times < 3; times++) await look();
+		statements.writes = 0;
+		rig.nowMs = T0 + 60_000;
+		t.match(await look(), { arms: [{}, {}] });
+		t.equal(statements.writes, 0, JSON.stringify(since));
+	}
+});

@@ -262,3 +262,34 @@ t.test("where harm freezes, a holdback that found it ends by a person: abort, or
 	});
 	t.end();
 });
+
+t.test("a holdback's claims have no look and no covariate of the time before it", async (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const inference = { design: "fixed-horizon", units: 8_000 } as const;
+	const planned = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, inference } } };
+	const looks = [{ atMs: 90_000, units: 8_000, z: { boosted: 9 }, boundary: 1.6 }];
+	const goal = (change: Partial<ExperimentStatus>, given: Partial<DecisionInput>) =>
+		at(change, { experiment: planned, ...given }).findings.find(
+			({ role, arm }) => role === "goal" && arm === "boosted",
+		);
+	t.match(goal({ looks }, {}), { look: { number: 1 } });
+	t.notOk("look" in (goal({ ...begun, looks }, { nowMs: 130_000 }) ?? { look: null }));
+	// Those of the new version were better off before: that is taken away before the holdback, and not in it.
+	const own = { goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } as const }, guardrails: [] };
+	const made = evidence(GOOD, HEALTHY);
+	const revenue = (before: number) => ({
+		...{ n: 6_000, mean: 5, m2: 6_000, extremes: [4, before].map((mean) => ({ lo: mean - 2, hi: mean + 3 })) },
+		co: { n: 6_000, means: [5, before], m2: [6_000, 3_000, 6_000] },
+	});
+	const given = {
+		experiment: { ...HELD, spec: { ...HELD.spec, ...own } },
+		metrics: { revenue: metric("revenue", { type: "mean", covariateMs: 5_000 }) },
+		evidence: {
+			...made,
+			arms: made.arms.map((arm) => ({ ...arm, metrics: { revenue: revenue(arm.arm === "boosted" ? 2 : 1) } })),
+		},
+		nowMs: 130_000,
+	};
+	t.match(at(begun, given).findings, [{ metric: "revenue", verdict: "open", improvement: 0 }]);
+	t.ok(Math.abs((goal({}, given)?.improvement ?? 0) + 0.5) < 1e-9);
+});

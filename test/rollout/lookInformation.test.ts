@@ -4,11 +4,12 @@
  */
 import t from "tap";
 import type { ArmEvidence } from "../../src/analysis/evidence.js";
+import { boundary } from "../../src/analysis/plannedLook.js";
 import { decide } from "../../src/rollout/decide.js";
 import { RULES } from "../../src/rollout/decision.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
 import { random } from "../analysis/random.js";
-import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, status } from "./example.js";
+import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
 /** The last that counted all matured units. */
 const FORMER_RULES = 5;
@@ -163,3 +164,29 @@ t.test(
 		t.equal(at({ control: 5_900, boosted: 6_100, deep: 0 }, 0).action, "look");
 	},
 );
+
+t.test("an arm's boundary is by its own earlier information, and half a unit is none", async (t) => {
+	const inference = { design: "group-sequential", looks: 3, units: 30_003, spending: "pocock" } as const;
+	const own = experiment(["boosted", "deep"], {
+		guardrails: [],
+		rollout: { ...ROLLOUT, maxDurationMs: null, minUnits: 1, inference },
+	});
+	const at = (n: Readonly<Record<string, number>>, now: ExperimentStatus) => {
+		const made = evidence(Object.fromEntries(Object.keys(n).map((arm) => [arm, { n: 12_000 }])));
+		const arms = made.arms.map((arm) => ({
+			...arm,
+			metrics: { ...arm.metrics, accuracy: rate(n[arm.arm] ?? 0, 0.8) },
+		}));
+		return decide(input({ experiment: own, status: now, evidence: { ...made, arms } }));
+	};
+	const before = status(LAST_STEP);
+	// 6,667 units of two arms of three are 10,000.5 of all, and the first look is at 10,001.
+	t.match(at({ control: 3_333, boosted: 3_334, deep: 4_000 }, before), { action: "hold", waitsFor: "look" });
+	const first = at({ control: 3_334, boosted: 3_334, deep: 4_666 }, before);
+	t.match(first.status.looks, [{ units: 10_002, effects: { deep: { units: 12_000 } } }]);
+	const second = at({ control: 7_000, boosted: 7_000, deep: 7_000 }, first.status).status.looks?.[1]?.effects;
+	const line = (taken: number): number => boundary(inference, [taken, 21_000], ALPHA / 2);
+	t.equal(second?.boosted?.boundary, line(10_002));
+	t.equal(second?.deep?.boundary, line(12_000));
+	t.not(line(10_002), line(12_000));
+});

@@ -51,7 +51,7 @@ t.test("a pass is of the quantile: what lies above one pair of thresholds is not
 	const frozen = status({ ...LAST_STEP, thresholds: { "latency-p99": threshold } });
 	const shares = (stretch: number) => gridQuantiles(0.99).map((q) => stretch * (1 - q));
 	const at = (control: readonly number[], boosted: readonly number[]) => {
-		const present = evidence({ control: { n: 20_000, slow: 0.01 }, boosted: { n: 20_000, slow: 0.002 } });
+		const present = evidence({ control: { n: 20_000, accuracy: 0.78 }, boosted: { n: 20_000, accuracy: 0.83 } });
 		const slow: Readonly<Record<string, readonly number[]>> = { control, boosted };
 		const arms = present.arms.map((arm) => {
 			const p99 = arm.metrics["latency-p99"] ?? { n: 0, mean: 0, m2: 0 };
@@ -72,4 +72,25 @@ t.test("a pass is of the quantile: what lies above one pair of thresholds is not
 	t.equal(at(shares(1), shares(0.2).fill(0.02, 0, CENTRE)), "open", "2 % of the challenger are above the ones below");
 	t.equal(at(shares(0.4).fill(0.004, 0, CENTRE), shares(0.2)), "open", "the baseline's quantile lies below the grid");
 	t.equal(at(shares(1), []), "open", "not known");
+});
+
+t.test("harm is of the quantile too, and what a pass tolerates is none of it", async (t) => {
+	const gridMs = gridQuantiles(0.99).map((_, index) => 10 + index);
+	const threshold = { thresholdMs: 40, referenceMs: 20, era: 1, gridMs, frozenAtMs: 0, sampleSize: 5_000 };
+	const frozen = status({ ...LAST_STEP, thresholds: { "latency-p99": threshold } });
+	const shares = (stretch: number) => gridQuantiles(0.99).map((q) => stretch * (1 - q));
+	const at = (n: number, control: readonly number[], boosted: readonly number[]) => {
+		const slow: Readonly<Record<string, readonly number[]>> = { control, boosted };
+		const made = evidence({ control: { n }, boosted: { n } });
+		const arms = made.arms.map((arm) => {
+			const own = slow[arm.arm] ?? [];
+			return { ...arm, metrics: { ...arm.metrics, "latency-p99": { ...rate(n, own[CENTRE] ?? 0), slow: own } } };
+		});
+		return decide(input({ status: frozen, evidence: { ...made, arms } })).findings[0]?.verdict;
+	};
+	// The baseline's quantile has risen to where 0.71 of the frozen odds were, and few of the challenger's are above the margin there.
+	const few = gridQuantiles(0.99).map((_, index) => (index <= CENTRE ? 0.05 : 0.002));
+	t.equal(at(20_000, shares(1.4), few), "open");
+	t.equal(at(20_000, shares(1.4), few.fill(0.05)), "harm");
+	t.equal(at(4_000_000, shares(1), shares(1.2)), "harm", "less than the quarter that a pass tolerates");
 });
