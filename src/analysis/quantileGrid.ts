@@ -62,7 +62,8 @@ const SLACK = 1e-9;
 export function problemOfGrid(slow: readonly number[], mean: number): string {
 	if (slow.length !== GRID_SIZE) return "";
 	for (const [index, share] of slow.entries()) {
-		const said = `${share} of the requests are above threshold ${index + 1} of ${GRID_SIZE}`;
+		// NaN is null once it is stored, and the words must be the same.
+		const said = `${Number.isFinite(share) ? share : "no number"} of the requests are above threshold ${index + 1} of ${GRID_SIZE}`;
 		if (!(typeof share === "number" && share >= -SLACK && share <= 1 + SLACK)) return said;
 		const before = slow[index - 1] ?? 1;
 		if (share > before + SLACK) return `${said}, and ${before} above the lower one before it`;

@@ -305,7 +305,7 @@ t.test("shares above the thresholds of a grid are shares, fall, and are the metr
 		[
 			few.with(19, null as unknown as number),
 			above,
-			/latency-p99 of arm boosted: null of the requests are above threshold 20/,
+			/latency-p99 of arm boosted: no number of the requests are above threshold 20/,
 		],
 		[few, above.with(0, 99), /of arm control: 99 of the requests are above threshold 1 of 20/],
 		[few.with(19, -0.1), above, /-0.1 of the requests/],
