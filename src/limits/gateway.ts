@@ -39,7 +39,7 @@ export const GATEWAY_CONNECTION_MS = 30 * 60 * 1000;
  */
 export const GATEWAY_CONNECTIONS_MAX = 50_000;
 
-/** Of these, how many one Gateway may hold: strangers at one that is open to all leave 10,000 to the others. */
+/** Of these, how many one Gateway may hold: strangers at one that is open to all leave 10,000 to the others, those at two do not. */
 export const GATEWAY_CONNECTIONS_EACH_MAX = 40_000;
 
 /** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */

@@ -1,7 +1,7 @@
 /** How an Experiment's rollout fits its goal, and its parts each other. */
 import { armRegions, sharePoints } from "../assignment/region.js";
 import type { Check } from "./report.js";
-import { type Experiment, type Metric, qualifiedName } from "./resource.js";
+import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "./resource.js";
 import { settleMs } from "./settle.js";
 
 export function rolloutProblems(check: Check): void {
@@ -36,26 +36,41 @@ function designProblems({ set, report }: Check, experiment: Experiment): void {
 }
 
 /** Judged are units first exposed in it, once their windows have closed: one that is no longer than these measures nobody. */
-function holdbackProblems({ set, isStored, report }: Check, experiment: Experiment): void {
-	const { goal, guardrails, rollout, service } = experiment.spec;
-	const { namespace } = experiment.metadata;
-	if (rollout.holdback === null) return;
-	const serves = set.services.find(({ metadata }) => metadata.name === service && metadata.namespace === namespace);
-	const closesMs = ({ spec }: Metric): number => spec.windowMs + settleMs(spec.source, serves?.spec.timeoutMs ?? 0);
-	const names = new Set([...guardrails.map(({ metric }) => metric), ...(goal === null ? [] : [goal.metric])]);
-	const [longest] = set.metrics
-		.filter(({ metadata }) => metadata.namespace === namespace && names.has(metadata.name))
-		.sort((a, b) => closesMs(b) - closesMs(a));
-	if (longest === undefined || rollout.holdback.forMs > closesMs(longest)) return;
-	if ([experiment, longest, ...(serves === undefined ? [] : [serves])].every(isStored)) return;
-	const wholeMs = Math.ceil(closesMs(longest) / 1_000) * 1_000;
+function holdbackProblems({ set, before, isStored, report }: Check, experiment: Experiment): void {
+	const { holdback } = experiment.spec.rollout;
+	const last = lastToClose(set, experiment);
+	if (holdback === null || last === null || holdback.forMs > last.closesMs) return;
+	// One that stands holds up no edit but those by which units close later still.
+	const former = before === null ? null : lastToClose(before, experiment);
+	if (isStored(experiment) && (former === null || last.closesMs <= former.closesMs)) return;
+	const wholeMs = Math.ceil(last.closesMs / 1_000) * 1_000;
 	const closes = spoken(wholeMs);
 	report(
 		experiment,
 		["spec", "rollout", "holdback", "for"],
-		`a holdback of ${spoken(rollout.holdback.forMs)} measures nobody by ${qualifiedName(longest.metadata)}: a unit that comes in it counts after ${closes} (its window, and what it takes to arrive)`,
+		`a holdback of ${spoken(holdback.forMs)} measures nobody by ${qualifiedName(last.metric.metadata)}: a unit that comes in it counts after ${closes} (its window, and what it takes to arrive)`,
 		`write a longer one, such as for: ${spoken(2 * wholeMs)}; who comes in its last ${closes} is not measured`,
 	);
+}
+
+/** The Metric of the Experiment by which units close last, and how long after their first exposure. */
+function lastToClose(
+	{ services, metrics }: ResourceSet,
+	{ spec, metadata: { namespace } }: Experiment,
+): { readonly metric: Metric; readonly closesMs: number } | null {
+	const serves = services.find(({ metadata }) => metadata.name === spec.service && metadata.namespace === namespace);
+	const names = new Set([
+		...spec.guardrails.map(({ metric }) => metric),
+		...(spec.goal === null ? [] : [spec.goal.metric]),
+	]);
+	const [last] = metrics
+		.filter(({ metadata }) => metadata.namespace === namespace && names.has(metadata.name))
+		.map((metric) => {
+			const { windowMs, source } = metric.spec;
+			return { metric, closesMs: windowMs + settleMs(source, serves?.spec.timeoutMs ?? 0) };
+		})
+		.sort((a, b) => b.closesMs - a.closesMs);
+	return last ?? null;
 }
 
 /** As durations are written: the largest unit that says it exactly. */

@@ -248,8 +248,10 @@ export class Isolation {
 			[...this.#closing(on, namespaces, true)].map((service) => {
 				const sinceMs = before.get(service)?.sinceMs ?? nowMs;
 				if (unproved.has(namespaceOf(service))) return [service, { service, form: "", why: UNPROVED, sinceMs }];
-				const words = guilty.get(namespaceOf(service)) ?? this.#besides(service, nowMs).why;
-				const form = on.forms.get(`Service ${service}`) ?? "";
+				const said = guilty.get(namespaceOf(service));
+				const words = said ?? this.#besides(service, nowMs).why;
+				// Null: it was closed before this search, which proved nothing of what it is now.
+				const form = said === null ? (before.get(service)?.form ?? "") : (on.forms.get(`Service ${service}`) ?? "");
 				return [service, { service, form, why: words || NOT_NAMED, sinceMs }];
 			}),
 		);

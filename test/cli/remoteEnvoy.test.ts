@@ -125,8 +125,9 @@ spec:
 	});
 	rogue.ask("listeners", [], undefined, { node: "rogue" });
 	t.match(await rogue.ended, { code: 7, details: /no Gateway/ }, "an Envoy that is not named has no Gateway");
-	while (!(await askApi(api, "/v1/audit?after=0&limit=100")).text.includes("/weir/envoy/rogue")) await pause(100);
-	const { records } = JSON.parse((await askApi(api, "/v1/audit?after=0&limit=100")).text) as {
+	while (!(await askApi(api, "/v1/audit?chain=refused&after=0&limit=100")).text.includes("/weir/envoy/rogue"))
+		await pause(100);
+	const { records } = JSON.parse((await askApi(api, "/v1/audit?chain=refused&after=0&limit=100")).text) as {
 		records: readonly { readonly result: string }[];
 	};
 	t.match(

@@ -3,6 +3,7 @@ import t from "tap";
 import { checkResources } from "../../src/resources/check.js";
 import { loadResources } from "../../src/resources/parse.js";
 import type { Named } from "../../src/resources/position.js";
+import type { ResourceSet } from "../../src/resources/resource.js";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows } from "./faultTable.js";
 
@@ -95,7 +96,8 @@ checkRows(t, [
 
 t.test("a short holdback that was accepted by an earlier Weir stands; a longer window makes it refused", async (t) => {
 	const { resources, positions } = loadResources([{ name: "w.yaml", text: rollout("holdback: {share: 5%, for: 1m}") }]);
-	const found = (isStored: (one: Named) => boolean) => checkResources(resources, positions, isStored).length;
+	const found = (isStored: (one: Named) => boolean, before: ResourceSet | null = null) =>
+		checkResources(resources, positions, isStored, before).length;
 	t.equal(
 		found(() => false),
 		1,
@@ -104,8 +106,13 @@ t.test("a short holdback that was accepted by an earlier Weir stands; a longer w
 		found(() => true),
 		0,
 	);
+	const edited = ({ metadata }: Named) => metadata.name !== "latency-p99";
+	t.equal(found(edited, resources), 0, "nothing closes later");
 	t.equal(
-		found(({ metadata }) => metadata.name !== "latency-p99"),
-		1,
+		found(({ kind }) => kind !== "Service", resources),
+		0,
+		"nor by another edit of its Service",
 	);
+	const shorter = resources.metrics.map((one) => ({ ...one, spec: { ...one.spec, windowMs: 1_000 } }));
+	t.equal(found(edited, { ...resources, metrics: shorter }), 1);
 });

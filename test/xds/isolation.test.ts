@@ -82,6 +82,21 @@ t.test("a guilty namespace that changes is published closed first, then tried wh
 	t.same(publish({ a: "3", "b/y": "2" }).closed, [], "who is deleted is not closed");
 });
 
+t.test("a publication that mends one namespace and breaks another leaves the broken one alone closed", async (t) => {
+	for (const named of [true, false]) {
+		const { publish, rest, isolation } = scene(named);
+		publish(GOOD);
+		publish({ ...GOOD, a: "bad" });
+		publish({ ...GOOD, a: "2", "b/x": "bad" });
+		rest();
+		t.same(
+			isolation.closed.map(({ service }) => service),
+			["b/x"],
+		);
+		t.same(publish({ ...GOOD, a: "2", "b/x": "2" }).closed, []);
+	}
+});
+
 t.test("newer publications wait while one is searched on, so that a flood stops nobody's rules", async (t) => {
 	const { publish, isolation, declared } = scene();
 	publish(GOOD);
