@@ -44,7 +44,7 @@ export class Connection {
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
 	#isolation = new Isolation();
-	/** When what is tried was first tried; what takes too long counts as taken. */
+	/** When what is tried was first tried; what takes too long proves nothing and is searched on later. */
 	#triedSinceMs = 0;
 	#blocked = false;
 	#closed = false;
@@ -159,10 +159,8 @@ export class Connection {
 		const late = this.#isolation.searching && nowMs >= this.#triedSinceMs + this.options.ackTimeoutMs;
 		const serves = !this.#blocked && this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)));
 		if (!late && !serves) return false;
-		const another = this.#isolation.take(
-			own.map(({ source }) => source),
-			nowMs,
-		);
+		const gateways = own.map(({ source }) => source);
+		const another = serves ? this.#isolation.take(gateways, nowMs) : this.#isolation.giveTime(nowMs);
 		if (another) this.#triedSinceMs = nowMs;
 		return another;
 	}

@@ -9,7 +9,7 @@
  * A guilty namespace that changes is first published closed, so that others need not wait for it, and then tried whole.
  * Where closing all that changed does not help, everything stays at the last good, as the stream keeps it by itself.
  */
-import { XDS_SEARCH_PAUSE_MS } from "../limits.js";
+import { XDS_SEARCH_PAUSE_MS, XDS_TRIALS_MAX } from "../limits.js";
 import type { ClosedService } from "../rollout/ports.js";
 import type { Publication } from "./publication.js";
 import { begun, nextStep, type Search, triedBy } from "./search.js";
@@ -164,7 +164,18 @@ export class Isolation {
 	}
 
 	/**
-	 * The client has the whole target, or did not refuse it in time.
+	 * A trial has had no answer in time, which proves nothing: what may be guilty is closed unproved, and searched on after
+	 * the pause.
+	 * @returns whether the target is another now
+	 */
+	giveTime(nowMs: number): boolean {
+		if (this.#search === null) return false;
+		const { taken, closes } = this.#search;
+		return this.#go({ ...this.#search, trials: XDS_TRIALS_MAX, taken: taken ?? closes }, nowMs);
+	}
+
+	/**
+	 * The client has the whole target.
 	 * @param gateways titles of those whose listeners it refuses for themselves
 	 * @returns whether the target is another now
 	 */
