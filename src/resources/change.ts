@@ -3,8 +3,7 @@
  * its Metrics measure. A changed hash would move people between arms, a changed Metric would add observations of one
  * thing to those of another, and the evidence so far would be about something else. Nor what alpha is spent on:
  * segments, further guardrails, a holdback where none was, the design, what the goal measures, and the plan and goal of
- * planned looks. A guardrail or a holdback that is taken away gives its part back to nobody (state/promotionEased.ts says
- * who may).
+ * planned looks. Who may take a guardrail or a holdback away: state/promotionEased.ts; what is left shares alpha anew.
  */
 import { type Positions, resourceTitle } from "./position.js";
 import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";

@@ -171,7 +171,8 @@ export class Acts {
 			const act = { ...planned.act, ...(said.verb === "promote" ? { arm } : {}) } as AskedAct;
 			return this.#ask(call, { ...planned, act }, objects);
 		}
-		this.demandTurn(call, said.verb, objects);
+		// What stops an Experiment never waits; each happens once, until something that does wait has been done.
+		if (said.verb !== "pause" && said.verb !== "abort") this.demandTurn(call, said.verb, objects);
 		return this.store.atomically(() => {
 			const made = this.store.act(experiment, said);
 			this.store.audit.append(

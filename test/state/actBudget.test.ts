@@ -1,7 +1,7 @@
 /** How often a subject may act: the bucket itself, and over the API. */
 import t from "tap";
 import { ActBudget } from "../../src/state/actBudget.js";
-import { file, METRIC } from "./employment.js";
+import { ALL, file, METRIC } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 
 const BOB = `apiVersion: weir.dev/v1alpha1
@@ -84,4 +84,16 @@ t.test("an approval waits too, and the request with it: it is not void", async (
 		{ state: "pending" },
 	);
 	t.equal(store.current.resources.metrics[0]?.spec.windowMs, 2_000);
+});
+
+t.test("who has done too much may still stop an Experiment", async (t) => {
+	const actBudget = new ActBudget(1, 60);
+	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
+	await owner.apply(file(ALL), { dryRun: false });
+	const ada = await as("ada");
+	t.match(await ada.apply(file(METRIC.replace("accuracy", "one")), { dryRun: false }), { outcome: "applied" });
+	await ada.act("boosted", "pause");
+	await t.rejects(ada.act("boosted", "resume"), { code: "resource-exhausted" });
+	await ada.act("boosted", "abort");
+	t.equal(store.current.status.experiments.boosted?.phase, "Aborted");
 });
