@@ -6,7 +6,7 @@ import { questionOf } from "../../src/analysis/question.js";
 import { differenceBounds } from "../../src/analysis/sequential/bernoulliBounds.js";
 import { PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
 import { sampleRatio } from "../../src/analysis/sequential/srm.js";
-import { experiment, METRICS, rate } from "../rollout/example.js";
+import { crossing, experiment, METRICS } from "../rollout/example.js";
 
 const ALPHA = 0.01;
 const OWN = experiment(["boosted"]);
@@ -24,19 +24,6 @@ const QUESTION = questionOf(
 );
 const found = (...evidence: readonly InteractionEvidence[]) =>
 	interactions(QUESTION, { metric: "accuracy", arm: "boosted", experiment: OWN }, evidence, ALPHA);
-
-type Cell = readonly [units: number, share: number];
-const crossing = (cells: Readonly<Record<string, { control: Cell; boosted: Cell }>>): InteractionEvidence => ({
-	experiment: "team/banner",
-	cells: Object.entries(cells).flatMap(([otherArm, own]) =>
-		(["control", "boosted"] as const).map((arm) => ({
-			arm,
-			otherArm,
-			units: own[arm][0],
-			metrics: { accuracy: rate(own[arm][0], own[arm][1]) },
-		})),
-	),
-});
 
 t.test("effects: half of alpha, two sides of each cell of all others", async (t) => {
 	const n = 2_000;

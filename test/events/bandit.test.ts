@@ -1,7 +1,7 @@
 /** What counts under a bandit: everybody until its shares first move, then the core's units alone. */
 import t from "tap";
 import { compileAssignment } from "../../src/assignment/assign.js";
-import { type Entry, EXPERIMENT, metric, query, startRig, unitsOf } from "./rig.js";
+import { EXPERIMENT, metric, query, sent, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;
 const MOVED = T0 + 2_000;
@@ -14,9 +14,6 @@ function units(arm: "control" | "boosted", core: boolean, count: number): readon
 		.filter((unit) => (locate(unit)?.point ?? 0) < lo + 100_000 === core)
 		.slice(0, count);
 }
-
-const sent = (unit: string, plan: string, startMs: number): Entry[] =>
-	(["start", "end"] as const).map((kind) => ({ kind, unit, plan, requestId: `${unit}-${startMs}`, startMs }));
 
 t.test("units outside the core count where they were due before the shares moved, and never after", async (t) => {
 	const rig = await startRig();

@@ -2,7 +2,7 @@
 import t from "tap";
 import type { EvidenceQuery } from "../../src/analysis/evidence.js";
 import { compileAssignment } from "../../src/assignment/assign.js";
-import { type Entry, EXPERIMENT, metric, query, startRig, unitsOf } from "./rig.js";
+import { EXPERIMENT, metric, query, sent, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;
 const TAKEOVER = T0 + 2_000;
@@ -16,9 +16,6 @@ function kept(arm: (typeof ARMS)[number], count: number): readonly string[] {
 		.filter((unit) => arm === "boosted" || (locate(unit)?.point ?? 0) >= 360_000)
 		.slice(0, count);
 }
-
-const sent = (unit: string, plan: string, startMs: number): Entry[] =>
-	(["start", "end"] as const).map((kind) => ({ kind, unit, plan, requestId: `${unit}-${startMs}`, startMs }));
 
 t.test("what a takeover finds open never counts; a holdback has its own people, and nobody else's", async (t) => {
 	const rig = await startRig();

@@ -1,9 +1,9 @@
 /** A store that an earlier Weir wrote is opened, and goes on from what it had observed. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
-import t from "tap";
+import t, { type Test } from "tap";
 import { AssignmentChanges } from "../../src/events/assignmentChanges.js";
 import { putDecision, putShadow } from "../../src/events/decisionAppend.js";
 import { answerShadow, parseDecisionQuery } from "../../src/events/decisionQuery.js";
@@ -41,18 +41,32 @@ INSERT INTO observations SELECT *, NULL, NULL, NULL FROM narrow;
 DROP TABLE narrow;
 `;
 
-t.test("a store of schema 2 keeps its observations, and no unit is observed twice", async (t) => {
+function folder(t: Test): string {
 	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
 	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-	mkdirSync(directory, { recursive: true });
-	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
+	return directory;
+}
+
+/** Makes of the store in a folder, or of an empty file, what an earlier Weir had written. */
+async function rewrite(
+	directory: string,
+	as: (run: (sql: string) => Promise<unknown>) => Promise<void>,
+): Promise<void> {
 	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
 	const connection = await instance.connect();
-	await connection.run(SCHEMA_2);
-	await connection.run(ROWS_2);
-	await connection.run(`INSERT INTO meta VALUES ('schema', '2'), ('unit-key', '${fingerprint}')`);
+	await as((sql) => connection.run(sql));
 	connection.closeSync();
 	instance.closeSync();
+}
+
+t.test("a store of schema 2 keeps its observations, and no unit is observed twice", async (t) => {
+	const directory = folder(t);
+	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
+	await rewrite(directory, async (run) => {
+		await run(SCHEMA_2);
+		await run(ROWS_2);
+		await run(`INSERT INTO meta VALUES ('schema', '2'), ('unit-key', '${fingerprint}')`);
+	});
 
 	const p99 = metric("p99", {
 		threshold: { thresholdMs: 100, baseline: { arm: "control", thresholdMs: 100 }, frozenAtMs: 1_000 },
@@ -86,19 +100,15 @@ t.test("a store of schema 2 keeps its observations, and no unit is observed twic
 });
 
 t.test("the decision log of a store of schema 4 is kept, and goes on", async (t) => {
-	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
-	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-	const path = join(directory, "events.duckdb");
+	const directory = folder(t);
 	await (await openEventStore(directory)).close();
-	const instance = await DuckDBInstance.create(path);
-	const connection = await instance.connect();
-	await connection.run("ALTER TABLE decisions DROP COLUMN via");
-	await connection.run(`INSERT INTO decisions BY NAME SELECT 1 AS id, 'denied' AS kind, 5 AS at_ms, 5 AS received_ms,
-		'spiffe://a.test/web' AS principal, 'forbidden' AS reason, 'envoy' AS decided_by, 1 AS count`);
-	await connection.run(ONE_TABLE);
-	await connection.run("UPDATE meta SET value = '4' WHERE key = 'schema'");
-	connection.closeSync();
-	instance.closeSync();
+	await rewrite(directory, async (run) => {
+		await run("ALTER TABLE decisions DROP COLUMN via");
+		await run(`INSERT INTO decisions BY NAME SELECT 1 AS id, 'denied' AS kind, 5 AS at_ms, 5 AS received_ms,
+			'spiffe://a.test/web' AS principal, 'forbidden' AS reason, 'envoy' AS decided_by, 1 AS count`);
+		await run(ONE_TABLE);
+		await run("UPDATE meta SET value = '4' WHERE key = 'schema'");
+	});
 
 	for (const round of [1, 2]) {
 		const store = await openEventStore(directory);
@@ -119,20 +129,17 @@ t.test("the decision log of a store of schema 4 is kept, and goes on", async (t)
 });
 
 t.test("a store of schema 3: every unit is of the core, what is closed stays closed", async (t) => {
-	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
-	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	const directory = folder(t);
 	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
-	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
-	const connection = await instance.connect();
-	await connection.run(readFileSync("test/events/fixtures/schema-3.sql", "utf8"));
-	await connection.run(`
-		INSERT INTO units SELECT 'models', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 'p1', 1000 * i, 1000 * i,
-			nextval('unit_ordinals') FROM range(1, 7) r(i);
-		INSERT INTO live_points VALUES ('p1', 'models', 'control', 1), ('p1', 'models', 'boosted', 1);
-		INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, 10.0 * i, 1000 * i, 1000 * i FROM range(1, 7) r(i);
-		INSERT INTO meta VALUES ('schema', '3'), ('unit-key', '${fingerprint}')`);
-	connection.closeSync();
-	instance.closeSync();
+	await rewrite(directory, async (run) => {
+		await run(readFileSync("test/events/fixtures/schema-3.sql", "utf8"));
+		await run(`
+			INSERT INTO units SELECT 'models', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 'p1', 1000 * i, 1000 * i,
+				nextval('unit_ordinals') FROM range(1, 7) r(i);
+			INSERT INTO live_points VALUES ('p1', 'models', 'control', 1), ('p1', 'models', 'boosted', 1);
+			INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, 10.0 * i, 1000 * i, 1000 * i FROM range(1, 7) r(i);
+			INSERT INTO meta VALUES ('schema', '3'), ('unit-key', '${fingerprint}')`);
+	});
 	const store = await openEventStore(directory);
 	t.teardown(() => store.close());
 	const { arms } = await gatherEvidence(store, { ...query(metric("revenue")), coreFromMs: 1 }, 60_000);
@@ -155,17 +162,14 @@ t.test("a store of schema 3: every unit is of the core, what is closed stays clo
 });
 
 t.test("a store of schema 6: shadow counts under rules and requests in arms that nobody knows", async (t) => {
-	const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
-	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+	const directory = folder(t);
 	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
-	const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
-	const connection = await instance.connect();
-	await connection.run(readFileSync("test/events/fixtures/schema-6.sql", "utf8"));
-	await connection.run(`INSERT INTO shadows VALUES (5, 'would-deny', 'try', 'shop', NULL, 'GET', '/a', 3);
-		INSERT INTO entries VALUES (TRUE, 1, 5, 5, 'shop', 'v1', 'models', 7, NULL, TRUE, 1, 200, FALSE, FALSE);
-		INSERT INTO meta VALUES ('schema', '6'), ('unit-key', '${fingerprint}')`);
-	connection.closeSync();
-	instance.closeSync();
+	await rewrite(directory, async (run) => {
+		await run(readFileSync("test/events/fixtures/schema-6.sql", "utf8"));
+		await run(`INSERT INTO shadows VALUES (5, 'would-deny', 'try', 'shop', NULL, 'GET', '/a', 3);
+			INSERT INTO entries VALUES (TRUE, 1, 5, 5, 'shop', 'v1', 'models', 7, NULL, TRUE, 1, 200, FALSE, FALSE);
+			INSERT INTO meta VALUES ('schema', '6'), ('unit-key', '${fingerprint}')`);
+	});
 	const count = { change: "would-deny", policy: "try", service: "shop", principal: null, method: "GET" } as const;
 	const row: RequestRow = {
 		...{ ended: true, request: 2n, receivedMs: 9, service: "shop", variant: "v1", experiment: "models", unit: 8n },
@@ -201,8 +205,7 @@ t.test("a store of schema 6: shadow counts under rules and requests in arms that
 t.test(
 	"a store of schema 8: what was observed stays, and what was aggregated without extremes gets them",
 	async (t) => {
-		const directory = mkdtempSync(join(tmpdir(), "weir-migration-"));
-		t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+		const directory = folder(t);
 		const before = await openEventStore(directory);
 		await before.analysis.transaction((transaction) =>
 			transaction.run(`
@@ -213,14 +216,12 @@ t.test(
 		);
 		await gatherEvidence(before, query(metric("revenue")), 5_600);
 		await before.close();
-		const instance = await DuckDBInstance.create(join(directory, "events.duckdb"));
-		const connection = await instance.connect();
-		for (let i = 0; i < 4; i++)
-			for (const end of ["lo", "hi"]) await connection.run(`ALTER TABLE aggregates DROP COLUMN ${end}${i}`);
-		await connection.run(ONE_TABLE);
-		await connection.run("UPDATE meta SET value = '8' WHERE key = 'schema'");
-		connection.closeSync();
-		instance.closeSync();
+		await rewrite(directory, async (run) => {
+			for (let i = 0; i < 4; i++)
+				for (const end of ["lo", "hi"]) await run(`ALTER TABLE aggregates DROP COLUMN ${end}${i}`);
+			await run(ONE_TABLE);
+			await run("UPDATE meta SET value = '8' WHERE key = 'schema'");
+		});
 		for (const nowMs of [5_700, 60_000]) {
 			const store = await openEventStore(directory);
 			const { arms, periods } = await gatherEvidence(store, query(metric("revenue")), nowMs);

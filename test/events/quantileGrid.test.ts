@@ -7,14 +7,11 @@ import { QUANTILES_ASKED_MAX } from "../../src/limits.js";
 import type { Metric } from "../../src/resources/resource.js";
 import { evidenceQuery, localEvidence } from "../../src/rollout/evidenceQuery.js";
 import { initialStatus } from "../../src/rollout/status.js";
+import { resourceSet } from "../fixtures/resources.js";
 import { experiment, METRICS } from "../rollout/example.js";
 import { type Entry, metric, query, seriesKey, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;
-const NO_RESOURCES = {
-	...{ gateways: [], services: [], layers: [], experiments: [], metrics: [], accessPolicies: [], dataClasses: [] },
-	...{ roleBindings: [], approvalPolicies: [], referenceGrants: [] },
-};
 
 const exposed = (unit: string, requestId: string): Entry => ({ kind: "start", unit, requestId, startMs: T0 });
 const ended = (unit: string | null, requestId: string, over: Partial<Entry> = {}): Entry => ({
@@ -34,7 +31,7 @@ t.test(
 		const plan = experiment(["boosted"], { segments: [{ name: "country", header: "x-country" }] });
 		const gridMs = gridQuantiles(0.99).map((_, index) => 10 * (index + 1));
 		const frozen = { thresholdMs: 220, referenceMs: 110, era: 1, gridMs, frozenAtMs: T0 - 1, sampleSize: 5_000 };
-		const resources = { ...NO_RESOURCES, experiments: [plan], metrics: [latency] };
+		const resources = resourceSet({ experiments: [plan], metrics: [latency] });
 		const asked = evidenceQuery(
 			resources,
 			plan,

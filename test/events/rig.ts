@@ -158,6 +158,11 @@ export interface Entry {
 	readonly codeDetails?: string;
 }
 
+/** One request of a unit under a plan, begun and ended. */
+export function sent(unit: string, plan: string, startMs: number): Entry[] {
+	return (["start", "end"] as const).map((kind) => ({ kind, unit, plan, requestId: `${unit}-${startMs}`, startMs }));
+}
+
 /** One StreamAccessLogsMessage, with the fields that Weir reads and some that it skips. */
 export function encode(entries: readonly Entry[], from: { node: string; log: string } | null = null): Buffer {
 	const writer = new BinaryWriter();

@@ -1,8 +1,8 @@
 /** What holds a promotion that every claim would allow: an effect that fades, an arm of another Experiment. */
 import t from "tap";
-import type { InteractionEvidence, PeriodEvidence } from "../../src/analysis/evidence.js";
+import type { PeriodEvidence } from "../../src/analysis/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
-import { evidence, experiment, input, LAST_STEP, rate, status } from "./example.js";
+import { crossing, evidence, experiment, input, LAST_STEP, rate, status } from "./example.js";
 
 const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
 const ready = (extra: Parameters<typeof evidence>[1]) =>
@@ -56,39 +56,24 @@ t.test("an effect that is gone among those who came late is held for a person", 
 	t.match(six.reason, /among units first exposed before 30000,/, "three periods of six are a half");
 });
 
-/** The other's arms: accuracies and units of ours in each. */
-function crossing(
-	cells: Readonly<Record<string, { control: [n: number, share: number]; boosted: [n: number, share: number] }>>,
-): InteractionEvidence[] {
-	return [
-		{
-			experiment: "team/banner",
-			cells: Object.entries(cells).flatMap(([otherArm, own]) =>
-				(["control", "boosted"] as const).map((arm) => ({
-					arm,
-					otherArm,
-					units: own[arm][0],
-					metrics: { accuracy: rate(own[arm][0], own[arm][1]) },
-				})),
-			),
-		},
-	];
-}
-
 t.test("the same effect in all arms of another experiment promotes", async (t) => {
-	const interactions = crossing({
-		old: { control: [3_000, 0.78], boosted: [3_000, 0.83] },
-		new: { control: [3_000, 0.7], boosted: [3_000, 0.75] },
-	});
+	const interactions = [
+		crossing({
+			old: { control: [3_000, 0.78], boosted: [3_000, 0.83] },
+			new: { control: [3_000, 0.7], boosted: [3_000, 0.75] },
+		}),
+	];
 	t.equal(ready({ interactions }).action, "promote");
 	t.equal(ready({ interactions: [{ experiment: "team/empty", cells: [] }] }).action, "promote");
 });
 
 t.test("an effect in one arm of another experiment only is held, and the other is named", async (t) => {
-	const interactions = crossing({
-		old: { control: [3_000, 0.78], boosted: [3_000, 0.9] },
-		new: { control: [3_000, 0.78], boosted: [3_000, 0.76] },
-	});
+	const interactions = [
+		crossing({
+			old: { control: [3_000, 0.78], boosted: [3_000, 0.9] },
+			new: { control: [3_000, 0.78], boosted: [3_000, 0.76] },
+		}),
+	];
 	t.match(ready({ interactions }), {
 		action: "hold",
 		rule: "interaction",
@@ -100,10 +85,12 @@ t.test("an effect in one arm of another experiment only is held, and the other i
 });
 
 t.test("assignments that depend on each other are held", async (t) => {
-	const interactions = crossing({
-		old: { control: [3_300, 0.78], boosted: [2_700, 0.83] },
-		new: { control: [2_700, 0.78], boosted: [3_300, 0.83] },
-	});
+	const interactions = [
+		crossing({
+			old: { control: [3_300, 0.78], boosted: [2_700, 0.83] },
+			new: { control: [2_700, 0.78], boosted: [3_300, 0.83] },
+		}),
+	];
 	t.match(ready({ interactions }), {
 		action: "hold",
 		rule: "interaction",

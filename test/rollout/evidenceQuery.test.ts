@@ -2,6 +2,7 @@
 import t from "tap";
 import { evidenceQuery, localEvidence, metricsOf } from "../../src/rollout/evidenceQuery.js";
 import { initialStatus } from "../../src/rollout/status.js";
+import { resourceSet } from "../fixtures/resources.js";
 import { experiment, METRICS, NOTHING_BESIDE } from "./example.js";
 
 const inTeam = <Resource extends { readonly metadata: { readonly namespace: string } }>(
@@ -13,18 +14,7 @@ const inTeam = <Resource extends { readonly metadata: { readonly namespace: stri
 
 t.test("metrics are asked for by the name that outcomes carry, and answered by the name that the goal uses", (t) => {
 	const plan = inTeam(experiment());
-	const resources = {
-		gateways: [],
-		services: [],
-		layers: [],
-		experiments: [plan],
-		metrics: Object.values(METRICS).map(inTeam),
-		accessPolicies: [],
-		dataClasses: [],
-		roleBindings: [],
-		approvalPolicies: [],
-		referenceGrants: [],
-	};
+	const resources = resourceSet({ experiments: [plan], metrics: Object.values(METRICS).map(inTeam) });
 	const query = evidenceQuery(resources, plan, initialStatus([1_000_000], 0), 0);
 	t.same(query.metrics.map(({ name }) => name).sort(), ["team/accuracy", "team/error-rate", "team/latency-p99"]);
 	const moments = { n: 3, mean: 0.5, m2: 0.1 };

@@ -1,5 +1,5 @@
 /** A complete experiment with a rate goal, a p99 guardrail and an error guardrail, and evidence for it. */
-import type { ArmEvidence, Evidence, Moments } from "../../src/analysis/evidence.js";
+import type { ArmEvidence, Evidence, InteractionEvidence, Moments } from "../../src/analysis/evidence.js";
 import type { Experiment, Metric, Rollout } from "../../src/resources/resource.js";
 import { type DecisionInput, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
@@ -98,6 +98,23 @@ export function experiment(
 /** Bernoulli moments: n units of which `share` have value 1. */
 export function rate(n: number, share: number): Moments {
 	return { n, mean: share, m2: n * share * (1 - share) };
+}
+
+type Cell = readonly [units: number, share: number];
+
+/** What another Experiment's arms say: units and accuracies of ours in each. */
+export function crossing(cells: Readonly<Record<string, { control: Cell; boosted: Cell }>>): InteractionEvidence {
+	return {
+		experiment: "team/banner",
+		cells: Object.entries(cells).flatMap(([otherArm, own]) =>
+			(["control", "boosted"] as const).map((arm) => ({
+				arm,
+				otherArm,
+				units: own[arm][0],
+				metrics: { accuracy: rate(own[arm][0], own[arm][1]) },
+			})),
+		),
+	};
 }
 
 export interface ArmSpec {

@@ -8,6 +8,7 @@ import { type LoopEvent, RolloutLoop } from "../../src/rollout/loop.js";
 import type { Clock, EvidenceSource, StateStore, Webhook } from "../../src/rollout/ports.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { EMPTY_STATUS, type Status } from "../../src/rollout/status.js";
+import { resourceSet } from "../fixtures/resources.js";
 import { evidence, experiment, LAST_STEP, METRICS, ROLLOUT, status } from "./example.js";
 
 /** A store in memory with the semantics of ports.ts: one revision, conflicts on an old one. */
@@ -26,18 +27,7 @@ class MemoryStore implements StateStore {
 
 	async state() {
 		if (this.down) throw new WeirError("unavailable", "the state's owner is gone");
-		const resources = {
-			gateways: [],
-			services: [],
-			layers: [],
-			experiments: this.experiments,
-			metrics: Object.values(METRICS),
-			accessPolicies: [],
-			dataClasses: [],
-			roleBindings: [],
-			approvalPolicies: [],
-			referenceGrants: [],
-		};
+		const resources = resourceSet({ experiments: this.experiments, metrics: Object.values(METRICS) });
 		const closed = this.closed === null ? {} : { closed: this.closed };
 		return { revision: this.revision, resources, status: this.status, ...closed };
 	}

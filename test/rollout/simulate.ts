@@ -8,7 +8,7 @@ import { type Outcome, RULES } from "../../src/rollout/decision.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 import { random } from "../analysis/random.js";
-import { experiment, METRICS, ROLLOUT } from "./example.js";
+import { experiment, METRICS, NOTHING_BESIDE, ROLLOUT } from "./example.js";
 
 export interface Truth {
 	readonly accuracy: number;
@@ -105,14 +105,8 @@ export function simulate(seed: number, challenger: Truth, perLook: number, looks
 				asOfMs: nowMs,
 				arms,
 				exposures: structuredClone(exposures) as ExposureBatch[],
-				conflictingUnits: 0,
+				...NOTHING_BESIDE,
 				health: [{ variant: "v2", requests: 100, failures: 0 }],
-				droppedEntries: 0,
-				forcedUnits: 0,
-				segments: [],
-				periods: [],
-				interactions: [],
-				newestOutcomeMs: {},
 			},
 			nowMs,
 		};

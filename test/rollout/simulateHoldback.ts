@@ -12,6 +12,7 @@ import { type DecisionInput, type Outcome, RULES } from "../../src/rollout/decis
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 import { random } from "../analysis/random.js";
+import { resourceSet } from "../fixtures/resources.js";
 import { experiment, METRICS, NOTHING_BESIDE, ROLLOUT, rate } from "./example.js";
 
 export interface Season {
@@ -50,18 +51,7 @@ export const HELD = experiment(["boosted"], {
 	},
 });
 
-const NO_RESOURCES = {
-	gateways: [],
-	services: [],
-	layers: [],
-	experiments: [HELD],
-	metrics: Object.values(METRICS),
-	accessPolicies: [],
-	dataClasses: [],
-	roleBindings: [],
-	approvalPolicies: [],
-	referenceGrants: [],
-};
+const RESOURCES = resourceSet({ experiments: [HELD], metrics: Object.values(METRICS) });
 
 /** People of one arm who came in one look. */
 interface Crowd {
@@ -131,7 +121,7 @@ function evidenceOf(
 	status: ExperimentStatus,
 	nowMs: number,
 ): Evidence {
-	const { exposedAfterMs = -1, closeUntilMs = nowMs } = evidenceQuery(NO_RESOURCES, HELD, status, nowMs);
+	const { exposedAfterMs = -1, closeUntilMs = nowMs } = evidenceQuery(RESOURCES, HELD, status, nowMs);
 	const sums: Record<string, { exposed: number; n: number; ones: number }> = {};
 	const counts = new Map<string, Record<string, number>>();
 	for (const { arm, plan, firstMs, n, ones } of people) {
