@@ -39,11 +39,15 @@ const SLACK = 1e-6;
 
 /** Why these are the extremes of no values with this mean; or empty. */
 export function problemOfExtremes({ lo, hi }: Extremes, mean: number): string {
-	const said = saidOf({ lo, hi });
-	if (!(Number.isFinite(lo) && Number.isFinite(hi))) return `${said}, where values are`;
-	const rounding = SLACK * Math.max(hi - lo, Math.abs(mean) * SLACK);
-	if (!(lo <= mean + rounding && mean <= hi + rounding)) return `${said}, and the mean ${mean} is not between them`;
-	return "";
+	if (!(Number.isFinite(lo) && Number.isFinite(hi))) return `${saidOf({ lo, hi })}, where values are`;
+	return isBetween(mean, { lo, hi }) ? "" : `${saidOf({ lo, hi })}, and the mean ${mean} is not between them`;
+}
+
+const roundingOf = ({ lo, hi }: Extremes, mean: number): number => SLACK * Math.max(hi - lo, Math.abs(mean) * SLACK);
+
+function isBetween(mean: number, { lo, hi }: Extremes): boolean {
+	const rounding = roundingOf({ lo, hi }, mean);
+	return lo <= mean + rounding && mean <= hi + rounding;
 }
 
 /** Rounding by which a mean of values in a range may leave it, as a share of the range: 0.7 six times has the mean 0.7000000000000001. */
@@ -64,8 +68,7 @@ const saidOf = ({ lo, hi }: Extremes): string => `the least value is ${lo} and t
  */
 export function farthest({ lo, hi }: Extremes, n: number, mean: number, m2: number): number {
 	const distance = Math.max(hi - mean, mean - lo);
-	const rounding = SLACK * Math.max(hi - lo, Math.abs(mean) * SLACK);
-	const holds =
-		lo <= mean + rounding && mean <= hi + rounding && distance >= Math.sqrt(m2 / n) * (1 - SLACK) - rounding;
+	const least = Math.sqrt(m2 / n) * (1 - SLACK) - roundingOf({ lo, hi }, mean);
+	const holds = isBetween(mean, { lo, hi }) && distance >= least;
 	return holds && Number.isFinite(distance) ? distance : Number.NaN;
 }
