@@ -29,6 +29,7 @@ import {
 import { segmentHarms } from "./segmentHarm.js";
 import { logEvidenceBelow, PRIOR_RARE } from "./sequential/bernoulliMixture.js";
 import { type ExposureCounts, exposuresSince, type SampleRatio, sampleRatio } from "./sequential/srm.js";
+import { ofRequests } from "./slowShare.js";
 import { NO_MOMENTS } from "./statistics/moments.js";
 
 export interface AnalysisInput {
@@ -157,11 +158,11 @@ function isLost(claim: Claim, c: MetricEvidence, { spec }: Experiment): boolean 
 	return movement(claim, c) !== null;
 }
 
-function movedNote({ reference }: Claim, c: MetricEvidence): string {
+function movedNote({ reference, slow }: Claim, c: MetricEvidence): string {
 	if (reference === null) return "";
 	const { quantile, referenceMs } = reference;
-	const share = Number((c.mean * 100).toPrecision(3));
-	return `the baseline itself has moved: ${share}% of its requests are slower than ${Number(referenceMs.toPrecision(4))} ms, which was its quantile ${quantile} when the thresholds were frozen; nothing can be concluded until they are frozen again`;
+	const share = ofRequests(`${Number((c.mean * 100).toPrecision(3))}%`, slow?.perPerson === true);
+	return `the baseline itself has moved: ${share} are slower than ${Number(referenceMs.toPrecision(4))} ms, which was its quantile ${quantile} when the thresholds were frozen; nothing can be concluded until they are frozen again`;
 }
 
 /** What is said of data that say nothing: the levels alone. */

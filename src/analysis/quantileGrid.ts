@@ -21,7 +21,8 @@
 
 import { type ArmShares, type Sample, type Side, trialOf } from "./sequential/bernoulliMixture.js";
 import { logAgainst } from "./sequential/nullBoundary.js";
-import { slowPrior, slowShareAt } from "./slowShare.js";
+import { ofRequests, slowPrior, slowShareAt } from "./slowShare.js";
+import { RANGE_SLACK } from "./statistics/extremes.js";
 
 /**
  * Odds of being slow at each threshold, as multiples of those of 1 − q, in rising order of thresholds. Close together where
@@ -52,9 +53,6 @@ export interface GridSample {
 	readonly slow: readonly number[];
 }
 
-/** Rounding of means over all units. */
-const SLACK = 1e-9;
-
 /**
  * Why these are no shares above rising thresholds, the one at CENTRE being `mean`; or empty. A grid of another size proves
  * nothing and is none of them.
@@ -62,16 +60,19 @@ const SLACK = 1e-9;
 export function problemOfGrid(slow: readonly number[], mean: number): string {
 	if (slow.length !== GRID_SIZE) return "";
 	for (const [index, share] of slow.entries()) {
-		// NaN is null once it is stored, and the words must be the same.
-		const said = `${Number.isFinite(share) ? share : "no number"} of the requests are above threshold ${index + 1} of ${GRID_SIZE}`;
-		if (!(typeof share === "number" && share >= -SLACK && share <= 1 + SLACK)) return said;
+		const said = (): string => {
+			// NaN is null once it is stored, and the words must be the same.
+			const of = Number.isFinite(share) ? ofRequests(`${share}`, true) : "no number of a person's requests";
+			return `${of} are above threshold ${index + 1} of ${GRID_SIZE}`;
+		};
+		if (!(typeof share === "number" && share >= -RANGE_SLACK && share <= 1 + RANGE_SLACK)) return said();
 		const before = slow[index - 1] ?? 1;
-		if (share > before + SLACK) return `${said}, and ${before} above the lower one before it`;
+		if (share > before + RANGE_SLACK) return `${said()}, and ${before} above the lower one before it`;
 	}
 	const centre = slow[CENTRE] ?? Number.NaN;
-	return Math.abs(centre - mean) <= SLACK
+	return Math.abs(centre - mean) <= RANGE_SLACK
 		? ""
-		: `${centre} of the requests are above the frozen threshold by its grid, ${mean} by the metric`;
+		: `${ofRequests(`${centre}`, true)} are above the frozen threshold by its grid, ${mean} by the metric`;
 }
 
 export interface GridQuestion {

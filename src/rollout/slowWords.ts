@@ -2,6 +2,7 @@
  * How a claim about a latency quantile is spoken of, where each arm has its own threshold: the margin lies between the two,
  * so that the shares of slow requests are of two different lengths, and an equal arm has the smaller one.
  */
+import { ofRequests } from "../analysis/slowShare.js";
 import type { Finding } from "./decision.js";
 
 /** A finding, or what is told of its claim. */
@@ -25,14 +26,9 @@ export function slowComparison({ slow, role }: OfQuantile): string {
 	return `requests above ${slowLimit(slow, role)} against the baseline's above ${ms(slow.baselineMs)}`;
 }
 
-/**
- * `on average 0.56% of a person's requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms`: a
- * person of a hundred requests counts like one of a single request.
- */
+/** `on average 0.56% of a person's requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms` */
 export function slowRequests({ slow, role, challenger, baseline }: Finding, whose = "the old version's"): string {
 	if (slow === undefined) return "";
-	const mean = share(challenger.mean);
-	const shares = slow.perPerson ? `on average ${mean} of a person's requests` : `${mean} of its requests`;
-	const own = `${shares} took longer than ${slowLimit(slow, role)}`;
+	const own = `${ofRequests(share(challenger.mean), slow.perPerson === true)} took longer than ${slowLimit(slow, role)}`;
 	return `${own}, ${share(baseline.mean)} of ${whose} longer than ${ms(slow.baselineMs)}`;
 }

@@ -305,11 +305,15 @@ t.test("shares above the thresholds of a grid are shares, fall, and are the metr
 		[
 			few.with(19, null as unknown as number),
 			above,
-			/latency-p99 of arm boosted: no number of the requests are above threshold 20/,
+			/latency-p99 of arm boosted: no number of a person's requests are above threshold 20/,
 		],
-		[few, above.with(0, 99), /of arm control: 99 of the requests are above threshold 1 of 20/],
-		[few.with(19, -0.1), above, /-0.1 of the requests/],
-		[few.with(5, 0.02), above, /0.02 of the requests are above threshold 6 of 20, and 0.00\d+ above the lower one/],
+		[few, above.with(0, 99), /of arm control: on average 99 of a person's requests are above threshold 1 of 20/],
+		[few.with(19, -0.1), above, /on average -0.1 of a person's requests/],
+		[
+			few.with(5, 0.02),
+			above,
+			/0.02 of a person's requests are above threshold 6 of 20, and 0.00\d+ above the lower one/,
+		],
 		[few.map((p) => p / 2), above, /above the frozen threshold by its grid, 0.001 by the metric/],
 	] as const) {
 		const outcome = at(boosted, control);

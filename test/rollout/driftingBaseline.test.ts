@@ -38,14 +38,24 @@ t.test(
 			action: "unfreeze-threshold",
 			rule: "baseline-moved",
 			reason:
-				/^The baseline itself has moved: 20% of its requests over 4000 units are slower than 20 ms, its quantile 0.99 when latency-p99 was frozen \(0.336% to 2.94% would still be that\)\. Nothing can be concluded of latency-p99 until it is frozen again, from requests after 100000/,
-			summary: /^The old version itself has become slower .*: 20% of its requests take longer than 20 ms, 1% did\./,
+				/^The baseline itself has moved: on average 20% of a person's requests over 4000 units are slower than 20 ms, its quantile 0.99 when latency-p99 was frozen \(0.336% to 2.94% would still be that\)\. Nothing can be concluded of latency-p99 until it is frozen again, from requests after 100000/,
+			summary:
+				/^The old version itself has become slower .*: on average 20% of a person's requests take longer than 20 ms, 1% of all requests did\./,
 			status: { thresholds: {}, refreezes: { "latency-p99": { era: 2, sinceMs: 100_000, formerMs: 20 } } },
 		});
 		t.match(
 			first.findings.find(({ metric }) => metric === "latency-p99"),
-			{ verdict: "unknown", lower: null, logE: null, note: /^the baseline itself has moved: 20% of its requests/ },
+			{
+				...{ verdict: "unknown", lower: null, logE: null },
+				note: /^the baseline itself has moved: on average 20% of a person's requests/,
+			},
 		);
+		const byRequests = decide({ ...made, rules: 8 });
+		t.match(byRequests, {
+			reason: /^The baseline itself has moved: 20% of its requests over 4000 units/,
+			summary: /: 20% of its requests take longer than 20 ms, 1% did\./,
+		});
+		t.match(byRequests.findings[0]?.note, /^the baseline itself has moved: 20% of its requests are slower/);
 		// Nobody has been measured by thresholds that are not there.
 		const unmeasured = {
 			...made.evidence,

@@ -93,7 +93,7 @@ ${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding
 function slowNote({ slow, role }: Finding): Markup | null {
 	if (slow === undefined) return null;
 	const equal = role === "goal" ? "left" : "right";
-	return html`<p class="soft">Drawn is the share of the baseline’s requests above ${plain(slow.baselineMs, 4)} ms less that of the challenger’s above ${slowLimit(slow, role)}.
+	return html`<p class="soft">Drawn is the share of a person’s requests above ${plain(slow.baselineMs, 4)} ms, on average over the baseline’s people, less that above ${slowLimit(slow, role)} over the challenger’s.
 ${slow.effect.value === 0 ? null : `A version just as fast as the baseline lies ${equal} of the thin line. `}${role === "goal" ? null : "Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within."}</p>`;
 }
 

@@ -4,7 +4,8 @@
  */
 import { unmovedShares } from "../../analysis/frozenReference.js";
 import { baselineOf } from "../../analysis/question.js";
-import { type DecisionInput, RULES_WITH_SHAPES } from "../decision.js";
+import { ofRequests } from "../../analysis/slowShare.js";
+import { type DecisionInput, RULES_WITH_PERSONS, RULES_WITH_SHAPES } from "../decision.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { number, percent } from "../sentence.js";
 import type { Refreeze } from "../status.js";
@@ -35,15 +36,19 @@ export const baselineMoved: RuleOf = (input, analysis) => {
 	);
 };
 
-function wordsOf({ experiment, metrics, evidence, status }: DecisionInput, name: string): Words {
+function wordsOf({ rules = 0, experiment, metrics, evidence, status }: DecisionInput, name: string): Words {
 	const found = evidence.arms.find(({ arm }) => arm === baselineOf(experiment))?.metrics[name];
 	const { n = 0, mean = Number.NaN } = found ?? {};
 	const quantile = metrics[name]?.spec.quantile ?? Number.NaN;
 	const { from, to } = unmovedShares(quantile);
 	const ms = number(status.thresholds[name]?.referenceMs ?? Number.NaN);
 	const share = (value: number): string => percent(Number((value * 1e6).toPrecision(3)));
+	const perPerson = rules >= RULES_WITH_PERSONS;
+	const slow = ofRequests(share(mean), perPerson);
+	// It was frozen from requests, whosever they were.
+	const did = `${share(1 - quantile)}${perPerson ? " of all requests" : ""} did`;
 	return {
-		reason: `${share(mean)} of its requests over ${n} units are slower than ${ms} ms, its quantile ${quantile} when ${name} was frozen (${share(from)} to ${share(to)} would still be that)`,
-		summary: `The old version itself has become ${mean > 1 - quantile ? "slower" : "faster"} since the limits of ${name} were set: ${share(mean)} of its requests take longer than ${ms} ms, ${share(1 - quantile)} did`,
+		reason: `${slow} over ${n} units are slower than ${ms} ms, its quantile ${quantile} when ${name} was frozen (${share(from)} to ${share(to)} would still be that)`,
+		summary: `The old version itself has become ${mean > 1 - quantile ? "slower" : "faster"} since the limits of ${name} were set: ${slow} take longer than ${ms} ms, ${did}`,
 	};
 }
