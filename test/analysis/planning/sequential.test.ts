@@ -77,7 +77,7 @@ t.test("a quantile's claim: what its grid takes is planned with it", async (t) =
 			`p${100 * quantile}, ${effect} fewer slow: median ${median} (the share alone ${shareAlone}), 80 % by ${atPower}; simulated ÷ planned ${ratios.map((r) => r.toFixed(2))}`,
 		);
 		t.ok(ratios.every((ratio) => ratio > 0.75 && ratio < 1.25));
-		t.ok(median > shareAlone && median < 1.8 * shareAlone);
+		t.ok(median > shareAlone && median < 1.72 * shareAlone);
 	}
 });
 
