@@ -115,9 +115,7 @@ function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
 		case "look":
 			return `That look decides; ${harm}.`;
 		case "person":
-			return status.phase === "Promoting"
-				? "A person decides: weir promote ends the holdback, abort takes everybody back."
-				: "A person decides: weir resume, promote or abort.";
+			return `A person decides: ${personMay(status)}.`;
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":
@@ -130,6 +128,11 @@ function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
 		default:
 			return `The rollout goes on looking; ${harm}.`;
 	}
+}
+
+function personMay({ phase }: ReportInput["status"]): string {
+	if (phase === "Promoting") return "weir promote ends the holdback, abort takes everybody back";
+	return phase === "Paused" ? "weir resume, promote or abort" : "weir promote with its name (--arm), or abort";
 }
 
 function howLong({ experiment, status }: ReportInput, { expectedMs, action }: Outcome): string {

@@ -8,8 +8,10 @@ import type { Analysis } from "../analysis/analyse.js";
 import { baselineOf } from "../analysis/question.js";
 import { type DecisionInput, type Finding, type Outcome, RULES_WITH_KNOWN_HARMS } from "./decision.js";
 import { outcomeOf, type Words } from "./outcome.js";
-import { worse } from "./plainWords.js";
-import { harmKey, metricsOfHarm } from "./rules/harm.js";
+import { people, whereIn, worse } from "./plainWords.js";
+import { troubles } from "./rules/brokenData.js";
+import { harmKey, namesOfHarm } from "./rules/harm.js";
+import { SRM_ALPHA } from "./rules/sampleRatio.js";
 import { duration, harmSentence } from "./sentence.js";
 import { completion, judgeHealth, judgesApart } from "./takeover.js";
 
@@ -96,7 +98,8 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 	const own = analysis.findings.filter((finding) => finding.arm === arm && finding.segment === undefined);
 	const blind = own.filter(({ verdict }) => verdict === "unknown");
 	const judged = own.filter((finding) => !blind.includes(finding) && !known.includes(finding));
-	const named = (findings: readonly Finding[]): string => unique(findings.map(({ metric }) => metric));
+	const nameOf = ({ metric, segment }: Finding): string => `${metric}${segment === undefined ? "" : whereIn(segment)}`;
+	const named = (findings: readonly Finding[]): string => unique(findings.map(nameOf));
 	const reasons: string[] = [];
 	const summaries: string[] = [];
 	const other = known.length > 0 ? "other " : "";
@@ -104,9 +107,7 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 		reasons.push(`${known.map(harmSentence).join("; ")}, as was known when it was promoted`);
 		summaries.push(`it is still worse by ${named(known)}, as was known when it was promoted`);
 	}
-	const before = metricsOfHarm(input.status, arm).filter(
-		(metric) => !known.some((finding) => finding.metric === metric),
-	);
+	const before = namesOfHarm(input.status, arm).filter((name) => !known.some((finding) => nameOf(finding) === name));
 	if (before.length > 0) {
 		reasons.push(`${before.join(", ")} was proved worse before it was promoted, and is not in the holdback${yet}`);
 		summaries.push(`it was worse by ${before.join(", ")} before, which is not proved again${yet}`);
@@ -114,7 +115,7 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 	if (judged.length > 0) {
 		const units = judged.map(({ metric, challenger, baseline }) => `${metric} ${challenger.n} against ${baseline.n}`);
 		reasons.push(`no ${other}harm is proved among units first exposed in it (${unique(units)})`);
-		summaries.push(`no ${other}harm has been found${blind.length === 0 ? "" : ` by ${named(judged)}`}`);
+		summaries.push(`no ${other}harm has been found${amongWhom(judged, blind.length > 0)}`);
 	}
 	if (blind.length > 0) {
 		const all = blind.length === own.length;
@@ -126,7 +127,30 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 		reasons.push("no metric is declared to judge by");
 		summaries.push("nothing is watched in it");
 	}
+	const broken = distrusted(input, analysis);
+	if (broken.length > 0) {
+		reasons.push(`the data are broken: ${broken.map(({ reason }) => reason).join("; ")}`);
+		summaries.push(`but what is measured cannot be trusted: ${broken.map(({ summary }) => summary).join("; ")}`);
+	}
 	return { reason: reasons.join("; "), summary: summaries.join("; ") };
+}
+
+/** ` by error-rate among 812 people against 41`, or each claim with its own where they differ. */
+function amongWhom(judged: readonly Finding[], named: boolean): string {
+	const counts = new Set(judged.map(people));
+	if (counts.size > 1) return ` (${unique(judged.map((one) => `${one.metric} among ${people(one)}`))})`;
+	return `${named ? ` by ${unique(judged.map(({ metric }) => metric))}` : ""} among ${[...counts].join("")}`;
+}
+
+/** What would hold a ramp, and holds nothing here: it is told beside what was found. */
+function distrusted(input: DecisionInput, { srm }: Analysis): Words[] {
+	const found = troubles(input);
+	if (srm !== null && srm.p < SRM_ALPHA)
+		found.push({
+			reason: `sample ratio mismatch, p ${srm.p.toExponential(2)} over ${srm.units} exposed units`,
+			summary: "people are not split between the versions as they should be",
+		});
+	return found;
 }
 
 const unique = (names: readonly string[]): string => [...new Set(names)].join(", ");

@@ -6,7 +6,7 @@ import { WeirError } from "../error.js";
 import type { Experiment } from "../resources/resource.js";
 import type { Outcome } from "./decision.js";
 import { openChallengers } from "./outcome.js";
-import { metricsOfHarm } from "./rules/harm.js";
+import { namesOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 import { completedStatus, startTakeover } from "./takeover.js";
@@ -108,7 +108,7 @@ function promote(input: PersonInput, named: string | null): Outcome {
 			`arm ${arm} has parameters, and a promotion would take its Variant without them`,
 			"give the parameters to the Variant itself, then promote that",
 		);
-	const harms = metricsOfHarm(status, arm);
+	const harms = namesOfHarm(status, arm);
 	if (harms.length > 0 && named === null)
 		throw new WeirError(
 			"failed-precondition",

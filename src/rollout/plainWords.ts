@@ -34,11 +34,16 @@ function way(metric: Metric | undefined, improvement: number): string {
 function name({ metric, arm, segment, slow }: Finding, declared: Metric | undefined): string {
 	const shares = declared?.spec.type === "quantile" && slow === undefined;
 	const what = shares ? `share of slow requests (${metric})` : metric;
-	const where = segment === undefined ? "" : ` where ${segment.name} is ${segment.value ?? "anything else"}`;
-	return `${what} of ${arm}${where}`;
+	return `${what} of ${arm}${segment === undefined ? "" : whereIn(segment)}`;
 }
 
-function people({ challenger, baseline }: Finding): string {
+/** ` where country is de`, after a metric. */
+export function whereIn({ name, value }: NonNullable<Finding["segment"]>): string {
+	return ` where ${name} is ${value ?? "anything else"}`;
+}
+
+/** `812 people against 41` */
+export function people({ challenger, baseline }: Finding): string {
 	return `${count(challenger.n)} people against ${count(baseline.n)}`;
 }
 

@@ -170,6 +170,21 @@ t.test("the plain answer comes first and says what follows", (t) => {
 	t.end();
 });
 
+t.test("what a person may do is what they are told: an Experiment that runs is not resumed", (t) => {
+	const input = reportInput(WINNING);
+	const running = { phase: "Running", hold: null, promotion: null, stepIndex: 2, allocationPpm: 1_000_000 } as const;
+	const { takeover: _, ...before } = input.status;
+	const status = { ...before, ...running, frozenHarms: ["boosted|accuracy|goal"] };
+	const { answer } = reportOf({ ...input, status });
+	t.match(answer, {
+		sentence: /^boosted would be ready, but it was stopped before because accuracy was worse/,
+		next: "A person decides: weir promote with its name (--arm), or abort.",
+	});
+	const paused = { ...status, phase: "Paused", hold: "person" } as const;
+	t.match(reportOf({ ...input, status: paused }).answer.next, /^A person decides: weir resume, promote or abort\.$/);
+	t.end();
+});
+
 t.test("broken data are said where they are read", (t) => {
 	const input = reportInput(MEASURING);
 	const evidence: Evidence = { ...(input.evidence as Evidence), droppedEntries: 100_000 };
@@ -187,6 +202,10 @@ t.test("a quantile's picture says which requests it counts, and that an equal ve
 	t.match(
 		page,
 		/of a person&#39;s requests took longer than 40 ms \(20 ms \+ 100%\), [\d.]+% of the baseline’s longer than 20 ms, a difference of/,
+	);
+	t.match(
+		page,
+		/Drawn is the share of a person’s requests above 20 ms, on average over the baseline’s people, less that above 40 ms \(20 ms \+ 100%\) over the challenger’s\./,
 	);
 	t.match(page, /A version just as fast as the baseline lies right of the thin line\./);
 	t.match(page, /Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within\./);

@@ -7,6 +7,7 @@ import type { DecisionInput } from "../../src/rollout/decision.js";
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
+import { resourceSet } from "../fixtures/resources.js";
 import { evidence, experiment, input, LAST_STEP, metric, ROLLOUT, rate, status } from "./example.js";
 
 const WITH_COVARIATE = metric("accuracy", { covariateMs: 5_000 });
@@ -130,10 +131,7 @@ t.test(
 
 t.test("what is asked of the store from the promotion to the end of the holdback, and after it", (t) => {
 	const asked = (given: ExperimentStatus) => {
-		const resources = {
-			...{ gateways: [], services: [], layers: [], accessPolicies: [], dataClasses: [], roleBindings: [] },
-			...{ approvalPolicies: [], referenceGrants: [], experiments: [HELD], metrics: [WITH_COVARIATE] },
-		};
+		const resources = resourceSet({ experiments: [HELD], metrics: [WITH_COVARIATE] });
 		const { exposedAfterMs, closeUntilMs, metrics } = evidenceQuery(resources, HELD, given, 500_000);
 		return { exposedAfterMs, closeUntilMs, covariateMs: metrics[0]?.covariateMs };
 	};
@@ -195,7 +193,8 @@ t.test("what was not measured in it is no absence of harm: it says how many were
 	t.match(at(begun, { evidence: some, nowMs: 160_000 }), {
 		reason:
 			/no harm is proved among units first exposed in it \(error-rate 5000 against 300\); nothing could be judged of latency-p99, accuracy \(/,
-		summary: /now: no harm has been found by error-rate; nothing could be judged of latency-p99, accuracy\.$/,
+		summary:
+			/now: no harm has been found by error-rate among 5,000 people against 300; nothing could be judged of latency-p99, accuracy\.$/,
 	});
 	t.match(
 		at(begun, { nowMs: 160_000 }).reason,
@@ -213,7 +212,8 @@ t.test("a harm that a person promoted the arm with is told and takes nothing bac
 		waitsFor: "holdback",
 		reason:
 			/more: accuracy of arm boosted is proved worse than no change: .*, as was known when it was promoted; no other harm is proved among .*\(latency-p99 6000 against 6000, error-rate/,
-		summary: /: it is still worse by accuracy, as was known when it was promoted; no other harm has been found\.$/,
+		summary:
+			/: it is still worse by accuracy, as was known when it was promoted; no other harm has been found among 6,000 people against 6,000\.$/,
 	});
 	t.match(at(begun, { evidence: worse, nowMs: 160_000 }), {
 		action: "complete",
@@ -231,7 +231,46 @@ t.test("a harm that a person promoted the arm with is told and takes nothing bac
 	const segmented = { ...HELD, spec: { ...HELD.spec, segments: [{ name: "country", header: "x-country" }] } };
 	const inPart = { experiment: segmented, evidence: { ...worse, segments: [part] }, nowMs: 130_000 };
 	t.equal(at(begun, inPart).action, "hold", "of everybody, and so of a part");
+	// Of a part alone: nobody says that it was everybody's.
+	const partly = { ...begun, frozenHarms: ["boosted|accuracy|goal|country|DE"] };
+	const onlyPart = { ...inPart, evidence: { ...evidence(GOOD, HEALTHY), segments: [part] } };
+	const where = "accuracy where country is DE";
+	t.match(at(partly, onlyPart), {
+		action: "hold",
+		summary: new RegExp(`: it is still worse by ${where}, as was known when it was promoted; no other harm`),
+	});
+	t.match(at(partly, { nowMs: 130_000 }), {
+		reason: new RegExp(`: ${where} was proved worse before it was promoted, and is not in the holdback yet`),
+		summary: new RegExp(`: it was worse by ${where} before, which is not proved again yet; no harm`),
+	});
 	t.equal(at({ ...begun, frozenHarms: [] }, inPart).action, "roll-back");
+	t.end();
+});
+
+t.test("what would hold a ramp is told beside what was found, and among how many it was found", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const whole = /now: no harm has been found among 6,000 people against 6,000\.$/;
+	t.match(at(begun, { nowMs: 160_000 }).summary, whole);
+	const lost = evidence(GOOD, { ...HEALTHY, droppedEntries: 9_000 });
+	t.match(at(begun, { evidence: lost, nowMs: 130_000 }), {
+		action: "hold",
+		rule: "takeover",
+		reason: /; the data are broken: 9000 access-log entries were dropped, more than 1% of 18000 units; variant v2/,
+		summary:
+			/found among 6,000 people against 6,000; but what is measured cannot be trusted: 9,000 records of requests were lost\.$/,
+	});
+	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000 } }, HEALTHY);
+	t.match(at(begun, { evidence: skewed, nowMs: 160_000 }), {
+		action: "complete",
+		reason: /; the data are broken: sample ratio mismatch, p \S+e-\d+ over 9000 exposed units\./,
+		summary: /cannot be trusted: people are not split between the versions as they should be\.$/,
+	});
+	const made = evidence(GOOD, HEALTHY);
+	const fewer = made.arms.map((arm) => ({ ...arm, metrics: { ...arm.metrics, "error-rate": rate(5_000, 0) } }));
+	t.match(
+		at(begun, { evidence: { ...made, arms: fewer }, nowMs: 160_000 }).summary,
+		/found \(latency-p99 among 6,000 people against 6,000, error-rate among 5,000 people against 5,000, accuracy among 6,000/,
+	);
 	t.end();
 });
 

@@ -64,6 +64,15 @@ t.test("an arm that was frozen for proved harm is promoted only by its name, and
 	});
 	const resumed = { ...frozen, phase: "Running", hold: null } as const;
 	t.throws(() => act(resumed, { verb: "promote", arm: null }), { message: /proved worse/ }, "resumed or not");
+	const parts = {
+		...frozen,
+		frozenHarms: ["boosted|error-rate|guardrail|country|D|E", "boosted|accuracy|goal|country|"],
+	};
+	t.match(
+		act(parts, { verb: "promote", arm: "boosted" }).reason,
+		/, though error-rate where country is D\|E, accuracy where country is anything else was proved worse; it/,
+		"and where, if it was not of everybody",
+	);
 	const others = { frozenHarms: ["other|accuracy|goal"] };
 	t.notMatch(act(others, { verb: "promote", arm: null }).reason, /worse/);
 });

@@ -6,7 +6,7 @@
  */
 import type { DecisionInput, Finding } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
-import { worse } from "../plainWords.js";
+import { whereIn, worse } from "../plainWords.js";
 import { harmSentence, percent } from "../sentence.js";
 import type { ExperimentStatus } from "../status.js";
 
@@ -15,10 +15,18 @@ export function harmKey({ arm, metric, role, segment }: Finding): string {
 	return [arm, metric, role, ...(segment === undefined ? [] : [segment.name, segment.value])].join("|");
 }
 
-/** By which metrics an arm has been proved worse where onHarm is freeze, each once. */
-export function metricsOfHarm({ frozenHarms = [] }: Pick<ExperimentStatus, "frozenHarms">, arm: string): string[] {
+/**
+ * By what an arm has been proved worse where onHarm is freeze, each once: `accuracy`, or `accuracy where country is de` where it
+ * was not proved of everybody.
+ */
+export function namesOfHarm({ frozenHarms = [] }: Pick<ExperimentStatus, "frozenHarms">, arm: string): string[] {
 	const own = frozenHarms.map((key) => key.split("|")).filter(([of]) => of === arm);
-	return [...new Set(own.map(([, metric = ""]) => metric))];
+	const whole = own.flatMap(([, metric = "", , segment]) => (segment === undefined ? metric : []));
+	// As harmKey() wrote it: no value is that of all rarer ones.
+	const parts = own.flatMap(([, metric = "", , name, ...value]) =>
+		name === undefined || whole.includes(metric) ? [] : `${metric}${whereIn({ name, value: value.join("|") || null })}`,
+	);
+	return [...new Set([...whole, ...parts])];
 }
 
 export const harm: RuleOf = (input, analysis) => {

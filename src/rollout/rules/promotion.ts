@@ -20,7 +20,7 @@ import { better, peopleOfLook } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
 import { startTakeover } from "../takeover.js";
-import { metricsOfHarm } from "./harm.js";
+import { namesOfHarm } from "./harm.js";
 import { leftOut } from "./ramp.js";
 
 /** Level at which an interaction is proved: as many promotions are held for a person without a reason. */
@@ -38,7 +38,7 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
 	const best = winner(input, analysis);
 	if (best === null) return null;
-	const harmedBy = metricsOfHarm(status, best.arm);
+	const harmedBy = namesOfHarm(status, best.arm);
 	if ((input.rules ?? 0) >= RULES_WITH_KNOWN_HARMS && harmedBy.length > 0)
 		return harmedBefore(input, analysis, best, harmedBy);
 	const trend = overTime(input, best);
@@ -69,7 +69,7 @@ function looked({ experiment }: DecisionInput, best: Winner): string {
 function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 	let best: Winner | null = null;
 	const { status, rules = 0 } = input;
-	const isHarmed = (arm: string): boolean => rules >= RULES_WITH_KNOWN_HARMS && metricsOfHarm(status, arm).length > 0;
+	const isHarmed = (arm: string): boolean => rules >= RULES_WITH_KNOWN_HARMS && namesOfHarm(status, arm).length > 0;
 	for (const arm of openChallengers(input)) {
 		const findings = analysis.findings.filter((finding) => finding.arm === arm);
 		const goal = findings.find((finding) => finding.role === "goal" && finding.segment === undefined);
