@@ -1,6 +1,12 @@
 /** Our own rule: decide() on aggregates of units, minute by minute, with the margins that the peers are given. */
 import { normalIsf } from "../../../src/analysis/distributions/normal.js";
-import type { ArmEvidence, Evidence, MetricEvidence, SegmentEvidence } from "../../../src/analysis/evidence.js";
+import type {
+	ArmEvidence,
+	Evidence,
+	ExposureBatch,
+	MetricEvidence,
+	SegmentEvidence,
+} from "../../../src/analysis/evidence.js";
 import { CENTRE, gridQuantiles } from "../../../src/analysis/quantileGrid.js";
 import { addValue, type Moments, NO_MOMENTS } from "../../../src/analysis/statistics/moments.js";
 import type { Experiment, Metric } from "../../../src/resources/resource.js";
@@ -87,18 +93,34 @@ function enter(sums: Sums, limitsMs: readonly number[], { right, failed, request
 	for (const [index, share] of above.entries()) sums.slow[index] = (sums.slow[index] ?? 0) + share;
 }
 
-function metricsOf({ slow, ...moments }: Sums): Readonly<Record<Name, MetricEvidence>> {
+/** A metric without data is absent. */
+function metricsOf({ slow, ...moments }: Sums): Readonly<Partial<Record<Name, MetricEvidence>>> {
+	if (moments.latency.n === 0) return {};
 	return { ...moments, latency: { ...moments.latency, slow: slow.map((sum) => sum / moments.latency.n) } };
 }
 
-/** A minute's people by arm. */
+type Batch = ExposureBatch & { readonly counts: Record<"control" | "boosted", number> };
+
+/** All people so far, by arm. */
 class Arms {
 	readonly #whole = { control: noSums(), boosted: noSums() };
 	readonly #segments = Array.from({ length: SEGMENTS }, () => ({ control: noSums(), boosted: noSums() }));
 	readonly #order: number[] = [];
+	/** One plan for each allocation, as they are published. */
+	readonly #batches: Batch[] = [];
+
+	publish(allocationPpm: number, firstMs: number): void {
+		const planVersion = `p${allocationPpm}`;
+		if (this.#batches.at(-1)?.planVersion === planVersion) return;
+		const boosted = allocationPpm / (1 + BASELINE_WEIGHT);
+		const livePoints = { control: BASELINE_WEIGHT * boosted, boosted };
+		this.#batches.push({ planVersion, firstMs, counts: { control: 0, boosted: 0 }, livePoints });
+	}
 
 	enter(arm: "control" | "boosted", person: Person): void {
 		enter(this.#whole[arm], LIMITS_MS[arm], person);
+		const batch = this.#batches.at(-1);
+		if (batch !== undefined) batch.counts[arm]++;
 		if (!this.#order.includes(person.segment)) this.#order.push(person.segment);
 		const own = this.#segments[person.segment];
 		if (own !== undefined) enter(own[arm], LIMITS_MS[arm], person);
@@ -111,7 +133,7 @@ class Arms {
 				arm: name,
 				exposedUnits: n,
 				maturedUnits: n,
-				metrics: n === 0 ? {} : metricsOf(this.#whole[name]),
+				metrics: metricsOf(this.#whole[name]),
 				missingUnits: {},
 			};
 		};
@@ -119,7 +141,7 @@ class Arms {
 			experiment: "main",
 			asOfMs: nowMs,
 			arms: [arm("control"), arm("boosted")],
-			exposures: [],
+			exposures: this.#batches,
 			conflictingUnits: 0,
 			health: [],
 			droppedEntries: 0,
@@ -158,6 +180,7 @@ export function runWeir(seed: number, fault: Fault): Ended {
 	let exposed = 0;
 	for (let minute = 0; minute < MINUTES; minute++) {
 		const inChallenger = Math.round((PEOPLE_PER_MINUTE * status.allocationPpm) / 1_000_000 / (1 + BASELINE_WEIGHT));
+		arms.publish(status.allocationPpm, minute * MINUTE_MS);
 		for (let person = 0; person < inChallenger; person++) arms.enter("boosted", world.person(minute, true));
 		for (let person = 0; person < BASELINE_WEIGHT * inChallenger; person++)
 			arms.enter("control", world.person(minute, false));
@@ -171,6 +194,8 @@ export function runWeir(seed: number, fault: Fault): Ended {
 			nowMs,
 			rules: RULES,
 		});
+		// Data that decide() does not believe would be held, and few people hurt, by the harness and not by the rule.
+		if (outcome.waitsFor === "data") throw new RangeError(outcome.reason);
 		if (ENDS.includes(outcome.action)) return { minute, exposed };
 		status = outcome.status;
 	}
