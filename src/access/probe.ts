@@ -45,6 +45,8 @@ export interface ProbeResult {
 	readonly status: number | null;
 	/** Of the answer, as far as it was read. */
 	readonly body: string;
+	/** Whether Envoy may have been given the Service closed: else nothing of ours answers so. */
+	readonly mayBeClosed: boolean;
 }
 
 /** Envoy's counters by full name, as its admin shows them (`/stats`). */
@@ -113,16 +115,17 @@ const DENIED_STATUSES = new Set([401, 403, 429]);
 
 /** Limits come between the gate and the rules: what they refuse gets past nothing, and says nothing of the rules. */
 const REASONS: Readonly<Record<Guard, readonly string[]>> = {
-	gate: ["not-canonical", "configuration-refused"],
-	rules: ["forbidden", "rate-limited", "configuration-refused"],
+	gate: ["not-canonical"],
+	rules: ["forbidden", "rate-limited"],
 };
 
 /** Of a Service whose configuration that Envoy refuses (compiler/closed.ts): nothing of it is there to be got past to. */
 const CLOSED = "closed: configuration-refused\n";
+const CLOSED_REASON = "configuration-refused";
 
 /** The reason in our own words; null for any other answer, of which nothing is told. */
 export function deniedReason({ status, body }: Pick<ProbeResult, "status" | "body">): string | null {
-	if (status === 503 && body === CLOSED) return "configuration-refused";
+	if (status === 503 && body === CLOSED) return CLOSED_REASON;
 	return status !== null && DENIED_STATUSES.has(status) ? (DENIED.exec(body)?.[1] ?? null) : null;
 }
 
@@ -130,6 +133,10 @@ export function deniedReason({ status, body }: Pick<ProbeResult, "status" | "bod
 export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
 	const { gateway, service, guard, status } = result;
 	const reason = deniedReason(result);
+	if (reason === CLOSED_REASON) {
+		// Of a Service that is not closed it is the upstream's own answer.
+		return result.mayBeClosed ? null : { alarm: "probe-passed", gateway, service, status: 503 };
+	}
 	if (status !== null && reason !== null) {
 		if (REASONS[guard].includes(reason)) return null;
 		return { alarm: "probe-misjudged", gateway, service, guard, status };

@@ -41,7 +41,7 @@ export function probe(
 	gateway: string,
 	{ name, host }: WatchedService,
 	guard: Guard,
-): Promise<ProbeResult> {
+): Promise<Omit<ProbeResult, "mayBeClosed">> {
 	return new Promise((resolve) => {
 		const result = (status: number | null, body: string): void =>
 			resolve({ gateway, service: name, guard, status, body });
@@ -85,6 +85,8 @@ export interface ProberOptions {
 	readonly target: (gateway: string) => ProbeTarget | null;
 	/** UNIX socket of Envoy's admin; null = there is none, and only probes are sent. */
 	readonly adminSocket: string | null;
+	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
+	readonly closed?: () => ReadonlySet<string>;
 }
 
 /** What one round has found out. */
@@ -107,7 +109,7 @@ export class Prober {
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
 	async round(): Promise<ProbeRound> {
-		const { listeners, target, adminSocket } = this.#options;
+		const { listeners, target, adminSocket, closed = () => new Set() } = this.#options;
 		const watched = listeners();
 		const results: ProbeResult[] = [];
 		for (const { gateway, services } of watched) {
@@ -115,7 +117,12 @@ export class Prober {
 			// One after the other: a probe of many Services must not be a flood.
 			if (way === null) continue;
 			for (const service of services) {
-				for (const guard of GUARDS) results.push(await probe(way, gateway, service, guard));
+				for (const guard of GUARDS) {
+					const before = closed().has(service.name);
+					const result = await probe(way, gateway, service, guard);
+					// It may be closed, or open again, while the probe is under way.
+					results.push({ ...result, mayBeClosed: before || closed().has(service.name) });
+				}
 			}
 		}
 		const before = this.#before;

@@ -84,6 +84,11 @@ export class Connection {
 		return this.#isolation.rested;
 	}
 
+	/** Services that it may have been given closed. */
+	get mayBeClosed(): Isolation["mayBeClosed"] {
+		return this.#isolation.mayBeClosed;
+	}
+
 	status(): ProxyStatus {
 		const types = Object.entries(this.#stream.status(this.#target())).map(([type, status]) => {
 			const refusedSinceMs = this.#refusedSinceMs.get(type);

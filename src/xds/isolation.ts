@@ -49,6 +49,8 @@ export class Isolation {
 	#closed: ReadonlyMap<string, ClosedService>;
 	/** Publication that the client has taken, as far as it is not closed. */
 	#settled: Publication | null = null;
+	/** Closed in what the client took last, or in what it was to have since. */
+	#mayBeClosed: ReadonlySet<string>;
 	/** undefined = to be made anew. */
 	#target: Target | null | undefined;
 	#rested: { readonly revision: number; readonly closed: readonly string[] } | null = null;
@@ -64,6 +66,7 @@ export class Isolation {
 	constructor({ taken, closed }: Memory = { taken: null, closed: [] }) {
 		this.#taken = taken;
 		this.#closed = new Map(closed.map((one) => [one.service, one]));
+		this.#mayBeClosed = new Set(this.#closed.keys());
 	}
 
 	/** The newest publication; while a search is under way it waits for its end. */
@@ -84,6 +87,7 @@ export class Isolation {
 		const closes = this.#search === null ? this.#guilty() : triedBy(this.#search);
 		const closed = on === null ? NOTHING : this.#closing(on, closes, this.#search !== null);
 		this.#target = on === null ? null : { publication: on, closed };
+		this.#mayBeClosed = new Set([...this.#mayBeClosed, ...closed]);
 		return this.#target;
 	}
 
@@ -104,6 +108,11 @@ export class Isolation {
 	/** The newest publication that the client has taken wholly, but for closed Services; null = none yet. */
 	get rested(): { readonly revision: number; readonly closed: readonly string[] } | null {
 		return this.#rested;
+	}
+
+	/** Services that the client may answer 503 for, innocent ones of a trial too. */
+	get mayBeClosed(): ReadonlySet<string> {
+		return this.#mayBeClosed;
 	}
 
 	get closed(): readonly ClosedService[] {
@@ -180,6 +189,7 @@ export class Isolation {
 	 * @returns whether the target is another now
 	 */
 	take(gateways: readonly string[], nowMs: number): boolean {
+		this.#mayBeClosed = this.target?.closed ?? NOTHING;
 		if (this.#search !== null) return this.#go({ ...this.#search, taken: this.#search.closes }, nowMs);
 		const on = this.#publication;
 		if (on === null || on === this.#settled) return false;

@@ -181,6 +181,12 @@ export class XdsServer {
 		].filter(({ closed }) => closed.length > 0);
 	}
 
+	/** Services that some client may have been given closed, those too that are closed for a trial or were until now. */
+	mayBeClosed(): ReadonlySet<string> {
+		const known = this.refusing().flatMap(({ closed }) => closed.map(({ service }) => service));
+		return new Set([...known, ...[...this.#connections].flatMap(({ mayBeClosed }) => [...mayBeClosed])]);
+	}
+
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
 	onProxiesChanged(listener: () => void): () => void {
 		this.#proxiesChanged.add(listener);

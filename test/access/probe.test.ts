@@ -2,7 +2,7 @@
 import t from "tap";
 import { probeAlarm, unjudgedAlarms, type WatchedListener } from "../../src/access/probe.js";
 
-const result = { gateway: "edge", service: "guarded", guard: "gate" } as const;
+const result = { gateway: "edge", service: "guarded", guard: "gate", mayBeClosed: false } as const;
 
 t.test("only a refusal in our own words is one", async (t) => {
 	for (const [status, body, alarm] of [
@@ -16,11 +16,20 @@ t.test("only a refusal in our own words is one", async (t) => {
 		[404, "", "probe-passed"],
 		[302, "", "probe-passed"],
 		[503, "unavailable\n", "probe-unanswered"],
-		[503, "closed: configuration-refused\n", null],
+		[503, "closed: configuration-refused\n", "probe-passed"],
 		[200, "closed: configuration-refused\n", "probe-passed"],
 		[null, "", "probe-unanswered"],
 	] as const) {
 		t.equal(probeAlarm({ ...result, status, body })?.alarm ?? null, alarm, `${status} ${body}`);
+	}
+});
+
+t.test("that a Service is closed is believed of one that is closed alone", async (t) => {
+	const body = "closed: configuration-refused\n";
+	for (const guard of ["gate", "rules"] as const) {
+		t.equal(probeAlarm({ ...result, guard, status: 503, body, mayBeClosed: true }), null);
+		t.match(probeAlarm({ ...result, guard, status: 200, body, mayBeClosed: true }), { alarm: "probe-passed" });
+		t.match(probeAlarm({ ...result, guard, status: 503, body: "", mayBeClosed: true }), { alarm: "probe-unanswered" });
 	}
 });
 
@@ -32,7 +41,7 @@ t.test("the rules' probe is refused by the rules, or by a limit before them", as
 		[403, "access denied: not-canonical\n", "probe-misjudged"],
 		[200, "ok", "probe-passed"],
 		[503, "unavailable\n", "probe-unanswered"],
-		[503, "closed: configuration-refused\n", null],
+		[503, "closed: configuration-refused\n", "probe-passed"],
 	] as const) {
 		t.equal(probeAlarm({ ...result, guard: "rules", status, body })?.alarm ?? null, alarm, `${status} ${body}`);
 	}

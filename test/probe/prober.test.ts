@@ -1,5 +1,6 @@
 /** The alarm on a real Envoy: silent while verdicts are given, loud when a filter is gone from the chain (ai-gateway#2560). */
 import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import t from "tap";
 import { watchedListeners } from "../../src/access/probe.js";
@@ -181,4 +182,36 @@ t.test("a listener that is away, and an admin that is none, are told and no cras
 	server.close();
 	await once(server, "close");
 	t.match((await own.round()).alarms, Array(2).fill({ alarm: "probe-unanswered", status: null }));
+});
+
+t.test("an upstream that says what Envoy says of a closed Service is believed while that is closed", async (t) => {
+	const asked: string[] = [];
+	let closed: ReadonlySet<string> = new Set();
+	const away = new Set<string>();
+	const server = createHttpServer((request, response) => {
+		asked.push(request.headers.host ?? "");
+		if (away.size > 0) closed = away;
+		response.writeHead(503).end("closed: configuration-refused\n");
+	});
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	t.teardown(() => server.close());
+	const service = (name: string) => ({ name, host: `${name}.test`, judgedBy: "envoy" }) as const;
+	const listeners = [{ gateway: "edge", services: [service("guarded"), service("other")] }];
+	const { port } = server.address() as { port: number };
+	const own = new Prober({
+		listeners: () => listeners,
+		target: () => ({ address: "127.0.0.1", port, tls: null }),
+		adminSocket: null,
+		closed: () => closed,
+	});
+	const passed = async () =>
+		(await own.round()).alarms.map((one) => `${one.alarm} ${"service" in one ? one.service : ""}`);
+	t.same(await passed(), [...Array(2).fill("probe-passed guarded"), ...Array(2).fill("probe-passed other")]);
+	closed = new Set(["guarded"]);
+	t.same(await passed(), Array(2).fill("probe-passed other"));
+	closed = new Set();
+	away.add("guarded").add("other");
+	t.same(await passed(), [], "closed while the probe was under way");
+	t.equal(asked.length, 12);
 });

@@ -16,8 +16,32 @@ t.test(
 		t.same(closed, ["b/x"]);
 		t.same(isolation.rested, { revision, closed: ["b/x"] });
 		t.match(isolation.closed, [{ service: "b/x", why: "no: b/x", sinceMs: 7 }]);
+		t.same([...isolation.mayBeClosed], ["b/x"]);
 	},
 );
+
+t.test("what was closed for a trial may be until something else is taken", async (t) => {
+	const { publish, isolation, declared } = scene(false);
+	publish(GOOD);
+	const bad = { ...GOOD, a: "2", "b/x": "bad" };
+	const made = publication(bad);
+	declared.set(made, bad);
+	isolation.offer(made);
+	t.same(isolation.target?.closed.size, 0);
+	t.same([...isolation.mayBeClosed], []);
+	const no = [{ type: "routes", source: "Gateway edge", words: "no" }];
+	isolation.refuse(no, { nowMs: 7, all: false });
+	const first = [...(isolation.target?.closed ?? [])];
+	t.ok(first.length > 0);
+	t.strictSame([...isolation.mayBeClosed], first);
+	play(isolation, declared, { names: false, trials: [] });
+	t.same([...isolation.mayBeClosed], ["b/x"], "in the end the guilty alone");
+	publish({ ...GOOD, a: "2", "b/x": "2" });
+	t.same([...isolation.mayBeClosed], []);
+	t.same([...new Isolation(isolation.memory).mayBeClosed], []);
+	publish(bad);
+	t.same([...new Isolation(isolation.memory).mayBeClosed], ["b/x"], "one that comes back");
+});
 
 t.test("where the words name nobody, halves of what changed are tried", async (t) => {
 	const many = Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`n${at}/x`, "1"]));

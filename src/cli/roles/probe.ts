@@ -31,6 +31,8 @@ export interface WatchOptions {
 	readonly adminSocket: string | null;
 	/** Whether an Envoy is there to be asked. */
 	readonly connected: () => boolean;
+	/** Services that some Envoy may have been given closed; left out = none. */
+	readonly closed?: () => ReadonlySet<string>;
 	readonly intervalMs?: number;
 }
 
@@ -87,6 +89,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			return typeof way === "string" ? null : way;
 		},
 		adminSocket,
+		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
 	const round = async (): Promise<ProbeReport | null> => {
 		if (!begun || !connected()) return null;

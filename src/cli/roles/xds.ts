@@ -55,6 +55,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		identity,
 		adminSocket: at.envoyAdminSocket,
 		connected: () => server.proxies().some(({ types }) => types.listeners?.state === "SYNCED"),
+		closed: () => server.mayBeClosed(),
 	});
 	/** By revision, until Envoys have it. */
 	const onTheWay = new Map<number, () => void>();
