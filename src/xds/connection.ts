@@ -44,6 +44,9 @@ export class Connection {
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
 	#isolation = new Isolation();
+	/** What the client took last, and so keeps while what it should have cannot be made. */
+	#settled: Snapshot | null = null;
+	#unmade: Target | null = null;
 	/** When what is tried was first tried; what takes too long proves nothing and is searched on later. */
 	#triedSinceMs = 0;
 	#blocked = false;
@@ -115,13 +118,21 @@ export class Connection {
 		return target === null ? null : this.options.restrict(this.#snapshot(target));
 	}
 
-	#snapshot({ publication, closed }: Target): Snapshot {
+	#snapshot(target: Target): Snapshot {
+		const { publication, closed } = target;
+		const kept = this.#settled ?? publication.whole;
+		if (target === this.#unmade) return kept;
 		try {
 			return publication.snapshot(closed);
 		} catch (error) {
 			this.options.onBroken(WeirError.from(error).message);
+			const searched = this.#isolation.searching;
 			this.#isolation.fail();
-			return publication.whole;
+			const next = this.#isolation.target ?? target;
+			// What was closed before the search may be closed all the same.
+			if (searched) return this.#snapshot(next);
+			this.#unmade = next;
+			return kept;
 		}
 	}
 
@@ -158,12 +169,13 @@ export class Connection {
 	 */
 	#taken(target: Snapshot): boolean {
 		const { own, errors } = this.#refusals();
-		if (errors.length > 0) return false;
+		if (errors.length > 0 || this.#isolation.target === this.#unmade) return false;
 		const nowMs = this.options.nowMs();
 		if (this.#isolation.settled) return this.#resume(nowMs);
 		const late = this.#isolation.searching && nowMs >= this.#triedSinceMs + this.options.ackTimeoutMs;
 		const serves = !this.#blocked && this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)));
 		if (!late && !serves) return false;
+		if (serves) this.#settled = target;
 		const gateways = own.map(({ source }) => source);
 		const another = serves ? this.#isolation.take(gateways, nowMs) : this.#isolation.giveTime(nowMs);
 		if (another) this.#triedSinceMs = nowMs;

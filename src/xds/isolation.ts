@@ -12,16 +12,9 @@
 import { XDS_SEARCH_PAUSE_MS, XDS_TRIALS_MAX } from "../limits.js";
 import type { ClosedService } from "../rollout/ports.js";
 import type { Publication } from "./publication.js";
+import { namespaceOf, namespacesIn, namespacesOf, type Refused, sharedOf } from "./refused.js";
 import { begun, nextStep, type Search, triedBy } from "./search.js";
-
-/** One resource that the client refuses of what it should have. */
-export interface Refused {
-	readonly type: string;
-	/** Weir resource, e.g. `Service employment`. */
-	readonly source: string;
-	/** The client's own words. */
-	readonly words: string;
-}
+import { gatewaysDiffer, merged, type Taken } from "./taken.js";
 
 /** What is known of a client when it comes back. */
 export interface Memory {
@@ -29,8 +22,6 @@ export interface Memory {
 	readonly taken: Taken | null;
 	readonly closed: readonly ClosedService[];
 }
-
-type Taken = Pick<Publication, "forms">;
 
 export interface Target {
 	readonly publication: Publication;
@@ -332,47 +323,3 @@ const NOTHING: ReadonlySet<string> = new Set();
 /** Where the client's words are not of one namespace alone, or the search has not come to it: nobody is told another's. */
 const NOT_NAMED = "this Envoy refuses it, and its words are not of this namespace alone";
 const UNPROVED = "it changed together with what this Envoy refuses, and is being tried";
-
-/** @param but titles of which it keeps what it had before */
-function merged(on: Publication, before: Taken | null, but: readonly string[]): Taken {
-	if (but.length === 0) return on;
-	const forms = new Map(on.forms);
-	for (const title of but) {
-		const kept = before?.forms.get(title);
-		if (kept === undefined) forms.delete(title);
-		else forms.set(title, kept);
-	}
-	return { forms };
-}
-
-function gatewaysDiffer({ forms }: Taken, before: Taken | null): boolean {
-	const of = (all: ReadonlyMap<string, string> = new Map()): string =>
-		JSON.stringify([...all].filter(([title]) => title.startsWith("Gateway ")).sort());
-	return before !== null && of(forms) !== of(before.forms);
-}
-
-/** Sorted, each once. */
-const namespacesOf = (services: Iterable<string>): readonly string[] =>
-	[...new Set([...services].map(namespaceOf))].sort();
-
-/** Of the Services and Experiments that the errors were put down to. */
-const namespacesIn = (errors: readonly Refused[]): ReadonlySet<string> =>
-	new Set(
-		errors.flatMap(({ source }) => {
-			const name = /^(?:Service|Experiment) (.+)$/.exec(source)?.[1];
-			return name === undefined ? [] : [namespaceOf(name)];
-		}),
-	);
-
-/** Of a qualified name. */
-function namespaceOf(name: string): string {
-	const cut = name.indexOf("/");
-	return cut < 0 ? "default" : name.slice(0, cut);
-}
-
-/** Words that came for Services of several namespaces. */
-function sharedOf(errors: readonly Refused[]): readonly string[] {
-	return [...new Set(errors.map(({ words }) => words))].filter(
-		(words) => namespacesIn(errors.filter((one) => one.words === words)).size > 1,
-	);
-}

@@ -1,7 +1,8 @@
 /** Who is closed where a client refuses what is published: deterministic, bounded, and nobody but the guilty in the end. */
 import t from "tap";
 import { XDS_TRIALS_MAX } from "../../src/limits.js";
-import { Isolation, type Refused } from "../../src/xds/isolation.js";
+import { Isolation } from "../../src/xds/isolation.js";
+import type { Refused } from "../../src/xds/refused.js";
 import { type Client, type Declared, isBad, play, publication, scene } from "./isolationScene.js";
 
 const GOOD: Declared = { a: "1", "b/x": "1", "b/y": "1", "c/x": "1" };

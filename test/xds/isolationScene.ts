@@ -1,6 +1,7 @@
 /** A client of xds/isolation.ts that answers at once, as an Envoy does. */
-import { Isolation, type Refused } from "../../src/xds/isolation.js";
+import { Isolation } from "../../src/xds/isolation.js";
 import { Publication } from "../../src/xds/publication.js";
+import type { Refused } from "../../src/xds/refused.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 

@@ -198,6 +198,36 @@ t.test(
 	},
 );
 
+t.test("where what should be closed cannot be, the client is given nothing, neither open nor as taken", async (t) => {
+	const lines: string[] = [];
+	const { server, connect } = await start(t, { log: (line) => lines.push(line) });
+	const closable = (form: string, close = () => weights(5, 5).envoy) => ({
+		closable: { forms: () => new Map([["Service a", form]]), close },
+	});
+	const broken = (): never => {
+		throw new Error("no such cluster");
+	};
+	server.publish({ ...weights(9, 1), ...closable("1") }, 1);
+	const client = connect();
+	await client.follow("envoy-1", CLUSTERS);
+	server.publish({ ...weights(0, 0), ...closable("2") }, 2);
+	client.ask("routes", ["weir/edge"], await client.next(), { error: "no" });
+	const second = acknowledged(server);
+	client.ask("routes", ["weir/edge"], await client.next());
+	t.equal(await second, 2);
+	lines.length = 0;
+	const third = until(server, () => true);
+	server.publish({ ...weights(0, 1), ...closable("3", broken) }, 3);
+	await third;
+	t.match(server.proxies()[0], { revision: 2, closed: [{ service: "a" }], types: { routes: { state: "SYNCED" } } });
+	t.same(lines, ["Services cannot be closed for an Envoy that refuses them: no such cluster"], "told once");
+	server.publish({ ...weights(0, 2), ...closable("4", () => weights(6, 6).envoy) }, 4);
+	const bytes = (await client.next()).resources[0]?.value ?? new Uint8Array();
+	const { virtualHosts } = fromBinary(RouteConfigurationSchema, bytes);
+	t.match(JSON.stringify(virtualHosts), /"weight":6/);
+	t.equal(client.unread, 0);
+});
+
 t.test("an inconsistent plan is refused and what was published stays", async (t) => {
 	const { server, connect } = await start(t);
 	server.publish(weights(9, 1), 1);
