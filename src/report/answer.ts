@@ -119,7 +119,9 @@ function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":
-			return `It goes on when the data are whole again; ${harm}.`;
+			return status.phase === "Promoting"
+				? `It ends when the data are whole again; ${harm}. Or a person ends it: ${personMay(status)}.`
+				: `It goes on when the data are whole again; ${harm}.`;
 		case "takeover-time":
 		case "takeover-health":
 			return "The winner takes over more of the traffic step by step, as long as its requests succeed.";

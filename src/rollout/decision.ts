@@ -56,7 +56,7 @@ export type Action =
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 9;
+export const RULES = 10;
 
 /** From these rules on thresholds have eras, and the baseline is watched. */
 export const RULES_WITH_ERAS = 3;
@@ -90,6 +90,9 @@ export const RULES_WITH_GRID_SHAPES = 9;
  * and an arm that was frozen for harm is promoted by a person alone.
  */
 export const RULES_WITH_KNOWN_HARMS = 9;
+
+/** From these rules on harm says on which broken data it was found, and a holdback does not end on them by itself. */
+export const RULES_WITH_DOUBTS = 10;
 
 /** Everything decide() reads. */
 export interface DecisionInput {

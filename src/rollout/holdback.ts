@@ -2,16 +2,22 @@
  * A holdback: the winner's Variant is the Service's default, a share of the baseline's units stays where it is until the
  * time is over. Harm that is proved in it takes the winner back, or (onHarm: freeze) leaves it to a person, who aborts or ends
  * the holdback by promoting once more. A harm that froze the arm before, and that it was promoted with all the same, is told
- * and takes nothing back: a person has accepted this claim, over all units and so in each part of them.
+ * and takes nothing back: a person has accepted this claim, over all units and so in each part of them. Broken data hold its
+ * end as they hold a promotion, for no harm found on them is no absence of harm; harm found on them counts and says so.
  */
 import type { Analysis } from "../analysis/analyse.js";
 import { baselineOf } from "../analysis/question.js";
-import { type DecisionInput, type Finding, type Outcome, RULES_WITH_KNOWN_HARMS } from "./decision.js";
+import {
+	type DecisionInput,
+	type Finding,
+	type Outcome,
+	RULES_WITH_DOUBTS,
+	RULES_WITH_KNOWN_HARMS,
+} from "./decision.js";
 import { outcomeOf, type Words } from "./outcome.js";
 import { people, whereIn, worse } from "./plainWords.js";
-import { troubles } from "./rules/brokenData.js";
+import { doubts, doubtsOfHarm } from "./rules/brokenData.js";
 import { harmKey, namesOfHarm } from "./rules/harm.js";
-import { SRM_ALPHA } from "./rules/sampleRatio.js";
 import { duration, harmSentence } from "./sentence.js";
 import { completion, judgeHealth, judgesApart } from "./takeover.js";
 
@@ -30,26 +36,31 @@ export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs:
 	if (fresh.length > 0) return harmed(input, analysis, fresh, fromMs);
 	const left = (experiment.spec.rollout.holdback?.forMs ?? 0) - (nowMs - fromMs);
 	const ended = "the holdback has ended";
+	const isOpen = rules >= RULES_WITH_DOUBTS && doubts(input, analysis).length > 0;
 	if (left <= 0 && !tells) return completion(input, analysis, `${ended} without proved harm`);
 	const known = harms.filter(isKnown);
-	if (left <= 0) {
+	if (left <= 0 && !isOpen) {
 		const { reason, summary } = judgement(input, analysis, known, "");
 		return completion(input, analysis, `${ended}; ${reason}`, summary);
 	}
 	const { why } = judgeHealth(evidence.health, variant, 1);
-	const reason = `Holdback by ${variant} for ${duration(left)} more`;
-	const summary = `${variant} is the new version; a few people keep the old one for ${duration(left)} more`;
+	const reason = `Holdback by ${variant}${left > 0 ? ` for ${duration(left)} more` : ", whose time is over"}`;
+	const keep = left > 0 ? ` for ${duration(left)} more` : ", though its time is over";
+	const summary = `${variant} is the new version; a few people keep the old one${keep}`;
 	const words: Words = {
 		get reason() {
-			if (tells) return `${reason}: ${judgement(input, analysis, known, " yet").reason}; ${why}.`;
+			const until = isOpen ? "it does not end until they are whole, unless a person promotes or aborts; " : "";
+			if (tells) return `${reason}: ${judgement(input, analysis, known, " yet").reason}; ${until}${why}.`;
 			const among = judgesApart(input) ? ` among ${unitsSoFar(input, arm)} first exposed in it` : "";
 			return `${reason}, no harm is proved${among}; ${why}.`;
 		},
 		get summary() {
-			if (tells) return `${summary}: ${judgement(input, analysis, known, " yet").summary}.`;
+			const until = isOpen ? " It does not end until that is mended, unless a person ends it." : "";
+			if (tells) return `${summary}: ${judgement(input, analysis, known, " yet").summary}.${until}`;
 			return `${summary}, and no harm has been found.`;
 		},
 	};
+	if (isOpen) return outcomeOf(input, analysis, ["hold", "data"], words, { waitsFor: "data" });
 	const rule = tells && known.length > 0 ? "harm" : "takeover";
 	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor: "holdback", expectedMs: left });
 }
@@ -58,9 +69,10 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 	const { experiment, status, nowMs, rules = 0 } = input;
 	const apart = judgesApart(input);
 	const whose = apart ? `among units first exposed in its ${duration(nowMs - fromMs)}, ` : "";
-	const reason = `${whose}${harms.map(harmSentence).join("; ")}.`;
+	const doubted = doubtsOfHarm(input, analysis);
+	const reason = `${whose}${harms.map(harmSentence).join("; ")}.${doubted.reason}`;
 	const toWhom = apart ? " to the people who came since it took over" : "";
-	const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.`;
+	const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubted.summary}`;
 	if (experiment.spec.rollout.onHarm === "freeze") {
 		const ends =
 			rules < RULES_WITH_KNOWN_HARMS
@@ -127,7 +139,7 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 		reasons.push("no metric is declared to judge by");
 		summaries.push("nothing is watched in it");
 	}
-	const broken = distrusted(input, analysis);
+	const broken = doubts(input, analysis);
 	if (broken.length > 0) {
 		reasons.push(`the data are broken: ${broken.map(({ reason }) => reason).join("; ")}`);
 		summaries.push(`but what is measured cannot be trusted: ${broken.map(({ summary }) => summary).join("; ")}`);
@@ -140,17 +152,6 @@ function amongWhom(judged: readonly Finding[], named: boolean): string {
 	const counts = new Set(judged.map(people));
 	if (counts.size > 1) return ` (${unique(judged.map((one) => `${one.metric} among ${people(one)}`))})`;
 	return `${named ? ` by ${unique(judged.map(({ metric }) => metric))}` : ""} among ${[...counts].join("")}`;
-}
-
-/** What would hold a ramp, and holds nothing here: it is told beside what was found. */
-function distrusted(input: DecisionInput, { srm }: Analysis): Words[] {
-	const found = troubles(input);
-	if (srm !== null && srm.p < SRM_ALPHA)
-		found.push({
-			reason: `sample ratio mismatch, p ${srm.p.toExponential(2)} over ${srm.units} exposed units`,
-			summary: "people are not split between the versions as they should be",
-		});
-	return found;
 }
 
 const unique = (names: readonly string[]): string => [...new Set(names)].join(", ");

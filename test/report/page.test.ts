@@ -195,6 +195,22 @@ t.test("broken data are said where they are read", (t) => {
 	t.end();
 });
 
+t.test("a holdback that broken data keep open says who may end it", (t) => {
+	const input = reportInput(WINNING);
+	const { promotion } = input.status;
+	const status = {
+		...input.status,
+		phase: "Promoting",
+		promotion: promotion === null ? null : { ...promotion, heldBackFromMs: input.atMs - 1_000 },
+	} as const;
+	const evidence: Evidence = { ...(input.evidence as Evidence), droppedEntries: 100_000 };
+	t.match(reportOf({ ...input, status, evidence }).answer, {
+		state: "Data broken",
+		next: /^It ends when the data are whole again; .* Or a person ends it: weir promote ends the holdback, abort takes/,
+	});
+	t.end();
+});
+
 t.test("a quantile's picture says which requests it counts, and that an equal version is not at its thin line", (t) => {
 	const page = reportPage(reportOf(reportInput(MEASURING)));
 	t.match(page, /latency-p99 \(requests above 40 ms \(20 ms \+ 100%\) against the baseline&#39;s above 20 ms\)/);

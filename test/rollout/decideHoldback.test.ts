@@ -247,30 +247,76 @@ t.test("a harm that a person promoted the arm with is told and takes nothing bac
 	t.end();
 });
 
-t.test("what would hold a ramp is told beside what was found, and among how many it was found", (t) => {
+t.test("a holdback tells among how many no harm was found", (t) => {
 	const begun = at(promoting(1, 500_000)).status;
 	const whole = /now: no harm has been found among 6,000 people against 6,000\.$/;
 	t.match(at(begun, { nowMs: 160_000 }).summary, whole);
-	const lost = evidence(GOOD, { ...HEALTHY, droppedEntries: 9_000 });
-	t.match(at(begun, { evidence: lost, nowMs: 130_000 }), {
-		action: "hold",
-		rule: "takeover",
-		reason: /; the data are broken: 9000 access-log entries were dropped, more than 1% of 18000 units; variant v2/,
-		summary:
-			/found among 6,000 people against 6,000; but what is measured cannot be trusted: 9,000 records of requests were lost\.$/,
-	});
-	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000 } }, HEALTHY);
-	t.match(at(begun, { evidence: skewed, nowMs: 160_000 }), {
-		action: "complete",
-		reason: /; the data are broken: sample ratio mismatch, p \S+e-\d+ over 9000 exposed units\./,
-		summary: /cannot be trusted: people are not split between the versions as they should be\.$/,
-	});
 	const made = evidence(GOOD, HEALTHY);
 	const fewer = made.arms.map((arm) => ({ ...arm, metrics: { ...arm.metrics, "error-rate": rate(5_000, 0) } }));
 	t.match(
 		at(begun, { evidence: { ...made, arms: fewer }, nowMs: 160_000 }).summary,
 		/found \(latency-p99 among 6,000 people against 6,000, error-rate among 5,000 people against 5,000, accuracy among 6,000/,
 	);
+	t.end();
+});
+
+t.test("broken data and a broken sample ratio keep a holdback from ending, until a person ends it", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const lost = evidence(GOOD, { ...HEALTHY, droppedEntries: 9_000 });
+	const early = at(begun, { evidence: lost, nowMs: 130_000 });
+	t.match(early, {
+		action: "hold",
+		rule: "data",
+		waitsFor: "data",
+		expectedMs: null,
+		reason:
+			/^Holdback by v2 for 30 s more: .*; the data are broken: 9000 access-log entries were dropped, more than 1% of 18000 units; it does not end until they are whole, unless a person promotes or aborts; variant v2/,
+		summary:
+			/keep the old one for 30 s more: .* 6,000 people against 6,000; but what is measured cannot be trusted: 9,000 records of requests were lost\. It does not end until that is mended, unless a person ends it\.$/,
+	});
+	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000 } }, HEALTHY);
+	const late = at(begun, { evidence: skewed, nowMs: 160_000 });
+	t.match(late, {
+		action: "hold",
+		rule: "data",
+		waitsFor: "data",
+		status: { phase: "Promoting", promotion: { takeoverPpm: 950_000 } },
+		defaultVariant: null,
+		reason:
+			/^Holdback by v2, whose time is over: no harm .*; the data are broken: sample ratio mismatch, p \S+e-\d+ over 9000 exposed units; it does not end/,
+		summary:
+			/a few people keep the old one, though its time is over: .*; but what is measured cannot be trusted: people are not split between the versions as they should be\. It does/,
+	});
+	t.equal(at(late.status, { nowMs: 160_000 }).action, "complete", "whole again");
+	const person = { experiment: HELD, status: late.status, by: "ada", nowMs: 200_000 };
+	t.match(actByPerson(person, { verb: "promote", arm: null }), { action: "complete", defaultVariant: "v2" });
+	t.match(actByPerson(person, { verb: "abort" }), { action: "abort", defaultVariant: "v1" });
+	// Rules 9 told it beside what was found, and a hold is recorded once per kind: in the midst of it nobody was told.
+	t.match(at(begun, { rules: 9, evidence: lost, nowMs: 130_000 }), { rule: "takeover", waitsFor: "holdback" });
+	t.match(at(begun, { rules: 9, evidence: skewed, nowMs: 160_000 }), {
+		action: "complete",
+		summary: /cannot be trusted: people are not split between the versions as they should be\.$/,
+	});
+	t.end();
+});
+
+t.test("harm found on broken data counts in a holdback as before it, and says what it was found on", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	const found = { evidence: skewed, nowMs: 130_000 };
+	const told = {
+		reason:
+			/error-rate of .*\)\. Harm counts though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
+		summary: /error-rate of .* But what is measured cannot be trusted: people are not split .* as they should be\.$/,
+	};
+	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...told });
+	t.notMatch(at(begun, { ...found, rules: 9 }).reason, /broken/);
+	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
+	t.match(at(begun, { ...found, experiment: freezing }), { action: "hold", waitsFor: "person", ...told });
+	t.match(at({}, found), { action: "close-arm", rule: "harm", ...told }, "and before it");
+	t.match(at({}, { ...found, experiment: freezing }), { action: "pause", rule: "harm", ...told });
+	t.match(at({ closedArms: ["other"] }, found), { action: "roll-back", rule: "harm", ...told });
+	t.notMatch(at({}, { ...found, rules: 9 }).reason, /broken/);
 	t.end();
 });
 

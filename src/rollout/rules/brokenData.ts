@@ -1,7 +1,8 @@
 /**
  * Broken data: what arrives cannot be trusted, so nothing is ramped or promoted on it, and the decision says why.
- * Harm is still looked for, and maxDuration still ends: a sender that never comes back must not hold people for ever.
+ * Harm is still looked for and acted upon, for that is the safe side, and maxDuration still ends: a sender that never comes back must not hold people for ever.
  */
+import type { Analysis } from "../../analysis/analyse.js";
 import { claimedMetrics } from "../../analysis/claim.js";
 import type { MetricEvidence } from "../../analysis/evidence.js";
 import { unequalMissing } from "../../analysis/missingOutcomes.js";
@@ -9,7 +10,13 @@ import { problemOfGrid } from "../../analysis/quantileGrid.js";
 import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../analysis/statistics/extremes.js";
 import { problemOf } from "../../analysis/statistics/moments.js";
 import type { Metric } from "../../resources/resource.js";
-import { type DecisionInput, RULES_WITH_GRID_SHAPES, RULES_WITH_ROUNDING, RULES_WITH_SHAPES } from "../decision.js";
+import {
+	type DecisionInput,
+	RULES_WITH_DOUBTS,
+	RULES_WITH_GRID_SHAPES,
+	RULES_WITH_ROUNDING,
+	RULES_WITH_SHAPES,
+} from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count } from "../plainWords.js";
 import { duration, number, percent } from "../sentence.js";
@@ -55,6 +62,27 @@ export const brokenData: RuleOf = (input, analysis) => {
 /** Everything that is wrong with the evidence. */
 export function troubles(input: DecisionInput): Words[] {
 	return [...clocks(input), ...shapes(input), ...shares(input), ...missing(input), ...silent(input)];
+}
+
+/** The same, and a broken sample ratio: why what was found cannot be trusted. */
+export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Words[] {
+	const found = troubles(input);
+	if (srm !== null && srm.p < SRM_ALPHA)
+		found.push({
+			reason: `sample ratio mismatch, p ${srm.p.toExponential(2)} over ${srm.units} exposed units`,
+			summary: "people are not split between the versions as they should be",
+		});
+	return found;
+}
+
+/** What harm says besides, for it counts all the same; each a sentence after a space, or empty. */
+export function doubtsOfHarm(input: DecisionInput, analysis: Pick<Analysis, "srm">): Words {
+	const found = (input.rules ?? 0) < RULES_WITH_DOUBTS ? [] : doubts(input, analysis);
+	if (found.length === 0) return { reason: "", summary: "" };
+	return {
+		reason: ` Harm counts though the data are broken: ${found.map(({ reason }) => reason).join("; ")}.`,
+		summary: ` But what is measured cannot be trusted: ${found.map(({ summary }) => summary).join("; ")}.`,
+	};
 }
 
 /** Windows close by the clock: one that went back opens them again, and what was counted is counted otherwise. */

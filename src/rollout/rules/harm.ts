@@ -9,6 +9,7 @@ import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
 import { whereIn, worse } from "../plainWords.js";
 import { harmSentence, percent } from "../sentence.js";
 import type { ExperimentStatus } from "../status.js";
+import { doubtsOfHarm } from "./brokenData.js";
 
 /** Names a harm in a status. */
 export function harmKey({ arm, metric, role, segment }: Finding): string {
@@ -33,8 +34,9 @@ export const harm: RuleOf = (input, analysis) => {
 	const { status, experiment } = input;
 	const harms = analysis.findings.filter((finding) => finding.verdict === "harm");
 	if (harms.length === 0) return null;
-	const reason = `${harms.map(harmSentence).join("; ")}.`;
-	const plain = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.`;
+	const doubts = doubtsOfHarm(input, analysis);
+	const reason = `${harms.map(harmSentence).join("; ")}.${doubts.reason}`;
+	const plain = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubts.summary}`;
 	if (experiment.spec.rollout.onHarm === "freeze") return frozen(input, analysis, harms, { reason, plain });
 	const harmed = [...new Set(harms.map((finding) => finding.arm))];
 	const left = openChallengers(input).filter((arm) => !harmed.includes(arm));
