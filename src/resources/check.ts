@@ -11,6 +11,7 @@ import { loopProblems } from "./checkLoop.js";
 import { referenceProblems } from "./checkReference.js";
 import { rolloutProblems } from "./checkRollout.js";
 import { sharedProblems } from "./checkShared.js";
+import { formerOwners } from "./claim.js";
 import { type Named, Positions, resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import type { Problem, ResourceSet } from "./resource.js";
@@ -53,8 +54,9 @@ export function checkResources(
 	return problems;
 }
 
-function serviceProblems({ set, report }: Check): void {
-	const owners = new Map<string, Named>();
+function serviceProblems(check: Check): void {
+	const { set, report } = check;
+	const owners = formerOwners(check, ({ spec }) => spec.hosts);
 	for (const service of set.services) {
 		const { defaultVariant, variants, hosts } = service.spec;
 		const names = variants.map((variant) => variant.name);
@@ -63,11 +65,9 @@ function serviceProblems({ set, report }: Check): void {
 			report(service, ["spec", "defaultVariant"], message, knownNames(defaultVariant, names, "variants"));
 		}
 		for (const [index, host] of hosts.entries()) {
-			const owner = owners.get(host);
-			if (owner === undefined) {
-				owners.set(host, service);
-				continue;
-			}
+			const owner = owners.get(host) ?? service;
+			owners.set(host, owner);
+			if (owner === service && hosts.indexOf(host) === index) continue;
 			const whose = owner === service ? "listed twice" : `taken by ${resourceTitle(owner)}`;
 			report(service, ["spec", "hosts", index], `host ${host} is ${whose}`, "give each host to one Service, once");
 		}

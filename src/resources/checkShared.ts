@@ -2,6 +2,7 @@
  * What one namespace alone may declare: a second Service on another namespace's servers would be a second door to them,
  * with rules of its own (`access: open`) where the first has a guard.
  */
+import { formerOwners } from "./claim.js";
 import { isLoopback } from "./host.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
@@ -14,8 +15,12 @@ import type { Service } from "./resource.js";
  * I/O: that two DNS names, or a name and an IP address, lead to the same one is not seen, and only its SPIFFE id tells
  * it then. So give a guarded Service `identities`: a second name for its servers is no use without them.
  */
-export function sharedProblems({ set, report }: Check): void {
-	const owners = new Map<string, Service>();
+export function sharedProblems(check: Check): void {
+	const { set, report } = check;
+	const owners = formerOwners(check, ({ spec }) => [
+		...spec.variants.flatMap(({ endpoints }) => endpoints.map(({ address, port }) => serverKey(address, port))),
+		...(spec.identities ?? []),
+	]);
 	const foreign = (service: Service, what: string): Service | null => {
 		const owner = owners.get(what);
 		if (owner === undefined) owners.set(what, service);

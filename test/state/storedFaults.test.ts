@@ -1,6 +1,7 @@
 /** What an earlier Weir took and this one would not: it stays, is told of, and is for its owners alone to mend. */
 import t from "tap";
 import { conditionLines } from "../../src/cli/commands/alarms.js";
+import { parseResources } from "../../src/resources/parse.js";
 import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
 import { type ApplyResult, Store } from "../../src/state/store.js";
 import { file, temporaryDirectory } from "./employment.js";
@@ -118,6 +119,36 @@ t.test("the same for any text that is refused today, and for what is amiss betwe
 	t.match(said(store.apply(file(source), options)), /unknown Service "gone"/, "an edit meets it");
 	const gone = [{ kind: "Service" as const, name: "evil/svc" }];
 	t.match(said(store.delete(gone, options)), /evil\/p2 names Service evil\/svc/, "what a change breaks is its problem");
+});
+
+t.test("what two stored Services name stays with the first, whichever of them is edited", async (t) => {
+	const store = opened(t);
+	const applied = (text: string): string => said(store.apply(file(text), options));
+	const edited = (text: string): string => text.replace("  protocol: http1", "  protocol: http1\n  timeout: 3s");
+	const identity = '  identities: ["spiffe://a.example/server"]\n';
+	const first = serviceText("svc", "evil", identity);
+	const second = serviceText("svc", "users", identity.replace("server", "other"));
+	const policies = [policy("p", CHEAP), policy("p", CHEAP, "users")];
+	t.equal(applied([GATEWAY, first, second, ...policies].join("---\n")), "");
+	const theirs = second.replaceAll("svc.users", "svc.evil").replace("other", "server");
+	const stored = store.sources.find(({ source }) => source === second);
+	const [service] = parseResources(file(theirs)).resources.services;
+	if (stored === undefined || service === undefined) throw new Error("no Service");
+	store.database.transaction(() =>
+		store.database.resources.putSync(["Service", "users/svc"], { resource: service, source: theirs }),
+	);
+	t.equal(applied(`# read\n${GATEWAY}`), "");
+	t.equal(applied(edited(first)), "");
+	const faults =
+		/host svc.evil.example is taken by Service evil\/svc.*identities.*(endpoint .* by Service evil\/svc.*){2}/s;
+	t.match(applied(edited(theirs)), faults);
+	t.match(applied(serviceText("svc", "third").replaceAll("svc.third", "svc.evil")), /taken by Service evil\/svc/);
+	t.equal(applied(edited(second)), "", "it gives way");
+	t.match(
+		applied(first.replace("[svc.evil.example]", "[svc.evil.example, svc.users.example]")),
+		/^weir.yaml:5:.*host svc.users.example is taken by Service users\/svc/,
+	);
+	t.match(applied(first.replace("[svc.evil.example]", "[svc.evil.example, svc.evil.example]")), /listed twice/);
 });
 
 t.test("weir status tells those who may read them", async (t) => {
