@@ -94,6 +94,9 @@ export const RULES_WITH_KNOWN_HARMS = 9;
 /** From these rules on harm says on which broken data it was found, and a holdback does not end on them by itself. */
 export const RULES_WITH_DOUBTS = 10;
 
+/** From these rules on what is ready and held for a person ends with maxDuration. */
+export const RULES_WITH_LIMITED_HOLDS = 10;
+
 /** Everything decide() reads. */
 export interface DecisionInput {
 	/** Absent: made before rules had numbers, see formerRules.ts. */

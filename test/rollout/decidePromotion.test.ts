@@ -2,7 +2,8 @@
 import t from "tap";
 import type { PeriodEvidence } from "../../src/analysis/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
-import { crossing, evidence, experiment, input, LAST_STEP, rate, status } from "./example.js";
+import { RULES } from "../../src/rollout/decision.js";
+import { crossing, evidence, experiment, input, LAST_STEP, ROLLOUT, rate, status } from "./example.js";
 
 const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
 const ready = (extra: Parameters<typeof evidence>[1]) =>
@@ -123,5 +124,67 @@ t.test("an arm that was frozen for harm is promoted by a person alone; one that 
 			status: { promotion: { arm: "other" } },
 		});
 	t.match(by({ other: { n: 9_000, accuracy: 0.81 }, ...two }, 9).status.promotion, { arm: "other" }, "in either order");
+	t.end();
+});
+
+t.test("what is ready and held for a person ends with maxDuration all the same, as its declaration says", (t) => {
+	const over = { ...LAST_STEP, startedAtMs: -600_000 };
+	const fades = { periods: periods([0.78, 0.9], [0.78, 0.72]) };
+	const cell = { control: [3_000, 0.78], boosted: [3_000, 0.9] } as const;
+	const meets = { interactions: [crossing({ old: cell, new: { ...cell, boosted: [3_000, 0.76] } })] };
+	const by = (change: Parameters<typeof status>[0], extra: Parameters<typeof evidence>[1], rules = RULES) => {
+		const declared = (onInconclusive: "pause" | "keep-default") =>
+			decide(
+				input({
+					rules,
+					experiment: experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive } }),
+					status: status({ ...over, ...change }),
+					evidence: evidence(GOOD, extra),
+				}),
+			);
+		return [declared("keep-default"), declared("pause")] as const;
+	};
+	const frozen = { frozenHarms: ["boosted|accuracy|goal"] };
+	for (const [change, extra, reason, summary] of [
+		[
+			frozen,
+			{},
+			/every claim of arm boosted is proved by now, but it was frozen when accuracy was proved worse/,
+			/boosted would be ready, but it was stopped before because accuracy was worse/,
+		],
+		[
+			{},
+			fades,
+			/the effect of arm boosted on accuracy fades: .* no proof/,
+			/it helped only the first people: .* asked for/,
+		],
+		[
+			{},
+			meets,
+			/arm boosted interacts with experiment team\/banner: .* with new/,
+			/it helps differently with old than/,
+		],
+	] as const) {
+		const [ended, paused] = by(change, extra);
+		t.match(ended, {
+			action: "roll-back",
+			rule: "max-duration",
+			status: { phase: "RolledBack", allocationPpm: 0 },
+			reason: new RegExp(`^Back to the default: no promotion after 11.7 min of at most 10 min: ${reason.source}\\.$`),
+			summary: new RegExp(
+				`^Everybody is back on the old version: nobody promoted the new one in 11.7 min: .*${summary.source}`,
+			),
+		});
+		t.notMatch(ended.summary, /A person may|says nothing against/);
+		t.match(paused, {
+			action: "pause",
+			rule: "max-duration",
+			status: { phase: "Paused", hold: "inconclusive" },
+			reason: new RegExp(`^Paused: no promotion after .*${reason.source}; a person decides\\.$`),
+		});
+		t.equal(by({ ...change, durationFromMs: 90_000 }, extra)[0].action, "hold", "resumed: its time begins anew");
+		t.equal(by(change, extra, 9)[0].action, "hold");
+	}
+	t.equal(by({}, {})[0].action, "promote", "what nothing holds is promoted, however late");
 	t.end();
 });

@@ -1,6 +1,6 @@
 /**
  * The end without a verdict: maxDuration is over, or the last planned look did not prove the goal. What onInconclusive
- * says happens. It is no verdict on the challenger, least of all where too few people came.
+ * says happens. It is no verdict on the challenger, least of all where too few people came. A pause outlasts it.
  */
 import type { DecisionInput, Outcome, Rule } from "../decision.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
@@ -8,11 +8,18 @@ import { count } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { duration } from "../sentence.js";
 
-export const maxDuration: RuleOf = (input, analysis) => {
+/** @param held why an arm that is ready was left to a person, who did not come */
+export const maxDuration = (...[input, analysis, held]: [...Parameters<RuleOf>, held?: Words]): Outcome | null => {
 	const { experiment, status, nowMs } = input;
 	const { maxDurationMs, minUnits } = experiment.spec.rollout;
 	const ran = nowMs - (status.durationFromMs ?? status.startedAtMs);
 	if (maxDurationMs === null || ran < maxDurationMs) return null;
+	if (held !== undefined)
+		return inconclusive(input, analysis, "max-duration", {
+			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${held.reason}`,
+			summary: `nobody promoted the new one in ${duration(ran)}: ${held.summary}`,
+			blames: true,
+		});
 	const { arm, what, units } = scarcest(input);
 	const missing = units < minUnits ? `; arm ${arm} has ${units} of ${minUnits} ${what}, too few to tell` : "";
 	const few = units < minUnits ? `, because too few people came: ${arm} lacks ${count(minUnits - units)}` : "";
@@ -22,12 +29,12 @@ export const maxDuration: RuleOf = (input, analysis) => {
 	});
 };
 
-/** What onInconclusive says. `words` without the beginning and the full stop. */
+/** What onInconclusive says. `words` without the beginning and the full stop. @param blames they speak against the new version */
 export function inconclusive(
 	input: DecisionInput,
 	analysis: Parameters<RuleOf>[1],
 	rule: Rule,
-	{ reason, summary }: Words,
+	{ reason, summary, blames = false }: Words & { readonly blames?: boolean },
 ): Outcome {
 	const { experiment, status } = input;
 	if (experiment.spec.rollout.onInconclusive === "pause")
@@ -44,7 +51,7 @@ export function inconclusive(
 		["roll-back", rule],
 		{
 			reason: `Back to the default: ${reason}.`,
-			summary: `Everybody is back on the old version, which says nothing against the new one: ${summary}.`,
+			summary: `Everybody is back on the old version${blames ? "" : ", which says nothing against the new one"}: ${summary}.`,
 		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null } },
 	);

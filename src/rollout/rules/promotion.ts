@@ -1,7 +1,7 @@
 /**
  * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
  * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
- * another running Experiment.
+ * another running Experiment: then a person may promote it, until maxDuration ends it.
  */
 import type { Analysis } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
@@ -14,13 +14,17 @@ import {
 	type Outcome,
 	RULES_WITH_HOLDBACKS,
 	RULES_WITH_KNOWN_HARMS,
+	RULES_WITH_LIMITED_HOLDS,
+	type Rule,
+	type WaitsFor,
 } from "../decision.js";
-import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
+import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { better, peopleOfLook } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
+import { maxDuration } from "./maxDuration.js";
 import { leftOut } from "./ramp.js";
 
 /** Level at which an interaction is proved: as many promotions are held for a person without a reason. */
@@ -40,11 +44,11 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (best === null) return null;
 	const harmedBy = namesOfHarm(status, best.arm);
 	if ((input.rules ?? 0) >= RULES_WITH_KNOWN_HARMS && harmedBy.length > 0)
-		return harmedBefore(input, analysis, best, harmedBy);
+		return held(input, analysis, harmedBefore(best.arm, harmedBy));
 	const trend = overTime(input, best);
-	if (trend?.trend === "fades") return fading(input, analysis, best, trend);
+	if (trend?.trend === "fades") return held(input, analysis, fading(best, trend));
 	const [other] = interacting(input, best);
-	if (other !== undefined) return interaction(input, analysis, best, other);
+	if (other !== undefined) return held(input, analysis, interaction(best, other));
 	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
 	const { variant = "", takeoverPpm = 0 } = after.promotion ?? {};
 	const from = percent(takeoverPpm);
@@ -117,47 +121,59 @@ function weaker(trend: EffectOverTime | null): string {
 
 const said = (value: number | null): string => (value === null ? "unknown" : number(value));
 
+interface Held {
+	readonly rule: Rule;
+	readonly waitsFor: WaitsFor;
+	/** Without the full stop. */
+	readonly why: Words;
+	/** How a person promotes it all the same. */
+	readonly how?: string;
+}
+
+/** It waits for a person, but not beyond its time. */
+function held(input: DecisionInput, analysis: Analysis, { rule, waitsFor, why, how = "" }: Held): Outcome {
+	const { rules = 0, status } = input;
+	const ended = rules < RULES_WITH_LIMITED_HOLDS ? null : maxDuration(input, analysis, why);
+	if (ended !== null) return ended;
+	const words = {
+		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
+		summary: `${why.summary}. A person may promote it all the same.`,
+	};
+	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor });
+}
+
 /** A person who resumed after it has let the test go on, and accepted no harm. */
-function harmedBefore(input: DecisionInput, analysis: Analysis, { arm }: Winner, by: readonly string[]): Outcome {
+function harmedBefore(arm: string, by: readonly string[]): Held {
 	const names = by.join(", ");
-	return outcomeOf(
-		input,
-		analysis,
-		["hold", "harm"],
-		{
-			reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved by now, but it was frozen when ${names} was proved worse; a person may promote it by its name (--arm ${arm}).`,
-			summary: `${arm} would be ready, but it was stopped before because ${names} was worse. A person may promote it all the same.`,
+	return {
+		...{ rule: "harm", waitsFor: "person", how: ` it by its name (--arm ${arm})` },
+		why: {
+			reason: `every claim of arm ${arm} is proved by now, but it was frozen when ${names} was proved worse`,
+			summary: `${arm} would be ready, but it was stopped before because ${names} was worse`,
 		},
-		{ waitsFor: "person" },
-	);
+	};
 }
 
-function fading(input: DecisionInput, analysis: Analysis, best: Winner, trend: EffectOverTime): Outcome {
-	const { early, late, lateFromMs } = trend;
-	const { metric, line } = best.goal;
-	return outcomeOf(
-		input,
-		analysis,
-		["hold", "novelty"],
-		{
-			reason: `Holding at ${percent(input.status.allocationPpm)}: the effect of arm ${best.arm} on ${metric} fades: at least ${number(early.lower)} among units first exposed before ${lateFromMs}, at most ${number(late.upper)} since, the line is ${number(line)}; read at this look, it is a caution and no proof; a person may promote.`,
-			summary: `${best.arm} would be ready, but as it looks now it helped only the first people: those who came later no longer gain as much as was asked for. A person may promote it all the same.`,
+function fading({ arm, goal }: Winner, { early, late, lateFromMs }: EffectOverTime): Held {
+	return {
+		...{ rule: "novelty", waitsFor: "proof" },
+		why: {
+			reason: `the effect of arm ${arm} on ${goal.metric} fades: at least ${number(early.lower)} among units first exposed before ${lateFromMs}, at most ${number(late.upper)} since, the line is ${number(goal.line)}; read at this look, it is a caution and no proof`,
+			summary: `${arm} would be ready, but as it looks now it helped only the first people: those who came later no longer gain as much as was asked for`,
 		},
-		{ waitsFor: "proof" },
-	);
+	};
 }
 
-function interaction(input: DecisionInput, analysis: Analysis, best: Winner, found: Interaction): Outcome {
-	const at = `Holding at ${percent(input.status.allocationPpm)}: arm ${best.arm}`;
-	const words =
+function interaction({ arm, goal }: Winner, found: Interaction): Held {
+	const why =
 		found.kind === "assignment"
 			? {
-					reason: `${at} and the arms of experiment ${found.with} are not assigned independently (p ${found.p.toExponential(2)}), so each also measures the other; a person may promote.`,
-					summary: `${best.arm} would be ready, but who gets it depends on experiment ${found.with}, so the two cannot be told apart. A person may promote it all the same.`,
+					reason: `arm ${arm} and the arms of experiment ${found.with} are not assigned independently (p ${found.p.toExponential(2)}), so each also measures the other`,
+					summary: `${arm} would be ready, but who gets it depends on experiment ${found.with}, so the two cannot be told apart`,
 				}
 			: {
-					reason: `${at} interacts with experiment ${found.with}: ${best.goal.metric} at least ${number(found.better.measured.lower)} with its arm ${found.better.arm}, at most ${number(found.worse.measured.upper)} with ${found.worse.arm}; a person may promote.`,
-					summary: `${best.arm} would be ready, but it helps differently with ${found.better.arm} than with ${found.worse.arm} of experiment ${found.with}, so that one should be decided first. A person may promote it all the same.`,
+					reason: `arm ${arm} interacts with experiment ${found.with}: ${goal.metric} at least ${number(found.better.measured.lower)} with its arm ${found.better.arm}, at most ${number(found.worse.measured.upper)} with ${found.worse.arm}`,
+					summary: `${arm} would be ready, but it helps differently with ${found.better.arm} than with ${found.worse.arm} of experiment ${found.with}, so that one should be decided first`,
 				};
-	return outcomeOf(input, analysis, ["hold", "interaction"], words, { waitsFor: "person" });
+	return { rule: "interaction", waitsFor: "person", why };
 }
