@@ -38,16 +38,15 @@ export function parseResources(files: readonly ResourceFile[]): ParsedResources 
 	const declared = new Set<string>();
 	let documents = 0;
 	for (const file of files) {
-		const yaml = readYaml(file);
 		if (file.accepted !== undefined) {
 			documents++;
-			const [document] = yaml.documents;
-			const resource = (document && readResource(document).resource) ?? file.accepted;
+			const { resource, places } = readAccepted(file, file.accepted);
 			declared.add(resourceTitle(resource));
-			positions.add(resource, document?.places ?? new DocumentPlaces(), false);
+			positions.add(resource, places, false);
 			resources.push(resource);
 			continue;
 		}
+		const yaml = readYaml(file);
 		for (const problem of yaml.problems) problems.push(problem);
 		for (const document of yaml.documents) {
 			documents++;
@@ -77,6 +76,24 @@ export function loadResources(files: readonly ResourceFile[]): ParsedResources {
 	const parsed = parseResources(files);
 	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions)];
 	return { ...parsed, problems: limited(inOrder(problems, files)) };
+}
+
+interface Accepted {
+	readonly resource: Resource;
+	readonly places: DocumentPlaces;
+}
+
+/** As long as their files: a change is checked against what is stored, and that against itself. */
+const READ = new WeakMap<ResourceFile, Accepted>();
+
+function readAccepted(file: ResourceFile, accepted: Resource): Accepted {
+	const known = READ.get(file);
+	if (known !== undefined) return known;
+	const [document] = readYaml(file).documents;
+	const resource = (document && readResource(document).resource) ?? accepted;
+	const read = { resource, places: document?.places ?? new DocumentPlaces() };
+	READ.set(file, read);
+	return read;
 }
 
 interface ReadResource {

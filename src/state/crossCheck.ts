@@ -44,18 +44,26 @@ export function crossCheck(
 	files: readonly { readonly name: string; readonly text: string }[],
 	status: Status,
 ): CrossChecked {
-	const { problems, sources, ...checked } = checkedSet(before, kept, files, status);
+	const asFiles = new Map(before.map((stored) => [stored, asFile(stored)]));
+	const { problems, sources, ...checked } = checkedSet(before, kept, files, status, asFiles);
 	const given = new Set(files.map(({ name }) => name));
 	const isOfStored = ({ position }: Problem): boolean =>
 		position?.file.startsWith(STORED) === true && !given.has(position.file);
 	if (!problems.some(isOfStored)) return { ...checked, problems: limited(inOrder(problems, sources)) };
 	// What a stored document was at fault for before, by a rule that it was accepted without, no other change waits for.
-	const standing = new Set(checkedSet(before, before, [], status).problems.map((one) => JSON.stringify(one)));
+	const standing = new Set(checkedSet(before, before, [], status, asFiles).problems.map((one) => JSON.stringify(one)));
 	const made = problems.filter((one) => !isOfStored(one) || !standing.has(JSON.stringify(one)));
 	return { ...checked, problems: limited(inOrder(made, sources)) };
 }
 
 const STORED = "stored ";
+
+/** The text of what is stored, as messages show it. */
+export const asFile = ({ resource, source }: StoredResource): ResourceFile & { readonly accepted: Resource } => ({
+	name: `${STORED}${keyOf(resource)}`,
+	text: source,
+	accepted: resource,
+});
 
 /** All problems, in no order, and the texts that were read. */
 function checkedSet(
@@ -63,20 +71,14 @@ function checkedSet(
 	kept: readonly StoredResource[],
 	files: readonly { readonly name: string; readonly text: string }[],
 	status: Status,
+	asFiles: ReadonlyMap<StoredResource, ResourceFile>,
 ): CrossChecked & { readonly sources: readonly ResourceFile[] } {
 	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
 	const assigning = running(status);
 	const demands = (one: Resource): boolean =>
 		one.kind !== "Experiment" || !hasEnded(one, known.get(keyOf(one)), status);
 	const stored = kept.filter(({ resource }) => demands(resource));
-	const sources: readonly ResourceFile[] = [
-		...stored.map(({ resource, source }) => ({
-			name: `${STORED}${keyOf(resource)}`,
-			text: source,
-			accepted: resource,
-		})),
-		...files,
-	];
+	const sources: readonly ResourceFile[] = [...stored.map((one) => asFiles.get(one) ?? asFile(one)), ...files];
 	const parsed = parseResources(sources);
 	const demanding = parsed.resources.experiments.filter(demands);
 	const defaults = new Map(parsed.resources.services.map((one) => [keyOf(one), liveDefault(one, known, status)]));

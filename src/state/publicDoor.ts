@@ -25,6 +25,7 @@ import type { PromotionGates } from "./promotionGates.js";
 import type { Publication } from "./publication.js";
 import { readiness } from "./readiness.js";
 import { serviceOf } from "./resourceSet.js";
+import type { StandingFault } from "./standingFaults.js";
 import type { ApplyResult, Store } from "./store.js";
 import { namespaceOf, visibleState } from "./visible.js";
 import { type GatewayAlarm, type PolicyHistoryAnswer, policyChange, requestAnswer, type StatusAnswer } from "./wire.js";
@@ -309,6 +310,11 @@ async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { 
 	const standing = await alarms();
 	const mayRead = acts.mayRead(caller);
 	const { revision, resources, status } = visibleState(store.current, mayRead);
+	const told = (all: readonly StandingFault[]) =>
+		all
+			.filter(({ resource }) => mayRead(resource.metadata.namespace))
+			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
+	const conditions = told(standingConditions(store.current.resources));
 	return {
 		revision,
 		lag: publication.lag(),
@@ -316,9 +322,8 @@ async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { 
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
-		conditions: standingConditions(store.current.resources)
-			.filter(({ resource }) => mayRead(resource.metadata.namespace))
-			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words })),
+		conditions,
+		faults: told(store.faults.now).filter((one) => !conditions.some(({ resource }) => resource === one.resource)),
 		alarms: standing?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);

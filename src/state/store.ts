@@ -29,6 +29,7 @@ import { PolicyHistory, type Restoration, type Scope } from "./policyHistory.js"
 import { type MetricName, metricNames, serviceOf, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
 import { bareProblems, spared } from "./spared.js";
+import { StandingFaults } from "./standingFaults.js";
 import type { LastDecision } from "./wire.js";
 import { type ApplyOptions, type ApplyResult, planApply, type WishPlan } from "./wishes.js";
 import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writeWishes } from "./written.js";
@@ -59,6 +60,7 @@ export class Store implements StateStore, Outbox {
 	#change: { facts: boolean; wishes: boolean } | null = null;
 	/** What operators did; its records are written inside `atomically`. */
 	readonly audit: AuditLog;
+	readonly faults = new StandingFaults(() => this.#stored);
 	/** How access rules stood earlier. */
 	readonly policies: PolicyHistory;
 

@@ -3,6 +3,7 @@ import t from "tap";
 import { conditionLines } from "../../src/cli/commands/alarms.js";
 import { parseResources } from "../../src/resources/parse.js";
 import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
+import { crossCheck } from "../../src/state/crossCheck.js";
 import { type ApplyResult, Store } from "../../src/state/store.js";
 import { file, temporaryDirectory } from "./employment.js";
 import { RULES_GATEWAY as GATEWAY, policyText, serviceText } from "./guarded.js";
@@ -163,6 +164,54 @@ t.test("weir status tells those who may read them", async (t) => {
 	t.equal(conditions?.length, 2);
 	t.match(conditionLines(conditions), [/^WARNING AccessPolicy evil\/p1: its condition calls/, /^WARNING Service/]);
 	t.same((await (await as("ada")).status()).conditions, []);
+	t.same((await owner.status()).faults, [], "conditions are told once");
 	await owner.apply(file(["p1", "p2"].map((name) => policy(name, CHEAP)).join("---\n")), { dryRun: false });
 	t.same((await owner.status()).conditions, []);
+});
+
+t.test("weir status tells of any text that would be refused today, until it is edited", async (t) => {
+	const { store, owner, as } = await mutualApi(t);
+	earlier(t, { p1: CHEAP, p2: CHEAP, p3: CHEAP }, store);
+	overwrite(store, (name, source) =>
+		name === "evil/p1" ? source.replace("spec:", "spec:\n  former: field") : name === "evil/p2" ? "kind: [" : null,
+	);
+	await owner.apply(file(binding("readers", "read", ["ada"], "[users]")), { dryRun: false });
+	const { faults } = await owner.status();
+	t.match(faults, [
+		{ resource: "AccessPolicy evil/p1", words: /refused today.*line \d: unknown field spec.former; known fields/ },
+		{ resource: "AccessPolicy evil/p2", words: /refused today/ },
+	]);
+	t.match(conditionLines(faults), [/^WARNING AccessPolicy evil\/p1: its text would/, /^WARNING AccessPolicy evil\/p2/]);
+	t.same((await (await as("ada")).status()).faults, []);
+	await owner.apply(file(policy("p1", CHEAP)), { dryRun: false });
+	t.match((await owner.status()).faults, [{ resource: "AccessPolicy evil/p2" }]);
+	await owner.delete("AccessPolicy", "evil/p2", { dryRun: false });
+	t.same((await owner.status()).faults, []);
+});
+
+t.test("a stored text is read once for a change, also where one has a fault", async (t) => {
+	const store = earlier(t, { p1: CHEAP });
+	let read = 0;
+	const stored = store.sources.map(({ resource, source }) => ({
+		resource,
+		get source() {
+			read++;
+			return resource.metadata.name === "p1" ? source.replace('"svc"', '"gone"') : source;
+		},
+	}));
+	t.same(crossCheck(stored, stored, [], store.current.status).problems, [], "what stands is no fault of a change");
+	t.equal(read, stored.length);
+	read = 0;
+	const texts = stored.map((one) => ({
+		name: "stored",
+		accepted: one.resource,
+		get text() {
+			return one.source;
+		},
+	}));
+	parseResources(texts);
+	const once = read;
+	t.ok(once > 0);
+	parseResources(texts);
+	t.equal(read, once);
 });

@@ -19,9 +19,9 @@ export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly strin
 export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] =>
 	closed.map((one) => `ALARM closed: ${closureWords(one)}`);
 
-/** Lines of conditions that stand since before their cost was bounded. */
-export const conditionLines = (conditions: StatusAnswer["conditions"] = []): readonly string[] =>
-	conditions.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
+/** Lines of what stands and would be refused today. */
+export const conditionLines = (standing: StatusAnswer["conditions"] = []): readonly string[] =>
+	standing.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
 
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
 export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {

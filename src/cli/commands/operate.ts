@@ -84,7 +84,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	if (options.json) return print(JSON.stringify(answer, null, 2));
 	for (const line of refusalLines(answer.refusals ?? [])) print(line);
 	for (const line of closureLines(answer.closed ?? [])) print(line);
-	for (const line of conditionLines(answer.conditions)) print(line);
+	for (const line of [...conditionLines(answer.conditions), ...conditionLines(answer.faults)]) print(line);
 	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
 	for (const line of alarmLines(answer.alarms)) print(line);
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
