@@ -96,17 +96,40 @@ export function quantileBeyond(question: GridQuestion, t: GridSample, c: GridSam
 	return rejected("above", { ...question, tolerance: 0 }, t, c, alpha, LAST_OF_HARM);
 }
 
-/** Whether cells 0 to `last` are all rejected; cell i lies between thresholds i − 1 and i. */
+/**
+ * ln of the e-value for quantileInside(), which holds from −ln(alpha) on: the least of all cells'. Whichever cell the baseline's
+ * quantile lies in, it is at most that one's. −∞ without the shares at every threshold.
+ */
+export function logQuantileInside(question: GridQuestion, t: GridSample, c: GridSample): number {
+	const against = againstCells("below", question, t, c);
+	if (against === null) return Number.NEGATIVE_INFINITY;
+	return Math.min(...Array.from({ length: GRID_SIZE + 1 }, (_, cell) => against(cell)));
+}
+
+/** Whether cells 0 to `last` are all rejected. */
 function rejected(
 	side: Side,
-	{ quantile, tolerance, shares }: GridQuestion,
+	question: GridQuestion,
 	t: GridSample,
 	c: GridSample,
 	alpha: number,
 	last: number,
 ): boolean {
-	if (t.slow.length !== GRID_SIZE || c.slow.length !== GRID_SIZE) return false;
+	const against = againstCells(side, question, t, c);
+	if (against === null) return false;
 	const bar = -Math.log(alpha);
+	for (let cell = 0; cell <= last; cell++) if (!(against(cell) >= bar)) return false;
+	return true;
+}
+
+/** ln of the e-value against a cell; cell i lies between thresholds i − 1 and i. null without the shares at every threshold. */
+function againstCells(
+	side: Side,
+	{ quantile, tolerance, shares }: GridQuestion,
+	t: GridSample,
+	c: GridSample,
+): ((cell: number) => number) | null {
+	if (t.slow.length !== GRID_SIZE || c.slow.length !== GRID_SIZE) return null;
 	const prior = slowPrior(quantile);
 	const pc = 1 - quantile;
 	const pt = Math.min(1, pc + tolerance);
@@ -116,9 +139,5 @@ function rejected(
 		return share === undefined ? { n: 0, sum: 0 } : { n, sum: n * share };
 	};
 	const [ofT, ofC] = side === "below" ? [-1, 0] : [0, -1];
-	for (let cell = 0; cell <= last; cell++) {
-		const trial = trialOf(side, at(t, cell + ofT), at(c, cell + ofC), prior, shares);
-		if (!(logAgainst(trial, { pt, pc, slope: 1 }) >= bar)) return false;
-	}
-	return true;
+	return (cell) => logAgainst(trialOf(side, at(t, cell + ofT), at(c, cell + ofC), prior, shares), { pt, pc, slope: 1 });
 }

@@ -1,5 +1,4 @@
 /** The newest decision about an Experiment, as lists tell it. */
-import type { Decision } from "../rollout/decision.js";
 import { goalLogE } from "../rollout/fleet.js";
 import type { DecisionLog } from "./decisionLog.js";
 import type { LastDecision } from "./wire.js";
@@ -11,14 +10,6 @@ export function lastDecisionIn(log: DecisionLog, experiment: string): LastDecisi
 	if (decision === undefined) return null;
 	const { atMs, by, acknowledgedAtMs } = decision;
 	const { action, rule, reason, summary, expectedMs } = decision.outcome;
-	const said = { action, rule, reason, ...(summary === undefined ? {} : { summary }), goalLogE: logEOf(decision) };
+	const said = { action, rule, reason, ...(summary === undefined ? {} : { summary }), goalLogE: goalLogE(decision) };
 	return { sequence, atMs, by, ...said, expectedMs, acknowledgedAtMs };
-}
-
-function logEOf({ input, outcome }: Decision): number | null {
-	if (input === null) return goalLogE(outcome.findings, 0);
-	const { arms, goal, rollout } = input.experiment.spec;
-	const isQuantile = goal !== null && input.metrics[goal.metric]?.spec.type === "quantile";
-	const challengers = arms.filter(({ baseline }) => !baseline).length;
-	return goalLogE(outcome.findings, challengers, isQuantile ? rollout.alpha : null);
 }

@@ -5,6 +5,7 @@ import {
 	GRID_SIZE,
 	type GridSample,
 	gridQuantiles,
+	logQuantileInside,
 	quantileBeyond,
 	quantileInside,
 } from "../../src/analysis/quantileGrid.js";
@@ -99,13 +100,13 @@ for (const edge of EDGES)
 	t.test(`wherever thresholds were drawn, a wrong verdict is as rare as alpha: ${edge.name}`, async (t) => {
 		const { quantile, tolerance, shares = EQUAL, load = () => 1, requests = () => 1 } = edge;
 		const question = { quantile, tolerance, shares };
-		let [passed, convicted] = [0, 0];
+		let [passed, convicted, evidence] = [0, 0, 0];
 		for (let run = 0; run < RUNS; run++) {
 			const next = uniforms(20_261_127, run);
 			const before = Array.from({ length: 300 }, () => edge.baseline(next)).sort((a, b) => a - b);
 			const grid = gridQuantiles(quantile).map((q) => before[Math.floor(q * before.length)] ?? Number.NaN);
 			const [c, pass, harm] = [new Slow(grid), new Slow(grid), new Slow(grid)];
-			let [wasPassed, wasConvicted] = [false, false];
+			let [wasPassed, wasConvicted, logE] = [false, false, 0];
 			for (let look = 1; look <= LOOKS; look++) {
 				const now = load(look / LOOKS);
 				const person = (law: (next: Uniform) => number): number[] =>
@@ -115,15 +116,21 @@ for (const edge of EDGES)
 					pass.person(person(edge.pass));
 					harm.person(person(edge.harm));
 				}
-				wasPassed ||= quantileInside(question, pass.sample(), c.sample(), ALPHA);
+				const inside = quantileInside(question, pass.sample(), c.sample(), ALPHA);
+				// Stopped where it proves.
+				if (!wasPassed) logE = logQuantileInside(question, pass.sample(), c.sample());
+				if (!wasPassed && inside !== logE >= -Math.log(ALPHA)) t.fail(`${inside} at e of ${Math.exp(logE)}`);
+				wasPassed ||= inside;
 				wasConvicted ||=
 					slower(harm.sample(), c.sample(), shares) && quantileBeyond(question, harm.sample(), c.sample(), ALPHA);
 			}
 			passed += Number(wasPassed);
 			convicted += Number(wasConvicted);
+			evidence += Math.exp(logE) / RUNS;
 		}
-		t.comment(`of ${RUNS}: passed ${passed}, convicted ${convicted}`);
+		t.comment(`of ${RUNS}: passed ${passed}, convicted ${convicted}; mean e-value of a wrong pass ${evidence}`);
 		t.ok(passed <= LIMIT && convicted <= LIMIT);
+		t.ok(evidence <= 1, `${evidence}`);
 	});
 
 /** Shares above the thresholds of a grid whose centre is the baseline's quantile times `drawn`: lognormal, σ 0.5. */
@@ -158,9 +165,12 @@ function unitsUntil(proved: (n: number) => boolean): number {
 t.test("what a p99 takes: units of each arm, on data as they are in the mean", async (t) => {
 	const question = { quantile: 0.99, tolerance: 0.0025, shares: EQUAL };
 	const pass = (stretch: number, drawn = 1): number =>
-		unitsUntil((n) =>
-			quantileInside(question, lognormal(n, 0.99, stretch, drawn), lognormal(n, 0.99, 1, drawn), 0.0375),
-		);
+		unitsUntil((n) => {
+			const [of, beside] = [lognormal(n, 0.99, stretch, drawn), lognormal(n, 0.99, 1, drawn)];
+			const inside = quantileInside(question, of, beside, 0.0375);
+			if (inside !== logQuantileInside(question, of, beside) >= -Math.log(0.0375)) throw new Error(`at ${n} units`);
+			return inside;
+		});
 	const harm = (stretch: number, drawn = 1): number =>
 		unitsUntil((n) =>
 			quantileBeyond(question, lognormal(n, 0.99, stretch, drawn), lognormal(n, 0.99, 1, drawn), 0.0125),
@@ -189,5 +199,7 @@ t.test("without the shares at every threshold nothing is proved", async (t) => {
 	t.notOk(quantileInside(question, { n: 1e6, slow: [] }, base, ALPHA));
 	t.notOk(quantileInside(question, good, { n: 1e6, slow: base.slow.slice(1) }, ALPHA));
 	t.notOk(quantileBeyond(question, { n: 1e6, slow: [] }, base, ALPHA));
+	t.equal(logQuantileInside(question, { n: 1e6, slow: [] }, base), Number.NEGATIVE_INFINITY);
+	t.ok(logQuantileInside(question, good, base) > 100);
 	t.notOk(quantileInside(question, { n: 0, slow: [] }, { n: 0, slow: [] }, ALPHA));
 });

@@ -1,21 +1,14 @@
 /** Many experiments looked at together: e-BH on the e-values of their goals. */
 import t from "tap";
 import { compare } from "../../src/analysis/comparison.js";
-import type { Finding } from "../../src/analysis/finding.js";
-import { CENTRE, gridQuantiles } from "../../src/analysis/quantileGrid.js";
+import { eraShare } from "../../src/analysis/frozenReference.js";
+import { CENTRE, gridQuantiles, logQuantileInside } from "../../src/analysis/quantileGrid.js";
 import { isMeasured, type Question } from "../../src/analysis/question.js";
 import { decide } from "../../src/rollout/decide.js";
-import { goalLogE, provedTogether } from "../../src/rollout/fleet.js";
+import { goalLogE, meanLogE, provedTogether } from "../../src/rollout/fleet.js";
 import type { DecisionLog } from "../../src/state/decisionLog.js";
 import { lastDecisionIn } from "../../src/state/lastDecision.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, rate, status } from "./example.js";
-
-const BLANK: Finding = {
-	...{ metric: "m", arm: "a", role: "goal", method: "asympcs", improvement: null, lower: null, upper: null },
-	...{ line: 0, alpha: 0.05, verdict: "open", note: "" },
-	baseline: { n: 0, mean: 0 },
-	challenger: { n: 0, mean: 0 },
-};
 
 t.test("one proof among many is proved only if it stands out among all of them", async (t) => {
 	const member = (experiment: string, e: number | null) => ({ experiment, logE: e === null ? null : Math.log(e) });
@@ -30,21 +23,28 @@ t.test("one proof among many is proved only if it stands out among all of them",
 });
 
 t.test("an experiment's e-value is the mean over its challengers' goals", async (t) => {
-	const of = (challengers: string[], arms: Parameters<typeof evidence>[0]) =>
-		decide(input({ experiment: experiment(challengers), status: status(LAST_STEP), evidence: evidence(arms) }));
+	const of = (challengers: string[], arms: Parameters<typeof evidence>[0], closedArms: string[] = []) => {
+		const asked = input({
+			experiment: experiment(challengers),
+			status: status({ ...LAST_STEP, closedArms }),
+			evidence: evidence(arms),
+		});
+		return { input: asked, outcome: decide(asked) };
+	};
 	const good = { n: 3_000, accuracy: 0.85 };
-	const one = of(["boosted"], { control: { n: 3_000 }, boosted: good }).findings;
-	const goal = one.find(({ role }) => role === "goal");
-	t.equal(goalLogE(one, 1), goal?.logE);
+	const one = of(["boosted"], { control: { n: 3_000 }, boosted: good });
+	const goal = one.outcome.findings.find(({ role }) => role === "goal");
+	t.equal(goalLogE(one), goal?.logE);
 	t.ok(
 		(goal?.logE ?? 0) > -Math.log(goal?.alpha ?? 1) && goal?.verdict === "pass",
 		"proved where it reaches ln(1/alpha)",
 	);
-	const two = of(["boosted", "idle"], { control: { n: 3_000 }, boosted: good, idle: { n: 3_000 } }).findings;
-	t.ok(Math.abs((goalLogE(two, 2) ?? 0) - ((goal?.logE ?? 0) - Math.LN2)) < 0.01);
-	t.equal(goalLogE([], 2), null);
-	const closed = two.filter(({ arm }) => arm === "boosted");
-	t.ok(Math.abs((goalLogE(closed, 2) ?? 0) - (goalLogE(two, 2) ?? 0)) < 0.01, "a closed arm still shares");
+	const arms = { control: { n: 3_000 }, boosted: good, idle: { n: 3_000 } };
+	const two = goalLogE(of(["boosted", "idle"], arms)) ?? 0;
+	t.ok(Math.abs(two - ((goal?.logE ?? 0) - Math.LN2)) < 0.01);
+	t.ok(Math.abs((goalLogE(of(["boosted", "idle"], arms, ["idle"])) ?? 0) - two) < 0.01, "a closed arm still shares");
+	t.equal(goalLogE(of(["boosted", "idle"], arms, ["boosted", "idle"])), null);
+	t.equal(goalLogE({ ...one, input: null }), null, "a person's act");
 });
 
 t.test("e-values of goals that do nothing have a mean of at most 1, whatever closes arms or hides them", async (t) => {
@@ -71,23 +71,23 @@ t.test("e-values of goals that do nothing have a mean of at most 1, whatever clo
 	for (let run = 0; run < runs; run++) {
 		const arm = () => ({ n: 5_000, mean: normal() / Math.sqrt(5_000), m2: 5_000 });
 		const [baseline, arms] = [arm(), [arm(), arm()]];
-		const found = arms.flatMap((one): Finding[] => {
+		const found = arms.flatMap((one): number[] => {
 			const result = compare(question, one, baseline);
 			if (!isMeasured(result)) throw new Error(result.note);
 			// An arm that looks bad is closed.
-			return (result.improvement ?? 0) < -0.02 ? [] : [{ ...BLANK, logE: result.logE }];
+			return (result.improvement ?? 0) < -0.02 ? [] : [result.logE];
 		});
-		sum += Math.exp(goalLogE(found, 2) ?? -Infinity);
-		cut += (2 - found.length + found.reduce((all, { logE }) => all + Math.max(1, Math.exp(logE ?? 0)), 0)) / 2;
+		sum += Math.exp(meanLogE(found, 2) ?? -Infinity);
+		cut += (2 - found.length + found.reduce((all, logE) => all + Math.max(1, Math.exp(logE)), 0)) / 2;
 	}
 	t.ok(sum / runs < 1.02, `${sum / runs}`);
 	t.ok(cut / runs > 1.2, `cut off at 1: ${cut / runs}`);
 });
 
-t.test("a goal on a quantile counts by its verdict: its grid is in no e-value", async (t) => {
+t.test("a goal on a quantile counts by the cell of its grid that it is least sure of", async (t) => {
 	const n = 20_000;
 	const above = gridQuantiles(0.9).map((q) => 1 - q);
-	const told = (boosted: readonly number[]) => {
+	const told = (boosted: readonly number[], era = 1) => {
 		const shares: Readonly<Record<string, readonly number[]>> = { control: above.map((p) => 0.85 * p), boosted };
 		const made = evidence({ control: { n }, boosted: { n } });
 		const arms = made.arms.map((arm) => {
@@ -95,7 +95,7 @@ t.test("a goal on a quantile counts by its verdict: its grid is in no e-value", 
 			return { ...arm, metrics: { "goal-p90": { ...rate(n, slow[CENTRE] ?? 0), slow } } };
 		});
 		const gridMs = above.map((_, index) => 15 + index / 2);
-		const frozen = { thresholdMs: 18, referenceMs: 20, era: 1, gridMs, frozenAtMs: 40_000, sampleSize: 9_000 };
+		const frozen = { thresholdMs: 18, referenceMs: 20, era, gridMs, frozenAtMs: 40_000, sampleSize: 9_000 };
 		const asked = input({
 			experiment: experiment(["boosted", "other"], {
 				goal: { metric: "goal-p90", improveBy: { kind: "relative", value: 0.1 } },
@@ -111,16 +111,34 @@ t.test("a goal on a quantile counts by its verdict: its grid is in no e-value", 
 		const outcome = decide(asked);
 		const decision = { sequence: 1, atMs: 1, by: "weir", acknowledgedAtMs: null, input: asked, outcome };
 		const log = { last: () => 1, page: () => ({ decisions: [decision] }) } as unknown as DecisionLog;
-		return { finding: outcome.findings[0], logE: lastDecisionIn(log, "main")?.goalLogE };
+		return { finding: outcome.findings[0], logE: lastDecisionIn(log, "main")?.goalLogE ?? null };
 	};
+	const sample = (slow: readonly number[]) => ({ n, slow });
+	const least = (boosted: readonly number[]) =>
+		logQuantileInside(
+			{ quantile: 0.9, tolerance: 0, shares: { challenger: 1, baseline: 1 } },
+			sample(boosted),
+			sample(above.map((p) => 0.85 * p)),
+		);
+	// Of the mean over two arms, in the era that has three quarters of the level.
+	const inFleet = (logE: number): number => logE + Math.log(3 / 4 / 2);
 	// Twelve of a hundred requests above all thresholds below the frozen one, and few above that.
-	const open = told(above.map((_, index) => (index < CENTRE ? 0.12 : 0.06)));
+	const far = above.map((_, index) => (index < CENTRE ? 0.12 : 0.06));
+	const open = told(far);
 	t.match(open.finding, { verdict: "open", note: /not yet for every place/ });
 	t.ok((open.finding?.logE ?? 0) > 30, "by the one threshold it would be sure");
-	t.equal(open.logE, null);
-	const proved = told(above.map((p) => 0.3 * p));
+	t.ok(open.logE !== null && Math.abs(open.logE - inFleet(least(far))) < 1e-9 && open.logE < Math.log(20));
+	const good = above.map((p) => 0.3 * p);
+	const proved = told(good);
 	t.match(proved.finding, { verdict: "pass" });
-	t.ok(Math.abs((proved.logE ?? 0) - Math.log(20)) < 1e-9, "one of two, proved at 2.5 %: (40 + 0) / 2");
-	const look = { number: 1, units: 1, z: 9, boundary: 1, improvement: null, lower: null };
-	t.equal(goalLogE([{ ...BLANK, verdict: "pass", logE: 9, look }], 1, 0.05), null, "by a look");
+	t.ok((proved.logE ?? 0) > 100, "far more than the 20 that its verdict says: it stands out among thousands");
+	t.ok(Math.abs((proved.logE ?? 0) - inFleet(Math.min(least(good), proved.finding?.logE ?? 0))) < 1e-9);
+	// Where it is just proved it is just the e-value that proves it alone: each era has its part.
+	for (const era of [1, 2, 3]) {
+		const of = told(good, era);
+		t.ok(Math.abs((of.logE ?? 0) - (proved.logE ?? 0) - Math.log(eraShare(era) / eraShare(1))) < 1e-9);
+		const alpha = of.finding?.alpha ?? 0;
+		t.ok(Math.abs(Math.log(eraShare(era) / alpha / 2) - Math.log(20)) < 1e-9, "1 / alpha at its level");
+	}
+	t.equal(told([]).logE, null, "without a grid");
 });
