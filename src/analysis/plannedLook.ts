@@ -10,7 +10,6 @@
  * Boundaries are the normal law's. A t is brought to them by its tail: its z is the one with the same p-value (Jennison &
  * Turnbull, Group Sequential Methods, 2000, section 3.8: significance levels instead of boundaries).
  */
-import { PPM } from "../limits.js";
 import type { Experiment, InferenceDesign } from "../resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
 import { normalIsfLog, normalSf } from "./distributions/normal.js";
@@ -39,18 +38,25 @@ export const EVENTS_MIN = 10;
  * to 1/variance of the estimate; what other arms have, or have had before they were closed, is none.
  * @param pair units with a value in both arms
  */
-export function informationUnits({ spec }: Experiment, challenger: string, pair: number): number {
-	const sum = (arms: Experiment["spec"]["arms"]): number => arms.reduce((total, { weight }) => total + weight, 0);
-	const own = sum(spec.arms.filter(({ name, baseline }) => baseline || name === challenger));
-	return Math.floor(own > 0 ? (pair * sum(spec.arms)) / own : 0);
+export function informationUnits(experiment: Experiment, challenger: string, pair: number): number {
+	const { own, all } = weights(experiment, challenger);
+	return Math.floor(own > 0 ? (pair * all) / own : 0);
 }
 
 /** The fewest units with a value in both arms of a comparison that are so much information. */
 export function unitsOfInformation(experiment: Experiment, challenger: string, information: number): number {
-	const perUnit = informationUnits(experiment, challenger, PPM) / PPM;
-	let pair = perUnit > 0 ? Math.max(0, Math.floor(information / perUnit) - 2) : 0;
-	while (perUnit > 0 && informationUnits(experiment, challenger, pair) < information) pair += 1;
+	const { own, all } = weights(experiment, challenger);
+	if (own === 0) return 0;
+	// One fewer, for what rounding may do.
+	let pair = Math.max(0, Math.ceil((information * own) / all) - 1);
+	while (informationUnits(experiment, challenger, pair) < information) pair += 1;
 	return pair;
+}
+
+/** Of the two arms of a comparison, and of all. */
+function weights({ spec }: Experiment, challenger: string): { readonly own: number; readonly all: number } {
+	const sum = (arms: Experiment["spec"]["arms"]): number => arms.reduce((total, { weight }) => total + weight, 0);
+	return { own: sum(spec.arms.filter(({ name, baseline }) => baseline || name === challenger)), all: sum(spec.arms) };
 }
 
 /** Units of all arms at which the looks are planned, rising. */

@@ -3,7 +3,7 @@
  * field wins and is recorded as a person's decision. Pure; fields that may not change while an experiment runs are
  * refused before, by validation.
  */
-import { latencyThresholdMs } from "../analysis/claim.js";
+import { claimedMetrics, latencyThresholdMs } from "../analysis/claim.js";
 import type { Experiment, Service } from "../resources/resource.js";
 import { canonicalJson } from "./canonicalJson.js";
 import type { Outcome } from "./decision.js";
@@ -60,16 +60,22 @@ export function applyExperiment(
 		adjusted.allocationPpm === status.allocationPpm
 			? `at ${percent(status.allocationPpm)}`
 			: `from ${percent(status.allocationPpm)} to ${percent(adjusted.allocationPpm)}`;
-	const anew = Object.keys(status.thresholds).filter((name) => thresholds[name] === undefined);
+	const gone = claimedMetrics(before).filter((name) => !claimedMetrics(after).includes(name));
+	const anew = Object.keys(status.thresholds).filter((name) => thresholds[name] === undefined && !gone.includes(name));
 	const again =
 		anew.length === 0
 			? ""
 			: ` ${anew.join(", ")} will be frozen anew: what was measured by former thresholds is left out, and the alpha that it had stays spent.`;
-	return outcome("hold", `The declaration changed ${changed.join(", ")}; the experiment goes on ${moved}.${again}`, {
-		...adjusted,
-		thresholds,
-		...(Object.keys(refreezes).length === 0 ? {} : { refreezes }),
-	});
+	const less = gone.length === 0 ? "" : ` Nothing is judged by ${gone.join(", ")} any more.`;
+	return outcome(
+		"hold",
+		`The declaration changed ${changed.join(", ")}; the experiment goes on ${moved}.${less}${again}`,
+		{
+			...adjusted,
+			thresholds,
+			...(Object.keys(refreezes).length === 0 ? {} : { refreezes }),
+		},
+	);
 }
 
 /**

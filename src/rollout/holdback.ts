@@ -6,6 +6,7 @@
  * end as they hold a promotion, for no harm found on them is no absence of harm; harm found on them counts and says so.
  */
 import type { Analysis } from "../analysis/analyse.js";
+import { claimedMetrics } from "../analysis/claim.js";
 import { baselineOf } from "../analysis/question.js";
 import {
 	type DecisionInput,
@@ -106,7 +107,9 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 
 /** What is known of the winner by the holdback's own units, claim by claim: what could not be judged is no absence of harm. */
 function judgement(input: DecisionInput, analysis: Analysis, known: readonly Finding[], yet: string): Words {
-	const { arm = "" } = input.status.promotion ?? {};
+	const { rules = 0, experiment, status } = input;
+	const { arm = "" } = status.promotion ?? {};
+	const watched = claimedMetrics(experiment);
 	const own = analysis.findings.filter((finding) => finding.arm === arm && finding.segment === undefined);
 	const blind = own.filter(({ verdict }) => verdict === "unknown");
 	const judged = own.filter((finding) => !blind.includes(finding) && !known.includes(finding));
@@ -119,10 +122,18 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 		reasons.push(`${known.map(harmSentence).join("; ")}, as was known when it was promoted`);
 		summaries.push(`it is still worse by ${named(known)}, as was known when it was promoted`);
 	}
-	const before = namesOfHarm(input.status, arm).filter((name) => !known.some((finding) => nameOf(finding) === name));
+	const former = namesOfHarm(status, arm).filter((name) => !known.some((finding) => nameOf(finding) === name));
+	const isGone = (name: string): boolean =>
+		rules >= RULES_WITH_DOUBTS && !watched.some((one) => `${name} `.startsWith(`${one} `));
+	const [before, gone] = [former.filter((name) => !isGone(name)), former.filter(isGone)];
 	if (before.length > 0) {
 		reasons.push(`${before.join(", ")} was proved worse before it was promoted, and is not in the holdback${yet}`);
 		summaries.push(`it was worse by ${before.join(", ")} before, which is not proved again${yet}`);
+	}
+	if (gone.length > 0) {
+		const names = gone.join(", ");
+		reasons.push(`${names} was proved worse before it was promoted, and nothing is judged by it any more`);
+		summaries.push(`it was worse by ${names} before, which is not watched any more`);
 	}
 	if (judged.length > 0) {
 		const units = judged.map(({ metric, challenger, baseline }) => `${metric} ${challenger.n} against ${baseline.n}`);

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import { isNoEstimate } from "../../src/analysis/estimators/estimate.js";
 import type { MetricEvidence } from "../../src/analysis/evidence.js";
-import { type PlannedTest, plannedTest } from "../../src/analysis/plannedLook.js";
+import { informationUnits, type PlannedTest, plannedTest, unitsOfInformation } from "../../src/analysis/plannedLook.js";
 import type { Metric } from "../../src/resources/resource.js";
-import { metric } from "../rollout/example.js";
+import { experiment, metric } from "../rollout/example.js";
 
 type Pair = readonly [number, number];
 interface Truth {
@@ -93,4 +93,18 @@ t.test("shares of a unit's several outcomes are no bits: Welch's t of them, whic
 	const found = plannedTest(goal, arm(0.53), arm(0.5), 0.05);
 	t.match(found, { test: "welch" });
 	t.ok(!isNoEstimate(found) && found.z > 2.9 && found.z < 3, JSON.stringify(found));
+});
+
+t.test("so many units are so much information, and no fewer are", async (t) => {
+	for (const weights of [[1], [1, 1], [5], [1, 5], [2, 2], [6, 7, 11]]) {
+		const own = experiment(weights.map((_, index) => `b${index}`));
+		const arms = own.spec.arms.map((arm, index) => ({ ...arm, weight: weights[index - 1] ?? 1 }));
+		const declared = { ...own, spec: { ...own.spec, arms } };
+		for (const information of [0, 1, 2, 10_001, 999_999, 12_345_678, 987_654_321]) {
+			const units = unitsOfInformation(declared, "b0", information);
+			t.ok(informationUnits(declared, "b0", units) >= information);
+			t.ok(units === 0 || informationUnits(declared, "b0", units - 1) < information, `${weights}: ${information}`);
+		}
+	}
+	t.equal(unitsOfInformation(experiment([]), "b0", 7), 7, "without others it counts itself");
 });

@@ -244,6 +244,20 @@ t.test("a harm that a person promoted the arm with is told and takes nothing bac
 		summary: new RegExp(`: it was worse by ${where} before, which is not proved again yet; no harm`),
 	});
 	t.equal(at({ ...begun, frozenHarms: [] }, inPart).action, "roll-back");
+	// Of a guardrail that was taken away since: it is not that it is not proved again.
+	const gone = ["boosted|error-rate|guardrail", "boosted|error-rate-of-all|guardrail|country|DE", ...begun.frozenHarms];
+	const some = { ...HELD, spec: { ...HELD.spec, guardrails: [] } };
+	const without = { experiment: some, nowMs: 130_000 };
+	t.match(at({ ...begun, frozenHarms: gone }, without), {
+		reason:
+			/more: accuracy was proved worse before it was promoted, and is not in the holdback yet; error-rate, error-rate-of-all where country is DE was proved worse before it was promoted, and nothing is judged by it any more; no harm/,
+		summary:
+			/: it was worse by accuracy before, which is not proved again yet; it was worse by error-rate, error-rate-of-all where country is DE before, which is not watched any more; no harm/,
+	});
+	t.match(
+		at({ ...begun, frozenHarms: gone }, { ...without, rules: 9 }).summary,
+		/by error-rate, accuracy, .* not proved again yet; no/,
+	);
 	t.end();
 });
 

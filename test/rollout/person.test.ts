@@ -167,6 +167,13 @@ t.test("a changed declaration wins, never raises the allocation, and freezes ane
 	const margins = applyExperiment(experiment(), experiment(["boosted"], { guardrails }), status(), 9);
 	t.match(margins, { reason: /changed guardrails/, status: { allocationPpm: 200_000, thresholds: {} } });
 	t.notOk(margins?.status.thresholds["latency-p99"]);
+	const taken = applyExperiment(experiment(), experiment(["boosted"], { guardrails: [] }), status(), 9);
+	t.equal(
+		taken?.reason,
+		"The declaration changed guardrails; the experiment goes on at 20%. Nothing is judged by latency-p99, error-rate any more.",
+		"what is gone is not frozen anew",
+	);
+	t.same(taken?.status.thresholds, {});
 });
 
 t.test("a margin that changes again and again spends the alpha of eras, not the whole of it each time", async (t) => {
