@@ -10,6 +10,12 @@ export const GRPC_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
  */
 export const XDS_ACK_TIMEOUT_MS = 20_000;
 
+/**
+ * Longest timeout of a health check. Envoy's answer to a changed cluster waits for the first check, whose endpoint may say
+ * nothing; the other half of XDS_ACK_TIMEOUT_MS is for DNS. The interval delays nothing: the first check is at once.
+ */
+export const HEALTH_CHECK_TIMEOUT_MS_MAX = XDS_ACK_TIMEOUT_MS / 2;
+
 /** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
 export const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 

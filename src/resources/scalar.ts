@@ -76,8 +76,11 @@ export function parseDuration(value: string): number | null {
 	return ms <= DURATION_MS_MAX ? ms : null;
 }
 
-/** A duration in whole milliseconds, from `minMs` on. */
-export function duration(minMs: number) {
+/**
+ * A duration in whole milliseconds, from `minMs` on.
+ * @param most what to write instead of one above `ms`
+ */
+export function duration(minMs: number, most?: { readonly ms: number; readonly hint: string }) {
 	return z
 		.string({ error: DURATION_HINT })
 		.regex(DURATION, { error: DURATION_HINT })
@@ -87,6 +90,7 @@ export function duration(minMs: number) {
 				const tooLong = DURATION.test(value) && value !== "";
 				return refuse(context, tooLong ? `write at most ${DURATION_MS_MAX / 86_400_000}d` : DURATION_HINT);
 			}
+			if (most !== undefined && ms > most.ms) return refuse(context, most.hint);
 			if (ms >= minMs) return ms;
 			return refuse(context, minMs === 1 ? "write a duration above 0" : `write at least ${minMs}ms`);
 		})

@@ -1,6 +1,6 @@
 /** Service: a host name that clients call through the mesh, with its Variants. */
 import { z } from "zod";
-import { RATE_MS_MIN } from "../limits.js";
+import { HEALTH_CHECK_TIMEOUT_MS_MAX, RATE_MS_MIN } from "../limits.js";
 import { callout } from "./callout.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
 import { resource } from "./metadata.js";
@@ -77,10 +77,12 @@ const retries = fields({
 	perTryTimeout: duration(0).prefault("0s").meta({ description: "0s = the Service's timeout." }),
 });
 
+const HEALTH_TIMEOUT_HINT = `write at most ${HEALTH_CHECK_TIMEOUT_MS_MAX / 1_000}s: Envoy takes a changed Service, and all that came with it, only after the first check`;
+
 const healthCheck = fields({
 	path: requestPath.optional().meta({ description: "HTTP path; not for grpc (grpc.health.v1)." }),
 	interval: duration(1).prefault("5s"),
-	timeout: duration(1).prefault("1s"),
+	timeout: duration(1, { ms: HEALTH_CHECK_TIMEOUT_MS_MAX, hint: HEALTH_TIMEOUT_HINT }).prefault("1s"),
 	healthyThreshold: whole(1, 100).default(2),
 	unhealthyThreshold: whole(1, 100).default(3),
 }).transform(

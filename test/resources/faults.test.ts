@@ -348,6 +348,14 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:7:16: spec.healthCheck.path is missing; add a path such as /v2/health/ready"],
 	],
 	[
+		"health check that may delay all changes",
+		"access: open",
+		"access: open\n  healthCheck: {path: /live, interval: 1h, timeout: 10001ms}",
+		[
+			'w.yaml:7:53: spec.healthCheck.timeout is "10001ms"; write at most 10s: Envoy takes a changed Service, and all that came with it, only after the first check',
+		],
+	],
+	[
 		"health check path for grpc",
 		"access: open",
 		"access: open\n  protocol: grpc\n  healthCheck: {path: /live}",
