@@ -5,7 +5,7 @@
  */
 import type { AccessTable, MoreConditions, PolicyTable } from "../compiler/plan.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
-import { templateSegments, trimPrefix } from "./path.js";
+import { type PathShape, shapesOf } from "./policyPaths.js";
 import { ANYONE, principalPrefix } from "./principal.js";
 import { accessTable, judgesPaths, judgesUsers, namesCaller } from "./table.js";
 
@@ -76,7 +76,7 @@ function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
 			less.claims.some((one) => one.claim === claim && contains(values, one.values)),
 		),
 		methods: contains(wide.methods, narrow.methods),
-		paths: contains(pathsOf(wide), pathsOf(narrow), isPathWithin),
+		paths: contains(shapesOf(wide), shapesOf(narrow), isPathWithin),
 		variants: contains(wide.variants, narrow.variants),
 		regions: contains(more.regions, less.regions),
 		schedule: more.schedule === null || JSON.stringify(more.schedule) === JSON.stringify(less.schedule),
@@ -108,18 +108,7 @@ function isPrincipalWithin(one: string, other: string): boolean {
 const isUserWithin = (one: string, other: string): boolean =>
 	one === other || other === "*" || (other.slice(other.indexOf("#")) === "#*" && one.startsWith(other.slice(0, -1)));
 
-/** Prefixes and templates are one condition, either will do. A prefix goes on as it likes. */
-interface PathRule {
-	readonly segments: readonly (string | null)[];
-	readonly goesOn: boolean;
-}
-
-const pathsOf = ({ pathPrefixes, more }: PolicyTable): readonly PathRule[] => [
-	...pathPrefixes.map((prefix) => ({ segments: trimPrefix(prefix).split("/").slice(1), goesOn: true })),
-	...(more?.pathTemplates ?? []).map((template) => ({ segments: templateSegments(template), goesOn: false })),
-];
-
-function isPathWithin(one: PathRule, other: PathRule): boolean {
+function isPathWithin(one: PathShape, other: PathShape): boolean {
 	if (!other.goesOn && (one.goesOn || one.segments.length !== other.segments.length)) return false;
 	return other.segments.every((segment, at) => {
 		const given = one.segments[at];

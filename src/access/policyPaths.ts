@@ -32,19 +32,20 @@ export function pathsAtBounds(policies: readonly PolicyTable[], literals: readon
 }
 
 /** What every path that fits has, segment by segment; null = any segment. */
-interface Shape {
+export interface PathShape {
 	readonly segments: readonly (string | null)[];
 	/** A prefix's: whatever comes after. */
 	readonly goesOn: boolean;
 }
 
-const shapesOf = ({ pathPrefixes, more }: PolicyTable): readonly Shape[] => [
+/** Prefixes and templates are one condition, either will do. */
+export const shapesOf = ({ pathPrefixes, more }: PolicyTable): readonly PathShape[] => [
 	...pathPrefixes.map((prefix) => ({ segments: trimPrefix(prefix).split("/").slice(1), goesOn: true })),
 	...(more?.pathTemplates ?? []).map((template) => ({ segments: templateSegments(template), goesOn: false })),
 ];
 
 /** The paths that both fit, in their most general form; null = none does. */
-function met(one: Shape, other: Shape): readonly (readonly (string | null)[])[] | null {
+function met(one: PathShape, other: PathShape): readonly (readonly (string | null)[])[] | null {
 	const [long, short] = one.segments.length >= other.segments.length ? [one, other] : [other, one];
 	if (long.segments.length > short.segments.length && !short.goesOn) return null;
 	const segments: (string | null)[] = [];

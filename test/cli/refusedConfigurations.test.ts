@@ -2,6 +2,7 @@
 import t from "tap";
 import { watchClosures } from "../../src/cli/roles/closedServices.js";
 import { watchRefusals } from "../../src/cli/roles/refusedConfigurations.js";
+import type { AlarmOptions, AlarmWatch } from "../../src/cli/roles/standingAlarms.js";
 import { PUBLICATION_LAG_MS } from "../../src/limits.js";
 import type { ProxyStatus } from "../../src/rollout/ports.js";
 import type { Refusal } from "../../src/rollout/refusal.js";
@@ -37,15 +38,19 @@ const closedAt = (sinceMs: number): ProxyStatus => ({
 	closed: [{ service: "team/x", form: "1", why: WORDS, sinceMs }],
 });
 
-t.test("told once in the log and the audit log, and by a gauge for as long as it stands", async (t) => {
-	const log: string[] = [];
-	const audited: Refusal[] = [];
-	const gauges: unknown[] = [];
-	const watch = watchRefusals({
+/** A watch, and what it tells. */
+function watched(begin: (options: AlarmOptions) => AlarmWatch) {
+	const [log, audited, gauges]: [string[], Refusal[], unknown[]] = [[], [], []];
+	const watch = begin({
 		log: { error: (what) => void log.push(`error: ${what}`), info: (what) => void log.push(`info: ${what}`) },
 		meter: { gauge: (name, _, value, labels) => void gauges.push([name, value, labels]) },
 		audit: (refused) => void audited.push(refused),
 	});
+	return { watch, log, audited, gauges };
+}
+
+t.test("told once in the log and the audit log, and by a gauge for as long as it stands", async (t) => {
+	const { watch, log, audited, gauges } = watched(watchRefusals);
 	watch.look([envoy("SYNCED")]);
 	t.same([log, audited, gauges], [[], [], []]);
 	watch.look([envoy("ERROR", 2_000)]);
@@ -61,14 +66,7 @@ t.test("told once in the log and the audit log, and by a gauge for as long as it
 });
 
 t.test("closed Services are told once, by a gauge too, and until they are open again", async (t) => {
-	const log: string[] = [];
-	const audited: Refusal[] = [];
-	const gauges: unknown[] = [];
-	const watch = watchClosures({
-		log: { error: (what) => void log.push(`error: ${what}`), info: (what) => void log.push(`info: ${what}`) },
-		meter: { gauge: (name, _, value, labels) => void gauges.push([name, value, labels]) },
-		audit: (refused) => void audited.push(refused),
-	});
+	const { watch, log, audited, gauges } = watched(watchClosures);
 	watch.look([closedAt(2_000)]);
 	watch.look([closedAt(2_000)]);
 	watch.look([envoy("SYNCED")]);
