@@ -164,7 +164,9 @@ function connectionLife({ gateway, protects, connectionMs }: ListenerContext): o
 		common_http_protocol_options: {
 			...(protects ? hardenedHeaders() : {}),
 			...(proved ? { max_connection_duration: protoDuration(lifeMs) } : {}),
-			idle_timeout: protoDuration(proved ? GATEWAY_CONNECTION_MS : GATEWAY_IDLE_MS),
+			idle_timeout: protoDuration(
+				gateway.spec.connectionIdleTimeoutMs ?? (proved ? GATEWAY_CONNECTION_MS : GATEWAY_IDLE_MS),
+			),
 		},
 	};
 }

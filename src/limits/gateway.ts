@@ -20,11 +20,15 @@ export const GATEWAY_HARDENING = {
 export const GATEWAY_HANDSHAKE_MS = 10_000;
 
 /**
- * How long a connection without a request lies idle where clients need no certificate, from its first byte on; a request's
- * head may take as long where no Service is protected. Longer than the 60 s after which the usual load balancers in front
- * leave a connection: who closes first loses no request of the other.
+ * How long a connection without a request lies idle where clients need no certificate, from its first byte on, unless the
+ * Gateway says otherwise; a request's head may take as long where no Service is protected. Longer than the 60 s after which
+ * the usual load balancers in front leave a connection: who closes first loses no request of the other.
  */
 export const GATEWAY_IDLE_MS = 75_000;
+
+/** The ends of what a Gateway may say: above the 4,000 s for which the most patient balancer (AWS ALB) keeps a connection. */
+export const GATEWAY_IDLE_MS_MIN = 1_000;
+export const GATEWAY_IDLE_MS_MAX = 70 * 60 * 1000;
 
 /**
  * How long a connection that was opened with a client certificate is used, and how long it may lie idle: half of the life

@@ -1,5 +1,6 @@
 /** Gateway: a place where Envoy listens. */
 import { z } from "zod";
+import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../limits.js";
 import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
 import type { Gateway, GatewayTls } from "./resource.js";
@@ -11,6 +12,8 @@ import { tokens } from "./tokenIssuer.js";
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
 const KEY_HINT = "write the path of a PEM file with its private key";
 const TLS_HINT = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
+
+const IDLE_MAX = `${GATEWAY_IDLE_MS_MAX / 60_000}m`;
 
 const tls = fields(
 	{
@@ -63,6 +66,13 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 			description:
 				"A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that.",
 		}),
+		connectionIdleTimeout: duration(GATEWAY_IDLE_MS_MIN, { ms: GATEWAY_IDLE_MS_MAX, hint: `write at most ${IDLE_MAX}` })
+			.nullable()
+			.default(null)
+			.meta({
+				description:
+					"A connection without a request for so long is ended; longer than a load balancer in front keeps its own. Left out: 75s, or 30m (the most there) where clients show certificates.",
+			}),
 		tls: tls.nullable().default(null),
 		trustedProxies: list(spiffeId, "write a list of SPIFFE ids").default([]).meta({
 			description:
@@ -73,15 +83,23 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 			.default(null)
 			.meta({ description: "Where it stands; AccessPolicies may name it." }),
 		tokens,
-	}).transform(({ idleTimeout, ...rest }, context) => {
+	}).transform(({ idleTimeout, connectionIdleTimeout, ...rest }, context) => {
 		const { tls, trustedProxies } = rest;
-		if (trustedProxies.length > 0 && (tls === null || (tls.from === "files" && tls.clientCaFile === null))) {
+		const proved = tls !== null && (tls.from === "identity" || tls.clientCaFile !== null);
+		if (proved && connectionIdleTimeout !== null && connectionIdleTimeout > GATEWAY_CONNECTION_MS) {
+			const message = say(
+				"is longer than a connection with a client certificate is used",
+				`write at most ${GATEWAY_CONNECTION_MS / 60_000}m`,
+			);
+			context.issues.push({ code: "custom", message, path: ["connectionIdleTimeout"], input: rest });
+		}
+		if (trustedProxies.length > 0 && !proved) {
 			const message = say(
 				"is given where no client shows a certificate",
 				"add tls with clientCaFile, or identity: mesh",
 			);
 			context.issues.push({ code: "custom", message, path: ["trustedProxies"], input: rest });
 		}
-		return { ...rest, idleTimeoutMs: idleTimeout };
+		return { ...rest, idleTimeoutMs: idleTimeout, connectionIdleTimeoutMs: connectionIdleTimeout };
 	}),
 );

@@ -65,6 +65,11 @@ export interface Gateway {
 		readonly exposeArm: boolean;
 		/** A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that. */
 		readonly idleTimeoutMs: number;
+		/**
+		 * A connection without a request for so long is ended. null = GATEWAY_IDLE_MS, or where clients show certificates
+		 * GATEWAY_CONNECTION_MS.
+		 */
+		readonly connectionIdleTimeoutMs: number | null;
 		readonly tls: GatewayTls | null;
 		/** SPIFFE ids of peers whose word on their own client's identity counts (x-forwarded-client-cert); of nobody else's. */
 		readonly trustedProxies: readonly string[];

@@ -166,3 +166,14 @@ t.test("counters that fell began anew with their Envoy", async (t) => {
 	t.same(refusedConnections(at(5), at(5)), []);
 	t.same(refusedConnections(at(5), at(2)), [{ alarm: "connections-refused", gateway: "edge", refused: 2 }]);
 });
+
+t.test("how long a connection lies idle is the Gateway's to say", async (t) => {
+	const patient = { ...open, spec: { ...open.spec, connectionIdleTimeoutMs: 620_000 } };
+	const impatient = { ...edge, spec: { ...edge.spec, connectionIdleTimeoutMs: 1_500 } };
+	const listeners = (...gateways: (typeof edge)[]): string =>
+		JSON.stringify(compile(resourceSet({ gateways }), EMPTY_STATUS, { collectors: NO_COLLECTORS }).envoy.listeners);
+	t.match(listeners(patient), '"idle_timeout":"620s"');
+	t.match(listeners(impatient), '"idle_timeout":"1.500s"');
+	t.match(listeners(open), IDLE, "75 s where nothing is said");
+	t.match(listeners(edge), '"idle_timeout":"1800s"');
+});

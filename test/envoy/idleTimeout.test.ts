@@ -1,6 +1,7 @@
 /** Streams in silence, on a real Envoy: ended at the Gateway's idleTimeout, but never before the Service's own timeout. */
+import { once } from "node:events";
 import { createServer, request, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -32,7 +33,7 @@ t.test("silence", async (t) => {
 	const { port } = upstream.address() as AddressInfo;
 	const plan = compile(
 		resourceSet({
-			gateways: [gateway({ idleTimeoutMs: IDLE_MS })],
+			gateways: [gateway({ idleTimeoutMs: IDLE_MS, connectionIdleTimeoutMs: 1_000 })],
 			services: [
 				service("quick", [variant("v1", port)], { timeoutMs: 0 }),
 				service("slow", [variant("v1", port)], { timeoutMs: 60_000 }),
@@ -59,4 +60,9 @@ t.test("silence", async (t) => {
 	t.match(await ask("quick", "/thinks"), /^504 /);
 	t.equal(await ask("quick", "/streams"), "200 48", "a stream with pauses shorter than that goes on, however long");
 	t.equal(await ask("slow", "/thinks"), "200 2", "a Service that may take longer may be silent for so long");
+	const sinceMs = performance.now();
+	const idle = connect(envoy.port(), "127.0.0.1").resume();
+	await once(idle, "close");
+	const took = performance.now() - sinceMs;
+	t.ok(took > 900 && took < 10_000, `a connection without a request ends: ${took} ms`);
 });

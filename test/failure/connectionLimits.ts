@@ -6,6 +6,8 @@ import {
 	GATEWAY_HANDSHAKE_MS,
 	GATEWAY_HARDENING,
 	GATEWAY_IDLE_MS,
+	GATEWAY_IDLE_MS_MAX,
+	GATEWAY_IDLE_MS_MIN,
 } from "../../src/limits.js";
 
 const number = (value: number): string => value.toLocaleString("en");
@@ -22,11 +24,13 @@ between two rounds of the probe (it needs Envoy's admin socket on control's mach
 | connections of one Gateway at one Envoy | ${number(GATEWAY_CONNECTIONS_EACH_MAX)} | \`connection_limit.gateway.NAME.limited_connections\` |
 | of all Gateways of one Envoy | ${number(GATEWAY_CONNECTIONS_MAX)} | \`listener.gateway.NAME.downstream_global_cx_overflow\` |
 | a TLS handshake | ${seconds(GATEWAY_HANDSHAKE_MS)} | \`listener.gateway.NAME.downstream_cx_transport_socket_connect_timeout\` |
-| without a request, before the first or between two | ${seconds(GATEWAY_IDLE_MS)}; where client certificates are demanded ${seconds(GATEWAY_CONNECTION_MS)} | \`http.gateway.NAME.downstream_cx_idle_timeout\` |
+| without a request, before the first or between two | the Gateway's \`connectionIdleTimeout\`: ${seconds(GATEWAY_IDLE_MS)}, or ${seconds(GATEWAY_IDLE_MS_MIN)} to ${seconds(GATEWAY_IDLE_MS_MAX)}; where client certificates are demanded ${seconds(GATEWAY_CONNECTION_MS)} or less | \`http.gateway.NAME.downstream_cx_idle_timeout\` |
 | a request's head | ${seconds(GATEWAY_HARDENING.headersMs)} where a Service is protected, else ${seconds(GATEWAY_IDLE_MS)} | \`http.gateway.NAME.downstream_rq_header_timeout\` |
 
 Who sends a request now and then keeps a connection: against many of those, bound connections for each client at a balancer in
-front. A balancer that keeps idle connections to Envoy must leave them before Envoy does, or a request may meet the end of one.
+front. A balancer that keeps idle connections to Envoy must leave them before Envoy does, or a request may meet the end of one:
+\`connectionIdleTimeout\` is longer than the balancer's own (AWS ALB: 60 s if nothing else is set; Google's: 600 s, so \`620s\`).
+The longer it is, the longer strangers hold what they have opened.
 `;
 
 /** The counters that it names. */

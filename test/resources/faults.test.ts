@@ -33,7 +33,27 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"  port: 8080",
 		"  port: 8080\n  colour: red",
 		[
-			"w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, idleTimeout, tls, trustedProxies, region, tokens",
+			"w.yaml:19:3: unknown field spec.colour; known fields: address, port, exposeArm, idleTimeout, connectionIdleTimeout, tls, trustedProxies, region, tokens",
+		],
+	],
+	[
+		"connections that are idle for too short a time",
+		"  port: 8080",
+		"  port: 8080\n  connectionIdleTimeout: 999ms",
+		['w.yaml:19:26: spec.connectionIdleTimeout is "999ms"; write at least 1000ms'],
+	],
+	[
+		"connections that are idle for too long",
+		"  port: 8080",
+		"  port: 8080\n  connectionIdleTimeout: 1h10m1s",
+		['w.yaml:19:26: spec.connectionIdleTimeout is "1h10m1s"; write at most 70m'],
+	],
+	[
+		"connections that are idle for longer than they are used",
+		"  port: 8080",
+		"  port: 8080\n  connectionIdleTimeout: 31m\n  tls: {identity: mesh}",
+		[
+			"w.yaml:19:26: spec.connectionIdleTimeout is longer than a connection with a client certificate is used; write at most 30m",
 		],
 	],
 	[
@@ -151,7 +171,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"spec:\n  port: 8080\n",
 		"",
 		[
-			"w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, idleTimeout, tls, trustedProxies, region, tokens",
+			"w.yaml:14:1: spec is missing; write a mapping of address, port, exposeArm, idleTimeout, connectionIdleTimeout, tls, trustedProxies, region, tokens",
 		],
 	],
 	[

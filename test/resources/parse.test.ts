@@ -22,6 +22,7 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 				port: 8080,
 				exposeArm: false,
 				idleTimeoutMs: 300_000,
+				connectionIdleTimeoutMs: null,
 				trustedProxies: [],
 				tls: null,
 				region: null,
