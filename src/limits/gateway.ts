@@ -43,7 +43,10 @@ export const GATEWAY_CONNECTION_MS = 30 * 60 * 1000;
  */
 export const GATEWAY_CONNECTIONS_MAX = 50_000;
 
-/** Of these, how many one Gateway may hold: strangers at one that is open to all leave 10,000 to the others, those at two do not. */
+/**
+ * Of these, how many one Gateway may hold: strangers at one that is open to all leave 10,000 to the others, those at two do
+ * not. Shares by the number of Gateways would change each listener, and so drain its connections, with every new Gateway.
+ */
 export const GATEWAY_CONNECTIONS_EACH_MAX = 40_000;
 
 /** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */

@@ -173,7 +173,7 @@ t.test("how long a connection lies idle is the Gateway's to say", async (t) => {
 	const listeners = (...gateways: (typeof edge)[]): string =>
 		JSON.stringify(compile(resourceSet({ gateways }), EMPTY_STATUS, { collectors: NO_COLLECTORS }).envoy.listeners);
 	t.match(listeners(patient), '"idle_timeout":"620s"');
-	t.match(listeners(impatient), '"idle_timeout":"1.500s"');
+	t.match(listeners(impatient), '"idle_timeout":"1.5s"');
 	t.match(listeners(open), IDLE, "75 s where nothing is said");
 	t.match(listeners(edge), '"idle_timeout":"1800s"');
 });

@@ -27,10 +27,11 @@ between two rounds of the probe (it needs Envoy's admin socket on control's mach
 | without a request, before the first or between two | the Gateway's \`connectionIdleTimeout\`: ${seconds(GATEWAY_IDLE_MS)}, or ${seconds(GATEWAY_IDLE_MS_MIN)} to ${seconds(GATEWAY_IDLE_MS_MAX)}; where client certificates are demanded ${seconds(GATEWAY_CONNECTION_MS)} or less | \`http.gateway.NAME.downstream_cx_idle_timeout\` |
 | a request's head | ${seconds(GATEWAY_HARDENING.headersMs)} where a Service is protected, else ${seconds(GATEWAY_IDLE_MS)} | \`http.gateway.NAME.downstream_rq_header_timeout\` |
 
-Who sends a request now and then keeps a connection: against many of those, bound connections for each client at a balancer in
-front. A balancer that keeps idle connections to Envoy must leave them before Envoy does, or a request may meet the end of one:
-\`connectionIdleTimeout\` is longer than the balancer's own (AWS ALB: 60 s if nothing else is set; Google's: 600 s, so \`620s\`).
-The longer it is, the longer strangers hold what they have opened.
+Two Gateways that are open to all can together hold all connections of their Envoy, and shut a third: give those an Envoy each
+(\`--envoy-gateways ID=GATEWAY\`). Who sends a request now and then keeps a connection: against many of those, bound connections
+for each client at a balancer in front. A balancer that keeps idle connections to Envoy must leave them before Envoy does, or a
+request may meet the end of one: \`connectionIdleTimeout\` is longer than the balancer's own (AWS ALB: 60 s if nothing else is
+set; Google's: 600 s, so \`620s\`). The longer it is, the longer strangers hold what they have opened.
 `;
 
 /** The counters that it names. */
