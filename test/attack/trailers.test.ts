@@ -3,9 +3,7 @@
  * not reach it, and what is the Service's own does.
  */
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { connect } from "node:http2";
-import type { AddressInfo } from "node:net";
 import t from "tap";
 import { OVERRIDE_HEADERS } from "../../src/access/canonical.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -14,6 +12,7 @@ import { decodeEnvoyResource } from "../../src/xds/registry.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { startUpstream } from "../fixtures/upstream.js";
 import { exchange, latin1 } from "./wire.js";
 
 const FORGED: Readonly<Record<string, string>> = {
@@ -32,21 +31,16 @@ for (const version of ["1.40.0", "1.36.2"]) {
 	t.test(`Envoy ${version}: forged trailers are gone, the others come through`, async (t) => {
 		const tls = await mutualTls(t);
 		const seen: string[][] = [];
-		const upstream = createServer((request, response) => {
+		const upstream = await startUpstream(t, (request, response) => {
 			request.resume().on("end", () => {
 				seen.push(request.rawTrailers.map((text) => text.toLowerCase()));
 				response.end("ok");
 			});
-		}).listen(0, "127.0.0.1");
-		await once(upstream, "listening");
-		t.teardown(() => {
-			upstream.closeAllConnections();
-			upstream.close();
 		});
 		const plan = compile(
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway })],
-				services: [service("guarded", [variant("v1", (upstream.address() as AddressInfo).port)], { access: null })],
+				services: [service("guarded", [variant("v1", upstream)], { access: null })],
 				accessPolicies: [accessPolicy("all", "allow", ["guarded"], { principals: [spiffe("alice")] })],
 			}),
 			EMPTY_STATUS,

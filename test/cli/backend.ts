@@ -1,9 +1,7 @@
 /** What stands behind the gateway in these tests: a server that answers a word, or `weir predictor` with a real model. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
+import { startUpstream } from "../fixtures/upstream.js";
 import { MAIN } from "./command.js";
 
 interface Teardown {
@@ -13,15 +11,8 @@ interface Teardown {
 const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));
 
 /** Answers every request with `word` until the test ends. @returns its port on 127.0.0.1 */
-export async function startBackend(t: Teardown, word = "ok"): Promise<number> {
-	const server = createServer((_, response) => response.end(word));
-	await once(server.listen(0, "127.0.0.1"), "listening");
-	t.teardown(() => {
-		server.close();
-		server.closeAllConnections();
-	});
-	return (server.address() as AddressInfo).port;
-}
+export const startBackend = (t: Teardown, word = "ok"): Promise<number> =>
+	startUpstream(t, (_, response) => response.end(word));
 
 /** `weir predictor` with the plain employment model, at its READY line. @returns its port on 127.0.0.1 */
 export async function startPredictorCommand(t: Teardown, environment: NodeJS.ProcessEnv): Promise<number> {

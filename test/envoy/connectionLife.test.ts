@@ -1,9 +1,7 @@
 /** Connections to a Gateway with TLS, on a real Envoy: silent ones end, and those with a certificate in order. */
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { Agent, request } from "node:https";
-import { type AddressInfo, connect } from "node:net";
+import { connect } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import t from "tap";
 import { connectionLifeMs } from "../../src/cli/roles/connectionLife.js";
@@ -12,8 +10,10 @@ import type { Plan } from "../../src/compiler/plan.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { okOrSlow, startUpstream } from "../fixtures/upstream.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { bootstrapOf, startEnvoy } from "./harness.js";
+import { asker, connected } from "./tlsClients.js";
 
 t.setTimeout(60_000);
 
@@ -30,20 +30,12 @@ function hurried(plan: Plan): Plan {
 }
 
 const tls = await mutualTls(t);
-const upstream = createServer((asked, response) => {
-	// Longer than the life of a connection.
-	if (asked.url === "/slow") setTimeout(() => response.end("slow"), 2_500);
-	else response.end("ok");
-});
-await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-t.teardown(() => {
-	upstream.closeAllConnections();
-	upstream.close();
-});
+// Slow is longer than the life of a connection.
+const upstream = await startUpstream(t, okOrSlow);
 const plan = compile(
 	resourceSet({
 		gateways: [gateway({ tls: tls.gateway })],
-		services: [service("model", [variant("v1", (upstream.address() as AddressInfo).port)])],
+		services: [service("model", [variant("v1", upstream)])],
 	}),
 	EMPTY_STATUS,
 	{ collectors: NO_COLLECTORS },
@@ -61,19 +53,9 @@ t.test("a connection that begins no handshake is ended", async (t) => {
 });
 
 t.test("HTTP/1.1: connections are replaced under traffic, and no request fails", async (t) => {
-	const agent = new Agent({ keepAlive: true, maxSockets: 2, ...shown });
-	t.teardown(() => agent.destroy());
 	const sockets = new Set<unknown>();
 	const answers = new Map<string, number>();
-	const ask = (path: string): Promise<string> =>
-		new Promise((resolve) => {
-			const headers = { host: "model.test" };
-			const asked = request({ host: "127.0.0.1", port: envoy.port(), path, headers, agent }, (response) => {
-				response.resume().once("end", () => resolve(String(response.statusCode)));
-			});
-			asked.once("socket", (socket) => sockets.add(socket));
-			asked.once("error", (error: NodeJS.ErrnoException) => resolve(String(error.code))).end();
-		});
+	const ask = asker(t, envoy.port(), { maxSockets: 2, ...shown }, (socket) => sockets.add(socket));
 	const started = performance.now();
 	const load = async (pauseMs: number): Promise<void> => {
 		while (performance.now() - started < MANY_MS) {
@@ -88,9 +70,7 @@ t.test("HTTP/1.1: connections are replaced under traffic, and no request fails",
 });
 
 t.test("HTTP/1.1: an idle one is not closed on a request that may be on its way, but with its answer", async (t) => {
-	const socket = connectTls({ host: "127.0.0.1", port: envoy.port(), ...shown });
-	t.teardown(() => socket.destroy());
-	await once(socket, "secureConnect");
+	const { socket } = await connected(t, envoy.port(), shown);
 	const ask = async (): Promise<string> => {
 		socket.write("GET / HTTP/1.1\r\nhost: model.test\r\n\r\n");
 		let text = "";
@@ -152,17 +132,8 @@ t.test("one Envoy takes a bounded number of connections, and its admin answers b
 		return JSON.parse(text.replace(bound, bound.replace("50000", "3"))) as object;
 	};
 	const few = await startEnvoy(t, bootstrap);
-	const open = async (): Promise<{ said: string; socket: TLSSocket }> => {
-		const socket = connectTls({ host: "127.0.0.1", port: few.port(), ...shown });
-		t.teardown(() => socket.destroy());
-		const said = await new Promise<string>((resolve) => {
-			socket.once("secureConnect", () => resolve("open")).once("close", () => resolve("closed"));
-			socket.on("error", () => {});
-		});
-		return { said, socket };
-	};
 	const said: string[] = [];
-	for (let index = 0; index < 5; index++) said.push((await open()).said);
+	for (let index = 0; index < 5; index++) said.push((await connected(t, few.port(), shown)).said);
 	t.same(said, ["open", "open", "open", "closed", "closed"]);
 	t.match(await few.admin("/server_info"), /LIVE/);
 });

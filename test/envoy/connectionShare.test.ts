@@ -1,10 +1,7 @@
 /** Strangers that only finish TLS, on a real Envoy: they are gone soon, take no other Gateway with them, and are told of. */
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { type AgentOptions, request, Agent as TlsAgent } from "node:https";
-import type { AddressInfo } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
 import { type ProbeAlarm, refusedConnections, watchedListeners } from "../../src/access/probe.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -13,7 +10,9 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { CONNECTION_COUNTERS } from "../failure/connectionLimits.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { okOrSlow, startUpstream } from "../fixtures/upstream.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
+import { asker, connected } from "./tlsClients.js";
 
 t.setTimeout(60_000);
 
@@ -22,16 +21,8 @@ const EACH = '"max_connections":"40000"';
 const ALL = '"max_active_downstream_connections":50000';
 
 const tls = await mutualTls(t);
-const upstream = createServer((asked, response) => {
-	// Longer than a connection may lie idle.
-	if (asked.url === "/slow") setTimeout(() => response.end("slow"), 2_500);
-	else response.end("ok");
-});
-await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-t.teardown(() => {
-	upstream.closeAllConnections();
-	upstream.close();
-});
+// Slow is longer than a connection may lie idle.
+const upstream = await startUpstream(t, okOrSlow);
 const edge = gateway({ tls: tls.gateway });
 const open = {
 	...gateway({ tls: { ...tls.gateway, clientCaFile: null } }),
@@ -40,7 +31,7 @@ const open = {
 const plan = compile(
 	resourceSet({
 		gateways: [edge, open],
-		services: [service("model", [variant("v1", (upstream.address() as AddressInfo).port)])],
+		services: [service("model", [variant("v1", upstream)])],
 	}),
 	EMPTY_STATUS,
 	{ collectors: NO_COLLECTORS },
@@ -67,28 +58,6 @@ async function stage(t: Test, ...changes: readonly (readonly [from: string, to: 
 		return JSON.parse(text) as object;
 	});
 	return { envoy, adminSocket };
-}
-
-const connected = (t: Test, port: number, options: object): Promise<{ said: string; socket: TLSSocket }> =>
-	new Promise((resolve) => {
-		const socket = connectTls({ host: "127.0.0.1", port, ...options });
-		t.teardown(() => socket.destroy());
-		socket.on("error", () => {});
-		socket.once("secureConnect", () => resolve({ said: "open", socket }));
-		socket.once("close", () => resolve({ said: "closed", socket }));
-	});
-
-function asker(t: Test, port: number, options: AgentOptions): (path: string) => Promise<string> {
-	const agent = new TlsAgent({ keepAlive: true, maxSockets: 1, ...options });
-	t.teardown(() => agent.destroy());
-	return (path) =>
-		new Promise((resolve) => {
-			const headers = { host: "model.test" };
-			const asked = request({ host: "127.0.0.1", port, path, headers, agent }, (response) => {
-				response.resume().once("end", () => resolve(String(response.statusCode)));
-			});
-			asked.once("error", (error: NodeJS.ErrnoException) => resolve(String(error.code))).end();
-		});
 }
 
 t.test("a connection without a request ends, one under a request or used again does not", async (t) => {

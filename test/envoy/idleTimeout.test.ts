@@ -1,12 +1,13 @@
 /** Streams in silence, on a real Envoy: ended at the Gateway's idleTimeout, but never before the Service's own timeout. */
 import { once } from "node:events";
-import { createServer, request, type ServerResponse } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { request, type ServerResponse } from "node:http";
+import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { startUpstream } from "../fixtures/upstream.js";
 import { bootstrapOf, startEnvoy } from "./harness.js";
 
 const IDLE_MS = 400;
@@ -24,13 +25,7 @@ t.test("silence", async (t) => {
 			response.end();
 		},
 	};
-	const upstream = createServer((asked, response) => void answers[asked.url ?? ""]?.(response));
-	await new Promise<void>((resolve) => upstream.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		upstream.closeAllConnections();
-		upstream.close();
-	});
-	const { port } = upstream.address() as AddressInfo;
+	const port = await startUpstream(t, (asked, response) => void answers[asked.url ?? ""]?.(response));
 	const plan = compile(
 		resourceSet({
 			gateways: [gateway({ idleTimeoutMs: IDLE_MS, connectionIdleTimeoutMs: 1_000 })],

@@ -4,9 +4,8 @@
  */
 import { createSign, generateKeyPairSync } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 import { request } from "node:https";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import type { Evidence } from "../../src/analysis/evidence.js";
@@ -28,21 +27,15 @@ import {
 	tokenIssuer,
 	variant,
 } from "../fixtures/resources.js";
+import { startUpstream } from "../fixtures/upstream.js";
 import { startSidecar } from "../sidecar/rig.js";
 import { metric, query, seriesKey, startRig } from "./rig.js";
 
 /** `/hang` is never answered. */
-async function startVariant(t: { teardown(run: () => void): unknown }): Promise<number> {
-	const server: Server = createServer(({ url }, response) => {
+const startVariant = (t: { teardown(run: () => void): unknown }): Promise<number> =>
+	startUpstream(t, ({ url }, response) => {
 		if (url !== "/hang") response.end("ok");
 	});
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	return (server.address() as AddressInfo).port;
-}
 
 const ISSUER = "https://issuer.test";
 const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });

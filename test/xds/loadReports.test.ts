@@ -1,8 +1,7 @@
 /** Load reports: of a real Envoy, and of clients that are not who they say they are. */
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, request, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { request, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -22,6 +21,7 @@ import { type ClusterLoad, LoadReportingServiceDefinition } from "../../src/xds/
 import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { seriesKey, TestMeter } from "../events/rig.js";
+import { startUpstream } from "../fixtures/upstream.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";
@@ -35,14 +35,9 @@ t.test("an Envoy reports what it served, what failed, and what is under way", as
 	const directory = await mkdtemp(join(tmpdir(), "weir-loads-"));
 	t.teardown(() => rm(directory, { recursive: true, force: true }));
 	const held: ServerResponse[] = [];
-	const upstream = createServer((asked, response) => {
+	const upstream = await startUpstream(t, (asked, response) => {
 		if (asked.url === "/hold") held.push(response);
 		else response.writeHead(asked.url === "/bad" ? 500 : 200).end();
-	});
-	await once(upstream.listen(0, "127.0.0.1"), "listening");
-	t.teardown(() => {
-		upstream.closeAllConnections();
-		upstream.close();
 	});
 	const meter = new TestMeter();
 	const take = loadMetrics(meter);
@@ -59,7 +54,7 @@ t.test("an Envoy reports what it served, what failed, and what is under way", as
 	t.teardown(() => server.close());
 	const socketPath = join(directory, "ads.sock");
 	await server.listen({ socketPath });
-	server.publish(planAt((upstream.address() as AddressInfo).port), 1);
+	server.publish(planAt(upstream), 1);
 	const envoy = await startEnvoy(t, (adminSocket) =>
 		dynamicBootstrap(socketPath, { collectors: NO_COLLECTORS, nodeId: "envoy-1", adminSocket }),
 	);
