@@ -6,7 +6,6 @@
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
 import type { Decision } from "../rollout/decision.js";
-import type { ActBudget } from "./actBudget.js";
 import { type ActCall, record } from "./actRecord.js";
 import {
 	type ApprovalRequest,
@@ -22,12 +21,12 @@ import {
 } from "./approval.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
-import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, scopeOf } from "./plannedAct.js";
 import type { PolicyRecord } from "./policyHistory.js";
+import type { Rights } from "./rights.js";
 import type { ApplyResult, Store } from "./store.js";
-import { type MayRead, namespaceOf, visibleProblems } from "./visible.js";
+import { namespaceOf, visibleProblems } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
 
 export interface Pending {
@@ -54,75 +53,9 @@ export class Acts {
 
 	constructor(
 		private readonly store: Store,
-		private readonly permissions: Permissions,
-		private readonly budget: ActBudget,
+		readonly rights: Rights,
 	) {
 		this.requests = new ApprovalShelf(store.database);
-	}
-
-	mayRead(caller: Caller): MayRead {
-		const { resources } = this.store.current;
-		return (namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources);
-	}
-
-	isSamePerson(one: Caller, other: Caller): boolean {
-		return this.permissions.personOf(one) === this.permissions.personOf(other);
-	}
-
-	/** @throws WeirError `permission-denied`, recorded. */
-	demand(call: ActCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
-		const { resources } = this.store.current;
-		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
-		if (missing === undefined) return;
-		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
-		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
-		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
-		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`);
-	}
-
-	/**
-	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the machine,
-	 * who owns the file too, need not.
-	 * @param records how many it may leave
-	 * @throws WeirError `resource-exhausted`; recorded once a minute
-	 */
-	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
-		const { caller, nowMs } = call;
-		const waitMs = caller.how === "socket" ? 0 : this.budget.take(caller.subject, records, nowMs);
-		if (waitMs === 0) return;
-		const why = `${caller.subject} has acted too often`;
-		const { revision } = this.store.current;
-		const made = record(call, { verb, namespaces: [], objects, revision, result: "refused", why });
-		this.store.atomically(() => this.store.audit.appendOnce(made));
-		const seconds = Math.ceil(waitMs / 1_000);
-		throw new WeirError("resource-exhausted", why, `ask again in ${seconds} s; the UNIX socket's owner need not wait`);
-	}
-
-	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
-	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
-		const { revision } = this.store.current;
-		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
-		this.store.atomically(() => this.store.audit.appendOnce(made));
-	}
-
-	/**
-	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
-	 * @throws WeirError `permission-denied`, recorded.
-	 */
-	#demandSome(call: ActCall, verb: AskedWish["verb"], object: string): void {
-		if (this.permissions.mayAnywhere(call.caller, "apply", this.store.current.resources)) return;
-		this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
-	}
-
-	#deny(
-		call: ActCall,
-		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
-		doing: string,
-	): never {
-		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
-		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused", why });
-		this.store.atomically(() => this.store.audit.append(made));
-		throw new WeirError("permission-denied", why, "ask an admin for a RoleBinding");
 	}
 
 	apply(
@@ -130,7 +63,7 @@ export class Acts {
 		files: readonly { readonly name: string; readonly text: string }[],
 		dryRun: boolean,
 	): ApplyResult | Pending {
-		this.#demandSome(call, "apply", `${files.length} ${files.length === 1 ? "file" : "files"}, unread`);
+		this.rights.demandSome(call, "apply", `${files.length} ${files.length === 1 ? "file" : "files"}, unread`);
 		const act: AskedAct = { verb: "apply", files };
 		const plan = this.store.planApply(files, call.nowMs);
 		return this.#wish(call, act, plan, dryRun);
@@ -138,14 +71,14 @@ export class Acts {
 
 	/** @throws WeirError `not-found`, also for what the caller may not see. */
 	delete(call: ActCall, resources: readonly Target[], dryRun: boolean): ApplyResult | Pending {
-		const mayRead = this.mayRead(call.caller);
+		const mayRead = this.rights.mayRead(call.caller);
 		const hidden = resources.find(({ name }) => !mayRead(namespaceOf(name)));
 		if (hidden !== undefined) {
 			throw new WeirError("not-found", `no ${hidden.kind} '${hidden.name.slice(0, 200)}'`, "see weir get");
 		}
 		const [first] = resources;
 		const more = resources.length > 1 ? ` and ${resources.length - 1} more` : "";
-		this.#demandSome(call, "delete", `delete ${first?.kind} ${first?.name.slice(0, 200)}${more}`);
+		this.rights.demandSome(call, "delete", `delete ${first?.kind} ${first?.name.slice(0, 200)}${more}`);
 		return this.#wish(call, { verb: "delete", resources }, this.store.planDelete(resources), dryRun);
 	}
 
@@ -155,7 +88,7 @@ export class Acts {
 	 */
 	mustWait(call: ActCall, experiment: string, said: PersonRequest): boolean {
 		const planned = planPerson(this.#sight(call.caller), experiment, said);
-		this.demand(call, planned.needs, said.verb, [`Experiment ${experiment}`]);
+		this.rights.demand(call, planned.needs, said.verb, [`Experiment ${experiment}`]);
 		return planned.requirement.needs > 0;
 	}
 
@@ -163,7 +96,7 @@ export class Acts {
 	act(call: ActCall, experiment: string, said: PersonRequest): Made | Pending {
 		const planned = planPerson(this.#sight(call.caller), experiment, said);
 		const objects = [`Experiment ${experiment}${said.overrideGates ? ", overriding its gates" : ""}`];
-		this.demand(call, planned.needs, said.verb, objects);
+		this.rights.demand(call, planned.needs, said.verb, objects);
 		if (planned.requirement.needs > 0) {
 			// The precondition is told to who asks, and the arm is settled now.
 			const outcome = this.#outcome(experiment, said);
@@ -172,7 +105,7 @@ export class Acts {
 			return this.#ask(call, { ...planned, act }, objects);
 		}
 		// What stops an Experiment never waits; each happens once, until something that does wait has been done.
-		if (said.verb !== "pause" && said.verb !== "abort") this.demandTurn(call, said.verb, objects);
+		if (said.verb !== "pause" && said.verb !== "abort") this.rights.demandTurn(call, said.verb, objects);
 		return this.store.atomically(() => {
 			const made = this.store.act(experiment, said);
 			this.store.audit.append(
@@ -207,8 +140,7 @@ export class Acts {
 		if (fingerprint(planned.effects) !== fingerprint(request.effects))
 			throw changedSince("it would do something else now");
 		if (plan !== null && plan.problems.length > 0) throw changedSince("it would not be accepted any more");
-		const { resources } = this.store.current;
-		if (!planned.needs.every((need) => this.permissions.may(askedBy, need, resources))) {
+		if (!planned.needs.every((need) => this.rights.may(askedBy, need))) {
 			throw changedSince(`${askedBy.subject} may not do it any more`);
 		}
 		return { planned, plan, needsIn: bothOf(request, planned.requirement) };
@@ -250,10 +182,6 @@ export class Acts {
 		return Object.keys(bothOf(request, requirement(approvalPolicies, verb, namespaces)));
 	}
 
-	mayApprove(caller: Caller, namespace: string): boolean {
-		return this.permissions.may(caller, { verb: "approve", namespace }, this.store.current.resources);
-	}
-
 	/**
 	 * The access rules of an earlier revision, as one change: of a namespace, or of all that the caller may see.
 	 * @param to null = before the last change
@@ -261,8 +189,8 @@ export class Acts {
 	 */
 	rollback(call: ActCall, to: number | null, namespace: string | null, dryRun: boolean): ApplyResult | Pending {
 		const where = namespace === null ? "" : ` of namespace ${namespace}`;
-		this.#demandSome(call, "rollback", `access rules${where}`);
-		const scope = scopeOf({ namespace }, this.mayRead(call.caller));
+		this.rights.demandSome(call, "rollback", `access rules${where}`);
+		const scope = scopeOf({ namespace }, this.rights.mayRead(call.caller));
 		const act: Extract<AskedWish, { verb: "rollback" }> = {
 			verb: "rollback",
 			namespace,
@@ -275,7 +203,7 @@ export class Acts {
 
 	/** Changes of access rules that can be rolled back, as the caller may see them; newest first. */
 	policyHistory(caller: Caller, namespace: string | null): readonly PolicyRecord[] {
-		return this.store.policies.list(scopeOf({ namespace }, this.mayRead(caller)));
+		return this.store.policies.list(scopeOf({ namespace }, this.rights.mayRead(caller)));
 	}
 
 	#wishPlan(act: AskedWish, nowMs: number): WishPlan {
@@ -292,9 +220,9 @@ export class Acts {
 	#wish(call: ActCall, act: AskedWish, plan: WishPlan, dryRun: boolean): ApplyResult | Pending {
 		const planned = planWish(this.#sight(call.caller), act, plan);
 		const { revision, resources } = this.store.current;
-		this.demand(call, planned.needs, act.verb, planned.effects);
+		this.rights.demand(call, planned.needs, act.verb, planned.effects);
 		if (plan.problems.length > 0) {
-			const problems = visibleProblems(plan.problems, resourcesOf(resources), this.mayRead(call.caller));
+			const problems = visibleProblems(plan.problems, resourcesOf(resources), this.rights.mayRead(call.caller));
 			if (!dryRun) {
 				const why = `${problems.length} problems in the declaration`;
 				const made = record(call, {
@@ -313,7 +241,7 @@ export class Acts {
 		if (dryRun || idle)
 			return { outcome: "applied", revision, changes: plan.changes, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
-		this.demandTurn(call, act.verb, planned.effects);
+		this.rights.demandTurn(call, act.verb, planned.effects);
 		return this.store.atomically(() => {
 			const by = call.caller.subject;
 			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });
@@ -333,7 +261,7 @@ export class Acts {
 	}
 
 	#sight(caller: Caller): Sight {
-		return { ...this.store.current, mayRead: this.mayRead(caller) };
+		return { ...this.store.current, mayRead: this.rights.mayRead(caller) };
 	}
 
 	#outcome(name: string, said: PersonRequest) {
@@ -346,7 +274,7 @@ export class Acts {
 		const { act, effects, parts, basis } = planned;
 		if (act.verb === "pause") throw new WeirError("internal", "a pause waits for nobody");
 		const { revision } = this.store.current;
-		this.demandTurn(call, act.verb, objects);
+		this.rights.demandTurn(call, act.verb, objects);
 		const request = this.store.atomically(() => {
 			const asked = { act, askedBy: call.caller, namespaces: namespacesIn(planned), effects, parts, revision, basis };
 			const made = this.requests.ask(asked, planned.requirement, call.nowMs);

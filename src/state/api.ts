@@ -28,6 +28,7 @@ import { ALL_NAMESPACES, Permissions } from "./permissions.js";
 import { PromotionGates } from "./promotionGates.js";
 import { Publication } from "./publication.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
+import { Rights } from "./rights.js";
 import type { Store } from "./store.js";
 import type { GatewayAlarm } from "./wire.js";
 
@@ -112,7 +113,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
 	rmSync(socket, { force: true });
 
-	const acts = new Acts(store, new Permissions(options.admins), options.actBudget ?? new ActBudget());
+	const acts = new Acts(
+		store,
+		new Rights(store, new Permissions(options.admins), options.actBudget ?? new ActBudget()),
+	);
 	const approvals = new Approvals(store, acts);
 	const house: House = {
 		door: {
@@ -222,14 +226,14 @@ function passOn(
 		typeof mount === "function" ? { handle: mount, needs: "read", recorded: undefined } : mount;
 	const objects = [((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
 	if (needs === "read")
-		door.acts.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
+		door.acts.rights.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
 	if (needs === "read" && recorded === undefined && request.method !== "GET" && request.method !== "HEAD") {
 		throw new WeirError("invalid-argument", `${objects[0]} is only read here`, "ask with GET");
 	}
 	if (recorded !== undefined && (request.method !== "POST" || request.url !== prefix)) {
 		throw new WeirError("not-found", `no ${request.method} ${objects[0]} here`, `POST ${prefix}`);
 	}
-	if (recorded !== undefined) door.acts.recordDone(call, recorded, objects);
+	if (recorded !== undefined) door.acts.rights.recordDone(call, recorded, objects);
 	handle(request, response, call.caller);
 }
 

@@ -35,7 +35,7 @@ export class Approvals {
 		const { request } = this.#found(call.caller, id, call.nowMs);
 		this.#demandOther(call, request);
 		this.#demandPending(request);
-		if (request.approvals.some(({ by }) => this.acts.isSamePerson(by, call.caller))) {
+		if (request.approvals.some(({ by }) => this.acts.rights.isSamePerson(by, call.caller))) {
 			throw new WeirError("failed-precondition", `${call.caller.subject} has approved it already`);
 		}
 		return request;
@@ -50,9 +50,9 @@ export class Approvals {
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
 		// The approval, and what it lets happen.
-		this.acts.demandTurn(call, "approve", request.effects, 2);
+		this.acts.rights.demandTurn(call, "approve", request.effects, 2);
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
-		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.mayApprove(by, namespace));
+		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.rights.mayApprove(by, namespace));
 		const { revision } = this.store.current;
 		try {
 			return this.store.atomically(() => {
@@ -68,7 +68,7 @@ export class Approvals {
 					: { ...request, approvals };
 				this.acts.requests.put(after);
 				if (enough) this.acts.carryOut(call, request, prepared, counting);
-				return this.#seen(call.caller, after) ?? redacted(after, this.acts.mayRead(call.caller));
+				return this.#seen(call.caller, after) ?? redacted(after, this.acts.rights.mayRead(call.caller));
 			});
 		} catch (thrown) {
 			// Nothing of the above is written: what cannot be carried out any more is void, and that is written instead.
@@ -85,7 +85,7 @@ export class Approvals {
 		const { request } = this.#found(call.caller, id, call.nowMs);
 		if (request.askedBy.subject !== call.caller.subject) this.#demandApprover(call, request, "reject");
 		this.#demandPending(request);
-		this.acts.demandTurn(call, "reject", request.effects);
+		this.acts.rights.demandTurn(call, "reject", request.effects);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
 		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
 		return this.get(call.caller, id, call.nowMs);
@@ -104,25 +104,25 @@ export class Approvals {
 
 	/** null = nothing of it. */
 	#seen(caller: Caller, request: ApprovalRequest): ApprovalRequest | null {
-		const mayRead = this.acts.mayRead(caller);
+		const mayRead = this.acts.rights.mayRead(caller);
 		if (request.askedBy.subject === caller.subject || request.namespaces.every(mayRead)) return request;
 		return request.parts.length > 0 && this.#approvesIn(caller, request) ? redacted(request, mayRead) : null;
 	}
 
 	#approvesIn(caller: Caller, request: ApprovalRequest): boolean {
-		return this.acts.approvedIn(request).some((namespace) => this.acts.mayApprove(caller, namespace));
+		return this.acts.approvedIn(request).some((namespace) => this.acts.rights.mayApprove(caller, namespace));
 	}
 
 	/** In one of the namespaces that want approvals: it counts there. */
 	#demandApprover(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject"): void {
 		if (this.#approvesIn(call.caller, request)) return;
 		const needs = this.acts.approvedIn(request).map((namespace) => ({ verb: "approve" as const, namespace }));
-		this.acts.demand(call, needs, verb, request.effects);
+		this.acts.rights.demand(call, needs, verb, request.effects);
 	}
 
 	#demandOther(call: ActCall, request: ApprovalRequest): void {
 		this.#demandApprover(call, request, "approve");
-		if (!this.acts.isSamePerson(request.askedBy, call.caller)) return;
+		if (!this.acts.rights.isSamePerson(request.askedBy, call.caller)) return;
 		const { subject } = request.askedBy;
 		const who = subject === call.caller.subject ? subject : `${subject}, one person with ${call.caller.subject},`;
 		const why = `${who} asked for it: another one must approve`;

@@ -72,7 +72,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				return ok(await statusAnswer(door, call));
 			case "GET diff":
 				onlyQuery(query, []);
-				return ok(difference(visibleState(store.current, door.acts.mayRead(call.caller))));
+				return ok(difference(visibleState(store.current, door.acts.rights.mayRead(call.caller))));
 			case "GET proxies":
 				onlyQuery(query, []);
 				demandAll(door, call, "read");
@@ -100,7 +100,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 /** Demands a verb in all namespaces: for what belongs to none of them. */
 function demandAll({ acts, now }: PublicDoor, call: Call, verb: "read" | "admin"): void {
 	const at = `/${call.path.join("/").slice(0, 200)}`;
-	acts.demand(actCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [at]);
+	acts.rights.demand(actCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [at]);
 }
 
 function actCall({ caller, id }: Call, nowMs: number): ActCall {
@@ -236,7 +236,7 @@ function applied(result: ApplyResult | Pending): Answer {
 
 function resources({ store, acts }: PublicDoor, { caller, query }: Call): Answer {
 	onlyQuery(query, ["format"]);
-	const mayRead = acts.mayRead(caller);
+	const mayRead = acts.rights.mayRead(caller);
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
 		const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
@@ -272,7 +272,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	const { store, acts, now } = door;
 	const [given = "", act = ""] = rest;
 	const name = given.startsWith("default/") ? given.slice("default/".length) : given;
-	if (call.method === "GET" && !acts.mayRead(call.caller)(namespaceOf(name))) {
+	if (call.method === "GET" && !acts.rights.mayRead(call.caller)(namespaceOf(name))) {
 		throw new WeirError("not-found", `no Experiment '${name.slice(0, 200)}'`);
 	}
 	if (call.method === "GET" && act === "decisions") {
@@ -308,7 +308,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 
 async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { caller }: Call): Promise<StatusAnswer> {
 	const standing = await alarms();
-	const mayRead = acts.mayRead(caller);
+	const mayRead = acts.rights.mayRead(caller);
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	const told = (all: readonly StandingFault[]) =>
 		all

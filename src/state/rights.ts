@@ -1,0 +1,93 @@
+/**
+ * Who may act, and how often: judged by the RoleBindings and by what a subject has left. Who may not is turned away with
+ * an error, and the attempt is recorded.
+ */
+import { WeirError } from "../error.js";
+import type { ActBudget } from "./actBudget.js";
+import { type ActCall, record } from "./actRecord.js";
+import type { Caller } from "./caller.js";
+import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
+import type { Store } from "./store.js";
+import type { MayRead } from "./visible.js";
+
+export class Rights {
+	constructor(
+		private readonly store: Store,
+		private readonly permissions: Permissions,
+		private readonly budget: ActBudget,
+	) {}
+
+	/** Whether the subject has the right now; nothing is recorded. */
+	may(caller: Caller, need: Need): boolean {
+		return this.permissions.may(caller, need, this.store.current.resources);
+	}
+
+	mayRead(caller: Caller): MayRead {
+		const { resources } = this.store.current;
+		return (namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources);
+	}
+
+	mayApprove(caller: Caller, namespace: string): boolean {
+		return this.may(caller, { verb: "approve", namespace });
+	}
+
+	isSamePerson(one: Caller, other: Caller): boolean {
+		return this.permissions.personOf(one) === this.permissions.personOf(other);
+	}
+
+	/** @throws WeirError `permission-denied`, recorded. */
+	demand(call: ActCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
+		const { resources } = this.store.current;
+		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
+		if (missing === undefined) return;
+		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
+		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
+		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
+		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`);
+	}
+
+	/**
+	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the machine,
+	 * who owns the file too, need not.
+	 * @param records how many it may leave
+	 * @throws WeirError `resource-exhausted`; recorded once a minute
+	 */
+	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
+		const { caller, nowMs } = call;
+		const waitMs = caller.how === "socket" ? 0 : this.budget.take(caller.subject, records, nowMs);
+		if (waitMs === 0) return;
+		const why = `${caller.subject} has acted too often`;
+		const { revision } = this.store.current;
+		const made = record(call, { verb, namespaces: [], objects, revision, result: "refused", why });
+		this.store.atomically(() => this.store.audit.appendOnce(made));
+		const seconds = Math.ceil(waitMs / 1_000);
+		throw new WeirError("resource-exhausted", why, `ask again in ${seconds} s; the UNIX socket's owner need not wait`);
+	}
+
+	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
+	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
+		const { revision } = this.store.current;
+		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
+		this.store.atomically(() => this.store.audit.appendOnce(made));
+	}
+
+	/**
+	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
+	 * @throws WeirError `permission-denied`, recorded.
+	 */
+	demandSome(call: ActCall, verb: string, object: string): void {
+		if (this.permissions.mayAnywhere(call.caller, "apply", this.store.current.resources)) return;
+		this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
+	}
+
+	#deny(
+		call: ActCall,
+		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
+		doing: string,
+	): never {
+		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
+		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused", why });
+		this.store.atomically(() => this.store.audit.append(made));
+		throw new WeirError("permission-denied", why, "ask an admin for a RoleBinding");
+	}
+}
