@@ -97,9 +97,10 @@ export class Acts {
 		const planned = planPerson(this.#sight(call.caller), experiment, said);
 		const objects = [`Experiment ${experiment}${said.overrideGates ? ", overriding its gates" : ""}`];
 		this.rights.demand(call, planned.needs, said.verb, objects);
+		// What cannot be done is told to who asks, leaves no record and costs nothing.
+		const outcome = this.#outcome(experiment, said);
 		if (planned.requirement.needs > 0) {
-			// The precondition is told to who asks, and the arm is settled now.
-			const outcome = this.#outcome(experiment, said);
+			// The arm is settled now.
 			const arm = outcome.status.promotion?.arm ?? said.arm;
 			const act = { ...planned.act, ...(said.verb === "promote" ? { arm } : {}) } as AskedAct;
 			return this.#ask(call, { ...planned, act }, objects);

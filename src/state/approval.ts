@@ -24,6 +24,9 @@ import { ALL_NAMESPACES, namespacesOf } from "./permissions.js";
 import type { PersonVerb } from "./personRequest.js";
 import type { Restoration } from "./policyHistory.js";
 
+/** Records that an approval may leave: itself, and what it lets happen. */
+export const APPROVAL_RECORDS = 2;
+
 /** Changes of the declaration. */
 export type AskedWish =
 	| { readonly verb: "apply"; readonly files: readonly { readonly name: string; readonly text: string }[] }

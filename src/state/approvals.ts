@@ -6,7 +6,7 @@
 import { WeirError } from "../error.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
-import type { ApprovalRequest } from "./approval.js";
+import { APPROVAL_RECORDS, type ApprovalRequest } from "./approval.js";
 import type { Caller } from "./caller.js";
 import { redacted } from "./requestSight.js";
 import type { Store } from "./store.js";
@@ -49,8 +49,7 @@ export class Approvals {
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
-		// The approval, and what it lets happen.
-		this.acts.rights.demandTurn(call, "approve", request.effects, 2);
+		this.acts.rights.demandTurn(call, "approve", request.effects, APPROVAL_RECORDS);
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
 		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.rights.mayApprove(by, namespace));
 		const { revision } = this.store.current;

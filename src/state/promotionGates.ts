@@ -8,7 +8,7 @@ import { gateHost, gateQuestion, gatesAt } from "../rollout/gate.js";
 import type { Webhook } from "../rollout/ports.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
-import { type ApprovalRequest, fingerprint, isWish } from "./approval.js";
+import { APPROVAL_RECORDS, type ApprovalRequest, fingerprint, isWish } from "./approval.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import type { Store } from "./store.js";
 import { namespaceOf } from "./visible.js";
@@ -27,13 +27,18 @@ export class PromotionGates {
 	async beforeAct(call: ActCall, experiment: string, said: PersonRequest): Promise<void> {
 		if (said.verb !== "promote" || said.overrideGates) return;
 		if (this.acts.mustWait(call, experiment, said)) return;
+		this.acts.rights.demandTurnLeft(call, "promote", [`Experiment ${experiment}`]);
 		await this.#ask(call, experiment, said);
 	}
 
 	/** Before an approval that would be the last one; with the same errors, and the request goes on waiting. */
-	async beforeApproval(call: ActCall, { act, askedBy, approvals, needs, state }: ApprovalRequest): Promise<void> {
+	async beforeApproval(
+		call: ActCall,
+		{ act, askedBy, approvals, needs, state, effects }: ApprovalRequest,
+	): Promise<void> {
 		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return;
 		if (approvals.length + 1 < needs) return;
+		this.acts.rights.demandTurnLeft(call, "approve", effects, APPROVAL_RECORDS);
 		await this.#ask(call, act.experiment, { ...act, by: askedBy.subject, nowMs: call.nowMs });
 	}
 

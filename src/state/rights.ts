@@ -53,9 +53,19 @@ export class Rights {
 	 * @throws WeirError `resource-exhausted`; recorded once a minute
 	 */
 	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
-		const { caller, nowMs } = call;
-		const waitMs = caller.how === "socket" ? 0 : this.budget.take(caller.subject, records, nowMs);
+		const { caller } = call;
+		if (caller.how !== "socket") this.#mustNotWait(call, verb, objects, this.budget.take(caller.subject, records));
+	}
+
+	/** The same for what others are to be asked about first: nothing is taken yet. @throws WeirError as `demandTurn` does */
+	demandTurnLeft(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
+		const { caller } = call;
+		if (caller.how !== "socket") this.#mustNotWait(call, verb, objects, this.budget.waitMs(caller.subject, records));
+	}
+
+	#mustNotWait(call: ActCall, verb: string, objects: readonly string[], waitMs: number): void {
 		if (waitMs === 0) return;
+		const { caller } = call;
 		const why = `${caller.subject} has acted too often`;
 		const { revision } = this.store.current;
 		const made = record(call, { verb, namespaces: [], objects, revision, result: "refused", why });

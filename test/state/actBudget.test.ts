@@ -16,24 +16,30 @@ spec: {verbs: [apply], namespaces: [default]}
 `;
 
 t.test("acts of a subject are bounded: so many at once, then by the hour", async (t) => {
-	const budget = new ActBudget(10, 6, 2);
-	for (let n = 0; n < 5; n++) t.equal(budget.take("ada", 2, 0), 0);
-	t.equal(budget.take("ada", 1, 0), 600_000, "milliseconds until there is one again");
-	t.equal(budget.take("ada", 1, 300_000), 300_000);
-	t.equal(budget.take("ada", 1, 600_000), 0);
-	t.equal(budget.take("ada", 2, 600_000), 1_200_000, "what is refused costs nothing");
-	t.equal(budget.take("bob", 10, 600_000), 0, "another's is another's");
-	t.equal(budget.take("carol", 10, 600_000), 0, "of more subjects than are counted");
-	t.equal(budget.take("dave", 1, 600_000), 600_000, "the rest share one");
-	t.equal(budget.take("ada", 1, 1_200_000), 0);
-	const later = 1_200_000 + 100 * 3_600_000;
-	t.equal(budget.take("dave", 10, later), 0, "who has all of it again is not counted");
-	t.equal(budget.take("erin", 10, later), 0);
+	let nowMs = 0;
+	const budget = new ActBudget(10, 6, 2, () => nowMs);
+	for (let n = 0; n < 5; n++) t.equal(budget.take("ada", 2), 0);
+	t.equal(budget.take("ada", 1), 600_000, "milliseconds until there is one again");
+	nowMs = 300_000;
+	t.equal(budget.take("ada", 1), 300_000);
+	nowMs = 600_000;
+	t.equal(budget.waitMs("ada", 1), 0, "to ask takes nothing");
+	t.equal(budget.take("ada", 1), 0);
+	t.equal(budget.take("ada", 2), 1_200_000, "what is refused costs nothing");
+	t.equal(budget.take("bob", 10), 0, "another's is another's");
+	t.equal(budget.take("carol", 10), 0, "of more subjects than are counted");
+	t.equal(budget.take("dave", 1), 600_000, "the rest share one");
+	nowMs = 1_200_000;
+	t.equal(budget.take("ada", 1), 0);
+	nowMs += 100 * 3_600_000;
+	t.equal(budget.take("dave", 10), 0, "who has all of it again is not counted");
+	t.equal(budget.take("erin", 10), 0);
 });
 
 t.test("beyond it an act waits, which is recorded once a minute as refused; the owner's do not", async (t) => {
 	let nowMs = 1_000_000_000;
-	const actBudget = new ActBudget(3, 60);
+	let monotonicMs = 0;
+	const actBudget = new ActBudget(3, 60, 10, () => monotonicMs);
 	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => nowMs });
 	const ada = await as("ada");
 	const metric = (name: string) => file(METRIC.replaceAll("accuracy", name));
@@ -56,7 +62,8 @@ t.test("beyond it an act waits, which is recorded once a minute as refused; the 
 	t.match(refused(), [{ subject: operator("ada"), verb: "apply", result: "refused", why: /too often/ }]);
 	t.equal(refused().length, 1);
 	for (let n = 0; n < 5; n++) t.match(await owner.apply(metric(`o${n}`), { dryRun: false }), { outcome: "applied" });
-	nowMs += 60_000;
+	nowMs -= 86_400_000;
+	monotonicMs += 60_000;
 	t.match(await ada.apply(metric("more"), { dryRun: false }), { outcome: "applied" });
 	await t.rejects(ada.delete("Metric", "more", { dryRun: false }), { code: "resource-exhausted" });
 	t.match(refused(), [{}, { verb: "delete", unrecordedRefusals: 4 }]);
@@ -96,4 +103,32 @@ t.test("who has done too much may still stop an Experiment", async (t) => {
 	await t.rejects(ada.act("boosted", "resume"), { code: "resource-exhausted" });
 	await ada.act("boosted", "abort");
 	t.equal(store.current.status.experiments.boosted?.phase, "Aborted");
+});
+
+t.test("what cannot be done costs nothing, and where none is left no gate is asked", async (t) => {
+	let asked = 0;
+	const made = await mutualApi(t, {
+		admins: [operator("ada")],
+		actBudget: new ActBudget(1, 60),
+		webhook: async () => {
+			asked++;
+			return { ok: true };
+		},
+	});
+	const gated = ALL.replace(
+		/rollout: \{(.*)\}/,
+		'rollout: {$1, gates: [{at: before-promotion, url: "https://ci.example/gate"}]}',
+	);
+	t.match(await made.owner.apply(file(gated), { dryRun: false }), { outcome: "applied" });
+	const ada = await made.as("ada");
+	for (let n = 0; n < 3; n++) {
+		await t.rejects(ada.act("boosted", "resume"), { code: "failed-precondition" });
+		await t.rejects(ada.act("boosted", "promote", { arm: "none" }), { code: "not-found" });
+	}
+	t.equal(asked, 0);
+	t.match(await ada.apply(file(METRIC.replace("accuracy", "one")), { dryRun: false }), { outcome: "applied" });
+	await t.rejects(ada.act("boosted", "promote"), { code: "resource-exhausted" });
+	t.equal(asked, 0);
+	t.match(await made.owner.act("boosted", "promote"), { outcome: "done" });
+	t.equal(asked, 1);
 });
