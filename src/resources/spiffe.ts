@@ -19,6 +19,8 @@ export function spiffeFault(id: string): string | null {
 	if (domain.includes("@")) return "has user information";
 	if (domain.includes(":")) return "has a port";
 	if (domain === "") return "has no trust domain";
+	// Its letters are allowed, but a reader that takes it for a path would walk there.
+	if (domain === "." || domain === "..") return "has a . or .. trust domain";
 	if (domain.length > 255) return "has a trust domain of more than 255 bytes";
 	if (/[A-Z]/.test(domain)) return "has capitals in its trust domain";
 	if (!/^[a-z0-9._-]+$/.test(domain)) return "has a character in its trust domain that SPIFFE forbids";

@@ -97,6 +97,8 @@ t.test("SPIFFE ids", async (t) => {
 		["spiffe:/example.org/a", "does not begin with spiffe://"],
 		["spiffe://", "has no trust domain"],
 		["spiffe:///a", "has no trust domain"],
+		["spiffe://.", "has a . or .. trust domain"],
+		["spiffe://../a", "has a . or .. trust domain"],
 		["spiffe://Example.org/a", "has capitals in its trust domain"],
 		["spiffe://example.org:443/a", "has a port"],
 		["spiffe://user@example.org/a", "has user information"],
