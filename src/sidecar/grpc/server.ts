@@ -10,11 +10,10 @@ import {
 	type Http2SecureServer,
 	type Http2Server,
 	type IncomingHttpHeaders,
-	type ServerHttp2Session,
 	type ServerHttp2Stream,
 	type ServerOptions,
 } from "node:http2";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { TlsOptions } from "node:tls";
 import { WeirError } from "../../error.js";
@@ -36,9 +35,9 @@ import { deadlineMs } from "./deadline.js";
 import { PartialBytes } from "./framing.js";
 import { HEALTH_CHECK, HEALTH_WATCH, type Health } from "./health.js";
 import { type GrpcCounters, NO_COUNTERS } from "./ports.js";
-import { Proofs } from "./proofs.js";
 import { endWithoutMessage, refuseHttp } from "./response.js";
 import { GRPC, type GrpcCode, GrpcFailure, type Methods, type StreamMethod, type UnaryMethod } from "./service.js";
+import { Sessions } from "./sessions.js";
 import { StreamCall } from "./streamCall.js";
 import { Turn } from "./turn.js";
 import { UnaryCall } from "./unaryCall.js";
@@ -119,12 +118,7 @@ class Server implements GrpcServer {
 	readonly #health: Health;
 	readonly #counters: GrpcCounters;
 	readonly #shared: Shared;
-	readonly #sessions = new Set<ServerHttp2Session>();
-	readonly #sockets = new Set<Socket>();
-	readonly #proofs = new Proofs();
-	/** Sessions that have not answered their PING. */
-	readonly #silent = new Set<ServerHttp2Session>();
-	readonly #pings: NodeJS.Timeout;
+	readonly #sessions: Sessions;
 	readonly #isForwarded: GrpcTls["isForwarded"];
 
 	constructor({ listen, tls, methods, health, counters, limits }: GrpcServerOptions) {
@@ -153,9 +147,6 @@ class Server implements GrpcServer {
 			[HEALTH_CHECK, { kind: "unary", handle: (message) => health.check(message) }],
 			[HEALTH_WATCH, { kind: "watch" }],
 		]);
-		// After the poll phase: when the process itself was stopped, answers that lie in the socket are read first.
-		this.#pings = setInterval(() => setImmediate(() => this.#sweep()), limits?.pingMs ?? CALLOUT_PING_MS);
-		this.#pings.unref();
 		if (tls === undefined || !("host" in listen)) {
 			this.#http = createServer(OPTIONS);
 			this.#http.maxConnections = CALLOUT_CONNECTIONS_MAX;
@@ -170,13 +161,8 @@ class Server implements GrpcServer {
 			secure.on("tlsClientError", (error) => this.#counters.brokeConnection(error));
 			secure.on("unknownProtocol", (socket) => socket.destroy());
 		}
-		this.#http.on("connection", (socket: Socket) => {
-			this.#sockets.add(socket);
-			socket.once("close", () => this.#sockets.delete(socket));
-		});
-		this.#http.on("session", (session) => this.#connected(session));
+		this.#sessions = new Sessions(this.#http, this.#counters, limits?.pingMs ?? CALLOUT_PING_MS);
 		this.#http.on("stream", (stream, headers) => this.#called(stream, headers));
-		this.#http.on("sessionError", (error) => this.#counters.brokeConnection(error));
 	}
 
 	async listen(address: GrpcAddress): Promise<void> {
@@ -209,13 +195,13 @@ class Server implements GrpcServer {
 			// Trailers are handed on in an immediate and written in the next one (response.ts).
 			for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 		}
-		this.#cut();
+		this.#sessions.cut();
 		await closed;
 	}
 
 	async close(): Promise<void> {
 		const closed = this.#stopListening();
-		this.#cut();
+		this.#sessions.cut();
 		await closed;
 	}
 
@@ -237,18 +223,14 @@ class Server implements GrpcServer {
 
 	/** Settles when every connection is gone. */
 	#stopListening(): Promise<void> {
-		clearInterval(this.#pings);
+		this.#sessions.stopPings();
 		this.#unguard();
 		return new Promise((resolve) => this.#http.close(() => resolve()));
 	}
 
 	/** Says GOAWAY to every peer and settles when the open calls are over. */
 	async #finishCalls(): Promise<void> {
-		// One GOAWAY, which names the last call that is served: nghttp2 takes no call after any GOAWAY but its own
-		// shutdown notice, which Node does not offer. A peer knows that later ones were not looked at (RFC 9113 6.8).
-		for (const session of this.#sessions) {
-			if (!session.closed && !session.destroyed) session.close();
-		}
+		this.#sessions.goAway();
 		this.#shared.draining = true;
 		for (const call of this.#shared.stopped) call.release();
 		if (this.#shared.open > 0) {
@@ -258,41 +240,6 @@ class Server implements GrpcServer {
 		}
 		// What is written last leaves the process in an immediate.
 		await new Promise((resolve) => setImmediate(resolve));
-	}
-
-	#cut(): void {
-		for (const session of this.#sessions) session.destroy();
-		// A session that is destroyed after close() only half-closes its socket and then waits for the peer.
-		for (const socket of this.#sockets) socket.destroySoon();
-	}
-
-	#connected(session: ServerHttp2Session): void {
-		this.#sessions.add(session);
-		this.#proofs.opened(session);
-		session.setLocalWindowSize(CALLOUT_WINDOW_BYTES.connection);
-		session.once("close", () => {
-			this.#sessions.delete(session);
-			this.#silent.delete(session);
-		});
-	}
-
-	/**
-	 * Cuts the connections that did not answer since the last sweep: those that never began HTTP/2, and those that
-	 * nghttp2 has given up. After a connection error it sends GOAWAY and stops reading, so that Node does not see the
-	 * peer leave (measured on Node 20.20.2): without this, every protocol error would leave a session and its calls.
-	 */
-	#sweep(): void {
-		for (const session of this.#sessions) {
-			if (session.destroyed) continue;
-			this.#proofs.endOld(session);
-			if (this.#silent.has(session)) {
-				this.#counters.brokeConnection(new Error("no answer to PING"));
-				session.destroy();
-			} else {
-				this.#silent.add(session);
-				session.ping(() => this.#silent.delete(session));
-			}
-		}
 	}
 
 	#called(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
@@ -306,7 +253,7 @@ class Server implements GrpcServer {
 			this.#refused(stream, 415);
 			return;
 		}
-		if (this.#proofs.hasEnded(stream.session)) {
+		if (this.#sessions.hasEnded(stream.session)) {
 			this.#failed(stream, "unknown", ENDED);
 			return;
 		}
