@@ -11,7 +11,7 @@ import {
 	mergeLogCapital,
 	NO_CAPITAL,
 } from "../analysis/statistics/logCapital.js";
-import { CAPITAL_COLUMNS, capitalOfRows } from "./aggregateSql.js";
+import { CAPITAL_COLUMNS, capitalOfRows, double } from "./aggregateSql.js";
 import type { Closing } from "./closing.js";
 import { DUCKDB, text } from "./dialect.js";
 import type { Row, Transaction } from "./store.js";
@@ -48,17 +48,19 @@ export async function askForCapital(
 	);
 	const fresh: Kept[] = [];
 	for (const { series, lo, hi } of asked) {
-		const bounds = { lo, hi, bets: BETS_NAME };
+		const bets = BETS_NAME;
+		// As a parameter a whole number is a BIGINT, which ends at 2^63.
+		const [low, high] = [double(lo), double(hi)];
 		const [same] = await transaction.rows(
-			`SELECT 1 FROM capital_ranges WHERE series = ${series} AND lo = $lo AND hi = $hi AND bets = $bets`,
-			bounds,
+			`SELECT 1 FROM capital_ranges WHERE series = ${series} AND lo = ${low} AND hi = ${high} AND bets = $bets`,
+			{ bets },
 		);
 		if (same !== undefined) continue;
 		await transaction.run(`DELETE FROM capital_ranges WHERE series = ${series}`);
 		await transaction.run(`DELETE FROM capitals WHERE series = ${series}`);
-		await transaction.run(`INSERT INTO capital_ranges VALUES ($experiment, ${series}, $lo, $hi, $bets)`, {
+		await transaction.run(`INSERT INTO capital_ranges VALUES ($experiment, ${series}, ${low}, ${high}, $bets)`, {
 			experiment,
-			...bounds,
+			bets,
 		});
 		fresh.push({ series, lo, hi });
 	}

@@ -1,5 +1,6 @@
 /** From the tables of an earlier Weir to the present ones, in the transaction in which the store is opened. */
 import type { DuckDBConnection } from "@duckdb/node-api";
+import { OUTCOME_VALUE_MAX } from "../limits.js";
 import { VARIABLES_MAX } from "./aggregateSql.js";
 
 /**
@@ -52,8 +53,25 @@ const AFTER_9 = Array.from({ length: VARIABLES_MAX }, (_, i) =>
 /** From version 9, where observations of one variable had the columns of four. */
 const BEFORE_10 = "ALTER TABLE IF EXISTS observations RENAME TO co_observations";
 
-/** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. */
-export async function migrate(connection: DuckDBConnection, version: number, make: () => Promise<void>): Promise<void> {
+/**
+ * From version 10, which took values too large to be squared: no look could take them in, or the next could not. A unit
+ * is left with its other outcomes where it was not observed yet, else without any. What was aggregated of them lacks its
+ * extremes, so that the next look computes it anew (refresh.ts).
+ */
+const AFTER_11 = `
+UPDATE aggregates SET lo0 = NULL WHERE series IN
+	(SELECT series FROM all_observations WHERE greatest(abs(x0), abs(x1), abs(x2), abs(x3)) > ${OUTCOME_VALUE_MAX});
+DELETE FROM observations WHERE abs(x0) > ${OUTCOME_VALUE_MAX};
+DELETE FROM co_observations WHERE greatest(abs(x0), abs(x1), abs(x2), abs(x3)) > ${OUTCOME_VALUE_MAX};
+`;
+const TOO_LARGE = `DELETE FROM outcomes WHERE abs(value) > ${OUTCOME_VALUE_MAX}`;
+
+/** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. @returns outcomes taken away */
+export async function migrate(
+	connection: DuckDBConnection,
+	version: number,
+	make: () => Promise<void>,
+): Promise<number> {
 	if (version < 3) await connection.run(BEFORE_3);
 	else if (version < 10) await connection.run(BEFORE_10);
 	await make();
@@ -63,4 +81,7 @@ export async function migrate(connection: DuckDBConnection, version: number, mak
 	if (version < 7) await connection.run(AFTER_7);
 	if (version < 8) await connection.run(AFTER_8);
 	if (version < 9) await connection.run(AFTER_9);
+	if (version >= 11) return 0;
+	await connection.run(AFTER_11);
+	return (await connection.run(TOO_LARGE)).rowsChanged;
 }

@@ -3,7 +3,7 @@
  * is said with a reason and a cure that never repeat a value, since a value may be a user id.
  */
 import { parseUnit } from "../assignment/unit.js";
-import { OUTCOME_CLOCK_SKEW_MS, REQUEST_ID_CHARS_MAX } from "../limits.js";
+import { OUTCOME_CLOCK_SKEW_MS, OUTCOME_VALUE_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
 import type { Pseudonyms } from "./pseudonym.js";
 import { maySend, type Sender } from "./sender.js";
@@ -28,6 +28,7 @@ export type RefusalCode =
 	| "sender-not-granted"
 	| "not-an-outcome-metric"
 	| "value-not-finite"
+	| "value-too-large"
 	| "value-out-of-range"
 	| "time-invalid"
 	| "time-in-future"
@@ -117,6 +118,10 @@ function readMetric(name: unknown, { metrics, sender }: OutcomeContext): MetricD
 function readValue(value: unknown, metric: MetricDeclaration): number | Refusal {
 	if (typeof value !== "number" || !Number.isFinite(value)) {
 		return refusal("value-not-finite", "value is not a finite JSON number", "write a number, without quotes");
+	}
+	if (Math.abs(value) > OUTCOME_VALUE_MAX) {
+		const message = `value is beyond ${OUTCOME_VALUE_MAX}, where sums of squares leave double precision`;
+		return refusal("value-too-large", message, "mend the value, or measure in a larger unit");
 	}
 	const range = metric.range ?? (metric.type === "rate" ? { lo: 0, hi: 1 } : null);
 	if (range === null || (value >= range.lo && value <= range.hi)) return value;

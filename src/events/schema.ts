@@ -6,7 +6,7 @@
 import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 10;
+export const SCHEMA_VERSION = 11;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 

@@ -101,6 +101,8 @@ function fill<Item>(appender: DuckDBAppender, items: readonly Item[], put: Put<I
 export interface EventStore {
 	readonly path: string;
 	readonly pseudonyms: Pseudonyms;
+	/** Outcomes that an earlier Weir took and this one refuses, taken away as the store was opened. */
+	readonly outcomesTakenAway: number;
 	readonly entries: Lane;
 	readonly outcomes: Lane;
 	readonly analysis: Lane;
@@ -119,7 +121,7 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 	const instance = await openInstance(path);
 	try {
 		const first = await instance.connect();
-		const pseudonyms = await prepare(first, path, join(directory, "unit.key"));
+		const { pseudonyms, outcomesTakenAway } = await prepare(first, path, join(directory, "unit.key"));
 		const lanes = {
 			entries: new Lane(first),
 			outcomes: new Lane(await instance.connect()),
@@ -129,6 +131,7 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 		return {
 			path,
 			pseudonyms,
+			outcomesTakenAway,
 			...lanes,
 			async close() {
 				await Promise.all([lanes.outcomes.close(), lanes.analysis.close(), lanes.decisions.close()]);
@@ -165,7 +168,11 @@ async function openInstance(path: string): Promise<DuckDBInstance> {
 	}
 }
 
-async function prepare(connection: DuckDBConnection, path: string, keyPath: string): Promise<Pseudonyms> {
+async function prepare(
+	connection: DuckDBConnection,
+	path: string,
+	keyPath: string,
+): Promise<Pick<EventStore, "pseudonyms" | "outcomesTakenAway">> {
 	const meta = new Map<string, string>();
 	const tables = await connection.runAndReadAll("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'");
 	if (tables.currentRowCount > 0) {
@@ -189,7 +196,7 @@ async function prepare(connection: DuckDBConnection, path: string, keyPath: stri
 		);
 	}
 	await connection.run("BEGIN TRANSACTION");
-	await migrate(connection, version, async () => {
+	const outcomesTakenAway = await migrate(connection, version, async () => {
 		await connection.run(SCHEMA);
 	});
 	for (const [key, value] of [
@@ -200,5 +207,5 @@ async function prepare(connection: DuckDBConnection, path: string, keyPath: stri
 	}
 	await connection.run("UPDATE meta SET value = $value WHERE key = 'schema'", { value: String(SCHEMA_VERSION) });
 	await connection.run("COMMIT");
-	return pseudonyms;
+	return { pseudonyms, outcomesTakenAway };
 }

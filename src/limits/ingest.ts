@@ -6,6 +6,13 @@ export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Rows in one outcomes request. */
 export const OUTCOMES_ROWS_MAX = 10_000;
 
+/**
+ * Largest outcome, either way: seven digits beyond 10^23 (a mole). Analysis multiplies four units' values and two counts
+ * (delta method, CUPED): of sums of 10^9 outcomes each and 10^12 units that is 10^180, far below what a double holds
+ * (10^308), and the sixth power of 10^258 still is. Of 10^100 the fourth power is none.
+ */
+export const OUTCOME_VALUE_MAX = 1e30;
+
 /** How far in the future an outcome's time may lie: clock skew between hosts, nothing more. */
 export const OUTCOME_CLOCK_SKEW_MS = 5_000;
 

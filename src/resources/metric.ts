@@ -1,6 +1,6 @@
 /** Metric: what is measured of a unit, from outcomes or from the access log. */
 import { z } from "zod";
-import { PPM } from "../limits.js";
+import { OUTCOME_VALUE_MAX, PPM } from "../limits.js";
 import { resource } from "./metadata.js";
 import type { Cap, Metric } from "./resource.js";
 import { duration, name, percentage, refuse } from "./scalar.js";
@@ -93,6 +93,11 @@ const spec = fields({
 		at("range", `is given for type ${type}`, "remove it; a rate has [0, 1] by itself");
 	const [lo = 0, hi = 1] = range ?? [];
 	if (range !== undefined && !(lo < hi)) at("range", "is empty", RANGE_HINT);
+	const beyond = `beyond ${OUTCOME_VALUE_MAX}, the largest value that is taken`;
+	if (range?.some((bound) => Math.abs(bound) > OUTCOME_VALUE_MAX))
+		at("range", `reaches ${beyond}`, "write smaller bounds");
+	if (cap !== undefined && "value" in cap && Math.abs(cap.value) > OUTCOME_VALUE_MAX)
+		at("cap", `lies ${beyond}`, "write a smaller one, or remove it");
 	if (range !== undefined && perUnit === "sum")
 		at("range", "is given with perUnit: sum", "remove one: a sum of bounded values is not bounded by them");
 	if ((denominator === undefined) === (type === "ratio")) {

@@ -15,7 +15,7 @@ import type { RequestRow } from "../../src/events/requestRow.js";
 import { putRow } from "../../src/events/rowAppend.js";
 import { SCHEMA_VERSION } from "../../src/events/schema.js";
 import { openEventStore } from "../../src/events/store.js";
-import { metric, query } from "./rig.js";
+import { metric, query, seriesKey, startRig } from "./rig.js";
 
 const SCHEMA_2 = readFileSync("test/events/fixtures/schema-2.sql", "utf8");
 
@@ -235,3 +235,63 @@ t.test(
 		}
 	},
 );
+
+t.test(
+	"a store of schema 10: values too large to be squared are taken away and counted, and evidence heals",
+	async (t) => {
+		const rig = await startRig();
+		t.teardown(() => rig.close());
+		const data = join(rig.directory, "data");
+		/** Units 1 to 6; `last` was observed of the sixth. */
+		const written = (last: string) => async (run: (sql: string) => Promise<unknown>) => {
+			await run(`INSERT INTO units SELECT 'models', i, CASE WHEN i % 2 = 0 THEN 'control' ELSE 'boosted' END, 'p1', 1000 * i, 1000 * i,
+			TRUE, nextval('unit_ordinals') FROM range(1, 7) r(i);
+			INSERT INTO live_points VALUES ('p1', 'models', 'control', 1), ('p1', 'models', 'boosted', 1);
+			INSERT INTO outcomes SELECT 'revenue', i, NULL, NULL, CASE WHEN i = 6 THEN ${last} ELSE 10.0 * i END, 1000 * i, 1000 * i
+				FROM range(1, 7) r(i)`);
+		};
+		await rig.ingest.close();
+		await rewrite(data, written("1e150"));
+		await rig.reopen();
+		rig.nowMs = 60_000;
+		const asked = query(metric("revenue", { range: { lo: 0, hi: 1e18 } }));
+		t.equal(
+			(await rig.ingest.evidence.evidence(asked)).arms[1]?.metrics.revenue?.n,
+			3,
+			"squares of it are doubles still",
+		);
+		await rig.ingest.close();
+		await rewrite(data, async (run) => {
+			// Another that no look could take in.
+			await run(`INSERT INTO units VALUES ('models', 8, 'control', 'p1', 70000, 70000, TRUE, nextval('unit_ordinals'));
+			INSERT INTO outcomes VALUES ('revenue', 8, NULL, NULL, -1.7e308, 70000, 70000);
+			UPDATE meta SET value = '10' WHERE key = 'schema'`);
+		});
+		await rig.reopen();
+		rig.nowMs = 90_000;
+		for (const round of ["first", "again"]) {
+			const [boosted, control] = (await rig.ingest.evidence.evidence(asked)).arms;
+			t.match(boosted?.metrics.revenue, { n: 3, mean: 30, m2: 800, extremes: [{ lo: 10, hi: 50 }] }, round);
+			t.match(control, {
+				exposedUnits: 4,
+				metrics: { revenue: { n: 2, mean: 30, m2: 200, extremes: [{ lo: 20, hi: 40 }] } },
+			});
+			t.equal(control?.metrics.revenue?.capital?.n, 2);
+			t.match(control?.missingUnits, { revenue: 2 });
+			t.equal(rig.meter.counts.get(seriesKey("weir_ingest_outcomes_total", { result: "value-too-large" })), 2);
+			await rig.restart();
+		}
+	},
+);
+
+t.test("bounds beyond 64-bit whole numbers are numbers all the same", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	for (const range of [
+		{ lo: 0, hi: 1e19 },
+		{ lo: -1e19, hi: 1 },
+	]) {
+		const { experiment } = await rig.ingest.evidence.evidence(query(metric("revenue", { range })));
+		t.equal(experiment, "models");
+	}
+});

@@ -64,6 +64,16 @@ checkRows(t, [
 		["w.yaml:4:27: spec.range is empty; write two numbers, the lower first, such as [0, 5]"],
 	],
 	[
+		"a range beyond what is taken",
+		metric("{type: mean, range: [0, 2000000000000000000000000000000]}"),
+		["w.yaml:4:27: spec.range reaches beyond 1e+30, the largest value that is taken; write smaller bounds"],
+	],
+	[
+		"a cap beyond what is taken",
+		metric("{type: mean, cap: {value: 2000000000000000000000000000000}}"),
+		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest value that is taken; write a smaller one, or remove it"],
+	],
+	[
 		"a range of sums",
 		metric("{type: mean, perUnit: sum, range: [0, 5]}"),
 		["w.yaml:4:41: spec.range is given with perUnit: sum; remove one: a sum of bounded values is not bounded by them"],
