@@ -21,8 +21,8 @@ export interface SentRequest {
  */
 export const PROBE_PATH = "/.well-known/weir-probe";
 
-/** A whole :path. Raw bytes fail here first, so that no pattern below meets one (CVE-2026-73552). */
-export const GOOD_PATH = "/[!-~]*";
+/** A whole :path, without `#`. Raw bytes fail here first, so that no pattern below meets one (CVE-2026-73552). */
+export const GOOD_PATH = '/[!"$-~]*';
 
 const HEX = "[0-9A-Fa-f]";
 const NOT_HEX = "[!-/:-@G-`g-~]";
@@ -105,7 +105,7 @@ const [goodPath, badPath, badUtf8Path, goodMethod, goodHost, goodAuthorization, 
 /** Why the request is not canonical, in a few words without anything of it; null = it is. */
 export function canonicalFault(request: SentRequest): string | null {
 	const { method, path, host } = request;
-	if (!goodPath.test(path) || path.includes("#")) return "path";
+	if (!goodPath.test(path)) return "path";
 	const query = path.indexOf("?");
 	const plain = query < 0 ? path : path.slice(0, query);
 	if (badPath.test(plain) || badUtf8Path.test(plain)) return "path";

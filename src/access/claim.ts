@@ -1,7 +1,10 @@
 /** Claims of a verified token as texts: one reading for rules, groups, tenants and purposes. */
 
-/** Given as one text they hold several words (RFC 8693 4.2, RFC 9068 2.2.3): what Envoy's jwt_authn is told to split. */
-export const SPACE_DELIMITED_CLAIMS: readonly string[] = ["scope", "permission"];
+const SPACE_DELIMITED_CLAIMS: readonly string[] = ["scope", "permission"];
+
+/** Given as one text the claim at this path holds several words (RFC 8693 4.2, RFC 9068 2.2.3). */
+export const isSpaceDelimited = ([name = "", ...deeper]: readonly string[]): boolean =>
+	deeper.length === 0 && SPACE_DELIMITED_CLAIMS.includes(name);
 
 /** The names from claim to claim: `org.tenant` is tenant in org. A name that is a URL (OIDC Core 5.1.2) is one name. */
 export function claimPath(claim: string): readonly string[] {
@@ -23,8 +26,7 @@ export function textsAt(claims: Readonly<Record<string, unknown>>, path: readonl
 		value = (value as Readonly<Record<string, unknown>>)[name];
 	}
 	if (typeof value === "string") {
-		if (path.length !== 1 || !SPACE_DELIMITED_CLAIMS.includes(path[0] ?? "")) return [value];
-		return value.split(" ").filter((word) => word !== "");
+		return isSpaceDelimited(path) ? value.split(" ").filter((word) => word !== "") : [value];
 	}
 	return Array.isArray(value) ? value.filter((item) => typeof item === "string") : NONE;
 }

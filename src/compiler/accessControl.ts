@@ -13,7 +13,7 @@ import { isOpen } from "./execution.js";
 import { LOOP, loopRule } from "./loop.js";
 import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
 import { policyRule } from "./policyRule.js";
-import { CLIENT_CERTIFICATE, ONE_IDENTITY, STRICT_IDENTITY } from "./principalRule.js";
+import { CLIENT_CERTIFICATE, ONE_IDENTITY } from "./principalRule.js";
 import { tokenRules } from "./tokenRules.js";
 
 export const GATE_FILTER = "weir.gate";
@@ -163,9 +163,9 @@ function concerns({ action, variants, more }: PolicyTable, variant: string, { ga
  */
 const noSingleIdentity = (): object => ({
 	permissions: [{ any: true }],
-	principals: [ONE_IDENTITY, STRICT_IDENTITY].map((regex) => ({
-		not_id: { header: { name: CLIENT_CERTIFICATE, string_match: { safe_regex: { regex } } } },
-	})),
+	principals: [
+		{ not_id: { header: { name: CLIENT_CERTIFICATE, string_match: { safe_regex: { regex: ONE_IDENTITY } } } } },
+	],
 });
 
 /** Length is not for a regular expression: RE2 counts to 1,000 at most. */

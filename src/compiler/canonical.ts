@@ -156,7 +156,6 @@ const ambiguousParts = (): readonly object[] => [
 function faults(judgesPaths: boolean): readonly object[] {
 	return [
 		notMatching(":path", GOOD_PATH),
-		header(":path", { string_match: { contains: "#" } }),
 		// Says of AMBIGUOUS_PLAIN all that there is to say.
 		pathWith({ safe_regex: { regex: BAD_PATH } }),
 		inEscapes(judgesPaths ? AMBIGUOUS_ESCAPES : [], { safe_regex: { regex: BAD_UTF8_PATH } }),

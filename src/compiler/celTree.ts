@@ -9,5 +9,6 @@ export const string = (value: string): CelTree => ({ const_expr: { string_value:
 export const field = (operand: CelTree, name: string): CelTree => ({ select_expr: { operand, field: name } });
 export const call = (name: string, ...args: readonly CelTree[]): CelTree => ({ call_expr: { function: name, args } });
 export const at = (operand: CelTree, key: string): CelTree => call("_[_]", operand, string(key));
+export const both = (first: CelTree, second: CelTree): CelTree => call("_&&_", first, second);
 export const anyOf = (first: CelTree, ...more: readonly CelTree[]): CelTree =>
 	more.reduce((all, next) => call("_||_", all, next), first);

@@ -5,15 +5,11 @@ import { ANYBODY, allOf, NOBODY, not, type PrincipalRule } from "./tokenMetadata
 /**
  * What Envoy writes into x-forwarded-client-cert of a certificate with exactly one URI SAN, and that a SPIFFE id
  * (measured on 1.36.2 and 1.40.0): it repeats URI= for each, writes an empty one where there is none, and escapes
- * nothing. By= is its own certificate's.
+ * nothing. By= is its own certificate's. The id as spiffeFault has it: a trust domain of small letters, and segments that
+ * are not empty, `.` or `..`, at least one; so neither %, ?, #, @ nor a port.
  */
-export const ONE_IDENTITY = '(By=[^;,"]*;)*Hash=[0-9a-f]+;URI=spiffe://[^;,"]+';
-/**
- * And that strictly, as spiffeFault has it: a trust domain of small letters, and segments that are not empty, `.` or
- * `..`, at least one; so neither %, ?, #, @ nor a port. A rule of its own, as 1.36.2 takes no larger program. What
- * ONE_IDENTITY lets through has no `;` behind URI=.
- */
-export const STRICT_IDENTITY = ".*;URI=spiffe://[a-z0-9._-]+(/([.]{0,2}[A-Za-z0-9_-]|[.]{3})[A-Za-z0-9._-]*)+";
+export const ONE_IDENTITY =
+	'(By=[^;,"]*;)*Hash=[0-9a-f]+;URI=spiffe://[a-z0-9._-]+(/([.]{0,2}[A-Za-z0-9_-]|[.]{3})[A-Za-z0-9._-]*)+';
 export const CLIENT_CERTIFICATE = "x-forwarded-client-cert";
 
 /**
@@ -34,7 +30,7 @@ export function callerIs(pattern: string, identifies: boolean): PrincipalRule {
 	if (!identifies) return NOBODY;
 	return allOf([
 		certificate({ contains: `;URI=${below}` }),
-		// The prefix itself, with its slash, is nobody below it. STRICT_IDENTITY lets none such pass, but weir.gate does not
+		// The prefix itself, with its slash, is nobody below it. ONE_IDENTITY lets none such pass, but weir.gate does not
 		// judge an open Service, whose shadow rules ask all the same.
 		not(certificate({ suffix: `;URI=${below}` })),
 		{ authenticated: { principal_name: { prefix: below } } },

@@ -3,7 +3,7 @@
  * of each tenant once its token is verified. Each has a filter of its own, for Envoy wants the times of all buckets of
  * one filter to be multiples of one another.
  */
-import { claimPath } from "../access/claim.js";
+import { claimPath, isSpaceDelimited } from "../access/claim.js";
 import { RATE_LIMIT_BUCKETS_MAX } from "../limits.js";
 import type { Rate, RateLimits, TokenIssuer } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
@@ -105,7 +105,9 @@ function caller({ identifies }: LimitPlace): object {
  * Action.Metadata can not say "none of the issuers'".
  */
 function tenantOf({ issuers }: LimitPlace): object {
-	const text = issuers.reduceRight((otherwise, issuer) => `${saysTenant(issuer)} : ${otherwise}`, literal(NOBODY));
+	// Whoever says words in another order would have another bucket.
+	const texts = issuers.filter(({ tenantClaim }) => !isSpaceDelimited(claimPath(tenantClaim)));
+	const text = texts.reduceRight((otherwise, issuer) => `${saysTenant(issuer)} : ${otherwise}`, literal(NOBODY));
 	return {
 		extension: { name: "tenant", typed_config: { "@type": EXPRESSION, descriptor_key: "tenant", text } },
 	};

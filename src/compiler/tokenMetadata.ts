@@ -1,5 +1,5 @@
 /** What jwt_authn leaves in a request's dynamic metadata of a token that it has verified, and how RBAC asks for it. */
-import { claimPath, SPACE_DELIMITED_CLAIMS } from "../access/claim.js";
+import { claimPath, isSpaceDelimited } from "../access/claim.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import { at, type CelTree, field, ident } from "./celTree.js";
 
@@ -13,11 +13,10 @@ const NAMESPACE = "envoy.filters.http.jwt_authn";
 export const payloadKey = ({ issuer }: TokenIssuer): string => issuer;
 export const headerKey = ({ issuer }: TokenIssuer): string => `${issuer}#header`;
 
-/** Fields of a provider that put them there. */
+/** Fields of a provider that put them there. Not normalize_payload_in_metadata: it copies all claims once more. */
 export const intoMetadata = (issuer: TokenIssuer): object => ({
 	payload_in_metadata: payloadKey(issuer),
 	header_in_metadata: headerKey(issuer),
-	normalize_payload_in_metadata: { space_delimited_claims: SPACE_DELIMITED_CLAIMS },
 });
 
 /** A Principal of RBAC. */
@@ -47,12 +46,22 @@ export const verified = (issuer: TokenIssuer): PrincipalRule =>
 export const hasClaim = (issuer: TokenIssuer, name: string): PrincipalRule =>
 	saidAt([payloadKey(issuer), name], { present_match: true });
 
-/** The claim is one of these texts, or a list that holds one. */
+/** The claim is one of these texts, or has it among its words, or a list that holds one: as claimTexts reads it. */
 export function claimIs(issuer: TokenIssuer, claim: string, values: readonly string[]): PrincipalRule {
-	const texts = values.map((exact) => ({ string_match: { exact } }));
-	const matchers = texts.flatMap((text) => [text, { list_match: { one_of: text } }]);
-	return saidAt([payloadKey(issuer), ...claimPath(claim)], { or_match: { value_matchers: matchers } });
+	const path = claimPath(claim);
+	const said = isSpaceDelimited(path) ? values.flatMap(amongWords) : values.map((exact) => ({ exact }));
+	const listed = values.map((exact) => ({ list_match: { one_of: { string_match: { exact } } } }));
+	const matchers = [...said.map((text) => ({ string_match: text })), ...listed];
+	// Envoy takes no choice of one.
+	const value = matchers.length === 1 ? listed[0] : { or_match: { value_matchers: matchers } };
+	return saidAt([payloadKey(issuer), ...path], value ?? {});
 }
+
+/** Matchers of a text that has this word; none has one with a blank, or an empty one. */
+const amongWords = (word: string): readonly object[] =>
+	word === "" || word.includes(" ")
+		? []
+		: [{ exact: word }, { prefix: `${word} ` }, { suffix: ` ${word}` }, { contains: ` ${word} ` }];
 
 /** The claim is this very text. */
 export const textIs = (issuer: TokenIssuer, claim: string, exact: string): PrincipalRule =>

@@ -4,7 +4,7 @@
  */
 import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
-import { anyOf, at, call, double, field, ident, integer } from "./celTree.js";
+import { anyOf, at, both, type CelTree, call, double, field, ident, integer } from "./celTree.js";
 import {
 	ANYBODY,
 	allOf,
@@ -87,12 +87,14 @@ function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
 /** iat in the future, exp - iat beyond the longest life, or a token too long. jwt_authn judges exp and nbf. */
 function badTimes(issuer: TokenIssuer): object {
 	const claims = claimsTree(issuer);
-	const [issued, expires] = [at(claims, "iat"), at(claims, "exp")];
-	const now = call("double", call("int", field(ident("request"), "time")));
-	const authorization = at(field(ident("request"), "headers"), "authorization");
+	const [issued, expires] = [field(claims, "iat"), field(claims, "exp")];
+	const request = ident("request");
+	const authorization = at(field(request, "headers"), "authorization");
+	const tooLong = (size: CelTree): CelTree => call("_>_", size, integer(BEARER.length + TOKEN_BYTES_MAX));
 	return anyOf(
-		call("_>_", issued, call("_+_", now, double(TOKEN_SKEW_SECONDS))),
+		call("_>_", issued, call("_+_", call("int", field(request, "time")), integer(TOKEN_SKEW_SECONDS))),
 		call("_>_", call("_-_", expires, issued), double(issuer.maxLifetimeMs / 1_000)),
-		call("_>_", call("size", authorization), integer(BEARER.length + TOKEN_BYTES_MAX)),
+		// No header is longer than all of the request, whose size Envoy keeps: looking up one costs three times as much.
+		both(tooLong(field(request, "total_size")), tooLong(call("size", authorization))),
 	);
 }

@@ -55,10 +55,11 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	const limited = (name: string, rateLimits: object, access: "open" | null = "open") =>
 		service(name, [variant("v1", upstream.port)], { access, rateLimits: { ...NONE, ...rateLimits } });
 	const other = { ...tokenIssuer(OTHER_ISSUER, [], jwksFile), tenantClaim: "org.tenant" };
+	const words = { ...tokenIssuer("https://words.test", [], jwksFile), tenantClaim: "scope" };
 	const plan = compile(
 		resourceSet({
 			gateways: [
-				gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], jwksFile), other] }, "edge"),
+				gateway({ tls: tls.gateway, tokens: [tokenIssuer(ISSUER, [AUDIENCE], jwksFile), other, words] }, "edge"),
 				gateway({}, "plain"),
 			],
 			services: [
@@ -109,6 +110,12 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 		t.equal(await ask(alice, "tenants", inner({ tenant: "green" })), wanted, "of another issuer, within a claim");
 	for (const org of ["green", ["green"], {}, undefined])
 		t.equal(await ask(alice, "tenants", inner(org)), LIMITED, `org ${JSON.stringify(org)}`);
+	for (const scope of ["green", "green blue", ["green"]])
+		t.equal(
+			await ask(alice, "tenants", minter.token({ iss: "https://words.test", scope })),
+			LIMITED,
+			`words are no single text: ${JSON.stringify(scope)}`,
+		);
 	const bad = "Bearer.x.y";
 	for (let index = 0; index < 3; index++) t.match(await ask(alice, "all", bad), /^401 /);
 	t.equal(await ask(alice, "all", bad), LIMITED, "beyond it no signature is checked");

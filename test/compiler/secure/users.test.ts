@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
+import { TOKEN_BYTES_MAX } from "../../../src/limits.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../envoy/pipeline.js";
@@ -57,6 +58,8 @@ for (const version of ["1.40.0", "1.36.2"])
 					accessPolicy("all", "allow", ["denied"], { claims: [{ claim: "sub", values: ["ann", "bob"] }] }),
 					accessPolicy("not-bob", "deny", ["denied"], { users: [`${ISSUER}#bob`] }),
 					accessPolicy("nobody", "deny", ["strict"], { groups: ["nobody"] }),
+					accessPolicy("words", "deny", ["denied"], { claims: [{ claim: "scope", values: ["admin", "root"] }] }),
+					accessPolicy("two-words", "deny", ["denied"], { claims: [{ claim: "permission", values: ["a b"] }] }),
 					accessPolicy("tried", "allow", ["tried"], { mode: "shadow", groups: ["staff"] }),
 					accessPolicy("half", "allow", ["half"], { principals: ["anyone"] }),
 					accessPolicy("half-tried", "deny", ["half"], { mode: "shadow", groups: ["nobody"] }),
@@ -110,6 +113,15 @@ for (const version of ["1.40.0", "1.36.2"])
 				["denied", bearer(), ALLOWED],
 				["denied", bearer({ sub: "bob" }), FORBIDDEN],
 				["denied", bearer({ sub: "eve" }), NOBODY],
+				...["admin", "root", " admin", "admin x", "x root", "x admin y", "x  root "].map(
+					(scope) => ["denied", bearer({ scope }), FORBIDDEN] as const,
+				),
+				...["", "admins", "xadmin", "admin-x root:y", "x\tadmin", "Admin"].map(
+					(scope) => ["denied", bearer({ scope }), ALLOWED] as const,
+				),
+				["denied", bearer({ org: { scope: "admin" } }), ALLOWED],
+				["denied", bearer({ permission: "a b" }), ALLOWED],
+				["denied", bearer({ permission: ["a b"] }), FORBIDDEN],
 				["strict", bearer({ groups: ["nobody"] }), FORBIDDEN],
 				["strict", [], NOBODY],
 			];
@@ -173,6 +185,20 @@ for (const version of ["1.40.0", "1.36.2"])
 				said(await ask("denied", bearer({ iat: now - 30, nbf: now + 30 }))),
 				ALLOWED,
 				"clocks may be off a little",
+			);
+		});
+
+		await t.test("a token of 8 KiB passes, and no longer one", async (t) => {
+			const padded = (length: number): string => minter.token({ filler: "y".repeat(length) });
+			let length = 5_000;
+			while (padded(length + 1).length <= TOKEN_BYTES_MAX) length++;
+			t.ok(padded(length).length > TOKEN_BYTES_MAX - 2, "base64 has a length in four that is none");
+			t.equal(said(await ask("denied", [`Bearer ${padded(length)}`])), ALLOWED);
+			t.equal(said(await ask("denied", [`Bearer ${padded(length + 1)}`])), INVALID);
+			t.equal(
+				said(await ask("denied", bearer(), `/?${"y".repeat(TOKEN_BYTES_MAX + 100)}`)),
+				ALLOWED,
+				"how long the rest of the request is does not count",
 			);
 		});
 
