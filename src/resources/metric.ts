@@ -100,6 +100,8 @@ const spec = fields({
 		at("cap", `lies ${beyond}`, "write a smaller one, or remove it");
 	if (range !== undefined && perUnit === "sum")
 		at("range", "is given with perUnit: sum", "remove one: a sum of bounded values is not bounded by them");
+	if (type === "rate" && source === "outcome" && perUnit === "sum")
+		at("perUnit", "is sum for type rate", "remove it, or write type: mean: a sum of shares is no share");
 	if ((denominator === undefined) === (type === "ratio")) {
 		const given = denominator !== undefined;
 		const hint = given ? "remove it, or write type: ratio" : "add denominator: requests, or the name of a Metric";

@@ -74,6 +74,11 @@ checkRows(t, [
 		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest value that is taken; write a smaller one, or remove it"],
 	],
 	[
+		"a rate of sums",
+		metric("{type: rate, perUnit: sum}"),
+		["w.yaml:4:29: spec.perUnit is sum for type rate; remove it, or write type: mean: a sum of shares is no share"],
+	],
+	[
 		"a range of sums",
 		metric("{type: mean, perUnit: sum, range: [0, 5]}"),
 		["w.yaml:4:41: spec.range is given with perUnit: sum; remove one: a sum of bounded values is not bounded by them"],
