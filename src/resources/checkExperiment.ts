@@ -3,14 +3,16 @@ import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "./host.js";
 import type { Path } from "./position.js";
+import { reachOf } from "./reach.js";
 import type { Check } from "./report.js";
-import type { Experiment, Metric } from "./resource.js";
+import type { Effect, Experiment, Metric } from "./resource.js";
 import { knownNames } from "./suggest.js";
 
 export function experimentProblems(check: Check): void {
 	for (const experiment of check.set.experiments) {
 		variantProblems(check, experiment);
 		liveProblems(check, experiment);
+		baselineProblems(check, experiment);
 		metricProblems(check, experiment);
 		unitProblems(check, experiment);
 		parameterProblems(check, experiment);
@@ -90,6 +92,17 @@ function parameterProblems({ report }: Check, experiment: Experiment): void {
 	}
 }
 
+/** Nobody would be in the baseline, and nothing could ever be proved or disproved. */
+function baselineProblems({ report }: Check, experiment: Experiment): void {
+	const { arms, goal, guardrails } = experiment.spec;
+	if (goal === null && guardrails.length === 0) return;
+	for (const [index, arm] of arms.entries()) {
+		if (!arm.baseline || arm.weight > 0) continue;
+		const message = `baseline arm ${arm.name} has weight 0: nothing can be compared with it`;
+		report(experiment, ["spec", "arms", index, "weight"], message, "give it a weight, or remove goal and guardrails");
+	}
+}
+
 /** A weighted arm without a live point would never get a unit, and the comparison never an end. */
 function liveProblems({ report }: Check, experiment: Experiment): void {
 	const { arms, rollout } = experiment.spec;
@@ -132,11 +145,11 @@ export function denominatorProblems({ set, positions, report }: Check): void {
 
 function metricProblems(check: Check, experiment: Experiment): void {
 	const { goal, guardrails } = experiment.spec;
-	if (goal !== null) metricProblem(check, experiment, goal.metric, ["spec", "goal"], "improveBy");
+	if (goal !== null) metricProblem(check, experiment, goal.metric, ["spec", "goal"], "improveBy", goal.improveBy);
 	const seen = new Set<string>();
-	for (const [index, { metric }] of guardrails.entries()) {
+	for (const [index, { metric, margin }] of guardrails.entries()) {
 		const path = ["spec", "guardrails", index];
-		metricProblem(check, experiment, metric, path, "margin");
+		metricProblem(check, experiment, metric, path, "margin", margin);
 		if (seen.has(metric)) {
 			const message = `metric ${metric} has two guardrails`;
 			check.report(experiment, [...path, "metric"], message, "keep the one with the smaller margin");
@@ -151,6 +164,7 @@ function metricProblem(
 	name: string,
 	path: Path,
 	field: "improveBy" | "margin",
+	effect: Effect,
 ): void {
 	const { namespace } = experiment.metadata;
 	const known = set.metrics.filter((candidate) => candidate.metadata.namespace === namespace);
@@ -164,6 +178,12 @@ function metricProblem(
 	}
 	const source = positions.source(experiment, [...path, field, "absolute"]);
 	if (source !== null) unitProblem({ report }, experiment, metric, source, [...path, field, "absolute"]);
+	const [way, never] = field === "margin" ? (["worse", "broken"] as const) : (["better", "reached"] as const);
+	const reach = reachOf(metric, way, effect.kind);
+	if (effect.value < reach) return;
+	const most = effect.kind === "relative" ? `${Number((reach * 100).toPrecision(6))}%` : String(reach);
+	const message = `${field} of ${name} can never be ${never}: no arm is ${way} by more than ${most}`;
+	report(experiment, [...path, field, effect.kind], message, `write less than ${most}`);
 }
 
 /**

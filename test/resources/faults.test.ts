@@ -618,6 +618,20 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		],
 	],
 	[
+		"baseline without anybody",
+		"weight: 1, baseline",
+		"weight: 0, baseline",
+		[
+			"w.yaml:49:44: baseline arm control has weight 0: nothing can be compared with it; give it a weight, or remove goal and guardrails",
+		],
+	],
+	[
+		"margin that nothing breaks",
+		"margin: {absolute: 0.5pp}",
+		"margin: {absolute: 100pp}",
+		["w.yaml:54:47: margin of error-rate can never be broken: no arm is worse by more than 1; write less than 1"],
+	],
+	[
 		"bare percentage",
 		"improveBy: {absolute: 0.5pp}",
 		"improveBy: 0.5%",
