@@ -38,17 +38,19 @@ export interface ChanceToBeat {
 	readonly sceptic: number | null;
 }
 
-/** null where no goal is declared, or some arm's data cannot say anything. */
+/**
+ * null where no goal is declared, or some arm's data cannot say anything. An arm of weight 0 that has none is not among
+ * the others.
+ */
 export function beliefsOf({ experiment, metrics }: ReportInput, evidence: Evidence): Beliefs | null {
-	const { goal, arms } = experiment.spec;
+	const { goal } = experiment.spec;
 	const metric = goal === null ? undefined : metrics[goal.metric];
 	if (goal === null || metric === undefined) return null;
 	const of = (name: string) => evidence.arms.find(({ arm }) => arm === name)?.metrics[goal.metric];
 	const baseline = of(baselineOf(experiment));
-	const seen = arms.flatMap(({ name }) => {
-		const own = of(name);
-		return own === undefined || own.n < 2 || problemOf(own) !== "" ? [] : [own];
-	});
+	const says = (own: MetricEvidence | undefined) => own !== undefined && own.n >= 2 && problemOf(own) === "";
+	const arms = experiment.spec.arms.filter(({ name, weight }) => weight > 0 || says(of(name)));
+	const seen = arms.flatMap(({ name }) => of(name) ?? []).filter(says);
 	if (baseline === undefined || seen.length !== arms.length) return null;
 	const posteriors = isShare(metric) ? shares(seen) : levels(metric, seen, baseline);
 	if (posteriors === null) return null;

@@ -58,7 +58,7 @@ export function segmentsOf(input: ReportInput, evidence: Evidence): readonly Seg
 				if (!isMeasured(measured))
 					return { value, units, improvement: null, lower: null, upper: null, harm: false, note: measured.note };
 				const { improvement, lower, upper } = measured;
-				// All rarer values together have no rank: they are told, and are no harm by themselves.
+				// As decisions judge it (segmentHarm.ts). Rarer values together rank after the others, and their harm counts too.
 				const harm = rank >= 0 && isHarmInPart(question, measured, t, c);
 				return { value, units, improvement, lower, upper, harm, note: "" };
 			});

@@ -144,6 +144,14 @@ t.test("beliefs: chances sum to 1, the better arm has the larger one and the sma
 	});
 	// Difference 1, standard error sqrt(1 + 1): Φ(1/√2).
 	t.ok(Math.abs((told.beliefs?.arms[1]?.chanceToWin ?? 0) - 0.7602499389065233) < 1e-9);
+	const later = { ...(means.spec.arms[1] as (typeof means.spec.arms)[number]), name: "later", weight: 0 };
+	const beside = reportOf({
+		...reportInput(MEASURING),
+		experiment: { ...means, spec: { ...means.spec, arms: [...means.spec.arms, later] } },
+		metrics: { revenue: METRICS.revenue as never },
+		evidence: { ...evidence, arms },
+	});
+	t.same(beside.beliefs, told.beliefs, "an arm without weight takes nothing away from the others");
 	t.end();
 });
 
