@@ -8,7 +8,14 @@ import { OUTCOMES_ROWS_MAX } from "../limits.js";
 import { parseJson } from "./json.js";
 import { type Refusal, refusal } from "./outcomeRow.js";
 
-export type Candidate = { readonly row: unknown; readonly fallbackTime: unknown } | { readonly refused: Refusal };
+export type Candidate =
+	| {
+			readonly row: unknown;
+			readonly fallbackTime: unknown;
+			/** Source and id of the CloudEvent around it: no other event has both. */
+			readonly event?: readonly [source: unknown, id: unknown];
+	  }
+	| { readonly refused: Refusal };
 
 const MODES = {
 	"application/json": "json",
@@ -136,10 +143,11 @@ function fromEvent(event: unknown): Candidate {
 		return badEvent("datacontenttype is not application/json");
 	}
 	if (!("data" in attributes)) return badEvent("data is missing");
-	return { row: attributes.data, fallbackTime: attributes.time };
+	return { row: attributes.data, fallbackTime: attributes.time, event: [attributes.source, attributes.id] };
 }
 
 function fromBinary(data: unknown, headers: IncomingHttpHeaders): Candidate {
 	const problem = attributesProblem((name) => headers[`ce-${name}`]);
-	return problem === null ? { row: data, fallbackTime: headers["ce-time"] } : badEvent(problem);
+	if (problem !== null) return badEvent(problem);
+	return { row: data, fallbackTime: headers["ce-time"], event: [headers["ce-source"], headers["ce-id"]] };
 }

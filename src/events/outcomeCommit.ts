@@ -19,7 +19,7 @@ export interface StoredAnswer {
 
 export interface Submission {
 	readonly rows: readonly OutcomeRow[];
-	/** Pseudonym of the Idempotency-Key and a hash of the body; null without a key. */
+	/** Pseudonym of the Idempotency-Key, or of CloudEvents' names, and a hash of the body; null without either. */
 	readonly idempotency: { readonly key: bigint; readonly body: string } | null;
 	readonly status: number;
 	readonly answer: string;
@@ -161,8 +161,8 @@ export class OutcomeCommit {
 function keyConflict(): WeirError {
 	return new WeirError(
 		"conflict",
-		"this Idempotency-Key came with another body before",
-		"use a new key for new outcomes, and the same body when you send one again",
+		"this Idempotency-Key, or this CloudEvent's source and id, came with another body before",
+		"use a new key (or id) for new outcomes, and the same body when you send one again",
 	);
 }
 

@@ -11,7 +11,7 @@ import { HttpProblem, readBytes } from "./http.js";
 import { COUNTERS, type Meter } from "./meter.js";
 import type { MetricCatalogue, MetricDeclaration } from "./metricDeclaration.js";
 import { bodyMode, type Candidate, readBody } from "./outcomeBody.js";
-import { OutcomeCommit, type StoredAnswer } from "./outcomeCommit.js";
+import { OutcomeCommit, type StoredAnswer, type Submission } from "./outcomeCommit.js";
 import { isRefusal, type OutcomeRow, type Refusal, readOutcome } from "./outcomeRow.js";
 import type { Sender } from "./sender.js";
 import type { EventStore } from "./store.js";
@@ -70,13 +70,16 @@ export class Outcomes {
 			rows,
 			status: rows.length === 0 && refused.length > 0 ? 422 : 200,
 			answer: JSON.stringify({ accepted: rows.length, refused }),
-			idempotency:
-				key === null
-					? null
-					: { key: this.options.store.pseudonyms.text(keyOf(sender, key)), body: bodyHash(mode, request, bytes) },
+			idempotency: this.#idempotency(sender, key ?? (rows.length === 0 ? null : eventsKey(candidates)), () =>
+				key === null ? eventsHash(candidates) : bodyHash(mode, request, bytes),
+			),
 		});
 		this.#count(judged, answer.replayed);
 		return answer;
+	}
+
+	#idempotency(sender: Sender, key: string | null, body: () => string): Submission["idempotency"] {
+		return key === null ? null : { key: this.options.store.pseudonyms.text(keyOf(sender, key)), body: body() };
 	}
 
 	/** Resolves when every request under way is answered. */
@@ -140,6 +143,19 @@ function idempotencyKey(request: IncomingMessage): string | null {
 
 /** Keys of one sender are its own: another can neither use one up nor be told its answer. */
 const keyOf = (sender: Sender, key: string): string => (sender.kind === "spiffe" ? `${sender.id} ${key}` : key);
+
+/**
+ * Of CloudEvents without a key of their request: their sources and ids, which are no other events' (CloudEvents 1.0,
+ * section 3.1.1). A batch is known again as the same batch. No header can be such a key, for it has line ends. null: these are no events.
+ */
+function eventsKey(candidates: readonly Candidate[]): string | null {
+	const events = candidates.map((candidate) => ("event" in candidate ? (candidate.event ?? null) : null));
+	return events.some((event) => event !== null) ? `\nCloudEvents\n${JSON.stringify(events)}` : null;
+}
+
+/** Of what events say, in whichever form they came. */
+const eventsHash = (candidates: readonly Candidate[]): string =>
+	createHash("sha256").update(JSON.stringify(candidates)).digest("hex");
 
 /** Of the bytes and of what gives them their meaning. */
 function bodyHash(mode: string, request: IncomingMessage, bytes: Buffer): string {

@@ -194,6 +194,33 @@ t.test("an idempotency key is answered once and replayed, also after a restart",
 	t.equal(await stored(rig), 1);
 });
 
+t.test("a CloudEvent that is delivered again counts once, by its source and id", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const event = { specversion: "1.0", id: "1", source: "/labels", type: "weir.outcome", data: ROW };
+	const one = { "content-type": "application/cloudevents+json" };
+	const batch = { "content-type": "application/cloudevents-batch+json" };
+	const binary = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/labels", "ce-type": "weir.outcome" };
+	const early = await rig.post({ ...event, data: { ...ROW, metric: "later" } }, one);
+	t.equal(early.status, 422, "what was refused may come again, mended");
+	for (const round of [1, 2]) {
+		for (const answer of [
+			await rig.post(event, one),
+			await rig.post(JSON.stringify(event, null, 2), one),
+			await rig.post(ROW, binary),
+			await rig.post([event], batch),
+		])
+			t.match([answer.status, answer.json], [200, { accepted: 1 }], `round ${round}`);
+		const two = [event, { ...event, id: "2" }];
+		t.match((await rig.post(two, batch)).json, { accepted: 2 });
+		t.equal(await stored(rig), 3, "the first, and both of the batch; a restart changes nothing");
+	}
+	t.equal((await rig.post({ ...event, data: { ...ROW, value: 0 } }, one)).status, 409, "another event of that name");
+	t.equal((await rig.post({ ...event, source: "/others" }, one)).status, 200);
+	t.equal((await rig.post(event, { ...one, "idempotency-key": "own" })).status, 200, "a key of the request goes first");
+	t.equal(await stored(rig), 5);
+});
+
 t.test("concurrent duplicates are stored once and all answered alike", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
