@@ -1,5 +1,6 @@
 /** What a sidecar gone wrong may say, each a way that must not be taken for a "yes". */
 
+import type { Http2Session } from "node:http2";
 import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import type { CalloutProtocol } from "../../src/compiler/execution.js";
 import { CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
@@ -49,6 +50,8 @@ const http =
 	(code: number): Behaviour =>
 	({ stream }) =>
 		stream.respond({ ":status": code, "content-type": "text/html" }, { endStream: true });
+/** Not while Node reads of it: in 22.23 that ends the process (an assertion of http2 on DATA of a session that is gone). */
+const cut = (session: Http2Session | undefined): void => void setImmediate(() => session?.destroy());
 const twice = (bytes: Buffer): Buffer => Buffer.concat([bytes, bytes]);
 
 /** For both protocols. */
@@ -71,11 +74,11 @@ const COMMON: Readonly<Record<string, Behaviour>> = {
 	},
 	RST_STREAM: ({ stream }) => stream.close(2),
 	"RST_STREAM without an error": ({ stream }) => stream.close(0),
-	"GOAWAY at once": ({ stream }) => {
-		stream.session?.goaway(11);
-		stream.session?.destroy();
+	"GOAWAY at once": ({ stream: { session } }) => {
+		session?.goaway(11);
+		cut(session);
 	},
-	"connection cut": ({ stream }) => stream.session?.destroy(),
+	"connection cut": ({ stream: { session } }) => cut(session),
 	"oversized metadata": (call) => answerStatus(call, { ...OK, "x-big": "a".repeat(100_000) }),
 };
 
