@@ -39,7 +39,7 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.option("--reason <code>", "such as no-policy-allows")
 		.option("--principal <id>", "SPIFFE id")
 		.option("--policy <name>")
-		.option("--kind <kind>", "denied, allowed, assignment-changed, outcome-refused, stream-refused")
+		.option("--kind <kind>", "denied, allowed, unjudged, assignment-changed, outcome-refused, stream-refused")
 		.option("--since <time>", "such as 2026-01-31T12:00:00Z")
 		.option("--limit <n>", "the newest n records", "100")
 		.option("--json", "one JSON object a line")

@@ -2,12 +2,13 @@
  * The decision log's way into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
  * it; what does not fit is dropped and counted, and evidence never shares a lane with it.
  */
+import { isOpen } from "../access/policy.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
-import type { AccessLogEntry } from "./accessLogEntry.js";
+import { type AccessLogEntry, answeredByEnvoy } from "./accessLogEntry.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
 import { putDecision, putShadow } from "./decisionAppend.js";
-import { allowedIn, type DecisionRecord, denialIn, isProbe, requestRecord } from "./decisionRecord.js";
+import { type DecisionRecord, decisionIn, isProbe, requestRecord } from "./decisionRecord.js";
 import { COUNTERS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
 import { readEntry } from "./requestRow.js";
@@ -21,7 +22,7 @@ export interface DecisionLogOptions {
 	readonly clock: () => number;
 	readonly meter: Meter;
 	readonly log: Log;
-	/** Share of allowed requests that are recorded, in parts per million. Denied ones always are. */
+	/** Share of requests not denied that are recorded, in parts per million. Denied ones always are. */
 	readonly allowedPpm: number;
 	/** Trace of a request, where its own entry does not tell it; null = not known. */
 	readonly traceOf?: (requestId: string) => string | null;
@@ -58,13 +59,14 @@ export class DecisionLog {
 	/** Takes the end entry of a request. `gateway`: as its stream says; null = it does not. */
 	request(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void {
 		if (entry.metadataAt !== entry.metadataEnd) this.#shadow(entry, gateway);
-		const denial = denialIn(entry, gateway);
-		if (denial !== null && isProbe(denial)) {
-			this.options.meter.count(COUNTERS.probes.name, COUNTERS.probes.help, { by: denial.by });
-		} else if (denial !== null) this.#withUnit(entry, denial, receivedMs);
-		else if (this.options.allowedPpm > 0 && this.#sampled(entry)) {
-			this.#withUnit(entry, allowedIn(entry, gateway), receivedMs);
-		}
+		// The cheap question before the costly ones.
+		if (!answeredByEnvoy(entry) && !this.#sampled(entry)) return;
+		const decision = decisionIn(entry, gateway);
+		if (decision.kind !== "denied") {
+			if (this.#sampled(entry)) this.#withUnit(entry, decision, receivedMs);
+		} else if (isProbe(decision)) {
+			this.options.meter.count(COUNTERS.probes.name, COUNTERS.probes.help, { by: decision.by });
+		} else this.#withUnit(entry, decision, receivedMs);
 	}
 
 	/** Takes the assignment of an ended request, and records it where the unit's arm has changed. */
@@ -117,6 +119,7 @@ export class DecisionLog {
 	/** The same for the same request id, wherever it is asked. */
 	#sampled({ requestId }: AccessLogEntry): boolean {
 		const { allowedPpm, store } = this.options;
+		if (allowedPpm === 0) return false;
 		return allowedPpm >= PPM || Number(store.pseudonyms.request(requestId) % BigInt(PPM)) < allowedPpm;
 	}
 
@@ -186,12 +189,16 @@ export class DecisionLog {
 		const { plans, store } = this.options;
 		const plan = plans.known(route.version);
 		if (plan === null) return route.version;
+		const access = plan.get(route.service)?.access ?? null;
+		// As the sidecar says it.
+		const open = record.kind === "allowed" && record.by === "envoy" && access !== null && isOpen(access);
+		const told = open ? { ...record, reason: "open" } : record;
 		const context = { plan: (version: string) => plans.known(version), pseudonyms: store.pseudonyms };
 		const reading = readEntry(entry, route, plan, context, receivedMs);
 		if (reading.kind === "plan-missing") return reading.version;
-		if (reading.kind !== "row") return record;
+		if (reading.kind !== "row") return told;
 		const { unit, experiment, assigned, variant } = reading.row;
-		return { ...record, unit, experiment, arm: assigned, variant };
+		return { ...told, unit, experiment, arm: assigned, variant };
 	}
 
 	#isFull(): boolean {

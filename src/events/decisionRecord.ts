@@ -1,5 +1,5 @@
 /**
- * One record of the decision log: a request that was refused (or, sampled, allowed), a unit whose assignment changed,
+ * One record of the decision log: a request that was refused (or, sampled, allowed, or ended before a verdict), a unit whose assignment changed,
  * outcomes or a stream that were not taken. It names workloads by SPIFFE id and units by their keyed pseudonym; it
  * never holds a token, a header, a query or a payload, nor the user of a token. It does hold the path, in which a
  * Service may have put whom it is about: segments with an @ are masked, other ids in paths (numbers, names) are kept as
@@ -10,11 +10,19 @@ import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
 import { type AccessLogEntry, answeredByEnvoy, codeDetailsOf, requestHeader } from "./accessLogEntry.js";
-import { denialOf } from "./denial.js";
+import { type Denial, denialOf } from "./denial.js";
+import { endingOf } from "./ending.js";
 import { requestDetails } from "./requestDetails.js";
 import { calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
 
-export const DECISION_KINDS = ["denied", "allowed", "assignment-changed", "outcome-refused", "stream-refused"] as const;
+export const DECISION_KINDS = [
+	"denied",
+	"allowed",
+	"unjudged",
+	"assignment-changed",
+	"outcome-refused",
+	"stream-refused",
+] as const;
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
 /**
@@ -32,7 +40,8 @@ export const DECISION_REASONS: readonly string[] = [
 		"no-table",
 		"stale-table",
 	],
-	...["no-signer", "malformed", "overloaded", "assignment-changed"],
+	...["no-signer", "malformed", "overloaded", "upgrade-refused", "configuration-refused"],
+	...["client-left", "timed-out", "cut-short", "assignment-changed"],
 	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway"],
 ];
 
@@ -134,11 +143,13 @@ export function isProbe({ method, path }: Pick<DecisionRecord, "method" | "path"
 	return method === "OPTIONS" && path === PROBE_PATH;
 }
 
-/** Denied, by whoever decided; null = it was not refused by access rules. `unit` and what belongs to it are not known here. */
-export function denialIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord | null {
-	if (!answeredByEnvoy(entry)) return null;
-	const denial = denialOf(codeDetailsOf(entry));
-	if (denial === null) return null;
+/** What became of a request. `unit` and what belongs to it are not known here. */
+export function decisionIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
+	const denial = answeredByEnvoy(entry) ? denialOf(codeDetailsOf(entry)) : null;
+	return denial === null ? endedIn(entry, gateway) : denialIn(entry, denial, gateway);
+}
+
+function denialIn(entry: AccessLogEntry, denial: Denial, gateway: string | null): DecisionRecord {
 	const answer = denial.by === "sidecar" ? sidecarAnswer(entry) : null;
 	const record = requestRecord(entry, gateway, answer);
 	// A host that is no Service's: the route is none of Weir's.
@@ -153,19 +164,22 @@ export function denialIn(entry: AccessLogEntry, gateway: string | null): Decisio
 	};
 }
 
-/** A request that was let through. Envoy does not log by which policy; the sidecar does. */
-export function allowedIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
+/** No access rule refused it. Envoy does not log by which policy it let a request through; the sidecar does. */
+function endedIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
+	const { kind, reason } = endingOf(entry);
 	const answer = sidecarAnswer(entry);
-	const judged = answer?.verdict === "allow";
+	const judged = kind === "allowed" && answer?.verdict === "allow";
 	return {
 		...requestRecord(entry, gateway, answer),
-		kind: "allowed",
-		verdict: "allow",
-		reason: judged ? shownText(answer.reason ?? "allowed") : "allowed",
+		kind,
+		verdict: ENDING_VERDICTS[kind],
+		reason: judged ? shownText(answer.reason ?? reason) : reason,
 		policy: judged ? shownOrNull(answer.policy) : null,
 		by: judged ? "sidecar" : "envoy",
 	};
 }
+
+const ENDING_VERDICTS = { denied: "deny", allowed: "allow", unjudged: null } as const;
 
 const shownOrNull = (text: string | null): string | null => (text === null ? null : shownText(text));
 

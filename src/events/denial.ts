@@ -17,6 +17,8 @@ export function denialOf(codeDetails: string): Denial | null {
 	if (native !== null) return { by: "envoy", ...native };
 	// Escaped slashes are refused while the path is normalised, before any filter.
 	if (codeDetails === "path_normalization_failed") return { by: "envoy", reason: "not-canonical", policy: null };
+	// No listener upgrades (WebSocket), and Envoy refuses it before any filter.
+	if (codeDetails === "upgrade_failed") return { by: "envoy", reason: "upgrade-refused", policy: null };
 	if (codeDetails === "ext_authz_denied") return { by: "sidecar", reason: null, policy: null };
 	if (codeDetails === "ext_authz_error" || codeDetails.startsWith("ext_proc_error")) {
 		return { by: "sidecar", reason: "unanswered", policy: null };

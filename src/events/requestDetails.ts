@@ -100,6 +100,13 @@ export function requestDetails(entry: AccessLogEntry): RequestDetails {
 	};
 }
 
+/** Whether the router, which is behind all filters, began to send it to an upstream. */
+export function wasSentOn({ message, entryAt, entryEnd }: AccessLogEntry): boolean {
+	const [common] = new Fields(message, entryAt, entryEnd).messages(1);
+	// common_properties.upstream_request_attempt_count
+	return (common?.number(24) ?? 0) > 0;
+}
+
 /** The fields of one message, looked up by number: nothing here is in a hurry. */
 class Fields {
 	constructor(

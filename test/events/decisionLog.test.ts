@@ -142,7 +142,8 @@ t.test("a reason that no record can have is refused, with those that there are",
 	const byIngest: Readonly<Record<StreamFault, true>> = {
 		...{ "no-identity": true, "not-an-envoy": true, "other-node": true, "other-gateway": true },
 	};
-	const others = ["sender-not-granted", "assignment-changed"];
+	const others = ["sender-not-granted", "assignment-changed", "upgrade-refused", "configuration-refused"];
+	others.push("client-left", "timed-out", "cut-short");
 	for (const reason of [bySidecar, byEnvoy, byIngest].flatMap((all) => Object.keys(all)).concat(others))
 		t.same(await decisions(rig, `reason=${reason}`), [], reason);
 });
