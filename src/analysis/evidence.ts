@@ -112,6 +112,8 @@ export interface Evidence {
 	readonly interactions: readonly InteractionEvidence[];
 	/** Epoch milliseconds of the newest row by metric of source outcome; a sender that has fallen silent shows here. */
 	readonly newestOutcomeMs: Readonly<Record<string, number>>;
+	/** Names of metrics that the store could not take in: nothing is known of them. Absent: there are none. */
+	readonly unreadable?: readonly string[];
 	/** Of the newest first exposure: without exposures silence says nothing. Absent: not known. */
 	readonly newestExposureMs?: number;
 }

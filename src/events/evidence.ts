@@ -24,15 +24,54 @@ import type { EventStore, Row, Transaction } from "./store.js";
 const NEWEST_UNITS = 100_000;
 
 /**
+ * A metric that no look can take in costs that metric, not the others' harm: the evidence is without it, and names it.
  * @param nowMs the store's clock: observations due before it are closed
  * @param looks those at this store so far; a look at nothing new is nearly free by them
+ * @param failed told of each such metric at every look
  */
 export async function gatherEvidence(
 	store: EventStore,
 	query: EvidenceQuery,
 	nowMs: number,
 	looks: Looks = new Looks(),
+	failed: (metric: string, thrown: unknown) => void = () => undefined,
 ): Promise<Evidence> {
+	try {
+		return await gather(store, query, nowMs, looks);
+	} catch (thrown) {
+		const unreadable = await unreadableOf(store, query, nowMs, failed);
+		if (unreadable.length === 0) throw thrown;
+		const metrics = query.metrics.filter(({ name }) => !unreadable.includes(name));
+		return { ...(await gather(store, { ...query, metrics }, nowMs, looks)), unreadable };
+	}
+}
+
+const TAKEN_BACK = new Error("taken back");
+
+/** Each metric is tried alone, and what that has written is taken back. */
+async function unreadableOf(
+	store: EventStore,
+	query: EvidenceQuery,
+	nowMs: number,
+	failed: (metric: string, thrown: unknown) => void,
+): Promise<readonly string[]> {
+	const found: string[] = [];
+	for (const metric of query.metrics) {
+		try {
+			await store.analysis.transaction(async (transaction) => {
+				await refresh(transaction, { ...query, metrics: [metric] }, nowMs);
+				throw TAKEN_BACK;
+			});
+		} catch (thrown) {
+			if (thrown === TAKEN_BACK) continue;
+			failed(metric.name, thrown);
+			found.push(metric.name);
+		}
+	}
+	return found;
+}
+
+async function gather(store: EventStore, query: EvidenceQuery, nowMs: number, looks: Looks): Promise<Evidence> {
 	const last = looks.last(query, nowMs);
 	const { evidence, look } = await store.analysis.transaction(async (transaction) => {
 		const still = last !== null && !(await hasGrown(transaction, query.experiment, last));

@@ -114,7 +114,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				count: rows,
 			}),
 	});
-	const evidence = evidenceSource(store, intake, clock, meter);
+	const evidence = evidenceSource(store, intake, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
 		const found = recent.find(requestId);
 		if (found !== null) return accountOf(found, plans, store.pseudonyms);
@@ -216,7 +216,13 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	}
 }
 
-function evidenceSource(store: EventStore, intake: Intake, clock: () => number, meter: Meter): EvidenceSource {
+function evidenceSource(
+	store: EventStore,
+	intake: Intake,
+	clock: () => number,
+	meter: Meter,
+	log: Log,
+): EvidenceSource {
 	/** What came before the question counts in the answer. */
 	const answer = async <Result>(gather: () => Promise<Result>): Promise<Result> => {
 		const started = performance.now();
@@ -231,8 +237,15 @@ function evidenceSource(store: EventStore, intake: Intake, clock: () => number, 
 		}
 	};
 	const looks = new Looks();
+	/** Looks are taken every second. */
+	const told = new Set<string>();
+	const failed = (metric: string, thrown: unknown): void => {
+		if (told.has(metric)) return;
+		told.add(metric);
+		log.error("a metric cannot be read from the event store", { metric, error: String(thrown) });
+	};
 	return {
-		evidence: (query) => answer(() => gatherEvidence(store, query, clock(), looks)),
+		evidence: (query) => answer(() => gatherEvidence(store, query, clock(), looks, failed)),
 		baselineQuantile: (query) => answer(() => baselineQuantile(store, query)),
 	};
 }

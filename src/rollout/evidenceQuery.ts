@@ -147,5 +147,8 @@ export function localEvidence(evidence: Evidence, metrics: Readonly<Record<strin
 		periods: evidence.periods.map((period) => ({ ...period, arms: period.arms.map(part) })),
 		interactions: evidence.interactions.map((other) => ({ ...other, cells: other.cells.map(part) })),
 		newestOutcomeMs: renamed(evidence.newestOutcomeMs),
+		...(evidence.unreadable === undefined
+			? {}
+			: { unreadable: evidence.unreadable.map((name) => local.get(name) ?? name) }),
 	};
 }

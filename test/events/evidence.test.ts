@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import t from "tap";
 import type { EvidenceMetric } from "../../src/analysis/evidence.js";
 import { COUNTERS } from "../../src/events/meter.js";
-import { armOf, type Entry, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
+import { openEventStore } from "../../src/events/store.js";
+import { armOf, type Entry, metric, query, type Rig, sent, seriesKey, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;
 
@@ -397,4 +399,33 @@ t.test("the newest first exposure is told, so that a silent sender differs from 
 	t.equal(await newest(), undefined);
 	await rig.send([exposed(one, "r1", T0 + 700), exposed(two, "r2", T0 + 300)]);
 	t.equal(await newest(), T0 + 700);
+});
+
+t.test("a metric that no look can take in costs that metric alone, and is named", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const units = [...unitsOf("control", 3), ...unitsOf("boosted", 3)];
+	await rig.send(units.flatMap((unit) => sent(unit, "p1", rig.nowMs)));
+	await rig.post(units.map((unit) => ({ metric: "accuracy", unit, value: 1 })));
+	await rig.ingest.close();
+	const store = await openEventStore(join(rig.directory, "data"));
+	await store.outcomes.transaction((transaction) =>
+		transaction.run(
+			"INSERT INTO outcomes SELECT 'revenue', unit, NULL, NULL, 1e200 * rowid, event_ms, received_ms FROM outcomes",
+		),
+	);
+	await store.close();
+	await rig.reopen();
+	for (const laterMs of [5_000, 5_000, 60_000]) {
+		rig.nowMs += laterMs;
+		const asked = query(metric("errors"), metric("revenue"), metric("accuracy"));
+		const { arms, unreadable } = await rig.ingest.evidence.evidence(asked);
+		t.same(unreadable, ["revenue"]);
+		for (const { metrics, maturedUnits } of arms)
+			t.match([maturedUnits, metrics], [3, { errors: { n: 3 }, accuracy: { n: 3, mean: 1 } }]);
+		t.equal(rig.lines.filter((line) => /VARPOP/.test(JSON.stringify(line))).length, 1, "said once");
+	}
+	await t.rejects(rig.ingest.evidence.evidence({ ...query(metric("errors")), segments: [1 as never] }), {
+		code: "unavailable",
+	});
 });

@@ -151,6 +151,11 @@ const CASES: readonly { readonly fact: string; readonly evidence: Evidence; read
 		reason: /arm boosted is there twice/,
 	},
 	{
+		fact: "a metric that the store cannot read",
+		evidence: evidence(EQUAL, { unreadable: ["accuracy"] }),
+		reason: /accuracy cannot be read from the event store/,
+	},
+	{
 		fact: "an arm that is not declared",
 		evidence: evidence({ ...EQUAL, ghost: { n: 1_000 } }, { exposures: [] }),
 		reason: /there is no arm ghost/,

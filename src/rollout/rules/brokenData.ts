@@ -61,7 +61,14 @@ export const brokenData: RuleOf = (input, analysis) => {
 
 /** Everything that is wrong with the evidence. */
 export function troubles(input: DecisionInput): Words[] {
-	return [...clocks(input), ...shapes(input), ...shares(input), ...missing(input), ...silent(input)];
+	return [
+		...clocks(input),
+		...unreadable(input),
+		...shapes(input),
+		...shares(input),
+		...missing(input),
+		...silent(input),
+	];
 }
 
 /** The same, and a broken sample ratio: why what was found cannot be trusted. */
@@ -84,6 +91,12 @@ export function doubtsOfHarm(input: DecisionInput, analysis: Pick<Analysis, "srm
 		summary: ` But what is measured cannot be trusted: ${found.map(({ summary }) => summary).join("; ")}.`,
 	};
 }
+
+const unreadable = ({ evidence }: DecisionInput): Words[] =>
+	(evidence.unreadable ?? []).map((metric) => ({
+		reason: `${metric} cannot be read from the event store (see ingest's log)`,
+		summary: `nothing can be said of ${metric}`,
+	}));
 
 /** Windows close by the clock: one that went back opens them again, and what was counted is counted otherwise. */
 function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
