@@ -123,6 +123,9 @@ const REASONS: Readonly<Record<Guard, readonly string[]>> = {
 const CLOSED = "closed: configuration-refused\n";
 const CLOSED_REASON = "configuration-refused";
 
+/** All reasons that a probe which raises no alarm is refused for. */
+export const PROBE_REASONS: ReadonlySet<string> = new Set([...Object.values(REASONS).flat(), CLOSED_REASON]);
+
 /** The reason in our own words; null for any other answer, of which nothing is told. */
 export function deniedReason({ status, body }: Pick<ProbeResult, "status" | "body">): string | null {
 	if (status === 503 && body === CLOSED) return CLOSED_REASON;

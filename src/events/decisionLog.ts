@@ -8,8 +8,9 @@ import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
 import { type AccessLogEntry, answeredByEnvoy } from "./accessLogEntry.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
 import { putDecision, putShadow } from "./decisionAppend.js";
-import { type DecisionRecord, decisionIn, isProbe, requestRecord } from "./decisionRecord.js";
+import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
 import { COUNTERS, type Log, type Meter } from "./meter.js";
+import { asksLikeProbe, isOwnProbe } from "./ownProbe.js";
 import type { PlanReader } from "./planReader.js";
 import { readEntry } from "./requestRow.js";
 import { type ShadowChange, ShadowCounts, shadowIn } from "./shadow.js";
@@ -64,7 +65,7 @@ export class DecisionLog {
 		const decision = decisionIn(entry, gateway);
 		if (decision.kind !== "denied") {
 			if (this.#sampled(entry)) this.#withUnit(entry, decision, receivedMs);
-		} else if (isProbe(decision)) {
+		} else if (isOwnProbe(entry, decision)) {
 			this.options.meter.count(COUNTERS.probes.name, COUNTERS.probes.help, { by: decision.by });
 		} else this.#withUnit(entry, decision, receivedMs);
 	}
@@ -127,7 +128,7 @@ export class DecisionLog {
 		const change: ShadowChange | null = shadowIn(entry);
 		if (change === null) return;
 		const record = requestRecord(entry, gateway, sidecarAnswer(entry));
-		if (isProbe(record)) return;
+		if (asksLikeProbe(record)) return;
 		const { meter, plans } = this.options;
 		meter.count(COUNTERS.shadows.name, COUNTERS.shadows.help, { change: change.change });
 		const { plan, service } = record;

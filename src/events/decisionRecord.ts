@@ -5,7 +5,6 @@
  * Service may have put whom it is about: segments with an @ are masked, other ids in paths (numbers, names) are kept as
  * they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).
  */
-import { PROBE_PATH } from "../access/canonical.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
@@ -137,11 +136,6 @@ export function shownPrincipal(id: string | null): string | null {
 /** traceparent of W3C Trace Context level 1, section 3.2. */
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
 const NO_TRACE = "0".repeat(32);
-
-/** The built-in probe (probe/prober.ts), which asks every few seconds to be refused, and would fill the log. */
-export function isProbe({ method, path }: Pick<DecisionRecord, "method" | "path">): boolean {
-	return method === "OPTIONS" && path === PROBE_PATH;
-}
 
 /** What became of a request. `unit` and what belongs to it are not known here. */
 export function decisionIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {

@@ -107,6 +107,16 @@ export function wasSentOn({ message, entryAt, entryEnd }: AccessLogEntry): boole
 	return (common?.number(24) ?? 0) > 0;
 }
 
+/** HTTPVersion of the client's side. */
+const HTTP11 = 2;
+
+/** Bytes of the request's header as it came by HTTP/1.1; null = by another version, or Envoy does not say. */
+export function http1HeaderBytes({ message, entryAt, entryEnd }: AccessLogEntry): number | null {
+	const entry = new Fields(message, entryAt, entryEnd);
+	// downstream_header_bytes_received
+	return entry.number(2) === HTTP11 ? (entry.messages(3)[0]?.number(15) ?? null) : null;
+}
+
 /** The fields of one message, looked up by number: nothing here is in a hurry. */
 class Fields {
 	constructor(

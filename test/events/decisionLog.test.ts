@@ -197,6 +197,8 @@ t.test("the built-in probe is counted and leaves no record", async (t) => {
 		requestId: "probe",
 		method: "OPTIONS",
 		path: "/.well-known/weir-probe",
+		principal: "spiffe://a.test/weir/control",
+		headerBytes: 97,
 		codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]",
 	};
 	await rig.send([
@@ -212,8 +214,14 @@ t.test("the built-in probe is counted and leaves no record", async (t) => {
 		denied({ ...probe, requestId: "get", method: "GET" }),
 		denied({ ...probe, requestId: "below", path: "/.well-known/weir-probe/x" }),
 		denied({ ...probe, requestId: "passed", status: 200, codeDetails: "via_upstream" }),
+		// Whatever else asks there: an oracle for stolen tokens would be one that nobody hears of.
+		denied({ ...probe, requestId: "web", principal: WEB }),
+		denied({ ...probe, requestId: "token", headerBytes: 200 }),
+		denied({ ...probe, requestId: "bad-token", status: 401, codeDetails: "jwt_authn_access_denied{Jwt_is_expired}" }),
+		denied({ ...probe, requestId: "unanswered", status: 503, codeDetails: "ext_authz_error" }),
 	]);
-	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), ["below", "get", "passed"]);
+	const told = ["bad-token", "below", "get", "passed", "token", "unanswered", "web"];
+	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), told);
 	const refused = (by: string) => rig.meter.counts.get(seriesKey("weir_ingest_probes_refused_total", { by }));
 	t.equal(refused("envoy"), 2);
 	t.equal(refused("sidecar"), 1);

@@ -3,14 +3,17 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
+import { PROBE_PATH } from "../../src/access/canonical.js";
+import { GUARDS } from "../../src/access/probe.js";
 import { compile } from "../../src/compiler/compile.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
+import { probe } from "../../src/probe/prober.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
-import { startRig } from "./rig.js";
+import { seriesKey, startRig } from "./rig.js";
 
 t.setTimeout(120_000);
 
@@ -86,9 +89,23 @@ for (const version of ["1.40.0", "1.36.2"])
 			[lines("guarded", "/ok/both", "Transfer-Encoding: chunked", "Content-Length: 3"), "400"],
 			[lines("guarded", "/ok/large", `x-large: ${"x".repeat(100_000)}`), "431"],
 			[lines("guarded", "/ok/low").replace("HTTP/1.1", "HTTP/1.0"), "426"],
-			[lines("guarded", "/ok/chunk", "Transfer-Encoding: chunked").replace("GET", "POST") + "zz\r\n", "200|400"],
+			[`${lines("guarded", "/ok/chunk", "Transfer-Encoding: chunked").replace("GET", "POST")}zz\r\n`, "200|400"],
 		] as const)
 			t.match((await send(text)).slice(9, 12), new RegExp(`^(?:${status})$`), text.slice(0, 60));
+		const target = { address: "127.0.0.1", port: envoy.port(), tls: null };
+		for (const [name, reason] of [
+			["guarded", "forbidden"],
+			["shut", "configuration-refused"],
+		] as const) {
+			const service = { name, host: `${name}.test`, judgedBy: "envoy" } as const;
+			for (const guard of GUARDS) {
+				const answer = await probe(target, "edge", service, guard);
+				if (guard === "rules") t.match(answer.body, reason);
+			}
+		}
+		// The least JWT with a signature of ES256 is longer.
+		const asProbe = lines("guarded", PROBE_PATH, `Authorization: Bearer ${"x".repeat(130)}`).replace("GET", "OPTIONS");
+		t.equal((await send(asProbe)).slice(9, 12), "403");
 		const session = connectHttp2(`http://127.0.0.1:${envoy.port()}`);
 		session.on("error", () => undefined);
 		const star = session.request({ ":method": "OPTIONS", ":path": "*", ":authority": "guarded.test" });
@@ -97,7 +114,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		const told = async (): Promise<readonly ShownDecision[]> =>
 			((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
 		let all = await told();
-		for (let tries = 0; all.length < 15 && tries < 60; tries++) {
+		for (let tries = 0; all.length < 16 && tries < 60; tries++) {
 			await new Promise((resolve) => setTimeout(resolve, 250));
 			all = await told();
 		}
@@ -105,6 +122,8 @@ for (const version of ["1.40.0", "1.36.2"])
 		const shown = all.map(({ path, status, kind, verdict, reason, by }) =>
 			[path, status, kind, verdict, reason, by].join(" "),
 		);
+		const probes = rig.meter.counts.get(seriesKey("weir_ingest_probes_refused_total", { by: "envoy" }));
+		t.equal(probes, 4, "our own probe leaves no record");
 		t.same(shown.sort(), [
 			// Underscore, two lengths, HTTP/1.0, too large.
 			" 400 denied deny not-canonical envoy",
@@ -112,6 +131,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			" 426 denied deny not-canonical envoy",
 			" 431 denied deny not-canonical envoy",
 			"* 404 denied deny not-canonical envoy",
+			"/.well-known/weir-probe 403 denied deny forbidden envoy",
 			"/free 200 allowed allow open envoy",
 			"/no 403 denied deny no-policy-allows envoy",
 			"/ok/asked  unjudged  client-left envoy",

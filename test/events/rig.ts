@@ -156,6 +156,8 @@ export interface Entry {
 	/** POST */
 	readonly method?: "GET" | "POST" | "OPTIONS";
 	readonly codeDetails?: string;
+	/** Of the request's headers as they came, by HTTP/1.1; else Envoy says nothing of either. */
+	readonly headerBytes?: number;
 }
 
 /** One request of a unit under a plan, begun and ended. */
@@ -227,7 +229,9 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 	for (const [name, value] of Object.entries(entry.headers ?? {})) {
 		writer.tag(13, 2).fork().tag(1, 2).string(name).tag(2, 2).string(value).join();
 	}
+	if (entry.headerBytes !== undefined) writer.tag(15, 0).uint64(entry.headerBytes);
 	writer.join();
+	if (entry.headerBytes !== undefined) writer.tag(2, 0).int32(2);
 	if (entry.kind === "end") {
 		writer.tag(4, 2).fork();
 		writer
