@@ -28,6 +28,12 @@ export interface EventCount {
 	readonly events: number;
 }
 
+/**
+ * Of the events of a small arm against a large one, which makes the normal law err: whether the statistic is corrected for it.
+ * Arms of one size need no correction.
+ */
+export type Skewness = "ignored" | "corrected";
+
 /** A family of null lines, and between which of them a value can lie. */
 interface Family {
 	readonly line: (value: number) => Contrast;
@@ -51,6 +57,7 @@ export function proportionsTest(
 	baseline: EventCount,
 	hypothesis: Hypothesis,
 	scale: keyof typeof FAMILIES = "difference",
+	skewness: Skewness = "ignored",
 ): FixedTest | NoEstimate {
 	const { alternative, nullValue, alpha } = hypothesis;
 	const family = FAMILIES[scale];
@@ -59,20 +66,25 @@ export function proportionsTest(
 	if (problem !== "") return { reason: problem };
 	if (!(nullValue >= family.from && nullValue < family.to && nullValue !== -1))
 		return { reason: `a ${scale} of ${nullValue} between proportions cannot be` };
-	const statistic = scoreStatistic(challenger, baseline, family.line(nullValue));
+	const statistic = scoreStatistic(challenger, baseline, family.line(nullValue), skewness);
 	if (!Number.isFinite(statistic)) return { reason: "all units are alike in both arms: there is nothing to test" };
 	const critical = normalIsf(alternative === "two-sided" ? alpha / 2 : alpha);
 	return {
 		statistic,
 		degreesOfFreedom: null,
 		...pValuesOf(statistic, Number.POSITIVE_INFINITY, alternative),
-		lower: alternative === "less" ? null : edge(challenger, baseline, critical, family),
-		upper: alternative === "greater" ? null : edge(challenger, baseline, 0 - critical, family),
+		lower: alternative === "less" ? null : edge(challenger, baseline, critical, family, skewness),
+		upper: alternative === "greater" ? null : edge(challenger, baseline, 0 - critical, family, skewness),
 	};
 }
 
 /** (challenger − the line's at the baseline) ÷ its standard error where the line holds; NaN where that is nowhere. */
-export function scoreStatistic(challenger: EventCount, baseline: EventCount, line: Contrast): number {
+export function scoreStatistic(
+	challenger: EventCount,
+	baseline: EventCount,
+	line: Contrast,
+	skewness: Skewness = "ignored",
+): number {
 	const ends = segment(line);
 	if (ends === null) return Number.NaN;
 	const sample = ({ n, events }: EventCount): Sample => ({ n, sum: events });
@@ -84,23 +96,63 @@ export function scoreStatistic(challenger: EventCount, baseline: EventCount, lin
 	const p = challengerOn(line, q);
 	const { slope, offset } = line;
 	const variance = (p * (1 - p)) / t.n + (slope * slope * q * (1 - q)) / c.n;
-	return (t.sum / t.n - slope * (c.sum / c.n) - offset) / Math.sqrt(Math.max(0, variance));
+	const z = (t.sum / t.n - slope * (c.sum / c.n) - offset) / Math.sqrt(Math.max(0, variance));
+	if (skewness === "ignored") return z;
+	const third = (one: number, n: number): number => (one * (1 - one) * (1 - 2 * one)) / n / n;
+	return normalised(z, (third(p, t.n) - slope ** 3 * third(q, c.n)) / variance ** 1.5);
+}
+
+/**
+ * Of a statistic with this skewness what is normal but for terms of the second order: z − γ(z² − 1)/6 (Gart & Nam, "Approximate
+ * interval estimation of the ratio of binomial parameters: a review and corrections for skewness", Biometrics 44, 1988), with
+ * Hall's cubic term, by which it rises everywhere ("On the removal of skewness by transformation", JRSS B 54, 1992).
+ */
+function normalised(z: number, skewness: number): number {
+	return z - (skewness * (z * z - 1)) / 6 + (skewness * skewness * z ** 3) / 108;
 }
 
 /** No statistic of a real sample is larger; the root search wants finite numbers. */
 const STATISTIC_MAX = 1e6;
 
 /** The value at which the statistic equals `critical`: it falls from +∞ to −∞ as the null value grows. */
-function edge(challenger: EventCount, baseline: EventCount, critical: number, { line, from, to }: Family): number {
+function edge(
+	challenger: EventCount,
+	baseline: EventCount,
+	critical: number,
+	{ line, from, to }: Family,
+	skewness: Skewness,
+): number {
 	const distance = (nullValue: number): number => {
-		const statistic = scoreStatistic(challenger, baseline, line(nullValue));
+		const statistic = scoreStatistic(challenger, baseline, line(nullValue), skewness);
 		if (Number.isNaN(statistic)) return 0 - critical;
 		return Math.max(-STATISTIC_MAX, Math.min(STATISTIC_MAX, statistic)) - critical;
 	};
+	if (skewness === "corrected") return edgeBeside(distance, challenger, baseline, critical, { line, from, to });
 	if (distance(from) <= 0) return from;
 	if (distance(to) >= 0) return to;
 	return rootOf(distance, from, to, 1e-14);
 }
+
+/** Far out, where nothing varies, the skewness has no bound: so it is looked for around the edge without the correction. */
+function edgeBeside(
+	distance: (nullValue: number) => number,
+	challenger: EventCount,
+	baseline: EventCount,
+	critical: number,
+	family: Family,
+): number {
+	const plain = edge(challenger, baseline, critical, family, "ignored");
+	const away = distance(plain) > 0 ? 1 : -1;
+	let [near, far] = [plain, plain];
+	for (let step = EDGE_STEP * Math.max(Math.abs(plain), EDGE_STEP); away * distance(far) > 0; step *= 2) {
+		[near, far] = [far, Math.min(family.to, Math.max(family.from, far + away * step))];
+		if (far === near) return far;
+	}
+	return near === far ? near : rootOf(distance, Math.min(near, far), Math.max(near, far), 1e-14);
+}
+
+/** Of a value, and the least that counts as one: where the search begins. */
+const EDGE_STEP = 1e-3;
 
 function problemOf(arm: string, { n, events }: EventCount): string {
 	if (!Number.isSafeInteger(n) || n < 0) return `the ${arm}'s units are ${n}, not a count`;

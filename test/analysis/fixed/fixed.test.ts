@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
+import { lnGamma } from "../../../src/analysis/distributions/lnGamma.js";
+import { normalIsf } from "../../../src/analysis/distributions/normal.js";
 import { difference, relativeLift } from "../../../src/analysis/estimators/contrast.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../../src/analysis/estimators/estimate.js";
 import { meanLevel, proportionLevel } from "../../../src/analysis/estimators/level.js";
 import { meanVectorOfMoments } from "../../../src/analysis/estimators/meanVector.js";
-import { type EventCount, proportionsTest } from "../../../src/analysis/fixed/proportions.js";
+import { type EventCount, proportionsTest, scoreStatistic } from "../../../src/analysis/fixed/proportions.js";
 import { type Alternative, type FixedTest, type Hypothesis, tTest } from "../../../src/analysis/fixed/tTest.js";
 
 type Pair<T> = readonly [T, T];
@@ -217,3 +219,41 @@ t.test("bad input ends as a reason", async (t) => {
 	] as const)
 		t.match(bad, { reason: words });
 });
+
+t.test(
+	"a small arm's few events prove no more often than they say once skewness is taken out: exact sums",
+	async (t) => {
+		// 12 events are expected in the challenger, which has a twentieth of the baseline's units.
+		const [n, m, p] = [2_000, 40_000, 0.006];
+		const law = (units: number, from: number, to: number): Map<number, number> => {
+			const chances = new Map<number, number>();
+			const log = (k: number): number =>
+				lnGamma(units + 1) - lnGamma(k + 1) - lnGamma(units - k + 1) + k * Math.log(p) + (units - k) * Math.log1p(-p);
+			for (let k = from; k <= to; k++) chances.set(k, Math.exp(log(k)));
+			return chances;
+		};
+		const [ofT, ofC] = [law(n, 10, 60), law(m, 160, 320)];
+		const level = (alpha: number, skewness: "ignored" | "corrected"): number => {
+			let sum = 0;
+			for (const [a, chanceT] of ofT)
+				for (const [b, chanceC] of ofC) {
+					const line = { slope: 1, offset: 0 };
+					const z = scoreStatistic({ n, events: a }, { n: m, events: b }, line, skewness);
+					if (z >= normalIsf(alpha)) sum += chanceT * chanceC;
+				}
+			return sum / alpha;
+		};
+		for (const [alpha, was] of [
+			[0.05, 1.1],
+			[0.025, 1.2],
+			[0.0125, 1.4],
+			[0.0025, 2],
+			[0.0005, 2.9],
+		] as const) {
+			const [before, now] = [level(alpha, "ignored"), level(alpha, "corrected")];
+			t.comment(`${alpha}: ${before} times its level, corrected ${now}`);
+			t.ok(before > was, `${before}`);
+			t.ok(now < 1.06, `${now}`);
+		}
+	},
+);
