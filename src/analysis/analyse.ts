@@ -11,7 +11,7 @@ import { type Claim, claims, type Levels, levels, levelsInEra } from "./claim.js
 import { mayBeBelow } from "./compareShares.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence } from "./evidence.js";
-import type { Finding, FindingLook, Method } from "./finding.js";
+import { type Finding, type FindingLook, type Method, storedBound } from "./finding.js";
 import { baselineMoved, mayHarm, passIsNear } from "./frozenReference.js";
 import { type HeldBack, type HoldbackQuestions, holdbackQuestions } from "./holdback.js";
 import {
@@ -52,6 +52,8 @@ export interface AnalysisInput {
 	readonly withoutSlow?: boolean;
 	/** By rules to which sentences did not say that slow requests are counted by person. */
 	readonly slowOfRequests?: boolean;
+	/** See Claim. */
+	readonly byRules10?: boolean;
 	/** By rules to which a holdback was no test of its own. */
 	readonly wholeAlpha?: boolean;
 }
@@ -77,7 +79,7 @@ export function analyse(asked: AnalysisInput): Analysis {
 	const shared =
 		own?.levels ?? input.levels ?? levels(experiment, input.wholeAlpha ? "by former rules" : "until a holdback");
 	const declared = claims(experiment, metrics, input.thresholds, input.levels !== null);
-	const all = declared.map((claim) => withSlow(claim, input));
+	const all = declared.map((claim) => withRatios(withSlow(claim, input), input));
 	const open = input.closedArms.length === 0 ? all : all.filter(({ arm }) => !input.closedArms.includes(arm));
 	const baseline = baselineOf(experiment);
 	const findings: Finding[] = [];
@@ -101,6 +103,10 @@ export function analyse(asked: AnalysisInput): Analysis {
 function withSlow(claim: Claim, { withoutSlow, slowOfRequests }: AnalysisInput): Claim {
 	if (claim.slow === null || slowOfRequests) return withoutSlow ? { ...claim, slow: null } : claim;
 	return { ...claim, slow: { ...claim.slow, perPerson: true } };
+}
+
+function withRatios(claim: Claim, { byRules10 }: AnalysisInput): Claim {
+	return byRules10 ? { ...claim, byRules10 } : claim;
 }
 
 function holdbackOf({ heldBack, experiment, metrics, thresholds }: AnalysisInput): HoldbackQuestions | null {
@@ -205,8 +211,8 @@ function findingOf(
 		alpha: pass,
 		harmAlpha: harm,
 		improvement: numbers.improvement,
-		lower: exact ? null : numbers.lower,
-		upper: exact ? null : numbers.upper,
+		lower: exact ? null : storedBound(numbers.lower),
+		upper: exact ? null : storedBound(numbers.upper),
 		standardError: numbers.standardError,
 		logE: numbers.logE,
 		verdict,
@@ -216,8 +222,8 @@ function findingOf(
 	if (!exact) return finding;
 	// Exact bounds are dear, and few looks are ever read: they are searched for then.
 	return Object.defineProperties(finding, {
-		lower: { get: () => numbers.lower, enumerable: true },
-		upper: { get: () => numbers.upper, enumerable: true },
+		lower: { get: () => storedBound(numbers.lower), enumerable: true },
+		upper: { get: () => storedBound(numbers.upper), enumerable: true },
 	});
 }
 

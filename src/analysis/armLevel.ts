@@ -6,6 +6,7 @@
 import type { Metric } from "../resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
 import { priorOf } from "./compareShares.js";
+import { denominatorProblem } from "./estimators/denominators.js";
 import { isNoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
 import { methodOf } from "./question.js";
@@ -67,7 +68,8 @@ function meanLevelOf(metric: Metric, evidence: MetricEvidence, alpha: number): A
 	if ("note" in found) return { level: evidence.mean, lower: null, upper: null, note: found.note };
 	const { value, variance } = found.challenger.raw;
 	const few = unitsProblem(evidence.n, evidence.n);
-	if (few !== "") return { level: value, lower: null, upper: null, note: few };
+	const rare = metric.spec.type === "ratio" ? denominatorProblem(evidence, evidence, alpha) : "";
+	if (few !== "" || rare !== "") return { level: value, lower: null, upper: null, note: few || rare };
 	const bounds = asympInterval({ value, variance, n: evidence.n }, { alpha });
 	if (isNoEstimate(bounds)) return { level: value, lower: null, upper: null, note: bounds.reason };
 	return { level: value, ...bounds, note: "" };

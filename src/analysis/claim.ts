@@ -22,6 +22,8 @@ export interface Claim {
 	readonly slow: SlowRequests | null;
 	/** Units in the smaller arm below which a mean is unknown. */
 	readonly meanUnits: number;
+	/** By rules up to 10, see RULES_WITH_SKEWNESS: absent or false, by those since. */
+	readonly byRules10?: boolean;
 }
 
 /** By former rules. */

@@ -1,7 +1,7 @@
 /**
  * Comparisons by asymptotic confidence sequences: means of unbounded values, adjusted by what the units did before
  * (CUPED) where that is known, and ratios of sums by the delta method. From ASYMPCS_MIN_UNITS units in each arm, and where
- * no unit outweighs the others (sequential/tails.ts).
+ * no unit outweighs the others (sequential/tails.ts); a ratio where its denominators are not too few (denominators.ts).
  *
  * A relative claim is Fieller's: the lifts r for which challenger − (1 + r)·baseline is not excluded, so that the
  * baseline's own noise is in the width.
@@ -9,11 +9,13 @@
 
 import { difference, fiellerSet, liftContrast, relativeLift } from "./estimators/contrast.js";
 import { cupedLevel, cupedRatioLevel, pooledMeanAdjustment, pooledRatioAdjustment } from "./estimators/cuped.js";
+import { DENOMINATOR_Z_MIN, denominatorProblem, meanZ } from "./estimators/denominators.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "./estimators/estimate.js";
 import { meanLevel, ratioLevel } from "./estimators/level.js";
 import { meanVectorOf, meanVectorOfMoments } from "./estimators/meanVector.js";
 import type { MetricEvidence } from "./evidence.js";
 import {
+	isRatio,
 	isRelative,
 	lineOf,
 	type Measured,
@@ -26,6 +28,7 @@ import {
 import { ASYMPCS_TUNED_AT, halfWidthOneSided, rho } from "./sequential/asympCs.js";
 import { asympLogE, unitsProblem } from "./sequential/asympEstimate.js";
 import { tailsProblem } from "./sequential/tails.js";
+import type { CoMoments } from "./statistics/coMoments.js";
 import type { Moments } from "./statistics/moments.js";
 
 export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvidence): Measured | Unmeasured {
@@ -34,17 +37,15 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 	const { challenger, baseline } = found;
 	const few = unitsProblem(t.n, c.n, question.meanUnits);
 	if (few !== "") return { note: few };
+	const alpha = Math.min(question.alpha, question.harmAlpha);
+	const rare = isRatio(question) ? denominatorProblem(t, c, alpha) : "";
+	if (rare !== "") return { note: rare };
 	const relative = isRelative(question);
 	const sign = signOf(question.metric);
 	const estimate = relative ? relativeLift(challenger, baseline) : difference(challenger, baseline);
 	if (isNoEstimate(estimate)) return { note: estimate.reason };
 	const above = aboveLine(question, challenger, baseline);
-	const heavy = tailsProblem(
-		isNoEstimate(above) ? estimate : above,
-		t,
-		c,
-		Math.min(question.alpha, question.harmAlpha),
-	);
+	const heavy = tailsProblem(isNoEstimate(above) ? estimate : above, t, c, alpha);
 	if (heavy !== "") return { note: heavy };
 	const { value, n } = estimate;
 	const standardError = Math.sqrt(estimate.variance);
@@ -87,7 +88,7 @@ export function aboveLine(
 
 /** The arms' levels as the metric says, adjusted alike; or why there are none. */
 export function levelsOf(
-	{ metric }: Pick<Question, "metric">,
+	{ metric, byRules10 }: Pick<Question, "metric" | "byRules10">,
 	t: MetricEvidence,
 	c: MetricEvidence,
 ): { readonly challenger: Level; readonly baseline: Level } | Unmeasured {
@@ -103,11 +104,17 @@ export function levelsOf(
 	const [cVector, tVector] = [meanVectorOf(k, cCo), meanVectorOf(k, tCo)];
 	if (isNoEstimate(cVector)) return { note: cVector.reason };
 	if (isNoEstimate(tVector)) return { note: tVector.reason };
-	if (!covariate) return both(ratioLevel(tVector), ratioLevel(cVector));
+	if (!covariate || (ratio && !byRules10 && [tCo, cCo].some(hasNoPast)))
+		return both(ratioLevel(tVector), ratioLevel(cVector));
 	const adjustment = ratio ? pooledRatioAdjustment([cCo, tCo]) : pooledMeanAdjustment([cCo, tCo]);
 	if (isNoEstimate(adjustment)) return { note: adjustment.reason };
 	const level = ratio ? cupedRatioLevel : cupedLevel;
 	return both(level(tVector, adjustment), level(cVector, adjustment));
+}
+
+/** New visitors' denominators before are 0, and of a few the ratio is not known well enough to adjust by it. */
+function hasNoPast(arm: CoMoments): boolean {
+	return !(meanZ(arm, 3) >= DENOMINATOR_Z_MIN);
 }
 
 /** Of one variable. */

@@ -32,7 +32,7 @@ import {
 	type Side,
 	segment,
 } from "./sequential/bernoulliArms.js";
-import { differenceBounds, ratioBounds } from "./sequential/bernoulliBounds.js";
+import { differenceBounds, RATIO_MAX, ratioBounds } from "./sequential/bernoulliBounds.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE, trialOf } from "./sequential/bernoulliMixture.js";
 import {
 	bettingDifferenceBounds,
@@ -64,17 +64,21 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	const relative = isRelative(question);
 	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; down turns them.
 	const bounds = sign === 1 ? test.bounds(alpha, harmAlpha) : test.bounds(harmAlpha, alpha);
+	// Of a ratio beyond the last that is looked at nothing is known; by former rules it was told as that.
+	const unbounded = relative && !question.byRules10;
 	const scale = (value: number): number => sign * (relative ? value - 1 : value * (range.hi - range.lo));
+	const most = (): number =>
+		unbounded && bounds.upper >= RATIO_MAX ? sign * Number.POSITIVE_INFINITY : scale(bounds.upper);
 	const estimate = relative ? ratioOf(t.mean, c.mean) : t.mean - c.mean;
 	const { side, contrast } = halfPlane(question, lineOf(question, metric), range);
 	return {
 		improvement: estimate === null ? null : 0 + sign * estimate,
 		// Searched for when read, see boundsAlong().
 		get lower() {
-			return scale(sign === 1 ? bounds.lower : bounds.upper);
+			return sign === 1 ? scale(bounds.lower) : most();
 		},
 		get upper() {
-			return scale(sign === 1 ? bounds.upper : bounds.lower);
+			return sign === 1 ? most() : scale(bounds.lower);
 		},
 		standardError: bets === null ? null : standardErrorOf(question, t, c),
 		logE: tidyLogE(test.logE(side, relative ? contrast.slope : contrast.offset)),

@@ -23,6 +23,7 @@ export interface Finding {
 	 * share of the baseline (challenger ÷ baseline − 1) where it is relative.
 	 */
 	readonly improvement: number | null;
+	/** null: unknown, both of them; or one of them, a share of the baseline that nothing bounds on this side. */
 	readonly lower: number | null;
 	readonly upper: number | null;
 	/** Of the improvement, by the units' variance; null where there is none: exact tests do without. Absent by former rules. */
@@ -81,6 +82,20 @@ export interface FindingLook {
 	 * least the line exactly where z reaches the boundary. null: none, or not kept.
 	 */
 	readonly lower: number | null;
+}
+
+/** As stored: JSON has no infinite number. */
+export function storedBound(value: number | null): number | null {
+	return value !== null && Number.isFinite(value) ? value : null;
+}
+
+/** Both ends of an interval, infinite where nothing bounds it; null: nothing is known. */
+export function endsOf({
+	lower,
+	upper,
+}: Pick<Finding, "lower" | "upper">): { readonly lower: number; readonly upper: number } | null {
+	if (lower === null && upper === null) return null;
+	return { lower: lower ?? Number.NEGATIVE_INFINITY, upper: upper ?? Number.POSITIVE_INFINITY };
 }
 
 export type Method =

@@ -4,7 +4,7 @@
  *
  * | goal                                          | test                                                        |
  * |-----------------------------------------------|-------------------------------------------------------------|
- * | share of units (each 0 or 1)                  | score test at the line, of a difference or a ratio           |
+ * | share of units (each 0 or 1)                  | score test at the line, of a difference or a ratio, corrected for skewness |
  * | mean, ratio of sums, mean of shares; by CUPED | Welch's t, of the difference or of Fieller's linear contrast |
  *
  * Boundaries are the normal law's. A t is brought to them by its tail: its z is the one with the same p-value (Jennison &
@@ -15,12 +15,13 @@ import { levelsOf } from "./compareMeans.js";
 import { normalIsfLog, normalSf } from "./distributions/normal.js";
 import { logTSf, tIsf } from "./distributions/studentT.js";
 import { difference, fiellerSet, liftContrast } from "./estimators/contrast.js";
+import { denominatorProblem } from "./estimators/denominators.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
 import { proportionsTest } from "./fixed/proportions.js";
 import { type Alternative, type FixedTest, tTest } from "./fixed/tTest.js";
 import { groupBoundaries } from "./groupSequential/boundaries.js";
-import { isRelative, lineOf, type Question, signOf } from "./question.js";
+import { isRatio, isRelative, lineOf, type Question, signOf } from "./question.js";
 import { unitsProblem } from "./sequential/asympEstimate.js";
 import { tailsProblem } from "./sequential/tails.js";
 
@@ -28,7 +29,8 @@ export type PlannedDesign = Exclude<InferenceDesign, { readonly design: "sequent
 
 /**
  * The normal law stands for a share from this many units with and without it in each arm (the usual rule is 5 or 10),
- * and for a mean from as many units as its confidence sequence needs, where none outweighs the others.
+ * and for a mean from as many units as its confidence sequence needs, where none outweighs the others; so for a ratio, where its
+ * denominators are not too few.
  */
 export const EVENTS_MIN = 10;
 
@@ -94,7 +96,7 @@ export interface PlannedTest {
 	readonly degreesOfFreedom: number | null;
 }
 
-type Goal = Pick<Question, "metric" | "role" | "effect" | "slowLine">;
+type Goal = Pick<Question, "metric" | "role" | "effect" | "slowLine" | "byRules10">;
 
 /**
  * The goal against its line by the classical test, or why it cannot be tested so.
@@ -162,7 +164,8 @@ function scoreTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: numb
 	if (challenger === undefined || baseline === undefined) return { reason: "an arm is missing" };
 	const nullValue = relative ? Math.max(0, 1 + line) : line;
 	const hypothesis = { alternative: better(sign), nullValue, alpha };
-	const tested = proportionsTest(challenger, baseline, hypothesis, relative ? "ratio" : "difference");
+	const skewness = goal.byRules10 ? "ignored" : "corrected";
+	const tested = proportionsTest(challenger, baseline, hypothesis, relative ? "ratio" : "difference", skewness);
 	if (isNoEstimate(tested)) return tested;
 	const seen = relative ? t.mean / c.mean - 1 : t.mean - c.mean;
 	const bound = boundOf(tested, sign);
@@ -201,6 +204,8 @@ function welchTest(
 	if (isNoEstimate(contrast)) return contrast;
 	const heavy = goal.metric.spec.type === "rate" ? "" : tailsProblem(contrast, t, c, alpha);
 	if (heavy !== "") return { reason: heavy };
+	const rare = isRatio(goal) ? denominatorProblem(t, c, alpha) : "";
+	if (rare !== "") return { reason: rare };
 	const tested = tTest(contrast, { alternative: better(sign), nullValue: relative ? 0 : line, alpha: boundAlpha });
 	if (isNoEstimate(tested)) return tested;
 	const { degreesOfFreedom } = contrast;

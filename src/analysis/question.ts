@@ -23,11 +23,14 @@ export interface Question {
 	/** One-sided levels of the lower and of the upper bound. */
 	readonly alpha: number;
 	readonly harmAlpha: number;
+	/** As of the claim. */
+	readonly byRules10?: boolean;
 }
 
 /** On the finding's scale, positive is better. */
 export interface Measured {
 	readonly improvement: number | null;
+	/** Infinite: no bound. */
 	readonly lower: number;
 	readonly upper: number;
 	readonly standardError: number | null;
@@ -54,7 +57,8 @@ export interface Unmeasured {
  * | mean; with a covariate by CUPED                | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  * | ratio of sums, by the delta method; with CUPED | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  *
- * The last two hold only where no unit outweighs the others (sequential/tails.ts), which is looked at. AsympCS on rare events
+ * The last two hold only where no unit outweighs the others (sequential/tails.ts), which is looked at; a ratio only where its
+ * denominators are not too few (estimators/denominators.ts). AsympCS on rare events
  * is unsafe (a true difference at a margin of 0.2 pp was passed in 82 % of runs), so failures never go there, whatever the
  * declared type.
  *
@@ -79,6 +83,11 @@ export function methodOf(
 /** Whether the scale is a share of the baseline. Slow shares are compared as they are: the size lies in the threshold. */
 export function isRelative({ metric, effect }: Pick<Question, "metric" | "effect">): boolean {
 	return metric.spec.type !== "quantile" && effect.kind === "relative";
+}
+
+/** Whether its denominators must not be too few: a ratio, but by former rules. */
+export function isRatio({ metric, byRules10 }: Pick<Question, "metric" | "byRules10">): boolean {
+	return metric.spec.type === "ratio" && !byRules10;
 }
 
 /** 1 where more is better. Slower is worse whatever the metric's direction says of its raw value. */
@@ -145,14 +154,15 @@ export function turned<Bounds extends Pick<Measured, "improvement" | "lower" | "
 
 /** What a claim asks, of all units or of some of them. */
 export function questionOf(
-	claim: Pick<Claim, "role" | "effect" | "slowLine" | "reference" | "meanUnits" | "arm">,
+	claim: Pick<Claim, "role" | "effect" | "slowLine" | "reference" | "meanUnits" | "arm" | "byRules10">,
 	metric: Metric,
 	experiment: Experiment,
 	alpha: number,
 	harmAlpha: number,
 ): Question {
-	const { role, effect, slowLine, reference, meanUnits, arm } = claim;
-	return { metric, role, effect, slowLine, reference, meanUnits, shares: sharesOf(experiment, arm), alpha, harmAlpha };
+	const { role, effect, slowLine, reference, meanUnits, arm, byRules10 = false } = claim;
+	const shares = sharesOf(experiment, arm);
+	return { metric, role, effect, slowLine, reference, meanUnits, shares, alpha, harmAlpha, byRules10 };
 }
 
 /** Name of the baseline arm. */

@@ -11,7 +11,7 @@ import { type Claim, type Levels, levelsInEra, segmentShare } from "./claim.js";
 import { mayBeBelow } from "./compareShares.js";
 import { compare } from "./comparison.js";
 import type { Evidence, MetricEvidence, PartOfArm, SegmentEvidence } from "./evidence.js";
-import type { Finding } from "./finding.js";
+import { type Finding, storedBound } from "./finding.js";
 import { mayHarm } from "./frozenReference.js";
 import {
 	baselineOf,
@@ -79,8 +79,8 @@ function harmIn(
 		baseline,
 		challenger,
 		improvement,
-		lower,
-		upper,
+		lower: storedBound(lower),
+		upper: storedBound(upper),
 		standardError,
 		line: lineOf(claim, metric),
 		relative: isRelative(question),

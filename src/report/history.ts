@@ -6,7 +6,7 @@
 
 import { pooled } from "../analysis/effectOverTime.js";
 import type { ArmEvidence, Evidence, MetricEvidence } from "../analysis/evidence.js";
-import type { Finding } from "../analysis/finding.js";
+import { endsOf, type Finding } from "../analysis/finding.js";
 import { afterLook, NO_LOOKS, type RunningBounds } from "../analysis/sequential/runningBounds.js";
 import { analyseAll, peopleOf, type ReportInput } from "./reportInput.js";
 
@@ -79,9 +79,10 @@ function pointsOf(looks: readonly Look[], claim: Finding, now: Look["thresholds"
 			(one) =>
 				one.arm === claim.arm && one.metric === claim.metric && one.role === claim.role && one.segment === undefined,
 		);
-		if (own === undefined || own.lower === null || own.upper === null || !isAlike(own, claim)) return [];
+		const ends = own === undefined ? null : endsOf(own);
+		if (own === undefined || ends === null || !isAlike(own, claim)) return [];
 		const units = own.baseline.n + own.challenger.n;
-		return { atMs, units, improvement: own.improvement, lower: own.lower, upper: own.upper };
+		return { atMs, units, improvement: own.improvement, ...ends };
 	});
 }
 

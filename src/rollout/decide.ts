@@ -21,6 +21,7 @@ import {
 	type Outcome,
 	RULES_WITH_HOLDBACKS,
 	RULES_WITH_PERSONS,
+	RULES_WITH_SKEWNESS,
 	RULES_WITH_SLOW_WORDS,
 } from "./decision.js";
 import { asFormer, completed, formerLevels } from "./formerRules.js";
@@ -82,6 +83,7 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		levels: input.rules === undefined ? formerLevels(experiment) : null,
 		...((input.rules ?? 0) < RULES_WITH_HOLDBACKS ? { wholeAlpha: true } : { heldBack: heldBackOf(status) }),
 		slowOfRequests: (input.rules ?? 0) < RULES_WITH_PERSONS,
+		byRules10: (input.rules ?? 0) < RULES_WITH_SKEWNESS,
 		withoutSlow: (input.rules ?? 0) < RULES_WITH_SLOW_WORDS,
 	});
 	if (heldBackFromMs !== undefined && status.phase === "Promoting")

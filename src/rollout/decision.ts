@@ -56,7 +56,7 @@ export type Action =
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 10;
+export const RULES = 11;
 
 /** From these rules on thresholds have eras, and the baseline is watched. */
 export const RULES_WITH_ERAS = 3;
@@ -96,6 +96,12 @@ export const RULES_WITH_DOUBTS = 10;
 
 /** From these rules on what is ready and held for a person ends with maxDuration. */
 export const RULES_WITH_LIMITED_HOLDS = 10;
+
+/**
+ * From these rules on a ratio is told only where its denominators are not too few, and without its units' past where that has too
+ * few; a planned look at a share corrects its statistic for skewness; a ratio of shares that nothing bounds has no bound.
+ */
+export const RULES_WITH_SKEWNESS = 11;
 
 /** Everything decide() reads. */
 export interface DecisionInput {

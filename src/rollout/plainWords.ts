@@ -113,13 +113,16 @@ function withinOrBetter(finding: Finding, metric: Metric | undefined, what: stri
 
 /** Of a claim that is not proved yet. */
 export function undecided(finding: Finding, metric: Metric | undefined, spoken: LookUnits = "information"): string {
-	const { improvement, lower, line, role, verdict, note } = finding;
+	const { improvement, line, role, verdict, note } = finding;
+	const lower = finding.lower ?? Number.NEGATIVE_INFINITY;
 	const what = name(finding, metric);
-	if (verdict === "unknown" || lower === null) return `nothing can be said of ${what}: ${note}`;
+	if (verdict === "unknown") return `nothing can be said of ${what}: ${note}`;
 	if (note !== "")
 		return `${what} is ${finding.slow === undefined ? "no larger than allowed" : "within its margin"} as far as was measured, but how fast the old version is by now is not known well enough`;
 	if (finding.slow !== undefined && role === "guardrail")
 		return `${what} is not proved within its margin yet: ${slowRequests(finding)}, and may still be up to ${size(finding, metric, lower)} more, ${size(finding, metric, line)} are tolerated`;
+	if (role === "guardrail" && lower === Number.NEGATIVE_INFINITY)
+		return `how much worse ${what} may be is not bounded yet, ${size(finding, metric, line)} are allowed`;
 	if (role === "guardrail")
 		return `${what} may still be up to ${size(finding, metric, lower)} worse, ${size(finding, metric, line)} are allowed`;
 	const by = line === 0 ? "" : ` by ${size(finding, metric, line)}`;

@@ -71,7 +71,9 @@ export function lackSentence(finding: Finding): string {
 	if (finding.note !== "") return `${finding.metric} of arm ${finding.arm} is ${finding.note}`;
 	if (finding.slow !== undefined)
 		return `${finding.metric} of arm ${finding.arm} by ${slowComparison(finding)} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
-	return `${finding.metric} of arm ${finding.arm} is at least ${bound(finding.lower)}, needs above ${number(finding.line)}`;
+	// A share of a baseline with hardly an event: nothing says how bad it may be.
+	const least = finding.lower === null ? "has no lower bound yet" : `is at least ${number(finding.lower)}`;
+	return `${finding.metric} of arm ${finding.arm} ${least}, needs above ${number(finding.line)}`;
 }
 
 function bound(value: number | null): string {

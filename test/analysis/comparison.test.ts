@@ -295,3 +295,27 @@ t.test("a mean's tails are judged at the lower of both levels: its interval has 
 	] as const)
 		t.match(at(alpha, harmAlpha), { note: /tails too heavy to tell: one unit moves the result by 0.157 / });
 });
+
+t.test(
+	"a share of a baseline with hardly an event has no bound on the far side: its interval holds what is seen",
+	async (t) => {
+		const question = ask(
+			{ type: "rate", source: "errors", direction: "down" },
+			{ kind: "relative", value: 0.5 },
+			"guardrail",
+		);
+		const [bad, good] = [rate(20_000, 0.3), rate(20_000, 0.0001)];
+		const worse = measured(question, bad, good);
+		t.equal(worse.lower, Number.NEGATIVE_INFINITY);
+		t.ok(Math.abs((worse.improvement ?? 0) + 2_999) < 1e-6);
+		t.ok(worse.upper < -500 && worse.upper > -900, `${worse.upper}`);
+		const more = measured(ask({ type: "rate" }, RELATIVE), bad, good);
+		t.equal(more.upper, Number.POSITIVE_INFINITY);
+		t.ok(more.lower > 500 && more.lower < 2_999);
+		t.match(
+			measured({ ...question, byRules10: true }, bad, good),
+			{ lower: -999 },
+			"by former rules as the last looked at",
+		);
+	},
+);

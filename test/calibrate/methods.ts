@@ -1,6 +1,7 @@
 /** The methods under calibration, each by the product's own functions: does it exclude the line from above, from below? */
 import { difference, liftContrast } from "../../src/analysis/estimators/contrast.js";
 import { cupedLevel, cupedRatioLevel, meanAdjustment, ratioAdjustment } from "../../src/analysis/estimators/cuped.js";
+import { denominatorProblem } from "../../src/analysis/estimators/denominators.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../src/analysis/estimators/estimate.js";
 import { meanLevel, ratioLevel } from "../../src/analysis/estimators/level.js";
 import { type MeanVector, meanVectorOf, meanVectorOfMoments } from "../../src/analysis/estimators/meanVector.js";
@@ -57,7 +58,7 @@ export function methodOf({ method, line, law, alpha = ALPHA }: Scenario): Method
 				return liftContrast(challenger, baseline, line);
 			});
 		case "asympcs-ratio":
-			return asymptotic(alpha, line, (t, c) => contrast(ratioOf(t), ratioOf(c)));
+			return asymptotic(alpha, line, (t, c) => contrast(ratioOf(t), ratioOf(c)), true);
 		case "asympcs-cuped":
 			return asymptotic(alpha, line, (t, c) => {
 				const adjustment = meanAdjustment([t.coMoments(), c.coMoments()]);
@@ -67,13 +68,18 @@ export function methodOf({ method, line, law, alpha = ALPHA }: Scenario): Method
 				return contrast(level(t), level(c));
 			});
 		case "asympcs-cuped-ratio":
-			return asymptotic(alpha, line, (t, c) => {
-				const adjustment = ratioAdjustment([t.coMoments(), c.coMoments()]);
-				if (isNoEstimate(adjustment)) return adjustment;
-				const level = (arm: ArmSample): Level | NoEstimate =>
-					over(meanVectorOf(4, arm.coMoments()), (vector) => cupedRatioLevel(vector, adjustment));
-				return contrast(level(t), level(c));
-			});
+			return asymptotic(
+				alpha,
+				line,
+				(t, c) => {
+					const adjustment = ratioAdjustment([t.coMoments(), c.coMoments()]);
+					if (isNoEstimate(adjustment)) return adjustment;
+					const level = (arm: ArmSample): Level | NoEstimate =>
+						over(meanVectorOf(4, arm.coMoments()), (vector) => cupedRatioLevel(vector, adjustment));
+					return contrast(level(t), level(c));
+				},
+				true,
+			);
 	}
 }
 
@@ -123,14 +129,16 @@ function asymptotic(
 	alpha: number,
 	line: number,
 	estimate: (t: ArmSample, c: ArmSample) => Estimate | NoEstimate,
+	ratio = false,
 ): Method {
 	return {
 		exact: false,
 		claims: (challenger, baseline) => {
 			if (challenger.n < 2 || baseline.n < 2) return NO_CLAIM;
 			const found = estimate(challenger, baseline);
-			if (isNoEstimate(found) || tailsProblem(found, challenger.evidence(), baseline.evidence(), alpha) !== "")
-				return NO_CLAIM;
+			const [t, c] = [challenger.evidence(), baseline.evidence()];
+			if (isNoEstimate(found) || tailsProblem(found, t, c, alpha) !== "") return NO_CLAIM;
+			if (ratio && denominatorProblem(t, c, alpha) !== "") return NO_CLAIM;
 			const [whole, half] = [asympBounds(found, { alpha }), asympBounds(found, { alpha: alpha / 2 })];
 			if (isNoEstimate(whole) || isNoEstimate(half)) return NO_CLAIM;
 			return { above: whole.lower > line, below: whole.upper < line, missed: half.lower > line || half.upper < line };

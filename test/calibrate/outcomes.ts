@@ -29,6 +29,8 @@ export function meanOf(law: Law): number {
 			return law.p;
 		case "score":
 			return ((1 - law.zeros) * law.a) / (law.a + law.b);
+		case "rare-denominator":
+			return 1 / law.p;
 		case "exponential":
 			return 1;
 		case "lognormal":
@@ -89,6 +91,11 @@ export function drawOf({ law, line, method, challenger: challengerLaw }: Scenari
 					out[at] = successes + (challenger && at === 0 ? shift * requests : 0);
 					out[at + 1] = requests;
 				}
+			};
+		case "rare-denominator":
+			return (_challenger, _progress, uniform, out) => {
+				out[0] = 0.5 + uniform();
+				out[1] = uniform() < law.p ? 1 : 0;
 			};
 		case "with-covariate":
 			return (challenger, _progress, uniform, out) => {

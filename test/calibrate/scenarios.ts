@@ -23,6 +23,8 @@ export type Law =
 	| { readonly of: "clustered-ratio"; readonly p: number; readonly spread: number }
 	/** Numerators and denominators of a unit's own rate, now and before its first exposure. */
 	| { readonly of: "clustered-ratio-before"; readonly p: number; readonly spread: number }
+	/** Cost per conversion: every unit costs between a half and one and a half, a share p of them converts, whatever they cost. */
+	| { readonly of: "rare-denominator"; readonly p: number }
 	/** No values but errors: `units` of them, the challenger's share of the load being these over equal parts. */
 	| { readonly of: "errors"; readonly shares: readonly number[] }
 	/** Ranks of values at the q-quantile; values are alike within a grain. */
@@ -505,6 +507,44 @@ export const SCENARIOS: readonly Scenario[] = [
 		units: 40_000,
 		alpha: 0.0125,
 		seed: 227,
+	},
+	{
+		name: "conversions of 2 % below costs, a twentieth in the challenger",
+		law: { of: "rare-denominator", p: 0.02 },
+		method: "asympcs-ratio",
+		line: 0,
+		units: 210_000,
+		share: 1 / 21,
+		seed: 228,
+	},
+	{
+		name: "conversions of 2 % below costs, a twentieth in the challenger, at 0.25 %",
+		law: { of: "rare-denominator", p: 0.02 },
+		method: "asympcs-ratio",
+		line: 0,
+		units: 210_000,
+		share: 1 / 21,
+		alpha: 0.0025,
+		seed: 229,
+	},
+	{
+		name: "conversions of 2 % below costs, a tenth in the challenger",
+		law: { of: "rare-denominator", p: 0.02 },
+		method: "asympcs-ratio",
+		line: 0,
+		units: 100_000,
+		share: 0.1,
+		seed: 230,
+	},
+	{
+		name: "conversions of 2 % below costs, a tenth in the challenger, at 0.25 %",
+		law: { of: "rare-denominator", p: 0.02 },
+		method: "asympcs-ratio",
+		line: 0,
+		units: 100_000,
+		share: 0.1,
+		alpha: 0.0025,
+		seed: 231,
 	},
 	{
 		name: "p99 frozen from 5,000, few and far",

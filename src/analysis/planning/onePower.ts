@@ -65,7 +65,7 @@ function countsPower(metric: PlanMetric, z: number, [nT, pT]: Arm, [nC, pC]: Arm
 	const challenger = countLaw(nT, up ? pT : 1 - pT);
 	const baseline = countLaw(nC, pC);
 	const proved = (good: number, events: number): boolean => {
-		const score = scoreStatistic({ n: nT, events: up ? good : nT - good }, { n: nC, events }, line);
+		const score = scoreStatistic({ n: nT, events: up ? good : nT - good }, { n: nC, events }, line, "corrected");
 		return (up ? score : 0 - score) >= z;
 	};
 	// Outside of these a look has no statistic.

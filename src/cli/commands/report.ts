@@ -3,6 +3,7 @@
  * or as JSON.
  */
 import { writeFile } from "node:fs/promises";
+import { endsOf } from "../../analysis/finding.js";
 import { WeirError } from "../../error.js";
 import { claimName, scaleOf, size } from "../../report/format.js";
 import { reportPage } from "../../report/page/page.js";
@@ -46,12 +47,13 @@ async function writePage(made: Report, file: string): Promise<void> {
 function inWords({ name, answer, claims, metrics }: Report, file: string | undefined): string {
 	const { state, sentence, because, next, howLong } = answer;
 	const rows = claims.map((finding) => {
-		const { arm, metric, role, verdict, improvement, lower, upper, note } = finding;
+		const { arm, metric, role, verdict, improvement, note } = finding;
+		const ends = endsOf(finding);
 		const scale = scaleOf(metrics[metric], finding.relative);
 		const told =
-			lower === null || upper === null
+			ends === null
 				? note
-				: `${size(scale, improvement)}, between ${size(scale, lower)} and ${size(scale, upper)}`;
+				: `${size(scale, improvement)}, between ${size(scale, ends.lower)} and ${size(scale, ends.upper)}`;
 		return `  ${verdict.padEnd(8)} ${role.padEnd(10)} ${claimName(finding, metrics[metric])} of ${arm}: ${told}`;
 	});
 	const lines = [

@@ -57,7 +57,7 @@ export function boundsPicture(
 
 function band(points: readonly BoundsPoint[], x: Linear, y: Linear): Content {
 	const at = (point: BoundsPoint): number => px(x(point.atMs));
-	const of = (value: number): number => px(y(Math.min(1e9, Math.max(-1e9, value))));
+	const of = (value: number): number => px(drawn(y, value));
 	const estimated = points.filter(({ improvement }) => improvement !== null);
 	const last = estimated.at(-1);
 	return [
@@ -78,9 +78,14 @@ function band(points: readonly BoundsPoint[], x: Linear, y: Linear): Content {
 	];
 }
 
+/** Far out of the picture where there is no bound. */
+function drawn(y: Linear, value: number): number {
+	return y(Math.min(1e9, Math.max(-1e9, value)));
+}
+
 function bars(points: readonly BoundsPoint[], x: Linear, y: Linear): Content {
 	return points.map(({ atMs, improvement, lower, upper }) => [
-		line("bar hollow", x(atMs), y(lower), x(atMs), y(upper)),
+		line("bar hollow", x(atMs), drawn(y, lower), x(atMs), drawn(y, upper)),
 		improvement === null ? null : mark("hollow", x(atMs), y(improvement)),
 	]);
 }

@@ -3,6 +3,7 @@
  * whose shape says the verdict (disc: proved; diamond: harm; ring: open).
  */
 import { scaleLinear } from "d3-scale";
+import { endsOf } from "../../analysis/finding.js";
 import { type Scale, size } from "../format.js";
 import { type Content, html, type Markup } from "../markup.js";
 import { domainOf, type Linear, label, line, picture, px, sizeTick } from "./chart.js";
@@ -65,8 +66,10 @@ function axis(x: Linear, y: number, scale: Scale): Content {
 	];
 }
 
-function interval({ improvement, lower, upper, verdict }: IntervalRow, x: Linear, y: number): Content {
-	if (lower === null || upper === null) return label("not known", (LEFT + RIGHT) / 2, y + 4, "middle");
+function interval({ improvement, verdict, ...bounds }: IntervalRow, x: Linear, y: number): Content {
+	const ends = endsOf(bounds);
+	if (ends === null) return label("not known", (LEFT + RIGHT) / 2, y + 4, "middle");
+	const { lower, upper } = ends;
 	const className = verdict === "pass" ? "pass" : verdict === "harm" ? "harm" : "hollow";
 	const [low, high] = [x(Math.max(lower, x.domain()[0] ?? lower)), x(Math.min(upper, x.domain()[1] ?? upper))];
 	return [
@@ -89,8 +92,9 @@ export function mark(className: string, x: number, y: number): Markup {
 }
 
 /** `+1.2 pp, between +0.3 pp and +2.1 pp`. */
-export function intervalWords({ improvement, lower, upper }: IntervalRow, scale: Scale): string {
-	if (lower === null || upper === null) return "not known";
-	const between = `between ${size(scale, lower)} and ${size(scale, upper)}`;
+export function intervalWords({ improvement, ...bounds }: IntervalRow, scale: Scale): string {
+	const ends = endsOf(bounds);
+	if (ends === null) return "not known";
+	const between = `between ${size(scale, ends.lower)} and ${size(scale, ends.upper)}`;
 	return improvement === null ? between : `${size(scale, improvement)}, ${between}`;
 }

@@ -12,7 +12,7 @@ import type { FindingLook } from "../../analysis/finding.js";
 import { boundary, informationUnits, lookAt, type PlannedDesign, plannedUnits } from "../../analysis/plannedLook.js";
 import { baselineOf } from "../../analysis/question.js";
 import { NO_MOMENTS } from "../../analysis/statistics/moments.js";
-import { type DecisionInput, RULES_WITH_INFORMATION } from "../decision.js";
+import { type DecisionInput, RULES_WITH_INFORMATION, RULES_WITH_SKEWNESS } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
 import { count, information, peopleOfLook } from "../plainWords.js";
 import { number } from "../sentence.js";
@@ -141,6 +141,7 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 		const taken = (status.looks ?? []).map((look) => lineOfLook(look, arm).units);
 		return Math.min(boundary(design, [...taken, units], pass), Number.MAX_VALUE);
 	};
+	const byRules10 = rules < RULES_WITH_SKEWNESS;
 	const z: Record<string, number | null> = {};
 	const effects: Record<string, LookEffect> = {};
 	for (const { arm, metric, metricName, role, effect: asked, slowLine } of claims(experiment, metrics)) {
@@ -150,7 +151,7 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 		if (metric === null) continue;
 		const units = informationIn(input, arm);
 		const line = lineAt(arm, units);
-		const { z: own, ...effect } = lookAt({ metric, role, effect: asked, slowLine }, t, c, pass, line);
+		const { z: own, ...effect } = lookAt({ metric, role, effect: asked, slowLine, byRules10 }, t, c, pass, line);
 		z[arm] = own;
 		effects[arm] = rules < RULES_WITH_INFORMATION ? effect : { ...effect, units, boundary: line };
 	}

@@ -15,6 +15,7 @@ import {
 	RULES_WITH_HOLDBACKS,
 	RULES_WITH_KNOWN_HARMS,
 	RULES_WITH_LIMITED_HOLDS,
+	RULES_WITH_SKEWNESS,
 	type Rule,
 	type WaitsFor,
 } from "../decision.js";
@@ -95,7 +96,8 @@ function goalQuestion({ experiment, metrics, rules = 0 }: DecisionInput, { arm }
 	const claim = claims(experiment, metrics).find((one) => one.arm === arm && one.role === "goal");
 	if (claim === undefined || claim.metric === null) return null;
 	const { pass, harm } = levels(experiment, rules < RULES_WITH_HOLDBACKS ? "by former rules" : "until a holdback");
-	return questionOf(claim, claim.metric, experiment, pass, harm);
+	const byRules10 = rules < RULES_WITH_SKEWNESS;
+	return questionOf({ ...claim, byRules10 }, claim.metric, experiment, pass, harm);
 }
 
 function overTime(input: DecisionInput, best: Winner): EffectOverTime | null {
