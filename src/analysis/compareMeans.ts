@@ -59,6 +59,7 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 		if (isNoEstimate(below) || isNoEstimate(over) || below.kind !== "interval" || over.kind !== "interval")
 			return { note: "the baseline's level is not clearly different from 0, so a share of it means nothing" };
 		[lower, upper] = [below.lower, over.upper];
+		if (!question.byRules10 && Number.isNaN(lower + upper)) return { note: "values too large for double precision" };
 	}
 	return turned(sign, {
 		improvement: value,

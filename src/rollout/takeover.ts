@@ -59,6 +59,8 @@ export function judgeHealth(
 ): HealthVerdict {
 	const own = health.find((entry) => entry.variant === variant);
 	if (own === undefined || own.requests === 0) return { healthy: false, why: `variant ${variant} has no requests yet` };
+	if (![own.requests, own.failures].every((count) => Number.isSafeInteger(count) && count >= 0))
+		return { healthy: false, why: `what is counted of variant ${variant}'s requests are no counts` };
 	const why = `variant ${variant} failed ${own.failures} of ${own.requests} requests`;
 	if (own.requests < requestsMin) return { healthy: false, why: `${why}, needs ${requestsMin} requests` };
 	const share = own.failures / own.requests;

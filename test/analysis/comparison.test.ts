@@ -319,3 +319,9 @@ t.test(
 		);
 	},
 );
+
+t.test("of means whose fourth powers no double holds there is a reason, and no bound that is no number", async (t) => {
+	const huge = (mean: number): MetricEvidence => ({ n: 4_000, mean: mean * 1e77, m2: 4_000 * 1e154 });
+	const found = compare(ask({ type: "mean" }, RELATIVE), huge(5), huge(4));
+	t.match(found, { note: "values too large for double precision" });
+});
