@@ -5,6 +5,7 @@
  */
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
+import type { Resource, ResourceSet } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import { type ActCall, record } from "./actRecord.js";
 import {
@@ -24,6 +25,7 @@ import type { Target } from "./deletion.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, scopeOf } from "./plannedAct.js";
 import type { PolicyRecord } from "./policyHistory.js";
+import { keyOf, resourceKey } from "./resourceSet.js";
 import type { Rights } from "./rights.js";
 import type { ApplyResult, Store } from "./store.js";
 import { namespaceOf, visibleProblems } from "./visible.js";
@@ -131,6 +133,7 @@ export class Acts {
 	prepare(request: ApprovalRequest, nowMs: number): Prepared {
 		const { act, askedBy } = request;
 		const sight = this.#sight(askedBy);
+		const { resources } = sight;
 		const plan = isWish(act) ? this.#wishPlan(act, nowMs) : null;
 		const planned =
 			isWish(act) && plan !== null
@@ -141,6 +144,7 @@ export class Acts {
 		if (fingerprint(planned.effects) !== fingerprint(request.effects))
 			throw changedSince("it would do something else now");
 		if (plan !== null && plan.problems.length > 0) throw changedSince("it would not be accepted any more");
+		if (plan !== null) this.rights.demandApprovers(askedBy, rulesAfter(resources, plan));
 		if (!planned.needs.every((need) => this.rights.may(askedBy, need))) {
 			throw changedSince(`${askedBy.subject} may not do it any more`);
 		}
@@ -237,6 +241,7 @@ export class Acts {
 			}
 			return { outcome: "refused", problems };
 		}
+		this.#demandApprovers(call, act, planned, plan);
 		const idle = plan.upserts.length === 0 && plan.deletions.length === 0;
 		const approvals = idle ? 0 : planned.requirement.needs;
 		if (dryRun || idle)
@@ -259,6 +264,20 @@ export class Acts {
 			);
 			return result;
 		});
+	}
+
+	/** @throws WeirError `failed-precondition`, recorded, where nobody could approve what comes after it. */
+	#demandApprovers(call: ActCall, act: AskedWish, planned: Planned, plan: WishPlan): void {
+		const { revision, resources } = this.store.current;
+		try {
+			this.rights.demandApprovers(call.caller, rulesAfter(resources, plan));
+		} catch (thrown) {
+			const why = WeirError.from(thrown).message;
+			const refused = { verb: act.verb, revision, result: "refused", why } as const;
+			const made = record(call, { ...about(planned, planned.effects), ...refused });
+			this.store.atomically(() => this.store.audit.append(made));
+			throw thrown;
+		}
 	}
 
 	#sight(caller: Caller): Sight {
@@ -293,6 +312,23 @@ export class Acts {
 		});
 		return { outcome: "pending", request };
 	}
+}
+
+/** Who may do what and what waits, once the plan is carried out. */
+function rulesAfter(
+	{ roleBindings, approvalPolicies }: ResourceSet,
+	{ upserts, deletions }: WishPlan,
+): Pick<ResourceSet, "roleBindings" | "approvalPolicies"> {
+	const written = upserts.map(({ resource }) => resource);
+	const gone = new Set([...written.map(keyOf), ...deletions.map(({ kind, name }) => resourceKey(kind, name))]);
+	const left = <Kept extends Resource>(before: readonly Kept[], kind: Kept["kind"]): readonly Kept[] => [
+		...before.filter((one) => !gone.has(keyOf(one))),
+		...written.filter((one): one is Kept => one.kind === kind),
+	];
+	return {
+		roleBindings: left(roleBindings, "RoleBinding"),
+		approvalPolicies: left(approvalPolicies, "ApprovalPolicy"),
+	};
 }
 
 function changedSince(why: string): WeirError {

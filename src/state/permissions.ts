@@ -54,17 +54,32 @@ export class Permissions {
 		return this.isRoot(caller) ? "root" : caller.subject;
 	}
 
+	/**
+	 * How many people beside the caller could approve there: bound subjects, and root. Of a bound group nobody knows how
+	 * many it has: it is enough.
+	 */
+	approvers(caller: Caller, namespace: string, { roleBindings }: Pick<ResourceSet, "roleBindings">): number {
+		const subjects = roleBindings
+			.filter(({ spec }) => spec.verbs.includes("approve") || spec.verbs.includes("admin"))
+			.filter(({ spec }) => spec.namespaces.some((one) => one === ALL_NAMESPACES || one === namespace))
+			.flatMap(({ spec }) => spec.subjects);
+		if (subjects.some(isGroup)) return Number.POSITIVE_INFINITY;
+		const people = new Set(["root", ...subjects.map((one) => (this.#admins.has(one) ? "root" : one))]);
+		people.delete(this.personOf(caller));
+		return people.size;
+	}
+
 	/** Admin everywhere whatever the bindings say. */
 	isRoot(caller: Caller): boolean {
 		return caller.how === "socket" || this.#admins.has(caller.subject);
 	}
 }
 
+const isGroup = (subject: string): boolean => subject.startsWith("group:");
+
 /** `group:NAME` names those whose verified token says so; anything else is the subject itself, byte for byte. */
 function isSubject(caller: Caller, subject: string): boolean {
-	return subject.startsWith("group:")
-		? caller.groups.includes(subject.slice("group:".length))
-		: subject === caller.subject;
+	return isGroup(subject) ? caller.groups.includes(subject.slice("group:".length)) : subject === caller.subject;
 }
 
 /** The namespaces that a resource is about: bindings and approval policies also reach where their spec says. */

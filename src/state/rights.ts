@@ -5,6 +5,7 @@
 import { WeirError } from "../error.js";
 import type { ActBudget } from "./actBudget.js";
 import { type ActCall, record } from "./actRecord.js";
+import { demandApprovers } from "./approvers.js";
 import type { Caller } from "./caller.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 import type { Store } from "./store.js";
@@ -33,6 +34,11 @@ export class Rights {
 
 	isSamePerson(one: Caller, other: Caller): boolean {
 		return this.permissions.personOf(one) === this.permissions.personOf(other);
+	}
+
+	/** @throws WeirError `failed-precondition` where too few could approve what comes after the change. */
+	demandApprovers(caller: Caller, after: Parameters<typeof demandApprovers>[3]): void {
+		demandApprovers(this.permissions, caller, this.store.current.resources, after);
 	}
 
 	/** @throws WeirError `permission-denied`, recorded. */

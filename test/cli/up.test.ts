@@ -191,7 +191,12 @@ t.test("the stack under weir up", async (t) => {
 		const policy = await fileOf(
 			directory,
 			"policy.yaml",
-			"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [apply], namespaces: [default]}\n",
+			[
+				"kind: RoleBinding\nmetadata: {name: others}\nspec: {verbs: [approve], subjects: ['group:others'], namespaces: [default]}\n",
+				"kind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [apply], namespaces: [default]}\n",
+			]
+				.map((document) => `apiVersion: weir.dev/v1alpha1\n${document}`)
+				.join("---\n"),
 		);
 		for (const name of [changed, policy]) t.equal((await weir(["apply", "-f", name, ...api])).code, 0);
 		t.equal(await up.stop("SIGTERM"), 0, "SIGTERM ends it in order");

@@ -103,7 +103,7 @@ t.test("an apply waits, holds its exact content, and happens with the approval o
 });
 
 t.test("two approvals are two subjects", async (t) => {
-	const { ada, bob, carol, store } = await scene(t, "{verbs: [apply], namespaces: ['*'], approvals: 2}");
+	const { ada, bob, carol, store } = await scene(t, "{verbs: [apply], namespaces: [default], approvals: 2}");
 	const { id } = await asked(ada);
 	t.match(await bob.approve(id), { state: "pending" });
 	await t.rejects(bob.approve(id), { code: "failed-precondition", message: /already/ });
@@ -201,7 +201,7 @@ t.test("a ramp under way voids no promotion, an end or a closed arm does", async
 });
 
 t.test("a pause, and what statistics decide, wait for nobody; a resume is a promotion's", async (t) => {
-	const { ada, store } = await scene(t, "{verbs: [apply, promote, abort], namespaces: ['*']}");
+	const { ada, store } = await scene(t, "{verbs: [apply, promote, abort], namespaces: [default]}");
 	t.match(await ada.act("boosted", "pause"), { outcome: "done" });
 	t.match(await ada.act("boosted", "resume"), { outcome: "pending" });
 	await t.rejects(

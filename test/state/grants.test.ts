@@ -298,6 +298,7 @@ spec: {verbs: [apply], namespaces: [${namespace}]}
 			policyText("shadow", "own", "security", "  mode: shadow\n"),
 			policyText("other", "own", "security"),
 			policyText("never", "own", "security").replace("action: allow", "action: deny"),
+			binding("other", "approve", ["other"], "[shop, security]"),
 		];
 		await owner.apply(file(documents.join("---\n")), now);
 		await owner.apply(file([two("shop"), two("security")].join("---\n")), now);

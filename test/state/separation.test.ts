@@ -207,7 +207,8 @@ t.test("who may apply nothing anywhere is refused before a document is read, and
 
 t.test("a dry run says how many others would have to approve it, and asks none", async (t) => {
 	const { owner, store } = await mutualApi(t);
-	await owner.apply(file([ALL, CLICKS].join("---\n")), now);
+	const others = ["ann", "ben", "cleo"].map((name) => binding(name, "approve"));
+	await owner.apply(file([ALL, CLICKS, ...others].join("---\n")), now);
 	const changed = file(CLICKS.replace("1s", "2s"));
 	t.match(await owner.apply(changed, { dryRun: true }), { outcome: "applied", approvals: 0 });
 	await owner.apply(file(policy("{verbs: [apply], namespaces: [default], approvals: 3}")), now);

@@ -1,0 +1,34 @@
+/**
+ * Whether approvals can still be had: a policy that asks for more people than there are would let everything wait for
+ * good, also its own end. Pure.
+ */
+import { WeirError } from "../error.js";
+import { qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { requirement } from "./approval.js";
+import type { Caller } from "./caller.js";
+import { ALL_NAMESPACES, type Permissions } from "./permissions.js";
+
+type Rules = Pick<ResourceSet, "roleBindings" | "approvalPolicies">;
+
+/**
+ * @param caller who makes the change, and cannot approve the next one too
+ * @throws WeirError `failed-precondition` where a policy would want more others than could approve, and more than before
+ */
+export function demandApprovers(permissions: Permissions, caller: Caller, before: Rules, after: Rules): void {
+	for (const policy of after.approvalPolicies) {
+		// What it takes to change the policy itself is the most that its namespaces want.
+		const { needsIn } = requirement(after.approvalPolicies, "apply", [], [policy]);
+		for (const namespace of policy.spec.namespaces) {
+			const others = permissions.approvers(caller, namespace, after);
+			const missing = (needsIn[namespace] ?? 0) - others;
+			const former = requirement(before.approvalPolicies, "apply", [], [policy]).needsIn[namespace] ?? 0;
+			if (missing <= 0 || missing <= former - permissions.approvers(caller, namespace, before)) continue;
+			const where = namespace === ALL_NAMESPACES ? "all namespaces" : `namespace ${namespace}`;
+			throw new WeirError(
+				"failed-precondition",
+				`ApprovalPolicy ${qualifiedName(policy.metadata)} wants ${needsIn[namespace]} others to approve in ${where}, and ${others} could: nothing there could be changed any more`,
+				`bind ${missing} more ${missing === 1 ? "subject" : "subjects"}, or a group, with approve in ${where} first`,
+			);
+		}
+	}
+}

@@ -1,0 +1,53 @@
+/** No change may leave fewer others than a policy wants: everything would wait for people who do not exist. */
+import t from "tap";
+import { file } from "./employment.js";
+import { metricText } from "./guarded.js";
+import { mutualApi, operator } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const now = { dryRun: false };
+const dry = { dryRun: true };
+const policy = (approvals: number, namespaces = "['*']"): string => `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: many}
+spec: {verbs: [apply], namespaces: ${namespaces}, approvals: ${approvals}}
+`;
+const [one, two] = ["one", "two"].map((name) => binding(name, "approve", [name], "['*']")) as [string, string];
+const group = binding("group", "approve", ["x"], "['*']").replace(operator("x"), "group:reviewers");
+
+t.test("a policy that wants more others than there are is refused, and says what to bind first", async (t) => {
+	const { owner, store } = await mutualApi(t);
+	const short = {
+		code: "failed-precondition",
+		message: /ApprovalPolicy many wants 3 others to approve in all namespaces, and 0 could/,
+		hint: /bind 3 more subjects, or a group, with approve in all namespaces first/,
+	};
+	for (const how of [now, dry]) await t.rejects(owner.apply(file(policy(3)), how), short);
+	t.match(store.audit.page(0, 10, "refused").records, [{ verb: "apply", why: short.message }]);
+	t.match(await owner.apply(file(metricText("clicks", "default")), now), { outcome: "applied" }, "nothing is frozen");
+	await owner.apply(file([one, two].join("---\n")), now);
+	await t.rejects(owner.apply(file(policy(3)), now), { message: /wants 3 .* 2 could/ });
+	t.match(await owner.apply(file(policy(2)), dry), { outcome: "applied" });
+	await t.rejects(
+		owner.apply(file([policy(2), one.replace("['*']", "[default]")].join("---\n")), now),
+		{ message: /in all namespaces, and 1 could/ },
+		"one namespace is not all",
+	);
+	t.match(await owner.apply(file([policy(3), group].join("---\n")), now), { outcome: "applied" }, "a group is enough");
+});
+
+t.test("nor is the role of one of the last approvers taken away", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	await owner.apply(file([one, two, policy(2)].join("---\n")), now);
+	const short = { code: "failed-precondition", message: /wants 2 .* 1 could/ };
+	await t.rejects(owner.delete("RoleBinding", "one", now), short);
+	await t.rejects(owner.apply(file(one.replace("approve", "read")), now), short);
+	const more = await owner.apply(file(binding("three", "approve", ["three"], "['*']")), now);
+	if (more.outcome !== "pending") throw new Error(more.outcome);
+	for (const name of ["one", "two"]) await (await as(name)).approve(more.request.id);
+	// With three there it may be asked for; by the time of its approval there are two again.
+	const [gone, other] = [await owner.delete("RoleBinding", "one", now), await owner.delete("RoleBinding", "two", now)];
+	if (gone.outcome !== "pending" || other.outcome !== "pending") throw new Error("not pending");
+	for (const name of ["two", "three"]) await (await as(name)).approve(gone.request.id);
+	await t.rejects((await as("three")).approve(other.request.id), { code: "conflict", message: /void: .* 1 could/ });
+});
