@@ -231,7 +231,7 @@ program
 
 program
 	.command("apply")
-	.description("give resources to a running control")
+	.description("give resources to a running control; exit 75 where they wait for approval")
 	.addOption(files())
 	.addOption(api())
 	.option("--dry-run", "check and show what would change")

@@ -101,11 +101,16 @@ export class Approvals {
 		throw new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
 	}
 
-	/** null = nothing of it. */
-	#seen(caller: Caller, request: ApprovalRequest): ApprovalRequest | null {
+	/** null = nothing of it. Of what waits, approvals that would not count now are left out. */
+	#seen(caller: Caller, asked: ApprovalRequest): ApprovalRequest | null {
+		const request = asked.state === "pending" ? { ...asked, approvals: this.#counting(asked) } : asked;
 		const mayRead = this.acts.rights.mayRead(caller);
 		if (request.askedBy.subject === caller.subject || request.namespaces.every(mayRead)) return request;
 		return request.parts.length > 0 && this.#approvesIn(caller, request) ? redacted(request, mayRead) : null;
+	}
+
+	#counting(request: ApprovalRequest): ApprovalRequest["approvals"] {
+		return request.approvals.filter(({ by }) => this.#approvesIn(by, request));
 	}
 
 	#approvesIn(caller: Caller, request: ApprovalRequest): boolean {

@@ -50,7 +50,9 @@ export interface Planned {
  */
 export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, plan: WishPlan): Planned {
 	const stored = new Map(resourcesOf(resources).map((one) => [keyOf(one), one]));
-	const gone = new Set(plan.deletions.map(({ kind, name }) => resourceKey(kind, name)));
+	// Of one with problems the plan writes nothing.
+	const away = act.verb === "delete" ? act.resources : plan.deletions;
+	const gone = new Set(away.map(({ kind, name }) => resourceKey(kind, name)));
 	const written = new Set(plan.upserts.map(({ resource }) => keyOf(resource)));
 	const judged = plan.given.filter((one) => {
 		const before = stored.get(keyOf(one));

@@ -66,6 +66,12 @@ t.test(
 		const { local } = await operatorCommand(t, made);
 		const closed = policyText("closed", "employment").replace(/action: allow.*/, "action: deny");
 		await made.owner.apply(file(closed), { dryRun: false });
+		t.match(await local("delete", "Service", "employment"), { code: 1 });
+		t.match(made.store.audit.page(0, 10, "refused").records.at(-1), {
+			verb: "delete",
+			namespaces: ["default"],
+			objects: ["delete Service employment"],
+		});
 		t.match(await local("delete", "AccessPolicy", "default/callers"), {
 			code: 0,
 			out: "deleted AccessPolicy callers\n",
@@ -104,6 +110,7 @@ t.test("by role and with a second person; what may not be seen is not there", as
 	);
 	t.match(await ada("delete", "Metric", "team/one", "--dry-run"), { code: 0, out: /wait for approval by 1 other\n$/ });
 	const asked = await ada("delete", "Metric", "team/one");
+	t.equal(asked.code, 75, "a script must not take it for done");
 	const id = /weir approve ([0-9a-f]{16})/.exec(asked.out)?.[1] ?? "";
 	t.match(await bob("requests", id), { out: /"verb":"delete","resources":\[\{"kind":"Metric","name":"team\/one"\}\]/ });
 	t.match(await bob("approve", id), { code: 0, out: /approved and done/ });

@@ -66,7 +66,7 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	const changed = await fileOf(directory, "clicks.yaml", CLICKS.replace("window: 1s", "window: 2s"));
 	t.match(await ada("apply", "-f", changed, "--dry-run"), { code: 0, out: "configured Metric clicks (dry run)\n" });
 	const asked = await ada("apply", "-f", changed);
-	t.match(asked, { code: 0, out: /waits for approval by 1 other: weir approve [0-9a-f]{16}/ });
+	t.match(asked, { code: 75, out: /waits for approval by 1 other: weir approve [0-9a-f]{16}/ });
 	const id = /weir approve ([0-9a-f]{16})/.exec(asked.out)?.[1] ?? "";
 	t.match(await ada("approve", id), { code: 1, stderr: /asked for it: another one must approve/ });
 	t.match(await eve("approve", id), { code: 1, stderr: /no request/ });

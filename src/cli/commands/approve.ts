@@ -33,8 +33,12 @@ export async function reject(id: string, options: ApiArguments & { readonly reas
 	print(`${id}: rejected`);
 }
 
-/** What the commands that ask for something print where it has to wait. */
+/** EX_TEMPFAIL: nothing has happened yet. */
+const EXIT_PENDING = 75;
+
+/** What the commands that ask for something print where it has to wait; exit code 75, for a script must not go on. */
 export function printPending(request: RequestAnswer): void {
+	process.exitCode = EXIT_PENDING;
 	print(`waits for approval by ${request.needs} other${request.needs === 1 ? "" : "s"}: weir approve ${request.id}`);
 	printRequest(request);
 }
