@@ -202,8 +202,9 @@ export class Acts {
 			...this.store.restoration(to, scope),
 		};
 		const result = this.#wish(call, act, this.store.planRestore(act, call.nowMs), dryRun);
-		const { kept = [] } = act;
-		return result.outcome === "applied" && kept.length > 0 ? { ...result, kept } : result;
+		const { kept = [], leftOut = [] } = act;
+		if (result.outcome !== "applied") return result;
+		return { ...result, ...(kept.length > 0 ? { kept } : {}), ...(leftOut.length > 0 ? { leftOut } : {}) };
 	}
 
 	/** Changes of access rules that can be rolled back, as the caller may see them; newest first. */

@@ -126,6 +126,11 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 						resource: null,
 						namespaces: [namespaceOf(name)],
 					})),
+					...(act.leftOut ?? []).map(({ kind, name }) => ({
+						effect: `leaves out ${kind} ${name}, whose Services are gone`,
+						resource: null,
+						namespaces: [namespaceOf(name)],
+					})),
 				]
 			: []),
 		...judged.map((one) => {

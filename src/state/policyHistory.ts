@@ -37,6 +37,8 @@ export interface Restoration {
 	readonly deletions: readonly Target[];
 	/** What came later and stays, for a Service needs it that stays too; absent: nothing. */
 	readonly kept?: readonly Target[];
+	/** What does not come back, for the Services that it was about are gone; absent: nothing. */
+	readonly leftOut?: readonly Target[];
 }
 
 /** Whose rules: by namespace. */

@@ -51,6 +51,7 @@ function redactedAct(act: AskedAct, keys: ReadonlySet<string>, mayRead: MayRead)
 				documents: documentsOf(act.documents, keys, mayRead),
 				deletions: act.deletions.filter(({ kind, name }) => keys.has(resourceKey(kind, name))),
 				kept: (act.kept ?? []).filter(({ name }) => mayRead(namespaceOf(name))),
+				leftOut: (act.leftOut ?? []).filter(({ name }) => mayRead(namespaceOf(name))),
 			};
 	}
 }

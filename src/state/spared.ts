@@ -2,19 +2,29 @@
  * What a rollback of access rules leaves in its place: Services are not rolled back, so a Service that came later, or was
  * open then, would be left without any rule and nobody could call it. Its policies stay as they are, and so do DataClasses
  * that Services name; the rest goes back. A policy that is also about a Service which has rules from then is not kept,
- * for it would widen those: then the rollback is refused whole, with what to do. Pure.
+ * for it would widen those: then the rollback is refused whole, with what to do. A policy from then all of whose Services
+ * are gone is left out: nothing is served there that it could let in or keep out. One that would replace a policy of now is
+ * not, for that one would stay in its place. Pure.
  */
-import { selects } from "../access/table.js";
+import { namesService, selects } from "../access/table.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
 import { referencesOf } from "../resources/reference.js";
-import type { AccessPolicy, Problem, ResourceSet, Service } from "../resources/resource.js";
+import {
+	type AccessPolicy,
+	type Problem,
+	qualifiedName,
+	type ResourceSet,
+	type Service,
+} from "../resources/resource.js";
+import type { Target } from "./deletion.js";
 import type { Restoration } from "./policyHistory.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "dataClasses" | "referenceGrants">;
 
-export function spared(restoration: Restoration, now: Rules): Restoration {
+export function spared(whole: Restoration, now: Rules): Restoration {
+	const restoration = withoutOrphans(whole, now);
 	const bare = leftBare(restoration, now);
 	const gone = new Set(restoration.deletions.map(({ kind, name }) => resourceKey(kind, name)));
 	const about = (policy: AccessPolicy): readonly Service[] =>
@@ -34,6 +44,21 @@ export function spared(restoration: Restoration, now: Rules): Restoration {
 		deletions: restoration.deletions.filter((one) => !isKept(one)),
 		kept: restoration.deletions.filter(isKept),
 	};
+}
+
+function withoutOrphans(restoration: Restoration, { services, accessPolicies }: Rules): Restoration {
+	const isOrphan = (policy: AccessPolicy): boolean =>
+		!policy.spec.services.includes("*") &&
+		!services.some((service) => namesService(policy, service)) &&
+		!accessPolicies.some((one) => keyOf(one) === keyOf(policy));
+	const leftOut: Target[] = [];
+	const documents = restoration.documents.filter((document) => {
+		const [policy] = parseResources([document]).resources.accessPolicies;
+		if (policy === undefined || !isOrphan(policy)) return true;
+		leftOut.push({ kind: policy.kind, name: qualifiedName(policy.metadata) });
+		return false;
+	});
+	return leftOut.length === 0 ? restoration : { ...restoration, documents, leftOut };
 }
 
 /** What the checks say of a Service that would be left bare is told as a matter of the rollback. */

@@ -108,6 +108,8 @@ export type ApplyAnswer =
 			readonly approvals?: number;
 			/** Of a rollback: what came later and stays, for a Service would be left without any rule. */
 			readonly kept?: readonly Target[];
+			/** Of a rollback: what does not come back, for its Services are gone. */
+			readonly leftOut?: readonly Target[];
 	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 

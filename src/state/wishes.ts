@@ -75,6 +75,8 @@ export type ApplyResult =
 			readonly approvals?: number;
 			/** Of a rollback: what came later and stays. */
 			readonly kept?: readonly Target[];
+			/** Of a rollback: what does not come back, for its Services are gone. */
+			readonly leftOut?: readonly Target[];
 	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 

@@ -108,7 +108,49 @@ t.test("what would be refused now is refused whole, with the place in the older 
 	});
 	const gone = { kind: "AccessPolicy" as const, name: "callers" };
 	await owner.deleteAll([gone, { kind: "Service", name: "employment" }], now);
-	t.match(await local("policy", "rollback"), { code: 1, stderr: /unknown Service "employment"/ });
+	t.match(await local("policy", "rollback"), {
+		code: 0,
+		out: "nothing changes\nleft out AccessPolicy callers: the Services that it was about are gone\n",
+	});
+});
+
+t.test("past a deleted Service the rest goes back, and what was only about it is left out", async (t) => {
+	const made = await mutualApi(t);
+	const { store, owner } = made;
+	const { local } = await operatorCommand(t, made);
+	const deny = policyText("shut", "cart").replace(/action: allow.*/, "action: deny");
+	const both = policyText("both", "cart").replace('["cart"]', '["cart", "employment"]');
+	const all = [RULES_GATEWAY, serviceText("employment"), policyText("callers", "employment"), serviceText("cart")];
+	await owner.apply(file([...all, policyText("cart", "cart"), deny].join("---\n")), now);
+	const first = store.current.revision;
+	await owner.apply(file(policyText("callers", "employment", "default", "  methods: [PUT]\n")), now);
+	const policy = (name: string) => ({ kind: "AccessPolicy" as const, name });
+	await owner.deleteAll([{ kind: "Service", name: "cart" }, policy("cart"), policy("shut")], now);
+	const left =
+		/^configured AccessPolicy callers.*\nleft out AccessPolicy cart: .*gone.*\nleft out AccessPolicy shut: .*\n$/;
+	t.match(await local("policy", "rollback", "--to", String(first), "--dry-run"), { code: 0, out: left });
+	t.match(await local("policy", "rollback", "--to", String(first)), { code: 0, out: left });
+	t.same(policies(made), ["callers any"]);
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		verb: "rollback",
+		result: "done",
+		objects: [
+			/revision/,
+			"leaves out AccessPolicy cart, whose Services are gone",
+			"leaves out AccessPolicy shut, whose Services are gone",
+			/configured/,
+		],
+	});
+
+	await owner.apply(file([serviceText("cart"), both].join("---\n")), now);
+	await owner.apply(file(policyText("cart", "cart")), now);
+	const shared = store.current.revision;
+	await owner.deleteAll([{ kind: "Service", name: "cart" }, policy("cart"), policy("both")], now);
+	t.match(await local("policy", "rollback", "--to", String(shared)), {
+		code: 1,
+		stderr: /unknown Service "cart"/,
+	});
+	t.same(policies(made), ["callers any"], "refused whole: without it employment would be judged otherwise");
 });
 
 t.test("past the creation of a Service its rules stay and the rest goes back, or it is said why not", async (t) => {

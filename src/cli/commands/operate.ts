@@ -68,6 +68,9 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	for (const { kind, name } of answer.kept ?? []) {
 		print(`kept ${kind} ${name}: it came later, and what it is for would be left without${dryRun ? " (dry run)" : ""}`);
 	}
+	for (const { kind, name } of answer.leftOut ?? []) {
+		print(`left out ${kind} ${name}: the Services that it was about are gone${dryRun ? " (dry run)" : ""}`);
+	}
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);
 }
