@@ -5,7 +5,7 @@
  * Four lanes, each with its own connection, so that outcomes never wait for access-log batches, evidence waits for
  * neither, and the decision log holds up none of them: a lane runs one transaction at a time, and no two lanes write one table.
  */
-import { mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type DuckDBAppender, type DuckDBConnection, DuckDBInstance, type DuckDBValue } from "@duckdb/node-api";
 import { WeirError } from "../error.js";
@@ -112,12 +112,16 @@ export interface EventStore {
 }
 
 /**
- * Opens or makes `events.duckdb` and `unit.key` in the directory (0700). Throws `failed-precondition` when another
+ * Opens or makes `events.duckdb` and `unit.key` (0600) in the directory (0700); files that this process makes from then on
+ * are its user's alone. Throws `failed-precondition` when another
  * process holds the file, when it is of a newer Weir, or when it was written under another unit key.
  */
 export async function openEventStore(directory: string): Promise<EventStore> {
 	mkdirSync(directory, { recursive: true, mode: 0o700 });
 	const path = join(directory, "events.duckdb");
+	// DuckDB makes its files, the .wal again and again, by the umask alone.
+	process.umask(0o077);
+	for (const file of [path, `${path}.wal`]) if (existsSync(file)) chmodSync(file, 0o600);
 	const instance = await openInstance(path);
 	try {
 		const first = await instance.connect();

@@ -94,6 +94,14 @@ function sameTarget(htu: string, url: string): boolean {
 		(other.port === "" ? one.hostname === other.hostname : one.host === other.host) &&
 		one.username === "" &&
 		one.password === "" &&
-		one.pathname === other.pathname
+		normalPath(one) === normalPath(other)
 	);
+}
+
+/** RFC 3986 6.2.2.1 and 6.2.2.2, which URL leaves undone: escapes in capitals, and none of unreserved characters. */
+function normalPath({ pathname }: URL): string {
+	return pathname.replace(/%[0-9A-Fa-f]{2}/g, (escaped) => {
+		const char = String.fromCharCode(Number.parseInt(escaped.slice(1), 16));
+		return /[A-Za-z0-9._~-]/.test(char) ? char : escaped.toUpperCase();
+	});
 }

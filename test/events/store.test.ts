@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
@@ -55,6 +55,21 @@ t.test("a store of a newer Weir, of another key, or that is no store is refused"
 	const none = fresh();
 	writeFileSync(join(none, "events.duckdb"), "this is not a database".repeat(1_000));
 	await t.rejects(openEventStore(none), { code: "failed-precondition", message: /cannot be opened/ });
+});
+
+t.test("its files are its user's alone, also those of an earlier Weir and those that come later", async (t) => {
+	const directory = fresh();
+	const former = process.umask(0o022);
+	t.teardown(() => void process.umask(former));
+	const modes = (): readonly string[] =>
+		readdirSync(directory).map((name) => `${name} ${(statSync(join(directory, name)).mode & 0o777).toString(8)}`);
+	const store = await openEventStore(directory);
+	await store.decisions.transaction((transaction) => transaction.rows("CREATE TABLE later (one INTEGER)"));
+	t.same(modes(), ["events.duckdb 600", "events.duckdb.wal 600", "unit.key 600"]);
+	await store.close();
+	chmodSync(join(directory, "events.duckdb"), 0o644);
+	await (await openEventStore(directory)).close();
+	t.same(modes(), ["events.duckdb 600", "unit.key 600"]);
 });
 
 t.test("a transaction that fails leaves nothing, and the next one works", async (t) => {

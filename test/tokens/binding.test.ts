@@ -32,6 +32,16 @@ t.test("a bound token with its proof is its user, once per proof, cached or not"
 	);
 	const fragment = await proofOf(holder, bound, { claims: { htu: "HTTPS://MESH.test:443/v2?x=1#y" } });
 	t.equal(await one.said(null, dpop(bound, fragment)), "ok ann", "RFC 3986 spellings of the same address");
+	for (const [htu, path] of [
+		["%76%32/%e2%82%ac", "v2/%E2%82%AC"],
+		["v2/%E2%82%AC", "%762/%e2%82%ac"],
+	] as const) {
+		const proof = await proofOf(holder, bound, { claims: { htu: `https://mesh.test/${htu}` } });
+		const asked = { ...dpop(bound, proof), url: `https://mesh.test/${path}` };
+		t.equal(await one.said(null, asked), "ok ann", "escapes of the same path");
+	}
+	const slash = await proofOf(holder, bound, { claims: { htu: "https://mesh.test/a%2Fb" } });
+	t.match(await one.said(null, { ...dpop(bound, slash), url: "https://mesh.test/a/b" }), /another address/);
 	const port = await proofOf(holder, bound, { claims: { htu: "https://mesh.test:8443/v2" } });
 	t.equal(await one.said(null, dpop(bound, port)), "ok ann", "Gateways take the port off");
 	const elsewhere = {
