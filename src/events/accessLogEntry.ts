@@ -55,6 +55,9 @@ export const UNHEALTHY_FLAGS = flag(2, 3, 4, 5, 6, 7, 8, 9, 16, 20, 23, 24, 25, 
  */
 export const FAILED_FLAGS = UNHEALTHY_FLAGS | flag(15, 17, 28);
 
+/** UH, UT, UR, UF, UC, UO, URX, UMSDR, UPE, NC, DF: what only the router says, which sends a request on. */
+export const ROUTER_FLAGS = flag(2, 3, 5, 6, 7, 8, 16, 20, 24, 25, 27);
+
 const START = 4;
 const PERIODIC = 5;
 const END = 6;

@@ -50,6 +50,8 @@ export interface IngestOptions {
 	readonly metrics: () => Promise<readonly MetricDeclaration[]>;
 	/** Epoch milliseconds. */
 	readonly clock: () => number;
+	/** How long an exposure may be taken back; by default EXPOSURE_SETTLES_MS. */
+	readonly exposureSettlesMs?: number;
 	readonly meter: Meter;
 	/** What GET /metrics-json answers; null = no such path. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
@@ -93,7 +95,15 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const assigned: IntakeOptions["assigned"] = (entry, seen, variant, receivedMs) =>
 		recorded(() => decisions.assigned(entry, seen, variant, receivedMs));
 	await decisions.recall();
-	const intake = new Intake({ store, plans, clock, meter, log, assigned });
+	const intake = new Intake({
+		store,
+		plans,
+		clock,
+		meter,
+		log,
+		assigned,
+		...(options.exposureSettlesMs === undefined ? {} : { exposureSettlesMs: options.exposureSettlesMs }),
+	});
 	const recent = new RecentRequests();
 	const unknownKeys = new UnknownKeys();
 	const catalogue = new MetricCatalogue(options.metrics);

@@ -16,7 +16,7 @@ import type { Assigned } from "./assignmentChanges.js";
 import { Generations } from "./generations.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
-import { type Learnt, type Loss, RequestCommit } from "./requestCommit.js";
+import { type Learnt, type Loss, RequestCommit, type RequestKey } from "./requestCommit.js";
 import {
 	type Exposure,
 	type Forced,
@@ -35,6 +35,8 @@ export interface IntakeOptions {
 	readonly clock: () => number;
 	readonly meter: Meter;
 	readonly log: Log;
+	/** By default EXPOSURE_SETTLES_MS. */
+	readonly exposureSettlesMs?: number;
 	/** Told how each ended request was assigned. */
 	readonly assigned?: (entry: AccessLogEntry, assigned: Assigned, variant: string | null, receivedMs: number) => void;
 }
@@ -49,6 +51,8 @@ export class Intake {
 	#rows: RequestRow[] = [];
 	#exposures: Exposure[] = [];
 	#forced: Forced[] = [];
+	/** Requests that were refused: rows of their starts go. */
+	#refused: RequestKey[] = [];
 	/** Entries whose plan is being asked for, by version. */
 	readonly #held = new Map<string, Held[]>();
 	/** Queued, held and in a running commit. */
@@ -58,8 +62,8 @@ export class Intake {
 	/** Arms of units known to be stored, per experiment: their later starts need no look into the store. */
 	readonly #exposed = new Map<string, Generations<bigint, string>>();
 	readonly #commit = new RequestCommit();
-	/** Of units that a filter makes: exposures that an earlier one may still overtake. */
-	readonly #settling = new SettlingExposures();
+	/** Exposures that may still be taken back, or that an earlier one may overtake. */
+	readonly #settling: SettlingExposures;
 	/** Start times of such requests whose start row is queued or stored, by request. */
 	readonly #opened = new Generations<bigint, number>(OPENED_REQUESTS_MAX);
 	/** Plans about which the sidecar was caught in a contradiction: said once each. */
@@ -76,6 +80,7 @@ export class Intake {
 
 	constructor(private readonly options: IntakeOptions) {
 		const { plans, store } = options;
+		this.#settling = new SettlingExposures(options.exposureSettlesMs);
 		this.#context = { plan: (version) => plans.known(version), pseudonyms: store.pseudonyms };
 	}
 
@@ -104,7 +109,8 @@ export class Intake {
 		const reading = readEntry(entry, route, plan, this.#context, receivedMs);
 		switch (reading.kind) {
 			case "row":
-				this.#queue(reading.row, reading.exposure, reading.late);
+				if (reading.refused) this.#refuse(reading.row, reading.late);
+				else this.#queue(reading.row, reading.exposure, reading.late);
 				if (entry.kind === "end") this.#tell(entry, reading, receivedMs);
 				break;
 			case "ignored":
@@ -218,10 +224,15 @@ export class Intake {
 			return;
 		}
 		this.#push(row);
-		if (exposure !== null && !this.#isStored(exposure)) {
-			if (late) this.#settling.add(exposure);
-			else this.#exposures.push(exposure);
-		}
+		if (exposure !== null && !this.#isStored(exposure)) this.#settling.add(row, exposure, late);
+		this.#schedule();
+	}
+
+	/** Takes back what the start of the request made. One whose exposure is stored by now keeps it: it comes too late. */
+	#refuse(row: RequestRow, late: boolean): void {
+		this.#settling.takeBack(row);
+		if (!late || this.#opened.get(row.request) === row.startUs) this.#refused.push(row);
+		this.#push(row);
 		this.#schedule();
 	}
 
@@ -280,21 +291,23 @@ export class Intake {
 		do {
 			const rows = this.#rows.splice(0, Math.min(left, ACCESS_LOG_COMMIT_ROWS));
 			left -= rows.length;
-			// Exposures go with the first rows: a start row is not in the store without its unit, but for late units.
 			const exposures = this.#exposures;
 			this.#exposures = [];
 			const forced = this.#forced;
 			this.#forced = [];
+			const refused = this.#refused;
+			this.#refused = [];
 			const losses = { ...this.#losses };
 			let learnt: Learnt;
 			try {
 				learnt = await store.entries.transaction((transaction) =>
-					this.#commit.write(transaction, { rows, exposures, forced, losses, nowMs: this.options.clock() }),
+					this.#commit.write(transaction, { rows, exposures, forced, refused, losses, nowMs: this.options.clock() }),
 				);
 			} catch (thrown) {
 				this.#rows = rows.concat(this.#rows);
 				this.#exposures = exposures.concat(this.#exposures);
 				this.#forced = forced.concat(this.#forced);
+				this.#refused = refused.concat(this.#refused);
 				this.#commit.forget();
 				this.#failed = true;
 				log.error("access-log entries could not be committed", { error: String(thrown) });

@@ -2,7 +2,7 @@
  * Plans as ingest reads them: the table of each version that a route name may carry, compiled once. The owner of
  * the plans is another process; while it does not answer, entries of an unknown version wait a few tries long.
  */
-import { judgesVariants } from "../access/policy.js";
+import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { contentHash } from "../assignment/hash.js";
 import { sharePoints } from "../assignment/region.js";
@@ -36,8 +36,8 @@ export interface ReadableService {
 	/** Names its rules where some are tried out: what those would change is counted under it. null = none are. */
 	readonly triedRules: string | null;
 	readonly callout: CalloutTable | null;
-	/** A denial may be due to the Variant, and so is an outcome of the arm. */
-	readonly deniesByVariant: boolean;
+	/** The verdict of rules that look at the Variant: a denial may be due to it. null = none does. */
+	readonly judgeVariant: ((request: AccessRequest) => Verdict) | null;
 	readonly experiments: ReadonlyMap<string, ReadableExperiment>;
 }
 
@@ -122,11 +122,21 @@ function readable(table: PlanTable): ReadablePlan {
 				access: service.access ?? null,
 				triedRules: service.access === undefined ? null : triedRules(service.access),
 				callout: service.callout ?? null,
-				deniesByVariant: service.access !== undefined && judgesVariants(service.access),
+				judgeVariant:
+					service.access !== undefined && judgesVariants(service.access) ? judge(service.access, service.name) : null,
 				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one)])),
 			},
 		]),
 	);
+}
+
+/** Compiled at the first question: most plans are never asked one. */
+function judge(access: AccessTable, service: string): (request: AccessRequest) => Verdict {
+	let compiled: ReturnType<typeof compileAccess> | null = null;
+	return (request) => {
+		compiled ??= compileAccess(access, service);
+		return compiled(request);
+	};
 }
 
 /**

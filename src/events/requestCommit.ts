@@ -7,10 +7,15 @@ import type { Row, Transaction } from "./store.js";
 /** Why an entry could not be kept. */
 export type Loss = "unreadable" | "dropped";
 
+/** A client may give the same id to several requests. */
+export type RequestKey = Pick<RequestRow, "request" | "startUs">;
+
 export interface Batch {
 	readonly rows: readonly RequestRow[];
 	readonly exposures: readonly Exposure[];
 	readonly forced: readonly Forced[];
+	/** Whose start rows go: of this batch, or of an earlier one. */
+	readonly refused: readonly RequestKey[];
 	/** Since the last commit. */
 	readonly losses: Readonly<Record<Loss, number>>;
 	readonly nowMs: number;
@@ -33,7 +38,7 @@ export class RequestCommit {
 		this.#explained.clear();
 	}
 
-	async write(transaction: Transaction, { rows, exposures, forced, losses, nowMs }: Batch): Promise<Learnt> {
+	async write(transaction: Transaction, { rows, exposures, forced, refused, losses, nowMs }: Batch): Promise<Learnt> {
 		const now = BigInt(nowMs);
 		await transaction.append("entries", rows, putRow);
 		for (const reason of ["dropped", "unreadable"] as const) {
@@ -41,6 +46,7 @@ export class RequestCommit {
 			const entries = BigInt(losses[reason]);
 			await transaction.run("INSERT INTO losses VALUES ($now, $reason, $entries)", { now, reason, entries });
 		}
+		if (refused.length > 0) await takeBack(transaction, refused);
 		if (forced.length > 0) await leaveOut(transaction, forced, now);
 		if (exposures.length === 0) return { added: [], conflicts: [] };
 		await transaction.run("CREATE OR REPLACE TEMP TABLE candidates AS SELECT * EXCLUDE (ordinal) FROM units LIMIT 0");
@@ -85,6 +91,23 @@ export class RequestCommit {
 			this.#explained.add(key);
 		}
 	}
+}
+
+async function takeBack(transaction: Transaction, refused: readonly RequestKey[]): Promise<void> {
+	await transaction.run("CREATE OR REPLACE TEMP TABLE refused AS SELECT request, start_us FROM entries LIMIT 0");
+	await transaction.appendFresh("refused", refused, (to, { request, startUs }) => {
+		to.appendUHugeInt(request);
+		to.appendBigInt(BigInt(startUs));
+	});
+	const starts = refused.map(({ startUs }) => startUs);
+	const least = starts.reduce((one, other) => Math.min(one, other));
+	const most = starts.reduce((one, other) => Math.max(one, other));
+	// By their time the engine passes over all blocks of rows but the newest.
+	await transaction.run(
+		`DELETE FROM entries WHERE NOT ended AND start_us BETWEEN $least AND $most
+			AND (request, start_us) IN (SELECT (request, start_us) FROM refused)`,
+		{ least: BigInt(least), most: BigInt(most) },
+	);
 }
 
 async function leaveOut(transaction: Transaction, forced: readonly Forced[], now: bigint): Promise<void> {

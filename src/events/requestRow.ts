@@ -9,7 +9,7 @@ import { SEGMENT_VALUE_BYTES_MAX } from "../limits.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
 import { corePoints, type ReadableExperiment, type ReadablePlan, type ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
-import { isDenial, requestDetails } from "./requestDetails.js";
+import { isRefusedForVariant, wasSentOn } from "./refusal.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
 
 /** One row of `entries`; see schema.ts. */
@@ -60,6 +60,8 @@ export type Reading =
 			readonly row: RequestRow;
 			readonly exposure: Exposure | null;
 			readonly late: boolean;
+			/** It ended without being sent on, and not for its Variant: what its other entries made is to be taken back. */
+			readonly refused: boolean;
 			/** Version of the plan by which it was assigned. */
 			readonly plan: string;
 	  }
@@ -214,7 +216,25 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 	const exposing = (experiment?.table.exposing ?? false) && counts && !isTakenOver(experiment, unit);
 	if (!ended && (arm === null || !exposing)) return IGNORED;
 
-	const variant = variantOf(entry, service.name) ?? chosenVariant(experiment, unit) ?? service.defaultVariant;
+	const chosen = chosenVariant(experiment, unit) ?? service.defaultVariant;
+	const sentOn = !ended || wasSentOn(entry);
+	const forVariant =
+		!sentOn &&
+		exposing &&
+		experiment !== null &&
+		arm !== null &&
+		isRefusedForVariant(entry, service, experiment, chosen);
+	if (!sentOn && !forVariant) {
+		return {
+			kind: "row",
+			row: outsideRow(entry, service, pseudonyms, receivedMs),
+			exposure: null,
+			late,
+			refused: true,
+			plan,
+		};
+	}
+	const variant = variantOf(entry, service.name) ?? chosen;
 	const hash = unit === null ? null : pseudonyms.unit(unit);
 	const row: RequestRow = {
 		ended,
@@ -229,16 +249,12 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		reference: variant === service.defaultVariant && (arm === null || arm === experiment?.baselineArm),
 		durationMs: entry.durationMs,
 		status: entry.status,
-		failed:
-			entry.status === 0 ||
-			entry.status >= 500 ||
-			(entry.flags & FAILED_FLAGS) !== 0 ||
-			(service.deniesByVariant && entry.status === 403 && isDenial(requestDetails(entry).codeDetails)),
+		failed: forVariant || entry.status === 0 || entry.status >= 500 || (entry.flags & FAILED_FLAGS) !== 0,
 		unhealthy: entry.status >= 500 || (entry.flags & UNHEALTHY_FLAGS) !== 0,
 		assigned: assignedArm(experiment, unit, arm),
 	};
 	if (experiment === null || hash === null || arm === null || !exposing || (ended && !late)) {
-		return { kind: "row", row, exposure: null, late, plan };
+		return { kind: "row", row, exposure: null, late, refused: false, plan };
 	}
 	const exposure: Exposure = {
 		experiment: experiment.table.name,
@@ -251,7 +267,33 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		core,
 		segments: segmentsOf(entry, experiment, unit),
 	};
-	return { kind: "row", row, exposure, late, plan };
+	return { kind: "row", row, exposure, late, refused: false, plan };
+}
+
+/** Of a request that no Variant was asked for: that it was, and nothing that counts for anybody. */
+function outsideRow(
+	entry: AccessLogEntry,
+	{ name }: ReadableService,
+	pseudonyms: Pseudonyms,
+	receivedMs: number,
+): RequestRow {
+	return {
+		ended: true,
+		request: pseudonyms.request(entry.requestId),
+		startUs: entry.startUs,
+		receivedMs,
+		service: name,
+		variant: null,
+		experiment: null,
+		unit: null,
+		arm: null,
+		reference: false,
+		durationMs: entry.durationMs,
+		status: entry.status,
+		failed: false,
+		unhealthy: false,
+		assigned: null,
+	};
 }
 
 /** Printable ASCII, as headers of that kind are; what is anything else is a text, and no group of units. */

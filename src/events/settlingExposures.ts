@@ -1,37 +1,44 @@
 /**
- * Exposures of units that a filter makes, until it is sure that no earlier one can come any more. Such a unit is
- * first told of when its request ends or when Envoy's periodic entry is written, so of two requests the faster is
- * heard of first, and of two arms the faster. An exposure that waits until two periodic intervals after the
- * request's start is counted with the unit's true first request, and sample-ratio tests see both arms equally far.
+ * Exposures until it is sure that they stand. A request that is refused ends soon after its start, and takes its exposure
+ * back; one that is still under way after EXPOSURE_SETTLES_MS counts, whatever becomes of it. And a unit that a
+ * filter makes is first told of when its request ends or when Envoy's periodic entry is written, so of two requests the
+ * faster is heard of first, and of two arms the faster. One that waits two periodic intervals is counted with the unit's true
+ * first request, and sample-ratio tests see both arms equally far.
  */
-import { ACCESS_LOG_PERIODIC_MS, UNIT_CACHE_MAX } from "../limits.js";
+import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS, UNIT_CACHE_MAX } from "../limits.js";
+import type { RequestKey } from "./requestCommit.js";
 import type { Exposure } from "./requestRow.js";
 
-const SETTLED_AFTER_MS = 2 * ACCESS_LOG_PERIODIC_MS;
+const LATE_SETTLES_MS = 2 * ACCESS_LOG_PERIODIC_MS;
 
 export class SettlingExposures {
-	/** By experiment, arm and unit: a unit seen in two arms must stay visible as such. */
-	readonly #waiting = new Map<string, Exposure>();
+	/** By request: that of another request of the unit stands where one is taken back. */
+	readonly #waiting = new Map<bigint, { readonly exposure: Exposure; readonly late: boolean }>();
+
+	/** @param settlesMs how long an exposure waits whose unit came with the request */
+	constructor(private readonly settlesMs: number = EXPOSURE_SETTLES_MS) {}
 
 	get size(): number {
 		return this.#waiting.size;
 	}
 
-	add(exposure: Exposure): void {
-		const key = `${exposure.experiment}|${exposure.arm}|${exposure.unit}`;
-		const known = this.#waiting.get(key);
-		if (known === undefined) this.#waiting.set(key, exposure);
-		else if (exposure.firstMs < known.firstMs) {
-			this.#waiting.set(key, { ...exposure, receivedMs: known.receivedMs });
-		}
+	/** Of several entries of a request the first is kept. @param late a filter makes the unit */
+	add(request: RequestKey, exposure: Exposure, late: boolean): void {
+		const key = keyOf(request);
+		if (!this.#waiting.has(key)) this.#waiting.set(key, { exposure, late });
+	}
+
+	/** The request was refused. */
+	takeBack(request: RequestKey): void {
+		this.#waiting.delete(keyOf(request));
 	}
 
 	/** Takes out those whose request began long enough before `nowMs`; all where too many wait to keep them. */
 	take(nowMs: number): readonly Exposure[] {
 		if (this.#waiting.size > UNIT_CACHE_MAX) return this.takeAll();
 		const settled: Exposure[] = [];
-		for (const [key, exposure] of this.#waiting) {
-			if (exposure.firstMs > nowMs - SETTLED_AFTER_MS) continue;
+		for (const [key, { exposure, late }] of this.#waiting) {
+			if (exposure.firstMs > nowMs - (late ? LATE_SETTLES_MS : this.settlesMs)) continue;
 			settled.push(exposure);
 			this.#waiting.delete(key);
 		}
@@ -39,8 +46,11 @@ export class SettlingExposures {
 	}
 
 	takeAll(): readonly Exposure[] {
-		const all = [...this.#waiting.values()];
+		const all = [...this.#waiting.values()].map(({ exposure }) => exposure);
 		this.#waiting.clear();
 		return all;
 	}
 }
+
+/** Ids are pseudonyms of 128 bits: with the time in their lowest ones, they stay as unlikely to meet. */
+const keyOf = ({ request, startUs }: RequestKey): bigint => request ^ BigInt(startUs);

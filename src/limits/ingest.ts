@@ -84,6 +84,12 @@ export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
 /** How often Envoy logs a request that is still open, where a filter makes the unit: its exposure is known only then. */
 export const ACCESS_LOG_PERIODIC_MS = 1_000;
 
+/**
+ * How long an exposure whose unit came with the request waits for a refusal: Envoy's own come at once, the sidecar's within
+ * CALLOUT_TIMEOUT_MS, their entries a flush later; and a slow machine.
+ */
+export const EXPOSURE_SETTLES_MS = 1_000;
+
 /** Ended requests that ingest can still tell all about (`weir why`): some minutes of a busy Gateway, hours of a quiet one. */
 export const RECENT_REQUESTS_MAX = 20_000;
 

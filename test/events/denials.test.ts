@@ -40,11 +40,15 @@ async function failed(access: AccessTable, over: Partial<Entry>): Promise<boolea
 	return result;
 }
 
+const caller = { principal: "spiffe://a/b" };
+
 t.test("403 by RBAC, ext_authz and ext_proc", async (t) => {
 	t.equal(compileAssignment(EXPERIMENT).arm(boosted), "boosted");
 	for (const codeDetails of ["rbac_access_denied_matched_policy[none]", "ext_authz_denied", "weir_no_policy_allows"]) {
-		t.equal(await failed(rules(["v1"]), { status: 403, codeDetails }), true, `${codeDetails}, rules judge Variants`);
-		t.equal(await failed(rules([]), { status: 403, codeDetails }), false, `${codeDetails}, they do not`);
+		const said = { plan: "p1", service: "shop", verdict: "deny", reason: "no-policy-allows" };
+		const how = { status: 403, codeDetails, said, ...caller };
+		t.equal(await failed(rules(["v1"]), how), true, `${codeDetails}, rules judge Variants`);
+		t.equal(await failed(rules([]), how), false, `${codeDetails}, they do not`);
 	}
 	t.equal(await failed(rules(["v1"]), { status: 403 }), false, "the Service's own 403");
 	t.equal(await failed(rules(["v1"]), { status: 200 }), false);

@@ -5,7 +5,7 @@ import t from "tap";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { compile } from "../../src/compiler/compile.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
-import { ACCESS_LOG_FLUSH_MS } from "../../src/limits.js";
+import { ACCESS_LOG_FLUSH_MS, EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -41,6 +41,7 @@ t.test("a real Envoy's start and end entries become exposures, errors, latency a
 	const rig: Rig = await startRig({
 		plans: async (version) => plans.get(version) ?? null,
 		clock: () => Date.now() + ahead,
+		exposureSettlesMs: EXPOSURE_SETTLES_MS,
 	});
 	t.teardown(() => rig.close());
 	const collectors = { accessLogSocket: join(rig.directory, "als.sock"), tracesSocket: null, traceSamplingPercent: 0 };
@@ -107,7 +108,11 @@ t.test("a real Envoy's start and end entries become exposures, errors, latency a
 	t.ok(inArm("arm1").length > 5 && inArm("arm2").length > 5 && inArm("-").length > 0, "all three are there");
 	const exposed = (evidence: Evidence): unknown => evidence.arms.map(({ arm, exposedUnits }) => [arm, exposedUnits]);
 	const total = (evidence: Evidence): number => evidence.health.reduce((sum, { requests }) => sum + requests, 0);
-	const first = await until((evidence) => total(evidence) === 60);
+	const first = await until(
+		(evidence) =>
+			total(evidence) === 60 &&
+			evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0) === inArm("arm1").length + inArm("arm2").length,
+	);
 	t.same(exposed(first), [
 		["arm1", inArm("arm1").length],
 		["arm2", inArm("arm2").length],

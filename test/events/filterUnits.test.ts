@@ -1,6 +1,6 @@
 /**
  * A real Envoy, the real sidecar and ingest: units that a filter makes (a verified claim, a cookie that the sidecar
- * mints) become exposures, hung and denied requests too, and each request can be told about, with its identity.
+ * mints) become exposures, a hung request too, and each request can be told about, with its identity.
  */
 import { createSign, generateKeyPairSync } from "node:crypto";
 import { writeFile } from "node:fs/promises";
@@ -14,6 +14,7 @@ import { claimHeader } from "../../src/compiler/headers.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import type { RequestAccount, WholeAccount } from "../../src/events/account.js";
 import { COUNTERS } from "../../src/events/meter.js";
+import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
@@ -65,7 +66,11 @@ for (const [version, protocol] of [
 		const tls = await mutualTls(t);
 		const [v1, v2] = [await startVariant(t), await startVariant(t)];
 		const plans = new Map<string, PlanTable>();
-		const rig = await startRig({ plans: async (name) => plans.get(name) ?? null, clock: Date.now });
+		const rig = await startRig({
+			plans: async (name) => plans.get(name) ?? null,
+			clock: Date.now,
+			exposureSettlesMs: EXPOSURE_SETTLES_MS,
+		});
 		t.teardown(() => rig.close());
 		const jwksFile = join(rig.directory, "jwks.json");
 		await writeFile(jwksFile, jwks);
@@ -114,27 +119,39 @@ for (const [version, protocol] of [
 		plans.set(plan.version, plan.table);
 		const sidecar = await startSidecar(t, plan);
 		const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar.socketPath), { version });
-		const { certificate, privateKey: key } = await tls.ca.issue({ spiffeId: spiffe("alice") });
-		const call = (host: string, path: string, headers: Record<string, string> = {}) =>
+		const [alice, stranger] = [
+			await tls.ca.issue({ spiffeId: spiffe("alice") }),
+			await tls.ca.issue({ spiffeId: spiffe("stranger") }),
+		];
+		const call = (host: string, path: string, headers: Record<string, string> = {}, caller = alice) =>
 			request({
 				host: "127.0.0.1",
 				port: envoy.port(),
 				servername: "gateway.test",
 				ca: tls.ca.certificate,
-				cert: certificate,
-				key,
+				cert: caller.certificate,
+				key: caller.privateKey,
 				path,
 				headers: { host: `${host}.test`, ...headers },
 			});
-		const ask = (host: string, path: string, headers: Record<string, string> = {}): Promise<Answered> =>
+		const ask = (host: string, path: string, headers: Record<string, string> = {}, caller = alice): Promise<Answered> =>
 			new Promise((resolve, reject) => {
-				const sent = call(host, path, headers);
+				const sent = call(host, path, headers, caller);
 				sent.on("error", reject);
 				sent.on("response", (response) => {
 					response.resume();
 					const arm = String(response.headers["x-weir-arm"] ?? "").split("/")[1] ?? "";
 					response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, arm }));
 				});
+				sent.end();
+			});
+		/** Goes before it is answered. */
+		const leave = (host: string, headers: Record<string, string>): Promise<void> =>
+			new Promise((resolve) => {
+				const sent = call(host, "/", headers, stranger);
+				sent.on("error", () => undefined).on("close", () => resolve());
+				sent.on("socket", (socket) => socket.once("secureConnect", () => setTimeout(() => sent.destroy(), 1)));
+				sent.on("response", (response) => response.resume());
 				sent.end();
 			});
 		const evidence = (name: string, of: string): Promise<Evidence> =>
@@ -175,13 +192,18 @@ for (const [version, protocol] of [
 			const of = (arm: string): number => [...arms.values()].filter((own) => own === arm).length;
 			const early = await evidence(name, host);
 			t.same(early.exposures, [], "before two intervals are over nobody is looked at");
-			// Hangs, is seen by a periodic entry; denied: an exposure with its denial.
+			// Hangs, is seen by a periodic entry. Who is refused for no Variant is nobody of the Experiment.
 			const hung = call(host, "/hang", headers("hanging"));
 			hung.on("error", () => undefined).end();
 			const denied = await ask(host, "/admin", headers("denied"));
 			t.equal(denied.status, 403);
+			for (let index = 0; index < 300; index++) {
+				const unit = `person-${index}`;
+				if (index % 3 === 0) await leave(host, headers(unit));
+				else t.equal((await ask(host, "/", headers(unit), stranger)).status, 403);
+			}
 			const fresh = host === "cookies" ? await ask(host, "/") : null;
-			const more = fresh === null ? 2 : 3;
+			const more = fresh === null ? 1 : 2;
 			const total = (found: Evidence): number => found.arms.reduce((sum, { exposedUnits }) => sum + exposedUnits, 0);
 			const found = await until(name, host, (one) => total(one) >= 12 + more);
 			t.equal(total(found), 12 + more, "each once, the one that hangs among them");

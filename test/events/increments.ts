@@ -200,7 +200,14 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 			if (next() < 0.3) exposures.push(...inBothArms());
 			const forced = next() < 0.1 ? anyone().map((person) => leave(person)) : [];
 			await store.entries.transaction((transaction) =>
-				commit.write(transaction, { rows: [], exposures, forced, losses: { unreadable: 0, dropped: 0 }, nowMs }),
+				commit.write(transaction, {
+					rows: [],
+					exposures,
+					forced,
+					refused: [],
+					losses: { unreadable: 0, dropped: 0 },
+					nowMs,
+				}),
 			);
 			await addOutcomes(store, Array.from({ length: below(40) }, newOutcome).flat());
 			if (next() < 0.25) {

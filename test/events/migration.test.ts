@@ -153,7 +153,14 @@ t.test("a store of schema 3: every unit is of the core, what is closed stays clo
 		...{ experiment: "models", unit: 9n, arm: "boosted", plan: "p2", firstMs: 9_000, receivedMs: 9_100 },
 		...{ livePoints: { boosted: 1 }, core: false, segments: {} },
 	};
-	const batch = { rows: [], exposures: [exposure], forced: [], losses: { dropped: 0, unreadable: 0 }, nowMs: 9_100 };
+	const batch = {
+		rows: [],
+		exposures: [exposure],
+		forced: [],
+		refused: [],
+		losses: { dropped: 0, unreadable: 0 },
+		nowMs: 9_100,
+	};
 	const rows = await store.analysis.transaction(async (transaction) => {
 		await new RequestCommit().write(transaction, batch);
 		return transaction.rows("SELECT plan, first_ms, received_ms, core, ordinal FROM units WHERE unit = 9");

@@ -345,6 +345,8 @@ export async function startRig(over: Partial<IngestOptions> = {}): Promise<Rig> 
 		newestPlan: async () => null,
 		metrics: async () => METRICS,
 		clock: () => rig.nowMs,
+		// At once, whatever times a test gives its requests.
+		exposureSettlesMs: Number.NEGATIVE_INFINITY,
 		meter,
 		metricsJson: null,
 		log: { info: line("info"), warn: line("warn"), error: line("error") },
