@@ -20,6 +20,7 @@ import { type Learnt, type Loss, RequestCommit, type RequestKey } from "./reques
 import {
 	type Exposure,
 	type Forced,
+	outside,
 	type Reading,
 	type ReadingContext,
 	type RequestRow,
@@ -35,7 +36,6 @@ export interface IntakeOptions {
 	readonly clock: () => number;
 	readonly meter: Meter;
 	readonly log: Log;
-	/** By default EXPOSURE_SETTLES_MS. */
 	readonly exposureSettlesMs?: number;
 	/** Told how each ended request was assigned. */
 	readonly assigned?: (entry: AccessLogEntry, assigned: Assigned, variant: string | null, receivedMs: number) => void;
@@ -111,7 +111,7 @@ export class Intake {
 			case "row":
 				if (reading.refused) this.#refuse(reading.row, reading.late);
 				else this.#queue(reading.row, reading.exposure, reading.late);
-				if (entry.kind === "end") this.#tell(entry, reading, receivedMs);
+				if (entry.kind === "end" && !reading.refused) this.#tell(entry, reading, receivedMs);
 				break;
 			case "ignored":
 				this.#count("ignored");
@@ -232,7 +232,7 @@ export class Intake {
 	#refuse(row: RequestRow, late: boolean): void {
 		this.#settling.takeBack(row);
 		if (!late || this.#opened.get(row.request) === row.startUs) this.#refused.push(row);
-		this.#push(row);
+		this.#push(outside(row));
 		this.#schedule();
 	}
 
@@ -291,12 +291,8 @@ export class Intake {
 		do {
 			const rows = this.#rows.splice(0, Math.min(left, ACCESS_LOG_COMMIT_ROWS));
 			left -= rows.length;
-			const exposures = this.#exposures;
-			this.#exposures = [];
-			const forced = this.#forced;
-			this.#forced = [];
-			const refused = this.#refused;
-			this.#refused = [];
+			const [exposures, forced, refused] = [this.#exposures, this.#forced, this.#refused];
+			[this.#exposures, this.#forced, this.#refused] = [[], [], []];
 			const losses = { ...this.#losses };
 			let learnt: Learnt;
 			try {

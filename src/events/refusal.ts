@@ -14,7 +14,7 @@ import { calledBy, sidecarAnswer } from "./sidecarAnswer.js";
  * Whether an ended request was sent on, or could not be for want of a server. Envoy names a cluster once its router is
  * reached, after all filters that refuse.
  */
-export function wasSentOn(entry: AccessLogEntry): boolean {
+export function reachedRouter(entry: AccessLogEntry): boolean {
 	return entry.cluster !== "" || (entry.flags & ROUTER_FLAGS) !== 0 || codeDetailsOf(entry) === "via_upstream";
 }
 

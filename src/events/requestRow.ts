@@ -9,7 +9,7 @@ import { SEGMENT_VALUE_BYTES_MAX } from "../limits.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
 import { corePoints, type ReadableExperiment, type ReadablePlan, type ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
-import { isRefusedForVariant, wasSentOn } from "./refusal.js";
+import { isRefusedForVariant, reachedRouter } from "./refusal.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
 
 /** One row of `entries`; see schema.ts. */
@@ -217,23 +217,13 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 	if (!ended && (arm === null || !exposing)) return IGNORED;
 
 	const chosen = chosenVariant(experiment, unit) ?? service.defaultVariant;
-	const sentOn = !ended || wasSentOn(entry);
+	const sentOn = !ended || reachedRouter(entry);
 	const forVariant =
 		!sentOn &&
 		exposing &&
 		experiment !== null &&
 		arm !== null &&
 		isRefusedForVariant(entry, service, experiment, chosen);
-	if (!sentOn && !forVariant) {
-		return {
-			kind: "row",
-			row: outsideRow(entry, service, pseudonyms, receivedMs),
-			exposure: null,
-			late,
-			refused: true,
-			plan,
-		};
-	}
 	const variant = variantOf(entry, service.name) ?? chosen;
 	const hash = unit === null ? null : pseudonyms.unit(unit);
 	const row: RequestRow = {
@@ -253,8 +243,9 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		unhealthy: entry.status >= 500 || (entry.flags & UNHEALTHY_FLAGS) !== 0,
 		assigned: assignedArm(experiment, unit, arm),
 	};
-	if (experiment === null || hash === null || arm === null || !exposing || (ended && !late)) {
-		return { kind: "row", row, exposure: null, late, refused: false, plan };
+	const refused = !sentOn && !forVariant;
+	if (refused || experiment === null || hash === null || arm === null || !exposing || (ended && !late)) {
+		return { kind: "row", row, exposure: null, late, refused, plan };
 	}
 	const exposure: Exposure = {
 		experiment: experiment.table.name,
@@ -270,31 +261,19 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 	return { kind: "row", row, exposure, late, refused: false, plan };
 }
 
-/** Of a request that no Variant was asked for: that it was, and nothing that counts for anybody. */
-function outsideRow(
-	entry: AccessLogEntry,
-	{ name }: ReadableService,
-	pseudonyms: Pseudonyms,
-	receivedMs: number,
-): RequestRow {
-	return {
-		ended: true,
-		request: pseudonyms.request(entry.requestId),
-		startUs: entry.startUs,
-		receivedMs,
-		service: name,
-		variant: null,
-		experiment: null,
-		unit: null,
-		arm: null,
-		reference: false,
-		durationMs: entry.durationMs,
-		status: entry.status,
-		failed: false,
-		unhealthy: false,
-		assigned: null,
-	};
-}
+/** What is kept of a request that was refused: that it was, and nothing that counts for anybody. */
+export const outside = (row: RequestRow): RequestRow => ({ ...row, ...NOBODY });
+
+const NOBODY = {
+	variant: null,
+	experiment: null,
+	unit: null,
+	arm: null,
+	assigned: null,
+	reference: false,
+	failed: false,
+	unhealthy: false,
+} as const;
 
 /** Printable ASCII, as headers of that kind are; what is anything else is a text, and no group of units. */
 const SEGMENT_VALUE = new RegExp(`^[\\x20-\\x7e]{1,${SEGMENT_VALUE_BYTES_MAX}}$`);

@@ -44,7 +44,7 @@ t.test("a commit that fails loses nothing: the rows go with the next one", async
 		if (broken) throw new Error("the disk is full");
 		return 5;
 	};
-	const intake = new Intake({ store, plans, clock, meter, log });
+	const intake = new Intake({ store, plans, clock, meter, log, exposureSettlesMs: Number.NEGATIVE_INFINITY });
 	const entry = { kind: "start", unit: "user-1", requestId: "r", startMs: 1_000 } as const;
 	decodeMessage(encode([entry]), (decoded) => intake.offer(decoded, 5));
 	await t.rejects(intake.flush(), /disk is full/);
