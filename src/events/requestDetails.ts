@@ -65,19 +65,8 @@ const FLAGS: Readonly<Record<number, string>> = {
 	28: "DR",
 };
 
-/**
- * Envoy's RBAC details: `rbac_access_denied_matched_policy[NAME]`, NAME `none` where no policy matched. `(unanswered)`
- * is no denial but a callout that failed (compiler/calloutProof.ts).
- */
-export const RBAC_DENIED = /^rbac_access_denied(?!_matched_policy\[\(unanswered\)\])/;
-
 /** ext_authz and ext_proc say in the details that they refused: `ext_authz_denied`, `weir_REASON`. */
 export const CALLOUT_DENIED = /^(ext_authz_denied$|weir_)/;
-
-/** Whether access rules refused the request, and not the Service itself. */
-export function isDenial(codeDetails: string): boolean {
-	return RBAC_DENIED.test(codeDetails) || CALLOUT_DENIED.test(codeDetails);
-}
 
 /** Of an entry that decodeMessage() or decodeSingle() gave. */
 export function requestDetails(entry: AccessLogEntry): RequestDetails {
