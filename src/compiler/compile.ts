@@ -2,6 +2,7 @@
  * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; what it
  * cannot is named in `rules` with its reason.
  */
+import { armVariants, judgedApart } from "../access/eligibility.js";
 import { accessTable, readsUsers } from "../access/policy.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
@@ -23,6 +24,7 @@ import { variantCluster } from "./cluster.js";
 import {
 	type CalloutProtocol,
 	type CompiledService,
+	type Eligibility,
 	executionOf,
 	isOpen,
 	type Mode,
@@ -34,8 +36,10 @@ import { listener, routesByDiscovery } from "./listener.js";
 import { loopMark } from "./loop.js";
 import { ownPartRules, withoutOwnParts } from "./ownParts.js";
 import {
+	type AccessTable,
 	type Collectors,
 	type EnvoyResource,
+	type ExperimentTable,
 	type GatewayTable,
 	type Plan,
 	type PlanTable,
@@ -213,14 +217,18 @@ function compileService(
 	const experiments = assigning.map(({ experiment }) => experiment);
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
 	const proxied = proxiedGateway(resources.gateways);
-	const execution = executionOf({ access, callout: service.spec.callout, experiments, mode, issuers, proxied });
+	const defaultVariant = liveDefault(service, status);
+	const eligibility =
+		assigning.map(({ table }) => eligibilityOf(access, table, defaultVariant)).find((one) => one !== null) ?? null;
+	const { callout } = service.spec;
+	const execution = executionOf({ access, callout, experiments, eligibility, mode, issuers, proxied });
 	return {
 		service,
 		execution,
 		table: {
 			name: qualifiedName(service.metadata),
 			hosts: service.spec.hosts,
-			defaultVariant: liveDefault(service, status),
+			defaultVariant,
 			timeoutMs: service.spec.timeoutMs,
 			access,
 			callout: execution.callout,
@@ -233,6 +241,11 @@ function compileService(
 			status.experiments[qualifiedName(experiment.metadata)] ?? initialStatus(experiment.spec.rollout.stepsPpm, 0);
 		return allocationPpm === undefined ? learned : { ...learned, allocationPpm };
 	}
+}
+
+function eligibilityOf(access: AccessTable, table: ExperimentTable, defaultVariant: string): Eligibility | null {
+	const apart = judgedApart(access, armVariants(table), defaultVariant);
+	return apart === null ? null : { ...apart, experiment: table.name };
 }
 
 const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({

@@ -3,6 +3,7 @@
  * by Envoy with one callout that is told the arm; or a full callout. Native first: the sidecar is asked only for
  * what Envoy cannot do, or what the declaration or the operator gives it.
  */
+import type { Apart } from "../access/eligibility.js";
 import { isOpen, judgesUsers, judgesVariants, nativeObstacle } from "../access/policy.js";
 import {
 	type Callout,
@@ -30,10 +31,18 @@ export interface Execution {
 	readonly whyAssignment: string | null;
 	/** Why the sidecar decides access; null where Envoy does, or anyone may call. */
 	readonly whyVerdict: string | null;
+	/** That who may use each arm's Variant matters is why the sidecar assigns; null = it is not. */
+	readonly eligibility: Eligibility | null;
 	/** Envoy's rules could not decide it at all. */
 	readonly beyondEnvoy: boolean;
 	/** Shadow policies that nobody tries, as `NAME (WHY)`. */
 	readonly untried: readonly string[];
+}
+
+/** What makes eligibility matter, and the Experiment where it does. */
+export interface Eligibility extends Apart {
+	/** Qualified name. */
+	readonly experiment: string;
 }
 
 /** One Service on its way through the compiler. */
@@ -48,6 +57,8 @@ export interface ExecutionInput {
 	readonly callout: Callout;
 	/** Experiments that assign somebody now. */
 	readonly experiments: readonly Experiment[];
+	/** null or left out = who may use each arm's Variant does not matter. */
+	readonly eligibility?: Eligibility | null;
 	readonly mode: Mode;
 	/** Of all Gateways. */
 	readonly issuers: readonly TokenIssuer[];
@@ -63,14 +74,16 @@ export function proxiedGateway(gateways: readonly Gateway[]): string | null {
 
 export function executionOf(input: ExecutionInput): Execution {
 	const { access, callout, experiments, mode, issuers, proxied = null } = input;
-	const whyAssignment = assignmentReason(experiments, mode);
+	// Whose unit is a cookie is the sidecar's to assign anyway.
+	const eligibility = experiments.some(mints) ? null : (input.eligibility ?? null);
+	const whyAssignment = assignmentReason(experiments, eligibility, mode);
 	const whyVerdict = verdictReason({ access, callout, mode, issuers, proxied }, whyAssignment !== null);
 	const beyond = callout.sign || beyondEnvoy(access, issuers, proxied) !== null;
 	const verdict = whyVerdict !== null;
 	const reach = { issuers, sidecarAssigns: whyAssignment !== null };
 	const untried = verdict ? [] : untriedShadows(access, reach).map(({ policy, why }) => `${policy.name} (${why})`);
 	if (whyAssignment === null && !verdict) {
-		return { callout: null, whyAssignment, whyVerdict, beyondEnvoy: beyond, untried };
+		return { callout: null, whyAssignment, whyVerdict, eligibility, beyondEnvoy: beyond, untried };
 	}
 	return {
 		callout: {
@@ -83,15 +96,25 @@ export function executionOf(input: ExecutionInput): Execution {
 		},
 		whyAssignment,
 		whyVerdict,
+		eligibility,
 		beyondEnvoy: beyond,
 		untried,
 	};
 }
 
-function assignmentReason(experiments: readonly Experiment[], mode: Mode): string | null {
+const mints = ({ spec }: Experiment): boolean => spec.unit.from === "cookie";
+
+function assignmentReason(
+	experiments: readonly Experiment[],
+	eligibility: Eligibility | null,
+	mode: Mode,
+): string | null {
 	if (experiments.length === 0) return null;
-	if (experiments.some(({ spec }) => spec.unit.from === "cookie"))
-		return "Envoy cannot mint a cookie and assign by it in one step";
+	if (experiments.some(mints)) return "Envoy cannot mint a cookie and assign by it in one step";
+	if (eligibility !== null) {
+		const { policy, experiment } = eligibility;
+		return `who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy ${policy} judges the Variants of Experiment ${experiment} apart`;
+	}
 	return mode === "callout" ? "the mode is callout" : null;
 }
 

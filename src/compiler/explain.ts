@@ -114,7 +114,7 @@ function experimentRule({ table, execution }: CompiledService, experiment: Exper
 			: `layer slot ${percent(experiment.slotLoPpm)}–${percent(experiment.slotHiPpm)}`;
 	const rule = `Experiment ${experiment.name}: one valid ${unitText(experiment.unit)} in ${slot}`;
 	const shares = sharesOf(table, experiment);
-	const cost = ruleCost("experiment", experiment.unit.from !== "cookie");
+	const cost = ruleCost("experiment", experiment.unit.from !== "cookie" && execution.eligibility === null);
 	const hash = `XXH64("${experiment.salt}:" + unit)`;
 	return execution.whyAssignment === null
 		? { rule, execution: "native", because: `weighted clusters by ${hash}: ${shares}`, cost }

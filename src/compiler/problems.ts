@@ -34,7 +34,13 @@ function tenantsUnlimited({ service, table, execution: { whyVerdict } }: Compile
 	];
 }
 
-function notNative({ table, execution: { whyAssignment, whyVerdict } }: CompiledService): readonly Problem[] {
+function notNative({ table, execution }: CompiledService): readonly Problem[] {
+	const { whyAssignment, whyVerdict, eligibility } = execution;
+	const hint = "compile with --mode auto, which asks the sidecar where it must";
+	const instead =
+		eligibility === null
+			? hint
+			: `let spec.variants of AccessPolicy ${eligibility.policy} name all of ${eligibility.variants.join(", ")} and the default Variant, or none; or ${hint}`;
 	return [whyAssignment, whyVerdict].flatMap((why) =>
 		why === null
 			? []
@@ -42,7 +48,7 @@ function notNative({ table, execution: { whyAssignment, whyVerdict } }: Compiled
 					{
 						position: null,
 						message: `Service ${table.name} cannot be native: ${why}`,
-						hint: "compile with --mode auto, which asks the sidecar where it must",
+						hint: why === whyAssignment ? instead : hint,
 					},
 				],
 	);

@@ -76,6 +76,8 @@ export interface AssignmentAccount {
 	readonly variant: string;
 	/** Whether route or sidecar did what the plan says. */
 	readonly agrees: boolean;
+	/** The request may not use each arm's Variant, and so is outside of the Experiment whose slot the unit is in. */
+	readonly notEligible: boolean;
 }
 
 export interface ExperimentAccount {
@@ -214,7 +216,9 @@ function assignmentOf(
 					const location = experiment.assignment.locate(unit);
 					return location === null ? [] : [{ experiment, location }];
 				});
-	const found = located.find(({ location }) => location.inSlot);
+	const inSlot = located.find(({ location }) => location.inSlot);
+	const notEligible = done.by === "sidecar" && done.experiment === null && inSlot?.experiment.byEligibility === true;
+	const found = notEligible ? undefined : inSlot;
 	const { location, experiment } = found ?? { location: null, experiment: null };
 	const arm = location?.live === true ? location.region : null;
 	const taker = location?.takenOver === true ? (experiment?.table.takeover?.arm ?? null) : null;
@@ -229,6 +233,7 @@ function assignmentOf(
 		arm,
 		variant: location?.variant ?? service.defaultVariant,
 		agrees: rightArm && (experiment?.table.name ?? null) === done.experiment,
+		notEligible,
 	};
 }
 

@@ -2,6 +2,7 @@
  * Plans as ingest reads them: the table of each version that a route name may carry, compiled once. The owner of
  * the plans is another process; while it does not answer, entries of an unknown version wait a few tries long.
  */
+import { armVariants, judgedApart } from "../access/eligibility.js";
 import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { contentHash } from "../assignment/hash.js";
@@ -23,6 +24,8 @@ export interface ReadableExperiment {
 	/** A filter makes the unit: no start entry carries it. */
 	readonly lateUnit: boolean;
 	readonly assignment: Assignment;
+	/** Who may not use each arm's Variant is outside, though the unit lies in the slot. */
+	readonly byEligibility: boolean;
 	readonly baselineArm: string | null;
 	/** Points by arm on which units count as exposed, only arms that have some. */
 	readonly livePoints: Readonly<Record<string, number>>;
@@ -124,7 +127,7 @@ function readable(table: PlanTable): ReadablePlan {
 				callout: service.callout ?? null,
 				judgeVariant:
 					service.access !== undefined && judgesVariants(service.access) ? judge(service.access, service.name) : null,
-				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one)])),
+				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one, service)])),
 			},
 		]),
 	);
@@ -158,12 +161,16 @@ export function triedRulesIn(table: PlanTable | null): ReadonlyMap<string, strin
 	);
 }
 
-function readableExperiment({ unitHeader = "", ...stored }: StoredExperiment): ReadableExperiment {
+function readableExperiment(
+	{ unitHeader = "", ...stored }: StoredExperiment,
+	{ access, defaultVariant }: StoredService,
+): ReadableExperiment {
 	const table: ExperimentTable = { ...stored, unit: stored.unit ?? { from: "header", header: unitHeader } };
 	return {
 		table,
 		lateUnit: table.unit.from !== "header",
 		assignment: compileAssignment(table),
+		byEligibility: access !== undefined && judgedApart(access, armVariants(table), defaultVariant) !== null,
 		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,
 		livePoints: Object.fromEntries(
 			table.arms

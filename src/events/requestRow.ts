@@ -174,7 +174,9 @@ function readSidecars(
 	const service = plan.get(route.service);
 	if (service === undefined) return contradiction;
 	if ((unit === null) !== (answer.unit === null)) return contradiction;
-	const experiment = slotOf(service, unit);
+	const inSlot = slotOf(service, unit);
+	// Only the sidecar knows who may use which Variant: outside it may say where that matters, never another arm.
+	const experiment = answer.experiment === null && inSlot?.byEligibility === true ? null : inSlot;
 	if ((experiment?.table.name ?? null) !== answer.experiment) return contradiction;
 	if (!armIsPlans(experiment, unit, answer.arm)) return { ...contradiction, forced };
 	if (entry.kind === "periodic" && experiment === null) return IGNORED;

@@ -2,6 +2,7 @@
  * What a Service may ask of the sidecar. A callout that carries a verdict always fails closed, so passing without
  * its answer is refused wherever it could carry one.
  */
+import { judgedApart } from "../access/eligibility.js";
 import { accessTable, judgesUsers, judgesVariants, nativeObstacle } from "../access/table.js";
 import type { Check } from "./report.js";
 import { qualifiedName, type Service } from "./resource.js";
@@ -85,9 +86,14 @@ function verdictReason({ set }: Pick<Check, "set">, service: Service): string | 
 	if (bound !== undefined && judgesUsers(access)) {
 		return `the sidecar decides access: tokens of ${bound.issuer} are bound (${bound.binding})`;
 	}
-	const mints = set.experiments.some(
-		({ metadata, spec }) => metadata.namespace === namespace && spec.service === name && spec.unit.from === "cookie",
-	);
+	const own = set.experiments.filter(({ metadata, spec }) => metadata.namespace === namespace && spec.service === name);
+	for (const { metadata, spec } of own) {
+		const variants = [...new Set(spec.arms.filter(({ weight }) => weight > 0).map(({ variant }) => variant))];
+		const apart = judgedApart(access, variants, service.spec.defaultVariant);
+		if (apart === null) continue;
+		return `the sidecar decides access: AccessPolicy ${apart.policy} judges the Variants of Experiment ${qualifiedName(metadata)} apart, and only who may use all takes part`;
+	}
+	const mints = own.some(({ spec }) => spec.unit.from === "cookie");
 	const judging = access.policies.find((policy) => judgesVariants({ open: false, policies: [policy] }));
 	if (!mints || judging === undefined) return null;
 	return `the sidecar decides access: AccessPolicy ${judging.name} judges Variants, and the sidecar chooses them`;

@@ -94,15 +94,15 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	} else {
 		place = service.placed(question.assigned);
 	}
-	if (verdict === null && ours && judge !== null && (judges || judge.shadow !== null)) {
-		const request = accessRequest(knowledge, question, principal, token, place);
-		verdict = judges ? (request.path === PROBE_PATH ? PROBED : judge.authorise(request)) : OPEN;
-		// Forbid wins, also the one that names the proxy itself.
-		if (verdict.allowed && judges && principal !== question.principal) {
-			const own = judge.authorise({ ...request, principal: question.principal });
-			if (own.reason === "forbidden") verdict = own;
-		}
-		if (judge.shadow !== null) shadow ??= judge.shadow(request);
+	if (verdict !== null || judge === null) {
+		// Who is refused whatever the Variant takes no part where eligibility matters.
+		if (judges && place.eligible !== null) place = service.outside;
+	} else if (ours && (judges || judge.shadow !== null)) {
+		const request = accessRequest(knowledge, question, principal, token);
+		const under = (variant: string): Verdict => authorised(judge, { ...request, variant }, question.principal);
+		if (judges && place.eligible?.every((variant) => under(variant).allowed) === false) place = service.outside;
+		verdict = judges ? under(place.variant) : OPEN;
+		if (judge.shadow !== null) shadow ??= judge.shadow({ ...request, variant: place.variant });
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;
@@ -140,18 +140,27 @@ function refusal(judge: CompiledService | null, question: Question): Verdict | n
 	return canonicalFault(question) === null ? null : NOT_CANONICAL;
 }
 
+/** @param peer of the connection, where the request's principal is who it speaks for */
+function authorised(judge: CompiledService, request: AccessRequest, peer: string | null): Verdict {
+	if (request.path === PROBE_PATH) return PROBED;
+	const verdict = judge.authorise(request);
+	if (!verdict.allowed || request.principal === peer) return verdict;
+	// Forbid wins, also the one that names the proxy itself.
+	const own = judge.authorise({ ...request, principal: peer });
+	return own.reason === "forbidden" ? own : verdict;
+}
+
+/** Of which the Variant is not known yet. */
 function accessRequest(
 	{ tables, nowMs }: Knowledge,
 	{ method, path, gateway }: Question,
 	principal: string | null,
 	token: TokenAnswer,
-	{ variant }: Place,
-): AccessRequest {
+): Omit<AccessRequest, "variant"> {
 	return {
 		principal,
 		method,
 		path: withoutQuery(path),
-		variant,
 		token: token !== null && "token" in token ? token.token : null,
 		region: tables.get(null)?.region(gateway) ?? null,
 		nowMs: nowMs(),

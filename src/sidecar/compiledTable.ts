@@ -3,6 +3,7 @@
  * of them. A Service is compiled when it is first asked about, a request after that only finds: a swap of a large table
  * must not stop the loop, and most Services of an old one are never asked about again.
  */
+import { armVariants, judgedApart } from "../access/eligibility.js";
 import {
 	type AccessRequest,
 	compileAccess,
@@ -54,6 +55,8 @@ export interface CompiledService {
 	readonly readsUsers: boolean;
 	/** Where a request goes that has this unit, or none. */
 	place(unit: string | null): Place;
+	/** Where a request goes that has a unit, and may not take part in the Experiment. */
+	readonly outside: Place;
 	/** Where Envoy says that it goes. */
 	placed(assigned: NativeAssignment): Place;
 }
@@ -77,6 +80,8 @@ export class Place {
 		>,
 		/** null = not the sidecar's to show. */
 		private readonly shown: readonly string[] | null,
+		/** Variants that a request must all be allowed to be placed here, else it is outside; null = it need not be asked. */
+		readonly eligible: readonly string[] | null = null,
 		/** Envoy has chosen the Variant. */
 		private readonly told: boolean = false,
 	) {}
@@ -227,10 +232,12 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 	const outside = rest.length === 0 ? noUnit : inDefault(rest);
 	const compiled = experiments.map((experiment) => {
 		const others = rest.filter((_, index) => experiments[index] !== experiment);
+		const variants = armVariants(experiment);
+		const eligible = judgedApart(access, variants, defaultVariant) === null ? null : variants;
 		const place = (arm: string | null, variant: string, parameters: Ruling["parameters"]): Place => {
 			const armHeader = armValue(experiment.name, arm);
 			const fixed = { experiment: experiment.name, arm, armHeader, variantHeader: variantHeader(variant), parameters };
-			return new Place(variant, { ...common, ...fixed }, [armHeader, ...others]);
+			return new Place(variant, { ...common, ...fixed }, [armHeader, ...others], eligible);
 		};
 		return compileExperiment(experiment, place(null, defaultVariant, {}), place);
 	});
@@ -252,11 +259,12 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 			}
 			return outside;
 		},
+		outside,
 		placed({ experiment, arm, variant }) {
 			const key = `${experiment ?? ""}\n${arm ?? ""}\n${variant}`;
 			let place = told.get(key);
 			if (place === undefined) {
-				place = new Place(variant, { ...nowhere, experiment, arm, variantHeader: null }, null, true);
+				place = new Place(variant, { ...nowhere, experiment, arm, variantHeader: null }, null, null, true);
 				if (told.size < PLACED_MAX) told.set(key, place);
 			}
 			return place;

@@ -32,6 +32,7 @@ const ASSIGNMENT: AssignmentAccount = {
 	arm: "control",
 	variant: "v1",
 	agrees: true,
+	notEligible: false,
 };
 
 const ROUTE: RouteAccount = {
@@ -93,6 +94,12 @@ t.test("what should not be is marked", async (t) => {
 	t.match(page({ assignment: { ...ASSIGNMENT, agrees: false } }), /^! +the sidecar assigned otherwise than the plan/m);
 	const access = { ...ROUTE.access, verdict: "deny", denied: false, agrees: false } as RouteAccount["access"];
 	t.match(page({ access }), /^access +! deny: .* by the sidecar, plan p2, but Envoy did not deny it$/m);
+});
+
+t.test("who may not use each arm's Variant is outside, and told so", async (t) => {
+	const text = page({ assignment: { ...ASSIGNMENT, experiment: null, arm: null, notEligible: true } });
+	t.match(text, /^arm +none: the request may not use each arm's Variant, .*: default Variant v1$/m);
+	t.notMatch(text, /^!|outside every slot/m);
 });
 
 t.test("what cannot be told is said to be so", async (t) => {

@@ -132,13 +132,15 @@ function withParameters(set: ResourceSet): ResourceSet {
 		{ name: "a", variant: "v1", weight: 1, baseline: true, parameters: { temperature: "0.2" } },
 		{ name: "b", variant: "v2", weight: 1, baseline: false, parameters },
 	];
-	const second = set.experiments.map(({ metadata, spec }) =>
-		experiment(`second-${metadata.name}`, spec.service, arms, {
+	const second = set.experiments.map(({ metadata, spec }) => {
+		// As the first one's, for they may be what keeps the Service native.
+		const weighted = arms.map((arm, index) => ({ ...arm, weight: spec.arms[index]?.weight ?? 1 }));
+		return experiment(`second-${metadata.name}`, spec.service, weighted, {
 			layer: spec.layer.name,
 			unit: spec.unit,
 			slotPpm: [400_000, 1_000_000],
-		}),
-	);
+		});
+	});
 	return { ...set, experiments: [...set.experiments, ...second] };
 }
 

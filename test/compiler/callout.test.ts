@@ -212,7 +212,7 @@ t.test(
 
 t.test("in a full callout the routes follow the Variant's header, which no client and no upstream sees", async (t) => {
 	const plan = build(neighbours());
-	for (const name of ["cookie", "cookie-passes", "policies-cookie", "judged-cookie"]) {
+	for (const name of ["cookie", "cookie-passes", "policies-cookie", "judged-cookie", "judged-apart-header"]) {
 		const host = virtualHost(plan, name);
 		t.same(host.request_headers_to_remove, [VARIANT_HEADER], name);
 		t.equal(host.matcher, undefined);

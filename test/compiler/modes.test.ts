@@ -7,6 +7,8 @@ import { calloutsOn, virtualHost, weightedClusters } from "./virtualHosts.js";
 
 const MINTS = "Envoy cannot mint a cookie and assign by it in one step";
 const JUDGES = "a policy judges Variants, and the sidecar chooses them";
+const APART =
+	"who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy not-v2 judges the Variants of Experiment e-judged-apart-header apart";
 const ASKS = "the Service asks for it (callout.access: sidecar)";
 
 t.test("mode native: each thing that Envoy cannot do is a problem, with its reason", async (t) => {
@@ -21,6 +23,11 @@ t.test("mode native: each thing that Envoy cannot do is a problem, with its reas
 		cannot("policies-cookie", MINTS),
 		cannot("judged-cookie", MINTS),
 		cannot("judged-cookie", JUDGES),
+		{
+			...cannot("judged-apart-header", APART),
+			hint: "let spec.variants of AccessPolicy not-v2 name all of v1, v2 and the default Variant, or none; or compile with --mode auto, which asks the sidecar where it must",
+		},
+		cannot("judged-apart-header", JUDGES),
 		cannot("asks", ASKS),
 		cannot("asks-header", ASKS),
 	]);
@@ -99,6 +106,10 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 		"callout",
 		"full callout by ext_authz: it carries verdict and arm; without an answer 503",
 	]);
+	t.same(auto("Service judged-apart-header"), [
+		"callout",
+		"full callout by ext_authz: it carries verdict and arm; without an answer 503",
+	]);
 	t.same(auto("Service asks"), ["callout", "one callout by ext_authz: it carries the verdict; without an answer 503"]);
 	t.same(auto("Service asks-header"), [
 		"callout",
@@ -115,6 +126,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	t.same(auto("Service policies-cookie: access"), ["native", `${rbac}: ${rules}`]);
 	t.same(auto("Service judged-header: access"), ["native", `${rbac}, for each Variant its own: ${judging}`]);
 	t.same(auto("Service judged-cookie: access"), ["callout", `${JUDGES}: ${judging}`]);
+	t.same(auto("Service judged-apart-header: access"), ["callout", `${JUDGES}: ${judging}`]);
 	t.same(auto("Service asks: access"), ["callout", `${ASKS}: ${rules}`]);
 	t.same(auto("Service asks-header: access"), ["callout", `${ASKS}: ${rules}`]);
 
@@ -136,6 +148,10 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	t.same(auto(`Experiment e-cookie: one valid cookie weir_id ${slot}`), [
 		"callout",
 		`${MINTS}: ${shares("cookie")} ${arms}`,
+	]);
+	t.same(auto(`Experiment e-judged-apart-header: one valid header x-user-id ${slot}`), [
+		"callout",
+		`${APART}: ${shares("judged-apart-header")} ${arms}`,
 	]);
 	t.same(auto("Service cookie: everything else"), ["native", "route to Variant v1"]);
 

@@ -39,6 +39,7 @@ const calloutServices = [
 	service("cookie-passes", variants, { callout: { ...CALLOUT, onFailure: "default-variant", timeoutMs: 750 } }),
 	service("policies-cookie", variants, guarded),
 	service("judged-cookie", variants, guarded),
+	service("judged-apart-header", variants, guarded),
 	service("asks", variants, { ...guarded, callout: { ...CALLOUT, access: "sidecar" } }),
 	service("asks-header", variants, { ...guarded, callout: { ...CALLOUT, access: "sidecar" } }),
 ];
@@ -67,7 +68,9 @@ export function neighbours(
 		experiments: names.flatMap((name) => {
 			const unit = unitOf(name);
 			if (unit === null) return [];
-			return [experiment(`e-${name}`, name, [1, 1], { layer: name, unit, slotPpm: [0, 400_000] })];
+			// Where all with a weight go to one Variant, who may use the other does not matter: Envoy assigns.
+			const weights = name === "judged-header" ? [1, 0] : [1, 1];
+			return [experiment(`e-${name}`, name, weights, { layer: name, unit, slotPpm: [0, 400_000] })];
 		}),
 		accessPolicies: [
 			...(selected.length === 0 ? [] : [accessPolicy("some", "allow", selected, { principals: PRINCIPALS })]),

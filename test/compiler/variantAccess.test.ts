@@ -1,42 +1,68 @@
 /** Policies that judge Variants, in Envoy's own RBAC: each weighted entry repeats all rules of its Variant. */
 import t from "tap";
 import { authorize } from "../../src/access/policy.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { AccessPolicy, Experiment } from "../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";
-import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import {
+	accessPolicy,
+	experiment,
+	experimentStatus,
+	gateway,
+	resourceSet,
+	service,
+	variant,
+} from "../fixtures/resources.js";
 import { build } from "./neighbours.js";
 import { configOf, type PerFilter, valuesUnder, virtualHost, weightedClusters } from "./virtualHosts.js";
 
 const principals = [spiffe("alice")];
 const [allow, deny] = ["allow", "deny"] as const;
 
-/** Sets of policies on one Service with the Variants v1 (default), v2 and v3. */
+/**
+ * Sets of policies on one Service with the Variants v1 (default), v2 and v3 and an Experiment between the last two, of
+ * which each policy names both or none: who may use them does not matter to the assignment, and Envoy assigns.
+ */
 const sets: Readonly<Record<string, readonly (readonly [name: string, action: "allow" | "deny", AccessFields])[]>> = {
 	"allow and deny of some Variants": [
 		["everyone", allow, { principals }],
-		["v2-only", allow, { principals: [spiffe("bob")], variants: ["v2"] }],
-		["not-v3", deny, { variants: ["v3"] }],
+		["others-only", allow, { principals: [spiffe("bob")], variants: ["v2", "v3"] }],
+		["not-v1", deny, { variants: ["v1"], methods: ["PUT"] }],
 		["no-deletes", deny, { methods: ["DELETE"] }],
-		["no-admin-on-v2", deny, { variants: ["v2", "v3"], pathPrefixes: ["/admin"] }],
+		["no-admin", deny, { variants: ["v1", "v2", "v3"], pathPrefixes: ["/admin"] }],
 	],
 	"deny of the default Variant alone": [
 		["everyone", allow, { principals }],
 		["not-v1", deny, { variants: ["v1"] }],
 	],
+	"allow of the others alone": [["others-only", allow, { principals, variants: ["v2", "v3"] }]],
+};
+
+/** Sets by which the arms' Variants are not alike, or the default one is more than they. */
+const apart: typeof sets = {
 	"allow of one Variant alone": [["v2-only", allow, { principals, variants: ["v2"] }]],
+	"deny of one Variant": [
+		["everyone", allow, { principals }],
+		["not-v3", deny, { variants: ["v3"] }],
+	],
 	"deny of the others alone": [
 		["everyone", allow, { principals }],
 		["not-others", deny, { variants: ["v2", "v3"], principals }],
+	],
+	"allow of the default Variant alone": [
+		["everyone", allow, { principals }],
+		["v1-only", allow, { principals: [spiffe("bob")], variants: ["v1"] }],
 	],
 };
 
 type AccessFields = Partial<AccessPolicy["spec"]>;
 
 const policiesOf = (set: string, of: string): readonly AccessPolicy[] =>
-	(sets[set] ?? []).map(([name, action, fields]) => accessPolicy(`${of}-${name}`, action, [of], fields));
+	(sets[set] ?? apart[set] ?? []).map(([name, action, fields]) => accessPolicy(`${of}-${name}`, action, [of], fields));
 
 /** Names of the policies in force, by action. */
 function inForce(levels: readonly PerFilter[]): Record<"allow" | "deny", readonly string[]> {
@@ -66,7 +92,7 @@ for (const set of Object.keys(sets)) {
 		const plan = build(
 			resourceSet({
 				services: [service("s", three, { access: null })],
-				experiments: [experiment("e", "s", [1, 1, 1])],
+				experiments: [experiment("e", "s", [0, 1, 1])],
 				accessPolicies: policies,
 			}),
 		);
@@ -79,6 +105,34 @@ for (const set of Object.keys(sets)) {
 			t.same(inForce([own, host.typed_per_filter_config]), want, name);
 		}
 		t.equal(plan.asksSidecar, false);
+	});
+}
+
+for (const set of Object.keys(apart)) {
+	t.test(`${set}: the sidecar assigns, as it alone knows who may use which`, async (t) => {
+		const policies = policiesOf(set, "s");
+		const resources = resourceSet({
+			services: [service("s", three, { access: null })],
+			experiments: [experiment("e", "s", [0, 1, 1])],
+			accessPolicies: policies,
+		});
+		const plan = build(resources);
+		t.match(plan.table.services[0]?.callout, { assignment: true, verdict: true, onFailure: "deny" });
+		const judging = policies.find(({ spec }) => spec.variants.length > 0)?.metadata.name;
+		const why = `who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy ${judging} judges the Variants of Experiment e apart`;
+		const rule = plan.rules.find((one) => one.rule.startsWith("Experiment e:"));
+		t.match(rule, { execution: "callout", cost: { nativeUs: null } });
+		t.ok(rule?.because.startsWith(`${why}: by XXH64("e:" + unit) `));
+		const [problem, ...more] = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode: "native" }).problems;
+		t.same(problem, {
+			position: null,
+			message: `Service s cannot be native: ${why}`,
+			hint: `let spec.variants of AccessPolicy ${judging} name all of v2, v3 and the default Variant, or none; or compile with --mode auto, which asks the sidecar where it must`,
+		});
+		t.match(more, [{ message: "Service s cannot be native: a policy judges Variants, and the sidecar chooses them" }]);
+		const aborted = { e: experimentStatus(experiment("e", "s", [0, 1, 1]), { phase: "Aborted" }) };
+		const ended = compile(resources, { experiments: aborted, services: {} }, { collectors: NO_COLLECTORS });
+		t.equal(ended.asksSidecar, false, "without an Experiment that assigns, Envoy judges");
 	});
 }
 
@@ -109,7 +163,7 @@ t.test("on a real Envoy the verdict is authorize()'s, for each Variant", async (
 			services,
 			accessPolicies,
 			experiments: names.map(
-				([, name]): Experiment => experiment(`e-${name}`, name, [1, 1, 1], { stepsPpm: [1_000_000], layer: name }),
+				([, name]): Experiment => experiment(`e-${name}`, name, [0, 1, 1], { stepsPpm: [1_000_000], layer: name }),
 			),
 		}),
 	);

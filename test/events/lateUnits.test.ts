@@ -12,6 +12,7 @@ import {
 	query,
 	seriesKey,
 	startRig,
+	TRIED_POLICY,
 	unitsOf,
 } from "./rig.js";
 
@@ -161,6 +162,37 @@ t.test("what the sidecar says is checked against the plan that it names", async 
 	t.equal(rig.lines.filter((line) => /not the plan's/.test(line)).length, 1, "said once");
 	t.notMatch(rig.lines.join("\n"), new RegExp(`${control}|${rest}`));
 });
+
+t.test(
+	"outside though the unit lies in the slot is no contradiction where who may use which Variant matters",
+	async (t) => {
+		const judging = { ...TRIED_POLICY, shadow: false, variants: ["v2"] };
+		const access = {
+			open: false,
+			policies: [{ ...judging, name: "all", action: "allow" as const, variants: [] }, judging],
+		};
+		const cookies = { ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } } as const;
+		const rig = await startRig({ plans: async () => planWith(cookies, { callout: CALLOUT, access }) });
+		t.teardown(() => rig.close());
+		rig.nowMs = T0 + 10_000;
+		const outside = { experiment: "", variant: "v1" };
+		await rig.send([
+			callout("end", "r1", { said: said(control, null, outside) }),
+			callout("end", "r2", { said: said(boosted, null, outside) }),
+			callout("periodic", "r3", { said: said(boosted, null, outside) }),
+			callout("end", "r4", { said: said(other, "control") }),
+		]);
+		const evidence = await rig.ingest.evidence.evidence(query());
+		t.same(evidence.exposures[0]?.counts, { boosted: 0, control: 1 }, "they are no exposures");
+		t.same([evidence.droppedEntries, evidence.conflictingUnits], [0, 0]);
+		await rig.send([
+			callout("end", "r5", { said: said(boosted, null) }),
+			callout("end", "r6", { said: said(boosted, "boosted", { experiment: "" }) }),
+			callout("end", "r7", { said: said(boosted, "control") }),
+		]);
+		t.equal((await rig.ingest.evidence.evidence(query())).droppedEntries, 3, "nothing else is taken from the sidecar");
+	},
+);
 
 t.test("the sidecar may answer by another plan than the route's: that one explains the arm", async (t) => {
 	let asked = 0;

@@ -27,6 +27,7 @@ import {
 	tokenIssuer,
 	variant,
 } from "../fixtures/resources.js";
+import { tellsApart } from "./eligibility.js";
 
 export const PRINCIPALS = ["alice", "bob", "carol", "mallory"] as const;
 /** Who speaks no TLS, and so proves nothing; they come by the Gateway `plain`. */
@@ -107,7 +108,8 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 			access: open ? "open" : null,
 			callout: perVariant ? PATIENT : calloutFor(random, open, unit, policies),
 		});
-		const experiments = experimentsFor(random, { service: name, namespace, unit });
+		// Of every other one the default Variant is no arm's: then all arms are judged alike, and Envoy's entries differ.
+		const experiments = experimentsFor(random, { service: name, namespace, unit, withoutDefault: index % 16 === 4 });
 		for (const { experiment: one, status } of experiments) {
 			// One that nothing was learned of runs at its first step.
 			if (random() < 0.1 && status.phase === "Running") continue;
@@ -117,7 +119,7 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 		const winner = pick(random, [null, null, null, "v2", "gone"]);
 		if (winner !== null) promoted.push([qualifiedName(own.metadata), { defaultVariant: winner }]);
 		const known = new Map(learned);
-		return {
+		return failingClosed({
 			service: own,
 			unit,
 			experiments: experiments.map(({ experiment: one }) => ({
@@ -127,7 +129,7 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 			layer: owned,
 			policies,
 			defaultVariant: winner === "v2" ? winner : own.spec.defaultVariant,
-		};
+		});
 	});
 	// The canonical form of every path is read off here.
 	const open = service("canonical", variants);
@@ -144,6 +146,16 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 		}),
 		status: { experiments: Object.fromEntries(learned), services: Object.fromEntries(promoted) },
 		subjects,
+	};
+}
+
+/** Who may use which Variant is the sidecar's to know: then `validate` refuses to let requests pass without it. */
+function failingClosed(subject: Subject): Subject {
+	const { service: own } = subject;
+	if (!tellsApart(subject)) return subject;
+	return {
+		...subject,
+		service: { ...own, spec: { ...own.spec, callout: { ...own.spec.callout, onFailure: "deny" } } },
 	};
 }
 
@@ -215,14 +227,25 @@ function policiesFor(random: Random, { name, namespace, variants, spiffe }: Poli
 
 function experimentsFor(
 	random: Random,
-	{ service, namespace, unit }: { readonly service: string; readonly namespace: string; readonly unit: UnitSource },
+	{
+		service,
+		namespace,
+		unit,
+		withoutDefault,
+	}: {
+		readonly service: string;
+		readonly namespace: string;
+		readonly unit: UnitSource;
+		readonly withoutDefault: boolean;
+	},
 ): Subject["experiments"] {
 	const cut = Math.floor(random() * 1_000_001);
 	const slots = random() < 0.5 ? [[0, 1_000_000]] : [[0, cut] as const, [cut, 1_000_000] as const];
 	return slots
 		.filter(([lo = 0, hi = 0]) => hi > lo && random() < 0.85)
 		.map(([lo = 0, hi = 0], index) => {
-			const weights = [1 + Math.floor(random() * 9), Math.floor(random() * 9), Math.floor(random() * 6)];
+			const [some, more, others] = [1 + Math.floor(random() * 9), Math.floor(random() * 9), Math.floor(random() * 6)];
+			const weights = withoutDefault ? [0, some, others] : [some, more, others];
 			const made = experiment(
 				`${service}-e${index}`,
 				service,

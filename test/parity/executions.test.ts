@@ -17,6 +17,8 @@ t.test(
 			"variant v2",
 			"variant v3",
 			"cookie",
+			"allowed, not eligible",
+			"alike arms",
 		]) {
 			t.ok((seen.get(what) ?? 0) > 60, `${what} occurs: ${seen.get(what)}`);
 		}

@@ -11,7 +11,9 @@ import type { Plan } from "../../src/compiler/plan.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { generate, PRINCIPALS } from "./declaration.js";
 import { edgeUnits } from "./edges.js";
+import { running, tellsApart } from "./eligibility.js";
 import { FORMS, runForm, startUpstreams } from "./form.js";
+import { judge, takesPart } from "./judge.js";
 import type { Outcome } from "./outcome.js";
 import { createIssuer, generatePaths, generateRequests } from "./requests.js";
 
@@ -84,7 +86,19 @@ export async function runExecutions(
 			...(damage === undefined ? {} : { damage }),
 		});
 		mismatches.push(...result.mismatches);
-		if (name === forms[0]) for (const outcome of result.outcomes) if (outcome !== null) count(seen, outcome);
+		if (name !== forms[0]) continue;
+		for (const outcome of result.outcomes) if (outcome !== null) count(seen, outcome);
+		for (const request of requests) {
+			const path = result.canonical.get(request.path) ?? null;
+			if (path === null || judge(generated, request, path, null, spiffe).verdict !== "allow") continue;
+			const left = running(request.subject).some(
+				(one) => !takesPart(request, one, path.split("?", 1)[0] ?? "", spiffe),
+			);
+			if (left) seen.set("allowed, not eligible", (seen.get("allowed, not eligible") ?? 0) + 1);
+			const entries =
+				request.subject.policies.some(({ spec }) => spec.variants.length > 0) && !tellsApart(request.subject);
+			if (entries && running(request.subject).length > 0) seen.set("alike arms", (seen.get("alike arms") ?? 0) + 1);
+		}
 	}
 	return { requests: requests.length * forms.length, mismatches, seen };
 }

@@ -9,6 +9,7 @@ import { alone, headerValues, pipelined, type RawResponse, rawGet, type Target }
 import { startVariantServer, type VariantServer } from "../envoy/variantServer.js";
 import { startSidecar, type TestSidecar } from "../sidecar/rig.js";
 import { type Generated, PLAIN_GATEWAY, type Subject, TLS_GATEWAY } from "./declaration.js";
+import { running, tellsApart } from "./eligibility.js";
 import { judge } from "./judge.js";
 import { echo, mintedUnit, observe, readLog, withAccessLog } from "./observation.js";
 import type { Outcome } from "./outcome.js";
@@ -133,10 +134,9 @@ function verdictBySidecar(form: Form, subject: Subject): boolean {
 	return form.mode === "callout" && service.spec.callout.onFailure === "deny";
 }
 
-/** Whether the sidecar must assign: units in cookies always, others in mode callout. */
-const assignedBySidecar = ({ mode }: Form, { unit, experiments }: Subject): boolean =>
-	experiments.some(({ status }) => ["Running", "Paused", "Promoting"].includes(status.phase)) &&
-	(unit.from === "cookie" || mode === "callout");
+/** Whether the sidecar must assign: units in cookies and where eligibility matters always, others in mode callout. */
+const assignedBySidecar = ({ mode }: Form, subject: Subject): boolean =>
+	running(subject).length > 0 && (subject.unit.from === "cookie" || tellsApart(subject) || mode === "callout");
 
 /**
  * The sidecar is gone: what it was to decide is refused and reaches nobody, what it was to assign alone goes as the

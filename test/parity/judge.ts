@@ -4,6 +4,7 @@
  */
 import { type Expected, expected, unitOf } from "../envoy/oracle.js";
 import { type Generated, NOBODY, PLAIN_GATEWAY, type Subject } from "./declaration.js";
+import { armVariants, running as runningOf, tellsArmsApart } from "./eligibility.js";
 import type { Outcome } from "./outcome.js";
 import type { GeneratedRequest } from "./requests.js";
 
@@ -26,14 +27,15 @@ export function judge(
 	spiffe: (who: string) => string,
 ): Outcome {
 	const { subject } = request;
-	const running = subject.experiments.filter(({ status }) => ["Running", "Paused", "Promoting"].includes(status.phase));
+	const running = runningOf(subject);
 	const mints = running.length > 0 && mintsFor(request);
 	const text = mints ? (minted ?? "") : unitText(request);
 	const unit = text === null ? null : unitOf([Buffer.from(text, "latin1")]);
 	const placed = running.flatMap((own): readonly Placed[] =>
 		unit === null ? [] : [{ ...own, result: expected(unit, own.experiment, subject.layer, own.status) }],
 	);
-	const own = placed.find(({ result }) => result.inSlot);
+	const inSlot = placed.find(({ result }) => result.inSlot);
+	const own = inSlot !== undefined && takesPart(request, inSlot, withoutQuery(path), spiffe) ? inSlot : undefined;
 	const variant = own?.result.variant ?? subject.defaultVariant;
 	const { allowed, reason, policy } = verdict(request, withoutQuery(path), variant, spiffe);
 	if (!allowed) {
@@ -44,11 +46,29 @@ export function judge(
 		verdict: "allow",
 		reason,
 		policy: null,
-		arms: shows ? placed.map(({ experiment, result }) => `${name(experiment.metadata)}/${result.arm}`).sort() : [],
+		arms: shows
+			? placed
+					.map(
+						(one) => `${name(one.experiment.metadata)}/${one === inSlot && own === undefined ? "-" : one.result.arm}`,
+					)
+					.sort()
+			: [],
 		variant: served(subject, variant),
 		sent: own === undefined ? [] : sentFor(own),
 		cookie: mints ? cookieText(minted, request.gateway !== PLAIN_GATEWAY) : null,
 	};
+}
+
+/** Eligibility comes before assignment: who may not use every arm's Variant is outside of the Experiment. */
+export function takesPart(
+	request: GeneratedRequest,
+	taking: Subject["experiments"][number],
+	path: string,
+	spiffe: (who: string) => string,
+): boolean {
+	const { subject } = request;
+	if (!tellsArmsApart(subject, taking)) return true;
+	return armVariants(taking).every((variant) => verdict(request, path, variant, spiffe).allowed);
 }
 
 /** The Variant that serves: the default one for one without endpoints (all generated Services say so). */

@@ -79,7 +79,8 @@ const refusals = (column: { onFailure: number | null; onStale: number | null }, 
 
 t.test("passing without an answer is refused wherever the sidecar decides access", async (t) => {
 	const asked = "the sidecar decides access (callout.access)";
-	const judges = "the sidecar decides access: AccessPolicy web judges Variants, and the sidecar chooses them";
+	const apart =
+		"the sidecar decides access: AccessPolicy web judges the Variants of Experiment boosted-vs-logistic apart, and only who may use all takes part";
 	for (const [unit, variants] of [
 		[HEADER, "[]"],
 		[HEADER, "[v1]"],
@@ -95,10 +96,21 @@ t.test("passing without an answer is refused wherever the sidecar decides access
 		);
 		t.same(said("{access: sidecar, onStale: assign}"), refusals({ onFailure: null, onStale: 39 }, asked), name);
 		t.same(said("{access: sidecar}"), [], `${name}: the defaults fail closed`);
-		const chosen = unit === COOKIE && variants === "[v1]";
+		const chosen = variants === "[v1]";
 		const native = said("{onFailure: default-variant, onStale: assign}");
-		t.same(native, chosen ? refusals({ onFailure: 24, onStale: 50 }, judges) : [], `${name}: access: native`);
+		t.same(native, chosen ? refusals({ onFailure: 24, onStale: 50 }, apart) : [], `${name}: access: native`);
 		t.same(said("{}"), [], `${name}: nothing said`);
+	}
+});
+
+t.test("policies that name all Variants move it where the sidecar chooses them anyway", async (t) => {
+	const judges = "the sidecar decides access: AccessPolicy web judges Variants, and the sidecar chooses them";
+	for (const [unit, want] of [
+		[HEADER, []],
+		[COOKIE, refusals({ onFailure: 24, onStale: 50 }, judges)],
+	] as const) {
+		const callout = "{onFailure: default-variant, onStale: assign}";
+		t.same(problemsOf(guarded({ callout, unit, policy: "variants: [v1, v2]" })), want, unit);
 	}
 });
 

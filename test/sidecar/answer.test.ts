@@ -219,7 +219,8 @@ t.test("units in cookies are found, or minted once and set", async (t) => {
 	for (const unit of minted) if (!/^[\w-]{22}$/.test(unit)) t.fail(`${unit} is no minted unit`);
 });
 
-const guarded = (fields: Parameters<typeof serviceTable>[1] = {}) =>
+/** @param variants that the policy allows; by default one arm's, so that eligibility matters */
+const guarded = (fields: Parameters<typeof serviceTable>[1] = {}, variants: readonly string[] = ["v1"]) =>
 	serviceTable("shop", {
 		access: {
 			open: false,
@@ -230,7 +231,7 @@ const guarded = (fields: Parameters<typeof serviceTable>[1] = {}) =>
 					principals: [ALICE],
 					methods: ["GET"],
 					pathPrefixes: ["/v2"],
-					variants: ["v1"],
+					variants,
 					shadow: false,
 					more: null,
 				},
@@ -241,7 +242,7 @@ const guarded = (fields: Parameters<typeof serviceTable>[1] = {}) =>
 	});
 
 t.test("the Variant is authorised after it was chosen, and denied requests still say their arm", async (t) => {
-	const table = compiled([guarded()]);
+	const table = compiled([guarded({}, ["v1", "v2"])]);
 	const [control, treated] = ["control", "treatment"].map((name) =>
 		unitWhere(halves(), ({ region, live }) => region === name && live),
 	);
@@ -254,7 +255,7 @@ t.test("the Variant is authorised after it was chosen, and denied requests still
 		arm: "control",
 		variantHeader: "v1",
 	});
-	const denied = by(treated);
+	const denied = by(treated, { method: "POST" });
 	t.match(denied.ruling, { verdict: "deny", reason: "no-policy-allows", arm: "treatment", variant: "v2" });
 	t.equal(denied.unit, treated, "it counts");
 	t.same(denied.ruling.exposedArms, ["ranking/treatment"], "shown as Envoy shows it with its own denials");

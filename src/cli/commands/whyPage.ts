@@ -68,7 +68,7 @@ function accessText({ by, verdict, reason, policy, denied, agrees, plan }: Acces
 }
 
 function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
-	const { by, plan, unit, unitFrom, experiments, experiment, variant, agrees } = assignment;
+	const { by, plan, unit, unitFrom, experiments, experiment, variant, agrees, notEligible } = assignment;
 	if (unitFrom === null) return [["unit", `none needed: the Service has no Experiment; default Variant ${variant}`]];
 	const from =
 		unitFrom.from === "cookie"
@@ -81,8 +81,10 @@ function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
 	}
 	return [
 		["unit", `${unit} (pseudonym), from ${from}${by === "sidecar" ? `, assigned by the sidecar, plan ${plan}` : ""}`],
-		...experiments.flatMap((one) => bucketLines(one, variant)),
-		...(experiment === null ? [["arm", `outside every slot: default Variant ${variant}`] as const] : []),
+		...experiments.flatMap((one) => bucketLines(one, variant, notEligible)),
+		...(experiment === null && !notEligible
+			? [["arm", `outside every slot: default Variant ${variant}`] as const]
+			: []),
 		...disagreement(agrees, by),
 	];
 }
@@ -90,7 +92,7 @@ function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
 const disagreement = (agrees: boolean, by: AssignmentAccount["by"]): readonly Line[] =>
 	agrees ? [] : [["!", `${by === "envoy" ? "Envoy" : "the sidecar"} assigned otherwise than the plan says`]];
 
-function bucketLines(one: ExperimentAccount, variant: string): readonly Line[] {
+function bucketLines(one: ExperimentAccount, variant: string, notEligible: boolean): readonly Line[] {
 	const { experiment, slotPoint, slotLoPpm, slotHiPpm, inSlot, point, region, live, takenOver, arms } = one;
 	const slot =
 		slotPoint === null
@@ -108,7 +110,12 @@ function bucketLines(one: ExperimentAccount, variant: string): readonly Line[] {
 		["experiment", `${experiment}: ${slot}`],
 		["bucket", bucket],
 		["allocation", `${livePoints / 10_000}% of the slot is live`],
-		["arm", `${word} → Variant ${variant}`],
+		[
+			"arm",
+			notEligible
+				? `none: the request may not use each arm's Variant, so it is outside of the Experiment: default Variant ${variant}`
+				: `${word} → Variant ${variant}`,
+		],
 	];
 }
 
