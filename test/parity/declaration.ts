@@ -95,9 +95,15 @@ export function generate({ seed, services: count, ports, tls, jwksFile, spiffe }
 		const name = `s${namespace === "prod" ? Math.max(0, index - 1) : index}`;
 		const open = random() < 0.25 && index % 8 !== 4;
 		const unit = unitSource(random, index);
-		const context = { name, namespace, variants: names, spiffe };
+		// Most Services judge no two Variants differently, so that Envoy assigns; some of each unit's source may.
+		const alike = index % 8 !== 1 && index % 16 !== 10 && index % 16 !== 3;
+		const context = { name, namespace, variants: names, spiffe, alike };
 		const perVariant = index % 8 === 4;
-		const policies = perVariant ? onePerVariant(context) : open ? [] : policiesFor(random, context);
+		const policies = perVariant
+			? onePerVariant(context, index % 16 === 4 ? "v1" : "v2")
+			: open
+				? []
+				: policiesFor(random, context);
 		const seedOfLayer = random() < 0.5 ? null : String(Math.floor(random() * 2 ** 32));
 		const owned = random() < 0.5 ? layer(`layer-${name}`, seedOfLayer, namespace) : null;
 		if (owned !== null) layers.push(owned);
@@ -170,10 +176,10 @@ const byName = (variants: readonly Variant[]): readonly Variant[] =>
 		endpoints: own.endpoints.map((endpoint) => ({ ...endpoint, address: "localhost" })),
 	}));
 
-/** Everyone may call, but the default Variant is closed to one: entries of other Variants must not inherit that. */
-const onePerVariant = ({ name, namespace, spiffe }: PolicyContext): readonly AccessPolicy[] => [
+/** Everyone may call, but one Variant is closed to one. Where it is the default one, entries of others must not inherit that. */
+const onePerVariant = ({ name, namespace, spiffe }: PolicyContext, closed: string): readonly AccessPolicy[] => [
 	accessPolicy(`${name}-all`, "allow", [name], { principals: PRINCIPALS.map(spiffe) }, namespace),
-	accessPolicy(`${name}-one`, "deny", [name], { principals: [spiffe("alice")], variants: ["v1"] }, namespace),
+	accessPolicy(`${name}-one`, "deny", [name], { principals: [spiffe("alice")], variants: [closed] }, namespace),
 ];
 
 /** Parity is about answers: on a busy machine too, where 200 ms pass easily; but what hangs must not hang for long. */
@@ -202,26 +208,33 @@ interface PolicyContext {
 	readonly name: string;
 	readonly namespace: string;
 	readonly variants: readonly string[];
+	/** Policies that name Variants name all of them. */
+	readonly alike: boolean;
 	readonly spiffe: (name: string) => string;
 }
 
-function policiesFor(random: Random, { name, namespace, variants, spiffe }: PolicyContext): readonly AccessPolicy[] {
+function policiesFor(
+	random: Random,
+	{ name, namespace, variants, alike, spiffe }: PolicyContext,
+): readonly AccessPolicy[] {
+	const ofVariants = (): readonly string[] => {
+		const chosen = subset(random, variants);
+		return alike && chosen.length > 0 ? variants : chosen;
+	};
 	return Array.from({ length: 1 + Math.floor(random() * 4) }, (_, index) => {
 		// The first allows, so that something passes.
 		const action = index > 0 && random() < 0.4 ? "deny" : "allow";
 		const everyone = action === "deny" && random() < 0.3;
-		return accessPolicy(
-			`${name}-p${index}`,
-			action,
-			[name],
-			{
-				principals: everyone ? [] : subset(random, PRINCIPALS, true).map(spiffe),
-				methods: random() < 0.4 ? subset(random, ["GET", "HEAD", "POST", "DELETE", "PUT"]) : [],
-				pathPrefixes: random() < 0.4 ? subset(random, PREFIXES) : [],
-				variants: random() < 0.3 ? subset(random, variants) : [],
-			},
-			namespace,
-		);
+		const spec = {
+			principals: everyone ? [] : subset(random, PRINCIPALS, true).map(spiffe),
+			methods: random() < 0.4 ? subset(random, ["GET", "HEAD", "POST", "DELETE", "PUT"]) : [],
+			pathPrefixes: random() < 0.4 ? subset(random, PREFIXES) : [],
+			variants: random() < 0.3 ? ofVariants() : [],
+		};
+		// A denial of all Variants leaves something to be seen of the rest.
+		const conditions = spec.methods.length + spec.pathPrefixes.length;
+		const few = alike && action === "deny" && spec.variants.length > 0 && conditions === 0;
+		return accessPolicy(`${name}-p${index}`, action, [name], few ? { ...spec, methods: ["PUT"] } : spec, namespace);
 	});
 }
 

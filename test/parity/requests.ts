@@ -163,6 +163,7 @@ export function generateRequests(generated: Generated, options: RequestOptions):
 			]);
 		}),
 		...ambiguous(generated, subject, options.spiffe),
+		...exact(generated, subject, options.spiffe),
 		...(index < 4 ? awkward : []).flatMap(({ values: chosen }) => {
 			const texts = chosen.map((value) => value.toString("latin1"));
 			const { values, lines } = unitLines(random, subject.unit, texts, issuer);
@@ -177,16 +178,27 @@ export function generateRequests(generated: Generated, options: RequestOptions):
 	]);
 }
 
-/** Paths that only their ambiguity keeps out; of a few Services, whose policies judge paths. */
+/** A few Services whose policies judge paths. */
+const judging = ({ subjects }: Generated): readonly Subject[] =>
+	subjects.filter(({ policies }) => policies.some(({ spec }) => spec.pathPrefixes.length > 0)).slice(0, 4);
+
+/** Each prefix itself, by everyone whom its policy is about. */
+function exact(generated: Generated, subject: Subject, spiffe: (who: string) => string): readonly GeneratedRequest[] {
+	if (!judging(generated).includes(subject)) return [];
+	return subject.policies.flatMap(({ spec: { principals, methods, pathPrefixes } }) =>
+		PRINCIPALS.filter((who) => principals.includes(spiffe(who))).flatMap((who) =>
+			pathPrefixes.map((path) => requestOf({ subject, who, method: methods[0] ?? "GET", path, values: [] }, [])),
+		),
+	);
+}
+
+/** Paths that only their ambiguity keeps out. */
 function ambiguous(
 	generated: Generated,
 	subject: Subject,
 	spiffe: (who: string) => string,
 ): readonly GeneratedRequest[] {
-	const judging = generated.subjects.filter(({ policies }) =>
-		policies.some(({ spec }) => spec.pathPrefixes.length > 0),
-	);
-	const found = judging.slice(0, 4).includes(subject) ? passing(generated, { subject, values: [] }, spiffe) : null;
+	const found = judging(generated).includes(subject) ? passing(generated, { subject, values: [] }, spiffe) : null;
 	if (found === null) return [];
 	const queries = PREFIXES.map((prefix) => `${prefix}${QUERY}`);
 	const paths = [...SLASHES, ...queries, ...ENDS.map((end) => below(found.path, end))];
