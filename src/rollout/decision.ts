@@ -103,6 +103,9 @@ export const RULES_WITH_LIMITED_HOLDS = 10;
  */
 export const RULES_WITH_SKEWNESS = 11;
 
+/** From these rules on an end by maxDuration on broken data says what was broken. */
+export const RULES_WITH_BROKEN_ENDS = 11;
+
 /** Everything decide() reads. */
 export interface DecisionInput {
 	/** Absent: made before rules had numbers, see formerRules.ts. */

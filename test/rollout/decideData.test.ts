@@ -172,6 +172,13 @@ for (const { fact, evidence: given, reason } of CASES)
 		}
 		t.match(outcome, { action: "hold", rule: "data", waitsFor: "data", reason }, outcome.reason);
 		t.match(outcome.summary, /^Waiting at 20%, because what is measured cannot be trusted: /);
+		const why = (outcome.summary ?? "").replace(/^.*?trusted: /, "");
+		const longAgo = { ...made, status: { ...made.status, startedAtMs: -600_000 } };
+		const ended = decide(longAgo);
+		t.match(ended, { action: "roll-back", rule: "max-duration", reason }, ended.reason);
+		t.match(ended.reason, /^Back to the default: no verdict after 11\.7 min of at most 10 min, the data are broken: /);
+		t.ok(ended.summary?.endsWith(`result after 11.7 min, because what is measured cannot be trusted: ${why}`));
+		t.notMatch(decide({ ...longAgo, rules: 10 }).reason, /broken/, "former rules said nothing of them");
 		for (const { lower, upper, improvement } of outcome.findings)
 			t.notOk([lower, upper, improvement].some(Number.isNaN), "no finding holds what is no number");
 		const stored = {

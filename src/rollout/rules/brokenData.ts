@@ -12,6 +12,7 @@ import { problemOf } from "../../analysis/statistics/moments.js";
 import type { Metric } from "../../resources/resource.js";
 import {
 	type DecisionInput,
+	RULES_WITH_BROKEN_ENDS,
 	RULES_WITH_DOUBTS,
 	RULES_WITH_GRID_SHAPES,
 	RULES_WITH_ROUNDING,
@@ -44,7 +45,12 @@ const CLOCK_SLACK_MS = 10_000;
 export const brokenData: RuleOf = (input, analysis) => {
 	const broken = troubles(input);
 	if (broken.length === 0) return null;
-	const ended = Number.isFinite(input.nowMs) ? maxDuration(input, analysis) : null;
+	const words = {
+		reason: broken.map(({ reason }) => reason).join("; "),
+		summary: broken.map(({ summary }) => summary).join("; "),
+	};
+	const kept = (input.rules ?? 0) < RULES_WITH_BROKEN_ENDS ? undefined : ({ by: "data", ...words } as const);
+	const ended = Number.isFinite(input.nowMs) ? maxDuration(input, analysis, kept) : null;
 	if (ended !== null) return ended;
 	const at = percent(input.status.allocationPpm);
 	return outcomeOf(
@@ -52,8 +58,8 @@ export const brokenData: RuleOf = (input, analysis) => {
 		analysis,
 		["hold", "data"],
 		{
-			reason: `Holding at ${at}, the data are broken: ${broken.map(({ reason }) => reason).join("; ")}; no ramp or promotion until they are whole.`,
-			summary: `Waiting at ${at}, because what is measured cannot be trusted: ${broken.map(({ summary }) => summary).join("; ")}.`,
+			reason: `Holding at ${at}, the data are broken: ${words.reason}; no ramp or promotion until they are whole.`,
+			summary: `Waiting at ${at}, because what is measured cannot be trusted: ${words.summary}.`,
 		},
 		{ waitsFor: "data" },
 	);

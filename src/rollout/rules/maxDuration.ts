@@ -8,17 +8,26 @@ import { count } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { duration } from "../sentence.js";
 
-/** @param held why an arm that is ready was left to a person, who did not come */
-export const maxDuration = (...[input, analysis, held]: [...Parameters<RuleOf>, held?: Words]): Outcome | null => {
+/** What kept a verdict from being acted upon: an arm that was ready was left to a person, who did not come; or broken data. */
+interface Kept extends Words {
+	readonly by: "person" | "data";
+}
+
+export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, kept?: Kept]): Outcome | null => {
 	const { experiment, status, nowMs } = input;
 	const { maxDurationMs, minUnits } = experiment.spec.rollout;
 	const ran = nowMs - (status.durationFromMs ?? status.startedAtMs);
 	if (maxDurationMs === null || ran < maxDurationMs) return null;
-	if (held !== undefined)
+	if (kept?.by === "person")
 		return inconclusive(input, analysis, "max-duration", {
-			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${held.reason}`,
-			summary: `nobody promoted the new one in ${duration(ran)}: ${held.summary}`,
+			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${kept.reason}`,
+			summary: `nobody promoted the new one in ${duration(ran)}: ${kept.summary}`,
 			blames: true,
+		});
+	if (kept?.by === "data")
+		return inconclusive(input, analysis, "max-duration", {
+			reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}, the data are broken: ${kept.reason}`,
+			summary: `no clear result after ${duration(ran)}, because what is measured cannot be trusted: ${kept.summary}`,
 		});
 	const { arm, what, units } = scarcest(input);
 	const missing = units < minUnits ? `; arm ${arm} has ${units} of ${minUnits} ${what}, too few to tell` : "";

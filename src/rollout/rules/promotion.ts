@@ -135,7 +135,7 @@ interface Held {
 /** It waits for a person, but not beyond its time. */
 function held(input: DecisionInput, analysis: Analysis, { rule, waitsFor, why, how = "" }: Held): Outcome {
 	const { rules = 0, status } = input;
-	const ended = rules < RULES_WITH_LIMITED_HOLDS ? null : maxDuration(input, analysis, why);
+	const ended = rules < RULES_WITH_LIMITED_HOLDS ? null : maxDuration(input, analysis, { by: "person", ...why });
 	if (ended !== null) return ended;
 	const words = {
 		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
