@@ -59,13 +59,16 @@ export const keptForwardedCert = (): object => ({
 
 /**
  * Mutations of request trailers on a protected Gateway: nothing has judged them, and servers exist that merge them into
- * the headers (RFC 9110 6.5.1). What the mesh alone may say, identities, credentials and overrides go; the rest stays.
+ * the headers (RFC 9110 6.5.1). What the mesh alone may say, where the request came from and went to, identities, credentials,
+ * units and overrides go; the rest stays.
+ * @param units headers that a unit or a segment is read from
  */
-export function strippedTrailers(): readonly object[] {
-	const names = ["x-forwarded-client-cert", "authorization", "dpop", ...OVERRIDE_HEADERS];
+export function strippedTrailers(units: readonly string[]): readonly object[] {
+	const names = ["host", "forwarded", "cookie", "authorization", "dpop", ...OVERRIDE_HEADERS, ...units];
 	return [
 		...strippedHeaders(true),
-		...names.map((exact) => ({ remove_on_match: { key_matcher: { exact, ignore_case: true } } })),
+		{ remove_on_match: { key_matcher: { prefix: "x-forwarded-", ignore_case: true } } },
+		...[...new Set(names)].map((exact) => ({ remove_on_match: { key_matcher: { exact, ignore_case: true } } })),
 	];
 }
 

@@ -135,7 +135,7 @@ function connectionManager(context: ListenerContext): object {
 			...(context.limits ? limitsAfterTokens() : []),
 			...accessFilters(),
 			...(context.callout === null ? [] : calloutFilters(context.callout)),
-			...(protects ? [trailerFilter()] : []),
+			...(protects ? [trailerFilter(context)] : []),
 			{
 				name: "envoy.filters.http.router",
 				typed_config: {
@@ -172,11 +172,11 @@ function connectionLife({ gateway, protects, connectionMs }: ListenerContext): o
 }
 
 /** Trailers come after every verdict, so what of them could be taken for a judged header does not reach the Service. */
-const trailerFilter = (): object => ({
+const trailerFilter = ({ loggedHeaders }: ListenerContext): object => ({
 	name: "weir.trailers",
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-		mutations: { request_trailers_mutations: strippedTrailers() },
+		mutations: { request_trailers_mutations: strippedTrailers(loggedHeaders) },
 	},
 });
 

@@ -11,7 +11,7 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { decodeEnvoyResource } from "../../src/xds/registry.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
-import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
 import { exchange, latin1 } from "./wire.js";
 
@@ -20,6 +20,11 @@ const FORGED: Readonly<Record<string, string>> = {
 	"x-weir-variant": "v2",
 	"x-weir-arm": "e/b",
 	"x-forwarded-client-cert": "URI=spiffe://weir.test/admin",
+	"x-forwarded-for": "10.0.0.1",
+	"x-forwarded-host": "admin.test",
+	forwarded: "for=10.0.0.1",
+	cookie: "weir_id=stolen",
+	"x-user-id": "somebody-else",
 	authorization: "Bearer x",
 	dpop: "a.b.c",
 	"x-envoy-original-path": "/admin",
@@ -40,7 +45,8 @@ for (const version of ["1.40.0", "1.36.2"]) {
 		const plan = compile(
 			resourceSet({
 				gateways: [gateway({ tls: tls.gateway })],
-				services: [service("guarded", [variant("v1", upstream)], { access: null })],
+				services: [service("guarded", [variant("v1", upstream), variant("v2", upstream)], { access: null })],
+				experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
 				accessPolicies: [accessPolicy("all", "allow", ["guarded"], { principals: [spiffe("alice")] })],
 			}),
 			EMPTY_STATUS,
@@ -49,8 +55,10 @@ for (const version of ["1.40.0", "1.36.2"]) {
 		for (const one of plan.envoy.listeners) t.ok(decodeEnvoyResource(one), "control can publish it");
 		const envoy = await startEnvoy(t, bootstrapOf(plan), { version });
 		const trailers = { ...FORGED, ...OWN };
+		// HTTP/2 forbids it there.
+		const overHttp1 = { ...trailers, host: "admin.test" };
 		const one = await (await tls.client(envoy.port(), "alice"))();
-		const lines = Object.entries(trailers).map(([name, value]) => `${name.toUpperCase()}: ${value}\r\n`);
+		const lines = Object.entries(overHttp1).map(([name, value]) => `${name.toUpperCase()}: ${value}\r\n`);
 		const { statuses } = await exchange(
 			one,
 			latin1(
