@@ -30,7 +30,8 @@ export interface EventCount {
 
 /**
  * Of the events of a small arm against a large one, which makes the normal law err: whether the statistic is corrected for it.
- * Arms of one size need no correction.
+ * Arms of one size need no correction. "corrected" needs 10 events or more, and as many units without one, in each arm: callers see
+ * to it (EVENTS_MIN); with fewer the correction is larger than what it corrects.
  */
 export type Skewness = "ignored" | "corrected";
 
@@ -69,12 +70,16 @@ export function proportionsTest(
 	const statistic = scoreStatistic(challenger, baseline, family.line(nullValue), skewness);
 	if (!Number.isFinite(statistic)) return { reason: "all units are alike in both arms: there is nothing to test" };
 	const critical = normalIsf(alternative === "two-sided" ? alpha / 2 : alpha);
+	const bound = (side: 1 | -1): number =>
+		skewness === "ignored"
+			? edge(challenger, baseline, 0 + side * critical, family)
+			: correctedEdge(challenger, baseline, 0 + side * critical, family, side, nullValue);
 	return {
 		statistic,
 		degreesOfFreedom: null,
 		...pValuesOf(statistic, Number.POSITIVE_INFINITY, alternative),
-		lower: alternative === "less" ? null : edge(challenger, baseline, critical, family, skewness),
-		upper: alternative === "greater" ? null : edge(challenger, baseline, 0 - critical, family, skewness),
+		lower: alternative === "less" ? null : bound(1),
+		upper: alternative === "greater" ? null : bound(-1),
 	};
 }
 
@@ -105,54 +110,80 @@ export function scoreStatistic(
 /**
  * Of a statistic with this skewness what is normal but for terms of the second order: z − γ(z² − 1)/6 (Gart & Nam, "Approximate
  * interval estimation of the ratio of binomial parameters: a review and corrections for skewness", Biometrics 44, 1988), with
- * Hall's cubic term, by which it rises everywhere ("On the removal of skewness by transformation", JRSS B 54, 1992).
+ * Hall's cubic term, by which it rises with z for a fixed γ ("On the removal of skewness by transformation", JRSS B 54, 1992);
+ * along null values γ changes too, and it need not.
  */
 function normalised(z: number, skewness: number): number {
-	return z - (skewness * (z * z - 1)) / 6 + (skewness * skewness * z ** 3) / 108;
+	const found = z - (skewness * (z * z - 1)) / 6 + (skewness * skewness * z ** 3) / 108;
+	// At the ends nothing varies: z is infinite, or the skewness is.
+	return Number.isNaN(found) && z !== 0 ? z * Number.POSITIVE_INFINITY : found;
 }
 
 /** No statistic of a real sample is larger; the root search wants finite numbers. */
 const STATISTIC_MAX = 1e6;
 
-/** The value at which the statistic equals `critical`: it falls from +∞ to −∞ as the null value grows. */
-function edge(
+/** By how much the statistic exceeds `critical`, by null value. */
+function distanceTo(
 	challenger: EventCount,
 	baseline: EventCount,
 	critical: number,
-	{ line, from, to }: Family,
+	{ line }: Family,
 	skewness: Skewness,
-): number {
-	const distance = (nullValue: number): number => {
+): (nullValue: number) => number {
+	return (nullValue) => {
 		const statistic = scoreStatistic(challenger, baseline, line(nullValue), skewness);
 		if (Number.isNaN(statistic)) return 0 - critical;
 		return Math.max(-STATISTIC_MAX, Math.min(STATISTIC_MAX, statistic)) - critical;
 	};
-	if (skewness === "corrected") return edgeBeside(distance, challenger, baseline, critical, { line, from, to });
+}
+
+/** The value at which the statistic, not corrected, equals `critical`: it falls from +∞ to −∞ as the null value grows. */
+function edge(challenger: EventCount, baseline: EventCount, critical: number, family: Family): number {
+	const { from, to } = family;
+	const distance = distanceTo(challenger, baseline, critical, family, "ignored");
 	if (distance(from) <= 0) return from;
 	if (distance(to) >= 0) return to;
 	return rootOf(distance, from, to, 1e-14);
 }
 
-/** Far out, where nothing varies, the skewness has no bound: so it is looked for around the edge without the correction. */
-function edgeBeside(
-	distance: (nullValue: number) => number,
+/**
+ * Corrected, the statistic need not fall as the null value grows, for the skewness changes with it. So the bound is the edge of
+ * the values around the estimate that are not rejected; where the null value lies beyond and is not rejected either, of those
+ * around it. A bound lies beyond the null value exactly where that is rejected.
+ * @param side 1: the lower bound; −1: the upper one
+ */
+function correctedEdge(
 	challenger: EventCount,
 	baseline: EventCount,
 	critical: number,
 	family: Family,
+	side: 1 | -1,
+	nullValue: number,
 ): number {
-	const plain = edge(challenger, baseline, critical, family, "ignored");
-	const away = distance(plain) > 0 ? 1 : -1;
-	let [near, far] = [plain, plain];
-	for (let step = EDGE_STEP * Math.max(Math.abs(plain), EDGE_STEP); away * distance(far) > 0; step *= 2) {
-		[near, far] = [far, Math.min(family.to, Math.max(family.from, far + away * step))];
-		if (far === near) return far;
-	}
-	return near === far ? near : rootOf(distance, Math.min(near, far), Math.max(near, far), 1e-14);
+	const distance = distanceTo(challenger, baseline, critical, family, "corrected");
+	const isRejected = (value: number): boolean => side * distance(value) >= 0;
+	const unit = Math.max(Math.abs(critical), 1) / EDGE_STEPS;
+	/** The first edge outwards, in steps of the statistic that is not corrected. */
+	const outwards = (start: number): number => {
+		if (isRejected(start)) return start;
+		const z = distanceTo(challenger, baseline, 0, family, "ignored")(start);
+		let near = start;
+		for (let away = unit; ; away += Math.max(unit, away / 8)) {
+			const next = edge(challenger, baseline, z + side * away, family);
+			// Not past the null value: its verdict is known.
+			const far = side * (near - nullValue) > 0 && side * (nullValue - next) > 0 ? nullValue : next;
+			if (isRejected(far)) return rootOf(distance, Math.min(near, far), Math.max(near, far), 1e-14);
+			if (far === family.from || far === family.to) return far;
+			near = far;
+		}
+	};
+	const found = outwards(edge(challenger, baseline, 0, family));
+	if (isRejected(nullValue)) return side * (found - nullValue) < 0 ? nullValue : found;
+	return side * (found - nullValue) < 0 ? found : outwards(nullValue);
 }
 
-/** Of a value, and the least that counts as one: where the search begins. */
-const EDGE_STEP = 1e-3;
+/** Of a critical value: how finely an edge is looked for. */
+const EDGE_STEPS = 16;
 
 function problemOf(arm: string, { n, events }: EventCount): string {
 	if (!Number.isSafeInteger(n) || n < 0) return `the ${arm}'s units are ${n}, not a count`;

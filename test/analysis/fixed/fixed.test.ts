@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { lnGamma } from "../../../src/analysis/distributions/lnGamma.js";
-import { normalIsf } from "../../../src/analysis/distributions/normal.js";
+import { normalIsf, normalSf } from "../../../src/analysis/distributions/normal.js";
 import { difference, relativeLift } from "../../../src/analysis/estimators/contrast.js";
 import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../../src/analysis/estimators/estimate.js";
 import { meanLevel, proportionLevel } from "../../../src/analysis/estimators/level.js";
@@ -255,5 +255,76 @@ t.test(
 			t.ok(before > was, `${before}`);
 			t.ok(now < 1.06, `${now}`);
 		}
+	},
+);
+
+const ALPHAS = [0.05, 0.0125, 0.0005, 0.0000886];
+const SIZES = [
+	[100_000, 2_000_000],
+	[100_000, 900_000],
+	[1_000, 20_000],
+	[100_000, 100_000],
+] as const;
+
+t.test("corrected for skewness, a bound lies beyond the null value exactly where that is rejected", async (t) => {
+	const agree = (
+		challenger: readonly [number, number],
+		baseline: readonly [number, number],
+		nullValue: number,
+		alpha: number,
+	): void => {
+		const [a, b] = [challenger, baseline].map(([events, n]) => ({ n, events }));
+		if (a === undefined || b === undefined) return;
+		for (const [one, other, alternative] of [
+			[a, b, "greater"],
+			[b, a, "less"],
+		] as const) {
+			const value = alternative === "greater" ? nullValue : 1 / nullValue;
+			const found = proportionsTest(one, other, { alternative, nullValue: value, alpha }, "ratio", "corrected");
+			if ("reason" in found) throw new Error(found.reason);
+			const { statistic, lower, upper } = found;
+			const says = `${one.events} of ${one.n} and ${other.events} of ${other.n}, ${value} at ${alpha}: ${JSON.stringify(found)}`;
+			const critical = normalIsf(alpha);
+			const agrees =
+				alternative === "greater"
+					? statistic >= critical === (lower ?? Number.NaN) >= value
+					: statistic <= -critical === (upper ?? Number.NaN) <= value;
+			if (!agrees) t.fail(says);
+		}
+	};
+	agree([20, 2_000], [40, 40_000], 1, normalSf(3.749551837205833));
+	agree([20, 100_000], [40, 2_000_000], 1, normalSf(3.749551837205833));
+	agree([11, 100_000], [20, 900_000], 0.9, 0.0005);
+	for (const alpha of ALPHAS) agree([11, 4_000], [36, 1_000_000], 1, alpha);
+	for (const [n, m] of SIZES)
+		for (const b of [10, 15, 40, 200])
+			for (let a = 10; a < 200; a += a < 24 ? 2 : 25)
+				for (const nullValue of [1, 1.2, 0.9]) for (const alpha of ALPHAS) agree([a, n], [b, m], nullValue, alpha);
+	t.pass("all agree");
+});
+
+t.test(
+	"a corrected bound is the edge of what is not rejected around the estimate, or else around the null value",
+	(t) => {
+		const [challenger, baseline] = [
+			{ n: 2_000, events: 20 },
+			{ n: 40_000, events: 40 },
+		];
+		const at = (slope: number): number => scoreStatistic(challenger, baseline, { slope, offset: 0 }, "corrected");
+		// The estimate is 10. Below it the statistic rises to 4.37 at 1.6, and falls again to 3.35 at 0.7: the null value is in between.
+		for (const [critical, from, to] of [
+			[at(1) - 1e-3, 3, 10],
+			[at(1) + 1e-3, 0.6, 1],
+		] as const) {
+			const hypothesis = { alternative: "greater", nullValue: 1, alpha: normalSf(critical) } as const;
+			const found = proportionsTest(challenger, baseline, hypothesis, "ratio", "corrected");
+			if ("reason" in found) throw new Error(found.reason);
+			const lower = found.lower ?? 0;
+			t.ok(lower > from && lower < to, `${lower}`);
+			t.ok(Math.abs(at(lower) - critical) < 1e-6);
+			for (let value = lower + 1e-3; value < to; value += 0.01)
+				if (at(value) >= critical) t.fail(`${value} is rejected`);
+		}
+		t.end();
 	},
 );
