@@ -57,6 +57,9 @@ export const keptForwardedCert = (): object => ({
 	},
 });
 
+/** By which proxies tell where a request came from, beside `x-forwarded-*`. */
+const FORWARDING = ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
+
 /**
  * Mutations of request trailers on a protected Gateway: nothing has judged them, and servers exist that merge them into
  * the headers (RFC 9110 6.5.1). What the mesh alone may say, where the request came from and went to, identities, credentials,
@@ -64,7 +67,7 @@ export const keptForwardedCert = (): object => ({
  * @param units headers that a unit or a segment is read from
  */
 export function strippedTrailers(units: readonly string[]): readonly object[] {
-	const names = ["host", "forwarded", "cookie", "authorization", "dpop", ...OVERRIDE_HEADERS, ...units];
+	const names = [...FORWARDING, "host", "cookie", "authorization", "dpop", ...OVERRIDE_HEADERS, ...units];
 	return [
 		...strippedHeaders(true),
 		{ remove_on_match: { key_matcher: { prefix: "x-forwarded-", ignore_case: true } } },

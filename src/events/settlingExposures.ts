@@ -1,6 +1,7 @@
 /**
- * Exposures until it is sure that they stand. A request that is refused ends soon after its start, and takes its exposure
- * back; one that is still under way after EXPOSURE_SETTLES_MS counts, whatever becomes of it. And a unit that a
+ * Exposures until it is sure that they stand. A request that is refused ends soon after its head is whole, and takes its
+ * exposure back; one that is still under way EXPOSURE_SETTLES_MS after it was heard of counts, whatever becomes of it. Not
+ * after it began: its client decides how long its head takes. And a unit that a
  * filter makes is first told of when its request ends or when Envoy's periodic entry is written, so of two requests the
  * faster is heard of first, and of two arms the faster. One that waits two periodic intervals is counted with the unit's true
  * first request, and sample-ratio tests see both arms equally far.
@@ -33,12 +34,13 @@ export class SettlingExposures {
 		this.#waiting.delete(keyOf(request));
 	}
 
-	/** Takes out those whose request began long enough before `nowMs`; all where too many wait to keep them. */
+	/** Takes out those that were heard of long enough before `nowMs`; all where too many wait to keep them. */
 	take(nowMs: number): readonly Exposure[] {
 		if (this.#waiting.size > UNIT_CACHE_MAX) return this.takeAll();
 		const settled: Exposure[] = [];
 		for (const [key, { exposure, late }] of this.#waiting) {
-			if (exposure.firstMs > nowMs - (late ? LATE_SETTLES_MS : this.settlesMs)) continue;
+			const { firstMs, receivedMs } = exposure;
+			if (Math.max(receivedMs + this.settlesMs, late ? firstMs + LATE_SETTLES_MS : firstMs) > nowMs) continue;
 			settled.push(exposure);
 			this.#waiting.delete(key);
 		}

@@ -23,6 +23,8 @@ const FORGED: Readonly<Record<string, string>> = {
 	"x-forwarded-for": "10.0.0.1",
 	"x-forwarded-host": "admin.test",
 	forwarded: "for=10.0.0.1",
+	"x-real-ip": "10.0.0.1",
+	via: "1.1 inside",
 	cookie: "weir_id=stolen",
 	"x-user-id": "somebody-else",
 	authorization: "Bearer x",

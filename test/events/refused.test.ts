@@ -81,6 +81,21 @@ t.test("neither exposure nor outcome, whether the refusal comes at once or after
 	t.same(health, [{ variant: "v1", requests: 2, failures: 0 }]);
 });
 
+t.test(
+	"a client that takes its time with the head gains none: an exposure waits from when it is heard of",
+	async (t) => {
+		const rig = await rigOf();
+		t.teardown(() => rig.close());
+		const [unit = ""] = unitsOf("boosted", 1);
+		rig.nowMs = T0 + 5_000;
+		await rig.send([begun(unit, "slow-head")]);
+		await rig.ingest.evidence.evidence(query(metric("errors")));
+		await rig.send([{ ...begun(unit, "slow-head"), kind: "end", ...refusals["no policy allows"] }]);
+		rig.nowMs = T0 + 10_000;
+		t.same((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures, []);
+	},
+);
+
 t.test("what hangs, and what found no server, counts", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
