@@ -144,7 +144,7 @@ export class Acts {
 		if (fingerprint(planned.effects) !== fingerprint(request.effects))
 			throw changedSince("it would do something else now");
 		if (plan !== null && plan.problems.length > 0) throw changedSince("it would not be accepted any more");
-		if (plan !== null) this.rights.demandApprovers(askedBy, rulesAfter(resources, plan));
+		if (plan !== null) this.rights.demandApprovers(rulesAfter(resources, plan));
 		if (!planned.needs.every((need) => this.rights.may(askedBy, need))) {
 			throw changedSince(`${askedBy.subject} may not do it any more`);
 		}
@@ -271,7 +271,7 @@ export class Acts {
 	#demandApprovers(call: ActCall, act: AskedWish, planned: Planned, plan: WishPlan): void {
 		const { revision, resources } = this.store.current;
 		try {
-			this.rights.demandApprovers(call.caller, rulesAfter(resources, plan));
+			this.rights.demandApprovers(rulesAfter(resources, plan));
 		} catch (thrown) {
 			const why = WeirError.from(thrown).message;
 			const refused = { verb: act.verb, revision, result: "refused", why } as const;

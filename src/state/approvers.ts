@@ -5,24 +5,24 @@
 import { WeirError } from "../error.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { requirement } from "./approval.js";
-import type { Caller } from "./caller.js";
 import { ALL_NAMESPACES, type Permissions } from "./permissions.js";
 
 type Rules = Pick<ResourceSet, "roleBindings" | "approvalPolicies">;
 
 /**
- * @param caller who makes the change, and cannot approve the next one too
+ * Whoever makes the change may leave by it: what counts is which admin could ask for the next one, and how many others
+ * could approve that.
  * @throws WeirError `failed-precondition` where a policy would want more others than could approve, and more than before
  */
-export function demandApprovers(permissions: Permissions, caller: Caller, before: Rules, after: Rules): void {
+export function demandApprovers(permissions: Permissions, before: Rules, after: Rules): void {
 	for (const policy of after.approvalPolicies) {
 		// What it takes to change the policy itself is the most that its namespaces want.
 		const { needsIn } = requirement(after.approvalPolicies, "apply", [], [policy]);
 		for (const namespace of policy.spec.namespaces) {
-			const others = permissions.approvers(caller, namespace, after);
+			const others = permissions.approvers(namespace, after);
 			const missing = (needsIn[namespace] ?? 0) - others;
 			const former = requirement(before.approvalPolicies, "apply", [], [policy]).needsIn[namespace] ?? 0;
-			if (missing <= 0 || missing <= former - permissions.approvers(caller, namespace, before)) continue;
+			if (missing <= 0 || missing <= former - permissions.approvers(namespace, before)) continue;
 			const where = namespace === ALL_NAMESPACES ? "all namespaces" : `namespace ${namespace}`;
 			throw new WeirError(
 				"failed-precondition",

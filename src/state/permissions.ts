@@ -55,18 +55,17 @@ export class Permissions {
 	}
 
 	/**
-	 * How many people beside the caller could approve there: bound subjects, and root. Of a bound group nobody knows how
-	 * many it has: it is enough.
+	 * How many others could approve what an admin asks for there. Root may always ask, and has the bound subjects beside
+	 * it; every other admin is an approver too, and has as many with root. Of a bound group nobody knows how many it has:
+	 * it is enough.
 	 */
-	approvers(caller: Caller, namespace: string, { roleBindings }: Pick<ResourceSet, "roleBindings">): number {
+	approvers(namespace: string, { roleBindings }: Pick<ResourceSet, "roleBindings">): number {
 		const subjects = roleBindings
 			.filter(({ spec }) => spec.verbs.includes("approve") || spec.verbs.includes("admin"))
 			.filter(({ spec }) => spec.namespaces.some((one) => one === ALL_NAMESPACES || one === namespace))
 			.flatMap(({ spec }) => spec.subjects);
 		if (subjects.some(isGroup)) return Number.POSITIVE_INFINITY;
-		const people = new Set(["root", ...subjects.map((one) => (this.#admins.has(one) ? "root" : one))]);
-		people.delete(this.personOf(caller));
-		return people.size;
+		return new Set(subjects.filter((one) => !this.#admins.has(one))).size;
 	}
 
 	/** Admin everywhere whatever the bindings say. */

@@ -37,8 +37,8 @@ export class Rights {
 	}
 
 	/** @throws WeirError `failed-precondition` where too few could approve what comes after the change. */
-	demandApprovers(caller: Caller, after: Parameters<typeof demandApprovers>[3]): void {
-		demandApprovers(this.permissions, caller, this.store.current.resources, after);
+	demandApprovers(after: Parameters<typeof demandApprovers>[2]): void {
+		demandApprovers(this.permissions, this.store.current.resources, after);
 	}
 
 	/** @throws WeirError `permission-denied`, recorded. */

@@ -51,3 +51,27 @@ t.test("nor is the role of one of the last approvers taken away", async (t) => {
 	for (const name of ["two", "three"]) await (await as(name)).approve(gone.request.id);
 	await t.rejects((await as("three")).approve(other.request.id), { code: "conflict", message: /void: .* 1 could/ });
 });
+
+t.test("nor does one of them leave: who made the change cannot ask for the next one then", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const admin = binding("one", "admin", ["one"], "['*']");
+	await owner.apply(file([admin, two, policy(2, "[default]")].join("---\n")), now);
+	const leaver = await as("one");
+	const short = { code: "failed-precondition", message: /wants 2 others to approve in namespace default, and 1 could/ };
+	for (const how of [now, dry]) await t.rejects(leaver.delete("RoleBinding", "one", how), short);
+	await t.rejects(
+		leaver.apply(file(admin.replace("[admin]", "[apply]")), now),
+		short,
+		"who only applies approves nothing",
+	);
+	t.match(
+		await leaver.apply(file(admin.replace("[admin]", "[approve]")), dry),
+		{ outcome: "applied", approvals: 2 },
+		"the owner may ask, and both approve",
+	);
+	// With a group beside them there are enough.
+	const added = await owner.apply(file(group), now);
+	if (added.outcome !== "pending") throw new Error(added.outcome);
+	for (const name of ["one", "two"]) await (await as(name)).approve(added.request.id);
+	t.match(await leaver.delete("RoleBinding", "one", now), { outcome: "pending" });
+});
