@@ -98,11 +98,15 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 		// Who is refused whatever the Variant takes no part where eligibility matters.
 		if (judges && place.eligible !== null) place = service.outside;
 	} else if (ours && (judges || judge.shadow !== null)) {
-		const request = accessRequest(knowledge, question, principal, token);
-		const under = (variant: string): Verdict => authorised(judge, { ...request, variant }, question.principal);
-		if (judges && place.eligible?.every((variant) => under(variant).allowed) === false) place = service.outside;
-		verdict = judges ? under(place.variant) : OPEN;
-		if (judge.shadow !== null) shadow ??= judge.shadow({ ...request, variant: place.variant });
+		let request = accessRequest(knowledge, question, principal, token, place.variant);
+		const eligible = (variant: string): boolean =>
+			authorised(judge, { ...request, variant }, question.principal).allowed;
+		if (judges && place.eligible !== null && !place.eligible.every(eligible)) {
+			place = service.outside;
+			request = { ...request, variant: place.variant };
+		}
+		verdict = judges ? authorised(judge, request, question.principal) : OPEN;
+		if (judge.shadow !== null) shadow ??= judge.shadow(request);
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;
@@ -150,17 +154,18 @@ function authorised(judge: CompiledService, request: AccessRequest, peer: string
 	return own.reason === "forbidden" ? own : verdict;
 }
 
-/** Of which the Variant is not known yet. */
 function accessRequest(
 	{ tables, nowMs }: Knowledge,
 	{ method, path, gateway }: Question,
 	principal: string | null,
 	token: TokenAnswer,
-): Omit<AccessRequest, "variant"> {
+	variant: string,
+): AccessRequest {
 	return {
 		principal,
 		method,
 		path: withoutQuery(path),
+		variant,
 		token: token !== null && "token" in token ? token.token : null,
 		region: tables.get(null)?.region(gateway) ?? null,
 		nowMs: nowMs(),
