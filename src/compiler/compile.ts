@@ -112,7 +112,13 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const called = open.filter((compiled) => compiled.table.callout !== null);
 	const asksSidecar = sidecar === "always" || called.length > 0;
 	const cookies = units.some(({ from }) => from === "cookie");
-	const lateUnits = claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
+	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it (events/requestRow.ts).
+	const lateUnits =
+		claims.length > 0 ||
+		open.some(
+			({ table: { callout, access, experiments } }) =>
+				callout?.assignment === true || (experiments.length > 0 && !isOpen(access)),
+		);
 	return {
 		version,
 		envoy: {

@@ -4,6 +4,7 @@
  */
 import { armVariants, judgedApart } from "../access/eligibility.js";
 import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../access/policy.js";
+import { isOpen } from "../access/table.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { contentHash } from "../assignment/hash.js";
 import { sharePoints } from "../assignment/region.js";
@@ -21,7 +22,10 @@ import { Generations } from "./generations.js";
 
 export interface ReadableExperiment {
 	readonly table: ExperimentTable;
-	/** A filter makes the unit: no start entry carries it. */
+	/**
+	 * A filter makes the unit, so that no start entry carries it; or a filter may refuse its request, so that nobody is
+	 * exposed before it is sent on.
+	 */
 	readonly lateUnit: boolean;
 	readonly assignment: Assignment;
 	/** Who may not use each arm's Variant is outside, though the unit lies in the slot. */
@@ -168,7 +172,7 @@ function readableExperiment(
 	const table: ExperimentTable = { ...stored, unit: stored.unit ?? { from: "header", header: unitHeader } };
 	return {
 		table,
-		lateUnit: table.unit.from !== "header",
+		lateUnit: table.unit.from !== "header" || (access !== undefined && !isOpen(access)),
 		assignment: compileAssignment(table),
 		byEligibility: access !== undefined && judgedApart(access, armVariants(table), defaultVariant) !== null,
 		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,

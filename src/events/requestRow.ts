@@ -10,6 +10,7 @@ import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } fro
 import { corePoints, type ReadableExperiment, type ReadablePlan, type ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
 import { isRefusedForVariant, reachedRouter } from "./refusal.js";
+import { wasSentOn } from "./requestDetails.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
 
 /** One row of `entries`; see schema.ts. */
@@ -121,12 +122,18 @@ export function readEntry(
 	const experiment = service.experiments.get(route.experiment);
 	if (experiment === undefined) return UNREADABLE;
 	const late = experiment.lateUnit;
-	// A header unit is told of at start and end; one that a filter makes, at its first periodic entry and at the end.
-	if (entry.kind === (late ? "start" : "periodic")) return IGNORED;
+	// A header unit is told of at start and end; one that a filter makes or may refuse, once it is sent on, and at the end.
+	if (entry.kind === (late ? "start" : "periodic") || isHeldBack(entry)) return IGNORED;
 	const unit = unitOfHeader(entry, experiment);
 	if (unit === null) return UNREADABLE;
 	return rowOf(entry, { service, plan: route.version, experiment, unit, late }, context, receivedMs);
 }
+
+/**
+ * Still open and not sent on: a filter is at work, or it was refused by a client that does not take the answer (one of
+ * HTTP/2 decides when it does), and nobody may be exposed by that.
+ */
+const isHeldBack = (entry: AccessLogEntry): boolean => entry.kind === "periodic" && !wasSentOn(entry);
 
 /** The unit in the header that the plan says; null where there is none, or the unit is in no header. */
 export function unitOfHeader(entry: AccessLogEntry, { table: { unit } }: ReadableExperiment): string | null {
@@ -149,7 +156,7 @@ function readSidecars(
 	receivedMs: number,
 ): Reading {
 	// Written before the filters.
-	if (entry.kind === "start") return IGNORED;
+	if (entry.kind === "start" || isHeldBack(entry)) return IGNORED;
 	const answer = sidecarAnswer(entry);
 	if (answer === null || answer.service === null) {
 		// It was not asked, did not answer or knew no such Service: the request is outside, and counts for health alone.

@@ -102,6 +102,7 @@ t.test("what hangs, and what found no server, counts", async (t) => {
 	const [one = "", two = "", three = ""] = unitsOf("boosted", 3);
 	await rig.send([
 		begun(one, "hangs"),
+		{ ...begun(one, "hangs"), kind: "periodic" },
 		begun(two, "no-server"),
 		{ ...begun(two, "no-server"), kind: "end", status: 503, codeDetails: "no_healthy_upstream", flag: 2 },
 		begun(three, "left"),
@@ -142,7 +143,7 @@ t.test("where the sidecar assigns, too: also what a periodic entry had told", as
 	const said = { plan: "late", service: "shop", experiment: "models", arm: "control", variant: "v1", unit };
 	const entry = { unit: null, requestId: "r", startMs: T0, plan: "late", said };
 	rig.nowMs = T0 + 1_100;
-	await rig.send([{ ...entry, kind: "periodic" }]);
+	await rig.send([{ ...entry, kind: "periodic", attempts: 0 }]);
 	await rig.ingest.evidence.evidence(query(metric("errors")));
 	await rig.send([
 		{

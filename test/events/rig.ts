@@ -136,6 +136,8 @@ export function query(...metrics: readonly EvidenceMetric[]): EvidenceQuery {
 
 export interface Entry {
 	readonly kind: "start" | "periodic" | "end";
+	/** How often it was sent to an upstream by then; of a periodic entry once where nothing is said. */
+	readonly attempts?: number;
 	readonly unit?: string | null;
 	readonly requestId: string;
 	readonly startMs: number;
@@ -208,6 +210,8 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 		struct.join().join().join();
 	}
 	writer.tag(19, 2).string(entry.routeName ?? `weir|${entry.plan ?? "p1"}|shop|${experiment}`);
+	const attempts = entry.attempts ?? (entry.kind === "periodic" ? 1 : 0);
+	if (attempts > 0) writer.tag(24, 0).uint32(attempts);
 	if (entry.kind === "end") {
 		writer
 			.tag(23, 2)

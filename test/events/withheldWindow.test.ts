@@ -1,0 +1,84 @@
+/**
+ * A client of HTTP/2 decides when it takes a refusal: Envoy ends its request only then. Until that, and after it, the
+ * request makes nobody one of the Experiment; one that an allowed client left open at an upstream does.
+ */
+import { once } from "node:events";
+import { connect } from "node:http2";
+import t from "tap";
+import { compile } from "../../src/compiler/compile.js";
+import type { PlanTable } from "../../src/compiler/plan.js";
+import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
+import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { startUpstream } from "../fixtures/upstream.js";
+import { metric, query, startRig } from "./rig.js";
+
+t.test("a refusal that is not taken exposes nobody", { timeout: 60_000 }, async (t) => {
+	const tls = await mutualTls(t);
+	const hanging = await startUpstream(t, () => undefined);
+	const plans = new Map<string, PlanTable>();
+	const rig = await startRig({
+		plans: async (name) => plans.get(name) ?? null,
+		clock: Date.now,
+		exposureSettlesMs: EXPOSURE_SETTLES_MS,
+	});
+	t.teardown(() => rig.close());
+	const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
+	const plan = compile(
+		resourceSet({
+			gateways: [gateway({ tls: tls.gateway })],
+			services: [service("guarded", [variant("v1", hanging), variant("v2", hanging)], { access: null })],
+			experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
+			accessPolicies: [accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice")] })],
+		}),
+		EMPTY_STATUS,
+		{ collectors },
+	);
+	plans.set(plan.version, plan.table);
+	const envoy = await startEnvoy(t, bootstrapOf(plan, collectors));
+	const open = async (caller: string) => {
+		const { certificate, privateKey } = await tls.ca.issue({ spiffeId: spiffe(caller) });
+		const session = connect(`https://127.0.0.1:${envoy.port()}`, {
+			ca: tls.ca.certificate,
+			cert: certificate,
+			key: privateKey,
+			servername: "gateway.test",
+			ALPNProtocols: ["h2"],
+			// No byte of an answer's body may come.
+			settings: { initialWindowSize: 0 },
+		});
+		t.teardown(() => session.destroy());
+		return (unit: string) => {
+			const stream = session.request({ ":path": "/", ":authority": "guarded.test", "x-user-id": unit });
+			stream.on("error", () => undefined);
+			return stream;
+		};
+	};
+	const exposed = async (): Promise<number> => {
+		const { arms } = await rig.ingest.evidence.evidence({
+			...query(metric("errors")),
+			experiment: "e",
+			service: "guarded",
+		});
+		return arms.reduce((sum, { exposedUnits }) => sum + exposedUnits, 0);
+	};
+	const until = async (units: number): Promise<void> => {
+		for (let tries = 0; (await exposed()) < units; tries++) {
+			if (tries > 300) throw new Error(`no ${units} units: ${rig.lines.join("\n")}`);
+			await new Promise((resolve) => setTimeout(resolve, 50));
+		}
+	};
+	const [stranger, alice] = [await open("stranger"), await open("alice")];
+	const refused = Array.from({ length: 50 }, (_, index) => stranger(`forged-${index}`));
+	for (const one of refused) t.equal((await once(one, "response"))[0][":status"], 403);
+	// She began later, so that by the time she counts they would.
+	alice("hers");
+	await until(1);
+	t.equal(await exposed(), 1, "hers alone, while the refusals are not taken");
+	for (const one of refused) one.close(8);
+	alice("hers-again");
+	await until(2);
+	t.equal(await exposed(), 2, "hers alone, when they have ended");
+});
