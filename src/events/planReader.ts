@@ -130,12 +130,21 @@ function readable(table: PlanTable): ReadablePlan {
 				triedRules: service.access === undefined ? null : triedRules(service.access),
 				callout: service.callout ?? null,
 				judgeVariant:
-					service.access !== undefined && judgesVariants(service.access) ? judge(service.access, service.name) : null,
+					service.access !== undefined && judgesVariants(service.access) && isKnownHere(service.access)
+						? judge(service.access, service.name)
+						: null,
 				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one, service)])),
 			},
 		]),
 	);
 }
+
+/**
+ * Whether what the log keeps (caller, method, path) is all that the rules forbid by. Else a user who is forbidden everything
+ * would seem to be refused for the Variant.
+ */
+const isKnownHere = ({ policies }: AccessTable): boolean =>
+	policies.every(({ action, shadow, more }) => action !== "deny" || shadow || more === null);
 
 /** Compiled at the first question: most plans are never asked one. */
 function judge(access: AccessTable, service: string): (request: AccessRequest) => Verdict {

@@ -1,6 +1,6 @@
 /** Who is refused, or leaves before a verdict, is nobody of the Experiment, whichever ids they send. */
 import t from "tap";
-import type { AccessTable } from "../../src/compiler/plan.js";
+import type { AccessTable, MoreConditions } from "../../src/compiler/plan.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { CALLOUT, type Entry, EXPERIMENT, metric, planWith, query, startRig, unitsOf } from "./rig.js";
 
@@ -19,13 +19,41 @@ const allow = (name: string, principal: string, variants: readonly string[]): Ac
 const byVariant = planWith(EXPERIMENT, {
 	access: { open: false, policies: [allow("all", APP, []), allow("some", "spiffe://a/v1-only", ["v1"])] },
 });
+const BANNED: MoreConditions = {
+	users: [],
+	groups: ["banned"],
+	tenants: [],
+	purposes: [],
+	claims: [],
+	pathTemplates: [],
+	regions: [],
+	schedule: null,
+	validFromMs: null,
+	validUntilMs: null,
+	condition: null,
+};
 const late = planWith(
 	{ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } },
 	{ callout: CALLOUT, access: { open: false, policies: [allow("all", APP, [])] } },
 );
+/** The same, and a group is forbidden everything: the log says of nobody whether it is of it. */
+const byGroup = planWith(EXPERIMENT, {
+	access: {
+		open: false,
+		policies: [
+			allow("all", APP, []),
+			allow("some", "spiffe://a/v1-only", ["v1"]),
+			{ ...allow("banned", APP, []), action: "deny", principals: [], more: BANNED },
+		],
+	},
+});
+const plans = new Map([
+	["late", late],
+	["by-group", byGroup],
+]);
 const rigOf = () =>
 	startRig({
-		plans: async (version) => (version === "late" ? late : byVariant),
+		plans: async (version) => plans.get(version) ?? byVariant,
 		exposureSettlesMs: EXPOSURE_SETTLES_MS,
 	});
 
@@ -99,7 +127,7 @@ t.test(
 t.test("what hangs, and what found no server, counts", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
-	const [one = "", two = "", three = ""] = unitsOf("boosted", 3);
+	const [one = "", two = "", three = "", four = ""] = unitsOf("boosted", 4);
 	await rig.send([
 		begun(one, "hangs"),
 		{ ...begun(one, "hangs"), kind: "periodic" },
@@ -114,11 +142,22 @@ t.test("what hangs, and what found no server, counts", async (t) => {
 			flag: 15,
 			cluster: "shop/v2",
 		},
+		// Left while it waited in the queue of a busy upstream.
+		{ ...begun(four, "queued"), kind: "periodic" },
+		{
+			...begun(four, "queued"),
+			kind: "end",
+			status: 0,
+			codeDetails: "downstream_remote_disconnect",
+			flag: 15,
+			cluster: "",
+			attempts: 1,
+		},
 	]);
 	rig.nowMs = T0 + 10_000;
 	const { arms, exposures } = await rig.ingest.evidence.evidence(query(metric("errors")));
-	t.same(counts(exposures), [{ boosted: 3, control: 0 }]);
-	t.match(arms[0]?.metrics.errors, { n: 3, mean: 1 });
+	t.same(counts(exposures), [{ boosted: 4, control: 0 }]);
+	t.match(arms[0]?.metrics.errors, { n: 4, mean: 1 });
 });
 
 t.test("a denial is the arm's where the caller may use another arm's Variant", async (t) => {
@@ -134,6 +173,16 @@ t.test("a denial is the arm's where the caller may use another arm's Variant", a
 	const { arms, exposures } = await rig.ingest.evidence.evidence(query(metric("errors")));
 	t.same(counts(exposures), [{ boosted: 1, control: 0 }]);
 	t.match(arms[0]?.metrics.errors, { n: 1, mean: 1 });
+});
+
+t.test("a denial is nobody's where something may be forbidden that the log does not say", async (t) => {
+	const rig = await rigOf();
+	t.teardown(() => rig.close());
+	const [unit = ""] = unitsOf("boosted", 1);
+	const entry = { ...begun(unit, unit), plan: "by-group" };
+	await rig.send([entry, { ...entry, kind: "end", ...NOBODY, principal: "spiffe://a/v1-only" }]);
+	rig.nowMs = T0 + 10_000;
+	t.same((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures, []);
 });
 
 t.test("where the sidecar assigns, too: also what a periodic entry had told", async (t) => {
