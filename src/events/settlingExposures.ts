@@ -40,7 +40,7 @@ export class SettlingExposures {
 		const settled: Exposure[] = [];
 		for (const [key, { exposure, late }] of this.#waiting) {
 			const { firstMs, receivedMs } = exposure;
-			if (Math.max(receivedMs + this.settlesMs, late ? firstMs + LATE_SETTLES_MS : firstMs) > nowMs) continue;
+			if (receivedMs + this.settlesMs > nowMs || (late && firstMs + LATE_SETTLES_MS > nowMs)) continue;
 			settled.push(exposure);
 			this.#waiting.delete(key);
 		}
