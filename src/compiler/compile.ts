@@ -112,13 +112,10 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const called = open.filter((compiled) => compiled.table.callout !== null);
 	const asksSidecar = sidecar === "always" || called.length > 0;
 	const cookies = units.some(({ from }) => from === "cookie");
-	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it (events/requestRow.ts).
-	const lateUnits =
-		claims.length > 0 ||
-		open.some(
-			({ table: { callout, access, experiments } }) =>
-				callout?.assignment === true || (experiments.length > 0 && !isOpen(access)),
-		);
+	const protects = table.services.some(({ access }) => !isOpen(access));
+	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
+	// (events/requestRow.ts). Whatever Experiments there are: the listener is not drained for one that comes or ends.
+	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,
 		envoy: {
@@ -128,7 +125,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 				listener({
 					gateway,
 					collectors,
-					protects: table.services.some(({ access }) => !isOpen(access)),
+					protects,
 					loggedHeaders,
 					units,
 					keySets,
