@@ -3,11 +3,11 @@
  * not be found. Where this names nothing, and changedSettings (policySettings.ts) names nothing, nobody is let in who was not.
  * The other way round it is careful, not exact: a deny written anew with the same meaning is named too.
  */
-import type { AccessTable, MoreConditions, PolicyTable } from "../compiler/plan.js";
+import type { AccessTable, PolicyTable } from "../compiler/plan.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { type PathShape, shapesOf } from "./policyPaths.js";
 import { ANYONE, principalPrefix } from "./principal.js";
-import { accessTable, judgesPaths, judgesUsers, namesCaller } from "./table.js";
+import { accessTable, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "./table.js";
 
 /** Each in words, such as `deny removed: no-interns, of Service shop`. */
 export function loosened(before: ResourceSet, after: ResourceSet): readonly string[] {
@@ -49,23 +49,9 @@ function loosenedRules(before: AccessTable, after: AccessTable): readonly string
 const enforced = ({ policies }: AccessTable): ReadonlyMap<string, PolicyTable> =>
 	new Map(policies.filter(({ shadow }) => !shadow).map((policy) => [policy.name, policy]));
 
-const NONE: MoreConditions = {
-	users: [],
-	groups: [],
-	tenants: [],
-	purposes: [],
-	claims: [],
-	pathTemplates: [],
-	regions: [],
-	schedule: null,
-	validFromMs: null,
-	validUntilMs: null,
-	condition: null,
-};
-
 /** Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is. */
 function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
-	const [more, less] = [wide.more ?? NONE, narrow.more ?? NONE];
+	const [more, less] = [wide.more ?? NO_MORE, narrow.more ?? NO_MORE];
 	const covered: Readonly<Record<string, boolean>> = {
 		principals: contains(wide.principals, narrow.principals, isPrincipalWithin),
 		users: contains(more.users, less.users, isUserWithin),

@@ -67,6 +67,21 @@ export function accessTable(
 	};
 }
 
+/** As if none of them were used. */
+export const NO_MORE: MoreConditions = {
+	users: [],
+	groups: [],
+	tenants: [],
+	purposes: [],
+	claims: [],
+	pathTemplates: [],
+	regions: [],
+	schedule: null,
+	validFromMs: null,
+	validUntilMs: null,
+	condition: null,
+};
+
 /** null where none of them is used, so that a table of plain rules stays small. */
 function moreConditions(spec: AccessPolicy["spec"]): MoreConditions | null {
 	const { users, groups, tenants, purposes, claims, pathTemplates, regions } = spec;

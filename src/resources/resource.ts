@@ -285,6 +285,12 @@ export function qualifiedName(metadata: { readonly name: string; readonly namesp
 	return metadata.namespace === "default" ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
+/** Of a qualified name. */
+export function namespaceOf(qualified: string): string {
+	const cut = qualified.indexOf("/");
+	return cut < 0 ? "default" : qualified.slice(0, cut);
+}
+
 /** A unit source in words, e.g. `header x-user-id`. Two Experiments assign the same units only if these are equal. */
 export function unitText(unit: UnitSource): string {
 	if (unit.from === "header") return `header ${unit.header}`;

@@ -5,7 +5,7 @@
  */
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
-import type { Resource, ResourceSet } from "../resources/resource.js";
+import { namespaceOf, type Resource, type ResourceSet } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import { type ActCall, record } from "./actRecord.js";
 import {
@@ -28,7 +28,7 @@ import type { PolicyRecord } from "./policyHistory.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import type { Rights } from "./rights.js";
 import type { ApplyResult, Store } from "./store.js";
-import { namespaceOf, visibleProblems } from "./visible.js";
+import { visibleProblems } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
 
 export interface Pending {

@@ -2,7 +2,13 @@
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { referencesOf } from "../resources/reference.js";
-import { type ApprovalPolicy, type Experiment, qualifiedName, type Resource } from "../resources/resource.js";
+import {
+	type ApprovalPolicy,
+	type Experiment,
+	namespaceOf,
+	qualifiedName,
+	type Resource,
+} from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import {
 	type AskedAct,
@@ -23,7 +29,7 @@ import { promotionsEased } from "./promotionEased.js";
 import { concerned } from "./requestSight.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import { onlyTakesAway } from "./takenAway.js";
-import { type MayRead, namespaceOf } from "./visible.js";
+import type { MayRead } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
 
 /** The state as it stands, and what the caller may see of it. */

@@ -7,11 +7,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { WeirError } from "../error.js";
 import { POLICY_HISTORY_BYTES_MAX, POLICY_HISTORY_MAX } from "../limits.js";
-import type { Kind } from "../resources/resource.js";
+import { type Kind, namespaceOf } from "../resources/resource.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { Target } from "./deletion.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
-import { namespaceOf } from "./visible.js";
 import type { ResourceChange, WishPlan } from "./wishes.js";
 
 const KINDS: ReadonlySet<Kind> = new Set(["AccessPolicy", "DataClass"]);

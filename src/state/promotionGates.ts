@@ -3,7 +3,9 @@
  * the act happens only on what they said yes to. Where approval is needed they are asked with the last one, when it would
  * happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as an admin.
  */
+
 import { WeirError } from "../error.js";
+import { namespaceOf } from "../resources/resource.js";
 import { gateHost, gateQuestion, gatesAt } from "../rollout/gate.js";
 import type { Webhook } from "../rollout/ports.js";
 import { type ActCall, record } from "./actRecord.js";
@@ -11,7 +13,6 @@ import type { Acts } from "./acts.js";
 import { APPROVAL_RECORDS, type ApprovalRequest, fingerprint, isWish } from "./approval.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import type { Store } from "./store.js";
-import { namespaceOf } from "./visible.js";
 
 export class PromotionGates {
 	constructor(

@@ -7,7 +7,7 @@ import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } f
 import { standingConditions } from "../resources/checkConditions.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { resourceTitle } from "../resources/position.js";
-import { qualifiedName } from "../resources/resource.js";
+import { namespaceOf, qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
 import type { EvidenceSource } from "../rollout/ports.js";
 import { refusalsOf } from "../rollout/refusal.js";
@@ -27,7 +27,7 @@ import { readiness } from "./readiness.js";
 import { serviceOf } from "./resourceSet.js";
 import type { StandingFault } from "./standingFaults.js";
 import type { ApplyResult, Store } from "./store.js";
-import { namespaceOf, visibleState } from "./visible.js";
+import { visibleState } from "./visible.js";
 import { type GatewayAlarm, type PolicyHistoryAnswer, policyChange, requestAnswer, type StatusAnswer } from "./wire.js";
 
 export interface PublicDoor {

@@ -5,11 +5,11 @@
 import { resourcesOf } from "../resources/kinds.js";
 import { parseResources } from "../resources/parse.js";
 import { referencesOf } from "../resources/reference.js";
-import type { Resource } from "../resources/resource.js";
+import { namespaceOf, type Resource } from "../resources/resource.js";
 import type { ApprovalRequest, AskedAct } from "./approval.js";
 import { splitDocuments } from "./documents.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
-import { type MayRead, namespaceOf } from "./visible.js";
+import type { MayRead } from "./visible.js";
 
 const HIDDEN = "(of another namespace)";
 

@@ -5,10 +5,9 @@
 import { compileTable } from "../compiler/compile.js";
 import { DECLARED_TABLE_BYTES_MAX, NAMESPACE_DECLARED_BYTES_MAX, NAMESPACE_TABLE_BYTES_MAX } from "../limits.js";
 import { resourceSet } from "../resources/kinds.js";
-import type { Problem } from "../resources/resource.js";
+import { namespaceOf, type Problem } from "../resources/resource.js";
 import type { Status } from "../rollout/status.js";
 import type { StoredResource } from "./database.js";
-import { namespaceOf } from "./visible.js";
 
 type Bytes = ReadonlyMap<string, number>;
 

@@ -2,17 +2,11 @@
 import { NOT_GRANTED } from "../resources/checkReference.js";
 import { KINDS, resourceSet, resourcesOf } from "../resources/kinds.js";
 import { resourceTitle } from "../resources/position.js";
-import type { Problem, Resource, ResourceSet } from "../resources/resource.js";
+import { namespaceOf, type Problem, type Resource, type ResourceSet } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 
 /** Whether the caller may read a namespace; `*` = all of them. */
 export type MayRead = (namespace: string) => boolean;
-
-/** Of an Experiment or any other resource, by qualified name. */
-export function namespaceOf(qualified: string): string {
-	const cut = qualified.indexOf("/");
-	return cut < 0 ? "default" : qualified.slice(0, cut);
-}
 
 export function visibleState({ revision, resources, status }: State, mayRead: MayRead): State {
 	const own = <V>(entries: Readonly<Record<string, V>>): Record<string, V> =>

@@ -16,6 +16,7 @@ import { parseResources } from "../resources/parse.js";
 import {
 	type Experiment,
 	type Kind,
+	namespaceOf,
 	type Problem,
 	qualifiedName,
 	type Resource,
@@ -30,7 +31,6 @@ import type { Target } from "./deletion.js";
 import { splitDocuments } from "./documents.js";
 import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
 import { roomProblems } from "./room.js";
-import { namespaceOf } from "./visible.js";
 
 export interface SourceFile {
 	readonly name: string;

@@ -1,4 +1,5 @@
 /** What a client refuses, and whose it is by its words. Pure. */
+import { namespaceOf } from "../resources/resource.js";
 
 /** One resource that the client refuses of what it should have. */
 export interface Refused {
@@ -21,12 +22,6 @@ export const namespacesIn = (errors: readonly Refused[]): ReadonlySet<string> =>
 			return name === undefined ? [] : [namespaceOf(name)];
 		}),
 	);
-
-/** Of a qualified name. */
-export function namespaceOf(name: string): string {
-	const cut = name.indexOf("/");
-	return cut < 0 ? "default" : name.slice(0, cut);
-}
 
 /** Words that came for Services of several namespaces. */
 export function sharedOf(errors: readonly Refused[]): readonly string[] {

@@ -4,6 +4,7 @@
  */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type ClientHttp2Session, connect as connectHttp2, type Settings } from "node:http2";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +22,8 @@ export interface MutualTls {
 	client(port: number, name: string): Promise<() => Promise<Socket>>;
 	/** A client with any certificate, or none. */
 	clientWith(port: number, certificate: IssuedCertificate | null): () => Promise<Socket>;
+	/** An HTTP/2 client with that SPIFFE id. */
+	http2(port: number, name: string, settings?: Settings): Promise<ClientHttp2Session>;
 }
 
 /** @param clientCa false = the Gateway asks for no client certificate */
@@ -55,5 +58,18 @@ export async function mutualTls(t: { teardown(run: () => Promise<void>): unknown
 		},
 		client: async (port, name) => clientWith(port, await ca.issue({ spiffeId: spiffe(name) })),
 		clientWith,
+		async http2(port, name, settings = {}) {
+			const own = await ca.issue({ spiffeId: spiffe(name) });
+			const session = connectHttp2(`https://127.0.0.1:${port}`, {
+				ca: ca.certificate,
+				cert: own.certificate,
+				key: own.privateKey,
+				servername: "gateway.test",
+				ALPNProtocols: ["h2"],
+				settings,
+			});
+			t.teardown(async () => session.destroy());
+			return session;
+		},
 	};
 }

@@ -3,7 +3,6 @@
  * not reach it, and what is the Service's own does.
  */
 import { once } from "node:events";
-import { connect } from "node:http2";
 import t from "tap";
 import { OVERRIDE_HEADERS } from "../../src/access/canonical.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -68,15 +67,7 @@ for (const version of ["1.40.0", "1.36.2"]) {
 			),
 		);
 		t.same(statuses, [200]);
-		const own = await tls.ca.issue({ spiffeId: spiffe("alice") });
-		const session = connect(`https://127.0.0.1:${envoy.port()}`, {
-			ca: tls.ca.certificate,
-			cert: own.certificate,
-			key: own.privateKey,
-			servername: "gateway.test",
-			ALPNProtocols: ["h2"],
-		});
-		t.teardown(() => session.destroy());
+		const session = await tls.http2(envoy.port(), "alice");
 		const stream = session.request(
 			{ ":method": "POST", ":path": "/x", ":scheme": "https", ":authority": "guarded.test" },
 			{ waitForTrailers: true },

@@ -7,6 +7,7 @@
  * Run: `node dist/test/bench/verdict.js`; the last line is `RESULT {"usAt1000":…,"costRatio10000to10":…}`.
  */
 import { type AccessRequest, compileAccess } from "../../src/access/policy.js";
+import { NO_MORE } from "../../src/access/table.js";
 import type { VerifiedToken } from "../../src/access/token.js";
 import type { AccessTable, MoreConditions, PolicyTable } from "../../src/compiler/plan.js";
 import { median } from "./native/median.js";
@@ -15,20 +16,6 @@ const ROUNDS = 21;
 const ASKED = 40_000;
 const SIZES = [10, 1_000, 10_000] as const;
 const NOW_MS = Date.UTC(2026, 5, 3, 10, 30);
-
-const NO_MORE: MoreConditions = {
-	users: [],
-	groups: [],
-	tenants: [],
-	purposes: [],
-	claims: [],
-	pathTemplates: [],
-	regions: [],
-	schedule: null,
-	validFromMs: null,
-	validUntilMs: null,
-	condition: null,
-};
 
 type Fields = Partial<Omit<PolicyTable, "more">> & { readonly more?: Partial<MoreConditions> };
 

@@ -270,3 +270,23 @@ t.test("a promoted Variant that is not declared any more serves nobody: the decl
 	const { table } = build(set, { experiments: {}, services: { s: { defaultVariant: "v2" } } });
 	t.equal(table.services[0]?.defaultVariant, "v1");
 });
+
+t.test("an Experiment that comes or ends changes no listener: Envoy would drain its connections", (t) => {
+	const logged = { accessLogSocket: "/run/als.sock", tracesSocket: null, traceSamplingPercent: 0 };
+	const one = experiment("e", "a", [1, 1], { stepsPpm: [1_000_000] });
+	const ended = { experiments: { e: experimentStatus(one, { phase: "RolledBack", allocationPpm: 0 }) }, services: {} };
+	for (const rules of [{}, { variants: ["v1"] }]) {
+		const set = {
+			services: [service("a", variants, { access: null })],
+			accessPolicies: [accessPolicy("may", "allow", ["a"], { principals: ["spiffe://mesh/web"], ...rules })],
+		};
+		// As control compiles for the Envoys that it serves.
+		const listeners = (resources: ResourceSet, status?: Status) =>
+			build(resources, status, { collectors: logged, sidecar: "always" }).envoy.listeners;
+		const without = listeners(resourceSet(set));
+		t.ok(without.length > 0);
+		t.same(listeners(resourceSet({ ...set, experiments: [one] })), without, "one that runs");
+		t.same(listeners(resourceSet({ ...set, experiments: [one] }), ended), without, "one that has ended");
+	}
+	t.end();
+});

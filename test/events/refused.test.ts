@@ -1,6 +1,7 @@
 /** Who is refused, or leaves before a verdict, is nobody of the Experiment, whichever ids they send. */
 import t from "tap";
-import type { AccessTable, MoreConditions } from "../../src/compiler/plan.js";
+import { NO_MORE } from "../../src/access/table.js";
+import type { AccessTable } from "../../src/compiler/plan.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { CALLOUT, type Entry, EXPERIMENT, metric, planWith, query, startRig, unitsOf } from "./rig.js";
 
@@ -19,19 +20,6 @@ const allow = (name: string, principal: string, variants: readonly string[]): Ac
 const byVariant = planWith(EXPERIMENT, {
 	access: { open: false, policies: [allow("all", APP, []), allow("some", "spiffe://a/v1-only", ["v1"])] },
 });
-const BANNED: MoreConditions = {
-	users: [],
-	groups: ["banned"],
-	tenants: [],
-	purposes: [],
-	claims: [],
-	pathTemplates: [],
-	regions: [],
-	schedule: null,
-	validFromMs: null,
-	validUntilMs: null,
-	condition: null,
-};
 const late = planWith(
 	{ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } },
 	{ callout: CALLOUT, access: { open: false, policies: [allow("all", APP, [])] } },
@@ -43,7 +31,7 @@ const byGroup = planWith(EXPERIMENT, {
 		policies: [
 			allow("all", APP, []),
 			allow("some", "spiffe://a/v1-only", ["v1"]),
-			{ ...allow("banned", APP, []), action: "deny", principals: [], more: BANNED },
+			{ ...allow("banned", APP, []), action: "deny", principals: [], more: { ...NO_MORE, groups: ["banned"] } },
 		],
 	},
 });

@@ -3,7 +3,6 @@
  * request makes nobody one of the Experiment; one that an allowed client left open at an upstream does.
  */
 import { once } from "node:events";
-import { connect } from "node:http2";
 import t from "tap";
 import { compile } from "../../src/compiler/compile.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
@@ -39,17 +38,8 @@ t.test("a refusal that is not taken exposes nobody", { timeout: 60_000 }, async 
 	plans.set(plan.version, plan.table);
 	const envoy = await startEnvoy(t, bootstrapOf(plan, collectors));
 	const open = async (caller: string) => {
-		const { certificate, privateKey } = await tls.ca.issue({ spiffeId: spiffe(caller) });
-		const session = connect(`https://127.0.0.1:${envoy.port()}`, {
-			ca: tls.ca.certificate,
-			cert: certificate,
-			key: privateKey,
-			servername: "gateway.test",
-			ALPNProtocols: ["h2"],
-			// No byte of an answer's body may come.
-			settings: { initialWindowSize: 0 },
-		});
-		t.teardown(() => session.destroy());
+		// No byte of an answer's body may come.
+		const session = await tls.http2(envoy.port(), caller, { initialWindowSize: 0 });
 		return (unit: string) => {
 			const stream = session.request({ ":path": "/", ":authority": "guarded.test", "x-user-id": unit });
 			stream.on("error", () => undefined);

@@ -1,5 +1,6 @@
 /** The decision where rules look at users: what is asked about tokens, in which order, and what comes of the answer. */
 import t from "tap";
+import { NO_MORE } from "../../src/access/table.js";
 import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../src/access/token.js";
 import type { CalloutTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
 import { answer, answerOrWait, type Knowledge } from "../../src/sidecar/answer.js";
@@ -10,20 +11,6 @@ import { NOBODY_ASKED, type QuestionFields, question } from "./question.js";
 
 const WEB = "spiffe://weir.test/web";
 const PROXY = "spiffe://weir.test/proxy";
-const MORE = {
-	users: [],
-	groups: [],
-	tenants: [],
-	purposes: [],
-	claims: [],
-	pathTemplates: [],
-	regions: [],
-	schedule: null,
-	validFromMs: null,
-	validUntilMs: null,
-	condition: null,
-};
-
 function policy(name: string, fields: Partial<Omit<PolicyTable, "more">> & { more?: object } = {}): PolicyTable {
 	const { more, ...rest } = fields;
 	return {
@@ -35,7 +22,7 @@ function policy(name: string, fields: Partial<Omit<PolicyTable, "more">> & { mor
 		variants: [],
 		shadow: false,
 		...rest,
-		more: more === undefined ? null : { ...MORE, ...more },
+		more: more === undefined ? null : { ...NO_MORE, ...more },
 	};
 }
 
