@@ -58,9 +58,8 @@ export interface Unmeasured {
  * | ratio of sums, by the delta method; with CUPED | asympcs           | from ASYMPCS_MIN_UNITS in each arm     |
  *
  * The last two hold only where no unit outweighs the others (sequential/tails.ts), which is looked at; a ratio only where its
- * denominators are not too few (estimators/denominators.ts). AsympCS on rare events
- * is unsafe (a true difference at a margin of 0.2 pp was passed in 82 % of runs), so failures never go there, whatever the
- * declared type.
+ * denominators are not too few (estimators/denominators.ts). AsympCS on rare events is unsafe (a true difference at a margin
+ * of 0.2 pp was passed in 82 % of runs), so failures never go there, whatever the declared type.
  *
  * Betting needs sums that evidence holds of whole arms only (and that evidence of an earlier Weir does not hold): it is
  * asked whether they are there, never what they say.

@@ -66,7 +66,10 @@ DELETE FROM co_observations WHERE greatest(abs(x0), abs(x1), abs(x2), abs(x3)) >
 `;
 const TOO_LARGE = `DELETE FROM outcomes WHERE abs(value) > ${OUTCOME_VALUE_MAX}`;
 
-/** @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only. @returns outcomes taken away */
+/**
+ * @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only.
+ * @returns outcomes taken away
+ */
 export async function migrate(
 	connection: DuckDBConnection,
 	version: number,

@@ -146,7 +146,8 @@ const keyOf = (sender: Sender, key: string): string => (sender.kind === "spiffe"
 
 /**
  * Of CloudEvents without a key of their request: their sources and ids, which are no other events' (CloudEvents 1.0,
- * section 3.1.1). A batch is known again as the same batch. No header can be such a key, for it has line ends. null: these are no events.
+ * section 3.1.1). A batch is known again as the same batch. No header can be such a key, for it has line ends.
+ * null: these are no events.
  */
 function eventsKey(candidates: readonly Candidate[]): string | null {
 	const events = candidates.map((candidate) => ("event" in candidate ? (candidate.event ?? null) : null));

@@ -55,7 +55,7 @@ export interface Forced {
 }
 
 export type Reading =
-	/** late: of a unit that a filter made; the row of the request's start may be missing, and comes with it. */
+	/** late: the start told of no unit (ReadableExperiment.lateUnit); the row of the request's start comes with this one. */
 	| {
 			readonly kind: "row";
 			readonly row: RequestRow;

@@ -1,10 +1,12 @@
 /**
- * Exposures until it is sure that they stand. A request that is refused ends soon after its head is whole, and takes its
- * exposure back; one that is still under way EXPOSURE_SETTLES_MS after it was heard of counts, whatever becomes of it. Not
- * after it began: its client decides how long its head takes. And a unit that a
- * filter makes is first told of when its request ends or when Envoy's periodic entry is written, so of two requests the
- * faster is heard of first, and of two arms the faster. One that waits two periodic intervals is counted with the unit's true
- * first request, and sample-ratio tests see both arms equally far.
+ * Exposures until it is sure that they stand.
+ *
+ * A late unit (planReader.ts) is first told of when its request ends or when Envoy's periodic entry is written, so of two
+ * requests the faster is heard of first, and of two arms the faster. One that waits two periodic intervals is counted with the
+ * unit's true first request, and sample-ratio tests see both arms equally far.
+ *
+ * The others, on open Services, are told of before any filter: a request that is refused takes its exposure back. It does so
+ * soon after it was heard of; not after it began, for its client decides how long its head takes.
  */
 import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS, UNIT_CACHE_MAX } from "../limits.js";
 import type { RequestKey } from "./requestCommit.js";
@@ -23,7 +25,7 @@ export class SettlingExposures {
 		return this.#waiting.size;
 	}
 
-	/** Of several entries of a request the first is kept. @param late a filter makes the unit */
+	/** Of several entries of a request the first is kept. */
 	add(request: RequestKey, exposure: Exposure, late: boolean): void {
 		const key = keyOf(request);
 		if (!this.#waiting.has(key)) this.#waiting.set(key, { exposure, late });

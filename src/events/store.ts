@@ -113,8 +113,8 @@ export interface EventStore {
 
 /**
  * Opens or makes `events.duckdb` and `unit.key` (0600) in the directory (0700); files that this process makes from then on
- * are its user's alone. Throws `failed-precondition` when another
- * process holds the file, when it is of a newer Weir, or when it was written under another unit key.
+ * are its user's alone. Throws `failed-precondition` when another process holds the file, when it is of a newer Weir, or when
+ * it was written under another unit key.
  */
 export async function openEventStore(directory: string): Promise<EventStore> {
 	mkdirSync(directory, { recursive: true, mode: 0o700 });

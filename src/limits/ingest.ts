@@ -85,8 +85,8 @@ export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
 export const ACCESS_LOG_PERIODIC_MS = 1_000;
 
 /**
- * How long an exposure whose unit came with the request waits for a refusal: Envoy's own come at once, the sidecar's within
- * CALLOUT_TIMEOUT_MS, their entries a flush later; and a slow machine.
+ * How long an exposure may be taken back, since its request was heard of. On an open Service, where a request's start makes it:
+ * the gate and the limits refuse at once, their entries come a flush later; and a slow machine.
  */
 export const EXPOSURE_SETTLES_MS = 1_000;
 

@@ -1,8 +1,8 @@
 /**
- * Whether the denominators of a ratio are known well enough for a claim about it. The ratio is linearised in its denominator's
- * mean D̂, and 1/D̂ is skewed where D̂ is uncertain: with by chance more of seldom denominators, as in cost per conversion, a small
- * arm's ratio is smaller, and so is the standard error that is taken there.
- * Arms of one size and law cancel each other's skewness; a twentieth against the rest does not.
+ * Whether the denominators of a ratio are known well enough for a claim about it. The ratio is linearised in its
+ * denominator's mean D̂, and 1/D̂ is skewed where D̂ is uncertain: with by chance more of seldom denominators, as in cost per
+ * conversion, a small arm's ratio is smaller, and so is the standard error that is taken there. Arms of one size and law
+ * cancel each other's skewness; a twentieth against the rest does not.
  */
 import type { MetricEvidence } from "../evidence.js";
 import { type CoMoments, packedIndex } from "../statistics/coMoments.js";

@@ -29,9 +29,9 @@ export interface EventCount {
 }
 
 /**
- * Of the events of a small arm against a large one, which makes the normal law err: whether the statistic is corrected for it.
- * Arms of one size need no correction. "corrected" needs 10 events or more, and as many units without one, in each arm: callers see
- * to it (EVENTS_MIN); with fewer the correction is larger than what it corrects.
+ * Of the events of a small arm against a large one, which makes the normal law err: whether the statistic is corrected for
+ * it. Arms of one size need no correction. "corrected" needs 10 events or more, and as many units without one, in each arm:
+ * callers see to it (EVENTS_MIN); with fewer the correction is larger than what it corrects.
  */
 export type Skewness = "ignored" | "corrected";
 

@@ -1,6 +1,7 @@
 /**
  * Broken data: what arrives cannot be trusted, so nothing is ramped or promoted on it, and the decision says why.
- * Harm is still looked for and acted upon, for that is the safe side, and maxDuration still ends: a sender that never comes back must not hold people for ever.
+ * Harm is still looked for and acted upon, for that is the safe side, and maxDuration still ends: a sender that never comes
+ * back must not hold people for ever.
  */
 import type { Analysis } from "../../analysis/analyse.js";
 import { claimedMetrics } from "../../analysis/claim.js";
