@@ -36,6 +36,7 @@ const byGroup = planWith(EXPERIMENT, {
 	},
 });
 const plans = new Map([
+	["open", planWith(EXPERIMENT)],
 	["late", late],
 	["by-group", byGroup],
 ]);
@@ -98,19 +99,31 @@ t.test("neither exposure nor outcome, whether the refusal comes at once or after
 });
 
 t.test(
-	"a client that takes its time with the head gains none: an exposure waits from when it is heard of",
+	"on an open Service an exposure waits from when it is heard of: the client decides how long its head takes",
 	async (t) => {
 		const rig = await rigOf();
 		t.teardown(() => rig.close());
-		const [unit = ""] = unitsOf("boosted", 1);
+		const [unit = "", other = ""] = unitsOf("boosted", 2);
+		const open = (of: string): Entry => ({ ...begun(of, of), plan: "open" });
 		rig.nowMs = T0 + 5_000;
-		await rig.send([begun(unit, "slow-head")]);
-		await rig.ingest.evidence.evidence(query(metric("errors")));
-		await rig.send([{ ...begun(unit, "slow-head"), kind: "end", ...refusals["no policy allows"] }]);
-		rig.nowMs = T0 + 10_000;
-		t.same((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures, []);
+		await rig.send([open(unit), open(other)]);
+		t.same((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures, [], "neither stands yet");
+		await rig.send([{ ...open(unit), kind: "end", ...refusals["the gate"] }]);
+		rig.nowMs = T0 + 6_000;
+		t.same(counts((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures), [
+			{ boosted: 1, control: 0 },
+		]);
 	},
 );
+
+t.test("a refusal that its client does not take exposes nobody", async (t) => {
+	const rig = await rigOf();
+	t.teardown(() => rig.close());
+	const [unit = ""] = unitsOf("boosted", 1);
+	await rig.send([begun(unit, "r"), { ...begun(unit, "r"), kind: "periodic", attempts: 0 }]);
+	rig.nowMs = T0 + 9_000;
+	t.same((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures, []);
+});
 
 t.test("what hangs, and what found no server, counts", async (t) => {
 	const rig = await rigOf();
