@@ -36,13 +36,13 @@ export class SettlingExposures {
 		this.#waiting.delete(keyOf(request));
 	}
 
-	/** Takes out those that were heard of long enough before `nowMs`; all where too many wait to keep them. */
+	/** Takes out those that were heard of long enough before `nowMs`, and the oldest that are more than can be kept. */
 	take(nowMs: number): readonly Exposure[] {
-		if (this.#waiting.size > UNIT_CACHE_MAX) return this.takeAll();
 		const settled: Exposure[] = [];
 		for (const [key, { exposure, late }] of this.#waiting) {
 			const { firstMs, receivedMs } = exposure;
-			if (receivedMs + this.settlesMs > nowMs || (late && firstMs + LATE_SETTLES_MS > nowMs)) continue;
+			const waits = receivedMs + this.settlesMs > nowMs || (late && firstMs + LATE_SETTLES_MS > nowMs);
+			if (waits && this.#waiting.size <= UNIT_CACHE_MAX) continue;
 			settled.push(exposure);
 			this.#waiting.delete(key);
 		}

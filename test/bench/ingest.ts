@@ -9,9 +9,11 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { ingestClient } from "../../src/events/client.js";
+import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { Action } from "../../src/rollout/decision.js";
 import { initialStatus } from "../../src/rollout/status.js";
@@ -103,6 +105,8 @@ async function queryableMs(): Promise<number> {
 	const times: number[] = [];
 	const stream = new AccessLogStream(accessLogSocket);
 	const exposed = ({ arms }: Evidence): number => arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
+	// What still waits of the load would be taken for the units asked for.
+	await sleep(2 * EXPOSURE_SETTLES_MS);
 	for (const unit of unitsOf("control", 20, "queryable")) {
 		const before = exposed(await client.evidence(query()));
 		const started = performance.now();
@@ -155,7 +159,7 @@ async function rollbackDelayMs(): Promise<number> {
 	const times: number[] = [];
 	const started = performance.now();
 	for (let index = 1; index <= EVIDENCE_CALLS; index++) {
-		await new Promise((resolve) => setTimeout(resolve, EVIDENCE_EVERY_MS));
+		await sleep(EVIDENCE_EVERY_MS);
 		const due = performance.now();
 		const action = await look();
 		times.push(performance.now() - due);

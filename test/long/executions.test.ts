@@ -5,7 +5,7 @@ import { runExecutions } from "../parity/executions.js";
 
 const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));
 
-t.setTimeout(1_200_000);
+t.setTimeout(2_800_000);
 
 for (const version of tested) {
 	for (const seed of [11, 12, 13]) {

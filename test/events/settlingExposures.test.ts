@@ -1,0 +1,35 @@
+/** What waits is bounded: a flood shortens the wait of the oldest, and takes nothing of the newest's. */
+import t from "tap";
+import { SettlingExposures } from "../../src/events/settlingExposures.js";
+import { UNIT_CACHE_MAX } from "../../src/limits.js";
+
+const NOW_MS = 1_700_000_000_000;
+const request = (index: number) => ({ request: BigInt(index), startUs: 0 });
+const exposure = (index: number) => ({
+	unit: BigInt(index),
+	experiment: "models",
+	arm: "control",
+	plan: "1",
+	firstMs: NOW_MS,
+	receivedMs: NOW_MS,
+	livePoints: {},
+	core: true,
+	segments: {},
+});
+
+t.test(
+	"of more than can wait, the oldest are let out before their time and the newest can still be taken back",
+	async (t) => {
+		const settling = new SettlingExposures(1_000);
+		for (let index = 0; index < UNIT_CACHE_MAX + 3; index++) settling.add(request(index), exposure(index), false);
+		t.same(
+			settling.take(NOW_MS).map(({ unit }) => unit),
+			[0n, 1n, 2n],
+		);
+		t.equal(settling.size, UNIT_CACHE_MAX);
+		settling.takeBack(request(UNIT_CACHE_MAX));
+		t.equal(settling.size, UNIT_CACHE_MAX - 1);
+		t.same(settling.take(NOW_MS), []);
+		t.equal(settling.take(NOW_MS + 1_000).length, UNIT_CACHE_MAX - 1);
+	},
+);
