@@ -50,5 +50,5 @@ t.test("grpc-go: streams that half-close, and streams that are given up", { skip
 });
 
 t.test("resident memory stays flat over 60,000 calls (over 200,000 in test/long)", { skip }, (t) =>
-	checkMemory(t, program ?? "", { before: 10_000, between: 20_000, growthMiB: 10 }),
+	checkMemory(t, program ?? "", { before: 10_000, between: 20_000, growthMiB: 2 }),
 );

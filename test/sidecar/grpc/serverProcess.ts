@@ -3,15 +3,25 @@
  * node:cluster (see workers.test.ts) it also says what the primary told it.
  */
 import { Health } from "../../../src/sidecar/grpc/health.js";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../../src/sidecar/grpc/heap.js";
+import { garbageCollector, keepHeapSmall, keepYoungGenerationSmall } from "../../../src/sidecar/grpc/heap.js";
 import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
 import { fromPrimary, toPrimary } from "../../../src/sidecar/grpc/workers.js";
 import { echoMethods } from "./rig.js";
 
 const [, , socketPath = ""] = process.argv;
+const collect = garbageCollector();
+
+/** As goMemory.ts reads it. */
+function memory(): object {
+	const resident = process.memoryUsage.rss();
+	collect();
+	const { heapUsed, external } = process.memoryUsage();
+	return { resident: resident / 2 ** 20, living: (heapUsed + external) / 2 ** 20 };
+}
+
 keepYoungGenerationSmall();
 fromPrimary((message) => {
-	if (message === "rss") toPrimary({ rssMiB: process.memoryUsage.rss() / 2 ** 20 });
+	if (message === "memory") toPrimary(memory());
 	else toPrimary({ pid: process.pid, told: message });
 });
 const streams = { opened: 0, messages: 0, ended: 0 };
