@@ -4,6 +4,7 @@
  * they are invalid, as everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the
  * token, then the rules; headers are not told here, and count as ordinary ones.
  */
+import { hostOwners } from "../resources/hostOwner.js";
 import { qualifiedName, type ResourceSet, type TokenIssuer } from "../resources/resource.js";
 import { canonicalFault, PROBE_PATH, type SentRequest } from "./canonical.js";
 import { claimTexts } from "./claim.js";
@@ -67,7 +68,6 @@ type Ask = ReturnType<typeof compileAccess>;
 
 interface CompiledService {
 	readonly name: string;
-	readonly hosts: readonly string[];
 	readonly defaultVariant: string;
 	readonly variants: readonly string[];
 	readonly isOpen: boolean;
@@ -85,7 +85,6 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		const table = accessTable(service, accessPolicies, referenceGrants);
 		return {
 			name,
-			hosts: service.spec.hosts,
 			defaultVariant: service.spec.defaultVariant,
 			variants: service.spec.variants.map((variant) => variant.name),
 			isOpen: isOpen(table),
@@ -104,14 +103,13 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		};
 	});
 	const byName = new Map(compiled.map((service) => [service.name, service]));
-	const find = (nameOrHost: string): CompiledService | null => byName.get(nameOrHost) ?? atHost(domainOf(nameOrHost));
-	const atHost = (domain: string): CompiledService | null =>
-		compiled.find(({ hosts }) => hosts.includes(domain)) ??
-		// The longest wildcard wins, as in Envoy's domains.
-		compiled
-			.flatMap((service) => service.hosts.filter((host) => fits(domain, host)).map((host) => ({ service, host })))
-			.sort((left, right) => right.host.length - left.host.length)[0]?.service ??
-		null;
+	const ownerOf = hostOwners(services);
+	const find = (nameOrHost: string): CompiledService | null => {
+		const named = byName.get(nameOrHost);
+		if (named !== undefined) return named;
+		const owner = ownerOf(domainOf(nameOrHost));
+		return owner === null ? null : (byName.get(qualifiedName(owner.metadata)) ?? null);
+	};
 	const [only] = gateways.length === 1 ? gateways : [];
 	const placeOf = (name: string | null) =>
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
@@ -182,10 +180,6 @@ function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | 
 
 /** A host as Envoy looks for its domain: without regard to case, and without its port (strip_any_host_port). */
 const domainOf = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, "$1").toLowerCase();
-
-/** `*.` matches any subdomain. */
-const fits = (host: string, pattern: string): boolean =>
-	pattern.startsWith("*.") && host.length > pattern.length - 1 && host.endsWith(pattern.slice(1));
 
 function readToken(claims: PolicyRequest["token"], issuers: readonly TokenIssuer[]): VerifiedToken | "invalid" | null {
 	if (claims === null || claims === "invalid") return claims;

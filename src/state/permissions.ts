@@ -116,7 +116,7 @@ export function needsOf(resource: Resource): readonly Need[] {
 
 /**
  * A Service's DataClass, once given, is an admin's: to change it, to leave it out, or to delete the Service, which could
- * be declared anew without it, sends its data elsewhere.
+ * be declared anew without it, sends its data elsewhere. To take its hosts does too: hostsTaken.ts.
  * @param after null = deleted
  */
 export function needsOfChange(before: Resource, after: Resource | null): readonly Need[] {

@@ -21,6 +21,7 @@ import {
 } from "./approval.js";
 import { changedFields } from "./changedFields.js";
 import { gatesWeakened } from "./gatesWeakened.js";
+import { hostsTaken } from "./hostsTaken.js";
 import { type Need, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
@@ -75,10 +76,9 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
 	}));
 	const created = judged.filter((one) => !stored.has(keyOf(one)));
-	const promotions = promotionsIn({ resources, status }, [
-		...changed,
-		...created.map((after) => ({ before: null, after })),
-	]);
+	const moves = [...changed, ...created.map((after) => ({ before: null, after }))];
+	const promotions = promotionsIn({ resources, status }, moves);
+	const taken = hostsTaken(resources, moves);
 	const eased = promotionsEased({ resources, status }, changed);
 	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
 	const weakened = gatesWeakened({ resources, status }, changed, started);
@@ -91,7 +91,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 			because: effect,
 		})),
 		// As an override of the gates takes.
-		...[...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect }) => ({
+		...[...taken, ...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect }) => ({
 			verb: "admin" as const,
 			namespace,
 			because: effect,
@@ -150,7 +150,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
 			};
 		}),
-		...[...promotions, ...eased, ...weakened].map(({ effect, namespace }) => ({
+		...[...promotions, ...eased, ...taken, ...weakened].map(({ effect, namespace }) => ({
 			effect,
 			resource: null,
 			namespaces: [namespace],

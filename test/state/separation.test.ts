@@ -172,15 +172,110 @@ t.test("a Service's DataClass, once given, is changed and dropped by an admin al
 	);
 	const [ada, bob] = [await as("ada"), await as("bob")];
 	t.match(await ada.apply(file(classed("eu")), now), { outcome: "applied" }, "to give it one takes no admin");
-	t.match(await ada.apply(file(classed("eu").replace("[employment.example]", "[e.example]")), now), {
-		outcome: "applied",
-	});
+	t.match(await ada.apply(file(classed("eu").replace("port: 9001", "port: 9003")), now), { outcome: "applied" });
 	const admin = { ...denied, message: /ada admin in namespace default/ };
 	await t.rejects(ada.apply(file(placed), now), admin);
 	await t.rejects(ada.apply(file(classed("far")), now), admin);
 	await t.rejects(ada.delete("Service", "employment", now), admin, "it could be declared anew without");
 	t.match(await bob.apply(file(classed("far")), now), { outcome: "applied" });
 	t.match(await bob.apply(file(placed), now), { outcome: "applied" });
+});
+
+t.test(
+	"a host leaves a Service's DataClass by an admin alone, for whoever has it next need not have the class",
+	async (t) => {
+		const { owner, as } = await mutualApi(t);
+		const service = (name: string, hosts: string, dataClass = "", region = "eu"): string => `${HEAD}kind: Service
+metadata: {name: ${name}}
+spec:
+  hosts: [${hosts}]
+  access: open
+${dataClass === "" ? "" : `  dataClass: ${dataClass}\n`}  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9101, locality: {region: ${region}}}]}]
+`;
+		const classes = ["health", "far"].map(
+			(name) => `${HEAD}kind: DataClass\nmetadata: {name: ${name}}\nspec: {regions: [eu]}\n`,
+		);
+		const records = service("records", '"*.records.example", records.example', "health");
+		const plain = service("plain", '"*.plain.example"');
+		const carved = service("carved", "carved.plain.example", "health");
+		await owner.apply(
+			file([...classes, records, plain, carved, binding("ada", "apply"), binding("bob", "admin")].join("---\n")),
+			now,
+		);
+		const [ada, bob] = [await as("ada"), await as("bob")];
+		const renamed = records.replace(", records.example", ", records-old.example");
+		const from = (host: string, name = "records"): string =>
+			`takes host ${host} from Service ${name}, which has a DataClass`;
+		const ways = [
+			[[renamed, service("other", "records.example", "", "us")], from("records.example")],
+			[[renamed, service("other", "records.example", "far")], from("records.example")],
+			[[renamed], from("records.example")],
+			[[service("other", "a.records.example")], from("a.records.example")],
+			[[service("other", '"*.a.records.example"')], from("*.a.records.example")],
+			[
+				[plain.replace('"*.plain', '"carved.plain'), carved.replace("carved.plain", "c.plain")],
+				from("carved.plain.example", "carved"),
+			],
+			[[carved.replace("carved.plain", "c.plain")], from("carved.plain.example", "carved")],
+		] as const;
+		for (const [texts, effect] of ways) {
+			const message = `no RoleBinding lets ${operator("ada")} admin in namespace default, which it takes where a declaration ${effect}`;
+			await t.rejects(ada.apply(file(texts.join("---\n")), { dryRun: true }), { ...denied, message }, effect);
+			t.match(await bob.apply(file(texts.join("---\n")), { dryRun: true }), { outcome: "applied" }, effect);
+		}
+		const harmless = [
+			[renamed, service("other", "records.example", "health")],
+			[service("other", "a.records.example", "health")],
+			[records.replace(", records.example", ", records.example, more.example")],
+			[plain.replace('"*.plain', '"*.more')],
+			[service("other", "else.example, other.plain.example")],
+		];
+		for (const texts of harmless)
+			t.match(await ada.apply(file(texts.join("---\n")), { dryRun: true }), { outcome: "applied" }, texts.join());
+	},
+);
+
+t.test("so it does the policies of another namespace, which an apply there could not change", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const R = (kind: string, name: string, namespace: string, spec: string): string =>
+		`${HEAD}kind: ${kind}\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: ${spec}\n`;
+	const variants = "variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9101}]}]";
+	const service = (name: string, host: string): string =>
+		R("Service", name, "team", `{hosts: [${host}], defaultVariant: v1, ${variants}}`);
+	const deny = (services: string, mode = "enforce"): string =>
+		R("AccessPolicy", "no-delete", "gov", `{services: [${services}], action: deny, methods: [DELETE], mode: ${mode}}`);
+	await owner.apply(
+		file(
+			[
+				service("records", "records.example"),
+				service("judged", "judged.example"),
+				R("AccessPolicy", "own", "team", '{services: ["*"], principals: [anyone]}'),
+				R("ReferenceGrant", "gov", "team", "{from: [{kind: AccessPolicy, namespace: gov}], to: [{kind: Service}]}"),
+				deny("team/records, team/judged"),
+				binding("ada", "apply", "[team]"),
+				binding("bob", "apply", "[team, gov]"),
+				binding("carol", "admin", "[team]"),
+			].join("---\n"),
+		),
+		now,
+	);
+	const [ada, bob, carol] = [await as("ada"), await as("bob"), await as("carol")];
+	const moved = [service("records", "old.example"), service("other", "records.example")].join("---\n");
+	const message =
+		/ada admin in namespace team, which it takes where a declaration takes host records\.example from Service team\/records, which a policy of another namespace judges$/;
+	await t.rejects(ada.apply(file(moved), { dryRun: true }), { ...denied, message });
+	await t.rejects(ada.delete("Service", "team/records", { dryRun: true }), { ...denied, message });
+	t.match(await carol.apply(file(moved), { dryRun: true }), { outcome: "applied" });
+	const swapped = [service("records", "judged.example"), service("judged", "records.example")].join("---\n");
+	t.match(await ada.apply(file(swapped), { dryRun: true }), { outcome: "applied" }, "the same policies judge it there");
+	t.match(
+		await bob.apply(file([moved, deny("team/records, team/judged, team/other")].join("---\n")), { dryRun: true }),
+		{ outcome: "applied" },
+		"whoever owns the policy takes it along",
+	);
+	await owner.apply(file(deny("team/records", "shadow")), now);
+	t.match(await ada.apply(file(moved), { dryRun: true }), { outcome: "applied" }, "a shadow policy refuses nobody");
 });
 
 t.test("who may apply nothing anywhere is refused before a document is read, and recorded once", async (t) => {

@@ -1,0 +1,19 @@
+/** Which Service a host's requests go to: an exact host, else the longest wildcard, as in Envoy's domains. Pure. */
+import type { Service } from "./resource.js";
+
+/** @returns the Service for a host in lower case without port; null = none */
+export function hostOwners(services: readonly Service[]): (host: string) => Service | null {
+	// Of a host that two have, which is refused, the first one's.
+	const owners = new Map(
+		services.flatMap((service) => service.spec.hosts.map((host) => [host, service] as const)).reverse(),
+	);
+	return (host) => {
+		const exact = owners.get(host);
+		if (exact !== undefined) return exact;
+		for (let dot = host.indexOf(".", 1); dot > 0; dot = host.indexOf(".", dot + 1)) {
+			const owner = owners.get(`*${host.slice(dot)}`);
+			if (owner !== undefined) return owner;
+		}
+		return null;
+	};
+}
