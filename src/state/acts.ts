@@ -22,6 +22,7 @@ import {
 } from "./approval.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
+import { ALL_NAMESPACES } from "./permissions.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, scopeOf } from "./plannedAct.js";
 import type { PolicyRecord } from "./policyHistory.js";
@@ -181,10 +182,10 @@ export class Acts {
 
 	/** Namespaces that want approvals for it, as it was asked for or by the policies of now. */
 	approvedIn(request: ApprovalRequest): readonly string[] {
-		const { act, namespaces } = request;
+		const { act, governedBy } = request;
 		const verb = isWish(act) ? "apply" : act.verb === "abort" ? "abort" : "promote";
 		const { approvalPolicies } = this.store.current.resources;
-		return Object.keys(bothOf(request, requirement(approvalPolicies, verb, namespaces)));
+		return Object.keys(bothOf(request, requirement(approvalPolicies, verb, governedBy)));
 	}
 
 	/**
@@ -282,7 +283,8 @@ export class Acts {
 	}
 
 	#sight(caller: Caller): Sight {
-		return { ...this.store.current, mayRead: this.rights.mayRead(caller) };
+		const isPlatformAdmin = this.rights.may(caller, { verb: "admin", namespace: ALL_NAMESPACES });
+		return { ...this.store.current, mayRead: this.rights.mayRead(caller), isPlatformAdmin };
 	}
 
 	#outcome(name: string, said: PersonRequest) {
@@ -292,12 +294,13 @@ export class Acts {
 	}
 
 	#ask(call: ActCall, planned: Planned, objects: readonly string[]): Pending {
-		const { act, effects, parts, basis } = planned;
+		const { act, governedBy, effects, parts, basis } = planned;
 		if (act.verb === "pause") throw new WeirError("internal", "a pause waits for nobody");
 		const { revision } = this.store.current;
 		this.rights.demandTurn(call, act.verb, objects);
 		const request = this.store.atomically(() => {
-			const asked = { act, askedBy: call.caller, namespaces: namespacesIn(planned), effects, parts, revision, basis };
+			const what = { act, askedBy: call.caller, namespaces: namespacesIn(planned), governedBy };
+			const asked = { ...what, effects, parts, revision, basis };
 			const made = this.requests.ask(asked, planned.requirement, call.nowMs);
 			this.store.audit.append(
 				record(call, {

@@ -6,7 +6,10 @@
  * elsewhere; who may approve in several counts in each. A pause, what statistics decide, and deletions that only take access away
  * (takenAway.ts) never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any
  * policy covers one of their namespaces, whatever its verbs: else one person could make a second one, or take the
- * policy away, and then act alone. What concerns all namespaces falls under the policies of any.
+ * policy away, and then act alone.
+ * The platform (`*`) is above its namespaces: what concerns all of them falls under the policies of `*` alone, and so
+ * do those changes by its admins, in whatever namespace. Else a namespace's admin could lock everybody out, by a policy
+ * that asks for people who do not exist. A policy of `*` binds the platform's admins too.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { WeirError } from "../error.js";
@@ -15,12 +18,12 @@ import {
 	APPROVAL_REQUESTS_PENDING_MAX,
 	APPROVAL_REQUESTS_PER_SUBJECT_MAX,
 } from "../limits.js";
-import type { ApprovalPolicy, Resource } from "../resources/resource.js";
+import type { ApprovalPolicy } from "../resources/resource.js";
 import { canonicalJson } from "../rollout/canonicalJson.js";
 import type { Caller } from "./caller.js";
 import type { StateDatabase } from "./database.js";
 import type { Target } from "./deletion.js";
-import { ALL_NAMESPACES, namespacesOf } from "./permissions.js";
+import { ALL_NAMESPACES } from "./permissions.js";
 import type { PersonVerb } from "./personRequest.js";
 import type { Restoration } from "./policyHistory.js";
 
@@ -77,6 +80,8 @@ export interface ApprovalRequest {
 	readonly expiresAtMs: number;
 	/** Where it acts. */
 	readonly namespaces: readonly string[];
+	/** Whose policies it falls under by what it changes; those that it only reaches are left out, `*` = the platform's. */
+	readonly governedBy: readonly string[];
 	/** `created Service team/x`, `promote Experiment trial`. */
 	readonly effects: readonly string[];
 	/** The effects, each with who is told of it. */
@@ -104,29 +109,27 @@ export interface Requirement {
 	readonly expireMs: number;
 }
 
-/** @param namespaces where it acts @param changed resources that it creates, changes or deletes, before and after */
+/**
+ * @param namespaces where it acts
+ * @param guarded where it changes RoleBindings or ApprovalPolicies: policies of every verb ask there
+ */
 export function requirement(
 	policies: readonly ApprovalPolicy[],
 	verb: "apply" | "promote" | "abort",
 	namespaces: readonly string[],
-	changed: readonly Resource[] = [],
+	guarded: readonly string[] = [],
 ): Requirement {
-	const guarded = changed
-		.filter(({ kind }) => kind === "RoleBinding" || kind === "ApprovalPolicy")
-		.flatMap(namespacesOf);
-	const found = policies.filter(
-		({ spec }) =>
-			(spec.verbs.includes(verb) && namespaces.some((one) => covers(spec.namespaces, one))) ||
-			guarded.some((one) => covers(spec.namespaces, one)),
-	);
-	const needsIn = [...new Set([...namespaces, ...guarded])].flatMap((namespace) => {
-		const own = found.filter(
-			({ spec }) =>
-				covers(spec.namespaces, namespace) &&
-				(guarded.includes(namespace) || (spec.verbs.includes(verb) && namespaces.includes(namespace))),
+	const asked = [...new Set([...namespaces, ...guarded])].map((namespace) => {
+		const whatever = guarded.includes(namespace);
+		const own = policies.filter(
+			({ spec }) => covers(spec.namespaces, namespace) && (whatever || spec.verbs.includes(verb)),
 		);
-		return own.length === 0 ? [] : [[namespace, Math.max(...own.map(({ spec }) => spec.approvals))] as const];
+		return { namespace, own };
 	});
+	const found = asked.flatMap(({ own }) => own);
+	const needsIn = asked.flatMap(({ namespace, own }) =>
+		own.length === 0 ? [] : [[namespace, Math.max(...own.map(({ spec }) => spec.approvals))] as const],
+	);
 	return {
 		needs: Math.max(0, ...found.map(({ spec }) => spec.approvals)),
 		needsIn: Object.fromEntries(needsIn),
@@ -144,7 +147,7 @@ export function bothOf(
 }
 
 function covers(namespaces: readonly string[], namespace: string): boolean {
-	return namespace === ALL_NAMESPACES || namespaces.includes(ALL_NAMESPACES) || namespaces.includes(namespace);
+	return namespaces.includes(ALL_NAMESPACES) || namespaces.includes(namespace);
 }
 
 /** SHA-256 of anything that is JSON; `absent` of nothing. */
@@ -162,7 +165,10 @@ export class ApprovalShelf {
 
 	/** @throws WeirError `resource-exhausted` where too many wait already. */
 	ask(
-		asked: Pick<ApprovalRequest, "act" | "askedBy" | "namespaces" | "effects" | "parts" | "revision" | "basis">,
+		asked: Pick<
+			ApprovalRequest,
+			"act" | "askedBy" | "namespaces" | "governedBy" | "effects" | "parts" | "revision" | "basis"
+		>,
 		{ needs, needsIn, expireMs }: Requirement,
 		nowMs: number,
 	): ApprovalRequest {
@@ -217,8 +223,9 @@ function standing(kept: ApprovalRequest, nowMs: number): ApprovalRequest {
 	const {
 		needsIn = Object.fromEntries(kept.namespaces.map((one) => [one, kept.needs])),
 		parts = [],
-	}: Partial<Pick<ApprovalRequest, "needsIn" | "parts">> = kept;
-	const request = { ...kept, needsIn, parts };
+		governedBy = kept.namespaces,
+	}: Partial<Pick<ApprovalRequest, "needsIn" | "parts" | "governedBy">> = kept;
+	const request = { ...kept, needsIn, parts, governedBy };
 	if (request.state !== "pending" || nowMs < request.expiresAtMs) return request;
 	return { ...request, state: "void", why: "its time is over", endedAtMs: request.expiresAtMs };
 }

@@ -16,18 +16,23 @@ type Rules = Pick<ResourceSet, "roleBindings" | "approvalPolicies">;
  */
 export function demandApprovers(permissions: Permissions, before: Rules, after: Rules): void {
 	for (const policy of after.approvalPolicies) {
-		// What it takes to change the policy itself is the most that its namespaces want.
-		const { needsIn } = requirement(after.approvalPolicies, "apply", [], [policy]);
+		const { needsIn } = requirement(after.approvalPolicies, "apply", [], policy.spec.namespaces);
 		for (const namespace of policy.spec.namespaces) {
 			const others = permissions.approvers(namespace, after);
 			const missing = (needsIn[namespace] ?? 0) - others;
-			const former = requirement(before.approvalPolicies, "apply", [], [policy]).needsIn[namespace] ?? 0;
+			const former = requirement(before.approvalPolicies, "apply", [], [namespace]).needsIn[namespace] ?? 0;
 			if (missing <= 0 || missing <= former - permissions.approvers(namespace, before)) continue;
-			const where = namespace === ALL_NAMESPACES ? "all namespaces" : `namespace ${namespace}`;
+			const everywhere = namespace === ALL_NAMESPACES;
+			const where = everywhere ? "all namespaces" : `namespace ${namespace}`;
+			const found = everywhere ? `${others} could, groups not counted` : `${others} could`;
+			const then = everywhere
+				? "nothing there could be changed any more"
+				: "only an admin in all namespaces could free it";
+			const subjects = `${missing} more ${missing === 1 ? "subject" : "subjects"}`;
 			throw new WeirError(
 				"failed-precondition",
-				`ApprovalPolicy ${qualifiedName(policy.metadata)} wants ${needsIn[namespace]} others to approve in ${where}, and ${others} could: nothing there could be changed any more`,
-				`bind ${missing} more ${missing === 1 ? "subject" : "subjects"}, or a group, with approve in ${where} first`,
+				`ApprovalPolicy ${qualifiedName(policy.metadata)} wants ${needsIn[namespace]} others to approve in ${where}, and ${found}: ${then}`,
+				`bind ${everywhere ? `${subjects} by name` : `${subjects}, or a group,`} with approve in ${where} first, or take the policy away`,
 			);
 		}
 	}

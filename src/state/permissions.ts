@@ -57,15 +57,16 @@ export class Permissions {
 	/**
 	 * How many others could approve what an admin asks for there. Root may always ask, and has the bound subjects beside
 	 * it; every other admin is an approver too, and has as many with root. Of a bound group nobody knows how many it has:
-	 * it is enough.
+	 * in a namespace it is enough, for the platform's admins can still take the policy away; in `*` it counts nobody, for
+	 * nobody could.
 	 */
 	approvers(namespace: string, { roleBindings }: Pick<ResourceSet, "roleBindings">): number {
 		const subjects = roleBindings
 			.filter(({ spec }) => spec.verbs.includes("approve") || spec.verbs.includes("admin"))
 			.filter(({ spec }) => spec.namespaces.some((one) => one === ALL_NAMESPACES || one === namespace))
 			.flatMap(({ spec }) => spec.subjects);
-		if (subjects.some(isGroup)) return Number.POSITIVE_INFINITY;
-		return new Set(subjects.filter((one) => !this.#admins.has(one))).size;
+		if (namespace !== ALL_NAMESPACES && subjects.some(isGroup)) return Number.POSITIVE_INFINITY;
+		return new Set(subjects.filter((one) => !isGroup(one) && !this.#admins.has(one))).size;
 	}
 
 	/** Admin everywhere whatever the bindings say. */

@@ -22,7 +22,7 @@ import {
 import { changedFields } from "./changedFields.js";
 import { gatesWeakened } from "./gatesWeakened.js";
 import { hostsTaken } from "./hostsTaken.js";
-import { type Need, needsOf, needsOfChange } from "./permissions.js";
+import { ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
 import { promotionsIn } from "./promotedByHand.js";
@@ -36,12 +36,16 @@ import type { WishPlan } from "./wishes.js";
 /** The state as it stands, and what the caller may see of it. */
 export interface Sight extends Pick<State, "resources" | "status"> {
 	readonly mayRead: MayRead;
+	/** Admin in `*`: changes of RoleBindings and ApprovalPolicies are the platform's own then. */
+	readonly isPlatformAdmin: boolean;
 }
 
 /** What it takes, what it does, and what it would change as that stood. */
 export interface Planned {
 	readonly act: AskedAct | { readonly verb: "pause"; readonly experiment: string };
 	readonly needs: readonly Need[];
+	/** Whose policies it falls under by what it changes. */
+	readonly governedBy: readonly string[];
 	/** Further namespaces whose own people must approve it: those of Services that an AccessPolicy names by a grant. */
 	readonly reaches: readonly string[];
 	readonly requirement: Requirement;
@@ -55,7 +59,11 @@ export interface Planned {
  * What stays as it is needs no permission to change it, if the caller may see that it is so: a file with everything
  * can be applied by whoever may change what changes.
  */
-export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, plan: WishPlan): Planned {
+export function planWish(
+	{ resources, status, mayRead, isPlatformAdmin }: Sight,
+	act: AskedWish,
+	plan: WishPlan,
+): Planned {
 	const stored = new Map(resourcesOf(resources).map((one) => [keyOf(one), one]));
 	// Of one with problems the plan writes nothing.
 	const away = act.verb === "delete" ? act.resources : plan.deletions;
@@ -82,8 +90,8 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 	const eased = promotionsEased({ resources, status }, changed);
 	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
 	const weakened = gatesWeakened({ resources, status }, changed, started);
-	const needs = unique([
-		...[...judged, ...before].flatMap(needsOf),
+	const touched = [...judged, ...before];
+	const further: readonly Need[] = [
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
 		...[...promotions, ...eased].map(({ namespace, effect }) => ({
 			verb: "promote" as const,
@@ -96,7 +104,14 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 			namespace,
 			because: effect,
 		})),
-	]);
+	];
+	const needs = unique([...touched.flatMap(needsOf), ...further]);
+	const rules = touched.filter(({ kind }) => kind === "RoleBinding" || kind === "ApprovalPolicy");
+	const own = isPlatformAdmin ? touched.filter((one) => !rules.includes(one)) : touched;
+	const guarded = isPlatformAdmin && rules.length > 0 ? [ALL_NAMESPACES] : rules.flatMap(namespacesOf);
+	const governedBy = [
+		...new Set([...[...own.flatMap(needsOf), ...further].map(({ namespace }) => namespace), ...guarded]),
+	];
 	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
 	const basis: Record<string, string> = {};
 	for (const one of judged) basis[keyOf(one)] = fingerprint(stored.get(keyOf(one)));
@@ -109,15 +124,8 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 	}
 	const { approvalPolicies } = resources;
 	const free = act.verb === "delete" && onlyTakesAway(plan.given, resources);
-	const reaches = free ? [] : reachedBy([...judged, ...before], approvalPolicies);
-	const applying = free
-		? FREE
-		: requirement(
-				approvalPolicies,
-				"apply",
-				[...needs.map(({ namespace }) => namespace), ...reaches],
-				[...judged, ...before],
-			);
+	const reaches = free ? [] : reachedBy(touched, approvalPolicies);
+	const applying = free ? FREE : requirement(approvalPolicies, "apply", [...governedBy, ...reaches], guarded);
 	const promoting = requirement(
 		approvalPolicies,
 		"promote",
@@ -159,6 +167,7 @@ export function planWish({ resources, status, mayRead }: Sight, act: AskedWish, 
 	return {
 		act,
 		needs,
+		governedBy,
 		reaches,
 		requirement: {
 			needs: Math.max(applying.needs, promoting.needs),
@@ -191,6 +200,7 @@ export function planPerson(
 				? { verb, experiment: name }
 				: { verb, experiment: name, arm, reason, ...(overrideGates ? { overrideGates } : {}) },
 		needs: [{ verb: policyVerb, namespace }, ...(overrideGates ? [{ verb: "admin" as const, namespace }] : [])],
+		governedBy: [namespace],
 		reaches: [],
 		// Stopping a ramp harms nobody, and may be urgent.
 		requirement: verb === "pause" ? FREE : requirement(resources.approvalPolicies, policyVerb, [namespace]),

@@ -29,6 +29,7 @@ export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRe
 		...request,
 		act: redactedAct(request.act, keys, mayRead),
 		namespaces: request.namespaces.filter(mayRead),
+		governedBy: request.governedBy.filter(mayRead),
 		needsIn: Object.fromEntries(Object.entries(request.needsIn).filter(([namespace]) => mayRead(namespace))),
 		effects: [...seen.map(({ effect }) => effect), ...rest],
 		parts: seen,

@@ -20,7 +20,7 @@ t.test("a policy that wants more others than there are is refused, and says what
 	const short = {
 		code: "failed-precondition",
 		message: /ApprovalPolicy many wants 3 others to approve in all namespaces, and 0 could/,
-		hint: /bind 3 more subjects, or a group, with approve in all namespaces first/,
+		hint: /bind 3 more subjects by name with approve in all namespaces first/,
 	};
 	for (const how of [now, dry]) await t.rejects(owner.apply(file(policy(3)), how), short);
 	t.match(store.audit.page(0, 10, "refused").records, [{ verb: "apply", why: short.message }]);
@@ -33,7 +33,16 @@ t.test("a policy that wants more others than there are is refused, and says what
 		{ message: /in all namespaces, and 1 could/ },
 		"one namespace is not all",
 	);
-	t.match(await owner.apply(file([policy(3), group].join("---\n")), now), { outcome: "applied" }, "a group is enough");
+	await t.rejects(owner.apply(file([policy(3), group].join("---\n")), now), { message: /2 could, groups not counted/ });
+	await t.rejects(owner.apply(file(policy(3, "[default]")), now), {
+		message: /in namespace default, and 2 could: only an admin in all namespaces could free it/,
+		hint: /bind 1 more subject, or a group, with approve in namespace default first/,
+	});
+	t.match(
+		await owner.apply(file([policy(3, "[default]"), group].join("---\n")), now),
+		{ outcome: "applied" },
+		"a group is enough in a namespace",
+	);
 });
 
 t.test("nor is the role of one of the last approvers taken away", async (t) => {
@@ -54,7 +63,7 @@ t.test("nor is the role of one of the last approvers taken away", async (t) => {
 
 t.test("nor does one of them leave: who made the change cannot ask for the next one then", async (t) => {
 	const { owner, as } = await mutualApi(t);
-	const admin = binding("one", "admin", ["one"], "['*']");
+	const admin = binding("one", "admin", ["one"], "[default]");
 	await owner.apply(file([admin, two, policy(2, "[default]")].join("---\n")), now);
 	const leaver = await as("one");
 	const short = { code: "failed-precondition", message: /wants 2 others to approve in namespace default, and 1 could/ };
@@ -70,8 +79,8 @@ t.test("nor does one of them leave: who made the change cannot ask for the next 
 		"the owner may ask, and both approve",
 	);
 	// With a group beside them there are enough.
-	const added = await owner.apply(file(group), now);
+	const added = await leaver.apply(file(group.replace("['*']", "[default]")), now);
 	if (added.outcome !== "pending") throw new Error(added.outcome);
-	for (const name of ["one", "two"]) await (await as(name)).approve(added.request.id);
+	for (const client of [await as("two"), owner]) await client.approve(added.request.id);
 	t.match(await leaver.delete("RoleBinding", "one", now), { outcome: "pending" });
 });

@@ -41,7 +41,8 @@ t.test("the named namespace's approvers see it and give it, without a word in th
 	const asked = await sec.apply(file(policyText("central", "shop/cart", "security")), now);
 	t.match(asked, { outcome: "pending", request: { namespaces: ["security", "shop"], needsIn: { shop: 1 } } });
 	if (asked.outcome !== "pending") return;
-	const { id } = asked.request;
+	const { id, governedBy } = asked.request;
+	t.strictSame(governedBy, ["security"], "the share of what waits is its own, not that of whom it names");
 	t.same(await seca.requests(), [], "where nothing waits nobody is asked");
 	await t.rejects(seca.approve(id), { code: "not-found" });
 	t.match(await shopa.requests(), [{ id, effects: ["created AccessPolicy security/central"] }]);
