@@ -85,7 +85,10 @@ export const OPERATOR_AUDIT_SUBJECTS_MAX = 1_000;
 /** Answer of GET /v1/audit. */
 export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
 
-/** Requests that wait for approval at once; each holds its whole content, at most API_BODY_BYTES_MAX. */
+/**
+ * Requests that wait for approval at once; each holds its whole content, at most API_BODY_BYTES_MAX. One namespace's take
+ * no more than they leave free: 100, the next one's 50.
+ */
 export const APPROVAL_REQUESTS_PENDING_MAX = 200;
 
 /** Of one subject, so that nobody fills the list for all. */

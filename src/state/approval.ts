@@ -163,7 +163,7 @@ export class ApprovalShelf {
 		this.#database = database;
 	}
 
-	/** @throws WeirError `resource-exhausted` where too many wait already. */
+	/** @throws WeirError `resource-exhausted` where too many wait already: in all, of who asks, or of a namespace, which leaves as much room as it takes. */
 	ask(
 		asked: Pick<
 			ApprovalRequest,
@@ -177,6 +177,14 @@ export class ApprovalShelf {
 		const own = waiting.filter(({ askedBy }) => askedBy.subject === asked.askedBy.subject);
 		if (waiting.length >= APPROVAL_REQUESTS_PENDING_MAX || own.length >= APPROVAL_REQUESTS_PER_SUBJECT_MAX) {
 			throw new WeirError("resource-exhausted", "too many requests wait for approval", "see weir requests");
+		}
+		const room = APPROVAL_REQUESTS_PENDING_MAX - waiting.length;
+		const full = asked.governedBy.find(
+			(namespace) => waiting.filter(({ governedBy }) => governedBy.includes(namespace)).length >= room,
+		);
+		if (full !== undefined) {
+			const where = full === ALL_NAMESPACES ? "all namespaces" : `namespace ${full}`;
+			throw new WeirError("resource-exhausted", `too many requests of ${where} wait for approval`, "see weir requests");
 		}
 		const request: ApprovalRequest = {
 			...asked,

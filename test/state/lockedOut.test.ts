@@ -113,3 +113,23 @@ t.test("a policy on all namespaces needs approvers by name: nobody knows who is 
 	t.match(await owner.apply(file([named, policy("all", "'*'")].join("---\n")), now), applied);
 	await t.rejects(owner.delete("RoleBinding", "carl", now), { message: /0 could, groups/ });
 });
+
+t.test("a namespace's requests leave others as much room as they take", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const names = ["a", "b", "c", "d"];
+	const people = [binding("carl", "approve", ["carl"], "['*']"), binding("team", "apply", names, "[team]")];
+	await owner.apply(file([...people, policy("own", "team"), policy("own", "prod")].join("---\n")), now);
+	const clients = await Promise.all(names.map(as));
+	const fill = async (namespace: string, client: ApiClient, count: number) => {
+		for (let n = 0; n < count; n++) await pending(client.apply(file(metricText("clicks", namespace)), now));
+	};
+	const [a, b, c] = clients as [ApiClient, ApiClient, ApiClient];
+	await fill("team", a, 50);
+	await fill("team", b, 50);
+	const full = { code: "resource-exhausted", message: /too many requests of namespace team wait for approval/ };
+	await t.rejects(c.apply(file(metricText("clicks", "team")), now), full);
+	await fill("prod", owner, 49);
+	await t.rejects(owner.apply(file(metricText("clicks", "team")), now), full, "whoever asks");
+	await owner.apply(file(policy("all", "'*'")), now).then((answer) => t.match(answer, applied));
+	t.match(await pending(owner.delete("ApprovalPolicy", "all", now)), { needsIn: { "*": 1 } });
+});
