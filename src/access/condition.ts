@@ -4,10 +4,12 @@
  *
  * Variables: request.method, .path (without query), .region, .time; principal ("" = the caller proved none);
  * user.issuer, .subject, .groups, .tenants, .purposes, .claims; variant; service (qualified name). What is not known
- * (no token, no region, a Variant not yet chosen) is absent: has() says so, and to read it is an error.
+ * (no token, no region, a Variant not yet chosen) is absent: has() says so, and to read it is an error. So it is to read a
+ * user with numbers of 2^53 or more, or to convert a text that is no number or time (conditionConversions.ts).
  */
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
 import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_NODES_MAX, CONDITION_STEPS_MAX } from "../limits.js";
+import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
 import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
 import type { AccessRequest } from "./verdict.js";
@@ -76,6 +78,7 @@ const environment = new Environment({
 	.registerVariable("principal", "string")
 	.registerVariable("variant", "string")
 	.registerVariable("service", "string");
+for (const [signature, handler] of OVERLOADS) environment.registerFunction(signature, handler, { async: false });
 
 /**
  * Functions, with how many arguments. Regular expressions are not among them, as JavaScript's can take for ever, nor
@@ -169,10 +172,20 @@ function read(node: ASTNode, reading: Reading, walking: boolean): void {
 }
 
 const words = (error: unknown): string =>
-	error instanceof Error ? ((error as { readonly summary?: string }).summary ?? error.message) : String(error);
+	asWritten(
+		error instanceof Error ? ((error as { readonly summary?: string }).summary ?? error.message) : String(error),
+	);
 
 const placeOf = (error: unknown): number =>
 	(error as { readonly range?: { readonly start: number } } | null)?.range?.start ?? 0;
+
+/** Calls our conversions in place of the library's. */
+function convertStrictly(node: ASTNode): void {
+	if (node.op === "call") node.args[0] = CONVERSIONS[node.args[0]] ?? node.args[0];
+	if (node.op === "value") return;
+	const inner: readonly unknown[] = [node.args].flat(2);
+	for (const one of inner) if (typeof one === "object") convertStrictly(one as ASTNode);
+}
 
 /** @throws ConditionError */
 function parse(text: string): Condition {
@@ -195,6 +208,7 @@ function parse(text: string): Condition {
 		const instead = "compare less within a walk, or write pathPrefixes, pathTemplates, groups or claims";
 		throw new ConditionError({ what, offset: 0, instead }, reads);
 	}
+	convertStrictly(run.ast);
 	const checked = run.check();
 	if (!checked.valid) {
 		const { error } = checked;

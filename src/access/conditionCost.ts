@@ -15,6 +15,7 @@ import {
 	CONDITION_USER_CHARS_MAX,
 	SPIFFE_ID_BYTES_MAX,
 } from "../limits.js";
+import { epochMs } from "./rfc3339.js";
 
 interface Line {
 	readonly fixed: number;
@@ -259,6 +260,14 @@ function callCost(node: ASTNode & { readonly op: "call" }, scope: Scope): Cost {
 					argument,
 				);
 			return plain(line(60), false);
+		case "timestamp":
+			if (argument.op === "value" && typeof argument.args === "string" && epochMs(argument.args) === null)
+				scope.refuse(
+					"calls timestamp() with what is no RFC 3339 time",
+					'write one such as timestamp("2026-06-01T00:00:00Z")',
+					argument,
+				);
+			return plain(plus(of.steps, times(of.size, 1 / 8), line(30)), true);
 		case "int":
 			if (!isWhole(argument))
 				scope.refuse(
@@ -274,7 +283,7 @@ function callCost(node: ASTNode & { readonly op: "call" }, scope: Scope): Cost {
 				size: plus(of.size, line(2 * VALUE)),
 			};
 		default:
-			// has, timestamp, double
+			// has, double
 			return plain(plus(of.steps, times(of.size, 1 / 8), line(30)), true);
 	}
 }

@@ -62,13 +62,13 @@ function weight(value: unknown): number {
 }
 
 /**
- * Of all texts in a value, names too; infinite where a number is beyond int64, whose conversion the library does not refuse,
+ * Of all texts in a value, names too; infinite where a number is beyond 2^53, of which several are read as one (RFC 8259 6),
  * where a value hides its type from the library (a claim named constructor), and below too many levels: the library makes
  * a type for each new nesting, which takes a time that grows with the square of its depth, and keeps it.
  */
 function characters(value: unknown, levels = CONDITION_CLAIMS_DEPTH_MAX): number {
 	if (typeof value === "string") return value.length;
-	if (typeof value === "number") return Math.abs(value) < 2 ** 63 ? 0 : Number.POSITIVE_INFINITY;
+	if (typeof value === "number") return Math.abs(value) < 2 ** 53 ? 0 : Number.POSITIVE_INFINITY;
 	if (typeof value !== "object" || value === null) return 0;
 	if (levels === 0 || ![undefined, Object, Array].includes(value.constructor as ObjectConstructor)) {
 		return Number.POSITIVE_INFINITY;

@@ -8,6 +8,7 @@ import type { Position, Problem } from "../resources/resource.js";
 import { spiffeFault } from "../resources/spiffe.js";
 import { readYaml, type YamlDocument } from "../resources/yaml.js";
 import type { JudgedRequest, NameField, PolicyJudge, PolicyRequest } from "./policyCheck.js";
+import { epochMs } from "./rfc3339.js";
 
 export interface PolicyTest {
 	readonly name: string;
@@ -53,7 +54,6 @@ const REQUEST_FIELDS = [
 ] as const;
 /** Doubled slashes and dot segments, before the query. */
 const RESOLVED = /^[^?]*(?:\/\/|\/(?:\.|%2e){1,2}(?:[/?]|$))/i;
-const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/;
 
 /** Never throws. With problems, nothing of the table may be believed. */
 export function readPolicyTests(file: { readonly name: string; readonly text: string }): PolicyTests {
@@ -161,7 +161,7 @@ class Reader {
 				"write the path as it is after",
 			);
 		const time = text("time");
-		const nowMs = time === null ? null : DATE_TIME.test(time) ? Date.parse(time) : Number.NaN;
+		const nowMs = time === null ? null : (epochMs(time) ?? Number.NaN);
 		if (Number.isNaN(nowMs)) {
 			this.#fault([...path, "time"], "time is no RFC 3339 date-time", "write 2026-01-31T12:00:00Z, in quotes");
 		}

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { conditionFault } from "../access/condition.js";
 import { ANYONE } from "../access/principal.js";
+import { epochMs } from "../access/rfc3339.js";
 import { isTimezone } from "../access/schedule.js";
 import { PATH_TEMPLATE_CHARS_MAX } from "../limits.js";
 import { isSegment } from "./host.js";
@@ -119,17 +120,11 @@ export const schedule = fields(
 	.meta({ description: "A window of the week, by the wall clock of a time zone." });
 
 const TIME_HINT = 'write an RFC 3339 time in quotes, such as "2026-06-01T00:00:00Z"';
-const RFC_3339 =
-	/^(\d{4})-(\d{2})-(\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,3})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
-/** RFC 3339, as epoch milliseconds. */
+/** RFC 3339 without more than milliseconds, as epoch milliseconds. */
 export const time = z.string({ error: TIME_HINT }).transform((value, context): number => {
-	const match = RFC_3339.exec(value);
-	if (match === null) return refuse(context, TIME_HINT);
-	const [, year, month, day] = match.map(Number) as [number, number, number, number];
-	// Date takes 30 February for 2 March.
-	const days = new Date(Date.UTC(year, month, 0)).getUTCDate();
-	return month >= 1 && month <= 12 && day >= 1 && day <= days ? Date.parse(value) : refuse(context, TIME_HINT);
+	const ms = /\.\d{4}/.test(value) ? null : epochMs(value);
+	return ms ?? refuse(context, TIME_HINT);
 });
 
 const CONDITION_HINT = 'write a CEL expression such as request.method == "GET" && "clerk" in user.groups';

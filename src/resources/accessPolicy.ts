@@ -13,6 +13,8 @@ const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT 
 const region = text("write the name of a region");
 const words = (what: string) => uniqueList(text(`write a ${what}`), `write a list of ${what}s`).default([]);
 
+const CONDITION = "A CEL expression that must be true; an error where it reads a user with a number of 2^53 or more.";
+
 const spec = fields({
 	action: oneOf("allow", "deny").default("allow").meta({ description: "deny wins over allow." }),
 	mode: oneOf("enforce", "shadow")
@@ -50,7 +52,7 @@ const spec = fields({
 	schedule: schedule.nullable().default(null),
 	validFrom: time.nullable().default(null).meta({ description: "RFC 3339 time, inclusive." }),
 	validUntil: time.nullable().default(null).meta({ description: "RFC 3339 time, exclusive." }),
-	condition: policyCondition.nullable().default(null).meta({ description: "A CEL expression that must be true." }),
+	condition: policyCondition.nullable().default(null).meta({ description: CONDITION }),
 }).transform(({ validFrom, validUntil, ...value }, context): AccessPolicy["spec"] => {
 	const report = (field: string, what: string, hint: string): void => {
 		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });

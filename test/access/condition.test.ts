@@ -58,6 +58,65 @@ t.test("what is not there is an error unless has() asks, and an error may not de
 	t.equal(holds("1 / 0 == 1"), "error");
 });
 
+t.test("a text is a number or a time in one form only, and else an error", async (t) => {
+	const asked = (text: string, x: unknown) => holds(text, { token: { ...token, claims: { x } } });
+	for (const x of ["7", "+7", "-7", "007"]) t.equal(asked("int(user.claims.x) < 8", x), true, x);
+	t.equal(asked("int(user.claims.x) == 9223372036854775807", "9223372036854775807"), true);
+	t.equal(asked("int(user.claims.x) == -9223372036854775808", "-9223372036854775808"), true);
+	const noInts = ["", " ", "\n", "7\n", "0b1", "0o7", "0x7", "0X7", "7.0", "1e3", "٧", "--7", "+"];
+	for (const x of [...noInts, "9223372036854775808", true, null, []]) {
+		t.equal(asked("int(user.claims.x) < 10", x), "error", JSON.stringify(x));
+		t.equal(asked("int(user.claims.x) > 2", x), "error", JSON.stringify(x));
+	}
+	for (const x of ["7", "7.5", "-.5", "7.", "1e-3", "+1E2"])
+		t.equal(asked("double(user.claims.x) < 1000.0", x), true, x);
+	for (const x of [
+		"",
+		" ",
+		"7\n",
+		"0b1",
+		"0o7",
+		"0x7",
+		"1_0",
+		"NaN",
+		"nan",
+		"-inf",
+		"Infinity",
+		"1e400",
+		".",
+		"e1",
+		true,
+	])
+		t.equal(asked("!(double(user.claims.x) > 1000.0)", x), "error", JSON.stringify(x));
+	const later = 'timestamp(user.claims.x) > timestamp("2026-02-27T23:30:00Z")';
+	for (const x of ["2026-02-28T00:00:00Z", "2026-02-28T01:00:00+01:00", "2026-02-28T00:00:00.123456Z"])
+		t.equal(asked(later, x), true, x);
+	for (const x of [
+		"2026-02-29T00:00:00Z",
+		"2026-02-31T00:00:00Z",
+		"2026-13-01T00:00:00Z",
+		"2026-00-01T00:00:00Z",
+		"2026-03-00T00:00:00Z",
+		"2026-02-28T24:00:00Z",
+		"2026-02-28T23:59:60Z",
+		"2026-02-28T00:00:00",
+		"Sat, 28 Feb 2026 00:00:00 GMT",
+		"2026-02-28 00:00:00Z",
+		"2026-02-28T00:00:00+24:00",
+		"",
+	])
+		t.equal(asked(later, x), "error", x);
+	t.equal(
+		holds("int(3.9) == 3 && int(int(3)) == 3 && double(3) == 3.0 && double(2u) == 2.0 && double(1.5) == 1.5"),
+		true,
+	);
+	t.equal(holds('timestamp(0) == timestamp("1970-01-01T00:00:00Z")'), true);
+	t.equal(holds('["7", ""].exists(x, int(x) == 7)'), true, "in a walk");
+	t.equal(holds('["", "0b1"].all(x, int(x) < 7)'), "error");
+	t.match(conditionFault("int(true) == 1")?.what, /found no matching overload for 'int\(bool\)'$/, "in its own words");
+	t.not(conditionFault('strict_int("7") == 7'), null);
+});
+
 t.test("names of JavaScript's own objects are no claims", async (t) => {
 	for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
 		t.equal(holds(`has(user.claims.${name})`), false, name);

@@ -1,0 +1,12 @@
+const RFC_3339 =
+	/^(\d{4})-(\d{2})-(\d{2})T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+
+/** An RFC 3339 time as epoch milliseconds, the rest of its fraction cut off; null = it is none. */
+export function epochMs(text: string): number | null {
+	const match = RFC_3339.exec(text);
+	if (match === null) return null;
+	const [, year, month, day] = match.map(Number) as [number, number, number, number];
+	// Date takes 30 February for 2 March.
+	const days = new Date(Date.UTC(year, month, 0)).getUTCDate();
+	return month >= 1 && month <= 12 && day >= 1 && day <= days ? Date.parse(text) : null;
+}
