@@ -17,34 +17,58 @@ const KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 export interface OddCa {
 	/** PEM. */
 	readonly certificate: string;
+	readonly subject: string;
+	readonly signingKey: webcrypto.CryptoKey;
 	/** @param names in this order; none = no such extension */
 	issue(names: readonly JsonGeneralName[]): Promise<IssuedCertificate>;
 }
 
-export async function oddCa(): Promise<OddCa> {
+export interface OddCaOptions {
+	/** Who signs it; absent: itself. */
+	readonly parent?: OddCa;
+	/** false: it only does what an authority does. */
+	readonly isCa?: boolean;
+	readonly names?: readonly JsonGeneralName[];
+}
+
+const newKeys = () => webcrypto.subtle.generateKey(KEY, true, ["sign", "verify"]);
+const named = (names: readonly JsonGeneralName[]) =>
+	names.length === 0 ? [] : [new SubjectAlternativeNameExtension([...names])];
+let authorities = 0;
+
+export async function oddCa({ parent, isCa = true, names = [] }: OddCaOptions = {}): Promise<OddCa> {
 	cryptoProvider.set(webcrypto);
-	const newKeys = () => webcrypto.subtle.generateKey(KEY, true, ["sign", "verify"]);
 	const now = Date.now();
 	const times = { notBefore: new Date(now - 60_000), notAfter: new Date(now + 3_600_000) };
 	const keys = await newKeys();
-	const own = await X509CertificateGenerator.createSelfSigned({
+	authorities += 1;
+	const subject = `CN=odd ${authorities}`;
+	const own = await X509CertificateGenerator.create({
 		serialNumber: "01",
-		name: "CN=odd",
+		subject,
+		issuer: parent?.subject ?? subject,
 		...times,
 		signingAlgorithm: KEY,
-		keys,
-		extensions: [new BasicConstraintsExtension(true, 0, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true)],
+		publicKey: keys.publicKey,
+		signingKey: parent?.signingKey ?? keys.privateKey,
+		extensions: [
+			new BasicConstraintsExtension(isCa, isCa ? 0 : undefined, true),
+			new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+			...named(names),
+		],
 	});
 	let issued = 1;
 	return {
 		certificate: own.toString("pem"),
-		async issue(names) {
+		subject,
+		signingKey: keys.privateKey,
+		async issue(ids) {
 			const leafKeys = await newKeys();
 			issued += 1;
 			const leaf = await X509CertificateGenerator.create({
 				serialNumber: issued.toString(16).padStart(2, "0"),
 				subject: "O=odd",
-				issuer: own.subject,
+				issuer: subject,
 				...times,
 				signingAlgorithm: KEY,
 				publicKey: leafKeys.publicKey,
@@ -52,7 +76,7 @@ export async function oddCa(): Promise<OddCa> {
 				extensions: [
 					new BasicConstraintsExtension(false, undefined, true),
 					new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-					...(names.length === 0 ? [] : [new SubjectAlternativeNameExtension([...names])]),
+					...named(ids),
 				],
 			});
 			const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", leafKeys.privateKey)).toString("base64");

@@ -139,6 +139,7 @@ t.test("behind a trusted proxy the client shows the token: its certificate, its 
 	t.same(last(), ["the connection's", WEB]);
 	one.asked.length = 0;
 	t.equal(short(ask(PROXY, null)), "deny not-canonical -");
+	t.equal(short(ask(PROXY, `URI=${PROXY.slice(0, PROXY.lastIndexOf("/"))}`)), "deny not-canonical -", "a trust domain");
 	t.equal(one.asked.length, 0, "a token of nobody is not verified");
 });
 

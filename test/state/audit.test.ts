@@ -70,6 +70,13 @@ t.test("a record holds the hash of the one before: what is changed, taken out, p
 	t.match(faultOf(store, [at(0), at(2), at(1), at(3), at(4)]), /after record 1 comes 3/);
 	t.match(faultOf(store, records.slice(0, 4)), /the chain ends at 4/);
 	t.match(faultOf(store, [...records.slice(0, 4), { ...at(4), why: "x" }]), /newest record/);
+	const later = { ...at(0), previous: "f".repeat(64) };
+	const alone = new AuditChain();
+	alone.add(later);
+	t.equal(
+		alone.end({ head: { sequence: 1, hash: auditHash(later) }, dropped: 0, keep: 9 }),
+		"record 1 was written after another one",
+	);
 	// A whole new chain holds in itself: a head that somebody noted earlier finds it.
 	t.equal(faultOf(store, records, [{ sequence: 3, hash: auditHash(at(2)) }]), null);
 	t.match(faultOf(store, records, [{ sequence: 3, hash: "f".repeat(64) }]), /not the one that was noted/);

@@ -1,5 +1,5 @@
 /** Signed decisions: what holds, once, and every way in which one does not. */
-import { createHash } from "node:crypto";
+import { createHash, sign } from "node:crypto";
 import t from "tap";
 import { type DecisionExpected, DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
@@ -135,6 +135,24 @@ t.test("whatever is changed breaks it", async (t) => {
 	};
 	for (const [name, values] of Object.entries(wrong)) t.match(one.said(values), { refused: /./ }, name);
 	t.match(one.said(`${header}.${payload}.${signature}`), { service: "shop" }, "the one that was changed was good");
+});
+
+t.test("its signer signs nothing else that does, nor for longer", async (t) => {
+	const one = new Scene();
+	const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+	const signedAnew = (header: object, payload: object = {}): string => {
+		const [head = "", body = ""] = one.sign().split(".");
+		const read = (part: string): object => JSON.parse(Buffer.from(part, "base64url").toString());
+		const input = `${encode({ ...read(head), ...header })}.${encode({ ...read(body), ...payload })}`;
+		const key = { key: own.privateKey, dsaEncoding: "ieee-p1363" } as const;
+		return `${input}.${sign("sha256", Buffer.from(input), key).toString("base64url")}`;
+	};
+	t.match(one.said(signedAnew({})), { service: "shop" });
+	const header = { refused: "its header does not do" };
+	t.same(one.said(signedAnew({ typ: "JWT" })), header);
+	t.same(one.said(signedAnew({ typ: undefined })), header);
+	t.same(one.said(signedAnew({ crit: ["x"] })), header);
+	t.same(one.said(signedAnew({}, { exp: START / 1_000 + 5.1 })), { refused: "it lives too long" });
 });
 
 t.test("without an identity nothing is signed", async (t) => {

@@ -88,6 +88,7 @@ const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
 	["no issuer", () => signed({ aud: AUDIENCE, sub: "ann", iat: NOW, exp: NOW + 60 }, pair)],
 	// Those that jose accepts.
 	["iat an hour in the future", () => signed(future, pair)],
+	["iat in the future", () => signed({ ...CLAIMS, iat: NOW + 61 }, pair)],
 	["no kid, with one key in the set", () => signed(CLAIMS, pair, { kid: undefined })],
 	["an empty kid", () => signed(CLAIMS, pair, { kid: "" })],
 	["a lifetime of ten years", () => signed({ ...CLAIMS, exp: NOW + 315_360_000 }, pair)],
@@ -132,6 +133,12 @@ for (const [name, token] of CASES) {
 		t.match(await one.said(await token()), /^invalid-token: /, "again");
 	});
 }
+
+t.test("a time is below 2^64, as Envoy reads it", async (t) => {
+	const said = async (exp: number) => scene().said(await signed({ ...CLAIMS, exp }, pair));
+	t.equal(await said(2 ** 64), "invalid-token: exp is not a time");
+	t.equal(await said(2 ** 64 - 2 ** 11), "invalid-token: it lives too long");
+});
 
 t.test("within the skew", async (t) => {
 	const fine = [
