@@ -42,7 +42,9 @@ export interface ListenerContext {
 	readonly keySets: KeySets;
 	/** Filters that ask the sidecar; null = none are there. */
 	readonly callout: CalloutFilters | null;
-	/** Some unit is known only after the filters, so that open requests are logged from time to time. */
+	/** Some Service is open: its requests are logged at their start. */
+	readonly opens: boolean;
+	/** Some unit is known, or some request judged, only by the filters: requests are logged when they are sent on, and while open. */
 	readonly lateUnits: boolean;
 	/** Some Service has rate limits. */
 	readonly limits: boolean;
@@ -141,6 +143,7 @@ function connectionManager(context: ListenerContext): object {
 				typed_config: {
 					"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
 					suppress_envoy_headers: true,
+					...sentLog(context),
 				},
 			},
 		],
@@ -180,32 +183,48 @@ const trailerFilter = ({ loggedHeaders }: ListenerContext): object => ({
 	},
 });
 
-/** An entry at the start of each request (the exposure) and one at its end (design: Exposure). */
-function accessLog({ gateway, collectors: { accessLogSocket }, loggedHeaders, lateUnits }: ListenerContext): object {
-	if (accessLogSocket === null) return {};
+/** An entry of each request at its end, and one at its start where that exposes (design: Exposure). */
+function accessLog(context: ListenerContext): object {
+	const { opens, lateUnits } = context;
+	if (context.collectors.accessLogSocket === null) return {};
 	return {
 		access_log_options: {
-			flush_access_log_on_new_request: true,
+			flush_access_log_on_new_request: opens,
 			...(lateUnits ? { access_log_flush_interval: protoDuration(ACCESS_LOG_PERIODIC_MS) } : {}),
 		},
-		access_log: [
-			{
-				name: "weir",
-				typed_config: {
-					"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
-					common_config: {
-						// Names the Gateway to ingest (events/streamIdentity.ts): each listener has a stream of its own.
-						log_name: `weir|${qualifiedName(gateway.metadata)}`,
-						transport_api_version: "V3",
-						grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
-						buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
-					},
-					additional_request_headers_to_log: [...loggedHeaders, "traceparent"],
-				},
-			},
-		],
+		access_log: [accessLogger(context, context.loggedHeaders)],
 	};
 }
+
+/**
+ * An entry when the router has a connection for the request, after all filters: the end may come minutes later, for the
+ * client decides when it takes the answer, and Envoy writes no periodic entries of an answer that is whole.
+ */
+function sentLog(context: ListenerContext): object {
+	const { collectors, lateUnits, callout, loggedHeaders } = context;
+	if (collectors.accessLogSocket === null || !lateUnits) return {};
+	// It has no metadata: where the sidecar assigns, its word is in the header that it sets.
+	const logger = accessLogger(context, [...loggedHeaders, ...(callout === null ? [] : [ARM_HEADER])]);
+	return {
+		upstream_log: [{ ...logger, filter: { log_type_filter: { types: ["UpstreamPoolReady"] } } }],
+		upstream_log_options: { flush_upstream_log_on_upstream_stream: true },
+	};
+}
+
+const accessLogger = ({ gateway }: ListenerContext, headers: readonly string[]): object => ({
+	name: "weir",
+	typed_config: {
+		"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+		common_config: {
+			// Names the Gateway to ingest (events/streamIdentity.ts): each listener has a stream of its own.
+			log_name: `weir|${qualifiedName(gateway.metadata)}`,
+			transport_api_version: "V3",
+			grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
+			buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
+		},
+		additional_request_headers_to_log: [...headers, "traceparent"],
+	},
+});
 
 function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 	if (tracesSocket === null) return {};

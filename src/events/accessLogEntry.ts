@@ -12,16 +12,17 @@ import { field, LENGTH_DELIMITED, lengthEnd, skip, text, VARINT } from "./fieldR
 /** The fields that Weir reads of one HTTPAccessLogEntry. Times as Envoy's clock has them. */
 export interface AccessLogEntry {
 	/**
-	 * envoy.data.accesslog.v3.AccessLogType: DownstreamStart = 4, DownstreamPeriodic = 5, DownstreamEnd = 6; others are
-	 * not used. A start entry is written before the filters: it has no header and no metadata that one of them makes.
+	 * envoy.data.accesslog.v3.AccessLogType: DownstreamStart = 4, DownstreamPeriodic = 5, DownstreamEnd = 6,
+	 * UpstreamPoolReady = 7 (sent on; one for each attempt); others are not used. A start entry is written before the
+	 * filters: it has no header and no metadata that one of them makes. That of an attempt has no metadata either.
 	 */
-	readonly kind: "start" | "periodic" | "end" | "other";
+	readonly kind: "start" | "sent" | "periodic" | "end" | "other";
 	readonly routeName: string;
 	/** `upstream_cluster`, empty where no cluster was chosen. */
 	readonly cluster: string;
 	/** `x-request-id`, else Envoy's stream id; both are the same with the uuid extension. */
 	readonly requestId: string;
-	/** Epoch microseconds; the same in the start and the end entry of a request. */
+	/** Epoch microseconds; the same in all entries of a request but that of an attempt, which has its own. */
 	readonly startUs: number;
 	readonly durationMs: number;
 	/** HTTP status sent downstream; 0 = none. */
@@ -58,9 +59,12 @@ export const FAILED_FLAGS = UNHEALTHY_FLAGS | flag(15, 17, 28);
 /** UH, UT, UR, UF, UC, UO, URX, UMSDR, UPE, NC, DF: what only the router says, which sends a request on. */
 export const ROUTER_FLAGS = flag(2, 3, 5, 6, 7, 8, 16, 20, 24, 25, 27);
 
-const START = 4;
-const PERIODIC = 5;
-const END = 6;
+const KINDS: ReadonlyMap<number, AccessLogEntry["kind"]> = new Map([
+	[4, "start"],
+	[5, "periodic"],
+	[6, "end"],
+	[7, "sent"],
+]);
 
 /** Decodes one StreamAccessLogsMessage and hands over its HTTP entries. Throws RangeError on a broken message. */
 export function decodeMessage(message: Buffer, take: (entry: AccessLogEntry) => void): void {
@@ -237,8 +241,7 @@ function decodeCommon(reader: BinaryReader, entry: Draft, end: number): void {
 				skip(reader, tag);
 				break;
 			case field(33, VARINT): {
-				const type = reader.uint32();
-				entry.kind = type === START ? "start" : type === END ? "end" : type === PERIODIC ? "periodic" : "other";
+				entry.kind = KINDS.get(reader.uint32()) ?? "other";
 				break;
 			}
 			default:

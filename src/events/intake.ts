@@ -16,13 +16,14 @@ import type { Assigned } from "./assignmentChanges.js";
 import { Generations } from "./generations.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
-import { type Learnt, type Loss, RequestCommit, type RequestKey } from "./requestCommit.js";
+import { type Learnt, type Loss, RequestCommit } from "./requestCommit.js";
 import {
 	type Exposure,
 	type Forced,
 	outside,
 	type Reading,
 	type ReadingContext,
+	type RequestKey,
 	type RequestRow,
 	type RouteOfEntry,
 	readEntry,
@@ -112,6 +113,10 @@ export class Intake {
 				if (reading.refused) this.#refuse(reading.row, reading.late);
 				else this.#queue(reading.row, reading.exposure, reading.late);
 				if (entry.kind === "end" && !reading.refused) this.#tell(entry, reading, receivedMs);
+				break;
+			case "sent":
+				this.#expose(reading.request, reading.exposure, true);
+				this.#schedule();
 				break;
 			case "ignored":
 				this.#count("ignored");
@@ -224,8 +229,12 @@ export class Intake {
 			return;
 		}
 		this.#push(row);
-		if (exposure !== null && !this.#isStored(exposure)) this.#settling.add(row, exposure, late);
+		if (exposure !== null) this.#expose(row, exposure, late);
 		this.#schedule();
+	}
+
+	#expose(request: RequestKey, exposure: Exposure, late: boolean): void {
+		if (!this.#isStored(exposure)) this.#settling.add(request, exposure, late);
 	}
 
 	/** Takes back what the start of the request made. One whose exposure is stored by now keeps it: it comes too late. */

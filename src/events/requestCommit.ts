@@ -1,14 +1,11 @@
 /** One batch of requests and exposures into the store: set operations that find first exposures and conflicts. */
 import { SEGMENT_VALUES_MAX } from "../limits.js";
-import type { Exposure, Forced, RequestRow } from "./requestRow.js";
+import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
 import { putExposure, putRow } from "./rowAppend.js";
 import type { Row, Transaction } from "./store.js";
 
 /** Why an entry could not be kept. */
 export type Loss = "unreadable" | "dropped";
-
-/** A client may give the same id to several requests. */
-export type RequestKey = Pick<RequestRow, "request" | "startUs">;
 
 export interface Batch {
 	readonly rows: readonly RequestRow[];

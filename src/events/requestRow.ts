@@ -4,6 +4,7 @@
  * one could have been set by anybody, and what the sidecar says of one is checked, not believed.
  */
 import { parseUnit, trimUnit } from "../assignment/unit.js";
+import { ARM_HEADER, armValue } from "../compiler/headers.js";
 import { clusterName } from "../compiler/plan.js";
 import { SEGMENT_VALUE_BYTES_MAX } from "../limits.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
@@ -32,6 +33,9 @@ export interface RequestRow {
 	/** Arm that the plan gives, whether or not it exposes; null = none. */
 	readonly assigned: string | null;
 }
+
+/** A client may give the same id to several requests. */
+export type RequestKey = Pick<RequestRow, "request" | "startUs">;
 
 /** A unit was seen in a live arm: where Envoy assigned by a header at the start of a request, else as soon as is known. */
 export interface Exposure {
@@ -66,6 +70,8 @@ export type Reading =
 			/** Version of the plan by which it was assigned. */
 			readonly plan: string;
 	  }
+	/** An attempt at an upstream: who is exposed. Rows come with other entries, whose start time is the request's. */
+	| { readonly kind: "sent"; readonly request: RequestKey; readonly exposure: Exposure }
 	/** Says nothing that is kept: the start of a request without a live arm, or one that is told of again later. */
 	| { readonly kind: "ignored" }
 	/** Route name and plan, or route name and unit, do not fit each other. */
@@ -123,7 +129,8 @@ export function readEntry(
 	if (experiment === undefined) return UNREADABLE;
 	const late = experiment.lateUnit;
 	// A header unit is told of at start and end; one that a filter makes or may refuse, once it is sent on, and at the end.
-	if (entry.kind === (late ? "start" : "periodic") || isHeldBack(entry)) return IGNORED;
+	if (late ? entry.kind === "start" : entry.kind === "periodic" || entry.kind === "sent") return IGNORED;
+	if (isHeldBack(entry)) return IGNORED;
 	const unit = unitOfHeader(entry, experiment);
 	if (unit === null) return UNREADABLE;
 	return rowOf(entry, { service, plan: route.version, experiment, unit, late }, context, receivedMs);
@@ -155,6 +162,7 @@ function readSidecars(
 	context: ReadingContext,
 	receivedMs: number,
 ): Reading {
+	if (entry.kind === "sent") return readSent(entry, route, routesPlan, context, receivedMs);
 	// Written before the filters.
 	if (entry.kind === "start" || isHeldBack(entry)) return IGNORED;
 	const answer = sidecarAnswer(entry);
@@ -188,6 +196,29 @@ function readSidecars(
 	if (!armIsPlans(experiment, unit, answer.arm)) return { ...contradiction, forced };
 	if (entry.kind === "periodic" && experiment === null) return IGNORED;
 	return rowOf(entry, { service, plan: answer.plan, experiment, unit, late: true }, context, receivedMs);
+}
+
+/**
+ * An attempt at an upstream, where the sidecar assigned: it tells of headers alone. The sidecar's says the arm, and is
+ * believed where it is the one that the plan gives; of a unit in no header other entries tell.
+ */
+function readSent(
+	entry: AccessLogEntry,
+	route: RouteOfEntry,
+	plan: ReadablePlan,
+	context: ReadingContext,
+	receivedMs: number,
+): Reading {
+	const service = plan.get(route.service);
+	const said = requestHeader(entry, ARM_HEADER);
+	if (service === undefined || said === null) return IGNORED;
+	for (const experiment of service.experiments.values()) {
+		const unit = unitOfHeader(entry, experiment);
+		const arm = unit === null ? null : experiment.assignment.arm(unit);
+		if (arm === null || said !== armValue(experiment.table.name, arm)) continue;
+		return rowOf(entry, { service, plan: route.version, experiment, unit, late: true }, context, receivedMs);
+	}
+	return IGNORED;
 }
 
 /** Whether the plan gives the unit that arm; a point that is taken over has its own and the taker's. */
@@ -267,6 +298,7 @@ function rowOf(entry: AccessLogEntry, assigned: Assigned, { pseudonyms }: Readin
 		core,
 		segments: segmentsOf(entry, experiment, unit),
 	};
+	if (entry.kind === "sent") return { kind: "sent", request: row, exposure };
 	return { kind: "row", row, exposure, late, refused: false, plan };
 }
 

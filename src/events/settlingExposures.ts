@@ -9,8 +9,7 @@
  * soon after it was heard of; not after it began, for its client decides how long its head takes.
  */
 import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS, UNIT_CACHE_MAX } from "../limits.js";
-import type { RequestKey } from "./requestCommit.js";
-import type { Exposure } from "./requestRow.js";
+import type { Exposure, RequestKey } from "./requestRow.js";
 
 const LATE_SETTLES_MS = 2 * ACCESS_LOG_PERIODIC_MS;
 
@@ -41,7 +40,9 @@ export class SettlingExposures {
 		const settled: Exposure[] = [];
 		for (const [key, { exposure, late }] of this.#waiting) {
 			const { firstMs, receivedMs } = exposure;
-			const waits = receivedMs + this.settlesMs > nowMs || (late && firstMs + LATE_SETTLES_MS > nowMs);
+			// An Envoy's clock may be ahead: nobody hears of what has not begun.
+			const beganMs = Math.min(firstMs, receivedMs);
+			const waits = receivedMs + this.settlesMs > nowMs || (late && beganMs + LATE_SETTLES_MS > nowMs);
 			if (waits && this.#waiting.size <= UNIT_CACHE_MAX) continue;
 			settled.push(exposure);
 			this.#waiting.delete(key);

@@ -1,4 +1,4 @@
-/** What waits is bounded: a flood shortens the wait of the oldest, and takes nothing of the newest's. */
+/** What waits, and for how long: bounded in number and in time, whatever clients and clocks do. */
 import t from "tap";
 import { SettlingExposures } from "../../src/events/settlingExposures.js";
 import { UNIT_CACHE_MAX } from "../../src/limits.js";
@@ -33,3 +33,11 @@ t.test(
 		t.equal(settling.take(NOW_MS + 1_000).length, UNIT_CACHE_MAX - 1);
 	},
 );
+
+t.test("an Envoy whose clock is ahead does not hold back its exposures", (t) => {
+	const settling = new SettlingExposures(1_000);
+	settling.add(request(1), { ...exposure(1), firstMs: NOW_MS + 600_000 }, true);
+	t.same(settling.take(NOW_MS + 1_999), []);
+	t.equal(settling.take(NOW_MS + 2_000).length, 1);
+	t.end();
+});

@@ -1,22 +1,35 @@
 /**
  * A client of HTTP/2 decides when it takes a refusal: Envoy ends its request only then. Until that, and after it, the
- * request makes nobody one of the Experiment; one that an allowed client left open at an upstream does.
+ * request makes nobody one of the Experiment. One that an allowed client left open at an upstream does, and one whose answer
+ * it does not take: else an arm whose answers are long would seem to have fewer people.
  */
 import { once } from "node:events";
-import t from "tap";
+import t, { type Test } from "tap";
 import { compile } from "../../src/compiler/compile.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
-import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
+import { startSidecar } from "../sidecar/rig.js";
 import { metric, query, startRig } from "./rig.js";
 
-t.test("a refusal that is not taken exposes nobody", { timeout: 60_000 }, async (t) => {
+for (const [version, protocol] of [
+	["1.40.0", null],
+	["1.36.2", null],
+	["1.40.0", "ext_authz"],
+	["1.38.3", "ext_proc"],
+] as const) {
+	t.test(`Envoy ${version}, ${protocol ?? "native"}`, { timeout: 60_000 }, (t) => untaken(t, version, protocol));
+}
+
+async function untaken(t: Test, version: string, protocol: "ext_authz" | "ext_proc" | null): Promise<void> {
 	const tls = await mutualTls(t);
-	const hanging = await startUpstream(t, () => undefined);
+	const upstream = await startUpstream(t, ({ url }, response) => {
+		if (url === "/answered") response.end("an answer");
+	});
 	const plans = new Map<string, PlanTable>();
 	const rig = await startRig({
 		plans: async (name) => plans.get(name) ?? null,
@@ -28,20 +41,28 @@ t.test("a refusal that is not taken exposes nobody", { timeout: 60_000 }, async 
 	const plan = compile(
 		resourceSet({
 			gateways: [gateway({ tls: tls.gateway })],
-			services: [service("guarded", [variant("v1", hanging), variant("v2", hanging)], { access: null })],
+			services: [
+				service("guarded", [variant("v1", upstream), variant("v2", upstream)], {
+					access: null,
+					// The sidecar lives in this process.
+					callout: { ...PATIENT, access: protocol === null ? "native" : "sidecar" },
+				}),
+			],
 			experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
 			accessPolicies: [accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice")] })],
 		}),
 		EMPTY_STATUS,
-		{ collectors },
+		{ collectors, mode: protocol === null ? "auto" : "callout", protocol: protocol ?? "ext_authz" },
 	);
+	t.equal(plan.table.services[0]?.callout?.assignment ?? false, protocol !== null);
 	plans.set(plan.version, plan.table);
-	const envoy = await startEnvoy(t, bootstrapOf(plan, collectors));
+	const sidecar = protocol === null ? null : await startSidecar(t, plan);
+	const envoy = await startEnvoy(t, bootstrapOf(plan, collectors, sidecar?.socketPath), { version });
 	const open = async (caller: string) => {
 		// No byte of an answer's body may come.
 		const session = await tls.http2(envoy.port(), caller, { initialWindowSize: 0 });
-		return (unit: string) => {
-			const stream = session.request({ ":path": "/", ":authority": "guarded.test", "x-user-id": unit });
+		return (unit: string, path = "/") => {
+			const stream = session.request({ ":path": path, ":authority": "guarded.test", "x-user-id": unit });
 			stream.on("error", () => undefined);
 			return stream;
 		};
@@ -71,4 +92,11 @@ t.test("a refusal that is not taken exposes nobody", { timeout: 60_000 }, async 
 	alice("hers-again");
 	await until(2);
 	t.equal(await exposed(), 2, "hers alone, when they have ended");
-});
+	const unread = Array.from({ length: 20 }, (_, index) => alice(`unread-${index}`, "/answered"));
+	for (const one of unread) t.equal((await once(one, "response"))[0][":status"], 200);
+	await until(22);
+	t.notOk(
+		unread.some(({ readableLength }) => readableLength > 0),
+		"who was served counts, whether or not the answer is taken",
+	);
+}

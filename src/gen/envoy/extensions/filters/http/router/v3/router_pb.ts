@@ -6,13 +6,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { AccessLog } from "../../../../../config/accesslog/v3/accesslog_pb.js";
+import { file_envoy_config_accesslog_v3_accesslog } from "../../../../../config/accesslog/v3/accesslog_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/extensions/filters/http/router/v3/router.proto.
  */
 export const file_envoy_extensions_filters_http_router_v3_router: GenFile = /*@__PURE__*/
-  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9yb3V0ZXIvdjMvcm91dGVyLnByb3RvEidlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5yb3V0ZXIudjMiKAoGUm91dGVyEh4KFnN1cHByZXNzX2Vudm95X2hlYWRlcnMYBCABKAhiBnByb3RvMw");
+  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9yb3V0ZXIvdjMvcm91dGVyLnByb3RvEidlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5yb3V0ZXIudjMilwIKBlJvdXRlchI6Cgx1cHN0cmVhbV9sb2cYAyADKAsyJC5lbnZveS5jb25maWcuYWNjZXNzbG9nLnYzLkFjY2Vzc0xvZxIeChZzdXBwcmVzc19lbnZveV9oZWFkZXJzGAQgASgIEmYKFHVwc3RyZWFtX2xvZ19vcHRpb25zGAkgASgLMkguZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAucm91dGVyLnYzLlJvdXRlci5VcHN0cmVhbUFjY2Vzc0xvZ09wdGlvbnMaSQoYVXBzdHJlYW1BY2Nlc3NMb2dPcHRpb25zEi0KJWZsdXNoX3Vwc3RyZWFtX2xvZ19vbl91cHN0cmVhbV9zdHJlYW0YASABKAhiBnByb3RvMw", [file_envoy_config_accesslog_v3_accesslog]);
 
 /**
  * Forwards the request as the route says.
@@ -21,11 +23,21 @@ export const file_envoy_extensions_filters_http_router_v3_router: GenFile = /*@_
  */
 export type Router = Message<"envoy.extensions.filters.http.router.v3.Router"> & {
   /**
+   * @generated from field: repeated envoy.config.accesslog.v3.AccessLog upstream_log = 3;
+   */
+  upstreamLog: AccessLog[];
+
+  /**
    * No x-envoy-… headers in either direction.
    *
    * @generated from field: bool suppress_envoy_headers = 4;
    */
   suppressEnvoyHeaders: boolean;
+
+  /**
+   * @generated from field: envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions upstream_log_options = 9;
+   */
+  upstreamLogOptions?: Router_UpstreamAccessLogOptions | undefined;
 };
 
 /**
@@ -34,4 +46,25 @@ export type Router = Message<"envoy.extensions.filters.http.router.v3.Router"> &
  */
 export const RouterSchema: GenMessage<Router> = /*@__PURE__*/
   messageDesc(file_envoy_extensions_filters_http_router_v3_router, 0);
+
+/**
+ * When the log of its attempts is written besides at the end of each.
+ *
+ * @generated from message envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions
+ */
+export type Router_UpstreamAccessLogOptions = Message<"envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions"> & {
+  /**
+   * When it has a connection for one.
+   *
+   * @generated from field: bool flush_upstream_log_on_upstream_stream = 1;
+   */
+  flushUpstreamLogOnUpstreamStream: boolean;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.http.router.v3.Router.UpstreamAccessLogOptions.
+ * Use `create(Router_UpstreamAccessLogOptionsSchema)` to create a new message.
+ */
+export const Router_UpstreamAccessLogOptionsSchema: GenMessage<Router_UpstreamAccessLogOptions> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_http_router_v3_router, 0, 0);
 
