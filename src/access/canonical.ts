@@ -75,8 +75,9 @@ export const GOOD_SCHEME = `[\\t -+\\--~]*|(?:${["AWS4-HMAC-SHA256", "Digest", "
 export const GOOD_DPOP = "[A-Za-z0-9._-]*";
 
 /**
- * A server that believes one of these serves another method or path than the one that was judged. x-forwarded-host is
- * none of them: common proxies in front of a Gateway set it, and the Service is chosen by :authority alone.
+ * A server that believes one of these serves another method or path than the one that was judged. x-forwarded-host,
+ * x-original-host (Azure Application Gateway) and x-host are none of them: common proxies in front of a Gateway set them,
+ * and the Service is chosen by :authority alone.
  */
 export const OVERRIDE_HEADERS: readonly string[] = [
 	"x-http-method-override",
@@ -85,6 +86,7 @@ export const OVERRIDE_HEADERS: readonly string[] = [
 	"x-method-override",
 	"x-original-url",
 	"x-original-uri",
+	"x-override-url",
 	"x-forwarded-path",
 	"x-rewrite-url",
 ];

@@ -57,8 +57,11 @@ export const keptForwardedCert = (): object => ({
 	},
 });
 
-/** By which proxies tell where a request came from, beside `x-forwarded-*`. */
-const FORWARDING = ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
+/** By which proxies tell where a request came from and went to, beside `x-forwarded-*`. */
+const FORWARDING = [
+	...["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"],
+	...["x-original-host", "x-host"],
+];
 
 /**
  * Mutations of request trailers on a protected Gateway: nothing has judged them, and servers exist that merge them into

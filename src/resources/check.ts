@@ -86,7 +86,7 @@ function wildcardProblems({ set, report }: Check): void {
 					owner.metadata.namespace !== service.metadata.namespace && host !== `*${suffix}` && host.endsWith(suffix),
 			);
 			if (over === undefined) continue;
-			const message = `host ${host} lies under *${over.suffix} of ${resourceTitle(over.owner)} in another namespace`;
+			const message = `host ${host} lies under *${over.suffix} of ${resourceTitle(over.owner)}`;
 			report(service, ["spec", "hosts", index], message, "choose a host that no other namespace's wildcard covers");
 		}
 	}

@@ -166,7 +166,14 @@ const CASES: readonly (readonly [fault: string | null, cases: readonly Fields[]]
 		"override header",
 		[
 			...OVERRIDE_HEADERS,
-			...["x-http-methodoverride", "x-original-uri", "x-forwarded-path", "x-http-method-override", "x-original-url"],
+			...[
+				"x-override-url",
+				"x-http-methodoverride",
+				"x-original-uri",
+				"x-forwarded-path",
+				"x-http-method-override",
+				"x-original-url",
+			],
 		].map((name) => ({
 			headers: [[name, ""]] as const,
 		})),
@@ -309,11 +316,12 @@ const header: fc.Arbitrary<Line> = fc.oneof(
 			"x-original-uri",
 			"X-HTTP-MethodOverride",
 			"X-Forwarded-Path",
+			"X-Override-URL",
 		),
 		fc.constantFrom("DELETE", ""),
 	),
 	fc.tuple(
-		fc.constantFrom("cookie", "x-any", "x-forwarded-host", "x-weir-arm", "x-weir-variant", "accept"),
+		fc.constantFrom("cookie", "x-any", "x-forwarded-host", "x-original-host", "x-weir-arm", "x-weir-variant", "accept"),
 		fc.constantFrom("a", "\xff", "a,b", ""),
 	),
 );

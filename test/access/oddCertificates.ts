@@ -42,7 +42,8 @@ export async function oddCa({ parent, isCa = true, names = [] }: OddCaOptions = 
 	const times = { notBefore: new Date(now - 60_000), notAfter: new Date(now + 3_600_000) };
 	const keys = await newKeys();
 	authorities += 1;
-	const subject = `CN=odd ${authorities}`;
+	// Strangers have the name of the one that they play.
+	const subject = parent === undefined ? "CN=odd" : `CN=odd ${authorities}`;
 	const own = await X509CertificateGenerator.create({
 		serialNumber: "01",
 		subject,

@@ -21,6 +21,8 @@ const FORGED: Readonly<Record<string, string>> = {
 	"x-forwarded-client-cert": "URI=spiffe://weir.test/admin",
 	"x-forwarded-for": "10.0.0.1",
 	"x-forwarded-host": "admin.test",
+	"x-original-host": "admin.test",
+	"x-host": "admin.test",
 	forwarded: "for=10.0.0.1",
 	"x-real-ip": "10.0.0.1",
 	via: "1.1 inside",

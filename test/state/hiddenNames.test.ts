@@ -12,6 +12,8 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 		RULES_GATEWAY,
 		serviceText("m", "hidden"),
 		policyText("mp", "m", "hidden"),
+		serviceText("wide", "hidden").replace("wide.hidden.example", '"*.wide.example"'),
+		policyText("wp", "wide", "hidden"),
 		serviceText("model"),
 		policyText("p", "model"),
 		binding("ada", "apply", ["ada"], "[default]"),
@@ -45,6 +47,9 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 	);
 	t.match(await told(serviceText("x").replace("x.default.example", "m.hidden.example"), policyText("px", "x")), [
 		/host m\.hidden\.example is taken by a resource of another namespace; give each/,
+	]);
+	t.match(await told(serviceText("x").replace("x.default.example", "m.wide.example"), policyText("px", "x")), [
+		/host m\.wide\.example lies under \*\.wide\.example of a resource of another namespace; choose a host/,
 	]);
 	const twice = serviceText("x").replace("x.default.example", "model.default.example");
 	t.match(await told(twice, policyText("px", "x")), [/is taken by Service model;/]);

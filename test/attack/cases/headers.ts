@@ -82,6 +82,7 @@ export const HEADER_ATTACKS: readonly Attack[] = [
 		"X-HTTP-MethodOverride",
 		"X-Original-URI",
 		"X-Forwarded-Path",
+		"X-Override-URL",
 	].map((name) =>
 		forbidden(
 			"T-method-override",
