@@ -1,15 +1,14 @@
 /** Service principals as RBAC: SPIFFE ids out of the certificate that TLS has verified. */
 import { ANYONE, principalPrefix } from "../access/principal.js";
+import { WORKLOAD_ID } from "../resources/spiffe.js";
 import { ANYBODY, allOf, NOBODY, not, type PrincipalRule } from "./tokenMetadata.js";
 
 /**
  * What Envoy writes into x-forwarded-client-cert of a certificate with exactly one URI SAN, and that a SPIFFE id
  * (measured on 1.36.2 and 1.40.0): it repeats URI= for each, writes an empty one where there is none, and escapes
- * nothing. By= is its own certificate's. The id as spiffeFault has it: a trust domain of small letters, and segments that
- * are not empty, `.` or `..`, at least one; so neither %, ?, #, @ nor a port.
+ * nothing. By= is its own certificate's.
  */
-export const ONE_IDENTITY =
-	'(By=[^;,"]*;)*Hash=[0-9a-f]+;URI=spiffe://[a-z0-9._-]+(/([.]{0,2}[A-Za-z0-9_-]|[.]{3})[A-Za-z0-9._-]*)+';
+export const ONE_IDENTITY = `(By=[^;,"]*;)*Hash=[0-9a-f]+;URI=${WORKLOAD_ID}`;
 export const CLIENT_CERTIFICATE = "x-forwarded-client-cert";
 
 /**

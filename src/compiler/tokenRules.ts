@@ -2,6 +2,14 @@
  * What Envoy's jwt_authn lets pass and no execution takes for a token (measured on 1.40.0; src/tokens refuses the
  * same): deny rules behind it, of Services that judge users.
  */
+import {
+	COMPACT_TOKEN,
+	compactTokenOf,
+	ECDSA_SIGNATURE_BYTES,
+	ED_ALGORITHM,
+	RSA_ALGORITHMS,
+	SPEAKS_OF_TOKEN,
+} from "../access/tokenForm.js";
 import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import { anyOf, at, both, type CelTree, call, double, field, ident, integer } from "./celTree.js";
@@ -14,6 +22,7 @@ import {
 	hasClaim,
 	hasHeader,
 	headerFits,
+	headerIs,
 	not,
 	type PrincipalRule,
 	someOf,
@@ -24,27 +33,23 @@ import {
 const INVALID_TOKEN = "(invalid token";
 
 /** An Authorization header that speaks of a token, wherever in it and however written. */
-const SPEAKS_OF_TOKEN = "(?is).*(?:bearer|dpop)(?:[ \\t].*)?";
+const SPEAKS = `(?is).*${SPEAKS_OF_TOKEN}.*`;
 /** How it may speak of one where nobody checks a proof of possession. */
-const ONE_TOKEN = "Bearer [A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+";
 const BEARER = "Bearer ";
 
-/** Asymmetric ones: with a public key an HMAC is no signature. */
-const ALGORITHMS = "(?:ES|RS|PS)(?:256|384|512)|EdDSA";
 const NOT_EMPTY = "(?s).+";
 /** RFC 9068 2.1; media types have no case. */
 const ACCESS_TOKEN = "(?i)(?:application/)?at\\+jwt";
 
 /** Rules of weir.deny, by name. */
 export function tokenRules(issuers: readonly TokenIssuer[]): Readonly<Record<string, object>> {
-	const present = headerIs("authorization", { present_match: true });
-	const speaks = regexOn("authorization", SPEAKS_OF_TOKEN);
-	const wellFormed = regexOn("authorization", ONE_TOKEN);
+	const present = header("authorization", { present_match: true });
+	const speaks = regexOn("authorization", SPEAKS);
 	return {
 		[`${INVALID_TOKEN})`]: deny(
 			someOf([
 				// Also where jwt_authn has not run at all: what was not verified is refused, not ignored.
-				allOf([present, not(allOf([wellFormed, someOf(issuers.map(verified))])), speaks]),
+				allOf([present, not(wellSigned(issuers)), speaks]),
 				...issuers.map((issuer) => allOf([verified(issuer), someOf(faults(issuer))])),
 			]),
 		),
@@ -59,13 +64,28 @@ export function tokenRules(issuers: readonly TokenIssuer[]): Readonly<Record<str
 
 const deny = (principal: PrincipalRule): object => ({ permissions: [{ any: true }], principals: [principal] });
 
-const headerIs = (name: string, matcher: object): PrincipalRule => ({ header: { name, ...matcher } });
+const header = (name: string, matcher: object): PrincipalRule => ({ header: { name, ...matcher } });
 const regexOn = (name: string, regex: string): PrincipalRule =>
-	headerIs(name, { string_match: { safe_regex: { regex } } });
+	header(name, { string_match: { safe_regex: { regex } } });
+
+/**
+ * Verified, by one of our algorithms, and written as a token with a signature of the algorithm's length. Once for all
+ * issuers: a pattern that counts takes Envoy some KiB. Of algorithms that are not ECDSA jwt_authn takes one length.
+ */
+function wellSigned(issuers: readonly TokenIssuer[]): PrincipalRule {
+	const shape = (algorithms: readonly string[], token: string): PrincipalRule =>
+		allOf([
+			someOf(issuers.map((issuer) => headerIs(issuer, "alg", algorithms))),
+			regexOn("authorization", BEARER + token),
+		]);
+	return someOf([
+		...Object.entries(ECDSA_SIGNATURE_BYTES).map(([alg, bytes]) => shape([alg], compactTokenOf(bytes))),
+		shape([...RSA_ALGORITHMS, ED_ALGORITHM], COMPACT_TOKEN),
+	]);
+}
 
 function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
 	return [
-		not(headerFits(issuer, "alg", ALGORITHMS)),
 		// Without it jwt_authn tries all keys.
 		not(headerFits(issuer, "kid", NOT_EMPTY)),
 		hasHeader(issuer, "crit"),

@@ -1,7 +1,7 @@
 /** Who the other end of a TLS connection is: one certificate, one identity, or nobody. */
 import { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { spiffeFault } from "../resources/spiffe.js";
+import { onlyWorkloadId } from "../resources/spiffe.js";
 
 /**
  * The SPIFFE id of a leaf certificate, read strictly (X509-SVID section 2 and 4): exactly one URI name, well-formed,
@@ -11,21 +11,10 @@ import { spiffeFault } from "../resources/spiffe.js";
 export function certificateSpiffeId(der: Uint8Array): string | null {
 	try {
 		const { subjectAltName, ca } = new X509Certificate(der);
-		return ca ? null : onlySpiffeId(subjectAltName);
+		return ca ? null : onlyWorkloadId(subjectAltName);
 	} catch {
 		return null;
 	}
-}
-
-/** @param names as Node writes them; of an extension that cannot be read Node says null, against its types */
-function onlySpiffeId(names: string | null | undefined): string | null {
-	// Node quotes every name that holds a comma, a quote, NUL or a control character: such a certificate has no id here,
-	// so that no name can be read as two.
-	if (typeof names !== "string" || /["\\]/.test(names)) return null;
-	const [uri, ...more] = names.split(", ").filter((name) => name.startsWith("URI:"));
-	if (uri === undefined || more.length > 0) return null;
-	const id = uri.slice("URI:".length);
-	return spiffeFault(id) === null && id.slice("spiffe://".length).includes("/") ? id : null;
 }
 
 /** The peer's SPIFFE id; null where its chain was not verified (also: not asked for), or where it is no SVID. */

@@ -21,6 +21,9 @@ export const DURATION_MS_MAX = 366 * 24 * 60 * 60 * 1000;
 /** SPIFFE id (SPIFFE-ID specification 2.3). */
 export const SPIFFE_ID_BYTES_MAX = 2_048;
 
+/** Trust domain of one (SPIFFE-ID specification 2.3). */
+export const SPIFFE_TRUST_DOMAIN_BYTES_MAX = 255;
+
 /** A condition in CEL: characters, nodes and depth of its tree, and values that a token's claims may hold for one to read them. */
 export const CONDITION_CHARS_MAX = 2_048;
 export const CONDITION_NODES_MAX = 128;

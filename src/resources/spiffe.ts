@@ -3,7 +3,7 @@
  * spelling that another parser could read differently is refused.
  */
 import { z } from "zod";
-import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
+import { SPIFFE_ID_BYTES_MAX, SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../limits.js";
 import { refuse } from "./scalar.js";
 
 export const SPIFFE_HINT = "write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web";
@@ -21,7 +21,8 @@ export function spiffeFault(id: string): string | null {
 	if (domain === "") return "has no trust domain";
 	// Its letters are allowed, but a reader that takes it for a path would walk there.
 	if (domain === "." || domain === "..") return "has a . or .. trust domain";
-	if (domain.length > 255) return "has a trust domain of more than 255 bytes";
+	if (domain.length > SPIFFE_TRUST_DOMAIN_BYTES_MAX)
+		return `has a trust domain of more than ${SPIFFE_TRUST_DOMAIN_BYTES_MAX} bytes`;
 	if (/[A-Z]/.test(domain)) return "has capitals in its trust domain";
 	if (!/^[a-z0-9._-]+$/.test(domain)) return "has a character in its trust domain that SPIFFE forbids";
 	if (segments.at(-1) === "") return "ends with a slash";
@@ -35,6 +36,27 @@ export function spiffeFault(id: string): string | null {
 /** A workload's SPIFFE id: without a fault and with a path; a trust domain alone is nobody (X509-SVID section 2). */
 export const isWorkloadId = (id: string): boolean =>
 	spiffeFault(id) === null && id.indexOf("/", "spiffe://".length) !== -1;
+
+/** Of these letters and dots, up to so many; `.` and `..` are none. */
+const name = (letters: string, most: number | ""): string =>
+	`(?:[.${letters}]{3,${most}}|[${letters}][.${letters}]?|[.][${letters}])`;
+
+/** isWorkloadId, but for the length of all of it, as a pattern that RE2 and JavaScript read alike. */
+export const WORKLOAD_ID = `spiffe://${name("a-z0-9_-", SPIFFE_TRUST_DOMAIN_BYTES_MAX)}(?:/${name("A-Za-z0-9_-", "")})+`;
+
+/**
+ * The id of a certificate with exactly one URI name, and that a workload's (X509-SVID section 2).
+ * @param names subjectAltName as Node writes it; of an extension that cannot be read it says null, against its types
+ */
+export function onlyWorkloadId(names: string | null | undefined): string | null {
+	// Node quotes every name that holds a comma, a quote, NUL or a control character: such a certificate has no id here,
+	// so that no name can be read as two.
+	if (typeof names !== "string" || /["\\]/.test(names)) return null;
+	const [uri, ...more] = names.split(", ").filter((one) => one.startsWith("URI:"));
+	if (uri === undefined || more.length > 0) return null;
+	const id = uri.slice("URI:".length);
+	return isWorkloadId(id) ? id : null;
+}
 
 /**
  * Whether an id is one of the mesh's own parts (control, an Envoy, a sidecar, an operator), in whatever trust domain.

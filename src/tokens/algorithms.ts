@@ -1,8 +1,8 @@
-/** Signature algorithms, bound to keys: a token never chooses how a key is used. No HMAC, no none. */
+/** Signature algorithms, bound to keys: a token never chooses how a key is used. */
+import { RSA_ALGORITHMS } from "../access/tokenForm.js";
 
 type Jwk = Readonly<Record<string, unknown>>;
 
-const RSA = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 const BY_CURVE: Readonly<Record<string, readonly string[]>> = {
 	"EC P-256": ["ES256"],
 	"EC P-384": ["ES384"],
@@ -10,11 +10,9 @@ const BY_CURVE: Readonly<Record<string, readonly string[]>> = {
 	"OKP Ed25519": ["EdDSA"],
 };
 
-export const ALGORITHMS: readonly string[] = [...RSA, ...Object.values(BY_CURVE).flat()];
-
 /** The algorithms that a key of this kty, crv and alg may be used with; none where it is of no kind for signatures. */
 export function algorithmsOf({ kty, crv, alg }: Jwk): readonly string[] {
 	const curve = `${String(kty)} ${String(crv)}`;
-	const possible = kty === "RSA" ? RSA : Object.hasOwn(BY_CURVE, curve) ? (BY_CURVE[curve] ?? []) : [];
+	const possible = kty === "RSA" ? RSA_ALGORITHMS : Object.hasOwn(BY_CURVE, curve) ? (BY_CURVE[curve] ?? []) : [];
 	return alg === undefined ? possible : possible.filter((one) => one === alg);
 }

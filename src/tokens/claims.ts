@@ -1,9 +1,9 @@
 /** What a token's own words must be, before and beside its signature. Pure; `nowSeconds` is the wall clock. */
 import { claimTexts } from "../access/claim.js";
 import type { VerifiedToken } from "../access/token.js";
+import { ALGORITHMS } from "../access/tokenForm.js";
 import { TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
-import { ALGORITHMS } from "./algorithms.js";
 
 type Members = Readonly<Record<string, unknown>>;
 

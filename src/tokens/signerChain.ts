@@ -1,7 +1,7 @@
 /** Whose key it is: a certificate chain up to the trust bundle, and the one SPIFFE id in its leaf (X509-SVID 3, 5). */
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { DECISION_CHAIN_MAX } from "../limits.js";
-import { isWorkloadId } from "../resources/spiffe.js";
+import { onlyWorkloadId } from "../resources/spiffe.js";
 
 export interface Signer {
 	readonly spiffeId: string;
@@ -41,7 +41,7 @@ function verified(chain: readonly X509Certificate[], roots: readonly X509Certifi
 	for (const [index, certificate] of chain.slice(0, -1).entries()) {
 		if (!issued(chain[index + 1] as X509Certificate, certificate)) return "the chain is broken";
 	}
-	const spiffeId = singleId(leaf);
+	const spiffeId = onlyWorkloadId(leaf.subjectAltName);
 	if (spiffeId === null) return "the certificate is no SVID";
 	const { publicKey } = leaf;
 	if (publicKey.asymmetricKeyDetails?.namedCurve !== "prime256v1") return "the key is not of P-256";
@@ -56,13 +56,3 @@ function verified(chain: readonly X509Certificate[], roots: readonly X509Certifi
 
 const issued = (issuer: X509Certificate, subject: X509Certificate): boolean =>
 	subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
-
-/** Exactly one URI name, and that a SPIFFE id. */
-function singleId({ subjectAltName }: X509Certificate): string | null {
-	// Node quotes every name that holds a comma, a quote or a control character: no name can be read as two.
-	if (subjectAltName === undefined || /["\\]/.test(subjectAltName)) return null;
-	const uris = subjectAltName.split(", ").filter((name) => name.startsWith("URI:"));
-	const [uri = ""] = uris;
-	const id = uri.slice("URI:".length);
-	return uris.length === 1 && isWorkloadId(id) ? id : null;
-}

@@ -68,6 +68,9 @@ const NOT_STRICT: Readonly<Record<string, string>> = {
 	"no path": "spiffe://weir.test",
 	"no path but a slash": "spiffe://weir.test/",
 	"no trust domain": "spiffe:///team/a",
+	"the trust domain .": "spiffe://./team/a",
+	"the trust domain ..": "spiffe://../team/a",
+	"a trust domain of 256 bytes": `spiffe://${"a".repeat(256)}/team/a`,
 	"an empty query behind a forbidden id": `${spiffe("mallory")}?`,
 	"an @ in a segment": `${team}/a@b`,
 	"2,300 bytes": `${team}/${"a".repeat(2_300)}`,
@@ -153,6 +156,10 @@ for (const form of Object.keys(FORMS)) {
 			}
 			t.equal(await asked(spiffe("mallory"), "neg.test"), "403");
 			t.equal(await asked(spiffe("mallory"), "star.test"), "200");
+		});
+		t.test("T-spiffe: a trust domain, however odd", async (t) => {
+			for (const domain of ["-", "_", ".a", "a.", "...", "a".repeat(255), `.${"a".repeat(254)}`, ".".repeat(255)])
+				t.equal(await asked(`spiffe://${domain}/a`, "star.test"), "200", domain);
 		});
 		t.test("CVE-2026-39350: and the id with a dot is served", async (t) => {
 			const open = scene.tls.clientWith(scene.envoy.port(), await ca.issue([uri(spiffe("a.b"))]));

@@ -1,5 +1,6 @@
 /** Tokens of every wrong kind (the matrix of jwt_tool and the CVE list), and the right one they are bent from. */
 import { createHash, createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { LENGTHENED } from "../compiler/secure/lengthened.js";
 
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -275,6 +276,11 @@ export function badTokens(): readonly (readonly [id: string, what: string, autho
 	add("T-form", "padding", `${head}==.${body}==.${signature}==`);
 	add("T-form", "a blank inside", `${head}. ${body}.${signature}`);
 	add("T-form", "half a signature", `${head}.${body}.${signature.slice(0, 40)}`);
+	for (const [what, longer] of Object.entries(LENGTHENED)) {
+		add("T-form", `${what}, ES256`, longer(good));
+		add("T-form", `${what}, RS256`, longer(token({ alg: "RS256", kid: "rsa" }, claims(), rs256)));
+		add("T-form", `${what}, EdDSA`, longer(token({ alg: "EdDSA", kid: "ed" }, claims(), eddsa)));
+	}
 	add("T-form", "two tokens", `${good} ${good}`);
 	add("T-form", "a quoted token", `"${good}"`);
 	add("T-size", "9 KB", token(EC, claims({ a: "a".repeat(7_000) }), own));

@@ -1,7 +1,7 @@
 import t from "tap";
 import { isLoopback, isLoopbackHost } from "../../src/resources/host.js";
 import { parseDuration, parsePercentage } from "../../src/resources/scalar.js";
-import { spiffeFault } from "../../src/resources/spiffe.js";
+import { isWorkloadId, onlyWorkloadId, spiffeFault, WORKLOAD_ID } from "../../src/resources/spiffe.js";
 import { nearestName } from "../../src/resources/suggest.js";
 
 t.test("every percentage of four decimals is read exactly", async (t) => {
@@ -118,6 +118,58 @@ t.test("SPIFFE ids", async (t) => {
 		[`spiffe://${"a".repeat(256)}/a`, "has a trust domain of more than 255 bytes"],
 	];
 	for (const [id, fault] of bad) t.equal(spiffeFault(id), fault, id.slice(0, 60));
+});
+
+t.test("a workload's SPIFFE id is what its pattern says, but for the length of all of it", async (t) => {
+	const pattern = new RegExp(`^${WORKLOAD_ID}$`);
+	const parts = [
+		"",
+		".",
+		"..",
+		"...",
+		".a",
+		"a.",
+		"..a",
+		"a..",
+		"a",
+		"-",
+		"_",
+		"9",
+		"A",
+		"é",
+		"%",
+		"a b",
+		"@",
+		":",
+		"\n",
+	];
+	const domains = [...parts, "a.b-c_d", ...["a", "."].flatMap((one) => [one.repeat(255), one.repeat(256)])];
+	for (const domain of domains) {
+		for (const first of [null, ...parts]) {
+			for (const second of [null, ...parts]) {
+				const id = `spiffe://${[domain, first, second].filter((part) => part !== null).join("/")}`;
+				if (pattern.test(id) !== isWorkloadId(id)) t.fail(JSON.stringify(id));
+			}
+		}
+	}
+	t.ok(pattern.test("spiffe://example.org/ns/team-a/sa/web"));
+});
+
+t.test("the one workload that the names of a certificate tell", async (t) => {
+	const id = "spiffe://example.org/web";
+	for (const names of [`URI:${id}`, `DNS:a.test, URI:${id}, DNS:b.test`]) t.equal(onlyWorkloadId(names), id, names);
+	for (const names of [
+		null,
+		undefined,
+		"",
+		"DNS:a.test",
+		`DNS:${id}`,
+		`URI:${id}, URI:${id}`,
+		"URI:spiffe://example.org",
+		`URI:${id}, DNS:"a, b"`,
+		"URI:https://a.test/b",
+	])
+		t.equal(onlyWorkloadId(names), null, String(names));
 });
 
 t.test("loopback hosts, as Host headers, URLs and options write them", async (t) => {

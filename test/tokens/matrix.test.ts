@@ -2,6 +2,7 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { CompactSign, exportSPKI, SignJWT } from "jose";
 import t from "tap";
+import { LENGTHENED } from "../compiler/secure/lengthened.js";
 import {
 	AUDIENCE,
 	CLAIMS,
@@ -79,6 +80,7 @@ const CASES: readonly (readonly [string, () => Promise<string> | string])[] = [
 	["no audience", () => signed({ iss: ISSUER, sub: "ann", iat: NOW, exp: NOW + 60 }, pair)],
 	["an unknown kid", () => signed(CLAIMS, pair, { kid: "k2" })],
 	["trailing garbage", () => `${good}x`],
+	...Object.entries(LENGTHENED).map(([what, longer]) => [what, () => longer(good)] as const),
 	["a fourth part", () => `${good}.e30`],
 	["a changed payload", () => `${head}.${segment({ ...CLAIMS, sub: "admin" })}.${signature}`],
 	["a psychic signature (CVE-2022-21449)", () => psychic],

@@ -1,8 +1,9 @@
 /**
- * The key set of the generated issuers, and who signs by it: EC and RSA keys, with an alg and without, two of one name
- * each, as an issuer has them in the middle of a rotation, and one that is too weak for anybody.
+ * The key set of the generated issuers, and who signs by it: EC (of each curve) and RSA keys, with an alg and without, two
+ * of one name each, as an issuer has them in the middle of a rotation, and one that is too weak for anybody.
  */
 import { constants, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { LENGTHENED } from "../../compiler/secure/lengthened.js";
 import type { Minter } from "../../compiler/secure/tokens.js";
 
 /** @param header added to alg and kid, which it may replace @returns a token with that very payload */
@@ -48,21 +49,25 @@ function keyOf({ privateKey, publicKey }: { privateKey: KeyObject; publicKey: Ke
 }
 
 const rsa = (named: object, modulusLength = 2_048): Key => keyOf(generateKeyPairSync("rsa", { modulusLength }), named);
-const ec = (named: object): Key => keyOf(generateKeyPairSync("ec", { namedCurve: "P-256" }), named);
+const ec = (named: object, namedCurve = "P-256"): Key => keyOf(generateKeyPairSync("ec", { namedCurve }), named);
 
 /** @param minter has the first key, `k1` */
 export function createSigners(minter: Minter): Signers {
 	const sameName = ec({ kid: "k1" });
+	const p384 = ec({ kid: "p384", alg: "ES384" }, "P-384");
+	const p521 = ec({ kid: "p521" }, "P-521");
 	const bound = rsa({ kid: "r", alg: "RS256" });
 	const free = rsa({ kid: "r" });
 	const weak = rsa({ kid: "weak" }, 1_024);
 	const stranger = rsa({ kid: "r" });
 	const own = (minter.jwks as { readonly keys: readonly object[] }).keys;
 	return {
-		jwks: { keys: [...own, ...[bound, weak, sameName, free].map(({ jwk }) => jwk)] },
+		jwks: { keys: [...own, ...[bound, weak, sameName, free, p384, p521].map(({ jwk }) => jwk)] },
 		good: [
 			minter.raw,
 			sameName.by("ES256"),
+			p384.by("ES384"),
+			p521.by("ES512"),
 			bound.by("RS256"),
 			...["RS256", "RS512", "PS256", "PS384"].map((alg) => free.by(alg)),
 		],
@@ -76,6 +81,15 @@ export function createSigners(minter: Minter): Signers {
 			"EC under an RSA key's name": (payload, header) => sameName.by("ES256")(payload, { kid: "r", ...header }),
 			"another alg than signed": (payload, header) => free.by("RS256")(payload, { alg: "PS256", ...header }),
 			"RSA signature as ES256": (payload, header) => free.by("RS256")(payload, { alg: "ES256", ...header }),
+			...Object.fromEntries(
+				[sameName.by("ES256"), p384.by("ES384"), p521.by("ES512"), bound.by("RS256"), free.by("PS256")].flatMap(
+					(signer, index) =>
+						Object.entries(LENGTHENED).map(([what, longer]) => [
+							`${what}, signer ${index}`,
+							(payload: string, header?: object) => longer(signer(payload, header)),
+						]),
+				),
+			),
 		},
 	};
 }
