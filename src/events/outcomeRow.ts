@@ -2,6 +2,7 @@
  * One outcome: the vocabulary, and the check of one row. A row is accepted or refused by itself; what is refused
  * is said with a reason and a cure that never repeat a value, since a value may be a user id.
  */
+import { epochMs } from "../access/rfc3339.js";
 import { parseUnit } from "../assignment/unit.js";
 import { OUTCOME_CLOCK_SKEW_MS, OUTCOME_VALUE_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
@@ -53,9 +54,6 @@ export interface OutcomeContext {
 }
 
 const FIELDS = new Set(["metric", "value", "unit", "requestId", "time", "experiment"]);
-
-/** RFC 3339 date-time: full date, T, time with seconds, optional fraction, Z or offset. */
-const DATE_TIME = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 
 export const refusal = (code: RefusalCode, message: string, hint: string): Refusal => ({ code, message, hint });
 
@@ -135,10 +133,9 @@ function readValue(value: unknown, metric: MetricDeclaration): number | Refusal 
 
 function readTime(time: unknown, receivedMs: number): number | Refusal {
 	if (time === undefined || time === null) return receivedMs;
-	let ms = Number.NaN;
-	if (typeof time === "number") ms = time;
-	else if (typeof time === "string" && DATE_TIME.test(time)) ms = Date.parse(time);
-	if (!Number.isFinite(ms) || ms < 0) {
+	// RFC 3339 takes small letters too.
+	const ms = typeof time === "number" ? time : typeof time === "string" ? epochMs(time.toUpperCase()) : null;
+	if (ms === null || !Number.isFinite(ms) || ms < 0) {
 		return refusal(
 			"time-invalid",
 			"time is neither an RFC 3339 date-time nor epoch milliseconds",
