@@ -37,15 +37,19 @@ const MATCHED = /^rbac_access_denied_matched_policy\[(.*)\]$/s;
  */
 export function denialOf(details: string): Denial | null {
 	const rule = MATCHED.exec(details)?.[1];
-	if (rule !== undefined) {
-		if (rule === "none") return of("no-policy-allows");
-		const known = BUILT_IN.find(([begin]) => rule.startsWith(begin));
-		if (known !== undefined) return of(known[1]);
-		return { reason: "forbidden", policy: rule.startsWith("(") ? null : rule };
-	}
+	if (rule !== undefined) return ruleDenial(rule);
 	if (details.startsWith("jwt_authn_access_denied")) return of("invalid-token");
 	if (details === RATE_LIMITED) return of("rate-limited");
 	return null;
+}
+
+/** @param rule of RBAC that refused, as response details or the request's metadata name it; `none` = no rule let it pass */
+export function ruleDenial(rule: string): Denial {
+	if (rule === "none") return of("no-policy-allows");
+	const name = rule.replaceAll(" ", "_");
+	const known = BUILT_IN.find(([begin]) => name.startsWith(begin));
+	if (known !== undefined) return of(known[1]);
+	return { reason: "forbidden", policy: rule.startsWith("(") ? null : rule };
 }
 
 /** Whether jwt_authn refused a token for a kid (or an algorithm) that no key of its issuer has. */

@@ -59,6 +59,18 @@ export const FAILED_FLAGS = UNHEALTHY_FLAGS | flag(15, 17, 28);
 /** UH, UT, UR, UF, UC, UO, URX, UMSDR, UPE, NC, DF: what only the router says, which sends a request on. */
 export const ROUTER_FLAGS = flag(2, 3, 5, 6, 7, 8, 16, 20, 24, 25, 27);
 
+/** DC and DR: the client closed the connection, or reset the stream. */
+export const LEFT_FLAGS = flag(15, 28);
+
+/** And DPE: it broke a rule of the protocol, which ends its connection, or said that Envoy had. */
+export const BROKEN_OFF_FLAGS = LEFT_FLAGS | flag(19);
+
+/** RL: local_ratelimit refused. */
+export const LIMITED_FLAG = flag(12);
+
+/** OM: Envoy was overloaded. */
+export const OVERLOAD_FLAG = flag(26);
+
 const KINDS: ReadonlyMap<number, AccessLogEntry["kind"]> = new Map([
 	[4, "start"],
 	[5, "periodic"],

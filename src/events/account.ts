@@ -4,15 +4,14 @@
  */
 import { type AccessRequest, compileAccess, judgesRegions, judgesUsers } from "../access/policy.js";
 import { parseUnit } from "../assignment/unit.js";
-import { NO_SINGLE_IDENTITY } from "../compiler/accessControl.js";
 import type { ArmTable, UnitTable } from "../compiler/plan.js";
 import { parseRouteName } from "../compiler/plan.js";
-import type { AccessLogEntry } from "./accessLogEntry.js";
+import { type AccessLogEntry, codeDetailsOf } from "./accessLogEntry.js";
 import { denialOf } from "./denial.js";
 import type { PlanReader, ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
 import type { RecentRequest } from "./recentRequests.js";
-import { CALLOUT_DENIED, type RequestDetails, requestDetails } from "./requestDetails.js";
+import { type RequestDetails, requestDetails } from "./requestDetails.js";
 import { unitOfHeader, variantOf } from "./requestRow.js";
 import { type CalledBy, calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
 
@@ -156,18 +155,12 @@ async function routeAccount(
 					{ by: "envoy", plan: route.version, experiment: route.experiment, arm: null },
 					pseudonyms,
 				);
-	const access = details.codeDetails.replaceAll("_", " ").includes(`[${NO_SINGLE_IDENTITY}`)
-		? identityDenial(route.version, sentTo)
-		: service.callout?.verdict === true
-			? sidecarsAccess(answer, details, sentTo)
-			: envoysAccess(
-					service,
-					route.version,
-					details,
-					entry.startUs / 1e3,
-					sentTo,
-					assignment?.variant ?? service.defaultVariant,
-				);
+	const access =
+		denialOf(entry)?.reason === "no-single-identity"
+			? identityDenial(route.version, sentTo)
+			: service.callout?.verdict === true
+				? sidecarsAccess(answer, entry, sentTo)
+				: envoysAccess(service, route.version, entry, details, sentTo, assignment?.variant ?? service.defaultVariant);
 	return { ...common, access, assignment };
 }
 
@@ -278,13 +271,13 @@ const identityDenial = (plan: string, sentTo: string | null): AccessAccount => (
 function envoysAccess(
 	service: ReadableService,
 	plan: string,
+	entry: AccessLogEntry,
 	details: RequestDetails,
-	startMs: number,
 	sentTo: string | null,
 	assigned: string,
 ): AccessAccount | null {
 	if (service.access === null) return null;
-	const told = denialOf(details.codeDetails);
+	const told = denialOf(entry);
 	// Want of an answer is no verdict of these rules.
 	const denial = told?.reason === "unanswered" ? null : told;
 	const denied = denial !== null;
@@ -308,7 +301,7 @@ function envoysAccess(
 		variant: sentTo ?? assigned,
 		token: null,
 		region: null,
-		nowMs: startMs,
+		nowMs: entry.startUs / 1e3,
 	};
 	const { allowed, reason, policy } = compileAccess(service.access, service.name)(request);
 	return {
@@ -328,12 +321,9 @@ function agreement(deny: boolean, denied: boolean, sentTo: string | null): boole
 	return deny && !denied && sentTo === null ? null : deny === denied;
 }
 
-function sidecarsAccess(
-	answer: SidecarAnswer | null,
-	{ codeDetails }: RequestDetails,
-	sentTo: string | null,
-): AccessAccount {
-	const denied = CALLOUT_DENIED.test(codeDetails);
+function sidecarsAccess(answer: SidecarAnswer | null, entry: AccessLogEntry, sentTo: string | null): AccessAccount {
+	const denial = denialOf(entry);
+	const denied = denial?.by === "sidecar" && denial.reason !== "unanswered";
 	const common = { by: "sidecar", plan: answer?.plan ?? null, policy: answer?.policy ?? null, denied } as const;
 	if (answer?.verdict === "allow" || answer?.verdict === "deny") {
 		const { verdict, reason } = answer;
@@ -343,7 +333,7 @@ function sidecarsAccess(
 	return {
 		...common,
 		verdict: "none",
-		reason: answer?.reason ?? (codeDetails || "no answer"),
+		reason: answer?.reason ?? (codeDetailsOf(entry) || "no answer"),
 		agrees: sentTo === null,
 	};
 }

@@ -8,7 +8,7 @@
 import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
-import { type AccessLogEntry, answeredByEnvoy, codeDetailsOf, requestHeader } from "./accessLogEntry.js";
+import { type AccessLogEntry, requestHeader } from "./accessLogEntry.js";
 import { type Denial, denialOf } from "./denial.js";
 import { endingOf } from "./ending.js";
 import { requestDetails } from "./requestDetails.js";
@@ -139,7 +139,7 @@ const NO_TRACE = "0".repeat(32);
 
 /** What became of a request. `unit` and what belongs to it are not known here. */
 export function decisionIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
-	const denial = answeredByEnvoy(entry) ? denialOf(codeDetailsOf(entry)) : null;
+	const denial = denialOf(entry);
 	return denial === null ? endedIn(entry, gateway) : denialIn(entry, denial, gateway);
 }
 

@@ -2,7 +2,7 @@
  * How a request ended that no access rule is known to have refused: Envoy's response_code_details of 1.36 to 1.40
  * (envoy/stream_info/stream_info.h, common/http/http1/codec_impl.cc, http2/codec_impl.cc), each in one place here.
  */
-import { type AccessLogEntry, codeDetailsOf } from "./accessLogEntry.js";
+import { type AccessLogEntry, codeDetailsOf, LEFT_FLAGS } from "./accessLogEntry.js";
 import { wasSentOn } from "./requestDetails.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
 
@@ -57,9 +57,6 @@ const UNJUDGED: ReadonlyMap<string, string> = new Map([
 
 /** What the codecs say of a request they do not take. New words of theirs are refusals until we know better. */
 const CODEC = /^(?:http|http1|http2|http3|uhv)\./;
-
-/** DC and DR: the client closed the connection, or reset the stream. */
-const LEFT_FLAGS = (1 << 15) | (1 << 28);
 
 /** @param entry of which denialOf() says nothing */
 export function endingOf(entry: AccessLogEntry): Ending {

@@ -4,24 +4,11 @@
  * refused for.
  */
 import type { AccessRequest } from "../access/policy.js";
-import { type AccessLogEntry, codeDetailsOf, ROUTER_FLAGS } from "./accessLogEntry.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
 import { denialOf } from "./denial.js";
 import type { ReadableExperiment, ReadableService } from "./planReader.js";
-import { requestDetails, wasSentOn } from "./requestDetails.js";
+import { requestDetails } from "./requestDetails.js";
 import { calledBy, sidecarAnswer } from "./sidecarAnswer.js";
-
-/**
- * Whether an ended request was sent on, or could not be for want of a server. Envoy names a cluster once its router has a
- * connection, after all filters that refuse; of a client that left while its request waited for one, the attempt alone tells.
- */
-export function reachedRouter(entry: AccessLogEntry): boolean {
-	return (
-		entry.cluster !== "" ||
-		(entry.flags & ROUTER_FLAGS) !== 0 ||
-		codeDetailsOf(entry) === "via_upstream" ||
-		wasSentOn(entry)
-	);
-}
 
 /** What a policy refuses for; anything else has another cause than the Variant. */
 const BY_POLICY: ReadonlySet<string | null> = new Set(["forbidden", "no-policy-allows"]);
@@ -38,7 +25,7 @@ export function isRefusedForVariant(
 	variant: string,
 ): boolean {
 	if (judgeVariant === null) return false;
-	const denial = denialOf(codeDetailsOf(entry));
+	const denial = denialOf(entry);
 	if (denial === null) return false;
 	const answer = sidecarAnswer(entry);
 	if (!BY_POLICY.has(denial.reason ?? answer?.reason ?? null)) return false;

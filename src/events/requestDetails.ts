@@ -3,7 +3,7 @@
  * says became of it. Field numbers: envoy/data/accesslog/v3/accesslog.proto.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import type { AccessLogEntry } from "./accessLogEntry.js";
+import { type AccessLogEntry, codeDetailsOf, ROUTER_FLAGS } from "./accessLogEntry.js";
 import { field, LENGTH_DELIMITED, lengthEnd, skip, text, VARINT } from "./fieldReader.js";
 
 export interface RequestDetails {
@@ -65,9 +65,6 @@ const FLAGS: Readonly<Record<number, string>> = {
 	28: "DR",
 };
 
-/** ext_authz and ext_proc say in the details that they refused: `ext_authz_denied`, `weir_REASON`. */
-export const CALLOUT_DENIED = /^(ext_authz_denied$|weir_)/;
-
 /** Of an entry that decodeMessage() or decodeSingle() gave. */
 export function requestDetails(entry: AccessLogEntry): RequestDetails {
 	const fields = new Fields(entry.message, entry.entryAt, entry.entryEnd);
@@ -94,6 +91,19 @@ export function wasSentOn({ message, entryAt, entryEnd }: AccessLogEntry): boole
 	const [common] = new Fields(message, entryAt, entryEnd).messages(1);
 	// common_properties.upstream_request_attempt_count
 	return (common?.number(24) ?? 0) > 0;
+}
+
+/**
+ * Whether an ended request was sent on, or could not be for want of a server. Envoy names a cluster once its router has a
+ * connection, after all filters that refuse; of a client that left while its request waited for one, the attempt alone tells.
+ */
+export function reachedRouter(entry: AccessLogEntry): boolean {
+	return (
+		entry.cluster !== "" ||
+		(entry.flags & ROUTER_FLAGS) !== 0 ||
+		codeDetailsOf(entry) === "via_upstream" ||
+		wasSentOn(entry)
+	);
 }
 
 /** HTTPVersion of the client's side. */

@@ -10,8 +10,8 @@ import { SEGMENT_VALUE_BYTES_MAX } from "../limits.js";
 import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "./accessLogEntry.js";
 import { corePoints, type ReadableExperiment, type ReadablePlan, type ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
-import { isRefusedForVariant, reachedRouter } from "./refusal.js";
-import { wasSentOn } from "./requestDetails.js";
+import { isRefusedForVariant } from "./refusal.js";
+import { reachedRouter, wasSentOn } from "./requestDetails.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
 
 /** One row of `entries`; see schema.ts. */

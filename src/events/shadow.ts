@@ -3,7 +3,7 @@
  * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
  */
 import { SHADOW_KEYS_MAX } from "../limits.js";
-import { type AccessLogEntry, answeredByEnvoy, codeDetailsOf } from "./accessLogEntry.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";
 import { denialOf } from "./denial.js";
 import { eachNamespace } from "./filterMetadata.js";
@@ -37,7 +37,7 @@ const POLICY = "shadow_effective_policy_id";
 export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
 	const would = eachNamespace(entry, RBAC, rbacShadow) ?? sidecarShadow(entry);
 	if (would === null) return null;
-	const denial = answeredByEnvoy(entry) ? denialOf(codeDetailsOf(entry)) : null;
+	const denial = denialOf(entry);
 	// What no policy decides (a token that does not hold, a path that is not canonical) no policy changes.
 	if (
 		denial !== null &&

@@ -176,6 +176,20 @@ t.test("a denial is the arm's where the caller may use another arm's Variant", a
 	t.match(arms[0]?.metrics.errors, { n: 1, mean: 1 });
 });
 
+t.test("so is one whose answer its client did not take", async (t) => {
+	const rig = await rigOf();
+	t.teardown(() => rig.close());
+	const [one = "", two = ""] = unitsOf("boosted", 2);
+	const left = { status: 403, codeDetails: "http2.remote_reset", flag: 28, namespace: "envoy.filters.http.rbac" };
+	const denied = (unit: string, principal: string): Entry[] => [
+		begun(unit, unit),
+		{ ...begun(unit, unit), kind: "end", ...left, said: { weir_allow_enforced_engine_result: "denied" }, principal },
+	];
+	await rig.send([...denied(one, "spiffe://a/v1-only"), ...denied(two, "spiffe://a/stranger")]);
+	rig.nowMs = T0 + 10_000;
+	t.same(counts((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures), [{ boosted: 1, control: 0 }]);
+});
+
 t.test("a denial is nobody's where something may be forbidden that the log does not say", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
