@@ -12,6 +12,8 @@ export interface WatchedListener {
 	/** Qualified name of the Gateway. */
 	readonly gateway: string;
 	readonly services: readonly WatchedService[];
+	/** Whether open Services are served there too. */
+	readonly open?: boolean;
 }
 
 export interface WatchedService {
@@ -106,7 +108,8 @@ export function watchedListeners({ gateways, services }: PlanTable): readonly Wa
 				judgedBy: callout?.verdict ? "sidecar" : "envoy",
 			}),
 		);
-	return watched.length === 0 ? [] : gateways.map((gateway) => ({ gateway: gateway.name, services: watched }));
+	const open = watched.length < services.length;
+	return watched.length === 0 ? [] : gateways.map((gateway) => ({ gateway: gateway.name, services: watched, open }));
 }
 
 /** Answers in our own words, native or from the sidecar. Anything else may be the upstream's, whatever its status. */
@@ -151,23 +154,29 @@ export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
 /**
  * Alarms of one listener over the time between two readings of its counters. A counter that fell was reset with its
  * Envoy: it counts from 0. Requests that are under way at either reading can be counted on one side only, so that a
- * single unjudged one beside judged ones is not seen; the probe sees that.
+ * single unjudged one beside judged ones is not seen; the probe sees that. Nor are tries of requests that were judged
+ * before the first reading unjudged ones: no request came since, or, where it may have been one of somebody else's, each
+ * try was a retry.
  * @param standing alarms of earlier readings. Silence proves nothing: one of this listener stands until requests were
  *   served and judged again, or nothing is left there for that judge to judge
  */
 export function unjudgedAlarms(
-	{ gateway, services }: WatchedListener,
+	{ gateway, services, open = false }: WatchedListener,
 	before: Counters,
 	after: Counters,
 	standing: readonly UnjudgedAlarm[] = [],
 ): readonly UnjudgedAlarm[] {
 	const moved = (name: string): number => movedBy(name, before, after);
+	const routed = routedCounter(gateway);
+	const came = !after.has(routed) || moved(routed) > 0;
 	return (["envoy", "sidecar"] as const).flatMap((judgedBy): readonly UnjudgedAlarm[] => {
 		const judged = services.filter((service) => service.judgedBy === judgedBy);
 		if (judged.length === 0) return [];
+		const alone = !open && judged.length === services.length;
 		const served = judged
 			.map(({ name }) => ({ name, count: moved(servedCounter(name, gateway)) }))
-			.filter(({ count }) => count > 0);
+			// Less the retries would be too little: one that finds no connection is no try that is counted.
+			.filter(({ name, count }) => count > 0 && came && (alone || count !== moved(retriedCounter(name, gateway))));
 		if (served.length === 0) return standing.filter((one) => one.gateway === gateway && one.judgedBy === judgedBy);
 		if (verdictCounters(gateway, judgedBy).some((name) => moved(name) > 0)) return [];
 		const total = served.reduce((sum, { count }) => sum + count, 0);
@@ -201,7 +210,14 @@ export function refusedConnections(before: Counters, after: Counters): readonly 
 	return [...refused].map(([gateway, count]) => ({ alarm: "connections-refused", gateway, refused: count }));
 }
 
-/** Requests of the Service that the router has sent on through that Gateway (Route.stat_prefix, routeAction.ts). */
+/** Requests that came to the router of that Gateway, each once, of whichever Service. */
+const routedCounter = (gateway: string): string => `http.gateway.${gateway}.rq_total`;
+
+/** Retries of the Service's requests, sent on or not. */
+const retriedCounter = (service: string, gateway: string): string =>
+	`vhost.${service}.route.${gateway}.upstream_rq_retry`;
+
+/** Tries of the Service's requests that the router has sent on through that Gateway (Route.stat_prefix, routeAction.ts). */
 const servedCounter = (service: string, gateway: string): string =>
 	`vhost.${service}.route.${gateway}.upstream_rq_total`;
 
@@ -215,4 +231,4 @@ function verdictCounters(gateway: string, judgedBy: "envoy" | "sidecar"): readon
 
 /** All counters that these functions read, as a regular expression for Envoy's `/stats?filter=`. */
 export const COUNTERS_FILTER =
-	"^(listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_total|http\\.gateway\\..+\\.(rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";
+	"^(listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_(total|retry)|http\\.gateway\\..+\\.(rq_total|rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";

@@ -78,6 +78,28 @@ t.test("served and not judged, by who judges", async (t) => {
 	t.same(alarms({ [served("a")]: 2, [native]: 2 }, { [served("a")]: 30, [native]: 30 }), []);
 });
 
+t.test("what was sent on without a request that came is a retry of one that was judged before", async (t) => {
+	const guarded = { name: "a", host: "a.test", judgedBy: "envoy" } as const;
+	const alarms = (open: boolean, total: number, retried: number, routed: number) =>
+		unjudgedAlarms(
+			{ gateway: "edge", services: [guarded], open },
+			new Map(),
+			new Map([
+				["vhost.a.route.edge.upstream_rq_total", total],
+				["vhost.a.route.edge.upstream_rq_retry", retried],
+				["http.gateway.edge.rq_total", routed],
+			]),
+		).length;
+	for (const open of [false, true]) {
+		t.equal(alarms(open, 1, 1, 0), 0, "no request came");
+		t.equal(alarms(open, 1, 0, 0), 0, "one that was judged before waited for its connection");
+		t.equal(alarms(open, 2, 1, 1), 1, "one came, and was tried again");
+		t.equal(alarms(open, 1, 2, 1), 1, "one came, and its third try alone found a connection");
+	}
+	t.equal(alarms(false, 1, 1, 1), 1, "nobody else could have been served");
+	t.equal(alarms(true, 1, 1, 5), 0, "those of open Services came");
+});
+
 t.test("what was served unjudged stands until requests are served and judged again", async (t) => {
 	const guarded = { name: "a", host: "a.test", judgedBy: "envoy" } as const;
 	const listener: WatchedListener = { gateway: "edge", services: [guarded] };

@@ -5,9 +5,12 @@ import { createServer } from "node:net";
 import t from "tap";
 import { watchedListeners } from "../../src/access/probe.js";
 import { type ProbeRound, Prober, type ProbeTarget } from "../../src/probe/prober.js";
+import type { ResourceSet } from "../../src/resources/resource.js";
 import type { MutualTls } from "../access/mutualTls.js";
 import { type AttackScene, attackedResources, attackScene, FORMS } from "../attack/scene.js";
 import { exchange, get } from "../attack/wire.js";
+import type { TestScope } from "../envoy/harness.js";
+import { startUpstream } from "../fixtures/upstream.js";
 
 const brief = ({ alarms, results, counted }: ProbeRound) => ({ alarms, probed: results.length, counted });
 
@@ -159,6 +162,48 @@ for (const [form, filter] of [
 		);
 	});
 }
+
+/** Services that try again, whose first answer of all is 503 after a second. */
+async function retriedScene(t: TestScope, form: string, changed?: (bootstrap: object) => object) {
+	let asked = 0;
+	const port = await startUpstream(t as never, (_request, response) => {
+		asked++;
+		if (asked > 1) response.end("ok");
+		else setTimeout(() => response.writeHead(503).end("busy"), 1_000);
+	});
+	const resources = (_port: number, tls: MutualTls): ResourceSet => {
+		const { services, ...rest } = attackedResources(port, tls);
+		const retries = { attempts: 5, on: ["5xx"], perTryTimeoutMs: 0 };
+		return { ...rest, services: services.map((one) => ({ ...one, spec: { ...one.spec, retries } })) };
+	};
+	const scene = await attackScene(t, form, resources, changed);
+	return { scene, asked: () => asked };
+}
+
+for (const form of Object.keys(FORMS)) {
+	t.test(`${form}: a retry of a request that was judged before is no bypass`, async (t) => {
+		const { scene, asked } = await retriedScene(t, form);
+		const own = await prober(scene);
+		await own.round();
+		const answer = exchange(await scene.as("alice"), get("guarded.test", "/v2"));
+		while (asked() === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+		t.same((await own.round()).alarms, [], "judged, and under way");
+		t.equal(asked(), 1);
+		t.same((await answer).statuses, [200]);
+		t.equal(asked(), 2);
+		t.same((await exchange(await scene.as("alice"), get("open.test", "/v2"))).statuses, [200]);
+		t.same((await own.round()).alarms, [], "tried again, while an open Service is asked");
+		t.same((await own.round()).alarms, [], "in silence");
+	});
+}
+
+t.test("native: the filter that allows is gone, and what it would judge is tried again", async (t) => {
+	const { scene } = await retriedScene(t, "native", without("weir.allow"));
+	const own = await prober(scene);
+	await own.round();
+	t.same((await exchange(await scene.as("alice"), get("guarded.test", "/v2"))).statuses, [200]);
+	t.match((await own.round()).alarms, [{ alarm: "served-unjudged", judgedBy: "envoy", services: ["guarded"] }]);
+});
 
 t.test("a listener that is away, and an admin that is none, are told and no crash", async (t) => {
 	const server = createServer((socket) => socket.resume().end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
