@@ -8,11 +8,12 @@ import type { ArmTable, UnitTable } from "../compiler/plan.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { type AccessLogEntry, codeDetailsOf } from "./accessLogEntry.js";
 import { denialOf } from "./denial.js";
+import { unitOfHeader } from "./entryReader.js";
 import type { PlanReader, ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { Pseudonyms } from "./pseudonym.js";
 import type { RecentRequest } from "./recentRequests.js";
 import { type RequestDetails, requestDetails } from "./requestDetails.js";
-import { unitOfHeader, variantOf } from "./requestRow.js";
+import { variantOf } from "./requestRow.js";
 import { type CalledBy, calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
 
 export type RequestAccount = WholeAccount | OutlineAccount;

@@ -13,6 +13,7 @@ import {
 } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { Assigned } from "./assignmentChanges.js";
+import { type RouteOfEntry, readEntry } from "./entryReader.js";
 import { Generations } from "./generations.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
@@ -25,8 +26,6 @@ import {
 	type ReadingContext,
 	type RequestKey,
 	type RequestRow,
-	type RouteOfEntry,
-	readEntry,
 } from "./requestRow.js";
 import { SettlingExposures } from "./settlingExposures.js";
 import type { EventStore } from "./store.js";
@@ -214,10 +213,6 @@ export class Intake {
 		return route;
 	}
 
-	#isStored(exposure: Exposure): boolean {
-		return this.#exposed.get(exposure.experiment)?.get(exposure.unit) === exposure.arm;
-	}
-
 	/** @param late the unit is told of by several entries, none of them at the start: the row of that comes with the first */
 	#queue(row: RequestRow, exposure: Exposure | null, late: boolean): void {
 		if (late && row.arm !== null && this.#opened.get(row.request) !== row.startUs) {
@@ -234,7 +229,9 @@ export class Intake {
 	}
 
 	#expose(request: RequestKey, exposure: Exposure, late: boolean): void {
-		if (!this.#isStored(exposure)) this.#settling.add(request, exposure, late);
+		// Stored already: nothing that comes later says more.
+		if (this.#exposed.get(exposure.experiment)?.get(exposure.unit) === exposure.arm) return;
+		this.#settling.add(request, exposure, late);
 	}
 
 	/** Takes back what the start of the request made. One whose exposure is stored by now keeps it: it comes too late. */

@@ -3,8 +3,8 @@ import t from "tap";
 import { compileAssignment } from "../../src/assignment/assign.js";
 import type { AccessTable } from "../../src/compiler/plan.js";
 import { decodeMessage } from "../../src/events/accessLogEntry.js";
+import { readEntry } from "../../src/events/entryReader.js";
 import { PlanReader } from "../../src/events/planReader.js";
-import { readEntry } from "../../src/events/requestRow.js";
 import { type Entry, EXPERIMENT, encode, planWith, unitsOf } from "./rig.js";
 
 const [boosted = ""] = unitsOf("boosted", 1);
