@@ -20,7 +20,7 @@ export const asWritten = (words: string): string => words.replaceAll(/\bstrict_(
 /** Each with its type in CEL; throws for what cannot be converted. */
 export const OVERLOADS: readonly (readonly [string, (value: never) => unknown])[] = [
 	["strict_int(int): int", (value: bigint) => value],
-	["strict_int(double): int", (value: number) => BigInt(Math.trunc(value))],
+	["strict_int(double): int", (value: number) => inInt64(BigInt(Math.trunc(value)))],
 	["strict_int(string): int", whole],
 	["strict_double(double): double", (value: number) => value],
 	["strict_double(int): double", (value: bigint) => Number(value)],
@@ -30,15 +30,19 @@ export const OVERLOADS: readonly (readonly [string, (value: never) => unknown])[
 	[`strict_timestamp(string): ${TIMESTAMP}`, (value: string) => time(epochMs(value))],
 ];
 
-function whole(text: string): bigint {
-	const value = /^[-+]?\d{1,100}$/.test(text) ? BigInt(text.replace(/^\+/, "")) : INT64;
+function inInt64(value: bigint): bigint {
 	if (value < -INT64 || value >= INT64) throw new RangeError("no int");
 	return value;
 }
 
+function whole(text: string): bigint {
+	return inInt64(/^[-+]?\d{1,100}$/.test(text) ? BigInt(text.replace(/^\+/, "")) : INT64);
+}
+
 /** No infinity, and no NaN, which is neither above nor below any limit. */
 function decimal(text: string): number {
-	const value = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
+	// No two parts of it can take the same digits, or a long text that is no number would cost their square.
+	const value = /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
 	if (!Number.isFinite(value)) throw new RangeError("no double");
 	return value;
 }

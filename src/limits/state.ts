@@ -85,9 +85,12 @@ export const OPERATOR_AUDIT_SUBJECTS_MAX = 1_000;
 /** Answer of GET /v1/audit. */
 export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
 
+/** Before it a request is not void: a policy whose requests nobody has the time to approve could not be taken away. */
+export const APPROVAL_EXPIRE_MIN_MS = 60_000;
+
 /**
- * Requests that wait for approval at once; each holds its whole content, at most API_BODY_BYTES_MAX. One namespace's take
- * no more than they leave free: 100, the next one's 50.
+ * Requests that wait for approval at once, those of the platform apart from those of namespaces; each holds its whole
+ * content, at most API_BODY_BYTES_MAX. One namespace's take no more than they leave free: 100, the next one's 50.
  */
 export const APPROVAL_REQUESTS_PENDING_MAX = 200;
 

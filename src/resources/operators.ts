@@ -1,5 +1,6 @@
 /** RoleBinding and ApprovalPolicy: what operators may do, and what takes two of them. */
 import { z } from "zod";
+import { APPROVAL_EXPIRE_MIN_MS } from "../limits.js";
 import { user } from "./accessConditions.js";
 import { resource } from "./metadata.js";
 import type { ApprovalPolicy, RoleBinding } from "./resource.js";
@@ -49,6 +50,6 @@ export const approvalPolicySchema: z.ZodType<ApprovalPolicy> = resource(
 		}),
 		namespaces,
 		approvals: whole(1, 10).default(1).meta({ description: "Of others than who asks." }),
-		expire: duration(1).prefault("1d").meta({ description: "After it the request is void." }),
+		expire: duration(APPROVAL_EXPIRE_MIN_MS).prefault("1d").meta({ description: "After it the request is void." }),
 	}).transform(({ expire, ...rest }) => ({ ...rest, expireMs: expire })),
 );

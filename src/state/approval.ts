@@ -155,6 +155,9 @@ export function fingerprint(value: unknown): string {
 	return value === undefined ? "absent" : createHash("sha256").update(canonicalJson(value)).digest("hex");
 }
 
+const isPlatforms = ({ governedBy }: Pick<ApprovalRequest, "governedBy">): boolean =>
+	governedBy.includes(ALL_NAMESPACES);
+
 /** The requests in the state file. What writes runs inside the caller's transaction. */
 export class ApprovalShelf {
 	readonly #database: StateDatabase;
@@ -175,12 +178,14 @@ export class ApprovalShelf {
 		this.#prune(nowMs);
 		const waiting = this.all(nowMs).filter(({ state }) => state === "pending");
 		const own = waiting.filter(({ askedBy }) => askedBy.subject === asked.askedBy.subject);
-		if (waiting.length >= APPROVAL_REQUESTS_PENDING_MAX || own.length >= APPROVAL_REQUESTS_PER_SUBJECT_MAX) {
+		// Many namespaces together can fill their shelf; who may free them has another.
+		const beside = waiting.filter((one) => isPlatforms(one) === isPlatforms(asked));
+		if (beside.length >= APPROVAL_REQUESTS_PENDING_MAX || own.length >= APPROVAL_REQUESTS_PER_SUBJECT_MAX) {
 			throw new WeirError("resource-exhausted", "too many requests wait for approval", "see weir requests");
 		}
-		const room = APPROVAL_REQUESTS_PENDING_MAX - waiting.length;
+		const room = APPROVAL_REQUESTS_PENDING_MAX - beside.length;
 		const full = asked.governedBy.find(
-			(namespace) => waiting.filter(({ governedBy }) => governedBy.includes(namespace)).length >= room,
+			(namespace) => beside.filter(({ governedBy }) => governedBy.includes(namespace)).length >= room,
 		);
 		if (full !== undefined) {
 			const where = full === ALL_NAMESPACES ? "all namespaces" : `namespace ${full}`;

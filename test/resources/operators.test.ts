@@ -61,6 +61,11 @@ const rows: readonly Row[] = [
 		['w.yaml:66:16: spec.verbs[0] is "read"; write apply, promote or abort'],
 	],
 	[
+		"approval that is over at once",
+		approval("verbs: [promote], namespaces: [prod], expire: 1s"),
+		['w.yaml:66:54: spec.expire is "1s"; write at least 60000ms'],
+	],
+	[
 		"approval by nobody",
 		approval("verbs: [apply], namespaces: [prod], approvals: 0"),
 		["w.yaml:66:55: spec.approvals is the number 0; write a whole number from 1 to 10"],

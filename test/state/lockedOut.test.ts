@@ -133,3 +133,22 @@ t.test("a namespace's requests leave others as much room as they take", async (t
 	await owner.apply(file(policy("all", "'*'")), now).then((answer) => t.match(answer, applied));
 	t.match(await pending(owner.delete("ApprovalPolicy", "all", now)), { needsIn: { "*": 1 } });
 });
+
+t.test("namespaces together fill their shelf, and the platform has another", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const names = ["a", "b", "c", "d"];
+	const people = [binding("carl", "approve", ["carl"], "['*']"), binding("four", "apply", names, "['*']")];
+	const teams = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8"];
+	await owner.apply(file([...people, ...teams.map((team) => policy("own", team))].join("---\n")), now);
+	const clients = await Promise.all(names.map(as));
+	let asked = 0;
+	for (const [index, count] of [100, 50, 25, 13, 6, 3, 2, 1].entries())
+		for (let n = 0; n < count; n++, asked++) {
+			const client = clients[Math.floor(asked / 50)] as ApiClient;
+			await pending(client.apply(file(metricText("clicks", teams[index] ?? "")), now));
+		}
+	const full = { code: "resource-exhausted", message: /too many requests wait for approval/ };
+	await t.rejects(owner.apply(file(metricText("clicks", "n1")), now), full);
+	t.match(await owner.apply(file(policy("all", "'*'")), now), applied);
+	t.match(await pending(owner.delete("RoleBinding", "four", now)), { needsIn: { "*": 1 } });
+});
