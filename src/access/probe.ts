@@ -12,8 +12,6 @@ export interface WatchedListener {
 	/** Qualified name of the Gateway. */
 	readonly gateway: string;
 	readonly services: readonly WatchedService[];
-	/** Whether open Services are served there too. */
-	readonly open?: boolean;
 }
 
 export interface WatchedService {
@@ -51,7 +49,7 @@ export interface ProbeResult {
 	readonly mayBeClosed: boolean;
 }
 
-/** Envoy's counters by full name, as its admin shows them (`/stats`). */
+/** Envoy's counters, and gauges, by full name, as its admin shows them (`/stats`). */
 export type Counters = ReadonlyMap<string, number>;
 
 export type ProbeAlarm =
@@ -108,8 +106,7 @@ export function watchedListeners({ gateways, services }: PlanTable): readonly Wa
 				judgedBy: callout?.verdict ? "sidecar" : "envoy",
 			}),
 		);
-	const open = watched.length < services.length;
-	return watched.length === 0 ? [] : gateways.map((gateway) => ({ gateway: gateway.name, services: watched, open }));
+	return watched.length === 0 ? [] : gateways.map((gateway) => ({ gateway: gateway.name, services: watched }));
 }
 
 /** Answers in our own words, native or from the sidecar. Anything else may be the upstream's, whatever its status. */
@@ -155,33 +152,82 @@ export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
  * Alarms of one listener over the time between two readings of its counters. A counter that fell was reset with its
  * Envoy: it counts from 0. Requests that are under way at either reading can be counted on one side only, so that a
  * single unjudged one beside judged ones is not seen; the probe sees that. Nor are tries of requests that were judged
- * before the first reading unjudged ones: no request came since, or, where it may have been one of somebody else's, each
- * try was a retry.
+ * before the first reading unjudged ones: no request came since, or they are retries and tries that were owed.
  * @param standing alarms of earlier readings. Silence proves nothing: one of this listener stands until requests were
  *   served and judged again, or nothing is left there for that judge to judge
+ * @param owed what triesOwed() said at the first reading
  */
 export function unjudgedAlarms(
-	{ gateway, services, open = false }: WatchedListener,
+	listener: WatchedListener,
 	before: Counters,
 	after: Counters,
 	standing: readonly UnjudgedAlarm[] = [],
+	owed: Owed = triesOwed(listener, null, before),
 ): readonly UnjudgedAlarm[] {
-	const moved = (name: string): number => movedBy(name, before, after);
+	const { gateway } = listener;
 	const routed = routedCounter(gateway);
-	const came = !after.has(routed) || moved(routed) > 0;
-	return (["envoy", "sidecar"] as const).flatMap((judgedBy): readonly UnjudgedAlarm[] => {
-		const judged = services.filter((service) => service.judgedBy === judgedBy);
-		if (judged.length === 0) return [];
-		const alone = !open && judged.length === services.length;
-		const served = judged
-			.map(({ name }) => ({ name, count: moved(servedCounter(name, gateway)) }))
-			// Less the retries would be too little: one that finds no connection is no try that is counted.
-			.filter(({ name, count }) => count > 0 && came && (alone || count !== moved(retriedCounter(name, gateway))));
-		if (served.length === 0) return standing.filter((one) => one.gateway === gateway && one.judgedBy === judgedBy);
-		if (verdictCounters(gateway, judgedBy).some((name) => moved(name) > 0)) return [];
+	const came = !after.has(routed) || movedBy(routed, before, after) > 0;
+	const anyUnderWay = underWay(gateway, before) > 0;
+	return JUDGES.flatMap((judgedBy): readonly UnjudgedAlarm[] => {
+		const { judged, tries } = movedOf(listener, judgedBy, before, after);
+		if (tries.length === 0) return [];
+		const served = tries
+			// Where none was under way, retries are of requests that came since. A retry that finds no connection is no try.
+			.map(({ name, count, retried }) => ({ name, count, fresh: anyUnderWay ? Math.max(0, count - retried) : count }))
+			.filter(({ fresh }) => came && fresh > 0);
+		if (served.length > 0 && judged > 0) return [];
+		const fresh = served.reduce((sum, one) => sum + one.fresh, 0);
+		if (fresh <= owed[judgedBy]) return standing.filter((one) => one.gateway === gateway && one.judgedBy === judgedBy);
 		const total = served.reduce((sum, { count }) => sum + count, 0);
 		return [{ alarm: "served-unjudged", gateway, services: served.map(({ name }) => name), judgedBy, served: total }];
 	});
+}
+
+/** By judge: how many tries, at most, requests that were judged may still be sent on in. */
+export type Owed = Readonly<Record<WatchedService["judgedBy"], number>>;
+
+/**
+ * Of one listener at a reading. Requests wait for their connection, in the back-off before a retry or in a callout, and
+ * only those under way do. A try is owed by a verdict or a retry, and paid once: streams that stay open hide nothing for
+ * long, for without verdicts each unjudged request uses up one.
+ * @param earlier what the reading before said, and its counters; null = there was none
+ */
+export function triesOwed(
+	listener: WatchedListener,
+	earlier: { readonly owed: Owed; readonly counters: Counters } | null,
+	now: Counters,
+): Owed {
+	const most = underWay(listener.gateway, now);
+	const of = (judgedBy: WatchedService["judgedBy"]): number => {
+		const { judged, tries } = movedOf(listener, judgedBy, earlier?.counters ?? new Map(), now);
+		// Tries since Envoy's start may be of a time when that Service was open.
+		if (earlier === null) return Math.min(most, judged);
+		const paid = tries.reduce((sum, { count, retried }) => sum + count - retried, 0);
+		return Math.min(most, Math.max(0, earlier.owed[judgedBy] + judged - paid));
+	};
+	return { envoy: of("envoy"), sidecar: of("sidecar") };
+}
+
+const JUDGES = ["envoy", "sidecar"] as const;
+
+/** Verdicts of that judge between two readings, and how its Services were tried. */
+function movedOf(
+	{ gateway, services }: WatchedListener,
+	judge: "envoy" | "sidecar",
+	before: Counters,
+	after: Counters,
+) {
+	const moved = (name: string): number => movedBy(name, before, after);
+	return {
+		judged: verdictCounters(gateway, judge).reduce((sum, name) => sum + moved(name), 0),
+		tries: services
+			.filter(({ judgedBy }) => judgedBy === judge)
+			.map(({ name }) => ({
+				name,
+				count: moved(servedCounter(name, gateway)),
+				retried: moved(retriedCounter(name, gateway)),
+			})),
+	};
 }
 
 /** How far a counter has moved between two readings. */
@@ -210,6 +256,9 @@ export function refusedConnections(before: Counters, after: Counters): readonly 
 	return [...refused].map(([gateway, count]) => ({ alarm: "connections-refused", gateway, refused: count }));
 }
 
+/** Requests of that Gateway that have not ended. */
+const underWay = (gateway: string, at: Counters): number => at.get(`http.gateway.${gateway}.downstream_rq_active`) ?? 0;
+
 /** Requests that came to the router of that Gateway, each once, of whichever Service. */
 const routedCounter = (gateway: string): string => `http.gateway.${gateway}.rq_total`;
 
@@ -231,4 +280,4 @@ function verdictCounters(gateway: string, judgedBy: "envoy" | "sidecar"): readon
 
 /** All counters that these functions read, as a regular expression for Envoy's `/stats?filter=`. */
 export const COUNTERS_FILTER =
-	"^(listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_(total|retry)|http\\.gateway\\..+\\.(rq_total|rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";
+	"^(listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_(total|retry)|http\\.gateway\\..+\\.(downstream_rq_active|rq_total|rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";

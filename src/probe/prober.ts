@@ -9,11 +9,13 @@ import {
 	type Counters,
 	GUARDS,
 	type Guard,
+	type Owed,
 	type ProbeAlarm,
 	type ProbeResult,
 	probeAlarm,
 	probeHeaders,
 	refusedConnections,
+	triesOwed,
 	type UnjudgedAlarm,
 	unjudgedAlarms,
 	type WatchedListener,
@@ -102,6 +104,8 @@ export class Prober {
 	readonly #options: ProberOptions;
 	#before: Counters | null = null;
 	#standing: readonly UnjudgedAlarm[] = [];
+	/** At that reading, by Gateway. */
+	#owed: ReadonlyMap<string, Owed> = new Map();
 
 	constructor(options: ProberOptions) {
 		this.#options = options;
@@ -129,10 +133,19 @@ export class Prober {
 		const after = adminSocket === null ? null : await readCounters(adminSocket).catch(() => null);
 		this.#before = after;
 		const counted = before !== null && after !== null;
+		const owed = this.#owed;
 		this.#standing = watched.flatMap((listener) =>
 			counted
-				? unjudgedAlarms(listener, before, after, this.#standing)
+				? unjudgedAlarms(listener, before, after, this.#standing, owed.get(listener.gateway))
 				: this.#standing.filter(({ gateway }) => gateway === listener.gateway),
+		);
+		this.#owed = new Map(
+			watched.flatMap((listener): readonly [string, Owed][] => {
+				if (after === null) return [];
+				const was = owed.get(listener.gateway);
+				const earlier = before === null || was === undefined ? null : { owed: was, counters: before };
+				return [[listener.gateway, triesOwed(listener, earlier, after)]];
+			}),
 		);
 		return {
 			alarms: [

@@ -1,6 +1,14 @@
 /** What is an alarm, and what is none. */
 import t from "tap";
-import { probeAlarm, unjudgedAlarms, type WatchedListener } from "../../src/access/probe.js";
+import {
+	type Counters,
+	type Owed,
+	probeAlarm,
+	triesOwed,
+	type UnjudgedAlarm,
+	unjudgedAlarms,
+	type WatchedListener,
+} from "../../src/access/probe.js";
 
 const result = { gateway: "edge", service: "guarded", guard: "gate", mayBeClosed: false } as const;
 
@@ -80,25 +88,117 @@ t.test("served and not judged, by who judges", async (t) => {
 
 t.test("what was sent on without a request that came is a retry of one that was judged before", async (t) => {
 	const guarded = { name: "a", host: "a.test", judgedBy: "envoy" } as const;
-	const alarms = (open: boolean, total: number, retried: number, routed: number) =>
+	const alarms = (underWay: number, total: number, retried: number, routed: number) =>
 		unjudgedAlarms(
-			{ gateway: "edge", services: [guarded], open },
-			new Map(),
+			{ gateway: "edge", services: [guarded] },
+			new Map([["http.gateway.edge.downstream_rq_active", underWay]]),
 			new Map([
 				["vhost.a.route.edge.upstream_rq_total", total],
 				["vhost.a.route.edge.upstream_rq_retry", retried],
 				["http.gateway.edge.rq_total", routed],
 			]),
 		).length;
-	for (const open of [false, true]) {
-		t.equal(alarms(open, 1, 1, 0), 0, "no request came");
-		t.equal(alarms(open, 1, 0, 0), 0, "one that was judged before waited for its connection");
-		t.equal(alarms(open, 2, 1, 1), 1, "one came, and was tried again");
-		t.equal(alarms(open, 1, 2, 1), 1, "one came, and its third try alone found a connection");
+	for (const underWay of [0, 1]) {
+		t.equal(alarms(underWay, 1, 1, 0), 0, "no request came");
+		t.equal(alarms(underWay, 1, 0, 0), 0, "one that was judged before waited for its connection");
+		t.equal(alarms(underWay, 2, 1, 1), 1, "one came, and was tried again");
 	}
-	t.equal(alarms(false, 1, 1, 1), 1, "nobody else could have been served");
-	t.equal(alarms(true, 1, 1, 5), 0, "those of open Services came");
+	t.equal(alarms(0, 1, 2, 1), 1, "one came, and its third try alone found a connection");
+	t.equal(alarms(0, 1, 1, 1), 1, "nobody else could have been served");
+	t.equal(alarms(1, 1, 1, 5), 0, "those of open Services came");
+	t.equal(alarms(0, 1, 1, 5), 1, "but none was under way that could be tried again");
 });
+
+/** What a prober tells at each of these readings. */
+function told(judgedBy: "envoy" | "sidecar", readings: readonly (readonly [string, number][])[]): readonly number[] {
+	const listener: WatchedListener = { gateway: "edge", services: [{ name: "a", host: "a.test", judgedBy }] };
+	const names: Readonly<Record<string, string>> = {
+		active: "http.gateway.edge.downstream_rq_active",
+		routed: "http.gateway.edge.rq_total",
+		judged:
+			judgedBy === "envoy"
+				? "http.gateway.edge.rbac.weir_allow_.allowed"
+				: "http.gateway.edge.ext_authz.weir_verdict.ok",
+		tried: "vhost.a.route.edge.upstream_rq_total",
+		retried: "vhost.a.route.edge.upstream_rq_retry",
+	};
+	let earlier: { owed: Owed; counters: Counters } | null = null;
+	let standing: readonly UnjudgedAlarm[] = [];
+	return readings.map((reading) => {
+		const counters: Counters = new Map(reading.map(([name, value]) => [names[name] ?? name, value]));
+		if (earlier !== null) standing = unjudgedAlarms(listener, earlier.counters, counters, standing, earlier.owed);
+		earlier = { owed: triesOwed(listener, earlier, counters), counters };
+		return standing.length;
+	});
+}
+
+const reading = (active: number, routed: number, judged: number, tried: number, retried = 0) =>
+	Object.entries({ active, routed, judged, tried, retried });
+
+for (const judge of ["envoy", "sidecar"] as const) {
+	t.test(`${judge}: what was judged before and waited is sent on, while others come`, async (t) => {
+		t.same(
+			told(judge, [reading(0, 0, 0, 0), reading(2, 2, 2, 1), reading(0, 3, 2, 2), reading(0, 3, 2, 2)]),
+			[0, 0, 0, 0],
+			"for its connection",
+		);
+		t.same(
+			told(judge, [reading(0, 0, 0, 0), reading(1, 1, 1, 1, 1), reading(0, 2, 1, 2, 1)]),
+			[0, 0, 0],
+			"for its retry",
+		);
+		t.same(told(judge, [reading(1, 0, 1, 0), reading(0, 2, 1, 1)]), [0, 0], "and the first reading found it waiting");
+		t.same(
+			told(judge, [reading(0, 0, 0, 0), reading(1, 1, 1, 0), reading(1, 2, 1, 0), reading(0, 3, 1, 1)]),
+			[0, 0, 0, 0],
+			"for several readings",
+		);
+	});
+
+	t.test(`${judge}: requests under way hide no bypass that goes on`, async (t) => {
+		t.same(
+			told(judge, [reading(0, 0, 0, 0), reading(9, 9, 9, 9), reading(9, 11, 9, 10)]),
+			[0, 0, 1],
+			"streams that were sent on owe nothing",
+		);
+		t.same(
+			told(judge, [
+				reading(0, 0, 0, 0),
+				reading(3, 9, 9, 7),
+				reading(3, 10, 9, 9),
+				reading(3, 11, 9, 10),
+				reading(3, 11, 9, 10),
+				reading(4, 12, 10, 11),
+			]),
+			[0, 0, 0, 1, 1, 0],
+			"those that were judged and not sent on hide one try each, once; and a judged one ends it",
+		);
+		t.same(
+			told(judge, [reading(9, 9, 9, 9), reading(9, 14, 9, 14), reading(9, 19, 9, 19)]),
+			[0, 0, 1],
+			"of before the first reading nothing is known",
+		);
+		t.same(
+			told(judge, [reading(9, 90, 90, 5), reading(1, 99, 99, 6), reading(9, 101, 99, 8)]),
+			[0, 0, 1],
+			"who has left is sent on no more",
+		);
+		t.same(told(judge, [reading(9, 9, 0, 9), reading(9, 10, 0, 10)]), [0, 1], "no verdict was ever given");
+	});
+
+	t.test(`${judge}: a try that was owed ends no alarm`, async (t) => {
+		t.same(
+			told(judge, [
+				reading(0, 0, 0, 0),
+				reading(0, 1, 0, 1),
+				reading(1, 1, 1, 1),
+				reading(0, 2, 1, 2),
+				reading(0, 3, 2, 3),
+			]),
+			[0, 1, 1, 1, 0],
+		);
+	});
+}
 
 t.test("what was served unjudged stands until requests are served and judged again", async (t) => {
 	const guarded = { name: "a", host: "a.test", judgedBy: "envoy" } as const;

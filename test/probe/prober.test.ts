@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
-import t from "tap";
+import t, { type Test } from "tap";
 import { watchedListeners } from "../../src/access/probe.js";
 import { type ProbeRound, Prober, type ProbeTarget } from "../../src/probe/prober.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
@@ -203,6 +203,73 @@ t.test("native: the filter that allows is gone, and what it would judge is tried
 	await own.round();
 	t.same((await exchange(await scene.as("alice"), get("guarded.test", "/v2"))).statuses, [200]);
 	t.match((await own.round()).alarms, [{ alarm: "served-unjudged", judgedBy: "envoy", services: ["guarded"] }]);
+});
+
+/** Services with one connection each, whose upstream answers /v2/slow when it is told to. */
+async function waitingScene(t: Test, form: string, changed?: (bootstrap: object) => object) {
+	const held: (() => void)[] = [];
+	const port = await startUpstream(t as never, ({ url }, response) => {
+		if (url === "/v2/slow") held.push(() => response.end("ok"));
+		else response.end("ok");
+	});
+	const resources = (_port: number, tls: MutualTls): ResourceSet => {
+		const { services, ...rest } = attackedResources(port, tls);
+		const circuitBreaker = { maxConnections: 1, maxPendingRequests: 100, maxRequests: 100, maxRetries: 3 };
+		return { ...rest, services: services.map((one) => ({ ...one, spec: { ...one.spec, circuitBreaker } })) };
+	};
+	const scene = await attackScene(t, form, resources, changed);
+	const own = await prober(scene);
+	const ask = async (host: string, path = "/v2") => (await exchange(await scene.as("alice"), get(host, path))).statuses;
+	const judged = async (): Promise<number> => {
+		const counters = ["rbac.weir_allow_.allowed", "ext_authz.weir_verdict.ok", "ext_proc.weir_process.streams_started"];
+		const counts = await Promise.all(counters.map((one) => scene.envoy.stat(`http.gateway.edge.${one}`)));
+		return Math.max(...counts);
+	};
+	await own.round();
+	const answers = [ask("guarded.test", "/v2/slow")];
+	while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+	answers.push(ask("guarded.test"));
+	while ((await judged()) < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+	t.same((await own.round()).alarms, [], "two are judged, and one of them waits for its connection");
+	const answered = async () => {
+		for (const answer of held) answer();
+		t.same((await Promise.all(answers)).flat(), [200, 200]);
+	};
+	return { scene, own, ask, answered };
+}
+
+for (const form of Object.keys(FORMS)) {
+	t.test(`${form}: a request that waited for its connection is no bypass`, async (t) => {
+		const { own, ask, answered } = await waitingScene(t, form);
+		await answered();
+		t.same(await ask("open.test"), [200]);
+		t.same((await own.round()).alarms, [], "sent on, while an open Service is asked");
+		t.same((await own.round()).alarms, [], "in silence");
+	});
+}
+
+t.test("native: the filter that allows goes while requests are under way", async (t) => {
+	const { scene, own, ask, answered } = await waitingScene(t, "native", (bootstrap) =>
+		JSON.parse(JSON.stringify(bootstrap), (key, value) => {
+			if (key !== "listeners") return value;
+			// It counts as the first does: as if that one's chain had changed.
+			const [edge] = value as readonly object[];
+			return [edge, { ...without("weir.allow")(edge ?? {}), name: "later" }];
+		}),
+	);
+	const later = await scene.tls.client(scene.envoy.port("later"), "alice");
+	const alarms: ProbeRound["alarms"][] = [];
+	for (let round = 0; round < 2; round++) {
+		t.same((await exchange(await later(), get("wide.test", "/v2"))).statuses, [200]);
+		t.same(await ask("open.test"), [200]);
+		alarms.push((await own.round()).alarms);
+	}
+	const alarm = { alarm: "served-unjudged", gateway: "edge", judgedBy: "envoy" };
+	t.match(alarms, [[], [{ ...alarm, services: ["wide"], served: 1 }]], "one may have been the one that waits");
+	await answered();
+	t.match((await own.round()).alarms, [alarm], "what is owed ends nothing");
+	t.same(await ask("guarded.test"), [200]);
+	t.same((await own.round()).alarms, [], "what is judged does");
 });
 
 t.test("a listener that is away, and an admin that is none, are told and no crash", async (t) => {
