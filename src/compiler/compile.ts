@@ -115,7 +115,6 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const protects = table.services.some(({ access }) => !isOpen(access));
 	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
 	// (events/requestRow.ts). Whatever Experiments there are: the listener is not drained for one that comes or ends.
-	const opens = table.services.some(({ access }) => isOpen(access));
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,
@@ -139,7 +138,6 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 								proxied: gateway.spec.trustedProxies.length > 0,
 							}
 						: null,
-					opens,
 					lateUnits,
 					limits: resources.services.some(({ spec }) => Object.values(spec.rateLimits).some((rate) => rate !== null)),
 					connectionMs,

@@ -42,8 +42,6 @@ export interface ListenerContext {
 	readonly keySets: KeySets;
 	/** Filters that ask the sidecar; null = none are there. */
 	readonly callout: CalloutFilters | null;
-	/** Some Service is open: its requests are logged at their start. */
-	readonly opens: boolean;
 	/** Some unit is known, or some request judged, only by the filters: requests are logged when they are sent on, and while open. */
 	readonly lateUnits: boolean;
 	/** Some Service has rate limits. */
@@ -183,16 +181,15 @@ const trailerFilter = ({ loggedHeaders }: ListenerContext): object => ({
 	},
 });
 
-/** An entry of each request at its end, and one at its start where that exposes (design: Exposure). */
+/** An entry at the start of each request and one at its end (design: Exposure). */
 function accessLog(context: ListenerContext): object {
-	const { opens, lateUnits } = context;
 	if (context.collectors.accessLogSocket === null) return {};
 	return {
 		access_log_options: {
-			flush_access_log_on_new_request: opens,
-			...(lateUnits ? { access_log_flush_interval: protoDuration(ACCESS_LOG_PERIODIC_MS) } : {}),
+			flush_access_log_on_new_request: true,
+			...(context.lateUnits ? { access_log_flush_interval: protoDuration(ACCESS_LOG_PERIODIC_MS) } : {}),
 		},
-		access_log: [accessLogger(context, context.loggedHeaders)],
+		access_log: [accessLogger(context)],
 	};
 }
 
@@ -201,17 +198,15 @@ function accessLog(context: ListenerContext): object {
  * client decides when it takes the answer, and Envoy writes no periodic entries of an answer that is whole.
  */
 function sentLog(context: ListenerContext): object {
-	const { collectors, lateUnits, callout, loggedHeaders } = context;
-	if (collectors.accessLogSocket === null || !lateUnits) return {};
-	// It has no metadata: where the sidecar assigns, its word is in the header that it sets.
-	const logger = accessLogger(context, [...loggedHeaders, ...(callout === null ? [] : [ARM_HEADER])]);
+	if (context.collectors.accessLogSocket === null || !context.lateUnits) return {};
 	return {
-		upstream_log: [{ ...logger, filter: { log_type_filter: { types: ["UpstreamPoolReady"] } } }],
+		upstream_log: [{ ...accessLogger(context), filter: { log_type_filter: { types: ["UpstreamPoolReady"] } } }],
 		upstream_log_options: { flush_upstream_log_on_upstream_stream: true },
 	};
 }
 
-const accessLogger = ({ gateway }: ListenerContext, headers: readonly string[]): object => ({
+/** The same for both, so that they share a stream and a request's start comes before what is sent on. */
+const accessLogger = ({ gateway, callout, loggedHeaders }: ListenerContext): object => ({
 	name: "weir",
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
@@ -222,7 +217,8 @@ const accessLogger = ({ gateway }: ListenerContext, headers: readonly string[]):
 			grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
 			buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
 		},
-		additional_request_headers_to_log: [...headers, "traceparent"],
+		// An entry of what is sent on has no metadata: where the sidecar assigns, its word is in the header that it sets.
+		additional_request_headers_to_log: [...loggedHeaders, ...(callout === null ? [] : [ARM_HEADER]), "traceparent"],
 	},
 });
 

@@ -51,14 +51,15 @@ const byEnvoy = (reason: string): Denial => ({ by: "envoy", reason, policy: null
 
 /** A client of HTTP/2 that leaves no room for the answer's body has the last word in the details: those of its leaving. */
 function untakenDenial(entry: AccessLogEntry): Denial | null {
-	if ((entry.flags & BROKEN_OFF_FLAGS) === 0 || reachedRouter(entry)) return null;
+	if (reachedRouter(entry)) return null;
 	const answer = sidecarAnswer(entry);
 	if (answer?.verdict === "deny") return { by: "sidecar", reason: null, policy: null };
 	if (answer?.verdict === "allow") return null;
 	const rule = eachNamespace(entry, RBAC, refusingRule);
 	if (rule !== null) return { by: "envoy", ...ruleDenial(rule) };
 	if ((entry.flags & LIMITED_FLAG) !== 0) return byEnvoy("rate-limited");
-	return (entry.flags & OVERLOAD_FLAG) === 0 ? denialByStatus(entry) : null;
+	const brokenOff = (entry.flags & BROKEN_OFF_FLAGS) !== 0 || codeDetailsOf(entry) === "too_many_premature_resets";
+	return brokenOff && (entry.flags & OVERLOAD_FLAG) === 0 ? denialByStatus(entry) : null;
 }
 
 /** What neither metadata nor a flag tells: each status is that of the one refusal which is left that answers so. */

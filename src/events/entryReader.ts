@@ -117,7 +117,7 @@ function readSidecars(
 }
 
 /**
- * An attempt at an upstream, where the sidecar assigned: it tells of headers alone. The sidecar's says the arm, and is
+ * Sent on, where the sidecar assigned: it tells of headers alone. The sidecar's says the arm, and is
  * believed where it is the one that the plan gives; of a unit in no header other entries tell.
  */
 function readSent(

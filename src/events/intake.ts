@@ -66,6 +66,8 @@ export class Intake {
 	readonly #settling: SettlingExposures;
 	/** Start times of such requests whose start row is queued or stored, by request. */
 	readonly #opened = new Generations<bigint, number>(OPENED_REQUESTS_MAX);
+	/** Start times of requests that nothing is kept of yet, by Envoy's id: a client may give one to several, whose ends set it right. */
+	readonly #begun = new Generations<string, number>(OPENED_REQUESTS_MAX);
 	/** Plans about which the sidecar was caught in a contradiction: said once each. */
 	readonly #contradicted = new Generations<string, true>(1_000);
 	#timer: NodeJS.Timeout | null = null;
@@ -106,18 +108,17 @@ export class Intake {
 			this.#hold({ entry, route, receivedMs }, route.version);
 			return;
 		}
-		const reading = readEntry(entry, route, plan, this.#context, receivedMs);
+		const dated = this.#dated(entry);
+		const reading: Reading =
+			dated === null ? { kind: "ignored" } : readEntry(dated, route, plan, this.#context, receivedMs);
 		switch (reading.kind) {
 			case "row":
 				if (reading.refused) this.#refuse(reading.row, reading.late);
 				else this.#queue(reading.row, reading.exposure, reading.late);
 				if (entry.kind === "end" && !reading.refused) this.#tell(entry, reading, receivedMs);
 				break;
-			case "sent":
-				this.#expose(reading.request, reading.exposure, true);
-				this.#schedule();
-				break;
 			case "ignored":
+				if (entry.kind === "start") this.#begun.set(entry.requestId, entry.startUs);
 				this.#count("ignored");
 				break;
 			case "unreadable":
@@ -130,6 +131,13 @@ export class Intake {
 			case "plan-missing":
 				this.#hold({ entry, route, receivedMs }, reading.version);
 		}
+	}
+
+	/** An attempt has its own start; what is kept of it has its request's. null = that is not known, and its end will tell. */
+	#dated(entry: AccessLogEntry): AccessLogEntry | null {
+		if (entry.kind !== "sent") return entry;
+		const startUs = this.#begun.get(entry.requestId);
+		return startUs === undefined || startUs > entry.startUs ? null : { ...entry, startUs };
 	}
 
 	#tell(entry: AccessLogEntry, { row, plan }: Extract<Reading, { kind: "row" }>, receivedMs: number): void {

@@ -63,8 +63,6 @@ export type Reading =
 			/** Version of the plan by which it was assigned. */
 			readonly plan: string;
 	  }
-	/** An attempt at an upstream: who is exposed. Rows come with other entries, whose start time is the request's. */
-	| { readonly kind: "sent"; readonly request: RequestKey; readonly exposure: Exposure }
 	/** Says nothing that is kept: the start of a request without a live arm, or one that is told of again later. */
 	| { readonly kind: "ignored" }
 	/** Route name and plan, or route name and unit, do not fit each other. */
@@ -153,7 +151,6 @@ export function rowOf(
 		core,
 		segments: segmentsOf(entry, experiment, unit),
 	};
-	if (entry.kind === "sent") return { kind: "sent", request: row, exposure };
 	return { kind: "row", row, exposure, late, refused: false, plan };
 }
 

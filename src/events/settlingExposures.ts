@@ -1,9 +1,9 @@
 /**
  * Exposures until it is sure that they stand.
  *
- * A late unit (planReader.ts) is first told of when its request ends or when Envoy's periodic entry is written, so of two
- * requests the faster is heard of first, and of two arms the faster. One that waits two periodic intervals is counted with the
- * unit's true first request, and sample-ratio tests see both arms equally far.
+ * A late unit (planReader.ts) is first told of when its request is sent on, when Envoy's periodic entry is written, or when
+ * it ends: of two requests the faster is heard of first, and of two arms the one that has a connection. One that waits two
+ * periodic intervals is counted with the unit's true first request, and sample-ratio tests see both arms equally far.
  *
  * The others, on open Services, are told of before any filter: a request that is refused takes its exposure back. It does so
  * soon after it was heard of; not after it began, for its client decides how long its head takes.

@@ -95,6 +95,64 @@ for (const [execution, plan] of [
 		t.equal(rig.meter.counts.get(entries("ignored")), 4, "two starts, two periodic entries of a known request");
 	});
 
+	/** As the router's log tells: of an attempt, by its own start; of what the sidecar said, the header alone. */
+	const attempt = (unit: string, arm: string, requestId: string, startMs: number, header = arm): Entry => ({
+		kind: "sent",
+		requestId,
+		startMs,
+		unit,
+		...(plan === "claim" ? { plan } : { routeName: "weir|told|shop|-", headers: { "x-weir-arm": `models/${header}` } }),
+	});
+
+	t.test(`${execution}: sent on, it counts from its start, with or without an end`, async (t) => {
+		const rig = await startRig();
+		t.teardown(() => rig.close());
+		const ruling = plan === "claim" ? plan : "told";
+		const opening = (requestId: string): Entry => ({ kind: "start", unit: null, requestId, startMs: T0, plan: ruling });
+		await rig.send([
+			opening("r1"),
+			attempt(control, "control", "r1", T0 + 40),
+			attempt(control, "control", "r1", T0 + 60),
+			opening("r2"),
+			attempt(boosted, "boosted", "r2", T0 + 40),
+			attempt(other, "control", "of-before-a-restart", T0 + 40),
+			opening("begun-later"),
+			attempt(third, "control", "begun-later", T0 - 1),
+		]);
+		await rig.ingest.evidence.evidence(query());
+		rig.nowMs = T0 + 500;
+		const end = entry("end", control, "control", "r1");
+		await rig.send([plan === "claim" ? end : { ...end, plan: ruling, said: { ...end.said, plan: ruling } }]);
+		rig.nowMs = T0 + 5_000;
+		const { exposures, arms } = await rig.ingest.evidence.evidence(query(metric("errors")));
+		t.same(
+			exposures.map(({ firstMs, counts }) => [firstMs, counts]),
+			[[T0, { boosted: 1, control: 1 }]],
+			"what has no start known is told of by other entries",
+		);
+		t.same(
+			arms.map(({ arm, metrics }) => [arm, metrics.errors]),
+			[
+				["boosted", { n: 1, mean: 1, m2: 0, extremes: [{ lo: 1, hi: 1 }] }],
+				["control", { n: 1, mean: 0, m2: 0, extremes: [{ lo: 0, hi: 0 }] }],
+			],
+			"its own request is of it; one that never ends has failed",
+		);
+	});
+
+	if (plan === "callout")
+		t.test("an arm that the plan does not give is not believed of an attempt", async (t) => {
+			const rig = await startRig();
+			t.teardown(() => rig.close());
+			await rig.send([
+				{ kind: "start", unit: null, requestId: "r1", startMs: T0, plan: "told" },
+				attempt(control, "control", "r1", T0, "boosted"),
+				attempt(control, "control", "r1", T0, "-"),
+			]);
+			rig.nowMs = T0 + 5_000;
+			t.same((await rig.ingest.evidence.evidence(query())).exposures, []);
+		});
+
 	t.test(
 		`${execution}: of two requests of a unit the earlier is the first, though its entry comes later`,
 		async (t) => {

@@ -71,6 +71,8 @@ export const PLANS: Readonly<Record<string, PlanTable>> = {
 	bandit: planWith({ ...EXPERIMENT, core: { ppm: 200_000, alone: false } }),
 	banditMoved: planWith({ ...EXPERIMENT, core: { ppm: 200_000, alone: true } }),
 	claim: planWith({ ...EXPERIMENT, unit: { from: "claim", header: "x-user-id", claim: "sub" } }),
+	/** The sidecar assigns by a header. */
+	told: planWith(EXPERIMENT, { callout: CALLOUT }),
 	callout: planWith({ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } }, { callout: CALLOUT }),
 };
 
@@ -135,7 +137,7 @@ export function query(...metrics: readonly EvidenceMetric[]): EvidenceQuery {
 }
 
 export interface Entry {
-	readonly kind: "start" | "periodic" | "end";
+	readonly kind: "start" | "sent" | "periodic" | "end";
 	/** How often it was sent to an upstream by then; of a periodic entry once where nothing is said. */
 	readonly attempts?: number;
 	readonly unit?: string | null;
@@ -222,7 +224,7 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 			.int32(Math.round((duration % 1e3) * 1e6))
 			.join();
 	}
-	writer.tag(33, 0).int32({ start: 4, periodic: 5, end: 6 }[entry.kind]).join();
+	writer.tag(33, 0).int32({ start: 4, periodic: 5, end: 6, sent: 7 }[entry.kind]).join();
 	const method = { GET: 1, POST: 3, OPTIONS: 7 }[entry.method ?? "POST"];
 	writer.tag(3, 2).fork().tag(1, 0).int32(method).tag(3, 2).string("shop.test");
 	writer.tag(5, 2).string(entry.path ?? "/v2/models/m/infer");

@@ -21,11 +21,20 @@ import { startRig } from "./rig.js";
 
 t.setTimeout(180_000);
 
-const LEAVING: Readonly<Record<string, (stream: ClientHttp2Stream, session: ClientHttp2Session) => void>> = {
+const LEAVING: Readonly<Record<string, (stream: ClientHttp2Stream, session: ClientHttp2Session) => unknown>> = {
 	cancels: (stream) => stream.close(constants.NGHTTP2_CANCEL),
 	protests: (stream) => stream.close(constants.NGHTTP2_PROTOCOL_ERROR),
 	refuses: (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM),
 	disconnects: (_stream, session) => session.destroy(),
+	// Envoy closes a connection on which most requests are reset at once, and says no more of the others on it.
+	floods: async (_stream, session) => {
+		for (let n = 0; n < 1_000; n++) {
+			const one = session.request({ ":path": "/", ":authority": "open.test" });
+			one.on("error", () => undefined);
+			one.close(constants.NGHTTP2_CANCEL);
+			if (n % 20 === 0) await new Promise(setImmediate);
+		}
+	},
 };
 
 /** What is asked, by whom, the status, and what the record of each says. */
@@ -43,6 +52,9 @@ const ASKED = [
 	["alice", "guarded", "/own/503", {}, 503, null, null],
 	["alice", "empty", "/no-server", {}, 503, null, null],
 ] as const;
+
+/** A flood takes a while, so one each of what metadata and what the status tells. */
+const FLOODED: ReadonlySet<string> = new Set(["/nobody", "/token", "/shut"]);
 
 /** Before the sidecar is asked, and so never by it. */
 const BY_ENVOY: ReadonlySet<string> = new Set(["/gate", "/limit", "/shut", "/unknown"]);
@@ -77,6 +89,7 @@ for (const version of ["1.40.0", "1.36.2"])
 						service("limited", variants, { ...guarded, rateLimits }),
 						service("shut", variants, guarded),
 						service("empty", [variant("v1")], guarded),
+						service("open", variants),
 					],
 					accessPolicies: [
 						accessPolicy("alice", "allow", services, { principals: [spiffe("alice")] }),
@@ -96,7 +109,7 @@ for (const version of ["1.40.0", "1.36.2"])
 				const stream = session.request({ ":path": path, ":authority": `${host}.test`, ...headers });
 				stream.on("error", () => undefined);
 				const [answer] = await once(stream, "response");
-				LEAVING[how]?.(stream, session);
+				await LEAVING[how]?.(stream, session);
 				// What was written goes first.
 				session.close();
 				return answer[":status"];
@@ -105,6 +118,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			const wanted: string[] = [];
 			for (const how of Object.keys(LEAVING))
 				for (const [who, host, path, headers, status, reason, policy] of ASKED) {
+					if (how === "floods" && !FLOODED.has(path)) continue;
 					const own = `${path}/${how}`;
 					t.equal(await ask(who, host, own, headers, how), status, own);
 					const by = mode === "native" || BY_ENVOY.has(path) ? "envoy" : "sidecar";
