@@ -4,13 +4,7 @@
  * fit is dropped; each loss is counted and kept with its time, and evidence says so.
  */
 import { parseRouteName } from "../compiler/plan.js";
-import {
-	ACCESS_LOG_COMMIT_MS,
-	ACCESS_LOG_COMMIT_ROWS,
-	ACCESS_LOG_QUEUE_MAX,
-	OPENED_REQUESTS_MAX,
-	UNIT_CACHE_MAX,
-} from "../limits.js";
+import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, UNIT_CACHE_MAX } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { Assigned } from "./assignmentChanges.js";
 import { type RouteOfEntry, readEntry } from "./entryReader.js";
@@ -27,6 +21,7 @@ import {
 	type RequestKey,
 	type RequestRow,
 } from "./requestRow.js";
+import { RequestStarts } from "./requestStarts.js";
 import { SettlingExposures } from "./settlingExposures.js";
 import type { EventStore } from "./store.js";
 
@@ -64,10 +59,7 @@ export class Intake {
 	readonly #commit = new RequestCommit();
 	/** Exposures that may still be taken back, or that an earlier one may overtake. */
 	readonly #settling: SettlingExposures;
-	/** Start times of such requests whose start row is queued or stored, by request. */
-	readonly #opened = new Generations<bigint, number>(OPENED_REQUESTS_MAX);
-	/** Start times of requests that nothing is kept of yet, by Envoy's id: a client may give one to several, whose ends set it right. */
-	readonly #begun = new Generations<string, number>(OPENED_REQUESTS_MAX);
+	readonly #starts = new RequestStarts();
 	/** Plans about which the sidecar was caught in a contradiction: said once each. */
 	readonly #contradicted = new Generations<string, true>(1_000);
 	#timer: NodeJS.Timeout | null = null;
@@ -108,7 +100,7 @@ export class Intake {
 			this.#hold({ entry, route, receivedMs }, route.version);
 			return;
 		}
-		const dated = this.#dated(entry);
+		const dated = this.#starts.dated(entry);
 		const reading: Reading =
 			dated === null ? { kind: "ignored" } : readEntry(dated, route, plan, this.#context, receivedMs);
 		switch (reading.kind) {
@@ -118,7 +110,7 @@ export class Intake {
 				if (entry.kind === "end" && !reading.refused) this.#tell(entry, reading, receivedMs);
 				break;
 			case "ignored":
-				if (entry.kind === "start") this.#begun.set(entry.requestId, entry.startUs);
+				if (entry.kind === "start") this.#starts.begin(entry);
 				this.#count("ignored");
 				break;
 			case "unreadable":
@@ -131,13 +123,6 @@ export class Intake {
 			case "plan-missing":
 				this.#hold({ entry, route, receivedMs }, reading.version);
 		}
-	}
-
-	/** An attempt has its own start; what is kept of it has its request's. null = that is not known, and its end will tell. */
-	#dated(entry: AccessLogEntry): AccessLogEntry | null {
-		if (entry.kind !== "sent") return entry;
-		const startUs = this.#begun.get(entry.requestId);
-		return startUs === undefined || startUs > entry.startUs ? null : { ...entry, startUs };
 	}
 
 	#tell(entry: AccessLogEntry, { row, plan }: Extract<Reading, { kind: "row" }>, receivedMs: number): void {
@@ -223,8 +208,7 @@ export class Intake {
 
 	/** @param late the unit is told of by several entries, none of them at the start: the row of that comes with the first */
 	#queue(row: RequestRow, exposure: Exposure | null, late: boolean): void {
-		if (late && row.arm !== null && this.#opened.get(row.request) !== row.startUs) {
-			this.#opened.set(row.request, row.startUs);
+		if (late && row.arm !== null && this.#starts.open(row)) {
 			if (row.ended) this.#push({ ...row, ended: false });
 		} else if (!row.ended && late) {
 			// A request that is still open: its start row is there.
@@ -245,7 +229,7 @@ export class Intake {
 	/** Takes back what the start of the request made. One whose exposure is stored by now keeps it: it comes too late. */
 	#refuse(row: RequestRow, late: boolean): void {
 		this.#settling.takeBack(row);
-		if (!late || this.#opened.get(row.request) === row.startUs) this.#refused.push(row);
+		if (!late || this.#starts.isOpen(row)) this.#refused.push(row);
 		this.#push(outside(row));
 		this.#schedule();
 	}
