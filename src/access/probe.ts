@@ -173,13 +173,12 @@ export function unjudgedAlarms(
 		if (tries.length === 0) return [];
 		const served = tries
 			// Where none was under way, retries are of requests that came since. A retry that finds no connection is no try.
-			.map(({ name, count, retried }) => ({ name, count, fresh: anyUnderWay ? Math.max(0, count - retried) : count }))
+			.map(({ name, count, retried }) => ({ name, fresh: anyUnderWay ? Math.max(0, count - retried) : count }))
 			.filter(({ fresh }) => came && fresh > 0);
 		if (served.length > 0 && judged > 0) return [];
 		const fresh = served.reduce((sum, one) => sum + one.fresh, 0);
 		if (fresh <= owed[judgedBy]) return standing.filter((one) => one.gateway === gateway && one.judgedBy === judgedBy);
-		const total = served.reduce((sum, { count }) => sum + count, 0);
-		return [{ alarm: "served-unjudged", gateway, services: served.map(({ name }) => name), judgedBy, served: total }];
+		return [{ alarm: "served-unjudged", gateway, services: served.map(({ name }) => name), judgedBy, served: fresh }];
 	});
 }
 

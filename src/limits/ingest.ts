@@ -90,6 +90,9 @@ export const ACCESS_LOG_PERIODIC_MS = 1_000;
  */
 export const EXPOSURE_SETTLES_MS = 1_000;
 
+/** How long requests are taken to be under way; what began earlier and has not ended has failed. */
+export const UNDER_WAY_MS = 60 * 60 * 1000;
+
 /** Ended requests that ingest can still tell all about (`weir why`): some minutes of a busy Gateway, hours of a quiet one. */
 export const RECENT_REQUESTS_MAX = 20_000;
 

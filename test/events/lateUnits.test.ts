@@ -140,6 +140,38 @@ for (const [execution, plan] of [
 		);
 	});
 
+	t.test(`${execution}: what ended while ingest was away has not failed`, async (t) => {
+		const rig = await startRig();
+		t.teardown(() => rig.close());
+		const ruling = plan === "claim" ? plan : "told";
+		const opening = (requestId: string): Entry => ({ kind: "start", unit: null, requestId, startMs: T0, plan: ruling });
+		const end = (unit: string, arm: string, requestId: string): Entry => {
+			const one = entry("end", unit, arm, requestId);
+			return plan === "claim" ? one : { ...one, plan: ruling, said: { ...one.said, plan: ruling } };
+		};
+		await rig.send([
+			opening("unheard"),
+			attempt(control, "control", "unheard", T0 + 40),
+			opening("heard"),
+			attempt(other, "control", "heard", T0 + 40),
+			end(other, "control", "heard"),
+			opening("heard-later"),
+			attempt(boosted, "boosted", "heard-later", T0 + 40),
+		]);
+		await rig.restart();
+		await rig.send([end(boosted, "boosted", "heard-later")]);
+		rig.nowMs = T0 + 5_000;
+		const { exposures, arms } = await rig.ingest.evidence.evidence(query(metric("errors")));
+		t.same(exposures[0]?.counts, { boosted: 1, control: 2 });
+		t.match(
+			arms.map(({ arm, metrics }) => [arm, metrics.errors]),
+			[
+				["boosted", { n: 1, mean: 0 }],
+				["control", { n: 1, mean: 0 }],
+			],
+		);
+	});
+
 	if (plan === "callout")
 		t.test("an arm that the plan does not give is not believed of an attempt", async (t) => {
 			const rig = await startRig();
