@@ -130,7 +130,7 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 		`CREATE OR REPLACE TEMP TABLE requests AS
 		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside, coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
 			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
-			bool_or(e.ended) AS ended, any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
+			bool_or(e.ended) AS ended, max(e.received_ms) AS heard_ms, any_value(d.due_ms) AS due_ms, any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
 		FROM entries e JOIN due d ON e.unit = d.unit
 		WHERE e.start_us >= ${whole(fromMs)} * 1000 AND e.start_us <= ${whole(toMs)} * 1000 + 999 AND e.received_ms <= d.due_ms
 			AND (${beforeMs === 0 ? exposed : `(${exposed}) OR (${earlier})`})
@@ -138,6 +138,13 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 		beforeMs === 0 ? { experiment } : { experiment, service },
 	);
 }
+
+/**
+ * Of `requests`: it ended, or was heard of as still open, or its time was over before ingest was away. Else it may have ended
+ * unheard, the likelier the slower its arm, and must not count as one that never ended.
+ */
+const TOLD = `(r.ended OR NOT EXISTS (
+	FROM openings o WHERE o.last_ms >= r.heard_ms AND o.last_ms < r.due_ms))`;
 
 /** The share of a unit's requests that failed or were slower than each threshold, or their mean duration. */
 async function observeRequests(
@@ -155,7 +162,7 @@ async function observeRequests(
 	const [table, variables] =
 		values.length === 1 ? ["observations", values[0]] : ["co_observations", columns(DUCKDB, values)];
 	await transaction.run(
-		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside GROUP BY ordinal`,
+		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests r WHERE inside AND ${TOLD} GROUP BY ordinal`,
 	);
 }
 

@@ -27,7 +27,7 @@ export interface RequestRow {
 	readonly assigned: string | null;
 }
 
-/** A client may give the same id to several requests. */
+/** The time tells apart requests that carry one id. */
 export type RequestKey = Pick<RequestRow, "request" | "startUs">;
 
 /** A unit was seen in a live arm: where Envoy assigned by a header at the start of a request, else as soon as is known. */
@@ -85,7 +85,7 @@ export interface ReadingContext {
 }
 
 /** How an entry's request was assigned. */
-export interface Assigned {
+interface Assigned {
 	readonly service: ReadableService;
 	/** Version of the plan by which it was assigned. */
 	readonly plan: string;

@@ -18,7 +18,7 @@ export class RequestStarts {
 		this.#begun.set(requestId, startUs);
 	}
 
-	/** The entry with its request's start; null = that is not known, and its end will tell. */
+	/** The entry with its request's start; null = that is not known (or a clock went back), and its end will tell. */
 	dated(entry: AccessLogEntry): AccessLogEntry | null {
 		if (entry.kind !== "sent") return entry;
 		const startUs = this.#begun.get(entry.requestId);

@@ -9,7 +9,7 @@ import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type DuckDBAppender, type DuckDBConnection, DuckDBInstance, type DuckDBValue } from "@duckdb/node-api";
 import { WeirError } from "../error.js";
-import { EVENTS_MEMORY_MB, UNDER_WAY_MS } from "../limits.js";
+import { EVENTS_MEMORY_MB } from "../limits.js";
 import { migrate } from "./migration.js";
 import { loadPseudonyms, type Pseudonyms } from "./pseudonym.js";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.js";
@@ -172,15 +172,9 @@ async function openInstance(path: string): Promise<DuckDBInstance> {
 	}
 }
 
-/**
- * What was under way when the store was last open may have ended unheard since, the likelier the slower its arm: it must not
- * count as a request that never ended, which is a failure. Its end, if it comes yet, counts.
- */
-const FORGET_UNDER_WAY = `
-DELETE FROM entries WHERE NOT ended AND start_us >= (SELECT max(received_ms) - ${UNDER_WAY_MS} FROM entries) * 1000
-	AND (request, start_us) NOT IN (
-		SELECT (request, start_us) FROM entries
-		WHERE ended AND start_us >= (SELECT max(received_ms) - ${UNDER_WAY_MS} FROM entries) * 1000)`;
+/** When an entry was last heard before this opening: what ended between them ended unheard. */
+const NOTE_OPENING = `
+INSERT INTO openings SELECT max(received_ms) FROM entries HAVING max(received_ms) IS NOT NULL ON CONFLICT DO NOTHING`;
 
 async function prepare(
 	connection: DuckDBConnection,
@@ -213,7 +207,7 @@ async function prepare(
 	const outcomesTakenAway = await migrate(connection, version, async () => {
 		await connection.run(SCHEMA);
 	});
-	await connection.run(FORGET_UNDER_WAY);
+	await connection.run(NOTE_OPENING);
 	for (const [key, value] of [
 		["schema", String(SCHEMA_VERSION)],
 		["unit-key", pseudonyms.fingerprint],

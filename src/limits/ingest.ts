@@ -90,16 +90,16 @@ export const ACCESS_LOG_PERIODIC_MS = 1_000;
  */
 export const EXPOSURE_SETTLES_MS = 1_000;
 
-/** How long requests are taken to be under way; what began earlier and has not ended has failed. */
-export const UNDER_WAY_MS = 60 * 60 * 1000;
-
 /** Ended requests that ingest can still tell all about (`weir why`): some minutes of a busy Gateway, hours of a quiet one. */
 export const RECENT_REQUESTS_MAX = 20_000;
 
 /** Memory of their access-log entries: RECENT_REQUESTS_MAX of 1.6 KB, twice the usual size; longer ones leave earlier. */
 export const RECENT_REQUESTS_BYTES_MAX = 32 * 1024 * 1024;
 
-/** Requests of late units remembered as stored, in two generations: those open at once, with a row each until they end. */
+/**
+ * In two generations: requests of late units remembered as stored, with a row each until they end, and starts remembered until
+ * their requests are sent on.
+ */
 export const OPENED_REQUESTS_MAX = 100_000;
 
 /** Decision records waiting for the store; beyond it new ones are dropped and counted. */

@@ -104,8 +104,6 @@ export class Prober {
 	readonly #options: ProberOptions;
 	#before: Counters | null = null;
 	#standing: readonly UnjudgedAlarm[] = [];
-	/** What was watched at that reading. */
-	#watched: readonly WatchedListener[] = [];
 	/** At that reading, by Gateway. */
 	#owed: ReadonlyMap<string, Owed> = new Map();
 
@@ -136,11 +134,9 @@ export class Prober {
 		this.#before = after;
 		const counted = before !== null && after !== null;
 		const owed = this.#owed;
-		const former = this.#watched;
-		this.#watched = watched;
 		this.#standing = watched.flatMap((listener) =>
 			counted
-				? unjudgedAlarms(stillJudged(listener, former), before, after, this.#standing, owed.get(listener.gateway))
+				? unjudgedAlarms(listener, before, after, this.#standing, owed.get(listener.gateway))
 				: this.#standing.filter(({ gateway }) => gateway === listener.gateway),
 		);
 		this.#owed = new Map(
@@ -161,15 +157,4 @@ export class Prober {
 			counted,
 		};
 	}
-}
-
-/** What was served before another judge came was judged by the former one, whose counter is not asked any more. */
-function stillJudged(listener: WatchedListener, former: readonly WatchedListener[]): WatchedListener {
-	const was = former.find(({ gateway }) => gateway === listener.gateway)?.services ?? [];
-	return {
-		...listener,
-		services: listener.services.filter(({ name, judgedBy }) =>
-			was.some((one) => one.name === name && one.judgedBy === judgedBy),
-		),
-	};
 }

@@ -140,36 +140,38 @@ for (const [execution, plan] of [
 		);
 	});
 
-	t.test(`${execution}: what ended while ingest was away has not failed`, async (t) => {
+	t.test(`${execution}: what may have ended while ingest was away has not failed, what hung before has`, async (t) => {
 		const rig = await startRig();
 		t.teardown(() => rig.close());
 		const ruling = plan === "claim" ? plan : "told";
-		const opening = (requestId: string): Entry => ({ kind: "start", unit: null, requestId, startMs: T0, plan: ruling });
+		const T1 = T0 + 5_000;
+		const begun = (unit: string, arm: string, requestId: string, startMs: number): readonly Entry[] => [
+			{ kind: "start", unit: null, requestId, startMs, plan: ruling },
+			attempt(unit, arm, requestId, startMs + 40),
+		];
 		const end = (unit: string, arm: string, requestId: string): Entry => {
-			const one = entry("end", unit, arm, requestId);
+			const one = entry("end", unit, arm, requestId, T1);
 			return plan === "claim" ? one : { ...one, plan: ruling, said: { ...one.said, plan: ruling } };
 		};
+		await rig.send(begun(third, "control", "hung", T0));
+		rig.nowMs = T1;
 		await rig.send([
-			opening("unheard"),
-			attempt(control, "control", "unheard", T0 + 40),
-			opening("heard"),
-			attempt(other, "control", "heard", T0 + 40),
+			...begun(control, "control", "unheard", T1),
+			...begun(other, "control", "heard", T1),
 			end(other, "control", "heard"),
-			opening("heard-later"),
-			attempt(boosted, "boosted", "heard-later", T0 + 40),
+			...begun(boosted, "boosted", "heard-later", T1),
 		]);
 		await rig.restart();
 		await rig.send([end(boosted, "boosted", "heard-later")]);
-		rig.nowMs = T0 + 5_000;
-		const { exposures, arms } = await rig.ingest.evidence.evidence(query(metric("errors")));
-		t.same(exposures[0]?.counts, { boosted: 1, control: 2 });
-		t.match(
-			arms.map(({ arm, metrics }) => [arm, metrics.errors]),
-			[
-				["boosted", { n: 1, mean: 0 }],
-				["control", { n: 1, mean: 0 }],
-			],
-		);
+		const outcome = { metric: "revenue", value: 4, requestId: "unheard" };
+		t.equal((await rig.call("POST", "/v1/outcomes", JSON.stringify(outcome))).status, 200);
+		rig.nowMs = T1 + 10_000;
+		const { exposures, arms } = await rig.ingest.evidence.evidence(query(metric("errors"), metric("revenue")));
+		t.same(exposures[0]?.counts, { boosted: 1, control: 3 });
+		t.match(arms, [
+			{ arm: "boosted", metrics: { errors: { n: 1, mean: 0 } } },
+			{ arm: "control", metrics: { errors: { n: 2, mean: 0.5 }, revenue: { n: 1, mean: 4 } } },
+		]);
 	});
 
 	if (plan === "callout")

@@ -186,7 +186,13 @@ function changed(
 			},
 		];
 	}
-	if (!guard) copy.layered_runtime.layers[0].static_layer = {};
+	if (!guard) {
+		// The size that regular expressions may have is no guard.
+		const layer: Record<string, unknown> = copy.layered_runtime.layers[0].static_layer;
+		copy.layered_runtime.layers[0].static_layer = Object.fromEntries(
+			Object.entries(layer).filter(([key]) => key.startsWith("re2.")),
+		);
+	}
 	for (const cluster of copy.static_resources.clusters) {
 		if (cluster.name !== SIDECAR_CLUSTER && cluster.name !== SIDECAR_STREAMS_CLUSTER) continue;
 		const [http] = Object.values(cluster.typed_extension_protocol_options) as [Record<string, unknown>];

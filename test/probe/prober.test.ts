@@ -327,21 +327,3 @@ t.test("an upstream that says what Envoy says of a closed Service is believed wh
 	t.same(await passed(), [], "closed while the probe was under way");
 	t.equal(asked.length, 12);
 });
-
-t.test("native: a Service that another judges from now on was judged before", async (t) => {
-	const scene = await attackScene(t, "native");
-	let listeners = watchedListeners(scene.plan.table);
-	const own = new Prober({ listeners: () => listeners, target: () => null, adminSocket: scene.adminSocket });
-	await own.round();
-	t.same(await traffic(scene), [200, 200, 200]);
-	listeners = listeners.map((one) => ({
-		...one,
-		services: one.services.map((service) => ({ ...service, judgedBy: "sidecar" as const })),
-	}));
-	t.same((await own.round()).alarms, []);
-	t.same((await own.round()).alarms, [], "in silence");
-	t.same(await traffic(scene), [200, 200, 200]);
-	t.match((await own.round()).alarms, [
-		{ alarm: "served-unjudged", judgedBy: "sidecar", services: ["guarded", "wide"] },
-	]);
-});
