@@ -94,6 +94,11 @@ export function betaPoint(lower: boolean, logTail: number, a: number, b: number)
 		const end = logPowerLaw(logTail, near, other);
 		if (end < POWER_LAW_ALONE) return lower ? { x: Math.exp(end), y: 1 } : { x: 1, y: Math.exp(end) };
 	}
+	if (other < 2) {
+		// The point may lie at the other end, beyond the doubles' logit.
+		const end = logPowerLaw(Math.log1p(-Math.exp(logTail)), other, near);
+		if (end < POWER_LAW_ALONE) return lower ? { x: 1, y: Math.exp(end) } : { x: Math.exp(end), y: 1 };
+	}
 	const at = (u: number): { x: number; y: number; tail: Tail } => {
 		// Where the logit leaves the doubles the tail is that of the last one.
 		const small = Math.max(Math.exp(-Math.abs(u)), 1e-300);
