@@ -4,7 +4,7 @@
  * cannot let one arm's late rows in. All metrics that fall due together are closed together, in bounded memory.
  */
 import type { EvidenceMetric, SlowThreshold } from "../analysis/evidence.js";
-import { CLOSING_UNITS } from "../limits.js";
+import { CLOSING_UNITS, UNDER_WAY_MS } from "../limits.js";
 import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
 import { DUCKDB, text } from "./dialect.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
@@ -130,7 +130,7 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 		`CREATE OR REPLACE TEMP TABLE requests AS
 		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside, coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
 			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
-			bool_or(e.ended) AS ended, max(e.received_ms) AS heard_ms, any_value(d.due_ms) AS due_ms, any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
+			bool_or(e.ended) AS ended, ${await told(transaction, "min(e.received_ms)")} AS told, any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
 		FROM entries e JOIN due d ON e.unit = d.unit
 		WHERE e.start_us >= ${whole(fromMs)} * 1000 AND e.start_us <= ${whole(toMs)} * 1000 + 999 AND e.received_ms <= d.due_ms
 			AND (${beforeMs === 0 ? exposed : `(${exposed}) OR (${earlier})`})
@@ -140,11 +140,19 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 }
 
 /**
- * Of `requests`: it ended, or was heard of as still open, or its time was over before ingest was away. Else it may have ended
- * unheard, the likelier the slower its arm, and must not count as one that never ended.
+ * Whether a request's first entry did not come in the last minute before an opening of the store. Of that minute's requests
+ * some ended unheard, the more the slower their arm, so that all of them are left out, whether or not an end is known.
  */
-const TOLD = `(r.ended OR NOT EXISTS (
-	FROM openings o WHERE o.last_ms >= r.heard_ms AND o.last_ms < r.due_ms))`;
+async function told(transaction: Transaction, heardMs: string): Promise<string> {
+	const openings = await transaction.rows("SELECT last_ms FROM openings ORDER BY last_ms");
+	const minutes: [number, number][] = [];
+	for (const toMs of openings.map(({ last_ms }) => Number(last_ms))) {
+		const last = minutes.at(-1);
+		if (last !== undefined && last[1] > toMs - UNDER_WAY_MS) last[1] = toMs;
+		else minutes.push([toMs - UNDER_WAY_MS, toMs]);
+	}
+	return ["TRUE", ...minutes.map(([from, to]) => `${heardMs} NOT BETWEEN ${from + 1} AND ${to}`)].join(" AND ");
+}
 
 /** The share of a unit's requests that failed or were slower than each threshold, or their mean duration. */
 async function observeRequests(
@@ -162,7 +170,7 @@ async function observeRequests(
 	const [table, variables] =
 		values.length === 1 ? ["observations", values[0]] : ["co_observations", columns(DUCKDB, values)];
 	await transaction.run(
-		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests r WHERE inside AND ${TOLD} GROUP BY ordinal`,
+		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside AND told GROUP BY ordinal`,
 	);
 }
 

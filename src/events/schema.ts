@@ -114,9 +114,9 @@ CREATE TABLE IF NOT EXISTS refreshes (
 CREATE TABLE IF NOT EXISTS newest_outcomes (metric VARCHAR NOT NULL, event_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL);
 
 -- Entries that could not be kept, when and why.
+CREATE TABLE IF NOT EXISTS losses (at_ms BIGINT NOT NULL, reason VARCHAR NOT NULL, entries BIGINT NOT NULL);
 -- When an entry was last heard before the store was opened again.
 CREATE TABLE IF NOT EXISTS openings (last_ms BIGINT NOT NULL PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS losses (at_ms BIGINT NOT NULL, reason VARCHAR NOT NULL, entries BIGINT NOT NULL);
 
 -- The decision log; see decisionRecord.ts. id grows with the time of arrival and is unique.
 CREATE TABLE IF NOT EXISTS decisions (

@@ -90,6 +90,9 @@ export const ACCESS_LOG_PERIODIC_MS = 1_000;
  */
 export const EXPOSURE_SETTLES_MS = 1_000;
 
+/** What began so shortly before ingest was away may have ended meanwhile; what is open for longer has failed. */
+export const UNDER_WAY_MS = 60_000;
+
 /** Ended requests that ingest can still tell all about (`weir why`): some minutes of a busy Gateway, hours of a quiet one. */
 export const RECENT_REQUESTS_MAX = 20_000;
 

@@ -407,6 +407,9 @@ t.test("a metric that no look can take in costs that metric alone, and is named"
 	const units = [...unitsOf("control", 3), ...unitsOf("boosted", 3)];
 	await rig.send(units.flatMap((unit) => sent(unit, "p1", rig.nowMs)));
 	await rig.post(units.map((unit) => ({ metric: "accuracy", unit, value: 1 })));
+	// What began just before a restart is left out.
+	rig.nowMs += 60_001;
+	await rig.send([{ kind: "end", unit: null, requestId: "later", startMs: rig.nowMs }]);
 	await rig.ingest.close();
 	const store = await openEventStore(join(rig.directory, "data"));
 	await store.outcomes.transaction((transaction) =>
