@@ -173,9 +173,13 @@ for (const [version, protocol] of [
 			}
 		};
 		const whole = async (answered: Answered): Promise<WholeAccount> => {
-			const found = await account(answered.headers["x-request-id"]);
-			if (found.known !== "whole") throw new Error(`in outline only: ${JSON.stringify(found)}`);
-			return found;
+			for (let tries = 0; ; tries++) {
+				const found = await account(answered.headers["x-request-id"]);
+				if (found.known === "whole") return found;
+				// It is known as soon as it is sent on.
+				if (tries > 200) throw new Error(`in outline only: ${JSON.stringify(found)}`);
+				await new Promise((resolve) => setTimeout(resolve, 50));
+			}
 		};
 
 		for (const [host, name, headers] of [
