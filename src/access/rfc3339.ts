@@ -1,3 +1,5 @@
+/** Times as RFC 3339 (5.6) writes them, in capitals and without leap seconds. Pure. */
+
 const RFC_3339 =
 	/^(\d{4})-(\d{2})-(\d{2})T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 

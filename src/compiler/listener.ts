@@ -42,7 +42,7 @@ export interface ListenerContext {
 	readonly keySets: KeySets;
 	/** Filters that ask the sidecar; null = none are there. */
 	readonly callout: CalloutFilters | null;
-	/** Some unit is known, or some request judged, only by the filters: requests are logged when they are sent on, and while open. */
+	/** Some unit is known, or some request judged, by the filters only: requests are logged when sent on, and while open. */
 	readonly lateUnits: boolean;
 	/** Some Service has rate limits. */
 	readonly limits: boolean;

@@ -72,6 +72,7 @@ export const claimFits = (issuer: TokenIssuer, claim: string, regex: string): Pr
 	saidAt([payloadKey(issuer), claim], { string_match: { safe_regex: { regex } } });
 export const headerFits = (issuer: TokenIssuer, member: string, regex: string): PrincipalRule =>
 	saidAt([headerKey(issuer), member], { string_match: { safe_regex: { regex } } });
+
 /** The member of the JOSE header is one of these texts. */
 export function headerIs(issuer: TokenIssuer, member: string, values: readonly string[]): PrincipalRule {
 	const matchers = values.map((exact) => ({ string_match: { exact } }));

@@ -1,6 +1,6 @@
 /**
  * One record of the decision log: a request that was refused (or, sampled, allowed, or ended before a verdict), a unit whose
- * assignment changed, outcomes or a stream that were not taken. It names workloads by SPIFFE id and units by their keyed pseudonym; it
+ * assignment changed, outcomes or a stream that were not taken. It names workloads by SPIFFE id, units by their keyed pseudonym; it
  * never holds a token, a header, a query or a payload, nor the user of a token. It does hold the path, in which a
  * Service may have put whom it is about: segments with an @ are masked, other ids in paths (numbers, names) are kept as
  * they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).

@@ -34,7 +34,10 @@ export function readEntry(
 	const service = plan.get(route.service);
 	if (service === undefined) return UNREADABLE;
 	if (route.experiment === null) {
-		if (service.callout?.assignment === true) return readSidecars(entry, route, plan, context, receivedMs);
+		if (service.callout?.assignment === true) {
+			if (entry.kind === "sent") return readSent(entry, service, route.version, context, receivedMs);
+			return readSidecars(entry, route, plan, context, receivedMs);
+		}
 		if (entry.kind !== "end") return IGNORED;
 		return rowOf(
 			entry,
@@ -80,7 +83,6 @@ function readSidecars(
 	context: ReadingContext,
 	receivedMs: number,
 ): Reading {
-	if (entry.kind === "sent") return readSent(entry, route, routesPlan, context, receivedMs);
 	// Written before the filters.
 	if (entry.kind === "start" || isHeldBack(entry)) return IGNORED;
 	const answer = sidecarAnswer(entry);
@@ -117,24 +119,22 @@ function readSidecars(
 }
 
 /**
- * Sent on, where the sidecar assigned: it tells of headers alone. The sidecar's says the arm, and is
- * believed where it is the one that the plan gives; of a unit in no header other entries tell.
+ * Sent on, where the sidecar assigned: it tells of headers alone. The sidecar's says the arm, and is believed where it is the
+ * one that the plan gives; of a unit in no header other entries tell.
  */
 function readSent(
 	entry: AccessLogEntry,
-	route: RouteOfEntry,
-	plan: ReadablePlan,
+	service: ReadableService,
+	plan: string,
 	context: ReadingContext,
 	receivedMs: number,
 ): Reading {
-	const service = plan.get(route.service);
 	const said = requestHeader(entry, ARM_HEADER);
-	if (service === undefined || said === null) return IGNORED;
 	for (const experiment of service.experiments.values()) {
 		const unit = unitOfHeader(entry, experiment);
 		const arm = unit === null ? null : experiment.assignment.arm(unit);
 		if (arm === null || said !== armValue(experiment.table.name, arm)) continue;
-		return rowOf(entry, { service, plan: route.version, experiment, unit, late: true }, context, receivedMs);
+		return rowOf(entry, { service, plan, experiment, unit, late: true }, context, receivedMs);
 	}
 	return IGNORED;
 }
@@ -148,7 +148,7 @@ function armIsPlans(experiment: ReadableExperiment | null, unit: string | null, 
 }
 
 /** The Experiment whose slot holds the unit; slots of one layer are disjoint. */
-export function slotOf(service: ReadableService, unit: string | null): ReadableExperiment | null {
+function slotOf(service: ReadableService, unit: string | null): ReadableExperiment | null {
 	if (unit === null) return null;
 	for (const experiment of service.experiments.values()) {
 		if (experiment.assignment.locate(unit)?.inSlot === true) return experiment;

@@ -8,7 +8,7 @@ import { Generations } from "./generations.js";
 import type { RequestKey } from "./requestRow.js";
 
 export class RequestStarts {
-	/** By Envoy's own id, which it makes anew for each request, whatever its client sent (measured on 1.36 to 1.40 with our listeners). */
+	/** By Envoy's own id, made anew for each request, whatever its client sent (with our listeners; measured on 1.36 to 1.40). */
 	readonly #begun = new Generations<string, number>(OPENED_REQUESTS_MAX);
 	/** Of requests whose start row is queued or stored. */
 	readonly #opened = new Generations<bigint, number>(OPENED_REQUESTS_MAX);

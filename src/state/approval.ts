@@ -166,7 +166,10 @@ export class ApprovalShelf {
 		this.#database = database;
 	}
 
-	/** @throws WeirError `resource-exhausted` where too many wait already: in all, of who asks, or of a namespace, which leaves as much room as it takes. */
+	/**
+	 * @throws WeirError `resource-exhausted` where too many wait already: in all, of who asks, or of a namespace, which leaves as
+	 *   much room as it takes
+	 */
 	ask(
 		asked: Pick<
 			ApprovalRequest,

@@ -3,7 +3,6 @@
  * the act happens only on what they said yes to. Where approval is needed they are asked with the last one, when it would
  * happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as an admin.
  */
-
 import { WeirError } from "../error.js";
 import { namespaceOf } from "../resources/resource.js";
 import { gateHost, gateQuestion, gatesAt } from "../rollout/gate.js";

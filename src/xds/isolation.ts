@@ -9,7 +9,6 @@
  * A guilty namespace that changes is first published closed, so that others need not wait for it, and then tried whole.
  * Where closing all that changed does not help, everything stays at the last good, as the stream keeps it by itself.
  */
-
 import { XDS_SEARCH_PAUSE_MS, XDS_TRIALS_MAX } from "../limits.js";
 import { namespaceOf } from "../resources/resource.js";
 import type { ClosedService } from "../rollout/ports.js";

@@ -5,7 +5,6 @@
 import t from "tap";
 import { compileAssignment } from "../../src/assignment/assign.js";
 import { compile } from "../../src/compiler/compile.js";
-import type { PlanTable } from "../../src/compiler/plan.js";
 import type { RequestAccount } from "../../src/events/account.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
@@ -15,7 +14,7 @@ import { alone, headerValues, rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";
-import { metric, query, seriesKey, startRig } from "./rig.js";
+import { metric, query, seriesKey, startLiveRig } from "./rig.js";
 
 const UNITS = Array.from({ length: 16 }, (_, index) => `person-${index}`);
 
@@ -32,10 +31,7 @@ for (const protocol of ["ext_authz", "ext_proc"] as const) {
 			),
 		);
 		for (const upstream of upstreams) t.teardown(() => upstream.close());
-		const plans = new Map<string, PlanTable>();
-		const rig = await startRig({ plans: async (name) => plans.get(name) ?? null, clock: Date.now });
-		t.teardown(() => rig.close());
-		const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
+		const { rig, plans, collectors } = await startLiveRig(t);
 		const [names, layered] = [["allowed", "forbidden"], (name: string) => ({ layer: name, stepsPpm: [1_000_000] })];
 		const plan = compile(
 			resourceSet({

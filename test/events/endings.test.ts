@@ -6,14 +6,13 @@ import t from "tap";
 import { PROBE_PATH } from "../../src/access/canonical.js";
 import { GUARDS } from "../../src/access/probe.js";
 import { compile } from "../../src/compiler/compile.js";
-import type { PlanTable } from "../../src/compiler/plan.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
 import { probe } from "../../src/probe/prober.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
-import { seriesKey, startRig } from "./rig.js";
+import { seriesKey, startLiveRig } from "./rig.js";
 
 t.setTimeout(120_000);
 
@@ -25,18 +24,11 @@ for (const version of ["1.40.0", "1.36.2"])
 		const port = await startUpstream(t, ({ url }, response) => {
 			if (url !== "/ok/hang") response.end("ok");
 		});
-		const plans = new Map<string, PlanTable>();
-		const rig = await startRig({
-			plans: async (name) => plans.get(name) ?? null,
-			clock: Date.now,
-			allowedDecisionsPpm: 1_000_000,
-		});
-		t.teardown(() => rig.close());
+		const { rig, plans, collectors } = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
 		const hung = createServer();
 		const sidecar = join(rig.directory, "hung.sock");
 		await new Promise<void>((resolve) => hung.listen(sidecar, resolve));
 		t.teardown(() => void hung.close());
-		const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
 		const guarded = { access: null } as const;
 		const plan = compile(
 			resourceSet({

@@ -1,15 +1,13 @@
 import { createServer, get, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import t from "tap";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { compile } from "../../src/compiler/compile.js";
-import type { PlanTable } from "../../src/compiler/plan.js";
-import { ACCESS_LOG_FLUSH_MS, EXPOSURE_SETTLES_MS } from "../../src/limits.js";
+import { ACCESS_LOG_FLUSH_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
-import { metric, type Rig, startRig } from "./rig.js";
+import { metric, startLiveRig } from "./rig.js";
 
 /** `/fail` is 500, `/reset` breaks the connection, `/hang` never answers; else 200 with the request id that came. */
 async function startVariant(): Promise<Server> {
@@ -37,14 +35,7 @@ t.test("a real Envoy's start and end entries become exposures, errors, latency a
 		}
 	});
 	let ahead = 0;
-	const plans = new Map<string, PlanTable>();
-	const rig: Rig = await startRig({
-		plans: async (version) => plans.get(version) ?? null,
-		clock: () => Date.now() + ahead,
-		exposureSettlesMs: EXPOSURE_SETTLES_MS,
-	});
-	t.teardown(() => rig.close());
-	const collectors = { accessLogSocket: join(rig.directory, "als.sock"), tracesSocket: null, traceSamplingPercent: 0 };
+	const { rig, plans, collectors } = await startLiveRig(t, { clock: () => Date.now() + ahead });
 	const plan = compile(
 		resourceSet({
 			services: [service("shop", [variant("v1", portOf(v1)), variant("v2", portOf(v2))])],

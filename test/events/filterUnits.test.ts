@@ -11,10 +11,8 @@ import t from "tap";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { compile } from "../../src/compiler/compile.js";
 import { claimHeader } from "../../src/compiler/headers.js";
-import type { PlanTable } from "../../src/compiler/plan.js";
 import type { RequestAccount, WholeAccount } from "../../src/events/account.js";
 import { COUNTERS } from "../../src/events/meter.js";
-import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
@@ -30,7 +28,7 @@ import {
 } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
 import { startSidecar } from "../sidecar/rig.js";
-import { metric, query, seriesKey, startRig } from "./rig.js";
+import { metric, query, seriesKey, startLiveRig } from "./rig.js";
 
 /** `/hang` is never answered. */
 const startVariant = (t: { teardown(run: () => void): unknown }): Promise<number> =>
@@ -65,21 +63,10 @@ for (const [version, protocol] of [
 	t.test(`Envoy ${version}, ${protocol}`, { timeout: 60_000 }, async (t) => {
 		const tls = await mutualTls(t);
 		const [v1, v2] = [await startVariant(t), await startVariant(t)];
-		const plans = new Map<string, PlanTable>();
-		const rig = await startRig({
-			plans: async (name) => plans.get(name) ?? null,
-			clock: Date.now,
-			exposureSettlesMs: EXPOSURE_SETTLES_MS,
-		});
-		t.teardown(() => rig.close());
+		const { rig, plans, collectors } = await startLiveRig(t);
 		const jwksFile = join(rig.directory, "jwks.json");
 		await writeFile(jwksFile, jwks);
 		const variants = [variant("v1", v1), variant("v2", v2)];
-		const collectors = {
-			accessLogSocket: rig.accessLogSocket,
-			tracesSocket: null,
-			traceSamplingPercent: 0,
-		};
 		const names = ["cookies", "claims", "plain"];
 		const plan = compile(
 			resourceSet({

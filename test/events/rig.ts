@@ -10,6 +10,7 @@ import type { CalloutTable, ExperimentTable, PlanTable, PolicyTable, ServiceTabl
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";
 import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
+import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
 
 export const EXPERIMENT: ExperimentTable = {
@@ -330,6 +331,23 @@ export function httpCall(
 		sent.on("error", reject);
 		sent.end(body);
 	});
+}
+
+/** Behind a real Envoy: by the wall clock, as in production, with the plans that the test puts there. Closed with `t`. */
+export async function startLiveRig(
+	t: { teardown(run: () => Promise<void>): unknown },
+	over: Partial<IngestOptions> = {},
+) {
+	const plans = new Map<string, PlanTable>();
+	const rig = await startRig({
+		plans: async (version) => plans.get(version) ?? null,
+		clock: Date.now,
+		exposureSettlesMs: EXPOSURE_SETTLES_MS,
+		...over,
+	});
+	t.teardown(() => rig.close());
+	const { accessLogSocket } = rig;
+	return { rig, plans, collectors: { accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 } };
 }
 
 /** A running ingest with a clock that the test moves; `nowMs` starts at 1,000,000. */

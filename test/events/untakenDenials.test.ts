@@ -8,7 +8,6 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node
 import { dirname, join } from "node:path";
 import t from "tap";
 import { compile } from "../../src/compiler/compile.js";
-import type { PlanTable } from "../../src/compiler/plan.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
@@ -17,7 +16,7 @@ import { AUDIENCE, ISSUER, KEY_SET } from "../attack/tokens.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
-import { startRig } from "./rig.js";
+import { startLiveRig } from "./rig.js";
 
 t.setTimeout(180_000);
 
@@ -69,10 +68,7 @@ for (const version of ["1.40.0", "1.36.2"])
 				response.statusCode = Number(/^\/own\/(\d+)/.exec(url ?? "")?.[1] ?? 200);
 				response.end("own");
 			});
-			const plans = new Map<string, PlanTable>();
-			const rig = await startRig({ plans: async (name) => plans.get(name) ?? null, clock: Date.now });
-			t.teardown(() => rig.close());
-			const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
+			const { rig, plans, collectors } = await startLiveRig(t);
 			const guarded = {
 				access: null,
 				...(mode === "native" ? {} : { callout: { ...PATIENT, access: "sidecar" } as const }),

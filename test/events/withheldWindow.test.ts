@@ -6,15 +6,13 @@
 import { once } from "node:events";
 import t, { type Test } from "tap";
 import { compile } from "../../src/compiler/compile.js";
-import type { PlanTable } from "../../src/compiler/plan.js";
-import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
 import { startSidecar } from "../sidecar/rig.js";
-import { metric, query, startRig } from "./rig.js";
+import { metric, query, startLiveRig } from "./rig.js";
 
 for (const [version, protocol] of [
 	["1.40.0", null],
@@ -30,14 +28,7 @@ async function untaken(t: Test, version: string, protocol: "ext_authz" | "ext_pr
 	const upstream = await startUpstream(t, ({ url }, response) => {
 		if (url === "/answered") response.end("an answer");
 	});
-	const plans = new Map<string, PlanTable>();
-	const rig = await startRig({
-		plans: async (name) => plans.get(name) ?? null,
-		clock: Date.now,
-		exposureSettlesMs: EXPOSURE_SETTLES_MS,
-	});
-	t.teardown(() => rig.close());
-	const collectors = { accessLogSocket: rig.accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
+	const { rig, plans, collectors } = await startLiveRig(t);
 	const plan = compile(
 		resourceSet({
 			gateways: [gateway({ tls: tls.gateway })],

@@ -1,4 +1,4 @@
-/** Who asks for a second person binds themselves and theirs: a namespace's rules stop nobody elsewhere, least of all the platform. */
+/** Who asks for a second person binds themselves and theirs: a namespace's rules stop nobody elsewhere, nor the platform. */
 import t from "tap";
 import type { ApiClient } from "../../src/state/apiClient.js";
 import type { RequestAnswer } from "../../src/state/wire.js";
