@@ -16,10 +16,10 @@ import { counted } from "./metrics.js";
 import { startSidecarChild } from "./sidecarChild.js";
 import { type Caller, get, idOf, PROTOCOLS, type ServiceName, type Stage, sidecarStat, startStage } from "./stage.js";
 
-t.setTimeout(120_000);
+t.setTimeout(300_000);
 
 /** Never awaited: long enough for a busy machine to bring the whole flood. */
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 120_000;
 
 async function rssMiB(pid: number): Promise<number> {
 	const [, kiB = "0"] = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8")) ?? [];

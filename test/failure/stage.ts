@@ -194,6 +194,8 @@ function changed(
 		);
 	}
 	for (const cluster of copy.static_resources.clusters) {
+		// Upstreams and clients share this process: on a busy machine a flood keeps hundreds of connects beyond 1 s.
+		cluster.connect_timeout = "60s";
 		if (cluster.name !== SIDECAR_CLUSTER && cluster.name !== SIDECAR_STREAMS_CLUSTER) continue;
 		const [http] = Object.values(cluster.typed_extension_protocol_options) as [Record<string, unknown>];
 		if (maxRequestsPerConnection !== undefined)
