@@ -99,6 +99,9 @@ const FIELDS: Readonly<Record<string, Readonly<Record<string, Cost>>>> = {
 	},
 };
 
+/** The least int is written as this, negated. */
+const LEAST_NEGATED = 2n ** 63n;
+
 /** The library's pattern takes cubic time for digits without a unit. */
 const DURATION = /^[-+]?(?:\d{1,18}(?:\.\d{1,9})?(?:ns|us|µs|ms|s|m|h)){1,6}$/;
 
@@ -117,6 +120,12 @@ export function conditionSteps(node: ASTNode, chars: number, refuse: Scope["refu
 function costOf(node: ASTNode, scope: Scope): Cost {
 	switch (node.op) {
 		case "value":
+			if (isTooLong(node))
+				scope.refuse(
+					"has a whole number that is no int, which has 64 bits",
+					"write one up to 9223372036854775807, or a double such as 1e19",
+					node,
+				);
 			return typeof node.args === "string" ? text(node.args.length, false) : plain(line(1), false);
 		case "id":
 			return (scope.element?.name === node.args ? scope.element.cost : IDS[node.args]) ?? ALL;
@@ -144,7 +153,8 @@ function costOf(node: ASTNode, scope: Scope): Cost {
 			return methodCost(node, scope);
 		case "!_":
 		case "-_": {
-			const of = costOf(node.args, scope);
+			const least = node.op === "-_" && node.args.op === "value" && node.args.args === LEAST_NEGATED;
+			const of = least ? plain(line(1), false) : costOf(node.args, scope);
 			return plain(plus(of.steps, line(1)), of.fails || node.op === "-_");
 		}
 		case "+":
@@ -219,8 +229,12 @@ function literalCost(op: string, [left, right]: readonly [ASTNode, ASTNode], sco
 	return plain(plus(of.steps, type, ...texts), !isElement && (of.fails || of.kind !== "text"));
 }
 
-const isLiteral = ({ op, args }: ASTNode): boolean =>
-	op === "value" && ["string", "number", "bigint", "boolean"].includes(typeof args);
+const isLiteral = (node: ASTNode): boolean =>
+	node.op === "value" && ["string", "number", "bigint", "boolean"].includes(typeof node.args) && !isTooLong(node);
+
+/** The library takes a literal of any length, and calculates with it as it stands. */
+const isTooLong = ({ op, args }: ASTNode): boolean =>
+	op === "value" && typeof args === "bigint" && args >= LEAST_NEGATED;
 
 const literalsOf = (node: ASTNode): readonly ASTNode[] =>
 	node.op === "list" && node.args.every(isLiteral) ? node.args : [];

@@ -115,6 +115,12 @@ t.test("a text is a number or a time in one form only, and else an error", async
 	t.equal(holds('["", "0b1"].all(x, int(x) < 7)'), "error");
 	t.equal(holds("int([1e300][0]) > 0"), "error", "beyond int64, out of a list too");
 	t.equal(holds("[1e300].exists(x, int(x) > 0)"), "error");
+	const longer = ["int(X) > 0", "X > X - 1", "1 == X", "1 in [2, X]", "-X < 0", "int(0x8000000000000000) > 0"];
+	for (const text of longer.map((one) => one.replaceAll("X", "9223372036854775809"))) {
+		t.equal(holds(text), "error", text);
+		t.match(conditionFault(text), { what: /no int, which has 64 bits/, instead: /a double such as 1e19/ }, text);
+	}
+	t.equal(holds("-9223372036854775808 < 9223372036854775807 && -9223372036854775808 != 1"), true, "the ends");
 	// What tried each way to cut it would be busy for an hour.
 	t.equal(asked("double(user.claims.x) < 1000.0", `${"1".repeat(1_000_000)}x`), "error", "however long");
 	t.match(conditionFault("int(true) == 1")?.what, /found no matching overload for 'int\(bool\)'$/, "in its own words");

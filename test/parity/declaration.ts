@@ -17,11 +17,11 @@ import type { ExperimentStatus, Status } from "../../src/rollout/status.js";
 import { mulberry32 } from "../envoy/units.js";
 import {
 	accessPolicy,
-	CALLOUT,
 	experiment,
 	experimentStatus,
 	gateway,
 	layer,
+	PATIENT,
 	resourceSet,
 	service,
 	tokenIssuer,
@@ -181,9 +181,6 @@ const onePerVariant = ({ name, namespace, spiffe }: PolicyContext, closed: strin
 	accessPolicy(`${name}-all`, "allow", [name], { principals: PRINCIPALS.map(spiffe) }, namespace),
 	accessPolicy(`${name}-one`, "deny", [name], { principals: [spiffe("alice")], variants: [closed] }, namespace),
 ];
-
-/** Parity is about answers: on a busy machine too, where 200 ms pass easily; but what hangs must not hang for long. */
-const PATIENT: Service["spec"]["callout"] = { ...CALLOUT, timeoutMs: 1_500 };
 
 function calloutFor(
 	random: Random,
