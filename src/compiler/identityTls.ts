@@ -13,12 +13,22 @@ const TRUST_BUNDLE = "ROOTCA";
 
 const TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3";
 
+/**
+ * For every listener that demands client certificates: a session that is resumed has been proved by a certificate at some
+ * time, and Envoy does not look again whether that has ended (RFC 8446 2.2). Tickets (stateless), and TLS 1.2's own ids.
+ */
+export const NO_RESUMPTION = {
+	disable_stateless_session_resumption: true,
+	disable_stateful_session_resumption: true,
+} as const;
+
 /** Every client must show an SVID of the trust domain; who may call what is not decided here. */
 export const downstreamIdentity = (): object => ({
 	name: "envoy.transport_sockets.tls",
 	typed_config: {
 		"@type": `${TLS}.DownstreamTlsContext`,
 		require_client_certificate: true,
+		...NO_RESUMPTION,
 		common_tls_context: { alpn_protocols: ["h2", "http/1.1"], ...svid([{ prefix: "spiffe://" }]) },
 	},
 });

@@ -20,7 +20,7 @@ import { proofReplies } from "./calloutProof.js";
 import { hardenedHeaders, hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 import { ARM_HEADER } from "./headers.js";
-import { downstreamIdentity } from "./identityTls.js";
+import { downstreamIdentity, NO_RESUMPTION } from "./identityTls.js";
 import { denialReplies } from "./localReplies.js";
 import { type Collectors, type EnvoyResource, routeConfigName, type UnitTable } from "./plan.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
@@ -260,6 +260,7 @@ function downstreamTls(gateway: Gateway): object {
 			typed_config: {
 				"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
 				require_client_certificate: tls.clientCaFile !== null,
+				...(tls.clientCaFile === null ? {} : NO_RESUMPTION),
 				common_tls_context: {
 					alpn_protocols: ["h2", "http/1.1"],
 					tls_certificates: [

@@ -31,6 +31,7 @@ import { startEnvoy } from "../envoy/harness.js";
 import { encode } from "../events/rig.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { ENVOY, id, identityOf, scratch, TRUST_DOMAIN, until } from "../identity/mesh.js";
+import { byItsSession } from "../identity/resumption.js";
 import { AdsClient } from "../xds/adsClient.js";
 import { published, tinyPlan } from "../xds/tinyPlan.js";
 
@@ -162,6 +163,16 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 	const [own] = (await once(direct, "response")) as [IncomingMessage];
 	own.resume();
 	t.equal(own.statusCode, 200, "by itself it may");
+	const envoyTls = clientTls(await identityOf(t, socket("envoy")), (server) => server === CONTROL);
+	for (const [door, port, ALPNProtocols] of [
+		["xds", xdsPort, ["h2"]],
+		["access log", accessLog.port, ["h2"]],
+		["api", Number(new URL(api.url).port), []],
+	] as const) {
+		const { first, second } = await byItsSession(port, { ...envoyTls, ALPNProtocols: [...ALPNProtocols] });
+		t.not(first.said, "", door);
+		t.match(second, { reused: false, said: "" }, `${door}: a session is no certificate`);
+	}
 
 	refused.length = 0;
 	const LoadClient = makeClientConstructor(LoadReportingServiceDefinition, "LoadReportingService");

@@ -6,6 +6,7 @@ import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQu
 import { CALLER_HEADER } from "../../src/events/sender.js";
 import { httpPeerSpiffeId, serverTls } from "../../src/identity/nodeTls.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
+import { byItsSession } from "../identity/resumption.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { armOf, METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 
@@ -97,6 +98,10 @@ t.test("over TCP: mTLS or nothing", async (t) => {
 	};
 	const trainer = await ca.issue({ spiffeId: TRAINER });
 	t.equal(await post(trainer), 200);
+	const shown = { ca: ca.certificate, cert: trainer.certificate, key: trainer.privateKey };
+	const { first, second } = await byItsSession(rig.ingest.outcomesPort ?? 0, shown);
+	t.not(first.said, "");
+	t.match(second, { reused: false, said: "" }, "a session is no certificate");
 	t.equal(await post(trainer, "/evidence"), 404, "outcomes only");
 	t.equal(await post(trainer, "/v1/requests"), 404);
 	for (const name of ["x-request-id", "x-forwarded-proto"])

@@ -5,6 +5,7 @@ import { clientRule, isClient, isSidecar } from "../../src/predictor/clients.js"
 import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
 import { peerOf } from "../../src/xds/peer.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
+import { byItsSession } from "../identity/resumption.js";
 import { anyServer, call, employmentModel, rememberingMeter } from "./doubles.js";
 import { identityOf } from "./svid.js";
 
@@ -72,6 +73,9 @@ t.test("only the Envoy's id gets an answer, health checks included", async (t) =
 	const envoy = tlsOf(await ca.issue({ spiffeId: ENVOY }));
 	t.equal((await call(url, { ...infer, tls: envoy })).status, 200);
 	t.equal((await call(url, { path: "/v2/health/ready", tls: envoy })).status, 200);
+	const { first, second } = await byItsSession(Number(new URL(url).port), envoy);
+	t.not(first.said, "");
+	t.match(second, { reused: false, said: "" }, "a session is no certificate");
 
 	const stranger = await makeCa("other.test");
 	const expired = await ca.issue({ spiffeId: ENVOY, nowMs: Date.now() - HOUR_MS, lifetimeMs: HOUR_MS / 2 });

@@ -15,6 +15,7 @@ import { followWorkload } from "../../src/identity/workloadClient.js";
 import { CALLOUT_CONNECTIONS_MAX } from "../../src/limits.js";
 import { HEALTH_CHECK } from "../../src/sidecar/grpc/health.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
+import { byItsSession } from "../identity/resumption.js";
 import { versioned } from "./sampleTable.js";
 
 t.setTimeout(120_000);
@@ -88,6 +89,9 @@ t.test("an Envoy of the trust domain is answered; nobody else is", async (t) => 
 	const port = Number(ready.port);
 	t.equal(await ask(port, clientTls(envoy, isSidecar)), "grpc 0");
 	t.equal(await ask(port, clientTls(other, isSidecar)), "refused", "another workload");
+	const { first, second } = await byItsSession(port, { ...clientTls(envoy, isSidecar), ALPNProtocols: ["h2"] });
+	t.equal(first.said, "h2");
+	t.match(second, { reused: false, said: "" }, "a session is no certificate");
 	t.equal(
 		await ask(
 			port,

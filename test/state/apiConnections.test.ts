@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { API_CONNECTIONS_MAX } from "../../src/limits.js";
+import { byItsSession } from "../identity/resumption.js";
 import { mutualApi, operator } from "./mutualApi.js";
 
 t.setTimeout(60_000);
@@ -26,7 +27,7 @@ t.test("silent connections do not keep operators out", async (t) => {
 t.test(
 	"nor do connections that speak TLS: where a token may be the proof, none has proved itself without one",
 	async (t) => {
-		const { api, withToken } = await mutualApi(t, {
+		const { api, ca, withToken } = await mutualApi(t, {
 			tokens: async (authorization) =>
 				authorization === "Bearer good" ? { subject: "https://id.example#eve", groups: [] } : { refused: "no" },
 		});
@@ -38,6 +39,11 @@ t.test(
 		await t.rejects(withToken("bad").get(), { code: "permission-denied" });
 		await closed;
 		t.match(await withToken("good").get(), { resources: [] });
+		const own = await ca.issue({ spiffeId: operator("ada") });
+		const shown = { ca: ca.certificate, cert: own.certificate, key: own.privateKey };
+		const { first, second } = await byItsSession(Number(new URL(api.url).port), shown);
+		t.match(first.said, /^HTTP/);
+		t.equal(second.reused, false, "a session is no certificate");
 	},
 );
 

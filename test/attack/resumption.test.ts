@@ -1,0 +1,90 @@
+/**
+ * A TLS session is no proof: whose certificate has ended opens no connection by a ticket. Against
+ * a real Envoy that demands client certificates, by files and by identity; and whether the helper would see it at all.
+ */
+import { once } from "node:events";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import t from "tap";
+import { staticBootstrap } from "../../src/compiler/bootstrap.js";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { startCa } from "../../src/identity/ca.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { startEnvoy } from "../envoy/harness.js";
+import { startVariantServer } from "../envoy/variantServer.js";
+import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
+import { CLIENT, ENVOY, identityOf, scratch, TRUST_DOMAIN } from "../identity/mesh.js";
+import { byItsSession } from "../identity/resumption.js";
+import { attackScene, FORMS } from "./scene.js";
+
+t.setTimeout(120_000);
+
+const VERSIONS = ["TLSv1.2", "TLSv1.3"] as const;
+const SERVED = "HTTP/1.1 200 OK";
+
+for (const form of Object.keys(FORMS)) {
+	t.test(`${form}: no certificate, no request, whatever session is shown`, async (t) => {
+		const scene = await attackScene(t, form, (port, tls) =>
+			resourceSet({
+				gateways: [gateway({ tls: tls.gateway })],
+				services: [service("closed", [variant("v1", port)], { access: null, callout: PATIENT })],
+				accessPolicies: [accessPolicy("alice", "allow", ["closed"], { principals: [spiffe("alice")] })],
+			}),
+		);
+		const { certificate: cert, privateKey: key } = await scene.tls.ca.issue({ spiffeId: spiffe("alice") });
+		const shown = { ca: scene.tls.ca.certificate, servername: "gateway.test", cert, key };
+		for (const version of VERSIONS) {
+			const { first, second } = await byItsSession(scene.envoy.port(), shown, { host: "closed.test", version });
+			t.equal(first.said, SERVED, version);
+			t.match(second, { reused: false, said: "" }, version);
+		}
+	});
+}
+
+t.test("by identity: an SVID is shown at each connection", async (t) => {
+	const directory = await scratch(t);
+	const ca = await startCa({ directory: join(directory, "ca"), trustDomain: TRUST_DOMAIN });
+	t.teardown(() => ca.close());
+	const socket = (name: string) => join(directory, "run", `${name}.sock`);
+	await ca.workload(ENVOY, socket("envoy"));
+	await ca.workload(CLIENT, socket("client"));
+	const upstream = await startVariantServer("v1");
+	t.teardown(() => upstream.close());
+	const plan = compile(
+		resourceSet({
+			gateways: [gateway({ tls: { from: "identity" } })],
+			services: [service("closed", [variant("v1", upstream.port)], { access: null })],
+			accessPolicies: [accessPolicy("client", "allow", ["closed"], { principals: [CLIENT] })],
+		}),
+		EMPTY_STATUS,
+		{ collectors: NO_COLLECTORS },
+	);
+	const identitySocket = socket("envoy");
+	const envoy = await startEnvoy(t, (adminSocket) =>
+		staticBootstrap(plan.envoy, { collectors: NO_COLLECTORS, adminSocket, nodeId: "n", identitySocket }),
+	);
+	const { certificate: cert, privateKey: key } = (await identityOf(t, socket("client"))).current();
+	const { first, second } = await byItsSession(envoy.port(), { ca: ca.bundle(), cert, key }, { host: "closed.test" });
+	t.equal(first.said, SERVED);
+	t.match(second, { reused: false, said: "" });
+});
+
+t.test("a server with tickets is seen to resume, and to serve by them", async (t) => {
+	const tls = await mutualTls(t);
+	const own = await tls.ca.issue({ spiffeId: spiffe("server"), dnsNames: ["gateway.test"] });
+	const options = { cert: own.certificate, key: own.privateKey, ca: tls.ca.certificate };
+	const server = createServer({ ...options, requestCert: true }, (_, response) => response.end()).listen(
+		0,
+		"127.0.0.1",
+	);
+	await once(server, "listening");
+	t.teardown(() => void server.close());
+	const { certificate: cert, privateKey: key } = await tls.ca.issue({ spiffeId: spiffe("alice") });
+	for (const version of VERSIONS) {
+		const { port } = server.address() as AddressInfo;
+		const { second } = await byItsSession(port, { ca: tls.ca.certificate, cert, key }, { version });
+		t.match(second, { reused: true, said: SERVED }, version);
+	}
+});
