@@ -13,6 +13,12 @@ export interface Apart {
 	readonly variants: readonly string[];
 }
 
+/** The same, and the Experiment where it does. */
+export interface Eligibility extends Apart {
+	/** Qualified name. */
+	readonly experiment: string;
+}
+
 /**
  * The Variants that a request of the Experiment must be allowed: those of all arms with a weight, live or not, so that
  * neither a ramp nor a closed arm changes who takes part; and of a takeover's winner, who serves other arms' units.

@@ -2,8 +2,9 @@
  * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; what it
  * cannot is named in `rules` with its reason.
  */
-import { armVariants, judgedApart } from "../access/eligibility.js";
+import { armVariants, type Eligibility, judgedApart } from "../access/eligibility.js";
 import { accessTable, readsUsers } from "../access/policy.js";
+import { proxiedGateway } from "../access/verdictReason.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
 import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
@@ -21,15 +22,7 @@ import { initialStatus, type Status } from "../rollout/status.js";
 import type { CalloutFilters } from "./calloutFilters.js";
 import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";
 import { variantCluster } from "./cluster.js";
-import {
-	type CalloutProtocol,
-	type CompiledService,
-	type Eligibility,
-	executionOf,
-	isOpen,
-	type Mode,
-	proxiedGateway,
-} from "./execution.js";
+import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
 import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";

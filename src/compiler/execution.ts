@@ -3,16 +3,10 @@
  * by Envoy with one callout that is told the arm; or a full callout. Native first: the sidecar is asked only for
  * what Envoy cannot do, or what the declaration or the operator gives it.
  */
-import type { Apart } from "../access/eligibility.js";
-import { isOpen, judgesUsers, judgesVariants, nativeObstacle } from "../access/policy.js";
-import {
-	type Callout,
-	type Experiment,
-	type Gateway,
-	qualifiedName,
-	type Service,
-	type TokenIssuer,
-} from "../resources/resource.js";
+import type { Eligibility } from "../access/eligibility.js";
+import { isOpen } from "../access/policy.js";
+import { beyondEnvoy, verdictReason } from "../access/verdictReason.js";
+import type { Callout, Experiment, Service, TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
 import { untriedShadows } from "./shadow.js";
 
@@ -39,12 +33,6 @@ export interface Execution {
 	readonly untried: readonly string[];
 }
 
-/** What makes eligibility matter, and the Experiment where it does. */
-export interface Eligibility extends Apart {
-	/** Qualified name. */
-	readonly experiment: string;
-}
-
 /** One Service on its way through the compiler. */
 export interface CompiledService {
 	readonly service: Service;
@@ -66,29 +54,27 @@ export interface ExecutionInput {
 	readonly proxied?: string | null;
 }
 
-/** Every Service is reachable through every Gateway, so that one with trusted proxies is enough. */
-export function proxiedGateway(gateways: readonly Gateway[]): string | null {
-	const found = gateways.find(({ spec }) => spec.trustedProxies.length > 0);
-	return found === undefined ? null : qualifiedName(found.metadata);
-}
-
 export function executionOf(input: ExecutionInput): Execution {
 	const { access, callout, experiments, mode, issuers, proxied = null } = input;
 	// Whose unit is a cookie is the sidecar's to assign anyway.
 	const eligibility = experiments.some(mints) ? null : (input.eligibility ?? null);
 	const whyAssignment = assignmentReason(experiments, eligibility, mode);
-	const whyVerdict = verdictReason({ access, callout, mode, issuers, proxied }, whyAssignment !== null);
-	const beyond = callout.sign || beyondEnvoy(access, issuers, proxied) !== null;
+	const sidecarAssigns = whyAssignment !== null;
+	const needed = verdictReason({ access, callout, issuers, proxied, eligibility, sidecarAssigns });
+	// Where the declaration lets requests pass unanswered, the verdict stays in Envoy, which can give it.
+	const given = mode === "callout" && callout.onFailure === "deny" && !isOpen(access);
+	const whyVerdict = needed ?? (given ? "the mode is callout" : null);
+	const beyond = callout.sign || beyondEnvoy({ access, issuers, proxied }) !== null;
 	const verdict = whyVerdict !== null;
-	const reach = { issuers, sidecarAssigns: whyAssignment !== null };
+	const reach = { issuers, sidecarAssigns };
 	const untried = verdict ? [] : untriedShadows(access, reach).map(({ policy, why }) => `${policy.name} (${why})`);
-	if (whyAssignment === null && !verdict) {
+	if (!sidecarAssigns && !verdict) {
 		return { callout: null, whyAssignment, whyVerdict, eligibility, beyondEnvoy: beyond, untried };
 	}
 	return {
 		callout: {
 			verdict,
-			assignment: whyAssignment !== null,
+			assignment: sidecarAssigns,
 			onFailure: verdict ? "deny" : callout.onFailure,
 			maxStalenessMs: callout.maxStalenessMs,
 			onStale: verdict ? "deny" : callout.onStale,
@@ -116,37 +102,4 @@ function assignmentReason(
 		return `who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy ${policy} judges the Variants of Experiment ${experiment} apart`;
 	}
 	return mode === "callout" ? "the mode is callout" : null;
-}
-
-type VerdictInput = Required<Pick<ExecutionInput, "access" | "callout" | "mode" | "issuers" | "proxied">>;
-
-function verdictReason({ access, callout, mode, issuers, proxied }: VerdictInput, assigns: boolean): string | null {
-	if (callout.sign) return "the Service wants each decision signed (callout.sign), and Envoy signs none";
-	const beyond = beyondEnvoy(access, issuers, proxied);
-	if (beyond !== null) return beyond;
-	if (isOpen(access)) return null;
-	if (callout.access === "sidecar") return "the Service asks for it (callout.access: sidecar)";
-	if (assigns && judgesVariants(enforced(access))) return "a policy judges Variants, and the sidecar chooses them";
-	// Where the declaration lets requests pass unanswered, the verdict stays in Envoy, which can give it.
-	return mode === "callout" && callout.onFailure === "deny" ? "the mode is callout" : null;
-}
-
-/** Shadow policies change nothing of what is served, and so not the execution either. */
-const enforced = (access: AccessTable): AccessTable => ({
-	...access,
-	policies: access.policies.filter(({ shadow }) => !shadow),
-});
-
-/** What Envoy's own rules cannot judge of an enforced policy; null = they can judge all. */
-function beyondEnvoy(access: AccessTable, issuers: readonly TokenIssuer[], proxied: string | null): string | null {
-	if (proxied !== null && !isOpen(access))
-		return `Gateway ${proxied} has trusted proxies, and Envoy's rules see the proxy, not the client that it names`;
-	for (const policy of enforced(access).policies) {
-		const obstacle = nativeObstacle(policy);
-		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;
-	}
-	const bound = issuers.find(({ binding }) => binding !== "none");
-	return bound !== undefined && judgesUsers(access)
-		? `tokens of ${bound.issuer} must come with a proof of possession (${bound.binding}), and Envoy checks none`
-		: null;
 }

@@ -2,22 +2,22 @@
  * What a Service may ask of the sidecar. A callout that carries a verdict always fails closed, so passing without
  * its answer is refused wherever it could carry one.
  */
-import { judgedApart } from "../access/eligibility.js";
-import { accessTable, judgesUsers, judgesVariants, nativeObstacle } from "../access/table.js";
+import { type Eligibility, judgedApart } from "../access/eligibility.js";
+import { accessTable, judgesUsers } from "../access/table.js";
+import { proxiedGateway, verdictReason } from "../access/verdictReason.js";
 import type { Check } from "./report.js";
 import { qualifiedName, type Service } from "./resource.js";
 
 export function calloutProblems({ set, positions, report }: Check): void {
+	const proxied = proxiedGateway(set.gateways);
 	for (const service of set.services) {
 		const { callout, access, rateLimits } = service.spec;
 		if (rateLimits.tenant !== null) {
 			const fault = tenantFault({ set, positions }, service);
 			if (fault !== null) report(service, ["spec", "rateLimits", "tenant"], fault.message, fault.hint);
 		}
-		const proxied = set.gateways.find(({ spec }) => spec.trustedProxies.length > 0);
-		if (rateLimits.principal !== null && proxied !== undefined) {
-			const behind = `Gateway ${qualifiedName(proxied.metadata)} has trustedProxies`;
-			const message = `spec.rateLimits.principal is given, but ${behind}: Envoy, which holds the limits, would count all clients of a proxy as one`;
+		if (rateLimits.principal !== null && proxied !== null) {
+			const message = `spec.rateLimits.principal is given, but Gateway ${proxied} has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one`;
 			report(service, ["spec", "rateLimits", "principal"], message, "limit the service, or remove trustedProxies");
 		}
 		const field = callout.access === "sidecar" ? "access" : callout.sign ? "sign" : null;
@@ -29,7 +29,7 @@ export function calloutProblems({ set, positions, report }: Check): void {
 			report(service, ["spec", "callout", field], message, hint);
 			continue;
 		}
-		const why = verdictReason({ set }, service);
+		const why = sidecarDecides({ set }, service);
 		if (why === null) continue;
 		if (callout.onFailure === "default-variant") {
 			const message = `spec.callout.onFailure is default-variant, but ${why}: without its answer nobody may pass`;
@@ -55,7 +55,7 @@ function tenantFault(
 			return { message, hint: "add spec.tokens to a Gateway, or limit principals" };
 		}
 	}
-	const why = verdictReason(check, service);
+	const why = sidecarDecides(check, service);
 	if (why !== null) {
 		const message = `${given} ${why}, and Envoy, which holds the limits, verifies no token then`;
 		return { message, hint: "remove rateLimits.tenant, or limit principals" };
@@ -68,33 +68,25 @@ function tenantFault(
 }
 
 /** Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. */
-function verdictReason({ set }: Pick<Check, "set">, service: Service): string | null {
-	const { callout } = service.spec;
-	if (callout.access === "sidecar") return "the sidecar decides access (callout.access)";
-	if (callout.sign) return "the sidecar decides access, as it signs each decision (callout.sign)";
+function sidecarDecides({ set }: Pick<Check, "set">, service: Service): string | null {
 	const { name, namespace } = service.metadata;
-	const access = accessTable(
-		service,
-		set.accessPolicies.filter(({ spec }) => spec.mode === "enforce"),
-		set.referenceGrants,
-	);
-	for (const policy of access.policies) {
-		const obstacle = nativeObstacle(policy);
-		if (obstacle !== null) return `the sidecar decides access: AccessPolicy ${policy.name} has ${obstacle}`;
-	}
-	const bound = set.gateways.flatMap(({ spec }) => spec.tokens).find(({ binding }) => binding !== "none");
-	if (bound !== undefined && judgesUsers(access)) {
-		return `the sidecar decides access: tokens of ${bound.issuer} are bound (${bound.binding})`;
-	}
+	const access = accessTable(service, set.accessPolicies, set.referenceGrants);
 	const own = set.experiments.filter(({ metadata, spec }) => metadata.namespace === namespace && spec.service === name);
-	for (const { metadata, spec } of own) {
-		const variants = [...new Set(spec.arms.filter(({ weight }) => weight > 0).map(({ variant }) => variant))];
-		const apart = judgedApart(access, variants, service.spec.defaultVariant);
-		if (apart === null) continue;
-		return `the sidecar decides access: AccessPolicy ${apart.policy} judges the Variants of Experiment ${qualifiedName(metadata)} apart, and only who may use all takes part`;
-	}
-	const mints = own.some(({ spec }) => spec.unit.from === "cookie");
-	const judging = access.policies.find((policy) => judgesVariants({ open: false, policies: [policy] }));
-	if (!mints || judging === undefined) return null;
-	return `the sidecar decides access: AccessPolicy ${judging.name} judges Variants, and the sidecar chooses them`;
+	const eligibility =
+		own
+			.map(({ metadata, spec }): Eligibility | null => {
+				const variants = [...new Set(spec.arms.filter(({ weight }) => weight > 0).map(({ variant }) => variant))];
+				const apart = judgedApart(access, variants, service.spec.defaultVariant);
+				return apart === null ? null : { ...apart, experiment: qualifiedName(metadata) };
+			})
+			.find((one) => one !== null) ?? null;
+	const why = verdictReason({
+		access,
+		callout: service.spec.callout,
+		issuers: set.gateways.flatMap(({ spec }) => spec.tokens),
+		proxied: proxiedGateway(set.gateways),
+		eligibility,
+		sidecarAssigns: own.some(({ spec }) => spec.unit.from === "cookie"),
+	});
+	return why === null ? null : `the sidecar decides access: ${why}`;
 }

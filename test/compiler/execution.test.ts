@@ -157,7 +157,7 @@ t.test("the reasons", async (t) => {
 		return [whyAssignment, whyVerdict];
 	};
 	const mints = "Envoy cannot mint a cookie and assign by it in one step";
-	const judges = "a policy judges Variants, and the sidecar chooses them";
+	const judges = "AccessPolicy q judges Variants, and the sidecar chooses them";
 	const asked = "the Service asks for it (callout.access: sidecar)";
 	const judging = access["policies on Variants"];
 	t.same(why({}), [null, null]);

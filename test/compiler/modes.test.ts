@@ -6,7 +6,9 @@ import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
 import { calloutsOn, virtualHost, weightedClusters } from "./virtualHosts.js";
 
 const MINTS = "Envoy cannot mint a cookie and assign by it in one step";
-const JUDGES = "a policy judges Variants, and the sidecar chooses them";
+const JUDGES = "AccessPolicy not-v2 judges Variants, and the sidecar chooses them";
+const JUDGES_APART =
+	"AccessPolicy not-v2 judges the Variants of Experiment e-judged-apart-header apart, and only who may use all takes part";
 const APART =
 	"who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy not-v2 judges the Variants of Experiment e-judged-apart-header apart";
 const ASKS = "the Service asks for it (callout.access: sidecar)";
@@ -27,7 +29,7 @@ t.test("mode native: each thing that Envoy cannot do is a problem, with its reas
 			...cannot("judged-apart-header", APART),
 			hint: "let spec.variants of AccessPolicy not-v2 name all of v1, v2 and the default Variant, or none; or compile with --mode auto, which asks the sidecar where it must",
 		},
-		cannot("judged-apart-header", JUDGES),
+		cannot("judged-apart-header", JUDGES_APART),
 		cannot("asks", ASKS),
 		cannot("asks-header", ASKS),
 	]);
@@ -126,7 +128,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	t.same(auto("Service policies-cookie: access"), ["native", `${rbac}: ${rules}`]);
 	t.same(auto("Service judged-header: access"), ["native", `${rbac}, for each Variant its own: ${judging}`]);
 	t.same(auto("Service judged-cookie: access"), ["callout", `${JUDGES}: ${judging}`]);
-	t.same(auto("Service judged-apart-header: access"), ["callout", `${JUDGES}: ${judging}`]);
+	t.same(auto("Service judged-apart-header: access"), ["callout", `${JUDGES_APART}: ${judging}`]);
 	t.same(auto("Service asks: access"), ["callout", `${ASKS}: ${rules}`]);
 	t.same(auto("Service asks-header: access"), ["callout", `${ASKS}: ${rules}`]);
 

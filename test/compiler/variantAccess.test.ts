@@ -129,7 +129,8 @@ for (const set of Object.keys(apart)) {
 			message: `Service s cannot be native: ${why}`,
 			hint: `let spec.variants of AccessPolicy ${judging} name all of v2, v3 and the default Variant, or none; or compile with --mode auto, which asks the sidecar where it must`,
 		});
-		t.match(more, [{ message: "Service s cannot be native: a policy judges Variants, and the sidecar chooses them" }]);
+		const verdict = `AccessPolicy ${judging} judges the Variants of Experiment e apart, and only who may use all takes part`;
+		t.match(more, [{ message: `Service s cannot be native: ${verdict}` }]);
 		const aborted = { e: experimentStatus(experiment("e", "s", [0, 1, 1]), { phase: "Aborted" }) };
 		const ended = compile(resources, { experiments: aborted, services: {} }, { collectors: NO_COLLECTORS });
 		t.equal(ended.asksSidecar, false, "without an Experiment that assigns, Envoy judges");

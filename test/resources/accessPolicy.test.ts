@@ -280,10 +280,10 @@ t.test("a policy that only the sidecar can judge fails closed", async (t) => {
 	}
 	const bound = policy("groups: [a]").replace("jwksFile: f}", "jwksFile: f, binding: dpop}");
 	t.match(problemsOf(bound.replace("  defaultVariant: v1", "  callout: {onStale: assign}\n  defaultVariant: v1")), [
-		/onStale is assign, but the sidecar decides access: tokens of https:\/\/id are bound \(dpop\): by old rules/,
+		/onStale is assign, but the sidecar decides access: tokens of https:\/\/id must come with a proof of possession \(dpop\), and Envoy checks none: by old rules/,
 	]);
 	t.match(problemsOf(guarded({ callout: "{sign: true, onStale: assign}", policy: "methods: [GET]" })), [
-		/onStale is assign, but the sidecar decides access, as it signs each decision \(callout\.sign\)/,
+		/onStale is assign, but the sidecar decides access: the Service wants each decision signed \(callout\.sign\), and Envoy signs none: by/,
 	]);
 	t.match(problemsOf(spoil("  access: open", "  access: open\n  callout: {sign: true}")), [
 		/^w\.yaml:7:\d+: spec\.callout\.sign is true, but the Service is open: there is no access to decide; .* or write sign: false here$/,

@@ -78,7 +78,7 @@ const refusals = (column: { onFailure: number | null; onStale: number | null }, 
 ];
 
 t.test("passing without an answer is refused wherever the sidecar decides access", async (t) => {
-	const asked = "the sidecar decides access (callout.access)";
+	const asked = "the sidecar decides access: the Service asks for it (callout.access: sidecar)";
 	const apart =
 		"the sidecar decides access: AccessPolicy web judges the Variants of Experiment boosted-vs-logistic apart, and only who may use all takes part";
 	for (const [unit, variants] of [
@@ -112,6 +112,19 @@ t.test("policies that name all Variants move it where the sidecar chooses them a
 		const callout = "{onFailure: default-variant, onStale: assign}";
 		t.same(problemsOf(guarded({ callout, unit, policy: "variants: [v1, v2]" })), want, unit);
 	}
+});
+
+t.test("so does a Gateway with trusted proxies, but not of an open Service", async (t) => {
+	const callout = "{onFailure: default-variant, onStale: assign}";
+	const proxies = '  trustedProxies: ["spiffe://example.org/proxy"]\n';
+	const proxied = (text: string): string => text.replace("  tls:", `${proxies}  tls:`);
+	const why =
+		"the sidecar decides access: Gateway public has trusted proxies, and Envoy's rules see the proxy, not the client that it names";
+	const text = guarded({ callout, policy: "methods: [GET]" });
+	t.same(problemsOf(text), []);
+	t.same(problemsOf(proxied(text)), refusals({ onFailure: 24, onStale: 50 }, why));
+	const tls = "  port: 8080\n  tls: {identity: mesh}\n";
+	t.same(problemsOf(proxied(spoil("  port: 8080\n", tls, open(callout)))), []);
 });
 
 t.test("it is refused for the Service in question, not for its neighbours", async (t) => {

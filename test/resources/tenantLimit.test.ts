@@ -10,6 +10,7 @@ const policy = (name: string, spec: string): string =>
 /** The Service with a limit of tenants, and a policy. */
 const limited = (spec: string, more = ""): string =>
 	believing(spoil("  access: open\n", `  rateLimits: {tenant: {requests: 1}}\n${more}`, GOOD)) + policy("p", spec);
+const PROXIES = '  trustedProxies: ["spiffe://weir.test/proxy"]\n';
 const PLACE = "w.yaml:6:24: spec.rateLimits.tenant is given, but";
 const SIDECAR =
 	"and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals";
@@ -33,17 +34,26 @@ const rows: readonly Row[] = [
 	[
 		"the sidecar decides",
 		limited("groups: [a]", "  callout: {access: sidecar}\n"),
-		[`${PLACE} the sidecar decides access (callout.access), ${SIDECAR}`],
+		[`${PLACE} the sidecar decides access: the Service asks for it (callout.access: sidecar), ${SIDECAR}`],
 	],
 	[
 		"each decision is signed",
 		limited("groups: [a]", "  callout: {sign: true}\n"),
-		[`${PLACE} the sidecar decides access, as it signs each decision (callout.sign), ${SIDECAR}`],
+		[
+			`${PLACE} the sidecar decides access: the Service wants each decision signed (callout.sign), and Envoy signs none, ${SIDECAR}`,
+		],
 	],
 	[
 		"a policy that Envoy cannot judge",
 		limited("groups: [a], condition: 'true'"),
 		[`${PLACE} the sidecar decides access: AccessPolicy p has a CEL condition, ${SIDECAR}`],
+	],
+	[
+		"clients behind a trusted proxy",
+		limited("groups: [a]").replace("  tokens:", `  tls: {identity: mesh}\n${PROXIES}  tokens:`),
+		[
+			`${PLACE} the sidecar decides access: Gateway public has trusted proxies, and Envoy's rules see the proxy, not the client that it names, ${SIDECAR}`,
+		],
 	],
 	[
 		"an open Service",
@@ -53,7 +63,7 @@ const rows: readonly Row[] = [
 	["principals that call themselves", behind(""), []],
 	[
 		"principals behind a trusted proxy",
-		behind('  trustedProxies: ["spiffe://weir.test/proxy"]\n'),
+		behind(PROXIES),
 		[
 			"w.yaml:7:27: spec.rateLimits.principal is given, but Gateway public has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one; limit the service, or remove trustedProxies",
 		],
