@@ -12,6 +12,7 @@ import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_NODES_MAX, CONDITIO
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
 import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
+import { type Misspelling, misspelling } from "./conditionPaths.js";
 import type { AccessRequest } from "./verdict.js";
 
 export interface Condition {
@@ -19,6 +20,8 @@ export interface Condition {
 	holds(input: AccessRequest, service: string): boolean | "error";
 	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
 	readonly steps: number;
+	/** A text that it compares with the path and that no path holds so; null = none is found. */
+	readonly misspelling: Misspelling | null;
 	/** What it reads, so that the verdict waits for it. */
 	readonly reads: {
 		readonly path: boolean;
@@ -225,6 +228,7 @@ function parse(text: string): Condition {
 	return {
 		reads,
 		steps,
+		misspelling: misspelling(run.ast),
 		holds(input, service) {
 			const user = reads.user ? userOf(input.token) : NOBODY;
 			if (user.tooLong || !isOfSize(input, service, reads.path)) return "error";
@@ -275,7 +279,7 @@ function parsedOrUntold(text: string): Condition {
 		return parse(text);
 	} catch (error) {
 		if (!(error instanceof ConditionError) || error.reads === null) throw error;
-		return { reads: error.reads, steps: 0, holds: () => "error" };
+		return { reads: error.reads, steps: 0, misspelling: null, holds: () => "error" };
 	}
 }
 

@@ -71,3 +71,15 @@ export function isAmbiguous(path: string): boolean {
 	const lower = path.toLowerCase();
 	return AMBIGUOUS_PATH_PARTS.some((part) => lower.includes(part));
 }
+
+/**
+ * Escapes that could be written otherwise, and stay as they came (Envoy 1.36.2 and 1.40.0): with a lower-case digit, and
+ * of printable ASCII but for `#`, `%` and `?`, which a path has as escapes only. Of some Envoy makes the escape (`|`).
+ */
+const SPELT_OTHERWISE = /%(?:[a-f]|[0-9A-F][a-f]|2[1246-9A-F]|3[0-9A-E]|[4-6][0-9A-F]|7[0-9A-E])/;
+
+/**
+ * Whether the same path is written in other ways too. Prefixes and templates hold no text that could be; a condition
+ * compares any.
+ */
+export const isSpeltOtherwise = (path: string): boolean => SPELT_OTHERWISE.test(path);

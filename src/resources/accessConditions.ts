@@ -1,6 +1,6 @@
 /** What an AccessPolicy can say of a request: callers, claims, path templates, times and conditions, each strictly. */
 import { z } from "zod";
-import { conditionFault } from "../access/condition.js";
+import { compileCondition, conditionFault } from "../access/condition.js";
 import { ANYONE } from "../access/principal.js";
 import { epochMs } from "../access/rfc3339.js";
 import { isTimezone } from "../access/schedule.js";
@@ -132,8 +132,18 @@ const CONDITION_HINT = 'write a CEL expression such as request.method == "GET" &
 /** Read once here, so that nothing can fail later: syntax, types, bounds. */
 export const policyCondition = z.string({ error: CONDITION_HINT }).transform((value, context): string => {
 	const fault = conditionFault(value);
-	if (fault === null) return value;
-	const before = value.slice(0, fault.offset).split("\n");
-	const where = `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
-	return refuse(context, fault.instead ?? CONDITION_HINT, `${fault.what} (at ${where} of the expression)`);
+	if (fault !== null) {
+		return refuse(context, fault.instead ?? CONDITION_HINT, `${fault.what} ${place(value, fault.offset)}`);
+	}
+	const { misspelling } = compileCondition(value);
+	if (misspelling === null) return value;
+	const { text, instead, offset } = misspelling;
+	const what = `compares the path with ${JSON.stringify(text)}, which no path holds as it is compared ${place(value, offset)}`;
+	return refuse(context, `write ${JSON.stringify(instead)}`, what);
 });
+
+/** Line and column within an expression. */
+function place(expression: string, offset: number): string {
+	const before = expression.slice(0, offset).split("\n");
+	return `(at ${before.length}:${(before.at(-1)?.length ?? 0) + 1} of the expression)`;
+}

@@ -201,3 +201,23 @@ t.test("a token whose claims are too many is an error at once", async (t) => {
 t.test("the conditions of the property test are conditions", async (t) => {
 	for (const text of Object.keys(CONDITIONS)) t.equal(conditionFault(text), null, text);
 });
+
+t.test("a text that is compared with the path, and how a path has it", async (t) => {
+	const told: readonly (readonly [string, string | null])[] = [
+		['request.path.startsWith("/caf%c3%a9")', "/caf%C3%A9"],
+		['request.path.startsWith("/café")', "/caf%C3%A9"],
+		['request.path == "/admin/%5Bx%5d"', "/admin/[x]"],
+		['"/%61dmin" == request.path', "/admin"],
+		['!(request.path in ["/x", "/a b"])', "/a%20b"],
+		['request.method == "GET" && request.path != "/?"', "/%3F"],
+		['request.path.contains("100%-")', "100%25-"],
+		['request.path.endsWith("%c")', "%C"],
+		['request.path.startsWith("/caf%C3%A9/[x]/a%20b%25")', null],
+		...["%", "%C", "%C3", "A9", "|", "%7C", ";", "%2F", "..", "//"].map(
+			(text) => [`request.path.contains("${text}")`, null] as const,
+		),
+		['user.subject == "é" && request.path.startsWith("/x")', null],
+		["request.path == user.subject", null],
+	];
+	for (const [text, instead] of told) t.equal(compileCondition(text).misspelling?.instead ?? null, instead, text);
+});

@@ -1,7 +1,7 @@
 /** The smallest words of access rules: principals, path templates, claims. */
 import t from "tap";
 import { claimPath, claimTexts } from "../../src/access/claim.js";
-import { isAmbiguous, matchesTemplate, templateSegments } from "../../src/access/path.js";
+import { isAmbiguous, isSpeltOtherwise, matchesTemplate, templateSegments } from "../../src/access/path.js";
 import { hashOf, prefixHashes } from "../../src/access/prefixHash.js";
 import { matchesPrincipal } from "../../src/access/principal.js";
 
@@ -98,4 +98,13 @@ t.test("most paths are not ambiguous, and are told so at once", async (t) => {
 		t.equal(isAmbiguous(path), true, path);
 	}
 	t.equal(isAmbiguous("/a%20b"), false, "an escape that all read alike");
+});
+
+t.test("a path that could be spelt otherwise", async (t) => {
+	for (const path of ["/caf%c3%a9", "/%C3%a9", "/%5Bx", "/%7C", "/%22", "/%3E", "/%24", "/%2A", "/%7E", "/%40"]) {
+		t.equal(isSpeltOtherwise(path), true, path);
+	}
+	for (const path of ["/", "/[x]|", "/caf%C3%A9", "/a%20b", "/%23%25%3F", "/%25C3"]) {
+		t.equal(isSpeltOtherwise(path), false, path);
+	}
 });

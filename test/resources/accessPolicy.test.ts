@@ -157,6 +157,13 @@ const rows: readonly Row[] = [
 		],
 	],
 	[
+		"a condition on a path that is never spelt so",
+		policy("condition: 'request.path == \"/caf%c3%a9\"'"),
+		[
+			`${at(83)} spec.condition compares the path with "/caf%c3%a9", which no path holds as it is compared (at 1:17 of the expression); write "/caf%C3%A9"`,
+		],
+	],
+	[
 		"principals below one, and any",
 		policy("methods: [GET]").replace("[spiffe://example.org/web]", "['spiffe://example.org/*', '*']"),
 		[],

@@ -1,0 +1,63 @@
+/** Texts that a condition compares with the path, and how a path that is served spells them (isSpeltOtherwise). */
+import type { ASTNode } from "@marcbachmann/cel-js";
+
+/** A text as it is written, how a path has it, and where: characters from the condition's beginning. */
+export interface Misspelling {
+	readonly text: string;
+	readonly instead: string;
+	readonly offset: number;
+}
+
+const METHODS = new Set(["startsWith", "endsWith", "contains"]);
+const OPERATORS = new Set(["==", "!=", "in"]);
+
+/** The first text that is compared with request.path itself and that no path holds so; null = there is none. */
+export function misspelling(node: ASTNode): Misspelling | null {
+	for (const one of comparedWith(node)) {
+		const list: readonly ASTNode[] = one.op === "list" ? one.args : [one];
+		for (const { op, args: text, start: offset } of list) {
+			if (op !== "value" || typeof text !== "string") continue;
+			const instead = asServed(text);
+			if (instead !== text) return { text, instead, offset };
+		}
+	}
+	if (node.op === "value") return null;
+	const inner: readonly unknown[] = [node.args].flat(2);
+	for (const one of inner) {
+		const found = typeof one === "object" ? misspelling(one as ASTNode) : null;
+		if (found !== null) return found;
+	}
+	return null;
+}
+
+function comparedWith({ op, args }: ASTNode): readonly ASTNode[] {
+	if (op === "rcall") {
+		const [name, receiver, given] = args as [string, ASTNode, readonly ASTNode[]];
+		return METHODS.has(name) && isPath(receiver) ? given : [];
+	}
+	if (!OPERATORS.has(op)) return [];
+	const [left, right] = args as readonly [ASTNode, ASTNode];
+	return isPath(left) ? [right] : isPath(right) ? [left] : [];
+}
+
+const isPath = ({ op, args }: ASTNode): boolean =>
+	op === "." && args[1] === "path" && args[0].op === "id" && args[0].args === "request";
+
+/** Printable ASCII within a segment that a path has as it is; `#`, `%`, `?` and blanks it has as escapes, and the rest is never served. */
+const PLAIN = /[!$&'()*+,.0-9:=@A-Z[\]_a-z~-]/;
+
+/** Escapes, also one that the text ends in the middle of; what is to be escaped. */
+const SPELLINGS = /%[0-9A-Fa-f]{2}|%[0-9A-Fa-f]?$|[%#? ]|[^\p{ASCII}]+/gu;
+
+/** The text as a path has it that is served where a condition reads it. */
+function asServed(text: string): string {
+	return text.replace(SPELLINGS, (found, offset: number) => {
+		const ends = offset + found.length === text.length;
+		if (!found.startsWith("%") || (found.length < 3 && !ends)) return escaped(found);
+		const char = found.length < 3 ? "" : String.fromCharCode(Number.parseInt(found.slice(1), 16));
+		return PLAIN.test(char) ? char : found.toUpperCase();
+	});
+}
+
+const escaped = (text: string): string =>
+	[...Buffer.from(text, "utf8")].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
