@@ -9,11 +9,14 @@ import { type PathShape, shapesOf } from "./policyPaths.js";
 import { ANYONE, principalPrefix } from "./principal.js";
 import { accessTable, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "./table.js";
 
+type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
+
 /** Each in words, such as `deny removed: no-interns, of Service shop`. */
-export function loosened(before: ResourceSet, after: ResourceSet): readonly string[] {
+export function loosened(before: Rules, after: Rules): readonly string[] {
+	const services = new Map(after.services.map((one) => [qualifiedName(one.metadata), one]));
 	return before.services.flatMap((was) => {
 		const name = qualifiedName(was.metadata);
-		const is = after.services.find(({ metadata }) => qualifiedName(metadata) === name);
+		const is = services.get(name);
 		if (is === undefined) return [];
 		const tables = [
 			accessTable(was, before.accessPolicies, before.referenceGrants),

@@ -42,7 +42,6 @@ import {
 import { planProblems } from "./problems.js";
 import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
-import { severedRules } from "./severed.js";
 import { keysClusters } from "./tokenKeys.js";
 import type { KeySets } from "./tokens.js";
 
@@ -168,7 +167,6 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 			...explainRules(services, protocol),
 			...regionRules(declared),
 			...ownPartRules(declared),
-			...severedRules(declared),
 			...keyRules(resources, keySets),
 		],
 		asksSidecar,

@@ -4,9 +4,7 @@
  */
 import { WeirError } from "../error.js";
 import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
-import { standingConditions } from "../resources/checkConditions.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
-import { resourceTitle } from "../resources/position.js";
 import { namespaceOf, qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
 import type { EvidenceSource } from "../rollout/ports.js";
@@ -25,7 +23,7 @@ import type { PromotionGates } from "./promotionGates.js";
 import type { Publication } from "./publication.js";
 import { readiness } from "./readiness.js";
 import { serviceOf } from "./resourceSet.js";
-import type { StandingFault } from "./standingFaults.js";
+import { standing } from "./standingFaults.js";
 import type { ApplyResult, Store } from "./store.js";
 import { visibleState } from "./visible.js";
 import { type GatewayAlarm, type PolicyHistoryAnswer, policyChange, requestAnswer, type StatusAnswer } from "./wire.js";
@@ -307,14 +305,9 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 }
 
 async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { caller }: Call): Promise<StatusAnswer> {
-	const standing = await alarms();
+	const known = await alarms();
 	const mayRead = acts.rights.mayRead(caller);
 	const { revision, resources, status } = visibleState(store.current, mayRead);
-	const told = (all: readonly StandingFault[]) =>
-		all
-			.filter(({ resource }) => mayRead(resource.metadata.namespace))
-			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
-	const conditions = told(standingConditions(store.current.resources));
 	return {
 		revision,
 		lag: publication.lag(),
@@ -322,9 +315,8 @@ async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { 
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
-		conditions,
-		faults: told(store.faults.now).filter((one) => !conditions.some(({ resource }) => resource === one.resource)),
-		alarms: standing?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
+		...standing(store.current.resources, store.faults.now, mayRead),
+		alarms: known?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];

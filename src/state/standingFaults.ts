@@ -1,8 +1,13 @@
-/** Stored texts that this Weir would refuse: an earlier one took them, and they stand as they were taken. */
+/** Stored texts that would be refused today: an earlier Weir took them, or with a grant, and they stand as they were taken. */
+import { standingConditions } from "../resources/checkConditions.js";
+import { severed } from "../resources/checkReference.js";
 import { parseResources } from "../resources/parse.js";
-import type { Resource } from "../resources/resource.js";
+import { resourceTitle } from "../resources/position.js";
+import type { Resource, ResourceSet } from "../resources/resource.js";
 import { asFile } from "./crossCheck.js";
 import type { StoredResource } from "./database.js";
+import type { MayRead } from "./visible.js";
+import type { StatusAnswer } from "./wire.js";
 
 export interface StandingFault {
 	readonly resource: Resource;
@@ -32,4 +37,19 @@ export class StandingFaults {
 		const texts = new Set(this.#found.length === 0 ? [] : stored.map(({ source }) => source));
 		return this.#found.filter(({ source }) => texts.has(source));
 	}
+}
+
+/** What stands and would be refused today, as `weir status` tells it to a caller. @param resources all that are stored */
+export function standing(
+	resources: ResourceSet,
+	faults: readonly StandingFault[],
+	mayRead: MayRead,
+): Required<Pick<StatusAnswer, "conditions" | "faults">> {
+	const told = (all: readonly StandingFault[]) =>
+		all
+			.filter(({ resource }) => mayRead(resource.metadata.namespace))
+			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
+	const conditions = told(standingConditions(resources));
+	const others = told(faults).filter((one) => !conditions.some(({ resource }) => resource === one.resource));
+	return { conditions, faults: [...others, ...told(severed(resources))] };
 }

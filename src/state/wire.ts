@@ -49,7 +49,10 @@ export interface StatusAnswer {
 	readonly closed: readonly Closure[];
 	/** Conditions of access rules that an earlier Weir took and this one would not, in namespaces that the caller may read. */
 	readonly conditions?: readonly { readonly resource: string; readonly words: string }[];
-	/** What else of stored texts an earlier Weir took and this one would not, in namespaces that the caller may read. */
+	/**
+	 * What else of stored texts an earlier Weir took and this one would not, and names whose grant is gone, in namespaces
+	 * that the caller may read.
+	 */
 	readonly faults?: StatusAnswer["conditions"];
 	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
 	readonly alarms: readonly GatewayAlarm[] | null;

@@ -2,6 +2,7 @@
 import t from "tap";
 import { authorize } from "../../src/access/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { severed } from "../../src/resources/checkReference.js";
 import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { type ApplyResult, Store } from "../../src/state/store.js";
@@ -89,11 +90,12 @@ t.test("with the grant it counts; without it, at once, no more, and who wrote it
 	t.match(store.delete([{ kind: "ReferenceGrant", name: "shop/in" }], options), { revision: revision + 1 });
 	t.equal(allows(store, "central"), false, "CVE-2026-53718");
 	t.equal(allows(store, "own"), true);
-	const { rules } = compile(store.current.resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	t.match(
-		rules.find(({ rule }) => rule.includes("security/central")),
-		{ rule: "AccessPolicy security/central: Service shop/cart", because: /no ReferenceGrant of namespace shop/ },
-	);
+	t.match(severed(store.current.resources), [
+		{
+			resource: { kind: "AccessPolicy" },
+			words: /^Service shop\/cart .* grants no AccessPolicy of namespace security/,
+		},
+	]);
 	t.match(
 		store.apply(file(metricText("other", "elsewhere")), options),
 		{ outcome: "applied" },
@@ -306,5 +308,89 @@ spec: {verbs: [apply], namespaces: [${namespace}]}
 		t.match(await owner.delete("ReferenceGrant", "shop/in", now), { outcome: "pending" });
 		t.match(await owner.delete("AccessPolicy", "security/one", now), { outcome: "applied" });
 		t.match(await owner.delete("AccessPolicy", "security/other", now), { outcome: "pending" }, "the last one");
+	},
+);
+
+t.test(
+	"a DataClass's grant closes the Services under it, so that its end waits, and status says what it cut",
+	async (t) => {
+		const { owner, as } = await mutualApi(t);
+		const now = { dryRun: false };
+		const two = `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two, namespace: governance}
+spec: {verbs: [apply], namespaces: [governance]}
+`;
+		const documents = [
+			RULES_GATEWAY,
+			CLASS,
+			grant(SERVICES, "{kind: DataClass}", "governance"),
+			grant("{kind: Service, namespace: nobody}", "{kind: DataClass}", "governance", "idle"),
+			serviceText("cart", "shop", "  dataClass: governance/personal\n"),
+			policyText("own", "cart", "shop"),
+			binding("dan", "admin", ["dan"], "[governance]"),
+			binding("eva", "approve", ["eva"], "[governance]"),
+			binding("ada", "read", ["ada"], "[shop]"),
+		];
+		await owner.apply(file(documents.join("---\n")), now);
+		await owner.apply(file(two), now);
+		const [dan, eva, ada] = [await as("dan"), await as("eva"), await as("ada")];
+		t.match(await dan.delete("ReferenceGrant", "governance/idle", now), { outcome: "applied" }, "nobody lived by it");
+		t.match(await dan.delete("ReferenceGrant", "governance/in", { dryRun: true }), { approvals: 1 });
+		const asked = await dan.delete("ReferenceGrant", "governance/in", now);
+		if (asked.outcome !== "pending") throw new Error(asked.outcome);
+		t.strictSame((await ada.status()).faults, []);
+		t.match(await eva.approve(asked.request.id), { state: "done" });
+		t.strictSame((await ada.status()).faults, [
+			{
+				resource: "Service shop/cart",
+				words:
+					"DataClass governance/personal is of another namespace, which grants no Service of namespace shop to name it: it has no endpoint that its data may go to, and is closed to everyone",
+			},
+		]);
+		t.strictSame((await dan.status()).faults, [], "for who may read the Service");
+	},
+);
+
+t.test(
+	"the last allow that looks at users, or at paths, waits while others stay: bad tokens and paths would pass",
+	async (t) => {
+		const { owner } = await mutualApi(t);
+		const now = { dryRun: false };
+		const two = `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two, namespace: shop}
+spec: {verbs: [apply], namespaces: [shop]}
+`;
+		const users = '  users: ["https://id.example#*"]\n';
+		const paths = "  pathPrefixes: [/v2]\n";
+		const documents = [
+			RULES_GATEWAY.replace(
+				"spec:\n",
+				'spec:\n  tokens: [{issuer: "https://id.example", audiences: [weir], jwksFile: jwks.json}]\n',
+			),
+			serviceText("cart", "shop"),
+			policyText("batch", "cart", "shop"),
+			policyText("clerks", "cart", "shop", users),
+			policyText("tills", "cart", "shop", users),
+			policyText("dry", "cart", "shop", `${users}${paths}  mode: shadow\n`),
+			policyText("two", "cart", "shop", paths),
+			policyText("too", "cart", "shop", paths),
+			grant(POLICIES, "{kind: Service}"),
+			serviceText("desk", "shop"),
+			policyText("desk", "desk", "shop"),
+			policyText("central", "shop/desk", "security", users),
+			binding("other", "approve", ["other"], "[shop]"),
+		];
+		const applied = await owner.apply(file(documents.join("---\n")), now);
+		if (applied.outcome !== "applied") throw new Error(JSON.stringify(applied));
+		await owner.apply(file(two), now);
+		const remove = async (name: string) => (await owner.delete("AccessPolicy", `shop/${name}`, now)).outcome;
+		t.equal(await remove("tills"), "applied", "another one looks at users");
+		t.equal(await remove("clerks"), "pending", "the last one, for a shadow one refuses nobody");
+		t.equal(await remove("too"), "applied");
+		t.equal(await remove("two"), "pending", "the last one that looks at paths");
+		t.equal(await remove("dry"), "applied");
+		t.equal((await owner.delete("ReferenceGrant", "shop/in", now)).outcome, "pending", "or the grant of the last one");
 	},
 );
