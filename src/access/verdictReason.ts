@@ -56,11 +56,12 @@ export function beyondEnvoy({
 	return judgesUsers(access) ? unproved(issuers) : null;
 }
 
-const behindProxies = (gateway: string): string =>
+/** Why Envoy cannot judge who calls through any Gateway. */
+export const behindProxies = (gateway: string): string =>
 	`Gateway ${gateway} has trusted proxies, and Envoy's rules see the proxy, not the client that it names`;
 
 /** Why Envoy cannot judge users; null = it can. */
-function unproved(issuers: readonly TokenIssuer[]): string | null {
+export function unproved(issuers: readonly TokenIssuer[]): string | null {
 	const bound = issuers.find(({ binding }) => binding !== "none");
 	return bound === undefined
 		? null

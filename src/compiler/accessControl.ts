@@ -14,6 +14,7 @@ import { LOOP, loopRule } from "./loop.js";
 import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
 import { policyRule } from "./policyRule.js";
 import { CLIENT_CERTIFICATE, ONE_IDENTITY } from "./principalRule.js";
+import type { Told } from "./shadow.js";
 import { tokenRules } from "./tokenRules.js";
 
 export const GATE_FILTER = "weir.gate";
@@ -36,6 +37,9 @@ const ALLOW_STATS = "weir_allow_";
 /** What names of shadow rules begin with, in statistics (Envoy takes them from the filter) and in metadata (from the route). */
 const SHADOW_DENY = "weir_deny_";
 const SHADOW_ALLOW = "weir_allow_";
+/** Where only that it allows, or only that it does not, holds whatever untried policies would say: events/shadow.ts. */
+const SHADOW_ALLOW_ALONE = "weir_would_allow_";
+const SHADOW_DENY_ALONE = "weir_would_deny_";
 
 /** Where a request goes through, as far as rules depend on it. */
 export interface AccessPlace {
@@ -97,8 +101,14 @@ export const accessBySidecar = (): Record<string, object> => ({ [ALLOW_FILTER]: 
  * weighted entry. An open Service gets no check; one that is neither open nor selected by a policy (`validate`
  * refuses it) is closed to everyone.
  * @param variant the Variant that the requests go to: policies of other Variants are left out.
+ * @param told which results of the shadow allows hold.
  */
-export function accessPerRoute(access: AccessTable, variant: string, place: AccessPlace): Record<string, object> {
+export function accessPerRoute(
+	access: AccessTable,
+	variant: string,
+	place: AccessPlace,
+	told: Told = { denied: true, allowed: true },
+): Record<string, object> {
 	const users = judgesUsers(access);
 	const shadows = access.policies.some(({ shadow }) => shadow);
 	const open = isOpen(access);
@@ -119,9 +129,10 @@ export function accessPerRoute(access: AccessTable, variant: string, place: Acce
 		...(Object.keys(denials).length === 0 ? {} : { rules: { action: "DENY", policies: denials } }),
 		...(Object.keys(shadowDenials).length === 0 ? {} : shadow(SHADOW_DENY, "DENY", shadowDenials)),
 	};
+	const prefix = allowPrefix(told);
 	const allow = {
 		...(open ? {} : { rules: { action: "ALLOW", policies: rules("allow", false) } }),
-		...(shadows ? shadow(SHADOW_ALLOW, "ALLOW", rules("allow", true)) : {}),
+		...(shadows && prefix !== null ? shadow(prefix, "ALLOW", rules("allow", true)) : {}),
 	};
 	return {
 		...(Object.keys(deny).length > 0
@@ -132,6 +143,12 @@ export function accessPerRoute(access: AccessTable, variant: string, place: Acce
 				: {}),
 		[ALLOW_FILTER]: Object.keys(allow).length === 0 ? OFF : perRoute(allow),
 	};
+}
+
+/** null = neither result is told. */
+function allowPrefix({ denied, allowed }: Told): string | null {
+	if (denied && allowed) return SHADOW_ALLOW;
+	return allowed ? SHADOW_ALLOW_ALONE : denied ? SHADOW_DENY_ALONE : null;
 }
 
 /** Were the shadow policies in force, ambiguous paths would be refused where one of them looks at paths. */

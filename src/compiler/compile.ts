@@ -148,6 +148,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 							: virtualHost({
 									service: compiled.service,
 									table: compiled.table,
+									dryRun: compiled.execution.dryRun,
 									planVersion: version,
 									gateway: gatewayTable(gateway),
 									exposeArm: gateway.spec.exposeArm,

@@ -8,7 +8,7 @@ import { isOpen } from "../access/policy.js";
 import { beyondEnvoy, verdictReason } from "../access/verdictReason.js";
 import type { Callout, Experiment, Service, TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
-import { untriedShadows } from "./shadow.js";
+import { type DryRun, dryRunOf } from "./shadow.js";
 
 export { isOpen };
 
@@ -29,8 +29,8 @@ export interface Execution {
 	readonly eligibility: Eligibility | null;
 	/** Envoy's rules could not decide it at all. */
 	readonly beyondEnvoy: boolean;
-	/** Shadow policies that nobody tries, as `NAME (WHY)`. */
-	readonly untried: readonly string[];
+	/** What Envoy tries of shadow policies; the sidecar, where it decides, tries all. */
+	readonly dryRun: DryRun;
 }
 
 /** One Service on its way through the compiler. */
@@ -66,10 +66,9 @@ export function executionOf(input: ExecutionInput): Execution {
 	const whyVerdict = needed ?? (given ? "the mode is callout" : null);
 	const beyond = callout.sign || beyondEnvoy({ access, issuers, proxied }) !== null;
 	const verdict = whyVerdict !== null;
-	const reach = { issuers, sidecarAssigns };
-	const untried = verdict ? [] : untriedShadows(access, reach).map(({ policy, why }) => `${policy.name} (${why})`);
+	const dryRun = dryRunOf(access, { issuers, proxied, sidecarAssigns });
 	if (!sidecarAssigns && !verdict) {
-		return { callout: null, whyAssignment, whyVerdict, eligibility, beyondEnvoy: beyond, untried };
+		return { callout: null, whyAssignment, whyVerdict, eligibility, beyondEnvoy: beyond, dryRun };
 	}
 	return {
 		callout: {
@@ -84,7 +83,7 @@ export function executionOf(input: ExecutionInput): Execution {
 		whyVerdict,
 		eligibility,
 		beyondEnvoy: beyond,
-		untried,
+		dryRun,
 	};
 }
 

@@ -5,6 +5,7 @@ import { ruleCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
 import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
+import type { DryRun } from "./shadow.js";
 
 export function explainRules(
 	services: readonly CompiledService[],
@@ -49,10 +50,11 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
 	const shadows = access.policies.filter(({ shadow }) => shadow).map((policy) => policy.name);
+	const silent = execution.whyVerdict === null ? unreported(execution.dryRun) : [];
 	const untried =
-		execution.untried.length === 0
+		silent.length === 0
 			? ""
-			: `; not reported: ${execution.untried.join(", ")}${isOpen(access) ? "" : "; set callout.access: sidecar to have it tried"}`;
+			: `; not reported: ${silent.join(", ")}${isOpen(access) ? "" : "; set callout.access: sidecar to have it tried"}`;
 	const dryRun = shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}${untried}`;
 	if (isOpen(access)) {
 		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
@@ -83,6 +85,16 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 		because: `RBAC on the client certificate's SPIFFE id${users}${perArm}: ${rules}`,
 		cost,
 	};
+}
+
+/** The policies that Envoy cannot try, and which results of the others they could turn. */
+function unreported({ rules, untried, told }: DryRun): readonly string[] {
+	if (!rules.policies.some(({ shadow }) => shadow)) return untried;
+	return [
+		...untried,
+		...(told.denied ? [] : ["requests that no policy would allow"]),
+		...(told.allowed || isOpen(rules) ? [] : ["requests that would be allowed"]),
+	];
 }
 
 /** What is refused before any rule is asked (canonical.ts). */

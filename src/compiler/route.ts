@@ -10,10 +10,9 @@ import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "./headers.js";
 import { marked } from "./loop.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
-import type { AccessTable, ArmTable, ExperimentTable } from "./plan.js";
+import type { ArmTable, ExperimentTable } from "./plan.js";
 import { limitsPerRoute } from "./rateLimits.js";
 import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
-import { triedByEnvoy } from "./shadow.js";
 import { tokensPerRoute } from "./tokens.js";
 import { weightedEntries } from "./weights.js";
 
@@ -34,7 +33,7 @@ export function virtualHost(context: RouteContext): object {
 			...calloutFor(context, assigned === "callout" ? {} : { variant: table.defaultVariant }),
 			...tokensPerRoute(table.experiments[0]?.unit ?? null, context.gateway.issuers, {
 				judged: verifiesUsers(context),
-				tried: !table.callout?.verdict && readsUsers(envoysRules(context)),
+				tried: !table.callout?.verdict && readsUsers(context.dryRun.rules),
 			}),
 		},
 		request_headers_to_add: [marked(context.mark)],
@@ -55,13 +54,9 @@ const removed = (names: readonly string[]): object => (names.length === 0 ? {} :
 
 /** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
 function accessFor(context: RouteContext, variant: string): Record<string, object> {
-	const { table } = context;
-	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(envoysRules(context), variant, context);
+	const { table, dryRun } = context;
+	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(dryRun.rules, variant, context, dryRun.told);
 }
-
-/** Without the shadow policies that Envoy cannot try. */
-const envoysRules = ({ table, gateway: { issuers } }: RouteContext): AccessTable =>
-	triedByEnvoy(table.access, { issuers, sidecarAssigns: table.callout?.assignment === true });
 
 /** Users are judged, and by Envoy. */
 const verifiesUsers = ({ table }: RouteContext): boolean => !table.callout?.verdict && judgesUsers(table.access);

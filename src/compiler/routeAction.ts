@@ -4,10 +4,12 @@ import { noUpgrades } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, isOpen } from "./execution.js";
 import { clusterName, type GatewayTable, routeName, type ServiceTable } from "./plan.js";
+import type { DryRun } from "./shadow.js";
 
 export interface RouteContext {
 	readonly service: Service;
 	readonly table: ServiceTable;
+	readonly dryRun: DryRun;
 	readonly planVersion: string;
 	readonly gateway: GatewayTable;
 	readonly exposeArm: boolean;

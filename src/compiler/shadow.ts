@@ -1,42 +1,64 @@
 /**
- * Shadow policies that Envoy cannot try. A dry run must change nothing of what is served, so they bring no callout:
- * natively they are left out, and the Plan says so.
+ * Shadow policies as Envoy tries them. A dry run must change nothing of what is served, so those that Envoy cannot try
+ * bring no callout: natively they are left out, with all results that they could turn, and the Plan says so.
  */
-import { judgesUser, judgesVariant, nativeObstacle } from "../access/table.js";
+import { judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/table.js";
+import { behindProxies, unproved } from "../access/verdictReason.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, PolicyTable } from "./plan.js";
 
 export interface EnvoysReach {
-	/** Whose tokens are believed there. */
+	/** Whose tokens are believed, at any Gateway. */
 	readonly issuers: readonly TokenIssuer[];
+	/** Qualified name of a Gateway with trusted proxies; null = none has any. */
+	readonly proxied: string | null;
 	/** The sidecar chooses the Variant, which it does after Envoy's rules. */
 	readonly sidecarAssigns: boolean;
 }
 
-/** Each such policy, with the reason. */
-export function untriedShadows(
-	{ policies }: AccessTable,
-	reach: EnvoysReach,
-): readonly { readonly policy: PolicyTable; readonly why: string }[] {
-	return policies.flatMap((policy) => {
-		const why = policy.shadow ? obstacle(policy, reach) : null;
-		return why === null ? [] : [{ policy, why }];
-	});
+/** Which results of the allows hold, whatever the untried policies would say; what a forbid that is tried denies always does. */
+export interface Told {
+	/** That no policy would allow. */
+	readonly denied: boolean;
+	/** That all of them together would allow. */
+	readonly allowed: boolean;
 }
 
-/** The rules without them. */
-export function triedByEnvoy(access: AccessTable, reach: EnvoysReach): AccessTable {
-	const untried = untriedShadows(access, reach).map(({ policy }) => policy);
-	if (untried.length === 0) return access;
-	return { ...access, policies: access.policies.filter((policy) => !untried.includes(policy)) };
+export interface DryRun {
+	/** The rules without untried ones. */
+	readonly rules: AccessTable;
+	/** Each shadow policy that is not tried, as `NAME (WHY)`. */
+	readonly untried: readonly string[];
+	readonly told: Told;
 }
 
-function obstacle(policy: PolicyTable, { issuers, sidecarAssigns }: EnvoysReach): string | null {
+export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
+	const reasons = new Map(
+		access.policies.flatMap((policy): readonly (readonly [PolicyTable, string])[] => {
+			const why = policy.shadow ? obstacle(policy, reach) : null;
+			return why === null ? [] : [[policy, why]];
+		}),
+	);
+	const untried = [...reasons.keys()];
+	return {
+		rules: { ...access, policies: access.policies.filter((policy) => !reasons.has(policy)) },
+		untried: [...reasons].map(([{ name }, why]) => `${name} (${why})`),
+		told: {
+			denied: untried.every(({ action }) => action === "deny"),
+			allowed: !untried.some(mayRefuse),
+		},
+	};
+}
+
+/** An allow too, where it makes tokens that do not hold, or ambiguous paths, be refused. */
+const mayRefuse = (policy: PolicyTable): boolean =>
+	policy.action === "deny" || judgesUser(policy) || judgesPath(policy);
+
+function obstacle(policy: PolicyTable, { issuers, proxied, sidecarAssigns }: EnvoysReach): string | null {
+	if (proxied !== null) return behindProxies(proxied);
 	const native = nativeObstacle(policy);
 	if (native !== null) return `it has ${native}`;
-	const bound = issuers.find(({ binding }) => binding !== "none");
-	if (bound !== undefined && judgesUser(policy)) {
-		return `tokens of ${bound.issuer} must come with a proof of possession (${bound.binding}), and Envoy checks none`;
-	}
+	const why = judgesUser(policy) ? unproved(issuers) : null;
+	if (why !== null) return why;
 	return sidecarAssigns && judgesVariant(policy) ? "it judges Variants, and the sidecar chooses them" : null;
 }

@@ -29,7 +29,12 @@ export interface ShadowCount extends ShadowChange {
 const RBAC: ReadonlySet<string> = new Set(["envoy.filters.http.rbac"]);
 /** Of the two filters with rules (compiler/accessControl.ts), each behind its own prefix. */
 const DENY = "weir_deny_";
-const ALLOW = "weir_allow_";
+/** And which of its results hold where not all shadow policies are tried. */
+const ALLOWS = [
+	["weir_allow_", ["denied", "allowed"]],
+	["weir_would_allow_", ["allowed"]],
+	["weir_would_deny_", ["denied"]],
+] as const;
 const RESULT = "shadow_engine_result";
 const POLICY = "shadow_effective_policy_id";
 
@@ -58,10 +63,12 @@ interface Would {
 
 /** Either filter would refuse, or the one that allows would let through; the other says nothing by letting on. */
 function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
-	for (const prefix of [DENY, ALLOW]) {
-		if (said.get(prefix + RESULT) === "denied") return { denied: true, policy: policyOf(said, prefix) };
+	if (said.get(DENY + RESULT) === "denied") return { denied: true, policy: policyOf(said, DENY) };
+	for (const [prefix, told] of ALLOWS) {
+		const result = told.find((one) => one === said.get(prefix + RESULT));
+		if (result !== undefined) return { denied: result === "denied", policy: policyOf(said, prefix) };
 	}
-	return said.get(ALLOW + RESULT) === "allowed" ? { denied: false, policy: policyOf(said, ALLOW) } : null;
+	return null;
 }
 
 /** Envoy says `none` where no policy matched. */

@@ -196,14 +196,18 @@ t.test("what Envoy's rules cannot express is the sidecar's in every mode, and ne
 				whyVerdict: /AccessPolicy p has a /,
 			});
 			t.equal(why({ mode, access: policy(fields, true) }).callout, null, "a shadow policy brings no callout");
-			t.match(why({ mode, access: policy(fields, true) }).untried, [/^p \(it has a /], "and is said not to be tried");
+			t.match(
+				why({ mode, access: policy(fields, true) }).dryRun.untried,
+				[/^p \(it has a /],
+				"and is said not to be tried",
+			);
 		}
 		const dreamed = policy({ groups: ["a"] }, true);
 		t.match(why({ mode, access: dreamed, issuers: [bound] }), {
 			callout: null,
-			untried: [/^p \(.*proof of possession/],
+			dryRun: { untried: [/^p \(.*proof of possession/] },
 		});
-		t.same(why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).untried, []);
+		t.same(why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).dryRun.untried, []);
 		t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
 		t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
 	}
@@ -226,8 +230,8 @@ t.test("a shadow policy that judges Variants does not move the verdict to the si
 	const of = (experiments: ExecutionInput["experiments"]) =>
 		executionOf({ access: shadowed, callout: CALLOUT, experiments, mode: "auto", issuers: [] });
 	t.match(of([cookie]), { callout: { verdict: false, assignment: true }, whyVerdict: null });
-	t.same(of([cookie]).untried, ["q (it judges Variants, and the sidecar chooses them)"]);
-	t.same(of([experiment("h", "s", [1, 1])]).untried, [], "Envoy tries it where it chooses");
+	t.same(of([cookie]).dryRun.untried, ["q (it judges Variants, and the sidecar chooses them)"]);
+	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries it where it chooses");
 });
 
 t.test("the Plan says which shadow policies are not tried, and compiles the others alone", async (t) => {
@@ -245,7 +249,10 @@ t.test("the Plan says which shadow policies are not tried, and compiles the othe
 	const because = (rule: string) => plan.rules.find((one) => one.rule === rule)?.because ?? "";
 	const untried = "shadow (decides nothing): later; not reported: later (it has a CEL condition)";
 	t.match(because("Service free: access"), new RegExp(`${untried.replaceAll(/[()]/g, "\\$&")}$`));
-	t.match(because("Service s: access"), /not reported: later \(it has a CEL condition\); set callout.access: sidecar/);
+	t.match(
+		because("Service s: access"),
+		/not reported: later \(it has a CEL condition\), requests that would be allowed; set callout.access: sidecar/,
+	);
 	const routes = JSON.stringify(plan.envoy.routes);
 	t.match(routes, /"dry"/);
 	t.notMatch(routes, /"later"/);

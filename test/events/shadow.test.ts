@@ -88,6 +88,36 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 	t.equal((await shadow(rig, "&among=wide,other")).changes.length, 2);
 });
 
+t.test("where untried policies could turn a result of the allows, the other one alone counts", async (t) => {
+	const rig = await startRig(tryingOut());
+	t.teardown(() => rig.close());
+	const said = (would: "allow" | "deny", result: string, policy = "none") =>
+		Object.fromEntries(
+			Object.entries(allow(result, policy)).map(([key, value]) => [
+				`weir_would_${would}_${key.slice("weir_allow_".length)}`,
+				value,
+			]),
+		);
+	const denied = { status: 403, codeDetails: NONE } as const;
+	await rig.send([
+		rbac({ ...deny("allowed"), ...said("allow", "denied") }, { path: "/a" }),
+		rbac({ ...deny("allowed"), ...said("allow", "allowed", "wide") }, { path: "/b", ...denied }),
+		rbac({ ...deny("allowed"), ...said("deny", "denied") }, { path: "/c" }),
+		rbac({ ...deny("allowed"), ...said("deny", "allowed", "wide") }, { path: "/d", ...denied }),
+		rbac({ ...deny("denied", "try"), ...said("allow", "denied") }, { path: "/e" }),
+	]);
+	const { changes } = await shadow(rig);
+	t.match(
+		[...changes].sort((a, b) => ((a.path ?? "") < (b.path ?? "") ? -1 : 1)),
+		[
+			{ change: "would-allow", policy: "wide", path: "/b" },
+			{ change: "would-deny", policy: null, path: "/c" },
+			{ change: "would-deny", policy: "try", path: "/e" },
+		],
+	);
+	t.equal(changes.length, 3);
+});
+
 t.test("by the sidecar", async (t) => {
 	const rig = await startRig(tryingOut({ callout: CALLOUT }));
 	t.teardown(() => rig.close());
