@@ -89,13 +89,26 @@ export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
 export const APPROVAL_EXPIRE_MIN_MS = 60_000;
 
 /**
- * Requests that wait for approval at once, those of the platform apart from those of namespaces; each holds its whole
- * content, at most API_BODY_BYTES_MAX. One namespace's take no more than they leave free: 100, the next one's 50.
+ * Requests that wait for approval at once, those of the platform apart from those of namespaces. One namespace's take no more than they leave free: 100, the next one's 50.
  */
 export const APPROVAL_REQUESTS_PENDING_MAX = 200;
 
 /** Of one subject, so that nobody fills the list for all. */
 export const APPROVAL_REQUESTS_PER_SUBJECT_MAX = 50;
+
+/**
+ * Contents of declarations that wait, shared in the same way: one namespace's at most 128 MiB, the next one's 64. The
+ * platform's apart, so that the state file holds twice as much.
+ */
+export const APPROVAL_CONTENT_BYTES_MAX = 256 * 1024 * 1024;
+export const APPROVAL_CONTENT_BYTES_PER_SUBJECT_MAX = 64 * 1024 * 1024;
+
+/** Effects that the head of a request names: all heads are read to list them and to ask for one more. */
+export const APPROVAL_HEAD_EFFECTS_MAX = 20;
+
+/** Requests that are over and kept, without content; the oldest go first. */
+export const APPROVAL_REQUESTS_ENDED_PER_NAMESPACE_MAX = 100;
+export const APPROVAL_REQUESTS_ENDED_MAX = 1_000;
 
 /** How long a request that is over (done, rejected, void) can still be looked at; its acts stay in the audit log. */
 export const APPROVAL_REQUEST_KEPT_MS = 30 * 24 * 60 * 60 * 1000;

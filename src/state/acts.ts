@@ -10,16 +10,17 @@ import type { Decision } from "../rollout/decision.js";
 import { type ActCall, record } from "./actRecord.js";
 import {
 	type ApprovalRequest,
-	ApprovalShelf,
 	type AskedAct,
 	type AskedWish,
 	bothOf,
 	fingerprint,
 	isWish,
-	requirement,
 	restoredBy,
+	type WaitingRequest,
+	wantedIn,
 	whyOf,
 } from "./approval.js";
+import { ApprovalShelf } from "./approvalShelf.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES } from "./permissions.js";
@@ -131,7 +132,7 @@ export class Acts {
 	 * was asked for.
 	 * @throws WeirError `conflict` where what it would change is not as it was, or who asked may not do it any more.
 	 */
-	prepare(request: ApprovalRequest, nowMs: number): Prepared {
+	prepare(request: WaitingRequest, nowMs: number): Prepared {
 		const { act, askedBy } = request;
 		const sight = this.#sight(askedBy);
 		const { resources } = sight;
@@ -153,7 +154,7 @@ export class Acts {
 	}
 
 	/** Carries out what a request asked for, in the transaction of its last approval. */
-	carryOut(call: ActCall, request: ApprovalRequest, { planned, plan }: Prepared, approvedBy: readonly string[]): void {
+	carryOut(call: ActCall, request: WaitingRequest, { planned, plan }: Prepared, approvedBy: readonly string[]): void {
 		const { act, askedBy } = request;
 		const by = askedBy.subject;
 		const revision = this.store.current.revision;
@@ -181,11 +182,9 @@ export class Acts {
 	}
 
 	/** Namespaces that want approvals for it, as it was asked for or by the policies of now. */
-	approvedIn(request: ApprovalRequest): readonly string[] {
-		const { act, governedBy } = request;
-		const verb = isWish(act) ? "apply" : act.verb === "abort" ? "abort" : "promote";
-		const { approvalPolicies } = this.store.current.resources;
-		return Object.keys(bothOf(request, requirement(approvalPolicies, verb, governedBy)));
+	approvedIn({ needsIn, underPolicies }: ApprovalRequest): readonly string[] {
+		const now = wantedIn(this.store.current.resources.approvalPolicies, underPolicies);
+		return [...new Set([...Object.keys(needsIn), ...now])];
 	}
 
 	/**

@@ -1,27 +1,19 @@
 /**
- * Acts that others must approve before they happen, kept with their exact content and with what they would change as it
- * stood. Decisions: an apply, a delete and a rollback fall under the verb apply; promote and resume under promote; abort under
- * abort. An AccessPolicy that names another namespace's Service falls under that namespace's policies too: a grant gives
- * a say, not a way around them. Each namespace that lets it wait wants its own people's approvals, whoever they are
- * elsewhere; who may approve in several counts in each. A pause, what statistics decide, and deletions that only take access away
- * (takenAway.ts) never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any
- * policy covers one of their namespaces, whatever its verbs: else one person could make a second one, or take the
- * policy away, and then act alone.
+ * Acts that others must approve before they happen: what they are, and what policies ask for them. Decisions: an apply, a
+ * delete and a rollback fall under the verb apply; promote and resume under promote; abort under abort. An AccessPolicy
+ * that names another namespace's Service falls under that namespace's policies too: a grant gives a say, not a way around
+ * them. Each namespace that lets it wait wants its own people's approvals, whoever they are elsewhere; who may approve in
+ * several counts in each. A pause, what statistics decide, and deletions that only take access away (takenAway.ts) never
+ * wait. Changes to RoleBindings and ApprovalPolicies wait wherever any policy covers one of their namespaces, whatever its
+ * verbs: else one person could make a second one, or take the policy away, and then act alone.
  * The platform (`*`) is above its namespaces: what concerns all of them falls under the policies of `*` alone, and so
  * do those changes by its admins, in whatever namespace. Else a namespace's admin could lock everybody out, by a policy
  * that asks for people who do not exist. A policy of `*` binds the platform's admins too.
  */
-import { createHash, randomBytes } from "node:crypto";
-import { WeirError } from "../error.js";
-import {
-	APPROVAL_REQUEST_KEPT_MS,
-	APPROVAL_REQUESTS_PENDING_MAX,
-	APPROVAL_REQUESTS_PER_SUBJECT_MAX,
-} from "../limits.js";
-import type { ApprovalPolicy } from "../resources/resource.js";
+import { createHash } from "node:crypto";
+import type { ApprovalPolicy, Kind } from "../resources/resource.js";
 import { canonicalJson } from "../rollout/canonicalJson.js";
 import type { Caller } from "./caller.js";
-import type { StateDatabase } from "./database.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES } from "./permissions.js";
 import type { PersonVerb } from "./personRequest.js";
@@ -72,33 +64,95 @@ export interface Part {
 	readonly namespaces: readonly string[];
 }
 
-export interface ApprovalRequest {
+/** What is kept of a request when it is over, and told in lists. */
+export interface RequestHead {
 	readonly id: string;
-	readonly act: AskedAct;
+	readonly verb: AskedAct["verb"];
 	readonly askedBy: Caller;
 	readonly askedAtMs: number;
 	readonly expiresAtMs: number;
 	/** Where it acts. */
 	readonly namespaces: readonly string[];
-	/** Whose policies it falls under by what it changes; those that it only reaches are left out, `*` = the platform's. */
+	/** Whose policies it falls under by what it changes; without those that it only reaches; `*` = the platform's. */
 	readonly governedBy: readonly string[];
-	/** `created Service team/x`, `promote Experiment trial`. */
+	/** `created Service team/x`, `promote Experiment trial`; the first APPROVAL_HEAD_EFFECTS_MAX. */
 	readonly effects: readonly string[];
+	/** Of all. */
+	readonly effectCount: number;
 	/** The effects, each with who is told of it. */
 	readonly parts: readonly Part[];
 	/** Of the state when it was asked for. */
 	readonly revision: number;
-	/** What it would change, as it stood: SHA-256 by name. */
-	readonly basis: Readonly<Record<string, string>>;
 	/** Approvals that it needed when it was asked for: the most that one namespace wants. */
 	readonly needs: number;
 	/** By namespace: so many people who may approve there. */
 	readonly needsIn: Readonly<Record<string, number>>;
+	readonly underPolicies: UnderPolicies;
 	readonly approvals: readonly { readonly by: Caller; readonly atMs: number }[];
 	readonly state: "pending" | "done" | "rejected" | "void";
 	/** Why it is rejected or void; empty for the others. */
 	readonly why: string;
 	readonly endedAtMs: number | null;
+	/** Of the content of a declaration that waits; 0 of a person's verb, which is small. */
+	readonly bytes: number;
+}
+
+/** What is kept while it waits. */
+export interface RequestContent {
+	readonly act: AskedAct;
+	/** All of them. */
+	readonly effects: readonly string[];
+	readonly parts: readonly Part[];
+	/** What it would change, as it stood: SHA-256 by name. */
+	readonly basis: Readonly<Record<string, string>>;
+}
+
+/** As it waits: with all of its content. */
+export type WaitingRequest = RequestHead & RequestContent;
+
+/** act null = not read, or not kept: it is over. */
+export type ApprovalRequest = RequestHead & Pick<RequestContent, "basis"> & { readonly act: AskedAct | null };
+
+/** Namespaces whose policies, also those to come, may let it wait, by the verb that they would ask about. */
+export interface UnderPolicies {
+	readonly apply: readonly string[];
+	readonly promote: readonly string[];
+	readonly abort: readonly string[];
+	/** Whatever the verb. */
+	readonly guarded: readonly string[];
+}
+
+/**
+ * Rather one namespace too many, whose approvals do not count, than one without whose approvals it could never happen:
+ * how many it takes is worked out when it would happen.
+ */
+export function underPolicies({
+	act,
+	governedBy,
+	parts,
+}: Pick<WaitingRequest, "act" | "governedBy" | "parts">): UnderPolicies {
+	const none: UnderPolicies = { apply: [], promote: [], abort: [], guarded: [] };
+	if (!isWish(act)) return { ...none, [act.verb === "abort" ? "abort" : "promote"]: governedBy };
+	const of = (...kinds: readonly (Kind | null)[]) =>
+		parts.filter(({ resource }) => kinds.some((kind) => kind === (resource?.split(" ", 1)[0] ?? null)));
+	const namespaces = (some: readonly Part[]) => some.flatMap((one) => one.namespaces);
+	const platform = governedBy.filter((one) => one === ALL_NAMESPACES);
+	const rules = of("RoleBinding", "ApprovalPolicy");
+	return {
+		...none,
+		apply: [...new Set([...governedBy, ...namespaces(of("AccessPolicy"))])],
+		promote: [...new Set(namespaces(of(null)))],
+		// Who may change rules in `*` does it as the platform.
+		guarded: rules.length === 0 ? [] : platform.length > 0 ? platform : governedBy,
+	};
+}
+
+/** Namespaces that want approvals for it by these policies. */
+export function wantedIn(policies: readonly ApprovalPolicy[], under: UnderPolicies): readonly string[] {
+	const verbs = ["apply", "promote", "abort"] as const;
+	return verbs.flatMap((verb) =>
+		Object.keys(requirement(policies, verb, under[verb], verb === "apply" ? under.guarded : []).needsIn),
+	);
 }
 
 /** What an act takes under the policies; needs 0 = it may happen at once. */
@@ -153,95 +207,4 @@ function covers(namespaces: readonly string[], namespace: string): boolean {
 /** SHA-256 of anything that is JSON; `absent` of nothing. */
 export function fingerprint(value: unknown): string {
 	return value === undefined ? "absent" : createHash("sha256").update(canonicalJson(value)).digest("hex");
-}
-
-const isPlatforms = ({ governedBy }: Pick<ApprovalRequest, "governedBy">): boolean =>
-	governedBy.includes(ALL_NAMESPACES);
-
-/** The requests in the state file. What writes runs inside the caller's transaction. */
-export class ApprovalShelf {
-	readonly #database: StateDatabase;
-
-	constructor(database: StateDatabase) {
-		this.#database = database;
-	}
-
-	/**
-	 * @throws WeirError `resource-exhausted` where too many wait already: in all, of who asks, or of a namespace, which leaves as
-	 *   much room as it takes
-	 */
-	ask(
-		asked: Pick<
-			ApprovalRequest,
-			"act" | "askedBy" | "namespaces" | "governedBy" | "effects" | "parts" | "revision" | "basis"
-		>,
-		{ needs, needsIn, expireMs }: Requirement,
-		nowMs: number,
-	): ApprovalRequest {
-		this.#prune(nowMs);
-		const waiting = this.all(nowMs).filter(({ state }) => state === "pending");
-		const own = waiting.filter(({ askedBy }) => askedBy.subject === asked.askedBy.subject);
-		// Many namespaces together can fill their shelf; who may free them has another.
-		const beside = waiting.filter((one) => isPlatforms(one) === isPlatforms(asked));
-		if (beside.length >= APPROVAL_REQUESTS_PENDING_MAX || own.length >= APPROVAL_REQUESTS_PER_SUBJECT_MAX) {
-			throw new WeirError("resource-exhausted", "too many requests wait for approval", "see weir requests");
-		}
-		const room = APPROVAL_REQUESTS_PENDING_MAX - beside.length;
-		const full = asked.governedBy.find(
-			(namespace) => beside.filter(({ governedBy }) => governedBy.includes(namespace)).length >= room,
-		);
-		if (full !== undefined) {
-			const where = full === ALL_NAMESPACES ? "all namespaces" : `namespace ${full}`;
-			throw new WeirError("resource-exhausted", `too many requests of ${where} wait for approval`, "see weir requests");
-		}
-		const request: ApprovalRequest = {
-			...asked,
-			id: randomBytes(8).toString("hex"),
-			askedAtMs: nowMs,
-			expiresAtMs: Math.min(nowMs + expireMs, Number.MAX_SAFE_INTEGER),
-			needs,
-			needsIn,
-			approvals: [],
-			state: "pending",
-			why: "",
-			endedAtMs: null,
-		};
-		this.put(request);
-		return request;
-	}
-
-	put(request: ApprovalRequest): void {
-		this.#database.requests.putSync(request.id, request);
-	}
-
-	/** As it stands at that moment: one whose time is over is void. */
-	get(id: string, nowMs: number): ApprovalRequest | null {
-		const found = /^[0-9a-f]{16}$/.test(id) ? this.#database.requests.get(id) : undefined;
-		return found === undefined ? null : standing(found, nowMs);
-	}
-
-	/** Oldest first. */
-	all(nowMs: number): readonly ApprovalRequest[] {
-		return [...this.#database.requests.getRange()]
-			.map(({ value }) => standing(value, nowMs))
-			.sort((a, b) => a.askedAtMs - b.askedAtMs || (a.id < b.id ? -1 : 1));
-	}
-
-	#prune(nowMs: number): void {
-		for (const { id, endedAtMs } of this.all(nowMs)) {
-			if (endedAtMs !== null && endedAtMs < nowMs - APPROVAL_REQUEST_KEPT_MS) this.#database.requests.removeSync(id);
-		}
-	}
-}
-
-/** As of now; one that an earlier Weir kept is of all its namespaces, and told whole or not at all. */
-function standing(kept: ApprovalRequest, nowMs: number): ApprovalRequest {
-	const {
-		needsIn = Object.fromEntries(kept.namespaces.map((one) => [one, kept.needs])),
-		parts = [],
-		governedBy = kept.namespaces,
-	}: Partial<Pick<ApprovalRequest, "needsIn" | "parts" | "governedBy">> = kept;
-	const request = { ...kept, needsIn, parts, governedBy };
-	if (request.state !== "pending" || nowMs < request.expiresAtMs) return request;
-	return { ...request, state: "void", why: "its time is over", endedAtMs: request.expiresAtMs };
 }

@@ -1,12 +1,13 @@
 /**
  * The second person: looks at what waits, approves or rejects it. An approval counts for the namespaces in which who gave
- * it may approve, while they may (by the groups of the token that they approved with: Weir hears of no others), and never where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token has
- * two, so give `approve` to one of them. The local owner and the bootstrap admins are one person, by whatever door.
+ * it may approve, while they may (by the groups of the token that they approved with: Weir hears of no others), and never
+ * where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token has two, so
+ * give `approve` to one of them. The local owner and the bootstrap admins are one person, by whatever door.
  */
 import { WeirError } from "../error.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
-import { APPROVAL_RECORDS, type ApprovalRequest } from "./approval.js";
+import { APPROVAL_RECORDS, type ApprovalRequest, type WaitingRequest } from "./approval.js";
 import type { Caller } from "./caller.js";
 import { redacted } from "./requestSight.js";
 import type { Store } from "./store.js";
@@ -19,9 +20,10 @@ export class Approvals {
 
 	/**
 	 * What the caller may see: their own, those whose namespaces they may all read, and of those that they may approve in
-	 * one namespace what concerns it. Oldest first.
+	 * one namespace what concerns it. Oldest first, without contents; nothing for who has no right anywhere.
 	 */
 	list(caller: Caller, nowMs: number): readonly ApprovalRequest[] {
+		if (!this.acts.rights.maySome(caller, "read")) return [];
 		return this.acts.requests.all(nowMs).flatMap((request) => this.#seen(caller, request) ?? []);
 	}
 
@@ -30,11 +32,14 @@ export class Approvals {
 		return this.#found(caller, id, nowMs).seen;
 	}
 
-	/** The whole request, where the caller may add an approval to it. @throws WeirError as `approve` does for who may not. */
-	demandAnother(call: ActCall, id: string): ApprovalRequest {
-		const { request } = this.#found(call.caller, id, call.nowMs);
-		this.#demandOther(call, request);
-		this.#demandPending(request);
+	/**
+	 * The whole request, where the caller may add an approval to it.
+	 * @throws WeirError as `approve` does for who may not
+	 */
+	demandAnother(call: ActCall, id: string): WaitingRequest {
+		const { request: found } = this.#found(call.caller, id, call.nowMs);
+		this.#demandOther(call, found);
+		const request = this.#waiting(found);
 		if (request.approvals.some(({ by }) => this.acts.rights.isSamePerson(by, call.caller))) {
 			throw new WeirError("failed-precondition", `${call.caller.subject} has approved it already`);
 		}
@@ -44,8 +49,8 @@ export class Approvals {
 	/**
 	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
 	 * @returns the request as the caller may see it
-	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`, `failed-precondition` (twice, or it is
-	 * over), `conflict` where what it would change has changed: the request is void then.
+	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`, `failed-precondition`
+	 * (twice, or it is over), `conflict` where what it would change has changed: the request is void then.
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
@@ -62,11 +67,13 @@ export class Approvals {
 				const counting = approvals
 					.filter((one) => wanted.some(([namespace]) => inNamespace(namespace).includes(one)))
 					.map(({ by }) => by.subject);
-				const after: ApprovalRequest = enough
-					? { ...request, approvals, state: "done", endedAtMs: call.nowMs }
-					: { ...request, approvals };
-				this.acts.requests.put(after);
+				this.acts.requests.put({
+					...request,
+					approvals,
+					...(enough ? { state: "done", endedAtMs: call.nowMs } : {}),
+				});
 				if (enough) this.acts.carryOut(call, request, prepared, counting);
+				const after = this.acts.requests.get(id, call.nowMs) ?? request;
 				return this.#seen(call.caller, after) ?? redacted(after, this.acts.rights.mayRead(call.caller));
 			});
 		} catch (thrown) {
@@ -81,9 +88,9 @@ export class Approvals {
 
 	/** Ends it: by who may approve it, or by who asked. */
 	reject(call: ActCall, id: string, reason: string): ApprovalRequest {
-		const { request } = this.#found(call.caller, id, call.nowMs);
-		if (request.askedBy.subject !== call.caller.subject) this.#demandApprover(call, request, "reject");
-		this.#demandPending(request);
+		const { request: found } = this.#found(call.caller, id, call.nowMs);
+		if (found.askedBy.subject !== call.caller.subject) this.#demandApprover(call, found, "reject");
+		const request = this.#waiting(found);
 		this.acts.rights.demandTurn(call, "reject", request.effects);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
 		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
@@ -134,8 +141,9 @@ export class Approvals {
 		throw new WeirError("permission-denied", why);
 	}
 
-	#demandPending({ state, why }: ApprovalRequest): void {
-		if (state === "pending") return;
+	#waiting(request: ApprovalRequest): WaitingRequest {
+		const { state, why, act } = request;
+		if (state === "pending" && act !== null) return { ...request, act };
 		throw new WeirError("failed-precondition", `the request is over: ${state}${why === "" ? "" : `, ${why}`}`);
 	}
 

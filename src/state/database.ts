@@ -16,7 +16,7 @@ import type { Decision } from "../rollout/decision.js";
 import type { ProxyStatus, RefusingNode, Untold } from "../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
 import { requireOwnFolder } from "../socket.js";
-import type { ApprovalRequest } from "./approval.js";
+import type { RequestHead, WaitingRequest } from "./approval.js";
 import type { AuditRecord } from "./auditLog.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 import type { PolicyRecord } from "./policyHistory.js";
@@ -56,6 +56,12 @@ export interface ProxyReport {
 	readonly refusing?: readonly RefusingNode[];
 }
 
+/** A request with its content, as they were kept before heads were told apart. */
+export type WholeRequest = Omit<WaitingRequest, NewInRequest | MissingInOld> &
+	Partial<Pick<WaitingRequest, MissingInOld>>;
+type NewInRequest = "verb" | "effectCount" | "underPolicies" | "bytes";
+type MissingInOld = "needsIn" | "parts" | "governedBy";
+
 type Counter = "revision" | "acknowledged" | "auditDropped" | "auditRefusedDropped" | "untoldDropped";
 
 export interface StateDatabase {
@@ -78,7 +84,11 @@ export interface StateDatabase {
 	/** Changes of access rules, by the revision that they led to. */
 	readonly policies: Database<PolicyRecord, number>;
 	/** By id. */
-	readonly requests: Database<ApprovalRequest, string>;
+	readonly requestHeads: Database<RequestHead, string>;
+	/** JSON of those that wait, by id. */
+	readonly requestContents: Database<string, string>;
+	/** As an earlier Weir kept them; nothing is added. */
+	readonly requests: Database<WholeRequest, string>;
 	/** By sequence: acts, and refused attempts (auditLog.ts). */
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
@@ -146,6 +156,8 @@ export function openDatabase(directory: string): StateDatabase {
 		counters: part("counters"),
 		proxies: part("proxies"),
 		policies: part("policies"),
+		requestHeads: part("requestHeads"),
+		requestContents: root.openDB<string, string>({ name: "requestContents", encoding: "string" }),
 		requests: part("requests"),
 		audit: part("audit"),
 		auditRefused: part("auditRefused"),

@@ -5,7 +5,7 @@
  * The local owner of the UNIX socket and the bootstrap admins may do everything: the state file is theirs anyway, and
  * the first RoleBinding must come from somebody.
  */
-import type { Kind, OperatorVerb, Resource, ResourceSet } from "../resources/resource.js";
+import type { Kind, OperatorVerb, Resource, ResourceSet, RoleBinding } from "../resources/resource.js";
 import type { Caller } from "./caller.js";
 
 /** Namespace of what belongs to no one namespace. */
@@ -29,20 +29,16 @@ export class Permissions {
 
 	may(caller: Caller, { verb, namespace }: Need, { roleBindings }: Pick<ResourceSet, "roleBindings">): boolean {
 		if (this.isRoot(caller)) return true;
-		return roleBindings.some(({ spec }) => {
-			if (!spec.namespaces.some((one) => one === ALL_NAMESPACES || one === namespace)) return false;
-			if (!spec.subjects.some((subject) => isSubject(caller, subject))) return false;
-			return verb === "read" || spec.verbs.includes(verb) || spec.verbs.includes("admin");
-		});
+		return roleBindings.some(
+			(one) =>
+				one.spec.namespaces.some((bound) => bound === ALL_NAMESPACES || bound === namespace) &&
+				gives(one, caller, verb),
+		);
 	}
 
 	/** Whether a binding gives the verb in any namespace at all: who has none is turned away before anything is read. */
 	mayAnywhere(caller: Caller, verb: OperatorVerb, { roleBindings }: Pick<ResourceSet, "roleBindings">): boolean {
-		const namespaces = new Set(roleBindings.flatMap(({ spec }) => spec.namespaces));
-		return (
-			this.isRoot(caller) ||
-			[...namespaces].some((namespace) => this.may(caller, { verb, namespace }, { roleBindings }))
-		);
+		return this.isRoot(caller) || roleBindings.some((one) => gives(one, caller, verb));
 	}
 
 	/**
@@ -73,6 +69,12 @@ export class Permissions {
 	isRoot(caller: Caller): boolean {
 		return caller.how === "socket" || this.#admins.has(caller.subject);
 	}
+}
+
+/** In the namespaces that it names. */
+function gives({ spec }: RoleBinding, caller: Caller, verb: OperatorVerb): boolean {
+	if (!spec.subjects.some((subject) => isSubject(caller, subject))) return false;
+	return verb === "read" || spec.verbs.includes(verb) || spec.verbs.includes("admin");
 }
 
 const isGroup = (subject: string): boolean => subject.startsWith("group:");

@@ -9,7 +9,7 @@ import { gateHost, gateQuestion, gatesAt } from "../rollout/gate.js";
 import type { Webhook } from "../rollout/ports.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
-import { APPROVAL_RECORDS, type ApprovalRequest, fingerprint, isWish } from "./approval.js";
+import { APPROVAL_RECORDS, fingerprint, isWish, type WaitingRequest } from "./approval.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import type { Store } from "./store.js";
 
@@ -34,7 +34,7 @@ export class PromotionGates {
 	/** Before an approval that would be the last one; with the same errors, and the request goes on waiting. */
 	async beforeApproval(
 		call: ActCall,
-		{ act, askedBy, approvals, needs, state, effects }: ApprovalRequest,
+		{ act, askedBy, approvals, needs, state, effects }: WaitingRequest,
 	): Promise<void> {
 		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return;
 		if (approvals.length + 1 < needs) return;

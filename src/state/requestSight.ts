@@ -22,16 +22,20 @@ export function concerned(resource: Resource): readonly string[] {
 
 export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRequest {
 	const seen = request.parts.filter(({ namespaces }) => namespaces.length === 0 || namespaces.some(mayRead));
-	const hidden = request.effects.length - seen.length;
-	const rest = hidden === 0 ? [] : [`${hidden} more ${hidden === 1 ? "effect" : "effects"} in other namespaces`];
+	const hidden = request.effectCount - seen.length;
+	// Of a head alone they may be anywhere.
+	const where = request.effectCount > request.parts.length ? "" : " in other namespaces";
+	const rest = hidden === 0 ? [] : [`${hidden} more ${hidden === 1 ? "effect" : "effects"}${where}`];
+	const effects = [...seen.map(({ effect }) => effect), ...rest];
 	const keys = new Set(seen.flatMap(({ resource }) => (resource === null ? [] : [resource])));
 	return {
 		...request,
-		act: redactedAct(request.act, keys, mayRead),
+		act: request.act === null ? null : redactedAct(request.act, keys, mayRead),
 		namespaces: request.namespaces.filter(mayRead),
 		governedBy: request.governedBy.filter(mayRead),
 		needsIn: Object.fromEntries(Object.entries(request.needsIn).filter(([namespace]) => mayRead(namespace))),
-		effects: [...seen.map(({ effect }) => effect), ...rest],
+		effects,
+		effectCount: effects.length,
 		parts: seen,
 		basis: {},
 		// It may name what has changed.

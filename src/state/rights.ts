@@ -3,6 +3,7 @@
  * an error, and the attempt is recorded.
  */
 import { WeirError } from "../error.js";
+import type { OperatorVerb } from "../resources/resource.js";
 import type { ActBudget } from "./actBudget.js";
 import { type ActCall, record } from "./actRecord.js";
 import { demandApprovers } from "./approvers.js";
@@ -26,6 +27,11 @@ export class Rights {
 	mayRead(caller: Caller): MayRead {
 		const { resources } = this.store.current;
 		return (namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources);
+	}
+
+	/** Whether the subject has the verb in any namespace. */
+	maySome(caller: Caller, verb: OperatorVerb): boolean {
+		return this.permissions.mayAnywhere(caller, verb, this.store.current.resources);
 	}
 
 	mayApprove(caller: Caller, namespace: string): boolean {
@@ -92,7 +98,7 @@ export class Rights {
 	 * @throws WeirError `permission-denied`, recorded.
 	 */
 	demandSome(call: ActCall, verb: string, object: string): void {
-		if (this.permissions.mayAnywhere(call.caller, "apply", this.store.current.resources)) return;
+		if (this.maySome(call.caller, "apply")) return;
 		this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
 	}
 

@@ -76,14 +76,40 @@ export interface PendingAnswer {
 	readonly request: RequestAnswer;
 }
 
-/** GET /v1/approvals and /v1/approvals/ID: a request as people see it; `act` holds the exact content. */
-export interface RequestAnswer extends Omit<ApprovalRequest, "askedBy" | "approvals" | "basis" | "parts"> {
+/**
+ * GET /v1/approvals and /v1/approvals/ID: a request as people see it. `act` holds the exact content, by id while it waits;
+ * null = it is over, or this is the list, which names the first effects and says how many more there are.
+ */
+export interface RequestAnswer
+	extends Omit<
+		ApprovalRequest,
+		"askedBy" | "approvals" | "basis" | "parts" | "effectCount" | "underPolicies" | "bytes"
+	> {
 	readonly askedBy: string;
 	readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
 }
 
-export function requestAnswer({ askedBy, approvals, basis: _, parts: __, ...rest }: ApprovalRequest): RequestAnswer {
-	return { ...rest, askedBy: askedBy.subject, approvals: approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })) };
+export function requestAnswer(request: ApprovalRequest): RequestAnswer {
+	const { id, verb, act, namespaces, governedBy, effects, effectCount, revision, needs, needsIn, state, why } = request;
+	const more = effectCount - effects.length;
+	return {
+		id,
+		verb,
+		act,
+		askedBy: request.askedBy.subject,
+		askedAtMs: request.askedAtMs,
+		expiresAtMs: request.expiresAtMs,
+		namespaces,
+		governedBy,
+		effects: more > 0 ? [...effects, `${more} more ${more === 1 ? "effect" : "effects"}`] : effects,
+		revision,
+		needs,
+		needsIn,
+		approvals: request.approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })),
+		state,
+		why,
+		endedAtMs: request.endedAtMs,
+	};
 }
 
 /** GET /v1/policies/history: changes of access rules that can be rolled back, newest first. */

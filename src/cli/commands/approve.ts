@@ -53,6 +53,10 @@ function printRequest(request: RequestAnswer): void {
 }
 
 function printContent({ act }: RequestAnswer): void {
+	if (act === null) {
+		print("    it is over, and its content not kept");
+		return;
+	}
 	const files = act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
 	if (files !== null) for (const { name, text } of files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
 	else print(oneLine(JSON.stringify(act)));

@@ -1,0 +1,174 @@
+/** What requests for approval take: of the room, of the state file, and of whoever lists them. */
+import t from "tap";
+import type { AskedAct, Part, RequestHead } from "../../src/state/approval.js";
+import { demandRoom } from "../../src/state/approvalRoom.js";
+import { ApprovalShelf } from "../../src/state/approvalShelf.js";
+import { openDatabase, type StateDatabase } from "../../src/state/database.js";
+import { file, temporaryDirectory } from "./employment.js";
+import { metricText } from "./guarded.js";
+import { mutualApi, operator } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const now = { dryRun: false };
+const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
+const needs = { needs: 1, needsIn: { team: 1 }, expireMs: DAY_MS };
+const ann = { subject: "ann", groups: [], how: "mtls" } as const;
+const SOME: AskedAct = { verb: "apply", files: [{ name: "a.yaml", text: "x".repeat(3 * MIB) }] };
+const policy = (namespace: string) => `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: own, namespace: ${namespace}}
+spec: {verbs: [apply], namespaces: [${namespace}]}
+`;
+
+/** Asked by ann in a namespace. */
+function asked(namespace: string, act = SOME, effects = ["created Metric team/m"]) {
+	const parts = effects.map((effect): Part => ({ effect, resource: null, namespaces: [namespace] }));
+	const namespaces = [namespace];
+	return { act, askedBy: ann, namespaces, governedBy: namespaces, effects, parts, revision: 1, basis: { m: "absent" } };
+}
+
+function opened(t: { teardown(end: () => unknown): unknown }, directory = temporaryDirectory(t)): StateDatabase {
+	const database = openDatabase(directory);
+	t.teardown(() => database.close());
+	return database;
+}
+
+/** A file with a request that waits, one that was rejected and one whose time is over, as an earlier Weir kept them. */
+async function keptWhole(directory: string, nowMs: number): Promise<void> {
+	const database = openDatabase(directory);
+	const whole = {
+		...asked("team"),
+		askedAtMs: nowMs,
+		expiresAtMs: nowMs + DAY_MS,
+		needs: 2,
+		approvals: [],
+		state: "pending",
+		why: "",
+		endedAtMs: null,
+	} as const;
+	const { parts: _, governedBy: __, ...oldest } = whole;
+	database.requests.putSync("000000000000000a", { ...oldest, id: "000000000000000a" });
+	const ended = { state: "rejected", why: "no", endedAtMs: nowMs } as const;
+	database.requests.putSync("000000000000000b", { ...whole, ...ended, id: "000000000000000b" });
+	database.requests.putSync("000000000000000c", { ...whole, expiresAtMs: nowMs, id: "000000000000000c" });
+	await database.close();
+}
+
+t.test("what is over keeps its head alone; a list and one more request read no content", (t) => {
+	const database = opened(t);
+	const shelf = new ApprovalShelf(database);
+	const effects = Array.from({ length: 30 }, (_, n) => `created Metric team/m${n}`);
+	const first = shelf.ask(asked("team", SOME, effects), needs, 1);
+	t.match(shelf.get(first.id, 1), { act: SOME, effects, parts: asked("team", SOME, effects).parts });
+	const [listed] = shelf.all(1);
+	t.match(listed, { act: null, basis: {}, effects: effects.slice(0, 20), effectCount: 30, state: "pending" });
+	const headBytes = () => Buffer.byteLength(JSON.stringify([...database.requestHeads.getRange()]));
+	t.ok(headBytes() < 10_000, "of 3 MiB");
+	shelf.put({ ...first, state: "rejected", why: "no", endedAtMs: 2 });
+	t.match(shelf.get(first.id, 2), { act: null, state: "rejected", why: "no", effectCount: 30, bytes: 0 });
+	t.equal(database.requestContents.getCount(), 0);
+	const late = shelf.ask(asked("team"), { ...needs, expireMs: 60_000 }, 3);
+	t.match(shelf.get(late.id, 60_003), { act: null, state: "void", why: "its time is over" });
+	shelf.ask(asked("team"), needs, 60_004);
+	t.equal(database.requestContents.getCount(), 1, "that of who waits");
+	t.match(shelf.get(late.id, 4), { state: "void" }, "whatever the clock says later");
+	t.end();
+});
+
+t.test("of what is over a namespace keeps so many, and pushes out no other's", (t) => {
+	const shelf = new ApprovalShelf(opened(t));
+	const act: AskedAct = { verb: "abort", experiment: "team/e", arm: null, reason: "" };
+	const end = (namespaces: readonly string[], atMs: number) => {
+		const made = shelf.ask({ ...asked("team", act), governedBy: namespaces }, needs, atMs);
+		shelf.put({ ...made, state: "rejected", endedAtMs: atMs });
+		return made.id;
+	};
+	const [both, prod] = [end(["team", "prod"], 1), end(["prod"], 2)];
+	const ids = Array.from({ length: 150 }, (_, n) => end(["team"], 3 + n));
+	shelf.ask(asked("team", act), needs, 200);
+	const kept = new Set(shelf.all(200).map(({ id }) => id));
+	t.equal(kept.size, 103, "100, those of prod, and the one that waits");
+	for (const id of [both, prod, ...ids.slice(-100)]) t.ok(kept.has(id));
+	t.end();
+});
+
+t.test("bytes that wait: a subject takes a quarter, a namespace as much as it leaves", (t) => {
+	const one = (
+		subject: string,
+		namespace: string,
+		mib: number,
+	): Pick<RequestHead, "governedBy" | "bytes" | "askedBy"> => ({
+		askedBy: { ...ann, subject },
+		governedBy: [namespace],
+		bytes: mib * MIB,
+	});
+	const code = "resource-exhausted";
+	const own = Array.from({ length: 16 }, (_, n) => one("ann", `n${n}`, 4));
+	demandRoom(own.slice(1), one("ann", "more", 4));
+	t.throws(() => demandRoom(own, one("ann", "more", 4)), {
+		code,
+		message: "too many bytes of requests wait for approval",
+	});
+	demandRoom(own, one("bob", "more", 4));
+	// An act on an Experiment takes none.
+	demandRoom(own, one("ann", "more", 0));
+	const team = Array.from({ length: 32 }, (_, n) => one(`s${n}`, "team", 4));
+	demandRoom(team.slice(1), one("bob", "team", 4));
+	const message = /too many bytes of requests of namespace team wait for approval/;
+	t.throws(() => demandRoom(team, one("bob", "team", 4)), { code, message, hint: /weir requests/ });
+	const prod = Array.from({ length: 16 }, (_, n) => one(`p${n}`, "prod", 4));
+	demandRoom([...team, ...prod.slice(1)], one("bob", "prod", 4));
+	t.throws(() => demandRoom([...team, ...prod], one("bob", "prod", 4)), { code, message: /of namespace prod/ });
+	demandRoom([...team, ...prod], one("bob", "third", 4));
+	demandRoom([...team, ...team], one("bob", "*", 4));
+	t.end();
+});
+
+t.test("what an earlier Weir kept whole is taken over: what waits with its content, the rest without", async (t) => {
+	const directory = temporaryDirectory(t);
+	await keptWhole(directory, 1_000);
+	const database = openDatabase(directory);
+	const shelf = new ApprovalShelf(database);
+	t.equal(database.requests.getCount(), 0);
+	const [waits, rejected, late] = ["a", "b", "c"].map((last) => shelf.get(`000000000000000${last}`, 1_000));
+	t.match(waits, { act: SOME, basis: { m: "absent" }, governedBy: ["team"], needsIn: { team: 2 }, parts: [] });
+	t.ok(Number(waits?.bytes) > 3 * MIB, "it counts where another is asked for");
+	t.match(rejected, { act: null, state: "rejected", why: "no", effects: ["created Metric team/m"], bytes: 0 });
+	t.match(late, { act: null, state: "void" });
+	shelf.ask(asked("team"), needs, 1_001);
+	t.equal(database.requestContents.getCount(), 2);
+	await database.close();
+	t.match(new ApprovalShelf(opened(t, directory)).all(1_001), [{ id: /a$/ }, { id: /b$/ }, { id: /c$/ }, {}]);
+});
+
+t.test("over the API: the list tells no content, and nothing to who has no right; what is over has none", async (t) => {
+	const { owner, as, store } = await mutualApi(t);
+	const rules = [
+		binding("ann", "apply", ["ann"], "[team]"),
+		binding("carl", "approve", ["carl"], "['*']"),
+		policy("team"),
+	];
+	await owner.apply(file(rules.join("---\n")), now);
+	const [ann, carl, eve] = [await as("ann"), await as("carl"), await as("eve")];
+	const pad = `# ${"x".repeat(3_900_000)}\n`;
+	const ask = async (name: string, text = pad) => {
+		const made = await ann.apply(file(metricText(name, "team") + text), now);
+		if (made.outcome !== "pending") throw new Error(made.outcome);
+		return made.request.id;
+	};
+	const first = await ask("m0", "");
+	t.match(await carl.requests(), [{ id: first, verb: "apply", act: null, effects: ["created Metric team/m0"] }]);
+	t.match(await carl.request(first), { act: { files: [{ text: metricText("m0", "team") }] } });
+	t.match(await carl.approve(first), { state: "done", act: null });
+	t.match(await ann.request(first), { state: "done", act: null, effects: ["created Metric team/m0"] });
+	for (let n = 1; n <= 17; n++) await ask(`m${n}`);
+	await t.rejects(ask("more"), { code: "resource-exhausted", message: "too many bytes of requests wait for approval" });
+	for (const { id, state } of await ann.requests()) if (state === "pending") await ann.reject(id);
+	t.equal(store.database.requestContents.getCount(), 0);
+	t.match(await ask("more"), /^/, "there is room again");
+	t.same(await eve.requests(), []);
+	await owner.delete("RoleBinding", "ann", now);
+	t.same(await ann.requests(), [], "what was theirs too, in the list");
+	t.match(await ann.request(first), { askedBy: operator("ann") });
+});
