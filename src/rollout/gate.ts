@@ -2,7 +2,8 @@
  * Gates: webhooks that are asked before what Weir would do by itself, or told after it. Pure: which gate a decision
  * must pass, what it is sent, and what a no makes of the decision. A person's promotion asks the gates before-promotion
  * too (state/promotionGates.ts), its other acts ask none (an ApprovalPolicy is the check on persons), and a rollback never
- * waits for one. The first step begins with the declaration, which a person applied.
+ * waits for one. The first step begins with the declaration, which a person applied, and asks none: whom it may move without a
+ * promotion's right or an override says state/majorityStarted.ts.
  */
 import type { FindingLook } from "../analysis/finding.js";
 import type { Gate } from "../resources/resource.js";

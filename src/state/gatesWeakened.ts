@@ -31,17 +31,7 @@ export function gatesWeakened(
 	started: readonly Experiment[],
 ): readonly GatesWeakened[] {
 	const live = running(status);
-	const startedAtMs = (one: Experiment): number => status.experiments[qualifiedName(one.metadata)]?.startedAtMs ?? 0;
-	const takenOver = (one: Experiment, gate: Gate): boolean =>
-		resources.experiments.some(
-			(later) => serviceOf(later) === serviceOf(one) && startedAtMs(later) > startedAtMs(one) && has(later, gate),
-		);
-	const held = (one: Experiment): readonly Gate[] => {
-		const name = qualifiedName(one.metadata);
-		if (live.has(name)) return one.spec.rollout.gates;
-		if (status.experiments[name]?.phase !== "Aborted") return [];
-		return one.spec.rollout.gates.filter((gate) => !takenOver(one, gate));
-	};
+	const held = heldGates({ resources, status });
 	const taken = changed.flatMap(({ before, after }): GatesWeakened[] => {
 		if (before.kind !== "Experiment") return [];
 		const name = qualifiedName(before.metadata);
@@ -66,7 +56,26 @@ export function gatesWeakened(
 	return [...taken, ...evaded];
 }
 
-function has({ spec }: Experiment, { at, url }: Gate): boolean {
+/** The gates that an Experiment holds over its Service, as above. */
+export function heldGates({
+	resources,
+	status,
+}: Pick<State, "resources" | "status">): (one: Experiment) => readonly Gate[] {
+	const live = running(status);
+	const startedAtMs = (one: Experiment): number => status.experiments[qualifiedName(one.metadata)]?.startedAtMs ?? 0;
+	const takenOver = (one: Experiment, gate: Gate): boolean =>
+		resources.experiments.some(
+			(later) => serviceOf(later) === serviceOf(one) && startedAtMs(later) > startedAtMs(one) && has(later, gate),
+		);
+	return (one) => {
+		const name = qualifiedName(one.metadata);
+		if (live.has(name)) return one.spec.rollout.gates;
+		if (status.experiments[name]?.phase !== "Aborted") return [];
+		return one.spec.rollout.gates.filter((gate) => !takenOver(one, gate));
+	};
+}
+
+export function has({ spec }: Experiment, { at, url }: Gate): boolean {
 	return spec.rollout.gates.some((gate) => gate.at === at && gate.url === url);
 }
 

@@ -22,6 +22,7 @@ import {
 import { changedFields } from "./changedFields.js";
 import { gatesWeakened } from "./gatesWeakened.js";
 import { hostsTaken } from "./hostsTaken.js";
+import { majoritiesStarted } from "./majorityStarted.js";
 import { ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
@@ -85,11 +86,18 @@ export function planWish(
 	}));
 	const created = judged.filter((one) => !stored.has(keyOf(one)));
 	const moves = [...changed, ...created.map((after) => ({ before: null, after }))];
-	const promotions = promotionsIn({ resources, status }, moves);
+	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
+	const majorities = majoritiesStarted({ resources, status }, started);
+	const promotions = [
+		...promotionsIn({ resources, status }, moves),
+		...majorities.filter(({ passesGates }) => !passesGates),
+	];
 	const taken = hostsTaken(resources, moves);
 	const eased = promotionsEased({ resources, status }, changed);
-	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
-	const weakened = gatesWeakened({ resources, status }, changed, started);
+	const weakened = [
+		...majorities.filter(({ passesGates }) => passesGates),
+		...gatesWeakened({ resources, status }, changed, started),
+	];
 	const touched = [...judged, ...before];
 	const further: readonly Need[] = [
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),

@@ -1,0 +1,141 @@
+/** An Experiment that moves most people by its start alone is a promotion's: its right, its approvals, and the gates' override. */
+import t from "tap";
+import { experiment, file, METRIC, SERVICE } from "./employment.js";
+import { mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const now = { dryRun: false };
+const TWO =
+	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
+const STEPS = "steps: [2%, 10%, 50%, 100%]";
+const GATES =
+	', gates: [{at: before-step, url: "https://ci.example/step"}, {at: before-promotion, url: "https://ci.example/end"}]}';
+
+/** @param weight of the challenger, against 1 */
+const trial = (name: string, weight: number, steps: string, slot = "[0%, 100%]"): string =>
+	experiment(name, slot)
+		.replace("variant: v2, weight: 1", `variant: v2, weight: ${weight}`)
+		.replace(STEPS, `steps: ${steps}`)
+		.replace("minUnits: 500", "minUnits: 1");
+const gated = (...trialOf: Parameters<typeof trial>): string =>
+	trial(...trialOf).replace("alpha: 0.05}", `alpha: 0.05${GATES}`);
+
+async function scene(t: Parameters<typeof mutualApi>[0], ...documents: readonly string[]) {
+	const made = await mutualApi(t);
+	const people = [
+		binding("ada", "apply, abort", ["ada"], "[default]"),
+		binding("gina", "apply, promote, abort", ["gina"], "[default]"),
+		binding("carol", "approve", ["carol"], "[default]"),
+		binding("root", "admin", ["root"], "[default]"),
+	];
+	const applied = await made.owner.apply(file([SERVICE, METRIC, ...people, ...documents].join("---\n")), now);
+	if (applied.outcome !== "applied") throw new Error(JSON.stringify(applied));
+	const [ada, gina, carol, root] = [
+		await made.as("ada"),
+		await made.as("gina"),
+		await made.as("carol"),
+		await made.as("root"),
+	];
+	return { ...made, ada, gina, carol, root };
+}
+const denied = (verb: string, share: string, more = "") => ({
+	code: "permission-denied",
+	message: new RegExp(
+		`${verb} in namespace default, which it takes where a declaration moves up to ${share} of the people of Service employment away from Variant v1${more}$`,
+	),
+});
+
+t.test("where a policy covers promotions it takes that right, and waits", async (t) => {
+	const { owner, ada, gina, carol, store } = await scene(t);
+	const sneaky = file(trial("sneaky", 100_000, "[100%]"));
+	t.match(await ada.apply(sneaky, { dryRun: true }), { outcome: "applied" }, "where none does, nobody has to be asked");
+	await owner.apply(file(TWO), now);
+	await t.rejects(ada.apply(sneaky, now), denied("promote", "99\\.9991%"));
+	await t.rejects(ada.apply(sneaky, { dryRun: true }), denied("promote", "99\\.9991%"));
+	await t.rejects(
+		ada.apply(file(trial("ladder", 2, "[1%, 50%, 80%]")), now),
+		denied("promote", "53\\.3333%"),
+		"by its steps",
+	);
+	const asked = await gina.apply(sneaky, now);
+	t.match(asked, {
+		outcome: "pending",
+		request: {
+			needs: 1,
+			effects: [
+				"created Experiment sneaky",
+				"moves up to 99.9991% of the people of Service employment away from Variant v1",
+			],
+		},
+	});
+	t.equal(store.current.resources.experiments.length, 0);
+	if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
+	t.match(store.current.status.experiments, { sneaky: { phase: "Running", allocationPpm: 1_000_000 } });
+});
+
+t.test("an ordinary one waits for nobody, and none becomes more by apply alone", async (t) => {
+	const { owner, ada } = await scene(t, TWO);
+	t.match(await ada.apply(file(trial("even", 1, "[2%, 100%]")), now), { outcome: "applied" }, "a half is not more");
+	t.match(await ada.apply(file(trial("even", 9, "[2%, 100%]")), now), {
+		outcome: "refused",
+		problems: [{ message: /weights would change/ }],
+	});
+	await owner.act("even", "abort");
+	t.match(await ada.apply(file(trial("few", 99, "[2%, 50%]", "[0%, 40%]")), now), { outcome: "applied" });
+	await t.rejects(
+		ada.apply(file(trial("few", 99, "[2%, 100%]", "[0%, 40%]")), now),
+		/makes a promotion .* easier: steps/,
+	);
+	t.match(await ada.apply(file(trial("more", 1, "[50%]", "[40%, 90%]")), now), { outcome: "applied" });
+	const rest = file(trial("rest", 100_000, "[100%]", "[90%, 100%]"));
+	t.match(await ada.apply(rest, { dryRun: true }), { outcome: "applied" }, "about 20 + 12.5 + 10 of 100");
+	const all = [trial("rest", 100_000, "[100%]", "[90%, 95%]"), trial("last", 100_000, "[100%]", "[95%, 100%]")];
+	t.match(await ada.apply(file(all.join("---\n")), now), { outcome: "applied" });
+	await owner.act("few", "abort");
+	await t.rejects(
+		ada.apply(file(trial("again", 99, "[80%]", "[0%, 40%]")), now),
+		denied("promote", "54\\.1799%"),
+		"with those that run",
+	);
+});
+
+t.test("nor by several at once, or by one after another", async (t) => {
+	const { ada } = await scene(t, TWO);
+	const [low, high] = [trial("low", 100_000, "[100%]", "[0%, 50%]"), trial("high", 100_000, "[100%]", "[50%, 100%]")];
+	await t.rejects(ada.apply(file(`${low}---\n${high}`), now), denied("promote", "99\\.9991%"));
+	t.match(await ada.apply(file(low), now), { outcome: "applied" });
+	await t.rejects(ada.apply(file(high), now), denied("promote", "99\\.9991%"));
+});
+
+t.test("past gates it takes what an override takes, for none is asked before a first step", async (t) => {
+	const { owner, gina, root, store } = await scene(t, gated("first", 9, "[1%, 100%]"));
+	t.match(await gina.apply(file(gated("beside", 1, "[1%]", "[0%, 100%]")), { dryRun: true }), { outcome: "refused" });
+	await gina.act("first", "abort");
+	const next = file(gated("next", 9, "[100%]"));
+	const past = denied("admin", "90%", " before a gate is asked");
+	await t.rejects(gina.apply(next, now), past);
+	await t.rejects(gina.apply(next, { dryRun: true }), past);
+	t.match(await gina.apply(file(gated("asked", 9, "[1%, 100%]")), now), { outcome: "applied" }, "its later steps ask");
+	await gina.act("asked", "abort");
+	t.match(await root.apply(next, now), { outcome: "applied" }, "an admin may");
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		objects: ["created Experiment next", /^moves up to 90% of .* before a gate is asked$/],
+	});
+	await owner.act("next", "abort");
+	t.match(
+		await gina.apply(file(gated("even", 1, "[100%]")), now),
+		{ outcome: "applied" },
+		"even arms are no promotion",
+	);
+});
+
+t.test("gates before-promotion alone are asked of no step, so that all steps count", async (t) => {
+	const late = (...of: Parameters<typeof trial>): string => gated(...of).replace(/\{at: before-step.*?\}, /, "");
+	const { gina } = await scene(t, late("first", 1, "[1%, 100%]"));
+	await gina.act("first", "abort");
+	await t.rejects(
+		gina.apply(file(late("next", 9, "[1%, 100%]")), now),
+		denied("admin", "90%", " before a gate is asked"),
+	);
+	t.match(await gina.apply(file(late("next", 9, "[1%, 50%]")), now), { outcome: "applied" });
+});
