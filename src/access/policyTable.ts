@@ -57,7 +57,7 @@ const RESOLVED = /^[^?]*(?:\/\/|\/(?:\.|%2e){1,2}(?:[/?]|$))/i;
 
 /** Never throws. With problems, nothing of the table may be believed. */
 export function readPolicyTests(file: { readonly name: string; readonly text: string }): PolicyTests {
-	const yaml = readYaml(file);
+	const yaml = readYaml(file, "write tests: with a list of {name, request, expect}");
 	const problems: Problem[] = [...yaml.problems];
 	const tests = yaml.documents.flatMap((document) => new Reader(document, problems).tests());
 	return { tests, problems: problems.slice(0, PROBLEMS_MAX) };

@@ -13,6 +13,10 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 	policy
 		.command("test")
 		.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
+		.addHelpText(
+			"after",
+			"\nA case's token is taken as verified, whatever its exp, nbf or aud says; token: invalid is one that does not hold.",
+		)
 		.addOption(files())
 		.addOption(
 			new Option("-t, --table <file>", "table of cases; repeatable")

@@ -39,8 +39,13 @@ const PLAIN_NUMBER = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
 const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
-/** Reads all documents of a file; empty documents between `---` lines are skipped. */
-export function readYaml(file: { readonly name: string; readonly text: string }): YamlFile {
+const FIRST_RESOURCE = "write at least one resource with apiVersion, kind, metadata and spec";
+
+/**
+ * Reads all documents of a file; empty documents between `---` lines are skipped.
+ * @param empty what to write where there is none
+ */
+export function readYaml(file: { readonly name: string; readonly text: string }, empty = FIRST_RESOURCE): YamlFile {
 	const start: Position = { file: file.name, line: 1, column: 1 };
 	const refuse = (message: string, hint: string, position = start): YamlFile => ({
 		documents: [],
@@ -63,7 +68,7 @@ export function readYaml(file: { readonly name: string; readonly text: string })
 	try {
 		// Keys are compared by the reader below: the package compares each with each, which is quadratic.
 		const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
-		return readDocuments(file.name, Array.isArray(parsed) ? parsed : [], lines, start);
+		return readDocuments(file.name, Array.isArray(parsed) ? parsed : [], lines, start, empty);
 	} catch (thrown) {
 		// The package parses by recursion: brackets nested by the thousand exhaust the stack.
 		const why = thrown instanceof RangeError ? "the document is nested too deeply" : "the text cannot be read as YAML";
@@ -76,6 +81,7 @@ function readDocuments(
 	parsed: readonly Document.Parsed[],
 	lines: LineCounter,
 	start: Position,
+	empty: string,
 ): YamlFile {
 	const documents: YamlDocument[] = [];
 	const problems: Problem[] = [];
@@ -120,8 +126,7 @@ function readDocuments(
 		documents.push({ value, places: reader.places, faulty, reported: reader.reported });
 	}
 	if (count === 0 && problems.length === 0) {
-		const hint = "write at least one resource with apiVersion, kind, metadata and spec";
-		problems.push({ position: start, message: "the file holds no resource", hint });
+		problems.push({ position: start, message: "the file holds nothing", hint: empty });
 	}
 	return { documents, problems };
 }

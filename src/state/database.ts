@@ -94,7 +94,10 @@ export interface StateDatabase {
 	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollbacks that gates are still to be told of, by Experiment, decision and gate. */
 	readonly outbox: Database<Untold, [string, number, number]>;
-	/** Runs `change` as one durable transaction; a throw inside it leaves nothing behind. */
+	/**
+	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
+	 * @throws WeirError `unavailable`: the disk does not take it
+	 */
 	transaction<T>(change: () => T): T;
 	close(): Promise<void>;
 }
@@ -162,12 +165,27 @@ export function openDatabase(directory: string): StateDatabase {
 		audit: part("audit"),
 		auditRefused: part("auditRefused"),
 		outbox: part("outbox"),
-		transaction: (change) => root.transactionSync(change),
+		transaction: (change) => written(() => root.transactionSync(change)),
 		close: async () => {
 			root.transactionSync(() => owners.removeSync("owner"));
 			await root.close();
 		},
 	};
+}
+
+/** lmdb's own errors are those of the disk: they have a number for a code, and have left nothing behind. */
+function written<T>(transaction: () => T): T {
+	try {
+		return transaction();
+	} catch (error) {
+		if (typeof (error as { readonly code?: unknown } | null)?.code !== "number") throw error;
+		throw new WeirError(
+			"unavailable",
+			`the state file cannot be written, so nothing is changed: ${(error as Error).message}`,
+			"check that its disk has room",
+			{ cause: error },
+		);
+	}
 }
 
 /**

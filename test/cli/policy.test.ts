@@ -173,6 +173,7 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 			/path does not begin[\s\S]*time is no RFC 3339|time is no RFC 3339[\s\S]*path does not begin/,
 		],
 		["tests: []\n", /tests is no list of cases/],
+		["", /t\.yaml:1:1: the file holds nothing; write tests: with a list/],
 		["tests:\n  - name: a\n    request: {service: shop}\n    expect: allow\n    expect: deny\n", /written twice/],
 	];
 	const named = (request: string, expect = "deny"): string =>

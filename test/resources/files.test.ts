@@ -13,12 +13,12 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 	[
 		"empty file",
 		"",
-		["w.yaml:1:1: the file holds no resource; write at least one resource with apiVersion, kind, metadata and spec"],
+		["w.yaml:1:1: the file holds nothing; write at least one resource with apiVersion, kind, metadata and spec"],
 	],
 	[
 		"only comments",
 		"# nothing\n---\n",
-		["w.yaml:1:1: the file holds no resource; write at least one resource with apiVersion, kind, metadata and spec"],
+		["w.yaml:1:1: the file holds nothing; write at least one resource with apiVersion, kind, metadata and spec"],
 	],
 	[
 		"a list",
