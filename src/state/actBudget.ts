@@ -1,6 +1,6 @@
 /**
- * How many acts a subject has left: a token bucket each, so that nobody pushes others' acts out of the audit log in a day.
- * In memory only: a restart of control fills all of them.
+ * How many acts a subject has left: a token bucket each, so that nobody pushes others' acts out of the audit log in a
+ * day. In memory only: a restart of control fills all of them.
  */
 import { ACTING_SUBJECTS_MAX, ACTS_AT_ONCE_MAX, ACTS_PER_HOUR_MAX } from "../limits.js";
 import { TokenBucket } from "../tokenBucket.js";
@@ -30,6 +30,11 @@ export class ActBudget {
 		const waitMs = this.waitMs(subject, acts);
 		if (waitMs === 0) this.#bucketOf(subject).take(acts);
 		return waitMs;
+	}
+
+	/** Takes acts that cannot wait, also where none is left: the next ones wait for longer. */
+	owe(subject: string, acts: number): void {
+		this.#bucketOf(subject).take(acts);
 	}
 
 	#bucketOf(subject: string): TokenBucket {

@@ -296,7 +296,7 @@ export class Acts {
 		const { act, governedBy, effects, parts, basis } = planned;
 		if (act.verb === "pause") throw new WeirError("internal", "a pause waits for nobody");
 		const { revision } = this.store.current;
-		this.rights.demandTurn(call, act.verb, objects);
+		if (act.verb !== "abort") this.rights.demandTurn(call, act.verb, objects);
 		const request = this.store.atomically(() => {
 			const what = { act, askedBy: call.caller, namespaces: namespacesIn(planned), governedBy };
 			const asked = { ...what, effects, parts, revision, basis };
@@ -313,6 +313,8 @@ export class Acts {
 			);
 			return made;
 		});
+		// To stop an Experiment may be urgent. It is bounded by what one subject lets wait, and an end of that takes a turn.
+		if (act.verb === "abort") this.rights.oweTurn(call);
 		return { outcome: "pending", request };
 	}
 }

@@ -1,6 +1,6 @@
 /**
- * Who may act, and how often: judged by the RoleBindings and by what a subject has left. Who may not is turned away with
- * an error, and the attempt is recorded.
+ * Who may act, and how often: judged by the RoleBindings and by what a subject has left. Who may not is turned away
+ * with an error, and the attempt is recorded.
  */
 import { WeirError } from "../error.js";
 import type { OperatorVerb } from "../resources/resource.js";
@@ -69,7 +69,15 @@ export class Rights {
 		if (caller.how !== "socket") this.#mustNotWait(call, verb, objects, this.budget.take(caller.subject, records));
 	}
 
-	/** The same for what others are to be asked about first: nothing is taken yet. @throws WeirError as `demandTurn` does */
+	/** For what leaves a record and may be urgent: it never waits, and what follows does. */
+	oweTurn({ caller }: ActCall): void {
+		if (caller.how !== "socket") this.budget.owe(caller.subject, 1);
+	}
+
+	/**
+	 * For what others are to be asked about first: nothing is taken yet.
+	 * @throws WeirError as `demandTurn` does
+	 */
 	demandTurnLeft(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
 		const { caller } = call;
 		if (caller.how !== "socket") this.#mustNotWait(call, verb, objects, this.budget.waitMs(caller.subject, records));

@@ -34,6 +34,8 @@ t.test("acts of a subject are bounded: so many at once, then by the hour", async
 	nowMs += 100 * 3_600_000;
 	t.equal(budget.take("dave", 10), 0, "who has all of it again is not counted");
 	t.equal(budget.take("erin", 10), 0);
+	budget.owe("erin", 2);
+	t.equal(budget.waitMs("erin", 1), 1_800_000, "what cannot wait is owed");
 });
 
 t.test("beyond it an act waits, which is recorded once a minute as refused; the owner's do not", async (t) => {
@@ -103,6 +105,22 @@ t.test("who has done too much may still stop an Experiment", async (t) => {
 	await t.rejects(ada.act("boosted", "resume"), { code: "resource-exhausted" });
 	await ada.act("boosted", "abort");
 	t.equal(store.current.status.experiments.boosted?.phase, "Aborted");
+});
+
+t.test("an abort that waits for approval is asked for too, and what follows waits for longer", async (t) => {
+	const actBudget = new ActBudget(2, 60, 10, () => 0);
+	const { owner, as } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
+	await owner.apply(file([ALL, BOB].join("---\n")), { dryRun: false });
+	await owner.apply(file(POLICY.replace("[apply]", "[apply, promote, abort]")), { dryRun: false });
+	const ada = await as("ada");
+	await ada.act("boosted", "promote");
+	await ada.act("boosted", "promote");
+	await t.rejects(ada.act("boosted", "promote"), { code: "resource-exhausted", hint: /ask again in 60 s/ });
+	const asked = await ada.act("boosted", "abort");
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	await t.rejects(ada.reject(asked.request.id), { code: "resource-exhausted", hint: /ask again in 120 s/ });
+	t.match(await (await as("bob")).approve(asked.request.id), { state: "done" });
+	t.match((await ada.status()).experiments, [{ status: { phase: "Aborted" } }]);
 });
 
 t.test("what cannot be done costs nothing, and where none is left no gate is asked", async (t) => {
