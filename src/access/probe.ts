@@ -76,7 +76,8 @@ export type ProbeAlarm =
 			readonly status: number | null;
 	  }
 	| UnjudgedAlarm
-	| RefusedConnections;
+	| RefusedConnections
+	| DroppedEntries;
 
 /** A Gateway closed connections of clients at once: it held as many as it may, or its Envoy did. */
 export interface RefusedConnections {
@@ -84,6 +85,14 @@ export interface RefusedConnections {
 	readonly gateway: string;
 	/** Since the reading before. */
 	readonly refused: number;
+}
+
+/** The Envoy of a Gateway could not hand over all access-log entries, and dropped some: of whichever Gateway of its. */
+export interface DroppedEntries {
+	readonly alarm: "entries-dropped";
+	readonly gateway: string;
+	/** Since the reading before. */
+	readonly dropped: number;
 }
 
 /** Requests of protected Services were served, and none was judged. */
@@ -230,7 +239,7 @@ function movedOf(
 }
 
 /** How far a counter has moved between two readings. */
-function movedBy(name: string, before: Counters, after: Counters): number {
+export function movedBy(name: string, before: Counters, after: Counters): number {
 	const [from, to] = [before.get(name) ?? 0, after.get(name) ?? 0];
 	return to >= from ? to - from : to;
 }
@@ -253,6 +262,19 @@ export function refusedConnections(before: Counters, after: Counters): readonly 
 		}
 	}
 	return [...refused].map(([gateway, count]) => ({ alarm: "connections-refused", gateway, refused: count }));
+}
+
+/** Entries for ingest that Envoy had no room for: what its stream does not take is kept up to some 16 MiB, then dropped. */
+export const DROPPED_COUNTER = "access_logs.grpc_access_log.logs_dropped";
+
+/** Gateways whose Envoy dropped access-log entries between two readings of its counters. */
+export function droppedEntries(before: Counters, after: Counters): readonly DroppedEntries[] {
+	const dropped = movedBy(DROPPED_COUNTER, before, after);
+	if (dropped === 0) return [];
+	const gateways = new Set(
+		[...after.keys()].flatMap((name) => REFUSED.flatMap((counter) => counter.exec(name)?.[1] ?? [])),
+	);
+	return [...gateways].map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
 }
 
 /** Requests of that Gateway that have not ended. */
@@ -279,4 +301,4 @@ function verdictCounters(gateway: string, judgedBy: "envoy" | "sidecar"): readon
 
 /** All counters that these functions read, as a regular expression for Envoy's `/stats?filter=`. */
 export const COUNTERS_FILTER =
-	"^(listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_(total|retry)|http\\.gateway\\..+\\.(downstream_rq_active|rq_total|rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";
+	"^(access_logs\\.grpc_access_log\\.logs_dropped|listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_(total|retry)|http\\.gateway\\..+\\.(downstream_rq_active|rq_total|rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";

@@ -65,6 +65,8 @@ export interface Ingest {
 	readonly accessLogPort: number | null;
 	/** In process, for tests and for a single process; others use client.ts. */
 	readonly evidence: EvidenceSource;
+	/** Envoy has dropped so many access-log entries since then. */
+	undelivered(entries: number, sinceMs: number): void;
 	/** Prunes and refreshes gauges now; it also happens by itself. */
 	maintain(): Promise<void>;
 	close(): Promise<void>;
@@ -217,6 +219,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			outcomesPort: remote?.port ?? null,
 			accessLogPort: accessLog?.port ?? null,
 			evidence,
+			undelivered: (entries, sinceMs) => intake.undelivered(entries, sinceMs),
 			maintain,
 			close,
 		};

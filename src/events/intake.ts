@@ -1,7 +1,7 @@
 /**
  * From decoded access-log entries to committed rows: a bounded queue, one transaction per batch, first exposures
  * and conflicts by set operations on the batch. The access log is never acknowledged to Envoy, so what does not
- * fit is dropped; each loss is counted and kept with its time, and evidence says so.
+ * fit is dropped, here or by Envoy, which counts it; each loss is counted and kept with its time, and evidence says so.
  */
 import { parseRouteName } from "../compiler/plan.js";
 import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, UNIT_CACHE_MAX } from "../limits.js";
@@ -11,7 +11,7 @@ import { type RouteOfEntry, readEntry } from "./entryReader.js";
 import { Generations } from "./generations.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
-import { type Learnt, type Loss, RequestCommit } from "./requestCommit.js";
+import { type Learnt, LOSSES, type Loss, RequestCommit } from "./requestCommit.js";
 import {
 	type Exposure,
 	type Forced,
@@ -52,7 +52,9 @@ export class Intake {
 	readonly #held = new Map<string, Held[]>();
 	/** Queued, held and in a running commit. */
 	#waiting = 0;
-	readonly #losses: Record<Loss, number> = { unreadable: 0, dropped: 0 };
+	readonly #losses: Record<Loss, number> = { unreadable: 0, dropped: 0, undelivered: 0 };
+	/** When the first of those began that are not stored yet; null = there are none. */
+	#undeliveredSinceMs: number | null = null;
 	readonly #routes = new Generations<string, RouteOfEntry | "foreign">(10_000);
 	/** Arms of units known to be stored, per experiment: their later starts need no look into the store. */
 	readonly #exposed = new Map<string, Generations<bigint, string>>();
@@ -136,6 +138,12 @@ export class Intake {
 		this.#lose("unreadable");
 	}
 
+	/** Envoy dropped them; of when, nothing is known but that it was after `sinceMs`. */
+	undelivered(entries: number, sinceMs: number): void {
+		this.#undeliveredSinceMs ??= sinceMs;
+		this.#lose("undelivered", entries);
+	}
+
 	/** Resolves when all that was readable at the call is committed. Rejects where the store refuses. */
 	async flush(): Promise<void> {
 		if (this.#timer !== null) clearTimeout(this.#timer);
@@ -143,7 +151,8 @@ export class Intake {
 		if (this.#committing !== null) await this.#committing;
 		if (this.#committing !== null) return this.#committing;
 		for (const exposure of this.#settled()) this.#exposures.push(exposure);
-		const queued = this.#rows.length + this.#exposures.length + this.#losses.dropped + this.#losses.unreadable;
+		const lost = Object.values(this.#losses).reduce((sum, entries) => sum + entries);
+		const queued = this.#rows.length + this.#exposures.length + lost;
 		if (queued === 0) {
 			this.#scheduleWaiting();
 			return;
@@ -292,16 +301,22 @@ export class Intake {
 			const [exposures, forced, refused] = [this.#exposures, this.#forced, this.#refused];
 			[this.#exposures, this.#forced, this.#refused] = [[], [], []];
 			const losses = { ...this.#losses };
+			const undeliveredSinceMs = this.#undeliveredSinceMs;
+			this.#undeliveredSinceMs = null;
 			let learnt: Learnt;
 			try {
 				learnt = await store.entries.transaction((transaction) =>
-					this.#commit.write(transaction, { rows, exposures, forced, refused, losses, nowMs: this.options.clock() }),
+					this.#commit.write(transaction, {
+						...{ rows, exposures, forced, refused, losses, undeliveredSinceMs },
+						nowMs: this.options.clock(),
+					}),
 				);
 			} catch (thrown) {
 				this.#rows = rows.concat(this.#rows);
 				this.#exposures = exposures.concat(this.#exposures);
 				this.#forced = forced.concat(this.#forced);
 				this.#refused = refused.concat(this.#refused);
+				this.#undeliveredSinceMs = undeliveredSinceMs ?? this.#undeliveredSinceMs;
 				this.#commit.forget();
 				this.#failed = true;
 				log.error("access-log entries could not be committed", { error: String(thrown) });
@@ -310,8 +325,7 @@ export class Intake {
 			this.#waiting -= rows.length;
 			this.#dropping = false;
 			this.#failed = false;
-			this.#losses.dropped -= losses.dropped;
-			this.#losses.unreadable -= losses.unreadable;
+			for (const loss of LOSSES) this.#losses[loss] -= losses[loss];
 			for (const exposure of exposures) this.#remember(exposure);
 			this.#report(rows.length, learnt);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);

@@ -24,7 +24,7 @@ export interface Log {
 export const COUNTERS = {
 	entries: {
 		name: "weir_ingest_access_log_entries_total",
-		help: "Access-log entries by what became of them: stored, ignored, foreign (not a Weir route), unreadable, dropped.",
+		help: "Access-log entries by what became of them: stored, ignored, foreign (not a Weir route), unreadable, dropped, undelivered (dropped by Envoy).",
 	},
 	exposures: { name: "weir_ingest_exposures_total", help: "Units exposed for the first time, by experiment and arm." },
 	conflicts: {

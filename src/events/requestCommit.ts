@@ -1,11 +1,12 @@
 /** One batch of requests and exposures into the store: set operations that find first exposures and conflicts. */
-import { SEGMENT_VALUES_MAX } from "../limits.js";
+import { DROPPED_BACKLOG_MS, SEGMENT_VALUES_MAX, UNDER_WAY_MS } from "../limits.js";
 import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
 import { putExposure, putRow } from "./rowAppend.js";
 import type { Row, Transaction } from "./store.js";
 
-/** Why an entry could not be kept. */
-export type Loss = "unreadable" | "dropped";
+/** Why an entry could not be kept; `undelivered`: Envoy dropped it. */
+export const LOSSES = ["dropped", "unreadable", "undelivered"] as const;
+export type Loss = (typeof LOSSES)[number];
 
 export interface Batch {
 	readonly rows: readonly RequestRow[];
@@ -15,6 +16,8 @@ export interface Batch {
 	readonly refused: readonly RequestKey[];
 	/** Since the last commit. */
 	readonly losses: Readonly<Record<Loss, number>>;
+	/** After which Envoy dropped entries; null = it did not. */
+	readonly undeliveredSinceMs: number | null;
 	readonly nowMs: number;
 }
 
@@ -35,14 +38,16 @@ export class RequestCommit {
 		this.#explained.clear();
 	}
 
-	async write(transaction: Transaction, { rows, exposures, forced, refused, losses, nowMs }: Batch): Promise<Learnt> {
+	async write(transaction: Transaction, batch: Batch): Promise<Learnt> {
+		const { rows, exposures, forced, refused, losses, undeliveredSinceMs, nowMs } = batch;
 		const now = BigInt(nowMs);
 		await transaction.append("entries", rows, putRow);
-		for (const reason of ["dropped", "unreadable"] as const) {
+		for (const reason of LOSSES) {
 			if (losses[reason] === 0) continue;
 			const entries = BigInt(losses[reason]);
 			await transaction.run("INSERT INTO losses VALUES ($now, $reason, $entries)", { now, reason, entries });
 		}
+		if (undeliveredSinceMs !== null) await leaveOutTime(transaction, undeliveredSinceMs, nowMs + DROPPED_BACKLOG_MS);
 		if (refused.length > 0) await takeBack(transaction, refused);
 		if (forced.length > 0) await leaveOut(transaction, forced, now);
 		if (exposures.length === 0) return { added: [], conflicts: [] };
@@ -88,6 +93,14 @@ export class RequestCommit {
 			this.#explained.add(key);
 		}
 	}
+}
+
+/** Of requests that were under way in that time some ended unheard, as in the minute before an opening of the store. */
+async function leaveOutTime(transaction: Transaction, fromMs: number, toMs: number): Promise<void> {
+	await transaction.run(
+		`INSERT INTO openings SELECT unnest(range($from::BIGINT, $to::BIGINT, ${UNDER_WAY_MS})) UNION SELECT $to ON CONFLICT DO NOTHING`,
+		{ from: BigInt(fromMs), to: BigInt(toMs) },
+	);
 }
 
 async function takeBack(transaction: Transaction, refused: readonly RequestKey[]): Promise<void> {

@@ -25,6 +25,7 @@ export async function prune(store: EventStore, nowMs: number, neededMsMax: numbe
 	// Each table on the lane that writes it, so that no two transactions meet in one table.
 	const removals: readonly (readonly [Lane, string, string, number])[] = [
 		[store.entries, "entries", "received_ms", nowMs - keptMs],
+		[store.entries, "openings", "last_ms", nowMs - keptMs],
 		[store.outcomes, "outcomes", "received_ms", nowMs - keptMs],
 		[store.outcomes, "idempotency", "at_ms", nowMs - IDEMPOTENCY_KEPT_MS],
 	];

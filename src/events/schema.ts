@@ -115,7 +115,7 @@ CREATE TABLE IF NOT EXISTS newest_outcomes (metric VARCHAR NOT NULL, event_ms BI
 
 -- Entries that could not be kept, when and why.
 CREATE TABLE IF NOT EXISTS losses (at_ms BIGINT NOT NULL, reason VARCHAR NOT NULL, entries BIGINT NOT NULL);
--- When an entry was last heard before the store was opened again.
+-- When an entry was last heard before the store was opened again, and times about which Envoy dropped entries.
 CREATE TABLE IF NOT EXISTS openings (last_ms BIGINT NOT NULL PRIMARY KEY);
 
 -- The decision log; see decisionRecord.ts. id grows with the time of arrival and is unique.

@@ -6,10 +6,11 @@ import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 
 /**
  * @param adminSocket UNIX socket of Envoy's admin
+ * @param filter which ones: a regular expression
  * @throws WeirError `unavailable` where it cannot be read
  */
-export async function readCounters(adminSocket: string): Promise<Counters> {
-	const page = await adminPage(adminSocket, `/stats?format=json&filter=${encodeURIComponent(COUNTERS_FILTER)}`);
+export async function readCounters(adminSocket: string, filter = COUNTERS_FILTER): Promise<Counters> {
+	const page = await adminPage(adminSocket, `/stats?format=json&filter=${encodeURIComponent(filter)}`);
 	let stats: unknown;
 	try {
 		stats = (JSON.parse(page) as { stats?: unknown }).stats;

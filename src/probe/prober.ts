@@ -7,6 +7,7 @@ import { type RequestOptions, request as tlsRequest } from "node:https";
 import { PROBE_PATH } from "../access/canonical.js";
 import {
 	type Counters,
+	droppedEntries,
 	GUARDS,
 	type Guard,
 	type Owed,
@@ -151,7 +152,7 @@ export class Prober {
 			alarms: [
 				...results.flatMap((result) => probeAlarm(result) ?? []),
 				...this.#standing,
-				...(counted ? refusedConnections(before, after) : []),
+				...(counted ? [...refusedConnections(before, after), ...droppedEntries(before, after)] : []),
 			],
 			results,
 			counted,

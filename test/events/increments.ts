@@ -205,7 +205,8 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 					exposures,
 					forced,
 					refused: [],
-					losses: { unreadable: 0, dropped: 0 },
+					losses: { unreadable: 0, dropped: 0, undelivered: 0 },
+					undeliveredSinceMs: null,
 					nowMs,
 				}),
 			);

@@ -47,9 +47,11 @@ t.test("a commit that fails loses nothing: the rows go with the next one", async
 	const intake = new Intake({ store, plans, clock, meter, log, exposureSettlesMs: Number.NEGATIVE_INFINITY });
 	const entry = { kind: "start", unit: "user-1", requestId: "r", startMs: 1_000 } as const;
 	decodeMessage(encode([entry]), (decoded) => intake.offer(decoded, 5));
+	intake.undelivered(2, 3);
 	await t.rejects(intake.flush(), /disk is full/);
 	t.equal(intake.waiting, 1);
 	broken = false;
+	intake.undelivered(1, 4);
 	await intake.flush();
 	t.equal(intake.waiting, 0);
 	for (const table of ["entries", "units"]) {
@@ -58,6 +60,11 @@ t.test("a commit that fails loses nothing: the rows go with the next one", async
 		);
 		t.equal(Number(row?.n), 1, table);
 	}
+	const lost = await store.analysis.transaction(async (transaction) => [
+		await transaction.rows("SELECT * FROM losses"),
+		await transaction.rows("SELECT last_ms FROM openings ORDER BY last_ms"),
+	]);
+	t.same(lost, [[{ at_ms: 5n, reason: "undelivered", entries: 3n }], [{ last_ms: 3n }, { last_ms: 10_005n }]]);
 	const [points] = await store.analysis.transaction((transaction) =>
 		transaction.rows("SELECT count(*) AS n FROM live_points"),
 	);

@@ -3,6 +3,7 @@
  * access log. The matrix checks every line on a real Envoy, and deploy/failures.md is this table.
  */
 import type { CalloutProtocol } from "../../src/compiler/execution.js";
+import { ACCESS_LOG_LOSSES } from "./accessLogLosses.js";
 import { CONNECTION_LIMITS } from "./connectionLimits.js";
 import { VERIFICATION_LIMITS } from "./verificationLimits.js";
 
@@ -186,5 +187,6 @@ sidecar that is told to stop (SIGTERM) costs none: the response passes, without 
 ${rows.join("\n")}
 
 ${VERIFICATION_LIMITS}
-${CONNECTION_LIMITS}`;
+${CONNECTION_LIMITS}
+${ACCESS_LOG_LOSSES}`;
 }

@@ -19,8 +19,8 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	}
 	const report = json as ProbeReport | null;
 	if (report === null) throw new WeirError("unavailable", "no Envoy is connected, so that nothing was probed");
-	const { answers, unjudged, refused, unprobed } = report;
-	const isAlarm = unjudged.length + refused.length > 0 || answers.some(({ alarm }) => alarm !== null);
+	const { answers, unjudged, refused, dropped, unprobed } = report;
+	const isAlarm = unjudged.length + refused.length + dropped.length > 0 || answers.some(({ alarm }) => alarm !== null);
 	if (isAlarm || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
@@ -38,6 +38,9 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	}
 	for (const { alarm, gateway, refused: count } of refused) {
 		print(`ALARM  Gateway ${gateway}  ${count} refused  ${alarm}: ${ALARM_WORDS[alarm]}`);
+	}
+	for (const { alarm, gateway, dropped: count } of dropped) {
+		print(`ALARM  Gateway ${gateway}  ${count} dropped  ${alarm}: ${ALARM_WORDS[alarm]}`);
 	}
 	for (const { gateway, why } of unprobed) print(`not probed: Gateway ${gateway}: ${why}`);
 	if (answers.length + unprobed.length === 0) print("no Service is protected, so that there is nothing to probe");

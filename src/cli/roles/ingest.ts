@@ -6,6 +6,7 @@ import type { AccessLogTcp } from "../../events/accessLog.js";
 import { startIngest } from "../../events/ingest.js";
 import { trustDomainOf } from "../../identity/svid.js";
 import { PPM } from "../../limits.js";
+import { watchDroppedEntries } from "../../probe/droppedEntries.js";
 import { parsePercentage } from "../../resources/scalar.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
 import { StateClient } from "../../state/client.js";
@@ -37,6 +38,9 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		metricsJson: () => meter.json(),
 		log,
 	});
+	const dropped = watchDroppedEntries(at.envoyAdminSocket, Date.now, (entries, sinceMs) =>
+		ingest.undelivered(entries, sinceMs),
+	);
 	const endpoint = tracesEndpoint(process.env);
 	const forward = endpoint === null ? undefined : traceForwarder(endpoint, meter);
 	await claimSocket(at.tracesSocket);
@@ -46,6 +50,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 	return {
 		ready: ingest.accessLogPort === null ? {} : { accessLogPort: ingest.accessLogPort },
 		close: async () => {
+			dropped.close();
 			traces.close();
 			await receiver.close();
 			await ingest.close();

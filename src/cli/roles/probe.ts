@@ -4,6 +4,7 @@
  * probed is named there too, with the reason.
  */
 import {
+	type DroppedEntries,
 	deniedReason,
 	type Guard,
 	type ProbeAlarm,
@@ -50,6 +51,7 @@ export interface ProbeReport {
 	/** Alarms of Envoy's counters. */
 	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
 	readonly refused: readonly RefusedConnections[];
+	readonly dropped: readonly DroppedEntries[];
 	/** Gateways that were left out. */
 	readonly unprobed: readonly { readonly gateway: string; readonly why: string }[];
 }
@@ -114,6 +116,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			}),
 			unjudged: alarms.filter((one) => one.alarm === "served-unjudged"),
 			refused: alarms.filter((one) => one.alarm === "connections-refused"),
+			dropped: alarms.filter((one) => one.alarm === "entries-dropped"),
 			unprobed,
 		};
 	};
@@ -195,8 +198,10 @@ interface GaugeJson {
 	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
 }
 
-const saidOf = ({ alarm }: ProbeAlarm): string =>
-	alarm === "connections-refused" ? "connections of clients are refused" : "requests may get past the verdict";
+function saidOf({ alarm }: ProbeAlarm): string {
+	if (alarm === "connections-refused") return "connections of clients are refused";
+	return alarm === "entries-dropped" ? "Envoy drops access-log entries" : "requests may get past the verdict";
+}
 
 /** Only of scalars, for the log; no request of anybody is in it. */
 function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
@@ -205,6 +210,7 @@ function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
 		return { alarm: kind, gateway, services: alarm.services.join(","), judgedBy: alarm.judgedBy, served: alarm.served };
 	}
 	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
+	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
 	return { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
 }
 

@@ -1,0 +1,46 @@
+/**
+ * Access-log entries that Envoy dropped because ingest did not take them as fast as they came: nobody hears of them but by
+ * Envoy's own counter, so that it is read again and again.
+ */
+import { DROPPED_COUNTER, movedBy } from "../access/probe.js";
+import { DROPPED_LOOK_MS } from "../limits.js";
+import { readCounters } from "./envoyCounters.js";
+
+const FILTER = `^${DROPPED_COUNTER.replaceAll(".", "\\.")}$`;
+
+/** How many entries, and when they were counted last before. */
+export type DroppedSince = (entries: number, sinceMs: number) => void;
+
+/**
+ * The first reading says nothing: what was dropped before it was while ingest was away.
+ * @param adminSocket UNIX socket of Envoy's admin; where it cannot be read, nothing is told until it can
+ * @param tell of what was dropped between two readings
+ */
+export function watchDroppedEntries(
+	adminSocket: string,
+	clock: () => number,
+	tell: DroppedSince,
+	everyMs = DROPPED_LOOK_MS,
+): { close(): void } {
+	let last: { readonly counters: ReadonlyMap<string, number>; readonly atMs: number } | null = null;
+	let closed = false;
+	let timer: NodeJS.Timeout | null = null;
+	const look = async (): Promise<void> => {
+		const atMs = clock();
+		const counters = await readCounters(adminSocket, FILTER).catch(() => null);
+		if (closed) return;
+		if (counters !== null) {
+			const dropped = last === null ? 0 : movedBy(DROPPED_COUNTER, last.counters, counters);
+			if (last !== null && dropped > 0) tell(dropped, last.atMs);
+			last = { counters, atMs };
+		}
+		timer = setTimeout(() => void look(), everyMs).unref();
+	};
+	void look();
+	return {
+		close: () => {
+			closed = true;
+			if (timer !== null) clearTimeout(timer);
+		},
+	};
+}

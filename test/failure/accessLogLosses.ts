@@ -1,0 +1,19 @@
+/** The part of deploy/failures.md about access-log entries that are lost, which test/probe/droppedEntries and test/events check. */
+import { DROPPED_COUNTER } from "../../src/access/probe.js";
+import { COUNTERS } from "../../src/events/meter.js";
+import { DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits.js";
+
+const lost = (result: string): string => `\`${COUNTERS.entries.name}{result="${result}"}\``;
+
+export const ACCESS_LOG_LOSSES = `## When the access log does not keep up
+
+Envoy keeps what ingest has not taken yet, for each worker and Gateway up to 16 MiB, and drops what is more. A flood does that, by
+refused requests too: each costs two entries or three, with its path, \`User-Agent\` and \`Referer\`. Denials are missing from the decision
+log then. \`weir status\` says ALARM entries-dropped of all Gateways of that Envoy, as above; limit the client that floods in front of it.
+
+| lost | counted as | and for Experiments |
+|---|---|---|
+| dropped by Envoy (\`${DROPPED_COUNTER}\`, of the Envoy on ingest's machine) | ${lost("undelivered")} | requests first heard of up to ${UNDER_WAY_MS / 1_000} s before and ${DROPPED_BACKLOG_MS / 1_000} s after are left out of errors and latencies; and as below |
+| beyond ingest's queue, for a store that is slow | ${lost("dropped")} | more than 1 % of the exposed people: neither ramp nor promotion, and the decision says why |
+| of a plan that nobody knows, or not readable | ${lost("unreadable")} | the same |
+`;
