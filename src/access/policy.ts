@@ -30,8 +30,8 @@ const NOBODY: Verdict = { allowed: false, reason: "no-policy-allows", policy: nu
 
 /**
  * Makes the enforced rules answerable: the function gives the verdict on one request. Of several policies that match,
- * the first declared is named. An ambiguous path is refused (with no policy to name) where any policy judges paths, and
- * one that could be spelt otherwise where a condition does.
+ * the first of the table is named. An ambiguous path is refused (with no policy to name) where any policy judges paths,
+ * and one that could be spelt otherwise where a condition does.
  * Equal verdicts of one table are the same object.
  * @param service qualified name, as conditions read it
  * @throws ConditionError or RangeError for a condition or time zone that validation would have refused

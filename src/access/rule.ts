@@ -47,7 +47,7 @@ export class Rule {
 
 	constructor(
 		{ name, action, principals, methods, pathPrefixes, variants, more }: PolicyTable,
-		/** Place among the Service's policies: of several that match, the first declared is named. */
+		/** Place among the Service's policies: of several that match, the first is named. */
 		readonly order: number,
 		private readonly service: string,
 	) {

@@ -184,7 +184,7 @@ export class RuleIndex {
 		this.#root = nodeOf(rules, DIMENSIONS);
 	}
 
-	/** The first rule in declared order that matches; null = none does. */
+	/** The first rule by its order that matches; null = none does. */
 	first(request: AccessRequest): Rule | null {
 		this.#pathCount = -1;
 		this.#principalCount = -1;

@@ -37,7 +37,7 @@ function isClassOf({ metadata }: AccessPolicy, written: string, service: Service
 	return asked.name === own.name && asked.namespace === own.namespace;
 }
 
-/** The policies that select the Service, enforced and shadow, in declared order. */
+/** The policies that select the Service, enforced and shadow. */
 function policiesOf(
 	service: Service,
 	policies: readonly AccessPolicy[],
@@ -46,7 +46,10 @@ function policiesOf(
 	return policies.filter((policy) => selects(policy, service, grants));
 }
 
-/** The access rules of one Service, out of the policies and the grants of the whole set. */
+/**
+ * The access rules of one Service, out of the policies and the grants of the whole set. By name, as Envoy's RBAC takes
+ * them: of several denials that match, every execution names the same one.
+ */
 export function accessTable(
 	service: Service,
 	policies: readonly AccessPolicy[],
@@ -54,16 +57,18 @@ export function accessTable(
 ): AccessTable {
 	return {
 		open: service.spec.access === "open",
-		policies: policiesOf(service, policies, grants).map(({ metadata, spec }) => ({
-			name: qualifiedName(metadata),
-			action: spec.action,
-			principals: spec.principals,
-			methods: spec.methods,
-			pathPrefixes: spec.pathPrefixes,
-			variants: spec.variants,
-			shadow: spec.mode === "shadow",
-			more: moreConditions(spec),
-		})),
+		policies: policiesOf(service, policies, grants)
+			.map(({ metadata, spec }) => ({
+				name: qualifiedName(metadata),
+				action: spec.action,
+				principals: spec.principals,
+				methods: spec.methods,
+				pathPrefixes: spec.pathPrefixes,
+				variants: spec.variants,
+				shadow: spec.mode === "shadow",
+				more: moreConditions(spec),
+			}))
+			.sort((one, other) => (one.name < other.name ? -1 : 1)),
 	};
 }
 

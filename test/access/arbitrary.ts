@@ -128,7 +128,14 @@ export const policies: fc.Arbitrary<readonly AccessPolicy[]> = fc
 	.array(fc.record({ spec, elsewhere: fc.integer({ min: 0, max: 9 }) }), { minLength: 0, maxLength: 24 })
 	.map((all) =>
 		all.map(({ spec: { action, services, ...rest }, elsewhere }, index) =>
-			accessPolicy(`p${index}`, action, services, { ...ANYONE, ...rest }, elsewhere === 0 ? "elsewhere" : undefined),
+			// Names in another order than they are declared in, for by names the first of several is told.
+			accessPolicy(
+				`p${(7 * index) % 25}`,
+				action,
+				services,
+				{ ...ANYONE, ...rest },
+				elsewhere === 0 ? "elsewhere" : undefined,
+			),
 		),
 	);
 

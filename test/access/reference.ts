@@ -161,13 +161,16 @@ export function referenceVerdict(
 	const { name, namespace } = service.metadata;
 	const qualified = (of: { name: string; namespace: string }): string =>
 		of.namespace === "default" ? of.name : `${of.namespace}/${of.name}`;
-	const own = policies.filter(
-		({ metadata, spec }) =>
-			(spec.mode === "enforce" || shadows) &&
-			metadata.namespace === namespace &&
-			(spec.services.includes("*") || spec.services.includes(name)) &&
-			(spec.dataClasses.length === 0 || spec.dataClasses.some((one) => one === service.spec.dataClass)),
-	);
+	const own = policies
+		.filter(
+			({ metadata, spec }) =>
+				(spec.mode === "enforce" || shadows) &&
+				metadata.namespace === namespace &&
+				(spec.services.includes("*") || spec.services.includes(name)) &&
+				(spec.dataClasses.length === 0 || spec.dataClasses.some((one) => one === service.spec.dataClass)),
+		)
+		// Of several that match, the first by name is told.
+		.sort((one, other) => (one.metadata.name < other.metadata.name ? -1 : 1));
 	if (own.length === 0 && service.spec.access === "open") return { allowed: true, reason: "open", policy: null };
 	if (ambiguous && own.some(looksAtPath)) return { allowed: false, reason: "not-canonical", policy: null };
 	const hit = (action: string) =>

@@ -74,13 +74,14 @@ function inForce(levels: readonly PerFilter[]): Record<"allow" | "deny", readonl
 	return { allow: names("weir.allow"), deny: names("weir.deny") };
 }
 
-/** In force for a Variant, by the words of the declaration. */
+/** In force for a Variant, by the words of the declaration, in the order of names. */
 function expected(policies: readonly AccessPolicy[], variantName: string): Record<"allow" | "deny", readonly string[]> {
 	const names = (action: "allow" | "deny") =>
 		policies
 			.filter(({ spec }) => spec.action === action)
 			.filter(({ spec }) => spec.variants.length === 0 || spec.variants.includes(variantName))
-			.map(({ metadata }) => metadata.name);
+			.map(({ metadata }) => metadata.name)
+			.sort();
 	return { allow: names("allow"), deny: names("deny") };
 }
 

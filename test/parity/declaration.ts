@@ -231,7 +231,9 @@ function policiesFor(
 		// A denial of all Variants leaves something to be seen of the rest.
 		const conditions = spec.methods.length + spec.pathPrefixes.length;
 		const few = alike && action === "deny" && spec.variants.length > 0 && conditions === 0;
-		return accessPolicy(`${name}-p${index}`, action, [name], few ? { ...spec, methods: ["PUT"] } : spec, namespace);
+		// Names in another order than they are declared in, for by names the first of several is told.
+		const own = `${name}-p${9 - index}`;
+		return accessPolicy(own, action, [name], few ? { ...spec, methods: ["PUT"] } : spec, namespace);
 	});
 }
 

@@ -138,8 +138,9 @@ function verdict(
 		return { allowed: false, reason: "not-canonical", policy: null };
 	}
 	const caller = who === NOBODY ? null : spiffe(who);
+	const byName = [...policies].sort((one, other) => (name(one.metadata) < name(other.metadata) ? -1 : 1));
 	const [denial, allowance] = (["deny", "allow"] as const).map((action) =>
-		policies.find(({ spec }) => {
+		byName.find(({ spec }) => {
 			if (spec.action !== action) return false;
 			const everyone = action === "deny" && spec.principals.length === 0;
 			if (!everyone && !spec.principals.some((id) => id === caller)) return false;

@@ -116,7 +116,8 @@ function policy(random: Random, name: string, index: number, shadow: boolean): A
 	const anybody = [principals, users, groups, rest.tenants, rest.purposes, rest.claims].every(
 		(list) => list.length === 0,
 	);
-	return accessPolicy(`${name}-p${index}`, action, [name], {
+	// Names in another order than they are declared in, for by names the first of several is told.
+	return accessPolicy(`${name}-p${9 - index}`, action, [name], {
 		...rest,
 		mode,
 		principals: anybody && action === "allow" ? ["*"] : principals,

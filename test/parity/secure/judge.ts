@@ -57,8 +57,9 @@ type Token = { readonly issuer: TokenIssuer; readonly claims: Readonly<Record<st
 
 function by(policies: readonly AccessPolicy[], request: SecureRequest, token: Token) {
 	const fitting = policies.filter((policy) => fits(policy, request, token));
-	const denial = fitting.find(({ spec }) => spec.action === "deny");
-	if (denial !== undefined) return { allowed: false, reason: "forbidden", policy: denial.metadata.name };
+	// Of several the first by name; all of a Service are of its namespace.
+	const [denial] = fitting.flatMap(({ metadata, spec }) => (spec.action === "deny" ? [metadata.name] : [])).sort();
+	if (denial !== undefined) return { allowed: false, reason: "forbidden", policy: denial };
 	return fitting.length > 0
 		? { allowed: true, reason: "allowed", policy: null }
 		: { allowed: false, reason: "no-policy-allows", policy: null };
