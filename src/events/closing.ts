@@ -119,7 +119,8 @@ export interface Lot extends Scope {
 
 /**
  * `requests` of the due units: one row each, ok and its duration where an end is known. One without an end by the due
- * time has failed, and lasted until then at least. `inside`: in the window, else before the first exposure.
+ * time has failed, and lasted until then at least. `inside`: in the window, else before the first exposure. In the window
+ * a request whose start was not heard is none (requestStarts.ts).
  */
 async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number): Promise<void> {
 	const { experiment, service, windowMs, fromMs, toMs } = lot;
@@ -130,11 +131,12 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 		`CREATE OR REPLACE TEMP TABLE requests AS
 		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside, coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
 			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
-			bool_or(e.ended) AS ended, ${await told(transaction, "min(e.received_ms)")} AS told, any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
+			bool_or(e.ended) AS ended, ${await told(transaction, "min(e.received_ms)")} AS told,
+			any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
 		FROM entries e JOIN due d ON e.unit = d.unit
 		WHERE e.start_us >= ${whole(fromMs)} * 1000 AND e.start_us <= ${whole(toMs)} * 1000 + 999 AND e.received_ms <= d.due_ms
 			AND (${beforeMs === 0 ? exposed : `(${exposed}) OR (${earlier})`})
-		GROUP BY d.ordinal, inside, e.request, e.start_us`,
+		GROUP BY d.ordinal, inside, e.request, e.start_us HAVING NOT inside OR bool_or(NOT e.ended)`,
 		beforeMs === 0 ? { experiment } : { experiment, service },
 	);
 }
@@ -231,7 +233,7 @@ export async function outcomeSums(transaction: Transaction, lot: Lot, wanted: re
 	const [byRequest] = await transaction.rows(
 		`SELECT 1 AS found FROM outcomes o WHERE ${those} AND o.request IS NOT NULL LIMIT 1`,
 	);
-	// An outcome by request id is its unit's, and of a request that exposed it.
+	// An outcome by request id is its unit's, and of a request that exposed it: one with a start row.
 	await transaction.run(
 		`CREATE OR REPLACE TEMP VIEW due_outcomes AS
 		SELECT o.metric, o.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o WHERE ${between}
@@ -240,7 +242,8 @@ export async function outcomeSums(transaction: Transaction, lot: Lot, wanted: re
 				? ""
 				: `UNION ALL SELECT o.metric, r.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o
 		JOIN (SELECT DISTINCT e.unit, e.request FROM entries e JOIN due d ON e.unit = d.unit
-			WHERE e.experiment = ${text(experiment)} AND e.arm IS NOT NULL AND e.start_us >= ${whole(fromMs)} * 1000) r ON o.request = r.request
+			WHERE e.experiment = ${text(experiment)} AND e.arm IS NOT NULL AND NOT e.ended
+				AND e.start_us >= ${whole(fromMs)} * 1000) r ON o.request = r.request
 		WHERE ${those}`
 		}`,
 	);

@@ -108,7 +108,7 @@ export class Intake {
 		switch (reading.kind) {
 			case "row":
 				if (reading.refused) this.#refuse(reading.row, reading.late);
-				else this.#queue(reading.row, reading.exposure, reading.late);
+				else this.#queue(dated ?? entry, reading);
 				if (entry.kind === "end" && !reading.refused) this.#tell(entry, reading, receivedMs);
 				break;
 			case "ignored":
@@ -165,7 +165,7 @@ export class Intake {
 		return this.#committing;
 	}
 
-	/** Gives up on plans that are being asked for, and commits the rest, exposures that would still wait among it. */
+	/** Gives up on plans that are being asked for, and commits the rest, open Services' exposures that would still wait among it. */
 	async close(): Promise<void> {
 		this.options.plans.close();
 		// An entry may ask for a second plan, the one that the sidecar answered by.
@@ -204,7 +204,8 @@ export class Intake {
 
 	#settled(): readonly Exposure[] {
 		if (this.#settling.size === 0) return [];
-		return this.#closing ? this.#settling.takeAll() : this.#settling.take(this.options.clock());
+		const nowMs = this.options.clock();
+		return this.#closing ? this.#settling.takeLast(nowMs) : this.#settling.take(nowMs);
 	}
 
 	#route(name: string): RouteOfEntry | "foreign" {
@@ -215,17 +216,17 @@ export class Intake {
 		return route;
 	}
 
-	/** @param late the unit is told of by several entries, none of them at the start: the row of that comes with the first */
-	#queue(row: RequestRow, exposure: Exposure | null, late: boolean): void {
-		if (late && row.arm !== null && this.#starts.open(row)) {
-			if (row.ended) this.#push({ ...row, ended: false });
-		} else if (!row.ended && late) {
-			// A request that is still open: its start row is there.
+	/** A late unit is told of by several entries, none of them at the start: the row of that comes with the first. */
+	#queue(dated: AccessLogEntry, { row, exposure, late }: Extract<Reading, { kind: "row" }>): void {
+		const opens = late && row.arm !== null && this.#starts.open(dated, row);
+		if (late && !opens && !row.ended) {
+			// Still open: its start row is there, or its start was not heard.
 			this.#count("ignored");
 			return;
 		}
+		if (opens && row.ended) this.#push({ ...row, ended: false });
 		this.#push(row);
-		if (exposure !== null) this.#expose(row, exposure, late);
+		if (exposure !== null && (opens || !late)) this.#expose(row, exposure, late);
 		this.#schedule();
 	}
 

@@ -1,6 +1,9 @@
 /**
  * When requests began whose unit or verdict is known only later. The entry of what is sent on has the time of an attempt,
  * and a request has one row of its start, whichever of its entries comes first.
+ *
+ * A request whose start was not heard (ingest was away, or its Envoy could not reach it) is nobody's: of two arms' such
+ * requests the slower are heard of later, and the faster never.
  */
 import { OPENED_REQUESTS_MAX } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
@@ -18,16 +21,19 @@ export class RequestStarts {
 		this.#begun.set(requestId, startUs);
 	}
 
-	/** The entry with its request's start; null = that is not known (or a clock went back), and its end will tell. */
+	/** The entry with its request's start; null = that is not known, or a clock went back. */
 	dated(entry: AccessLogEntry): AccessLogEntry | null {
 		if (entry.kind !== "sent") return entry;
 		const startUs = this.#begun.get(entry.requestId);
 		return startUs === undefined || startUs > entry.startUs ? null : { ...entry, startUs };
 	}
 
-	/** @returns whether the request had no start row until now */
-	open(request: RequestKey): boolean {
-		if (this.isOpen(request)) return false;
+	/**
+	 * @param dated an entry of the request
+	 * @returns whether the request has a start row from now on, and had none
+	 */
+	open({ requestId, startUs }: AccessLogEntry, request: RequestKey): boolean {
+		if (this.isOpen(request) || this.#begun.get(requestId) !== startUs) return false;
 		this.#opened.set(request.request, request.startUs);
 		return true;
 	}

@@ -39,10 +39,7 @@ export class SettlingExposures {
 	take(nowMs: number): readonly Exposure[] {
 		const settled: Exposure[] = [];
 		for (const [key, { exposure, late }] of this.#waiting) {
-			const { firstMs, receivedMs } = exposure;
-			// An Envoy's clock may be ahead: nobody hears of what has not begun.
-			const beganMs = Math.min(firstMs, receivedMs);
-			const waits = receivedMs + this.settlesMs > nowMs || (late && beganMs + LATE_SETTLES_MS > nowMs);
+			const waits = exposure.receivedMs + this.settlesMs > nowMs || (late && isEarly(exposure, nowMs));
 			if (waits && this.#waiting.size <= UNIT_CACHE_MAX) continue;
 			settled.push(exposure);
 			this.#waiting.delete(key);
@@ -50,12 +47,17 @@ export class SettlingExposures {
 		return settled;
 	}
 
-	takeAll(): readonly Exposure[] {
-		const all = [...this.#waiting.values()].map(({ exposure }) => exposure);
+	/** The last before an end. Where of late units the faster alone were told of, none is: the others come too late. */
+	takeLast(nowMs: number): readonly Exposure[] {
+		const all = [...this.#waiting.values()].filter(({ exposure, late }) => !late || !isEarly(exposure, nowMs));
 		this.#waiting.clear();
-		return all;
+		return all.map(({ exposure }) => exposure);
 	}
 }
+
+/** Others that began with it may not be told of yet. An Envoy's clock may be ahead: nobody hears of what has not begun. */
+const isEarly = ({ firstMs, receivedMs }: Exposure, nowMs: number): boolean =>
+	Math.min(firstMs, receivedMs) + LATE_SETTLES_MS > nowMs;
 
 /** Ids are pseudonyms of 128 bits: with the time in their lowest ones, they stay as unlikely to meet. */
 const keyOf = ({ request, startUs }: RequestKey): bigint => request ^ BigInt(startUs);

@@ -14,6 +14,7 @@ import {
 	startRig,
 	TRIED_POLICY,
 	unitsOf,
+	withStarts,
 } from "./rig.js";
 
 type Words = Readonly<Record<string, string>>;
@@ -128,7 +129,7 @@ for (const [execution, plan] of [
 		t.same(
 			exposures.map(({ firstMs, counts }) => [firstMs, counts]),
 			[[T0, { boosted: 1, control: 1 }]],
-			"what has no start known is told of by other entries",
+			"what has no start known says nothing",
 		);
 		t.same(
 			arms.map(({ arm, metrics }) => [arm, metrics.errors]),
@@ -161,13 +162,15 @@ for (const [execution, plan] of [
 			...begun(other, "control", "heard", T1),
 			end(other, "control", "heard"),
 		]);
+		rig.nowMs = T1 + 2 * ACCESS_LOG_PERIODIC_MS;
 		await rig.restart();
 		const outcome = { metric: "revenue", value: 4, requestId: "unheard" };
 		t.equal((await rig.call("POST", "/v1/outcomes", JSON.stringify(outcome))).status, 200);
-		rig.nowMs = T1 + 1;
+		rig.nowMs++;
 		await rig.send([...begun(boosted, "boosted", "later", T1), end(boosted, "boosted", "later")]);
 		rig.nowMs = T1 + 10_000;
-		const { exposures, arms } = await rig.ingest.evidence.evidence(query(metric("errors"), metric("revenue")));
+		const asked = ["errors", "revenue"].map((name) => metric(name, { windowMs: 5_000 }));
+		const { exposures, arms } = await rig.ingest.evidence.evidence(query(...asked));
 		t.same(exposures[0]?.counts, { boosted: 1, control: 3 });
 		t.match(arms, [
 			{ arm: "boosted", metrics: { errors: { n: 1, mean: 0 } } },
@@ -194,21 +197,38 @@ for (const [execution, plan] of [
 			const rig = await startRig();
 			t.teardown(() => rig.close());
 			rig.nowMs = T0 + 600;
-			await rig.send([entry("end", control, "control", "fast", T0 + 500)]);
+			await rig.send(withStarts([entry("end", control, "control", "fast", T0 + 500)]));
 			await rig.ingest.evidence.evidence(query());
 			rig.nowMs = T0 + 1_100;
-			await rig.send([entry("periodic", control, "control", "slow", T0)]);
+			await rig.send(withStarts([entry("periodic", control, "control", "slow", T0)]));
 			rig.nowMs = T0 + 2 * ACCESS_LOG_PERIODIC_MS;
 			t.equal((await rig.ingest.evidence.evidence(query())).exposures[0]?.firstMs, T0);
 		},
 	);
 
-	t.test(`${execution}: exposures that still wait are kept by a graceful end`, async (t) => {
+	t.test(`${execution}: of who came just before an end of ingest the faster are no more than the slower`, async (t) => {
 		const rig = await startRig();
 		t.teardown(() => rig.close());
-		await rig.send([entry("end", control, "control", "r1")]);
+		const come = (startMs: number): readonly Entry[] =>
+			withStarts([
+				entry("end", control, "control", `fast-${startMs}`, startMs),
+				entry("end", boosted, "boosted", `slow-${startMs}`, startMs),
+			]).filter(({ kind, requestId }) => kind === "start" || requestId.startsWith("fast"));
+		rig.nowMs = T0 + 2 * ACCESS_LOG_PERIODIC_MS - 1;
+		await rig.send(come(T0));
 		await rig.restart();
-		t.same((await rig.ingest.evidence.evidence(query())).exposures[0]?.counts, { boosted: 0, control: 1 });
+		await rig.send([entry("periodic", boosted, "boosted", `slow-${T0}`)]);
+		rig.nowMs += 5_000;
+		t.same((await rig.ingest.evidence.evidence(query())).exposures, []);
+		await rig.send([
+			...come(rig.nowMs),
+			entry("periodic", boosted, "boosted", `slow-${rig.nowMs}`, rig.nowMs),
+			entry("end", boosted, "boosted", `slow-${rig.nowMs}`, rig.nowMs),
+		]);
+		rig.nowMs += 2 * ACCESS_LOG_PERIODIC_MS;
+		await rig.restart();
+		const { exposures } = await rig.ingest.evidence.evidence(query());
+		t.same(exposures[0]?.counts, { boosted: 1, control: 1 }, "what has waited long enough is kept");
 	});
 }
 
@@ -228,7 +248,7 @@ t.test("a header unit counts at the start, and periodic entries say nothing", as
 t.test("exposures settle by themselves", async (t) => {
 	const rig = await startRig({ clock: Date.now });
 	t.teardown(() => rig.close());
-	await rig.send([callout("end", "r1", { startMs: Date.now() - 1_500, said: said(control, "control") })]);
+	await rig.send(withStarts([callout("end", "r1", { startMs: Date.now() - 1_500, said: said(control, "control") })]));
 	const exposed = seriesKey(COUNTERS.exposures.name, { experiment: "models", arm: "control" });
 	// No query, no other entry: the next commits take it along.
 	while ((rig.meter.counts.get(exposed) ?? 0) < 1) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -239,15 +259,17 @@ t.test("what the sidecar says is checked against the plan that it names", async 
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	rig.nowMs = T0 + 10_000;
-	await rig.send([
-		callout("end", "wrong-arm", { said: said(control, "boosted") }),
-		callout("end", "claims-an-arm", { said: said(rest, "control") }),
-		callout("end", "denies-its-arm", { said: said(control, null) }),
-		callout("end", "no-experiment", { said: said(control, "control", { experiment: "" }) }),
-		callout("end", "other-experiment", { said: said(control, "control", { experiment: "other" }) }),
-		callout("end", "other-service", { said: said(control, "control", { service: "other" }) }),
-		callout("end", "no-unit", { said: said("not a unit", "control") }),
-	]);
+	await rig.send(
+		withStarts([
+			callout("end", "wrong-arm", { said: said(control, "boosted") }),
+			callout("end", "claims-an-arm", { said: said(rest, "control") }),
+			callout("end", "denies-its-arm", { said: said(control, null) }),
+			callout("end", "no-experiment", { said: said(control, "control", { experiment: "" }) }),
+			callout("end", "other-experiment", { said: said(control, "control", { experiment: "other" }) }),
+			callout("end", "other-service", { said: said(control, "control", { service: "other" }) }),
+			callout("end", "no-unit", { said: said("not a unit", "control") }),
+		]),
+	);
 	const evidence = await rig.ingest.evidence.evidence(query());
 	t.same(evidence.exposures, []);
 	t.equal(evidence.droppedEntries, 7);
@@ -269,20 +291,24 @@ t.test(
 		t.teardown(() => rig.close());
 		rig.nowMs = T0 + 10_000;
 		const outside = { experiment: "", variant: "v1" };
-		await rig.send([
-			callout("end", "r1", { said: said(control, null, outside) }),
-			callout("end", "r2", { said: said(boosted, null, outside) }),
-			callout("periodic", "r3", { said: said(boosted, null, outside) }),
-			callout("end", "r4", { said: said(other, "control") }),
-		]);
+		await rig.send(
+			withStarts([
+				callout("end", "r1", { said: said(control, null, outside) }),
+				callout("end", "r2", { said: said(boosted, null, outside) }),
+				callout("periodic", "r3", { said: said(boosted, null, outside) }),
+				callout("end", "r4", { said: said(other, "control") }),
+			]),
+		);
 		const evidence = await rig.ingest.evidence.evidence(query());
 		t.same(evidence.exposures[0]?.counts, { boosted: 0, control: 1 }, "they are no exposures");
 		t.same([evidence.droppedEntries, evidence.conflictingUnits], [0, 0]);
-		await rig.send([
-			callout("end", "r5", { said: said(boosted, null) }),
-			callout("end", "r6", { said: said(boosted, "boosted", { experiment: "" }) }),
-			callout("end", "r7", { said: said(boosted, "control") }),
-		]);
+		await rig.send(
+			withStarts([
+				callout("end", "r5", { said: said(boosted, null) }),
+				callout("end", "r6", { said: said(boosted, "boosted", { experiment: "" }) }),
+				callout("end", "r7", { said: said(boosted, "control") }),
+			]),
+		);
 		t.equal((await rig.ingest.evidence.evidence(query())).droppedEntries, 3, "nothing else is taken from the sidecar");
 	},
 );
@@ -303,10 +329,12 @@ t.test("the sidecar may answer by another plan than the route's: that one explai
 	});
 	t.teardown(() => rig.close());
 	rig.nowMs = T0 + 10_000;
-	await rig.send([
-		callout("end", "r1", { said: said(control, "boosted", { plan: "newer" }) }),
-		callout("end", "r2", { said: said(other, "control", { plan: "never-kept" }) }),
-	]);
+	await rig.send(
+		withStarts([
+			callout("end", "r1", { said: said(control, "boosted", { plan: "newer" }) }),
+			callout("end", "r2", { said: said(other, "control", { plan: "never-kept" }) }),
+		]),
+	);
 	while ((rig.meter.counts.get(entries("unreadable")) ?? 0) < 1)
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	const { exposures, droppedEntries } = await rig.ingest.evidence.evidence(query());
@@ -329,11 +357,13 @@ t.test("while a winner takes over, its arm is no contradiction", async (t) => {
 	);
 	const rig = await startRig({ plans: async () => promoting });
 	t.teardown(() => rig.close());
-	await rig.send([
-		callout("end", "r1", { said: said(control, "boosted") }),
-		callout("end", "r2", { said: said(control, "control") }),
-		callout("end", "r3", { said: said(boosted, "control") }),
-	]);
+	await rig.send(
+		withStarts([
+			callout("end", "r1", { said: said(control, "boosted") }),
+			callout("end", "r2", { said: said(control, "control") }),
+			callout("end", "r3", { said: said(boosted, "control") }),
+		]),
+	);
 	const { exposures, droppedEntries } = await rig.ingest.evidence.evidence(query());
 	t.same([exposures, droppedEntries], [[], 1]);
 });
@@ -342,17 +372,19 @@ t.test("a denied request is an exposure with its denial; without an answer it is
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	rig.nowMs = T0 + 10_000;
-	await rig.send([
-		callout("end", "r1", { status: 403, said: said(control, "control", { verdict: "deny", reason: "forbidden" }) }),
-		callout("end", "r2", { status: 503 }),
-		callout("periodic", "r3"),
-		callout("end", "r4", { status: 403, said: { plan: "callout", verdict: "deny", reason: "unknown-service" } }),
-		callout("end", "r5", { said: { plan: "callout", service: "shop", verdict: "allow", reason: "open" } }),
-		callout("periodic", "r6", { said: said(rest, null) }),
-		callout("end", "r7", { said: said(rest, null), cluster: "shop/v1" }),
-		callout("end", "r8", { said: said(third, "control"), namespace: "weir" }),
-		callout("end", "r9", { said: said(boosted, "boosted"), namespace: "somebody.else" }),
-	]);
+	await rig.send(
+		withStarts([
+			callout("end", "r1", { status: 403, said: said(control, "control", { verdict: "deny", reason: "forbidden" }) }),
+			callout("end", "r2", { status: 503 }),
+			callout("periodic", "r3"),
+			callout("end", "r4", { status: 403, said: { plan: "callout", verdict: "deny", reason: "unknown-service" } }),
+			callout("end", "r5", { said: { plan: "callout", service: "shop", verdict: "allow", reason: "open" } }),
+			callout("periodic", "r6", { said: said(rest, null) }),
+			callout("end", "r7", { said: said(rest, null), cluster: "shop/v1" }),
+			callout("end", "r8", { said: said(third, "control"), namespace: "weir" }),
+			callout("end", "r9", { said: said(boosted, "boosted"), namespace: "somebody.else" }),
+		]),
+	);
 	const evidence = await rig.ingest.evidence.evidence(query());
 	t.same(evidence.exposures[0]?.counts, { boosted: 0, control: 2 });
 	t.same(evidence.health, [{ variant: "v1", requests: 7, failures: 1 }]);

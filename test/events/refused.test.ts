@@ -3,7 +3,7 @@ import t from "tap";
 import { NO_MORE } from "../../src/access/table.js";
 import type { AccessTable } from "../../src/compiler/plan.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
-import { CALLOUT, type Entry, EXPERIMENT, metric, planWith, query, startRig, unitsOf } from "./rig.js";
+import { CALLOUT, type Entry, EXPERIMENT, metric, planWith, query, startRig, unitsOf, withStarts } from "./rig.js";
 
 const T0 = 1_000_000;
 const APP = "spiffe://a/app";
@@ -144,6 +144,7 @@ t.test("what hangs, and what found no server, counts", async (t) => {
 			cluster: "shop/v2",
 		},
 		// Left while it waited in the queue of a busy upstream.
+		begun(four, "queued"),
 		{ ...begun(four, "queued"), kind: "periodic" },
 		{
 			...begun(four, "queued"),
@@ -207,7 +208,7 @@ t.test("where the sidecar assigns, too: also what a periodic entry had told", as
 	const said = { plan: "late", service: "shop", experiment: "models", arm: "control", variant: "v1", unit };
 	const entry = { unit: null, requestId: "r", startMs: T0, plan: "late", said };
 	rig.nowMs = T0 + 1_100;
-	await rig.send([{ ...entry, kind: "periodic", attempts: 0 }]);
+	await rig.send(withStarts([{ ...entry, kind: "periodic", attempts: 0 }]));
 	await rig.ingest.evidence.evidence(query(metric("errors")));
 	await rig.send([
 		{

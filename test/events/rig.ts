@@ -170,6 +170,22 @@ export function sent(unit: string, plan: string, startMs: number): Entry[] {
 	return (["start", "end"] as const).map((kind) => ({ kind, unit, plan, requestId: `${unit}-${startMs}`, startMs }));
 }
 
+/** Requests whose unit a filter makes, as Envoy tells of them: the start comes first, and says nothing of the unit. */
+export function withStarts(entries: readonly Entry[]): Entry[] {
+	const first = new Map(entries.toReversed().map((entry) => [entry.requestId, entry]));
+	return [...first.values()]
+		.map(
+			({ requestId, startMs, plan }): Entry => ({
+				kind: "start",
+				unit: null,
+				requestId,
+				startMs,
+				...(plan === undefined ? {} : { plan }),
+			}),
+		)
+		.concat(entries);
+}
+
 /** One StreamAccessLogsMessage, with the fields that Weir reads and some that it skips. */
 export function encode(entries: readonly Entry[], from: { node: string; log: string } | null = null): Buffer {
 	const writer = new BinaryWriter();

@@ -13,6 +13,7 @@ import {
 	type Rig,
 	startRig,
 	unitsOf,
+	withStarts,
 } from "./rig.js";
 
 const T0 = 1_000_000;
@@ -100,8 +101,8 @@ t.test("a unit that the sidecar puts into another arm than the plan is left out 
 		plan: "callout",
 		said: said(unit, arm),
 	});
-	await rig.send([end(forced, "boosted", "r1"), end(other, "control", "r2")]);
-	await rig.send([end(forced, "control", "r3")]);
+	await rig.send(withStarts([end(forced, "boosted", "r1"), end(other, "control", "r2")]));
+	await rig.send(withStarts([end(forced, "control", "r3")]));
 	rig.nowMs = T0 + 200_000;
 	const evidence = await rig.ingest.evidence.evidence(query(metric("errors")));
 	t.equal(evidence.forcedUnits, 1);

@@ -41,3 +41,16 @@ t.test("an Envoy whose clock is ahead does not hold back its exposures", (t) => 
 	t.equal(settling.take(NOW_MS + 2_000).length, 1);
 	t.end();
 });
+
+t.test("at an end a unit that came with its request is kept, a late one by its time", (t) => {
+	const settling = new SettlingExposures(1_000);
+	settling.add(request(1), exposure(1), false);
+	settling.add(request(2), exposure(2), true);
+	settling.add(request(3), { ...exposure(3), firstMs: NOW_MS - 1 }, true);
+	t.same(
+		settling.takeLast(NOW_MS + 1_999).map(({ unit }) => unit),
+		[1n, 3n],
+	);
+	t.equal(settling.size, 0);
+	t.end();
+});
