@@ -25,7 +25,7 @@ export function nearestName(name: string, known: readonly string[]): string | nu
 export function knownNames(name: string, known: readonly string[], what: string): string {
 	const nearest = nearestName(name, known);
 	const shown = known.length > 24 ? [...known.slice(0, 24), "…"] : known;
-	const list = shown.length === 0 ? `there is no ${what}` : `known ${what}: ${shown.join(", ")}`;
+	const list = shown.length === 0 ? `there are no ${what}` : `known ${what}: ${shown.join(", ")}`;
 	return nearest === null ? list : `did you mean ${JSON.stringify(nearest)}? ${list}`;
 }
 

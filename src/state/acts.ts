@@ -313,7 +313,7 @@ export class Acts {
 			);
 			return made;
 		});
-		// To stop an Experiment may be urgent. It is bounded by what one subject lets wait, and an end of that takes a turn.
+		// To stop an Experiment may be urgent; it is bounded by how many of one subject wait, and to reject takes a turn.
 		if (act.verb === "abort") this.rights.oweTurn(call);
 		return { outcome: "pending", request };
 	}

@@ -1,7 +1,7 @@
 /**
- * The api role's doors over one Store: a UNIX socket for this machine's owner and the other roles of control, and, where
- * an identity is composed, HTTPS for everybody else. What belongs to other roles (outcomes, traces, metrics) is mounted
- * by the composition and gets the request as it came and who sent it, after the same check of the caller.
+ * The api role's doors over one Store: a UNIX socket for this machine's owner and the other roles of control, and,
+ * where an identity is composed, HTTPS for everybody else. What belongs to other roles (outcomes, traces, metrics) is
+ * mounted by the composition and gets the request as it came and who sent it, after the same check of the caller.
  */
 import { randomUUID } from "node:crypto";
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
@@ -35,15 +35,17 @@ import type { GatewayAlarm } from "./wire.js";
 export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
 
 /**
- * A bare function needs `read` in all namespaces. identity: any caller that is known; the owner judges the rest. Who may
- * only read asks by GET and HEAD: what writes, or does something, says so here.
+ * A bare function needs `read` in all namespaces. identity: any caller that is known; the owner judges the rest. Who
+ * may only read asks by GET and HEAD: what writes, or does something, says so here.
  */
 export type Mount =
 	| Handle
 	| {
 			readonly handle: Handle;
 			readonly needs: "identity" | "read";
-			/** It does something, by POST of that very path: the verb under which callers stand in the operators' audit. */
+			/**
+			 * It does something, by POST of that very path: the verb under which callers stand in the operators' audit.
+			 */
 			readonly recorded?: string;
 	  };
 
@@ -190,7 +192,9 @@ interface House {
 	readonly onError: (error: unknown) => void;
 }
 
-/** @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked */
+/**
+ * @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked
+ */
 function handler(house: House, identify: (request: IncomingMessage, id: string) => Promise<Caller>, internal: boolean) {
 	const { door, mounts, onError } = house;
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

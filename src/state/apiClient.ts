@@ -60,7 +60,10 @@ export class ApiClient {
 		this.#at = { host, port: Number(parsed.port || (secure ? 443 : 80)), ...(secure ? { tls } : {}) };
 	}
 
-	/** Any path of the API, also those that other roles answer: requests, traces, outcomes, metrics. No status is an error. */
+	/**
+	 * Any path of the API, also those that other roles answer: requests, traces, outcomes, metrics. No status is an
+	 * error.
+	 */
 	raw(
 		method: string,
 		path: string,

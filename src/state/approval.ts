@@ -1,11 +1,11 @@
 /**
- * Acts that others must approve before they happen: what they are, and what policies ask for them. Decisions: an apply, a
- * delete and a rollback fall under the verb apply; promote and resume under promote; abort under abort. An AccessPolicy
- * that names another namespace's Service falls under that namespace's policies too: a grant gives a say, not a way around
- * them. Each namespace that lets it wait wants its own people's approvals, whoever they are elsewhere; who may approve in
- * several counts in each. A pause, what statistics decide, and deletions that only take access away (takenAway.ts) never
- * wait. Changes to RoleBindings and ApprovalPolicies wait wherever any policy covers one of their namespaces, whatever its
- * verbs: else one person could make a second one, or take the policy away, and then act alone.
+ * Acts that others must approve before they happen: what they are, and what policies ask for them. Decisions: an apply,
+ * a delete and a rollback fall under the verb apply; promote and resume under promote; abort under abort. An
+ * AccessPolicy that names another namespace's Service falls under that namespace's policies too: a grant gives a say,
+ * not a way around them. Each namespace that lets it wait wants its own people's approvals, whoever they are elsewhere;
+ * who may approve in several counts in each. A pause, what statistics decide, and deletions that only take access away
+ * (takenAway.ts) never wait. Changes to RoleBindings and ApprovalPolicies wait wherever any policy covers one of their
+ * namespaces, whatever its verbs: else one person could make a second one, or take the policy away, and then act alone.
  * The platform (`*`) is above its namespaces: what concerns all of them falls under the policies of `*` alone, and so
  * do those changes by its admins, in whatever namespace. Else a namespace's admin could lock everybody out, by a policy
  * that asks for people who do not exist. A policy of `*` binds the platform's admins too.

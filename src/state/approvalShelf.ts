@@ -1,6 +1,7 @@
 /**
- * The requests in the state file: heads, which are read to list and to ask, and contents of those that wait, read by id.
- * What is over has no content, and of it each namespace keeps so many. What writes runs inside the caller's transaction.
+ * The requests in the state file: heads, which are read to list and to ask, and contents of those that wait, read by
+ * id. What is over has no content, and of it each namespace keeps so many. What writes runs inside the caller's
+ * transaction.
  */
 import { randomBytes } from "node:crypto";
 import {

@@ -1,8 +1,8 @@
 /**
- * The second person: looks at what waits, approves or rejects it. An approval counts for the namespaces in which who gave
- * it may approve, while they may (by the groups of the token that they approved with: Weir hears of no others), and never
- * where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token has two, so
- * give `approve` to one of them. The local owner and the bootstrap admins are one person, by whatever door.
+ * The second person: looks at what waits, approves or rejects it. An approval counts for the namespaces in which who
+ * gave it may approve, while they may (by the groups of the token that they approved with: Weir hears of no others),
+ * and never where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token
+ * has two, so give `approve` to one of them. The local owner and the bootstrap admins are one person, by whatever door.
  */
 import { WeirError } from "../error.js";
 import { type ActCall, record } from "./actRecord.js";
@@ -19,8 +19,8 @@ export class Approvals {
 	) {}
 
 	/**
-	 * What the caller may see: their own, those whose namespaces they may all read, and of those that they may approve in
-	 * one namespace what concerns it. Oldest first, without contents; nothing for who has no right anywhere.
+	 * What the caller may see: their own, those whose namespaces they may all read, and of those that they may approve
+	 * in one namespace what concerns it. Oldest first, without contents; nothing for who has no right anywhere.
 	 */
 	list(caller: Caller, nowMs: number): readonly ApprovalRequest[] {
 		if (!this.acts.rights.maySome(caller, "read")) return [];
@@ -49,8 +49,9 @@ export class Approvals {
 	/**
 	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
 	 * @returns the request as the caller may see it
-	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`, `failed-precondition`
-	 * (twice, or it is over), `conflict` where what it would change has changed: the request is void then.
+	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`,
+	 * `failed-precondition` (twice, or it is over), `conflict` where what it would change has changed: the request is
+	 * void then.
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);

@@ -12,7 +12,8 @@ type Rules = Pick<ResourceSet, "roleBindings" | "approvalPolicies">;
 /**
  * Whoever makes the change may leave by it: what counts is which admin could ask for the next one, and how many others
  * could approve that.
- * @throws WeirError `failed-precondition` where a policy would want more others than could approve, and more than before
+ * @throws WeirError `failed-precondition` where a policy would want more others than could approve, and more than
+ * before
  */
 export function demandApprovers(permissions: Permissions, before: Rules, after: Rules): void {
 	for (const policy of after.approvalPolicies) {

@@ -1,9 +1,9 @@
 /**
  * What operators did and tried: appended in the transaction of the act itself, so that neither is there without the
  * other. Acts and refused attempts are two chains, so that who may do nothing pushes out no act. Each record holds the
- * SHA-256 of the one before: who changes, removes or inserts one breaks the chain from there on. Who can write the whole
- * file can make a new chain, so people note the heads elsewhere (`weir audit operators --verify` prints them) and check
- * later that they are still in the chains.
+ * SHA-256 of the one before: who changes, removes or inserts one breaks the chain from there on. Who can write the
+ * whole file can make a new chain, so people note the heads elsewhere (`weir audit operators --verify` prints them) and
+ * check later that they are still in the chains.
  */
 import {
 	OPERATOR_AUDIT_OBJECTS_MAX,
@@ -18,7 +18,8 @@ import type { Caller } from "./caller.js";
 import type { StateDatabase } from "./database.js";
 
 /**
- * acts: what was done or waits for approval, and what builds before the two were told apart had refused; refused: attempts.
+ * acts: what was done or waits for approval, and what builds before the two were told apart had refused; refused:
+ * attempts.
  */
 export const AUDIT_CHAINS = ["acts", "refused"] as const;
 export type AuditChainName = (typeof AUDIT_CHAINS)[number];
@@ -30,7 +31,10 @@ export interface NewAuditRecord {
 	/** null = nobody that was known. */
 	readonly subject: string | null;
 	readonly how: Caller["how"] | null;
-	/** apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream; take: what is published, by an Envoy or a sidecar. */
+	/**
+	 * apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream; take: what is
+	 * published, by an Envoy or a sidecar.
+	 */
 	readonly verb: string;
 	readonly namespaces: readonly string[];
 	/** `Service team/x`, `Experiment trial`, or a path; at most OPERATOR_AUDIT_OBJECTS_MAX are kept. */

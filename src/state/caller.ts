@@ -1,7 +1,7 @@
 /**
  * Who calls the API, as the door that the call came through proves it: never by what the call says of itself. The UNIX
- * socket lies in a 0700 directory and so belongs to the local owner; the TCP door takes a client certificate's SPIFFE id
- * or a verified token. Certificates and tokens are judged by ports: composition knows who is trusted.
+ * socket lies in a 0700 directory and so belongs to the local owner; the TCP door takes a client certificate's SPIFFE
+ * id or a verified token. Certificates and tokens are judged by ports: composition knows who is trusted.
  */
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
@@ -35,8 +35,8 @@ export interface TcpDoor {
 	readonly port: number;
 	readonly tls: DoorTls;
 	/**
-	 * SPIFFE id of the caller's certificate; asked only where its chain holds. null = it has none that counts, or it passes
-	 * on what somebody else asks: a proxy's certificate speaks for nobody.
+	 * SPIFFE id of the caller's certificate; asked only where its chain holds. null = it has none that counts, or it
+	 * passes on what somebody else asks: a proxy's certificate speaks for nobody.
 	 */
 	readonly peer: (request: IncomingMessage) => string | null;
 	/** Judges an Authorization header. Absent: client certificates are demanded in the handshake. Never rejects. */

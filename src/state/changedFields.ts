@@ -1,4 +1,7 @@
-/** Which fields of a resource a change is about: their paths without a value, for the audit log and for who approves. Pure. */
+/**
+ * Which fields of a resource a change is about: their paths without a value, for the audit log and for who approves.
+ * Pure.
+ */
 import { isDeepStrictEqual } from "node:util";
 import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELD_DEPTH_MAX, CHANGED_FIELDS_MAX } from "../limits.js";
 import type { Resource } from "../resources/resource.js";

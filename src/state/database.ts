@@ -76,8 +76,8 @@ export interface StateDatabase {
 	readonly planAges: Database<true, [number, string]>;
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
-	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of each
-	 * chain and how many untold rollbacks were dropped.
+	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
+	 * each chain and how many untold rollbacks were dropped.
 	 */
 	readonly counters: Database<number, Counter>;
 	readonly proxies: Database<ProxyReport, "report">;
@@ -189,8 +189,8 @@ function written<T>(transaction: () => T): T {
 }
 
 /**
- * A build between releases dropped audit records from between others. What it left before its last gap is in no chain and
- * counts as dropped; it stays readable until its turn comes. Does nothing to other files, and may be cut anywhere.
+ * A build between releases dropped audit records from between others. What it left before its last gap is in no chain
+ * and counts as dropped; it stays readable until its turn comes. Does nothing to other files, and may be cut anywhere.
  */
 function endAuditGaps(root: RootDatabase): void {
 	const counters = root.openDB<number, string>({ name: "counters", encoding: "json" });

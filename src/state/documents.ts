@@ -4,7 +4,10 @@
  * marker everywhere, even inside a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
  */
 
-/** The documents that hold more than comments and blank lines, in order, without their markers; each ends with a newline. */
+/**
+ * The documents that hold more than comments and blank lines, in order, without their markers; each ends with a
+ * newline.
+ */
 export function splitDocuments(text: string): readonly string[] {
 	const documents: string[] = [];
 	let lines: string[] = [];

@@ -52,9 +52,9 @@ export class Permissions {
 
 	/**
 	 * How many others could approve what an admin asks for there. Root may always ask, and has the bound subjects beside
-	 * it; every other admin is an approver too, and has as many with root. Of a bound group nobody knows how many it has:
-	 * in a namespace it is enough, for the platform's admins can still take the policy away; in `*` it counts nobody, for
-	 * nobody could.
+	 * it; every other admin is an approver too, and has as many with root. Of a bound group nobody knows how many it
+	 * has: in a namespace it is enough, for the platform's admins can still take the policy away; in `*` it counts
+	 * nobody, for nobody could.
 	 */
 	approvers(namespace: string, { roleBindings }: Pick<ResourceSet, "roleBindings">): number {
 		const subjects = roleBindings
@@ -118,8 +118,8 @@ export function needsOf(resource: Resource): readonly Need[] {
 }
 
 /**
- * A Service's DataClass, once given, is an admin's: to change it, to leave it out, or to delete the Service, which could
- * be declared anew without it, sends its data elsewhere. To take its hosts does too: hostsTaken.ts.
+ * A Service's DataClass, once given, is an admin's: to change it, to leave it out, or to delete the Service, which
+ * could be declared anew without it, sends its data elsewhere. To take its hosts does too: hostsTaken.ts.
  * @param after null = deleted
  */
 export function needsOfChange(before: Resource, after: Resource | null): readonly Need[] {

@@ -1,8 +1,9 @@
 /**
- * How access rules stood at earlier revisions. Kept as what each change replaced, so that the rules of any revision since
- * the oldest change are the rules of now with the later changes undone. Decisions: AccessPolicies and DataClasses are
- * rolled back, and nothing else. Services and Experiments hold facts and endpoints beside their access; RoleBindings,
- * ApprovalPolicies and ReferenceGrants are trust, and trust that was taken away comes back by a declaration only.
+ * How access rules stood at earlier revisions. Kept as what each change replaced, so that the rules of any revision
+ * since the oldest change are the rules of now with the later changes undone. Decisions: AccessPolicies and DataClasses
+ * are rolled back, and nothing else. Services and Experiments hold facts and endpoints beside their access;
+ * RoleBindings, ApprovalPolicies and ReferenceGrants are trust, and trust that was taken away comes back by a
+ * declaration only.
  */
 import { isDeepStrictEqual } from "node:util";
 import { WeirError } from "../error.js";

@@ -1,7 +1,8 @@
 /**
- * The gates before a promotion that a person asks for: asked in declared order before the act, outside of any transaction;
- * the act happens only on what they said yes to. Where approval is needed they are asked with the last one, when it would
- * happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as an admin.
+ * The gates before a promotion that a person asks for: asked in declared order before the act, outside of any
+ * transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the last
+ * one, when it would happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
+ * an admin.
  */
 import { WeirError } from "../error.js";
 import { namespaceOf } from "../resources/resource.js";
@@ -22,7 +23,8 @@ export class PromotionGates {
 
 	/**
 	 * Before a person's act; nothing is asked for any other verb, nor where it has to wait for approval first.
-	 * @throws WeirError `failed-precondition` where a gate says no, recorded; `conflict` where the Experiment moved meanwhile
+	 * @throws WeirError `failed-precondition` where a gate says no, recorded; `conflict` where the Experiment moved
+	 * meanwhile
 	 */
 	async beforeAct(call: ActCall, experiment: string, said: PersonRequest): Promise<void> {
 		if (said.verb !== "promote" || said.overrideGates) return;

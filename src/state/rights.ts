@@ -59,8 +59,8 @@ export class Rights {
 	}
 
 	/**
-	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the machine,
-	 * who owns the file too, need not.
+	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the
+	 * machine, who owns the file too, need not.
 	 * @param records how many it may leave
 	 * @throws WeirError `resource-exhausted`; recorded once a minute
 	 */

@@ -1,10 +1,10 @@
 /**
- * What a rollback of access rules leaves in its place: Services are not rolled back, so a Service that came later, or was
- * open then, would be left without any rule and nobody could call it. Its policies stay as they are, and so do DataClasses
- * that Services name; the rest goes back. A policy that is also about a Service which has rules from then is not kept,
- * for it would widen those: then the rollback is refused whole, with what to do. A policy from then all of whose Services
- * are gone is left out: nothing is served there that it could let in or keep out. One that would replace a policy of now is
- * not, for that one would stay in its place. Pure.
+ * What a rollback of access rules leaves in its place: Services are not rolled back, so a Service that came later, or
+ * was open then, would be left without any rule and nobody could call it. Its policies stay as they are, and so do
+ * DataClasses that Services name; the rest goes back. A policy that is also about a Service which has rules from then
+ * is not kept, for it would widen those: then the rollback is refused whole, with what to do. A policy from then all of
+ * whose Services are gone is left out: nothing is served there that it could let in or keep out. One that would replace
+ * a policy of now is not, for that one would stay in its place. Pure.
  */
 import { namesService, selects } from "../access/table.js";
 import { parseResources } from "../resources/parse.js";
@@ -67,9 +67,10 @@ export function bareProblems(problems: readonly Problem[], restoration: Restorat
 	return problems.map((problem) => {
 		const service = bare.get(problem.position?.file ?? "");
 		if (service === undefined) return problem;
+		const then = "and nobody could call it after the rollback";
 		return {
 			position: problem.position,
-			message: `${resourceTitle(service)} had no rules at revision ${restoration.revision}, and nobody could call it after the rollback`,
+			message: `${resourceTitle(service)} had no rules at revision ${restoration.revision}, ${then}`,
 			hint: "declare an AccessPolicy for it alone, which a rollback keeps, and roll back then",
 		};
 	});

@@ -1,4 +1,7 @@
-/** Stored texts that would be refused today: an earlier Weir took them, or with a grant, and they stand as they were taken. */
+/**
+ * Stored texts that would be refused today: an earlier Weir took them, or with a grant, and they stand as they were
+ * taken.
+ */
 import { standingConditions } from "../resources/checkConditions.js";
 import { severed } from "../resources/checkReference.js";
 import { parseResources } from "../resources/parse.js";
@@ -39,7 +42,10 @@ export class StandingFaults {
 	}
 }
 
-/** What stands and would be refused today, as `weir status` tells it to a caller. @param resources all that are stored */
+/**
+ * What stands and would be refused today, as `weir status` tells it to a caller.
+ * @param resources all that are stored
+ */
 export function standing(
 	resources: ResourceSet,
 	faults: readonly StandingFault[],

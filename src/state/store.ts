@@ -140,7 +140,10 @@ export class Store implements StateStore, Outbox {
 		return planApply(this.#wishes(), files, nowMs);
 	}
 
-	/** What it takes to have the access rules of a revision again. @param to null = before the last change in the scope */
+	/**
+	 * What it takes to have the access rules of a revision again.
+	 * @param to null = before the last change in the scope
+	 */
 	restoration(to: number | null, scope: Scope): Restoration {
 		const { revision, resources } = this.#state;
 		return spared(this.policies.restoration(to, { revision, stored: this.#stored }, scope), resources);

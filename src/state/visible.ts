@@ -24,7 +24,10 @@ function visibleSet(set: ResourceSet, mayRead: MayRead): ResourceSet {
 
 const HIDDEN = "a resource of another namespace";
 
-/** A kind and a whole name, as `resourceTitle` writes them; not what the answer to a name without a grant tells of itself. */
+/**
+ * A kind and a whole name, as `resourceTitle` writes them; not what the answer to a name without a grant tells of
+ * itself.
+ */
 const TITLE = new RegExp(
 	`\\b(${KINDS.join("|")}) ([a-z0-9](?:[-a-z0-9./]*[a-z0-9])?)(?![-\\w/]|\\.\\w)(?! ${NOT_GRANTED})`,
 	"g",

@@ -47,11 +47,14 @@ export interface StatusAnswer {
 	readonly refusals: readonly Refusal[];
 	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */
 	readonly closed: readonly Closure[];
-	/** Conditions of access rules that an earlier Weir took and this one would not, in namespaces that the caller may read. */
+	/**
+	 * Conditions of access rules that an earlier Weir took and this one would not, in namespaces that the caller may
+	 * read.
+	 */
 	readonly conditions?: readonly { readonly resource: string; readonly words: string }[];
 	/**
-	 * What else of stored texts an earlier Weir took and this one would not, and names whose grant is gone, in namespaces
-	 * that the caller may read.
+	 * What else of stored texts an earlier Weir took and this one would not, and names whose grant is gone, in
+	 * namespaces that the caller may read.
 	 */
 	readonly faults?: StatusAnswer["conditions"];
 	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
@@ -77,8 +80,8 @@ export interface PendingAnswer {
 }
 
 /**
- * GET /v1/approvals and /v1/approvals/ID: a request as people see it. `act` holds the exact content, by id while it waits;
- * null = it is over, or this is the list, which names the first effects and says how many more there are.
+ * GET /v1/approvals and /v1/approvals/ID: a request as people see it. `act` holds the exact content, by id while it
+ * waits; null = it is over, or this is the list, which names the first effects and says how many more there are.
  */
 export interface RequestAnswer
 	extends Omit<
@@ -126,7 +129,10 @@ export function policyChange({ changes, ...rest }: PolicyRecord): PolicyChangeAn
 	return { ...rest, changes: changes.map(({ kind, name, change }) => ({ kind, name, change })) };
 }
 
-/** POST /v1/resources, /v1/deletions and /v1/policies/rollback, and DELETE: what changed, or every problem (status 400), or that it waits for approval. */
+/**
+ * POST /v1/resources, /v1/deletions and /v1/policies/rollback, and DELETE: what changed, or every problem (status 400),
+ * or that it waits for approval.
+ */
 export type ApplyAnswer =
 	| PendingAnswer
 	| {

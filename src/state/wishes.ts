@@ -83,7 +83,9 @@ export type ApplyResult =
 /** What would be written; nothing of it counts where there are problems. */
 export interface WishPlan {
 	readonly problems: readonly Problem[];
-	/** Every resource that it is about, also unchanged ones and where there are problems; of a delete, the stored one. */
+	/**
+	 * Every resource that it is about, also unchanged ones and where there are problems; of a delete, the stored one.
+	 */
 	readonly given: readonly Resource[];
 	readonly changes: readonly ResourceChange[];
 	/** Also unchanged resources whose text changed (a comment): stored, and no change of the state. */

@@ -87,7 +87,9 @@ export function writeDecided(
 	else services.putSync(service.name, { defaultVariant: service.defaultVariant });
 }
 
-/** Writes that all Envoys have a revision: the steps of what it decided begin now, but for Experiments that are held. */
+/**
+ * Writes that all Envoys have a revision: the steps of what it decided begin now, but for Experiments that are held.
+ */
 export function writeAcknowledged(
 	{ experiments, counters }: StateDatabase,
 	log: DecisionLog,

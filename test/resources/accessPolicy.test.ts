@@ -254,7 +254,7 @@ t.test("a policy for all Services, and one that selects none", async (t) => {
 t.test("a policy of one namespace cannot name another's Service", async (t) => {
 	const other = document("AccessPolicy", "name: theirs, namespace: prod", "services: [employment], action: deny");
 	t.same(problemsOf(GOOD + other), [
-		'w.yaml:66:19: unknown Service "employment"; there is no Services; Service employment is of another namespace: declare the policy there, or write default/employment and have that namespace declare a ReferenceGrant',
+		'w.yaml:66:19: unknown Service "employment"; there are no Services; Service employment is of another namespace: declare the policy there, or write default/employment and have that namespace declare a ReferenceGrant',
 	]);
 });
 

@@ -33,7 +33,7 @@ const rows: readonly Row[] = [
 	[
 		"unknown DataClass",
 		service("dataClass: personal"),
-		['w.yaml:7:14: unknown DataClass "personal"; there is no DataClasses'],
+		['w.yaml:7:14: unknown DataClass "personal"; there are no DataClasses'],
 	],
 	["each Variant within", classed("[{address: v2.internal, port: 9002, locality: {region: eu}}]"), []],
 	[

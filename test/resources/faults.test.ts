@@ -40,7 +40,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"connections that are idle for too short a time",
 		"  port: 8080",
 		"  port: 8080\n  connectionIdleTimeout: 999ms",
-		['w.yaml:19:26: spec.connectionIdleTimeout is "999ms"; write at least 1000ms'],
+		['w.yaml:19:26: spec.connectionIdleTimeout is "999ms"; write at least 1s'],
 	],
 	[
 		"connections that are idle for too long",

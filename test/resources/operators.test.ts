@@ -63,7 +63,7 @@ const rows: readonly Row[] = [
 	[
 		"approval that is over at once",
 		approval("verbs: [promote], namespaces: [prod], expire: 1s"),
-		['w.yaml:66:54: spec.expire is "1s"; write at least 60000ms'],
+		['w.yaml:66:54: spec.expire is "1s"; write at least 1m'],
 	],
 	[
 		"approval by nobody",

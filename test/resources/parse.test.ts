@@ -258,7 +258,7 @@ t.test("namespaces are apart: names, layers and default salts", async (t) => {
 	t.same(problems.map(formatProblem), []);
 	t.equal(resources.experiments.length, 2);
 	const other = inTeam.replace("namespace: team-a}\nspec:\n  hosts", "namespace: team-b}\nspec:\n  hosts");
-	t.match(load(other).problems.map(formatProblem), [/unknown Service "employment"; there is no Services$/]);
+	t.match(load(other).problems.map(formatProblem), [/unknown Service "employment"; there are no Services$/]);
 });
 
 t.test("a guarded Service with a client CA is accepted", async (t) => {
