@@ -43,7 +43,10 @@ function comparedWith({ op, args }: ASTNode): readonly ASTNode[] {
 const isPath = ({ op, args }: ASTNode): boolean =>
 	op === "." && args[1] === "path" && args[0].op === "id" && args[0].args === "request";
 
-/** Printable ASCII within a segment that a path has as it is; `#`, `%`, `?` and blanks it has as escapes, and the rest is never served. */
+/**
+ * Printable ASCII within a segment that a path has as it is. `#`, `%`, `?` and blanks it has as escapes; the rest is never
+ * served.
+ */
 const PLAIN = /[!$&'()*+,.0-9:=@A-Z[\]_a-z~-]/;
 
 /** Escapes, also one that the text ends in the middle of; what is to be escaped. */

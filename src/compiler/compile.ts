@@ -165,7 +165,11 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		table,
 		problems: planProblems(resources, services, options.mode ?? "auto"),
 		rules: [
-			...explainRules(services, protocol),
+			...explainRules(
+				services,
+				protocol,
+				resources.gateways.flatMap(({ spec }) => spec.tokens),
+			),
 			...regionRules(declared),
 			...ownPartRules(declared),
 			...keyRules(resources, keySets),

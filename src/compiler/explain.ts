@@ -1,6 +1,6 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
 import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
-import { type Rate, unitText } from "../resources/resource.js";
+import { type Rate, type TokenIssuer, unitText } from "../resources/resource.js";
 import { ruleCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
@@ -10,13 +10,14 @@ import type { DryRun } from "./shadow.js";
 export function explainRules(
 	services: readonly CompiledService[],
 	protocol: CalloutProtocol,
+	issuers: readonly TokenIssuer[],
 ): readonly RuleExecution[] {
 	return services.flatMap((compiled) => [
 		summary(compiled, protocol),
 		accessRule(compiled),
 		...canonicalRule(compiled),
 		...limitRule(compiled),
-		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment)),
+		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment, issuers)),
 		{
 			rule: `Service ${compiled.table.name}: everything else`,
 			execution: "native" as const,
@@ -118,7 +119,11 @@ function limitRule({ service, table, execution }: CompiledService): readonly Rul
 	return [{ rule: `Service ${table.name}: rate limits`, execution: "native", because, cost: null }];
 }
 
-function experimentRule({ table, execution }: CompiledService, experiment: ExperimentTable): RuleExecution {
+function experimentRule(
+	{ table, execution }: CompiledService,
+	experiment: ExperimentTable,
+	issuers: readonly TokenIssuer[],
+): RuleExecution {
 	const percent = (points: number) => `${points / 10_000}%`;
 	const slot =
 		experiment.slotLoPpm === 0 && experiment.slotHiPpm === 1_000_000
@@ -128,9 +133,18 @@ function experimentRule({ table, execution }: CompiledService, experiment: Exper
 	const shares = sharesOf(table, experiment);
 	const cost = ruleCost("experiment", experiment.unit.from !== "cookie" && execution.eligibility === null);
 	const hash = `XXH64("${experiment.salt}:" + unit)`;
+	const claims = experiment.unit.from === "claim" && !judgesUsers(table.access) ? unjudgedClaims(issuers) : "";
 	return execution.whyAssignment === null
-		? { rule, execution: "native", because: `weighted clusters by ${hash}: ${shares}`, cost }
-		: { rule, execution: "callout", because: `${execution.whyAssignment}: by ${hash} ${shares}`, cost };
+		? { rule, execution: "native", because: `weighted clusters by ${hash}: ${shares}${claims}`, cost }
+		: { rule, execution: "callout", because: `${execution.whyAssignment}: by ${hash} ${shares}${claims}`, cost };
+}
+
+/** What becomes of tokens where nobody judges users. */
+function unjudgedClaims(issuers: readonly TokenIssuer[]): string {
+	const bound = [...new Set(issuers.flatMap(({ issuer, binding }) => (binding === "none" ? [] : [issuer])))];
+	const proofs =
+		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession nobody looks at`;
+	return `; a token that does not hold gives no unit${proofs}`;
 }
 
 function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable): string {

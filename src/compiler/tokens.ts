@@ -2,10 +2,11 @@
  * Tokens of end users: Envoy's jwt_authn verifies those of the Gateway's issuers. For Services that judge users a token
  * that is present must hold, and what it says lies in metadata for RBAC (tokenMetadata.ts). For Experiments that assign
  * by a claim each such claim lies in a header of ours; where users are not judged, a token that is missing or does not
- * verify gives no claim, so no unit, and who may call is not decided by it.
+ * hold gives no claim (claims.ts), so no unit, and who may call is not decided by it.
  */
 import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
+import { claimFilters, claimsPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
 import { keySetName } from "./keySet.js";
 import type { UnitTable } from "./plan.js";
@@ -28,7 +29,7 @@ const JWT_AUTHN = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v
 const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
 
 /**
- * The filter, off unless a virtual host asks for it; there wherever the Gateway has issuers, for it comes with the
+ * The filter and those that look at its claims, off unless a virtual host asks for it; there wherever the Gateway has issuers, for it comes with the
  * listener, and routes that want it may come first.
  * @param keySets of issuers; Envoy itself reads or fetches one that is not here
  */
@@ -53,6 +54,7 @@ export function tokenFilters(
 				},
 			},
 		},
+		...claimFilters(issuers, [...claims.keys()]),
 	];
 }
 
@@ -65,7 +67,7 @@ function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets
 		// The Service sees the token as before.
 		forward: true,
 		// Without these also the query parameter access_token, which logs and referrers show.
-		from_headers: [{ name: "Authorization", value_prefix: "Bearer " }],
+		from_headers: schemes(own).map((scheme) => ({ name: "Authorization", value_prefix: `${scheme} ` })),
 		...intoMetadata(own),
 		clock_skew_seconds: TOKEN_SKEW_SECONDS,
 		require_expiration: true,
@@ -77,6 +79,10 @@ function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets
 		...(claims.size === 0 ? {} : { clear_route_cache: true }),
 	};
 }
+
+/** Envoy checks no proof: one scheme more only brings the claims of tokens whose proof the sidecar judges. */
+const schemes = ({ binding }: TokenIssuer): readonly string[] =>
+	binding === "dpop" || binding === "either" ? ["Bearer", "DPoP"] : ["Bearer"];
 
 function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
 	const name = keySetName(issuer.keys);
@@ -100,14 +106,17 @@ function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
 
 /**
  * typed_per_filter_config of a Service that Envoy verifies tokens for. Without issuers there is no filter.
- * @param users judged: Envoy judges users, so that a bad token is refused; tried: shadow policies look at them, for
- * which a bad token is none
+ * @param users judged: Envoy judges users, so that a bad token is refused, or the sidecar does, which refuses it itself;
+ * tried: shadow policies look at them, for which a bad token is none
  */
 export function tokensPerRoute(
 	unit: UnitTable | null,
 	issuers: readonly TokenIssuer[],
-	{ judged, tried }: { readonly judged: boolean; readonly tried: boolean },
+	{ judged, tried }: { readonly judged: "here" | "by-sidecar" | "nowhere"; readonly tried: boolean },
 ): Record<string, object> {
-	if (issuers.length === 0 || (!judged && !tried && unit?.from !== "claim")) return {};
-	return { [TOKENS_FILTER]: { "@type": PER_ROUTE, requirement_name: judged ? USERS : CLAIMS } };
+	if (issuers.length === 0 || (judged !== "here" && !tried && unit?.from !== "claim")) return {};
+	return {
+		[TOKENS_FILTER]: { "@type": PER_ROUTE, requirement_name: judged === "here" ? USERS : CLAIMS },
+		...(judged === "nowhere" ? claimsPerRoute() : {}),
+	};
 }

@@ -1,4 +1,5 @@
 /** One Experiment against its Service and Metrics. */
+import { accessTable, judgesUsers } from "../access/policy.js";
 import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "./host.js";
@@ -70,14 +71,29 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 	}
 }
 
-/** A claim is a unit only where a Gateway verifies it; every Gateway leads to every Service. */
+/**
+ * A claim is a unit only where a Gateway verifies it; every Gateway leads to every Service. Proofs of possession are
+ * looked at where users are judged, so that elsewhere tokens which must have one give no unit.
+ */
 function unitProblems({ set, positions, report }: Check, experiment: Experiment): void {
-	const { unit } = experiment.spec;
+	const { unit, service: name } = experiment.spec;
 	if (unit.from !== "claim" || positions.hasBroken("Gateway")) return;
+	const { namespace } = experiment.metadata;
+	const service = set.services.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
+	const unjudged =
+		service !== undefined &&
+		!positions.hasBroken("AccessPolicy") &&
+		!judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants));
 	for (const { metadata, spec } of set.gateways) {
-		if (spec.tokens.length > 0) continue;
-		const message = `claim ${unit.claim} is the unit, but Gateway ${metadata.name} verifies no tokens`;
-		report(experiment, ["spec", "unit", "claim"], message, "add spec.tokens to the Gateway");
+		const path = ["spec", "unit", "claim"];
+		if (spec.tokens.length === 0) {
+			const message = `claim ${unit.claim} is the unit, but Gateway ${metadata.name} verifies no tokens`;
+			report(experiment, path, message, "add spec.tokens to the Gateway");
+		} else if (unjudged && spec.tokens.every(({ binding }) => binding !== "none")) {
+			const message = `claim ${unit.claim} is the unit, but all tokens at Gateway ${metadata.name} need a proof of possession, which nobody looks at: no enforced AccessPolicy of Service ${name} is about users`;
+			const hint = "name users, groups, tenants, purposes or claims in one, or add an issuer with binding: none";
+			report(experiment, path, message, hint);
+		}
 	}
 }
 

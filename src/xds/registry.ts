@@ -30,6 +30,7 @@ import {
 	PerRouteConfigSchema,
 } from "../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
 import { LocalRateLimitSchema } from "../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js";
+import { LuaSchema } from "../gen/envoy/extensions/filters/http/lua/v3/lua_pb.js";
 import { RBACPerRouteSchema, RBACSchema } from "../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { RouterSchema } from "../gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { ConnectionLimitSchema } from "../gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js";
@@ -62,6 +63,7 @@ export const registry = createRegistry(
 	ExtProcPerRouteSchema,
 	JwtAuthenticationSchema,
 	PerRouteConfigSchema,
+	LuaSchema,
 	RBACSchema,
 	RBACPerRouteSchema,
 	LocalRateLimitSchema,

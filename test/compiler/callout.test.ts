@@ -172,6 +172,8 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 		[
 			"weir.gate",
 			"weir.tokens",
+			"weir.claims.rules",
+			"weir.claims",
 			"weir.deny",
 			"weir.allow",
 			VERDICT_FILTER,

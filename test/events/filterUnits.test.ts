@@ -42,8 +42,9 @@ const jwks = JSON.stringify({ keys: [{ ...publicKey.export({ format: "jwk" }), k
 const base64 = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 function token(sub: string): string {
-	const exp = Math.floor(Date.now() / 1e3) + 600;
-	const signed = `${base64({ alg: "RS256", kid: "k", typ: "JWT" })}.${base64({ iss: ISSUER, aud: "weir", sub, exp })}`;
+	const iat = Math.floor(Date.now() / 1e3);
+	const claims = { iss: ISSUER, aud: "weir", sub, iat, exp: iat + 600 };
+	const signed = `${base64({ alg: "RS256", kid: "k", typ: "JWT" })}.${base64(claims)}`;
 	return `${signed}.${createSign("RSA-SHA256").update(signed).sign(privateKey, "base64url")}`;
 }
 

@@ -149,6 +149,30 @@ const rows: readonly Row[] = [
 		["w.yaml:47:17: claim sub is the unit, but Gateway inner verifies no tokens; add spec.tokens to the Gateway"],
 	],
 	[
+		"claim of tokens whose proof nobody looks at",
+		unit("{claim: sub}", spoil("jwksFile: keys.json", "jwksFile: keys.json, binding: dpop", verifying)),
+		[
+			"w.yaml:47:17: claim sub is the unit, but all tokens at Gateway public need a proof of possession, which nobody looks at: no enforced AccessPolicy of Service employment is about users; name users, groups, tenants, purposes or claims in one, or add an issuer with binding: none",
+		],
+	],
+	[
+		"claim of tokens of which some need no proof",
+		unit(
+			"{claim: sub}",
+			spoil(
+				"jwksFile: keys.json",
+				"jwksFile: keys.json, binding: mtls}, {issuer: c, audiences: [b], jwksFile: keys.json",
+				verifying,
+			),
+		),
+		[],
+	],
+	[
+		"claim of bound tokens where users are judged",
+		`${unit("{claim: sub}", spoil("  access: open\n", "", spoil("jwksFile: keys.json", "jwksFile: keys.json, binding: dpop", verifying)))}---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: users}\nspec: {action: allow, services: [employment], users: ['*']}\n`,
+		[],
+	],
+	[
 		"claim, and a Gateway that did not parse: that alone is said",
 		unit("{claim: sub}", spoil("  port: 8080", "  port: x")),
 		['w.yaml:18:9: spec.port is "x"; write a whole number from 0 to 65535'],

@@ -2,7 +2,7 @@
  * Each Service as a mesh that is not ours needs it: what the sidecar does for it, under which Kubernetes name, and
  * what stands in the way. Both meshes begin here.
  */
-import { accessTable, judgesPaths, judgesRegions, readsUsers } from "../../access/policy.js";
+import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../../access/policy.js";
 import { isLoopbackHost } from "../../resources/host.js";
 import {
 	type Experiment,
@@ -131,7 +131,16 @@ export function meshProblems(
 		const issuers = tokenIssuers(resources);
 		if (issuers.length === 0)
 			return [problem(`${who}, and no Gateway says whose tokens it trusts`, "add tokens to the Gateway")];
-		return issuers.flatMap(({ issuer, keys: source }) => {
+		const judged = judgesUsers(accessTable(service, resources.accessPolicies, resources.referenceGrants));
+		return issuers.flatMap(({ issuer, binding, keys: source }) => {
+			if (binding !== "none" && !judged) {
+				return [
+					problem(
+						`${who}, no enforced policy of it is about users, and the mesh takes tokens of ${issuer} without their proof of possession (${binding})`,
+						"name users, groups, tenants, purposes or claims in an AccessPolicy of the Service, or take the issuer away",
+					),
+				];
+			}
 			const jwksFile = source.from === "file" ? source.file : source.url;
 			const keys = options.keySets[issuer];
 			if (keys === undefined)

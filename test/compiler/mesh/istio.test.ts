@@ -183,6 +183,10 @@ t.test("what cannot be carried out is refused", async (t) => {
 	t.same(refused(variants("203.0.113.7")), "");
 	const claim = { experiments: [experiment("e", "employment", [1, 1], { unit: { from: "claim", claim: "sub" } })] };
 	t.match(refused(one({}, claim)), /no Gateway says whose tokens it trusts/);
+	const bound = { ...claim, gateways: [onPort({ tokens: [{ ...ISSUER, binding: "mtls" }] })] };
+	t.match(refused(one({}, bound), { protocol: "ext_proc" }), /takes tokens of .* without their proof of possession/);
+	const users = { ...bound, accessPolicies: [accessPolicy("p", "allow", ["employment"], { users: ["*"] })] };
+	t.notMatch(refused(one({ access: null }, users), { protocol: "ext_proc" }), /proof of possession/);
 	t.match(
 		refused(one({}, { ...claim, gateways: [onPort({ tokens: [ISSUER] })] }), { keySets: {}, protocol: "ext_proc" }),
 		/keys of one of its issuers were not read/,

@@ -1,0 +1,57 @@
+/**
+ * Claims as units where nobody judges users, so that no rule refuses a token: one that tokenRules.ts refuses elsewhere is
+ * there as none. jwt_authn has put its claims into headers already and takes the faults of those rules for none, so the
+ * same rules are tried, and where they do not hold the headers go and the route is chosen anew. Only Lua can do that on
+ * 1.36.2 (header_mutation changes headers and keeps the route).
+ */
+import type { TokenIssuer } from "../resources/resource.js";
+import { tokenRules } from "./tokenRules.js";
+
+const RULES_FILTER = "weir.claims.rules";
+const CLAIMS_FILTER = "weir.claims";
+
+/** What names of the rules' results begin with, in statistics and in metadata. */
+const SHADOW = "weir_claims_";
+
+const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
+const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
+const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+
+/**
+ * Both filters, right behind the one that verifies tokens; off unless a virtual host asks for them.
+ * @param headers in which it puts claims
+ */
+export function claimFilters(issuers: readonly TokenIssuer[], headers: readonly string[]): readonly object[] {
+	if (headers.length === 0) return [];
+	return [
+		{
+			name: RULES_FILTER,
+			disabled: true,
+			typed_config: {
+				"@type": RBAC,
+				shadow_rules: { action: "DENY", policies: tokenRules(issuers) },
+				shadow_rules_stat_prefix: SHADOW,
+			},
+		},
+		{
+			name: CLAIMS_FILTER,
+			disabled: true,
+			typed_config: { "@type": LUA, default_source_code: { inline_string: taken(headers) } },
+		},
+	];
+}
+
+/** Names of headers of ours (headers.ts) are texts of Lua as they are. */
+const taken = (headers: readonly string[]): string => `function envoy_on_request(handle)
+  local said = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac")
+  if said ~= nil and said["${SHADOW}shadow_engine_result"] == "allowed" then return end
+  for _, name in ipairs({${headers.map((name) => `"${name}"`).join(", ")}}) do
+    handle:headers():remove(name)
+  end
+  handle:clearRouteCache()
+end
+`;
+
+/** typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on. */
+export const claimsPerRoute = (): Record<string, object> =>
+	Object.fromEntries([RULES_FILTER, CLAIMS_FILTER].map((name) => [name, { "@type": FILTER_CONFIG, config: {} }]));

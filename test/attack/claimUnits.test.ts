@@ -1,0 +1,147 @@
+/**
+ * Units from claims where nobody judges users: a token that Weir calls invalid elsewhere is there as if none were shown.
+ * Its request is served (nobody asked for a token), outside the Experiment, and no header speaks for its user.
+ */
+import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { calculateJwkThumbprint } from "jose";
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { TokenIssuer } from "../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { type MutualTls, mutualTls, spiffe } from "../access/mutualTls.js";
+import { LENGTHENED } from "../compiler/secure/lengthened.js";
+import { AUDIENCE, createMinter, ISSUER, type Minter } from "../compiler/secure/tokens.js";
+import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";
+import { startVariantServer } from "../envoy/variantServer.js";
+import {
+	accessPolicy,
+	experiment,
+	gateway,
+	PATIENT,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
+import { keyPair, proofOf, publicJwk } from "../tokens/issuer.js";
+import { FORMS } from "./scene.js";
+import { startVerifyingSidecar } from "./sidecar.js";
+import { exchange, get } from "./wire.js";
+
+t.setTimeout(600_000);
+
+const UNJUDGED = ["open", "mesh"] as const;
+const SERVICES = [...UNJUDGED, "users"] as const;
+const VARIANTS = ["v1", "v2"] as const;
+
+/** What became of a request: its arm, as the client and the upstream are told, and whom the upstream is told of. */
+interface Seen {
+	readonly status: number | undefined;
+	readonly arm: string | null;
+	readonly claim: string | null;
+}
+
+const NOBODY: Seen = { status: 200, arm: null, claim: null };
+const header = (name: string, text: string): string | null =>
+	new RegExp(`^${name}: (.*)$`, "im").exec(text)?.[1]?.trim() ?? null;
+
+async function ground(t: TestScope, form: string, issuers: (file: string) => readonly TokenIssuer[]) {
+	const tls: MutualTls = await mutualTls(t as never);
+	const minter = createMinter(Date.now());
+	const file = join(dirname(tls.gateway.certificateFile), "keys.json");
+	await writeFile(file, JSON.stringify(minter.jwks));
+	const servers = await Promise.all(VARIANTS.map((name) => startVariantServer(name)));
+	for (const server of servers) t.teardown(() => server.close());
+	const variants = VARIANTS.map((name, index) => variant(name, servers[index]?.port ?? 0));
+	const resources = resourceSet({
+		gateways: [gateway({ tls: tls.gateway, tokens: issuers(file) })],
+		services: SERVICES.map((name) =>
+			service(name, variants, { access: name === "open" ? "open" : null, callout: PATIENT }),
+		),
+		experiments: SERVICES.map((name) =>
+			experiment(`e-${name}`, name, [1, 1], { unit: { from: "claim", claim: "sub" }, layer: name }),
+		),
+		accessPolicies: [
+			accessPolicy("web", "allow", ["mesh"], { principals: [spiffe("web")] }),
+			accessPolicy("any-user", "allow", ["users"], { users: ["*"] }),
+		],
+	});
+	const options = { collectors: NO_COLLECTORS, allocationPpm: 1_000_000, ...FORMS[form] };
+	const plan = compile(resources, EMPTY_STATUS, options);
+	const envoy = await startEnvoy(
+		t,
+		bootstrapOf(plan, undefined, plan.asksSidecar ? await startVerifyingSidecar(t, plan) : null),
+	);
+	const client = await tls.client(envoy.port(), "web");
+	const asked = async (host: string, lines: readonly string[]): Promise<Seen> => {
+		const before = servers.map((server) => server.requests());
+		const { statuses, text } = await exchange(await client(), get(`${host}.test`, "/", lines));
+		const server = servers.find((one, index) => one.requests() > (before[index] ?? 0));
+		return {
+			status: statuses[0],
+			arm: header("x-weir-arm", text),
+			claim: server === undefined ? null : header("x-weir-claim-sub", server.lastHead()),
+		};
+	};
+	return { asked, minter };
+}
+
+/** Each as it is sent in Authorization. */
+function bad(minter: Minter): Readonly<Record<string, string>> {
+	const now = Math.floor(Date.now() / 1_000);
+	const good = minter.token();
+	const tokens = {
+		"the signature wrong": `${good.slice(0, -6)}AAAAAA`,
+		"bound to a key": minter.token({ cnf: { jkt: "x".repeat(43) } }),
+		"no kid": minter.token({}, { kid: undefined }),
+		crit: minter.token({}, { crit: ["x"], x: 1 }),
+		"issued in 50 minutes": minter.token({ iat: now + 3_000, exp: now + 3_500 }),
+		"lives for ten years": minter.token({ iat: now - 315_360_000, exp: now + 600 }),
+		"no iat": minter.token({ iat: undefined }),
+		"an audience that is a URL": minter.token({ aud: `http://${AUDIENCE}/` }),
+		"another's audience": minter.token({ aud: "other" }),
+		...Object.fromEntries(Object.entries(LENGTHENED).map(([name, change]) => [name, change(good)])),
+	};
+	return {
+		...Object.fromEntries(Object.entries(tokens).map(([name, token]) => [name, `Bearer ${token}`])),
+		"inside another scheme": `Basic x Bearer ${good}`,
+		"something behind it": `Bearer ${good} x`,
+	};
+}
+
+for (const form of Object.keys(FORMS)) {
+	t.test(`${form}: the unit of a token that holds, and none of one that does not`, { timeout: 200_000 }, async (t) => {
+		const { asked, minter } = await ground(t, form, (file) => [
+			{ ...tokenIssuer(ISSUER, [AUDIENCE], file), maxLifetimeMs: 3_600_000 },
+		]);
+		for (const host of UNJUDGED) {
+			const good = await asked(host, [`Authorization: Bearer ${minter.token()}`]);
+			t.match(good, { status: 200, arm: new RegExp(`^e-${host}/arm[12]$`), claim: "ann" }, host);
+			t.same(await asked(host, []), NOBODY, `${host}: no token`);
+			for (const [name, line] of Object.entries(bad(minter))) {
+				t.same(await asked(host, [`Authorization: ${line}`]), NOBODY, `${host}: ${name}`);
+			}
+			t.same(await asked(host, [`Authorization: Bearer ${minter.token()}`]), good, `${host}: the same again`);
+		}
+	});
+
+	t.test(`${form}: of a token that must be bound, only where its proof is judged`, { timeout: 200_000 }, async (t) => {
+		const { asked, minter } = await ground(t, form, (file) => [
+			{ ...tokenIssuer(ISSUER, [AUDIENCE], file), maxLifetimeMs: 3_600_000, binding: "dpop" },
+		]);
+		const holder = await keyPair();
+		const bound = minter.token({ cnf: { jkt: await calculateJwkThumbprint(await publicJwk(holder)) } });
+		const lines = async (host: string): Promise<readonly string[]> => {
+			const claims = { iat: Math.floor(Date.now() / 1_000), htu: `https://${host}.test/` };
+			return [`Authorization: DPoP ${bound}`, `DPoP: ${await proofOf(holder, bound, { claims })}`];
+		};
+		for (const host of UNJUDGED) {
+			t.same(await asked(host, [`Authorization: Bearer ${bound}`]), NOBODY, `${host}: without its proof`);
+			t.same(await asked(host, [`Authorization: Bearer ${minter.token()}`]), NOBODY, `${host}: not bound`);
+			t.same(await asked(host, await lines(host)), NOBODY, `${host}: with a proof that nobody checks`);
+		}
+		t.match(await asked("users", await lines("users")), { status: 200, arm: /^e-users\/arm[12]$/, claim: "ann" });
+		t.match(await asked("users", [`Authorization: Bearer ${bound}`]), { status: 401, claim: null });
+	});
+}
