@@ -17,7 +17,7 @@ import type { Answer, Forwarded, Question, Reason, Ruling } from "./question.js"
 import { whileDryRunWaits } from "./shadowWait.js";
 import type { Freshness } from "./tables.js";
 import { TokenAsked } from "./tokenAsked.js";
-import { BY_ENVOY, GONE, NOT_CANONICAL, OPEN, PROBED, REFUSED, type Verdict } from "./verdict.js";
+import { BY_ENVOY, GONE, NOT_CANONICAL, OPEN, PROBED, VERIFICATION_LIMITED, type Verdict } from "./verdict.js";
 
 /** What answers are made of. */
 export interface Knowledge {
@@ -79,8 +79,12 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 		token = said;
 		if (token !== null && "refused" in token) {
 			// Where only shadow policies look at users, a bad token is none: nothing else is served than without them.
-			if (judge.judgesUsers) verdict = REFUSED[token.refused];
-			else shadow = REFUSED[token.refused];
+			const refused =
+				token.refused === "invalid-token"
+					? (tables.get(null) ?? table).invalidToken(question.gateway)
+					: VERIFICATION_LIMITED;
+			if (judge.judgesUsers) verdict = refused;
+			else shadow = refused;
 		}
 	}
 	let unit: string | null = null;
@@ -236,6 +240,7 @@ function unitOf(
 
 const NOTHING = {
 	policy: null,
+	challenge: null,
 	shadow: null,
 	shadowPolicy: null,
 	experiment: null,

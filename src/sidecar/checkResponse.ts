@@ -109,7 +109,7 @@ function okResponse(ruling: Ruling): Buffer {
 }
 
 /** DeniedHttpResponse: status 1 (HttpStatus: code 1), headers 2, body 3. */
-function deniedResponse({ reason, exposedArms }: Ruling): Buffer {
+function deniedResponse({ reason, challenge, exposedArms }: Ruling): Buffer {
 	return encoded((out) => {
 		out.text(3, deniedBody(reason));
 		// Envoy shows the arm with its own denials too.
@@ -117,8 +117,8 @@ function deniedResponse({ reason, exposedArms }: Ruling): Buffer {
 			writeHeader(out, HEADERS, ARM_HEADER, exposedArms.join(", "), OVERWRITE, "ext_authz");
 		}
 		writeHeader(out, HEADERS, "content-type", "text/plain", OVERWRITE, "ext_authz");
-		if (reason === "invalid-token") {
-			writeHeader(out, HEADERS, "www-authenticate", CHALLENGE, OVERWRITE, "ext_authz");
+		if (challenge !== null) {
+			writeHeader(out, HEADERS, "www-authenticate", challenge, OVERWRITE, "ext_authz");
 		}
 		const status = out.open();
 		out.number(1, deniedStatus(reason));
@@ -132,6 +132,3 @@ export const deniedBody = (reason: Ruling["reason"]): string => `access denied: 
 /** HTTP status of a denial, the same in every execution. */
 export const deniedStatus = (reason: Ruling["reason"]): number =>
 	reason === "invalid-token" ? 401 : reason === "verification-limited" ? 429 : 403;
-
-/** RFC 6750 3.1 and RFC 9449 7.1: the token that was shown does not hold. */
-export const CHALLENGE = 'Bearer error="invalid_token", DPoP error="invalid_token"';

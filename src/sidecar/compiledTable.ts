@@ -18,7 +18,7 @@ import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
 import type { NativeAssignment, Ruling } from "./question.js";
 import type { VersionedTable } from "./tables.js";
-import type { Verdict } from "./verdict.js";
+import { invalidToken, type Verdict } from "./verdict.js";
 
 export interface CompiledTable {
 	readonly version: string;
@@ -30,6 +30,8 @@ export interface CompiledTable {
 	region(gateway: string | null): string | null;
 	/** Peers of the Gateway whose word on their client's identity counts. */
 	trustedProxies(gateway: string | null): ReadonlySet<string>;
+	/** The refusal of a token, by the Gateway's issuers; where the Gateway is not known by all. */
+	invalidToken(gateway: string | null): Verdict;
 	/** Services that are compiled now. */
 	compiledServices(): number;
 	/**
@@ -111,6 +113,7 @@ export class Place {
 				verdict: verdict.allowed ? "allow" : "deny",
 				reason: verdict.reason,
 				policy: verdict.policy,
+				challenge: "challenge" in verdict ? verdict.challenge : null,
 				shadow: other === null ? null : other.allowed ? "allow" : "deny",
 				shadowPolicy: other?.policy ?? null,
 				...this.fixed,
@@ -191,6 +194,8 @@ export function compileTable({ version, table }: VersionedTable): CompiledTable 
 	}
 	const proxies = new Map(table.gateways.map(({ name, trustedProxies }) => [name, new Set(trustedProxies)]));
 	const regions = new Map(table.gateways.map(({ name, region }) => [name, region]));
+	const refusals = new Map(table.gateways.map(({ name, issuers }) => [name, invalidToken(issuers)]));
+	const refusal = invalidToken(table.gateways.flatMap(({ issuers }) => issuers));
 	return {
 		version,
 		service: (name) => services.get(name)?.compiled() ?? null,
@@ -207,6 +212,7 @@ export function compileTable({ version, table }: VersionedTable): CompiledTable 
 		},
 		trustedProxies: (gateway) => (gateway === null ? null : proxies.get(gateway)) ?? NO_PROXIES,
 		region: (gateway) => (gateway === null ? null : (regions.get(gateway) ?? null)),
+		invalidToken: (gateway) => (gateway === null ? undefined : refusals.get(gateway)) ?? refusal,
 		compiledServices: () => [...services.values()].filter(({ isCompiled }) => isCompiled).length,
 		retire: () => retire(services.values()),
 	};

@@ -5,7 +5,7 @@
 import { DECISION_HEADER } from "../access/signedDecision.js";
 import { METADATA_NAMESPACE } from "../compiler/calloutContext.js";
 import { ARM_HEADER, VARIANT_HEADER } from "../compiler/headers.js";
-import { CHALLENGE, deniedBody, deniedStatus } from "./checkResponse.js";
+import { deniedBody, deniedStatus } from "./checkResponse.js";
 import { GRPC, GrpcFailure, type Reply } from "./grpc/service.js";
 import { APPEND, forged, OVERWRITE, requestHeaders, writeHeader } from "./headerOption.js";
 import { rulingEntries, writeEntries } from "./metadata.js";
@@ -148,8 +148,8 @@ function prepare(ruling: Ruling): Fixed {
 			if (denied) {
 				// Envoy shows the arm with its own denials too; a response of its own has one line for all.
 				const arms = ruling.exposedArms ?? [];
-				if (ruling.reason === "invalid-token") {
-					writeHeader(out, SET_HEADERS, "www-authenticate", CHALLENGE, OVERWRITE, "ext_proc");
+				if (ruling.challenge !== null) {
+					writeHeader(out, SET_HEADERS, "www-authenticate", ruling.challenge, OVERWRITE, "ext_proc");
 				}
 				if (arms.length > 0) writeHeader(out, SET_HEADERS, ARM_HEADER, arms.join(", "), OVERWRITE, "ext_proc");
 				return;

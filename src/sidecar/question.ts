@@ -77,6 +77,8 @@ export interface Ruling {
 	readonly reason: Reason;
 	/** AccessPolicy that decided. */
 	readonly policy: string | null;
+	/** Value of the response header www-authenticate of a token that does not hold; null = not set. */
+	readonly challenge: string | null;
 	/** What the verdict would be with the shadow policies in force, and which would decide; null = the same. */
 	readonly shadow: "allow" | "deny" | null;
 	readonly shadowPolicy: string | null;

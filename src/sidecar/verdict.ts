@@ -1,12 +1,20 @@
 /** Verdicts as the sidecar gives them: those of the rules, and those given before any rule is asked. */
 import type { Verdict as RuleVerdict } from "../access/policy.js";
+import type { TokenIssuer } from "../resources/resource.js";
 
 export type Verdict =
 	| RuleVerdict
 	| {
 			readonly allowed: false;
-			readonly reason: "not-canonical" | "invalid-token" | "verification-limited";
+			readonly reason: "not-canonical" | "verification-limited";
 			readonly policy: null;
+	  }
+	| {
+			readonly allowed: false;
+			readonly reason: "invalid-token";
+			readonly policy: null;
+			/** Value of www-authenticate. */
+			readonly challenge: string;
 	  };
 
 export const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
@@ -17,7 +25,17 @@ export const GONE: Verdict = { allowed: false, reason: "no-policy-allows", polic
 export const NOT_CANONICAL: Verdict = { allowed: false, reason: "not-canonical", policy: null };
 /** The built-in probe, which no policy can allow (access/canonical.ts). */
 export const PROBED: Verdict = { allowed: false, reason: "forbidden", policy: null };
-export const REFUSED: Readonly<Record<"invalid-token" | "verification-limited", Verdict>> = {
-	"invalid-token": { allowed: false, reason: "invalid-token", policy: null },
-	"verification-limited": { allowed: false, reason: "verification-limited", policy: null },
+export const VERIFICATION_LIMITED: Verdict = { allowed: false, reason: "verification-limited", policy: null };
+
+/** One line for all schemes: the header of a denial is overwritten, not appended to. */
+const invalidTokenBy = (...schemes: readonly string[]): Verdict => {
+	const challenge = schemes.map((scheme) => `${scheme} error="invalid_token"`).join(", ");
+	return { allowed: false, reason: "invalid-token", policy: null, challenge };
 };
+const [BEARER, DPOP, EITHER] = [invalidTokenBy("Bearer"), invalidTokenBy("DPoP"), invalidTokenBy("Bearer", "DPoP")];
+
+/** The refusal that offers the schemes by which these issuers' tokens may be shown (RFC 6750 3, RFC 9449 7.1). */
+export function invalidToken(issuers: readonly Pick<TokenIssuer, "binding">[]): Verdict {
+	if (issuers.every(({ binding }) => binding === "none" || binding === "mtls")) return BEARER;
+	return issuers.every(({ binding }) => binding === "dpop") ? DPOP : EITHER;
+}

@@ -6,6 +6,7 @@ import type { CalloutTable, PolicyTable, ServiceTable } from "../../src/compiler
 import { answer, answerOrWait, type Knowledge } from "../../src/sidecar/answer.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
 import type { Answer, Question } from "../../src/sidecar/question.js";
+import { invalidToken } from "../../src/sidecar/verdict.js";
 import { calloutTable, serviceTable } from "./calloutTable.js";
 import { NOBODY_ASKED, type QuestionFields, question } from "./question.js";
 
@@ -315,4 +316,16 @@ t.test("a signed decision binds what was decided; without a signer there is no a
 	one.signature = null;
 	t.match(one.ask("signed").ruling, { verdict: "none", reason: "no-signer", service: "signed" });
 	t.match(one.ask("signed", {}, { sign: null }).ruling, { verdict: "none", reason: "no-signer" });
+});
+
+t.test("a 401 offers the schemes that the issuers' bindings take", async (t) => {
+	const offered = (...bindings: readonly ("none" | "dpop" | "mtls" | "either")[]): string[] => {
+		const { challenge } = invalidToken(bindings.map((binding) => ({ binding }))) as { challenge: string };
+		return challenge.split(", ").map((one) => one.replace(' error="invalid_token"', ""));
+	};
+	t.same(offered(), ["Bearer"]);
+	t.same(offered("none", "mtls"), ["Bearer"]);
+	t.same(offered("dpop", "dpop"), ["DPoP"]);
+	for (const binding of ["none", "mtls", "either"] as const) t.same(offered("dpop", binding), ["Bearer", "DPoP"]);
+	t.same(offered("either"), ["Bearer", "DPoP"]);
 });

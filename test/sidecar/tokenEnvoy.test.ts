@@ -38,7 +38,7 @@ const issuers = [
 const callout = { ...PATIENT, access: "sidecar" } as const;
 const on = [variant("v1", upstream.port)];
 const resources = resourceSet({
-	gateways: [gateway({ tls: tls.gateway, tokens: issuers })],
+	gateways: [gateway({ tls: tls.gateway, tokens: issuers }, "edge"), gateway({ tokens: issuers.slice(0, 1) }, "plain")],
 	services: [
 		service("users", on, { access: null, callout }),
 		service("mesh", on, { access: null, callout }),
@@ -76,7 +76,7 @@ for (const protocol of PROTOCOLS) {
 			sign: decisionSigner(() => sidecarId),
 		});
 		const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS, sidecar.socketPath));
-		const client = tls.clientWith(envoy.port(), own);
+		const client = tls.clientWith(envoy.port("edge"), own);
 		const ask = (host: string, lines: readonly string[] = [], path = "/v2", method = "GET") =>
 			alone(
 				client,
@@ -97,7 +97,15 @@ for (const protocol of PROTOCOLS) {
 		const before = upstream.requests();
 		const refused = await ask("users", [`authorization: Bearer ${good}x`]);
 		t.equal(refused.status, 401);
-		t.match(headerValues(refused, "www-authenticate").join(), /Bearer/);
+		const challenge = 'Bearer error="invalid_token"';
+		const either = `${challenge}, DPoP error="invalid_token"`;
+		t.same(headerValues(refused, "www-authenticate"), [either], "one issuer here takes bound tokens");
+		const elsewhere = await alone(
+			envoy.port("plain"),
+			rawGet("users.test", [Buffer.from("authorization: Bearer x")], "/v2"),
+		);
+		t.equal(elsewhere.status, 401);
+		t.same(headerValues(elsewhere, "www-authenticate"), [challenge], "as Envoy says it, where none does");
 		t.equal(await status(`authorization: Bearer ${await signed(claims({ exp: now() - 61 }), pair)}`), 401);
 		t.equal(await status(`authorization: bearer ${good}`), 401);
 		t.equal(await status(`authorization: Bearer ${good}`, `authorization: Bearer ${good}`), 403, "two headers");
