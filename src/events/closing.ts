@@ -129,7 +129,8 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 	const earlier = `e.service = $service AND NOT (${inside}) AND e.start_us >= (d.first_ms - ${whole(beforeMs)}) * 1000`;
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE requests AS
-		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside, coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
+		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside,
+			coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
 			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
 			bool_or(e.ended) AS ended, ${await told(transaction, "min(e.received_ms)")} AS told,
 			any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms

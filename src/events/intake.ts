@@ -165,7 +165,7 @@ export class Intake {
 		return this.#committing;
 	}
 
-	/** Gives up on plans that are being asked for, and commits the rest, open Services' exposures that would still wait among it. */
+	/** Gives up on plans that are being asked for, and commits the rest: of exposures that still wait all that may stand. */
 	async close(): Promise<void> {
 		this.options.plans.close();
 		// An entry may ask for a second plan, the one that the sidecar answered by.

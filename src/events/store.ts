@@ -172,10 +172,9 @@ async function openInstance(path: string): Promise<DuckDBInstance> {
 	}
 }
 
-/** When an entry was last heard before this opening; what is older than all that is kept goes. */
-const NOTE_OPENING = `
-DELETE FROM openings WHERE last_ms < (SELECT min(received_ms) FROM entries);
-INSERT INTO openings SELECT max(received_ms) FROM entries HAVING max(received_ms) IS NOT NULL ON CONFLICT DO NOTHING`;
+/** When an entry was last heard before this opening. */
+const NOTE_OPENING =
+	"INSERT INTO openings SELECT max(received_ms) FROM entries HAVING max(received_ms) IS NOT NULL ON CONFLICT DO NOTHING";
 
 async function prepare(
 	connection: DuckDBConnection,

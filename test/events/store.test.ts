@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
+import { COUNTERS } from "../../src/events/meter.js";
 import { SCHEMA_VERSION } from "../../src/events/schema.js";
 import { openEventStore } from "../../src/events/store.js";
 import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../../src/limits.js";
 import { spawnIngest } from "./child.js";
-import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
+import { METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 
 const fresh = (): string => mkdtempSync(join(tmpdir(), "weir-store-"));
 
@@ -95,6 +96,22 @@ t.test("a transaction that fails leaves nothing, and the next one works", async 
 	await put(2n);
 	const [row] = await store.analysis.transaction((transaction) => transaction.rows("SELECT count(*) AS n FROM losses"));
 	t.equal(Number(row?.n), 2);
+});
+
+t.test("when an entry was last heard before an opening is kept as long as the entry", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const pruned = () => rig.meter.counts.get(seriesKey(COUNTERS.pruned.name, { table: "openings" }));
+	await rig.send([{ kind: "end", unit: null, requestId: "r", startMs: rig.nowMs }]);
+	await rig.restart();
+	await rig.restart();
+	const longest = Math.max(...METRICS.map(({ windowMs }) => windowMs));
+	rig.nowMs += longest + EVENTS_MARGIN_MS;
+	t.equal((await rowsIn(rig)).entries, 1);
+	t.equal(pruned(), undefined);
+	rig.nowMs += 1;
+	t.equal((await rowsIn(rig)).entries, 0);
+	t.equal(pruned(), 1, "of two restarts without an entry between");
 });
 
 t.test("rows past their time are removed; units and observations stay", async (t) => {
