@@ -1,6 +1,7 @@
 /**
  * A request as those see it who may approve it in one of its namespaces and not read the others: whole changes that lie
- * in a namespace of theirs, and AccessPolicies that name a Service of theirs; of the rest, that there is more. Pure.
+ * in a namespace of theirs, AccessPolicies that name a Service of theirs, and bindings and approval policies that reach it;
+ * of the rest, that there is more. Pure.
  */
 import { resourcesOf } from "../resources/kinds.js";
 import { parseResources } from "../resources/parse.js";
@@ -8,16 +9,17 @@ import { referencesOf } from "../resources/reference.js";
 import { namespaceOf, type Resource } from "../resources/resource.js";
 import type { ApprovalRequest, AskedAct } from "./approval.js";
 import { splitDocuments } from "./documents.js";
+import { ALL_NAMESPACES, namespacesOf } from "./permissions.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import type { MayRead } from "./visible.js";
 
 const HIDDEN = "(of another namespace)";
 
-/** Namespaces whose readers a change of it concerns: its own, and those of Services that an AccessPolicy names. */
+/** Namespaces whose readers a change of it concerns: its own, those of Services that an AccessPolicy names, those it reaches. */
 export function concerned(resource: Resource): readonly string[] {
 	const named =
 		resource.kind === "AccessPolicy" ? referencesOf(resource).filter(({ to }) => to.kind === "Service") : [];
-	return [...new Set([resource.metadata.namespace, ...named.map(({ to }) => to.metadata.namespace)])];
+	return [...new Set([...namespacesOf(resource), ...named.map(({ to }) => to.metadata.namespace)])];
 }
 
 export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRequest {
@@ -77,10 +79,18 @@ function documentsOf(files: Texts, keys: ReadonlySet<string>, mayRead: MayRead):
 }
 
 /** As it was understood, without comments, labels, and names of what the reader may not see. */
-function foreign({ kind, metadata: { name, namespace }, spec }: Resource, mayRead: MayRead): string {
-	const resource = { kind, metadata: { name, namespace }, spec } as Resource;
+function foreign(resource: Resource, mayRead: MayRead): string {
+	const {
+		kind,
+		metadata: { name, namespace },
+		spec,
+	} = resource;
 	const hidden = referencesOf(resource).filter(({ to }) => !mayRead(to.metadata.namespace));
 	const places = new Set(hidden.map(({ path }) => path.join(".")));
+	if (resource.kind === "RoleBinding" || resource.kind === "ApprovalPolicy") {
+		for (const [index, one] of resource.spec.namespaces.entries())
+			if (one !== ALL_NAMESPACES && !mayRead(one)) places.add(`spec.namespaces.${index}`);
+	}
 	const clean = (value: unknown, path: string): unknown => {
 		if (places.has(path)) return HIDDEN;
 		if (Array.isArray(value)) return value.map((one, index) => clean(one, `${path}.${index}`));

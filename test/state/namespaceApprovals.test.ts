@@ -111,3 +111,19 @@ t.test("what lies elsewhere is not told: by text, effect, namespace or name", as
 	t.notMatch(JSON.stringify(after), /bank|secret|mine/);
 	t.match(await banka.approve(id), { state: "done" });
 });
+
+t.test("a binding kept elsewhere that reaches a namespace is shown to those who approve it there", async (t) => {
+	const { as, owner } = await scene(t, two("shop"));
+	await owner.apply(file(binding("root", "admin", ["root"], "[security, shop, bank]")), now);
+	const [root, shopa] = [await as("root"), await as("shopa")];
+	const text = binding("reach", "apply", ["mallory"], "[security, shop, bank]").replace(
+		"{name: reach}",
+		"{name: reach, namespace: security}",
+	);
+	const asked = await root.apply(file(text), now);
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	const seen = await shopa.request(asked.request.id);
+	t.match(seen, { effects: [/^created RoleBinding .*reach$/] });
+	t.match(JSON.stringify(seen.act), /mallory.*"shop/);
+	t.notMatch(JSON.stringify(seen), /bank/);
+});
