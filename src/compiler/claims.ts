@@ -1,7 +1,7 @@
 /**
  * Claims as units where nobody judges users, so that no rule refuses a token: one that tokenRules.ts refuses elsewhere is
  * there as none. jwt_authn has put its claims into headers already and takes the faults of those rules for none, so the
- * same rules are tried, and where they do not hold the headers go and the route is chosen anew. Only Lua can do that on
+ * same rules are tried, and where they refuse the headers go and the route is chosen anew. Only Lua can do that on
  * 1.36.2 (header_mutation changes headers and keeps the route).
  */
 import type { TokenIssuer } from "../resources/resource.js";

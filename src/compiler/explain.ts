@@ -144,7 +144,7 @@ function unjudgedClaims(issuers: readonly TokenIssuer[]): string {
 	const bound = [...new Set(issuers.flatMap(({ issuer, binding }) => (binding === "none" ? [] : [issuer])))];
 	const proofs =
 		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession nobody looks at`;
-	return `; a token that does not hold gives no unit${proofs}`;
+	return `; a token that does not hold gives no unit${proofs} (some 40 µs of Envoy's CPU more)`;
 }
 
 function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable): string {

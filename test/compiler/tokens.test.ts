@@ -1,7 +1,15 @@
 /** Verified claims as units: the token filter is off but for the Services that assign by one, and decides no access. */
 import t from "tap";
 import { claimHeader } from "../../src/compiler/headers.js";
-import { experiment, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
+import {
+	accessPolicy,
+	experiment,
+	gateway,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
 import { build, CLAIM, neighbours } from "./neighbours.js";
 import { httpFilters, valuesUnder, virtualHost } from "./virtualHosts.js";
 
@@ -59,6 +67,33 @@ t.test("every issuer with its audiences and keys; a token that fails is no token
 	t.notOk("rules" in (config ?? {}), "no rule on paths: a virtual host asks for it");
 	const headers = valuesUnder(virtualHost(build(set), "s"), "header_name");
 	t.same([...new Set(headers)], ["x-weir-claim-org-2etenant"], "guard, slot and hash read the claim's header");
+});
+
+t.test("claims are taken from tokens that do not hold, where no user is judged and nowhere else", async (t) => {
+	const issuer = "https://b.test";
+	const tokens = [
+		tokenIssuer("https://a.test", ["x"], "/keys/a.json"),
+		{ ...tokenIssuer(issuer, ["x"], "/keys/b.json"), binding: "dpop" as const },
+	];
+	const variants = [variant("v1", 1), variant("v2", 2)];
+	const names = ["open", "users", "plain"];
+	const plan = build(
+		resourceSet({
+			gateways: [gateway({ tokens })],
+			services: names.map((name) => service(name, variants, name === "users" ? { access: null } : {})),
+			experiments: ["open", "users"].map((name) =>
+				experiment(`e-${name}`, name, [1, 1], { unit: { from: "claim", claim: "sub" }, layer: name }),
+			),
+			accessPolicies: [accessPolicy("any", "allow", ["users"], { users: ["*"] })],
+		}),
+	);
+	for (const name of names) {
+		const own = virtualHost(plan, name).typed_per_filter_config;
+		t.equal("weir.claims" in own && "weir.claims.rules" in own, name === "open", name);
+	}
+	const told = (name: string) => plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
+	t.match(told("open"), `a token that does not hold gives no unit, nor does one of ${issuer}, whose proof`);
+	t.notMatch(told("users"), /no unit/, "it is refused");
 });
 
 t.test("claims that differ in case or marks are in different headers", async (t) => {
