@@ -5,12 +5,15 @@ import { connect, createServer as createHttp2Server } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { DROPPED_COUNTER, droppedEntries, watchedListeners } from "../../src/access/probe.js";
+import { DROPPED_COUNTER, droppedEntries } from "../../src/access/probe.js";
+import { alarmLines } from "../../src/cli/commands/alarms.js";
+import { standingAlarms, watchForBypass } from "../../src/cli/roles/probe.js";
 import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile } from "../../src/compiler/compile.js";
 import { watchDroppedEntries } from "../../src/probe/droppedEntries.js";
-import { Prober } from "../../src/probe/prober.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { createLog } from "../../src/telemetry/log.js";
+import { createMeter } from "../../src/telemetry/meter.js";
 import { spiffe } from "../access/mutualTls.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -83,9 +86,10 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 		await new Promise<void>((resolve) => server.listen(accessLogSocket, resolve));
 		t.teardown(() => server.close());
 		const collectors = { accessLogSocket, tracesSocket: null, traceSamplingPercent: 0 };
+		const gateways = [gateway({})];
 		const plan = compile(
 			resourceSet({
-				gateways: [gateway({})],
+				gateways,
 				services: [service("guarded", [variant("v1")], { access: null })],
 				accessPolicies: [accessPolicy("alice", "allow", ["guarded"], { principals: [spiffe("alice")] })],
 			}),
@@ -101,8 +105,21 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 			},
 			{ version },
 		);
-		const prober = new Prober({ listeners: () => watchedListeners(plan.table), target: () => null, adminSocket });
-		await prober.round();
+		const lines: string[] = [];
+		const meter = createMeter({ role: "xds" });
+		const probes = watchForBypass({
+			log: createLog({ role: "xds", write: (line) => lines.push(line), environment: {} }),
+			meter,
+			identity: null,
+			adminSocket,
+			connected: () => true,
+			intervalMs: 3_600_000,
+		});
+		t.teardown(() => probes.close());
+		const alarms = async () => alarmLines(standingAlarms(await meter.json())).filter((line) => /^ALARM/.test(line));
+		probes.served(gateways, plan.table);
+		await probes.round();
+		t.same(await alarms(), []);
 		let told = 0;
 		const watch = watchDroppedEntries(
 			adminSocket,
@@ -127,7 +144,9 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 			t.same(new Set(await Promise.all(Array.from({ length: 20 }, ask))), new Set([403]));
 		await until(() => told > 0);
 		t.ok(told > 0);
-		const { alarms } = await prober.round();
-		t.match(alarms, [{ alarm: "entries-dropped", gateway: "edge" }]);
-		t.same((await prober.round()).alarms, [], "it ends with them");
+		t.match((await probes.round())?.dropped, [{ alarm: "entries-dropped", gateway: "edge", dropped: Number }]);
+		t.match(lines, [/"level":"error".*Envoy drops access-log entries.*"gateway":"edge".*"dropped":/]);
+		t.match(await alarms(), [/^ALARM entries-dropped at Gateway edge: its Envoy dropped access-log entries/]);
+		t.same((await probes.round())?.dropped, [], "it ends with them");
+		t.same(await alarms(), []);
 	});
