@@ -264,7 +264,7 @@ export function refusedConnections(before: Counters, after: Counters): readonly 
 	return [...refused].map(([gateway, count]) => ({ alarm: "connections-refused", gateway, refused: count }));
 }
 
-/** Entries for ingest that Envoy had no room for: what its stream does not take is kept up to some 16 MiB, then dropped. */
+/** Entries for ingest that Envoy had no room for: what its stream does not take is kept up to a bound, then dropped. */
 export const DROPPED_COUNTER = "access_logs.grpc_access_log.logs_dropped";
 
 /** Gateways whose Envoy dropped access-log entries between two readings of its counters. */

@@ -3,6 +3,7 @@
  * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
  */
 import {
+	ACCESS_LOG_UNSENT_BYTES,
 	CALLOUT_PROCESS_STREAMS_MAX,
 	CALLOUT_WAITING_MAX,
 	GATEWAY_CONNECTIONS_MAX,
@@ -107,6 +108,8 @@ function common({ nodeId, adminSocket }: BootstrapOptions): object {
 						// Path templates of AccessPolicies are regular expressions; what Envoy refuses would stop all routes.
 						"re2.max_program_size.error_level": RE2_PROGRAM_MAX,
 						"re2.max_program_size.warn_level": RE2_PROGRAM_MAX,
+						// What all requests of one read log at once is more than the log's stream takes. Fewer cost clients that multiplex.
+						"http.max_requests_per_io_cycle": 4,
 					},
 				},
 			],
@@ -126,7 +129,11 @@ function ownClusters(options: BootstrapOptions): readonly object[] {
 					{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded(CALLOUT_WAITING_MAX) },
 					{ ...socketCluster(SIDECAR_STREAMS_CLUSTER, sidecarSocket), ...bounded(CALLOUT_PROCESS_STREAMS_MAX) },
 				]),
-		...(accessLog === null ? [] : [doorCluster(ACCESS_LOG_CLUSTER, accessLog)]),
+		...(accessLog === null
+			? []
+			: [
+					{ ...doorCluster(ACCESS_LOG_CLUSTER, accessLog), per_connection_buffer_limit_bytes: ACCESS_LOG_UNSENT_BYTES },
+				]),
 		...(traces === null ? [] : [doorCluster(TRACES_CLUSTER, traces)]),
 	];
 }

@@ -3,6 +3,7 @@
  * directory is the owner's alone, or over TCP with mTLS. Messages come in as bytes and are decoded lazily; nothing is
  * answered before Envoy ends the stream, but a stream that proves no right to speak is refused at its first message.
  */
+import type { Http2Server, Settings } from "node:http2";
 import {
 	status as grpcStatus,
 	Server,
@@ -11,7 +12,7 @@ import {
 	type sendUnaryData,
 } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
-import { GRPC_MESSAGE_BYTES_MAX, XDS_CONNECTIONS_MAX } from "../limits.js";
+import { ACCESS_LOG_WINDOW_BYTES, GRPC_MESSAGE_BYTES_MAX, XDS_CONNECTIONS_MAX } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
@@ -132,6 +133,7 @@ function serverOf(
 	log: Log,
 ): Server {
 	const server = new Server({ "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX });
+	widen(server);
 	server.addService(SERVICE, {
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
 			const peer = peerOf(stream);
@@ -177,4 +179,20 @@ function serverOf(
 		},
 	});
 	return server;
+}
+
+/**
+ * A busy Envoy learns of a new window once in its loop: by HTTP/2's 64 KiB it sends some entries each time, and drops the
+ * others. grpc-js has an option for clients' windows, and none for a server's; a test holds that these are taken.
+ */
+function widen(server: Server): void {
+	const own = server as unknown as {
+		readonly commonServerOptions: { settings?: Settings };
+		createHttp2Server(credentials: ServerCredentials): Http2Server;
+	};
+	const { commonServerOptions } = own;
+	commonServerOptions.settings = { ...commonServerOptions.settings, initialWindowSize: ACCESS_LOG_WINDOW_BYTES };
+	const create = own.createHttp2Server.bind(server);
+	own.createHttp2Server = (credentials) =>
+		create(credentials).on("session", (session) => session.setLocalWindowSize(ACCESS_LOG_WINDOW_BYTES));
 }

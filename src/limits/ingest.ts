@@ -81,10 +81,16 @@ export const EVIDENCE_TIMEOUT_MS = 10_000;
 /** Body of one aggregate query: a few hundred metrics. */
 export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
 
+/** What Envoy may send of its access log, by stream and by connection (one for each worker), before ingest has read it. */
+export const ACCESS_LOG_WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** What Envoy keeps besides of a log that its socket does not take, for each worker: a burst of its loop, by 60 KiB an entry. */
+export const ACCESS_LOG_UNSENT_BYTES = 16 * 1024 * 1024;
+
 /** How often Envoy is asked whether it dropped entries: before the units that these may be about are closed. */
 export const DROPPED_LOOK_MS = 1_000;
 
-/** For how long after some were dropped what is heard may be of then: what a stream holds (16 MiB) at a slow pace. */
+/** For how long after some were dropped what is heard may be of then: what a worker holds (32 MiB) at a slow pace. */
 export const DROPPED_BACKLOG_MS = 10_000;
 
 /** How often Envoy logs a request that is still open, where a filter makes the unit: its exposure is known only then. */
