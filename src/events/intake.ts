@@ -9,9 +9,10 @@ import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { Assigned } from "./assignmentChanges.js";
 import { type RouteOfEntry, readEntry } from "./entryReader.js";
 import { Generations } from "./generations.js";
+import { type Loss, Losses } from "./losses.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import type { PlanReader } from "./planReader.js";
-import { type Learnt, LOSSES, type Loss, RequestCommit } from "./requestCommit.js";
+import { type Learnt, RequestCommit } from "./requestCommit.js";
 import {
 	type Exposure,
 	type Forced,
@@ -52,9 +53,7 @@ export class Intake {
 	readonly #held = new Map<string, Held[]>();
 	/** Queued, held and in a running commit. */
 	#waiting = 0;
-	readonly #losses: Record<Loss, number> = { unreadable: 0, dropped: 0, undelivered: 0 };
-	/** When the first of those began that are not stored yet; null = there are none. */
-	#undeliveredSinceMs: number | null = null;
+	readonly #losses = new Losses();
 	readonly #routes = new Generations<string, RouteOfEntry | "foreign">(10_000);
 	/** Arms of units known to be stored, per experiment: their later starts need no look into the store. */
 	readonly #exposed = new Map<string, Generations<bigint, string>>();
@@ -140,8 +139,7 @@ export class Intake {
 
 	/** Envoy dropped them; of when, nothing is known but that it was after `sinceMs`. */
 	undelivered(entries: number, sinceMs: number): void {
-		this.#undeliveredSinceMs ??= sinceMs;
-		this.#lose("undelivered", entries);
+		this.#lose("undelivered", entries, sinceMs);
 	}
 
 	/** Resolves when all that was readable at the call is committed. Rejects where the store refuses. */
@@ -151,9 +149,7 @@ export class Intake {
 		if (this.#committing !== null) await this.#committing;
 		if (this.#committing !== null) return this.#committing;
 		for (const exposure of this.#settled()) this.#exposures.push(exposure);
-		const lost = Object.values(this.#losses).reduce((sum, entries) => sum + entries);
-		const queued = this.#rows.length + this.#exposures.length + lost;
-		if (queued === 0) {
+		if (this.#rows.length + this.#exposures.length === 0 && !this.#losses.any) {
 			this.#scheduleWaiting();
 			return;
 		}
@@ -286,8 +282,8 @@ export class Intake {
 		this.options.meter.count(COUNTERS.entries.name, COUNTERS.entries.help, { result }, by);
 	}
 
-	#lose(loss: Loss, entries = 1): void {
-		this.#losses[loss] += entries;
+	#lose(loss: Loss, entries = 1, sinceMs: number | null = null): void {
+		this.#losses.add(loss, entries, sinceMs);
 		this.#count(loss, entries);
 		this.#schedule();
 	}
@@ -301,14 +297,12 @@ export class Intake {
 			left -= rows.length;
 			const [exposures, forced, refused] = [this.#exposures, this.#forced, this.#refused];
 			[this.#exposures, this.#forced, this.#refused] = [[], [], []];
-			const losses = { ...this.#losses };
-			const undeliveredSinceMs = this.#undeliveredSinceMs;
-			this.#undeliveredSinceMs = null;
+			const lost = this.#losses.take();
 			let learnt: Learnt;
 			try {
 				learnt = await store.entries.transaction((transaction) =>
 					this.#commit.write(transaction, {
-						...{ rows, exposures, forced, refused, losses, undeliveredSinceMs },
+						...{ rows, exposures, forced, refused, lost },
 						nowMs: this.options.clock(),
 					}),
 				);
@@ -317,7 +311,7 @@ export class Intake {
 				this.#exposures = exposures.concat(this.#exposures);
 				this.#forced = forced.concat(this.#forced);
 				this.#refused = refused.concat(this.#refused);
-				this.#undeliveredSinceMs = undeliveredSinceMs ?? this.#undeliveredSinceMs;
+				this.#losses.giveBack(lost);
 				this.#commit.forget();
 				this.#failed = true;
 				log.error("access-log entries could not be committed", { error: String(thrown) });
@@ -326,7 +320,6 @@ export class Intake {
 			this.#waiting -= rows.length;
 			this.#dropping = false;
 			this.#failed = false;
-			for (const loss of LOSSES) this.#losses[loss] -= losses[loss];
 			for (const exposure of exposures) this.#remember(exposure);
 			this.#report(rows.length, learnt);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);

@@ -1,12 +1,9 @@
 /** One batch of requests and exposures into the store: set operations that find first exposures and conflicts. */
 import { DROPPED_BACKLOG_MS, SEGMENT_VALUES_MAX, UNDER_WAY_MS } from "../limits.js";
+import { LOSSES, type Lost } from "./losses.js";
 import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
 import { putExposure, putRow } from "./rowAppend.js";
 import type { Row, Transaction } from "./store.js";
-
-/** Why an entry could not be kept; `undelivered`: Envoy dropped it. */
-export const LOSSES = ["dropped", "unreadable", "undelivered"] as const;
-export type Loss = (typeof LOSSES)[number];
 
 export interface Batch {
 	readonly rows: readonly RequestRow[];
@@ -15,9 +12,7 @@ export interface Batch {
 	/** Whose start rows go: of this batch, or of an earlier one. */
 	readonly refused: readonly RequestKey[];
 	/** Since the last commit. */
-	readonly losses: Readonly<Record<Loss, number>>;
-	/** After which Envoy dropped entries; null = it did not. */
-	readonly undeliveredSinceMs: number | null;
+	readonly lost: Lost;
 	readonly nowMs: number;
 }
 
@@ -39,15 +34,16 @@ export class RequestCommit {
 	}
 
 	async write(transaction: Transaction, batch: Batch): Promise<Learnt> {
-		const { rows, exposures, forced, refused, losses, undeliveredSinceMs, nowMs } = batch;
+		const { rows, exposures, forced, refused, lost, nowMs } = batch;
 		const now = BigInt(nowMs);
 		await transaction.append("entries", rows, putRow);
 		for (const reason of LOSSES) {
-			if (losses[reason] === 0) continue;
-			const entries = BigInt(losses[reason]);
+			if (lost.entries[reason] === 0) continue;
+			const entries = BigInt(lost.entries[reason]);
 			await transaction.run("INSERT INTO losses VALUES ($now, $reason, $entries)", { now, reason, entries });
 		}
-		if (undeliveredSinceMs !== null) await leaveOutTime(transaction, undeliveredSinceMs, nowMs + DROPPED_BACKLOG_MS);
+		const { undeliveredSinceMs: since } = lost;
+		if (since !== null) await leaveOutTime(transaction, since, nowMs + DROPPED_BACKLOG_MS);
 		if (refused.length > 0) await takeBack(transaction, refused);
 		if (forced.length > 0) await leaveOut(transaction, forced, now);
 		if (exposures.length === 0) return { added: [], conflicts: [] };

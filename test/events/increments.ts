@@ -205,8 +205,7 @@ export async function runHistory(seed: number, looks: number, check: Check): Pro
 					exposures,
 					forced,
 					refused: [],
-					losses: { unreadable: 0, dropped: 0, undelivered: 0 },
-					undeliveredSinceMs: null,
+					lost: { entries: { unreadable: 0, dropped: 0, undelivered: 0 }, undeliveredSinceMs: null },
 					nowMs,
 				}),
 			);

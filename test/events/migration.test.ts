@@ -158,8 +158,7 @@ t.test("a store of schema 3: every unit is of the core, what is closed stays clo
 		exposures: [exposure],
 		forced: [],
 		refused: [],
-		losses: { dropped: 0, unreadable: 0, undelivered: 0 },
-		undeliveredSinceMs: null,
+		lost: { entries: { dropped: 0, unreadable: 0, undelivered: 0 }, undeliveredSinceMs: null },
 		nowMs: 9_100,
 	};
 	const rows = await store.analysis.transaction(async (transaction) => {
