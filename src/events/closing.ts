@@ -126,7 +126,9 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 	const { experiment, service, windowMs, fromMs, toMs } = lot;
 	const inside = "e.start_us >= d.first_ms * 1000";
 	const exposed = `e.experiment = $experiment AND e.arm IS NOT NULL AND ${inWindow(windowMs)}`;
-	const earlier = `e.service = $service AND NOT (${inside}) AND e.start_us >= (d.first_ms - ${whole(beforeMs)}) * 1000`;
+	// One that the Experiment sent before its unit's first exposure is one whose start was not heard.
+	const others = "(e.arm IS NULL OR e.experiment <> $experiment)";
+	const earlier = `e.service = $service AND ${others} AND NOT (${inside}) AND e.start_us >= (d.first_ms - ${whole(beforeMs)}) * 1000`;
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE requests AS
 		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside,

@@ -46,7 +46,7 @@ const NOBODY: Seen = { status: 200, arm: null, claim: null };
 const header = (name: string, text: string): string | null =>
 	new RegExp(`^${name}: (.*)$`, "im").exec(text)?.[1]?.trim() ?? null;
 
-async function ground(t: TestScope, form: string, issuers: (file: string) => readonly TokenIssuer[]) {
+async function ground(t: TestScope, form: string, issuers: (file: string) => readonly TokenIssuer[], version?: string) {
 	const tls: MutualTls = await mutualTls(t as never);
 	const minter = createMinter(Date.now());
 	const file = join(dirname(tls.gateway.certificateFile), "keys.json");
@@ -72,6 +72,7 @@ async function ground(t: TestScope, form: string, issuers: (file: string) => rea
 	const envoy = await startEnvoy(
 		t,
 		bootstrapOf(plan, undefined, plan.asksSidecar ? await startVerifyingSidecar(t, plan) : null),
+		version === undefined ? {} : { version },
 	);
 	const client = await tls.client(envoy.port(), "web");
 	const asked = async (host: string, lines: readonly string[]): Promise<Seen> => {
@@ -145,3 +146,14 @@ for (const form of Object.keys(FORMS)) {
 		t.match(await asked("users", [`Authorization: Bearer ${bound}`]), { status: 401, claim: null });
 	});
 }
+
+for (const version of ["1.38.3", "1.36.2"])
+	t.test(`Envoy ${version} chooses the route anew, too`, { timeout: 200_000 }, async (t) => {
+		const issuers = (file: string) => [tokenIssuer(ISSUER, [AUDIENCE], file)];
+		const { asked, minter } = await ground(t, "native", issuers, version);
+		t.match(await asked("open", [`Authorization: Bearer ${minter.token()}`]), {
+			arm: /^e-open\/arm[12]$/,
+			claim: "ann",
+		});
+		t.same(await asked("open", [`Authorization: Bearer ${minter.token({}, { kid: undefined })}`]), NOBODY);
+	});

@@ -19,6 +19,7 @@ const asked = (windowMs: number) => [
 	metric("errors", { windowMs }),
 	metric("revenue", { windowMs }),
 	metric("accuracy", { windowMs, denominator: "requests", missing: "zero" }),
+	metric("score", { windowMs, denominator: "requests", missing: "zero", covariateMs: 100_000 }),
 ];
 
 for (const plan of ["claim", "p1"])
@@ -42,15 +43,15 @@ for (const plan of ["claim", "p1"])
 		await rig.restart();
 		// Of what began meanwhile the slower arm's is heard of, after one restart and after two.
 		const awayMs = T0 + 60_002;
-		await each((known, stranger, _, slow) =>
-			[known, stranger].flatMap((unit) =>
+		await each((known, stranger, later, slow) =>
+			[known, stranger, later].flatMap((unit) =>
 				slow ? [of("sent", "away", unit, awayMs), of("periodic", "away", unit, awayMs)] : [],
 			),
 		);
 		await rig.restart();
 		rig.nowMs = T0 + 60_003;
 		await each((known, stranger, later, slow) => [
-			...[known, stranger].flatMap((unit) => (slow ? [of("end", "away", unit, awayMs)] : [])),
+			...[known, stranger, later].flatMap((unit) => (slow ? [of("end", "away", unit, awayMs)] : [])),
 			...begun("after", later, rig.nowMs),
 			of("end", "after", later, rig.nowMs),
 		]);
@@ -64,6 +65,7 @@ for (const plan of ["claim", "p1"])
 			t.match(metrics.errors, { n: 2, mean: 0.25 }, `${arm}: one of two failed, and none of one`);
 			t.match(metrics.revenue, { n: 1, mean: 1 }, `${arm}: by the id of a request that was heard of`);
 			t.match(metrics.accuracy?.co, { n: 2, means: [0.5, 1.5] }, `${arm}: two requests and one`);
+			t.match(metrics.score?.co, { n: 2, means: [0, 1.5, 0, 0] }, `${arm}: and none before`);
 		}
 	});
 

@@ -6,7 +6,7 @@ import { decodeMessage } from "../../src/events/accessLogEntry.js";
 import { Intake } from "../../src/events/intake.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { PlanReader } from "../../src/events/planReader.js";
-import { openEventStore } from "../../src/events/store.js";
+import { type EventStore, openEventStore } from "../../src/events/store.js";
 import { ACCESS_LOG_QUEUE_MAX } from "../../src/limits.js";
 import { encode, PLANS, seriesKey, TestMeter } from "./rig.js";
 
@@ -40,11 +40,23 @@ t.test("a commit that fails loses nothing: the rows go with the next one", async
 	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
 	await plans.load("p1");
 	let broken = true;
-	const clock = (): number => {
-		if (broken) throw new Error("the disk is full");
-		return 5;
-	};
-	const intake = new Intake({ store, plans, clock, meter, log, exposureSettlesMs: Number.NEGATIVE_INFINITY });
+	const entries: EventStore["entries"] = Object.assign(Object.create(store.entries), {
+		transaction: async (change: Parameters<EventStore["entries"]["transaction"]>[0]) =>
+			store.entries.transaction(async (transaction) => {
+				const result = await change(transaction);
+				if (broken) throw new Error("the disk is full");
+				return result;
+			}),
+	});
+	const failing: EventStore = Object.assign(Object.create(store), { entries });
+	const intake = new Intake({
+		store: failing,
+		plans,
+		clock: () => 5,
+		meter,
+		log,
+		exposureSettlesMs: Number.NEGATIVE_INFINITY,
+	});
 	const entry = { kind: "start", unit: "user-1", requestId: "r", startMs: 1_000 } as const;
 	decodeMessage(encode([entry]), (decoded) => intake.offer(decoded, 5));
 	intake.undelivered(2, 3);
