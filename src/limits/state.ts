@@ -89,7 +89,8 @@ export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
 export const APPROVAL_EXPIRE_MIN_MS = 60_000;
 
 /**
- * Requests that wait for approval at once, those of the platform apart from those of namespaces. One namespace's take no more than they leave free: 100, the next one's 50.
+ * Requests that wait for approval at once, those of the platform apart from those of namespaces. One namespace's take no
+ * more than they leave free: 100, the next one's 50.
  */
 export const APPROVAL_REQUESTS_PENDING_MAX = 200;
 

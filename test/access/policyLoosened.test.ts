@@ -107,6 +107,10 @@ t.test("a rule that loses nothing is not named", (t) => {
 	t.same(diff({ a: ["allow", { ...ALL, pathPrefixes: ["/v2"] }], b: ["allow", ALL] }, { b: ["allow", ALL] }).loosened, [
 		"paths that can be read in two ways are refused no more, of Service shop",
 	]);
+	const [reads, below] = [{ condition: 'request.path == "/a"' }, { ...ALL, pathPrefixes: ["/v2"] }];
+	const spelt = "paths that could be spelt otherwise are refused no more, of Service shop";
+	t.same(diff({ a: ["allow", { ...ALL, ...reads }], b: ["allow", below] }, { b: ["allow", below] }).loosened, [spelt]);
+	t.same(diff({ a: ["deny", reads], b: ["allow", below] }, { a: ["deny", {}], b: ["allow", below] }).loosened, [spelt]);
 	t.same(
 		diff({ a: ["allow", {}] }, { a: ["allow", ALL] }).loosened,
 		["allow added: a, of Service shop"],

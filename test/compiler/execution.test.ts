@@ -170,16 +170,17 @@ t.test("the reasons", async (t) => {
 	t.same(why({ access: judging, experiments: [header], callout: { ...CALLOUT, access: "sidecar" } }), [null, asked]);
 });
 
+const none = { principals: ["spiffe://x.test/a"], methods: [], pathPrefixes: [], variants: [], shadow: false };
+const more: MoreConditions = {
+	...{ users: [], groups: [], tenants: [], purposes: [], claims: [], pathTemplates: [], regions: [] },
+	...{ schedule: null, validFromMs: null, validUntilMs: null, condition: null },
+};
+const policy = (fields: Partial<MoreConditions>, shadow = false): AccessTable => ({
+	open: shadow,
+	policies: [{ ...none, name: "p", action: "allow", shadow, more: { ...more, ...fields } }],
+});
+
 t.test("what Envoy's rules cannot express is the sidecar's in every mode, and never natively wider", async (t) => {
-	const none = { principals: ["spiffe://x.test/a"], methods: [], pathPrefixes: [], variants: [], shadow: false };
-	const more: MoreConditions = {
-		...{ users: [], groups: [], tenants: [], purposes: [], claims: [], pathTemplates: [], regions: [] },
-		...{ schedule: null, validFromMs: null, validUntilMs: null, condition: null },
-	};
-	const policy = (fields: Partial<MoreConditions>, shadow = false): AccessTable => ({
-		open: shadow,
-		policies: [{ ...none, name: "p", action: "allow", shadow, more: { ...more, ...fields } }],
-	});
 	const users = policy({ users: ["https://id.test#a"] });
 	const bound = { ...tokenIssuer("https://id.test", [], "k.json"), binding: "dpop" as const };
 	const why = (input: Partial<ExecutionInput>) =>
@@ -263,6 +264,23 @@ t.test("the Plan says which shadow policies are not tried, and compiles the othe
 	const told = compile(asked, EMPTY_STATUS, { collectors: NO_COLLECTORS });
 	t.notMatch(told.rules.map((one) => one.because).join(), /not reported/, "the sidecar tries it");
 });
+
+t.test(
+	"an untried allow that would make some requests be refused keeps those that would be allowed untold",
+	async (t) => {
+		const table = (fields: object): AccessTable => ({
+			open: false,
+			policies: [...policy({}).policies, ...policy({ condition: "true", ...fields }, true).policies],
+		});
+		const allowed = (fields: object): boolean =>
+			executionOf({ access: table(fields), callout: CALLOUT, experiments: [], mode: "auto", issuers: [] }).dryRun.told
+				.allowed;
+		t.equal(allowed({}), true);
+		t.equal(allowed({ groups: ["a"] }), false, "tokens that do not hold");
+		t.equal(allowed({ pathTemplates: ["/{x}"] }), false, "paths that can be read in two ways");
+		t.equal(allowed({ condition: 'request.path == "/a"' }), false);
+	},
+);
 
 t.test("a limit of tenants that the sidecar's verdict makes void is a problem of the Plan", async (t) => {
 	const rateLimits = { service: null, principal: null, tenant: { requests: 1, perMs: 1_000 } };

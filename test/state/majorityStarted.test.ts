@@ -1,6 +1,6 @@
 /** An Experiment that moves most people by its start alone is a promotion's: its right, its approvals, and the gates' override. */
 import t from "tap";
-import { experiment, file, METRIC, SERVICE } from "./employment.js";
+import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 
@@ -97,6 +97,23 @@ t.test("an ordinary one waits for nobody, and none becomes more by apply alone",
 		denied("promote", "54\\.1799%"),
 		"with those that run",
 	);
+});
+
+t.test("people are moved away from the live default Variant, a promoted one too", async (t) => {
+	const { owner, ada, store } = await scene(t, trial("first", 1, "[100%]"));
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 1_000_000 };
+	const { status, revision } = store.current;
+	const first = status.experiments.first;
+	if (first === undefined) throw new Error("no first");
+	await store.decide({
+		experiment: "first",
+		expectedRevision: revision,
+		...{ by: "weir", atMs: Date.now(), input: null },
+		outcome: outcome({ ...first, phase: "Promoted", promotion }, { defaultVariant: "v2" }),
+	});
+	await owner.apply(file(TWO), now);
+	const back = trial("back", 1, "[100%]").replace("v1, weight: 1", "v1, weight: 9");
+	await t.rejects(ada.apply(file(back), now), { message: /moves up to 90% of the people .* away from Variant v2$/ });
 });
 
 t.test("nor by several at once, or by one after another", async (t) => {
