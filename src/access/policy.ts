@@ -13,6 +13,7 @@ import type { AccessRequest, Verdict } from "./verdict.js";
 export { AMBIGUOUS_PATH_PARTS, underPrefix } from "./path.js";
 export {
 	accessTable,
+	comparesPath,
 	isOpen,
 	judgesPaths,
 	judgesRegions,
