@@ -12,7 +12,7 @@ import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_NODES_MAX, CONDITIO
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
 import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
-import { type Misspelling, misspelling } from "./conditionPaths.js";
+import { type Misspelling, misspelling, WALKS } from "./conditionPaths.js";
 import type { AccessRequest } from "./verdict.js";
 
 export interface Condition {
@@ -112,7 +112,6 @@ const METHODS: Readonly<Record<string, number>> = {
 	getMonth: 0,
 	getFullYear: 0,
 };
-const WALKS = new Set(["exists", "all", "exists_one"]);
 
 /** What stands in the tree: the library's nodes, with those that macros replaced as they were written. */
 interface Reading {

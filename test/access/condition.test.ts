@@ -213,9 +213,18 @@ t.test("a text that is compared with the path, and how a path has it", async (t)
 		['request.path.contains("100%-")', "100%25-"],
 		['request.path.endsWith("%c")', "%C"],
 		['request.path.startsWith("/caf%C3%A9/[x]/a%20b%25")', null],
-		...["%", "%C", "%C3", "A9", "|", "%7C", ";", "%2F", "..", "//"].map(
+		...["%", "%C", "%C3", "A9", "%7C", ";", "%2F", "..", "//"].map(
 			(text) => [`request.path.contains("${text}")`, null] as const,
 		),
+		['request.path == "/a|b"', "/a%7Cb"],
+		["request.path == '/<\"^`>'", "/%3C%22%5E%60%3E"],
+		['request.path.contains("{%7c}")', "%7B%7C%7D"],
+		['request["path"] == "/é"', "/%C3%A9"],
+		['request.path.endsWith(request.method == "é" ? "|b" : "x")', "%7Cb"],
+		['request.path == "/" + "x y"', "x%20y"],
+		['!(request.path in ["/x"] + ["/a b"])', "/a%20b"],
+		['["/x", "/a b"].exists(p, request.path.startsWith(p))', "/a%20b"],
+		['["/a b"].exists(p, p == user.subject && request.path == "/x")', null],
 		['user.subject == "é" && request.path.startsWith("/x")', null],
 		["request.path == user.subject", null],
 	];

@@ -78,6 +78,7 @@ export async function attackScene(
 	resources: (port: number, tls: MutualTls) => ResourceSet = attackedResources,
 	changed: (bootstrap: object) => object = (bootstrap) => bootstrap,
 	prepare: (tls: MutualTls) => Promise<Pick<CompileOptions, "keySets">> = async () => ({}),
+	version?: string,
 ): Promise<AttackScene> {
 	const [tls, upstream] = await Promise.all([mutualTls(t as never), startUpstream()]);
 	const prepared = await prepare(tls);
@@ -86,10 +87,14 @@ export async function attackScene(
 	const plan = compile(resources(upstream.port, tls), EMPTY_STATUS, options);
 	const bootstrap = bootstrapOf(plan, undefined, plan.asksSidecar ? await startVerifyingSidecar(t, plan) : null);
 	let admin = "";
-	const envoy = await startEnvoy(t, (adminSocket) => {
-		admin = adminSocket;
-		return changed(bootstrap(adminSocket));
-	});
+	const envoy = await startEnvoy(
+		t,
+		(adminSocket) => {
+			admin = adminSocket;
+			return changed(bootstrap(adminSocket));
+		},
+		version === undefined ? {} : { version },
+	);
 	const clients = new Map<string, () => Promise<Socket>>();
 	return {
 		tls,
