@@ -108,8 +108,6 @@ function common({ nodeId, adminSocket }: BootstrapOptions): object {
 						// Path templates of AccessPolicies are regular expressions; what Envoy refuses would stop all routes.
 						"re2.max_program_size.error_level": RE2_PROGRAM_MAX,
 						"re2.max_program_size.warn_level": RE2_PROGRAM_MAX,
-						// What all requests of one read log at once is more than the log's stream takes. Fewer cost clients that multiplex.
-						"http.max_requests_per_io_cycle": 4,
 					},
 				},
 			],
