@@ -52,6 +52,8 @@ const REQUEST_FIELDS = [
 	"variant",
 	"time",
 ] as const;
+/** What Envoy sends on as escapes, before the query. */
+const ESCAPED = /^[^?]*["<>^`{|}]/;
 /** Doubled slashes and dot segments, before the query. */
 const RESOLVED = /^[^?]*(?:\/\/|\/(?:\.|%2e){1,2}(?:[/?]|$))/i;
 
@@ -160,6 +162,8 @@ class Reader {
 				"Envoy resolves // and dot segments before any rule",
 				"write the path as it is after",
 			);
+		if (ESCAPED.test(target))
+			this.#fault([...path, "path"], 'Envoy escapes "<>^`{|} before any rule', "write them so, such as %7C for |");
 		const time = text("time");
 		const nowMs = time === null ? null : (epochMs(time) ?? Number.NaN);
 		if (Number.isNaN(nowMs)) {

@@ -1,7 +1,8 @@
 /**
  * The gRPC side of ingest: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket, whose
  * directory is the owner's alone, or over TCP with mTLS. Messages come in as bytes and are decoded lazily; nothing is
- * answered before Envoy ends the stream, but a stream that proves no right to speak is refused at its first message.
+ * answered before Envoy ends the stream, but a stream that proves no right to speak is refused: at once where its certificate
+ * is no Envoy's, else at its first message.
  */
 import type { Http2Server, Settings } from "node:http2";
 import {
@@ -12,7 +13,12 @@ import {
 	type sendUnaryData,
 } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
-import { ACCESS_LOG_WINDOW_BYTES, GRPC_MESSAGE_BYTES_MAX, XDS_CONNECTIONS_MAX } from "../limits.js";
+import {
+	ACCESS_LOG_MESSAGE_BYTES_MAX,
+	ACCESS_LOG_STREAMS_MAX,
+	ACCESS_LOG_WINDOW_BYTES,
+	XDS_CONNECTIONS_MAX,
+} from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
@@ -132,7 +138,10 @@ function serverOf(
 	clock: () => number,
 	log: Log,
 ): Server {
-	const server = new Server({ "grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX });
+	const server = new Server({
+		"grpc.max_receive_message_length": ACCESS_LOG_MESSAGE_BYTES_MAX,
+		"grpc.max_concurrent_streams": ACCESS_LOG_STREAMS_MAX,
+	});
 	widen(server);
 	server.addService(SERVICE, {
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
@@ -141,17 +150,22 @@ function serverOf(
 			let gateway: string | null = null;
 			let judged = false;
 			let refused = false;
+			const refuse = (fault: StreamFault): void => {
+				refused = true;
+				sink.refused(fault, peer, gateway);
+				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this access log is refused: ${fault}` });
+			};
 			/** At the first message, which alone says of whom the stream is. */
 			const judge = (message: Buffer): void => {
 				judged = true;
 				claimed = decodeIdentifier(message);
 				gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
-				if (fault === null) return;
-				refused = true;
-				sink.refused(fault, peer, gateway);
-				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this access log is refused: ${fault}` });
+				if (fault !== null) refuse(fault);
 			};
+			// Whatever it may claim.
+			const unproved = trust === null ? null : streamFault(peer, null, trust);
+			if (unproved !== null && unproved !== "other-node") refuse(unproved);
 			stream.on("data", (message: Buffer) => {
 				if (refused) return;
 				const receivedMs = clock();
@@ -162,9 +176,7 @@ function serverOf(
 				} catch (thrown) {
 					// Before it has proved itself, it has said nothing.
 					if (claimed === null && trust !== null) {
-						refused = true;
-						sink.refused("other-node", peer, null);
-						answer({ code: grpcStatus.PERMISSION_DENIED, details: "this access log is refused: other-node" });
+						refuse("other-node");
 						return;
 					}
 					sink.broken();

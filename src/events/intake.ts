@@ -195,7 +195,7 @@ export class Intake {
 	}
 
 	#scheduleWaiting(): void {
-		if (this.#rows.length > 0 || this.#settling.size > 0) this.#schedule();
+		if (this.#rows.length > 0 || this.#settling.size > 0 || this.#losses.any) this.#schedule();
 	}
 
 	#settled(): readonly Exposure[] {

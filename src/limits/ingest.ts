@@ -84,6 +84,12 @@ export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
 /** What Envoy may send of its access log, by stream and by connection (one for each worker), before ingest has read it. */
 export const ACCESS_LOG_WINDOW_BYTES = 4 * 1024 * 1024;
 
+/** Envoy sends what it has collected from 16 KiB on, and an entry has some 60 KiB at the most. */
+export const ACCESS_LOG_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** On one connection: an Envoy has one for each worker and a stream on it for each Gateway; for more it opens another. */
+export const ACCESS_LOG_STREAMS_MAX = 64;
+
 /** What Envoy keeps besides of a log that its socket does not take, for each worker: a burst of its loop, by 60 KiB an entry. */
 export const ACCESS_LOG_UNSENT_BYTES = 16 * 1024 * 1024;
 

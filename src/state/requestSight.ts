@@ -19,7 +19,13 @@ const HIDDEN = "(of another namespace)";
 export function concerned(resource: Resource): readonly string[] {
 	const named =
 		resource.kind === "AccessPolicy" ? referencesOf(resource).filter(({ to }) => to.kind === "Service") : [];
-	return [...new Set([...namespacesOf(resource), ...named.map(({ to }) => to.metadata.namespace)])];
+	return [
+		...new Set([
+			resource.metadata.namespace,
+			...namespacesOf(resource),
+			...named.map(({ to }) => to.metadata.namespace),
+		]),
+	];
 }
 
 export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRequest {

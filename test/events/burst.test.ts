@@ -4,7 +4,7 @@ import { connect } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import t from "tap";
 import { compile } from "../../src/compiler/compile.js";
-import { ACCESS_LOG_WINDOW_BYTES } from "../../src/limits.js";
+import { ACCESS_LOG_STREAMS_MAX, ACCESS_LOG_WINDOW_BYTES } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
@@ -18,6 +18,7 @@ t.test("the access log's window is wide, by stream and by connection", async (t)
 	t.teardown(() => session.destroy());
 	const [settings] = await once(session, "remoteSettings");
 	t.equal(settings.initialWindowSize, ACCESS_LOG_WINDOW_BYTES);
+	t.equal(settings.maxConcurrentStreams, ACCESS_LOG_STREAMS_MAX);
 	for (let tries = 0; session.state.remoteWindowSize !== ACCESS_LOG_WINDOW_BYTES && tries < 100; tries++)
 		await new Promise((resolve) => setTimeout(resolve, 20));
 	t.equal(session.state.remoteWindowSize, ACCESS_LOG_WINDOW_BYTES);

@@ -5,6 +5,7 @@ import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/streamIdentity.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { mutualTls } from "../../src/identity/nodeTls.js";
+import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../src/limits.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
@@ -42,7 +43,13 @@ t.test("identity against claim", (t) => {
 });
 
 /** Sends one message and gives the status code that the stream ends with. */
-function stream(port: number, ca: string, own: IssuedCertificate | null, messages: readonly Buffer[]): Promise<number> {
+function stream(
+	port: number,
+	ca: string,
+	own: IssuedCertificate | null,
+	messages: readonly Buffer[],
+	ends = true,
+): Promise<number> {
 	const channel =
 		own === null
 			? credentials.createSsl(Buffer.from(ca), null, null, { checkServerIdentity: () => undefined })
@@ -62,7 +69,7 @@ function stream(port: number, ca: string, own: IssuedCertificate | null, message
 		);
 		sent.on("error", () => undefined);
 		for (const message of messages) sent.write(message);
-		sent.end();
+		if (ends) sent.end();
 	});
 }
 
@@ -121,15 +128,20 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 		PERMISSION_DENIED,
 	);
 	t.equal(await stream(port, ca.certificate, null, say("none", "edge", "weir|edge")), UNAVAILABLE, "no certificate");
+	const RESOURCE_EXHAUSTED = 8;
+	const large = Buffer.alloc(ACCESS_LOG_MESSAGE_BYTES_MAX + 1);
+	t.equal(await stream(port, ca.certificate, edge, [large]), RESOURCE_EXHAUSTED, "nothing large is kept unjudged");
+	const silent = await stream(port, ca.certificate, await issue("sidecar"), [], false);
+	t.equal(silent, PERMISSION_DENIED, "who is no Envoy is refused before a word");
 	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const forged = await other.issue({ spiffeId: idOf("envoy/edge") });
 	t.equal(await stream(port, ca.certificate, forged, say("forged", "edge", "weir|edge")), UNAVAILABLE, "another CA's");
 
 	t.same(await exposed(), before, "forged streams move no statistics");
 	const counts = (reason: string) => rig.meter.counts.get(seriesKey("weir_ingest_refused_streams_total", { reason }));
-	t.same(["other-gateway", "other-node", "not-an-envoy"].map(counts), [1, 4, 1]);
+	t.same(["other-gateway", "other-node", "not-an-envoy"].map(counts), [1, 4, 2]);
 	const { decisions } = (await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer;
-	t.equal(decisions.length, 6);
+	t.equal(decisions.length, 7);
 	t.ok(
 		decisions.some(
 			({ reason, principal, gateway }) =>

@@ -127,3 +127,15 @@ t.test("a binding kept elsewhere that reaches a namespace is shown to those who 
 	t.match(JSON.stringify(seen.act), /mallory.*"shop/);
 	t.notMatch(JSON.stringify(seen), /bank/);
 });
+
+t.test("a Gateway is shown to those who approve in its own namespace", async (t) => {
+	const { as, owner } = await scene(t, two("shop"));
+	await owner.apply(file(binding("root", "admin", ["root"], "['*']")), now);
+	const [root, shopa] = [await as("root"), await as("shopa")];
+	const edge = RULES_GATEWAY.replace("name: edge", "name: edge2, namespace: shop").replace("8443", "8444");
+	const asked = await root.apply(file(`${edge}---\n${policyText("other", "cart", "shop")}`), now);
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	t.match(await shopa.request(asked.request.id), {
+		effects: ["created Gateway shop/edge2", "created AccessPolicy shop/other"],
+	});
+});
