@@ -34,6 +34,23 @@ t.test("beyond its bound the queue drops, counts, and keeps the loss with its ti
 	await store.close();
 });
 
+t.test("what is lost while a commit runs is stored without waiting for an entry", async (t) => {
+	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
+	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
+	const intake = new Intake({ store, plans, clock: () => 5, meter: new TestMeter(), log });
+	intake.undelivered(1, 3);
+	const running = intake.flush();
+	intake.undelivered(2, 3);
+	await running;
+	const stored = (): Promise<readonly object[]> =>
+		store.analysis.transaction((transaction) => transaction.rows("SELECT entries FROM losses ORDER BY entries"));
+	for (let tries = 0; (await stored()).length < 2 && tries < 200; tries++)
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	t.same(await stored(), [{ entries: 1n }, { entries: 2n }]);
+	await intake.close();
+	await store.close();
+});
+
 t.test("a commit that fails loses nothing: the rows go with the next one", async (t) => {
 	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
 	const meter = new TestMeter();

@@ -1,7 +1,7 @@
 /** Units that a filter makes: verified claims (Envoy assigns) and what the sidecar says (it assigns). */
 import t from "tap";
 import { COUNTERS } from "../../src/events/meter.js";
-import { ACCESS_LOG_PERIODIC_MS } from "../../src/limits.js";
+import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import {
 	CALLOUT,
 	type Entry,
@@ -231,6 +231,14 @@ for (const [execution, plan] of [
 		t.same(exposures[0]?.counts, { boosted: 1, control: 1 }, "what has waited long enough is kept");
 	});
 }
+
+t.test("an orderly end keeps a header unit that has not waited its second", async (t) => {
+	const rig = await startRig({ exposureSettlesMs: EXPOSURE_SETTLES_MS });
+	t.teardown(() => rig.close());
+	await rig.send([{ kind: "start", unit: control, requestId: "r1", startMs: T0 }]);
+	await rig.restart();
+	t.same((await rig.ingest.evidence.evidence(query())).exposures[0]?.counts, { boosted: 0, control: 1 });
+});
 
 t.test("a header unit counts at the start, and periodic entries say nothing", async (t) => {
 	const rig = await startRig();
