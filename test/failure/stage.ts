@@ -200,8 +200,11 @@ function changed(
 		const [http] = Object.values(cluster.typed_extension_protocol_options) as [Record<string, unknown>];
 		if (maxRequestsPerConnection !== undefined)
 			http.common_http_protocol_options = { max_requests_per_connection: maxRequestsPerConnection };
-		if (maxCalls !== undefined)
+		if (maxCalls !== undefined) {
 			Object.assign(cluster.circuit_breakers.thresholds[0], { max_requests: maxCalls, max_pending_requests: maxCalls });
+			// A sidecar that is stopped on purpose answers no ping, and its calls would end with their connection.
+			http.explicit_http_config = { http2_protocol_options: {} };
+		}
 	}
 	return copy;
 }
