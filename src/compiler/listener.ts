@@ -135,7 +135,7 @@ function connectionManager(context: ListenerContext): object {
 			...(context.limits ? limitsAfterTokens() : []),
 			...accessFilters(),
 			...(context.callout === null ? [] : calloutFilters(context.callout)),
-			...(protects ? [trailerFilter(context)] : []),
+			trailerFilter(context),
 			{
 				name: "envoy.filters.http.router",
 				typed_config: {
@@ -172,12 +172,15 @@ function connectionLife({ gateway, protects, connectionMs }: ListenerContext): o
 	};
 }
 
-/** Trailers come after every verdict, so what of them could be taken for a judged header does not reach the Service. */
-const trailerFilter = ({ loggedHeaders }: ListenerContext): object => ({
+/**
+ * Trailers come after every verdict, so what of them could be taken for a judged header does not reach the Service; where
+ * nothing is judged, as among headers, what only Weir may say.
+ */
+const trailerFilter = ({ protects, loggedHeaders }: ListenerContext): object => ({
 	name: "weir.trailers",
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-		mutations: { request_trailers_mutations: strippedTrailers(loggedHeaders) },
+		mutations: { request_trailers_mutations: protects ? strippedTrailers(loggedHeaders) : strippedHeaders(false) },
 	},
 });
 

@@ -1,6 +1,6 @@
 /**
  * Request trailers come after every verdict (RFC 9110 6.5.1): what of them a server could take for a judged header does
- * not reach it, and what is the Service's own does.
+ * not reach it, and what is the Service's own does. Where nothing is judged, a client may say all but what only Weir says.
  */
 import { once } from "node:events";
 import t from "tap";
@@ -34,51 +34,67 @@ const FORGED: Readonly<Record<string, string>> = {
 	...Object.fromEntries(OVERRIDE_HEADERS.map((name) => [name, "DELETE"])),
 };
 const OWN = { "x-sum": "7", "grpc-status": "0" };
+/** In every spelling that a server may take for ours. */
+const WEIRS: Readonly<Record<string, string>> = {
+	"x-weir-decision": "forged",
+	"x-weir-arm": "e/b",
+	"x-weir-claim-sub": "ann",
+	x_weir_arm: "e/b",
+	"x-weir_param-size": "9",
+};
+
+const FORMS = {
+	"a protected Gateway": { guarded: true, forged: FORGED, own: OWN },
+	"an open Gateway": { guarded: false, forged: WEIRS, own: { ...OWN, "x-real-ip": "10.0.0.1", cookie: "a=b" } },
+};
 
 for (const version of ["1.40.0", "1.36.2"]) {
-	t.test(`Envoy ${version}: forged trailers are gone, the others come through`, async (t) => {
-		const tls = await mutualTls(t);
-		const seen: string[][] = [];
-		const upstream = await startUpstream(t, (request, response) => {
-			request.resume().on("end", () => {
-				seen.push(request.rawTrailers.map((text) => text.toLowerCase()));
-				response.end("ok");
+	for (const [form, { guarded, forged, own }] of Object.entries(FORMS))
+		t.test(`Envoy ${version}, ${form}: forged trailers are gone, the others come through`, async (t) => {
+			const tls = await mutualTls(t);
+			const seen: string[][] = [];
+			const upstream = await startUpstream(t, (request, response) => {
+				request.resume().on("end", () => {
+					seen.push(request.rawTrailers.map((text) => text.toLowerCase()));
+					response.end("ok");
+				});
 			});
+			const plan = compile(
+				resourceSet({
+					gateways: [gateway({ tls: tls.gateway })],
+					services: [
+						service("guarded", [variant("v1", upstream), variant("v2", upstream)], guarded ? { access: null } : {}),
+					],
+					experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
+					accessPolicies: guarded ? [accessPolicy("all", "allow", ["guarded"], { principals: [spiffe("alice")] })] : [],
+				}),
+				EMPTY_STATUS,
+				{ collectors: NO_COLLECTORS },
+			);
+			for (const one of plan.envoy.listeners) t.ok(decodeEnvoyResource(one), "control can publish it");
+			const envoy = await startEnvoy(t, bootstrapOf(plan), { version });
+			const trailers = { ...forged, ...own };
+			// HTTP/2 forbids it there.
+			const overHttp1 = guarded ? { ...trailers, host: "admin.test" } : trailers;
+			const one = await (await tls.client(envoy.port(), "alice"))();
+			const lines = Object.entries(overHttp1).map(([name, value]) => `${name.toUpperCase()}: ${value}\r\n`);
+			const { statuses } = await exchange(
+				one,
+				latin1(
+					`POST /x HTTP/1.1\r\nHost: guarded.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n${lines.join("")}\r\n`,
+				),
+			);
+			t.same(statuses, [200]);
+			const session = await tls.http2(envoy.port(), "alice");
+			const stream = session.request(
+				{ ":method": "POST", ":path": "/x", ":scheme": "https", ":authority": "guarded.test" },
+				{ waitForTrailers: true },
+			);
+			stream.on("wantTrailers", () => stream.sendTrailers(trailers));
+			const answered = once(stream, "response");
+			stream.end("a");
+			t.equal((await answered)[0][":status"], 200);
+			const wanted = Object.entries(own).flat();
+			t.same(seen, [wanted, wanted]);
 		});
-		const plan = compile(
-			resourceSet({
-				gateways: [gateway({ tls: tls.gateway })],
-				services: [service("guarded", [variant("v1", upstream), variant("v2", upstream)], { access: null })],
-				experiments: [experiment("e", "guarded", [1, 1], { stepsPpm: [1_000_000] })],
-				accessPolicies: [accessPolicy("all", "allow", ["guarded"], { principals: [spiffe("alice")] })],
-			}),
-			EMPTY_STATUS,
-			{ collectors: NO_COLLECTORS },
-		);
-		for (const one of plan.envoy.listeners) t.ok(decodeEnvoyResource(one), "control can publish it");
-		const envoy = await startEnvoy(t, bootstrapOf(plan), { version });
-		const trailers = { ...FORGED, ...OWN };
-		// HTTP/2 forbids it there.
-		const overHttp1 = { ...trailers, host: "admin.test" };
-		const one = await (await tls.client(envoy.port(), "alice"))();
-		const lines = Object.entries(overHttp1).map(([name, value]) => `${name.toUpperCase()}: ${value}\r\n`);
-		const { statuses } = await exchange(
-			one,
-			latin1(
-				`POST /x HTTP/1.1\r\nHost: guarded.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n${lines.join("")}\r\n`,
-			),
-		);
-		t.same(statuses, [200]);
-		const session = await tls.http2(envoy.port(), "alice");
-		const stream = session.request(
-			{ ":method": "POST", ":path": "/x", ":scheme": "https", ":authority": "guarded.test" },
-			{ waitForTrailers: true },
-		);
-		stream.on("wantTrailers", () => stream.sendTrailers(trailers));
-		const answered = once(stream, "response");
-		stream.end("a");
-		t.equal((await answered)[0][":status"], 200);
-		const wanted = Object.entries(OWN).flat();
-		t.same(seen, [wanted, wanted]);
-	});
 }
