@@ -3,10 +3,19 @@
  * then the default one. That header never comes from a client: it is taken away before routing.
  */
 import { ARM_HEADER, VARIANT_HEADER } from "./headers.js";
-import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
+import { UNIT_REGEX } from "./matcher.js";
+import {
+	ownClaim,
+	type Route,
+	type RouteContext,
+	removed,
+	routeAction,
+	routeIdentity,
+	variantCluster,
+} from "./routeAction.js";
 
 /** @param otherwise where no Variant is named: before the answer, and where it names none. */
-export function variantRoutes(context: RouteContext, otherwise: object): readonly object[] {
+export function variantRoutes(context: RouteContext, otherwise: Route): readonly object[] {
 	const { service, planVersion, exposeArm } = context;
 	const metadata = { filter_metadata: { weir: { plan: planVersion } } };
 	// The sidecar's answer adds ours afterwards.
@@ -30,5 +39,17 @@ export function variantRoutes(context: RouteContext, otherwise: object): readonl
 		direct_response: { status: 503 },
 		metadata,
 	};
-	return [...routes, unknown, otherwise];
+	const claim = ownClaim(context.table);
+	return [...routes.flatMap((route) => byClaim(route, claim)), unknown, ...byClaim(otherwise, claim)];
+}
+
+/** The route where the claim is a unit, then where it is none and is taken away. */
+function byClaim(route: Route, claim: string | null): readonly object[] {
+	if (claim === null) return [route];
+	const isUnit = { name: claim, string_match: { safe_regex: { regex: UNIT_REGEX } } };
+	const { match } = route;
+	return [
+		{ ...route, match: { ...match, headers: [...(match.headers ?? []), isUnit] } },
+		{ ...route, ...removed([claim]) },
+	];
 }

@@ -12,7 +12,7 @@ import { marked } from "./loop.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import type { ArmTable, ExperimentTable } from "./plan.js";
 import { limitsPerRoute } from "./rateLimits.js";
-import { type RouteContext, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
+import { ownClaim, type RouteContext, removed, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
 import { tokensPerRoute } from "./tokens.js";
 import { weightedEntries } from "./weights.js";
 
@@ -41,6 +41,7 @@ export function virtualHost(context: RouteContext): object {
 		...removed([
 			...(assigned === "callout" ? [VARIANT_HEADER] : []),
 			...(context.gateway.trustedProxies.length === 0 ? [] : [FORWARDED_CERT_HEADER]),
+			...context.claims.filter((name) => name !== ownClaim(table)),
 		]),
 		...(assigned === "callout"
 			? { routes: variantRoutes(context, defaultRoute(context, false)) }
@@ -49,8 +50,6 @@ export function virtualHost(context: RouteContext): object {
 				: { routes: [defaultRoute(context, false)] }),
 	};
 }
-
-const removed = (names: readonly string[]): object => (names.length === 0 ? {} : { request_headers_to_remove: names });
 
 /** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
 function accessFor(context: RouteContext, variant: string): Record<string, object> {
@@ -106,7 +105,7 @@ function experimentMatcher(context: RouteContext, experiments: readonly Experime
 				};
 	return {
 		matcher_list: { matchers: [{ predicate: hasUnit(header), on_match: onUnit }] },
-		on_no_match: onMatchRoute(defaultRoute(context, false)),
+		on_no_match: onMatchRoute({ ...defaultRoute(context, false), ...removed([ownClaim(context.table)]) }),
 	};
 }
 
@@ -143,7 +142,7 @@ function experimentRoute(context: RouteContext, experiment: ExperimentTable): ob
 }
 
 /** @param unit whether the request has a unit, which then is in the rest of every experiment. */
-function defaultRoute(context: RouteContext, unit: boolean): object {
+function defaultRoute(context: RouteContext, unit: boolean) {
 	const { table, planVersion, exposeArm } = context;
 	const rest = table.experiments.map(({ name }) => armValue(name, null));
 	return {

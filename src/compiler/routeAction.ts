@@ -20,19 +20,39 @@ export interface RouteContext {
 	readonly asksSidecar: boolean;
 	/** The Gateway demands client certificates, so that x-forwarded-client-cert is Envoy's own word. */
 	readonly identifies: boolean;
+	/** Headers in which the Gateway puts claims of verified tokens, for whichever Service. */
+	readonly claims: readonly string[];
 	/** Of the Service behind the Gateway: loop.ts. */
 	readonly mark: string;
 }
 
-export const routeIdentity = (
-	{ planVersion, table, gateway }: RouteContext,
-	experiment: string | null,
-): { readonly name: string; readonly match: object; readonly stat_prefix?: string } => ({
+export interface Route {
+	readonly name: string;
+	readonly match: { readonly prefix: string; readonly headers?: readonly object[] };
+	readonly stat_prefix?: string;
+}
+
+export const routeIdentity = ({ planVersion, table, gateway }: RouteContext, experiment: string | null): Route => ({
 	name: routeName(planVersion, table.name, experiment),
 	match: { prefix: "/" },
 	// What is served of a protected Service through this Gateway is counted: access/probe.ts.
 	...(isOpen(table.access) ? {} : { stat_prefix: gateway.name }),
 });
+
+/**
+ * A claim may hold what no header can (a line feed in a name), and jwt_authn does not look: Envoy would answer 503 instead of
+ * sending it on. It goes on only where its Service assigns by it and it is a unit; elsewhere the route takes it away.
+ */
+export const ownClaim = ({ experiments }: ServiceTable): string | null => {
+	const unit = experiments[0]?.unit;
+	return unit?.from === "claim" ? unit.header : null;
+};
+
+/** Fields of a route, or of a virtual host. */
+export const removed = (names: readonly (string | null)[]): object => {
+	const headers = names.filter((name) => name !== null);
+	return headers.length === 0 ? {} : { request_headers_to_remove: headers };
+};
 
 /** Timeout and retries; a retry stays in the chosen cluster, and so in the Variant. */
 export function routeAction({ service: { spec }, table, idleTimeoutMs }: RouteContext): object {
