@@ -203,7 +203,7 @@ try {
 		key: await file("envoy.key", privateKey),
 		bundle: await file("bundle.pem", trustBundle),
 	};
-	const headers = { authorization: `Bearer ${tokens[0]}` };
+	const headersOf = () => ({ authorization: `Bearer ${tokens[0]}` });
 	const everything = { access: true, assignment: true };
 	const byTcp = (socket: string): readonly string[] => [
 		...sidecarCommand(table, socket).slice(0, -2),
@@ -215,10 +215,10 @@ try {
 			plan,
 			server: (socket) => [peers.opa, socket],
 			proves: { access: true, assignment: false },
-			headers,
+			headersOf,
 		},
-		{ name: "weir", plan, server: (socket) => sidecarCommand(table, socket), proves: everything, headers },
-		{ name: "weirTls", plan, server: byTcp, proves: everything, headers, reach: overTls(port, files, sidecarId) },
+		{ name: "weir", plan, server: (socket) => sidecarCommand(table, socket), proves: everything, headersOf },
+		{ name: "weirTls", plan, server: byTcp, proves: everything, headersOf, reach: overTls(port, files, sidecarId) },
 	];
 	const forms: Form[] = [];
 	for (const declaration of declarations) {

@@ -4,6 +4,7 @@ const BENCHMARKS = [
 	"assign",
 	"callout",
 	"callout-secure",
+	"claim-units",
 	"explain-cost",
 	"harm",
 	"ingest",

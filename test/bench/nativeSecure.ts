@@ -115,7 +115,7 @@ try {
 				plan,
 				server: plan.asksSidecar ? (socket) => sidecarCommand(table, socket) : null,
 				proves: { access: true, assignment: true },
-				headers: { authorization: `Bearer ${tokens[0]}` },
+				headersOf: () => ({ authorization: `Bearer ${tokens[0]}` }),
 			},
 			join(directory, `${name}.sock`),
 			client,

@@ -20,8 +20,8 @@ export interface FormDeclaration {
 	readonly server: ((socket: string) => readonly string[]) | null;
 	/** What it must do: judge access, and send units to their Variants. */
 	readonly proves: { readonly access: boolean; readonly assignment: boolean };
-	/** Headers that an allowed request must have. */
-	readonly headers?: Readonly<Record<string, string>>;
+	/** Headers that an allowed request of a user must have. */
+	readonly headersOf?: (user: number) => Readonly<Record<string, string>>;
 	/** Changes the bootstrap, where Envoy reaches the server in another way. */
 	readonly reach?: (bootstrap: object) => object;
 }
@@ -57,7 +57,7 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 		// A peer says no word of ours, so nobody may wait for it.
 		const peer = server !== null && !declaration.proves.assignment;
 		const envoy = await launchEnvoy((adminSocket) =>
-			peer ? withoutProof(bootstrap(adminSocket)) : bootstrap(adminSocket),
+			peer ? withoutFilters(bootstrap(adminSocket), (one) => one === PROOF_FILTER) : bootstrap(adminSocket),
 		);
 		const stop = async (): Promise<void> => {
 			await envoy.stop();
@@ -76,21 +76,25 @@ export async function startForm(declaration: FormDeclaration, socket: string, cl
 	}
 }
 
-/** The bootstrap without the filter that wants the sidecar's own word (compiler/calloutProof.ts). */
-function withoutProof(bootstrap: object): object {
+/** The bootstrap without filters: in filter chains, and what routes say of them. */
+export function withoutFilters(bootstrap: object, left: (name: string) => boolean): object {
 	const cut = (value: unknown): unknown => {
 		if (Array.isArray(value)) {
-			return value.filter((item) => (item as { name?: unknown } | null)?.name !== PROOF_FILTER).map(cut);
+			return value.filter((item) => !left(String((item as { name?: unknown } | null)?.name))).map(cut);
 		}
 		if (typeof value !== "object" || value === null) return value;
-		const kept = Object.entries(value).filter(([key]) => key !== PROOF_FILTER);
+		const kept = Object.entries(value).filter(([key]) => !left(key));
 		return Object.fromEntries(kept.map(([key, inner]) => [key, cut(inner)]));
 	};
 	return cut(bootstrap) as object;
 }
 
-async function prove({ name, proves, headers = {} }: FormDeclaration, port: number, client: ClientTls): Promise<void> {
-	const forbidden = await ask(port, FORBIDDEN_PATH, client, { ...headers, "x-user-id": "user" });
+async function prove(
+	{ name, proves, headersOf = () => ({}) }: FormDeclaration,
+	port: number,
+	client: ClientTls,
+): Promise<void> {
+	const forbidden = await ask(port, FORBIDDEN_PATH, client, { ...headersOf(0), "x-user-id": "user" });
 	const expected = proves.access ? 403 : 200;
 	if (forbidden.status !== expected) {
 		throw new Error(`${name} answers a forbidden request with ${forbidden.status} instead of ${expected}`);
@@ -98,7 +102,7 @@ async function prove({ name, proves, headers = {} }: FormDeclaration, port: numb
 	const served = new Set<string>();
 	for (let user = 0; user < USERS; user++) {
 		const { status, variant } = await ask(port, ALLOWED_PATH, client, {
-			...headers,
+			...headersOf(user),
 			"x-user-id": `user-${user}`,
 		});
 		if (status !== 200) throw new Error(`${name} answers an allowed request with ${status}`);
