@@ -172,7 +172,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			});
 		},
 	};
-	const open: { close(): Promise<void> }[] = [];
+	const logs: { close(): Promise<void> }[] = [];
+	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
 	let countedMs = clock();
 	const maintain = async (): Promise<void> => {
@@ -193,9 +194,11 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	let timer: NodeJS.Timeout | null = null;
 	const close = async (): Promise<void> => {
 		if (timer !== null) clearInterval(timer);
-		await Promise.all(open.map((door) => door.close()));
+		await Promise.all(logs.map((door) => door.close()));
+		// At once: who was heard of last must not settle while nobody else is heard of.
+		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
+		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
 		await maintaining;
-		await intake.close().catch((thrown: unknown) => log.error("the last entries were lost", { error: String(thrown) }));
 		await outcomes.close();
 		await decisions
 			.close()
@@ -203,13 +206,13 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await store.close();
 	};
 	try {
-		open.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
-		open.push(await serveSocket(options.httpSocket, doors));
+		logs.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
+		others.push(await serveSocket(options.httpSocket, doors));
 		const tcp = options.accessLogTcp ?? null;
 		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
-		if (accessLog !== null) open.push(accessLog);
+		if (accessLog !== null) logs.push(accessLog);
 		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, doors);
-		if (remote !== null) open.push(remote);
+		if (remote !== null) others.push(remote);
 		timer = setInterval(() => {
 			maintaining = maintaining
 				.then(maintain)

@@ -67,7 +67,8 @@ export class Intake {
 	#committing: Promise<void> | null = null;
 	#firstQueuedMs = 0;
 	#dropping = false;
-	#closing = false;
+	/** When the end began. */
+	#closedMs: number | null = null;
 	/** The last commit failed: the next try waits, or a full disk would be a busy loop. */
 	#failed = false;
 
@@ -163,6 +164,7 @@ export class Intake {
 
 	/** Gives up on plans that are being asked for, and commits the rest: of exposures that still wait all that may stand. */
 	async close(): Promise<void> {
+		this.#closedMs = this.options.clock();
 		this.options.plans.close();
 		// An entry may ask for a second plan, the one that the sidecar answered by.
 		while (this.#held.size > 0) {
@@ -170,7 +172,6 @@ export class Intake {
 			// The entries held for them are counted in callbacks of those same promises.
 			await Promise.resolve();
 		}
-		this.#closing = true;
 		await this.flush();
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
@@ -200,8 +201,10 @@ export class Intake {
 
 	#settled(): readonly Exposure[] {
 		if (this.#settling.size === 0) return [];
-		const nowMs = this.options.clock();
-		return this.#closing ? this.#settling.takeLast(nowMs) : this.#settling.take(nowMs);
+		// Of what came after the end nobody is heard of, so that waiting on makes nothing settle.
+		return this.#closedMs === null
+			? this.#settling.take(this.options.clock())
+			: this.#settling.takeLast(this.#closedMs);
 	}
 
 	#route(name: string): RouteOfEntry | "foreign" {

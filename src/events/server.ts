@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
 import { WeirError } from "../error.js";
-import { API_CONNECTIONS_MAX, EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
+import { API_CONNECTIONS_MAX, EVENTS_DRAIN_MS, EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { boundConnections } from "../tlsDoor.js";
@@ -40,7 +40,7 @@ interface Route {
 export interface Listening {
 	/** 0 on a UNIX socket. */
 	readonly port: number;
-	/** Stops taking connections, and resolves when the requests under way are answered. */
+	/** Stops taking connections, and resolves when the requests under way are answered or have had their time. */
 	close(): Promise<void>;
 }
 
@@ -187,7 +187,9 @@ async function listen(
 	log: Log,
 	start: (ready: () => void) => void,
 ): Promise<Listening> {
+	const underWay = new Set<ServerResponse>();
 	server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+		underWay.add(response.once("close", () => underWay.delete(response)));
 		void serve(routes, log, request, response);
 	});
 	await new Promise<void>((resolve, reject) => {
@@ -201,7 +203,13 @@ async function listen(
 		port: typeof address === "object" && address !== null ? address.port : 0,
 		close: () =>
 			new Promise((resolve) => {
-				server.close(() => resolve());
+				const timer = setTimeout(() => server.closeAllConnections(), EVENTS_DRAIN_MS);
+				server.close(() => {
+					clearTimeout(timer);
+					resolve();
+				});
+				// Node holds the door open for as long as a client keeps its connection.
+				for (const response of underWay) if (!response.headersSent) response.setHeader("connection", "close");
 				server.closeIdleConnections();
 			}),
 	};

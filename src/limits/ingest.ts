@@ -22,6 +22,9 @@ export const ACCESS_LOG_QUEUE_MAX = 200_000;
 /** How often Envoy flushes its access-log buffer to ingest; evidence waits two of these (see settle). */
 export const ACCESS_LOG_FLUSH_MS = 200;
 
+/** How long ingest's end waits for requests under way at its HTTP doors: less than what it is given to end (CLOSE_MS). */
+export const EVENTS_DRAIN_MS = 1_000;
+
 /** Longest wait of a stored access-log entry for its commit; an evidence query commits at once, so this only spares commits. */
 export const ACCESS_LOG_COMMIT_MS = 500;
 
