@@ -12,6 +12,9 @@ const CLAIMS_FILTER = "weir.claims";
 
 /** What names of the rules' results begin with, in statistics and in metadata. */
 const SHADOW = "weir_claims_";
+/** In RBAC's metadata: `denied` where a token does not hold, and the name of the rule (tokenRules.ts). */
+export const CLAIMS_RESULT = `${SHADOW}shadow_engine_result`;
+export const CLAIMS_RULE = `${SHADOW}shadow_effective_policy_id`;
 
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
@@ -44,7 +47,7 @@ export function claimFilters(issuers: readonly TokenIssuer[], headers: readonly 
 /** Names of headers of ours (headers.ts) are texts of Lua as they are. */
 const taken = (headers: readonly string[]): string => `function envoy_on_request(handle)
   local said = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac")
-  if said ~= nil and said["${SHADOW}shadow_engine_result"] == "allowed" then return end
+  if said ~= nil and said["${CLAIMS_RESULT}"] == "allowed" then return end
   for _, name in ipairs({${headers.map((name) => `"${name}"`).join(", ")}}) do
     handle:headers():remove(name)
   end

@@ -4,7 +4,7 @@ import type { TokenIssuer } from "../resources/resource.js";
 import { at, type CelTree, field, ident } from "./celTree.js";
 
 /** Envoy's name for it, whatever ours of the filter is. */
-const NAMESPACE = "envoy.filters.http.jwt_authn";
+export const TOKENS_METADATA = "envoy.filters.http.jwt_authn";
 
 /**
  * Keys by the issuer's own name, not by its place in a list: listener and routes come one after the other, and must
@@ -34,7 +34,7 @@ export const NOBODY: PrincipalRule = not(ANYBODY);
 
 const saidAt = (path: readonly string[], value: object): PrincipalRule => ({
 	sourced_metadata: {
-		metadata_matcher: { filter: NAMESPACE, path: path.map((key) => ({ key })), value },
+		metadata_matcher: { filter: TOKENS_METADATA, path: path.map((key) => ({ key })), value },
 		metadata_source: "DYNAMIC",
 	},
 });
@@ -85,4 +85,4 @@ export const hasHeader = (issuer: TokenIssuer, member: string): PrincipalRule =>
 
 /** All claims, for a condition. */
 export const claimsTree = (issuer: TokenIssuer): CelTree =>
-	at(at(field(ident("metadata"), "filter_metadata"), NAMESPACE), payloadKey(issuer));
+	at(at(field(ident("metadata"), "filter_metadata"), TOKENS_METADATA), payloadKey(issuer));

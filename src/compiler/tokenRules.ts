@@ -32,6 +32,11 @@ import {
 /** Begin of the names of these rules; no AccessPolicy can have it. */
 const INVALID_TOKEN = "(invalid token";
 
+/** Begin of those about times and length. */
+const BAD_TIMES = `${INVALID_TOKEN}, times`;
+/** Whether the rule of that name is one of them. */
+export const isTimesRule = (name: string): boolean => name.startsWith(BAD_TIMES);
+
 /** An Authorization header that speaks of a token, wherever in it and however written. */
 const SPEAKS = `(?is).*${SPEAKS_OF_TOKEN}.*`;
 /** How it may speak of one where nobody checks a proof of possession. */
@@ -55,7 +60,7 @@ export function tokenRules(issuers: readonly TokenIssuer[]): Readonly<Record<str
 		),
 		...Object.fromEntries(
 			issuers.map((issuer, index) => [
-				`${INVALID_TOKEN}, times ${index})`,
+				`${BAD_TIMES} ${index})`,
 				{ ...deny(verified(issuer)), condition: badTimes(issuer) },
 			]),
 		),

@@ -15,6 +15,7 @@ import type { RecentRequest } from "./recentRequests.js";
 import { type RequestDetails, requestDetails } from "./requestDetails.js";
 import { variantOf } from "./requestRow.js";
 import { type CalledBy, calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
+import { whyNoUnit } from "./unheldToken.js";
 
 export type RequestAccount = WholeAccount | OutlineAccount;
 
@@ -67,6 +68,8 @@ export interface AssignmentAccount {
 	readonly unitFrom: UnitTable | null;
 	/** 32 hex digits; the raw unit is never told. null = the request has no unit. */
 	readonly unit: string | null;
+	/** Why there is none in a claim, in words; null = there is a unit, or units are in no claims. */
+	readonly whyNone: string | null;
 	/** The Experiments of the Service and where the unit lies in each; empty without a unit. */
 	readonly experiments: readonly ExperimentAccount[];
 	/** The one that the request was in by its route or by the sidecar. */
@@ -149,9 +152,10 @@ async function routeAccount(
 	const answer = sidecarAnswer(entry);
 	const assignment =
 		service.callout?.assignment === true
-			? await sidecarsAssignment(route.service, answer, plans, pseudonyms)
+			? await sidecarsAssignment(route.service, entry, answer, plans, pseudonyms)
 			: assignmentOf(
 					service,
+					entry,
 					headerUnit(entry, service),
 					{ by: "envoy", plan: route.version, experiment: route.experiment, arm: null },
 					pseudonyms,
@@ -167,6 +171,7 @@ async function routeAccount(
 
 async function sidecarsAssignment(
 	name: string,
+	entry: AccessLogEntry,
 	answer: SidecarAnswer | null,
 	plans: PlanReader,
 	pseudonyms: Pseudonyms,
@@ -175,7 +180,8 @@ async function sidecarsAssignment(
 	const service = (await planOf(plans, answer.plan))?.get(name);
 	if (service === undefined) return null;
 	const { plan, experiment, arm } = answer;
-	return assignmentOf(service, parseUnit(answer.unit ?? ""), { by: "sidecar", plan, experiment, arm }, pseudonyms);
+	const done: Done = { by: "sidecar", plan, experiment, arm };
+	return assignmentOf(service, entry, parseUnit(answer.unit ?? ""), done, pseudonyms);
 }
 
 async function planOf(plans: PlanReader, version: string): Promise<ReadablePlan | null> {
@@ -198,6 +204,7 @@ interface Done {
 
 function assignmentOf(
 	service: ReadableService,
+	entry: AccessLogEntry,
 	unit: string | null,
 	done: Done,
 	pseudonyms: Pseudonyms,
@@ -217,11 +224,13 @@ function assignmentOf(
 	const arm = location?.live === true ? location.region : null;
 	const taker = location?.takenOver === true ? (experiment?.table.takeover?.arm ?? null) : null;
 	const rightArm = done.by === "envoy" || done.arm === arm || (taker !== null && done.arm === taker);
+	const unitFrom = experiments[0]?.table.unit ?? null;
 	return {
 		by: done.by,
 		plan: done.plan,
-		unitFrom: experiments[0]?.table.unit ?? null,
+		unitFrom,
 		unit: unit === null ? null : shownPseudonym(pseudonyms.unit(unit)),
+		whyNone: unit === null && unitFrom?.from === "claim" ? whyNoUnit(entry, unitFrom.claim) : null,
 		experiments: located.map((one) => experimentAccount(one.experiment, one.location)),
 		experiment: done.experiment,
 		arm,

@@ -25,6 +25,7 @@ import { gaugeStore, prune, pruneDecisions } from "./retention.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { type EventStore, openEventStore } from "./store.js";
 import { storedRequest } from "./storedRequest.js";
+import { UnheldTokens } from "./unheldToken.js";
 import { UnknownKeys } from "./unknownKeys.js";
 
 export interface IngestOptions {
@@ -108,6 +109,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	});
 	const recent = new RecentRequests();
 	const unknownKeys = new UnknownKeys();
+	const unheldTokens = new UnheldTokens();
 	const catalogue = new MetricCatalogue(options.metrics);
 	const outcomes = new Outcomes({
 		store,
@@ -146,6 +148,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		account,
 		decisions: askDecisions,
 		unknownKeys: () => unknownKeys.counts(),
+		unheldTokens: () => unheldTokens.at(clock()),
 		metricsJson: options.metricsJson,
 		log,
 	};
@@ -154,6 +157,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			if (entry.kind === "end") {
 				recent.keep(entry, receivedMs);
 				unknownKeys.see(entry, gateway);
+				unheldTokens.see(entry, receivedMs);
 			}
 			intake.offer(entry, receivedMs);
 			if (entry.kind === "end") recorded(() => decisions.request(entry, receivedMs, gateway));

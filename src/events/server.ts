@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, EVENTS_DRAIN_MS, EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
-import type { EvidenceSource } from "../rollout/ports.js";
+import type { EvidenceSource, Unheld } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { boundConnections } from "../tlsDoor.js";
 import type { RequestAccount } from "./account.js";
@@ -27,6 +27,8 @@ export interface Doors {
 	readonly decisions: (query: URLSearchParams) => Promise<unknown>;
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
+	/** Requests whose tokens give no unit, by Service. */
+	readonly unheldTokens: () => Readonly<Record<string, Unheld>>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	readonly log: Log;
@@ -110,7 +112,7 @@ function publicRoutes({ outcomes }: Doors, senderOf: (request: IncomingMessage) 
 	};
 }
 
-function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: Doors): Routes {
+function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, metricsJson }: Doors): Routes {
 	const query = <Query>(parse: (json: unknown) => Query, run: (query: Query) => Promise<unknown>): Route => ({
 		method: "POST",
 		async answer(request, response) {
@@ -141,6 +143,10 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: D
 			method: "GET",
 			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unknownKeys())),
 		},
+		[UNHELD_PATH]: {
+			method: "GET",
+			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unheldTokens())),
+		},
 		...(metricsJson === null
 			? {}
 			: {
@@ -152,6 +158,9 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: D
 				}),
 	};
 }
+
+/** Asked by the api role. */
+export const UNHELD_PATH = "/unheld-tokens";
 
 /** The path under which a request's account lies; its last segment is the request id. */
 const REQUESTS = "/v1/requests/";

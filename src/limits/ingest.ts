@@ -148,6 +148,10 @@ export const SHADOW_KEYS_MAX = 2_000;
 /** Gateways that tokens with unknown keys are counted for; control has tens. */
 export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
 
+/** Services whose requests with tokens that give no unit are counted, and for how long after the last such request. */
+export const UNHELD_SERVICES_MAX = 1_000;
+export const UNHELD_KEPT_MS = 60 * 60 * 1000;
+
 /** Experiments whose last look is kept in ingest's memory, some ten kilobytes each; others are looked at wholly again. */
 export const LOOKS_KEPT_MAX = 2_000;
 

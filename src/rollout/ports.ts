@@ -28,6 +28,15 @@ export interface EvidenceSource {
 	}): Promise<BaselineQuantile | null>;
 }
 
+/** Requests to one Service with tokens that give no unit, though no user is judged: they are in no Experiment by a claim. */
+export interface Unheld {
+	readonly requests: number;
+	/** When the first of them came. */
+	readonly sinceMs: number;
+	/** The newest one. */
+	readonly requestId: string;
+}
+
 /** The revision grows by one with every change of resources or status; revision 0 is the empty store. */
 export interface State {
 	readonly revision: number;

@@ -13,7 +13,7 @@ import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
-import type { EvidenceSource, Webhook } from "../rollout/ports.js";
+import type { EvidenceSource, Unheld, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import { boundConnections, type DoorConnections } from "../tlsDoor.js";
@@ -75,6 +75,8 @@ export interface ApiOptions {
 	readonly publication?: Publication;
 	/** What the probe says of all Gateways; null = it does not answer. Absent: there is none. Never rejects. */
 	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
+	/** Requests whose tokens give no unit, by Service. Absent: nobody counts them. Never rejects. */
+	readonly unheld?: () => Promise<Readonly<Record<string, Unheld>>>;
 	readonly now?: () => number;
 	/** Told of every failure that is answered as `internal`. */
 	readonly onError?: (error: unknown) => void;
@@ -130,6 +132,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),
 			alarms: options.alarms ?? (async () => []),
+			unheld: options.unheld ?? (async () => ({})),
 			now: options.now ?? Date.now,
 		},
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),

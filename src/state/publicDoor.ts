@@ -7,7 +7,7 @@ import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } f
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { namespaceOf, qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
-import type { EvidenceSource } from "../rollout/ports.js";
+import type { EvidenceSource, Unheld } from "../rollout/ports.js";
 import { refusalsOf } from "../rollout/refusal.js";
 import { standingOf } from "../rollout/standing.js";
 import type { ActCall } from "./actRecord.js";
@@ -41,6 +41,8 @@ export interface PublicDoor {
 	readonly publication: Publication;
 	/** Of all Gateways; null = who would know does not answer. Never rejects. */
 	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
+	/** By Service. Never rejects. */
+	readonly unheld: () => Promise<Readonly<Record<string, Unheld>>>;
 	readonly now: () => number;
 }
 
@@ -304,8 +306,11 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	return "outcome" in made ? pending(made) : ok(made);
 }
 
-async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { caller }: Call): Promise<StatusAnswer> {
-	const known = await alarms();
+async function statusAnswer(
+	{ store, acts, publication, alarms, unheld }: PublicDoor,
+	{ caller }: Call,
+): Promise<StatusAnswer> {
+	const [known, unheldTokens] = await Promise.all([alarms(), unheld()]);
 	const mayRead = acts.rights.mayRead(caller);
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
@@ -321,7 +326,15 @@ async function statusAnswer({ store, acts, publication, alarms }: PublicDoor, { 
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];
 			if (live === undefined) return [];
-			return { experiment: name, service: serviceOf(one), status: live, last: store.lastDecision(name) };
+			const service = serviceOf(one);
+			const none = one.spec.unit.from === "claim" ? unheldTokens[service] : undefined;
+			return {
+				experiment: name,
+				service,
+				status: live,
+				last: store.lastDecision(name),
+				...(none === undefined ? {} : { unheld: none }),
+			};
 		}),
 		services: resources.services.map((one) => {
 			const name = qualifiedName(one.metadata);

@@ -2,6 +2,7 @@
 import type { Problem } from "../resources/resource.js";
 import type { Closure } from "../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../rollout/decision.js";
+import type { Unheld } from "../rollout/ports.js";
 import type { Refusal } from "../rollout/refusal.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import type { ApprovalRequest } from "./approval.js";
@@ -65,6 +66,8 @@ export interface StatusAnswer {
 		readonly service: string;
 		readonly status: ExperimentStatus;
 		readonly last: LastDecision | null;
+		/** Of late, where its unit is a claim; left out = none, or it is not known. */
+		readonly unheld?: Unheld;
 	}[];
 	readonly services: readonly {
 		readonly service: string;

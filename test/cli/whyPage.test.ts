@@ -9,6 +9,7 @@ const ASSIGNMENT: AssignmentAccount = {
 	plan: "p2",
 	unitFrom: { from: "cookie", cookie: "id", maxAgeMs: 1_000 },
 	unit: "0".repeat(32),
+	whyNone: null,
 	experiments: [
 		{
 			experiment: "models",

@@ -6,6 +6,7 @@ import type { Kind } from "../../resources/resource.js";
 import { knownNames } from "../../resources/suggest.js";
 import { closuresOf } from "../../rollout/closedServices.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
+import type { Unheld } from "../../rollout/ports.js";
 import { recomputedWords } from "../../rollout/recompute.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { sharesSentence } from "../../rollout/sentence.js";
@@ -91,7 +92,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
 	for (const line of alarmLines(answer.alarms)) print(line);
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
-	for (const { experiment, status: one, last } of answer.experiments) {
+	for (const { experiment, status: one, last, unheld } of answer.experiments) {
 		const columns = [
 			experiment.padEnd(30),
 			one.phase.padEnd(11),
@@ -102,6 +103,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 		];
 		print(columns.join(" "));
 		if (one.shares !== undefined) print(`  ${sharesSentence(one)}`);
+		if (unheld !== undefined) print(`  ${unheldSentence(unheld)}`);
 	}
 	printTogether(answer);
 	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {
@@ -109,6 +111,12 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 			liveDefaultVariant === declaredDefaultVariant ? "" : ` (promoted; declared is ${declaredDefaultVariant})`;
 		print(`Service ${service}: default Variant ${liveDefaultVariant}${promoted}`);
 	}
+}
+
+/** Who looks for people that are missing finds here where they are. */
+function unheldSentence({ requests, sinceMs, requestId }: Unheld): string {
+	const came = requests === 1 ? "1 request" : `${requests} requests`;
+	return `${came} since ${new Date(sinceMs).toISOString()} had a token that does not hold, so no unit: weir why ${requestId}`;
 }
 
 /** What of the running experiments is proved when all are looked at together. */

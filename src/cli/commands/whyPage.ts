@@ -68,7 +68,7 @@ function accessText({ by, verdict, reason, policy, denied, agrees, plan }: Acces
 }
 
 function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
-	const { by, plan, unit, unitFrom, experiments, experiment, variant, agrees, notEligible } = assignment;
+	const { by, plan, unit, unitFrom, whyNone, experiments, experiment, variant, agrees, notEligible } = assignment;
 	if (unitFrom === null) return [["unit", `none needed: the Service has no Experiment; default Variant ${variant}`]];
 	const from =
 		unitFrom.from === "cookie"
@@ -77,7 +77,8 @@ function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
 				? `claim ${unitFrom.claim}`
 				: `header ${unitFrom.header}`;
 	if (unit === null) {
-		return [["unit", `none in ${from}: unassigned, default Variant ${variant}`], ...disagreement(agrees, by)];
+		const why = whyNone === null ? "" : ` (${whyNone})`;
+		return [["unit", `none in ${from}${why}: unassigned, default Variant ${variant}`], ...disagreement(agrees, by)];
 	}
 	return [
 		["unit", `${unit} (pseudonym), from ${from}${by === "sidecar" ? `, assigned by the sidecar, plan ${plan}` : ""}`],

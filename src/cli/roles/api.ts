@@ -5,8 +5,10 @@
 import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
+import { UNHELD_PATH } from "../../events/server.js";
 import { PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
+import type { Unheld } from "../../rollout/ports.js";
 import { startApi } from "../../state/api.js";
 import { AUDIT_CHAINS } from "../../state/auditLog.js";
 import { Publication } from "../../state/publication.js";
@@ -16,7 +18,7 @@ import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
 import { readIssuerTroubles } from "./issuerTroubles.js";
-import { readMetrics } from "./metrics.js";
+import { readJson, readMetrics } from "./metrics.js";
 import { standingAlarms } from "./probe.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
@@ -43,6 +45,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			]);
 			return metrics === null ? null : [...standingAlarms(metrics), ...(issuers ?? [])];
 		},
+		unheld: async () => (await readJson<Readonly<Record<string, Unheld>>>(at.ingestSocket, UNHELD_PATH)) ?? {},
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity" },
