@@ -2,26 +2,25 @@
  * Conditions of AccessPolicies in CEL (github.com/google/cel-spec), the one place that knows the library. What an
  * expression may cost is bounded when it is read (conditionCost.ts), for inputs of a size that is checked when it is asked.
  *
- * Variables: request.method, .path (without query), .region, .time; principal ("" = the caller proved none);
+ * Variables: request.method, .path (percent-decoded, without query), .region, .time; principal ("" = the caller proved none);
  * user.issuer, .subject, .groups, .tenants, .purposes, .claims; variant; service (qualified name). What is not known
  * (no token, no region, a Variant not yet chosen) is absent: has() says so, and to read it is an error. So it is to read a
- * user with numbers of 2^53 or more, or to convert a text that is no number or time (conditionConversions.ts).
+ * user with numbers of 2^53 or more, a path that is no UTF-8 when it is decoded, or to convert a text that is no number or
+ * time (conditionConversions.ts).
  */
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
 import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_NODES_MAX, CONDITION_STEPS_MAX } from "../limits.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
 import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
-import { type Misspelling, misspelling, WALKS } from "./conditionPaths.js";
+import { decodedPath, pathFault, WALKS } from "./conditionPaths.js";
 import type { AccessRequest } from "./verdict.js";
 
 export interface Condition {
-	/** error: it could not be told, e.g. as it reads a claim that the token lacks, or a path that is too long. */
+	/** error: it could not be told, e.g. as it reads a claim that the token lacks, or a path that is too long or no UTF-8. */
 	holds(input: AccessRequest, service: string): boolean | "error";
 	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
 	readonly steps: number;
-	/** A text that it compares with the path and that no path holds so; null = none is found. */
-	readonly misspelling: Misspelling | null;
 	/** What it reads, so that the verdict waits for it. */
 	readonly reads: {
 		readonly path: boolean;
@@ -33,8 +32,8 @@ export interface Condition {
 
 /**
  * Why a text is no condition, as the end of a sentence, and where: characters from its beginning. instead: what to
- * write where it is one, but could cost too much; an earlier Weir may have taken it, so that it still compiles, and is
- * never told. null = it is none.
+ * write where it is one, but could cost too much, or compares the path with what it never holds; an earlier Weir may have
+ * taken it, so that it still compiles, and is never told. null = it is none.
  */
 export interface ConditionFault {
 	readonly instead: string | null;
@@ -224,14 +223,17 @@ function parse(text: string): Condition {
 		const what = `is of type ${checked.type}, not bool`;
 		throw new ConditionError({ what, offset: 0, instead: null });
 	}
+	const never = pathFault(run.ast);
+	if (never !== null) throw new ConditionError(never, reads);
 	return {
 		reads,
 		steps,
-		misspelling: misspelling(run.ast),
 		holds(input, service) {
 			const user = reads.user ? userOf(input.token) : NOBODY;
 			if (user.tooLong || !isOfSize(input, service, reads.path)) return "error";
-			const { principal, method, path, variant, region, nowMs } = input;
+			const { principal, method, variant, region, nowMs } = input;
+			const path = reads.path ? decodedPath(input.path) : "";
+			if (path === null) return "error";
 			const request = new RequestView(method, path, region ?? undefined, nowMs);
 			// An element of a walk may be an error each: a stack for none of them.
 			const { stackTraceLimit } = Error;
@@ -260,7 +262,8 @@ const PARSED_MAX = 4_096;
 const parsed = new Map<string, Condition>();
 
 /**
- * The condition, ready to be asked. One that could cost too much is never told, so that it allows nobody and denies all.
+ * The condition, ready to be asked. One that could cost too much, or compares the path with what it never holds, is never
+ * told, so that it allows nobody and denies all.
  * @throws ConditionError for what is no condition
  */
 export function compileCondition(text: string): Condition {
@@ -278,7 +281,7 @@ function parsedOrUntold(text: string): Condition {
 		return parse(text);
 	} catch (error) {
 		if (!(error instanceof ConditionError) || error.reads === null) throw error;
-		return { reads: error.reads, steps: 0, misspelling: null, holds: () => "error" };
+		return { reads: error.reads, steps: 0, holds: () => "error" };
 	}
 }
 

@@ -1,9 +1,9 @@
-/** Texts that a condition compares with the path, and how a path that is served spells them (isSpeltOtherwise). */
+/** Texts that a condition compares with the path, which it sees percent-decoded and without its query. */
 import type { ASTNode } from "@marcbachmann/cel-js";
 
-/** A text as it is written, how a path has it, and where: characters from the condition's beginning. */
-export interface Misspelling {
-	readonly text: string;
+/** A text that is compared with request.path itself and that it never holds, as a ConditionFault tells it. */
+interface PathFault {
+	readonly what: string;
 	readonly instead: string;
 	readonly offset: number;
 }
@@ -19,18 +19,19 @@ interface Walk {
 	readonly texts: readonly ASTNode[];
 }
 
-/** The first text that is compared with request.path itself and that no path holds so; null = there is none. */
-export function misspelling(node: ASTNode, walk: Walk | null = null): Misspelling | null {
+/** The first; null = none is found. Of what is computed nothing is known. */
+export function pathFault(node: ASTNode, walk: Walk | null = null): PathFault | null {
 	for (const { args: text, start: offset } of comparedWith(node).flatMap((one) => textsOf(one, walk))) {
-		if (typeof text !== "string") continue;
-		const instead = asServed(text);
-		if (instead !== text) return { text, instead, offset };
+		const never = typeof text === "string" ? neverHeld(text) : null;
+		if (never === null) continue;
+		const [why, instead] = never;
+		return { what: `compares the path with ${JSON.stringify(text)}, but ${why}`, instead, offset };
 	}
 	if (node.op === "value") return null;
 	const within = walkOf(node) ?? walk;
 	const inner: readonly unknown[] = [node.args].flat(2);
 	for (const one of inner) {
-		const found = typeof one === "object" ? misspelling(one as ASTNode, within) : null;
+		const found = typeof one === "object" ? pathFault(one as ASTNode, within) : null;
 		if (found !== null) return found;
 	}
 	return null;
@@ -75,24 +76,41 @@ function isPath({ op, args }: ASTNode): boolean {
 	return of.op === "id" && of.args === "request" && (typeof field === "string" ? field : field.args) === "path";
 }
 
-/**
- * Printable ASCII within a segment that a path has as it is. Blanks, `"#%<>?^{|}` and the backtick it has as escapes; the
- * rest is never served.
- */
-const PLAIN = /[!$&'()*+,.0-9:=@A-Z[\]_a-z~-]/;
+const ESCAPE = /%[0-9A-Fa-f]{2}/;
+/** Escapes whose paths are refused as not-canonical, or that decoded would be taken for the query's beginning. */
+const UNTOLD_ESCAPE = /%(?:[01]|2[Ff]|25[0-9A-Fa-f]{2}|3[BbFf]|5[Cc]|7[Ff])/;
+const VARIABLE = /(?:^|\/)\{[A-Za-z][A-Za-z0-9_]*\}(?:\/|$)/;
 
-/** Escapes, also one that the text ends in the middle of; what is to be escaped. */
-const SPELLINGS = /%[0-9A-Fa-f]{2}|%[0-9A-Fa-f]?$|[%#? "<>^`{|}]|[^\p{ASCII}]+/gu;
-
-/** The text as a path has it that is served where a condition reads it. */
-function asServed(text: string): string {
-	return text.replace(SPELLINGS, (found, offset: number) => {
-		const ends = offset + found.length === text.length;
-		if (!found.startsWith("%") || (found.length < 3 && !ends)) return escaped(found);
-		const char = found.length < 3 ? "" : String.fromCharCode(Number.parseInt(found.slice(1), 16));
-		return PLAIN.test(char) ? char : found.toUpperCase();
-	});
+/** Why the path holds it never, and what to write. */
+function neverHeld(text: string): readonly [why: string, instead: string] | null {
+	const [path = "", query] = text.split("?", 2);
+	if (query === undefined && !ESCAPE.test(path)) {
+		const instead = "write pathTemplates, or startsWith() with what is before it";
+		return VARIABLE.test(path) ? ["{name} stands for itself there", instead] : null;
+	}
+	const why = query === undefined ? "sees it percent-decoded" : "sees it without its query";
+	if (path === "") return [why, "leave that out"];
+	const decoded = UNTOLD_ESCAPE.test(path) ? null : decodedText(path);
+	return [why, decoded === null ? "compare with what is before the escape" : `write ${JSON.stringify(decoded)}`];
 }
 
-const escaped = (text: string): string =>
-	[...Buffer.from(text, "utf8")].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+/** All conditions about one request ask for the same path: it is decoded once. */
+let last: { readonly sent: string; readonly decoded: string | null } = { sent: "", decoded: "" };
+
+/**
+ * The path as conditions see it: percent-decoded, so that all of its spellings are one text; null = it is no UTF-8.
+ * Of what is canonical, no two paths that a server tells apart decode to one: escaped slashes, backslashes, semicolons,
+ * controls, dots and percent signs before two digits are refused before any rule.
+ */
+export function decodedPath(sent: string): string | null {
+	if (sent !== last.sent) last = { sent, decoded: sent.includes("%") ? decodedText(sent) : sent };
+	return last.decoded;
+}
+
+function decodedText(text: string): string | null {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return null;
+	}
+}

@@ -72,16 +72,6 @@ export function isAmbiguous(path: string): boolean {
 	return AMBIGUOUS_PATH_PARTS.some((part) => lower.includes(part));
 }
 
-/**
- * Escapes that could be written otherwise, and stay as they came (Envoy 1.36.2 and 1.40.0): with a lower-case digit, and
- * of printable ASCII. Not of `#`, `%` and `?`, which a path has as escapes only, nor of `"<>^{|}` and the backtick, which
- * Envoy makes escapes in upper case. Raw, one of these comes from an Envoy that does not, and so has two spellings.
- */
-const SPELT_OTHERWISE =
-	/["<>^`{|}]|%(?:[a-f]|[0-9A-F][a-f]|2[146-9A-F]|3[0-9ABD]|4[0-9A-F]|5[0-9A-DF]|6[1-9A-F]|7[0-9AE])/;
-
-/**
- * Whether the same path is written in other ways too. Prefixes and templates hold no text that could be; a condition
- * compares any.
- */
-export const isSpeltOtherwise = (path: string): boolean => SPELT_OTHERWISE.test(path);
+/** A path of which a condition sees the text (conditionPaths.ts), as a client sends it. */
+export const encodedPath = (text: string): string =>
+	encodeURI(text.replaceAll(/\p{Cs}/gu, "\ufffd")).replaceAll(/[?#]/g, (char) => encodeURIComponent(char));

@@ -4,16 +4,15 @@
  */
 import type { AccessTable, PolicyTable } from "../compiler/plan.js";
 import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../resources/resource.js";
-import { isAmbiguous, isSpeltOtherwise } from "./path.js";
+import { isAmbiguous } from "./path.js";
 import { Rule } from "./rule.js";
 import { RuleIndex } from "./ruleIndex.js";
-import { accessTable, comparesPath, isOpen, judgesPath, namesCaller } from "./table.js";
+import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
 import type { AccessRequest, Verdict } from "./verdict.js";
 
 export { AMBIGUOUS_PATH_PARTS, underPrefix } from "./path.js";
 export {
 	accessTable,
-	comparesPath,
 	isOpen,
 	judgesPaths,
 	judgesRegions,
@@ -31,8 +30,7 @@ const NOBODY: Verdict = { allowed: false, reason: "no-policy-allows", policy: nu
 
 /**
  * Makes the enforced rules answerable: the function gives the verdict on one request. Of several policies that match,
- * the first of the table is named. An ambiguous path is refused (with no policy to name) where any policy judges paths,
- * and one that could be spelt otherwise where a condition does.
+ * the first of the table is named. An ambiguous path is refused (with no policy to name) where any policy judges paths.
  * Equal verdicts of one table are the same object.
  * @param service qualified name, as conditions read it
  * @throws ConditionError or RangeError for a condition or time zone that validation would have refused
@@ -52,7 +50,6 @@ export function compileShadow(table: AccessTable, service: string): ((request: A
 
 function compileRules(policies: readonly PolicyTable[], service: string): (request: AccessRequest) => Verdict {
 	const ambiguityMatters = policies.some(judgesPath);
-	const spellingMatters = policies.some(comparesPath);
 	// An allow that names nobody is for nobody.
 	const rules = policies
 		.filter((policy) => policy.action === "deny" || namesCaller(policy))
@@ -61,7 +58,6 @@ function compileRules(policies: readonly PolicyTable[], service: string): (reque
 	const grants = new RuleIndex(rules.filter(({ deny }) => !deny));
 	return (request) => {
 		if (ambiguityMatters && isAmbiguous(request.path)) return AMBIGUOUS;
-		if (spellingMatters && isSpeltOtherwise(request.path)) return AMBIGUOUS;
 		return (denials.first(request) ?? grants.first(request))?.verdict ?? NOBODY;
 	};
 }

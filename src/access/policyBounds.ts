@@ -5,6 +5,7 @@
  */
 import type { MoreConditions, PolicyTable } from "../compiler/plan.js";
 import { claimPath } from "./claim.js";
+import { encodedPath } from "./path.js";
 import { pathsAtBounds } from "./policyPaths.js";
 import { timesAtBounds } from "./policyTimes.js";
 import { ANYONE } from "./principal.js";
@@ -47,10 +48,7 @@ export function boundsOf(policies: readonly PolicyTable[], issuers: readonly Iss
 	return {
 		principals: principalsOf(policies, literals),
 		methods: [...methods],
-		paths: pathsAtBounds(
-			policies,
-			literals.filter((text) => text.startsWith("/")),
-		),
+		paths: pathsAtBounds(policies, literals.filter((text) => text.startsWith("/")).map(encodedPath)),
 		tokens,
 		timesMs: timesAtBounds(policies, nowMs),
 		regions: unique(policies.flatMap(({ more }) => more?.regions ?? [])),

@@ -7,7 +7,7 @@ import type { AccessTable, PolicyTable } from "../compiler/plan.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { type PathShape, shapesOf } from "./policyPaths.js";
 import { ANYONE, principalPrefix } from "./principal.js";
-import { accessTable, comparesPath, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "./table.js";
+import { accessTable, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "./table.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
@@ -45,16 +45,12 @@ function loosenedRules(before: AccessTable, after: AccessTable): readonly string
 			return fields.length === 0 ? [] : [`allow widened: ${name} (${fields.join(", ")})`];
 		}),
 		...(judgesPaths(before) && !judgesPaths(after) ? ["paths that can be read in two ways are refused no more"] : []),
-		...(comparesPaths(old) && !comparesPaths(now) ? ["paths that could be spelt otherwise are refused no more"] : []),
 		...(judgesUsers(before) && !judgesUsers(after) ? ["tokens that do not hold are refused no more"] : []),
 	];
 }
 
 const enforced = ({ policies }: AccessTable): ReadonlyMap<string, PolicyTable> =>
 	new Map(policies.filter(({ shadow }) => !shadow).map((policy) => [policy.name, policy]));
-
-const comparesPaths = (policies: ReadonlyMap<string, PolicyTable>): boolean =>
-	[...policies.values()].some(comparesPath);
 
 /** Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is. */
 function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {

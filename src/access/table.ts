@@ -142,13 +142,8 @@ export function judgesPath(policy: PolicyTable): boolean {
 	return (
 		policy.pathPrefixes.length > 0 ||
 		(policy.more !== null && policy.more.pathTemplates.length > 0) ||
-		comparesPath(policy)
+		reads(policy)?.path === true
 	);
-}
-
-/** Whether the policy has a condition that reads the path: with what, nobody knows beforehand. */
-export function comparesPath(policy: PolicyTable): boolean {
-	return reads(policy)?.path === true;
 }
 
 /** Whether the verdict (enforced or shadow) depends on the Variant, and so can only be given after the assignment. */

@@ -1,10 +1,10 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
-import { comparesPath, judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
+import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
 import { type Rate, type TokenIssuer, unitText } from "../resources/resource.js";
 import { ruleCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
-import type { AccessTable, ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
+import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
 import type { DryRun } from "./shadow.js";
 
 export function explainRules(
@@ -68,7 +68,7 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 		const names = enforced.filter((policy) => policy.action === action).map((policy) => policy.name);
 		return names.length === 0 ? "none" : names.join(", ");
 	};
-	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? `; ${notCanonical(access)} is not canonical` : ""}${judgesUsers(access) ? "; a token that does not hold is refused" : ""}${dryRun}`;
+	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (escaped punctuation) is not canonical" : ""}${judgesUsers(access) ? "; a token that does not hold is refused" : ""}${dryRun}`;
 	// Envoy's rules come before the sidecar's choice: where that matters, they cannot be native.
 	const canBeNative =
 		!(
@@ -86,12 +86,6 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 		because: `RBAC on the client certificate's SPIFFE id${users}${perArm}: ${rules}`,
 		cost,
 	};
-}
-
-function notCanonical({ policies }: AccessTable): string {
-	const compared = policies.some((policy) => !policy.shadow && comparesPath(policy));
-	const escapes = compared ? ", and as a condition reads it, escapes that could be written otherwise" : "";
-	return `an ambiguous path (escaped punctuation${escapes})`;
 }
 
 /** The policies that Envoy cannot try, and which results of the others they could turn. */

@@ -13,7 +13,8 @@ const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT 
 const region = text("write the name of a region");
 const words = (what: string) => uniqueList(text(`write a ${what}`), `write a list of ${what}s`).default([]);
 
-const CONDITION = "A CEL expression that must be true; an error where it reads a user with a number of 2^53 or more.";
+const CONDITION =
+	"A CEL expression that must be true. request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more.";
 
 const spec = fields({
 	action: oneOf("allow", "deny").default("allow").meta({ description: "deny wins over allow." }),

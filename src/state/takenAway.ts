@@ -2,7 +2,7 @@
  * Deletions that only take access away, and so wait for nobody, as a pause does: what has gone wrong is stopped at once.
  * Never one that widens: with a deny policy, or with the grant that it rests on, callers come in that it kept out; with the
  * last policy that looks at users, or at paths, the Service's other policies let in tokens that do not hold, or paths that
- * can be read in two ways or be spelt otherwise. Nor one that closes a Service to everyone, by its last policy that allows or by the grant of that
+ * can be read in two ways. Nor one that closes a Service to everyone, by its last policy that allows or by the grant of that
  * or of its DataClass, which is no smaller a change than to open it. Pure.
  */
 import { loosened } from "../access/policyLoosened.js";

@@ -202,31 +202,61 @@ t.test("the conditions of the property test are conditions", async (t) => {
 	for (const text of Object.keys(CONDITIONS)) t.equal(conditionFault(text), null, text);
 });
 
-t.test("a text that is compared with the path, and how a path has it", async (t) => {
-	const told: readonly (readonly [string, string | null])[] = [
-		['request.path.startsWith("/caf%c3%a9")', "/caf%C3%A9"],
-		['request.path.startsWith("/café")', "/caf%C3%A9"],
-		['request.path == "/admin/%5Bx%5d"', "/admin/[x]"],
-		['"/%61dmin" == request.path', "/admin"],
-		['!(request.path in ["/x", "/a b"])', "/a%20b"],
-		['request.method == "GET" && request.path != "/?"', "/%3F"],
-		['request.path.contains("100%-")', "100%25-"],
-		['request.path.endsWith("%c")', "%C"],
-		['request.path.startsWith("/caf%C3%A9/[x]/a%20b%25")', null],
-		...["%", "%C", "%C3", "A9", "%7C", ";", "%2F", "..", "//"].map(
-			(text) => [`request.path.contains("${text}")`, null] as const,
+t.test("the path is seen percent-decoded", async (t) => {
+	const sees = (path: string, text: string) => holds(`request.path == ${JSON.stringify(text)}`, { path });
+	for (const path of ["/caf%c3%a9/a%20b", "/caf%C3%A9/a%20b", "/caf%C3%a9/a%20b"])
+		t.equal(sees(path, "/café/a b"), true);
+	t.equal(sees("/a%5Bb%7cc%23%25%22+", '/a[b|c#%"+'), true);
+	t.equal(sees("/%EF%BB%BFa", "/\ufeffa"), true, "a byte order mark is a character");
+	t.equal(holds('request.path.endsWith("é") && request.method == "GET"', { path: "/%C3%A9" }), true);
+	for (const path of ["/%ff", "/a%C3", "/%C3b", "/%80", "/%E2%82", "/%ED%A0%80", "/%C0%AF", "/%", "/%zz"]) {
+		t.equal(holds('request.path.startsWith("/a")', { path }), "error", path);
+		t.equal(holds('!(request.path == "/x") || request.method == "GET"', { path }), "error", "whatever else it asks");
+		t.equal(holds('request.method == "GET"', { path }), true, "where it does not read the path");
+	}
+	const claim = { token: { ...token, claims: { docs: "my secret|ü" }, subject: "auth0|5f7c" } };
+	const own = 'request.path.startsWith("/" + user.subject + "/") && request.path.endsWith(string(user.claims.docs))';
+	t.equal(holds(own, { ...claim, path: "/auth0%7C5f7c/my%20secret%7c%C3%BC" }), true);
+});
+
+t.test("a text that is compared with the path and that it never holds, and what to write", async (t) => {
+	const [decoded, query, variable] = ["sees it percent-decoded", "sees it without its query", "{name} stands"];
+	const before = "compare with what is before the escape";
+	const told: readonly (readonly [text: string, why?: string, instead?: string, offset?: number])[] = [
+		['request.path.startsWith("/caf%c3%a9")', decoded, 'write "/café"', 24],
+		['"/%61dmin" == request.path', decoded, 'write "/admin"', 0],
+		['!(request.path in ["/x", "/a%20b"])', decoded, 'write "/a b"', 25],
+		['request["path"] == "/100%25"', decoded, 'write "/100%"'],
+		['request.path.endsWith(request.method == "%7C" ? "%7Cb" : "x")', decoded, 'write "|b"', 48],
+		['request.path == "/" + "x%20y"', decoded, 'write "x y"'],
+		['!(request.path in ["/x"] + ["/a%20b"])', decoded, 'write "/a b"'],
+		['["/x", "/a%20b"].exists(p, request.path.startsWith(p))', decoded, 'write "/a b"'],
+		...["%C3", "%ff", "/a%2Fb", "/a%5cb", "/a%3bb", "/a%3Fb", "/a%00", "/a%7F", "/a%2541"].map(
+			(text) => [`request.path.contains("${text}")`, decoded, before] as const,
 		),
-		['request.path == "/a|b"', "/a%7Cb"],
-		["request.path == '/<\"^`>'", "/%3C%22%5E%60%3E"],
-		['request.path.contains("{%7c}")', "%7B%7C%7D"],
-		['request["path"] == "/é"', "/%C3%A9"],
-		['request.path.endsWith(request.method == "é" ? "|b" : "x")', "%7Cb"],
-		['request.path == "/" + "x y"', "x%20y"],
-		['!(request.path in ["/x"] + ["/a b"])', "/a%20b"],
-		['["/x", "/a b"].exists(p, request.path.startsWith(p))', "/a%20b"],
-		['["/a b"].exists(p, p == user.subject && request.path == "/x")', null],
-		['user.subject == "é" && request.path.startsWith("/x")', null],
-		["request.path == user.subject", null],
+		['request.path.startsWith("/export?")', query, 'write "/export"'],
+		['request.path == "/a%20b?c=%41"', query, 'write "/a b"'],
+		['request.method == "GET" && request.path.contains("?all=1")', query, "leave that out"],
+		['request.path == "/users/{id}"', variable, "write pathTemplates, or startsWith() with what is before it"],
+		['request.path.startsWith("/{tenant_1}/x")', variable],
+		['request.path.endsWith("{id}")', variable],
+		["request.path == '/<\"^`>{|} é[%]%2'"],
+		['request.path.contains("{id")'],
+		['request.path == "/a{id}"'],
+		['["/a%20b"].exists(p, p == user.subject && request.path == "/x")'],
+		['user.subject == "%C3?/{id}" && request.path.startsWith("/x")'],
+		["request.path == user.subject"],
 	];
-	for (const [text, instead] of told) t.equal(compileCondition(text).misspelling?.instead ?? null, instead, text);
+	for (const [text, why, instead, offset] of told) {
+		const fault = conditionFault(text);
+		if (why === undefined) {
+			t.equal(fault, null, text);
+			continue;
+		}
+		t.match(fault?.what, why, text);
+		if (instead !== undefined) t.equal(fault?.instead, instead, text);
+		if (offset !== undefined) t.equal(fault?.offset, offset, text);
+		t.equal(holds(text), "error", "one that is stored is never told");
+		t.equal(compileCondition(text).reads.path, true);
+	}
 });

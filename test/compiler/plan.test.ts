@@ -213,23 +213,6 @@ t.test("without a Gateway the Plan says that nothing listens", async (t) => {
 	t.same(plan.envoy.listeners, []);
 });
 
-t.test("what of paths is not canonical is told, and more where a condition reads them", (t) => {
-	const accessPolicies = [
-		accessPolicy("p", "deny", ["a", "b"], { pathPrefixes: ["/x"] }),
-		accessPolicy("q", "deny", ["b"], { condition: 'request.path == "/y"' }),
-		accessPolicy("s", "deny", ["a"], { condition: 'request.path == "/y"', mode: "shadow" }),
-	];
-	const services = ["a", "b"].map((name) => service(name, variants, { access: null }));
-	const { rules } = build(resourceSet({ services, accessPolicies }));
-	const because = (name: string) => rules.find(({ rule }) => rule === `Service ${name}: access`)?.because ?? "";
-	t.match(because("a"), "; an ambiguous path (escaped punctuation) is not canonical");
-	t.match(
-		because("b"),
-		"; an ambiguous path (escaped punctuation, and as a condition reads it, escapes that could be written otherwise) is not canonical",
-	);
-	t.end();
-});
-
 t.test("every rule says how it is executed, and open Services are marked", async (t) => {
 	const plan = build(
 		resourceSet({

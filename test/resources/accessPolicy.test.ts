@@ -157,10 +157,24 @@ const rows: readonly Row[] = [
 		],
 	],
 	[
-		"a condition on a path that is never spelt so",
+		"a condition on a path with an escape",
 		policy("condition: 'request.path == \"/caf%c3%a9\"'"),
 		[
-			`${at(83)} spec.condition compares the path with "/caf%c3%a9", which no path holds as it is compared (at 1:17 of the expression); write "/caf%C3%A9"`,
+			`${at(83)} spec.condition compares the path with "/caf%c3%a9", but sees it percent-decoded (at 1:17 of the expression); write "/café"`,
+		],
+	],
+	[
+		"a condition on a path with its query",
+		policy("condition: 'request.path.startsWith(\"/export?\")'"),
+		[
+			`${at(83)} spec.condition compares the path with "/export?", but sees it without its query (at 1:25 of the expression); write "/export"`,
+		],
+	],
+	[
+		"a condition on a path with a variable",
+		policy("condition: 'request.path == \"/users/{id}\"'"),
+		[
+			`${at(83)} spec.condition compares the path with "/users/{id}", but {name} stands for itself there (at 1:17 of the expression); write pathTemplates, or startsWith() with what is before it`,
 		],
 	],
 	[
