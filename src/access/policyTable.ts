@@ -54,8 +54,10 @@ const REQUEST_FIELDS = [
 ] as const;
 /** What Envoy sends on as escapes, before the query. */
 const ESCAPED = /^[^?]*["<>^`{|}]/;
-/** Doubled slashes and dot segments, before the query. */
-const RESOLVED = /^[^?]*(?:\/\/|\/(?:\.|%2e){1,2}(?:[/?]|$))/i;
+/** Doubled slashes and dot segments, before the query; Envoy 1.40 takes `..;x` for one. */
+const RESOLVED = /\/\/|\/\.{1,2}(?:;[^/]*)?(?:\/|$)/;
+/** What Envoy writes otherwise: backslashes, and escapes of unreserved characters (RFC 3986 2.3). */
+const REWRITTEN = /\\|%(?:2[de]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|7e)/gi;
 
 /** Never throws. With problems, nothing of the table may be believed. */
 export function readPolicyTests(file: { readonly name: string; readonly text: string }): PolicyTests {
@@ -156,11 +158,19 @@ class Reader {
 		const target = text("path") ?? "/";
 		if (!target.startsWith("/")) this.#fault([...path, "path"], "path does not begin with /", "write /v2/models");
 		// What is written here stands for what comes to the rules: of other paths another verdict than Envoy's would be told.
-		if (RESOLVED.test(target))
+		const [before = ""] = target.split(/[?#]/, 1);
+		const after = before.replace(REWRITTEN, (found) => (found === "\\" ? "/" : decodeURIComponent(found)));
+		if (RESOLVED.test(after))
 			this.#fault(
 				[...path, "path"],
 				"Envoy resolves // and dot segments before any rule",
 				"write the path as it is after",
+			);
+		else if (after !== before)
+			this.#fault(
+				[...path, "path"],
+				"Envoy makes \\ a slash, and undoes escapes of letters, digits and -._~, before any rule",
+				`write the path as it is after: ${after}${target.slice(before.length)}`,
 			);
 		if (ESCAPED.test(target))
 			this.#fault([...path, "path"], 'Envoy escapes "<>^`{|} before any rule', "write them so, such as %7C for |");
