@@ -47,3 +47,24 @@ t.test("a host is looked for as Envoy does: without regard to case, and without 
 	for (const host of ["m.test:", "m.test:x", "m.test.", "[m.test]:1", "m.test:1:2", "M"])
 		t.equal(judge.serviceOf(host), null, host);
 });
+
+t.test("conditions see the path percent-decoded, enforced and shadow", async (t) => {
+	const judged = (mode: "enforce" | "shadow", path: string) =>
+		policyJudge(
+			resourceSet({
+				services: [guarded],
+				accessPolicies: [
+					accessPolicy("all", "allow", ["s"], { principals: ["anyone"] }),
+					accessPolicy("no", "deny", ["s"], { mode, condition: 'request.path == "/docs/my secret"' }),
+				],
+			}),
+		).judge({
+			...{ service: "s", gateway: null, region: null, principal: null, method: "GET", path, variant: null },
+			...{ token: null, nowMs: 0 },
+		});
+	t.match(judged("enforce", "/docs/my%20secret?q"), { allowed: false, policy: "no" });
+	t.match(judged("shadow", "/docs/my%20secret"), { allowed: true, shadow: { allowed: false, policy: "no" } });
+	t.match(judged("enforce", "/docs/my%20secrets"), { allowed: true });
+	t.match(judged("enforce", "/docs/%c3"), { allowed: false, policy: "no" }, "what is no UTF-8 is denied");
+	t.match(judged("enforce", "/docs/my%2520secret"), { allowed: false, reason: "not-canonical" });
+});

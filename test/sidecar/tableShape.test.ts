@@ -172,6 +172,8 @@ t.test("conditions and issuers that could not be executed", (t) => {
 		[more({ condition: "" }), `${at}, condition: is no CEL expression: Unexpected token: EOF`],
 		// Of a control that took it before its cost was bounded: it is never told, and costs no Service its table.
 		[more({ condition: "user.groups.exists(g, request.path.contains(g))" }), ""],
+		// Likewise of one that compared the path with how it was sent.
+		[more({ condition: 'request.path == "/a%20b"' }), ""],
 		[more({ condition: "user.name" }), `${at}, condition: is no valid CEL expression: No such key: name`],
 		[more({ condition: '"a".matches("(a+)+")' }), `${at}, condition: calls matches(), which is not offered`],
 		[
