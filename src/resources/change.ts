@@ -177,7 +177,7 @@ function armsText({ spec }: Experiment, field: "variant" | "weight" | "baseline"
 }
 
 /** Sorted: parameters are headers, and the order of their lines says nothing. */
-export function parametersText(parameters: Readonly<Record<string, string>>): string {
+function parametersText(parameters: Readonly<Record<string, string>>): string {
 	return JSON.stringify(Object.fromEntries(Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
