@@ -123,6 +123,9 @@ export const GATE_WORDS_CHARS_MAX = 200;
 /** First and longest pause before a gate that said no, or nothing, is asked again, and a rollback is told again. */
 export const GATE_RETRY_MS = { first: 1_000, max: 60_000 } as const;
 
+/** Longest pause between two records of one hold whose gate answers otherwise again and again: 24 a day. */
+export const GATE_RECORD_MS_MAX = 60 * 60 * 1000;
+
 /** A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks at least once a second. */
 export const GATE_YES_MS = 30_000;
 

@@ -144,6 +144,8 @@ export interface GateAnswer {
 	readonly where: string;
 	/** `HTTP 503`, or that there was no answer. */
 	readonly why: string;
+	/** Of HTTP; left out = there was no answer. */
+	readonly status?: number;
 }
 
 export interface Outcome {

@@ -76,7 +76,7 @@ export class GateKeeper {
 			const where = gateHost(gate.url);
 			this.report({ experiment, at, where, ok: answer.ok, why: answer.ok ? "" : answer.why });
 			if (answer.ok) continue;
-			no = { at, where, why: answer.why };
+			no = { at, where, why: answer.why, ...(answer.status === undefined ? {} : { status: answer.status }) };
 			break;
 		}
 		asked.asking = false;

@@ -22,6 +22,7 @@ import {
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
+import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
@@ -65,8 +66,7 @@ const MOVES_ON: ReadonlySet<Action> = new Set([
 ]);
 
 export class RolloutLoop {
-	/** Kind of the last recorded outcome by experiment; lost on restart, then a wait is recorded once more. */
-	readonly #recorded = new Map<string, string>();
+	readonly #recorded = new RecordedOutcomes();
 	/** Experiments ("" = the state) that are holding for want of an owner. */
 	readonly #holding = new Set<string>();
 	readonly #gates: GateKeeper;
@@ -162,8 +162,7 @@ export class RolloutLoop {
 			// Until the gate has answered nothing is decided; harm is looked for at every look all the same.
 			if (passed === "asking") return state.revision;
 			this.options.report({ type: "evaluated", experiment: name, outcome });
-			const kind = kindOf(outcome);
-			if (outcome.action === "hold" && this.#recorded.get(name) === kind) return state.revision;
+			if (this.#recorded.has(name, outcome, input.nowMs)) return state.revision;
 			return await this.#record(state, name, input, outcome, input.nowMs);
 		} catch (thrown) {
 			const error = WeirError.from(thrown);
@@ -218,7 +217,7 @@ export class RolloutLoop {
 	): Promise<number> {
 		const request = { experiment, expectedRevision: state.revision, by: "weir", atMs, input, outcome };
 		const { revision, decision } = await this.options.store.decide(request);
-		this.#recorded.set(experiment, kindOf(outcome));
+		this.#recorded.add(experiment, outcome, atMs);
 		this.#recover(experiment);
 		this.options.report({ type: "decided", decision });
 		return revision;
@@ -234,12 +233,4 @@ export class RolloutLoop {
 	#recover(experiment: string | null): void {
 		if (this.#holding.delete(experiment ?? "")) this.options.report({ type: "recovered", experiment });
 	}
-}
-
-/** Outcomes of one kind differ in numbers only; a wait is recorded once per kind and step. */
-function kindOf({ action, rule, waitsFor, status }: Outcome): string {
-	const looks = status.looks?.length ?? 0;
-	return [action, rule, waitsFor ?? "", status.phase, status.stepIndex, status.promotion?.stepIndex ?? "", looks].join(
-		"|",
-	);
 }

@@ -77,8 +77,13 @@ export interface StateStore {
 	reportProxies(proxies: readonly ProxyStatus[], refusing?: readonly RefusingNode[]): Promise<void>;
 }
 
-/** What a gate said. `why`: one line for a person, without the URL's path or anything secret. */
-export type WebhookAnswer = { readonly ok: true } | { readonly ok: false; readonly why: string };
+/**
+ * What a gate said. `why`: one line for a person, without the URL's path or anything secret. `status`: of HTTP; left out =
+ * there was no answer.
+ */
+export type WebhookAnswer =
+	| { readonly ok: true }
+	| { readonly ok: false; readonly why: string; readonly status?: number };
 
 /**
  * Sends one question to a gate and waits for its answer: only a 2xx is a yes. Never rejects: no answer is a no.

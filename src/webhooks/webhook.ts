@@ -50,8 +50,8 @@ export const webhookBy =
 				const status = response.statusCode ?? 0;
 				// The status is the answer: a body that never ends cannot take a yes back.
 				if (status >= 200 && status < 300) return done({ ok: true });
-				if (status >= 300 && status < 400) return done(no(`HTTP ${status}: redirects are not followed`));
-				void words(response).then((said) => done(no(`HTTP ${status}${said === "" ? "" : `: ${said}`}`)));
+				if (status >= 300 && status < 400) return done(refused(status, "redirects are not followed"));
+				void words(response).then((said) => done(refused(status, said)));
 			});
 			sent.end(body);
 		});
@@ -59,6 +59,11 @@ export const webhookBy =
 
 function no(why: string): WebhookAnswer {
 	return { ok: false, why };
+}
+
+/** @param said may be empty */
+function refused(status: number, said: string): WebhookAnswer {
+	return { ok: false, why: `HTTP ${status}${said === "" ? "" : `: ${said}`}`, status };
 }
 
 /**

@@ -393,6 +393,61 @@ t.test("a no holds, with its reason and not its secrets, and is asked again with
 	t.match(store.decisions[1], { outcome: { action: "ramp" } });
 });
 
+t.test("the hold that stands recorded names the gate that refuses now, and what it answers now", async (t) => {
+	const gates: Gate[] = ["one", "other"].map((name) => ({
+		at: "before-step",
+		url: `https://${name}.example/`,
+		timeoutMs: 1_000,
+	}));
+	const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates } });
+	let answers: Readonly<Record<string, Awaited<ReturnType<Webhook>>>> = {};
+	const { store, source, clock, asked, loop } = house(
+		[gated],
+		running(),
+		async ({ url }) => answers[new URL(url).host] ?? { ok: true },
+	);
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
+	const one = loop();
+	const look = async (ms: number) => {
+		clock.advance(ms);
+		await one.tick();
+		await settled();
+		await one.tick();
+	};
+	const last = () => store.decisions.at(-1)?.outcome.gate;
+	const no = (status: number, said = "") => ({ ok: false, why: `HTTP ${status}${said}`, status }) as const;
+	const silent = { ok: false, why: "no answer within 1000 ms" } as const;
+	for (const [said, gate] of [
+		[{ "one.example": no(503, ": 7 open incidents") }, { where: "one.example", status: 503 }],
+		[{ "other.example": no(403) }, { where: "other.example", status: 403 }],
+		[{ "other.example": silent }, { where: "other.example", why: "no answer within 1000 ms" }],
+		[{ "one.example": silent }, { where: "one.example", why: "no answer within 1000 ms" }],
+	] as const) {
+		answers = said;
+		await look(20_000);
+		t.match(last(), gate);
+	}
+	t.equal(store.decisions.length, 4);
+	answers = { "one.example": no(503, ": 6 open incidents") };
+	await look(60_000);
+	answers = { "one.example": no(503, ": 5 open incidents") };
+	await look(60_000);
+	t.equal(store.decisions.length, 5, "a gate's own words make no other hold");
+	t.match(last(), { why: "HTTP 503: 6 open incidents" });
+
+	const minutes = 6 * 60;
+	for (let minute = 0; minute < minutes; minute++) {
+		answers = { "one.example": minute % 2 === 0 ? silent : no(500 + (minute % 90)) };
+		await look(60_000);
+	}
+	t.ok(asked.length > minutes, "each minute another answer");
+	t.ok(store.decisions.length < 5 + 6 + 10, `${store.decisions.length} records after six hours`);
+	answers = { "one.example": no(418) };
+	for (let hour = 0; hour < 2; hour++) await look(60 * 60_000);
+	t.match(last(), { status: 418 }, "what stays is recorded");
+	t.ok(store.decisions.every((decision) => recompute(decision)?.matches));
+});
+
 t.test("a yes goes stale: what was asked long ago is asked again", async (t) => {
 	const { store, source, clock, asked, loop } = house([gated], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });

@@ -70,12 +70,12 @@ t.test(
 			const [type, body] = answers[status] ?? ["text/plain", ""];
 			response.writeHead(status, { "content-type": type }).end(body);
 		});
-		t.same(await ask(`${url}/403`), { ok: false, why: "HTTP 403: change [31mfreeze" });
+		t.same(await ask(`${url}/403`), { ok: false, why: "HTTP 403: change [31mfreeze", status: 403 });
 		for (const status of [404, 409, 410, 418, 429, 500]) {
-			t.same(await ask(`${url}/${status}`), { ok: false, why: `HTTP ${status}` });
+			t.same(await ask(`${url}/${status}`), { ok: false, why: `HTTP ${status}`, status });
 		}
-		t.same(await ask(`${url}/503`), { ok: false, why: "HTTP 503" });
-		t.same(await ask(`${url}/400`), { ok: false, why: "HTTP 400" });
+		t.same(await ask(`${url}/503`), { ok: false, why: "HTTP 503", status: 503 });
+		t.same(await ask(`${url}/400`), { ok: false, why: "HTTP 400", status: 400 });
 	},
 );
 
@@ -96,7 +96,7 @@ t.test("an answer that never ends is read no further than it is needed", async (
 		more();
 	});
 	t.same(await ask(`${url}/200`), { ok: true }, "the status is the answer");
-	t.same(await ask(`${url}/500`), { ok: false, why: "HTTP 500" });
+	t.same(await ask(`${url}/500`), { ok: false, why: "HTTP 500", status: 500 });
 });
 
 t.test("no answer is a no: none in time, none at all, nobody there", async (t) => {
