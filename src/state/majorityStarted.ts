@@ -55,8 +55,7 @@ export function majoritiesStarted(
 	});
 }
 
-/** Regions and their live parts are whole points: of three even arms at 75% some points more than half are live. */
-const HALF = PPM / 2 + 10;
+const HALF = PPM / 2;
 
 const firstStep = ({ spec }: Experiment): number => spec.rollout.stepsPpm[0] ?? 0;
 const lastStep = ({ spec }: Experiment): number => spec.rollout.stepsPpm.at(-1) ?? 0;
