@@ -21,6 +21,8 @@ export interface Condition {
 	holds(input: AccessRequest, service: string): boolean | "error";
 	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
 	readonly steps: number;
+	/** What its author can't have meant: refused where it is declared, and told as it stands where it is stored. */
+	readonly slip: ConditionFault | null;
 	/** What it reads, so that the verdict waits for it. */
 	readonly reads: {
 		readonly path: boolean;
@@ -223,11 +225,12 @@ function parse(text: string): Condition {
 		const what = `is of type ${checked.type}, not bool`;
 		throw new ConditionError({ what, offset: 0, instead: null });
 	}
-	const never = pathFault(run.ast);
-	if (never !== null) throw new ConditionError(never, reads);
+	const slip = pathFault(run.ast);
+	if (slip?.never) throw new ConditionError(slip, reads);
 	return {
 		reads,
 		steps,
+		slip,
 		holds(input, service) {
 			const user = reads.user ? userOf(input.token) : NOBODY;
 			if (user.tooLong || !isOfSize(input, service, reads.path)) return "error";
@@ -281,7 +284,7 @@ function parsedOrUntold(text: string): Condition {
 		return parse(text);
 	} catch (error) {
 		if (!(error instanceof ConditionError) || error.reads === null) throw error;
-		return { reads: error.reads, steps: 0, holds: () => "error" };
+		return { reads: error.reads, steps: 0, slip: null, holds: () => "error" };
 	}
 }
 

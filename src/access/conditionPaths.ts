@@ -1,11 +1,13 @@
 /** Texts that a condition compares with the path, which it sees percent-decoded and without its query. */
 import type { ASTNode } from "@marcbachmann/cel-js";
 
-/** A text that is compared with request.path itself and that it never holds, as a ConditionFault tells it. */
+/** A text that is compared with request.path itself and cannot be meant, as a ConditionFault tells it. */
 interface PathFault {
 	readonly what: string;
 	readonly instead: string;
 	readonly offset: number;
+	/** No path that is served holds it, though one that is spelt so did before paths were decoded. */
+	readonly never: boolean;
 }
 
 const METHODS = new Set(["startsWith", "endsWith", "contains"]);
@@ -22,10 +24,10 @@ interface Walk {
 /** The first; null = none is found. Of what is computed nothing is known. */
 export function pathFault(node: ASTNode, walk: Walk | null = null): PathFault | null {
 	for (const { args: text, start: offset } of comparedWith(node).flatMap((one) => textsOf(one, walk))) {
-		const never = typeof text === "string" ? neverHeld(text) : null;
-		if (never === null) continue;
-		const [why, instead] = never;
-		return { what: `compares the path with ${JSON.stringify(text)}, but ${why}`, instead, offset };
+		const slip = typeof text === "string" ? slipOf(text) : null;
+		if (slip === null) continue;
+		const { why, ...rest } = slip;
+		return { what: `compares the path with ${JSON.stringify(text)}, but ${why}`, ...rest, offset };
 	}
 	if (node.op === "value") return null;
 	const within = walkOf(node) ?? walk;
@@ -81,17 +83,22 @@ const ESCAPE = /%[0-9A-Fa-f]{2}/;
 const UNTOLD_ESCAPE = /%(?:[01]|2[Ff]|25[0-9A-Fa-f]{2}|3[BbFf]|5[Cc]|7[Ff])/;
 const VARIABLE = /(?:^|\/)\{[A-Za-z][A-Za-z0-9_]*\}(?:\/|$)/;
 
-/** Why the path holds it never, and what to write. */
-function neverHeld(text: string): readonly [why: string, instead: string] | null {
-	const [path = "", query] = text.split("?", 2);
-	if (query === undefined && !ESCAPE.test(path)) {
-		const instead = "write pathTemplates, or startsWith() with what is before it";
-		return VARIABLE.test(path) ? ["{name} stands for itself there", instead] : null;
+/** What is written otherwise elsewhere: in a path as it is sent, in a URL, in pathTemplates. */
+function slipOf(text: string): (Omit<PathFault, "what" | "offset"> & { readonly why: string }) | null {
+	if (ESCAPE.test(text)) {
+		const decoded = UNTOLD_ESCAPE.test(text) ? null : decodedText(text);
+		const instead = decoded === null ? "compare with what is before the escape" : `write ${JSON.stringify(decoded)}`;
+		return { why: "sees it percent-decoded", instead, never: true };
 	}
-	const why = query === undefined ? "sees it percent-decoded" : "sees it without its query";
-	if (path === "") return [why, "leave that out"];
-	const decoded = UNTOLD_ESCAPE.test(path) ? null : decodedText(path);
-	return [why, decoded === null ? "compare with what is before the escape" : `write ${JSON.stringify(decoded)}`];
+	const [path = "", query] = text.split("?", 2);
+	if (query !== undefined) {
+		const why = "sees it without its query: a ? there is a path's own, sent as %3F";
+		const before = path === "" ? "leave that out" : `write ${JSON.stringify(path)}`;
+		return { why, instead: `${before}, or for a path with %3F pathPrefixes`, never: false };
+	}
+	if (!VARIABLE.test(text)) return null;
+	const instead = "write pathTemplates, or startsWith() with what is before it";
+	return { why: "{name} stands for itself there", instead, never: false };
 }
 
 /** All conditions about one request ask for the same path: it is decoded once. */

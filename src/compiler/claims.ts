@@ -5,6 +5,7 @@
  * 1.36.2: it clears the route wherever it has changed a header (clear_route_cache), and header_mutation keeps it.
  */
 import type { TokenIssuer } from "../resources/resource.js";
+import { CLAIM_HEADER_PREFIX } from "./headers.js";
 import { tokenRules } from "./tokenRules.js";
 
 const RULES_FILTER = "weir.claims.rules";
@@ -16,12 +17,18 @@ const SHADOW = "weir_claims_";
 export const CLAIMS_RESULT = `${SHADOW}shadow_engine_result`;
 export const CLAIMS_RULE = `${SHADOW}shadow_effective_policy_id`;
 
+/** Claims that a Service does not assign by go: behind the rules, before anything else is asked. */
+const OTHERS_FILTER = "weir.claims.others";
+/** Where a Service's own claim waits while all are taken away. Of x-weir-, so that no client has it. */
+const KEPT_HEADER = "x-weir-kept-claim";
+
+const MUTATION = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3";
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 /**
- * Both filters, right behind the one that verifies tokens; off unless a virtual host asks for them.
+ * The filters right behind the one that verifies tokens; they do nothing unless a virtual host asks for it.
  * @param headers in which it puts claims
  */
 export function claimFilters(issuers: readonly TokenIssuer[], headers: readonly string[]): readonly object[] {
@@ -41,6 +48,7 @@ export function claimFilters(issuers: readonly TokenIssuer[], headers: readonly 
 			disabled: true,
 			typed_config: { "@type": LUA, default_source_code: { inline_string: taken(headers) } },
 		},
+		{ name: OTHERS_FILTER, typed_config: { "@type": `${MUTATION}.HeaderMutation`, mutations: {} } },
 	];
 }
 
@@ -57,3 +65,19 @@ end
 /** typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on. */
 export const claimsPerRoute = (): Record<string, object> =>
 	Object.fromEntries([RULES_FILTER, CLAIMS_FILTER].map((name) => [name, { "@type": FILTER_CONFIG, config: {} }]));
+
+/**
+ * typed_per_filter_config where tokens are verified: jwt_authn puts every claim that any Service behind the Gateway assigns by
+ * into a header, here they go but for the Service's own. By the names' beginning, for a list of them in each virtual host
+ * would grow with both. header_mutation knows no other "all but one" (RE2 has no lookahead).
+ * @param own the header of the claim that the Service assigns by
+ */
+export function othersPerRoute(own: string | null): Record<string, object> {
+	const move = (from: string, to: string) => ({
+		append: { header: { key: to, value: `%REQ(${from})%` }, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" },
+	});
+	const all = { remove_on_match: { key_matcher: { prefix: CLAIM_HEADER_PREFIX } } };
+	const request_mutations =
+		own === null ? [all] : [move(own, KEPT_HEADER), all, move(KEPT_HEADER, own), { remove: KEPT_HEADER }];
+	return { [OTHERS_FILTER]: { "@type": `${MUTATION}.HeaderMutationPerRoute`, mutations: { request_mutations } } };
+}

@@ -41,7 +41,7 @@ export function withoutClosed(resources: ResourceSet, closed: ReadonlySet<string
 
 /**
  * Each Service and Gateway as it is declared and learned of, by `Service NAME` and `Gateway NAME`: what Envoy is given of
- * a Service changes only where its text does, or a Gateway's, but for names (of the plan, of claims that others assign by).
+ * a Service changes only where its text does, or a Gateway's.
  */
 export const formsOf = (
 	services: readonly CompiledService[],

@@ -97,7 +97,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const experiments = open.flatMap((compiled) => compiled.table.experiments);
 	const units = experiments.map(({ unit }) => unit);
 	const headers = given.experiments.flatMap(({ spec }) => (spec.unit.from === "header" ? [spec.unit.header] : []));
-	const claims = [...new Set(units.flatMap((unit) => (unit.from === "claim" ? [unit.header] : [])))];
+	const claims = units.flatMap((unit) => (unit.from === "claim" ? [unit.header] : []));
 	const unitHeaders = [...new Set([USUAL_UNIT_HEADER, ...headers, ...claims])];
 	const segments = experiments.flatMap((one) => one.segments ?? []);
 	const loggedHeaders = [...new Set([...unitHeaders, ...segments.map(({ header }) => header)])];
@@ -156,7 +156,6 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 									protocol,
 									asksSidecar,
 									identifies: demandsClientCertificates(gateway),
-									claims,
 									mark: loopMark(installation, qualifiedName(gateway.metadata), compiled.table.name),
 								}),
 					),

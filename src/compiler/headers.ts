@@ -26,13 +26,16 @@ export const FORWARDED_CERT_HEADER = "x-weir-forwarded-cert";
 /** Parameters of an arm, for the upstream. */
 export const parameterHeader = (name: string): string => `x-weir-param-${name}`;
 
+/** Of the headers in which jwt_authn puts claims; a parameter's header begins otherwise. */
+export const CLAIM_HEADER_PREFIX = "x-weir-claim-";
+
 /**
  * The header in which Envoy's jwt_authn puts a claim of a verified token. Names of claims are case-sensitive, those
  * of headers are not: what is no lower-case letter or digit becomes a hyphen and two hex digits.
  */
 export function claimHeader(claim: string): string {
 	const name = claim.replace(/[^a-z0-9]/g, (char) => `-${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
-	return `x-weir-claim-${name}`;
+	return `${CLAIM_HEADER_PREFIX}${name}`;
 }
 
 /** The value of `x-weir-arm` for one Experiment; null = the unit is in no live arm of it. */

@@ -41,7 +41,6 @@ export function virtualHost(context: RouteContext): object {
 		...removed([
 			...(assigned === "callout" ? [VARIANT_HEADER] : []),
 			...(context.gateway.trustedProxies.length === 0 ? [] : [FORWARDED_CERT_HEADER]),
-			...context.claims.filter((name) => name !== ownClaim(table)),
 		]),
 		...(assigned === "callout"
 			? { routes: variantRoutes(context, defaultRoute(context, false)) }

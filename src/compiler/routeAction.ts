@@ -20,8 +20,6 @@ export interface RouteContext {
 	readonly asksSidecar: boolean;
 	/** The Gateway demands client certificates, so that x-forwarded-client-cert is Envoy's own word. */
 	readonly identifies: boolean;
-	/** Headers in which the Gateway puts claims of verified tokens, for whichever Service. */
-	readonly claims: readonly string[];
 	/** Of the Service behind the Gateway: loop.ts. */
 	readonly mark: string;
 }
@@ -41,7 +39,7 @@ export const routeIdentity = ({ planVersion, table, gateway }: RouteContext, exp
 
 /**
  * A claim may hold what no header can (a line feed in a name), and jwt_authn does not look: Envoy would answer 503 instead of
- * sending it on. It goes on only where its Service assigns by it and it is a unit; elsewhere the route takes it away.
+ * sending it on. It goes on only where its Service assigns by it (claims.ts) and it is a unit; else the route takes it away.
  */
 export const ownClaim = ({ experiments }: ServiceTable): string | null => {
 	const unit = experiments[0]?.unit;

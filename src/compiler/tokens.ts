@@ -6,7 +6,7 @@
  */
 import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
-import { claimFilters, claimsPerRoute } from "./claims.js";
+import { claimFilters, claimsPerRoute, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
 import { keySetName } from "./keySet.js";
 import type { UnitTable } from "./plan.js";
@@ -118,5 +118,6 @@ export function tokensPerRoute(
 	return {
 		[TOKENS_FILTER]: { "@type": PER_ROUTE, requirement_name: judged === "here" ? USERS : CLAIMS },
 		...(judged === "nowhere" ? claimsPerRoute() : {}),
+		...othersPerRoute(unit?.from === "claim" ? unit.header : null),
 	};
 }

@@ -1,6 +1,6 @@
 /** What an AccessPolicy can say of a request: callers, claims, path templates, times and conditions, each strictly. */
 import { z } from "zod";
-import { conditionFault } from "../access/condition.js";
+import { compileCondition, conditionFault } from "../access/condition.js";
 import { ANYONE } from "../access/principal.js";
 import { epochMs } from "../access/rfc3339.js";
 import { isTimezone } from "../access/schedule.js";
@@ -131,7 +131,7 @@ const CONDITION_HINT = 'write a CEL expression such as request.method == "GET" &
 
 /** Read once here, so that nothing can fail later: syntax, types, bounds. */
 export const policyCondition = z.string({ error: CONDITION_HINT }).transform((value, context): string => {
-	const fault = conditionFault(value);
+	const fault = conditionFault(value) ?? compileCondition(value).slip;
 	if (fault === null) return value;
 	return refuse(context, fault.instead ?? CONDITION_HINT, `${fault.what} ${place(value, fault.offset)}`);
 });

@@ -9,7 +9,7 @@ import {
 	VERDICT_FILTER,
 } from "../../src/compiler/calloutContext.js";
 import { PROOF_FILTER } from "../../src/compiler/calloutProof.js";
-import { claimHeader, VARIANT_HEADER } from "../../src/compiler/headers.js";
+import { VARIANT_HEADER } from "../../src/compiler/headers.js";
 import type { Plan } from "../../src/compiler/plan.js";
 import { CALLOUT_TIMEOUT_MS } from "../../src/limits.js";
 import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
@@ -174,6 +174,7 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 			"weir.tokens",
 			"weir.claims.rules",
 			"weir.claims",
+			"weir.claims.others",
 			"weir.deny",
 			"weir.allow",
 			VERDICT_FILTER,
@@ -216,8 +217,7 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 	const plan = build(neighbours());
 	for (const name of ["cookie", "cookie-passes", "policies-cookie", "judged-cookie", "judged-apart-header"]) {
 		const host = virtualHost(plan, name);
-		// Another's claim is none of its Service's business.
-		t.same(host.request_headers_to_remove, [VARIANT_HEADER, claimHeader("org.tenant")], name);
+		t.same(host.request_headers_to_remove, [VARIANT_HEADER], name);
 		t.equal(host.matcher, undefined);
 		t.same(
 			host.routes?.map(({ match, route, direct_response }) => [

@@ -103,3 +103,26 @@ t.test("claims that differ in case or marks are in different headers", async (t)
 	for (const header of headers) t.match(header, /^x-weir-claim-[a-z0-9-]+$/);
 	t.equal(claimHeader("org.tenantId"), "x-weir-claim-org-2etenant-49d");
 });
+
+t.test("claims that others assign by make no virtual host longer", async (t) => {
+	const sizes = [1, 300].map((others) => {
+		const names = Array.from({ length: others }, (_, index) => `s${index}`);
+		const variants = [variant("v1", 1), variant("v2", 2)];
+		const unitOf = (claim: string) => ({ unit: { from: "claim", claim }, layer: claim }) as const;
+		const plan = build(
+			resourceSet({
+				gateways: [gateway({ tokens: [tokenIssuer("https://a.test", ["x"], "/keys/a.json")] })],
+				services: ["own", "users", ...names].map((name) =>
+					service(name, variants, name === "users" ? { access: null } : {}),
+				),
+				experiments: [
+					experiment("own", "own", [1, 1], unitOf("sub")),
+					...names.map((name) => experiment(`e-${name}`, name, [1, 1], unitOf(`c-${name}`))),
+				],
+				accessPolicies: [accessPolicy("any", "allow", ["users"], { users: ["*"] })],
+			}),
+		);
+		return ["own", "users"].map((name) => JSON.stringify(virtualHost(plan, name)).length);
+	});
+	t.same(sizes[0], sizes[1]);
+});
