@@ -165,11 +165,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		table,
 		problems: planProblems(resources, services, options.mode ?? "auto"),
 		rules: [
-			...explainRules(
-				services,
-				protocol,
-				resources.gateways.flatMap(({ spec }) => spec.tokens),
-			),
+			...explainRules(services, protocol, resources.gateways),
 			...regionRules(declared),
 			...ownPartRules(declared),
 			...keyRules(resources, keySets),

@@ -1,6 +1,13 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
 import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
-import { type Rate, type TokenIssuer, unitText } from "../resources/resource.js";
+import {
+	demandsClientCertificates,
+	type Gateway,
+	qualifiedName,
+	type Rate,
+	type TokenIssuer,
+	unitText,
+} from "../resources/resource.js";
 import { ruleCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
@@ -10,13 +17,14 @@ import type { DryRun } from "./shadow.js";
 export function explainRules(
 	services: readonly CompiledService[],
 	protocol: CalloutProtocol,
-	issuers: readonly TokenIssuer[],
+	gateways: readonly Gateway[],
 ): readonly RuleExecution[] {
+	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
 	return services.flatMap((compiled) => [
 		summary(compiled, protocol),
 		accessRule(compiled),
 		...canonicalRule(compiled),
-		...limitRule(compiled),
+		...limitRule(compiled, gateways),
 		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment, issuers)),
 		{
 			rule: `Service ${compiled.table.name}: everything else`,
@@ -106,7 +114,10 @@ function canonicalRule({ table }: CompiledService): readonly RuleExecution[] {
 	return [{ rule: `Service ${table.name}: canonical form`, execution: "native", because, cost: null }];
 }
 
-function limitRule({ service, table, execution }: CompiledService): readonly RuleExecution[] {
+function limitRule(
+	{ service, table, execution }: CompiledService,
+	gateways: readonly Gateway[],
+): readonly RuleExecution[] {
 	const { service: whole, principal, tenant } = service.spec.rateLimits;
 	const rate = (whose: string, limit: Rate | null): readonly string[] =>
 		limit === null ? [] : [`${whose} ${limit.requests} per ${protoDuration(limit.perMs)}`];
@@ -115,7 +126,13 @@ function limitRule({ service, table, execution }: CompiledService): readonly Rul
 	const shared = tenant === null ? "" : "; who says no single tenant shares one bucket with all such";
 	const held =
 		tenant !== null && execution.whyVerdict !== null ? "; NOT HELD of tenants: Envoy verifies no token here" : shared;
-	const because = `each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}`;
+	// Accepted before that was refused.
+	const open = principal === null ? [] : gateways.filter((gateway) => !demandsClientCertificates(gateway));
+	const one = open.map(
+		({ metadata }) =>
+			`; ALL CALLERS ARE ONE PRINCIPAL through Gateway ${qualifiedName(metadata)}: it demands no client certificates`,
+	);
+	const because = `each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}${one.join("")}`;
 	return [{ rule: `Service ${table.name}: rate limits`, execution: "native", because, cost: null }];
 }
 

@@ -6,19 +6,19 @@ import { type Eligibility, judgedApart } from "../access/eligibility.js";
 import { accessTable, judgesUsers } from "../access/table.js";
 import { proxiedGateway, verdictReason } from "../access/verdictReason.js";
 import type { Check } from "./report.js";
-import { qualifiedName, type Service } from "./resource.js";
+import { demandsClientCertificates, qualifiedName, type Service } from "./resource.js";
 
-export function calloutProblems({ set, positions, report }: Check): void {
-	const proxied = proxiedGateway(set.gateways);
+export function calloutProblems(check: Check): void {
+	const { set, positions, report } = check;
 	for (const service of set.services) {
 		const { callout, access, rateLimits } = service.spec;
 		if (rateLimits.tenant !== null) {
 			const fault = tenantFault({ set, positions }, service);
 			if (fault !== null) report(service, ["spec", "rateLimits", "tenant"], fault.message, fault.hint);
 		}
-		if (rateLimits.principal !== null && proxied !== null) {
-			const message = `spec.rateLimits.principal is given, but Gateway ${proxied} has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one`;
-			report(service, ["spec", "rateLimits", "principal"], message, "limit the service, or remove trustedProxies");
+		if (rateLimits.principal !== null) {
+			for (const { message, hint } of principalFaults(check))
+				report(service, ["spec", "rateLimits", "principal"], message, hint);
 		}
 		const field = callout.access === "sidecar" ? "access" : callout.sign ? "sign" : null;
 		if (field !== null && access === "open") {
@@ -42,11 +42,31 @@ export function calloutProblems({ set, positions, report }: Check): void {
 	}
 }
 
+interface Fault {
+	readonly message: string;
+	readonly hint: string;
+}
+
+/**
+ * Where Envoy cannot tell principals apart: one of them would use up what all have. Every Service is reachable through every
+ * Gateway; each is named, so that one more beside a stored one is another fault.
+ */
+function principalFaults({ set }: Check): readonly Fault[] {
+	const given = "spec.rateLimits.principal is given, but Gateway";
+	const proxied = proxiedGateway(set.gateways);
+	if (proxied !== null) {
+		const message = `${given} ${proxied} has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one`;
+		return [{ message, hint: "limit the service, or remove trustedProxies" }];
+	}
+	const open = set.gateways.filter((gateway) => !demandsClientCertificates(gateway));
+	return open.map(({ metadata }) => ({
+		message: `${given} ${qualifiedName(metadata)} demands no client certificates: all its callers would share one limit, and one of them could use it up`,
+		hint: "limit the service, or give the Gateway tls: {identity: mesh}, or tls with clientCaFile",
+	}));
+}
+
 /** Why a limit of tenants would not hold: Envoy knows a tenant only where it verifies tokens itself, and must find one. */
-function tenantFault(
-	check: Pick<Check, "set" | "positions">,
-	service: Service,
-): { readonly message: string; readonly hint: string } | null {
+function tenantFault(check: Pick<Check, "set" | "positions">, service: Service): Fault | null {
 	const { set, positions } = check;
 	const given = "spec.rateLimits.tenant is given, but";
 	if (set.gateways.length > 0 && !positions.hasBroken("Gateway")) {

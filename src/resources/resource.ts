@@ -156,7 +156,7 @@ export interface Service {
 export interface RateLimits {
 	/** All requests of the Service. */
 	readonly service: Rate | null;
-	/** Of each calling principal (of all who have none, together). */
+	/** Of each calling principal; refused where a Gateway demands no client certificates, for there all would be one. */
 	readonly principal: Rate | null;
 	/** Of each tenant; it is known only once the token is verified. */
 	readonly tenant: Rate | null;

@@ -194,7 +194,10 @@ function extremesOf(kind: Kind, id: string, { path, schema }: Leaf, value: unkno
 		const spec = withValue({ ...least, ...form }, path, value);
 		if (spec === null || !SCHEMAS[kind].safeParse(document(kind, id, spec)).success) continue;
 		const own = resourcesFrom(scene(kind, id, spec, tls));
-		if (own === null || checkResources(resourceSet([...common(), ...own])).length > 0) continue;
+		if (own === null) continue;
+		// Some fields are for Gateways that know all of their callers.
+		const places = [common(), common().slice(0, 1)];
+		if (places.every((place) => checkResources(resourceSet([...place, ...own])).length > 0)) continue;
 		const name = `${kind} spec.${path.join(".")} = ${JSON.stringify(value).slice(0, 120)}`;
 		return [
 			{ name, resources: own, ofGateway: kind === "Gateway", isText: typeof value === "string" && isText(schema) },

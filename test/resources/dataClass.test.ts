@@ -8,6 +8,9 @@ const document = (kind: string, name: string, spec: string): string =>
 	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
 const service = (written: string): string => spoil("  access: open\n", `  access: open\n  ${written}\n`);
 const gateway = (written: string): string => spoil("  port: 8080\n", `  port: 8080\n  ${written}\n`);
+/** The Service, where callers show certificates. */
+const called = (written: string): string =>
+	spoil("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh}\n", service(written));
 const ENDPOINT = "[{address: v2.internal, port: 9002}]";
 const classed = (endpoints: string): string =>
 	spoil(ENDPOINT, endpoints, service("dataClass: personal")) + document("DataClass", "personal", "regions: [here, eu]");
@@ -71,7 +74,7 @@ const rows: readonly Row[] = [
 	],
 	["tls that is a word", gateway("tls: mesh"), [`w.yaml:19:8: spec.tls is "mesh"; ${FILES}`]],
 	["region", gateway("region: ''"), ['w.yaml:19:11: spec.region is ""; write the name of a region']],
-	["limits", service("rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}"), []],
+	["limits", called("rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}"), []],
 	[
 		"a limit of nothing",
 		service("rateLimits: {service: {requests: 0}}"),
@@ -79,7 +82,7 @@ const rows: readonly Row[] = [
 	],
 	[
 		"a limit in less time than Envoy's buckets take",
-		service("rateLimits: {service: {requests: 1, per: 49ms}, principal: {requests: 1, per: 50ms}}"),
+		called("rateLimits: {service: {requests: 1, per: 49ms}, principal: {requests: 1, per: 50ms}}"),
 		['w.yaml:7:44: spec.rateLimits.service.per is "49ms"; write at least 50ms'],
 	],
 	[

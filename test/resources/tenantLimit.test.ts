@@ -23,7 +23,24 @@ const behind = (proxies: string): string =>
 		`  port: 8080\n  tls: {identity: mesh}\n${proxies}`,
 	);
 
+const NO_CERTIFICATES = (gateway: string): string =>
+	`w.yaml:7:27: spec.rateLimits.principal is given, but Gateway ${gateway} demands no client certificates: all its callers would share one limit, and one of them could use it up; limit the service, or give the Gateway tls: {identity: mesh}, or tls with clientCaFile`;
+const inFiles = (more: string): string =>
+	behind("").replace("{identity: mesh}", `{certificateFile: a.pem, privateKeyFile: a.key${more}}`);
+const another = (spec: string): string =>
+	`---\napiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: other, namespace: prod}\nspec: {port: 8081${spec}}\n`;
+
 const rows: readonly Row[] = [
+	["principals without certificates", behind("").replace("  tls: {identity: mesh}\n", ""), [NO_CERTIFICATES("public")]],
+	["principals where the server alone shows one", inFiles(""), [NO_CERTIFICATES("public")]],
+	["principals with certificates of a CA", inFiles(", clientCaFile: ca.pem"), []],
+	["principals of two Gateways, one of which knows nobody", behind("") + another(""), [NO_CERTIFICATES("prod/other")]],
+	["principals of two Gateways that know all", behind("") + another(", tls: {identity: mesh}"), []],
+	[
+		"principals, and no Gateway",
+		behind("").replace(/^kind: Gateway.*?^---$/ms, "kind: Layer\nmetadata: {name: l}\nspec: {}\n---"),
+		[],
+	],
 	["a policy about users", limited("groups: [a]"), []],
 	["a policy about nobody in particular", limited("principals: [anyone]"), [NO_USERS]],
 	[

@@ -215,3 +215,35 @@ t.test("a stored text is read once for a change, also where one has a fault", as
 	parseResources(texts);
 	t.equal(read, once);
 });
+
+t.test(
+	"a limit of principals where a Gateway demands no certificates holds up what makes it worse, and nothing else",
+	async (t) => {
+		const store = opened(t);
+		const apply = (...texts: readonly string[]): string => said(store.apply(file(texts.join("---\n")), options));
+		const open = "  access: open\n";
+		const limited = serviceText("limited", "users", `${open}  rateLimits: {principal: {requests: 1}}\n`);
+		const bare = GATEWAY.replace(/ {2}tls: .*\n/, "");
+		const fault = (gateway: string): RegExp =>
+			new RegExp(`rateLimits.principal is given, but Gateway ${gateway} demands no client certificates`);
+		t.equal(apply(GATEWAY, limited, serviceText("svc", "evil", open)), "");
+		t.match(apply(bare), fault("edge"), "a Gateway that demands none any more");
+
+		const [gateway] = parseResources(file(bare)).resources.gateways;
+		if (gateway === undefined) throw new Error("no Gateway");
+		store.database.transaction(() =>
+			store.database.resources.putSync(["Gateway", "edge"], { resource: gateway, source: bare }),
+		);
+		t.equal(apply(serviceText("svc", "evil", open).replaceAll("9001", "9003")), "", "others'");
+		t.match(store.current.resources.gateways, [{ spec: { tls: null } }]);
+		t.equal(apply(bare.replace("port: 0", "port: 8443")), "", "the Gateway is no worse");
+		t.match(apply(bare.replace("edge", "public")), fault("public"), "one more");
+		t.equal(apply(GATEWAY.replace("edge", "inner")), "");
+		t.match(apply(limited.replace("requests: 1", "requests: 2")), fault("edge"), "its own edit");
+		t.match(store.current.resources.services.find(({ metadata }) => metadata.name === "limited")?.spec.rateLimits, {
+			principal: { requests: 1 },
+		});
+		t.equal(apply(serviceText("limited", "users", open)), "");
+		t.equal(apply(bare.replace("edge", "public")), "");
+	},
+);
