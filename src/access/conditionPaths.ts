@@ -93,8 +93,9 @@ function slipOf(text: string): (Omit<PathFault, "what" | "offset"> & { readonly 
 	const [path = "", query] = text.split("?", 2);
 	if (query !== undefined) {
 		const why = "sees it without its query: a ? there is a path's own, sent as %3F";
-		const before = path === "" ? "leave that out" : `write ${JSON.stringify(path)}`;
-		return { why, instead: `${before}, or for a path with %3F pathPrefixes`, never: false };
+		const instead =
+			path === "" ? "leave that out" : `write ${JSON.stringify(path)}, with startsWith() where a path's own is meant`;
+		return { why, instead, never: false };
 	}
 	if (!VARIABLE.test(text)) return null;
 	const instead = "write pathTemplates, or startsWith() with what is before it";

@@ -167,7 +167,7 @@ const rows: readonly Row[] = [
 		"a condition on a path with its query",
 		policy("condition: 'request.path.startsWith(\"/export?\")'"),
 		[
-			`${at(83)} spec.condition compares the path with "/export?", but sees it without its query: a ? there is a path's own, sent as %3F (at 1:25 of the expression); write "/export", or for a path with %3F pathPrefixes`,
+			`${at(83)} spec.condition compares the path with "/export?", but sees it without its query: a ? there is a path's own, sent as %3F (at 1:25 of the expression); write "/export", with startsWith() where a path's own is meant`,
 		],
 	],
 	[
