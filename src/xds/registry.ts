@@ -24,7 +24,10 @@ import {
 	ExternalProcessorSchema,
 	ExtProcPerRouteSchema,
 } from "../gen/envoy/extensions/filters/http/ext_proc/v3/ext_proc_pb.js";
-import { HeaderMutationSchema as HeaderMutationFilterSchema } from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
+import {
+	HeaderMutationSchema as HeaderMutationFilterSchema,
+	HeaderMutationPerRouteSchema,
+} from "../gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js";
 import {
 	JwtAuthenticationSchema,
 	PerRouteConfigSchema,
@@ -73,6 +76,7 @@ export const registry = createRegistry(
 	HttpConnectionManagerSchema,
 	HeaderMutationSchema,
 	HeaderMutationFilterSchema,
+	HeaderMutationPerRouteSchema,
 	ConsistentHashingSchema,
 	DownstreamConnectionsConfigSchema,
 	DownstreamTlsContextSchema,

@@ -1,7 +1,8 @@
 /** Whatever `weir validate` takes, the newest Envoy takes; test/long asks the other tested ones. */
 import t from "tap";
+import { encodeEnvoyResource } from "../../src/xds/registry.js";
 import { mutualTls } from "../access/mutualTls.js";
-import { extremes, KINDS } from "./extremes.js";
+import { extremes, KINDS, planOf } from "./extremes.js";
 import { refusedExtremes } from "./refusedExtremes.js";
 
 const { from: _, ...files } = (await mutualTls(t)).gateway;
@@ -24,6 +25,13 @@ t.test("the extremes of all fields are many, and of every kind", async (t) => {
 			cases.some(({ name }) => name.startsWith(`${kind} `)),
 			kind,
 		);
+});
+
+t.test("what control publishes of them fits proto/: tests that give Envoy a file do not ask that", async (t) => {
+	for (let at = 0; at < cases.length; at += 250) {
+		const { listeners, routes } = planOf(cases.slice(at, at + 250)).envoy;
+		t.doesNotThrow(() => [...listeners, ...routes].map(encodeEnvoyResource));
+	}
 });
 
 t.test("Envoy takes each", { timeout: 300_000 }, async (t) => {

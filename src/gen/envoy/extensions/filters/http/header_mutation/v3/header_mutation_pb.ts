@@ -14,12 +14,17 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto.
  */
 export const file_envoy_extensions_filters_http_header_mutation_v3_header_mutation: GenFile = /*@__PURE__*/
-  fileDesc("CkZlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9oZWFkZXJfbXV0YXRpb24vdjMvaGVhZGVyX211dGF0aW9uLnByb3RvEjBlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5oZWFkZXJfbXV0YXRpb24udjMiZgoJTXV0YXRpb25zElkKGnJlcXVlc3RfdHJhaWxlcnNfbXV0YXRpb25zGAUgAygLMjUuZW52b3kuY29uZmlnLmNvbW1vbi5tdXRhdGlvbl9ydWxlcy52My5IZWFkZXJNdXRhdGlvbiJgCg5IZWFkZXJNdXRhdGlvbhJOCgltdXRhdGlvbnMYASABKAsyOy5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5oZWFkZXJfbXV0YXRpb24udjMuTXV0YXRpb25zYgZwcm90bzM", [file_envoy_config_common_mutation_rules_v3_mutation_rules]);
+  fileDesc("CkZlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9oZWFkZXJfbXV0YXRpb24vdjMvaGVhZGVyX211dGF0aW9uLnByb3RvEjBlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5oZWFkZXJfbXV0YXRpb24udjMiuAEKCU11dGF0aW9ucxJQChFyZXF1ZXN0X211dGF0aW9ucxgBIAMoCzI1LmVudm95LmNvbmZpZy5jb21tb24ubXV0YXRpb25fcnVsZXMudjMuSGVhZGVyTXV0YXRpb24SWQoacmVxdWVzdF90cmFpbGVyc19tdXRhdGlvbnMYBSADKAsyNS5lbnZveS5jb25maWcuY29tbW9uLm11dGF0aW9uX3J1bGVzLnYzLkhlYWRlck11dGF0aW9uImgKFkhlYWRlck11dGF0aW9uUGVyUm91dGUSTgoJbXV0YXRpb25zGAEgASgLMjsuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuaGVhZGVyX211dGF0aW9uLnYzLk11dGF0aW9ucyJgCg5IZWFkZXJNdXRhdGlvbhJOCgltdXRhdGlvbnMYASABKAsyOy5lbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5oZWFkZXJfbXV0YXRpb24udjMuTXV0YXRpb25zYgZwcm90bzM", [file_envoy_config_common_mutation_rules_v3_mutation_rules]);
 
 /**
  * @generated from message envoy.extensions.filters.http.header_mutation.v3.Mutations
  */
 export type Mutations = Message<"envoy.extensions.filters.http.header_mutation.v3.Mutations"> & {
+  /**
+   * @generated from field: repeated envoy.config.common.mutation_rules.v3.HeaderMutation request_mutations = 1;
+   */
+  requestMutations: HeaderMutation$1[];
+
   /**
    * @generated from field: repeated envoy.config.common.mutation_rules.v3.HeaderMutation request_trailers_mutations = 5;
    */
@@ -32,6 +37,25 @@ export type Mutations = Message<"envoy.extensions.filters.http.header_mutation.v
  */
 export const MutationsSchema: GenMessage<Mutations> = /*@__PURE__*/
   messageDesc(file_envoy_extensions_filters_http_header_mutation_v3_header_mutation, 0);
+
+/**
+ * Of one virtual host: takes claims away that are other Services'.
+ *
+ * @generated from message envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute
+ */
+export type HeaderMutationPerRoute = Message<"envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"> & {
+  /**
+   * @generated from field: envoy.extensions.filters.http.header_mutation.v3.Mutations mutations = 1;
+   */
+  mutations?: Mutations | undefined;
+};
+
+/**
+ * Describes the message envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute.
+ * Use `create(HeaderMutationPerRouteSchema)` to create a new message.
+ */
+export const HeaderMutationPerRouteSchema: GenMessage<HeaderMutationPerRoute> = /*@__PURE__*/
+  messageDesc(file_envoy_extensions_filters_http_header_mutation_v3_header_mutation, 1);
 
 /**
  * Strips trailers that could be taken for judged headers.
@@ -50,5 +74,5 @@ export type HeaderMutation = Message<"envoy.extensions.filters.http.header_mutat
  * Use `create(HeaderMutationSchema)` to create a new message.
  */
 export const HeaderMutationSchema: GenMessage<HeaderMutation> = /*@__PURE__*/
-  messageDesc(file_envoy_extensions_filters_http_header_mutation_v3_header_mutation, 1);
+  messageDesc(file_envoy_extensions_filters_http_header_mutation_v3_header_mutation, 2);
 
