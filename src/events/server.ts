@@ -28,7 +28,7 @@ export interface Doors {
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
 	/** Requests whose tokens give no unit, by Service. */
-	readonly unheldTokens: () => Readonly<Record<string, Unheld>>;
+	readonly unheldTokens: () => Readonly<Record<string, readonly Unheld[]>>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	readonly log: Log;

@@ -47,7 +47,7 @@ interface Token {
 /** In the order of the rules (compiler/tokenRules.ts). */
 function faultOf(rule: string, token: Token | null, nowSeconds: number): string {
 	if (token === null)
-		return "Envoy could not verify it (signature, key, issuer, audience, exp, nbf), or it is not written as one token";
+		return "Envoy could not verify it (signature, key, issuer, audience, exp, nbf, or more left to live than its issuer's maxLifetime), or it is not written as one token";
 	const { header, claims } = token;
 	const { iat, exp } = claims;
 	if (isTimesRule(rule)) {
@@ -82,27 +82,48 @@ function valueAt(claims: JsonObject, path: readonly string[]): JsonValue | undef
 	return value;
 }
 
-/** Counts such requests by Service, until there was none for UNHELD_KEPT_MS. */
+const JWT: ReadonlySet<string> = new Set([TOKENS_METADATA]);
+
+/** null = the request's token holds, or there is none, or users are judged. */
+function causeOf(entry: AccessLogEntry): Unheld["cause"] | null {
+	const rule = refusingRule(entry);
+	if (rule === null) return null;
+	// jwt_authn leaves nothing there of a token that it did not verify.
+	if (eachNamespace(entry, JWT, () => true) === null) return "unverified";
+	return isTimesRule(rule) ? "times" : "form";
+}
+
+/** As they are told: what anybody can send without a key comes last. */
+const CAUSES: readonly Unheld["cause"][] = ["times", "form", "unverified"];
+
+type Counted = Unheld & { readonly lastMs: number };
+
+/** Counts such requests by Service and cause, each until there was none for UNHELD_KEPT_MS. */
 export class UnheldTokens {
-	readonly #services = new Map<string, Unheld & { readonly lastMs: number }>();
+	readonly #services = new Map<string, Map<Unheld["cause"], Counted>>();
 
 	/** Of an end entry. */
 	see(entry: AccessLogEntry, nowMs: number): void {
-		if (refusingRule(entry) === null) return;
-		const service = parseRouteName(entry.routeName)?.service;
-		if (service === undefined) return;
-		const known = this.#services.get(service);
-		if (known === undefined && this.#services.size >= UNHELD_SERVICES_MAX) return;
+		const cause = causeOf(entry);
+		const service = cause === null ? undefined : parseRouteName(entry.routeName)?.service;
+		if (cause === null || service === undefined) return;
+		const causes = this.#services.get(service) ?? new Map<Unheld["cause"], Counted>();
+		if (causes.size === 0 && this.#services.size >= UNHELD_SERVICES_MAX) return;
+		const known = causes.get(cause);
 		const { requests, sinceMs } = known !== undefined && isKept(known, nowMs) ? known : { requests: 0, sinceMs: nowMs };
-		this.#services.set(service, { requests: requests + 1, sinceMs, requestId: entry.requestId, lastMs: nowMs });
+		causes.set(cause, { cause, requests: requests + 1, sinceMs, requestId: entry.requestId, lastMs: nowMs });
+		this.#services.set(service, causes);
 	}
 
-	/** By qualified name. */
-	at(nowMs: number): Readonly<Record<string, Unheld>> {
-		for (const [service, one] of this.#services) if (!isKept(one, nowMs)) this.#services.delete(service);
-		return Object.fromEntries(
-			[...this.#services].map(([service, { lastMs: _, ...unheld }]) => [service, unheld] as const),
-		);
+	/** By qualified name, in the order of CAUSES. */
+	at(nowMs: number): Readonly<Record<string, readonly Unheld[]>> {
+		const all: Record<string, readonly Unheld[]> = {};
+		for (const [service, causes] of this.#services) {
+			for (const [cause, one] of causes) if (!isKept(one, nowMs)) causes.delete(cause);
+			if (causes.size === 0) this.#services.delete(service);
+			else all[service] = CAUSES.flatMap((cause) => causes.get(cause) ?? []).map(({ lastMs: _, ...unheld }) => unheld);
+		}
+		return all;
 	}
 }
 

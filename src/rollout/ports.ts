@@ -30,6 +30,8 @@ export interface EvidenceSource {
 
 /** Requests to one Service with tokens that give no unit, though no user is judged: they are in no Experiment by a claim. */
 export interface Unheld {
+	/** The rules of its times and length, those of its form (compiler/tokenRules.ts), or Envoy could not verify it. */
+	readonly cause: "times" | "form" | "unverified";
 	readonly requests: number;
 	/** When the first of them came. */
 	readonly sinceMs: number;

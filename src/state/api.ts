@@ -76,7 +76,7 @@ export interface ApiOptions {
 	/** What the probe says of all Gateways; null = it does not answer. Absent: there is none. Never rejects. */
 	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
 	/** Requests whose tokens give no unit, by Service. Absent: nobody counts them. Never rejects. */
-	readonly unheld?: () => Promise<Readonly<Record<string, Unheld>>>;
+	readonly unheld?: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now?: () => number;
 	/** Told of every failure that is answered as `internal`. */
 	readonly onError?: (error: unknown) => void;

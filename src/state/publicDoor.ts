@@ -42,7 +42,7 @@ export interface PublicDoor {
 	/** Of all Gateways; null = who would know does not answer. Never rejects. */
 	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
 	/** By Service. Never rejects. */
-	readonly unheld: () => Promise<Readonly<Record<string, Unheld>>>;
+	readonly unheld: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now: () => number;
 }
 

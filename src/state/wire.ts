@@ -66,8 +66,8 @@ export interface StatusAnswer {
 		readonly service: string;
 		readonly status: ExperimentStatus;
 		readonly last: LastDecision | null;
-		/** Of late, where its unit is a claim; left out = none, or it is not known. */
-		readonly unheld?: Unheld;
+		/** Of late, where its unit is a claim, by cause; left out = none, or it is not known. */
+		readonly unheld?: readonly Unheld[];
 	}[];
 	readonly services: readonly {
 		readonly service: string;

@@ -8,6 +8,15 @@ import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
 t.setTimeout(120_000);
 
+const UNVERIFIED =
+	"Envoy could not verify it (signature, key, issuer, audience, exp, nbf, or more left to live than its issuer's maxLifetime), or it is not written as one token";
+const WORDS = {
+	times: "its life, its iat or its length",
+	form: "kid, crit, cnf, iat, its audience or form",
+	unverified: "Envoy could not verify it",
+};
+type Cause = keyof typeof WORDS;
+
 const experimentOf = (name: string, unit: string): string => `---
 apiVersion: weir.dev/v1alpha1
 kind: Experiment
@@ -101,46 +110,55 @@ ${serviceOf("claims", "127.0.0.1", port)}${experimentOf("claims", "{claim: nick}
 	}
 	t.notMatch(await status(), /does not hold/, "nobody is missed yet");
 
-	const unheld: readonly (readonly [token: string, why: string])[] = [
-		[minter.token({ nick: "ann" }, { kid: undefined }), "it has no kid"],
-		[minter.token({ nick: "ann" }, { crit: ["x"], x: 1 }), "it has crit"],
+	const unheld: readonly (readonly [token: string, why: string, cause: Cause])[] = [
+		[minter.token({ nick: "ann" }, { kid: undefined }), "it has no kid", "form"],
+		[minter.token({ nick: "ann" }, { crit: ["x"], x: 1 }), "it has crit", "form"],
 		[
 			minter.token({ nick: "ann", cnf: { jkt: "x".repeat(43) } }),
 			"it is bound to a key (cnf), and nobody checks the proof",
+			"form",
 		],
-		[minter.token({ nick: "ann", iat: undefined }), "it has no iat"],
-		[minter.token({ nick: "ann", iat: now + 3_000, exp: now + 3_500 }), "it is issued in the future"],
+		[minter.token({ nick: "ann", iat: undefined }), "it has no iat", "form"],
+		[minter.token({ nick: "ann", iat: now + 3_000, exp: now + 3_500 }), "it is issued in the future", "times"],
 		[
 			minter.token({ nick: "ann", iat: now - 86_400, exp: now + 600 }),
 			"its life of 87000 s (exp − iat) is beyond its issuer's maxLifetime, or it is too long",
+			"times",
 		],
 		[
 			minter.token({ nick: "ann", aud: `http://${AUDIENCE}/` }),
 			"its audience or form is not as it must be (aud, typ, sub, client_id, jti, alg, how it is written), or its issuer binds all tokens to keys",
+			"form",
 		],
-		[
-			minter.token({ nick: "ann", iat: now - 7_200, exp: now - 3_600 }),
-			"Envoy could not verify it (signature, key, issuer, audience, exp, nbf), or it is not written as one token",
-		],
+		[minter.token({ nick: "ann", iat: now - 7_200, exp: now - 3_600 }), UNVERIFIED, "unverified"],
+		[minter.token({ nick: "ann", iat: now, exp: now + 7_200 }), UNVERIFIED, "unverified"],
 	];
-	let last = "";
-	for (const [token, why] of unheld) {
+	const seen: Record<Cause, readonly string[]> = { times: [], form: [], unverified: [] };
+	for (const [token, why, cause] of unheld) {
 		const { id, arm } = await asked(token);
 		t.equal(arm, null, why);
 		t.equal(
 			await unit(id),
 			`none in claim nick (the token does not hold as a unit: ${why}): unassigned, default Variant v1`,
 		);
-		last = id;
+		seen[cause] = [...seen[cause], id];
+	}
+	// A stranger's junk, which comes after them all.
+	for (let count = 0; count < 3; count++) {
+		const { id } = await asked("eyJhbGciOiJFUzI1NiJ9.e30.AAAA");
+		t.match(await unit(id), UNVERIFIED.slice(0, 25));
+		seen.unverified = [...seen.unverified, id];
 	}
 	const lines = (await status()).split("\n");
 	const at = lines.findIndex((line) => line.startsWith("by-claims"));
-	t.match(
-		lines[at + 1],
-		new RegExp(
-			`^  ${unheld.length} requests since \\S+Z had a token that does not hold, so no unit: weir why ${last}$`,
+	t.same(
+		lines.slice(at + 1, at + 4).map((line) => line.replace(/ since \S+Z /, " ")),
+		(["times", "form", "unverified"] as const).map(
+			(cause) =>
+				`  ${seen[cause].length} requests had a token that does not hold (${WORDS[cause]}), so no unit: weir why ${seen[cause].at(-1)}`,
 		),
+		"by cause, what anybody can send last",
 	);
-	t.equal(lines.filter((line) => line.includes("does not hold")).length, 1, "of the Experiment by claims alone");
+	t.equal(lines.filter((line) => line.includes("does not hold")).length, 3, "of the Experiment by claims alone");
 	t.notMatch(await status("--json"), /"ann"|eyJ/);
 });

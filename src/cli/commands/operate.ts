@@ -103,7 +103,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 		];
 		print(columns.join(" "));
 		if (one.shares !== undefined) print(`  ${sharesSentence(one)}`);
-		if (unheld !== undefined) print(`  ${unheldSentence(unheld)}`);
+		for (const one of unheld ?? []) print(`  ${unheldSentence(one)}`);
 	}
 	printTogether(answer);
 	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {
@@ -113,10 +113,17 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	}
 }
 
+const UNHELD_WORDS: Readonly<Record<Unheld["cause"], string>> = {
+	times: "its life, its iat or its length",
+	form: "kid, crit, cnf, iat, its audience or form",
+	unverified: "Envoy could not verify it",
+};
+
 /** Who looks for people that are missing finds here where they are. */
-function unheldSentence({ requests, sinceMs, requestId }: Unheld): string {
+function unheldSentence({ cause, requests, sinceMs, requestId }: Unheld): string {
 	const came = requests === 1 ? "1 request" : `${requests} requests`;
-	return `${came} since ${new Date(sinceMs).toISOString()} had a token that does not hold, so no unit: weir why ${requestId}`;
+	const since = new Date(sinceMs).toISOString();
+	return `${came} since ${since} had a token that does not hold (${UNHELD_WORDS[cause]}), so no unit: weir why ${requestId}`;
 }
 
 /** What of the running experiments is proved when all are looked at together. */

@@ -45,7 +45,8 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			]);
 			return metrics === null ? null : [...standingAlarms(metrics), ...(issuers ?? [])];
 		},
-		unheld: async () => (await readJson<Readonly<Record<string, Unheld>>>(at.ingestSocket, UNHELD_PATH)) ?? {},
+		unheld: async () =>
+			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity" },
