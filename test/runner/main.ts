@@ -1,7 +1,7 @@
 /**
  * `node dist/test/runner/main.js [--jobs=N] [--timeout=SECONDS] [FOLDER or FILE…]`: runs compiled test files, a process
  * each. Folders are those of dist/test; without any, the fast tier: all but long, components and bench. Prints the
- * whole output of a file that failed, and last the line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed,
+ * whole output of a file that failed, with one job what tests say of their progress, and last the line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed,
  * or if there was nothing to run.
  */
 import { readdir, stat } from "node:fs/promises";
@@ -59,9 +59,12 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 	});
 }
 
+/** Long files are run one at a time. */
+const told = values.jobs === "1" ? (line: string) => print(`   ${line}`) : undefined;
+
 async function work(): Promise<void> {
 	for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-		const finished = await runTestFile(file, Number(values.timeout), stopped.signal);
+		const finished = await runTestFile(file, Number(values.timeout), stopped.signal, told);
 		report(finished);
 		if (finished.fault !== null) failed.push(finished);
 	}

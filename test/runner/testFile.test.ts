@@ -20,6 +20,13 @@ t.test("passed, and what was skipped is said", async (t) => {
 	t.same(got.skipped, ["y # SKIP no Go"]);
 });
 
+t.test("what a test says is told while it runs", async (t) => {
+	const told: string[] = [];
+	const file = written(t, `t.test("x", async (t) => { t.comment("1 of 2"); t.pass("y"); t.comment("2 of 2"); });`);
+	t.equal((await runTestFile(file, 20, undefined, (line) => told.push(line))).fault, null);
+	t.same(told, ["1 of 2", "2 of 2"]);
+});
+
 t.test("not passed", async (t) => {
 	const faults: readonly (readonly [text: string, fault: string])[] = [
 		["t.fail();", "exit code 1"],

@@ -10,6 +10,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 
 export interface Finished {
 	readonly file: string;
@@ -25,12 +26,21 @@ export interface Finished {
 /** What a file started in other groups must not hold the others up: its pipes are given up so long after its end. */
 const PIPES_MS = 2_000;
 
+/** Of a test, and not tap's own: those name a subtest, or count and time what is done. */
+const COMMENT = /^\s+# (?!Subtest: |\{ total: |time=)(.*)$/;
+
 /**
  * @param timeoutSeconds of a file that sets none itself: tap ends it then and says where it was. A process that does
  *   not end by itself, for it does not come to its own timers, is killed after twice this
  * @param stopped kills it at once
+ * @param told what its tests say (`t.comment`), line by line, as they say it
  */
-export async function runTestFile(file: string, timeoutSeconds: number, stopped?: AbortSignal): Promise<Finished> {
+export async function runTestFile(
+	file: string,
+	timeoutSeconds: number,
+	stopped?: AbortSignal,
+	told?: (line: string) => void,
+): Promise<Finished> {
 	const startMs = performance.now();
 	const child = spawn(process.execPath, ["--enable-source-maps", file], {
 		stdio: ["ignore", "pipe", "pipe"],
@@ -48,6 +58,12 @@ export async function runTestFile(file: string, timeoutSeconds: number, stopped?
 	const output: string[] = [];
 	for (const stream of [child.stdout, child.stderr]) {
 		stream.setEncoding("utf8").on("data", (text: string) => output.push(text));
+	}
+	if (told !== undefined) {
+		createInterface(child.stdout).on("line", (line) => {
+			const said = COMMENT.exec(line)?.[1];
+			if (said !== undefined) told(said);
+		});
 	}
 	let killed = false;
 	const kill = setTimeout(() => {
