@@ -118,6 +118,13 @@ export const text: Check<string> = (value) => {
 	return value;
 };
 
+/** What callers' tokens may hold, or an operator names: any character. It is compared, and goes into no header. */
+export const anyText: Check<string> = (value) => {
+	if (typeof value !== "string") fail(`is ${kindOf(value)}, not a text`);
+	if (value === "") fail("is empty");
+	return value;
+};
+
 /** What is hashed as bytes: Envoy hashes the same text in UTF-8, and in ASCII alone there is nothing to differ in. */
 export const ascii: Check<string> = (value) => {
 	if (!/^[ -~]+$/.test(text(value))) fail("holds a character that is not ASCII");

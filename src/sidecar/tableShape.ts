@@ -27,6 +27,7 @@ import { WeirError } from "../error.js";
 import { ARMS_MAX, PPM, TABLE_BYTES_MAX } from "../limits.js";
 import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../resources/resource.js";
 import {
+	anyText,
 	ascii,
 	type Check,
 	fail,
@@ -183,6 +184,7 @@ const experiment: Check<ExperimentTable> = (value) => {
 };
 
 const words = list(text);
+const anyWords = list(anyText);
 
 const minute = integer(0, 1_440);
 
@@ -193,21 +195,22 @@ const timezone: Check<string> = (value) => {
 
 const more = object<MoreConditions>({
 	users: list((value) => {
-		if (!/^[^#]+#./.test(text(value))) fail("is not ISSUER#SUB");
+		if (!/^(?:\*$|[^#]+#[^])/.test(anyText(value))) fail("is neither ISSUER#SUB nor *");
 		return value as string;
 	}),
-	groups: words,
-	tenants: words,
-	purposes: words,
-	claims: list(object<ClaimRule>({ claim: text, values: words })),
+	groups: anyWords,
+	tenants: anyWords,
+	purposes: anyWords,
+	claims: list(object<ClaimRule>({ claim: text, values: anyWords })),
 	pathTemplates: list((value) => {
 		if (!text(value).startsWith("/")) fail("does not begin with /");
 		return value as string;
 	}),
-	regions: words,
+	regions: anyWords,
 	schedule: orNull(object<Schedule>({ timezone, days: list(integer(1, 7)), fromMinute: minute, untilMinute: minute })),
-	validFromMs: orNull(integer(0)),
-	validUntilMs: orNull(integer(0)),
+	// Before 1970 too.
+	validFromMs: orNull(integer(Number.MIN_SAFE_INTEGER)),
+	validUntilMs: orNull(integer(Number.MIN_SAFE_INTEGER)),
 	condition: orNull((value) => {
 		// It may hold line breaks.
 		if (typeof value !== "string") fail("is not a text");
@@ -279,14 +282,14 @@ const service: Check<ServiceTable> = (value) => {
 const sourceOf = (unit: UnitTable): string => `${unit.from} ${unit.from === "cookie" ? unit.cookie : unit.header}`;
 
 const keySources: { readonly [From in KeySource["from"]]: Check<KeySource> } = {
-	file: object<Extract<KeySource, { from: "file" }>>({ from: oneOf("file"), file: text }),
+	file: object<Extract<KeySource, { from: "file" }>>({ from: oneOf("file"), file: anyText }),
 	url: object<Extract<KeySource, { from: "url" }>>({
 		from: oneOf("url"),
 		url: (value) => {
 			if (!text(value).startsWith("https://")) fail("is no https URL");
 			return value as string;
 		},
-		caFile: orNull(text),
+		caFile: orNull(anyText),
 	}),
 };
 
@@ -304,8 +307,8 @@ const keys: Check<KeySource> = (value) => {
 };
 
 const tokenIssuer = object<TokenIssuer>({
-	issuer: text,
-	audiences: words,
+	issuer: anyText,
+	audiences: anyWords,
 	keys,
 	profile: oneOf("jwt", "at+jwt"),
 	maxLifetimeMs: integer(1),
@@ -324,7 +327,7 @@ const issuer: Check<TokenIssuer> = (value) => {
 
 const gateway = object<GatewayTable>({
 	name: text,
-	region: orNull(text),
+	region: orNull(anyText),
 	issuers: list(issuer),
 	trustedProxies: list(text),
 });

@@ -1,5 +1,7 @@
 /** Whatever `weir validate` takes, the newest Envoy takes; test/long asks the other tested ones. */
 import t from "tap";
+import { contentHash } from "../../src/assignment/hash.js";
+import { readTable } from "../../src/sidecar/tableShape.js";
 import { encodeEnvoyResource } from "../../src/xds/registry.js";
 import { mutualTls } from "../access/mutualTls.js";
 import { extremes, KINDS, planOf } from "./extremes.js";
@@ -31,6 +33,13 @@ t.test("what control publishes of them fits proto/: tests that give Envoy a file
 	for (let at = 0; at < cases.length; at += 250) {
 		const { listeners, routes } = planOf(cases.slice(at, at + 250)).envoy;
 		t.doesNotThrow(() => [...listeners, ...routes].map(encodeEnvoyResource));
+	}
+});
+
+t.test("the sidecar's reader takes each: one that it does not would hold everybody's rules", async (t) => {
+	for (let at = 0; at < all.length; at += 50) {
+		const json = JSON.stringify(planOf(all.slice(at, at + 50)).table);
+		t.doesNotThrow(() => readTable(contentHash(json), json), `from ${all[at]?.name}`);
 	}
 });
 

@@ -160,7 +160,7 @@ t.test("conditions and issuers that could not be executed", (t) => {
 	const expected: [string, string][] = [
 		[more({}), ""],
 		[policy({ principals: [], more: MORE }), ""],
-		[more({ users: ["alice"] }), `${at}, users[0]: is not ISSUER#SUB`],
+		[more({ users: ["alice"] }), `${at}, users[0]: is neither ISSUER#SUB nor *`],
 		[more({ claims: [{ claim: "a", values: [1] }] }), `${at}, claims[0], values[0]: is a number, not a text`],
 		[more({ pathTemplates: ["{a}"] }), `${at}, pathTemplates[0]: does not begin with /`],
 		[
