@@ -9,6 +9,7 @@ import type { Test } from "tap";
 import { NO_SINGLE_IDENTITY } from "../../src/compiler/accessControl.js";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
+import { SPIFFE_ID_BYTES_MAX } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { alone, rawGet, type Target } from "../envoy/pipeline.js";
@@ -55,6 +56,9 @@ const GOOD: Readonly<Record<string, readonly JsonGeneralName[]>> = {
 
 /** An X.509-SVID may have DNS names, and whatever they are, the caller is its URI. */
 const DISGUISED = [uri("bob"), dns(spiffe("alice"))];
+
+/** One identity, of more bytes than an SVID's may have. */
+const LONG = [uri("a".repeat(SPIFFE_ID_BYTES_MAX))];
 
 const HOSTS = ["guarded.test", "judged.test"];
 
@@ -134,14 +138,23 @@ export async function identitiesAreSingle(t: Test, version: string, form: string
 		const client = tls.clientWith(envoy.port(), await ca.issue(names));
 		for (const host of HOSTS) t.same(await statuses(client, host), [403, 403, 403, 403], `${name} at ${host}`);
 	}
+	const long = tls.clientWith(envoy.port(), await ca.issue(LONG));
+	for (const host of HOSTS) t.same(await statuses(long, host), [403, 403, 403, 403], `a long one at ${host}`);
 	t.equal(upstream.requests(), served, "nothing of that reached an upstream");
 	const odd = await ca.issue(BAD["alice behind another id"] ?? []);
 	t.same(await statuses(tls.clientWith(envoy.port(), odd), "open.test"), [200, 200, 200, 200], "an open Service");
 	await envoy.stop();
 	const denials = (await readFile(log, "utf8")).split("\n").filter((line) => line.startsWith("403"));
-	const named = denials.filter((line) => line.replaceAll("_", " ").endsWith(`[${NO_SINGLE_IDENTITY}]`));
+	const naming = (rule: string) => denials.filter((line) => line.replaceAll("_", " ").endsWith(`[${rule}]`));
+	const named = naming(NO_SINGLE_IDENTITY);
+	const tooLong = naming(`${NO_SINGLE_IDENTITY} too long`);
+	t.equal(tooLong.length, HOSTS.length * 4, "of a long one the rule of its length");
 	t.equal(named.length, Object.keys(BAD).length * HOSTS.length * 4, "and each names the rule");
-	t.equal(denials.length - named.length, HOSTS.length * 4, "the disguised one is judged as whom it is");
+	t.equal(
+		denials.length - named.length - tooLong.length,
+		HOSTS.length * 4,
+		"the disguised one is judged as whom it is",
+	);
 }
 
 /** What passes, or is judged by an id of the caller's choice, where the rule is missing. */

@@ -1,8 +1,10 @@
 /** What our configuration must hold or must not hold, so that whole classes of flaws cannot be met; and rules about rules. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
+import { OVERRIDE_HEADERS } from "../../src/access/canonical.js";
 import { authorize } from "../../src/access/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { FORWARDED_CERT_HEADER } from "../../src/compiler/headers.js";
 import { parseResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -23,6 +25,43 @@ function configuration(form: string, open = false): string {
 interface Filter {
 	readonly name: string;
 	readonly typed_config: Readonly<Record<string, unknown>>;
+}
+
+const spellings = (word: string): readonly string[] =>
+	["-", "_"].flatMap((a) => ["-", "_"].map((b) => `x${a}${word}${b}`));
+
+/** No verdict is asked of trailers (trailers.test.ts): what a server could merge into the headers, and take for judged. */
+const IN_TRAILERS = [
+	...[
+		"forwarded",
+		"via",
+		"x-real-ip",
+		"x-client-ip",
+		"true-client-ip",
+		"cf-connecting-ip",
+		"x-original-host",
+		"x-host",
+	],
+	...["host", "cookie", "authorization", "dpop"],
+	// The Service's own header of units.
+	"x-user-id",
+	...OVERRIDE_HEADERS,
+];
+
+/** Prefixes and names that are removed under that field of the configuration, sorted. */
+function takenAway(text: string, field: string): readonly string[] {
+	const found: string[] = [];
+	const matchers = (value: unknown): void => {
+		JSON.stringify(value, (key, inner) => {
+			if (key === "key_matcher") found.push(inner.prefix ?? inner.exact);
+			return inner;
+		});
+	};
+	JSON.parse(text, (key, value) => {
+		if (key === field) matchers(value);
+		return value;
+	});
+	return found.sort();
 }
 
 for (const form of Object.keys(FORMS)) {
@@ -48,11 +87,34 @@ for (const form of Object.keys(FORMS)) {
 			'"max_connection_duration":"1800s"',
 			'"max_concurrent_streams":100',
 			'"forward_client_cert_details":"SANITIZE_SET"',
+			'"http1_safe_max_connection_duration":true',
+			'"initial_stream_window_size":65536',
+			'"initial_connection_window_size":1048576',
 			'"upgrade_configs":[{"upgrade_type":"websocket","enabled":false}]',
+			'"require_client_certificate":true',
+			'"disable_stateless_session_resumption":true',
+			'"disable_stateful_session_resumption":true',
+			'"alpn_protocols":["h2","http/1.1"]',
+			'"codec_type":"AUTO"',
+			'"suppress_envoy_headers":true',
+			'"server_header_transformation":"PASS_THROUGH"',
+			'"proxy_100_continue":true',
+			'"http_protocol_options":{"enable_trailers":true}',
 		]) {
 			t.ok(text.includes(said), said);
 		}
 		t.notMatch(text, /internal_address_config/, "an empty one would make every address internal (seen on 1.40.0)");
+		t.notMatch(
+			text,
+			/"(?:tracing|access_log|access_log_options|upstream_log)":/,
+			"nothing is told where nobody collects it",
+		);
+	});
+	t.test(`${form}: what only the mesh may say is taken away, in every spelling`, async (t) => {
+		const prefixes = [...spellings("weir"), ...spellings("envoy")];
+		t.same(takenAway(text, "early_header_mutation_extensions"), prefixes.sort());
+		const ofTrailers = [...prefixes, "x-forwarded-", ...IN_TRAILERS];
+		t.same(takenAway(text, "request_trailers_mutations"), ofTrailers.sort());
 	});
 	t.test(`${form}: what fails closes, with 503`, async (t) => {
 		const filters: Filter[] = [];
@@ -72,6 +134,22 @@ for (const form of Object.keys(FORMS)) {
 		}
 		t.notMatch(text, /check_settings":\{[^}]*"grpc_service/, "CVE-2026-47205: no Service has an ext_authz of its own");
 	});
+}
+
+for (const count of [0, 1, 2]) {
+	t.test(
+		`${count} trusted proxies: what they say of their clients is kept apart, and ends at the Gateway`,
+		async (t) => {
+			const trustedProxies = Array.from({ length: count }, (_, index) => `spiffe://a/proxy${index}`);
+			const set = resourceSet({
+				gateways: [gateway({ tls: files, trustedProxies })],
+				services: [service("guarded", [variant("v1", 1)])],
+			});
+			const text = JSON.stringify(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }).envoy);
+			t.equal(text.includes(`"append":{"header":{"key":"${FORWARDED_CERT_HEADER}"`), count > 0);
+			t.equal(text.includes(`"request_headers_to_remove":["${FORWARDED_CERT_HEADER}"]`), count > 0);
+		},
+	);
 }
 
 /** The reference's hardening (security.md 6), field by field, that is not set as it stands there: what we have, and why. */

@@ -24,7 +24,9 @@ const FORGED: Readonly<Record<string, string>> = {
 	"x-original-host": "admin.test",
 	"x-host": "admin.test",
 	forwarded: "for=10.0.0.1",
-	"x-real-ip": "10.0.0.1",
+	...Object.fromEntries(
+		["x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"].map((name) => [name, "10.0.0.1"]),
+	),
 	via: "1.1 inside",
 	cookie: "weir_id=stolen",
 	"x-user-id": "somebody-else",
@@ -41,6 +43,7 @@ const WEIRS: Readonly<Record<string, string>> = {
 	"x-weir-claim-sub": "ann",
 	x_weir_arm: "e/b",
 	"x-weir_param-size": "9",
+	"x_weir-variant": "v2",
 };
 
 const FORMS = {

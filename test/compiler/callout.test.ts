@@ -10,8 +10,9 @@ import {
 } from "../../src/compiler/calloutContext.js";
 import { PROOF_FILTER } from "../../src/compiler/calloutProof.js";
 import { VARIANT_HEADER } from "../../src/compiler/headers.js";
-import type { Plan } from "../../src/compiler/plan.js";
+import { type Plan, routeName } from "../../src/compiler/plan.js";
 import { CALLOUT_TIMEOUT_MS } from "../../src/limits.js";
+import { tokenIssuer } from "../fixtures/resources.js";
 import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
 import {
 	calloutsOn,
@@ -219,6 +220,11 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 		const host = virtualHost(plan, name);
 		t.same(host.request_headers_to_remove, [VARIANT_HEADER], name);
 		t.equal(host.matcher, undefined);
+		const named = routeName(plan.version, name, null);
+		t.ok(
+			host.routes?.every((route) => route.name === named),
+			"by its name alone a log entry says of which plan and Service",
+		);
 		t.same(
 			host.routes?.map(({ match, route, direct_response }) => [
 				match.headers?.map(({ name: header, ...matcher }) => [header, matcher]) ?? null,
@@ -245,3 +251,31 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 	}
 	t.match(JSON.stringify(plan.envoy.listeners), /"remove_on_match":\{"key_matcher":\{"prefix":"x-weir-"/);
 });
+
+const DIGEST = "connection.sha256_peer_certificate_digest";
+/** By the Services' users and the issuer's binding: attributes for ext_proc, and whether ext_authz shows the certificate. */
+const SHOWN_OF_CALLERS = [
+	[[], "mtls", [], false],
+	[["*"], "none", ["source.address"], false],
+	[["*"], "dpop", ["source.address"], false],
+	[["*"], "mtls", ["source.address", DIGEST], true],
+	[["*"], "either", ["source.address", DIGEST], true],
+] as const;
+
+for (const [users, binding, attributes, certificate] of SHOWN_OF_CALLERS) {
+	t.test(
+		`users ${users.join() || "none"}, tokens bound by ${binding}: what the sidecar is shown of who calls`,
+		async (t) => {
+			const set = neighbours(["asks"], [{ ...tokenIssuer("https://id.test", ["weir"], "/keys.json"), binding }]);
+			const [policy] = set.accessPolicies;
+			if (policy === undefined) throw new Error("no policy");
+			const judging = { ...set, accessPolicies: [{ ...policy, spec: { ...policy.spec, users } }] };
+			const configOfFilter = (protocol: "ext_authz" | "ext_proc", name: string) =>
+				httpFilters(build(judging, { protocol, mode: "callout" })).find((filter) => filter.name === name)?.typed_config;
+			const asked = configOfFilter("ext_proc", PROCESS_FILTER);
+			t.same(asked?.request_attributes, ["connection.uri_san_peer_certificate", ...attributes]);
+			t.same(asked?.processing_mode, { request_header_mode: "SEND", response_header_mode: "SKIP" });
+			t.equal(configOfFilter("ext_authz", VERDICT_FILTER)?.include_peer_certificate, certificate ? true : undefined);
+		},
+	);
+}

@@ -36,8 +36,11 @@ const hostsOf = (plan: Plan, gatewayName: string): readonly VirtualHost[] =>
 		.filter(({ name }) => String(name).endsWith(`/${gatewayName}`))
 		.flatMap(({ virtual_hosts }) => virtual_hosts as readonly VirtualHost[]);
 
+/** That it is one, and that it is no longer than an id may be. */
+const RULES = [NO_SINGLE_IDENTITY, `${NO_SINGLE_IDENTITY} too long`];
+
 const ruled = (config: unknown): boolean =>
-	valuesUnder(config, "policies").some((policies) => NO_SINGLE_IDENTITY in (policies as object));
+	valuesUnder(config, "policies").some((policies) => RULES.every((name) => name in (policies as object)));
 
 for (const form of [{}, { mode: "callout" }, { mode: "callout", protocol: "ext_proc" }] as const) {
 	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...form });

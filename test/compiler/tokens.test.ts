@@ -25,6 +25,12 @@ t.test("only the Service with a claim asks for tokens, natively and in callout",
 			if (name === "claim") t.match(own, { requirement_name: "claims" }, `${mode}: ${name}`);
 			else t.equal(own, undefined, `${mode}: ${name}`);
 		}
+		const perHost = httpFilters(plan).filter(({ name }) => ["weir.claims.rules", "weir.claims"].includes(name));
+		t.same(
+			perHost.map(({ disabled }) => disabled),
+			[true, true],
+			"what takes claims away is off but where a virtual host asks for it",
+		);
 	}
 	const none = build({ ...neighbours(["header"]), gateways: [gateway()] });
 	t.equal(tokenFilter(none), undefined, "no issuer, no filter");

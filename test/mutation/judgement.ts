@@ -15,6 +15,7 @@ const LIMITS = "limits of time and number: nothing here is slow or crowded (test
 const TELEMETRY = "names and marks for statistics, logs and traces (test/events, test/telemetry)";
 const BOUNDS =
 	"bounds what a sidecar may see and change; ours keeps within (test/compiler/callout, test/failure/wrong)";
+const EXTENSION = "an extension's mere name: Envoy finds it by its type URL, and nothing else here goes by it";
 const PROOF = "the second line behind failure_mode_allow, for answers that are none (test/failure)";
 
 /** A survivor whose every change is in such fields. */
@@ -31,6 +32,8 @@ const FIELDS: readonly Field[] = [
 	{ field: /allowed_headers|forward_rules/, reason: BOUNDS },
 	{ field: /local_reply_config/, reason: PROOF },
 	{ field: /weir\.proof/, reason: PROOF },
+	{ field: /(?:input|custom_match|action|early_header_mutation_extensions\[\])\.name$/, reason: EXTENSION },
+	{ field: /key_matcher\.ignore_case$/, reason: "Envoy keeps the names of headers and trailers in lower case" },
 ];
 
 interface Text {
@@ -41,19 +44,21 @@ interface Text {
 }
 
 const NAMES = "a name that all who use it share: both sides still agree";
-const ORDER = "the order of alternatives, of which any may match";
+const ORDER = "the order of alternatives, of which any may match, or of conditions that must all hold";
 const IDENTITY = "certificates that name several callers or none: no caller here has one (test/compiler/identityRule)";
 const DEFAULT = "what is left out is what proto3 or Envoy takes for it anyway";
 
 const TEXTS: readonly Text[] = [
 	{ file: /calloutContext/, change: /^"weir[-.]/, reason: NAMES },
-	{ file: /accessControl|calloutProof/, change: /^"(?:weir\.|\()/, reason: NAMES },
+	{ file: /accessControl|calloutProof|claims/, change: /^"(?:weir[._]|\()/, reason: NAMES },
 	{ file: /calloutFilters/, change: /^"weir_sidecar"/, reason: NAMES },
 	{
 		file: /accessControl/,
 		change: /NO_SINGLE_IDENTITY|ONE_IDENTITY|identifies|authenticated|\buri\b|;URI=/,
 		reason: IDENTITY,
 	},
+	{ file: /listener/, change: /^"(?:envoy\.(?:filters|transport_sockets)\.|weir\.trailers)/, reason: EXTENSION },
+	{ file: /matcher/, change: /^"\^\[!-\+/, reason: "a safe_regex matches the whole value, anchors or not" },
 	{ file: /accessControl/, change: /^"" → "~"/, reason: "an exact path of no characters, which no request has" },
 	{
 		file: /assignment\/hash/,
@@ -63,14 +68,27 @@ const TEXTS: readonly Text[] = [
 	{ file: /assignment\/table/, change: /^exposing:/, reason: "read by ingest alone (test/events)" },
 	{ file: /assignment\/table/, change: /^baseline:/, reason: "one more takeover entry of no points" },
 	{ file: /access\/policy/, change: /^"!\$&/, reason: "%7e is no canonical escape already" },
+	{ file: /canonical|calloutRoute/, change: /^present_match: true → \(removed\)/, reason: DEFAULT },
+	{ file: /loop/, change: /^append_action: "APPEND_IF_EXISTS_OR_ADD", → \(removed\)/, reason: DEFAULT },
 	{ file: /accessControl/, change: /^(?:action: "ALLOW", |policies: \{\}) → \(removed\)/, reason: DEFAULT },
 ];
+
+/** Lists whose order says nothing: rules, header names to take away, keys of an object. */
+const ORDERS = new RegExp(
+	[
+		String.raw`^\S+ (?:\.\.\.|.*(?:url_path|exact)|";")`,
+		String.raw`^compiler/(?:canonical|headers)\.js (?:"[\w-]+"|[A-Z_]+), `,
+		String.raw`^compiler/canonical\.js .*(?:notMatching\(|pathWith\()`,
+		String.raw`^compiler/principalRule\.js .*authenticated`,
+		String.raw`^compiler/claims\.js RULES_FILTER, `,
+	].join("|"),
+);
 
 /** Why the survivor is none of this suite's business; null = it is a hole. */
 export function judgementOf({ mutant, changed }: Verdict): string | null {
 	const text = TEXTS.find(({ file, change }) => file.test(mutant.file) && change.test(mutant.change));
 	if (text !== undefined) return text.reason;
-	if (mutant.operator === "order" && /^\.\.\.|url_path|exact|^";"/.test(mutant.change)) return ORDER;
+	if (mutant.operator === "order" && ORDERS.test(`${mutant.file} ${mutant.change}`)) return ORDER;
 	const reasons = changed
 		.filter((path) => !path.endsWith("{keys}"))
 		.map((path) => FIELDS.find(({ field }) => field.test(path))?.reason ?? null);

@@ -1,6 +1,9 @@
 /** The mutator: what it changes, and what it leaves alone. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import t from "tap";
 import { mutantsOf, mutate } from "./mutants.js";
+import { OWNERS, testsOf } from "./owners.js";
 
 const all = (source: string): readonly string[] =>
 	mutantsOf("compiler/x.js", source).map((mutant) => mutate(source, mutant));
@@ -45,4 +48,20 @@ t.test("every mutant of a real file is one change and says where", async (t) => 
 	const source = "const a = 1;\nconst b = a === 1;\n";
 	const [first] = mutantsOf("compiler/x.js", source).filter(({ operator }) => operator === "comparison");
 	t.match(first, { file: "compiler/x.js", line: 2, change: "=== → !==" });
+});
+
+t.test("owners are test files, asked by file and by what changed, each once", async (t) => {
+	for (const name of OWNERS.flatMap(({ tests }) => tests)) {
+		t.ok(existsSync(join(import.meta.dirname, "..", `${name}.test.js`)), name);
+	}
+	const [mutant] = mutantsOf("compiler/x.js", "f(true);");
+	if (mutant === undefined) throw new Error("no mutant");
+	const asked = (...changed: readonly string[]) =>
+		testsOf({ mutant, fate: "survived", by: null, because: null, changed }, [
+			{ file: /^compiler\//, changed: /alpn/, tests: ["a/alpn"] },
+			{ file: /^compiler\/x\.js$/, tests: ["a/all", "a/alpn"] },
+			{ file: /^access\//, tests: ["a/other"] },
+		]);
+	t.same(asked("tls.alpn_protocols[]"), ["a/alpn", "a/all"]);
+	t.same(asked("tls.name"), ["a/all", "a/alpn"]);
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type mutualTls, spiffe as spiffeId } from "../access/mutualTls.js";
 import { PRINCIPALS } from "../parity/declaration.js";
 import { type Mutant, mutantsOf, mutate } from "./mutants.js";
+import { askOwners, failingOwners, type Owner } from "./owners.js";
 import type { Finding } from "./probeProcess.js";
 import { createScene, type MutationExtent } from "./scene.js";
 import { cloneWorkspace, createWorkspace, type Limits, type Workspace } from "./workspace.js";
@@ -16,7 +17,7 @@ export interface Verdict {
 	 * invalid: it is no JavaScript, and so no mutant.
 	 */
 	readonly fate: "killed" | "survived" | "unchanged" | "unclear" | "invalid";
-	/** By what it was killed. */
+	/** By what it was killed; by an owner: by its name, e.g. `attack/trailers`. */
 	readonly by: string | null;
 	readonly because: string | null;
 	readonly changed: readonly string[];
@@ -29,6 +30,8 @@ export interface MutationOptions {
 	readonly tls: Awaited<ReturnType<typeof mutualTls>>;
 	/** Which mutants are tried; all by default. */
 	readonly choose?: (mutants: readonly Mutant[]) => readonly Mutant[];
+	/** Asked about what the parity suite leaves alive; nobody by default. */
+	readonly owners?: readonly Owner[];
 	/** At once. */
 	readonly workers?: number;
 	/** Told of each verdict. */
@@ -64,7 +67,7 @@ export async function mutatedFiles(root: string): Promise<readonly string[]> {
 
 /** @throws Error where the code as it is does not pass */
 export async function runMutation(options: MutationOptions): Promise<readonly Verdict[]> {
-	const { root, extent, tls, choose = (all) => all, workers = 1, progress = () => {}, log } = options;
+	const { root, extent, tls, choose = (all) => all, owners = [], workers = 1, progress = () => {}, log } = options;
 	const workspace = await createWorkspace(root);
 	try {
 		const own = await Promise.all(
@@ -77,6 +80,8 @@ export async function runMutation(options: MutationOptions): Promise<readonly Ve
 		if (baseline === null || baseline.killed !== null) {
 			throw new Error(`without any mutant the suite does not pass: ${baseline?.because ?? recorded.stderr}`);
 		}
+		const failing = await failingOwners(workspace, owners);
+		if (failing.length > 0) throw new Error(`without any mutant these fail: ${failing.join(", ")}`);
 		const mutants: Mutant[] = [];
 		for (const file of await mutatedFiles(root)) mutants.push(...mutantsOf(file, await workspace.read(file)));
 		const queue = [...choose(mutants)].reverse();
@@ -84,7 +89,7 @@ export async function runMutation(options: MutationOptions): Promise<readonly Ve
 		const verdicts: Verdict[] = [];
 		const work = async (place: Workspace): Promise<void> => {
 			for (let mutant = queue.pop(); mutant !== undefined; mutant = queue.pop()) {
-				const verdict = await trial(place, mutant);
+				const verdict = await trial(place, mutant, owners);
 				verdicts.push(verdict);
 				if (log !== undefined) await appendFile(log, `${JSON.stringify(verdict)}\n`);
 				progress(verdict, verdicts.length, total);
@@ -99,13 +104,14 @@ export async function runMutation(options: MutationOptions): Promise<readonly Ve
 	}
 }
 
-async function trial(workspace: Workspace, mutant: Mutant): Promise<Verdict> {
+async function trial(workspace: Workspace, mutant: Mutant, owners: readonly Owner[]): Promise<Verdict> {
 	await workspace.put(mutant.file, mutate(await workspace.read(mutant.file), mutant));
 	const room = OUTSIDE_THE_PLAN.test(mutant.file) ? "sidecar" : "";
 	const first = await attempt(workspace, mutant, room);
 	const last = first.fate === "unclear" || isDoubtful(first) ? await attempt(workspace, mutant, room) : first;
+	const verdict = await askOwners(workspace, last, owners);
 	await workspace.put(mutant.file, null);
-	return last;
+	return verdict;
 }
 
 /** What a busy machine can do by itself counts only if it happens twice. */

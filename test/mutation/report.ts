@@ -5,6 +5,8 @@ import type { Verdict } from "./mutation.js";
 export interface Summary {
 	readonly tried: number;
 	readonly killed: number;
+	/** Of those: by a test that owns the part, which the parity suite had left alive. */
+	readonly byOwners: number;
 	/** Survivors that change what a request gets: holes. */
 	readonly holes: readonly Verdict[];
 	/** Survivors that were looked at: they change nothing that this suite asks. */
@@ -27,6 +29,7 @@ export function summarise(verdicts: readonly Verdict[]): Summary {
 	return {
 		tried: verdicts.length - of("invalid").length,
 		killed,
+		byOwners: of("killed").filter(({ by }) => isTest(by)).length,
 		holes,
 		judged,
 		unchanged: of("unchanged"),
@@ -36,12 +39,25 @@ export function summarise(verdicts: readonly Verdict[]): Summary {
 	};
 }
 
+/** Whether it is a test file's name, which has a folder. */
+const isTest = (by: string | null): boolean => by?.includes("/") ?? false;
+
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** A few lines, for a test to print. */
-export function headline({ tried, killed, holes, judged, unchanged, unclear, share, shareOfAll }: Summary): string {
+export function headline({
+	tried,
+	killed,
+	byOwners,
+	holes,
+	judged,
+	unchanged,
+	unclear,
+	share,
+	shareOfAll,
+}: Summary): string {
 	return [
-		`${tried} mutants: ${killed} killed, ${holes.length + judged.length} survived, ${unchanged.length} without observable change, ${unclear.length} unclear`,
+		`${tried} mutants: ${killed} killed (${byOwners} by the tests that own the part), ${holes.length + judged.length} survived, ${unchanged.length} without observable change, ${unclear.length} unclear`,
 		`killed of those that change Plan or answers: ${percent(shareOfAll)}`,
 		`killed of those that change what a request gets (${judged.length} survivors judged not to): ${percent(share)}`,
 	].join("\n");
@@ -59,7 +75,10 @@ export function markdown(verdicts: readonly Verdict[]): string {
 		"",
 		headline(summary),
 		"",
-		`Killed by: ${[...by].map(([what, count]) => `${what} ${count}`).join(", ")}.`,
+		`Killed by: ${[...by]
+			.sort(([, a], [, b]) => b - a)
+			.map(([what, count]) => `${what} ${count}`)
+			.join(", ")}.`,
 		"",
 		"| file | killed | holes | judged | unchanged |",
 		"|---|---|---|---|---|",

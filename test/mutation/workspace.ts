@@ -15,6 +15,8 @@ export interface Workspace {
 	/** Replaces the file (relative to dist/src) until the next call; null = all as it was. */
 	put(file: string, source: string | null): Promise<void>;
 	probe(task: "record" | "try", room: string, limits: Limits): Promise<ProbeEnd>;
+	/** Runs a test file (under dist/test, without `.test.js`) up to its first failure. */
+	test(name: string): Promise<ProbeEnd>;
 	close(): Promise<void>;
 }
 
@@ -32,8 +34,11 @@ export interface ProbeEnd {
 	readonly stderr: string;
 }
 
-/** What the compiled tree needs beside it. */
-const NEIGHBOURS = ["node_modules", "package.json", "envoy", "proto"];
+/** What the compiled tree needs beside it; all of src and test that is not compiled is read there by tests. */
+const NEIGHBOURS = ["node_modules", "package.json", "envoy", "proto", "src", "test"];
+
+/** Of a test file with all that it starts: one that ends takes a tenth of it. */
+const TEST_LIMITS: Limits = { cpuSeconds: 60, wallMs: 120_000 };
 
 /** @param root of the repository, with its dist */
 export async function createWorkspace(root: string): Promise<Workspace> {
@@ -77,14 +82,17 @@ function over(directory: string, tree: string, whole: boolean): Workspace {
 		},
 		probe: (task, room, limits) =>
 			run([join(tree, "dist", "test", "mutation", "probeProcess.js"), directory, task, room], limits),
+		test: (name) => run([join(tree, "dist", "test", `${name}.test.js`)], TEST_LIMITS, tree),
 		close: () => rm(whole ? directory : tree, { recursive: true, force: true }),
 	};
 }
 
-async function run(args: readonly string[], { cpuSeconds, wallMs }: Limits): Promise<ProbeEnd> {
+async function run(args: readonly string[], { cpuSeconds, wallMs }: Limits, cwd?: string): Promise<ProbeEnd> {
 	// A group of its own, so that its Envoy ends with it whatever happens.
 	const child = spawn("sh", ["-c", `ulimit -S -t ${cpuSeconds}; exec "$0" "$@"`, process.execPath, ...args], {
 		detached: true,
+		// Tests take what they write from where they run, and end at their first failure.
+		...(cwd === undefined ? {} : { cwd, env: { ...process.env, TAP_BAIL: "1" } }),
 		stdio: ["ignore", "pipe", "pipe"],
 	});
 	let [stdout, stderr] = ["", ""];

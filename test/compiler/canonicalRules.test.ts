@@ -1,0 +1,70 @@
+/** What of a request the rule for canonical ones looks at, part by part; what it refuses is test/attack/http1. */
+import t from "tap";
+import {
+	BAD_PATH,
+	BAD_UTF8_PATH,
+	GOOD_AUTHORIZATION,
+	GOOD_DPOP,
+	GOOD_HOST,
+	GOOD_METHOD,
+	GOOD_PATH,
+	GOOD_SCHEME,
+	OVERRIDE_HEADERS,
+	REFUSED_METHODS,
+} from "../../src/access/canonical.js";
+import { AMBIGUOUS_PATH_PARTS } from "../../src/access/policy.js";
+import { notCanonicalRules } from "../../src/compiler/canonical.js";
+
+const header = (name: string, matcher: object) => ({ header: { name, ...matcher } });
+const present = (name: string) => header(name, { present_match: true });
+const not = (name: string, regex: string) => ({
+	not_rule: header(name, { string_match: { safe_regex: { regex } } }),
+});
+const path = (matcher: object) => ({ url_path: { path: matcher } });
+const all = (...rules: readonly object[]) => ({ and_rules: { rules } });
+const any = (...rules: readonly object[]) => ({ or_rules: { rules } });
+const escaped = (...matchers: readonly object[]) => all(path({ contains: "%" }), any(...matchers.map(path)));
+
+/** Where there is no escape, GOOD_PATH and BAD_PATH say it. */
+const AMBIGUOUS = AMBIGUOUS_PATH_PARTS.filter((part) => part.includes("%"));
+
+const always = [
+	not(":path", GOOD_PATH),
+	path({ safe_regex: { regex: BAD_PATH } }),
+	not(":method", GOOD_METHOD),
+	...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),
+	not(":authority", GOOD_HOST),
+	all(present("authorization"), not("authorization", GOOD_AUTHORIZATION)),
+	all(header("authorization", { string_match: { contains: "," } }), not("authorization", GOOD_SCHEME)),
+	all(present("dpop"), not("dpop", GOOD_DPOP)),
+	...[...OVERRIDE_HEADERS, "x-weir-arm", "x-weir-variant", "x-weir-decision"].map(present),
+];
+
+const rulesOf = (judgesPaths: boolean) =>
+	notCanonicalRules(judgesPaths) as Readonly<Record<string, { readonly permissions: readonly object[] }>>;
+const utf8 = { safe_regex: { regex: BAD_UTF8_PATH } };
+
+for (const judgesPaths of [false, true]) {
+	t.test(judgesPaths ? "where policies look at paths" : "where none does", async (t) => {
+		const permissions = rulesOf(judgesPaths)["(not canonical)"]?.permissions ?? [];
+		const escapes = permissions.filter((one) => JSON.stringify(one).includes('"contains":"%"'));
+		t.same(
+			permissions.filter((one) => !escapes.includes(one)),
+			always,
+		);
+		const ambiguous = judgesPaths ? AMBIGUOUS.map((contains) => ({ contains, ignore_case: true })) : [];
+		t.same(escapes, [escaped(utf8, ...ambiguous)]);
+	});
+}
+
+t.test("two proofs are one header of several values, which only CEL sees as a list", async (t) => {
+	const { permissions, condition } = rulesOf(false)["(not canonical, DPoP)"] as {
+		readonly permissions: readonly object[];
+		readonly condition?: unknown;
+	};
+	t.same(permissions, [present("dpop")]);
+	const headers = { select_expr: { operand: { ident_expr: { name: "request" } }, field: "headers" } };
+	const value = { call_expr: { function: "_[_]", args: [headers, { const_expr: { string_value: "dpop" } }] } };
+	const comma = [{ const_expr: { string_value: "," } }];
+	t.same(condition, { call_expr: { target: value, function: "contains", args: comma } });
+});

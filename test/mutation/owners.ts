@@ -1,0 +1,98 @@
+/**
+ * The second question: what the parity suite leaves alive is shown to the tests that own it. By compiled file, and
+ * where a file has several owners, by what of the configuration the mutant changed.
+ */
+import { judgementOf } from "./judgement.js";
+import type { Verdict } from "./mutation.js";
+import type { ProbeEnd, Workspace } from "./workspace.js";
+
+export interface Owner {
+	/** Relative to dist/src. */
+	readonly file: RegExp;
+	/** Of one of Verdict.changed; all by default. */
+	readonly changed?: RegExp;
+	/** Under dist/test, without `.test.js`; the likeliest and the quickest first. */
+	readonly tests: readonly string[];
+}
+
+const TRAILERS = /request_trailers_mutations|key_matcher|remove_on_match/;
+const HEADERS_FROM_CLIENTS = ["attack/config", "attack/trailers", "attack/http1"];
+const REQUESTS = ["compiler/canonicalRules", "attack/http1", "attack/http2", "attack/jwt", "tokens/oidc"];
+const CERTIFICATES = ["compiler/identityRule", "compiler/secure/identity", "access/identities"];
+const LOGS = ["compiler/plan", "events/shadow", "events/envoy", "telemetry/envoyTrace"];
+const CLAIMS = ["compiler/tokens", "compiler/callout", "attack/claimUnits", "attack/claimValues", "events/filterUnits"];
+const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
+
+export const OWNERS: readonly Owner[] = [
+	{ file: /^compiler\/(?:canonical|headers|compile)\.js$/, changed: TRAILERS, tests: HEADERS_FROM_CLIENTS },
+	{ file: /^compiler\/canonical\.js$/, changed: /protocol_options|upgrade|strip_any/, tests: ["attack/config"] },
+	{ file: /^compiler\/canonical\.js$/, changed: /\(probe\)/, tests: ["probe/prober"] },
+	{ file: /^compiler\/canonical\.js$/, changed: /permissions|rules?\b|policies|args|_expr|header\./, tests: REQUESTS },
+	{ file: /^compiler\/accessControl\.js$/, changed: /shadow|rbac/, tests: ["access/dryRun", "events/shadow"] },
+	{ file: /^compiler\/accessControl\.js$/, changed: /\(loop\)/, tests: ["envoy/loop"] },
+	{ file: /^compiler\/accessControl\.js$/, changed: /weir\.deny/, tests: ["probe/prober", "access/eligibility"] },
+	{ file: /^compiler\/accessControl\.js$/, changed: /identity|ident_expr|select_expr/, tests: CERTIFICATES },
+	{ file: /^compiler\/principalRule\.js$/, tests: CERTIFICATES },
+	{ file: /^compiler\/bootstrap\.js$/, tests: ["compiler/callout", "envoy/connectionShare", "envoy/connectionLife"] },
+	{ file: /^compiler\/callout\w+\.js$/, tests: [...CALLOUT, "sidecar/tokenEnvoy", "failure/wrong"] },
+	{ file: /^compiler\/claims\.js$/, tests: CLAIMS },
+	{
+		file: /^compiler\/(?:cluster|plan)\.js$/,
+		tests: ["compiler/plan", "attack/trailers", "xds/envoy", "events/envoy"],
+	},
+	{ file: /^compiler\/compile\.js$/, tests: ["compiler/regionless", "compiler/execution", "compiler/plan"] },
+	{ file: /^compiler\/compile\.js$/, tests: ["compiler/callout", "attack/config", ...CERTIFICATES] },
+	{ file: /^compiler\/execution\.js$/, tests: ["compiler/execution", "sidecar/tokenEnvoy", "failure/absent"] },
+	{ file: /^compiler\/headers\.js$/, tests: HEADERS_FROM_CLIENTS },
+	{ file: /^compiler\/(?:identityTls|listener)\.js$/, tests: ["attack/config"] },
+	{ file: /^compiler\/(?:identityTls|listener)\.js$/, changed: /resumption/, tests: ["attack/resumption"] },
+	{ file: /^compiler\/listener\.js$/, changed: /alpn/, tests: ["attack/http2"] },
+	{ file: /^compiler\/listener\.js$/, changed: /access_log|upstream_log|tracing/, tests: LOGS },
+	{ file: /^compiler\/listener\.js$/, changed: /trailer|mutations/, tests: HEADERS_FROM_CLIENTS },
+	{ file: /^compiler\/listener\.js$/, changed: /connection_duration|common_http/, tests: ["envoy/connectionLife"] },
+	{ file: /^compiler\/listener\.js$/, tests: ["attack/trailers", "envoy/transparency"] },
+	{ file: /^compiler\/listener\.js$/, changed: /filter_chains\[\]\.filters\[\]$/, tests: ["envoy/connectionShare"] },
+	{ file: /^compiler\/loop\.js$/, tests: ["envoy/loop"] },
+	{ file: /^compiler\/policyRule\.js$/, tests: ["compiler/pathRules", "access/envoyAccess"] },
+	{ file: /^compiler\/route\.js$/, changed: /to_add/, tests: ["envoy/loop"] },
+	{ file: /^compiler\/route\.js$/, changed: /claims|tokens/, tests: CLAIMS },
+	{ file: /^compiler\/route\.js$/, changed: /to_remove/, tests: ["attack/config", "access/trustedProxies"] },
+	{ file: /^assignment\//, tests: ["assignment/region", "assignment/table"] },
+];
+
+export const testsOf = ({ mutant, changed }: Verdict, owners: readonly Owner[]): readonly string[] => [
+	...new Set(
+		owners
+			.filter((own) => own.file.test(mutant.file))
+			.filter((own) => own.changed === undefined || changed.some((path) => own.changed?.test(path)))
+			.flatMap(({ tests }) => tests),
+	),
+];
+
+/** The owners' answer to a survivor that no one has judged; the mutant is in place. */
+export async function askOwners(workspace: Workspace, verdict: Verdict, owners: readonly Owner[]): Promise<Verdict> {
+	if (verdict.fate !== "survived" || judgementOf(verdict) !== null) return verdict;
+	for (const name of testsOf(verdict, owners)) {
+		if (!(await passes(workspace, name))) return { ...verdict, fate: "killed", by: name };
+	}
+	return verdict;
+}
+
+/** The owners' tests that fail without any mutant. */
+export async function failingOwners(workspace: Workspace, owners: readonly Owner[]): Promise<readonly string[]> {
+	const failing: string[] = [];
+	for (const name of new Set(owners.flatMap(({ tests }) => tests))) {
+		if (!(await passes(workspace, name))) failing.push(name);
+	}
+	return failing;
+}
+
+/** What a busy machine can do by itself counts only if it happens twice. */
+const passes = async (workspace: Workspace, name: string): Promise<boolean> =>
+	isPass(await workspace.test(name)) || isPass(await workspace.test(name));
+
+/** One that somebody ended from outside, or that had no time, says nothing against the code. */
+const isPass = ({ ended, code, stdout }: ProbeEnd): boolean =>
+	ended === "for wall time" ||
+	ended === "from outside" ||
+	(ended === "by itself" && code === 0 && /^1\.\.\d+/m.test(stdout));
