@@ -116,6 +116,19 @@ for (const form of Object.keys(FORMS)) {
 		const ofTrailers = [...prefixes, "x-forwarded-", ...IN_TRAILERS];
 		t.same(takenAway(text, "request_trailers_mutations"), ofTrailers.sort());
 	});
+	t.test(`${form}: no way to an upstream takes an upgrade`, async (t) => {
+		const actions: string[] = [];
+		JSON.parse(text, (key, value) => {
+			if (key === "route" && ("cluster" in value || "weighted_clusters" in value)) actions.push(JSON.stringify(value));
+			return value;
+		});
+		t.ok(actions.length > 0);
+		for (const action of actions) t.ok(action.includes('"upgrade_type":"websocket","enabled":false'), action);
+	});
+	t.test(`${form}: where Envoy judges, nobody is served the path of the built-in probe`, async (t) => {
+		const probe = '"policies":{"(probe)":{"permissions":[{"url_path":{"path":{"exact":"/.well-known/weir-probe"}}}]';
+		t.equal(text.includes(probe), form === "native");
+	});
 	t.test(`${form}: what fails closes, with 503`, async (t) => {
 		const filters: Filter[] = [];
 		JSON.parse(text, (key, value) => {
@@ -181,6 +194,7 @@ t.test("an open Gateway is as transparent as it was", async (t) => {
 	t.match(text, /"upgrade_configs":\[\{"upgrade_type":"websocket"\}\]/);
 	t.match(text, /"common_http_protocol_options":\{"max_connection_duration":"1800s","idle_timeout":"1800s"\}/);
 	t.match(text, /"request_headers_timeout":"75s"/);
+	t.match(text, /"ignore_port_in_host_matching":true/, "`Host: name:port` is the same Service");
 	t.notMatch(text, /strip_any_host_port|headers_with_underscores_action|max_headers_count|x-envoy-/);
 });
 

@@ -240,6 +240,11 @@ t.test("in a full callout the routes follow the Variant's header, which no clien
 			name,
 		);
 		t.same(weightedClusters(host), []);
+		const each = (value: unknown) => ["v1", "v2", "otherwise"].map(() => value);
+		t.same(valuesUnder(host.routes, "timeout"), each("0s"), "each with the Service's time: Envoy's own would be 15 s");
+		const guarded = name.startsWith("policies") || name.startsWith("judged");
+		const none = [{ upgrade_type: "websocket", enabled: false }];
+		t.same(valuesUnder(host.routes, "upgrade_configs"), guarded ? each(none) : [], "and with no upgrade");
 	}
 	for (const name of [...NATIVE, "asks", "asks-header"]) {
 		// The gate refuses one that a client could have sent.

@@ -188,7 +188,12 @@ t.test("endpoints: addresses by EDS, DNS names inline, grouped by locality in de
 	};
 	const plan = build(resourceSet({ services: [service("s", [byAddress, byName])] }));
 	const [eds, dns] = plan.envoy.clusters;
-	t.match(eds, { name: "s/v1", type: "EDS", eds_cluster_config: { eds_config: { ads: {} } } });
+	t.match(eds, {
+		name: "s/v1",
+		type: "EDS",
+		lb_policy: "LEAST_REQUEST",
+		eds_cluster_config: { eds_config: { ads: {} } },
+	});
 	t.notOk(eds && "load_assignment" in eds);
 	t.match(dns, { name: "s/v2", type: "STRICT_DNS" });
 	t.equal(objectsWith(dns, "socket_address").length, 2);

@@ -7,6 +7,7 @@ import { createServer, request } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer } from "node:net";
 import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { loopMark } from "../../src/compiler/loop.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -68,6 +69,13 @@ const started = (t: Test, resources: ResourceSet, installation?: string): Promis
 const get = (envoy: RunningEnvoy, host: string) => alone(envoy.port(), rawGet(host, []));
 const TWICE_MORE = { attempts: 2, on: ["5xx"], perTryTimeoutMs: 0 };
 const MARK = /^weir-[0-9a-f]{16}$/;
+
+t.test("each Service behind each Gateway of each installation has a mark of its own", async (t) => {
+	const names = ["a", "b"];
+	const marks = names.flatMap((one) => names.flatMap((two) => names.map((three) => loopMark(one, two, three))));
+	t.equal(new Set(marks).size, 8);
+	for (const mark of marks) t.match(mark, MARK);
+});
 
 t.test("what comes back is answered with 508, of open and of protected Services, and goes round once", async (t) => {
 	const back = await relay(t);

@@ -15,6 +15,7 @@ const LIMITS = "limits of time and number: nothing here is slow or crowded (test
 const TELEMETRY = "names and marks for statistics, logs and traces (test/events, test/telemetry)";
 const BOUNDS =
 	"bounds what a sidecar may see and change; ours keeps within (test/compiler/callout, test/failure/wrong)";
+const NAMES = "a name that all who use it share: both sides still agree";
 const EXTENSION = "an extension's mere name: Envoy finds it by its type URL, and nothing else here goes by it";
 const PROOF = "the second line behind failure_mode_allow, for answers that are none (test/failure)";
 
@@ -32,6 +33,7 @@ const FIELDS: readonly Field[] = [
 	{ field: /allowed_headers|forward_rules/, reason: BOUNDS },
 	{ field: /local_reply_config/, reason: PROOF },
 	{ field: /weir\.proof/, reason: PROOF },
+	{ field: /route_config\.name$/, reason: NAMES },
 	{ field: /(?:input|custom_match|action|early_header_mutation_extensions\[\])\.name$/, reason: EXTENSION },
 	{ field: /key_matcher\.ignore_case$/, reason: "Envoy keeps the names of headers and trailers in lower case" },
 ];
@@ -43,14 +45,13 @@ interface Text {
 	readonly reason: string;
 }
 
-const NAMES = "a name that all who use it share: both sides still agree";
 const ORDER = "the order of alternatives, of which any may match, or of conditions that must all hold";
 const IDENTITY = "certificates that name several callers or none: no caller here has one (test/compiler/identityRule)";
 const DEFAULT = "what is left out is what proto3 or Envoy takes for it anyway";
 
 const TEXTS: readonly Text[] = [
 	{ file: /calloutContext/, change: /^"weir[-.]/, reason: NAMES },
-	{ file: /accessControl|calloutProof|claims/, change: /^"(?:weir[._]|\()/, reason: NAMES },
+	{ file: /accessControl|calloutProof|claims|loop/, change: /^"(?:weir[._]|\()/, reason: NAMES },
 	{ file: /calloutFilters/, change: /^"weir_sidecar"/, reason: NAMES },
 	{
 		file: /accessControl/,
@@ -69,17 +70,21 @@ const TEXTS: readonly Text[] = [
 	{ file: /assignment\/table/, change: /^baseline:/, reason: "one more takeover entry of no points" },
 	{ file: /access\/policy/, change: /^"!\$&/, reason: "%7e is no canonical escape already" },
 	{ file: /canonical|calloutRoute/, change: /^present_match: true → \(removed\)/, reason: DEFAULT },
-	{ file: /loop/, change: /^append_action: "APPEND_IF_EXISTS_OR_ADD", → \(removed\)/, reason: DEFAULT },
+	{ file: /loop/, change: /^installation, gateway →/, reason: "another text of the mark, as much each Service's own" },
+	{ file: /calloutProof/, change: /^metadata_source: "DYNAMIC" → \(removed\)/, reason: DEFAULT },
+	{ file: /bootstrap/, change: /^type: "STATIC", +→ \(removed\)/, reason: DEFAULT },
+	{ file: /loop/, change: /^append_action: "APPEND_IF_EXISTS_OR_ADD", *→ \(removed\)/, reason: DEFAULT },
 	{ file: /accessControl/, change: /^(?:action: "ALLOW", |policies: \{\}) → \(removed\)/, reason: DEFAULT },
 ];
 
-/** Lists whose order says nothing: rules, header names to take away, keys of an object. */
+/** Lists whose order says nothing: rules, clusters, header names to take away, keys of an object. */
 const ORDERS = new RegExp(
 	[
 		String.raw`^\S+ (?:\.\.\.|.*(?:url_path|exact)|";")`,
 		String.raw`^compiler/(?:canonical|headers)\.js (?:"[\w-]+"|[A-Z_]+), `,
 		String.raw`^compiler/canonical\.js .*(?:notMatching\(|pathWith\()`,
 		String.raw`^compiler/principalRule\.js .*authenticated`,
+		String.raw`^compiler/bootstrap\.js \{ \.\.\.socketCluster`,
 		String.raw`^compiler/claims\.js RULES_FILTER, `,
 	].join("|"),
 );
