@@ -1,7 +1,8 @@
 /**
  * The mutation run over compiler, assignment, access and the sidecar's decision: how much of what changes behaviour
  * the parity suite notices, and of the rest the tests that own the part (test/mutation/owners.ts). The parity suite takes
- * about an hour and a half on two cores, the owners half an hour. WEIR_MUTATION_REPORT names a file for all of it.
+ * about an hour and a half on two cores with other work beside it, the owners some ten minutes. WEIR_MUTATION_REPORT
+ * names a file for all of it.
  */
 import { writeFile } from "node:fs/promises";
 import t from "tap";
