@@ -195,7 +195,7 @@ const timezone: Check<string> = (value) => {
 
 const more = object<MoreConditions>({
 	users: list((value) => {
-		if (!/^(?:\*$|[^#]+#[^])/.test(anyText(value))) fail("is neither ISSUER#SUB nor *");
+		if (!/^(?:\*$|[^#]+#[\s\S])/.test(anyText(value))) fail("is neither ISSUER#SUB nor *");
 		return value as string;
 	}),
 	groups: anyWords,
