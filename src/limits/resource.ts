@@ -9,6 +9,13 @@ export const RESOURCE_DOCUMENTS_MAX = 5_000;
 /** Nodes of one resource document after aliases are expanded: a bomb of aliases ends here, a real file never does. */
 export const RESOURCE_NODES_MAX = 200_000;
 
+/**
+ * Characters that aliases may add to a document beyond its own length, each value for at least RESOURCE_ALIASED_VALUE of them:
+ * a few would make gigabytes of a kilobyte, for its reader and for everybody who reads the state that it is part of.
+ */
+export const RESOURCE_ALIASED_CHARS = 4_000;
+export const RESOURCE_ALIASED_VALUE = 16;
+
 /** Nesting of one resource document: the deepest field of any kind lies at 7. */
 export const RESOURCE_DEPTH_MAX = 32;
 

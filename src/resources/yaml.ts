@@ -6,6 +6,8 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
 import {
 	PROBLEMS_MAX,
+	RESOURCE_ALIASED_CHARS,
+	RESOURCE_ALIASED_VALUE,
 	RESOURCE_DEPTH_MAX,
 	RESOURCE_DOCUMENTS_MAX,
 	RESOURCE_FILE_BYTES_MAX,
@@ -119,7 +121,7 @@ function readDocuments(
 			});
 			continue;
 		}
-		const reader = new DocumentReader(at);
+		const reader = new DocumentReader(at, document.range[2] - document.range[0]);
 		const value = reader.read(contents, []) as Record<string, unknown>;
 		problems.push(...reader.problems);
 		const faulty = faults.length + reader.problems.length > 0;
@@ -141,9 +143,15 @@ class DocumentReader {
 	/** Collections being read: an alias to one of them would never end. */
 	readonly #open = new Set<Node>();
 	#nodes = 0;
+	/** How many aliases are being followed. */
+	#aliases = 0;
+	/** Characters that they may still add. */
+	#left: number;
 
-	constructor(at: (offset: number) => Position) {
+	/** @param chars the document's length */
+	constructor(at: (offset: number) => Position, chars: number) {
 		this.#at = at;
+		this.#left = RESOURCE_ALIASED_CHARS + chars;
 	}
 
 	read(node: Node | null | undefined, path: Path, around: Position | null = null): unknown {
@@ -153,6 +161,7 @@ class DocumentReader {
 			this.places.set(path, { position, source });
 		}
 		if (!node) return null;
+		if (this.#aliases > 0 && !this.#afford(isScalar(node) ? String(node.value) : "", position)) return null;
 		this.#nodes++;
 		if (this.#nodes > RESOURCE_NODES_MAX) {
 			if (this.#nodes === RESOURCE_NODES_MAX + 1) {
@@ -188,7 +197,20 @@ class DocumentReader {
 			this.#report(position, what, "write the value out");
 			return null;
 		}
-		return this.read(target, path, position);
+		this.#aliases++;
+		const value = this.read(target, path, position);
+		this.#aliases--;
+		return value;
+	}
+
+	/** Whether an alias may add the text still; says once that it may not. */
+	#afford(text: string, position: Position | null): boolean {
+		const had = this.#left;
+		this.#left -= RESOURCE_ALIASED_VALUE + text.length;
+		if (had >= 0 && this.#left < 0) {
+			this.#report(position, "aliases make the document more than twice as long", "write the values out, or split it");
+		}
+		return this.#left >= 0;
 	}
 
 	#map(
@@ -219,6 +241,7 @@ class DocumentReader {
 				continue;
 			}
 			seen.set(key, position);
+			if (this.#aliases > 0 && !this.#afford(key, position)) break;
 			if (position !== null) this.places.setKey([...path, key], position);
 			value[key] = this.read(item.value as Node | null, [...path, key], position);
 		}

@@ -297,7 +297,7 @@ t.test("bombs end in a problem, quickly", async (t) => {
 		return `k${level}: &a${level} [${items.join(",")}]\n`;
 	});
 	const bombs: readonly [string, string, RegExp][] = [
-		["aliases", levels.join(""), /expands to more than 200000 values/],
+		["aliases", levels.join(""), /aliases make the document more than twice as long/],
 		["keys", Array.from({ length: 150_000 }, (_, index) => `k${index}: 1\n`).join(""), /more problems/],
 		["documents", "---\na: 1\n".repeat(6_000), /more than 5000 documents/],
 	];
@@ -357,4 +357,20 @@ t.test("no text makes the parser throw", async (t) => {
 		if (problems.length === 0) t.fail(`accepted: ${JSON.stringify(text)}`);
 	}
 	for (let cut = 0; cut < GOOD.length; cut += 7) load(GOOD.slice(0, cut));
+});
+
+t.test("aliases add no more than a document's own length and a little", (t) => {
+	const layer = (annotations: string): string =>
+		`apiVersion: weir.dev/v1alpha1\nkind: Layer\nmetadata:\n  name: a\n  annotations: {${annotations}}\nspec: {}\n`;
+	const told = (text: string): readonly string[] =>
+		parseResources([{ name: "w.yaml", text }]).problems.map(({ message }) => message);
+	const times = (count: number): string => Array.from({ length: count }, (_, at) => `a${at}: *x`).join(", ");
+	t.same(told(layer(`a: &x "${"y".repeat(200)}", ${times(10)}`)), []);
+	const long = layer(`a: &x "${"y".repeat(50_000)}", a0: *x`);
+	t.same(told(long), [], "as long again");
+	const twice = "aliases make the document more than twice as long";
+	t.ok(told(layer(`a: &x "${"y".repeat(50_000)}", a0: *x, a1: *x, a2: *x`)).includes(twice));
+	t.ok(told(layer(`a: &x y, ${times(500)}`)).includes(twice) === false, "short ones that are written out nearly");
+	t.ok(told(layer(`a: &x {${"k".repeat(30_000)}: 1}, b: *x, c: *x, d: *x`)).includes(twice), "keys count");
+	t.end();
 });
