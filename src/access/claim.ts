@@ -13,6 +13,16 @@ export function claimPath(claim: string): readonly string[] {
 
 const NONE: readonly string[] = [];
 
+/** What the claim at this path holds; undefined = there is none. */
+export function valueAt(claims: Readonly<Record<string, unknown>>, path: readonly string[]): unknown {
+	let value: unknown = claims;
+	for (const name of path) {
+		if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) return;
+		value = (value as Readonly<Record<string, unknown>>)[name];
+	}
+	return value;
+}
+
 /** The claim's text, or the texts in its list; what is no text does not count. */
 export function claimTexts(claims: Readonly<Record<string, unknown>>, claim: string): readonly string[] {
 	return textsAt(claims, claimPath(claim));
@@ -20,11 +30,7 @@ export function claimTexts(claims: Readonly<Record<string, unknown>>, claim: str
 
 /** The same, by the claim's path. */
 export function textsAt(claims: Readonly<Record<string, unknown>>, path: readonly string[]): readonly string[] {
-	let value: unknown = claims;
-	for (const name of path) {
-		if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) return NONE;
-		value = (value as Readonly<Record<string, unknown>>)[name];
-	}
+	const value = valueAt(claims, path);
 	if (typeof value === "string") {
 		return isSpaceDelimited(path) ? value.split(" ").filter((word) => word !== "") : [value];
 	}

@@ -3,7 +3,7 @@
  * compiler/claims.ts and the token as jwt_authn has verified it. Of claims only their presence is told, and times.
  */
 import { fromBinary, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { claimPath } from "../access/claim.js";
+import { claimPath, valueAt } from "../access/claim.js";
 import { CLAIMS_RESULT, CLAIMS_RULE } from "../compiler/claims.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { TOKENS_METADATA } from "../compiler/tokenMetadata.js";
@@ -75,12 +75,6 @@ function verifiedToken({ message, metadataAt, metadataEnd }: AccessLogEntry): To
 
 const isObject = (value: JsonValue | undefined): value is JsonObject =>
 	typeof value === "object" && value !== null && !Array.isArray(value);
-
-function valueAt(claims: JsonObject, path: readonly string[]): JsonValue | undefined {
-	let value: JsonValue | undefined = claims;
-	for (const name of path) value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
-	return value;
-}
 
 const JWT: ReadonlySet<string> = new Set([TOKENS_METADATA]);
 
