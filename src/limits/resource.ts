@@ -6,7 +6,7 @@ export const RESOURCE_FILE_BYTES_MAX = 4 * 1024 * 1024;
 /** Documents in one file or one apply. */
 export const RESOURCE_DOCUMENTS_MAX = 5_000;
 
-/** Nodes of one resource document after aliases are expanded: a bomb of aliases ends here, a real file never does. */
+/** Values of one resource document, those that aliases add among them: no real file has as many. */
 export const RESOURCE_NODES_MAX = 200_000;
 
 /**
