@@ -24,7 +24,10 @@ const issuer = fields({
 	audiences: list(text(AUDIENCES_HINT), AUDIENCES_HINT)
 		.min(1, { error: AUDIENCES_HINT })
 		.meta({ description: "Claim aud must hold one of them." }),
-	jwksFile: text(FILE_HINT).optional().meta({ description: "File with the issuer's keys (RFC 7517)." }),
+	jwksFile: text(FILE_HINT)
+		.regex(/^(?!https?:)/i, { error: "write jwksUrl for a URL" })
+		.optional()
+		.meta({ description: "File with the issuer's keys (RFC 7517)." }),
 	jwksUrl: z
 		.string({ error: URL_HINT })
 		.refine((value) => isUrl(value, ["https:"]), { error: URL_HINT })

@@ -65,6 +65,11 @@ const rows: readonly Row[] = [
 		[`w.yaml:19:50: ${at}.jwksFile is ""; ${KEYS}`],
 	],
 	[
+		"keys by URL as a file",
+		tokens("[{issuer: a, audiences: [b], jwksFile: https://id.example/jwks.json}]"),
+		[`w.yaml:19:50: ${at}.jwksFile is "https://id.example/jwks.json"; write jwksUrl for a URL`],
+	],
+	[
 		"mistyped field",
 		tokens("[{issuer: a, audience: [b], audiences: [b], jwksFile: f}]"),
 		[`w.yaml:19:24: unknown field ${at}.audience; did you mean "audiences"? known fields: ${FIELDS}`],
