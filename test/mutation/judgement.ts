@@ -6,6 +6,8 @@
 import type { Verdict } from "./mutation.js";
 
 interface Field {
+	/** All by default. */
+	readonly file?: RegExp;
 	/** Of a changed path of the Plan. */
 	readonly field: RegExp;
 	readonly reason: string;
@@ -31,7 +33,7 @@ const FIELDS: readonly Field[] = [
 	{ field: /layered_runtime/, reason: "keeps streams alive over thousands of requests (test/failure/streamReset)" },
 	{ field: /mutation_rules|disallow_|validate_mutations/, reason: BOUNDS },
 	{ field: /allowed_headers|forward_rules/, reason: BOUNDS },
-	{ field: /local_reply_config/, reason: PROOF },
+	{ file: /calloutProof/, field: /local_reply_config/, reason: PROOF },
 	{ field: /weir\.proof/, reason: PROOF },
 	{ field: /route_config\.name$/, reason: NAMES },
 	{ field: /(?:input|custom_match|action|early_header_mutation_extensions\[\])\.name$/, reason: EXTENSION },
@@ -46,7 +48,6 @@ interface Text {
 }
 
 const ORDER = "the order of alternatives, of which any may match, or of conditions that must all hold";
-const IDENTITY = "certificates that name several callers or none: no caller here has one (test/compiler/identityRule)";
 const DEFAULT = "what is left out is what proto3 or Envoy takes for it anyway";
 
 const TEXTS: readonly Text[] = [
@@ -54,11 +55,7 @@ const TEXTS: readonly Text[] = [
 	{ file: /accessControl|calloutProof|loop/, change: /^"(?:weir\.|\()/, reason: NAMES },
 	{ file: /claims/, change: /^"weir_claims_"/, reason: NAMES },
 	{ file: /calloutFilters/, change: /^"weir_sidecar"/, reason: NAMES },
-	{
-		file: /accessControl/,
-		change: /NO_SINGLE_IDENTITY|ONE_IDENTITY|identifies|authenticated|\buri\b|;URI=/,
-		reason: IDENTITY,
-	},
+	{ file: /listener/, change: /proofReplies/, reason: PROOF },
 	{ file: /listener/, change: /^"(?:envoy\.(?:filters|transport_sockets)\.|weir\.trailers)/, reason: EXTENSION },
 	{ file: /matcher/, change: /^"\^\[!-\+/, reason: "a safe_regex matches the whole value, anchors or not" },
 	{ file: /accessControl/, change: /^"" → "~"/, reason: "an exact path of no characters, which no request has" },
@@ -97,7 +94,9 @@ export function judgementOf({ mutant, changed }: Verdict): string | null {
 	if (mutant.operator === "order" && ORDERS.test(`${mutant.file} ${mutant.change}`)) return ORDER;
 	const reasons = changed
 		.filter((path) => !path.endsWith("{keys}"))
-		.map((path) => FIELDS.find(({ field }) => field.test(path))?.reason ?? null);
+		.map(
+			(path) => FIELDS.find(({ file, field }) => file?.test(mutant.file) !== false && field.test(path))?.reason ?? null,
+		);
 	const [first = null] = reasons;
 	return reasons.includes(null) ? null : first;
 }

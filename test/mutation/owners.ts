@@ -21,6 +21,7 @@ const REQUESTS = ["compiler/canonicalRules", "attack/http1", "attack/http2", "at
 const CERTIFICATES = ["compiler/identityRule", "compiler/secure/identity", "access/identities"];
 const LOGS = ["compiler/plan", "events/shadow", "events/envoy", "telemetry/envoyTrace"];
 const CLAIMS = ["compiler/tokens", "compiler/callout", "attack/claimUnits", "attack/claimValues", "events/filterUnits"];
+const DENIALS = ["compiler/secure/denial", "envoy/loop"];
 const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
 
 export const OWNERS: readonly Owner[] = [
@@ -31,7 +32,11 @@ export const OWNERS: readonly Owner[] = [
 	{ file: /^compiler\/accessControl\.js$/, changed: /shadow|rbac/, tests: ["access/dryRun", "events/shadow"] },
 	{ file: /^compiler\/accessControl\.js$/, changed: /\(loop\)/, tests: ["envoy/loop"] },
 	{ file: /^compiler\/accessControl\.js$/, changed: /weir\.deny/, tests: ["attack/config", "probe/prober"] },
-	{ file: /^compiler\/accessControl\.js$/, changed: /identity|ident_expr|select_expr/, tests: CERTIFICATES },
+	{
+		file: /^compiler\/accessControl\.js$/,
+		changed: /identity|ident_expr|select_expr|forwarded-client-cert/,
+		tests: CERTIFICATES,
+	},
 	{ file: /^compiler\/principalRule\.js$/, tests: CERTIFICATES },
 	{ file: /^compiler\/bootstrap\.js$/, tests: ["compiler/callout", "envoy/connectionShare", "envoy/connectionLife"] },
 	{ file: /^compiler\/callout\w+\.js$/, tests: [...CALLOUT, "sidecar/tokenEnvoy", "failure/wrong"] },
@@ -54,6 +59,7 @@ export const OWNERS: readonly Owner[] = [
 		changed: /http_filters\[\]$/,
 		tests: ["compiler/callout", "compiler/secure/denial"],
 	},
+	{ file: /^compiler\/(?:listener|localReplies)\.js$/, changed: /local_reply/, tests: DENIALS },
 	{ file: /^compiler\/listener\.js$/, changed: /alpn/, tests: ["attack/http2"] },
 	{ file: /^compiler\/listener\.js$/, changed: /access_log|upstream_log|tracing/, tests: LOGS },
 	{ file: /^compiler\/listener\.js$/, changed: /trailer|mutations/, tests: HEADERS_FROM_CLIENTS },
