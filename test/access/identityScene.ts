@@ -138,6 +138,11 @@ export async function identitiesAreSingle(t: Test, version: string, form: string
 		const client = tls.clientWith(envoy.port(), await ca.issue(names));
 		for (const host of HOSTS) t.same(await statuses(client, host), [403, 403, 403, 403], `${name} at ${host}`);
 	}
+	const nobody = tls.clientWith(envoy.port(), await ca.issue(BAD["no name at all"] ?? []));
+	t.match(await alone(nobody, rawGet("guarded.test", [])), {
+		status: 403,
+		body: "access denied: no-single-identity\n",
+	});
 	const long = tls.clientWith(envoy.port(), await ca.issue(LONG));
 	for (const host of HOSTS) t.same(await statuses(long, host), [403, 403, 403, 403], `a long one at ${host}`);
 	t.equal(upstream.requests(), served, "nothing of that reached an upstream");
@@ -149,7 +154,7 @@ export async function identitiesAreSingle(t: Test, version: string, form: string
 	const named = naming(NO_SINGLE_IDENTITY);
 	const tooLong = naming(`${NO_SINGLE_IDENTITY} too long`);
 	t.equal(tooLong.length, HOSTS.length * 4, "of a long one the rule of its length");
-	t.equal(named.length, Object.keys(BAD).length * HOSTS.length * 4, "and each names the rule");
+	t.equal(named.length, Object.keys(BAD).length * HOSTS.length * 4 + 1, "and each names the rule");
 	t.equal(
 		denials.length - named.length - tooLong.length,
 		HOSTS.length * 4,

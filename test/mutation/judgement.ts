@@ -36,7 +36,10 @@ const FIELDS: readonly Field[] = [
 	{ file: /calloutProof/, field: /local_reply_config/, reason: PROOF },
 	{ field: /weir\.proof/, reason: PROOF },
 	{ field: /route_config\.name$/, reason: NAMES },
-	{ field: /(?:input|custom_match|action|early_header_mutation_extensions\[\])\.name$/, reason: EXTENSION },
+	{
+		field: /(?:input|custom_match|action|extension_filter|early_header_mutation_extensions\[\])\.name$/,
+		reason: EXTENSION,
+	},
 	{ field: /key_matcher\.ignore_case$/, reason: "Envoy keeps the names of headers and trailers in lower case" },
 ];
 

@@ -21,7 +21,7 @@ const REQUESTS = ["compiler/canonicalRules", "attack/http1", "attack/http2", "at
 const CERTIFICATES = ["compiler/identityRule", "compiler/secure/identity", "access/identities"];
 const LOGS = ["compiler/plan", "events/shadow", "events/envoy", "telemetry/envoyTrace"];
 const CLAIMS = ["compiler/tokens", "compiler/callout", "attack/claimUnits", "attack/claimValues", "events/filterUnits"];
-const DENIALS = ["compiler/secure/denial", "envoy/loop"];
+const DENIALS = ["compiler/secure/denial", "envoy/loop", "access/identities"];
 const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
 
 export const OWNERS: readonly Owner[] = [

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import { denialOf } from "../../../src/compiler/denial.js";
+import { denialReplies } from "../../../src/compiler/localReplies.js";
 import type { Rate } from "../../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { mutualTls } from "../../access/mutualTls.js";
@@ -34,6 +35,34 @@ t.test("details to reasons", async (t) => {
 		t.same(denialOf(details), { reason, policy }, details);
 	for (const details of ["via_upstream", "", "ext_authz_denied", "route_not_found", "path_normalization_failed"])
 		t.equal(denialOf(details), null, details);
+});
+
+t.test("what clients are told, by which details: the first that fits", async (t) => {
+	const begins = (text: string) => `response.code_details.startsWith('${text}')`;
+	const rule = (name: string) => begins(`rbac_access_denied_matched_policy[(${name}`);
+	const told = [
+		["invalid-token", 401, `${begins("jwt_authn_access_denied")} || ${rule("invalid_token")}`],
+		["rate-limited", 429, "response.code_details == 'local_rate_limited'"],
+		["loop-detected", 508, rule("loop")],
+		["not-canonical", 403, rule("not_canonical")],
+		["no-single-identity", 403, rule("no_single_identity")],
+		["no-policy-allows", 403, "response.code_details == 'rbac_access_denied_matched_policy[none]'"],
+		["forbidden", 403, `${begins("rbac_access_denied_matched_policy[")} && !${rule("unanswered")}`],
+	] as const;
+	const challenge = {
+		header: { key: "www-authenticate", value: 'Bearer error="invalid_token"' },
+		append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+	};
+	t.match(
+		denialReplies(),
+		told.map(([reason, status_code, expression]) => ({
+			filter: { extension_filter: { typed_config: { expression } } },
+			status_code,
+			body: { inline_string: `access denied: ${reason}\n` },
+			headers_to_add: reason === "invalid-token" ? [challenge] : undefined,
+		})),
+	);
+	t.equal(denialReplies().length, told.length);
 });
 
 /** No test lasts so long that a token comes back. */
