@@ -58,7 +58,7 @@ const TEXTS: readonly Text[] = [
 	{ file: /accessControl|calloutProof|loop/, change: /^"(?:weir\.|\()/, reason: NAMES },
 	{ file: /claims/, change: /^"weir_claims_"/, reason: NAMES },
 	{ file: /calloutFilters/, change: /^"weir_sidecar"/, reason: NAMES },
-	{ file: /listener/, change: /proofReplies/, reason: PROOF },
+	{ file: /listener/, change: /^\.\.\..*proofReplies/, reason: PROOF },
 	{ file: /listener/, change: /^"(?:envoy\.(?:filters|transport_sockets)\.|weir\.trailers)/, reason: EXTENSION },
 	{ file: /matcher/, change: /^"\^\[!-\+/, reason: "a safe_regex matches the whole value, anchors or not" },
 	{ file: /accessControl/, change: /^"" → "~"/, reason: "an exact path of no characters, which no request has" },
