@@ -1,4 +1,4 @@
-/** Services that Envoys refused and answer 503 for instead, as xds reports them. Pure. */
+/** Services that Envoys refused, or sidecars cannot execute, and answer 503 for instead, as xds reports them. Pure. */
 import type { ClosedService, ProxyStatus } from "./ports.js";
 
 /** One Service that is closed at one Envoy. */

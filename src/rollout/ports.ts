@@ -113,13 +113,13 @@ export interface Clock {
 	after(ms: number, callback: () => void): () => void;
 }
 
-/** A Service of which an Envoy refuses the newest configuration, so that it answers 503 there. */
+/** A Service of which an Envoy refuses the newest configuration, or that a sidecar cannot execute: it answers 503 there. */
 export interface ClosedService {
 	/** Qualified name. */
 	readonly service: string;
-	/** Hash of the refused configuration. */
+	/** Hash of the refused configuration; empty = not known. */
 	readonly form: string;
-	/** The Envoy's own words. */
+	/** The client's own words. */
 	readonly why: string;
 	readonly sinceMs: number;
 }

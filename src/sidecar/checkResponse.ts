@@ -130,5 +130,15 @@ function deniedResponse({ reason, challenge, exposedArms }: Ruling): Buffer {
 export const deniedBody = (reason: Ruling["reason"]): string => `access denied: ${reason}\n`;
 
 /** HTTP status of a denial, the same in every execution. */
-export const deniedStatus = (reason: Ruling["reason"]): number =>
-	reason === "invalid-token" ? 401 : reason === "verification-limited" ? 429 : 403;
+export function deniedStatus(reason: Ruling["reason"]): number {
+	switch (reason) {
+		case "invalid-token":
+			return 401;
+		case "verification-limited":
+			return 429;
+		case "configuration-refused":
+			return 503;
+		default:
+			return 403;
+	}
+}

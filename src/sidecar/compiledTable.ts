@@ -17,8 +17,8 @@ import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
 import type { NativeAssignment, Ruling } from "./question.js";
-import type { VersionedTable } from "./tables.js";
-import { invalidToken, type Verdict } from "./verdict.js";
+import type { ClosedService, VersionedTable } from "./tables.js";
+import { CLOSED, invalidToken, type Verdict } from "./verdict.js";
 
 export interface CompiledTable {
 	readonly version: string;
@@ -136,12 +136,12 @@ const PLACED_MAX = 256;
 
 /** One Service: as parsed, or as text, and what was made of it. */
 class Entry {
-	#source: ServiceTable | string;
+	#source: ServiceTable | ClosedService | string;
 	#compiled: CompiledService | null = null;
 
 	constructor(
 		private readonly version: string,
-		source: ServiceTable,
+		source: ServiceTable | ClosedService,
 	) {
 		this.#source = source;
 	}
@@ -154,8 +154,8 @@ class Entry {
 	compiled(): CompiledService {
 		if (this.#compiled !== null) return this.#compiled;
 		const source = this.#source;
-		const table: ServiceTable = typeof source === "string" ? JSON.parse(source) : source;
-		this.#compiled = compileService(this.version, table);
+		const table: ServiceTable | ClosedService = typeof source === "string" ? JSON.parse(source) : source;
+		this.#compiled = "why" in table ? closedService(this.version, table) : compileService(this.version, table);
 		return this.#compiled;
 	}
 
@@ -179,11 +179,12 @@ function retire(entries: Iterator<Entry>): void {
 }
 
 /** @param given as readTable() gives it: what it refuses is not looked for again */
-export function compileTable({ version, table }: VersionedTable): CompiledTable {
+export function compileTable({ version, table, closed = [] }: VersionedTable): CompiledTable {
 	const services = new Map<string, Entry>();
 	const exact = new Map<string, Entry>();
 	const suffixes = new Map<string, Entry>();
-	for (const one of table.services) {
+	// A closed one has its hosts too: they must not fall to a wildcard of another.
+	for (const one of [...table.services, ...closed]) {
 		const service = new Entry(version, one);
 		services.set(one.name, service);
 		for (const host of one.hosts) {
@@ -277,6 +278,15 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 		},
 	};
 }
+
+/** Nobody is let in, by whichever plan's routes: nothing of it is known but where it is. */
+const closedService = (version: string, { name, hosts, defaultVariant }: ClosedService): CompiledService => ({
+	...compileService(version, {
+		...{ name, hosts, defaultVariant, timeoutMs: 0, callout: null, experiments: [] },
+		access: { open: false, policies: [] },
+	}),
+	authorise: () => CLOSED,
+});
 
 type FindPlace = (unit: string) => Place | null;
 

@@ -50,7 +50,7 @@ export interface NativeAssignment {
 }
 
 /**
- * Why. Down to unknown-service they are verdicts, the same in every execution. The others are no answer: Envoy then does
+ * Why. Down to configuration-refused they are verdicts, the same in every execution. The others are no answer: Envoy then does
  * what the Service says for a failed callout. no-signer: a signed decision is demanded, and there is no identity to sign with.
  */
 export type Reason =
@@ -62,6 +62,7 @@ export type Reason =
 	| "invalid-token"
 	| "verification-limited"
 	| "unknown-service"
+	| "configuration-refused"
 	| "no-table"
 	| "stale-table"
 	| "no-signer"

@@ -7,7 +7,7 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { WeirError } from "../error.js";
 import { TABLE_FILE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../limits.js";
-import { readTable } from "./tableShape.js";
+import { readTable } from "./tableReader.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
 
 export interface StaticTableOptions<Compiled> {
@@ -36,8 +36,11 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 	if (found.size > TABLE_FILE_BYTES_MAX)
 		refuse("resource-exhausted", `has ${found.size} bytes, more than ${TABLE_FILE_BYTES_MAX}`);
 	const text = await readFile(path, "utf8").catch((error: unknown) => refuse("not-found", "cannot be read", error));
+	// Who gives a file reads the words, and mends it: nothing of it is closed for others' sake.
+	const whole = (given: VersionedTable): VersionedTable =>
+		given.closed?.[0] === undefined ? given : refuse("invalid-argument", `is refused: ${given.closed[0].why}`);
 	const printed = readPrinted(text);
-	if (printed !== null) return printed;
+	if (printed !== null) return whole(printed);
 	let value: Readonly<Record<string, unknown>> | null;
 	try {
 		value = JSON.parse(text);
@@ -49,11 +52,13 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 	if (keys !== "table,version" || typeof version !== "string") {
 		return refuse("invalid-argument", "is not {version, table}");
 	}
+	let read: VersionedTable;
 	try {
-		return readTable(version, JSON.stringify(value?.table) ?? "");
+		read = readTable(version, JSON.stringify(value?.table) ?? "");
 	} catch (error) {
 		return refuse("invalid-argument", `is refused: ${WeirError.from(error).message}`, error);
 	}
+	return whole(read);
 }
 
 /**

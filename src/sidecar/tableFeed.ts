@@ -1,6 +1,7 @@
 /**
  * Follows control's tables for as long as the sidecar lives: checks each, makes it the newest in one step, and says so
- * to control. Rejects what it cannot execute and keeps the last good one. While control is away it tries again, and
+ * to control. A Service that it cannot execute is closed alone; a table that it cannot read it rejects, and keeps the last
+ * good one. While control is away it tries again, and
  * the table grows older.
  */
 import { WeirError } from "../error.js";
@@ -82,8 +83,9 @@ export class TableFeed<Compiled> {
 
 	#take(stream: TableStream, offer: Offer): void {
 		const { tables, log } = this.#options;
+		let table: VersionedTable | null;
 		try {
-			const table = offer.read();
+			table = offer.read();
 			if (table !== null) this.#adopt(table);
 		} catch (error) {
 			// What is not ours may quote the table.
@@ -101,15 +103,22 @@ export class TableFeed<Compiled> {
 			stream.reject(offer, words);
 			return;
 		}
-		stream.accept(offer);
+		stream.accept(offer, table?.closed);
 	}
 
 	#adopt(table: VersionedTable): void {
 		const { tables, log } = this.#options;
-		const isNew = tables.newest?.version !== table.version;
+		const { version, closed = [] } = table;
+		const isNew = tables.newest?.version !== version;
 		if (isNew) tables.put(table);
 		tables.confirm();
-		if (isNew || this.#silent) log.info("control's table is served", { version: table.version });
+		if (isNew || this.#silent) log.info("control's table is served", { version });
+		if (isNew && closed[0] !== undefined) {
+			log.warn("Services of it cannot be executed: they deny everything", {
+				services: closed.length,
+				why: closed[0].why,
+			});
+		}
 		this.#silent = false;
 	}
 

@@ -7,7 +7,7 @@ import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { WeirError } from "../error.js";
 import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS } from "../limits.js";
-import { readTable, tableJson } from "./tableShape.js";
+import { readTable, tableJson } from "./tableReader.js";
 import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
 
 /** Of the file's form; another one is not read. */

@@ -1,5 +1,5 @@
 /**
- * Whether JSON is a table that can be executed. Strict: what this Weir does not know it refuses, because a rule that
+ * Whether the parts of a table can be executed. Strict: what this Weir does not know it refuses, because a rule that
  * is passed over is a door left open. The checks are bound to the types of compiler/plan.ts: a field that is added
  * there and not here does not compile.
  *
@@ -10,7 +10,6 @@
 import { conditionFault } from "../access/condition.js";
 import { namesCaller } from "../access/policy.js";
 import { isTimezone } from "../access/schedule.js";
-import { contentHash } from "../assignment/hash.js";
 import type {
 	AccessTable,
 	ArmTable,
@@ -18,13 +17,11 @@ import type {
 	ExperimentTable,
 	GatewayTable,
 	MoreConditions,
-	PlanTable,
 	PolicyTable,
 	ServiceTable,
 	UnitTable,
 } from "../compiler/plan.js";
-import { WeirError } from "../error.js";
-import { ARMS_MAX, PPM, TABLE_BYTES_MAX } from "../limits.js";
+import { ARMS_MAX, PPM } from "../limits.js";
 import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../resources/resource.js";
 import {
 	anyText,
@@ -45,55 +42,7 @@ import {
 	uint64,
 	Wrong,
 } from "./jsonShape.js";
-import type { VersionedTable } from "./tables.js";
-
-const HINT = "control and sidecar must be of one version of Weir";
-
-/**
- * @param json text of a PlanTable, exactly as its version was computed of it
- * @throws WeirError that says where and what, never half a table: `resource-exhausted` for one that is too large, else
- * `invalid-argument`
- */
-export function readTable(version: string, json: string): VersionedTable {
-	// A character is at least one byte, and mostly one: to count the bytes exactly would take a pass of its own.
-	if (json.length > TABLE_BYTES_MAX) {
-		const message = `the table has ${json.length} characters, more than ${TABLE_BYTES_MAX}`;
-		throw new WeirError(
-			"resource-exhausted",
-			message,
-			"name fewer principals, or split the Services over more Gateways",
-		);
-	}
-	let value: unknown;
-	try {
-		value = JSON.parse(json);
-	} catch (error) {
-		// The parser's words quote the text.
-		throw new WeirError("invalid-argument", "the table is not JSON", "", { cause: error });
-	}
-	const hash = contentHash(json);
-	if (hash !== version) {
-		const message = `the table's content has the hash ${hash}, but its version is ${shown(version)}`;
-		throw new WeirError("invalid-argument", message, "it was cut off or changed on its way");
-	}
-	let table: PlanTable;
-	try {
-		table = planTable(value);
-	} catch (error) {
-		if (!(error instanceof Wrong)) throw error;
-		const { path, message } = error;
-		throw new WeirError("invalid-argument", `${path.length === 0 ? "the table" : path.join(", ")}: ${message}`, HINT);
-	}
-	texts.set(table, json);
-	return { version, table };
-}
-
-const texts = new WeakMap<PlanTable, string>();
-
-/** The table's JSON, without making it again where it was read from it. */
-export function tableJson(table: PlanTable): string {
-	return texts.get(table) ?? JSON.stringify(table);
-}
+import type { ClosableService } from "./tables.js";
 
 const parameters: Check<Readonly<Record<string, string>>> = (value) => {
 	const given = members(value);
@@ -268,7 +217,7 @@ const serviceFields = object<ServiceTable>({
 });
 
 /** The unit is read once for all Experiments of a Service (resources/checkLayer.ts). */
-const service: Check<ServiceTable> = (value) => {
+export const service: Check<ServiceTable> = (value) => {
 	const table = serviceFields(value);
 	const [first] = table.experiments;
 	for (const { name, unit } of table.experiments) {
@@ -332,7 +281,12 @@ const gateway = object<GatewayTable>({
 	trustedProxies: list(text),
 });
 
-const planTable = object<PlanTable>({
-	gateways: namedList(gateway, "Gateway"),
-	services: namedList(service, "Service"),
-});
+export const gateways = namedList(gateway, "Gateway");
+
+const closableFields = object<ClosableService>({ name: text, hosts: words, defaultVariant: text });
+
+/** What must be known of a Service to close it, wherever else it is wrong. */
+export const closableService: Check<ClosableService> = (value) => {
+	const { name, hosts, defaultVariant } = members(value);
+	return closableFields({ name, hosts, defaultVariant });
+};

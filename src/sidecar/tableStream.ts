@@ -3,7 +3,7 @@
  * in which xDS messages become tables.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { type Any, anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
 	type ClientDuplexStream,
 	connectivityState,
@@ -20,10 +20,10 @@ import {
 	type DiscoveryResponse,
 	DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
-import { GRPC_MESSAGE_BYTES_MAX } from "../limits.js";
-import { readTable } from "./tableShape.js";
-import type { VersionedTable } from "./tables.js";
+import { ClosedServiceSchema, TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
+import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_TOLD_MAX } from "../limits.js";
+import { readTable } from "./tableReader.js";
+import type { ClosedService, VersionedTable } from "./tables.js";
 
 const TYPE_URL = `type.googleapis.com/${TableSchema.typeName}`;
 /** The type's only resource (xds/table.ts). */
@@ -102,12 +102,13 @@ export class TableStream {
 		this.#ask("", held, { node: { id: node } });
 	}
 
-	accept(offer: Offer): void {
+	/** @param closed Services of it that cannot be executed: the version is served without them */
+	accept(offer: Offer, closed: readonly ClosedService[] = []): void {
 		this.#accepted = offer.version;
-		this.#ask(offer.nonce, offer.version);
+		this.#ask(offer.nonce, offer.version, closed.length === 0 ? {} : { errorDetail: closedDetail(closed) });
 	}
 
-	/** N1: the words make it a rejection; the version stays that of the last good one. */
+	/** Of all of it. N1: the words make it a rejection; the version stays that of the last good one. */
 	reject(offer: Offer, words: string): void {
 		this.#ask(offer.nonce, this.#accepted, { errorDetail: { code: status.INVALID_ARGUMENT, message: words } });
 	}
@@ -124,12 +125,20 @@ export class TableStream {
 	#ask(
 		responseNonce: string,
 		versionInfo: string,
-		more: { node?: { id: string }; errorDetail?: { code: number; message: string } } = {},
+		more: { node?: { id: string }; errorDetail?: { code: number; message: string; details?: Any[] } } = {},
 	): void {
 		if (this.#over) return;
 		const request = { typeUrl: TYPE_URL, resourceNames: [RESOURCE_NAME], responseNonce, versionInfo, ...more };
 		this.#call.write(create(DiscoveryRequestSchema, request));
 	}
+}
+
+function closedDetail(closed: readonly ClosedService[]): { code: number; message: string; details: Any[] } {
+	const message = `${closed.length} of the Services cannot be executed, and are closed`;
+	const details = closed
+		.slice(0, TABLE_CLOSED_TOLD_MAX)
+		.map(({ name, why }) => anyPack(ClosedServiceSchema, create(ClosedServiceSchema, { name, why })));
+	return { code: status.INVALID_ARGUMENT, message, details };
 }
 
 function read({ resources }: DiscoveryResponse): VersionedTable | null {

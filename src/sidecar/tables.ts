@@ -1,12 +1,22 @@
 /** The tables that the sidecar answers by: the newest, and a few before it while routes may still name them. */
-import type { PlanTable } from "../compiler/plan.js";
+import type { PlanTable, ServiceTable } from "../compiler/plan.js";
 import { CALLOUT_TABLES_KEPT } from "../limits.js";
 
 /** A table as it is given: by control, or from a file. */
 export interface VersionedTable {
 	/** contentHash(JSON.stringify(table)), as Plan.version. */
 	readonly version: string;
+	/** Without the Services that are closed. */
 	readonly table: PlanTable;
+	/** Services of it that cannot be executed here, and deny everything; left out = none. */
+	readonly closed?: readonly ClosedService[];
+}
+
+export type ClosableService = Pick<ServiceTable, "name" | "hosts" | "defaultVariant">;
+
+export interface ClosedService extends ClosableService {
+	/** In words, with the place in the table. */
+	readonly why: string;
 }
 
 /** How old what the sidecar knows may be. */

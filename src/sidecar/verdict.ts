@@ -6,7 +6,7 @@ export type Verdict =
 	| RuleVerdict
 	| {
 			readonly allowed: false;
-			readonly reason: "not-canonical" | "verification-limited";
+			readonly reason: "not-canonical" | "verification-limited" | "configuration-refused";
 			readonly policy: null;
 	  }
 	| {
@@ -25,6 +25,8 @@ export const GONE: Verdict = { allowed: false, reason: "no-policy-allows", polic
 export const NOT_CANONICAL: Verdict = { allowed: false, reason: "not-canonical", policy: null };
 /** The built-in probe, which no policy can allow (access/canonical.ts). */
 export const PROBED: Verdict = { allowed: false, reason: "forbidden", policy: null };
+/** The Service's own table cannot be executed. */
+export const CLOSED: Verdict = { allowed: false, reason: "configuration-refused", policy: null };
 export const VERIFICATION_LIMITED: Verdict = { allowed: false, reason: "verification-limited", policy: null };
 
 /** One line for all schemes: the header of a denial is overwritten, not appended to. */

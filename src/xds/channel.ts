@@ -17,6 +17,14 @@ export interface Request {
 	readonly names: readonly string[];
 	/** Words of a NACK; null = no error_detail (N1). */
 	readonly error: string | null;
+	/** Services that a sidecar closes, where it takes the table but for these; left out = none. */
+	readonly closed?: readonly ClosedThere[];
+}
+
+export interface ClosedThere {
+	readonly service: string;
+	/** The client's own words. */
+	readonly why: string;
 }
 
 export interface Response {

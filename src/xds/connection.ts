@@ -5,7 +5,9 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import type { ProxyStatus } from "../rollout/ports.js";
+import { TABLE_WORDS_CHARS_MAX } from "../limits.js";
+import type { ClosedService, ProxyStatus } from "../rollout/ports.js";
+import type { ClosedThere } from "./channel.js";
 import { Isolation, type Memory, type Target } from "./isolation.js";
 import { mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 import type { Publication } from "./publication.js";
@@ -44,6 +46,8 @@ export class Connection {
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
 	#isolation = new Isolation();
+	/** Services that a sidecar has closed by itself: it cannot execute them, and takes the rest. By name. */
+	#closedThere: ReadonlyMap<string, ClosedService> = new Map();
 	/** What the client took last, and so keeps while what it should have cannot be made. */
 	#settled: Snapshot | null = null;
 	#unmade: Target | null = null;
@@ -84,7 +88,9 @@ export class Connection {
 
 	/** The newest revision that the client serves wholly, and the Services that are closed there instead; null = none yet. */
 	get rested(): Isolation["rested"] {
-		return this.#isolation.rested;
+		const { rested } = this.#isolation;
+		if (rested === null || this.#closedThere.size === 0) return rested;
+		return { ...rested, closed: [...rested.closed, ...this.#closedThere.keys()] };
 	}
 
 	/** Services that it may have been given closed. */
@@ -97,7 +103,7 @@ export class Connection {
 			const refusedSinceMs = this.#refusedSinceMs.get(type);
 			return [type, { ...status, ...(refusedSinceMs === undefined ? {} : { refusedSinceMs }) }];
 		});
-		const { closed } = this.#isolation;
+		const closed = [...this.#isolation.closed, ...this.#closedThere.values()];
 		return {
 			node: this.#node ?? "",
 			connectedAtMs: this.#connectedAtMs,
@@ -234,10 +240,25 @@ export class Connection {
 			return;
 		}
 		const verdict = this.#stream.take(request);
+		if (verdict === "ack" && request.type === "tables") this.#noteClosed(request.closed ?? []);
 		this.#note();
 		if (verdict === "nack") this.options.onNack(this.#node ?? "", this.status());
 		this.pump();
 		this.options.onChange();
+	}
+
+	/** What is not published is not told: its words go to the namespace that it names. */
+	#noteClosed(closed: readonly ClosedThere[]): void {
+		const before = this.#closedThere;
+		const published = new Set(this.options.publication()?.published.table.services.map(({ name }) => name));
+		this.#closedThere = new Map(
+			closed
+				.filter(({ service }) => published.has(service))
+				.map(({ service, why }) => {
+					const sinceMs = before.get(service)?.sinceMs ?? this.options.nowMs();
+					return [service, { service, form: "", why: why.slice(0, TABLE_WORDS_CHARS_MAX), sinceMs }];
+				}),
+		);
 	}
 
 	/** S2: the first request names the node; a later one may name it again, never another. */

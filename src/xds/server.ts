@@ -170,15 +170,14 @@ export class XdsServer {
 		for (const { node, closed } of refusing) this.#keep(node, { taken: null, closed });
 	}
 
-	/** Clients with the Services that they refused, those that have gone too. */
+	/** Clients with the Services that they refused, those that have gone too; not what sidecars close by themselves. */
 	refusing(): RefusingNode[] {
-		const here = this.proxies();
+		const here = [...this.#connections].flatMap(({ memory }) => memory ?? []);
 		const names = new Set(here.map(({ node }) => node));
 		const gone = [...this.#remembered].filter(([name]) => !names.has(name));
-		return [
-			...here.map(({ node, closed = [] }) => ({ node, closed })),
-			...gone.map(([node, { closed }]) => ({ node, closed })),
-		].filter(({ closed }) => closed.length > 0);
+		return [...here, ...gone.map(([node, memory]) => ({ node, memory }))]
+			.map(({ node, memory: { closed } }) => ({ node, closed }))
+			.filter(({ closed }) => closed.length > 0);
 	}
 
 	/** Services that some client may have been given closed, those too that are closed for a trial or were until now. */

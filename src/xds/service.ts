@@ -1,6 +1,6 @@
 /** The aggregated discovery service as grpc-js needs it, with protobuf-es codecs. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { AnySchema, anyIs, anyUnpack } from "@bufbuild/protobuf/wkt";
 import type { MethodDefinition } from "@grpc/grpc-js";
 import {
 	type DiscoveryRequest,
@@ -8,7 +8,9 @@ import {
 	type DiscoveryResponse,
 	DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import type { Request, Response } from "./channel.js";
+import type { Status } from "../gen/google/rpc/status_pb.js";
+import { ClosedServiceSchema } from "../gen/weir/sidecar/v1/table_pb.js";
+import type { ClosedThere, Request, Response } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
 
 const method: MethodDefinition<DiscoveryRequest, DiscoveryResponse> = {
@@ -29,15 +31,23 @@ const TYPE_NAMES: ReadonlyMap<string, TypeName> = new Map(TYPES.map((type) => [T
 export function readRequest(message: DiscoveryRequest): Request | null {
 	const type = TYPE_NAMES.get(message.typeUrl);
 	if (type === undefined) return null;
+	const { versionInfo: version, responseNonce: nonce, resourceNames: names, errorDetail } = message;
+	const request = { type, version, nonce, names };
+	const closed = type === "tables" ? closedBy(errorDetail) : [];
+	if (closed.length > 0) return { ...request, error: null, closed };
+	// N1: its presence alone makes a NACK, even with an empty message.
 	return {
-		type,
-		version: message.versionInfo,
-		nonce: message.responseNonce,
-		names: message.resourceNames,
-		// N1: its presence alone makes a NACK, even with an empty message.
-		error:
-			message.errorDetail === undefined ? null : message.errorDetail.message || `gRPC code ${message.errorDetail.code}`,
+		...request,
+		error: errorDetail === undefined ? null : errorDetail.message || `gRPC code ${errorDetail.code}`,
 	};
+}
+
+/** By these a sidecar takes a table but for some Services (table.proto). */
+function closedBy(errorDetail: Status | undefined): readonly ClosedThere[] {
+	return (errorDetail?.details ?? []).flatMap((detail) => {
+		const one = anyIs(detail, ClosedServiceSchema) ? anyUnpack(detail, ClosedServiceSchema) : undefined;
+		return one === undefined ? [] : [{ service: one.name, why: one.why }];
+	});
 }
 
 /** @param server identifies this server to people (S8). */

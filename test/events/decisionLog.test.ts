@@ -133,7 +133,7 @@ t.test("a reason that no record can have is refused, with those that there are",
 	const bySidecar: Readonly<Record<Reason, true>> = {
 		...{ open: true, allowed: true, forbidden: true, "no-policy-allows": true, "not-canonical": true },
 		...{ "invalid-token": true, "verification-limited": true, "unknown-service": true, "no-table": true },
-		...{ "stale-table": true, "no-signer": true, malformed: true, overloaded: true },
+		...{ "stale-table": true, "no-signer": true, malformed: true, overloaded: true, "configuration-refused": true },
 	};
 	const byEnvoy: Readonly<Record<DenialReason, true>> = {
 		...{ forbidden: true, "no-policy-allows": true, "invalid-token": true, "not-canonical": true },
@@ -142,7 +142,7 @@ t.test("a reason that no record can have is refused, with those that there are",
 	const byIngest: Readonly<Record<StreamFault, true>> = {
 		...{ "no-identity": true, "not-an-envoy": true, "other-node": true, "other-gateway": true },
 	};
-	const others = ["sender-not-granted", "assignment-changed", "upgrade-refused", "configuration-refused"];
+	const others = ["sender-not-granted", "assignment-changed", "upgrade-refused"];
 	others.push("client-left", "timed-out", "cut-short");
 	for (const reason of [bySidecar, byEnvoy, byIngest].flatMap((all) => Object.keys(all)).concat(others))
 		t.same(await decisions(rig, `reason=${reason}`), [], reason);

@@ -31,8 +31,15 @@ function health(socketPath: string): Promise<number | undefined> {
 }
 
 /** The file of the last good table, as a sidecar leaves it. */
-const saved = ({ plan }: Stage, ageMs: number): string =>
-	JSON.stringify({ format: 1, version: plan.version, table: plan.table, confirmedAtMs: Date.now() - ageMs });
+const saved = ({ plan: { version, table } }: Pick<Stage, "plan">, ageMs: number): string =>
+	JSON.stringify({ format: 1, version, table, confirmedAtMs: Date.now() - ageMs });
+
+/** The plan's table from a control that knows more of one Service than this sidecar. */
+function withStrange(name: string, { plan }: Stage): Pick<Stage, "plan"> {
+	const services = plan.table.services.map((one) => (one.name === name ? { ...one, quota: 1 } : one));
+	const table = { ...plan.table, services };
+	return { plan: { ...plan, version: contentHash(JSON.stringify(table)), table } };
+}
 
 for (const protocol of PROTOCOLS) {
 	t.test(`${protocol}: tables that are not good`, async (t) => {
@@ -82,6 +89,20 @@ for (const protocol of PROTOCOLS) {
 		await rename(young.socket, stage.socketPath);
 		await matrix.works(t, "a table of a minute ago, without control");
 		await young.sidecar.end("SIGKILL");
+
+		for (const closed of SERVICES) {
+			const strange = await start(`closed ${closed}`, saved(withStrange(closed, stage), 60_000));
+			await rename(strange.socket, stage.socketPath);
+			for (const name of SERVICES) {
+				const seen = stage.seen(name);
+				const refused = name === closed;
+				const { status } = await stage.ask(name);
+				t.equal(status, refused ? 503 : 200, `where ${closed} cannot be executed: ${name}`);
+				t.equal(stage.seen(name) - seen, refused ? 0 : 1);
+			}
+			t.equal((await stage.ask("guarded", "mallory")).status, closed === "guarded" ? 503 : 403);
+			await strange.sidecar.end("SIGKILL");
+		}
 
 		// A table that knows none of the Services is an answer: nobody may.
 		const empty = join(stage.directory, "empty.json");

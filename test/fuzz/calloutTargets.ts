@@ -21,7 +21,7 @@ import { MessageReader, PartialBytes } from "../../src/sidecar/grpc/framing.js";
 import { GrpcFailure } from "../../src/sidecar/grpc/service.js";
 import { CHECK, PROCESS, sidecarMethods } from "../../src/sidecar/methods.js";
 import { Malformed } from "../../src/sidecar/protoReader.js";
-import { readTable, tableJson } from "../../src/sidecar/tableShape.js";
+import { readTable, tableJson } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { NOBODY_ASKED } from "../sidecar/question.js";

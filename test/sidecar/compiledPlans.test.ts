@@ -3,7 +3,7 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Mode } from "../../src/compiler/execution.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
-import { readTable } from "../../src/sidecar/tableShape.js";
+import { readTable } from "../../src/sidecar/tableReader.js";
 import {
 	accessPolicy,
 	experiment,

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { contentHash } from "../../src/assignment/hash.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { keepHeapSmall, keepYoungGenerationSmall } from "../../src/sidecar/grpc/heap.js";
-import { readTable } from "../../src/sidecar/tableShape.js";
+import { readTable } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";
 

@@ -1,4 +1,4 @@
-/** Every way in which a table can be wrong is refused, with words that say where. */
+/** Every way in which a table can be wrong is refused, or the Service alone that is wrong, with words that say where. */
 import t from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
 import type { PlanTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
@@ -6,7 +6,7 @@ import { WeirError } from "../../src/error.js";
 import { ARMS_MAX, TABLE_BYTES_MAX } from "../../src/limits.js";
 import type { TokenIssuer } from "../../src/resources/resource.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
-import { readTable } from "../../src/sidecar/tableShape.js";
+import { readTable } from "../../src/sidecar/tableReader.js";
 import { EXPERIMENT, SERVICE, versioned } from "./sampleTable.js";
 
 const [CONTROL, TREATMENT] = EXPERIMENT.arms;
@@ -62,7 +62,7 @@ function read(table: unknown): string {
 			if (place === undefined || verdict === undefined) throw new Error(`no Service ${name}`);
 			place.ruling(verdict, true, true);
 		}
-		return "";
+		return given.closed?.[0]?.why ?? "";
 	} catch (error) {
 		if (!(error instanceof WeirError) || error.code !== "invalid-argument") throw error;
 		return error.message;

@@ -93,6 +93,12 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 						meter.gauge("weir_sidecar_table_age_seconds", "Since control last confirmed the table.", age);
 						const rejected = source.feed?.rejected ?? 0;
 						meter.gauge("weir_sidecar_tables_rejected", "Tables of control that were refused.", rejected);
+						const closed = tables.newest?.closed?.length ?? 0;
+						meter.gauge(
+							"weir_sidecar_services_closed",
+							"Services that cannot be executed, and deny everything.",
+							closed,
+						);
 						return meter.json();
 					},
 				});

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weir/sidecar/v1/table.proto.
  */
 export const file_weir_sidecar_v1_table: GenFile = /*@__PURE__*/
-  fileDesc("Cht3ZWlyL3NpZGVjYXIvdjEvdGFibGUucHJvdG8SD3dlaXIuc2lkZWNhci52MSImCgVUYWJsZRIPCgd2ZXJzaW9uGAEgASgJEgwKBGpzb24YAiABKAxiBnByb3RvMw");
+  fileDesc("Cht3ZWlyL3NpZGVjYXIvdjEvdGFibGUucHJvdG8SD3dlaXIuc2lkZWNhci52MSImCgVUYWJsZRIPCgd2ZXJzaW9uGAEgASgJEgwKBGpzb24YAiABKAwiKgoNQ2xvc2VkU2VydmljZRIMCgRuYW1lGAEgASgJEgsKA3doeRgCIAEoCWIGcHJvdG8z");
 
 /**
  * The executable table of a plan. The resource's name is `plan`; there is one.
@@ -41,4 +41,33 @@ export type Table = Message<"weir.sidecar.v1.Table"> & {
  */
 export const TableSchema: GenMessage<Table> = /*@__PURE__*/
   messageDesc(file_weir_sidecar_v1_table, 0);
+
+/**
+ * A Service of the table that the sidecar cannot read. It serves the rest, and acknowledges the version with one of these
+ * in error_detail.details for each; a rejection of the whole table has none.
+ *
+ * @generated from message weir.sidecar.v1.ClosedService
+ */
+export type ClosedService = Message<"weir.sidecar.v1.ClosedService"> & {
+  /**
+   * Qualified name, as in the table.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * In words for its owner.
+   *
+   * @generated from field: string why = 2;
+   */
+  why: string;
+};
+
+/**
+ * Describes the message weir.sidecar.v1.ClosedService.
+ * Use `create(ClosedServiceSchema)` to create a new message.
+ */
+export const ClosedServiceSchema: GenMessage<ClosedService> = /*@__PURE__*/
+  messageDesc(file_weir_sidecar_v1_table, 1);
 

@@ -1,0 +1,164 @@
+/** A Service that a sidecar cannot execute is closed alone: others' rules stand, and control is told. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { contentHash } from "../../src/assignment/hash.js";
+import type { ServiceTable } from "../../src/compiler/plan.js";
+import { TABLE_CLOSED_TOLD_MAX } from "../../src/limits.js";
+import { closuresOf } from "../../src/rollout/closedServices.js";
+import { refusalsOf } from "../../src/rollout/refusal.js";
+import { answer } from "../../src/sidecar/answer.js";
+import { checkResponse } from "../../src/sidecar/checkResponse.js";
+import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
+import { readTableFile } from "../../src/sidecar/staticTable.js";
+import { TableFile } from "../../src/sidecar/tableFile.js";
+import { readTable } from "../../src/sidecar/tableReader.js";
+import { Tables } from "../../src/sidecar/tables.js";
+import { acknowledged, folderOf, plan, startFeed, startServer } from "./feedScene.js";
+import { NOBODY_ASKED, question } from "./question.js";
+import { LogLines, SERVICE } from "./sampleTable.js";
+
+const OPEN = { open: true, policies: [] };
+const WEB = "spiffe://example.com/web";
+const named = (name: string, change: object = {}): ServiceTable => ({
+	...{ ...SERVICE, name, hosts: [`${name.replace("/", ".")}.test`], experiments: [] },
+	...change,
+});
+/** As from a control that knows more than this sidecar. */
+const strange = (name: string, change: object = {}): ServiceTable =>
+	named(name, { access: { open: true, policies: [], quota: 1 }, ...change });
+
+function read(...services: readonly ServiceTable[]) {
+	const json = JSON.stringify({ gateways: [], services });
+	return readTable(contentHash(json), json);
+}
+
+/** The answer by these tables, the newest last. */
+function ask(tables: readonly ReturnType<typeof read>[], asked: Partial<Parameters<typeof question>[0]>) {
+	const held = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+	for (const table of tables) held.put(table);
+	held.confirm();
+	const knowledge = { tables: held, freshness: held, mint: () => "minted", ...NOBODY_ASKED };
+	return answer(knowledge, question({ principal: WEB, method: "GET", path: "/v2", ...asked }));
+}
+
+t.test("it denies everything, by name and by host; the others answer as before", async (t) => {
+	const table = read(named("team-a/shop"), strange("team-b/odd"), named("all", { hosts: ["*.test"], access: OPEN }));
+	t.match(table.closed, [
+		{
+			name: "team-b/odd",
+			hosts: ["team-b.odd.test"],
+			why: 'Service team-b/odd, access: has the unknown field "quota"',
+		},
+	]);
+	t.same(
+		table.table.services.map(({ name }) => name),
+		["team-a/shop", "all"],
+	);
+	t.match(ask([table], { service: "team-a/shop" }).ruling, { verdict: "allow", policy: "callers" });
+	const closed = { verdict: "deny", reason: "configuration-refused", service: "team-b/odd", policy: null };
+	for (const asked of [
+		{ service: "team-b/odd" },
+		{ service: "team-b/odd", plan: table.version },
+		{ service: "team-b/odd", plan: table.version, assigned: { experiment: null, arm: null, variant: "v2" } },
+		{ service: null, plan: null, host: "team-b.odd.test" },
+	]) {
+		t.match(ask([table], asked).ruling, closed, JSON.stringify(asked));
+	}
+	t.match(ask([table], { service: null, host: "x.test" }).ruling, { verdict: "allow", service: "all" });
+});
+
+t.test("by the routes of an older plan, in which it could be executed, it is closed too", async (t) => {
+	const before = read(named("odd", { access: OPEN }), named("shop"));
+	const now = read(strange("odd"), named("shop"));
+	t.match(ask([before], { service: "odd", plan: before.version }).ruling, { verdict: "allow" });
+	const { ruling } = ask([before, now], { service: "odd", plan: before.version });
+	t.match(ruling, { verdict: "deny", reason: "configuration-refused" });
+	const after = read(named("odd"), named("shop"));
+	t.match(ask([before, now, after], { service: "odd" }).ruling, { verdict: "allow" });
+	// Two later tables make the one with it small; it answers as before from what is left.
+	const later = [read(named("shop")), read(named("shop"), named("other"))];
+	await new Promise((resolve) => setImmediate(resolve));
+	t.match(ask([now, ...later], { service: "odd", plan: now.version }).ruling, { verdict: "deny" });
+});
+
+t.test("a client reads 503 and why, and nothing of the words", async (t) => {
+	const said = checkResponse(ask([read(strange("odd"), named("shop"))], { service: "odd" }), { weirHeaders: [] });
+	t.ok(Buffer.isBuffer(said));
+	const text = (said as Buffer).toString("latin1");
+	t.match(text, "access denied: configuration-refused\n");
+	t.notMatch(text, "quota");
+	// HttpStatus{code: 503}
+	t.ok((said as Buffer).includes(Buffer.from([0x08, 0xf7, 0x03])));
+});
+
+t.test("what does not say whom to close, or leaves nothing, is refused whole", async (t) => {
+	const refused: [readonly object[], RegExp][] = [
+		[[named("shop"), strange("odd", { name: "" })], /^Service , name: is empty/],
+		[[named("shop"), strange("odd", { hosts: "odd.test" })], /^Service odd, hosts: is a string, not a list$/],
+		[[named("shop"), strange("odd", { defaultVariant: 1 })], /^Service odd, defaultVariant: /],
+		[[named("shop"), strange("shop")], /^Service shop: is there twice$/],
+		[[named("shop"), null as unknown as object], /^services\[1\]: is null/],
+		[[strange("odd"), strange("even")], /^Service odd, access: has the unknown field "quota"$/],
+	];
+	for (const [services, message] of refused)
+		t.throws(() => read(...(services as ServiceTable[])), { code: "invalid-argument", message });
+	const json = JSON.stringify({ gateways: [{ name: "edge" }], services: [named("shop")] });
+	t.throws(() => readTable(contentHash(json), json), { message: /^Gateway edge: / });
+});
+
+t.test("control is told which, for whom and since when; it counts as taken, and so does what mends it", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const server = await startServer(t, socketPath);
+	const heard: (readonly string[])[] = [];
+	server.onAcknowledged((_, __, closed) => heard.push(closed));
+	const { tables, log, feed } = startFeed(t, socketPath);
+	const publish = async (revision: number, ...services: readonly ServiceTable[]) => {
+		const done = acknowledged(server, revision);
+		server.publish(plan({ gateways: [], services }), revision);
+		await done;
+	};
+	await publish(1, named("a/shop"), strange("b/odd"), strange("c/odd"));
+	t.same(heard, [["b/odd", "c/odd"]]);
+	const closed = closuresOf(server.proxies());
+	t.match(closed, [
+		{ service: "b/odd", why: 'Service b/odd, access: has the unknown field "quota"', sinceMs: Number },
+		{ service: "c/odd", why: /^Service c\/odd, / },
+	]);
+	t.same(refusalsOf(server.proxies()), [], "nothing is held up");
+	t.equal(server.proxies()[0]?.types.tables?.state, "SYNCED");
+	t.same(server.refusing(), [], "xds closes nothing for it");
+	t.ok(tables.confirmed);
+	t.equal(feed.rejected, 0);
+	t.match(log.lines.at(-1), /^Services of it cannot be executed.*"services":2/);
+
+	await publish(2, named("a/shop"), strange("b/odd", { timeoutMs: 2 }), named("c/odd"));
+	t.match(closuresOf(server.proxies()), [{ service: "b/odd", sinceMs: closed[0]?.sinceMs }]);
+	await publish(3, named("a/shop"), named("b/odd"));
+	t.same(closuresOf(server.proxies()), []);
+	t.same(heard.slice(1), [["b/odd"], []]);
+
+	const many = Array.from({ length: TABLE_CLOSED_TOLD_MAX + 20 }, (_, index) => strange(`b/odd-${index}`));
+	await publish(4, named("a/shop"), ...many);
+	t.equal(closuresOf(server.proxies()).length, TABLE_CLOSED_TOLD_MAX);
+	t.match(log.lines.at(-1), `"services":${many.length}`);
+});
+
+t.test("kept on disk and restored it is closed still; a file that a person gives is refused", async (t) => {
+	const folder = await folderOf(t);
+	const table = read(named("shop"), strange("odd"));
+	const tables = new Tables<CompiledTable>({ compile: compileTable });
+	const file = new TableFile(join(folder, "table.json"), { log: new LogLines() });
+	const stop = file.follow(tables);
+	tables.put(table);
+	tables.confirm();
+	await stop();
+	t.same((await file.load())?.given, table);
+	const path = join(folder, "given.json");
+	const services = [named("shop"), strange("odd")];
+	await writeFile(path, JSON.stringify({ version: table.version, table: { gateways: [], services } }));
+	await t.rejects(readTableFile(path), {
+		code: "invalid-argument",
+		message: /is refused: Service odd, access: has the /,
+	});
+});
