@@ -66,7 +66,9 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	});
 	tellReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
-		throw new WeirError("failed-precondition", "control has published no listener", "declare a Gateway");
+		process.stderr.write(
+			"weir: nothing listens yet: control has published no listener, or Envoy refused it (weir status)\n",
+		);
 	}
 }
 

@@ -4,16 +4,17 @@
  * meet on UNIX sockets in 0700 directories, or by mTLS; each has an identity of its own, over a socket of its own.
  */
 import { rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
-import { formatProblem, type Gateway, qualifiedName, type Resource } from "../../resources/resource.js";
+import { readListeners } from "../../probe/envoyCounters.js";
+import { formatProblem, type Gateway, qualifiedName } from "../../resources/resource.js";
 import { ApiClient } from "../../state/apiClient.js";
 import { TRACES_SOCKET } from "../../telemetry/tracesSocket.js";
 import type { ResourceFile } from "../resourceFiles.js";
+import { freePorts, untilListening } from "./gatewayPorts.js";
 import { caChild, identitySocket, stackIds, TRUST_DOMAIN } from "./identity.js";
-import { places } from "./places.js";
+import { type Places, places } from "./places.js";
 import { type ChildSpec, Supervisor } from "./supervisor.js";
 
 export interface StackOptions {
@@ -68,6 +69,9 @@ export interface Stack {
 const MAIN = fileURLToPath(new URL("../main.js", import.meta.url));
 /** Node id of the stack's Envoy, and the last segment of its SPIFFE id. */
 const ENVOY = "weir-gateway";
+/** Envoy asks for its listeners for 15 s at most before it is live without them, and goes on asking. */
+const LISTEN_MS = 20_000;
+const LISTEN_POLL_MS = 50;
 
 /** Resolves when Envoy serves what was declared. @throws WeirError when a part does not start or the declaration is refused. */
 export async function startStack(options: StackOptions): Promise<Stack> {
@@ -114,7 +118,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]])));
 		await declare(api, files, options.notice);
 		const { resources } = await new ApiClient(api).get();
-		const gatewayPorts = await freePorts(resources);
+		const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");
+		const gatewayPorts = await freePorts(declared);
 		await Promise.all([
 			supervisor.start(
 				role("xds", [
@@ -137,15 +142,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			name: "envoy",
 			module: MAIN,
 			args: ["envoy", ...common, "--node", ENVOY, "--identity", identity.socketOf("envoy")],
-		})) as { version: string; ports: Record<string, number> };
+		})) as { version: string };
+		const unheard = await allListen(declared, at, api, options.notice);
+		const ports = new Map(gatewayPorts);
 		const gateways: Record<string, string> = {};
-		for (const resource of resources) {
-			if (resource.kind !== "Gateway") continue;
-			const listener = qualifiedName(resource.metadata);
-			const { address, tls } = resource.spec;
+		for (const { metadata, spec } of declared) {
+			const listener = qualifiedName(metadata);
+			if (unheard.has(listener)) continue;
+			const { address, tls } = spec;
 			const host = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : address;
 			gateways[listener] =
-				`${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${envoy.ports[listener] ?? resource.spec.port}`;
+				`${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${ports.get(listener) ?? spec.port}`;
 		}
 		const metrics = `${https}/metrics`;
 		const operator = identity.socketOf("operator");
@@ -179,18 +186,39 @@ function identityOf({ identitySocket: agent, trustDomain = TRUST_DOMAIN }: Stack
 	};
 }
 
-/** A port for each Gateway that declares 0, fixed for the stack's life: an Envoy that is restarted keeps it. */
-async function freePorts(resources: readonly Resource[]): Promise<readonly (readonly [string, number])[]> {
-	const open = resources.filter((resource) => resource.kind === "Gateway" && resource.spec.port === 0) as Gateway[];
-	return Promise.all(
-		open.map(async ({ metadata, spec }) => {
-			const server = createServer();
-			await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, spec.address, resolve));
-			const { port } = server.address() as AddressInfo;
-			await new Promise((resolve) => server.close(resolve));
-			return [qualifiedName(metadata), port] as const;
-		}),
-	);
+/**
+ * Waits until Envoy listens where it was told to.
+ * @returns qualified names of Gateways that do not listen
+ * @throws WeirError `unavailable` where none does and Envoy says why, such as a port that another program has
+ */
+async function allListen(
+	declared: readonly Gateway[],
+	{ envoyAdminSocket }: Places,
+	api: string,
+	notice: (line: string) => void,
+): Promise<ReadonlySet<string>> {
+	const names = declared.map(({ metadata }) => qualifiedName(metadata));
+	const client = new ApiClient(api);
+	const unheard = await untilListening(names, {
+		listening: () => readListeners(envoyAdminSocket),
+		refusal: async () => {
+			const { proxies } = await client.proxies();
+			const errors = proxies.flatMap(({ types: { listeners } }) =>
+				listeners?.state === "ERROR" ? listeners.error : [],
+			);
+			return errors[0] ?? null;
+		},
+		patienceMs: LISTEN_MS,
+		everyMs: LISTEN_POLL_MS,
+	});
+	if (unheard === null) return new Set();
+	const which = unheard.names.map((name) => `Gateway ${name}`).join(", ");
+	const why = unheard.why === null ? "Envoy has not taken its listener yet" : unheard.why.trim();
+	if (unheard.why !== null && unheard.names.length === names.length) {
+		throw new WeirError("unavailable", `${which}: nothing listens: ${why}`, "free the port, or declare another one");
+	}
+	notice(`${which}: nothing listens: ${why} (weir status)`);
+	return new Set(unheard.names);
 }
 
 /**
