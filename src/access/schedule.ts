@@ -16,14 +16,19 @@ const DAY_MS = 86_400_000;
 /** Epoch milliseconds to the wall clock: by offset, which changes at whole quarters of an hour at most. */
 type Zone = (nowMs: number) => WallClock;
 
+/** By lower-case name, so that there are no more than the zones of IANA: Intl takes a name in any case. */
 const zones = new Map<string, Zone>();
+/** Names of no zone, a few: Intl takes some 40 microseconds to say so, and many Services may share a policy. */
+const unknown = new Set<string>();
+const UNKNOWN_MAX = 100;
 
 /**
  * Remembers the wall clock of the last minute: to ask Intl takes some microseconds, and requests of one minute are many.
  * @throws RangeError for a zone that is none
  */
 function zoneOf(timezone: string): Zone {
-	const known = zones.get(timezone);
+	const name = timezone.toLowerCase();
+	const known = zones.get(name);
 	if (known !== undefined) return known;
 	const format = new Intl.DateTimeFormat("en-US", {
 		timeZone: timezone,
@@ -49,7 +54,7 @@ function zoneOf(timezone: string): Zone {
 		lastMinute = minute;
 		return last;
 	};
-	zones.set(timezone, zone);
+	zones.set(name, zone);
 	return zone;
 }
 
@@ -58,10 +63,13 @@ export const offsetMinutes = (timezone: string, nowMs: number): number => zoneOf
 
 /** Whether the zone is one that this Node.js knows. */
 export function isTimezone(timezone: string): boolean {
+	if (unknown.has(timezone)) return false;
 	try {
 		zoneOf(timezone);
 		return true;
 	} catch {
+		if (unknown.size >= UNKNOWN_MAX) unknown.clear();
+		unknown.add(timezone);
 		return false;
 	}
 }

@@ -73,8 +73,8 @@ export const TABLE_FEED_KEEPALIVE_MS = { every: 10_000, answer: 5_000 } as const
 /** Characters of the words with which a table is rejected: they travel in xDS and into a log line. */
 export const TABLE_WORDS_CHARS_MAX = 500;
 
-/** Closed Services that a sidecar names to control; of more it says how many. */
-export const TABLE_CLOSED_TOLD_MAX = 100;
+/** Closed Services of which a sidecar tells control why; of more it tells the names alone. */
+export const TABLE_CLOSED_WORDS_MAX = 100;
 
 /** How often the sidecar's file is told that its table is still confirmed: a restart takes it for at most this much older than it is. */
 export const TABLE_FILE_REFRESH_MS = 10_000;

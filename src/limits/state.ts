@@ -8,6 +8,12 @@ export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 export const PLAN_BODY_BYTES_MAX = TABLE_BYTES_MAX + 64 * 1024;
 
 /**
+ * A report of xds: each of XDS_STREAMS_MAX clients with what it refuses in words, and each Service of a table once as closed,
+ * which takes less there than in the table.
+ */
+export const PROXIES_BODY_BYTES_MAX = 2 * TABLE_BYTES_MAX;
+
+/**
  * The table of all that is declared, where it is applied. The rest of TABLE_BYTES_MAX is for what comes later by itself:
  * a Service's callout and an Experiment's takeover, some 100 bytes each.
  */

@@ -7,16 +7,16 @@ export interface Closure extends Omit<ClosedService, "form"> {
 }
 
 export const closuresOf = (proxies: readonly ProxyStatus[]): readonly Closure[] =>
-	proxies.flatMap(({ node, closed = [] }) =>
-		closed.map(({ service, why, sinceMs }) => ({ node, service, why, sinceMs })),
-	);
+	proxies.flatMap(({ node, closed = [] }) => closed.map(({ form: _, ...closure }) => ({ node, ...closure })));
 
 /** Qualified names, sorted. */
 export const closedServices = (proxies: readonly ProxyStatus[]): readonly string[] =>
 	[...new Set(closuresOf(proxies).map(({ service }) => service))].sort();
 
 /** One sentence for who may read the namespace. */
-export function closureWords({ node, service, why, sinceMs }: Closure): string {
+export function closureWords({ node, service, why, sinceMs, others = 0 }: Closure): string {
 	const since = new Date(sinceMs).toISOString();
-	return `Service ${service} answers 503 at ${node} since ${since}, which refuses its newest configuration: ${why.slice(0, 500)}`;
+	const where = others === 0 ? node : `${node} and ${others} more`;
+	const words = why === "" ? "" : `: ${why.slice(0, 500)}`;
+	return `Service ${service} answers 503 at ${where} since ${since}, which refuses its newest configuration${words}`;
 }

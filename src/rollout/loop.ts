@@ -153,7 +153,7 @@ export class RolloutLoop {
 			if (MOVES_ON.has(wanted.action) && state.closed?.includes(serviceName(experiment)) === true) {
 				throw new WeirError(
 					"failed-precondition",
-					`Service ${serviceName(experiment)} is closed: an Envoy refuses its newest configuration`,
+					`Service ${serviceName(experiment)} is closed: an Envoy or a sidecar refuses its newest configuration`,
 				);
 			}
 			const passed = this.#gates.pass(name, input, wanted);

@@ -119,9 +119,11 @@ export interface ClosedService {
 	readonly service: string;
 	/** Hash of the refused configuration; empty = not known. */
 	readonly form: string;
-	/** The client's own words. */
+	/** The client's own words; empty = none are told. */
 	readonly why: string;
 	readonly sinceMs: number;
+	/** Further clients that have closed it; left out = none, or each is told of itself. */
+	readonly others?: number;
 }
 
 /** A client, connected or gone, with the Services that it refused. */

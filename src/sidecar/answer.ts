@@ -62,7 +62,9 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	const judge = judgeOf(tables, table, service);
 	const ours = !(judge === service && envoyJudges(question, table, service));
 	const judges = ours && !isOpen(judge);
-	if (freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
+	// What is closed says no at any age: no answer at all might let the default Variant serve.
+	const closed = judge?.closed === true;
+	if (!closed && freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
 		if (judges || callout === null || callout.verdict || callout.onStale === "deny") return staleTable(table, service);
 	}
 	let verdict = judges ? refusal(judge, question) : null;

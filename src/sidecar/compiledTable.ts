@@ -46,6 +46,8 @@ export interface CompiledService {
 	/** null = the plan has no need of the sidecar; an Envoy that is not ours may ask it all the same. */
 	readonly callout: CalloutTable | null;
 	readonly open: boolean;
+	/** It cannot be executed: it denies everything, for as long as it is the newest known of it. */
+	readonly closed: boolean;
 	/** Where the unit of a request is found; null without experiments. */
 	readonly unit: UnitTable | null;
 	readonly authorise: (request: AccessRequest) => Verdict;
@@ -253,6 +255,7 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 		name,
 		callout,
 		open: isOpen(access),
+		closed: false,
 		unit: experiments[0]?.unit ?? null,
 		authorise: compileAccess(access, name),
 		shadow: compileShadow(access, name),
@@ -285,6 +288,7 @@ const closedService = (version: string, { name, hosts, defaultVariant }: ClosedS
 		...{ name, hosts, defaultVariant, timeoutMs: 0, callout: null, experiments: [] },
 		access: { open: false, policies: [] },
 	}),
+	closed: true,
 	authorise: () => CLOSED,
 });
 

@@ -1,7 +1,7 @@
 /**
  * Follows control's tables for as long as the sidecar lives: checks each, makes it the newest in one step, and says so
- * to control. A Service that it cannot execute is closed alone; a table that it cannot read it rejects, and keeps the last
- * good one. While control is away it tries again, and
+ * to control. A Service that it cannot execute is closed alone; a table that it cannot read is rejected, and the last good
+ * one kept. While control is away it tries again, and
  * the table grows older.
  */
 import { WeirError } from "../error.js";

@@ -20,8 +20,8 @@ import {
 	type DiscoveryResponse,
 	DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { ClosedServiceSchema, TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
-import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_TOLD_MAX } from "../limits.js";
+import { ClosedServicesSchema, TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
+import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_WORDS_MAX } from "../limits.js";
 import { readTable } from "./tableReader.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
 
@@ -135,9 +135,8 @@ export class TableStream {
 
 function closedDetail(closed: readonly ClosedService[]): { code: number; message: string; details: Any[] } {
 	const message = `${closed.length} of the Services cannot be executed, and are closed`;
-	const details = closed
-		.slice(0, TABLE_CLOSED_TOLD_MAX)
-		.map(({ name, why }) => anyPack(ClosedServiceSchema, create(ClosedServiceSchema, { name, why })));
+	const services = closed.map(({ name, why }, index) => ({ name, why: index < TABLE_CLOSED_WORDS_MAX ? why : "" }));
+	const details = [anyPack(ClosedServicesSchema, create(ClosedServicesSchema, { services }))];
 	return { code: status.INVALID_ARGUMENT, message, details };
 }
 

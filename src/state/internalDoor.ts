@@ -5,7 +5,12 @@
 import { randomUUID } from "node:crypto";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { CALLER_SUBJECT_CHARS_MAX, PLAN_BODY_BYTES_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import {
+	CALLER_SUBJECT_CHARS_MAX,
+	PLAN_BODY_BYTES_MAX,
+	PROXIES_BODY_BYTES_MAX,
+	STATE_LONG_POLL_MS_MAX,
+} from "../limits.js";
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
 import type { NewAuditRecord } from "./auditLog.js";
 import type { NewDecision } from "./decisionLog.js";
@@ -46,7 +51,8 @@ export async function answerInternal(
 				onlyQuery(query, []);
 				return ok({ refusing: store.proxies.refusing ?? [] });
 			case "POST proxies": {
-				const { proxies, refusing } = exactly(await readObject(request), { proxies: "object", refusing: "object" });
+				const body = await readObject(request, PROXIES_BODY_BYTES_MAX);
+				const { proxies, refusing } = exactly(body, { proxies: "object", refusing: "object" });
 				if (!Array.isArray(proxies)) throw new WeirError("invalid-argument", "proxies must be a list");
 				if (!Array.isArray(refusing)) throw new WeirError("invalid-argument", "refusing must be a list");
 				await store.reportProxies(proxies as readonly ProxyStatus[], refusing as readonly RefusingNode[]);

@@ -11,7 +11,7 @@ import type { ClosedThere } from "./channel.js";
 import { Isolation, type Memory, type Target } from "./isolation.js";
 import { mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 import type { Publication } from "./publication.js";
-import { readRequest, writeResponse } from "./service.js";
+import { readRequest, typeOf, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type SentViews } from "./stream.js";
 
@@ -30,6 +30,8 @@ export interface ConnectionOptions {
 	/** Something that status() or synced() shows may have changed. */
 	readonly onChange: () => void;
 	readonly onNack: (node: string, status: ProxyStatus) => void;
+	/** What it sent could not be taken, by a fault of ours; the stream is ended. */
+	readonly onFault: (node: string, error: unknown) => void;
 	/** Services of it could not be closed: everything stays at the last good. */
 	readonly onBroken: (why: string) => void;
 	/** The client is not who it says it is, or asks for what is not its own; the stream is ended. */
@@ -46,7 +48,6 @@ export class Connection {
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
 	#isolation = new Isolation();
-	/** Services that a sidecar has closed by itself: it cannot execute them, and takes the rest. By name. */
 	#closedThere: ReadonlyMap<string, ClosedService> = new Map();
 	/** What the client took last, and so keeps while what it should have cannot be made. */
 	#settled: Snapshot | null = null;
@@ -63,7 +64,15 @@ export class Connection {
 	) {
 		this.#stream = new ClientStream(options.ackTimeoutMs, options.views);
 		this.#connectedAtMs = options.nowMs();
-		call.on("data", (message: DiscoveryRequest) => this.#receive(message));
+		call.on("data", (message: DiscoveryRequest) => {
+			try {
+				this.#receive(message);
+			} catch (error) {
+				// One client's words end its own stream, and nobody else's.
+				this.options.onFault(this.#node ?? "", error);
+				this.refuse(status.INTERNAL, "the request could not be taken");
+			}
+		});
 		call.on("drain", () => {
 			this.#blocked = false;
 			this.pump();
@@ -93,6 +102,11 @@ export class Connection {
 		return { ...rested, closed: [...rested.closed, ...this.#closedThere.keys()] };
 	}
 
+	/** Services that a sidecar has closed by itself: it cannot execute them, and takes the rest. By name. */
+	get closedThere(): ReadonlyMap<string, ClosedService> {
+		return this.#closedThere;
+	}
+
 	/** Services that it may have been given closed. */
 	get mayBeClosed(): Isolation["mayBeClosed"] {
 		return this.#isolation.mayBeClosed;
@@ -103,7 +117,7 @@ export class Connection {
 			const refusedSinceMs = this.#refusedSinceMs.get(type);
 			return [type, { ...status, ...(refusedSinceMs === undefined ? {} : { refusedSinceMs }) }];
 		});
-		const closed = [...this.#isolation.closed, ...this.#closedThere.values()];
+		const { closed } = this.#isolation;
 		return {
 			node: this.#node ?? "",
 			connectedAtMs: this.#connectedAtMs,
@@ -232,28 +246,36 @@ export class Connection {
 
 	#receive(message: DiscoveryRequest): void {
 		if (this.#closed || !this.#identify(message)) return;
-		const request = readRequest(message);
-		if (request === null) return;
-		if (!mayAsk(this.options.peer, request.type)) {
+		const type = typeOf(message);
+		if (type === null) return;
+		if (!mayAsk(this.options.peer, type)) {
 			this.options.onRefused("type");
-			this.refuse(status.PERMISSION_DENIED, `${request.type} are not for a client with this SPIFFE id`);
+			this.refuse(status.PERMISSION_DENIED, `${type} are not for a client with this SPIFFE id`);
 			return;
 		}
+		const request = readRequest(message, type);
 		const verdict = this.#stream.take(request);
-		if (verdict === "ack" && request.type === "tables") this.#noteClosed(request.closed ?? []);
+		// By a rejection it goes on with what it had before, and what is closed in that.
+		if (verdict === "ack" && type === "tables") this.#noteClosed(request.closed ?? []);
 		this.#note();
 		if (verdict === "nack") this.options.onNack(this.#node ?? "", this.status());
 		this.pump();
 		this.options.onChange();
 	}
 
-	/** What is not published is not told: its words go to the namespace that it names. */
+	/**
+	 * Of what is published alone, for the words go to the namespace that a name is of; and of that where the sidecar is asked:
+	 * a Service that needs none serves.
+	 */
 	#noteClosed(closed: readonly ClosedThere[]): void {
 		const before = this.#closedThere;
-		const published = new Set(this.options.publication()?.published.table.services.map(({ name }) => name));
+		const { services = [] } = this.options.publication()?.published.table ?? {};
+		const asks = new Set(
+			closed.length === 0 ? [] : services.flatMap(({ name, callout }) => (callout === null ? [] : name)),
+		);
 		this.#closedThere = new Map(
 			closed
-				.filter(({ service }) => published.has(service))
+				.filter(({ service }) => asks.has(service))
 				.map(({ service, why }) => {
 					const sinceMs = before.get(service)?.sinceMs ?? this.options.nowMs();
 					return [service, { service, form: "", why: why.slice(0, TABLE_WORDS_CHARS_MAX), sinceMs }];

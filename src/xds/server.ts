@@ -25,6 +25,7 @@ import { type Peer, peerOf, type RefusedFor } from "./peer.js";
 import { Publication, type Published } from "./publication.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
+import { withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
@@ -192,9 +193,9 @@ export class XdsServer {
 		return () => this.#proxiesChanged.delete(listener);
 	}
 
-	/** One for each open stream, in the order of connecting. */
+	/** One for each open stream, in the order of connecting. What several sidecars have closed is told of the first alone. */
 	proxies(): ProxyStatus[] {
-		return [...this.#connections].filter(({ identified }) => identified).map((connection) => connection.status());
+		return withClosures([...this.#connections].filter(({ identified }) => identified));
 	}
 
 	async close(): Promise<void> {
@@ -245,6 +246,7 @@ export class XdsServer {
 					this.#keep(connection.memory.node, connection.memory.memory);
 				this.#notice();
 			},
+			onFault: (node, error) => this.#log(`${node}: a request could not be taken: ${WeirError.from(error).message}`),
 			onBroken: (why) => this.#log(`Services cannot be closed for an Envoy that refuses them: ${why}`),
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
 			onRefused: (reason) => this.#onRefused(reason, id),

@@ -1,6 +1,6 @@
 /** The aggregated discovery service as grpc-js needs it, with protobuf-es codecs. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { AnySchema, anyIs, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { AnySchema, anyIs } from "@bufbuild/protobuf/wkt";
 import type { MethodDefinition } from "@grpc/grpc-js";
 import {
 	type DiscoveryRequest,
@@ -9,7 +9,7 @@ import {
 	DiscoveryResponseSchema,
 } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Status } from "../gen/google/rpc/status_pb.js";
-import { ClosedServiceSchema } from "../gen/weir/sidecar/v1/table_pb.js";
+import { ClosedServicesSchema } from "../gen/weir/sidecar/v1/table_pb.js";
 import type { ClosedThere, Request, Response } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
 
@@ -27,10 +27,10 @@ export const AggregatedDiscoveryServiceDefinition = { streamAggregatedResources:
 
 const TYPE_NAMES: ReadonlyMap<string, TypeName> = new Map(TYPES.map((type) => [TYPE_URLS[type], type]));
 
-/** @returns null for a type that is not published here: silence, as for any name that does not exist (G3). */
-export function readRequest(message: DiscoveryRequest): Request | null {
-	const type = TYPE_NAMES.get(message.typeUrl);
-	if (type === undefined) return null;
+/** null for a type that is not published here: silence, as for any name that does not exist (G3). */
+export const typeOf = ({ typeUrl }: DiscoveryRequest): TypeName | null => TYPE_NAMES.get(typeUrl) ?? null;
+
+export function readRequest(message: DiscoveryRequest, type: TypeName): Request {
 	const { versionInfo: version, responseNonce: nonce, resourceNames: names, errorDetail } = message;
 	const request = { type, version, nonce, names };
 	const closed = type === "tables" ? closedBy(errorDetail) : [];
@@ -42,12 +42,16 @@ export function readRequest(message: DiscoveryRequest): Request | null {
 	};
 }
 
-/** By these a sidecar takes a table but for some Services (table.proto). */
+/** By these a sidecar takes a table but for some Services (table.proto). What cannot be read is none: it rejects the table. */
 function closedBy(errorDetail: Status | undefined): readonly ClosedThere[] {
-	return (errorDetail?.details ?? []).flatMap((detail) => {
-		const one = anyIs(detail, ClosedServiceSchema) ? anyUnpack(detail, ClosedServiceSchema) : undefined;
-		return one === undefined ? [] : [{ service: one.name, why: one.why }];
-	});
+	const [detail] = errorDetail?.details ?? [];
+	if (detail === undefined || !anyIs(detail, ClosedServicesSchema)) return [];
+	try {
+		const { services } = fromBinary(ClosedServicesSchema, detail.value);
+		return services.map(({ name, why }) => ({ service: name, why }));
+	} catch {
+		return [];
+	}
 }
 
 /** @param server identifies this server to people (S8). */

@@ -138,6 +138,20 @@ export const STALE: FailureCase = {
 	sidecar: 'weir_sidecar_answers_total{verdict="none",reason="stale-table"}; weir_sidecar_table_age_seconds',
 };
 
+export const CLOSED: FailureCase = {
+	name: "cannot execute the Service's rules: another version's, or a time zone that its machine does not know",
+	signs: {
+		ext_authz: { counters: [`${AUTHZ}.denied`], details: /^ext_authz_denied$/, flags: "UAEX" },
+		ext_proc: {
+			counters: ["http.gateway.edge.downstream_rq_5xx"],
+			details: /^weir_configuration_refused$/,
+			flags: "-",
+		},
+	},
+	sidecar: 'weir_sidecar_answers_total{verdict="deny",reason="configuration-refused"}; weir_sidecar_services_closed',
+	refusesAll: true,
+};
+
 export const CASES: readonly FailureCase[] = [
 	DEAD,
 	LATE,
@@ -149,6 +163,7 @@ export const CASES: readonly FailureCase[] = [
 	FORBIDDEN,
 	NO_TABLE,
 	STALE,
+	CLOSED,
 ];
 
 /** Counters of a request that passed unanswered, to the default Variant, where Envoy knows that it did. */

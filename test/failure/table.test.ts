@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 import t from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
-import { NO_TABLE, STALE } from "./cases.js";
+import { CLOSED, NO_TABLE, STALE } from "./cases.js";
 import { Matrix } from "./matrix.js";
 import { counted } from "./metrics.js";
 import { startSidecarChild } from "./sidecarChild.js";
@@ -34,10 +34,12 @@ function health(socketPath: string): Promise<number | undefined> {
 const saved = ({ plan: { version, table } }: Pick<Stage, "plan">, ageMs: number): string =>
 	JSON.stringify({ format: 1, version, table, confirmedAtMs: Date.now() - ageMs });
 
-/** The plan's table from a control that knows more of one Service than this sidecar. */
-function withStrange(name: string, { plan }: Stage): Pick<Stage, "plan"> {
-	const services = plan.table.services.map((one) => (one.name === name ? { ...one, quota: 1 } : one));
-	const table = { ...plan.table, services };
+/** The plan's table from a control that knows more of these Services than this sidecar, with one that it knows whole. */
+function withStrange(names: readonly string[], { plan }: Stage): Pick<Stage, "plan"> {
+	const services = plan.table.services.map((one) => (names.includes(one.name) ? { ...one, quota: 1 } : one));
+	const [first] = plan.table.services;
+	if (first === undefined) throw new Error("the stage has no Services");
+	const table = { ...plan.table, services: [...services, { ...first, name: "plain", hosts: ["plain.test"] }] };
 	return { plan: { ...plan, version: contentHash(JSON.stringify(table)), table } };
 }
 
@@ -55,8 +57,8 @@ for (const protocol of PROTOCOLS) {
 			const sidecar = await startSidecarChild(t, {
 				arguments: ["--data", data, "--socket", socket, "--metrics-socket", metrics],
 			});
-			const says = async (reason: string): Promise<void> => {
-				const labels = { verdict: "none", reason };
+			const says = async (reason: string, verdict = "none"): Promise<void> => {
+				const labels = { verdict, reason };
 				t.ok((await counted(metrics, "weir_sidecar_answers_total", labels)) >= SERVICES.length, `it counts ${reason}`);
 			};
 			return { name, sidecar, socket, says };
@@ -90,18 +92,22 @@ for (const protocol of PROTOCOLS) {
 		await matrix.works(t, "a table of a minute ago, without control");
 		await young.sidecar.end("SIGKILL");
 
-		for (const closed of SERVICES) {
-			const strange = await start(`closed ${closed}`, saved(withStrange(closed, stage), 60_000));
-			await rename(strange.socket, stage.socketPath);
-			for (const name of SERVICES) {
-				const seen = stage.seen(name);
-				const refused = name === closed;
-				const { status } = await stage.ask(name);
-				t.equal(status, refused ? 503 : 200, `where ${closed} cannot be executed: ${name}`);
-				t.equal(stage.seen(name) - seen, refused ? 0 : 1);
-			}
-			t.equal((await stage.ask("guarded", "mallory")).status, closed === "guarded" ? 503 : 403);
-			await strange.sidecar.end("SIGKILL");
+		const one = await start("closed strict", saved(withStrange(["strict"], stage), 60_000));
+		await rename(one.socket, stage.socketPath);
+		for (const name of SERVICES) {
+			const seen = stage.seen(name);
+			t.equal((await stage.ask(name)).status, name === "strict" ? 503 : 200, `strict cannot be executed: ${name}`);
+			t.equal(stage.seen(name) - seen, name === "strict" ? 0 : 1);
+		}
+		t.equal((await stage.ask("guarded", "mallory")).status, 403);
+		await one.sidecar.end("SIGKILL");
+		// However old: where the callout assigns alone, no answer would let the default Variant serve.
+		for (const ageMs of [60_000, HOUR_MS]) {
+			const all = await start(`closed ${ageMs}`, saved(withStrange(SERVICES, stage), ageMs));
+			await rename(all.socket, stage.socketPath);
+			await matrix.fails(t, CLOSED, `a table of ${ageMs} ms ago of which the Services cannot be executed`);
+			await all.says("configuration-refused", "deny");
+			await all.sidecar.end("SIGKILL");
 		}
 
 		// A table that knows none of the Services is an answer: nobody may.

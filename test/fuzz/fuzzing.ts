@@ -7,6 +7,7 @@ import { EVENT_TARGETS } from "./eventTargets.js";
 import { IDENTITY_TARGETS } from "./identityTargets.js";
 import { inputs } from "./mutation.js";
 import type { Target } from "./target.js";
+import { XDS_TARGETS } from "./xdsTargets.js";
 
 const CORPUS = new URL("../../../test/fixtures/fuzz/corpus.json", import.meta.url);
 
@@ -39,7 +40,7 @@ const bytesOf = ({ latin1 = [], base64 = "" }: Kept): Buffer =>
 		Buffer.from(base64, "base64"),
 	]);
 
-const TARGETS: readonly Target[] = [...CALLOUT_TARGETS, ...IDENTITY_TARGETS, ...EVENT_TARGETS];
+const TARGETS: readonly Target[] = [...CALLOUT_TARGETS, ...IDENTITY_TARGETS, ...EVENT_TARGETS, ...XDS_TARGETS];
 
 /**
  * @param count inputs of all targets together

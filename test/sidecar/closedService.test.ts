@@ -3,9 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
-import type { ServiceTable } from "../../src/compiler/plan.js";
-import { TABLE_CLOSED_TOLD_MAX } from "../../src/limits.js";
-import { closuresOf } from "../../src/rollout/closedServices.js";
+import type { PlanTable, ServiceTable } from "../../src/compiler/plan.js";
+import { TABLE_CLOSED_WORDS_MAX, TABLE_WORDS_CHARS_MAX } from "../../src/limits.js";
+import { closuresOf, closureWords } from "../../src/rollout/closedServices.js";
 import { refusalsOf } from "../../src/rollout/refusal.js";
 import { answer } from "../../src/sidecar/answer.js";
 import { checkResponse } from "../../src/sidecar/checkResponse.js";
@@ -14,10 +14,14 @@ import { readTableFile } from "../../src/sidecar/staticTable.js";
 import { TableFile } from "../../src/sidecar/tableFile.js";
 import { readTable } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
-import { acknowledged, folderOf, plan, startFeed, startServer } from "./feedScene.js";
+import { withClosures } from "../../src/xds/sidecarClosures.js";
+import { AdsClient, closedServices } from "../xds/adsClient.js";
+import { acknowledged, folderOf, plan, startFeed, startServer, told } from "./feedScene.js";
 import { NOBODY_ASKED, question } from "./question.js";
 import { LogLines, SERVICE } from "./sampleTable.js";
 
+const SHORT =
+	"Service s answers 503 at n and 2 more since 1970-01-01T00:00:00.000Z, which refuses its newest configuration";
 const OPEN = { open: true, policies: [] };
 const WEB = "spiffe://example.com/web";
 const named = (name: string, change: object = {}): ServiceTable => ({
@@ -138,10 +142,85 @@ t.test("control is told which, for whom and since when; it counts as taken, and 
 	t.same(closuresOf(server.proxies()), []);
 	t.same(heard.slice(1), [["b/odd"], []]);
 
-	const many = Array.from({ length: TABLE_CLOSED_TOLD_MAX + 20 }, (_, index) => strange(`b/odd-${index}`));
+	const many = Array.from({ length: TABLE_CLOSED_WORDS_MAX + 20 }, (_, index) =>
+		strange(`b/odd-${index}`, { ["x".repeat(index === 0 ? 1_000 : 1)]: 1 }),
+	);
 	await publish(4, named("a/shop"), ...many);
-	t.equal(closuresOf(server.proxies()).length, TABLE_CLOSED_TOLD_MAX);
 	t.match(log.lines.at(-1), `"services":${many.length}`);
+	const closures = closuresOf(server.proxies());
+	t.same(closures.map(({ service }) => service).sort(), many.map(({ name }) => name).sort(), "all are told");
+	t.same(heard.at(-1)?.length, many.length, "and none of their decisions is acknowledged");
+	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_WORDS_MAX, "the first with words");
+	t.ok(closures.every(({ why }) => why.length <= TABLE_WORDS_CHARS_MAX));
+	t.equal(closureWords({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
+});
+
+t.test(
+	"a rejection of a later table leaves what was closed; whom the sidecar is not asked about is not closed",
+	async (t) => {
+		const socketPath = join(await folderOf(t), "ads.sock");
+		const server = await startServer(t, socketPath);
+		startFeed(t, socketPath);
+		const first = acknowledged(server, 1);
+		const native = strange("b/native", { callout: null });
+		server.publish(plan({ gateways: [], services: [named("a/shop"), strange("b/odd"), native] }), 1);
+		await first;
+		const closed = () => closuresOf(server.proxies()).map(({ service }) => service);
+		t.same(closed(), ["b/odd"]);
+		const rejected = told(server, "ERROR");
+		const gateways = [{ name: "edge" }] as unknown as PlanTable["gateways"];
+		server.publish(plan({ gateways, services: [named("a/shop"), named("b/odd")] }), 2);
+		await rejected;
+		t.same(closed(), ["b/odd"], "it goes on with the table before");
+	},
+);
+
+t.test("what many sidecars close is told once, with how many do", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const server = await startServer(t, socketPath);
+	for (let index = 0; index < 5; index++) startFeed(t, socketPath);
+	await new Promise<void>((resolve) => {
+		const stop = server.onProxiesChanged(() => {
+			if (server.proxies().length < 5) return;
+			stop();
+			resolve();
+		});
+	});
+	const done = acknowledged(server, 1);
+	server.publish(plan({ gateways: [], services: [named("a/shop"), strange("b/odd"), strange("c/odd")] }), 1);
+	await done;
+	t.match(closuresOf(server.proxies()), [
+		{ service: "b/odd", others: 4 },
+		{ service: "c/odd", others: 4 },
+	]);
+	const one = { node: "n", service: "s", why: "no", sinceMs: 0 };
+	t.match(closureWords(one), /^Service s answers 503 at n since 1970-01-01T00:00:00.000Z, which refuses .*: no$/);
+	// A Service has a closed sidecar's words beside an Envoy's of the same client's.
+	const status = { node: "both", connectedAtMs: 0, types: {}, closed: [{ ...one, form: "f", service: "d/x" }] };
+	const closedThere = new Map([["b/odd", { ...one, service: "b/odd", form: "" }]]);
+	t.match(withClosures([{ status: () => status, closedThere }]), [
+		{ closed: [{ service: "d/x" }, { service: "b/odd" }] },
+	]);
+});
+
+t.test("xds takes names of what it published alone, from whoever may ask for tables", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const server = await startServer(t, socketPath);
+	const client = new AdsClient(`unix:${socketPath}`);
+	t.teardown(() => client.close());
+	server.publish(plan({ gateways: [], services: [named("a/shop")] }), 1);
+	client.ask("tables", ["plan"], undefined, { node: "weir-sidecar/liar" });
+	const response = await client.next();
+	const done = acknowledged(server, 1);
+	const services = [
+		{ name: "other/secret", why: "words for another" },
+		{ name: "a/shop", why: "w".repeat(TABLE_WORDS_CHARS_MAX + 1) },
+	];
+	client.ask("tables", ["plan"], response, { details: [closedServices({ services })] });
+	await done;
+	t.match(server.proxies()[0]?.closed, [{ service: "a/shop", why: "w".repeat(TABLE_WORDS_CHARS_MAX) }]);
+	t.equal(server.proxies()[0]?.closed?.length, 1);
+	t.equal(server.proxies()[0]?.closed?.[0]?.why.length, TABLE_WORDS_CHARS_MAX);
 });
 
 t.test("kept on disk and restored it is closed still; a file that a person gives is refused", async (t) => {

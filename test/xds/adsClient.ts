@@ -1,5 +1,6 @@
 /** A grpc-js ADS client that keeps what it hears and answers only when it is told to. */
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import {
 	type ChannelCredentials,
 	type ClientDuplexStream,
@@ -12,10 +13,15 @@ import {
 	DiscoveryRequestSchema,
 	type DiscoveryResponse,
 } from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { ClosedServicesSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
 import { TYPE_URLS, type TypeName } from "../../src/xds/resource.js";
 import { AggregatedDiscoveryServiceDefinition } from "../../src/xds/service.js";
 
 const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
+
+/** By which a sidecar takes a table but for some Services. */
+export const closedServices = (message: MessageInitShape<typeof ClosedServicesSchema>): Any =>
+	anyPack(ClosedServicesSchema, create(ClosedServicesSchema, message));
 
 export class AdsClient {
 	readonly #client: InstanceType<typeof Client>;
@@ -47,7 +53,7 @@ export class AdsClient {
 		type: TypeName,
 		names: readonly string[],
 		answers?: DiscoveryResponse,
-		more: { node?: string; error?: string } = {},
+		more: { node?: string; error?: string; details?: Any[] } = {},
 	): void {
 		this.#call.write(
 			create(DiscoveryRequestSchema, {
@@ -57,6 +63,7 @@ export class AdsClient {
 				responseNonce: answers?.nonce ?? "",
 				...(more.node === undefined ? {} : { node: { id: more.node } }),
 				...(more.error === undefined ? {} : { errorDetail: { code: 3, message: more.error } }),
+				...(more.details === undefined ? {} : { errorDetail: { code: 3, details: more.details } }),
 			}),
 		);
 	}

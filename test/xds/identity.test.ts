@@ -1,13 +1,13 @@
 /** Streams over TCP: only Envoys and sidecars, by proved SPIFFE id, each under its own name and for its own Gateways. */
 import type { ChannelCredentials } from "@grpc/grpc-js";
-import { credentials } from "@grpc/grpc-js";
+import { credentials, status } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { mutualTls } from "../../src/identity/nodeTls.js";
 import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { AdsClient } from "./adsClient.js";
+import { AdsClient, closedServices } from "./adsClient.js";
 import { DOMAIN, id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
@@ -82,6 +82,51 @@ t.test("an Envoy under its own name, and a sidecar, are served", async (t) => {
 	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/1" });
 	t.equal((await sidecar.next()).resources.length, 1);
 	t.same(refused, []);
+});
+
+t.test("what no message can be read of ends nothing: it rejects the table, or is not theirs to ask for", async (t) => {
+	const { server, refused, connect } = await start(t);
+	server.publish(plan, 1);
+	const broken = { ...closedServices({ services: [] }), value: new Uint8Array([0x0a, 0xff]) };
+	const envoy = await connect("weir/envoy/edge");
+	envoy.ask("tables", ["plan"], undefined, { node: "edge", details: [broken] });
+	t.equal((await envoy.ended).code, status.PERMISSION_DENIED);
+	t.same(refused, ["type"]);
+	const sidecar = await connect("weir/sidecar");
+	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/1", details: [broken] });
+	const response = await sidecar.next();
+	const nacked = new Promise<void>((resolve) => {
+		const stop = server.onProxiesChanged(() => {
+			if (server.proxies()[0]?.types.tables?.state !== "ERROR") return;
+			stop();
+			resolve();
+		});
+	});
+	sidecar.ask("tables", ["plan"], response, { details: [broken] });
+	await nacked;
+	t.same(server.proxies()[0]?.closed, undefined);
+});
+
+t.test("a request that cannot be taken, by a fault of ours, ends its own stream alone", async (t) => {
+	const lines: string[] = [];
+	let broken = false;
+	const nowMs = () => {
+		if (broken) throw new Error("no clock");
+		return Date.now();
+	};
+	const { server, connect } = await start(t, { nowMs, log: (line) => lines.push(line) });
+	server.publish(plan, 1);
+	const sidecar = await connect("weir/sidecar");
+	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/1" });
+	await sidecar.next();
+	broken = true;
+	sidecar.ask("tables", ["plan", "more"], undefined, {});
+	t.equal((await sidecar.ended).code, status.INTERNAL);
+	t.match(lines, [/^weir-sidecar\/host\/1: a request could not be taken/]);
+	broken = false;
+	const other = await connect("weir/sidecar");
+	other.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/2" });
+	t.equal((await other.next()).resources.length, 1);
 });
 
 t.test("everybody else is refused and counted", async (t) => {

@@ -37,7 +37,7 @@ export type Status = Message<"google.rpc.Status"> & {
   message: string;
 
   /**
-   * From a sidecar: weir.sidecar.v1.ClosedService.
+   * From a sidecar: weir.sidecar.v1.ClosedServices.
    *
    * @generated from field: repeated google.protobuf.Any details = 3;
    */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weir/sidecar/v1/table.proto.
  */
 export const file_weir_sidecar_v1_table: GenFile = /*@__PURE__*/
-  fileDesc("Cht3ZWlyL3NpZGVjYXIvdjEvdGFibGUucHJvdG8SD3dlaXIuc2lkZWNhci52MSImCgVUYWJsZRIPCgd2ZXJzaW9uGAEgASgJEgwKBGpzb24YAiABKAwiKgoNQ2xvc2VkU2VydmljZRIMCgRuYW1lGAEgASgJEgsKA3doeRgCIAEoCWIGcHJvdG8z");
+  fileDesc("Cht3ZWlyL3NpZGVjYXIvdjEvdGFibGUucHJvdG8SD3dlaXIuc2lkZWNhci52MSImCgVUYWJsZRIPCgd2ZXJzaW9uGAEgASgJEgwKBGpzb24YAiABKAwiQgoOQ2xvc2VkU2VydmljZXMSMAoIc2VydmljZXMYASADKAsyHi53ZWlyLnNpZGVjYXIudjEuQ2xvc2VkU2VydmljZSIqCg1DbG9zZWRTZXJ2aWNlEgwKBG5hbWUYASABKAkSCwoDd2h5GAIgASgJYgZwcm90bzM");
 
 /**
  * The executable table of a plan. The resource's name is `plan`; there is one.
@@ -43,9 +43,26 @@ export const TableSchema: GenMessage<Table> = /*@__PURE__*/
   messageDesc(file_weir_sidecar_v1_table, 0);
 
 /**
- * A Service of the table that the sidecar cannot read. It serves the rest, and acknowledges the version with one of these
- * in error_detail.details for each; a rejection of the whole table has none.
+ * Services of the table that the sidecar cannot execute. It serves the rest, and acknowledges the version with this in
+ * error_detail.details; a rejection of the whole table has none.
  *
+ * @generated from message weir.sidecar.v1.ClosedServices
+ */
+export type ClosedServices = Message<"weir.sidecar.v1.ClosedServices"> & {
+  /**
+   * @generated from field: repeated weir.sidecar.v1.ClosedService services = 1;
+   */
+  services: ClosedService[];
+};
+
+/**
+ * Describes the message weir.sidecar.v1.ClosedServices.
+ * Use `create(ClosedServicesSchema)` to create a new message.
+ */
+export const ClosedServicesSchema: GenMessage<ClosedServices> = /*@__PURE__*/
+  messageDesc(file_weir_sidecar_v1_table, 1);
+
+/**
  * @generated from message weir.sidecar.v1.ClosedService
  */
 export type ClosedService = Message<"weir.sidecar.v1.ClosedService"> & {
@@ -57,7 +74,7 @@ export type ClosedService = Message<"weir.sidecar.v1.ClosedService"> & {
   name: string;
 
   /**
-   * In words for its owner.
+   * In words for its owner; empty where many others are closed.
    *
    * @generated from field: string why = 2;
    */
@@ -69,5 +86,5 @@ export type ClosedService = Message<"weir.sidecar.v1.ClosedService"> & {
  * Use `create(ClosedServiceSchema)` to create a new message.
  */
 export const ClosedServiceSchema: GenMessage<ClosedService> = /*@__PURE__*/
-  messageDesc(file_weir_sidecar_v1_table, 1);
+  messageDesc(file_weir_sidecar_v1_table, 2);
 
