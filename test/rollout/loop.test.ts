@@ -184,7 +184,10 @@ t.test("an experiment of a Service that an Envoy refuses waits; harm is acted up
 	await one.tick();
 	t.equal(store.decisions.length, before);
 	t.same(types().slice(-1), ["holding"], "said once");
-	t.match(events.at(-1), { experiment: "main", error: { message: /^Service \S+ is closed: an Envoy or a sidecar refuses/ } });
+	t.match(events.at(-1), {
+		experiment: "main",
+		error: { message: /^Service \S+ is closed: an Envoy or a sidecar refuses/ },
+	});
 	store.closed = ["another"];
 	await one.tick();
 	t.match(store.decisions.at(-1)?.outcome, { action: "ramp" });
