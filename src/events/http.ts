@@ -47,7 +47,6 @@ export function answerError(request: IncomingMessage, response: ServerResponse, 
 		// An unread body would be taken for the next request.
 		if (!request.complete) response.setHeader("connection", "close");
 		if (status === 503) response.setHeader("retry-after", "1");
-		if (status === 405) response.setHeader("allow", "POST");
 	}
 	// What is not ours may quote anything: its words stay in the log.
 	const told =

@@ -11,19 +11,34 @@ export type Sender =
 	| { readonly kind: "spiffe"; readonly id: string }
 	| { readonly kind: "nobody" };
 
-/** In whose name the public API passes a request on; without it the request is the local owner's own. */
+/** In whose name a request comes on the UNIX socket. Whoever asks there says it, the local owner too (`local:NAME`). */
 export const CALLER_HEADER = "x-weir-caller";
+
+/** A subject as CALLER_HEADER holds it: a header's value is ASCII, and a subject any text. */
+export const callerWord = (subject: string): string => encodeURIComponent(subject);
 
 const OWNER: Sender = { kind: "owner" };
 const NOBODY: Sender = { kind: "nobody" };
 
-/** Of a request on the UNIX socket, which only the owner's processes reach. */
-export function senderOnSocket(request: IncomingMessage): Sender {
-	const caller = request.headers[CALLER_HEADER];
-	if (caller === undefined) return OWNER;
-	// How the API calls the local owner: `local:NAME`, which no SPIFFE id and no issuer can look like.
-	if (typeof caller === "string" && /^local:[A-Za-z0-9._-]+$/.test(caller)) return OWNER;
-	return senderOfId(typeof caller === "string" ? caller : null);
+/**
+ * Of a request on the UNIX socket, which only the owner's processes reach. One that names nobody is nobody's: it may be
+ * what somebody else brought, and got past whoever should have said so.
+ */
+export function senderOnSocket({ rawHeaders }: IncomingMessage): Sender {
+	const words = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === CALLER_HEADER);
+	const subject = words.length === 1 ? subjectOf(words[0] ?? "") : null;
+	// How the API calls the local owner; it takes no subject that begins so from anywhere else.
+	return subject !== null && /^local:./u.test(subject) ? OWNER : senderOfId(subject);
+}
+
+/** @returns null for what callerWord does not write */
+function subjectOf(word: string): string | null {
+	try {
+		const subject = decodeURIComponent(word);
+		return callerWord(subject) === word ? subject : null;
+	} catch {
+		return null;
+	}
 }
 
 /** @param id of a verified certificate; null = none */

@@ -230,8 +230,10 @@ async function serve(routes: Routes, log: Log, request: IncomingMessage, respons
 		const path = whole.startsWith(REQUESTS) ? REQUESTS : whole;
 		const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
 		if (route === undefined) throw new WeirError("not-found", "no such path", Object.keys(routes).join(", "));
-		if (request.method !== route.method)
+		if (request.method !== route.method) {
+			response.setHeader("allow", route.method);
 			throw new HttpProblem(405, "the method is not allowed here", `use ${route.method}`);
+		}
 		await route.answer(request, response);
 	} catch (thrown) {
 		const error = answerError(request, response, thrown);

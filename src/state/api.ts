@@ -22,7 +22,7 @@ import type { ActCall } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
 import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
-import { checkLoopback, checkOrigin, send, sendError, takeApart } from "./http.js";
+import { checkLoopback, checkOrigin, demandNoBody, MethodNotAllowed, send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
 import { ALL_NAMESPACES, Permissions } from "./permissions.js";
 import { PromotionGates } from "./promotionGates.js";
@@ -35,16 +35,20 @@ import type { GatewayAlarm } from "./wire.js";
 export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
 
 /**
- * A bare function needs `read` in all namespaces. identity: any caller that is known; the owner judges the rest. Who
- * may only read asks by GET and HEAD: what writes, or does something, says so here.
+ * A bare function needs `read` in all namespaces, by GET or HEAD. identity: any caller that is known; the owner judges
+ * the rest. Other methods are refused here, and bodies of which nothing is said: no owner meets them.
  */
 export type Mount =
 	| Handle
 	| {
 			readonly handle: Handle;
 			readonly needs: "identity" | "read";
+			/** Those that the owner serves. */
+			readonly methods: readonly string[];
+			/** Whether a request may have a body. */
+			readonly takesBody?: boolean;
 			/**
-			 * It does something, by POST of that very path: the verb under which callers stand in the operators' audit.
+			 * It does something, by that very path: the verb under which callers stand in the operators' audit.
 			 */
 			readonly recorded?: string;
 	  };
@@ -229,17 +233,18 @@ function passOn(
 	response: ServerResponse,
 	call: ActCall,
 ): void {
-	const { handle, needs, recorded } =
-		typeof mount === "function" ? { handle: mount, needs: "read", recorded: undefined } : mount;
+	const { handle, needs, methods, takesBody, recorded }: Exclude<Mount, Handle> =
+		typeof mount === "function" ? { handle: mount, needs: "read", methods: ["GET", "HEAD"] } : mount;
 	const objects = [((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
 	if (needs === "read")
 		door.acts.rights.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
-	if (needs === "read" && recorded === undefined && request.method !== "GET" && request.method !== "HEAD") {
-		throw new WeirError("invalid-argument", `${objects[0]} is only read here`, "ask with GET");
+	if (recorded !== undefined && request.url !== prefix) {
+		throw new WeirError("not-found", `no ${objects[0]} here`, `ask for ${prefix}`);
 	}
-	if (recorded !== undefined && (request.method !== "POST" || request.url !== prefix)) {
-		throw new WeirError("not-found", `no ${request.method} ${objects[0]} here`, `POST ${prefix}`);
+	if (!methods.includes(request.method ?? "")) {
+		throw new MethodNotAllowed(`no ${request.method} of ${objects[0]} here`, methods);
 	}
+	if (takesBody !== true) demandNoBody(request);
 	if (recorded !== undefined) door.acts.rights.recordDone(call, recorded, objects);
 	handle(request, response, call.caller);
 }

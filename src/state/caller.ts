@@ -66,14 +66,14 @@ export async function callerOf(door: TcpDoor, request: IncomingMessage, leftMs: 
 	return checked({ subject, groups: [], how: "mtls" });
 }
 
-/** A subject is compared, stored and printed as it stands: one line of bounded length. */
+/** A subject is compared, stored and printed as it stands: one line of whole characters, of bounded length. */
 function checked(caller: Caller): Caller {
 	const { subject } = caller;
 	// What begins like the local owner's subject is nobody's over the network.
 	if (
 		subject === "" ||
 		subject.length > CALLER_SUBJECT_CHARS_MAX ||
-		/[\p{Cc}\u2028\u2029]/u.test(subject) ||
+		/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(subject) ||
 		subject.startsWith("local:")
 	) {
 		throw unknown("a subject that cannot be recorded");

@@ -82,6 +82,27 @@ export function checkLoopback(request: IncomingMessage): void {
 	}
 }
 
+/**
+ * For what takes no body. One that is announced is refused, of whatever length it turns out to be: no method but POST
+ * gives it a meaning (RFC 9110 section 9.3), and where requests are passed on it is read as one (RFC 9112 section 11.2).
+ * @throws WeirError `invalid-argument`
+ */
+export function demandNoBody({ headers, method, url = "" }: IncomingMessage): void {
+	if (headers["transfer-encoding"] === undefined && (headers["content-length"] ?? "0") === "0") return;
+	const path = (url.split("?", 1)[0] ?? "").slice(0, 200);
+	throw new WeirError("invalid-argument", `${method} ${path} takes no body`, "send none");
+}
+
+/** A path that has other methods: 405, which no code of Weir's set stands for. */
+export class MethodNotAllowed extends WeirError {
+	constructor(
+		what: string,
+		readonly allowed: readonly string[],
+	) {
+		super("invalid-argument", what, `ask with ${allowed[0]}`);
+	}
+}
+
 /** Media type of the body without parameters, in lower case; empty = not said. */
 function mediaType(request: IncomingMessage): string {
 	return (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
@@ -178,5 +199,8 @@ export function sendError(response: ServerResponse, thrown: unknown): void {
 		thrown instanceof WeirError ? thrown : new WeirError("internal", "the request failed", "see control's log");
 	// An unread body would be taken for the next request on this connection.
 	if (!response.headersSent) response.setHeader("connection", "close");
-	send(response, { status: HTTP_STATUS[error.code], json: { error } });
+	const notAllowed = error instanceof MethodNotAllowed;
+	// RFC 9110 section 15.5.6.
+	if (notAllowed && !response.headersSent) response.setHeader("allow", error.allowed.join(", "));
+	send(response, { status: notAllowed ? 405 : HTTP_STATUS[error.code], json: { error } });
 }

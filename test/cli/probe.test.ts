@@ -127,6 +127,8 @@ t.test(
 			mounts: {
 				"/v1/probe": {
 					needs: "read",
+					methods: ["POST"],
+					takesBody: true,
 					recorded: "probe",
 					handle: (_, response) =>
 						void watch.round().then((report) => response.writeHead(200).end(JSON.stringify(report))),

@@ -10,6 +10,7 @@ import type { CalloutTable, ExperimentTable, PlanTable, PolicyTable, ServiceTabl
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";
 import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
+import { CALLER_HEADER, callerWord } from "../../src/events/sender.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
 
@@ -318,6 +319,10 @@ export interface HttpAnswer {
 	readonly headers: Readonly<Record<string, unknown>>;
 }
 
+/** How the API names the owner of the machine there. */
+const AS_OWNER = { [CALLER_HEADER]: callerWord("local:owner") };
+
+/** A request on ingest's UNIX socket, by the local owner unless the headers name another. */
 export function httpCall(
 	socketPath: string,
 	method: string,
@@ -327,7 +332,7 @@ export function httpCall(
 ): Promise<HttpAnswer> {
 	return new Promise((resolve, reject) => {
 		const sent = request(
-			{ socketPath, method, path, headers: { "content-type": "application/json", ...headers } },
+			{ socketPath, method, path, headers: { "content-type": "application/json", ...AS_OWNER, ...headers } },
 			(response) => {
 				let text = "";
 				response.setEncoding("utf8");

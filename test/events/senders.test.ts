@@ -1,9 +1,10 @@
 /** Outcomes move traffic: who may post which metric, and that what others post moves nothing. */
 import { once } from "node:events";
 import { request } from "node:https";
+import { connect } from "node:net";
 import t from "tap";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
-import { CALLER_HEADER } from "../../src/events/sender.js";
+import { CALLER_HEADER, callerWord } from "../../src/events/sender.js";
 import { httpPeerSpiffeId, serverTls } from "../../src/identity/nodeTls.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { byItsSession } from "../identity/resumption.js";
@@ -22,25 +23,32 @@ const audit = async (rig: Rig): Promise<readonly ShownDecision[]> =>
 t.test("the public API's word on the socket: a grant per metric, whole requests refused", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
-	const as = async (caller: string | null, body: unknown): Promise<number> =>
-		(await rig.post(body, caller === null ? {} : { [CALLER_HEADER]: caller })).status;
-	t.equal(await as(null, [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
-	t.equal(await as("local:root", { ...ROW, metric: "revenue" }), 200);
-	t.equal(await as(TRAINER, ROW), 200);
-	const refused: readonly (readonly [string, unknown])[] = [
-		[TRAINER, { ...ROW, metric: "revenue" }],
-		[TRAINER, [ROW, { ...ROW, metric: "revenue" }]],
-		[TRAINER, { ...ROW, metric: "no-such-metric" }],
-		[idOf("trainer/x"), ROW],
-		[`${TRAINER}/`, ROW],
-		[`${TRAINER}, ${TRAINER}`, ROW],
-		["https://issuer.test#someone", ROW],
-		["local:a b", ROW],
-		["LOCAL:root", ROW],
-		["", ROW],
-	];
-	for (const [caller, body] of refused) t.equal(await as(caller, body), 403, `${caller} ${JSON.stringify(body)}`);
-	t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: TRAINER }), {
+	const as = async (word: string, body: unknown): Promise<number> =>
+		(await rig.post(body, { [CALLER_HEADER]: word })).status;
+	for (const owner of ["local:root", "local:Zoë 李", "local:1000"])
+		t.equal(await as(callerWord(owner), [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
+	t.equal(await as(callerWord(TRAINER), ROW), 200);
+	const refused: (readonly [string, unknown])[] = (
+		[
+			[TRAINER, { ...ROW, metric: "revenue" }],
+			[TRAINER, [ROW, { ...ROW, metric: "revenue" }]],
+			[TRAINER, { ...ROW, metric: "no-such-metric" }],
+			[idOf("trainer/x"), ROW],
+			[`${TRAINER}/`, ROW],
+			[`${TRAINER}, ${TRAINER}`, ROW],
+			["https://issuer.test#someone", ROW],
+			["https://issuer.test#Zoë 李", ROW],
+			["local:", ROW],
+			["LOCAL:root", ROW],
+			[" local:root", ROW],
+			["", ROW],
+		] as const
+	).map(([subject, body]) => [callerWord(subject), body]);
+	const unwritten = [TRAINER, "local:root", "local%3aroot", "%6Cocal%3Aroot", "local%3Aro%6ft", "local%3Aroot%", "%FF"];
+	for (const word of [...unwritten, `${callerWord("local:root")}, ${callerWord("local:root")}`])
+		refused.push([word, ROW]);
+	for (const [word, body] of refused) t.equal(await as(word, body), 403, `${word} ${JSON.stringify(body)}`);
+	t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: callerWord(TRAINER) }), {
 		status: 403,
 		json: { error: { code: "permission-denied", hint: /spec.senders/ } },
 	});
@@ -53,15 +61,41 @@ t.test("the public API's word on the socket: a grant per metric, whole requests 
 	t.notOk(JSON.stringify(records).includes(unit), "no unit");
 });
 
+t.test("on the socket who names nobody is nobody, and who names two", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	const owner = callerWord("local:root");
+	const post = async (...lines: readonly string[]): Promise<string> => {
+		const text = JSON.stringify(ROW);
+		const head = ["POST /v1/outcomes HTTP/1.1", "host: ingest", "connection: close", ...lines];
+		const more = ["content-type: application/json", `content-length: ${text.length}`, "", text];
+		const socket = connect(rig.httpSocket);
+		socket.write([...head, ...more].join("\r\n"));
+		return /^HTTP\/1.1 (\d+)/.exec((await socket.setEncoding("utf8").toArray()).join(""))?.[1] ?? "";
+	};
+	t.equal(await post(`${CALLER_HEADER}: ${owner}`), "200");
+	t.equal(await post(`X-Weir-Caller: ${owner}`), "200");
+	t.equal(await post(), "403");
+	t.equal(await post(`x_weir_caller: ${owner}`), "403");
+	for (const other of [owner, callerWord(TRAINER), ""]) {
+		t.equal(await post(`${CALLER_HEADER}: ${owner}`, `X-WEIR-CALLER: ${other}`), "403", `and ${other}`);
+		t.equal(await post(`${CALLER_HEADER}: ${other}`, `X-WEIR-CALLER: ${owner}`), "403", `${other} and`);
+	}
+});
+
 t.test("forged outcomes move no statistics, whatever key they come with", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
 	await rig.send([{ kind: "start", unit, requestId: "r", startMs: 999_000 }]);
 	const forged = { ...ROW, value: 0 };
 	const key = { "idempotency-key": "k1" };
-	t.equal((await rig.post(forged, { [CALLER_HEADER]: idOf("mallory"), ...key })).status, 403);
-	t.equal((await rig.post(ROW, { [CALLER_HEADER]: TRAINER, ...key })).status, 200, "the key is not used up");
-	t.equal((await rig.post(forged, { [CALLER_HEADER]: idOf("mallory") })).status, 403);
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: callerWord(idOf("mallory")), ...key })).status, 403);
+	t.equal(
+		(await rig.post(ROW, { [CALLER_HEADER]: callerWord(TRAINER), ...key })).status,
+		200,
+		"the key is not used up",
+	);
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: callerWord(idOf("mallory")) })).status, 403);
 	t.equal((await rig.post([forged, forged], { [CALLER_HEADER]: "" })).status, 403);
 	rig.nowMs += 10_000;
 	const { arms } = await rig.ingest.evidence.evidence(query(metric("accuracy")));
@@ -108,8 +142,8 @@ t.test("over TCP: mTLS or nothing", async (t) => {
 		t.equal(await post(trainer, "/v1/outcomes", { [name]: "1" }), 403, `passed on by a listener: ${name}`);
 	const mallory = await ca.issue({ spiffeId: idOf("mallory") });
 	t.equal(await post(mallory), 403);
-	t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: TRAINER }), 403, "a header is nobody's word here");
-	t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: "local:root" }), 403);
+	for (const word of [TRAINER, callerWord(TRAINER), "local:root", callerWord("local:root")])
+		t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: word }), 403, "a header is nobody's word here");
 	await t.rejects(post(null), "no certificate");
 	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	await t.rejects(post(await other.issue({ spiffeId: TRAINER })), "another CA's");

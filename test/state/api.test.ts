@@ -338,6 +338,8 @@ t.test("health, readiness and mounts", async (t) => {
 		mounts: {
 			"/v1/outcomes": {
 				needs: "identity",
+				methods: ["POST"],
+				takesBody: true,
 				handle: (request, response) => {
 					seen.push(request.url ?? "");
 					response.writeHead(202).end();
@@ -354,7 +356,8 @@ t.test("health, readiness and mounts", async (t) => {
 	t.same(seen, ["/v1/outcomes?x=1"]);
 	t.match(await raw(`${api.url}/v1/traces/abc`), { text: "trace" });
 	const written = await raw(`${api.url}/v1/traces`, { method: "POST", body: "{}" });
-	t.match(written, { status: 400, text: /is only read here/ }, "spans come by the traces' own socket");
+	t.match(written, { status: 405, headers: { allow: "GET, HEAD" } }, "spans come by the traces' own socket");
+	t.match(await raw(`${api.url}/v1/outcomes`), { status: 405, headers: { allow: "POST" } });
 	t.equal((await raw(`${api.url}/v1/outcomesx`)).status, 404, "prefixes are whole segments");
 	t.equal((await raw(`${api.url}/healthz`)).headers["access-control-allow-origin"], undefined);
 });

@@ -274,9 +274,15 @@ t.test("mounts get the caller; without more they want read everywhere", async (t
 	const { owner, as, store } = await mutualApi(t, {
 		mounts: {
 			"/metrics": (_, response) => void response.end("m 1\n"),
-			"/v1/probe": { needs: "read", recorded: "probe", handle: (_, response) => void response.end("probed") },
+			"/v1/probe": {
+				needs: "read",
+				methods: ["POST"],
+				recorded: "probe",
+				handle: (_, response) => void response.end("probed"),
+			},
 			"/v1/outcomes": {
 				needs: "identity",
+				methods: ["POST"],
 				handle: (_, response, caller) => {
 					seen.push([caller.how, caller.subject]);
 					response.writeHead(202).end();
@@ -295,13 +301,20 @@ t.test("mounts get the caller; without more they want read everywhere", async (t
 	t.equal((await owner.raw("GET", "/metrics")).text, "m 1\n");
 	await owner.apply(file(binding("ops", "read", [operator("ada")], "['*']")), now);
 	t.equal((await ada.raw("GET", "/metrics")).text, "m 1\n");
-	for (const [method, path] of [
-		["GET", "/v1/probe"],
-		["DELETE", "/v1/probe"],
-		["POST", "/v1/probe/nonsense/%2e%2e"],
-		["POST", "/v1/probe?x=y"],
+	const body = { contentType: "application/json", text: "{}" };
+	for (const [status, method, path, sent] of [
+		[405, "GET", "/v1/probe", null],
+		[405, "DELETE", "/v1/probe", null],
+		[405, "DELETE", "/metrics", null],
+		[405, "GET", "/v1/outcomes", body],
+		[404, "POST", "/v1/probe/nonsense/%2e%2e", null],
+		[404, "POST", "/v1/probe?x=y", null],
+		[400, "POST", "/v1/probe", body],
+		[400, "POST", "/v1/outcomes", body],
+		[400, "GET", "/metrics", body],
 	] as const)
-		t.equal((await ada.raw(method, path)).status, 404, `${method} ${path}`);
+		t.equal((await ada.raw(method, path, sent)).status, status, `${method} ${path}`);
+	t.equal(seen.length, 2);
 	const probes = () => store.audit.page(0, 1_000).records.filter(({ verb }) => verb === "probe");
 	t.same(probes(), [], "nothing was done");
 	t.equal((await ada.raw("POST", "/v1/probe")).text, "probed");

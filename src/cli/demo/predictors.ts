@@ -55,6 +55,10 @@ async function serve(service: string, version: string, { model, delayMs }: DemoS
 	return delayMs === 0 ? Number(new URL(predictor.url).port) : slowFront(socketPath, delayMs);
 }
 
+/**
+ * Copies requests and keeps connections: all are of the one client that is let in, whose framing goes on with its
+ * headers (Node's parser has judged it, and a chunked body stays chunked whatever the method).
+ */
 async function slowFront(socketPath: string, delayMs: number): Promise<number> {
 	const agent = new Agent({ keepAlive: true });
 	const front = createServer(serverTls(identity), (call, answer) => {

@@ -29,6 +29,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 	const publication = new Publication(() => store.current.revision);
 	const stopLooking = logLag(publication, log);
 	const ingest = forwardTo(at.ingestSocket, "ingest");
+	const probe = forwardTo(at.xdsMetricsSocket, "xds");
 	const api = await startApi({
 		store,
 		publication,
@@ -49,10 +50,10 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
-			"/v1/outcomes": { handle: ingest, needs: "identity" },
-			"/v1/requests": ingest,
-			"/v1/probe": { handle: forwardTo(at.xdsMetricsSocket, "xds"), needs: "read", recorded: "probe" },
-			"/v1/traces": forwardTo(at.traceQuerySocket, "ingest"),
+			"/v1/outcomes": { handle: ingest, needs: "identity", methods: ["POST"], takesBody: true },
+			"/v1/requests": { handle: ingest, needs: "read", methods: ["GET"] },
+			"/v1/probe": { handle: probe, needs: "read", methods: ["POST"], takesBody: true, recorded: "probe" },
+			"/v1/traces": { handle: forwardTo(at.traceQuerySocket, "ingest"), needs: "read", methods: ["GET"] },
 			"/metrics": (_, response) => {
 				for (const chain of AUDIT_CHAINS) {
 					const dropped = store.audit.dropped(chain);

@@ -1,43 +1,69 @@
 /**
- * Passes a request of the public API on to the role that owns it, over that role's UNIX socket, with the caller that the
- * API has proved: the socket itself says no more than that the owner's own process asks.
+ * Passes a request of the public API on to the role that owns it, over that role's UNIX socket, in the name of the
+ * caller that the API has proved. What is passed on is written anew and never copied: our own framing, the headers
+ * that owners read and no others, and a connection of its own, so that nothing which one caller sends can be read as
+ * another request (RFC 9112 section 11.2).
  */
-import { type IncomingMessage, request, type ServerResponse } from "node:http";
+import { type IncomingHttpHeaders, type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
+import { pipeline } from "node:stream";
 import { WeirError } from "../../error.js";
-import type { Caller } from "../../state/caller.js";
+import { CALLER_HEADER, callerWord } from "../../events/sender.js";
+import type { Handle } from "../../state/api.js";
+import { demandNoBody, sendError } from "../../state/http.js";
 
-/** Who asks, where it is not the local owner. Never a client's own word. */
-const CALLER = "x-weir-caller";
+/** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
+const PASSED_ON = new Set(["content-type", "content-encoding", "idempotency-key"]);
 
-/** Headers that belong to one hop (RFC 9110 section 7.6.1) and are not passed on. */
-const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"]);
+/** Headers of an answer that belong to one hop (RFC 9110 section 7.6.1). */
+const HOP_BY_HOP = new Set([
+	"connection",
+	"keep-alive",
+	"proxy-connection",
+	"te",
+	"trailer",
+	"transfer-encoding",
+	"upgrade",
+]);
 
-export function forwardTo(
-	socketPath: string,
-	role: string,
-): (call: IncomingMessage, answer: ServerResponse, caller: Caller) => void {
+/** The body of a POST goes on, in chunks; of any other method one is refused before anything is sent. */
+export function forwardTo(socketPath: string, role: string): Handle {
 	return (call, answer, caller) => {
-		const kept = Object.entries(call.headers).filter(([name]) => !HOP_BY_HOP.has(name) && name !== CALLER);
-		const headers = Object.fromEntries(kept);
-		if (caller.how !== "socket") headers[CALLER] = caller.subject;
-		const onward = request({ socketPath, path: call.url, method: call.method, headers }, (response) => {
-			answer.writeHead(
-				response.statusCode ?? 502,
-				Object.fromEntries(Object.entries(response.headers).filter(([name]) => !HOP_BY_HOP.has(name))),
-			);
-			response.pipe(answer);
-		});
-		onward.once("error", () => {
+		const hasBody = call.method === "POST";
+		if (!hasBody) demandNoBody(call);
+		const headers: OutgoingHttpHeaders = { [CALLER_HEADER]: callerWord(caller.subject), ...asked(call) };
+		// Whatever length the client has told: chunks cannot say another than what comes.
+		if (hasBody) headers["transfer-encoding"] = "chunked";
+		// agent: a connection that others use next would give them what is left on it.
+		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent: false });
+		onward.on("error", () => {
+			// An answer that was cut is cut for the client by its pipeline.
+			if (answer.headersSent) return;
 			call.unpipe(onward);
-			if (answer.headersSent) return void answer.destroy();
-			const error = new WeirError(
-				"unavailable",
-				`${role} does not answer`,
-				"it is restarted by itself under `weir up`; try again",
-			);
-			answer.writeHead(503, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+			const hint = "it is restarted by itself under `weir up`; try again";
+			sendError(answer, new WeirError("unavailable", `${role} does not answer`, hint));
 		});
-		call.pipe(onward);
+		onward.once("response", (response) => {
+			// Who answers before the end of the body does not want the rest, which is no next request.
+			if (!call.complete) {
+				call.unpipe(onward);
+				answer.setHeader("connection", "close");
+			}
+			answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
+			pipeline(response, answer, () => undefined);
+		});
 		answer.once("close", () => onward.destroy());
+		if (hasBody) call.pipe(onward);
+		else onward.end();
 	};
+}
+
+function asked({ headers }: IncomingMessage): OutgoingHttpHeaders {
+	// What the client says is for this hop alone.
+	const here = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
+	const isPassedOn = (name: string): boolean => !here.has(name) && (PASSED_ON.has(name) || name.startsWith("ce-"));
+	return Object.fromEntries(Object.entries(headers).filter(([name]) => isPassedOn(name)));
+}
+
+function endToEnd(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+	return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name)));
 }
