@@ -35,5 +35,13 @@ export interface DecisionQuestion {
 	readonly variant: string;
 }
 
-/** @returns null where a decision allows exactly this request now and was not used before; else why not, in a few words */
-export type CheckDecision = (question: DecisionQuestion) => string | null | Promise<string | null>;
+/** A decision that allows exactly this request now. Each is used once. */
+export interface GoodDecision {
+	/** @returns null where it was not used before, and is now; else why not, in a few words */
+	readonly use: () => string | null;
+	/** After a use of which nothing came: a retry of the request carries the same one. */
+	readonly giveBack: () => void;
+}
+
+/** @returns why no decision allows it, in a few words, or the one that does: not used up, so that others can still ask */
+export type CheckDecision = (question: DecisionQuestion) => string | GoodDecision | Promise<string | GoodDecision>;

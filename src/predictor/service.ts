@@ -10,7 +10,7 @@ import { WeirError } from "../error.js";
 import { Admission, type BodyLimits, readBody, type Ticket } from "./body.js";
 import { type Endpoint, endpointOf, methodOf, routeTemplate } from "./endpoint.js";
 import type { InferenceResult, Pool } from "./pool.js";
-import type { CheckDecision, Log, Meter } from "./ports.js";
+import type { CheckDecision, GoodDecision, Log, Meter } from "./ports.js";
 import { formatInferResponse, parseInferRequest } from "./protocol.js";
 import { OVERLOAD, type Refusal, refusal, refusalOf, refusalOfBody, refusalOfHeaders } from "./refusal.js";
 import { endInferSpan, startInferSpan } from "./span.js";
@@ -38,11 +38,19 @@ export interface ServiceParts {
 	readonly log: Log | undefined;
 }
 
+/** An inference that is asked for. */
+interface Asked {
+	readonly endpoint: Endpoint;
+	readonly path: string;
+	/** null = none is demanded. */
+	readonly decision: GoodDecision | null;
+}
+
 type InferOutcome =
 	| { readonly kind: "answered"; readonly json: string; readonly result: InferenceResult }
 	| { readonly kind: "refused"; readonly refusal: Refusal }
-	/** The client went away before its request was whole. */
-	| { readonly kind: "gone" };
+	/** The client went away: before an inference was begun, or after. */
+	| { readonly kind: "gone"; readonly begun: boolean };
 
 /** nginx's name for a client that closed the request: for spans and metrics, never sent. */
 const CLIENT_GONE = 499;
@@ -74,26 +82,33 @@ export class PredictorService {
 			this.#refuse(request, response, refusal(405, `use ${method}`, { allow }));
 			return;
 		}
-		const { decision } = this.#parts;
-		if (decision !== null && !isHealth(endpoint)) {
-			const why = await whyNot(decision, request, target);
-			if (why !== null) {
-				this.#refuseDecision(request, response, why);
-				return;
-			}
+		const demand = isHealth(endpoint) ? null : this.#parts.decision;
+		// Before anything is taken up for it; used up once there is room, as a retry carries the same one.
+		const decision = demand === null ? null : await decisionFor(demand, request, target);
+		if (typeof decision === "string") {
+			this.#refuseDecision(request, response, decision);
+			return;
+		}
+		const index = "model" in endpoint ? this.#find(endpoint) : null;
+		if (endpoint.kind === "infer" && index !== null) {
+			await this.#infer(request, response, index, { endpoint, path, decision });
+			return;
+		}
+		const why = decision?.use() ?? null;
+		if (why !== null) {
+			this.#refuseDecision(request, response, why);
+			return;
 		}
 		if (!("model" in endpoint)) {
 			this.#describeServer(endpoint, response);
 			return;
 		}
-		const index = this.#find(endpoint);
 		if (index === null) {
 			const what = endpoint.version === null ? "model" : "model version";
 			this.#refuse(request, response, refusal(404, `no such ${what}`));
 			return;
 		}
-		if (endpoint.kind === "infer") await this.#infer(request, response, index, { endpoint, path });
-		else this.#describeModel(endpoint.kind, index, response);
+		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, index, response);
 	}
 
 	/** OIP: 200 means yes, a 4xx means no. */
@@ -122,14 +137,21 @@ export class PredictorService {
 		request: IncomingMessage,
 		response: ServerResponse,
 		index: number,
-		{ endpoint, path }: { readonly endpoint: Endpoint; readonly path: string },
+		{ endpoint, path, decision }: Asked,
 	): Promise<void> {
 		const startedMs = performance.now();
+		const ticket = this.#admission.admit();
+		const why = ticket === null ? null : (decision?.use() ?? null);
+		if (why !== null) {
+			ticket?.release();
+			this.#refuseDecision(request, response, why);
+			return;
+		}
 		const { name: model, version } = this.#model(index);
 		const route = routeTemplate(endpoint);
 		const span = startInferSpan(this.#parts.tracer, { headers: request.headers, route, path, model, version });
-		const ticket = this.#admission.admit();
 		const outcome = ticket === null ? refused(OVERLOAD) : await this.#outcome(request, response, index, ticket);
+		if (ticket !== null && !isBegun(outcome)) decision?.giveBack();
 		if (outcome.kind === "answered") this.#send(response, 200, outcome.json);
 		else if (outcome.kind === "refused") this.#refuse(request, response, outcome.refusal);
 		ticket?.release();
@@ -151,7 +173,7 @@ export class PredictorService {
 			const early = refusalOfHeaders(request);
 			if (early !== null) return refused(early);
 			const body = await readBody(request, ticket);
-			if (body.kind === "gone") return { kind: "gone" };
+			if (body.kind === "gone") return { kind: "gone", begun: false };
 			if (body.kind !== "text") return refused(refusalOfBody(body.kind));
 			const { id, inputs, outputs } = parseInferRequest(body.text, this.#signature(index));
 			const submitted = this.#parts.pool.submit({ model: index, inputs, outputs });
@@ -161,7 +183,8 @@ export class PredictorService {
 			const json = formatInferResponse({ modelName: name, modelVersion: version, id, outputs: result.outputs });
 			return { kind: "answered", json, result };
 		} catch (error) {
-			return response.destroyed ? { kind: "gone" } : refused(refusalOf(error));
+			const refusal = refusalOf(error);
+			return response.destroyed ? { kind: "gone", begun: refusal.status !== OVERLOAD.status } : refused(refusal);
 		}
 	}
 
@@ -237,8 +260,16 @@ const refused = (refusal: Refusal): InferOutcome => ({ kind: "refused", refusal 
 /** What Envoy's health checks ask: no caller's request, so nobody decided on it. */
 const isHealth = ({ kind }: Endpoint): boolean => kind === "live" || kind === "ready" || kind === "model-ready";
 
-/** A check that fails in itself allows nothing. */
-async function whyNot({ service, variant, check }: DecisionDemand, request: IncomingMessage, path: string) {
+/** Whether a model was asked, or could have been but for the request itself. A 503 says that it was not. */
+const isBegun = (outcome: InferOutcome): boolean =>
+	outcome.kind === "gone" ? outcome.begun : outcome.kind === "answered" || outcome.refusal.status !== OVERLOAD.status;
+
+/** The decision that allows it, or why none does: a check that fails in itself allows nothing. */
+async function decisionFor(
+	{ service, variant, check }: DecisionDemand,
+	request: IncomingMessage,
+	path: string,
+): Promise<GoodDecision | string> {
 	const decisions = request.headersDistinct["x-weir-decision"] ?? [];
 	if (decisions.length === 0) return "it carries none";
 	try {

@@ -98,15 +98,24 @@ export interface DecisionExpected extends Pick<DecisionFacts, "method" | "path">
 	readonly variant?: string;
 }
 
-export type DecisionAnswer =
-	| {
-			readonly signer: string;
-			readonly service: string;
-			readonly variant: string;
-			/** The caller at the mesh's door; null = none was proved. */
-			readonly principal: string | null;
-	  }
-	| { readonly refused: string };
+export interface DecisionSaid {
+	readonly signer: string;
+	readonly service: string;
+	readonly variant: string;
+	/** The caller at the mesh's door; null = none was proved. */
+	readonly principal: string | null;
+}
+
+export type DecisionAnswer = DecisionSaid | { readonly refused: string };
+
+/** A decision that holds for the request, and is not used up by having been looked at. */
+export interface HeldDecision {
+	readonly said: DecisionSaid;
+	/** Uses it up: once, for one of all who hold it. @returns null, or why it may not be used */
+	readonly use: () => string | null;
+	/** After a use of which nothing came: it may be used again, by a retry of the request. */
+	readonly giveBack: () => void;
+}
 
 /** For the hop that demands decisions, such as the predictor. One verifier for all its requests: it remembers what was used. */
 export class DecisionVerifier {
@@ -122,11 +131,20 @@ export class DecisionVerifier {
 		this.#options = { nowMs: Date.now, monotonicMs: () => performance.now(), ...options };
 	}
 
+	/** Whether the request was decided on, and not yet served: it is now. Never throws. */
+	verify(values: readonly string[], expected: DecisionExpected): DecisionAnswer {
+		const held = this.examine(values, expected);
+		if ("refused" in held) return held;
+		const why = held.use();
+		return why === null ? held.said : refused(why);
+	}
+
 	/**
-	 * Whether the request was decided on, and not yet served. Never throws.
+	 * Whether the request was decided on, used or not: a hop that has no room for it leaves the decision to the retry.
+	 * Never throws.
 	 * @param values each x-weir-decision header apart
 	 */
-	verify(values: readonly string[], expected: DecisionExpected): DecisionAnswer {
+	examine(values: readonly string[], expected: DecisionExpected): HeldDecision | { readonly refused: string } {
 		const [text = ""] = values;
 		if (values.length !== 1) return refused("there must be exactly one decision");
 		const read = readCompact(text, DECISION_BYTES_MAX);
@@ -139,14 +157,20 @@ export class DecisionVerifier {
 		const signer = this.#signer(text.slice(0, text.indexOf(".")), header.x5c);
 		if (typeof signer === "string") return refused(signer);
 		if (!signatureHolds(text, signer.publicKey)) return refused("its signature does not hold");
-		const taken = this.#used.take(
-			`${signer.spiffeId} ${String(payload.jti)}`,
-			signer.spiffeId,
-			this.#options.monotonicMs(),
-		);
-		if (taken !== "first") return refused(taken === "again" ? "it was used before" : "too many are remembered");
 		const { service, variant, principal } = payload as { service: string; variant: string; principal: string | null };
-		return { signer: signer.spiffeId, service, variant, principal };
+		const owner = signer.spiffeId;
+		const id = `${owner} ${String(payload.jti)}`;
+		return {
+			said: { signer: owner, service, variant, principal },
+			use: () => {
+				// What is asked first and used later may have ended meanwhile, and would be forgotten before it has.
+				const late = timeFault(payload, this.#options.nowMs());
+				if (late !== null) return late;
+				const taken = this.#used.take(id, owner, this.#options.monotonicMs());
+				return taken === "first" ? null : taken === "again" ? "it was used before" : "too many are remembered";
+			},
+			giveBack: () => this.#used.giveBack(id, owner),
+		};
 	}
 
 	#signer(encodedHeader: string, x5c: unknown): Signer | string {
@@ -183,7 +207,7 @@ export class DecisionVerifier {
 /** One machine, or one rack: far less than what identity providers are allowed. */
 const SKEW_MS = Math.min(DECISION_LIFETIME_MS, TOKEN_SKEW_SECONDS * 1_000);
 
-const refused = (why: string): DecisionAnswer => ({ refused: why });
+const refused = (why: string) => ({ refused: why });
 
 function factsFault(payload: Readonly<Record<string, unknown>>, expected: DecisionExpected): string | null {
 	if (payload.method !== expected.method) return "it is for another method";

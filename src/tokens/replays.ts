@@ -40,6 +40,15 @@ export class Replays {
 		return "first";
 	}
 
+	/** What was taken may be taken once more: nothing came of it. */
+	giveBack(id: string, owner: string): void {
+		const generation = this.#generations.find(({ ids }) => ids.has(id));
+		if (generation === undefined) return;
+		generation.ids.delete(id);
+		generation.owners.set(owner, (generation.owners.get(owner) ?? 1) - 1);
+		this.#shares.release(owner);
+	}
+
 	/** The generation that is filled now; those whose time is over are gone. */
 	#turned(monotonicMs: number): Generation {
 		const part = Math.floor(monotonicMs / (this.keptMs / PARTS));

@@ -194,7 +194,7 @@ t.test("a decision that is demanded: missing and refused ones are 403, health ne
 			check: (question) => {
 				asked.push(question);
 				if (question.decisions[0] === "throws") throw new Error("no");
-				return question.decisions[0] === "good" ? null : "expired";
+				return question.decisions[0] === "good" ? { use: () => null, giveBack: () => {} } : "expired";
 			},
 		},
 	});

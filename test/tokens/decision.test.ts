@@ -2,6 +2,7 @@
 import { createHash, sign } from "node:crypto";
 import t from "tap";
 import { type DecisionExpected, DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
+import { Replays } from "../../src/tokens/replays.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 
 const SIDECAR = "spiffe://weir.test/weir/sidecar";
@@ -49,6 +50,46 @@ t.test("a decision holds once, for what it says", async (t) => {
 	t.match(one.said(one.sign({ ...FACTS, principal: null as unknown as string })), { principal: null });
 	const { method, path } = FACTS;
 	t.match(one.said(one.sign(), { method, path }), { service, variant }, "a hop that knows less of itself");
+});
+
+t.test("who only looks uses nothing up, and a use of which nothing came is given back", async (t) => {
+	const one = new Scene();
+	const look = (decision: string) => {
+		const held = one.verifier.examine([decision], FACTS);
+		if ("refused" in held) throw new Error(held.refused);
+		return held;
+	};
+	const decision = one.sign();
+	const [first, second] = [look(decision), look(decision)];
+	t.equal(first.said.signer, SIDECAR);
+	t.equal(first.use(), null);
+	t.equal(second.use(), "it was used before");
+	first.giveBack();
+	t.equal(second.use(), null);
+	t.equal(first.use(), "it was used before");
+	t.same(one.verifier.examine([], FACTS), { refused: "there must be exactly one decision" });
+	const late = look(one.sign());
+	one.nowMs = START + 10_001;
+	t.equal(late.use(), "it has expired", "what was held too long");
+});
+
+t.test("the memory's room is given back too, in whichever part of time it was taken", async (t) => {
+	const [max, keptMs] = [8, 900];
+	const used = new Replays(keptMs, max);
+	for (const nowMs of [0, 300]) {
+		for (let n = 0; n < 100; n++) {
+			t.equal(used.take(`${n}`, "a", nowMs), "first");
+			used.giveBack(`${n}`, "a");
+		}
+	}
+	t.equal(used.take("old", "a", 300), "first");
+	t.equal(used.take("new", "a", 600), "first");
+	used.giveBack("old", "a");
+	used.giveBack("old", "a");
+	used.giveBack("unknown", "a");
+	const more = Array.from({ length: max }, (_, n) => used.take(`more ${n}`, "a", 600));
+	t.equal(more.filter((one) => one === "first").length, max / 2 - 1, "half of it is one owner's");
+	t.equal(used.take("fresh", "a", 10_000), "first", "and those that end are counted once");
 });
 
 t.test("it is for one method, path, host, service and variant", async (t) => {

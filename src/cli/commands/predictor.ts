@@ -88,8 +88,8 @@ async function demandOf(served: { service: string; variant: string }, identity: 
 	return {
 		...served,
 		check: ({ decisions, ...bound }) => {
-			const answer = verifier.verify(decisions, bound);
-			return "refused" in answer ? answer.refused : null;
+			const answer = verifier.examine(decisions, bound);
+			return "refused" in answer ? answer.refused : answer;
 		},
 	};
 }
