@@ -12,6 +12,7 @@ import { boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
 import { loosened } from "./policyLoosened.js";
 import { changedSettings } from "./policySettings.js";
+import { isWholePath } from "./shownPath.js";
 
 export interface PolicyDifference {
 	readonly request: PolicyRequest;
@@ -34,6 +35,8 @@ export interface PolicyDiff {
 	readonly conditions: readonly string[];
 	/** Logged requests that were not compared: their Service reads tokens, which no log holds. */
 	readonly withoutToken: number;
+	/** Logged requests that were not compared: their path is masked or cut in the log. */
+	readonly withoutPath: number;
 	/** What decides verdicts beside the rules, in words: whose tokens hold, who is asked for, whether anyone may. */
 	readonly changed: readonly string[];
 	/** Rules that may let in more than before, whether or not a request was found that shows it. */
@@ -50,7 +53,7 @@ export function diffPolicies(
 ): PolicyDiff {
 	const judges = { before: policyJudge(before), after: policyJudge(after) };
 	const differences: PolicyDifference[] = [];
-	const totals = { newlyAllowed: 0, newlyDenied: 0, compared: 0, withoutToken: 0 };
+	const totals = { newlyAllowed: 0, newlyDenied: 0, compared: 0, withoutToken: 0, withoutPath: 0 };
 	const compare = (request: PolicyRequest, from: PolicyDifference["from"]): void => {
 		totals.compared++;
 		const was = judges.before.judge(request);
@@ -61,6 +64,10 @@ export function diffPolicies(
 		if (differences.length < POLICY_DIFF_KEPT_MAX) differences.push({ request, from, before: was, after: is });
 	};
 	for (const request of logged) {
+		if (!isWholePath(request.path)) {
+			totals.withoutPath++;
+			continue;
+		}
 		const reads = [judges.before, judges.after].some((judge) => {
 			const service = judge.serviceOf(request.service);
 			return service !== null && judge.judgesUsers(service);

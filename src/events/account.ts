@@ -3,6 +3,7 @@
  * computed again from the plan that the request names. It is what `weir why` prints, and is made only when asked.
  */
 import { type AccessRequest, compileAccess, judgesRegions, judgesUsers } from "../access/policy.js";
+import { shownPath } from "../access/shownPath.js";
 import { parseUnit } from "../assignment/unit.js";
 import type { ArmTable, UnitTable } from "../compiler/plan.js";
 import { parseRouteName } from "../compiler/plan.js";
@@ -19,7 +20,7 @@ import { whyNoUnit } from "./unheldToken.js";
 
 export type RequestAccount = WholeAccount | OutlineAccount;
 
-/** From the request's own access-log entry. */
+/** From the request's own access-log entry; the path is masked, but judged as it was. */
 export interface WholeAccount extends RequestDetails, CalledBy {
 	readonly known: "whole";
 	readonly requestId: string;
@@ -132,6 +133,7 @@ export async function accountOf(
 		durationMs: entry.durationMs,
 		status: entry.status,
 		...details,
+		path: shownPath(details.path),
 		...calledBy(details.principal, sidecarAnswer(entry)),
 		route: await routeAccount(entry, plans, pseudonyms),
 	};

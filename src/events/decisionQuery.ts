@@ -3,6 +3,7 @@
  * GET /v1/requests?view=shadow what shadow policies would change under the rules in force; rules=all under earlier ones
  * too, each apart; among=NAME,NAME… leaves out what other policies would.
  */
+import { shownPath } from "../access/shownPath.js";
 import { WeirError } from "../error.js";
 import { DECISIONS_ANSWER_MAX } from "../limits.js";
 import { shownPseudonym } from "./account.js";
@@ -170,7 +171,7 @@ function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDe
 		gateway: text(row.gateway),
 		service: text(row.service),
 		method: text(row.method),
-		path: text(row.path),
+		path: pathOf(row),
 		principal: text(row.principal),
 		via: text(row.via),
 		unit: typeof row.unit === "bigint" ? shownPseudonym(row.unit) : null,
@@ -188,6 +189,9 @@ function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDe
 		count: Number(row.count),
 	};
 }
+
+/** Masked again: an earlier Weir kept tokens and parameters that stood in paths. */
+const pathOf = ({ path }: Row): string | null => (typeof path === "string" ? shownPath(path) : null);
 
 /** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
 export async function answerShadow(
@@ -216,7 +220,7 @@ export async function answerShadow(
 			service: text(row.service),
 			principal: text(row.principal),
 			method: text(row.method),
-			path: text(row.path),
+			path: pathOf(row),
 			rules: text(row.rules),
 			inForce: text(row.rules) !== null && rulesInForce.get(text(row.service) ?? "") === text(row.rules),
 			count: Number(row.count),

@@ -1,10 +1,12 @@
 /**
  * One record of the decision log: a request that was refused (or, sampled, allowed, or ended before a verdict), a unit whose
  * assignment changed, outcomes or a stream that were not taken. It names workloads by SPIFFE id, units by their keyed pseudonym; it
- * never holds a token, a header, a query or a payload, nor the user of a token. It does hold the path, in which a
- * Service may have put whom it is about: segments with an @ are masked, other ids in paths (numbers, names) are kept as
- * they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).
+ * never holds a header, a query, a payload or a token in compact form (JWS, JWE), nor the user of a token. It does hold the
+ * path, in which a Service may have put whom it is about: segments with an @ or such a token, and parameters of segments, are
+ * masked (access/shownPath.ts); other ids in paths (numbers, names, opaque tokens, which cannot be told from those) are kept
+ * as they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).
  */
+import { CUT, shownPath } from "../access/shownPath.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
@@ -55,7 +57,7 @@ export interface DecisionRecord {
 	/** Qualified names. */
 	readonly service: string | null;
 	readonly method: string | null;
-	/** Without query; segments that look like an e-mail address are masked. */
+	/** Without query, and masked (access/shownPath.ts). */
 	readonly path: string | null;
 	/** SPIFFE id of the calling workload, which was judged, or of who sent outcomes or a stream. */
 	readonly principal: string | null;
@@ -111,21 +113,11 @@ export const NOTHING_ELSE: DecisionRecord = {
 
 /** Text as it may be kept and shown: bounded, and every character that a terminal or a log line could obey written out. */
 export function shownText(text: string): string {
-	const cut = text.length > DECISION_TEXT_CHARS_MAX ? `${text.slice(0, DECISION_TEXT_CHARS_MAX)}…` : text;
+	const cut = text.length > DECISION_TEXT_CHARS_MAX ? `${text.slice(0, DECISION_TEXT_CHARS_MAX)}${CUT}` : text;
 	return cut.replace(
 		/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
 		(char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
 	);
-}
-
-const MASK = "(masked)";
-
-/** Without the segments that hold an @, also escaped, once or again. Other ids cannot be told from words, and stay. */
-function maskedPath(path: string): string {
-	return path
-		.split("/")
-		.map((segment) => (/@|%(?:25)*40/.test(segment) ? MASK : segment))
-		.join("/");
 }
 
 /** A SPIFFE id as it may be shown; anything else that a certificate may name could be a person. */
@@ -195,7 +187,7 @@ export function requestRecord(
 		gateway: shownOrNull(gateway),
 		service: route === null ? null : shownText(route.service),
 		method: shownOrNull(method),
-		path: shownText(maskedPath(path)),
+		path: shownText(shownPath(path)),
 		principal: shownPrincipal(principal),
 		via: shownPrincipal(via),
 		plan: shownOrNull(answer?.plan ?? route?.version ?? null),

@@ -13,6 +13,7 @@ import {
 	type Tracer,
 	trace,
 } from "@opentelemetry/api";
+import { shownPath } from "../access/shownPath.js";
 
 /** What Envoy tells the upstream about the choice; only these headers are read, and only in this form. */
 const WEIR_HEADERS: readonly (readonly [header: string, attribute: string])[] = [
@@ -39,7 +40,7 @@ export function startInferSpan(tracer: Tracer, { headers, route, path, model, ve
 	span.setAttributes({
 		"http.request.method": "POST",
 		"http.route": route,
-		"url.path": path,
+		"url.path": shownPath(path),
 		"model.name": model,
 		"model.version": version,
 		...weirAttributes(headers),

@@ -2,6 +2,7 @@
  * Which span attributes are kept. An allow-list, because a tracer can be told to tag any header, and a header may
  * hold a user id or a token: what is not known to be harmless is dropped before it is stored or sent on.
  */
+import { shownPath } from "../access/shownPath.js";
 import { SPAN_TEXT_CHARS_MAX } from "../limits.js";
 import { REQUEST_ID_ATTRIBUTE } from "./span.js";
 
@@ -51,7 +52,7 @@ const KEYS: ReadonlySet<string> = new Set([
 const PREFIXES = ["model.", "rpc."] as const;
 const NOT_UNDER_PREFIXES = /\.metadata\./;
 
-/** Cut at the query, which may hold anything. */
+/** Cut at the query, which may hold anything, and masked as the decision log's paths are. */
 const LOCATORS: ReadonlySet<string> = new Set(["http.url", "url.path"]);
 
 export type AttributeValue = string | number | boolean;
@@ -61,12 +62,15 @@ export function keptAttribute(key: string, value: AttributeValue): AttributeValu
 	const known = KEYS.has(key) || (PREFIXES.some((prefix) => key.startsWith(prefix)) && !NOT_UNDER_PREFIXES.test(key));
 	if (!known) return null;
 	if (typeof value !== "string") return value;
-	return keptText(LOCATORS.has(key) ? withoutQuery(value) : value);
+	return LOCATORS.has(key) ? keptLocator(value) : keptText(value);
 }
 
-/** Span names and attribute texts: bounded. */
+/** A path or URL, or a span's name, which may hold one. */
+export const keptLocator = (text: string): string => keptText(shownPath(withoutQuery(text)));
+
+/** Attribute texts: bounded. */
 export const keptText = (text: string): string => text.slice(0, SPAN_TEXT_CHARS_MAX);
 
 /** Path or URL without query, fragment and user info. */
-export const withoutQuery = (locator: string): string =>
+const withoutQuery = (locator: string): string =>
 	locator.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1");

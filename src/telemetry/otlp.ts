@@ -11,7 +11,7 @@ import {
 } from "../gen/opentelemetry/proto/collector/trace/v1/trace_service_pb.js";
 import { type KeyValue, KeyValueSchema } from "../gen/opentelemetry/proto/common/v1/common_pb.js";
 import { type Span, Span_SpanKind, Status_StatusCode } from "../gen/opentelemetry/proto/trace/v1/trace_pb.js";
-import { type AttributeValue, keptAttribute, keptText, withoutQuery } from "./attributePolicy.js";
+import { type AttributeValue, keptAttribute, keptLocator, keptText } from "./attributePolicy.js";
 import { impliedAttributes } from "./attribution.js";
 import type { RecordedSpan } from "./span.js";
 
@@ -44,7 +44,7 @@ export function redactTraces(bytes: Uint8Array): Uint8Array {
 	for (const { scopeSpans } of request.resourceSpans) {
 		for (const { spans } of scopeSpans) {
 			for (const span of spans) {
-				span.name = keptText(withoutQuery(span.name));
+				span.name = keptLocator(span.name);
 				const implied = Object.entries(impliedAttributes(keptAttributes(span.attributes)));
 				span.attributes = [
 					...span.attributes.filter((attribute) => redact(attribute)),
@@ -91,7 +91,7 @@ function recordedSpan(span: Span, service: string): RecordedSpan | null {
 		spanId: hex(spanId),
 		parentSpanId: parentSpanId.length === 8 && parentSpanId.some((byte) => byte !== 0) ? hex(parentSpanId) : null,
 		service,
-		name: keptText(withoutQuery(span.name)),
+		name: keptLocator(span.name),
 		kind: KINDS[span.kind] ?? "internal",
 		startUs: Number(start / 1000n),
 		durationUs: Number(end - start) / 1000,

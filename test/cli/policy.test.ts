@@ -213,6 +213,8 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 	t.match((await weir(["policy", "test", "-f", timed, "-t", table])).stderr, /depends on the time; add time:/);
 });
 
+const WEB_AT_EDGE = { principal: "spiffe://a.test/web", gateway: "edge", variant: "v1", atMs: 0 };
+
 t.test("diff names what is let in and kept out", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const before = await fileOf(directory, "old.yaml", RESOURCES);
@@ -227,7 +229,10 @@ t.test("diff names what is let in and kept out", async (t) => {
 	const log = await fileOf(
 		directory,
 		"log.ndjson",
-		`${JSON.stringify({ kind: "allowed", service: "shop", method: "GET", path: "/internal/x", principal: "spiffe://a.test/web", gateway: "edge", variant: "v1", atMs: 0 })}\n`,
+		["/internal/x", "/internal/(masked)"]
+			.map((path) => ({ kind: "allowed", service: "shop", method: "GET", path, ...WEB_AT_EDGE }))
+			.map((record) => `${JSON.stringify(record)}\n`)
+			.join(""),
 	);
 	const { code, stdout } = await weir(["policy", "diff", before, after, "--log", log]);
 	const text = stdout.toString();
@@ -238,6 +243,7 @@ t.test("diff names what is let in and kept out", async (t) => {
 		/NEWLY DENIED {2}shop: allow \(allowed by policy (web|staff)\) → deny \(forbidden by policy no-admin\)/,
 	);
 	t.match(text, /1 logged requests were left out: their Service reads tokens/);
+	t.match(text, /1 logged requests were left out: parts of their paths are masked or cut in the log/);
 	const faulty = await fileOf(directory, "faulty.ndjson", `\n${JSON.stringify({ kind: "denied" })}\n\n17\n`);
 	const refused = await weir(["policy", "diff", before, after, "--log", faulty]);
 	t.match(refused, { code: 64, stderr: /faulty\.ndjson:4: not a JSON record/ });

@@ -178,6 +178,14 @@ t.test("what a rule's change lets in and keeps out, and what the log has asked",
 	t.notOk(diff.differences.some(({ request }) => request.principal !== "spiffe://a/web" && request.service === "shop"));
 	const users = diffPolicies(before, one({ groups: ["g"] }), [logged], NOW);
 	t.equal(users.withoutToken, 1, "a log holds no tokens");
+	const masked = ["/v3/(masked)", "/v3;(masked)/orders", "/v3/x…"].map((path) => ({ ...logged, path }));
+	const parts = diffPolicies(before, after, [logged, ...masked], NOW);
+	t.equal(parts.withoutPath, masked.length, "nobody has asked for what the log holds of a path");
+	t.same(
+		parts.differences.filter(({ from }) => from === "log").map(({ request }) => request.path),
+		["/v3/orders"],
+	);
+	t.equal(parts.compared, diffPolicies(before, after, [logged], NOW).compared);
 	t.end();
 });
 

@@ -159,6 +159,21 @@ t.test("a verdict is computed again and held against what Envoy did", async (t) 
 	t.match(await access({ status: 0, cluster: "", flag: 15 }), { verdict: "deny", agrees: null }, "the client left");
 });
 
+t.test("the path is told masked, and judged as it was", async (t) => {
+	const rig = await rigWith(t);
+	const token = `${Buffer.from('{"alg":"HS256"}').toString("base64url")}.AAAA.${"s".repeat(43)}`;
+	for (const [path, shown, verdict] of [
+		[`/v2/${token}`, "/v2/(masked)", "allow"],
+		[`/v2/x;access_token=${token}`, "/v2/x;(masked)", "deny"],
+		["/v2/ann@a.example", "/v2/(masked)", "allow"],
+	] as const) {
+		const account = await accountOf(rig, { plan: "guarded", principal: alice, path, requestId: shown });
+		t.equal(account.path, shown);
+		t.match(account.route?.access, { verdict, reason: verdict === "allow" ? "allowed" : "not-canonical" });
+		t.notMatch(JSON.stringify(account), /eyJ|ann@/);
+	}
+});
+
 t.test("no unit, the rest, outside the slot, no Experiment", async (t) => {
 	const rig = await rigWith(t);
 	const assignment = async (over: Partial<Entry>) => (await accountOf(rig, over)).route?.assignment;

@@ -8,7 +8,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { OTLP_BODY_BYTES_MAX } from "../../src/limits.js";
 import { traceForwarder } from "../../src/telemetry/forward.js";
-import { decodeTraces } from "../../src/telemetry/otlp.js";
+import { decodeTraces, redactTraces } from "../../src/telemetry/otlp.js";
 import { otlpHttpHandler, startOtlpReceiver, type TraceSink } from "../../src/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../src/telemetry/spanStore.js";
 import { exportBytes, exportJson, TRACE } from "./otlpExport.js";
@@ -150,6 +150,26 @@ t.test("only known attributes are stored, URLs without their query, texts cut", 
 		response_flags: "-".repeat(256),
 	});
 });
+
+t.test(
+	"paths and URLs of spans are masked as the decision log's are, in the store and for another collector",
+	async (t) => {
+		const token = `${Buffer.from('{"alg":"HS256"}').toString("base64url")}.AAAA.${"s".repeat(43)}`;
+		const attributes = {
+			"http.url": `http://host:8080/reset/${token}?a=b`,
+			"url.path": `/a;access_token=${token}/ann@a.example`,
+		};
+		const bytes = exportBytes({ name: `GET /reset/${token}`, attributes });
+		for (const { spans } of [decodeTraces(bytes), decodeTraces(redactTraces(bytes))]) {
+			t.equal(spans[0]?.name, "GET /reset/(masked)");
+			t.match(spans[0]?.attributes, {
+				"http.url": "http://host:8080/reset/(masked)",
+				"url.path": "/a;(masked)/(masked)",
+			});
+		}
+		t.notMatch(Buffer.from(redactTraces(bytes)).toString("latin1"), /eyJ|ann@/);
+	},
+);
 
 t.test("spans are forwarded to another collector with the same attributes only", async (t) => {
 	const store = new SpanStore();

@@ -133,6 +133,9 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 			`${diff.withoutToken} logged requests were left out: their Service reads tokens, which the log does not hold`,
 		);
 	}
+	if (diff.withoutPath > 0) {
+		print(`${diff.withoutPath} logged requests were left out: parts of their paths are masked or cut in the log`);
+	}
 }
 
 function shown({ method, path, principal, token, variant, gateway, region, nowMs }: PolicyRequest): string {
