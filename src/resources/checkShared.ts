@@ -51,6 +51,9 @@ export function serverKey(address: string, port: number): string {
 	return `${machine(address)} ${port}`;
 }
 
+/** Whether it is the machine itself that asks: the loopback in any spelling, or all of its addresses. */
+export const isThisMachine = (address: string): boolean => machine(address) === machine("localhost");
+
 function machine(address: string): string {
 	if (address === "localhost" || address.endsWith(".localhost")) return "loopback";
 	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;

@@ -44,8 +44,8 @@ export const endpointAddress = z
 	.transform((value, context): string => {
 		if (isIp(value)) return value;
 		const lower = value.toLowerCase();
-		// Labels of digits alone in last place can only be a mistyped IPv4 address (WHATWG URL, ends-in-a-number).
-		const numeric = /(^|\.)[0-9]+$/.test(lower);
+		// A number in last place can only be a mistyped IPv4 address, or one that is hidden (WHATWG URL, ends-in-a-number).
+		const numeric = /(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(lower);
 		return DNS_NAME.test(lower) && !numeric ? lower : refuse(context, ENDPOINT_HINT);
 	})
 	.meta({ description: "IP address or DNS name." });

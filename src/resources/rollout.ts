@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { LOOKS_MAX, PPM } from "../limits.js";
 import { isLoopbackHost, isUrl } from "./host.js";
+import { machineAddress } from "./machineAddress.js";
 import type { Bandit, Holdback, InferenceDesign } from "./resource.js";
 import { duration, percentage, refuse } from "./scalar.js";
 import { fields, list, oneOf, say, whole } from "./strict.js";
@@ -26,11 +27,21 @@ const steps = list(percentage, STEPS_HINT)
 const WEBHOOK_HINT =
 	"write an https URL without user, password and fragment, such as https://ci.example.com/gate (http only for this machine)";
 
+const OWN_ADDRESS_HINT = "name a server that answers for the gate: that address is control's machine's own";
+
 /** Who answers for a gate decides about traffic: beyond this machine it proves its name by TLS. */
 const webhook = z
 	.string({ error: WEBHOOK_HINT })
 	.refine((value) => isUrl(value, ["https:"]) || (isUrl(value, ["http:"]) && isLoopbackHost(new URL(value).hostname)), {
 		error: WEBHOOK_HINT,
+		abort: true,
+	})
+	.superRefine((value, context) => {
+		const { hostname } = new URL(value);
+		const own = machineAddress(hostname.replace(/^\[(.*)\]$/, "$1"));
+		if (own === null) return;
+		const message = say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT);
+		context.addIssue({ code: "custom", message });
 	});
 
 const gate = fields({

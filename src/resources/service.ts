@@ -3,9 +3,10 @@ import { z } from "zod";
 import { HEALTH_CHECK_TIMEOUT_MS_MAX, RATE_MS_MIN } from "../limits.js";
 import { callout } from "./callout.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
+import { machineAddress } from "./machineAddress.js";
 import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
-import { anyText, duration, name, reference, text } from "./scalar.js";
+import { anyText, duration, name, reference, refuse, text } from "./scalar.js";
 import { isOwnPart, spiffeId } from "./spiffe.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, uniqueList, whole } from "./strict.js";
 
@@ -35,10 +36,16 @@ export const GRPC_RETRY_CONDITIONS = [
 
 const OWN_PART_HINT = "name your servers: under /weir/ only predictors are called through Envoy";
 
+const OWN_ADDRESS_HINT =
+	"name a server of yours: callers would reach what Envoy's machine alone may, its credentials too";
+
 const REGION_HINT = "write the name of a region, zone or sub-zone";
 
 const endpoint = fields({
-	address: endpointAddress,
+	address: endpointAddress.transform((value, context): string => {
+		const own = machineAddress(value);
+		return own === null ? value : refuse(context, OWN_ADDRESS_HINT, `is ${value}, ${own}`);
+	}),
 	port: whole(1, 65_535),
 	locality: fields({
 		region: text(REGION_HINT),

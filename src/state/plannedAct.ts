@@ -22,6 +22,7 @@ import {
 import { changedFields } from "./changedFields.js";
 import { gatesWeakened } from "./gatesWeakened.js";
 import { hostsTaken } from "./hostsTaken.js";
+import { localGates } from "./localGates.js";
 import { majoritiesStarted } from "./majorityStarted.js";
 import { ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
@@ -107,11 +108,9 @@ export function planWish(
 			because: effect,
 		})),
 		// As an override of the gates takes.
-		...[...taken, ...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect }) => ({
-			verb: "admin" as const,
-			namespace,
-			because: effect,
-		})),
+		...[...taken, ...promotions.filter(({ passesGates }) => passesGates), ...weakened, ...localGates(moves)].map(
+			({ namespace, effect }) => ({ verb: "admin" as const, namespace, because: effect }),
+		),
 	];
 	const needs = unique([...touched.flatMap(needsOf), ...further]);
 	const rules = touched.filter(({ kind }) => kind === "RoleBinding" || kind === "ApprovalPolicy");

@@ -5,9 +5,10 @@
 import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { BlockList, isIP, type LookupFunction } from "node:net";
+import type { LookupFunction } from "node:net";
 import { GATE_ANSWER_BYTES_MAX, GATE_WORDS_CHARS_MAX } from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
+import { machineAddress } from "../resources/machineAddress.js";
 import type { Webhook, WebhookAnswer } from "../rollout/ports.js";
 
 /** `https` beyond this machine; plain http only to the loopback, where nobody can answer in the gate's place. */
@@ -24,7 +25,8 @@ export const webhookBy =
 			return no("plain http beyond this machine; use https");
 		const literal = url.hostname.replace(/^\[(.*)\]$/, "$1");
 		// An address is not looked up.
-		if (isIP(literal) !== 0 && isLinkLocal(literal)) return no(`it cannot be reached (${LINK_LOCAL_CODE})`);
+		const own = machineAddress(literal);
+		if (own !== null) return no(`it cannot be reached (${own})`);
 		return new Promise<WebhookAnswer>((resolve) => {
 			const body = Buffer.from(JSON.stringify(question));
 			const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
@@ -92,14 +94,6 @@ async function words(response: IncomingMessage): Promise<string> {
 	return line.replace(/\p{C}/gu, "").trim().slice(0, GATE_WORDS_CHARS_MAX);
 }
 
-/** Link-local addresses (RFC 3927, RFC 4291 section 2.5.6): no gate lives there, but metadata of cloud machines does. */
-const LINK_LOCAL = new BlockList();
-LINK_LOCAL.addSubnet("169.254.0.0", 16, "ipv4");
-LINK_LOCAL.addSubnet("fe80::", 10, "ipv6");
-
-/** IPv4 as IPv6 included. */
-const isLinkLocal = (address: string): boolean => LINK_LOCAL.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
-
 /** DNS, as dns.lookup asks it. */
 export type Resolve = (
 	host: string,
@@ -113,13 +107,12 @@ const judged = (resolve: Resolve): LookupFunction => {
 		resolve(host, { ...options, all: true }, (error, addresses) => {
 			const [first] = addresses ?? [];
 			if (error !== null || first === undefined) return callback(error ?? new Error("no address"), "");
-			if (addresses.some(({ address }) => isLinkLocal(address))) {
-				return callback(Object.assign(new Error(LINK_LOCAL_CODE), { code: LINK_LOCAL_CODE }), "");
+			for (const { address } of addresses) {
+				const own = machineAddress(address);
+				if (own !== null) return callback(Object.assign(new Error(own), { code: own }), "");
 			}
 			if (options.all) callback(null, [...addresses]);
 			else callback(null, first.address, first.family);
 		});
 	};
 };
-
-const LINK_LOCAL_CODE = "link-local address";

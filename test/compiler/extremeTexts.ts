@@ -19,7 +19,7 @@ export const TEXTS: readonly string[] = [
 	...["0%", "0.0001%", "33.3333%", "50%", "99.9999%", "100%", "0.0001pp", "100pp"],
 	...["a", "0", "z9.a-b", long(63), `${long(31)}.${long(31)}`],
 	...["*.wild.example", LONGEST_HOST, `*.${LONGEST_HOST.slice(2)}`, "xn--bcher-kva.example", "UPPER.example"],
-	...["0.0.0.0", "255.255.255.255", "::", "::1", "::ffff:10.0.0.1", "2001:db8::1", "fe80::1", "localhost", "a.local."],
+	...["0.0.0.0", "255.255.255.255", "::", "::1", "::ffff:10.0.0.1", "2001:db8::1", "fd00::1", "localhost", "a.local."],
 	...["https://a.example/k", "https://[::1]:443/k", "https://a.example:65535/k?x=%00", "https://a.example:0/k"],
 	...["https://a_b.example/k", `https://a.example/${long(2_030)}`, `https://${LONGEST_HOST}/k`, "https://a.example"],
 	...["https://ümlaut.example/k", "https://A.EXAMPLE/k", "https://a.example:443/", "https://1.2.3.4/k", "https://a./k"],

@@ -247,3 +247,33 @@ t.test(
 		t.equal(apply(bare.replace("edge", "public")), "");
 	},
 );
+
+t.test("an endpoint that no Service may have any more stands, is told of, and holds up nothing else", async (t) => {
+	const { store, owner } = await mutualApi(t);
+	const open = "  access: open\n";
+	const mine = serviceText("svc", "evil", open);
+	const applied = store.apply(file([mine, serviceText("svc", "users", open)].join("---\n")), options);
+	t.equal(said(applied), "");
+	const source = mine.replaceAll("svc.evil.internal", "169.254.169.254");
+	t.match(said(store.apply(file(source), options)), /^weir.yaml:10:40: .*is 169.254.169.254, a link-local address/m);
+	const stored = store.current.resources.services.find(({ metadata }) => metadata.namespace === "evil");
+	if (stored === undefined) throw new Error("no Service");
+	const variants = stored.spec.variants.map((one) => ({
+		...one,
+		endpoints: one.endpoints.map((endpoint) => ({ ...endpoint, address: "169.254.169.254" })),
+	}));
+	const resource = { ...stored, spec: { ...stored.spec, variants } };
+	store.database.transaction(() => store.database.resources.putSync(["Service", "evil/svc"], { resource, source }));
+	t.equal(said(store.apply(file(serviceText("more", "users", open)), options)), "", "others' changes");
+	t.equal(said(store.apply(file(serviceText("last", "users", open)), options)), "", "and now that it is read");
+	t.match(
+		store.current.resources.services.find(({ metadata }) => metadata.namespace === "evil"),
+		resource,
+		"it stands",
+	);
+	const { faults } = await owner.status();
+	t.match(faults, [{ resource: "Service evil/svc", words: /refused today.*line 10: .*a link-local address/ }]);
+	t.match(conditionLines(faults), [/^WARNING Service evil\/svc/]);
+	t.equal(said(store.apply(file(mine), options)), "");
+	t.same((await owner.status()).faults, []);
+});

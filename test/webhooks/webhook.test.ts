@@ -130,11 +130,15 @@ t.test("credentials, other schemes and plain http beyond this machine are refuse
 	t.equal(calls.length, 0);
 });
 
-t.test("link-local addresses are not asked, whatever leads to them", async (t) => {
+t.test("link-local addresses and those of metadata are not asked, whatever leads to them", async (t) => {
 	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
-	const refused = { ok: false, why: "it cannot be reached (link-local address)" };
+	const refused = { ok: false, why: "it cannot be reached (a link-local address)" };
+	const metadata = { ok: false, why: "it cannot be reached (an address of a cloud's metadata)" };
 	for (const host of ["169.254.169.254", "[fe80::1]", "[febf::1]", "[::ffff:169.254.169.254]"]) {
 		t.same(await ask(`https://${host}/latest`), refused, host);
+	}
+	for (const host of ["[fd00:ec2::254]", "[fd20:ce::254]", "100.100.100.200"]) {
+		t.same(await ask(`https://${host}/latest`), metadata, host);
 	}
 	const by = (...addresses: readonly string[]) =>
 		webhookBy((_, __, callback) =>
@@ -150,6 +154,8 @@ t.test("link-local addresses are not asked, whatever leads to them", async (t) =
 		t.same(await by("127.0.0.1", address)(named, QUESTION), refused, address);
 		t.same(await by(address)({ ...named, url: "https://gate.example/" }, QUESTION), refused, address);
 	}
+	const gate = { ...named, url: "https://gate.example/" };
+	t.same(await by("10.0.0.1", "fd00:ec2::254")(gate, QUESTION), metadata);
 	t.match(await by()(named, QUESTION), { ok: false, why: /cannot be reached/ });
 	t.equal(calls.length, 1);
 });

@@ -1,0 +1,66 @@
+/**
+ * Addresses at which a machine finds what is its own: its cloud's metadata, credentials among them, and its links. Who may
+ * declare a Service or a gate must not reach by Envoy or by control what their machines alone may. Refused as endpoints and
+ * as gates where they are declared, and by the webhook once more where a name has led there.
+ */
+import { isIp } from "./host.js";
+
+const LINK_LOCAL = "a link-local address";
+const METADATA = "an address of a cloud's metadata";
+
+/** RFC 3927; RFC 4291 section 2.5.6; and where clouds' documentation puts their metadata. */
+const OWN: readonly (readonly [address: string, bits: number, what: string])[] = [
+	["169.254.0.0", 16, LINK_LOCAL],
+	["fe80::", 10, LINK_LOCAL],
+	// AWS: all that it serves to the machine itself (metadata, credentials of pods, time, names).
+	["fd00:ec2::", 32, METADATA],
+	// Google Cloud, machines with IPv6 alone.
+	["fd20:ce::254", 128, METADATA],
+	// Alibaba Cloud, Oracle Cloud, Azure.
+	["100.100.100.200", 32, METADATA],
+	["192.0.0.192", 32, METADATA],
+	["168.63.129.16", 32, METADATA],
+];
+
+/** IPv6 addresses that mean an IPv4 one, all /96: mapped and compatible (RFC 4291 section 2.5.5), translated (RFC 6052). */
+const EMBEDDING: ReadonlySet<bigint> = new Set(
+	["::ffff:0:0", "::", "64:ff9b::"].map((prefix) => bitsOf(prefix) >> 32n),
+);
+
+const RANGES = OWN.map(([address, bits, what]) => {
+	const size = address.includes(":") ? 128 : 32;
+	const shift = BigInt(size - bits);
+	return { size, shift, prefix: bitsOf(address) >> shift, what };
+});
+
+/**
+ * @param address an IP address, with a zone or without; anything else is none of them
+ * @returns what it is, in words; null = no such address
+ */
+export function machineAddress(address: string): string | null {
+	const plain = address.replace(/%.*$/, "");
+	if (!isIp(plain)) return null;
+	const bits = bitsOf(plain);
+	const isIpv4 = !plain.includes(":") || EMBEDDING.has(bits >> 32n);
+	const [value, size] = isIpv4 ? [bits & 0xffff_ffffn, 32] : [bits, 128];
+	return RANGES.find((range) => range.size === size && value >> range.shift === range.prefix)?.what ?? null;
+}
+
+function bitsOf(address: string): bigint {
+	if (!address.includes(":")) return joined(address.split(".").map(BigInt), 8n);
+	// The URL standard writes IPv6 in one way: groups in hex, the longest run of zeros as ::.
+	const [before = "", after] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
+	const [head, tail] = [before, after ?? ""].map((part) => part.split(":").filter((group) => group !== "")) as [
+		string[],
+		string[],
+	];
+	const zeros = Array.from({ length: 8 - head.length - tail.length }, () => "0");
+	return joined(
+		[...head, ...zeros, ...tail].map((group) => BigInt(`0x${group}`)),
+		16n,
+	);
+}
+
+function joined(parts: readonly bigint[], bits: bigint): bigint {
+	return parts.reduce((whole, part) => (whole << bits) | part, 0n);
+}
