@@ -6,6 +6,19 @@ export const RESOURCE_FILE_BYTES_MAX = 4 * 1024 * 1024;
 /** Documents in one file or one apply. */
 export const RESOURCE_DOCUMENTS_MAX = 5_000;
 
+/**
+ * YAML tokens of all files of one request: marks, white space and comments; a text counts for three, a bracket, alias, anchor
+ * or tag for five, as they cost. No other request is answered while they are parsed: two seconds at this bound. Real
+ * declarations have one for every two bytes (5,000 Services of 14 lines: 1,225,000) to six (75,000 SPIFFE ids: 600,000).
+ */
+export const RESOURCE_TOKENS_MAX = 1_600_000;
+
+/** What one file counts for at the least. */
+export const RESOURCE_FILE_TOKENS = 10;
+
+/** Blank lines in a row: templates leave hundreds of them. */
+export const RESOURCE_BLANK_LINES_MAX = 1_000;
+
 /** Values of one resource document, those that aliases add among them: no real file has as many. */
 export const RESOURCE_NODES_MAX = 200_000;
 
@@ -21,6 +34,9 @@ export const RESOURCE_DEPTH_MAX = 32;
 
 /** Problems reported at once: a file of another format would fill the screen with thousands. */
 export const PROBLEMS_MAX = 200;
+
+/** Problems that are put into words before those to be told are chosen, the first by place; nothing more is read then. */
+export const PROBLEMS_FOUND_MAX = 2_000;
 
 /** Longest duration in a resource: a year and a day; a longer one is a slip of the unit. */
 export const DURATION_MS_MAX = 366 * 24 * 60 * 60 * 1000;

@@ -1,6 +1,6 @@
 /** zod issues to Problems: each with its place, what is wrong, and what to write instead. */
 import type { z } from "zod";
-import { PROBLEMS_MAX } from "../limits.js";
+import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX } from "../limits.js";
 import { formatPath, type Path } from "./position.js";
 import type { Problem } from "./resource.js";
 import { saying } from "./strict.js";
@@ -18,6 +18,7 @@ export function schemaProblems(
 		problems.set(`${formatPath(path)}\n${message}\n${hint}`, { position, message, hint });
 	};
 	for (const issue of issues) {
+		if (problems.size >= PROBLEMS_FOUND_MAX) break;
 		const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
 		if (reported.has(formatPath(path))) continue;
 		if (issue.code === "unrecognized_keys") {

@@ -2,15 +2,16 @@
  * YAML files to a ResourceSet with all problems at once. Never throws. Resources with problems of their own are
  * left out of the set; with any problem, nothing of the set may be applied.
  */
-import { PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
+import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../limits.js";
 import { checkResources } from "./check.js";
 import { schemaProblems } from "./faults.js";
 import { isKind, KINDS, resourceSet, SCHEMAS } from "./kinds.js";
-import { DocumentPlaces, type Named, Positions, resourceTitle } from "./position.js";
+import { DocumentPlaces, type Named, Positions, resourceTitle, shortened } from "./position.js";
 import { API_VERSION, type Kind, type Problem, type Resource, type ResourceSet } from "./resource.js";
 import { orList } from "./strict.js";
 import { knownNames } from "./suggest.js";
 import { readYaml, type YamlDocument } from "./yaml.js";
+import { tokenBudget } from "./yamlTokens.js";
 
 export interface ResourceFile {
 	/** As messages show it: a path, or `-` for stdin. */
@@ -36,6 +37,7 @@ export function parseResources(files: readonly ResourceFile[]): ParsedResources 
 	const resources: Resource[] = [];
 	const positions = new Positions();
 	const declared = new Set<string>();
+	const budget = tokenBudget();
 	let documents = 0;
 	for (const file of files) {
 		if (file.accepted !== undefined) {
@@ -46,11 +48,14 @@ export function parseResources(files: readonly ResourceFile[]): ParsedResources 
 			resources.push(resource);
 			continue;
 		}
-		const yaml = readYaml(file);
+		// Nothing will be applied, and nobody is told of more.
+		if (budget.left < 0 || problems.length >= PROBLEMS_FOUND_MAX) continue;
+		budget.left -= RESOURCE_FILE_TOKENS;
+		const yaml = readYaml(file, undefined, budget);
 		for (const problem of yaml.problems) problems.push(problem);
 		for (const document of yaml.documents) {
 			documents++;
-			if (documents > RESOURCE_DOCUMENTS_MAX) break;
+			if (documents > RESOURCE_DOCUMENTS_MAX || problems.length >= PROBLEMS_FOUND_MAX) break;
 			const { named, resource, faults } = readResource(document);
 			for (const fault of faults) problems.push(fault);
 			if (named === null) continue;
@@ -113,7 +118,11 @@ function readResource(document: YamlDocument): ReadResource {
 		const problem: Problem =
 			kind === undefined
 				? { position: start, message: "kind is missing", hint: `write kind: ${orList(KINDS)}` }
-				: { position, message: `unknown kind ${JSON.stringify(kind)}`, hint: knownNames(String(kind), KINDS, "kinds") };
+				: {
+						position,
+						message: `unknown kind ${shortened(JSON.stringify(kind))}`,
+						hint: knownNames(String(kind), KINDS, "kinds"),
+					};
 		return { named: null, resource: null, faults: [problem, ...versionProblems(document)] };
 	}
 	const result = SCHEMAS[value.kind].safeParse(value);
@@ -128,7 +137,9 @@ function readResource(document: YamlDocument): ReadResource {
 function versionProblems({ value, places }: YamlDocument): readonly Problem[] {
 	if (value.apiVersion === API_VERSION) return [];
 	const message =
-		value.apiVersion === undefined ? "apiVersion is missing" : `apiVersion is ${JSON.stringify(value.apiVersion)}`;
+		value.apiVersion === undefined
+			? "apiVersion is missing"
+			: `apiVersion is ${shortened(JSON.stringify(value.apiVersion))}`;
 	const position = places.nearest(["apiVersion"])?.position ?? null;
 	return [{ position, message, hint: `write apiVersion: ${API_VERSION}` }];
 }
@@ -156,14 +167,16 @@ function inOrder(problems: readonly Problem[], files: readonly ResourceFile[]): 
 		const at = problem.position;
 		return at === null ? [files.length, 0, 0] : [order.get(at.file) ?? files.length, at.line, at.column];
 	};
-	return [...problems].sort((left, right) => {
-		const [a, b] = [rank(left), rank(right)];
+	const ranked = problems.map((problem) => ({ problem, at: rank(problem) }));
+	ranked.sort(({ at: a }, { at: b }) => {
 		return a.map((value, index) => value - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
 	});
+	return ranked.map(({ problem }) => problem);
 }
 
 function limited(problems: readonly Problem[]): readonly Problem[] {
 	if (problems.length <= PROBLEMS_MAX + 1) return problems;
-	const message = `and ${problems.length - PROBLEMS_MAX} more problems`;
+	const atLeast = problems.length < PROBLEMS_FOUND_MAX ? "" : "at least ";
+	const message = `and ${atLeast}${problems.length - PROBLEMS_MAX} more problems`;
 	return [...problems.slice(0, PROBLEMS_MAX), { position: null, message, hint: "correct those above first" }];
 }

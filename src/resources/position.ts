@@ -12,34 +12,66 @@ export interface Place {
 	readonly source: string | null;
 }
 
-/** Places of one document by path; a path that is not there falls back to the nearest field around it. */
+/** A field, and what lies in it. */
+class Branch {
+	place: Place | null = null;
+	/** Where the field's name stands, as against its value. */
+	key: Position | null = null;
+	fields: Map<string, Branch> | null = null;
+}
+
+/**
+ * Places of one document by path; a path that is not there falls back to the nearest field around it. A tree: whole paths
+ * as keys would repeat a long name for each value that lies in it.
+ */
 export class DocumentPlaces {
-	readonly #places = new Map<string, Place>();
-	readonly #keys = new Map<string, Position>();
+	readonly #root = new Branch();
 
 	set(path: Path, place: Place): void {
-		this.#places.set(key(path), place);
+		this.#grown(path).place = place;
 	}
 
 	/** Where the field's name stands, as against its value. */
 	setKey(path: Path, position: Position): void {
-		this.#keys.set(key(path), position);
+		this.#grown(path).key = position;
 	}
 
 	keyOf(path: Path): Position | null {
-		return this.#keys.get(key(path)) ?? null;
+		return this.#along(path).at(path.length)?.key ?? null;
 	}
 
 	exact(path: Path): Place | null {
-		return this.#places.get(key(path)) ?? null;
+		return this.#along(path).at(path.length)?.place ?? null;
 	}
 
 	nearest(path: Path): Place | null {
-		for (let length = path.length; length >= 0; length--) {
-			const place = this.exact(path.slice(0, length));
-			if (place !== null) return place;
+		return this.#along(path).findLast(({ place }) => place !== null)?.place ?? null;
+	}
+
+	#grown(path: Path): Branch {
+		let branch = this.#root;
+		for (const part of path) {
+			branch.fields ??= new Map();
+			let inner = branch.fields.get(String(part));
+			if (inner === undefined) {
+				inner = new Branch();
+				branch.fields.set(String(part), inner);
+			}
+			branch = inner;
 		}
-		return null;
+		return branch;
+	}
+
+	/** From the root to the path's end, or to where nothing is known of it any more. */
+	#along(path: Path): readonly Branch[] {
+		const branches = [this.#root];
+		let branch: Branch | undefined = this.#root;
+		for (const part of path) {
+			branch = branch.fields?.get(String(part));
+			if (branch === undefined) break;
+			branches.push(branch);
+		}
+		return branches;
 	}
 }
 
@@ -85,11 +117,17 @@ export class Positions {
 	}
 }
 
-function key(path: Path): string {
-	return path.join("\0");
-}
-
 /** `spec.arms[1].variant` */
 export function formatPath(path: Path): string {
-	return path.map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`)).join("");
+	return path
+		.map((part, index) => (typeof part === "number" ? `[${part}]` : `${index === 0 ? "" : "."}${shortened(part)}`))
+		.join("");
+}
+
+/** Longest name that a message repeats. */
+const NAME_SHOWN_CHARS = 100;
+
+/** A text for a message, which its writer may have made megabytes long. */
+export function shortened(text: string, most = NAME_SHOWN_CHARS): string {
+	return text.length > most ? `${text.slice(0, most)}…` : text;
 }

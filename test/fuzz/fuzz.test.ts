@@ -1,4 +1,4 @@
-/** 20,000 inputs for the parsers that read the network: none crashes, hangs, or lets anybody in. */
+/** 20,000 inputs for the parsers that read the network and declarations: none crashes, hangs, or lets anybody in. */
 import t from "tap";
 import { fuzz } from "./fuzzing.js";
 

@@ -6,6 +6,7 @@ import { CALLOUT_TARGETS } from "./calloutTargets.js";
 import { EVENT_TARGETS } from "./eventTargets.js";
 import { IDENTITY_TARGETS } from "./identityTargets.js";
 import { inputs } from "./mutation.js";
+import { RESOURCE_TARGETS } from "./resourceTargets.js";
 import type { Target } from "./target.js";
 import { XDS_TARGETS } from "./xdsTargets.js";
 
@@ -40,7 +41,13 @@ const bytesOf = ({ latin1 = [], base64 = "" }: Kept): Buffer =>
 		Buffer.from(base64, "base64"),
 	]);
 
-const TARGETS: readonly Target[] = [...CALLOUT_TARGETS, ...IDENTITY_TARGETS, ...EVENT_TARGETS, ...XDS_TARGETS];
+const TARGETS: readonly Target[] = [
+	...CALLOUT_TARGETS,
+	...IDENTITY_TARGETS,
+	...EVENT_TARGETS,
+	...XDS_TARGETS,
+	...RESOURCE_TARGETS,
+];
 
 /**
  * @param count inputs of all targets together

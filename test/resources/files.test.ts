@@ -52,7 +52,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 	[
 		"nested by the thousand",
 		`a: ${"[".repeat(20_000)}`,
-		["w.yaml:1:1: the document is nested too deeply; nest at most 32 levels"],
+		["w.yaml:1:69: the document is nested too deeply; nest at most 32 levels"],
 	],
 	[
 		"nested too deeply",
