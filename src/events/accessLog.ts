@@ -22,6 +22,7 @@ import {
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
+import { type EntryFault, entryFault } from "./entryFault.js";
 import type { Log } from "./meter.js";
 import {
 	gatewayOfLogName,
@@ -53,6 +54,8 @@ export interface EntrySink {
 	offer(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void;
 	/** A message that could not be decoded. */
 	broken(): void;
+	/** An entry with numbers that no Envoy writes; it may be of anybody's route. */
+	impossible(entry: AccessLogEntry): void;
 	/** A stream that may not speak was refused; none of its entries was taken. */
 	refused(fault: StreamFault, peer: StreamPeer, gateway: string | null): void;
 }
@@ -150,6 +153,7 @@ function serverOf(
 			let gateway: string | null = null;
 			let judged = false;
 			let refused = false;
+			let told = false;
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
 				sink.refused(fault, peer, gateway);
@@ -163,6 +167,16 @@ function serverOf(
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
 				if (fault !== null) refuse(fault);
 			};
+			const leaveOut = (entry: AccessLogEntry, fault: EntryFault): void => {
+				sink.impossible(entry);
+				if (told) return;
+				told = true;
+				const whose = { envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: gateway ?? "" };
+				log.error("an Envoy's access-log entries have impossible numbers: such are left out", {
+					number: fault,
+					...whose,
+				});
+			};
 			// Whatever it may claim.
 			const unproved = trust === null ? null : streamFault(peer, null, trust);
 			if (unproved !== null && unproved !== "other-node") refuse(unproved);
@@ -172,7 +186,11 @@ function serverOf(
 				try {
 					if (!judged) judge(message);
 					if (refused) return;
-					decodeMessage(message, (entry) => sink.offer(entry, receivedMs, gateway));
+					decodeMessage(message, (entry) => {
+						const fault = entryFault(entry, receivedMs);
+						if (fault === null) sink.offer(entry, receivedMs, gateway);
+						else leaveOut(entry, fault);
+					});
 				} catch (thrown) {
 					// Before it has proved itself, it has said nothing.
 					if (claimed === null && trust !== null) {

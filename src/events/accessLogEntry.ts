@@ -22,7 +22,10 @@ export interface AccessLogEntry {
 	readonly cluster: string;
 	/** `x-request-id`, else Envoy's stream id; both are the same with the uuid extension. */
 	readonly requestId: string;
-	/** Epoch microseconds; the same in all entries of a request but that of an attempt, which has its own. */
+	/**
+	 * Epoch microseconds; the same in all entries of a request but that of an attempt, which has its own. Numbers are as they were
+	 * sent, whatever they are (entryFault.ts).
+	 */
 	readonly startUs: number;
 	readonly durationMs: number;
 	/** HTTP status sent downstream; 0 = none. */
@@ -316,7 +319,10 @@ function decodeFlags(reader: BinaryReader): number {
 	return flags;
 }
 
-/** google.protobuf.Timestamp or Duration in whole microseconds: an exact double until the year 2255. */
+/**
+ * google.protobuf.Timestamp or Duration in whole microseconds: an exact double until the year 2255. NaN where the nanoseconds are
+ * none of a time or of a duration that is not negative: both have 0 to 999,999,999.
+ */
 function microseconds(reader: BinaryReader): number {
 	const end = lengthEnd(reader);
 	let seconds = 0;
@@ -327,5 +333,5 @@ function microseconds(reader: BinaryReader): number {
 		else if (tag === field(2, VARINT)) nanos = reader.int32();
 		else skip(reader, tag);
 	}
-	return seconds * 1e6 + Math.floor(nanos / 1e3);
+	return nanos >= 0 && nanos < 1e9 ? seconds * 1e6 + Math.floor(nanos / 1e3) : Number.NaN;
 }

@@ -68,6 +68,7 @@ function answer(status: number, text: string): unknown {
 	if (status === 200) return json;
 	const error = typeof json === "object" && json !== null && "error" in json ? json.error : null;
 	const told: Readonly<Record<string, unknown>> = typeof error === "object" && error !== null ? { ...error } : {};
-	const code = typeof told.code === "string" && told.code in HTTP_STATUS ? (told.code as ErrorCode) : "unavailable";
+	const code =
+		typeof told.code === "string" && Object.hasOwn(HTTP_STATUS, told.code) ? (told.code as ErrorCode) : "unavailable";
 	throw new WeirError(code, String(told.message ?? `ingest answered ${status}`), String(told.hint ?? ""));
 }

@@ -2,6 +2,37 @@
 import type { DuckDBAppender } from "@duckdb/node-api";
 import type { DecisionRecord } from "./decisionRecord.js";
 import type { ShadowCount } from "./shadow.js";
+import type { Transaction } from "./store.js";
+
+export interface Queued {
+	readonly record: DecisionRecord;
+	readonly receivedMs: number;
+}
+
+/**
+ * @param lastId of the newest record in the store; 0 = not known
+ * @returns that of the newest one then
+ */
+export async function writeDecisions(
+	transaction: Transaction,
+	records: readonly Queued[],
+	shadows: readonly ShadowCount[],
+	nowMs: number,
+	lastId: number,
+): Promise<number> {
+	let id = lastId;
+	if (id === 0) {
+		const [row] = await transaction.rows("SELECT coalesce(max(id), 0) AS id FROM decisions");
+		id = Number(row?.id ?? 0);
+	}
+	await transaction.append("decisions", records, (to, { record, receivedMs }) => {
+		// In the order of commits, within one in that of time, and unique across restarts and clocks that step back.
+		id = Math.max(id + 1, receivedMs * 1_000);
+		putDecision(to, id, receivedMs, record);
+	});
+	await transaction.append("shadows", shadows, (to, shadow) => putShadow(to, nowMs, shadow));
+	return id;
+}
 
 function putText(to: DuckDBAppender, text: string | null): void {
 	if (text === null) to.appendNull();

@@ -7,15 +7,16 @@ import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
 import { type AccessLogEntry, answeredByEnvoy } from "./accessLogEntry.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
-import { putDecision, putShadow } from "./decisionAppend.js";
+import { type Queued, writeDecisions } from "./decisionAppend.js";
 import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
 import { readEntry } from "./entryReader.js";
 import { COUNTERS, type Log, type Meter } from "./meter.js";
 import { asksLikeProbe, isOwnProbe } from "./ownProbe.js";
 import type { PlanReader } from "./planReader.js";
-import { type ShadowChange, ShadowCounts, shadowIn } from "./shadow.js";
+import { type ShadowChange, type ShadowCount, ShadowCounts, shadowIn } from "./shadow.js";
 import { sidecarAnswer } from "./sidecarAnswer.js";
 import type { EventStore } from "./store.js";
+import { withoutUnfit } from "./unfitRows.js";
 
 export interface DecisionLogOptions {
 	readonly store: EventStore;
@@ -29,11 +30,6 @@ export interface DecisionLogOptions {
 	readonly traceOf?: (requestId: string) => string | null;
 }
 
-interface Queued {
-	readonly record: DecisionRecord;
-	readonly receivedMs: number;
-}
-
 export class DecisionLog {
 	#queue: Queued[] = [];
 	/** Records and counts whose plan is being asked for. */
@@ -45,6 +41,7 @@ export class DecisionLog {
 	#committing: Promise<void> | null = null;
 	#dropping = false;
 	#closed = false;
+	/** 0 = it is to be asked for. */
 	#lastId = 0;
 
 	constructor(
@@ -248,45 +245,54 @@ export class DecisionLog {
 	}
 
 	async #commit(): Promise<void> {
-		const { store, clock, log } = this.options;
 		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
-		const records = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
+		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
-		this.#addTraces(records);
-		const shadows = this.#shadows.take();
-		const nowMs = clock();
-		try {
-			await store.decisions.transaction(async (transaction) => {
-				if (this.#lastId === 0) {
-					const [row] = await transaction.rows("SELECT coalesce(max(id), 0) AS id FROM decisions");
-					this.#lastId = Number(row?.id ?? 0);
-				}
-				let id = this.#lastId;
-				await transaction.append("decisions", records, (to, { record, receivedMs }) => {
-					// In the order of commits, within one in that of time, and unique across restarts and clocks that step back.
-					id = Math.max(id + 1, receivedMs * 1_000);
-					putDecision(to, id, receivedMs, record);
-				});
-				await transaction.append("shadows", shadows, (to, shadow) => putShadow(to, nowMs, shadow));
-				this.#lastId = id;
-			});
-		} catch (thrown) {
-			log.error("decision records could not be committed", { error: String(thrown) });
-			// They are tried again with the next ones, as far as they fit.
-			const room = Math.max(0, this.queueMax - this.#queue.length - this.#held);
-			this.#queue = [...records.slice(0, room), ...this.#queue];
-			for (const { record } of records.slice(room)) this.#count(record.kind, "dropped");
-			this.#shadows.giveBack(shadows);
-			this.#schedule();
-			throw thrown;
-		}
+		this.#addTraces(queued);
+		for (const [kind, rows] of byKind(await this.#write(queued, this.#shadows.take())))
+			this.#count(kind, "stored", rows);
 		this.#dropping = false;
-		const stored = new Map<string, number>();
-		for (const { record } of records) stored.set(record.kind, (stored.get(record.kind) ?? 0) + 1);
-		for (const [kind, rows] of stored) this.#count(kind, "stored", rows);
 		// What came while this commit ran.
 		if (this.#queue.length > 0 || this.#shadows.size > 0) {
 			this.#schedule();
 		}
 	}
+
+	/**
+	 * One transaction. What no transaction can take is left out and counted; where the store refuses, all is tried again with
+	 * the next ones, as far as it fits.
+	 * @returns what it wrote
+	 */
+	async #write(records: readonly Queued[], shadows: readonly ShadowCount[]): Promise<readonly Queued[]> {
+		const { store, clock, log } = this.options;
+		const nowMs = clock();
+		try {
+			this.#lastId = await store.decisions.transaction((transaction) =>
+				writeDecisions(transaction, records, shadows, nowMs, this.#lastId),
+			);
+			return records;
+		} catch (thrown) {
+			const [fit, fitShadows] = [withoutUnfit(thrown, records), withoutUnfit(thrown, shadows)];
+			if (fit !== null || fitShadows !== null) {
+				log.error("decision records that the store cannot hold are left out", { error: String(thrown) });
+				const kept = new Set(fit ?? records);
+				const unfit = byKind(records.filter((one) => !kept.has(one)));
+				for (const [kind, rows] of unfit) this.#count(kind, "unfit", rows);
+				return this.#write(fit ?? records, fitShadows ?? shadows);
+			}
+			log.error("decision records could not be committed", { error: String(thrown) });
+			const room = Math.max(0, this.queueMax - this.#queue.length - this.#held);
+			this.#queue = [...records.slice(0, room), ...this.#queue];
+			for (const [kind, rows] of byKind(records.slice(room))) this.#count(kind, "dropped", rows);
+			this.#shadows.giveBack(shadows);
+			this.#schedule();
+			throw thrown;
+		}
+	}
+}
+
+function byKind(records: readonly Queued[]): ReadonlyMap<string, number> {
+	const rows = new Map<string, number>();
+	for (const { record } of records) rows.set(record.kind, (rows.get(record.kind) ?? 0) + 1);
+	return rows;
 }

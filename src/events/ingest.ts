@@ -163,6 +163,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			if (entry.kind === "end") recorded(() => decisions.request(entry, receivedMs, gateway));
 		},
 		broken: () => intake.broken(),
+		impossible: (entry) => intake.impossible(entry),
 		refused(fault, peer, gateway) {
 			meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason: fault });
 			decisions.refused({

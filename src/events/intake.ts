@@ -7,6 +7,7 @@ import { parseRouteName } from "../compiler/plan.js";
 import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, UNIT_CACHE_MAX } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { Assigned } from "./assignmentChanges.js";
+import { Backlog, type Pending, withoutUnfitOf } from "./backlog.js";
 import { type RouteOfEntry, readEntry } from "./entryReader.js";
 import { Generations } from "./generations.js";
 import { type Loss, Losses } from "./losses.js";
@@ -15,7 +16,6 @@ import type { PlanReader } from "./planReader.js";
 import { type Learnt, RequestCommit } from "./requestCommit.js";
 import {
 	type Exposure,
-	type Forced,
 	outside,
 	type Reading,
 	type ReadingContext,
@@ -44,11 +44,7 @@ interface Held {
 }
 
 export class Intake {
-	#rows: RequestRow[] = [];
-	#exposures: Exposure[] = [];
-	#forced: Forced[] = [];
-	/** Requests that were refused: rows of their starts go. */
-	#refused: RequestKey[] = [];
+	readonly #backlog = new Backlog();
 	/** Entries whose plan is being asked for, by version. */
 	readonly #held = new Map<string, Held[]>();
 	/** Queued, held and in a running commit. */
@@ -119,7 +115,7 @@ export class Intake {
 				this.#lose("unreadable");
 				break;
 			case "contradiction":
-				if (reading.forced !== null) this.#forced.push(reading.forced);
+				if (reading.forced !== null) this.#backlog.forced.push(reading.forced);
 				this.#contradict(reading.service, reading.plan);
 				break;
 			case "plan-missing":
@@ -138,6 +134,12 @@ export class Intake {
 		this.#lose("unreadable");
 	}
 
+	/** It has numbers that no Envoy writes. Where its route is none of ours, no evidence lacks it. */
+	impossible({ kind, routeName }: AccessLogEntry): void {
+		if (kind === "other" || this.#route(routeName) === "foreign") this.#count("unreadable");
+		else this.#lose("unreadable");
+	}
+
 	/** Envoy dropped them; of when, nothing is known but that it was after `sinceMs`. */
 	undelivered(entries: number, sinceMs: number): void {
 		this.#lose("undelivered", entries, sinceMs);
@@ -149,12 +151,13 @@ export class Intake {
 		this.#timer = null;
 		if (this.#committing !== null) await this.#committing;
 		if (this.#committing !== null) return this.#committing;
-		for (const exposure of this.#settled()) this.#exposures.push(exposure);
-		if (this.#rows.length + this.#exposures.length === 0 && !this.#losses.any) {
+		const { rows, exposures } = this.#backlog;
+		for (const exposure of this.#settled()) exposures.push(exposure);
+		if (rows.length + exposures.length === 0 && !this.#losses.any) {
 			this.#scheduleWaiting();
 			return;
 		}
-		if (this.#rows.length === 0) this.#firstQueuedMs = performance.now();
+		if (rows.length === 0) this.#firstQueuedMs = performance.now();
 		this.#committing = this.#commitAll().finally(() => {
 			this.#committing = null;
 			this.#scheduleWaiting();
@@ -186,7 +189,7 @@ export class Intake {
 	#schedule(): void {
 		if (this.#committing !== null) return;
 		// A failed commit was logged; its rows stay queued and the next one tries again.
-		if (this.#rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#failed) void this.flush().catch(() => undefined);
+		if (this.#backlog.rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#failed) void this.flush().catch(() => undefined);
 		else {
 			this.#timer ??= setTimeout(() => {
 				this.#timer = null;
@@ -196,7 +199,7 @@ export class Intake {
 	}
 
 	#scheduleWaiting(): void {
-		if (this.#rows.length > 0 || this.#settling.size > 0 || this.#losses.any) this.#schedule();
+		if (this.#backlog.rows.length > 0 || this.#settling.size > 0 || this.#losses.any) this.#schedule();
 	}
 
 	#settled(): readonly Exposure[] {
@@ -238,15 +241,15 @@ export class Intake {
 	/** Takes back what the start of the request made. One whose exposure is stored by now keeps it: it comes too late. */
 	#refuse(row: RequestRow, late: boolean): void {
 		this.#settling.takeBack(row);
-		if (!late || this.#starts.isOpen(row)) this.#refused.push(row);
+		if (!late || this.#starts.isOpen(row)) this.#backlog.refused.push(row);
 		this.#push(outside(row));
 		this.#schedule();
 	}
 
 	#push(row: RequestRow): void {
-		if (this.#rows.length === 0) this.#firstQueuedMs = performance.now();
+		if (this.#backlog.rows.length === 0) this.#firstQueuedMs = performance.now();
 		this.#waiting++;
-		this.#rows.push(row);
+		this.#backlog.rows.push(row);
 	}
 
 	/** The sidecar is never believed against the plan: such an entry counts as unreadable, and somebody must look. */
@@ -293,33 +296,12 @@ export class Intake {
 
 	/** Commits what is queued now; what comes meanwhile waits, so that a caller's flush ends under any load. */
 	async #commitAll(): Promise<void> {
-		const { meter, store, log } = this.options;
-		let left = this.#rows.length;
+		const { meter } = this.options;
+		let left = this.#backlog.rows.length;
 		do {
-			const rows = this.#rows.splice(0, Math.min(left, ACCESS_LOG_COMMIT_ROWS));
-			left -= rows.length;
-			const [exposures, forced, refused] = [this.#exposures, this.#forced, this.#refused];
-			[this.#exposures, this.#forced, this.#refused] = [[], [], []];
-			const lost = this.#losses.take();
-			let learnt: Learnt;
-			try {
-				learnt = await store.entries.transaction((transaction) =>
-					this.#commit.write(transaction, {
-						...{ rows, exposures, forced, refused, lost },
-						nowMs: this.options.clock(),
-					}),
-				);
-			} catch (thrown) {
-				this.#rows = rows.concat(this.#rows);
-				this.#exposures = exposures.concat(this.#exposures);
-				this.#forced = forced.concat(this.#forced);
-				this.#refused = refused.concat(this.#refused);
-				this.#losses.giveBack(lost);
-				this.#commit.forget();
-				this.#failed = true;
-				log.error("access-log entries could not be committed", { error: String(thrown) });
-				throw thrown;
-			}
+			const pending = this.#backlog.take(Math.min(left, ACCESS_LOG_COMMIT_ROWS));
+			left -= pending.rows.length;
+			const [{ rows, exposures }, learnt] = await this.#write(pending);
 			this.#waiting -= rows.length;
 			this.#dropping = false;
 			this.#failed = false;
@@ -327,6 +309,37 @@ export class Intake {
 			this.#report(rows.length, learnt);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);
 		} while (left > 0);
+	}
+
+	/**
+	 * One transaction. What no transaction can take is left out and lost; where the store refuses, all waits for the next.
+	 * @returns what it wrote
+	 */
+	async #write(pending: Pending): Promise<readonly [written: Pending, learnt: Learnt]> {
+		const { store, log, clock } = this.options;
+		const lost = this.#losses.take();
+		try {
+			const learnt = await store.entries.transaction((transaction) =>
+				this.#commit.write(transaction, { ...pending, lost, nowMs: clock() }),
+			);
+			return [pending, learnt];
+		} catch (thrown) {
+			this.#losses.giveBack(lost);
+			this.#commit.forget();
+			const fit = withoutUnfitOf(thrown, pending);
+			if (fit === null) {
+				this.#backlog.giveBack(pending);
+				this.#failed = true;
+				log.error("access-log entries could not be committed", { error: String(thrown) });
+				throw thrown;
+			}
+			log.error("access-log entries that the store cannot hold are left out", { error: String(thrown) });
+			const left = pending.rows.length - fit.rows.length;
+			this.#waiting -= left;
+			// Of a row that is stored its exposure, or that its start goes, may be what is missing.
+			this.#lose("unreadable", Math.max(1, left));
+			return this.#write(fit);
+		}
 	}
 
 	#report(stored: number, { added, conflicts }: Learnt): void {

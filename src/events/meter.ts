@@ -24,7 +24,7 @@ export interface Log {
 export const COUNTERS = {
 	entries: {
 		name: "weir_ingest_access_log_entries_total",
-		help: "Access-log entries by what became of them: stored, ignored, foreign (not a Weir route), unreadable, dropped, undelivered (dropped by Envoy).",
+		help: "Access-log entries by what became of them: stored, ignored, foreign (not a Weir route), unreadable (or of impossible numbers), dropped, undelivered (dropped by Envoy).",
 	},
 	exposures: { name: "weir_ingest_exposures_total", help: "Units exposed for the first time, by experiment and arm." },
 	conflicts: {
@@ -37,7 +37,7 @@ export const COUNTERS = {
 	},
 	outcomes: {
 		name: "weir_ingest_outcomes_total",
-		help: "Outcome rows by what became of them: accepted, replayed (idempotency key), or the code of the refusal.",
+		help: "Outcome rows by what became of them: accepted, replayed (idempotency key), unfit (the store cannot hold one of its request), or the code of the refusal.",
 	},
 	late: {
 		name: "weir_ingest_late_total",
@@ -46,7 +46,7 @@ export const COUNTERS = {
 	commits: { name: "weir_ingest_commits_total", help: "Committed transactions of the event store, by kind." },
 	decisions: {
 		name: "weir_ingest_decision_records_total",
-		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full).",
+		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full), unfit (the store cannot hold them).",
 	},
 	probes: {
 		name: "weir_ingest_probes_refused_total",

@@ -17,14 +17,14 @@ export type Candidate =
 	  }
 	| { readonly refused: Refusal };
 
-const MODES = {
-	"application/json": "json",
-	"application/x-ndjson": "ndjson",
-	"application/cloudevents+json": "event",
-	"application/cloudevents-batch+json": "events",
-} as const;
+export type BodyMode = "json" | "ndjson" | "event" | "events" | "binary-event";
 
-export type BodyMode = (typeof MODES)[keyof typeof MODES] | "binary-event";
+const MODES: ReadonlyMap<string, BodyMode> = new Map([
+	["application/json", "json"],
+	["application/x-ndjson", "ndjson"],
+	["application/cloudevents+json", "event"],
+	["application/cloudevents-batch+json", "events"],
+]);
 
 /** null where the media type is not one of ours (415): other charsets than UTF-8 and encoded bodies included. */
 export function bodyMode(headers: IncomingHttpHeaders): BodyMode | null {
@@ -37,8 +37,7 @@ export function bodyMode(headers: IncomingHttpHeaders): BodyMode | null {
 	for (const parameter of parameters) {
 		if (parameter.startsWith("charset=") && !/^charset="?utf-8"?$/.test(parameter)) return null;
 	}
-	if (!(type in MODES)) return null;
-	const mode = MODES[type as keyof typeof MODES];
+	const mode = MODES.get(type) ?? null;
 	// CloudEvents HTTP binding 3.1: binary mode is told by ce-specversion, the content type is the data's own.
 	return mode === "json" && headers["ce-specversion"] !== undefined ? "binary-event" : mode;
 }

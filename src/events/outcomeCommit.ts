@@ -8,6 +8,7 @@ import { OUTCOMES_COMMIT_ROWS, OUTCOMES_QUEUE_ROWS_MAX } from "../limits.js";
 import { COUNTERS, HISTOGRAMS, type Meter } from "./meter.js";
 import type { OutcomeRow } from "./outcomeRow.js";
 import type { EventStore, Transaction } from "./store.js";
+import { UnfitRows } from "./unfitRows.js";
 
 /** What a client is told; kept with the idempotency key and replayed. */
 export interface StoredAnswer {
@@ -53,7 +54,8 @@ export class OutcomeCommit {
 
 	/**
 	 * Resolves when the rows are on disk. Throws `conflict` when the key came with another body before,
-	 * `unavailable` when too much waits or the store refuses.
+	 * `unavailable` when too much waits or the store refuses, `invalid-argument` when the store has no place for a row: none of
+	 * the submission is stored then, and all of those beside it.
 	 */
 	async submit(submission: Submission): Promise<StoredAnswer> {
 		const { idempotency } = submission;
@@ -118,6 +120,13 @@ export class OutcomeCommit {
 		try {
 			formers = await this.store.outcomes.transaction((transaction) => this.#commit(transaction, group));
 		} catch (thrown) {
+			const unfit = thrown instanceof UnfitRows ? unfitOf(thrown, group) : [];
+			if (unfit.length > 0) {
+				for (const waiting of unfit) this.#refuse(waiting, thrown);
+				const rest = group.filter((waiting) => !unfit.includes(waiting));
+				if (rest.length > 0) await this.#commitGroup(rest);
+				return;
+			}
 			const error = new WeirError("unavailable", "the event store did not take the outcomes", "send them again", {
 				cause: thrown,
 			});
@@ -133,6 +142,14 @@ export class OutcomeCommit {
 			else if (former.body !== submission.idempotency?.body) reject(keyConflict());
 			else resolve({ status: former.status, body: former.answer, replayed: true });
 		}
+	}
+
+	/** Nothing is acknowledged that is not stored: what is to blame is told to its sender, who would send it again else. */
+	#refuse({ submission, reject }: Waiting, cause: unknown): void {
+		const { rows } = submission;
+		this.meter.count(COUNTERS.outcomes.name, COUNTERS.outcomes.help, { result: "unfit" }, rows.length);
+		const hint = "nothing of this request was stored: mend its values and times";
+		reject(new WeirError("invalid-argument", "the event store cannot hold one of these outcomes", hint, { cause }));
 	}
 
 	async #commit(transaction: Transaction, group: readonly Waiting[]): Promise<ReadonlyMap<bigint, Former>> {
@@ -157,6 +174,9 @@ export class OutcomeCommit {
 		return formers;
 	}
 }
+
+const unfitOf = ({ rows: unfit }: UnfitRows, group: readonly Waiting[]): readonly Waiting[] =>
+	group.filter(({ submission }) => unfit.has(submission) || submission.rows.some((row) => unfit.has(row)));
 
 function keyConflict(): WeirError {
 	return new WeirError(

@@ -13,6 +13,7 @@ import { EVENTS_MEMORY_MB } from "../limits.js";
 import { migrate } from "./migration.js";
 import { loadPseudonyms, type Pseudonyms } from "./pseudonym.js";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.js";
+import { UnfitRows } from "./unfitRows.js";
 
 export type Row = Readonly<Record<string, unknown>>;
 export type Parameters = Record<string, DuckDBValue>;
@@ -69,7 +70,10 @@ export class Transaction {
 		return reader.getRowObjects();
 	}
 
-	/** Appends rows to a table in bulk; `put` writes one row's values in column order, without endRow. */
+	/**
+	 * Appends rows to a table in bulk; `put` writes one row's values in column order, without endRow.
+	 * @throws UnfitRows, with all of them, where `put` throws for some
+	 */
 	async append<Item>(table: string, items: readonly Item[], put: Put<Item>): Promise<void> {
 		if (items.length === 0) return;
 		let appender = this.appenders.get(table);
@@ -77,24 +81,41 @@ export class Transaction {
 			appender = await this.connection.createAppender(table);
 			this.appenders.set(table, appender);
 		}
-		fill(appender, items, put);
+		fill(appender, table, items, put);
 	}
 
 	/** The same for a table that was made in this transaction: an appender is bound to its table. */
 	async appendFresh<Item>(table: string, items: readonly Item[], put: Put<Item>): Promise<void> {
 		const appender = await this.connection.createAppender(table);
-		fill(appender, items, put);
+		try {
+			fill(appender, table, items, put);
+		} catch (thrown) {
+			// As those of the lane.
+			appender.clear();
+			throw thrown;
+		}
 		appender.closeSync();
 	}
 }
 
 type Put<Item> = (to: DuckDBAppender, item: Item) => void;
 
-function fill<Item>(appender: DuckDBAppender, items: readonly Item[], put: Put<Item>): void {
+function fill<Item>(appender: DuckDBAppender, table: string, items: readonly Item[], put: Put<Item>): void {
+	const unfit = new Set<Item>();
+	let cause: unknown = null;
 	for (const item of items) {
-		put(appender, item);
+		try {
+			put(appender, item);
+		} catch (thrown) {
+			// A part of its row is in there; with it go the rows before, of which none is to be written any more.
+			appender.clear();
+			cause ??= thrown;
+			unfit.add(item);
+			continue;
+		}
 		appender.endRow();
 	}
+	if (unfit.size > 0) throw new UnfitRows(table, unfit, cause);
 	appender.flushSync();
 }
 

@@ -84,6 +84,16 @@ export const EVIDENCE_TIMEOUT_MS = 10_000;
 /** Body of one aggregate query: a few hundred metrics. */
 export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
 
+/**
+ * How long before it is heard of a request may have begun. A stream lives as long as something is sent (there is no bound but
+ * idle ones), its Envoy tells of it every second or at its end, and a true one that was taken for broken would hold every decision:
+ * so a month. What it keeps out is the clock that was never set (1970, 2000), by which a unit would be closed at once.
+ */
+export const ENTRY_AGE_MAX_MS = 31 * 24 * 60 * 60 * 1000;
+
+/** How far Envoy's clock may be ahead of ingest's: a local time that was taken for UTC is by 14 hours. */
+export const ENTRY_AHEAD_MAX_MS = 24 * 60 * 60 * 1000;
+
 /** What Envoy may send of its access log, by stream and by connection (one for each worker), before ingest has read it. */
 export const ACCESS_LOG_WINDOW_BYTES = 4 * 1024 * 1024;
 

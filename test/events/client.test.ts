@@ -1,4 +1,5 @@
 import { mkdtempSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,6 +59,17 @@ t.test("a dead owner is unavailable, a silent one exceeds the deadline", async (
 	await new Promise<void>((resolve) => server.listen(path, resolve));
 	t.teardown(() => server.close());
 	await t.rejects(ingestClient(path, 100).evidence(query()), { code: "deadline-exceeded" });
+});
+
+t.test("a code that is none of ours is unavailable, whatever its name", async (t) => {
+	const path = join(mkdtempSync(join(tmpdir(), "weir-client-")), "other.sock");
+	const server = createHttpServer((request, response) => {
+		request.resume();
+		response.writeHead(500).end(JSON.stringify({ error: { code: "constructor", message: "another" } }));
+	});
+	await new Promise<void>((resolve) => server.listen(path, resolve));
+	t.teardown(() => server.close());
+	await t.rejects(ingestClient(path).evidence(query()), { code: "unavailable", message: "another" });
 });
 
 t.test("a socket that somebody answers on is not taken over; a dead one is", async (t) => {

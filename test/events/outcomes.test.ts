@@ -153,6 +153,8 @@ t.test("what is no outcomes request at all is refused whole", async (t) => {
 	const cases: readonly (readonly [string, string, Record<string, string>, number, RegExp])[] = [
 		["not JSON", `{"unit": "secret", "value": NaN}`, {}, 400, /line 1, column 29/],
 		["another type", row, { "content-type": "text/plain" }, 415, /content type/],
+		["a name that every object has", row, { "content-type": "constructor" }, 415, /content type/],
+		["one more", row, { "content-type": "__proto__" }, 415, /content type/],
 		["no type", row, { "content-type": "" }, 415, /content type/],
 		["another charset", row, { "content-type": "application/json; charset=latin1" }, 415, /content type/],
 		["compressed", row, { "content-encoding": "gzip" }, 415, /content type/],

@@ -12,6 +12,8 @@ import {
 import { parseJson } from "../../src/events/json.js";
 import { bodyMode, readBody } from "../../src/events/outcomeBody.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
+import { poisoned, RECEIVED_SECONDS } from "../events/poison.js";
+import { appendEntries } from "./entryAppend.js";
 import { refusing, type Target, text } from "./target.js";
 
 const accessLog = Buffer.from(
@@ -39,7 +41,12 @@ const accessLog = Buffer.from(
 	),
 );
 
-function accessLogs(input: Buffer): void {
+/** Of an Experiment's unit, at its start and at its end. */
+const exposing = [4, 6].map((kind) =>
+	poisoned({ start: { seconds: RECEIVED_SECONDS - 5n, nanos: 7 }, duration: { seconds: 5n } }, { kind, unit: "u1" }),
+);
+
+async function accessLogs(input: Buffer): Promise<void> {
 	// BinaryReader refuses with Error; the intake takes any error for a broken message (intake.ts).
 	refusing([Error], () => {
 		decodeIdentifier(input);
@@ -49,6 +56,7 @@ function accessLogs(input: Buffer): void {
 			decodeSingle(input.subarray(entry.entryAt, entry.entryEnd));
 		});
 	});
+	await appendEntries(input);
 }
 
 const MEDIA = [
@@ -73,7 +81,7 @@ function outcomes(input: Buffer): void {
 }
 
 export const EVENT_TARGETS: readonly Target[] = [
-	{ name: "access-log", seeds: [accessLog], weight: 2, run: accessLogs },
+	{ name: "access-log", seeds: [accessLog, ...exposing], weight: 2, run: accessLogs },
 	{
 		name: "outcomes",
 		seeds: [

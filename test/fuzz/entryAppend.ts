@@ -1,0 +1,65 @@
+/** From decoded access-log entries into appenders of the store's own tables, in memory and never committed. */
+import { type DuckDBAppender, DuckDBInstance } from "@duckdb/node-api";
+import { type AccessLogEntry, decodeMessage } from "../../src/events/accessLogEntry.js";
+import { putDecision } from "../../src/events/decisionAppend.js";
+import { type DecisionRecord, decisionIn } from "../../src/events/decisionRecord.js";
+import { entryFault } from "../../src/events/entryFault.js";
+import { readEntry } from "../../src/events/entryReader.js";
+import { PlanReader } from "../../src/events/planReader.js";
+import { createPseudonyms } from "../../src/events/pseudonym.js";
+import type { Reading } from "../../src/events/requestRow.js";
+import { putExposure, putRow } from "../../src/events/rowAppend.js";
+import { SCHEMA } from "../../src/events/schema.js";
+import { PLANS } from "../events/rig.js";
+
+const RECEIVED_MS = 4_000_000_000;
+const ROUTE = { version: "p1", service: "shop", experiment: "models" };
+
+async function open() {
+	const connection = await (await DuckDBInstance.create(":memory:")).connect();
+	await connection.run(SCHEMA);
+	await connection.run("CREATE TABLE candidates AS SELECT * EXCLUDE (ordinal) FROM units LIMIT 0");
+	const plan = await new PlanReader(async (version) => PLANS[version] ?? null).load(ROUTE.version);
+	if (plan === null) throw new Error("no plan");
+	return {
+		plan,
+		context: { plan: () => plan, pseudonyms: createPseudonyms(new Uint8Array(32)) },
+		entries: await connection.createAppender("entries"),
+		decisions: await connection.createAppender("decisions"),
+		candidates: await connection.createAppender("candidates"),
+	};
+}
+
+let opened: ReturnType<typeof open> | null = null;
+
+/**
+ * Whatever passes the door's check fits.
+ * @throws where it does not
+ */
+export async function appendEntries(message: Buffer): Promise<void> {
+	opened ??= open();
+	const { plan, context, entries, decisions, candidates } = await opened;
+	const read: { readonly reading: Reading; readonly decision: DecisionRecord | null }[] = [];
+	const take = (entry: AccessLogEntry): void => {
+		if (entryFault(entry, RECEIVED_MS) !== null) return;
+		const reading = readEntry(entry, ROUTE, plan, context, RECEIVED_MS);
+		read.push({ reading, decision: entry.kind === "end" ? decisionIn(entry, null) : null });
+	};
+	try {
+		decodeMessage(message, take);
+	} catch {
+		// A broken message; what was read of it before is kept (accessLog.ts).
+	}
+	const append = (to: DuckDBAppender, put: () => void): void => {
+		put();
+		to.endRow();
+		to.clear();
+	};
+	for (const { reading, decision } of read) {
+		if (decision !== null) append(decisions, () => putDecision(decisions, 1, RECEIVED_MS, decision));
+		if (reading.kind !== "row") continue;
+		const { row, exposure } = reading;
+		append(entries, () => putRow(entries, row));
+		if (exposure !== null) append(candidates, () => putExposure(candidates, exposure));
+	}
+}
