@@ -27,5 +27,11 @@ export const PREDICTOR_DRAIN_MS = 10_000;
 /** Connections of Envoys to a predictor: each opens one per worker thread and request under way. */
 export const PREDICTOR_CONNECTIONS_MAX = 16_384;
 
+/**
+ * Connections that wait to be accepted: an Envoy opens one per request under way, and many at once. Beyond Node's 511 a burst
+ * of them met Envoy's connect timeout, which is 503. The kernel has a bound of its own (Linux: net.core.somaxconn, 4,096).
+ */
+export const PREDICTOR_BACKLOG = 4_096;
+
 /** At most one line in this time about connections that the predictor refuses; all are counted. */
 export const PREDICTOR_REFUSAL_LOG_MS = 10_000;

@@ -5,6 +5,7 @@
 import type { Server } from "node:http";
 import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
 import { WeirError } from "../error.js";
+import { PREDICTOR_BACKLOG } from "../limits.js";
 import { isLoopback } from "../resources/host.js";
 
 export type ListenAddress =
@@ -61,7 +62,8 @@ export function listen(server: Server, address: ListenAddress, scheme: "http" | 
 			const { port } = server.address() as AddressInfo;
 			resolve(`${scheme}://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${port}`);
 		};
-		if (address.kind === "socket") server.listen(address.path, onListening);
-		else server.listen(address.port, address.host, onListening);
+		const backlog = PREDICTOR_BACKLOG;
+		if (address.kind === "socket") server.listen({ path: address.path, backlog }, onListening);
+		else server.listen({ port: address.port, host: address.host, backlog }, onListening);
 	});
 }
