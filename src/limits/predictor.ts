@@ -3,11 +3,29 @@
 /** Inference request body of a predictor. */
 export const INFER_BODY_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Inference requests admitted at once (bodies being read, queued and running): beyond it 503 with Retry-After. */
+/** Inference requests at once whose bodies are whole (queued and running): beyond it 503 with Retry-After. */
 export const PREDICTOR_REQUESTS_MAX = 1_024;
 
-/** Bytes of all inference bodies held at once: 16 of the largest, so that a flood of big tensors cannot fill the memory. */
+/** Inference bodies under way at once: beyond it the one that is furthest behind is ended for the newcomer (408). */
+export const PREDICTOR_BODIES_MAX = 1_024;
+
+/**
+ * Bytes of all bodies under way, and as many again of requests whose bodies are whole: 16 of the largest, so that a flood
+ * of big tensors cannot fill the memory.
+ */
 export const PREDICTOR_BODY_BYTES_TOTAL_MAX = 16 * INFER_BODY_BYTES_MAX;
+
+/** The slowest upload that is waited for, in bytes a second: the largest body may take a quarter of an hour. */
+export const PREDICTOR_BODY_RATE_MIN = 16 * 1024;
+
+/** How far a body may fall behind that: a client's pause, and the whole time of one that sends nothing. */
+export const PREDICTOR_BODY_BEHIND_MS = 20_000;
+
+/** How long the rest of a body that nobody wants is thrown away, so that its sender reads the answer before the end. */
+export const PREDICTOR_LINGER_MS = 2_000;
+
+/** A request's head. Node's own bound would be none where the whole request has none: bodies have theirs, above. */
+export const PREDICTOR_HEAD_MS = 60_000;
 
 /** Requests handed to one session worker at once: one runs, one is at hand, the rest can still be cancelled. */
 export const PREDICTOR_PIPELINE_MAX = 2;

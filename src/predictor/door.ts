@@ -6,7 +6,12 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import { PREDICTOR_CONNECTIONS_MAX, PREDICTOR_KEEP_ALIVE_MS, PREDICTOR_REFUSAL_LOG_MS } from "../limits.js";
+import {
+	PREDICTOR_CONNECTIONS_MAX,
+	PREDICTOR_HEAD_MS,
+	PREDICTOR_KEEP_ALIVE_MS,
+	PREDICTOR_REFUSAL_LOG_MS,
+} from "../limits.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import { boundConnections } from "../tlsDoor.js";
 import { type ClientRule, isClient } from "./clients.js";
@@ -15,6 +20,7 @@ import type { DoorIdentity, Log, Meter } from "./ports.js";
 export interface DoorOptions {
 	/** null = plain HTTP. */
 	readonly guard: Guard | null;
+	/** Requests with `Expect: 100-continue` too: it is answered where the body is wanted. */
 	readonly handle: RequestListener;
 	readonly meter: Meter | undefined;
 	readonly log: Log | undefined;
@@ -32,9 +38,17 @@ export interface Door {
 	close(): void;
 }
 
+/** A body's time depends on how it comes (body.ts): Node's bound on whole requests would end slow ones, without a word. */
+const TIMES = {
+	keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS,
+	headersTimeout: PREDICTOR_HEAD_MS,
+	requestTimeout: 0,
+} as const;
+
 export function createDoor(options: DoorOptions): Door {
 	if (options.guard === null) {
-		const server = createServer({ keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS }, options.handle);
+		const server = createServer(TIMES, options.handle);
+		server.on("checkContinue", options.handle);
 		return { server, close: () => {} };
 	}
 	return guarded(options, options.guard);
@@ -45,25 +59,27 @@ type Reason = "no-certificate" | "untrusted-certificate" | "no-svid" | "not-a-cl
 
 function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients }: Guard): Door {
 	const refused = refusals(meter, log, nowMs);
+	const take: RequestListener = (request, response) => {
+		if (connections.leftMs(request.socket) <= 0) {
+			refused("certificate-ended");
+			request.socket.destroy();
+			return;
+		}
+		// The peer has a newer certificate by now: its next connection shows it, and no request fails.
+		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
+		handle(request, response);
+	};
 	const server = createTlsServer(
 		{
 			...secureContext(identity),
 			requestCert: true,
 			rejectUnauthorized: true,
 			ALPNProtocols: ["http/1.1"],
-			keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS,
+			...TIMES,
 		},
-		(request, response) => {
-			if (connections.leftMs(request.socket) <= 0) {
-				refused("certificate-ended");
-				request.socket.destroy();
-				return;
-			}
-			// The peer has a newer certificate by now: its next connection shows it, and no request fails.
-			if (connections.isOld(request.socket)) response.setHeader("connection", "close");
-			handle(request, response);
-		},
+		take,
 	);
+	server.on("checkContinue", take);
 	const connections = boundConnections(server, { connections: PREDICTOR_CONNECTIONS_MAX, nowMs });
 	// Before HTTP's own listener: a refused peer's bytes are not parsed.
 	server.prependListener("secureConnection", (socket: TLSSocket) => {

@@ -20,6 +20,8 @@ const RETRY = { "retry-after": "1" };
 
 export const OVERLOAD: Refusal = refusal(503, "too many requests at once", RETRY);
 
+export const TOO_LARGE: Refusal = refusal(413, "the body is larger than the predictor takes");
+
 /** What can be refused before a byte of the body is read. */
 export function refusalOfHeaders({ headers }: IncomingMessage): Refusal | null {
 	const type = headers["content-type"];
@@ -36,9 +38,11 @@ export function refusalOfHeaders({ headers }: IncomingMessage): Refusal | null {
 export function refusalOfBody(kind: Exclude<BodyResult["kind"], "text" | "gone">): Refusal {
 	switch (kind) {
 		case "too-large":
-			return refusal(413, "the body is larger than the predictor takes");
-		case "overload":
-			return OVERLOAD;
+			return TOO_LARGE;
+		case "slow":
+			return refusal(408, "the body did not come in time");
+		case "crowded":
+			return refusal(408, "the body was not whole when others needed its room");
 		case "not-utf8":
 			return refusal(400, "the body is not UTF-8");
 	}

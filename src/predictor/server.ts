@@ -9,13 +9,15 @@ import type { Tracer } from "@opentelemetry/api";
 import { WeirError } from "../error.js";
 import { PREDICTOR_DRAIN_MS } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
-import { BODY_LIMITS, type BodyLimits } from "./body.js";
+import { ADMISSION_BOUNDS, type AdmissionBounds } from "./admission.js";
+import { BODY_BOUNDS, type BodyBounds } from "./body.js";
 import type { ClientRule } from "./clients.js";
+import type { DecisionDemand } from "./demand.js";
 import { createDoor, type Door } from "./door.js";
 import { listen, listenAddress } from "./listen.js";
 import { Pool } from "./pool.js";
 import type { DoorIdentity, Log, Meter } from "./ports.js";
-import { type DecisionDemand, PredictorService } from "./service.js";
+import { PredictorService } from "./service.js";
 import { predictorTracer } from "./span.js";
 import type { ModelSource } from "./tensor.js";
 
@@ -36,7 +38,9 @@ export interface PredictorOptions {
 	readonly log?: Log | undefined;
 	/** Default: the global tracer, a no-op until telemetry sets up an SDK. */
 	readonly tracer?: Tracer | undefined;
-	readonly limits?: BodyLimits | undefined;
+	/** Other bounds than Weir's, for tests. */
+	readonly bodies?: Partial<BodyBounds> | undefined;
+	readonly admission?: Partial<AdmissionBounds> | undefined;
 	readonly nowMs?: (() => number) | undefined;
 	/** Another worker file, for tests of what happens when one dies. */
 	readonly workerUrl?: URL | undefined;
@@ -65,7 +69,8 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 	const service = new PredictorService({
 		models,
 		pool,
-		limits: options.limits ?? BODY_LIMITS,
+		bodies: { ...BODY_BOUNDS, ...options.bodies },
+		admission: { ...ADMISSION_BOUNDS, ...options.admission },
 		tracer: options.tracer ?? predictorTracer(),
 		decision: options.decision ?? null,
 		meter,

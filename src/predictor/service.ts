@@ -7,12 +7,15 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { performance } from "node:perf_hooks";
 import type { Tracer } from "@opentelemetry/api";
 import { WeirError } from "../error.js";
-import { Admission, type BodyLimits, readBody, type Ticket } from "./body.js";
+import { Admission, type AdmissionBounds } from "./admission.js";
+import { answer } from "./answer.js";
+import { Bodies, type BodyBounds, type BodyResult } from "./body.js";
+import { type DecisionDemand, decisionFor } from "./demand.js";
 import { type Endpoint, endpointOf, methodOf, routeTemplate } from "./endpoint.js";
 import type { InferenceResult, Pool } from "./pool.js";
-import type { CheckDecision, GoodDecision, Log, Meter } from "./ports.js";
+import type { GoodDecision, Log, Meter } from "./ports.js";
 import { formatInferResponse, parseInferRequest } from "./protocol.js";
-import { OVERLOAD, type Refusal, refusal, refusalOf, refusalOfBody, refusalOfHeaders } from "./refusal.js";
+import { OVERLOAD, type Refusal, refusal, refusalOf, refusalOfBody, refusalOfHeaders, TOO_LARGE } from "./refusal.js";
 import { endInferSpan, startInferSpan } from "./span.js";
 import type { ModelSignature, ModelSource } from "./tensor.js";
 
@@ -20,17 +23,11 @@ const SERVER_VERSION = "0.1.0";
 /** OIP platform name: framework, then format. */
 const PLATFORM = "onnx_onnxv1";
 
-/** Each request but those for health must carry a decision for this Service and Variant. */
-export interface DecisionDemand {
-	readonly service: string;
-	readonly variant: string;
-	readonly check: CheckDecision;
-}
-
 export interface ServiceParts {
 	readonly models: readonly ModelSource[];
 	readonly pool: Pool;
-	readonly limits: BodyLimits;
+	readonly bodies: BodyBounds;
+	readonly admission: AdmissionBounds;
 	readonly tracer: Tracer;
 	/** null = none is demanded. */
 	readonly decision: DecisionDemand | null;
@@ -59,11 +56,13 @@ export class PredictorService {
 	/** Set when the predictor begins to close: not ready, and each answer ends its connection. */
 	closing = false;
 	readonly #parts: ServiceParts;
+	readonly #bodies: Bodies;
 	readonly #admission: Admission;
 
 	constructor(parts: ServiceParts) {
 		this.#parts = parts;
-		this.#admission = new Admission(parts.limits);
+		this.#bodies = new Bodies(parts.bodies);
+		this.#admission = new Admission(parts.admission);
 	}
 
 	/** Never rejects. */
@@ -100,7 +99,7 @@ export class PredictorService {
 			return;
 		}
 		if (!("model" in endpoint)) {
-			this.#describeServer(endpoint, response);
+			this.#describeServer(endpoint, request, response);
 			return;
 		}
 		if (index === null) {
@@ -108,29 +107,35 @@ export class PredictorService {
 			this.#refuse(request, response, refusal(404, `no such ${what}`));
 			return;
 		}
-		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, index, response);
+		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, index, request, response);
 	}
 
 	/** OIP: 200 means yes, a 4xx means no. */
-	#describeServer({ kind }: Endpoint, response: ServerResponse): void {
+	#describeServer({ kind }: Endpoint, request: IncomingMessage, response: ServerResponse): void {
 		if (kind === "server-metadata") {
-			this.#send(response, 200, JSON.stringify({ name: "weir-predictor", version: SERVER_VERSION, extensions: [] }));
+			const server = { name: "weir-predictor", version: SERVER_VERSION, extensions: [] };
+			this.#send(request, response, 200, JSON.stringify(server));
 		} else if (kind === "live") {
-			this.#send(response, 200, '{"live":true}');
+			this.#send(request, response, 200, '{"live":true}');
 		} else {
-			this.#send(response, this.#ready ? 200 : 400, JSON.stringify({ ready: this.#ready }));
+			this.#send(request, response, this.#ready ? 200 : 400, JSON.stringify({ ready: this.#ready }));
 		}
 	}
 
-	#describeModel(kind: "model-metadata" | "model-ready", index: number, response: ServerResponse): void {
+	#describeModel(
+		kind: "model-metadata" | "model-ready",
+		index: number,
+		request: IncomingMessage,
+		response: ServerResponse,
+	): void {
 		const { name } = this.#model(index);
 		if (kind === "model-ready") {
-			this.#send(response, this.#ready ? 200 : 400, JSON.stringify({ name, ready: this.#ready }));
+			this.#send(request, response, this.#ready ? 200 : 400, JSON.stringify({ name, ready: this.#ready }));
 			return;
 		}
 		const versions = this.#parts.models.filter((model) => model.name === name).map(({ version }) => version);
 		const { inputs, outputs } = this.#signature(index);
-		this.#send(response, 200, JSON.stringify({ name, versions, platform: PLATFORM, inputs, outputs }));
+		this.#send(request, response, 200, JSON.stringify({ name, versions, platform: PLATFORM, inputs, outputs }));
 	}
 
 	async #infer(
@@ -140,21 +145,20 @@ export class PredictorService {
 		{ endpoint, path, decision }: Asked,
 	): Promise<void> {
 		const startedMs = performance.now();
-		const ticket = this.#admission.admit();
-		const why = ticket === null ? null : (decision?.use() ?? null);
+		// Without room for one more inference its body is not read; it takes the room when its body is whole.
+		const { hasRoom } = this.#admission;
+		const why = hasRoom ? (decision?.use() ?? null) : null;
 		if (why !== null) {
-			ticket?.release();
 			this.#refuseDecision(request, response, why);
 			return;
 		}
 		const { name: model, version } = this.#model(index);
 		const route = routeTemplate(endpoint);
 		const span = startInferSpan(this.#parts.tracer, { headers: request.headers, route, path, model, version });
-		const outcome = ticket === null ? refused(OVERLOAD) : await this.#outcome(request, response, index, ticket);
-		if (ticket !== null && !isBegun(outcome)) decision?.giveBack();
-		if (outcome.kind === "answered") this.#send(response, 200, outcome.json);
+		const outcome = hasRoom ? await this.#outcome(request, response, index) : refused(OVERLOAD);
+		if (hasRoom && !isBegun(outcome)) decision?.giveBack();
+		if (outcome.kind === "answered") this.#send(request, response, 200, outcome.json);
 		else if (outcome.kind === "refused") this.#refuse(request, response, outcome.refusal);
-		ticket?.release();
 
 		const status = outcome.kind === "answered" ? 200 : outcome.kind === "gone" ? CLIENT_GONE : outcome.refusal.status;
 		const result = outcome.kind === "answered" ? outcome.result : null;
@@ -163,29 +167,50 @@ export class PredictorService {
 		this.#record({ model, version }, status, performance.now() - startedMs, result);
 	}
 
-	async #outcome(
-		request: IncomingMessage,
-		response: ServerResponse,
-		index: number,
-		ticket: Ticket,
-	): Promise<InferOutcome> {
+	async #outcome(request: IncomingMessage, response: ServerResponse, index: number): Promise<InferOutcome> {
+		const early = refusalOfHeaders(request);
+		if (early !== null) return refused(early);
+		if (!this.#bodies.fits(Number(request.headers["content-length"] ?? 0))) return refused(TOO_LARGE);
+		const reading = this.#bodies.read(request);
+		if (wantsContinue(request)) response.writeContinue();
+		const body = await reading;
+		if (body.kind === "gone") return { kind: "gone", begun: false };
+		if (body.kind !== "text") {
+			this.#countEnded(body.kind);
+			return refused(refusalOfBody(body.kind));
+		}
+		const release = this.#admission.admit(body.bytes);
+		if (release === null) return refused(OVERLOAD);
 		try {
-			const early = refusalOfHeaders(request);
-			if (early !== null) return refused(early);
-			const body = await readBody(request, ticket);
-			if (body.kind === "gone") return { kind: "gone", begun: false };
-			if (body.kind !== "text") return refused(refusalOfBody(body.kind));
-			const { id, inputs, outputs } = parseInferRequest(body.text, this.#signature(index));
-			const submitted = this.#parts.pool.submit({ model: index, inputs, outputs });
-			response.once("close", submitted.cancel);
-			const result = await submitted.result;
-			const { name, version } = this.#model(index);
-			const json = formatInferResponse({ modelName: name, modelVersion: version, id, outputs: result.outputs });
-			return { kind: "answered", json, result };
+			return { kind: "answered", ...(await this.#run(response, index, body.text)) };
 		} catch (error) {
 			const refusal = refusalOf(error);
 			return response.destroyed ? { kind: "gone", begun: refusal.status !== OVERLOAD.status } : refused(refusal);
+		} finally {
+			release();
 		}
+	}
+
+	/** @throws WeirError where the request is none for this model, or the session does not answer it */
+	async #run(
+		response: ServerResponse,
+		index: number,
+		text: string,
+	): Promise<{ json: string; result: InferenceResult }> {
+		const { id, inputs, outputs } = parseInferRequest(text, this.#signature(index));
+		const submitted = this.#parts.pool.submit({ model: index, inputs, outputs });
+		response.once("close", submitted.cancel);
+		const result = await submitted.result;
+		const { name, version } = this.#model(index);
+		const json = formatInferResponse({ modelName: name, modelVersion: version, id, outputs: result.outputs });
+		return { json, result };
+	}
+
+	/** Bodies that their clients did not end, apart from what requests get: many are a stranger's doing, not the model's. */
+	#countEnded(kind: BodyResult["kind"]): void {
+		if (kind !== "slow" && kind !== "crowded") return;
+		const help = "Bodies ended before they were whole: too slow, or when others needed the room.";
+		this.#parts.meter?.count("weir_predictor_bodies_ended_total", help, { reason: kind });
 	}
 
 	#record(
@@ -204,6 +229,7 @@ export class PredictorService {
 			meter.observe("weir_predictor_run_duration_seconds", "Inside the ONNX session.", result.runMs / 1000, labels);
 		}
 		meter.gauge("weir_predictor_requests_in_flight", "Inference requests admitted now.", this.#admission.requests);
+		meter.gauge("weir_predictor_bodies_under_way", "Inference bodies not yet whole.", this.#bodies.underWay);
 	}
 
 	get #ready(): boolean {
@@ -237,21 +263,12 @@ export class PredictorService {
 		this.#refuse(request, response, refusal(403, "no decision allows this request"));
 	}
 
-	/** Where the body was not read to its end, the connection cannot carry another request. */
 	#refuse(request: IncomingMessage, response: ServerResponse, { status, message, headers }: Refusal): void {
-		const end = request.complete || !hasBody(request) ? {} : { connection: "close" };
-		this.#send(response, status, JSON.stringify({ error: message }), { ...headers, ...end });
+		answer(request, response, { status, json: JSON.stringify({ error: message }), headers, last: this.closing });
 	}
 
-	#send(response: ServerResponse, status: number, json: string, headers: Readonly<Record<string, string>> = {}): void {
-		if (response.destroyed || response.headersSent) return; // The client is gone.
-		response.writeHead(status, {
-			"content-type": "application/json",
-			"content-length": Buffer.byteLength(json),
-			...(this.closing ? { connection: "close" } : {}),
-			...headers,
-		});
-		response.end(json);
+	#send(request: IncomingMessage, response: ServerResponse, status: number, json: string): void {
+		answer(request, response, { status, json, headers: {}, last: this.closing });
 	}
 }
 
@@ -260,24 +277,13 @@ const refused = (refusal: Refusal): InferOutcome => ({ kind: "refused", refusal 
 /** What Envoy's health checks ask: no caller's request, so nobody decided on it. */
 const isHealth = ({ kind }: Endpoint): boolean => kind === "live" || kind === "ready" || kind === "model-ready";
 
-/** Whether a model was asked, or could have been but for the request itself. A 503 says that it was not. */
+/** No worker was there, or the body was not waited for. */
+const NOT_BEGUN: ReadonlySet<number> = new Set([OVERLOAD.status, 408]);
+
+/** Whether a model was asked, or could have been but for the request itself. */
 const isBegun = (outcome: InferOutcome): boolean =>
-	outcome.kind === "gone" ? outcome.begun : outcome.kind === "answered" || outcome.refusal.status !== OVERLOAD.status;
+	outcome.kind === "gone" ? outcome.begun : outcome.kind === "answered" || !NOT_BEGUN.has(outcome.refusal.status);
 
-/** The decision that allows it, or why none does: a check that fails in itself allows nothing. */
-async function decisionFor(
-	{ service, variant, check }: DecisionDemand,
-	request: IncomingMessage,
-	path: string,
-): Promise<GoodDecision | string> {
-	const decisions = request.headersDistinct["x-weir-decision"] ?? [];
-	if (decisions.length === 0) return "it carries none";
-	try {
-		return await check({ decisions, method: request.method ?? "", path, service, variant });
-	} catch {
-		return "it could not be checked";
-	}
-}
-
-const hasBody = ({ headers }: IncomingMessage): boolean =>
-	headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+/** As Node's server understands it; HTTP/1.0 knows no such answer. */
+const wantsContinue = ({ httpVersionMinor, headers }: IncomingMessage): boolean =>
+	httpVersionMinor >= 1 && headers.expect !== undefined;

@@ -6,7 +6,7 @@ import type { DecisionQuestion, GoodDecision } from "../../src/predictor/ports.j
 import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
 import { DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { call, employmentModel } from "./doubles.js";
+import { call, employmentModel, goOn } from "./doubles.js";
 
 const SIDECAR = "spiffe://weir.test/weir/sidecar";
 const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
@@ -22,7 +22,7 @@ const decisionFor = (model: string): string =>
 		principal: null,
 	}) ?? "";
 
-/** Models ok, die (its worker does) and hang (never answers). */
+/** Models ok, die (its worker does) and hang (answers once told to go on). */
 async function start(t: Test, more: Partial<PredictorOptions> = {}) {
 	const verifier = new DecisionVerifier({ trustBundle: () => ca.certificate, admits: (id) => id === SIDECAR });
 	const events = new EventEmitter();
@@ -53,7 +53,7 @@ async function start(t: Test, more: Partial<PredictorOptions> = {}) {
 		const headers = decision === null ? {} : { "x-weir-decision": decision };
 		return (await call(url, { path: `/v2/models/${model}/infer`, body: { inputs }, headers })).status;
 	};
-	/** A request that is admitted, and whose body does not end. */
+	/** A request whose decision is used, and whose body does not end. */
 	const half = async (decision: string) => {
 		const socket = connect(Number(new URL(url).port), "127.0.0.1");
 		t.teardown(() => socket.destroy());
@@ -68,24 +68,65 @@ async function start(t: Test, more: Partial<PredictorOptions> = {}) {
 }
 
 t.test("no room: the decision is left to the retry, and who has none takes no room", async (t) => {
-	const { events, ask, half } = await start(t, { limits: { requests: 1, bodyBytes: 1_000, totalBytes: 1_000 } });
+	const { url, events, ask } = await start(t, { admission: { requests: 1 } });
 	t.equal(await ask("ok", null), 403);
-	const [holder, decision] = [decisionFor("ok"), decisionFor("ok")];
-	const socket = await half(holder);
+	const [holder, decision] = [decisionFor("hang"), decisionFor("ok")];
+	const used = once(events, "used");
+	const held = ask("hang", holder);
+	await used;
+	await call(url, { path: "/v2/health/live" }); // a later connection: its body is whole
 	t.equal(await ask("ok", decision), 503);
 	t.equal(await ask("ok", decision), 503, "and left once more");
 	t.equal(await ask("ok", null), 403, "a stranger");
 	t.equal(await ask("ok", `${decision.slice(0, -8)}AAAAAAAA`), 403, "a forger");
-	const served = once(events, "status 200");
-	socket.write('"inputs":[]}');
-	await served;
-	t.equal(await ask("ok", holder), 403, "what took the room is used up");
+	goOn();
+	t.equal(await held, 200);
+	t.equal(await ask("hang", holder), 403, "what took the room is used up");
 	t.equal(await ask("ok", decision), 200);
 	t.equal(await ask("ok", decision), 403, "and now it is, too");
 });
 
+t.test("room that is gone when the body is whole: the decision is left to the retry, too", async (t) => {
+	const { url, events, ask, half } = await start(t, { admission: { requests: 1 } });
+	const [late, holder] = [decisionFor("ok"), decisionFor("hang")];
+	const socket = await half(late);
+	const used = once(events, "used");
+	const held = ask("hang", holder);
+	await used;
+	await call(url, { path: "/v2/health/live" });
+	const full = once(events, "status 503");
+	socket.write('"inputs":[]}');
+	await full;
+	goOn();
+	t.equal(await held, 200);
+	t.equal(await ask("ok", late), 200);
+});
+
+t.test("strangers and forgers end nobody's body; one that is ended leaves its decision to the retry", async (t) => {
+	const { events, ask, half } = await start(t, { bodies: { bodies: 1 } });
+	const [first, second] = [decisionFor("ok"), decisionFor("ok")];
+	const socket = await half(first);
+	t.equal(await ask("ok", null), 403, "a stranger");
+	t.equal(await ask("ok", `${second.slice(0, -8)}AAAAAAAA`), 403, "a forger");
+	t.equal(await ask("ok", first), 403, "who holds it twice");
+	t.equal(socket.bytesRead, 0);
+	const ended = once(events, "status 408");
+	t.equal(await ask("ok", second), 200);
+	await ended;
+	t.equal(await ask("ok", first), 200);
+});
+
+t.test("a body that does not end leaves its decision to the retry", async (t) => {
+	const { events, ask, half } = await start(t, { bodies: { behindMs: 100 } });
+	const decision = decisionFor("ok");
+	const ended = once(events, "status 408");
+	await half(decision);
+	await ended;
+	t.equal(await ask("ok", decision), 200);
+});
+
 t.test("one decision takes one place: who holds it twice is refused while it is used", async (t) => {
-	const { events, ask, half } = await start(t, { limits: { requests: 2, bodyBytes: 1_000, totalBytes: 1_000 } });
+	const { events, ask, half } = await start(t);
 	const decision = decisionFor("ok");
 	const socket = await half(decision);
 	t.equal(await ask("ok", decision), 403);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { type Agent, request as httpsRequest } from "node:https";
 import { fileURLToPath } from "node:url";
+import { BroadcastChannel } from "node:worker_threads";
 import { gunzipSync } from "node:zlib";
 import type { Meter } from "../../src/predictor/ports.js";
 
@@ -102,6 +103,13 @@ export function call(url: string, { method, path, headers = {}, body, signal, tl
 		request.on("error", reject);
 		request.end(raw);
 	});
+}
+
+/** Tells the hung inferences of dying.worker.ts to go on. */
+export function goOn(): void {
+	const channel = new BroadcastChannel("go on");
+	channel.postMessage(null);
+	channel.close();
 }
 
 export interface RememberingMeter extends Meter {

@@ -1,5 +1,5 @@
-/** A stand-in for session.worker.js that dies when the input is named `die` and never answers `hang`. */
-import { parentPort } from "node:worker_threads";
+/** A stand-in for session.worker.js that dies when the input is named `die`, and answers `hang` once it is told to go on. */
+import { BroadcastChannel, parentPort } from "node:worker_threads";
 import type { FromWorker, ToWorker } from "../../src/predictor/message.js";
 
 const say = (message: FromWorker): void => parentPort?.postMessage(message);
@@ -13,8 +13,19 @@ say({
 		{ inputs: [spec("hang")], outputs: [] },
 	],
 });
+const done = (job: number): void => say({ kind: "done", job, outputs: [], runMs: 0 });
+const hung: number[] = [];
+let goesOn = false;
+const goOn = new BroadcastChannel("go on");
+goOn.onmessage = () => {
+	goesOn = true;
+	for (const job of hung.splice(0)) done(job);
+};
 parentPort?.on("message", (message: ToWorker) => {
-	if (message.kind === "close") parentPort?.close();
-	else if (message.inputs[0]?.name === "die") throw new Error("dying as asked");
-	else if (message.inputs[0]?.name !== "hang") say({ kind: "done", job: message.job, outputs: [], runMs: 0 });
+	if (message.kind === "close") {
+		goOn.close();
+		parentPort?.close();
+	} else if (message.inputs[0]?.name === "die") throw new Error("dying as asked");
+	else if (message.inputs[0]?.name === "hang" && !goesOn) hung.push(message.job);
+	else done(message.job);
 });

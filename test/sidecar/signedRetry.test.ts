@@ -11,14 +11,13 @@ import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { alone, rawGet } from "../envoy/pipeline.js";
 import { PROTOCOLS } from "../failure/stage.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
-import { employmentModel } from "../predictor/doubles.js";
+import { employmentModel, goOn } from "../predictor/doubles.js";
 import { startSidecar } from "./rig.js";
 
 t.setTimeout(120_000);
 
-const PATH = "/v2/models/plain/infer?x=1";
-const FEATURES = [46, 21, 1, 0, 2, 0, 3, 1, 4, 2, 1, 2, 2, 2, 1, 1];
-const BODY = JSON.stringify({ inputs: [{ name: "features", shape: [1, 16], datatype: "FP32", data: FEATURES }] });
+const PATH = "/v2/models/hang/infer?x=1";
+const BODY = JSON.stringify({ inputs: [{ name: "hang", shape: [1], datatype: "BOOL", data: [true] }] });
 const HEADERS = ["content-type: application/json", `content-length: ${BODY.length}`];
 const headOf = (host: string, ...more: readonly string[]): Buffer =>
 	rawGet(
@@ -43,11 +42,12 @@ for (const protocol of PROTOCOLS) {
 			admits: (id) => id === spiffe("weir/sidecar"),
 		});
 		const predictor = await startPredictor({
-			models: [{ name: "plain", path: employmentModel("plain") }],
+			models: ["ok", "die", "hang"].map((name) => ({ name, path: employmentModel("plain") })),
 			address: "127.0.0.1",
 			port: 0,
 			workers: 1,
-			limits: { requests: 1, bodyBytes: 10_000, totalBytes: 10_000 },
+			workerUrl: new URL("../predictor/dying.worker.js", import.meta.url),
+			admission: { requests: 1 },
 			decision: {
 				service: "signed",
 				variant: "v1",
@@ -81,20 +81,21 @@ for (const protocol of PROTOCOLS) {
 		const sidecar = await startSidecar(t, plan, { nowMs: Date.now, sign });
 		const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS, sidecar.socketPath));
 
-		// Whoever takes the only place: its body does not end.
+		// Whoever takes the only place: the model does not answer yet.
 		const facts = { method: "POST", path: PATH, host: "signed.test", service: "signed", variant: "v1" };
 		const holder = connect(port, "127.0.0.1");
 		t.teardown(() => holder.destroy());
 		const held = once(events, "asked");
-		holder.write(headOf("signed.test", `x-weir-decision: ${sign({ ...facts, principal: null })}`));
+		const head = headOf("signed.test", `x-weir-decision: ${sign({ ...facts, principal: null })}`);
+		holder.write(Buffer.concat([head, Buffer.from(BODY)]));
 		await held;
 		shown.clear();
 
 		const full = once(events, "weir_predictor_requests_total 503");
 		const answer = alone(tls.clientWith(envoy.port(), own), Buffer.concat([headOf("signed.test"), Buffer.from(BODY)]));
 		await full;
-		holder.write(BODY);
-		t.match(await answer, { status: 200, body: /"model_name":"plain"/ });
+		goOn();
+		t.match(await answer, { status: 200, body: /"model_name":"hang"/ });
 		t.equal(shown.size, 1, "every try shows the same decision");
 		t.equal(counts.get("weir_predictor_requests_total 200"), 2);
 		t.equal(counts.get("weir_predictor_decisions_refused_total "), undefined);

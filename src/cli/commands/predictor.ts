@@ -2,8 +2,8 @@
 import { WeirError } from "../../error.js";
 import { type Identity, trustDomainOf } from "../../identity/svid.js";
 import { clientRule, isSidecar } from "../../predictor/clients.js";
+import type { DecisionDemand } from "../../predictor/demand.js";
 import { startPredictor } from "../../predictor/server.js";
-import type { DecisionDemand } from "../../predictor/service.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import { startTracing } from "../../telemetry/tracing.js";

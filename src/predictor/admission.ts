@@ -1,0 +1,42 @@
+/** Inferences at once, in number and in bytes of their bodies, which are whole: an overload is refused, and never queued. */
+import { PREDICTOR_BODY_BYTES_TOTAL_MAX, PREDICTOR_REQUESTS_MAX } from "../limits.js";
+
+export interface AdmissionBounds {
+	readonly requests: number;
+	readonly totalBytes: number;
+}
+
+export const ADMISSION_BOUNDS: AdmissionBounds = {
+	requests: PREDICTOR_REQUESTS_MAX,
+	totalBytes: PREDICTOR_BODY_BYTES_TOTAL_MAX,
+};
+
+export class Admission {
+	readonly #bounds: AdmissionBounds;
+	#requests = 0;
+	#bytes = 0;
+
+	constructor(bounds: AdmissionBounds) {
+		this.#bounds = bounds;
+	}
+
+	get requests(): number {
+		return this.#requests;
+	}
+
+	/** Whether one more could be admitted now; else its body need not be read. */
+	get hasRoom(): boolean {
+		return this.#requests < this.#bounds.requests && this.#bytes < this.#bounds.totalBytes;
+	}
+
+	/** @returns what gives the room back, to be called once; null = there is none */
+	admit(bytes: number): (() => void) | null {
+		if (this.#requests >= this.#bounds.requests || this.#bytes + bytes > this.#bounds.totalBytes) return null;
+		this.#requests++;
+		this.#bytes += bytes;
+		return () => {
+			this.#requests--;
+			this.#bytes -= bytes;
+		};
+	}
+}

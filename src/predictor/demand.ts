@@ -1,0 +1,25 @@
+/** The demand for a signed decision. */
+import type { IncomingMessage } from "node:http";
+import type { CheckDecision, GoodDecision } from "./ports.js";
+
+/** Each request but those for health must carry a decision for this Service and Variant. */
+export interface DecisionDemand {
+	readonly service: string;
+	readonly variant: string;
+	readonly check: CheckDecision;
+}
+
+/** The decision that allows it, or why none does: a check that fails in itself allows nothing. */
+export async function decisionFor(
+	{ service, variant, check }: DecisionDemand,
+	request: IncomingMessage,
+	path: string,
+): Promise<GoodDecision | string> {
+	const decisions = request.headersDistinct["x-weir-decision"] ?? [];
+	if (decisions.length === 0) return "it carries none";
+	try {
+		return await check({ decisions, method: request.method ?? "", path, service, variant });
+	} catch {
+		return "it could not be checked";
+	}
+}

@@ -1,0 +1,93 @@
+/** A stranger's unfinished bodies through a real Envoy: others are served, and none of it is a failure of the arm. */
+import { once } from "node:events";
+import { request } from "node:http";
+import { connect } from "node:http2";
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { startPredictor } from "../../src/predictor/server.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
+import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { employmentModel } from "./doubles.js";
+
+t.setTimeout(120_000);
+
+const PATH = "/v2/models/plain/infer";
+const FEATURES = [46, 21, 1, 0, 2, 0, 3, 1, 4, 2, 1, 2, 2, 2, 1, 1];
+const BODY = JSON.stringify({ inputs: [{ name: "features", shape: [1, 16], datatype: "FP32", data: FEATURES }] });
+const CONNECTIONS = 12;
+const BODIES_EACH = 92;
+
+t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, async (t) => {
+	const statuses = new Map<string, number>();
+	let look = (): void => {};
+	const predictor = await startPredictor({
+		models: [{ name: "plain", path: employmentModel("plain") }],
+		address: "127.0.0.1",
+		port: 0,
+		workers: 1,
+		meter: {
+			count: (_name, _help, { status = "-" } = {}) => {
+				statuses.set(status, (statuses.get(status) ?? 0) + 1);
+				look();
+			},
+			gauge() {},
+			observe() {},
+		},
+	});
+	t.teardown(() => predictor.close());
+	const resources = resourceSet({
+		gateways: [gateway()],
+		services: [service("m", [variant("v1", Number(new URL(predictor.url).port))])],
+	});
+	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS));
+
+	const crowded = CONNECTIONS * BODIES_EACH - 1_024;
+	const ended = new Promise<void>((resolve) => {
+		look = () => {
+			if ((statuses.get("408") ?? 0) + (statuses.get("503") ?? 0) >= crowded) resolve();
+		};
+	});
+	const answers: number[] = [];
+	let heard = (): void => {};
+	const told = new Promise<void>((resolve) => {
+		heard = () => void (answers.length >= crowded && resolve());
+	});
+	for (let at = 0; at < CONNECTIONS; at++) {
+		const session = connect(`http://127.0.0.1:${envoy.port()}`);
+		t.teardown(() => session.destroy());
+		session.on("error", () => {});
+		for (let body = 0; body < BODIES_EACH; body++) {
+			const stream = session.request(
+				{ ":method": "POST", ":path": PATH, ":authority": "m.test", "content-type": "application/json" },
+				{ endStream: false },
+			);
+			stream.on("error", () => {});
+			stream.once("response", ({ ":status": status }) => {
+				answers.push(status ?? 0);
+				heard();
+			});
+			stream.write("{");
+		}
+	}
+	await ended;
+	await told;
+	t.same([...new Set(answers)], [408]);
+	t.equal(
+		await envoy.stat("cluster.m/v1.upstream_cx_connect_timeout"),
+		0,
+		"so many connections at once wait their turn",
+	);
+	const other = request({
+		host: "127.0.0.1",
+		port: envoy.port(),
+		path: PATH,
+		method: "POST",
+		headers: { host: "m.test", "content-type": "application/json" },
+		agent: false,
+	});
+	other.end(BODY);
+	const [{ statusCode }] = await once(other, "response");
+	t.equal(statusCode, 200);
+});
