@@ -190,3 +190,30 @@ t.test("who is still sending reads the answer: the connection is not reset under
 	await ended;
 	t.same(faults, []);
 });
+
+t.test("a client that leaves while its decision is examined takes no place", async (t) => {
+	let asked = (): void => {};
+	let allow = (): void => {};
+	const examined = new Promise<void>((resolve) => {
+		asked = resolve;
+	});
+	const allowed = new Promise<void>((resolve) => {
+		allow = resolve;
+	});
+	const check = async () => {
+		asked();
+		await allowed;
+		return { use: () => null, giveBack() {} };
+	};
+	const { events, read, open } = await start(t, {
+		decision: { service: "s", variant: "v1", check },
+		bodies: { behindMs: 5_000 },
+	});
+	const { socket } = open("content-length: 1", "x-weir-decision: d");
+	await examined;
+	socket.destroy();
+	await read();
+	const ended = Promise.race(["status 408", "status 499"].map(async (name) => once(events, name).then(() => name)));
+	allow();
+	t.equal(await ended, "status 499");
+});
