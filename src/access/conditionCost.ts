@@ -77,27 +77,30 @@ const userList = (kind: Kind): Cost => ({
 });
 const ALL: Cost = { ...userList("other"), size: times(USER_LIST, 5) };
 
-const IDS: Readonly<Record<string, Cost>> = {
-	principal: text(SPIFFE_ID_BYTES_MAX, false),
-	service: text(CONDITION_NAME_CHARS_MAX, false),
-	variant: text(CONDITION_NAME_CHARS_MAX, true),
-};
-const FIELDS: Readonly<Record<string, Readonly<Record<string, Cost>>>> = {
-	request: {
-		method: text(CONDITION_METHOD_CHARS_MAX, false),
-		path: text(CONDITION_PATH_CHARS_MAX, false),
-		region: text(CONDITION_NAME_CHARS_MAX, true),
-		time: plain(line(2), false),
-	},
-	user: {
-		issuer: text(CONDITION_USER_CHARS_MAX, true),
-		subject: text(CONDITION_USER_CHARS_MAX, true),
-		groups: userList("texts"),
-		tenants: userList("texts"),
-		purposes: userList("texts"),
-		claims: userList("other"),
-	},
-};
+/** Maps, for a name such as constructor is a member of every object. */
+const IDS: ReadonlyMap<string, Cost> = new Map([
+	["principal", text(SPIFFE_ID_BYTES_MAX, false)],
+	["service", text(CONDITION_NAME_CHARS_MAX, false)],
+	["variant", text(CONDITION_NAME_CHARS_MAX, true)],
+]);
+const REQUEST: ReadonlyMap<string, Cost> = new Map([
+	["method", text(CONDITION_METHOD_CHARS_MAX, false)],
+	["path", text(CONDITION_PATH_CHARS_MAX, false)],
+	["region", text(CONDITION_NAME_CHARS_MAX, true)],
+	["time", plain(line(2), false)],
+]);
+const USER: ReadonlyMap<string, Cost> = new Map([
+	["issuer", text(CONDITION_USER_CHARS_MAX, true)],
+	["subject", text(CONDITION_USER_CHARS_MAX, true)],
+	["groups", userList("texts")],
+	["tenants", userList("texts")],
+	["purposes", userList("texts")],
+	["claims", userList("other")],
+]);
+const FIELDS: ReadonlyMap<string, ReadonlyMap<string, Cost>> = new Map([
+	["request", REQUEST],
+	["user", USER],
+]);
 
 /** The least int is written as this, negated. */
 const LEAST_NEGATED = 2n ** 63n;
@@ -128,10 +131,10 @@ function costOf(node: ASTNode, scope: Scope): Cost {
 				);
 			return typeof node.args === "string" ? text(node.args.length, false) : plain(line(1), false);
 		case "id":
-			return (scope.element?.name === node.args ? scope.element.cost : IDS[node.args]) ?? ALL;
+			return (scope.element?.name === node.args ? scope.element.cost : IDS.get(node.args)) ?? ALL;
 		case ".": {
 			const [of, field] = node.args;
-			const known = of.op === "id" && of.args !== scope.element?.name ? FIELDS[of.args]?.[field] : undefined;
+			const known = of.op === "id" && of.args !== scope.element?.name ? FIELDS.get(of.args)?.get(field) : undefined;
 			return known ?? part(costOf(of, scope), line(0));
 		}
 		case "[]": {

@@ -27,8 +27,11 @@ export const ED_ALGORITHM = "EdDSA";
 /** Asymmetric ones: with a public key an HMAC is no signature. */
 export const ALGORITHMS: readonly string[] = [...RSA_ALGORITHMS, ...Object.keys(ECDSA_SIGNATURE_BYTES), ED_ALGORITHM];
 
-/** How JSON objects begin in base64url: `{"`, and `{` before white space. */
-const JSON_BEGINS = /eyJ|eyA|ewo|ewk|ew0/;
+/** How JSON objects begin in base64url, as far as three letters say it: `{"`, and `{` before white space. */
+const JSON_MAY_BEGIN = /(?=eyJ|eyA|ewo|ewk|ew0)/g;
+const JSON_BEGINS = /^\{\s*"[ -~]/;
+/** What is looked at of one: white space before its first name may be long, but nobody's is. */
+const HEADER_CHARS_SEEN = 64;
 /** And four characters more: no header that names an algorithm is shorter. */
 const HEADER_CHARS_MIN = 7;
 /** Of the shortest signature that any algorithm makes, HS256's 32 bytes. */
@@ -36,17 +39,24 @@ const SIGNATURE_CHARS_MIN = 43;
 
 /**
  * Whether a text holds a token of compact form somewhere, JWS or JWE, also one that is cut short or unsigned: a header in
- * base64url before a dot, or three parts of which the last is as long as a signature. `app.min.js` and `v1.2.3` are neither,
+ * base64url before a dot, or just three or five parts of which the third is as long as a signature. `app.min.js` and `v1.2.3` are neither,
  * and an opaque token cannot be told from any other id. In time that grows with the text alone.
  */
 export function holdsToken(text: string): boolean {
 	return text.split(/[^A-Za-z0-9_.-]+/).some((run) => {
 		const parts = run.split(".");
-		return parts.some((part, at) => {
-			if (at === parts.length - 1) return false;
-			const begins = part.search(JSON_BEGINS);
-			if (begins >= 0 && part.length - begins >= HEADER_CHARS_MIN) return true;
-			return part !== "" && parts[at + 1] !== "" && (parts[at + 2]?.length ?? 0) >= SIGNATURE_CHARS_MIN;
-		});
+		if (parts.slice(0, -1).some(holdsHeader)) return true;
+		const [header, payload, signature] = parts;
+		if (parts.length !== 3 && parts.length !== 5) return false;
+		return header !== "" && payload !== "" && (signature?.length ?? 0) >= SIGNATURE_CHARS_MIN;
+	});
+}
+
+/** Words hold the letters by which JSON begins, such as framework: what they stand for is looked at. */
+function holdsHeader(part: string): boolean {
+	return [...part.matchAll(JSON_MAY_BEGIN)].some(({ index }) => {
+		if (part.length - index < HEADER_CHARS_MIN) return false;
+		const seen = Buffer.from(part.slice(index, index + HEADER_CHARS_SEEN), "base64url");
+		return JSON_BEGINS.test(seen.toString("latin1"));
 	});
 }

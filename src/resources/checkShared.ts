@@ -54,7 +54,9 @@ export function serverKey(address: string, port: number): string {
 /** Whether it is the machine itself that asks: the loopback in any spelling, or all of its addresses. */
 export const isThisMachine = (address: string): boolean => machine(address) === machine("localhost");
 
-function machine(address: string): string {
+function machine(written: string): string {
+	// A name that is whole (RFC 1034 section 3.1).
+	const address = written.replace(/\.$/, "");
 	if (address === "localhost" || address.endsWith(".localhost")) return "loopback";
 	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
 	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.

@@ -6,13 +6,20 @@ import { z } from "zod";
 import { DURATION_MS_MAX, PPM } from "../limits.js";
 import { say } from "./strict.js";
 
-/** RFC 1123 labels joined by points, 63 characters in all: safe in cluster names, headers, route names and files. */
-const NAME = /^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+const LABELS = /[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/.source;
+/**
+ * RFC 1123 labels joined by points, 63 characters in all: safe in cluster names, headers, route names and files. Not
+ * constructor, which every object of JavaScript has: looked up among names it would be found where nobody is.
+ */
+const NAME = new RegExp(`^(?!constructor$)(?=.{1,63}$)${LABELS}$`);
 const NAME_HINT =
 	"write a name of at most 63 lower-case letters, digits, - and ., beginning and ending with a letter or digit, in quotes if it is a number";
+const RESERVED_HINT = "write another name: every object of JavaScript has a constructor";
+const nameHint = ({ input }: { readonly input?: unknown }): string =>
+	input === "constructor" ? RESERVED_HINT : NAME_HINT;
 
 /** Name of a resource, variant, arm or namespace. */
-export const name = z.string({ error: NAME_HINT }).regex(NAME, { error: NAME_HINT });
+export const name = z.string({ error: NAME_HINT }).regex(NAME, { error: nameHint });
 
 const FOREIGN = say(
 	"names a resource of another namespace",
@@ -21,10 +28,10 @@ const FOREIGN = say(
 
 /** Name of a resource that must lie in the namespace of the one that names it. */
 export const localName = z.string({ error: NAME_HINT }).regex(NAME, {
-	error: ({ input }) => (typeof input === "string" && QUALIFIED.test(input) ? FOREIGN : NAME_HINT),
+	error: ({ input }) => (typeof input === "string" && QUALIFIED.test(input) ? FOREIGN : nameHint({ input })),
 });
 
-const QUALIFIED = new RegExp(`^${NAME.source.slice(1, -1)}/${NAME.source.slice(1)}`);
+const QUALIFIED = new RegExp(`^(?!constructor/)(?=[^/]{1,63}/)${LABELS}/(?!constructor$)(?=.{1,63}$)${LABELS}$`);
 export const REFERENCE_HINT = "write a name, or NAMESPACE/NAME for a resource of another namespace that grants it";
 
 /** Name of a resource of the same namespace, or NAMESPACE/NAME. */

@@ -36,7 +36,7 @@ export function tokensOf(text: string, budget: TokenBudget): readonly string[] |
 		tokens.push(token);
 		const isText = before === SCALAR || token[0] === "'" || token[0] === '"';
 		before = token;
-		budget.left -= isText ? TEXT_COST + linesWithin(token) : DEAR.has(token[0] ?? "") ? DEAR_COST : 1;
+		budget.left -= isText ? TEXT_COST + linesWithin(token) : (COSTS.get(token[0] ?? "") ?? 1);
 		if (budget.left < 0) {
 			const message = `more than ${RESOURCE_TOKENS_MAX} YAML tokens at once`;
 			return { offset, message, hint: "write fewer items, or split the file and apply its parts one after the other" };
@@ -53,9 +53,15 @@ export function tokensOf(text: string, budget: TokenBudget): readonly string[] |
 	return tokens;
 }
 
-/** What becomes a node of its own, with all that lies in one: of these each is worth several marks. */
-const DEAR = new Set(["{", "[", "*", "&", "!"]);
-const DEAR_COST = 5;
+/**
+ * By the first character. What becomes a node of its own, with all that lies in one, is worth several marks; a comma may
+ * stand for one that is empty. Spaces and the lexer's signs for a text come with something that counts.
+ */
+const COSTS: ReadonlyMap<string, number> = new Map([
+	...["{", "[", "*", "&", "!"].map((token) => [token, 5] as const),
+	[",", 2],
+	...[" ", SCALAR].map((token) => [token, 0] as const),
+]);
 const TEXT_COST = 3;
 const BLANK = new Set([" ", "\t", "\n", "\r"]);
 

@@ -131,6 +131,8 @@ t.test("names of JavaScript's own objects are no claims", async (t) => {
 	for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
 		t.equal(holds(`has(user.claims.${name})`), false, name);
 		t.equal(holds(`user.claims["${name}"] == "x"`), "error", name);
+		for (const text of [name, `request.${name}`, `user.${name}`, `${name}.path`, `${name}.${name}`])
+			t.not(conditionFault(`${text} == "a"`), null, text);
 	}
 	const claims = JSON.parse('{"__proto__": {"role": "x"}, "constructor": "y"}');
 	t.equal(holds('user.claims.role == "x"', { token: { ...token, claims } }), "error");

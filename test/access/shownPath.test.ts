@@ -57,6 +57,23 @@ t.test("parameters of segments are cut as a query is, also where they are escape
 		t.equal(shownPath(path), shown);
 });
 
+t.test("words that hold the letters by which JSON begins stay", async (t) => {
+	for (const path of [
+		"/docs/homework-2024.pdf",
+		"/static/framework-v2.json",
+		"/v2/models/framework_large.v2/infer",
+		"/surveyAnswers.csv",
+		"/preview0123456.jpg",
+		"/moneyAccounts.html",
+		"/fireworks-display.html",
+		"/newkirk-motors.html",
+		"/KeyAgreement.pdf",
+		"https://homework-help.example.com/x",
+		`/main.bundle.${"0123456789abcdef".repeat(4)}.js`,
+	])
+		t.equal(shownPath(path), path);
+});
+
 t.test("words, versions, files and ids stay, and so does what was masked before", async (t) => {
 	for (const path of [
 		...[

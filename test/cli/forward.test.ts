@@ -218,6 +218,13 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 	const large = "x".repeat(OUTCOMES_BODY_BYTES_MAX + 1);
 	const tooLarge = await send("app", [...honest, `content-length: ${large.length + 1_000}`], large);
 	t.match(tooLarge, { status: 413, head: /connection: close/i });
+	// Who is still sending reads it too: a connection that is closed on that takes the answer along.
+	const more = "x".repeat(2 * OUTCOMES_BODY_BYTES_MAX);
+	const text = ["POST /v1/outcomes HTTP/1.1", "content-type: text/plain"];
+	for (let times = 0; times < 10; times++) {
+		t.match(await send("app", [...honest, `content-length: ${more.length}`], more), { status: 413, rest: /in parts/ });
+		t.match(await send("app", [...text, `content-length: ${more.length}`], more), { status: 415 });
+	}
 	t.same(
 		logged.filter((line) => /"(level|severity)":"error"/i.test(line)),
 		[],

@@ -1,8 +1,28 @@
 import t from "tap";
 import { isLoopback, isLoopbackHost } from "../../src/resources/host.js";
-import { parseDuration, parsePercentage } from "../../src/resources/scalar.js";
+import { name, parseDuration, parsePercentage, reference } from "../../src/resources/scalar.js";
 import { isWorkloadId, onlyWorkloadId, spiffeFault, WORKLOAD_ID } from "../../src/resources/spiffe.js";
 import { nearestName } from "../../src/resources/suggest.js";
+
+t.test("no resource has the name of what every object of JavaScript has", async (t) => {
+	for (const [text, isName] of [
+		["constructor", false],
+		["constructor-1", true],
+		["a.constructor", true],
+		["a".repeat(63), true],
+		["a".repeat(64), false],
+	] as const)
+		t.equal(name.safeParse(text).success, isName, text);
+	const [long, longer] = ["a".repeat(63), "a".repeat(64)];
+	for (const [text, isReference] of [
+		[`${long}/${long}`, true],
+		[`${longer}/${long}`, false],
+		[`${long}/${longer}`, false],
+		["team/constructor", false],
+		["constructor/a", false],
+	] as const)
+		t.equal(reference.safeParse(text).success, isReference, text);
+});
 
 t.test("every percentage of four decimals is read exactly", async (t) => {
 	let wrong = 0;

@@ -61,23 +61,23 @@ export const TOO_MUCH: Readonly<Record<string, () => Files>> = {
 
 /** Read to the end or to the first faults: each is dear in another way, and stays below the bound of tokens. */
 export const WITHIN: Readonly<Record<string, () => Files>> = {
-	"braces below the bound": () => one(`a: b\n${"}".repeat(1_590_000)}`),
-	"aliases below the bound": () => one(`a: [${"*,".repeat(265_000)}]`),
-	"values below the bound": () => one(`a: [${"1,".repeat(318_000)}]`),
-	"aliases of a value": () => one(`a: &x 1\nb: [${"*x,".repeat(265_000)}]`),
-	"comments behind blank lines": () => one(`a:\n - b\n${"\n".repeat(999)}${" #\n".repeat(530_000)}`),
+	"braces below the bound": () => one(`a: b\n${"}".repeat(1_690_000)}`),
+	"aliases below the bound": () => one(`a: [${"*,".repeat(242_000)}]`),
+	"values below the bound": () => one(`a: [${"1,".repeat(338_000)}]`),
+	"aliases of a value": () => one(`a: &x 1\nb: [${"*x,".repeat(242_000)}]`),
+	"comments behind blank lines": () => one(`a:\n - b\n${"\n".repeat(999)}${" #\n".repeat(840_000)}`),
 	versions: () => one(filled("", "%YAML 9\n", "---\na: b\n")),
 	"lines of a text": () => one(filled("a: |\n", "  \n")),
 	"comments in a list": () => one(filled("a: [", "#\n,", "]")),
 	escapes: () => one(filled('a: "', "\\q", '"')),
-	"values below a long name": () => one(`{"${"k".repeat(2_000_000)}": [${"0x1,".repeat(190_000)}]}`),
-	"values below long names": () => one(deep(`[${"0x1,".repeat(190_000)}]`)),
-	"fields below long names": () => one(deep(`{${times(130_000, (at) => `k${at}: 0x1,`)}}`)),
+	"values below a long name": () => one(`{"${"k".repeat(2_000_000)}": [${"0x1,".repeat(300_000)}]}`),
+	"values below long names": () => one(deep(`[${"0x1,".repeat(300_000)}]`)),
+	"fields below long names": () => one(deep(`{${times(180_000, (at) => `k${at}: 0x1,`)}}`)),
 	"a long kind": () => one(filled("kind: ", "k")),
 	"a long alias": () => one(filled("a: *", "k")),
 	"a long tag": () => one(filled("a: !", "k", " x")),
-	"pairs of a tag": () => one(`a: !!omap [${times(100_000, (at) => `k${at}: 1,`)}]`),
-	"pairs of a tag of 1.1": () => one(`%YAML 1.1\n---\na: !!omap [${times(100_000, (at) => `k${at}: 1,`)}]`),
+	"pairs of a tag": () => one(`a: !!omap [${times(180_000, (at) => `k${at}: 1,`)}]`),
+	"pairs of a tag of 1.1": () => one(`%YAML 1.1\n---\na: !!omap [${times(180_000, (at) => `k${at}: 1,`)}]`),
 	"faults of many documents": () =>
 		one(`kind: Service\nspec: {${times(20, (at) => `k${at}: 1,`)}}\n---\n`.repeat(4_900)),
 	"several files": () =>

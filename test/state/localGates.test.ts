@@ -35,6 +35,8 @@ t.test("who may apply in a namespace declares none, nor does its admin", async (
 		"https://0.0.0.0/",
 		"https://[::ffff:127.0.0.1]/",
 		"https://a.localhost/",
+		"https://localhost./",
+		"https://a.localhost./",
 	]) {
 		for (const at of ["before-step", "before-promotion", "after-rollback"])
 			await t.rejects(

@@ -47,7 +47,7 @@ const ROLES: Readonly<Record<string, (context: RoleContext) => Promise<RunningRo
 
 export async function control(options: ControlArguments): Promise<void> {
 	const names = options.roles.split(",").map((name) => name.trim());
-	const unknown = names.find((name) => ROLES[name] === undefined);
+	const unknown = names.find((name) => !Object.hasOwn(ROLES, name));
 	if (unknown !== undefined) {
 		throw new WeirError("invalid-argument", `there is no role '${unknown}'`, `roles: ${Object.keys(ROLES).join(", ")}`);
 	}

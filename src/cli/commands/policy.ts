@@ -118,8 +118,9 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 			print(`  ${from === "log" ? "asked: " : ""}${shown(request)}`);
 		if (alike.length > EXAMPLES) print(`  and ${alike.length - EXAMPLES} more like it`);
 	}
+	const ofLog = logged.length - diff.withoutToken - diff.withoutPath;
 	print(
-		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${logged.length} of the log)`,
+		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${ofLog} of the log)`,
 	);
 	print(
 		"requests are examples: that none was found proves nothing; rules that may let in more are named above without one",

@@ -215,7 +215,10 @@ async function allListen(
 	const which = unheard.names.map((name) => `Gateway ${name}`).join(", ");
 	const why = unheard.why === null ? "Envoy has not taken its listener yet" : unheard.why.trim();
 	if (unheard.why !== null && unheard.names.length === names.length) {
-		throw new WeirError("unavailable", `${which}: nothing listens: ${why}`, "free the port, or declare another one");
+		const hint = /cannot bind|already in use/i.test(why)
+			? "free the port, or declare another one"
+			: "correct the Gateway";
+		throw new WeirError("unavailable", `${which}: nothing listens: ${why}`, hint);
 	}
 	notice(`${which}: nothing listens: ${why} (weir status)`);
 	return new Set(unheard.names);
