@@ -1,21 +1,28 @@
 /**
  * Who holds connections of a TLS door, and for how long. A connection counts as its peer's once the peer has proved who it
  * is: until then it is one of a bounded number, gone after seconds, so that silent ones shut nobody out; and it counts no
- * longer than the certificate that proved it. For all TCP doors between parts, whatever speaks behind them.
+ * longer than the certificate that proved it. Nor does one peer keep others out: where a door is full, a connection of
+ * whoever holds the most makes room. For all TCP doors between parts, whatever speaks behind them.
  */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import {
 	CONNECTIONS_LOOK_MS,
 	PEER_RENEWAL_MS,
 	PEER_RENEWAL_SHARE,
+	UNASKED_CONNECTION_MS,
 	UNPROVED_CONNECTION_MS,
 	UNPROVED_CONNECTIONS_MAX,
 } from "./limits.js";
+import { onlyWorkloadId } from "./resources/spiffe.js";
 
 export interface DoorBounds {
-	/** Connections of peers that have proved who they are; further ones are ended. */
+	/** Connections of peers that have proved who they are; beyond it one of whoever holds the most is ended. */
 	readonly connections: number;
+	/** Told of each connection that was ended for that. */
+	readonly onCrowded?: (crowd: Crowd) => void;
 	/** `certificate` (by default): a verified client certificate is the proof. `request`: without one, `prove` says so. */
 	readonly provedBy?: "certificate" | "request";
 	/** A connection is cut at its certificate's end whatever goes on in it: for calls that never end. */
@@ -23,9 +30,17 @@ export interface DoorBounds {
 	readonly nowMs?: () => number;
 }
 
+/** Who held the most connections of a door that was full, and how many. */
+export interface Crowd {
+	/** SPIFFE id of the certificate, or what the peer has proved itself by otherwise; null = only its address is known. */
+	readonly id: string | null;
+	readonly held: number;
+	readonly most: number;
+}
+
 export interface DoorConnections {
 	/** The peer has proved who it is by something else than a certificate. */
-	prove(socket: Socket): void;
+	prove(socket: Socket, id: string): void;
 	/** Milliseconds until the certificate ends that the peer has proved itself by; no more than 0: it has ended. */
 	leftMs(socket: Socket): number;
 	/** Whether the peer should come back on a new connection with a newer certificate. */
@@ -63,14 +78,30 @@ interface Unproved {
 	sinceMs: number;
 }
 
+/** A connection that TLS is done with. */
+interface Peer {
+	readonly socket: TLSSocket;
+	readonly times: ProofTimes;
+	id: string | null;
+	/** Whose connections are counted together. */
+	holder: string;
+	sinceMs: number;
+	/** Requests under way. null: what is spoken is not known, and may go on for ever in silence. */
+	underWay: number | null;
+	hasAsked: boolean;
+}
+
 class Connections implements DoorConnections {
 	readonly #bounds: DoorBounds;
 	readonly #nowMs: () => number;
 	readonly #unproved = new Map<string, Unproved>();
 	/** The same, by address, the oldest first. */
 	readonly #byAddress = new Map<string, Set<Unproved>>();
-	readonly #proved = new Set<TLSSocket>();
-	readonly #times = new WeakMap<Socket, ProofTimes>();
+	readonly #peers = new WeakMap<Socket, Peer>();
+	readonly #proved = new Set<Peer>();
+	/** The same, by who holds them, the oldest first. */
+	readonly #byHolder = new Map<string, Set<Peer>>();
+	readonly #seesRequests: boolean;
 
 	constructor(server: Server, bounds: DoorBounds) {
 		this.#bounds = bounds;
@@ -78,24 +109,32 @@ class Connections implements DoorConnections {
 		// Before TLS has the connection, and before anything that speaks on it.
 		server.prependListener("connection", (raw: Socket) => this.#opened(raw));
 		server.prependListener("secureConnection", (socket: TLSSocket) => this.#secured(socket));
+		// HTTP/2 takes such a listener for a wish to have its requests in the form of HTTP/1.
+		this.#seesRequests = server instanceof HttpsServer;
+		if (this.#seesRequests) {
+			server.prependListener("request", ({ socket }: IncomingMessage, response: ServerResponse) =>
+				this.#asked(socket, response),
+			);
+		}
 		const looks = setInterval(() => this.#look(), CONNECTIONS_LOOK_MS);
 		looks.unref();
 		server.once("close", () => clearInterval(looks));
 	}
 
-	prove(socket: Socket): void {
+	prove(socket: Socket, id: string): void {
 		const unproved = this.#unproved.get(nameOf(socket) ?? "");
-		if (unproved === undefined) return;
+		const peer = this.#peers.get(socket);
+		if (unproved === undefined || peer === undefined) return;
 		this.#forget(unproved);
-		this.#keep(socket as TLSSocket);
+		this.#keep(Object.assign(peer, { id, holder: id }));
 	}
 
 	leftMs(socket: Socket): number {
-		return (this.#times.get(socket)?.endsAtMs ?? Number.NEGATIVE_INFINITY) - this.#nowMs();
+		return (this.#peers.get(socket)?.times.endsAtMs ?? Number.NEGATIVE_INFINITY) - this.#nowMs();
 	}
 
 	isOld(socket: Socket): boolean {
-		return (this.#times.get(socket)?.oldAtMs ?? Number.NEGATIVE_INFINITY) <= this.#nowMs();
+		return (this.#peers.get(socket)?.times.oldAtMs ?? Number.NEGATIVE_INFINITY) <= this.#nowMs();
 	}
 
 	#opened(raw: Socket): void {
@@ -121,22 +160,67 @@ class Connections implements DoorConnections {
 			socket.destroy();
 			return;
 		}
-		this.#times.set(socket, proofTimes(socket, this.#nowMs()));
+		const id = (socket.authorized && onlyWorkloadId(socket.getPeerX509Certificate()?.subjectAltName)) || null;
+		const peer: Peer = {
+			socket,
+			times: proofTimes(socket, this.#nowMs()),
+			id,
+			holder: id ?? unproved.address,
+			sinceMs: performance.now(),
+			underWay: this.#seesRequests ? 0 : null,
+			hasAsked: false,
+		};
+		this.#peers.set(socket, peer);
 		if (this.#bounds.provedBy === "request" && !socket.authorized) {
 			unproved.sinceMs = performance.now();
 			return;
 		}
 		this.#forget(unproved);
-		this.#keep(socket);
+		this.#keep(peer);
 	}
 
-	#keep(socket: TLSSocket): void {
-		if (this.#proved.size >= this.#bounds.connections) {
-			socket.destroy();
-			return;
-		}
-		this.#proved.add(socket);
-		socket.once("close", () => this.#proved.delete(socket));
+	#asked(socket: Socket, response: ServerResponse): void {
+		const peer = this.#peers.get(socket);
+		if (peer === undefined || peer.underWay === null) return;
+		peer.underWay += 1;
+		peer.hasAsked = true;
+		response.once("close", () => {
+			if (peer.underWay !== null) peer.underWay -= 1;
+		});
+	}
+
+	#keep(peer: Peer): void {
+		const { socket, holder } = peer;
+		// Whoever looks at certificates more closely has ended it already.
+		if (socket.destroyed) return;
+		this.#proved.add(peer);
+		const siblings = this.#byHolder.get(holder);
+		if (siblings === undefined) this.#byHolder.set(holder, new Set([peer]));
+		else siblings.add(peer);
+		socket.once("close", () => this.#leave(peer));
+		if (this.#proved.size > this.#bounds.connections) this.#makeRoom(peer);
+	}
+
+	/**
+	 * Ends the oldest connection in which nothing is under way of whoever holds the most. Where there is none, the newest
+	 * one if it is theirs: nobody's own work is cut for more of it; else their oldest.
+	 */
+	#makeRoom(newest: Peer): void {
+		const held = Math.max(...[...this.#byHolder.values()].map(({ size }) => size));
+		const crowds = [...this.#byHolder.values()].filter(({ size }) => size === held);
+		const idle = crowds.flatMap((crowd) => [...crowd].find((one) => one.underWay === 0 && one !== newest) ?? []);
+		const [oldest = newest] = crowds[0] ?? [];
+		const ended = idle[0] ?? (this.#byHolder.get(newest.holder)?.size === held ? newest : oldest);
+		this.#leave(ended);
+		ended.socket.destroy();
+		this.#bounds.onCrowded?.({ id: ended.id, held, most: this.#bounds.connections });
+	}
+
+	#leave(peer: Peer): void {
+		this.#proved.delete(peer);
+		const siblings = this.#byHolder.get(peer.holder);
+		siblings?.delete(peer);
+		if (siblings?.size === 0) this.#byHolder.delete(peer.holder);
 	}
 
 	#forget(unproved: Unproved): void {
@@ -162,10 +246,14 @@ class Connections implements DoorConnections {
 	}
 
 	#look(): void {
-		const before = performance.now() - UNPROVED_CONNECTION_MS;
-		for (const unproved of [...this.#unproved.values()]) if (unproved.sinceMs < before) this.#end(unproved);
-		if (this.#bounds.cutAtEnd !== true) return;
-		for (const socket of [...this.#proved]) if (this.leftMs(socket) <= 0) socket.destroy();
+		const now = performance.now();
+		for (const unproved of [...this.#unproved.values()]) {
+			if (unproved.sinceMs < now - UNPROVED_CONNECTION_MS) this.#end(unproved);
+		}
+		for (const peer of [...this.#proved]) {
+			const unasked = peer.underWay === 0 && !peer.hasAsked && peer.sinceMs < now - UNASKED_CONNECTION_MS;
+			if (unasked || (this.#bounds.cutAtEnd === true && this.leftMs(peer.socket) <= 0)) peer.socket.destroy();
+		}
 	}
 }
 
@@ -190,11 +278,16 @@ export interface MutualTls {
  * @param take the server's connection injector
  */
 export async function openHttp2Door(
-	{ host, port, tls, connections }: { host: string; port: number; tls: MutualTls; connections: number },
+	{
+		host,
+		port,
+		tls,
+		...bounds
+	}: { host: string; port: number; tls: MutualTls } & Pick<DoorBounds, "connections" | "onCrowded">,
 	take: (socket: TLSSocket) => void,
 ): Promise<{ readonly port: number; close(): void }> {
 	const server = createServer({ ...tls.options, ALPNProtocols: ["h2"] });
-	boundConnections(server, { connections, cutAtEnd: true });
+	boundConnections(server, { ...bounds, cutAtEnd: true });
 	server.on("secureConnection", (socket) => {
 		// A connection that breaks is the peer's business; the gRPC server is told by its own listeners.
 		socket.on("error", () => {});

@@ -4,9 +4,9 @@ import { Agent, createServer as createHttps, get } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
-import { UNPROVED_CONNECTION_MS, UNPROVED_CONNECTIONS_MAX } from "../src/limits.js";
+import { UNASKED_CONNECTION_MS, UNPROVED_CONNECTION_MS, UNPROVED_CONNECTIONS_MAX } from "../src/limits.js";
 import { PROVED_EACH_TIME } from "../src/tls.js";
-import { boundConnections, type DoorBounds, openHttp2Door } from "../src/tlsDoor.js";
+import { boundConnections, type Crowd, type DoorBounds, openHttp2Door } from "../src/tlsDoor.js";
 import { createDevelopmentCa, type IssuedCertificate } from "./identity/developmentCa.js";
 
 t.setTimeout(60_000);
@@ -118,11 +118,89 @@ t.test("peers that have proved themselves have a bound of their own", async (t) 
 	t.equal(said, "hello", "once one has left");
 });
 
+/** A door of HTTP, whose requests to `/wait` are under way until the test ends. */
+async function httpDoor(t: Test, connections: number) {
+	const crowds: Crowd[] = [];
+	const server = createHttps(OPTIONS, ({ url }, response) => {
+		if (url === "/wait") response.write("hello");
+		else response.end("hello");
+	});
+	server.keepAliveTimeout = 60_000;
+	boundConnections(server, { connections, onCrowded: (crowd) => void crowds.push(crowd) });
+	const port = await listening(t, server);
+	/** One connection of the peer, which has asked for the path; null = for nothing. */
+	const opened = async (own: object, path: string | null): Promise<TLSSocket> => {
+		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...own });
+		socket.on("error", () => {});
+		t.teardown(() => socket.destroy());
+		const first = path === null ? "secureConnect" : "data";
+		if (path !== null) socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+		await Promise.race([once(socket, first), once(socket, "close")]);
+		socket.resume();
+		return socket;
+	};
+	const gone = async (socket: TLSSocket): Promise<void> => {
+		if (!socket.destroyed) await once(socket, "close");
+	};
+	const stays = (...all: readonly TLSSocket[]) => all.map(({ destroyed }) => !destroyed);
+	return { crowds, opened, gone, stays };
+}
+
+t.test("where a door is full, who holds the most makes room: first its oldest idle connection", async (t) => {
+	const { crowds, opened, gone, stays } = await httpDoor(t, 4);
+	const other = shown(await issue("other"));
+	const busy = await opened(peer, "/wait");
+	const idle = await opened(peer, "/");
+	const [third, fourth] = [await opened(peer, "/wait"), await opened(peer, null)];
+	const admin = await opened(other, "/wait");
+	await gone(idle);
+	t.same(stays(busy, third, fourth, admin), [true, true, true, true]);
+	const fifth = await opened(peer, "/wait");
+	await gone(fourth);
+	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "also for more of its own");
+	await gone(await opened(peer, "/wait"));
+	t.same(stays(busy, third, fifth, admin), [true, true, true, true], "whose work is not cut for more of it");
+	const second = await opened(other, "/wait");
+	await gone(busy);
+	t.same(stays(third, fifth, admin, second), [true, true, true, true]);
+	await gone(await opened(other, "/wait"));
+	t.same(stays(third, fifth, admin, second), [true, true, true, true], "of equals none makes room for the other");
+	const [id, otherId] = ["spiffe://weir.test/peer", "spiffe://weir.test/other"];
+	t.same(crowds, [
+		{ id, held: 4, most: 4 },
+		{ id, held: 4, most: 4 },
+		{ id, held: 4, most: 4 },
+		{ id, held: 3, most: 4 },
+		{ id: otherId, held: 3, most: 4 },
+	]);
+});
+
+t.test("whose protocol a door does not see is never idle, and makes room for others all the same", async (t) => {
+	const port = await door(t, { connections: 2 });
+	const [first, second] = [await greeted(t, port), await greeted(t, port)];
+	const ended = once(first.socket.resume(), "close");
+	const other = await greeted(t, port, shown(await issue("other")));
+	t.equal(other.said, "hello");
+	await ended;
+	t.same([second.socket.destroyed, other.socket.destroyed], [false, false]);
+});
+
+t.test("who has come to ask and asks nothing is sent away after a time", async (t) => {
+	const { opened, gone, stays } = await httpDoor(t, 4);
+	const [silent, asked, waiting] = [await opened(peer, null), await opened(peer, "/"), await opened(peer, "/wait")];
+	const startedMs = performance.now();
+	const now = performance.now.bind(performance);
+	t.intercept(performance, "now", { value: () => now() + UNASKED_CONNECTION_MS });
+	await gone(silent);
+	t.same(stays(asked, waiting), [true, true]);
+	t.ok(now() - startedMs < UNASKED_CONNECTION_MS, "by the door, not by HTTP's own bound");
+});
+
 t.test("where a request is the proof, TLS alone is none", async (t) => {
 	const server = createHttps({ ...OPTIONS, rejectUnauthorized: false });
 	const connections = boundConnections(server, { connections: 4, provedBy: "request" });
 	server.on("request", (request, response) => {
-		if (request.url === "/prove") connections.prove(request.socket);
+		if (request.url === "/prove") connections.prove(request.socket, "eve");
 		response.end("hello");
 	});
 	server.keepAliveTimeout = 60_000;

@@ -10,6 +10,9 @@ export const UNPROVED_CONNECTIONS_MAX = 1_024;
 /** How long such a connection may take: a handshake is three packets; the rest is for slow lines and a busy process. */
 export const UNPROVED_CONNECTION_MS = 5_000;
 
+/** How long a peer that has proved itself by a certificate may ask nothing, where a door sees requests: it came to ask. */
+export const UNASKED_CONNECTION_MS = 30_000;
+
 /** How often a door looks for connections that are over. */
 export const CONNECTIONS_LOOK_MS = 1_000;
 

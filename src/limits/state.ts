@@ -4,6 +4,34 @@ import { TABLE_BYTES_MAX } from "./callout.js";
 /** Body of API requests: a whole resource file (RESOURCE_FILE_BYTES_MAX). */
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Body of what a person does to an Experiment, an approval or the access rules: names, and a reason of PERSON_TEXT_CHARS_MAX. */
+export const API_ACT_BODY_BYTES_MAX = 64 * 1024;
+
+/**
+ * Bodies under way, of all callers of the TCP door together: sixteen whole files, and the text and the documents that are
+ * made of each take some times as much. Outcomes, which are passed on, have as much apart; the UNIX socket's owner too.
+ */
+export const API_BODIES_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Of that one subject's: one whole file while another one is answered. */
+export const API_BODIES_BYTES_PER_SUBJECT_MAX = 2 * API_BODY_BYTES_MAX;
+
+/** How long a body may take to come: a whole one at 1.1 Mbit/s. */
+export const API_BODY_MS_MAX = 30_000;
+
+/** Parts of a body that are kept as they came: a part of one byte takes some hundred. */
+export const API_BODY_PARTS_MAX = 256;
+
+/** How much of a body that is passed on is gathered before it goes on, and for how long. */
+export const API_BODY_PART_BYTES = 16 * 1024;
+export const API_BODY_PART_MS = 50;
+
+/**
+ * How long the rest of a body that was refused is read and thrown away, so that its sender can read the answer: a
+ * connection that is closed on unread bytes is reset, and the answer is lost (RFC 9112 section 9.6).
+ */
+export const API_LINGER_MS = 2_000;
+
 /** Body of a plan that xds hands over: the largest table that a sidecar reads, and a margin for characters of several bytes. */
 export const PLAN_BODY_BYTES_MAX = TABLE_BYTES_MAX + 64 * 1024;
 

@@ -11,7 +11,7 @@ export interface ActCall {
 
 /** An audit record with what most of them do not say filled in. */
 export function record(
-	{ caller, nowMs, id }: ActCall,
+	{ caller, nowMs, id }: Pick<ActCall, "nowMs" | "id"> & { readonly caller: Pick<NewAuditRecord, "subject" | "how"> },
 	made: Pick<NewAuditRecord, "verb" | "namespaces" | "objects" | "result"> & {
 		readonly revision: number;
 		readonly after?: number;

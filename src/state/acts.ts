@@ -62,6 +62,24 @@ export class Acts {
 		this.requests = new ApprovalShelf(store.database);
 	}
 
+	/**
+	 * Before anything of a declaration is read: of who may change nothing anywhere not even the body is taken.
+	 * @param object what is not known yet, in the record
+	 * @throws WeirError `permission-denied`, recorded
+	 */
+	demandSome(call: ActCall, verb: AskedWish["verb"], object: string): void {
+		this.rights.demandSome(call, verb, object);
+	}
+
+	/**
+	 * Before it is known what exactly a person wants of an Experiment: the least that its verb takes.
+	 * @throws WeirError as `act` does for who may not
+	 */
+	demandVerb(call: ActCall, experiment: string, verb: PersonRequest["verb"]): void {
+		const planned = planPerson(this.#sight(call.caller), experiment, { verb, arm: null, reason: "" });
+		this.rights.demand(call, planned.needs, verb, [`Experiment ${experiment}`]);
+	}
+
 	apply(
 		call: ActCall,
 		files: readonly { readonly name: string; readonly text: string }[],

@@ -16,11 +16,12 @@ import { isLoopbackHost } from "../resources/host.js";
 import type { EvidenceSource, Unheld, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
-import { boundConnections, type DoorConnections } from "../tlsDoor.js";
+import { boundConnections, type Crowd, type DoorConnections } from "../tlsDoor.js";
 import { ActBudget } from "./actBudget.js";
-import type { ActCall } from "./actRecord.js";
+import { type ActCall, record } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
+import { Bodies, UNCOUNTED } from "./bodies.js";
 import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
 import { checkLoopback, checkOrigin, demandNoBody, MethodNotAllowed, send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
@@ -67,6 +68,8 @@ export interface ApiOptions {
 	readonly admins?: readonly string[];
 	/** How often subjects may act; one of its own by default. */
 	readonly actBudget?: ActBudget;
+	/** What bodies may take; bounds of its own by default. */
+	readonly bodies?: Bodies;
 	/** Asks the gates of a promotion by a person. Absent: an Experiment with gates is promoted by an override only. */
 	readonly webhook?: Webhook;
 	/** Asked for how an Experiment stands. Absent: what the decisions were made on must do. */
@@ -82,6 +85,8 @@ export interface ApiOptions {
 	/** Requests whose tokens give no unit, by Service. Absent: nobody counts them. Never rejects. */
 	readonly unheld?: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now?: () => number;
+	/** Told of every connection of the TCP door that was ended to make room for another's. */
+	readonly onCrowded?: () => void;
 	/** Told of every failure that is answered as `internal`. */
 	readonly onError?: (error: unknown) => void;
 }
@@ -139,7 +144,9 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			unheld: options.unheld ?? (async () => ({})),
 			now: options.now ?? Date.now,
 		},
+		bodies: options.bodies ?? new Bodies(),
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
+		onCrowded: options.onCrowded ?? (() => {}),
 		onError: options.onError ?? (() => {}),
 	};
 	const owner: Caller = {
@@ -195,7 +202,9 @@ const NOBODY_ASKS: Webhook = async () => ({ ok: false, why: "control has no way 
 /** What all doors share. */
 interface House {
 	readonly door: PublicDoor;
+	readonly bodies: Bodies;
 	readonly mounts: readonly (readonly [string, Mount])[];
+	readonly onCrowded: () => void;
 	readonly onError: (error: unknown) => void;
 }
 
@@ -203,27 +212,35 @@ interface House {
  * @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked
  */
 function handler(house: House, identify: (request: IncomingMessage, id: string) => Promise<Caller>, internal: boolean) {
-	const { door, mounts, onError } = house;
+	const { door, bodies, mounts, onError } = house;
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-		const gone = new AbortController();
-		response.once("close", () => gone.abort());
 		const id = randomUUID();
 		response.setHeader("x-request-id", id);
 		try {
 			if (internal && isUnder(request.url ?? "", "/internal")) {
-				const call = takeApart(request, { signal: gone.signal, id, caller: await identify(request, id) });
+				const caller = await identify(request, id);
+				const call = takeApart(request, { signal: whileOpen(response), id, caller, intake: UNCOUNTED });
 				return send(response, await answerInternal(door.store, door.publication, call));
 			}
 			const caller = await identify(request, id);
 			const mounted = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix));
 			if (mounted !== undefined) return passOn(door, mounted, request, response, { caller, id, nowMs: door.now() });
-			send(response, await answerPublic(door, takeApart(request, { signal: gone.signal, caller, id })));
+			const intake = bodies.begin(caller, response);
+			send(response, await answerPublic(door, takeApart(request, { signal: whileOpen(response), caller, id, intake })));
 		} catch (error) {
 			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
 			sendError(response, error);
 		}
 	};
 	return (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
+}
+
+/** Aborts when the client goes away, or has. */
+function whileOpen(response: ServerResponse): AbortSignal {
+	const gone = new AbortController();
+	if (response.destroyed) gone.abort();
+	else response.once("close", () => gone.abort());
+	return gone.signal;
 }
 
 function passOn(
@@ -260,7 +277,7 @@ async function strangerOf(
 	checkOrigin(request);
 	try {
 		const caller = await callerOf(tcp, request, connections.leftMs(request.socket));
-		connections.prove(request.socket);
+		connections.prove(request.socket, caller.subject);
 		return caller;
 	} catch (thrown) {
 		const path = (request.url ?? "").split("?", 1)[0] ?? "";
@@ -271,25 +288,21 @@ async function strangerOf(
 
 function recordStranger({ door }: House, call: string, verb: string, object: string, why: string): void {
 	const { revision } = door.store.current;
-	door.store.atomically(() =>
-		door.store.audit.append({
-			atMs: door.now(),
-			call,
-			subject: null,
-			how: null,
-			verb,
-			namespaces: [],
-			objects: [object],
-			revisionBefore: revision,
-			revisionAfter: revision,
-			result: "refused",
-			why,
-			request: null,
-			askedBy: null,
-			approvedBy: [],
-		}),
-	);
+	const who = { caller: { subject: null, how: null }, nowMs: door.now(), id: call };
+	const made = record(who, { verb, namespaces: [], objects: [object], revision, result: "refused", why });
+	door.store.atomically(() => door.store.audit.append(made));
 }
+
+/** One record a minute stands for all of them. */
+function recordCrowd({ door }: House, { id, held, most }: Crowd): void {
+	const { revision } = door.store.current;
+	const who = { caller: { subject: id, how: null }, nowMs: door.now(), id: randomUUID() };
+	const why = `it held ${held} of ${most} connections, and the door was full: one of them was ended`;
+	const made = record(who, { ...CONNECTING, revision, result: "refused", why });
+	door.store.atomically(() => door.store.audit.appendOnce(made));
+}
+
+const CONNECTING = { verb: "connect", namespaces: [], objects: ["the API's TCP door"] };
 
 /** A handshake that failed for want of a good certificate is an attempt too; one that was merely cut is none. */
 function onHandshakeFailure(house: House): (error: NodeJS.ErrnoException, socket: TLSSocket) => void {
@@ -298,7 +311,7 @@ function onHandshakeFailure(house: House): (error: NodeJS.ErrnoException, socket
 		const code = authorizationError == null ? error.code : String(authorizationError);
 		if (code === undefined || code === "ECONNRESET") return;
 		try {
-			recordStranger(house, randomUUID(), "connect", "the API's TCP door", code.slice(0, 100));
+			recordStranger(house, randomUUID(), CONNECTING.verb, String(CONNECTING.objects[0]), code.slice(0, 100));
 		} catch (error) {
 			house.onError(error);
 		}
@@ -310,7 +323,18 @@ function secureServer(house: House, tcp: TcpDoor): SecureServer {
 	// With tokens a client certificate is asked for and not demanded: callerOf looks whether its chain holds.
 	const options = { ...secureContext(tls), requestCert: true, rejectUnauthorized: tokens === undefined };
 	const made = createSecureServer({ ...options, headersTimeout: 10_000, requestTimeout: 60_000 });
-	const connections = boundConnections(made, { connections: API_CONNECTIONS_MAX, provedBy: "request" });
+	const connections = boundConnections(made, {
+		connections: API_CONNECTIONS_MAX,
+		provedBy: "request",
+		onCrowded: (crowd) => {
+			try {
+				house.onCrowded();
+				recordCrowd(house, crowd);
+			} catch (error) {
+				house.onError(error);
+			}
+		},
+	});
 	const handle = handler(house, (request, id) => strangerOf(house, tcp, connections, request, id), false);
 	made.on("request", (request: IncomingMessage, response: ServerResponse) => {
 		if (connections.isOld(request.socket)) response.setHeader("connection", "close");

@@ -89,13 +89,21 @@ export class Approvals {
 
 	/** Ends it: by who may approve it, or by who asked. */
 	reject(call: ActCall, id: string, reason: string): ApprovalRequest {
-		const { request: found } = this.#found(call.caller, id, call.nowMs);
-		if (found.askedBy.subject !== call.caller.subject) this.#demandApprover(call, found, "reject");
-		const request = this.#waiting(found);
+		const request = this.demandEnding(call, id);
 		this.acts.rights.demandTurn(call, "reject", request.effects);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
 		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
 		return this.get(call.caller, id, call.nowMs);
+	}
+
+	/**
+	 * The whole request, where the caller may reject it.
+	 * @throws WeirError as `reject` does for who may not
+	 */
+	demandEnding(call: ActCall, id: string): WaitingRequest {
+		const { request: found } = this.#found(call.caller, id, call.nowMs);
+		if (found.askedBy.subject !== call.caller.subject) this.#demandApprover(call, found, "reject");
+		return this.#waiting(found);
 	}
 
 	#found(

@@ -4,8 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { HTTP_STATUS, WeirError } from "../error.js";
-import { API_BODY_BYTES_MAX } from "../limits.js";
+import { API_BODY_BYTES_MAX, API_LINGER_MS } from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
+import { type Intake, readBytes, TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
 
 /** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
@@ -14,6 +15,8 @@ export interface Call {
 	readonly path: readonly string[];
 	readonly query: URLSearchParams;
 	readonly request: IncomingMessage;
+	/** What its body may take. */
+	readonly intake: Intake;
 	/** Aborts when the client goes away. */
 	readonly signal: AbortSignal;
 	/** Who calls, as the door proved it. */
@@ -30,10 +33,7 @@ export type Answer =
 export const ok = (json: unknown): Answer => ({ status: 200, json });
 
 /** @throws WeirError `invalid-argument` for a target that is no path or is not well encoded. */
-export function takeApart(
-	request: IncomingMessage,
-	known: { readonly signal: AbortSignal; readonly caller: Caller; readonly id: string },
-): Call {
+export function takeApart(request: IncomingMessage, known: Pick<Call, "signal" | "caller" | "id" | "intake">): Call {
 	const target = request.url ?? "";
 	if (!target.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
 	const cut = target.indexOf("?");
@@ -112,9 +112,12 @@ export function isJson(request: IncomingMessage): boolean {
 	return mediaType(request) === "application/json";
 }
 
-/** @throws WeirError `invalid-argument` for another content type, more than the limit, or bytes that are not UTF-8. */
+/**
+ * @throws WeirError `invalid-argument` for another content type, more than the limit, or bytes that are not UTF-8; and as
+ * `readBytes` does
+ */
 export async function readText(
-	request: IncomingMessage,
+	{ request, intake }: Pick<Call, "request" | "intake">,
 	contentTypes: readonly string[],
 	bytesMax: number = API_BODY_BYTES_MAX,
 ): Promise<string> {
@@ -126,28 +129,20 @@ export async function readText(
 			`send ${contentTypes.join(" or ")}`,
 		);
 	}
-	const chunks: Buffer[] = [];
-	let bytes = 0;
-	for await (const chunk of request as AsyncIterable<Buffer>) {
-		bytes += chunk.length;
-		if (bytes > bytesMax) {
-			throw new WeirError("invalid-argument", `the body is larger than ${bytesMax} bytes`, "split it");
-		}
-		chunks.push(chunk);
-	}
+	const bytes = await readBytes(request, intake, bytesMax);
 	try {
-		return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+		return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 	} catch (error) {
 		throw new WeirError("invalid-argument", "the body is not UTF-8", "", { cause: error });
 	}
 }
 
-/** A JSON object body. @throws WeirError `invalid-argument`. */
+/** A JSON object body. @throws WeirError `invalid-argument`, and as `readText` does. */
 export async function readObject(
-	request: IncomingMessage,
+	call: Pick<Call, "request" | "intake">,
 	bytesMax: number = API_BODY_BYTES_MAX,
 ): Promise<Readonly<Record<string, unknown>>> {
-	const text = await readText(request, ["application/json"], bytesMax);
+	const text = await readText(call, ["application/json"], bytesMax);
 	let value: unknown;
 	try {
 		value = JSON.parse(text);
@@ -183,6 +178,11 @@ export function onlyQuery(query: URLSearchParams, known: readonly string[]): voi
 
 export function send(response: ServerResponse, answer: Answer): void {
 	if (response.destroyed || response.headersSent) return;
+	response.end(begin(response, answer));
+}
+
+/** Writes the head; what is left to say. */
+function begin(response: ServerResponse, answer: Answer): string {
 	const text = "text" in answer ? answer.text : JSON.stringify(answer.json);
 	response.writeHead(answer.status, {
 		"content-type": "text" in answer ? answer.contentType : "application/json",
@@ -190,17 +190,31 @@ export function send(response: ServerResponse, answer: Answer): void {
 		"cache-control": "no-store",
 		"x-content-type-options": "nosniff",
 	});
-	response.end(text);
+	return text;
 }
 
 /** The one place where an error becomes an answer; what is not a WeirError stays inside and is only named internal. */
 export function sendError(response: ServerResponse, thrown: unknown): void {
 	const error =
 		thrown instanceof WeirError ? thrown : new WeirError("internal", "the request failed", "see control's log");
+	if (response.destroyed || response.headersSent) return;
 	// An unread body would be taken for the next request on this connection.
-	if (!response.headersSent) response.setHeader("connection", "close");
+	response.setHeader("connection", "close");
 	const notAllowed = error instanceof MethodNotAllowed;
 	// RFC 9110 section 15.5.6.
-	if (notAllowed && !response.headersSent) response.setHeader("allow", error.allowed.join(", "));
-	send(response, { status: notAllowed ? 405 : HTTP_STATUS[error.code], json: { error } });
+	if (notAllowed) response.setHeader("allow", error.allowed.join(", "));
+	if (error instanceof TryAgain) response.setHeader("retry-after", String(error.afterSeconds));
+	const answer = { status: notAllowed ? 405 : HTTP_STATUS[error.code], json: { error } };
+	if (response.req.complete) {
+		send(response, answer);
+		return;
+	}
+	const { req } = response;
+	response.write(begin(response, answer));
+	const end = (): void => {
+		clearTimeout(timer);
+		response.end();
+	};
+	const timer = setTimeout(end, API_LINGER_MS);
+	req.once("end", end).once("close", end).resume();
 }

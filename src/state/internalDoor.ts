@@ -24,7 +24,7 @@ export async function answerInternal(
 	publication: Publication,
 	call: Omit<Call, "caller">,
 ): Promise<Answer> {
-	const { method, path, query, request } = call;
+	const { method, path, query } = call;
 	const [root, noun = "", version] = path;
 	if (root === "internal" && path.length === 2) {
 		switch (`${method} ${noun}`) {
@@ -35,23 +35,23 @@ export async function answerInternal(
 				return ok({ state: await store.state(after, waitMs, call.signal) });
 			}
 			case "POST decide":
-				return ok(await store.decide(parseDecide(await readObject(request))));
+				return ok(await store.decide(parseDecide(await readObject(call))));
 			case "POST acknowledge": {
 				const fields = { revision: "number", atMs: "number", closed: "object" } as const;
-				const body = exactly(await readObject(request), fields);
+				const body = exactly(await readObject(call), fields);
 				if (!Array.isArray(body.closed)) throw new WeirError("invalid-argument", "closed must be a list");
 				await store.acknowledge(Number(body.revision), Number(body.atMs), body.closed.map(String));
 				return ok({});
 			}
 			case "POST published": {
-				publication.told(Number(exactly(await readObject(request), { revision: "number" }).revision));
+				publication.told(Number(exactly(await readObject(call), { revision: "number" }).revision));
 				return ok({});
 			}
 			case "GET proxies":
 				onlyQuery(query, []);
 				return ok({ refusing: store.proxies.refusing ?? [] });
 			case "POST proxies": {
-				const body = await readObject(request, PROXIES_BODY_BYTES_MAX);
+				const body = await readObject(call, PROXIES_BODY_BYTES_MAX);
 				const { proxies, refusing } = exactly(body, { proxies: "object", refusing: "object" });
 				if (!Array.isArray(proxies)) throw new WeirError("invalid-argument", "proxies must be a list");
 				if (!Array.isArray(refusing)) throw new WeirError("invalid-argument", "refusing must be a list");
@@ -59,7 +59,7 @@ export async function answerInternal(
 				return ok({});
 			}
 			case "POST refused-stream": {
-				const body = exactly(await readObject(request), { id: "string", reason: "string", atMs: "number" });
+				const body = exactly(await readObject(call), { id: "string", reason: "string", atMs: "number" });
 				recordRefusal(store, {
 					atMs: Number(body.atMs),
 					subject: String(body.id),
@@ -72,7 +72,7 @@ export async function answerInternal(
 			}
 			case "POST refused-configuration": {
 				const fields = { node: "string", type: "string", source: "string", error: "string", atMs: "number" } as const;
-				const body = exactly(await readObject(request), fields);
+				const body = exactly(await readObject(call), fields);
 				recordRefusal(store, {
 					atMs: Number(body.atMs),
 					subject: String(body.node),
@@ -90,7 +90,7 @@ export async function answerInternal(
 				onlyQuery(query, []);
 				return ok({ untold: await store.untold() });
 			case "POST told": {
-				const body = exactly(await readObject(request), { key: "string" });
+				const body = exactly(await readObject(call), { key: "string" });
 				await store.told(String(body.key));
 				return ok({});
 			}
@@ -102,7 +102,7 @@ export async function answerInternal(
 	if (root === "internal" && noun === "plans" && version !== undefined && path.length === 3) {
 		if (method === "GET") return ok({ table: await store.plan(version) });
 		if (method === "PUT") {
-			const table = exactly(await readObject(request, PLAN_BODY_BYTES_MAX), { gateways: "object", services: "object" });
+			const table = exactly(await readObject(call, PLAN_BODY_BYTES_MAX), { gateways: "object", services: "object" });
 			for (const field of ["gateways", "services"]) {
 				if (!Array.isArray(table[field])) throw new WeirError("invalid-argument", `${field} must be a list`);
 			}

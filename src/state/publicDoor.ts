@@ -3,7 +3,12 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { WeirError } from "../error.js";
-import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX, RESOURCE_DOCUMENTS_MAX } from "../limits.js";
+import {
+	API_ACT_BODY_BYTES_MAX,
+	DECISIONS_PAGE_MAX,
+	OPERATOR_AUDIT_PAGE_MAX,
+	RESOURCE_DOCUMENTS_MAX,
+} from "../limits.js";
 import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
 import { namespaceOf, qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
@@ -111,11 +116,12 @@ async function apply({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
 	const { request, query } = call;
 	onlyWishQuery(query);
 	const dryRun = flag(query, "dryRun");
+	acts.demandSome(actCall(call, now()), "apply", isJson(request) ? "files, unread" : "1 file, unread");
 	const files = isJson(request)
-		? parseFiles(await readObject(request))
+		? parseFiles(await readObject(call))
 		: [
 				{
-					text: await readText(request, [...YAML_TYPES, "application/json"]),
+					text: await readText(call, [...YAML_TYPES, "application/json"]),
 					name: fileName(request.headers["x-weir-file-name"]),
 				},
 			];
@@ -172,7 +178,8 @@ function remove({ acts, now }: PublicDoor, call: Call, path: readonly string[]):
 /** Several resources, all or none: `{"resources": [{"kind": …, "name": …}]}`. */
 async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
 	onlyWishQuery(call.query);
-	const body = await readObject(call.request);
+	acts.demandSome(actCall(call, now()), "delete", "resources, unread");
+	const body = await readObject(call);
 	const wrong = new WeirError(
 		"invalid-argument",
 		'the body must be {"resources": [{"kind": KIND, "name": NAME}]}',
@@ -201,7 +208,8 @@ async function policies({ acts, now }: PublicDoor, call: Call, act: string): Pro
 		throw new WeirError("not-found", "no such thing of access rules", "GET history; POST rollback");
 	}
 	onlyWishQuery(call.query);
-	const { to = null, namespace = null, ...unknown } = await readObject(call.request);
+	acts.demandSome(actCall(call, now()), "rollback", "access rules");
+	const { to = null, namespace = null, ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
 	const [field] = Object.keys(unknown);
 	const isRevision = to === null || (Number.isSafeInteger(to) && Number(to) >= 0);
 	if (field !== undefined || !isRevision || (namespace !== null && typeof namespace !== "string")) {
@@ -254,7 +262,10 @@ async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest:
 	if (call.method !== "POST" || (act !== "approve" && act !== "reject")) {
 		throw new WeirError("not-found", "no such thing of a request", "GET it; POST approve or reject");
 	}
-	const { reason = "", ...unknown } = await readObject(call.request);
+	// Before its body is read, by who may not; the same again when it has come.
+	if (act === "approve") approvals.demandAnother(actCall(call, now()), id);
+	else approvals.demandEnding(actCall(call, now()), id);
+	const { reason = "", ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
 	const [field] = Object.keys(unknown);
 	if (field !== undefined || (act === "approve" && reason !== "")) {
 		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
@@ -298,7 +309,8 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 		);
 	}
 	onlyQuery(call.query, []);
-	const body = await readObject(call.request);
+	acts.demandVerb(actCall(call, now()), name, act);
+	const body = await readObject(call, API_ACT_BODY_BYTES_MAX);
 	const nowMs = now();
 	const said = parsePersonRequest(act, body, call.caller.subject, nowMs);
 	await door.gates.beforeAct(actCall(call, nowMs), name, said);

@@ -24,6 +24,44 @@ t.test("silent connections do not keep operators out", async (t) => {
 	t.match(await (await as("bob")).get(), { resources: [] });
 });
 
+t.test("nor do those of one workload without any role, however many it opens again and again", async (t) => {
+	const crowded: unknown[] = [];
+	const { api, ca, as, store } = await mutualApi(t, { onCrowded: () => void crowded.push(1) });
+	const app = "spiffe://weir.test/ns/team/sa/app";
+	const own = await ca.issue({ spiffeId: app });
+	let over = false;
+	t.teardown(() => {
+		over = true;
+	});
+	const hold = (): Promise<void> =>
+		new Promise((resolve) => {
+			const shown = { ca: ca.certificate, cert: own.certificate, key: own.privateKey };
+			const at = { host: "127.0.0.1", port: Number(new URL(api.url).port), checkServerIdentity: () => undefined };
+			const socket = connectTls({ ...at, ...shown });
+			socket.on("error", () => {});
+			socket.once("secureConnect", resolve);
+			socket.once("close", () => {
+				resolve();
+				if (!over) setImmediate(hold);
+			});
+			t.teardown(() => socket.destroy());
+			socket.resume();
+		});
+	for (let index = 0; index < API_CONNECTIONS_MAX; index += 50) await Promise.all(Array.from({ length: 50 }, hold));
+	for (let index = 0; index < 10; index++) await hold();
+	for (const name of ["ada", "bob", "cy", "dora"]) t.match(await (await as(name)).get(), { resources: [] }, name);
+	t.ok(crowded.length > 10);
+	const { records } = store.audit.page(0, 100, "refused");
+	t.match(records[0], {
+		subject: app,
+		how: null,
+		verb: "connect",
+		objects: ["the API's TCP door"],
+		why: /the door was full/,
+	});
+	t.ok(records.length <= 2, "one of each minute stands for all");
+});
+
 t.test(
 	"nor do connections that speak TLS: where a token may be the proof, none has proved itself without one",
 	async (t) => {

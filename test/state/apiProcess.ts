@@ -1,6 +1,7 @@
 /**
  * The api role as a process of its own, to be killed: `node apiProcess.js DIRECTORY [TCP.json]`; prints READY and its
- * URL. TCP.json: PEM of an mTLS door, {key, cert, ca}; without it the UNIX socket alone.
+ * URL. TCP.json: PEM of an mTLS door, {key, cert, ca}; without it the UNIX socket alone. Any message is answered with the
+ * bytes of memory that it has.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,3 +16,4 @@ const tcp =
 	tls === undefined ? null : { address: "127.0.0.1", port: 0, tls: JSON.parse(readFileSync(tls, "utf8")), peer: uriOf };
 const api = await startApi({ store, socket: join(directory, "api.sock"), tcp });
 process.stdout.write(`READY ${api.url}\n`);
+process.on("message", () => process.send?.(process.memoryUsage.rss()));

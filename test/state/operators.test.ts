@@ -74,7 +74,7 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 				how: "mtls",
 				verb: "apply",
 				result: "refused",
-				objects: ["1 file, unread"],
+				objects: ["files, unread"],
 				namespaces: [],
 			},
 			{ verb: "apply", result: "refused" },

@@ -292,7 +292,7 @@ t.test("who may apply nothing anywhere is refused before a document is read, and
 	await t.rejects(ada.apply(file(ALL), { dryRun: true }), denied);
 	t.equal(read, 0);
 	t.match(store.audit.page(0, 10, "refused").records, [
-		{ subject: operator("ada"), verb: "apply", result: "refused", objects: ["1 file, unread"] },
+		{ subject: operator("ada"), verb: "apply", result: "refused", objects: ["files, unread"] },
 		{ subject: operator("ada"), verb: "apply", result: "refused" },
 	]);
 	t.equal(store.audit.page(0, 10, "refused").records.length, 2);

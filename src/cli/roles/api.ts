@@ -74,6 +74,11 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 					);
 			},
 		},
+		onCrowded: () =>
+			meter.count(
+				"weir_api_connections_crowded_out_total",
+				"Connections of the API's TCP door that were ended to make room, of whoever held the most.",
+			),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),
 	});
 	doors = ownDoors(context, api.url);

@@ -4,11 +4,19 @@
  * that owners read and no others, and a connection of its own, so that nothing which one caller sends can be read as
  * another request (RFC 9112 section 11.2).
  */
-import { type IncomingHttpHeaders, type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
-import { pipeline } from "node:stream";
+import {
+	type ClientRequest,
+	type IncomingHttpHeaders,
+	type IncomingMessage,
+	type OutgoingHttpHeaders,
+	request,
+} from "node:http";
+import { pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
 import { CALLER_HEADER, callerWord } from "../../events/sender.js";
+import { API_BODY_PART_BYTES, API_BODY_PART_MS } from "../../limits.js";
 import type { Handle } from "../../state/api.js";
+import { Bodies, type Intake, tooSlow } from "../../state/bodies.js";
 import { demandNoBody, sendError } from "../../state/http.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
@@ -25,8 +33,11 @@ const HOP_BY_HOP = new Set([
 	"upgrade",
 ]);
 
-/** The body of a POST goes on, in chunks; of any other method one is refused before anything is sent. */
-export function forwardTo(socketPath: string, role: string): Handle {
+/**
+ * The body of a POST goes on, in chunks; of any other method one is refused before anything is sent.
+ * @param bodies what they may take of the owner's memory, which keeps each until it has answered
+ */
+export function forwardTo(socketPath: string, role: string, bodies = new Bodies()): Handle {
 	return (call, answer, caller) => {
 		const hasBody = call.method === "POST";
 		if (!hasBody) demandNoBody(call);
@@ -35,26 +46,93 @@ export function forwardTo(socketPath: string, role: string): Handle {
 		if (hasBody) headers["transfer-encoding"] = "chunked";
 		// agent: a connection that others use next would give them what is left on it.
 		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent: false });
+		let stop = (): void => undefined;
+		const gone = (): void => {
+			stop();
+			onward.destroy();
+		};
+		const refuse = (why: WeirError): void => {
+			gone();
+			sendError(answer, why);
+		};
 		onward.on("error", () => {
 			// An answer that was cut is cut for the client by its pipeline.
 			if (answer.headersSent) return;
-			call.unpipe(onward);
 			const hint = "it is restarted by itself under `weir up`; try again";
-			sendError(answer, new WeirError("unavailable", `${role} does not answer`, hint));
+			refuse(new WeirError("unavailable", `${role} does not answer`, hint));
 		});
 		onward.once("response", (response) => {
 			// Who answers before the end of the body does not want the rest, which is no next request.
-			if (!call.complete) {
-				call.unpipe(onward);
-				answer.setHeader("connection", "close");
-			}
+			if (!call.complete) answer.setHeader("connection", "close");
+			stop();
+			// From here on its pipeline ends what is left.
+			answer.off("close", gone);
 			answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
 			pipeline(response, answer, () => undefined);
 		});
-		answer.once("close", () => onward.destroy());
-		if (hasBody) call.pipe(onward);
+		answer.once("close", gone);
+		if (hasBody) stop = passBody(call, onward, bodies.begin(caller, answer), refuse);
 		else onward.end();
 	};
+}
+
+/** @returns what ends it before its time */
+function passBody(
+	call: IncomingMessage,
+	onward: ClientRequest,
+	intake: Intake,
+	refuse: (why: WeirError) => void,
+): () => void {
+	const through = gathered(intake);
+	const stop = (): void => {
+		clearTimeout(timer);
+		call.unpipe(through);
+		through.destroy();
+	};
+	const timer = setTimeout(() => refuse(tooSlow(intake.ms)), intake.ms);
+	through.once("error", (why) => refuse(WeirError.from(why)));
+	call.once("end", () => clearTimeout(timer));
+	call.pipe(through).pipe(onward);
+	return stop;
+}
+
+/**
+ * What its sender cuts into parts of a byte would cost the owner some hundred bytes for each. The first goes on as it
+ * comes, and no other waits for long, so that the owner can answer before the rest.
+ */
+function gathered(intake: Intake): Transform {
+	let parts: Buffer[] = [];
+	let size = API_BODY_PART_BYTES;
+	let due: NodeJS.Timeout | undefined;
+	const whole = (): Buffer => {
+		clearTimeout(due);
+		due = undefined;
+		const made = Buffer.concat(parts);
+		parts = [];
+		size = 0;
+		return made;
+	};
+	const through = new Transform({
+		transform(part: Buffer, _, done) {
+			try {
+				intake.take(part.length);
+			} catch (thrown) {
+				done(WeirError.from(thrown));
+				return;
+			}
+			parts.push(part);
+			size += part.length;
+			if (size >= API_BODY_PART_BYTES) return done(null, whole());
+			due ??= setTimeout(() => through.push(whole()), API_BODY_PART_MS);
+			done();
+		},
+		flush: (done) => done(null, parts.length === 0 ? undefined : whole()),
+		destroy(error, done) {
+			clearTimeout(due);
+			done(error);
+		},
+	});
+	return through;
 }
 
 function asked({ headers }: IncomingMessage): OutgoingHttpHeaders {
