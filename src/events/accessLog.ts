@@ -12,6 +12,7 @@ import {
 	type ServerReadableStream,
 	type sendUnaryData,
 } from "@grpc/grpc-js";
+import { type AdmitPeers, admitting } from "../admitPeers.js";
 import { WeirError } from "../error.js";
 import {
 	ACCESS_LOG_MESSAGE_BYTES_MAX,
@@ -25,6 +26,7 @@ import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdenti
 import { type EntryFault, entryFault } from "./entryFault.js";
 import type { Log } from "./meter.js";
 import {
+	envoyName,
 	gatewayOfLogName,
 	type StreamFault,
 	type StreamPeer,
@@ -66,6 +68,7 @@ export interface AccessLogTcp {
 	/** 0 = any. */
 	readonly port: number;
 	readonly tls: MutualTls;
+	readonly admitPeers: AdmitPeers;
 	/** SPIFFE id of the caller's verified certificate; null = it proves none. */
 	readonly peer: (call: ServerReadableStream<Buffer, void>) => string | null;
 	readonly trust: StreamTrust;
@@ -92,7 +95,7 @@ export async function serveAccessLog(
  * cannot listen
  */
 export async function serveAccessLogTcp(
-	{ address, port, tls, peer, trust }: AccessLogTcp,
+	{ address, port, tls, admitPeers, peer, trust }: AccessLogTcp,
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
@@ -107,7 +110,18 @@ export async function serveAccessLogTcp(
 	const server = serverOf(who, trust, sink, clock, log);
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	try {
-		const door = await openHttp2Door({ host: address, port, tls, connections: XDS_CONNECTIONS_MAX }, injectConnection);
+		const admitted = admitting(
+			{ tls, admitPeers },
+			(id) => envoyName(id, trust.trustDomain) !== null,
+			(id) =>
+				id === null
+					? sink.refused("no-identity", null, null)
+					: sink.refused("not-an-envoy", { kind: "spiffe", id }, null),
+		);
+		const door = await openHttp2Door(
+			{ host: address, port, tls: admitted, connections: XDS_CONNECTIONS_MAX },
+			injectConnection,
+		);
 		return {
 			port: door.port,
 			close: async () => {

@@ -19,8 +19,38 @@ export const HEALTH_CHECK_TIMEOUT_MS_MAX = XDS_ACK_TIMEOUT_MS / 2;
 /** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
 export const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Open ADS streams; each Envoy has one. */
+/** Fields of one DiscoveryRequest or load report, those of its parts too: ten thousand clusters' load has some 130,000. */
+export const XDS_REQUEST_FIELDS_MAX = 250_000;
+
+/** The same, of a sidecar's list of closed Services: three each. */
+export const XDS_CLOSED_FIELDS_MAX = 60_000;
+
+/** Names that one client subscribes to in all, or twice what is published: what it came with may be gone. */
+export const XDS_NAMES_MAX = 20_000;
+
+/** The same, of all streams of one SPIFFE id, which Envoys of one deployment share; or twice what is published for each. */
+export const XDS_NAMES_OF_ID_MAX = 400_000;
+
+/** Of one such name: three names of 63 characters and what is between them. */
+export const XDS_NAME_CHARS_MAX = 256;
+
+/** Of a client's version: Weir's own are hashes. */
+export const XDS_VERSION_CHARS_MAX = 128;
+
+/** How far the words of a rejection are read for whom they name; told is much less (TABLE_WORDS_CHARS_MAX). */
+export const XDS_WORDS_READ_CHARS_MAX = 64 * 1024;
+
+/** Words of closed Services in one report, twice: api takes 16 MiB, and the names need some of them. */
+export const XDS_REPORT_WORDS_CHARS_MAX = 1024 * 1024;
+
+/** A client that is gone for less comes back from opening its connection anew (XDS_CONNECTION_AGE_MS): no alarm has ended. */
+export const XDS_CLIENT_AWAY_MS = 30_000;
+
+/** Open ADS streams; each Envoy has one. When all are taken, a newcomer's is opened instead of one of whose id has most. */
 export const XDS_STREAMS_MAX = 1_000;
+
+/** The same, of one Envoy's SPIFFE id; all Envoys of a deployment may share it. Sidecars do, by default all of them: no bound. */
+export const XDS_STREAMS_OF_ENVOY_MAX = 100;
 
 /** TCP connections of proved peers to xds, or to the access log: an Envoy's next one is open before its last one ends. */
 export const XDS_CONNECTIONS_MAX = 2 * XDS_STREAMS_MAX;

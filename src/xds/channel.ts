@@ -8,6 +8,7 @@ import { blamed, type Rejection, sourceOf } from "./rejection.js";
 import type { EncodedResource, TypeName } from "./resource.js";
 import { type View, viewVersion } from "./snapshot.js";
 import { Subscription } from "./subscription.js";
+import { toldWords } from "./words.js";
 
 /** A DiscoveryRequest, as far as the protocol needs it. */
 export interface Request {
@@ -15,7 +16,7 @@ export interface Request {
 	readonly version: string;
 	readonly nonce: string;
 	readonly names: readonly string[];
-	/** Words of a NACK; null = no error_detail (N1). */
+	/** Words of a NACK, as they were read; null = no error_detail (N1). */
 	readonly error: string | null;
 	/** Services that a sidecar closes, where it takes the table but for these; left out = none. */
 	readonly closed?: readonly ClosedThere[];
@@ -233,10 +234,11 @@ export class Channel {
 		// Nothing new in it and rejected all the same: the words are about all of it.
 		const bad = blamed(fresh.length > 0 ? fresh : resources, words);
 		const rejections = new Map(this.rejections);
+		const told = toldWords(words);
 		for (const resource of bad) {
 			const { name, hash } = resource;
 			const before = this.rejections.get(name);
-			rejections.set(name, { hash, words, source: sourceOf(resource, this.accepted.get(name), words, before) });
+			rejections.set(name, { hash, words: told, source: sourceOf(resource, this.accepted.get(name), words, before) });
 			this.#singly.delete(name);
 		}
 		this.rejections = rejections;

@@ -5,15 +5,17 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { TABLE_WORDS_CHARS_MAX } from "../limits.js";
+import { XDS_NAME_CHARS_MAX } from "../limits.js";
 import type { ClosedService, ProxyStatus } from "../rollout/ports.js";
 import type { ClosedThere } from "./channel.js";
 import { Isolation, type Memory, type Target } from "./isolation.js";
-import { mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
+import { isNode, mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 import type { Publication } from "./publication.js";
+import type { TypeName } from "./resource.js";
 import { readRequest, typeOf, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type SentViews } from "./stream.js";
+import { toldWords } from "./words.js";
 
 export interface ConnectionOptions {
 	readonly peer: Peer;
@@ -34,9 +36,13 @@ export interface ConnectionOptions {
 	readonly onFault: (node: string, error: unknown) => void;
 	/** Services of it could not be closed: everything stays at the last good. */
 	readonly onBroken: (why: string) => void;
-	/** The client is not who it says it is, or asks for what is not its own; the stream is ended. */
+	/** Whether it may subscribe to so many names in all. */
+	readonly mayName: (names: number) => boolean;
+	/** The client is not who it says it is, or asks for what is not its own or too much; the stream is ended. */
 	readonly onRefused: (reason: RefusedFor) => void;
 }
+
+const NO_NODE = "the first request of a stream must carry node.id: printable ASCII characters, at most 256";
 
 export type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 
@@ -55,6 +61,7 @@ export class Connection {
 	/** When what is tried was first tried; what takes too long proves nothing and is searched on later. */
 	#triedSinceMs = 0;
 	#blocked = false;
+	#names = 0;
 	#closed = false;
 	#timer: NodeJS.Timeout | null = null;
 
@@ -81,6 +88,19 @@ export class Connection {
 		call.on("error", () => this.#end());
 		call.on("cancelled", () => this.#end());
 		call.on("close", () => this.#end());
+	}
+
+	get peer(): Peer {
+		return this.options.peer;
+	}
+
+	get node(): string | null {
+		return this.#node;
+	}
+
+	/** That it has subscribed to. */
+	get names(): number {
+		return this.#names;
 	}
 
 	get identified(): boolean {
@@ -253,6 +273,7 @@ export class Connection {
 			this.refuse(status.PERMISSION_DENIED, `${type} are not for a client with this SPIFFE id`);
 			return;
 		}
+		if (!this.#mayName(type, message.resourceNames)) return;
 		const request = readRequest(message, type);
 		const verdict = this.#stream.take(request);
 		// By a rejection it goes on with what it had before, and what is closed in that.
@@ -261,6 +282,18 @@ export class Connection {
 		if (verdict === "nack") this.options.onNack(this.#node ?? "", this.status());
 		this.pump();
 		this.options.onChange();
+	}
+
+	/** Before anything is made of them. */
+	#mayName(type: TypeName, list: readonly string[]): boolean {
+		const names = this.#stream.namesBut(type) + list.length;
+		const may = this.options.mayName(names) && list.every(({ length }) => length <= XDS_NAME_CHARS_MAX);
+		if (may) this.#names = names;
+		else {
+			this.options.onRefused("too-many");
+			this.refuse(status.RESOURCE_EXHAUSTED, "the request names far more than there is, or what can be no name");
+		}
+		return may;
 	}
 
 	/**
@@ -278,7 +311,7 @@ export class Connection {
 				.filter(({ service }) => asks.has(service))
 				.map(({ service, why }) => {
 					const sinceMs = before.get(service)?.sinceMs ?? this.options.nowMs();
-					return [service, { service, form: "", why: why.slice(0, TABLE_WORDS_CHARS_MAX), sinceMs }];
+					return [service, { service, form: "", why: toldWords(why), sinceMs }];
 				}),
 		);
 	}
@@ -287,13 +320,13 @@ export class Connection {
 	#identify(message: DiscoveryRequest): boolean {
 		const id = message.node?.id ?? "";
 		if (this.#node === null) {
-			if (id === "") this.refuse(status.INVALID_ARGUMENT, "the first request of a stream must carry node.id");
+			if (!isNode(id)) this.refuse(status.INVALID_ARGUMENT, NO_NODE);
 			else if (!mayBeNode(this.options.peer, id)) {
 				this.options.onRefused("another-node");
 				this.refuse(status.PERMISSION_DENIED, "node.id is not the last segment of the client's SPIFFE id");
 			} else this.#begin(id, message.versionInfo !== "");
 		} else if (id !== "" && id !== this.#node) {
-			this.refuse(status.INVALID_ARGUMENT, `the stream is of node ${this.#node}, this request is of node ${id}`);
+			this.refuse(status.INVALID_ARGUMENT, `the stream is of node ${this.#node}, this request is of another`);
 		}
 		return !this.#closed;
 	}

@@ -16,6 +16,7 @@ import type { Publication } from "./publication.js";
 import { namespacesIn, namespacesOf, type Refused, sharedOf } from "./refused.js";
 import { begun, nextStep, type Search, triedBy } from "./search.js";
 import { gatewaysDiffer, merged, type Taken } from "./taken.js";
+import { toldWords } from "./words.js";
 
 /** What is known of a client when it comes back. */
 export interface Memory {
@@ -129,7 +130,8 @@ export class Isolation {
 	 * @returns whether the target is another now
 	 */
 	refuse(errors: readonly Refused[], { nowMs, all }: { readonly nowMs: number; readonly all: boolean }): boolean {
-		const words = errors.map((one) => one.words).join("; ");
+		// Each once: of a thousand refused resources all may have the same.
+		const words = toldWords([...new Set(errors.map((one) => one.words))].join("; "));
 		const named = namespacesIn(errors);
 		const shared = [...sharedOf(errors), ...(named.size > 1 ? [words] : [])];
 		const search = this.#search;

@@ -13,15 +13,17 @@ import {
 	type LoadStatsResponse,
 	LoadStatsResponseSchema,
 } from "../gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { LOAD_REPORT_MS, XDS_STREAMS_MAX } from "../limits.js";
+import { LOAD_REPORT_MS, XDS_REQUEST_FIELDS_MAX, XDS_STREAMS_MAX } from "../limits.js";
+import { readBounded } from "./boundedMessage.js";
 import { mayBeNode, type Peer, type RefusedFor } from "./peer.js";
+import { roomFor } from "./room.js";
 
 const method: MethodDefinition<LoadStatsRequest, LoadStatsResponse> = {
 	path: "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats",
 	requestStream: true,
 	responseStream: true,
 	requestSerialize: (request) => Buffer.from(toBinary(LoadStatsRequestSchema, request)),
-	requestDeserialize: (bytes) => fromBinary(LoadStatsRequestSchema, bytes),
+	requestDeserialize: (bytes) => readBounded(LoadStatsRequestSchema, bytes, XDS_REQUEST_FIELDS_MAX),
 	responseSerialize: (response) => Buffer.from(toBinary(LoadStatsResponseSchema, response)),
 	responseDeserialize: (bytes) => fromBinary(LoadStatsResponseSchema, bytes),
 };
@@ -49,6 +51,7 @@ export interface LoadReportsOptions {
 
 interface Reporter {
 	readonly call: LoadCall;
+	readonly peer: Peer;
 	node: string | null;
 }
 
@@ -70,7 +73,7 @@ export class LoadReports {
 
 	/** @param gateways of the Envoy, as on its ADS stream: one without any has nothing to report */
 	connect(call: LoadCall, peer: Peer, gateways: readonly string[] | null): void {
-		const reporter: Reporter = { call, node: null };
+		const reporter: Reporter = { call, peer, node: null };
 		const refuse = (reason: RefusedFor, code: status, details: string): void => {
 			this.options.onRefused(reason, peer.kind === "owner" ? null : peer.id);
 			call.emit("error", { code, details });
@@ -78,14 +81,11 @@ export class LoadReports {
 		if (peer.kind === "sidecar") return void refuse("type", status.PERMISSION_DENIED, "only Envoys report loads");
 		if (gateways?.length === 0)
 			return void refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's");
-		if (this.#reporters.size >= XDS_STREAMS_MAX)
-			return void refuse("too-many", status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
+		const room = roomFor(this.#reporters, peer);
+		if (room === null) return void refuse("too-many", status.RESOURCE_EXHAUSTED, "too many streams are open");
+		if (room.insteadOf !== null) this.#end(room.insteadOf);
 		this.#reporters.add(reporter);
-		const end = (): void => {
-			if (!this.#reporters.delete(reporter)) return;
-			call.end();
-			if (reporter.node !== null) this.options.onReport?.(reporter.node, []);
-		};
+		const end = (): void => this.#forget(reporter);
 		call.on("data", (request: LoadStatsRequest) => {
 			if (!this.#reporters.has(reporter)) return;
 			const node = request.node?.id ?? "";
@@ -104,6 +104,18 @@ export class LoadReports {
 	close(): void {
 		for (const { call } of this.#reporters) call.emit("error", { code: status.UNAVAILABLE, details: "shutting down" });
 		this.#reporters.clear();
+	}
+
+	/** For another's stream, whose id has fewer. */
+	#end({ call, peer }: Reporter): void {
+		this.options.onRefused("too-many", peer.kind === "owner" ? null : peer.id);
+		call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: `${XDS_STREAMS_MAX} streams are open` });
+	}
+
+	#forget(reporter: Reporter): void {
+		if (!this.#reporters.delete(reporter)) return;
+		reporter.call.end();
+		if (reporter.node !== null) this.options.onReport?.(reporter.node, []);
 	}
 
 	#ask({ call }: Reporter): void {

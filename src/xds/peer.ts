@@ -25,8 +25,14 @@ export function peerOf(id: string): Peer | null {
 		: { kind: "envoy", id, name: envoyName ?? "" };
 }
 
+/** What is told of a node wherever one is: a line of a log, a label of a metric, a report. */
+const NODE = /^[\x20-\x7e]{1,256}$/;
+
+export const isNode = (node: string): boolean => NODE.test(node);
+
 /** A node may say nothing of itself that its certificate does not: `NAME`, or `weir-sidecar/…` of a sidecar's process. */
 export function mayBeNode(peer: Peer, node: string): boolean {
+	if (!isNode(node)) return false;
 	if (peer.kind === "owner" || node === peer.name) return true;
 	return peer.kind === "sidecar" && node.startsWith("weir-sidecar/");
 }

@@ -5,12 +5,14 @@
  */
 import { rm } from "node:fs/promises";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { type AdmitPeers, admitting } from "../admitPeers.js";
 import { WeirError } from "../error.js";
 import {
 	XDS_ACK_TIMEOUT_MS,
 	XDS_CONNECTION_AGE_MS,
 	XDS_CONNECTIONS_MAX,
 	XDS_NODES_REMEMBERED_MAX,
+	XDS_REPORT_WORDS_CHARS_MAX,
 	XDS_REQUEST_BYTES_MAX,
 	XDS_SENT_VIEWS_MAX,
 	XDS_STREAMS_MAX,
@@ -23,10 +25,12 @@ import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReportingServiceDefinition, LoadReports, type LoadReportsOptions } from "./loadReports.js";
 import { type Peer, peerOf, type RefusedFor } from "./peer.js";
 import { Publication, type Published } from "./publication.js";
+import { mayName, roomFor } from "./room.js";
 import { RecentViews } from "./sentViews.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
-import { withClosures } from "./sidecarClosures.js";
+import { ToldClosures, withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
+import { WordsLeft } from "./words.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
@@ -41,13 +45,14 @@ export interface XdsServerOptions {
 	readonly gatewaysOf?: (spiffeId: string) => readonly string[] | null;
 	/** Of the load reporting service. */
 	readonly loads?: Pick<LoadReportsOptions, "intervalMs" | "onReport">;
-	/** Told of every stream that was refused for who its client is. `id`: proved by mTLS; null = none was. */
+	/** Told of every stream, and every connection, that was refused for who its client is or has too much. `id`: proved by mTLS; null = none was. */
 	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
 }
 
 /** A port: mTLS, and the SPIFFE id that a call's client has proved by it. */
 export interface XdsSecurity {
 	readonly tls: MutualTls;
+	readonly admitPeers: AdmitPeers;
 	/** null = the certificate is no X.509-SVID of the own trust domain, or the call is another's that a proxy passes on. */
 	readonly idOf: (call: Pick<Call, "getAuthContext" | "metadata">) => string | null;
 }
@@ -79,6 +84,7 @@ export class XdsServer {
 	readonly #connections = new Set<Connection>();
 	readonly #onAcknowledged = new Set<AcknowledgedListener>();
 	readonly #proxiesChanged = new Set<() => void>();
+	readonly #told: ToldClosures;
 	readonly #loads: LoadReports;
 	/** By node id, of clients that have gone; the youngest last. */
 	readonly #remembered = new Map<string, Memory>();
@@ -91,6 +97,7 @@ export class XdsServer {
 		this.#log = log ?? (() => {});
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
 		this.#nowMs = nowMs ?? Date.now;
+		this.#told = new ToldClosures(this.#nowMs);
 		this.#secure = secure ?? null;
 		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
@@ -122,7 +129,11 @@ export class XdsServer {
 		});
 		const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 		try {
-			const { tls } = secure;
+			const tls = admitting(
+				secure,
+				(id) => peerOf(id) !== null,
+				(id) => this.#onRefused(id === null ? "no-svid" : "not-a-client", id),
+			);
 			const door = await openHttp2Door({ host, port, tls, connections: XDS_CONNECTIONS_MAX }, injectConnection);
 			this.#doors.push(door);
 			this.#servers.push(server);
@@ -176,8 +187,9 @@ export class XdsServer {
 		const here = [...this.#connections].flatMap(({ memory }) => memory ?? []);
 		const names = new Set(here.map(({ node }) => node));
 		const gone = [...this.#remembered].filter(([name]) => !names.has(name));
+		const words = new WordsLeft(XDS_REPORT_WORDS_CHARS_MAX);
 		return [...here, ...gone.map(([node, memory]) => ({ node, memory }))]
-			.map(({ node, memory: { closed } }) => ({ node, closed }))
+			.map(({ node, memory: { closed } }) => ({ node, closed: words.of(closed) }))
 			.filter(({ closed }) => closed.length > 0);
 	}
 
@@ -195,7 +207,11 @@ export class XdsServer {
 
 	/** One for each open stream, in the order of connecting. What several sidecars have closed is told of the first alone. */
 	proxies(): ProxyStatus[] {
-		return withClosures([...this.#connections].filter(({ identified }) => identified));
+		const words = new WordsLeft(XDS_REPORT_WORDS_CHARS_MAX);
+		return withClosures(
+			[...this.#connections].filter(({ identified }) => identified),
+			this.#told,
+		).map((one) => (one.closed === undefined ? one : { ...one, closed: words.of(one.closed) }));
 	}
 
 	async close(): Promise<void> {
@@ -223,14 +239,19 @@ export class XdsServer {
 			refuse(peer.refusedFor, status.UNAUTHENTICATED, "only Envoys and sidecars of this trust domain are served");
 			return;
 		}
-		if (this.#connections.size >= XDS_STREAMS_MAX) {
-			refuse("too-many", status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
+		const room = roomFor(this.#connections, peer);
+		if (room === null) {
+			refuse("too-many", status.RESOURCE_EXHAUSTED, "too many streams are open");
 			return;
 		}
 		const gateways = peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null;
 		if (gateways?.length === 0) {
 			refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's: control must be told which are");
 			return;
+		}
+		if (room.insteadOf !== null) {
+			room.insteadOf.options.onRefused("too-many");
+			room.insteadOf.refuse(status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
 		}
 		const connection = new Connection(call, {
 			peer,
@@ -249,6 +270,7 @@ export class XdsServer {
 			onFault: (node, error) => this.#log(`${node}: a request could not be taken: ${WeirError.from(error).message}`),
 			onBroken: (why) => this.#log(`Services cannot be closed for an Envoy that refuses them: ${why}`),
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
+			mayName: (names) => mayName(this.#connections, connection, names, this.#newest?.whole.views ?? {}),
 			onRefused: (reason) => this.#onRefused(reason, id),
 		});
 		this.#connections.add(connection);

@@ -10,6 +10,13 @@ import {
 } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Status } from "../gen/google/rpc/status_pb.js";
 import { ClosedServicesSchema } from "../gen/weir/sidecar/v1/table_pb.js";
+import {
+	XDS_CLOSED_FIELDS_MAX,
+	XDS_REQUEST_FIELDS_MAX,
+	XDS_VERSION_CHARS_MAX,
+	XDS_WORDS_READ_CHARS_MAX,
+} from "../limits.js";
+import { readBounded } from "./boundedMessage.js";
 import type { ClosedThere, Request, Response } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
 
@@ -18,7 +25,7 @@ const method: MethodDefinition<DiscoveryRequest, DiscoveryResponse> = {
 	requestStream: true,
 	responseStream: true,
 	requestSerialize: (request) => Buffer.from(toBinary(DiscoveryRequestSchema, request)),
-	requestDeserialize: (bytes) => fromBinary(DiscoveryRequestSchema, bytes),
+	requestDeserialize: (bytes) => readBounded(DiscoveryRequestSchema, bytes, XDS_REQUEST_FIELDS_MAX),
 	responseSerialize: (response) => Buffer.from(toBinary(DiscoveryResponseSchema, response)),
 	responseDeserialize: (bytes) => fromBinary(DiscoveryResponseSchema, bytes),
 };
@@ -31,23 +38,28 @@ const TYPE_NAMES: ReadonlyMap<string, TypeName> = new Map(TYPES.map((type) => [T
 export const typeOf = ({ typeUrl }: DiscoveryRequest): TypeName | null => TYPE_NAMES.get(typeUrl) ?? null;
 
 export function readRequest(message: DiscoveryRequest, type: TypeName): Request {
-	const { versionInfo: version, responseNonce: nonce, resourceNames: names, errorDetail } = message;
+	const { versionInfo, responseNonce: nonce, resourceNames: names, errorDetail } = message;
+	// It is told in the report; a longer one was never sent from here.
+	const version = versionInfo.slice(0, XDS_VERSION_CHARS_MAX);
 	const request = { type, version, nonce, names };
 	const closed = type === "tables" ? closedBy(errorDetail) : [];
 	if (closed.length > 0) return { ...request, error: null, closed };
 	// N1: its presence alone makes a NACK, even with an empty message.
 	return {
 		...request,
-		error: errorDetail === undefined ? null : errorDetail.message || `gRPC code ${errorDetail.code}`,
+		error: errorDetail === undefined ? null : wordsOf(errorDetail),
 	};
 }
+
+const wordsOf = ({ code, message }: Status): string =>
+	message.slice(0, XDS_WORDS_READ_CHARS_MAX) || `gRPC code ${code}`;
 
 /** By these a sidecar takes a table but for some Services (table.proto). What cannot be read is none: it rejects the table. */
 function closedBy(errorDetail: Status | undefined): readonly ClosedThere[] {
 	const [detail] = errorDetail?.details ?? [];
 	if (detail === undefined || !anyIs(detail, ClosedServicesSchema)) return [];
 	try {
-		const { services } = fromBinary(ClosedServicesSchema, detail.value);
+		const { services } = readBounded(ClosedServicesSchema, detail.value, XDS_CLOSED_FIELDS_MAX);
 		return services.map(({ name, why }) => ({ service: name, why }));
 	} catch {
 		return [];

@@ -51,6 +51,14 @@ export class ClientStream {
 		return this.#channels.tables.requested;
 	}
 
+	/** Names that it has subscribed to, of all types but one. */
+	namesBut(type: TypeName): number {
+		return TYPES.filter((one) => one !== type).reduce(
+			(sum, one) => sum + this.#channels[one].subscription.names.size,
+			0,
+		);
+	}
+
 	/** @returns `nack` when the request rejects the newest response of its type. */
 	take(request: Request): "ack" | "nack" | "none" {
 		const channel = this.#channels[request.type];

@@ -21,7 +21,7 @@ import { serveAccessLogTcp } from "../../src/events/accessLog.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { startCa } from "../../src/identity/ca.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
-import { clientTls, httpPeerSpiffeId, mutualTls } from "../../src/identity/nodeTls.js";
+import { admitPeers, clientTls, httpPeerSpiffeId, mutualTls } from "../../src/identity/nodeTls.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startApi } from "../../src/state/api.js";
 import { Store } from "../../src/state/store.js";
@@ -53,7 +53,11 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 	const control = await identityOf(t, socket("control"));
 	const refused: string[] = [];
 	const server = new XdsServer({
-		secure: { tls: mutualTls(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
+		secure: {
+			tls: mutualTls(control),
+			admitPeers: (server, admit, refused) => admitPeers(server, control, admit, (_, id) => refused(id)),
+			idOf: (call) => grpcPeerSpiffeId(call, control),
+		},
 		gatewaysOf: () => null,
 		onRefused: (reason) => refused.push(reason),
 	});
@@ -73,6 +77,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 			address: "127.0.0.1",
 			port: 0,
 			tls: mutualTls(control),
+			admitPeers: (server, admit, refused) => admitPeers(server, control, admit, (_, id) => refused(id)),
 			peer: (call) => grpcPeerSpiffeId(call, control),
 			trust: { trustDomain: TRUST_DOMAIN, gatewaysOf: () => null },
 		},

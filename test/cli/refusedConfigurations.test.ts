@@ -2,11 +2,12 @@
 import t from "tap";
 import { watchClosures } from "../../src/cli/roles/closedServices.js";
 import { watchRefusals } from "../../src/cli/roles/refusedConfigurations.js";
-import type { AlarmOptions, AlarmWatch } from "../../src/cli/roles/standingAlarms.js";
-import { PUBLICATION_LAG_MS } from "../../src/limits.js";
+import { type AlarmOptions, type AlarmWatch, watchAlarms } from "../../src/cli/roles/standingAlarms.js";
+import { PUBLICATION_LAG_MS, XDS_CLIENT_AWAY_MS } from "../../src/limits.js";
 import type { ProxyStatus } from "../../src/rollout/ports.js";
 import type { Refusal } from "../../src/rollout/refusal.js";
 import { StateClient } from "../../src/state/client.js";
+import { type Reported, ToldClosures, withClosures } from "../../src/xds/sidecarClosures.js";
 import { ALL } from "../state/employment.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";
@@ -78,6 +79,80 @@ t.test("closed Services are told once, by a gauge too, and until they are open a
 	]);
 	t.match(audited, [{ node: "weir-gateway", source: "Service team/x", error: WORDS }]);
 	t.equal(audited.length, 1);
+});
+
+t.test("what sidecars close is told once, however often each of them connects anew", (t) => {
+	let nowMs = 1_000_000;
+	const { watch, log, audited, gauges } = watched((options) => watchClosures(options, () => nowMs));
+	const told = new ToldClosures(() => nowMs);
+	/** A new stream of a sidecar: it knows nothing of the one before. */
+	const sidecar = (host: number, why = "no such time zone"): Reported => ({
+		status: () => ({
+			node: `weir-sidecar/h${host}/1`,
+			connectedAtMs: nowMs,
+			types: { tables: { ...accepted, state: "SYNCED", error: "", source: "" } },
+		}),
+		closedThere: new Map([["team/x", { service: "team/x", form: "", why, sinceMs: nowMs }]]),
+	});
+	const open: Reported = { ...sidecar(9), closedThere: new Map() };
+	let here: readonly Reported[] = [sidecar(0), sidecar(1), sidecar(2, "other words")];
+	const look = (): ProxyStatus[] => {
+		const proxies = withClosures(here, told);
+		watch.look(proxies);
+		return proxies;
+	};
+	look();
+	for (let round = 0; round < 10; round++) {
+		nowMs += 200_000;
+		const [first = sidecar(0), ...rest] = here;
+		here = rest;
+		look();
+		nowMs += 1_000;
+		here = [...rest, { ...first, closedThere: sidecar(0, [...first.closedThere.values()][0]?.why).closedThere }];
+		t.match(look()[0]?.closed, [{ service: "team/x", sinceMs: 1_000_000, others: 2, why: "no such time zone" }]);
+	}
+	here = [];
+	look();
+	nowMs += XDS_CLIENT_AWAY_MS - 1;
+	look();
+	here = [sidecar(3)];
+	look();
+	t.same([log, audited.length], [["error: a Service is closed: its configuration was refused"], 1]);
+	const labels = { node: "weir-sidecar", service: "team/x" };
+	t.same(gauges, [["weir_xds_closed", 1, labels]]);
+	here = [open];
+	look();
+	nowMs += XDS_CLIENT_AWAY_MS;
+	look();
+	t.same(log.slice(1), ["info: a Service is closed no more"]);
+	t.same(gauges.slice(1), [["weir_xds_closed", 0, labels]]);
+	here = [open, sidecar(3)];
+	t.match(look()[1]?.closed, [{ sinceMs: nowMs }], "what was over begins anew");
+	t.equal(audited.length, 2);
+	t.end();
+});
+
+t.test("an alarm of a client that does not come back ends by itself", async (t) => {
+	let nowMs = 0;
+	const ended = new Promise<void>((resolve) => {
+		const watch = watchAlarms<string>(
+			{
+				of: (proxies) => proxies.map(({ node }) => node),
+				keyOf: (node) => node,
+				isSame: () => true,
+				begun: () => {},
+				ended: () => resolve(),
+				awayMs: () => 20,
+			},
+			() => nowMs,
+		);
+		watch.look([envoy("SYNCED")]);
+		watch.look([]);
+		nowMs = 20;
+	});
+	const alive = setInterval(() => {}, 1_000);
+	t.teardown(() => clearInterval(alive));
+	await ended;
 });
 
 t.test("a closed Service is an alarm to readers of its namespace, and to others nothing", async (t) => {

@@ -15,7 +15,7 @@ import type { OutcomeRow } from "../../src/events/outcomeRow.js";
 import { PlanReader } from "../../src/events/planReader.js";
 import { openEventStore } from "../../src/events/store.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
-import { mutualTls } from "../../src/identity/nodeTls.js";
+import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AccessLogStream } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
@@ -55,6 +55,7 @@ t.test("of another Envoy, over mTLS: evidence goes on after each, and the loss i
 			address: "127.0.0.1",
 			port: 0,
 			tls: mutualTls(identity),
+			admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
 			peer: (call) => grpcPeerSpiffeId(call, identity),
 			trust: { trustDomain: TRUST_DOMAIN, gatewaysOf: (envoy) => gateways[envoy] ?? [] },
 		},

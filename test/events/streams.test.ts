@@ -4,7 +4,7 @@ import t from "tap";
 import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/streamIdentity.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
-import { mutualTls } from "../../src/identity/nodeTls.js";
+import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../src/limits.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
@@ -81,6 +81,7 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 			address: "127.0.0.1",
 			port: 0,
 			tls: mutualTls(identity),
+			admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
 			peer: (call) => grpcPeerSpiffeId(call, identity),
 			trust,
 		},
@@ -121,7 +122,8 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 	);
 	t.equal(
 		await stream(port, ca.certificate, await issue("sidecar"), say("sidecar", "edge", "weir|edge")),
-		PERMISSION_DENIED,
+		UNAVAILABLE,
+		"who is no Envoy has no connection",
 	);
 	t.equal(
 		await stream(port, ca.certificate, await issue("envoy/inner"), say("inner", "edge", "weir|edge")),
@@ -132,7 +134,7 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 	const large = Buffer.alloc(ACCESS_LOG_MESSAGE_BYTES_MAX + 1);
 	t.equal(await stream(port, ca.certificate, edge, [large]), RESOURCE_EXHAUSTED, "nothing large is kept unjudged");
 	const silent = await stream(port, ca.certificate, await issue("sidecar"), [], false);
-	t.equal(silent, PERMISSION_DENIED, "who is no Envoy is refused before a word");
+	t.equal(silent, UNAVAILABLE, "nor without a word");
 	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const forged = await other.issue({ spiffeId: idOf("envoy/edge") });
 	t.equal(await stream(port, ca.certificate, forged, say("forged", "edge", "weir|edge")), UNAVAILABLE, "another CA's");
@@ -158,6 +160,7 @@ t.test("plain TCP is never an access log's door", async (t) => {
 				address: "127.0.0.1",
 				port: 0,
 				tls: { options: {}, follow: () => () => {} },
+				admitPeers: () => {},
 				peer: () => null,
 				trust,
 			},

@@ -68,6 +68,10 @@ export class AdsClient {
 		);
 	}
 
+	send(request: DiscoveryRequest): void {
+		this.#call.write(request);
+	}
+
 	next(): Promise<DiscoveryResponse> {
 		const heard = this.#heard.shift();
 		if (heard !== undefined) return Promise.resolve(heard);

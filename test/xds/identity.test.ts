@@ -1,51 +1,12 @@
 /** Streams over TCP: only Envoys and sidecars, by proved SPIFFE id, each under its own name and for its own Gateways. */
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { credentials, status } from "@grpc/grpc-js";
-import t, { type Test } from "tap";
-import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
-import { mutualTls } from "../../src/identity/nodeTls.js";
+import t from "tap";
 import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
-import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
-import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { AdsClient, closedServices } from "./adsClient.js";
-import { DOMAIN, id, identityOf } from "./identityOf.js";
-import { published, tinyPlan } from "./tinyPlan.js";
-
-const plan = published(
-	tinyPlan({ gatewayPort: 8080, services: { a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 } } } }),
-);
-
-async function start(t: Test, options: XdsServerOptions = {}) {
-	const make = (trustDomain: string) => createDevelopmentCa({ trustDomain, nowMs: Date.now(), lifetimeMs: 3_600_000 });
-	const ca = await make(DOMAIN);
-	const control = await identityOf(ca, id("weir/control"));
-	const refused: string[] = [];
-	const ids: (string | null)[] = [];
-	const server = new XdsServer({
-		secure: { tls: mutualTls(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
-		gatewaysOf: () => null,
-		onRefused: (reason, id) => {
-			refused.push(reason);
-			ids.push(id);
-		},
-		...options,
-	});
-	const address = await server.listen({ host: "127.0.0.1", port: 0 });
-	const target = "port" in address ? `127.0.0.1:${address.port}` : "";
-	const clients: AdsClient[] = [];
-	t.teardown(async () => {
-		for (const client of clients) client.close();
-		await server.close();
-	});
-	const connectWith = (channel: ChannelCredentials): AdsClient => {
-		const client = new AdsClient(target, channel);
-		clients.push(client);
-		return client;
-	};
-	const connect = async (path: string): Promise<AdsClient> =>
-		connectWith(grpcChannelCredentials(await identityOf(ca, id(path)), (server) => server === id("weir/control")));
-	return { ca, make, server, refused, ids, connect, connectWith };
-}
+import type { XdsServerOptions } from "../../src/xds/server.js";
+import { closedServices } from "./adsClient.js";
+import { id } from "./identityOf.js";
+import { TINY as plan, start } from "./tlsScene.js";
 
 t.test("who a SPIFFE id is, what it may call itself, and what it may ask for", async (t) => {
 	t.match(peerOf(id("weir/envoy/edge")), { kind: "envoy", name: "edge" });
@@ -70,6 +31,10 @@ t.test("who a SPIFFE id is, what it may call itself, and what it may ask for", a
 	t.ok(mayAsk(sidecar, "tables"));
 	t.notOk(mayAsk(sidecar, "clusters"));
 	t.ok(mayAsk({ kind: "owner" }, "tables") && mayBeNode({ kind: "owner" }, "anything"));
+	for (const more of ["\u0001", "ä", "\n", "x".repeat(250)]) {
+		t.notOk(mayBeNode(sidecar, `weir-sidecar/${more}`), "of a node's name there is a line of a log, a label, a report");
+		t.notOk(mayBeNode({ kind: "owner" }, `weir-sidecar/${more}`));
+	}
 });
 
 t.test("an Envoy under its own name, and a sidecar, are served", async (t) => {
@@ -135,7 +100,8 @@ t.test("everybody else is refused and counted", async (t) => {
 	for (const path of ["weir/predictor", "weir/operator/eve", "ns/team/sa/app"]) {
 		const client = await connect(path);
 		client.ask("listeners", [], undefined, { node: "edge" });
-		t.match(await client.ended, { code: 16 }, path);
+		t.match(await client.ended, { code: 14 }, `${path} has no connection`);
+		client.close();
 	}
 	const impostor = await connect("weir/envoy/edge");
 	impostor.ask("listeners", [], undefined, { node: "other" });

@@ -16,7 +16,7 @@ import {
 	type LoadStatsResponse,
 } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
-import { mutualTls } from "../../src/identity/nodeTls.js";
+import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { type ClusterLoad, LoadReportingServiceDefinition } from "../../src/xds/loadReports.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";
@@ -100,7 +100,11 @@ t.test("reports are taken from Envoys under their own name alone, and of publish
 	const reports: (readonly [string, readonly ClusterLoad[]])[] = [];
 	let reported = (): void => {};
 	const server = new XdsServer({
-		secure: { tls: mutualTls(control), idOf: (call) => grpcPeerSpiffeId(call, control) },
+		secure: {
+			tls: mutualTls(control),
+			admitPeers: (server, admit, refused) => admitPeers(server, control, admit, (_, id) => refused(id)),
+			idOf: (call) => grpcPeerSpiffeId(call, control),
+		},
 		gatewaysOf: (spiffeId) => (spiffeId.endsWith("/rogue") ? [] : null),
 		onRefused: (reason, id) => void refused.push([reason, id]),
 		loads: {
@@ -115,13 +119,17 @@ t.test("reports are taken from Envoys under their own name alone, and of publish
 	const address = await server.listen({ host: "127.0.0.1", port: 0 });
 	const target = "port" in address ? `127.0.0.1:${address.port}` : "";
 	server.publish(planAt(1), 1);
+	const clients: InstanceType<typeof Client>[] = [];
+	t.teardown(() => {
+		for (const client of clients) client.close();
+	});
 	const connect = async (path: string): Promise<ClientDuplexStream<LoadStatsRequest, LoadStatsResponse>> => {
 		const own = await identityOf(ca, id(path));
 		const client = new Client(
 			target,
 			grpcChannelCredentials(own, (server) => server === id("weir/control")),
 		);
-		t.teardown(() => client.close());
+		clients.push(client);
 		return client.streamLoadStats?.() as ClientDuplexStream<LoadStatsRequest, LoadStatsResponse>;
 	};
 	const report = (node: string, ...clusters: readonly string[]): LoadStatsRequest =>
@@ -138,9 +146,11 @@ t.test("reports are taken from Envoys under their own name alone, and of publish
 		const error = new Promise<ServiceError>((resolve) => call.on("error", resolve));
 		call.on("data", () => {});
 		for (const message of messages) call.write(message);
-		return (await error).code;
+		const { code } = await error;
+		clients.at(-1)?.close();
+		return code;
 	};
-	t.equal(await ended("weir/predictor", report("edge", CLUSTER)), 16);
+	t.equal(await ended("weir/predictor", report("edge", CLUSTER)), 14, "no connection");
 	t.equal(await ended("weir/sidecar", report("edge", CLUSTER)), 7);
 	t.equal(await ended("weir/envoy/edge", report("other", CLUSTER)), 7, "another's name");
 	t.equal(await ended("weir/envoy/edge", report("", CLUSTER)), 7, "no name");

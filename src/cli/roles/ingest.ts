@@ -65,7 +65,7 @@ async function accessLogDoor({
 	envoyGateways,
 }: RoleContext): Promise<AccessLogTcp | null> {
 	if (identity === null || listen === null) return null;
-	const [{ grpcPeerSpiffeId }, { mutualTls }] = await Promise.all([
+	const [{ grpcPeerSpiffeId }, { admitPeers, mutualTls }] = await Promise.all([
 		import("../../identity/grpcTls.js"),
 		import("../../identity/nodeTls.js"),
 	]);
@@ -74,6 +74,7 @@ async function accessLogDoor({
 		address: listen.host,
 		port: listen.port,
 		tls: mutualTls(identity),
+		admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
 		peer: (call) => grpcPeerSpiffeId(call, identity),
 		trust: {
 			trustDomain,

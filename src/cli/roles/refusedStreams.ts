@@ -1,4 +1,4 @@
-/** Refused xDS streams as the audit log gets them: each id once a minute, so that a client that tries again fills nothing. */
+/** Refused xDS streams as the audit log and the log get them: each id once a minute, so that a client that tries again fills nothing. */
 import { XDS_REFUSALS_AUDITED_MS, XDS_REFUSED_IDS_MAX } from "../../limits.js";
 import type { RefusedFor } from "../../xds/peer.js";
 

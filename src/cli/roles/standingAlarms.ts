@@ -23,20 +23,43 @@ export interface AlarmKind<Alarm> {
 	readonly isSame: (before: Alarm, now: Alarm) => boolean;
 	readonly begun: (alarm: Alarm) => void;
 	readonly ended: (alarm: Alarm) => void;
+	/** How long one that is told no more may yet come back as it was: its client may only be connecting anew. By default 0. */
+	readonly awayMs?: (alarm: Alarm, proxies: readonly ProxyStatus[]) => number;
 }
 
-export function watchAlarms<Alarm>({ of, keyOf, isSame, begun, ended }: AlarmKind<Alarm>): AlarmWatch {
+export function watchAlarms<Alarm>(
+	{ of, keyOf, isSame, begun, ended, awayMs = () => 0 }: AlarmKind<Alarm>,
+	nowMs: () => number = Date.now,
+): AlarmWatch {
 	let standing: ReadonlyMap<string, Alarm> = new Map();
-	return {
-		look: (proxies) => {
-			const now = new Map(of(proxies).map((alarm) => [keyOf(alarm), alarm]));
-			for (const [key, alarm] of now) {
-				const before = standing.get(key);
-				if (before === undefined || !isSame(before, alarm)) begun(alarm);
-				else now.set(key, before);
+	/** Since when those are told no more that stand all the same. */
+	const awaySinceMs = new Map<string, number>();
+	let timer: NodeJS.Timeout | null = null;
+	const look = (proxies: readonly ProxyStatus[]): void => {
+		const now = new Map(of(proxies).map((alarm) => [keyOf(alarm), alarm]));
+		for (const [key, alarm] of now) {
+			awaySinceMs.delete(key);
+			const before = standing.get(key);
+			if (before === undefined || !isSame(before, alarm)) begun(alarm);
+			else now.set(key, before);
+		}
+		let nextMs = Number.POSITIVE_INFINITY;
+		for (const [key, alarm] of standing) {
+			if (now.has(key)) continue;
+			const sinceMs = awaySinceMs.get(key) ?? nowMs();
+			const leftMs = sinceMs + awayMs(alarm, proxies) - nowMs();
+			if (leftMs > 0) {
+				awaySinceMs.set(key, sinceMs);
+				now.set(key, alarm);
+				nextMs = Math.min(nextMs, leftMs);
+			} else {
+				awaySinceMs.delete(key);
+				ended(alarm);
 			}
-			for (const [key, alarm] of standing) if (!now.has(key)) ended(alarm);
-			standing = now;
-		},
+		}
+		standing = now;
+		if (timer !== null) clearTimeout(timer);
+		timer = nextMs === Number.POSITIVE_INFINITY ? null : setTimeout(() => look(proxies), nextMs).unref();
 	};
+	return { look };
 }

@@ -38,15 +38,21 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
 		issuerKeys.unknownKey(gateway),
 	);
-	const audit = refusedStreams((refused) => tell("a refused stream", state.refusedStream(refused)));
+	const audit = refusedStreams((refused) => {
+		tell("a refused stream", state.refusedStream(refused));
+		log.warn("an xDS stream was refused", { reason: refused.reason, id: refused.id ?? "" });
+	});
 	const server = new XdsServer({
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
 		loads: { onReport: loadMetrics(meter) },
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
 		onRefused: (reason, id) => {
 			audit(reason, id);
-			meter.count("weir_xds_streams_refused_total", "xDS streams refused for who their client is.", { reason });
-			log.warn("an xDS stream was refused", { reason, id: id ?? "" });
+			meter.count(
+				"weir_xds_streams_refused_total",
+				"xDS streams and connections refused for who their client is, or for having too much.",
+				{ reason },
+			);
 		},
 	});
 	const watch = watchForBypass({
@@ -213,11 +219,15 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 
 /** Loaded only where xDS has a TCP door. */
 async function security(identity: Identity): Promise<XdsSecurity> {
-	const [{ grpcPeerSpiffeId }, { mutualTls }] = await Promise.all([
+	const [{ grpcPeerSpiffeId }, { admitPeers, mutualTls }] = await Promise.all([
 		import("../../identity/grpcTls.js"),
 		import("../../identity/nodeTls.js"),
 	]);
-	return { tls: mutualTls(identity), idOf: (call) => grpcPeerSpiffeId(call, identity) };
+	return {
+		tls: mutualTls(identity),
+		admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
+		idOf: (call) => grpcPeerSpiffeId(call, identity),
+	};
 }
 
 function withPorts(resources: ResourceSet, ports: ReadonlyMap<string, number>): ResourceSet {
