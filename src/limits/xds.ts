@@ -67,6 +67,9 @@ export const LOAD_REPORT_MS = 10_000;
  */
 export const XDS_CONNECTION_AGE_MS = 10 * 60 * 1000;
 
+/** A TCP connection to xds on which no stream is open: its client has one, or comes again. */
+export const XDS_CONNECTION_IDLE_MS = 30_000;
+
 /** Refused xDS streams are audited once in this time for each id: clients try again every few seconds. */
 export const XDS_REFUSALS_AUDITED_MS = 60_000;
 

@@ -10,6 +10,7 @@ import { WeirError } from "../error.js";
 import {
 	XDS_ACK_TIMEOUT_MS,
 	XDS_CONNECTION_AGE_MS,
+	XDS_CONNECTION_IDLE_MS,
 	XDS_CONNECTIONS_MAX,
 	XDS_NODES_REMEMBERED_MAX,
 	XDS_REPORT_WORDS_CHARS_MAX,
@@ -38,6 +39,8 @@ export interface XdsServerOptions {
 	/** One line for a person; never a unit, a token or a payload. */
 	readonly log?: (line: string) => void;
 	readonly ackTimeoutMs?: number;
+	/** How long a TCP connection may have no stream. */
+	readonly connectionIdleMs?: number;
 	readonly nowMs?: () => number;
 	/** Identity for TCP; left out: the UNIX socket only. */
 	readonly secure?: XdsSecurity;
@@ -78,6 +81,7 @@ export class XdsServer {
 	readonly #gatewayViews = new GatewayViews();
 	readonly #log: (line: string) => void;
 	readonly #ackTimeoutMs: number;
+	readonly #connectionIdleMs: number;
 	readonly #nowMs: () => number;
 	readonly #snapshots = new SnapshotMaker();
 	readonly #views = new RecentViews(XDS_SENT_VIEWS_MAX);
@@ -93,9 +97,11 @@ export class XdsServer {
 	#noticing = false;
 	#socketPath: string | null = null;
 
-	constructor({ log, ackTimeoutMs, nowMs, secure, gatewaysOf, onRefused, loads }: XdsServerOptions = {}) {
+	constructor(options: XdsServerOptions = {}) {
+		const { log, ackTimeoutMs, connectionIdleMs, nowMs, secure, gatewaysOf, onRefused, loads } = options;
 		this.#log = log ?? (() => {});
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
+		this.#connectionIdleMs = connectionIdleMs ?? XDS_CONNECTION_IDLE_MS;
 		this.#nowMs = nowMs ?? Date.now;
 		this.#told = new ToldClosures(this.#nowMs);
 		this.#secure = secure ?? null;
@@ -126,6 +132,7 @@ export class XdsServer {
 			// A connection must not outlive the certificate that it was opened with.
 			"grpc.max_connection_age_ms": XDS_CONNECTION_AGE_MS,
 			"grpc.max_connection_age_grace_ms": 1_000,
+			"grpc.max_connection_idle_ms": this.#connectionIdleMs,
 		});
 		const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 		try {
@@ -134,7 +141,9 @@ export class XdsServer {
 				(id) => peerOf(id) !== null,
 				(id) => this.#onRefused(id === null ? "no-svid" : "not-a-client", id),
 			);
-			const door = await openHttp2Door({ host, port, tls, connections: XDS_CONNECTIONS_MAX }, injectConnection);
+			const onCrowded = ({ id }: { readonly id: string | null }): void => this.#onRefused("too-many", id);
+			const bounds = { connections: XDS_CONNECTIONS_MAX, onCrowded };
+			const door = await openHttp2Door({ host, port, tls, ...bounds }, injectConnection);
 			this.#doors.push(door);
 			this.#servers.push(server);
 			return { host, port: door.port };

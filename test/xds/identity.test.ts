@@ -1,6 +1,7 @@
 /** Streams over TCP: only Envoys and sidecars, by proved SPIFFE id, each under its own name and for its own Gateways. */
+import { promisify } from "node:util";
 import type { ChannelCredentials } from "@grpc/grpc-js";
-import { credentials, status } from "@grpc/grpc-js";
+import { Client, connectivityState, credentials, status } from "@grpc/grpc-js";
 import t from "tap";
 import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
 import type { XdsServerOptions } from "../../src/xds/server.js";
@@ -47,6 +48,23 @@ t.test("an Envoy under its own name, and a sidecar, are served", async (t) => {
 	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/1" });
 	t.equal((await sidecar.next()).resources.length, 1);
 	t.same(refused, []);
+});
+
+t.test("a connection without a stream is ended, one with a quiet stream is not", async (t) => {
+	const { server, target, channel, connect } = await start(t, { connectionIdleMs: 50 });
+	server.publish(plan, 1);
+	const quiet = await connect("weir/envoy/edge");
+	quiet.ask("listeners", [], undefined, { node: "edge" });
+	await quiet.next();
+	const bare = new Client(target, await channel("weir/envoy/edge"));
+	t.teardown(() => bare.close());
+	await promisify(bare.waitForReady.bind(bare))(Date.now() + 30_000);
+	await new Promise<void>((resolve) =>
+		bare.getChannel().watchConnectivityState(connectivityState.READY, Number.POSITIVE_INFINITY, () => resolve()),
+	);
+	t.equal(server.proxies().length, 1);
+	quiet.ask("clusters", []);
+	t.equal((await quiet.next()).resources.length, 1, "it lives on");
 });
 
 t.test("what no message can be read of ends nothing: it rejects the table, or is not theirs to ask for", async (t) => {
