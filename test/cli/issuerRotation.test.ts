@@ -65,6 +65,8 @@ t.test("an issuer's address: rotation, removal, failure beyond the bound, recove
 	const declared = issuerOf({ keys });
 
 	const rig = await startRig();
+	// A real Envoy's entries come by the wall clock.
+	rig.nowMs = Date.now();
 	t.teardown(() => rig.close());
 	const [upstream] = await startVariants(t, 1);
 	const resources = resourceSet({
