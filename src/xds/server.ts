@@ -262,7 +262,7 @@ export class XdsServer {
 			room.insteadOf.options.onRefused("too-many");
 			room.insteadOf.refuse(status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
 		}
-		const connection = new Connection(call, {
+		const connection: Connection = new Connection(call, {
 			peer,
 			ackTimeoutMs: this.#ackTimeoutMs,
 			views: this.#views,
