@@ -12,7 +12,6 @@ import {
 	CONNECTIONS_LOOK_MS,
 	PEER_RENEWAL_MS,
 	PEER_RENEWAL_SHARE,
-	UNASKED_CONNECTION_MS,
 	UNPROVED_CONNECTION_MS,
 	UNPROVED_CONNECTIONS_MAX,
 } from "./limits.js";
@@ -27,6 +26,8 @@ export interface DoorBounds {
 	readonly provedBy?: "certificate" | "request";
 	/** A connection is cut at its certificate's end whatever goes on in it: for calls that never end. */
 	readonly cutAtEnd?: boolean;
+	/** How long a peer may ask nothing at all, of a server of HTTP/1; left out = for ever, as Envoy keeps connections at hand. */
+	readonly unaskedMs?: number;
 	readonly nowMs?: () => number;
 }
 
@@ -247,11 +248,12 @@ class Connections implements DoorConnections {
 
 	#look(): void {
 		const now = performance.now();
+		const { unaskedMs = Number.POSITIVE_INFINITY } = this.#bounds;
 		for (const unproved of [...this.#unproved.values()]) {
 			if (unproved.sinceMs < now - UNPROVED_CONNECTION_MS) this.#end(unproved);
 		}
 		for (const peer of [...this.#proved]) {
-			const unasked = peer.underWay === 0 && !peer.hasAsked && peer.sinceMs < now - UNASKED_CONNECTION_MS;
+			const unasked = peer.underWay === 0 && !peer.hasAsked && peer.sinceMs < now - unaskedMs;
 			if (unasked || (this.#bounds.cutAtEnd === true && this.leftMs(peer.socket) <= 0)) peer.socket.destroy();
 		}
 	}

@@ -7,7 +7,13 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
 import { WeirError } from "../error.js";
-import { API_CONNECTIONS_MAX, EVENTS_DRAIN_MS, EVIDENCE_BODY_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "../limits.js";
+import {
+	API_CONNECTIONS_MAX,
+	EVENTS_DRAIN_MS,
+	EVIDENCE_BODY_BYTES_MAX,
+	REQUEST_ID_CHARS_MAX,
+	UNASKED_CONNECTION_MS,
+} from "../limits.js";
 import type { EvidenceSource, Unheld } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { boundConnections } from "../tlsDoor.js";
@@ -76,7 +82,7 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
 	const server = createTlsServer({ ...tls });
-	const connections = boundConnections(server, { connections: API_CONNECTIONS_MAX });
+	const connections = boundConnections(server, { connections: API_CONNECTIONS_MAX, unaskedMs: UNASKED_CONNECTION_MS });
 	// A connection outlives the certificate that it was opened with; who sends by it then is nobody.
 	const routes = publicRoutes(doors, (request) =>
 		senderOfId(connections.leftMs(request.socket) > 0 ? peer(request) : null),

@@ -48,10 +48,15 @@ const TIMES = {
 export function createDoor(options: DoorOptions): Door {
 	if (options.guard === null) {
 		const server = createServer(TIMES, options.handle);
-		server.on("checkContinue", options.handle);
+		asRequests(server);
 		return { server, close: () => {} };
 	}
 	return guarded(options, options.guard);
+}
+
+/** Those with `Expect: 100-continue` too: who counts requests must see them. */
+function asRequests(server: Server): void {
+	server.on("checkContinue", (request, response) => void server.emit("request", request, response));
 }
 
 /** Why a connection was refused. */
@@ -79,7 +84,7 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 		},
 		take,
 	);
-	server.on("checkContinue", take);
+	asRequests(server);
 	const connections = boundConnections(server, { connections: PREDICTOR_CONNECTIONS_MAX, nowMs });
 	// Before HTTP's own listener: a refused peer's bytes are not parsed.
 	server.prependListener("secureConnection", (socket: TLSSocket) => {

@@ -32,11 +32,14 @@ export function tokensOf(text: string, budget: TokenBudget): readonly string[] |
 	let offset = 0;
 	let newlines = 0;
 	let before = "";
+	/** A text or its spaces are what came last. */
+	let hasKey = false;
 	for (const token of new Lexer().lex(text)) {
 		tokens.push(token);
 		const isText = before === SCALAR || token[0] === "'" || token[0] === '"';
 		before = token;
-		budget.left -= isText ? TEXT_COST + linesWithin(token) : (COSTS.get(token[0] ?? "") ?? 1);
+		budget.left -= isText ? TEXT_COST + linesWithin(token) : costOf(token, hasKey);
+		hasKey = isText || (hasKey && token[0] === " ");
 		if (budget.left < 0) {
 			const message = `more than ${RESOURCE_TOKENS_MAX} YAML tokens at once`;
 			return { offset, message, hint: "write fewer items, or split the file and apply its parts one after the other" };
@@ -54,15 +57,20 @@ export function tokensOf(text: string, budget: TokenBudget): readonly string[] |
 }
 
 /**
- * By the first character. What becomes a node of its own, with all that lies in one, is worth several marks; a comma may
- * stand for one that is empty. Spaces and the lexer's signs for a text come with something that counts.
+ * By the first character. What becomes a node of its own, with all that lies in one, is worth several marks; an item, a key or
+ * a value may be one that is empty. Spaces and the lexer's signs for a text come with something that counts.
  */
 const COSTS: ReadonlyMap<string, number> = new Map([
 	...["{", "[", "*", "&", "!"].map((token) => [token, 5] as const),
+	...["-", "?", ":"].map((token) => [token, 4] as const),
 	[",", 2],
 	...[" ", SCALAR].map((token) => [token, 0] as const),
 ]);
 const TEXT_COST = 3;
+
+/** @param hasKey a text stands before it: a : only ends that, and its value counts for itself */
+const costOf = (token: string, hasKey: boolean): number =>
+	hasKey && token[0] === ":" ? 1 : (COSTS.get(token[0] ?? "") ?? 1);
 const BLANK = new Set([" ", "\t", "\n", "\r"]);
 
 /** Lines that end inside a text: each is taken apart like a token of its own. */

@@ -11,7 +11,7 @@ import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
-import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../limits.js";
+import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX, UNASKED_CONNECTION_MS } from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
 import type { EvidenceSource, Unheld, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
@@ -324,6 +324,7 @@ function secureServer(house: House, tcp: TcpDoor): SecureServer {
 	const options = { ...secureContext(tls), requestCert: true, rejectUnauthorized: tokens === undefined };
 	const made = createSecureServer({ ...options, headersTimeout: 10_000, requestTimeout: 60_000 });
 	const connections = boundConnections(made, {
+		unaskedMs: UNASKED_CONNECTION_MS,
 		connections: API_CONNECTIONS_MAX,
 		provedBy: "request",
 		onCrowded: (crowd) => {

@@ -20,14 +20,22 @@ export function readBounded<Desc extends DescMessage>(
 
 /** @returns how many more there may be */
 function count(schema: DescMessage, bytes: Uint8Array, fieldsMax: number, depth: number): number {
-	const parts = new Map(schema.fields.map((field) => [field.number, partOf(field)]));
-	return countParts((number) => parts.get(number), bytes, fieldsMax, depth);
+	const known = new Map(schema.fields.map((field) => [field.number, knownOf(field)]));
+	return countParts((number) => known.get(number), bytes, fieldsMax, depth);
 }
 
 type Part = (bytes: Uint8Array, left: number, depth: number) => number;
 
+/** A field of the schema. */
+interface Known {
+	/** How it may be written: the decoder reads it as the schema says, whatever its tag does. */
+	readonly wireTypes: readonly WireType[];
+	/** null = what it holds is no message, nor numbers. */
+	readonly part: Part | null;
+}
+
 function countParts(
-	partAt: (number: number) => Part | null | undefined,
+	knownAt: (number: number) => Known | undefined,
 	bytes: Uint8Array,
 	fieldsMax: number,
 	depth: number,
@@ -38,24 +46,48 @@ function countParts(
 	while (reader.pos < reader.len) {
 		if (left-- === 0) throw new Error("a message of too many fields");
 		const [number, wireType] = reader.tag();
-		const part = partAt(number);
-		if (part == null || wireType !== WireType.LengthDelimited) reader.skip(wireType, number);
-		else left = part(reader.bytes(), left, depth - 1);
+		const known = knownAt(number);
+		if (known !== undefined && !known.wireTypes.includes(wireType)) throw new Error("a field of another type");
+		if (known?.part == null || wireType !== WireType.LengthDelimited) reader.skip(wireType, number);
+		else left = known.part(reader.bytes(), left, depth - 1);
 	}
 	return left;
 }
 
-/** null = what it holds is no message. */
-function partOf(field: DescMessage["fields"][number]): Part | null {
+function knownOf(field: DescMessage["fields"][number]): Known {
 	const { message } = field;
-	if (message == null) return field.fieldKind === "list" && isNumber(field.scalar) ? packed : null;
-	const part: Part = (bytes, left, depth) => count(message, bytes, left, depth);
-	if (field.fieldKind !== "map") return part;
-	return (bytes, left, depth) => countParts((number) => (number === 2 ? part : null), bytes, left, depth);
+	const part: Part | null = message == null ? null : (bytes, left, depth) => count(message, bytes, left, depth);
+	if (field.fieldKind === "map") {
+		const key: Known = { wireTypes: [wireTypeOf(field.mapKey)], part: null };
+		const value: Known = { wireTypes: [part === null ? wireTypeOf(field.scalar) : WireType.LengthDelimited], part };
+		const entry: Part = (bytes, left, depth) =>
+			countParts((number) => (number === 1 ? key : number === 2 ? value : undefined), bytes, left, depth);
+		return { wireTypes: [WireType.LengthDelimited], part: entry };
+	}
+	if (part !== null) return { wireTypes: [WireType.LengthDelimited], part };
+	const wireType = wireTypeOf(field.scalar);
+	if (field.fieldKind !== "list" || wireType === WireType.LengthDelimited) return { wireTypes: [wireType], part: null };
+	return { wireTypes: [wireType, WireType.LengthDelimited], part: packed };
 }
 
-const isNumber = (scalar: ScalarType | undefined): boolean =>
-	scalar !== ScalarType.STRING && scalar !== ScalarType.BYTES;
+/** @param scalar undefined = an enumeration */
+function wireTypeOf(scalar: ScalarType | undefined): WireType {
+	switch (scalar) {
+		case ScalarType.STRING:
+		case ScalarType.BYTES:
+			return WireType.LengthDelimited;
+		case ScalarType.DOUBLE:
+		case ScalarType.FIXED64:
+		case ScalarType.SFIXED64:
+			return WireType.Bit64;
+		case ScalarType.FLOAT:
+		case ScalarType.FIXED32:
+		case ScalarType.SFIXED32:
+			return WireType.Bit32;
+		default:
+			return WireType.Varint;
+	}
+}
 
 /** Numbers one after the other: no fewer than bytes, at the most. */
 const packed: Part = (bytes, left) => {

@@ -332,6 +332,7 @@ async function startForwarder(t: Test, play: (socket: Socket) => void, bodies?: 
 	return {
 		connections,
 		owner,
+		port,
 		send: async (...text: readonly string[]) => {
 			const socket = plainConnect(port, "127.0.0.1");
 			await once(socket, "connect");
@@ -388,6 +389,31 @@ t.test("the forwarder writes its own frames, on a connection of each request", a
 		["POST /v1/outcomes?a=b HTTP/1.1", [...asked, ...frame].sort(), IN_CHUNKS],
 		["GET /v1/requests HTTP/1.1", [name, ...own].sort(), ""],
 	]);
+});
+
+t.test("who reads only when all is written reads an early answer too", async (t) => {
+	const { port } = await startForwarder(t, (socket) => {
+		// As ingest: it answers at the head, and throws away what comes.
+		socket.once("data", () => {
+			socket.write("HTTP/1.1 415 No\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno");
+			socket.resume();
+		});
+	});
+	const length = 8 * 1024 * 1024;
+	for (let times = 0; times < 5; times++) {
+		const socket = plainConnect(port, "127.0.0.1").pause();
+		await once(socket, "connect");
+		const broken = once(socket, "close").then(() => "closed");
+		socket.on("error", () => undefined);
+		const head = lines("POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, `content-length: ${length}`, "", "");
+		socket.write(head);
+		const written = new Promise((resolve) => socket.write("x".repeat(length), () => resolve("written")));
+		t.equal(await Promise.race([written, broken]), "written");
+		const answer = once(socket, "data");
+		socket.resume();
+		t.match(String(await answer), /^HTTP\/1\.1 415 /);
+		socket.destroy();
+	}
 });
 
 t.test("an owner that is not there is told of, and an answer that is cut is cut", async (t) => {

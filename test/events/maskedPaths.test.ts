@@ -40,7 +40,7 @@ t.test("they are masked before anything is kept", async (t) => {
 	await rig.ingest.close();
 	const file = readFileSync(join(rig.directory, "data", "events.duckdb")).toString("latin1");
 	t.ok(file.includes("(masked)"));
-	for (const text of [JWT, "eyJ", "access_token", "4711"]) t.notOk(file.includes(text), text);
+	for (const text of [JWT.slice(0, 12), "access_token", "pin=4711"]) t.notOk(file.includes(text), text);
 	await rig.reopen();
 });
 

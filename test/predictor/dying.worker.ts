@@ -5,14 +5,6 @@ import type { FromWorker, ToWorker } from "../../src/predictor/message.js";
 const say = (message: FromWorker): void => parentPort?.postMessage(message);
 const spec = (name: string) => ({ name, datatype: "BOOL", shape: [1] }) as const;
 
-say({
-	kind: "ready",
-	signatures: [
-		{ inputs: [], outputs: [spec("ok")] },
-		{ inputs: [spec("die")], outputs: [] },
-		{ inputs: [spec("hang")], outputs: [] },
-	],
-});
 const done = (job: number): void => say({ kind: "done", job, outputs: [], runMs: 0 });
 const hung: number[] = [];
 let goesOn = false;
@@ -28,4 +20,14 @@ parentPort?.on("message", (message: ToWorker) => {
 	} else if (message.inputs[0]?.name === "die") throw new Error("dying as asked");
 	else if (message.inputs[0]?.name === "hang" && !goesOn) hung.push(message.job);
 	else done(message.job);
+});
+
+// Last: a word to go on that came before there is a channel would be lost.
+say({
+	kind: "ready",
+	signatures: [
+		{ inputs: [], outputs: [spec("ok")] },
+		{ inputs: [spec("die")], outputs: [] },
+		{ inputs: [spec("hang")], outputs: [] },
+	],
 });

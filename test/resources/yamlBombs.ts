@@ -62,6 +62,9 @@ export const TOO_MUCH: Readonly<Record<string, () => Files>> = {
 /** Read to the end or to the first faults: each is dear in another way, and stays below the bound of tokens. */
 export const WITHIN: Readonly<Record<string, () => Files>> = {
 	"braces below the bound": () => one(`a: b\n${"}".repeat(1_690_000)}`),
+	"empty items": () => one("- - - - - - - -\n".repeat(45_000)),
+	"empty keys of empty items": () => one("- ? :\n".repeat(125_000)),
+	"empty keys": () => one(":\n".repeat(335_000)),
 	"aliases below the bound": () => one(`a: [${"*,".repeat(242_000)}]`),
 	"values below the bound": () => one(`a: [${"1,".repeat(338_000)}]`),
 	"aliases of a value": () => one(`a: &x 1\nb: [${"*x,".repeat(242_000)}]`),

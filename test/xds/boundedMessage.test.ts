@@ -31,6 +31,23 @@ t.test("names, what a node tells of itself, and loads are counted, each part too
 	t.end();
 });
 
+t.test("a field in another form than the schema's is refused: the decoder would read it as the schema says", (t) => {
+	const names = new Uint8Array(200).fill(0).map((_, at) => (at % 2 === 0 ? 0x1a : 0));
+	const bytesOf = (...parts: readonly (readonly number[] | Uint8Array)[]) =>
+		new Uint8Array(parts.flatMap((part) => [...part]));
+	// node as a varint, which the decoder takes for its length; what it descends into is in one name, for the count.
+	t.throws(() => readBounded(DiscoveryRequestSchema, bytesOf([0x10, 0x02, 0x1a, 0x00]), 100), /another type/);
+	// error_detail whose code is told as bytes: the decoder takes the length for the code, and the content for fields.
+	const detail = bytesOf([0x0a, 0xc8, 0x01], names);
+	const evil = bytesOf([0x32, 0xcb, 0x01], detail);
+	t.throws(() => readBounded(DiscoveryRequestSchema, evil, 100), /another type/);
+	// A number of a map's value, and of a packed list's items, in its own form each.
+	const status = { locality: { region: "r" }, loadMetricStats: [{ metricName: "m", totalMetricValue: 1.5 }] };
+	const load = { clusterStats: [{ clusterName: "a", upstreamLocalityStats: [status] }] };
+	t.ok(fieldsOf(LoadStatsRequestSchema, load as MessageInitShape<typeof LoadStatsRequestSchema>) > 3);
+	t.end();
+});
+
 t.test("what is unknown is left out, and what is no message, or too deep, is refused", (t) => {
 	const unknown = new Uint8Array([0x7a, 0x01, 0x01]);
 	t.same(readBounded(DiscoveryRequestSchema, unknown, 1), create(DiscoveryRequestSchema));

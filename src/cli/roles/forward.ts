@@ -14,7 +14,7 @@ import {
 import { pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
 import { CALLER_HEADER, callerWord } from "../../events/sender.js";
-import { API_BODY_PART_BYTES, API_BODY_PART_MS } from "../../limits.js";
+import { API_BODY_PART_BYTES, API_BODY_PART_MS, API_LINGER_MS } from "../../limits.js";
 import type { Handle } from "../../state/api.js";
 import { Bodies, type Intake, tooSlow } from "../../state/bodies.js";
 import { demandNoBody, sendError } from "../../state/http.js";
@@ -63,12 +63,24 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 		});
 		onward.once("response", (response) => {
 			// Who answers before the end of the body does not want the rest, which is no next request.
-			if (!call.complete) answer.setHeader("connection", "close");
+			const early = !call.complete;
+			if (early) answer.setHeader("connection", "close");
 			stop();
 			// From here on its pipeline ends what is left.
 			answer.off("close", gone);
 			answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
-			pipeline(response, answer, () => undefined);
+			if (!early) {
+				pipeline(response, answer, () => undefined);
+				return;
+			}
+			response.pipe(answer, { end: false });
+			const end = (): void => {
+				clearTimeout(timer);
+				if (response.complete) answer.end();
+				else response.once("close", () => (response.complete ? answer.end() : answer.destroy()));
+			};
+			const timer = setTimeout(end, API_LINGER_MS);
+			call.once("end", end).once("close", end).resume();
 		});
 		answer.once("close", gone);
 		if (hasBody) stop = passBody(call, onward, bodies.begin(caller, answer), refuse);
