@@ -54,6 +54,9 @@ function countParts(
 	return left;
 }
 
+/** The decoder skips nothing in a map's entry: what is unknown there it would read as more of the entry. */
+const REFUSED: Known = { wireTypes: [], part: null };
+
 function knownOf(field: DescMessage["fields"][number]): Known {
 	const { message } = field;
 	const part: Part | null = message == null ? null : (bytes, left, depth) => count(message, bytes, left, depth);
@@ -61,13 +64,13 @@ function knownOf(field: DescMessage["fields"][number]): Known {
 		const key: Known = { wireTypes: [wireTypeOf(field.mapKey)], part: null };
 		const value: Known = { wireTypes: [part === null ? wireTypeOf(field.scalar) : WireType.LengthDelimited], part };
 		const entry: Part = (bytes, left, depth) =>
-			countParts((number) => (number === 1 ? key : number === 2 ? value : undefined), bytes, left, depth);
+			countParts((number) => (number === 1 ? key : number === 2 ? value : REFUSED), bytes, left, depth);
 		return { wireTypes: [WireType.LengthDelimited], part: entry };
 	}
 	if (part !== null) return { wireTypes: [WireType.LengthDelimited], part };
 	const wireType = wireTypeOf(field.scalar);
-	if (field.fieldKind !== "list" || wireType === WireType.LengthDelimited) return { wireTypes: [wireType], part: null };
-	return { wireTypes: [wireType, WireType.LengthDelimited], part: packed };
+	// No list of numbers has a place in what clients tell here, so packed ones are no form of any.
+	return { wireTypes: [wireType], part: null };
 }
 
 /** @param scalar undefined = an enumeration */
@@ -88,9 +91,3 @@ function wireTypeOf(scalar: ScalarType | undefined): WireType {
 			return WireType.Varint;
 	}
 }
-
-/** Numbers one after the other: no fewer than bytes, at the most. */
-const packed: Part = (bytes, left) => {
-	if (bytes.length > left) throw new Error("a message of too many fields");
-	return left - bytes.length;
-};

@@ -403,17 +403,44 @@ t.test("who reads only when all is written reads an early answer too", async (t)
 	for (let times = 0; times < 5; times++) {
 		const socket = plainConnect(port, "127.0.0.1").pause();
 		await once(socket, "connect");
-		const broken = once(socket, "close").then(() => "closed");
+		const closed = once(socket, "close").then(() => "closed");
 		socket.on("error", () => undefined);
 		const head = lines("POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, `content-length: ${length}`, "", "");
 		socket.write(head);
-		const written = new Promise((resolve) => socket.write("x".repeat(length), () => resolve("written")));
-		t.equal(await Promise.race([written, broken]), "written");
-		const answer = once(socket, "data");
+		const written = new Promise((resolve) =>
+			socket.write("x".repeat(length), (fault) => resolve(fault == null ? "written" : String(fault))),
+		);
+		t.equal(await written, "written");
+		const answer = Promise.race([once(socket, "data"), closed]);
 		socket.resume();
 		t.match(String(await answer), /^HTTP\/1\.1 415 /);
 		socket.destroy();
 	}
+});
+
+t.test("an early answer that is cut is cut, and who leaves meanwhile leaves nothing behind", async (t) => {
+	const { port, connections } = await startForwarder(t, (socket) => {
+		socket.once("data", () => {
+			socket.resume().write("HTTP/1.1 415 No\r\nconnection: close\r\ncontent-length: 10\r\n\r\nhalf");
+		});
+	});
+	const asking = async () => {
+		const socket = plainConnect(port, "127.0.0.1").on("error", () => undefined);
+		await once(socket, "connect");
+		socket.write(lines("POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, "content-length: 9999", "", "x"));
+		await once(socket, "data");
+		return socket;
+	};
+	const cut = await asking();
+	for (const one of connections) one.destroy();
+	await once(cut, "close");
+	connections.clear();
+	const leaving = await asking();
+	const [owned] = connections;
+	if (owned === undefined) throw new Error("nothing came");
+	leaving.destroy();
+	if (!owned.destroyed) await once(owned, "close");
+	t.ok(owned.destroyed);
 });
 
 t.test("an owner that is not there is told of, and an answer that is cut is cut", async (t) => {

@@ -41,10 +41,15 @@ t.test("a field in another form than the schema's is refused: the decoder would 
 	const detail = bytesOf([0x0a, 0xc8, 0x01], names);
 	const evil = bytesOf([0x32, 0xcb, 0x01], detail);
 	t.throws(() => readBounded(DiscoveryRequestSchema, evil, 100), /another type/);
-	// A number of a map's value, and of a packed list's items, in its own form each.
-	const status = { locality: { region: "r" }, loadMetricStats: [{ metricName: "m", totalMetricValue: 1.5 }] };
-	const load = { clusterStats: [{ clusterName: "a", upstreamLocalityStats: [status] }] };
-	t.ok(fieldsOf(LoadStatsRequestSchema, load as MessageInitShape<typeof LoadStatsRequestSchema>) > 3);
+	// node, its metadata, an entry of it.
+	const entry = (...parts: readonly number[]) =>
+		bytesOf([0x12, parts.length + 4, 0x1a, parts.length + 2, 0x0a, parts.length], parts);
+	const read = (...parts: readonly number[]) => readBounded(DiscoveryRequestSchema, entry(...parts), 100);
+	t.same(read(0x0a, 0x01, 0x61, 0x12, 0x02, 0x08, 0x00).node?.metadata, { a: null });
+	t.throws(() => read(0x08, 0x01), /another type/, "a key as a number");
+	t.throws(() => read(0x10, 0x02, 0x08, 0x00), /another type/, "a value as a number");
+	// The decoder skips no unknown field there: what is in it is read as more of the entry.
+	t.throws(() => read(0x1a, 0x04, 0x12, 0x02, 0x08, 0x00), /another type/);
 	t.end();
 });
 

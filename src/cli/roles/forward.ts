@@ -10,8 +10,9 @@ import {
 	type IncomingMessage,
 	type OutgoingHttpHeaders,
 	request,
+	type ServerResponse,
 } from "node:http";
-import { pipeline, Transform } from "node:stream";
+import { finished, pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
 import { CALLER_HEADER, callerWord } from "../../events/sender.js";
 import { API_BODY_PART_BYTES, API_BODY_PART_MS, API_LINGER_MS } from "../../limits.js";
@@ -56,7 +57,7 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 			sendError(answer, why);
 		};
 		onward.on("error", () => {
-			// An answer that was cut is cut for the client by its pipeline.
+			// An answer that was cut is cut for the client where it is passed on.
 			if (answer.headersSent) return;
 			const hint = "it is restarted by itself under `weir up`; try again";
 			refuse(new WeirError("unavailable", `${role} does not answer`, hint));
@@ -66,26 +67,44 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 			const early = !call.complete;
 			if (early) answer.setHeader("connection", "close");
 			stop();
-			// From here on its pipeline ends what is left.
-			answer.off("close", gone);
 			answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
-			if (!early) {
-				pipeline(response, answer, () => undefined);
+			if (early) {
+				answerEarly(call, response, answer);
 				return;
 			}
-			response.pipe(answer, { end: false });
-			const end = (): void => {
-				clearTimeout(timer);
-				if (response.complete) answer.end();
-				else response.once("close", () => (response.complete ? answer.end() : answer.destroy()));
-			};
-			const timer = setTimeout(end, API_LINGER_MS);
-			call.once("end", end).once("close", end).resume();
+			// From here on its pipeline ends what is left.
+			answer.off("close", gone);
+			pipeline(response, answer, () => undefined);
 		});
 		answer.once("close", gone);
 		if (hasBody) stop = passBody(call, onward, bodies.begin(caller, answer), refuse);
 		else onward.end();
 	};
+}
+
+/**
+ * Passes on an answer that came before the end of the body. It ends when it is whole and the client has been listened to for a
+ * while: who is still sending when the connection ends loses the answer. One that is cut is cut at once.
+ */
+function answerEarly(call: IncomingMessage, response: IncomingMessage, answer: ServerResponse): void {
+	let isWhole = false;
+	let lingers = true;
+	const end = (): void => {
+		if (isWhole && !lingers) answer.end();
+	};
+	finished(response, (fault) => {
+		if (fault != null) return void answer.destroy();
+		isWhole = true;
+		end();
+	});
+	const over = (): void => {
+		clearTimeout(timer);
+		lingers = false;
+		end();
+	};
+	const timer = setTimeout(over, API_LINGER_MS);
+	call.once("end", over).once("close", over).resume();
+	response.pipe(answer, { end: false });
 }
 
 /** @returns what ends it before its time */
