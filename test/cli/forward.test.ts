@@ -443,6 +443,27 @@ t.test("an early answer that is cut is cut, and who leaves meanwhile leaves noth
 	t.ok(owned.destroyed);
 });
 
+t.test("what a role is asked with a body, and answers at once, comes back each time", async (t) => {
+	const socketPath = join(await temporaryDirectory(t), "role.sock");
+	const role = await serveMetrics(socketPath, createMeter({ role: "xds" }), {
+		"POST /v1/probe": async () => ({ probed: true }),
+	});
+	t.teardown(() => role.close());
+	const forward = forwardTo(socketPath, "xds");
+	const front = createHttpServer((call, answer) => forward(call, answer, { subject: "x", groups: [], how: "mtls" }));
+	await once(front.listen(0, "127.0.0.1"), "listening");
+	t.teardown(() => front.close());
+	const { port } = front.address() as { readonly port: number };
+	for (let times = 0; times < 40; times++) {
+		const socket = plainConnect(port, "127.0.0.1");
+		await once(socket, "connect");
+		const head = ["POST /v1/probe HTTP/1.1", "host: x", "connection: close", JSON_TYPE, "content-length: 2", "", ""];
+		socket.write(lines(...head));
+		setTimeout(() => socket.write("{}"), times % 10);
+		t.match(await said(socket, ""), { status: 200, rest: /"probed":true/ });
+	}
+});
+
 t.test("an owner that is not there is told of, and an answer that is cut is cut", async (t) => {
 	const { send, owner } = await startForwarder(t, (socket) => {
 		socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"));

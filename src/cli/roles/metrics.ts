@@ -19,10 +19,13 @@ export async function serveMetrics(
 	const server = createServer((request, response) => {
 		const asked = more[`${request.method} ${request.url}`];
 		if (asked !== undefined) {
-			void asked().then(
-				(json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)),
-				() => response.writeHead(500).end(),
-			);
+			// The body first, of which nothing is wanted: an answer before its end may be lost with the connection.
+			request.resume().once("end", () => {
+				void asked().then(
+					(json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)),
+					() => response.writeHead(500).end(),
+				);
+			});
 			return;
 		}
 		if (request.method !== "GET" || request.url !== METRICS_PATH) return void response.writeHead(404).end();
