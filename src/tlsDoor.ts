@@ -26,7 +26,7 @@ export interface DoorBounds {
 	readonly provedBy?: "certificate" | "request";
 	/** A connection is cut at its certificate's end whatever goes on in it: for calls that never end. */
 	readonly cutAtEnd?: boolean;
-	/** How long a peer may ask nothing at all, of a server of HTTP/1; left out = no time of this door's: Envoy keeps connections at hand. */
+	/** How long a peer may ask nothing, of a server of HTTP/1; left out = no time of this door's: Envoy keeps some at hand. */
 	readonly unaskedMs?: number;
 	readonly nowMs?: () => number;
 }

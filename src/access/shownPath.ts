@@ -1,7 +1,7 @@
 /**
- * A request's path as Weir keeps it, shows it and sends it on: in the decision log, shadow counts, `weir why` and spans. The one
- * place that says what of it is nobody's business: people (an @), tokens of compact form, and parameters of segments, which
- * are cut as a query is. Other ids (numbers, names, opaque tokens) cannot be told from words, and stay.
+ * A request's path as Weir keeps it, shows it and sends it on: in the decision log, shadow counts, `weir why` and spans. The
+ * one place that says what of it is nobody's business: people (an @), tokens of compact form, and parameters of segments,
+ * which are cut as a query is. Other ids (numbers, names, opaque tokens) cannot be told from words, and stay.
  */
 import { holdsToken } from "./tokenForm.js";
 

@@ -38,9 +38,10 @@ const HEADER_CHARS_MIN = 7;
 const SIGNATURE_CHARS_MIN = 43;
 
 /**
- * Whether a text holds a token of compact form somewhere, JWS or JWE, also one that is cut short or unsigned: a header in
- * base64url before a dot, or just three or five parts of which the third is as long as a signature. `app.min.js` and `v1.2.3` are neither,
- * and an opaque token cannot be told from any other id. In time that grows with the text alone.
+ * Whether a text holds a token of compact form somewhere, JWS or JWE (RFC 7515 and 7516, section 3.1), also one that is cut
+ * short or unsigned: a header in base64url before a dot, or just three or five parts of which the third is as long as a
+ * signature. `app.min.js` and `v1.2.3` are neither, and an opaque token cannot be told from any other id. In time that
+ * grows with the text alone.
  */
 export function holdsToken(text: string): boolean {
 	return text.split(/[^A-Za-z0-9_.-]+/).some((run) => {

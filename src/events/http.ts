@@ -1,6 +1,7 @@
 /** The plumbing of ingest's HTTP doors: bounded bodies, JSON answers, and the one place where an error becomes a status. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../error.js";
+import { afterUnreadBody } from "../unreadBody.js";
 
 /** A refusal that has a status of its own in HTTP and no code in Weir's set. */
 export class HttpProblem extends WeirError {
@@ -36,7 +37,12 @@ export async function readBytes(request: IncomingMessage, bytesMax: number): Pro
 export function answerJson(response: ServerResponse, status: number, body: string): void {
 	if (response.destroyed || response.headersSent) return;
 	response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
-	response.end(body);
+	if (response.req.complete) {
+		response.end(body);
+		return;
+	}
+	response.write(body);
+	afterUnreadBody(response.req, () => response.end());
 }
 
 /** The body is the error's own form: {code, message, hint}. */
@@ -51,29 +57,8 @@ export function answerError(request: IncomingMessage, response: ServerResponse, 
 	// What is not ours may quote anything: its words stay in the log.
 	const told =
 		error.code === "internal" ? { code: error.code, message: "internal error", hint: "see ingest's log" } : error;
-	const body = JSON.stringify({ error: told });
-	if (request.complete) answerJson(response, status, body);
-	else answerEarly(request, response, status, body);
+	answerJson(response, status, JSON.stringify({ error: told }));
 	return error;
-}
-
-/** How long a client may go on sending what nobody reads. */
-const UNREAD_MS = 2_000;
-
-/**
- * Says it at once and ends when the client has: a connection that is closed on bytes that are on their way is reset, and the
- * answer is lost with it (RFC 9112 section 9.6). What comes is thrown away.
- */
-function answerEarly(request: IncomingMessage, response: ServerResponse, status: number, body: string): void {
-	if (response.destroyed || response.headersSent) return;
-	response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
-	response.write(body);
-	const end = (): void => {
-		clearTimeout(timer);
-		response.end();
-	};
-	const timer = setTimeout(end, UNREAD_MS);
-	request.once("end", end).once("close", end).resume();
 }
 
 function statusOf(error: WeirError): number {

@@ -1,4 +1,4 @@
-/** Bounds of TLS doors: who has not proved who it is, and for how long a proof counts. */
+/** Bounds of doors: who has not proved who it is, for how long a proof counts, and how long bodies that nobody wants are read. */
 
 /**
  * Connections of one door whose peer has not proved who it is; beyond it the oldest goes, first of the address that has
@@ -12,6 +12,9 @@ export const UNPROVED_CONNECTION_MS = 5_000;
 
 /** How long a peer that has proved itself by a certificate may ask nothing, where a door sees requests: it came to ask. */
 export const UNASKED_CONNECTION_MS = 30_000;
+
+/** How long the rest of a body that nobody wants is read and thrown away, so that its sender reads the answer. */
+export const UNREAD_BODY_MS = 2_000;
 
 /** How often a door looks for connections that are over. */
 export const CONNECTIONS_LOOK_MS = 1_000;

@@ -21,9 +21,6 @@ export const PREDICTOR_BODY_RATE_MIN = 16 * 1024;
 /** How far a body may fall behind that: a client's pause, and the whole time of one that sends nothing. */
 export const PREDICTOR_BODY_BEHIND_MS = 20_000;
 
-/** How long the rest of a body that nobody wants is thrown away, so that its sender reads the answer before the end. */
-export const PREDICTOR_LINGER_MS = 2_000;
-
 /** A request's head. Node's own bound would be none where the whole request has none: bodies have theirs, above. */
 export const PREDICTOR_HEAD_MS = 60_000;
 

@@ -26,12 +26,6 @@ export const API_BODY_PARTS_MAX = 256;
 export const API_BODY_PART_BYTES = 16 * 1024;
 export const API_BODY_PART_MS = 50;
 
-/**
- * How long the rest of a body that was refused is read and thrown away, so that its sender can read the answer: a
- * connection that is closed on unread bytes is reset, and the answer is lost (RFC 9112 section 9.6).
- */
-export const API_LINGER_MS = 2_000;
-
 /** Body of a plan that xds hands over: the largest table that a sidecar reads, and a margin for characters of several bytes. */
 export const PLAN_BODY_BYTES_MAX = TABLE_BYTES_MAX + 64 * 1024;
 

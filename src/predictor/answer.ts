@@ -1,6 +1,6 @@
 /** How an answer of the predictor goes out, also one to a request whose body has not been read to its end. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { PREDICTOR_LINGER_MS } from "../limits.js";
+import { afterUnreadBody } from "../unreadBody.js";
 
 interface JsonAnswer {
 	readonly status: number;
@@ -30,22 +30,10 @@ export function answer(
 	}
 	response.flushHeaders();
 	response.write(json);
-	linger(request, response);
-}
-
-/**
- * The answer is whole for its reader, and the connection ends a little later: ended at once, with bytes of the body unread,
- * it is reset, and an Envoy that is still sending may see that before the answer. It would be the arm's failure then (503).
- */
-function linger(request: IncomingMessage, response: ServerResponse): void {
-	const end = (): void => {
-		clearTimeout(timer);
+	// An Envoy that is still sending would take a reset for the arm's failure (503).
+	afterUnreadBody(request, () => {
 		if (!response.destroyed) response.end();
-	};
-	const timer = setTimeout(end, PREDICTOR_LINGER_MS);
-	request.once("end", end);
-	request.once("close", end);
-	request.resume();
+	});
 }
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>

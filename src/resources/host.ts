@@ -16,9 +16,12 @@ export function isLoopback(address: string): boolean {
 	return isIp(address) && (address.startsWith("127.") || /^(0{0,4}:){2,7}0{0,3}1$/.test(address));
 }
 
+/** A host as a URL writes it (RFC 3986 section 3.2.2), an IPv6 address without its brackets. */
+export const bareHost = (host: string): string => host.replace(/^\[(.*)\]$/, "$1");
+
 /** Likewise by name, or as a URL writes an IPv6 address: what DNS cannot lead elsewhere. */
 export function isLoopbackHost(host: string): boolean {
-	return host.toLowerCase() === "localhost" || isLoopback(host.replace(/^\[(.*)\]$/, "$1"));
+	return host.toLowerCase() === "localhost" || isLoopback(bareHost(host));
 }
 
 export const ipAddress = z

@@ -1,7 +1,7 @@
 /** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
 import { z } from "zod";
 import { LOOKS_MAX, PPM } from "../limits.js";
-import { isLoopbackHost, isUrl } from "./host.js";
+import { bareHost, isLoopbackHost, isUrl } from "./host.js";
 import { machineAddress } from "./machineAddress.js";
 import type { Bandit, Holdback, InferenceDesign } from "./resource.js";
 import { duration, percentage, refuse } from "./scalar.js";
@@ -38,7 +38,7 @@ const webhook = z
 	})
 	.superRefine((value, context) => {
 		const { hostname } = new URL(value);
-		const own = machineAddress(hostname.replace(/^\[(.*)\]$/, "$1"));
+		const own = machineAddress(bareHost(hostname));
 		if (own === null) return;
 		const message = say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT);
 		context.addIssue({ code: "custom", message });

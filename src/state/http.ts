@@ -4,8 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { HTTP_STATUS, WeirError } from "../error.js";
-import { API_BODY_BYTES_MAX, API_LINGER_MS } from "../limits.js";
+import { API_BODY_BYTES_MAX } from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
+import { afterUnreadBody } from "../unreadBody.js";
 import { type Intake, readBytes, TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
 
@@ -209,12 +210,6 @@ export function sendError(response: ServerResponse, thrown: unknown): void {
 		send(response, answer);
 		return;
 	}
-	const { req } = response;
 	response.write(begin(response, answer));
-	const end = (): void => {
-		clearTimeout(timer);
-		response.end();
-	};
-	const timer = setTimeout(end, API_LINGER_MS);
-	req.once("end", end).once("close", end).resume();
+	afterUnreadBody(response.req, () => response.end());
 }

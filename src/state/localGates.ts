@@ -4,6 +4,7 @@
  * Pure.
  */
 import { isThisMachine } from "../resources/checkShared.js";
+import { bareHost } from "../resources/host.js";
 import { qualifiedName, type Resource } from "../resources/resource.js";
 import { gateHost } from "../rollout/gate.js";
 import { has } from "./gatesWeakened.js";
@@ -22,7 +23,7 @@ export function localGates(
 	return changed.flatMap(({ before, after }): readonly LocalGate[] => {
 		if (after?.kind !== "Experiment") return [];
 		return after.spec.rollout.gates
-			.filter(({ url }) => isThisMachine(new URL(url).hostname.replace(/^\[(.*)\]$/, "$1")))
+			.filter(({ url }) => isThisMachine(bareHost(new URL(url).hostname)))
 			.filter((gate) => before?.kind !== "Experiment" || !has(before, gate))
 			.map(({ at, url }) => ({
 				namespace: ALL_NAMESPACES,

@@ -7,7 +7,7 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
 import { GATE_ANSWER_BYTES_MAX, GATE_WORDS_CHARS_MAX } from "../limits.js";
-import { isLoopbackHost } from "../resources/host.js";
+import { bareHost, isLoopbackHost } from "../resources/host.js";
 import { machineAddress } from "../resources/machineAddress.js";
 import type { Webhook, WebhookAnswer } from "../rollout/ports.js";
 
@@ -23,9 +23,8 @@ export const webhookBy =
 		if (url.username !== "" || url.password !== "") return no("its URL holds credentials, which are not sent");
 		if (url.protocol === "http:" && !isLoopbackHost(url.hostname))
 			return no("plain http beyond this machine; use https");
-		const literal = url.hostname.replace(/^\[(.*)\]$/, "$1");
 		// An address is not looked up.
-		const own = machineAddress(literal);
+		const own = machineAddress(bareHost(url.hostname));
 		if (own !== null) return no(`it cannot be reached (${own})`);
 		return new Promise<WebhookAnswer>((resolve) => {
 			const body = Buffer.from(JSON.stringify(question));

@@ -18,28 +18,32 @@ export function readBounded<Desc extends DescMessage>(
 	return fromBinary(schema, bytes, { readUnknownFields: false });
 }
 
-/** @returns how many more there may be */
-function count(schema: DescMessage, bytes: Uint8Array, fieldsMax: number, depth: number): number {
-	const known = new Map(schema.fields.map((field) => [field.number, knownOf(field)]));
-	return countParts((number) => known.get(number), bytes, fieldsMax, depth);
-}
-
 type Part = (bytes: Uint8Array, left: number, depth: number) => number;
 
 /** A field of the schema. */
 interface Known {
-	/** How it may be written: the decoder reads it as the schema says, whatever its tag does. */
-	readonly wireTypes: readonly WireType[];
-	/** null = what it holds is no message, nor numbers. */
+	/** How it is written: the decoder reads it as the schema says, whatever its tag does. null = not at all. */
+	readonly wireType: WireType | null;
+	/** null = what it holds is no message. */
 	readonly part: Part | null;
 }
 
-function countParts(
-	knownAt: (number: number) => Known | undefined,
-	bytes: Uint8Array,
-	fieldsMax: number,
-	depth: number,
-): number {
+type KnownAt = (number: number) => Known | undefined;
+
+const knownFields = new WeakMap<DescMessage, KnownAt>();
+
+/** @returns how many more there may be */
+function count(schema: DescMessage, bytes: Uint8Array, fieldsMax: number, depth: number): number {
+	let knownAt = knownFields.get(schema);
+	if (knownAt === undefined) {
+		const known = new Map(schema.fields.map((field) => [field.number, knownOf(field)]));
+		knownAt = (number) => known.get(number);
+		knownFields.set(schema, knownAt);
+	}
+	return countParts(knownAt, bytes, fieldsMax, depth);
+}
+
+function countParts(knownAt: KnownAt, bytes: Uint8Array, fieldsMax: number, depth: number): number {
 	if (depth === 0) throw new Error(`a message in more than ${DEPTH_MAX} others`);
 	const reader = new BinaryReader(bytes);
 	let left = fieldsMax;
@@ -47,30 +51,28 @@ function countParts(
 		if (left-- === 0) throw new Error("a message of too many fields");
 		const [number, wireType] = reader.tag();
 		const known = knownAt(number);
-		if (known !== undefined && !known.wireTypes.includes(wireType)) throw new Error("a field of another type");
-		if (known?.part == null || wireType !== WireType.LengthDelimited) reader.skip(wireType, number);
+		if (known !== undefined && known.wireType !== wireType) throw new Error("a field of another type");
+		if (known?.part == null) reader.skip(wireType, number);
 		else left = known.part(reader.bytes(), left, depth - 1);
 	}
 	return left;
 }
 
 /** The decoder skips nothing in a map's entry: what is unknown there it would read as more of the entry. */
-const REFUSED: Known = { wireTypes: [], part: null };
+const REFUSED: Known = { wireType: null, part: null };
 
 function knownOf(field: DescMessage["fields"][number]): Known {
 	const { message } = field;
 	const part: Part | null = message == null ? null : (bytes, left, depth) => count(message, bytes, left, depth);
-	if (field.fieldKind === "map") {
-		const key: Known = { wireTypes: [wireTypeOf(field.mapKey)], part: null };
-		const value: Known = { wireTypes: [part === null ? wireTypeOf(field.scalar) : WireType.LengthDelimited], part };
-		const entry: Part = (bytes, left, depth) =>
-			countParts((number) => (number === 1 ? key : number === 2 ? value : REFUSED), bytes, left, depth);
-		return { wireTypes: [WireType.LengthDelimited], part: entry };
-	}
-	if (part !== null) return { wireTypes: [WireType.LengthDelimited], part };
-	const wireType = wireTypeOf(field.scalar);
 	// No list of numbers has a place in what clients tell here, so packed ones are no form of any.
-	return { wireTypes: [wireType], part: null };
+	const own = { wireType: part === null ? wireTypeOf(field.scalar) : WireType.LengthDelimited, part };
+	if (field.fieldKind !== "map") return own;
+	const key: Known = { wireType: wireTypeOf(field.mapKey), part: null };
+	const inEntry: KnownAt = (number) => (number === 1 ? key : number === 2 ? own : REFUSED);
+	return {
+		wireType: WireType.LengthDelimited,
+		part: (bytes, left, depth) => countParts(inEntry, bytes, left, depth),
+	};
 }
 
 /** @param scalar undefined = an enumeration */

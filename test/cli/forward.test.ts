@@ -454,13 +454,11 @@ t.test("what a role is asked with a body, and answers at once, comes back each t
 	await once(front.listen(0, "127.0.0.1"), "listening");
 	t.teardown(() => front.close());
 	const { port } = front.address() as { readonly port: number };
-	for (let times = 0; times < 40; times++) {
-		const socket = plainConnect(port, "127.0.0.1");
-		await once(socket, "connect");
-		const head = ["POST /v1/probe HTTP/1.1", "host: x", "connection: close", JSON_TYPE, "content-length: 2", "", ""];
-		socket.write(lines(...head));
-		setTimeout(() => socket.write("{}"), times % 10);
-		t.match(await said(socket, ""), { status: 200, rest: /"probed":true/ });
+	// More than a socket and a stream hold: a role that answers and does not read closes on what is unread.
+	const body = "x".repeat(4 * 1024 * 1024);
+	for (let times = 0; times < 5; times++) {
+		const answer = await fetch(`http://127.0.0.1:${port}/v1/probe`, { method: "POST", body });
+		t.same([answer.status, await answer.text()], [200, '{"probed":true}']);
 	}
 });
 

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { WeirError } from "../../error.js";
 import { httpPeerSpiffeId } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
+import { bareHost } from "../../resources/host.js";
 import { spiffeFault } from "../../resources/spiffe.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
@@ -139,7 +140,7 @@ function envoyGateways(pair: string): readonly [string, readonly string[]] {
 /** `ADDRESS:PORT`, an IPv6 address in brackets. @throws WeirError `invalid-argument` */
 export function hostAndPort(text: string): { readonly host: string; readonly port: number } {
 	const colon = text.lastIndexOf(":");
-	const host = text.slice(0, Math.max(0, colon)).replace(/^\[(.*)\]$/, "$1");
+	const host = bareHost(text.slice(0, Math.max(0, colon)));
 	if (isIP(host) === 0)
 		throw new WeirError("invalid-argument", `'${text}' is not ADDRESS:PORT`, "such as 10.0.0.1:18000");
 	return { host, port: port(text.slice(colon + 1)) };

@@ -7,6 +7,7 @@ import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
+import { bareHost } from "../../resources/host.js";
 import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/heap.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
 import { startWorkers } from "../../sidecar/grpc/workers.js";
@@ -212,7 +213,7 @@ function addressOf({ socket, listen }: SidecarArguments, usual: string | undefin
 		throw new WeirError("invalid-argument", "--socket and --listen exclude each other", "name one place to listen");
 	if (listen !== undefined) {
 		const colon = listen.lastIndexOf(":");
-		const host = listen.slice(0, Math.max(0, colon)).replace(/^\[(.*)\]$/, "$1");
+		const host = bareHost(listen.slice(0, Math.max(0, colon)));
 		return { host, port: port(listen.slice(colon + 1)) };
 	}
 	const socketPath = socket ?? usual;

@@ -15,10 +15,11 @@ import {
 import { finished, pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
 import { CALLER_HEADER, callerWord } from "../../events/sender.js";
-import { API_BODY_PART_BYTES, API_BODY_PART_MS, API_LINGER_MS } from "../../limits.js";
+import { API_BODY_PART_BYTES, API_BODY_PART_MS } from "../../limits.js";
 import type { Handle } from "../../state/api.js";
 import { Bodies, type Intake, tooSlow } from "../../state/bodies.js";
 import { demandNoBody, sendError } from "../../state/http.js";
+import { afterUnreadBody } from "../../unreadBody.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
 const PASSED_ON = new Set(["content-type", "content-encoding", "idempotency-key"]);
@@ -82,28 +83,13 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 	};
 }
 
-/**
- * Passes on an answer that came before the end of the body. It ends when it is whole and the client has been listened to for a
- * while: who is still sending when the connection ends loses the answer. One that is cut is cut at once.
- */
+/** Passes on an answer that came before the end of the body. It ends after both; one that is cut is cut at once. */
 function answerEarly(call: IncomingMessage, response: IncomingMessage, answer: ServerResponse): void {
-	let isWhole = false;
-	let lingers = true;
-	const end = (): void => {
-		if (isWhole && !lingers) answer.end();
-	};
+	const bodyIsOver = new Promise<void>((resolve) => afterUnreadBody(call, resolve));
 	finished(response, (fault) => {
-		if (fault != null) return void answer.destroy();
-		isWhole = true;
-		end();
+		if (fault == null) void bodyIsOver.then(() => answer.end());
+		else answer.destroy();
 	});
-	const over = (): void => {
-		clearTimeout(timer);
-		lingers = false;
-		end();
-	};
-	const timer = setTimeout(over, API_LINGER_MS);
-	call.once("end", over).once("close", over).resume();
 	response.pipe(answer, { end: false });
 }
 

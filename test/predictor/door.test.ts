@@ -1,0 +1,40 @@
+/** Requests with `Expect: 100-continue` are requests as others to whoever counts them, and are handled once. */
+import { once } from "node:events";
+import { request } from "node:http";
+import type { AddressInfo } from "node:net";
+import t from "tap";
+import { createDoor } from "../../src/predictor/door.js";
+
+t.test("whoever listens to the door's requests sees them all, each once", async (t) => {
+	const handled: (string | undefined)[] = [];
+	const seen: (string | undefined)[] = [];
+	const { server, close } = createDoor({
+		guard: null,
+		handle: ({ url }, response) => {
+			handled.push(url);
+			response.end();
+		},
+		meter: undefined,
+		log: undefined,
+		nowMs: Date.now,
+	});
+	// As tlsDoor.ts does, which ends what it takes for idle.
+	server.on("request", ({ url }) => seen.push(url));
+	await once(server.listen(0, "127.0.0.1"), "listening");
+	t.teardown(() => {
+		server.closeAllConnections();
+		server.close();
+		close();
+	});
+	const { port } = server.address() as AddressInfo;
+	for (const [path, headers] of [
+		["/plain", {}],
+		["/expecting", { expect: "100-continue" }],
+	] as const) {
+		const asked = request({ host: "127.0.0.1", port, path, method: "POST", headers }).end();
+		const [answer] = await once(asked, "response");
+		answer.resume();
+	}
+	t.same(seen, ["/plain", "/expecting"]);
+	t.same(handled, seen);
+});
