@@ -1,5 +1,8 @@
 /** The client side of the access log service, as Envoy is one. */
 import { Client, type ClientWritableStream, credentials } from "@grpc/grpc-js";
+import type { IssuedCertificate } from "../identity/developmentCa.js";
+
+const METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
 
 /** A stream to the access log service. */
 export class AccessLogStream {
@@ -14,7 +17,7 @@ export class AccessLogStream {
 			finish = resolve;
 		});
 		this.#stream = this.#client.makeClientStreamRequest(
-			"/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+			METHOD,
 			(message: Buffer) => message,
 			(bytes: Buffer) => bytes,
 			() => finish(),
@@ -33,4 +36,37 @@ export class AccessLogStream {
 		await this.#done;
 		this.#client.close();
 	}
+}
+
+/**
+ * A whole stream over mTLS.
+ * @param own null = no certificate is shown
+ * @param ends whether the client does
+ * @returns gRPC status code that it ended with
+ */
+export function streamOverTls(
+	port: number,
+	ca: string,
+	own: IssuedCertificate | null,
+	messages: readonly Buffer[],
+	ends = true,
+): Promise<number> {
+	const [key, certificate] =
+		own === null ? [null, null] : [own.privateKey, own.certificate].map((pem) => Buffer.from(pem));
+	const channel = credentials.createSsl(Buffer.from(ca), key, certificate, { checkServerIdentity: () => undefined });
+	const client = new Client(`127.0.0.1:${port}`, channel);
+	return new Promise((resolve) => {
+		const sent = client.makeClientStreamRequest(
+			METHOD,
+			(message: Buffer) => message,
+			(bytes: Buffer) => bytes,
+			(error) => {
+				client.close();
+				resolve(error?.code ?? 0);
+			},
+		);
+		sent.on("error", () => undefined);
+		for (const message of messages) sent.write(message);
+		if (ends) sent.end();
+	});
 }

@@ -2,7 +2,6 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Client, credentials } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { type AccessLogEntry, decodeMessage } from "../../src/events/accessLogEntry.js";
 import { DecisionLog } from "../../src/events/decisionLog.js";
@@ -17,7 +16,7 @@ import { openEventStore } from "../../src/events/store.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { AccessLogStream } from "./accessLogStream.js";
+import { AccessLogStream, streamOverTls } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { POISON, poisoned, RECEIVED_SECONDS, SOUND } from "./poison.js";
 import { encode, PLANS, query, type Rig, sent, seriesKey, startRig, TestMeter, unitsOf } from "./rig.js";
@@ -63,30 +62,8 @@ t.test("of another Envoy, over mTLS: evidence goes on after each, and the loss i
 	t.teardown(() => rig.close());
 	rig.nowMs = RECEIVED_MS;
 	const stream = async (node: string, ...messages: readonly Buffer[]): Promise<number> => {
-		const { privateKey, certificate } = await ca.issue({ spiffeId: idOf(`envoy/${node}`) });
-		const [root, key, own] = [ca.certificate, privateKey, certificate].map((pem) => Buffer.from(pem)) as [
-			Buffer,
-			Buffer,
-			Buffer,
-		];
-		const client = new Client(
-			`127.0.0.1:${rig.ingest.accessLogPort}`,
-			credentials.createSsl(root, key, own, { checkServerIdentity: () => undefined }),
-		);
-		return new Promise((resolve) => {
-			const call = client.makeClientStreamRequest(
-				"/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
-				(message: Buffer) => message,
-				(bytes: Buffer) => bytes,
-				(error) => {
-					client.close();
-					resolve(error?.code ?? 0);
-				},
-			);
-			call.on("error", () => undefined);
-			for (const message of messages) call.write(message);
-			call.end();
-		});
+		const own = await ca.issue({ spiffeId: idOf(`envoy/${node}`) });
+		return streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, own, messages);
 	};
 	const tenant = { node: "tenant", log: "weir|tenant/gw" };
 	const edge = { node: "edge", log: "weir|edge" };

@@ -1,12 +1,12 @@
 /** Access-log streams: of Envoys, for their own Gateway; forged ones are refused, counted and recorded. */
-import { Client, credentials } from "@grpc/grpc-js";
 import t from "tap";
 import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/streamIdentity.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../src/limits.js";
-import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { streamOverTls } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 
@@ -42,37 +42,6 @@ t.test("identity against claim", (t) => {
 	t.end();
 });
 
-/** Sends one message and gives the status code that the stream ends with. */
-function stream(
-	port: number,
-	ca: string,
-	own: IssuedCertificate | null,
-	messages: readonly Buffer[],
-	ends = true,
-): Promise<number> {
-	const channel =
-		own === null
-			? credentials.createSsl(Buffer.from(ca), null, null, { checkServerIdentity: () => undefined })
-			: credentials.createSsl(Buffer.from(ca), Buffer.from(own.privateKey), Buffer.from(own.certificate), {
-					checkServerIdentity: () => undefined,
-				});
-	const client = new Client(`127.0.0.1:${port}`, channel);
-	return new Promise((resolve) => {
-		const sent = client.makeClientStreamRequest(
-			"/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
-			(message: Buffer) => message,
-			(bytes: Buffer) => bytes,
-			(error) => {
-				client.close();
-				resolve(error?.code ?? 0);
-			},
-		);
-		sent.on("error", () => undefined);
-		for (const message of messages) sent.write(message);
-		if (ends) sent.end();
-	});
-}
-
 t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const identity = await ownIdentity(ca, "control");
@@ -100,7 +69,7 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 		encode(entries(name, units[next++] ?? "")),
 	];
 	const edge = await issue("envoy/edge");
-	t.equal(await stream(port, ca.certificate, edge, say("good", "edge", "weir|edge")), 0);
+	t.equal(await streamOverTls(port, ca.certificate, edge, say("good", "edge", "weir|edge")), 0);
 	const exposed = async () =>
 		(await rig.ingest.evidence.evidence(query())).arms.map(({ exposedUnits }) => exposedUnits);
 	const before = await exposed();
@@ -112,32 +81,47 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 
 	const PERMISSION_DENIED = 7;
 	const UNAVAILABLE = 14;
-	t.equal(await stream(port, ca.certificate, edge, say("gateway", "edge", "weir|inner")), PERMISSION_DENIED);
-	t.equal(await stream(port, ca.certificate, edge, say("node", "inner", "weir|edge")), PERMISSION_DENIED);
-	t.equal(await stream(port, ca.certificate, edge, [encode(entries("mute", units[next++] ?? ""))]), PERMISSION_DENIED);
+	t.equal(await streamOverTls(port, ca.certificate, edge, say("gateway", "edge", "weir|inner")), PERMISSION_DENIED);
+	t.equal(await streamOverTls(port, ca.certificate, edge, say("node", "inner", "weir|edge")), PERMISSION_DENIED);
 	t.equal(
-		await stream(port, ca.certificate, edge, [Buffer.from([0x0a, 0xff])]),
+		await streamOverTls(port, ca.certificate, edge, [encode(entries("mute", units[next++] ?? ""))]),
+		PERMISSION_DENIED,
+	);
+	t.equal(
+		await streamOverTls(port, ca.certificate, edge, [Buffer.from([0x0a, 0xff])]),
 		PERMISSION_DENIED,
 		"what cannot be read",
 	);
 	t.equal(
-		await stream(port, ca.certificate, await issue("sidecar"), say("sidecar", "edge", "weir|edge")),
+		await streamOverTls(port, ca.certificate, await issue("sidecar"), say("sidecar", "edge", "weir|edge")),
 		UNAVAILABLE,
 		"who is no Envoy has no connection",
 	);
 	t.equal(
-		await stream(port, ca.certificate, await issue("envoy/inner"), say("inner", "edge", "weir|edge")),
+		await streamOverTls(port, ca.certificate, await issue("envoy/inner"), say("inner", "edge", "weir|edge")),
 		PERMISSION_DENIED,
 	);
-	t.equal(await stream(port, ca.certificate, null, say("none", "edge", "weir|edge")), UNAVAILABLE, "no certificate");
+	t.equal(
+		await streamOverTls(port, ca.certificate, null, say("none", "edge", "weir|edge")),
+		UNAVAILABLE,
+		"no certificate",
+	);
 	const RESOURCE_EXHAUSTED = 8;
 	const large = Buffer.alloc(ACCESS_LOG_MESSAGE_BYTES_MAX + 1);
-	t.equal(await stream(port, ca.certificate, edge, [large]), RESOURCE_EXHAUSTED, "nothing large is kept unjudged");
-	const silent = await stream(port, ca.certificate, await issue("sidecar"), [], false);
+	t.equal(
+		await streamOverTls(port, ca.certificate, edge, [large]),
+		RESOURCE_EXHAUSTED,
+		"nothing large is kept unjudged",
+	);
+	const silent = await streamOverTls(port, ca.certificate, await issue("sidecar"), [], false);
 	t.equal(silent, UNAVAILABLE, "nor without a word");
 	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const forged = await other.issue({ spiffeId: idOf("envoy/edge") });
-	t.equal(await stream(port, ca.certificate, forged, say("forged", "edge", "weir|edge")), UNAVAILABLE, "another CA's");
+	t.equal(
+		await streamOverTls(port, ca.certificate, forged, say("forged", "edge", "weir|edge")),
+		UNAVAILABLE,
+		"another CA's",
+	);
 
 	t.same(await exposed(), before, "forged streams move no statistics");
 	const counts = (reason: string) => rig.meter.counts.get(seriesKey("weir_ingest_refused_streams_total", { reason }));
