@@ -21,9 +21,6 @@ export const PREDICTOR_BODY_RATE_MIN = 16 * 1024;
 /** How far a body may fall behind that: a client's pause, and the whole time of one that sends nothing. */
 export const PREDICTOR_BODY_BEHIND_MS = 20_000;
 
-/** A request's head. Node's own bound would be none where the whole request has none: bodies have theirs, above. */
-export const PREDICTOR_HEAD_MS = 60_000;
-
 /** Requests handed to one session worker at once: one runs, one is at hand, the rest can still be cancelled. */
 export const PREDICTOR_PIPELINE_MAX = 2;
 
@@ -31,7 +28,7 @@ export const PREDICTOR_PIPELINE_MAX = 2;
 export const TENSOR_RANK_MAX = 16;
 
 /** Idle connection time of the predictor: above Envoy's own upstream idle timeout (1 h), so that Envoy closes first and no request meets a closing socket. */
-export const PREDICTOR_KEEP_ALIVE_MS = 3_660_000;
+export const PREDICTOR_IDLE_MS = 3_660_000;
 
 /** First and longest pause before a dead session worker is replaced; doubled each time it dies young. */
 export const WORKER_RESTART_MS = { first: 50, max: 5_000 } as const;

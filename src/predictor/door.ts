@@ -6,12 +6,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import {
-	PREDICTOR_CONNECTIONS_MAX,
-	PREDICTOR_HEAD_MS,
-	PREDICTOR_KEEP_ALIVE_MS,
-	PREDICTOR_REFUSAL_LOG_MS,
-} from "../limits.js";
+import { PREDICTOR_CONNECTIONS_MAX, PREDICTOR_IDLE_MS, PREDICTOR_REFUSAL_LOG_MS } from "../limits.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import { boundConnections } from "../tlsDoor.js";
 import { type ClientRule, isClient } from "./clients.js";
@@ -38,10 +33,14 @@ export interface Door {
 	close(): void;
 }
 
-/** A body's time depends on how it comes (body.ts): Node's bound on whole requests would end slow ones, without a word. */
+/**
+ * A connection's times. Node counts the first head's from the opening on, and Envoy opens some that it does not need yet (the
+ * request went over one that came free): the first request there would meet Node's 408. Envoys send heads in one piece. A
+ * body's time depends on how it comes (body.ts): Node's bound on whole requests would end slow ones, without a word.
+ */
 const TIMES = {
-	keepAliveTimeout: PREDICTOR_KEEP_ALIVE_MS,
-	headersTimeout: PREDICTOR_HEAD_MS,
+	keepAliveTimeout: PREDICTOR_IDLE_MS,
+	headersTimeout: PREDICTOR_IDLE_MS,
 	requestTimeout: 0,
 } as const;
 

@@ -1,4 +1,7 @@
-/** Requests with `Expect: 100-continue` are requests as others to whoever counts them, and are handled once. */
+/**
+ * Requests with `Expect: 100-continue` are requests as others to whoever counts them, and are handled once; connections are
+ * the Envoys' to close.
+ */
 import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -37,4 +40,22 @@ t.test("whoever listens to the door's requests sees them all, each once", async 
 	}
 	t.same(seen, ["/plain", "/expecting"]);
 	t.same(handled, seen);
+});
+
+const ENVOY_UPSTREAM_IDLE_MS = 3_600_000;
+
+/** Node's own times for it, for an hour is no test: of a connection between requests, and of one that had none yet. */
+t.test("an idle connection outlasts Envoy's idle timeout, used before or not", (t) => {
+	const { server, close } = createDoor({
+		guard: null,
+		handle: () => {},
+		meter: undefined,
+		log: undefined,
+		nowMs: Date.now,
+	});
+	t.teardown(close);
+	t.ok(server.keepAliveTimeout > ENVOY_UPSTREAM_IDLE_MS, `used: ${server.keepAliveTimeout} ms`);
+	t.ok(server.headersTimeout > ENVOY_UPSTREAM_IDLE_MS, `unused: ${server.headersTimeout} ms`);
+	t.equal(server.requestTimeout, 0);
+	t.end();
 });
