@@ -93,6 +93,13 @@ export const OPERATOR_AUDIT_REFUSED_MAX = 50_000;
 export const ACTS_AT_ONCE_MAX = 1_000;
 export const ACTS_PER_HOUR_MAX = 600;
 
+/**
+ * How long control's API reads the declarations of one subject, at once and again per hour: nothing else is answered
+ * meanwhile. Dry runs and refused files count too. The largest take some 2 s. The owner of the machine is not bound.
+ */
+export const READING_MS_AT_ONCE_MAX = 30_000;
+export const READING_MS_PER_HOUR_MAX = 720_000;
+
 /** Subjects whose acts of the last hours are counted apart; further ones share one count. */
 export const ACTING_SUBJECTS_MAX = 10_000;
 

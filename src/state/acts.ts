@@ -87,8 +87,7 @@ export class Acts {
 	): ApplyResult | Pending {
 		this.rights.demandSome(call, "apply", `${files.length} ${files.length === 1 ? "file" : "files"}, unread`);
 		const act: AskedAct = { verb: "apply", files };
-		const plan = this.store.planApply(files, call.nowMs);
-		return this.#wish(call, act, plan, dryRun);
+		return this.#wish(call, act, dryRun);
 	}
 
 	/** @throws WeirError `not-found`, also for what the caller may not see. */
@@ -101,7 +100,7 @@ export class Acts {
 		const [first] = resources;
 		const more = resources.length > 1 ? ` and ${resources.length - 1} more` : "";
 		this.rights.demandSome(call, "delete", `delete ${first?.kind} ${first?.name.slice(0, 200)}${more}`);
-		return this.#wish(call, { verb: "delete", resources }, this.store.planDelete(resources), dryRun);
+		return this.#wish(call, { verb: "delete", resources }, dryRun);
 	}
 
 	/**
@@ -150,11 +149,11 @@ export class Acts {
 	 * was asked for.
 	 * @throws WeirError `conflict` where what it would change is not as it was, or who asked may not do it any more.
 	 */
-	prepare(request: WaitingRequest, nowMs: number): Prepared {
+	prepare(call: ActCall, request: WaitingRequest): Prepared {
 		const { act, askedBy } = request;
 		const sight = this.#sight(askedBy);
 		const { resources } = sight;
-		const plan = isWish(act) ? this.#wishPlan(act, nowMs) : null;
+		const plan = isWish(act) ? this.rights.reading(call, () => this.#wishPlan(act, call.nowMs)) : null;
 		const planned =
 			isWish(act) && plan !== null
 				? planWish(sight, act, plan)
@@ -219,7 +218,7 @@ export class Acts {
 			namespace,
 			...this.store.restoration(to, scope),
 		};
-		const result = this.#wish(call, act, this.store.planRestore(act, call.nowMs), dryRun);
+		const result = this.#wish(call, act, dryRun);
 		const { kept = [], leftOut = [] } = act;
 		if (result.outcome !== "applied") return result;
 		return { ...result, ...(kept.length > 0 ? { kept } : {}), ...(leftOut.length > 0 ? { leftOut } : {}) };
@@ -241,8 +240,11 @@ export class Acts {
 		}
 	}
 
-	#wish(call: ActCall, act: AskedWish, plan: WishPlan, dryRun: boolean): ApplyResult | Pending {
-		const planned = planWish(this.#sight(call.caller), act, plan);
+	#wish(call: ActCall, act: AskedWish, dryRun: boolean): ApplyResult | Pending {
+		const { plan, planned } = this.rights.reading(call, () => {
+			const plan = this.#wishPlan(act, call.nowMs);
+			return { plan, planned: planWish(this.#sight(call.caller), act, plan) };
+		});
 		const { revision, resources } = this.store.current;
 		this.rights.demand(call, planned.needs, act.verb, planned.effects);
 		if (plan.problems.length > 0) {

@@ -11,13 +11,20 @@ import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
-import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX, UNASKED_CONNECTION_MS } from "../limits.js";
+import {
+	ACTS_AT_ONCE_MAX,
+	ACTS_PER_HOUR_MAX,
+	API_CONNECTIONS_MAX,
+	READING_MS_AT_ONCE_MAX,
+	READING_MS_PER_HOUR_MAX,
+	SOCKET_PATH_BYTES_MAX,
+	UNASKED_CONNECTION_MS,
+} from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
 import type { EvidenceSource, Unheld, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import { boundConnections, type Crowd, type DoorConnections } from "../tlsDoor.js";
-import { ActBudget } from "./actBudget.js";
 import { type ActCall, record } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
@@ -31,6 +38,7 @@ import { Publication } from "./publication.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
 import { Rights } from "./rights.js";
 import type { Store } from "./store.js";
+import { SubjectBudget } from "./subjectBudget.js";
 import type { GatewayAlarm } from "./wire.js";
 
 export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
@@ -67,7 +75,9 @@ export interface ApiOptions {
 	/** Subjects that may do everything without a RoleBinding. */
 	readonly admins?: readonly string[];
 	/** How often subjects may act; one of its own by default. */
-	readonly actBudget?: ActBudget;
+	readonly actBudget?: SubjectBudget;
+	/** Milliseconds that subjects' declarations may take to be read; one of its own by default. */
+	readonly readingBudget?: SubjectBudget;
 	/** What bodies may take; bounds of its own by default. */
 	readonly bodies?: Bodies;
 	/** Asks the gates of a promotion by a person. Absent: an Experiment with gates is promoted by an override only. */
@@ -128,7 +138,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 
 	const acts = new Acts(
 		store,
-		new Rights(store, new Permissions(options.admins), options.actBudget ?? new ActBudget()),
+		new Rights(store, new Permissions(options.admins), {
+			acts: options.actBudget ?? new SubjectBudget(ACTS_AT_ONCE_MAX, ACTS_PER_HOUR_MAX),
+			readingMs: options.readingBudget ?? new SubjectBudget(READING_MS_AT_ONCE_MAX, READING_MS_PER_HOUR_MAX),
+		}),
 	);
 	const approvals = new Approvals(store, acts);
 	const house: House = {

@@ -55,6 +55,7 @@ export class Approvals {
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
+		this.acts.rights.demandReading(call, "approve", request.effects);
 		this.acts.rights.demandTurn(call, "approve", request.effects, APPROVAL_RECORDS);
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
 		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.rights.mayApprove(by, namespace));
@@ -62,7 +63,7 @@ export class Approvals {
 		try {
 			return this.store.atomically(() => {
 				this.store.audit.append(this.#record(call, request, "approve", "done"));
-				const prepared = this.acts.prepare(request, call.nowMs);
+				const prepared = this.acts.prepare(call, request);
 				const wanted = Object.entries(prepared.needsIn);
 				const enough = wanted.every(([namespace, needs]) => inNamespace(namespace).length >= needs);
 				const counting = approvals

@@ -4,19 +4,28 @@
  */
 import { WeirError } from "../error.js";
 import type { OperatorVerb } from "../resources/resource.js";
-import type { ActBudget } from "./actBudget.js";
 import { type ActCall, record } from "./actRecord.js";
 import { demandApprovers } from "./approvers.js";
+import { TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 import type { Store } from "./store.js";
+import type { SubjectBudget } from "./subjectBudget.js";
 import type { MayRead } from "./visible.js";
+
+/** What each subject has left. */
+export interface Budgets {
+	/** So that nobody pushes others' acts out of the audit log in a day. */
+	readonly acts: SubjectBudget;
+	/** So that nobody else waits for one subject's declarations all day. */
+	readonly readingMs: SubjectBudget;
+}
 
 export class Rights {
 	constructor(
 		private readonly store: Store,
 		private readonly permissions: Permissions,
-		private readonly budget: ActBudget,
+		private readonly budgets: Budgets,
 	) {}
 
 	/** Whether the subject has the right now; nothing is recorded. */
@@ -66,12 +75,13 @@ export class Rights {
 	 */
 	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
 		const { caller } = call;
-		if (caller.how !== "socket") this.#mustNotWait(call, verb, objects, this.budget.take(caller.subject, records));
+		if (caller.how !== "socket")
+			this.#mustNotWait(call, verb, objects, this.budgets.acts.take(caller.subject, records));
 	}
 
 	/** For what leaves a record and may be urgent: it never waits, and what follows does. */
 	oweTurn({ caller }: ActCall): void {
-		if (caller.how !== "socket") this.budget.owe(caller.subject, 1);
+		if (caller.how !== "socket") this.budgets.acts.owe(caller.subject, 1);
 	}
 
 	/**
@@ -80,18 +90,47 @@ export class Rights {
 	 */
 	demandTurnLeft(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
 		const { caller } = call;
-		if (caller.how !== "socket") this.#mustNotWait(call, verb, objects, this.budget.waitMs(caller.subject, records));
+		if (caller.how !== "socket")
+			this.#mustNotWait(call, verb, objects, this.budgets.acts.waitMs(caller.subject, records));
 	}
 
-	#mustNotWait(call: ActCall, verb: string, objects: readonly string[], waitMs: number): void {
+	/**
+	 * Before declarations are read: whose were read for long must wait.
+	 * @throws WeirError as `demandTurn` does
+	 */
+	demandReading(call: ActCall, verb: string, objects: readonly string[]): void {
+		const { caller } = call;
+		if (caller.how === "socket") return;
+		const waitMs = this.budgets.readingMs.waitMs(caller.subject, 0);
+		this.#mustNotWait(call, verb, objects, waitMs, "has had declarations read for too long");
+	}
+
+	/** Reads declarations in the caller's time. */
+	reading<T>({ caller }: ActCall, read: () => T): T {
+		const fromMs = performance.now();
+		try {
+			return read();
+		} finally {
+			if (caller.how !== "socket") this.budgets.readingMs.owe(caller.subject, performance.now() - fromMs);
+		}
+	}
+
+	#mustNotWait(
+		call: ActCall,
+		verb: string,
+		objects: readonly string[],
+		waitMs: number,
+		because = "has acted too often",
+	): void {
 		if (waitMs === 0) return;
 		const { caller } = call;
-		const why = `${caller.subject} has acted too often`;
+		const why = `${caller.subject} ${because}`;
 		const { revision } = this.store.current;
 		const made = record(call, { verb, namespaces: [], objects, revision, result: "refused", why });
 		this.store.atomically(() => this.store.audit.appendOnce(made));
 		const seconds = Math.ceil(waitMs / 1_000);
-		throw new WeirError("resource-exhausted", why, `ask again in ${seconds} s; the UNIX socket's owner need not wait`);
+		const hint = `ask again in ${seconds} s; the UNIX socket's owner need not wait`;
+		throw new TryAgain("resource-exhausted", why, hint, seconds);
 	}
 
 	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
@@ -102,12 +141,15 @@ export class Rights {
 	}
 
 	/**
-	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
-	 * @throws WeirError `permission-denied`, recorded.
+	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part. So is who has had
+	 * too much read.
+	 * @throws WeirError `permission-denied`, recorded, and as `demandReading` does.
 	 */
 	demandSome(call: ActCall, verb: string, object: string): void {
-		if (this.maySome(call.caller, "apply")) return;
-		this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
+		if (!this.maySome(call.caller, "apply")) {
+			this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
+		}
+		this.demandReading(call, verb, [object]);
 	}
 
 	#deny(

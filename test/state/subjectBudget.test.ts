@@ -1,6 +1,6 @@
-/** How often a subject may act: the bucket itself, and over the API. */
+/** How often a subject may act, and how long its declarations may be read: the bucket itself, and over the API. */
 import t from "tap";
-import { ActBudget } from "../../src/state/actBudget.js";
+import { SubjectBudget } from "../../src/state/subjectBudget.js";
 import { ALL, file, METRIC } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 
@@ -17,7 +17,7 @@ spec: {verbs: [apply], namespaces: [default]}
 
 t.test("acts of a subject are bounded: so many at once, then by the hour", async (t) => {
 	let nowMs = 0;
-	const budget = new ActBudget(10, 6, 2, () => nowMs);
+	const budget = new SubjectBudget(10, 6, 2, () => nowMs);
 	for (let n = 0; n < 5; n++) t.equal(budget.take("ada", 2), 0);
 	t.equal(budget.take("ada", 1), 600_000, "milliseconds until there is one again");
 	nowMs = 300_000;
@@ -41,7 +41,7 @@ t.test("acts of a subject are bounded: so many at once, then by the hour", async
 t.test("beyond it an act waits, which is recorded once a minute as refused; the owner's do not", async (t) => {
 	let nowMs = 1_000_000_000;
 	let monotonicMs = 0;
-	const actBudget = new ActBudget(3, 60, 10, () => monotonicMs);
+	const actBudget = new SubjectBudget(3, 60, 10, () => monotonicMs);
 	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => nowMs });
 	const ada = await as("ada");
 	const metric = (name: string) => file(METRIC.replaceAll("accuracy", name));
@@ -72,7 +72,7 @@ t.test("beyond it an act waits, which is recorded once a minute as refused; the 
 });
 
 t.test("an approval waits too, and the request with it: it is not void", async (t) => {
-	const actBudget = new ActBudget(3, 60);
+	const actBudget = new SubjectBudget(3, 60);
 	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
 	await owner.apply(file([METRIC, BOB].join("---\n")), { dryRun: false });
 	await owner.apply(file(POLICY), { dryRun: false });
@@ -96,7 +96,7 @@ t.test("an approval waits too, and the request with it: it is not void", async (
 });
 
 t.test("who has done too much may still stop an Experiment", async (t) => {
-	const actBudget = new ActBudget(1, 60);
+	const actBudget = new SubjectBudget(1, 60);
 	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
 	await owner.apply(file(ALL), { dryRun: false });
 	const ada = await as("ada");
@@ -108,7 +108,7 @@ t.test("who has done too much may still stop an Experiment", async (t) => {
 });
 
 t.test("an abort that waits for approval is asked for too, and what follows waits for longer", async (t) => {
-	const actBudget = new ActBudget(2, 60, 10, () => 0);
+	const actBudget = new SubjectBudget(2, 60, 10, () => 0);
 	const { owner, as } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
 	await owner.apply(file([ALL, BOB].join("---\n")), { dryRun: false });
 	await owner.apply(file(POLICY.replace("[apply]", "[apply, promote, abort]")), { dryRun: false });
@@ -127,7 +127,7 @@ t.test("what cannot be done costs nothing, and where none is left no gate is ask
 	let asked = 0;
 	const made = await mutualApi(t, {
 		admins: [operator("ada")],
-		actBudget: new ActBudget(1, 60),
+		actBudget: new SubjectBudget(1, 60),
 		webhook: async () => {
 			asked++;
 			return { ok: true };
@@ -149,4 +149,40 @@ t.test("what cannot be done costs nothing, and where none is left no gate is ask
 	t.equal(asked, 0);
 	t.match(await made.owner.act("boosted", "promote"), { outcome: "done" });
 	t.equal(asked, 1);
+});
+
+/** Nothing else is answered while a declaration is read: dry runs and refused files leave no record, and take as long. */
+t.test("who has had declarations read for too long waits, whatever came of them; others do not", async (t) => {
+	let monotonicMs = 0;
+	const readingBudget = new SubjectBudget(1, 3_600, 10, () => monotonicMs);
+	const made = await mutualApi(t, { admins: [operator("ada")], readingBudget, now: () => 1_000_000_000 });
+	const { owner, as, store } = made;
+	await owner.apply(file([ALL, BOB].join("---\n")), { dryRun: false });
+	await owner.apply(file(POLICY), { dryRun: false });
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	const ask = async (name: string): Promise<string> => {
+		const asked = await ada.apply(file(METRIC.replaceAll("accuracy", name)), { dryRun: false });
+		monotonicMs += 60_000;
+		return asked.outcome === "pending" ? asked.request.id : "not pending";
+	};
+	const [first, second] = [await ask("m1"), await ask("m2")];
+	t.match(await ada.apply(file("kind: [\n"), { dryRun: true }), { outcome: "refused" });
+	const waits = { code: "resource-exhausted", message: /read for too long/, hint: /ask again in \d+ s/ };
+	await t.rejects(ada.apply(file(METRIC), { dryRun: true }), waits);
+	await t.rejects(ada.delete("Metric", "accuracy", { dryRun: true }), waits);
+	await t.rejects(ada.rollback(null, null, { dryRun: true }), waits);
+	t.match(
+		store.audit.page(0, 10, "refused").records.filter(({ why }) => why?.includes("too long")),
+		[{ subject: operator("ada"), verb: "apply" }, { verb: "delete" }, { verb: "rollback" }],
+	);
+	await ada.act("boosted", "pause");
+	t.match(
+		await owner.apply(file(METRIC), { dryRun: true }),
+		{ outcome: "applied" },
+		"the machine's owner need not wait",
+	);
+	t.match(await bob.approve(first), { state: "done" }, "nor need others");
+	await t.rejects(bob.approve(second), waits, "an approval reads what was asked for once more");
+	monotonicMs += 60_000;
+	t.match(await ada.apply(file(METRIC), { dryRun: true }), { outcome: "applied" }, "by then there is time again");
 });
