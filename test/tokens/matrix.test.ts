@@ -1,7 +1,8 @@
 /** The negative matrix of JSON Web Tokens: each hole, by name, with a token that is otherwise good and truly signed. */
 import { generateKeyPairSync, sign } from "node:crypto";
-import { CompactSign, exportSPKI, SignJWT } from "jose";
+import { CompactSign, calculateJwkThumbprint, exportSPKI, SignJWT } from "jose";
 import t from "tap";
+import { TOKEN_SKEW_SECONDS } from "../../src/limits.js";
 import { LENGTHENED } from "../compiler/secure/lengthened.js";
 import {
 	AUDIENCE,
@@ -10,6 +11,7 @@ import {
 	issuerOf,
 	keyPair,
 	NOW,
+	proofOf,
 	publicJwk,
 	Scene,
 	segment,
@@ -154,6 +156,33 @@ t.test("within the skew", async (t) => {
 	for (const claims of fine) t.equal(await scene().said(await signed(claims, pair)), "ok ann", json(claims));
 	t.equal(await scene().said(await names(nested(99))), "ok ann", "as deep as Envoy reads");
 	t.equal(await scene({ audiences: [] }).said(await signed({ ...CLAIMS, aud: "any" }, pair)), "ok ann");
+});
+
+t.test("a token that is known is believed as long as a new one, and no longer", async (t) => {
+	const jkt = await calculateJwkThumbprint(await publicJwk(stranger));
+	const bound = await signed({ ...CLAIMS, cnf: { jkt } }, pair);
+	const plain = (one: Scene) => one.said(good);
+	const proved = async (one: Scene) => {
+		const proof = await proofOf(stranger, bound, { claims: { iat: one.nowSeconds } });
+		return one.said(null, { authorization: [`DPoP ${bound}`], dpop: [proof] });
+	};
+	for (const [what, binding, said] of [
+		["plain", "none", plain],
+		["bound", "dpop", proved],
+	] as const) {
+		const one = scene({ binding });
+		t.equal(await said(one), "ok ann", `${what}: verified`);
+		one.nowSeconds = CLAIMS.exp + TOKEN_SKEW_SECONDS;
+		t.equal(await said(one), "ok ann", `${what}: known, to the end of the skew`);
+		one.nowSeconds += 0.001;
+		t.equal(await said(one), "invalid-token: it has expired", `${what}: known, and over`);
+		one.nowSeconds = CLAIMS.exp + 86_400;
+		t.equal(await said(one), "invalid-token: it has expired", `${what}: a day later`);
+	}
+	const one = scene();
+	t.equal(await plain(one), "ok ann");
+	one.verifier.use([{ name: "gw", issuers: [issuerOf({ maxLifetimeMs: 599_000 })] }]);
+	t.equal(await plain(one), "invalid-token: it lives too long", "known, under a shorter maximum lifetime");
 });
 
 t.test("where a token is, and where none is", async (t) => {

@@ -2,9 +2,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
-import { TOKEN_BYTES_MAX } from "../../../src/limits.js";
+import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../../src/limits.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../envoy/pipeline.js";
@@ -186,6 +187,23 @@ for (const version of ["1.40.0", "1.36.2"])
 				ALLOWED,
 				"clocks may be off a little",
 			);
+		});
+
+		await t.test("a token that Envoy knows is believed to the end of the skew, and no longer", async (t) => {
+			// Three to four seconds are left: Envoy's clock is the machine's own.
+			const ending = bearer({ iat: now - 600, exp: Math.floor(Date.now() / 1_000) - TOKEN_SKEW_SECONDS + 3 });
+			const hits = async (): Promise<number> =>
+				Number(/jwt_cache_hit: (\d+)/.exec(await envoy.admin("/stats?filter=jwt_cache_hit"))?.[1] ?? 0);
+			const before = await hits();
+			const deadline = Date.now() + 20_000;
+			const answers: string[] = [];
+			do {
+				answers.push(said(await ask("denied", ending)));
+				await setTimeout(50);
+			} while (answers.at(-1) === ALLOWED && Date.now() < deadline);
+			t.equal(answers[0], ALLOWED, "it is verified");
+			t.ok((await hits()) > before, "it was known");
+			t.equal(answers.at(-1), INVALID, "and is over, known or not");
 		});
 
 		await t.test("a token of 8 KiB passes, and no longer one", async (t) => {
