@@ -92,6 +92,9 @@ interface Peer {
 	hasAsked: boolean;
 }
 
+/** Idle connections end this long before their certificate: at one of the last two looks. */
+const ENDING_MS = 2 * CONNECTIONS_LOOK_MS;
+
 class Connections implements DoorConnections {
 	readonly #bounds: DoorBounds;
 	readonly #nowMs: () => number;
@@ -253,8 +256,11 @@ class Connections implements DoorConnections {
 			if (unproved.sinceMs < now - UNPROVED_CONNECTION_MS) this.#end(unproved);
 		}
 		for (const peer of [...this.#proved]) {
-			const unasked = peer.underWay === 0 && !peer.hasAsked && peer.sinceMs < now - unaskedMs;
-			if (unasked || (this.#bounds.cutAtEnd === true && this.leftMs(peer.socket) <= 0)) peer.socket.destroy();
+			const leftMs = this.leftMs(peer.socket);
+			const unasked = !peer.hasAsked && peer.sinceMs < now - unaskedMs;
+			// The next request would meet the certificate's end, and who asks has done nothing wrong.
+			const idle = peer.underWay === 0 && (unasked || leftMs <= ENDING_MS);
+			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) peer.socket.destroy();
 		}
 	}
 }

@@ -2,6 +2,7 @@
  * One cluster per Variant, there for the Service's whole life: weights change, clusters stay
  * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
  */
+import { PROVED_UPSTREAM_IDLE_MS } from "../limits.js";
 import type { Endpoint, Service, Variant } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
@@ -36,6 +37,9 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 			typed_extension_protocol_options: {
 				"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
 					"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+					...(service.spec.identities === null
+						? {}
+						: { common_http_protocol_options: { idle_timeout: protoDuration(PROVED_UPSTREAM_IDLE_MS) } }),
 					explicit_http_config:
 						service.spec.protocol === "http1"
 							? { http_protocol_options: { enable_trailers: true } }

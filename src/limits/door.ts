@@ -26,3 +26,9 @@ export const CONNECTIONS_LOOK_MS = 1_000;
  */
 export const PEER_RENEWAL_MS = 60_000;
 export const PEER_RENEWAL_SHARE = 0.25;
+
+/**
+ * How long Envoy keeps an idle connection to a server that looks at its certificate: below the above, so that one which was
+ * not in use when it was to be ended in order is not used after the certificate's end.
+ */
+export const PROVED_UPSTREAM_IDLE_MS = PEER_RENEWAL_MS - 10_000;

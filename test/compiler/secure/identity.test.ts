@@ -6,10 +6,11 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { type RemoteDoor, staticBootstrap } from "../../../src/compiler/bootstrap.js";
-import { compile } from "../../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import { startCa } from "../../../src/identity/ca.js";
 import { mutualAgent, serverTls } from "../../../src/identity/nodeTls.js";
 import type { Workload } from "../../../src/identity/workloadClient.js";
+import { PEER_RENEWAL_MS } from "../../../src/limits.js";
 import type { ResourceSet } from "../../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { type RunningEnvoy, startEnvoy, type TestScope } from "../../envoy/harness.js";
@@ -94,6 +95,26 @@ t.test("client → Envoy → predictor: each end demands the other's id", async 
 	t.equal(await attempt(envoy.port(), { ...shown, maxVersion: "TLSv1.2" }), "refused", "TLS 1.2");
 	t.not(await attempt(envoy.port(), shown), "refused");
 });
+
+/** Or it is used once more after the certificate's end: 503. What the server does itself is test/tlsDoor.test.ts. */
+t.test("Envoy ends idle connections to servers that look at its certificate before they would", (t) => {
+	const idleOf = (identities: readonly string[] | null): unknown => {
+		const services = [service("mesh", [variant("v1", 80)], { identities, hosts: ["mesh.test"] })];
+		const { envoy } = compile(resourceSet({ gateways: [edge], services }), EMPTY_STATUS, { collectors: NO_COLLECTORS });
+		const extensions = envoy.clusters[0]?.typed_extension_protocol_options ?? {};
+		const [http] = Object.values(extensions as Record<string, HttpOptions>);
+		return http?.common_http_protocol_options?.idle_timeout;
+	};
+	const idle = idleOf([PREDICTOR]);
+	t.match(idle, /^\d+s$/);
+	t.ok(Number.parseInt(String(idle), 10) * 1_000 < PEER_RENEWAL_MS, `${idle}`);
+	t.equal(idleOf(null), undefined);
+	t.end();
+});
+
+interface HttpOptions {
+	readonly common_http_protocol_options?: { readonly idle_timeout: string };
+}
 
 t.test("principals exact, below a prefix, and any", async (t) => {
 	const { socket, predictor, start } = await scene(t);
