@@ -44,7 +44,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.option("--since <time>", "such as 2026-01-31T12:00:00Z")
 		.option("--all-rules", "also what was judged under earlier rules of the Service, each apart")
 		.option("--json")
-		.action(async (options) => (await import("./commands/policy.js")).policyShadow(options));
+		.action(async (options) => (await import("./commands/policyShadow.js")).policyShadow(options));
 	policy
 		.command("rollback")
 		.description(

@@ -42,6 +42,7 @@ import {
 import { planProblems } from "./problems.js";
 import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
+import { type ShadowGap, shadowGapOf } from "./shadow.js";
 import { keysClusters } from "./tokenKeys.js";
 import type { KeySets } from "./tokens.js";
 
@@ -176,6 +177,14 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 
 /** The table alone of what compile makes of them in mode auto. */
 export const compileTable = (declared: ResourceSet, status: Status): PlanTable => tabled(declared, status, {}).table;
+
+/** What is not told of shadow policies in mode auto, by Service. */
+export function compileShadowGaps(declared: ResourceSet, status: Status): readonly ShadowGap[] {
+	if (declared.accessPolicies.every(({ spec }) => spec.mode !== "shadow")) return [];
+	return tabled(declared, status, {}).services.flatMap(({ table, execution }) =>
+		execution.whyVerdict === null ? (shadowGapOf(table.name, execution.dryRun) ?? []) : [],
+	);
+}
 
 /** What an Envoy is given of each Service and Gateway changes only where its text here does: formsOf. */
 export function compileForms(declared: ResourceSet, status: Status): ReadonlyMap<string, string> {

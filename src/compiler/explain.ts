@@ -12,7 +12,7 @@ import { ruleCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
 import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
-import type { DryRun } from "./shadow.js";
+import { shadowGapOf, untriedText } from "./shadow.js";
 
 export function explainRules(
 	services: readonly CompiledService[],
@@ -59,11 +59,11 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
 	const shadows = access.policies.filter(({ shadow }) => shadow).map((policy) => policy.name);
-	const silent = execution.whyVerdict === null ? unreported(execution.dryRun) : [];
+	const gap = execution.whyVerdict === null ? shadowGapOf(name, execution.dryRun) : null;
 	const untried =
-		silent.length === 0
+		gap === null
 			? ""
-			: `; not reported: ${silent.join(", ")}${isOpen(access) ? "" : "; set callout.access: sidecar to have it tried"}`;
+			: `; not reported: ${[...gap.untried.map(untriedText), ...gap.hidden].join(", ")}${gap.open ? "" : "; set callout.access: sidecar to have it tried"}`;
 	const dryRun = shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}${untried}`;
 	if (isOpen(access)) {
 		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
@@ -94,16 +94,6 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 		because: `RBAC on the client certificate's SPIFFE id${users}${perArm}: ${rules}`,
 		cost,
 	};
-}
-
-/** The policies that Envoy cannot try, and which results of the others they could turn. */
-function unreported({ rules, untried, told }: DryRun): readonly string[] {
-	if (!rules.policies.some(({ shadow }) => shadow)) return untried;
-	return [
-		...untried,
-		...(told.denied ? [] : ["requests that no policy would allow"]),
-		...(told.allowed || isOpen(rules) ? [] : ["requests that would be allowed"]),
-	];
 }
 
 /** What is refused before any rule is asked (canonical.ts). */

@@ -2,7 +2,7 @@
  * Shadow policies as Envoy tries them. A dry run must change nothing of what is served, so those that Envoy cannot try
  * bring no callout: natively they are left out, with all results that they could turn, and the Plan says so.
  */
-import { judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/table.js";
+import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/table.js";
 import { behindProxies, unproved } from "../access/verdictReason.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, PolicyTable } from "./plan.js";
@@ -27,9 +27,28 @@ export interface Told {
 export interface DryRun {
 	/** The rules without untried ones. */
 	readonly rules: AccessTable;
-	/** Each shadow policy that is not tried, as `NAME (WHY)`. */
-	readonly untried: readonly string[];
+	readonly untried: readonly UntriedPolicy[];
 	readonly told: Told;
+}
+
+/** A shadow policy that Envoy cannot try. */
+export interface UntriedPolicy {
+	/** Qualified name. */
+	readonly name: string;
+	readonly why: string;
+}
+
+/** What is not told of a Service's shadow policies, since Envoy cannot try them all. */
+export interface ShadowGap {
+	/** Qualified name. */
+	readonly service: string;
+	readonly untried: readonly UntriedPolicy[];
+	/** Those that are tried beside them, by qualified names. */
+	readonly tried: readonly string[];
+	/** Results of the tried ones that the untried could turn, and so are not told either. */
+	readonly hidden: readonly string[];
+	/** Of an open Service no verdict is asked of the sidecar, whatever callout says. */
+	readonly open: boolean;
 }
 
 export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
@@ -42,13 +61,39 @@ export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
 	const untried = [...reasons.keys()];
 	return {
 		rules: { ...access, policies: access.policies.filter((policy) => !reasons.has(policy)) },
-		untried: [...reasons].map(([{ name }, why]) => `${name} (${why})`),
+		untried: [...reasons].map(([{ name }, why]) => ({ name, why })),
 		told: {
 			denied: untried.every(({ action }) => action === "deny"),
 			allowed: !untried.some(mayRefuse),
 		},
 	};
 }
+
+/** @returns null where all are tried, or there is none */
+export function shadowGapOf(service: string, { rules, untried, told }: DryRun): ShadowGap | null {
+	if (untried.length === 0) return null;
+	const tried = rules.policies.filter(({ shadow }) => shadow).map(({ name }) => name);
+	const open = isOpen(rules);
+	const hidden =
+		tried.length === 0
+			? []
+			: [
+					...(told.denied ? [] : ["requests that no policy would allow"]),
+					...(told.allowed || open ? [] : ["requests that would be allowed"]),
+				];
+	return { service, untried, tried, hidden, open };
+}
+
+/** In a sentence, with what to do about it. */
+export function gapWords({ service, untried, tried, hidden, open }: ShadowGap): string {
+	const hides = hidden.length === 0 ? "" : `; so of ${tried.join(", ")} this is not told either: ${hidden.join(", ")}`;
+	const cure = open
+		? "the sidecar, which could, judges no open Service"
+		: "declare callout: {access: sidecar} on the Service, and all are tried";
+	return `Service ${service}: Envoy cannot try ${untried.map(untriedText).join(", ")}${hides}; ${cure}`;
+}
+
+export const untriedText = ({ name, why }: UntriedPolicy): string => `${name} (${why})`;
 
 /** An allow too, where it makes tokens that do not hold, or ambiguous paths, be refused. */
 const mayRefuse = (policy: PolicyTable): boolean =>

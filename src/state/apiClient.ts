@@ -1,4 +1,5 @@
 /** The public API for the command line: one typed method per command. */
+import type { ShadowGap } from "../compiler/shadow.js";
 import { WeirError } from "../error.js";
 import type { Kind, Position, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
@@ -17,6 +18,7 @@ import type {
 	PolicyChangeAnswer,
 	PolicyHistoryAnswer,
 	RequestAnswer,
+	ShadowGapsAnswer,
 	StatusAnswer,
 } from "./wire.js";
 
@@ -101,6 +103,11 @@ export class ApiClient {
 	async policyHistory(namespace: string | null): Promise<readonly PolicyChangeAnswer[]> {
 		const query = namespace === null ? "" : `?${new URLSearchParams({ namespace })}`;
 		return (await this.#json<PolicyHistoryAnswer>("GET", `/v1/policies/history${query}`)).changes;
+	}
+
+	/** What `weir policy shadow` cannot tell. */
+	async shadowGaps(): Promise<readonly ShadowGap[]> {
+		return (await this.#json<ShadowGapsAnswer>("GET", "/v1/policies/shadow-gaps")).gaps;
 	}
 
 	/** `weir policy rollback`. @param to null = before the last change */

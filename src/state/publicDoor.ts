@@ -28,10 +28,18 @@ import type { PromotionGates } from "./promotionGates.js";
 import type { Publication } from "./publication.js";
 import { readiness } from "./readiness.js";
 import { serviceOf } from "./resourceSet.js";
+import { gapsOf, visibleShadowGaps } from "./shadowGaps.js";
 import { standing } from "./standingFaults.js";
 import type { ApplyResult, Store } from "./store.js";
 import { visibleState } from "./visible.js";
-import { type GatewayAlarm, type PolicyHistoryAnswer, policyChange, requestAnswer, type StatusAnswer } from "./wire.js";
+import {
+	type GatewayAlarm,
+	type PolicyHistoryAnswer,
+	policyChange,
+	requestAnswer,
+	type ShadowGapsAnswer,
+	type StatusAnswer,
+} from "./wire.js";
 
 export interface PublicDoor {
 	readonly store: Store;
@@ -112,7 +120,8 @@ function actCall({ caller, id }: Call, nowMs: number): ActCall {
 	return { caller, id, nowMs };
 }
 
-async function apply({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
+async function apply(door: PublicDoor, call: Call): Promise<Answer> {
+	const { acts, now } = door;
 	const { request, query } = call;
 	onlyWishQuery(query);
 	const dryRun = flag(query, "dryRun");
@@ -125,7 +134,15 @@ async function apply({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
 					name: fileName(request.headers["x-weir-file-name"]),
 				},
 			];
-	return applied(acts.apply(actCall(call, now()), files, dryRun));
+	return warned(door, call, acts.apply(actCall(call, now()), files, dryRun), dryRun);
+}
+
+/** What was applied, with what is not told of shadow policies that it is about. */
+function warned({ store, acts }: PublicDoor, call: Call, result: ApplyResult | Pending, dryRun: boolean): Answer {
+	if (dryRun || result.outcome !== "applied") return applied(result);
+	const gaps = gapsOf(visibleShadowGaps(store.current, acts.rights.mayRead(call.caller)), result.changes);
+	const { outcome: _, ...said } = result;
+	return ok({ ...said, ...(gaps.length === 0 ? {} : { shadowGaps: gaps }) });
 }
 
 function onlyWishQuery(query: URLSearchParams): void {
@@ -197,15 +214,21 @@ async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<Answer>
 	return applied(acts.delete(actCall(call, now()), targets, flag(call.query, "dryRun")));
 }
 
-/** Earlier access rules: what is kept of them, and back to them. */
-async function policies({ acts, now }: PublicDoor, call: Call, act: string): Promise<Answer> {
+/** Earlier access rules: what is kept of them, and back to them; and what is not told of shadow policies. */
+async function policies(door: PublicDoor, call: Call, act: string): Promise<Answer> {
+	const { store, acts, now } = door;
+	if (call.method === "GET" && act === "shadow-gaps") {
+		onlyQuery(call.query, []);
+		const gaps = visibleShadowGaps(store.current, acts.rights.mayRead(call.caller));
+		return ok({ gaps } satisfies ShadowGapsAnswer);
+	}
 	if (call.method === "GET" && act === "history") {
 		onlyQuery(call.query, ["namespace"]);
 		const history = acts.policyHistory(call.caller, call.query.get("namespace"));
 		return ok({ changes: history.map(policyChange) } satisfies PolicyHistoryAnswer);
 	}
 	if (call.method !== "POST" || act !== "rollback") {
-		throw new WeirError("not-found", "no such thing of access rules", "GET history; POST rollback");
+		throw new WeirError("not-found", "no such thing of access rules", "GET history, shadow-gaps; POST rollback");
 	}
 	onlyWishQuery(call.query);
 	acts.demandSome(actCall(call, now()), "rollback", "access rules");
@@ -216,7 +239,8 @@ async function policies({ acts, now }: PublicDoor, call: Call, act: string): Pro
 		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME}, each may be absent');
 	}
 	const dryRun = flag(call.query, "dryRun");
-	return applied(acts.rollback(actCall(call, now()), to === null ? null : Number(to), namespace, dryRun));
+	const revision = to === null ? null : Number(to);
+	return warned(door, call, acts.rollback(actCall(call, now()), revision, namespace, dryRun), dryRun);
 }
 
 /** The namespace `default` is not said in a qualified name. */

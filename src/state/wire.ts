@@ -1,4 +1,5 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
+import type { ShadowGap } from "../compiler/shadow.js";
 import type { Problem } from "../resources/resource.js";
 import type { Closure } from "../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../rollout/decision.js";
@@ -132,6 +133,11 @@ export function policyChange({ changes, ...rest }: PolicyRecord): PolicyChangeAn
 	return { ...rest, changes: changes.map(({ kind, name, change }) => ({ kind, name, change })) };
 }
 
+/** GET /v1/policies/shadow-gaps: what is not told of shadow policies, since Envoy cannot try them all. */
+export interface ShadowGapsAnswer {
+	readonly gaps: readonly ShadowGap[];
+}
+
 /**
  * POST /v1/resources, /v1/deletions and /v1/policies/rollback, and DELETE: what changed, or every problem (status 400),
  * or that it waits for approval.
@@ -148,6 +154,8 @@ export type ApplyAnswer =
 			readonly kept?: readonly Target[];
 			/** Of a rollback: what does not come back, for its Services are gone. */
 			readonly leftOut?: readonly Target[];
+			/** What is not told of shadow policies that it is about; absent: nothing, or it was a dry run. */
+			readonly shadowGaps?: readonly ShadowGap[];
 	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { auditRequests } from "../../src/cli/commands/audit.js";
-import { policyShadow } from "../../src/cli/commands/policy.js";
+import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/resources/resource.js";
 import { type Entry, type Rig, startRig, tryingOut } from "../events/rig.js";
@@ -67,6 +67,7 @@ async function apiOver(
 		const answer = (status: number, json: unknown): void =>
 			void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
 		if (asked.url === "/v1/resources") answer(200, { revision: 1, resources });
+		else if (asked.url === "/v1/policies/shadow-gaps") answer(200, { gaps: [] });
 		else void rig.call("GET", asked.url ?? "", "").then(({ status, json }) => answer(status, json));
 	});
 	const socket = join(rig.directory, `api-${resources.length}.sock`);

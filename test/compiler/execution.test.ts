@@ -199,14 +199,14 @@ t.test("what Envoy's rules cannot express is the sidecar's in every mode, and ne
 			t.equal(why({ mode, access: policy(fields, true) }).callout, null, "a shadow policy brings no callout");
 			t.match(
 				why({ mode, access: policy(fields, true) }).dryRun.untried,
-				[/^p \(it has a /],
+				[{ name: "p", why: /^it has a / }],
 				"and is said not to be tried",
 			);
 		}
 		const dreamed = policy({ groups: ["a"] }, true);
 		t.match(why({ mode, access: dreamed, issuers: [bound] }), {
 			callout: null,
-			dryRun: { untried: [/^p \(.*proof of possession/] },
+			dryRun: { untried: [{ name: "p", why: /proof of possession/ }] },
 		});
 		t.same(why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).dryRun.untried, []);
 		t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
@@ -231,7 +231,7 @@ t.test("a shadow policy that judges Variants does not move the verdict to the si
 	const of = (experiments: ExecutionInput["experiments"]) =>
 		executionOf({ access: shadowed, callout: CALLOUT, experiments, mode: "auto", issuers: [] });
 	t.match(of([cookie]), { callout: { verdict: false, assignment: true }, whyVerdict: null });
-	t.same(of([cookie]).dryRun.untried, ["q (it judges Variants, and the sidecar chooses them)"]);
+	t.same(of([cookie]).dryRun.untried, [{ name: "q", why: "it judges Variants, and the sidecar chooses them" }]);
 	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries it where it chooses");
 });
 

@@ -1,9 +1,15 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
+import { compileShadowGaps } from "../../compiler/compile.js";
+import { gapWords } from "../../compiler/shadow.js";
 import { jsonSchema } from "../../resources/schema.js";
+import { EMPTY_STATUS } from "../../rollout/status.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { checkedResources, printProblems } from "../resourceFiles.js";
 
-/** Exit 0 valid, 1 invalid; all problems at once. Keys that no token would be verified by are warned of. */
+/**
+ * Exit 0 valid, 1 invalid; all problems at once. Warned of: keys that no token would be verified by, and shadow policies
+ * that nobody would try.
+ */
 export async function validate({ file }: { readonly file: readonly string[] }): Promise<void> {
 	const { resources, problems } = await checkedResources(file);
 	if (problems.length > 0) {
@@ -12,7 +18,8 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 		return;
 	}
 	const { warnings } = await declaredKeys(resources);
-	for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+	const gaps = compileShadowGaps(resources, EMPTY_STATUS).map(gapWords);
+	for (const warning of [...warnings, ...gaps]) process.stderr.write(`warning: ${warning}\n`);
 	const count = Object.values(resources).reduce((sum, list) => sum + list.length, 0);
 	process.stdout.write(`valid: ${count} resource${count === 1 ? "" : "s"}\n`);
 }

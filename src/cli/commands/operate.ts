@@ -1,4 +1,5 @@
 /** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
+import { gapWords } from "../../compiler/shadow.js";
 import { WeirError } from "../../error.js";
 import { PPM } from "../../limits.js";
 import { KINDS } from "../../resources/kinds.js";
@@ -16,6 +17,7 @@ import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { alarmLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
+import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const percent = (ppm: number): string => `${ppm / 10_000}%`;
@@ -72,6 +74,7 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	for (const { kind, name } of answer.leftOut ?? []) {
 		print(`left out ${kind} ${name}: the Services that it was about are gone${dryRun ? " (dry run)" : ""}`);
 	}
+	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapWords(gap))}\n`);
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);
 }

@@ -1,16 +1,14 @@
-/** `weir policy test | diff | shadow`: what access rules do, before they do it. */
+/** `weir policy test | diff`: what access rules do, before they do it. */
 import { readFile } from "node:fs/promises";
 import type { JudgedRequest, PolicyRequest } from "../../access/policyCheck.js";
 import { policyJudge } from "../../access/policyCheck.js";
 import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
 import { type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/policyTable.js";
 import { WeirError } from "../../error.js";
-import type { DecisionsAnswer, ShadowAnswer, ShownDecision } from "../../events/decisionQuery.js";
-import { namedIn } from "../../resources/reference.js";
-import { type AccessPolicy, qualifiedName } from "../../resources/resource.js";
+import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
 import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
-import { askRequests, timeOf } from "./audit.js";
+import { askRequests } from "./audit.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
@@ -188,77 +186,4 @@ function requestOf({
 }: ShownDecision): readonly PolicyRequest[] {
 	if (typeof service !== "string" || typeof method !== "string" || typeof path !== "string") return [];
 	return [{ service, gateway, region: null, principal, token: null, method, path, variant, nowMs: atMs }];
-}
-
-export interface PolicyShadowArguments extends ApiArguments {
-	readonly service?: string;
-	readonly policy?: string;
-	/** RFC 3339 date-time. */
-	readonly since?: string;
-	readonly allRules?: boolean;
-	readonly json?: boolean;
-}
-
-/**
- * What shadow policies would have changed, of those that are declared now: of the requests that were judged by the very
- * rules that their Service has now, or with --all-rules by any that the log still tells of.
- */
-export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
-	const { service, policy, since, allRules = false } = options;
-	const client = clientOf(options);
-	const tried = (await client.get()).resources.filter(
-		(one) => one.kind === "AccessPolicy" && one.spec.mode === "shadow",
-	) as readonly AccessPolicy[];
-	const names = tried.map(({ metadata }) => qualifiedName(metadata));
-	const told =
-		names.length === 0
-			? { changes: [], cut: false }
-			: ((await askRequests(client, {
-					view: "shadow",
-					limit: "1000",
-					among: names.join(","),
-					...(service === undefined ? {} : { service }),
-					...(policy === undefined ? {} : { policy }),
-					...(allRules ? { rules: "all" } : {}),
-					...(since === undefined ? {} : { since: String(timeOf(since)) }),
-				})) as ShadowAnswer);
-	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, tried)) };
-	if (options.json === true) {
-		process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
-		return;
-	}
-	for (const { change, count, policy, service, principal, method, path, rules, inForce, lastMs } of answer.changes) {
-		print(
-			[
-				change === "would-deny" ? "WOULD DENY " : "WOULD ALLOW",
-				`${count} ×`,
-				service ?? "-",
-				principal ?? (path === null ? "many callers" : "no principal"),
-				path === null ? "many paths" : `${method} ${path}`,
-				policy === null ? "no policy would allow" : `by policy ${policy}`,
-				`last ${new Date(lastMs).toISOString()}`,
-				...(inForce ? [] : [`under earlier rules ${rules ?? "(not known)"}`]),
-			].join("  "),
-		);
-	}
-	if (answer.changes.length === 0) {
-		print(
-			names.length === 0
-				? "no policy that is declared now is in shadow mode"
-				: `the shadow policies that are declared now have changed no verdict so far${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
-		);
-	}
-	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");
-}
-
-/** Where no policy would allow any more, shadow policies of the Service's namespace must be there to be tried. */
-function stillTried({ policy, service }: ShadowAnswer["changes"][number], tried: readonly AccessPolicy[]): boolean {
-	if (policy !== null) return tried.some(({ metadata }) => qualifiedName(metadata) === policy);
-	return tried.some(({ metadata, spec }) =>
-		spec.services.some((name) =>
-			name === "*"
-				? qualifiedName({ ...metadata, name: "" }) === (service ?? "").replace(/[^/]*$/, "")
-				: qualifiedName(namedIn(metadata.namespace, name)) === service,
-		),
-	);
 }

@@ -1,0 +1,92 @@
+/** `weir policy shadow`: what shadow policies would have changed, and what of them nobody can say. */
+import { gapWords, type ShadowGap } from "../../compiler/shadow.js";
+import type { ShadowAnswer } from "../../events/decisionQuery.js";
+import { namedIn } from "../../resources/reference.js";
+import { type AccessPolicy, qualifiedName } from "../../resources/resource.js";
+import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { askRequests, timeOf } from "./audit.js";
+import { oneLine } from "./oneLine.js";
+
+const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
+
+export interface PolicyShadowArguments extends ApiArguments {
+	readonly service?: string;
+	readonly policy?: string;
+	/** RFC 3339 date-time. */
+	readonly since?: string;
+	readonly allRules?: boolean;
+	readonly json?: boolean;
+}
+
+/**
+ * What shadow policies would have changed, of those that are declared now: of the requests that were judged by the very
+ * rules that their Service has now, or with --all-rules by any that the log still tells of.
+ */
+export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
+	const { service, policy, since, allRules = false } = options;
+	const client = clientOf(options);
+	const tried = (await client.get()).resources.filter(
+		(one) => one.kind === "AccessPolicy" && one.spec.mode === "shadow",
+	) as readonly AccessPolicy[];
+	const names = tried.map(({ metadata }) => qualifiedName(metadata));
+	const told =
+		names.length === 0
+			? { changes: [], cut: false }
+			: ((await askRequests(client, {
+					view: "shadow",
+					limit: "1000",
+					among: names.join(","),
+					...(service === undefined ? {} : { service }),
+					...(policy === undefined ? {} : { policy }),
+					...(allRules ? { rules: "all" } : {}),
+					...(since === undefined ? {} : { since: String(timeOf(since)) }),
+				})) as ShadowAnswer);
+	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, options));
+	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, tried)) };
+	if (options.json === true) {
+		process.stdout.write(`${JSON.stringify({ ...answer, gaps }, null, 2)}\n`);
+		return;
+	}
+	for (const gap of gaps) print(`NOT TRIED    ${gapWords(gap)}`);
+	for (const { change, count, policy, service, principal, method, path, rules, inForce, lastMs } of answer.changes) {
+		print(
+			[
+				change === "would-deny" ? "WOULD DENY " : "WOULD ALLOW",
+				`${count} ×`,
+				service ?? "-",
+				principal ?? (path === null ? "many callers" : "no principal"),
+				path === null ? "many paths" : `${method} ${path}`,
+				policy === null ? "no policy would allow" : `by policy ${policy}`,
+				`last ${new Date(lastMs).toISOString()}`,
+				...(inForce ? [] : [`under earlier rules ${rules ?? "(not known)"}`]),
+			].join("  "),
+		);
+	}
+	if (answer.changes.length === 0) {
+		const whose = gaps.length === 0 ? "the shadow policies that are declared now have" : "what is tried of them has";
+		print(
+			names.length === 0
+				? "no policy that is declared now is in shadow mode"
+				: `${whose} changed no verdict so far${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
+		);
+	}
+	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");
+}
+
+/** A policy that is asked for may be one whose results another one hides. */
+function isAskedFor(gap: ShadowGap, { service, policy }: PolicyShadowArguments): boolean {
+	if (service !== undefined && service !== gap.service) return false;
+	return policy === undefined || [...gap.untried.map(({ name }) => name), ...gap.tried].includes(policy);
+}
+
+/** Where no policy would allow any more, shadow policies of the Service's namespace must be there to be tried. */
+function stillTried({ policy, service }: ShadowAnswer["changes"][number], tried: readonly AccessPolicy[]): boolean {
+	if (policy !== null) return tried.some(({ metadata }) => qualifiedName(metadata) === policy);
+	return tried.some(({ metadata, spec }) =>
+		spec.services.some((name) =>
+			name === "*"
+				? qualifiedName({ ...metadata, name: "" }) === (service ?? "").replace(/[^/]*$/, "")
+				: qualifiedName(namedIn(metadata.namespace, name)) === service,
+		),
+	);
+}

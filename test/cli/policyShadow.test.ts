@@ -1,0 +1,95 @@
+/** `weir policy shadow` where Envoy cannot try all of them: what nobody tried is not told as harmless. */
+import t from "tap";
+import { forwardTo } from "../../src/cli/roles/forward.js";
+import { startRig } from "../events/rig.js";
+import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
+import { mutualApi } from "../state/mutualApi.js";
+import { binding } from "../state/operatorBinding.js";
+import { fileOf, temporaryDirectory } from "./command.js";
+import { operatorCommand } from "./operatorCommand.js";
+
+t.setTimeout(120_000);
+
+const GAP =
+	"Service shop: Envoy cannot try no-v2 (it has a CEL condition); so of plain this is not told either: requests that would be allowed; declare callout: {access: sidecar} on the Service, and all are tried";
+const shop = (more = ""): string => serviceText("shop", "default", more);
+const plain = policyText("plain", "shop", "default", "  mode: shadow\n");
+const conditional = (name: string, services: string, namespace = "default"): string =>
+	policyText(name, services, namespace, `  mode: shadow\n  condition: request.path.startsWith("/v2")\n`).replace(
+		"action: allow",
+		"action: deny",
+	);
+
+async function started(t: Parameters<typeof mutualApi>[0]) {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const handle = forwardTo(rig.httpSocket, "ingest");
+	return mutualApi(t, { mounts: { "/v1/requests": { handle, needs: "read", methods: ["GET"] } } });
+}
+
+t.test("what Envoy cannot try, and what that hides, is named by shadow, apply and validate", async (t) => {
+	const api = await started(t);
+	const { local } = await operatorCommand(t, api);
+	const directory = await temporaryDirectory(t);
+	const apply = async (...documents: readonly string[]) =>
+		local("apply", "-f", await fileOf(directory, "next.yaml", documents.join("---\n")));
+
+	t.match(await apply(RULES_GATEWAY, shop(), policyText("web", "shop"), plain), { code: 0, stderr: "" });
+	const harmless = "the shadow policies that are declared now have changed no verdict so far under the rules in force";
+	t.match(await local("policy", "shadow"), { code: 0, out: new RegExp(`^${harmless}`) });
+
+	t.match(await apply(conditional("no-v2", "shop")), { code: 0, stderr: `warning: ${GAP}\n` });
+	const { out } = await local("policy", "shadow");
+	t.match(out, `NOT TRIED    ${GAP}\nwhat is tried of them has changed no verdict so far under the rules in force`);
+	t.notMatch(out, harmless);
+	t.match((await local("policy", "shadow", "--policy", "plain")).out, "NOT TRIED", "it hides what is asked for");
+	t.notMatch((await local("policy", "shadow", "--service", "other")).out, "NOT TRIED");
+	t.match(JSON.parse((await local("policy", "shadow", "--json")).out), {
+		changes: [],
+		gaps: [{ service: "shop", untried: [{ name: "no-v2" }], tried: ["plain"], hidden: [/would be allowed/] }],
+	});
+	const whole = [RULES_GATEWAY, shop(), policyText("web", "shop"), plain, conditional("no-v2", "shop")];
+	const file = await fileOf(directory, "whole.yaml", whole.join("---\n"));
+	t.match(await local("validate", "-f", file), { code: 0, out: "valid: 5 resources\n", stderr: `warning: ${GAP}\n` });
+
+	t.match(await apply(policyText("other", "shop")), { code: 0, stderr: "" }, "a change that has nothing to do with it");
+	t.match(await apply(shop("  callout: {access: sidecar}\n")), { code: 0, stderr: "" });
+	t.match(await local("policy", "shadow"), { code: 0, out: new RegExp(`^${harmless}`) });
+
+	const open = await apply(serviceText("free", "default", "  access: open\n"), conditional("later", "free"));
+	t.match(open.stderr, /Service free: Envoy cannot try later \(it has a CEL condition\); .* judges no open Service\n$/);
+});
+
+t.test("who may read the policy or its Service is told, by the names that they may see", async (t) => {
+	const api = await started(t);
+	const grant = `apiVersion: weir.dev/v1alpha1
+kind: ReferenceGrant
+metadata: {name: in}
+spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, name: shop}]}
+`;
+	await api.owner.apply(
+		[
+			{
+				name: "all.yaml",
+				text: [
+					RULES_GATEWAY,
+					shop(),
+					grant,
+					policyText("web", "shop"),
+					plain,
+					conditional("central", "default/shop", "security"),
+					binding("ada", "read", ["ada"], "[default]"),
+					binding("eve", "read", ["eve"], "[security]"),
+					binding("mia", "read", ["mia"], "[other]"),
+				].join("---\n"),
+			},
+		],
+		{ dryRun: false },
+	);
+	const gapsOf = async (name: string) => (await api.as(name)).shadowGaps();
+	t.match(await gapsOf("ada"), [{ service: "shop", untried: [{ name: "a policy of another namespace" }] }]);
+	const [seen] = await gapsOf("eve");
+	t.match(seen, { service: "shop", untried: [{ name: "security/central" }] });
+	t.same(seen?.tried, ["a policy of another namespace"]);
+	t.same(await gapsOf("mia"), []);
+});
