@@ -10,6 +10,7 @@ import type { Schedule } from "./resource.js";
 import { refuse, text } from "./scalar.js";
 import { SPIFFE_HINT, spiffeFault } from "./spiffe.js";
 import { fields, list, oneOf, refuseRepeats, say, uniqueList } from "./strict.js";
+import { prefixPattern, templatePattern, unless, userPattern, wordPattern } from "./wildcard.js";
 
 const PRINCIPAL_HINT = `${SPIFFE_HINT}, one that ends with /* for all below it, '*' for any, or anyone for those who prove none too`;
 
@@ -29,7 +30,11 @@ const USER_HINT =
 /** `ISSUER#SUB`, split at the first `#`. */
 export const user = z
 	.string({ error: USER_HINT })
-	.regex(/^\*$|^[^#\p{Cc}\p{Cs}]{1,1024}#[^\p{Cc}\p{Cs}]{1,1024}$/u, { error: USER_HINT });
+	.regex(/^\*$|^[^#\p{Cc}\p{Cs}]{1,1024}#[^\p{Cc}\p{Cs}]{1,1024}$/u, { error: USER_HINT, abort: true })
+	.superRefine(unless(userPattern));
+
+/** A group, tenant or purpose; compared whole. */
+export const word = (what: string) => text(`write a ${what}`).superRefine(unless((value) => wordPattern(what, value)));
 
 export const CLAIM_HINT = "write the name of a claim such as sub, or a path such as org.tenant";
 
@@ -64,7 +69,21 @@ export const claimRules = list(
 		);
 	})
 	.default([])
-	.meta({ description: "Each must hold: the claim is one of the values, or a list that holds one." });
+	.meta({
+		description: "Each must hold: the claim is one of the values, or a list that holds one. No patterns: * is itself.",
+	});
+
+const PREFIX_HINT =
+	"write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces";
+
+/** Path prefix of whole segments. Escapes and dot segments are refused: Envoy compares the normalised path. */
+export const pathPrefix = z.string({ error: PREFIX_HINT }).transform((value, context): string => {
+	if (value === "/") return value;
+	const segments = value.split("/").slice(1);
+	const good = value.startsWith("/") && value.length <= 1_024 && segments.every(isSegment);
+	const pattern = good ? prefixPattern(value) : PREFIX_HINT;
+	return pattern === null ? value : refuse(context, pattern);
+});
 
 const TEMPLATE_HINT =
 	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";
@@ -77,6 +96,8 @@ export const pathTemplate = z.string({ error: TEMPLATE_HINT }).transform((value,
 		value.length <= PATH_TEMPLATE_CHARS_MAX &&
 		segments.every((segment) => /^\{[A-Za-z][A-Za-z0-9_]{0,63}\}$/.test(segment) || isSegment(segment));
 	if (!good) return refuse(context, TEMPLATE_HINT);
+	const pattern = templatePattern(value);
+	if (pattern !== null) return refuse(context, pattern);
 	if (new Set(names).size < names.length) return refuse(context, "give each variable its own name", "names one twice");
 	return value;
 });

@@ -1,7 +1,17 @@
 /** AccessPolicy: who may call which Service. A Service that an enforced one selects is deny by default. */
 import { z } from "zod";
-import { claimRules, pathTemplate, policyCondition, principal, schedule, time, user } from "./accessConditions.js";
-import { httpMethod, pathPrefix } from "./host.js";
+import {
+	claimRules,
+	pathPrefix,
+	pathTemplate,
+	policyCondition,
+	principal,
+	schedule,
+	time,
+	user,
+	word,
+} from "./accessConditions.js";
+import { httpMethod } from "./host.js";
 import { resource } from "./metadata.js";
 import type { AccessPolicy } from "./resource.js";
 import { name, reference, text } from "./scalar.js";
@@ -11,7 +21,7 @@ const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for a
 
 const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
 const region = text("write the name of a region");
-const words = (what: string) => uniqueList(text(`write a ${what}`), `write a list of ${what}s`).default([]);
+const words = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
 
 const CONDITION =
 	"A CEL expression that must be true. request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more.";
@@ -32,7 +42,7 @@ const spec = fields({
 		.meta({ description: "SPIFFE ids of callers: exact, all below one (…/*), or '*' for any." }),
 	users: uniqueList(user, "write a list of ISSUER#SUB")
 		.default([])
-		.meta({ description: "ISSUER#SUB of a verified token." }),
+		.meta({ description: "ISSUER#SUB of a verified token, ISSUER#* or '*'." }),
 	groups: words("group").meta({ description: "One of them is in the token's groups." }),
 	tenants: words("tenant").meta({ description: "One of them is the token's tenant." }),
 	purposes: words("purpose").meta({ description: "One of them is in the token's purposes." }),
@@ -40,7 +50,7 @@ const spec = fields({
 	methods: uniqueList(httpMethod, "write a list of HTTP methods").default([]).meta({ description: "Empty = all." }),
 	pathPrefixes: uniqueList(pathPrefix, "write a list of path prefixes")
 		.default([])
-		.meta({ description: "Prefixes of whole segments: /v2 matches /v2 and /v2/x, not /v20. Empty = all." }),
+		.meta({ description: "Prefixes of whole segments, without *: /v2 matches /v2 and /v2/x, not /v20. Empty = all." }),
 	pathTemplates: uniqueList(pathTemplate, "write a list of path templates")
 		.default([])
 		.meta({ description: "Whole paths with {name} for one segment. With prefixes: either." }),

@@ -102,20 +102,9 @@ const METHOD_HINT = "write an HTTP method in capitals such as GET or POST";
 
 export const httpMethod = z.string({ error: METHOD_HINT }).regex(/^[A-Z][A-Z-]{0,31}$/, { error: METHOD_HINT });
 
-const PREFIX_HINT =
-	"write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces";
-
 /** A segment of a path that has one spelling only: no escapes, no dot segments. */
 export const isSegment = (segment: string): boolean =>
 	/^[A-Za-z0-9._~!$&'()*+,;=:@-]+$/.test(segment) && segment !== "." && segment !== "..";
-
-/** Path prefix of whole segments. Escapes and dot segments are refused: Envoy compares the normalised path. */
-export const pathPrefix = z.string({ error: PREFIX_HINT }).transform((value, context): string => {
-	if (value === "/") return value;
-	const segments = value.split("/").slice(1);
-	const good = value.startsWith("/") && value.length <= 1_024 && segments.every(isSegment);
-	return good ? value : refuse(context, PREFIX_HINT);
-});
 
 /** Path of a health check: as a prefix, with a query allowed. */
 export const requestPath = z

@@ -20,7 +20,7 @@ const subject = z
 			value.startsWith("spiffe://")
 				? spiffeFault(value) === null
 				: value.startsWith("group:")
-					? /^group:[^\p{Cc}]{1,256}$/u.test(value)
+					? /^group:[^*\p{Cc}]{1,256}$/u.test(value)
 					: !value.endsWith("*") && user.safeParse(value).success,
 		{ error: SUBJECT_HINT },
 	);

@@ -32,7 +32,7 @@ const rows: readonly Row[] = [
 		binding("verbs: [], subjects: ['group:a'], namespaces: [prod]"),
 		["w.yaml:66:15: spec.verbs is an empty list; write at least one of read, apply, promote, abort, approve and admin"],
 	],
-	...["ada", "*", "spiffe://a/*", "spiffe://a/b#c", "group:", "#ada", "https://id#"].map(
+	...["ada", "*", "spiffe://a/*", "spiffe://a/b#c", "group:", "group:*", "#ada", "https://id#", "https://id#*@a"].map(
 		(subject): Row => [
 			`the subject ${subject}`,
 			binding(`verbs: [read], subjects: ['${subject}'], namespaces: [prod]`),

@@ -122,6 +122,20 @@ t.test("the same for any text that is refused today, and for what is amiss betwe
 	t.match(said(store.delete(gone, options)), /evil\/p2 names Service evil\/svc/, "what a change breaks is its problem");
 });
 
+t.test("a path that reads as a pattern stays as it was taken, the text it is, until its owner edits it", async (t) => {
+	const store = earlier(t, { p1: CHEAP });
+	const stored = store.sources.find(({ resource }) => qualifiedName(resource.metadata) === "evil/p1");
+	if (stored?.resource.kind !== "AccessPolicy") throw new Error("no p1");
+	const source = stored.source.replace("spec:", "spec:\n  pathPrefixes: ['/admin/*']");
+	const resource = { ...stored.resource, spec: { ...stored.resource.spec, pathPrefixes: ["/admin/*"] } };
+	store.database.transaction(() => store.database.resources.putSync(["AccessPolicy", "evil/p1"], { resource, source }));
+	t.equal(said(users(store, 1)), "", "others change what is theirs");
+	const kept = store.current.resources.accessPolicies.find(({ metadata }) => metadata.name === "p1");
+	t.same(kept?.spec.pathPrefixes, ["/admin/*"]);
+	t.match(said(store.apply(file(source), options)), /"\/admin\/\*", and \* is no pattern here; .*: write \/admin$/);
+	t.equal(said(store.apply(file(source.replace("/admin/*", "/admin")), options)), "");
+});
+
 t.test("what two stored Services name stays with the first, whichever of them is edited", async (t) => {
 	const store = opened(t);
 	const applied = (text: string): string => said(store.apply(file(text), options));

@@ -1,0 +1,60 @@
+/**
+ * `*` where it is no pattern. Principals, users and Services have forms that end with it, and other meshes write paths so:
+ * a rule that compared it literally would match nobody, and a deny would let in whom it names.
+ */
+import type { z } from "zod";
+import { isSegment } from "./host.js";
+import { say } from "./strict.js";
+
+const found = (value: string): string => `is ${JSON.stringify(value.slice(0, 80))}, and * is no pattern here`;
+
+/** A segment that reads as a pattern: `*`, `v2*`, `*.json`. Inside of one it is a character like others (RFC 3986 3.3). */
+const readsAsPattern = (segment: string): boolean => segment.startsWith("*") || segment.endsWith("*");
+
+/** The issue's message for a path prefix that reads as a pattern; null = it does not. */
+export function prefixPattern(value: string): string | null {
+	const segments = value.split("/").slice(1);
+	const at = segments.findIndex(readsAsPattern);
+	if (at === -1) return null;
+	const beginning = segments[at]?.replace(/\*+$/, "") ?? "";
+	const whole = isSegment(beginning) && !readsAsPattern(beginning) ? [beginning] : [];
+	const prefix = `/${[...segments.slice(0, at), ...whole].join("/")}`;
+	return say(
+		found(value),
+		at === segments.length - 1
+			? `a prefix holds all below it, by whole segments: write ${prefix}`
+			: `write ${prefix} for all below it, or pathTemplates with {name} for exactly one segment`,
+	);
+}
+
+/** Likewise for a path template. */
+export const templatePattern = (value: string): string | null =>
+	value.split("/").some(readsAsPattern)
+		? say(found(value), "write {name} for exactly one segment, or pathPrefixes for all below a path")
+		: null;
+
+/** Likewise for `ISSUER#SUB`, but for the forms that are patterns. */
+export const userPattern = (value: string): string | null =>
+	value === "*" || !value.replace(/^([^#]*)#\*$/, "$1").includes("*")
+		? null
+		: say(
+				found(value),
+				"write ISSUER#SUB in full, ISSUER#* for all of its users, or claims where a * is part of the text",
+			);
+
+/** Likewise for a group, tenant or purpose. */
+export const wordPattern = (what: string, value: string): string | null =>
+	value.includes("*")
+		? say(
+				found(value),
+				`write each ${what} in full, users: ['*'] for any user, or claims where a * is part of the text`,
+			)
+		: null;
+
+/** Refuses a text of which `pattern` says that it reads as one. */
+export const unless =
+	(pattern: (value: string) => string | null) =>
+	(value: string, context: z.core.$RefinementCtx): void => {
+		const message = pattern(value);
+		if (message !== null) context.addIssue({ code: "custom", message });
+	};
