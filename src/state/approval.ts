@@ -191,6 +191,11 @@ export function requirement(
 	};
 }
 
+/** Whether promotions in the namespace wait for others. */
+export function promotionsWait(policies: readonly ApprovalPolicy[], namespace: string): boolean {
+	return requirement(policies, "promote", [namespace]).needs > 0;
+}
+
 /** What both take. */
 export function bothOf(
 	one: Pick<Requirement, "needsIn">,

@@ -10,7 +10,7 @@ import { PPM } from "../limits.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { percent } from "../rollout/sentence.js";
-import { requirement } from "./approval.js";
+import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { has, heldGates } from "./gatesWeakened.js";
 import type { PromotedByHand } from "./promotedByHand.js";
@@ -43,7 +43,7 @@ export function majoritiesStarted(
 		const isAsked = (one: Experiment): boolean => gates.some((gate) => gate.at === "before-step" && has(one, gate));
 		const most = people(lastStep);
 		const unasked = people((one) => (isAsked(one) ? firstStep(one) : lastStep(one)));
-		const isWatched = requirement(resources.approvalPolicies, "promote", [namespace]).needs > 0;
+		const isWatched = promotionsWait(resources.approvalPolicies, namespace);
 		const effect = (ppm: number): string =>
 			`moves up to ${percent(ppm)} of the people of Service ${name} away from Variant ${variant} as it is`;
 		return [

@@ -28,6 +28,7 @@ import { ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from 
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
 import { promotionsIn } from "./promotedByHand.js";
+import { promotionsDeclared } from "./promotionDeclared.js";
 import { promotionsEased } from "./promotionEased.js";
 import { concerned } from "./requestSight.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
@@ -89,8 +90,10 @@ export function planWish(
 	const moves = [...changed, ...created.map((after) => ({ before: null, after }))];
 	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
 	const majorities = majoritiesStarted({ resources, status }, started);
+	const inAdvance = promotionsDeclared(resources, started);
 	const promotions = [
 		...promotionsIn({ resources, status }, moves),
+		...inAdvance,
 		...majorities.filter(({ passesGates }) => !passesGates),
 	];
 	const taken = hostsTaken(resources, moves);
@@ -121,7 +124,8 @@ export function planWish(
 	];
 	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
 	const basis: Record<string, string> = {};
-	for (const one of judged) basis[keyOf(one)] = fingerprint(stored.get(keyOf(one)));
+	for (const key of [...judged.map(keyOf), ...inAdvance.flatMap(({ judgedBy }) => judgedBy)])
+		basis[key] = fingerprint(stored.get(key));
 	if (act.verb === "rollback") {
 		// A rule that came meanwhile would stay, and they would not be what they were.
 		const rules = [...stored.values()].filter(

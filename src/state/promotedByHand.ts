@@ -7,7 +7,7 @@
 import { type Endpoint, qualifiedName, type Resource, type Service } from "../resources/resource.js";
 import { gatesAt } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
-import { requirement } from "./approval.js";
+import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { serviceOf } from "./resourceSet.js";
 
@@ -34,8 +34,7 @@ export function promotionsIn(
 	const services = new Set(experiments.map(serviceOf));
 	const gated = new Set(experiments.filter((one) => gatesAt(one, "before-promotion").length > 0).map(serviceOf));
 	const isWatched = ({ metadata }: Service): boolean =>
-		services.has(qualifiedName(metadata)) ||
-		requirement(resources.approvalPolicies, "promote", [metadata.namespace]).needs > 0;
+		services.has(qualifiedName(metadata)) || promotionsWait(resources.approvalPolicies, metadata.namespace);
 	const promotion = ({ metadata }: Service, effect: string): PromotedByHand => ({
 		namespace: metadata.namespace,
 		effect,

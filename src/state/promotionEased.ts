@@ -73,7 +73,7 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 	return rules.flatMap(([name, lowered]) => (lowered ? [name] : []));
 }
 
-/** Of one metric: resources/change.ts refuses another. */
+/** Of one metric: resources/change.ts refuses another, and a goal where none was. */
 function isGoalLowered(old: Experiment["spec"]["goal"], now: Experiment["spec"]["goal"]): boolean {
 	return old !== null && now !== null && !isAtMost(old.improveBy, now.improveBy);
 }

@@ -11,10 +11,11 @@ const STEPS = "steps: [2%, 10%, 50%, 100%]";
 const GATES =
 	', gates: [{at: before-step, url: "https://ci.example/step"}, {at: before-promotion, url: "https://ci.example/end"}]}';
 
-/** @param weight of the challenger, against 1 */
+/** Without a goal, by which it would be promoted by itself (promotionDeclared.test.ts). @param weight of the challenger, against 1 */
 const trial = (name: string, weight: number, steps: string, slot = "[0%, 100%]"): string =>
 	experiment(name, slot)
 		.replace("variant: v2, weight: 1", `variant: v2, weight: ${weight}`)
+		.replace(/ {2}goal: .*\n/, "")
 		.replace(STEPS, `steps: ${steps}`)
 		.replace("minUnits: 500", "minUnits: 1");
 const gated = (...trialOf: Parameters<typeof trial>): string =>
@@ -166,7 +167,7 @@ t.test("many even arms are no even test: they may all be one server", async (t) 
 		outcome: "applied",
 	});
 	const three = (last: string): string =>
-		trial("three", 1, `[2%, ${last}]`).replace("  goal:", "    - {name: other, variant: v3, weight: 1}\n  goal:");
+		trial("three", 1, `[2%, ${last}]`).replace("  rollout:", "    - {name: other, variant: v3, weight: 1}\n  rollout:");
 	await t.rejects(ada.apply(file(three("100%")), now), denied("promote", "66\\.6667%"));
 	const half = await ada.apply(file(three("75%")), now);
 	t.match(half, { outcome: "applied" }, JSON.stringify(half));
@@ -176,7 +177,6 @@ t.test("parameters take people from what they have, as other Variants do, those 
 	const { ada } = await scene(t, TWO);
 	const arms = (control: string, boosted: string, last = "100%"): string =>
 		trial("told", 1, `[2%, ${last}]`)
-			.replace(/ {2}goal: .*\n/, "")
 			.replace("weight: 1, baseline: true", `weight: 1, baseline: true${control}`)
 			.replace("variant: v2, weight: 1", `variant: v1, ${boosted}`);
 	const hot = 'parameters: {temp: "1"}';

@@ -1,0 +1,40 @@
+/**
+ * Experiments that Weir may promote by itself, which are those with a goal (rollout/rules/promotion.ts): one without waits for
+ * `weir promote`. Who declares it says what it is judged by, who posts that, and how sure is sure. So where an ApprovalPolicy
+ * covers promotions the declaration is the promotion, in advance: it takes that right and waits, and who approves it approves
+ * what its rules will do. Later there is no other way to a goal: one that runs gets none and keeps its Metrics
+ * (resources/change.ts; promotionEased.ts for what makes its promotion easier), and one that has ended starts no more. Pure.
+ */
+import { claimedMetrics } from "../analysis/claim.js";
+import { type Experiment, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { promotionsWait } from "./approval.js";
+import type { PromotedByHand } from "./promotedByHand.js";
+import { resourceKey, serviceOf } from "./resourceSet.js";
+
+export interface PromotionDeclared extends PromotedByHand {
+	/** Keys of the Metrics that its rules look at: declared otherwise, they are not what was approved. */
+	readonly judgedBy: readonly string[];
+}
+
+/** @param started Experiments that were not there before */
+export function promotionsDeclared(
+	{ approvalPolicies }: Pick<ResourceSet, "approvalPolicies">,
+	started: readonly Experiment[],
+): readonly PromotionDeclared[] {
+	return started.flatMap((one): PromotionDeclared[] => {
+		const { goal, arms } = one.spec;
+		const { name, namespace } = one.metadata;
+		if (goal === null || !promotionsWait(approvalPolicies, namespace)) return [];
+		const challengers = arms.filter(({ baseline }) => !baseline).map((arm) => arm.name);
+		return [
+			{
+				namespace,
+				effect: `lets Experiment ${qualifiedName({ name, namespace })} promote arm ${challengers.join(" or ")} to everybody of Service ${serviceOf(one)} by its own rules: goal ${goal.metric}`,
+				passesGates: false,
+				judgedBy: claimedMetrics(one).map((metric) =>
+					resourceKey("Metric", qualifiedName({ name: metric, namespace })),
+				),
+			},
+		];
+	});
+}
