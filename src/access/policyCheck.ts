@@ -5,7 +5,13 @@
  * token, then the rules; headers are not told here, and count as ordinary ones.
  */
 import { hostOwners } from "../resources/hostOwner.js";
-import { qualifiedName, type ResourceSet, type TokenIssuer } from "../resources/resource.js";
+import {
+	demandsClientCertificates,
+	type Gateway,
+	qualifiedName,
+	type ResourceSet,
+	type TokenIssuer,
+} from "../resources/resource.js";
 import { canonicalFault, PROBE_PATH, type SentRequest } from "./canonical.js";
 import { claimTexts } from "./claim.js";
 import { accessTable, compileAccess, compileShadow, isOpen, judgesUsers, readsUsers, type Verdict } from "./policy.js";
@@ -20,6 +26,7 @@ export interface PolicyRequest {
 	readonly gateway: string | null;
 	/** Instead of the Gateway's; null = the Gateway's. */
 	readonly region: string | null;
+	/** Whose certificate the caller has; at a Gateway that demands none nobody is asked for it. */
 	readonly principal: string | null;
 	/** Claims of a token that was verified (iss and sub among them); invalid = one that does not hold; null = none. */
 	readonly token: Readonly<Record<string, unknown>> | "invalid" | null;
@@ -51,6 +58,15 @@ export interface PolicyJudge {
 	judgesTime(service: string): boolean;
 	/** What the request names and nobody declares, with what could be meant: of it no verdict says anything. */
 	undeclared(request: Pick<PolicyRequest, NameField>): readonly Undeclared[];
+	/** Where its principal cannot be known, as no client certificates are demanded there: no such request reaches any rule. */
+	unproven(request: Pick<PolicyRequest, "gateway" | "principal">): Unproven | null;
+}
+
+export interface Unproven {
+	/** null = at none that is declared. */
+	readonly gateway: string | null;
+	/** Those that demand client certificates. */
+	readonly demanding: readonly string[];
 }
 
 export type NameField = "service" | "gateway" | "region" | "variant";
@@ -111,7 +127,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		return owner === null ? null : (byName.get(qualifiedName(owner.metadata)) ?? null);
 	};
 	const [only] = gateways.length === 1 ? gateways : [];
-	const placeOf = (name: string | null) =>
+	const placeOf = (name: string | null): Gateway | null =>
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
 	return {
 		serviceOf: (nameOrHost) => find(nameOrHost)?.name ?? null,
@@ -132,6 +148,15 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 				...(service === null ? [] : names("variant", variant, service.variants)),
 			];
 		},
+		unproven({ gateway: name, principal }) {
+			const at = placeOf(name);
+			const asked = at === null ? (name === null ? gateways : []) : [at];
+			if (principal === null || asked.length === 0 || asked.some(demandsClientCertificates)) return null;
+			return {
+				gateway: at === null ? null : qualifiedName(at.metadata),
+				demanding: gateways.filter(demandsClientCertificates).map(({ metadata }) => qualifiedName(metadata)),
+			};
+		},
 		judge(request) {
 			const service = find(request.service);
 			if (service === null) return { allowed: false, reason: "unknown-service", policy: null, shadow: null };
@@ -147,7 +172,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
 			const token = read === "invalid" ? null : read;
 			const question = {
-				principal: request.principal,
+				principal: gateway === null || demandsClientCertificates(gateway) ? request.principal : null,
 				method: request.method,
 				path: request.path.split(/[?#]/, 1)[0] ?? "",
 				variant: request.variant ?? service.defaultVariant,

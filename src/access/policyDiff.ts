@@ -6,9 +6,15 @@
  */
 import type { PolicyTable } from "../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../limits.js";
-import { qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+import {
+	demandsClientCertificates,
+	type Gateway,
+	qualifiedName,
+	type ResourceSet,
+	type Service,
+} from "../resources/resource.js";
 import { accessTable } from "./policy.js";
-import { boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
+import { type Bounds, boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
 import { loosened } from "./policyLoosened.js";
 import { changedSettings } from "./policySettings.js";
@@ -115,26 +121,25 @@ function constructed(
 		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
 	);
 	const bounds = boundsOf(policies, [...issuers.values()], nowMs);
-	const places = placesOf(sets, bounds.regions);
+	const callers = callersOf(sets, bounds.principals, bounds.regions);
 	const variants = variantsOf(
 		found.map(({ service }) => service),
 		bounds.variants,
 	);
 	const dimensions: readonly (readonly Partial<PolicyRequest>[])[] = [
-		bounds.principals.map((principal) => ({ principal })),
+		callers,
 		bounds.tokens.map((token) => ({ token })),
 		bounds.methods.map((method) => ({ method })),
 		bounds.paths.map((path) => ({ path })),
 		variants.map((variant) => ({ variant })),
-		places,
 		bounds.timesMs.map((nowMs) => ({ nowMs })),
 	];
 	const size = dimensions.reduce((product, values) => product * values.length, 1);
 	const requests = function* (): Generator<PolicyRequest> {
 		const base: PolicyRequest = { ...BASE, service: name, nowMs: bounds.timesMs[0] ?? nowMs };
 		for (const choice of choices(dimensions, max)) yield Object.assign({}, base, ...choice);
-		for (const principal of bounds.principals)
-			for (const never of NEVER_ALLOWED) yield { ...base, ...places[0], principal, ...never };
+		const once = new Map(callers.toReversed().map((caller) => [caller.principal, caller]));
+		for (const caller of once.values()) for (const never of NEVER_ALLOWED) yield { ...base, ...caller, ...never };
 	};
 	return { requests: requests(), isCut: bounds.cut || size > max };
 }
@@ -152,10 +157,25 @@ const BASE: PolicyRequest = {
 };
 
 /** Where verdicts depend on the place: each Gateway of both; a region without a Gateway only where none is declared. */
-function placesOf(sets: readonly ResourceSet[], regions: readonly string[]): readonly Partial<PolicyRequest>[] {
-	const gateways = sets.flatMap((set) => set.gateways);
+function placesOf(gateways: readonly Gateway[], regions: readonly string[]): readonly Partial<PolicyRequest>[] {
 	if (gateways.length === 0) return [{ region: null }, ...regions.map((region) => ({ region }))];
 	return [...new Set(gateways.map(({ metadata }) => qualifiedName(metadata)))].map((gateway) => ({ gateway }));
+}
+
+type Caller = Partial<PolicyRequest> & Pick<PolicyRequest, "principal">;
+
+/** Who comes where: with a principal only where a Gateway demands certificates, before or after, or none is declared. */
+function callersOf(
+	sets: readonly ResourceSet[],
+	principals: Bounds["principals"],
+	regions: readonly string[],
+): readonly Caller[] {
+	const gateways = sets.flatMap((set) => set.gateways);
+	const demanding = gateways.filter(demandsClientCertificates).map(({ metadata }) => qualifiedName(metadata));
+	return placesOf(gateways, regions).flatMap((place) => {
+		const knows = place.gateway == null || demanding.includes(place.gateway);
+		return (knows ? principals : [null]).map((principal) => ({ ...place, principal }));
+	});
 }
 
 /** Where rules look at Variants: each that the Service has; else the default one. */

@@ -14,7 +14,7 @@ export interface PolicyTest {
 	readonly name: string;
 	readonly position: Position | null;
 	/** Where its request names them; a host stands for its Service. */
-	readonly positions: Readonly<Record<NameField, Position | null>>;
+	readonly positions: Readonly<Record<NameField | "principal", Position | null>>;
 	/** nowMs null = the table does not say. */
 	readonly request: Omit<PolicyRequest, "nowMs"> & { readonly nowMs: number | null };
 	readonly expect: {
@@ -84,6 +84,23 @@ export function undeclaredIn(tests: readonly PolicyTest[], judge: Pick<PolicyJud
 	);
 }
 
+/** Principals at Gateways that know none: there the caller would be served as whoever comes, whatever is expected of it. */
+export function unprovenIn(tests: readonly PolicyTest[], judge: Pick<PolicyJudge, "unproven">): readonly Problem[] {
+	return tests.flatMap(({ request, positions }) => {
+		const unproven = judge.unproven(request);
+		if (unproven === null) return [];
+		const { gateway, demanding } = unproven;
+		const where =
+			gateway === null ? "no Gateway demands client certificates" : `Gateway ${gateway} demands no client certificates`;
+		const known =
+			demanding.length === 0
+				? ""
+				: `, or name a Gateway that demands them: ${demanding.slice(0, KNOWN_SHOWN).join(", ")}`;
+		const message = `${where}, so that a caller's principal cannot be known`;
+		return [{ position: positions.principal, message, hint: `remove principal: from the request${known}` }];
+	});
+}
+
 const WORDS: Readonly<Record<NameField, string>> = {
 	service: "Service",
 	gateway: "Gateway",
@@ -137,6 +154,7 @@ class Reader {
 			gateway: at("gateway"),
 			region: at("region"),
 			variant: at("variant"),
+			principal: at("principal"),
 		};
 	}
 

@@ -6,10 +6,12 @@ import fc from "fast-check";
 import t from "tap";
 import { policyJudge } from "../../src/access/policyCheck.js";
 import { diffPolicies } from "../../src/access/policyDiff.js";
-import type { AccessPolicy, ResourceSet } from "../../src/resources/resource.js";
+import type { AccessPolicy, GatewayTls, ResourceSet } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://issuer.test";
+/** Principals are known there. */
+const MUTUAL: GatewayTls = { from: "identity" };
 /** In winter: Berlin and Lagos agree for months. */
 const NOW = Date.UTC(2026, 10, 26, 12);
 
@@ -18,7 +20,7 @@ type Rules = Readonly<Record<string, ["allow" | "deny", Spec]>>;
 
 const set = (rules: Rules): ResourceSet =>
 	resourceSet({
-		gateways: [gateway({ tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")], region: "eu" })],
+		gateways: [gateway({ tls: MUTUAL, tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")], region: "eu" })],
 		services: [service("shop", [variant("v1", 1), variant("v2", 2)], { access: null })],
 		accessPolicies: Object.entries(rules).map(([name, [action, spec]]) => accessPolicy(name, action, ["shop"], spec)),
 	});

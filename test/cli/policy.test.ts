@@ -213,6 +213,45 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 	t.match((await weir(["policy", "test", "-f", timed, "-t", table])).stderr, /depends on the time; add time:/);
 });
 
+t.test("a principal where no certificate is demanded cannot be", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const other = (name: string, spec: string): string =>
+		`apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: ${name}}\nspec: {port: 8443${spec}}\n---\n`;
+	const tls = "tls: {certificateFile: c.pem, privateKeyFile: k.pem}";
+	const request = (more: string): string =>
+		`tests:\n  - name: a\n    request: {service: plain${more}}\n    expect: deny\n`;
+	const asked = async (text: string, more: string) => {
+		const resources = await fileOf(directory, "resources.yaml", text);
+		const { code, stdout, stderr } = await weir([
+			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", request(more))],
+		]);
+		return `${code} ${stderr.split("\n")[0]?.replace(/^.*t\.yaml/, "t.yaml") ?? ""}${stdout}`;
+	};
+	const BAD = ", principal: spiffe://a.test/bad";
+	const WHY =
+		"demands no client certificates, so that a caller's principal cannot be known; remove principal: from the request";
+	const two =
+		other("bare", "") + other("behind", ", tls: {identity: mesh}, trustedProxies: [spiffe://a.test/proxy]") + RESOURCES;
+	t.equal(
+		await asked(two, `, gateway: bare${BAD}`),
+		`1 t.yaml:3:57: Gateway bare ${WHY}, or name a Gateway that demands them: behind, edge`,
+	);
+	for (const place of ["", ", gateway: edge", ", gateway: behind"])
+		t.equal(await asked(two, place + BAD), "0 1 passed, 0 failed\n", place);
+	t.equal(await asked(two, ", gateway: bare"), "0 1 passed, 0 failed\n", "nobody's principal");
+	const none = RESOURCES.replace(", clientCaFile: /etc/weir/ca.pem", "").replaceAll(
+		"[spiffe://a.test/web]",
+		"[anyone]",
+	);
+	t.equal(await asked(none, BAD), `1 t.yaml:3:42: Gateway edge ${WHY}`, "the only one");
+	t.equal(
+		await asked(other("bare", `, ${tls}`) + none, BAD),
+		`1 t.yaml:3:42: ${WHY.replace("demands no", "no Gateway demands")}`,
+		"none of them",
+	);
+	t.equal(await asked(RESOURCES.slice(RESOURCES.indexOf("---\n") + 4), BAD), "0 1 passed, 0 failed\n", "no Gateways");
+});
+
 const WEB_AT_EDGE = { principal: "spiffe://a.test/web", gateway: "edge", variant: "v1", atMs: 0 };
 
 t.test("diff names what is let in and kept out", async (t) => {

@@ -4,10 +4,12 @@ import t from "tap";
 import { type PolicyRequest, policyJudge } from "../../src/access/policyCheck.js";
 import { diffPolicies } from "../../src/access/policyDiff.js";
 import { ANYONE } from "../../src/access/principal.js";
-import type { AccessPolicy, ResourceSet, TokenIssuer } from "../../src/resources/resource.js";
+import type { AccessPolicy, GatewayTls, ResourceSet, TokenIssuer } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://issuer.test";
+/** Principals are known there. */
+const MUTUAL: GatewayTls = { from: "identity" };
 const NOW = Date.UTC(2026, 5, 3, 12);
 const DAY = 86_400_000;
 const some = <Value>(values: readonly Value[], max = 2) => fc.subarray([...values], { minLength: 0, maxLength: max });
@@ -52,7 +54,7 @@ type Drawn = typeof policy extends fc.Arbitrary<infer Value> ? Value : never;
 const set = (policies: readonly Drawn[]): ResourceSet =>
 	resourceSet({
 		gateways: ["eu", "us"].map((region) =>
-			gateway({ region, tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")] }, region),
+			gateway({ tls: MUTUAL, region, tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")] }, region),
 		),
 		services: [service("shop", [variant("v1", 1), variant("v2", 2)], { access: null })],
 		accessPolicies: policies.map(
@@ -143,7 +145,7 @@ t.test("the same rules differ in nothing, and a cut is told", (t) => {
 t.test("what a rule's change lets in and keeps out, and what the log has asked", (t) => {
 	const one = (spec: Partial<AccessPolicy["spec"]>): ResourceSet =>
 		resourceSet({
-			gateways: [gateway()],
+			gateways: [gateway({ tls: MUTUAL })],
 			services: [service("shop", [variant("v1", 1)], { access: null }), service("gone", [variant("v1", 1)])],
 			accessPolicies: [accessPolicy("p", "allow", ["shop"], spec)],
 		});
@@ -194,7 +196,7 @@ const WEB = "spiffe://a/web";
 t.test("what is refused before any rule is asked", (t) => {
 	const one = (access: "open" | null, spec: Partial<AccessPolicy["spec"]> | null): ResourceSet =>
 		resourceSet({
-			gateways: [gateway({ tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")] })],
+			gateways: [gateway({ tls: MUTUAL, tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")] })],
 			services: [service("shop", [variant("v1", 1)], { access })],
 			accessPolicies: spec === null ? [] : [accessPolicy("p", "allow", ["shop"], spec)],
 		});
@@ -224,6 +226,40 @@ t.test("what is refused before any rule is asked", (t) => {
 	);
 	t.match(users.differences, [{ request: { principal: WEB, token: "invalid" }, after: { reason: "invalid-token" } }]);
 	t.ok(users.differences.length > 0);
+	t.end();
+});
+
+t.test("nobody's principal is known where no certificate is demanded, before or after", (t) => {
+	const BAD = "spiffe://a/bad";
+	const one = (tls: Readonly<Record<string, GatewayTls | null>>, denied: readonly string[]): ResourceSet =>
+		resourceSet({
+			gateways: Object.entries(tls).map(([name, tls]) =>
+				gateway({ tls, trustedProxies: name === "behind" ? ["spiffe://a/proxy"] : [] }, name),
+			),
+			services: [service("shop", [variant("v1", 1)], { access: null })],
+			accessPolicies: [
+				accessPolicy("all", "allow", ["shop"], { principals: [ANYONE] }),
+				...denied.map((id) => accessPolicy("not-bad", "deny", ["shop"], { principals: [id] })),
+			],
+		});
+	const files: GatewayTls = { from: "files", certificateFile: "c.pem", privateKeyFile: "k.pem", clientCaFile: null };
+	const byFiles: GatewayTls = { ...files, clientCaFile: "ca.pem" };
+	const told = (before: ResourceSet, after: ResourceSet): readonly string[] => [
+		...new Set(
+			diffPolicies(before, after, [], NOW).differences.map(
+				({ request: { gateway, principal }, after }) =>
+					`${principal} at ${gateway}: ${after.allowed ? "allow" : "deny"}`,
+			),
+		),
+	];
+	const all = { plain: null, tls: files, edge: byFiles, mesh: MUTUAL, behind: MUTUAL };
+	const known = ["edge", "mesh", "behind"].map((name) => `${BAD} at ${name}: allow`);
+	t.same(told(one(all, [BAD]), one(all, [])), known, "a deny removed lets in nobody elsewhere");
+	t.same(told(one({ edge: byFiles }, [BAD]), one({ edge: files }, [BAD])), [`${BAD} at edge: allow`], "asked no more");
+	t.same(told(one({ edge: null }, [BAD]), one({ edge: MUTUAL }, [BAD])), [`${BAD} at edge: deny`], "asked now");
+	const { plain, ...others } = all;
+	t.same(told(one(others, [BAD]), one(all, [])), known, "nor where a Gateway is new");
+	t.same(told(one({}, [BAD]), one({}, [])), [`${BAD} at null: allow`], "of a file without Gateways nothing is known");
 	t.end();
 });
 

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { JudgedRequest, PolicyRequest } from "../../access/policyCheck.js";
 import { policyJudge } from "../../access/policyCheck.js";
 import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
-import { type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/policyTable.js";
+import { type PolicyTest, readPolicyTests, undeclaredIn, unprovenIn } from "../../access/policyTable.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
 import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
@@ -33,7 +33,7 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 		message: `the verdict of "${name}" depends on the time`,
 		hint: "add time: to its request, so that it is the same tomorrow",
 	}));
-	const faults = [...problems, ...undeclaredIn(tests, judge), ...timeless];
+	const faults = [...problems, ...undeclaredIn(tests, judge), ...unprovenIn(tests, judge), ...timeless];
 	if (faults.length > 0) {
 		printProblems(faults);
 		throw new WeirError("failed-precondition", "the table cannot be used");
