@@ -1,15 +1,22 @@
 /**
- * What decides verdicts beside the rules: which clients, proxies and issuers a Gateway believes, at which hosts a Service
- * is reached, whether anyone may call it, to whom its Gateways hand requests on, where they stand, and which Variant is the
- * default one. No request that can be constructed shows all of it, so a change of it is a difference of its own.
+ * What decides beside the rules: which clients, proxies and issuers a Gateway believes, at which hosts a Service is reached,
+ * whether anyone may call it, to whom its Gateways hand requests on, where they stand, which Variant is the default one, how
+ * many requests pass, and where data may be processed. No request that can be constructed shows all of it, so a change of it
+ * is a difference of its own.
  */
+import { namedIn } from "../resources/reference.js";
+import { regionsOf } from "../resources/regions.js";
 import {
+	type DataClass,
 	type Gateway,
 	qualifiedName,
+	type Rate,
+	type RateLimits,
 	type ResourceSet,
 	type Service,
 	type TokenIssuer,
 } from "../resources/resource.js";
+import { durationText } from "../resources/scalar.js";
 import { accessTable, isOpen, judgesVariants } from "./table.js";
 
 /** Each change in words. */
@@ -26,11 +33,14 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 			...changedIdentities(was, is),
 			...changedAccess([was, before], [is, after]),
 			...changedDefault([was, before], [is, after]),
+			...changedLimits(was, is),
+			...changedResidency([was, before], [is, after]),
 		]),
+		...pairs(before.dataClasses, after.dataClasses).flatMap(([was, is]) => changedRegions(was, is)),
 	];
 }
 
-function pairs<Kind extends Gateway | Service>(
+function pairs<Kind extends DataClass | Gateway | Service>(
 	before: readonly Kind[],
 	after: readonly Kind[],
 ): readonly (readonly [Kind, Kind])[] {
@@ -119,3 +129,36 @@ function changedDefault([was, before]: Declared, [is, after]: Declared): readonl
 	);
 	return from === to || !judged ? [] : [`Service ${qualifiedName(is.metadata)}, default Variant: ${from} → ${to}`];
 }
+
+const LIMITED: Readonly<Record<keyof RateLimits, string>> = {
+	service: "limit of all requests",
+	principal: "limit of each principal",
+	tenant: "limit of each tenant",
+};
+
+function changedLimits(was: Service, is: Service): readonly string[] {
+	return (Object.keys(LIMITED) as readonly (keyof RateLimits)[]).flatMap((of) => {
+		const [from, to] = [was, is].map(({ spec }) => rateText(spec.rateLimits[of]));
+		return from === to ? [] : [`Service ${qualifiedName(is.metadata)}, ${LIMITED[of]}: ${from} → ${to}`];
+	});
+}
+
+const rateText = (rate: Rate | null): string =>
+	rate === null ? "none" : `${rate.requests} in ${durationText(rate.perMs)}`;
+
+function changedRegions(was: DataClass, is: DataClass): readonly string[] {
+	return changedList(`DataClass ${qualifiedName(is.metadata)}, regions`, was.spec.regions, is.spec.regions);
+}
+
+/** Another class; or the same, but it is granted and declared now, or no more. What else its regions are is said of it once. */
+function changedResidency([was, before]: Declared, [is, after]: Declared): readonly string[] {
+	const [old, now] = [regionsOf(before, was), regionsOf(after, is)];
+	const [from, to] = [classOf(was), classOf(is)];
+	if (from === to && (old?.length === 0) === (now?.length === 0)) return [];
+	const words = (name: string | null, regions: readonly string[] | null): string =>
+		name === null ? "none, any region" : `${name}, ${regions?.length ? regions.join(" and ") : "no region"}`;
+	return [`Service ${qualifiedName(is.metadata)}, DataClass: ${words(from, old)} → ${words(to, now)}`];
+}
+
+const classOf = ({ metadata, spec }: Service): string | null =>
+	spec.dataClass === null ? null : qualifiedName(namedIn(metadata.namespace, spec.dataClass));

@@ -3,7 +3,7 @@
  * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
  * endpoints and a preference fails over to the others: security reference 9.)
  */
-import { mayName, namedIn } from "../resources/reference.js";
+import { regionsOf } from "../resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 
 /** An endpoint that a Service must not use. */
@@ -25,8 +25,8 @@ export function withinRegions(resources: ResourceSet): ResourceSet {
 export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
 	return resources.services.flatMap((service) => {
 		const { spec, metadata } = service;
-		if (spec.dataClass === null) return [];
 		const regions = regionsOf(resources, service);
+		if (regions === null) return [];
 		return spec.variants.flatMap(({ name, endpoints }) =>
 			endpoints
 				.filter((endpoint) => !isWithin(endpoint, regions))
@@ -42,22 +42,13 @@ export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
 
 function restricted(resources: ResourceSet, service: Service): Service {
 	const { spec } = service;
-	if (spec.dataClass === null) return service;
 	const regions = regionsOf(resources, service);
+	if (regions === null) return service;
 	const variants = spec.variants.map((variant) => ({
 		...variant,
 		endpoints: variant.endpoints.filter((endpoint) => isWithin(endpoint, regions)),
 	}));
 	return { ...service, spec: { ...spec, variants } };
-}
-
-/** A class that is not declared, or not granted any more, allows no region: nothing leaks meanwhile. */
-function regionsOf({ dataClasses, referenceGrants }: ResourceSet, service: Service): readonly string[] {
-	const named = namedIn(service.metadata.namespace, service.spec.dataClass ?? "");
-	const found = dataClasses.find(
-		({ metadata }) => metadata.name === named.name && metadata.namespace === named.namespace,
-	);
-	return found !== undefined && mayName(service, found, referenceGrants) ? found.spec.regions : [];
 }
 
 const isWithin = ({ locality }: Endpoint, regions: readonly string[]): boolean =>

@@ -83,8 +83,8 @@ export function parseDuration(value: string): number | null {
 	return ms <= DURATION_MS_MAX ? ms : null;
 }
 
-/** In the largest unit that it is a whole number of. */
-function written(ms: number): string {
+/** As it is declared, in the largest unit that it is a whole number of. */
+export function durationText(ms: number): string {
 	const index = UNIT_MS.findIndex((unit) => ms % unit === 0);
 	return `${ms / Number(UNIT_MS[index])}${["d", "h", "m", "s", "ms"][index]}`;
 }
@@ -105,7 +105,7 @@ export function duration(minMs: number, most?: { readonly ms: number; readonly h
 			}
 			if (most !== undefined && ms > most.ms) return refuse(context, most.hint);
 			if (ms >= minMs) return ms;
-			return refuse(context, minMs === 1 ? "write a duration above 0" : `write at least ${written(minMs)}`);
+			return refuse(context, minMs === 1 ? "write a duration above 0" : `write at least ${durationText(minMs)}`);
 		})
 		.meta({ description: "Duration such as 10s, 1500ms, 5m, 1h, 14d or 1m30s." });
 }

@@ -1,8 +1,8 @@
 /** What no request can show of a change of declarations, each in words. */
 import t from "tap";
 import { changedSettings } from "../../src/access/policySettings.js";
-import type { GatewayTls } from "../../src/resources/resource.js";
-import { gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
+import type { DataClass, GatewayTls, ReferenceGrant, ResourceSet } from "../../src/resources/resource.js";
+import { gateway, metadata, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const files = (clientCaFile: string | null): GatewayTls => ({
 	from: "files",
@@ -56,4 +56,66 @@ t.test("a change of whom a Gateway or a Service trusts", async (t) => {
 		t.equal(changes.length, told.length, JSON.stringify(changes));
 		t.match(changes, told);
 	}
+});
+
+t.test("a change of how many requests pass", async (t) => {
+	const limited = (rateLimits: object) =>
+		set({}, { rateLimits: { service: null, principal: null, tenant: null, ...rateLimits } });
+	const rate = (requests: number, perMs: number) => ({ requests, perMs });
+	const all = { service: rate(100, 1_000), principal: rate(5, 60_000), tenant: rate(7, 1_500) };
+	t.same(changedSettings(limited(all), limited({ ...all })), []);
+	t.same(changedSettings(limited(all), limited({})), [
+		"Service shop, limit of all requests: 100 in 1s → none",
+		"Service shop, limit of each principal: 5 in 1m → none",
+		"Service shop, limit of each tenant: 7 in 1500ms → none",
+	]);
+	t.same(changedSettings(limited({ service: rate(100, 1_000) }), limited({ service: rate(1_000, 1_000) })), [
+		"Service shop, limit of all requests: 100 in 1s → 1000 in 1s",
+	]);
+	t.same(changedSettings(limited({ tenant: rate(1, 60_000) }), limited({ tenant: rate(1, 1_000) })), [
+		"Service shop, limit of each tenant: 1 in 1m → 1 in 1s",
+	]);
+});
+
+t.test("a change of where data may be processed", async (t) => {
+	const dataClass = (name: string, regions: readonly string[], namespace = "default"): DataClass => ({
+		kind: "DataClass",
+		metadata: metadata(name, namespace),
+		spec: { regions },
+	});
+	const grant: ReferenceGrant = {
+		kind: "ReferenceGrant",
+		metadata: metadata("to-shop", "law"),
+		spec: { from: [{ kind: "Service", namespace: "default" }], to: [{ kind: "DataClass", name: null }] },
+	};
+	const placed = (
+		dataClassName: string | null,
+		classes: readonly DataClass[],
+		grants: readonly ReferenceGrant[] = [],
+	) =>
+		resourceSet({
+			services: [shop({ dataClass: dataClassName })],
+			dataClasses: classes,
+			referenceGrants: grants,
+		});
+	const [eu, wide] = [[dataClass("personal", ["eu"])], [dataClass("personal", ["eu", "us"])]];
+	const told = (before: ResourceSet, after: ResourceSet) => changedSettings(before, after);
+	t.same(told(placed("personal", eu), placed("personal", eu)), []);
+	t.same(told(placed("personal", eu), placed("personal", wide)), ["DataClass personal, regions: now us"]);
+	t.same(told(placed("personal", wide), placed("personal", eu)), ["DataClass personal, regions: no more us"]);
+	t.same(told(placed("personal", eu), placed(null, eu)), ["Service shop, DataClass: personal, eu → none, any region"]);
+	t.same(
+		told(
+			placed("personal", [...eu, dataClass("other", ["us", "ae"])]),
+			placed("other", [...eu, dataClass("other", ["us", "ae"])]),
+		),
+		["Service shop, DataClass: personal, eu → other, us and ae"],
+	);
+	const law = [dataClass("personal", ["eu"], "law")];
+	t.same(told(placed("law/personal", law, [grant]), placed("law/personal", law)), [
+		"Service shop, DataClass: law/personal, eu → law/personal, no region",
+	]);
+	t.same(told(placed("law/personal", law), placed("law/personal", law, [grant])), [
+		"Service shop, DataClass: law/personal, no region → law/personal, eu",
+	]);
 });

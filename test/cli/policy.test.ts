@@ -313,6 +313,31 @@ t.test("diff tells what decides verdicts beside the rules", async (t) => {
 	t.match(text, /^0 newly allowed, 0 newly denied/m);
 });
 
+t.test("diff tells of limits and of where data may go", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const placed = RESOURCES.replace(
+		"hosts: [shop.test]",
+		"hosts: [shop.test]\n  dataClass: personal\n  rateLimits: {service: {requests: 100, per: 1s}}",
+	).replace("port: 9001}", "port: 9001, locality: {region: eu}}");
+	const text = `${placed}---\napiVersion: weir.dev/v1alpha1\nkind: DataClass\nmetadata: {name: personal}\nspec: {regions: [eu]}\n`;
+	const before = await fileOf(directory, "old.yaml", text);
+	const cases: Readonly<Record<string, string>> = {
+		"Service shop, limit of all requests: 100 in 1s → none": text.replace(/ {2}rateLimits:.*\n/, ""),
+		"Service shop, limit of all requests: 100 in 1s → 9000 in 1m": text.replace("100, per: 1s", "9000, per: 1m"),
+		"DataClass personal, regions: now us": text.replace("regions: [eu]", "regions: [eu, us]"),
+		"Service shop, DataClass: personal, eu → none, any region": text.replace("  dataClass: personal\n", ""),
+	};
+	for (const [told, changed] of Object.entries(cases)) {
+		const { code, stdout } = await weir(["policy", "diff", before, await fileOf(directory, "new.yaml", changed)]);
+		t.equal(code, 1, told);
+		t.equal(
+			stdout.toString().split(" requests compared")[0]?.replace(/\d+$/, ""),
+			`changed: ${told}\n0 newly allowed, 0 newly denied of `,
+		);
+	}
+	t.equal((await weir(["policy", "diff", before, before])).code, 0);
+});
+
 t.test("who has read enough ends a command quietly, and not with success", async (t) => {
 	const child = spawn(process.execPath, [MAIN, "schema"], { stdio: ["ignore", "pipe", "pipe"] });
 	child.stdout.destroy();
