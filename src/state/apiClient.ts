@@ -1,23 +1,24 @@
 /** The public API for the command line: one typed method per command. */
 import type { ShadowGap } from "../compiler/shadow.js";
 import { WeirError } from "../error.js";
-import type { Kind, Position, Resource } from "../resources/resource.js";
+import type { Kind, Position } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import type { Standing } from "../rollout/standing.js";
 import type { AuditChainName, AuditPage } from "./auditLog.js";
 import type { ProxyReport } from "./database.js";
 import type { DecisionPage } from "./decisionLog.js";
 import type { Target } from "./deletion.js";
-import type { Difference } from "./difference.js";
 import { type ApiPlace, type ClientTls, type ExchangeAnswer, exchange } from "./exchange.js";
 import type { PersonVerb } from "./personRequest.js";
 import type {
 	ActAnswer,
 	ApplyAnswer,
+	DiffAnswer,
 	PendingAnswer,
-	PolicyChangeAnswer,
 	PolicyHistoryAnswer,
 	RequestAnswer,
+	RequestsAnswer,
+	ResourcesAnswer,
 	ShadowGapsAnswer,
 	StatusAnswer,
 } from "./wire.js";
@@ -100,9 +101,9 @@ export class ApiClient {
 	}
 
 	/** `weir policy rollback --list`. @param namespace null = all that the caller may see */
-	async policyHistory(namespace: string | null): Promise<readonly PolicyChangeAnswer[]> {
+	policyHistory(namespace: string | null): Promise<PolicyHistoryAnswer> {
 		const query = namespace === null ? "" : `?${new URLSearchParams({ namespace })}`;
-		return (await this.#json<PolicyHistoryAnswer>("GET", `/v1/policies/history${query}`)).changes;
+		return this.#json("GET", `/v1/policies/history${query}`);
 	}
 
 	/** What `weir policy shadow` cannot tell. */
@@ -122,7 +123,7 @@ export class ApiClient {
 	}
 
 	/** `weir get` as JSON. */
-	get(): Promise<{ readonly revision: number; readonly resources: readonly Resource[] }> {
+	get(): Promise<ResourcesAnswer> {
 		return this.#json("GET", "/v1/resources");
 	}
 
@@ -135,7 +136,7 @@ export class ApiClient {
 		return this.#json("GET", "/v1/status");
 	}
 
-	diff(): Promise<Difference> {
+	diff(): Promise<DiffAnswer> {
 		return this.#json("GET", "/v1/diff");
 	}
 
@@ -181,7 +182,12 @@ export class ApiClient {
 
 	/** `weir requests`: what waits for approval, and what became of the others. */
 	async requests(): Promise<readonly RequestAnswer[]> {
-		return (await this.#json<{ requests: readonly RequestAnswer[] }>("GET", "/v1/approvals")).requests;
+		return (await this.requestsAnswer()).requests;
+	}
+
+	/** The same, and whether there may be others. */
+	requestsAnswer(): Promise<RequestsAnswer> {
+		return this.#json("GET", "/v1/approvals");
 	}
 
 	request(id: string): Promise<RequestAnswer> {

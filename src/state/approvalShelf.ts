@@ -24,6 +24,8 @@ import type { StateDatabase, WholeRequest } from "./database.js";
 
 export class ApprovalShelf {
 	readonly #database: StateDatabase;
+	/** Whoever has asked for what is kept, and perhaps some whose requests are not any more; null = not read yet. */
+	#askers: Set<string> | null = null;
 
 	constructor(database: StateDatabase) {
 		this.#database = database;
@@ -63,6 +65,7 @@ export class ApprovalShelf {
 	/** Its head, for the content never changes; of one that is over that goes. */
 	put({ act: _, basis: __, ...head }: ApprovalRequest): void {
 		const isOver = head.state !== "pending";
+		this.#askers?.add(head.askedBy.subject);
 		if (isOver) this.#database.requestContents.removeSync(head.id);
 		this.#database.requestHeads.putSync(head.id, {
 			...head,
@@ -86,6 +89,12 @@ export class ApprovalShelf {
 		return [...this.#database.requestHeads.getRange()]
 			.map(({ value }) => bare(standing(value, nowMs)))
 			.sort((a, b) => a.askedAtMs - b.askedAtMs || (a.id < b.id ? -1 : 1));
+	}
+
+	/** Those that the subject has asked for; of who has asked for none no request is read. */
+	askedBy(subject: string, nowMs: number): readonly ApprovalRequest[] {
+		this.#askers ??= new Set(this.all(nowMs).map(({ askedBy }) => askedBy.subject));
+		return this.#askers.has(subject) ? this.all(nowMs).filter(({ askedBy }) => askedBy.subject === subject) : [];
 	}
 
 	/** Drops what is over and old, or more than is kept; a namespace pushes out no other's. @returns what waits */

@@ -20,10 +20,16 @@ export class Approvals {
 
 	/**
 	 * What the caller may see: their own, those whose namespaces they may all read, and of those that they may approve
-	 * in one namespace what concerns it. Oldest first, without contents; nothing for who has no right anywhere.
+	 * in one namespace what concerns it. Oldest first, without contents.
+	 * @throws WeirError `permission-denied`, recorded, for who has no right anywhere and none of their own
 	 */
-	list(caller: Caller, nowMs: number): readonly ApprovalRequest[] {
-		if (!this.acts.rights.maySome(caller, "read")) return [];
+	list(call: ActCall, objects: readonly string[]): readonly ApprovalRequest[] {
+		const { caller, nowMs } = call;
+		if (!this.acts.rights.maySome(caller, "read")) {
+			const own = this.acts.requests.askedBy(caller.subject, nowMs);
+			if (own.length === 0) this.acts.rights.demandSomeRead(call, objects);
+			return own.flatMap((request) => this.#seen(caller, request) ?? []);
+		}
 		return this.acts.requests.all(nowMs).flatMap((request) => this.#seen(caller, request) ?? []);
 	}
 

@@ -74,9 +74,7 @@ export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 		}, call.timeoutMs);
 		const fail = (error: Error): void => {
 			clearTimeout(timer);
-			const message = `control's api role at ${where} does not answer: ${error.message}`;
-			const hint = "is weir control (or weir up) running?";
-			reject(error instanceof WeirError ? error : new WeirError("unavailable", message, hint, { cause: error }));
+			reject(error instanceof WeirError ? error : unanswered(where, tls, error));
 		};
 		sent.on("error", fail);
 		sent.on("response", (response) => {
@@ -97,10 +95,41 @@ export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 	});
 }
 
+/** Why there was no answer, and what to do about it: where one side does not believe the other, control does run. */
+function unanswered(
+	where: string,
+	tls: ClientTls | undefined,
+	error: NodeJS.ErrnoException & { readonly reason?: string },
+): WeirError {
+	const { code = "", reason = error.message } = error;
+	const isUnbelieved = error instanceof NotBelieved || UNBELIEVED.test(code);
+	const message = `control's api role at ${where} ${isUnbelieved ? "is not believed" : "does not answer"}: ${reason}`;
+	const running = "is weir control (or weir up) running?";
+	const identity = "say who you are with --identity SOCKET, or by WEIR_API_CERT and WEIR_API_KEY";
+	const hint = isUnbelieved
+		? "say whom you believe, and who you are, with --identity SOCKET, or by WEIR_API_CA, WEIR_API_SERVER, WEIR_API_CERT and WEIR_API_KEY"
+		: tls !== undefined && (REFUSED_CERTIFICATE.test(code) || CUT.has(code))
+			? `it may want a certificate, or not take this one: ${identity}; ${running}`
+			: running;
+	return new WeirError("unavailable", message, hint, { cause: error });
+}
+
+/** Node's codes of a certificate that does not hold: OpenSSL's of X509_V_ERR, and of the server's name. */
+const UNBELIEVED =
+	/^(SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|CERT_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH|ERR_TLS_CERT_ALTNAME)/;
+/** Alerts of TLS about the client's. */
+const REFUSED_CERTIFICATE = /^ERR_SSL_.*(CERTIFICATE|UNKNOWN_CA)/;
+/** By which Node ends a connection whose certificate it does not take. */
+const CUT: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE"]);
+
+class NotBelieved extends Error {}
+
 function tlsOptions({ server, ...own }: ClientTls) {
 	if (server === undefined) return { ...own, minVersion: "TLSv1.2" as const };
 	const checkServerIdentity = (_: string, { subjectaltname }: { readonly subjectaltname?: string }) =>
-		subjectaltname === `URI:${server}` ? undefined : new Error(`the server's certificate is not that of ${server}`);
+		subjectaltname === `URI:${server}`
+			? undefined
+			: new NotBelieved(`the server's certificate is not that of ${server}`);
 	return { ...own, minVersion: "TLSv1.2" as const, checkServerIdentity };
 }
 

@@ -33,9 +33,12 @@ import { standing } from "./standingFaults.js";
 import type { ApplyResult, Store } from "./store.js";
 import { visibleState } from "./visible.js";
 import {
+	type DiffAnswer,
 	type GatewayAlarm,
 	type PolicyHistoryAnswer,
 	policyChange,
+	type RequestsAnswer,
+	type ResourcesAnswer,
 	requestAnswer,
 	type ShadowGapsAnswer,
 	type StatusAnswer,
@@ -82,10 +85,15 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				return removeAll(door, call);
 			case "GET status":
 				onlyQuery(query, []);
+				demandSomeRead(door, call);
 				return ok(await statusAnswer(door, call));
 			case "GET diff":
 				onlyQuery(query, []);
-				return ok(difference(visibleState(store.current, door.acts.rights.mayRead(call.caller))));
+				demandSomeRead(door, call);
+				return ok({
+					...door.acts.rights.partly(call.caller),
+					...difference(visibleState(store.current, door.acts.rights.mayRead(call.caller))),
+				} satisfies DiffAnswer);
 			case "GET proxies":
 				onlyQuery(query, []);
 				demandAll(door, call, "read");
@@ -100,7 +108,10 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 			}
 			case "GET approvals":
 				onlyQuery(query, []);
-				return ok({ requests: door.approvals.list(call.caller, door.now()).map(requestAnswer) });
+				return ok({
+					...door.acts.rights.partly(call.caller),
+					requests: door.approvals.list(actCall(call, door.now()), [pathOf(call)]).map(requestAnswer),
+				} satisfies RequestsAnswer);
 		}
 	}
 	if (version === "v1" && noun === "policies" && rest.length === 1) return policies(door, call, String(rest[0]));
@@ -112,9 +123,15 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 
 /** Demands a verb in all namespaces: for what belongs to none of them. */
 function demandAll({ acts, now }: PublicDoor, call: Call, verb: "read" | "admin"): void {
-	const at = `/${call.path.join("/").slice(0, 200)}`;
-	acts.rights.demand(actCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [at]);
+	acts.rights.demand(actCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [pathOf(call)]);
 }
+
+/** Demands the right to read anything: for what leaves out what the caller may not read. */
+function demandSomeRead({ acts, now }: PublicDoor, call: Call): void {
+	acts.rights.demandSomeRead(actCall(call, now()), [pathOf(call)]);
+}
+
+const pathOf = ({ path }: Call): string => `/${path.join("/").slice(0, 200)}`;
 
 function actCall({ caller, id }: Call, nowMs: number): ActCall {
 	return { caller, id, nowMs };
@@ -219,13 +236,16 @@ async function policies(door: PublicDoor, call: Call, act: string): Promise<Answ
 	const { store, acts, now } = door;
 	if (call.method === "GET" && act === "shadow-gaps") {
 		onlyQuery(call.query, []);
+		demandSomeRead(door, call);
 		const gaps = visibleShadowGaps(store.current, acts.rights.mayRead(call.caller));
 		return ok({ gaps } satisfies ShadowGapsAnswer);
 	}
 	if (call.method === "GET" && act === "history") {
 		onlyQuery(call.query, ["namespace"]);
+		demandSomeRead(door, call);
 		const history = acts.policyHistory(call.caller, call.query.get("namespace"));
-		return ok({ changes: history.map(policyChange) } satisfies PolicyHistoryAnswer);
+		const partly = acts.rights.partly(call.caller);
+		return ok({ ...partly, changes: history.map(policyChange) } satisfies PolicyHistoryAnswer);
 	}
 	if (call.method !== "POST" || act !== "rollback") {
 		throw new WeirError("not-found", "no such thing of access rules", "GET history, shadow-gaps; POST rollback");
@@ -266,8 +286,11 @@ function applied(result: ApplyResult | Pending): Answer {
 	return { status: 400, json: { problems } };
 }
 
-function resources({ store, acts }: PublicDoor, { caller, query }: Call): Answer {
+function resources(door: PublicDoor, call: Call): Answer {
+	const { store, acts } = door;
+	const { caller, query } = call;
 	onlyQuery(query, ["format"]);
+	demandSomeRead(door, call);
 	const mayRead = acts.rights.mayRead(caller);
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
@@ -276,7 +299,7 @@ function resources({ store, acts }: PublicDoor, { caller, query }: Call): Answer
 	}
 	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
 	const { revision, resources } = visibleState(store.current, mayRead);
-	return ok({ revision, resources: resourcesOf(resources) });
+	return ok({ ...acts.rights.partly(caller), revision, resources: resourcesOf(resources) } satisfies ResourcesAnswer);
 }
 
 async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
@@ -307,6 +330,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	const { store, acts, now } = door;
 	const [given = "", act = ""] = rest;
 	const name = given.startsWith("default/") ? given.slice("default/".length) : given;
+	if (call.method === "GET") demandSomeRead(door, call);
 	if (call.method === "GET" && !acts.rights.mayRead(call.caller)(namespaceOf(name))) {
 		throw new WeirError("not-found", `no Experiment '${name.slice(0, 200)}'`);
 	}
@@ -350,6 +374,7 @@ async function statusAnswer(
 	const mayRead = acts.rights.mayRead(caller);
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
+		...acts.rights.partly(caller),
 		revision,
 		lag: publication.lag(),
 		refusals: refusalsOf(store.proxies.proxies).map((one) =>

@@ -43,6 +43,20 @@ export class Rights {
 		return this.permissions.mayAnywhere(caller, verb, this.store.current.resources);
 	}
 
+	/** Of answers that leave out what the caller may not read: that they do. */
+	partly(caller: Caller): { readonly partial?: true } {
+		return this.may(caller, { verb: "read", namespace: ALL_NAMESPACES }) ? {} : { partial: true };
+	}
+
+	/**
+	 * Before an answer that leaves out what the caller may not read: who may read nothing would take it for all there is.
+	 * @throws WeirError `permission-denied`; recorded once a minute, for such answers are asked for again and again
+	 */
+	demandSomeRead(call: ActCall, objects: readonly string[]): void {
+		if (this.maySome(call.caller, "read")) return;
+		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in any namespace", "once");
+	}
+
 	mayApprove(caller: Caller, namespace: string): boolean {
 		return this.may(caller, { verb: "approve", namespace });
 	}
@@ -156,10 +170,12 @@ export class Rights {
 		call: ActCall,
 		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
 		doing: string,
+		recorded: "each" | "once" = "each",
 	): never {
 		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
 		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused", why });
-		this.store.atomically(() => this.store.audit.append(made));
+		const { audit } = this.store;
+		this.store.atomically(() => (recorded === "once" ? audit.appendOnce(made) : audit.append(made)));
 		throw new WeirError("permission-denied", why, "ask an admin for a RoleBinding");
 	}
 }

@@ -1,6 +1,6 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
 import type { ShadowGap } from "../compiler/shadow.js";
-import type { Problem } from "../resources/resource.js";
+import type { Problem, Resource } from "../resources/resource.js";
 import type { Closure } from "../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../rollout/decision.js";
 import type { Unheld } from "../rollout/ports.js";
@@ -8,6 +8,7 @@ import type { Refusal } from "../rollout/refusal.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { Target } from "./deletion.js";
+import type { Difference } from "./difference.js";
 import type { PolicyRecord } from "./policyHistory.js";
 import type { ResourceChange } from "./wishes.js";
 
@@ -40,8 +41,23 @@ export const NO_KEYS = "no-issuer-keys";
 /** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
 export const KEYS_NOTE = "issuer-keys-note";
 
+/** Of an answer that holds what the caller may read, and no more. */
+export interface Partly {
+	/** There may be more in namespaces that they may not read. Absent: it is all. */
+	readonly partial?: true;
+}
+
+/** GET /v1/resources */
+export interface ResourcesAnswer extends Partly {
+	readonly revision: number;
+	readonly resources: readonly Resource[];
+}
+
+/** GET /v1/diff */
+export interface DiffAnswer extends Partly, Difference {}
+
 /** GET /v1/status */
-export interface StatusAnswer {
+export interface StatusAnswer extends Partly {
 	readonly revision: number;
 	/** Where Envoys are given an older revision for too long: a sentence about it. */
 	readonly lag: string | null;
@@ -83,6 +99,11 @@ export interface PendingAnswer {
 	readonly request: RequestAnswer;
 }
 
+/** GET /v1/approvals */
+export interface RequestsAnswer extends Partly {
+	readonly requests: readonly RequestAnswer[];
+}
+
 /**
  * GET /v1/approvals and /v1/approvals/ID: a request as people see it. `act` holds the exact content, by id while it
  * waits; null = it is over, or this is the list, which names the first effects and says how many more there are.
@@ -120,7 +141,7 @@ export function requestAnswer(request: ApprovalRequest): RequestAnswer {
 }
 
 /** GET /v1/policies/history: changes of access rules that can be rolled back, newest first. */
-export interface PolicyHistoryAnswer {
+export interface PolicyHistoryAnswer extends Partly {
 	readonly changes: readonly PolicyChangeAnswer[];
 }
 

@@ -12,7 +12,8 @@ export interface Ran {
 
 export type Command = (...args: readonly string[]) => Promise<Ran>;
 
-async function run(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Ran> {
+/** As whom the environment says. */
+export async function run(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Ran> {
 	const child = spawn(process.execPath, [MAIN, ...args], {
 		stdio: ["ignore", "pipe", "pipe"],
 		env: { ...process.env, ...environment },

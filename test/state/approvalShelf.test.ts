@@ -6,7 +6,7 @@ import { ApprovalShelf } from "../../src/state/approvalShelf.js";
 import { openDatabase, type StateDatabase } from "../../src/state/database.js";
 import { file, temporaryDirectory } from "./employment.js";
 import { metricText } from "./guarded.js";
-import { mutualApi, operator } from "./mutualApi.js";
+import { mutualApi, operator, READS_NOTHING } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 
 const now = { dryRun: false };
@@ -167,8 +167,10 @@ t.test("over the API: the list tells no content, and nothing to who has no right
 	for (const { id, state } of await ann.requests()) if (state === "pending") await ann.reject(id);
 	t.equal(store.database.requestContents.getCount(), 0);
 	t.match(await ask("more"), /^/, "there is room again");
-	t.same(await eve.requests(), []);
+	await t.rejects(eve.requests(), READS_NOTHING);
 	await owner.delete("RoleBinding", "ann", now);
-	t.same(await ann.requests(), [], "what was theirs too, in the list");
+	const own = await ann.requestsAnswer();
+	t.same([own.partial, own.requests.length], [true, 19], "what they have asked for is theirs");
+	t.ok(own.requests.every(({ askedBy }) => askedBy === operator("ann")));
 	t.match(await ann.request(first), { askedBy: operator("ann") });
 });

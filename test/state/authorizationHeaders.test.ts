@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { text } from "node:stream/consumers";
 import t from "tap";
+import { file } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";
 
 t.test("a second Authorization header is refused, whichever of them holds", async (t) => {
@@ -12,7 +13,13 @@ t.test("a second Authorization header is refused, whichever of them holds", asyn
 		asked.push(authorization);
 		return authorization === "Bearer good" ? { subject: "https://issuer.example#ada", groups: [] } : { refused: "no" };
 	};
-	const { ca, api } = await mutualApi(t, { tokens });
+	const { ca, api, owner } = await mutualApi(t, { tokens });
+	const role = `apiVersion: weir.dev/v1alpha1
+kind: RoleBinding
+metadata: {name: ada}
+spec: {verbs: [read], subjects: ["https://issuer.example#ada"], namespaces: [default]}
+`;
+	await owner.apply(file(role), { dryRun: false });
 	const ask = async (...authorization: readonly string[]): Promise<readonly [number, string]> => {
 		const options = { ca: ca.certificate, checkServerIdentity: () => undefined, agent: false };
 		const headers = ["host", "127.0.0.1", ...authorization.flatMap((one) => ["authorization", one])];

@@ -1,6 +1,7 @@
 /** `weir requests | approve | reject`: what waits for a second person. */
-import type { RequestAnswer } from "../../state/wire.js";
+import type { RequestAnswer, RequestsAnswer } from "../../state/wire.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -11,13 +12,14 @@ export async function requests(
 	options: ApiArguments & { readonly json?: boolean },
 ): Promise<void> {
 	const client = clientOf(options);
-	const found = id === undefined ? await client.requests() : [await client.request(id)];
+	const { requests: found, partial }: RequestsAnswer =
+		id === undefined ? await client.requestsAnswer() : { requests: [await client.request(id)] };
 	if (options.json) return print(JSON.stringify(id === undefined ? found : found[0], null, 2));
 	for (const request of found) {
 		printRequest(request);
 		if (id !== undefined) printContent(request);
 	}
-	if (found.length === 0) print("nothing waits for approval");
+	if (found.length === 0) print(`nothing waits for approval${ofAll(partial)}`);
 }
 
 export async function approve(id: string, options: ApiArguments): Promise<void> {

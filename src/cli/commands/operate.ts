@@ -17,6 +17,7 @@ import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { alarmLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
+import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -81,9 +82,10 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 
 export async function get(options: ApiArguments & { readonly output: "yaml" | "json" }): Promise<void> {
 	const client = clientOf(options);
-	process.stdout.write(
-		options.output === "yaml" ? await client.getYaml() : `${JSON.stringify((await client.get()).resources, null, 2)}\n`,
-	);
+	const { resources, partial } = await client.get();
+	process.stdout.write(options.output === "yaml" ? await client.getYaml() : `${JSON.stringify(resources, null, 2)}\n`);
+	// Not among what is to be read again.
+	if (resources.length === 0) process.stderr.write(`weir: nothing is declared${ofAll(partial)}\n`);
 }
 
 export async function status(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
@@ -94,6 +96,10 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	for (const line of [...conditionLines(answer.conditions), ...conditionLines(answer.faults)]) print(line);
 	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
 	for (const line of alarmLines(answer.alarms)) print(line);
+	if (answer.experiments.length === 0 && answer.services.length === 0) {
+		print(`no Experiment and no Service is declared${ofAll(answer.partial)}`);
+		return;
+	}
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
 	for (const { experiment, status: one, last, unheld } of answer.experiments) {
 		const columns = [

@@ -1,6 +1,7 @@
 /** `weir policy rollback`: back to the access rules of an earlier revision, as one change of the newest. */
 import { WeirError } from "../../error.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 import { printChanges } from "./operate.js";
 
@@ -19,7 +20,7 @@ export async function policyRollback(options: RollbackArguments): Promise<void> 
 	const client = clientOf(options);
 	const namespace = options.namespace ?? null;
 	if (options.list === true) {
-		const changes = await client.policyHistory(namespace);
+		const { changes, partial } = await client.policyHistory(namespace);
 		for (const { revision, atMs, by, restored, changes: what } of changes) {
 			const how = restored === null ? "" : ` (back to ${restored})`;
 			const effects = what.map(({ change, kind, name }) => `${change} ${kind} ${name}`).join(", ");
@@ -28,7 +29,7 @@ export async function policyRollback(options: RollbackArguments): Promise<void> 
 		const oldest = changes.at(-1);
 		print(
 			oldest === undefined
-				? "no earlier access rules are kept"
+				? `no earlier access rules are kept${ofAll(partial)}`
 				: `the rules before all of these: --to ${oldest.revisionBefore}`,
 		);
 		return;

@@ -5,6 +5,7 @@ import { namedIn } from "../../resources/reference.js";
 import { type AccessPolicy, qualifiedName } from "../../resources/resource.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests, timeOf } from "./audit.js";
+import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
@@ -25,7 +26,8 @@ export interface PolicyShadowArguments extends ApiArguments {
 export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
 	const { service, policy, since, allRules = false } = options;
 	const client = clientOf(options);
-	const tried = (await client.get()).resources.filter(
+	const { resources, partial } = await client.get();
+	const tried = resources.filter(
 		(one) => one.kind === "AccessPolicy" && one.spec.mode === "shadow",
 	) as readonly AccessPolicy[];
 	const names = tried.map(({ metadata }) => qualifiedName(metadata));
@@ -66,7 +68,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		const whose = gaps.length === 0 ? "the shadow policies that are declared now have" : "what is tried of them has";
 		print(
 			names.length === 0
-				? "no policy that is declared now is in shadow mode"
+				? `no policy that is declared now is in shadow mode${ofAll(partial)}`
 				: `${whose} changed no verdict so far${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
 		);
 	}
