@@ -8,6 +8,7 @@ import { WeirError } from "../error.js";
 import { DECISIONS_ANSWER_MAX } from "../limits.js";
 import { shownPseudonym } from "./account.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
+import type { ReadNamespaces } from "./readNamespaces.js";
 import type { EventStore, Parameters, Row } from "./store.js";
 
 /** A record as it is told: with its id, and the unit as 32 hex digits. */
@@ -17,13 +18,19 @@ export interface ShownDecision extends Omit<DecisionRecord, "unit"> {
 	readonly unit: string | null;
 }
 
-export interface DecisionsAnswer {
+/** Of an answer of some namespaces' Services alone, without records that name none. */
+interface Partly {
+	/** Absent: it is of all. */
+	readonly partial?: true;
+}
+
+export interface DecisionsAnswer extends Partly {
 	readonly decisions: readonly ShownDecision[];
 	/** `before` of the next page; null = there is none. */
 	readonly next: number | null;
 }
 
-export interface ShadowAnswer {
+export interface ShadowAnswer extends Partly {
 	readonly changes: readonly {
 		readonly change: "would-deny" | "would-allow";
 		readonly policy: string | null;
@@ -52,15 +59,29 @@ interface Question {
 	readonly view: "decisions" | "shadow";
 	/** Of shadow counts: also those under earlier rules. */
 	readonly allRules: boolean;
+	/** Of some namespaces alone. */
+	readonly partly: Partly;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
 	readonly limit: number;
 }
 
-/** @throws WeirError `invalid-argument` for what is no question */
-export function parseDecisionQuery(query: URLSearchParams): Question {
+/** A Service's namespace by its qualified name, as namespaceOf has it; of none that is null. */
+const NAMESPACE =
+	"CASE WHEN contains(service, '/') THEN split_part(service, '/', 1) WHEN service <> '' THEN 'default' END";
+
+/**
+ * @param namespaces whose Services the answer may be of; null = of all, and of none
+ * @throws WeirError `invalid-argument` for what is no question
+ */
+export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNamespaces): Question {
 	const where: string[] = [];
 	const parameters: Parameters = {};
+	if (namespaces !== null) {
+		where.push(`list_contains(string_split($namespaces, ','), ${NAMESPACE})`);
+		parameters.namespaces = namespaces.join(",");
+	}
+	const partly = namespaces === null ? {} : ({ partial: true } as const);
 	const view = query.get("view") ?? "decisions";
 	if (view !== "decisions" && view !== "shadow") {
 		throw new WeirError("invalid-argument", "view is neither decisions nor shadow", "leave it out for decisions");
@@ -128,7 +149,7 @@ export function parseDecisionQuery(query: URLSearchParams): Question {
 			`known are ${[...SHADOW_PARAMETERS].join(", ")}`,
 		);
 	}
-	return { view, allRules: rules === "all", where, parameters, limit };
+	return { view, allRules: rules === "all", partly, where, parameters, limit };
 }
 
 const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
@@ -146,7 +167,7 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 /** @param traceOf trace of a request by its id, where its record lacks it */
 export async function answerDecisions(
 	store: EventStore,
-	{ where, parameters, limit }: Question,
+	{ partly, where, parameters, limit }: Question,
 	traceOf: (requestId: string) => string | null,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
@@ -154,7 +175,7 @@ export async function answerDecisions(
 		transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
 	);
 	const decisions = rows.slice(0, limit).map((row) => shown(row, traceOf));
-	return { decisions, next: rows.length > limit ? (decisions.at(-1)?.id ?? null) : null };
+	return { ...partly, decisions, next: rows.length > limit ? (decisions.at(-1)?.id ?? null) : null };
 }
 
 function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDecision {
@@ -196,7 +217,7 @@ const pathOf = ({ path }: Row): string | null => (typeof path === "string" ? sho
 /** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
 export async function answerShadow(
 	store: EventStore,
-	{ allRules, where, parameters, limit }: Question,
+	{ allRules, partly, where, parameters, limit }: Question,
 	rulesInForce: ReadonlyMap<string, string>,
 ): Promise<ShadowAnswer> {
 	// No name holds a tab or a new line, and what is null is in no list.
@@ -213,6 +234,7 @@ export async function answerShadow(
 	);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	return {
+		...partly,
 		cut: rows.length > limit,
 		changes: rows.slice(0, limit).map((row) => ({
 			change: row.change === "would-deny" ? "would-deny" : "would-allow",

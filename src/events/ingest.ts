@@ -20,6 +20,7 @@ import { COUNTERS, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
 import { Outcomes } from "./outcomes.js";
 import { PlanReader, triedRulesIn } from "./planReader.js";
+import type { ReadNamespaces } from "./readNamespaces.js";
 import { RecentRequests } from "./recentRequests.js";
 import { gaugeStore, prune, pruneDecisions } from "./retention.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
@@ -135,8 +136,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await intake.flush();
 		return storedRequest(store, requestId);
 	};
-	const askDecisions = async (query: URLSearchParams): Promise<unknown> => {
-		const question = parseDecisionQuery(query);
+	const askDecisions = async (query: URLSearchParams, namespaces: ReadNamespaces): Promise<unknown> => {
+		const question = parseDecisionQuery(query, namespaces);
 		await decisions.flush();
 		return question.view === "shadow"
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))

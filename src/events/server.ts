@@ -11,6 +11,7 @@ import {
 	API_CONNECTIONS_MAX,
 	EVENTS_DRAIN_MS,
 	EVIDENCE_BODY_BYTES_MAX,
+	NAMESPACES_HEADER_BYTES_MAX,
 	REQUEST_ID_CHARS_MAX,
 	UNASKED_CONNECTION_MS,
 } from "../limits.js";
@@ -22,6 +23,7 @@ import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes.js";
 import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
+import { type ReadNamespaces, readNamespacesOf } from "./readNamespaces.js";
 import { type Sender, senderOfId, senderOnSocket } from "./sender.js";
 
 export interface Doors {
@@ -30,7 +32,7 @@ export interface Doors {
 	/** What is known of one request; null = nothing. */
 	readonly account: (requestId: string) => Promise<RequestAccount | null>;
 	/** The decision log, by the parameters of decisionQuery.ts. */
-	readonly decisions: (query: URLSearchParams) => Promise<unknown>;
+	readonly decisions: (query: URLSearchParams, namespaces: ReadNamespaces) => Promise<unknown>;
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
 	/** Requests whose tokens give no unit, by Service. */
@@ -52,11 +54,14 @@ export interface Listening {
 	close(): Promise<void>;
 }
 
+/** Node's own bound, and room for what the API says of a reader. */
+const HEADERS_BYTES_MAX = 16 * 1024 + NAMESPACES_HEADER_BYTES_MAX;
+
 /** Listens on the socket path (0600). Throws `already-exists` where another process answers there. */
 export async function serveSocket(path: string, doors: Doors): Promise<Listening> {
 	await claimSocket(path);
 	const routes = { ...publicRoutes(doors, senderOnSocket), ...ownRoutes(doors) };
-	const server = createServer();
+	const server = createServer({ maxHeaderSize: HEADERS_BYTES_MAX });
 	const listening = await listen(server, routes, doors.log, (ready) => server.listen(path, ready));
 	await restrictSocket(path);
 	return listening;
@@ -132,7 +137,7 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 			method: "GET",
 			async answer(request, response) {
 				const query = new URL(request.url ?? "", "http://ingest").searchParams;
-				answerJson(response, 200, JSON.stringify(await decisions(query)));
+				answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));
 			},
 		},
 		// One request's account is asked for by its id: /v1/requests/ID.

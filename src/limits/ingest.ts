@@ -152,6 +152,9 @@ export const DECISION_TEXT_CHARS_MAX = 512;
 /** Decision records in one answer. */
 export const DECISIONS_ANSWER_MAX = 1_000;
 
+/** Names of namespaces that a reader of the decision log has roles in, as the API tells ingest: 8,000 of the longest. */
+export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;
+
 /** Kinds of requests (policy, caller, method, path) that shadow policies are counted by between two commits; the rest by policy alone. */
 export const SHADOW_KEYS_MAX = 2_000;
 

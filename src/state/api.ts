@@ -41,17 +41,23 @@ import type { Store } from "./store.js";
 import { SubjectBudget } from "./subjectBudget.js";
 import type { GatewayAlarm } from "./wire.js";
 
-export type Handle = (request: IncomingMessage, response: ServerResponse, caller: Caller) => void;
+/** @param readable only with `needs: "namespaces"`: those that the caller may read; null = all, and what belongs to none */
+export type Handle = (
+	request: IncomingMessage,
+	response: ServerResponse,
+	caller: Caller,
+	readable?: readonly string[] | null,
+) => void;
 
 /**
  * A bare function needs `read` in all namespaces, by GET or HEAD. identity: any caller that is known; the owner judges
- * the rest. Other methods are refused here, and bodies of which nothing is said: no owner meets them.
+ * the rest. namespaces: `read` in some; the owner answers of these alone. Other methods are refused here, and bodies of which nothing is said: no owner meets them.
  */
 export type Mount =
 	| Handle
 	| {
 			readonly handle: Handle;
-			readonly needs: "identity" | "read";
+			readonly needs: "identity" | "read" | "namespaces";
 			/** Those that the owner serves. */
 			readonly methods: readonly string[];
 			/** Whether a request may have a body. */
@@ -268,6 +274,7 @@ function passOn(
 	const objects = [((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
 	if (needs === "read")
 		door.acts.rights.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
+	if (needs === "namespaces") door.acts.rights.demandSomeRead(call, objects);
 	if (recorded !== undefined && request.url !== prefix) {
 		throw new WeirError("not-found", `no ${objects[0]} here`, `ask for ${prefix}`);
 	}
@@ -276,7 +283,8 @@ function passOn(
 	}
 	if (takesBody !== true) demandNoBody(request);
 	if (recorded !== undefined) door.acts.rights.recordDone(call, recorded, objects);
-	handle(request, response, call.caller);
+	if (needs === "namespaces") handle(request, response, call.caller, door.acts.rights.readable(call.caller));
+	else handle(request, response, call.caller);
 }
 
 /** Who calls by TCP; who is not known is recorded and refused. */

@@ -41,6 +41,13 @@ export class Permissions {
 		return this.isRoot(caller) || roleBindings.some((one) => gives(one, caller, verb));
 	}
 
+	/** The namespaces that the caller may read; null = all of them, and what belongs to none. */
+	readable(caller: Caller, { roleBindings }: Pick<ResourceSet, "roleBindings">): readonly string[] | null {
+		if (this.isRoot(caller)) return null;
+		const named = roleBindings.flatMap((one) => (gives(one, caller, "read") ? one.spec.namespaces : []));
+		return named.includes(ALL_NAMESPACES) ? null : [...new Set(named)];
+	}
+
 	/**
 	 * Who counts as one person where two are asked for: a subject; but the local owner and the bootstrap admins are one
 	 * together. Whoever has the socket may take the SVID that `weir up` gives its operator, and names the admins.

@@ -21,6 +21,11 @@ export interface Budgets {
 	readonly readingMs: SubjectBudget;
 }
 
+const ASK_HINT = "ask an admin for a RoleBinding";
+/** Not the next best grant: it would show every tenant to who looks for something of their own. */
+const READ_ALL_HINT =
+	"it tells of all namespaces together, and the RoleBinding in '*' that it takes shows all of them: ask one who has it to look; weir status, audit requests and policy shadow tell of your own";
+
 export class Rights {
 	constructor(
 		private readonly store: Store,
@@ -38,6 +43,11 @@ export class Rights {
 		return (namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources);
 	}
 
+	/** The namespaces that the caller may read; null = all of them, and what belongs to none. */
+	readable(caller: Caller): readonly string[] | null {
+		return this.permissions.readable(caller, this.store.current.resources);
+	}
+
 	/** Whether the subject has the verb in any namespace. */
 	maySome(caller: Caller, verb: OperatorVerb): boolean {
 		return this.permissions.mayAnywhere(caller, verb, this.store.current.resources);
@@ -45,7 +55,7 @@ export class Rights {
 
 	/** Of answers that leave out what the caller may not read: that they do. */
 	partly(caller: Caller): { readonly partial?: true } {
-		return this.may(caller, { verb: "read", namespace: ALL_NAMESPACES }) ? {} : { partial: true };
+		return this.readable(caller) === null ? {} : { partial: true };
 	}
 
 	/**
@@ -54,7 +64,7 @@ export class Rights {
 	 */
 	demandSomeRead(call: ActCall, objects: readonly string[]): void {
 		if (this.maySome(call.caller, "read")) return;
-		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in any namespace", "once");
+		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in any namespace", { once: true });
 	}
 
 	mayApprove(caller: Caller, namespace: string): boolean {
@@ -78,7 +88,8 @@ export class Rights {
 		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
 		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
-		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`);
+		const hint = missing.namespace === ALL_NAMESPACES && missing.verb === "read" ? READ_ALL_HINT : ASK_HINT;
+		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
 	}
 
 	/**
@@ -170,12 +181,12 @@ export class Rights {
 		call: ActCall,
 		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
 		doing: string,
-		recorded: "each" | "once" = "each",
+		{ once = false, hint = ASK_HINT }: { readonly once?: boolean; readonly hint?: string } = {},
 	): never {
 		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
 		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused", why });
 		const { audit } = this.store;
-		this.store.atomically(() => (recorded === "once" ? audit.appendOnce(made) : audit.append(made)));
-		throw new WeirError("permission-denied", why, "ask an admin for a RoleBinding");
+		this.store.atomically(() => (once ? audit.appendOnce(made) : audit.append(made)));
+		throw new WeirError("permission-denied", why, hint);
 	}
 }

@@ -32,7 +32,7 @@ async function printed(run: () => Promise<void>): Promise<string> {
 t.test("records and shadow counts as a person reads them", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
-	const api = `unix:${rig.httpSocket}`;
+	const api = await apiOver(t, rig, []);
 	const common = { kind: "end", unit: null, startMs: 999_000, principal: "spiffe://a.test/web" } as const;
 	await rig.send([
 		{

@@ -1,5 +1,6 @@
 /** `weir policy shadow` where Envoy cannot try all of them: what nobody tried is not told as harmless. */
 import t from "tap";
+import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";
 import { startRig } from "../events/rig.js";
 import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
@@ -23,8 +24,7 @@ const conditional = (name: string, services: string, namespace = "default"): str
 async function started(t: Parameters<typeof mutualApi>[0]) {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
-	const handle = forwardTo(rig.httpSocket, "ingest");
-	return mutualApi(t, { mounts: { "/v1/requests": { handle, needs: "read", methods: ["GET"] } } });
+	return mutualApi(t, { mounts: decisionLogMounts(forwardTo(rig.httpSocket, "ingest")) });
 }
 
 t.test("what Envoy cannot try, and what that hides, is named by shadow, apply and validate", async (t) => {

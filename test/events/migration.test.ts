@@ -196,7 +196,7 @@ t.test("a store of schema 6: shadow counts under rules and requests in arms that
 				putShadow(to, 6, shadow),
 			),
 		);
-		const asked = parseDecisionQuery(new URLSearchParams("view=shadow&rules=all"));
+		const asked = parseDecisionQuery(new URLSearchParams("view=shadow&rules=all"), null);
 		const { changes } = await answerShadow(store, asked, new Map([["shop", "00ff"]]));
 		t.match(
 			changes.map(({ rules, inForce, count }) => [rules, inForce, count]).sort(),

@@ -10,6 +10,7 @@ import type { CalloutTable, ExperimentTable, PlanTable, PolicyTable, ServiceTabl
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";
 import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
+import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/readNamespaces.js";
 import { CALLER_HEADER, callerWord } from "../../src/events/sender.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
@@ -319,8 +320,8 @@ export interface HttpAnswer {
 	readonly headers: Readonly<Record<string, unknown>>;
 }
 
-/** How the API names the owner of the machine there. */
-const AS_OWNER = { [CALLER_HEADER]: callerWord("local:owner") };
+/** How the API names the owner of the machine there, who may read all. */
+const AS_OWNER = { [CALLER_HEADER]: callerWord("local:owner"), [NAMESPACES_HEADER]: namespacesWord(null) };
 
 /** A request on ingest's UNIX socket, by the local owner unless the headers name another. */
 export function httpCall(

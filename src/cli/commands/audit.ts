@@ -12,6 +12,7 @@ import {
 	type AuditRecord,
 } from "../../state/auditLog.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -137,7 +138,7 @@ export interface AuditRequestsArguments extends ApiArguments {
 	readonly json?: boolean;
 }
 
-/** Records of the decision log, the newest first. */
+/** Records of the decision log that the user may read, the newest first. */
 export async function auditRequests(options: AuditRequestsArguments): Promise<void> {
 	const client = clientOf(options);
 	const asked: Record<string, string> = {};
@@ -148,6 +149,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	let left = Number(options.limit ?? 100);
 	if (!Number.isSafeInteger(left) || left < 1) throw new WeirError("invalid-argument", "--limit is no whole number");
 	let before: number | null = null;
+	let told = 0;
 	while (left > 0) {
 		const page: DecisionsAnswer = (await askRequests(client, {
 			...asked,
@@ -156,7 +158,10 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		})) as DecisionsAnswer;
 		for (const record of page.decisions) print(options.json ? JSON.stringify(record) : requestLine(record));
 		left -= page.decisions.length;
+		told += page.decisions.length;
 		before = page.next;
+		// Who looks for what names no Service must not take this for none.
+		if (told === 0 && page.partial === true) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
 		if (before === null) break;
 	}
 }

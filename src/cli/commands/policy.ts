@@ -9,6 +9,7 @@ import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.
 import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";
+import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
@@ -84,12 +85,11 @@ const EXAMPLES = 3;
 /** Exit code 1 where a verdict differs, a rule may let in more, or what decides verdicts beside the rules has changed. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
 	const sets = [await validResources([before]), await validResources([after])] as const;
-	const records = [
-		...(options.log === undefined ? [] : await recordsIn(options.log)),
-		...(options.recent === true
-			? ((await askRequests(clientOf(options), { limit: "1000" })) as DecisionsAnswer).decisions
-			: []),
-	];
+	const recent: DecisionsAnswer | { readonly decisions: readonly []; readonly partial?: never } =
+		options.recent === true
+			? ((await askRequests(clientOf(options), { limit: "1000" })) as DecisionsAnswer)
+			: { decisions: [] };
+	const records = [...(options.log === undefined ? [] : await recordsIn(options.log)), ...recent.decisions];
 	const logged = records.filter(({ kind }) => kind === "denied" || kind === "allowed").flatMap(requestOf);
 	const diff = diffPolicies(...sets, logged, Date.now());
 	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + diff.loosened.length > 0) process.exitCode = 1;
@@ -118,7 +118,7 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	}
 	const ofLog = logged.length - diff.withoutToken - diff.withoutPath;
 	print(
-		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${ofLog} of the log)`,
+		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${ofLog} of the log${ofAll(recent.partial)})`,
 	);
 	print(
 		"requests are examples: that none was found proves nothing; rules that may let in more are named above without one",

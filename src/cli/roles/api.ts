@@ -9,7 +9,7 @@ import { UNHELD_PATH } from "../../events/server.js";
 import { PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
 import type { Unheld } from "../../rollout/ports.js";
-import { startApi } from "../../state/api.js";
+import { type Handle, type Mount, startApi } from "../../state/api.js";
 import { AUDIT_CHAINS } from "../../state/auditLog.js";
 import { Publication } from "../../state/publication.js";
 import { Store } from "../../state/store.js";
@@ -51,7 +51,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity", methods: ["POST"], takesBody: true },
-			"/v1/requests": { handle: ingest, needs: "read", methods: ["GET"] },
+			...decisionLogMounts(ingest),
 			"/v1/probe": { handle: probe, needs: "read", methods: ["POST"], takesBody: true, recorded: "probe" },
 			"/v1/traces": { handle: forwardTo(at.traceQuerySocket, "ingest"), needs: "read", methods: ["GET"] },
 			"/metrics": (_, response) => {
@@ -92,6 +92,12 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		},
 	};
 }
+
+/** The decision log, of whose Services one may read; and one request by its id, whosever it was. */
+export const decisionLogMounts = (ingest: Handle): Readonly<Record<string, Mount>> => ({
+	"/v1/requests": { handle: ingest, needs: "namespaces", methods: ["GET"] },
+	"/v1/requests/": { handle: ingest, needs: "read", methods: ["GET"] },
+});
 
 /**
  * Control's TCP doors as far as this process knows them: the API's own, and those of other roles that were named to it

@@ -14,6 +14,7 @@ import {
 } from "node:http";
 import { finished, pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
+import { NAMESPACES_HEADER, namespacesWord } from "../../events/readNamespaces.js";
 import { CALLER_HEADER, callerWord } from "../../events/sender.js";
 import { API_BODY_PART_BYTES, API_BODY_PART_MS } from "../../limits.js";
 import type { Handle } from "../../state/api.js";
@@ -40,10 +41,14 @@ const HOP_BY_HOP = new Set([
  * @param bodies what they may take of the owner's memory, which keeps each until it has answered
  */
 export function forwardTo(socketPath: string, role: string, bodies = new Bodies()): Handle {
-	return (call, answer, caller) => {
+	return (call, answer, caller, readable) => {
 		const hasBody = call.method === "POST";
 		if (!hasBody) demandNoBody(call);
-		const headers: OutgoingHttpHeaders = { [CALLER_HEADER]: callerWord(caller.subject), ...asked(call) };
+		const headers: OutgoingHttpHeaders = {
+			...asked(call),
+			[CALLER_HEADER]: callerWord(caller.subject),
+			...(readable === undefined ? {} : { [NAMESPACES_HEADER]: namespacesWord(readable) }),
+		};
 		// Whatever length the client has told: chunks cannot say another than what comes.
 		if (hasBody) headers["transfer-encoding"] = "chunked";
 		// agent: a connection that others use next would give them what is left on it.
