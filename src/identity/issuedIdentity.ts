@@ -1,6 +1,9 @@
-/** One workload's SVID at our own CA: issued anew at half of its life, and whenever another root signs. */
+/**
+ * One workload's SVID at our own CA, and when the next one is due: at half of its life, where another root signs now,
+ * and at once where the clock was set back before it. It has no timer: the CA looks (ca.ts).
+ */
 import { X509Certificate } from "node:crypto";
-import type { Say } from "./ports.js";
+import { IDENTITY_BACKDATE_MS } from "../limits.js";
 import { type SigningRoot, signLeaf } from "./signing.js";
 import type { Svid } from "./svid.js";
 
@@ -9,26 +12,26 @@ export interface IssuedIdentityOptions {
 	readonly lifetimeMs: number;
 	readonly signer: () => SigningRoot;
 	readonly bundle: () => string;
-	readonly log: Say;
+	readonly nowMs: () => number;
 	/** Told of each SVID. */
 	readonly issued: () => void;
 	/** Told of each but the first. */
 	readonly changed: () => void;
 }
 
-const RETRY_MS = 1_000;
-const TIMER_MAX_MS = 2 ** 31 - 1;
+interface Issued {
+	readonly svid: Svid;
+	readonly signer: SigningRoot;
+	readonly atMs: number;
+}
 
 export class IssuedIdentity {
 	readonly #options: IssuedIdentityOptions;
-	#svid: Svid;
-	#timer: NodeJS.Timeout | null = null;
-	#stopped = false;
+	#newest: Issued;
 
-	private constructor(options: IssuedIdentityOptions, svid: Svid) {
+	private constructor(options: IssuedIdentityOptions, first: Issued) {
 		this.#options = options;
-		this.#svid = svid;
-		this.#schedule();
+		this.#newest = first;
 	}
 
 	/** @throws WeirError `invalid-argument` for an id that is not of the root's trust domain */
@@ -37,53 +40,50 @@ export class IssuedIdentity {
 	}
 
 	current(): Svid {
-		return this.#svid;
+		return this.#newest.svid;
 	}
 
 	/** The roots that are believed are others now. */
 	bundleChanged(): void {
-		this.#svid = { ...this.#svid, trustBundle: this.#options.bundle() };
+		this.#newest = { ...this.#newest, svid: { ...this.#newest.svid, trustBundle: this.#options.bundle() } };
+	}
+
+	/** When renew() is to be called, in milliseconds of the clock. */
+	dueMs(): number {
+		const { svid, signer, atMs } = this.#newest;
+		const nowMs = this.#options.nowMs();
+		// Half of what it was made to begin earlier is left for those whose clocks are behind.
+		if (signer !== this.#options.signer() || nowMs < atMs - IDENTITY_BACKDATE_MS / 2) return nowMs;
+		return atMs + (svid.notAfterMs - atMs) / 2;
+	}
+
+	/** Whether the clock is out of its time, so that nobody takes it. */
+	isOver(): boolean {
+		const { notBeforeMs, notAfterMs } = this.#newest.svid;
+		const nowMs = this.#options.nowMs();
+		return nowMs < notBeforeMs || notAfterMs <= nowMs;
 	}
 
 	/** A new SVID now, whatever is left of the old one. */
 	async renew(): Promise<void> {
-		const svid = await issue(this.#options);
-		if (this.#stopped) return;
-		this.#svid = svid;
-		this.#schedule();
+		this.#newest = await issue(this.#options);
 		this.#options.changed();
-	}
-
-	stop(): void {
-		this.#stopped = true;
-		if (this.#timer !== null) clearTimeout(this.#timer);
-	}
-
-	#schedule(waitMs = (this.#svid.notAfterMs - Date.now()) / 2): void {
-		if (this.#timer !== null) clearTimeout(this.#timer);
-		this.#timer = setTimeout(
-			() => {
-				this.renew().catch((error: unknown) => {
-					this.#options.log(`an SVID of ${this.#options.spiffeId} cannot be issued: ${(error as Error).message}`);
-					if (!this.#stopped) this.#schedule(RETRY_MS);
-				});
-			},
-			Math.min(Math.max(waitMs, 0), TIMER_MAX_MS),
-		);
 	}
 }
 
-async function issue({ spiffeId, lifetimeMs, signer, bundle, issued }: IssuedIdentityOptions): Promise<Svid> {
-	const nowMs = Date.now();
-	const { certificate, privateKey } = await signLeaf(signer(), { spiffeId, nowMs, notAfterMs: nowMs + lifetimeMs });
+async function issue({
+	spiffeId,
+	lifetimeMs,
+	nowMs,
+	bundle,
+	issued,
+	...options
+}: IssuedIdentityOptions): Promise<Issued> {
+	const atMs = nowMs();
+	const signer = options.signer();
+	const leaf = await signLeaf(signer, { spiffeId, nowMs: atMs, notAfterMs: atMs + lifetimeMs });
 	issued();
-	const { validFrom, validTo } = new X509Certificate(certificate);
-	return {
-		spiffeId,
-		certificate,
-		privateKey,
-		trustBundle: bundle(),
-		notBeforeMs: Date.parse(validFrom),
-		notAfterMs: Date.parse(validTo),
-	};
+	const { validFrom, validTo } = new X509Certificate(leaf.certificate);
+	const times = { notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
+	return { svid: { spiffeId, ...leaf, trustBundle: bundle(), ...times }, signer, atMs };
 }

@@ -20,6 +20,7 @@ import {
 	X509CertificateGenerator,
 } from "@peculiar/x509";
 import { WeirError } from "../error.js";
+import { IDENTITY_BACKDATE_MS } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
 
 /** Both in PEM; the private key is PKCS #8. */
@@ -33,6 +34,7 @@ export interface SigningRoot extends IssuedCertificate {
 	readonly trustDomain: string;
 	/** When it was made. */
 	readonly bornMs: number;
+	readonly notBeforeMs: number;
 	readonly notAfterMs: number;
 	readonly signingKey: webcrypto.CryptoKey;
 }
@@ -55,8 +57,6 @@ export interface LeafOptions {
 }
 
 const KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-/** Peers' clocks differ a little. */
-const BACKDATE_MS = 60_000;
 
 cryptoProvider.set(webcrypto);
 
@@ -74,7 +74,7 @@ export async function makeRoot({ trustDomain, commonName, nowMs, notAfterMs }: R
 	const certificate = await X509CertificateGenerator.createSelfSigned({
 		serialNumber: serialNumber(),
 		name: `CN=${commonName},O=${trustDomain}`,
-		notBefore: new Date(nowMs - BACKDATE_MS),
+		notBefore: new Date(nowMs - IDENTITY_BACKDATE_MS),
 		notAfter: new Date(notAfterMs),
 		signingAlgorithm: KEY,
 		keys,
@@ -89,6 +89,7 @@ export async function makeRoot({ trustDomain, commonName, nowMs, notAfterMs }: R
 	return {
 		trustDomain,
 		bornMs: nowMs,
+		notBeforeMs: certificate.notBefore.getTime(),
 		notAfterMs,
 		certificate: certificate.toString("pem"),
 		privateKey: await pkcs8(keys.privateKey),
@@ -103,7 +104,8 @@ export async function readRoot(trustDomain: string, kept: IssuedCertificate): Pr
 	const { notBefore, notAfter } = new X509Certificate(kept.certificate);
 	return {
 		trustDomain,
-		bornMs: notBefore.getTime() + BACKDATE_MS,
+		bornMs: notBefore.getTime() + IDENTITY_BACKDATE_MS,
+		notBeforeMs: notBefore.getTime(),
 		notAfterMs: notAfter.getTime(),
 		signingKey,
 		certificate: kept.certificate,
@@ -135,7 +137,7 @@ export async function signLeaf(root: SigningRoot, options: LeafOptions): Promise
 		serialNumber: serialNumber(),
 		subject: `O=${root.trustDomain}`,
 		issuer: issuer.subject,
-		notBefore: new Date(nowMs - BACKDATE_MS),
+		notBefore: new Date(nowMs - IDENTITY_BACKDATE_MS),
 		notAfter: new Date(Math.min(notAfterMs, root.notAfterMs)),
 		signingAlgorithm: KEY,
 		publicKey: keys.publicKey,

@@ -162,6 +162,7 @@ class Follower implements Workload {
 			return;
 		}
 		this.#failures = 0;
+		this.#fault = "no newer one has come";
 		if (this.#svid?.certificate === svid.certificate && this.#svid.trustBundle === svid.trustBundle) return;
 		this.#svid = svid;
 		for (const listener of [...this.#listeners]) listener();

@@ -15,6 +15,15 @@ export const IDENTITY_ROOT_TO_SVID_MIN = 6;
 /** Below a second X.509's times, which are whole seconds, make no sense; 2 s are for tests. */
 export const IDENTITY_SVID_LIFETIME_MIN_MS = 2_000;
 
+/** How far before its making a certificate begins: peers' clocks differ a little, and one that is set back by less does no harm. */
+export const IDENTITY_BACKDATE_MS = 60_000;
+
+/** How often our own CA looks at the clock: a timer of half an SVID's life knows nothing of a clock that was set, or of a machine that slept. */
+export const IDENTITY_LOOK_MS = 2_000;
+
+/** Between two looks at least, also where nothing that the CA does helps. */
+export const IDENTITY_LOOK_PAUSE_MS = 1_000;
+
 /** Streams on one identity socket: an Envoy opens one for each secret that a listener or cluster names (SPIRE's own agent has no bound). */
 export const IDENTITY_STREAMS_MAX = 1_024;
 
