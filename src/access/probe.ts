@@ -45,6 +45,8 @@ export interface ProbeResult {
 	readonly status: number | null;
 	/** Of the answer, as far as it was read. */
 	readonly body: string;
+	/** Why no answer came. */
+	readonly why?: string;
 	/** Whether Envoy may have been given the Service closed: else nothing of ours answers so. */
 	readonly mayBeClosed: boolean;
 }
@@ -74,6 +76,8 @@ export type ProbeAlarm =
 			readonly gateway: string;
 			readonly service: string;
 			readonly status: number | null;
+			/** Why no answer came; null where one did. */
+			readonly why: string | null;
 	  }
 	| UnjudgedAlarm
 	| RefusedConnections
@@ -153,7 +157,9 @@ export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
 		if (REASONS[guard].includes(reason)) return null;
 		return { alarm: "probe-misjudged", gateway, service, guard, status };
 	}
-	if (status === null || status === 503) return { alarm: "probe-unanswered", gateway, service, status };
+	if (status === null || status === 503) {
+		return { alarm: "probe-unanswered", gateway, service, status, why: result.why ?? null };
+	}
 	return { alarm: "probe-passed", gateway, service, status };
 }
 

@@ -22,6 +22,7 @@ import {
 	type WatchedListener,
 	type WatchedService,
 } from "../access/probe.js";
+import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import { readCounters } from "./envoyCounters.js";
 
@@ -48,6 +49,8 @@ export function probe(
 	return new Promise((resolve) => {
 		const result = (status: number | null, body: string): void =>
 			resolve({ gateway, service: name, guard, status, body });
+		const unanswered = (error: unknown): void =>
+			resolve({ gateway, service: name, guard, status: null, body: "", why: whyOf(error) });
 		const headers: OutgoingHttpHeaders = { host, connection: "close", ...probeHeaders(guard) };
 		const options = {
 			host: target.address,
@@ -61,7 +64,7 @@ export function probe(
 		try {
 			const call = target.tls === null ? plainRequest(options) : tlsRequest({ ...options, ...target.tls() });
 			call.on("timeout", () => call.destroy(new Error("no answer in time")));
-			call.on("error", () => result(null, ""));
+			call.on("error", unanswered);
 			call.on("response", (response) => {
 				let body = "";
 				response.setEncoding("latin1").on("data", (part: string) => {
@@ -74,11 +77,22 @@ export function probe(
 				response.on("error", () => result(null, ""));
 			});
 			call.end();
-		} catch {
+		} catch (error) {
 			// Certificates that cannot be had.
-			result(null, "");
+			unanswered(error);
 		}
 	});
+}
+
+/** TLS has them where a certificate's time and the clock are apart. */
+const CLOCK_CODES = new Set(["CERT_NOT_YET_VALID", "CERT_HAS_EXPIRED"]);
+
+/** Code, message, and what to do, in one line. */
+function whyOf(error: unknown): string {
+	if (error instanceof WeirError) return [`${error.code}: ${error.message}`, error.hint].filter(Boolean).join("; ");
+	const { code = "", message } = error as NodeJS.ErrnoException;
+	const hint = CLOCK_CODES.has(code) ? "; was the clock set, and does whoever issues identities run?" : "";
+	return `${[code, message].filter(Boolean).join(": ")}${hint}`;
 }
 
 export interface ProberOptions {

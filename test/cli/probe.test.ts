@@ -9,6 +9,7 @@ import t from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { standingAlarms, watchForBypass } from "../../src/cli/roles/probe.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { WeirError } from "../../src/error.js";
 import { loadResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { createLog } from "../../src/telemetry/log.js";
@@ -98,6 +99,30 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	await new Promise((resolve) => gateway.close(resolve));
 	await watch.round();
 	t.match(alarmLines(standingAlarms(await meter.json())), [/probe-unanswered at Gateway edge/]);
+	const unanswered = lines.slice(2).join("\n");
+	t.match(unanswered, /"message":"the probe was given no verdict".*"why":"ECONNREFUSED: /);
+	t.notMatch(unanswered, /get past/, "what nobody answered has got past nothing");
+});
+
+t.test("an identity that has ended is named in the log, with what to do", async (t) => {
+	const lines: string[] = [];
+	const ended = (): never => {
+		throw new WeirError("unavailable", "the identity from SOCKET ended at DATE", "is weir ca running?");
+	};
+	const watch = watchForBypass({
+		log: createLog({ role: "xds", write: (line) => lines.push(line), environment: {} }),
+		meter: createMeter({ role: "xds" }),
+		identity: { current: ended, onRotated: () => () => {}, idOf: () => null },
+		adminSocket: null,
+		connected: () => true,
+		intervalMs: 3_600_000,
+	});
+	t.teardown(() => watch.close());
+	const { gateways, table } = planOf(9, ", tls: {identity: mesh}");
+	watch.served(gateways, table);
+	await watch.round();
+	const why = '"why":"unavailable: the identity from SOCKET ended at DATE; is weir ca running?"';
+	t.equal(lines.filter((line) => line.includes(why)).length, 2, lines.join("\n"));
 });
 
 t.test(

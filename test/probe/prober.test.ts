@@ -293,7 +293,7 @@ t.test("a listener that is away, and an admin that is none, are told and no cras
 	});
 	server.close();
 	await once(server, "close");
-	t.match((await own.round()).alarms, Array(2).fill({ alarm: "probe-unanswered", status: null }));
+	t.match((await own.round()).alarms, Array(2).fill({ alarm: "probe-unanswered", status: null, why: /^ECONNREFUSED/ }));
 });
 
 t.test("an upstream that says what Envoy says of a closed Service is believed while that is closed", async (t) => {

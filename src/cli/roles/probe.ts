@@ -200,7 +200,9 @@ interface GaugeJson {
 
 function saidOf({ alarm }: ProbeAlarm): string {
 	if (alarm === "connections-refused") return "connections of clients are refused";
-	return alarm === "entries-dropped" ? "Envoy drops access-log entries" : "requests may get past the verdict";
+	if (alarm === "entries-dropped") return "Envoy drops access-log entries";
+	// What nobody answers, or nobody but Envoy with 503, has got past nothing.
+	return alarm === "probe-unanswered" ? "the probe was given no verdict" : "requests may get past the verdict";
 }
 
 /** Only of scalars, for the log; no request of anybody is in it. */
@@ -211,7 +213,8 @@ function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
 	}
 	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
 	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
-	return { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
+	const facts = { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
+	return kind === "probe-unanswered" && alarm.why !== null ? { ...facts, why: alarm.why } : facts;
 }
 
 /** @returns why it cannot be probed, in words */
