@@ -53,7 +53,7 @@ const enforced = ({ policies }: AccessTable): ReadonlyMap<string, PolicyTable> =
 	new Map(policies.filter(({ shadow }) => !shadow).map((policy) => [policy.name, policy]));
 
 /** Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is. */
-function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
+export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
 	const [more, less] = [wide.more ?? NO_MORE, narrow.more ?? NO_MORE];
 	const covered: Readonly<Record<string, boolean>> = {
 		principals: contains(wide.principals, narrow.principals, isPrincipalWithin),
@@ -87,7 +87,7 @@ function contains<Item>(
 	return narrow.length > 0 && narrow.every((one) => wide.some((other) => isWithin(one, other)));
 }
 
-function isPrincipalWithin(one: string, other: string): boolean {
+export function isPrincipalWithin(one: string, other: string): boolean {
 	if (one === other || other === ANYONE) return true;
 	if (one === ANYONE) return false;
 	const below = principalPrefix(other);

@@ -52,7 +52,11 @@ export function addExperimentCommands(program: Command, { files, api, collect }:
 		if (verb === "promote") {
 			command
 				.option("--arm <arm>", "which arm, where there are several")
-				.option("--override-gates", "as an admin, with a reason: do not ask the gates before a promotion");
+				.option("--override-gates", "as an admin, with a reason: do not ask the gates before a promotion")
+				.option(
+					"--shut-out",
+					"with a reason: though access rules let requests use the default Variant that may not use its",
+				);
 		}
 		command
 			.option("--reason <text>", "kept with the decision")

@@ -18,7 +18,8 @@ import {
 	type ResourceSet,
 	type Service,
 } from "../resources/resource.js";
-import { initialStatus, type Status } from "../rollout/status.js";
+import { shutOutWarnings } from "../rollout/shutOut.js";
+import { initialStatus, liveDefault, type Status } from "../rollout/status.js";
 import type { CalloutFilters } from "./calloutFilters.js";
 import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";
 import { variantCluster } from "./cluster.js";
@@ -167,6 +168,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		problems: planProblems(resources, services, options.mode ?? "auto"),
 		rules: [
 			...explainRules(services, protocol, resources.gateways),
+			...promotionRules(resources, status),
 			...regionRules(declared),
 			...ownPartRules(declared),
 			...keyRules(resources, keySets),
@@ -266,6 +268,17 @@ function tokensShown(services: readonly CompiledService[], { spec }: Gateway): C
 	return spec.tokens.some(({ binding }) => binding === "mtls" || binding === "either") ? "bound" : "shown";
 }
 
+/** Where no promotion begins by itself. Without a clock, a policy whose time is over is told of too. */
+const promotionRules = (resources: ResourceSet, status: Status): readonly RuleExecution[] =>
+	resources.experiments.flatMap((experiment) =>
+		shutOutWarnings({ resources, status }, experiment, 0).map((because) => ({
+			rule: `Experiment ${qualifiedName(experiment.metadata)}: promotion`,
+			execution: "native" as const,
+			because,
+			cost: null,
+		})),
+	);
+
 const regionRules = (declared: ResourceSet): readonly RuleExecution[] =>
 	excludedEndpoints(declared).map(({ service, variant, endpoint: { address, port }, why }) => ({
 		rule: `Service ${service}: endpoint ${address}:${port} of Variant ${variant}`,
@@ -291,13 +304,6 @@ function keyReader(keys: KeySource, keySets: KeySets): string {
 	return keys.from === "file"
 		? `an Envoy with the printed bootstrap reads ${keys.file} once, at its start; control looks at it again and again and publishes what changed`
 		: `an Envoy with the printed bootstrap fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes, asks for no unknown key before, and keeps the last good set while it cannot be had; control fetches it for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes`;
-}
-
-/** The promoted Variant, as long as it is declared: one that was taken away since cannot serve. */
-function liveDefault(service: Service, status: Status): string {
-	const promoted = status.services[qualifiedName(service.metadata)]?.defaultVariant;
-	const declared = service.spec.variants.some(({ name }) => name === promoted);
-	return promoted !== undefined && declared ? promoted : service.spec.defaultVariant;
 }
 
 const isOf = (experiment: Experiment, service: Service): boolean =>

@@ -27,5 +27,8 @@ export const PERIODS_MAX = 60;
 /** Other Experiments that a promotion is checked against: each is a join over all units, and takes a part of the level. */
 export const INTERACTIONS_MAX = 10;
 
+/** AccessPolicies that a promotion is held for, named in its sentence and its record; the rest is counted. */
+export const SHUT_OUT_NAMED_MAX = 5;
+
 /** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
 export const SEGMENT_VALUE_BYTES_MAX = 64;

@@ -116,6 +116,8 @@ function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
 			return `That look decides; ${harm}.`;
 		case "person":
 			return `A person decides: ${personMay(status)}.`;
+		case "access":
+			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":

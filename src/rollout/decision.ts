@@ -21,6 +21,8 @@ export type Rule =
 	| "interaction"
 	/** The winner's effect fades. */
 	| "novelty"
+	/** The winner would shut out callers of the Service's default Variant. */
+	| "access"
 	| "promote"
 	| "ramp"
 	/** Shares of arms follow the chance to be best. */
@@ -118,6 +120,19 @@ export interface DecisionInput {
 	readonly nowMs: number;
 	/** By metric name, where a latency threshold has still to be frozen and the baseline has been measured. */
 	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
+	/** By challenger, asked for once one is ready; absent: nobody is shut out. */
+	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
+}
+
+/** Whom a promotion would shut out: rollout/shutOut.ts. */
+export interface ShutOut {
+	/** The Service's default Variant now, and the one that it would be. */
+	readonly from: string;
+	readonly to: string;
+	/** AccessPolicies by which requests may use the one and not the other, by qualified name: the first ones. */
+	readonly policies: readonly string[];
+	/** Further ones. */
+	readonly more: number;
 }
 
 /** What a decision that holds is waiting for; the loop records a wait once per kind. */
@@ -130,6 +145,8 @@ export type WaitsFor =
 	| "takeover-time"
 	| "takeover-health"
 	| "gate"
+	/** Other access rules. */
+	| "access"
 	/** Complete evidence. */
 	| "data"
 	/** The next planned look. */

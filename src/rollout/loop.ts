@@ -24,6 +24,7 @@ import { GateKeeper, type GateReport } from "./gateKeeper.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
+import { shutOuts } from "./shutOut.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
 /** What the loop tells the outside, for logs and metrics; never a unit id or a payload. */
@@ -148,6 +149,11 @@ export class RolloutLoop {
 			if (others.length > 0) {
 				// Once it is ready and not at every look: it is a join over all units of both.
 				input = await this.#input(state, experiment, status, others);
+				wanted = decide(input);
+			}
+			const found = wanted.action === "promote" ? shutOuts(state, experiment, input.nowMs) : {};
+			if (Object.keys(found).length > 0) {
+				input = { ...input, shutOuts: found };
 				wanted = decide(input);
 			}
 			if (MOVES_ON.has(wanted.action) && state.closed?.includes(serviceName(experiment)) === true) {

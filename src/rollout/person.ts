@@ -4,18 +4,19 @@
  */
 import { WeirError } from "../error.js";
 import type { Experiment } from "../resources/resource.js";
-import type { Outcome } from "./decision.js";
+import type { Outcome, ShutOut } from "./decision.js";
 import { openChallengers } from "./outcome.js";
 import { namesOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
+import { shutOutCure, shutOutWords } from "./shutOut.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 import { completedStatus, startTakeover } from "./takeover.js";
 
 export type PersonAct =
 	| { readonly verb: "pause" }
 	| { readonly verb: "resume" }
-	/** arm null: the only open challenger. */
-	| { readonly verb: "promote"; readonly arm: string | null }
+	/** arm null: the only open challenger. shutOut: though it shuts callers out. */
+	| { readonly verb: "promote"; readonly arm: string | null; readonly shutOut?: boolean }
 	| { readonly verb: "abort" };
 
 export interface PersonInput {
@@ -24,6 +25,8 @@ export interface PersonInput {
 	/** Who; for the reason only. */
 	readonly by: string;
 	readonly nowMs: number;
+	/** Whom a promotion would shut out, by challenger; left out = nobody. */
+	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
 }
 
 /** The outcome of a person's act. Throws WeirError `failed-precondition`, or `not-found` for an arm that is not declared. */
@@ -34,7 +37,7 @@ export function actByPerson(input: PersonInput, act: PersonAct): Outcome {
 		case "resume":
 			return resume(input);
 		case "promote":
-			return promote(input, act.arm);
+			return promote(input, act);
 		case "abort":
 			return abort(input);
 	}
@@ -81,8 +84,9 @@ function resume({ status, by, nowMs }: PersonInput): Outcome {
 	return outcome("resume", `Resumed at ${percent(status.allocationPpm)} by ${by}${why}.`, after);
 }
 
-function promote(input: PersonInput, named: string | null): Outcome {
+function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }>): Outcome {
 	const { experiment, status, by, nowMs } = input;
+	const { arm: named, shutOut: isMeant = false } = act;
 	if (status.phase === "Promoting" && status.promotion?.heldBackFromMs !== undefined) return endHoldback(input, named);
 	if (!isExposing(status.phase))
 		throw new WeirError(
@@ -115,11 +119,19 @@ function promote(input: PersonInput, named: string | null): Outcome {
 			`arm ${arm} is proved worse by ${harms.join(", ")}, and was frozen for it`,
 			`name it to promote it all the same: --arm ${arm}`,
 		);
+	const shutOut = input.shutOuts?.[arm];
+	if (shutOut !== undefined && !isMeant)
+		throw new WeirError(
+			"failed-precondition",
+			`${shutOutWords(shutOut)}: outside of the Experiment they would be refused`,
+			`${shutOutCure(shutOut)}; or promote it all the same: --shut-out --reason WHY`,
+		);
 	const after = startTakeover(experiment, status, arm, nowMs);
 	const harmed = harms.length === 0 ? "" : `, though ${harms.join(", ")} was proved worse`;
+	const shuts = shutOut === undefined ? "" : `, though ${shutOutWords(shutOut)}`;
 	return outcome(
 		"promote",
-		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
+		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${shuts}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
 		after,
 	);
 }
@@ -143,7 +155,7 @@ function abort({ experiment, status, by }: PersonInput): Outcome {
 		throw new WeirError(
 			"failed-precondition",
 			`the experiment has ended: ${status.phase}`,
-			status.phase === "Promoted" ? "change the Service's defaultVariant to undo a promotion" : "",
+			status.phase === "Promoted" ? undoing(status.promotion?.variant ?? "?") : "",
 		);
 	const after = { ...status, phase: "Aborted", allocationPpm: 0, hold: null, promotion: null } as const;
 	if (status.promotion?.heldBackFromMs === undefined)
@@ -151,4 +163,9 @@ function abort({ experiment, status, by }: PersonInput): Outcome {
 	// The winner has been the default since the holdback began.
 	const old = experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? null;
 	return outcome("abort", `Aborted by ${by}; everything goes back to variant ${old ?? "?"}.`, after, old);
+}
+
+/** A promotion outlasts each apply that leaves the field as it is: a file that was never changed says the old Variant still. */
+function undoing(promoted: string): string {
+	return `an apply that leaves the Service's defaultVariant as it is keeps what was promoted; to undo it apply the Service with defaultVariant: ${promoted}, then with the one that it shall have`;
 }

@@ -38,11 +38,12 @@ export class RecordedOutcomes {
 }
 
 /** Outcomes of one kind differ in numbers, and in what a gate said, only. */
-function kindOf({ action, rule, waitsFor, status }: Outcome): string {
+function kindOf({ action, rule, waitsFor, status, ...outcome }: Outcome): string {
 	const looks = status.looks?.length ?? 0;
-	return [action, rule, waitsFor ?? "", status.phase, status.stepIndex, status.promotion?.stepIndex ?? "", looks].join(
-		"|",
-	);
+	const step = [status.phase, status.stepIndex, status.promotion?.stepIndex ?? ""];
+	// Without numbers of the evidence: the policies that it names are what is to be done.
+	const named = rule === "access" ? outcome.reason : "";
+	return [action, rule, waitsFor ?? "", ...step, looks, named].join("|");
 }
 
 /** Which gate and what its answer was, without its own words: they may differ each time. */

@@ -6,6 +6,7 @@ import type { FindingLook } from "../analysis/finding.js";
 import type { HeldBack } from "../analysis/holdback.js";
 import type { ExposureCounts } from "../analysis/sequential/srm.js";
 import { PPM } from "../limits.js";
+import { qualifiedName, type Service } from "../resources/resource.js";
 
 export type Phase =
 	/** Ramping or measuring at an allocation. */
@@ -155,6 +156,13 @@ export interface Status {
 }
 
 export const EMPTY_STATUS: Status = { experiments: {}, services: {} };
+
+/** The promoted Variant, as long as it is declared: one that was taken away since cannot serve. */
+export function liveDefault(service: Service, { services }: Pick<Status, "services">): string {
+	const promoted = services[qualifiedName(service.metadata)]?.defaultVariant;
+	const declared = service.spec.variants.some(({ name }) => name === promoted);
+	return promoted !== undefined && declared ? promoted : service.spec.defaultVariant;
+}
 
 /** A fresh experiment: Running at its first step. */
 export function initialStatus(stepsPpm: readonly number[], nowMs: number): ExperimentStatus {

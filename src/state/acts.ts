@@ -116,7 +116,8 @@ export class Acts {
 	/** A person's verb. @throws WeirError `not-found`, also for what the caller may not see. */
 	act(call: ActCall, experiment: string, said: PersonRequest): Made | Pending {
 		const planned = planPerson(this.#sight(call.caller), experiment, said);
-		const objects = [`Experiment ${experiment}${said.overrideGates ? ", overriding its gates" : ""}`];
+		// The record has the verb by itself.
+		const objects = planned.effects.map((effect) => effect.slice(said.verb.length + 1));
 		this.rights.demand(call, planned.needs, said.verb, objects);
 		// What cannot be done is told to who asks, leaves no record and costs nothing.
 		const outcome = this.#outcome(experiment, said);
@@ -307,9 +308,7 @@ export class Acts {
 	}
 
 	#outcome(name: string, said: PersonRequest) {
-		const status = this.store.current.status.experiments[name];
-		if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
-		return personOutcome(this.store.experiment(name), status, said);
+		return personOutcome(this.store.current, this.store.experiment(name), said);
 	}
 
 	#ask(call: ActCall, planned: Planned, objects: readonly string[]): Pending {

@@ -9,7 +9,7 @@ import type { ProxyReport } from "./database.js";
 import type { DecisionPage } from "./decisionLog.js";
 import type { Target } from "./deletion.js";
 import { type ApiPlace, type ClientTls, type ExchangeAnswer, exchange } from "./exchange.js";
-import type { PersonVerb } from "./personRequest.js";
+import type { PersonRequest, PersonVerb } from "./personRequest.js";
 import type {
 	ActAnswer,
 	ApplyAnswer,
@@ -173,7 +173,7 @@ export class ApiClient {
 	async act(
 		experiment: string,
 		verb: PersonVerb,
-		said: { readonly reason?: string; readonly arm?: string; readonly overrideGates?: boolean } = {},
+		said: Partial<Pick<PersonRequest, "reason" | "overrideGates" | "shutOut">> & { readonly arm?: string } = {},
 	): Promise<ActAnswer> {
 		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, { body: jsonBody(said) });
 		if (answer.status === 202) return answer.json as PendingAnswer;

@@ -38,6 +38,7 @@ export type AskedAct =
 			readonly arm: string | null;
 			readonly reason: string;
 			readonly overrideGates?: boolean;
+			readonly shutOut?: boolean;
 	  };
 
 export function isWish(act: AskedAct): act is AskedWish {

@@ -1,11 +1,12 @@
 /** What a person asks of an Experiment, as it comes over the API, and what becomes of it. */
 import { WeirError } from "../error.js";
 import { PERSON_TEXT_CHARS_MAX } from "../limits.js";
-import type { Experiment } from "../resources/resource.js";
+import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
 import { gatesAt } from "../rollout/gate.js";
 import { actByPerson } from "../rollout/person.js";
-import type { ExperimentStatus } from "../rollout/status.js";
+import type { State } from "../rollout/ports.js";
+import { shutOuts } from "../rollout/shutOut.js";
 
 export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
 export type PersonVerb = (typeof PERSON_VERBS)[number];
@@ -21,6 +22,8 @@ export interface PersonRequest {
 	readonly nowMs: number;
 	/** Promote without asking the gates: an admin's, with a reason. */
 	readonly overrideGates?: boolean;
+	/** Promote though it shuts callers out (rollout/shutOut.ts), with a reason. */
+	readonly shutOut?: boolean;
 	/** Who approved it, where an ApprovalPolicy asks for that. */
 	readonly approvedBy?: readonly string[];
 }
@@ -36,7 +39,7 @@ export function parsePersonRequest(
 	by: string,
 	nowMs: number,
 ): PersonRequest {
-	const known = verb === "promote" ? ["reason", "arm", "overrideGates"] : ["reason"];
+	const known = verb === "promote" ? ["reason", "arm", "overrideGates", "shutOut"] : ["reason"];
 	for (const field of Object.keys(body)) {
 		if (field === "by") throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
 		if (!known.includes(field)) {
@@ -45,13 +48,17 @@ export function parsePersonRequest(
 	}
 	const arm = body.arm === undefined || body.arm === null ? null : personText("arm", body.arm);
 	const reason = body.reason === undefined ? "" : personText("reason", body.reason);
-	const { overrideGates = false } = body;
+	const { overrideGates = false, shutOut = false } = body;
 	if (typeof overrideGates !== "boolean")
 		throw new WeirError("invalid-argument", "overrideGates must be true or false");
 	if (overrideGates && reason === "") {
 		throw new WeirError("invalid-argument", "gates are overridden with a reason only", "say it with --reason");
 	}
-	return { verb, by, reason, arm, nowMs, ...(overrideGates ? { overrideGates } : {}) };
+	if (typeof shutOut !== "boolean") throw new WeirError("invalid-argument", "shutOut must be true or false");
+	if (shutOut && reason === "") {
+		throw new WeirError("invalid-argument", "callers are shut out with a reason only", "say it with --reason");
+	}
+	return { verb, by, reason, arm, nowMs, ...(overrideGates ? { overrideGates } : {}), ...(shutOut ? { shutOut } : {}) };
 }
 
 /** Who acts is what the door has proved. */
@@ -59,12 +66,20 @@ export const BY_HINT = "leave it out: who calls is recorded, by certificate, tok
 
 /**
  * What the request does to an Experiment, with the person's own words at the end of the reason.
- * @throws WeirError `failed-precondition` where the phase does not allow it, `not-found` for an unknown arm.
+ * @throws WeirError `failed-precondition` where the phase or the access rules do not allow it, `not-found` for an unknown arm.
  */
-export function personOutcome(experiment: Experiment, status: ExperimentStatus, request: PersonRequest): Outcome {
-	const { verb, by, arm, nowMs, reason } = request;
-	const act = verb === "promote" ? { verb, arm } : { verb };
-	const outcome = actByPerson({ experiment, status, by, nowMs }, act);
+export function personOutcome(
+	state: Pick<State, "resources" | "status">,
+	experiment: Experiment,
+	request: PersonRequest,
+): Outcome {
+	const { verb, by, arm, nowMs, reason, shutOut = false } = request;
+	const name = qualifiedName(experiment.metadata);
+	const status = state.status.experiments[name];
+	if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
+	const act = verb === "promote" ? { verb, arm, shutOut } : { verb };
+	const found = verb === "promote" ? shutOuts(state, experiment, nowMs) : {};
+	const outcome = actByPerson({ experiment, status, by, nowMs, shutOuts: found }, act);
 	const approved = (request.approvedBy ?? []).join(", ");
 	const gates = request.overrideGates && gatesAt(experiment, "before-promotion").length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";

@@ -10,6 +10,7 @@ import {
 	type Resource,
 } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
+import { shutOuts, shutOutWords } from "../rollout/shutOut.js";
 import {
 	type AskedAct,
 	type AskedWish,
@@ -195,7 +196,7 @@ export function planWish(
 export function planPerson(
 	{ resources, status, mayRead }: Sight,
 	name: string,
-	{ verb, arm, reason, overrideGates = false }: Pick<PersonRequest, "verb" | "arm" | "reason" | "overrideGates">,
+	{ verb, arm, reason, overrideGates = false, shutOut = false }: Omit<PersonRequest, "by" | "nowMs" | "approvedBy">,
 ): Planned {
 	const namespace = namespaceOf(name);
 	const experiment = resources.experiments.find((one) => qualifiedName(one.metadata) === name);
@@ -204,12 +205,21 @@ export function planPerson(
 	}
 	const live = status.experiments[name];
 	const policyVerb = verb === "abort" ? "abort" : "promote";
-	const effect = `${verb} Experiment ${name}${overrideGates ? ", overriding its gates" : ""}`;
+	const shuts = shutOut ? Object.entries(shutOuts({ resources, status }, experiment, 0)) : [];
+	const meant = [
+		...(overrideGates ? ["overriding its gates"] : []),
+		...shuts.filter(([one]) => arm === null || arm === one).map(([, one]) => `though ${shutOutWords(one)}`),
+	];
+	const effect = [`${verb} Experiment ${name}`, ...meant].join(", ");
 	return {
 		act:
 			verb === "pause"
 				? { verb, experiment: name }
-				: { verb, experiment: name, arm, reason, ...(overrideGates ? { overrideGates } : {}) },
+				: {
+						...{ verb, experiment: name, arm, reason },
+						...(overrideGates ? { overrideGates } : {}),
+						...(shutOut ? { shutOut } : {}),
+					},
 		needs: [{ verb: policyVerb, namespace }, ...(overrideGates ? [{ verb: "admin" as const, namespace }] : [])],
 		governedBy: [namespace],
 		reaches: [],

@@ -47,9 +47,10 @@ export class PromotionGates {
 	async #ask(call: ActCall, name: string, said: PersonRequest): Promise<void> {
 		const experiment = this.store.experiment(name);
 		const gates = gatesAt(experiment, "before-promotion");
-		const status = this.store.current.status.experiments[name];
+		const { current } = this.store;
+		const status = current.status.experiments[name];
 		if (gates.length === 0 || status === undefined) return;
-		const outcome = personOutcome(experiment, status, said);
+		const outcome = personOutcome(current, experiment, said);
 		const stood = fingerprint([experiment.spec, status]);
 		for (const [index, gate] of gates.entries()) {
 			const question = gateQuestion({ experiment, status }, outcome, "before-promotion", index);

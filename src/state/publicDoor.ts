@@ -20,7 +20,7 @@ import type { Acts, Pending } from "./acts.js";
 import type { Approvals } from "./approvals.js";
 import { AUDIT_CHAINS } from "./auditLog.js";
 import type { Target } from "./deletion.js";
-import { difference } from "./difference.js";
+import { difference, promotedNotes } from "./difference.js";
 import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wholeNumber } from "./http.js";
 import { ALL_NAMESPACES } from "./permissions.js";
 import { BY_HINT, isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
@@ -295,7 +295,9 @@ function resources(door: PublicDoor, call: Call): Answer {
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
 		const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
-		return { status: 200, text: seen.map(({ source }) => source).join("---\n"), contentType: "application/yaml" };
+		const sources = seen.map(({ source }) => source);
+		const text = [...promotedNotes(store.current, mayRead), ...sources].join("---\n");
+		return { status: 200, text, contentType: "application/yaml" };
 	}
 	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
 	const { revision, resources } = visibleState(store.current, mayRead);

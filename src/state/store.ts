@@ -186,7 +186,7 @@ export class Store implements StateStore, Outbox {
 	 */
 	act(name: string, act: PersonRequest): { readonly revision: number; readonly decision: Decision } {
 		const experiment = this.experiment(name);
-		const outcome = personOutcome(experiment, this.#statusOf(name), act);
+		const outcome = personOutcome(this.#state, experiment, act);
 		return this.#decide({ experiment: name, by: act.by, atMs: act.nowMs, input: null, outcome });
 	}
 

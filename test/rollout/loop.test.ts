@@ -1,14 +1,14 @@
 import t from "tap";
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { WeirError } from "../../src/error.js";
-import type { Experiment, Gate } from "../../src/resources/resource.js";
+import type { Experiment, Gate, ResourceSet } from "../../src/resources/resource.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import { type LoopEvent, RolloutLoop } from "../../src/rollout/loop.js";
 import type { Clock, EvidenceSource, StateStore, Webhook } from "../../src/rollout/ports.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { EMPTY_STATUS, type Status } from "../../src/rollout/status.js";
-import { resourceSet } from "../fixtures/resources.js";
+import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
 import { evidence, experiment, LAST_STEP, METRICS, ROLLOUT, status } from "./example.js";
 
 /** A store in memory with the semantics of ports.ts: one revision, conflicts on an old one. */
@@ -17,6 +17,7 @@ class MemoryStore implements StateStore {
 	decisions: Decision[] = [];
 	down = false;
 	closed: readonly string[] | null = null;
+	rules: Partial<ResourceSet> = {};
 	/** Runs once before the next decide: someone else's change. */
 	meanwhile: (() => void) | null = null;
 
@@ -27,7 +28,8 @@ class MemoryStore implements StateStore {
 
 	async state() {
 		if (this.down) throw new WeirError("unavailable", "the state's owner is gone");
-		const resources = resourceSet({ experiments: this.experiments, metrics: Object.values(METRICS) });
+		const parts = { experiments: this.experiments, metrics: Object.values(METRICS) };
+		const resources = resourceSet({ ...parts, ...this.rules });
 		const closed = this.closed === null ? {} : { closed: this.closed };
 		return { revision: this.revision, resources, status: this.status, ...closed };
 	}
@@ -546,3 +548,36 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	t.equal(store.decisions.find(({ outcome }) => outcome.action === "promote")?.experiment, "main");
 	t.equal(store.decisions.at(-1)?.input?.rules, RULES);
 });
+
+t.test(
+	"a promotion that would shut callers out is held, asks no gate, and begins when the policies are others",
+	async (t) => {
+		const gate: Gate = { at: "before-promotion", url: "https://ci.example/x", timeoutMs: 1_000 };
+		const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: [gate] } });
+		const { store, source, clock, asked, loop } = house([gated], running(LAST_STEP));
+		const services = [service("employment", [variant("v1", 1), variant("v2", 2)], { access: null })];
+		const policy = (...variants: string[]) =>
+			accessPolicy("all-may", "allow", ["employment"], { principals: ["*"], variants });
+		store.rules = { services, accessPolicies: [policy("v1")] };
+		source.present = evidence({ control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } });
+		const one = loop();
+		for (let tick = 0; tick < 3; tick++) {
+			await one.tick();
+			clock.advance(1_000);
+		}
+		t.same(
+			store.decisions.map(({ outcome }) => [outcome.action, outcome.rule]),
+			[["hold", "access"]],
+		);
+		t.match(store.decisions[0]?.outcome.reason, /by AccessPolicy all-may requests may use variant v1/);
+		const [held] = store.decisions;
+		t.ok(held !== undefined && recompute(held)?.matches);
+		t.equal(asked.length, 0);
+		store.rules = { services, accessPolicies: [policy("v1", "v2")] };
+		await one.tick();
+		t.equal(asked.length, 1);
+		await one.tick();
+		t.match(store.decisions.at(-1)?.outcome, { action: "promote", status: { phase: "Promoting" } });
+		t.equal(store.decisions.at(-1)?.input?.shutOuts, undefined);
+	},
+);

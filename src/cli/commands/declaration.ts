@@ -1,14 +1,16 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { compileShadowGaps } from "../../compiler/compile.js";
 import { gapWords } from "../../compiler/shadow.js";
+import { qualifiedName } from "../../resources/resource.js";
 import { jsonSchema } from "../../resources/schema.js";
+import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { checkedResources, printProblems } from "../resourceFiles.js";
 
 /**
- * Exit 0 valid, 1 invalid; all problems at once. Warned of: keys that no token would be verified by, and shadow policies
- * that nobody would try.
+ * Exit 0 valid, 1 invalid; all problems at once. Warned of: keys that no token would be verified by, shadow policies that
+ * nobody would try, and promotions that would wait.
  */
 export async function validate({ file }: { readonly file: readonly string[] }): Promise<void> {
 	const { resources, problems } = await checkedResources(file);
@@ -19,7 +21,12 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 	}
 	const { warnings } = await declaredKeys(resources);
 	const gaps = compileShadowGaps(resources, EMPTY_STATUS).map(gapWords);
-	for (const warning of [...warnings, ...gaps]) process.stderr.write(`warning: ${warning}\n`);
+	const held = resources.experiments.flatMap((experiment) =>
+		shutOutWarnings({ resources, status: EMPTY_STATUS }, experiment, Date.now()).map(
+			(one) => `Experiment ${qualifiedName(experiment.metadata)}: ${one}`,
+		),
+	);
+	for (const warning of [...warnings, ...gaps, ...held]) process.stderr.write(`warning: ${warning}\n`);
 	const count = Object.values(resources).reduce((sum, list) => sum + list.length, 0);
 	process.stdout.write(`valid: ${count} resource${count === 1 ? "" : "s"}\n`);
 }

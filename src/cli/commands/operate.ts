@@ -193,12 +193,18 @@ export async function decisions(
 export async function act(
 	verb: "pause" | "resume" | "promote" | "abort",
 	experiment: string,
-	options: ApiArguments & { readonly arm?: string; readonly reason?: string; readonly overrideGates?: boolean },
+	options: ApiArguments & {
+		readonly arm?: string;
+		readonly reason?: string;
+		readonly overrideGates?: boolean;
+		readonly shutOut?: boolean;
+	},
 ): Promise<void> {
 	const answer = await clientOf(options).act(experiment, verb, {
 		...(options.arm === undefined ? {} : { arm: options.arm }),
 		...(options.reason === undefined ? {} : { reason: options.reason }),
 		...(options.overrideGates === true ? { overrideGates: true } : {}),
+		...(options.shutOut === true ? { shutOut: true } : {}),
 	});
 	if (answer.outcome === "pending") return printPending(answer.request);
 	const { outcome } = answer.decision;

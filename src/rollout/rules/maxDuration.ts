@@ -11,6 +11,8 @@ import { duration } from "../sentence.js";
 /** What kept a verdict from being acted upon: an arm that was ready was left to a person, who did not come; or broken data. */
 interface Kept extends Words {
 	readonly by: "person" | "data";
+	/** Whether it speaks against the new version. */
+	readonly blames?: boolean;
 }
 
 export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, kept?: Kept]): Outcome | null => {
@@ -22,7 +24,7 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, 
 		return inconclusive(input, analysis, "max-duration", {
 			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${kept.reason}`,
 			summary: `nobody promoted the new one in ${duration(ran)}: ${kept.summary}`,
-			blames: true,
+			blames: kept.blames ?? true,
 		});
 	if (kept?.by === "data")
 		return inconclusive(input, analysis, "max-duration", {

@@ -1,7 +1,8 @@
 /**
  * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
  * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
- * another running Experiment: then a person may promote it, until maxDuration ends it.
+ * another running Experiment, or where it would shut out callers outside of the Experiment: then a person may promote it, until
+ * maxDuration ends it.
  */
 import type { Analysis } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
@@ -17,12 +18,14 @@ import {
 	RULES_WITH_LIMITED_HOLDS,
 	RULES_WITH_SKEWNESS,
 	type Rule,
+	type ShutOut,
 	type WaitsFor,
 } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { better, peopleOfLook } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
+import { policiesOf, shutOutCure, shutOutWords } from "../shutOut.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
@@ -50,6 +53,8 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (trend?.trend === "fades") return held(input, analysis, fading(best, trend));
 	const [other] = interacting(input, best);
 	if (other !== undefined) return held(input, analysis, interaction(best, other));
+	const shutOut = input.shutOuts?.[best.arm];
+	if (shutOut !== undefined) return held(input, analysis, shuttingOut(best.arm, shutOut));
 	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
 	const { variant = "", takeoverPpm = 0 } = after.promotion ?? {};
 	const from = percent(takeoverPpm);
@@ -130,12 +135,19 @@ interface Held {
 	readonly why: Words;
 	/** How a person promotes it all the same. */
 	readonly how?: string;
+	/** Whether it speaks against the new version. */
+	readonly blames?: boolean;
 }
 
 /** It waits for a person, but not beyond its time. */
-function held(input: DecisionInput, analysis: Analysis, { rule, waitsFor, why, how = "" }: Held): Outcome {
+function held(
+	input: DecisionInput,
+	analysis: Analysis,
+	{ rule, waitsFor, why, how = "", blames = true }: Held,
+): Outcome {
 	const { rules = 0, status } = input;
-	const ended = rules < RULES_WITH_LIMITED_HOLDS ? null : maxDuration(input, analysis, { by: "person", ...why });
+	const ended =
+		rules < RULES_WITH_LIMITED_HOLDS ? null : maxDuration(input, analysis, { by: "person", blames, ...why });
 	if (ended !== null) return ended;
 	const words = {
 		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
@@ -178,4 +190,16 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 					summary: `${arm} would be ready, but it helps differently with ${found.better.arm} than with ${found.worse.arm} of experiment ${found.with}, so that one should be decided first`,
 				};
 	return { rule: "interaction", waitsFor: "person", why };
+}
+
+/** It goes on by itself when the rules are others. */
+function shuttingOut(arm: string, shutOut: ShutOut): Held {
+	const { from, to } = shutOut;
+	return {
+		...{ rule: "access", waitsFor: "access", how: " it all the same (--shut-out --reason WHY)", blames: false },
+		why: {
+			reason: `every claim of arm ${arm} is proved, but ${shutOutWords(shutOut)}, and would be refused outside of the Experiment; ${shutOutCure(shutOut)} and it goes on by itself`,
+			summary: `${arm} would be ready, but callers outside of the Experiment would be refused: ${policiesOf(shutOut)} lets requests use ${from} that may not use ${to}; ${shutOutCure(shutOut)}, and it goes on by itself`,
+		},
+	};
 }

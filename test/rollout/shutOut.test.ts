@@ -1,0 +1,118 @@
+/** A promotion that would shut out callers of the default Variant: held with the policies' names, or meant by a person. */
+import t from "tap";
+import { decide } from "../../src/rollout/decide.js";
+import type { DecisionInput, ShutOut } from "../../src/rollout/decision.js";
+import { actByPerson } from "../../src/rollout/person.js";
+import { recompute } from "../../src/rollout/recompute.js";
+import { RecordedOutcomes } from "../../src/rollout/recordedOutcomes.js";
+import { shutOuts, shutOutWarnings } from "../../src/rollout/shutOut.js";
+import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
+import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
+
+const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
+const BOOSTED: ShutOut = { from: "v1", to: "v2", policies: ["all-may-v1"], more: 0 };
+const ready = (change: Partial<DecisionInput> = {}) =>
+	input({ status: status(LAST_STEP), evidence: evidence(GOOD), ...change });
+const all = (variants: readonly string[], name = "all-may-v1") =>
+	accessPolicy(name, "allow", ["employment"], { principals: ["*"], variants });
+const set = (...accessPolicies: ReturnType<typeof accessPolicy>[]) =>
+	resourceSet({
+		services: [service("employment", [variant("v1", 1), variant("v2", 2), variant("v3", 3)], { access: null })],
+		accessPolicies,
+	});
+
+t.test("Weir begins none: it says which policy it is, and what to do", async (t) => {
+	t.equal(decide(ready()).action, "promote");
+	const held = decide(ready({ shutOuts: { boosted: BOOSTED } }));
+	t.match(held, {
+		action: "hold",
+		rule: "access",
+		waitsFor: "access",
+		status: { phase: "Running" },
+		reason:
+			"Holding at 100%: every claim of arm boosted is proved, but by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2, and would be refused outside of the Experiment; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants) and it goes on by itself; a person may promote it all the same (--shut-out --reason WHY).",
+		summary:
+			"boosted would be ready, but callers outside of the Experiment would be refused: AccessPolicy all-may-v1 lets requests use v1 that may not use v2; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants), and it goes on by itself. A person may promote it all the same.",
+	});
+	t.equal(held.status.promotion, null);
+	t.equal(decide(ready({ shutOuts: { other: BOOSTED } })).action, "promote", "another arm's matter");
+	const many = decide(ready({ shutOuts: { boosted: { ...BOOSTED, policies: ["a", "b"], more: 3 } } }));
+	t.match(many.summary, /AccessPolicy a, b and 3 more lets/);
+	const made = ready({ shutOuts: { boosted: BOOSTED } });
+	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: decide(made) };
+	t.equal(recompute({ ...decision, acknowledgedAtMs: null })?.matches, true, "from its stored input alone");
+});
+
+t.test("it ends with maxDuration, which says nothing against the new version", async (t) => {
+	const late = { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } };
+	const ended = decide(ready({ experiment: experiment(["boosted"], late), shutOuts: { boosted: BOOSTED } }));
+	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
+	t.match(
+		ended.summary,
+		/^Everybody is back on the old version, which says nothing against the new one: nobody promoted/,
+	);
+});
+
+t.test("it is recorded once, and again when other policies are to be changed", async (t) => {
+	const recorded = new RecordedOutcomes();
+	const held = (policies: readonly string[]) => decide(ready({ shutOuts: { boosted: { ...BOOSTED, policies } } }));
+	t.notOk(recorded.has("main", held(["a", "b"]), 1));
+	recorded.add("main", held(["a", "b"]), 1);
+	t.ok(recorded.has("main", held(["a", "b"]), 2));
+	t.notOk(recorded.has("main", held(["b"]), 2));
+});
+
+t.test("a person is refused, unless it is said to be meant, and the decision tells of it", async (t) => {
+	const by = (shutOut: boolean, found = { boosted: BOOSTED }) =>
+		actByPerson(
+			{ experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, shutOuts: found },
+			{ verb: "promote", arm: null, shutOut },
+		);
+	t.throws(() => by(false), {
+		code: "failed-precondition",
+		message:
+			"by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2: outside of the Experiment they would be refused",
+		hint: /^let AccessPolicies say of v2 what they say of v1 .*; or promote it all the same: --shut-out --reason WHY$/,
+	});
+	t.match(by(true), {
+		action: "promote",
+		reason:
+			/^Arm boosted promoted by ada at 20%, though by AccessPolicy all-may-v1 requests may use variant v1, .*; it takes/,
+	});
+	t.notMatch(by(true, {} as never).reason, /though/);
+	const holding = status({
+		phase: "Promoting",
+		promotion: { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 1, heldBackFromMs: 1 },
+	});
+	const end = { experiment: experiment(), status: holding, by: "ada", nowMs: 7_000, shutOuts: { boosted: BOOSTED } };
+	t.equal(actByPerson(end, { verb: "promote", arm: null }).action, "complete", "it is the default already");
+});
+
+t.test("the way back from a promotion is told: an apply of what was never changed is none", async (t) => {
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+	const ended = { experiment: experiment(), status: status({ phase: "Promoted", promotion }), by: "ada", nowMs: 7 };
+	t.throws(() => actByPerson(ended, { verb: "abort" }), {
+		code: "failed-precondition",
+		hint: /leaves the Service's defaultVariant as it is keeps what was promoted; .* with defaultVariant: v2, then with the one/,
+	});
+});
+
+t.test("each challenger is judged against the default Variant of now", async (t) => {
+	const two = experiment(["boosted", "third"]);
+	const declared = { resources: set(all(["v1", "v3"])), status: { services: {} } };
+	t.same(shutOuts(declared, two, 0), { boosted: BOOSTED });
+	const promoted = { ...declared, status: { services: { employment: { defaultVariant: "v2" } } } };
+	t.same(shutOuts(promoted, two, 0), {}, "of who may not use v2 nobody is shut out");
+	const gone = { ...declared, status: { services: { employment: { defaultVariant: "v9" } } } };
+	t.same(shutOuts(gone, two, 0), { boosted: BOOSTED }, "a promoted one that is declared no more does not serve");
+	const many = Array.from({ length: 7 }, (_, index) => all(["v1"], `p${index}`));
+	t.match(shutOuts({ ...declared, resources: set(...many) }, two, 0).boosted, {
+		policies: ["p0", "p1", "p2", "p3", "p4"],
+		more: 2,
+	});
+	t.same(shutOuts({ ...declared, resources: resourceSet({}) }, two, 0), {});
+	t.same(shutOutWarnings(declared, two, 0), [
+		"boosted will not be promoted by itself: by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants)",
+	]);
+	t.same(shutOutWarnings(declared, experiment(["boosted"], { goal: null }), 0), [], "without a goal a person promotes");
+});

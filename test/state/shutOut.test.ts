@@ -1,0 +1,147 @@
+/** Promotions that would shut callers out, through the API: refused, meant, approved; and what tells that one was promoted. */
+import t from "tap";
+import { parseResources } from "../../src/resources/parse.js";
+import { experiment, file, METRIC, SERVICE } from "./employment.js";
+import { mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const now = { dryRun: false };
+const policy = (name: string, who: string, variants: string) =>
+	`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: ${name}}\nspec: {services: [employment], principals: ["${who}"], variants: ${variants}}\n`;
+const ALL = (variants = "[v1]") => policy("all-may-v1", "spiffe://weir.test/*", variants);
+const BETA = policy("beta-may-v2", "spiffe://weir.test/beta", "[v2]");
+const CLOSED = SERVICE.replace("  access: open\n", "");
+const DECLARED = [CLOSED, METRIC, experiment("boosted"), ALL(), BETA].join("---\n");
+const TWO =
+	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
+const BY = "by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2";
+const MEANT = { shutOut: true, reason: "v1 is withdrawn" };
+
+async function scene(t: { teardown(end: () => unknown): unknown }) {
+	const made = await mutualApi(t);
+	const rules = [
+		binding("ada", "promote", ["ada"], "[default]"),
+		binding("bob", "approve", ["bob"], "[default]"),
+		binding("root", "admin", ["root"], "[default]"),
+	];
+	const applied = await made.owner.apply(file([DECLARED, ...rules].join("---\n")), now);
+	if (applied.outcome !== "applied") throw new Error(JSON.stringify(applied));
+	const last = () => made.store.audit.page(0, 1_000).records.at(-1);
+	const phase = () => made.store.current.status.experiments.boosted?.phase;
+	return { ...made, last, phase };
+}
+
+t.test(
+	"refused with the policy's name, done where it is meant with a reason, and recorded with what it does",
+	async (t) => {
+		const { as, last, phase } = await scene(t);
+		const ada = await as("ada");
+		await t.rejects(ada.act("boosted", "promote", { reason: "better" }), {
+			code: "failed-precondition",
+			message: `${BY}: outside of the Experiment they would be refused`,
+			hint: /--shut-out --reason WHY$/,
+		});
+		t.equal(phase(), "Running");
+		await t.rejects(ada.act("boosted", "promote", { shutOut: true }), {
+			code: "invalid-argument",
+			message: /with a reason only/,
+		});
+		await t.rejects(ada.act("boosted", "promote", { shutOut: "yes" as never, reason: "x" }), {
+			code: "invalid-argument",
+		});
+		await t.rejects((await as("root")).act("boosted", "abort", MEANT), {
+			code: "invalid-argument",
+			message: /unknown field/,
+		});
+		t.match(await ada.act("boosted", "promote", MEANT), {
+			decision: { outcome: { reason: new RegExp(`, though ${BY}; it takes over .* Said: v1 is withdrawn$`) } },
+		});
+		t.equal(phase(), "Promoting");
+		t.match(last(), {
+			verb: "promote",
+			result: "done",
+			objects: [`Experiment boosted, though ${BY}`],
+			why: "v1 is withdrawn",
+		});
+	},
+);
+
+t.test("where the policies are mended no flag is asked for", async (t) => {
+	const { as, owner, last, phase } = await scene(t);
+	await owner.apply(file(ALL("[v1, v2]")), now);
+	t.match(
+		await (await as("ada")).act("boosted", "promote", MEANT),
+		{ outcome: "done" },
+		"and one too many does nothing",
+	);
+	t.match(last(), { objects: ["Experiment boosted"] });
+	t.equal(phase(), "Promoting");
+});
+
+t.test("others approve exactly that; what was not meant is not done though policies changed meanwhile", async (t) => {
+	const { as, owner, phase } = await scene(t);
+	await owner.apply(file(TWO), now);
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	const ask = async (said: Parameters<typeof ada.act>[2]) => {
+		const asked = await ada.act("boosted", "promote", said);
+		if (asked.outcome !== "pending") throw new Error(JSON.stringify(asked));
+		return asked.request;
+	};
+	await t.rejects(ask({ reason: "better" }), { code: "failed-precondition" }, "before anybody is asked");
+	const meant = await ask(MEANT);
+	t.same(meant.effects, [`promote Experiment boosted, though ${BY}`]);
+	await owner.apply(file(policy("others", "spiffe://other.test/*", "[v1]")), now);
+	await t.rejects(bob.approve(meant.id), { code: "conflict", message: /would do something else now/ });
+
+	await owner.apply(file([ALL("[v1, v2]"), policy("others", "spiffe://other.test/*", "[v1, v2]")].join("---\n")), now);
+	const plain = await ask({ reason: "better" });
+	await owner.apply(file(ALL()), now);
+	await t.rejects(bob.approve(plain.id), { code: "conflict", message: new RegExp(`the request is void: ${BY}`) });
+	t.equal(phase(), "Running");
+	await owner.apply(file(ALL("[v1, v2]")), now);
+	t.match(await bob.approve((await ask({ reason: "better" })).id), { state: "done" });
+	t.equal(phase(), "Promoting");
+});
+
+t.test("weir get tells of a promoted default, and what it prints applies without a change", async (t) => {
+	const { as, owner, store } = await scene(t);
+	const before = await owner.getYaml();
+	t.notMatch(before, /promoted/);
+	const status = store.current.status.experiments.boosted;
+	if (status === undefined) throw new RangeError("no status");
+	await (await as("ada")).act("boosted", "promote", MEANT);
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+	await store.decide({
+		...{ experiment: "boosted", expectedRevision: store.current.revision, by: "weir", atMs: 1, input: null },
+		outcome: {
+			...{ action: "complete", rule: "takeover", reason: "test", findings: [], srmP: null, expectedMs: null },
+			status: { ...status, phase: "Promoted", promotion },
+			defaultVariant: "v2",
+		},
+	});
+	const after = await owner.getYaml();
+	const [note = "", ...documents] = after.split("---\n");
+	t.equal(documents.join("---\n"), before, "documents as they were written");
+	t.match(
+		note,
+		/^# Service employment: Variant v2 was promoted and is its default, .* while defaultVariant stays v1\.\n#/,
+	);
+	t.match(note, /# weir policy test judges by v1; a case asks about the promoted one by variant: v2\.\n$/);
+	t.same(parseResources(file(after)).problems, []);
+	const applied = await owner.apply(file(after), now);
+	t.ok(applied.outcome === "applied" && applied.changes.every(({ change }) => change === "unchanged"));
+	t.equal(await owner.getYaml(), after, "the note is nobody's document");
+	await owner.apply(file(binding("eve", "read", ["eve"], "[elsewhere]")), now);
+	t.notMatch(await (await as("eve")).getYaml(), /employment/);
+
+	await t.rejects(owner.act("boosted", "abort"), {
+		code: "failed-precondition",
+		hint: /with defaultVariant: v2, then with the one/,
+	});
+	const live = () => store.current.status.services.employment?.defaultVariant ?? null;
+	await owner.apply(file(CLOSED), now);
+	t.equal(live(), "v2", "a promotion outlasts an apply of what was declared");
+	await owner.apply(file(CLOSED.replace("defaultVariant: v1", "defaultVariant: v2")), now);
+	await owner.apply(file(CLOSED), now);
+	t.equal(live(), null, "undone as the hint says");
+});
