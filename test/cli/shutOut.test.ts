@@ -1,0 +1,116 @@
+/**
+ * An internal canary as its owners declare it: everybody may use v1, the testers v2 too. On a real stack the winner is held
+ * while others would be refused by it, and takes over by itself once the policies let them use it.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { until } from "../identity/mesh.js";
+import { startScene } from "../nist/scene.js";
+import { askApi, fileOf, weir } from "./command.js";
+
+const A = "apiVersion: weir.dev/v1alpha1";
+const all = (variants: string) =>
+	`${A}\nkind: AccessPolicy\nmetadata: {name: all-may-v1}\nspec: {services: [model], principals: ["spiffe://weir.local/*"], variants: ${variants}}\n`;
+
+function declaration(port: number): string {
+	const endpoints = `endpoints: [{address: 127.0.0.1, port: ${port}}]`;
+	return [
+		`${A}
+kind: Service
+metadata: {name: model}
+spec:
+  hosts: [model.test]
+  defaultVariant: v1
+  identities: ["spiffe://weir.local/weir/predictor"]
+  callout: {timeout: 10s}
+  variants: [{name: v1, ${endpoints}}, {name: v2, ${endpoints}}]
+`,
+		all("[v1]"),
+		`${A}\nkind: AccessPolicy\nmetadata: {name: beta-may-v2}\nspec: {services: [model], principals: ["spiffe://weir.local/stranger"], variants: [v2]}\n`,
+		`${A}\nkind: Metric\nmetadata: {name: accuracy}\nspec: {type: rate, source: outcome, direction: up, window: 3s}\n`,
+		`${A}
+kind: Experiment
+metadata: {name: canary}
+spec:
+  service: model
+  unit: {header: x-user-id}
+  layer: {name: m, slot: [0%, 100%]}
+  arms: [{name: old, variant: v1, weight: 1, baseline: true}, {name: new, variant: v2, weight: 1}]
+  goal: {metric: accuracy, improveBy: {absolute: 1pp}}
+  rollout: {steps: [100%], every: 1s, minUnits: 50, alpha: 0.05, maxDuration: 1d}
+`,
+	].join("---\n");
+}
+
+t.test(
+	"a winner that callers outside of the Experiment may not use waits until they may",
+	{ timeout: 180_000 },
+	async (t) => {
+		const scene = await startScene(t, { gateway: "  exposeArm: true", documents: () => `${all("[v1]")}---` });
+		const { api } = scene.up.ready;
+		const ask = (as: "app" | "stranger", unit: string) => scene.ask({ as, headers: { "x-user-id": unit } });
+		const at = ["--api", api];
+		const file = await fileOf(scene.directory, "canary.yaml", declaration(scene.modelPort));
+		const held = /by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2/;
+		t.match(await weir(["validate", "-f", file]), {
+			code: 0,
+			stderr: /^warning: Experiment canary: new will not be promoted by itself: by AccessPolicy all-may-v1 /,
+		});
+		t.match((await weir(["explain", "-f", file])).stdout.toString(), held);
+		t.equal((await weir(["apply", "-f", file, ...at])).code, 0);
+
+		const units = Array.from({ length: 240 }, (_, index) => `u${index}`);
+		const assigned = await weir(["assign", "-f", file, "--experiment", "canary"], `${units.join("\n")}\n`);
+		const arms = new Map(
+			assigned.stdout
+				.toString()
+				.trim()
+				.split("\n")
+				.map((line) => line.split("\t") as [string, string]),
+		);
+		await until(
+			async () => (await ask("stranger", "u0")).headers["x-weir-arm"] === `canary/${arms.get("u0")}`,
+			"the arm",
+		);
+		for (const unit of units) t.equal((await ask("stranger", unit)).status, 200);
+		const rows = units.map((unit, index) => ({
+			...{ metric: "accuracy", unit },
+			value: arms.get(unit) === "new" || index % 3 === 0 ? 1 : 0,
+		}));
+		const posted = await askApi(api, "/v1/outcomes", {
+			headers: { "content-type": "application/json" },
+			body: JSON.stringify(rows),
+		});
+		t.equal(posted.status, 200, posted.text);
+
+		const status = async () => (await weir(["status", ...at])).stdout.toString();
+		await until(async () => /canary .*hold: new would be ready, but callers outside/.test(await status()), "the hold");
+		t.match(
+			await status(),
+			/AccessPolicy all-may-v1 lets requests use v1 that may not use v2; let AccessPolicies say of v2/,
+		);
+		t.match(await weir(["decisions", "canary", "--recompute", ...at]), { code: 0 });
+		t.match(await weir(["promote", "canary", "--reason", "better", ...at]), { code: 1, stderr: held });
+		t.equal((await ask("app", "x1")).status, 200);
+
+		const mended = await fileOf(scene.directory, "mended.yaml", all("[v1, v2]"));
+		t.equal((await weir(["apply", "-f", mended, ...at])).code, 0);
+		// The takeover wants to see the winner's requests succeed.
+		const answers: number[] = [];
+		await until(async () => {
+			answers.push((await ask("app", "x1")).status);
+			await Promise.all(units.slice(0, 40).map((unit) => ask("stranger", unit)));
+			return /canary +Promoted/.test(await status());
+		}, "the promotion");
+		t.match(await status(), /Service model: default Variant v2 \(promoted; declared is v1\)/);
+		for (let round = 0; round < 5; round++) {
+			answers.push((await ask("app", "x1")).status, (await scene.ask({ as: "app" })).status);
+			await pause(200);
+		}
+		t.same([...new Set(answers)], [200], "nobody was refused on the way, nor is after it");
+		t.match(
+			(await weir(["get", ...at])).stdout.toString(),
+			/^# Service model: Variant v2 was promoted and is its default/,
+		);
+	},
+);
