@@ -24,6 +24,8 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 				.default([])
 				.makeOptionMandatory(),
 		)
+		.option("--live", "a request's Variant, where a case names none, is the default one that control serves now")
+		.addOption(api())
 		.action(async (options) => (await import("./commands/policy.js")).policyTest(options));
 	policy
 		.command("diff <old> <new>")

@@ -102,7 +102,7 @@ export function promotedNotes({ resources, status }: State, mayRead: MayRead): r
 		const name = qualifiedName(service.metadata);
 		return [
 			`# Service ${name}: Variant ${live} was promoted and is its default, and stays it while defaultVariant stays ${declared}.`,
-			`# weir policy test judges by ${declared}; a case asks about the promoted one by variant: ${live}.`,
+			`# weir policy test judges by ${declared}, and by ${live} with --live.`,
 		];
 	});
 	return lines.length === 0 ? [] : [`${lines.join("\n")}\n`];

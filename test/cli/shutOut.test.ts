@@ -2,7 +2,6 @@
  * An internal canary as its owners declare it: everybody may use v1, the testers v2 too. On a real stack the winner is held
  * while others would be refused by it, and takes over by itself once the policies let them use it.
  */
-import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { until } from "../identity/mesh.js";
 import { startScene } from "../nist/scene.js";
@@ -103,14 +102,40 @@ t.test(
 			return /canary +Promoted/.test(await status());
 		}, "the promotion");
 		t.match(await status(), /Service model: default Variant v2 \(promoted; declared is v1\)/);
-		for (let round = 0; round < 5; round++) {
-			answers.push((await ask("app", "x1")).status, (await scene.ask({ as: "app" })).status);
-			await pause(200);
-		}
+		await until(async () => {
+			const decisions = (await weir(["decisions", "canary", "--json", ...at])).stdout.toString().trim().split("\n");
+			return /"action":"complete".*"acknowledgedAtMs":\d/.test(decisions.at(-1) ?? "");
+		}, "its acknowledgement");
+		answers.push((await ask("app", "x1")).status, (await scene.ask({ as: "app" })).status);
 		t.same([...new Set(answers)], [200], "nobody was refused on the way, nor is after it");
+
+		// Who takes the promoted Variant from the policy is told by the declaration's test where it asks for the live one.
+		const former = await fileOf(scene.directory, "former.yaml", all("[v1]"));
+		t.equal((await weir(["apply", "-f", former, ...at])).code, 0);
+		await until(async () => (await ask("app", "x1")).status === 403, "the refusal");
+		const got = (await weir(["get", ...at])).stdout.toString();
 		t.match(
-			(await weir(["get", ...at])).stdout.toString(),
-			/^# Service model: Variant v2 was promoted and is its default/,
+			got,
+			/^# Service model: Variant v2 was promoted and is its default, .*\n# .* by v1, and by v2 with --live\.\n---\n/,
 		);
+		const printed = await fileOf(scene.directory, "got.yaml", got);
+		const request = `{service: model, method: POST, path: /v2, principal: "spiffe://weir.local/app"}`;
+		const cases = await fileOf(
+			scene.directory,
+			"cases.yaml",
+			`tests: [{name: app, request: ${request}, expect: allow}]\n`,
+		);
+		const judged = (...more: string[]) => weir(["policy", "test", "-f", printed, "-t", cases, ...more]);
+		t.match(await judged(), { code: 0 }, "by what is declared");
+		t.match(await judged("--live", ...at), { code: 1 }, "by what is served");
+
+		t.match(await weir(["abort", "canary", ...at]), { code: 1, stderr: /with defaultVariant: v2, then with the one/ });
+		const [service = ""] = declaration(scene.modelPort).split("---\n");
+		for (const variant of ["v2", "v1"]) {
+			const text = service.replace("defaultVariant: v1", `defaultVariant: ${variant}`);
+			t.equal((await weir(["apply", "-f", await fileOf(scene.directory, "service.yaml", text), ...at])).code, 0);
+		}
+		await until(async () => (await ask("app", "x1")).status === 200, "the way back");
+		t.match(await judged("--live", ...at), { code: 0 });
 	},
 );

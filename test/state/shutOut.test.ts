@@ -126,7 +126,7 @@ t.test("weir get tells of a promoted default, and what it prints applies without
 		note,
 		/^# Service employment: Variant v2 was promoted and is its default, .* while defaultVariant stays v1\.\n#/,
 	);
-	t.match(note, /# weir policy test judges by v1; a case asks about the promoted one by variant: v2\.\n$/);
+	t.match(note, /# weir policy test judges by v1, and by v2 with --live\.\n$/);
 	t.same(parseResources(file(after)).problems, []);
 	const applied = await owner.apply(file(after), now);
 	t.ok(applied.outcome === "applied" && applied.changes.every(({ change }) => change === "unchanged"));

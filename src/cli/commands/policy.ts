@@ -6,6 +6,9 @@ import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js"
 import { type PolicyTest, readPolicyTests, undeclaredIn, unprovenIn } from "../../access/policyTable.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
+import type { ResourceSet } from "../../resources/resource.js";
+import { liveDefault } from "../../rollout/status.js";
+import type { StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";
@@ -14,14 +17,17 @@ import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
 
-export interface PolicyTestArguments {
+export interface PolicyTestArguments extends ApiArguments {
 	readonly file: readonly string[];
 	readonly table: readonly string[];
+	/** By the default Variants that control has: a promotion changes no declaration. */
+	readonly live?: boolean;
 }
 
 /** Exit code 1 where a case fails; a table that cannot be read fails as a whole. */
 export async function policyTest(options: PolicyTestArguments): Promise<void> {
-	const judge = policyJudge(await validResources(options.file));
+	const declared = await validResources(options.file);
+	const judge = policyJudge(options.live === true ? asServed(declared, await clientOf(options).status()) : declared);
 	const tables = (await readResourceFiles(options.table)).map(readPolicyTests);
 	const problems = tables.flatMap((table) => table.problems);
 	const tests = tables.flatMap((table) => table.tests);
@@ -49,6 +55,19 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	}
 	print(`${tests.length - failed} passed, ${failed} failed`);
 	if (failed > 0) process.exitCode = 1;
+}
+
+/** A Variant that the files do not declare serves nowhere: then their own default stays. */
+function asServed(declared: ResourceSet, { services }: Pick<StatusAnswer, "services">): ResourceSet {
+	const status = services.map(({ service, liveDefaultVariant }) => [service, { defaultVariant: liveDefaultVariant }]);
+	const learned = { services: Object.fromEntries(status) };
+	return {
+		...declared,
+		services: declared.services.map((one) => ({
+			...one,
+			spec: { ...one.spec, defaultVariant: liveDefault(one, learned) },
+		})),
+	};
 }
 
 function fulfils(is: JudgedRequest, { allowed, reason, policy }: PolicyTest["expect"]): boolean {
