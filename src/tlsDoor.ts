@@ -92,7 +92,7 @@ interface Peer {
 	hasAsked: boolean;
 }
 
-/** Idle connections end this long before their certificate: at one of the last two looks. */
+/** Idle connections end this long before their certificate, at one of the last two looks; none before it is old. */
 const ENDING_MS = 2 * CONNECTIONS_LOOK_MS;
 
 class Connections implements DoorConnections {
@@ -259,7 +259,8 @@ class Connections implements DoorConnections {
 			const leftMs = this.leftMs(peer.socket);
 			const unasked = !peer.hasAsked && peer.sinceMs < now - unaskedMs;
 			// The next request would meet the certificate's end, and who asks has done nothing wrong.
-			const idle = peer.underWay === 0 && (unasked || leftMs <= ENDING_MS);
+			const ending = leftMs <= ENDING_MS && this.isOld(peer.socket);
+			const idle = peer.underWay === 0 && (unasked || ending);
 			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) peer.socket.destroy();
 		}
 	}

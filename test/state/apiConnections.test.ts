@@ -89,7 +89,7 @@ t.test(
 
 t.test("a connection does not outlive its certificate: it is closed in order before, and nobody's after", async (t) => {
 	const { api, ca, store, owner } = await mutualApi(t);
-	await owner.apply(file(binding("ada", "read", ["ada"], "[default]")), { dryRun: false });
+	await owner.apply(file(binding("ada", "read, apply", ["ada"], "[default]")), { dryRun: false });
 	const { port } = new URL(api.url);
 	const LIFE_MS = 4_000;
 	const issuedMs = Date.now();
@@ -114,8 +114,21 @@ t.test("a connection does not outlive its certificate: it is closed in order bef
 	};
 	t.same(await ask(), [200, "keep-alive"]);
 	const [socket] = sockets as Set<import("node:tls").TLSSocket>;
-	// Until it ends, without a request that would be told to leave.
+	// Until it ends, with a request under way: an idle connection is ended before (test/tlsDoor.test.ts).
+	const slow = request({
+		port,
+		host: "127.0.0.1",
+		path: "/v1/resources?dryRun=true",
+		method: "POST",
+		agent,
+		headers: { "content-type": "application/yaml" },
+	});
+	slow.write("{");
 	while (Date.now() < issuedMs + LIFE_MS) await new Promise((resolve) => setTimeout(resolve, 100));
+	slow.end();
+	const [late] = (await once(slow, "response")) as [import("node:http").IncomingMessage];
+	late.resume();
+	await once(late, "end");
 	t.same(await ask(), [403, "close"]);
 	t.equal(sockets.size, 1, "by the same connection");
 	if (!socket?.destroyed) await once(socket ?? agent, "close");
