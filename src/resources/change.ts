@@ -1,10 +1,12 @@
 /**
  * What may not change under a running Experiment: whatever decides who is in which arm, what the arms are, and what
- * its Metrics measure. A changed hash would move people between arms, a changed Metric would add observations of one
- * thing to those of another, and the evidence so far would be about something else. Nor what alpha is spent on:
- * segments, further guardrails, a holdback where none was, the design, what the goal measures, and the plan and goal of
- * planned looks. Who may take a guardrail or a holdback away: state/promotionEased.ts; what is left shares alpha anew.
+ * its Metrics, denominators among them, measure. A changed hash would move people between arms, a changed Metric would
+ * add observations of one thing to those of another, and the evidence so far would be about something else. Nor what
+ * alpha is spent on: segments, further guardrails, a holdback where none was, the design, what the goal measures, and
+ * the plan and goal of planned looks. Who may take a guardrail or a holdback away: state/promotionEased.ts; what is left
+ * shares alpha anew.
  */
+import { metricsJudging } from "./judgedBy.js";
 import { type Positions, resourceTitle } from "./position.js";
 import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";
 
@@ -256,13 +258,9 @@ function metricProblems(
 	after: ResourceSet,
 	positions: Positions | null,
 ): readonly Problem[] {
-	const { namespace } = experiment.metadata;
-	const { goal, guardrails } = experiment.spec;
-	const names = new Set([...(goal === null ? [] : [goal.metric]), ...guardrails.map(({ metric }) => metric)]);
 	const problems: Problem[] = [];
-	for (const name of names) {
-		const find = (set: ResourceSet) =>
-			set.metrics.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
+	for (const name of metricsJudging(experiment, [...before.metrics, ...after.metrics])) {
+		const find = (set: ResourceSet) => set.metrics.find(({ metadata }) => qualifiedName(metadata) === name);
 		const [old, now] = [find(before), find(after)];
 		if (old === undefined) continue;
 		const uses = `${resourceTitle(experiment)} is running and uses it`;

@@ -68,6 +68,12 @@ export function referencesOf(from: Resource): readonly Reference[] {
 				...guardrails.map(({ metric }, index) => to("Metric", metric, "guardrails", index, "metric")),
 			];
 		}
+		case "Metric": {
+			const { denominator } = from.spec;
+			return denominator === null || denominator === "requests"
+				? []
+				: [to("Metric", denominator.metric, "denominator")];
+		}
 		default:
 			return [];
 	}

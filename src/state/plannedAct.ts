@@ -91,7 +91,7 @@ export function planWish(
 	const moves = [...changed, ...created.map((after) => ({ before: null, after }))];
 	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
 	const majorities = majoritiesStarted({ resources, status }, started);
-	const inAdvance = promotionsDeclared(resources, started);
+	const inAdvance = promotionsDeclared(resources, plan.given, started);
 	const promotions = [
 		...promotionsIn({ resources, status }, moves),
 		...inAdvance,

@@ -5,8 +5,8 @@
  * what its rules will do. Later there is no other way to a goal: one that runs gets none and keeps its Metrics
  * (resources/change.ts; promotionEased.ts for what makes its promotion easier), and one that has ended starts no more. Pure.
  */
-import { claimedMetrics } from "../analysis/claim.js";
-import { type Experiment, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { metricsJudging } from "../resources/judgedBy.js";
+import { type Experiment, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
 import { promotionsWait } from "./approval.js";
 import type { PromotedByHand } from "./promotedByHand.js";
 import { resourceKey, serviceOf } from "./resourceSet.js";
@@ -16,11 +16,16 @@ export interface PromotionDeclared extends PromotedByHand {
 	readonly judgedBy: readonly string[];
 }
 
-/** @param started Experiments that were not there before */
+/**
+ * @param given what is declared, with these
+ * @param started Experiments that were not there before
+ */
 export function promotionsDeclared(
-	{ approvalPolicies }: Pick<ResourceSet, "approvalPolicies">,
+	{ approvalPolicies, metrics }: Pick<ResourceSet, "approvalPolicies" | "metrics">,
+	given: readonly Resource[],
 	started: readonly Experiment[],
 ): readonly PromotionDeclared[] {
+	const beforeAndAfter = [...metrics, ...given.filter((one) => one.kind === "Metric")];
 	return started.flatMap((one): PromotionDeclared[] => {
 		const { goal, arms } = one.spec;
 		const { name, namespace } = one.metadata;
@@ -31,9 +36,7 @@ export function promotionsDeclared(
 				namespace,
 				effect: `lets Experiment ${qualifiedName({ name, namespace })} promote arm ${challengers.join(" or ")} to everybody of Service ${serviceOf(one)} by its own rules: goal ${goal.metric}`,
 				passesGates: false,
-				judgedBy: claimedMetrics(one).map((metric) =>
-					resourceKey("Metric", qualifiedName({ name: metric, namespace })),
-				),
+				judgedBy: metricsJudging(one, beforeAndAfter).map((metric) => resourceKey("Metric", metric)),
 			},
 		];
 	});

@@ -2,9 +2,10 @@
  * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
  * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
  * right, and waits wherever a promotion waits; gates are asked as before. So does a further sender of a Metric that it is
- * judged by: who posts outcomes moves traffic. What raises the bar, or moves nothing, is an
+ * judged by, a ratio's denominator too: who posts outcomes moves traffic. What raises the bar, or moves nothing, is an
  * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
  */
+import { metricsJudging } from "../resources/judgedBy.js";
 import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import type { ExperimentStatus } from "../rollout/status.js";
@@ -22,10 +23,14 @@ export function promotionsEased(
 	changed: readonly { readonly before: Resource; readonly after: Resource | null }[],
 ): readonly PromotionEased[] {
 	const live = running(status);
+	const beforeAndAfter = [
+		...resources.metrics,
+		...changed.flatMap(({ after }) => (after?.kind === "Metric" ? [after] : [])),
+	];
 	const judgedBy = (metric: Metric): readonly string[] =>
 		resources.experiments
-			.filter((one) => live.has(qualifiedName(one.metadata)) && one.metadata.namespace === metric.metadata.namespace)
-			.filter(({ spec }) => [spec.goal, ...spec.guardrails].some((claim) => claim?.metric === metric.metadata.name))
+			.filter((one) => live.has(qualifiedName(one.metadata)))
+			.filter((one) => metricsJudging(one, beforeAndAfter).includes(qualifiedName(metric.metadata)))
 			.map(({ metadata }) => qualifiedName(metadata));
 	return changed.flatMap(({ before, after }): PromotionEased[] => {
 		if (before.kind === "Metric" && after?.kind === "Metric") {

@@ -50,6 +50,15 @@ t.test("what another resource names is kept, with the place of who names it; tog
 		result: "done",
 		objects: ["deleted Experiment boosted", "deleted Service employment", "deleted AccessPolicy callers"],
 	});
+	const ratio = metricText("accuracy").replace("accuracy", "revenue").replace("rate", "ratio, denominator: accuracy");
+	await owner.apply(file(ratio), { dryRun: false });
+	const named = await local("delete", "Metric", "accuracy");
+	t.match(named, {
+		code: 1,
+		stderr: /^stored Metric revenue:\d+:\d+: Metric revenue names Metric accuracy; delete or/m,
+	});
+	t.notMatch(named.stderr, /unknown Metric/);
+	t.match(await local("delete", "Metric", "revenue"), { code: 0 });
 	t.match(await local("delete", "Metric", "accuracy"), { code: 0 }, "nobody names it any more");
 });
 

@@ -177,6 +177,26 @@ t.test("a Metric that no running Experiment uses may change, and a default may b
 	t.same(problems(spoil("  type: mean\n", "  type: mean\n  direction: up\n")), []);
 });
 
+t.test("a denominator measures what its ratio does", async (t) => {
+	const volume = "---\napiVersion: weir.dev/v1alpha1\nkind: Metric\nmetadata: {name: volume}\nspec: {type: mean}\n";
+	const spare = volume.replace("name: volume", "name: spare");
+	const ratio = `${spoil("  type: mean\n", "  type: ratio\n  denominator: volume\n")}${spare}`;
+	const change = (after: string) =>
+		changeProblems(load(ratio + volume).resources, load(after).resources, RUNNING).map(formatProblem);
+	const uses = "and Experiment boosted-vs-logistic is running and uses it";
+	for (const [field, from, to] of [
+		["range: [0, 5]", "range", 'from none to {"lo":0,"hi":5}'],
+		["window: 2s", "window", "from 3600000ms to 2000ms"],
+		["perUnit: sum", "perUnit", "from mean to sum"],
+	] as const)
+		t.match(change(ratio + volume.replace("mean}", `mean, ${field}}`)), [
+			`${from} of Metric volume would change ${to}, ${uses}; it needs a new Metric name or a new Experiment`,
+		]);
+	t.match(change(ratio), [`Metric volume would be deleted, ${uses}`]);
+	t.same(change(ratio.replace(spare, spare.replace("mean}", "mean, direction: down}")) + volume), [], "others may");
+	t.same(change(ratio + volume), []);
+});
+
 t.test("the order of arms decides who is where", async (t) => {
 	const first = "    - {name: control, variant: v1, weight: 1, baseline: true}\n";
 	const second = "    - {name: boosted, variant: v2, weight: 1}\n";

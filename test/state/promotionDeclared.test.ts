@@ -92,6 +92,31 @@ t.test("what was asked for is void where a Metric that it is judged by is anothe
 	t.match(await carol.approve(last), { state: "done" }, "others are its neighbours");
 });
 
+t.test("a denominator is one of them, whether the ratio stands already or comes with the request", async (t) => {
+	const { ada, carol, asked, store } = await scene(t, TWO, metric("volume", "labels"), metric("mine", "labels"));
+	const ratio = metric("revenue", "labels").replace("type: rate", "type: ratio, denominator: volume");
+	const goal = even("sold", "  goal: {metric: revenue, improveBy: {relative: 1%}}\n");
+	const guard = even("sold", `${GOAL}  guardrails: [{metric: revenue, margin: {relative: 1%}}]\n`);
+	const sent = async (sender: string): Promise<void> => {
+		t.match(await ada.apply(file(metric("volume", sender)), now), { outcome: "applied" }, `${sender} sends it`);
+	};
+	const isVoid = { code: "conflict", message: /void: what it would change has changed/ };
+	const together = await asked(ratio, goal);
+	await sent("ada");
+	await t.rejects(carol.approve(together), isVoid, "comes with it");
+	await ada.apply(file(ratio), now);
+	for (const [what, experiment, sender] of [
+		["of the goal", goal, "labels"],
+		["of a guardrail", guard, "ada"],
+	] as const) {
+		const id = await asked(experiment);
+		await sent(sender);
+		await t.rejects(carol.approve(id), isVoid, what);
+	}
+	t.same(store.current.resources.experiments, []);
+	t.match(await carol.approve(await asked(goal)), { state: "done" }, "nothing has changed");
+});
+
 t.test("there is no later way to a goal", async (t) => {
 	const { owner, ada, store } = await scene(t, TWO, metric("mine"), even("late", ""));
 	const [before, withGoal] = [store.current.status.experiments.late, file(even("late"))];

@@ -128,3 +128,41 @@ t.test("it takes the right to promote, and waits where a promotion waits", async
 	});
 	t.match(await gina.apply(posts("labels"), now), { outcome: "pending" });
 });
+
+t.test("so does a further sender of a denominator, for its rows are added up in the ratio", async (t) => {
+	const { owner, as, store } = await mutualApi(t);
+	const ratio = METRIC.replace("name: accuracy", "name: revenue").replace("rate", "ratio, denominator: accuracy");
+	const judged = document("boosted").replace(/goal: .*/, "goal: {metric: revenue, improveBy: {relative: 1%}}");
+	const people = [
+		binding("ada", "apply", ["ada"], "[default]"),
+		binding("gina", "apply, promote", ["gina"], "[default]"),
+	];
+	const all = await owner.apply(file([SERVICE, METRIC, ratio, judged, ...people].join("---\n")), now);
+	t.match(all, { outcome: "applied" });
+	const [ada, gina] = [await as("ada"), await as("gina")];
+	const posts = file(METRIC.replace("window: 1s", 'window: 1s, senders: ["spiffe://weir.local/ada"]'));
+	const denied = {
+		code: "permission-denied",
+		message: /lets spiffe:\/\/weir\.local\/ada post accuracy, which Experiment boosted is judged by$/,
+	};
+	await t.rejects(ada.apply(posts, now), denied);
+	await t.rejects(ada.apply(posts, { dryRun: true }), denied);
+	t.match(
+		await ada.apply(file(METRIC.replace("window: 1s", "window: 1s, range: [0, 2]").replace("rate", "mean")), now),
+		{
+			outcome: "refused",
+			problems: [
+				{
+					message:
+						/type of Metric accuracy would change from rate to mean, and Experiment boosted is running and uses it/,
+				},
+				{ message: /range of Metric accuracy would change/ },
+			],
+		},
+	);
+	t.match(await gina.apply(posts, now), { outcome: "applied" }, "who may promote may");
+	await owner.act("boosted", "abort");
+	t.match(await ada.apply(file(METRIC), now), { outcome: "applied" });
+	t.match(await ada.apply(posts, now), { outcome: "applied" }, "nobody is judged by it any more");
+	t.match(store.current.resources.metrics, [{ spec: { senders: ["spiffe://weir.local/ada"] } }, {}]);
+});
