@@ -1,50 +1,8 @@
 /** Access rules as data: out of AccessPolicies, per Service, and what a verdict by them needs to know. */
 import type { AccessTable, MoreConditions, PolicyTable } from "../compiler/plan.js";
-import { mayName, namedIn } from "../resources/reference.js";
 import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../resources/resource.js";
 import { type Condition, compileCondition } from "./condition.js";
-
-/**
- * Whether the policy is about the Service: its name (or `*` in the policy's namespace) and DataClass. A Service of another
- * namespace is selected while that namespace grants it.
- */
-export function selects(policy: AccessPolicy, service: Service, grants: readonly ReferenceGrant[]): boolean {
-	const { dataClasses } = policy.spec;
-	return (
-		namesService(policy, service) &&
-		mayName(policy, service, grants) &&
-		(dataClasses.length === 0 || dataClasses.some((written) => isClassOf(policy, written, service)))
-	);
-}
-
-/** Whether the policy names the Service, granted or not. */
-export function namesService({ metadata, spec }: AccessPolicy, service: Service): boolean {
-	const { name, namespace } = service.metadata;
-	return spec.services.some((written) => {
-		if (written === "*") return metadata.namespace === namespace;
-		const named = namedIn(metadata.namespace, written);
-		return named.name === name && named.namespace === namespace;
-	});
-}
-
-/** A comparison with what the Service says of itself: that its class may be used is the Service's grant, not the policy's. */
-function isClassOf({ metadata }: AccessPolicy, written: string, service: Service): boolean {
-	if (service.spec.dataClass === null) return false;
-	const [asked, own] = [
-		namedIn(metadata.namespace, written),
-		namedIn(service.metadata.namespace, service.spec.dataClass),
-	];
-	return asked.name === own.name && asked.namespace === own.namespace;
-}
-
-/** The policies that select the Service, enforced and shadow. */
-function policiesOf(
-	service: Service,
-	policies: readonly AccessPolicy[],
-	grants: readonly ReferenceGrant[],
-): readonly AccessPolicy[] {
-	return policies.filter((policy) => selects(policy, service, grants));
-}
+import { policiesOf } from "./selection.js";
 
 /**
  * The access rules of one Service, out of the policies and the grants of the whole set. By name, as Envoy's RBAC takes

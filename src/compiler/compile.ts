@@ -9,6 +9,7 @@ import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
 import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "../resources/host.js";
+import { experimentsOf, findNamed } from "../resources/lookup.js";
 import {
 	demandsClientCertificates,
 	type Experiment,
@@ -213,12 +214,10 @@ function compileService(
 	service: Service,
 	{ allocationPpm, mode = "auto" }: TableOptions,
 ): CompiledService {
-	const assigning = resources.experiments
-		.filter((experiment) => isOf(experiment, service))
-		.flatMap((experiment) => {
-			const table = experimentTable(experiment, layerOf(resources, experiment), live(experiment));
-			return table === null ? [] : [{ experiment, table }];
-		});
+	const assigning = experimentsOf(resources.experiments, service).flatMap((experiment) => {
+		const table = experimentTable(experiment, layerOf(resources, experiment), live(experiment));
+		return table === null ? [] : [{ experiment, table }];
+	});
 	const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
 	const experiments = assigning.map(({ experiment }) => experiment);
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
@@ -306,10 +305,5 @@ function keyReader(keys: KeySource, keySets: KeySets): string {
 		: `an Envoy with the printed bootstrap fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes, asks for no unknown key before, and keeps the last good set while it cannot be had; control fetches it for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes`;
 }
 
-const isOf = (experiment: Experiment, service: Service): boolean =>
-	experiment.spec.service === service.metadata.name && experiment.metadata.namespace === service.metadata.namespace;
-
 const layerOf = (resources: ResourceSet, { metadata, spec }: Experiment) =>
-	resources.layers.find(
-		(layer) => layer.metadata.name === spec.layer.name && layer.metadata.namespace === metadata.namespace,
-	) ?? null;
+	findNamed(resources.layers, { name: spec.layer.name, namespace: metadata.namespace }) ?? null;

@@ -7,6 +7,7 @@
  * shares alpha anew.
  */
 import { metricsJudging } from "./judgedBy.js";
+import { findNamed, findQualified } from "./lookup.js";
 import { type Positions, resourceTitle } from "./position.js";
 import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";
 
@@ -27,7 +28,7 @@ export function changeProblems(
 	for (const old of before.experiments) {
 		const name = qualifiedName(old.metadata);
 		if (!running.has(name)) continue;
-		const now = after.experiments.find((candidate) => qualifiedName(candidate.metadata) === name);
+		const now = findNamed(after.experiments, old.metadata);
 		// One that did not parse has its own problem.
 		if (now === undefined && !positions?.isBroken(old)) {
 			problems.push({
@@ -191,8 +192,7 @@ function seedProblems(
 ): readonly Problem[] {
 	const { namespace } = experiment.metadata;
 	const { name } = experiment.spec.layer;
-	const find = (set: ResourceSet) =>
-		set.layers.find((layer) => layer.metadata.name === name && layer.metadata.namespace === namespace) ?? null;
+	const find = (set: ResourceSet) => findNamed(set.layers, { name, namespace }) ?? null;
 	const [old, now] = [find(before)?.spec.seed ?? null, find(after)?.spec.seed ?? null];
 	const layer = { kind: "Layer" as const, metadata: { name, namespace } };
 	if (old === now || positions?.isBroken(layer)) return [];
@@ -209,10 +209,7 @@ function variantProblems(
 	positions: Positions | null,
 ): readonly Problem[] {
 	const { namespace } = experiment.metadata;
-	const find = (set: ResourceSet) =>
-		set.services.find(
-			(service) => service.metadata.name === experiment.spec.service && service.metadata.namespace === namespace,
-		);
+	const find = (set: ResourceSet) => findNamed(set.services, { name: experiment.spec.service, namespace });
 	const [old, now] = [find(before), find(after)];
 	if (old === undefined) return [];
 	const hint = "keep it until the experiment has ended, or abort the experiment first";
@@ -259,8 +256,8 @@ function metricProblems(
 	positions: Positions | null,
 ): readonly Problem[] {
 	const problems: Problem[] = [];
-	for (const name of metricsJudging(experiment, [...before.metrics, ...after.metrics])) {
-		const find = (set: ResourceSet) => set.metrics.find(({ metadata }) => qualifiedName(metadata) === name);
+	for (const name of metricsJudging(experiment, before.metrics, after.metrics)) {
+		const find = (set: ResourceSet) => findQualified(set.metrics, name);
 		const [old, now] = [find(before), find(after)];
 		if (old === undefined) continue;
 		const uses = `${resourceTitle(experiment)} is running and uses it`;

@@ -1,7 +1,7 @@
 /** Access must be said: a Service is open or selected by a policy, never neither and never both. */
 
 import { ANYONE } from "../access/principal.js";
-import { namesService, selects } from "../access/table.js";
+import { policiesNaming, policiesOf } from "../access/selection.js";
 import { conditionProblems } from "./checkConditions.js";
 import { policyProblems } from "./checkPolicy.js";
 import { resourceTitle } from "./position.js";
@@ -18,9 +18,10 @@ interface Selection {
 
 export function accessProblems(check: Check): void {
 	const { set } = check;
-	for (const policy of set.accessPolicies) policyProblems(check, policy);
+	const judged = new Set<Service>();
+	for (const policy of set.accessPolicies) policyProblems(check, policy, judged);
 	const selections = set.services.map((service): Selection => {
-		const own = set.accessPolicies.filter((policy) => selects(policy, service, set.referenceGrants));
+		const own = policiesOf(service, set.accessPolicies, set.referenceGrants);
 		conditionProblems(check, service, own);
 		const of = (mode: string) => own.filter(({ spec }) => spec.mode === mode);
 		return { service, enforced: of("enforce"), shadow: of("shadow") };
@@ -36,12 +37,8 @@ function saidProblem({ set, positions, report, isStored }: Check, { service, enf
 		report(service, ["spec", "access"], message, "remove access: open, or take it out of the policy's services");
 	} else if (!open && enforced.length === 0 && !positions.hasBroken("AccessPolicy")) {
 		// A namespace can take a grant back at once: then nobody may call, until its owners say who.
-		const severed = set.accessPolicies.some(
-			(policy) =>
-				isStored(policy) &&
-				policy.spec.mode === "enforce" &&
-				namesService(policy, service) &&
-				!mayName(policy, service, set.referenceGrants),
+		const severed = policiesNaming(service, set.accessPolicies).some(
+			(policy) => isStored(policy) && policy.spec.mode === "enforce" && !mayName(policy, service, set.referenceGrants),
 		);
 		if (severed) return;
 		const [only] = shadow;
@@ -71,11 +68,10 @@ function identityProblems({ set, positions, report }: Check, selections: readonl
 		report(gateway, gateway.spec.tls === null ? ["spec"] : ["spec", "tls"], message, hint);
 		return;
 	}
+	const guards = new Set(selections.flatMap(({ service, enforced }) => (service.spec.access === null ? enforced : [])));
 	for (const policy of set.accessPolicies) {
-		const guards = selections.some(
-			({ service, enforced }) => service.spec.access === null && enforced.includes(policy),
-		);
-		if (policy.spec.principals.length === 0 || policy.spec.principals.includes(ANYONE) || !guards) continue;
+		const { principals } = policy.spec;
+		if (principals.length === 0 || principals.includes(ANYONE) || !guards.has(policy)) continue;
 		const message =
 			"spec.principals names callers, but no Gateway asks for client certificates: the policy never matches";
 		const hint = "add spec.tls.clientCaFile to a Gateway, or name users, groups, tenants or claims instead";

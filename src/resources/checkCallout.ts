@@ -5,6 +5,7 @@
 import { type Eligibility, judgedApart } from "../access/eligibility.js";
 import { accessTable, judgesUsers } from "../access/table.js";
 import { proxiedGateway, verdictReason } from "../access/verdictReason.js";
+import { experimentsOf } from "./lookup.js";
 import type { Check } from "./report.js";
 import { demandsClientCertificates, qualifiedName, type Service } from "./resource.js";
 
@@ -80,8 +81,7 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 		const message = `${given} ${why}, and Envoy, which holds the limits, verifies no token then`;
 		return { message, hint: "remove rateLimits.tenant, or limit principals" };
 	}
-	const enforced = set.accessPolicies.filter(({ spec }) => spec.mode === "enforce");
-	if (judgesUsers(accessTable(service, enforced, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
+	if (judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
 		return null;
 	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
 	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
@@ -89,9 +89,8 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 
 /** Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. */
 function sidecarDecides({ set }: Pick<Check, "set">, service: Service): string | null {
-	const { name, namespace } = service.metadata;
 	const access = accessTable(service, set.accessPolicies, set.referenceGrants);
-	const own = set.experiments.filter(({ metadata, spec }) => metadata.namespace === namespace && spec.service === name);
+	const own = experimentsOf(set.experiments, service);
 	const eligibility =
 		own
 			.map(({ metadata, spec }): Eligibility | null => {

@@ -1,11 +1,12 @@
 /** All conditions that one request to a Service can reach, together: each by itself is bounded where it is read. */
 import { compileCondition, conditionFault } from "../access/condition.js";
 import { ANYONE } from "../access/principal.js";
-import { selects } from "../access/table.js";
+import { policiesOf } from "../access/selection.js";
 import { CONDITION_STEPS_MAX } from "../limits.js";
+import { findNamed } from "./lookup.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
-import { type AccessPolicy, qualifiedName, type ResourceSet, type Service } from "./resource.js";
+import type { AccessPolicy, ResourceSet, Service } from "./resource.js";
 
 /**
  * Told of a policy of the change, where there is one; and only where a request can cost more than before it, so that what
@@ -68,10 +69,9 @@ function costOf(policies: readonly AccessPolicy[]): Cost {
 }
 
 function stepsBefore(before: ResourceSet | null, service: Service): number {
-	const name = qualifiedName(service.metadata);
-	const former = before?.services.find(({ metadata }) => qualifiedName(metadata) === name);
+	const former = before === null ? undefined : findNamed(before.services, service.metadata);
 	if (before === null || former === undefined) return 0;
-	return costOf(before.accessPolicies.filter((one) => selects(one, former, before.referenceGrants))).steps;
+	return costOf(policiesOf(former, before.accessPolicies, before.referenceGrants)).steps;
 }
 
 export interface StandingCondition {
@@ -106,7 +106,7 @@ const untold = ({ accessPolicies }: ResourceSet): readonly StandingCondition[] =
 function dear({ services, accessPolicies, referenceGrants }: ResourceSet): readonly StandingCondition[] {
 	const policies = accessPolicies.filter(({ spec }) => spec.condition !== null || spec.mode === "shadow");
 	return services.flatMap((resource) => {
-		const { steps } = costOf(policies.filter((one) => selects(one, resource, referenceGrants)));
+		const { steps } = costOf(policiesOf(resource, policies, referenceGrants));
 		if (steps <= CONDITION_STEPS_MAX) return [];
 		const words = `the conditions about it can cost one request ${steps} steps, more than ${CONDITION_STEPS_MAX}: make them cheaper; until then no change is taken that adds to it`;
 		return [{ resource, words }];

@@ -1,4 +1,5 @@
 /** Where data may be processed: each Variant of a Service with a DataClass needs an endpoint there. */
+import { findNamed, inNamespace } from "./lookup.js";
 import { mayName, namedIn } from "./reference.js";
 import type { Check } from "./report.js";
 import { knownNames } from "./suggest.js";
@@ -9,11 +10,10 @@ export function dataClassProblems({ set, positions, report }: Check): void {
 		if (written === null) continue;
 		const { name, namespace } = namedIn(service.metadata.namespace, written);
 		if (!mayName(service, { kind: "DataClass", metadata: { name, namespace } }, set.referenceGrants)) continue;
-		const known = set.dataClasses.filter(({ metadata }) => metadata.namespace === namespace);
-		const dataClass = known.find(({ metadata }) => metadata.name === name);
+		const dataClass = findNamed(set.dataClasses, { name, namespace });
 		if (dataClass === undefined) {
 			if (positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
-			const names = known.map(({ metadata }) => metadata.name);
+			const names = inNamespace(set.dataClasses, namespace).map(({ metadata }) => metadata.name);
 			const message = `unknown DataClass ${JSON.stringify(name)}`;
 			report(service, ["spec", "dataClass"], message, knownNames(name, names, "DataClasses"));
 			continue;

@@ -3,6 +3,7 @@ import { accessTable, judgesUsers } from "../access/policy.js";
 import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "./host.js";
+import { findNamed, inNamespace, once } from "./lookup.js";
 import type { Path } from "./position.js";
 import { reachOf } from "./reach.js";
 import type { Check } from "./report.js";
@@ -22,10 +23,14 @@ export function experimentProblems(check: Check): void {
 	}
 }
 
+const unitHeaders = once((experiments: readonly Experiment[]) => {
+	const declared = experiments.flatMap(({ spec: { unit } }) => (unit.from === "header" ? [unit.header] : []));
+	return new Set([USUAL_UNIT_HEADER, ...declared]);
+});
+
 /** A segment's values are kept as they are, and units as pseudonyms only: no header may be both, whoever's unit it is. */
 function segmentProblems({ set, report }: Check, experiment: Experiment): void {
-	const declared = set.experiments.flatMap(({ spec: { unit } }) => (unit.from === "header" ? [unit.header] : []));
-	const units = new Set([USUAL_UNIT_HEADER, ...declared]);
+	const units = unitHeaders(set.experiments);
 	for (const [index, { name, header }] of experiment.spec.segments.entries()) {
 		if (!units.has(header)) continue;
 		const message = `segment ${name} is of header ${header}, which carries units`;
@@ -48,11 +53,10 @@ function workProblems({ report }: Check, experiment: Experiment): void {
 function variantProblems({ set, positions, report }: Check, experiment: Experiment): void {
 	const { namespace } = experiment.metadata;
 	const { service: name, arms } = experiment.spec;
-	const known = set.services.filter((candidate) => candidate.metadata.namespace === namespace);
-	const service = known.find((candidate) => candidate.metadata.name === name);
+	const service = findNamed(set.services, { name, namespace });
 	if (service === undefined) {
 		if (positions.isBroken({ kind: "Service", metadata: { name, namespace } })) return;
-		const names = known.map((candidate) => candidate.metadata.name);
+		const names = inNamespace(set.services, namespace).map((candidate) => candidate.metadata.name);
 		const message = `unknown Service ${JSON.stringify(name)}`;
 		report(experiment, ["spec", "service"], message, knownNames(name, names, "Services"));
 		return;
@@ -79,7 +83,7 @@ function unitProblems({ set, positions, report }: Check, experiment: Experiment)
 	const { unit, service: name } = experiment.spec;
 	if (unit.from !== "claim" || positions.hasBroken("Gateway")) return;
 	const { namespace } = experiment.metadata;
-	const service = set.services.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
+	const service = findNamed(set.services, { name, namespace });
 	const unjudged =
 		service !== undefined &&
 		!positions.hasBroken("AccessPolicy") &&
@@ -141,12 +145,11 @@ export function denominatorProblems({ set, positions, report }: Check): void {
 		const { denominator, windowMs } = metric.spec;
 		if (denominator === null || denominator === "requests") continue;
 		const { namespace } = metric.metadata;
-		const known = set.metrics.filter((candidate) => candidate.metadata.namespace === namespace);
-		const found = known.find((candidate) => candidate.metadata.name === denominator.metric);
+		const found = findNamed(set.metrics, { name: denominator.metric, namespace });
 		const path = ["spec", "denominator"];
 		if (found === undefined) {
 			if (positions.isBroken({ kind: "Metric", metadata: { name: denominator.metric, namespace } })) continue;
-			const names = known.map((candidate) => candidate.metadata.name);
+			const names = inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name);
 			const message = `unknown Metric ${JSON.stringify(denominator.metric)}`;
 			report(metric, path, message, knownNames(denominator.metric, names, "Metrics"));
 		} else if (found.spec.source !== "outcome" || found.spec.type === "ratio") {
@@ -183,11 +186,10 @@ function metricProblem(
 	effect: Effect,
 ): void {
 	const { namespace } = experiment.metadata;
-	const known = set.metrics.filter((candidate) => candidate.metadata.namespace === namespace);
-	const metric = known.find((candidate) => candidate.metadata.name === name);
+	const metric = findNamed(set.metrics, { name, namespace });
 	if (metric === undefined) {
 		if (positions.isBroken({ kind: "Metric", metadata: { name, namespace } })) return;
-		const names = known.map((candidate) => candidate.metadata.name);
+		const names = inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name);
 		const message = `unknown Metric ${JSON.stringify(name)}`;
 		report(experiment, [...path, "metric"], message, knownNames(name, names, "Metrics"));
 		return;

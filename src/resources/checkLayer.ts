@@ -1,11 +1,14 @@
 /** Experiments side by side: slots, units, layers per Service and salts. */
+import { inOrder } from "./lookup.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import { type Experiment, qualifiedName, unitText } from "./resource.js";
 
 export function layerProblems({ set, positions, report }: Check): void {
 	const salts = new Map<string, Experiment>();
-	for (const [index, experiment] of set.experiments.entries()) {
+	const inLayer = new Map<string, Experiment[]>();
+	const onService = new Map<string, Experiment[]>();
+	for (const experiment of set.experiments) {
 		const salt = experiment.spec.salt ?? qualifiedName(experiment.metadata);
 		const holder = salts.get(salt);
 		if (holder === undefined) salts.set(salt, experiment);
@@ -14,8 +17,13 @@ export function layerProblems({ set, positions, report }: Check): void {
 			const path = experiment.spec.salt === null ? ["metadata", "name"] : ["spec", "salt"];
 			report(experiment, path, message, "write another spec.salt");
 		}
-		for (const other of set.experiments.slice(0, index)) {
-			if (other.metadata.namespace !== experiment.metadata.namespace) continue;
+		const { namespace } = experiment.metadata;
+		const beside = added(inLayer, `${namespace}/${experiment.spec.layer.name}`, experiment);
+		const apart = added(onService, `${namespace}/${experiment.spec.service}`, experiment).filter(
+			({ spec }) => spec.layer.name !== experiment.spec.layer.name,
+		);
+		for (const other of apart.length === 0 ? beside : inOrder([...beside, ...apart], set.experiments)) {
+			if (other === experiment) continue;
 			const sameLayer = other.spec.layer.name === experiment.spec.layer.name;
 			const sameService = other.spec.service === experiment.spec.service;
 			if (sameLayer && overlap(other, experiment)) {
@@ -40,6 +48,14 @@ export function layerProblems({ set, positions, report }: Check): void {
 			}
 		}
 	}
+}
+
+/** @returns what the place holds with it, in the order of coming */
+function added(places: Map<string, Experiment[]>, place: string, experiment: Experiment): readonly Experiment[] {
+	const held = places.get(place) ?? [];
+	held.push(experiment);
+	places.set(place, held);
+	return held;
 }
 
 function overlap(left: Experiment, right: Experiment): boolean {

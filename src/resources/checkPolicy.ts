@@ -1,18 +1,20 @@
 /** What one AccessPolicy names must exist: a name with a slip would allow, or deny, nobody. */
 import { compileCondition } from "../access/condition.js";
-import { selects } from "../access/table.js";
+import { servicesOf } from "../access/selection.js";
+import { findNamed, inNamespace } from "./lookup.js";
 import { type Named, resourceTitle } from "./position.js";
 import { mayName, namedIn } from "./reference.js";
 import type { Check } from "./report.js";
 import type { AccessPolicy, Service } from "./resource.js";
 import { knownNames } from "./suggest.js";
 
-export function policyProblems(check: Check, policy: AccessPolicy): void {
+/** @param judged Services whose Variants a policy before this one judges; those that this one does come to it */
+export function policyProblems(check: Check, policy: AccessPolicy, judged: Set<Service>): void {
 	const { set, positions } = check;
 	const { namespace } = policy.metadata;
-	const neighbours = set.services.filter((service) => service.metadata.namespace === namespace);
+	const neighbours = inNamespace(set.services, namespace);
 	const namesExist = serviceProblems(check, policy) && dataClassProblems(check, policy);
-	const selected = set.services.filter((service) => selects(policy, service, set.referenceGrants));
+	const selected = servicesOf(policy, set.services, set.referenceGrants);
 	if (selected.length === 0 && namesExist && !positions.hasBroken("Service")) {
 		const { services, dataClasses } = policy.spec;
 		const byClass = dataClasses.length > 0 && (neighbours.length > 0 || !services.includes("*"));
@@ -26,7 +28,7 @@ export function policyProblems(check: Check, policy: AccessPolicy): void {
 	}
 	const reads = policy.spec.condition === null ? null : compileCondition(policy.spec.condition).reads;
 	variantProblems(check, policy, selected);
-	if (policy.spec.variants.length > 0 || reads?.variant) servingProblems(check, policy, selected);
+	if (policy.spec.variants.length > 0 || reads?.variant) servingProblems(check, policy, selected, judged);
 	regionProblems(check, policy);
 	tokenProblems(check, policy, reads?.user === true);
 }
@@ -48,14 +50,12 @@ function serviceProblems(check: Check, policy: AccessPolicy): boolean {
 		const { name, namespace } = namedIn(policy.metadata.namespace, written);
 		const service: Named = { kind: "Service", metadata: { name, namespace } };
 		const granted = mayName(policy, service, referenceGrants);
-		const names = services
-			.filter(({ metadata }) => metadata.namespace === namespace)
-			.map(({ metadata }) => metadata.name);
-		if (granted && names.includes(name)) continue;
+		if (granted && findNamed(services, service.metadata) !== undefined) continue;
 		all = false;
 		// Without a grant nothing is told of the other namespace (checkReference.ts).
 		if (!granted || check.positions.isBroken(service)) continue;
 		const elsewhere = services.find(({ metadata }) => metadata.name === name);
+		const names = inNamespace(services, namespace).map(({ metadata }) => metadata.name);
 		const known = knownNames(name, names, "Services");
 		const hint =
 			elsewhere === undefined
@@ -72,11 +72,10 @@ function dataClassProblems(check: Check, policy: AccessPolicy): boolean {
 		const { name, namespace } = namedIn(policy.metadata.namespace, written);
 		// One of another namespace is only compared with what the policy's Services say of themselves.
 		if (namespace !== policy.metadata.namespace) continue;
-		const known = check.set.dataClasses.filter(({ metadata }) => metadata.namespace === namespace);
-		const names = known.map(({ metadata }) => metadata.name);
-		if (names.includes(name)) continue;
+		if (findNamed(check.set.dataClasses, { name, namespace }) !== undefined) continue;
 		all = false;
 		if (check.positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
+		const names = inNamespace(check.set.dataClasses, namespace).map(({ metadata }) => metadata.name);
 		const message = `unknown DataClass ${JSON.stringify(name)}`;
 		report(check, policy, ["dataClasses", index], message, knownNames(name, names, "DataClasses"));
 	}
@@ -103,16 +102,13 @@ function variantProblems(check: Check, policy: AccessPolicy, selected: readonly 
  * A verdict on one Variant must not be served by another. Which Variants have endpoints, and which one is the default
  * (a promotion changes it), is not known when this is read, so that no case is harmless. A shadow policy decides nothing.
  */
-function servingProblems(check: Check, policy: AccessPolicy, selected: readonly Service[]): void {
+function servingProblems(check: Check, policy: AccessPolicy, selected: readonly Service[], judged: Set<Service>): void {
 	if (policy.spec.mode === "shadow") return;
 	for (const service of selected) {
 		if (service.spec.noEndpoint !== "default-variant") continue;
-		const earlier = check.set.accessPolicies.slice(0, check.set.accessPolicies.indexOf(policy));
-		const judges = ({ spec }: AccessPolicy): boolean =>
-			spec.mode === "enforce" &&
-			(spec.variants.length > 0 || (spec.condition !== null && compileCondition(spec.condition).reads.variant));
 		// One problem of the Service, however many policies judge.
-		if (earlier.some((one) => judges(one) && selects(one, service, check.set.referenceGrants))) continue;
+		if (judged.has(service)) continue;
+		judged.add(service);
 		const message = `spec.noEndpoint is default-variant, but AccessPolicy ${policy.metadata.name} judges Variants: one Variant would be authorised, another serve`;
 		check.report(service, ["spec", "noEndpoint"], message, "write noEndpoint: fail");
 	}

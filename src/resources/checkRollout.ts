@@ -1,5 +1,6 @@
 /** How an Experiment's rollout fits its goal, and its parts each other. */
 import { armRegions, sharePoints } from "../assignment/region.js";
+import { allNamed, findNamed, inOrder } from "./lookup.js";
 import type { Check } from "./report.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "./resource.js";
 import { settleMs } from "./settle.js";
@@ -27,9 +28,8 @@ function designProblems({ set, report }: Check, experiment: Experiment): void {
 		);
 		return;
 	}
-	const metric = set.metrics.find(
-		({ metadata }) => metadata.name === goal.metric && metadata.namespace === experiment.metadata.namespace,
-	);
+	const { namespace } = experiment.metadata;
+	const metric = findNamed(set.metrics, { name: goal.metric, namespace });
 	if (metric?.spec.type !== "quantile") return;
 	const message = `design ${design} looks at a goal by one statistic, and ${goal.metric} is a quantile`;
 	report(experiment, path, message, "write design: sequential, or name a mean or a rate as the goal");
@@ -58,13 +58,10 @@ function lastToClose(
 	{ services, metrics }: ResourceSet,
 	{ spec, metadata: { namespace } }: Experiment,
 ): { readonly metric: Metric; readonly closesMs: number } | null {
-	const serves = services.find(({ metadata }) => metadata.name === spec.service && metadata.namespace === namespace);
-	const names = new Set([
-		...spec.guardrails.map(({ metric }) => metric),
-		...(spec.goal === null ? [] : [spec.goal.metric]),
-	]);
-	const [last] = metrics
-		.filter(({ metadata }) => metadata.namespace === namespace && names.has(metadata.name))
+	const serves = findNamed(services, { name: spec.service, namespace });
+	const names = [...spec.guardrails.map(({ metric }) => metric), ...(spec.goal === null ? [] : [spec.goal.metric])];
+	const named = names.flatMap((name) => allNamed(metrics, { name, namespace }));
+	const [last] = inOrder(named, metrics)
 		.map((metric) => {
 			const { windowMs, source } = metric.spec;
 			return { metric, closesMs: windowMs + settleMs(source, serves?.spec.timeoutMs ?? 0) };
@@ -93,9 +90,8 @@ function banditProblems({ set, report }: Check, experiment: Experiment): void {
 	const refuse = (message: string, hint: string, field: string | null = null): void =>
 		report(experiment, ["spec", "rollout", "bandit", ...(field === null ? [] : [field])], message, hint);
 	if (goal === null) refuse("bandit has no goal by which an arm is best", "add a goal, or remove bandit");
-	const metric = set.metrics.find(
-		({ metadata }) => metadata.name === goal?.metric && metadata.namespace === experiment.metadata.namespace,
-	);
+	const { namespace } = experiment.metadata;
+	const metric = goal === null ? undefined : findNamed(set.metrics, { name: goal.metric, namespace });
 	if (metric !== undefined && metric.spec.type !== "rate" && metric.spec.type !== "mean") {
 		refuse(
 			`bandit ranks arms by a rate or a mean, and ${metric.metadata.name} is a ${metric.spec.type}`,

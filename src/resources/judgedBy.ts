@@ -3,18 +3,25 @@
  * denominator of a ratio. Outcomes are taken by the Metric of their own name (its senders, its range) and add up in the ratio
  * (events/aggregateSql.ts), so that what may not happen to a goal may not happen to its denominator either. Pure.
  */
+import { allNamed, inOrder } from "./lookup.js";
+import type { Named } from "./position.js";
 import { referencesOf } from "./reference.js";
 import { type Experiment, type Metric, qualifiedName } from "./resource.js";
 
 /**
  * Qualified names, each once; also of Metrics that are not there.
- * @param metrics where it changes those before and after: what was a denominator, or is going to be one, counts
+ * @param metrics of a change those before and after: what was a denominator, or is going to be one, counts
  */
-export function metricsJudging(experiment: Experiment, metrics: readonly Metric[]): readonly string[] {
+export function metricsJudging(experiment: Experiment, ...metrics: readonly (readonly Metric[])[]): readonly string[] {
 	const named = namedBy(experiment);
-	const further = metrics.filter(({ metadata }) => named.includes(qualifiedName(metadata))).flatMap(namedBy);
-	return [...new Set([...named, ...further])];
+	const further = metrics.flatMap((all) =>
+		inOrder(
+			named.flatMap((metadata) => allNamed(all, metadata)),
+			all,
+		),
+	);
+	return [...new Set([...named, ...further.flatMap(namedBy)].map(qualifiedName))];
 }
 
-const namedBy = (one: Experiment | Metric): readonly string[] =>
-	referencesOf(one).flatMap(({ to }) => (to.kind === "Metric" ? [qualifiedName(to.metadata)] : []));
+const namedBy = (one: Experiment | Metric): readonly Named["metadata"][] =>
+	referencesOf(one).flatMap(({ to }) => (to.kind === "Metric" ? [to.metadata] : []));

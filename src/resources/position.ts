@@ -90,12 +90,15 @@ export function resourceTitle(resource: Named): string {
 export class Positions {
 	readonly #documents = new Map<string, DocumentPlaces>();
 	readonly #broken = new Set<string>();
+	readonly #brokenKinds = new Set<Kind>();
 
 	/** Records a document. `broken`: it has problems of its own and is not in the set. */
 	add(resource: Named, places: DocumentPlaces, broken: boolean): void {
 		const title = resourceTitle(resource);
 		if (!this.#documents.has(title)) this.#documents.set(title, places);
-		if (broken) this.#broken.add(title);
+		if (!broken) return;
+		this.#broken.add(title);
+		this.#brokenKinds.add(resource.kind);
 	}
 
 	at(resource: Named, path: Path = []): Position | null {
@@ -113,7 +116,7 @@ export class Positions {
 	}
 
 	hasBroken(kind: Kind): boolean {
-		return [...this.#broken].some((title) => title.startsWith(`${kind} `));
+		return this.#brokenKinds.has(kind);
 	}
 }
 

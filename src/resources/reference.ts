@@ -1,4 +1,5 @@
 /** Who names whom: the references between resources, in one list, and which of them a namespace lets in. Pure. */
+import { inNamespace } from "./lookup.js";
 import type { Named, Path } from "./position.js";
 import type { Kind, ReferenceGrant, Resource } from "./resource.js";
 
@@ -26,13 +27,11 @@ export function namedIn(namespace: string, written: string): Named["metadata"] {
 export function mayName(from: Named, to: Named, grants: readonly ReferenceGrant[]): boolean {
 	const { namespace } = from.metadata;
 	if (namespace === to.metadata.namespace) return true;
-	return grants.some(
-		({ metadata, spec }) =>
-			metadata.namespace === to.metadata.namespace &&
+	return inNamespace(grants, to.metadata.namespace).some(
+		({ spec }) =>
 			spec.from.some(
 				(one) => one.kind === from.kind && one.namespace === namespace && GRANTABLE[one.kind] === to.kind,
-			) &&
-			spec.to.some((one) => one.kind === to.kind && (one.name === null || one.name === to.metadata.name)),
+			) && spec.to.some((one) => one.kind === to.kind && (one.name === null || one.name === to.metadata.name)),
 	);
 }
 

@@ -76,16 +76,17 @@ function checkedSet(
 	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
 	const assigning = running(status);
 	const demands = (one: Resource): boolean =>
-		one.kind !== "Experiment" || !hasEnded(one, known.get(keyOf(one)), status);
+		one.kind !== "Experiment" || !hasEnded(one, known.get(keyOf(one)), status, assigning);
 	const stored = kept.filter(({ resource }) => demands(resource));
 	const sources: readonly ResourceFile[] = [...stored.map((one) => asFiles.get(one) ?? asFile(one)), ...files];
 	const parsed = parseResources(sources);
 	const demanding = parsed.resources.experiments.filter(demands);
+	const stillDemanding = new Set(demanding);
 	const defaults = new Map(parsed.resources.services.map((one) => [keyOf(one), liveDefault(one, known, status)]));
 	const live = resourcesOf(parsed.resources).flatMap((one): Resource | readonly Resource[] => {
 		if (one.kind === "Service") return withDefault(one, defaults.get(keyOf(one))?.after ?? one.spec.defaultVariant);
 		if (one.kind !== "Experiment") return one;
-		if (!demanding.includes(one)) return [];
+		if (!stillDemanding.has(one)) return [];
 		const serviceDefault = defaults.get(`Service ${serviceOf(one)}`);
 		return assigning.has(qualifiedName(one.metadata)) && serviceDefault !== undefined
 			? movedAlong(one, serviceDefault)
@@ -109,9 +110,14 @@ export function running(status: Status): ReadonlySet<string> {
  * Else the next Experiment could not have the slot of the last one while that stands in the file, nor a Service take
  * a promoted Variant as its default. An ended one whose spec is edited is checked: the edit is meant to do something.
  */
-function hasEnded(experiment: Experiment, known: Resource | undefined, status: Status): boolean {
+function hasEnded(
+	experiment: Experiment,
+	known: Resource | undefined,
+	status: Status,
+	assigning: ReadonlySet<string>,
+): boolean {
 	const name = qualifiedName(experiment.metadata);
-	if (status.experiments[name] === undefined || running(status).has(name)) return false;
+	if (status.experiments[name] === undefined || assigning.has(name)) return false;
 	return known?.kind === "Experiment" && isDeepStrictEqual(known.spec, experiment.spec);
 }
 

@@ -3,7 +3,7 @@
  * What another resource still names stays, and so does the last AccessPolicy of a Service: nobody could call it then,
  * and what nobody can call is soon opened in a hurry. Both go where the other goes with them. Pure.
  */
-import { selects } from "../access/table.js";
+import { policiesOf } from "../access/selection.js";
 import { WeirError } from "../error.js";
 import { STATE_KEY_CHARS_MAX } from "../limits.js";
 import { changeProblems } from "../resources/change.js";
@@ -100,11 +100,9 @@ function leftClosed(gone: readonly Resource[], after: ResourceSet, positions: Po
 	);
 	const isGuarded = (service: Service): boolean =>
 		service.spec.access === "open" ||
-		after.accessPolicies.some(
-			(policy) => policy.spec.mode === "enforce" && selects(policy, service, after.referenceGrants),
-		);
+		policiesOf(service, after.accessPolicies, after.referenceGrants).some(({ spec }) => spec.mode === "enforce");
 	return after.services.flatMap((service) => {
-		const last = policies.find((policy) => selects(policy, service, after.referenceGrants));
+		const last = policiesOf(service, policies, after.referenceGrants)[0];
 		if (last === undefined || isGuarded(service)) return [];
 		return [
 			{

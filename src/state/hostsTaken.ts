@@ -3,7 +3,7 @@
  * another namespace. Whoever has the host then is not, so that this takes what it takes to drop the class, or the grant
  * that the policy rests on. A host that nobody has then counts too: the next declaration could give it to anyone. Pure.
  */
-import { selects } from "../access/table.js";
+import { policiesOf, selects } from "../access/selection.js";
 import { hostOwners } from "../resources/hostOwner.js";
 import { namedIn } from "../resources/reference.js";
 import { qualifiedName, type Resource, type ResourceSet, type Service } from "../resources/resource.js";
@@ -74,11 +74,10 @@ function classOf({ metadata, spec }: Service): string | null {
 
 /** Whether a policy of another namespace that stands then would judge the one, and does not judge the other. */
 function isFreed(from: Service, to: Service | null, { accessPolicies, referenceGrants }: Rules): boolean {
-	return accessPolicies.some(
+	return policiesOf(from, accessPolicies, referenceGrants).some(
 		(policy) =>
 			policy.spec.mode === "enforce" &&
 			policy.metadata.namespace !== from.metadata.namespace &&
-			selects(policy, from, referenceGrants) &&
 			(to === null || !selects(policy, to, referenceGrants)),
 	);
 }

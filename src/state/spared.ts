@@ -6,10 +6,11 @@
  * whose Services are gone is left out: nothing is served there that it could let in or keep out. One that would replace
  * a policy of now is not, for that one would stay in its place. Pure.
  */
-import { namesService, selects } from "../access/table.js";
+import { policiesOf, servicesOf } from "../access/selection.js";
+import { findNamed } from "../resources/lookup.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
-import { referencesOf } from "../resources/reference.js";
+import { namedIn, referencesOf } from "../resources/reference.js";
 import {
 	type AccessPolicy,
 	type Problem,
@@ -25,13 +26,12 @@ type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "dataClasses" | "
 
 export function spared(whole: Restoration, now: Rules): Restoration {
 	const restoration = withoutOrphans(whole, now);
-	const bare = leftBare(restoration, now);
+	const bare = new Set(leftBare(restoration, now));
 	const gone = new Set(restoration.deletions.map(({ kind, name }) => resourceKey(kind, name)));
-	const about = (policy: AccessPolicy): readonly Service[] =>
-		now.services.filter((service) => selects(policy, service, now.referenceGrants));
+	const about = (policy: AccessPolicy): readonly Service[] => servicesOf(policy, now.services, now.referenceGrants);
 	const policies = now.accessPolicies.filter((policy) => {
 		const services = about(policy);
-		return gone.has(keyOf(policy)) && services.length > 0 && services.every((service) => bare.includes(service));
+		return gone.has(keyOf(policy)) && services.length > 0 && services.every((service) => bare.has(service));
 	});
 	const kept = new Set([...policies, ...now.services].flatMap(referencesOf).map(({ to }) => resourceTitle(to)));
 	const stays = new Set([
@@ -47,10 +47,11 @@ export function spared(whole: Restoration, now: Rules): Restoration {
 }
 
 function withoutOrphans(restoration: Restoration, { services, accessPolicies }: Rules): Restoration {
+	const isNamed = (policy: AccessPolicy, written: string): boolean =>
+		written === "*" || findNamed(services, namedIn(policy.metadata.namespace, written)) !== undefined;
 	const isOrphan = (policy: AccessPolicy): boolean =>
-		!policy.spec.services.includes("*") &&
-		!services.some((service) => namesService(policy, service)) &&
-		!accessPolicies.some((one) => keyOf(one) === keyOf(policy));
+		!policy.spec.services.some((written) => isNamed(policy, written)) &&
+		findNamed(accessPolicies, policy.metadata) === undefined;
 	const leftOut: Target[] = [];
 	const documents = restoration.documents.filter((document) => {
 		const [policy] = parseResources([document]).resources.accessPolicies;
@@ -82,7 +83,7 @@ function leftBare({ documents, deletions }: Restoration, now: Rules): readonly S
 	const replaced = new Set([...deletions.map(({ kind, name }) => resourceKey(kind, name)), ...back.map(keyOf)]);
 	const then = [...now.accessPolicies.filter((policy) => !replaced.has(keyOf(policy))), ...back];
 	const has = (policies: readonly AccessPolicy[], service: Service): boolean =>
-		policies.some((policy) => policy.spec.mode === "enforce" && selects(policy, service, now.referenceGrants));
+		policiesOf(service, policies, now.referenceGrants).some(({ spec }) => spec.mode === "enforce");
 	return now.services.filter(
 		(service) => service.spec.access === null && has(now.accessPolicies, service) && !has(then, service),
 	);

@@ -6,7 +6,7 @@
  * or of its DataClass, which is no smaller a change than to open it. Pure.
  */
 import { loosened } from "../access/policyLoosened.js";
-import { selects } from "../access/table.js";
+import { policiesOf } from "../access/selection.js";
 import { mayName, referencesOf } from "../resources/reference.js";
 import type { AccessPolicy, ReferenceGrant, Resource, ResourceSet, Service } from "../resources/resource.js";
 
@@ -21,12 +21,10 @@ export function onlyTakesAway(
 	const kept = accessPolicies.filter((one) => !deleted.has(one));
 	const rests = (one: AccessPolicy | Service): boolean =>
 		referencesOf(one).some(({ from, to }) => mayName(from, to, referenceGrants) && !mayName(from, to, left));
-	const lets = (policy: AccessPolicy, service: Service, grants: readonly ReferenceGrant[]): boolean =>
-		policy.spec.mode === "enforce" && policy.spec.action === "allow" && selects(policy, service, grants);
+	const isReached = (service: Service, policies: readonly AccessPolicy[], grants: readonly ReferenceGrant[]): boolean =>
+		policiesOf(service, policies, grants).some(({ spec }) => spec.mode === "enforce" && spec.action === "allow");
 	const closes = (service: Service): boolean =>
-		rests(service) ||
-		(accessPolicies.some((policy) => lets(policy, service, referenceGrants)) &&
-			!kept.some((policy) => lets(policy, service, left)));
+		rests(service) || (isReached(service, accessPolicies, referenceGrants) && !isReached(service, kept, left));
 	return (
 		gone.length > 0 &&
 		gone.every(

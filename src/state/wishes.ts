@@ -11,6 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../assignment/table.js";
 import { changeProblems } from "../resources/change.js";
 import { resourcesOf } from "../resources/kinds.js";
+import { grouping } from "../resources/lookup.js";
 import { type OwnDoor, ownDoorProblems } from "../resources/ownDoor.js";
 import { parseResources } from "../resources/parse.js";
 import {
@@ -245,12 +246,15 @@ export function declared(status: ExperimentStatus, reason: string): Outcome {
 	};
 }
 
+const bySalt = grouping<Experiment>((one) => [experimentSalt(one)]);
+
 /**
  * An Experiment's groups are remembered by its salt, its evidence by its name: neither is ever used twice. Salts
  * that two Experiments of the set have at the same time are found by the checks of the set.
  */
 function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossChecked): Problem[] {
 	const { experiments } = whole.resources;
+	const demanding = bySalt(whole.demanding);
 	return experiments.flatMap((one): Problem[] => {
 		const name = qualifiedName(one.metadata);
 		const salt = experimentSalt(one);
@@ -264,7 +268,7 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossCh
 			];
 		}
 		const owner = wishes.used("salt", salt)?.experiment;
-		const twice = whole.demanding.some((other) => other !== one && experimentSalt(other) === salt);
+		const twice = (demanding.get(salt) ?? []).some((other) => other !== one);
 		if (owner === undefined || twice || (owner === name && !fresh.has(name))) return [];
 		return [
 			{

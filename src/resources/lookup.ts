@@ -1,0 +1,77 @@
+/**
+ * Resources of a list by name and by namespace. Each list is gone through once and the answer kept with it, so that what
+ * looks from every Service for something is not quadratic: lists of resources are replaced and never changed.
+ */
+import type { Named } from "./position.js";
+import { type Experiment, qualifiedName, type Service } from "./resource.js";
+
+/** Works something out of a list when it is first asked for. */
+export function once<List extends object, Made>(make: (list: List) => Made): (list: List) => Made {
+	const known = new WeakMap<List, { readonly made: Made }>();
+	return (list) => {
+		let kept = known.get(list);
+		if (kept === undefined) {
+			kept = { made: make(list) };
+			known.set(list, kept);
+		}
+		return kept.made;
+	};
+}
+
+type Groups<Item> = ReadonlyMap<string, readonly Item[]>;
+
+/**
+ * Groups of a list, each in the list's order.
+ * @param keysOf under which an item is found; one that is given twice counts once
+ */
+export const grouping = <Item>(keysOf: (item: Item) => readonly string[]): ((items: readonly Item[]) => Groups<Item>) =>
+	once((items: readonly Item[]) => {
+		const groups = new Map<string, Item[]>();
+		for (const item of items) {
+			for (const key of new Set(keysOf(item))) {
+				const group = groups.get(key);
+				if (group === undefined) groups.set(key, [item]);
+				else group.push(item);
+			}
+		}
+		return groups;
+	});
+
+const NONE: readonly never[] = [];
+const byName = grouping<Named>(({ metadata }) => [qualifiedName(metadata)]);
+const byNamespace = grouping<Named>(({ metadata }) => [metadata.namespace]);
+const byService = grouping<Experiment>(({ metadata: { namespace }, spec }) => [
+	qualifiedName({ name: spec.service, namespace }),
+]);
+
+/** All of the name, in the order of the list. @param items of one kind */
+export function allNamed<Item extends Named>(items: readonly Item[], metadata: Named["metadata"]): readonly Item[] {
+	return (byName(items) as Groups<Item>).get(qualifiedName(metadata)) ?? NONE;
+}
+
+/** The first of the name. @param items of one kind */
+export const findNamed = <Item extends Named>(items: readonly Item[], metadata: Named["metadata"]): Item | undefined =>
+	allNamed(items, metadata)[0];
+
+/** The first of the qualified name. @param items of one kind */
+export const findQualified = <Item extends Named>(items: readonly Item[], name: string): Item | undefined =>
+	(byName(items) as Groups<Item>).get(name)?.[0];
+
+/** In the order of the list. */
+export function inNamespace<Item extends Named>(items: readonly Item[], namespace: string): readonly Item[] {
+	return (byNamespace(items) as Groups<Item>).get(namespace) ?? NONE;
+}
+
+/** Those on the Service, in the order of the list. */
+export function experimentsOf(experiments: readonly Experiment[], { metadata }: Service): readonly Experiment[] {
+	return byService(experiments).get(qualifiedName(metadata)) ?? NONE;
+}
+
+const placesOf = once((items: readonly object[]) => new Map(items.map((item, place) => [item, place])));
+
+/** Each once, in the order of the list. */
+export function inOrder<Item extends object>(some: readonly Item[], all: readonly Item[]): readonly Item[] {
+	if (some.length < 2) return some;
+	const places = placesOf(all);
+	return [...new Set(some)].sort((one, other) => (places.get(one) ?? 0) - (places.get(other) ?? 0));
+}
