@@ -1,7 +1,8 @@
 /**
  * Weir's own certificate authority, the embedded default where no SPIRE is: keeps its roots on disk, issues short-lived
- * SVIDs and serves each on a UNIX socket of its own like a SPIRE agent, renewed at half of their life. What is due it takes from the wall clock, at which it looks every two seconds: certificates
- * end by that one, and it can be set, or the machine can have slept, while timers know nothing of either.
+ * SVIDs and serves each on a UNIX socket of its own like a SPIRE agent, renewed at half of their life. What is due it takes
+ * from the wall clock, at which it looks every two seconds: certificates end by that one, and it can be set, or the machine
+ * can have slept, while timers know nothing of either.
  *
  * What it does not do: attest. Node cannot ask a socket for its peer's process, so the socket is the identity: every
  * process of the same user that can reach the 0700 folder can take any of its ids. Where that is not enough, use SPIRE.

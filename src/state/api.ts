@@ -3,13 +3,11 @@
  * where an identity is composed, HTTPS for everybody else. What belongs to other roles (outcomes, traces, metrics) is
  * mounted by the composition and gets the request as it came and who sent it, after the same check of the caller.
  */
-import { randomUUID } from "node:crypto";
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createSecureServer, type Server as SecureServer } from "node:https";
+import { createServer, type Server } from "node:http";
+import type { Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
-import type { TLSSocket } from "node:tls";
 import { WeirError } from "../error.js";
 import {
 	ACTS_AT_ONCE_MAX,
@@ -18,55 +16,25 @@ import {
 	READING_MS_AT_ONCE_MAX,
 	READING_MS_PER_HOUR_MAX,
 	SOCKET_PATH_BYTES_MAX,
-	UNASKED_CONNECTION_MS,
 } from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
 import type { EvidenceSource, Unheld, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
-import { PROVED_EACH_TIME } from "../tls.js";
-import { boundConnections, type Crowd, type DoorConnections } from "../tlsDoor.js";
-import { type ActCall, record } from "./actRecord.js";
 import { Acts } from "./acts.js";
 import { Approvals } from "./approvals.js";
-import { Bodies, UNCOUNTED } from "./bodies.js";
-import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
-import { checkLoopback, checkOrigin, demandNoBody, MethodNotAllowed, send, sendError, takeApart } from "./http.js";
-import { answerInternal } from "./internalDoor.js";
-import { ALL_NAMESPACES, Permissions } from "./permissions.js";
+import { Bodies } from "./bodies.js";
+import type { Caller, DoorTls, TcpDoor } from "./caller.js";
+import { type House, handler, withBounds } from "./handler.js";
+import { checkLoopback } from "./http.js";
+import type { Mount } from "./mount.js";
+import { Permissions } from "./permissions.js";
 import { PromotionGates } from "./promotionGates.js";
 import { Publication } from "./publication.js";
-import { answerPublic, type PublicDoor } from "./publicDoor.js";
 import { Rights } from "./rights.js";
+import { secureContext, secureServer } from "./secureDoor.js";
 import type { Store } from "./store.js";
 import { SubjectBudget } from "./subjectBudget.js";
 import type { GatewayAlarm } from "./wire.js";
-
-/** @param readable only with `needs: "namespaces"`: those that the caller may read; null = all, and what belongs to none */
-export type Handle = (
-	request: IncomingMessage,
-	response: ServerResponse,
-	caller: Caller,
-	readable?: readonly string[] | null,
-) => void;
-
-/**
- * A bare function needs `read` in all namespaces, by GET or HEAD. identity: any caller that is known; the owner judges
- * the rest. namespaces: `read` in some; the owner answers of these alone. Other methods are refused here, and bodies of which nothing is said: no owner meets them.
- */
-export type Mount =
-	| Handle
-	| {
-			readonly handle: Handle;
-			readonly needs: "identity" | "read" | "namespaces";
-			/** Those that the owner serves. */
-			readonly methods: readonly string[];
-			/** Whether a request may have a body. */
-			readonly takesBody?: boolean;
-			/**
-			 * It does something, by that very path: the verb under which callers stand in the operators' audit.
-			 */
-			readonly recorded?: string;
-	  };
 
 export interface ApiOptions {
 	readonly store: Store;
@@ -175,7 +143,6 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	};
 	const local = withBounds(createServer(handler(house, async () => owner, true)), API_CONNECTIONS_MAX);
 	const secure = tcp === null ? null : secureServer(house, tcp);
-	secure?.on("tlsClientError", onHandshakeFailure(house));
 	const plain =
 		insecureLoopback === undefined
 			? null
@@ -218,174 +185,10 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 
 const NOBODY_ASKS: Webhook = async () => ({ ok: false, why: "control has no way to ask" });
 
-/** What all doors share. */
-interface House {
-	readonly door: PublicDoor;
-	readonly bodies: Bodies;
-	readonly mounts: readonly (readonly [string, Mount])[];
-	readonly onCrowded: () => void;
-	readonly onError: (error: unknown) => void;
-}
-
-/**
- * @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked
- */
-function handler(house: House, identify: (request: IncomingMessage, id: string) => Promise<Caller>, internal: boolean) {
-	const { door, bodies, mounts, onError } = house;
-	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-		const id = randomUUID();
-		response.setHeader("x-request-id", id);
-		try {
-			if (internal && isUnder(request.url ?? "", "/internal")) {
-				const caller = await identify(request, id);
-				const call = takeApart(request, { signal: whileOpen(response), id, caller, intake: UNCOUNTED });
-				return send(response, await answerInternal(door.store, door.publication, call));
-			}
-			const caller = await identify(request, id);
-			const mounted = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix));
-			if (mounted !== undefined) return passOn(door, mounted, request, response, { caller, id, nowMs: door.now() });
-			const intake = bodies.begin(caller, response);
-			send(response, await answerPublic(door, takeApart(request, { signal: whileOpen(response), caller, id, intake })));
-		} catch (error) {
-			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
-			sendError(response, error);
-		}
-	};
-	return (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
-}
-
-/** Aborts when the client goes away, or has. */
-function whileOpen(response: ServerResponse): AbortSignal {
-	const gone = new AbortController();
-	if (response.destroyed) gone.abort();
-	else response.once("close", () => gone.abort());
-	return gone.signal;
-}
-
-function passOn(
-	door: PublicDoor,
-	[prefix, mount]: readonly [string, Mount],
-	request: IncomingMessage,
-	response: ServerResponse,
-	call: ActCall,
-): void {
-	const { handle, needs, methods, takesBody, recorded }: Exclude<Mount, Handle> =
-		typeof mount === "function" ? { handle: mount, needs: "read", methods: ["GET", "HEAD"] } : mount;
-	const objects = [((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
-	if (needs === "read")
-		door.acts.rights.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
-	if (needs === "namespaces") door.acts.rights.demandSomeRead(call, objects);
-	if (recorded !== undefined && request.url !== prefix) {
-		throw new WeirError("not-found", `no ${objects[0]} here`, `ask for ${prefix}`);
-	}
-	if (!methods.includes(request.method ?? "")) {
-		throw new MethodNotAllowed(`no ${request.method} of ${objects[0]} here`, methods);
-	}
-	if (takesBody !== true) demandNoBody(request);
-	if (recorded !== undefined) door.acts.rights.recordDone(call, recorded, objects);
-	if (needs === "namespaces") handle(request, response, call.caller, door.acts.rights.readable(call.caller));
-	else handle(request, response, call.caller);
-}
-
-/** Who calls by TCP; who is not known is recorded and refused. */
-async function strangerOf(
-	house: House,
-	tcp: TcpDoor,
-	connections: DoorConnections,
-	request: IncomingMessage,
-	id: string,
-): Promise<Caller> {
-	checkOrigin(request);
-	try {
-		const caller = await callerOf(tcp, request, connections.leftMs(request.socket));
-		connections.prove(request.socket, caller.subject);
-		return caller;
-	} catch (thrown) {
-		const path = (request.url ?? "").split("?", 1)[0] ?? "";
-		recordStranger(house, id, request.method ?? "", path.slice(0, 200), WeirError.from(thrown).message);
-		throw thrown;
-	}
-}
-
-function recordStranger({ door }: House, call: string, verb: string, object: string, why: string): void {
-	const { revision } = door.store.current;
-	const who = { caller: { subject: null, how: null }, nowMs: door.now(), id: call };
-	const made = record(who, { verb, namespaces: [], objects: [object], revision, result: "refused", why });
-	door.store.atomically(() => door.store.audit.append(made));
-}
-
-/** One record a minute stands for all of them. */
-function recordCrowd({ door }: House, { id, held, most }: Crowd): void {
-	const { revision } = door.store.current;
-	const who = { caller: { subject: id, how: null }, nowMs: door.now(), id: randomUUID() };
-	const why = `it held ${held} of ${most} connections, and the door was full: one of them was ended`;
-	const made = record(who, { ...CONNECTING, revision, result: "refused", why });
-	door.store.atomically(() => door.store.audit.appendOnce(made));
-}
-
-const CONNECTING = { verb: "connect", namespaces: [], objects: ["the API's TCP door"] };
-
-/** A handshake that failed for want of a good certificate is an attempt too; one that was merely cut is none. */
-function onHandshakeFailure(house: House): (error: NodeJS.ErrnoException, socket: TLSSocket) => void {
-	return (error, { authorizationError }) => {
-		// Node cuts a connection whose certificate does not hold, and calls that a reset.
-		const code = authorizationError == null ? error.code : String(authorizationError);
-		if (code === undefined || code === "ECONNRESET") return;
-		try {
-			recordStranger(house, randomUUID(), CONNECTING.verb, String(CONNECTING.objects[0]), code.slice(0, 100));
-		} catch (error) {
-			house.onError(error);
-		}
-	};
-}
-
-function secureServer(house: House, tcp: TcpDoor): SecureServer {
-	const { tls, tokens } = tcp;
-	// With tokens a client certificate is asked for and not demanded: callerOf looks whether its chain holds.
-	const options = { ...secureContext(tls), requestCert: true, rejectUnauthorized: tokens === undefined };
-	const made = createSecureServer({ ...options, headersTimeout: 10_000, requestTimeout: 60_000 });
-	const connections = boundConnections(made, {
-		unaskedMs: UNASKED_CONNECTION_MS,
-		connections: API_CONNECTIONS_MAX,
-		provedBy: "request",
-		onCrowded: (crowd) => {
-			try {
-				house.onCrowded();
-				recordCrowd(house, crowd);
-			} catch (error) {
-				house.onError(error);
-			}
-		},
-	});
-	const handle = handler(house, (request, id) => strangerOf(house, tcp, connections, request, id), false);
-	made.on("request", (request: IncomingMessage, response: ServerResponse) => {
-		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
-		handle(request, response);
-	});
-	return withBounds(made, null);
-}
-
-function secureContext(tls: DoorTls) {
-	return { ...tls, ...PROVED_EACH_TIME };
-}
-
-/** @param connections null = what TLS lies below counts them (tlsDoor.ts) */
-function withBounds<S extends Server | SecureServer>(made: S, connections: number | null): S {
-	made.headersTimeout = 10_000;
-	made.requestTimeout = 60_000;
-	if (connections !== null) made.maxConnections = connections;
-	return made;
-}
-
 function urlOf(outer: Server | SecureServer, secure: boolean): string {
 	const bound = outer.address() as AddressInfo;
 	const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
 	return `${secure ? "https" : "http"}://${host}:${bound.port}`;
-}
-
-function isUnder(target: string, prefix: string): boolean {
-	const path = target.split("?", 1)[0] ?? "";
-	return path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);
 }
 
 function listen(made: Server | SecureServer, at: { path: string } | { host: string; port: number }): Promise<void> {

@@ -7,6 +7,7 @@ import { HTTP_STATUS, WeirError } from "../error.js";
 import { API_BODY_BYTES_MAX } from "../limits.js";
 import { isLoopbackHost } from "../resources/host.js";
 import { afterUnreadBody } from "../unreadBody.js";
+import type { ActCall } from "./actRecord.js";
 import { type Intake, readBytes, TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
 
@@ -212,4 +213,15 @@ export function sendError(response: ServerResponse, thrown: unknown): void {
 	}
 	response.write(begin(response, answer));
 	afterUnreadBody(response.req, () => response.end());
+}
+
+/** @throws WeirError `invalid-argument` */
+export function flag(query: URLSearchParams, name: string): boolean {
+	const text = query.get(name) ?? "false";
+	if (text !== "true" && text !== "false") throw new WeirError("invalid-argument", `${name} must be true or false`);
+	return text === "true";
+}
+
+export function actCall({ caller, id }: Call, nowMs: number): ActCall {
+	return { caller, id, nowMs };
 }

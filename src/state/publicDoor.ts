@@ -3,34 +3,25 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { WeirError } from "../error.js";
-import {
-	API_ACT_BODY_BYTES_MAX,
-	DECISIONS_PAGE_MAX,
-	OPERATOR_AUDIT_PAGE_MAX,
-	RESOURCE_DOCUMENTS_MAX,
-} from "../limits.js";
-import { isKind, KINDS, resourcesOf } from "../resources/kinds.js";
-import { namespaceOf, qualifiedName } from "../resources/resource.js";
-import { closuresOf } from "../rollout/closedServices.js";
+import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../limits.js";
+import { resourcesOf } from "../resources/kinds.js";
+import { namespaceOf } from "../resources/resource.js";
 import type { EvidenceSource, Unheld } from "../rollout/ports.js";
-import { refusalsOf } from "../rollout/refusal.js";
 import { standingOf } from "../rollout/standing.js";
-import type { ActCall } from "./actRecord.js";
-import type { Acts, Pending } from "./acts.js";
+import type { Acts } from "./acts.js";
 import type { Approvals } from "./approvals.js";
 import { AUDIT_CHAINS } from "./auditLog.js";
-import type { Target } from "./deletion.js";
+import { apply, onlyWishQuery, pending, remove, removeAll, warned } from "./declarationDoor.js";
 import { difference, promotedNotes } from "./difference.js";
-import { type Answer, type Call, isJson, ok, onlyQuery, readObject, readText, wholeNumber } from "./http.js";
+import { type Answer, actCall, type Call, flag, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
 import { ALL_NAMESPACES } from "./permissions.js";
-import { BY_HINT, isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
+import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
 import type { PromotionGates } from "./promotionGates.js";
 import type { Publication } from "./publication.js";
 import { readiness } from "./readiness.js";
-import { serviceOf } from "./resourceSet.js";
-import { gapsOf, visibleShadowGaps } from "./shadowGaps.js";
-import { standing } from "./standingFaults.js";
-import type { ApplyResult, Store } from "./store.js";
+import { visibleShadowGaps } from "./shadowGaps.js";
+import { statusAnswer } from "./statusAnswer.js";
+import type { Store } from "./store.js";
 import { visibleState } from "./visible.js";
 import {
 	type DiffAnswer,
@@ -41,7 +32,6 @@ import {
 	type ResourcesAnswer,
 	requestAnswer,
 	type ShadowGapsAnswer,
-	type StatusAnswer,
 } from "./wire.js";
 
 export interface PublicDoor {
@@ -61,10 +51,6 @@ export interface PublicDoor {
 	readonly unheld: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now: () => number;
 }
-
-const YAML_TYPES = ["application/yaml", "text/yaml"];
-/** Longest X-Weir-File-Name: PATH_MAX of Linux. */
-const FILE_NAME_CHARS_MAX = 4_096;
 
 /** @throws WeirError `not-found` for a path or method that is not there. */
 export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer> {
@@ -133,104 +119,6 @@ function demandSomeRead({ acts, now }: PublicDoor, call: Call): void {
 
 const pathOf = ({ path }: Call): string => `/${path.join("/").slice(0, 200)}`;
 
-function actCall({ caller, id }: Call, nowMs: number): ActCall {
-	return { caller, id, nowMs };
-}
-
-async function apply(door: PublicDoor, call: Call): Promise<Answer> {
-	const { acts, now } = door;
-	const { request, query } = call;
-	onlyWishQuery(query);
-	const dryRun = flag(query, "dryRun");
-	acts.demandSome(actCall(call, now()), "apply", isJson(request) ? "files, unread" : "1 file, unread");
-	const files = isJson(request)
-		? parseFiles(await readObject(call))
-		: [
-				{
-					text: await readText(call, [...YAML_TYPES, "application/json"]),
-					name: fileName(request.headers["x-weir-file-name"]),
-				},
-			];
-	return warned(door, call, acts.apply(actCall(call, now()), files, dryRun), dryRun);
-}
-
-/** What was applied, with what is not told of shadow policies that it is about. */
-function warned({ store, acts }: PublicDoor, call: Call, result: ApplyResult | Pending, dryRun: boolean): Answer {
-	if (dryRun || result.outcome !== "applied") return applied(result);
-	const gaps = gapsOf(visibleShadowGaps(store.current, acts.rights.mayRead(call.caller)), result.changes);
-	const { outcome: _, ...said } = result;
-	return ok({ ...said, ...(gaps.length === 0 ? {} : { shadowGaps: gaps }) });
-}
-
-function onlyWishQuery(query: URLSearchParams): void {
-	if (query.has("by")) throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
-	onlyQuery(query, ["dryRun"]);
-}
-
-/** Several files at once, applied as one: `{"files": [{"name": …, "text": …}]}`. */
-function parseFiles(body: Readonly<Record<string, unknown>>): { readonly name: string; readonly text: string }[] {
-	const wrong = new WeirError("invalid-argument", 'the body must be {"files": [{"name": TEXT, "text": YAML}]}');
-	if (Object.keys(body).join() !== "files" || !Array.isArray(body.files) || body.files.length === 0) throw wrong;
-	return body.files.map((file: unknown) => {
-		if (typeof file !== "object" || file === null || Object.keys(file).sort().join() !== "name,text") throw wrong;
-		const { name, text } = file as Record<string, unknown>;
-		if (typeof name !== "string" || typeof text !== "string") throw wrong;
-		return { name: checkedFileName(name), text };
-	});
-}
-
-/** Header values are ASCII, file names are not: the header carries the name percent-encoded (RFC 3986). */
-function fileName(header: string | string[] | undefined): string {
-	if (header === undefined) return "<stdin>";
-	let name = String(header);
-	try {
-		name = decodeURIComponent(name);
-	} catch {
-		// A name with a bare % is taken as it stands.
-	}
-	return checkedFileName(name);
-}
-
-function checkedFileName(name: string): string {
-	if (name === "" || name.length > FILE_NAME_CHARS_MAX || /\p{Cc}/u.test(name)) {
-		throw new WeirError("invalid-argument", "that is no file name", "give it in X-Weir-File-Name");
-	}
-	return name;
-}
-
-function remove({ acts, now }: PublicDoor, call: Call, path: readonly string[]): Answer {
-	onlyWishQuery(call.query);
-	const [kindText, ...name] = path;
-	const kind = KINDS.find((one) => one === kindText);
-	if (kind === undefined || name.length < 1 || name.length > 2) {
-		throw new WeirError("not-found", "no such kind of resource", `kinds: ${KINDS.join(", ")}`);
-	}
-	const target = { kind, name: qualifiedText(name.join("/")) };
-	return applied(acts.delete(actCall(call, now()), [target], flag(call.query, "dryRun")));
-}
-
-/** Several resources, all or none: `{"resources": [{"kind": …, "name": …}]}`. */
-async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
-	onlyWishQuery(call.query);
-	acts.demandSome(actCall(call, now()), "delete", "resources, unread");
-	const body = await readObject(call);
-	const wrong = new WeirError(
-		"invalid-argument",
-		'the body must be {"resources": [{"kind": KIND, "name": NAME}]}',
-		`kinds: ${KINDS.join(", ")}`,
-	);
-	const { resources: given } = body;
-	if (Object.keys(body).join() !== "resources" || !Array.isArray(given) || given.length === 0) throw wrong;
-	if (given.length > RESOURCE_DOCUMENTS_MAX) throw wrong;
-	const targets = given.map((one: unknown): Target => {
-		if (typeof one !== "object" || one === null || Object.keys(one).sort().join() !== "kind,name") throw wrong;
-		const { kind, name } = one as Record<string, unknown>;
-		if (!isKind(kind) || typeof name !== "string") throw wrong;
-		return { kind, name: qualifiedText(name) };
-	});
-	return applied(acts.delete(actCall(call, now()), targets, flag(call.query, "dryRun")));
-}
-
 /** Earlier access rules: what is kept of them, and back to them; and what is not told of shadow policies. */
 async function policies(door: PublicDoor, call: Call, act: string): Promise<Answer> {
 	const { store, acts, now } = door;
@@ -261,29 +149,6 @@ async function policies(door: PublicDoor, call: Call, act: string): Promise<Answ
 	const dryRun = flag(call.query, "dryRun");
 	const revision = to === null ? null : Number(to);
 	return warned(door, call, acts.rollback(actCall(call, now()), revision, namespace, dryRun), dryRun);
-}
-
-/** The namespace `default` is not said in a qualified name. */
-const qualifiedText = (name: string): string => name.replace(/^default\//, "");
-
-function pending({ outcome, request }: Pending): Answer {
-	return { status: 202, json: { outcome, request: requestAnswer(request) } };
-}
-
-function applied(result: ApplyResult | Pending): Answer {
-	if (result.outcome === "pending") return pending(result);
-	if (result.outcome === "applied") {
-		const { outcome: _, ...said } = result;
-		return ok(said);
-	}
-	const problems = result.problems.map(({ position, message, hint }) => ({
-		file: position?.file ?? null,
-		line: position?.line ?? null,
-		column: position?.column ?? null,
-		message,
-		hint,
-	}));
-	return { status: 400, json: { problems } };
 }
 
 function resources(door: PublicDoor, call: Call): Answer {
@@ -366,53 +231,4 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	await door.gates.beforeAct(actCall(call, nowMs), name, said);
 	const made = acts.act(actCall(call, nowMs), name, said);
 	return "outcome" in made ? pending(made) : ok(made);
-}
-
-async function statusAnswer(
-	{ store, acts, publication, alarms, unheld }: PublicDoor,
-	{ caller }: Call,
-): Promise<StatusAnswer> {
-	const [known, unheldTokens] = await Promise.all([alarms(), unheld()]);
-	const mayRead = acts.rights.mayRead(caller);
-	const { revision, resources, status } = visibleState(store.current, mayRead);
-	return {
-		...acts.rights.partly(caller),
-		revision,
-		lag: publication.lag(),
-		refusals: refusalsOf(store.proxies.proxies).map((one) =>
-			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
-		),
-		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
-		...standing(store.current.resources, store.faults.now, mayRead),
-		alarms: known?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
-		experiments: resources.experiments.flatMap((one) => {
-			const name = qualifiedName(one.metadata);
-			const live = status.experiments[name];
-			if (live === undefined) return [];
-			const service = serviceOf(one);
-			const none = one.spec.unit.from === "claim" ? unheldTokens[service] : undefined;
-			return {
-				experiment: name,
-				service,
-				status: live,
-				last: store.lastDecision(name),
-				...(none === undefined ? {} : { unheld: none }),
-			};
-		}),
-		services: resources.services.map((one) => {
-			const name = qualifiedName(one.metadata);
-			const declared = one.spec.defaultVariant;
-			return {
-				service: name,
-				declaredDefaultVariant: declared,
-				liveDefaultVariant: status.services[name]?.defaultVariant ?? declared,
-			};
-		}),
-	};
-}
-
-function flag(query: URLSearchParams, name: string): boolean {
-	const text = query.get(name) ?? "false";
-	if (text !== "true" && text !== "false") throw new WeirError("invalid-argument", `${name} must be true or false`);
-	return text === "true";
 }

@@ -17,9 +17,9 @@ import { WeirError } from "../../error.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../events/readNamespaces.js";
 import { CALLER_HEADER, callerWord } from "../../events/sender.js";
 import { API_BODY_PART_BYTES, API_BODY_PART_MS } from "../../limits.js";
-import type { Handle } from "../../state/api.js";
 import { Bodies, type Intake, tooSlow } from "../../state/bodies.js";
 import { demandNoBody, sendError } from "../../state/http.js";
+import type { Handle } from "../../state/mount.js";
 import { afterUnreadBody } from "../../unreadBody.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */

@@ -1,0 +1,53 @@
+/** How all stands, as a caller may see it: `weir status`. */
+import { namespaceOf, qualifiedName } from "../resources/resource.js";
+import { closuresOf } from "../rollout/closedServices.js";
+import { refusalsOf } from "../rollout/refusal.js";
+import type { Call } from "./http.js";
+import type { PublicDoor } from "./publicDoor.js";
+import { serviceOf } from "./resourceSet.js";
+import { standing } from "./standingFaults.js";
+import { visibleState } from "./visible.js";
+import type { StatusAnswer } from "./wire.js";
+
+export async function statusAnswer(
+	{ store, acts, publication, alarms, unheld }: PublicDoor,
+	{ caller }: Call,
+): Promise<StatusAnswer> {
+	const [known, unheldTokens] = await Promise.all([alarms(), unheld()]);
+	const mayRead = acts.rights.mayRead(caller);
+	const { revision, resources, status } = visibleState(store.current, mayRead);
+	return {
+		...acts.rights.partly(caller),
+		revision,
+		lag: publication.lag(),
+		refusals: refusalsOf(store.proxies.proxies).map((one) =>
+			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
+		),
+		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
+		...standing(store.current.resources, store.faults.now, mayRead),
+		alarms: known?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
+		experiments: resources.experiments.flatMap((one) => {
+			const name = qualifiedName(one.metadata);
+			const live = status.experiments[name];
+			if (live === undefined) return [];
+			const service = serviceOf(one);
+			const none = one.spec.unit.from === "claim" ? unheldTokens[service] : undefined;
+			return {
+				experiment: name,
+				service,
+				status: live,
+				last: store.lastDecision(name),
+				...(none === undefined ? {} : { unheld: none }),
+			};
+		}),
+		services: resources.services.map((one) => {
+			const name = qualifiedName(one.metadata);
+			const declared = one.spec.defaultVariant;
+			return {
+				service: name,
+				declaredDefaultVariant: declared,
+				liveDefaultVariant: status.services[name]?.defaultVariant ?? declared,
+			};
+		}),
+	};
+}
