@@ -2,11 +2,12 @@
  * YAML files to a ResourceSet with all problems at once. Never throws. Resources with problems of their own are
  * left out of the set; with any problem, nothing of the set may be applied.
  */
+import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../limits.js";
 import { checkResources } from "./check.js";
 import { schemaProblems } from "./faults.js";
 import { isKind, KINDS, resourceSet, SCHEMAS } from "./kinds.js";
-import { DocumentPlaces, type Named, Positions, resourceTitle, shortened } from "./position.js";
+import { DocumentPlaces, type Named, type Path, type Places, Positions, resourceTitle, shortened } from "./position.js";
 import { API_VERSION, type Kind, type Problem, type Resource, type ResourceSet } from "./resource.js";
 import { orList } from "./strict.js";
 import { knownNames } from "./suggest.js";
@@ -83,22 +84,52 @@ export function loadResources(files: readonly ResourceFile[]): ParsedResources {
 	return { ...parsed, problems: limited(inOrder(problems, files)) };
 }
 
+/** What a stored text is today, worked out once: each change is checked against all that is stored. */
 interface Accepted {
+	readonly text: string;
 	readonly resource: Resource;
-	readonly places: DocumentPlaces;
+	/** Sources of scalars that were asked for. Other places are looked up in the text again, for they take some times its bytes. */
+	readonly sources: Map<string, string | null>;
 }
 
-/** As long as their files: a change is checked against what is stored, and that against itself. */
-const READ = new WeakMap<ResourceFile, Accepted>();
+/** As long as the state that has them. */
+const READ = new WeakMap<Resource, Accepted>();
 
-function readAccepted(file: ResourceFile, accepted: Resource): Accepted {
-	const known = READ.get(file);
-	if (known !== undefined) return known;
-	const [document] = readYaml(file).documents;
-	const resource = (document && readResource(document).resource) ?? accepted;
-	const read = { resource, places: document?.places ?? new DocumentPlaces() };
-	READ.set(file, read);
-	return read;
+/** As long as their files: what is stored is checked with the change, and by itself. */
+const PLACES = new WeakMap<ResourceFile, DocumentPlaces>();
+
+function readAccepted(
+	file: ResourceFile,
+	accepted: Resource,
+): { readonly resource: Resource; readonly places: Places } {
+	let known = READ.get(accepted);
+	if (known?.text !== file.text) {
+		const [document] = readYaml(file).documents;
+		PLACES.set(file, document?.places ?? new DocumentPlaces());
+		const resource = (document && readResource(document).resource) ?? accepted;
+		known = {
+			text: file.text,
+			resource: isDeepStrictEqual(resource, accepted) ? accepted : resource,
+			sources: new Map(),
+		};
+		READ.set(accepted, known);
+	}
+	const { resource, sources } = known;
+	const source = (path: Path): string | null => {
+		const key = path.join(".");
+		const kept = sources.get(key);
+		if (kept !== undefined) return kept;
+		const found = placesOf(file).source(path);
+		sources.set(key, found);
+		return found;
+	};
+	return { resource, places: { nearest: (path) => placesOf(file).nearest(path), source } };
+}
+
+function placesOf(file: ResourceFile): DocumentPlaces {
+	const places = PLACES.get(file) ?? readYaml(file).documents[0]?.places ?? new DocumentPlaces();
+	PLACES.set(file, places);
+	return places;
 }
 
 interface ReadResource {

@@ -20,11 +20,18 @@ class Branch {
 	fields: Map<string, Branch> | null = null;
 }
 
+/** Of one document; a path that is not there falls back to the nearest field around it. */
+export interface Places {
+	nearest(path: Path): Place | null;
+	/** The text of a scalar as it was written, or null. */
+	source(path: Path): string | null;
+}
+
 /**
  * Places of one document by path; a path that is not there falls back to the nearest field around it. A tree: whole paths
  * as keys would repeat a long name for each value that lies in it.
  */
-export class DocumentPlaces {
+export class DocumentPlaces implements Places {
 	readonly #root = new Branch();
 
 	set(path: Path, place: Place): void {
@@ -42,6 +49,10 @@ export class DocumentPlaces {
 
 	exact(path: Path): Place | null {
 		return this.#along(path).at(path.length)?.place ?? null;
+	}
+
+	source(path: Path): string | null {
+		return this.exact(path)?.source ?? null;
 	}
 
 	nearest(path: Path): Place | null {
@@ -88,12 +99,12 @@ export function resourceTitle(resource: Named): string {
 
 /** Places of all documents of a set. An empty one serves a set that came without text: every position is null. */
 export class Positions {
-	readonly #documents = new Map<string, DocumentPlaces>();
+	readonly #documents = new Map<string, Places>();
 	readonly #broken = new Set<string>();
 	readonly #brokenKinds = new Set<Kind>();
 
 	/** Records a document. `broken`: it has problems of its own and is not in the set. */
-	add(resource: Named, places: DocumentPlaces, broken: boolean): void {
+	add(resource: Named, places: Places, broken: boolean): void {
 		const title = resourceTitle(resource);
 		if (!this.#documents.has(title)) this.#documents.set(title, places);
 		if (!broken) return;
@@ -107,7 +118,7 @@ export class Positions {
 
 	/** The text of a scalar as it was written, or null. */
 	source(resource: Named, path: Path): string | null {
-		return this.#documents.get(resourceTitle(resource))?.exact(path)?.source ?? null;
+		return this.#documents.get(resourceTitle(resource))?.source(path) ?? null;
 	}
 
 	/** Whether a resource was declared but did not parse: a reference to it is then no problem of its own. */

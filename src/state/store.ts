@@ -343,7 +343,7 @@ export class Store implements StateStore, Outbox {
 	}
 
 	#load(wishes: boolean): State {
-		if (wishes) this.#stored = storedIn(this.#database);
+		if (wishes) this.#stored = storedIn(this.#database, this.#stored);
 		const resources = wishes ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
 		return { ...factsIn(this.#database), resources };
 	}

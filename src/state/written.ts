@@ -1,15 +1,27 @@
 /** Wishes and facts as the file holds them: read as a whole, and written as a plan of them says. */
+import { isDeepStrictEqual } from "node:util";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { DecisionLog } from "./decisionLog.js";
-import { serviceOf } from "./resourceSet.js";
+import { keyOf, serviceOf } from "./resourceSet.js";
 import type { WishPlan } from "./wishes.js";
 
-/** Every resource with the text it was written in, sorted by kind and name. */
-export const storedIn = ({ resources }: StateDatabase): readonly StoredResource[] =>
-	[...resources.getRange()].map(({ value }) => value);
+/**
+ * Every resource with the text it was written in, sorted by kind and name.
+ * @param former as they were before a change: what is the same stays the same object, with what is known of it
+ */
+export function storedIn(
+	{ resources }: StateDatabase,
+	former: readonly StoredResource[] = [],
+): readonly StoredResource[] {
+	const known = new Map(former.map((one) => [keyOf(one.resource), one]));
+	return [...resources.getRange()].map(({ value }) => {
+		const before = known.get(keyOf(value.resource));
+		return before !== undefined && isDeepStrictEqual(before, value) ? before : value;
+	});
+}
 
 /** The revision, and the status of all Experiments and Services. */
 export function factsIn({ experiments, services, counters }: StateDatabase): Pick<State, "revision" | "status"> {

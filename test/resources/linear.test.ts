@@ -118,3 +118,19 @@ spec: {from: [{kind: AccessPolicy, namespace: b}], to: [{kind: Service, name: on
 		t.equal(found, pairs);
 	}
 });
+
+/** Every change is checked against all that is stored, the texts too: a fault is told by the line of the stored one. */
+t.test("a stored text is read once, and again where a place in it is told of", async (t) => {
+	const text = one(1).split("---\n")[3] ?? "";
+	const [accepted] = parsed(text).experiments;
+	if (accepted === undefined) throw new Error("no Experiment");
+	const read = () => parseResources([{ name: "stored", text, accepted }]);
+	for (const _ of [1, 2, 3]) {
+		const { resources, positions } = read();
+		t.equal(resources.experiments[0], accepted, "the same object, which was not made of the text again");
+		t.equal(positions.source(accepted, ["spec", "guardrails", 0, "margin", "absolute"]), "0.1");
+		t.match(positions.at(accepted, ["spec", "service"]), { file: "stored", line: 5, column: 12 });
+	}
+	const newer = parseResources([{ name: "stored", text: text.replace("0.1", "0.2"), accepted }]);
+	t.equal(newer.resources.experiments[0]?.spec.guardrails[0]?.margin.value, 0.2, "another text is another resource");
+});
