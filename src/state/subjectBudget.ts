@@ -37,6 +37,11 @@ export class SubjectBudget {
 		this.#bucketOf(subject).take(amount);
 	}
 
+	/** What the subject has taken and does not have again yet. */
+	taken(subject: string): number {
+		return this.atOnce - this.#bucketOf(subject).level(this.monotonicMs());
+	}
+
 	#bucketOf(subject: string): TokenBucket {
 		const key = this.#keyOf(subject);
 		const bucket = this.#buckets.get(key) ?? new TokenBucket(this.atOnce, this.perHour, HOUR_MS, this.monotonicMs());

@@ -1,5 +1,7 @@
 /** How often a subject may act, and how long its declarations may be read: the bucket itself, and over the API. */
 import t from "tap";
+import { Permissions } from "../../src/state/permissions.js";
+import { Rights } from "../../src/state/rights.js";
 import { SubjectBudget } from "../../src/state/subjectBudget.js";
 import { ALL, file, METRIC } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
@@ -167,12 +169,16 @@ t.test("who has had declarations read for too long waits, whatever came of them;
 	};
 	const [first, second] = [await ask("m1"), await ask("m2")];
 	t.match(await ada.apply(file("kind: [\n"), { dryRun: true }), { outcome: "refused" });
-	const waits = { code: "resource-exhausted", message: /read for too long/, hint: /ask again in \d+ s/ };
+	const waits = {
+		code: "resource-exhausted",
+		message: /the changes and requests of spiffe\S+ have taken [1-9]\d* s of control's time/,
+		hint: /ask again in \d+ s/,
+	};
 	await t.rejects(ada.apply(file(METRIC), { dryRun: true }), waits);
 	await t.rejects(ada.delete("Metric", "accuracy", { dryRun: true }), waits);
 	await t.rejects(ada.rollback(null, null, { dryRun: true }), waits);
 	t.match(
-		store.audit.page(0, 10, "refused").records.filter(({ why }) => why?.includes("too long")),
+		store.audit.page(0, 10, "refused").records.filter(({ why }) => why?.includes("of control's time")),
 		[{ subject: operator("ada"), verb: "apply" }, { verb: "delete" }, { verb: "rollback" }],
 	);
 	await ada.act("boosted", "pause");
@@ -186,3 +192,27 @@ t.test("who has had declarations read for too long waits, whatever came of them;
 	monotonicMs += 60_000;
 	t.match(await ada.apply(file(METRIC), { dryRun: true }), { outcome: "applied" }, "by then there is time again");
 });
+
+t.test(
+	"what a subject is charged is what this process computes for it, not what the machine does meanwhile",
+	async (t) => {
+		const { store } = await mutualApi(t);
+		const readingMs = new SubjectBudget(10_000, 3_600, 10, () => 0);
+		const rights = new Rights(store, new Permissions([]), { acts: new SubjectBudget(1, 1), readingMs });
+		const call = (subject: string) => ({ caller: { subject, how: "mtls", groups: [] } as const, nowMs: 0, id: "1" });
+		const elsewhere = new Int32Array(new SharedArrayBuffer(4));
+		rights.reading(call("ada"), () => Atomics.wait(elsewhere, 0, 0, 400));
+		t.ok(readingMs.taken("ada") < 200, `${readingMs.taken("ada")} ms of CPU in 400 ms on the clock`);
+		const compute = (): void => {
+			const from = process.cpuUsage();
+			while (process.cpuUsage(from).user < 50_000);
+		};
+		t.throws(() =>
+			rights.reading(call("bob"), () => {
+				compute();
+				throw new Error("not read");
+			}),
+		);
+		t.ok(readingMs.taken("bob") > 5, `${readingMs.taken("bob")} ms of some 50, whatever came of it`);
+	},
+);
