@@ -95,7 +95,7 @@ export const ACTS_PER_HOUR_MAX = 600;
 
 /**
  * How long control's API reads the declarations of one subject, at once and again per hour: nothing else is answered
- * meanwhile. Dry runs and refused files count too. A file of 4 MiB takes some 4 to 5 s,
+ * meanwhile. Dry runs, refused files and requests that are told of in part count too. A file of 4 MiB takes some 4 to 5 s,
  * a small change over 2,000 stored Services with a policy each some 0.15 s. The owner of the machine is not bound.
  */
 export const READING_MS_AT_ONCE_MAX = 30_000;
@@ -182,3 +182,6 @@ export const PUBLICATION_LOOK_MS = 1_000;
 
 /** How long /readyz waits for what it only notes: who asks gives up after a second, and a note is no reason to. */
 export const READY_NOTES_MS = 250;
+
+/** Texts of requests whose documents are kept understood, which takes some times as much: one whole file. */
+export const REQUEST_DOCUMENTS_BYTES_MAX = API_BODY_BYTES_MAX;

@@ -9,13 +9,15 @@ import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
 import { APPROVAL_RECORDS, type ApprovalRequest, type WaitingRequest } from "./approval.js";
 import type { Caller } from "./caller.js";
-import { redacted } from "./requestSight.js";
+import { RequestDocuments } from "./requestDocuments.js";
+import { hasDocuments, redacted } from "./requestSight.js";
 import type { Store } from "./store.js";
 
 export class Approvals {
 	constructor(
 		private readonly store: Store,
 		private readonly acts: Acts,
+		private readonly documents = new RequestDocuments(),
 	) {}
 
 	/**
@@ -28,14 +30,20 @@ export class Approvals {
 		if (!this.acts.rights.maySome(caller, "read")) {
 			const own = this.acts.requests.askedBy(caller.subject, nowMs);
 			if (own.length === 0) this.acts.rights.demandSomeRead(call, objects);
-			return own.flatMap((request) => this.#seen(caller, request) ?? []);
+			return own.flatMap((request) => this.#seen(call, request) ?? []);
 		}
-		return this.acts.requests.all(nowMs).flatMap((request) => this.#seen(caller, request) ?? []);
+		return this.acts.requests.all(nowMs).flatMap((request) => this.#seen(call, request) ?? []);
 	}
 
-	/** @throws WeirError `not-found`, also for what the caller may not see. */
-	get(caller: Caller, id: string, nowMs: number): ApprovalRequest {
-		return this.#found(caller, id, nowMs).seen;
+	/**
+	 * What is told in part is told in the caller's time: its documents are looked into.
+	 * @throws WeirError `not-found`, also for what the caller may not see, and `resource-exhausted`, recorded
+	 */
+	get(call: ActCall, id: string): ApprovalRequest {
+		const request = this.#found(call, id);
+		if (this.#sight(call.caller, request) === "part" && hasDocuments(request))
+			this.acts.rights.demandReading(call, "read", [`request ${id}`]);
+		return this.#seen(call, request) ?? notFound(id);
 	}
 
 	/**
@@ -43,7 +51,7 @@ export class Approvals {
 	 * @throws WeirError as `approve` does for who may not
 	 */
 	demandAnother(call: ActCall, id: string): WaitingRequest {
-		const { request: found } = this.#found(call.caller, id, call.nowMs);
+		const found = this.#found(call, id);
 		this.#demandOther(call, found);
 		const request = this.#waiting(found);
 		if (request.approvals.some(({ by }) => this.acts.rights.isSamePerson(by, call.caller))) {
@@ -82,7 +90,7 @@ export class Approvals {
 				});
 				if (enough) this.acts.carryOut(call, request, prepared, counting);
 				const after = this.acts.requests.get(id, call.nowMs) ?? request;
-				return this.#seen(call.caller, after) ?? redacted(after, this.acts.rights.mayRead(call.caller));
+				return this.#seen(call, after) ?? this.#part(call, after);
 			});
 		} catch (thrown) {
 			// Nothing of the above is written: what cannot be carried out any more is void, and that is written instead.
@@ -100,7 +108,7 @@ export class Approvals {
 		this.acts.rights.demandTurn(call, "reject", request.effects);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
 		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
-		return this.get(call.caller, id, call.nowMs);
+		return this.get(call, id);
 	}
 
 	/**
@@ -108,28 +116,35 @@ export class Approvals {
 	 * @throws WeirError as `reject` does for who may not
 	 */
 	demandEnding(call: ActCall, id: string): WaitingRequest {
-		const { request: found } = this.#found(call.caller, id, call.nowMs);
+		const found = this.#found(call, id);
 		if (found.askedBy.subject !== call.caller.subject) this.#demandApprover(call, found, "reject");
 		return this.#waiting(found);
 	}
 
-	#found(
-		caller: Caller,
-		id: string,
-		nowMs: number,
-	): { readonly request: ApprovalRequest; readonly seen: ApprovalRequest } {
+	/** As it is, where the caller may see something of it. */
+	#found({ caller, nowMs }: ActCall, id: string): ApprovalRequest {
 		const request = this.acts.requests.get(id, nowMs);
-		const seen = request === null ? null : this.#seen(caller, request);
-		if (request !== null && seen !== null) return { request, seen };
-		throw new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
+		return request !== null && this.#sight(caller, request) !== null ? request : notFound(id);
 	}
 
 	/** null = nothing of it. Of what waits, approvals that would not count now are left out. */
-	#seen(caller: Caller, asked: ApprovalRequest): ApprovalRequest | null {
+	#seen(call: ActCall, asked: ApprovalRequest): ApprovalRequest | null {
 		const request = asked.state === "pending" ? { ...asked, approvals: this.#counting(asked) } : asked;
-		const mayRead = this.acts.rights.mayRead(caller);
-		if (request.askedBy.subject === caller.subject || request.namespaces.every(mayRead)) return request;
-		return request.parts.length > 0 && this.#approvesIn(caller, request) ? redacted(request, mayRead) : null;
+		const sight = this.#sight(call.caller, request);
+		return sight === "part" ? this.#part(call, request) : sight && request;
+	}
+
+	#part(call: ActCall, request: ApprovalRequest): ApprovalRequest {
+		const { rights } = this.acts;
+		const part = () => redacted(request, rights.mayRead(call.caller), this.documents);
+		return hasDocuments(request) ? rights.reading(call, part) : part();
+	}
+
+	/** How much of it the caller may see; null = nothing. */
+	#sight(caller: Caller, request: ApprovalRequest): "whole" | "part" | null {
+		if (request.askedBy.subject === caller.subject || request.namespaces.every(this.acts.rights.mayRead(caller)))
+			return "whole";
+		return request.parts.length > 0 && this.#approvesIn(caller, request) ? "part" : null;
 	}
 
 	#counting(request: ApprovalRequest): ApprovalRequest["approvals"] {
@@ -184,4 +199,8 @@ export class Approvals {
 			approvedBy: request.approvals.map(({ by }) => by.subject),
 		});
 	}
+}
+
+function notFound(id: string): never {
+	throw new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
 }

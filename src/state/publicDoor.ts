@@ -172,7 +172,7 @@ function resources(door: PublicDoor, call: Call): Answer {
 async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
 	const [id = "", act] = rest;
 	onlyQuery(call.query, []);
-	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(call.caller, id, now())));
+	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(actCall(call, now()), id)));
 	if (call.method !== "POST" || (act !== "approve" && act !== "reject")) {
 		throw new WeirError("not-found", "no such thing of a request", "GET it; POST approve or reject");
 	}

@@ -3,14 +3,12 @@
  * in a namespace of theirs, AccessPolicies that name a Service of theirs, and bindings and approval policies that reach it;
  * of the rest, that there is more. Pure.
  */
-import { resourcesOf } from "../resources/kinds.js";
-import { parseResources } from "../resources/parse.js";
 import { referencesOf } from "../resources/reference.js";
 import { namespaceOf, type Resource } from "../resources/resource.js";
 import type { ApprovalRequest, AskedAct } from "./approval.js";
-import { splitDocuments } from "./documents.js";
 import { ALL_NAMESPACES, namespacesOf } from "./permissions.js";
-import { keyOf, resourceKey } from "./resourceSet.js";
+import type { RequestDocument, RequestDocuments, Texts } from "./requestDocuments.js";
+import { resourceKey } from "./resourceSet.js";
 import type { MayRead } from "./visible.js";
 
 const HIDDEN = "(of another namespace)";
@@ -28,7 +26,12 @@ export function concerned(resource: Resource): readonly string[] {
 	];
 }
 
-export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRequest {
+/** Whether `redacted` looks into documents, which takes time. */
+export function hasDocuments({ act }: ApprovalRequest): boolean {
+	return act !== null && !("experiment" in act) && act.verb !== "delete";
+}
+
+export function redacted(request: ApprovalRequest, mayRead: MayRead, documents: RequestDocuments): ApprovalRequest {
 	const seen = request.parts.filter(({ namespaces }) => namespaces.length === 0 || namespaces.some(mayRead));
 	const hidden = request.effectCount - seen.length;
 	// Of a head alone they may be anywhere.
@@ -38,7 +41,8 @@ export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRe
 	const keys = new Set(seen.flatMap(({ resource }) => (resource === null ? [] : [resource])));
 	return {
 		...request,
-		act: request.act === null ? null : redactedAct(request.act, keys, mayRead),
+		act:
+			request.act === null ? null : redactedAct(request.act, keys, mayRead, (texts) => documents.of(request.id, texts)),
 		namespaces: request.namespaces.filter(mayRead),
 		governedBy: request.governedBy.filter(mayRead),
 		needsIn: Object.fromEntries(Object.entries(request.needsIn).filter(([namespace]) => mayRead(namespace))),
@@ -51,37 +55,34 @@ export function redacted(request: ApprovalRequest, mayRead: MayRead): ApprovalRe
 	};
 }
 
-function redactedAct(act: AskedAct, keys: ReadonlySet<string>, mayRead: MayRead): AskedAct {
+function redactedAct(
+	act: AskedAct,
+	keys: ReadonlySet<string>,
+	mayRead: MayRead,
+	documentsOf: (texts: Texts) => readonly RequestDocument[],
+): AskedAct {
+	const seen = (texts: Texts): Texts =>
+		documentsOf(texts)
+			.filter(({ key }) => keys.has(key))
+			.map(({ key, resource, text }) => ({
+				name: key,
+				text: mayRead(resource.metadata.namespace) ? text : foreign(resource, mayRead),
+			}));
 	if ("experiment" in act) return act;
 	switch (act.verb) {
 		case "apply":
-			return { ...act, files: documentsOf(act.files, keys, mayRead) };
+			return { ...act, files: seen(act.files) };
 		case "delete":
 			return { ...act, resources: act.resources.filter(({ kind, name }) => keys.has(resourceKey(kind, name))) };
 		case "rollback":
 			return {
 				...act,
-				documents: documentsOf(act.documents, keys, mayRead),
+				documents: seen(act.documents),
 				deletions: act.deletions.filter(({ kind, name }) => keys.has(resourceKey(kind, name))),
 				kept: (act.kept ?? []).filter(({ name }) => mayRead(namespaceOf(name))),
 				leftOut: (act.leftOut ?? []).filter(({ name }) => mayRead(namespaceOf(name))),
 			};
 	}
-}
-
-type Texts = readonly { readonly name: string; readonly text: string }[];
-
-function documentsOf(files: Texts, keys: ReadonlySet<string>, mayRead: MayRead): Texts {
-	return files.flatMap(({ name, text }) =>
-		splitDocuments(text).flatMap((document) => {
-			const [resource] = resourcesOf(parseResources([{ name, text: document }]).resources);
-			if (resource === undefined || !keys.has(keyOf(resource))) return [];
-			return {
-				name: keyOf(resource),
-				text: mayRead(resource.metadata.namespace) ? document : foreign(resource, mayRead),
-			};
-		}),
-	);
 }
 
 /** As it was understood, without comments, labels, and names of what the reader may not see. */
