@@ -2,6 +2,7 @@
  * Checks across resources: names that must exist, spaces that may not overlap, access that must be said. Pure; each
  * Problem points at the field to change. Names of resources that did not parse count as existing.
  */
+import { PROBLEMS_MAX } from "../limits.js";
 import { accessProblems } from "./checkAccess.js";
 import { calloutProblems } from "./checkCallout.js";
 import { dataClassProblems } from "./checkDataClass.js";
@@ -16,6 +17,9 @@ import { type Named, Positions, resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import type { Problem, ResourceSet } from "./resource.js";
 import { knownNames } from "./suggest.js";
+
+/** Of what is hardly ever told. */
+const LATER_HINT = "correct the other problems first";
 
 /**
  * All cross-check problems of a set.
@@ -36,7 +40,8 @@ export function checkResources(
 		positions,
 		isStored,
 		report: (resource, path, message, hint) => {
-			problems.push({ position: positions.at(resource, path), message, hint });
+			const words = typeof hint === "string" ? hint : problems.length < PROBLEMS_MAX ? hint() : LATER_HINT;
+			problems.push({ position: positions.at(resource, path), message, hint: words });
 		},
 	};
 	serviceProblems(check);
@@ -62,7 +67,7 @@ function serviceProblems(check: Check): void {
 		const names = variants.map((variant) => variant.name);
 		if (!names.includes(defaultVariant)) {
 			const message = `spec.defaultVariant names ${JSON.stringify(defaultVariant)}, which is no variant of the Service`;
-			report(service, ["spec", "defaultVariant"], message, knownNames(defaultVariant, names, "variants"));
+			report(service, ["spec", "defaultVariant"], message, () => knownNames(defaultVariant, names, "variants"));
 		}
 		for (const [index, host] of hosts.entries()) {
 			const owner = owners.get(host) ?? service;

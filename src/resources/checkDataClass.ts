@@ -13,9 +13,14 @@ export function dataClassProblems({ set, positions, report }: Check): void {
 		const dataClass = findNamed(set.dataClasses, { name, namespace });
 		if (dataClass === undefined) {
 			if (positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
-			const names = inNamespace(set.dataClasses, namespace).map(({ metadata }) => metadata.name);
 			const message = `unknown DataClass ${JSON.stringify(name)}`;
-			report(service, ["spec", "dataClass"], message, knownNames(name, names, "DataClasses"));
+			report(service, ["spec", "dataClass"], message, () =>
+				knownNames(
+					name,
+					inNamespace(set.dataClasses, namespace).map(({ metadata }) => metadata.name),
+					"DataClasses",
+				),
+			);
 			continue;
 		}
 		const { regions } = dataClass.spec;

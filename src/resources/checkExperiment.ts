@@ -56,9 +56,14 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 	const service = findNamed(set.services, { name, namespace });
 	if (service === undefined) {
 		if (positions.isBroken({ kind: "Service", metadata: { name, namespace } })) return;
-		const names = inNamespace(set.services, namespace).map((candidate) => candidate.metadata.name);
 		const message = `unknown Service ${JSON.stringify(name)}`;
-		report(experiment, ["spec", "service"], message, knownNames(name, names, "Services"));
+		report(experiment, ["spec", "service"], message, () =>
+			knownNames(
+				name,
+				inNamespace(set.services, namespace).map((candidate) => candidate.metadata.name),
+				"Services",
+			),
+		);
 		return;
 	}
 	const variants = service.spec.variants.map((variant) => variant.name);
@@ -67,7 +72,7 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 		const path = ["spec", "arms", index, "variant"];
 		if (!variants.includes(arm.variant)) {
 			const message = `unknown variant ${JSON.stringify(arm.variant)} of Service ${name}`;
-			report(experiment, path, message, knownNames(arm.variant, variants, "variants"));
+			report(experiment, path, message, () => knownNames(arm.variant, variants, "variants"));
 		} else if (arm.baseline && arm.variant !== defaultVariant && variants.includes(defaultVariant)) {
 			const message = `baseline arm ${arm.name} is on variant ${arm.variant}, not on the default variant ${defaultVariant} of Service ${name}`;
 			report(experiment, path, message, `write variant: ${defaultVariant}, or change the Service's defaultVariant`);
@@ -149,9 +154,14 @@ export function denominatorProblems({ set, positions, report }: Check): void {
 		const path = ["spec", "denominator"];
 		if (found === undefined) {
 			if (positions.isBroken({ kind: "Metric", metadata: { name: denominator.metric, namespace } })) continue;
-			const names = inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name);
 			const message = `unknown Metric ${JSON.stringify(denominator.metric)}`;
-			report(metric, path, message, knownNames(denominator.metric, names, "Metrics"));
+			report(metric, path, message, () =>
+				knownNames(
+					denominator.metric,
+					inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name),
+					"Metrics",
+				),
+			);
 		} else if (found.spec.source !== "outcome" || found.spec.type === "ratio") {
 			const message = `denominator ${denominator.metric} is ${found.spec.type === "ratio" ? "a ratio" : "no outcome"}`;
 			report(metric, path, message, "name a Metric of source outcome that is no ratio, or write requests");
@@ -189,9 +199,14 @@ function metricProblem(
 	const metric = findNamed(set.metrics, { name, namespace });
 	if (metric === undefined) {
 		if (positions.isBroken({ kind: "Metric", metadata: { name, namespace } })) return;
-		const names = inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name);
 		const message = `unknown Metric ${JSON.stringify(name)}`;
-		report(experiment, [...path, "metric"], message, knownNames(name, names, "Metrics"));
+		report(experiment, [...path, "metric"], message, () =>
+			knownNames(
+				name,
+				inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name),
+				"Metrics",
+			),
+		);
 		return;
 	}
 	const source = positions.source(experiment, [...path, field, "absolute"]);

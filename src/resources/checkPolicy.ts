@@ -4,7 +4,7 @@ import { servicesOf } from "../access/selection.js";
 import { findNamed, inNamespace } from "./lookup.js";
 import { type Named, resourceTitle } from "./position.js";
 import { mayName, namedIn } from "./reference.js";
-import type { Check } from "./report.js";
+import type { Check, Hint } from "./report.js";
 import type { AccessPolicy, Service } from "./resource.js";
 import { knownNames } from "./suggest.js";
 
@@ -38,7 +38,7 @@ const report = (
 	policy: AccessPolicy,
 	path: readonly (string | number)[],
 	message: string,
-	hint: string,
+	hint: Hint,
 ): void => check.report(policy, ["spec", ...path], message, hint);
 
 /** @returns whether all exist, so far as can be told */
@@ -54,13 +54,14 @@ function serviceProblems(check: Check, policy: AccessPolicy): boolean {
 		all = false;
 		// Without a grant nothing is told of the other namespace (checkReference.ts).
 		if (!granted || check.positions.isBroken(service)) continue;
-		const elsewhere = services.find(({ metadata }) => metadata.name === name);
-		const names = inNamespace(services, namespace).map(({ metadata }) => metadata.name);
-		const known = knownNames(name, names, "Services");
-		const hint =
-			elsewhere === undefined
+		const hint = (): string => {
+			const elsewhere = services.find(({ metadata }) => metadata.name === name);
+			const names = inNamespace(services, namespace).map(({ metadata }) => metadata.name);
+			const known = knownNames(name, names, "Services");
+			return elsewhere === undefined
 				? known
 				: `${known}; ${resourceTitle(elsewhere)} is of another namespace: declare the policy there, or write ${elsewhere.metadata.namespace}/${name} and have that namespace declare a ReferenceGrant`;
+		};
 		report(check, policy, ["services", index], `unknown Service ${JSON.stringify(name)}`, hint);
 	}
 	return all;
@@ -75,9 +76,14 @@ function dataClassProblems(check: Check, policy: AccessPolicy): boolean {
 		if (findNamed(check.set.dataClasses, { name, namespace }) !== undefined) continue;
 		all = false;
 		if (check.positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
-		const names = inNamespace(check.set.dataClasses, namespace).map(({ metadata }) => metadata.name);
 		const message = `unknown DataClass ${JSON.stringify(name)}`;
-		report(check, policy, ["dataClasses", index], message, knownNames(name, names, "DataClasses"));
+		report(check, policy, ["dataClasses", index], message, () =>
+			knownNames(
+				name,
+				inNamespace(check.set.dataClasses, namespace).map(({ metadata }) => metadata.name),
+				"DataClasses",
+			),
+		);
 	}
 	return all;
 }
@@ -93,7 +99,7 @@ function variantProblems(check: Check, policy: AccessPolicy, selected: readonly 
 			const known = everywhere ? [...new Set(selected.flatMap(variantsOf))] : variantsOf(service);
 			const whose = everywhere ? "any Service" : resourceTitle(service);
 			const message = `unknown variant ${JSON.stringify(name)} of ${whose}`;
-			report(check, policy, ["variants", index], message, knownNames(name, known, "variants"));
+			report(check, policy, ["variants", index], message, () => knownNames(name, known, "variants"));
 		}
 	}
 }
@@ -121,7 +127,7 @@ function regionProblems(check: Check, policy: AccessPolicy): void {
 	for (const [index, region] of policy.spec.regions.entries()) {
 		if (known.includes(region)) continue;
 		const message = `no Gateway is in region ${JSON.stringify(region)}`;
-		const hint = known.length === 0 ? "write spec.region in a Gateway" : knownNames(region, known, "regions");
+		const hint = known.length === 0 ? "write spec.region in a Gateway" : () => knownNames(region, known, "regions");
 		report(check, policy, ["regions", index], message, hint);
 	}
 }
@@ -145,6 +151,6 @@ function tokenProblems(check: Check, policy: AccessPolicy, condition: boolean): 
 		const issuer = user.slice(0, user.indexOf("#"));
 		if (issuers.includes(issuer)) continue;
 		const message = `no Gateway believes the tokens of issuer ${JSON.stringify(issuer)}`;
-		report(check, policy, ["users", index], message, knownNames(issuer, issuers, "issuers"));
+		report(check, policy, ["users", index], message, () => knownNames(issuer, issuers, "issuers"));
 	}
 }

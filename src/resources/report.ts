@@ -2,6 +2,9 @@
 import type { Named, Path, Positions } from "./position.js";
 import type { ResourceSet } from "./resource.js";
 
+/** In words, or how to find them: what is near to a name is looked for among all names, and for no more problems than are told. */
+export type Hint = string | (() => string);
+
 export interface Check {
 	readonly set: ResourceSet;
 	/** What stood before the change: what is no worse than then is no fault of it. null = nothing did. */
@@ -9,5 +12,5 @@ export interface Check {
 	readonly positions: Positions;
 	/** Stands as it was accepted: a grant that it counted on may be gone since, and that is no fault of a later change. */
 	isStored(resource: Named): boolean;
-	report(resource: Named, path: Path, message: string, hint: string): void;
+	report(resource: Named, path: Path, message: string, hint: Hint): void;
 }

@@ -51,8 +51,10 @@ export function crossCheck(
 		position?.file.startsWith(STORED) === true && !given.has(position.file);
 	if (!problems.some(isOfStored)) return { ...checked, problems: limited(inOrder(problems, sources)) };
 	// What a stored document was at fault for before, by a rule that it was accepted without, no other change waits for.
-	const standing = new Set(checkedSet(before, before, [], status, asFiles).problems.map((one) => JSON.stringify(one)));
-	const made = problems.filter((one) => !isOfStored(one) || !standing.has(JSON.stringify(one)));
+	// Its hint may be another one, where there are many.
+	const fault = ({ position, message }: Problem): string => JSON.stringify([position, message]);
+	const standing = new Set(checkedSet(before, before, [], status, asFiles).problems.map(fault));
+	const made = problems.filter((one) => !isOfStored(one) || !standing.has(fault(one)));
 	return { ...checked, problems: limited(inOrder(made, sources)) };
 }
 

@@ -1,6 +1,7 @@
 /** What a check looks at grows with what is declared, and not with its square: every change checks all of it. */
 import t from "tap";
 import { policiesOf, selects, servicesOf } from "../../src/access/selection.js";
+import { PROBLEMS_MAX } from "../../src/limits.js";
 import { checkResources } from "../../src/resources/check.js";
 import { parseResources } from "../../src/resources/parse.js";
 import type { Resource, ResourceSet } from "../../src/resources/resource.js";
@@ -133,4 +134,13 @@ t.test("a stored text is read once, and again where a place in it is told of", a
 	}
 	const newer = parseResources([{ name: "stored", text: text.replace("0.1", "0.2"), accepted }]);
 	t.equal(newer.resources.experiments[0]?.spec.guardrails[0]?.margin.value, 0.2, "another text is another resource");
+});
+
+t.test("what is near to an unknown name is looked for as often as problems are told, and not for each", async (t) => {
+	const text = Array.from({ length: 300 }, (_, n) => one(n).replace(`services: [s${n}]`, `services: [t${n}]`));
+	const { resources } = parseResources([{ name: "weir.yaml", text: text.join("---\n") }]);
+	const unknown = checkResources(resources).filter(({ message }) => /unknown Service/.test(message));
+	t.equal(unknown.length, 300);
+	t.equal(unknown.filter(({ hint }) => /known Services: s/.test(hint)).length, PROBLEMS_MAX);
+	t.match(unknown.at(-1), { hint: "correct the other problems first" });
 });
