@@ -93,3 +93,39 @@ spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, n
 	t.same(seen?.tried, ["a policy of another namespace"]);
 	t.same(await gapsOf("mia"), []);
 });
+
+t.test("of Services that the caller may not read nothing is said, and that is said", async (t) => {
+	const api = await started(t);
+	const { as, local } = await operatorCommand(t, api);
+	const directory = await temporaryDirectory(t);
+	const grant = `apiVersion: weir.dev/v1alpha1
+kind: ReferenceGrant
+metadata: {name: in}
+spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service, name: shop}]}
+`;
+	const shared = [RULES_GATEWAY, shop(), policyText("web", "shop")];
+	const tried = policyText("central", "default/shop", "security", "  mode: shadow\n");
+	const roles = [binding("eve", "read", ["eve"], "[security]"), binding("ada", "read", ["ada"], "['*']")];
+	const all = await fileOf(directory, "all.yaml", [...shared, grant, tried, ...roles].join("---\n"));
+	t.match(await local("apply", "-f", all), { code: 0 });
+	const [eve, ada] = [await as("eve"), await as("ada")];
+	t.match(await eve("policy", "shadow"), {
+		code: 0,
+		out: /^NOT TOLD {5}Service shop: .*\nwhat is told of them has changed no verdict so far that you may read under/,
+	});
+	t.match(JSON.parse((await eve("policy", "shadow", "--json")).out), { untold: ["shop"] });
+	t.match(await ada("policy", "shadow"), {
+		out: /^the shadow policies that are declared now have changed no verdict so far under/,
+	});
+
+	const file = await fileOf(directory, "shared.yaml", shared.join("---\n"));
+	const request = '{service: shop, method: GET, path: /, principal: "spiffe://a.example/web"}';
+	const table = await fileOf(directory, "t.yaml", `tests: [{name: web, request: ${request}, expect: allow}]\n`);
+	const judged = ["policy", "test", "-f", file, "-t", table];
+	t.match(await ada(...judged, "--live"), { code: 0 });
+	t.match(await eve(...judged, "--live"), {
+		code: 1,
+		stderr: /control does not say what it serves of shop.*leave --live out/s,
+	});
+	t.match(await eve(...judged), { code: 0 });
+});

@@ -1,7 +1,6 @@
 /** `weir policy test | diff`: what access rules do, before they do it. */
 import { readFile } from "node:fs/promises";
-import type { JudgedRequest, PolicyRequest } from "../../access/policyCheck.js";
-import { policyJudge } from "../../access/policyCheck.js";
+import { type JudgedRequest, type PolicyJudge, type PolicyRequest, policyJudge } from "../../access/policyCheck.js";
 import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
 import { type PolicyTest, readPolicyTests, undeclaredIn, unprovenIn } from "../../access/policyTable.js";
 import { WeirError } from "../../error.js";
@@ -27,7 +26,8 @@ export interface PolicyTestArguments extends ApiArguments {
 /** Exit code 1 where a case fails; a table that cannot be read fails as a whole. */
 export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	const declared = await validResources(options.file);
-	const judge = policyJudge(options.live === true ? asServed(declared, await clientOf(options).status()) : declared);
+	const served = options.live === true ? await clientOf(options).status() : null;
+	const judge = policyJudge(served === null ? declared : asServed(declared, served));
 	const tables = (await readResourceFiles(options.table)).map(readPolicyTests);
 	const problems = tables.flatMap((table) => table.problems);
 	const tests = tables.flatMap((table) => table.tests);
@@ -45,6 +45,7 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 		printProblems(faults);
 		throw new WeirError("failed-precondition", "the table cannot be used");
 	}
+	if (served !== null) demandTold(served, tests, judge);
 	let failed = 0;
 	for (const test of tests) {
 		const is = judge.judge({ ...test.request, nowMs: test.request.nowMs ?? 0 });
@@ -68,6 +69,24 @@ function asServed(declared: ResourceSet, { services }: Pick<StatusAnswer, "servi
 			spec: { ...one.spec, defaultVariant: liveDefault(one, learned) },
 		})),
 	};
+}
+
+/** Of what the caller may not read control says nothing, and the declared default may not be what it serves. */
+function demandTold(
+	{ partial, services }: Pick<StatusAnswer, "partial" | "services">,
+	tests: readonly PolicyTest[],
+	judge: PolicyJudge,
+): void {
+	if (partial !== true) return;
+	const told = new Set(services.map(({ service }) => service));
+	const asked = new Set(tests.flatMap(({ request }) => judge.serviceOf(request.service) ?? []));
+	const untold = [...asked].filter((service) => !told.has(service));
+	if (untold.length === 0) return;
+	throw new WeirError(
+		"permission-denied",
+		`control does not say what it serves of ${untold.join(", ")}`,
+		"ask with an identity that may read there, or leave --live out",
+	);
 }
 
 function fulfils(is: JudgedRequest, { allowed, reason, policy }: PolicyTest["expect"]): boolean {

@@ -2,7 +2,7 @@
 import { gapWords, type ShadowGap } from "../../compiler/shadow.js";
 import type { ShadowAnswer } from "../../events/decisionQuery.js";
 import { namedIn } from "../../resources/reference.js";
-import { type AccessPolicy, qualifiedName } from "../../resources/resource.js";
+import { type AccessPolicy, qualifiedName, type Resource } from "../../resources/resource.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests, timeOf } from "./audit.js";
 import { ofAll } from "./ofAll.js";
@@ -44,12 +44,15 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 					...(since === undefined ? {} : { since: String(timeOf(since)) }),
 				})) as ShadowAnswer);
 	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, options));
+	const untold = partial === true ? notTold(resources, tried).filter((one) => (service ?? one) === one) : [];
 	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, tried)) };
 	if (options.json === true) {
-		process.stdout.write(`${JSON.stringify({ ...answer, gaps }, null, 2)}\n`);
+		process.stdout.write(`${JSON.stringify({ ...answer, gaps, untold }, null, 2)}\n`);
 		return;
 	}
 	for (const gap of gaps) print(`NOT TRIED    ${gapWords(gap)}`);
+	for (const name of untold)
+		print(`NOT TOLD     Service ${name}: what changes there is told to who may read its namespace`);
 	for (const { change, count, policy, service, principal, method, path, rules, inForce, lastMs } of answer.changes) {
 		print(
 			[
@@ -65,14 +68,24 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		);
 	}
 	if (answer.changes.length === 0) {
-		const whose = gaps.length === 0 ? "the shadow policies that are declared now have" : "what is tried of them has";
+		const of = [...(gaps.length === 0 ? [] : ["tried"]), ...(untold.length === 0 ? [] : ["told"])].join(" and ");
+		const whose = of === "" ? "the shadow policies that are declared now have" : `what is ${of} of them has`;
 		print(
 			names.length === 0
 				? `no policy that is declared now is in shadow mode${ofAll(partial)}`
-				: `${whose} changed no verdict so far${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
+				: `${whose} changed no verdict so far${ofAll(partial)}${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
 		);
 	}
 	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");
+}
+
+/** Services that the policies select by name and the caller may not read: their counts are not in the answer. */
+function notTold(resources: readonly Resource[], tried: readonly AccessPolicy[]): readonly string[] {
+	const seen = new Set(resources.flatMap((one) => (one.kind === "Service" ? [qualifiedName(one.metadata)] : [])));
+	const named = tried.flatMap(({ metadata, spec }) =>
+		spec.services.flatMap((name) => (name === "*" ? [] : [qualifiedName(namedIn(metadata.namespace, name))])),
+	);
+	return [...new Set(named)].filter((name) => !seen.has(name));
 }
 
 /** A policy that is asked for may be one whose results another one hides. */
