@@ -87,7 +87,7 @@ function contains<Item>(
 	return narrow.length > 0 && narrow.every((one) => wide.some((other) => isWithin(one, other)));
 }
 
-export function isPrincipalWithin(one: string, other: string): boolean {
+function isPrincipalWithin(one: string, other: string): boolean {
 	if (one === other || other === ANYONE) return true;
 	if (one === ANYONE) return false;
 	const below = principalPrefix(other);

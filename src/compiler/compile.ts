@@ -19,7 +19,6 @@ import {
 	type ResourceSet,
 	type Service,
 } from "../resources/resource.js";
-import { shutOutWarnings } from "../rollout/shutOut.js";
 import { initialStatus, liveDefault, type Status } from "../rollout/status.js";
 import type { CalloutFilters } from "./calloutFilters.js";
 import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";
@@ -169,7 +168,6 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		problems: planProblems(resources, services, options.mode ?? "auto"),
 		rules: [
 			...explainRules(services, protocol, resources.gateways),
-			...promotionRules(resources, status),
 			...regionRules(declared),
 			...ownPartRules(declared),
 			...keyRules(resources, keySets),
@@ -266,17 +264,6 @@ function tokensShown(services: readonly CompiledService[], { spec }: Gateway): C
 	if (!judges) return "none";
 	return spec.tokens.some(({ binding }) => binding === "mtls" || binding === "either") ? "bound" : "shown";
 }
-
-/** Where no promotion begins by itself. Without a clock, a policy whose time is over is told of too. */
-const promotionRules = (resources: ResourceSet, status: Status): readonly RuleExecution[] =>
-	resources.experiments.flatMap((experiment) =>
-		shutOutWarnings({ resources, status }, experiment, 0).map((because) => ({
-			rule: `Experiment ${qualifiedName(experiment.metadata)}: promotion`,
-			execution: "native" as const,
-			because,
-			cost: null,
-		})),
-	);
 
 const regionRules = (declared: ResourceSet): readonly RuleExecution[] =>
 	excludedEndpoints(declared).map(({ service, variant, endpoint: { address, port }, why }) => ({

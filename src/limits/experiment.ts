@@ -30,5 +30,11 @@ export const INTERACTIONS_MAX = 10;
 /** AccessPolicies that a promotion is held for, named in its sentence and its record; the rest is counted. */
 export const SHUT_OUT_NAMED_MAX = 5;
 
+/**
+ * Work of telling whom another default Variant would shut out: entries of two AccessPolicies that are held against each
+ * other, about 0.1 s together. Beyond it the promotion is held: all Experiments share one loop, and all callers one API.
+ */
+export const SHUT_OUT_COMPARISONS_MAX = 200_000;
+
 /** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
 export const SEGMENT_VALUE_BYTES_MAX = 64;

@@ -133,6 +133,8 @@ export interface ShutOut {
 	readonly policies: readonly string[];
 	/** Further ones. */
 	readonly more: number;
+	/** Nobody can tell: there are too many policies to compare. None is named then. */
+	readonly tooMany?: true;
 }
 
 /** What a decision that holds is waiting for; the loop records a wait once per kind. */

@@ -14,35 +14,66 @@ import { liveDefault, type Status } from "./status.js";
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
 /** By challenger; who shuts out nobody is left out. @param nowMs 0: at any time */
-export function shutOuts(
-	{ resources, status }: { readonly resources: Rules; readonly status: Pick<Status, "services"> },
-	{ metadata: { namespace }, spec }: Experiment,
+export function shutOuts(state: Judged, experiment: Experiment, nowMs: number): Readonly<Record<string, ShutOut>> {
+	return shutOutJudge(state, nowMs)(experiment);
+}
+
+interface Judged {
+	readonly resources: Rules;
+	readonly status: Pick<Status, "services">;
+}
+
+/** For several Experiments: two Variants of a Service are judged once, whichever of them asks. */
+function shutOutJudge(
+	{ resources, status }: Judged,
 	nowMs: number,
-): Readonly<Record<string, ShutOut>> {
-	const name = qualifiedName({ name: spec.service, namespace });
-	const service = resources.services.find(({ metadata }) => qualifiedName(metadata) === name);
-	if (service === undefined) return {};
-	const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
-	const from = liveDefault(service, status);
-	return Object.fromEntries(
-		spec.arms.flatMap((arm) => {
-			if (arm.baseline) return [];
-			const policies = shutOutBy(access, from, arm.variant, nowMs);
-			if (policies.length === 0) return [];
-			const named = policies.slice(0, SHUT_OUT_NAMED_MAX);
-			return [[arm.name, { from, to: arm.variant, policies: named, more: policies.length - named.length }]];
-		}),
-	);
+): (experiment: Experiment) => Readonly<Record<string, ShutOut>> {
+	const judgeOf = remembered((name: string) => {
+		const service = resources.services.find(({ metadata }) => qualifiedName(metadata) === name);
+		if (service === undefined) return null;
+		const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
+		const from = liveDefault(service, status);
+		return remembered((to: string) => shutOut(from, to, shutOutBy(access, from, to, nowMs)));
+	});
+	return ({ metadata: { namespace }, spec }) => {
+		const judge = judgeOf(qualifiedName({ name: spec.service, namespace }));
+		return Object.fromEntries(
+			spec.arms.flatMap((arm) => {
+				const found = arm.baseline ? null : (judge?.(arm.variant) ?? null);
+				return found === null ? [] : [[arm.name, found]];
+			}),
+		);
+	};
+}
+
+function shutOut(from: string, to: string, policies: readonly string[] | null): ShutOut | null {
+	if (policies === null) return { from, to, policies: [], more: 0, tooMany: true };
+	if (policies.length === 0) return null;
+	const named = policies.slice(0, SHUT_OUT_NAMED_MAX);
+	return { from, to, policies: named, more: policies.length - named.length };
+}
+
+function remembered<Result>(judge: (name: string) => Result): (name: string) => Result {
+	const known = new Map<string, { readonly result: Result }>();
+	return (name) => {
+		const one = known.get(name) ?? { result: judge(name) };
+		known.set(name, one);
+		return one.result;
+	};
 }
 
 /** What it is, without the full stop. */
 export function shutOutWords(one: ShutOut): string {
-	return `by ${policiesOf(one)} requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`;
+	return one.tooMany
+		? `there are too many AccessPolicies to tell whether requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`
+		: `by ${policiesOf(one)} requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`;
 }
 
 /** What ends it, without the full stop. */
-export function shutOutCure({ from, to }: ShutOut): string {
-	return `let AccessPolicies say of ${to} what they say of ${from} (an allow: name both in its variants)`;
+export function shutOutCure({ from, to, tooMany }: ShutOut): string {
+	return tooMany
+		? `let fewer AccessPolicies tell ${from} and ${to} apart (one for both: name both in its variants)`
+		: `let AccessPolicies say of ${to} what they say of ${from} (an allow: name both in its variants)`;
 }
 
 /** `AccessPolicy a, b and 3 more` */
@@ -50,14 +81,19 @@ export function policiesOf({ policies, more }: ShutOut): string {
 	return `AccessPolicy ${policies.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
 }
 
-/** For who declares an Experiment that may promote by itself: one sentence a challenger, without the full stop. */
+/** For who declares Experiments that may promote by themselves: one sentence a challenger, without the full stop. */
 export function shutOutWarnings(
-	state: Parameters<typeof shutOuts>[0],
-	experiment: Experiment,
+	state: Judged,
+	experiments: readonly Experiment[],
 	nowMs: number,
-): readonly string[] {
-	if (experiment.spec.goal === null) return [];
-	return Object.entries(shutOuts(state, experiment, nowMs)).map(
-		([arm, one]) => `${arm} will not be promoted by itself: ${shutOutWords(one)}; ${shutOutCure(one)}`,
-	);
+): readonly { readonly experiment: string; readonly because: string }[] {
+	const judge = shutOutJudge(state, nowMs);
+	return experiments
+		.filter(({ spec }) => spec.goal !== null)
+		.flatMap((one) =>
+			Object.entries(judge(one)).map(([arm, found]) => ({
+				experiment: qualifiedName(one.metadata),
+				because: `${arm} will not be promoted by itself: ${shutOutWords(found)}; ${shutOutCure(found)}`,
+			})),
+		);
 }

@@ -108,19 +108,19 @@ export class Acts {
 	 * @throws WeirError as `act` does for who may not
 	 */
 	mustWait(call: ActCall, experiment: string, said: PersonRequest): boolean {
-		const planned = planPerson(this.#sight(call.caller), experiment, said);
+		const planned = this.#planPerson(call, experiment, said);
 		this.rights.demand(call, planned.needs, said.verb, [`Experiment ${experiment}`]);
 		return planned.requirement.needs > 0;
 	}
 
 	/** A person's verb. @throws WeirError `not-found`, also for what the caller may not see. */
 	act(call: ActCall, experiment: string, said: PersonRequest): Made | Pending {
-		const planned = planPerson(this.#sight(call.caller), experiment, said);
+		const planned = this.#planPerson(call, experiment, said);
 		// The record has the verb by itself.
 		const objects = planned.effects.map((effect) => effect.slice(said.verb.length + 1));
 		this.rights.demand(call, planned.needs, said.verb, objects);
 		// What cannot be done is told to who asks, leaves no record and costs nothing.
-		const outcome = this.#outcome(experiment, said);
+		const outcome = this.rights.reading(call, () => this.#outcome(experiment, said));
 		if (planned.requirement.needs > 0) {
 			// The arm is settled now.
 			const arm = outcome.status.promotion?.arm ?? said.arm;
@@ -130,7 +130,7 @@ export class Acts {
 		// What stops an Experiment never waits; each happens once, until something that does wait has been done.
 		if (said.verb !== "pause" && said.verb !== "abort") this.rights.demandTurn(call, said.verb, objects);
 		return this.store.atomically(() => {
-			const made = this.store.act(experiment, said);
+			const made = this.rights.reading(call, () => this.store.act(experiment, said));
 			this.store.audit.append(
 				record(call, {
 					...about(planned, objects),
@@ -158,7 +158,10 @@ export class Acts {
 		const planned =
 			isWish(act) && plan !== null
 				? planWish(sight, act, plan)
-				: planPerson(sight, (act as Exclude<AskedAct, AskedWish>).experiment, act as Exclude<AskedAct, AskedWish>);
+				: this.rights.reading(call, () => {
+						const said = act as Exclude<AskedAct, AskedWish>;
+						return planPerson(sight, said.experiment, said);
+					});
 		if (fingerprint(planned.basis) !== fingerprint(request.basis))
 			throw changedSince("what it would change has changed");
 		if (fingerprint(planned.effects) !== fingerprint(request.effects))
@@ -182,7 +185,8 @@ export class Acts {
 			if (result.outcome === "applied") after = result.revision;
 		} else if (!isWish(act)) {
 			const { experiment, ...said } = act;
-			after = this.store.act(experiment, { ...said, by, nowMs: call.nowMs, approvedBy }).revision;
+			const meant = { ...said, by, nowMs: call.nowMs, approvedBy };
+			after = this.rights.reading(call, () => this.store.act(experiment, meant)).revision;
 		}
 		this.store.audit.append(
 			record(call, {
@@ -300,6 +304,12 @@ export class Acts {
 			this.store.atomically(() => this.store.audit.append(made));
 			throw thrown;
 		}
+	}
+
+	/** A promotion is judged by all AccessPolicies of its Service, so who has had too much read waits; nobody does to stop one. */
+	#planPerson(call: ActCall, experiment: string, said: PersonRequest): Planned {
+		if (said.verb === "promote") this.rights.demandReading(call, said.verb, [`Experiment ${experiment.slice(0, 200)}`]);
+		return this.rights.reading(call, () => planPerson(this.#sight(call.caller), experiment, said));
 	}
 
 	#sight(caller: Caller): Sight {

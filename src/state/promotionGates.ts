@@ -50,7 +50,7 @@ export class PromotionGates {
 		const { current } = this.store;
 		const status = current.status.experiments[name];
 		if (gates.length === 0 || status === undefined) return;
-		const outcome = personOutcome(current, experiment, said);
+		const outcome = this.acts.rights.reading(call, () => personOutcome(current, experiment, said));
 		const stood = fingerprint([experiment.spec, status]);
 		for (const [index, gate] of gates.entries()) {
 			const question = gateQuestion({ experiment, status }, outcome, "before-promotion", index);

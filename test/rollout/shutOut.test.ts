@@ -1,11 +1,13 @@
 /** A promotion that would shut out callers of the default Variant: held with the policies' names, or meant by a person. */
 import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput, ShutOut } from "../../src/rollout/decision.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { RecordedOutcomes } from "../../src/rollout/recordedOutcomes.js";
 import { shutOuts, shutOutWarnings } from "../../src/rollout/shutOut.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
 import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
 
@@ -111,8 +113,78 @@ t.test("each challenger is judged against the default Variant of now", async (t)
 		more: 2,
 	});
 	t.same(shutOuts({ ...declared, resources: resourceSet({}) }, two, 0), {});
-	t.same(shutOutWarnings(declared, two, 0), [
-		"boosted will not be promoted by itself: by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants)",
+	t.same(
+		shutOutWarnings(declared, [two], 0).map(({ because }) => because),
+		[
+			"boosted will not be promoted by itself: by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants)",
+		],
+	);
+	t.same(
+		shutOutWarnings(declared, [experiment(["boosted"], { goal: null })], 0),
+		[],
+		"without a goal a person promotes",
+	);
+});
+
+t.test("where there are too many policies to tell it holds and says so; a person may mean it", async (t) => {
+	const many = ["v1", "v2"].flatMap((to) =>
+		Array.from({ length: 1_000 }, (_, at) =>
+			accessPolicy(`${to}-${at}`, "allow", ["employment"], { principals: ["*"], groups: [`g${at}`], variants: [to] }),
+		),
+	);
+	const state = { resources: set(...many), status: { services: {} } };
+	const found = shutOuts(state, experiment(), 0);
+	t.same(found, { boosted: { from: "v1", to: "v2", policies: [], more: 0, tooMany: true } });
+	const words =
+		"there are too many AccessPolicies to tell whether requests may use variant v1, the Service's default, that may not use v2";
+	const cure = "let fewer AccessPolicies tell v1 and v2 apart (one for both: name both in its variants)";
+	t.match(decide(ready({ shutOuts: found })), {
+		action: "hold",
+		waitsFor: "access",
+		reason: `Holding at 100%: every claim of arm boosted is proved, but ${words}, and would be refused outside of the Experiment; ${cure} and it goes on by itself; a person may promote it all the same (--shut-out --reason WHY).`,
+		summary: `boosted would be ready, but whether callers outside of the Experiment would be refused cannot be told: there are too many AccessPolicies; ${cure}, and it goes on by itself. A person may promote it all the same.`,
+	});
+	const asked = { experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, shutOuts: found };
+	t.throws(() => actByPerson(asked, { verb: "promote", arm: null }), {
+		message: `${words}: outside of the Experiment they would be refused`,
+		hint: `${cure}; or promote it all the same: --shut-out --reason WHY`,
+	});
+	t.equal(actByPerson(asked, { verb: "promote", arm: null, shutOut: true }).action, "promote");
+	t.match(shutOutWarnings(state, [experiment()], 0), [
+		{ because: `boosted will not be promoted by itself: ${words}; ${cure}` },
 	]);
-	t.same(shutOutWarnings(declared, experiment(["boosted"], { goal: null }), 0), [], "without a goal a person promotes");
+});
+
+t.test("two Variants are judged once for all Experiments, and no plan for Envoys judges them", async (t) => {
+	let read = 0;
+	const declared = set(all(["v1"]));
+	const [policy] = declared.accessPolicies;
+	if (policy === undefined) throw new RangeError("no policy");
+	// Read by nothing but the table of a Service.
+	const counted = {
+		...policy,
+		get spec() {
+			read++;
+			return policy.spec;
+		},
+	};
+	const warned = (count: number) => {
+		read = 0;
+		const state = { resources: { ...declared, accessPolicies: [counted] }, status: { services: {} } };
+		const told = shutOutWarnings(
+			state,
+			Array.from({ length: count }, () => experiment()),
+			0,
+		);
+		t.equal(told.length, count);
+		return read;
+	};
+	const once = warned(1);
+	t.ok(once > 0);
+	t.equal(warned(5), once);
+	const plan = compile({ ...declared, experiments: [experiment()] }, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	t.same(
+		plan.rules.filter(({ rule }) => rule.endsWith("promotion")),
+		[],
+	);
 });

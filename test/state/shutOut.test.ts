@@ -1,8 +1,9 @@
 /** Promotions that would shut callers out, through the API: refused, meant, approved; and what tells that one was promoted. */
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
+import { SubjectBudget } from "../../src/state/subjectBudget.js";
 import { experiment, file, METRIC, SERVICE } from "./employment.js";
-import { mutualApi } from "./mutualApi.js";
+import { type MutualApiOptions, mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 
 const now = { dryRun: false };
@@ -17,8 +18,8 @@ const TWO =
 const BY = "by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2";
 const MEANT = { shutOut: true, reason: "v1 is withdrawn" };
 
-async function scene(t: { teardown(end: () => unknown): unknown }) {
-	const made = await mutualApi(t);
+async function scene(t: { teardown(end: () => unknown): unknown }, options: MutualApiOptions = {}) {
+	const made = await mutualApi(t, options);
 	const rules = [
 		binding("ada", "promote", ["ada"], "[default]"),
 		binding("bob", "approve", ["bob"], "[default]"),
@@ -65,6 +66,20 @@ t.test(
 		});
 	},
 );
+
+t.test("it is judged in the time of who asks, also where it is refused; nobody waits to stop one", async (t) => {
+	const readingBudget = new SubjectBudget(1_000, 3_600, 10, () => 0);
+	const { as, phase } = await scene(t, { readingBudget });
+	const ada = await as("ada");
+	await t.rejects(ada.act("boosted", "promote"), { code: "failed-precondition" });
+	t.ok(readingBudget.taken(operator("ada")) > 0);
+	readingBudget.owe(operator("ada"), 10_000);
+	const late = { code: "resource-exhausted", message: /have taken 1\d s of control's time/ };
+	await t.rejects(ada.act("boosted", "promote", MEANT), late);
+	t.equal(phase(), "Running");
+	t.match(await ada.act("boosted", "pause"), { outcome: "done" });
+	t.equal(phase(), "Paused");
+});
 
 t.test("where the policies are mended no flag is asked for", async (t) => {
 	const { as, owner, last, phase } = await scene(t);

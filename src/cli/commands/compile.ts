@@ -4,9 +4,11 @@ import { staticBootstrap } from "../../compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
 import { costText } from "../../compiler/cost.js";
 import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
-import type { Plan } from "../../compiler/plan.js";
+import type { Plan, RuleExecution } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
+import type { ResourceSet } from "../../resources/resource.js";
 import { parsePercentage } from "../../resources/scalar.js";
+import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { printProblems, validResources } from "../resourceFiles.js";
@@ -35,7 +37,7 @@ export async function compileCommand(options: CompileArguments): Promise<void> {
 		const { compileMesh } = await import("./compileMesh.js");
 		return compileMesh({ ...options, format });
 	}
-	const plan = await planOf(options);
+	const { plan } = await planOf(options);
 	if (plan.problems.length > 0) {
 		printProblems(plan.problems);
 		process.exitCode = 1;
@@ -76,27 +78,45 @@ function refuseUseless(options: CompileArguments): void {
 }
 
 export async function explain(options: CompileArguments): Promise<void> {
-	const plan = await planOf(options);
-	for (const { rule, execution, because, cost } of plan.rules) {
+	const { plan, resources } = await planOf(options);
+	for (const { rule, execution, because, cost } of [...plan.rules, ...promotionRules(resources)]) {
 		process.stdout.write(`${rule}\n  ${execution}: ${because}\n`);
 		if (cost !== null) process.stdout.write(`  costs ${costText(cost, execution)}\n`);
 	}
 }
 
-async function planOf({ file, allocation, mode, protocol }: CompileArguments): Promise<Plan> {
+/**
+ * Where no promotion begins by itself. No part of a Plan: control compiles for all tenants at each change, and this takes
+ * time. Without a clock, a policy whose time is over is told of too.
+ */
+const promotionRules = (resources: ResourceSet): readonly RuleExecution[] =>
+	shutOutWarnings({ resources, status: EMPTY_STATUS }, resources.experiments, 0).map(({ experiment, because }) => ({
+		rule: `Experiment ${experiment}: promotion`,
+		execution: "native",
+		because,
+		cost: null,
+	}));
+
+async function planOf({
+	file,
+	allocation,
+	mode,
+	protocol,
+}: CompileArguments): Promise<{ readonly plan: Plan; readonly resources: ResourceSet }> {
 	const resources = await validResources(file);
 	const { keySets, warnings, unread } = await declaredKeys(resources);
 	for (const line of [...warnings, ...unread.map((one) => `${one}: an Envoy will read them, and nobody judges them`)]) {
 		process.stderr.write(`warning: ${line}\n`);
 	}
 	const live = allocation === undefined ? {} : { allocationPpm: allocationPpm(allocation) };
-	return compile(resources, EMPTY_STATUS, {
+	const plan = compile(resources, EMPTY_STATUS, {
 		collectors: NO_COLLECTORS,
 		keySets,
 		...live,
 		...(mode === undefined ? {} : { mode }),
 		...(protocol === undefined ? {} : { protocol }),
 	});
+	return { plan, resources };
 }
 
 /** @throws WeirError `invalid-argument` (exit 64) for what is not a percentage. */

@@ -1,7 +1,6 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { compileShadowGaps } from "../../compiler/compile.js";
 import { gapWords } from "../../compiler/shadow.js";
-import { qualifiedName } from "../../resources/resource.js";
 import { jsonSchema } from "../../resources/schema.js";
 import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
@@ -21,10 +20,8 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 	}
 	const { warnings } = await declaredKeys(resources);
 	const gaps = compileShadowGaps(resources, EMPTY_STATUS).map(gapWords);
-	const held = resources.experiments.flatMap((experiment) =>
-		shutOutWarnings({ resources, status: EMPTY_STATUS }, experiment, Date.now()).map(
-			(one) => `Experiment ${qualifiedName(experiment.metadata)}: ${one}`,
-		),
+	const held = shutOutWarnings({ resources, status: EMPTY_STATUS }, resources.experiments, Date.now()).map(
+		({ experiment, because }) => `Experiment ${experiment}: ${because}`,
 	);
 	for (const warning of [...warnings, ...gaps, ...held]) process.stderr.write(`warning: ${warning}\n`);
 	const count = Object.values(resources).reduce((sum, list) => sum + list.length, 0);

@@ -194,12 +194,15 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 
 /** It goes on by itself when the rules are others. */
 function shuttingOut(arm: string, shutOut: ShutOut): Held {
-	const { from, to } = shutOut;
+	const { from, to, tooMany } = shutOut;
+	const callers = tooMany
+		? "whether callers outside of the Experiment would be refused cannot be told: there are too many AccessPolicies"
+		: `callers outside of the Experiment would be refused: ${policiesOf(shutOut)} lets requests use ${from} that may not use ${to}`;
 	return {
 		...{ rule: "access", waitsFor: "access", how: " it all the same (--shut-out --reason WHY)", blames: false },
 		why: {
 			reason: `every claim of arm ${arm} is proved, but ${shutOutWords(shutOut)}, and would be refused outside of the Experiment; ${shutOutCure(shutOut)} and it goes on by itself`,
-			summary: `${arm} would be ready, but callers outside of the Experiment would be refused: ${policiesOf(shutOut)} lets requests use ${from} that may not use ${to}; ${shutOutCure(shutOut)}, and it goes on by itself`,
+			summary: `${arm} would be ready, but ${callers}; ${shutOutCure(shutOut)}, and it goes on by itself`,
 		},
 	};
 }
