@@ -2,7 +2,6 @@
  * YAML files to a ResourceSet with all problems at once. Never throws. Resources with problems of their own are
  * left out of the set; with any problem, nothing of the set may be applied.
  */
-import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../limits.js";
 import { checkResources } from "./check.js";
 import { schemaProblems } from "./faults.js";
@@ -109,7 +108,7 @@ function readAccepted(
 		const resource = (document && readResource(document).resource) ?? accepted;
 		known = {
 			text: file.text,
-			resource: isDeepStrictEqual(resource, accepted) ? accepted : resource,
+			resource: JSON.stringify(resource) === JSON.stringify(accepted) ? accepted : resource,
 			sources: new Map(),
 		};
 		READ.set(accepted, known);
