@@ -171,7 +171,7 @@ export async function answerDecisions(
 	traceOf: (requestId: string) => string | null,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-	const rows = await store.decisions.transaction((transaction) =>
+	const rows = await store.questions.transaction((transaction) =>
 		transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
 	);
 	const decisions = rows.slice(0, limit).map((row) => shown(row, traceOf));
@@ -224,7 +224,7 @@ export async function answerShadow(
 	const now = "service || chr(9) || rules IN (SELECT unnest(string_split($inForce, chr(10))))";
 	const condition = [...where, ...(allRules ? [] : [now])].join(" AND ") || "TRUE";
 	const inForce = [...rulesInForce].map((one) => one.join("\t")).join("\n");
-	const rows = await store.decisions.transaction((transaction) =>
+	const rows = await store.questions.transaction((transaction) =>
 		transaction.rows(
 			`SELECT change, policy, service, principal, method, path, rules, sum(count)::BIGINT AS count,
 			max(received_ms) AS last_ms FROM shadows WHERE ${condition} GROUP BY ALL

@@ -6,11 +6,11 @@ import { afterUnreadBody } from "../unreadBody.js";
 /** A refusal that has a status of its own in HTTP and no code in Weir's set. */
 export class HttpProblem extends WeirError {
 	constructor(
-		readonly status: 405 | 413 | 415,
+		readonly status: 405 | 413 | 415 | 429,
 		message: string,
 		hint = "",
 	) {
-		super(status === 413 ? "resource-exhausted" : "invalid-argument", message, hint);
+		super(status === 413 || status === 429 ? "resource-exhausted" : "invalid-argument", message, hint);
 	}
 }
 
@@ -52,7 +52,7 @@ export function answerError(request: IncomingMessage, response: ServerResponse, 
 	if (!response.headersSent) {
 		// An unread body would be taken for the next request.
 		if (!request.complete) response.setHeader("connection", "close");
-		if (status === 503) response.setHeader("retry-after", "1");
+		if (status === 503 || status === 429) response.setHeader("retry-after", "1");
 	}
 	// What is not ours may quote anything: its words stay in the log.
 	const told =
@@ -63,7 +63,7 @@ export function answerError(request: IncomingMessage, response: ServerResponse, 
 
 function statusOf(error: WeirError): number {
 	if (error instanceof HttpProblem) return error.status;
-	// A body or a row count beyond its bound; ingest limits no rates.
+	// A body or a row count beyond its bound.
 	if (error.code === "resource-exhausted") return 413;
 	return HTTP_STATUS[error.code satisfies ErrorCode];
 }

@@ -24,12 +24,19 @@ const NOBODY: Sender = { kind: "nobody" };
  * Of a request on the UNIX socket, which only the owner's processes reach. One that names nobody is nobody's: it may be
  * what somebody else brought, and got past whoever should have said so.
  */
-export function senderOnSocket({ rawHeaders }: IncomingMessage): Sender {
-	const words = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === CALLER_HEADER);
-	const subject = words.length === 1 ? subjectOf(words[0] ?? "") : null;
-	// How the API calls the local owner; it takes no subject that begins so from anywhere else.
-	return subject !== null && /^local:./u.test(subject) ? OWNER : senderOfId(subject);
+export function senderOnSocket(request: IncomingMessage): Sender {
+	const subject = callerOnSocket(request);
+	return isLocalOwner(subject) ? OWNER : senderOfId(subject);
 }
+
+/** The subject in whose name it comes; null = nobody's. */
+export function callerOnSocket({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): string | null {
+	const words = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === CALLER_HEADER);
+	return words.length === 1 ? subjectOf(words[0] ?? "") : null;
+}
+
+/** How the API calls the local owner; it takes no subject that begins so from anywhere else. */
+export const isLocalOwner = (subject: string | null): boolean => subject !== null && /^local:./u.test(subject);
 
 /** @returns null for what callerWord does not write */
 function subjectOf(word: string): string | null {

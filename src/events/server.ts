@@ -23,6 +23,7 @@ import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes.js";
 import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
+import { Questions } from "./questions.js";
 import { type ReadNamespaces, readNamespacesOf } from "./readNamespaces.js";
 import { type Sender, senderOfId, senderOnSocket } from "./sender.js";
 
@@ -131,24 +132,24 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 			answerJson(response, 200, JSON.stringify(await run(parse(parseQueryJson(bytes)))));
 		},
 	});
+	const questions = new Questions();
+	/** Of a reader. */
+	const question = (answer: Route["answer"]): Route => ({
+		method: "GET",
+		answer: (request, response) => questions.take(request, response, () => answer(request, response)),
+	});
 	return {
 		"/evidence": query(parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
-		"/v1/requests": {
-			method: "GET",
-			async answer(request, response) {
-				const query = new URL(request.url ?? "", "http://ingest").searchParams;
-				answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));
-			},
-		},
+		"/v1/requests": question(async (request, response) => {
+			const query = new URL(request.url ?? "", "http://ingest").searchParams;
+			answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));
+		}),
 		// One request's account is asked for by its id: /v1/requests/ID.
-		[REQUESTS]: {
-			method: "GET",
-			async answer(request, response) {
-				const found = await account(requestIdOf(request.url ?? ""));
-				if (found === null) throw new WeirError("not-found", "no request is known by that id", UNKNOWN_REQUEST);
-				answerJson(response, 200, JSON.stringify(found));
-			},
-		},
+		[REQUESTS]: question(async (request, response) => {
+			const found = await account(requestIdOf(request.url ?? ""));
+			if (found === null) throw new WeirError("not-found", "no request is known by that id", UNKNOWN_REQUEST);
+			answerJson(response, 200, JSON.stringify(found));
+		}),
 		"/baseline-quantile": query(parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed)),
 		"/unknown-keys": {
 			method: "GET",

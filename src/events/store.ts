@@ -2,8 +2,9 @@
  * The event store: one DuckDB file with its write-ahead log, owned by this process alone. A commit is on disk
  * when it returns (DuckDB syncs the log), so what was committed survives kill -9.
  *
- * Four lanes, each with its own connection, so that outcomes never wait for access-log batches, evidence waits for
- * neither, and the decision log holds up none of them: a lane runs one transaction at a time, and no two lanes write one table.
+ * Five lanes, each with its own connection, so that outcomes never wait for access-log batches, evidence waits for
+ * neither, the decision log holds up none of them, and nothing waits for who reads it: a lane runs one transaction at a
+ * time, and no two lanes write one table.
  */
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -23,12 +24,15 @@ export class Lane {
 	#tail: Promise<unknown> = Promise.resolve();
 	readonly #appenders = new Map<string, DuckDBAppender>();
 
-	constructor(private readonly connection: DuckDBConnection) {}
+	constructor(
+		private readonly connection: DuckDBConnection,
+		private readonly begin: "BEGIN TRANSACTION" | "BEGIN TRANSACTION READ ONLY" = "BEGIN TRANSACTION",
+	) {}
 
 	/** Runs `work` in a transaction of its own, after those before it; rolled back if it throws. */
 	transaction<Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result> {
 		const run = this.#tail.then(async () => {
-			await this.connection.run("BEGIN TRANSACTION");
+			await this.connection.run(this.begin);
 			try {
 				const result = await work(new Transaction(this.connection, this.#appenders));
 				await this.connection.run("COMMIT");
@@ -128,6 +132,8 @@ export interface EventStore {
 	readonly outcomes: Lane;
 	readonly analysis: Lane;
 	readonly decisions: Lane;
+	/** What readers ask, of whom there may be many: it writes nothing. */
+	readonly questions: Lane;
 	/** Waits for the lanes, writes a checkpoint and lets go of the file. */
 	close(): Promise<void>;
 }
@@ -152,6 +158,7 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 			outcomes: new Lane(await instance.connect()),
 			analysis: new Lane(await instance.connect()),
 			decisions: new Lane(await instance.connect()),
+			questions: new Lane(await instance.connect(), "BEGIN TRANSACTION READ ONLY"),
 		};
 		return {
 			path,
@@ -159,8 +166,9 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 			outcomesTakenAway,
 			...lanes,
 			async close() {
-				await Promise.all([lanes.outcomes.close(), lanes.analysis.close(), lanes.decisions.close()]);
-				await lanes.entries.close();
+				const { entries, ...others } = lanes;
+				await Promise.all(Object.values(others).map((lane) => lane.close()));
+				await entries.close();
 				const last = await instance.connect();
 				await last.run("CHECKPOINT");
 				last.closeSync();

@@ -4,7 +4,7 @@ import type { EventStore } from "./store.js";
 
 /** The newest request with that id; null where the store knows none (its rows are removed when their time is over). */
 export async function storedRequest(store: EventStore, requestId: string): Promise<OutlineAccount | null> {
-	const [row] = await store.analysis.transaction((transaction) =>
+	const [row] = await store.questions.transaction((transaction) =>
 		transaction.rows(
 			`SELECT start_us, ended, duration_ms, status, service, variant, experiment, arm, unit FROM entries
 			WHERE request = $request::UHUGEINT ORDER BY start_us DESC, ended DESC LIMIT 1`,
