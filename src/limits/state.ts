@@ -184,4 +184,4 @@ export const PUBLICATION_LOOK_MS = 1_000;
 export const READY_NOTES_MS = 250;
 
 /** Texts of requests whose documents are kept understood, which takes some times as much: one whole file. */
-export const REQUEST_DOCUMENTS_BYTES_MAX = API_BODY_BYTES_MAX;
+export const REQUEST_DOCUMENTS_BYTES_MAX = 4 * 1024 * 1024;
