@@ -9,6 +9,7 @@ import { uncovered } from "./policyLoosened.js";
 import { ANYONE } from "./principal.js";
 import { isOpen, judgesVariant, namesCaller } from "./table.js";
 
+/** To look a principal up takes this part of comparing two entries. */
 const LOOKUPS_PER_COMPARISON = 8;
 
 /** What may still be compared. */

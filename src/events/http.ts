@@ -34,6 +34,10 @@ export async function readBytes(request: IncomingMessage, bytesMax: number): Pro
 	return Buffer.concat(chunks);
 }
 
+/** All that a request says in headers of the name (in lower case): Node's own form keeps the first of some, or joins them. */
+export const headerWords = ({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">, name: string): readonly string[] =>
+	rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
+
 export function answerJson(response: ServerResponse, status: number, body: string): void {
 	if (response.destroyed || response.headersSent) return;
 	response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });

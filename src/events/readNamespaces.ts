@@ -5,6 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import { WeirError } from "../error.js";
 import { NAMESPACES_HEADER_BYTES_MAX } from "../limits.js";
+import { headerWords } from "./http.js";
 
 export const NAMESPACES_HEADER = "x-weir-namespaces";
 
@@ -22,8 +23,8 @@ export function namespacesWord(namespaces: ReadNamespaces): string {
 }
 
 /** @throws WeirError `permission-denied` for a question that names none, or not once, or not as namespacesWord writes it */
-export function readNamespacesOf({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): ReadNamespaces {
-	const words = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === NAMESPACES_HEADER);
+export function readNamespacesOf(request: Pick<IncomingMessage, "rawHeaders">): ReadNamespaces {
+	const words = headerWords(request, NAMESPACES_HEADER);
 	const [word = ""] = words;
 	if (words.length === 1 && word === ALL) return null;
 	const names = word.split(",");

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { spiffeFault } from "../resources/spiffe.js";
+import { headerWords } from "./http.js";
 
 /** nobody: the connection proves no identity that a Metric could name. */
 export type Sender =
@@ -30,8 +31,8 @@ export function senderOnSocket(request: IncomingMessage): Sender {
 }
 
 /** The subject in whose name it comes; null = nobody's. */
-export function callerOnSocket({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): string | null {
-	const words = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === CALLER_HEADER);
+export function callerOnSocket(request: Pick<IncomingMessage, "rawHeaders">): string | null {
+	const words = headerWords(request, CALLER_HEADER);
 	return words.length === 1 ? subjectOf(words[0] ?? "") : null;
 }
 

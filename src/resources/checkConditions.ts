@@ -4,6 +4,7 @@ import { ANYONE } from "../access/principal.js";
 import { policiesOf } from "../access/selection.js";
 import { CONDITION_STEPS_MAX } from "../limits.js";
 import { findNamed } from "./lookup.js";
+import { once } from "./once.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import type { AccessPolicy, ResourceSet, Service } from "./resource.js";
@@ -80,17 +81,11 @@ export interface StandingCondition {
 	readonly words: string;
 }
 
-const standing = new WeakMap<ResourceSet, readonly StandingCondition[]>();
-
 /** Conditions that stand since before their cost was bounded. Looked for once for each set. */
-export function standingConditions(set: ResourceSet): readonly StandingCondition[] {
-	let found = standing.get(set);
-	if (found === undefined) {
-		found = [...untold(set), ...dear(set)];
-		standing.set(set, found);
-	}
-	return found;
-}
+export const standingConditions = once((set: ResourceSet): readonly StandingCondition[] => [
+	...untold(set),
+	...dear(set),
+]);
 
 const untold = ({ accessPolicies }: ResourceSet): readonly StandingCondition[] =>
 	accessPolicies.flatMap((resource) => {

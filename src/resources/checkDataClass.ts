@@ -1,8 +1,8 @@
 /** Where data may be processed: each Variant of a Service with a DataClass needs an endpoint there. */
-import { findNamed, inNamespace } from "./lookup.js";
+import { findNamed } from "./lookup.js";
 import { mayName, namedIn } from "./reference.js";
 import type { Check } from "./report.js";
-import { knownNames } from "./suggest.js";
+import { knownNamed } from "./suggest.js";
 
 export function dataClassProblems({ set, positions, report }: Check): void {
 	for (const service of set.services) {
@@ -15,11 +15,7 @@ export function dataClassProblems({ set, positions, report }: Check): void {
 			if (positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
 			const message = `unknown DataClass ${JSON.stringify(name)}`;
 			report(service, ["spec", "dataClass"], message, () =>
-				knownNames(
-					name,
-					inNamespace(set.dataClasses, namespace).map(({ metadata }) => metadata.name),
-					"DataClasses",
-				),
+				knownNamed({ name, namespace }, set.dataClasses, "DataClasses"),
 			);
 			continue;
 		}

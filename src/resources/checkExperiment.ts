@@ -3,12 +3,13 @@ import { accessTable, judgesUsers } from "../access/policy.js";
 import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "./host.js";
-import { findNamed, inNamespace, once } from "./lookup.js";
+import { findNamed } from "./lookup.js";
+import { once } from "./once.js";
 import type { Path } from "./position.js";
 import { reachOf } from "./reach.js";
 import type { Check } from "./report.js";
 import type { Effect, Experiment, Metric } from "./resource.js";
-import { knownNames } from "./suggest.js";
+import { knownNamed, knownNames } from "./suggest.js";
 
 export function experimentProblems(check: Check): void {
 	for (const experiment of check.set.experiments) {
@@ -57,13 +58,7 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 	if (service === undefined) {
 		if (positions.isBroken({ kind: "Service", metadata: { name, namespace } })) return;
 		const message = `unknown Service ${JSON.stringify(name)}`;
-		report(experiment, ["spec", "service"], message, () =>
-			knownNames(
-				name,
-				inNamespace(set.services, namespace).map((candidate) => candidate.metadata.name),
-				"Services",
-			),
-		);
+		report(experiment, ["spec", "service"], message, () => knownNamed({ name, namespace }, set.services, "Services"));
 		return;
 	}
 	const variants = service.spec.variants.map((variant) => variant.name);
@@ -155,13 +150,7 @@ export function denominatorProblems({ set, positions, report }: Check): void {
 		if (found === undefined) {
 			if (positions.isBroken({ kind: "Metric", metadata: { name: denominator.metric, namespace } })) continue;
 			const message = `unknown Metric ${JSON.stringify(denominator.metric)}`;
-			report(metric, path, message, () =>
-				knownNames(
-					denominator.metric,
-					inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name),
-					"Metrics",
-				),
-			);
+			report(metric, path, message, () => knownNamed({ name: denominator.metric, namespace }, set.metrics, "Metrics"));
 		} else if (found.spec.source !== "outcome" || found.spec.type === "ratio") {
 			const message = `denominator ${denominator.metric} is ${found.spec.type === "ratio" ? "a ratio" : "no outcome"}`;
 			report(metric, path, message, "name a Metric of source outcome that is no ratio, or write requests");
@@ -200,13 +189,7 @@ function metricProblem(
 	if (metric === undefined) {
 		if (positions.isBroken({ kind: "Metric", metadata: { name, namespace } })) return;
 		const message = `unknown Metric ${JSON.stringify(name)}`;
-		report(experiment, [...path, "metric"], message, () =>
-			knownNames(
-				name,
-				inNamespace(set.metrics, namespace).map((candidate) => candidate.metadata.name),
-				"Metrics",
-			),
-		);
+		report(experiment, [...path, "metric"], message, () => knownNamed({ name, namespace }, set.metrics, "Metrics"));
 		return;
 	}
 	const source = positions.source(experiment, [...path, field, "absolute"]);

@@ -6,7 +6,7 @@ import { type Named, resourceTitle } from "./position.js";
 import { mayName, namedIn } from "./reference.js";
 import type { Check, Hint } from "./report.js";
 import type { AccessPolicy, Service } from "./resource.js";
-import { knownNames } from "./suggest.js";
+import { knownNamed, knownNames } from "./suggest.js";
 
 /** @param judged Services whose Variants a policy before this one judges; those that this one does come to it */
 export function policyProblems(check: Check, policy: AccessPolicy, judged: Set<Service>): void {
@@ -56,8 +56,7 @@ function serviceProblems(check: Check, policy: AccessPolicy): boolean {
 		if (!granted || check.positions.isBroken(service)) continue;
 		const hint = (): string => {
 			const elsewhere = services.find(({ metadata }) => metadata.name === name);
-			const names = inNamespace(services, namespace).map(({ metadata }) => metadata.name);
-			const known = knownNames(name, names, "Services");
+			const known = knownNamed({ name, namespace }, services, "Services");
 			return elsewhere === undefined
 				? known
 				: `${known}; ${resourceTitle(elsewhere)} is of another namespace: declare the policy there, or write ${elsewhere.metadata.namespace}/${name} and have that namespace declare a ReferenceGrant`;
@@ -78,11 +77,7 @@ function dataClassProblems(check: Check, policy: AccessPolicy): boolean {
 		if (check.positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
 		const message = `unknown DataClass ${JSON.stringify(name)}`;
 		report(check, policy, ["dataClasses", index], message, () =>
-			knownNames(
-				name,
-				inNamespace(check.set.dataClasses, namespace).map(({ metadata }) => metadata.name),
-				"DataClasses",
-			),
+			knownNamed({ name, namespace }, check.set.dataClasses, "DataClasses"),
 		);
 	}
 	return all;

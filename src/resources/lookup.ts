@@ -2,21 +2,9 @@
  * Resources of a list by name and by namespace. Each list is gone through once and the answer kept with it, so that what
  * looks from every Service for something is not quadratic: lists of resources are replaced and never changed.
  */
+import { once } from "./once.js";
 import type { Named } from "./position.js";
 import { type Experiment, qualifiedName, type Service } from "./resource.js";
-
-/** Works something out of a list when it is first asked for. */
-export function once<List extends object, Made>(make: (list: List) => Made): (list: List) => Made {
-	const known = new WeakMap<List, { readonly made: Made }>();
-	return (list) => {
-		let kept = known.get(list);
-		if (kept === undefined) {
-			kept = { made: make(list) };
-			known.set(list, kept);
-		}
-		return kept.made;
-	};
-}
 
 type Groups<Item> = ReadonlyMap<string, readonly Item[]>;
 

@@ -1,4 +1,5 @@
 /** Where a Service's data may be processed, by the DataClass that it names. Pure. */
+import { findNamed } from "./lookup.js";
 import { mayName, namedIn } from "./reference.js";
 import type { ResourceSet, Service } from "./resource.js";
 
@@ -12,8 +13,6 @@ export function regionsOf(
 ): readonly string[] | null {
 	if (service.spec.dataClass === null) return null;
 	const named = namedIn(service.metadata.namespace, service.spec.dataClass);
-	const found = dataClasses.find(
-		({ metadata }) => metadata.name === named.name && metadata.namespace === named.namespace,
-	);
+	const found = findNamed(dataClasses, named);
 	return found !== undefined && mayName(service, found, referenceGrants) ? found.spec.regions : [];
 }

@@ -1,4 +1,6 @@
 /** "Did you mean": the known name that is nearest to a mistyped one. */
+import { inNamespace } from "./lookup.js";
+import type { Named } from "./position.js";
 
 /** Edits worth suggesting: a third of the length; v3 is not a slip for v1. */
 function editsMax(name: string): number {
@@ -28,6 +30,14 @@ export function knownNames(name: string, known: readonly string[], what: string)
 	const list = shown.length === 0 ? `there are no ${what}` : `known ${what}: ${shown.join(", ")}`;
 	return nearest === null ? list : `did you mean ${JSON.stringify(nearest)}? ${list}`;
 }
+
+/** The same of a resource: known are those of its namespace. @param items of one kind */
+export const knownNamed = ({ name, namespace }: Named["metadata"], items: readonly Named[], what: string): string =>
+	knownNames(
+		name,
+		inNamespace(items, namespace).map(({ metadata }) => metadata.name),
+		what,
+	);
 
 /** Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours. */
 function editDistance(left: string, right: string): number {

@@ -7,6 +7,7 @@
 import { shutOutBy } from "../access/shutOut.js";
 import { accessTable } from "../access/table.js";
 import { SHUT_OUT_NAMED_MAX } from "../limits.js";
+import { findQualified } from "../resources/lookup.js";
 import { type Experiment, qualifiedName, type ResourceSet } from "../resources/resource.js";
 import type { ShutOut } from "./decision.js";
 import { liveDefault, type Status } from "./status.js";
@@ -29,7 +30,7 @@ function shutOutJudge(
 	nowMs: number,
 ): (experiment: Experiment) => Readonly<Record<string, ShutOut>> {
 	const judgeOf = remembered((name: string) => {
-		const service = resources.services.find(({ metadata }) => qualifiedName(metadata) === name);
+		const service = findQualified(resources.services, name);
 		if (service === undefined) return null;
 		const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
 		const from = liveDefault(service, status);

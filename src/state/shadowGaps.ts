@@ -5,6 +5,7 @@
 import { compileShadowGaps } from "../compiler/compile.js";
 import type { ShadowGap } from "../compiler/shadow.js";
 import { resourcesOf } from "../resources/kinds.js";
+import { once } from "../resources/once.js";
 import { namespaceOf } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type MayRead, visibleProblems } from "./visible.js";
@@ -12,12 +13,11 @@ import type { ResourceChange } from "./wishes.js";
 
 const HIDDEN = "a policy of another namespace";
 
-/** Of the last states that were asked about: compiling costs more than an answer. */
-const known = new WeakMap<State, readonly ShadowGap[]>();
+/** Compiling costs more than an answer. */
+const shadowGaps = once(({ resources, status }: State) => compileShadowGaps(resources, status));
 
 export function visibleShadowGaps(state: State, mayRead: MayRead): readonly ShadowGap[] {
-	const gaps = known.get(state) ?? compileShadowGaps(state.resources, state.status);
-	known.set(state, gaps);
+	const gaps = shadowGaps(state);
 	const stored = gaps.length === 0 ? [] : resourcesOf(state.resources);
 	const mayReadNamed = (name: string): boolean => mayRead(namespaceOf(name));
 	/** Why may name a Gateway. */

@@ -4,6 +4,7 @@
  */
 import { type DescMessage, fromBinary, type MessageShape, ScalarType } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { once } from "../resources/once.js";
 
 /** Messages in messages; deeper ones have no place in what clients tell here. */
 const DEPTH_MAX = 32;
@@ -30,18 +31,14 @@ interface Known {
 
 type KnownAt = (number: number) => Known | undefined;
 
-const knownFields = new WeakMap<DescMessage, KnownAt>();
+const knownFields = once((schema: DescMessage): KnownAt => {
+	const known = new Map(schema.fields.map((field) => [field.number, knownOf(field)]));
+	return (number) => known.get(number);
+});
 
 /** @returns how many more there may be */
-function count(schema: DescMessage, bytes: Uint8Array, fieldsMax: number, depth: number): number {
-	let knownAt = knownFields.get(schema);
-	if (knownAt === undefined) {
-		const known = new Map(schema.fields.map((field) => [field.number, knownOf(field)]));
-		knownAt = (number) => known.get(number);
-		knownFields.set(schema, knownAt);
-	}
-	return countParts(knownAt, bytes, fieldsMax, depth);
-}
+const count = (schema: DescMessage, bytes: Uint8Array, fieldsMax: number, depth: number): number =>
+	countParts(knownFields(schema), bytes, fieldsMax, depth);
 
 function countParts(knownAt: KnownAt, bytes: Uint8Array, fieldsMax: number, depth: number): number {
 	if (depth === 0) throw new Error(`a message in more than ${DEPTH_MAX} others`);

@@ -34,7 +34,9 @@ t.test("whoever listens to the door's requests sees them all, each once", async 
 		["/plain", {}],
 		["/expecting", { expect: "100-continue" }],
 	] as const) {
-		const asked = request({ host: "127.0.0.1", port, path, method: "POST", headers }).end();
+		// What nobody answers is to fail here, not to hang.
+		const signal = AbortSignal.timeout(10_000);
+		const asked = request({ host: "127.0.0.1", port, path, method: "POST", headers, signal }).end();
 		const [answer] = await once(asked, "response");
 		answer.resume();
 	}

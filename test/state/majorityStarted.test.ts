@@ -1,12 +1,9 @@
 /** An Experiment that moves most people by its start alone is a promotion's: its right, its approvals, and the gates' override. */
 import t from "tap";
 import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
-import { mutualApi } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { operatorScene, TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
-const TWO =
-	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
 const STEPS = "steps: [2%, 10%, 50%, 100%]";
 const GATES =
 	', gates: [{at: before-step, url: "https://ci.example/step"}, {at: before-promotion, url: "https://ci.example/end"}]}';
@@ -21,24 +18,12 @@ const trial = (name: string, weight: number, steps: string, slot = "[0%, 100%]")
 const gated = (...trialOf: Parameters<typeof trial>): string =>
 	trial(...trialOf).replace("alpha: 0.05}", `alpha: 0.05${GATES}`);
 
-async function scene(t: Parameters<typeof mutualApi>[0], ...documents: readonly string[]) {
-	const made = await mutualApi(t);
-	const people = [
-		binding("ada", "apply, abort", ["ada"], "[default]"),
-		binding("gina", "apply, promote, abort", ["gina"], "[default]"),
-		binding("carol", "approve", ["carol"], "[default]"),
-		binding("root", "admin", ["root"], "[default]"),
-	];
-	const applied = await made.owner.apply(file([SERVICE, METRIC, ...people, ...documents].join("---\n")), now);
-	if (applied.outcome !== "applied") throw new Error(JSON.stringify(applied));
-	const [ada, gina, carol, root] = [
-		await made.as("ada"),
-		await made.as("gina"),
-		await made.as("carol"),
-		await made.as("root"),
-	];
-	return { ...made, ada, gina, carol, root };
-}
+const scene = (t: Parameters<typeof operatorScene>[0], ...documents: readonly string[]) =>
+	operatorScene(
+		t,
+		{ ada: "apply, abort", gina: "apply, promote, abort", carol: "approve", root: "admin" },
+		...[METRIC, ...documents],
+	);
 const denied = (verb: string, share: string, more = "") => ({
 	code: "permission-denied",
 	message: new RegExp(

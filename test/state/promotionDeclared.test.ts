@@ -1,12 +1,10 @@
 /** An Experiment that Weir may promote by itself is a promotion in advance: its right, its approvals, and what was approved. */
 import t from "tap";
-import { experiment, file, METRIC, SERVICE } from "./employment.js";
-import { mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { experiment, file, METRIC } from "./employment.js";
+import { operator } from "./mutualApi.js";
+import { operatorScene, TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
-const TWO =
-	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
 const GOAL = "  goal: {metric: mine, improveBy: {absolute: 0pp}}\n";
 const GUARD = "  guardrails: [{metric: guard, margin: {absolute: 1pp}}]\n";
 
@@ -20,22 +18,15 @@ const even = (name: string, goal = GOAL, slot = "[0%, 1%]"): string =>
 const effect = (name: string): string =>
 	`lets Experiment ${name} promote arm boosted to everybody of Service employment by its own rules: goal mine`;
 
-async function scene(t: Parameters<typeof mutualApi>[0], ...documents: readonly string[]) {
-	const made = await mutualApi(t);
-	const people = [
-		binding("ada", "apply", ["ada"], "[default]"),
-		binding("gina", "apply, promote", ["gina"], "[default]"),
-		binding("carol", "approve", ["carol"], "[default]"),
-	];
-	const applied = await made.owner.apply(file([SERVICE, ...people, ...documents].join("---\n")), now);
-	if (applied.outcome !== "applied") throw new Error(JSON.stringify(applied));
-	const [ada, gina, carol] = [await made.as("ada"), await made.as("gina"), await made.as("carol")];
+async function scene(t: Parameters<typeof operatorScene>[0], ...documents: readonly string[]) {
+	const verbs = { ada: "apply", gina: "apply, promote", carol: "approve" };
+	const { gina, ...made } = await operatorScene(t, verbs, ...documents);
 	const asked = async (...texts: readonly string[]): Promise<string> => {
 		const answer = await gina.apply(file(texts.join("---\n")), now);
 		if (answer.outcome !== "pending") throw new Error(JSON.stringify(answer));
 		return answer.request.id;
 	};
-	return { ...made, ada, gina, carol, asked };
+	return { ...made, gina, asked };
 }
 
 t.test("where a policy covers promotions, to declare one with a goal takes that right, and waits", async (t) => {

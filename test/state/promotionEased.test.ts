@@ -8,6 +8,7 @@ import { resourceSet } from "../fixtures/resources.js";
 import { ALL, experiment as document, file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
+import { TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
 const RULES = "steps: [2%, 10%, 50%], every: 10s, minUnits: 500, alpha: 0.05";
@@ -87,8 +88,6 @@ t.test("what raises the bar, is behind, or has ended, is an apply like any other
 
 t.test("it takes the right to promote, and waits where a promotion waits", async (t) => {
 	const { owner, as, store } = await mutualApi(t);
-	const two =
-		"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
 	const people = [
 		binding("ada", "apply", ["ada"], "[default]"),
 		binding("gina", "apply, promote", ["gina"], "[default]"),
@@ -106,7 +105,7 @@ t.test("it takes the right to promote, and waits where a promotion waits", async
 	await t.rejects(ada.apply(lax, { dryRun: true }), denied);
 	const strict = file(document("boosted").replace("alpha: 0.05", "alpha: 0.01"));
 	t.match(await ada.apply(strict, now), { outcome: "applied" }, "to raise it takes no more than apply");
-	await owner.apply(file(two), now);
+	await owner.apply(file(TWO), now);
 	const asked = await gina.apply(lax, now);
 	t.match(asked, {
 		outcome: "pending",

@@ -5,6 +5,7 @@ import type { WebhookAnswer } from "../../src/rollout/ports.js";
 import { experiment, file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
+import { TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
 const GATES = `  gates:
@@ -18,8 +19,6 @@ const ALL = GATED.replace(/rollout:\n {4}steps: (.*), every: (.*), minUnits: (.*
 	return `rollout:\n    steps: ${steps}\n    every: ${every}\n    minUnits: ${minUnits}\n    alpha: ${alpha}\n  ${GATES}`;
 });
 const UNGATED = ALL.replace(/ +gates:\n(?: +- \{at.*\n)+/, "");
-const TWO =
-	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
 
 async function scene(t: { teardown(end: () => unknown): unknown }) {
 	const asked: GateQuestion[] = [];

@@ -5,6 +5,7 @@ import { SubjectBudget } from "../../src/state/subjectBudget.js";
 import { experiment, file, METRIC, SERVICE } from "./employment.js";
 import { type MutualApiOptions, mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
+import { TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
 const policy = (name: string, who: string, variants: string) =>
@@ -13,8 +14,6 @@ const ALL = (variants = "[v1]") => policy("all-may-v1", "spiffe://weir.test/*", 
 const BETA = policy("beta-may-v2", "spiffe://weir.test/beta", "[v2]");
 const CLOSED = SERVICE.replace("  access: open\n", "");
 const DECLARED = [CLOSED, METRIC, experiment("boosted"), ALL(), BETA].join("---\n");
-const TWO =
-	"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [promote], namespaces: [default]}\n";
 const BY = "by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2";
 const MEANT = { shutOut: true, reason: "v1 is withdrawn" };
 

@@ -82,8 +82,13 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 
 export async function get(options: ApiArguments & { readonly output: "yaml" | "json" }): Promise<void> {
 	const client = clientOf(options);
+	if (options.output === "yaml") {
+		const text = await client.getYaml();
+		process.stdout.write(text);
+		if (text !== "") return;
+	}
 	const { resources, partial } = await client.get();
-	process.stdout.write(options.output === "yaml" ? await client.getYaml() : `${JSON.stringify(resources, null, 2)}\n`);
+	if (options.output === "json") process.stdout.write(`${JSON.stringify(resources, null, 2)}\n`);
 	// Not among what is to be read again.
 	if (resources.length === 0) process.stderr.write(`weir: nothing is declared${ofAll(partial)}\n`);
 }

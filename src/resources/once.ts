@@ -1,0 +1,15 @@
+/**
+ * What is worked out of a thing when it is first asked for, and kept as long as the thing: of what is replaced and never
+ * changed. Pure: the same is answered as without it.
+ */
+export function once<Of extends object, Made>(make: (of: Of) => Made): (of: Of) => Made {
+	const known = new WeakMap<Of, { readonly made: Made }>();
+	return (of) => {
+		let kept = known.get(of);
+		if (kept === undefined) {
+			kept = { made: make(of) };
+			known.set(of, kept);
+		}
+		return kept.made;
+	};
+}
