@@ -8,19 +8,27 @@ import { startVariantServer } from "../envoy/variantServer.js";
 import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
 
 const healthy = await startVariantServer("v1");
-/** Resets every connection on its first request, but for health checks, which it fails politely. */
-const broken = await startVariantServer("v2", (socket, head) => {
-	if (head.startsWith("GET /health ")) socket.write("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
-	else socket.resetAndDestroy();
-});
+/** Resets every connection on its first request. */
+const broken = await startVariantServer("v2", (socket) => socket.resetAndDestroy());
 t.teardown(async () => {
-	await Promise.all([healthy.close(), broken.close()]);
+	await Promise.all([healthy, broken, checked, failing, late].map((server) => server.close()));
+});
+/** Of Services with health checks: what counts requests elsewhere would count these too. */
+const checked = await startVariantServer("v1");
+const failing = await startVariantServer("v2", (socket) =>
+	socket.write("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"),
+);
+/** Not ready at its first two checks: its model is loading. */
+let checks = 0;
+const late = await startVariantServer("v2", (socket, head) => {
+	const ready = !head.startsWith("GET /health ") || ++checks > 2;
+	socket.write(`HTTP/1.1 ${ready ? "200 OK" : "500 No"}\r\ncontent-length: 0\r\nx-variant: v2\r\n\r\n`);
 });
 const good = variant("v1", healthy.port);
 const bad = variant("v2", broken.port);
 const none = variant("v2");
 const byName = { name: "v2", endpoints: [{ address: "localhost", port: healthy.port, locality: null }] };
-const healthCheck = { path: "/health", intervalMs: 100, timeoutMs: 100, healthyThreshold: 1, unhealthyThreshold: 1 };
+const healthCheck = { path: "/health", intervalMs: 100, timeoutMs: 1000, healthyThreshold: 1, unhealthyThreshold: 1 };
 
 const services = [
 	service("retrying", [good, bad], {
@@ -28,7 +36,8 @@ const services = [
 	}),
 	service("empty-fails", [good, none], { noEndpoint: "fail" }),
 	service("empty-default", [good, none], { noEndpoint: "default-variant" }),
-	service("unhealthy", [good, bad], { healthCheck }),
+	service("unhealthy", [variant("v1", checked.port), variant("v2", failing.port)], { healthCheck }),
+	service("late", [variant("v1", checked.port), variant("v2", late.port)], { healthCheck }),
 	service("by-name", [good, byName]),
 ];
 const plan = compile(
@@ -86,6 +95,12 @@ t.test("an unhealthy Variant answers 503 and no other Variant steps in", async (
 	t.same(headerValues(answer, "x-weir-arm"), ["all-unhealthy/arm2"], "and still says whose it was");
 	t.equal(await healthyRequestsOf("unhealthy"), v1);
 	t.equal((await get("unhealthy", null)).status, 200);
+});
+
+t.test("a Variant that was not ready at first is found ready before its first request", async (t) => {
+	await becomes(envoy, "cluster.late/v2.membership_healthy", 1);
+	t.ok(checks > 2, "it was asked again at the declared interval, not after Envoy's 60 s");
+	t.same(headerValues(await get("late"), "x-variant"), ["v2"]);
 });
 
 t.test("endpoints by DNS name are found", async (t) => {
