@@ -38,12 +38,12 @@ export class RecordedOutcomes {
 }
 
 /** Outcomes of one kind differ in numbers, and in what a gate said, only. */
-function kindOf({ action, rule, waitsFor, status, ...outcome }: Outcome): string {
-	const looks = status.looks?.length ?? 0;
-	const step = [status.phase, status.stepIndex, status.promotion?.stepIndex ?? ""];
-	// Without numbers of the evidence: the policies that it names are what is to be done.
+function kindOf(outcome: Outcome): string {
+	const { action, rule, waitsFor = "", status } = outcome;
+	const { phase, stepIndex, promotion, looks = [] } = status;
+	// The policies that it names are what is to be done. Read of no other rule: its words have numbers, and cost when they are read.
 	const named = rule === "access" ? outcome.reason : "";
-	return [action, rule, waitsFor ?? "", ...step, looks, named].join("|");
+	return [action, rule, waitsFor, phase, stepIndex, promotion?.stepIndex ?? "", looks.length, named].join("|");
 }
 
 /** Which gate and what its answer was, without its own words: they may differ each time. */
