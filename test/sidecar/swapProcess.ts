@@ -2,13 +2,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { contentHash } from "../../src/assignment/hash.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../src/sidecar/grpc/heap.js";
+import { keepHeapSmall } from "../../src/sidecar/grpc/heap.js";
 import { readTable } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";
 
 const [, , swaps = "", services = ""] = process.argv;
-keepYoungGenerationSmall();
 keepHeapSmall();
 const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
 const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];

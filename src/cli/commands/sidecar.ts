@@ -8,7 +8,7 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import { bareHost } from "../../resources/host.js";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/heap.js";
+import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
 import { startWorkers } from "../../sidecar/grpc/workers.js";
 import { followTableFile } from "../../sidecar/staticTable.js";
@@ -65,6 +65,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 			"--listen needs an identity: the sidecar listens on TCP only with mutual TLS",
 			"add --identity SOCKET (weir ca or SPIRE), or use --socket",
 		);
+	keepHeapSmall();
 	const publisher = new CountPublisher(meter);
 	const answering = await (workers === 1
 		? inProcess(listen, who, log, publisher)
@@ -105,7 +106,6 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 				});
 	if (tables.newest === null)
 		await Promise.race([first, new Promise((resolve) => setTimeout(resolve, FIRST_TABLE_MS))]);
-	keepHeapSmall();
 	serveUntilStopped({ ...answering.address, plan: tables.newest?.version ?? null }, async () => {
 		metrics?.close();
 		await source.close();
@@ -124,7 +124,6 @@ interface Front {
 }
 
 async function inProcess(listen: GrpcAddress, who: Who, log: Log, publisher: CountPublisher): Promise<Front> {
-	keepYoungGenerationSmall();
 	const { tables, counts, server, close } = await startAnswering(listen, who, log);
 	return { tables, address: server.address, publish: () => publisher.publish("", counts.rows()), close };
 }

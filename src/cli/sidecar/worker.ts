@@ -1,6 +1,6 @@
 /** One worker of `weir sidecar --workers N`: answers by the tables that the primary hands on. */
 import { randomUUID } from "node:crypto";
-import { keepHeapSmall, keepYoungGenerationSmall } from "../../sidecar/grpc/heap.js";
+import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
 import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
 import { createLog } from "../../telemetry/log.js";
 import { endWhenTold } from "../stack/child.js";
@@ -10,7 +10,7 @@ import type { FromWorker, ToWorker } from "./message.js";
 const COUNTS_EVERY_MS = 1_000;
 const name = randomUUID();
 
-keepYoungGenerationSmall();
+keepHeapSmall();
 const [, , listen = "", who = ""] = process.argv;
 const early: ToWorker[] = [];
 let take = (message: ToWorker): void => void early.push(message);
@@ -32,5 +32,4 @@ endWhenTold(() => {
 	clearInterval(timer);
 	return close();
 });
-keepHeapSmall();
 tell({ kind: "listening", pid: process.pid });

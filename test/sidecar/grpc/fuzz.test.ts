@@ -1,5 +1,6 @@
 import t from "tap";
-import { garbageCollector, keepYoungGenerationSmall } from "../../../src/sidecar/grpc/heap.js";
+import { keepHeapSmall } from "../../../src/sidecar/grpc/heap.js";
+import { garbageCollector } from "./garbageCollector.js";
 import { bytesOf, FLAG, FRAME, PREFACE, RawConnection, requestHeaders, reset } from "./rawConnection.js";
 import { call, framed, open, STREAM, startEcho, until } from "./rig.js";
 
@@ -88,7 +89,7 @@ function someConversation(random: Random): Buffer {
 }
 
 t.setTimeout(120_000);
-keepYoungGenerationSmall();
+keepHeapSmall();
 const collect = garbageCollector();
 
 /** What is alive, not what is not collected yet: the runner's hooks make garbage in this process too. */

@@ -9,7 +9,7 @@ import { type GoResult, runGoClient } from "./goClient.js";
 import { STREAM } from "./rig.js";
 
 /** At most, in MiB. Node 24 itself takes some 30 more than Node 20. */
-const RESIDENT_MAX = Number.parseInt(process.versions.node, 10) >= 24 ? 150 : 120;
+const RESIDENT_MAX = Number.parseInt(process.versions.node, 10) >= 24 ? 130 : 100;
 
 export interface ServerProcess {
 	readonly socket: string;

@@ -3,9 +3,10 @@
  * node:cluster (see workers.test.ts) it also says what the primary told it.
  */
 import { Health } from "../../../src/sidecar/grpc/health.js";
-import { garbageCollector, keepHeapSmall, keepYoungGenerationSmall } from "../../../src/sidecar/grpc/heap.js";
+import { keepHeapSmall } from "../../../src/sidecar/grpc/heap.js";
 import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
 import { fromPrimary, toPrimary } from "../../../src/sidecar/grpc/workers.js";
+import { garbageCollector } from "./garbageCollector.js";
 import { echoMethods } from "./rig.js";
 
 const [, , socketPath = ""] = process.argv;
@@ -19,7 +20,7 @@ function memory(): object {
 	return { resident: resident / 2 ** 20, living: (heapUsed + external) / 2 ** 20 };
 }
 
-keepYoungGenerationSmall();
+keepHeapSmall();
 fromPrimary((message) => {
 	if (message === "memory") toPrimary(memory());
 	else toPrimary({ pid: process.pid, told: message });
@@ -31,5 +32,4 @@ const server = await startGrpcServer({ listen: { socketPath }, methods, health: 
 process.once("SIGTERM", () => {
 	void server.drain(1_000).then(() => process.exit(0));
 });
-keepHeapSmall();
 toPrimary({ pid: process.pid, ready: true });
