@@ -126,15 +126,15 @@ export function watchedListeners({ gateways, services }: PlanTable): readonly Wa
 const DENIED = /^access denied: ([a-z-]+)\n$/;
 const DENIED_STATUSES = new Set([401, 403, 429]);
 
-/** Limits come between the gate and the rules: what they refuse gets past nothing, and says nothing of the rules. */
 const REASONS: Readonly<Record<Guard, readonly string[]>> = {
 	gate: ["not-canonical"],
-	rules: ["forbidden", "rate-limited"],
+	rules: ["forbidden"],
 };
 
 /** Of a Service whose configuration that Envoy refuses (compiler/closed.ts): nothing of it is there to be got past to. */
 const CLOSED = "closed: configuration-refused\n";
 const CLOSED_REASON = "configuration-refused";
+const LIMITED_REASON = "rate-limited";
 
 /** All reasons that a probe which raises no alarm is refused for. */
 export const PROBE_REASONS: ReadonlySet<string> = new Set([...Object.values(REASONS).flat(), CLOSED_REASON]);
@@ -152,6 +152,10 @@ export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
 	if (reason === CLOSED_REASON) {
 		// Of a Service that is not closed it is the upstream's own answer.
 		return result.mayBeClosed ? null : { alarm: "probe-passed", gateway, service, status: 503 };
+	}
+	if (guard === "rules" && reason === LIMITED_REASON) {
+		// Limits come before the rules: what they refuse says nothing of those, and probes have a bucket of their own.
+		return { alarm: "probe-unanswered", gateway, service, status, why: "others use up what probes may" };
 	}
 	if (status !== null && reason !== null) {
 		if (REASONS[guard].includes(reason)) return null;

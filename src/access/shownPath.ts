@@ -12,24 +12,29 @@ export const CUT = "…";
 /** Escapes within escapes; a segment with more is masked. */
 const ESCAPES_MAX = 4;
 
-/** Where parameters begin (RFC 3986 section 3.3), or a query or fragment that was escaped, once or again. */
-const PARAMETERS = /;|%(?:25)*(?:3b|3f|23)/i;
+/** Where a segment's parameters begin (RFC 3986 section 3.3), escaped or not. */
+const PARAMETERS = /;|%(?:25)*3b/i;
+/** Where a query or a fragment begins that was escaped, once or again. */
+const QUERY = /%(?:25)*(?:3f|23)/i;
 
 /**
  * @param path a path or a URL, without query and fragment; what was masked before stays as it is
- * @returns with the segments masked that hold an @ or a token, and what follows the first ; of the others
+ * @returns with the segments masked that hold an @ or a token, what follows the first ; of the others, and all that follows an
+ *   escaped ? or #: a / is part of a query
  */
 export function shownPath(path: string): string {
-	return path.split("/").map(shownSegment).join("/");
+	return cutAt(QUERY, path, (head) => head.split("/").map(shownSegment).join("/"));
 }
 
-function shownSegment(segment: string): string {
-	const found = PARAMETERS.exec(segment);
-	const head = found === null ? segment : segment.slice(0, found.index);
-	const shown = mayBeShown(head) ? head : MASK;
-	if (found === null) return shown;
-	const [delimiter] = found;
-	return shown + delimiter + (segment.length > head.length + delimiter.length ? MASK : "");
+const shownSegment = (segment: string): string =>
+	cutAt(PARAMETERS, segment, (head) => (mayBeShown(head) ? head : MASK));
+
+/** What comes before the delimiter as it is shown, and the rest masked. */
+function cutAt(delimiter: RegExp, text: string, shown: (head: string) => string): string {
+	const found = delimiter.exec(text);
+	if (found === null) return shown(text);
+	const [written] = found;
+	return shown(text.slice(0, found.index)) + written + (text.length > found.index + written.length ? MASK : "");
 }
 
 function mayBeShown(text: string): boolean {

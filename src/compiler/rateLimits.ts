@@ -3,6 +3,7 @@
  * of each tenant once its token is verified. Each has a filter of its own, for Envoy wants the times of all buckets of
  * one filter to be multiples of one another.
  */
+import { PROBE_PATH } from "../access/canonical.js";
 import { claimPath, isSpaceDelimited } from "../access/claim.js";
 import { RATE_LIMIT_BUCKETS_MAX } from "../limits.js";
 import type { Rate, RateLimits, TokenIssuer } from "../resources/resource.js";
@@ -29,10 +30,13 @@ const filter = (name: string): object => ({
 	typed_config: { "@type": LOCAL_RATE_LIMIT, stat_prefix: name.replaceAll(".", "_") },
 });
 
-/** Before tokens are verified; off unless a virtual host asks for them. */
+/**
+ * Before tokens are verified; off unless a virtual host asks for them. What a principal is refused takes nothing of the
+ * Service's, so that one alone cannot use that up.
+ */
 export const limitsBeforeTokens = (): readonly object[] => [
-	filter(SERVICE_LIMIT_FILTER),
 	filter(PRINCIPAL_LIMIT_FILTER),
+	filter(SERVICE_LIMIT_FILTER),
 ];
 
 /** After it. */
@@ -49,13 +53,13 @@ export interface LimitPlace {
 /** typed_per_filter_config of a virtual host. */
 export function limitsPerRoute({ service, principal, tenant }: RateLimits, place: LimitPlace): Record<string, object> {
 	return {
-		...(service === null ? {} : { [SERVICE_LIMIT_FILTER]: limiter(SERVICE_LIMIT_FILTER, bucket(service)) }),
+		...(service === null ? {} : { [SERVICE_LIMIT_FILTER]: limiter(SERVICE_LIMIT_FILTER, service, null) }),
 		...(principal === null
 			? {}
-			: { [PRINCIPAL_LIMIT_FILTER]: perValue(PRINCIPAL_LIMIT_FILTER, principal, "principal", caller(place)) }),
+			: { [PRINCIPAL_LIMIT_FILTER]: limiter(PRINCIPAL_LIMIT_FILTER, principal, caller(place)) }),
 		...(tenant === null || !place.verifies
 			? {}
-			: { [TENANT_LIMIT_FILTER]: perValue(TENANT_LIMIT_FILTER, tenant, "tenant", tenantOf(place)) }),
+			: { [TENANT_LIMIT_FILTER]: limiter(TENANT_LIMIT_FILTER, tenant, tenantOf(place)) }),
 	};
 }
 
@@ -65,38 +69,58 @@ const bucket = ({ requests, perMs }: Rate): object => ({
 	fill_interval: protoDuration(perMs),
 });
 
-const limiter = (name: string, tokenBucket: object, more: object = {}): object => ({
-	"@type": LOCAL_RATE_LIMIT,
-	stat_prefix: name.replaceAll(".", "_"),
-	token_bucket: tokenBucket,
-	filter_enabled: { default_value: { numerator: 100 } },
-	filter_enforced: { default_value: { numerator: 100 } },
-	rate_limited_as_resource_exhausted: true,
-	...more,
+/** What a limit has a bucket for each value of. */
+interface Counted {
+	readonly key: string;
+	readonly action: object;
+}
+
+/**
+ * A bucket, or one for each value, the least used forgotten beyond the bound. The built-in probe has buckets of its own:
+ * out of a Service's it would take what its callers may, and who uses that up would end the probe.
+ */
+function limiter(name: string, rate: Rate, by: Counted | null): object {
+	const of = (traffic: string, bucketOf: Rate): object => ({
+		entries: [{ key: TRAFFIC, value: traffic }, ...(by === null ? [] : [{ key: by.key }])],
+		token_bucket: bucket(bucketOf),
+	});
+	const probes = { requests: Math.ceil(rate.perMs / PROBE_EVERY_MS_MIN) + PROBES_AT_ONCE, perMs: rate.perMs };
+	return {
+		"@type": LOCAL_RATE_LIMIT,
+		stat_prefix: name.replaceAll(".", "_"),
+		token_bucket: bucket({ requests: NO_LIMIT, perMs: rate.perMs }),
+		filter_enabled: { default_value: { numerator: 100 } },
+		filter_enforced: { default_value: { numerator: 100 } },
+		rate_limited_as_resource_exhausted: true,
+		descriptors: [of("requests", rate), of("probes", probes)],
+		always_consume_default_token_bucket: false,
+		rate_limits: [{ actions: [traffic(), ...(by === null ? [] : [by.action])] }],
+		...(by === null ? {} : { max_dynamic_descriptors: RATE_LIMIT_BUCKETS_MAX }),
+	};
+}
+
+const TRAFFIC = "traffic";
+
+/** More probes than any control sends: what is beyond it is somebody else's. */
+const PROBE_EVERY_MS_MIN = 100;
+const PROBES_AT_ONCE = 10;
+
+function traffic(): object {
+	const isProbe = `request.method == "OPTIONS" && request.path == ${literal(PROBE_PATH)}`;
+	return expression(TRAFFIC, `${isProbe} ? "probes" : "requests"`);
+}
+
+const expression = (key: string, text: string): object => ({
+	extension: { name: key, typed_config: { "@type": EXPRESSION, descriptor_key: key, text } },
 });
 
-/** A bucket for each value, the least used forgotten beyond the bound. */
-const perValue = (name: string, rate: Rate, key: string, action: object): object =>
-	limiter(name, bucket({ requests: NO_LIMIT, perMs: rate.perMs }), {
-		descriptors: [{ entries: [{ key }], token_bucket: bucket(rate) }],
-		always_consume_default_token_bucket: false,
-		rate_limits: [{ actions: [action] }],
-		max_dynamic_descriptors: RATE_LIMIT_BUCKETS_MAX,
-	});
-
 /** By the URI of the certificate: a new certificate of the same principal has the same bucket. */
-function caller({ identifies }: LimitPlace): object {
-	if (!identifies) return { generic_key: { descriptor_key: "principal", descriptor_value: NOBODY } };
-	return {
-		extension: {
-			name: "principal",
-			typed_config: {
-				"@type": EXPRESSION,
-				descriptor_key: "principal",
-				text: "connection.uri_san_peer_certificate",
-			},
-		},
-	};
+function caller({ identifies }: LimitPlace): Counted {
+	const key = "principal";
+	const action = identifies
+		? expression(key, "connection.uri_san_peer_certificate")
+		: { generic_key: { descriptor_key: key, descriptor_value: NOBODY } };
+	return { key, action };
 }
 
 /**
@@ -104,13 +128,11 @@ function caller({ identifies }: LimitPlace): object {
  * shares one bucket with all such: what has no limit would be the way around it. In CEL, as a descriptor of
  * Action.Metadata can not say "none of the issuers'".
  */
-function tenantOf({ issuers }: LimitPlace): object {
+function tenantOf({ issuers }: LimitPlace): Counted {
 	// Whoever says words in another order would have another bucket.
 	const texts = issuers.filter(({ tenantClaim }) => !isSpaceDelimited(claimPath(tenantClaim)));
 	const text = texts.reduceRight((otherwise, issuer) => `${saysTenant(issuer)} : ${otherwise}`, literal(NOBODY));
-	return {
-		extension: { name: "tenant", typed_config: { "@type": EXPRESSION, descriptor_key: "tenant", text } },
-	};
+	return { key: "tenant", action: expression("tenant", text) };
 }
 
 /** `CONDITION ? TENANT`; each step is looked at only where the one before holds, for a missing key is an error. */

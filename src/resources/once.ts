@@ -13,3 +13,16 @@ export function once<Of extends object, Made>(make: (of: Of) => Made): (of: Of) 
 		return kept.made;
 	};
 }
+
+/** The same of names, for as long as what it returns. */
+export function oncePerName<Made>(make: (name: string) => Made): (name: string) => Made {
+	const known = new Map<string, { readonly made: Made }>();
+	return (name) => {
+		let kept = known.get(name);
+		if (kept === undefined) {
+			kept = { made: make(name) };
+			known.set(name, kept);
+		}
+		return kept.made;
+	};
+}

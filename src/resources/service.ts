@@ -163,7 +163,10 @@ const spec = fields({
 		}),
 	rateLimits: fields({ service: rate, principal: rate, tenant: rate })
 		.prefault({})
-		.meta({ description: "What one Envoy lets through; 429 beyond it." }),
+		.meta({
+			description:
+				"Requests that one Envoy takes, refused ones among them; 429 beyond it. Who calls, then the Service, then the tenant.",
+		}),
 }).transform(({ timeout, access, retries, ...rest }, context): Service["spec"] => {
 	const report = (path: (string | number)[], what: string, hint: string): void => {
 		context.issues.push({ code: "custom", message: say(what, hint), path, input: rest });

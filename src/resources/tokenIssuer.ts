@@ -1,7 +1,8 @@
 /** Gateway spec.tokens: whose JSON Web Tokens are believed, and where their keys are. */
 import { z } from "zod";
 import { claimName } from "./accessConditions.js";
-import { isUrl } from "./host.js";
+import { bareHost, isUrl } from "./host.js";
+import { machineAddress } from "./machineAddress.js";
 import type { KeySource, TokenIssuer } from "./resource.js";
 import { duration, text } from "./scalar.js";
 import { fields, list, oneOf, refuseRepeats, say } from "./strict.js";
@@ -12,6 +13,8 @@ const FILE_HINT = "write the path of a JSON Web Key Set";
 const KEYS_HINT = `${FILE_HINT}, or jwksUrl: https://…`;
 const URL_HINT =
 	"write the https URL of a JSON Web Key Set without user, password and fragment, such as https://id.example.com/jwks.json";
+
+const OWN_ADDRESS_HINT = "name the issuer's server: control fetches from there, and that address is its machine's own";
 
 const claim = (standard: string, what: string) =>
 	claimName.default(standard).meta({ description: `Claim in which AccessPolicies find ${what}.` });
@@ -30,7 +33,13 @@ const issuer = fields({
 		.meta({ description: "File with the issuer's keys (RFC 7517)." }),
 	jwksUrl: z
 		.string({ error: URL_HINT })
-		.refine((value) => isUrl(value, ["https:"]), { error: URL_HINT })
+		.refine((value) => isUrl(value, ["https:"]), { error: URL_HINT, abort: true })
+		.superRefine((value, context) => {
+			const { hostname } = new URL(value);
+			const own = machineAddress(bareHost(hostname));
+			if (own !== null)
+				context.addIssue({ code: "custom", message: say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT) });
+		})
 		.optional()
 		.meta({ description: "Where they are fetched from instead, and refreshed." }),
 	jwksCaFile: text("write the path of a PEM file with the CA of jwksUrl")

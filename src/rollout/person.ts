@@ -25,8 +25,8 @@ export interface PersonInput {
 	/** Who; for the reason only. */
 	readonly by: string;
 	readonly nowMs: number;
-	/** Whom a promotion would shut out, by challenger; left out = nobody. */
-	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
+	/** Whom the promotion of an arm would shut out, null = nobody; asked of the one that is promoted only. */
+	readonly shutOutBy?: (arm: string) => ShutOut | null;
 }
 
 /** The outcome of a person's act. Throws WeirError `failed-precondition`, or `not-found` for an arm that is not declared. */
@@ -119,8 +119,8 @@ function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }
 			`arm ${arm} is proved worse by ${harms.join(", ")}, and was frozen for it`,
 			`name it to promote it all the same: --arm ${arm}`,
 		);
-	const shutOut = input.shutOuts?.[arm];
-	if (shutOut !== undefined && !isMeant)
+	const shutOut = input.shutOutBy?.(arm) ?? null;
+	if (shutOut !== null && !isMeant)
 		throw new WeirError(
 			"failed-precondition",
 			`${shutOutWords(shutOut)}: outside of the Experiment they would be refused`,
@@ -128,7 +128,7 @@ function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }
 		);
 	const after = startTakeover(experiment, status, arm, nowMs);
 	const harmed = harms.length === 0 ? "" : `, though ${harms.join(", ")} was proved worse`;
-	const shuts = shutOut === undefined ? "" : `, though ${shutOutWords(shutOut)}`;
+	const shuts = shutOut === null ? "" : `, though ${shutOutWords(shutOut)}`;
 	return outcome(
 		"promote",
 		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${shuts}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,

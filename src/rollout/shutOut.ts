@@ -4,63 +4,118 @@
  * they are no units. So the loop does not begin such a promotion, and a person says that it is meant. Judged where it begins:
  * a policy that changes during a takeover is a person's act. Pure.
  */
+
+import { policiesOf as accessPoliciesOf } from "../access/selection.js";
 import { shutOutBy } from "../access/shutOut.js";
 import { accessTable } from "../access/table.js";
-import { SHUT_OUT_NAMED_MAX } from "../limits.js";
+import { SHUT_OUT_NAMED_MAX, SHUT_OUTS_KEPT_MAX } from "../limits.js";
 import { findQualified } from "../resources/lookup.js";
-import { type Experiment, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { once, oncePerName } from "../resources/once.js";
+import {
+	type AccessPolicy,
+	type Experiment,
+	qualifiedName,
+	type ResourceSet,
+	type Service,
+} from "../resources/resource.js";
+import { canonicalJson } from "./canonicalJson.js";
 import type { ShutOut } from "./decision.js";
 import { liveDefault, type Status } from "./status.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
-
-/** By challenger; who shuts out nobody is left out. @param nowMs 0: at any time */
-export function shutOuts(state: Judged, experiment: Experiment, nowMs: number): Readonly<Record<string, ShutOut>> {
-	return shutOutJudge(state, nowMs)(experiment);
-}
 
 interface Judged {
 	readonly resources: Rules;
 	readonly status: Pick<Status, "services">;
 }
 
-/** For several Experiments: two Variants of a Service are judged once, whichever of them asks. */
-function shutOutJudge(
+/** Whom the promotion of one arm would shut out. To ask costs little, the answer a lot where it is not known yet. */
+export interface ShutOutQuestion {
+	/** All that the answer comes from: the two Variants, and the rules about the Service. */
+	readonly basis: readonly string[];
+	/** Whether the answer is known from the last time. */
+	readonly isKnown: boolean;
+	/** null: nobody. */
+	answer(): ShutOut | null;
+}
+
+interface Answer {
+	readonly basis: readonly string[];
+	readonly found: ShutOut | null;
+}
+
+/** By Service and Variants, the last ones: the loop asks the same at each look, for as long as a promotion is held. */
+const answers = new Map<string, Answer>();
+
+/** @param nowMs 0: at any time */
+export function askShutOut(
 	{ resources, status }: Judged,
+	{ metadata: { namespace }, spec }: Experiment,
+	arm: string,
 	nowMs: number,
-): (experiment: Experiment) => Readonly<Record<string, ShutOut>> {
-	const judgeOf = remembered((name: string) => {
-		const service = findQualified(resources.services, name);
-		if (service === undefined) return null;
-		const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
-		const from = liveDefault(service, status);
-		return remembered((to: string) => shutOut(from, to, shutOutBy(access, from, to, nowMs)));
-	});
-	return ({ metadata: { namespace }, spec }) => {
-		const judge = judgeOf(qualifiedName({ name: spec.service, namespace }));
-		return Object.fromEntries(
-			spec.arms.flatMap((arm) => {
-				const found = arm.baseline ? null : (judge?.(arm.variant) ?? null);
-				return found === null ? [] : [[arm.name, found]];
-			}),
-		);
+): ShutOutQuestion {
+	const name = qualifiedName({ name: spec.service, namespace });
+	const rules = rulesIn(resources)(name);
+	const to = spec.arms.find((one) => one.name === arm)?.variant;
+	if (rules === null || to === undefined) return NOBODY;
+	const from = liveDefault(rules.service, status);
+	const basis = [from, to, ...rules.lasting(nowMs)];
+	const key = JSON.stringify([name, from, to]);
+	const last = answers.get(key);
+	const known = last !== undefined && isSame(last.basis, basis) ? last : null;
+	return {
+		basis,
+		isKnown: known !== null,
+		answer: () => {
+			const found = known === null ? shutOut(from, to, shutOutBy(rules.access(), from, to, nowMs)) : known.found;
+			keep(key, { basis, found });
+			return found;
+		},
 	};
 }
+
+const NOBODY: ShutOutQuestion = { basis: [], isKnown: true, answer: () => null };
+
+const isSame = (one: readonly string[], other: readonly string[]): boolean =>
+	one.length === other.length && one.every((text, at) => text === other[at]);
+
+/** Who is asked for again stays. */
+function keep(key: string, answer: Answer): void {
+	answers.delete(key);
+	answers.set(key, answer);
+	const [oldest] = answers.keys();
+	if (answers.size > SHUT_OUTS_KEPT_MAX && oldest !== undefined) answers.delete(oldest);
+}
+
+/** Of a Service, worked out once for all that is asked of these resources. */
+const rulesIn = once(({ services, accessPolicies, referenceGrants }: Rules) =>
+	oncePerName((name) => {
+		const service = findQualified(services, name);
+		if (service === undefined) return null;
+		const rules = accessPoliciesOf(service, accessPolicies, referenceGrants).map((policy) => ({
+			untilMs: policy.spec.validUntilMs ?? Number.POSITIVE_INFINITY,
+			text: textOf(policy),
+		}));
+		const accessOf = once((one: Service) => accessTable(one, accessPolicies, referenceGrants));
+		return {
+			service,
+			/** What tells of the rules that are not over by then. */
+			lasting: (nowMs: number): readonly string[] => [
+				String(service.spec.access),
+				...rules.filter(({ untilMs }) => untilMs > nowMs).map(({ text }) => text),
+			],
+			access: () => accessOf(service),
+		};
+	}),
+);
+
+const textOf = once(({ metadata, spec }: AccessPolicy) => canonicalJson([qualifiedName(metadata), spec]));
 
 function shutOut(from: string, to: string, policies: readonly string[] | null): ShutOut | null {
 	if (policies === null) return { from, to, policies: [], more: 0, tooMany: true };
 	if (policies.length === 0) return null;
 	const named = policies.slice(0, SHUT_OUT_NAMED_MAX);
 	return { from, to, policies: named, more: policies.length - named.length };
-}
-
-function remembered<Result>(judge: (name: string) => Result): (name: string) => Result {
-	const known = new Map<string, { readonly result: Result }>();
-	return (name) => {
-		const one = known.get(name) ?? { result: judge(name) };
-		known.set(name, one);
-		return one.result;
-	};
 }
 
 /** What it is, without the full stop. */
@@ -88,13 +143,14 @@ export function shutOutWarnings(
 	experiments: readonly Experiment[],
 	nowMs: number,
 ): readonly { readonly experiment: string; readonly because: string }[] {
-	const judge = shutOutJudge(state, nowMs);
 	return experiments
 		.filter(({ spec }) => spec.goal !== null)
 		.flatMap((one) =>
-			Object.entries(judge(one)).map(([arm, found]) => ({
-				experiment: qualifiedName(one.metadata),
-				because: `${arm} will not be promoted by itself: ${shutOutWords(found)}; ${shutOutCure(found)}`,
-			})),
+			one.spec.arms.flatMap((arm) => {
+				const found = arm.baseline ? null : askShutOut(state, one, arm.name, nowMs).answer();
+				const because = (of: ShutOut) =>
+					`${arm.name} will not be promoted by itself: ${shutOutWords(of)}; ${shutOutCure(of)}`;
+				return found === null ? [] : [{ experiment: qualifiedName(one.metadata), because: because(found) }];
+			}),
 		);
 }

@@ -221,7 +221,7 @@ export class Acts {
 		const act: Extract<AskedWish, { verb: "rollback" }> = {
 			verb: "rollback",
 			namespace,
-			...this.store.restoration(to, scope),
+			...this.rights.reading(call, () => this.store.restoration(to, scope)),
 		};
 		const result = this.#wish(call, act, dryRun);
 		const { kept = [], leftOut = [] } = act;

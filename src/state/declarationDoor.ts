@@ -7,7 +7,7 @@ import type { Target } from "./deletion.js";
 import { type Answer, actCall, type Call, flag, isJson, ok, onlyQuery, readObject, readText } from "./http.js";
 import { BY_HINT } from "./personRequest.js";
 import type { PublicDoor } from "./publicDoor.js";
-import { gapsOf, visibleShadowGaps } from "./shadowGaps.js";
+import { visibleShadowGaps } from "./shadowGaps.js";
 import type { ApplyResult } from "./store.js";
 import { requestAnswer } from "./wire.js";
 
@@ -34,13 +34,16 @@ export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 
 /** What was applied, with what is not told of shadow policies that it is about. */
 export function warned(
-	{ store, acts }: PublicDoor,
+	{ store, acts, now }: PublicDoor,
 	call: Call,
 	result: ApplyResult | Pending,
 	dryRun: boolean,
 ): Answer {
 	if (dryRun || result.outcome !== "applied") return applied(result);
-	const gaps = gapsOf(visibleShadowGaps(store.current, acts.rights.mayRead(call.caller)), result.changes);
+	const { rights } = acts;
+	const gaps = rights.reading(actCall(call, now()), () =>
+		visibleShadowGaps(store.current, rights.mayRead(call.caller), result.changes),
+	);
 	const { outcome: _, ...said } = result;
 	return ok({ ...said, ...(gaps.length === 0 ? {} : { shadowGaps: gaps }) });
 }

@@ -31,12 +31,13 @@ export interface Target {
 /** @throws WeirError `not-found` for any of them. */
 export function planDelete(wishes: Wishes, targets: readonly Target[]): WishPlan {
 	const keys = new Set(targets.map(({ kind, name }) => resourceKey(kind, name)));
-	const given = [...keys].map((key): Resource => {
-		const found = wishes.stored.find(({ resource }) => keyOf(resource) === key);
-		if (found !== undefined) return found.resource;
-		const { kind, name } = targets.find((one) => resourceKey(one.kind, one.name) === key) ?? { kind: "", name: key };
+	const stored = new Map(wishes.stored.map(({ resource }) => [keyOf(resource), resource]));
+	const unknown = targets.find(({ kind, name }) => !stored.has(resourceKey(kind, name)));
+	if (unknown !== undefined) {
+		const { kind, name } = unknown;
 		throw new WeirError("not-found", `no ${kind} '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir get");
-	});
+	}
+	const given = [...keys].flatMap((key) => stored.get(key) ?? []);
 	const kept = wishes.stored.filter(({ resource }) => !keys.has(keyOf(resource)));
 	const whole = crossCheck(wishes.stored, kept, [], wishes.status);
 	const after = sortedSet(kept.map(({ resource }) => resource));

@@ -1,5 +1,6 @@
 /** What belongs to other roles and is reached by the API's doors: who may, and by which methods, is judged here. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { shownPath } from "../access/shownPath.js";
 import { WeirError } from "../error.js";
 import type { ActCall } from "./actRecord.js";
 import type { Caller } from "./caller.js";
@@ -45,7 +46,7 @@ export function passOn(
 ): void {
 	const { handle, needs, methods, takesBody, recorded }: Exclude<Mount, Handle> =
 		typeof mount === "function" ? { handle: mount, needs: "read", methods: ["GET", "HEAD"] } : mount;
-	const objects = [((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
+	const objects = [shownPath((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
 	if (needs === "read") rights.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
 	if (needs === "namespaces") rights.demandSomeRead(call, objects);
 	if (recorded !== undefined && request.url !== prefix) {

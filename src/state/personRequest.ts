@@ -6,7 +6,7 @@ import type { Outcome } from "../rollout/decision.js";
 import { gatesAt } from "../rollout/gate.js";
 import { actByPerson } from "../rollout/person.js";
 import type { State } from "../rollout/ports.js";
-import { shutOuts } from "../rollout/shutOut.js";
+import { askShutOut } from "../rollout/shutOut.js";
 
 export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
 export type PersonVerb = (typeof PERSON_VERBS)[number];
@@ -78,8 +78,8 @@ export function personOutcome(
 	const status = state.status.experiments[name];
 	if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
 	const act = verb === "promote" ? { verb, arm, shutOut } : { verb };
-	const found = verb === "promote" ? shutOuts(state, experiment, nowMs) : {};
-	const outcome = actByPerson({ experiment, status, by, nowMs, shutOuts: found }, act);
+	const shutOutBy = (promoted: string) => askShutOut(state, experiment, promoted, nowMs).answer();
+	const outcome = actByPerson({ experiment, status, by, nowMs, shutOutBy }, act);
 	const approved = (request.approvedBy ?? []).join(", ");
 	const gates = request.overrideGates && gatesAt(experiment, "before-promotion").length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";

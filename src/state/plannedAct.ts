@@ -9,8 +9,10 @@ import {
 	qualifiedName,
 	type Resource,
 } from "../resources/resource.js";
+import { openChallengers } from "../rollout/outcome.js";
 import type { State } from "../rollout/ports.js";
-import { shutOuts, shutOutWords } from "../rollout/shutOut.js";
+import { askShutOut, shutOutWords } from "../rollout/shutOut.js";
+import type { ExperimentStatus } from "../rollout/status.js";
 import {
 	type AskedAct,
 	type AskedWish,
@@ -205,10 +207,12 @@ export function planPerson(
 	}
 	const live = status.experiments[name];
 	const policyVerb = verb === "abort" ? "abort" : "promote";
-	const shuts = shutOut ? Object.entries(shutOuts({ resources, status }, experiment, 0)) : [];
+	const winner = arm ?? onlyChallenger(experiment, live);
+	const asked = shutOut && winner !== null ? askShutOut({ resources, status }, experiment, winner, 0) : null;
+	const shuts = asked?.answer() ?? null;
 	const meant = [
 		...(overrideGates ? ["overriding its gates"] : []),
-		...shuts.filter(([one]) => arm === null || arm === one).map(([, one]) => `though ${shutOutWords(one)}`),
+		...(shuts === null ? [] : [`though ${shutOutWords(shuts)}`]),
 	];
 	const effect = [`${verb} Experiment ${name}`, ...meant].join(", ");
 	return {
@@ -231,8 +235,16 @@ export function planPerson(
 		basis: {
 			[keyOf(experiment)]: fingerprint(experiment.spec),
 			[`status ${name}`]: fingerprint([live?.phase, live?.closedArms, live?.promotion, live?.hold]),
+			// Some of the policies are named, and what they say is not: others approve that these callers are shut out and no others.
+			...(asked === null ? {} : { "access rules": fingerprint(asked.basis) }),
 		},
 	};
+}
+
+/** Which arm a promotion that names none is of; null: none, and it will be refused. */
+function onlyChallenger(experiment: Experiment, status: ExperimentStatus | undefined): string | null {
+	const [only = null, another] = status === undefined ? [] : openChallengers({ experiment, status });
+	return another === undefined ? only : null;
 }
 
 const FREE: Requirement = { needs: 0, needsIn: {}, expireMs: Number.MAX_SAFE_INTEGER };

@@ -2,6 +2,7 @@
  * The API for people, CI and the console: paths under /v1 and the two health checks. Who calls is in the Call; what
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
+import { shownPath } from "../access/shownPath.js";
 import { WeirError } from "../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../limits.js";
 import { resourcesOf } from "../resources/kinds.js";
@@ -117,7 +118,7 @@ function demandSomeRead({ acts, now }: PublicDoor, call: Call): void {
 	acts.rights.demandSomeRead(actCall(call, now()), [pathOf(call)]);
 }
 
-const pathOf = ({ path }: Call): string => `/${path.join("/").slice(0, 200)}`;
+const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
 
 /** Earlier access rules: what is kept of them, and back to them; and what is not told of shadow policies. */
 async function policies(door: PublicDoor, call: Call, act: string): Promise<Answer> {
@@ -125,7 +126,9 @@ async function policies(door: PublicDoor, call: Call, act: string): Promise<Answ
 	if (call.method === "GET" && act === "shadow-gaps") {
 		onlyQuery(call.query, []);
 		demandSomeRead(door, call);
-		const gaps = visibleShadowGaps(store.current, acts.rights.mayRead(call.caller));
+		const [asked, { rights }] = [actCall(call, now()), acts];
+		rights.demandReading(asked, "read", [pathOf(call)]);
+		const gaps = rights.reading(asked, () => visibleShadowGaps(store.current, rights.mayRead(call.caller), null));
 		return ok({ gaps } satisfies ShadowGapsAnswer);
 	}
 	if (call.method === "GET" && act === "history") {

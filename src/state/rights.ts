@@ -3,6 +3,7 @@
  * with an error, and the attempt is recorded.
  */
 import { WeirError } from "../error.js";
+import { oncePerName } from "../resources/once.js";
 import type { OperatorVerb } from "../resources/resource.js";
 import { type ActCall, record } from "./actRecord.js";
 import { demandApprovers } from "./approvers.js";
@@ -40,7 +41,7 @@ export class Rights {
 
 	mayRead(caller: Caller): MayRead {
 		const { resources } = this.store.current;
-		return (namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources);
+		return oncePerName((namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources));
 	}
 
 	/** The namespaces that the caller may read; null = all of them, and what belongs to none. */

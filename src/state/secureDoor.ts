@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { TLSSocket } from "node:tls";
+import { shownPath } from "../access/shownPath.js";
 import { WeirError } from "../error.js";
 import { API_CONNECTIONS_MAX, UNASKED_CONNECTION_MS } from "../limits.js";
 import { PROVED_EACH_TIME } from "../tls.js";
@@ -62,7 +63,7 @@ async function strangerOf(
 		return caller;
 	} catch (thrown) {
 		const path = (request.url ?? "").split("?", 1)[0] ?? "";
-		recordStranger(house, id, request.method ?? "", path.slice(0, 200), WeirError.from(thrown).message);
+		recordStranger(house, id, request.method ?? "", shownPath(path).slice(0, 200), WeirError.from(thrown).message);
 		throw thrown;
 	}
 }

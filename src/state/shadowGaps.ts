@@ -8,7 +8,7 @@ import { resourcesOf } from "../resources/kinds.js";
 import { once } from "../resources/once.js";
 import { namespaceOf } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import { type MayRead, visibleProblems } from "./visible.js";
+import { type MayRead, visibleWords } from "./visible.js";
 import type { ResourceChange } from "./wishes.js";
 
 const HIDDEN = "a policy of another namespace";
@@ -16,30 +16,37 @@ const HIDDEN = "a policy of another namespace";
 /** Compiling costs more than an answer. */
 const shadowGaps = once(({ resources, status }: State) => compileShadowGaps(resources, status));
 
-export function visibleShadowGaps(state: State, mayRead: MayRead): readonly ShadowGap[] {
-	const gaps = shadowGaps(state);
-	const stored = gaps.length === 0 ? [] : resourcesOf(state.resources);
+/** @param changes only what they have to do with; null = everything */
+export function visibleShadowGaps(
+	state: State,
+	mayRead: MayRead,
+	changes: readonly ResourceChange[] | null,
+): readonly ShadowGap[] {
 	const mayReadNamed = (name: string): boolean => mayRead(namespaceOf(name));
-	/** Why may name a Gateway. */
-	const clean = (text: string): string =>
-		visibleProblems([{ position: null, message: text, hint: "" }], stored, mayRead)[0]?.message ?? "";
 	const shown = (name: string): string => (mayReadNamed(name) ? name : HIDDEN);
-	return gaps
-		.filter(({ service, untried, tried }) => [service, ...untried.map(({ name }) => name), ...tried].some(mayReadNamed))
-		.map(({ untried, tried, ...rest }) => ({
-			...rest,
-			untried: untried.map(({ name, why }) => ({ name: shown(name), why: clean(why) })),
-			tried: tried.map(shown),
-		}));
+	const isAbout = changes === null ? () => true : concerns(changes);
+	if (isAbout === null) return [];
+	const gaps = shadowGaps(state)
+		.filter(isAbout)
+		.filter(({ service, untried, tried }) =>
+			[service, ...untried.map(({ name }) => name), ...tried].some(mayReadNamed),
+		);
+	if (gaps.length === 0) return [];
+	// Why may name a Gateway.
+	const { clean } = visibleWords(resourcesOf(state.resources), mayRead);
+	return gaps.map(({ untried, tried, ...rest }) => ({
+		...rest,
+		untried: untried.map(({ name, why }) => ({ name: shown(name), why: clean(why) })),
+		tried: tried.map(shown),
+	}));
 }
 
-/** Those that a change has to do with: it is of the Service, or of one of its shadow policies. */
-export function gapsOf(gaps: readonly ShadowGap[], changes: readonly ResourceChange[]): readonly ShadowGap[] {
+/** Whether a change has to do with one: it is of the Service, or of one of its shadow policies. null = with none. */
+function concerns(changes: readonly ResourceChange[]): ((gap: ShadowGap) => boolean) | null {
 	const changed = (kind: ResourceChange["kind"]): ReadonlySet<string> =>
 		new Set(changes.flatMap((one) => (one.kind === kind && one.change !== "unchanged" ? [one.name] : [])));
 	const [services, policies] = [changed("Service"), changed("AccessPolicy")];
-	return gaps.filter(
-		({ service, untried, tried }) =>
-			services.has(service) || [...untried.map(({ name }) => name), ...tried].some((name) => policies.has(name)),
-	);
+	if (services.size === 0 && policies.size === 0) return null;
+	return ({ service, untried, tried }) =>
+		services.has(service) || [...untried.map(({ name }) => name), ...tried].some((name) => policies.has(name));
 }

@@ -8,6 +8,7 @@
  */
 import { policiesOf, servicesOf } from "../access/selection.js";
 import { findNamed } from "../resources/lookup.js";
+import { once } from "../resources/once.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
 import { namedIn, referencesOf } from "../resources/reference.js";
@@ -23,6 +24,11 @@ import type { Restoration } from "./policyHistory.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "dataClasses" | "referenceGrants">;
+
+/** Asked for three times of a rollback, and the dear part of it. */
+const policiesIn = once(
+	(document: Restoration["documents"][number]) => parseResources([document]).resources.accessPolicies,
+);
 
 export function spared(whole: Restoration, now: Rules): Restoration {
 	const restoration = withoutOrphans(whole, now);
@@ -54,7 +60,7 @@ function withoutOrphans(restoration: Restoration, { services, accessPolicies }: 
 		findNamed(accessPolicies, policy.metadata) === undefined;
 	const leftOut: Target[] = [];
 	const documents = restoration.documents.filter((document) => {
-		const [policy] = parseResources([document]).resources.accessPolicies;
+		const [policy] = policiesIn(document);
 		if (policy === undefined || !isOrphan(policy)) return true;
 		leftOut.push({ kind: policy.kind, name: qualifiedName(policy.metadata) });
 		return false;
@@ -79,7 +85,7 @@ export function bareProblems(problems: readonly Problem[], restoration: Restorat
 
 /** Closed Services that a policy is about now, and none would be. */
 function leftBare({ documents, deletions }: Restoration, now: Rules): readonly Service[] {
-	const back = parseResources(documents).resources.accessPolicies;
+	const back = documents.flatMap(policiesIn);
 	const replaced = new Set([...deletions.map(({ kind, name }) => resourceKey(kind, name)), ...back.map(keyOf)]);
 	const then = [...now.accessPolicies.filter((policy) => !replaced.has(keyOf(policy))), ...back];
 	const has = (policies: readonly AccessPolicy[], service: Service): boolean =>

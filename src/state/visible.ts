@@ -33,6 +33,24 @@ const TITLE = new RegExp(
 	"g",
 );
 
+/** Takes out of a text the names of what the caller may not see. Looks at all that is stored once, for many texts. */
+export function visibleWords(
+	stored: readonly Resource[],
+	mayRead: MayRead,
+): {
+	clean(text: string): string;
+	/** Of what is hidden. */
+	readonly titles: ReadonlySet<string>;
+} {
+	const titles = new Set(stored.filter(({ metadata }) => !mayRead(metadata.namespace)).map(resourceTitle));
+	// A word alone may be no name at all, so of the namespace default it is hidden where it is stored.
+	const isHidden = (title: string, name: string): boolean =>
+		titles.has(title) || (name.includes("/") && !mayRead(namespaceOf(name)));
+	const clean = (text: string): string =>
+		text.replace(TITLE, (title, _, name: string) => (isHidden(title, name) ? HIDDEN : title));
+	return { clean, titles };
+}
+
 /**
  * Problems of a change without the names of what the caller may not see: a change is checked against the whole, and its
  * problems would tell what stands in other namespaces. In the same words whether it stands there or not; a hint loses
@@ -43,14 +61,8 @@ export function visibleProblems(
 	stored: readonly Resource[],
 	mayRead: MayRead,
 ): readonly Problem[] {
-	const hidden = stored.filter(({ metadata }) => !mayRead(metadata.namespace));
-	const titles = new Set(hidden.map(resourceTitle));
-	const files = new Set(hidden.map((one) => `stored ${resourceTitle(one)}`));
-	// A word alone may be no name at all, so of the namespace default it is hidden where it is stored.
-	const isHidden = (title: string, name: string): boolean =>
-		titles.has(title) || (name.includes("/") && !mayRead(namespaceOf(name)));
-	const clean = (text: string): string =>
-		text.replace(TITLE, (title, _, name: string) => (isHidden(title, name) ? HIDDEN : title));
+	const { clean, titles } = visibleWords(stored, mayRead);
+	const files = new Set([...titles].map((title) => `stored ${title}`));
 	return problems.map((problem) => {
 		if (problem.position !== null && files.has(problem.position.file)) {
 			return {

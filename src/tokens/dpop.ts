@@ -1,7 +1,7 @@
 /** Proof of possession by a signed proof beside the token (RFC 9449 4.3). */
 import { createHash } from "node:crypto";
 import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from "jose";
-import { DPOP_AGE_SECONDS } from "../limits.js";
+import { DPOP_AGE_SECONDS, TOKEN_SKEW_SECONDS } from "../limits.js";
 import { readCompact } from "./compact.js";
 import { publicKey } from "./publicKey.js";
 import type { Replays } from "./replays.js";
@@ -33,7 +33,7 @@ export function readProof(question: ProofQuestion): ReadProof | string {
 	const read = readCompact(proof);
 	if (read === null) return "the proof is no signed token";
 	const { typ, alg, jwk, crit } = read.header;
-	const { jti, htm, htu, iat, ath } = read.payload;
+	const { jti, htm, htu, iat, ath, exp = question.nowSeconds, nbf = question.nowSeconds } = read.payload;
 	if (typeof typ !== "string" || typ.toLowerCase() !== "dpop+jwt") return "the proof's typ is not dpop+jwt";
 	if (crit !== undefined) return "the proof's crit names extensions";
 	if (typeof jwk !== "object" || jwk === null || Array.isArray(jwk)) return "the proof has no key";
@@ -42,6 +42,9 @@ export function readProof(question: ProofQuestion): ReadProof | string {
 	if (typeof htu !== "string" || !sameTarget(htu, question.url)) return "the proof is for another address";
 	if (typeof iat !== "number" || Math.abs(question.nowSeconds - iat) > DPOP_AGE_SECONDS)
 		return "the proof is not of now";
+	// RFC 9449 asks for neither, but what the client says holds (RFC 7519 section 4.1).
+	if (typeof exp !== "number" || question.nowSeconds > exp + TOKEN_SKEW_SECONDS) return "the proof has expired";
+	if (typeof nbf !== "number" || nbf > question.nowSeconds + TOKEN_SKEW_SECONDS) return "the proof is not yet valid";
 	if (ath !== createHash("sha256").update(question.token).digest("base64url")) return "the proof is for another token";
 	return { proof, alg, jwk: jwk as Record<string, unknown>, jti };
 }

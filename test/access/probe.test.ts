@@ -41,10 +41,10 @@ t.test("that a Service is closed is believed of one that is closed alone", async
 	}
 });
 
-t.test("the rules' probe is refused by the rules, or by a limit before them", async (t) => {
+t.test("the rules' probe is refused by the rules; a limit before them leaves them unasked", async (t) => {
 	for (const [status, body, alarm] of [
 		[403, "access denied: forbidden\n", null],
-		[429, "access denied: rate-limited\n", null],
+		[429, "access denied: rate-limited\n", "probe-unanswered"],
 		[403, "access denied: no-policy-allows\n", "probe-misjudged"],
 		[403, "access denied: not-canonical\n", "probe-misjudged"],
 		[200, "ok", "probe-passed"],

@@ -52,6 +52,9 @@ t.test("parameters of segments are cut as a query is, also where they are escape
 		["/a%253btoken=opaque", "/a%253b(masked)"],
 		["/a%3Ftoken=opaque", "/a%3F(masked)"],
 		["/a%23token=opaque", "/a%23(masked)"],
+		["/a%3fnext=/home&user=alice", "/a%3f(masked)"],
+		["/a;v=1/b%2523x=AbC/dEf", "/a;(masked)/b%2523(masked)"],
+		["/a%23", "/a%23"],
 		["/a%%33btoken=opaque", "/(masked)"],
 	] as const)
 		t.equal(shownPath(path), shown);

@@ -92,3 +92,11 @@ t.test("a gate is told where it is written, whatever its scheme and spelling", a
 		t.notMatch(problemsOf(gated(url)).join("\n"), /gates/, url);
 	t.match(problemsOf(gated("http://169.254.169.254/")).join("\n"), /gates\[0\].url .*write an https URL/);
 });
+
+t.test("control does not fetch an issuer's keys from there either", async (t) => {
+	const gateway = (url: string) =>
+		`apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  address: 127.0.0.1\n  port: 8443\n  tls: {certificateFile: a, privateKeyFile: b}\n  tokens:\n    - {issuer: "https://id.example", audiences: [a], jwksUrl: "${url}"}\n`;
+	for (const url of ["https://169.254.169.254/k", "https://[fd00:ec2::254]/k", "https://2852039166/k"])
+		t.match(problemsOf(gateway(url)).join("\n"), /jwksUrl leads to .*; name the issuer's server/, url);
+	t.notMatch(problemsOf(gateway("https://127.0.0.1/k")).join("\n"), /jwksUrl/);
+});

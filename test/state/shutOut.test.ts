@@ -105,7 +105,15 @@ t.test("others approve exactly that; what was not meant is not done though polic
 	const meant = await ask(MEANT);
 	t.same(meant.effects, [`promote Experiment boosted, though ${BY}`]);
 	await owner.apply(file(policy("others", "spiffe://other.test/*", "[v1]")), now);
-	await t.rejects(bob.approve(meant.id), { code: "conflict", message: /would do something else now/ });
+	await t.rejects(bob.approve(meant.id), { code: "conflict", message: /what it would change has changed/ });
+	const once = await ask(MEANT);
+	await owner.apply(file(policy("all-may-v1", "*", "[v1]")), now);
+	await t.rejects(
+		bob.approve(once.id),
+		{ code: "conflict", message: /what it would change has changed/ },
+		"the same names shut out others now",
+	);
+	await owner.apply(file(ALL()), now);
 
 	await owner.apply(file([ALL("[v1, v2]"), policy("others", "spiffe://other.test/*", "[v1, v2]")].join("---\n")), now);
 	const plain = await ask({ reason: "better" });

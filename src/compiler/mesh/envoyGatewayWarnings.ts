@@ -67,6 +67,11 @@ export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly str
 				...(conditions.length > 0
 					? [`${who} retries on ${conditions.join(", ")}, which BackendTrafficPolicy cannot say: left out.`]
 					: []),
+				...(spec.healthCheck === null
+					? []
+					: [
+							`${who} has health checks: until its first request Envoy asks every 60 s, not every ${spec.healthCheck.intervalMs / 1_000} s, for BackendTrafficPolicy has no field for it (no_traffic_interval; an EnvoyPatchPolicy has).`,
+						]),
 				...(spec.protocol === "http1"
 					? []
 					: [`${who} speaks HTTP/2: its Kubernetes Services need appProtocol kubernetes.io/h2c on the port.`]),

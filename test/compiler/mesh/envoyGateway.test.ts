@@ -173,6 +173,12 @@ t.test("what does not fit an HTTPRoute is refused or said", async (t) => {
 		),
 		/retries on envoy-ratelimited/,
 	);
+	const healthCheck = { path: "/health", intervalMs: 500, timeoutMs: 100, healthyThreshold: 1, unhealthyThreshold: 1 };
+	t.match(
+		build(one({ healthCheck })).warnings.join("\n"),
+		/until its first request Envoy asks every 60 s, not every 0\.5 s/,
+	);
+	t.notMatch(build(one()).warnings.join("\n"), /60 s/);
 });
 
 t.test("durations of the Gateway API", async (t) => {

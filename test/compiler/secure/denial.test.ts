@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { PROBE_PATH } from "../../../src/access/canonical.js";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import { denialOf } from "../../../src/compiler/denial.js";
 import { denialReplies } from "../../../src/compiler/localReplies.js";
@@ -103,10 +104,14 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 				limited("each", { principal: only(2) }),
 				limited("tenants", { tenant: only(2) }, null),
 				limited("all", { service: only(5), principal: { requests: 3, perMs: 7_777 }, tenant: only(2) }, null),
+				limited("few", { service: only(1), principal: only(1) }, null),
+				limited("brisk", { service: { requests: 1, perMs: 1_000 } }, null),
 				limited("free", {}),
 			],
 			accessPolicies: [
-				accessPolicy("users", "allow", ["tenants", "all"], { claims: [{ claim: "sub", values: ["ann"] }] }),
+				accessPolicy("users", "allow", ["tenants", "all", "few", "brisk"], {
+					claims: [{ claim: "sub", values: ["ann"] }],
+				}),
 			],
 		}),
 		EMPTY_STATUS,
@@ -155,8 +160,20 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	const bad = "Bearer.x.y";
 	for (let index = 0; index < 3; index++) t.match(await ask(alice, "all", bad), /^401 /);
 	t.equal(await ask(alice, "all", bad), LIMITED, "beyond it no signature is checked");
-	t.equal(await ask(bob, "all", red), "200", "who is another is served");
-	t.equal(await ask(bob, "all", red), LIMITED, "as long as the Service has something left");
+	for (const who of ["who is another is served", "and what the first was refused took nothing of the Service's"])
+		t.equal(await ask(bob, "all", red), "200", who);
+	t.equal(await ask(bob, "all", blue), LIMITED, "as long as the Service has something left");
+	const probe = async (host: string): Promise<string> => {
+		const head = `OPTIONS ${PROBE_PATH} HTTP/1.1\r\nhost: ${host}.test\r\n\r\n`;
+		const { status, body } = await alone(alice, Buffer.from(head));
+		return `${status} ${body}`;
+	};
+	t.equal(await probe("all"), "403 access denied: forbidden\n", "the probe is not kept from the rules");
+	for (let index = 0; index < 8; index++) await probe("few");
+	t.equal(await ask(bob, "few"), "403 access denied: no-policy-allows\n", "nor does it take what callers may");
+	t.equal(await ask(bob, "few"), LIMITED);
+	const flood = await Promise.all(Array.from({ length: 100 }, () => probe("brisk")));
+	t.ok(flood.includes(LIMITED), "somebody else's are bounded");
 	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");
 });
 
