@@ -161,12 +161,10 @@ const spec = fields({
 			description:
 				"The endpoints speak TLS with one of these SPIFFE ids, none of the mesh's own parts; Envoy shows its own.",
 		}),
-	rateLimits: fields({ service: rate, principal: rate, tenant: rate })
-		.prefault({})
-		.meta({
-			description:
-				"Requests that one Envoy takes, refused ones among them; 429 beyond it. Who calls, then the Service, then the tenant.",
-		}),
+	rateLimits: fields({ service: rate, principal: rate, tenant: rate }).prefault({}).meta({
+		description:
+			"Requests that one Envoy takes, refused ones among them; 429 beyond it. Who calls, then the Service, then the tenant.",
+	}),
 }).transform(({ timeout, access, retries, ...rest }, context): Service["spec"] => {
 	const report = (path: (string | number)[], what: string, hint: string): void => {
 		context.issues.push({ code: "custom", message: say(what, hint), path, input: rest });
