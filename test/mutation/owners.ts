@@ -25,6 +25,8 @@ const DENIALS = ["compiler/secure/denial", "envoy/loop", "access/identities"];
 const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
 
 export const OWNERS: readonly Owner[] = [
+	{ file: /^access\/table\.js$/, tests: ["access/table", "access/dryRun", "access/eligibility"] },
+	{ file: /^compiler\/cluster\.js$/, changed: /idle_timeout/, tests: ["compiler/secure/identity"] },
 	{ file: /^compiler\/(?:canonical|headers|compile)\.js$/, changed: TRAILERS, tests: HEADERS_FROM_CLIENTS },
 	{ file: /^compiler\/canonical\.js$/, changed: /protocol_options|upgrade|strip_any/, tests: ["attack/config"] },
 	{ file: /^compiler\/canonical\.js$/, changed: /\(probe\)/, tests: ["attack/config"] },
