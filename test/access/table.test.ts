@@ -224,3 +224,15 @@ t.test("prefixes deeper than the index, and as long as a policy may have them, a
 	t.equal(authorize(guarded, below, { ...request, principal: `${id}/x` }).policy, "below");
 	t.equal(authorize(guarded, below, { ...request, principal: id }).allowed, false);
 });
+
+t.test(
+	"policies stand by name, whatever the order of the declarations: of several the same one is named",
+	async (t) => {
+		const declared = ["b", "c", "a", "a2"].map((name) => policy(name, "allow", X));
+		for (const order of [declared, declared.toReversed()]) t.same(names(order), ["a", "a2", "b", "c"]);
+	},
+);
+
+t.test("one policy that reads users is enough for tokens to be looked at", async (t) => {
+	t.ok(readsUsers(accessTable(guarded, [policy("callers", "allow", X), policy("users", "allow", { users: ["*"] })])));
+});
