@@ -120,7 +120,8 @@ class Connections implements DoorConnections {
 				this.#asked(socket, response),
 			);
 		}
-		const looks = setInterval(() => this.#look(), CONNECTIONS_LOOK_MS);
+		// After a stall what peers have asked meanwhile is read first: a connection with it is not idle.
+		const looks = setInterval(() => setImmediate(() => this.#look()), CONNECTIONS_LOOK_MS);
 		looks.unref();
 		server.once("close", () => clearInterval(looks));
 	}

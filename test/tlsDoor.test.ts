@@ -3,9 +3,15 @@ import { EventEmitter, once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { Agent, createServer as createHttps, get } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
-import { UNASKED_CONNECTION_MS, UNPROVED_CONNECTION_MS, UNPROVED_CONNECTIONS_MAX } from "../src/limits.js";
+import {
+	CONNECTIONS_LOOK_MS,
+	UNASKED_CONNECTION_MS,
+	UNPROVED_CONNECTION_MS,
+	UNPROVED_CONNECTIONS_MAX,
+} from "../src/limits.js";
 import { PROVED_EACH_TIME } from "../src/tls.js";
 import { boundConnections, type Crowd, type DoorBounds, openHttp2Door } from "../src/tlsDoor.js";
 import { createDevelopmentCa, type IssuedCertificate } from "./identity/developmentCa.js";
@@ -264,9 +270,11 @@ function staged(t: Test, bounds: DoorBounds) {
 			server.emit("secureConnection", secure);
 			return secure;
 		},
-		lookAt: (atMs: number): void => {
+		lookAt: async (atMs: number): Promise<void> => {
 			nowMs = atMs;
 			look();
+			// It comes after what has been read.
+			await setImmediate();
 		},
 		at: (atMs: number): void => {
 			nowMs = atMs;
@@ -287,9 +295,9 @@ t.test("where a request is the proof, its time begins with the end of the handsh
 	const raw = opened();
 	at(UNPROVED_CONNECTION_MS - 1);
 	secured(false);
-	lookAt(2 * UNPROVED_CONNECTION_MS - 2);
+	await lookAt(2 * UNPROVED_CONNECTION_MS - 2);
 	t.equal(raw.destroyed, false);
-	lookAt(2 * UNPROVED_CONNECTION_MS);
+	await lookAt(2 * UNPROVED_CONNECTION_MS);
 	t.equal(raw.destroyed, true);
 });
 
@@ -361,6 +369,28 @@ t.test("an idle connection is ended before its certificate; one in use is not cu
 	t.equal(late.statusCode, 200);
 	late.resume();
 });
+
+t.test(
+	"a request that came while the process stood still is answered, though its connection was to be ended",
+	async (t) => {
+		let nowMs = Date.now();
+		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
+		boundConnections(server, { connections: 4, nowMs: () => nowMs });
+		const port = await listening(t, server);
+		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
+		t.teardown(() => socket.destroy());
+		socket.on("error", () => {});
+		const request = "GET / HTTP/1.1\r\nhost: x.test\r\n\r\n";
+		socket.write(request);
+		await once(socket, "data");
+		socket.write(request);
+		nowMs += 3_600_000 - 1_000;
+		const from = performance.now();
+		while (performance.now() - from < 1.5 * CONNECTIONS_LOOK_MS);
+		const [answer] = await Promise.race([once(socket, "data"), once(socket, "close")]);
+		t.match(String(answer), /^HTTP\/1\.1 200 /);
+	},
+);
 
 t.test(
 	"a door for gRPC hands on proved peers of HTTP/2 alone, and cuts them when their certificate ends",
