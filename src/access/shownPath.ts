@@ -14,8 +14,8 @@ const ESCAPES_MAX = 4;
 
 /** Where a segment's parameters begin (RFC 3986 section 3.3), escaped or not. */
 const PARAMETERS = /;|%(?:25)*3b/i;
-/** Where a query or a fragment begins that was escaped, once or again. */
-const QUERY = /%(?:25)*(?:3f|23)/i;
+/** Where a fragment begins, or a query or fragment that was escaped, once or again. */
+const QUERY = /#|%(?:25)*(?:3f|23)/i;
 
 /**
  * @param path a path or a URL, without query and fragment; what was masked before stays as it is
@@ -23,7 +23,19 @@ const QUERY = /%(?:25)*(?:3f|23)/i;
  *   escaped ? or #: a / is part of a query
  */
 export function shownPath(path: string): string {
-	return cutAt(QUERY, path, (head) => head.split("/").map(shownSegment).join("/"));
+	return cutAt(QUERY, path, (head) => {
+		const segments = head.split("/");
+		const query = segments.findIndex(hidesQuery);
+		if (query < 0) return segments.map(shownSegment).join("/");
+		return [...segments.slice(0, query).map(shownSegment), MASK].join("/");
+	});
+}
+
+/** Whether a query may begin there that is written in another way still. */
+function hidesQuery(segment: string): boolean {
+	if (!segment.includes("%")) return false;
+	const plain = unescaped(segment);
+	return plain === null || /[?#]/.test(plain);
 }
 
 const shownSegment = (segment: string): string =>

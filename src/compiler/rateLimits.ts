@@ -48,18 +48,20 @@ export interface LimitPlace {
 	readonly issuers: readonly TokenIssuer[];
 	/** Envoy verifies the Service's tokens itself: elsewhere it knows no tenant. */
 	readonly verifies: boolean;
+	/** The Service is protected, and so it is probed: at an open one nothing would refuse the probe. */
+	readonly probed: boolean;
 }
 
 /** typed_per_filter_config of a virtual host. */
 export function limitsPerRoute({ service, principal, tenant }: RateLimits, place: LimitPlace): Record<string, object> {
 	return {
-		...(service === null ? {} : { [SERVICE_LIMIT_FILTER]: limiter(SERVICE_LIMIT_FILTER, service, null) }),
+		...(service === null ? {} : { [SERVICE_LIMIT_FILTER]: limiter(SERVICE_LIMIT_FILTER, service, null, place) }),
 		...(principal === null
 			? {}
-			: { [PRINCIPAL_LIMIT_FILTER]: limiter(PRINCIPAL_LIMIT_FILTER, principal, caller(place)) }),
+			: { [PRINCIPAL_LIMIT_FILTER]: limiter(PRINCIPAL_LIMIT_FILTER, principal, caller(place), place) }),
 		...(tenant === null || !place.verifies
 			? {}
-			: { [TENANT_LIMIT_FILTER]: limiter(TENANT_LIMIT_FILTER, tenant, tenantOf(place)) }),
+			: { [TENANT_LIMIT_FILTER]: limiter(TENANT_LIMIT_FILTER, tenant, tenantOf(place), place) }),
 	};
 }
 
@@ -76,10 +78,10 @@ interface Counted {
 }
 
 /**
- * A bucket, or one for each value, the least used forgotten beyond the bound. The built-in probe has buckets of its own:
- * out of a Service's it would take what its callers may, and who uses that up would end the probe.
+ * A bucket, or one for each value, the least used forgotten beyond the bound. The built-in probe of a protected Service has
+ * buckets of its own: out of the callers' it would take what they may, and who uses that up would end the probe.
  */
-function limiter(name: string, rate: Rate, by: Counted | null): object {
+function limiter(name: string, rate: Rate, by: Counted | null, { probed }: LimitPlace): object {
 	const of = (traffic: string, bucketOf: Rate): object => ({
 		entries: [{ key: TRAFFIC, value: traffic }, ...(by === null ? [] : [{ key: by.key }])],
 		token_bucket: bucket(bucketOf),
@@ -92,9 +94,9 @@ function limiter(name: string, rate: Rate, by: Counted | null): object {
 		filter_enabled: { default_value: { numerator: 100 } },
 		filter_enforced: { default_value: { numerator: 100 } },
 		rate_limited_as_resource_exhausted: true,
-		descriptors: [of("requests", rate), of("probes", probes)],
+		descriptors: [of("requests", rate), ...(probed ? [of("probes", probes)] : [])],
 		always_consume_default_token_bucket: false,
-		rate_limits: [{ actions: [traffic(), ...(by === null ? [] : [by.action])] }],
+		rate_limits: [{ actions: [traffic(probed), ...(by === null ? [] : [by.action])] }],
 		...(by === null ? {} : { max_dynamic_descriptors: RATE_LIMIT_BUCKETS_MAX }),
 	};
 }
@@ -105,7 +107,8 @@ const TRAFFIC = "traffic";
 const PROBE_EVERY_MS_MIN = 100;
 const PROBES_AT_ONCE = 10;
 
-function traffic(): object {
+function traffic(probed: boolean): object {
+	if (!probed) return { generic_key: { descriptor_key: TRAFFIC, descriptor_value: "requests" } };
 	const isProbe = `request.method == "OPTIONS" && request.path == ${literal(PROBE_PATH)}`;
 	return expression(TRAFFIC, `${isProbe} ? "probes" : "requests"`);
 }

@@ -36,10 +36,7 @@ export const SHUT_OUT_NAMED_MAX = 5;
  */
 export const SHUT_OUT_COMPARISONS_MAX = 200_000;
 
-/** Answers to whom a promotion would shut out that are kept: beyond it the one that was asked for least lately is told anew. */
-export const SHUT_OUTS_KEPT_MAX = 10_000;
-
-/** What Experiments of one namespace may take of a tick to tell whom their promotions would shut out, each for the first time. */
+/** How long a tick of the loop goes on to tell whom promotions would shut out, after all else; the last answer may end later. */
 export const SHUT_OUT_MS_PER_TICK = 100;
 
 /** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */

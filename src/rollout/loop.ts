@@ -10,7 +10,7 @@ import { WeirError } from "../error.js";
 import { SHUT_OUT_MS_PER_TICK } from "../limits.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
-import { type Action, type Decision, type DecisionInput, type Outcome, RULES, type ShutOut } from "./decision.js";
+import { type Action, type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
 import {
 	evidenceQuery,
@@ -25,7 +25,8 @@ import { GateKeeper, type GateReport } from "./gateKeeper.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
-import { askShutOut, type ShutOutQuestion } from "./shutOut.js";
+import { askShutOut } from "./shutOut.js";
+import { ShutOutAnswers } from "./shutOutAnswers.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
 /** What the loop tells the outside, for logs and metrics; never a unit id or a payload. */
@@ -72,8 +73,7 @@ export class RolloutLoop {
 	/** Experiments ("" = the state) that are holding for want of an owner. */
 	readonly #holding = new Set<string>();
 	readonly #gates: GateKeeper;
-	/** What telling whom promotions would shut out has taken of this tick, by namespace. */
-	readonly #takenMs = new Map<string, number>();
+	readonly #shutOuts = new ShutOutAnswers();
 	#cancel: (() => void) | null = null;
 	#running: Promise<void> | null = null;
 	#stopped = false;
@@ -121,7 +121,6 @@ export class RolloutLoop {
 		}
 		if (state === null) return;
 		this.#recover(null);
-		this.#takenMs.clear();
 		const active = state.resources.experiments.filter((experiment) => {
 			const phase = state.status.experiments[qualifiedName(experiment.metadata)]?.phase;
 			return phase === undefined || isExposing(phase) || phase === "Promoting";
@@ -132,6 +131,7 @@ export class RolloutLoop {
 			if (this.#stopped) return;
 			revision = await this.#look({ ...state, revision }, experiment);
 		}
+		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK);
 	}
 
 	#pace(active: readonly Experiment[]): void {
@@ -157,8 +157,8 @@ export class RolloutLoop {
 			}
 			const { arm } = wanted.status.promotion ?? {};
 			if (wanted.action === "promote" && arm !== undefined) {
-				const found = this.#shutOut(askShutOut(state, experiment, arm, input.nowMs), experiment.metadata.namespace);
-				if (found === "later") return state.revision;
+				const found = this.#shutOuts.find(name, askShutOut(state, experiment, arm, input.nowMs));
+				if (found === undefined) return state.revision;
 				if (found !== null) {
 					input = { ...input, shutOuts: { [arm]: found } };
 					wanted = decide(input);
@@ -184,17 +184,6 @@ export class RolloutLoop {
 			else this.#hold(name, error);
 			return state.revision;
 		}
-	}
-
-	/** "later": Experiments of its namespace have taken their part of this tick, and others' may be harmed meanwhile. */
-	#shutOut(question: ShutOutQuestion, namespace: string): ShutOut | null | "later" {
-		if (question.isKnown) return question.answer();
-		const takenMs = this.#takenMs.get(namespace) ?? 0;
-		if (takenMs >= SHUT_OUT_MS_PER_TICK) return "later";
-		const fromMs = performance.now();
-		const found = question.answer();
-		this.#takenMs.set(namespace, takenMs + performance.now() - fromMs);
-		return found;
 	}
 
 	async #input(

@@ -8,7 +8,7 @@
 import { policiesOf as accessPoliciesOf } from "../access/selection.js";
 import { shutOutBy } from "../access/shutOut.js";
 import { accessTable } from "../access/table.js";
-import { SHUT_OUT_NAMED_MAX, SHUT_OUTS_KEPT_MAX } from "../limits.js";
+import { SHUT_OUT_NAMED_MAX } from "../limits.js";
 import { findQualified } from "../resources/lookup.js";
 import { once, oncePerName } from "../resources/once.js";
 import {
@@ -18,7 +18,6 @@ import {
 	type ResourceSet,
 	type Service,
 } from "../resources/resource.js";
-import { canonicalJson } from "./canonicalJson.js";
 import type { ShutOut } from "./decision.js";
 import { liveDefault, type Status } from "./status.js";
 
@@ -29,23 +28,13 @@ interface Judged {
 	readonly status: Pick<Status, "services">;
 }
 
-/** Whom the promotion of one arm would shut out. To ask costs little, the answer a lot where it is not known yet. */
+/** Whom the promotion of one arm would shut out. To ask costs little, the answer may take tenths of a second. */
 export interface ShutOutQuestion {
-	/** All that the answer comes from: the two Variants, and the rules about the Service. */
+	/** All that the answer comes from: the two Variants, and the rules about the Service. Empty: nobody, in any case. */
 	readonly basis: readonly string[];
-	/** Whether the answer is known from the last time. */
-	readonly isKnown: boolean;
-	/** null: nobody. */
+	/** null: nobody. Known from the second time on, for as long as there are these resources. */
 	answer(): ShutOut | null;
 }
-
-interface Answer {
-	readonly basis: readonly string[];
-	readonly found: ShutOut | null;
-}
-
-/** By Service and Variants, the last ones: the loop asks the same at each look, for as long as a promotion is held. */
-const answers = new Map<string, Answer>();
 
 /** @param nowMs 0: at any time */
 export function askShutOut(
@@ -54,62 +43,44 @@ export function askShutOut(
 	arm: string,
 	nowMs: number,
 ): ShutOutQuestion {
-	const name = qualifiedName({ name: spec.service, namespace });
-	const rules = rulesIn(resources)(name);
-	const to = spec.arms.find((one) => one.name === arm)?.variant;
+	const rules = rulesIn(resources)(qualifiedName({ name: spec.service, namespace }));
+	const to = spec.arms.find(({ name }) => name === arm)?.variant;
 	if (rules === null || to === undefined) return NOBODY;
 	const from = liveDefault(rules.service, status);
-	const basis = [from, to, ...rules.lasting(nowMs)];
-	const key = JSON.stringify([name, from, to]);
-	const last = answers.get(key);
-	const known = last !== undefined && isSame(last.basis, basis) ? last : null;
+	const lasting = rules.enforced.filter(({ untilMs }) => untilMs > nowMs).map(({ text }) => text);
 	return {
-		basis,
-		isKnown: known !== null,
+		basis: [from, to, String(rules.service.spec.access), ...lasting],
 		answer: () => {
-			const found = known === null ? shutOut(from, to, shutOutBy(rules.access(), from, to, nowMs)) : known.found;
-			keep(key, { basis, found });
+			// How many last says which: they end in one order.
+			const key = JSON.stringify([from, to, lasting.length]);
+			const known = rules.answered.get(key);
+			const found = known === undefined ? shutOut(from, to, shutOutBy(rules.access(), from, to, nowMs)) : known;
+			rules.answered.set(key, found);
 			return found;
 		},
 	};
 }
 
-const NOBODY: ShutOutQuestion = { basis: [], isKnown: true, answer: () => null };
-
-const isSame = (one: readonly string[], other: readonly string[]): boolean =>
-	one.length === other.length && one.every((text, at) => text === other[at]);
-
-/** Who is asked for again stays. */
-function keep(key: string, answer: Answer): void {
-	answers.delete(key);
-	answers.set(key, answer);
-	const [oldest] = answers.keys();
-	if (answers.size > SHUT_OUTS_KEPT_MAX && oldest !== undefined) answers.delete(oldest);
-}
+const NOBODY: ShutOutQuestion = { basis: [], answer: () => null };
 
 /** Of a Service, worked out once for all that is asked of these resources. */
 const rulesIn = once(({ services, accessPolicies, referenceGrants }: Rules) =>
 	oncePerName((name) => {
 		const service = findQualified(services, name);
 		if (service === undefined) return null;
-		const rules = accessPoliciesOf(service, accessPolicies, referenceGrants).map((policy) => ({
-			untilMs: policy.spec.validUntilMs ?? Number.POSITIVE_INFINITY,
-			text: textOf(policy),
-		}));
 		const accessOf = once((one: Service) => accessTable(one, accessPolicies, referenceGrants));
 		return {
 			service,
-			/** What tells of the rules that are not over by then. */
-			lasting: (nowMs: number): readonly string[] => [
-				String(service.spec.access),
-				...rules.filter(({ untilMs }) => untilMs > nowMs).map(({ text }) => text),
-			],
+			enforced: accessPoliciesOf(service, accessPolicies, referenceGrants)
+				.filter(({ spec }) => spec.mode === "enforce")
+				.map((policy) => ({ untilMs: policy.spec.validUntilMs ?? Number.POSITIVE_INFINITY, text: textOf(policy) })),
 			access: () => accessOf(service),
+			answered: new Map<string, ShutOut | null>(),
 		};
 	}),
 );
 
-const textOf = once(({ metadata, spec }: AccessPolicy) => canonicalJson([qualifiedName(metadata), spec]));
+const textOf = once(({ metadata, spec }: AccessPolicy) => JSON.stringify([qualifiedName(metadata), spec]));
 
 function shutOut(from: string, to: string, policies: readonly string[] | null): ShutOut | null {
 	if (policies === null) return { from, to, policies: [], more: 0, tooMany: true };

@@ -12,7 +12,7 @@ import {
 import { openChallengers } from "../rollout/outcome.js";
 import type { State } from "../rollout/ports.js";
 import { askShutOut, shutOutWords } from "../rollout/shutOut.js";
-import type { ExperimentStatus } from "../rollout/status.js";
+import { type ExperimentStatus, isExposing } from "../rollout/status.js";
 import {
 	type AskedAct,
 	type AskedWish,
@@ -208,7 +208,8 @@ export function planPerson(
 	const live = status.experiments[name];
 	const policyVerb = verb === "abort" ? "abort" : "promote";
 	const winner = arm ?? onlyChallenger(experiment, live);
-	const asked = shutOut && winner !== null ? askShutOut({ resources, status }, experiment, winner, 0) : null;
+	const begins = live !== undefined && isExposing(live.phase);
+	const asked = shutOut && begins && winner !== null ? askShutOut({ resources, status }, experiment, winner, 0) : null;
 	const shuts = asked?.answer() ?? null;
 	const meant = [
 		...(overrideGates ? ["overriding its gates"] : []),

@@ -55,6 +55,9 @@ t.test("parameters of segments are cut as a query is, also where they are escape
 		["/a%3fnext=/home&user=alice", "/a%3f(masked)"],
 		["/a;v=1/b%2523x=AbC/dEf", "/a;(masked)/b%2523(masked)"],
 		["/a%23", "/a%23"],
+		["/a/b%3%66x/secret", "/a/(masked)"],
+		["/a/b%%33fx/secret", "/a/(masked)"],
+		["/a#token=opaque/b", "/a#(masked)"],
 		["/a%%33btoken=opaque", "/(masked)"],
 	] as const)
 		t.equal(shownPath(path), shown);

@@ -575,6 +575,8 @@ t.test(
 		t.equal(asked.length, 0);
 		store.rules = { services, accessPolicies: [policy("v1", "v2")] };
 		await one.tick();
+		t.equal(asked.length, 0, "whom the new rules shut out is told after that tick");
+		await one.tick();
 		t.equal(asked.length, 1);
 		await one.tick();
 		t.match(store.decisions.at(-1)?.outcome, { action: "promote", status: { phase: "Promoting" } });
@@ -623,6 +625,9 @@ t.test("held promotions of one namespace do not keep others from being rolled ba
 	const held = () => store.decisions.filter(({ outcome }) => outcome.rule === "access").length;
 	await one.tick();
 	t.match(store.decisions.at(-1), { experiment: "victim", outcome: { rule: "harm" } });
+	t.equal(held(), 0, "nobody is judged before all have been looked at");
+	clock.advance(1_000);
+	await one.tick();
 	t.ok(held() >= 1 && held() < crowd.length, `${held()} of ${crowd.length} were judged in the first tick`);
 	for (let tick = 0; tick < crowd.length && held() < crowd.length; tick++) {
 		clock.advance(1_000);

@@ -125,6 +125,39 @@ t.test("others approve exactly that; what was not meant is not done though polic
 	t.equal(phase(), "Promoting");
 });
 
+t.test(
+	"what shuts nobody out voids no request: shadow policies, and rules once the winner is the default",
+	async (t) => {
+		const { as, owner, phase, store } = await scene(t);
+		await owner.apply(file(TWO), now);
+		const [ada, bob] = [await as("ada"), await as("bob")];
+		const ask = async () => {
+			const asked = await ada.act("boosted", "promote", MEANT);
+			if (asked.outcome !== "pending") throw new Error(JSON.stringify(asked));
+			return asked.request.id;
+		};
+		const shadow = (name: string) => policy(name, "*", "[v1]").replace("variants", "mode: shadow, variants");
+		const first = await ask();
+		await owner.apply(file(shadow("soon")), now);
+		t.match(await bob.approve(first), { state: "done" });
+		t.equal(phase(), "Promoting");
+		const status = store.current.status.experiments.boosted;
+		if (status?.promotion == null) throw new RangeError("no promotion");
+		const { promotion } = status;
+		await store.decide({
+			...{ experiment: "boosted", expectedRevision: store.current.revision, by: "weir", atMs: 1, input: null },
+			outcome: {
+				...{ action: "hold", rule: "takeover", reason: "test", findings: [], srmP: null, expectedMs: null },
+				status: { ...status, promotion: { ...promotion, heldBackFromMs: 1 } },
+				defaultVariant: "v2",
+			},
+		});
+		const end = await ask();
+		await owner.apply(file(policy("others", "spiffe://other.test/*", "[v1]")), now);
+		t.match(await bob.approve(end), { state: "done" });
+	},
+);
+
 t.test("weir get tells of a promoted default, and what it prints applies without a change", async (t) => {
 	const { as, owner, store } = await scene(t);
 	const before = await owner.getYaml();

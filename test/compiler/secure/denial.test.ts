@@ -174,6 +174,8 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	t.equal(await ask(bob, "few"), LIMITED);
 	const flood = await Promise.all(Array.from({ length: 100 }, () => probe("brisk")));
 	t.ok(flood.includes(LIMITED), "somebody else's are bounded");
+	for (const host of ["whole", "each"])
+		t.equal(await probe(host), LIMITED, "nothing refuses it at an open Service, so it is a request");
 	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");
 });
 
