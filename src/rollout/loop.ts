@@ -131,7 +131,7 @@ export class RolloutLoop {
 			if (this.#stopped) return;
 			revision = await this.#look({ ...state, revision }, experiment);
 		}
-		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK);
+		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK, (name, thrown) => this.#hold(name, thrown));
 	}
 
 	#pace(active: readonly Experiment[]): void {

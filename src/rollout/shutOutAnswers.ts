@@ -36,8 +36,11 @@ export class ShutOutAnswers {
 		return known.found;
 	}
 
-	/** The end of a tick: answers for about so long, one at the least. */
-	answer(milliseconds: number): void {
+	/**
+	 * The end of a tick: answers for about so long, one at the least.
+	 * @param failed told of each that could not be answered; it is asked again
+	 */
+	answer(milliseconds: number, failed: (experiment: string, thrown: unknown) => void): void {
 		for (const experiment of [...this.#known.keys(), ...this.#waiting.keys()]) {
 			if (this.#asked.has(experiment)) continue;
 			this.#known.delete(experiment);
@@ -45,9 +48,13 @@ export class ShutOutAnswers {
 		}
 		this.#asked.clear();
 		const fromMs = performance.now();
-		for (const [experiment, question] of this.#waiting) {
-			this.#known.set(experiment, { basis: question.basis, found: question.answer() });
+		for (const [experiment, { basis, answer }] of this.#waiting) {
 			this.#waiting.delete(experiment);
+			try {
+				this.#known.set(experiment, { basis, found: answer() });
+			} catch (thrown) {
+				failed(experiment, thrown);
+			}
 			if (performance.now() - fromMs >= milliseconds) return;
 		}
 	}
