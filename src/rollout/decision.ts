@@ -135,6 +135,8 @@ export interface ShutOut {
 	readonly more: number;
 	/** Nobody can tell: there are too many policies to compare. None is named then. */
 	readonly tooMany?: true;
+	/** `from` is not the default yet: another Experiment of the Service is being promoted too. */
+	readonly soon?: true;
 }
 
 /** What a decision that holds is waiting for; the loop records a wait once per kind. */

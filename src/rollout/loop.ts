@@ -180,6 +180,7 @@ export class RolloutLoop {
 			return await this.#record(state, name, input, outcome, input.nowMs);
 		} catch (thrown) {
 			const error = WeirError.from(thrown);
+			this.#shutOuts.keep(name);
 			if (error.code === "conflict") this.options.report({ type: "conflict", experiment: name });
 			else this.#hold(name, error);
 			return state.revision;

@@ -9,7 +9,7 @@ import { policiesOf as accessPoliciesOf } from "../access/selection.js";
 import { shutOutBy } from "../access/shutOut.js";
 import { accessTable } from "../access/table.js";
 import { SHUT_OUT_NAMED_MAX } from "../limits.js";
-import { findQualified } from "../resources/lookup.js";
+import { experimentsOf, findQualified } from "../resources/lookup.js";
 import { once, oncePerName } from "../resources/once.js";
 import {
 	type AccessPolicy,
@@ -21,11 +21,11 @@ import {
 import type { ShutOut } from "./decision.js";
 import { liveDefault, type Status } from "./status.js";
 
-type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
+type Rules = Pick<ResourceSet, "services" | "experiments" | "accessPolicies" | "referenceGrants">;
 
 interface Judged {
 	readonly resources: Rules;
-	readonly status: Pick<Status, "services">;
+	readonly status: Pick<Status, "services" | "experiments">;
 }
 
 /** Whom the promotion of one arm would shut out. To ask costs little, the answer may take tenths of a second. */
@@ -39,26 +39,60 @@ export interface ShutOutQuestion {
 /** @param nowMs 0: at any time */
 export function askShutOut(
 	{ resources, status }: Judged,
-	{ metadata: { namespace }, spec }: Experiment,
+	experiment: Experiment,
 	arm: string,
 	nowMs: number,
 ): ShutOutQuestion {
-	const rules = rulesIn(resources)(qualifiedName({ name: spec.service, namespace }));
+	const { metadata, spec } = experiment;
+	const rules = rulesIn(resources)(qualifiedName({ name: spec.service, namespace: metadata.namespace }));
 	const to = spec.arms.find(({ name }) => name === arm)?.variant;
 	if (rules === null || to === undefined) return NOBODY;
-	const from = liveDefault(rules.service, status);
+	const live = liveDefault(rules.service, status);
+	// Which of them is taken over first, nobody knows: each may be the default Variant before, or after.
+	const moves: readonly (readonly [string, string])[] = [
+		[live, to],
+		...beingPromoted(experiment, experimentsOf(resources.experiments, rules.service), status).flatMap(
+			(other) =>
+				[
+					[other, to],
+					[to, other],
+				] as const,
+		),
+	];
 	const lasting = rules.enforced.filter(({ untilMs }) => untilMs > nowMs).map(({ text }) => text);
+	const judge = ([from, after]: readonly [string, string]): ShutOut | null => {
+		// How many last says which: they end in one order.
+		const key = JSON.stringify([from, after, lasting.length]);
+		const known = rules.answered.get(key);
+		const found = known === undefined ? shutOut(from, after, shutOutBy(rules.access(), from, after, nowMs)) : known;
+		rules.answered.set(key, found);
+		return found;
+	};
 	return {
-		basis: [from, to, String(rules.service.spec.access), ...lasting],
+		basis: [JSON.stringify(moves), String(rules.service.spec.access), ...lasting],
 		answer: () => {
-			// How many last says which: they end in one order.
-			const key = JSON.stringify([from, to, lasting.length]);
-			const known = rules.answered.get(key);
-			const found = known === undefined ? shutOut(from, to, shutOutBy(rules.access(), from, to, nowMs)) : known;
-			rules.answered.set(key, found);
-			return found;
+			for (const move of moves) {
+				const found = judge(move);
+				if (found !== null) return move[0] === live ? found : { ...found, soon: true };
+			}
+			return null;
 		},
 	};
+}
+
+/** Variants of the Service that other Experiments are about to make its default one. */
+function beingPromoted(
+	{ metadata: { name } }: Experiment,
+	ofService: readonly Experiment[],
+	status: Judged["status"],
+): readonly string[] {
+	const variants = ofService
+		.filter(({ metadata }) => metadata.name !== name)
+		.flatMap(({ metadata }) => {
+			const { phase, promotion } = status.experiments[qualifiedName(metadata)] ?? {};
+			return phase === "Promoting" && promotion ? [promotion.variant] : [];
+		});
+	return [...new Set(variants)];
 }
 
 const NOBODY: ShutOutQuestion = { basis: [], answer: () => null };
@@ -91,9 +125,11 @@ function shutOut(from: string, to: string, policies: readonly string[] | null): 
 
 /** What it is, without the full stop. */
 export function shutOutWords(one: ShutOut): string {
-	return one.tooMany
-		? `there are too many AccessPolicies to tell whether requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`
-		: `by ${policiesOf(one)} requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`;
+	const { from, to, tooMany, soon } = one;
+	const old = `variant ${from}, the Service's default${soon ? " by then" : ""},`;
+	return tooMany
+		? `there are too many AccessPolicies to tell whether requests may use ${old} that may not use ${to}`
+		: `by ${policiesOf(one)} requests may use ${old} that may not use ${to}`;
 }
 
 /** What ends it, without the full stop. */

@@ -1,9 +1,10 @@
 /**
- * What the loop knows of whom promotions would shut out. To tell it can take tenths of a second, and all Experiments share the
- * loop: so it is told once for the same rules, after the look at everybody, and for so long a tick. Who waits the longest is
- * told first, so that nobody waits for ever for others whose rules change all the time. Bounded by the promotions that are
- * ready: what was not asked in a tick is forgotten.
+ * What the loop knows of whom promotions would shut out. To tell it can take up to a second, and all Experiments share the
+ * loop: so it is told once for the same rules, after the look at everybody, and for so long a tick. The namespaces take turns,
+ * and in each who waits the longest is told first, so that nobody waits for ever for others whose rules change all the time.
+ * Bounded by the promotions that are ready: what was not asked in a tick is forgotten.
  */
+import { namespaceOf } from "../resources/resource.js";
 import type { ShutOut } from "./decision.js";
 import type { ShutOutQuestion } from "./shutOut.js";
 
@@ -15,8 +16,8 @@ interface Known {
 export class ShutOutAnswers {
 	/** By Experiment. */
 	readonly #known = new Map<string, Known>();
-	/** Who waits, the longest first. */
-	readonly #waiting = new Map<string, ShutOutQuestion>();
+	/** Who waits, the longest first; the namespaces in the order of their turns. */
+	readonly #waiting = new Map<string, Map<string, ShutOutQuestion>>();
 	readonly #asked = new Set<string>();
 
 	/** null: nobody; undefined: it is told in its turn, and is to be asked again at the next tick. */
@@ -26,14 +27,22 @@ export class ShutOutAnswers {
 		this.#asked.add(experiment);
 		const known = this.#known.get(experiment);
 		if (known === undefined || !isSame(known.basis, basis)) {
+			const namespace = namespaceOf(experiment);
+			const waiting = this.#waiting.get(namespace);
 			// Who waits already keeps its turn.
-			this.#waiting.set(experiment, question);
+			if (waiting === undefined) this.#waiting.set(namespace, new Map([[experiment, question]]));
+			else waiting.set(experiment, question);
 			return undefined;
 		}
 		// The texts of now: all answers share them, and those of former ticks can go.
 		this.#known.set(experiment, { basis, found: known.found });
-		this.#waiting.delete(experiment);
+		this.#waiting.get(namespaceOf(experiment))?.delete(experiment);
 		return known.found;
+	}
+
+	/** It could not be asked in this tick, and nothing is forgotten for that. */
+	keep(experiment: string): void {
+		this.#asked.add(experiment);
 	}
 
 	/**
@@ -41,15 +50,10 @@ export class ShutOutAnswers {
 	 * @param failed told of each that could not be answered; it is asked again
 	 */
 	answer(milliseconds: number, failed: (experiment: string, thrown: unknown) => void): void {
-		for (const experiment of [...this.#known.keys(), ...this.#waiting.keys()]) {
-			if (this.#asked.has(experiment)) continue;
-			this.#known.delete(experiment);
-			this.#waiting.delete(experiment);
-		}
-		this.#asked.clear();
+		this.#forget();
 		const fromMs = performance.now();
-		for (const [experiment, { basis, answer }] of this.#waiting) {
-			this.#waiting.delete(experiment);
+		for (let next = this.#next(); next !== null; next = this.#next()) {
+			const [experiment, { basis, answer }] = next;
 			try {
 				this.#known.set(experiment, { basis, found: answer() });
 			} catch (thrown) {
@@ -57,6 +61,26 @@ export class ShutOutAnswers {
 			}
 			if (performance.now() - fromMs >= milliseconds) return;
 		}
+	}
+
+	/** Of the namespace whose turn it is; the others come before it again. */
+	#next(): readonly [string, ShutOutQuestion] | null {
+		for (const [namespace, waiting] of this.#waiting) {
+			this.#waiting.delete(namespace);
+			const [first] = waiting;
+			if (first === undefined) continue;
+			waiting.delete(first[0]);
+			this.#waiting.set(namespace, waiting);
+			return first;
+		}
+		return null;
+	}
+
+	#forget(): void {
+		const isGone = (experiment: string): boolean => !this.#asked.has(experiment);
+		for (const kept of [this.#known, ...this.#waiting.values()])
+			for (const experiment of kept.keys()) if (isGone(experiment)) kept.delete(experiment);
+		this.#asked.clear();
 	}
 }
 

@@ -40,7 +40,12 @@ class MemoryStore implements StateStore {
 		if (request.expectedRevision !== this.revision) throw new WeirError("conflict", "the revision moved on");
 		this.revision += 1;
 		const { experiment: name, atMs, by, input, outcome } = request;
-		this.status = { ...this.status, experiments: { ...this.status.experiments, [name]: outcome.status } };
+		const service = this.experiments.find(({ metadata }) => metadata.name === name)?.spec.service ?? "";
+		const { defaultVariant } = outcome;
+		this.status = {
+			experiments: { ...this.status.experiments, [name]: outcome.status },
+			services: { ...this.status.services, ...(defaultVariant === null ? {} : { [service]: { defaultVariant } }) },
+		};
 		const decision: Decision = {
 			experiment: name,
 			sequence: this.decisions.length + 1,
@@ -635,3 +640,46 @@ t.test("held promotions of one namespace do not keep others from being rolled ba
 	}
 	t.equal(held(), crowd.length, "each has its turn");
 });
+
+t.test(
+	"who is ready when another promotion of its Service ends is judged by the default that this one made",
+	async (t) => {
+		const of = (name: string, to: string) => {
+			const one = experiment(["boosted"]);
+			const arms = one.spec.arms.map((arm) => (arm.baseline ? arm : { ...arm, variant: to }));
+			return { ...one, metadata: { ...one.metadata, name }, spec: { ...one.spec, arms, guardrails: [] } };
+		};
+		const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 1_000_000 };
+		const ending = status({ ...LAST_STEP, phase: "Promoting", promotion, stepStartedAtMs: 1 });
+		const { store, source, clock, loop } = house([of("a", "v2"), of("b", "v3")], {
+			...EMPTY_STATUS,
+			experiments: { a: ending, b: status(LAST_STEP) },
+		});
+		const rule = (name: string, variants: readonly string[]) =>
+			accessPolicy(name, "allow", ["employment"], { principals: [`spiffe://a/${name}`], variants });
+		store.rules = {
+			services: [service("employment", [variant("v1", 1), variant("v2", 2), variant("v3", 3)], { access: null })],
+			accessPolicies: [rule("all", []), rule("v2-only", ["v2"])],
+		};
+		const healthy = (variants: readonly string[]) =>
+			variants.map((name) => ({ variant: name, requests: 1_000, failures: 0 }));
+		const ready = evidence({ control: { n: 6_000, accuracy: 0.7 }, boosted: { n: 6_000, accuracy: 0.9 } });
+		let ends = false;
+		source.evidence = async ({ experiment: name }) => ({
+			...ready,
+			health: name === "a" && !ends ? [] : healthy(["v1", "v2", "v3"]),
+		});
+		const one = loop();
+		for (let tick = 0; tick < 6; tick++) {
+			clock.advance(1_000);
+			ends = tick >= 2;
+			await one.tick();
+		}
+		t.equal(store.status.services.employment?.defaultVariant, "v2");
+		t.equal(store.status.experiments.b?.phase, "Running");
+		t.same(
+			store.decisions.filter(({ experiment: name }) => name === "b").map(({ outcome }) => outcome.action),
+			["hold"],
+		);
+	},
+);

@@ -115,11 +115,11 @@ t.test("the way back from a promotion is told: an apply of what was never change
 
 t.test("each challenger is judged against the default Variant of now", async (t) => {
 	const two = experiment(["boosted", "third"]);
-	const declared = { resources: set(all(["v1", "v3"])), status: { services: {} } };
+	const declared = { resources: set(all(["v1", "v3"])), status: EMPTY_STATUS };
 	t.same(shutOuts(declared, two, 0), { boosted: BOOSTED });
-	const promoted = { ...declared, status: { services: { employment: { defaultVariant: "v2" } } } };
+	const promoted = { ...declared, status: { experiments: {}, services: { employment: { defaultVariant: "v2" } } } };
 	t.same(shutOuts(promoted, two, 0), {}, "of who may not use v2 nobody is shut out");
-	const gone = { ...declared, status: { services: { employment: { defaultVariant: "v9" } } } };
+	const gone = { ...declared, status: { experiments: {}, services: { employment: { defaultVariant: "v9" } } } };
 	t.same(shutOuts(gone, two, 0), { boosted: BOOSTED }, "a promoted one that is declared no more does not serve");
 	const many = Array.from({ length: 7 }, (_, index) => all(["v1"], `p${index}`));
 	t.match(shutOuts({ ...declared, resources: set(...many) }, two, 0).boosted, {
@@ -140,13 +140,46 @@ t.test("each challenger is judged against the default Variant of now", async (t)
 	);
 });
 
+t.test("two promotions of one Service: whichever is taken over last shuts nobody out unsaid", async (t) => {
+	const third = experiment(["third"]);
+	const [arm] = third.spec.arms.filter(({ baseline }) => !baseline);
+	const other = {
+		...third,
+		metadata: { ...third.metadata, name: "other" },
+		spec: { ...third.spec, arms: third.spec.arms.map((one) => (one === arm ? { ...one, variant: "v3" } : one)) },
+	};
+	const one = experiment(["boosted"]);
+	const both = (accessPolicies: Parameters<typeof set>, phase: "Promoting" | "Running") => {
+		const promotion = { arm: "third", variant: "v3", stepIndex: 3, takeoverPpm: 1_000_000 };
+		const resources = { ...set(...accessPolicies), experiments: [one, other] };
+		return { resources, status: { services: {}, experiments: { other: status({ phase, promotion }) } } };
+	};
+	const asked = (...of: Parameters<typeof both>) => askShutOut(both(...of), one, "boosted", 0).answer();
+	const everybody = all(["v1", "v2", "v3"], "everybody");
+	for (const beside of [all(["v3"], "only-v3"), all(["v2"], "only-v2")]) {
+		t.equal(asked([everybody, beside], "Running"), null, "the other one is not promoted");
+		t.match(asked([beside, all(["v1", "v2", "v3"], "everybody")], "Promoting"), null);
+	}
+	const most = accessPolicy("most", "allow", ["employment"], {
+		principals: ["spiffe://a/*"],
+		variants: ["v1", "v2", "v3"],
+	});
+	t.same(asked([most, all(["v3"], "only-v3")], "Promoting"), {
+		...{ from: "v3", to: "v2", policies: ["only-v3"], more: 0, soon: true },
+	});
+	t.same(asked([most, all(["v2"], "only-v2")], "Promoting"), {
+		...{ from: "v2", to: "v3", policies: ["only-v2"], more: 0, soon: true },
+	});
+	t.equal(asked([most, all(["v3"], "only-v3")], "Running"), null);
+});
+
 t.test("where there are too many policies to tell it holds and says so; a person may mean it", async (t) => {
 	const many = ["v1", "v2"].flatMap((to) =>
 		Array.from({ length: 1_000 }, (_, at) =>
 			accessPolicy(`${to}-${at}`, "allow", ["employment"], { principals: ["*"], groups: [`g${at}`], variants: [to] }),
 		),
 	);
-	const state = { resources: set(...many), status: { services: {} } };
+	const state = { resources: set(...many), status: EMPTY_STATUS };
 	const found = shutOuts(state, experiment(), 0);
 	t.same(found, { boosted: { from: "v1", to: "v2", policies: [], more: 0, tooMany: true } });
 	const words =
@@ -188,7 +221,7 @@ t.test("two Variants are judged once for all Experiments, and no plan for Envoys
 				return policy.spec;
 			},
 		};
-		const state = { resources: { ...declared, accessPolicies: [counted] }, status: { services: {} } };
+		const state = { resources: { ...declared, accessPolicies: [counted] }, status: EMPTY_STATUS };
 		const told = shutOutWarnings(
 			state,
 			Array.from({ length: count }, () => experiment()),

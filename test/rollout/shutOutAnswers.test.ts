@@ -99,3 +99,33 @@ t.test("what cannot be answered is told, keeps nobody else, and is asked again",
 	t.same(told, ["broken: RangeError: no such thing", "broken: RangeError: no such thing"]);
 	t.equal(other.told, 1);
 });
+
+t.test("the namespaces take turns: many promotions of one keep no other's waiting for all of them", async (t) => {
+	const answers = new ShutOutAnswers();
+	const crowd = Array.from({ length: 10 }, (_, at) => question([`${at}`]));
+	const other = question(["other"]);
+	for (let tick = 0; tick < 2; tick++) {
+		for (const [at, one] of crowd.entries()) answers.find(`crowd/e${at}`, one);
+		answers.find("alone/e", other);
+		answers.answer(0, failed);
+	}
+	t.equal(other.told, 1);
+	t.equal(crowd.filter(({ told }) => told > 0).length, 1);
+});
+
+t.test("who could not ask in a tick loses neither its turn nor its answer", async (t) => {
+	const answers = new ShutOutAnswers();
+	const one = question(["one"]);
+	answers.find("a", question(["first"]));
+	answers.find("one", one);
+	answers.answer(0, failed);
+	answers.keep("a");
+	answers.keep("one");
+	answers.answer(0, failed);
+	t.equal(one.told, 1);
+	answers.keep("a");
+	answers.keep("one");
+	answers.answer(0, failed);
+	t.same(answers.find("one", one), SHUT_OUT);
+	t.same(answers.find("a", question(["first"])), SHUT_OUT);
+});
