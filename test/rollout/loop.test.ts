@@ -678,8 +678,16 @@ t.test(
 		t.equal(store.status.services.employment?.defaultVariant, "v2");
 		t.equal(store.status.experiments.b?.phase, "Running");
 		t.same(
-			store.decisions.filter(({ experiment: name }) => name === "b").map(({ outcome }) => outcome.action),
-			["hold"],
+			store.decisions
+				.filter(({ experiment: name }) => name === "b")
+				.map(({ outcome }) => [
+					outcome.action,
+					/variant v2, the Service's default( by then)?,/.exec(outcome.reason)?.[1],
+				]),
+			[
+				["hold", " by then"],
+				["hold", undefined],
+			],
 		);
 	},
 );
