@@ -118,6 +118,8 @@ function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
 			return `A person decides: ${personMay(status)}.`;
 		case "access":
 			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
+		case "promotion":
+			return "It goes on when the other Experiment's winner has taken over, or has not. Or a person decides: weir promote or abort.";
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":

@@ -23,6 +23,8 @@ export type Rule =
 	| "novelty"
 	/** The winner would shut out callers of the Service's default Variant. */
 	| "access"
+	/** Another Experiment's winner is taking over the Service. */
+	| "concurrent"
 	| "promote"
 	| "ramp"
 	/** Shares of arms follow the chance to be best. */
@@ -122,6 +124,8 @@ export interface DecisionInput {
 	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
 	/** By challenger, asked for once one is ready; absent: nobody is shut out. */
 	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
+	/** Another Experiment of the Service whose winner is taking over, asked for once one is ready; absent: none. */
+	readonly beingPromoted?: string;
 }
 
 /** Whom a promotion would shut out: rollout/shutOut.ts. */
@@ -135,8 +139,6 @@ export interface ShutOut {
 	readonly more: number;
 	/** Nobody can tell: there are too many policies to compare. None is named then. */
 	readonly tooMany?: true;
-	/** `from` is not the default yet: another Experiment of the Service is being promoted too. */
-	readonly soon?: true;
 }
 
 /** What a decision that holds is waiting for; the loop records a wait once per kind. */
@@ -151,6 +153,8 @@ export type WaitsFor =
 	| "gate"
 	/** Other access rules. */
 	| "access"
+	/** The end of another Experiment's promotion. */
+	| "promotion"
 	/** Complete evidence. */
 	| "data"
 	/** The next planned look. */

@@ -25,7 +25,7 @@ import { GateKeeper, type GateReport } from "./gateKeeper.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
-import { askShutOut } from "./shutOut.js";
+import { askShutOut, beingPromoted } from "./shutOut.js";
 import { ShutOutAnswers } from "./shutOutAnswers.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
@@ -126,10 +126,10 @@ export class RolloutLoop {
 			return phase === undefined || isExposing(phase) || phase === "Promoting";
 		});
 		this.#pace(active);
-		let revision = state.revision;
+		let now = state;
 		for (const experiment of active) {
 			if (this.#stopped) return;
-			revision = await this.#look({ ...state, revision }, experiment);
+			now = await this.#look(now, experiment);
 		}
 		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK, (name, thrown) => this.#hold(name, thrown));
 	}
@@ -140,13 +140,14 @@ export class RolloutLoop {
 		this.#intervalMs = Math.max(INTERVAL_MIN_MS, Math.min(INTERVAL_MAX_MS, ...every));
 	}
 
-	/** The revision after it: the same unless a decision was stored. */
-	async #look(state: State, experiment: Experiment): Promise<number> {
+	/** The state after it: the same unless a decision was stored. */
+	async #look(state: State, experiment: Experiment): Promise<State> {
 		const name = qualifiedName(experiment.metadata);
 		try {
 			const nowMs = this.options.clock.nowMs();
 			const status = state.status.experiments[name];
-			if (status === undefined) return await this.#record(state, name, null, startExperiment(experiment, nowMs), nowMs);
+			if (status === undefined)
+				return await this.#record(state, experiment, null, startExperiment(experiment, nowMs), nowMs);
 			let input = await this.#input(state, experiment, status, []);
 			let wanted = decide(input);
 			const others = wanted.action === "promote" ? sharingUnits(state, experiment) : [];
@@ -156,9 +157,13 @@ export class RolloutLoop {
 				wanted = decide(input);
 			}
 			const { arm } = wanted.status.promotion ?? {};
-			if (wanted.action === "promote" && arm !== undefined) {
+			const other = wanted.action === "promote" ? beingPromoted(state, experiment) : null;
+			if (other !== null) {
+				input = { ...input, beingPromoted: other };
+				wanted = decide(input);
+			} else if (wanted.action === "promote" && arm !== undefined) {
 				const found = this.#shutOuts.find(name, askShutOut(state, experiment, arm, input.nowMs));
-				if (found === undefined) return state.revision;
+				if (found === undefined) return state;
 				if (found !== null) {
 					input = { ...input, shutOuts: { [arm]: found } };
 					wanted = decide(input);
@@ -174,16 +179,16 @@ export class RolloutLoop {
 			const outcome = passed === "yes" || passed === "asking" ? wanted : heldAtGate(input, wanted, passed);
 			this.#recover(name);
 			// Until the gate has answered nothing is decided; harm is looked for at every look all the same.
-			if (passed === "asking") return state.revision;
+			if (passed === "asking") return state;
 			this.options.report({ type: "evaluated", experiment: name, outcome });
-			if (this.#recorded.has(name, outcome, input.nowMs)) return state.revision;
-			return await this.#record(state, name, input, outcome, input.nowMs);
+			if (this.#recorded.has(name, outcome, input.nowMs)) return state;
+			return await this.#record(state, experiment, input, outcome, input.nowMs);
 		} catch (thrown) {
 			const error = WeirError.from(thrown);
 			this.#shutOuts.keep(name);
 			if (error.code === "conflict") this.options.report({ type: "conflict", experiment: name });
 			else this.#hold(name, error);
-			return state.revision;
+			return state;
 		}
 	}
 
@@ -225,17 +230,23 @@ export class RolloutLoop {
 
 	async #record(
 		state: State,
-		experiment: string,
+		experiment: Experiment,
 		input: DecisionInput | null,
 		outcome: Outcome,
 		atMs: number,
-	): Promise<number> {
-		const request = { experiment, expectedRevision: state.revision, by: "weir", atMs, input, outcome };
+	): Promise<State> {
+		const name = qualifiedName(experiment.metadata);
+		const request = { experiment: name, expectedRevision: state.revision, by: "weir", atMs, input, outcome };
 		const { revision, decision } = await this.options.store.decide(request);
-		this.#recorded.add(experiment, outcome, atMs);
-		this.#recover(experiment);
+		this.#recorded.add(name, outcome, atMs);
+		this.#recover(name);
 		this.options.report({ type: "decided", decision });
-		return revision;
+		// What others of the Service are judged by in this tick, too.
+		const { experiments, services } = state.status;
+		const { status, defaultVariant } = outcome;
+		const moved = defaultVariant === null ? {} : { [serviceName(experiment)]: { defaultVariant } };
+		const after = { experiments: { ...experiments, [name]: status }, services: { ...services, ...moved } };
+		return { ...state, revision, status: after };
 	}
 
 	#hold(experiment: string | null, thrown: unknown): void {

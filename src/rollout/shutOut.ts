@@ -19,13 +19,14 @@ import {
 	type Service,
 } from "../resources/resource.js";
 import type { ShutOut } from "./decision.js";
+import type { State } from "./ports.js";
 import { liveDefault, type Status } from "./status.js";
 
-type Rules = Pick<ResourceSet, "services" | "experiments" | "accessPolicies" | "referenceGrants">;
+type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
 interface Judged {
 	readonly resources: Rules;
-	readonly status: Pick<Status, "services" | "experiments">;
+	readonly status: Pick<Status, "services">;
 }
 
 /** Whom the promotion of one arm would shut out. To ask costs little, the answer may take tenths of a second. */
@@ -39,60 +40,49 @@ export interface ShutOutQuestion {
 /** @param nowMs 0: at any time */
 export function askShutOut(
 	{ resources, status }: Judged,
-	experiment: Experiment,
+	{ metadata: { namespace }, spec }: Experiment,
 	arm: string,
 	nowMs: number,
 ): ShutOutQuestion {
-	const { metadata, spec } = experiment;
-	const rules = rulesIn(resources)(qualifiedName({ name: spec.service, namespace: metadata.namespace }));
+	const rules = rulesIn(resources)(qualifiedName({ name: spec.service, namespace }));
 	const to = spec.arms.find(({ name }) => name === arm)?.variant;
 	if (rules === null || to === undefined) return NOBODY;
-	const live = liveDefault(rules.service, status);
-	// Which of them is taken over first, nobody knows: each may be the default Variant before, or after.
-	const moves: readonly (readonly [string, string])[] = [
-		[live, to],
-		...beingPromoted(experiment, experimentsOf(resources.experiments, rules.service), status).flatMap(
-			(other) =>
-				[
-					[other, to],
-					[to, other],
-				] as const,
-		),
-	];
+	const from = liveDefault(rules.service, status);
 	const lasting = rules.enforced.filter(({ untilMs }) => untilMs > nowMs).map(({ text }) => text);
-	const judge = ([from, after]: readonly [string, string]): ShutOut | null => {
-		// How many last says which: they end in one order.
-		const key = JSON.stringify([from, after, lasting.length]);
-		const known = rules.answered.get(key);
-		const found = known === undefined ? shutOut(from, after, shutOutBy(rules.access(), from, after, nowMs)) : known;
-		rules.answered.set(key, found);
-		return found;
-	};
 	return {
-		basis: [JSON.stringify(moves), String(rules.service.spec.access), ...lasting],
+		basis: [from, to, String(rules.service.spec.access), ...lasting],
 		answer: () => {
-			for (const move of moves) {
-				const found = judge(move);
-				if (found !== null) return move[0] === live ? found : { ...found, soon: true };
-			}
-			return null;
+			// How many last says which: they end in one order.
+			const key = JSON.stringify([from, to, lasting.length]);
+			const known = rules.answered.get(key);
+			const found = known === undefined ? shutOut(from, to, shutOutBy(rules.access(), from, to, nowMs)) : known;
+			rules.answered.set(key, found);
+			return found;
 		},
 	};
 }
 
-/** Variants of the Service that other Experiments are about to make its default one. */
-function beingPromoted(
-	{ metadata: { name } }: Experiment,
-	ofService: readonly Experiment[],
-	status: Judged["status"],
-): readonly string[] {
-	const variants = ofService
-		.filter(({ metadata }) => metadata.name !== name)
-		.flatMap(({ metadata }) => {
-			const { phase, promotion } = status.experiments[qualifiedName(metadata)] ?? {};
-			return phase === "Promoting" && promotion ? [promotion.variant] : [];
-		});
-	return [...new Set(variants)];
+/**
+ * Another Experiment of the Service whose winner is taking over, by qualified name; null = none. Which of two would be the
+ * default Variant in the end nobody has decided, nor whom it would shut out that the other lets in. A holdback's is taken over.
+ */
+export function beingPromoted(
+	{ resources, status }: Pick<State, "resources" | "status">,
+	experiment: Experiment,
+): string | null {
+	const service = findQualified(
+		resources.services,
+		qualifiedName({ name: experiment.spec.service, namespace: experiment.metadata.namespace }),
+	);
+	if (service === undefined) return null;
+	const own = qualifiedName(experiment.metadata);
+	const others = experimentsOf(resources.experiments, service).map(({ metadata }) => qualifiedName(metadata));
+	return (
+		others.find((name) => {
+			const { phase, promotion } = status.experiments[name] ?? {};
+			return name !== own && phase === "Promoting" && promotion?.heldBackFromMs === undefined;
+		}) ?? null
+	);
 }
 
 const NOBODY: ShutOutQuestion = { basis: [], answer: () => null };
@@ -125,11 +115,9 @@ function shutOut(from: string, to: string, policies: readonly string[] | null): 
 
 /** What it is, without the full stop. */
 export function shutOutWords(one: ShutOut): string {
-	const { from, to, tooMany, soon } = one;
-	const old = `variant ${from}, the Service's default${soon ? " by then" : ""},`;
-	return tooMany
-		? `there are too many AccessPolicies to tell whether requests may use ${old} that may not use ${to}`
-		: `by ${policiesOf(one)} requests may use ${old} that may not use ${to}`;
+	return one.tooMany
+		? `there are too many AccessPolicies to tell whether requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`
+		: `by ${policiesOf(one)} requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`;
 }
 
 /** What ends it, without the full stop. */

@@ -641,53 +641,67 @@ t.test("held promotions of one namespace do not keep others from being rolled ba
 	t.equal(held(), crowd.length, "each has its turn");
 });
 
-t.test(
-	"who is ready when another promotion of its Service ends is judged by the default that this one made",
-	async (t) => {
-		const of = (name: string, to: string) => {
-			const one = experiment(["boosted"]);
-			const arms = one.spec.arms.map((arm) => (arm.baseline ? arm : { ...arm, variant: to }));
-			return { ...one, metadata: { ...one.metadata, name }, spec: { ...one.spec, arms, guardrails: [] } };
-		};
-		const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 1_000_000 };
-		const ending = status({ ...LAST_STEP, phase: "Promoting", promotion, stepStartedAtMs: 1 });
-		const { store, source, clock, loop } = house([of("a", "v2"), of("b", "v3")], {
-			...EMPTY_STATUS,
-			experiments: { a: ending, b: status(LAST_STEP) },
-		});
-		const rule = (name: string, variants: readonly string[]) =>
-			accessPolicy(name, "allow", ["employment"], { principals: [`spiffe://a/${name}`], variants });
-		store.rules = {
-			services: [service("employment", [variant("v1", 1), variant("v2", 2), variant("v3", 3)], { access: null })],
-			accessPolicies: [rule("all", []), rule("v2-only", ["v2"])],
-		};
-		const healthy = (variants: readonly string[]) =>
-			variants.map((name) => ({ variant: name, requests: 1_000, failures: 0 }));
-		const ready = evidence({ control: { n: 6_000, accuracy: 0.7 }, boosted: { n: 6_000, accuracy: 0.9 } });
-		let ends = false;
-		source.evidence = async ({ experiment: name }) => ({
-			...ready,
-			health: name === "a" && !ends ? [] : healthy(["v1", "v2", "v3"]),
-		});
-		const one = loop();
-		for (let tick = 0; tick < 6; tick++) {
-			clock.advance(1_000);
-			ends = tick >= 2;
+/** Two Experiments of one Service: a to v2, b to v3; callers may use all, or v2 alone. */
+function rivals(initial: Readonly<Record<string, Parameters<typeof status>[0]>>) {
+	const of = (name: string, to: string) => {
+		const one = experiment(["boosted"]);
+		const arms = one.spec.arms.map((arm) => (arm.baseline ? arm : { ...arm, variant: to }));
+		return { ...one, metadata: { ...one.metadata, name }, spec: { ...one.spec, arms, guardrails: [] } };
+	};
+	const made = house([of("a", "v2"), of("b", "v3")], {
+		...EMPTY_STATUS,
+		experiments: Object.fromEntries(Object.entries(initial).map(([name, change]) => [name, status(change)])),
+	});
+	const rule = (name: string, variants: readonly string[]) =>
+		accessPolicy(name, "allow", ["employment"], { principals: [`spiffe://a/${name}`], variants });
+	made.store.rules = {
+		services: [service("employment", [variant("v1", 1), variant("v2", 2), variant("v3", 3)], { access: null })],
+		accessPolicies: [rule("all", []), rule("v2-only", ["v2"])],
+	};
+	const ready = evidence({ control: { n: 6_000, accuracy: 0.7 }, boosted: { n: 6_000, accuracy: 0.9 } });
+	const health = ["v1", "v2", "v3"].map((name) => ({ variant: name, requests: 1_000, failures: 0 }));
+	let endsAt = 0;
+	let tick = 0;
+	made.source.evidence = async ({ experiment: name }) => ({
+		...ready,
+		health: name === "a" && tick < endsAt ? [] : health,
+	});
+	const one = made.loop();
+	const decided = (name: string) =>
+		made.store.decisions
+			.filter((decision) => decision.experiment === name)
+			.map(({ outcome }) => `${outcome.action} ${outcome.rule}`);
+	const run = async (ticks: number, until: number) => {
+		endsAt = until;
+		for (; tick < ticks; tick++) {
+			made.clock.advance(1_000);
 			await one.tick();
 		}
+	};
+	return { ...made, decided, run };
+}
+
+t.test(
+	"who is ready while another promotion of its Service is under way waits, and is judged by what that one made",
+	async (t) => {
+		const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 1_000_000 };
+		const ending = { ...LAST_STEP, phase: "Promoting", promotion, stepStartedAtMs: 1 } as const;
+		const { store, decided, run } = rivals({ a: ending, b: LAST_STEP });
+		await run(6, 2);
 		t.equal(store.status.services.employment?.defaultVariant, "v2");
-		t.equal(store.status.experiments.b?.phase, "Running");
-		t.same(
-			store.decisions
-				.filter(({ experiment: name }) => name === "b")
-				.map(({ outcome }) => [
-					outcome.action,
-					/variant v2, the Service's default( by then)?,/.exec(outcome.reason)?.[1],
-				]),
-			[
-				["hold", " by then"],
-				["hold", undefined],
-			],
+		t.same(decided("b"), ["hold concurrent", "hold access"]);
+		t.match(
+			store.decisions.at(-1)?.outcome.reason,
+			/by AccessPolicy v2-only requests may use variant v2, the Service's default/,
 		);
 	},
 );
+
+t.test("of two that are ready at the same look one begins, and the other is judged by its winner", async (t) => {
+	const { store, decided, run } = rivals({ a: LAST_STEP, b: LAST_STEP });
+	await run(14, 0);
+	t.equal(store.status.services.employment?.defaultVariant, "v2");
+	t.match(decided("a")[0], /^promote/);
+	t.same(decided("b"), ["hold concurrent", "hold access"]);
+	t.equal(store.status.experiments.b?.phase, "Running");
+});

@@ -7,7 +7,7 @@ import type { DecisionInput, ShutOut } from "../../src/rollout/decision.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { RecordedOutcomes } from "../../src/rollout/recordedOutcomes.js";
-import { askShutOut, shutOutWarnings } from "../../src/rollout/shutOut.js";
+import { askShutOut, beingPromoted, shutOutWarnings } from "../../src/rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
 import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
@@ -140,37 +140,33 @@ t.test("each challenger is judged against the default Variant of now", async (t)
 	);
 });
 
-t.test("two promotions of one Service: whichever is taken over last shuts nobody out unsaid", async (t) => {
-	const third = experiment(["third"]);
-	const [arm] = third.spec.arms.filter(({ baseline }) => !baseline);
-	const other = {
-		...third,
-		metadata: { ...third.metadata, name: "other" },
-		spec: { ...third.spec, arms: third.spec.arms.map((one) => (one === arm ? { ...one, variant: "v3" } : one)) },
+t.test("while another Experiment's winner takes the Service over, Weir begins no promotion there", async (t) => {
+	const named = (name: string) => {
+		const one = experiment();
+		return { ...one, metadata: { ...one.metadata, name } };
 	};
-	const one = experiment(["boosted"]);
-	const both = (accessPolicies: Parameters<typeof set>, phase: "Promoting" | "Running") => {
-		const promotion = { arm: "third", variant: "v3", stepIndex: 3, takeoverPpm: 1_000_000 };
-		const resources = { ...set(...accessPolicies), experiments: [one, other] };
-		return { resources, status: { services: {}, experiments: { other: status({ phase, promotion }) } } };
-	};
-	const asked = (...of: Parameters<typeof both>) => askShutOut(both(...of), one, "boosted", 0).answer();
-	const everybody = all(["v1", "v2", "v3"], "everybody");
-	for (const beside of [all(["v3"], "only-v3"), all(["v2"], "only-v2")]) {
-		t.equal(asked([everybody, beside], "Running"), null, "the other one is not promoted");
-		t.match(asked([beside, all(["v1", "v2", "v3"], "everybody")], "Promoting"), null);
-	}
-	const most = accessPolicy("most", "allow", ["employment"], {
-		principals: ["spiffe://a/*"],
-		variants: ["v1", "v2", "v3"],
+	const [one, other] = [named("one"), named("other")];
+	const resources = { ...set(), experiments: [one, other] };
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+	const found = (change: Parameters<typeof status>[0]) =>
+		beingPromoted({ resources, status: { services: {}, experiments: { other: status(change) } } }, one);
+	t.equal(found({ phase: "Promoting", promotion }), "other");
+	t.equal(found({ phase: "Running" }), null);
+	t.equal(found({ phase: "Promoting", promotion: { ...promotion, heldBackFromMs: 1 } }), null, "it has taken over");
+	t.equal(beingPromoted({ resources, status: { services: {}, experiments: {} } }, one), null);
+	const made = ready({ beingPromoted: "other" });
+	const held = decide(made);
+	t.match(held, {
+		action: "hold",
+		rule: "concurrent",
+		waitsFor: "promotion",
+		reason:
+			"Holding at 100%: every claim of arm boosted is proved, but Experiment other of the same Service is being promoted; it goes on by itself when that is done; a person may promote.",
+		summary:
+			"boosted would be ready, but another Experiment's winner (other) is just taking over the Service; it goes on by itself when that is done. A person may promote it all the same.",
 	});
-	t.same(asked([most, all(["v3"], "only-v3")], "Promoting"), {
-		...{ from: "v3", to: "v2", policies: ["only-v3"], more: 0, soon: true },
-	});
-	t.same(asked([most, all(["v2"], "only-v2")], "Promoting"), {
-		...{ from: "v2", to: "v3", policies: ["only-v2"], more: 0, soon: true },
-	});
-	t.equal(asked([most, all(["v3"], "only-v3")], "Running"), null);
+	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: held };
+	t.equal(recompute({ ...decision, acknowledgedAtMs: null })?.matches, true);
 });
 
 t.test("where there are too many policies to tell it holds and says so; a person may mean it", async (t) => {

@@ -53,6 +53,7 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (trend?.trend === "fades") return held(input, analysis, fading(best, trend));
 	const [other] = interacting(input, best);
 	if (other !== undefined) return held(input, analysis, interaction(best, other));
+	if (input.beingPromoted !== undefined) return held(input, analysis, afterAnother(best.arm, input.beingPromoted));
 	const shutOut = input.shutOuts?.[best.arm];
 	if (shutOut !== undefined) return held(input, analysis, shuttingOut(best.arm, shutOut));
 	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
@@ -190,6 +191,17 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 					summary: `${arm} would be ready, but it helps differently with ${found.better.arm} than with ${found.worse.arm} of experiment ${found.with}, so that one should be decided first`,
 				};
 	return { rule: "interaction", waitsFor: "person", why };
+}
+
+/** It goes on by itself when that one has ended. */
+function afterAnother(arm: string, other: string): Held {
+	return {
+		...{ rule: "concurrent", waitsFor: "promotion", blames: false },
+		why: {
+			reason: `every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it goes on by itself when that is done`,
+			summary: `${arm} would be ready, but another Experiment's winner (${other}) is just taking over the Service; it goes on by itself when that is done`,
+		},
+	};
 }
 
 /** It goes on by itself when the rules are others. */
