@@ -241,9 +241,10 @@ export class RolloutLoop {
 		this.#recorded.add(name, outcome, atMs);
 		this.#recover(name);
 		this.options.report({ type: "decided", decision });
-		// What others of the Service are judged by in this tick, too.
+		// What others of the Service are judged by in this tick, too: phases and default Variants.
 		const { experiments, services } = state.status;
 		const { status, defaultVariant } = outcome;
+		if (defaultVariant === null && status.phase === experiments[name]?.phase) return { ...state, revision };
 		const moved = defaultVariant === null ? {} : { [serviceName(experiment)]: { defaultVariant } };
 		const after = { experiments: { ...experiments, [name]: status }, services: { ...services, ...moved } };
 		return { ...state, revision, status: after };
