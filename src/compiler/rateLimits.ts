@@ -5,7 +5,7 @@
  */
 import { PROBE_PATH } from "../access/canonical.js";
 import { claimPath, isSpaceDelimited } from "../access/claim.js";
-import { RATE_LIMIT_BUCKETS_MAX } from "../limits.js";
+import { PROBE_BUCKET_EVERY_MS, PROBE_BUCKET_MORE, RATE_LIMIT_BUCKETS_MAX } from "../limits.js";
 import type { Rate, RateLimits, TokenIssuer } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
 import { payloadKey } from "./tokenMetadata.js";
@@ -86,7 +86,7 @@ function limiter(name: string, rate: Rate, by: Counted | null, { probed }: Limit
 		entries: [{ key: TRAFFIC, value: traffic }, ...(by === null ? [] : [{ key: by.key }])],
 		token_bucket: bucket(bucketOf),
 	});
-	const probes = { requests: Math.ceil(rate.perMs / PROBE_EVERY_MS_MIN) + PROBES_AT_ONCE, perMs: rate.perMs };
+	const probes = { requests: Math.ceil(rate.perMs / PROBE_BUCKET_EVERY_MS) + PROBE_BUCKET_MORE, perMs: rate.perMs };
 	return {
 		"@type": LOCAL_RATE_LIMIT,
 		stat_prefix: name.replaceAll(".", "_"),
@@ -102,10 +102,6 @@ function limiter(name: string, rate: Rate, by: Counted | null, { probed }: Limit
 }
 
 const TRAFFIC = "traffic";
-
-/** More probes than any control sends: what is beyond it is somebody else's. */
-const PROBE_EVERY_MS_MIN = 100;
-const PROBES_AT_ONCE = 10;
 
 function traffic(probed: boolean): object {
 	if (!probed) return { generic_key: { descriptor_key: TRAFFIC, descriptor_value: "requests" } };

@@ -64,6 +64,10 @@ export const PROBE_INTERVAL_MS = 30_000;
 /** How long who asks for a round is told of the last one: readers may ask, and each round is a few requests per Service. */
 export const PROBE_SHARED_MS = 3_000;
 
+/** Of a limited Service one probe in so many milliseconds, and so many more: what is beyond it is somebody else's than control's. */
+export const PROBE_BUCKET_EVERY_MS = 100;
+export const PROBE_BUCKET_MORE = 10;
+
 /**
  * Instructions of one regular expression that our Envoys take; their default of 100 refuses a path template of 110
  * letters. The longest template has 512 variables of 10 instructions each (1.36.2; 1.40.0: 4).

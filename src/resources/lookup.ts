@@ -28,9 +28,7 @@ export const grouping = <Item>(keysOf: (item: Item) => readonly string[]): ((ite
 const NONE: readonly never[] = [];
 const byName = grouping<Named>(({ metadata }) => [qualifiedName(metadata)]);
 const byNamespace = grouping<Named>(({ metadata }) => [metadata.namespace]);
-const byService = grouping<Experiment>(({ metadata: { namespace }, spec }) => [
-	qualifiedName({ name: spec.service, namespace }),
-]);
+const byService = grouping<Experiment>((experiment) => [serviceOf(experiment)]);
 
 /** All of the name, in the order of the list. @param items of one kind */
 export function allNamed<Item extends Named>(items: readonly Item[], metadata: Named["metadata"]): readonly Item[] {
@@ -48,6 +46,11 @@ export const findQualified = <Item extends Named>(items: readonly Item[], name: 
 /** In the order of the list. */
 export function inNamespace<Item extends Named>(items: readonly Item[], namespace: string): readonly Item[] {
 	return (byNamespace(items) as Groups<Item>).get(namespace) ?? NONE;
+}
+
+/** Qualified name of the Service of an Experiment, which lies in the same namespace. */
+export function serviceOf({ metadata: { namespace }, spec }: Experiment): string {
+	return qualifiedName({ name: spec.service, namespace });
 }
 
 /** Those on the Service, in the order of the list. */

@@ -1,10 +1,12 @@
 /**
  * What the loop asks the store for one experiment: a pure translation of declaration and status.
  */
+
 import { claimedMetrics } from "../analysis/claim.js";
 import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm, SlowThreshold } from "../analysis/evidence.js";
 import { baselineOf } from "../analysis/question.js";
 import { INTERACTIONS_MAX } from "../limits.js";
+import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { settleMs } from "../resources/settle.js";
 import { canonicalJson } from "./canonicalJson.js";
@@ -25,11 +27,6 @@ export function metricsOf(resources: ResourceSet, experiment: Experiment): Recor
 		({ metadata }) => metadata.namespace === experiment.metadata.namespace && names.has(metadata.name),
 	);
 	return Object.fromEntries(found.map((metric) => [metric.metadata.name, metric]));
-}
-
-/** Qualified name of the experiment's Service. */
-export function serviceName(experiment: Experiment): string {
-	return qualifiedName({ name: experiment.spec.service, namespace: experiment.metadata.namespace });
 }
 
 /** The query for this moment. */
@@ -70,7 +67,7 @@ export function evidenceQuery(
 	});
 	return {
 		experiment: qualifiedName(experiment.metadata),
-		service: serviceName(experiment),
+		service: serviceOf(experiment),
 		metrics,
 		healthSinceMs: Math.max(status.stepStartedAtMs, nowMs - HEALTH_WINDOW_MS),
 		segments: experiment.spec.segments.map((segment) => segment.name),
@@ -88,7 +85,7 @@ export function evidenceQuery(
 export function sharingUnits({ resources, status }: Pick<State, "resources" | "status">, own: Experiment): string[] {
 	const layer = ({ metadata, spec }: Experiment): string =>
 		qualifiedName({ name: spec.layer.name, namespace: metadata.namespace });
-	const elsewhere = (other: Experiment): number => (serviceName(other) === serviceName(own) ? 0 : 1);
+	const elsewhere = (other: Experiment): number => (serviceOf(other) === serviceOf(own) ? 0 : 1);
 	const unit = canonicalJson(own.spec.unit);
 	return resources.experiments
 		.filter((other) => {

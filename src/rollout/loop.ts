@@ -3,29 +3,25 @@
  * facts of its own: after a restart it goes on from the stored status. When state or evidence cannot be had it
  * holds and reports; it never decides on what it does not know.
  */
+
 import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
 import { gridQuantiles } from "../analysis/quantileGrid.js";
 import { WeirError } from "../error.js";
 import { SHUT_OUT_MS_PER_TICK } from "../limits.js";
+import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
 import { type Action, type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
-import {
-	evidenceQuery,
-	localEvidence,
-	metricsOf,
-	serviceName,
-	sharingUnits,
-	THRESHOLD_LOOKBACK_MS,
-} from "./evidenceQuery.js";
+import { evidenceQuery, localEvidence, metricsOf, sharingUnits, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
+import { beingPromoted } from "./otherPromotion.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
-import { askShutOut, beingPromoted } from "./shutOut.js";
+import { askShutOut } from "./shutOut.js";
 import { ShutOutAnswers } from "./shutOutAnswers.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
@@ -156,23 +152,16 @@ export class RolloutLoop {
 				input = await this.#input(state, experiment, status, others);
 				wanted = decide(input);
 			}
-			const { arm } = wanted.status.promotion ?? {};
-			const other = wanted.action === "promote" ? beingPromoted(state, experiment) : null;
-			if (other !== null) {
-				input = { ...input, beingPromoted: other };
+			const against = wanted.action === "promote" ? this.#against(state, experiment, wanted, input.nowMs) : {};
+			if (against === undefined) return state;
+			if (Object.keys(against).length > 0) {
+				input = { ...input, ...against };
 				wanted = decide(input);
-			} else if (wanted.action === "promote" && arm !== undefined) {
-				const found = this.#shutOuts.find(name, askShutOut(state, experiment, arm, input.nowMs));
-				if (found === undefined) return state;
-				if (found !== null) {
-					input = { ...input, shutOuts: { [arm]: found } };
-					wanted = decide(input);
-				}
 			}
-			if (MOVES_ON.has(wanted.action) && state.closed?.includes(serviceName(experiment)) === true) {
+			if (MOVES_ON.has(wanted.action) && state.closed?.includes(serviceOf(experiment)) === true) {
 				throw new WeirError(
 					"failed-precondition",
-					`Service ${serviceName(experiment)} is closed: an Envoy or a sidecar refuses its newest configuration`,
+					`Service ${serviceOf(experiment)} is closed: an Envoy or a sidecar refuses its newest configuration`,
 				);
 			}
 			const passed = this.#gates.pass(name, input, wanted);
@@ -190,6 +179,20 @@ export class RolloutLoop {
 			else this.#hold(name, error);
 			return state;
 		}
+	}
+
+	/** What speaks against a promotion that is ready, beside its evidence. undefined: it is told after this tick. */
+	#against(
+		state: State,
+		experiment: Experiment,
+		{ status: { promotion } }: Outcome,
+		nowMs: number,
+	): Pick<DecisionInput, "beingPromoted" | "shutOuts"> | undefined {
+		const other = beingPromoted(state, experiment);
+		if (other !== null) return { beingPromoted: other };
+		const { arm = "" } = promotion ?? {};
+		const found = this.#shutOuts.find(qualifiedName(experiment.metadata), askShutOut(state, experiment, arm, nowMs));
+		return found === null ? {} : found && { shutOuts: { [arm]: found } };
 	}
 
 	async #input(
@@ -210,7 +213,7 @@ export class RolloutLoop {
 				const values = query.metrics.find(({ name }) => name === qualifiedName(declared.metadata));
 				const measured = await evidence.baselineQuantile({
 					experiment: qualifiedName(experiment.metadata),
-					service: serviceName(experiment),
+					service: serviceOf(experiment),
 					quantile,
 					sinceMs: status.refreezes?.[metric]?.sinceMs ?? Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
 					untilMs: clock.nowMs(),
@@ -245,7 +248,7 @@ export class RolloutLoop {
 		const { experiments, services } = state.status;
 		const { status, defaultVariant } = outcome;
 		if (defaultVariant === null && status.phase === experiments[name]?.phase) return { ...state, revision };
-		const moved = defaultVariant === null ? {} : { [serviceName(experiment)]: { defaultVariant } };
+		const moved = defaultVariant === null ? {} : { [serviceOf(experiment)]: { defaultVariant } };
 		const after = { experiments: { ...experiments, [name]: status }, services: { ...services, ...moved } };
 		return { ...state, revision, status: after };
 	}

@@ -4,22 +4,14 @@
  * they are no units. So the loop does not begin such a promotion, and a person says that it is meant. Judged where it begins:
  * a policy that changes during a takeover is a person's act. Pure.
  */
-
-import { policiesOf as accessPoliciesOf } from "../access/selection.js";
+import { policiesOf } from "../access/selection.js";
 import { shutOutBy } from "../access/shutOut.js";
 import { accessTable } from "../access/table.js";
 import { SHUT_OUT_NAMED_MAX } from "../limits.js";
-import { experimentsOf, findQualified } from "../resources/lookup.js";
+import { findQualified, serviceOf } from "../resources/lookup.js";
 import { once, oncePerName } from "../resources/once.js";
-import {
-	type AccessPolicy,
-	type Experiment,
-	qualifiedName,
-	type ResourceSet,
-	type Service,
-} from "../resources/resource.js";
+import { type AccessPolicy, type Experiment, qualifiedName, type ResourceSet } from "../resources/resource.js";
 import type { ShutOut } from "./decision.js";
-import type { State } from "./ports.js";
 import { liveDefault, type Status } from "./status.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
@@ -29,7 +21,7 @@ interface Judged {
 	readonly status: Pick<Status, "services">;
 }
 
-/** Whom the promotion of one arm would shut out. To ask costs little, the answer may take tenths of a second. */
+/** Whom the promotion of one arm would shut out. To ask costs little, the answer may take up to a second. */
 export interface ShutOutQuestion {
 	/** All that the answer comes from: the two Variants, and the rules about the Service. Empty: nobody, in any case. */
 	readonly basis: readonly string[];
@@ -40,12 +32,12 @@ export interface ShutOutQuestion {
 /** @param nowMs 0: at any time */
 export function askShutOut(
 	{ resources, status }: Judged,
-	{ metadata: { namespace }, spec }: Experiment,
+	experiment: Experiment,
 	arm: string,
 	nowMs: number,
 ): ShutOutQuestion {
-	const rules = rulesIn(resources)(qualifiedName({ name: spec.service, namespace }));
-	const to = spec.arms.find(({ name }) => name === arm)?.variant;
+	const rules = rulesIn(resources)(serviceOf(experiment));
+	const to = experiment.spec.arms.find(({ name }) => name === arm)?.variant;
 	if (rules === null || to === undefined) return NOBODY;
 	const from = liveDefault(rules.service, status);
 	const lasting = rules.enforced.filter(({ untilMs }) => untilMs > nowMs).map(({ text }) => text);
@@ -62,29 +54,6 @@ export function askShutOut(
 	};
 }
 
-/**
- * Another Experiment of the Service whose winner is taking over, by qualified name; null = none. Which of two would be the
- * default Variant in the end nobody has decided, nor whom it would shut out that the other lets in. A holdback's is taken over.
- */
-export function beingPromoted(
-	{ resources, status }: Pick<State, "resources" | "status">,
-	experiment: Experiment,
-): string | null {
-	const service = findQualified(
-		resources.services,
-		qualifiedName({ name: experiment.spec.service, namespace: experiment.metadata.namespace }),
-	);
-	if (service === undefined) return null;
-	const own = qualifiedName(experiment.metadata);
-	const others = experimentsOf(resources.experiments, service).map(({ metadata }) => qualifiedName(metadata));
-	return (
-		others.find((name) => {
-			const { phase, promotion } = status.experiments[name] ?? {};
-			return name !== own && phase === "Promoting" && promotion?.heldBackFromMs === undefined;
-		}) ?? null
-	);
-}
-
 const NOBODY: ShutOutQuestion = { basis: [], answer: () => null };
 
 /** Of a Service, worked out once for all that is asked of these resources. */
@@ -92,13 +61,12 @@ const rulesIn = once(({ services, accessPolicies, referenceGrants }: Rules) =>
 	oncePerName((name) => {
 		const service = findQualified(services, name);
 		if (service === undefined) return null;
-		const accessOf = once((one: Service) => accessTable(one, accessPolicies, referenceGrants));
 		return {
 			service,
-			enforced: accessPoliciesOf(service, accessPolicies, referenceGrants)
+			enforced: policiesOf(service, accessPolicies, referenceGrants)
 				.filter(({ spec }) => spec.mode === "enforce")
 				.map((policy) => ({ untilMs: policy.spec.validUntilMs ?? Number.POSITIVE_INFINITY, text: textOf(policy) })),
-			access: () => accessOf(service),
+			access: () => accessTable(service, accessPolicies, referenceGrants),
 			answered: new Map<string, ShutOut | null>(),
 		};
 	}),
@@ -117,7 +85,7 @@ function shutOut(from: string, to: string, policies: readonly string[] | null): 
 export function shutOutWords(one: ShutOut): string {
 	return one.tooMany
 		? `there are too many AccessPolicies to tell whether requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`
-		: `by ${policiesOf(one)} requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`;
+		: `by ${policyNames(one)} requests may use variant ${one.from}, the Service's default, that may not use ${one.to}`;
 }
 
 /** What ends it, without the full stop. */
@@ -128,7 +96,7 @@ export function shutOutCure({ from, to, tooMany }: ShutOut): string {
 }
 
 /** `AccessPolicy a, b and 3 more` */
-export function policiesOf({ policies, more }: ShutOut): string {
+export function policyNames({ policies, more }: ShutOut): string {
 	return `AccessPolicy ${policies.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
 }
 
@@ -140,12 +108,11 @@ export function shutOutWarnings(
 ): readonly { readonly experiment: string; readonly because: string }[] {
 	return experiments
 		.filter(({ spec }) => spec.goal !== null)
-		.flatMap((one) =>
-			one.spec.arms.flatMap((arm) => {
-				const found = arm.baseline ? null : askShutOut(state, one, arm.name, nowMs).answer();
-				const because = (of: ShutOut) =>
-					`${arm.name} will not be promoted by itself: ${shutOutWords(of)}; ${shutOutCure(of)}`;
-				return found === null ? [] : [{ experiment: qualifiedName(one.metadata), because: because(found) }];
-			}),
-		);
+		.flatMap((one) => one.spec.arms.filter(({ baseline }) => !baseline).map(({ name: arm }) => ({ one, arm })))
+		.flatMap(({ one, arm }) => {
+			const found = askShutOut(state, one, arm, nowMs).answer();
+			if (found === null) return [];
+			const because = `${arm} will not be promoted by itself: ${shutOutWords(found)}; ${shutOutCure(found)}`;
+			return [{ experiment: qualifiedName(one.metadata), because }];
+		});
 }

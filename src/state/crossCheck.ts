@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_MAX } from "../limits.js";
 import { checkResources } from "../resources/check.js";
 import { resourceSet, resourcesOf } from "../resources/kinds.js";
+import { serviceOf } from "../resources/lookup.js";
 import { parseResources, type ResourceFile } from "../resources/parse.js";
 import { type Named, type Positions, resourceTitle } from "../resources/position.js";
 import {
@@ -21,7 +22,7 @@ import {
 import { applyService } from "../rollout/declaration.js";
 import { type ExperimentStatus, isExposing, type Status } from "../rollout/status.js";
 import type { StoredResource } from "./database.js";
-import { keyOf, serviceOf } from "./resourceSet.js";
+import { keyOf } from "./resourceSet.js";
 
 export interface CrossChecked {
 	/** Those of the texts and those across resources, in the order of the files. */

@@ -1,8 +1,8 @@
 /** Wishes against facts: where what is served differs from what is declared, and why. Pure. */
+import { serviceOf } from "../resources/lookup.js";
 import { qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, liveDefault } from "../rollout/status.js";
-import { serviceOf } from "./resourceSet.js";
 import type { MayRead } from "./visible.js";
 
 export interface ExperimentDifference {

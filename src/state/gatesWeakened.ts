@@ -2,11 +2,11 @@
  * Declarations that do what `weir promote --override-gates` does: they take a gate from an Experiment that runs, start
  * another one on its Service without the gate, or give its Service another default Variant without asking the gates. Pure.
  */
+import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, type Gate, qualifiedName, type Resource } from "../resources/resource.js";
 import { gateHost } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
 import { running } from "./crossCheck.js";
-import { serviceOf } from "./resourceSet.js";
 
 export interface GatesWeakened {
 	readonly namespace: string;

@@ -4,9 +4,11 @@
  * none. Where people are taken is not asked: Variants and parameters are named as one likes, and two may be the same.
  * The steps of one that runs are promotionEased.ts's; its weights change no more (resources/change.ts). Pure.
  */
+
 import { experimentTable, freshStatus } from "../assignment/table.js";
 import type { ArmTable } from "../compiler/plan.js";
 import { PPM } from "../limits.js";
+import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { percent } from "../rollout/sentence.js";
@@ -14,7 +16,6 @@ import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { has, heldGates } from "./gatesWeakened.js";
 import type { PromotedByHand } from "./promotedByHand.js";
-import { serviceOf } from "./resourceSet.js";
 
 /**
  * A promotion where an ApprovalPolicy covers promotions: counted to the last step, for Weir takes the steps by itself. Past

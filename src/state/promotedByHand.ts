@@ -4,12 +4,12 @@
  * a Variant move nobody. What runs behind an address Weir cannot see, nor that an endpoint which comes back had been
  * another Variant's: the audit log shows who did that. Pure.
  */
+import { serviceOf } from "../resources/lookup.js";
 import { type Endpoint, qualifiedName, type Resource, type Service } from "../resources/resource.js";
 import { gatesAt } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
-import { serviceOf } from "./resourceSet.js";
 
 export interface PromotedByHand {
 	readonly namespace: string;

@@ -5,11 +5,13 @@
  * what its rules will do. Later there is no other way to a goal: one that runs gets none and keeps its Metrics
  * (resources/change.ts; promotionEased.ts for what makes its promotion easier), and one that has ended starts no more. Pure.
  */
+
 import { metricsJudging } from "../resources/judgedBy.js";
+import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
 import { promotionsWait } from "./approval.js";
 import type { PromotedByHand } from "./promotedByHand.js";
-import { resourceKey, serviceOf } from "./resourceSet.js";
+import { resourceKey } from "./resourceSet.js";
 
 export interface PromotionDeclared extends PromotedByHand {
 	/** Keys of the Metrics that its rules look at: declared otherwise, they are not what was approved. */

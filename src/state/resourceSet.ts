@@ -1,13 +1,6 @@
 /** Resources as the state file holds them: one by one, under a key. */
 import { resourceSet } from "../resources/kinds.js";
-import {
-	type Experiment,
-	type Kind,
-	type Metric,
-	qualifiedName,
-	type Resource,
-	type ResourceSet,
-} from "../resources/resource.js";
+import { type Kind, type Metric, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
 
 /** Unique per resource of a set. */
 export function resourceKey(kind: Kind, name: string): string {
@@ -21,11 +14,6 @@ export function keyOf(resource: Resource): string {
 /** The set in the order of kind and name, so that the same wishes make the same set in whatever order they came. */
 export function sortedSet(resources: Iterable<Resource>): ResourceSet {
 	return resourceSet([...resources].sort((a, b) => compare(keyOf(a), keyOf(b))));
-}
-
-/** Qualified name of the Service of an Experiment, which lies in the same namespace. */
-export function serviceOf(experiment: Experiment): string {
-	return qualifiedName({ name: experiment.spec.service, namespace: experiment.metadata.namespace });
 }
 
 /** What ingest must know of a Metric to take an outcome. */

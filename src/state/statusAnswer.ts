@@ -1,10 +1,10 @@
 /** How all stands, as a caller may see it: `weir status`. */
+import { serviceOf } from "../resources/lookup.js";
 import { namespaceOf, qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
 import { refusalsOf } from "../rollout/refusal.js";
 import type { Call } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
-import { serviceOf } from "./resourceSet.js";
 import { standing } from "./standingFaults.js";
 import { visibleState } from "./visible.js";
 import type { StatusAnswer } from "./wire.js";

@@ -7,10 +7,12 @@
  * flight a conflict and every publication the cause of the next. An acknowledgement does move `stepStartedAtMs`;
  * a reader that needs it fresh asks for `state(-1, 0)`, and `decide` never puts an older one back.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../limits.js";
+import { serviceOf } from "../resources/lookup.js";
 import type { OwnDoor } from "../resources/ownDoor.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { closedServices } from "../rollout/closedServices.js";
@@ -26,7 +28,7 @@ import { OutboxShelf } from "./outboxShelf.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
 import { PolicyHistory, type Restoration, type Scope } from "./policyHistory.js";
-import { type MetricName, metricNames, serviceOf, sortedSet } from "./resourceSet.js";
+import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
 import { bareProblems, spared } from "./spared.js";
 import { StandingFaults } from "./standingFaults.js";

@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../assignment/table.js";
 import { changeProblems } from "../resources/change.js";
 import { resourcesOf } from "../resources/kinds.js";
-import { grouping } from "../resources/lookup.js";
+import { grouping, serviceOf } from "../resources/lookup.js";
 import { type OwnDoor, ownDoorProblems } from "../resources/ownDoor.js";
 import { parseResources } from "../resources/parse.js";
 import {
@@ -30,7 +30,7 @@ import { type CrossChecked, crossCheck, running } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
 import type { Target } from "./deletion.js";
 import { splitDocuments } from "./documents.js";
-import { keyOf, resourceKey, serviceOf, sortedSet } from "./resourceSet.js";
+import { keyOf, resourceKey, sortedSet } from "./resourceSet.js";
 import { roomProblems } from "./room.js";
 
 export interface SourceFile {

@@ -1,11 +1,13 @@
 /** Wishes and facts as the file holds them: read as a whole, and written as a plan of them says. */
+
 import { isDeepStrictEqual } from "node:util";
+import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { DecisionLog } from "./decisionLog.js";
-import { keyOf, serviceOf } from "./resourceSet.js";
+import { keyOf } from "./resourceSet.js";
 import type { WishPlan } from "./wishes.js";
 
 /**

@@ -705,3 +705,19 @@ t.test("of two that are ready at the same look one begins, and the other is judg
 	t.same(decided("b"), ["hold concurrent", "hold access"]);
 	t.equal(store.status.experiments.b?.phase, "Running");
 });
+
+t.test("who cannot be looked at every second time keeps its turn, and what was told for it", async (t) => {
+	const { store, source, clock, loop } = house([experiment(["boosted"], { guardrails: [] })], running(LAST_STEP));
+	store.rules = {
+		services: [service("employment", [variant("v1", 1), variant("v2", 2)], { access: null })],
+		accessPolicies: [accessPolicy("all", "allow", ["employment"], { principals: ["*"] })],
+	};
+	source.present = evidence({ control: { n: 6_000, accuracy: 0.7 }, boosted: { n: 6_000, accuracy: 0.9 } });
+	const one = loop();
+	for (let tick = 0; tick < 4; tick++) {
+		source.down = tick % 2 === 1;
+		clock.advance(1_000);
+		await one.tick();
+	}
+	t.equal(store.status.experiments.main?.phase, "Promoting");
+});

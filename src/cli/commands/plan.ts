@@ -2,12 +2,14 @@
  * `weir plan -f FILE`: what an Experiment needs and when it is decided. What is known of the Service comes from flags,
  * then from the Experiment's own evidence while it runs, then from earlier Experiments of the same Service.
  */
+
 import { type Plan, type PlanInput, planOf } from "../../analysis/planning/plan.js";
 import { WeirError } from "../../error.js";
+import { serviceOf } from "../../resources/lookup.js";
 import { type Experiment, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { decide } from "../../rollout/decide.js";
 import { type Decision, RULES } from "../../rollout/decision.js";
-import { metricsOf, serviceName } from "../../rollout/evidenceQuery.js";
+import { metricsOf } from "../../rollout/evidenceQuery.js";
 import { factsOf, joined, type PlanFacts } from "../../rollout/planFacts.js";
 import { type Planned, planInputOf } from "../../rollout/planInput.js";
 import { isExposing } from "../../rollout/status.js";
@@ -115,7 +117,7 @@ async function ask(client: ApiClient, experiment: Experiment): Promise<Asked> {
 	const own = qualifiedName(experiment.metadata);
 	const { experiments } = await client.status();
 	const sameService = experiments
-		.filter((one) => one.experiment === own || one.service === serviceName(experiment))
+		.filter((one) => one.experiment === own || one.service === serviceOf(experiment))
 		.sort(
 			(a, b) =>
 				Number(b.experiment === own) - Number(a.experiment === own) || b.status.startedAtMs - a.status.startedAtMs,

@@ -25,7 +25,7 @@ import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.
 import { better, peopleOfLook } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
-import { policiesOf, shutOutCure, shutOutWords } from "../shutOut.js";
+import { policyNames, shutOutCure, shutOutWords } from "../shutOut.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
@@ -209,7 +209,7 @@ function shuttingOut(arm: string, shutOut: ShutOut): Held {
 	const { from, to, tooMany } = shutOut;
 	const callers = tooMany
 		? "whether callers outside of the Experiment would be refused cannot be told: there are too many AccessPolicies"
-		: `callers outside of the Experiment would be refused: ${policiesOf(shutOut)} lets requests use ${from} that may not use ${to}`;
+		: `callers outside of the Experiment would be refused: ${policyNames(shutOut)} lets requests use ${from} that may not use ${to}`;
 	return {
 		...{ rule: "access", waitsFor: "access", how: " it all the same (--shut-out --reason WHY)", blames: false },
 		why: {
