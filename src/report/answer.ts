@@ -3,8 +3,10 @@
  * sentence is the decision's own; decide() is asked what it would say now, so that page and rollout cannot differ.
  */
 import type { Evidence } from "../analysis/evidence.js";
+import { movesOn } from "../rollout/closedServices.js";
 import { decide } from "../rollout/decide.js";
-import { type Decision, type Outcome, RULES } from "../rollout/decision.js";
+import { type Decision, type DecisionInput, type Outcome, RULES } from "../rollout/decision.js";
+import { gateBefore, heldAtGate } from "../rollout/gate.js";
 import { count } from "../rollout/plainWords.js";
 import { duration, percent } from "../rollout/sentence.js";
 import { isExposing } from "../rollout/status.js";
@@ -33,7 +35,8 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	if (found === null) return unheard(input, last);
 	const { experiment, metrics, atMs } = input;
 	const { evidence } = found;
-	const now = decide({ rules: RULES, experiment, metrics, status, evidence, nowMs: atMs });
+	const asked = { rules: RULES, experiment, metrics, status, evidence, nowMs: atMs, ...against(decisions) };
+	const now = asAtGate(asked, decide(asked), decisions);
 	return {
 		...stateOf(input, now),
 		sentence: now.summary ?? now.reason,
@@ -42,6 +45,23 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 		howLong: howLong(input, now),
 		expectedMs: now.expectedMs,
 	};
+}
+
+/**
+ * What the loop found beside the evidence when it last held the Experiment for that. It stands recorded for as long as that
+ * holds, so that nothing is asked here that may take its time.
+ */
+function against(decisions: readonly Decision[]): Pick<DecisionInput, "beingPromoted" | "shutOuts"> {
+	const { outcome, input } = decisions.at(-1) ?? {};
+	if (outcome?.action !== "hold" || !input) return {};
+	if (outcome.rule === "concurrent" && input.beingPromoted !== undefined) return { beingPromoted: input.beingPromoted };
+	return outcome.rule === "access" && input.shutOuts !== undefined ? { shutOuts: input.shutOuts } : {};
+}
+
+/** What is wanted now, held where a gate said no to it last. */
+function asAtGate(input: DecisionInput, wanted: Outcome, decisions: readonly Decision[]): Outcome {
+	const { gate } = decisions.at(-1)?.outcome ?? {};
+	return gate !== undefined && gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
 }
 
 const ENDED = {
@@ -94,8 +114,10 @@ function stateOf({ status }: ReportInput, now: Outcome): Pick<Answer, "state" | 
 	return { state: "Still measuring", tone: "open" };
 }
 
-function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
+function nextOf({ experiment, status, closed }: ReportInput, now: Outcome): string {
 	const { rollout } = experiment.spec;
+	if (closed && movesOn(now.action))
+		return "That is done when the Service is open again: an Envoy or a sidecar refuses its newest configuration (weir status says why).";
 	if (now.action !== "hold") return "That is done in the next seconds.";
 	const step = rollout.stepsPpm[status.stepIndex + 1];
 	const rises = step === undefined ? "the result is judged" : `the share in the experiment rises to ${percent(step)}`;
@@ -119,7 +141,7 @@ function nextOf({ experiment, status }: ReportInput, now: Outcome): string {
 		case "access":
 			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
 		case "promotion":
-			return "It goes on when the other Experiment's winner has taken over, or has not. Or a person decides: weir promote or abort.";
+			return `It goes on when the other Experiment's promotion has ended; ${harm}.`;
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":
@@ -141,15 +163,18 @@ function personMay({ phase }: ReportInput["status"]): string {
 	return phase === "Paused" ? "weir resume, promote or abort" : "weir promote with its name (--arm), or abort";
 }
 
-function howLong({ experiment, status }: ReportInput, { expectedMs, action }: Outcome): string {
+function howLong({ experiment, status, closed }: ReportInput, now: Outcome): string {
+	const { expectedMs, action, waitsFor, gate } = now;
 	const { maxDurationMs, onInconclusive } = experiment.spec.rollout;
 	const pace =
-		action !== "hold"
+		action !== "hold" && !(closed && movesOn(action))
 			? "Now."
 			: expectedMs === null
 				? "How long that takes cannot be said from what has been seen so far."
 				: `At the present pace that takes about ${duration(expectedMs)}.`;
-	if (maxDurationMs === null || !isExposing(status.phase)) return pace;
+	// What waits for another's promotion, or for a gate before its own, has its verdict.
+	const hasVerdict = waitsFor === "promotion" || gate?.at === "before-promotion";
+	if (maxDurationMs === null || !isExposing(status.phase) || hasVerdict) return pace;
 	const endMs = (status.durationFromMs ?? status.startedAtMs) + maxDurationMs;
 	const end = onInconclusive === "pause" ? "it pauses for a person" : "the old version stays";
 	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`;

@@ -17,6 +17,8 @@ export interface ReportInput {
 	readonly decisions: readonly Decision[];
 	/** As it is now; null: it could not be had, and the newest decision's is shown. */
 	readonly evidence: Evidence | null;
+	/** An Envoy or a sidecar refuses the Service's newest configuration; absent: none does. */
+	readonly closed?: true;
 	/** Now. */
 	readonly atMs: number;
 }

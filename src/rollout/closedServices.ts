@@ -1,4 +1,5 @@
 /** Services that Envoys refused, or sidecars cannot execute, and answer 503 for instead, as xds reports them. Pure. */
+import type { Action } from "./decision.js";
 import type { ClosedService, ProxyStatus } from "./ports.js";
 
 /** One Service that is closed at one Envoy. */
@@ -20,3 +21,16 @@ export function closureWords({ node, service, why, sinceMs, others = 0 }: Closur
 	const words = why === "" ? "" : `: ${why.slice(0, 500)}`;
 	return `Service ${service} answers 503 at ${where} since ${since}, which refuses its newest configuration${words}`;
 }
+
+/** What protects users goes on. */
+const MOVES_ON: ReadonlySet<Action> = new Set([
+	"ramp",
+	"reallocate",
+	"resume",
+	"promote",
+	"advance-takeover",
+	"complete",
+]);
+
+/** Whether the action waits while the Experiment's Service is closed. */
+export const movesOn = (action: Action): boolean => MOVES_ON.has(action);

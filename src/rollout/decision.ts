@@ -23,7 +23,7 @@ export type Rule =
 	| "novelty"
 	/** The winner would shut out callers of the Service's default Variant. */
 	| "access"
-	/** Another Experiment's winner is taking over the Service. */
+	/** Another Experiment of the Service is being promoted. */
 	| "concurrent"
 	| "promote"
 	| "ramp"
@@ -124,7 +124,7 @@ export interface DecisionInput {
 	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
 	/** By challenger, asked for once one is ready; absent: nobody is shut out. */
 	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
-	/** Another Experiment of the Service whose winner is taking over, asked for once one is ready; absent: none. */
+	/** Another Experiment of the Service that is being promoted, asked for once a challenger is ready; absent: none. */
 	readonly beingPromoted?: string;
 }
 

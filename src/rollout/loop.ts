@@ -11,8 +11,9 @@ import { WeirError } from "../error.js";
 import { SHUT_OUT_MS_PER_TICK } from "../limits.js";
 import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
+import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";
-import { type Action, type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
+import { type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
 import { evidenceQuery, localEvidence, metricsOf, sharingUnits, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
@@ -53,16 +54,6 @@ export interface LoopOptions {
 /** One aggregate query per experiment and tick: more often than this costs ingest more than it gains. */
 const INTERVAL_MIN_MS = 100;
 const INTERVAL_MAX_MS = 1_000;
-
-/** What an experiment of a closed Service waits with; what protects users goes on. */
-const MOVES_ON: ReadonlySet<Action> = new Set([
-	"ramp",
-	"reallocate",
-	"resume",
-	"promote",
-	"advance-takeover",
-	"complete",
-]);
 
 export class RolloutLoop {
 	readonly #recorded = new RecordedOutcomes();
@@ -158,7 +149,7 @@ export class RolloutLoop {
 				input = { ...input, ...against };
 				wanted = decide(input);
 			}
-			if (MOVES_ON.has(wanted.action) && state.closed?.includes(serviceOf(experiment)) === true) {
+			if (movesOn(wanted.action) && state.closed?.includes(serviceOf(experiment)) === true) {
 				throw new WeirError(
 					"failed-precondition",
 					`Service ${serviceOf(experiment)} is closed: an Envoy or a sidecar refuses its newest configuration`,

@@ -27,6 +27,8 @@ export interface PersonInput {
 	readonly nowMs: number;
 	/** Whom the promotion of an arm would shut out, null = nobody; asked of the one that is promoted only. */
 	readonly shutOutBy?: (arm: string) => ShutOut | null;
+	/** Another Experiment of the Service that is being promoted; null or absent = none. */
+	readonly beingPromoted?: string | null;
 }
 
 /** The outcome of a person's act. Throws WeirError `failed-precondition`, or `not-found` for an arm that is not declared. */
@@ -92,6 +94,13 @@ function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }
 		throw new WeirError(
 			"failed-precondition",
 			`only a Running or Paused experiment can be promoted, this one is ${status.phase}`,
+		);
+	const { beingPromoted: other = null } = input;
+	if (other !== null)
+		throw new WeirError(
+			"failed-precondition",
+			`Experiment ${other} of the same Service is being promoted, and which winner would be the default Variant in the end nobody has decided`,
+			`wait for its end; weir promote ${other} ends a holdback, weir abort ${other} takes its winner back`,
 		);
 	const open = openChallengers({ experiment, status });
 	const declared = experiment.spec.arms.find((arm) => arm.name === named);

@@ -41,8 +41,8 @@ export class RecordedOutcomes {
 function kindOf(outcome: Outcome): string {
 	const { action, rule, waitsFor = "", status } = outcome;
 	const { phase, stepIndex, promotion, looks = [] } = status;
-	// The policies that it names are what is to be done. Read of no other rule: its words have numbers, and cost when they are read.
-	const named = rule === "access" ? outcome.reason : "";
+	// What it names is what is to be done or waited for. Read of no other rule: its words have numbers, and cost when they are read.
+	const named = rule === "access" || rule === "concurrent" ? outcome.reason : "";
 	return [action, rule, waitsFor, phase, stepIndex, promotion?.stepIndex ?? "", looks.length, named].join("|");
 }
 

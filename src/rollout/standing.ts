@@ -4,6 +4,7 @@
  */
 import type { Evidence } from "../analysis/evidence.js";
 import { WeirError } from "../error.js";
+import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, type Metric, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
 import { RULES } from "./decision.js";
@@ -21,6 +22,8 @@ export interface Standing {
 	readonly evidence: Evidence | null;
 	/** Why there is no evidence, or empty. */
 	readonly noEvidence: string;
+	/** The Service is closed somewhere (ports.ts); absent: it is not. */
+	readonly closed?: true;
 }
 
 /**
@@ -38,7 +41,8 @@ export async function standingOf(
 	if (experiment === undefined || status === undefined)
 		throw new WeirError("not-found", `no Experiment '${name.slice(0, 200)}'`, "weir status lists those that there are");
 	const metrics = metricsOf(state.resources, experiment);
-	const standing = { experiment, metrics, status, noEvidence: "" };
+	const closed = state.closed?.includes(serviceOf(experiment)) ? { closed: true as const } : {};
+	const standing = { experiment, metrics, status, noEvidence: "", ...closed };
 	if (source === null) return { ...standing, atMs: nowMs(), evidence: null, noEvidence: "nobody keeps evidence here" };
 	const ask = async (others: readonly string[]): Promise<Evidence> =>
 		localEvidence(await source.evidence(evidenceQuery(state.resources, experiment, status, nowMs(), others)), metrics);

@@ -212,7 +212,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	}
 	if (call.method === "GET" && act === "standing") {
 		onlyQuery(call.query, []);
-		return ok(await standingOf(store.current, name, door.evidence, now));
+		return ok(await standingOf(store.live, name, door.evidence, now));
 	}
 	if (call.method === "GET" && act === "moves") {
 		onlyQuery(call.query, ["before"]);

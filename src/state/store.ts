@@ -124,7 +124,11 @@ export class Store implements StateStore, Outbox {
 		if (this.#state.revision <= after && waitMs > 0 && !this.#closed) {
 			await this.#waiters.wait(Math.min(waitMs, STATE_LONG_POLL_MS_MAX), signal);
 		}
-		if (this.#state.revision <= after) return null;
+		return this.#state.revision <= after ? null : this.live;
+	}
+
+	/** `current`, and which Services are closed somewhere. */
+	get live(): State {
 		const closed = closedServices(this.proxies.proxies);
 		return closed.length === 0 ? this.#state : { ...this.#state, closed };
 	}

@@ -9,6 +9,9 @@ import { reportPage } from "../../src/report/page/page.js";
 import { reportOf } from "../../src/report/report.js";
 import type { ReportInput } from "../../src/report/reportInput.js";
 import type { InferenceDesign } from "../../src/resources/resource.js";
+import { decide } from "../../src/rollout/decide.js";
+import type { Decision, DecisionInput } from "../../src/rollout/decision.js";
+import { heldAtGate } from "../../src/rollout/gate.js";
 import { experiment, METRICS, rate } from "../rollout/example.js";
 import { DAY_MS, DECLARED, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
 
@@ -422,3 +425,43 @@ t.test(
 		t.end();
 	},
 );
+
+t.test("what holds a winner beside its evidence is said as it was recorded last", (t) => {
+	const { decisions: all } = reportInput(WINNING);
+	const at = all.findIndex(({ outcome }) => outcome.action === "promote");
+	const asked = all[at]?.input;
+	if (!asked) throw new RangeError("nothing was promoted");
+	const { nowMs } = asked;
+	const before = all.slice(0, at);
+	const told = (last: Pick<Decision, "input" | "outcome"> | null, closed?: true) => {
+		const base = { experiment: "main", sequence: 9, atMs: nowMs, by: "weir", acknowledgedAtMs: nowMs };
+		const decisions = last === null ? before : [...before, { ...base, ...last }];
+		return reportOf({ ...asked, atMs: nowMs, decisions, ...(closed ? { closed } : {}) }).answer;
+	};
+	const held = (against: Partial<DecisionInput>) => {
+		const made = { ...asked, ...against };
+		return told({ input: made, outcome: decide(made) });
+	};
+	t.match(told(null), { state: "A winner", next: "That is done in the next seconds.", howLong: "Now." });
+	t.match(held({ beingPromoted: "other" }), {
+		state: "Still measuring",
+		sentence: /^boosted would be ready, but another Experiment of the Service \(other\) is being promoted/,
+		next: "It goes on when the other Experiment's promotion has ended; proved harm takes everybody back to the old version at once.",
+		howLong: "How long that takes cannot be said from what has been seen so far.",
+	});
+	t.match(held({ shutOuts: { boosted: { from: "v1", to: "v2", policies: ["all"], more: 0 } } }), {
+		sentence: /^boosted would be ready, but callers outside of the Experiment would be refused: AccessPolicy all/,
+		next: /^It goes on when access rules treat both versions alike/,
+		howLong: /Without a verdict by /,
+	});
+	const gate = { at: "before-promotion", where: "gates.example", why: "HTTP 403", status: 403 } as const;
+	t.match(told({ input: asked, outcome: heldAtGate(asked, decide(asked), gate) }), {
+		sentence: /gates\.example was asked and did not agree/,
+		next: "It goes on when the gate says yes.",
+		howLong: "How long that takes cannot be said from what has been seen so far.",
+	});
+	const step = { ...gate, at: "before-step" } as const;
+	t.match(told({ input: asked, outcome: heldAtGate(asked, decide(asked), step) }), { state: "A winner" });
+	t.match(told(null, true), { next: /^That is done when the Service is open again/, howLong: /cannot be said/ });
+	t.end();
+});

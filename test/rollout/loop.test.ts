@@ -642,9 +642,12 @@ t.test("held promotions of one namespace do not keep others from being rolled ba
 });
 
 /** Two Experiments of one Service: a to v2, b to v3; callers may use all, or v2 alone. */
-function rivals(initial: Readonly<Record<string, Parameters<typeof status>[0]>>) {
+function rivals(
+	initial: Readonly<Record<string, Parameters<typeof status>[0]>>,
+	rollout: Partial<Experiment["spec"]["rollout"]> = {},
+) {
 	const of = (name: string, to: string) => {
-		const one = experiment(["boosted"]);
+		const one = experiment(["boosted"], { rollout: { ...ROLLOUT, ...rollout } });
 		const arms = one.spec.arms.map((arm) => (arm.baseline ? arm : { ...arm, variant: to }));
 		return { ...one, metadata: { ...one.metadata, name }, spec: { ...one.spec, arms, guardrails: [] } };
 	};
@@ -696,6 +699,18 @@ t.test(
 		);
 	},
 );
+
+t.test("a holdback is a promotion under way: who is ready in it waits for its end", async (t) => {
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 950_000, heldBackFromMs: 1 };
+	const holdback = { sharePpm: 50_000, forMs: 103_000 };
+	const a = { ...LAST_STEP, phase: "Promoting", promotion } as const;
+	const { decided, run } = rivals({ a, b: LAST_STEP }, { holdback });
+	await run(2, 0);
+	t.same(decided("b"), ["hold concurrent"]);
+	await run(6, 0);
+	t.match(decided("a").at(-1), "complete takeover");
+	t.same(decided("b"), ["hold concurrent", "hold access"]);
+});
 
 t.test("of two that are ready at the same look one begins, and the other is judged by its winner", async (t) => {
 	const { store, decided, run } = rivals({ a: LAST_STEP, b: LAST_STEP });

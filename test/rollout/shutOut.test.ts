@@ -64,13 +64,17 @@ t.test("it ends with maxDuration, which says nothing against the new version", a
 	);
 });
 
-t.test("it is recorded once, and again when other policies are to be changed", async (t) => {
+t.test("it is recorded once, and again when it names something else", async (t) => {
 	const recorded = new RecordedOutcomes();
 	const held = (policies: readonly string[]) => decide(ready({ shutOuts: { boosted: { ...BOOSTED, policies } } }));
 	t.notOk(recorded.has("main", held(["a", "b"]), 1));
 	recorded.add("main", held(["a", "b"]), 1);
 	t.ok(recorded.has("main", held(["a", "b"]), 2));
 	t.notOk(recorded.has("main", held(["b"]), 2));
+	const waiting = (beingPromoted: string) => decide(ready({ beingPromoted }));
+	recorded.add("main", waiting("one"), 3);
+	t.ok(recorded.has("main", waiting("one"), 4));
+	t.notOk(recorded.has("main", waiting("another"), 4), "it waits for another now");
 });
 
 t.test("a person is refused, unless it is said to be meant, and the decision tells of it", async (t) => {
@@ -141,7 +145,7 @@ t.test("each challenger is judged against the default Variant of now", async (t)
 	);
 });
 
-t.test("while another Experiment's winner takes the Service over, Weir begins no promotion there", async (t) => {
+t.test("while another Experiment of the Service is being promoted, no promotion begins there", async (t) => {
 	const named = (name: string) => {
 		const one = experiment();
 		return { ...one, metadata: { ...one.metadata, name } };
@@ -153,7 +157,12 @@ t.test("while another Experiment's winner takes the Service over, Weir begins no
 		beingPromoted({ resources, status: { services: {}, experiments: { other: status(change) } } }, one);
 	t.equal(found({ phase: "Promoting", promotion }), "other");
 	t.equal(found({ phase: "Running" }), null);
-	t.equal(found({ phase: "Promoting", promotion: { ...promotion, heldBackFromMs: 1 } }), null, "it has taken over");
+	t.equal(
+		found({ phase: "Promoting", promotion: { ...promotion, heldBackFromMs: 1 } }),
+		"other",
+		"it may be taken back",
+	);
+	t.equal(found({ phase: "Promoted", promotion }), null);
 	t.equal(beingPromoted({ resources, status: { services: {}, experiments: {} } }, one), null);
 	const made = ready({ beingPromoted: "other" });
 	const held = decide(made);
@@ -162,10 +171,24 @@ t.test("while another Experiment's winner takes the Service over, Weir begins no
 		rule: "concurrent",
 		waitsFor: "promotion",
 		reason:
-			"Holding at 100%: every claim of arm boosted is proved, but Experiment other of the same Service is being promoted; it goes on by itself when that is done; a person may promote.",
+			"Holding at 100%: every claim of arm boosted is proved, but Experiment other of the same Service is being promoted; it goes on by itself when that has ended.",
 		summary:
-			"boosted would be ready, but another Experiment's winner (other) is just taking over the Service; it goes on by itself when that is done. A person may promote it all the same.",
+			"boosted would be ready, but another Experiment of the Service (other) is being promoted; it goes on by itself when that has ended.",
 	});
+	const short = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
+	t.match(decide({ ...made, experiment: short }), { action: "hold", rule: "concurrent" }, "the verdict is there");
+	t.throws(
+		() =>
+			actByPerson(
+				{ experiment: one, status: status(), by: "ada", nowMs: 7, beingPromoted: "other" },
+				{ verb: "promote", arm: null },
+			),
+		{
+			code: "failed-precondition",
+			message: /^Experiment other of the same Service is being promoted/,
+			hint: "wait for its end; weir promote other ends a holdback, weir abort other takes its winner back",
+		},
+	);
 	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: held };
 	t.equal(recompute({ ...decision, acknowledgedAtMs: null })?.matches, true);
 });

@@ -417,6 +417,10 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 	t.equal(store.current.status.experiments.boosted?.stepStartedAtMs, 6_000);
 	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {} }]);
 	t.match(await client.proxies(), { proxies: [{ node: "envoy-1" }] });
+	t.notHas(await client.standing("boosted"), "closed");
+	const closed = [{ service: "employment", form: "", why: "", sinceMs: 7 }];
+	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {}, closed }]);
+	t.match(await client.standing("boosted"), { closed: true }, "what moves traffic waits, and a report says so");
 	t.same(await state.metricNames(), [
 		{
 			name: "accuracy",

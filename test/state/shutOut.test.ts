@@ -158,6 +158,24 @@ t.test(
 	},
 );
 
+t.test("a Service is promoted to one winner at a time, by persons too", async (t) => {
+	const { as, owner, store } = await scene(t);
+	await owner.act("boosted", "abort");
+	const two = ["one", "other"].map((name, at) => experiment(name, `[${50 * at}%, ${50 * at + 50}%]`));
+	await owner.apply(file(two.join("---\n")), now);
+	const ada = await as("ada");
+	await ada.act("one", "promote", MEANT);
+	await t.rejects(ada.act("other", "promote", MEANT), {
+		code: "failed-precondition",
+		message: /^Experiment one of the same Service is being promoted/,
+		hint: "wait for its end; weir promote one ends a holdback, weir abort one takes its winner back",
+	});
+	t.equal(store.current.status.experiments.other?.phase, "Running");
+	await owner.act("one", "abort");
+	await ada.act("other", "promote", MEANT);
+	t.equal(store.current.status.experiments.other?.phase, "Promoting");
+});
+
 t.test("weir get tells of a promoted default, and what it prints applies without a change", async (t) => {
 	const { as, owner, store } = await scene(t);
 	const before = await owner.getYaml();

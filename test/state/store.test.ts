@@ -515,3 +515,29 @@ t.test("nobody else can read the state", async (t) => {
 	chmodSync(wide, 0o755);
 	t.throws(() => new Store(wide), { code: "failed-precondition", hint: /chmod 700/ });
 });
+
+t.test(
+	"while a promotion is under way no apply moves the default Variant, which its end would move back",
+	async (t) => {
+		const v3 = SERVICE.replace("  variants:", "  variants:\n    - {name: v3, endpoints: []}");
+		const all = [v3, METRIC, experiment("boosted")].join("---\n");
+		const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+		for (const heldBackFromMs of [undefined, 1]) {
+			const store = opened(t);
+			store.apply(file(all), at(1_000));
+			const under = { ...promotion, ...(heldBackFromMs === undefined ? {} : { heldBackFromMs }) };
+			await decide(
+				store,
+				"boosted",
+				{ phase: "Promoting", promotion: under },
+				5_000,
+				heldBackFromMs ? "v2" : undefined,
+			);
+			const moved = all.replace("defaultVariant: v1", "defaultVariant: v3");
+			t.match(store.apply(file(moved), at(6_000)), {
+				outcome: "refused",
+				problems: [{ message: /baseline arm control is on variant v1, not on the default variant v3/ }],
+			});
+		}
+	},
+);

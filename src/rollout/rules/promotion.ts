@@ -2,7 +2,7 @@
  * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
  * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
  * another running Experiment, or where it would shut out callers outside of the Experiment: then a person may promote it, until
- * maxDuration ends it.
+ * maxDuration ends it. While another Experiment of the Service is being promoted it waits for that one's end.
  */
 import type { Analysis } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
@@ -53,7 +53,7 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (trend?.trend === "fades") return held(input, analysis, fading(best, trend));
 	const [other] = interacting(input, best);
 	if (other !== undefined) return held(input, analysis, interaction(best, other));
-	if (input.beingPromoted !== undefined) return held(input, analysis, afterAnother(best.arm, input.beingPromoted));
+	if (input.beingPromoted !== undefined) return afterAnother(input, analysis, best.arm, input.beingPromoted);
 	const shutOut = input.shutOuts?.[best.arm];
 	if (shutOut !== undefined) return held(input, analysis, shuttingOut(best.arm, shutOut));
 	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
@@ -193,15 +193,13 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 	return { rule: "interaction", waitsFor: "person", why };
 }
 
-/** It goes on by itself when that one has ended. */
-function afterAnother(arm: string, other: string): Held {
-	return {
-		...{ rule: "concurrent", waitsFor: "promotion", blames: false },
-		why: {
-			reason: `every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it goes on by itself when that is done`,
-			summary: `${arm} would be ready, but another Experiment's winner (${other}) is just taking over the Service; it goes on by itself when that is done`,
-		},
+/** Neither a person nor maxDuration ends it: the verdict is there, and Weir itself keeps it waiting. */
+function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, other: string): Outcome {
+	const words = {
+		reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it goes on by itself when that has ended.`,
+		summary: `${arm} would be ready, but another Experiment of the Service (${other}) is being promoted; it goes on by itself when that has ended.`,
 	};
+	return outcomeOf(input, analysis, ["hold", "concurrent"], words, { waitsFor: "promotion" });
 }
 
 /** It goes on by itself when the rules are others. */
