@@ -71,16 +71,20 @@ t.test(
 			async () => (await ask("stranger", "u0")).headers["x-weir-arm"] === `canary/${arms.get("u0")}`,
 			"the arm",
 		);
-		for (const unit of units) t.equal((await ask("stranger", unit)).status, 200);
-		const rows = units.map((unit, index) => ({
-			...{ metric: "accuracy", unit },
-			value: arms.get(unit) === "new" || index % 3 === 0 ? 1 : 0,
-		}));
-		const posted = await askApi(api, "/v1/outcomes", {
-			headers: { "content-type": "application/json" },
-			body: JSON.stringify(rows),
-		});
-		t.equal(posted.status, 200, posted.text);
+		// A few at a time: an outcome counts within its window only, however slow the machine.
+		for (let from = 0; from < units.length; from += 20) {
+			const some = units.slice(from, from + 20);
+			for (const unit of some) t.equal((await ask("stranger", unit)).status, 200);
+			const rows = some.map((unit, index) => ({
+				...{ metric: "accuracy", unit },
+				value: arms.get(unit) === "new" || index % 3 === 0 ? 1 : 0,
+			}));
+			const posted = await askApi(api, "/v1/outcomes", {
+				headers: { "content-type": "application/json" },
+				body: JSON.stringify(rows),
+			});
+			t.equal(posted.status, 200, posted.text);
+		}
 
 		const status = async () => (await weir(["status", ...at])).stdout.toString();
 		await until(async () => /canary .*hold: new would be ready, but callers outside/.test(await status()), "the hold");
