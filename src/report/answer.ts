@@ -33,10 +33,12 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	const last = decisions.findLast(({ outcome }) => outcome.action !== "hold");
 	if (!isExposing(status.phase) && status.phase !== "Promoting") return ended(input, last);
 	if (found === null) return unheard(input, last);
-	const { experiment, metrics, atMs } = input;
+	const { atMs, ...standing } = input;
 	const { evidence } = found;
-	const asked = { rules: RULES, experiment, metrics, status, evidence, nowMs: atMs, ...against(decisions) };
-	const now = asAtGate(asked, decide(asked), decisions);
+	const asked = { rules: RULES, ...standing, evidence, nowMs: atMs };
+	const wanted = decide(asked);
+	if (input.closed && movesOn(wanted.action)) return closed(input, wanted);
+	const now = asAtGate(asked, wanted, decisions);
 	return {
 		...stateOf(input, now),
 		sentence: now.summary ?? now.reason,
@@ -47,21 +49,21 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	};
 }
 
-/**
- * What the loop found beside the evidence when it last held the Experiment for that. It stands recorded for as long as that
- * holds, so that nothing is asked here that may take its time.
- */
-function against(decisions: readonly Decision[]): Pick<DecisionInput, "beingPromoted" | "shutOuts"> {
-	const { outcome, input } = decisions.at(-1) ?? {};
-	if (outcome?.action !== "hold" || !input) return {};
-	if (outcome.rule === "concurrent" && input.beingPromoted !== undefined) return { beingPromoted: input.beingPromoted };
-	return outcome.rule === "access" && input.shutOuts !== undefined ? { shutOuts: input.shutOuts } : {};
+/** What is wanted now, held where a gate said no to it last: to the loop, for what persons do is asked by themselves. */
+function asAtGate(input: DecisionInput, wanted: Outcome, decisions: readonly Decision[]): Outcome {
+	const { gate } = decisions.findLast((decision) => decision.input !== null)?.outcome ?? {};
+	return gate !== undefined && gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
 }
 
-/** What is wanted now, held where a gate said no to it last. */
-function asAtGate(input: DecisionInput, wanted: Outcome, decisions: readonly Decision[]): Outcome {
-	const { gate } = decisions.at(-1)?.outcome ?? {};
-	return gate !== undefined && gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
+function closed(input: ReportInput, wanted: Outcome): Answer {
+	return {
+		...stateOf(input, wanted),
+		sentence: `Held, for the Service is closed: ${wanted.summary ?? wanted.reason}`,
+		because: input.status.phase === "Promoting" ? promotedFor(input.decisions) : "",
+		next: "That is done when the Service is open again: an Envoy or a sidecar refuses its newest configuration (weir status says why).",
+		howLong: "This cannot be said.",
+		expectedMs: null,
+	};
 }
 
 const ENDED = {
@@ -114,10 +116,8 @@ function stateOf({ status }: ReportInput, now: Outcome): Pick<Answer, "state" | 
 	return { state: "Still measuring", tone: "open" };
 }
 
-function nextOf({ experiment, status, closed }: ReportInput, now: Outcome): string {
+function nextOf({ experiment, status, beingPromoted }: ReportInput, now: Outcome): string {
 	const { rollout } = experiment.spec;
-	if (closed && movesOn(now.action))
-		return "That is done when the Service is open again: an Envoy or a sidecar refuses its newest configuration (weir status says why).";
 	if (now.action !== "hold") return "That is done in the next seconds.";
 	const step = rollout.stepsPpm[status.stepIndex + 1];
 	const rises = step === undefined ? "the result is judged" : `the share in the experiment rises to ${percent(step)}`;
@@ -137,7 +137,7 @@ function nextOf({ experiment, status, closed }: ReportInput, now: Outcome): stri
 		case "look":
 			return `That look decides; ${harm}.`;
 		case "person":
-			return `A person decides: ${personMay(status)}.`;
+			return `A person decides: ${personMay(status, beingPromoted)}.`;
 		case "access":
 			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
 		case "promotion":
@@ -146,7 +146,7 @@ function nextOf({ experiment, status, closed }: ReportInput, now: Outcome): stri
 			return "It goes on when the gate says yes.";
 		case "data":
 			return status.phase === "Promoting"
-				? `It ends when the data are whole again; ${harm}. Or a person ends it: ${personMay(status)}.`
+				? `It ends when the data are whole again; ${harm}. Or a person ends it: ${personMay(status, beingPromoted)}.`
 				: `It goes on when the data are whole again; ${harm}.`;
 		case "takeover-time":
 		case "takeover-health":
@@ -158,23 +158,26 @@ function nextOf({ experiment, status, closed }: ReportInput, now: Outcome): stri
 	}
 }
 
-function personMay({ phase }: ReportInput["status"]): string {
+function personMay({ phase }: ReportInput["status"], beingPromoted: string | undefined): string {
 	if (phase === "Promoting") return "weir promote ends the holdback, abort takes everybody back";
-	return phase === "Paused" ? "weir resume, promote or abort" : "weir promote with its name (--arm), or abort";
+	const paused = phase === "Paused";
+	if (beingPromoted !== undefined)
+		return `weir ${paused ? "resume or " : ""}abort, and promote when Experiment ${beingPromoted} has ended`;
+	return paused ? "weir resume, promote or abort" : "weir promote with its name (--arm), or abort";
 }
 
-function howLong({ experiment, status, closed }: ReportInput, now: Outcome): string {
+function howLong({ experiment, status }: ReportInput, now: Outcome): string {
 	const { expectedMs, action, waitsFor, gate } = now;
 	const { maxDurationMs, onInconclusive } = experiment.spec.rollout;
 	const pace =
-		action !== "hold" && !(closed && movesOn(action))
+		action !== "hold"
 			? "Now."
 			: expectedMs === null
 				? "How long that takes cannot be said from what has been seen so far."
 				: `At the present pace that takes about ${duration(expectedMs)}.`;
-	// What waits for another's promotion, or for a gate before its own, has its verdict.
-	const hasVerdict = waitsFor === "promotion" || gate?.at === "before-promotion";
-	if (maxDurationMs === null || !isExposing(status.phase) || hasVerdict) return pace;
+	// What is promoted, or waits for another promotion or for a gate before its own, has its verdict. A pause goes on.
+	const hasVerdict = action === "promote" || waitsFor === "promotion" || gate?.at === "before-promotion";
+	if (maxDurationMs === null || status.phase !== "Running" || hasVerdict) return pace;
 	const endMs = (status.durationFromMs ?? status.startedAtMs) + maxDurationMs;
 	const end = onInconclusive === "pause" ? "it pauses for a person" : "the old version stays";
 	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`;

@@ -23,7 +23,7 @@ export type Rule =
 	| "novelty"
 	/** The winner would shut out callers of the Service's default Variant. */
 	| "access"
-	/** Another Experiment of the Service is being promoted. */
+	/** Another Experiment of the Service is being promoted, or was since this one began. */
 	| "concurrent"
 	| "promote"
 	| "ramp"
@@ -124,8 +124,10 @@ export interface DecisionInput {
 	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
 	/** By challenger, asked for once one is ready; absent: nobody is shut out. */
 	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
-	/** Another Experiment of the Service that is being promoted, asked for once a challenger is ready; absent: none. */
+	/** Another Experiment of the Service that is being promoted; absent: none. */
 	readonly beingPromoted?: string;
+	/** The Service's default Variant, where it is not the baseline's any more; absent: it is. */
+	readonly replaces?: string;
 }
 
 /** Whom a promotion would shut out: rollout/shutOut.ts. */

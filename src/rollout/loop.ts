@@ -18,7 +18,7 @@ import { startExperiment } from "./declaration.js";
 import { evidenceQuery, localEvidence, metricsOf, sharingUnits, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
-import { beingPromoted } from "./otherPromotion.js";
+import { otherPromotions } from "./otherPromotion.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
@@ -172,15 +172,13 @@ export class RolloutLoop {
 		}
 	}
 
-	/** What speaks against a promotion that is ready, beside its evidence. undefined: it is told after this tick. */
+	/** Whom a promotion that is ready would shut out. undefined: it is told after this tick. */
 	#against(
 		state: State,
 		experiment: Experiment,
 		{ status: { promotion } }: Outcome,
 		nowMs: number,
-	): Pick<DecisionInput, "beingPromoted" | "shutOuts"> | undefined {
-		const other = beingPromoted(state, experiment);
-		if (other !== null) return { beingPromoted: other };
+	): Pick<DecisionInput, "shutOuts"> | undefined {
 		const { arm = "" } = promotion ?? {};
 		const found = this.#shutOuts.find(qualifiedName(experiment.metadata), askShutOut(state, experiment, arm, nowMs));
 		return found === null ? {} : found && { shutOuts: { [arm]: found } };
@@ -218,7 +216,8 @@ export class RolloutLoop {
 			}
 		const found = localEvidence(await evidence.evidence(query), metrics);
 		// The moment of the decision lies after all of its evidence.
-		const input = { rules: RULES, experiment, metrics, status, evidence: found, nowMs: clock.nowMs() };
+		const others = isExposing(status.phase) ? otherPromotions(state, experiment) : {};
+		const input = { rules: RULES, experiment, metrics, status, evidence: found, nowMs: clock.nowMs(), ...others };
 		return Object.keys(baselineQuantiles).length === 0 ? input : { ...input, baselineQuantiles };
 	}
 

@@ -1,25 +1,69 @@
-/** One promotion of a Service at a time, by Weir or by a person: which one is under way where another would begin. Pure. */
-import { experimentsOf, findQualified, serviceOf } from "../resources/lookup.js";
+/** What promotions of other Experiments of a Service mean for one of them: one at a time, and none of what was not compared. Pure. */
+import { findQualified, grouping, serviceOf } from "../resources/lookup.js";
+import { once } from "../resources/once.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
+import type { DecisionInput } from "./decision.js";
 import type { State } from "./ports.js";
+import { liveDefault, type Status } from "./status.js";
+
+type Known = Pick<State, "resources" | "status">;
+
+/** Of both functions below, what decide() is to know. */
+export function otherPromotions(
+	state: Known,
+	experiment: Experiment,
+): Pick<DecisionInput, "beingPromoted" | "replaces"> {
+	const [other, promoted] = [beingPromoted(state, experiment), promotedBefore(state, experiment)];
+	return {
+		...(other === null ? {} : { beingPromoted: other }),
+		...(promoted === null ? {} : { replaces: promoted }),
+	};
+}
 
 /**
  * Another Experiment of the Service that is being promoted, by qualified name; null = none. Its takeover ends with a default
  * Variant, and so does its holdback, in which harm is still looked for: which of two winners would be the default in the end
  * nobody has decided, nor whom it would shut out that the other lets in.
  */
-export function beingPromoted(
-	{ resources, status }: Pick<State, "resources" | "status">,
-	experiment: Experiment,
-): string | null {
-	const service = findQualified(resources.services, serviceOf(experiment));
-	if (service === undefined) return null;
+export function beingPromoted({ resources, status }: Known, experiment: Experiment): string | null {
 	const own = qualifiedName(experiment.metadata);
-	const others = experimentsOf(resources.experiments, service).map(({ metadata }) => qualifiedName(metadata));
-	return (
-		others.find((name) => {
-			const { phase, promotion } = status.experiments[name] ?? {};
-			return name !== own && phase === "Promoting" && promotion !== null;
-		}) ?? null
-	);
+	const promoting = byService(promotingIn(status.experiments)(resources.experiments)).get(serviceOf(experiment)) ?? [];
+	return promoting.map(({ metadata }) => qualifiedName(metadata)).find((name) => name !== own) ?? null;
+}
+
+/** Those that are being promoted: worked out once for all that is asked of one state. */
+const promotingIn = once((statuses: Status["experiments"]) =>
+	once((experiments: readonly Experiment[]) =>
+		experiments.filter(({ metadata }) => {
+			const { phase, promotion } = statuses[qualifiedName(metadata)] ?? {};
+			return phase === "Promoting" && promotion !== null;
+		}),
+	),
+);
+
+const byService = grouping<Experiment>((experiment) => [serviceOf(experiment)]);
+
+/** The Service's default Variant where it is not the baseline's any more, for another one was promoted since; null = it is. */
+export function promotedBefore({ resources, status }: Known, experiment: Experiment): string | null {
+	const service = findQualified(resources.services, serviceOf(experiment));
+	const baseline = experiment.spec.arms.find((arm) => arm.baseline)?.variant;
+	if (service === undefined || baseline === undefined) return null;
+	const live = liveDefault(service, status);
+	return live === baseline ? null : live;
+}
+
+/**
+ * The Variant that an arm would replace without ever having been compared with it; null = none. To be better than the former
+ * default Variant is not to be better than the one of now.
+ * @param replaces promotedBefore()
+ */
+export function uncompared({ spec }: Experiment, arm: string, replaces: string | null | undefined): string | null {
+	const variant = spec.arms.find(({ name }) => name === arm)?.variant;
+	return replaces === variant ? null : (replaces ?? null);
+}
+
+/** For who promotes such an arm, without the full stop; null: there is nothing to say. */
+export function uncomparedWords(...of: Parameters<typeof uncompared>): string | null {
+	const replaces = uncompared(...of);
+	return replaces && `nothing compares ${of[1]} with variant ${replaces}, which is the Service's default by now`;
 }

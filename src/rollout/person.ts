@@ -5,6 +5,7 @@
 import { WeirError } from "../error.js";
 import type { Experiment } from "../resources/resource.js";
 import type { Outcome, ShutOut } from "./decision.js";
+import { uncomparedWords } from "./otherPromotion.js";
 import { openChallengers } from "./outcome.js";
 import { namesOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
@@ -27,8 +28,10 @@ export interface PersonInput {
 	readonly nowMs: number;
 	/** Whom the promotion of an arm would shut out, null = nobody; asked of the one that is promoted only. */
 	readonly shutOutBy?: (arm: string) => ShutOut | null;
-	/** Another Experiment of the Service that is being promoted; null or absent = none. */
-	readonly beingPromoted?: string | null;
+	/** Another Experiment of the Service that is being promoted; absent: none. */
+	readonly beingPromoted?: string;
+	/** The Service's default Variant, where it is not the baseline's any more; absent: it is. */
+	readonly replaces?: string;
 }
 
 /** The outcome of a person's act. Throws WeirError `failed-precondition`, or `not-found` for an arm that is not declared. */
@@ -95,8 +98,8 @@ function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }
 			"failed-precondition",
 			`only a Running or Paused experiment can be promoted, this one is ${status.phase}`,
 		);
-	const { beingPromoted: other = null } = input;
-	if (other !== null)
+	const { beingPromoted: other } = input;
+	if (other !== undefined)
 		throw new WeirError(
 			"failed-precondition",
 			`Experiment ${other} of the same Service is being promoted, and which winner would be the default Variant in the end nobody has decided`,
@@ -138,9 +141,11 @@ function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }
 	const after = startTakeover(experiment, status, arm, nowMs);
 	const harmed = harms.length === 0 ? "" : `, though ${harms.join(", ")} was proved worse`;
 	const shuts = shutOut === null ? "" : `, though ${shutOutWords(shutOut)}`;
+	const unknown = uncomparedWords(experiment, arm, input.replaces);
+	const untold = unknown === null ? "" : `, though ${unknown}`;
 	return outcome(
 		"promote",
-		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${shuts}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
+		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${untold}${shuts}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
 		after,
 	);
 }

@@ -3,13 +3,13 @@
  * Kept in memory: after a restart a hold is recorded once more.
  */
 import { GATE_RECORD_MS_MAX, GATE_RETRY_MS } from "../limits.js";
-import type { GateAnswer, Outcome } from "./decision.js";
+import type { Outcome } from "./decision.js";
 
 interface LastRecord {
 	readonly kind: string;
-	readonly gate: string;
+	readonly named: string;
 	readonly atMs: number;
-	/** How often it was recorded in a row for another gate or answer alone. */
+	/** How often it was recorded in a row for what it names alone. */
 	readonly changes: number;
 }
 
@@ -18,34 +18,35 @@ export class RecordedOutcomes {
 	readonly #last = new Map<string, LastRecord>();
 
 	/**
-	 * Whether the outcome is a hold that needs no record now. One whose gate or its answer is another gets one at once the first
-	 * times, and later after growing pauses, so that a gate that never says the same twice does not fill the decision log: what
-	 * stands recorded is then at most GATE_RECORD_MS_MAX old.
+	 * Whether the outcome is a hold that needs no record now. One that names another gate or answer, other policies or another
+	 * promotion gets one at once the first times, and later after growing pauses, so that what never names the same twice does not
+	 * fill the decision log: what stands recorded is then at most GATE_RECORD_MS_MAX old.
 	 */
 	has(experiment: string, outcome: Outcome, nowMs: number): boolean {
 		const last = this.#last.get(experiment);
 		if (outcome.action !== "hold" || last?.kind !== kindOf(outcome)) return false;
-		if (last.gate === gateOf(outcome.gate)) return true;
+		if (last.named === namedBy(outcome)) return true;
 		return nowMs - last.atMs < Math.min(GATE_RECORD_MS_MAX, GATE_RETRY_MS.first * 2 ** Math.min(last.changes - 1, 30));
 	}
 
 	add(experiment: string, outcome: Outcome, atMs: number): void {
-		const [kind, gate] = [kindOf(outcome), gateOf(outcome.gate)];
+		const [kind, named] = [kindOf(outcome), namedBy(outcome)];
 		const last = this.#last.get(experiment);
-		const changes = last?.kind === kind && last.gate !== gate ? last.changes + 1 : 0;
-		this.#last.set(experiment, { kind, gate, atMs, changes });
+		const changes = last?.kind === kind && last.named !== named ? last.changes + 1 : 0;
+		this.#last.set(experiment, { kind, named, atMs, changes });
 	}
 }
 
-/** Outcomes of one kind differ in numbers, and in what a gate said, only. */
-function kindOf(outcome: Outcome): string {
-	const { action, rule, waitsFor = "", status } = outcome;
+/** Outcomes of one kind differ in numbers, and in what they name, only. */
+function kindOf({ action, rule, waitsFor, status }: Outcome): string {
 	const { phase, stepIndex, promotion, looks = [] } = status;
-	// What it names is what is to be done or waited for. Read of no other rule: its words have numbers, and cost when they are read.
-	const named = rule === "access" || rule === "concurrent" ? outcome.reason : "";
-	return [action, rule, waitsFor, phase, stepIndex, promotion?.stepIndex ?? "", looks.length, named].join("|");
+	return [action, rule, waitsFor ?? "", phase, stepIndex, promotion?.stepIndex ?? "", looks.length].join("|");
 }
 
-/** Which gate and what its answer was, without its own words: they may differ each time. */
-const gateOf = (gate: GateAnswer | undefined): string =>
-	gate === undefined ? "" : [gate.at, gate.where, gate.status ?? "no answer"].join("|");
+/** What is to be done or waited for: the gate and its answer, without its own words, for they may differ each time; or by name. */
+function namedBy(outcome: Outcome): string {
+	const { rule, gate } = outcome;
+	if (gate !== undefined) return [gate.at, gate.where, gate.status ?? "no answer"].join("|");
+	// Read of no other rule: its words have numbers, and cost when they are read.
+	return rule === "access" || rule === "concurrent" ? outcome.reason : "";
+}

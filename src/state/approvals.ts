@@ -98,7 +98,8 @@ export class Approvals {
 			if (error.code === "internal" || this.store.current.revision !== revision) throw thrown;
 			const why = error.code === "conflict" ? error.message : `the request is void: ${error.message}`;
 			this.#end(call, { ...request, state: "void", why, endedAtMs: call.nowMs }, "approve", why);
-			throw new WeirError("conflict", why, "ask again", { cause: thrown });
+			const hint = error.hint === "" || error.code === "conflict" ? "ask again" : `${error.hint}; then ask again`;
+			throw new WeirError("conflict", why, hint, { cause: thrown });
 		}
 	}
 

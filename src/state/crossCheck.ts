@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_MAX } from "../limits.js";
 import { checkResources } from "../resources/check.js";
 import { resourceSet, resourcesOf } from "../resources/kinds.js";
-import { serviceOf } from "../resources/lookup.js";
+import { experimentsOf, serviceOf } from "../resources/lookup.js";
 import { parseResources, type ResourceFile } from "../resources/parse.js";
 import { type Named, type Positions, resourceTitle } from "../resources/position.js";
 import {
@@ -98,7 +98,13 @@ function checkedSet(
 	const asAccepted = new Set(kept.map(({ resource }) => keyOf(resource)));
 	const isStored = (one: Named): boolean => asAccepted.has(resourceTitle(one));
 	const former = resourceSet(before.map(({ resource }) => resource));
-	const problems = [...parsed.problems, ...checkResources(resourceSet(live), parsed.positions, isStored, former)];
+	const problems = [
+		...parsed.problems,
+		...checkResources(resourceSet(live), parsed.positions, isStored, former),
+		...parsed.resources.services.flatMap((one) =>
+			movedWhilePromoting(one, defaults.get(keyOf(one)), former, status, parsed.positions),
+		),
+	];
 	const { resources, positions } = parsed;
 	return { problems, resources, demanding, positions, sources };
 }
@@ -146,6 +152,25 @@ function liveDefault(service: Service, known: ReadonlyMap<string, Resource>, sta
 		variants.includes(learned.defaultVariant) &&
 		variants.includes(declared);
 	return { before, after: promoted ? learned.defaultVariant : declared, variants };
+}
+
+/** A promotion ends with a default Variant, and so does its holdback: what a declaration made of it meanwhile would be undone. */
+function movedWhilePromoting(
+	service: Service,
+	moved: LiveDefault | undefined,
+	{ experiments }: ResourceSet,
+	status: Status,
+	positions: Positions,
+): readonly Problem[] {
+	if (moved === undefined || moved.before === null || moved.before === moved.after) return [];
+	return experimentsOf(experiments, service)
+		.map(({ metadata }) => qualifiedName(metadata))
+		.filter((name) => status.experiments[name]?.phase === "Promoting")
+		.map((name) => ({
+			position: positions.at(service, ["spec", "defaultVariant"]),
+			message: `the default variant of ${resourceTitle(service)} would move from ${moved.before} to ${moved.after}, and Experiment ${name} is being promoted on it`,
+			hint: `wait for its end, or abort it first: weir abort ${name}`,
+		}));
 }
 
 function withDefault(service: Service, defaultVariant: string): Service {

@@ -4,7 +4,7 @@ import { PERSON_TEXT_CHARS_MAX } from "../limits.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
 import { gatesAt } from "../rollout/gate.js";
-import { beingPromoted } from "../rollout/otherPromotion.js";
+import { otherPromotions } from "../rollout/otherPromotion.js";
 import { actByPerson } from "../rollout/person.js";
 import type { State } from "../rollout/ports.js";
 import { askShutOut } from "../rollout/shutOut.js";
@@ -80,10 +80,8 @@ export function personOutcome(
 	if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
 	const act = verb === "promote" ? { verb, arm, shutOut } : { verb };
 	const shutOutBy = (promoted: string) => askShutOut(state, experiment, promoted, nowMs).answer();
-	const outcome = actByPerson(
-		{ experiment, status, by, nowMs, shutOutBy, beingPromoted: beingPromoted(state, experiment) },
-		act,
-	);
+	const others = otherPromotions(state, experiment);
+	const outcome = actByPerson({ experiment, status, by, nowMs, shutOutBy, ...others }, act);
 	const approved = (request.approvedBy ?? []).join(", ");
 	const gates = request.overrideGates && gatesAt(experiment, "before-promotion").length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";

@@ -1,6 +1,7 @@
 /** What an act takes and would do, worked out before anything is written. Pure. */
 import { WeirError } from "../error.js";
 import { resourcesOf } from "../resources/kinds.js";
+import { findQualified, serviceOf } from "../resources/lookup.js";
 import { referencesOf } from "../resources/reference.js";
 import {
 	type ApprovalPolicy,
@@ -9,10 +10,11 @@ import {
 	qualifiedName,
 	type Resource,
 } from "../resources/resource.js";
+import { promotedBefore, uncomparedWords } from "../rollout/otherPromotion.js";
 import { openChallengers } from "../rollout/outcome.js";
 import type { State } from "../rollout/ports.js";
 import { askShutOut, shutOutWords } from "../rollout/shutOut.js";
-import { type ExperimentStatus, isExposing } from "../rollout/status.js";
+import { type ExperimentStatus, isExposing, liveDefault } from "../rollout/status.js";
 import {
 	type AskedAct,
 	type AskedWish,
@@ -206,13 +208,17 @@ export function planPerson(
 		throw new WeirError("not-found", `no Experiment '${name.slice(0, 200)}'`, "see weir status");
 	}
 	const live = status.experiments[name];
+	const service = findQualified(resources.services, serviceOf(experiment));
 	const policyVerb = verb === "abort" ? "abort" : "promote";
-	const winner = arm ?? onlyChallenger(experiment, live);
-	const begins = live !== undefined && isExposing(live.phase);
-	const asked = shutOut && begins && winner !== null ? askShutOut({ resources, status }, experiment, winner, 0) : null;
+	const begins = verb === "promote" && live !== undefined && isExposing(live.phase);
+	const winner = begins ? (arm ?? onlyChallenger(experiment, live)) : null;
+	const known = { resources, status };
+	const asked = shutOut && winner !== null ? askShutOut(known, experiment, winner, 0) : null;
 	const shuts = asked?.answer() ?? null;
+	const unknown = winner && uncomparedWords(experiment, winner, promotedBefore(known, experiment));
 	const meant = [
 		...(overrideGates ? ["overriding its gates"] : []),
+		...(unknown === null ? [] : [`though ${unknown}`]),
 		...(shuts === null ? [] : [`though ${shutOutWords(shuts)}`]),
 	];
 	const effect = [`${verb} Experiment ${name}`, ...meant].join(", ");
@@ -237,6 +243,8 @@ export function planPerson(
 			[keyOf(experiment)]: fingerprint(experiment.spec),
 			[`status ${name}`]: fingerprint([live?.phase, live?.closedArms, live?.promotion, live?.hold]),
 			// Some of the policies are named, and what they say is not: others approve that these callers are shut out and no others.
+			// Nor which Variant it replaces: others approve that it is this one.
+			...(verb === "promote" && service !== undefined ? { "default Variant": liveDefault(service, status) } : {}),
 			...(asked === null ? {} : { "access rules": fingerprint(asked.basis) }),
 		},
 	};

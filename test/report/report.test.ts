@@ -10,7 +10,7 @@ import { reportOf } from "../../src/report/report.js";
 import type { ReportInput } from "../../src/report/reportInput.js";
 import type { InferenceDesign } from "../../src/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
-import type { Decision, DecisionInput } from "../../src/rollout/decision.js";
+import type { Decision, Outcome } from "../../src/rollout/decision.js";
 import { heldAtGate } from "../../src/rollout/gate.js";
 import { experiment, METRICS, rate } from "../rollout/example.js";
 import { DAY_MS, DECLARED, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
@@ -426,42 +426,62 @@ t.test(
 	},
 );
 
-t.test("what holds a winner beside its evidence is said as it was recorded last", (t) => {
+t.test("what holds a winner beside its evidence is said, and what is not there holds none", (t) => {
 	const { decisions: all } = reportInput(WINNING);
 	const at = all.findIndex(({ outcome }) => outcome.action === "promote");
 	const asked = all[at]?.input;
 	if (!asked) throw new RangeError("nothing was promoted");
-	const { nowMs } = asked;
-	const before = all.slice(0, at);
-	const told = (last: Pick<Decision, "input" | "outcome"> | null, closed?: true) => {
-		const base = { experiment: "main", sequence: 9, atMs: nowMs, by: "weir", acknowledgedAtMs: nowMs };
-		const decisions = last === null ? before : [...before, { ...base, ...last }];
-		return reportOf({ ...asked, atMs: nowMs, decisions, ...(closed ? { closed } : {}) }).answer;
+	const ready: ReportInput = { ...asked, atMs: asked.nowMs, decisions: all.slice(0, at) };
+	const told = (more: Partial<ReportInput> = {}, ...outcomes: readonly Outcome[]) => {
+		const record = (outcome: Outcome): Decision => ({
+			...{ experiment: "main", sequence: 9, atMs: ready.atMs, by: "weir", acknowledgedAtMs: null },
+			...{ input: outcome.rule === "declaration" ? null : asked, outcome },
+		});
+		return reportOf({ ...ready, ...more, decisions: [...ready.decisions, ...outcomes.map(record)] }).answer;
 	};
-	const held = (against: Partial<DecisionInput>) => {
-		const made = { ...asked, ...against };
-		return told({ input: made, outcome: decide(made) });
-	};
-	t.match(told(null), { state: "A winner", next: "That is done in the next seconds.", howLong: "Now." });
-	t.match(held({ beingPromoted: "other" }), {
-		state: "Still measuring",
-		sentence: /^boosted would be ready, but another Experiment of the Service \(other\) is being promoted/,
-		next: "It goes on when the other Experiment's promotion has ended; proved harm takes everybody back to the old version at once.",
-		howLong: "How long that takes cannot be said from what has been seen so far.",
+	const unknown = "How long that takes cannot be said from what has been seen so far.";
+	const [next, howLong] = ["That is done in the next seconds.", "Now."];
+	t.has(told(), { state: "A winner", next, howLong });
+
+	const concurrent = told({ beingPromoted: "other" });
+	t.match(
+		concurrent.sentence,
+		/^boosted would be ready, but another Experiment of the Service \(other\) is being promoted/,
+	);
+	t.equal(
+		concurrent.next,
+		"It goes on when the other Experiment's promotion has ended; proved harm takes everybody back to the old version at once.",
+	);
+	t.equal(concurrent.howLong, unknown);
+	const paused = { beingPromoted: "other", status: { ...asked.status, phase: "Paused", hold: "person" } } as const;
+	t.has(told(paused), {
+		next: "A person decides: weir resume or abort, and promote when Experiment other has ended.",
+		howLong: unknown,
 	});
-	t.match(held({ shutOuts: { boosted: { from: "v1", to: "v2", policies: ["all"], more: 0 } } }), {
-		sentence: /^boosted would be ready, but callers outside of the Experiment would be refused: AccessPolicy all/,
-		next: /^It goes on when access rules treat both versions alike/,
-		howLong: /Without a verdict by /,
-	});
+
+	const access = told({ shutOuts: { boosted: { from: "v1", to: "v2", policies: ["all"], more: 0 } } });
+	t.match(
+		access.sentence,
+		/^boosted would be ready, but callers outside of the Experiment would be refused: AccessPolicy all/,
+	);
+	t.match(access.next, /^It goes on when access rules treat both versions alike/);
+	t.match(access.howLong, /Without a verdict by /, "it ends then");
+
+	const wanted = decide(asked);
 	const gate = { at: "before-promotion", where: "gates.example", why: "HTTP 403", status: 403 } as const;
-	t.match(told({ input: asked, outcome: heldAtGate(asked, decide(asked), gate) }), {
-		sentence: /gates\.example was asked and did not agree/,
-		next: "It goes on when the gate says yes.",
-		howLong: "How long that takes cannot be said from what has been seen so far.",
-	});
-	const step = { ...gate, at: "before-step" } as const;
-	t.match(told({ input: asked, outcome: heldAtGate(asked, decide(asked), step) }), { state: "A winner" });
-	t.match(told(null, true), { next: /^That is done when the Service is open again/, howLong: /cannot be said/ });
+	const atGate = told({}, heldAtGate(asked, wanted, gate));
+	t.match(atGate.sentence, /gates\.example was asked and did not agree/);
+	t.has(atGate, { next: "It goes on when the gate says yes.", howLong: unknown });
+	const edited = told({}, heldAtGate(asked, wanted, gate), { ...wanted, action: "hold", rule: "declaration" });
+	t.same(edited, atGate, "an edit does not answer for the gate");
+	t.has(told({}, heldAtGate(asked, wanted, { ...gate, at: "before-step" })), { state: "A winner", next });
+
+	for (const outcomes of [[], [heldAtGate(asked, wanted, gate)]]) {
+		const closed = told({ closed: true }, ...outcomes);
+		t.match(closed.sentence, /^Held, for the Service is closed: boosted becomes the new version/);
+		t.match(closed.next, /^That is done when the Service is open again/);
+		t.equal(closed.howLong, "This cannot be said.");
+	}
+	t.equal(told({ closed: true, beingPromoted: "other" }).next, concurrent.next, "it would not be done in an open one");
 	t.end();
 });

@@ -685,18 +685,19 @@ function rivals(
 }
 
 t.test(
-	"who is ready while another promotion of its Service is under way waits, and is judged by what that one made",
+	"who is ready while another promotion of its Service is under way waits, and then for a person: nothing compares the two",
 	async (t) => {
 		const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 1_000_000 };
 		const ending = { ...LAST_STEP, phase: "Promoting", promotion, stepStartedAtMs: 1 } as const;
 		const { store, decided, run } = rivals({ a: ending, b: LAST_STEP });
 		await run(6, 2);
 		t.equal(store.status.services.employment?.defaultVariant, "v2");
-		t.same(decided("b"), ["hold concurrent", "hold access"]);
-		t.match(
-			store.decisions.at(-1)?.outcome.reason,
-			/by AccessPolicy v2-only requests may use variant v2, the Service's default/,
-		);
+		t.same(decided("b"), ["hold concurrent", "hold concurrent"]);
+		t.match(store.decisions.at(-1)?.outcome, {
+			waitsFor: "person",
+			reason:
+				/every claim of arm boosted is proved against variant v1, but variant v2 was promoted meanwhile and is the Service's default, .*; a person may promote\.$/,
+		});
 	},
 );
 
@@ -709,15 +710,15 @@ t.test("a holdback is a promotion under way: who is ready in it waits for its en
 	t.same(decided("b"), ["hold concurrent"]);
 	await run(6, 0);
 	t.match(decided("a").at(-1), "complete takeover");
-	t.same(decided("b"), ["hold concurrent", "hold access"]);
+	t.same(decided("b"), ["hold concurrent", "hold concurrent"]);
 });
 
-t.test("of two that are ready at the same look one begins, and the other is judged by its winner", async (t) => {
+t.test("of two that are ready at the same look one begins, and the other waits", async (t) => {
 	const { store, decided, run } = rivals({ a: LAST_STEP, b: LAST_STEP });
 	await run(14, 0);
 	t.equal(store.status.services.employment?.defaultVariant, "v2");
 	t.match(decided("a")[0], /^promote/);
-	t.same(decided("b"), ["hold concurrent", "hold access"]);
+	t.same(decided("b"), ["hold concurrent", "hold concurrent"]);
 	t.equal(store.status.experiments.b?.phase, "Running");
 });
 

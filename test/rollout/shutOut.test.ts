@@ -4,7 +4,7 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Experiment } from "../../src/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput, ShutOut } from "../../src/rollout/decision.js";
-import { beingPromoted } from "../../src/rollout/otherPromotion.js";
+import { beingPromoted, promotedBefore } from "../../src/rollout/otherPromotion.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { RecordedOutcomes } from "../../src/rollout/recordedOutcomes.js";
@@ -70,11 +70,19 @@ t.test("it is recorded once, and again when it names something else", async (t) 
 	t.notOk(recorded.has("main", held(["a", "b"]), 1));
 	recorded.add("main", held(["a", "b"]), 1);
 	t.ok(recorded.has("main", held(["a", "b"]), 2));
-	t.notOk(recorded.has("main", held(["b"]), 2));
+	t.notOk(recorded.has("main", held(["b"]), 2_000));
 	const waiting = (beingPromoted: string) => decide(ready({ beingPromoted }));
 	recorded.add("main", waiting("one"), 3);
-	t.ok(recorded.has("main", waiting("one"), 4));
-	t.notOk(recorded.has("main", waiting("another"), 4), "it waits for another now");
+	t.ok(recorded.has("main", waiting("one"), 1_003));
+	t.notOk(recorded.has("main", waiting("another"), 1_003), "it waits for another now");
+	let records = 0;
+	for (let atMs = 2_000; atMs < 202_000; atMs += 1_000) {
+		const one = waiting(atMs % 2_000 === 0 ? "one" : "another");
+		if (recorded.has("main", one, atMs)) continue;
+		recorded.add("main", one, atMs);
+		records++;
+	}
+	t.ok(records < 12, `${records} records of names that change at each look`);
 });
 
 t.test("a person is refused, unless it is said to be meant, and the decision tells of it", async (t) => {
@@ -171,12 +179,15 @@ t.test("while another Experiment of the Service is being promoted, no promotion 
 		rule: "concurrent",
 		waitsFor: "promotion",
 		reason:
-			"Holding at 100%: every claim of arm boosted is proved, but Experiment other of the same Service is being promoted; it goes on by itself when that has ended.",
+			"Holding at 100%: every claim of arm boosted is proved, but Experiment other of the same Service is being promoted; it waits for the end of that.",
 		summary:
-			"boosted would be ready, but another Experiment of the Service (other) is being promoted; it goes on by itself when that has ended.",
+			"boosted would be ready, but another Experiment of the Service (other) is being promoted; it waits for the end of that.",
 	});
 	const short = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
 	t.match(decide({ ...made, experiment: short }), { action: "hold", rule: "concurrent" }, "the verdict is there");
+	const frozen = { ...made, status: { ...made.status, frozenHarms: ["boosted|error-rate|guardrail"] } };
+	t.match(decide({ ...frozen, beingPromoted: undefined as never }), { rule: "harm", waitsFor: "person" });
+	t.match(decide(frozen), { rule: "concurrent" }, "a person may not promote it now either");
 	t.throws(
 		() =>
 			actByPerson(
@@ -191,6 +202,31 @@ t.test("while another Experiment of the Service is being promoted, no promotion 
 	);
 	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: held };
 	t.equal(recompute({ ...decision, acknowledgedAtMs: null })?.matches, true);
+});
+
+t.test("what another Experiment promoted meanwhile is not replaced by Weir: nothing compares the two", async (t) => {
+	const replaces = "v3";
+	t.match(decide(ready({ replaces })), {
+		action: "hold",
+		rule: "concurrent",
+		waitsFor: "person",
+		reason:
+			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 was promoted meanwhile and is the Service's default, with which nothing compares it (a new Experiment would); a person may promote.",
+		summary:
+			"boosted is better than v1, but v3 has become the version for everybody meanwhile, and nobody has compared those two. A person may promote it all the same.",
+	});
+	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
+	const state = (defaultVariant?: string) => ({
+		resources: set(),
+		status: { experiments: {}, services: defaultVariant === undefined ? {} : { employment: { defaultVariant } } },
+	});
+	t.equal(promotedBefore(state(), experiment()), null);
+	t.equal(promotedBefore(state("v3"), experiment()), "v3");
+	const act = { experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, replaces };
+	t.match(actByPerson(act, { verb: "promote", arm: null }), {
+		action: "promote",
+		reason: /, though nothing compares boosted with variant v3, which is the Service's default by now; it takes over/,
+	});
 });
 
 t.test("where there are too many policies to tell it holds and says so; a person may mean it", async (t) => {

@@ -1,8 +1,9 @@
 /** Promotions that would shut callers out, through the API: refused, meant, approved; and what tells that one was promoted. */
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
+import { completedStatus } from "../../src/rollout/takeover.js";
 import { SubjectBudget } from "../../src/state/subjectBudget.js";
-import { experiment, file, METRIC, SERVICE } from "./employment.js";
+import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
 import { type MutualApiOptions, mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 import { TWO } from "./operatorScene.js";
@@ -174,6 +175,48 @@ t.test("a Service is promoted to one winner at a time, by persons too", async (t
 	await owner.act("one", "abort");
 	await ada.act("other", "promote", MEANT);
 	t.equal(store.current.status.experiments.other?.phase, "Promoting");
+});
+
+t.test("a promotion is approved of the Variant that it replaces, and while no other is under way", async (t) => {
+	const { as, owner, store } = await scene(t);
+	await owner.act("boosted", "abort");
+	const two = [
+		experiment("one", "[0%, 50%]"),
+		experiment("other", "[50%, 100%]").replace("variant: v2", "variant: v3"),
+	];
+	const three = CLOSED.replace(
+		"variants:",
+		"variants:\n    - {name: v3, endpoints: [{address: 127.0.0.1, port: 9003}]}",
+	);
+	await owner.apply(file([TWO, three, ...two].join("---\n")), now);
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	const ask = async (name: string) => {
+		const asked = await ada.act(name, "promote", MEANT);
+		if (asked.outcome !== "pending") throw new Error(JSON.stringify(asked));
+		return asked.request.id;
+	};
+	const [first, second, third] = [await ask("one"), await ask("other"), await ask("other")];
+	await bob.approve(first);
+	await t.rejects(bob.approve(second), {
+		code: "conflict",
+		message: /^the request is void: Experiment one of the same Service is being promoted/,
+		hint: /^wait for its end; weir promote one ends a holdback, .*; then ask again$/,
+	});
+	const status = store.current.status.experiments.one;
+	if (status === undefined) throw new RangeError("no status");
+	await store.decide({
+		...{ experiment: "one", expectedRevision: store.current.revision, by: "weir", atMs: 1, input: null },
+		outcome: outcome(completedStatus(store.experiment("one"), status, 1), { defaultVariant: "v2" }),
+	});
+	await t.rejects(bob.approve(third), { code: "conflict", message: /what it would change has changed/ });
+	const again = await ada.act("other", "promote", MEANT);
+	t.match(again, {
+		request: {
+			effects: [
+				/^promote Experiment other, though nothing compares boosted with variant v2, which is the Service's default by now/,
+			],
+		},
+	});
 });
 
 t.test("weir get tells of a promoted default, and what it prints applies without a change", async (t) => {

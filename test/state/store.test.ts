@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../src/limits.js";
+import type { Problem } from "../../src/resources/resource.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
 import { Store } from "../../src/state/store.js";
@@ -533,11 +534,24 @@ t.test(
 				5_000,
 				heldBackFromMs ? "v2" : undefined,
 			);
-			const moved = all.replace("defaultVariant: v1", "defaultVariant: v3");
-			t.match(store.apply(file(moved), at(6_000)), {
-				outcome: "refused",
-				problems: [{ message: /baseline arm control is on variant v1, not on the default variant v3/ }],
-			});
+			const to = (name: string) => file(all.replace("defaultVariant: v1", `defaultVariant: ${name}`));
+			const refused = (from: string, name: string) => {
+				const { problems } = store.apply(to(name), at(6_000)) as { problems: readonly Problem[] };
+				const found = problems.find(({ message }) => message.includes("is being promoted"));
+				t.match(found, {
+					position: { file: "weir.yaml", line: 8 },
+					message: `the default variant of Service employment would move from ${from} to ${name}, and Experiment boosted is being promoted on it`,
+					hint: "wait for its end, or abort it first: weir abort boosted",
+				});
+			};
+			if (heldBackFromMs === undefined) {
+				refused("v1", "v3");
+				continue;
+			}
+			refused("v2", "v3");
+			t.match(store.apply(to("v2"), at(6_000)), { outcome: "applied" }, "what is live moves nothing");
+			refused("v2", "v1");
+			t.match(statusOf(store, "boosted"), { phase: "Promoting" });
 		}
 	},
 );

@@ -2,7 +2,8 @@
  * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
  * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
  * another running Experiment, or where it would shut out callers outside of the Experiment: then a person may promote it, until
- * maxDuration ends it. While another Experiment of the Service is being promoted it waits for that one's end.
+ * maxDuration ends it, as where another Variant was promoted since it began, with which it was not compared. While another
+ * Experiment of the Service is being promoted it waits for that one's end.
  */
 import type { Analysis } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
@@ -21,6 +22,7 @@ import {
 	type ShutOut,
 	type WaitsFor,
 } from "../decision.js";
+import { uncompared } from "../otherPromotion.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { better, peopleOfLook } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
@@ -46,6 +48,8 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
 	const best = winner(input, analysis);
 	if (best === null) return null;
+	// Before what is left to a person, who may not promote it either while that lasts.
+	if (input.beingPromoted !== undefined) return afterAnother(input, analysis, best.arm, input.beingPromoted);
 	const harmedBy = namesOfHarm(status, best.arm);
 	if ((input.rules ?? 0) >= RULES_WITH_KNOWN_HARMS && harmedBy.length > 0)
 		return held(input, analysis, harmedBefore(best.arm, harmedBy));
@@ -53,7 +57,8 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (trend?.trend === "fades") return held(input, analysis, fading(best, trend));
 	const [other] = interacting(input, best);
 	if (other !== undefined) return held(input, analysis, interaction(best, other));
-	if (input.beingPromoted !== undefined) return afterAnother(input, analysis, best.arm, input.beingPromoted);
+	const replaces = uncompared(experiment, best.arm, input.replaces);
+	if (replaces !== null) return held(input, analysis, notCompared(input, best.arm, replaces));
 	const shutOut = input.shutOuts?.[best.arm];
 	if (shutOut !== undefined) return held(input, analysis, shuttingOut(best.arm, shutOut));
 	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
@@ -196,10 +201,22 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 /** Neither a person nor maxDuration ends it: the verdict is there, and Weir itself keeps it waiting. */
 function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, other: string): Outcome {
 	const words = {
-		reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it goes on by itself when that has ended.`,
-		summary: `${arm} would be ready, but another Experiment of the Service (${other}) is being promoted; it goes on by itself when that has ended.`,
+		reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it waits for the end of that.`,
+		summary: `${arm} would be ready, but another Experiment of the Service (${other}) is being promoted; it waits for the end of that.`,
 	};
 	return outcomeOf(input, analysis, ["hold", "concurrent"], words, { waitsFor: "promotion" });
+}
+
+/** Better than the Service's former default Variant, which is no longer what it would replace. */
+function notCompared({ experiment }: DecisionInput, arm: string, replaces: string): Held {
+	const from = experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? "?";
+	return {
+		...{ rule: "concurrent", waitsFor: "person", blames: false },
+		why: {
+			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} was promoted meanwhile and is the Service's default, with which nothing compares it (a new Experiment would)`,
+			summary: `${arm} is better than ${from}, but ${replaces} has become the version for everybody meanwhile, and nobody has compared those two`,
+		},
+	};
 }
 
 /** It goes on by itself when the rules are others. */
