@@ -53,6 +53,24 @@ export class ConditionError extends Error {
 	}
 }
 
+const REQUEST = { method: "string", path: "string", region: "string", time: "google.protobuf.Timestamp" };
+const USER = {
+	issuer: "string",
+	subject: "string",
+	groups: "list<string>",
+	tenants: "list<string>",
+	purposes: "list<string>",
+	claims: "map<string, dyn>",
+};
+const TEXTS = ["principal", "variant", "service"];
+
+/** What a condition may read, for who writes one. */
+export const CONDITION_FIELDS = [
+	...Object.keys(REQUEST).map((field) => `request.${field}`),
+	...Object.keys(USER).map((field) => `user.${field}`),
+	...TEXTS,
+].join(", ");
+
 const environment = new Environment({
 	limits: {
 		maxAstNodes: CONDITION_NODES_MAX,
@@ -62,26 +80,11 @@ const environment = new Environment({
 		maxCallArguments: 2,
 	},
 })
-	.registerType("Request", {
-		ctor: RequestView,
-		fields: { method: "string", path: "string", region: "string", time: "google.protobuf.Timestamp" },
-	})
-	.registerType("User", {
-		ctor: UserView,
-		fields: {
-			issuer: "string",
-			subject: "string",
-			groups: "list<string>",
-			tenants: "list<string>",
-			purposes: "list<string>",
-			claims: "map<string, dyn>",
-		},
-	})
+	.registerType("Request", { ctor: RequestView, fields: REQUEST })
+	.registerType("User", { ctor: UserView, fields: USER })
 	.registerVariable("request", "Request")
-	.registerVariable("user", "User")
-	.registerVariable("principal", "string")
-	.registerVariable("variant", "string")
-	.registerVariable("service", "string");
+	.registerVariable("user", "User");
+for (const name of TEXTS) environment.registerVariable(name, "string");
 for (const [signature, handler] of OVERLOADS) environment.registerFunction(signature, handler, { async: false });
 
 /**
@@ -113,6 +116,9 @@ const METHODS: Readonly<Record<string, number>> = {
 	getMonth: 0,
 	getFullYear: 0,
 };
+
+/** What a condition may call, for who writes one. */
+export const CONDITION_FUNCTIONS = [...new Set([...Object.keys(FUNCTIONS), ...Object.keys(METHODS)])].join(", ");
 
 /** What stands in the tree: the library's nodes, with those that macros replaced as they were written. */
 interface Reading {

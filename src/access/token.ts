@@ -58,7 +58,12 @@ export const kept = ({
 export type TokenAnswer =
 	| null
 	| { readonly token: VerifiedToken }
-	| { readonly refused: "invalid-token" | "verification-limited"; readonly why: string };
+	| {
+			readonly refused: "invalid-token" | "verification-limited";
+			readonly why: string;
+			/** The token may hold; the proof that came with it does not do. */
+			readonly proof?: true;
+	  };
 
 /** A port: at once where the token is known or there is none, else later. Never rejects. */
 export type VerifyToken = (question: TokenQuestion) => TokenAnswer | Promise<TokenAnswer>;

@@ -122,7 +122,7 @@ function limitRule(
 		({ metadata }) =>
 			`; ALL CALLERS ARE ONE PRINCIPAL through Gateway ${qualifiedName(metadata)}: it demands no client certificates`,
 	);
-	const because = `each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}${one.join("")}`;
+	const because = `each Gateway of each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}${one.join("")}`;
 	return [{ rule: `Service ${table.name}: rate limits`, execution: "native", because, cost: null }];
 }
 

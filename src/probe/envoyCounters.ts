@@ -56,14 +56,19 @@ function adminPage(socketPath: string, path: string): Promise<string> {
 			response.on("error", reject);
 		});
 		call.on("timeout", () => call.destroy(unreadable()));
-		call.on("error", (error) => reject(error instanceof WeirError ? error : unreadable()));
+		call.on("error", (error) => reject(error instanceof WeirError ? error : unreadable(error)));
 		call.end();
 	});
 }
 
-const unreadable = (): WeirError =>
+const unreadable = (cause?: Error): WeirError =>
 	new WeirError(
 		"unavailable",
 		"Envoy's admin cannot be read",
 		"look whether Envoy runs, and whose its admin socket is",
+		{ cause },
 	);
+
+/** Nobody listens there: no Envoy is here. One that hangs is. */
+export const isNobodyThere = ({ cause }: WeirError): boolean =>
+	["ENOENT", "ECONNREFUSED"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "");

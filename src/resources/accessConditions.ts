@@ -1,6 +1,6 @@
 /** What an AccessPolicy can say of a request: callers, claims, path templates, times and conditions, each strictly. */
 import { z } from "zod";
-import { compileCondition, conditionFault } from "../access/condition.js";
+import { CONDITION_FIELDS, compileCondition, conditionFault } from "../access/condition.js";
 import { ANYONE } from "../access/principal.js";
 import { epochMs } from "../access/rfc3339.js";
 import { isTimezone } from "../access/schedule.js";
@@ -148,7 +148,7 @@ export const time = z.string({ error: TIME_HINT }).transform((value, context): n
 	return ms ?? refuse(context, TIME_HINT);
 });
 
-const CONDITION_HINT = 'write a CEL expression such as request.method == "GET" && "clerk" in user.groups';
+const CONDITION_HINT = `write a CEL expression such as request.method == "GET" && "clerk" in user.groups; there are ${CONDITION_FIELDS}`;
 
 /** Read once here, so that nothing can fail later: syntax, types, bounds. */
 export const policyCondition = z.string({ error: CONDITION_HINT }).transform((value, context): string => {

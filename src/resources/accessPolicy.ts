@@ -1,5 +1,6 @@
 /** AccessPolicy: who may call which Service. A Service that an enforced one selects is deny by default. */
 import { z } from "zod";
+import { CONDITION_FIELDS, CONDITION_FUNCTIONS } from "../access/condition.js";
 import {
 	claimRules,
 	pathPrefix,
@@ -23,8 +24,7 @@ const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT 
 const region = text("write the name of a region");
 const words = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
 
-const CONDITION =
-	"A CEL expression that must be true. request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more.";
+const CONDITION = `A CEL expression that must be true, over ${CONDITION_FIELDS}, with ${CONDITION_FUNCTIONS} (times in UTC). request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more.`;
 
 const spec = fields({
 	action: oneOf("allow", "deny").default("allow").meta({ description: "deny wins over allow." }),
@@ -37,9 +37,10 @@ const spec = fields({
 	dataClasses: uniqueList(reference, "write a list of DataClass names")
 		.default([])
 		.meta({ description: "Only those of the Services that have one of these. Empty = whichever." }),
-	principals: uniqueList(principal, "write a list of SPIFFE ids")
-		.default([])
-		.meta({ description: "SPIFFE ids of callers: exact, all below one (…/*), or '*' for any." }),
+	principals: uniqueList(principal, "write a list of SPIFFE ids").default([]).meta({
+		description:
+			"SPIFFE ids of callers: exact, all below one (…/*), '*' for any, or anyone for those too who prove none.",
+	}),
 	users: uniqueList(user, "write a list of ISSUER#SUB")
 		.default([])
 		.meta({ description: "ISSUER#SUB of a verified token, ISSUER#* or '*'." }),

@@ -33,10 +33,14 @@ export const roleBindingSchema: z.ZodType<RoleBinding> = resource(
 	"RoleBinding",
 	"What operators may do in some namespaces.",
 	fields({
-		verbs: uniqueList(oneOf("read", "apply", "promote", "abort", "approve", "admin"), "write a list of verbs").min(1, {
-			error: "write at least one of read, apply, promote, abort, approve and admin",
-		}),
-		subjects: uniqueList(subject, SUBJECTS_HINT).min(1, { error: SUBJECTS_HINT }),
+		verbs: uniqueList(oneOf("read", "apply", "promote", "abort", "approve", "admin"), "write a list of verbs")
+			.min(1, {
+				error: "write at least one of read, apply, promote, abort, approve and admin",
+			})
+			.meta({ description: "read comes with each; admin is all of them, and who may give roles." }),
+		subjects: uniqueList(subject, SUBJECTS_HINT)
+			.min(1, { error: SUBJECTS_HINT })
+			.meta({ description: "SPIFFE ids of certificates, ISSUER#SUB of operators' tokens, or group:NAME of those." }),
 		namespaces,
 	}),
 );

@@ -163,7 +163,7 @@ const spec = fields({
 		}),
 	rateLimits: fields({ service: rate, principal: rate, tenant: rate }).prefault({}).meta({
 		description:
-			"Requests that one Envoy takes, refused ones among them; 429 beyond it. Who calls, then the Service, then the tenant.",
+			"Requests that each Gateway of each Envoy takes, refused ones among them; 429 beyond it. Who calls, then the Service, then the tenant.",
 	}),
 }).transform(({ timeout, access, retries, ...rest }, context): Service["spec"] => {
 	const report = (path: (string | number)[], what: string, hint: string): void => {

@@ -17,7 +17,16 @@ import type { Answer, Forwarded, Question, Reason, Ruling } from "./question.js"
 import { whileDryRunWaits } from "./shadowWait.js";
 import type { Freshness } from "./tables.js";
 import { TokenAsked } from "./tokenAsked.js";
-import { BY_ENVOY, GONE, NOT_CANONICAL, OPEN, PROBED, VERIFICATION_LIMITED, type Verdict } from "./verdict.js";
+import {
+	BY_ENVOY,
+	GONE,
+	INVALID_PROOF,
+	NOT_CANONICAL,
+	OPEN,
+	PROBED,
+	VERIFICATION_LIMITED,
+	type Verdict,
+} from "./verdict.js";
 
 /** What answers are made of. */
 export interface Knowledge {
@@ -82,9 +91,11 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 		if (token !== null && "refused" in token) {
 			// Where only shadow policies look at users, a bad token is none: nothing else is served than without them.
 			const refused =
-				token.refused === "invalid-token"
-					? (tables.get(null) ?? table).invalidToken(question.gateway)
-					: VERIFICATION_LIMITED;
+				token.refused === "verification-limited"
+					? VERIFICATION_LIMITED
+					: token.proof
+						? INVALID_PROOF
+						: (tables.get(null) ?? table).invalidToken(question.gateway);
 			if (judge.judgesUsers) verdict = refused;
 			else shadow = refused;
 		}

@@ -1,5 +1,6 @@
 /** Verdicts as the sidecar gives them: those of the rules, and those given before any rule is asked. */
 import type { Verdict as RuleVerdict } from "../access/policy.js";
+import { ALGORITHMS } from "../access/tokenForm.js";
 import type { TokenIssuer } from "../resources/resource.js";
 
 export type Verdict =
@@ -35,6 +36,12 @@ const invalidTokenBy = (...schemes: readonly string[]): Verdict => {
 	return { allowed: false, reason: "invalid-token", policy: null, challenge };
 };
 const [BEARER, DPOP, EITHER] = [invalidTokenBy("Bearer"), invalidTokenBy("DPoP"), invalidTokenBy("Bearer", "DPoP")];
+
+/** A DPoP proof that does not do, and what it may be signed by: a client makes another one on that word (RFC 9449 7.1). */
+export const INVALID_PROOF: Verdict = {
+	...{ allowed: false, reason: "invalid-token", policy: null },
+	challenge: `DPoP error="invalid_dpop_proof", algs="${ALGORITHMS.join(" ")}"`,
+};
 
 /** The refusal that offers the schemes by which these issuers' tokens may be shown (RFC 6750 3, RFC 9449 7.1). */
 export function invalidToken(issuers: readonly Pick<TokenIssuer, "binding">[]): Verdict {

@@ -57,6 +57,7 @@ const BEARER = "Bearer ";
 const NO_ISSUERS: ReadonlySet<Issuer> = new Set();
 
 const invalid = (why: string): Refused => ({ refused: "invalid-token", why });
+const invalidProof = (why: string): Refused => ({ ...invalid(why), proof: true });
 const limited = (why: string): Refused => ({ refused: "verification-limited", why });
 
 const NO_KEY = "no key of the issuer has signed it";
@@ -315,12 +316,12 @@ export class TokenVerifier {
 		const { jkt } = confirmation;
 		const question = { dpop, method, url, token: shown.token, jkt, nowSeconds: this.#nowSeconds(), monotonicMs };
 		const proof = readProof(question);
-		if (typeof proof === "string") return invalid(proof);
+		if (typeof proof === "string") return invalidProof(proof);
 		const pass = this.#admission.enter("proof", payer, held.user, monotonicMs);
 		if (typeof pass === "string") return limited(pass);
 		return proofFault(proof, question, held.user, this.#proofs).then((failed) => {
 			this.#admission.leave(pass, failed === null || failed.limited, this.#options.monotonicMs());
-			return failed === null ? answer : failed.limited ? limited(failed.why) : invalid(failed.why);
+			return failed === null ? answer : failed.limited ? limited(failed.why) : invalidProof(failed.why);
 		});
 	}
 }

@@ -250,12 +250,12 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");
 	t.equal(
 		because("Service d: rate limits"),
-		"each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; who says no single tenant shares one bucket with all such",
+		"each Gateway of each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; who says no single tenant shares one bucket with all such",
 	);
 	t.equal(because("Service a: rate limits"), "");
 	t.equal(
 		because("Service stored: rate limits"),
-		"each Envoy by itself, 429 beyond: each principal 5 per 60s; ALL CALLERS ARE ONE PRINCIPAL through Gateway edge: it demands no client certificates",
+		"each Gateway of each Envoy by itself, 429 beyond: each principal 5 per 60s; ALL CALLERS ARE ONE PRINCIPAL through Gateway edge: it demands no client certificates",
 	);
 	t.match(because("Experiment e: one valid header x-user-id in layer slot 0%–25%"), /arm1 → v1 10%, arm2 → v2 10%/);
 });

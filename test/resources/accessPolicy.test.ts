@@ -15,7 +15,8 @@ const at = (column: number): string => `w.yaml:68:${column}:`;
 const TEMPLATE =
 	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";
 const TIME = 'write an RFC 3339 time in quotes, such as "2026-06-01T00:00:00Z"';
-const CEL = 'write a CEL expression such as request.method == "GET" && "clerk" in user.groups';
+const CEL =
+	'write a CEL expression such as request.method == "GET" && "clerk" in user.groups; there are request.method, request.path, request.region, request.time, user.issuer, user.subject, user.groups, user.tenants, user.purposes, user.claims, principal, variant, service';
 const CLOCK = 'write hours and minutes in quotes, such as "08:00"';
 const USER =
 	"write ISSUER#SUB of a token, such as https://id.example.com#alice, ISSUER#* for all of its users, or '*' for any user";

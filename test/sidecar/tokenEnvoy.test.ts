@@ -116,7 +116,13 @@ for (const protocol of PROTOCOLS) {
 		const proof = (htu: string) => proofOf(holder, toKey, { claims: { iat: now(), htu } });
 		const shown = await proof("https://users.test/v2");
 		t.equal(await status(`authorization: DPoP ${toKey}`, `dpop: ${shown}`), 200, "DPoP");
-		t.equal(await status(`authorization: DPoP ${toKey}`, `dpop: ${shown}`), 401, "a proof is used once");
+		const replayed = await ask("users", [`authorization: DPoP ${toKey}`, `dpop: ${shown}`]);
+		t.equal(replayed.status, 401, "a proof is used once");
+		t.same(
+			headerValues(replayed, "www-authenticate"),
+			['DPoP error="invalid_dpop_proof", algs="RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA"'],
+			"the word on which a client makes another proof",
+		);
 		t.equal(await status(`authorization: DPoP ${toKey}`), 401);
 		t.equal(await status(`authorization: DPoP ${toKey}`, `dpop: ${await proof("https://users.test/other")}`), 401);
 		t.equal(await status(`authorization: Bearer ${toKey}`), 401);

@@ -13,10 +13,11 @@ import {
 	watchedListeners,
 } from "../../access/probe.js";
 import type { PlanTable } from "../../compiler/plan.js";
+import type { WeirError } from "../../error.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
-import { readListeners } from "../../probe/envoyCounters.js";
+import { isNobodyThere, readListeners } from "../../probe/envoyCounters.js";
 import { Prober, type ProbeTarget } from "../../probe/prober.js";
 import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
 import type { GatewayAlarm } from "../../state/wire.js";
@@ -95,7 +96,9 @@ export function watchForBypass(options: WatchOptions): Watch {
 	});
 	const round = async (): Promise<ProbeReport | null> => {
 		if (!begun || !connected()) return null;
-		here = adminSocket === null ? null : await readListeners(adminSocket).catch(() => new Set<string>());
+		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
+		const silent = (error: WeirError) => (isNobodyThere(error) ? new Set<string>() : here);
+		here = adminSocket === null ? null : await readListeners(adminSocket).catch(silent);
 		const unprobed = tellUnprobed();
 		const { alarms, results } = await prober.round();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
