@@ -6,7 +6,7 @@ import type { Evidence } from "../analysis/evidence.js";
 import { movesOn } from "../rollout/closedServices.js";
 import { decide } from "../rollout/decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "../rollout/decision.js";
-import { gateBefore, heldAtGate } from "../rollout/gate.js";
+import { gateBefore, gatesAt, heldAtGate } from "../rollout/gate.js";
 import { count } from "../rollout/plainWords.js";
 import { duration, percent } from "../rollout/sentence.js";
 import { isExposing } from "../rollout/status.js";
@@ -34,11 +34,10 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	if (!isExposing(status.phase) && status.phase !== "Promoting") return ended(input, last);
 	if (found === null) return unheard(input, last);
 	const { atMs, ...standing } = input;
-	const { evidence } = found;
-	const asked = { rules: RULES, ...standing, evidence, nowMs: atMs };
+	const asked = { rules: RULES, ...standing, evidence: found.evidence, nowMs: atMs };
 	const wanted = decide(asked);
 	if (input.closed && movesOn(wanted.action)) return closed(input, wanted);
-	const now = asAtGate(asked, wanted, decisions);
+	const now = held(asked, wanted, decisions.findLast((decision) => decision.input !== null) ?? null);
 	return {
 		...stateOf(input, now),
 		sentence: now.summary ?? now.reason,
@@ -49,10 +48,15 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	};
 }
 
-/** What is wanted now, held where a gate said no to it last: to the loop, for what persons do is asked by themselves. */
-function asAtGate(input: DecisionInput, wanted: Outcome, decisions: readonly Decision[]): Outcome {
-	const { gate } = decisions.findLast((decision) => decision.input !== null)?.outcome ?? {};
-	return gate !== undefined && gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
+/**
+ * What is wanted now, held for what the loop held it for when it last decided: whom it would shut out, or a gate's no. That
+ * stands recorded for as long as it holds; to ask once more would take the time of all who call the API, and of the gate.
+ */
+function held(input: DecisionInput, wanted: Outcome, last: Decision | null): Outcome {
+	const { outcome, input: before } = last ?? {};
+	const gate = outcome?.gate;
+	if (gate !== undefined) return gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
+	return outcome?.rule === "access" && before?.shutOuts ? decide({ ...input, shutOuts: before.shutOuts }) : wanted;
 }
 
 function closed(input: ReportInput, wanted: Outcome): Answer {
@@ -60,10 +64,15 @@ function closed(input: ReportInput, wanted: Outcome): Answer {
 		...stateOf(input, wanted),
 		sentence: `Held, for the Service is closed: ${wanted.summary ?? wanted.reason}`,
 		because: input.status.phase === "Promoting" ? promotedFor(input.decisions) : "",
-		next: "That is done when the Service is open again: an Envoy or a sidecar refuses its newest configuration (weir status says why).",
+		next: `That is done when the Service is open again${isGated(input, wanted) ? " and its gate agrees" : ""}: an Envoy or a sidecar refuses its newest configuration (weir status says why).`,
 		howLong: "This cannot be said.",
 		expectedMs: null,
 	};
+}
+
+function isGated({ experiment }: ReportInput, wanted: Outcome): boolean {
+	const at = gateBefore(wanted);
+	return at !== null && gatesAt(experiment, at).length > 0;
 }
 
 const ENDED = {
@@ -72,13 +81,15 @@ const ENDED = {
 	Aborted: ["Ended by a person", "open"],
 } as const;
 
-function ended({ status, experiment, decisions }: ReportInput, last: Decision | undefined): Answer {
+function ended({ status, experiment, decisions, defaultVariant }: ReportInput, last: Decision | undefined): Answer {
 	const [state, tone] = ENDED[status.phase as keyof typeof ENDED];
-	const baseline = experiment.spec.arms.find((arm) => arm.baseline);
+	const promoted = status.phase === "Promoted" ? (status.promotion?.variant ?? null) : null;
+	const baseline = experiment.spec.arms.find((arm) => arm.baseline)?.variant ?? "";
+	const live = defaultVariant ?? promoted ?? baseline;
 	const next =
-		status.phase === "Promoted" && status.promotion !== null
-			? `Variant ${status.promotion.variant} is the default of Service ${experiment.spec.service}. Nothing more happens by itself.`
-			: `Variant ${baseline?.variant ?? ""} serves everybody again. Nothing more happens by itself.`;
+		promoted === null
+			? `Variant ${live} serves everybody${live === baseline ? " again" : ""}. Nothing more happens by itself.`
+			: `Variant ${live} is the default of Service ${experiment.spec.service}. Nothing more happens by itself.`;
 	const because = status.phase === "Promoted" ? promotedFor(decisions) : "";
 	return { state, tone, sentence: spoken(last), because, next, howLong: "It has ended.", expectedMs: null };
 }
@@ -141,7 +152,7 @@ function nextOf({ experiment, status, beingPromoted }: ReportInput, now: Outcome
 		case "access":
 			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
 		case "promotion":
-			return `It goes on when the other Experiment's promotion has ended; ${harm}.`;
+			return `It goes on if the other Experiment's winner is taken back, and else waits for a person, for it is not proved better than that; ${harm}.`;
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":

@@ -4,7 +4,7 @@ import { levels } from "../analysis/claim.js";
 import type { Evidence } from "../analysis/evidence.js";
 import { type HoldbackQuestions, holdbackQuestions } from "../analysis/holdback.js";
 import type { Experiment, Metric } from "../resources/resource.js";
-import { type Decision, RULES_WITH_HOLDBACKS, type ShutOut } from "../rollout/decision.js";
+import { type Decision, RULES_WITH_HOLDBACKS } from "../rollout/decision.js";
 import { looksByArm } from "../rollout/rules/plannedLook.js";
 import { type ExperimentStatus, heldBackOf } from "../rollout/status.js";
 
@@ -17,10 +17,11 @@ export interface ReportInput {
 	readonly decisions: readonly Decision[];
 	/** As it is now; null: it could not be had, and the newest decision's is shown. */
 	readonly evidence: Evidence | null;
-	/** As in decide()'s input: what other Experiments of the Service were promoted to or are, and whom a winner would shut out. */
+	/** As in decide()'s input: what other Experiments of the Service are promoted to, or were. */
 	readonly beingPromoted?: string;
 	readonly replaces?: string;
-	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
+	/** The Service's default Variant; absent: not known. */
+	readonly defaultVariant?: string;
 	/** An Envoy or a sidecar refuses the Service's newest configuration; absent: none does. */
 	readonly closed?: true;
 	/** Now. */

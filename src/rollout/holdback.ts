@@ -20,7 +20,7 @@ import { people, whereIn, worse } from "./plainWords.js";
 import { doubts, doubtsOfHarm } from "./rules/brokenData.js";
 import { harmKey, namesOfHarm } from "./rules/harm.js";
 import { duration, harmSentence } from "./sentence.js";
-import { completion, judgeHealth, judgesApart } from "./takeover.js";
+import { completion, judgeHealth, judgesApart, replacedVariant } from "./takeover.js";
 
 /** What it does next, while it lasts and at its end. @param fromMs when it began */
 export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number): Outcome {
@@ -96,11 +96,11 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 		["roll-back", "harm"],
 		{
 			reason: `Rolled back from the holdback: ${reason}`,
-			summary: `Everybody is back on the old version, for the new one does harm after all${toWhom}: ${summary}`,
+			summary: `Everybody is back on ${status.promotion?.replaced ?? "the old version"}, for the new one does harm after all${toWhom}: ${summary}`,
 		},
 		{
 			status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },
-			defaultVariant: experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? null,
+			defaultVariant: replacedVariant(experiment, status),
 		},
 	);
 }

@@ -216,7 +216,7 @@ export class RolloutLoop {
 			}
 		const found = localEvidence(await evidence.evidence(query), metrics);
 		// The moment of the decision lies after all of its evidence.
-		const others = isExposing(status.phase) ? otherPromotions(state, experiment) : {};
+		const others = otherPromotions(state, experiment, status);
 		const input = { rules: RULES, experiment, metrics, status, evidence: found, nowMs: clock.nowMs(), ...others };
 		return Object.keys(baselineQuantiles).length === 0 ? input : { ...input, baselineQuantiles };
 	}

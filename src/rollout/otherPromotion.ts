@@ -4,15 +4,17 @@ import { once } from "../resources/once.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { DecisionInput } from "./decision.js";
 import type { State } from "./ports.js";
-import { liveDefault, type Status } from "./status.js";
+import { type ExperimentStatus, isPromoting, liveDefault, type Status } from "./status.js";
 
 type Known = Pick<State, "resources" | "status">;
 
-/** Of both functions below, what decide() is to know. */
+/** Of both functions below, what decide() is to know. In a holdback the Experiment's own winner is the default already. */
 export function otherPromotions(
 	state: Known,
 	experiment: Experiment,
+	{ promotion }: Pick<ExperimentStatus, "promotion">,
 ): Pick<DecisionInput, "beingPromoted" | "replaces"> {
+	if (promotion?.heldBackFromMs !== undefined) return {};
 	const [other, promoted] = [beingPromoted(state, experiment), promotedBefore(state, experiment)];
 	return {
 		...(other === null ? {} : { beingPromoted: other }),
@@ -34,10 +36,7 @@ export function beingPromoted({ resources, status }: Known, experiment: Experime
 /** Those that are being promoted: worked out once for all that is asked of one state. */
 const promotingIn = once((statuses: Status["experiments"]) =>
 	once((experiments: readonly Experiment[]) =>
-		experiments.filter(({ metadata }) => {
-			const { phase, promotion } = statuses[qualifiedName(metadata)] ?? {};
-			return phase === "Promoting" && promotion !== null;
-		}),
+		experiments.filter(({ metadata }) => isPromoting(statuses[qualifiedName(metadata)])),
 	),
 );
 
@@ -53,7 +52,7 @@ export function promotedBefore({ resources, status }: Known, experiment: Experim
 }
 
 /**
- * The Variant that an arm would replace without ever having been compared with it; null = none. To be better than the former
+ * The Variant that an arm would replace and was not proved better than; null = none. To be better than the former
  * default Variant is not to be better than the one of now.
  * @param replaces promotedBefore()
  */
@@ -65,5 +64,5 @@ export function uncompared({ spec }: Experiment, arm: string, replaces: string |
 /** For who promotes such an arm, without the full stop; null: there is nothing to say. */
 export function uncomparedWords(...of: Parameters<typeof uncompared>): string | null {
 	const replaces = uncompared(...of);
-	return replaces && `nothing compares ${of[1]} with variant ${replaces}, which is the Service's default by now`;
+	return replaces && `nothing proves ${of[1]} better than variant ${replaces}, which is the Service's default by now`;
 }

@@ -11,7 +11,7 @@ import { namesOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
 import { shutOutCure, shutOutWords } from "./shutOut.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
-import { completedStatus, startTakeover } from "./takeover.js";
+import { completedStatus, replacedVariant, startTakeover } from "./takeover.js";
 
 export type PersonAct =
 	| { readonly verb: "pause" }
@@ -175,7 +175,7 @@ function abort({ experiment, status, by }: PersonInput): Outcome {
 	if (status.promotion?.heldBackFromMs === undefined)
 		return outcome("abort", `Aborted by ${by}; everything goes to the default variant.`, after);
 	// The winner has been the default since the holdback began.
-	const old = experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? null;
+	const old = replacedVariant(experiment, status);
 	return outcome("abort", `Aborted by ${by}; everything goes back to variant ${old ?? "?"}.`, after, old);
 }
 

@@ -26,16 +26,24 @@ export class RecordedOutcomes {
 		const last = this.#last.get(experiment);
 		if (outcome.action !== "hold" || last?.kind !== kindOf(outcome)) return false;
 		if (last.named === namedBy(outcome)) return true;
-		return nowMs - last.atMs < Math.min(GATE_RECORD_MS_MAX, GATE_RETRY_MS.first * 2 ** Math.min(last.changes - 1, 30));
+		return nowMs - last.atMs < pauseMs(last);
 	}
 
 	add(experiment: string, outcome: Outcome, atMs: number): void {
 		const [kind, named] = [kindOf(outcome), namedBy(outcome)];
 		const last = this.#last.get(experiment);
-		const changes = last?.kind === kind && last.named !== named ? last.changes + 1 : 0;
+		const isNext = last?.kind === kind && last.named !== named;
+		const isCalm = isNext && outcome.gate === undefined && atMs - last.atMs >= CALM_PAUSES * pauseMs(last);
+		const changes = isNext && !isCalm ? last.changes + 1 : 0;
 		this.#last.set(experiment, { kind, named, atMs, changes });
 	}
 }
+
+/** After so many, what is named next is recorded at once again: a person mends one thing after the other. A gate is asked too rarely. */
+const CALM_PAUSES = 4;
+
+const pauseMs = ({ changes }: LastRecord): number =>
+	Math.min(GATE_RECORD_MS_MAX, GATE_RETRY_MS.first * 2 ** Math.min(changes - 1, 30));
 
 /** Outcomes of one kind differ in numbers, and in what they name, only. */
 function kindOf({ action, rule, waitsFor, status }: Outcome): string {

@@ -24,6 +24,11 @@ export function isExposing(phase: Phase): boolean {
 	return phase === "Running" || phase === "Paused";
 }
 
+/** Whether a winner takes over, or is in its holdback. */
+export function isPromoting(status: Pick<ExperimentStatus, "phase" | "promotion"> | undefined): boolean {
+	return status?.phase === "Promoting" && status.promotion !== null;
+}
+
 /** How much of its allocation an arm has live, in ppm. */
 export function liveSharePpm(
 	arm: string,
@@ -115,6 +120,8 @@ export interface ExperimentStatus {
 		readonly takeoverPpm: number;
 		/** Since the takeover has reached all but the share that is held back. Absent: nothing is, or not yet. */
 		readonly heldBackFromMs?: number;
+		/** The default Variant that a holdback's winner replaced, where it was not the baseline's; absent: it was. */
+		readonly replaced?: string;
 	} | null;
 	/** Set by a promotion, stays after its end. Absent: nobody was promoted, or by former rules. */
 	readonly takeover?: {

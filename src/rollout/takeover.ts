@@ -155,6 +155,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 					stepIndex: Math.min(promotion.stepIndex + 1, stepsPpm.length - 1),
 					takeoverPpm: most,
 					heldBackFromMs: nowMs,
+					...(input.replaces === undefined ? {} : { replaced: input.replaces }),
 				},
 				...(apart && status.takeover !== undefined
 					? { takeover: { ...status.takeover, heldBack: { fromMs: nowMs, sharePpm: PPM - most } } }
@@ -187,11 +188,16 @@ export function completion(input: DecisionInput, analysis: Analysis, why: string
 	);
 }
 
+/** The default Variant that a holdback's winner replaced, and that an end without it goes back to; null = not declared. */
+export function replacedVariant({ spec }: Experiment, { promotion }: ExperimentStatus): string | null {
+	return promotion?.replaced ?? spec.arms.find(({ baseline }) => baseline)?.variant ?? null;
+}
+
 /** Of a takeover that is over. @throws RangeError where there is no winner */
 export function completedStatus(experiment: Experiment, status: ExperimentStatus, nowMs: number): ExperimentStatus {
 	const { promotion } = status;
 	if (promotion === null) throw new RangeError("a takeover without a winner has no end");
-	const { heldBackFromMs: _, ...rest } = promotion;
+	const { heldBackFromMs: _, replaced: __, ...rest } = promotion;
 	const last = experiment.spec.rollout.stepsPpm.length - 1;
 	return {
 		...status,

@@ -20,7 +20,7 @@ import {
 	type Service,
 } from "../resources/resource.js";
 import { applyService } from "../rollout/declaration.js";
-import { type ExperimentStatus, isExposing, type Status } from "../rollout/status.js";
+import { type ExperimentStatus, isExposing, isPromoting, type Status } from "../rollout/status.js";
 import type { StoredResource } from "./database.js";
 import { keyOf } from "./resourceSet.js";
 
@@ -165,7 +165,7 @@ function movedWhilePromoting(
 	if (moved === undefined || moved.before === null || moved.before === moved.after) return [];
 	return experimentsOf(experiments, service)
 		.map(({ metadata }) => qualifiedName(metadata))
-		.filter((name) => status.experiments[name]?.phase === "Promoting")
+		.filter((name) => isPromoting(status.experiments[name]))
 		.map((name) => ({
 			position: positions.at(service, ["spec", "defaultVariant"]),
 			message: `the default variant of ${resourceTitle(service)} would move from ${moved.before} to ${moved.after}, and Experiment ${name} is being promoted on it`,

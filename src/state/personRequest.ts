@@ -80,7 +80,7 @@ export function personOutcome(
 	if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
 	const act = verb === "promote" ? { verb, arm, shutOut } : { verb };
 	const shutOutBy = (promoted: string) => askShutOut(state, experiment, promoted, nowMs).answer();
-	const others = otherPromotions(state, experiment);
+	const others = otherPromotions(state, experiment, status);
 	const outcome = actByPerson({ experiment, status, by, nowMs, shutOutBy, ...others }, act);
 	const approved = (request.approvedBy ?? []).join(", ");
 	const gates = request.overrideGates && gatesAt(experiment, "before-promotion").length > 0;

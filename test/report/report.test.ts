@@ -13,7 +13,7 @@ import { decide } from "../../src/rollout/decide.js";
 import type { Decision, Outcome } from "../../src/rollout/decision.js";
 import { heldAtGate } from "../../src/rollout/gate.js";
 import { experiment, METRICS, rate } from "../rollout/example.js";
-import { DAY_MS, DECLARED, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
+import { DAY_MS, DECLARED, HARMFUL, MEASURING, reportInput, START_MS, WINNING } from "./example.js";
 
 t.test("an earlier interval is what the analysis said of the people until then", (t) => {
 	const input = reportInput(MEASURING);
@@ -432,10 +432,11 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	const asked = all[at]?.input;
 	if (!asked) throw new RangeError("nothing was promoted");
 	const ready: ReportInput = { ...asked, atMs: asked.nowMs, decisions: all.slice(0, at) };
+	const shutOuts = { boosted: { from: "v1", to: "v2", policies: ["all"], more: 0 } };
 	const told = (more: Partial<ReportInput> = {}, ...outcomes: readonly Outcome[]) => {
 		const record = (outcome: Outcome): Decision => ({
 			...{ experiment: "main", sequence: 9, atMs: ready.atMs, by: "weir", acknowledgedAtMs: null },
-			...{ input: outcome.rule === "declaration" ? null : asked, outcome },
+			...{ input: outcome.rule === "declaration" ? null : { ...asked, shutOuts }, outcome },
 		});
 		return reportOf({ ...ready, ...more, decisions: [...ready.decisions, ...outcomes.map(record)] }).answer;
 	};
@@ -450,7 +451,7 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	);
 	t.equal(
 		concurrent.next,
-		"It goes on when the other Experiment's promotion has ended; proved harm takes everybody back to the old version at once.",
+		"It goes on if the other Experiment's winner is taken back, and else waits for a person, for it is not proved better than that; proved harm takes everybody back to the old version at once.",
 	);
 	t.equal(concurrent.howLong, unknown);
 	const paused = { beingPromoted: "other", status: { ...asked.status, phase: "Paused", hold: "person" } } as const;
@@ -459,7 +460,9 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 		howLong: unknown,
 	});
 
-	const access = told({ shutOuts: { boosted: { from: "v1", to: "v2", policies: ["all"], more: 0 } } });
+	const shut = decide({ ...asked, shutOuts });
+	const edit: Outcome = { ...decide(asked), action: "hold", rule: "declaration" };
+	const access = told({}, shut, edit);
 	t.match(
 		access.sentence,
 		/^boosted would be ready, but callers outside of the Experiment would be refused: AccessPolicy all/,
@@ -472,16 +475,34 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	const atGate = told({}, heldAtGate(asked, wanted, gate));
 	t.match(atGate.sentence, /gates\.example was asked and did not agree/);
 	t.has(atGate, { next: "It goes on when the gate says yes.", howLong: unknown });
-	const edited = told({}, heldAtGate(asked, wanted, gate), { ...wanted, action: "hold", rule: "declaration" });
+	const edited = told({}, heldAtGate(asked, wanted, gate), edit);
 	t.same(edited, atGate, "an edit does not answer for the gate");
 	t.has(told({}, heldAtGate(asked, wanted, { ...gate, at: "before-step" })), { state: "A winner", next });
 
-	for (const outcomes of [[], [heldAtGate(asked, wanted, gate)]]) {
+	for (const outcomes of [[], [shut], [heldAtGate(asked, wanted, gate)]]) {
 		const closed = told({ closed: true }, ...outcomes);
 		t.match(closed.sentence, /^Held, for the Service is closed: boosted becomes the new version/);
-		t.match(closed.next, /^That is done when the Service is open again/);
+		t.match(closed.next, /^That is done when the Service is open again:/);
 		t.equal(closed.howLong, "This cannot be said.");
 	}
+	const spec = { ...asked.experiment.spec };
+	const gates = [{ at: "before-promotion", url: "https://gates.example", timeoutMs: 1_000 }] as const;
+	const gated = { ...asked.experiment, spec: { ...spec, rollout: { ...spec.rollout, gates } } };
+	t.match(
+		told({ closed: true, experiment: gated }).next,
+		/^That is done when the Service is open again and its gate agrees:/,
+	);
 	t.equal(told({ closed: true, beingPromoted: "other" }).next, concurrent.next, "it would not be done in an open one");
+	t.end();
+});
+
+t.test("an ended Experiment names the Variant that serves now", (t) => {
+	const ended = (story: typeof WINNING, defaultVariant?: string) =>
+		reportOf({ ...reportInput(story), ...(defaultVariant === undefined ? {} : { defaultVariant }) }).answer.next;
+	const last = ". Nothing more happens by itself.";
+	t.equal(ended(HARMFUL), `Variant v1 serves everybody again${last}`);
+	t.equal(ended(HARMFUL, "v3"), `Variant v3 serves everybody${last}`, "another Experiment's winner");
+	t.equal(ended(WINNING, "v2"), `Variant v2 is the default of Service employment${last}`);
+	t.equal(ended(WINNING, "v3"), `Variant v3 is the default of Service employment${last}`);
 	t.end();
 });

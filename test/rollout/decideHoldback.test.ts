@@ -392,3 +392,22 @@ t.test("a holdback's claims have no look and no covariate of the time before it"
 	t.match(at(begun, given).findings, [{ metric: "revenue", verdict: "open", improvement: 0 }]);
 	t.ok(Math.abs((goal({}, given)?.improvement ?? 0) + 0.5) < 1e-9);
 });
+
+t.test(
+	"what ends without the winner goes back to the Variant that it replaced, not to the one before that",
+	async (t) => {
+		const begun = at(promoting(1, 500_000), { replaces: "v3" }).status;
+		t.equal(begun.promotion?.replaced, "v3");
+		const person = { experiment: HELD, status: begun, by: "ada", nowMs: 1 };
+		t.match(actByPerson(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
+		const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
+		t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
+			...{ action: "roll-back", defaultVariant: "v3", summary: /^Everybody is back on v3, for the new one does harm/ },
+		});
+		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
+		t.equal(
+			actByPerson({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
+			"v1",
+		);
+	},
+);

@@ -60,7 +60,7 @@ t.test("it ends with maxDuration, which says nothing against the new version", a
 	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
 	t.match(
 		ended.summary,
-		/^Everybody is back on the old version, which says nothing against the new one: nobody promoted/,
+		/^Everybody is back on the old version, which says nothing against the new one: the new one was not promoted/,
 	);
 });
 
@@ -83,6 +83,12 @@ t.test("it is recorded once, and again when it names something else", async (t) 
 		records++;
 	}
 	t.ok(records < 12, `${records} records of names that change at each look`);
+	const mending = new RecordedOutcomes();
+	for (let left = 20; left > 0; left--) {
+		const named = held(Array.from({ length: left }, (_, index) => `p${index}`));
+		t.notOk(mending.has("main", named, (20 - left) * 30_000), "a person mends one policy after the other");
+		mending.add("main", named, (20 - left) * 30_000);
+	}
 });
 
 t.test("a person is refused, unless it is said to be meant, and the decision tells of it", async (t) => {
@@ -211,11 +217,16 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 		rule: "concurrent",
 		waitsFor: "person",
 		reason:
-			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 was promoted meanwhile and is the Service's default, with which nothing compares it (a new Experiment would); a person may promote.",
+			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 was promoted meanwhile and is the Service's default, against which nothing is proved (a new Experiment would tell); a person may promote.",
 		summary:
-			"boosted is better than v1, but v3 has become the version for everybody meanwhile, and nobody has compared those two. A person may promote it all the same.",
+			"boosted is better than v1, but v3 has become the version for everybody meanwhile, and it is not proved to be better than that. A person may promote it all the same.",
 	});
 	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
+	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
+	t.match(
+		decide(ready({ replaces, experiment: late })).summary,
+		/^Everybody is back on v3, which says nothing against/,
+	);
 	const state = (defaultVariant?: string) => ({
 		resources: set(),
 		status: { experiments: {}, services: defaultVariant === undefined ? {} : { employment: { defaultVariant } } },
@@ -225,7 +236,8 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 	const act = { experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, replaces };
 	t.match(actByPerson(act, { verb: "promote", arm: null }), {
 		action: "promote",
-		reason: /, though nothing compares boosted with variant v3, which is the Service's default by now; it takes over/,
+		reason:
+			/, though nothing proves boosted better than variant v3, which is the Service's default by now; it takes over/,
 	});
 });
 

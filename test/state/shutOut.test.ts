@@ -213,7 +213,7 @@ t.test("a promotion is approved of the Variant that it replaces, and while no ot
 	t.match(again, {
 		request: {
 			effects: [
-				/^promote Experiment other, though nothing compares boosted with variant v2, which is the Service's default by now/,
+				/^promote Experiment other, though nothing proves boosted better than variant v2, which is the Service's default by now/,
 			],
 		},
 	});

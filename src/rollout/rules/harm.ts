@@ -56,7 +56,10 @@ export const harm: RuleOf = (input, analysis) => {
 		input,
 		analysis,
 		["roll-back", "harm"],
-		{ reason: `Rolled back: ${reason}`, summary: `Everybody is back on the old version: ${plain}` },
+		{
+			reason: `Rolled back: ${reason}`,
+			summary: `Everybody is back on ${input.replaces ?? "the old version"}: ${plain}`,
+		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, closedArms } },
 	);
 };

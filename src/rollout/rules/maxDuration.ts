@@ -23,7 +23,7 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, 
 	if (kept?.by === "person")
 		return inconclusive(input, analysis, "max-duration", {
 			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${kept.reason}`,
-			summary: `nobody promoted the new one in ${duration(ran)}: ${kept.summary}`,
+			summary: `the new one was not promoted in ${duration(ran)}: ${kept.summary}`,
 			blames: kept.blames ?? true,
 		});
 	if (kept?.by === "data")
@@ -62,7 +62,7 @@ export function inconclusive(
 		["roll-back", rule],
 		{
 			reason: `Back to the default: ${reason}.`,
-			summary: `Everybody is back on the old version${blames ? "" : ", which says nothing against the new one"}: ${summary}.`,
+			summary: `Everybody is back on ${input.replaces ?? "the old version"}${blames ? "" : ", which says nothing against the new one"}: ${summary}.`,
 		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null } },
 	);
