@@ -60,7 +60,7 @@ t.test("it ends with maxDuration, which says nothing against the new version", a
 	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
 	t.match(
 		ended.summary,
-		/^Everybody is back on the old version, which says nothing against the new one: the new one was not promoted/,
+		/^Everybody is back on the old version, which says nothing against the new one: nobody promoted/,
 	);
 });
 

@@ -23,7 +23,7 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, 
 	if (kept?.by === "person")
 		return inconclusive(input, analysis, "max-duration", {
 			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${kept.reason}`,
-			summary: `the new one was not promoted in ${duration(ran)}: ${kept.summary}`,
+			summary: `${input.replaces === undefined ? "nobody promoted the new one" : "the new one was not promoted"} in ${duration(ran)}: ${kept.summary}`,
 			blames: kept.blames ?? true,
 		});
 	if (kept?.by === "data")
