@@ -151,14 +151,14 @@ function read(node: ASTNode, reading: Reading, walking: boolean): void {
 		}
 		case "call": {
 			const [name, args] = node.args;
-			if (!Object.hasOwn(FUNCTIONS, name)) refuse(`calls ${name}(), which is not offered`);
+			if (!Object.hasOwn(FUNCTIONS, name)) refuse(`calls ${name}(), which is not offered (${CONDITION_FUNCTIONS} are)`);
 			if (args.length !== FUNCTIONS[name]) refuse(`calls ${name}() with ${args.length} arguments`);
 			for (const one of args) read(one, reading, walking);
 			return;
 		}
 		case "rcall": {
 			const [name, receiver, args] = node.args;
-			if (!Object.hasOwn(METHODS, name)) refuse(`calls ${name}(), which is not offered`);
+			if (!Object.hasOwn(METHODS, name)) refuse(`calls ${name}(), which is not offered (${CONDITION_FUNCTIONS} are)`);
 			if (args.length !== METHODS[name]) refuse(`calls ${name}() with ${args.length} arguments`);
 			const walks = WALKS.has(name);
 			if (walks && walking) refuse(`walks a list within a list (${name}())`);

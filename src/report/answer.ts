@@ -35,9 +35,10 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	if (found === null) return unheard(input, last);
 	const { atMs, ...standing } = input;
 	const asked = { rules: RULES, ...standing, evidence: found.evidence, nowMs: atMs };
-	const wanted = decide(asked);
+	const own = decisions.findLast((decision) => decision.input !== null);
+	const wanted = decide({ ...asked, ...shutOutsOf(own) });
 	if (input.closed && movesOn(wanted.action)) return closed(input, wanted);
-	const now = held(asked, wanted, decisions.findLast((decision) => decision.input !== null) ?? null);
+	const now = atGate(asked, wanted, own);
 	return {
 		...stateOf(input, now),
 		sentence: now.summary ?? now.reason,
@@ -49,14 +50,18 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 }
 
 /**
- * What is wanted now, held for what the loop held it for when it last decided: whom it would shut out, or a gate's no. That
- * stands recorded for as long as it holds; to ask once more would take the time of all who call the API, and of the gate.
+ * Whom a winner would shut out, as the loop found when it last decided. That stands recorded for as long as it holds; to tell it
+ * once more would take the time of all who call the API.
  */
-function held(input: DecisionInput, wanted: Outcome, last: Decision | null): Outcome {
-	const { outcome, input: before } = last ?? {};
-	const gate = outcome?.gate;
-	if (gate !== undefined) return gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
-	return outcome?.rule === "access" && before?.shutOuts ? decide({ ...input, shutOuts: before.shutOuts }) : wanted;
+function shutOutsOf(last: Decision | undefined): Pick<DecisionInput, "shutOuts"> {
+	const { shutOuts } = last?.input ?? {};
+	return last?.outcome.rule === "access" && shutOuts !== undefined ? { shutOuts } : {};
+}
+
+/** What is wanted now, held where a gate said no to it last. */
+function atGate(input: DecisionInput, wanted: Outcome, last: Decision | undefined): Outcome {
+	const { gate } = last?.outcome ?? {};
+	return gate !== undefined && gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
 }
 
 function closed(input: ReportInput, wanted: Outcome): Answer {
@@ -127,7 +132,10 @@ function stateOf({ status }: ReportInput, now: Outcome): Pick<Answer, "state" | 
 	return { state: "Still measuring", tone: "open" };
 }
 
-function nextOf({ experiment, status, beingPromoted }: ReportInput, now: Outcome): string {
+function nextOf(
+	{ experiment, status, beingPromoted, replaces = "the old version" }: ReportInput,
+	now: Outcome,
+): string {
 	const { rollout } = experiment.spec;
 	if (now.action !== "hold") return "That is done in the next seconds.";
 	const step = rollout.stepsPpm[status.stepIndex + 1];
@@ -135,7 +143,7 @@ function nextOf({ experiment, status, beingPromoted }: ReportInput, now: Outcome
 	const harm =
 		rollout.onHarm === "freeze"
 			? "proved harm freezes it at once"
-			: "proved harm takes everybody back to the old version at once";
+			: `proved harm takes everybody back to ${replaces} at once`;
 	switch (now.waitsFor) {
 		case "threshold":
 			return "When that is set, the first people are measured by it.";
@@ -152,7 +160,7 @@ function nextOf({ experiment, status, beingPromoted }: ReportInput, now: Outcome
 		case "access":
 			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
 		case "promotion":
-			return `It goes on if the other Experiment's winner is taken back, and else waits for a person, for it is not proved better than that; ${harm}.`;
+			return `It goes on if the other Experiment's winner is taken back, or is the same Variant; else it is left to a person, unless its time is over by then; ${harm}.`;
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":
@@ -177,7 +185,7 @@ function personMay({ phase }: ReportInput["status"], beingPromoted: string | und
 	return paused ? "weir resume, promote or abort" : "weir promote with its name (--arm), or abort";
 }
 
-function howLong({ experiment, status }: ReportInput, now: Outcome): string {
+function howLong({ experiment, status, replaces = "the old version" }: ReportInput, now: Outcome): string {
 	const { expectedMs, action, waitsFor, gate } = now;
 	const { maxDurationMs, onInconclusive } = experiment.spec.rollout;
 	const pace =
@@ -190,6 +198,6 @@ function howLong({ experiment, status }: ReportInput, now: Outcome): string {
 	const hasVerdict = action === "promote" || waitsFor === "promotion" || gate?.at === "before-promotion";
 	if (maxDurationMs === null || status.phase !== "Running" || hasVerdict) return pace;
 	const endMs = (status.durationFromMs ?? status.startedAtMs) + maxDurationMs;
-	const end = onInconclusive === "pause" ? "it pauses for a person" : "the old version stays";
+	const end = onInconclusive === "pause" ? "it pauses for a person" : `${replaces} stays`;
 	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`;
 }

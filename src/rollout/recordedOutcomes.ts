@@ -9,8 +9,10 @@ interface LastRecord {
 	readonly kind: string;
 	readonly named: string;
 	readonly atMs: number;
-	/** How often it was recorded in a row for what it names alone. */
+	/** How often it was recorded in a row for what it names alone, less what time has given back. */
 	readonly changes: number;
+	/** Before the next such record. */
+	readonly pauseMs: number;
 }
 
 export class RecordedOutcomes {
@@ -26,24 +28,24 @@ export class RecordedOutcomes {
 		const last = this.#last.get(experiment);
 		if (outcome.action !== "hold" || last?.kind !== kindOf(outcome)) return false;
 		if (last.named === namedBy(outcome)) return true;
-		return nowMs - last.atMs < pauseMs(last);
+		return nowMs - last.atMs < last.pauseMs;
 	}
 
 	add(experiment: string, outcome: Outcome, atMs: number): void {
 		const [kind, named] = [kindOf(outcome), namedBy(outcome)];
 		const last = this.#last.get(experiment);
+		const [atOnce, regainMs] =
+			outcome.gate === undefined ? [NAMED_AT_ONCE, NAMED_REGAIN_MS] : [1, Number.POSITIVE_INFINITY];
 		const isNext = last?.kind === kind && last.named !== named;
-		const isCalm = isNext && outcome.gate === undefined && atMs - last.atMs >= CALM_PAUSES * pauseMs(last);
-		const changes = isNext && !isCalm ? last.changes + 1 : 0;
-		this.#last.set(experiment, { kind, named, atMs, changes });
+		const changes = isNext ? Math.max(0, last.changes + 1 - (atMs - last.atMs) / regainMs) : 0;
+		const pauseMs = Math.min(GATE_RECORD_MS_MAX, GATE_RETRY_MS.first * 2 ** Math.min(changes - atOnce, 30));
+		this.#last.set(experiment, { kind, named, atMs, changes, pauseMs });
 	}
 }
 
-/** After so many, what is named next is recorded at once again: a person mends one thing after the other. A gate is asked too rarely. */
-const CALM_PAUSES = 4;
-
-const pauseMs = ({ changes }: LastRecord): number =>
-	Math.min(GATE_RECORD_MS_MAX, GATE_RETRY_MS.first * 2 ** Math.min(changes - 1, 30));
+/** So many changes of names are recorded at once, for persons mend one thing after the other; one more for each of these times. */
+const NAMED_AT_ONCE = 20;
+const NAMED_REGAIN_MS = 2 * 60_000;
 
 /** Outcomes of one kind differ in numbers, and in what they name, only. */
 function kindOf({ action, rule, waitsFor, status }: Outcome): string {

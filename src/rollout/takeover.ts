@@ -7,6 +7,7 @@ import type { VariantHealth } from "../analysis/evidence.js";
 import { PPM } from "../limits.js";
 import type { Experiment } from "../resources/resource.js";
 import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS } from "./decision.js";
+import { uncompared } from "./otherPromotion.js";
 import { type Extras, outcomeOf, type Words } from "./outcome.js";
 import { duration, percent } from "./sentence.js";
 import type { ExperimentStatus } from "./status.js";
@@ -135,6 +136,8 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 		);
 	if (holdback === null) return completion(input, analysis, `${why} at ${at}`);
 	const share = percent(holdback.sharePpm);
+	// Where it is the default already, what it is compared with is the baseline's.
+	const replaced = uncompared(experiment, promotion.arm, input.replaces);
 	const apart = judgesApart(input);
 	return say(
 		"advance-takeover",
@@ -155,7 +158,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 					stepIndex: Math.min(promotion.stepIndex + 1, stepsPpm.length - 1),
 					takeoverPpm: most,
 					heldBackFromMs: nowMs,
-					...(input.replaces === undefined ? {} : { replaced: input.replaces }),
+					...(replaced === null ? {} : { replaced }),
 				},
 				...(apart && status.takeover !== undefined
 					? { takeover: { ...status.takeover, heldBack: { fromMs: nowMs, sharePpm: PPM - most } } }

@@ -102,7 +102,7 @@ function checkedSet(
 		...parsed.problems,
 		...checkResources(resourceSet(live), parsed.positions, isStored, former),
 		...parsed.resources.services.flatMap((one) =>
-			movedWhilePromoting(one, defaults.get(keyOf(one)), former, status, parsed.positions),
+			movedWhilePromoting(one, liveDefault(one, known, status), former, status, parsed.positions),
 		),
 	];
 	const { resources, positions } = parsed;
@@ -154,23 +154,40 @@ function liveDefault(service: Service, known: ReadonlyMap<string, Resource>, sta
 	return { before, after: promoted ? learned.defaultVariant : declared, variants };
 }
 
-/** A promotion ends with a default Variant, and so does its holdback: what a declaration made of it meanwhile would be undone. */
+/**
+ * A promotion ends with a default Variant, and so does its holdback: what a declaration made of it meanwhile would be undone,
+ * and a Variant that it may go back to must be there.
+ */
 function movedWhilePromoting(
 	service: Service,
-	moved: LiveDefault | undefined,
+	{ before, after, variants }: LiveDefault,
 	{ experiments }: ResourceSet,
 	status: Status,
 	positions: Positions,
 ): readonly Problem[] {
-	if (moved === undefined || moved.before === null || moved.before === moved.after) return [];
-	return experimentsOf(experiments, service)
-		.map(({ metadata }) => qualifiedName(metadata))
-		.filter((name) => isPromoting(status.experiments[name]))
-		.map((name) => ({
-			position: positions.at(service, ["spec", "defaultVariant"]),
-			message: `the default variant of ${resourceTitle(service)} would move from ${moved.before} to ${moved.after}, and Experiment ${name} is being promoted on it`,
-			hint: `wait for its end, or abort it first: weir abort ${name}`,
-		}));
+	if (before === null) return [];
+	return experimentsOf(experiments, service).flatMap(({ metadata }): readonly Problem[] => {
+		const name = qualifiedName(metadata);
+		const live = status.experiments[name];
+		if (!isPromoting(live)) return [];
+		const hint = `wait for its end, or abort it first: weir abort ${name}`;
+		const promoted = `Experiment ${name} is being promoted on it`;
+		const problem = (path: readonly string[], what: string): Problem => ({
+			position: positions.at(service, ["spec", ...path]),
+			message: `${what}, and ${promoted}`,
+			hint,
+		});
+		const replaced = live?.promotion?.replaced;
+		const title = resourceTitle(service);
+		return [
+			...(before === after
+				? []
+				: [problem(["defaultVariant"], `the default variant of ${title} would move from ${before} to ${after}`)]),
+			...(replaced === undefined || variants.includes(replaced)
+				? []
+				: [problem(["variants"], `variant ${replaced} of ${title}, which it replaced, would be deleted`)]),
+		];
+	});
 }
 
 function withDefault(service: Service, defaultVariant: string): Service {

@@ -47,7 +47,7 @@ export function difference(state: State): Difference {
 	const services = state.resources.services.map((service) => {
 		const name = qualifiedName(service.metadata);
 		const declared = service.spec.defaultVariant;
-		const live = state.status.services[name]?.defaultVariant ?? declared;
+		const live = liveDefault(service, state.status);
 		return {
 			service: name,
 			declaredDefaultVariant: declared,

@@ -3,6 +3,7 @@ import { serviceOf } from "../resources/lookup.js";
 import { namespaceOf, qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
 import { refusalsOf } from "../rollout/refusal.js";
+import { liveDefault } from "../rollout/status.js";
 import type { Call } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { standing } from "./standingFaults.js";
@@ -46,7 +47,7 @@ export async function statusAnswer(
 			return {
 				service: name,
 				declaredDefaultVariant: declared,
-				liveDefaultVariant: status.services[name]?.defaultVariant ?? declared,
+				liveDefaultVariant: liveDefault(one, status),
 			};
 		}),
 	};

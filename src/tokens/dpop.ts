@@ -49,10 +49,11 @@ export function readProof(question: ProofQuestion): ReadProof | string {
 	return { proof, alg, jwk: jwk as Record<string, unknown>, jti };
 }
 
-/** Why a proof does not do; limited: it may hold, and cannot be remembered. */
+/** Why a proof does not do. */
 export interface ProofFault {
 	readonly why: string;
-	readonly limited: boolean;
+	/** What does not do: the proof; the token, which is another key's; or room, for it may hold and cannot be remembered. */
+	readonly what: "proof" | "token" | "room";
 }
 
 /**
@@ -65,13 +66,14 @@ export async function proofFault(
 	owner: string,
 	replays: Replays,
 ): Promise<ProofFault | null> {
-	const fault = (why: string): ProofFault => ({ why, limited: false });
+	const fault = (why: string, what: ProofFault["what"] = "proof"): ProofFault => ({ why, what });
 	try {
 		const key = publicKey(jwk);
 		if (typeof key === "string" || typeof alg !== "string" || !key.algorithms.includes(alg))
 			return fault("the proof's alg is not one of its public key's");
 		const own: JWK = { ...key.jwk };
-		if ((await calculateJwkThumbprint(own, "sha256")) !== jkt) return fault("the token is bound to another key");
+		if ((await calculateJwkThumbprint(own, "sha256")) !== jkt)
+			return fault("the token is bound to another key", "token");
 		await compactVerify(proof, await importJWK(own, alg), { algorithms: [alg] });
 	} catch {
 		return fault("the proof's signature does not hold");
@@ -80,9 +82,7 @@ export async function proofFault(
 	const id = createHash("sha256").update(`${jkt}.${jti}`).digest().toString("latin1", 0, 16);
 	const taken = replays.take(id, owner, monotonicMs);
 	if (taken === "first") return null;
-	return taken === "again"
-		? fault("the proof was used before")
-		: { why: "too many proofs are remembered", limited: true };
+	return taken === "again" ? fault("the proof was used before") : fault("too many proofs are remembered", "room");
 }
 
 /**

@@ -16,7 +16,7 @@ import type { KeySource, TokenIssuer } from "../resources/resource.js";
 import { Admission } from "./admission.js";
 import { claimsFault, confirmationOf, headerFault, verifiedToken } from "./claims.js";
 import { type CompactToken, readCompact, type ShownToken, shownToken } from "./compact.js";
-import { proofFault, readProof } from "./dpop.js";
+import { type ProofFault, proofFault, readProof } from "./dpop.js";
 import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
 import { Keys, type VerificationKey } from "./keys.js";
@@ -59,6 +59,12 @@ const NO_ISSUERS: ReadonlySet<Issuer> = new Set();
 const invalid = (why: string): Refused => ({ refused: "invalid-token", why });
 const invalidProof = (why: string): Refused => ({ ...invalid(why), proof: true });
 const limited = (why: string): Refused => ({ refused: "verification-limited", why });
+
+const REFUSALS: Readonly<Record<ProofFault["what"], (why: string) => Refused>> = {
+	proof: invalidProof,
+	token: invalid,
+	room: limited,
+};
 
 const NO_KEY = "no key of the issuer has signed it";
 const UNVERIFIED = invalid("it could not be verified");
@@ -320,8 +326,8 @@ export class TokenVerifier {
 		const pass = this.#admission.enter("proof", payer, held.user, monotonicMs);
 		if (typeof pass === "string") return limited(pass);
 		return proofFault(proof, question, held.user, this.#proofs).then((failed) => {
-			this.#admission.leave(pass, failed === null || failed.limited, this.#options.monotonicMs());
-			return failed === null ? answer : failed.limited ? limited(failed.why) : invalidProof(failed.why);
+			this.#admission.leave(pass, failed === null || failed.what === "room", this.#options.monotonicMs());
+			return failed === null ? answer : REFUSALS[failed.what](failed.why);
 		});
 	}
 }

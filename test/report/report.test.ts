@@ -451,7 +451,7 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	);
 	t.equal(
 		concurrent.next,
-		"It goes on if the other Experiment's winner is taken back, and else waits for a person, for it is not proved better than that; proved harm takes everybody back to the old version at once.",
+		"It goes on if the other Experiment's winner is taken back, or is the same Variant; else it is left to a person, unless its time is over by then; proved harm takes everybody back to the old version at once.",
 	);
 	t.equal(concurrent.howLong, unknown);
 	const paused = { beingPromoted: "other", status: { ...asked.status, phase: "Paused", hold: "person" } } as const;
@@ -479,7 +479,8 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	t.same(edited, atGate, "an edit does not answer for the gate");
 	t.has(told({}, heldAtGate(asked, wanted, { ...gate, at: "before-step" })), { state: "A winner", next });
 
-	for (const outcomes of [[], [shut], [heldAtGate(asked, wanted, gate)]]) {
+	t.equal(told({ closed: true }, shut).next, access.next, "nor would this");
+	for (const outcomes of [[], [heldAtGate(asked, wanted, gate)]]) {
 		const closed = told({ closed: true }, ...outcomes);
 		t.match(closed.sentence, /^Held, for the Service is closed: boosted becomes the new version/);
 		t.match(closed.next, /^That is done when the Service is open again:/);

@@ -405,6 +405,8 @@ t.test(
 			...{ action: "roll-back", defaultVariant: "v3", summary: /^Everybody is back on v3, for the new one does harm/ },
 		});
 		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
+		const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
+		t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
 		t.equal(
 			actByPerson({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
 			"v1",

@@ -75,14 +75,17 @@ t.test("it is recorded once, and again when it names something else", async (t) 
 	recorded.add("main", waiting("one"), 3);
 	t.ok(recorded.has("main", waiting("one"), 1_003));
 	t.notOk(recorded.has("main", waiting("another"), 1_003), "it waits for another now");
-	let records = 0;
-	for (let atMs = 2_000; atMs < 202_000; atMs += 1_000) {
-		const one = waiting(atMs % 2_000 === 0 ? "one" : "another");
-		if (recorded.has("main", one, atMs)) continue;
-		recorded.add("main", one, atMs);
-		records++;
+	for (const paceMs of [1_000, 5_000, 60_000]) {
+		const changing = new RecordedOutcomes();
+		let records = 0;
+		for (let atMs = 0; atMs < 86_400_000; atMs += paceMs) {
+			const one = waiting((atMs / paceMs) % 2 === 0 ? "one" : "another");
+			if (changing.has("main", one, atMs)) continue;
+			changing.add("main", one, atMs);
+			records++;
+		}
+		t.ok(records < 20 + 24 * 31, `${records} records a day of names that change every ${paceMs} ms`);
 	}
-	t.ok(records < 12, `${records} records of names that change at each look`);
 	const mending = new RecordedOutcomes();
 	for (let left = 20; left > 0; left--) {
 		const named = held(Array.from({ length: left }, (_, index) => `p${index}`));
@@ -225,8 +228,17 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
 	t.match(
 		decide(ready({ replaces, experiment: late })).summary,
-		/^Everybody is back on v3, which says nothing against/,
+		/^Everybody is back on v3, which says nothing against the new one: the new one was not promoted/,
 	);
+	const over = status({ ...LAST_STEP, phase: "Paused", hold: "inconclusive" });
+	t.match(
+		decide(ready({ replaces, status: over })).summary,
+		/: its time ended, and another version was promoted meanwhile\.$/,
+	);
+	t.match(decide(ready({ beingPromoted: "other", status: over })), {
+		reason: /a person may resume or abort, and promote when Experiment other has ended\.$/,
+		summary: /: its time ended without a clear result\.$/,
+	});
 	const state = (defaultVariant?: string) => ({
 		resources: set(),
 		status: { experiments: {}, services: defaultVariant === undefined ? {} : { employment: { defaultVariant } } },

@@ -124,6 +124,9 @@ for (const protocol of PROTOCOLS) {
 			"the word on which a client makes another proof",
 		);
 		t.equal(await status(`authorization: DPoP ${toKey}`), 401);
+		const stolen = await proofOf(pair, toKey, { claims: { iat: now(), htu: "https://users.test/v2" } });
+		const other = await ask("users", [`authorization: DPoP ${toKey}`, `dpop: ${stolen}`]);
+		t.same(headerValues(other, "www-authenticate"), [either], "another proof by that key does not help");
 		t.equal(await status(`authorization: DPoP ${toKey}`, `dpop: ${await proof("https://users.test/other")}`), 401);
 		t.equal(await status(`authorization: Bearer ${toKey}`), 401);
 		t.equal(await status(`authorization: Bearer ${await bound({ "x5t#S256": thumbprint })}`), 200, "by certificate");
