@@ -142,7 +142,7 @@ const rows: readonly Row[] = [
 		"a condition with a regular expression",
 		policy("condition: 'request.path.matches(\"^(a+)+$\")'"),
 		[
-			`${at(83)} spec.condition calls matches(), which is not offered (has, size, timestamp, duration, int, double, string, startsWith, endsWith, contains, exists, all, exists_one, getHours, getMinutes, getSeconds, getDayOfWeek, getDate, getMonth, getFullYear are) (at 1:1 of the expression); ${CEL}`,
+			`${at(83)} spec.condition calls matches(), which is not offered (at 1:1 of the expression); write one of has, size, timestamp, duration, int, double, string, startsWith, endsWith, contains, exists, all, exists_one, getHours, getMinutes, getSeconds, getDayOfWeek, getDate, getMonth, getFullYear`,
 		],
 	],
 	[
