@@ -120,8 +120,6 @@ const METHODS: Readonly<Record<string, number>> = {
 /** What a condition may call, for who writes one. */
 export const CONDITION_FUNCTIONS = [...new Set([...Object.keys(FUNCTIONS), ...Object.keys(METHODS)])].join(", ");
 
-const CALLS_HINT = `write one of ${CONDITION_FUNCTIONS}`;
-
 /** What stands in the tree: the library's nodes, with those that macros replaced as they were written. */
 interface Reading {
 	path: boolean;
@@ -131,8 +129,8 @@ interface Reading {
 }
 
 function read(node: ASTNode, reading: Reading, walking: boolean): void {
-	const refuse = (what: string, instead: string | null = null): never => {
-		throw new ConditionError({ what, offset: node.start, instead });
+	const refuse = (what: string): never => {
+		throw new ConditionError({ what, offset: node.start, instead: null });
 	};
 	switch (node.op) {
 		case "value":
@@ -153,14 +151,14 @@ function read(node: ASTNode, reading: Reading, walking: boolean): void {
 		}
 		case "call": {
 			const [name, args] = node.args;
-			if (!Object.hasOwn(FUNCTIONS, name)) refuse(`calls ${name}(), which is not offered`, CALLS_HINT);
+			if (!Object.hasOwn(FUNCTIONS, name)) refuse(`calls ${name}(), which is not offered`);
 			if (args.length !== FUNCTIONS[name]) refuse(`calls ${name}() with ${args.length} arguments`);
 			for (const one of args) read(one, reading, walking);
 			return;
 		}
 		case "rcall": {
 			const [name, receiver, args] = node.args;
-			if (!Object.hasOwn(METHODS, name)) refuse(`calls ${name}(), which is not offered`, CALLS_HINT);
+			if (!Object.hasOwn(METHODS, name)) refuse(`calls ${name}(), which is not offered`);
 			if (args.length !== METHODS[name]) refuse(`calls ${name}() with ${args.length} arguments`);
 			const walks = WALKS.has(name);
 			if (walks && walking) refuse(`walks a list within a list (${name}())`);
