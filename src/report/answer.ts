@@ -160,7 +160,7 @@ function nextOf(
 		case "access":
 			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
 		case "promotion":
-			return `It goes on if the other Experiment's winner is taken back, or is the same Variant; else it is left to a person, unless its time is over by then; ${harm}.`;
+			return `It goes on if its baseline's Variant or its own is the default then; else it is left to a person, unless its time is over by then; ${harm}.`;
 		case "gate":
 			return "It goes on when the gate says yes.";
 		case "data":

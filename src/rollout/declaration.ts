@@ -124,10 +124,16 @@ function refrozen(
 }
 
 /**
- * A changed defaultVariant of a Service after a promotion: the field wins, the learned default goes. The reason, or
- * null where the field is unchanged (then the promotion stays) or nothing was learned.
+ * What ends a Service's learned default Variant: a changed defaultVariant, for the field wins, or that it is declared no more, and
+ * would come back unasked when it is declared again. The reason, or null where the promotion stays or nothing was learned.
  */
 export function applyService(before: Service | null, after: Service, status: ServiceStatus | null): string | null {
-	if (before === null || status === null || before.spec.defaultVariant === after.spec.defaultVariant) return null;
-	return `The declaration sets the default variant to ${after.spec.defaultVariant}; the promoted ${status.defaultVariant} no longer applies.`;
+	if (before === null || status === null) return null;
+	const { defaultVariant: promoted } = status;
+	const { defaultVariant } = after.spec;
+	if (before.spec.defaultVariant !== defaultVariant)
+		return `The declaration sets the default variant to ${defaultVariant}; the promoted ${promoted} no longer applies.`;
+	const declares = ({ spec }: Service): boolean => spec.variants.some(({ name }) => name === promoted);
+	if (declares(before) && declares(after)) return null;
+	return `Variant ${promoted}, which was promoted, is declared no more; the default variant is ${defaultVariant}.`;
 }

@@ -42,7 +42,7 @@ const promotingIn = once((statuses: Status["experiments"]) =>
 
 const byService = grouping<Experiment>((experiment) => [serviceOf(experiment)]);
 
-/** The Service's default Variant where it is not the baseline's any more, for another one was promoted since; null = it is. */
+/** The Service's default Variant where it is not the baseline's any more: promoted since, or taken back; null = it is. */
 export function promotedBefore({ resources, status }: Known, experiment: Experiment): string | null {
 	const service = findQualified(resources.services, serviceOf(experiment));
 	const baseline = experiment.spec.arms.find((arm) => arm.baseline)?.variant;

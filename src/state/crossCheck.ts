@@ -20,7 +20,7 @@ import {
 	type Service,
 } from "../resources/resource.js";
 import { applyService } from "../rollout/declaration.js";
-import { type ExperimentStatus, isExposing, isPromoting, type Status } from "../rollout/status.js";
+import { type ExperimentStatus, isExposing, isPromoting, liveDefault, type Status } from "../rollout/status.js";
 import type { StoredResource } from "./database.js";
 import { keyOf } from "./resourceSet.js";
 
@@ -85,7 +85,7 @@ function checkedSet(
 	const parsed = parseResources(sources);
 	const demanding = parsed.resources.experiments.filter(demands);
 	const stillDemanding = new Set(demanding);
-	const defaults = new Map(parsed.resources.services.map((one) => [keyOf(one), liveDefault(one, known, status)]));
+	const defaults = new Map(parsed.resources.services.map((one) => [keyOf(one), defaultsOf(one, known, status)]));
 	const live = resourcesOf(parsed.resources).flatMap((one): Resource | readonly Resource[] => {
 		if (one.kind === "Service") return withDefault(one, defaults.get(keyOf(one))?.after ?? one.spec.defaultVariant);
 		if (one.kind !== "Experiment") return one;
@@ -102,7 +102,7 @@ function checkedSet(
 		...parsed.problems,
 		...checkResources(resourceSet(live), parsed.positions, isStored, former),
 		...parsed.resources.services.flatMap((one) =>
-			movedWhilePromoting(one, liveDefault(one, known, status), former, status, parsed.positions),
+			movedWhilePromoting(one, defaultsOf(one, known, status), former, status, parsed.positions),
 		),
 	];
 	const { resources, positions } = parsed;
@@ -138,13 +138,13 @@ interface LiveDefault {
 }
 
 /** The default Variant of a Service before and after the change: a promotion outlasts it, unless the field changed. */
-function liveDefault(service: Service, known: ReadonlyMap<string, Resource>, status: Status): LiveDefault {
+function defaultsOf(service: Service, known: ReadonlyMap<string, Resource>, status: Status): LiveDefault {
 	const former = known.get(keyOf(service));
 	const old = former?.kind === "Service" ? former : null;
 	const learned = status.services[qualifiedName(service.metadata)] ?? null;
 	const declared = service.spec.defaultVariant;
 	const variants = service.spec.variants.map(({ name }) => name);
-	const before = old === null ? null : (learned?.defaultVariant ?? old.spec.defaultVariant);
+	const before = old === null ? null : liveDefault(old, status);
 	// A default that is no Variant any more is for the checks to find, by the declared name.
 	const promoted =
 		learned !== null &&

@@ -12,6 +12,7 @@ import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { percent } from "../rollout/sentence.js";
+import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { has, heldGates } from "./gatesWeakened.js";
@@ -32,7 +33,7 @@ export function majoritiesStarted(
 	return resources.services.flatMap((service): PromotedByHand[] => {
 		const { namespace } = service.metadata;
 		const name = qualifiedName(service.metadata);
-		const variant = status.services[name]?.defaultVariant ?? service.spec.defaultVariant;
+		const variant = liveDefault(service, status);
 		const ofIt = (one: Experiment): boolean => serviceOf(one) === name;
 		const fresh = started.filter((one) => ofIt(one) && moved(one, lastStep(one), variant) > 0);
 		if (fresh.length === 0) return [];

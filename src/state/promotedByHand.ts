@@ -8,6 +8,7 @@ import { serviceOf } from "../resources/lookup.js";
 import { type Endpoint, qualifiedName, type Resource, type Service } from "../resources/resource.js";
 import { gatesAt } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
+import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 
@@ -43,7 +44,7 @@ export function promotionsIn(
 	const moved = changed.flatMap(({ before, after }): PromotedByHand[] => {
 		if (before?.kind !== "Service" || !isWatched(before)) return [];
 		const name = qualifiedName(before.metadata);
-		const old = status.services[name]?.defaultVariant ?? before.spec.defaultVariant;
+		const old = liveDefault(before, status);
 		if (after?.kind !== "Service") {
 			return [promotion(before, `takes away the default Variant ${old} of Service ${name}`)];
 		}
@@ -73,9 +74,10 @@ export function promotionsIn(
 	return [...new Map([...moved, ...carved].map((one) => [`${one.namespace} ${one.effect}`, one])).values()];
 }
 
-/** A field that stays as it was leaves a promoted Variant in its place. */
+/** A field that stays as it was leaves a promoted Variant in its place, as long as it is declared. */
 function nextDefault(before: Service, after: Service, live: string): string {
-	return after.spec.defaultVariant === before.spec.defaultVariant ? live : after.spec.defaultVariant;
+	const stays = after.spec.defaultVariant === before.spec.defaultVariant;
+	return stays && after.spec.variants.some(({ name }) => name === live) ? live : after.spec.defaultVariant;
 }
 
 /** `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them. */

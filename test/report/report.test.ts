@@ -451,7 +451,7 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	);
 	t.equal(
 		concurrent.next,
-		"It goes on if the other Experiment's winner is taken back, or is the same Variant; else it is left to a person, unless its time is over by then; proved harm takes everybody back to the old version at once.",
+		"It goes on if its baseline's Variant or its own is the default then; else it is left to a person, unless its time is over by then; proved harm takes everybody back to the old version at once.",
 	);
 	t.equal(concurrent.howLong, unknown);
 	const paused = { beingPromoted: "other", status: { ...asked.status, phase: "Paused", hold: "person" } } as const;

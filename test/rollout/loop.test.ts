@@ -696,7 +696,7 @@ t.test(
 		t.match(store.decisions.at(-1)?.outcome, {
 			waitsFor: "person",
 			reason:
-				/every claim of arm boosted is proved against variant v1, but variant v2 was promoted meanwhile and is the Service's default, .*; a person may promote\.$/,
+				/every claim of arm boosted is proved against variant v1, but variant v2 is the Service's default by now, .*; a person may promote\.$/,
 		});
 	},
 );

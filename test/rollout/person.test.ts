@@ -225,11 +225,14 @@ t.test("a margin that changes again and again spends the alpha of eras, not the 
 });
 
 t.test("a changed defaultVariant wins over a promotion, an unchanged one does not undo it", async (t) => {
-	const service = (defaultVariant: string) => ({ kind: "Service", spec: { defaultVariant } }) as unknown as Service;
-	t.equal(applyService(service("v1"), service("v1"), { defaultVariant: "v2" }), null);
-	t.match(
-		applyService(service("v1"), service("v3"), { defaultVariant: "v2" }),
-		/sets the default variant to v3; the promoted v2/,
-	);
+	const service = (defaultVariant: string, names = ["v1", "v2", "v3"]) =>
+		({ kind: "Service", spec: { defaultVariant, variants: names.map((name) => ({ name })) } }) as unknown as Service;
+	const learned = { defaultVariant: "v2" };
+	t.equal(applyService(service("v1"), service("v1"), learned), null);
+	t.match(applyService(service("v1"), service("v3"), learned), /sets the default variant to v3; the promoted v2/);
 	t.equal(applyService(service("v1"), service("v3"), null), null);
+	const without = service("v1", ["v1", "v3"]);
+	const gone = "Variant v2, which was promoted, is declared no more; the default variant is v1.";
+	t.equal(applyService(service("v1"), without, learned), gone);
+	t.equal(applyService(without, service("v1"), learned), gone, "it does not come back with its declaration");
 });

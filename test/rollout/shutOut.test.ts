@@ -220,9 +220,9 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 		rule: "concurrent",
 		waitsFor: "person",
 		reason:
-			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 was promoted meanwhile and is the Service's default, against which nothing is proved (a new Experiment would tell); a person may promote.",
+			"Holding at 100%: every claim of arm boosted is proved against variant v1, but variant v3 is the Service's default by now, against which nothing is proved (a new Experiment would tell); a person may promote.",
 		summary:
-			"boosted is better than v1, but v3 has become the version for everybody meanwhile, and it is not proved to be better than that. A person may promote it all the same.",
+			"boosted is better than v1, but v3 is the version for everybody by now, and it is not proved to be better than that. A person may promote it all the same.",
 	});
 	t.equal(decide(ready({ replaces: "v2" })).action, "promote", "it is the winner's own Variant");
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
@@ -233,7 +233,7 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 	const over = status({ ...LAST_STEP, phase: "Paused", hold: "inconclusive" });
 	t.match(
 		decide(ready({ replaces, status: over })).summary,
-		/: its time ended, and another version was promoted meanwhile\.$/,
+		/: its time ended, and its old version is not everybody's any more\.$/,
 	);
 	t.match(decide(ready({ beingPromoted: "other", status: over })), {
 		reason: /a person may resume or abort, and promote when Experiment other has ended\.$/,

@@ -1,6 +1,6 @@
 /** Ways around a guard that look like something else: another's server, one person twice, a promotion by declaration. */
 import t from "tap";
-import { ALL, experiment, file, METRIC, SERVICE } from "./employment.js";
+import { ALL, experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 
 const now = { dryRun: false };
@@ -103,6 +103,53 @@ t.test("a changed default Variant under a running Experiment is a promotion too"
 	if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
 	t.equal(store.current.resources.services[0]?.spec.defaultVariant, "v2");
 });
+
+t.test(
+	"to take the promoted Variant away moves the default back, takes promote, and it does not come back",
+	async (t) => {
+		const { owner, as, store } = await mutualApi(t);
+		await owner.apply(file([ALL, binding("ada", "apply"), binding("bob", "apply, promote")].join("---\n")), now);
+		const { boosted } = store.current.status.experiments;
+		if (boosted === undefined) throw new RangeError("no status");
+		const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+		await store.decide({
+			...{ experiment: "boosted", expectedRevision: store.current.revision, by: "weir", atMs: 1, input: null },
+			outcome: outcome({ ...boosted, phase: "Promoted", promotion }, { defaultVariant: "v2" }),
+		});
+		const third = SERVICE.replace(
+			"  variants:",
+			"  variants:\n    - {name: v3, endpoints: [{address: 127.0.0.1, port: 9003}]}",
+		);
+		await owner.apply(
+			file([third, policy("{verbs: [promote], namespaces: [default]}"), binding("carol", "approve")].join("---\n")),
+			now,
+		);
+		const live = () => store.current.status.services.employment?.defaultVariant ?? "as declared";
+		t.equal(live(), "v2");
+		const without = third.replace(/ {4}- \{name: v2.*\n/, "");
+		const [ada, bob] = [await as("ada"), await as("bob")];
+		await t.rejects(ada.apply(file(without), now), { ...denied, message: /promote/ });
+		const asked = await bob.apply(file(without), now);
+		t.match(asked, {
+			request: {
+				effects: ["configured Service employment", "moves the default Variant of Service employment from v2 to v1"],
+			},
+		});
+		if (asked.outcome === "pending") await (await as("carol")).approve(asked.request.id);
+		t.equal(live(), "as declared");
+		t.match(store.decisions("boosted", 2, 10).decisions, [
+			{
+				outcome: {
+					rule: "declaration",
+					defaultVariant: "v1",
+					reason: /^Variant v2, which was promoted, is declared no more/,
+				},
+			},
+		]);
+		t.match(await ada.apply(file(third), now), { outcome: "applied" }, "moves nobody");
+		t.equal(live(), "as declared");
+	},
+);
 
 t.test(
 	"a host or an endpoint that goes to another Variant is a promotion; more and fewer endpoints are none",

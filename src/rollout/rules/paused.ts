@@ -29,7 +29,7 @@ export const paused: RuleOf = (input, analysis) => {
 		["hold", rule],
 		{
 			reason: `Paused at ${at} by ${by}; harm is still watched, a person may ${may}.`,
-			summary: `Waiting for a person at ${at}: ${isSurpassed ? "its time ended, and another version was promoted meanwhile" : plain}.`,
+			summary: `Waiting for a person at ${at}: ${isSurpassed ? "its time ended, and its old version is not everybody's any more" : plain}.`,
 		},
 		{ waitsFor: "person" },
 	);

@@ -213,8 +213,8 @@ function notCompared({ experiment }: DecisionInput, arm: string, replaces: strin
 	return {
 		...{ rule: "concurrent", waitsFor: "person", blames: false },
 		why: {
-			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} was promoted meanwhile and is the Service's default, against which nothing is proved (a new Experiment would tell)`,
-			summary: `${arm} is better than ${from}, but ${replaces} has become the version for everybody meanwhile, and it is not proved to be better than that`,
+			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} is the Service's default by now, against which nothing is proved (a new Experiment would tell)`,
+			summary: `${arm} is better than ${from}, but ${replaces} is the version for everybody by now, and it is not proved to be better than that`,
 		},
 	};
 }
