@@ -18,10 +18,10 @@ export interface GatesWeakened {
  * A gate is what it is asked for and where: it is gone too where its URL is another one, or it is asked at another point.
  * One that has longer to answer still has to say yes.
  *
- * An Experiment that runs holds its gates over its Service. So does one that a person aborted, or else to abort it and
- * start it anew without them would be the way around: its gates stand until a later Experiment of the Service has taken
- * them over, or an admin deletes it. (One that runs is deleted by nobody: resources/change.ts.) What Weir brought to its
- * end by itself, promoted or rolled back, holds nothing any more.
+ * An Experiment that runs holds its gates over its Service. So does one that ended without a promotion, or else to end it
+ * (an abort, a margin that makes harm of what is there) and start it anew without them would be the way around: its gates
+ * stand until a later Experiment of the Service has taken them over, or an admin deletes it. (One that runs is deleted by
+ * nobody: resources/change.ts.) What was promoted holds nothing any more: its gates have said yes.
  * @param changed after null = deleted
  * @param started Experiments that were not there before
  */
@@ -70,7 +70,8 @@ export function heldGates({
 	return (one) => {
 		const name = qualifiedName(one.metadata);
 		if (live.has(name)) return one.spec.rollout.gates;
-		if (status.experiments[name]?.phase !== "Aborted") return [];
+		const { phase } = status.experiments[name] ?? {};
+		if (phase !== "Aborted" && phase !== "RolledBack") return [];
 		return one.spec.rollout.gates.filter((gate) => !takenOver(one, gate));
 	};
 }

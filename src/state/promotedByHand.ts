@@ -4,13 +4,14 @@
  * a Variant move nobody. What runs behind an address Weir cannot see, nor that an endpoint which comes back had been
  * another Variant's: the audit log shows who did that. Pure.
  */
+import { serverKey } from "../resources/checkShared.js";
 import { serviceOf } from "../resources/lookup.js";
 import { type Endpoint, qualifiedName, type Resource, type Service } from "../resources/resource.js";
-import { gatesAt } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
 import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
+import { heldGates } from "./gatesWeakened.js";
 
 export interface PromotedByHand {
 	readonly namespace: string;
@@ -31,9 +32,14 @@ export function promotionsIn(
 	changed: readonly { readonly before: Resource | null; readonly after: Resource | null }[],
 ): readonly PromotedByHand[] {
 	const live = running(status);
-	const experiments = resources.experiments.filter((one) => live.has(qualifiedName(one.metadata)));
-	const services = new Set(experiments.map(serviceOf));
-	const gated = new Set(experiments.filter((one) => gatesAt(one, "before-promotion").length > 0).map(serviceOf));
+	const held = heldGates({ resources, status });
+	const { experiments } = resources;
+	const holding = experiments.filter((one) => held(one).some(({ at }) => at === "before-promotion"));
+	const gated = new Set(holding.map(serviceOf));
+	const services = new Set([
+		...experiments.filter((one) => live.has(qualifiedName(one.metadata))).map(serviceOf),
+		...gated,
+	]);
 	const isWatched = ({ metadata }: Service): boolean =>
 		services.has(qualifiedName(metadata)) || promotionsWait(resources.approvalPolicies, metadata.namespace);
 	const promotion = ({ metadata }: Service, effect: string): PromotedByHand => ({
@@ -80,16 +86,19 @@ function nextDefault(before: Service, after: Service, live: string): string {
 	return stays && after.spec.variants.some(({ name }) => name === live) ? live : after.spec.defaultVariant;
 }
 
-/** `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them. */
+/** `a.internal:9002 from Variant v2 to v1`: servers of one Variant that become another's, which had not had them, however written. */
 function swapped(before: Service, after: Service): readonly string[] {
-	const variantsOf = ({ spec }: Service, endpoint: string): readonly string[] =>
-		spec.variants.filter(({ endpoints }) => endpoints.map(title).includes(endpoint)).map(({ name }) => name);
-	const endpoints = new Set(after.spec.variants.flatMap((variant) => variant.endpoints.map(title)));
-	return [...endpoints].flatMap((endpoint) => {
-		const had = variantsOf(before, endpoint);
-		const fresh = variantsOf(after, endpoint).filter((variant) => !had.includes(variant));
-		return had.length === 0 ? [] : fresh.map((variant) => `${endpoint} from Variant ${had.join(", ")} to ${variant}`);
+	const variantsOf = ({ spec }: Service, server: string): readonly string[] =>
+		spec.variants.filter(({ endpoints }) => endpoints.map(serverOf).includes(server)).map(({ name }) => name);
+	const servers = new Map(
+		after.spec.variants.flatMap(({ endpoints }) => endpoints.map((one) => [serverOf(one), one] as const)),
+	);
+	return [...servers].flatMap(([server, { address, port }]) => {
+		const had = variantsOf(before, server);
+		const fresh = variantsOf(after, server).filter((variant) => !had.includes(variant));
+		if (had.length === 0) return [];
+		return fresh.map((variant) => `${address}:${port} from Variant ${had.join(", ")} to ${variant}`);
 	});
 }
 
-const title = ({ address, port }: Endpoint): string => `${address}:${port}`;
+const serverOf = ({ address, port }: Endpoint): string => serverKey(address, port);

@@ -1,8 +1,9 @@
 /**
  * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
  * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
- * right, and waits wherever a promotion waits; gates are asked as before. So does a further sender of a Metric that it is
- * judged by, a ratio's denominator too: who posts outcomes moves traffic. What raises the bar, or moves nothing, is an
+ * right, and waits wherever a promotion waits; gates are asked as before. So does another end, for a sooner one ends what
+ * only an abort would; and another set of senders of a Metric that it is judged by, a ratio's denominator too: who posts
+ * outcomes moves traffic, and who posts none any more hides harm. What raises the bar, or moves nothing, is an
  * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
  */
 import { metricsJudging } from "../resources/judgedBy.js";
@@ -13,7 +14,7 @@ import { running } from "./crossCheck.js";
 
 export interface PromotionEased {
 	readonly namespace: string;
-	/** `makes a promotion by Experiment trial easier: alpha, guardrail errors` */
+	/** `makes a promotion by Experiment trial easier: alpha, guardrail errors`, `ends Experiment trial sooner: maxDuration` */
 	readonly effect: string;
 }
 
@@ -34,10 +35,16 @@ export function promotionsEased(
 			.map(({ metadata }) => qualifiedName(metadata));
 	return changed.flatMap(({ before, after }): PromotionEased[] => {
 		if (before.kind === "Metric" && after?.kind === "Metric") {
-			const added = after.spec.senders.filter((sender) => !before.spec.senders.includes(sender));
-			return (added.length === 0 ? [] : judgedBy(before)).map((name) => ({
+			const without = ({ spec }: Metric, other: Metric): string =>
+				spec.senders.filter((sender) => !other.spec.senders.includes(sender)).join(", ");
+			const [added, gone] = [without(after, before), without(before, after)];
+			const may = [
+				...(added === "" ? [] : [`lets ${added} post`]),
+				...(gone === "" ? [] : [`lets ${gone} no longer post`]),
+			];
+			return (may.length === 0 ? [] : judgedBy(before)).map((name) => ({
 				namespace: before.metadata.namespace,
-				effect: `lets ${added.join(", ")} post ${qualifiedName(before.metadata)}, which Experiment ${name} is judged by`,
+				effect: `${may.join(" and ")} ${qualifiedName(before.metadata)}, which Experiment ${name} is judged by`,
 			}));
 		}
 		if (before.kind !== "Experiment" || after?.kind !== "Experiment") return [];
@@ -45,11 +52,15 @@ export function promotionsEased(
 		const stands = status.experiments[name];
 		if (stands === undefined || !live.has(name)) return [];
 		const lowered = loweredRules(before, after, stands);
-		if (lowered.length === 0) return [];
-		const effect = `makes a promotion by Experiment ${name} easier: ${lowered.join(", ")}`;
-		return [{ namespace: before.metadata.namespace, effect }];
+		const effects = [
+			...(lowered.length === 0 ? [] : [`makes a promotion by Experiment ${name} easier: ${lowered.join(", ")}`]),
+			...(endOf(after.spec) < endOf(before.spec) ? [`ends Experiment ${name} sooner: maxDuration`] : []),
+		];
+		return effects.map((effect) => ({ namespace: before.metadata.namespace, effect }));
 	});
 }
+
+const endOf = ({ rollout }: Experiment["spec"]): number => rollout.maxDurationMs ?? Number.POSITIVE_INFINITY;
 
 function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stands: ExperimentStatus): string[] {
 	const [was, is] = [old.rollout, now.rollout];
@@ -66,7 +77,7 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 		["every", is.everyMs < was.everyMs],
 		["minUnits", is.minUnits < was.minUnits],
 		["alpha", is.alpha > was.alpha],
-		["maxDuration", (is.maxDurationMs ?? Number.POSITIVE_INFINITY) > (was.maxDurationMs ?? Number.POSITIVE_INFINITY)],
+		["maxDuration", endOf(now) > endOf(old)],
 		["onInconclusive", was.onInconclusive === "keep-default" && is.onInconclusive === "pause"],
 		["onHarm", was.onHarm === "roll-back" && is.onHarm === "freeze"],
 		[

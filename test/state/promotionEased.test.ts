@@ -76,11 +76,13 @@ t.test("what raises the bar, is behind, or has ended, is an apply like any other
 		"steps: [2%, 10%, 20%, 50%]",
 		"steps: [2%, 5%, 10%, 50%]",
 		"steps: [1%, 2%, 10%, 40%]",
-		"every: 1m, minUnits: 900, alpha: 0.01, maxDuration: 1h, holdback: {share: 6%, for: 2h}",
+		"every: 1m, minUnits: 900, alpha: 0.01, holdback: {share: 6%, for: 2h}",
 	]) {
 		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), "", rules);
 	}
-	t.equal(eased(text(), text(HARD)), "", "a later end, harm and a holdback where none was");
+	const sooner = "ends Experiment trial sooner: maxDuration";
+	t.equal(eased(text(), text(HARD)), sooner, "only an abort would; harm and a holdback where none was are told nobody");
+	t.equal(eased(text(HARD), text(`${HARD}, maxDuration: 1h`)), sooner);
 	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 1pp}}", GUARDS.replace("5%", "4%"))), "");
 	t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "", "a step that is past");
 	t.equal(eased(text(), text("alpha: 0.5"), 20_000, "RolledBack"), "", "it runs no more");
@@ -126,6 +128,31 @@ t.test("it takes the right to promote, and waits where a promotion waits", async
 		message: /lets spiffe:\/\/weir\.local\/ada post accuracy, which Experiment boosted is judged by$/,
 	});
 	t.match(await gina.apply(posts("labels"), now), { outcome: "pending" });
+});
+
+t.test("so does one sender fewer, who would have told of harm", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const senders = (names: readonly string[]) =>
+		METRIC.replace(
+			"window: 1s",
+			`window: 1s, senders: [${names.map((name) => `"spiffe://weir.local/${name}"`).join(", ")}]`,
+		);
+	const both = [SERVICE, senders(["one", "other"]), document("boosted")];
+	await owner.apply(file([...both, binding("ada", "apply", ["ada"], "[default]")].join("---\n")), now);
+	const message = (effect: string) => ({
+		code: "permission-denied",
+		message: new RegExp(
+			`which it takes where a declaration ${effect} accuracy, which Experiment boosted is judged by$`,
+		),
+	});
+	const ada = await as("ada");
+	await t.rejects(ada.apply(file(senders(["one"])), now), message("lets spiffe://weir.local/other no longer post"));
+	await t.rejects(
+		ada.apply(file(senders(["one", "third"])), now),
+		message("lets spiffe://weir.local/third post and lets spiffe://weir.local/other no longer post"),
+	);
+	await owner.act("boosted", "abort");
+	t.match(await ada.apply(file(senders(["one"])), now), { outcome: "applied" }, "it judges nothing");
 });
 
 t.test("so does a further sender of a denominator, for its rows are added up in the ratio", async (t) => {

@@ -2,7 +2,7 @@
 import t from "tap";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import type { WebhookAnswer } from "../../src/rollout/ports.js";
-import { experiment, file, METRIC, SERVICE } from "./employment.js";
+import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 import { TWO } from "./operatorScene.js";
@@ -219,3 +219,32 @@ t.test("another Experiment of the Service is no way around: beside it, after an 
 		],
 	});
 });
+
+t.test(
+	"nor is an end that Weir makes by itself, as its rules were edited; a promotion has passed its gates",
+	async (t) => {
+		const [gatedDocument = ""] = ALL.split("---\n").slice(-1);
+		const ungated = file(
+			gatedDocument.replace("name: boosted}", "name: next}").replace(/ +gates:\n(?: +- \{at.*\n)+/, ""),
+		);
+		for (const phase of ["RolledBack", "Promoted"] as const) {
+			const { owner, as, store } = await scene(t);
+			await owner.apply(file(binding("gina", "apply", ["gina"], "[default]")), now);
+			const status = store.current.status.experiments.boosted;
+			if (status === undefined) throw new RangeError("no status");
+			const promotion =
+				phase === "Promoted" ? { arm: "boosted", variant: "v1", stepIndex: 3, takeoverPpm: 1_000_000 } : null;
+			await store.decide({
+				...{ experiment: "boosted", expectedRevision: store.current.revision, by: "weir", atMs: 1, input: null },
+				outcome: outcome({ ...status, phase, promotion }),
+			});
+			const gina = await as("gina");
+			if (phase === "Promoted") t.match(await gina.apply(ungated, now), { outcome: "applied" });
+			else
+				await t.rejects(gina.apply(ungated, now), {
+					code: "permission-denied",
+					message: /starts Experiment next without gate/,
+				});
+		}
+	},
+);

@@ -184,6 +184,10 @@ t.test(
 				"moves endpoint 127.0.0.1:9002 from Variant v2 to v1 of Service employment",
 			],
 			[
+				service.replace("port: 9001}", 'port: 9001}, {address: "::FFFF:127.0.0.1", port: 9002}'),
+				"moves endpoint 127.0.0.1:9002 from Variant v2 to v1 of Service employment",
+			],
+			[
 				[service.replace("employment.example", "old.example"), other("employment.example")].join("---\n"),
 				"takes host employment.example from Service employment",
 			],
@@ -202,6 +206,11 @@ t.test(
 			await t.rejects(bob.apply(file(text), now), { ...denied, message }, "past the gates, which nobody asks then");
 		}
 		await owner.act("boosted", "abort");
+		for (const [text, effect] of ways) {
+			const message = new RegExp(`bob admin in namespace default, which it takes where a declaration ${effect}`);
+			await t.rejects(bob.apply(file(text), now), { ...denied, message }, "an abort is no way around its gates");
+		}
+		await owner.delete("Experiment", "boosted", now);
 		for (const [text] of ways)
 			t.match(await ada.apply(file(text), { dryRun: true }), { outcome: "applied" }, "none runs");
 		t.match(store.current.resources.services, [{ spec: { hosts: ["employment.example", "*.wild.example"] } }]);
