@@ -20,8 +20,9 @@ export interface GatesWeakened {
  *
  * An Experiment that runs holds its gates over its Service. So does one that ended without a promotion, or else to end it
  * (an abort, a margin that makes harm of what is there) and start it anew without them would be the way around: its gates
- * stand until a later Experiment of the Service has taken them over, or an admin deletes it. (One that runs is deleted by
- * nobody: resources/change.ts.) What was promoted holds nothing any more: its gates have said yes.
+ * stand until a later Experiment of the Service has taken them over or was promoted, which is declared still, or an admin
+ * deletes it. (One that runs is deleted by nobody: resources/change.ts.) What was promoted holds nothing any more: its gates
+ * have said yes, or an admin has passed them. What its document says after that says nothing.
  * @param changed after null = deleted
  * @param started Experiments that were not there before
  */
@@ -65,7 +66,10 @@ export function heldGates({
 	const startedAtMs = (one: Experiment): number => status.experiments[qualifiedName(one.metadata)]?.startedAtMs ?? 0;
 	const takenOver = (one: Experiment, gate: Gate): boolean =>
 		resources.experiments.some(
-			(later) => serviceOf(later) === serviceOf(one) && startedAtMs(later) > startedAtMs(one) && has(later, gate),
+			(later) =>
+				serviceOf(later) === serviceOf(one) &&
+				startedAtMs(later) > startedAtMs(one) &&
+				(has(later, gate) || status.experiments[qualifiedName(later.metadata)]?.phase === "Promoted"),
 		);
 	return (one) => {
 		const name = qualifiedName(one.metadata);

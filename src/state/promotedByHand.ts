@@ -4,9 +4,9 @@
  * a Variant move nobody. What runs behind an address Weir cannot see, nor that an endpoint which comes back had been
  * another Variant's: the audit log shows who did that. Pure.
  */
-import { serverKey } from "../resources/checkShared.js";
-import { serviceOf } from "../resources/lookup.js";
-import { type Endpoint, qualifiedName, type Resource, type Service } from "../resources/resource.js";
+import { oneSpelling } from "../resources/checkShared.js";
+import { experimentsOf, serviceOf } from "../resources/lookup.js";
+import { type Endpoint, type Gate, qualifiedName, type Resource, type Service } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
@@ -17,7 +17,7 @@ export interface PromotedByHand {
 	readonly namespace: string;
 	/** `moves the default Variant of Service model from v1 to v2` */
 	readonly effect: string;
-	/** An Experiment that runs on the Service has gates before a promotion, and nobody asks them for this one. */
+	/** An Experiment holds gates before a promotion over the Service (gatesWeakened.ts), and nobody asks them for this one. */
 	readonly passesGates: boolean;
 }
 
@@ -33,13 +33,9 @@ export function promotionsIn(
 ): readonly PromotedByHand[] {
 	const live = running(status);
 	const held = heldGates({ resources, status });
-	const { experiments } = resources;
-	const holding = experiments.filter((one) => held(one).some(({ at }) => at === "before-promotion"));
-	const gated = new Set(holding.map(serviceOf));
-	const services = new Set([
-		...experiments.filter((one) => live.has(qualifiedName(one.metadata))).map(serviceOf),
-		...gated,
-	]);
+	const experiments = resources.experiments.filter((one) => live.has(qualifiedName(one.metadata)));
+	const services = new Set(experiments.map(serviceOf));
+	const gated = new Set(experiments.filter((one) => holdsPromotions(held(one))).map(serviceOf));
 	const isWatched = ({ metadata }: Service): boolean =>
 		services.has(qualifiedName(metadata)) || promotionsWait(resources.approvalPolicies, metadata.namespace);
 	const promotion = ({ metadata }: Service, effect: string): PromotedByHand => ({
@@ -47,21 +43,36 @@ export function promotionsIn(
 		effect,
 		passesGates: gated.has(qualifiedName(metadata)),
 	});
-	const moved = changed.flatMap(({ before, after }): PromotedByHand[] => {
-		if (before?.kind !== "Service" || !isWatched(before)) return [];
+	const defaultMoved = (service: Service, effect: string): readonly PromotedByHand[] => {
+		// Those that ended without a promotion hold the default Variant still.
+		const ended = experimentsOf(resources.experiments, service)
+			.filter((one) => !live.has(qualifiedName(one.metadata)) && holdsPromotions(held(one)))
+			.map(({ metadata }) => qualifiedName(metadata));
+		const made = promotion(service, effect);
+		if (made.passesGates || ended.length === 0) return isWatched(service) ? [made] : [];
+		const past = `past the gates of Experiment ${ended.join(", ")}, which ended without a promotion`;
+		return [{ ...made, effect: `${effect}, ${past}`, passesGates: true }];
+	};
+	const moved = changed.flatMap(({ before, after }): readonly PromotedByHand[] => {
+		if (before?.kind !== "Service") return [];
 		const name = qualifiedName(before.metadata);
 		const old = liveDefault(before, status);
-		if (after?.kind !== "Service") {
-			return [promotion(before, `takes away the default Variant ${old} of Service ${name}`)];
-		}
+		const watched = isWatched(before);
+		if (after?.kind !== "Service")
+			return watched ? [promotion(before, `takes away the default Variant ${old} of Service ${name}`)] : [];
 		const next = nextDefault(before, after, old);
-		return [
-			...(next === old ? [] : [`moves the default Variant of Service ${name} from ${old} to ${next}`]),
+		const effects = [
 			...before.spec.hosts
 				.filter((host) => !after.spec.hosts.includes(host))
 				.map((host) => `takes host ${host} from Service ${name}`),
 			...swapped(before, after).map((swap) => `moves endpoint ${swap} of Service ${name}`),
-		].map((effect) => promotion(before, effect));
+		];
+		return [
+			...(next === old
+				? []
+				: defaultMoved(before, `moves the default Variant of Service ${name} from ${old} to ${next}`)),
+			...(watched ? effects.map((effect) => promotion(before, effect)) : []),
+		];
 	});
 	// A host under a Service's wildcard is that Service's until another one of the namespace declares it; no other may.
 	const carved = changed.flatMap(({ before, after }): PromotedByHand[] => {
@@ -80,25 +91,24 @@ export function promotionsIn(
 	return [...new Map([...moved, ...carved].map((one) => [`${one.namespace} ${one.effect}`, one])).values()];
 }
 
+const holdsPromotions = (gates: readonly Gate[]): boolean => gates.some(({ at }) => at === "before-promotion");
+
 /** A field that stays as it was leaves a promoted Variant in its place, as long as it is declared. */
 function nextDefault(before: Service, after: Service, live: string): string {
 	const stays = after.spec.defaultVariant === before.spec.defaultVariant;
 	return stays && after.spec.variants.some(({ name }) => name === live) ? live : after.spec.defaultVariant;
 }
 
-/** `a.internal:9002 from Variant v2 to v1`: servers of one Variant that become another's, which had not had them, however written. */
+/** `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt. */
 function swapped(before: Service, after: Service): readonly string[] {
-	const variantsOf = ({ spec }: Service, server: string): readonly string[] =>
-		spec.variants.filter(({ endpoints }) => endpoints.map(serverOf).includes(server)).map(({ name }) => name);
-	const servers = new Map(
-		after.spec.variants.flatMap(({ endpoints }) => endpoints.map((one) => [serverOf(one), one] as const)),
+	return after.spec.variants.flatMap(({ name, endpoints }) =>
+		endpoints.flatMap((endpoint) => {
+			const had = before.spec.variants.filter((variant) => has(variant, endpoint)).map((variant) => variant.name);
+			if (had.length === 0 || had.includes(name)) return [];
+			return [`${endpoint.address}:${endpoint.port} from Variant ${had.join(", ")} to ${name}`];
+		}),
 	);
-	return [...servers].flatMap(([server, { address, port }]) => {
-		const had = variantsOf(before, server);
-		const fresh = variantsOf(after, server).filter((variant) => !had.includes(variant));
-		if (had.length === 0) return [];
-		return fresh.map((variant) => `${address}:${port} from Variant ${had.join(", ")} to ${variant}`);
-	});
 }
 
-const serverOf = ({ address, port }: Endpoint): string => serverKey(address, port);
+const has = ({ endpoints }: Service["spec"]["variants"][number], { address, port }: Endpoint): boolean =>
+	endpoints.some((one) => one.port === port && oneSpelling(one.address) === oneSpelling(address));

@@ -9,7 +9,7 @@
 import { metricsJudging } from "../resources/judgedBy.js";
 import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import type { ExperimentStatus } from "../rollout/status.js";
+import { type ExperimentStatus, isExposing } from "../rollout/status.js";
 import { running } from "./crossCheck.js";
 
 export interface PromotionEased {
@@ -54,7 +54,9 @@ export function promotionsEased(
 		const lowered = loweredRules(before, after, stands);
 		const effects = [
 			...(lowered.length === 0 ? [] : [`makes a promotion by Experiment ${name} easier: ${lowered.join(", ")}`]),
-			...(endOf(after.spec) < endOf(before.spec) ? [`ends Experiment ${name} sooner: maxDuration`] : []),
+			...(isExposing(stands.phase) && endOf(after.spec) < endOf(before.spec)
+				? [`ends Experiment ${name} sooner: maxDuration`]
+				: []),
 		];
 		return effects.map((effect) => ({ namespace: before.metadata.namespace, effect }));
 	});

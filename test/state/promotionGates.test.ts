@@ -240,11 +240,24 @@ t.test(
 			});
 			const gina = await as("gina");
 			if (phase === "Promoted") t.match(await gina.apply(ungated, now), { outcome: "applied" });
-			else
+			else {
 				await t.rejects(gina.apply(ungated, now), {
 					code: "permission-denied",
 					message: /starts Experiment next without gate/,
 				});
+				t.match(await (await as("root")).apply(ungated, { ...now }), { outcome: "applied" });
+				const next = store.current.status.experiments.next;
+				if (next === undefined) throw new RangeError("no status");
+				await store.decide({
+					...{ experiment: "next", expectedRevision: store.current.revision, by: "weir", atMs: 2, input: null },
+					outcome: outcome({
+						...{ ...next, phase: "Promoted" },
+						promotion: { arm: "boosted", variant: "v1", stepIndex: 3, takeoverPpm: 1_000_000 },
+					}),
+				});
+				const third = file((ungated[0]?.text ?? "").replace("name: next}", "name: third}"));
+				t.match(await gina.apply(third, now), { outcome: "applied" }, "which an admin let pass, and was promoted");
+			}
 		}
 	},
 );

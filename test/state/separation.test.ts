@@ -185,7 +185,7 @@ t.test(
 			],
 			[
 				service.replace("port: 9001}", 'port: 9001}, {address: "::FFFF:127.0.0.1", port: 9002}'),
-				"moves endpoint 127.0.0.1:9002 from Variant v2 to v1 of Service employment",
+				"moves endpoint ::FFFF:127.0.0.1:9002 from Variant v2 to v1 of Service employment",
 			],
 			[
 				[service.replace("employment.example", "old.example"), other("employment.example")].join("---\n"),
@@ -206,16 +206,49 @@ t.test(
 			await t.rejects(bob.apply(file(text), now), { ...denied, message }, "past the gates, which nobody asks then");
 		}
 		await owner.act("boosted", "abort");
-		for (const [text, effect] of ways) {
-			const message = new RegExp(`bob admin in namespace default, which it takes where a declaration ${effect}`);
-			await t.rejects(bob.apply(file(text), now), { ...denied, message }, "an abort is no way around its gates");
-		}
-		await owner.delete("Experiment", "boosted", now);
 		for (const [text] of ways)
 			t.match(await ada.apply(file(text), { dryRun: true }), { outcome: "applied" }, "none runs");
+		const back = file(service.replace("defaultVariant: v1", "defaultVariant: v2"));
+		await t.rejects(
+			bob.apply(back, now),
+			{
+				...denied,
+				message:
+					/moves the default Variant of Service employment from v1 to v2, past the gates of Experiment boosted, which ended without a promotion$/,
+			},
+			"an abort is no way around its gates",
+		);
+		await owner.delete("Experiment", "boosted", now);
+		t.match(await ada.apply(back, { dryRun: true }), { outcome: "applied" });
 		t.match(store.current.resources.services, [{ spec: { hosts: ["employment.example", "*.wild.example"] } }]);
 	},
 );
+
+t.test("an endpoint is another Variant's however it is spelt, and two servers of one machine are two", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const at = (one: readonly string[], two: readonly string[]) => {
+		const list = (addresses: readonly string[]) =>
+			addresses.map((address) => `{address: "${address}", port: 9000}`).join(", ");
+		return SERVICE.replace(/endpoints: .*9001}]/, `endpoints: [${list(one)}]`).replace(
+			/endpoints: .*9002}]/,
+			`endpoints: [${list(two)}]`,
+		);
+	};
+	const before = at(["10.0.0.1"], ["10.0.0.2", "fd00::2", "127.0.0.2"]);
+	await owner.apply(file([before, METRIC, experiment("boosted"), binding("ada", "apply")].join("---\n")), now);
+	const ada = await as("ada");
+	const all = ["10.0.0.2", "fd00::2", "127.0.0.2"];
+	for (const spelt of ["FD00::2", "fd00:0:0:0:0:0:0:2", "fd00::0002", "::ffff:10.0.0.2", "::FFFF:a00:2", "127.0.0.2"])
+		await t.rejects(ada.apply(file(at(["10.0.0.1", spelt], all)), now), {
+			...denied,
+			message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration moves endpoint ${spelt}:9000 from Variant v2 to v1 of Service employment`,
+		});
+	t.match(
+		await ada.apply(file(at(["10.0.0.1", "127.0.0.3"], all)), { dryRun: true }),
+		{ outcome: "applied" },
+		"nobody's",
+	);
+});
 
 t.test("a Service's DataClass, once given, is changed and dropped by an admin alone", async (t) => {
 	const { owner, as } = await mutualApi(t);
