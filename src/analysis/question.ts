@@ -169,6 +169,11 @@ export function baselineOf({ spec }: Experiment): string {
 	return spec.arms.find((arm) => arm.baseline)?.name ?? "";
 }
 
+/** The Variant that the challengers are compared with. */
+export function baselineVariant({ spec }: Experiment): string {
+	return spec.arms.find((arm) => arm.baseline)?.variant ?? "";
+}
+
 /** Units of the two arms by declaration: every allocation splits them by weight, and a running experiment keeps it. */
 export function sharesOf(experiment: Experiment, challenger: string): ArmShares {
 	const weight = (name: string): number =>

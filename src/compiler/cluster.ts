@@ -81,8 +81,8 @@ function healthChecks({ spec }: Service): object {
 		health_checks: [
 			{
 				interval: protoDuration(check.intervalMs),
-				// Envoy's own is 60 s until the first request (HealthCheck.no_traffic_interval): an endpoint whose first check failed, because its model was
-				// still loading, would stay shut for all of it, and without an endpoint no request ever comes.
+				// Envoy's own is 60 s until the first request (HealthCheck.no_traffic_interval): an endpoint whose first check failed,
+				// because its model was still loading, would stay shut for all of it, and without an endpoint no request ever comes.
 				no_traffic_interval: protoDuration(check.intervalMs),
 				timeout: protoDuration(check.timeoutMs),
 				healthy_threshold: check.healthyThreshold,

@@ -162,6 +162,10 @@ export const GATE_RETRY_MS = { first: 1_000, max: 60_000 } as const;
 /** Longest pause between two records of one hold whose gate answers otherwise again and again: 24 a day. */
 export const GATE_RECORD_MS_MAX = 60 * 60 * 1000;
 
+/** So many other names of one hold are recorded at once, for persons mend one thing after the other; one more for each of these times. */
+export const HOLD_NAMES_AT_ONCE = 20;
+export const HOLD_NAMES_REGAIN_MS = 2 * 60_000;
+
 /** A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks at least once a second. */
 export const GATE_YES_MS = 30_000;
 

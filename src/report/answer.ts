@@ -3,6 +3,7 @@
  * sentence is the decision's own; decide() is asked what it would say now, so that page and rollout cannot differ.
  */
 import type { Evidence } from "../analysis/evidence.js";
+import { baselineVariant } from "../analysis/question.js";
 import { movesOn } from "../rollout/closedServices.js";
 import { decide } from "../rollout/decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "../rollout/decision.js";
@@ -89,7 +90,7 @@ const ENDED = {
 function ended({ status, experiment, decisions, defaultVariant }: ReportInput, last: Decision | undefined): Answer {
 	const [state, tone] = ENDED[status.phase as keyof typeof ENDED];
 	const promoted = status.phase === "Promoted" ? (status.promotion?.variant ?? null) : null;
-	const baseline = experiment.spec.arms.find((arm) => arm.baseline)?.variant ?? "";
+	const baseline = baselineVariant(experiment);
 	const live = defaultVariant ?? promoted ?? baseline;
 	const next =
 		promoted === null

@@ -5,6 +5,7 @@
  */
 import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import type { Evidence, VariantHealth } from "../analysis/evidence.js";
+import { baselineVariant } from "../analysis/question.js";
 import type { Bounds } from "../analysis/sequential/bernoulliBounds.js";
 import { rateRatioBounds } from "../analysis/sequential/errorCounts.js";
 import type { ReportInput } from "./reportInput.js";
@@ -19,7 +20,7 @@ const ALPHA = 0.025;
 
 /** Of every Variant that had requests. */
 export function healthOf({ experiment }: ReportInput, { health }: Evidence): readonly HealthReport[] {
-	const own = experiment.spec.arms.find((arm) => arm.baseline)?.variant;
+	const own = baselineVariant(experiment);
 	const baseline = health.find(({ variant }) => variant === own);
 	return health
 		.filter(({ requests }) => requests > 0)

@@ -1,7 +1,6 @@
 /**
  * What the loop asks the store for one experiment: a pure translation of declaration and status.
  */
-
 import { claimedMetrics } from "../analysis/claim.js";
 import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm, SlowThreshold } from "../analysis/evidence.js";
 import { baselineOf } from "../analysis/question.js";

@@ -3,7 +3,6 @@
  * facts of its own: after a restart it goes on from the stored status. When state or evidence cannot be had it
  * holds and reports; it never decides on what it does not know.
  */
-
 import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
 import { gridQuantiles } from "../analysis/quantileGrid.js";
@@ -143,11 +142,15 @@ export class RolloutLoop {
 				input = await this.#input(state, experiment, status, others);
 				wanted = decide(input);
 			}
-			const against = wanted.action === "promote" ? this.#against(state, experiment, wanted, input.nowMs) : {};
-			if (against === undefined) return state;
-			if (Object.keys(against).length > 0) {
-				input = { ...input, ...against };
-				wanted = decide(input);
+			const { arm } = wanted.status.promotion ?? {};
+			if (wanted.action === "promote" && arm !== undefined) {
+				const found = this.#shutOuts.find(name, askShutOut(state, experiment, arm, input.nowMs));
+				// It is told after this tick.
+				if (found === undefined) return state;
+				if (found !== null) {
+					input = { ...input, shutOuts: { [arm]: found } };
+					wanted = decide(input);
+				}
 			}
 			if (movesOn(wanted.action) && state.closed?.includes(serviceOf(experiment)) === true) {
 				throw new WeirError(
@@ -170,18 +173,6 @@ export class RolloutLoop {
 			else this.#hold(name, error);
 			return state;
 		}
-	}
-
-	/** Whom a promotion that is ready would shut out. undefined: it is told after this tick. */
-	#against(
-		state: State,
-		experiment: Experiment,
-		{ status: { promotion } }: Outcome,
-		nowMs: number,
-	): Pick<DecisionInput, "shutOuts"> | undefined {
-		const { arm = "" } = promotion ?? {};
-		const found = this.#shutOuts.find(qualifiedName(experiment.metadata), askShutOut(state, experiment, arm, nowMs));
-		return found === null ? {} : found && { shutOuts: { [arm]: found } };
 	}
 
 	async #input(

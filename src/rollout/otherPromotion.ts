@@ -1,4 +1,5 @@
 /** What promotions of other Experiments of a Service mean for one of them: one at a time, and none of what was not compared. Pure. */
+import { baselineVariant } from "../analysis/question.js";
 import { findQualified, grouping, serviceOf } from "../resources/lookup.js";
 import { once } from "../resources/once.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
@@ -29,26 +30,21 @@ export function otherPromotions(
  */
 export function beingPromoted({ resources, status }: Known, experiment: Experiment): string | null {
 	const own = qualifiedName(experiment.metadata);
-	const promoting = byService(promotingIn(status.experiments)(resources.experiments)).get(serviceOf(experiment)) ?? [];
+	const promoting = promotingIn(status.experiments)(resources.experiments).get(serviceOf(experiment)) ?? [];
 	return promoting.map(({ metadata }) => qualifiedName(metadata)).find((name) => name !== own) ?? null;
 }
 
-/** Those that are being promoted: worked out once for all that is asked of one state. */
+/** Those that are being promoted, by Service: worked out once for all that is asked of one state. */
 const promotingIn = once((statuses: Status["experiments"]) =>
-	once((experiments: readonly Experiment[]) =>
-		experiments.filter(({ metadata }) => isPromoting(statuses[qualifiedName(metadata)])),
-	),
+	grouping<Experiment>((one) => (isPromoting(statuses[qualifiedName(one.metadata)]) ? [serviceOf(one)] : [])),
 );
-
-const byService = grouping<Experiment>((experiment) => [serviceOf(experiment)]);
 
 /** The Service's default Variant where it is not the baseline's any more: promoted since, or taken back; null = it is. */
 export function promotedBefore({ resources, status }: Known, experiment: Experiment): string | null {
 	const service = findQualified(resources.services, serviceOf(experiment));
-	const baseline = experiment.spec.arms.find((arm) => arm.baseline)?.variant;
-	if (service === undefined || baseline === undefined) return null;
+	if (service === undefined) return null;
 	const live = liveDefault(service, status);
-	return live === baseline ? null : live;
+	return live === baselineVariant(experiment) ? null : live;
 }
 
 /**

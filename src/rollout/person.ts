@@ -176,7 +176,7 @@ function abort({ experiment, status, by }: PersonInput): Outcome {
 		return outcome("abort", `Aborted by ${by}; everything goes to the default variant.`, after);
 	// The winner has been the default since the holdback began.
 	const old = replacedVariant(experiment, status);
-	return outcome("abort", `Aborted by ${by}; everything goes back to variant ${old ?? "?"}.`, after, old);
+	return outcome("abort", `Aborted by ${by}; everything goes back to variant ${old}.`, after, old);
 }
 
 /** A promotion outlasts each apply that leaves the field as it is: a file that was never changed says the old Variant still. */

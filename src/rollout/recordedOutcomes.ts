@@ -2,7 +2,7 @@
  * Which outcomes are recorded already: a hold that differs from the last record in numbers only is not recorded again.
  * Kept in memory: after a restart a hold is recorded once more.
  */
-import { GATE_RECORD_MS_MAX, GATE_RETRY_MS } from "../limits.js";
+import { GATE_RECORD_MS_MAX, GATE_RETRY_MS, HOLD_NAMES_AT_ONCE, HOLD_NAMES_REGAIN_MS } from "../limits.js";
 import type { Outcome } from "./decision.js";
 
 interface LastRecord {
@@ -35,17 +35,13 @@ export class RecordedOutcomes {
 		const [kind, named] = [kindOf(outcome), namedBy(outcome)];
 		const last = this.#last.get(experiment);
 		const [atOnce, regainMs] =
-			outcome.gate === undefined ? [NAMED_AT_ONCE, NAMED_REGAIN_MS] : [1, Number.POSITIVE_INFINITY];
+			outcome.gate === undefined ? [HOLD_NAMES_AT_ONCE, HOLD_NAMES_REGAIN_MS] : [1, Number.POSITIVE_INFINITY];
 		const isNext = last?.kind === kind && last.named !== named;
 		const changes = isNext ? Math.max(0, last.changes + 1 - (atMs - last.atMs) / regainMs) : 0;
 		const pauseMs = Math.min(GATE_RECORD_MS_MAX, GATE_RETRY_MS.first * 2 ** Math.min(changes - atOnce, 30));
 		this.#last.set(experiment, { kind, named, atMs, changes, pauseMs });
 	}
 }
-
-/** So many changes of names are recorded at once, for persons mend one thing after the other; one more for each of these times. */
-const NAMED_AT_ONCE = 20;
-const NAMED_REGAIN_MS = 2 * 60_000;
 
 /** Outcomes of one kind differ in numbers, and in what they name, only. */
 function kindOf({ action, rule, waitsFor, status }: Outcome): string {

@@ -4,6 +4,7 @@
  */
 import type { Analysis } from "../analysis/analyse.js";
 import type { VariantHealth } from "../analysis/evidence.js";
+import { baselineVariant } from "../analysis/question.js";
 import { PPM } from "../limits.js";
 import type { Experiment } from "../resources/resource.js";
 import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS } from "./decision.js";
@@ -191,9 +192,9 @@ export function completion(input: DecisionInput, analysis: Analysis, why: string
 	);
 }
 
-/** The default Variant that a holdback's winner replaced, and that an end without it goes back to; null = not declared. */
-export function replacedVariant({ spec }: Experiment, { promotion }: ExperimentStatus): string | null {
-	return promotion?.replaced ?? spec.arms.find(({ baseline }) => baseline)?.variant ?? null;
+/** The default Variant that a holdback's winner replaced, and that an end without it goes back to. */
+export function replacedVariant(experiment: Experiment, { promotion }: ExperimentStatus): string {
+	return promotion?.replaced ?? baselineVariant(experiment);
 }
 
 /** Of a takeover that is over. @throws RangeError where there is no winner */

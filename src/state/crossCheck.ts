@@ -85,7 +85,8 @@ function checkedSet(
 	const parsed = parseResources(sources);
 	const demanding = parsed.resources.experiments.filter(demands);
 	const stillDemanding = new Set(demanding);
-	const defaults = new Map(parsed.resources.services.map((one) => [keyOf(one), defaultsOf(one, known, status)]));
+	const services = parsed.resources.services.map((one) => ({ one, moved: defaultsOf(one, known, status) }));
+	const defaults = new Map(services.map(({ one, moved }) => [keyOf(one), moved]));
 	const live = resourcesOf(parsed.resources).flatMap((one): Resource | readonly Resource[] => {
 		if (one.kind === "Service") return withDefault(one, defaults.get(keyOf(one))?.after ?? one.spec.defaultVariant);
 		if (one.kind !== "Experiment") return one;
@@ -101,9 +102,7 @@ function checkedSet(
 	const problems = [
 		...parsed.problems,
 		...checkResources(resourceSet(live), parsed.positions, isStored, former),
-		...parsed.resources.services.flatMap((one) =>
-			movedWhilePromoting(one, defaultsOf(one, known, status), former, status, parsed.positions),
-		),
+		...services.flatMap(({ one, moved }) => promotionProblems(one, moved, former, status, parsed.positions)),
 	];
 	const { resources, positions } = parsed;
 	return { problems, resources, demanding, positions, sources };
@@ -158,7 +157,7 @@ function defaultsOf(service: Service, known: ReadonlyMap<string, Resource>, stat
  * A promotion ends with a default Variant, and so does its holdback: what a declaration made of it meanwhile would be undone,
  * and a Variant that it may go back to must be there.
  */
-function movedWhilePromoting(
+function promotionProblems(
 	service: Service,
 	{ before, after, variants }: LiveDefault,
 	{ experiments }: ResourceSet,

@@ -7,7 +7,6 @@
  * flight a conflict and every publication the cause of the next. An acknowledgement does move `stepStartedAtMs`;
  * a reader that needs it fresh asks for `state(-1, 0)`, and `decide` never puts an older one back.
  */
-
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";

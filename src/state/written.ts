@@ -1,5 +1,4 @@
 /** Wishes and facts as the file holds them: read as a whole, and written as a plan of them says. */
-
 import { isDeepStrictEqual } from "node:util";
 import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";

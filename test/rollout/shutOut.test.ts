@@ -4,7 +4,7 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Experiment } from "../../src/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput, ShutOut } from "../../src/rollout/decision.js";
-import { beingPromoted, promotedBefore } from "../../src/rollout/otherPromotion.js";
+import { beingPromoted, otherPromotions, promotedBefore } from "../../src/rollout/otherPromotion.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { RecordedOutcomes } from "../../src/rollout/recordedOutcomes.js";
@@ -244,6 +244,10 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 		status: { experiments: {}, services: defaultVariant === undefined ? {} : { employment: { defaultVariant } } },
 	});
 	t.equal(promotedBefore(state(), experiment()), null);
+	const own = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 950_000 };
+	t.same(otherPromotions(state("v2"), experiment(), { promotion: own }), { replaces: "v2" });
+	const heldBack = { promotion: { ...own, heldBackFromMs: 1 } };
+	t.same(otherPromotions(state("v2"), experiment(), heldBack), {}, "it is its own");
 	t.equal(promotedBefore(state("v3"), experiment()), "v3");
 	const act = { experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, replaces };
 	t.match(actByPerson(act, { verb: "promote", arm: null }), {

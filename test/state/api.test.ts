@@ -106,6 +106,13 @@ t.test("diff shows a promotion: declared v1, live v2", async (t) => {
 		experiments: [{ differences: [/Promoted arm boosted/] }],
 		services: [{ declaredDefaultVariant: "v1", liveDefaultVariant: "v2", differences: [/live v2/] }],
 	});
+	const gone = outcome({ ...status, phase: "Promoted", promotion }, { defaultVariant: "v9" });
+	await store.decide({ experiment: "boosted", expectedRevision: 2, by: "weir", atMs: 3, input: null, outcome: gone });
+	t.match(
+		await client.status(),
+		{ services: [{ liveDefaultVariant: "v1" }] },
+		"one that is not declared serves nobody",
+	);
 });
 
 t.test("problems come with file, line and column, over one YAML body and over several files", async (t) => {
@@ -420,7 +427,11 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 	t.notHas(await client.standing("boosted"), "closed");
 	const closed = [{ service: "employment", form: "", why: "", sinceMs: 7 }];
 	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {}, closed }]);
-	t.match(await client.standing("boosted"), { closed: true }, "what moves traffic waits, and a report says so");
+	t.match(
+		await client.standing("boosted"),
+		{ closed: true, defaultVariant: "v1" },
+		"what moves traffic waits, and a report says so",
+	);
 	t.same(await state.metricNames(), [
 		{
 			name: "accuracy",

@@ -34,7 +34,12 @@ const parsed = (yaml: string): Experiment => {
 	if (one === undefined || problems.length > 0) throw new Error(JSON.stringify(problems));
 	return one;
 };
-function eased(before: string, after: string, livePpm = 20_000, phase: "Running" | "RolledBack" = "Running") {
+function eased(
+	before: string,
+	after: string,
+	livePpm = 20_000,
+	phase: "Running" | "Promoting" | "RolledBack" = "Running",
+) {
 	const status = { ...initialStatus([livePpm], 0), phase };
 	const stands = { resources: resourceSet({}), status: { experiments: { trial: status }, services: {} } };
 	const told = promotionsEased(stands, [{ before: parsed(before), after: parsed(after) }]);
@@ -86,6 +91,7 @@ t.test("what raises the bar, is behind, or has ended, is an apply like any other
 	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 1pp}}", GUARDS.replace("5%", "4%"))), "");
 	t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "", "a step that is past");
 	t.equal(eased(text(), text("alpha: 0.5"), 20_000, "RolledBack"), "", "it runs no more");
+	t.equal(eased(text(), text(HARD), 20_000, "Promoting"), "", "a takeover has no such end");
 });
 
 t.test("it takes the right to promote, and waits where a promotion waits", async (t) => {

@@ -172,7 +172,9 @@ t.test("a Service is promoted to one winner at a time, by persons too", async (t
 		hint: "wait for its end; weir promote one ends a holdback, weir abort one takes its winner back",
 	});
 	t.equal(store.current.status.experiments.other?.phase, "Running");
+	t.match(await owner.standing("other"), { beingPromoted: "one" }, "as a report says it");
 	await owner.act("one", "abort");
+	t.notHas(await owner.standing("other"), "beingPromoted");
 	await ada.act("other", "promote", MEANT);
 	t.equal(store.current.status.experiments.other?.phase, "Promoting");
 });
@@ -180,22 +182,24 @@ t.test("a Service is promoted to one winner at a time, by persons too", async (t
 t.test("a promotion is approved of the Variant that it replaces, and while no other is under way", async (t) => {
 	const { as, owner, store } = await scene(t);
 	await owner.act("boosted", "abort");
-	const two = [
-		experiment("one", "[0%, 50%]"),
-		experiment("other", "[50%, 100%]").replace("variant: v2", "variant: v3"),
+	const next = [
+		experiment("one", "[0%, 40%]"),
+		experiment("other", "[40%, 70%]").replace("variant: v2", "variant: v3"),
+		experiment("same", "[70%, 100%]"),
 	];
 	const three = CLOSED.replace(
 		"variants:",
 		"variants:\n    - {name: v3, endpoints: [{address: 127.0.0.1, port: 9003}]}",
 	);
-	await owner.apply(file([TWO, three, ...two].join("---\n")), now);
+	await owner.apply(file([TWO, three, ALL("[v1, v2, v3]"), ...next].join("---\n")), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
 	const ask = async (name: string) => {
-		const asked = await ada.act(name, "promote", MEANT);
+		const asked = await ada.act(name, "promote", { reason: "better" });
 		if (asked.outcome !== "pending") throw new Error(JSON.stringify(asked));
 		return asked.request.id;
 	};
 	const [first, second, third] = [await ask("one"), await ask("other"), await ask("other")];
+	const same = await ask("same");
 	await bob.approve(first);
 	await t.rejects(bob.approve(second), {
 		code: "conflict",
@@ -208,8 +212,10 @@ t.test("a promotion is approved of the Variant that it replaces, and while no ot
 		...{ experiment: "one", expectedRevision: store.current.revision, by: "weir", atMs: 1, input: null },
 		outcome: outcome(completedStatus(store.experiment("one"), status, 1), { defaultVariant: "v2" }),
 	});
-	await t.rejects(bob.approve(third), { code: "conflict", message: /what it would change has changed/ });
-	const again = await ada.act("other", "promote", MEANT);
+	const changed = { code: "conflict", message: /what it would change has changed/ };
+	await t.rejects(bob.approve(third), changed);
+	await t.rejects(bob.approve(same), changed, "of the same Variant as well: it replaces nothing any more");
+	const again = await ada.act("other", "promote", { reason: "better" });
 	t.match(again, {
 		request: {
 			effects: [

@@ -2,7 +2,6 @@
  * `weir plan -f FILE`: what an Experiment needs and when it is decided. What is known of the Service comes from flags,
  * then from the Experiment's own evidence while it runs, then from earlier Experiments of the same Service.
  */
-
 import { type Plan, type PlanInput, planOf } from "../../analysis/planning/plan.js";
 import { WeirError } from "../../error.js";
 import { serviceOf } from "../../resources/lookup.js";

@@ -9,7 +9,7 @@ import type { Analysis } from "../../analysis/analyse.js";
 import { claims, levels } from "../../analysis/claim.js";
 import { type EffectOverTime, effectOverTime } from "../../analysis/effectOverTime.js";
 import { type Interaction, interactions } from "../../analysis/interaction.js";
-import { baselineOf, type Question, questionOf } from "../../analysis/question.js";
+import { baselineOf, baselineVariant, type Question, questionOf } from "../../analysis/question.js";
 import {
 	type DecisionInput,
 	type Finding,
@@ -209,7 +209,7 @@ function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, oth
 
 /** Better than the Service's former default Variant, which is no longer what it would replace. */
 function notCompared({ experiment }: DecisionInput, arm: string, replaces: string): Held {
-	const from = experiment.spec.arms.find(({ baseline }) => baseline)?.variant ?? "?";
+	const from = baselineVariant(experiment);
 	return {
 		...{ rule: "concurrent", waitsFor: "person", blames: false },
 		why: {
