@@ -4,12 +4,10 @@
  */
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../limits.js";
 import { checkResources } from "./check.js";
-import { schemaProblems } from "./faults.js";
-import { isKind, KINDS, resourceSet, SCHEMAS } from "./kinds.js";
-import { DocumentPlaces, type Named, type Path, type Places, Positions, resourceTitle, shortened } from "./position.js";
-import { API_VERSION, type Kind, type Problem, type Resource, type ResourceSet } from "./resource.js";
-import { orList } from "./strict.js";
-import { knownNames } from "./suggest.js";
+import { FileReadings, readResource } from "./fileReading.js";
+import { resourceSet } from "./kinds.js";
+import { DocumentPlaces, type Named, type Path, type Places, Positions, resourceTitle } from "./position.js";
+import type { Problem, Resource, ResourceSet } from "./resource.js";
 import { readYaml, type YamlDocument } from "./yaml.js";
 import { tokenBudget } from "./yamlTokens.js";
 
@@ -31,8 +29,11 @@ export interface ParsedResources {
 	readonly positions: Positions;
 }
 
-/** Parses files, without cross-checks. Names must be unique per kind and namespace over all files. */
-export function parseResources(files: readonly ResourceFile[]): ParsedResources {
+/**
+ * Parses files, without cross-checks. Names must be unique per kind and namespace over all files.
+ * @param readings of these same files, where they are parsed more than once
+ */
+export function parseResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
 	const problems: Problem[] = [];
 	const resources: Resource[] = [];
 	const positions = new Positions();
@@ -51,12 +52,12 @@ export function parseResources(files: readonly ResourceFile[]): ParsedResources 
 		// Nothing will be applied, and nobody is told of more.
 		if (budget.left < 0 || problems.length >= PROBLEMS_FOUND_MAX) continue;
 		budget.left -= RESOURCE_FILE_TOKENS;
-		const yaml = readYaml(file, undefined, budget);
+		const yaml = readings.yaml(file, budget);
 		for (const problem of yaml.problems) problems.push(problem);
 		for (const document of yaml.documents) {
 			documents++;
 			if (documents > RESOURCE_DOCUMENTS_MAX || problems.length >= PROBLEMS_FOUND_MAX) break;
-			const { named, resource, faults } = readResource(document);
+			const { named, resource, faults } = readings.resource(document);
 			for (const fault of faults) problems.push(fault);
 			if (named === null) continue;
 			const title = resourceTitle(named);
@@ -97,6 +98,11 @@ const READ = new WeakMap<Resource, Accepted>();
 /** As long as their files: what is stored is checked with the change, and by itself. */
 const PLACES = new WeakMap<ResourceFile, DocumentPlaces>();
 
+/** To be accepted, it need not be read again: it was just read from this very text. */
+export function acceptedAs(resource: Resource, text: string): void {
+	READ.set(resource, { text, resource, sources: new Map() });
+}
+
 function readAccepted(
 	file: ResourceFile,
 	accepted: Resource,
@@ -129,56 +135,6 @@ function placesOf(file: ResourceFile): DocumentPlaces {
 	const places = PLACES.get(file) ?? readYaml(file).documents[0]?.places ?? new DocumentPlaces();
 	PLACES.set(file, places);
 	return places;
-}
-
-interface ReadResource {
-	/** null where it has no usable kind and name. */
-	readonly named: Named | null;
-	/** null where it has problems. */
-	readonly resource: Resource | null;
-	readonly faults: readonly Problem[];
-}
-
-function readResource(document: YamlDocument): ReadResource {
-	const { value, places } = document;
-	const start = places.nearest([])?.position ?? null;
-	if (!isKind(value.kind)) {
-		const position = places.nearest(["kind"])?.position ?? null;
-		const { kind } = value;
-		const problem: Problem =
-			kind === undefined
-				? { position: start, message: "kind is missing", hint: `write kind: ${orList(KINDS)}` }
-				: {
-						position,
-						message: `unknown kind ${shortened(JSON.stringify(kind))}`,
-						hint: knownNames(String(kind), KINDS, "kinds"),
-					};
-		return { named: null, resource: null, faults: [problem, ...versionProblems(document)] };
-	}
-	const result = SCHEMAS[value.kind].safeParse(value);
-	const named = nameOf(value.kind, value.metadata);
-	if (!result.success) {
-		return { named, resource: null, faults: schemaProblems(result.error.issues, document) };
-	}
-	return { named: result.data, resource: document.faulty ? null : result.data, faults: [] };
-}
-
-/** The other fault of a document that is probably no resource of Weir. */
-function versionProblems({ value, places }: YamlDocument): readonly Problem[] {
-	if (value.apiVersion === API_VERSION) return [];
-	const message =
-		value.apiVersion === undefined
-			? "apiVersion is missing"
-			: `apiVersion is ${shortened(JSON.stringify(value.apiVersion))}`;
-	const position = places.nearest(["apiVersion"])?.position ?? null;
-	return [{ position, message, hint: `write apiVersion: ${API_VERSION}` }];
-}
-
-/** Kind and name of a resource that did not parse, so far as they can be read. */
-function nameOf(kind: Kind, metadata: unknown): Named | null {
-	if (typeof metadata !== "object" || metadata === null) return null;
-	const { name, namespace = "default" } = metadata as Record<string, unknown>;
-	return typeof name === "string" && typeof namespace === "string" ? { kind, metadata: { name, namespace } } : null;
 }
 
 function duplicateProblem(named: Named, document: YamlDocument, positions: Positions): Problem {

@@ -7,6 +7,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_MAX } from "../limits.js";
 import { checkResources } from "../resources/check.js";
+import type { FileReadings } from "../resources/fileReading.js";
 import { resourceSet, resourcesOf } from "../resources/kinds.js";
 import { experimentsOf, serviceOf } from "../resources/lookup.js";
 import { parseResources, type ResourceFile } from "../resources/parse.js";
@@ -38,15 +39,17 @@ export interface CrossChecked {
  * @param before what is stored before the change, all of it
  * @param kept of `before` what the change leaves as it is
  * @param files the documents of the change
+ * @param readings of these files
  */
 export function crossCheck(
 	before: readonly StoredResource[],
 	kept: readonly StoredResource[],
 	files: readonly { readonly name: string; readonly text: string }[],
 	status: Status,
+	readings?: FileReadings,
 ): CrossChecked {
 	const asFiles = new Map(before.map((stored) => [stored, asFile(stored)]));
-	const { problems, sources, ...checked } = checkedSet(before, kept, files, status, asFiles);
+	const { problems, sources, ...checked } = checkedSet(before, kept, files, status, asFiles, readings);
 	const given = new Set(files.map(({ name }) => name));
 	const isOfStored = ({ position }: Problem): boolean =>
 		position?.file.startsWith(STORED) === true && !given.has(position.file);
@@ -75,6 +78,7 @@ function checkedSet(
 	files: readonly { readonly name: string; readonly text: string }[],
 	status: Status,
 	asFiles: ReadonlyMap<StoredResource, ResourceFile>,
+	readings?: FileReadings,
 ): CrossChecked & { readonly sources: readonly ResourceFile[] } {
 	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
 	const assigning = running(status);
@@ -82,7 +86,7 @@ function checkedSet(
 		one.kind !== "Experiment" || !hasEnded(one, known.get(keyOf(one)), status, assigning);
 	const stored = kept.filter(({ resource }) => demands(resource));
 	const sources: readonly ResourceFile[] = [...stored.map((one) => asFiles.get(one) ?? asFile(one)), ...files];
-	const parsed = parseResources(sources);
+	const parsed = parseResources(sources, readings);
 	const demanding = parsed.resources.experiments.filter(demands);
 	const stillDemanding = new Set(demanding);
 	const services = parsed.resources.services.map((one) => ({ one, moved: defaultsOf(one, known, status) }));

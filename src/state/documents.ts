@@ -4,26 +4,37 @@
  * marker everywhere, even inside a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
  */
 
+export interface SourceDocument {
+	readonly text: string;
+	/** Where it begins, from 1: its marker's, or the first of the file. All lines up to the next one's are its. */
+	readonly line: number;
+}
+
 /**
  * The documents that hold more than comments and blank lines, in order, without their markers; each ends with a
  * newline.
  */
-export function splitDocuments(text: string): readonly string[] {
-	const documents: string[] = [];
+export function splitDocuments(text: string): readonly SourceDocument[] {
+	const documents: SourceDocument[] = [];
 	let lines: string[] = [];
+	let first = 1;
 	const end = (): void => {
 		if (lines.some((line) => line.trim() !== "" && !/^\s*#/.test(line) && !/^%/.test(line))) {
-			documents.push(`${lines.join("\n").replace(/^\n+/, "").trimEnd()}\n`);
+			documents.push({ text: `${lines.join("\n").replace(/^\n+/, "").trimEnd()}\n`, line: first });
 		}
 		lines = [];
 	};
-	for (const line of text.replace(/^\uFEFF/, "").split(/\r?\n/)) {
+	for (const [index, line] of text
+		.replace(/^\uFEFF/, "")
+		.split(/\r?\n/)
+		.entries()) {
 		const marker = /^(---|\.\.\.)(?=\s|$)/.exec(line);
 		if (marker === null) {
 			lines.push(line);
 			continue;
 		}
 		end();
+		first = index + 1;
 		// `--- {kind: …}`: what follows the marker on its line belongs to the new document.
 		const rest = line.slice(3).trim();
 		if (marker[1] === "---" && rest !== "") lines.push(rest);

@@ -50,8 +50,8 @@ export class RequestDocuments {
 	#read(texts: Texts): Kept {
 		const documents = texts.flatMap(({ name, text }) =>
 			splitDocuments(text).flatMap((document) => {
-				const [resource] = resourcesOf(this.parse([{ name, text: document }]).resources);
-				return resource === undefined ? [] : [{ key: keyOf(resource), resource, text: document }];
+				const [resource] = resourcesOf(this.parse([{ name, text: document.text }]).resources);
+				return resource === undefined ? [] : [{ key: keyOf(resource), resource, text: document.text }];
 			}),
 		);
 		return { documents, bytes: texts.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0) };

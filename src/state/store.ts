@@ -46,6 +46,13 @@ export interface StoreOptions {
 	readonly ownDoors?: () => readonly OwnDoor[];
 }
 
+/** What a transaction did to the state. */
+interface Change {
+	facts: boolean;
+	/** What it wrote of them; null = they are as they were. */
+	wishes: readonly StoredResource[] | null;
+}
+
 export class Store implements StateStore, Outbox {
 	readonly #database: StateDatabase;
 	readonly #log: DecisionLog;
@@ -57,8 +64,8 @@ export class Store implements StateStore, Outbox {
 	#state: State;
 	#closed = false;
 	readonly #outbox: OutboxShelf;
-	/** Set while a transaction runs: whether it changed the state (facts), and the wishes too. */
-	#change: { facts: boolean; wishes: boolean } | null = null;
+	/** Set while a transaction runs. */
+	#change: Change | null = null;
 	/** What operators did; its records are written inside `atomically`. */
 	readonly audit: AuditLog;
 	readonly faults = new StandingFaults(() => this.#stored);
@@ -78,7 +85,7 @@ export class Store implements StateStore, Outbox {
 		this.policies = new PolicyHistory(this.#database);
 		this.#now = options.now ?? Date.now;
 		this.#ownDoors = options.ownDoors ?? (() => []);
-		this.#state = this.#load(true);
+		this.#state = this.#load([]);
 	}
 
 	/** The parts of the file that other nouns of this room keep; written only inside `atomically`. */
@@ -92,7 +99,7 @@ export class Store implements StateStore, Outbox {
 	 */
 	atomically<T>(change: () => T): T {
 		if (this.#change !== null) return change();
-		const made = { facts: false, wishes: false };
+		const made: Change = { facts: false, wishes: null };
 		this.#change = made;
 		let result: T;
 		try {
@@ -100,7 +107,7 @@ export class Store implements StateStore, Outbox {
 		} finally {
 			this.#change = null;
 		}
-		if (made.facts || made.wishes) this.#committed(made.wishes);
+		if (made.facts) this.#committed(made.wishes);
 		return result;
 	}
 
@@ -240,7 +247,7 @@ export class Store implements StateStore, Outbox {
 		const { experiments } = this.#state.resources;
 		const held = experiments.filter((one) => closed.includes(serviceOf(one)));
 		this.#database.transaction(() => writeAcknowledged(this.#database, this.#log, { revision, atMs, held }));
-		this.#state = this.#load(false);
+		this.#state = this.#load(null);
 	}
 
 	async reportProxies(proxies: readonly ProxyStatus[], refusing: readonly RefusingNode[] = []): Promise<void> {
@@ -298,7 +305,7 @@ export class Store implements StateStore, Outbox {
 			writeWishes(this.#database, this.#log, plan, { by, nowMs, revision });
 			const made = { revision, revisionBefore: this.#state.revision, atMs: nowMs, by, restored };
 			this.policies.record(plan, this.#stored, made);
-			this.#changed(true);
+			this.#changed(plan.upserts);
 		});
 		return { outcome: "applied", revision, changes: plan.changes };
 	}
@@ -317,16 +324,17 @@ export class Store implements StateStore, Outbox {
 			if (bump) writeDecided(this.#database, { experiment: request.experiment, status, service, revision });
 			const made = this.#log.append(request, revision, before);
 			this.#outbox.put(made.experiment, made.sequence, toldOf(made));
-			if (bump) this.#changed(false);
+			if (bump) this.#changed(null);
 			return made;
 		});
 		return { revision, decision };
 	}
 
-	#changed(wishes: boolean): void {
+	/** @param wishes what was written of them; null = they are as they were */
+	#changed(wishes: readonly StoredResource[] | null): void {
 		if (this.#change === null) throw new WeirError("internal", "a change outside of a transaction");
 		this.#change.facts = true;
-		this.#change.wishes ||= wishes;
+		if (wishes !== null) this.#change.wishes = [...(this.#change.wishes ?? []), ...wishes];
 	}
 
 	/** @throws WeirError `not-found`. */
@@ -342,14 +350,14 @@ export class Store implements StateStore, Outbox {
 		return status;
 	}
 
-	#committed(wishes: boolean): void {
+	#committed(wishes: readonly StoredResource[] | null): void {
 		this.#state = this.#load(wishes);
 		this.#waiters.wake();
 	}
 
-	#load(wishes: boolean): State {
-		if (wishes) this.#stored = storedIn(this.#database, this.#stored);
-		const resources = wishes ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
+	#load(wishes: readonly StoredResource[] | null): State {
+		if (wishes !== null) this.#stored = storedIn(this.#database, [...this.#stored, ...wishes]);
+		const resources = wishes !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
 		return { ...factsIn(this.#database), resources };
 	}
 }

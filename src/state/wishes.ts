@@ -10,10 +10,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../assignment/table.js";
 import { changeProblems } from "../resources/change.js";
+import { FileReadings } from "../resources/fileReading.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { grouping, serviceOf } from "../resources/lookup.js";
 import { type OwnDoor, ownDoorProblems } from "../resources/ownDoor.js";
-import { parseResources } from "../resources/parse.js";
+import { acceptedAs, parseResources } from "../resources/parse.js";
 import {
 	type Experiment,
 	type Kind,
@@ -125,7 +126,8 @@ export function planApply(
 	nowMs: number,
 	away: readonly Target[] = [],
 ): WishPlan {
-	const given = parseResources(files);
+	const readings = new FileReadings();
+	const given = parseResources(files, readings);
 	const resources = resourcesOf(given.resources);
 	const gone = new Set(away.map(({ kind, name }) => resourceKey(kind, name)));
 	const replaced = new Set([...resources.map(keyOf), ...gone]);
@@ -138,7 +140,7 @@ export function planApply(
 	);
 	const before = new Map(wishes.stored.map((stored) => [keyOf(stored.resource), stored]));
 	const after = sortedSet([...kept.map((stored) => stored.resource), ...resources]);
-	const whole = crossCheck(wishes.stored, kept, files, wishes.status);
+	const whole = crossCheck(wishes.stored, kept, files, wishes.status, readings);
 	const fresh = new Set(
 		given.resources.experiments.filter((one) => !before.has(keyOf(one))).map((one) => qualifiedName(one.metadata)),
 	);
@@ -150,7 +152,7 @@ export function planApply(
 	];
 	if (problems.length > 0) return { ...NOTHING, problems, given: about };
 
-	const sources = sourcesOf(files);
+	const sources = sourcesOf(files, readings);
 	const changes: ResourceChange[] = [];
 	const upserts: StoredResource[] = [];
 	for (const resource of resources) {
@@ -286,12 +288,16 @@ function former(owner: string, { metadata }: Experiment): string {
 }
 
 /** The text of each document, by the resource that it declares. */
-function sourcesOf(files: readonly SourceFile[]): ReadonlyMap<string, string> {
+function sourcesOf(files: readonly SourceFile[], readings: FileReadings): ReadonlyMap<string, string> {
 	const sources = new Map<string, string>();
-	for (const { name, text } of files) {
-		for (const document of splitDocuments(text)) {
-			const resource = resourcesOf(parseResources([{ name, text: document }]).resources)[0];
-			if (resource !== undefined) sources.set(keyOf(resource), document);
+	for (const file of files) {
+		const texts = splitDocuments(file.text);
+		let at = 0;
+		for (const { resource, line } of readings.resources(file)) {
+			while ((texts[at + 1]?.line ?? Number.POSITIVE_INFINITY) <= line) at++;
+			const text = texts[at]?.text ?? "";
+			sources.set(keyOf(resource), text);
+			acceptedAs(resource, text);
 		}
 	}
 	return sources;

@@ -11,7 +11,7 @@ import type { WishPlan } from "./wishes.js";
 
 /**
  * Every resource with the text it was written in, sorted by kind and name.
- * @param former as they were before a change: what is the same stays the same object, with what is known of it
+ * @param former as they were before a change, and what it wrote: what is the same stays the same object, with what is known of it
  */
 export function storedIn(
 	{ resources }: StateDatabase,

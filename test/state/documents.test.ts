@@ -26,6 +26,17 @@ const CASES: readonly { readonly what: string; readonly text: string; readonly d
 
 for (const { what, text, documents } of CASES) {
 	t.test(what, async (t) => {
-		t.same(splitDocuments(text), documents);
+		t.same(
+			splitDocuments(text).map((one) => one.text),
+			documents,
+		);
 	});
 }
+
+t.test("each has the line of its marker", async (t) => {
+	const text = "\uFEFF# first\na: 1\r\n---\n\n# empty\n--- {b: 2}\n...\n\nc: 3\n";
+	t.same(
+		splitDocuments(text).map(({ line }) => line),
+		[1, 6, 7],
+	);
+});

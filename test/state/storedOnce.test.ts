@@ -18,3 +18,37 @@ t.test("a change of one resource leaves the others as they were read", async (t)
 	t.equal(of(store.sources, "Service"), of(before, "Service"));
 	t.match(of(store.sources, "Metric")?.source, /# a comment/, "and what changed is as it is stored");
 });
+
+t.test("what an apply has read is what is stored, and each resource has its own text", async (t) => {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const metric = (name: string) => METRIC.replace("accuracy", name).trim();
+	const one = (text: string) => ({ name: "same-name.yaml", text });
+	const files = [
+		one(
+			`# of a\n${metric("a")}\n--- # of b\n# still b\n${metric("b")}\n...\n---\n---\n# nothing\n---\n${metric("c")}\n`,
+		),
+		one(`%YAML 1.2\n---\r\n${metric("d").replaceAll("\n", "\r\n")}\r\n`),
+		one(
+			`\n\n--- {apiVersion: weir.dev/v1alpha1, kind: Metric, metadata: {name: e},\n spec: {type: rate, source: errors, direction: down, window: 1m}}`,
+		),
+	];
+	const plan = store.planApply(files, 1_000_000);
+	t.same(plan.problems, []);
+	store.realise(plan, { by: "ada", dryRun: false, nowMs: 1_000_000 });
+	t.same(
+		store.sources.map(({ resource, source }) => [resource.metadata.name, source]),
+		[
+			["a", `# of a\n${metric("a")}\n`],
+			["b", `# of b\n# still b\n${metric("b")}\n`],
+			["c", `${metric("c")}\n`],
+			["d", `${metric("d")}\n`],
+			[
+				"e",
+				"{apiVersion: weir.dev/v1alpha1, kind: Metric, metadata: {name: e},\n spec: {type: rate, source: errors, direction: down, window: 1m}}\n",
+			],
+		],
+	);
+	for (const upsert of plan.upserts)
+		t.ok(store.sources.includes(upsert), `${upsert.resource.metadata.name} as it was read`);
+});
