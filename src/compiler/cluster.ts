@@ -1,6 +1,6 @@
 /**
  * One cluster per Variant, there for the Service's whole life: weights change, clusters stay
- * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
+ * (controlplane reference O4). IP endpoints come by EDS; DNS names, and those of a Service with a health check, inline.
  */
 import { PROVED_UPSTREAM_IDLE_MS } from "../limits.js";
 import type { Endpoint, Service, Variant } from "../resources/resource.js";
@@ -12,7 +12,7 @@ const UNLIMITED = 4_294_967_295;
 
 export interface VariantCluster {
 	readonly cluster: EnvoyResource;
-	/** null for DNS clusters, which carry their endpoints inline. */
+	/** null for clusters that carry their endpoints inline. */
 	readonly endpoints: EnvoyResource | null;
 }
 
@@ -20,10 +20,17 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 	const name = clusterName(serviceName, variant.name);
 	const byAddress = variant.endpoints.every((endpoint) => isIpAddress(endpoint.address));
 	const assignment = { cluster_name: name, endpoints: localities(variant.endpoints) };
-	const discovery = byAddress
+	// With a health check Envoy goes on sending to an endpoint that EDS takes away, for as long as it is healthy: to a region
+	// that may not be used any more, or by one Variant to another's. (Told to ignore health there, it would drop all old ones
+	// before a new one was ever checked.) A changed cluster is checked first and takes the place of the old one whole.
+	const byEds = byAddress && service.spec.healthCheck === null;
+	const discovery = byEds
 		? { type: "EDS", eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3" } } }
-		: // Envoy's default, AUTO, takes IPv6 alone where a name has both, and most servers bind 0.0.0.0 or 127.0.0.1.
-			{ type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED", load_assignment: assignment };
+		: {
+				// Envoy's default, AUTO, takes IPv6 alone where a name has both, and most servers bind 0.0.0.0 or 127.0.0.1.
+				...(byAddress ? { type: "STATIC" } : { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" }),
+				load_assignment: assignment,
+			};
 	return {
 		cluster: {
 			"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
@@ -53,7 +60,7 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 			...healthChecks(service),
 			...outlierDetection(service),
 		},
-		endpoints: byAddress
+		endpoints: byEds
 			? { "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", ...assignment }
 			: null,
 	};
