@@ -12,6 +12,12 @@ export const SEGMENT_VALUES_MAX = 20;
 /** Guardrails of an Experiment: they share harm's alpha, and each is a test of every challenger at every look. */
 export const GUARDRAILS_MAX = 20;
 
+/** Gates of an Experiment: each is a request of control's at its time, and is compared with those of all others of the Service. */
+export const GATES_MAX = 16;
+
+/** Least alpha. */
+export const ALPHA_MIN = 1e-6;
+
 /**
  * Challengers × claims × values of all segments (and `other`): so many tests of harm may one look at an Experiment take
  * in segments, about 0.1 s. All running Experiments share one loop.

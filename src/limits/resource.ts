@@ -31,6 +31,10 @@ export const RESOURCE_NODES_MAX = 200_000;
 export const RESOURCE_ALIASED_CHARS = 4_000;
 export const RESOURCE_ALIASED_VALUE = 16;
 
+/** Hosts of one Service, and endpoints of one Variant: far above any that is written by hand or by a template. */
+export const HOSTS_MAX = 1_000;
+export const ENDPOINTS_MAX = 5_000;
+
 /** Nesting of one resource document: the deepest field of any kind lies at 7. */
 export const RESOURCE_DEPTH_MAX = 32;
 

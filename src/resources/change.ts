@@ -6,6 +6,7 @@
  * the plan and goal of planned looks. Who may take a guardrail or a holdback away: state/promotionEased.ts; what is left
  * shares alpha anew.
  */
+import { canonicalJson } from "./canonicalJson.js";
 import { metricsJudging } from "./judgedBy.js";
 import { findNamed, findQualified } from "./lookup.js";
 import { type Positions, resourceTitle } from "./position.js";
@@ -13,22 +14,31 @@ import { type Experiment, type Metric, type Problem, qualifiedName, type Resourc
 
 const CURE = "it needs a new Experiment under a new name; abort this one first";
 
+const ENDED_CURE = "leave its spec as it was, or delete it; for anything else declare another one under a new name";
+
 /**
  * Problems of replacing one declared set by another.
+ * @param ended qualified names of Experiments that are over: what they say of themselves is what they were judged by, and
+ * whose gates they leave, so that it stays
  * @param running qualified names of Experiments in a phase that assigns units (Running, Paused, Promoting)
  * @param positions of `after`, so that problems point at the changed field
  */
 export function changeProblems(
 	before: ResourceSet,
 	after: ResourceSet,
-	running: ReadonlySet<string>,
+	{ running, ended }: { readonly running: ReadonlySet<string>; readonly ended: ReadonlySet<string> },
 	positions: Positions | null = null,
 ): readonly Problem[] {
 	const problems: Problem[] = [];
 	for (const old of before.experiments) {
 		const name = qualifiedName(old.metadata);
-		if (!running.has(name)) continue;
 		const now = findNamed(after.experiments, old.metadata);
+		const edited = now !== undefined && ended.has(name) ? editedField(old, now) : null;
+		if (edited !== null) {
+			const message = `${resourceTitle(old)} has ended, and ${edited.join(".")} would change`;
+			problems.push({ position: positions?.at(old, edited) ?? null, message, hint: ENDED_CURE });
+		}
+		if (!running.has(name)) continue;
 		// One that did not parse has its own problem.
 		if (now === undefined && !positions?.isBroken(old)) {
 			problems.push({
@@ -55,6 +65,19 @@ export function changeProblems(
 		);
 	}
 	return problems;
+}
+
+/** The first field that differs; null = none. What a former version did not know of was nothing then. */
+function editedField(before: Experiment, after: Experiment): readonly string[] | null {
+	const differing = (was: object, is: object): string | undefined => {
+		const now = new Map(Object.entries(is));
+		return Object.entries(was).find(([field, value]) => canonicalJson(value) !== canonicalJson(now.get(field)))?.[0];
+	};
+	const { rollout: was, ...old } = before.spec;
+	const { rollout: is, ...now } = after.spec;
+	const field = differing(old, now);
+	if (field !== undefined) return ["spec", field];
+	return differing(was, is) === undefined ? null : ["spec", "rollout"];
 }
 
 const PLAN_CURE = `alpha is spent on one plan that was declared before the data, and what is spent stays spent; ${CURE}`;

@@ -13,9 +13,10 @@ import { referenceProblems } from "./checkReference.js";
 import { rolloutProblems } from "./checkRollout.js";
 import { sharedProblems } from "./checkShared.js";
 import { formerOwners } from "./claim.js";
+import { wildcardsOver } from "./host.js";
 import { type Named, Positions, resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
-import type { Problem, ResourceSet } from "./resource.js";
+import type { Problem, ResourceSet, Service } from "./resource.js";
 import { knownNames } from "./suggest.js";
 
 /** Of what is hardly ever told. */
@@ -69,10 +70,14 @@ function serviceProblems(check: Check): void {
 			const message = `spec.defaultVariant names ${JSON.stringify(defaultVariant)}, which is no variant of the Service`;
 			report(service, ["spec", "defaultVariant"], message, () => knownNames(defaultVariant, names, "variants"));
 		}
+		const seen = new Set<string>();
 		for (const [index, host] of hosts.entries()) {
 			const owner = owners.get(host) ?? service;
 			owners.set(host, owner);
-			if (owner === service && hosts.indexOf(host) === index) continue;
+			if (owner === service && !seen.has(host)) {
+				seen.add(host);
+				continue;
+			}
 			const whose = owner === service ? "listed twice" : `taken by ${resourceTitle(owner)}`;
 			report(service, ["spec", "hosts", index], `host ${host} is ${whose}`, "give each host to one Service, once");
 		}
@@ -81,17 +86,20 @@ function serviceProblems(check: Check): void {
 
 /** A more specific host takes requests away from a wildcard: within a namespace that is meant, across them it is theft. */
 function wildcardProblems({ set, report }: Check): void {
-	const wildcards = set.services.flatMap((owner) =>
-		owner.spec.hosts.filter((host) => host.startsWith("*.")).map((host) => ({ owner, suffix: host.slice(1) })),
+	const owners = new Map(
+		set.services.flatMap((owner) =>
+			owner.spec.hosts.filter((host) => host.startsWith("*.")).map((host) => [host, owner] as const),
+		),
 	);
+	const isOther = (one: Service, wildcard: string): boolean => {
+		const owner = owners.get(wildcard);
+		return owner !== undefined && owner.metadata.namespace !== one.metadata.namespace;
+	};
 	for (const service of set.services) {
 		for (const [index, host] of service.spec.hosts.entries()) {
-			const over = wildcards.find(
-				({ owner, suffix }) =>
-					owner.metadata.namespace !== service.metadata.namespace && host !== `*${suffix}` && host.endsWith(suffix),
-			);
+			const over = wildcardsOver(host).find((wildcard) => isOther(service, wildcard));
 			if (over === undefined) continue;
-			const message = `host ${host} lies under *${over.suffix} of ${resourceTitle(over.owner)}`;
+			const message = `host ${host} lies under ${over} of ${resourceTitle(owners.get(over) ?? service)}`;
 			report(service, ["spec", "hosts", index], message, "choose a host that no other namespace's wildcard covers");
 		}
 	}

@@ -110,3 +110,9 @@ export const isSegment = (segment: string): boolean =>
 export const requestPath = z
 	.string({ error: "write a path that begins with /" })
 	.regex(/^\/[!-"$-~]*$/, { error: "write a path that begins with /, without spaces or #" });
+
+/** The wildcards that a host lies under, the longest first: `*.b.example` and `*.example` of `a.b.example` and of `*.a.b.example`. */
+export function wildcardsOver(host: string): readonly string[] {
+	const labels = host.split(".").slice(host.startsWith("*.") ? 1 : 0);
+	return labels.slice(1).map((_, index) => `*.${labels.slice(index + 1).join(".")}`);
+}

@@ -55,7 +55,12 @@ export function serviceOf({ metadata: { namespace }, spec }: Experiment): string
 
 /** Those on the Service, in the order of the list. */
 export function experimentsOf(experiments: readonly Experiment[], { metadata }: Service): readonly Experiment[] {
-	return byService(experiments).get(qualifiedName(metadata)) ?? NONE;
+	return experimentsOfName(experiments, qualifiedName(metadata));
+}
+
+/** @param service qualified name */
+export function experimentsOfName(experiments: readonly Experiment[], service: string): readonly Experiment[] {
+	return byService(experiments).get(service) ?? NONE;
 }
 
 const placesOf = once((items: readonly object[]) => new Map(items.map((item, place) => [item, place])));

@@ -1,13 +1,13 @@
 /** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
 import { z } from "zod";
-import { LOOKS_MAX, PPM } from "../limits.js";
+import { ALPHA_MIN, GATES_MAX, LOOKS_MAX, PPM } from "../limits.js";
 import { bareHost, isLoopbackHost, isUrl } from "./host.js";
 import { machineAddress } from "./machineAddress.js";
 import type { Bandit, Holdback, InferenceDesign } from "./resource.js";
 import { duration, percentage, refuse } from "./scalar.js";
 import { fields, list, oneOf, say, whole } from "./strict.js";
 
-const ALPHA_HINT = "write a number above 0, at most 0.5, such as 0.05";
+const ALPHA_HINT = "write a number from 0.000001 to 0.5, such as 0.05";
 const STEPS_HINT = "write a list of percentages that rise from above 0%, such as [2%, 10%, 50%, 100%]";
 
 const steps = list(percentage, STEPS_HINT)
@@ -122,7 +122,8 @@ export const rollout = fields({
 		.meta({ description: "Units with matured outcomes that each arm needs before a step up." }),
 	alpha: z
 		.number({ error: ALPHA_HINT })
-		.gt(0, { error: ALPHA_HINT })
+		// Harm is looked for at it too: below, no fault would ever be proved.
+		.min(ALPHA_MIN, { error: ALPHA_HINT })
 		.max(0.5, { error: ALPHA_HINT })
 		.default(0.05)
 		.meta({
@@ -139,6 +140,7 @@ export const rollout = fields({
 	holdback,
 	bandit,
 	gates: list(gate, "write a list of {at, url, timeout}")
+		.max(GATES_MAX, { error: `write at most ${GATES_MAX} gates` })
 		.default([])
 		.meta({ description: "Webhooks: asked, or told." }),
 }).transform((value) => ({

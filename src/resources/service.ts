@@ -1,6 +1,6 @@
 /** Service: a host name that clients call through the mesh, with its Variants. */
 import { z } from "zod";
-import { HEALTH_CHECK_TIMEOUT_MS_MAX, RATE_MS_MIN } from "../limits.js";
+import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, HOSTS_MAX, RATE_MS_MIN } from "../limits.js";
 import { callout } from "./callout.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
 import { machineAddress } from "./machineAddress.js";
@@ -58,16 +58,18 @@ const endpoint = fields({
 
 const variant = fields({
 	name,
-	endpoints: list(endpoint, "write a list of {address, port}, or [] for none").superRefine((endpoints, context) => {
-		refuseRepeats(
-			endpoints,
-			({ address, port }) => `${address}:${port}`,
-			(index, first, key) => {
-				const message = say(`repeats ${key}, endpoint ${first} of the list`, "remove one of them");
-				context.addIssue({ code: "custom", path: [index], message });
-			},
-		);
-	}),
+	endpoints: list(endpoint, "write a list of {address, port}, or [] for none")
+		.max(ENDPOINTS_MAX, { error: `write at most ${ENDPOINTS_MAX} endpoints` })
+		.superRefine((endpoints, context) => {
+			refuseRepeats(
+				endpoints,
+				({ address, port }) => `${address}:${port}`,
+				(index, first, key) => {
+					const message = say(`repeats ${key}, endpoint ${first} of the list`, "remove one of them");
+					context.addIssue({ code: "custom", path: [index], message });
+				},
+			);
+		}),
 });
 
 const retries = fields({
@@ -132,7 +134,10 @@ const rate = fields(
 	.default(null);
 
 const spec = fields({
-	hosts: list(hostName, HOSTS_HINT).min(1, { error: HOSTS_HINT }).meta({ description: "Names that clients call." }),
+	hosts: list(hostName, HOSTS_HINT)
+		.min(1, { error: HOSTS_HINT })
+		.max(HOSTS_MAX, { error: `write at most ${HOSTS_MAX} hosts` })
+		.meta({ description: "Names that clients call." }),
 	protocol: oneOf("http1", "http2", "grpc").default("http1").meta({ description: "What the endpoints speak." }),
 	access: z
 		.literal("open", { error: "write access: open, or leave it out and select the Service by an AccessPolicy" })

@@ -134,7 +134,8 @@ export class DocumentReader {
 	#scalar(value: unknown, source: string | undefined, path: Path, position: Position | null): unknown {
 		if (this.problems.length >= PROBLEMS_MAX) return value;
 		if (typeof value === "bigint" || (typeof value === "number" && !PLAIN_NUMBER.test(source ?? ""))) {
-			const plain = Number.isFinite(Number(value)) ? `write ${Number(value)} if you mean the number, ` : "";
+			const number = plainDecimal(Number(value));
+			const plain = number === null ? "" : `write ${number} if you mean the number, `;
 			const what = `${formatPath(path)} is ${shortened(source ?? "")}, a number that readers of YAML read differently`;
 			this.#reportAt(path, position, what, `${plain || "write a plain decimal number, "}or put it in quotes`);
 		}
@@ -150,4 +151,11 @@ export class DocumentReader {
 	#report(position: Position | null, message: string, hint: string): void {
 		if (this.problems.length < PROBLEMS_MAX) this.problems.push({ position, message, hint });
 	}
+}
+
+/** Without an exponent, which would be refused again; null where it has no such form that anybody would write. */
+function plainDecimal(value: number): string | null {
+	const size = Math.abs(value);
+	if (!Number.isFinite(value) || size >= 1e21 || (size > 0 && size < 1e-15)) return null;
+	return value.toLocaleString("en-US", { useGrouping: false, maximumFractionDigits: 20 });
 }

@@ -4,8 +4,8 @@
  * refused before, by validation.
  */
 import { claimedMetrics, latencyThresholdMs } from "../analysis/claim.js";
+import { canonicalJson } from "../resources/canonicalJson.js";
 import type { Experiment, Service } from "../resources/resource.js";
-import { canonicalJson } from "./canonicalJson.js";
 import type { Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
 import {
@@ -61,7 +61,7 @@ export function applyExperiment(
 			? `at ${percent(status.allocationPpm)}`
 			: `from ${percent(status.allocationPpm)} to ${percent(adjusted.allocationPpm)}`;
 	const gone = claimedMetrics(before).filter((name) => !claimedMetrics(after).includes(name));
-	const anew = Object.keys(status.thresholds).filter((name) => thresholds[name] === undefined && !gone.includes(name));
+	const anew = thresholdsLost(before, after, status);
 	const again =
 		anew.length === 0
 			? ""
@@ -92,6 +92,16 @@ function onSteps(experiment: Experiment, status: ExperimentStatus, nowMs: number
 	const allocationPpm = stepsPpm[stepIndex] ?? status.allocationPpm;
 	const stepStartedAtMs = allocationPpm === status.allocationPpm ? status.stepStartedAtMs : nowMs;
 	return { ...status, stepIndex, allocationPpm, stepStartedAtMs };
+}
+
+/** Metrics that are claimed still, and whose thresholds an edit takes. */
+export function thresholdsLost(
+	before: Experiment,
+	after: Experiment,
+	{ thresholds }: Pick<ExperimentStatus, "thresholds">,
+): readonly string[] {
+	const [kept, claimed] = [stillValid(before, after, thresholds), claimedMetrics(after)];
+	return Object.keys(thresholds).filter((name) => kept[name] === undefined && claimed.includes(name));
 }
 
 /** Thresholds whose margin is unchanged; the others are frozen anew, for they were computed from it. */

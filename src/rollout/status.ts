@@ -24,6 +24,11 @@ export function isExposing(phase: Phase): boolean {
 	return phase === "Running" || phase === "Paused";
 }
 
+/** Whether it stays in the phase: it judges and assigns nothing any more. */
+export function isOver(phase: Phase): boolean {
+	return phase === "Promoted" || phase === "RolledBack" || phase === "Aborted";
+}
+
 /** Whether a winner takes over, or is in its holdback. */
 export function isPromoting(status: Pick<ExperimentStatus, "phase" | "promotion"> | undefined): boolean {
 	return status?.phase === "Promoting" && status.promotion !== null;
@@ -107,6 +112,8 @@ export interface ExperimentStatus {
 	readonly stepIndex: number;
 	readonly allocationPpm: number;
 	readonly startedAtMs: number;
+	/** When it came to a phase that it does not leave. Absent: it has not, or did under former rules. */
+	readonly endedAtMs?: number;
 	/** When the live allocation was last acknowledged by Envoy (or published, where nothing acknowledges). */
 	readonly stepStartedAtMs: number;
 	/** Challengers closed alone after proven harm. */

@@ -11,8 +11,8 @@
  * that asks for people who do not exist. A policy of `*` binds the platform's admins too.
  */
 import { createHash } from "node:crypto";
+import { canonicalJson } from "../resources/canonicalJson.js";
 import type { ApprovalPolicy, Kind } from "../resources/resource.js";
-import { canonicalJson } from "../rollout/canonicalJson.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES } from "./permissions.js";

@@ -1,6 +1,6 @@
 /** The hash that binds an audit record to the one before. */
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../rollout/canonicalJson.js";
+import { canonicalJson } from "../resources/canonicalJson.js";
 import type { AuditRecord } from "./auditLog.js";
 
 /** What the chain begins with. */

@@ -4,7 +4,6 @@
  * baseline must be on. Pure; what is stored stays as declared.
  */
 
-import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_MAX } from "../limits.js";
 import { checkResources } from "../resources/check.js";
 import type { FileReadings } from "../resources/fileReading.js";
@@ -21,7 +20,7 @@ import {
 	type Service,
 } from "../resources/resource.js";
 import { applyService } from "../rollout/declaration.js";
-import { type ExperimentStatus, isExposing, isPromoting, liveDefault, type Status } from "../rollout/status.js";
+import { isOver, isPromoting, liveDefault, type Status } from "../rollout/status.js";
 import type { StoredResource } from "./database.js";
 import { keyOf } from "./resourceSet.js";
 
@@ -81,9 +80,10 @@ function checkedSet(
 	readings?: FileReadings,
 ): CrossChecked & { readonly sources: readonly ResourceFile[] } {
 	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
-	const assigning = running(status);
-	const demands = (one: Resource): boolean =>
-		one.kind !== "Experiment" || !hasEnded(one, known.get(keyOf(one)), status, assigning);
+	const { running: assigning, ended } = phasesOf(status);
+	// Else the next Experiment could not have the slot of the last one while that stands in the file, nor a Service take a
+	// promoted Variant as its default.
+	const demands = (one: Resource): boolean => one.kind !== "Experiment" || !ended.has(qualifiedName(one.metadata));
 	const stored = kept.filter(({ resource }) => demands(resource));
 	const sources: readonly ResourceFile[] = [...stored.map((one) => asFiles.get(one) ?? asFile(one)), ...files];
 	const parsed = parseResources(sources, readings);
@@ -112,25 +112,18 @@ function checkedSet(
 	return { problems, resources, demanding, positions, sources };
 }
 
-/** Qualified names of the Experiments that assign units: what decides who is in which arm is frozen for them. */
-export function running(status: Status): ReadonlySet<string> {
-	const assigns = ({ phase }: ExperimentStatus): boolean => isExposing(phase) || phase === "Promoting";
-	return new Set(Object.entries(status.experiments).flatMap(([name, one]) => (assigns(one) ? [name] : [])));
+/** Qualified names of the Experiments that run, and of those that have ended. */
+export function phasesOf(status: Status): {
+	readonly running: ReadonlySet<string>;
+	readonly ended: ReadonlySet<string>;
+} {
+	const assigning = running(status);
+	return { running: assigning, ended: new Set(Object.keys(status.experiments).filter((name) => !assigning.has(name))) };
 }
 
-/**
- * Else the next Experiment could not have the slot of the last one while that stands in the file, nor a Service take
- * a promoted Variant as its default. An ended one whose spec is edited is checked: the edit is meant to do something.
- */
-function hasEnded(
-	experiment: Experiment,
-	known: Resource | undefined,
-	status: Status,
-	assigning: ReadonlySet<string>,
-): boolean {
-	const name = qualifiedName(experiment.metadata);
-	if (status.experiments[name] === undefined || assigning.has(name)) return false;
-	return known?.kind === "Experiment" && isDeepStrictEqual(known.spec, experiment.spec);
+/** Qualified names of the Experiments that assign units: what decides who is in which arm is frozen for them. */
+export function running(status: Status): ReadonlySet<string> {
+	return new Set(Object.entries(status.experiments).flatMap(([name, { phase }]) => (isOver(phase) ? [] : [name])));
 }
 
 interface LiveDefault {

@@ -18,7 +18,7 @@ import type {
 	ResourceSet,
 	Service,
 } from "../resources/resource.js";
-import { crossCheck, running } from "./crossCheck.js";
+import { crossCheck, phasesOf } from "./crossCheck.js";
 import { keyOf, resourceKey, sortedSet } from "./resourceSet.js";
 import { declared, NOTHING, type Wishes, type WishPlan } from "./wishes.js";
 
@@ -49,7 +49,7 @@ export function planDelete(wishes: Wishes, targets: readonly Target[]): WishPlan
 	const closed = leftClosed(given, after, whole.positions);
 	const said = new Set([...named, ...closed].map(({ position }) => JSON.stringify(position)));
 	const problems = [
-		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
+		...changeProblems(wishes.resources, after, phasesOf(wishes.status), whole.positions),
 		...named,
 		...closed,
 		// The checks find an unknown name at the same place, and would advise to write another.

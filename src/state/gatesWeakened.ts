@@ -2,16 +2,20 @@
  * Declarations that do what `weir promote --override-gates` does: they take a gate from an Experiment that runs, start
  * another one on its Service without the gate, or give its Service another default Variant without asking the gates. Pure.
  */
-import { serviceOf } from "../resources/lookup.js";
+import { experimentsOfName, serviceOf } from "../resources/lookup.js";
+import { once, oncePerName } from "../resources/once.js";
 import { type Experiment, type Gate, qualifiedName, type Resource } from "../resources/resource.js";
 import { gateHost } from "../rollout/gate.js";
 import type { State } from "../rollout/ports.js";
+import type { ExperimentStatus } from "../rollout/status.js";
 import { running } from "./crossCheck.js";
 
 export interface GatesWeakened {
 	readonly namespace: string;
 	/** `takes gate before-promotion (ci.example) from Experiment trial` */
 	readonly effect: string;
+	/** What its author can do without an admin; absent: nothing. */
+	readonly cure?: string;
 }
 
 /**
@@ -20,9 +24,9 @@ export interface GatesWeakened {
  *
  * An Experiment that runs holds its gates over its Service. So does one that ended without a promotion, or else to end it
  * (an abort, a margin that makes harm of what is there) and start it anew without them would be the way around: its gates
- * stand until a later Experiment of the Service has taken them over or was promoted, which is declared still, or an admin
- * deletes it. (One that runs is deleted by nobody: resources/change.ts.) What was promoted holds nothing any more: its gates
- * have said yes, or an admin has passed them. What its document says after that says nothing.
+ * stand until an Experiment of the Service that began after that end has taken them over or was promoted, which is declared
+ * still, or an admin deletes it. (One that runs is deleted by nobody, and the document of one that has ended is changed by
+ * nobody: resources/change.ts.) What was promoted holds nothing any more: its gates have said yes, or an admin has passed them.
  * @param changed after null = deleted
  * @param started Experiments that were not there before
  */
@@ -45,13 +49,13 @@ export function gatesWeakened(
 			}));
 	});
 	const evaded = started.flatMap((one): GatesWeakened[] =>
-		resources.experiments
-			.filter((other) => serviceOf(other) === serviceOf(one))
+		experimentsOfName(resources.experiments, serviceOf(one))
 			.flatMap((other) => held(other).map((gate) => ({ gate, other: qualifiedName(other.metadata) })))
 			.filter(({ gate }) => !has(one, gate))
 			.map(({ gate, other }) => ({
 				namespace: one.metadata.namespace,
 				effect: `starts Experiment ${qualifiedName(one.metadata)} without ${titleOf(gate)} of Experiment ${other}`,
+				cure: `declare that gate in it too, as Experiment ${other} has it, or ask an admin to apply it`,
 			})),
 	);
 	return [...taken, ...evaded];
@@ -63,25 +67,36 @@ export function heldGates({
 	status,
 }: Pick<State, "resources" | "status">): (one: Experiment) => readonly Gate[] {
 	const live = running(status);
-	const startedAtMs = (one: Experiment): number => status.experiments[qualifiedName(one.metadata)]?.startedAtMs ?? 0;
-	const takenOver = (one: Experiment, gate: Gate): boolean =>
-		resources.experiments.some(
-			(later) =>
-				serviceOf(later) === serviceOf(one) &&
-				startedAtMs(later) > startedAtMs(one) &&
-				(has(later, gate) || status.experiments[qualifiedName(later.metadata)]?.phase === "Promoted"),
-		);
+	const statusOf = (one: Experiment): ExperimentStatus | undefined => status.experiments[qualifiedName(one.metadata)];
+	const startedAtMs = (one: Experiment): number => statusOf(one)?.startedAtMs ?? 0;
+	/** When the last one began on the Service that was promoted, and by gate the last one that has it. */
+	const lastOf = oncePerName((service: string) => {
+		const gates = new Map<string, number>();
+		let promoted = Number.NEGATIVE_INFINITY;
+		for (const one of experimentsOfName(resources.experiments, service)) {
+			const atMs = startedAtMs(one);
+			if (statusOf(one)?.phase === "Promoted") promoted = Math.max(promoted, atMs);
+			for (const key of keysOf(one)) gates.set(key, Math.max(gates.get(key) ?? atMs, atMs));
+		}
+		return { promoted, gates };
+	});
 	return (one) => {
-		const name = qualifiedName(one.metadata);
-		if (live.has(name)) return one.spec.rollout.gates;
-		const { phase } = status.experiments[name] ?? {};
-		if (phase !== "Aborted" && phase !== "RolledBack") return [];
-		return one.spec.rollout.gates.filter((gate) => !takenOver(one, gate));
+		const stands = statusOf(one);
+		const { gates } = one.spec.rollout;
+		if (live.has(qualifiedName(one.metadata))) return gates;
+		if (stands?.phase !== "Aborted" && stands?.phase !== "RolledBack") return [];
+		const last = lastOf(serviceOf(one));
+		// What began beside it was not started in its place, and could be promoted before it ended.
+		const endedAtMs = Math.max(stands.endedAtMs ?? 0, stands.startedAtMs);
+		return gates.filter((gate) => Math.max(last.promoted, last.gates.get(keyOf(gate)) ?? 0) <= endedAtMs);
 	};
 }
 
-export function has({ spec }: Experiment, { at, url }: Gate): boolean {
-	return spec.rollout.gates.some((gate) => gate.at === at && gate.url === url);
-}
+export const has = (one: Experiment, gate: Gate): boolean => keysOf(one).has(keyOf(gate));
+
+/** What it is asked for, and where, in whatever spelling. */
+const keyOf = once(({ at, url }: Gate): string => `${at} ${new URL(url).href}`);
+
+const keysOf = once(({ spec }: Experiment): ReadonlySet<string> => new Set(spec.rollout.gates.map(keyOf)));
 
 const titleOf = ({ at, url }: Gate): string => `gate ${at} (${gateHost(url)})`;

@@ -46,12 +46,13 @@ export function hostsTaken(
 }
 
 /** Hosts that only one of both forms has. */
-function moving(before: Resource | null, after: Resource | null): readonly string[] {
-	const [had, has] = [before, after].map((one) => (one?.kind === "Service" ? one.spec.hosts : [])) as [
+function moving(from: Resource | null, to: Resource | null): readonly string[] {
+	const [had, has] = [from, to].map((one) => (one?.kind === "Service" ? one.spec.hosts : [])) as [
 		readonly string[],
 		readonly string[],
 	];
-	return [...had.filter((host) => !has.includes(host)), ...has.filter((host) => !had.includes(host))];
+	const [before, now] = [new Set(had), new Set(has)];
+	return [...had.filter((host) => !now.has(host)), ...has.filter((host) => !before.has(host))];
 }
 
 function after(resources: Rules, changed: Parameters<typeof hostsTaken>[1]): Rules {

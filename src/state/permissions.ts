@@ -17,6 +17,8 @@ export interface Need {
 	readonly namespace: string;
 	/** What of the act takes it, where that is not plain from its name: `takes gate … from Experiment …`. */
 	readonly because?: string;
+	/** What who has no such right can do instead. Absent: ask for it. */
+	readonly cure?: string;
 }
 
 export class Permissions {

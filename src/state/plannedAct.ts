@@ -116,9 +116,17 @@ export function planWish(
 			because: effect,
 		})),
 		// As an override of the gates takes.
-		...[...taken, ...promotions.filter(({ passesGates }) => passesGates), ...weakened, ...localGates(moves)].map(
-			({ namespace, effect }) => ({ verb: "admin" as const, namespace, because: effect }),
-		),
+		...[...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect, cure }) => ({
+			verb: "admin" as const,
+			namespace,
+			because: effect,
+			...(cure === undefined ? {} : { cure }),
+		})),
+		...[...taken, ...localGates(moves)].map(({ namespace, effect }) => ({
+			verb: "admin" as const,
+			namespace,
+			because: effect,
+		})),
 	];
 	const needs = unique([...touched.flatMap(needsOf), ...further]);
 	const rules = touched.filter(({ kind }) => kind === "RoleBinding" || kind === "ApprovalPolicy");

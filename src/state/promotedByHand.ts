@@ -5,8 +5,17 @@
  * another Variant's: the audit log shows who did that. Pure.
  */
 import { oneSpelling } from "../resources/checkShared.js";
-import { experimentsOf, serviceOf } from "../resources/lookup.js";
-import { type Endpoint, type Gate, qualifiedName, type Resource, type Service } from "../resources/resource.js";
+import { wildcardsOver } from "../resources/host.js";
+import { experimentsOf, inNamespace } from "../resources/lookup.js";
+import { once } from "../resources/once.js";
+import {
+	type Endpoint,
+	type Experiment,
+	type Gate,
+	qualifiedName,
+	type Resource,
+	type Service,
+} from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
@@ -19,11 +28,13 @@ export interface PromotedByHand {
 	readonly effect: string;
 	/** An Experiment holds gates before a promotion over the Service (gatesWeakened.ts), and nobody asks them for this one. */
 	readonly passesGates: boolean;
+	/** As GatesWeakened has it. */
+	readonly cure?: string;
 }
 
 /**
- * Such a change counts as a promotion where promotions are watched: an Experiment runs on the Service, or an
- * ApprovalPolicy covers promotions of the namespace. There a Service that is deleted counts too, and a host that is taken
+ * Such a change counts as a promotion where promotions are watched: an Experiment runs on the Service, or one that ended
+ * without a promotion holds gates over it still, or an ApprovalPolicy covers promotions of the namespace. There a Service that is deleted counts too, and a host that is taken
  * from it, for either could be declared anew with the other default. Elsewhere it is a declaration like any other.
  * @param changed before null = created, after null = deleted
  */
@@ -33,58 +44,59 @@ export function promotionsIn(
 ): readonly PromotedByHand[] {
 	const live = running(status);
 	const held = heldGates({ resources, status });
-	const experiments = resources.experiments.filter((one) => live.has(qualifiedName(one.metadata)));
-	const services = new Set(experiments.map(serviceOf));
-	const gated = new Set(experiments.filter((one) => holdsPromotions(held(one))).map(serviceOf));
-	const isWatched = ({ metadata }: Service): boolean =>
-		services.has(qualifiedName(metadata)) || promotionsWait(resources.approvalPolicies, metadata.namespace);
-	const promotion = ({ metadata }: Service, effect: string): PromotedByHand => ({
-		namespace: metadata.namespace,
-		effect,
-		passesGates: gated.has(qualifiedName(metadata)),
+	const isLive = (one: Experiment): boolean => live.has(qualifiedName(one.metadata));
+	const watch = once((service: Service) => {
+		const all = experimentsOf(resources.experiments, service);
+		const [running, ended] = [all.filter(isLive), all.filter((one) => !isLive(one) && holdsPromotions(held(one)))];
+		return {
+			isWatched:
+				running.length + ended.length > 0 || promotionsWait(resources.approvalPolicies, service.metadata.namespace),
+			passesGates: ended.length > 0 || running.some((one) => holdsPromotions(held(one))),
+			ended: running.some((one) => holdsPromotions(held(one))) ? [] : ended,
+			/** The Variants that people have, but for the default one. */
+			variants: new Set(running.flatMap(({ spec }) => spec.arms.map(({ variant }) => variant))),
+		};
 	});
-	const defaultMoved = (service: Service, effect: string): readonly PromotedByHand[] => {
-		// Those that ended without a promotion hold the default Variant still.
-		const ended = experimentsOf(resources.experiments, service)
-			.filter((one) => !live.has(qualifiedName(one.metadata)) && holdsPromotions(held(one)))
-			.map(({ metadata }) => qualifiedName(metadata));
-		const made = promotion(service, effect);
-		if (made.passesGates || ended.length === 0) return isWatched(service) ? [made] : [];
-		const past = `past the gates of Experiment ${ended.join(", ")}, which ended without a promotion`;
-		return [{ ...made, effect: `${effect}, ${past}`, passesGates: true }];
+	const promotion = (service: Service, effect: string): PromotedByHand => {
+		const { passesGates, ended } = watch(service);
+		const { namespace } = service.metadata;
+		if (ended.length === 0) return { namespace, effect, passesGates };
+		const names = ended.map(({ metadata }) => qualifiedName(metadata)).join(", ");
+		return {
+			namespace,
+			effect: `${effect}, past the gates of Experiment ${names}, which ended without a promotion`,
+			passesGates,
+			cure: "declare another Experiment with those gates, whose winner they are asked for, or ask an admin to apply it",
+		};
 	};
 	const moved = changed.flatMap(({ before, after }): readonly PromotedByHand[] => {
-		if (before?.kind !== "Service") return [];
+		if (before?.kind !== "Service" || !watch(before).isWatched) return [];
 		const name = qualifiedName(before.metadata);
 		const old = liveDefault(before, status);
-		const watched = isWatched(before);
 		if (after?.kind !== "Service")
-			return watched ? [promotion(before, `takes away the default Variant ${old} of Service ${name}`)] : [];
+			return [promotion(before, `takes away the default Variant ${old} of Service ${name}`)];
 		const next = nextDefault(before, after, old);
+		const kept = new Set(after.spec.hosts);
 		const effects = [
-			...before.spec.hosts
-				.filter((host) => !after.spec.hosts.includes(host))
-				.map((host) => `takes host ${host} from Service ${name}`),
-			...swapped(before, after).map((swap) => `moves endpoint ${swap} of Service ${name}`),
+			...(next === old ? [] : [`moves the default Variant of Service ${name} from ${old} to ${next}`]),
+			...before.spec.hosts.filter((host) => !kept.has(host)).map((host) => `takes host ${host} from Service ${name}`),
+			...swapped(before, after, new Set([old, next, ...watch(before).variants])).map(
+				(swap) => `moves endpoint ${swap} of Service ${name}`,
+			),
 		];
-		return [
-			...(next === old
-				? []
-				: defaultMoved(before, `moves the default Variant of Service ${name} from ${old} to ${next}`)),
-			...(watched ? effects.map((effect) => promotion(before, effect)) : []),
-		];
+		return effects.map((effect) => promotion(before, effect));
 	});
 	// A host under a Service's wildcard is that Service's until another one of the namespace declares it; no other may.
 	const carved = changed.flatMap(({ before, after }): PromotedByHand[] => {
 		if (after?.kind !== "Service") return [];
-		const had = before?.kind === "Service" ? before.spec.hosts : [];
-		const fresh = after.spec.hosts.filter((host) => !had.includes(host));
-		return resources.services
-			.filter(({ metadata }) => metadata.namespace === after.metadata.namespace)
-			.filter((one) => one.metadata.name !== after.metadata.name && isWatched(one))
+		const had = new Set(before?.kind === "Service" ? before.spec.hosts : []);
+		const fresh = after.spec.hosts.filter((host) => !had.has(host));
+		if (fresh.length === 0) return [];
+		return inNamespace(resources.services, after.metadata.namespace)
+			.filter((one) => one.metadata.name !== after.metadata.name && watch(one).isWatched)
 			.flatMap((one) =>
 				fresh
-					.filter((host) => one.spec.hosts.some((other) => other.startsWith("*.") && host.endsWith(other.slice(1))))
+					.filter((host) => wildcardsOver(host).some((wildcard) => hostsOf(one).has(wildcard)))
 					.map((host) => promotion(one, `takes host ${host} from Service ${qualifiedName(one.metadata)}`)),
 			);
 	});
@@ -99,16 +111,30 @@ function nextDefault(before: Service, after: Service, live: string): string {
 	return stays && after.spec.variants.some(({ name }) => name === live) ? live : after.spec.defaultVariant;
 }
 
-/** `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt. */
-function swapped(before: Service, after: Service): readonly string[] {
-	return after.spec.variants.flatMap(({ name, endpoints }) =>
-		endpoints.flatMap((endpoint) => {
-			const had = before.spec.variants.filter((variant) => has(variant, endpoint)).map((variant) => variant.name);
-			if (had.length === 0 || had.includes(name)) return [];
-			return [`${endpoint.address}:${endpoint.port} from Variant ${had.join(", ")} to ${name}`];
-		}),
-	);
+const hostsOf = once(({ spec }: Service): ReadonlySet<string> => new Set(spec.hosts));
+
+/**
+ * `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt.
+ * @param used Variants that people have: what a further one gets moves nobody
+ */
+function swapped(before: Service, after: Service, used: ReadonlySet<string>): readonly string[] {
+	const owners = new Map<string, string[]>();
+	for (const { name, endpoints } of before.spec.variants)
+		for (const endpoint of endpoints) {
+			const server = serverOf(endpoint);
+			const known = owners.get(server);
+			if (known === undefined) owners.set(server, [name]);
+			else if (known.at(-1) !== name) known.push(name);
+		}
+	return after.spec.variants
+		.filter(({ name }) => used.has(name))
+		.flatMap(({ name, endpoints }) =>
+			endpoints.flatMap((endpoint) => {
+				const had = owners.get(serverOf(endpoint)) ?? [];
+				if (had.length === 0 || had.includes(name)) return [];
+				return [`${endpoint.address}:${endpoint.port} from Variant ${had.join(", ")} to ${name}`];
+			}),
+		);
 }
 
-const has = ({ endpoints }: Service["spec"]["variants"][number], { address, port }: Endpoint): boolean =>
-	endpoints.some((one) => one.port === port && oneSpelling(one.address) === oneSpelling(address));
+const serverOf = ({ address, port }: Endpoint): string => `${oneSpelling(address)} ${port}`;

@@ -2,12 +2,14 @@
  * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
  * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
  * right, and waits wherever a promotion waits; gates are asked as before. So does another end, for a sooner one ends what
- * only an abort would; and another set of senders of a Metric that it is judged by, a ratio's denominator too: who posts
+ * only an abort would; what lets less harm be seen, another alpha or thresholds that are frozen anew, for harm has the same
+ * alpha as the promotion, and an era of thresholds a part of it; and another set of senders of a Metric that it is judged by, a ratio's denominator too: who posts
  * outcomes moves traffic, and who posts none any more hides harm. What raises the bar, or moves nothing, is an
  * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
  */
 import { metricsJudging } from "../resources/judgedBy.js";
 import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
+import { thresholdsLost } from "../rollout/declaration.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, isExposing } from "../rollout/status.js";
 import { running } from "./crossCheck.js";
@@ -51,16 +53,26 @@ export function promotionsEased(
 		const name = qualifiedName(before.metadata);
 		const stands = status.experiments[name];
 		if (stands === undefined || !live.has(name)) return [];
-		const lowered = loweredRules(before, after, stands);
+		const [was, is] = [before.spec.rollout, after.spec.rollout];
+		const anew = thresholdsLost(before, after, stands);
+		const ends = [
+			...(endOf(after.spec) < endOf(before.spec) ? ["maxDuration"] : []),
+			...(was.onInconclusive === "pause" && is.onInconclusive === "keep-default" ? ["onInconclusive"] : []),
+		];
 		const effects = [
-			...(lowered.length === 0 ? [] : [`makes a promotion by Experiment ${name} easier: ${lowered.join(", ")}`]),
-			...(isExposing(stands.phase) && endOf(after.spec) < endOf(before.spec)
-				? [`ends Experiment ${name} sooner: maxDuration`]
-				: []),
+			...said(`makes a promotion by Experiment ${name} easier`, loweredRules(before, after, stands)),
+			...said(`ends Experiment ${name} sooner`, isExposing(stands.phase) ? ends : []),
+			...said(`lets Experiment ${name} see less harm`, [
+				...(is.alpha < was.alpha ? ["alpha"] : []),
+				...anew.map((metric) => `margin of ${metric}, whose thresholds are frozen anew`),
+			]),
 		];
 		return effects.map((effect) => ({ namespace: before.metadata.namespace, effect }));
 	});
 }
+
+const said = (what: string, rules: readonly string[]): readonly string[] =>
+	rules.length === 0 ? [] : [`${what}: ${rules.join(", ")}`];
 
 const endOf = ({ rollout }: Experiment["spec"]): number => rollout.maxDurationMs ?? Number.POSITIVE_INFINITY;
 

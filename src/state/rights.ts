@@ -89,7 +89,8 @@ export class Rights {
 		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
 		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
-		const hint = missing.namespace === ALL_NAMESPACES && missing.verb === "read" ? READ_ALL_HINT : ASK_HINT;
+		const readsAll = missing.namespace === ALL_NAMESPACES && missing.verb === "read";
+		const hint = missing.cure ?? (readsAll ? READ_ALL_HINT : ASK_HINT);
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
 	}
 

@@ -18,6 +18,7 @@ import { closedServices } from "../rollout/closedServices.js";
 import type { Decision } from "../rollout/decision.js";
 import { toldOf } from "../rollout/gate.js";
 import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
+import { isOver } from "../rollout/status.js";
 import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
@@ -316,7 +317,12 @@ export class Store implements StateStore, Outbox {
 		const { outcome, input } = request;
 		// A decision that left the step's time alone was made without knowing a later acknowledgement of it.
 		const keepsStep = input !== null && outcome.status.stepStartedAtMs === input.status.stepStartedAtMs;
-		const status = keepsStep ? { ...outcome.status, stepStartedAtMs: before.stepStartedAtMs } : outcome.status;
+		const ends = isOver(outcome.status.phase) && !isOver(before.phase);
+		const status = {
+			...outcome.status,
+			...(keepsStep ? { stepStartedAtMs: before.stepStartedAtMs } : {}),
+			...(ends ? { endedAtMs: request.atMs } : {}),
+		};
 		const service = defaultChange(this.#state, experiment, outcome.defaultVariant);
 		const bump = service !== null || !isDeepStrictEqual(status, before);
 		const revision = this.#state.revision + (bump ? 1 : 0);

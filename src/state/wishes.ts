@@ -27,7 +27,7 @@ import {
 import type { Outcome } from "../rollout/decision.js";
 import { applyExperiment, applyService } from "../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.js";
-import { type CrossChecked, crossCheck, running } from "./crossCheck.js";
+import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
 import type { Target } from "./deletion.js";
 import { splitDocuments } from "./documents.js";
@@ -147,7 +147,7 @@ export function planApply(
 	const problems = [
 		...whole.problems,
 		...ownDoorProblems(given.resources.services, wishes.ownDoors, whole.positions),
-		...changeProblems(wishes.resources, after, running(wishes.status), whole.positions),
+		...changeProblems(wishes.resources, after, phasesOf(wishes.status), whole.positions),
 		...usedProblems(wishes, fresh, whole),
 	];
 	if (problems.length > 0) return { ...NOTHING, problems, given: about };

@@ -7,11 +7,14 @@ import { GOOD, spoil } from "./declaration.js";
 const load = (text: string) => loadResources([{ name: "w.yaml", text }]);
 const NAME = "boosted-vs-logistic";
 const RUNNING = new Set([NAME]);
+const NONE: ReadonlySet<string> = new Set();
 const LAYER = '---\napiVersion: weir.dev/v1alpha1\nkind: Layer\nmetadata: {name: models}\nspec: {seed: "7"}\n';
 
 function problems(after: string, running: ReadonlySet<string> = RUNNING): readonly string[] {
 	const parsed = load(after);
-	return changeProblems(load(GOOD).resources, parsed.resources, running, parsed.positions).map(formatProblem);
+	return changeProblems(load(GOOD).resources, parsed.resources, { running, ended: NONE }, parsed.positions).map(
+		formatProblem,
+	);
 }
 
 const edits: readonly [what: string, after: string, expected: RegExp][] = [
@@ -146,7 +149,7 @@ t.test("a holdback may become longer or larger, or go", async (t) => {
 	const held = (of: string) => spoil("    every: 10s\n", `    every: 10s\n    holdback: ${of}\n`);
 	const set = load(held("{share: 5%, for: 30d}")).resources;
 	for (const of of ["{share: 6%, for: 40d}", "{share: 1%, for: 1d}", "null"])
-		t.same(changeProblems(set, load(held(of)).resources, RUNNING), [], of);
+		t.same(changeProblems(set, load(held(of)).resources, { running: RUNNING, ended: NONE }), [], of);
 });
 
 t.test(
@@ -165,7 +168,9 @@ t.test(
 t.test("a Metric that no running Experiment uses may change, and a default may be written out", async (t) => {
 	const unused = "---\napiVersion: weir.dev/v1alpha1\nkind: Metric\nmetadata: {name: spare}\nspec: {type: mean}\n";
 	const change = (after: string) =>
-		changeProblems(load(GOOD + unused).resources, load(after).resources, RUNNING).map(formatProblem);
+		changeProblems(load(GOOD + unused).resources, load(after).resources, { running: RUNNING, ended: NONE }).map(
+			formatProblem,
+		);
 	t.same(change(GOOD + unused.replace("type: mean", "type: mean, direction: down")), []);
 	t.same(change(GOOD), []);
 	t.same(problems(spoil("source: errors", "source: erors")), [], "one that did not parse is no deletion");
@@ -173,7 +178,11 @@ t.test("a Metric that no running Experiment uses may change, and a default may b
 	t.same(problems(spoil("defaultVariant: v1", "defaultVarient: v1")), [], "nor a Service");
 	const parsed = load(GOOD + LAYER.replace("seed:", "sed:"));
 	const before = load(GOOD + LAYER).resources;
-	t.same(changeProblems(before, parsed.resources, RUNNING, parsed.positions), [], "nor a Layer");
+	t.same(
+		changeProblems(before, parsed.resources, { running: RUNNING, ended: NONE }, parsed.positions),
+		[],
+		"nor a Layer",
+	);
 	t.same(problems(spoil("  type: mean\n", "  type: mean\n  direction: up\n")), []);
 });
 
@@ -182,7 +191,9 @@ t.test("a denominator measures what its ratio does", async (t) => {
 	const spare = volume.replace("name: volume", "name: spare");
 	const ratio = `${spoil("  type: mean\n", "  type: ratio\n  denominator: volume\n")}${spare}`;
 	const change = (after: string) =>
-		changeProblems(load(ratio + volume).resources, load(after).resources, RUNNING).map(formatProblem);
+		changeProblems(load(ratio + volume).resources, load(after).resources, { running: RUNNING, ended: NONE }).map(
+			formatProblem,
+		);
 	const uses = "and Experiment boosted-vs-logistic is running and uses it";
 	for (const [field, from, to] of [
 		["range: [0, 5]", "range", 'from none to {"lo":0,"hi":5}'],
@@ -206,9 +217,10 @@ t.test("the order of arms decides who is where", async (t) => {
 t.test("a segment's name and header are its own, the order of segments is nobody's", async (t) => {
 	const change = (before: string, after: string) => {
 		const declared = (segments: string) => spoil("  rollout:\n", `  segments: [${segments}]\n  rollout:\n`);
-		return changeProblems(load(declared(before)).resources, load(declared(after)).resources, RUNNING).map(
-			formatProblem,
-		);
+		return changeProblems(load(declared(before)).resources, load(declared(after)).resources, {
+			running: RUNNING,
+			ended: NONE,
+		}).map(formatProblem);
 	};
 	const [plan, country] = ["{name: plan, header: x-plan}", "{name: country, header: x-country}"];
 	t.same(change(`${plan}, ${country}`, `${country}, ${plan}`), []);
@@ -226,7 +238,7 @@ t.test("alpha is spent on the plan and goal that were declared before the data",
 	const change = (before: string, after: string, edit?: (text: string) => string, running = RUNNING) => {
 		const { resources, positions, problems: wrong } = plan(after, edit);
 		t.same(wrong.map(formatProblem), []);
-		return changeProblems(plan(before).resources, resources, running, positions).map(formatProblem);
+		return changeProblems(plan(before).resources, resources, { running, ended: NONE }, positions).map(formatProblem);
 	};
 	t.match(change(FIXED, FIXED.replace("4000", "8000")), [
 		/^w\.yaml:\d+:\d+: .* is running: inference would change from fixed-horizon at 4000 units to fixed-horizon at 8000 units; alpha is spent on one plan .* what is spent stays spent; it needs a new Experiment/,
@@ -265,7 +277,7 @@ t.test("alpha is spent on the plan and goal that were declared before the data",
 
 t.test("the order of an arm's parameters, and how long a cookie is kept, decide nothing", async (t) => {
 	const change = (before: string, after: string) =>
-		changeProblems(load(before).resources, load(after).resources, RUNNING).map(formatProblem);
+		changeProblems(load(before).resources, load(after).resources, { running: RUNNING, ended: NONE }).map(formatProblem);
 	const noGoal = spoil("  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}\n", "");
 	const given = (parameters: string) => spoil("weight: 1}", `weight: 1, parameters: ${parameters}}`, noGoal);
 	t.same(change(given('{a: "1", b: "2"}'), given('{b: "2", a: "1"}')), []);
@@ -273,4 +285,42 @@ t.test("the order of an arm's parameters, and how long a cookie is kept, decide 
 	const kept = (age: string) => spoil("{header: x-user-id}", `{cookie: {name: weir_id, maxAge: ${age}}}`);
 	t.same(load(kept("1d")).problems, []);
 	t.same(change(kept("1d"), kept("2d")), []);
+});
+
+t.test("what has ended stays as it was judged, but for its labels", async (t) => {
+	const ended = { running: NONE, ended: new Set([NAME]) };
+	const change = (after: string) => {
+		const { resources, positions } = load(after);
+		return changeProblems(load(GOOD).resources, resources, ended, positions).map(formatProblem);
+	};
+	t.same(change(GOOD), []);
+	t.same(change(spoil(`name: ${NAME}`, `name: ${NAME}, labels: {team: a}`)), []);
+	t.same(change(""), [], "it may be deleted");
+	for (const [from, to, field] of [
+		["weight: 1}", "weight: 2}", "spec.arms"],
+		["alpha: 0.05", "alpha: 0.04", "spec.rollout"],
+		["service: employment", "service: other", "spec.service"],
+	] as const)
+		t.match(
+			change(spoil(from, to)),
+			[
+				new RegExp(
+					`^w.yaml:\\d+:\\d+: Experiment ${NAME} has ended, and ${field} would change; leave its spec as it was, or delete it`,
+				),
+			],
+			field,
+		);
+	const former = structuredClone(load(GOOD).resources);
+	const [one] = former.experiments;
+	if (one === undefined) throw new Error("no Experiment");
+	const { bandit: _, ...known } = one.spec.rollout;
+	const before = {
+		...former,
+		experiments: [{ ...one, spec: { ...one.spec, rollout: known } }],
+	} as unknown as typeof former;
+	t.same(
+		changeProblems(before, load(GOOD).resources, ended),
+		[],
+		"a field that came with a later version of Weir is no edit",
+	);
 });

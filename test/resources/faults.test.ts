@@ -233,10 +233,30 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		],
 	],
 	[
+		"a small number with an exponent",
+		"alpha: 0.05",
+		"alpha: 1e-9",
+		[
+			"w.yaml:59:12: spec.rollout.alpha is 1e-9, a number that readers of YAML read differently; write 0.000000001 if you mean the number, or put it in quotes",
+		],
+	],
+	[
+		"an alpha by which no fault would ever be proved",
+		"alpha: 0.05",
+		"alpha: 0.0000001",
+		["w.yaml:59:12: spec.rollout.alpha is the number 0.0000001; write a number from 0.000001 to 0.5, such as 0.05"],
+	],
+	[
+		"more gates than are asked",
+		"alpha: 0.05",
+		`alpha: 0.05\n    gates: [${Array(17).fill('{at: before-step, url: "https://ci.example/"}').join(", ")}]`,
+		["w.yaml:60:12: spec.rollout.gates is a list of 17; write at most 16 gates"],
+	],
+	[
 		"alpha of zero",
 		"alpha: 0.05",
 		"alpha: 0",
-		["w.yaml:59:12: spec.rollout.alpha is the number 0; write a number above 0, at most 0.5, such as 0.05"],
+		["w.yaml:59:12: spec.rollout.alpha is the number 0; write a number from 0.000001 to 0.5, such as 0.05"],
 	],
 	["yes", "baseline: true", "baseline: yes", ['w.yaml:49:57: spec.arms[0].baseline is "yes"; write true or false']],
 	[

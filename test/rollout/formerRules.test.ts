@@ -1,7 +1,7 @@
 /** Decisions stored before rules had numbers, by the code that made them then, are made again. */
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { canonicalJson } from "../../src/rollout/canonicalJson.js";
+import { canonicalJson } from "../../src/resources/canonicalJson.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import { completed } from "../../src/rollout/formerRules.js";

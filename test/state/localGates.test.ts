@@ -60,7 +60,7 @@ t.test("the platform's admins and the owner of the machine do, and what stands i
 	t.match(await apply("root", text), { outcome: "applied" });
 	t.match(await owner.apply(file(gated("other", "[50%, 100%]", gate(LOCAL))), now), { outcome: "applied" });
 	t.match(await apply("ada", text), { outcome: "applied" }, "unchanged");
-	t.match(await apply("ada", text.replace("alpha: 0.05", "alpha: 0.04")), { outcome: "applied" });
+	t.match(await apply("ada", text.replace("minUnits: 500", "minUnits: 501")), { outcome: "applied" });
 	await t.rejects(apply("ada", text.replace("prune?x=1", "prune?x=2")), { code: "permission-denied" });
 	await t.rejects(apply("ada", text.replace("before-step", "before-promotion")), { code: "permission-denied" });
 });

@@ -117,7 +117,10 @@ t.test("there is no later way to a goal", async (t) => {
 		problems: [{ message: /metric of the goal would change from none to mine/ }],
 	});
 	await owner.act("late", "abort");
-	t.match(await ada.apply(withGoal, now), { outcome: "applied" }, "one that has ended may say what it will");
+	t.match(await ada.apply(withGoal, now), {
+		outcome: "refused",
+		problems: [{ message: /has ended, and spec.goal would change/ }],
+	});
 	t.match(store.current.status.experiments.late, { phase: "Aborted", allocationPpm: 0 });
 	t.match(await ada.delete("Experiment", "late", now), { outcome: "applied" });
 	await t.rejects(ada.apply(withGoal, now), { message: new RegExp(effect("late")) }, "declared anew it is a new one");

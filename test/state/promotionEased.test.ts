@@ -2,7 +2,7 @@
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
 import type { Experiment } from "../../src/resources/resource.js";
-import { initialStatus } from "../../src/rollout/status.js";
+import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 import { promotionsEased } from "../../src/state/promotionEased.js";
 import { resourceSet } from "../fixtures/resources.js";
 import { ALL, experiment as document, file, METRIC, SERVICE } from "./employment.js";
@@ -29,6 +29,12 @@ function text(rules = "", goal = GOAL, guards = GUARDS): string {
 }
 const parsed = (yaml: string): Experiment => {
 	const metrics = ["accuracy", "errors", "clicks"].map((name) => METRIC.replace("accuracy", name));
+	metrics.push(
+		METRIC.replace("accuracy", "latency").replace(
+			/spec: .*/,
+			"spec: {type: quantile, quantile: 0.9, source: latency, direction: down, window: 1s}",
+		),
+	);
 	const { resources, problems } = parseResources(file([SERVICE, ...metrics, yaml].join("---\n")));
 	const [one] = resources.experiments;
 	if (one === undefined || problems.length > 0) throw new Error(JSON.stringify(problems));
@@ -39,8 +45,9 @@ function eased(
 	after: string,
 	livePpm = 20_000,
 	phase: "Running" | "Promoting" | "RolledBack" = "Running",
+	thresholds: ExperimentStatus["thresholds"] = {},
 ) {
-	const status = { ...initialStatus([livePpm], 0), phase };
+	const status = { ...initialStatus([livePpm], 0), phase, thresholds };
 	const stands = { resources: resourceSet({}), status: { experiments: { trial: status }, services: {} } };
 	const told = promotionsEased(stands, [{ before: parsed(before), after: parsed(after) }]);
 	return told.map(({ effect }) => effect.replace("makes a promotion by Experiment trial easier: ", "")).join("; ");
@@ -81,18 +88,45 @@ t.test("what raises the bar, is behind, or has ended, is an apply like any other
 		"steps: [2%, 10%, 20%, 50%]",
 		"steps: [2%, 5%, 10%, 50%]",
 		"steps: [1%, 2%, 10%, 40%]",
-		"every: 1m, minUnits: 900, alpha: 0.01, holdback: {share: 6%, for: 2h}",
+		"every: 1m, minUnits: 900, holdback: {share: 6%, for: 2h}",
 	]) {
 		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), "", rules);
 	}
 	const sooner = "ends Experiment trial sooner: maxDuration";
 	t.equal(eased(text(), text(HARD)), sooner, "only an abort would; harm and a holdback where none was are told nobody");
 	t.equal(eased(text(HARD), text(`${HARD}, maxDuration: 1h`)), sooner);
+	const pauses = HARD.replace("keep-default", "pause");
+	t.equal(
+		eased(text(pauses), text(HARD)),
+		"ends Experiment trial sooner: onInconclusive",
+		"what would wait for a person",
+	);
 	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 1pp}}", GUARDS.replace("5%", "4%"))), "");
 	t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "", "a step that is past");
 	t.equal(eased(text(), text("alpha: 0.5"), 20_000, "RolledBack"), "", "it runs no more");
 	t.equal(eased(text(), text(HARD), 20_000, "Promoting"), "", "a takeover has no such end");
 });
+
+t.test(
+	"what lets less harm be seen: harm has the alpha of the promotion, and an era of thresholds a part of it",
+	async (t) => {
+		const told = "lets Experiment trial see less harm";
+		t.equal(eased(text(), text("alpha: 0.01")), `${told}: alpha`);
+		t.equal(eased(text(), text("alpha: 0.01"), 20_000, "RolledBack"), "");
+		const slow = (margin: string) => text("", GOAL, `[{metric: latency, margin: {${margin}}}]`);
+		const frozen = { latency: { thresholdMs: 110, referenceMs: 100, era: 1, frozenAtMs: 1, sampleSize: 5_000 } };
+		t.equal(
+			eased(slow("relative: 10%"), slow("relative: 9%"), 20_000, "Running", frozen),
+			`${told}: margin of latency, whose thresholds are frozen anew`,
+		);
+		t.equal(eased(slow("relative: 10%"), slow("relative: 9%")), "", "none are frozen yet");
+		t.equal(
+			eased(slow("relative: 10%"), text("", GOAL, "[]"), 20_000, "Running", frozen),
+			"guardrail latency",
+			"nobody asks",
+		);
+	},
+);
 
 t.test("it takes the right to promote, and waits where a promotion waits", async (t) => {
 	const { owner, as, store } = await mutualApi(t);
@@ -111,7 +145,7 @@ t.test("it takes the right to promote, and waits where a promotion waits", async
 	};
 	await t.rejects(ada.apply(lax, now), denied);
 	await t.rejects(ada.apply(lax, { dryRun: true }), denied);
-	const strict = file(document("boosted").replace("alpha: 0.05", "alpha: 0.01"));
+	const strict = file(document("boosted").replace("minUnits: 500", "minUnits: 600"));
 	t.match(await ada.apply(strict, now), { outcome: "applied" }, "to raise it takes no more than apply");
 	await owner.apply(file(TWO), now);
 	const asked = await gina.apply(lax, now);

@@ -198,11 +198,25 @@ t.test("another Experiment of the Service is no way around: beside it, after an 
 	await t.rejects(gina.apply(other("beside", "[0%, 100%]", false), now), evades("beside", "boosted"));
 
 	await gina.act("boosted", "abort");
-	await t.rejects(gina.apply(other("next", "[0%, 100%]", false), now), evades("next", "boosted"), "after an abort");
+	await t.rejects(
+		gina.apply(other("next", "[0%, 100%]", false), now),
+		{ ...evades("next", "boosted"), hint: /^declare that gate in it too, as Experiment boosted has it/ },
+		"after an abort",
+	);
 	await t.rejects(gina.apply(other("next", "[0%, 100%]", false), { dryRun: true }), evades("next", "boosted"));
 	await t.rejects(remove("boosted"), takes("boosted"), "its declaration is what says so");
 	await t.rejects(gina.apply(file(UNGATED), now), takes("boosted"), "or without them");
+	t.match(
+		await root.apply(file(UNGATED), now),
+		{ outcome: "refused", problems: [{ message: /boosted has ended, and spec.rollout would change/ }] },
+		"which nobody says of it any more",
+	);
 
+	const spelt = other("next").map((one) => ({
+		...one,
+		text: one.text.replaceAll("https://ci.example/", "https://CI.example:443/"),
+	}));
+	t.match(await gina.apply(spelt, { dryRun: true }), { outcome: "applied" }, "however they are spelt");
 	t.match(await gina.apply(other("next"), now), { outcome: "applied" }, "one with all of them is like any other");
 	t.match(await remove("boosted"), { outcome: "applied" }, "and takes them over");
 	await gina.act("next", "abort");
@@ -248,6 +262,7 @@ t.test(
 				t.match(await (await as("root")).apply(ungated, { ...now }), { outcome: "applied" });
 				const next = store.current.status.experiments.next;
 				if (next === undefined) throw new RangeError("no status");
+				t.equal(store.current.status.experiments.boosted?.endedAtMs, 1, "when it ended");
 				await store.decide({
 					...{ experiment: "next", expectedRevision: store.current.revision, by: "weir", atMs: 2, input: null },
 					outcome: outcome({

@@ -170,6 +170,15 @@ t.test(
 			outcome: "applied",
 		});
 		t.match(await ada.apply(file(service), now), { outcome: "applied" }, "and down");
+		const further = service.replace(/( +)(- \{name: v2, endpoints: .*)/, (line, indent: string, two: string) =>
+			[line, `${indent}${two.replace("name: v2", "name: v3")}`].join("\n"),
+		);
+		t.match(further, /name: v3/);
+		t.match(
+			await ada.apply(file(further), { dryRun: true }),
+			{ outcome: "applied" },
+			"a further Variant, which nobody has",
+		);
 		const other = (host: string, more = ""): string =>
 			`${SERVICE.replace("{name: employment}", `{name: other${more}}`).replace("employment.example", host)}`
 				.replaceAll("127.0.0.1", "10.0.0.9")
@@ -206,8 +215,11 @@ t.test(
 			await t.rejects(bob.apply(file(text), now), { ...denied, message }, "past the gates, which nobody asks then");
 		}
 		await owner.act("boosted", "abort");
-		for (const [text] of ways)
-			t.match(await ada.apply(file(text), { dryRun: true }), { outcome: "applied" }, "none runs");
+		for (const [text, effect] of ways.slice(1)) {
+			const message = new RegExp(`bob admin in .* a declaration ${effect}, past the gates of Experiment boosted`);
+			const hint = /declare another Experiment with those gates/;
+			await t.rejects(bob.apply(file(text), now), { ...denied, message, hint }, "none runs, and its gates stand");
+		}
 		const back = file(service.replace("defaultVariant: v1", "defaultVariant: v2"));
 		await t.rejects(
 			bob.apply(back, now),
@@ -219,7 +231,8 @@ t.test(
 			"an abort is no way around its gates",
 		);
 		await owner.delete("Experiment", "boosted", now);
-		t.match(await ada.apply(back, { dryRun: true }), { outcome: "applied" });
+		for (const text of [...ways.map(([text]) => text), back[0]?.text ?? ""])
+			t.match(await ada.apply(file(text), { dryRun: true }), { outcome: "applied" }, "none runs");
 		t.match(store.current.resources.services, [{ spec: { hosts: ["employment.example", "*.wild.example"] } }]);
 	},
 );
