@@ -4,10 +4,11 @@
  * The other way round it is careful, not exact: a deny written anew with the same meaning is named too.
  */
 import type { AccessTable, PolicyTable } from "../compiler/plan.js";
+import { POLICIES_HELD_AGAINST_MAX } from "../limits.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { type PathShape, shapesOf } from "./policyPaths.js";
 import { ANYONE, principalPrefix } from "./principal.js";
-import { accessTable, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "./table.js";
+import { accessTable, isOpen, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "./table.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
@@ -47,6 +48,50 @@ function loosenedRules(before: AccessTable, after: AccessTable): readonly string
 		...(judgesPaths(before) && !judgesPaths(after) ? ["paths that can be read in two ways are refused no more"] : []),
 		...(judgesUsers(before) && !judgesUsers(after) ? ["tokens that do not hold are refused no more"] : []),
 	];
+}
+
+/** What lets in more than before. */
+export interface Opening {
+	/** The AccessPolicy: an allow that does, or a deny that does not keep out any more; null = it is none of them. */
+	readonly policy: Pick<PolicyTable, "name" | "action"> | null;
+	readonly what: string;
+}
+
+/**
+ * Where the rules after may let somebody into one Service whom those before did not. Empty: nobody. Exacter than `loosened`:
+ * a rule under a new name opens nothing where one of before let in as much, or where a denial of after keeps all of it out.
+ */
+export function openings(before: AccessTable, after: AccessTable): readonly Opening[] {
+	if (isOpen(before)) return [];
+	if (isOpen(after)) return [{ policy: null, what: "no rule would be left, and anyone could call it" }];
+	const of = (table: AccessTable, action: PolicyTable["action"]): ReadonlyMap<string, PolicyTable> =>
+		new Map([...enforced(table)].filter(([, one]) => one.action === action && (action === "deny" || namesCaller(one))));
+	const [allowed, denied] = [of(before, "allow"), of(before, "deny")];
+	const [allows, denies] = [of(after, "allow"), of(after, "deny")];
+	if (allows.size === 0) return [];
+	return [
+		...[...denied.values()].flatMap((one) =>
+			isCovered(one, denies) ? [] : [{ policy: one, what: "what it denies would be denied no more" }],
+		),
+		...[...allows.values()].flatMap((one) =>
+			isCovered(one, allowed) || isCovered(one, denies)
+				? []
+				: [{ policy: one, what: "it would let in more than the rules of now" }],
+		),
+		...(judgesPaths(before) && !judgesPaths(after)
+			? [{ policy: null, what: "paths that can be read in two ways would be refused no more" }]
+			: []),
+		...(judgesUsers(before) && !judgesUsers(after)
+			? [{ policy: null, what: "tokens that do not hold would be refused no more" }]
+			: []),
+	];
+}
+
+/** Whether one of them alone matches all that the policy matches. Of many only its own former self is asked: each with each is quadratic. */
+function isCovered(policy: PolicyTable, by: ReadonlyMap<string, PolicyTable>): boolean {
+	const former = by.get(policy.name);
+	if (former !== undefined && uncovered(former, policy).length === 0) return true;
+	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some((one) => uncovered(one, policy).length === 0);
 }
 
 const enforced = ({ policies }: AccessTable): ReadonlyMap<string, PolicyTable> =>

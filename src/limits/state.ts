@@ -178,6 +178,9 @@ export const POLICY_HISTORY_MAX = 200;
 /** What they replaced, together: beyond it the oldest go first, and the newest always stays. Read whole by a rollback. */
 export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Rules of one Service and action that another one is held against, to see whether they cover it; of more, the one of its name. */
+export const POLICIES_HELD_AGAINST_MAX = 100;
+
 /** How long publication may stand still behind the state before that is told: a plan is usually out in a tenth of it. */
 export const PUBLICATION_LAG_MS = 5_000;
 

@@ -17,6 +17,7 @@ import type { ProxyStatus, RefusingNode, Untold } from "../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
 import { requireOwnFolder } from "../socket.js";
 import type { RequestHead, WaitingRequest } from "./approval.js";
+import type { Arrival } from "./arrivals.js";
 import type { AuditRecord } from "./auditLog.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 import type { PolicyRecord } from "./policyHistory.js";
@@ -83,6 +84,8 @@ export interface StateDatabase {
 	readonly proxies: Database<ProxyReport, "report">;
 	/** Changes of access rules, by the revision that they led to. */
 	readonly policies: Database<PolicyRecord, number>;
+	/** Since when Services and ReferenceGrants are there, by kind and qualified name. */
+	readonly arrivals: Database<Arrival, [Kind, string]>;
 	/** By id. */
 	readonly requestHeads: Database<RequestHead, string>;
 	/** JSON of those that wait, by id. */
@@ -159,6 +162,7 @@ export function openDatabase(directory: string): StateDatabase {
 		counters: part("counters"),
 		proxies: part("proxies"),
 		policies: part("policies"),
+		arrivals: part("arrivals"),
 		requestHeads: part("requestHeads"),
 		requestContents: root.openDB<string, string>({ name: "requestContents", encoding: "string" }),
 		requests: part("requests"),
@@ -214,7 +218,7 @@ function openRoot(directory: string): RootDatabase {
 		noSubdir: true,
 		overlappingSync: false,
 		encoding: "json" as const,
-		maxDbs: 24,
+		maxDbs: 32,
 		permissionsMode: 0o600,
 	};
 	try {

@@ -8,7 +8,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { WeirError } from "../error.js";
 import { POLICY_HISTORY_BYTES_MAX, POLICY_HISTORY_MAX } from "../limits.js";
-import { type Kind, namespaceOf } from "../resources/resource.js";
+import { namedIn } from "../resources/reference.js";
+import { type Kind, namespaceOf, qualifiedName } from "../resources/resource.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { Target } from "./deletion.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
@@ -35,7 +36,7 @@ export interface Restoration {
 	readonly revision: number;
 	readonly documents: readonly { readonly name: string; readonly text: string }[];
 	readonly deletions: readonly Target[];
-	/** What came later and stays, for a Service needs it that stays too; absent: nothing. */
+	/** What came later and stays, for it is about Services that stay too; absent: nothing. */
 	readonly kept?: readonly Target[];
 	/** What does not come back, for the Services that it was about are gone; absent: nothing. */
 	readonly leftOut?: readonly Target[];
@@ -101,12 +102,7 @@ export class PolicyHistory {
 				"see weir policy rollback --list, or apply the older file",
 			);
 		}
-		const then = new Map<string, { readonly target: Target; readonly before: StoredResource | null }>();
-		for (const record of records) {
-			if (record.revision <= revision) break;
-			for (const { kind, name, before } of record.changes)
-				then.set(resourceKey(kind, name), { target: { kind, name }, before });
-		}
+		const then = replacedSince(records, revision);
 		const current = new Map(now.stored.map((one) => [keyOf(one.resource), one]));
 		return {
 			revision,
@@ -121,6 +117,30 @@ export class PolicyHistory {
 		};
 	}
 
+	/**
+	 * Services, by qualified name, that were there at a revision since a policy of their own namespace named them: none is
+	 * taken that names one which is not there. Of another namespace a name may stand without it, and `*` names nobody.
+	 */
+	namedAt(revision: number, stored: readonly StoredResource[]): ReadonlySet<string> {
+		const records = this.#all();
+		const oldest = records.at(-1);
+		if (oldest === undefined || revision < oldest.revisionBefore) return new Set();
+		const then = replacedSince(records, revision);
+		const policies = [
+			...stored.filter(({ resource }) => !then.has(keyOf(resource))),
+			...[...then.values()].flatMap(({ before }) => before ?? []),
+		];
+		const names = policies.flatMap(({ resource }) => {
+			if (resource.kind !== "AccessPolicy") return [];
+			const { namespace } = resource.metadata;
+			return resource.spec.services
+				.map((written) => namedIn(namespace, written))
+				.filter((named) => named.namespace === namespace)
+				.map(qualifiedName);
+		});
+		return new Set(names);
+	}
+
 	#all(): readonly PolicyRecord[] {
 		return [...this.#records.getRange({ reverse: true })].map(({ value }) => value);
 	}
@@ -133,6 +153,17 @@ export class PolicyHistory {
 			if (index > 0 && isTooMuch) this.#records.removeSync(record.revision);
 		}
 	}
+}
+
+/** What was changed after a revision, by key, as it was then. @param records newest first */
+function replacedSince(records: readonly PolicyRecord[], revision: number) {
+	const then = new Map<string, { readonly target: Target; readonly before: StoredResource | null }>();
+	for (const record of records) {
+		if (record.revision <= revision) break;
+		for (const { kind, name, before } of record.changes)
+			then.set(resourceKey(kind, name), { target: { kind, name }, before });
+	}
+	return then;
 }
 
 /** Whether a resource is one whose earlier forms come back with a rollback. */

@@ -1,10 +1,12 @@
 /**
- * What a rollback of access rules leaves in its place: Services are not rolled back, so a Service that came later, or
- * was open then, would be left without any rule and nobody could call it. Its policies stay as they are, and so do
- * DataClasses that Services name; the rest goes back. A policy that is also about a Service which has rules from then
- * is not kept, for it would widen those: then the rollback is refused whole, with what to do. A policy from then all of
- * whose Services are gone is left out: nothing is served there that it could let in or keep out. One that would replace
- * a policy of now is not, for that one would stay in its place. Pure.
+ * What a rollback of access rules leaves in its place: Services are not rolled back. What came later and is about nothing
+ * but Services that came later too stays as it is, for the older rules say nothing of those, a denial least of all. So do
+ * the policies of a Service that was open then, and would be left without any rule, so that nobody could call it; and
+ * DataClasses that Services name. The rest goes back. A policy that is also about a Service which has rules from then is
+ * not kept, for it would change those: where the other Services cannot do without it the rollback is refused whole, with
+ * what to do (here and in opened.ts). A policy from then all of whose Services are gone is left out: nothing is served
+ * there that it could let in or keep out. One that would replace a policy of now is not, for that one would stay in its
+ * place. Pure.
  */
 import { policiesOf, servicesOf } from "../access/selection.js";
 import { findNamed } from "../resources/lookup.js";
@@ -19,25 +21,27 @@ import {
 	type ResourceSet,
 	type Service,
 } from "../resources/resource.js";
+import type { Past } from "./arrivals.js";
 import type { Target } from "./deletion.js";
 import type { Restoration } from "./policyHistory.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 
-type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "dataClasses" | "referenceGrants">;
+export type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "dataClasses" | "referenceGrants">;
 
-/** Asked for three times of a rollback, and the dear part of it. */
-const policiesIn = once(
-	(document: Restoration["documents"][number]) => parseResources([document]).resources.accessPolicies,
-);
+/** Asked for some times of a rollback, and the dear part of it. */
+export const readIn = once((document: Restoration["documents"][number]) => parseResources([document]));
 
-export function spared(whole: Restoration, now: Rules): Restoration {
+const policiesIn = (document: Restoration["documents"][number]): readonly AccessPolicy[] =>
+	readIn(document).resources.accessPolicies;
+
+export function spared(whole: Restoration, now: Rules, { isLater }: Pick<Past, "isLater">): Restoration {
 	const restoration = withoutOrphans(whole, now);
-	const bare = new Set(leftBare(restoration, now));
+	const own = new Set([...leftBare(restoration, now), ...now.services.filter(isLater)]);
 	const gone = new Set(restoration.deletions.map(({ kind, name }) => resourceKey(kind, name)));
 	const about = (policy: AccessPolicy): readonly Service[] => servicesOf(policy, now.services, now.referenceGrants);
 	const policies = now.accessPolicies.filter((policy) => {
 		const services = about(policy);
-		return gone.has(keyOf(policy)) && services.length > 0 && services.every((service) => bare.has(service));
+		return gone.has(keyOf(policy)) && services.length > 0 && services.every((service) => own.has(service));
 	});
 	const kept = new Set([...policies, ...now.services].flatMap(referencesOf).map(({ to }) => resourceTitle(to)));
 	const stays = new Set([
@@ -83,11 +87,16 @@ export function bareProblems(problems: readonly Problem[], restoration: Restorat
 	});
 }
 
-/** Closed Services that a policy is about now, and none would be. */
-function leftBare({ documents, deletions }: Restoration, now: Rules): readonly Service[] {
+/** The policies after the rollback. */
+export function policiesAfter({ documents, deletions }: Restoration, now: Rules): readonly AccessPolicy[] {
 	const back = documents.flatMap(policiesIn);
 	const replaced = new Set([...deletions.map(({ kind, name }) => resourceKey(kind, name)), ...back.map(keyOf)]);
-	const then = [...now.accessPolicies.filter((policy) => !replaced.has(keyOf(policy))), ...back];
+	return [...now.accessPolicies.filter((policy) => !replaced.has(keyOf(policy))), ...back];
+}
+
+/** Closed Services that a policy is about now, and none would be. */
+function leftBare(restoration: Restoration, now: Rules): readonly Service[] {
+	const then = policiesAfter(restoration, now);
 	const has = (policies: readonly AccessPolicy[], service: Service): boolean =>
 		policiesOf(service, policies, now.referenceGrants).some(({ spec }) => spec.mode === "enforce");
 	return now.services.filter(

@@ -19,11 +19,13 @@ import type { Decision } from "../rollout/decision.js";
 import { toldOf } from "../rollout/gate.js";
 import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
 import { isOver } from "../rollout/status.js";
+import { Arrivals, type Past } from "./arrivals.js";
 import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { planDelete, type Target } from "./deletion.js";
 import { lastDecisionIn } from "./lastDecision.js";
+import { openedProblems } from "./opened.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
@@ -33,7 +35,7 @@ import { RevisionWaiters } from "./revisionWaiters.js";
 import { bareProblems, spared } from "./spared.js";
 import { StandingFaults } from "./standingFaults.js";
 import type { LastDecision } from "./wire.js";
-import { type ApplyOptions, type ApplyResult, planApply, type WishPlan } from "./wishes.js";
+import { type ApplyOptions, type ApplyResult, NOTHING, planApply, type WishPlan } from "./wishes.js";
 import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writeWishes } from "./written.js";
 
 export type { ApplyOptions, ApplyResult } from "./wishes.js";
@@ -72,6 +74,7 @@ export class Store implements StateStore, Outbox {
 	readonly faults = new StandingFaults(() => this.#stored);
 	/** How access rules stood earlier. */
 	readonly policies: PolicyHistory;
+	readonly #arrivals: Arrivals;
 
 	/**
 	 * Opens or creates the state in a directory of its own (mode 0700).
@@ -87,6 +90,8 @@ export class Store implements StateStore, Outbox {
 		this.#now = options.now ?? Date.now;
 		this.#ownDoors = options.ownDoors ?? (() => []);
 		this.#state = this.#load([]);
+		this.#arrivals = new Arrivals(this.#database);
+		this.#database.transaction(() => this.#arrivals.complete(this.#stored, this.#state.revision));
 	}
 
 	/** The parts of the file that other nouns of this room keep; written only inside `atomically`. */
@@ -159,13 +164,22 @@ export class Store implements StateStore, Outbox {
 	 */
 	restoration(to: number | null, scope: Scope): Restoration {
 		const { revision, resources } = this.#state;
-		return spared(this.policies.restoration(to, { revision, stored: this.#stored }, scope), resources);
+		const restoration = this.policies.restoration(to, { revision, stored: this.#stored }, scope);
+		return spared(restoration, resources, this.#past(restoration.revision));
 	}
 
 	/** What a rollback would do; changes nothing. */
 	planRestore(restoration: Restoration, nowMs: number): WishPlan {
 		const plan = planApply(this.#wishes(), restoration.documents, nowMs, restoration.deletions);
-		return { ...plan, problems: bareProblems(plan.problems, restoration, this.#state.resources) };
+		const { resources } = this.#state;
+		const opened = openedProblems(restoration, resources, this.#past(restoration.revision));
+		const problems = [...bareProblems(plan.problems, restoration, resources), ...opened];
+		return problems.length === 0 ? plan : { ...NOTHING, problems, given: plan.given };
+	}
+
+	#past(revision: number): Past {
+		const named = () => this.policies.namedAt(revision, this.#stored);
+		return this.#arrivals.since(revision, this.#state.resources.referenceGrants, named);
 	}
 
 	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */
@@ -306,6 +320,7 @@ export class Store implements StateStore, Outbox {
 			writeWishes(this.#database, this.#log, plan, { by, nowMs, revision });
 			const made = { revision, revisionBefore: this.#state.revision, atMs: nowMs, by, restored };
 			this.policies.record(plan, this.#stored, made);
+			this.#arrivals.record(plan, this.#stored, revision);
 			this.#changed(plan.upserts);
 		});
 		return { outcome: "applied", revision, changes: plan.changes };

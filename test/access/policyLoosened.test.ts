@@ -6,6 +6,8 @@ import fc from "fast-check";
 import t from "tap";
 import { policyJudge } from "../../src/access/policyCheck.js";
 import { diffPolicies } from "../../src/access/policyDiff.js";
+import { openings } from "../../src/access/policyLoosened.js";
+import { accessTable } from "../../src/access/table.js";
 import type { AccessPolicy, GatewayTls, ResourceSet } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
@@ -132,6 +134,45 @@ t.test("a rule that loses nothing is not named", (t) => {
 	t.end();
 });
 
+const shop = service("shop", [variant("v1", 1)], { access: null });
+const tableOf = (rules: Rules, of = shop) => accessTable(of, set(rules).accessPolicies, []);
+const opened = (before: Rules, after: Rules, of = shop): readonly string[] =>
+	openings(tableOf(before, of), tableOf(after, of)).map(({ policy, what }) => `${policy?.name ?? "-"}: ${what}`);
+
+t.test("openings: what lets nobody in anew is none, under whatever name", (t) => {
+	const [all, below] = [
+		{ ...ALL, methods: ["GET"] },
+		{ ...ALL, methods: ["GET"], pathPrefixes: ["/v2"] },
+	];
+	const more = "it would let in more than the rules of now";
+	const lost = "what it denies would be denied no more";
+	t.same(opened({ a: ["allow", all] }, { b: ["allow", all] }), []);
+	t.same(opened({ a: ["allow", all] }, { b: ["allow", ALL] }), [`b: ${more}`]);
+	t.same(
+		opened({ a: ["allow", {}] }, { b: ["allow", ALL] }),
+		[`b: ${more}`],
+		"an allow that names nobody is for nobody",
+	);
+	t.same(opened({ a: ["allow", { ...all, mode: "shadow" }] }, { a: ["allow", all] }), [`a: ${more}`]);
+	t.same(
+		opened({ a: ["allow", all], d: ["deny", below] }, { a: ["allow", all], e: ["deny", { pathPrefixes: ["/v2"] }] }),
+		[],
+		"a wider denial",
+	);
+	t.same(opened({ a: ["allow", all], d: ["deny", {}] }, { a: ["allow", all], d: ["deny", below] }), [`d: ${lost}`]);
+	t.same(opened({ d: ["deny", {}] }, { b: ["allow", ALL], d: ["deny", {}] }), [], "an allow that a denial keeps out");
+	t.same(opened({ a: ["allow", all], d: ["deny", below] }, {}), [], "where nothing allows no denial is missed");
+	t.match(opened({ a: ["allow", below], b: ["allow", all] }, { b: ["allow", all] }), [/^-: paths/]);
+	t.match(opened({ a: ["allow", { users: ["*"] }], b: ["allow", all] }, { b: ["allow", all] }), [/^-: tokens/]);
+	const open = service("shop", [variant("v1", 1)], { access: "open" });
+	t.match(opened({ a: ["allow", all] }, {}, open), [/^-: no rule would be left/]);
+	t.same(opened({}, { a: ["allow", ALL] }, open), [], "anyone could");
+	const many: Rules = Object.fromEntries(Array.from({ length: 101 }, (_, at) => [`p${at}`, ["allow", all]] as const));
+	t.same(opened(many, { ...many, p0: ["allow", below] }), [], "of many, its own former self is asked");
+	t.same(opened(many, { ...many, q: ["allow", all] }), [`q: ${more}`], "and the others are not");
+	t.end();
+});
+
 const few = <Value>(values: readonly Value[], max = 2) => fc.subarray([...values], { minLength: 0, maxLength: max });
 
 const rule = fc.record(
@@ -217,6 +258,8 @@ t.test("whatever a universe of requests finds newly allowed, diff tells", (t) =>
 			if (found === undefined) return;
 			tally.opened++;
 			if (told.newlyAllowed > 0) tally.byRequest++;
+			if (opened(before, after).length === 0)
+				throw new Error(`no opening is named: ${JSON.stringify({ before, after, found })}`);
 			if (told.loosened.length === 0) throw new Error(`no rule is named: ${JSON.stringify({ before, after, found })}`);
 		}),
 		{ numRuns: 100, seed: 11, endOnFailure: true },
