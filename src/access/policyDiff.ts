@@ -75,7 +75,7 @@ export function diffPolicies(
 			continue;
 		}
 		const reads = [judges.before, judges.after].some((judge) => {
-			const service = judge.serviceOf(request.service);
+			const service = judge.serviceOf(request);
 			return service !== null && judge.judgesUsers(service);
 		});
 		if (reads && request.token === null) totals.withoutToken++;
@@ -145,7 +145,8 @@ function constructed(
 }
 
 const BASE: PolicyRequest = {
-	service: "",
+	service: null,
+	host: null,
 	gateway: null,
 	region: null,
 	principal: null,

@@ -20,7 +20,16 @@ t.test("a bad token is refused where an enforced policy looks at users; a shadow
 				],
 			}),
 		).judge({
-			...{ service: "s", gateway: null, region: null, principal: null, method: "GET", path: "/", variant: null },
+			...{
+				service: "s",
+				host: null,
+				gateway: null,
+				region: null,
+				principal: null,
+				method: "GET",
+				path: "/",
+				variant: null,
+			},
 			token: "invalid",
 			nowMs: 0,
 		});
@@ -43,9 +52,38 @@ t.test("a host is looked for as Envoy does: without regard to case, and without 
 		resourceSet({ services: [service("m", [variant("v1", 1)], { hosts: ["m.test", "*.m.test"] })] }),
 	);
 	for (const host of ["m.test", "M.Test", "m.test:8443", "M.TEST:1", "a.M.test:8443"])
-		t.equal(judge.serviceOf(host), "m", host);
+		t.equal(judge.serviceOf({ service: null, host }), "m", host);
 	for (const host of ["m.test:", "m.test:x", "m.test.", "[m.test]:1", "m.test:1:2", "M"])
-		t.equal(judge.serviceOf(host), null, host);
+		t.equal(judge.serviceOf({ service: null, host }), null, host);
+});
+
+t.test("a host is its owner's, whichever Service has the name, and a name is no host", async (t) => {
+	const judge = policyJudge(
+		resourceSet({
+			services: [
+				service("pay", [variant("v1", 1)], { hosts: ["pay.test"], access: null }),
+				service("old-pay", [variant("v1", 1)], { hosts: ["pay"] }),
+			],
+		}),
+	);
+	const asked = (named: { service: string; host: null } | { service: null; host: string }) =>
+		judge.judge({
+			...{ gateway: null, region: null, principal: null, token: null, method: "GET", path: "/", variant: null },
+			...{ ...named, nowMs: 0 },
+		});
+	for (const host of ["pay", "PAY", "Pay:80"]) {
+		t.equal(judge.serviceOf({ service: null, host }), "old-pay", host);
+		t.match(asked({ service: null, host }), { allowed: true, reason: "open" }, host);
+	}
+	t.match(asked({ service: "pay", host: null }), { allowed: false, reason: "no-policy-allows" });
+	for (const service of ["pay.test", "PAY"])
+		t.match(asked({ service, host: null }), { allowed: false, reason: "unknown-service" }, service);
+	t.match(asked({ service: null, host: "old-pay" }), { allowed: false, reason: "unknown-service" });
+	t.match(
+		judge.undeclared({ service: null, host: "old-pay", gateway: null, region: null, variant: null }),
+		[{ field: "host", name: "old-pay", known: ["pay.test", "pay"] }],
+		"although a Service has that name",
+	);
 });
 
 t.test("conditions see the path percent-decoded, enforced and shadow", async (t) => {
@@ -59,7 +97,7 @@ t.test("conditions see the path percent-decoded, enforced and shadow", async (t)
 				],
 			}),
 		).judge({
-			...{ service: "s", gateway: null, region: null, principal: null, method: "GET", path, variant: null },
+			...{ service: "s", host: null, gateway: null, region: null, principal: null, method: "GET", path, variant: null },
 			...{ token: null, nowMs: 0 },
 		});
 	t.match(judged("enforce", "/docs/my%20secret?q"), { allowed: false, policy: "no" });

@@ -201,7 +201,18 @@ function* universe() {
 				for (const path of ["/", "/a", "/a/b", "/a/c", "/c/b", "/a/b/c", "/ab", "/a/%21"])
 					for (const variant of [null, "v2"])
 						for (const nowMs of [NOW, JULY_MONDAY + 6.5 * 3_600_000, JULY_MONDAY + 15.5 * 3_600_000])
-							yield { service: "shop", gateway: null, region: null, principal, token, method, path, variant, nowMs };
+							yield {
+								service: "shop",
+								host: null,
+								gateway: null,
+								region: null,
+								principal,
+								token,
+								method,
+								path,
+								variant,
+								nowMs,
+							};
 }
 
 t.setTimeout(120_000);

@@ -192,7 +192,12 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 		[named('{service: shop, path: "/a|b"}'), /t\.yaml:3:\d+: Envoy escapes .*; write them so, such as %7C/],
 		[named('{service: shop, time: "2026-02-30T12:00:00Z"}'), /t\.yaml:3:\d+: time is no RFC 3339 date-time/],
 		[named("{service: shopp}"), /t\.yaml:3:\d+: there is no Service "shopp"; declared are shop, plain, free/],
-		[named("{host: shopp.test}"), /t\.yaml:3:\d+: there is no Service "shopp\.test"/],
+		[
+			named("{host: shopp.test}"),
+			/t\.yaml:3:\d+: no Service has the host "shopp\.test"; declared are shop\.test, plain\.test, \*\.plain\.test, free\.test\n/,
+		],
+		[named("{host: shop}"), /t\.yaml:3:\d+: no Service has the host "shop"; declared are/],
+		[named("{service: shop.test}"), /t\.yaml:3:\d+: there is no Service "shop\.test"; declared are shop, plain, free/],
 		[named("{service: shop, gateway: egde}"), /t\.yaml:3:\d+: there is no Gateway "egde"; declared are edge/],
 		[named("{service: shop, region: ue}"), /t\.yaml:3:\d+: there is no region "ue"; declared are eu/],
 		[named("{service: shop, variant: v11}"), /t\.yaml:3:\d+: there is no Variant "v11"; declared are v1/],
@@ -212,6 +217,24 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 	);
 	const table = await fileOf(directory, "table.yaml", TABLE);
 	t.match((await weir(["policy", "test", "-f", timed, "-t", table])).stderr, /depends on the time; add time:/);
+});
+
+t.test("a case at a host is judged by the Service that has it, not by one of that name", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const resources = await fileOf(directory, "resources.yaml", RESOURCES.replace("hosts: [free.test]", "hosts: [shop]"));
+	const table = (request: string, expect: string): string =>
+		`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
+	for (const [request, expect] of [
+		["{host: shop, path: /admin}", "{verdict: allow, reason: open}"],
+		['{host: "SHOP:80", path: /admin}', "{verdict: allow, reason: open}"],
+		["{service: shop, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
+		["{host: shop.test, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
+	] as const) {
+		const { stdout } = await weir([
+			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", table(request, expect))],
+		]);
+		t.equal(stdout.toString(), "1 passed, 0 failed\n", request);
+	}
 });
 
 t.test("a principal where no certificate is demanded cannot be", async (t) => {

@@ -32,7 +32,7 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	const problems = tables.flatMap((table) => table.problems);
 	const tests = tables.flatMap((table) => table.tests);
 	const untimed = tests.filter(({ request }) => {
-		const service = judge.serviceOf(request.service);
+		const service = judge.serviceOf(request);
 		return request.nowMs === null && service !== null && judge.judgesTime(service);
 	});
 	const timeless = untimed.map(({ position, name }) => ({
@@ -79,7 +79,7 @@ function demandTold(
 ): void {
 	if (partial !== true) return;
 	const told = new Set(services.map(({ service }) => service));
-	const asked = new Set(tests.flatMap(({ request }) => judge.serviceOf(request.service) ?? []));
+	const asked = new Set(tests.flatMap(({ request }) => judge.serviceOf(request) ?? []));
 	const untold = [...asked].filter((service) => !told.has(service));
 	if (untold.length === 0) return;
 	throw new WeirError(
@@ -223,5 +223,5 @@ function requestOf({
 	atMs,
 }: ShownDecision): readonly PolicyRequest[] {
 	if (typeof service !== "string" || typeof method !== "string" || typeof path !== "string") return [];
-	return [{ service, gateway, region: null, principal, token: null, method, path, variant, nowMs: atMs }];
+	return [{ service, host: null, gateway, region: null, principal, token: null, method, path, variant, nowMs: atMs }];
 }
