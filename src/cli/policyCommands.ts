@@ -29,7 +29,9 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.action(async (options) => (await import("./commands/policy.js")).policyTest(options));
 	policy
 		.command("diff <old> <new>")
-		.description("requests whose verdict differs between two files, constructed or logged; exit 1 where one does")
+		.description(
+			"requests whose verdict differs between two files, constructed or logged, rules that may let in more or less, and settings that decide; exit 1 where there is one",
+		)
 		.option("--log <file>", "lines of weir audit requests --json")
 		.option("--recent", "the last requests of control's decision log")
 		.addOption(api())

@@ -314,6 +314,22 @@ t.test("diff names what is let in and kept out", async (t) => {
 	t.ok(json.newlyAllowed > 0 && json.newlyDenied > 0);
 });
 
+t.test("diff tells of an allow that is lost where no request shows it, and does not succeed", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const text = RESOURCES.replace("  groups: [staff]", "  groups: [staff]\n  methods: [PUT]");
+	const seniors =
+		'---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: seniors}\nspec: {services: [shop], principals: [anyone], condition: "user.claims.level > 3"}\n';
+	const before = await fileOf(directory, "old.yaml", text + seniors);
+	const after = await fileOf(directory, "new.yaml", text);
+	const { code, stdout } = await weir(["policy", "diff", before, after]);
+	t.match(stdout.toString(), /^allow removed: seniors, of Service shop\n0 newly allowed, 0 newly denied of /);
+	t.match(stdout.toString(), /rules that may let in more, or less, are named above without one/);
+	t.equal(code, 1);
+	const json = JSON.parse((await weir(["policy", "diff", before, after, "--json"])).stdout.toString());
+	t.match(json, { loosened: [], tightened: ["allow removed: seniors, of Service shop"] });
+	t.equal((await weir(["policy", "diff", before, before])).code, 0);
+});
+
 t.test("diff tells what decides verdicts beside the rules", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const before = await fileOf(directory, "old.yaml", RESOURCES);

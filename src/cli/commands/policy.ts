@@ -120,7 +120,7 @@ export interface PolicyDiffArguments extends ApiArguments {
 /** Differences shown of each kind (Service, from, to): the rest is counted. */
 const EXAMPLES = 3;
 
-/** Exit code 1 where a verdict differs, a rule may let in more, or what decides verdicts beside the rules has changed. */
+/** Exit code 1 where a verdict differs, a rule may let in more or less, or what decides verdicts beside the rules has changed. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
 	const sets = [await validResources([before]), await validResources([after])] as const;
 	const recent: DecisionsAnswer | { readonly decisions: readonly []; readonly partial?: never } =
@@ -130,13 +130,14 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	const records = [...(options.log === undefined ? [] : await recordsIn(options.log)), ...recent.decisions];
 	const logged = records.filter(({ kind }) => kind === "denied" || kind === "allowed").flatMap(requestOf);
 	const diff = diffPolicies(...sets, logged, Date.now());
-	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + diff.loosened.length > 0) process.exitCode = 1;
+	const rules = [...diff.loosened, ...diff.tightened];
+	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + rules.length > 0) process.exitCode = 1;
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify(diff, null, 2)}\n`);
 		return;
 	}
 	for (const change of diff.changed) print(`changed: ${change}`);
-	for (const change of diff.loosened) print(change);
+	for (const change of rules) print(change);
 	const kinds = new Map<string, PolicyDifference[]>();
 	for (const one of diff.differences) {
 		const kind = JSON.stringify([one.request.service, told(one.before), told(one.after)]);
@@ -159,7 +160,7 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${ofLog} of the log${ofAll(recent.partial)})`,
 	);
 	print(
-		"requests are examples: that none was found proves nothing; rules that may let in more are named above without one",
+		"requests are examples: that none was found proves nothing; rules that may let in more, or less, are named above without one",
 	);
 	if (diff.cut.length > 0) print(`not every combination was tried for ${diff.cut.join(", ")}`);
 	if (diff.conditions.length > 0) {
