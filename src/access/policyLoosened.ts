@@ -1,8 +1,9 @@
 /**
  * Changes of rules that may let in more than before, or less, found by comparing the rules themselves: a request that shows it
- * need not be found. Where this names nothing, and changedSettings (policySettings.ts) names nothing, nobody is let in who was
- * not, and nobody is kept out who was let in. The other way round it is careful, not exact: a deny written anew with the same
- * meaning is named too.
+ * need not be found. Where this names nothing, and changedSettings (policySettings.ts) names nothing, a request that comes to a
+ * Service and a Variant as before is let in there, or kept out, as before. Not looked at is what brings it there: which Variant an
+ * Experiment assigns, and what new endpoints serve. The other way round it is careful, not exact: a deny written anew with the
+ * same meaning is named too.
  */
 import type { AccessTable, PolicyTable } from "../compiler/plan.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
