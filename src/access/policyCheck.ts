@@ -1,7 +1,7 @@
 /**
  * A whole declaration as one question: what would the verdict on this request be? For `weir policy test` and
- * `weir policy diff`, which know no Envoy. Tokens are taken as verified; of an issuer that the Gateway does not trust
- * they are invalid, as everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the
+ * `weir policy diff`, which know no Envoy. Tokens are taken as verified: signed, in time, for us, and proved where they are bound;
+ * of an issuer that the Gateway does not trust, or with claims that no execution takes, they are invalid, as everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the
  * token, then the rules; headers are not told here, and count as ordinary ones.
  */
 import { hostOwners } from "../resources/hostOwner.js";
@@ -13,10 +13,10 @@ import {
 	type TokenIssuer,
 } from "../resources/resource.js";
 import { canonicalFault, PROBE_PATH, type SentRequest } from "./canonical.js";
-import { claimTexts } from "./claim.js";
 import { accessTable, compileAccess, compileShadow, isOpen, judgesUsers, readsUsers, type Verdict } from "./policy.js";
 import { literalsOf } from "./policyBounds.js";
 import type { VerifiedToken } from "./token.js";
+import { bindingFault, confirmationOf, shapeFault, verifiedToken } from "./tokenClaims.js";
 
 /** A request as a table or a log tells it. */
 export interface PolicyRequest {
@@ -179,7 +179,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 				request.gateway === null && gateway === null
 					? gateways.flatMap(({ spec }) => spec.tokens)
 					: (gateway?.spec.tokens ?? []);
-			const read = service.readsUsers ? readToken(request.token, issuers) : null;
+			const read = service.readsUsers ? readToken(request.token, issuers, gateway) : null;
 			const refused = { allowed: false, reason: "invalid-token", policy: null } as const;
 			if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
 			const token = read === "invalid" ? null : read;
@@ -218,16 +218,22 @@ function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | 
 /** A host as Envoy looks for its domain: without regard to case, and without its port (strip_any_host_port). */
 const domainOf = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, "$1").toLowerCase();
 
-function readToken(claims: PolicyRequest["token"], issuers: readonly TokenIssuer[]): VerifiedToken | "invalid" | null {
+function readToken(
+	claims: PolicyRequest["token"],
+	issuers: readonly TokenIssuer[],
+	gateway: Gateway | null,
+): VerifiedToken | "invalid" | null {
 	if (claims === null || claims === "invalid") return claims;
-	const issuer = issuers.find((one) => one.issuer === claims.iss);
-	if (issuer === undefined) return "invalid";
-	return {
-		issuer: issuer.issuer,
-		subject: typeof claims.sub === "string" ? claims.sub : null,
-		claims,
-		groups: claimTexts(claims, issuer.groupsClaim),
-		tenants: claimTexts(claims, issuer.tenantClaim),
-		purposes: claimTexts(claims, issuer.purposeClaim),
-	};
+	const issuer = issuers.find((one) => one.issuer === claims.iss && mayHold(claims, one, gateway));
+	return issuer === undefined ? "invalid" : verifiedToken(issuer, claims);
+}
+
+/** Whether a token with these claims can hold at all. What is left out of them is there as it must be, its binding too. */
+function mayHold(claims: Readonly<Record<string, unknown>>, issuer: TokenIssuer, gateway: Gateway | null): boolean {
+	if (shapeFault(claims) !== null) return false;
+	const confirmation = confirmationOf(claims);
+	if (confirmation === null) return true;
+	if (confirmation === "unknown" || bindingFault(issuer, confirmation) !== null) return false;
+	// Where no certificate is demanded nobody shows the one that it is bound to.
+	return confirmation.certificate === null || gateway === null || demandsClientCertificates(gateway);
 }

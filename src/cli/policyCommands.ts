@@ -15,7 +15,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
 		.addHelpText(
 			"after",
-			"\nA case's token is taken as verified, whatever its exp, nbf or aud says; token: invalid is one that does not hold.",
+			"\nA case's token is taken as verified and its possession as proved, whatever its exp, nbf, iat or aud says; claims that no execution takes are refused. token: invalid is one that does not hold.",
 		)
 		.addOption(files())
 		.addOption(

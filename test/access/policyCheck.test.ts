@@ -3,6 +3,7 @@ import t from "tap";
 import { accessTable } from "../../src/access/policy.js";
 import { boundsOf } from "../../src/access/policyBounds.js";
 import { policyJudge } from "../../src/access/policyCheck.js";
+import type { GatewayTls, TokenIssuer } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://id.test";
@@ -35,6 +36,41 @@ t.test("a bad token is refused where an enforced policy looks at users; a shadow
 		});
 	t.match(judged("enforce"), { allowed: false, reason: "invalid-token", shadow: null });
 	t.match(judged("shadow"), { allowed: true, policy: "all", shadow: { allowed: false, reason: "invalid-token" } });
+});
+
+t.test("a token that every execution refuses for its claims is none that holds", async (t) => {
+	const thumbprint = "A".repeat(43);
+	const [key, certificate] = [{ jkt: thumbprint }, { "x5t#S256": thumbprint }];
+	const judged = (binding: TokenIssuer["binding"], claims: object, tls: GatewayTls | null = { from: "identity" }) =>
+		policyJudge(
+			resourceSet({
+				gateways: [gateway({ tls, tokens: [{ ...tokenIssuer(ISSUER, ["weir"], "k.json"), binding }] })],
+				services: [guarded],
+				accessPolicies: [accessPolicy("clerks", "allow", ["s"], { groups: ["clerks"] })],
+			}),
+		).judge({
+			...{ service: "s", host: null, gateway: null, region: null, principal: null, method: "GET", path: "/" },
+			...{ variant: null, nowMs: 0 },
+			token: { iss: ISSUER, sub: "ann", groups: ["clerks"], ...claims },
+		}).reason;
+	for (const claims of [
+		...[null, {}, [], "x", { jkt: "x" }, { jkt: 5 }, { jwk: {} }, { ...key, more: thumbprint }].map((cnf) => ({ cnf })),
+		...[{ sub: 5 }, { sub: null }, { jti: 5 }, { exp: "2030" }, { nbf: -1 }, { iat: null }, { aud: [1] }],
+		...[{ cnf: key }, { cnf: certificate }],
+	])
+		t.equal(judged("none", claims), "invalid-token", JSON.stringify(claims));
+	for (const claims of [{}, { sub: "" }, { jti: "a" }, { exp: 0, aud: "other" }, { nbf: 2 ** 40 }, { iat: 1.5 }])
+		t.equal(judged("none", claims), "allowed", JSON.stringify(claims));
+	const cases = [
+		...[["dpop", key] as const, ["either", key] as const, ["mtls", certificate] as const],
+		...[["either", certificate] as const, ["mtls", { ...key, ...certificate }] as const],
+	];
+	for (const [binding, cnf] of cases) t.equal(judged(binding, { cnf }), "allowed", `${binding} ${JSON.stringify(cnf)}`);
+	t.equal(judged("dpop", { cnf: certificate }), "invalid-token", "not bound to a key");
+	t.equal(judged("mtls", { cnf: key }), "invalid-token", "not bound to a certificate");
+	t.equal(judged("dpop", {}), "allowed", "what is left out is as it must be");
+	t.equal(judged("mtls", { cnf: certificate }, null), "invalid-token", "nobody shows a certificate there");
+	t.equal(judged("dpop", { cnf: key }, null), "allowed");
 });
 
 t.test("a subject that ends like `any` is one to be tried", async (t) => {

@@ -101,6 +101,12 @@ const TABLE = `tests:
   - name: a token that does not hold
     request: {service: shop, principal: spiffe://a.test/web, token: invalid}
     expect: {verdict: deny, reason: invalid-token}
+  - name: a token that is bound, of an issuer whose binding is none
+    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], cnf: {}}}
+    expect: {verdict: deny, reason: invalid-token}
+  - name: whatever its times and audience say
+    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], nbf: 9999999999, aud: x}}
+    expect: allow
   - name: ambiguous
     request: {service: shop, principal: spiffe://a.test/web, path: "/v2;x"}
     expect: {verdict: deny, reason: not-canonical}
@@ -136,7 +142,7 @@ t.test("a table that holds, and one that does not", async (t) => {
 	const table = await fileOf(directory, "table.yaml", TABLE);
 	const good = await weir(["policy", "test", "-f", resources, "-t", table]);
 	t.equal(good.stderr, "");
-	t.equal(good.stdout.toString(), "15 passed, 0 failed\n");
+	t.equal(good.stdout.toString(), "17 passed, 0 failed\n");
 	t.equal(good.code, 0);
 	const wrong = await fileOf(
 		directory,
@@ -147,7 +153,7 @@ t.test("a table that holds, and one that does not", async (t) => {
 	t.equal(bad.code, 1);
 	t.match(
 		bad.stdout.toString(),
-		/wrong\.yaml:2:5: FAIL web reads: expected deny \(forbidden\), is allow \(allowed by policy web\)\n29 passed, 1 failed/,
+		/wrong\.yaml:2:5: FAIL web reads: expected deny \(forbidden\), is allow \(allowed by policy web\)\n33 passed, 1 failed/,
 	);
 });
 
