@@ -298,8 +298,12 @@ t.test("diff names what is let in and kept out", async (t) => {
 	const log = await fileOf(
 		directory,
 		"log.ndjson",
-		["/internal/x", "/internal/(masked)"]
-			.map((path) => ({ kind: "allowed", service: "shop", method: "GET", path, ...WEB_AT_EDGE }))
+		[
+			{ method: "GET", path: "/internal/x" },
+			{ method: "GET", path: "/internal/(masked)" },
+			{ method: null, path: "/internal/x" },
+		]
+			.map((asked) => ({ kind: "allowed", service: "shop", ...asked, ...WEB_AT_EDGE }))
 			.map((record) => `${JSON.stringify(record)}\n`)
 			.join(""),
 	);
@@ -313,6 +317,7 @@ t.test("diff names what is let in and kept out", async (t) => {
 	);
 	t.match(text, /1 logged requests were left out: their Service reads tokens/);
 	t.match(text, /1 logged requests were left out: parts of their paths are masked or cut in the log/);
+	t.match(text, /1 logged requests were left out: the log has no word for their method/);
 	const faulty = await fileOf(directory, "faulty.ndjson", `\n${JSON.stringify({ kind: "denied" })}\n\n17\n`);
 	const refused = await weir(["policy", "diff", before, after, "--log", faulty]);
 	t.match(refused, { code: 64, stderr: /faulty\.ndjson:4: not a JSON record/ });

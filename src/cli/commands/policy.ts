@@ -128,12 +128,14 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 			? ((await askRequests(clientOf(options), { limit: "1000" })) as DecisionsAnswer)
 			: { decisions: [] };
 	const records = [...(options.log === undefined ? [] : await recordsIn(options.log)), ...recent.decisions];
-	const logged = records.filter(({ kind }) => kind === "denied" || kind === "allowed").flatMap(requestOf);
+	const judged = records.filter(({ kind }) => kind === "denied" || kind === "allowed");
+	const logged = judged.flatMap(requestOf);
+	const withoutMethod = judged.filter(({ service, method }) => typeof service === "string" && method === null).length;
 	const diff = diffPolicies(...sets, logged, Date.now());
 	const rules = [...diff.loosened, ...diff.tightened];
 	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + rules.length > 0) process.exitCode = 1;
 	if (options.json === true) {
-		process.stdout.write(`${JSON.stringify(diff, null, 2)}\n`);
+		process.stdout.write(`${JSON.stringify({ ...diff, withoutMethod }, null, 2)}\n`);
 		return;
 	}
 	for (const change of diff.changed) print(`changed: ${change}`);
@@ -173,6 +175,9 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	}
 	if (diff.withoutPath > 0) {
 		print(`${diff.withoutPath} logged requests were left out: parts of their paths are masked or cut in the log`);
+	}
+	if (withoutMethod > 0) {
+		print(`${withoutMethod} logged requests were left out: the log has no word for their method`);
 	}
 }
 
