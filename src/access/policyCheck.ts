@@ -1,7 +1,7 @@
 /**
  * A whole declaration as one question: what would the verdict on this request be? For `weir policy test` and
- * `weir policy diff`, which know no Envoy. Tokens are taken as verified; of an issuer that the Gateway does not trust
- * they are invalid, as everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the
+ * `weir policy diff`, which know no Envoy. Tokens are taken as verified: signed, in time, for us, and proved where they are bound;
+ * of an issuer that the Gateway does not trust, or with claims that no execution takes, they are invalid, as everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the
  * token, then the rules; headers are not told here, and count as ordinary ones.
  */
 import { hostOwners } from "../resources/hostOwner.js";
@@ -13,15 +13,17 @@ import {
 	type TokenIssuer,
 } from "../resources/resource.js";
 import { canonicalFault, PROBE_PATH, type SentRequest } from "./canonical.js";
-import { claimTexts } from "./claim.js";
 import { accessTable, compileAccess, compileShadow, isOpen, judgesUsers, readsUsers, type Verdict } from "./policy.js";
 import { literalsOf } from "./policyBounds.js";
 import type { VerifiedToken } from "./token.js";
+import { bindingFault, confirmationOf, shapeFault, verifiedToken } from "./tokenClaims.js";
 
 /** A request as a table or a log tells it. */
 export interface PolicyRequest {
-	/** Qualified name, or one of its hosts as a client may write it. */
-	readonly service: string;
+	/** Qualified name; null = the one that has the host. */
+	readonly service: string | null;
+	/** As a client writes it; null = the Service is named, and reached at a proper one of its own. One of both is given. */
+	readonly host: string | null;
 	/** Qualified name; null = the only one that is declared, else none that is known. */
 	readonly gateway: string | null;
 	/** Instead of the Gateway's; null = the Gateway's. */
@@ -51,7 +53,7 @@ export interface JudgedRequest {
 export interface PolicyJudge {
 	judge(request: PolicyRequest): JudgedRequest;
 	/** Qualified name of the Service that the request is for; null = there is none. */
-	serviceOf(nameOrHost: string): string | null;
+	serviceOf(request: Asked): string | null;
 	/** Whether the Service's verdicts read a token. */
 	judgesUsers(service: string): boolean;
 	/** Whether they depend on the time. */
@@ -69,7 +71,10 @@ export interface Unproven {
 	readonly demanding: readonly string[];
 }
 
-export type NameField = "service" | "gateway" | "region" | "variant";
+export type NameField = "service" | "host" | "gateway" | "region" | "variant";
+
+/** Whom a request is for. */
+type Asked = Pick<PolicyRequest, "service" | "host">;
 
 export interface Undeclared {
 	readonly field: NameField;
@@ -120,25 +125,32 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 	});
 	const byName = new Map(compiled.map((service) => [service.name, service]));
 	const ownerOf = hostOwners(services);
-	const find = (nameOrHost: string): CompiledService | null => {
-		const named = byName.get(nameOrHost);
-		if (named !== undefined) return named;
-		const owner = ownerOf(domainOf(nameOrHost));
-		return owner === null ? null : (byName.get(qualifiedName(owner.metadata)) ?? null);
+	// A host goes to who has it, also where a Service has the host for its name: that one is never asked.
+	const find = ({ service, host }: Asked): CompiledService | null => {
+		const owner = host === null ? null : ownerOf(domainOf(host));
+		const name = host === null ? service : owner && qualifiedName(owner.metadata);
+		return name === null ? null : (byName.get(name) ?? null);
 	};
 	const [only] = gateways.length === 1 ? gateways : [];
 	const placeOf = (name: string | null): Gateway | null =>
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
 	return {
-		serviceOf: (nameOrHost) => find(nameOrHost)?.name ?? null,
+		serviceOf: (request) => find(request)?.name ?? null,
 		judgesUsers: (service) => byName.get(service)?.readsUsers ?? false,
 		judgesTime: (service) => byName.get(service)?.judgesTime ?? false,
-		undeclared({ service: asked, gateway, region, variant }) {
-			const service = find(asked);
+		undeclared({ service: named, host, gateway, region, variant }) {
+			const service = find({ service: named, host });
 			const names = (field: NameField, name: string | null, known: readonly string[]): readonly Undeclared[] =>
 				name === null || known.includes(name) ? [] : [{ field, name, known }];
 			return [
-				...(service === null ? names("service", asked, [...byName.keys()]) : []),
+				...(host === null ? names("service", named, [...byName.keys()]) : []),
+				...(service === null
+					? names(
+							"host",
+							host,
+							services.flatMap(({ spec }) => spec.hosts),
+						)
+					: []),
 				...names(
 					"gateway",
 					gateway,
@@ -158,16 +170,16 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			};
 		},
 		judge(request) {
-			const service = find(request.service);
+			const service = find(request);
 			if (service === null) return { allowed: false, reason: "unknown-service", policy: null, shadow: null };
-			if (!service.isOpen && canonicalFault(sent(request, service)) !== null)
+			if (!service.isOpen && canonicalFault(sent(request)) !== null)
 				return { allowed: false, reason: "not-canonical", policy: null, shadow: null };
 			const gateway = placeOf(request.gateway);
 			const issuers =
 				request.gateway === null && gateway === null
 					? gateways.flatMap(({ spec }) => spec.tokens)
 					: (gateway?.spec.tokens ?? []);
-			const read = service.readsUsers ? readToken(request.token, issuers) : null;
+			const read = service.readsUsers ? readToken(request.token, issuers, gateway) : null;
 			const refused = { allowed: false, reason: "invalid-token", policy: null } as const;
 			if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
 			const token = read === "invalid" ? null : read;
@@ -190,8 +202,8 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 }
 
 /** A Service that is named, not its host, is reached at a proper one. */
-function sent({ method, path, service: asked }: PolicyRequest, { name }: CompiledService): SentRequest {
-	return { method, path, host: asked === name ? "service.invalid" : asked, headerValues: () => [] };
+function sent({ method, path, host }: PolicyRequest): SentRequest {
+	return { method, path, host: host ?? "service.invalid", headerValues: () => [] };
 }
 
 /** Where Gateways stand; of a declaration without Gateways, which others complete, what its rules speak of. */
@@ -206,16 +218,22 @@ function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | 
 /** A host as Envoy looks for its domain: without regard to case, and without its port (strip_any_host_port). */
 const domainOf = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, "$1").toLowerCase();
 
-function readToken(claims: PolicyRequest["token"], issuers: readonly TokenIssuer[]): VerifiedToken | "invalid" | null {
+function readToken(
+	claims: PolicyRequest["token"],
+	issuers: readonly TokenIssuer[],
+	gateway: Gateway | null,
+): VerifiedToken | "invalid" | null {
 	if (claims === null || claims === "invalid") return claims;
-	const issuer = issuers.find((one) => one.issuer === claims.iss);
-	if (issuer === undefined) return "invalid";
-	return {
-		issuer: issuer.issuer,
-		subject: typeof claims.sub === "string" ? claims.sub : null,
-		claims,
-		groups: claimTexts(claims, issuer.groupsClaim),
-		tenants: claimTexts(claims, issuer.tenantClaim),
-		purposes: claimTexts(claims, issuer.purposeClaim),
-	};
+	const issuer = issuers.find((one) => one.issuer === claims.iss && mayHold(claims, one, gateway));
+	return issuer === undefined ? "invalid" : verifiedToken(issuer, claims);
+}
+
+/** Whether a token with these claims can hold at all. What is left out of them is there as it must be, its binding too. */
+function mayHold(claims: Readonly<Record<string, unknown>>, issuer: TokenIssuer, gateway: Gateway | null): boolean {
+	if (shapeFault(claims) !== null) return false;
+	const confirmation = confirmationOf(claims);
+	if (confirmation === null) return true;
+	if (confirmation === "unknown" || bindingFault(issuer, confirmation) !== null) return false;
+	// Where no certificate is demanded nobody shows the one that it is bound to.
+	return confirmation.certificate === null || gateway === null || demandsClientCertificates(gateway);
 }

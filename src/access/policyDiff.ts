@@ -1,8 +1,8 @@
 /**
  * Two declarations held against each other: requests whose verdict differs. Constructed ones lie at the boundaries of
  * all rules of both; logged ones were asked. A difference that is found is one; that none is found proves nothing, least of
- * all where the product of boundaries was cut or conditions in CEL take part. What may let in more is therefore also told
- * from the rules themselves (policyLoosened.ts).
+ * all where the product of boundaries was cut or conditions in CEL take part. What may let in more, or less, is therefore also
+ * told from the rules themselves (policyLoosened.ts).
  */
 import type { PolicyTable } from "../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../limits.js";
@@ -16,7 +16,7 @@ import {
 import { accessTable } from "./policy.js";
 import { type Bounds, boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
-import { loosened } from "./policyLoosened.js";
+import { loosened, tightened } from "./policyLoosened.js";
 import { changedSettings } from "./policySettings.js";
 import { isWholePath } from "./shownPath.js";
 
@@ -47,6 +47,8 @@ export interface PolicyDiff {
 	readonly changed: readonly string[];
 	/** Rules that may let in more than before, whether or not a request was found that shows it. */
 	readonly loosened: readonly string[];
+	/** Likewise those that may let in less. */
+	readonly tightened: readonly string[];
 }
 
 /** @param nowMs for rules that depend on the time, where neither rule nor log names one */
@@ -75,7 +77,7 @@ export function diffPolicies(
 			continue;
 		}
 		const reads = [judges.before, judges.after].some((judge) => {
-			const service = judge.serviceOf(request.service);
+			const service = judge.serviceOf(request);
 			return service !== null && judge.judgesUsers(service);
 		});
 		if (reads && request.token === null) totals.withoutToken++;
@@ -100,6 +102,7 @@ export function diffPolicies(
 		conditions: [...new Set(conditions)],
 		changed,
 		loosened: loosened(before, after),
+		tightened: tightened(before, after),
 	};
 }
 
@@ -145,7 +148,8 @@ function constructed(
 }
 
 const BASE: PolicyRequest = {
-	service: "",
+	service: null,
+	host: null,
 	gateway: null,
 	region: null,
 	principal: null,

@@ -1,7 +1,9 @@
 /**
- * Changes of rules that may let in more than before, found by comparing the rules themselves: a request that shows it need
- * not be found. Where this names nothing, and changedSettings (policySettings.ts) names nothing, nobody is let in who was not.
- * The other way round it is careful, not exact: a deny written anew with the same meaning is named too.
+ * Changes of rules that may let in more than before, or less, found by comparing the rules themselves: a request that shows it
+ * need not be found. Where this names nothing, and changedSettings (policySettings.ts) names nothing, a request that comes to a
+ * Service and a Variant as before is let in there, or kept out, as before. Not looked at is what brings it there: which Variant an
+ * Experiment assigns, and what new endpoints serve. The other way round it is careful, not exact: a deny written anew with the
+ * same meaning is named too.
  */
 import type { AccessTable, PolicyTable } from "../compiler/plan.js";
 import { POLICIES_HELD_AGAINST_MAX } from "../limits.js";
@@ -14,39 +16,78 @@ type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants"
 
 /** Each in words, such as `deny removed: no-interns, of Service shop`. */
 export function loosened(before: Rules, after: Rules): readonly string[] {
-	const services = new Map(after.services.map((one) => [qualifiedName(one.metadata), one]));
-	return before.services.flatMap((was) => {
-		const name = qualifiedName(was.metadata);
-		const is = services.get(name);
-		if (is === undefined) return [];
+	return changes(before, after, LOOSENED);
+}
+
+/** The same of rules that may let in less, such as `allow removed: staff, of Service shop`. */
+export function tightened(before: Rules, after: Rules): readonly string[] {
+	// What lets in less one way lets in more the other way round.
+	return changes(after, before, TIGHTENED);
+}
+
+/** What a change is called: of a policy, with its name; of a whole table, as it stands. */
+interface Words {
+	readonly denyGone: string;
+	readonly denyLess: string;
+	readonly allowCome: string;
+	readonly allowMore: string;
+	readonly paths: string;
+	readonly tokens: string;
+}
+
+const LOOSENED: Words = {
+	denyGone: "deny removed",
+	denyLess: "deny weakened",
+	allowCome: "allow added",
+	allowMore: "allow widened",
+	paths: "paths that can be read in two ways are refused no more",
+	tokens: "tokens that do not hold are refused no more",
+};
+
+const TIGHTENED: Words = {
+	denyGone: "deny added",
+	denyLess: "deny widened",
+	allowCome: "allow removed",
+	allowMore: "allow narrowed",
+	paths: "paths that can be read in two ways are refused now",
+	tokens: "tokens that do not hold are refused now",
+};
+
+/** What `loose` may let in and `strict` may not, of Services that both have. */
+function changes(strict: Rules, loose: Rules, words: Words): readonly string[] {
+	const services = new Map(loose.services.map((one) => [qualifiedName(one.metadata), one]));
+	return strict.services.flatMap((one) => {
+		const name = qualifiedName(one.metadata);
+		const other = services.get(name);
+		if (other === undefined) return [];
 		const tables = [
-			accessTable(was, before.accessPolicies, before.referenceGrants),
-			accessTable(is, after.accessPolicies, after.referenceGrants),
+			accessTable(one, strict.accessPolicies, strict.referenceGrants),
+			accessTable(other, loose.accessPolicies, loose.referenceGrants),
 		] as const;
-		return loosenedRules(...tables).map((text) => `${text}, of Service ${name}`);
+		return changedRules(...tables, words).map((text) => `${text}, of Service ${name}`);
 	});
 }
 
-function loosenedRules(before: AccessTable, after: AccessTable): readonly string[] {
-	const [old, now] = [enforced(before), enforced(after)];
+function changedRules(strict: AccessTable, loose: AccessTable, words: Words): readonly string[] {
+	const [old, now] = [enforced(strict), enforced(loose)];
 	return [
 		...[...old].flatMap(([name, policy]) => {
 			if (policy.action !== "deny") return [];
 			const kept = now.get(name);
-			if (kept?.action !== "deny") return [`deny removed: ${name}`];
+			if (kept?.action !== "deny") return [`${words.denyGone}: ${name}`];
 			const fields = uncovered(kept, policy);
-			return fields.length === 0 ? [] : [`deny weakened: ${name} (${fields.join(", ")})`];
+			return fields.length === 0 ? [] : [`${words.denyLess}: ${name} (${fields.join(", ")})`];
 		}),
 		...[...now].flatMap(([name, policy]) => {
 			// An allow that names nobody is for nobody.
 			if (policy.action !== "allow" || !namesCaller(policy)) return [];
 			const former = old.get(name);
-			if (former?.action !== "allow" || !namesCaller(former)) return [`allow added: ${name}`];
+			if (former?.action !== "allow" || !namesCaller(former)) return [`${words.allowCome}: ${name}`];
 			const fields = uncovered(former, policy);
-			return fields.length === 0 ? [] : [`allow widened: ${name} (${fields.join(", ")})`];
+			return fields.length === 0 ? [] : [`${words.allowMore}: ${name} (${fields.join(", ")})`];
 		}),
-		...(judgesPaths(before) && !judgesPaths(after) ? ["paths that can be read in two ways are refused no more"] : []),
-		...(judgesUsers(before) && !judgesUsers(after) ? ["tokens that do not hold are refused no more"] : []),
+		...(judgesPaths(strict) && !judgesPaths(loose) ? [words.paths] : []),
+		...(judgesUsers(strict) && !judgesUsers(loose) ? [words.tokens] : []),
 	];
 }
 

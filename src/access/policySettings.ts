@@ -1,9 +1,11 @@
 /**
- * What decides beside the rules: which clients, proxies and issuers a Gateway believes, at which hosts a Service is reached,
- * whether anyone may call it, to whom its Gateways hand requests on, where they stand, which Variant is the default one, how
- * many requests pass, and where data may be processed. No request that can be constructed shows all of it, so a change of it
- * is a difference of its own.
+ * What decides beside the rules: where a Gateway listens, which clients, proxies and issuers it believes, at which hosts a
+ * Service is reached, whether anyone may call it, to whom its Gateways hand requests on, where they stand, which Variant is the
+ * default one, behind which rules an endpoint stands, how many requests pass, how old its rules may be, whether its decisions are
+ * signed, and where data may be processed. No request that can be constructed shows all of it, so a change of it is a difference
+ * of its own.
  */
+import { oneSpelling } from "../resources/checkShared.js";
 import { namedIn } from "../resources/reference.js";
 import { regionsOf } from "../resources/regions.js";
 import {
@@ -24,6 +26,8 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 	return [
 		...comings(before.gateways, after.gateways),
 		...pairs(before.gateways, after.gateways).flatMap(([was, is]) => [
+			...changedField(is, "address", was.spec.address, is.spec.address),
+			...changedField(is, "port", was.spec.port, is.spec.port),
 			...changedClients(was, is),
 			...changedTokens(was, is),
 		]),
@@ -34,8 +38,10 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 			...changedAccess([was, before], [is, after]),
 			...changedDefault([was, before], [is, after]),
 			...changedLimits(was, is),
+			...changedCallout(was, is),
 			...changedResidency([was, before], [is, after]),
 		]),
+		...changedEndpoints(before, after),
 		...pairs(before.dataClasses, after.dataClasses).flatMap(([was, is]) => changedRegions(was, is)),
 	];
 }
@@ -59,6 +65,15 @@ function comings(before: readonly (Gateway | Service)[], after: readonly (Gatewa
 		...old.filter((title) => !now.includes(title)).map((title) => `${title}: there no more`),
 		...now.filter((title) => !old.includes(title)).map((title) => `${title}: new`),
 	];
+}
+
+function changedField(
+	{ kind, metadata }: Gateway | Service,
+	name: string,
+	from: string | number | boolean,
+	to: string | number | boolean,
+): readonly string[] {
+	return from === to ? [] : [`${kind} ${qualifiedName(metadata)}, ${name}: ${from} → ${to}`];
 }
 
 /** Who can connect, as whom, and whose word about others counts. */
@@ -123,11 +138,54 @@ function changedAccess(was: Declared, is: Declared): readonly string[] {
 
 /** Told where rules look at Variants: requests that no Experiment assigns go to the default one. */
 function changedDefault([was, before]: Declared, [is, after]: Declared): readonly string[] {
-	const [from, to] = [was.spec.defaultVariant, is.spec.defaultVariant];
-	const judged = [[was, before] as const, [is, after] as const].some(([service, set]) =>
-		judgesVariants(accessTable(service, set.accessPolicies, set.referenceGrants)),
+	const judged = looksAtVariants(was, before) || looksAtVariants(is, after);
+	return judged ? changedField(is, "default Variant", was.spec.defaultVariant, is.spec.defaultVariant) : [];
+}
+
+const looksAtVariants = (service: Service, { accessPolicies, referenceGrants }: ResourceSet): boolean =>
+	judgesVariants(accessTable(service, accessPolicies, referenceGrants));
+
+/**
+ * Endpoints that other rules stand before now: another Service's, or another Variant's where rules look at Variants. Of one
+ * that only one of both declares nobody knows what it serves, and one that leaves a place lets in nobody there.
+ */
+function changedEndpoints(before: ResourceSet, after: ResourceSet): readonly string[] {
+	const judged = new Set(
+		[before, after].flatMap((set) =>
+			set.services.filter((one) => looksAtVariants(one, set)).map((one) => qualifiedName(one.metadata)),
+		),
 	);
-	return from === to || !judged ? [] : [`Service ${qualifiedName(is.metadata)}, default Variant: ${from} → ${to}`];
+	const [old, now] = [placesOf(before, judged), placesOf(after, judged)];
+	return [...now].flatMap(([endpoint, places]) => {
+		const had = old.get(endpoint);
+		if (had === undefined || [...places].every((place) => had.has(place))) return [];
+		return [`endpoint ${endpoint}: ${[...had].join(" and ")} → ${[...places].join(" and ")}`];
+	});
+}
+
+/** Behind which rules each endpoint stands, in words; however it is spelt. */
+function placesOf({ services }: ResourceSet, judged: ReadonlySet<string>): ReadonlyMap<string, ReadonlySet<string>> {
+	const places = new Map<string, Set<string>>();
+	for (const { metadata, spec } of services) {
+		const name = qualifiedName(metadata);
+		for (const variant of spec.variants) {
+			const place = judged.has(name) ? `Service ${name}, Variant ${variant.name}` : `Service ${name}`;
+			for (const { address, port } of variant.endpoints) {
+				const endpoint = `${oneSpelling(address)}:${port}`;
+				places.set(endpoint, (places.get(endpoint) ?? new Set()).add(place));
+			}
+		}
+	}
+	return places;
+}
+
+/** Whether a predictor can demand the decisions, and for how long old rules are obeyed while control is away. */
+function changedCallout({ spec: { callout: was } }: Service, is: Service): readonly string[] {
+	const { sign, maxStalenessMs } = is.spec.callout;
+	return [
+		...changedField(is, "callout.sign", was.sign, sign),
+		...changedField(is, "callout.maxStaleness", durationText(was.maxStalenessMs), durationText(maxStalenessMs)),
+	];
 }
 
 const LIMITED: Readonly<Record<keyof RateLimits, string>> = {

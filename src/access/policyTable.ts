@@ -13,7 +13,7 @@ import { epochMs } from "./rfc3339.js";
 export interface PolicyTest {
 	readonly name: string;
 	readonly position: Position | null;
-	/** Where its request names them; a host stands for its Service. */
+	/** Where its request names them. */
 	readonly positions: Readonly<Record<NameField | "principal", Position | null>>;
 	/** nowMs null = the table does not say. */
 	readonly request: Omit<PolicyRequest, "nowMs"> & { readonly nowMs: number | null };
@@ -75,10 +75,10 @@ export function undeclaredIn(tests: readonly PolicyTest[], judge: Pick<PolicyJud
 	return tests.flatMap(({ request, positions, expect }) =>
 		judge
 			.undeclared(request)
-			.filter(({ field }) => field !== "service" || expect.reason !== "unknown-service")
+			.filter(({ field }) => (field !== "service" && field !== "host") || expect.reason !== "unknown-service")
 			.map(({ field, name, known }) => ({
 				position: positions[field],
-				message: `there is no ${WORDS[field]} ${JSON.stringify(name)}`,
+				message: `${WORDS[field]} ${JSON.stringify(name)}`,
 				hint: known.length === 0 ? "none is declared" : `declared are ${known.slice(0, KNOWN_SHOWN).join(", ")}`,
 			})),
 	);
@@ -102,10 +102,11 @@ export function unprovenIn(tests: readonly PolicyTest[], judge: Pick<PolicyJudge
 }
 
 const WORDS: Readonly<Record<NameField, string>> = {
-	service: "Service",
-	gateway: "Gateway",
-	region: "region",
-	variant: "Variant",
+	service: "there is no Service",
+	host: "no Service has the host",
+	gateway: "there is no Gateway",
+	region: "there is no region",
+	variant: "there is no Variant",
 };
 const KNOWN_SHOWN = 10;
 
@@ -143,14 +144,14 @@ class Reader {
 		if (name === "") this.#fault([...path, "name"], "name is missing", "say what the case is about");
 		if (request === null || expect === null || this.problems.length > before) return [];
 		const position = this.document.places.nearest(path)?.position ?? null;
-		return [{ name, position, positions: this.#positions(fields.request, [...path, "request"]), request, expect }];
+		return [{ name, position, positions: this.#positions([...path, "request"]), request, expect }];
 	}
 
-	#positions(request: unknown, path: Path): PolicyTest["positions"] {
+	#positions(path: Path): PolicyTest["positions"] {
 		const at = (field: string): Position | null => this.document.places.nearest([...path, field])?.position ?? null;
-		const byHost = typeof request === "object" && request !== null && "host" in request;
 		return {
-			service: at(byHost ? "host" : "service"),
+			service: at("service"),
+			host: at("host"),
 			gateway: at("gateway"),
 			region: at("region"),
 			variant: at("variant"),
@@ -198,7 +199,8 @@ class Reader {
 			this.#fault([...path, "time"], "time is no RFC 3339 date-time", "write 2026-01-31T12:00:00Z, in quotes");
 		}
 		return {
-			service: service ?? host ?? "",
+			service,
+			host,
 			gateway: text("gateway"),
 			region: text("region"),
 			principal,

@@ -15,7 +15,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
 		.addHelpText(
 			"after",
-			"\nA case's token is taken as verified, whatever its exp, nbf or aud says; token: invalid is one that does not hold.",
+			"\nA case's token is taken as verified and its possession as proved, whatever its exp, nbf, iat or aud says; claims that no execution takes are refused. token: invalid is one that does not hold.",
 		)
 		.addOption(files())
 		.addOption(
@@ -29,7 +29,9 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.action(async (options) => (await import("./commands/policy.js")).policyTest(options));
 	policy
 		.command("diff <old> <new>")
-		.description("requests whose verdict differs between two files, constructed or logged; exit 1 where one does")
+		.description(
+			"requests whose verdict differs between two files, constructed or logged, rules that may let in more or less, and settings that decide; exit 1 where there is one",
+		)
 		.option("--log <file>", "lines of weir audit requests --json")
 		.option("--recent", "the last requests of control's decision log")
 		.addOption(api())

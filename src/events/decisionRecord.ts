@@ -56,6 +56,7 @@ export interface DecisionRecord {
 	readonly gateway: string | null;
 	/** Qualified names. */
 	readonly service: string | null;
+	/** null = none of the nine of RequestMethod: Envoy's access log has an enumeration, and no text (PURGE, PROPFIND). */
 	readonly method: string | null;
 	/** Without query, and masked (access/shownPath.ts). */
 	readonly path: string | null;

@@ -255,7 +255,7 @@ export class Acts {
 		if (plan.problems.length > 0) {
 			const problems = visibleProblems(plan.problems, resourcesOf(resources), this.rights.mayRead(call.caller));
 			if (!dryRun) {
-				const why = `${problems.length} problems in the declaration`;
+				const why = `${problems.length} problem${problems.length === 1 ? "" : "s"} in the declaration`;
 				const made = record(call, {
 					...about(planned, planned.effects),
 					verb: act.verb,

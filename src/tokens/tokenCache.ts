@@ -2,9 +2,9 @@
 
 import * as crypto from "node:crypto";
 import type { TokenAnswer } from "../access/token.js";
+import type { Confirmation } from "../access/tokenClaims.js";
 import { TOKEN_SKEW_SECONDS, TOKENS_CACHED_BYTES_MAX, TOKENS_CACHED_MAX } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
-import type { Confirmation } from "./claims.js";
 import type { Keys, VerificationKey } from "./keys.js";
 
 /** The key of a token: SHA-256 of all of it. In one call where Node has that (20.12): half the time. */

@@ -1,9 +1,10 @@
 /**
  * The port VerifyToken on `jose`: at once for a token that is known, in one promise for one that is not. What jose
- * leaves open is closed before it is asked (claims.ts, strictJson.ts, compact.ts); what fails, denies.
+ * leaves open is closed before it is asked (claims.ts, access/tokenClaims.ts, strictJson.ts, compact.ts); what fails, denies.
  */
 import { jwtVerify } from "jose";
 import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../access/token.js";
+import { bindingFault, confirmationOf, verifiedToken } from "../access/tokenClaims.js";
 import {
 	DPOP_AGE_SECONDS,
 	KEYS_FILE_MS,
@@ -14,7 +15,7 @@ import {
 } from "../limits.js";
 import type { KeySource, TokenIssuer } from "../resources/resource.js";
 import { Admission } from "./admission.js";
-import { claimsFault, confirmationOf, headerFault, verifiedToken } from "./claims.js";
+import { claimsFault, headerFault } from "./claims.js";
 import { type CompactToken, readCompact, type ShownToken, shownToken } from "./compact.js";
 import { type ProofFault, proofFault, readProof } from "./dpop.js";
 import type { KeysOptions } from "./keyLife.js";
@@ -336,25 +337,17 @@ export class TokenVerifier {
 const userOf = ({ iss, sub }: CompactToken["payload"]): string =>
 	tokenHash(JSON.stringify([iss, typeof sub === "string" ? sub : null]));
 
-/**
- * Whether the token is bound as its issuer's declaration wants, and shown as such. binding none: none of its tokens is
- * bound, as the native form, which sees no proof, could accept none.
- */
+/** Whether the token is bound as its issuer's declaration wants, and shown as such. */
 function schemeFault(
-	{ binding }: TokenIssuer,
+	issuer: TokenIssuer,
 	confirmation: HeldToken["confirmation"],
 	scheme: ShownToken["scheme"],
 ): string | null {
-	if (binding === "none") {
-		if (confirmation !== null) return "it is bound, and the issuer's binding is none";
-		return scheme === "Bearer" ? null : "the scheme is DPoP, and the issuer's binding is none";
-	}
-	if (confirmation === null) return "it is not bound";
-	const { jkt, certificate } = confirmation;
-	if (jkt !== null && scheme !== "DPoP") return "it is bound to a key, and not shown with the scheme DPoP";
-	if (jkt === null && scheme === "DPoP") return "the scheme is DPoP, and it is not bound to a key";
-	if (binding === "dpop" && jkt === null) return "it is not bound to a key";
-	return binding === "mtls" && certificate === null ? "it is not bound to a certificate" : null;
+	const fault = bindingFault(issuer, confirmation);
+	if (fault !== null) return fault;
+	const isKeyBound = confirmation !== null && confirmation.jkt !== null;
+	if (isKeyBound && scheme !== "DPoP") return "it is bound to a key, and not shown with the scheme DPoP";
+	return !isKeyBound && scheme === "DPoP" ? "the scheme is DPoP, and it is not bound to a key" : null;
 }
 
 const sourceName = ({ keys }: TokenIssuer): string => JSON.stringify(keys);

@@ -3,6 +3,7 @@ import t from "tap";
 import { accessTable } from "../../src/access/policy.js";
 import { boundsOf } from "../../src/access/policyBounds.js";
 import { policyJudge } from "../../src/access/policyCheck.js";
+import type { GatewayTls, TokenIssuer } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://id.test";
@@ -20,12 +21,56 @@ t.test("a bad token is refused where an enforced policy looks at users; a shadow
 				],
 			}),
 		).judge({
-			...{ service: "s", gateway: null, region: null, principal: null, method: "GET", path: "/", variant: null },
+			...{
+				service: "s",
+				host: null,
+				gateway: null,
+				region: null,
+				principal: null,
+				method: "GET",
+				path: "/",
+				variant: null,
+			},
 			token: "invalid",
 			nowMs: 0,
 		});
 	t.match(judged("enforce"), { allowed: false, reason: "invalid-token", shadow: null });
 	t.match(judged("shadow"), { allowed: true, policy: "all", shadow: { allowed: false, reason: "invalid-token" } });
+});
+
+t.test("a token that every execution refuses for its claims is none that holds", async (t) => {
+	const thumbprint = "A".repeat(43);
+	const [key, certificate] = [{ jkt: thumbprint }, { "x5t#S256": thumbprint }];
+	const judged = (binding: TokenIssuer["binding"], claims: object, tls: GatewayTls | null = { from: "identity" }) =>
+		policyJudge(
+			resourceSet({
+				gateways: [gateway({ tls, tokens: [{ ...tokenIssuer(ISSUER, ["weir"], "k.json"), binding }] })],
+				services: [guarded],
+				accessPolicies: [accessPolicy("clerks", "allow", ["s"], { groups: ["clerks"] })],
+			}),
+		).judge({
+			...{ service: "s", host: null, gateway: null, region: null, principal: null, method: "GET", path: "/" },
+			...{ variant: null, nowMs: 0 },
+			token: { iss: ISSUER, sub: "ann", groups: ["clerks"], ...claims },
+		}).reason;
+	for (const claims of [
+		...[null, {}, [], "x", { jkt: "x" }, { jkt: 5 }, { jwk: {} }, { ...key, more: thumbprint }].map((cnf) => ({ cnf })),
+		...[{ sub: 5 }, { sub: null }, { jti: 5 }, { exp: "2030" }, { nbf: -1 }, { iat: null }, { aud: [1] }],
+		...[{ cnf: key }, { cnf: certificate }],
+	])
+		t.equal(judged("none", claims), "invalid-token", JSON.stringify(claims));
+	for (const claims of [{}, { sub: "" }, { jti: "a" }, { exp: 0, aud: "other" }, { nbf: 2 ** 40 }, { iat: 1.5 }])
+		t.equal(judged("none", claims), "allowed", JSON.stringify(claims));
+	const cases = [
+		...[["dpop", key] as const, ["either", key] as const, ["mtls", certificate] as const],
+		...[["either", certificate] as const, ["mtls", { ...key, ...certificate }] as const],
+	];
+	for (const [binding, cnf] of cases) t.equal(judged(binding, { cnf }), "allowed", `${binding} ${JSON.stringify(cnf)}`);
+	t.equal(judged("dpop", { cnf: certificate }), "invalid-token", "not bound to a key");
+	t.equal(judged("mtls", { cnf: key }), "invalid-token", "not bound to a certificate");
+	t.equal(judged("dpop", {}), "allowed", "what is left out is as it must be");
+	t.equal(judged("mtls", { cnf: certificate }, null), "invalid-token", "nobody shows a certificate there");
+	t.equal(judged("dpop", { cnf: key }, null), "allowed");
 });
 
 t.test("a subject that ends like `any` is one to be tried", async (t) => {
@@ -43,9 +88,38 @@ t.test("a host is looked for as Envoy does: without regard to case, and without 
 		resourceSet({ services: [service("m", [variant("v1", 1)], { hosts: ["m.test", "*.m.test"] })] }),
 	);
 	for (const host of ["m.test", "M.Test", "m.test:8443", "M.TEST:1", "a.M.test:8443"])
-		t.equal(judge.serviceOf(host), "m", host);
+		t.equal(judge.serviceOf({ service: null, host }), "m", host);
 	for (const host of ["m.test:", "m.test:x", "m.test.", "[m.test]:1", "m.test:1:2", "M"])
-		t.equal(judge.serviceOf(host), null, host);
+		t.equal(judge.serviceOf({ service: null, host }), null, host);
+});
+
+t.test("a host is its owner's, whichever Service has the name, and a name is no host", async (t) => {
+	const judge = policyJudge(
+		resourceSet({
+			services: [
+				service("pay", [variant("v1", 1)], { hosts: ["pay.test"], access: null }),
+				service("old-pay", [variant("v1", 1)], { hosts: ["pay"] }),
+			],
+		}),
+	);
+	const asked = (named: { service: string; host: null } | { service: null; host: string }) =>
+		judge.judge({
+			...{ gateway: null, region: null, principal: null, token: null, method: "GET", path: "/", variant: null },
+			...{ ...named, nowMs: 0 },
+		});
+	for (const host of ["pay", "PAY", "Pay:80"]) {
+		t.equal(judge.serviceOf({ service: null, host }), "old-pay", host);
+		t.match(asked({ service: null, host }), { allowed: true, reason: "open" }, host);
+	}
+	t.match(asked({ service: "pay", host: null }), { allowed: false, reason: "no-policy-allows" });
+	for (const service of ["pay.test", "PAY"])
+		t.match(asked({ service, host: null }), { allowed: false, reason: "unknown-service" }, service);
+	t.match(asked({ service: null, host: "old-pay" }), { allowed: false, reason: "unknown-service" });
+	t.match(
+		judge.undeclared({ service: null, host: "old-pay", gateway: null, region: null, variant: null }),
+		[{ field: "host", name: "old-pay", known: ["pay.test", "pay"] }],
+		"although a Service has that name",
+	);
 });
 
 t.test("conditions see the path percent-decoded, enforced and shadow", async (t) => {
@@ -59,7 +133,7 @@ t.test("conditions see the path percent-decoded, enforced and shadow", async (t)
 				],
 			}),
 		).judge({
-			...{ service: "s", gateway: null, region: null, principal: null, method: "GET", path, variant: null },
+			...{ service: "s", host: null, gateway: null, region: null, principal: null, method: "GET", path, variant: null },
 			...{ token: null, nowMs: 0 },
 		});
 	t.match(judged("enforce", "/docs/my%20secret?q"), { allowed: false, policy: "no" });

@@ -1,6 +1,6 @@
 /**
- * `weir policy diff` as a gate: whenever a request of a finite universe is newly allowed, it must say something, by a request
- * that shows it or by naming the rule. Named cases are those that once got through with "0 newly allowed".
+ * `weir policy diff` as a gate: whenever a request of a finite universe is newly allowed, or newly denied, the rule that does it
+ * must be named. Named cases are those that once got through with "0 newly allowed" or "0 newly denied".
  */
 import fc from "fast-check";
 import t from "tap";
@@ -173,6 +173,68 @@ t.test("openings: what lets nobody in anew is none, under whatever name", (t) =>
 	t.end();
 });
 
+t.test("what lets in less is named too, where no request shows it", (t) => {
+	const level: Spec = { ...ALL, condition: "user.claims.level > 3" };
+	const staff: Rules = { staff: ["allow", { ...ALL, groups: ["staff"], methods: ["GET"] }] };
+	const cases: Readonly<Record<string, [Rules, Rules, readonly string[]]>> = {
+		"an allow with a condition, removed": [
+			{ ...staff, seniors: ["allow", level] },
+			staff,
+			["allow removed: seniors, of Service shop"],
+		],
+		"tried only, from now on": [
+			{ ...staff, seniors: ["allow", level] },
+			{ ...staff, seniors: ["allow", { ...level, mode: "shadow" }] },
+			["allow removed: seniors, of Service shop"],
+		],
+		"an allow made a deny": [
+			{ ...staff, seniors: ["allow", level] },
+			{ ...staff, seniors: ["deny", level] },
+			["deny added: seniors, of Service shop", "allow removed: seniors, of Service shop"],
+		],
+		"its condition narrowed": [
+			{ ...staff, seniors: ["allow", level] },
+			{ ...staff, seniors: ["allow", { ...level, condition: "user.claims.level > 4" }] },
+			["allow narrowed: seniors (condition), of Service shop"],
+		],
+		"a deny with a condition, added": [
+			{ ...staff, seniors: ["allow", level] },
+			{ ...staff, seniors: ["allow", level], odd: ["deny", { condition: "user.claims.level == 17" }] },
+			["deny added: odd, of Service shop"],
+		],
+		"its condition taken away": [
+			{
+				...staff,
+				seniors: ["allow", level],
+				odd: ["deny", { methods: ["PUT"], condition: "user.claims.level == 17" }],
+			},
+			{ ...staff, seniors: ["allow", level], odd: ["deny", { methods: ["PUT"] }] },
+			["deny widened: odd (condition), of Service shop"],
+		],
+		"an allow that names nobody any more": [
+			{ ...staff, b: ["allow", ALL] },
+			{ ...staff, b: ["allow", {}] },
+			["allow removed: b, of Service shop"],
+		],
+	};
+	for (const [name, [before, after, told]] of Object.entries(cases)) {
+		t.same(diff(before, after).tightened, told, name);
+		t.same(diff(before, before).tightened, [], name);
+		t.equal(diff(after, before).loosened.length, told.length, `${name}: and the other way round`);
+	}
+	t.equal(diff({ ...staff, seniors: ["allow", level] }, staff).newlyDenied, 0, "which no request shows");
+	t.same(diff({ b: ["allow", ALL] }, { b: ["allow", ALL], a: ["allow", { users: ["*"] }] }).tightened, [
+		"tokens that do not hold are refused now, of Service shop",
+	]);
+	t.same(
+		diff({ b: ["allow", ALL] }, { b: ["allow", ALL], a: ["allow", { ...ALL, pathPrefixes: ["/v2"] }] }).tightened,
+		["paths that can be read in two ways are refused now, of Service shop"],
+	);
+	const open = (rules: Rules): ResourceSet => ({ ...set(rules), services: [service("other", [variant("v1", 1)])] });
+	t.same(diffPolicies(set(staff), open({}), [], NOW, 100).tightened, [], "a Service that is gone is told as such");
+	t.end();
+});
+
 const few = <Value>(values: readonly Value[], max = 2) => fc.subarray([...values], { minLength: 0, maxLength: max });
 
 const rule = fc.record(
@@ -242,18 +304,33 @@ function* universe() {
 				for (const path of ["/", "/a", "/a/b", "/a/c", "/c/b", "/a/b/c", "/ab", "/a/%21"])
 					for (const variant of [null, "v2"])
 						for (const nowMs of [NOW, JULY_MONDAY + 6.5 * 3_600_000, JULY_MONDAY + 15.5 * 3_600_000])
-							yield { service: "shop", gateway: null, region: null, principal, token, method, path, variant, nowMs };
+							yield {
+								service: "shop",
+								host: null,
+								gateway: null,
+								region: null,
+								principal,
+								token,
+								method,
+								path,
+								variant,
+								nowMs,
+							};
 }
 
 t.setTimeout(120_000);
 
-t.test("whatever a universe of requests finds newly allowed, diff tells", (t) => {
+t.test("whatever a universe of requests finds newly allowed or denied, diff tells", (t) => {
 	const requests = [...universe()];
-	const tally = { opened: 0, byRequest: 0, silent: 0 };
+	const tally = { opened: 0, byRequest: 0, shut: 0 };
 	fc.assert(
 		fc.property(pair, ([before, after]) => {
 			const [was, is] = [policyJudge(set(before)), policyJudge(set(after))];
 			const told = diff(before, after);
+			const lost = requests.find((request) => was.judge(request).allowed && !is.judge(request).allowed);
+			if (lost !== undefined) tally.shut++;
+			if (lost !== undefined && told.tightened.length === 0)
+				throw new Error(`no rule is named: ${JSON.stringify({ before, after, lost })}`);
 			const found = requests.find((request) => is.judge(request).allowed && !was.judge(request).allowed);
 			if (found === undefined) return;
 			tally.opened++;
@@ -266,6 +343,7 @@ t.test("whatever a universe of requests finds newly allowed, diff tells", (t) =>
 	);
 	t.comment(`${tally.opened} pairs let in more; ${tally.byRequest} of them shown by a request`);
 	t.ok(tally.opened > 20, `${tally.opened} pairs let in more`);
+	t.ok(tally.shut > 20, `${tally.shut} pairs let in less`);
 	t.ok(tally.byRequest / tally.opened > 0.9, "most are shown by a request, even cut to 3,000");
 	t.end();
 });

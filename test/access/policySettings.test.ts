@@ -1,8 +1,17 @@
 /** What no request can show of a change of declarations, each in words. */
 import t from "tap";
 import { changedSettings } from "../../src/access/policySettings.js";
-import type { DataClass, GatewayTls, ReferenceGrant, ResourceSet } from "../../src/resources/resource.js";
-import { gateway, metadata, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
+import type { AccessPolicy, DataClass, GatewayTls, ReferenceGrant, ResourceSet } from "../../src/resources/resource.js";
+import {
+	accessPolicy,
+	CALLOUT,
+	gateway,
+	metadata,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
 
 const files = (clientCaFile: string | null): GatewayTls => ({
 	from: "files",
@@ -50,12 +59,64 @@ t.test("a change of whom a Gateway or a Service trusts", async (t) => {
 		[set(), set({}, { hosts: ["b.test"] }), ["Service shop, hosts: no more shop.test, now b.test"]],
 		[set(), resourceSet({ gateways: [gateway()] }), ["Service shop: there no more"]],
 		[resourceSet({ gateways: [], services: [shop()] }), set(), ["Gateway edge: new"]],
+		[set(), set({ address: "0.0.0.0" }), ["Gateway edge, address: 127.0.0.1 → 0.0.0.0"]],
+		[set({ port: 8443 }), set({ port: 443 }), ["Gateway edge, port: 8443 → 443"]],
+		[
+			set({}, { callout: { ...CALLOUT, sign: true } }),
+			set({}, { callout: CALLOUT }),
+			["Service shop, callout.sign: true → false"],
+		],
+		[
+			set({}, { callout: CALLOUT }),
+			set({}, { callout: { ...CALLOUT, maxStalenessMs: 86_400_000 } }),
+			["Service shop, callout.maxStaleness: 10m → 1d"],
+		],
 	] as const;
 	for (const [before, after, told] of cases) {
 		const changes = changedSettings(before, after);
 		t.equal(changes.length, told.length, JSON.stringify(changes));
 		t.match(changes, told);
 	}
+});
+
+t.test("an endpoint that goes where other rules stand before it", async (t) => {
+	const world = (v1: readonly number[], v2: readonly number[], policy: Partial<AccessPolicy["spec"]>, pay = 9) =>
+		resourceSet({
+			services: [
+				shop({ variants: [variant("v1", ...v1), variant("v2", ...v2)], access: null }),
+				service("pay", [variant("v1", pay)]),
+			],
+			accessPolicies: [accessPolicy("p", "allow", ["shop"], { principals: ["anyone"], ...policy })],
+		});
+	const byVariant = { variants: ["v1"] };
+	const [one, two] = ["127.0.0.1:1", "127.0.0.1:2"];
+	const [v1, v2] = ["Service shop, Variant v1", "Service shop, Variant v2"];
+	t.same(changedSettings(world([1], [2], byVariant), world([2], [1], byVariant)), [
+		`endpoint ${two}: ${v2} → ${v1}`,
+		`endpoint ${one}: ${v1} → ${v2}`,
+	]);
+	t.same(changedSettings(world([1], [2], byVariant), world([1, 2], [2], byVariant)), [
+		`endpoint ${two}: ${v2} → ${v1} and ${v2}`,
+	]);
+	t.same(changedSettings(world([1, 2], [2], byVariant), world([1], [2], byVariant)), [], "it is nowhere new");
+	t.same(
+		changedSettings(world([1], [2], byVariant), world([1, 3], [2], byVariant)),
+		[],
+		"of a new one nothing is known",
+	);
+	t.same(changedSettings(world([1], [2], {}), world([2], [1], {})), [], "no rule looks at Variants");
+	const reads = { condition: 'variant == "v1"' };
+	t.equal(changedSettings(world([1], [2], {}), world([2], [1], reads)).length, 2, "one does now, by its condition");
+	t.same(changedSettings(world([1], [2], {}), world([1], [2], {}, 2)), [
+		`endpoint ${two}: Service shop → Service shop and Service pay`,
+	]);
+	const spelt = (address: string, name: string) =>
+		resourceSet({ services: [service(name, [{ name: "v1", endpoints: [{ address, port: 1, locality: null }] }])] });
+	t.match(changedSettings(spelt("FD00::2", "a"), spelt("fd00:0::2", "b")), [
+		"Service a: there no more",
+		"Service b: new",
+		"endpoint fd00::2:1: Service a → Service b",
+	]);
 });
 
 t.test("a change of how many requests pass", async (t) => {

@@ -101,6 +101,12 @@ const TABLE = `tests:
   - name: a token that does not hold
     request: {service: shop, principal: spiffe://a.test/web, token: invalid}
     expect: {verdict: deny, reason: invalid-token}
+  - name: a token that is bound, of an issuer whose binding is none
+    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], cnf: {}}}
+    expect: {verdict: deny, reason: invalid-token}
+  - name: whatever its times and audience say
+    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], nbf: 9999999999, aud: x}}
+    expect: allow
   - name: ambiguous
     request: {service: shop, principal: spiffe://a.test/web, path: "/v2;x"}
     expect: {verdict: deny, reason: not-canonical}
@@ -136,7 +142,7 @@ t.test("a table that holds, and one that does not", async (t) => {
 	const table = await fileOf(directory, "table.yaml", TABLE);
 	const good = await weir(["policy", "test", "-f", resources, "-t", table]);
 	t.equal(good.stderr, "");
-	t.equal(good.stdout.toString(), "15 passed, 0 failed\n");
+	t.equal(good.stdout.toString(), "17 passed, 0 failed\n");
 	t.equal(good.code, 0);
 	const wrong = await fileOf(
 		directory,
@@ -147,7 +153,7 @@ t.test("a table that holds, and one that does not", async (t) => {
 	t.equal(bad.code, 1);
 	t.match(
 		bad.stdout.toString(),
-		/wrong\.yaml:2:5: FAIL web reads: expected deny \(forbidden\), is allow \(allowed by policy web\)\n29 passed, 1 failed/,
+		/wrong\.yaml:2:5: FAIL web reads: expected deny \(forbidden\), is allow \(allowed by policy web\)\n33 passed, 1 failed/,
 	);
 });
 
@@ -192,7 +198,12 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 		[named('{service: shop, path: "/a|b"}'), /t\.yaml:3:\d+: Envoy escapes .*; write them so, such as %7C/],
 		[named('{service: shop, time: "2026-02-30T12:00:00Z"}'), /t\.yaml:3:\d+: time is no RFC 3339 date-time/],
 		[named("{service: shopp}"), /t\.yaml:3:\d+: there is no Service "shopp"; declared are shop, plain, free/],
-		[named("{host: shopp.test}"), /t\.yaml:3:\d+: there is no Service "shopp\.test"/],
+		[
+			named("{host: shopp.test}"),
+			/t\.yaml:3:\d+: no Service has the host "shopp\.test"; declared are shop\.test, plain\.test, \*\.plain\.test, free\.test\n/,
+		],
+		[named("{host: shop}"), /t\.yaml:3:\d+: no Service has the host "shop"; declared are/],
+		[named("{service: shop.test}"), /t\.yaml:3:\d+: there is no Service "shop\.test"; declared are shop, plain, free/],
 		[named("{service: shop, gateway: egde}"), /t\.yaml:3:\d+: there is no Gateway "egde"; declared are edge/],
 		[named("{service: shop, region: ue}"), /t\.yaml:3:\d+: there is no region "ue"; declared are eu/],
 		[named("{service: shop, variant: v11}"), /t\.yaml:3:\d+: there is no Variant "v11"; declared are v1/],
@@ -212,6 +223,24 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 	);
 	const table = await fileOf(directory, "table.yaml", TABLE);
 	t.match((await weir(["policy", "test", "-f", timed, "-t", table])).stderr, /depends on the time; add time:/);
+});
+
+t.test("a case at a host is judged by the Service that has it, not by one of that name", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const resources = await fileOf(directory, "resources.yaml", RESOURCES.replace("hosts: [free.test]", "hosts: [shop]"));
+	const table = (request: string, expect: string): string =>
+		`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
+	for (const [request, expect] of [
+		["{host: shop, path: /admin}", "{verdict: allow, reason: open}"],
+		['{host: "SHOP:80", path: /admin}', "{verdict: allow, reason: open}"],
+		["{service: shop, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
+		["{host: shop.test, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
+	] as const) {
+		const { stdout } = await weir([
+			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", table(request, expect))],
+		]);
+		t.equal(stdout.toString(), "1 passed, 0 failed\n", request);
+	}
 });
 
 t.test("a principal where no certificate is demanded cannot be", async (t) => {
@@ -269,8 +298,12 @@ t.test("diff names what is let in and kept out", async (t) => {
 	const log = await fileOf(
 		directory,
 		"log.ndjson",
-		["/internal/x", "/internal/(masked)"]
-			.map((path) => ({ kind: "allowed", service: "shop", method: "GET", path, ...WEB_AT_EDGE }))
+		[
+			{ method: "GET", path: "/internal/x" },
+			{ method: "GET", path: "/internal/(masked)" },
+			{ method: null, path: "/internal/x" },
+		]
+			.map((asked) => ({ kind: "allowed", service: "shop", ...asked, ...WEB_AT_EDGE }))
 			.map((record) => `${JSON.stringify(record)}\n`)
 			.join(""),
 	);
@@ -282,13 +315,30 @@ t.test("diff names what is let in and kept out", async (t) => {
 		text,
 		/NEWLY DENIED {2}shop: allow \(allowed by policy (web|staff)\) → deny \(forbidden by policy no-admin\)/,
 	);
-	t.match(text, /1 logged requests were left out: their Service reads tokens/);
-	t.match(text, /1 logged requests were left out: parts of their paths are masked or cut in the log/);
+	t.match(text, /logged requests left out: 1, for their Service reads tokens/);
+	t.match(text, /logged requests left out: 1, for parts of their paths are masked or cut in the log/);
+	t.match(text, /logged requests left out: 1, for the log has no word for their method/);
 	const faulty = await fileOf(directory, "faulty.ndjson", `\n${JSON.stringify({ kind: "denied" })}\n\n17\n`);
 	const refused = await weir(["policy", "diff", before, after, "--log", faulty]);
 	t.match(refused, { code: 64, stderr: /faulty\.ndjson:4: not a JSON record/ });
 	const json = JSON.parse((await weir(["policy", "diff", before, after, "--json"])).stdout.toString());
 	t.ok(json.newlyAllowed > 0 && json.newlyDenied > 0);
+});
+
+t.test("diff tells of an allow that is lost where no request shows it, and does not succeed", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const text = RESOURCES.replace("  groups: [staff]", "  groups: [staff]\n  methods: [PUT]");
+	const seniors =
+		'---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: seniors}\nspec: {services: [shop], principals: [anyone], condition: "user.claims.level > 3"}\n';
+	const before = await fileOf(directory, "old.yaml", text + seniors);
+	const after = await fileOf(directory, "new.yaml", text);
+	const { code, stdout } = await weir(["policy", "diff", before, after]);
+	t.match(stdout.toString(), /^allow removed: seniors, of Service shop\n0 newly allowed, 0 newly denied of /);
+	t.match(stdout.toString(), /rules that may let in more, or less, are named above without one/);
+	t.equal(code, 1);
+	const json = JSON.parse((await weir(["policy", "diff", before, after, "--json"])).stdout.toString());
+	t.match(json, { loosened: [], tightened: ["allow removed: seniors, of Service shop"] });
+	t.equal((await weir(["policy", "diff", before, before])).code, 0);
 });
 
 t.test("diff tells what decides verdicts beside the rules", async (t) => {

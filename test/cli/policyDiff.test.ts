@@ -64,6 +64,7 @@ const set = (policies: readonly Drawn[]): ResourceSet =>
 
 const request = fc.record({
 	service: fc.constant("shop"),
+	host: fc.constant(null),
 	gateway: fc.constantFrom("eu", "us"),
 	region: fc.constant(null),
 	principal: fc.constantFrom(null, ...PRINCIPALS, "spiffe://c/other"),
@@ -153,6 +154,7 @@ t.test("what a rule's change lets in and keeps out, and what the log has asked",
 	const after = { ...one({ principals: ["spiffe://a/web"], methods: ["GET", "POST"], pathPrefixes: ["/v2"] }) };
 	const logged: PolicyRequest = {
 		service: "shop",
+		host: null,
 		gateway: "edge",
 		region: null,
 		principal: "spiffe://a/web",

@@ -104,7 +104,7 @@ t.test("what would be refused now is refused whole, with the place in the older 
 	t.match(store.audit.page(0, 1_000, "refused").records.at(-1), {
 		verb: "rollback",
 		result: "refused",
-		why: /1 problems/,
+		why: /^1 problem in/,
 	});
 	const gone = { kind: "AccessPolicy" as const, name: "callers" };
 	await owner.deleteAll([gone, { kind: "Service", name: "employment" }], now);

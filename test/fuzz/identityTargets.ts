@@ -2,10 +2,11 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
 import { forwardedClient, parseForwardedClientCert } from "../../src/access/forwardedClientCert.js";
+import { confirmationOf, verifiedToken } from "../../src/access/tokenClaims.js";
 import { certificateSpiffeId } from "../../src/identity/peer.js";
 import type { TokenIssuer } from "../../src/resources/resource.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
-import { claimsFault, confirmationOf, headerFault, verifiedToken } from "../../src/tokens/claims.js";
+import { claimsFault, headerFault } from "../../src/tokens/claims.js";
 import { readCompact, shownToken } from "../../src/tokens/compact.js";
 import { DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
 import { proofFault, readProof } from "../../src/tokens/dpop.js";

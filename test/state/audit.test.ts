@@ -295,7 +295,9 @@ t.test("who, how, what and why over the API; an operator's words stay on one lin
 	await ada.apply(file(METRIC.replace("1s", "2s")), { dryRun: true });
 	t.equal(store.audit.page(0, 10).records.length, 1, "what changes nothing is no act");
 	t.match(await ada.apply(file(METRIC.replace("rate", "nonsense")), { dryRun: false }), { outcome: "refused" });
-	t.match((await owner.audit(0, 10, "refused")).records, [{ result: "refused", why: /1 problems/ }]);
+	t.match((await owner.audit(0, 10, "refused")).records, [
+		{ result: "refused", why: /^1 problem in the declaration$/ },
+	]);
 	t.equal((await ada.raw("GET", "/v1/audit?chain=x")).status, 400);
 	const odd = await ada.raw("GET", "/v1/audit?x=%0d%0a");
 	t.equal(odd.status, 400);

@@ -32,7 +32,7 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	const problems = tables.flatMap((table) => table.problems);
 	const tests = tables.flatMap((table) => table.tests);
 	const untimed = tests.filter(({ request }) => {
-		const service = judge.serviceOf(request.service);
+		const service = judge.serviceOf(request);
 		return request.nowMs === null && service !== null && judge.judgesTime(service);
 	});
 	const timeless = untimed.map(({ position, name }) => ({
@@ -79,7 +79,7 @@ function demandTold(
 ): void {
 	if (partial !== true) return;
 	const told = new Set(services.map(({ service }) => service));
-	const asked = new Set(tests.flatMap(({ request }) => judge.serviceOf(request.service) ?? []));
+	const asked = new Set(tests.flatMap(({ request }) => judge.serviceOf(request) ?? []));
 	const untold = [...asked].filter((service) => !told.has(service));
 	if (untold.length === 0) return;
 	throw new WeirError(
@@ -120,7 +120,7 @@ export interface PolicyDiffArguments extends ApiArguments {
 /** Differences shown of each kind (Service, from, to): the rest is counted. */
 const EXAMPLES = 3;
 
-/** Exit code 1 where a verdict differs, a rule may let in more, or what decides verdicts beside the rules has changed. */
+/** Exit code 1 where a verdict differs, a rule may let in more or less, or what decides verdicts beside the rules has changed. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
 	const sets = [await validResources([before]), await validResources([after])] as const;
 	const recent: DecisionsAnswer | { readonly decisions: readonly []; readonly partial?: never } =
@@ -128,15 +128,18 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 			? ((await askRequests(clientOf(options), { limit: "1000" })) as DecisionsAnswer)
 			: { decisions: [] };
 	const records = [...(options.log === undefined ? [] : await recordsIn(options.log)), ...recent.decisions];
-	const logged = records.filter(({ kind }) => kind === "denied" || kind === "allowed").flatMap(requestOf);
+	const judged = records.filter(({ kind }) => kind === "denied" || kind === "allowed");
+	const logged = judged.flatMap(requestOf);
+	const withoutMethod = judged.filter(({ service, method }) => typeof service === "string" && method === null).length;
 	const diff = diffPolicies(...sets, logged, Date.now());
-	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + diff.loosened.length > 0) process.exitCode = 1;
+	const rules = [...diff.loosened, ...diff.tightened];
+	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + rules.length > 0) process.exitCode = 1;
 	if (options.json === true) {
-		process.stdout.write(`${JSON.stringify(diff, null, 2)}\n`);
+		process.stdout.write(`${JSON.stringify({ ...diff, withoutMethod }, null, 2)}\n`);
 		return;
 	}
 	for (const change of diff.changed) print(`changed: ${change}`);
-	for (const change of diff.loosened) print(change);
+	for (const change of rules) print(change);
 	const kinds = new Map<string, PolicyDifference[]>();
 	for (const one of diff.differences) {
 		const kind = JSON.stringify([one.request.service, told(one.before), told(one.after)]);
@@ -159,20 +162,18 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${ofLog} of the log${ofAll(recent.partial)})`,
 	);
 	print(
-		"requests are examples: that none was found proves nothing; rules that may let in more are named above without one",
+		"requests are examples: that none was found proves nothing; rules that may let in more, or less, are named above without one",
 	);
 	if (diff.cut.length > 0) print(`not every combination was tried for ${diff.cut.join(", ")}`);
 	if (diff.conditions.length > 0) {
 		print(`conditions in CEL are met only where these requests happen to meet them: ${diff.conditions.join(", ")}`);
 	}
-	if (diff.withoutToken > 0) {
-		print(
-			`${diff.withoutToken} logged requests were left out: their Service reads tokens, which the log does not hold`,
-		);
-	}
-	if (diff.withoutPath > 0) {
-		print(`${diff.withoutPath} logged requests were left out: parts of their paths are masked or cut in the log`);
-	}
+	for (const [count, why] of [
+		[diff.withoutToken, "their Service reads tokens, which the log does not hold"],
+		[diff.withoutPath, "parts of their paths are masked or cut in the log"],
+		[withoutMethod, "the log has no word for their method"],
+	] as const)
+		if (count > 0) print(`logged requests left out: ${count}, for ${why}`);
 }
 
 function shown({ method, path, principal, token, variant, gateway, region, nowMs }: PolicyRequest): string {
@@ -223,5 +224,5 @@ function requestOf({
 	atMs,
 }: ShownDecision): readonly PolicyRequest[] {
 	if (typeof service !== "string" || typeof method !== "string" || typeof path !== "string") return [];
-	return [{ service, gateway, region: null, principal, token: null, method, path, variant, nowMs: atMs }];
+	return [{ service, host: null, gateway, region: null, principal, token: null, method, path, variant, nowMs: atMs }];
 }
