@@ -274,7 +274,7 @@ const judged = (set: ResourceSet, service: string) => {
 	const judge = policyJudge(set);
 	return (method: string, path: string): boolean =>
 		judge.judge({
-			...{ service, gateway: null, region: null, principal: null, token: null, variant: null, nowMs: 0 },
+			...{ service, host: null, gateway: null, region: null, principal: null, token: null, variant: null, nowMs: 0 },
 			...{ method, path },
 		}).allowed;
 };
