@@ -67,17 +67,26 @@ export function changeProblems(
 	return problems;
 }
 
-/** The first field that differs; null = none. What a former version did not know of was nothing then. */
+/**
+ * The first field that differs; null = none. What a former version did not know of was nothing then; a salt that is written
+ * out, and a gate's URL in another spelling, are the same.
+ */
 function editedField(before: Experiment, after: Experiment): readonly string[] | null {
-	const differing = (was: object, is: object): string | undefined => {
-		const now = new Map(Object.entries(is));
-		return Object.entries(was).find(([field, value]) => canonicalJson(value) !== canonicalJson(now.get(field)))?.[0];
-	};
-	const { rollout: was, ...old } = before.spec;
-	const { rollout: is, ...now } = after.spec;
-	const field = differing(old, now);
+	const [was, is] = [before, after].map(({ metadata, spec: { rollout, ...spec } }) => ({
+		spec: { ...spec, salt: spec.salt ?? qualifiedName(metadata) },
+		rollout: { ...rollout, gates: rollout.gates.map((gate) => ({ ...gate, url: new URL(gate.url).href })) },
+	}));
+	if (was === undefined || is === undefined) return null;
+	const field = differingField(was.spec, is.spec);
 	if (field !== undefined) return ["spec", field];
-	return differing(was, is) === undefined ? null : ["spec", "rollout"];
+	// As they are written: stepsPpm are `steps`.
+	const rule = differingField(was.rollout, is.rollout)?.replace(/(?:Ppm|Ms)$/, "");
+	return rule === undefined ? null : ["spec", "rollout", rule];
+}
+
+function differingField(was: object, is: object): string | undefined {
+	const now = new Map(Object.entries(is));
+	return Object.entries(was).find(([field, value]) => canonicalJson(value) !== canonicalJson(now.get(field)))?.[0];
 }
 
 const PLAN_CURE = `alpha is spent on one plan that was declared before the data, and what is spent stays spent; ${CURE}`;

@@ -22,6 +22,8 @@ export interface Arrival {
 export interface Past {
 	/** Not there then, or nobody knows. */
 	isLater(service: Service): boolean;
+	/** Whether it is known when it came. */
+	isKnown(service: Service): boolean;
 	/** Not there then, or rules saw another DataClass or another access of it. */
 	isOther(service: Service): boolean;
 	/** Whether a grant of the namespace came or was changed after it, or nobody knows. */
@@ -76,6 +78,7 @@ export class Arrivals {
 		};
 		return {
 			isLater,
+			isKnown: (service) => this.of(service)?.exact === true,
 			isOther: (service) => {
 				if (isLater(service)) return true;
 				const { came, changed } = this.of(service) ?? { came: 0, changed: 0 };

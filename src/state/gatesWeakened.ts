@@ -2,6 +2,7 @@
  * Declarations that do what `weir promote --override-gates` does: they take a gate from an Experiment that runs, start
  * another one on its Service without the gate, or give its Service another default Variant without asking the gates. Pure.
  */
+import { GATES_MAX } from "../limits.js";
 import { experimentsOfName, serviceOf } from "../resources/lookup.js";
 import { once, oncePerName } from "../resources/once.js";
 import { type Experiment, type Gate, qualifiedName, type Resource } from "../resources/resource.js";
@@ -48,16 +49,31 @@ export function gatesWeakened(
 				effect: `takes ${titleOf(gate)} from Experiment ${name}`,
 			}));
 	});
-	const evaded = started.flatMap((one): GatesWeakened[] =>
-		experimentsOfName(resources.experiments, serviceOf(one))
-			.flatMap((other) => held(other).map((gate) => ({ gate, other: qualifiedName(other.metadata) })))
-			.filter(({ gate }) => !has(one, gate))
-			.map(({ gate, other }) => ({
-				namespace: one.metadata.namespace,
-				effect: `starts Experiment ${qualifiedName(one.metadata)} without ${titleOf(gate)} of Experiment ${other}`,
-				cure: `declare that gate in it too, as Experiment ${other} has it, or ask an admin to apply it`,
+	/** Of a Service, each once. */
+	const heldOver = oncePerName((service: string) => {
+		const gates = new Map<string, { readonly gate: Gate; readonly of: string }>();
+		for (const other of experimentsOfName(resources.experiments, service))
+			for (const gate of held(other))
+				if (!gates.has(keyOf(gate))) gates.set(keyOf(gate), { gate, of: qualifiedName(other.metadata) });
+		return [...gates];
+	});
+	const evaded = started.flatMap((one): readonly GatesWeakened[] => {
+		const { namespace } = one.metadata;
+		const own = keysOf(one);
+		const missing = heldOver(serviceOf(one)).filter(([key]) => !own.has(key));
+		const starts = `starts Experiment ${qualifiedName(one.metadata)} without`;
+		const cure = (of: string): string =>
+			`declare that gate in it too, as Experiment ${of} has it, or ask an admin to apply it`;
+		const more = missing.length - GATES_MAX;
+		return [
+			...missing.slice(0, GATES_MAX).map(([, { gate, of }]) => ({
+				namespace,
+				effect: `${starts} ${titleOf(gate)} of Experiment ${of}`,
+				cure: cure(of),
 			})),
-	);
+			...(more > 0 ? [{ namespace, effect: `${starts} ${more} more gates of Service ${serviceOf(one)}` }] : []),
+		];
+	});
 	return [...taken, ...evaded];
 }
 

@@ -41,7 +41,7 @@ function openedServices(restoration: Restoration, now: Rules, past: Past): reado
 		if (!isOther && !past.isGrantedOtherwise(namespace)) return [];
 		return openings(accessTable(service, now.accessPolicies, grants), accessTable(service, then, grants))
 			.filter(({ policy }) => isOther || (policy?.action === "allow" && namespaceOf(policy.name) !== namespace))
-			.map((opening) => problemOf(service, opening, restoration.revision, past.isLater(service), places));
+			.map((opening) => problemOf(service, opening, restoration.revision, past, places));
 	});
 }
 
@@ -49,17 +49,22 @@ function problemOf(
 	service: Service,
 	{ policy, what }: Opening,
 	revision: number,
-	isLater: boolean,
+	past: Past,
 	places: ReadonlyMap<string, Position | null>,
 ): Problem {
 	const title = resourceTitle(service);
 	const named = policy === null ? "" : ` AccessPolicy ${policy.name}:`;
 	const own = `declare the denial by an AccessPolicy for ${title} alone, which a rollback keeps, and roll back then`;
 	const byFile = "apply the older rules by a file, for the Services that they are meant for";
+	const [since, hint] = !past.isLater(service)
+		? [`${title} or its grant was changed after revision ${revision}`, byFile]
+		: past.isKnown(service)
+			? [`${title} came after revision ${revision}`, `${own}; or ${byFile}`]
+			: [`nobody knows whether ${title} was there at revision ${revision}`, `${byFile}; or ${own}`];
 	return {
 		position: policy?.action === "allow" ? (places.get(policy.name) ?? null) : null,
-		message: `${title} ${isLater ? "came" : "or its grant was changed"} after revision ${revision}, whose rules would open it:${named} ${what}`,
-		hint: isLater ? `${own}; or ${byFile}` : byFile,
+		message: `${since}, whose rules would open it:${named} ${what}`,
+		hint,
 	};
 }
 

@@ -110,12 +110,7 @@ export function planWish(
 	const touched = [...judged, ...before];
 	const further: readonly Need[] = [
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
-		...[...promotions, ...eased].map(({ namespace, effect }) => ({
-			verb: "promote" as const,
-			namespace,
-			because: effect,
-		})),
-		// As an override of the gates takes.
+		// As an override of the gates takes. Before `promote`, which alone would not do.
 		...[...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect, cure }) => ({
 			verb: "admin" as const,
 			namespace,
@@ -124,6 +119,11 @@ export function planWish(
 		})),
 		...[...taken, ...localGates(moves)].map(({ namespace, effect }) => ({
 			verb: "admin" as const,
+			namespace,
+			because: effect,
+		})),
+		...[...promotions, ...eased].map(({ namespace, effect }) => ({
+			verb: "promote" as const,
 			namespace,
 			because: effect,
 		})),

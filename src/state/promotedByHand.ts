@@ -7,7 +7,7 @@
 import { oneSpelling } from "../resources/checkShared.js";
 import { wildcardsOver } from "../resources/host.js";
 import { experimentsOf, inNamespace } from "../resources/lookup.js";
-import { once } from "../resources/once.js";
+import { once, oncePerName } from "../resources/once.js";
 import {
 	type Endpoint,
 	type Experiment,
@@ -31,6 +31,9 @@ export interface PromotedByHand {
 	/** As GatesWeakened has it. */
 	readonly cure?: string;
 }
+
+/** Experiments that an effect names. */
+const NAMED_MAX = 3;
 
 /**
  * Such a change counts as a promotion where promotions are watched: an Experiment runs on the Service, or one that ended
@@ -57,16 +60,19 @@ export function promotionsIn(
 			variants: new Set(running.flatMap(({ spec }) => spec.arms.map(({ variant }) => variant))),
 		};
 	});
-	const promotion = (service: Service, effect: string): PromotedByHand => {
+	const promotion = (service: Service, effect: string, cure?: string): PromotedByHand => {
 		const { passesGates, ended } = watch(service);
 		const { namespace } = service.metadata;
 		if (ended.length === 0) return { namespace, effect, passesGates };
-		const names = ended.map(({ metadata }) => qualifiedName(metadata)).join(", ");
+		const names = ended.slice(0, NAMED_MAX).map(({ metadata }) => qualifiedName(metadata));
+		const more = ended.length > NAMED_MAX ? ` and ${ended.length - NAMED_MAX} more` : "";
+		const past = `past the gates of Experiment ${names.join(", ")}${more}, which ended without a promotion`;
+		const asked = `ask an admin to apply it, or to delete Experiment ${names.join(", ")}${more}`;
 		return {
 			namespace,
-			effect: `${effect}, past the gates of Experiment ${names}, which ended without a promotion`,
+			effect: `${effect}, ${past}`,
 			passesGates,
-			cure: "declare another Experiment with those gates, whose winner they are asked for, or ask an admin to apply it",
+			cure: cure === undefined ? asked : `${cure}, or ${asked}`,
 		};
 	};
 	const moved = changed.flatMap(({ before, after }): readonly PromotedByHand[] => {
@@ -77,27 +83,37 @@ export function promotionsIn(
 			return [promotion(before, `takes away the default Variant ${old} of Service ${name}`)];
 		const next = nextDefault(before, after, old);
 		const kept = new Set(after.spec.hosts);
-		const effects = [
+		const moves = [
 			...(next === old ? [] : [`moves the default Variant of Service ${name} from ${old} to ${next}`]),
-			...before.spec.hosts.filter((host) => !kept.has(host)).map((host) => `takes host ${host} from Service ${name}`),
 			...swapped(before, after, new Set([old, next, ...watch(before).variants])).map(
 				(swap) => `moves endpoint ${swap} of Service ${name}`,
 			),
 		];
-		return effects.map((effect) => promotion(before, effect));
+		const tried = "declare another Experiment with those gates, whose winner they are asked for";
+		return [
+			...moves.map((effect) => promotion(before, effect, tried)),
+			...before.spec.hosts
+				.filter((host) => !kept.has(host))
+				.map((host) => promotion(before, `takes host ${host} from Service ${name}`)),
+		];
 	});
 	// A host under a Service's wildcard is that Service's until another one of the namespace declares it; no other may.
+	const wildcardsIn = oncePerName((namespace: string) => {
+		const watched = inNamespace(resources.services, namespace).filter((one) => watch(one).isWatched);
+		const hosts = watched.flatMap((one) => one.spec.hosts.map((host) => [host, one] as const));
+		return new Map(hosts.filter(([host]) => host.startsWith("*.")));
+	});
 	const carved = changed.flatMap(({ before, after }): PromotedByHand[] => {
 		if (after?.kind !== "Service") return [];
+		const { name, namespace } = after.metadata;
 		const had = new Set(before?.kind === "Service" ? before.spec.hosts : []);
-		const fresh = after.spec.hosts.filter((host) => !had.has(host));
-		if (fresh.length === 0) return [];
-		return inNamespace(resources.services, after.metadata.namespace)
-			.filter((one) => one.metadata.name !== after.metadata.name && watch(one).isWatched)
-			.flatMap((one) =>
-				fresh
-					.filter((host) => wildcardsOver(host).some((wildcard) => hostsOf(one).has(wildcard)))
-					.map((host) => promotion(one, `takes host ${host} from Service ${qualifiedName(one.metadata)}`)),
+		return after.spec.hosts
+			.filter((host) => !had.has(host))
+			.flatMap((host) =>
+				wildcardsOver(host)
+					.flatMap((wildcard) => wildcardsIn(namespace).get(wildcard) ?? [])
+					.filter((one) => one.metadata.name !== name)
+					.map((one) => promotion(one, `takes host ${host} from Service ${qualifiedName(one.metadata)}`)),
 			);
 	});
 	return [...new Map([...moved, ...carved].map((one) => [`${one.namespace} ${one.effect}`, one])).values()];
@@ -110,8 +126,6 @@ function nextDefault(before: Service, after: Service, live: string): string {
 	const stays = after.spec.defaultVariant === before.spec.defaultVariant;
 	return stays && after.spec.variants.some(({ name }) => name === live) ? live : after.spec.defaultVariant;
 }
-
-const hostsOf = once(({ spec }: Service): ReadonlySet<string> => new Set(spec.hosts));
 
 /**
  * `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt.

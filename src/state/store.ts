@@ -377,7 +377,7 @@ export class Store implements StateStore, Outbox {
 	}
 
 	#load(wishes: readonly StoredResource[] | null): State {
-		if (wishes !== null) this.#stored = storedIn(this.#database, [...this.#stored, ...wishes]);
+		if (wishes !== null) this.#stored = storedIn(this.#database, this.#stored, wishes);
 		const resources = wishes !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
 		return { ...factsIn(this.#database), resources };
 	}

@@ -14,7 +14,7 @@ import { FileReadings } from "../resources/fileReading.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { grouping, serviceOf } from "../resources/lookup.js";
 import { type OwnDoor, ownDoorProblems } from "../resources/ownDoor.js";
-import { acceptedAs, parseResources } from "../resources/parse.js";
+import { parseResources } from "../resources/parse.js";
 import {
 	type Experiment,
 	type Kind,
@@ -295,9 +295,7 @@ function sourcesOf(files: readonly SourceFile[], readings: FileReadings): Readon
 		let at = 0;
 		for (const { resource, line } of readings.resources(file)) {
 			while ((texts[at + 1]?.line ?? Number.POSITIVE_INFINITY) <= line) at++;
-			const text = texts[at]?.text ?? "";
-			sources.set(keyOf(resource), text);
-			acceptedAs(resource, text);
+			sources.set(keyOf(resource), texts[at]?.text ?? "");
 		}
 	}
 	return sources;

@@ -295,10 +295,16 @@ t.test("what has ended stays as it was judged, but for its labels", async (t) =>
 	};
 	t.same(change(GOOD), []);
 	t.same(change(spoil(`name: ${NAME}`, `name: ${NAME}, labels: {team: a}`)), []);
+	t.same(
+		change(spoil("  service: employment\n", `  service: employment\n  salt: ${NAME}\n`)),
+		[],
+		"the default, written out",
+	);
 	t.same(change(""), [], "it may be deleted");
 	for (const [from, to, field] of [
 		["weight: 1}", "weight: 2}", "spec.arms"],
-		["alpha: 0.05", "alpha: 0.04", "spec.rollout"],
+		["alpha: 0.05", "alpha: 0.04", "spec.rollout.alpha"],
+		["minUnits: 500", "minUnits: 400", "spec.rollout.minUnits"],
 		["service: employment", "service: other", "spec.service"],
 	] as const)
 		t.match(

@@ -2,8 +2,9 @@
 import t from "tap";
 import type { Experiment } from "../../src/resources/resource.js";
 import { initialStatus } from "../../src/rollout/status.js";
-import { heldGates } from "../../src/state/gatesWeakened.js";
-import { experiment, resourceSet } from "../fixtures/resources.js";
+import { gatesWeakened, heldGates } from "../../src/state/gatesWeakened.js";
+import { promotionsIn } from "../../src/state/promotedByHand.js";
+import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
 
 t.test(
 	"gates of what ended go over to what began after that end, however often others were promoted before",
@@ -36,3 +37,38 @@ t.test(
 		t.same(held(5, "Promoted", other, 0), [], "by a clock that was set back");
 	},
 );
+
+t.test("of many gates and many Experiments some are named, and the others counted", async (t) => {
+	const gatesOf = (of: string) =>
+		Array.from({ length: 16 }, (_, at) => ({
+			at: "before-promotion" as const,
+			url: `https://ci.example/${of}/${at}`,
+			timeoutMs: 1_000,
+		}));
+	const gated = (name: string): Experiment => {
+		const made = experiment(name, "model", [1, 1]);
+		return { ...made, spec: { ...made.spec, rollout: { ...made.spec.rollout, gates: gatesOf(name) } } };
+	};
+	const old = ["a", "b", "c", "d", "e"].map(gated);
+	const model = service("model", [variant("v1", 1), variant("v2", 2)]);
+	const state = {
+		resources: resourceSet({ services: [model], experiments: old }),
+		status: {
+			services: {},
+			experiments: Object.fromEntries(
+				old.map(({ metadata }) => [metadata.name, { ...initialStatus([20_000], 1), phase: "Aborted" as const }]),
+			),
+		},
+	};
+	const told = gatesWeakened(state, [], [experiment("next", "model", [1, 1])]).map(({ effect }) => effect);
+	t.equal(told.length, 17);
+	t.equal(told[0], "starts Experiment next without gate before-promotion (ci.example) of Experiment a");
+	t.equal(told[16], "starts Experiment next without 64 more gates of Service model");
+	const after = { ...model, spec: { ...model.spec, defaultVariant: "v2" } };
+	t.same(
+		promotionsIn(state, [{ before: model, after }]).map(({ effect }) => effect),
+		[
+			"moves the default Variant of Service model from v1 to v2, past the gates of Experiment a, b, c and 2 more, which ended without a promotion",
+		],
+	);
+});

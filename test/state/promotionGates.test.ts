@@ -208,7 +208,7 @@ t.test("another Experiment of the Service is no way around: beside it, after an 
 	await t.rejects(gina.apply(file(UNGATED), now), takes("boosted"), "or without them");
 	t.match(
 		await root.apply(file(UNGATED), now),
-		{ outcome: "refused", problems: [{ message: /boosted has ended, and spec.rollout would change/ }] },
+		{ outcome: "refused", problems: [{ message: /boosted has ended, and spec.rollout.gates would change/ }] },
 		"which nobody says of it any more",
 	);
 

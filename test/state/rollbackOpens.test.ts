@@ -246,7 +246,11 @@ t.test("of what an earlier Weir stored only what a policy named is known to have
 	made.apply(policy("wrong", "catalog", "action: deny"));
 	const later = made.store.current.revision;
 	await made.forget();
-	t.match(made.rollback(before), { refused: [/Service page came after revision 1/] }, "page may have come later");
+	t.match(
+		made.rollback(before),
+		{ refused: [/nobody knows whether Service page was there at revision 1, .*; apply the older rules by a file/] },
+		"page may have come later",
+	);
 	t.same(made.policies(), ["c", "everyone", "page", "wrong"]);
 	made.apply(policy("page", "page", READS));
 	t.same(made.rollback(before), { kept: ["page"] });

@@ -217,8 +217,11 @@ t.test(
 		await owner.act("boosted", "abort");
 		for (const [text, effect] of ways.slice(1)) {
 			const message = new RegExp(`bob admin in .* a declaration ${effect}, past the gates of Experiment boosted`);
-			const hint = /declare another Experiment with those gates/;
+			const hint = effect.startsWith("moves")
+				? /^declare another Experiment with those gates, .* or to delete Experiment boosted$/
+				: /^ask an admin to apply it, or to delete Experiment boosted$/;
 			await t.rejects(bob.apply(file(text), now), { ...denied, message, hint }, "none runs, and its gates stand");
+			await t.rejects(ada.apply(file(text), now), { ...denied, hint }, "nor would promote alone do");
 		}
 		const back = file(service.replace("defaultVariant: v1", "defaultVariant: v2"));
 		await t.rejects(

@@ -1,4 +1,6 @@
 /** What a change leaves as it is stays the same object in memory, with all that is known of it. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import t from "tap";
 import { Store } from "../../src/state/store.js";
 import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
@@ -19,7 +21,7 @@ t.test("a change of one resource leaves the others as they were read", async (t)
 	t.match(of(store.sources, "Metric")?.source, /# a comment/, "and what changed is as it is stored");
 });
 
-t.test("what an apply has read is what is stored, and each resource has its own text", async (t) => {
+t.test("each resource has its own text", async (t) => {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const metric = (name: string) => METRIC.replace("accuracy", name).trim();
@@ -49,6 +51,27 @@ t.test("what an apply has read is what is stored, and each resource has its own 
 			],
 		],
 	);
-	for (const upsert of plan.upserts)
-		t.ok(store.sources.includes(upsert), `${upsert.resource.metadata.name} as it was read`);
 });
+
+t.test(
+	"of the files that it came in nothing is kept: a Metric of some MB of comments takes no more than itself",
+	async (t) => {
+		setFlagsFromString("--expose-gc");
+		const collect = runInNewContext("gc") as () => void;
+		const store = new Store(temporaryDirectory(t));
+		t.teardown(() => store.close());
+		const comments = `# ${"x".repeat(98)}\n`.repeat(39_000);
+		const heapMiB = (): number => {
+			collect();
+			return process.memoryUsage().heapUsed / 2 ** 20;
+		};
+		const apply = (name: string): void => {
+			const text = `${METRIC.replace("accuracy", name)}---\n${comments}`;
+			t.match(store.apply(file(text), { by: "ada", dryRun: false, nowMs: 1 }), { outcome: "applied" });
+		};
+		apply("first");
+		const before = heapMiB();
+		for (let index = 0; index < 8; index++) apply(`metric-${index}`);
+		t.ok(heapMiB() - before < 8, "each file has 3.7 MiB");
+	},
+);
