@@ -7,7 +7,7 @@
  */
 import type { AccessTable, PolicyTable } from "../compiler/plan.js";
 import { POLICIES_HELD_AGAINST_MAX } from "../limits.js";
-import { qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { qualifiedName, type ResourceSet, type Schedule } from "../resources/resource.js";
 import { type PathShape, shapesOf } from "./policyPaths.js";
 import { ANYONE, principalPrefix } from "./principal.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "./table.js";
@@ -154,7 +154,7 @@ export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly stri
 		paths: contains(shapesOf(wide), shapesOf(narrow), isPathWithin),
 		variants: contains(wide.variants, narrow.variants),
 		regions: contains(more.regions, less.regions),
-		schedule: more.schedule === null || JSON.stringify(more.schedule) === JSON.stringify(less.schedule),
+		schedule: more.schedule === null || scheduleText(more.schedule) === scheduleText(less.schedule),
 		validity:
 			(more.validFromMs ?? Number.NEGATIVE_INFINITY) <= (less.validFromMs ?? Number.NEGATIVE_INFINITY) &&
 			(more.validUntilMs ?? Number.POSITIVE_INFINITY) >= (less.validUntilMs ?? Number.POSITIVE_INFINITY),
@@ -190,3 +190,7 @@ function isPathWithin(one: PathShape, other: PathShape): boolean {
 		return segment === null ? given === null || (given !== undefined && given !== "") : given === segment;
 	});
 }
+
+/** Days in whatever order. */
+const scheduleText = (schedule: Schedule | null): string =>
+	schedule === null ? "" : JSON.stringify({ ...schedule, days: [...schedule.days].sort() });

@@ -1,6 +1,6 @@
 /**
  * One cluster per Variant, there for the Service's whole life: weights change, clusters stay
- * (controlplane reference O4). IP endpoints come by EDS; DNS names, and those of a Service with a health check, inline.
+ * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
  */
 import { PROVED_UPSTREAM_IDLE_MS } from "../limits.js";
 import type { Endpoint, Service, Variant } from "../resources/resource.js";
@@ -12,7 +12,7 @@ const UNLIMITED = 4_294_967_295;
 
 export interface VariantCluster {
 	readonly cluster: EnvoyResource;
-	/** null for clusters that carry their endpoints inline. */
+	/** null for DNS clusters, which carry their endpoints inline. */
 	readonly endpoints: EnvoyResource | null;
 }
 
@@ -20,17 +20,10 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 	const name = clusterName(serviceName, variant.name);
 	const byAddress = variant.endpoints.every((endpoint) => isIpAddress(endpoint.address));
 	const assignment = { cluster_name: name, endpoints: localities(variant.endpoints) };
-	// With a health check Envoy goes on sending to an endpoint that EDS takes away, for as long as it is healthy: to a region
-	// that may not be used any more, or by one Variant to another's. (Told to ignore health there, it would drop all old ones
-	// before a new one was ever checked.) A changed cluster is checked first and takes the place of the old one whole.
-	const byEds = byAddress && service.spec.healthCheck === null;
-	const discovery = byEds
+	const discovery = byAddress
 		? { type: "EDS", eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3" } } }
-		: {
-				// Envoy's default, AUTO, takes IPv6 alone where a name has both, and most servers bind 0.0.0.0 or 127.0.0.1.
-				...(byAddress ? { type: "STATIC" } : { type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED" }),
-				load_assignment: assignment,
-			};
+		: // Envoy's default, AUTO, takes IPv6 alone where a name has both, and most servers bind 0.0.0.0 or 127.0.0.1.
+			{ type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED", load_assignment: assignment };
 	return {
 		cluster: {
 			"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
@@ -39,7 +32,12 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 			connect_timeout: "1s",
 			lb_policy: "LEAST_REQUEST",
 			// Panic mode would send requests to endpoints known to be dead and count them against the arm.
-			common_lb_config: { healthy_panic_threshold: { value: 0 } },
+			common_lb_config: {
+				healthy_panic_threshold: { value: 0 },
+				// Envoy's own second would pass between an endpoint's first good check and its first request, and between a failed
+				// check and its last.
+				...(service.spec.healthCheck === null ? {} : { update_merge_window: "0s" }),
+			},
 			metadata: { filter_metadata: { weir: { service: serviceName, variant: variant.name } } },
 			typed_extension_protocol_options: {
 				"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -60,7 +58,7 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 			...healthChecks(service),
 			...outlierDetection(service),
 		},
-		endpoints: byEds
+		endpoints: byAddress
 			? { "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", ...assignment }
 			: null,
 	};
@@ -84,7 +82,12 @@ function circuitBreakers({ spec }: Service): object {
 function healthChecks({ spec }: Service): object {
 	const check = spec.healthCheck;
 	if (check === null) return {};
+	// Else the cluster's name, which no authority may be: servers of HTTP/2 that look at it end the connection.
+	const authority = spec.hosts.find((host) => !host.startsWith("*.")) ?? spec.hosts[0]?.replace("*", "health");
 	return {
+		// Else Envoy goes on sending to an endpoint that is taken away for as long as it is healthy: to a region that may not be
+		// used any more, or by one Variant to another's. Where all are replaced the new ones are checked before (xds/bridge.ts).
+		ignore_health_on_host_removal: true,
 		health_checks: [
 			{
 				interval: protoDuration(check.intervalMs),
@@ -95,9 +98,10 @@ function healthChecks({ spec }: Service): object {
 				healthy_threshold: check.healthyThreshold,
 				unhealthy_threshold: check.unhealthyThreshold,
 				...(check.path === null
-					? { grpc_health_check: {} }
+					? { grpc_health_check: { authority } }
 					: {
 							http_health_check: {
+								host: authority,
 								path: check.path,
 								...(spec.protocol === "http1" ? {} : { codec_client_type: "HTTP2" }),
 							},

@@ -29,7 +29,7 @@ export interface Plan {
 	readonly asksSidecar: boolean;
 }
 
-/** By xDS type. Clusters whose endpoints are addresses and are not checked are EDS clusters; others carry theirs inline. */
+/** By xDS type. Clusters whose endpoints are addresses are EDS clusters; DNS ones carry theirs inline. */
 export interface EnvoyResources {
 	readonly clusters: readonly EnvoyResource[];
 	readonly endpoints: readonly EnvoyResource[];

@@ -46,6 +46,8 @@ export interface EncodedResource {
 	readonly routeConfigs: readonly string[];
 	/** Name of its endpoints resource, for EDS clusters. */
 	readonly endpoints: string | null;
+	/** It is an endpoints resource without any endpoint. */
+	readonly empty: boolean;
 	readonly parts: readonly Part[];
 }
 
@@ -79,18 +81,27 @@ export function contentHash(content: Uint8Array | string): string {
 	return createHash("sha256").update(content).digest("hex").slice(0, 16);
 }
 
-function nameOf(type: EnvoyTypeName, message: Message): Pick<EncodedResource, "name" | "source" | "endpoints"> {
+function nameOf(
+	type: EnvoyTypeName,
+	message: Message,
+): Pick<EncodedResource, "name" | "source" | "endpoints" | "empty"> {
 	if (type === "clusters") {
 		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds } = message as Cluster;
 		const byEds = discovery.case === "type" && eds !== undefined;
-		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null };
+		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null, empty: false };
 	}
 	if (type === "endpoints") {
-		const { clusterName } = message as ClusterLoadAssignment;
-		return { name: clusterName, source: serviceOf(clusterName), endpoints: null };
+		const { clusterName, endpoints } = message as ClusterLoadAssignment;
+		const empty = endpoints.every(({ lbEndpoints }) => lbEndpoints.length === 0);
+		return { name: clusterName, source: serviceOf(clusterName), endpoints: null, empty };
 	}
 	const { name } = message as Listener | RouteConfiguration;
-	return { name, source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}`, endpoints: null };
+	return {
+		name,
+		source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}`,
+		endpoints: null,
+		empty: false,
+	};
 }
 
 /** Clusters are named SERVICE/VARIANT, where SERVICE may be NAMESPACE/NAME (compiler/plan.ts). */

@@ -21,6 +21,7 @@ import {
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
+import { type Bridge, bridged, bridgeEndsMs, bridgeOver } from "./bridge.js";
 import { type Call, Connection } from "./connection.js";
 import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReportingServiceDefinition, LoadReports, type LoadReportsOptions } from "./loadReports.js";
@@ -93,6 +94,10 @@ export class XdsServer {
 	/** By node id, of clients that have gone; the youngest last. */
 	readonly #remembered = new Map<string, Memory>();
 	#newest: Publication | null = null;
+	/** What was published last, and what it has beside that for a while. */
+	#plan: Published | null = null;
+	#bridge: Bridge = new Map();
+	#bridgeTimer: NodeJS.Timeout | undefined;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
 	#socketPath: string | null = null;
@@ -165,7 +170,14 @@ export class XdsServer {
 				`revision ${revision} is older than ${this.#newest.revision}, which is published`,
 			);
 		}
-		this.#newest = new Publication(plan, revision, this.#snapshots);
+		const nowMs = this.#nowMs();
+		const bridge = bridgeOver(this.#plan?.envoy ?? null, this.#bridge, plan.envoy, nowMs);
+		this.#newest = new Publication(bridged(plan, bridge), revision, this.#snapshots);
+		[this.#plan, this.#bridge] = [plan, bridge];
+		clearTimeout(this.#bridgeTimer);
+		const endsMs = bridgeEndsMs(bridge);
+		if (endsMs !== null)
+			this.#bridgeTimer = setTimeout(() => this.publish(plan, revision), Math.max(1, endsMs - nowMs)).unref();
 		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
 		// Sidecars first: the new routes name the new table to them.
 		const connections = [...this.#connections];
@@ -225,6 +237,7 @@ export class XdsServer {
 
 	async close(): Promise<void> {
 		this.#loads.close();
+		clearTimeout(this.#bridgeTimer);
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
 		for (const door of this.#doors) door.close();
 		for (const server of this.#servers) server.forceShutdown();

@@ -3,7 +3,8 @@
  * in, responses out.
  * Make before break (controlplane reference O1, must-have 3): a route table is sent only when the client has
  * acknowledged every cluster that it names and their endpoints; a cluster is taken away only when no route table
- * that the client may hold names it. So the order is clusters, endpoints, listeners, routes, and removals last.
+ * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
+ * endpoints, listeners, routes, and removals last.
  * Tables depend on nothing.
  */
 import { Channel, type Request, type Response } from "./channel.js";
@@ -30,8 +31,13 @@ type Gate = "ready" | "wait" | "blocked";
 
 export class ClientStream {
 	readonly #channels: Readonly<Record<TypeName, Channel>>;
-	/** When a route table first had to wait, by content hash: waiting has an end. */
+	/**
+	 * Since when a route table has to wait, by its name: waiting has an end, whatever is published meanwhile. A table that one
+	 * namespace changes again and again would never be sent otherwise, nor what others changed in it.
+	 */
 	#waitingSince = new Map<string, number>();
+	/** Since when the last endpoints of a cluster wait for the routes to leave it, by name. */
+	#leavingSince: ReadonlyMap<string, number> = new Map();
 	#nonces = 0;
 
 	constructor(
@@ -69,6 +75,7 @@ export class ClientStream {
 	next(target: Snapshot, nowMs: number): readonly Response[] {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
 		this.#noteWaiting(target, nowMs);
+		this.#noteLeaving(target, nowMs);
 		const responses: Response[] = [];
 		for (const type of TYPES) {
 			const channel = this.#channels[type];
@@ -83,6 +90,7 @@ export class ClientStream {
 			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
 			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
 			if (type === "clusters") this.#askEndpoints(response, before);
+			if (type === "routes") for (const { name } of response.resources) this.#waitingSince.delete(name);
 			responses.push(response);
 		}
 		return responses;
@@ -90,7 +98,9 @@ export class ClientStream {
 
 	/** When next() has something to do though nothing came in; null = never. */
 	deadlineMs(nowMs: number): number | null {
-		const waits = [...this.#waitingSince.values()].map((since) => since + this.ackTimeoutMs);
+		const waits = [...this.#waitingSince.values(), ...this.#leavingSince.values()].map(
+			(since) => since + this.ackTimeoutMs,
+		);
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
 			...waits.filter((deadline) => deadline > nowMs),
@@ -169,10 +179,32 @@ export class ClientStream {
 	/** What the client should hold of a type now; null = say nothing yet. */
 	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
 		if (type === "clusters") return this.#wantedClusters(target);
-		if (type === "endpoints")
-			return this.#subscribed(type, new Map([...this.#held("endpoints"), ...target.views.endpoints]));
+		if (type === "endpoints") return this.#wantedEndpoints(target, nowMs);
 		if (type === "tables") return this.#subscribed(type, target.views.tables);
 		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
+	}
+
+	#wantedEndpoints(target: Snapshot, nowMs: number): View {
+		const { accepted } = this.#channels.endpoints;
+		const stays = [...this.#leavingSince].flatMap(([name, since]) => {
+			const held = accepted.get(name);
+			return held === undefined || nowMs >= since + this.ackTimeoutMs ? [] : [[name, held] as const];
+		});
+		return this.#subscribed("endpoints", new Map([...this.#held("endpoints"), ...target.views.endpoints, ...stays]));
+	}
+
+	/** Clusters that lose all endpoints, which tables of the client name, and which none of the target does. */
+	#noteLeaving(target: Snapshot, nowMs: number): void {
+		const { accepted } = this.#channels.endpoints;
+		const emptied = [...target.views.endpoints.values()].filter(
+			({ name, empty }) => empty && accepted.get(name)?.empty === false,
+		);
+		const known = this.#leavingSince;
+		if (emptied.length + known.size === 0) return;
+		const inUse = this.#clustersInUse(target);
+		const named = new Set([...target.views.routes.values()].flatMap(({ clusters }) => clusters));
+		const leaving = emptied.filter(({ name }) => inUse(name) && !named.has(name));
+		this.#leavingSince = new Map(leaving.map(({ name }) => [name, known.get(name) ?? nowMs]));
 	}
 
 	#wantedClusters(target: Snapshot): View {
@@ -224,7 +256,7 @@ export class ClientStream {
 	#gate(table: EncodedResource | undefined, target: Snapshot, nowMs: number): Gate {
 		if (table === undefined) return "ready";
 		const gate = this.#clustersGate(table, target);
-		const since = this.#waitingSince.get(table.hash);
+		const since = this.#waitingSince.get(table.name);
 		return gate === "wait" && since !== undefined && nowMs >= since + this.ackTimeoutMs ? "ready" : gate;
 	}
 
@@ -247,9 +279,8 @@ export class ClientStream {
 		const waiting = new Map<string, number>();
 		for (const table of target.views.routes.values()) {
 			if (this.#clustersGate(table, target) === "wait") {
-				const since = this.#waitingSince.get(table.hash) ?? nowMs;
-				// Kept beyond its end too, or the waiting would begin again.
-				waiting.set(table.hash, since);
+				// Kept beyond its end too, until it is sent: or the waiting would begin again.
+				waiting.set(table.name, this.#waitingSince.get(table.name) ?? nowMs);
 			}
 		}
 		this.#waitingSince = waiting;

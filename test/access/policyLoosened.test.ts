@@ -85,6 +85,9 @@ t.test("what got through: found by a request, and the rule is named", (t) => {
 });
 
 t.test("a rule that loses nothing is not named", (t) => {
+	const onDays = (...days: number[]): Rules => ({ a: ["allow", { ...ALL, schedule: { ...office("UTC"), days } }] });
+	const { loosened: more, tightened: less } = diff(onDays(1, 2), onDays(2, 1));
+	t.same([more, less], [[], []], "the same days");
 	const before: Rules = {
 		a: ["allow", { principals: ["spiffe://a/*"], pathPrefixes: ["/v2"], users: [`${ISSUER}#*`] }],
 		d: ["deny", { principals: ["spiffe://a/x"], pathTemplates: ["/v2/{m}/infer"], methods: ["POST"], regions: ["eu"] }],

@@ -9,20 +9,12 @@ import { join } from "node:path";
 import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Service } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-
-const HEALTH: NonNullable<Service["spec"]["healthCheck"]> = {
-	path: "/healthy",
-	intervalMs: 1_000,
-	timeoutMs: 1_000,
-	healthyThreshold: 1,
-	unhealthyThreshold: 2,
-};
+import { HEALTH } from "./healthCheck.js";
 
 for (const healthCheck of [null, HEALTH])
 	t.test(healthCheck === null ? "without health checks" : "with health checks", async (t) => {

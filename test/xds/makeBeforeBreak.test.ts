@@ -84,6 +84,30 @@ t.test("a client that never answers holds others up for the timeout only, and do
 });
 
 t.test(
+	"a table that always waits for another new cluster is sent all the same, with what others changed in it",
+	async (t) => {
+		const envoy = new Script(snapshot({ a: A, b: B }));
+		envoy.start(["a/v1", "a/v2", "b/v1"]);
+		const sent: string[] = [];
+		for (let revision = 2; envoy.nowMs < 3 * TIMEOUT_MS; revision++) {
+			const fresh: TinyService = { host: "c", variants: { [`v${revision}`]: 3001 }, weights: { [`v${revision}`]: 1 } };
+			envoy.publish(snapshot({ a: { ...A, weights: { v1: 1, v2: revision } }, b: B, c: fresh }, revision));
+			sent.push(...envoy.pump());
+			// The cluster before is warm by now, and the newest one is not.
+			const before = envoy.received.filter(({ type }) => type === "routes").length;
+			envoy.nowMs += TIMEOUT_MS / 5;
+			envoy.pump();
+			envoy.ack("clusters");
+			if (envoy.received.filter(({ type }) => type === "routes").length > before) {
+				sent.push(`routes at ${envoy.nowMs}`);
+				envoy.ack("routes");
+			}
+		}
+		t.ok(sent.filter((one) => one.startsWith("routes")).length >= 2, sent.join("; "));
+	},
+);
+
+t.test(
 	"reconnect: all state is sent again, and clusters that the client's routes need stay until it has new ones",
 	async (t) => {
 		const views = new RecentViews(100);

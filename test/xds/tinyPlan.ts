@@ -50,12 +50,14 @@ function cluster(name: string, { connectTimeout, unknownExtension }: TinyService
 	};
 }
 
+/** @param port 0 = it has none */
 const endpoints = (name: string, port: number): EnvoyResource => ({
 	"@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
 	cluster_name: name,
-	endpoints: [
-		{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] },
-	],
+	endpoints:
+		port === 0
+			? []
+			: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }],
 });
 
 const listener = (port: number): EnvoyResource => ({
