@@ -104,7 +104,7 @@ export const READING_MS_PER_HOUR_MAX = 720_000;
 /** Subjects whose acts of the last hours are counted apart; further ones share one count. */
 export const ACTING_SUBJECTS_MAX = 10_000;
 
-/** Names of objects in one audit record; the count of all stands beside them. An apply may hold 5,000 documents. */
+/** Names of objects in one audit record; the count of all stands beside them. What is about more leaves several records, a refusal one. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
 
 /** Paths of changed fields that are told of one resource, their depth and length: a record says what a change is about, not what it is. */

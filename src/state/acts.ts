@@ -21,6 +21,7 @@ import {
 	whyOf,
 } from "./approval.js";
 import { ApprovalShelf } from "./approvalShelf.js";
+import { recordsOf } from "./auditLog.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES } from "./permissions.js";
@@ -273,7 +274,7 @@ export class Acts {
 		if (dryRun || idle)
 			return { outcome: "applied", revision, changes: plan.changes, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
-		this.rights.demandTurn(call, act.verb, planned.effects);
+		this.rights.demandTurn(call, act.verb, planned.effects, recordsOf(planned.effects));
 		return this.store.atomically(() => {
 			const by = call.caller.subject;
 			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });

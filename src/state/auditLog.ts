@@ -37,7 +37,7 @@ export interface NewAuditRecord {
 	 */
 	readonly verb: string;
 	readonly namespaces: readonly string[];
-	/** `Service team/x`, `Experiment trial`, or a path; at most OPERATOR_AUDIT_OBJECTS_MAX are kept. */
+	/** `Service team/x`, `Experiment trial`, or a path; of a refused act at most OPERATOR_AUDIT_OBJECTS_MAX are kept. */
 	readonly objects: readonly string[];
 	readonly revisionBefore: number;
 	readonly revisionAfter: number;
@@ -104,14 +104,17 @@ export class AuditLog {
 			this.#unrecorded += 1;
 			return;
 		}
-		this.#database.transaction(() =>
-			this.#shelves[isRefused ? "refused" : "acts"].append({
-				...made,
-				objects: made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX),
-				objectCount: made.objects.length,
-				unrecordedRefusals: isRefused ? this.#unrecorded : 0,
-			}),
-		);
+		// What was done is told whole, or 50 harmless objects would hide one: in as many records as it takes.
+		const pieces = isRefused ? [made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX)] : inPieces(made.objects);
+		this.#database.transaction(() => {
+			for (const objects of pieces)
+				this.#shelves[isRefused ? "refused" : "acts"].append({
+					...made,
+					objects,
+					objectCount: made.objects.length,
+					unrecordedRefusals: isRefused ? this.#unrecorded : 0,
+				});
+		});
 		if (isRefused) this.#unrecorded = 0;
 	}
 
@@ -150,4 +153,14 @@ export class AuditLog {
 		this.#limited.set(key, count);
 		return count > perMinute;
 	}
+}
+
+/** How many records an act leaves that is about so many objects. */
+export const recordsOf = (objects: readonly string[]): number => inPieces(objects).length;
+
+function inPieces(objects: readonly string[]): readonly (readonly string[])[] {
+	const count = Math.max(1, Math.ceil(objects.length / OPERATOR_AUDIT_OBJECTS_MAX));
+	return Array.from({ length: count }, (_, at) =>
+		objects.slice(at * OPERATOR_AUDIT_OBJECTS_MAX, (at + 1) * OPERATOR_AUDIT_OBJECTS_MAX),
+	);
 }

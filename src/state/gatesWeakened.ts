@@ -71,7 +71,9 @@ export function gatesWeakened(
 				effect: `${starts} ${titleOf(gate)} of Experiment ${of}`,
 				cure: cure(of),
 			})),
-			...(more > 0 ? [{ namespace, effect: `${starts} ${more} more gates of Service ${serviceOf(one)}` }] : []),
+			...(more > 0
+				? [{ namespace, effect: `${starts} ${more} more gate${more === 1 ? "" : "s"} of Service ${serviceOf(one)}` }]
+				: []),
 		];
 	});
 	return [...taken, ...evaded];

@@ -1,5 +1,6 @@
 /** What an act takes and would do, worked out before anything is written. Pure. */
 import { WeirError } from "../error.js";
+import { APPROVAL_HEAD_EFFECTS_MAX } from "../limits.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { findQualified, serviceOf } from "../resources/lookup.js";
 import { referencesOf } from "../resources/reference.js";
@@ -188,6 +189,8 @@ export function planWish(
 			namespaces: [namespace],
 		})),
 	];
+	// Of a long list the first are shown: what makes the act more than its documents comes before them.
+	const shown = parts.length > APPROVAL_HEAD_EFFECTS_MAX ? weightyFirst(parts) : parts;
 	return {
 		act,
 		needs,
@@ -198,10 +201,21 @@ export function planWish(
 			needsIn: bothOf(applying, promoting),
 			expireMs: Math.min(applying.expireMs, promoting.expireMs),
 		},
-		effects: parts.map(({ effect }) => effect),
-		parts,
+		effects: shown.map(({ effect }) => effect),
+		parts: shown,
 		basis,
 	};
+}
+
+/** What follows from the documents, then those of operators' rights, then what there was, then what is new. */
+function weightyFirst(parts: readonly Part[]): readonly Part[] {
+	const weight = ({ effect, resource }: Part): number => {
+		if (resource === null) return 0;
+		if (/^(?:RoleBinding|ApprovalPolicy|Gateway|ReferenceGrant|DataClass) /.test(resource)) return 1;
+		return effect.startsWith("created ") ? 3 : 2;
+	};
+	const weighed = parts.map((part) => ({ part, is: weight(part) }));
+	return weighed.sort((one, other) => one.is - other.is).map(({ part }) => part);
 }
 
 /** @throws WeirError `not-found`. */

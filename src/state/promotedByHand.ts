@@ -5,9 +5,9 @@
  * another Variant's: the audit log shows who did that. Pure.
  */
 import { oneSpelling } from "../resources/checkShared.js";
-import { wildcardsOver } from "../resources/host.js";
-import { experimentsOf, inNamespace } from "../resources/lookup.js";
-import { once, oncePerName } from "../resources/once.js";
+import { hostOwners } from "../resources/hostOwner.js";
+import { experimentsOf } from "../resources/lookup.js";
+import { once } from "../resources/once.js";
 import {
 	type Endpoint,
 	type Experiment,
@@ -21,6 +21,7 @@ import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { heldGates } from "./gatesWeakened.js";
+import { keyOf } from "./resourceSet.js";
 
 export interface PromotedByHand {
 	readonly namespace: string;
@@ -37,8 +38,9 @@ const NAMED_MAX = 3;
 
 /**
  * Such a change counts as a promotion where promotions are watched: an Experiment runs on the Service, or one that ended
- * without a promotion holds gates over it still, or an ApprovalPolicy covers promotions of the namespace. There a Service that is deleted counts too, and a host that is taken
- * from it, for either could be declared anew with the other default. Elsewhere it is a declaration like any other.
+ * without a promotion holds gates over it still, or an ApprovalPolicy covers promotions of the namespace. There a Service
+ * that is deleted counts too, and a host that is taken from it, for either could be declared anew with the other default.
+ * Elsewhere it is a declaration like any other.
  * @param changed before null = created, after null = deleted
  */
 export function promotionsIn(
@@ -48,30 +50,37 @@ export function promotionsIn(
 	const live = running(status);
 	const held = heldGates({ resources, status });
 	const isLive = (one: Experiment): boolean => live.has(qualifiedName(one.metadata));
+	const started = changed.flatMap(({ before, after }) =>
+		before === null && after?.kind === "Experiment" ? [after] : [],
+	);
 	const watch = once((service: Service) => {
 		const all = experimentsOf(resources.experiments, service);
 		const [running, ended] = [all.filter(isLive), all.filter((one) => !isLive(one) && holdsPromotions(held(one)))];
+		const gated = running.filter((one) => holdsPromotions(held(one)));
+		const begins = experimentsOf(started, service);
 		return {
 			isWatched:
 				running.length + ended.length > 0 || promotionsWait(resources.approvalPolicies, service.metadata.namespace),
-			passesGates: ended.length > 0 || running.some((one) => holdsPromotions(held(one))),
-			ended: running.some((one) => holdsPromotions(held(one))) ? [] : ended,
+			/** Whose gates nobody asks; of those that run, if any does. */
+			passed: gated.length > 0 ? gated : ended,
+			isOver: gated.length === 0,
 			/** The Variants that people have, but for the default one. */
-			variants: new Set(running.flatMap(({ spec }) => spec.arms.map(({ variant }) => variant))),
+			variants: new Set([...running, ...begins].flatMap(({ spec }) => spec.arms.map(({ variant }) => variant))),
 		};
 	});
 	const promotion = (service: Service, effect: string, cure?: string): PromotedByHand => {
-		const { passesGates, ended } = watch(service);
+		const { passed, isOver } = watch(service);
 		const { namespace } = service.metadata;
-		if (ended.length === 0) return { namespace, effect, passesGates };
-		const names = ended.slice(0, NAMED_MAX).map(({ metadata }) => qualifiedName(metadata));
-		const more = ended.length > NAMED_MAX ? ` and ${ended.length - NAMED_MAX} more` : "";
-		const past = `past the gates of Experiment ${names.join(", ")}${more}, which ended without a promotion`;
-		const asked = `ask an admin to apply it, or to delete Experiment ${names.join(", ")}${more}`;
+		if (passed.length === 0) return { namespace, effect, passesGates: false };
+		const first = passed.slice(0, NAMED_MAX).map(({ metadata }) => qualifiedName(metadata));
+		const names = `${first.join(", ")}${passed.length > NAMED_MAX ? ` and ${passed.length - NAMED_MAX} more` : ""}`;
+		const past = `${effect}, past the gates of Experiment ${names}`;
+		if (!isOver) return { namespace, effect: past, passesGates: true };
+		const asked = `ask an admin to apply it, or to delete Experiment ${names}`;
 		return {
 			namespace,
-			effect: `${effect}, ${past}`,
-			passesGates,
+			effect: `${past}, which ended without a promotion`,
+			passesGates: true,
 			cure: cure === undefined ? asked : `${cure}, or ${asked}`,
 		};
 	};
@@ -82,7 +91,6 @@ export function promotionsIn(
 		if (after?.kind !== "Service")
 			return [promotion(before, `takes away the default Variant ${old} of Service ${name}`)];
 		const next = nextDefault(before, after, old);
-		const kept = new Set(after.spec.hosts);
 		const moves = [
 			...(next === old ? [] : [`moves the default Variant of Service ${name} from ${old} to ${next}`]),
 			...swapped(before, after, new Set([old, next, ...watch(before).variants])).map(
@@ -90,33 +98,45 @@ export function promotionsIn(
 			),
 		];
 		const tried = "declare another Experiment with those gates, whose winner they are asked for";
-		return [
-			...moves.map((effect) => promotion(before, effect, tried)),
-			...before.spec.hosts
-				.filter((host) => !kept.has(host))
-				.map((host) => promotion(before, `takes host ${host} from Service ${name}`)),
-		];
+		return moves.map((effect) => promotion(before, effect, tried));
 	});
-	// A host under a Service's wildcard is that Service's until another one of the namespace declares it; no other may.
-	const wildcardsIn = oncePerName((namespace: string) => {
-		const watched = inNamespace(resources.services, namespace).filter((one) => watch(one).isWatched);
-		const hosts = watched.flatMap((one) => one.spec.hosts.map((host) => [host, one] as const));
-		return new Map(hosts.filter(([host]) => host.startsWith("*.")));
+	return [
+		...moved,
+		...hostsMoved({ resources, changed }).flatMap(([host, from]) =>
+			watch(from).isWatched ? [promotion(from, `takes host ${host} from Service ${qualifiedName(from.metadata)}`)] : [],
+		),
+	];
+}
+
+/**
+ * Hosts whose requests go to another Service then, or to none, each with the one that has them now: a host that is dropped, or
+ * that another declares under a wildcard. Not those of a Service that is deleted, which is told as such.
+ */
+function hostsMoved({
+	resources,
+	changed,
+}: {
+	readonly resources: Pick<State["resources"], "services">;
+	readonly changed: readonly { readonly before: Resource | null; readonly after: Resource | null }[];
+}): readonly (readonly [host: string, from: Service])[] {
+	const hosts = ({ before, after }: (typeof changed)[number]): readonly string[] => {
+		const [had, has] = [before, after].map((one) => new Set(one?.kind === "Service" ? one.spec.hosts : []));
+		return [...(had ?? []), ...(has ?? [])].filter((host) => had?.has(host) !== has?.has(host));
+	};
+	const moving = new Set(changed.flatMap(hosts));
+	if (moving.size === 0) return [];
+	const replaced = new Set(changed.flatMap(({ before }) => (before === null ? [] : [keyOf(before)])));
+	const fresh = changed.flatMap(({ after }) => (after?.kind === "Service" ? [after] : []));
+	const next = [...resources.services.filter((one) => !replaced.has(keyOf(one))), ...fresh];
+	const stays = new Set(next.map(keyOf));
+	const [was, is] = [hostOwners(resources.services), hostOwners(next)];
+	return [...moving].flatMap((host) => {
+		// Some name under a wildcard, which no Service has as its own.
+		const name = host.replace(/^\*/, "?");
+		const [from, to] = [was(name), is(name)];
+		if (from === null || !stays.has(keyOf(from)) || (to !== null && keyOf(to) === keyOf(from))) return [];
+		return [[host, from] as const];
 	});
-	const carved = changed.flatMap(({ before, after }): PromotedByHand[] => {
-		if (after?.kind !== "Service") return [];
-		const { name, namespace } = after.metadata;
-		const had = new Set(before?.kind === "Service" ? before.spec.hosts : []);
-		return after.spec.hosts
-			.filter((host) => !had.has(host))
-			.flatMap((host) =>
-				wildcardsOver(host)
-					.flatMap((wildcard) => wildcardsIn(namespace).get(wildcard) ?? [])
-					.filter((one) => one.metadata.name !== name)
-					.map((one) => promotion(one, `takes host ${host} from Service ${qualifiedName(one.metadata)}`)),
-			);
-	});
-	return [...new Map([...moved, ...carved].map((one) => [`${one.namespace} ${one.effect}`, one])).values()];
 }
 
 const holdsPromotions = (gates: readonly Gate[]): boolean => gates.some(({ at }) => at === "before-promotion");

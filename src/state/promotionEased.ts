@@ -2,7 +2,7 @@
  * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
  * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
  * right, and waits wherever a promotion waits; gates are asked as before. So does another end, for a sooner one ends what
- * only an abort would; what lets less harm be seen, another alpha or thresholds that are frozen anew, for harm has the same
+ * only an abort would; what lets less harm be seen, another alpha or thresholds that are frozen anew or later, for harm has the same
  * alpha as the promotion, and an era of thresholds a part of it; and another set of senders of a Metric that it is judged by, a ratio's denominator too: who posts
  * outcomes moves traffic, and who posts none any more hides harm. What raises the bar, or moves nothing, is an
  * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
@@ -35,6 +35,14 @@ export function promotionsEased(
 			.filter((one) => live.has(qualifiedName(one.metadata)))
 			.filter((one) => metricsJudging(one, beforeAndAfter).includes(qualifiedName(metric.metadata)))
 			.map(({ metadata }) => qualifiedName(metadata));
+	/** Whether it is judged by what is measured from so many units on, a quantile or a cap, and sees no harm in it before. */
+	const isFrozenFirst = (one: Experiment): boolean => {
+		const names = metricsJudging(one, resources.metrics);
+		return resources.metrics.some(
+			({ metadata, spec }) =>
+				names.includes(qualifiedName(metadata)) && (spec.type === "quantile" || spec.cap !== null),
+		);
+	};
 	return changed.flatMap(({ before, after }): PromotionEased[] => {
 		if (before.kind === "Metric" && after?.kind === "Metric") {
 			const without = ({ spec }: Metric, other: Metric): string =>
@@ -64,6 +72,7 @@ export function promotionsEased(
 			...said(`ends Experiment ${name} sooner`, isExposing(stands.phase) ? ends : []),
 			...said(`lets Experiment ${name} see less harm`, [
 				...(is.alpha < was.alpha ? ["alpha"] : []),
+				...(is.minUnits > was.minUnits && isFrozenFirst(before) ? ["minUnits, from which thresholds are frozen"] : []),
 				...anew.map((metric) => `margin of ${metric}, whose thresholds are frozen anew`),
 			]),
 		];

@@ -102,10 +102,33 @@ t.test("it is bounded: the oldest go and are counted, and the rest is still a ch
 	t.same(new AuditChain([{ sequence: 0, hash: "0".repeat(64) }]).notKept(page), []);
 	t.match(store.audit.page(6, 1), { records: [{ sequence: 7 }], next: 7 });
 	t.match(store.audit.page(7, 1), { records: [{ sequence: 8 }], next: null });
-	store.audit.append(made({ objects: Array.from({ length: 5_000 }, (_, n) => `created Metric m${n}`) }));
-	const last = store.audit.page(8, 1).records[0];
-	t.same([last?.objects.length, last?.objectCount], [50, 5_000]);
 });
+
+t.test(
+	"what was done is told whole, in as many records as it takes; of what was refused the first fifty",
+	async (t) => {
+		const store = storeOf(t);
+		const objects = Array.from({ length: 120 }, (_, n) => `created Metric m${n}`);
+		store.audit.append(made({ objects }));
+		const { records } = store.audit.page(0, 10);
+		t.same(
+			records.map((one) => [one.objects.length, one.objectCount]),
+			[
+				[50, 120],
+				[50, 120],
+				[20, 120],
+			],
+		);
+		t.same(
+			records.flatMap((one) => one.objects),
+			objects,
+		);
+		t.equal(faultOf(store, records), null);
+		store.audit.append(made({ objects, result: "refused" }));
+		const [refused] = store.audit.page(0, 10, "refused").records;
+		t.same([refused?.objects.length, refused?.objectCount], [50, 120]);
+	},
+);
 
 t.test("who may do nothing pushes out no act: refused attempts are a chain of their own", async (t) => {
 	const store = storeOf(t, 40);

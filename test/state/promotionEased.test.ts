@@ -27,15 +27,16 @@ function text(rules = "", goal = GOAL, guards = GUARDS): string {
 		.replace(/goal: .*/, `goal: ${goal}`)
 		.replace(/rollout: .*/, `rollout: {${rollout.join(", ")}}`);
 }
+const METRICS = [
+	...["accuracy", "errors", "clicks"].map((name) => METRIC.replace("accuracy", name)),
+	METRIC.replace("accuracy", "latency").replace(
+		/spec: .*/,
+		"spec: {type: quantile, quantile: 0.9, source: latency, direction: down, window: 1s}",
+	),
+];
+const { metrics } = parseResources(file(METRICS.join("---\n"))).resources;
 const parsed = (yaml: string): Experiment => {
-	const metrics = ["accuracy", "errors", "clicks"].map((name) => METRIC.replace("accuracy", name));
-	metrics.push(
-		METRIC.replace("accuracy", "latency").replace(
-			/spec: .*/,
-			"spec: {type: quantile, quantile: 0.9, source: latency, direction: down, window: 1s}",
-		),
-	);
-	const { resources, problems } = parseResources(file([SERVICE, ...metrics, yaml].join("---\n")));
+	const { resources, problems } = parseResources(file([SERVICE, ...METRICS, yaml].join("---\n")));
 	const [one] = resources.experiments;
 	if (one === undefined || problems.length > 0) throw new Error(JSON.stringify(problems));
 	return one;
@@ -48,7 +49,7 @@ function eased(
 	thresholds: ExperimentStatus["thresholds"] = {},
 ) {
 	const status = { ...initialStatus([livePpm], 0), phase, thresholds };
-	const stands = { resources: resourceSet({}), status: { experiments: { trial: status }, services: {} } };
+	const stands = { resources: resourceSet({ metrics }), status: { experiments: { trial: status }, services: {} } };
 	const told = promotionsEased(stands, [{ before: parsed(before), after: parsed(after) }]);
 	return told.map(({ effect }) => effect.replace("makes a promotion by Experiment trial easier: ", "")).join("; ");
 }
@@ -120,6 +121,12 @@ t.test(
 			`${told}: margin of latency, whose thresholds are frozen anew`,
 		);
 		t.equal(eased(slow("relative: 10%"), slow("relative: 9%")), "", "none are frozen yet");
+		const later = (guards: string) => eased(text("", GOAL, guards), text("minUnits: 501", GOAL, guards));
+		t.equal(
+			later("[{metric: latency, margin: {relative: 10%}}]"),
+			`${told}: minUnits, from which thresholds are frozen`,
+		);
+		t.equal(later(GUARDS), "", "nothing is frozen");
 		t.equal(
 			eased(slow("relative: 10%"), text("", GOAL, "[]"), 20_000, "Running", frozen),
 			"guardrail latency",

@@ -417,3 +417,68 @@ t.test("a dry run says how many others would have to approve it, and asks none",
 	t.same(await owner.requests(), []);
 	t.equal(store.current.revision, 2);
 });
+
+t.test("a host is taken by who has it then, not by whose wildcard is over it", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const one = (name: string, hosts: string, port: number) =>
+		SERVICE.replace("{name: employment}", `{name: ${name}}`)
+			.replace("[employment.example]", `[${hosts}]`)
+			.replace(/900[12]/g, (text) => `${Number(text) + port}`);
+	const watched = SERVICE.replace("[employment.example]", '["*.example", h.example]');
+	const below = one("below", '"*.b.example"', 10);
+	await owner.apply(file([watched, below, METRIC, experiment("boosted"), binding("ada", "apply")].join("---\n")), now);
+	const ada = await as("ada");
+	for (const [text, what] of [
+		[one("other", "x.b.example", 20), "below the wildcard of one that nobody watches"],
+		[one("below", '"*.b.example", x.b.example', 10), "its own already"],
+		[watched.replace(", h.example", ""), "still its own, by its wildcard"],
+	] as const)
+		t.match(await ada.apply(file(text), { dryRun: true }), { outcome: "applied" }, what);
+	for (const [text, host] of [
+		[one("other", "y.example", 20), "y.example"],
+		[one("other", '"*.c.example"', 20), "*.c.example"],
+		[watched.replace('"*.example", ', ""), "*.example"],
+	] as const)
+		await t.rejects(ada.apply(file(text), now), {
+			...denied,
+			message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration takes host ${host} from Service employment`,
+		});
+});
+
+t.test("a Variant that an Experiment of the same apply begins to use is used", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	await owner.apply(file([ALL, binding("ada", "apply")].join("---\n")), now);
+	const ada = await as("ada");
+	const third = SERVICE.replace(
+		"  variants:\n",
+		"  variants:\n    - {name: v3, endpoints: [{address: 127.0.0.1, port: 9002}]}\n",
+	);
+	const begins = experiment("third", "[0%, 10%]").replaceAll("variant: v2", "variant: v3");
+	t.match(begins, /variant: v3/);
+	t.match(await ada.apply(file(third), { dryRun: true }), { outcome: "applied" }, "nobody has it");
+	await t.rejects(
+		ada.apply(file([third, begins.replace("layer: {name: models", "layer: {name: others")].join("---\n")), now),
+		{
+			...denied,
+			message: /moves endpoint 127.0.0.1:9002 from Variant v2 to v3/,
+		},
+	);
+});
+
+t.test("of a long act what follows from it is told first, and all of it is recorded", async (t) => {
+	const { owner, store } = await mutualApi(t);
+	const gated = experiment("boosted").replace(
+		"alpha: 0.05",
+		'alpha: 0.05, gates: [{at: before-promotion, url: "https://ci.example/yes"}]',
+	);
+	await owner.apply(file([SERVICE, METRIC, gated].join("---\n")), now);
+	const before = store.audit.page(0, 1_000).records.length;
+	const many = Array.from({ length: 60 }, (_, at) => METRIC.replace("accuracy", `metric-${at}`));
+	const moved = SERVICE.replace("employment.example", "other.example");
+	await owner.apply(file([...many, moved, binding("eve", "apply")].join("---\n")), now);
+	const records = store.audit.page(0, 1_000).records.slice(before);
+	const told = records.flatMap(({ objects }) => objects);
+	t.equal(told[0], "takes host employment.example from Service employment, past the gates of Experiment boosted");
+	t.match(told.slice(0, 4).join("; "), /created RoleBinding eve.*configured Service employment/);
+	t.equal(told.length, records[0]?.objectCount);
+});
