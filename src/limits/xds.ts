@@ -93,3 +93,9 @@ export const XDS_VARIANTS_MAX = 32;
 
 /** Envoys by node id of which xds remembers what they took and refused, for when they come back: some ten MiB. */
 export const XDS_NODES_REMEMBERED_MAX = 100;
+
+/**
+ * How long the last endpoints of a cluster wait for the routes to leave it: an Envoy takes milliseconds. One that waits for
+ * other clusters takes longer, and must not go on sending to what was taken away.
+ */
+export const XDS_LEAVING_MS = 2_000;

@@ -1,16 +1,17 @@
 /**
- * Make before break for endpoints: where all endpoints of a cluster are replaced and Envoy checks their health, the new ones
- * serve nobody before their first check, and the old ones would be gone. So both are published for as long as a first check
- * may take. An old one does not wait in a region where no new one is, nor where it is another cluster's now. Pure.
+ * Make before break for endpoints: where Envoy checks their health, new ones serve nobody before their first check, and the
+ * old ones would be gone. So both are published for as long as a first check may take. An old one does not wait in a region
+ * where no new one is (a DataClass may forbid it), nor where it is another cluster's now. Pure.
  */
 import type { EnvoyResource, EnvoyResources } from "../compiler/plan.js";
+import { ENDPOINTS_MAX } from "../limits.js";
 import type { Published } from "./publication.js";
 
 /** What waits, by cluster. */
-export type Bridge = ReadonlyMap<string, Leaving>;
+export type Bridge = ReadonlyMap<string, readonly Leaving[]>;
 
-interface Leaving {
-	readonly hosts: readonly Host[];
+interface Leaving extends Host {
+	/** From when it left on: nothing that comes later lengthens it. */
 	readonly untilMs: number;
 }
 
@@ -28,24 +29,28 @@ interface Host {
  */
 export function bridgeOver(before: EnvoyResources | null, waiting: Bridge, now: EnvoyResources, nowMs: number): Bridge {
 	if (before === null) return new Map();
-	const [were, are] = [hostsOf(before), hostsOf(now)];
-	const taken = new Set([...are.values()].flatMap((hosts) => hosts.map(({ key }) => key)));
-	const bridge = new Map<string, Leaving>();
+	const [were, are] = [before, now].map(byCluster) as [ByCluster, ByCluster];
+	let taken: ReadonlySet<string> | null = null;
+	const bridge = new Map<string, readonly Leaving[]>();
 	for (const cluster of now.clusters) {
 		const timeoutMs = checkTimeoutMs(cluster);
 		const name = String(cluster.name);
-		const fresh = are.get(name) ?? [];
-		if (timeoutMs === null || fresh.length === 0) continue;
-		const known = waiting.get(name);
-		const waits = known !== undefined && known.untilMs > nowMs ? known : null;
-		const old = [...(were.get(name) ?? []), ...(waits?.hosts ?? [])];
-		const had = new Set(old.map(({ key }) => key));
-		const untilMs = fresh.some(({ key }) => had.has(key)) ? waits?.untilMs : nowMs + timeoutMs;
-		const regions = new Set(fresh.map(({ locality }) => locality.region));
-		const hosts = (untilMs === waits?.untilMs ? (waits?.hosts ?? []) : old).filter(
-			({ key, locality }) => !taken.has(key) && regions.has(locality.region),
-		);
-		if (untilMs !== undefined && hosts.length > 0) bridge.set(name, { hosts, untilMs });
+		if (timeoutMs === null) continue;
+		const waits = (waiting.get(name) ?? []).filter(({ untilMs }) => untilMs > nowMs);
+		const fresh = hostsOf(are.get(name));
+		if (fresh.length === 0) continue;
+		const old = hostsOf(were.get(name));
+		const [has, had] = [fresh, [...old, ...waits]].map((hosts) => new Set(hosts.map(({ key }) => key)));
+		const isUnchecked = fresh.some(({ key }) => had?.has(key) !== true);
+		const gone = isUnchecked ? old.filter(({ key }) => has?.has(key) !== true) : [];
+		if (gone.length + waits.length === 0) continue;
+		taken ??= new Set([...are.values()].flatMap(hostsOf).map(({ key }) => key));
+		const regions = new Set(fresh.map(({ locality }) => locality.region ?? ""));
+		// Where a DataClass holds every endpoint has a region.
+		const mayWait = ({ key, locality }: Host): boolean =>
+			taken?.has(key) !== true && (regions.has("") || regions.has(locality.region ?? ""));
+		const leaving = [...gone.map((one) => ({ ...one, untilMs: nowMs + timeoutMs })), ...waits].filter(mayWait);
+		if (leaving.length > 0) bridge.set(name, leaving.slice(0, ENDPOINTS_MAX));
 	}
 	return bridge;
 }
@@ -55,7 +60,7 @@ export function bridged(published: Published, bridge: Bridge): Published {
 	if (bridge.size === 0) return published;
 	const over = (envoy: EnvoyResources): EnvoyResources => ({
 		...envoy,
-		endpoints: envoy.endpoints.map((one) => withHosts(one, bridge.get(String(one.cluster_name))?.hosts ?? [])),
+		endpoints: envoy.endpoints.map((one) => withHosts(one, bridge.get(String(one.cluster_name)) ?? [])),
 	});
 	const { closable } = published;
 	return {
@@ -69,7 +74,9 @@ export function bridged(published: Published, bridge: Bridge): Published {
 
 /** When the first of what waits has waited long enough; null = nothing waits. */
 export function bridgeEndsMs(bridge: Bridge): number | null {
-	return bridge.size === 0 ? null : Math.min(...[...bridge.values()].map(({ untilMs }) => untilMs));
+	return bridge.size === 0
+		? null
+		: [...bridge.values()].flat().reduce((least, { untilMs }) => Math.min(least, untilMs), Number.POSITIVE_INFINITY);
 }
 
 interface Locality {
@@ -79,25 +86,32 @@ interface Locality {
 
 const localitiesOf = (endpoints: EnvoyResource): readonly Locality[] => endpoints.endpoints as readonly Locality[];
 
-function hostsOf({ endpoints }: EnvoyResources): ReadonlyMap<string, readonly Host[]> {
-	return new Map(
-		endpoints.map((one) => [
-			String(one.cluster_name),
-			localitiesOf(one).flatMap(({ locality, lb_endpoints }) =>
-				lb_endpoints.map((lbEndpoint) => ({ locality, lbEndpoint, key: JSON.stringify(lbEndpoint) })),
-			),
-		]),
+type ByCluster = ReadonlyMap<string, EnvoyResource>;
+
+const byCluster = ({ endpoints }: EnvoyResources): ByCluster =>
+	new Map(endpoints.map((one) => [String(one.cluster_name), one]));
+
+function hostsOf(endpoints: EnvoyResource | undefined): readonly Host[] {
+	if (endpoints === undefined) return [];
+	return localitiesOf(endpoints).flatMap(({ locality, lb_endpoints }) =>
+		lb_endpoints.map((lbEndpoint) => ({ locality, lbEndpoint, key: JSON.stringify(lbEndpoint) })),
 	);
 }
 
 /** An empty set is one: what may not be used any more is not kept from going by those that wait. */
 function withHosts(endpoints: EnvoyResource, hosts: readonly Host[]): EnvoyResource {
 	if (hosts.length === 0 || localitiesOf(endpoints).length === 0) return endpoints;
-	const groups = new Map(localitiesOf(endpoints).map((one) => [JSON.stringify(one.locality), one]));
+	const groups = new Map(
+		localitiesOf(endpoints).map((one) => [
+			JSON.stringify(one.locality),
+			{ ...one, lb_endpoints: [...one.lb_endpoints] },
+		]),
+	);
 	for (const { locality, lbEndpoint } of hosts) {
 		const key = JSON.stringify(locality);
-		const { lb_endpoints = [] } = groups.get(key) ?? {};
-		groups.set(key, { locality, lb_endpoints: [...lb_endpoints, lbEndpoint] });
+		const group = groups.get(key) ?? { locality, lb_endpoints: [] };
+		group.lb_endpoints.push(lbEndpoint);
+		groups.set(key, group);
 	}
 	return { ...endpoints, endpoints: [...groups.values()] };
 }

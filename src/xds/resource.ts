@@ -8,6 +8,7 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type Any, AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { type EnvoyResource, parseRouteName } from "../compiler/plan.js";
 import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { LbEndpoint } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import type { ClusterLoadAssignment } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { type Route, type RouteAction, VirtualHostSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
@@ -46,8 +47,8 @@ export interface EncodedResource {
 	readonly routeConfigs: readonly string[];
 	/** Name of its endpoints resource, for EDS clusters. */
 	readonly endpoints: string | null;
-	/** It is an endpoints resource without any endpoint. */
-	readonly empty: boolean;
+	/** Addresses with ports of an endpoints resource, `10.0.0.1:80`; empty for others. */
+	readonly hosts: readonly string[];
 	readonly parts: readonly Part[];
 }
 
@@ -84,24 +85,31 @@ export function contentHash(content: Uint8Array | string): string {
 function nameOf(
 	type: EnvoyTypeName,
 	message: Message,
-): Pick<EncodedResource, "name" | "source" | "endpoints" | "empty"> {
+): Pick<EncodedResource, "name" | "source" | "endpoints" | "hosts"> {
 	if (type === "clusters") {
 		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds } = message as Cluster;
 		const byEds = discovery.case === "type" && eds !== undefined;
-		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null, empty: false };
+		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null, hosts: [] };
 	}
 	if (type === "endpoints") {
 		const { clusterName, endpoints } = message as ClusterLoadAssignment;
-		const empty = endpoints.every(({ lbEndpoints }) => lbEndpoints.length === 0);
-		return { name: clusterName, source: serviceOf(clusterName), endpoints: null, empty };
+		const hosts = endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map(addressOf));
+		return { name: clusterName, source: serviceOf(clusterName), endpoints: null, hosts };
 	}
 	const { name } = message as Listener | RouteConfiguration;
 	return {
 		name,
 		source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}`,
 		endpoints: null,
-		empty: false,
+		hosts: [],
 	};
+}
+
+function addressOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {
+	const socket = endpoint?.address?.address;
+	if (socket?.case !== "socketAddress") return "";
+	const { address, portSpecifier } = socket.value;
+	return `${address}:${portSpecifier.value}`;
 }
 
 /** Clusters are named SERVICE/VARIANT, where SERVICE may be NAMESPACE/NAME (compiler/plan.ts). */

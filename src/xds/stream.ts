@@ -7,6 +7,7 @@
  * endpoints, listeners, routes, and removals last.
  * Tables depend on nothing.
  */
+import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { type Rejection, standing } from "./rejection.js";
 import { ENVOY_TYPES, type EncodedResource, TYPES, type TypeName } from "./resource.js";
@@ -98,9 +99,10 @@ export class ClientStream {
 
 	/** When next() has something to do though nothing came in; null = never. */
 	deadlineMs(nowMs: number): number | null {
-		const waits = [...this.#waitingSince.values(), ...this.#leavingSince.values()].map(
-			(since) => since + this.ackTimeoutMs,
-		);
+		const waits = [
+			...[...this.#waitingSince.values()].map((since) => since + this.ackTimeoutMs),
+			...[...this.#leavingSince.values()].map((since) => since + XDS_LEAVING_MS),
+		];
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
 			...waits.filter((deadline) => deadline > nowMs),
@@ -188,22 +190,30 @@ export class ClientStream {
 		const { accepted } = this.#channels.endpoints;
 		const stays = [...this.#leavingSince].flatMap(([name, since]) => {
 			const held = accepted.get(name);
-			return held === undefined || nowMs >= since + this.ackTimeoutMs ? [] : [[name, held] as const];
+			return held === undefined || nowMs >= since + XDS_LEAVING_MS ? [] : [[name, held] as const];
 		});
 		return this.#subscribed("endpoints", new Map([...this.#held("endpoints"), ...target.views.endpoints, ...stays]));
 	}
 
-	/** Clusters that lose all endpoints, which tables of the client name, and which none of the target does. */
+	/**
+	 * Clusters that lose all endpoints, which tables of the client name, and which none of the target does. Not where one of
+	 * these endpoints is another cluster's now: it would serve people of both.
+	 */
 	#noteLeaving(target: Snapshot, nowMs: number): void {
 		const { accepted } = this.#channels.endpoints;
-		const emptied = [...target.views.endpoints.values()].filter(
-			({ name, empty }) => empty && accepted.get(name)?.empty === false,
-		);
 		const known = this.#leavingSince;
+		const published = [...target.views.endpoints.values()];
+		const emptied = published.flatMap(({ name, hosts }) => {
+			const held = accepted.get(name);
+			return hosts.length === 0 && held !== undefined && held.hosts.length > 0 ? [held] : [];
+		});
 		if (emptied.length + known.size === 0) return;
 		const inUse = this.#clustersInUse(target);
 		const named = new Set([...target.views.routes.values()].flatMap(({ clusters }) => clusters));
-		const leaving = emptied.filter(({ name }) => inUse(name) && !named.has(name));
+		const taken = new Set(published.flatMap(({ hosts }) => hosts));
+		const leaving = emptied.filter(
+			({ name, hosts }) => inUse(name) && !named.has(name) && !hosts.some((host) => taken.has(host)),
+		);
 		this.#leavingSince = new Map(leaving.map(({ name }) => [name, known.get(name) ?? nowMs]));
 	}
 

@@ -20,7 +20,7 @@ export function encodeTable({ table, version }: Pick<Plan, "table" | "version">)
 		clusters: [],
 		routeConfigs: [],
 		endpoints: null,
-		empty: false,
+		hosts: [],
 		parts: table.services.flatMap(({ name, experiments }): readonly Part[] => [
 			{ name: `Service ${name}`, source: `Service ${name}`, hash: "" },
 			// With its Service, as a sidecar's words name it: the longest name that they hold is the closest one.

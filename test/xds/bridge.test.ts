@@ -47,7 +47,8 @@ const over = (before: Ports, now: Ports, health: typeof HEALTH | null = HEALTH) 
 t.test("where all are replaced the old ones stay beside them for a check's timeout", async (t) => {
 	t.same(over({ v1: [1, 2] }, { v1: [3] }), [3, 1, 2]);
 	t.same(over({ v1: [1, 2] }, { v1: [3] }, null), [3], "nobody checks, so that they serve at once");
-	t.same(over({ v1: [1, 2] }, { v1: [2, 3] }), [2, 3], "one that was there serves");
+	t.same(over({ v1: [1, 2] }, { v1: [2, 3] }), [2, 3, 1], "one that was there need not be healthy");
+	t.same(over({ v1: [1, 2] }, { v1: [2] }), [2], "nothing new is to be checked");
 	t.same(over({ v1: [1, 2] }, { v1: [] }), [], "none is to serve");
 	const [a, b] = [planOf({ v1: [1] }), planOf({ v1: [2] })];
 	t.same(portsOf(b, bridgeOver(null, new Map(), b, 0)), [2], "nothing was published before");
@@ -57,7 +58,7 @@ t.test("where all are replaced the old ones stay beside them for a check's timeo
 	t.same(portsOf(b, bridgeOver(b, bridge, b, 10_000 + HEALTH.timeoutMs)), [2], "then they go");
 });
 
-t.test("a change meanwhile does not end it, and begins it anew only where all are new again", async (t) => {
+t.test("a change meanwhile neither ends nor lengthens it", async (t) => {
 	const [a, b, both, c] = [[1], [2], [2, 3], [4]].map((ports) => planOf({ v1: ports })) as [
 		EnvoyResources,
 		EnvoyResources,
@@ -70,7 +71,8 @@ t.test("a change meanwhile does not end it, and begins it anew only where all ar
 	t.equal(bridgeEndsMs(second), HEALTH.timeoutMs);
 	const third = bridgeOver(b, first, c, 500);
 	t.same(portsOf(c, third), [4, 2, 1]);
-	t.equal(bridgeEndsMs(third), 500 + HEALTH.timeoutMs);
+	t.equal(bridgeEndsMs(third), HEALTH.timeoutMs, "the first one's");
+	t.same(portsOf(c, bridgeOver(c, third, c, HEALTH.timeoutMs)), [4, 2], "the other's is later");
 	t.same(portsOf(a, bridgeOver(b, first, a, 500)), [1], "one that comes back is there, and once");
 });
 
@@ -88,6 +90,21 @@ t.test("none waits in another region than the new ones are in, or where it is an
 		[3, 1],
 	);
 	t.same(over({ v1: [[1, "us"]] }, { v1: [[3, "eu"]] }), [3]);
+	t.same(over({ v1: [1] }, { v1: [[3, "eu"]] }), [3]);
+	t.same(over({ v1: [[1, "us"]] }, { v1: [3] }), [3, 1], "no DataClass lets one without a region in");
 	t.same(over({ v1: [1], v2: [2] }, { v1: [2], v2: [1] }), [2], "exchanged");
 	t.same(over({ v1: [1, 5], v2: [2] }, { v1: [3], v2: [2, 1] }), [3, 5]);
+});
+
+t.test("what waits has a bound, whatever is published meanwhile", async (t) => {
+	const many = (from: number) => Array.from({ length: 3_000 }, (_, at) => from + at);
+	const plans = [1, 10_001, 20_001, 30_001].map((from) => planOf({ v1: many(from) }));
+	let [before, bridge]: [EnvoyResources | null, Bridge] = [null, new Map()];
+	for (const plan of plans) {
+		bridge = bridgeOver(before, bridge, plan, 0);
+		before = plan;
+	}
+	const waiting = bridge.get("model/v1") ?? [];
+	t.equal(waiting.length, 5_000);
+	t.match(waiting[0]?.key, /20001/, "the youngest");
 });

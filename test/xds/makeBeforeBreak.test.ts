@@ -1,6 +1,7 @@
 /** What is sent when, so that no request meets a cluster that is not there; and what may be published at all. */
 import t from "tap";
 import type { EnvoyResources } from "../../src/compiler/plan.js";
+import { XDS_LEAVING_MS } from "../../src/limits.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
 import { A, B, Script, snapshot, TIMEOUT_MS } from "./script.js";
@@ -81,6 +82,40 @@ t.test("a client that never answers holds others up for the timeout only, and do
 	t.equal(envoy.status("clusters").state, "STALE");
 	envoy.nack("clusters", "Error adding/updating cluster(s) a/v3: late");
 	t.equal(envoy.status("clusters").state, "ERROR", "a late NACK still counts");
+});
+
+t.test("the last endpoints of a cluster go when the routes have left it", async (t) => {
+	const envoy = new Script(snapshot({ a: A, b: B }));
+	envoy.start(["a/v1", "a/v2", "b/v1"]);
+	const empty = { v1: 1001, v2: 0 };
+	const left = snapshot({ a: { ...A, variants: empty, weights: { v1: 1 } }, b: B }, 2);
+	t.same(envoy.publish(left), ["routes:weir/edge"]);
+	t.notOk(envoy.stream.synced(left));
+	t.same(envoy.ack("routes"), ["endpoints:a/v2"]);
+	envoy.ack("endpoints");
+	t.ok(envoy.stream.synced(left));
+	t.same(envoy.agree(envoy.publish(snapshot({ a: A, b: B }, 3))), ["endpoints:a/v2", "routes:weir/edge"]);
+	t.same(
+		envoy.publish(snapshot({ a: { ...A, variants: empty }, b: B }, 4)),
+		["endpoints:a/v2"],
+		"where the routes stay, nobody waits for them",
+	);
+	envoy.ack("endpoints");
+	envoy.agree(envoy.publish(snapshot({ a: A, b: B }, 5)));
+	t.same(envoy.publish(snapshot({ a: { ...A, variants: empty, weights: { v1: 2 } }, b: B }, 6)), ["routes:weir/edge"]);
+	envoy.nowMs += XDS_LEAVING_MS - 1;
+	t.same(envoy.pump(), []);
+	envoy.nowMs += 1;
+	t.same(envoy.pump(), ["endpoints:a/v2"], "nor for long, where nobody answers");
+	envoy.ack("routes");
+	envoy.ack("endpoints");
+	envoy.agree(envoy.publish(snapshot({ a: A, b: B }, 7)));
+	const given: TinyService = { ...B, variants: { v1: 1002 } };
+	t.same(
+		envoy.publish(snapshot({ a: { ...A, variants: empty, weights: { v1: 1 } }, b: given }, 8)),
+		["endpoints:a/v2,b/v1", "routes:weir/edge"],
+		"nor where an endpoint is another cluster's now",
+	);
 });
 
 t.test(
