@@ -3,6 +3,7 @@
  * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
  */
 import { PROVED_UPSTREAM_IDLE_MS } from "../limits.js";
+import { oneSpelling } from "../resources/checkShared.js";
 import type { Endpoint, Service, Variant } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
@@ -131,7 +132,8 @@ function localities(endpoints: readonly Endpoint[]): readonly object[] {
 		const { region = "", zone = "", subZone = "" } = locality ?? {};
 		const key = JSON.stringify([region, zone, subZone]);
 		const group = groups.get(key) ?? { locality: { region, zone, sub_zone: subZone }, lb_endpoints: [] };
-		group.lb_endpoints.push({ endpoint: { address: { socket_address: { address, port_value: port } } } });
+		const socketAddress = { address: oneSpelling(address), port_value: port };
+		group.lb_endpoints.push({ endpoint: { address: { socket_address: socketAddress } } });
 		groups.set(key, group);
 	}
 	return [...groups.values()];

@@ -78,7 +78,7 @@ export const MOVES_LOOKED_AT = 10;
 export const CALLER_SUBJECT_CHARS_MAX = 2_048;
 
 /**
- * Acts of operators that are kept: years of a busy team, some 100 MB at 1 KB each. The oldest are dropped and counted;
+ * Acts of operators that are kept: years of a busy team, some 100 MB at 1 KB each (one of 50 long names has 14). The oldest are dropped and counted;
  * `--verify` takes more dropped ones than this explains for a fault, so who raises it must keep the old number beside it.
  */
 export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
@@ -104,7 +104,7 @@ export const READING_MS_PER_HOUR_MAX = 720_000;
 /** Subjects whose acts of the last hours are counted apart; further ones share one count. */
 export const ACTING_SUBJECTS_MAX = 10_000;
 
-/** Names of objects in one audit record; the count of all stands beside them. What is about more leaves several records, a refusal one. */
+/** Names of objects in one audit record; the count of all stands beside them. What changed more leaves several records. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
 
 /** Paths of changed fields that are told of one resource, their depth and length: a record says what a change is about, not what it is. */

@@ -189,7 +189,7 @@ export class Acts {
 			const meant = { ...said, by, nowMs: call.nowMs, approvedBy };
 			after = this.rights.reading(call, () => this.store.act(experiment, meant)).revision;
 		}
-		this.store.audit.append(
+		this.store.audit.appendWhole(
 			record(call, {
 				...about(planned, request.effects),
 				verb: act.verb,
@@ -279,7 +279,7 @@ export class Acts {
 			const by = call.caller.subject;
 			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });
 			const after = result.outcome === "applied" ? result.revision : revision;
-			this.store.audit.append(
+			this.store.audit.appendWhole(
 				record(call, {
 					...about(planned, planned.effects),
 					verb: act.verb,

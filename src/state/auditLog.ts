@@ -37,7 +37,7 @@ export interface NewAuditRecord {
 	 */
 	readonly verb: string;
 	readonly namespaces: readonly string[];
-	/** `Service team/x`, `Experiment trial`, or a path; of a refused act at most OPERATOR_AUDIT_OBJECTS_MAX are kept. */
+	/** `Service team/x`, `Experiment trial`, or a path; of what changed nothing at most OPERATOR_AUDIT_OBJECTS_MAX. */
 	readonly objects: readonly string[];
 	readonly revisionBefore: number;
 	readonly revisionAfter: number;
@@ -104,18 +104,32 @@ export class AuditLog {
 			this.#unrecorded += 1;
 			return;
 		}
-		// What was done is told whole, or 50 harmless objects would hide one: in as many records as it takes.
-		const pieces = isRefused ? [made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX)] : inPieces(made.objects);
+		this.#append([{ ...made, objects: made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX) }], made.objects.length);
+	}
+
+	/**
+	 * What changed something is told whole, in as many records as it takes: among 50 harmless objects one could be hidden.
+	 * The caller has paid for `recordsOf` of its objects.
+	 */
+	appendWhole(made: NewAuditRecord): void {
+		this.#append(
+			inPieces(made.objects).map((objects) => ({ ...made, objects })),
+			made.objects.length,
+		);
+	}
+
+	#append(records: readonly NewAuditRecord[], objectCount: number): void {
 		this.#database.transaction(() => {
-			for (const objects of pieces)
+			for (const made of records) {
+				const isRefused = made.result === "refused";
 				this.#shelves[isRefused ? "refused" : "acts"].append({
 					...made,
-					objects,
-					objectCount: made.objects.length,
+					objectCount,
 					unrecordedRefusals: isRefused ? this.#unrecorded : 0,
 				});
+				if (isRefused) this.#unrecorded = 0;
+			}
 		});
-		if (isRefused) this.#unrecorded = 0;
 	}
 
 	/** What a subject does or tries again and again and that changes nothing: one record stands for all of a minute. */

@@ -4,9 +4,9 @@
  * that the policy rests on. A host that nobody has then counts too: the next declaration could give it to anyone. Pure.
  */
 import { policiesOf, selects } from "../access/selection.js";
-import { hostOwners } from "../resources/hostOwner.js";
 import { namedIn } from "../resources/reference.js";
 import { qualifiedName, type Resource, type ResourceSet, type Service } from "../resources/resource.js";
+import { hostMoves } from "./hostMoves.js";
 import { keyOf } from "./resourceSet.js";
 
 export interface HostTaken {
@@ -22,37 +22,14 @@ export function hostsTaken(
 	resources: Rules,
 	changed: readonly { readonly before: Resource | null; readonly after: Resource | null }[],
 ): readonly HostTaken[] {
-	const hosts = new Set(changed.flatMap(({ before, after }) => moving(before, after)));
-	if (hosts.size === 0) return [];
 	const next = after(resources, changed);
-	const services = new Map(next.services.map((one) => [keyOf(one), one]));
-	const [was, is] = [hostOwners(resources.services), hostOwners(next.services)];
-	return [...hosts].flatMap((host): HostTaken[] => {
-		// Some name under a wildcard, which no Service has as its own.
-		const name = host.replace(/^\*/, "?");
-		const [from, to] = [was(name), is(name)];
-		if (from === null || (to !== null && keyOf(to) === keyOf(from))) return [];
-		const { namespace } = from.metadata;
-		const left = services.get(keyOf(from));
-		// Refused by the checks, and none of its author's business (resources/check.ts).
-		if (to !== null && to.metadata.namespace !== namespace && left !== undefined && hostOwners([left])(name) !== null)
-			return [];
+	return hostMoves(resources.services, changed, next.services).flatMap(({ host, from, to }): HostTaken[] => {
 		const lost = from.spec.dataClass !== null && classOf(from) !== (to === null ? null : classOf(to));
 		const rule = lost ? "has a DataClass" : isFreed(from, to, next) ? "a policy of another namespace judges" : null;
-		return rule === null
-			? []
-			: [{ namespace, effect: `takes host ${host} from Service ${qualifiedName(from.metadata)}, which ${rule}` }];
+		if (rule === null) return [];
+		const { namespace } = from.metadata;
+		return [{ namespace, effect: `takes host ${host} from Service ${qualifiedName(from.metadata)}, which ${rule}` }];
 	});
-}
-
-/** Hosts that only one of both forms has. */
-function moving(from: Resource | null, to: Resource | null): readonly string[] {
-	const [had, has] = [from, to].map((one) => (one?.kind === "Service" ? one.spec.hosts : [])) as [
-		readonly string[],
-		readonly string[],
-	];
-	const [before, now] = [new Set(had), new Set(has)];
-	return [...had.filter((host) => !now.has(host)), ...has.filter((host) => !before.has(host))];
 }
 
 function after(resources: Rules, changed: Parameters<typeof hostsTaken>[1]): Rules {

@@ -183,7 +183,7 @@ export function planWish(
 				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
 			};
 		}),
-		...[...promotions, ...eased, ...taken, ...weakened].map(({ effect, namespace }) => ({
+		...[...weakened, ...promotions, ...eased, ...taken].map(({ effect, namespace }) => ({
 			effect,
 			resource: null,
 			namespaces: [namespace],
@@ -207,11 +207,11 @@ export function planWish(
 	};
 }
 
-/** What follows from the documents, then those of operators' rights, then what there was, then what is new. */
+/** What follows from the documents, then those of rights, then what there was, then what is new. */
 function weightyFirst(parts: readonly Part[]): readonly Part[] {
 	const weight = ({ effect, resource }: Part): number => {
 		if (resource === null) return 0;
-		if (/^(?:RoleBinding|ApprovalPolicy|Gateway|ReferenceGrant|DataClass) /.test(resource)) return 1;
+		if (/^(?:RoleBinding|ApprovalPolicy|Gateway|AccessPolicy|ReferenceGrant|DataClass) /.test(resource)) return 1;
 		return effect.startsWith("created ") ? 3 : 2;
 	};
 	const weighed = parts.map((part) => ({ part, is: weight(part) }));

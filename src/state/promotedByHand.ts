@@ -5,7 +5,6 @@
  * another Variant's: the audit log shows who did that. Pure.
  */
 import { oneSpelling } from "../resources/checkShared.js";
-import { hostOwners } from "../resources/hostOwner.js";
 import { experimentsOf } from "../resources/lookup.js";
 import { once } from "../resources/once.js";
 import {
@@ -21,6 +20,7 @@ import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { heldGates } from "./gatesWeakened.js";
+import { hostMoves } from "./hostMoves.js";
 import { keyOf } from "./resourceSet.js";
 
 export interface PromotedByHand {
@@ -33,7 +33,7 @@ export interface PromotedByHand {
 	readonly cure?: string;
 }
 
-/** Experiments that an effect names. */
+/** Experiments, hosts and endpoints that an effect names. */
 const NAMED_MAX = 3;
 
 /**
@@ -94,49 +94,32 @@ export function promotionsIn(
 		const moves = [
 			...(next === old ? [] : [`moves the default Variant of Service ${name} from ${old} to ${next}`]),
 			...swapped(before, after, new Set([old, next, ...watch(before).variants])).map(
-				(swap) => `moves endpoint ${swap} of Service ${name}`,
+				(swap) => `moves ${swap} of Service ${name}`,
 			),
 		];
 		const tried = "declare another Experiment with those gates, whose winner they are asked for";
 		return moves.map((effect) => promotion(before, effect, tried));
 	});
-	return [
-		...moved,
-		...hostsMoved({ resources, changed }).flatMap(([host, from]) =>
-			watch(from).isWatched ? [promotion(from, `takes host ${host} from Service ${qualifiedName(from.metadata)}`)] : [],
-		),
-	];
-}
-
-/**
- * Hosts whose requests go to another Service then, or to none, each with the one that has them now: a host that is dropped, or
- * that another declares under a wildcard. Not those of a Service that is deleted, which is told as such.
- */
-function hostsMoved({
-	resources,
-	changed,
-}: {
-	readonly resources: Pick<State["resources"], "services">;
-	readonly changed: readonly { readonly before: Resource | null; readonly after: Resource | null }[];
-}): readonly (readonly [host: string, from: Service])[] {
-	const hosts = ({ before, after }: (typeof changed)[number]): readonly string[] => {
-		const [had, has] = [before, after].map((one) => new Set(one?.kind === "Service" ? one.spec.hosts : []));
-		return [...(had ?? []), ...(has ?? [])].filter((host) => had?.has(host) !== has?.has(host));
-	};
-	const moving = new Set(changed.flatMap(hosts));
-	if (moving.size === 0) return [];
 	const replaced = new Set(changed.flatMap(({ before }) => (before === null ? [] : [keyOf(before)])));
 	const fresh = changed.flatMap(({ after }) => (after?.kind === "Service" ? [after] : []));
 	const next = [...resources.services.filter((one) => !replaced.has(keyOf(one))), ...fresh];
-	const stays = new Set(next.map(keyOf));
-	const [was, is] = [hostOwners(resources.services), hostOwners(next)];
-	return [...moving].flatMap((host) => {
-		// Some name under a wildcard, which no Service has as its own.
-		const name = host.replace(/^\*/, "?");
-		const [from, to] = [was(name), is(name)];
-		if (from === null || !stays.has(keyOf(from)) || (to !== null && keyOf(to) === keyOf(from))) return [];
-		return [[host, from] as const];
+	// That a Service is deleted is told as such.
+	const taken = hostMoves(resources.services, changed, next).filter(
+		({ from, isLeft }) => isLeft && watch(from).isWatched,
+	);
+	const services = new Map(taken.map(({ from }) => [keyOf(from), from]));
+	const hosts = [...services.values()].map((service) => {
+		const names = taken.filter(({ from }) => from === service).map(({ host }) => host);
+		return promotion(service, `takes ${listed("host", names)} from Service ${qualifiedName(service.metadata)}`);
 	});
+	return [...moved, ...hosts];
+}
+
+/** `host a.example`, `hosts a.example, b.example, c.example and 22 more`. */
+function listed(what: string, names: readonly string[]): string {
+	const more = names.length - NAMED_MAX;
+	const first = names.slice(0, NAMED_MAX).join(", ");
+	return `${what}${names.length === 1 ? "" : "s"} ${first}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 const holdsPromotions = (gates: readonly Gate[]): boolean => gates.some(({ at }) => at === "before-promotion");
@@ -148,7 +131,7 @@ function nextDefault(before: Service, after: Service, live: string): string {
 }
 
 /**
- * `a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt.
+ * `endpoint a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt.
  * @param used Variants that people have: what a further one gets moves nobody
  */
 function swapped(before: Service, after: Service, used: ReadonlySet<string>): readonly string[] {
@@ -162,13 +145,19 @@ function swapped(before: Service, after: Service, used: ReadonlySet<string>): re
 		}
 	return after.spec.variants
 		.filter(({ name }) => used.has(name))
-		.flatMap(({ name, endpoints }) =>
-			endpoints.flatMap((endpoint) => {
+		.flatMap(({ name, endpoints }) => {
+			const moves = new Map<string, string[]>();
+			for (const endpoint of endpoints) {
 				const had = owners.get(serverOf(endpoint)) ?? [];
-				if (had.length === 0 || had.includes(name)) return [];
-				return [`${endpoint.address}:${endpoint.port} from Variant ${had.join(", ")} to ${name}`];
-			}),
-		);
+				if (had.length === 0 || had.includes(name)) continue;
+				const from = had.join(", ");
+				const told = `${endpoint.address}:${endpoint.port}`;
+				const known = moves.get(from);
+				if (known === undefined) moves.set(from, [told]);
+				else known.push(told);
+			}
+			return [...moves].map(([from, told]) => `${listed("endpoint", told)} from Variant ${from} to ${name}`);
+		});
 }
 
 const serverOf = ({ address, port }: Endpoint): string => `${oneSpelling(address)} ${port}`;

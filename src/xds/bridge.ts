@@ -44,7 +44,7 @@ export function bridgeOver(before: EnvoyResources | null, waiting: Bridge, now: 
 		const isUnchecked = fresh.some(({ key }) => had?.has(key) !== true);
 		const gone = isUnchecked ? old.filter(({ key }) => has?.has(key) !== true) : [];
 		if (gone.length + waits.length === 0) continue;
-		taken ??= new Set([...are.values()].flatMap(hostsOf).map(({ key }) => key));
+		taken ??= new Set([...are.values(), ...inline(now)].flatMap(hostsOf).map(({ key }) => key));
 		const regions = new Set(fresh.map(({ locality }) => locality.region ?? ""));
 		// Where a DataClass holds every endpoint has a region.
 		const mayWait = ({ key, locality }: Host): boolean =>
@@ -85,6 +85,10 @@ interface Locality {
 }
 
 const localitiesOf = (endpoints: EnvoyResource): readonly Locality[] => endpoints.endpoints as readonly Locality[];
+
+/** Of clusters with a DNS name among their endpoints. */
+const inline = ({ clusters }: EnvoyResources): readonly EnvoyResource[] =>
+	clusters.flatMap(({ load_assignment }) => (load_assignment === undefined ? [] : [load_assignment as EnvoyResource]));
 
 type ByCluster = ReadonlyMap<string, EnvoyResource>;
 

@@ -47,7 +47,7 @@ export interface EncodedResource {
 	readonly routeConfigs: readonly string[];
 	/** Name of its endpoints resource, for EDS clusters. */
 	readonly endpoints: string | null;
-	/** Addresses with ports of an endpoints resource, `10.0.0.1:80`; empty for others. */
+	/** Addresses with ports of its endpoints, `10.0.0.1:80`; empty for what has none. */
 	readonly hosts: readonly string[];
 	readonly parts: readonly Part[];
 }
@@ -87,14 +87,15 @@ function nameOf(
 	message: Message,
 ): Pick<EncodedResource, "name" | "source" | "endpoints" | "hosts"> {
 	if (type === "clusters") {
-		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds } = message as Cluster;
+		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds, loadAssignment } = message as Cluster;
+		const hosts = hostsOf(loadAssignment);
 		const byEds = discovery.case === "type" && eds !== undefined;
-		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null, hosts: [] };
+		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null, hosts };
 	}
 	if (type === "endpoints") {
-		const { clusterName, endpoints } = message as ClusterLoadAssignment;
-		const hosts = endpoints.flatMap(({ lbEndpoints }) => lbEndpoints.map(addressOf));
-		return { name: clusterName, source: serviceOf(clusterName), endpoints: null, hosts };
+		const assignment = message as ClusterLoadAssignment;
+		const { clusterName: name } = assignment;
+		return { name, source: serviceOf(name), endpoints: null, hosts: hostsOf(assignment) };
 	}
 	const { name } = message as Listener | RouteConfiguration;
 	return {
@@ -103,6 +104,10 @@ function nameOf(
 		endpoints: null,
 		hosts: [],
 	};
+}
+
+function hostsOf(assignment: ClusterLoadAssignment | undefined): readonly string[] {
+	return (assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints.map(addressOf));
 }
 
 function addressOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {

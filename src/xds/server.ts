@@ -170,7 +170,8 @@ export class XdsServer {
 				`revision ${revision} is older than ${this.#newest.revision}, which is published`,
 			);
 		}
-		const nowMs = this.#nowMs();
+		// Not the wall clock, which may be set.
+		const nowMs = performance.now();
 		const bridge = bridgeOver(this.#plan?.envoy ?? null, this.#bridge, plan.envoy, nowMs);
 		this.#newest = new Publication(bridged(plan, bridge), revision, this.#snapshots);
 		[this.#plan, this.#bridge] = [plan, bridge];

@@ -210,7 +210,7 @@ export class ClientStream {
 		if (emptied.length + known.size === 0) return;
 		const inUse = this.#clustersInUse(target);
 		const named = new Set([...target.views.routes.values()].flatMap(({ clusters }) => clusters));
-		const taken = new Set(published.flatMap(({ hosts }) => hosts));
+		const taken = new Set([...published, ...target.views.clusters.values()].flatMap(({ hosts }) => hosts));
 		const leaving = emptied.filter(
 			({ name, hosts }) => inUse(name) && !named.has(name) && !hosts.some((host) => taken.has(host)),
 		);

@@ -109,7 +109,7 @@ t.test(
 	async (t) => {
 		const store = storeOf(t);
 		const objects = Array.from({ length: 120 }, (_, n) => `created Metric m${n}`);
-		store.audit.append(made({ objects }));
+		store.audit.appendWhole(made({ objects }));
 		const { records } = store.audit.page(0, 10);
 		t.same(
 			records.map((one) => [one.objects.length, one.objectCount]),
@@ -124,6 +124,9 @@ t.test(
 			objects,
 		);
 		t.equal(faultOf(store, records), null);
+		store.audit.append(made({ objects, result: "pending" }));
+		const [pending] = store.audit.page(3, 10).records;
+		t.same([pending?.objects.length, pending?.objectCount], [50, 120], "what changed nothing");
 		store.audit.append(made({ objects, result: "refused" }));
 		const [refused] = store.audit.page(0, 10, "refused").records;
 		t.same([refused?.objects.length, refused?.objectCount], [50, 120]);
@@ -286,7 +289,7 @@ t.test("an act and its record are one: a record that cannot be written undoes th
 	const broken = (): never => {
 		throw new Error("the disk is full");
 	};
-	Object.defineProperty(store.audit, "append", { value: broken });
+	for (const name of ["append", "appendWhole"]) Object.defineProperty(store.audit, name, { value: broken });
 	const before = store.current;
 	await t.rejects(owner.apply(file(METRIC.replace("1s", "2s")), { dryRun: false }), { code: "internal" });
 	await t.rejects(owner.delete("Metric", "accuracy", { dryRun: false }), { code: "internal" });

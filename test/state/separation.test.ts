@@ -445,6 +445,36 @@ t.test("a host is taken by who has it then, not by whose wildcard is over it", a
 		});
 });
 
+t.test("many hosts and endpoints are one effect, and another namespace's are told nobody", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const hosts = (count: number) => Array.from({ length: count }, (_, at) => `h${at}.example`);
+	const wide = SERVICE.replace("[employment.example]", `["*.secret.example", ${hosts(5).join(", ")}]`);
+	const mallory = binding("mal", "apply", "[mallory]");
+	await owner.apply(file([wide, METRIC, experiment("boosted"), binding("ada", "apply"), mallory].join("---\n")), now);
+	const [ada, mal] = [await as("ada"), await as("mal")];
+	const needs = (what: string) => ({
+		...denied,
+		message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration ${what} Service employment`,
+	});
+	const few = wide.replace(`, ${hosts(5).join(", ")}`, "");
+	await t.rejects(ada.apply(file(few), now), needs("takes hosts h0.example, h1.example, h2.example and 2 more from"));
+	const ports = (count: number) =>
+		Array.from({ length: count }, (_, at) => `{address: 10.0.0.${at}, port: 80}`).join(", ");
+	const large = wide.replace(/(name: v2, endpoints: \[).*?\]/, `$1${ports(5)}]`);
+	t.match(await owner.apply(file(large), now), { outcome: "applied" });
+	const moved = large.replace(/(name: v1, endpoints: \[).*?\]/, `$1${ports(4)}]`);
+	await t.rejects(
+		ada.apply(file(moved), now),
+		needs("moves endpoints 10.0.0.0:80, 10.0.0.1:80, 10.0.0.2:80 and 1 more from Variant v2 to v1 of"),
+	);
+	const own = SERVICE.replace("{name: employment}", "{name: own, namespace: mallory}")
+		.replace("employment.example", "q.secret.example")
+		.replaceAll("127.0.0.1", "10.9.9.9");
+	const answer = await mal.apply(file(own), now);
+	t.match(answer, { outcome: "refused" });
+	t.notMatch(JSON.stringify(answer), /employment/);
+});
+
 t.test("a Variant that an Experiment of the same apply begins to use is used", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	await owner.apply(file([ALL, binding("ada", "apply")].join("---\n")), now);

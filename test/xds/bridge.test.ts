@@ -11,18 +11,21 @@ import { HEALTH } from "./healthCheck.js";
 type Ports = Readonly<Record<string, readonly (number | readonly [port: number, region: string])[]>>;
 
 /** Of Service model, by Variant. */
-function planOf(variants: Ports, healthCheck: typeof HEALTH | null = HEALTH): EnvoyResources {
+function planOf(variants: Ports, healthCheck: typeof HEALTH | null = HEALTH, besideV2?: string): EnvoyResources {
 	const declared = Object.entries(variants).map(
 		([name, ports]): Variant => ({
 			name,
-			endpoints: ports.map((one) => {
-				const [port, region] = typeof one === "number" ? [one, null] : one;
-				return {
-					address: "127.0.0.1",
-					port,
-					locality: region === null ? null : { region, zone: "", subZone: "" },
-				};
-			}),
+			endpoints: [
+				...(name === "v2" && besideV2 !== undefined ? [{ address: besideV2, port: 9, locality: null }] : []),
+				...ports.map((one) => {
+					const [port, region] = typeof one === "number" ? [one, null] : one;
+					return {
+						address: "127.0.0.1",
+						port,
+						locality: region === null ? null : { region, zone: "", subZone: "" },
+					};
+				}),
+			],
 		}),
 	);
 	return compile(
@@ -94,6 +97,14 @@ t.test("none waits in another region than the new ones are in, or where it is an
 	t.same(over({ v1: [[1, "us"]] }, { v1: [3] }), [3, 1], "no DataClass lets one without a region in");
 	t.same(over({ v1: [1], v2: [2] }, { v1: [2], v2: [1] }), [2], "exchanged");
 	t.same(over({ v1: [1, 5], v2: [2] }, { v1: [3], v2: [2, 1] }), [3, 5]);
+	const named = planOf({ v1: [3], v2: [1] });
+	const dns = planOf({ v1: [3], v2: [1] }, HEALTH, "localhost");
+	const before = planOf({ v1: [1], v2: [2] });
+	for (const [plan, what] of [
+		[named, "by address"],
+		[dns, "beside a DNS name, inline"],
+	] as const)
+		t.same(portsOf(plan, bridgeOver(before, new Map(), plan, 0)), [3], what);
 });
 
 t.test("what waits has a bound, whatever is published meanwhile", async (t) => {

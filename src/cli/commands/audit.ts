@@ -107,7 +107,10 @@ function notedHead(text: string): AuditHead & { readonly of: AuditChainName } {
 function line(record: AuditRecord, mark: string): string {
 	const { sequence, atMs, subject, how, verb, objects, objectCount, result, why, request, askedBy, approvedBy } =
 		record;
-	const more = objectCount > objects.length ? ` and ${objectCount - objects.length} more` : "";
+	// What changed something is told whole, over several records.
+	const rest =
+		result === "done" ? ` (${objects.length} of ${objectCount})` : ` and ${objectCount - objects.length} more`;
+	const more = objectCount > objects.length ? rest : "";
 	const parts = [
 		`${mark}${sequence}`.padStart(13),
 		new Date(atMs).toISOString(),
