@@ -1,8 +1,9 @@
 /**
  * A whole declaration as one question: what would the verdict on this request be? For `weir policy test` and
- * `weir policy diff`, which know no Envoy. Tokens are taken as verified: signed, in time, for us, and proved where they are bound;
- * of an issuer that the Gateway does not trust, or with claims that no execution takes, they are invalid, as everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the
- * token, then the rules; headers are not told here, and count as ordinary ones.
+ * `weir policy diff`, which know no Envoy. Tokens are taken as verified: signed, in time, for us, and proved where they are
+ * bound; of an issuer that the Gateway does not trust, or with claims that no execution takes, they are invalid, as
+ * everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the token, then the
+ * rules; headers are not told here, and count as ordinary ones.
  */
 import { hostOwners } from "../resources/hostOwner.js";
 import {

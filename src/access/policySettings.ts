@@ -5,7 +5,7 @@
  * signed, and where data may be processed. No request that can be constructed shows all of it, so a change of it is a difference
  * of its own.
  */
-import { oneSpelling } from "../resources/checkShared.js";
+import { oneSpelling } from "../resources/host.js";
 import { namedIn } from "../resources/reference.js";
 import { regionsOf } from "../resources/regions.js";
 import {

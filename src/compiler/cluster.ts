@@ -3,7 +3,7 @@
  * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
  */
 import { PROVED_UPSTREAM_IDLE_MS } from "../limits.js";
-import { oneSpelling } from "../resources/checkShared.js";
+import { oneSpelling } from "../resources/host.js";
 import type { Endpoint, Service, Variant } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
@@ -87,7 +87,7 @@ function healthChecks({ spec }: Service): object {
 	const authority = spec.hosts.find((host) => !host.startsWith("*.")) ?? spec.hosts[0]?.replace("*", "health");
 	return {
 		// Else Envoy goes on sending to an endpoint that is taken away for as long as it is healthy: to a region that may not be
-		// used any more, or by one Variant to another's. Where all are replaced the new ones are checked before (xds/bridge.ts).
+		// used any more, or by one Variant to another's. Where new ones come the old ones wait for their check (xds/bridge.ts).
 		ignore_health_on_host_removal: true,
 		health_checks: [
 			{

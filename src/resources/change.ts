@@ -4,7 +4,7 @@
  * add observations of one thing to those of another, and the evidence so far would be about something else. Nor what
  * alpha is spent on: segments, further guardrails, a holdback where none was, the design, what the goal measures, and
  * the plan and goal of planned looks. Who may take a guardrail or a holdback away: state/promotionEased.ts; what is left
- * shares alpha anew.
+ * shares alpha anew. And of an Experiment that has ended: its spec.
  */
 import { canonicalJson } from "./canonicalJson.js";
 import { metricsJudging } from "./judgedBy.js";
@@ -18,9 +18,8 @@ const ENDED_CURE = "leave its spec as it was, or delete it; for anything else de
 
 /**
  * Problems of replacing one declared set by another.
- * @param ended qualified names of Experiments that are over: what they say of themselves is what they were judged by, and
- * whose gates they leave, so that it stays
- * @param running qualified names of Experiments in a phase that assigns units (Running, Paused, Promoting)
+ * @param phases qualified names of Experiments in a phase that assigns units (Running, Paused, Promoting), and of those that
+ * have ended, whose spec is what they were judged by and whose gates they leave
  * @param positions of `after`, so that problems point at the changed field
  */
 export function changeProblems(
@@ -67,21 +66,22 @@ export function changeProblems(
 	return problems;
 }
 
-/**
- * The first field that differs; null = none. What a former version did not know of was nothing then; a salt that is written
- * out, and a gate's URL in another spelling, are the same.
- */
+/** The first field that differs; null = none. What a former version did not know of was nothing then. */
 function editedField(before: Experiment, after: Experiment): readonly string[] | null {
-	const [was, is] = [before, after].map(({ metadata, spec: { rollout, ...spec } }) => ({
-		spec: { ...spec, salt: spec.salt ?? qualifiedName(metadata) },
-		rollout: { ...rollout, gates: rollout.gates.map((gate) => ({ ...gate, url: new URL(gate.url).href })) },
-	}));
-	if (was === undefined || is === undefined) return null;
+	const [was, is] = [comparable(before), comparable(after)];
 	const field = differingField(was.spec, is.spec);
 	if (field !== undefined) return ["spec", field];
 	// As they are written: stepsPpm are `steps`.
 	const rule = differingField(was.rollout, is.rollout)?.replace(/(?:Ppm|Ms)$/, "");
 	return rule === undefined ? null : ["spec", "rollout", rule];
+}
+
+/** A salt that is written out, and a gate's URL in another spelling, are the same. */
+function comparable({ metadata, spec: { rollout, ...spec } }: Experiment) {
+	return {
+		spec: { ...spec, salt: spec.salt ?? qualifiedName(metadata) },
+		rollout: { ...rollout, gates: rollout.gates.map((gate) => ({ ...gate, url: new URL(gate.url).href })) },
+	};
 }
 
 function differingField(was: object, is: object): string | undefined {

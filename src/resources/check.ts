@@ -97,7 +97,7 @@ function wildcardProblems({ set, report }: Check): void {
 	};
 	for (const service of set.services) {
 		for (const [index, host] of service.spec.hosts.entries()) {
-			const over = wildcardsOver(host).find((wildcard) => isOther(service, wildcard));
+			const over = [...wildcardsOver(host)].find((wildcard) => isOther(service, wildcard));
 			if (over === undefined) continue;
 			const message = `host ${host} lies under ${over} of ${resourceTitle(owners.get(over) ?? service)}`;
 			report(service, ["spec", "hosts", index], message, "choose a host that no other namespace's wildcard covers");

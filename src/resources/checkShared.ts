@@ -3,7 +3,7 @@
  * with rules of its own (`access: open`) where the first has a guard.
  */
 import { formerOwners } from "./claim.js";
-import { isLoopback } from "./host.js";
+import { isLoopback, oneSpelling } from "./host.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import type { Service } from "./resource.js";
@@ -61,13 +61,3 @@ function machine(written: string): string {
 	const ip = oneSpelling(address);
 	return isLoopback(ip) || ip === "0.0.0.0" || ip === "::" ? "loopback" : ip;
 }
-
-/** An IP address in one spelling: lower case, without zeros, an IPv4 one also where it is written as IPv6. A name as it is. */
-export function oneSpelling(address: string): string {
-	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
-	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.
-	const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(plain);
-	return mapped === null ? plain : dotted(Number.parseInt(`${mapped[1]}`, 16), Number.parseInt(`${mapped[2]}`, 16));
-}
-
-const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join(".");

@@ -16,6 +16,16 @@ export function isLoopback(address: string): boolean {
 	return isIp(address) && (address.startsWith("127.") || /^(0{0,4}:){2,7}0{0,3}1$/.test(address));
 }
 
+/** An IP address in one spelling: lower case, without zeros, an IPv4 one also where it is written as IPv6. A name as it is. */
+export function oneSpelling(address: string): string {
+	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.
+	const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(plain);
+	return mapped === null ? plain : dotted(Number.parseInt(`${mapped[1]}`, 16), Number.parseInt(`${mapped[2]}`, 16));
+}
+
+const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join(".");
+
 /** A host as a URL writes it (RFC 3986 section 3.2.2), an IPv6 address without its brackets. */
 export const bareHost = (host: string): string => host.replace(/^\[(.*)\]$/, "$1");
 
@@ -111,8 +121,7 @@ export const requestPath = z
 	.string({ error: "write a path that begins with /" })
 	.regex(/^\/[!-"$-~]*$/, { error: "write a path that begins with /, without spaces or #" });
 
-/** The wildcards that a host lies under, the longest first: `*.b.example` and `*.example` of `a.b.example` and of `*.a.b.example`. */
-export function wildcardsOver(host: string): readonly string[] {
-	const labels = host.split(".").slice(host.startsWith("*.") ? 1 : 0);
-	return labels.slice(1).map((_, index) => `*.${labels.slice(index + 1).join(".")}`);
+/** The wildcards that a host may lie under, the longest first: `*.b.example` and `*.example` of `a.b.example`; of one, itself first. */
+export function* wildcardsOver(host: string): Generator<string, void, undefined> {
+	for (let dot = host.indexOf(".", 1); dot > 0; dot = host.indexOf(".", dot + 1)) yield `*${host.slice(dot)}`;
 }

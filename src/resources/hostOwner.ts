@@ -1,4 +1,5 @@
 /** Which Service a host's requests go to: an exact host, else the longest wildcard, as in Envoy's domains. Pure. */
+import { wildcardsOver } from "./host.js";
 import type { Service } from "./resource.js";
 
 /** @returns the Service for a host in lower case without port; null = none */
@@ -10,8 +11,8 @@ export function hostOwners(services: readonly Service[]): (host: string) => Serv
 	return (host) => {
 		const exact = owners.get(host);
 		if (exact !== undefined) return exact;
-		for (let dot = host.indexOf(".", 1); dot > 0; dot = host.indexOf(".", dot + 1)) {
-			const owner = owners.get(`*${host.slice(dot)}`);
+		for (const wildcard of wildcardsOver(host)) {
+			const owner = owners.get(wildcard);
 			if (owner !== undefined) return owner;
 		}
 		return null;

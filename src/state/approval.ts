@@ -13,14 +13,15 @@
 import { createHash } from "node:crypto";
 import { canonicalJson } from "../resources/canonicalJson.js";
 import type { ApprovalPolicy, Kind } from "../resources/resource.js";
+import { recordsOf } from "./auditLog.js";
 import type { Caller } from "./caller.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES } from "./permissions.js";
 import type { PersonVerb } from "./personRequest.js";
 import type { Restoration } from "./policyHistory.js";
 
-/** Records that an approval may leave: itself, and what it lets happen. */
-export const APPROVAL_RECORDS = 2;
+/** Records that an approval may leave: its own, and those of what it lets happen. */
+export const approvalRecords = (effects: readonly string[]): number => 1 + recordsOf(effects);
 
 /** Changes of the declaration. */
 export type AskedWish =

@@ -7,8 +7,7 @@
 import { WeirError } from "../error.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
-import { APPROVAL_RECORDS, type ApprovalRequest, type WaitingRequest } from "./approval.js";
-import { recordsOf } from "./auditLog.js";
+import { type ApprovalRequest, approvalRecords, type WaitingRequest } from "./approval.js";
 import type { Caller } from "./caller.js";
 import { RequestDocuments } from "./requestDocuments.js";
 import { hasDocuments, redacted } from "./requestSight.js";
@@ -71,9 +70,7 @@ export class Approvals {
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
 		this.acts.rights.demandReading(call, "approve", request.effects);
-		// Its own record, and those of what it may carry out.
-		const records = APPROVAL_RECORDS - 1 + recordsOf(request.effects);
-		this.acts.rights.demandTurn(call, "approve", request.effects, records);
+		this.acts.rights.demandTurn(call, "approve", request.effects, approvalRecords(request.effects));
 		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
 		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.rights.mayApprove(by, namespace));
 		const { revision } = this.store.current;

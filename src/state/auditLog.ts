@@ -104,31 +104,24 @@ export class AuditLog {
 			this.#unrecorded += 1;
 			return;
 		}
-		this.#append([{ ...made, objects: made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX) }], made.objects.length);
+		this.#append(isRefused ? "refused" : "acts", made, [made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX)]);
+		if (isRefused) this.#unrecorded = 0;
 	}
 
 	/**
-	 * What changed something is told whole, in as many records as it takes: among 50 harmless objects one could be hidden.
+	 * What changed something, told whole in as many records as it takes: behind 50 harmless objects one could be hidden.
 	 * The caller has paid for `recordsOf` of its objects.
 	 */
 	appendWhole(made: NewAuditRecord): void {
-		this.#append(
-			inPieces(made.objects).map((objects) => ({ ...made, objects })),
-			made.objects.length,
-		);
+		this.#append("acts", made, inPieces(made.objects));
 	}
 
-	#append(records: readonly NewAuditRecord[], objectCount: number): void {
+	/** @param pieces of its objects, one for each record */
+	#append(chain: AuditChainName, made: NewAuditRecord, pieces: readonly (readonly string[])[]): void {
+		const unrecordedRefusals = chain === "refused" ? this.#unrecorded : 0;
 		this.#database.transaction(() => {
-			for (const made of records) {
-				const isRefused = made.result === "refused";
-				this.#shelves[isRefused ? "refused" : "acts"].append({
-					...made,
-					objectCount,
-					unrecordedRefusals: isRefused ? this.#unrecorded : 0,
-				});
-				if (isRefused) this.#unrecorded = 0;
-			}
+			for (const objects of pieces)
+				this.#shelves[chain].append({ ...made, objects, objectCount: made.objects.length, unrecordedRefusals });
 		});
 	}
 

@@ -15,15 +15,17 @@ export interface HostTaken {
 	readonly effect: string;
 }
 
-type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
+type Rules = Pick<ResourceSet, "accessPolicies" | "referenceGrants">;
 
 /** @param changed before null = created, after null = deleted */
 export function hostsTaken(
-	resources: Rules,
+	resources: Rules & Pick<ResourceSet, "services">,
 	changed: readonly { readonly before: Resource | null; readonly after: Resource | null }[],
 ): readonly HostTaken[] {
-	const next = after(resources, changed);
-	return hostMoves(resources.services, changed, next.services).flatMap(({ host, from, to }): HostTaken[] => {
+	const moves = hostMoves(resources.services, changed);
+	if (moves.length === 0) return [];
+	const next = rulesAfter(resources, changed);
+	return moves.flatMap(({ host, from, to }): HostTaken[] => {
 		const lost = from.spec.dataClass !== null && classOf(from) !== (to === null ? null : classOf(to));
 		const rule = lost ? "has a DataClass" : isFreed(from, to, next) ? "a policy of another namespace judges" : null;
 		if (rule === null) return [];
@@ -32,15 +34,14 @@ export function hostsTaken(
 	});
 }
 
-function after(resources: Rules, changed: Parameters<typeof hostsTaken>[1]): Rules {
+function rulesAfter(resources: Rules, changed: Parameters<typeof hostsTaken>[1]): Rules {
 	const gone = new Set(changed.flatMap(({ before }) => (before === null ? [] : [keyOf(before)])));
-	const fresh = changed.flatMap(({ after: one }) => (one === null ? [] : [one]));
+	const fresh = changed.flatMap(({ after }) => (after === null ? [] : [after]));
 	const merged = <Item extends Resource>(stored: readonly Item[], kind: Item["kind"]): readonly Item[] => [
 		...stored.filter((one) => !gone.has(keyOf(one))),
 		...fresh.filter((one): one is Item => one.kind === kind),
 	];
 	return {
-		services: merged(resources.services, "Service"),
 		accessPolicies: merged(resources.accessPolicies, "AccessPolicy"),
 		referenceGrants: merged(resources.referenceGrants, "ReferenceGrant"),
 	};

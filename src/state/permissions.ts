@@ -108,7 +108,8 @@ export function namespacesOf(resource: Resource): readonly string[] {
 	}
 }
 
-const ADMIN_KINDS: ReadonlySet<Kind> = new Set([
+/** Only an admin declares them. */
+export const ADMIN_KINDS: ReadonlySet<Kind> = new Set([
 	"Gateway",
 	"RoleBinding",
 	"ApprovalPolicy",

@@ -1,7 +1,7 @@
 /** What an act takes and would do, worked out before anything is written. Pure. */
 import { WeirError } from "../error.js";
 import { APPROVAL_HEAD_EFFECTS_MAX } from "../limits.js";
-import { resourcesOf } from "../resources/kinds.js";
+import { KINDS, resourcesOf } from "../resources/kinds.js";
 import { findQualified, serviceOf } from "../resources/lookup.js";
 import { referencesOf } from "../resources/reference.js";
 import {
@@ -30,7 +30,7 @@ import { gatesWeakened } from "./gatesWeakened.js";
 import { hostsTaken } from "./hostsTaken.js";
 import { localGates } from "./localGates.js";
 import { majoritiesStarted } from "./majorityStarted.js";
-import { ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from "./permissions.js";
+import { ADMIN_KINDS, ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
 import { promotionsIn } from "./promotedByHand.js";
@@ -211,7 +211,8 @@ export function planWish(
 function weightyFirst(parts: readonly Part[]): readonly Part[] {
 	const weight = ({ effect, resource }: Part): number => {
 		if (resource === null) return 0;
-		if (/^(?:RoleBinding|ApprovalPolicy|Gateway|AccessPolicy|ReferenceGrant|DataClass) /.test(resource)) return 1;
+		const kind = KINDS.find((one) => resource.startsWith(`${one} `));
+		if (kind === "AccessPolicy" || (kind !== undefined && ADMIN_KINDS.has(kind))) return 1;
 		return effect.startsWith("created ") ? 3 : 2;
 	};
 	const weighed = parts.map((part) => ({ part, is: weight(part) }));

@@ -4,7 +4,7 @@
  * a Variant move nobody. What runs behind an address Weir cannot see, nor that an endpoint which comes back had been
  * another Variant's: the audit log shows who did that. Pure.
  */
-import { oneSpelling } from "../resources/checkShared.js";
+import { oneSpelling } from "../resources/host.js";
 import { experimentsOf } from "../resources/lookup.js";
 import { once } from "../resources/once.js";
 import {
@@ -21,7 +21,6 @@ import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { heldGates } from "./gatesWeakened.js";
 import { hostMoves } from "./hostMoves.js";
-import { keyOf } from "./resourceSet.js";
 
 export interface PromotedByHand {
 	readonly namespace: string;
@@ -72,8 +71,7 @@ export function promotionsIn(
 		const { passed, isOver } = watch(service);
 		const { namespace } = service.metadata;
 		if (passed.length === 0) return { namespace, effect, passesGates: false };
-		const first = passed.slice(0, NAMED_MAX).map(({ metadata }) => qualifiedName(metadata));
-		const names = `${first.join(", ")}${passed.length > NAMED_MAX ? ` and ${passed.length - NAMED_MAX} more` : ""}`;
+		const names = someOf(passed.map(({ metadata }) => qualifiedName(metadata)));
 		const past = `${effect}, past the gates of Experiment ${names}`;
 		if (!isOver) return { namespace, effect: past, passesGates: true };
 		const asked = `ask an admin to apply it, or to delete Experiment ${names}`;
@@ -100,27 +98,28 @@ export function promotionsIn(
 		const tried = "declare another Experiment with those gates, whose winner they are asked for";
 		return moves.map((effect) => promotion(before, effect, tried));
 	});
-	const replaced = new Set(changed.flatMap(({ before }) => (before === null ? [] : [keyOf(before)])));
-	const fresh = changed.flatMap(({ after }) => (after?.kind === "Service" ? [after] : []));
-	const next = [...resources.services.filter((one) => !replaced.has(keyOf(one))), ...fresh];
-	// That a Service is deleted is told as such.
-	const taken = hostMoves(resources.services, changed, next).filter(
-		({ from, isLeft }) => isLeft && watch(from).isWatched,
+	const taken = new Map<Service, string[]>();
+	for (const { host, from, isLeft } of hostMoves(resources.services, changed)) {
+		// That a Service is deleted is told as such.
+		if (!isLeft || !watch(from).isWatched) continue;
+		const hosts = taken.get(from);
+		if (hosts === undefined) taken.set(from, [host]);
+		else hosts.push(host);
+	}
+	const hosts = [...taken].map(([from, names]) =>
+		promotion(from, `takes ${listed("host", names)} from Service ${qualifiedName(from.metadata)}`),
 	);
-	const services = new Map(taken.map(({ from }) => [keyOf(from), from]));
-	const hosts = [...services.values()].map((service) => {
-		const names = taken.filter(({ from }) => from === service).map(({ host }) => host);
-		return promotion(service, `takes ${listed("host", names)} from Service ${qualifiedName(service.metadata)}`);
-	});
 	return [...moved, ...hosts];
 }
 
-/** `host a.example`, `hosts a.example, b.example, c.example and 22 more`. */
-function listed(what: string, names: readonly string[]): string {
+/** `a.example, b.example, c.example and 22 more` */
+function someOf(names: readonly string[]): string {
 	const more = names.length - NAMED_MAX;
-	const first = names.slice(0, NAMED_MAX).join(", ");
-	return `${what}${names.length === 1 ? "" : "s"} ${first}${more > 0 ? ` and ${more} more` : ""}`;
+	return `${names.slice(0, NAMED_MAX).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
+
+const listed = (what: string, names: readonly string[]): string =>
+	`${what}${names.length === 1 ? "" : "s"} ${someOf(names)}`;
 
 const holdsPromotions = (gates: readonly Gate[]): boolean => gates.some(({ at }) => at === "before-promotion");
 

@@ -10,7 +10,7 @@ import { gateHost, gateQuestion, gatesAt } from "../rollout/gate.js";
 import type { Webhook } from "../rollout/ports.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
-import { APPROVAL_RECORDS, fingerprint, isWish, type WaitingRequest } from "./approval.js";
+import { approvalRecords, fingerprint, isWish, type WaitingRequest } from "./approval.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import type { Store } from "./store.js";
 
@@ -40,7 +40,7 @@ export class PromotionGates {
 	): Promise<void> {
 		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return;
 		if (approvals.length + 1 < needs) return;
-		this.acts.rights.demandTurnLeft(call, "approve", effects, APPROVAL_RECORDS);
+		this.acts.rights.demandTurnLeft(call, "approve", effects, approvalRecords(effects));
 		await this.#ask(call, act.experiment, { ...act, by: askedBy.subject, nowMs: call.nowMs });
 	}
 

@@ -3,7 +3,6 @@
  * with an error, and the attempt is recorded.
  */
 import { WeirError } from "../error.js";
-import { ACTS_AT_ONCE_MAX } from "../limits.js";
 import { oncePerName } from "../resources/once.js";
 import type { OperatorVerb } from "../resources/resource.js";
 import { type ActCall, record } from "./actRecord.js";
@@ -98,18 +97,13 @@ export class Rights {
 	/**
 	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the
 	 * machine, who owns the file too, need not.
-	 * @param records how many it may leave; what leaves more than may be at once takes all of them
+	 * @param records how many it may leave
 	 * @throws WeirError `resource-exhausted`; recorded once a minute
 	 */
 	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
 		const { caller } = call;
 		if (caller.how !== "socket")
-			this.#mustNotWait(
-				call,
-				verb,
-				objects,
-				this.budgets.acts.take(caller.subject, Math.min(records, ACTS_AT_ONCE_MAX)),
-			);
+			this.#mustNotWait(call, verb, objects, this.budgets.acts.take(caller.subject, records));
 	}
 
 	/** For what leaves a record and may be urgent: it never waits, and what follows does. */

@@ -17,13 +17,13 @@ export class SubjectBudget {
 		private readonly monotonicMs = () => performance.now(),
 	) {}
 
-	/** Milliseconds until the subject has as much left; nothing is taken. */
+	/** Milliseconds until the subject has as much left, or all that it may have; nothing is taken. */
 	waitMs(subject: string, amount: number): number {
-		return this.#bucketOf(subject).waitMs(amount, this.monotonicMs());
+		return this.#bucketOf(subject).waitMs(Math.min(amount, this.atOnce), this.monotonicMs());
 	}
 
 	/**
-	 * Takes as much from what the subject has left.
+	 * Takes as much from what the subject has left; what is more than it may have at once waits for all of that, and is owed.
 	 * @returns milliseconds until it has as much, and nothing is taken; 0 = taken
 	 */
 	take(subject: string, amount: number): number {

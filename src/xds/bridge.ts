@@ -3,6 +3,7 @@
  * old ones would be gone. So both are published for as long as a first check may take. An old one does not wait in a region
  * where no new one is (a DataClass may forbid it), nor where it is another cluster's now. Pure.
  */
+import { millisecondsOf } from "../compiler/duration.js";
 import type { EnvoyResource, EnvoyResources } from "../compiler/plan.js";
 import { ENDPOINTS_MAX } from "../limits.js";
 import type { Published } from "./publication.js";
@@ -29,7 +30,7 @@ interface Host {
  */
 export function bridgeOver(before: EnvoyResources | null, waiting: Bridge, now: EnvoyResources, nowMs: number): Bridge {
 	if (before === null) return new Map();
-	const [were, are] = [before, now].map(byCluster) as [ByCluster, ByCluster];
+	const [were, are] = [byCluster(before), byCluster(now)];
 	let taken: ReadonlySet<string> | null = null;
 	const bridge = new Map<string, readonly Leaving[]>();
 	for (const cluster of now.clusters) {
@@ -40,11 +41,11 @@ export function bridgeOver(before: EnvoyResources | null, waiting: Bridge, now: 
 		const fresh = hostsOf(are.get(name));
 		if (fresh.length === 0) continue;
 		const old = hostsOf(were.get(name));
-		const [has, had] = [fresh, [...old, ...waits]].map((hosts) => new Set(hosts.map(({ key }) => key)));
-		const isUnchecked = fresh.some(({ key }) => had?.has(key) !== true);
-		const gone = isUnchecked ? old.filter(({ key }) => has?.has(key) !== true) : [];
+		const [stay, known] = [keysOf(fresh), keysOf([...old, ...waits])];
+		const isChecked = fresh.every(({ key }) => known.has(key));
+		const gone = isChecked ? [] : old.filter(({ key }) => !stay.has(key));
 		if (gone.length + waits.length === 0) continue;
-		taken ??= new Set([...are.values(), ...inline(now)].flatMap(hostsOf).map(({ key }) => key));
+		taken ??= keysOf([...are.values(), ...inline(now)].flatMap(hostsOf));
 		const regions = new Set(fresh.map(({ locality }) => locality.region ?? ""));
 		// Where a DataClass holds every endpoint has a region.
 		const mayWait = ({ key, locality }: Host): boolean =>
@@ -74,9 +75,8 @@ export function bridged(published: Published, bridge: Bridge): Published {
 
 /** When the first of what waits has waited long enough; null = nothing waits. */
 export function bridgeEndsMs(bridge: Bridge): number | null {
-	return bridge.size === 0
-		? null
-		: [...bridge.values()].flat().reduce((least, { untilMs }) => Math.min(least, untilMs), Number.POSITIVE_INFINITY);
+	const ends = [...bridge.values()].flat().map(({ untilMs }) => untilMs);
+	return ends.length === 0 ? null : ends.reduce((least, one) => Math.min(least, one));
 }
 
 interface Locality {
@@ -90,9 +90,7 @@ const localitiesOf = (endpoints: EnvoyResource): readonly Locality[] => endpoint
 const inline = ({ clusters }: EnvoyResources): readonly EnvoyResource[] =>
 	clusters.flatMap(({ load_assignment }) => (load_assignment === undefined ? [] : [load_assignment as EnvoyResource]));
 
-type ByCluster = ReadonlyMap<string, EnvoyResource>;
-
-const byCluster = ({ endpoints }: EnvoyResources): ByCluster =>
+const byCluster = ({ endpoints }: EnvoyResources): ReadonlyMap<string, EnvoyResource> =>
 	new Map(endpoints.map((one) => [String(one.cluster_name), one]));
 
 function hostsOf(endpoints: EnvoyResource | undefined): readonly Host[] {
@@ -101,6 +99,8 @@ function hostsOf(endpoints: EnvoyResource | undefined): readonly Host[] {
 		lb_endpoints.map((lbEndpoint) => ({ locality, lbEndpoint, key: JSON.stringify(lbEndpoint) })),
 	);
 }
+
+const keysOf = (hosts: readonly Host[]): ReadonlySet<string> => new Set(hosts.map(({ key }) => key));
 
 /** An empty set is one: what may not be used any more is not kept from going by those that wait. */
 function withHosts(endpoints: EnvoyResource, hosts: readonly Host[]): EnvoyResource {
@@ -123,6 +123,5 @@ function withHosts(endpoints: EnvoyResource, hosts: readonly Host[]): EnvoyResou
 /** null = Envoy checks none. */
 function checkTimeoutMs({ health_checks: checks }: EnvoyResource): number | null {
 	const [check] = (checks ?? []) as readonly { readonly timeout: string }[];
-	// As protoDuration writes it.
-	return check === undefined ? null : Number(check.timeout.replace(/s$/, "")) * 1_000;
+	return check === undefined ? null : millisecondsOf(check.timeout);
 }

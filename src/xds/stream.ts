@@ -4,8 +4,7 @@
  * Make before break (controlplane reference O1, must-have 3): a route table is sent only when the client has
  * acknowledged every cluster that it names and their endpoints; a cluster is taken away only when no route table
  * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
- * endpoints, listeners, routes, and removals last.
- * Tables depend on nothing.
+ * endpoints, listeners, routes, and removals last. Tables depend on nothing.
  */
 import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
