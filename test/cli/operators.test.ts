@@ -227,3 +227,14 @@ t.test("a token that is bound to a certificate (RFC 8705) is taken with that one
 		await t.rejects(withToken(unbound, other).get(), READS_NOTHING);
 	}
 });
+
+t.test("an act of more than fifty objects is told whole, in lines that say how much of it they are", async (t) => {
+	const { api, owner } = await mutualApi(t);
+	const many = Array.from({ length: 60 }, (_, at) => METRIC.replace("accuracy", `metric-${at}`));
+	await owner.apply([{ name: "all.yaml", text: many.join("---\n") }], { dryRun: false });
+	const log = await run(["audit", "operators", "--verify"], { WEIR_API: `unix:${api.socket}` });
+	t.equal(log.code, 0);
+	const lines = (await run(["audit", "operators"], { WEIR_API: `unix:${api.socket}` })).stdout.toString();
+	t.match(lines, /created Metric metric-49 \(50 of 60\)/);
+	t.match(lines, /created Metric metric-59 \(10 of 60\)/);
+});

@@ -505,10 +505,23 @@ t.test("of a long act what follows from it is told first, and all of it is recor
 	const before = store.audit.page(0, 1_000).records.length;
 	const many = Array.from({ length: 60 }, (_, at) => METRIC.replace("accuracy", `metric-${at}`));
 	const moved = SERVICE.replace("employment.example", "other.example");
-	await owner.apply(file([...many, moved, binding("eve", "apply")].join("---\n")), now);
+	const policy = `${HEAD}kind: AccessPolicy\nmetadata: {name: all}\nspec: {services: [closed], principals: [anyone]}\n`;
+	const closed = SERVICE.replace("{name: employment}", "{name: closed}")
+		.replace("employment.example", "closed.example")
+		.replace("  access: open\n", "")
+		.replace(/900([12])/g, "910$1");
+	await owner.apply(file([...many, moved, closed, policy, binding("eve", "apply")].join("---\n")), now);
 	const records = store.audit.page(0, 1_000).records.slice(before);
 	const told = records.flatMap(({ objects }) => objects);
 	t.equal(told[0], "takes host employment.example from Service employment, past the gates of Experiment boosted");
-	t.match(told.slice(0, 4).join("; "), /created RoleBinding eve.*configured Service employment/);
+	t.same(
+		told.slice(0, 4).map((one) => one.replace(/:.*/, "")),
+		[
+			"takes host employment.example from Service employment, past the gates of Experiment boosted",
+			"created AccessPolicy all",
+			"created RoleBinding eve",
+			"configured Service employment",
+		],
+	);
 	t.equal(told.length, records[0]?.objectCount);
 });

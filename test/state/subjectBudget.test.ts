@@ -38,6 +38,10 @@ t.test("acts of a subject are bounded: so many at once, then by the hour", async
 	t.equal(budget.take("erin", 10), 0);
 	budget.owe("erin", 2);
 	t.equal(budget.waitMs("erin", 1), 1_800_000, "what cannot wait is owed");
+	nowMs += 100 * 3_600_000;
+	t.equal(budget.take("erin", 25), 0, "what is more than one may have at once waits for all of that");
+	t.equal(budget.waitMs("erin", 1), 16 * 600_000, "and the rest is owed");
+	t.equal(budget.waitMs("erin", 25), 25 * 600_000);
 });
 
 t.test("beyond it an act waits, which is recorded once a minute as refused; the owner's do not", async (t) => {
@@ -95,6 +99,24 @@ t.test("an approval waits too, and the request with it: it is not void", async (
 		{ state: "pending" },
 	);
 	t.equal(store.current.resources.metrics[0]?.spec.windowMs, 2_000);
+});
+
+t.test("what changes much leaves several records, and costs as many; to ask for it one", async (t) => {
+	const actBudget = new SubjectBudget(100, 60, 10, () => 0);
+	const { owner, as, store } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
+	const many = (name: string) =>
+		file(Array.from({ length: 60 }, (_, at) => METRIC.replace("accuracy", `${name}-${at}`)).join("---\n"));
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	t.match(await ada.apply(many("free"), { dryRun: false }), { outcome: "applied" });
+	t.equal(actBudget.taken(operator("ada")), 2);
+	await owner.apply(file([BOB, POLICY].join("---\n")), { dryRun: false });
+	const before = store.audit.page(0, 1_000).records.length;
+	const asked = await ada.apply(many("asked"), { dryRun: false });
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	t.equal(actBudget.taken(operator("ada")), 3);
+	t.match(await bob.approve(asked.request.id), { state: "done" });
+	t.equal(actBudget.taken(operator("bob")), 3, "the approval, and what it let happen");
+	t.equal(store.audit.page(0, 1_000).records.length, before + 4);
 });
 
 t.test("who has done too much may still stop an Experiment", async (t) => {

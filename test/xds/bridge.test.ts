@@ -10,13 +10,20 @@ import { HEALTH } from "./healthCheck.js";
 
 type Ports = Readonly<Record<string, readonly (number | readonly [port: number, region: string])[]>>;
 
-/** Of Service model, by Variant. */
-function planOf(variants: Ports, healthCheck: typeof HEALTH | null = HEALTH, besideV2?: string): EnvoyResources {
+/**
+ * Of Service model, by Variant.
+ * @param beside a further endpoint of a Variant, at port 9
+ */
+function planOf(
+	variants: Ports,
+	healthCheck: typeof HEALTH | null = HEALTH,
+	beside: Readonly<Record<string, string>> = {},
+): EnvoyResources {
 	const declared = Object.entries(variants).map(
 		([name, ports]): Variant => ({
 			name,
 			endpoints: [
-				...(name === "v2" && besideV2 !== undefined ? [{ address: besideV2, port: 9, locality: null }] : []),
+				...(beside[name] === undefined ? [] : [{ address: beside[name], port: 9, locality: null }]),
 				...ports.map((one) => {
 					const [port, region] = typeof one === "number" ? [one, null] : one;
 					return {
@@ -98,13 +105,19 @@ t.test("none waits in another region than the new ones are in, or where it is an
 	t.same(over({ v1: [1], v2: [2] }, { v1: [2], v2: [1] }), [2], "exchanged");
 	t.same(over({ v1: [1, 5], v2: [2] }, { v1: [3], v2: [2, 1] }), [3, 5]);
 	const named = planOf({ v1: [3], v2: [1] });
-	const dns = planOf({ v1: [3], v2: [1] }, HEALTH, "localhost");
+	const dns = planOf({ v1: [3], v2: [1] }, HEALTH, { v2: "localhost" });
 	const before = planOf({ v1: [1], v2: [2] });
 	for (const [plan, what] of [
 		[named, "by address"],
 		[dns, "beside a DNS name, inline"],
 	] as const)
 		t.same(portsOf(plan, bridgeOver(before, new Map(), plan, 0)), [3], what);
+});
+
+t.test("an address is one in whatever spelling", async (t) => {
+	const spelt = (one: string, two: string) => planOf({ v1: [3], v2: [] }, HEALTH, { v1: one, v2: two });
+	const after = spelt("10.0.0.9", "FD00:0::1");
+	t.same(portsOf(after, bridgeOver(spelt("fd00::1", "10.0.0.8"), new Map(), after, 0)), [9, 3], "it is v2's now");
 });
 
 t.test("what waits has a bound, whatever is published meanwhile", async (t) => {
