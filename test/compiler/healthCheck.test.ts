@@ -32,10 +32,11 @@ async function health(t: Test, port: number, spec: Partial<Service["spec"]>): Pr
 t.test("its findings hold at once; without it Envoy's own window stays", async (t) => {
 	const windowOf = (healthCheck: Service["spec"]["healthCheck"]): unknown => {
 		const services = [service("model", [variant("v1", 1)], { healthCheck })];
-		const [cluster] = compile(resourceSet({ gateways: [gateway()], services }), EMPTY_STATUS, {
+		const { clusters } = compile(resourceSet({ gateways: [gateway()], services }), EMPTY_STATUS, {
 			collectors: NO_COLLECTORS,
-		}).envoy.clusters;
-		return (cluster?.common_lb_config as { update_merge_window?: unknown }).update_merge_window;
+		}).envoy;
+		const config = clusters[0]?.common_lb_config as { update_merge_window?: unknown } | undefined;
+		return config?.update_merge_window;
 	};
 	// CommonLbConfig.update_merge_window: 1 s where it is left out. How soon a request is served then is a time.
 	t.equal(windowOf(CHECK), "0s");

@@ -1,101 +1,32 @@
-/**
- * Texts that were read for half a minute, or until memory was gone: each ends in a problem with its place. In a process of
- * its own with little memory, as a heap that is too small ends it; how long it took is CPU time.
- */
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import t, { type Test } from "tap";
-import { PROBLEMS_MAX, RESOURCE_TOKENS_MAX } from "../../src/limits.js";
-import { LEGITIMATE, type Outcome, TOO_MUCH, WITHIN } from "./yamlBombs.js";
-
-const PROGRAM = fileURLToPath(new URL("./yamlBombs.js", import.meta.url));
-
-/** MiB for what is read, what comes of it and the garbage between: before, each of many texts took gigabytes. */
-const HEAP_MIB = 448;
-
-/** Several times what the dearest take, against the load of a test machine; before, it was up to a minute. */
-const CPU_MS = 8_000;
-
-/** What may come back to whoever asked. */
-const CHARS = 1_000_000;
-
-async function outcomes(t: Test, names: readonly string[]): Promise<ReadonlyMap<string, Outcome>> {
-	const run = promisify(execFile)(process.execPath, [`--max-old-space-size=${HEAP_MIB}`, PROGRAM, ...names]);
-	const { stdout } = await run.catch((error: { stdout: string; signal: string }) => {
-		t.fail(`the reader ended (${error.signal}) behind:\n${error.stdout}`);
-		return error;
-	});
-	const lines = stdout.split("\n").filter((line) => line !== "");
-	const all = new Map(lines.map((line) => [(JSON.parse(line) as Outcome).name, JSON.parse(line) as Outcome]));
-	t.same([...all.keys()], names, "all were read");
-	for (const { name, cpuMs, chars, problems } of all.values()) {
-		t.ok(cpuMs < CPU_MS, `${name}: ${cpuMs} ms of CPU`);
-		t.ok(chars < CHARS && problems <= PROBLEMS_MAX + 1, `${name}: ${problems} problems of ${chars} characters`);
-	}
-	return all;
-}
-
-const tokens = (place: string): string =>
-	`w.yaml:${place}: more than ${RESOURCE_TOKENS_MAX} YAML tokens at once; write fewer items, or split the file and apply its parts one after the other`;
-const blank = (line: number): string => `w.yaml:${line}:1: more than 1000 blank lines in a row; remove them`;
-
-/** Where each has its first token too many, from what tokens count for (limits/resource.ts). */
-const TOLD: Readonly<Record<keyof typeof TOO_MUCH, string>> = {
-	"closing braces": tokens("2:1719982"),
-	"closing brackets": tokens("2:1719982"),
-	"opening brackets": tokens("1:344001"),
-	commas: tokens("1:859995"),
-	numbers: tokens("1:687997"),
-	"empty mappings": tokens("1:644996"),
-	"empty aliases": tokens("1:491427"),
-	"unknown aliases": tokens("1:737138"),
-	"anchors and aliases": tokens("1:859994"),
-	"empty anchors": tokens("1:344001"),
-	"empty tags": tokens("1:344001"),
-	tags: tokens("1:515999"),
-	"at signs": tokens("429998:1"),
-	directives: tokens("859996:1"),
-	questions: tokens("343998:2"),
-	colons: tokens("343998:2"),
-	dashes: tokens("1:859995"),
-	tabs: tokens("191111:2"),
-	"bad indents": tokens("687995:1"),
-	documents: tokens("343998:4"),
-	"ends of documents": tokens("573331:1"),
-	"kept lines of a text": tokens("2:1"),
-	"blank lines": blank(1002),
-	"blank lines, then comments": blank(1003),
-};
+/** A third of what test/long/yamlBombs.test.ts reads. */
+import t from "tap";
+import { readLegitimate, readTooMuch, readWithin } from "./readBombs.js";
 
 t.setTimeout(300_000);
 
-t.test("4 MiB of little things: one problem, where it is too much", async (t) => {
-	const all = await outcomes(t, Object.keys(TOO_MUCH));
-	for (const [name, { first, problems }] of all) t.same([first, problems], [TOLD[name], 1], name);
-});
+t.test("4 MiB of little things: one problem, where it is too much", (t) =>
+	readTooMuch(t, [
+		"opening brackets",
+		"unknown aliases",
+		"empty tags",
+		"at signs",
+		"questions",
+		"dashes",
+		"tabs",
+		"blank lines",
+	]),
+);
 
-t.test("what is dear below the bound", async (t) => {
-	const all = await outcomes(t, Object.keys(WITHIN));
-	const of = (name: string): Outcome | undefined => all.get(name);
-	for (const name of ["braces below the bound", "aliases below the bound", "versions", "escapes"]) {
-		t.equal(of(name)?.last, "and more problems; correct those above first", name);
-		t.equal(of(name)?.problems, PROBLEMS_MAX + 1, name);
-	}
-	t.equal(
-		of("pairs of a tag of 1.1")?.first,
-		"w.yaml:1:1: YAML version 1.1; remove the %YAML line: Weir reads YAML 1.2, where yes and no are text",
-	);
-	t.match(of("pairs of a tag")?.first, /^w\.yaml:1:1: kind is missing/);
-	t.match(of("values below the bound")?.last, /^w\.yaml:1:400001: the document expands to more than 200000 values/);
-	t.match(of("several files")?.last, /^1\.yaml:1:\d+: more than \d+ YAML tokens at once/, "one bound for all files");
-	t.match(of("a long alias")?.last, /^w\.yaml:1:4: alias \*k{100}… has no anchor/);
-	for (const { name, problems, resources } of all.values()) t.ok(problems > 0 && resources === 0, name);
-});
+t.test("what is dear below the bound", (t) =>
+	readWithin(t, [
+		"empty keys of empty items",
+		"comments behind blank lines",
+		"escapes",
+		"fields below long names",
+		"a long alias",
+		"pairs of a tag of 1.1",
+		"several files",
+	]),
+);
 
-t.test("as large as declarations become", async (t) => {
-	const all = await outcomes(t, Object.keys(LEGITIMATE));
-	for (const { name, problems, resources } of all.values()) {
-		t.same([problems, resources], [0, name.startsWith("5,000") ? 5_000 : 1], name);
-	}
-});
+t.test("as large as declarations become", (t) => readLegitimate(t, ["5,000 Services in files", "76,000 principals"]));
