@@ -69,7 +69,7 @@ export function envoyBinary(version?: string): Promise<EnvoyBinary> {
 /**
  * Starts Envoy and resolves when it is ready.
  * @param bootstrap made for the admin socket that it is given
- * @throws Error with Envoy's log when it ends or is not ready in time
+ * @throws Error with Envoy's log when it ends or is not ready in time, at once when it has no admin there
  */
 export async function launchEnvoy(
 	bootstrap: (adminSocket: string) => object,
@@ -79,7 +79,12 @@ export async function launchEnvoy(
 	const directory = await mkdtemp(join(tmpdir(), "weir-envoy-"));
 	const adminSocket = join(directory, "admin.sock");
 	const file = join(directory, "bootstrap.json");
-	await writeFile(file, JSON.stringify(bootstrap(adminSocket)));
+	const made = bootstrap(adminSocket);
+	if (!hasAdmin(made, adminSocket)) {
+		await rm(directory, { recursive: true, force: true });
+		throw new Error("its bootstrap has no admin at the socket that it was given: it could never be seen to be ready");
+	}
+	await writeFile(file, JSON.stringify(made));
 	const child = spawn(
 		binary.path,
 		[
@@ -173,6 +178,13 @@ export async function validateBootstrap(bootstrap: object, version?: string): Pr
 	} finally {
 		await rm(directory, { recursive: true, force: true });
 	}
+}
+
+function hasAdmin(bootstrap: object, socketPath: string): boolean {
+	const { admin } = bootstrap as {
+		readonly admin?: { readonly address?: { readonly pipe?: { readonly path?: string } } };
+	};
+	return admin?.address?.pipe?.path === socketPath;
 }
 
 async function ready(adminSocket: string, child: ChildProcess): Promise<void> {
