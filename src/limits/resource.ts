@@ -3,7 +3,7 @@
 /** One resource document set: far above any real file, small enough to parse in one go. */
 export const RESOURCE_FILE_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Documents in one file or one apply. */
+/** Documents in one file or one apply; how many may be declared in all is RESOURCES_MAX. */
 export const RESOURCE_DOCUMENTS_MAX = 5_000;
 
 /**

@@ -47,6 +47,21 @@ export const NAMESPACE_TABLE_BYTES_MAX = 3 * 1024 * 1024;
 /** All documents of one namespace, as written: each apply reads all that is stored. */
 export const NAMESPACE_DECLARED_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Resources of all namespaces: each apply checks all that is stored, some three seconds of CPU at this bound. */
+export const RESOURCES_MAX = 8_000;
+
+/** Of those, one namespace's: what is full stops every new declaration, of everybody. */
+export const NAMESPACE_RESOURCES_MAX = 4_000;
+
+/**
+ * Endpoints whose health Envoys check, of all namespaces: a socket each in every Envoy, and twice as many while they are
+ * replaced. One that has no descriptor left ends (SIGSEGV at 20,000, Envoy 1.40).
+ */
+export const CHECKED_ENDPOINTS_MAX = 8_000;
+
+/** Of those, one namespace's. */
+export const NAMESPACE_CHECKED_ENDPOINTS_MAX = 4_000;
+
 /** Longest wait of one long poll on the state: below the idle limits of common HTTP stacks, so none cuts it. */
 export const STATE_LONG_POLL_MS_MAX = 60_000;
 

@@ -42,7 +42,6 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 	let documents = 0;
 	for (const file of files) {
 		if (file.accepted !== undefined) {
-			documents++;
 			const { resource, places } = readAccepted(file, file.accepted);
 			declared.add(resourceTitle(resource));
 			positions.add(resource, places, false);

@@ -90,7 +90,7 @@ const HEALTH_TIMEOUT_HINT = `write at most ${HEALTH_CHECK_TIMEOUT_MS_MAX / 1_000
 
 const healthCheck = fields({
 	path: requestPath.optional().meta({ description: "HTTP path; not for grpc (grpc.health.v1)." }),
-	interval: duration(1).prefault("5s"),
+	interval: duration(1_000).prefault("5s"),
 	timeout: duration(1, { ms: HEALTH_CHECK_TIMEOUT_MS_MAX, hint: HEALTH_TIMEOUT_HINT }).prefault("1s"),
 	healthyThreshold: whole(1, 100).default(2),
 	unhealthyThreshold: whole(1, 100).default(3),

@@ -8,6 +8,7 @@
  * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
  */
 import { metricsJudging } from "../resources/judgedBy.js";
+import { findQualified, grouping } from "../resources/lookup.js";
 import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
 import { thresholdsLost } from "../rollout/declaration.js";
 import type { State } from "../rollout/ports.js";
@@ -30,19 +31,16 @@ export function promotionsEased(
 		...resources.metrics,
 		...changed.flatMap(({ after }) => (after?.kind === "Metric" ? [after] : [])),
 	];
-	const judgedBy = (metric: Metric): readonly string[] =>
-		resources.experiments
-			.filter((one) => live.has(qualifiedName(one.metadata)))
-			.filter((one) => metricsJudging(one, beforeAndAfter).includes(qualifiedName(metric.metadata)))
-			.map(({ metadata }) => qualifiedName(metadata));
+	const runs = resources.experiments.filter(({ metadata }) => live.has(qualifiedName(metadata)));
+	// Once for all Metrics of a change, which may be thousands in front of thousands of Experiments.
+	const byMetric = grouping<Experiment>((one) => metricsJudging(one, beforeAndAfter));
+	const judgedBy = ({ metadata }: Metric): readonly string[] =>
+		(byMetric(runs).get(qualifiedName(metadata)) ?? []).map((one) => qualifiedName(one.metadata));
 	/** Whether it is judged by what is measured from so many units on, a quantile or a cap, and sees no harm in it before. */
-	const isFrozenFirst = (one: Experiment): boolean => {
-		const names = metricsJudging(one, resources.metrics);
-		return resources.metrics.some(
-			({ metadata, spec }) =>
-				names.includes(qualifiedName(metadata)) && (spec.type === "quantile" || spec.cap !== null),
-		);
-	};
+	const isFrozenFirst = (one: Experiment): boolean =>
+		metricsJudging(one, resources.metrics)
+			.flatMap((name) => findQualified(resources.metrics, name) ?? [])
+			.some(({ spec }) => spec.type === "quantile" || spec.cap !== null);
 	return changed.flatMap(({ before, after }): PromotionEased[] => {
 		if (before.kind === "Metric" && after?.kind === "Metric") {
 			const without = ({ spec }: Metric, other: Metric): string =>

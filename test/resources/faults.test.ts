@@ -388,6 +388,12 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:7:16: spec.healthCheck.path is missing; add a path such as /v2/health/ready"],
 	],
 	[
+		"health check that would be asked all the time",
+		"access: open",
+		"access: open\n  healthCheck: {path: /live, interval: 999ms}",
+		['w.yaml:7:35: spec.healthCheck.interval is "999ms"; write at least 1s'],
+	],
+	[
 		"health check that may delay all changes",
 		"access: open",
 		"access: open\n  healthCheck: {path: /live, interval: 1h, timeout: 10001ms}",

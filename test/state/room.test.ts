@@ -2,10 +2,15 @@
 import t, { type Test } from "tap";
 import {
 	API_BODY_BYTES_MAX,
+	CHECKED_ENDPOINTS_MAX,
 	DECLARED_TABLE_BYTES_MAX,
+	NAMESPACE_CHECKED_ENDPOINTS_MAX,
 	NAMESPACE_DECLARED_BYTES_MAX,
+	NAMESPACE_RESOURCES_MAX,
 	NAMESPACE_TABLE_BYTES_MAX,
 	PLAN_BODY_BYTES_MAX,
+	RESOURCE_DOCUMENTS_MAX,
+	RESOURCES_MAX,
 	TABLE_BYTES_MAX,
 } from "../../src/limits.js";
 import { StateClient } from "../../src/state/client.js";
@@ -103,5 +108,58 @@ t.test(
 		await xds.keepPlan("00ff", largest as never);
 		t.equal(JSON.stringify(await xds.plan("00ff")).length, TABLE_BYTES_MAX);
 		await t.rejects(xds.keepPlan("00fe", table(PLAN_BODY_BYTES_MAX + 1) as never), { code: "invalid-argument" });
+	},
+);
+
+const metrics = (namespace: string, count: number, from = 0): string =>
+	Array.from(
+		{ length: count },
+		(_, at) => `${HEAD}kind: Metric\nmetadata: {name: m${from + at}, namespace: ${namespace}}\nspec: {type: mean}\n`,
+	).join("---\n");
+
+t.test("one namespace cannot declare all the resources that there may be", async (t) => {
+	const store = opened(t);
+	t.same(problemsOf(store, metrics("a", NAMESPACE_RESOURCES_MAX)), []);
+	t.same(problemsOf(store, metrics("a", 1, NAMESPACE_RESOURCES_MAX)), [
+		`namespace a would declare ${NAMESPACE_RESOURCES_MAX + 1} resources, more than ${NAMESPACE_RESOURCES_MAX}`,
+	]);
+	const rest = RESOURCES_MAX - NAMESPACE_RESOURCES_MAX - 1;
+	t.ok(NAMESPACE_RESOURCES_MAX + rest > RESOURCE_DOCUMENTS_MAX, "what stands is no document of the request");
+	t.same(problemsOf(store, metrics("b", rest)), [], "others go on");
+	t.same(problemsOf(store, metrics("c", 2)), [
+		`all namespaces would declare ${RESOURCES_MAX + 1} resources together, more than ${RESOURCES_MAX}`,
+	]);
+	t.same(problemsOf(store, metrics("c", 1)), []);
+});
+
+t.test(
+	"endpoints with a healthCheck take a socket each in every Envoy: bounded for each namespace and for all",
+	async (t) => {
+		const store = opened(t);
+		const checked = (namespace: string, count: number, check = "healthCheck: {path: /h}"): string => {
+			const endpoints = (from: number, length: number): string =>
+				Array.from({ length }, (_, at) => `{address: ${namespace}.internal, port: ${from + at}}`).join(", ");
+			const half = Math.ceil(count / 2);
+			return `${HEAD}kind: Service
+metadata: {name: s, namespace: ${namespace}}
+spec:
+  hosts: [${namespace}.example]
+  access: open
+  ${check}
+  defaultVariant: v1
+  variants:
+    - {name: v1, endpoints: [${endpoints(1, half)}]}
+    - {name: v2, endpoints: [${endpoints(1 + half, count - half)}]}
+`;
+		};
+		const most = NAMESPACE_CHECKED_ENDPOINTS_MAX;
+		t.same(problemsOf(store, checked("a", most + 1)), [
+			`namespace a would declare ${most + 1} endpoints with a healthCheck, more than ${most}`,
+		]);
+		t.same(problemsOf(store, checked("a", most + 1, "")), [], "those that nobody checks take none");
+		for (let all = 0; all < CHECKED_ENDPOINTS_MAX; all += most) t.same(problemsOf(store, checked(`n${all}`, most)), []);
+		t.same(problemsOf(store, checked("b", 1)), [
+			`all namespaces would declare ${CHECKED_ENDPOINTS_MAX + 1} endpoints with a healthCheck together, more than ${CHECKED_ENDPOINTS_MAX}`,
+		]);
 	},
 );
