@@ -391,7 +391,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"health check that would be asked all the time",
 		"access: open",
 		"access: open\n  healthCheck: {path: /live, interval: 999ms}",
-		['w.yaml:7:35: spec.healthCheck.interval is "999ms"; write at least 1s'],
+		['w.yaml:7:40: spec.healthCheck.interval is "999ms"; write at least 1s'],
 	],
 	[
 		"health check that may delay all changes",
