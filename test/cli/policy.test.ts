@@ -369,7 +369,10 @@ t.test("diff tells of limits and of where data may go", async (t) => {
 	const placed = RESOURCES.replace(
 		"hosts: [shop.test]",
 		"hosts: [shop.test]\n  dataClass: personal\n  rateLimits: {service: {requests: 100, per: 1s}}",
-	).replace("port: 9001}", "port: 9001, locality: {region: eu}}");
+	).replace(
+		"port: 9001}",
+		"port: 9001, locality: {region: eu}}, {address: 10.9.0.1, port: 9001, locality: {region: us}}",
+	);
 	const text = `${placed}---\napiVersion: weir.dev/v1alpha1\nkind: DataClass\nmetadata: {name: personal}\nspec: {regions: [eu]}\n`;
 	const before = await fileOf(directory, "old.yaml", text);
 	const cases: Readonly<Record<string, string>> = {
@@ -377,6 +380,7 @@ t.test("diff tells of limits and of where data may go", async (t) => {
 		"Service shop, limit of all requests: 100 in 1s → 9000 in 1m": text.replace("100, per: 1s", "9000, per: 1m"),
 		"DataClass personal, regions: now us": text.replace("regions: [eu]", "regions: [eu, us]"),
 		"Service shop, DataClass: personal, eu → none, any region": text.replace("  dataClass: personal\n", ""),
+		"Service shop, region of endpoint 10.9.0.1:9001: us → eu": text.replace("region: us", "region: eu"),
 	};
 	for (const [told, changed] of Object.entries(cases)) {
 		const { code, stdout } = await weir(["policy", "diff", before, await fileOf(directory, "new.yaml", changed)]);
