@@ -90,10 +90,10 @@ const TABLE = `tests:
     request: {host: shop.test, principal: spiffe://a.test/web, method: POST, path: /v2}
     expect: {verdict: deny, reason: no-policy-allows, policy: null}
   - name: staff may all but admin
-    request: {service: shop, method: POST, path: /admin/x, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /admin/x, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
     expect: {verdict: deny, reason: forbidden, policy: no-admin}
   - name: staff
-    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
     expect: allow
   - name: of an issuer that nobody trusts
     request: {service: shop, principal: spiffe://a.test/web, token: {iss: https://evil.test, sub: ann, groups: [staff]}}
@@ -102,10 +102,10 @@ const TABLE = `tests:
     request: {service: shop, principal: spiffe://a.test/web, token: invalid}
     expect: {verdict: deny, reason: invalid-token}
   - name: a token that is bound, of an issuer whose binding is none
-    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], cnf: {}}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], cnf: {}}}
     expect: {verdict: deny, reason: invalid-token}
   - name: whatever its times and audience say
-    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], nbf: 9999999999, aud: x}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], nbf: 9999999999, aud: x}}
     expect: allow
   - name: ambiguous
     request: {service: shop, principal: spiffe://a.test/web, path: "/v2;x"}
@@ -120,7 +120,7 @@ const TABLE = `tests:
     request: {service: plain, principal: spiffe://a.test/web, method: OPTIONS, path: /.well-known/weir-probe}
     expect: {verdict: deny, reason: forbidden, policy: null}
   - name: before the token
-    request: {service: shop, token: invalid, path: "/v2;x"}
+    request: {principal: spiffe://a.test/app, service: shop, token: invalid, path: "/v2;x"}
     expect: {verdict: deny, reason: not-canonical}
   - name: no rule looks at tokens
     request: {service: plain, principal: spiffe://a.test/web, token: invalid}
@@ -129,10 +129,10 @@ const TABLE = `tests:
     request: {host: a.plain.test, principal: spiffe://a.test/web, variant: v1, region: eu, gateway: edge}
     expect: allow
   - name: open
-    request: {service: free, method: TRACE, path: "/v2;x", token: invalid}
+    request: {principal: spiffe://a.test/app, service: free, method: TRACE, path: "/v2;x", token: invalid}
     expect: {verdict: allow, reason: open}
   - name: nobody's host
-    request: {host: other.test}
+    request: {principal: spiffe://a.test/app, host: other.test}
     expect: {verdict: deny, reason: unknown-service}
 `;
 
@@ -231,10 +231,16 @@ t.test("a case at a host is judged by the Service that has it, not by one of tha
 	const table = (request: string, expect: string): string =>
 		`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
 	for (const [request, expect] of [
-		["{host: shop, path: /admin}", "{verdict: allow, reason: open}"],
-		['{host: "SHOP:80", path: /admin}', "{verdict: allow, reason: open}"],
-		["{service: shop, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
-		["{host: shop.test, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
+		["{host: shop, path: /admin, principal: spiffe://a.test/app}", "{verdict: allow, reason: open}"],
+		['{host: "SHOP:80", path: /admin, principal: spiffe://a.test/app}', "{verdict: allow, reason: open}"],
+		[
+			"{service: shop, path: /admin, principal: spiffe://a.test/app}",
+			"{verdict: deny, reason: forbidden, policy: no-admin}",
+		],
+		[
+			"{host: shop.test, path: /admin, principal: spiffe://a.test/app}",
+			"{verdict: deny, reason: forbidden, policy: no-admin}",
+		],
 	] as const) {
 		const { stdout } = await weir([
 			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", table(request, expect))],
