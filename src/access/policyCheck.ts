@@ -61,15 +61,25 @@ export interface PolicyJudge {
 	judgesTime(service: string): boolean;
 	/** What the request names and nobody declares, with what could be meant: of it no verdict says anything. */
 	undeclared(request: Pick<PolicyRequest, NameField>): readonly Undeclared[];
-	/** Where its principal cannot be known, as no client certificates are demanded there: no such request reaches any rule. */
-	unproven(request: Pick<PolicyRequest, "gateway" | "principal">): Unproven | null;
+	/**
+	 * Gateways that such a request can come through, of that name, in that region: with a principal those that demand client
+	 * certificates, without one those that demand none. [null] = none is declared, so that nothing of them is known.
+	 */
+	gatewaysOf(request: Entering): readonly (string | null)[];
+	/** Why there is none; null = there is one, or it names what nobody declares. */
+	barred(request: Entering): Barred | null;
 }
 
-export interface Unproven {
-	/** null = at none that is declared. */
+/** Where a request comes in, and as whom. */
+type Entering = Pick<PolicyRequest, "gateway" | "region" | "principal">;
+
+export interface Barred {
+	/** What it says of itself that no Gateway fits. */
+	readonly field: "principal" | "region";
+	/** The one that was asked for; null = any of several. */
 	readonly gateway: string | null;
-	/** Those that demand client certificates. */
-	readonly demanding: readonly string[];
+	/** Others that the request can come through. */
+	readonly others: readonly string[];
 }
 
 export type NameField = "service" | "host" | "gateway" | "region" | "variant";
@@ -133,6 +143,10 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		return name === null ? null : (byName.get(name) ?? null);
 	};
 	const [only] = gateways.length === 1 ? gateways : [];
+	const fits = (gateway: Gateway, { region, principal }: Entering): boolean =>
+		demandsClientCertificates(gateway) === (principal !== null) && isIn(gateway, region);
+	const fitting = (request: Entering): readonly string[] =>
+		gateways.filter((one) => fits(one, request)).map(({ metadata }) => qualifiedName(metadata));
 	const placeOf = (name: string | null): Gateway | null =>
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
 	return {
@@ -161,13 +175,22 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 				...(service === null ? [] : names("variant", variant, service.variants)),
 			];
 		},
-		unproven({ gateway: name, principal }) {
-			const at = placeOf(name);
-			const asked = at === null ? (name === null ? gateways : []) : [at];
-			if (principal === null || asked.length === 0 || asked.some(demandsClientCertificates)) return null;
+		gatewaysOf(request) {
+			if (gateways.length === 0) return [null];
+			return fitting(request).filter((name) => request.gateway === null || request.gateway === name);
+		},
+		barred(request) {
+			const { gateway: name, region, principal } = request;
+			const asked = gateways.filter(({ metadata }) => name === null || qualifiedName(metadata) === name);
+			const isKnown = region === null || gateways.some((one) => isIn(one, region));
+			if (asked.length === 0 || !isKnown || asked.some((one) => fits(one, request))) return null;
+			const [gateway, ...more] = asked;
+			const one = gateway === undefined || more.length > 0 ? null : gateway;
+			const isElsewhere = one !== null && demandsClientCertificates(one) === (principal !== null);
 			return {
-				gateway: at === null ? null : qualifiedName(at.metadata),
-				demanding: gateways.filter(demandsClientCertificates).map(({ metadata }) => qualifiedName(metadata)),
+				field: isElsewhere ? "region" : "principal",
+				gateway: one && qualifiedName(one.metadata),
+				others: fitting(request),
 			};
 		},
 		judge(request) {
@@ -176,11 +199,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			if (!service.isOpen && canonicalFault(sent(request)) !== null)
 				return { allowed: false, reason: "not-canonical", policy: null, shadow: null };
 			const gateway = placeOf(request.gateway);
-			const issuers =
-				request.gateway === null && gateway === null
-					? gateways.flatMap(({ spec }) => spec.tokens)
-					: (gateway?.spec.tokens ?? []);
-			const read = service.readsUsers ? readToken(request.token, issuers, gateway) : null;
+			const read = service.readsUsers ? readToken(request.token, gateway) : null;
 			const refused = { allowed: false, reason: "invalid-token", policy: null } as const;
 			if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
 			const token = read === "invalid" ? null : read;
@@ -202,6 +221,8 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 	};
 }
 
+const isIn = ({ spec }: Gateway, region: string | null): boolean => region === null || spec.region === region;
+
 /** A Service that is named, not its host, is reached at a proper one. */
 function sent({ method, path, host }: PolicyRequest): SentRequest {
 	return { method, path, host: host ?? "service.invalid", headerValues: () => [] };
@@ -219,22 +240,18 @@ function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | 
 /** A host as Envoy looks for its domain: without regard to case, and without its port (strip_any_host_port). */
 const domainOf = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, "$1").toLowerCase();
 
-function readToken(
-	claims: PolicyRequest["token"],
-	issuers: readonly TokenIssuer[],
-	gateway: Gateway | null,
-): VerifiedToken | "invalid" | null {
+function readToken(claims: PolicyRequest["token"], gateway: Gateway | null): VerifiedToken | "invalid" | null {
 	if (claims === null || claims === "invalid") return claims;
-	const issuer = issuers.find((one) => one.issuer === claims.iss && mayHold(claims, one, gateway));
+	const issuer = gateway?.spec.tokens.find((one) => one.issuer === claims.iss && mayHold(claims, one, gateway));
 	return issuer === undefined ? "invalid" : verifiedToken(issuer, claims);
 }
 
 /** Whether a token with these claims can hold at all. What is left out of them is there as it must be, its binding too. */
-function mayHold(claims: Readonly<Record<string, unknown>>, issuer: TokenIssuer, gateway: Gateway | null): boolean {
+function mayHold(claims: Readonly<Record<string, unknown>>, issuer: TokenIssuer, gateway: Gateway): boolean {
 	if (shapeFault(claims) !== null) return false;
 	const confirmation = confirmationOf(claims);
 	if (confirmation === null) return true;
 	if (confirmation === "unknown" || bindingFault(issuer, confirmation) !== null) return false;
 	// Where no certificate is demanded nobody shows the one that it is bound to.
-	return confirmation.certificate === null || gateway === null || demandsClientCertificates(gateway);
+	return confirmation.certificate === null || demandsClientCertificates(gateway);
 }

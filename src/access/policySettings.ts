@@ -5,11 +5,13 @@
  * signed, and where data may be processed. No request that can be constructed shows all of it, so a change of it is a difference
  * of its own.
  */
+import { serverKey } from "../resources/checkShared.js";
 import { oneSpelling } from "../resources/host.js";
 import { namedIn } from "../resources/reference.js";
 import { regionsOf } from "../resources/regions.js";
 import {
 	type DataClass,
+	type Endpoint,
 	type Gateway,
 	qualifiedName,
 	type Rate,
@@ -40,6 +42,7 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 			...changedLimits(was, is),
 			...changedCallout(was, is),
 			...changedResidency([was, before], [is, after]),
+			...changedPlaces([was, before], [is, after]),
 		]),
 		...changedEndpoints(before, after),
 		...pairs(before.dataClasses, after.dataClasses).flatMap(([was, is]) => changedRegions(was, is)),
@@ -147,7 +150,8 @@ const looksAtVariants = (service: Service, { accessPolicies, referenceGrants }: 
 
 /**
  * Endpoints that other rules stand before now: another Service's, or another Variant's where rules look at Variants. Of one
- * that only one of both declares nobody knows what it serves, and one that leaves a place lets in nobody there.
+ * that only one of both declares nobody knows what it serves, and one that leaves a place lets in nobody there. The addresses
+ * of this machine lead to one server or to several: what had another one of them is told too.
  */
 function changedEndpoints(before: ResourceSet, after: ResourceSet): readonly string[] {
 	const judged = new Set(
@@ -155,29 +159,45 @@ function changedEndpoints(before: ResourceSet, after: ResourceSet): readonly str
 			set.services.filter((one) => looksAtVariants(one, set)).map((one) => qualifiedName(one.metadata)),
 		),
 	);
-	const [old, now] = [placesOf(before, judged), placesOf(after, judged)];
-	return [...now].flatMap(([endpoint, places]) => {
-		const had = old.get(endpoint);
-		if (had === undefined || [...places].every((place) => had.has(place))) return [];
-		return [`endpoint ${endpoint}: ${[...had].join(" and ")} → ${[...places].join(" and ")}`];
+	const [old, now] = [serversOf(before, judged), serversOf(after, judged)];
+	return [...now].flatMap(([server, places]) => {
+		const had = old.get(server);
+		if (had === undefined) return [];
+		return [...new Set([...places.values()].flatMap((spelt) => [...spelt]))].flatMap((endpoint) => {
+			const come = [...places.keys()].filter(
+				(place) => places.get(place)?.has(endpoint) && !had.get(place)?.has(endpoint),
+			);
+			const others = [...had.keys()].filter((place) => !come.includes(place));
+			// What comes to one place alone, from that place, is only spelt otherwise.
+			if (come.length === 0 || others.length + come.length === 1) return [];
+			const from = others.length > 0 ? others : [...had.keys()];
+			const to = [...places.keys()].filter((place) => come.includes(place) || from.includes(place));
+			return [`endpoint ${endpoint}: ${from.join(" and ")} → ${to.join(" and ")}`];
+		});
 	});
 }
 
-/** Behind which rules each endpoint stands, in words; however it is spelt. */
-function placesOf({ services }: ResourceSet, judged: ReadonlySet<string>): ReadonlyMap<string, ReadonlySet<string>> {
-	const places = new Map<string, Set<string>>();
+/** Behind which rules a server stands, in words, and how its endpoints are written there. */
+type Places = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** By serverKey. */
+function serversOf({ services }: ResourceSet, judged: ReadonlySet<string>): ReadonlyMap<string, Places> {
+	const servers = new Map<string, Map<string, Set<string>>>();
 	for (const { metadata, spec } of services) {
 		const name = qualifiedName(metadata);
 		for (const variant of spec.variants) {
 			const place = judged.has(name) ? `Service ${name}, Variant ${variant.name}` : `Service ${name}`;
-			for (const { address, port } of variant.endpoints) {
-				const endpoint = `${oneSpelling(address)}:${port}`;
-				places.set(endpoint, (places.get(endpoint) ?? new Set()).add(place));
+			for (const endpoint of variant.endpoints) {
+				const key = serverKey(endpoint.address, endpoint.port);
+				const places = servers.get(key) ?? new Map<string, Set<string>>();
+				servers.set(key, places.set(place, (places.get(place) ?? new Set()).add(endpointText(endpoint))));
 			}
 		}
 	}
-	return places;
+	return servers;
 }
+
+const endpointText = ({ address, port }: Endpoint): string => `${oneSpelling(address)}:${port}`;
 
 /** Whether a predictor can demand the decisions, and for how long old rules are obeyed while control is away. */
 function changedCallout({ spec: { callout: was } }: Service, is: Service): readonly string[] {
@@ -220,3 +240,35 @@ function changedResidency([was, before]: Declared, [is, after]: Declared): reado
 
 const classOf = ({ metadata, spec }: Service): string | null =>
 	spec.dataClass === null ? null : qualifiedName(namedIn(metadata.namespace, spec.dataClass));
+
+/**
+ * Endpoints of a Service that a class holds, before and now: of another region than was said of them, or new and one that data
+ * goes to. Nothing but these words keeps data away from a server.
+ */
+function changedPlaces([was, before]: Declared, [is, after]: Declared): readonly string[] {
+	const allowed = regionsOf(after, is);
+	if (regionsOf(before, was) === null || allowed === null) return [];
+	const [old, now] = [saidRegions(was), saidRegions(is)];
+	return [...now].flatMap(([endpoint, regions]) => {
+		const had = old.get(endpoint);
+		const come = [...regions].filter((region) =>
+			had === undefined ? region !== null && allowed.includes(region) : !had.has(region),
+		);
+		if (come.length === 0) return [];
+		const from = had === undefined ? "not there" : regionText(had);
+		return [`Service ${qualifiedName(is.metadata)}, region of endpoint ${endpoint}: ${from} → ${regionText(regions)}`];
+	});
+}
+
+/** What a Service says of each endpoint; of one that several Variants have, all that they say. */
+function saidRegions({ spec }: Service): ReadonlyMap<string, ReadonlySet<string | null>> {
+	const said = new Map<string, Set<string | null>>();
+	for (const endpoint of spec.variants.flatMap(({ endpoints }) => endpoints)) {
+		const key = endpointText(endpoint);
+		said.set(key, (said.get(key) ?? new Set()).add(endpoint.locality?.region ?? null));
+	}
+	return said;
+}
+
+const regionText = (regions: ReadonlySet<string | null>): string =>
+	[...regions].map((region) => region ?? "none").join(" and ");

@@ -7,7 +7,7 @@ import type { Path } from "../resources/position.js";
 import type { Position, Problem } from "../resources/resource.js";
 import { spiffeFault } from "../resources/spiffe.js";
 import { readYaml, type YamlDocument } from "../resources/yaml.js";
-import type { JudgedRequest, NameField, PolicyJudge, PolicyRequest } from "./policyCheck.js";
+import type { Barred, JudgedRequest, NameField, PolicyJudge, PolicyRequest } from "./policyCheck.js";
 import { epochMs } from "./rfc3339.js";
 
 export interface PolicyTest {
@@ -84,21 +84,44 @@ export function undeclaredIn(tests: readonly PolicyTest[], judge: Pick<PolicyJud
 	);
 }
 
-/** Principals at Gateways that know none: there the caller would be served as whoever comes, whatever is expected of it. */
-export function unprovenIn(tests: readonly PolicyTest[], judge: Pick<PolicyJudge, "unproven">): readonly Problem[] {
+/**
+ * Requests that come through no Gateway: what the rules say of them nobody would ever hear. Where a Gateway demands no
+ * certificate, a caller would be served as whoever comes; where it demands one, who has none would not be served.
+ */
+export function barredIn(tests: readonly PolicyTest[], judge: Pick<PolicyJudge, "barred">): readonly Problem[] {
 	return tests.flatMap(({ request, positions }) => {
-		const unproven = judge.unproven(request);
-		if (unproven === null) return [];
-		const { gateway, demanding } = unproven;
-		const where =
-			gateway === null ? "no Gateway demands client certificates" : `Gateway ${gateway} demands no client certificates`;
-		const known =
-			demanding.length === 0
-				? ""
-				: `, or name a Gateway that demands them: ${demanding.slice(0, KNOWN_SHOWN).join(", ")}`;
-		const message = `${where}, so that a caller's principal cannot be known`;
-		return [{ position: positions.principal, message, hint: `remove principal: from the request${known}` }];
+		const barred = judge.barred(request);
+		return barred === null ? [] : [{ position: positions[barred.field], ...barredWords(request, barred) }];
 	});
+}
+
+function barredWords(
+	{ principal, region }: PolicyTest["request"],
+	{ field, gateway, others }: Barred,
+): Pick<Problem, "message" | "hint"> {
+	const where = JSON.stringify(region);
+	const orName = (what: string): string =>
+		others.length === 0 ? "" : `, or name a Gateway ${what}: ${others.slice(0, KNOWN_SHOWN).join(", ")}`;
+	if (field === "region")
+		return {
+			message: `Gateway ${gateway} is not in region ${where}`,
+			hint: `remove region: from the request${orName("there")}`,
+		};
+	const there = region === null ? "" : ` in region ${where}`;
+	if (principal !== null) {
+		const none =
+			gateway === null
+				? `no Gateway${there} demands client certificates`
+				: `Gateway ${gateway} demands no client certificates`;
+		return {
+			message: `${none}, so that a caller's principal cannot be known`,
+			hint: `remove principal: from the request${orName("that demands them")}`,
+		};
+	}
+	return {
+		message: `${gateway === null ? `each Gateway${there}` : `Gateway ${gateway}`} demands client certificates, so that a caller without one does not get there`,
+		hint: `add principal: to the request${orName("that demands none")}`,
+	};
 }
 
 const WORDS: Readonly<Record<NameField, string>> = {

@@ -15,7 +15,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
 		.addHelpText(
 			"after",
-			"\nA case's token is taken as verified and its possession as proved, whatever its exp, nbf, iat or aud says; claims that no execution takes are refused. token: invalid is one that does not hold.",
+			"\nA case's token is taken as verified and its possession as proved, whatever its exp, nbf, iat or aud says; claims that no execution takes are refused. token: invalid is one that does not hold.\nWith a principal: a request comes through the Gateways that demand client certificates, without one through those that demand none, with a region: through those there. A case must hold at each of them, or at the one that gateway: names; where there is none it is refused.",
 		)
 		.addOption(files())
 		.addOption(
@@ -30,7 +30,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 	policy
 		.command("diff <old> <new>")
 		.description(
-			"requests whose verdict differs between two files, constructed or logged, rules that may let in more or less, and settings that decide; exit 1 where there is one",
+			"requests whose verdict differs between two files, constructed or logged, rules that may let in more or less, and settings that decide; exit 1 where there is one, or a file is invalid",
 		)
 		.option("--log <file>", "lines of weir audit requests --json")
 		.option("--recent", "the last requests of control's decision log")

@@ -4,7 +4,7 @@
  * a Variant move nobody. What runs behind an address Weir cannot see, nor that an endpoint which comes back had been
  * another Variant's: the audit log shows who did that. Pure.
  */
-import { oneSpelling } from "../resources/host.js";
+import { serverKey } from "../resources/checkShared.js";
 import { experimentsOf } from "../resources/lookup.js";
 import { once } from "../resources/once.js";
 import {
@@ -159,4 +159,4 @@ function swapped(before: Service, after: Service, used: ReadonlySet<string>): re
 		});
 }
 
-const serverOf = ({ address, port }: Endpoint): string => `${oneSpelling(address)} ${port}`;
+const serverOf = ({ address, port }: Endpoint): string => serverKey(address, port);

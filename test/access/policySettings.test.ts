@@ -119,6 +119,43 @@ t.test("an endpoint that goes where other rules stand before it", async (t) => {
 	]);
 });
 
+t.test(
+	"this machine's own addresses are one server, and each a server of its own that can be given away",
+	async (t) => {
+		const at = (hr: readonly string[], open: readonly string[]) =>
+			resourceSet({
+				services: [
+					{ name: "hr", addresses: hr, access: null },
+					{ name: "public", addresses: open, access: "open" as const },
+				].map(({ name, addresses, access }) =>
+					service(
+						name,
+						[{ name: "v1", endpoints: addresses.map((address) => ({ address, port: 1, locality: null })) }],
+						{
+							access,
+						},
+					),
+				),
+				accessPolicies: [accessPolicy("p", "allow", ["hr"], { principals: ["spiffe://a/hr"] })],
+			});
+		const told = (before: ResourceSet, after: ResourceSet) => changedSettings(before, after);
+		const before = at(["127.0.0.1"], ["10.0.0.1"]);
+		for (const address of ["127.0.0.1", "localhost", "a.localhost", "127.0.0.2", "0.0.0.0", "::1", "::"])
+			t.same(told(before, at(["127.0.0.1"], [address])), [
+				`endpoint ${address}:1: Service hr → Service hr and Service public`,
+			]);
+		t.same(told(before, at(["localhost"], ["10.0.0.1"])), [], "its own, spelt otherwise");
+		t.same(told(before, at(["127.0.0.1"], ["10.0.0.2"])), [], "of a new one nothing is known");
+		const two = at(["127.0.0.1"], ["127.0.0.2"]);
+		t.same(told(two, two), []);
+		t.same(told(two, at(["127.0.0.2"], ["127.0.0.1"])), [
+			"endpoint 127.0.0.2:1: Service public → Service hr and Service public",
+			"endpoint 127.0.0.1:1: Service hr → Service hr and Service public",
+		]);
+		t.match(told(two, at(["localhost"], ["localhost"])), [/^endpoint localhost:1: /], "whosever it is");
+	},
+);
+
 t.test("a change of how many requests pass", async (t) => {
 	const limited = (rateLimits: object) =>
 		set({}, { rateLimits: { service: null, principal: null, tenant: null, ...rateLimits } });
@@ -180,3 +217,55 @@ t.test("a change of where data may be processed", async (t) => {
 		"Service shop, DataClass: law/personal, no region → law/personal, eu",
 	]);
 });
+
+t.test(
+	"a region is what an endpoint's declaration says, so that a change of that is told where a DataClass holds it",
+	async (t) => {
+		type Placed = readonly [address: string, region: string | null];
+		const world = (endpoints: readonly Placed[], dataClass: string | null = "personal", regions = ["eu", "de"]) =>
+			resourceSet({
+				services: [
+					shop({
+						dataClass,
+						variants: [
+							{
+								name: "v1",
+								endpoints: endpoints.map(([address, region]) => ({
+									address,
+									port: 1,
+									locality: region === null ? null : { region, zone: "", subZone: "" },
+								})),
+							},
+						],
+					}),
+				],
+				dataClasses: [{ kind: "DataClass", metadata: metadata("personal"), spec: { regions } }],
+			});
+		const one: Placed = ["10.0.0.1", "eu"];
+		const from = (...more: readonly Placed[]) => world([one, ...more]);
+		const told = (before: ResourceSet, after: ResourceSet) => changedSettings(before, after);
+		const moved = (was: string, is: string) => [`Service shop, region of endpoint 10.9.0.1:1: ${was} → ${is}`];
+		for (const [was, is] of [
+			["us", "eu"],
+			["eu", "us"],
+			["eu", "de"],
+			[null, "eu"],
+			["eu", null],
+		] as const)
+			t.same(told(from(["10.9.0.1", was]), from(["10.9.0.1", is])), moved(was ?? "none", is ?? "none"));
+		t.same(told(from(), from(["10.9.0.1", "eu"])), moved("not there", "eu"), "a new one gets data");
+		t.same(told(from(), from(["10.9.0.1", "us"], ["10.9.0.2", null])), [], "no data goes to these");
+		t.same(told(from(["10.9.0.1", "eu"]), from()), [], "nor to one that is gone");
+		t.same(
+			told(from(["FD00::1", "us"]), from(["fd00:0::1", "eu"])),
+			["Service shop, region of endpoint fd00::1:1: us → eu"],
+			"however it is spelt",
+		);
+		const relabelled = [[["10.9.0.1", "us"]], [["10.9.0.1", "eu"]]] as const;
+		t.same(told(world(relabelled[0], null), world(relabelled[1], null)), [], "no class, no matter");
+		t.same(told(world(relabelled[0], null), world(relabelled[1])), [
+			"Service shop, DataClass: none, any region → personal, eu and de",
+		]);
+		t.same(told(world(relabelled[1], "personal", ["us"]), world(relabelled[0], "personal", ["us"])), moved("eu", "us"));
+	},
+);

@@ -90,10 +90,10 @@ const TABLE = `tests:
     request: {host: shop.test, principal: spiffe://a.test/web, method: POST, path: /v2}
     expect: {verdict: deny, reason: no-policy-allows, policy: null}
   - name: staff may all but admin
-    request: {service: shop, method: POST, path: /admin/x, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /admin/x, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
     expect: {verdict: deny, reason: forbidden, policy: no-admin}
   - name: staff
-    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff]}}
     expect: allow
   - name: of an issuer that nobody trusts
     request: {service: shop, principal: spiffe://a.test/web, token: {iss: https://evil.test, sub: ann, groups: [staff]}}
@@ -102,10 +102,10 @@ const TABLE = `tests:
     request: {service: shop, principal: spiffe://a.test/web, token: invalid}
     expect: {verdict: deny, reason: invalid-token}
   - name: a token that is bound, of an issuer whose binding is none
-    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], cnf: {}}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], cnf: {}}}
     expect: {verdict: deny, reason: invalid-token}
   - name: whatever its times and audience say
-    request: {service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], nbf: 9999999999, aud: x}}
+    request: {principal: spiffe://a.test/app, service: shop, method: POST, path: /v2, token: {iss: https://issuer.test, sub: ann, groups: [staff], nbf: 9999999999, aud: x}}
     expect: allow
   - name: ambiguous
     request: {service: shop, principal: spiffe://a.test/web, path: "/v2;x"}
@@ -120,7 +120,7 @@ const TABLE = `tests:
     request: {service: plain, principal: spiffe://a.test/web, method: OPTIONS, path: /.well-known/weir-probe}
     expect: {verdict: deny, reason: forbidden, policy: null}
   - name: before the token
-    request: {service: shop, token: invalid, path: "/v2;x"}
+    request: {principal: spiffe://a.test/app, service: shop, token: invalid, path: "/v2;x"}
     expect: {verdict: deny, reason: not-canonical}
   - name: no rule looks at tokens
     request: {service: plain, principal: spiffe://a.test/web, token: invalid}
@@ -129,10 +129,10 @@ const TABLE = `tests:
     request: {host: a.plain.test, principal: spiffe://a.test/web, variant: v1, region: eu, gateway: edge}
     expect: allow
   - name: open
-    request: {service: free, method: TRACE, path: "/v2;x", token: invalid}
+    request: {principal: spiffe://a.test/app, service: free, method: TRACE, path: "/v2;x", token: invalid}
     expect: {verdict: allow, reason: open}
   - name: nobody's host
-    request: {host: other.test}
+    request: {principal: spiffe://a.test/app, host: other.test}
     expect: {verdict: deny, reason: unknown-service}
 `;
 
@@ -231,10 +231,16 @@ t.test("a case at a host is judged by the Service that has it, not by one of tha
 	const table = (request: string, expect: string): string =>
 		`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
 	for (const [request, expect] of [
-		["{host: shop, path: /admin}", "{verdict: allow, reason: open}"],
-		['{host: "SHOP:80", path: /admin}', "{verdict: allow, reason: open}"],
-		["{service: shop, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
-		["{host: shop.test, path: /admin}", "{verdict: deny, reason: forbidden, policy: no-admin}"],
+		["{host: shop, path: /admin, principal: spiffe://a.test/app}", "{verdict: allow, reason: open}"],
+		['{host: "SHOP:80", path: /admin, principal: spiffe://a.test/app}', "{verdict: allow, reason: open}"],
+		[
+			"{service: shop, path: /admin, principal: spiffe://a.test/app}",
+			"{verdict: deny, reason: forbidden, policy: no-admin}",
+		],
+		[
+			"{host: shop.test, path: /admin, principal: spiffe://a.test/app}",
+			"{verdict: deny, reason: forbidden, policy: no-admin}",
+		],
 	] as const) {
 		const { stdout } = await weir([
 			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", table(request, expect))],
@@ -369,7 +375,10 @@ t.test("diff tells of limits and of where data may go", async (t) => {
 	const placed = RESOURCES.replace(
 		"hosts: [shop.test]",
 		"hosts: [shop.test]\n  dataClass: personal\n  rateLimits: {service: {requests: 100, per: 1s}}",
-	).replace("port: 9001}", "port: 9001, locality: {region: eu}}");
+	).replace(
+		"port: 9001}",
+		"port: 9001, locality: {region: eu}}, {address: 10.9.0.1, port: 9001, locality: {region: us}}",
+	);
 	const text = `${placed}---\napiVersion: weir.dev/v1alpha1\nkind: DataClass\nmetadata: {name: personal}\nspec: {regions: [eu]}\n`;
 	const before = await fileOf(directory, "old.yaml", text);
 	const cases: Readonly<Record<string, string>> = {
@@ -377,6 +386,7 @@ t.test("diff tells of limits and of where data may go", async (t) => {
 		"Service shop, limit of all requests: 100 in 1s → 9000 in 1m": text.replace("100, per: 1s", "9000, per: 1m"),
 		"DataClass personal, regions: now us": text.replace("regions: [eu]", "regions: [eu, us]"),
 		"Service shop, DataClass: personal, eu → none, any region": text.replace("  dataClass: personal\n", ""),
+		"Service shop, region of endpoint 10.9.0.1:9001: us → eu": text.replace("region: us", "region: eu"),
 	};
 	for (const [told, changed] of Object.entries(cases)) {
 		const { code, stdout } = await weir(["policy", "diff", before, await fileOf(directory, "new.yaml", changed)]);

@@ -240,31 +240,35 @@ t.test(
 	},
 );
 
-t.test("an endpoint is another Variant's however it is spelt, and two servers of one machine are two", async (t) => {
-	const { owner, as } = await mutualApi(t);
-	const at = (one: readonly string[], two: readonly string[]) => {
-		const list = (addresses: readonly string[]) =>
-			addresses.map((address) => `{address: "${address}", port: 9000}`).join(", ");
-		return SERVICE.replace(/endpoints: .*9001}]/, `endpoints: [${list(one)}]`).replace(
-			/endpoints: .*9002}]/,
-			`endpoints: [${list(two)}]`,
+t.test(
+	"an endpoint is another Variant's however it is spelt, and all addresses of this machine are one server",
+	async (t) => {
+		const { owner, as } = await mutualApi(t);
+		const at = (one: readonly string[], two: readonly string[]) => {
+			const list = (addresses: readonly string[]) =>
+				addresses.map((address) => `{address: "${address}", port: 9000}`).join(", ");
+			return SERVICE.replace(/endpoints: .*9001}]/, `endpoints: [${list(one)}]`).replace(
+				/endpoints: .*9002}]/,
+				`endpoints: [${list(two)}]`,
+			);
+		};
+		const before = at(["10.0.0.1"], ["10.0.0.2", "fd00::2", "127.0.0.2"]);
+		await owner.apply(file([before, METRIC, experiment("boosted"), binding("ada", "apply")].join("---\n")), now);
+		const ada = await as("ada");
+		const all = ["10.0.0.2", "fd00::2", "127.0.0.2"];
+		const elsewhere = ["FD00::2", "fd00:0:0:0:0:0:0:2", "fd00::0002", "::ffff:10.0.0.2", "::FFFF:a00:2"];
+		for (const spelt of [...elsewhere, "127.0.0.2", "127.0.0.3", "localhost", "0.0.0.0", "::1"])
+			await t.rejects(ada.apply(file(at(["10.0.0.1", spelt], all)), now), {
+				...denied,
+				message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration moves endpoint ${spelt}:9000 from Variant v2 to v1 of Service employment`,
+			});
+		t.match(
+			await ada.apply(file(at(["10.0.0.1", "10.0.0.3"], all)), { dryRun: true }),
+			{ outcome: "applied" },
+			"nobody's",
 		);
-	};
-	const before = at(["10.0.0.1"], ["10.0.0.2", "fd00::2", "127.0.0.2"]);
-	await owner.apply(file([before, METRIC, experiment("boosted"), binding("ada", "apply")].join("---\n")), now);
-	const ada = await as("ada");
-	const all = ["10.0.0.2", "fd00::2", "127.0.0.2"];
-	for (const spelt of ["FD00::2", "fd00:0:0:0:0:0:0:2", "fd00::0002", "::ffff:10.0.0.2", "::FFFF:a00:2", "127.0.0.2"])
-		await t.rejects(ada.apply(file(at(["10.0.0.1", spelt], all)), now), {
-			...denied,
-			message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration moves endpoint ${spelt}:9000 from Variant v2 to v1 of Service employment`,
-		});
-	t.match(
-		await ada.apply(file(at(["10.0.0.1", "127.0.0.3"], all)), { dryRun: true }),
-		{ outcome: "applied" },
-		"nobody's",
-	);
-});
+	},
+);
 
 t.test("a Service's DataClass, once given, is changed and dropped by an admin alone", async (t) => {
 	const { owner, as } = await mutualApi(t);

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { type JudgedRequest, type PolicyJudge, type PolicyRequest, policyJudge } from "../../access/policyCheck.js";
 import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
-import { type PolicyTest, readPolicyTests, undeclaredIn, unprovenIn } from "../../access/policyTable.js";
+import { barredIn, type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/policyTable.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
 import type { ResourceSet } from "../../resources/resource.js";
@@ -40,7 +40,7 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 		message: `the verdict of "${name}" depends on the time`,
 		hint: "add time: to its request, so that it is the same tomorrow",
 	}));
-	const faults = [...problems, ...undeclaredIn(tests, judge), ...unprovenIn(tests, judge), ...timeless];
+	const faults = [...problems, ...undeclaredIn(tests, judge), ...barredIn(tests, judge), ...timeless];
 	if (faults.length > 0) {
 		printProblems(faults);
 		throw new WeirError("failed-precondition", "the table cannot be used");
@@ -48,11 +48,16 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	if (served !== null) demandTold(served, tests, judge);
 	let failed = 0;
 	for (const test of tests) {
-		const is = judge.judge({ ...test.request, nowMs: test.request.nowMs ?? 0 });
-		if (fulfils(is, test.expect)) continue;
+		const judged = judge.gatewaysOf(test.request).map((gateway) => ({
+			gateway,
+			is: judge.judge({ ...test.request, gateway, nowMs: test.request.nowMs ?? 0 }),
+		}));
+		const wrong = judged.find(({ is }) => !fulfils(is, test.expect));
+		if (wrong === undefined) continue;
 		failed++;
 		const at = test.position === null ? "" : `${test.position.file}:${test.position.line}:${test.position.column}: `;
-		print(`${at}FAIL ${test.name}: expected ${expected(test)}, is ${told(is)}`);
+		const where = judged.length > 1 ? ` at Gateway ${wrong.gateway}; name gateway: where verdicts differ` : "";
+		print(`${at}FAIL ${test.name}: expected ${expected(test)}, is ${told(wrong.is)}${where}`);
 	}
 	print(`${tests.length - failed} passed, ${failed} failed`);
 	if (failed > 0) process.exitCode = 1;
