@@ -5,6 +5,7 @@
  * another Variant's: the audit log shows who did that. Pure.
  */
 import { serverKey } from "../resources/checkShared.js";
+import { oneSpelling } from "../resources/host.js";
 import { experimentsOf } from "../resources/lookup.js";
 import { once } from "../resources/once.js";
 import {
@@ -131,25 +132,26 @@ function nextDefault(before: Service, after: Service, live: string): string {
 
 /**
  * `endpoint a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt.
+ * Addresses of this machine lead to one server or to several, so that one is a Variant's own only as it was written there.
  * @param used Variants that people have: what a further one gets moves nobody
  */
 function swapped(before: Service, after: Service, used: ReadonlySet<string>): readonly string[] {
-	const owners = new Map<string, string[]>();
+	const owners = new Map<string, Map<string, Set<string>>>();
 	for (const { name, endpoints } of before.spec.variants)
 		for (const endpoint of endpoints) {
 			const server = serverOf(endpoint);
-			const known = owners.get(server);
-			if (known === undefined) owners.set(server, [name]);
-			else if (known.at(-1) !== name) known.push(name);
+			const known = owners.get(server) ?? new Map<string, Set<string>>();
+			owners.set(server, known.set(name, (known.get(name) ?? new Set()).add(oneSpelling(endpoint.address))));
 		}
 	return after.spec.variants
 		.filter(({ name }) => used.has(name))
 		.flatMap(({ name, endpoints }) => {
 			const moves = new Map<string, string[]>();
 			for (const endpoint of endpoints) {
-				const had = owners.get(serverOf(endpoint)) ?? [];
-				if (had.length === 0 || had.includes(name)) continue;
-				const from = had.join(", ");
+				const had = owners.get(serverOf(endpoint));
+				const others = [...(had?.keys() ?? [])].filter((other) => other !== name);
+				if (others.length === 0 || had?.get(name)?.has(oneSpelling(endpoint.address))) continue;
+				const from = others.join(", ");
 				const told = `${endpoint.address}:${endpoint.port}`;
 				const known = moves.get(from);
 				if (known === undefined) moves.set(from, [told]);

@@ -267,6 +267,12 @@ t.test(
 			{ outcome: "applied" },
 			"nobody's",
 		);
+		t.match(await owner.apply(file(at(["127.0.0.1"], ["127.0.0.2"])), now), { outcome: "applied" });
+		await t.rejects(
+			ada.apply(file(at(["127.0.0.2"], ["127.0.0.1"])), now),
+			{ ...denied, message: /moves endpoint 127\.0\.0\.1:9000 from Variant v1 to v2 / },
+			"two servers of this machine change places",
+		);
 	},
 );
 
