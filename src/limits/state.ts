@@ -187,11 +187,14 @@ export const GATE_YES_MS = 30_000;
 /** Rollbacks not yet told, of all Experiments; beyond it the first are given up and counted. A receiver was gone for all of them. */
 export const GATE_OUTBOX_MAX = 10_000;
 
-/** Changes of access rules that can be rolled back: some weeks of a busy team. */
+/** Changes of access rules that can be rolled back, of each namespace: some weeks of a busy team. */
 export const POLICY_HISTORY_MAX = 200;
 
-/** What they replaced, together: beyond it the oldest go first, and the newest always stays. Read whole by a rollback. */
+/** With what they replaced: beyond it the namespace's oldest go first, and its newest stays. Read whole by its rollback. */
 export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Of all namespaces, for names come and go: beyond it the oldest of whichever has most. Fifty that are full. */
+export const POLICY_HISTORIES_MAX = 10_000;
 
 /** Rules of one Service and action that another one is held against, to see whether they cover it; of more, the one of its name. */
 export const POLICIES_HELD_AGAINST_MAX = 100;

@@ -27,11 +27,11 @@ import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES } from "./permissions.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, scopeOf } from "./plannedAct.js";
-import type { PolicyRecord } from "./policyHistory.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import type { Rights } from "./rights.js";
 import type { ApplyResult, Store } from "./store.js";
 import { visibleProblems } from "./visible.js";
+import type { PolicyHistoryAnswer } from "./wire.js";
 import type { WishPlan } from "./wishes.js";
 
 export interface Pending {
@@ -230,9 +230,11 @@ export class Acts {
 		return { ...result, ...(kept.length > 0 ? { kept } : {}), ...(leftOut.length > 0 ? { leftOut } : {}) };
 	}
 
-	/** Changes of access rules that can be rolled back, as the caller may see them; newest first. */
-	policyHistory(caller: Caller, namespace: string | null): readonly PolicyRecord[] {
-		return this.store.policies.list(scopeOf({ namespace }, this.rights.mayRead(caller)));
+	/** Changes of access rules that can be rolled back, as the caller may see them, and of whom some were dropped. */
+	policyHistory(caller: Caller, namespace: string | null): Omit<PolicyHistoryAnswer, "partial"> {
+		const scope = scopeOf({ namespace }, this.rights.mayRead(caller));
+		const dropped = this.store.policies.dropped(scope);
+		return { changes: this.store.policies.list(scope), ...(dropped.length > 0 ? { dropped } : {}) };
 	}
 
 	#wishPlan(act: AskedWish, nowMs: number): WishPlan {

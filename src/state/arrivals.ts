@@ -1,10 +1,10 @@
 /**
- * Since which revision each Service and each ReferenceGrant is there, and is what access rules see of it: a Service its
- * DataClass and whether it is open, a grant all that it says. One small record for each that is stored, so that a rollback
- * can tell what its older rules were never about. What an earlier Weir stored is known from the first start on only.
+ * Since which revision each Service is there, and is what access rules see of it: its DataClass, and whether it is open.
+ * One small record for each that is stored, so that a rollback can tell what its older rules were never about. What an
+ * earlier Weir stored is known from the first start on only.
  */
 import { isDeepStrictEqual } from "node:util";
-import { qualifiedName, type ReferenceGrant, type Resource, type Service } from "../resources/resource.js";
+import { qualifiedName, type Service } from "../resources/resource.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import { keyOf } from "./resourceSet.js";
 import type { WishPlan } from "./wishes.js";
@@ -26,8 +26,6 @@ export interface Past {
 	isKnown(service: Service): boolean;
 	/** Not there then, or rules saw another DataClass or another access of it. */
 	isOther(service: Service): boolean;
-	/** Whether a grant of the namespace came or was changed after it, or nobody knows. */
-	isGrantedOtherwise(namespace: string): boolean;
 }
 
 export class Arrivals {
@@ -40,7 +38,7 @@ export class Arrivals {
 	/** What is stored and has no record: from this revision on it is known. Inside a transaction. */
 	complete(stored: readonly StoredResource[], revision: number): void {
 		for (const { resource } of stored) {
-			if (!isSeen(resource) || this.of(resource) !== undefined) continue;
+			if (resource.kind !== "Service" || this.of(resource) !== undefined) continue;
 			this.#put(resource, { came: revision, changed: revision, exact: false });
 		}
 	}
@@ -49,32 +47,28 @@ export class Arrivals {
 	record(plan: Pick<WishPlan, "upserts" | "deletions">, stored: readonly StoredResource[], revision: number): void {
 		const before = new Map(stored.map(({ resource }) => [keyOf(resource), resource]));
 		for (const { resource } of plan.upserts) {
-			if (!isSeen(resource)) continue;
+			if (resource.kind !== "Service") continue;
 			const former = before.get(keyOf(resource));
-			if (former !== undefined && isDeepStrictEqual(seenOf(former), seenOf(resource))) continue;
+			if (former?.kind === "Service" && isDeepStrictEqual(seenOf(former), seenOf(resource))) continue;
 			const known = former === undefined ? undefined : this.of(resource);
 			this.#put(resource, { came: known?.came ?? revision, changed: revision, exact: known?.exact ?? true });
 		}
 		for (const { kind, name } of plan.deletions) this.#records.removeSync([kind, name]);
 	}
 
-	of({ kind, metadata }: Service | ReferenceGrant): Arrival | undefined {
+	of({ kind, metadata }: Service): Arrival | undefined {
 		return this.#records.get([kind, qualifiedName(metadata)]);
 	}
 
 	/**
 	 * What is otherwise than at a revision.
-	 * @param named Services that were there then for another reason; asked for where no record says
+	 * @param wasThere then, for another reason; asked where no record says
 	 */
-	since(revision: number, grants: readonly ReferenceGrant[], named: () => ReadonlySet<string>): Past {
-		const wasThere = lazily(named);
-		const granted = new Set(
-			grants.filter((one) => (this.of(one)?.changed ?? Number.POSITIVE_INFINITY) > revision).map(namespaceIn),
-		);
+	since(revision: number, wasThere: (service: Service) => boolean): Past {
 		const isLater = (service: Service): boolean => {
 			const known = this.of(service);
 			if (known !== undefined && known.came <= revision) return false;
-			return known?.exact === true || !wasThere().has(qualifiedName(service.metadata));
+			return known?.exact === true || !wasThere(service);
 		};
 		return {
 			isLater,
@@ -85,29 +79,12 @@ export class Arrivals {
 				// Of one that was there before its record, only changes after that are known.
 				return changed > revision && changed > came;
 			},
-			isGrantedOtherwise: (namespace) => granted.has(namespace),
 		};
 	}
 
-	#put({ kind, metadata }: Service | ReferenceGrant, arrival: Arrival): void {
+	#put({ kind, metadata }: Service, arrival: Arrival): void {
 		this.#records.putSync([kind, qualifiedName(metadata)], arrival);
 	}
 }
 
-function isSeen(resource: Resource): resource is Service | ReferenceGrant {
-	return resource.kind === "Service" || resource.kind === "ReferenceGrant";
-}
-
-function seenOf(resource: Resource): unknown {
-	return resource.kind === "Service" ? [resource.spec.access, resource.spec.dataClass] : resource.spec;
-}
-
-const namespaceIn = ({ metadata }: ReferenceGrant): string => metadata.namespace;
-
-function lazily<Made>(make: () => Made): () => Made {
-	let made: { readonly value: Made } | null = null;
-	return () => {
-		made ??= { value: make() };
-		return made.value;
-	};
-}
+const seenOf = ({ spec }: Service): unknown => [spec.access, spec.dataClass];

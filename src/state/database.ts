@@ -20,7 +20,7 @@ import type { RequestHead, WaitingRequest } from "./approval.js";
 import type { Arrival } from "./arrivals.js";
 import type { AuditRecord } from "./auditLog.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
-import type { PolicyRecord } from "./policyHistory.js";
+import type { PolicyHead, WholePolicyRecord } from "./policyShelf.js";
 
 export interface StoredResource {
 	readonly resource: Resource;
@@ -63,7 +63,14 @@ export type WholeRequest = Omit<WaitingRequest, NewInRequest | MissingInOld> &
 type NewInRequest = "verb" | "effectCount" | "underPolicies" | "bytes";
 type MissingInOld = "needsIn" | "parts" | "governedBy";
 
-type Counter = "revision" | "acknowledged" | "auditDropped" | "auditRefusedDropped" | "untoldDropped";
+type Counter =
+	| "revision"
+	| "acknowledged"
+	| "auditDropped"
+	| "auditRefusedDropped"
+	| "untoldDropped"
+	| "policiesKept"
+	| "grantsKept";
 
 export interface StateDatabase {
 	readonly resources: Database<StoredResource, [Kind, string]>;
@@ -78,13 +85,19 @@ export interface StateDatabase {
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
 	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
-	 * each chain and how many untold rollbacks were dropped.
+	 * each chain and how many untold rollbacks were dropped, and back to which revision what an earlier Weir stored
+	 * tells of access rules and of grants.
 	 */
 	readonly counters: Database<number, Counter>;
 	readonly proxies: Database<ProxyReport, "report">;
-	/** Changes of access rules, by the revision that they led to. */
-	readonly policies: Database<PolicyRecord, number>;
-	/** Since when Services and ReferenceGrants are there, by kind and qualified name. */
+	/** Changes of access rules, by namespace and the revision that they led to, and what each of them replaced. */
+	readonly policyHeads: Database<PolicyHead, [string, number]>;
+	readonly policyReplaced: Database<readonly (StoredResource | null)[], [string, number]>;
+	/** By namespace: the newest of those that were dropped. */
+	readonly policiesDropped: Database<number, string>;
+	/** As an earlier Weir kept them; nothing is added. */
+	readonly policies: Database<WholePolicyRecord, number>;
+	/** Since when Services are there, by kind and qualified name. */
 	readonly arrivals: Database<Arrival, [Kind, string]>;
 	/** By id. */
 	readonly requestHeads: Database<RequestHead, string>;
@@ -161,6 +174,9 @@ export function openDatabase(directory: string): StateDatabase {
 		used: part("used"),
 		counters: part("counters"),
 		proxies: part("proxies"),
+		policyHeads: part("policyHeads"),
+		policyReplaced: part("policyReplaced"),
+		policiesDropped: part("policiesDropped"),
 		policies: part("policies"),
 		arrivals: part("arrivals"),
 		requestHeads: part("requestHeads"),

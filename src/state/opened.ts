@@ -1,69 +1,112 @@
 /**
- * Where a rollback of access rules would open what they were never about: a Service that came later, or has since become
- * another to rules (by its DataClass, or as it was closed or opened); a Service of another namespace whose grant came later;
- * data of such a Service, by a DataClass as it was then. A rollback brings back who was let in, and lets nobody in anew: it
- * is refused whole, naming the Service and the policy. Pure.
+ * Where a rollback of access rules would let in who neither then nor now is: into a Service that came later, or has since
+ * become another to rules (by its DataClass, or as it was closed or opened); into one whose grants were others, so that a
+ * policy of another namespace reached it, or did not; into one about which rules of then stay away, for they are not in the
+ * scope. So with data of such a Service, by a DataClass as it was then. A rollback brings back who was let in, and lets nobody
+ * in anew: it is refused whole, naming the Service and the policy. A pure function of what is known of then.
  */
 import { type Opening, openings } from "../access/policyLoosened.js";
 import { policiesOf } from "../access/selection.js";
 import { accessTable } from "../access/table.js";
+import type { AccessTable } from "../compiler/plan.js";
 import { PROBLEMS_MAX } from "../limits.js";
-import { findNamed } from "../resources/lookup.js";
+import { findNamed, inNamespace } from "../resources/lookup.js";
 import { resourceTitle } from "../resources/position.js";
 import { mayName, referencesOf } from "../resources/reference.js";
-import {
-	type AccessPolicy,
-	namespaceOf,
-	type Position,
-	type Problem,
-	qualifiedName,
-	type Service,
-} from "../resources/resource.js";
+import { type AccessPolicy, type Position, type Problem, qualifiedName, type Service } from "../resources/resource.js";
 import type { Past } from "./arrivals.js";
+import type { Formerly, FormerRules } from "./formerRules.js";
 import type { Restoration } from "./policyHistory.js";
 import { policiesAfter, type Rules, readIn } from "./spared.js";
 
 /** At most PROBLEMS_MAX. */
-export function openedProblems(restoration: Restoration, now: Rules, past: Past): readonly Problem[] {
-	return [...openedServices(restoration, now, past), ...openedData(restoration, now, past)].slice(0, PROBLEMS_MAX);
+export function openedProblems(
+	restoration: Restoration,
+	now: Rules,
+	past: Past,
+	former: FormerRules,
+): readonly Problem[] {
+	const opened = [...openedServices(restoration, now, past, former), ...openedData(restoration, now, past, former)];
+	return opened.slice(0, PROBLEMS_MAX);
 }
 
-function openedServices(restoration: Restoration, now: Rules, past: Past): readonly Problem[] {
+function openedServices(restoration: Restoration, now: Rules, past: Past, former: FormerRules): readonly Problem[] {
 	const then = policiesAfter(restoration, now);
 	const places = placesOf(restoration);
 	const grants = now.referenceGrants;
 	return now.services.flatMap((service) => {
 		const before = policiesOf(service, now.accessPolicies, grants);
 		const after = policiesOf(service, then, grants);
-		if (before.length === after.length && before.every((one, at) => one === after[at])) return [];
-		const { namespace } = service.metadata;
-		const isOther = past.isOther(service);
-		if (!isOther && !past.isGrantedOtherwise(namespace)) return [];
-		return openings(accessTable(service, now.accessPolicies, grants), accessTable(service, then, grants))
-			.filter(({ policy }) => isOther || (policy?.action === "allow" && namespaceOf(policy.name) !== namespace))
-			.map((opening) => problemOf(service, opening, restoration.revision, past, places));
+		if (isSame(before, after)) return [];
+		const formerly = past.isOther(service) ? null : former.of(service.metadata.namespace);
+		if (formerly !== null && isSame(formerPolicies(service, formerly), after)) return [];
+		const table = accessTable(service, then, grants);
+		if (formerly !== null && openings(formerTable(service, formerly), table).length === 0) return [];
+		const since = sinceOf(service, restoration.revision, past, formerly, { after, now });
+		return openings(accessTable(service, now.accessPolicies, grants), table).map((opening) =>
+			problemOf(opening, since, places),
+		);
 	});
 }
 
-function problemOf(
+const formerPolicies = (service: Service, { accessPolicies, referenceGrants }: Formerly): readonly AccessPolicy[] =>
+	policiesOf(service, accessPolicies, referenceGrants);
+const formerTable = (service: Service, { accessPolicies, referenceGrants }: Formerly): AccessTable =>
+	accessTable(service, accessPolicies, referenceGrants);
+
+/** In whatever order. */
+function isSame<Item>(one: readonly Item[], other: readonly Item[]): boolean {
+	if (one.length !== other.length) return false;
+	if (one.every((item, at) => item === other[at])) return true;
+	const items = new Set(one);
+	return other.every((item) => items.has(item));
+}
+
+/** Why the rules of a revision are none for the Service now, and what to do. */
+interface Since {
+	readonly words: string;
+	readonly hint: string;
+}
+
+function sinceOf(
 	service: Service,
-	{ policy, what }: Opening,
 	revision: number,
 	past: Past,
-	places: ReadonlyMap<string, Position | null>,
-): Problem {
+	formerly: Formerly | null,
+	{ after, now }: { readonly after: readonly AccessPolicy[]; readonly now: Rules },
+): Since {
 	const title = resourceTitle(service);
-	const named = policy === null ? "" : ` AccessPolicy ${policy.name}:`;
 	const own = `declare the denial by an AccessPolicy for ${title} alone, which a rollback keeps, and roll back then`;
 	const byFile = "apply the older rules by a file, for the Services that they are meant for";
-	const [since, hint] = !past.isLater(service)
-		? [`${title} or its grant was changed after revision ${revision}`, byFile]
-		: past.isKnown(service)
-			? [`${title} came after revision ${revision}`, `${own}; or ${byFile}`]
-			: [`nobody knows whether ${title} was there at revision ${revision}`, `${byFile}; or ${own}`];
+	if (past.isLater(service)) {
+		return past.isKnown(service)
+			? { words: `${title} came after revision ${revision}`, hint: `${own}; or ${byFile}` }
+			: { words: `nobody knows whether ${title} was there at revision ${revision}`, hint: `${byFile}; or ${own}` };
+	}
+	const changed = { words: `${title} or its grant was changed after revision ${revision}`, hint: byFile };
+	if (past.isOther(service)) return changed;
+	if (formerly === null) return { words: `nobody knows all rules of ${title} at revision ${revision}`, hint: byFile };
+	const granted = inNamespace(now.referenceGrants, service.metadata.namespace);
+	if (!isSame(formerly.referenceGrants, granted)) return changed;
+	const were = formerPolicies(service, formerly);
+	const [other] = [...were.filter((one) => !after.includes(one)), ...after.filter((one) => !were.includes(one))];
+	// With its namespace, also where that is `default`: so it can be hidden from who may not read there.
+	const name = `AccessPolicy ${other?.metadata.namespace}/${other?.metadata.name}`;
+	return {
+		words: `${title} is also judged by ${name}, which would not be as at revision ${revision}`,
+		hint: `${byFile}; or roll back ${name} too, without --namespace`,
+	};
+}
+
+function problemOf(
+	{ policy, what }: Opening,
+	{ words, hint }: Since,
+	places: ReadonlyMap<string, Position | null>,
+): Problem {
+	const named = policy === null ? "" : ` AccessPolicy ${policy.name}:`;
 	return {
 		position: policy?.action === "allow" ? (places.get(policy.name) ?? null) : null,
-		message: `${since}, whose rules would open it:${named} ${what}`,
+		message: `${words}, whose rules would open it:${named} ${what}`,
 		hint,
 	};
 }
@@ -80,7 +123,12 @@ function placesOf({ documents }: Restoration): ReadonlyMap<string, Position | nu
 }
 
 /** Data that might go where it may not go now. */
-function openedData({ revision, documents }: Restoration, now: Rules, past: Past): readonly Problem[] {
+function openedData(
+	{ revision, documents }: Restoration,
+	now: Rules,
+	past: Past,
+	former: FormerRules,
+): readonly Problem[] {
 	return documents.flatMap((document) => {
 		const { resources, positions } = readIn(document);
 		return resources.dataClasses.flatMap((then) => {
@@ -88,8 +136,10 @@ function openedData({ revision, documents }: Restoration, now: Rules, past: Past
 			const further = then.spec.regions.filter((region) => !regions.includes(region));
 			if (further.length === 0) return [];
 			const { namespace } = then.metadata;
+			const grants = former.grants(namespace);
 			const isStrange = (service: Service): boolean =>
-				past.isOther(service) || (service.metadata.namespace !== namespace && past.isGrantedOtherwise(namespace));
+				past.isOther(service) ||
+				(service.metadata.namespace !== namespace && (grants === null || !mayName(service, then, grants)));
 			const title = resourceTitle(then);
 			return now.services
 				.filter((service) =>

@@ -7,29 +7,14 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { WeirError } from "../error.js";
-import { POLICY_HISTORY_BYTES_MAX, POLICY_HISTORY_MAX } from "../limits.js";
-import { namedIn } from "../resources/reference.js";
-import { type Kind, namespaceOf, qualifiedName } from "../resources/resource.js";
+import type { Kind } from "../resources/resource.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { Target } from "./deletion.js";
+import { type PolicyRecord, PolicyShelf } from "./policyShelf.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
-import type { ResourceChange, WishPlan } from "./wishes.js";
+import type { WishPlan } from "./wishes.js";
 
 const KINDS: ReadonlySet<Kind> = new Set(["AccessPolicy", "DataClass"]);
-
-/** One change of access rules. */
-export interface PolicyRecord {
-	/** That it led to, and that it was made on. */
-	readonly revision: number;
-	readonly revisionBefore: number;
-	readonly atMs: number;
-	/** Who. */
-	readonly by: string;
-	/** The revision that it rolled back to; null = an apply or a delete. */
-	readonly restored: number | null;
-	/** before null = it was not there. */
-	readonly changes: readonly (ResourceChange & { readonly before: StoredResource | null })[];
-}
 
 /** What makes the rules what they were. */
 export interface Restoration {
@@ -46,33 +31,43 @@ export interface Restoration {
 export type Scope = (namespace: string) => boolean;
 
 export class PolicyHistory {
-	readonly #records: StateDatabase["policies"];
+	readonly shelf: PolicyShelf;
 
-	constructor({ policies }: Pick<StateDatabase, "policies">) {
-		this.#records = policies;
+	constructor(database: StateDatabase) {
+		this.shelf = new PolicyShelf(database);
 	}
 
 	/** Remembers what a plan replaces; inside the transaction that carries it out. */
 	record(
 		plan: Pick<WishPlan, "changes">,
 		stored: readonly StoredResource[],
-		made: Pick<PolicyRecord, "revision" | "revisionBefore" | "atMs" | "by" | "restored">,
+		made: Omit<PolicyRecord, "changes">,
 	): void {
 		const before = new Map(stored.map((one) => [keyOf(one.resource), one]));
 		const changes = plan.changes
-			.filter(({ kind, change }) => KINDS.has(kind) && change !== "unchanged")
+			.filter(({ kind, change }) => (isRolledBack(kind) || kind === "ReferenceGrant") && change !== "unchanged")
 			.map((one) => ({ ...one, before: before.get(resourceKey(one.kind, one.name)) ?? null }));
-		if (changes.length === 0) return;
-		this.#records.putSync(made.revision, { ...made, changes });
-		this.#prune();
+		if (changes.length > 0) this.shelf.put({ ...made, changes });
 	}
 
 	/** Newest first, with those of their changes that lie in the scope. */
 	list(scope: Scope): readonly PolicyRecord[] {
-		return this.#all().flatMap((record) => {
-			const changes = record.changes.filter(({ name }) => scope(namespaceOf(name)));
-			return changes.length === 0 ? [] : [{ ...record, changes }];
-		});
+		const records = new Map<number, PolicyRecord>();
+		for (const namespace of this.shelf.namespaces.filter(scope)) {
+			for (const { bytes: _, ...head } of this.shelf.heads(namespace)) {
+				const own = head.changes.filter(({ kind }) => isRolledBack(kind));
+				const others = records.get(head.revision)?.changes ?? [];
+				if (own.length > 0) records.set(head.revision, { ...head, changes: [...others, ...own] });
+			}
+		}
+		return [...records.values()].sort((one, other) => other.revision - one.revision);
+	}
+
+	/** Namespaces of the scope of which changes were dropped, each with the revision back to which its rules are kept. */
+	dropped(scope: Scope): readonly { readonly namespace: string; readonly keptFrom: number }[] {
+		return [...this.shelf.dropped].flatMap(([namespace, keptFrom]) =>
+			scope(namespace) ? [{ namespace, keptFrom }] : [],
+		);
 	}
 
 	/**
@@ -85,85 +80,49 @@ export class PolicyHistory {
 		now: { readonly revision: number; readonly stored: readonly StoredResource[] },
 		scope: Scope,
 	): Restoration {
-		const records = this.list(scope);
-		const [last] = records;
+		const [last] = this.list(scope);
 		const revision = to ?? last?.revisionBefore;
-		const oldest = this.#all().at(-1)?.revisionBefore ?? now.revision;
 		if (last === undefined || revision === undefined) {
-			throw new WeirError("failed-precondition", "no earlier access rules are kept", "apply the older file");
+			const were =
+				this.dropped(scope).length > 0 ? "earlier access rules were dropped" : "no earlier access rules are kept";
+			throw new WeirError("failed-precondition", were, "apply the older file");
 		}
 		if (revision > now.revision) {
 			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${now.revision} is)`);
 		}
-		if (revision < oldest) {
-			throw new WeirError(
-				"failed-precondition",
-				`access rules are kept back to revision ${oldest}, not to ${revision}`,
-				"see weir policy rollback --list, or apply the older file",
-			);
-		}
-		const then = replacedSince(records, revision);
+		const then = new Map(
+			this.shelf.namespaces.filter(scope).flatMap((namespace) => {
+				const replaced = this.shelf.replacedSince(namespace, revision);
+				if (replaced === null) throw notKept(namespace, this.shelf.keptFrom(namespace), revision);
+				return [...replaced].filter(([, { target }]) => isRolledBack(target.kind));
+			}),
+		);
 		const current = new Map(now.stored.map((one) => [keyOf(one.resource), one]));
 		return {
 			revision,
 			documents: [...then].flatMap(([key, { before }]) =>
 				before === null || isDeepStrictEqual(current.get(key)?.resource, before.resource)
 					? []
-					: [{ name: `revision ${revision} ${key}`, text: before.source }],
+					: [documentOf(revision, before)],
 			),
 			deletions: [...then].flatMap(([key, { target, before }]) =>
 				before === null && current.has(key) ? [target] : [],
 			),
 		};
 	}
-
-	/**
-	 * Services, by qualified name, that were there at a revision since a policy of their own namespace named them: none is
-	 * taken that names one which is not there. Of another namespace a name may stand without it, and `*` names nobody.
-	 */
-	namedAt(revision: number, stored: readonly StoredResource[]): ReadonlySet<string> {
-		const records = this.#all();
-		const oldest = records.at(-1);
-		if (oldest === undefined || revision < oldest.revisionBefore) return new Set();
-		const then = replacedSince(records, revision);
-		const policies = [
-			...stored.filter(({ resource }) => !then.has(keyOf(resource))),
-			...[...then.values()].flatMap(({ before }) => before ?? []),
-		];
-		const names = policies.flatMap(({ resource }) => {
-			if (resource.kind !== "AccessPolicy") return [];
-			const { namespace } = resource.metadata;
-			return resource.spec.services
-				.map((written) => namedIn(namespace, written))
-				.filter((named) => named.namespace === namespace)
-				.map(qualifiedName);
-		});
-		return new Set(names);
-	}
-
-	#all(): readonly PolicyRecord[] {
-		return [...this.#records.getRange({ reverse: true })].map(({ value }) => value);
-	}
-
-	#prune(): void {
-		let bytes = 0;
-		for (const [index, record] of this.#all().entries()) {
-			bytes += Buffer.byteLength(JSON.stringify(record));
-			const isTooMuch = index >= POLICY_HISTORY_MAX || bytes > POLICY_HISTORY_BYTES_MAX;
-			if (index > 0 && isTooMuch) this.#records.removeSync(record.revision);
-		}
-	}
 }
 
-/** What was changed after a revision, by key, as it was then. @param records newest first */
-function replacedSince(records: readonly PolicyRecord[], revision: number) {
-	const then = new Map<string, { readonly target: Target; readonly before: StoredResource | null }>();
-	for (const record of records) {
-		if (record.revision <= revision) break;
-		for (const { kind, name, before } of record.changes)
-			then.set(resourceKey(kind, name), { target: { kind, name }, before });
-	}
-	return then;
+function notKept(namespace: string, keptFrom: number, revision: number): WeirError {
+	return new WeirError(
+		"failed-precondition",
+		`access rules of namespace ${namespace} are kept back to revision ${keptFrom}, not to ${revision}: earlier changes were dropped`,
+		"see weir policy rollback --list; roll back other namespaces by --namespace, or apply the older file",
+	);
+}
+
+/** A resource as it was then. */
+export function documentOf(revision: number, { resource, source }: StoredResource): Restoration["documents"][number] {
+	return { name: `revision ${revision} ${keyOf(resource)}`, text: source };
 }
 
 /** Whether a resource is one whose earlier forms come back with a rollback. */

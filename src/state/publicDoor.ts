@@ -28,7 +28,6 @@ import {
 	type DiffAnswer,
 	type GatewayAlarm,
 	type PolicyHistoryAnswer,
-	policyChange,
 	type RequestsAnswer,
 	type ResourcesAnswer,
 	requestAnswer,
@@ -126,17 +125,16 @@ async function policies(door: PublicDoor, call: Call, act: string): Promise<Answ
 	if (call.method === "GET" && act === "shadow-gaps") {
 		onlyQuery(call.query, []);
 		demandSomeRead(door, call);
-		const [asked, { rights }] = [actCall(call, now()), acts];
-		rights.demandReading(asked, "read", [pathOf(call)]);
-		const gaps = rights.reading(asked, () => visibleShadowGaps(store.current, rights.mayRead(call.caller), null));
-		return ok({ gaps } satisfies ShadowGapsAnswer);
+		const { rights } = acts;
+		const tell = () => visibleShadowGaps(store.current, rights.mayRead(call.caller), null);
+		return ok({ gaps: rights.telling(actCall(call, now()), [pathOf(call)], tell) } satisfies ShadowGapsAnswer);
 	}
 	if (call.method === "GET" && act === "history") {
 		onlyQuery(call.query, ["namespace"]);
 		demandSomeRead(door, call);
-		const history = acts.policyHistory(call.caller, call.query.get("namespace"));
-		const partly = acts.rights.partly(call.caller);
-		return ok({ ...partly, changes: history.map(policyChange) } satisfies PolicyHistoryAnswer);
+		const tell = () => acts.policyHistory(call.caller, call.query.get("namespace"));
+		const history = acts.rights.telling(actCall(call, now()), [pathOf(call)], tell);
+		return ok({ ...acts.rights.partly(call.caller), ...history } satisfies PolicyHistoryAnswer);
 	}
 	if (call.method !== "POST" || act !== "rollback") {
 		throw new WeirError("not-found", "no such thing of access rules", "GET history, shadow-gaps; POST rollback");

@@ -144,6 +144,15 @@ export class Rights {
 		}
 	}
 
+	/**
+	 * In the reader's time: what takes long to tell where much is declared.
+	 * @throws WeirError as `demandReading` does
+	 */
+	telling<T>(call: ActCall, objects: readonly string[], tell: () => T): T {
+		this.demandReading(call, "read", objects);
+		return this.reading(call, tell);
+	}
+
 	#mustNotWait(
 		call: ActCall,
 		verb: string,

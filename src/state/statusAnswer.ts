@@ -2,19 +2,28 @@
 import { serviceOf } from "../resources/lookup.js";
 import { namespaceOf, qualifiedName } from "../resources/resource.js";
 import { closuresOf } from "../rollout/closedServices.js";
+import type { Unheld } from "../rollout/ports.js";
 import { refusalsOf } from "../rollout/refusal.js";
 import { liveDefault } from "../rollout/status.js";
-import type { Call } from "./http.js";
+import { actCall, type Call } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { standing } from "./standingFaults.js";
 import { visibleState } from "./visible.js";
 import type { StatusAnswer } from "./wire.js";
 
-export async function statusAnswer(
-	{ store, acts, publication, alarms, unheld }: PublicDoor,
+/** @throws WeirError as `demandReading` does, for there may be thousands of Experiments */
+export async function statusAnswer(door: PublicDoor, call: Call): Promise<StatusAnswer> {
+	const [alarms, unheld] = await Promise.all([door.alarms(), door.unheld()]);
+	const tell = () => answerOf(door, call, alarms, unheld);
+	return door.acts.rights.telling(actCall(call, door.now()), ["/v1/status"], tell);
+}
+
+function answerOf(
+	{ store, acts, publication }: PublicDoor,
 	{ caller }: Call,
-): Promise<StatusAnswer> {
-	const [known, unheldTokens] = await Promise.all([alarms(), unheld()]);
+	alarms: StatusAnswer["alarms"],
+	unheldTokens: Readonly<Record<string, readonly Unheld[]>>,
+): StatusAnswer {
 	const mayRead = acts.rights.mayRead(caller);
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
@@ -26,7 +35,7 @@ export async function statusAnswer(
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
 		...standing(store.current.resources, store.faults.now, mayRead),
-		alarms: known?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
+		alarms: alarms?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];

@@ -24,6 +24,7 @@ import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { planDelete, type Target } from "./deletion.js";
+import { FormerRules } from "./formerRules.js";
 import { lastDecisionIn } from "./lastDecision.js";
 import { openedProblems } from "./opened.js";
 import { OutboxShelf } from "./outboxShelf.js";
@@ -165,21 +166,22 @@ export class Store implements StateStore, Outbox {
 	restoration(to: number | null, scope: Scope): Restoration {
 		const { revision, resources } = this.#state;
 		const restoration = this.policies.restoration(to, { revision, stored: this.#stored }, scope);
-		return spared(restoration, resources, this.#past(restoration.revision));
+		return spared(restoration, resources, this.#past(restoration).past);
 	}
 
 	/** What a rollback would do; changes nothing. */
 	planRestore(restoration: Restoration, nowMs: number): WishPlan {
 		const plan = planApply(this.#wishes(), restoration.documents, nowMs, restoration.deletions);
 		const { resources } = this.#state;
-		const opened = openedProblems(restoration, resources, this.#past(restoration.revision));
+		const { past, former } = this.#past(restoration);
+		const opened = openedProblems(restoration, resources, past, former);
 		const problems = [...bareProblems(plan.problems, restoration, resources), ...opened];
 		return problems.length === 0 ? plan : { ...NOTHING, problems, given: plan.given };
 	}
 
-	#past(revision: number): Past {
-		const named = () => this.policies.namedAt(revision, this.#stored);
-		return this.#arrivals.since(revision, this.#state.resources.referenceGrants, named);
+	#past(restoration: Restoration): { readonly past: Past; readonly former: FormerRules } {
+		const former = new FormerRules(this.policies.shelf, restoration, this.#state.resources);
+		return { former, past: this.#arrivals.since(restoration.revision, (service) => former.hasNamed(service)) };
 	}
 
 	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */

@@ -9,7 +9,7 @@ import type { ExperimentStatus } from "../rollout/status.js";
 import type { ApprovalRequest } from "./approval.js";
 import type { Target } from "./deletion.js";
 import type { Difference } from "./difference.js";
-import type { PolicyRecord } from "./policyHistory.js";
+import type { PolicyRecord } from "./policyShelf.js";
 import type { ResourceChange } from "./wishes.js";
 
 export interface LastDecision {
@@ -142,16 +142,9 @@ export function requestAnswer(request: ApprovalRequest): RequestAnswer {
 
 /** GET /v1/policies/history: changes of access rules that can be rolled back, newest first. */
 export interface PolicyHistoryAnswer extends Partly {
-	readonly changes: readonly PolicyChangeAnswer[];
-}
-
-export interface PolicyChangeAnswer extends Omit<PolicyRecord, "changes"> {
-	readonly changes: readonly ResourceChange[];
-}
-
-/** Without the texts, which are read by a rollback alone. */
-export function policyChange({ changes, ...rest }: PolicyRecord): PolicyChangeAnswer {
-	return { ...rest, changes: changes.map(({ kind, name, change }) => ({ kind, name, change })) };
+	readonly changes: readonly PolicyRecord[];
+	/** Namespaces of which earlier changes were dropped; left out = none. */
+	readonly dropped?: readonly { readonly namespace: string; readonly keptFrom: number }[];
 }
 
 /** GET /v1/policies/shadow-gaps: what is not told of shadow policies, since Envoy cannot try them all. */

@@ -280,6 +280,36 @@ t.test("a rule that came while people thought makes the request void", async (t)
 	t.notMatch((await local("policy", "rollback", "--list")).out, /back to/, "nothing was rolled back");
 });
 
+t.test("where changes of a namespace were dropped that is said, with what there is to go back to", async (t) => {
+	const made = await mutualApi(t);
+	const { store, owner } = made;
+	const { local } = await operatorCommand(t, made);
+	const set = (namespace: string, methods: string): string =>
+		policyText("callers", "cart", namespace, `  methods: [${methods}]\n`);
+	const both = ["team", "busy"].flatMap((one) => [serviceText("cart", one), set(one, "GET")]);
+	await owner.apply(file([RULES_GATEWAY, ...both].join("---\n")), now);
+	await owner.apply(file(set("team", "PUT")), now);
+	t.match((await local("policy", "rollback", "--list")).out, /\nthe rules before all of these: --to 0\n$/);
+	const options = { by: "owner", dryRun: false, nowMs: 1 };
+	for (let at = 0; at <= 200; at++) store.apply(file(set("busy", at % 2 === 0 ? "PUT" : "GET")), options);
+	t.match(
+		(await local("policy", "rollback", "--list")).out,
+		/\nearlier changes of namespace busy were dropped: its rules are kept back to revision 3\nthe oldest rules that are kept of all of them: --to 3\n$/,
+	);
+	t.match(
+		(await local("policy", "rollback", "--list", "-n", "team")).out,
+		/\nthe rules before all of these: --to 0\n$/,
+	);
+	t.match(await local("policy", "rollback", "--to", "1"), {
+		code: 1,
+		stderr: /namespace busy are kept back to revision 3, not to 1: earlier changes were dropped; .* --namespace/,
+	});
+	t.match(await local("policy", "rollback", "--to", "1", "-n", "team"), {
+		code: 0,
+		out: /^configured AccessPolicy team/,
+	});
+});
+
 t.test("the history is bounded, outlasts a restart, and begins where it was cut", async (t) => {
 	const directory = temporaryDirectory(t);
 	let store = new Store(directory);

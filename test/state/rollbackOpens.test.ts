@@ -2,9 +2,10 @@
  * A rollback of access rules opens nothing that they were never about: what is only about Services that came later stays,
  * denials too, and where the older rules would let more into such a Service it is refused whole.
  */
+import { isDeepStrictEqual } from "node:util";
 import t from "tap";
 import { policyJudge } from "../../src/access/policyCheck.js";
-import { formatProblem, type Kind, type ResourceSet } from "../../src/resources/resource.js";
+import { formatProblem, type Kind, qualifiedName, type ResourceSet } from "../../src/resources/resource.js";
 import { Store } from "../../src/state/store.js";
 import { file, temporaryDirectory } from "./employment.js";
 import { RULES_GATEWAY, serviceText } from "./guarded.js";
@@ -20,6 +21,8 @@ const GRANT = `${HEAD}kind: ReferenceGrant
 metadata: {name: in, namespace: other}
 spec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service}]}
 `;
+const grant = (to: string): string =>
+	`${HEAD}kind: ReferenceGrant\nmetadata: {name: in}\nspec: {from: [{kind: AccessPolicy, namespace: security}], to: [{kind: Service${to}}]}\n`;
 const READS = "principals: [anyone], methods: [GET]";
 const STAFF = 'principals: ["spiffe://a.example/staff"]';
 const HR = policy("payroll-hr", "payroll", 'principals: ["spiffe://a.example/hr"], methods: [GET]');
@@ -236,6 +239,94 @@ t.test("a name of another namespace that no grant carried then opens nothing by 
 	t.end();
 });
 
+const AS_BEFORE = 'principals: ["spiffe://a.example/boss"]';
+const centralDeny = (who: string): string =>
+	policy("no-interns", "other/cart", `action: deny, principals: ["spiffe://a.example/${who}"]`, "security");
+const inOther = (namespace: string): boolean => namespace === "other";
+
+t.test("a denial of another namespace that no grant carries any more opens nothing", (t) => {
+	const made = scene(t);
+	const [open, narrow] = [policy("own", "cart", READS, "other"), policy("own", "cart", AS_BEFORE, "other")];
+	const declared = [RULES_GATEWAY, serviceText("cart", "other"), serviceText("page", "other")];
+	const before = made.apply(
+		...[...declared, policy("page", "page", READS, "other"), open, GRANT, centralDeny("intern")],
+	);
+	made.apply(narrow);
+	const refused = {
+		refused: [
+			`revision ${before} AccessPolicy other/own:4:18: Service other/cart or its grant was changed after revision ${before}, whose rules would open it: AccessPolicy other/own: it would let in more than the rules of now; apply the older rules by a file, for the Services that they are meant for`,
+		],
+	};
+	made.remove(["ReferenceGrant", "other/in"]);
+	t.same(made.rollback(before), refused, "the grant is gone");
+	made.apply(GRANT.replace("kind: Service}", "kind: Service, name: page}"));
+	t.same(made.rollback(before), refused, "it is narrowed to another Service");
+	made.apply(GRANT.replace("security", "legal"));
+	t.same(made.rollback(before), refused, "it is another's");
+	made.apply(GRANT);
+	t.same(made.rollback(before), { kept: [] }, "it is as it was");
+	t.end();
+});
+
+t.test("grants that came or went and change nothing for it hold up no rollback", async (t) => {
+	const made = scene(t);
+	const [open, narrow] = [policy("own", "cart", READS, "other"), policy("own", "cart", AS_BEFORE, "other")];
+	const before = made.apply(RULES_GATEWAY, serviceText("cart", "other"), open, GRANT.replace("security", "legal"));
+	made.apply(narrow, GRANT.replace("name: in,", "name: more,"));
+	made.remove(["ReferenceGrant", "other/in"]);
+	await made.restart();
+	t.same(made.rollback(before), { kept: [] });
+	made.apply(narrow, centralDeny("intern"));
+	t.same(made.rollback(before, inOther), { kept: [] }, "nor a denial that came");
+});
+
+t.test("a rollback of a part, where a denial of the rest is not as it was", (t) => {
+	const made = scene(t);
+	const [open, narrow] = [policy("own", "cart", READS, "other"), policy("own", "cart", AS_BEFORE, "other")];
+	const before = made.apply(RULES_GATEWAY, serviceText("cart", "other"), open, GRANT, centralDeny("intern"));
+	made.apply(narrow);
+	made.apply(centralDeny("nobody"));
+	t.same(made.rollback(before, inOther), {
+		refused: [
+			`revision ${before} AccessPolicy other/own:4:18: Service other/cart is also judged by AccessPolicy security/no-interns, which would not be as at revision ${before}, whose rules would open it: AccessPolicy other/own: it would let in more than the rules of now; apply the older rules by a file, for the Services that they are meant for; or roll back AccessPolicy security/no-interns too, without --namespace`,
+		],
+	});
+	made.remove(["AccessPolicy", "security/no-interns"]);
+	t.match(made.rollback(before, inOther), { refused: [/security\/no-interns, which would not be as/] }, "it is gone");
+	made.apply(policy("no-interns", "other/cart", "action: deny, methods: [GET]", "security"));
+	made.apply(policy("no-interns", "other/cart", 'action: deny, principals: ["*"]', "security"));
+	t.match(made.rollback(before, inOther), { kept: [] }, "a wider one keeps out all of them");
+	made.apply(narrow, centralDeny("nobody"));
+	t.same(made.rollback(before), { kept: [] }, "both together, as the hint says");
+	t.end();
+});
+
+t.test(
+	"of grants that an earlier Weir stored nothing is known of then, which matters where a policy named the Service",
+	async (t) => {
+		const made = scene(t);
+		const [open, narrow] = [policy("own", "cart", READS, "other"), policy("own", "cart", AS_BEFORE, "other")];
+		const before = made.apply(
+			...[RULES_GATEWAY, serviceText("cart", "other"), open, GRANT, centralDeny("intern")],
+			...[serviceText("page"), policy("page", "page", READS)],
+		);
+		made.apply(narrow, policy("page", "page", AS_BEFORE));
+		made.remove(["ReferenceGrant", "other/in"]);
+		made.store.database.transaction(() =>
+			made.store.database.counters.putSync("grantsKept", made.store.current.revision),
+		);
+		t.match(made.rollback(before, inOther), {
+			refused: [/nobody knows all rules of Service other\/cart at revision 1,/],
+		});
+		t.same(
+			made.rollback(before, (namespace) => namespace === "default"),
+			{ kept: [] },
+			"of page none did",
+		);
+		t.end();
+	},
+);
+
 t.test("of what an earlier Weir stored only what a policy named is known to have been there", async (t) => {
 	const made = scene(t);
 	const before = made.apply(
@@ -283,11 +374,13 @@ const judged = (set: ResourceSet, service: string) => {
 		}).allowed;
 };
 
-t.test("whatever was declared: a later Service denies what it denied, and its data goes no further", (t) => {
-	const tally = { rollbacks: 0, refused: 0, withLater: 0, kept: 0 };
+/** Declares and rolls back at random. @param isOfGrants Services stay, and policies of another namespace reach them or do not */
+function whatever(t: Parameters<typeof scene>[0] & { fail(message: string): unknown }, isOfGrants: boolean) {
+	const tally = { rollbacks: 0, refused: 0, withLater: 0, kept: 0, regranted: 0 };
 	const { next, pick } = random(1);
 	const made = scene(t);
 	made.apply(RULES_GATEWAY);
+	if (isOfGrants) for (const name of ["a", "b"]) made.apply(serviceText(name), policy(`of-${name}`, name, STAFF));
 	const came = new Map<string, number>();
 	const seen = new Map<number, ResourceSet>();
 	const look = (): void => {
@@ -298,14 +391,20 @@ t.test("whatever was declared: a later Service denies what it denied, and its da
 		seen.set(revision, resources);
 	};
 	const declared = (): string => {
-		const kind = next();
+		const kind = isOfGrants ? 0.5 + next() / 2 : next() / 2;
 		const more = `${next() < 0.3 ? "  access: open\n" : ""}${next() < 0.3 ? "  dataClass: h\n" : ""}`;
-		if (kind < 0.3) return serviceText(pick(["a", "b", "c"]), "default", more);
-		if (kind < 0.45) return dataClass("h", pick(["eu", "us", "eu, us"]));
-		const about = pick(['"*"', '"*"', "a", "b", "c", "a, b", "b, c"]);
+		if (kind < 0.15) return serviceText(pick(["a", "b", "c"]), "default", more);
+		if (kind < 0.225) return dataClass("h", pick(["eu", "us", "eu, us"]));
+		const isCentral = kind > 0.8;
+		if (isOfGrants && kind < 0.6) return grant(pick(["", "", ", name: a", ", name: b"]));
+		const about = isCentral
+			? pick(["default/a", "default/b", "default/a, default/b"])
+			: pick(isOfGrants ? ['"*"', "a", "b", "a, b"] : ['"*"', '"*"', "a", "b", "c", "a, b", "b, c"]);
 		const [action, mode] = [pick(["allow", "allow", "deny"]), pick(["enforce", "enforce", "shadow"])];
-		const at = pick(["", "", ", methods: [GET]", ", methods: [POST]", ", pathPrefixes: [/x]", ", dataClasses: [h]"]);
-		return policy(pick(["p", "q", "r", "s"]), about, `action: ${action}, principals: [anyone], mode: ${mode}${at}`);
+		const classed = isOfGrants ? "" : ", dataClasses: [h]";
+		const at = pick(["", "", ", methods: [GET]", ", methods: [POST]", ", pathPrefixes: [/x]", classed]);
+		const rest = `action: ${action}, principals: [anyone], mode: ${mode}${at}`;
+		return policy(pick(["p", "q", "r", "s"]), about, rest, isCentral ? "security" : "default");
 	};
 	const change = (): void => {
 		if (next() < 0.7) {
@@ -313,14 +412,15 @@ t.test("whatever was declared: a later Service denies what it denied, and its da
 			made.apply(...new Map(texts.map((text) => [text.split("\n").slice(1, 3).join(), text])).values());
 			return;
 		}
-		const { accessPolicies, services } = made.store.current.resources;
-		const all = [...accessPolicies, ...services, ...services];
+		const { accessPolicies, services, referenceGrants } = made.store.current.resources;
+		const others = isOfGrants ? referenceGrants : services;
+		const all = [...accessPolicies, ...others, ...others];
 		if (all.length === 0) return;
 		const one = pick(all);
 		const about = accessPolicies.filter(
 			({ spec }) => one.kind === "Service" && spec.services.every((name) => name === one.metadata.name),
 		);
-		made.remove(...[one, ...about].map(({ kind, metadata }) => [kind, metadata.name] as const));
+		made.remove(...[one, ...about].map(({ kind, metadata }) => [kind, qualifiedName(metadata)] as const));
 	};
 	const quietly = <Made>(act: () => Made): Made | null => {
 		try {
@@ -337,7 +437,8 @@ t.test("whatever was declared: a later Service denies what it denied, and its da
 		}
 		const to = pick([...seen.keys()].slice(-12));
 		const [before, then] = [made.store.current.resources, seen.get(to)];
-		const result = quietly(() => made.rollback(to));
+		const part = isOfGrants ? pick([null, null, "default", "security"]) : null;
+		const result = quietly(() => made.rollback(to, (namespace) => part === null || namespace === part));
 		if (result === null || then === undefined) continue;
 		tally.rollbacks++;
 		if ("refused" in result) {
@@ -346,6 +447,7 @@ t.test("whatever was declared: a later Service denies what it denied, and its da
 		}
 		if (result.kept.length > 0) tally.kept++;
 		const after = made.store.current.resources;
+		if (!isDeepStrictEqual(then.referenceGrants, after.referenceGrants)) tally.regranted++;
 		for (const { metadata, spec } of before.services) {
 			const { name } = metadata;
 			const isLater = (came.get(name) ?? 0) > to;
@@ -363,8 +465,21 @@ t.test("whatever was declared: a later Service denies what it denied, and its da
 			if (now?.some((region) => !of?.includes(region))) t.fail(`step ${step}: data of ${name} goes to ${now}`);
 		}
 	}
+	return tally;
+}
+
+t.test("whatever was declared: a later Service denies what it denied, and its data goes no further", (t) => {
+	const tally = whatever(t, false);
 	t.comment(JSON.stringify(tally));
 	t.ok(tally.rollbacks > 100 && tally.withLater > 20 && tally.kept > 5, "rollbacks were made");
+	t.ok(tally.refused < tally.rollbacks / 2, "most of them");
+	t.end();
+});
+
+t.test("whatever was granted since, and whichever part goes back: who is let in was then or is now", (t) => {
+	const tally = whatever(t, true);
+	t.comment(JSON.stringify(tally));
+	t.ok(tally.rollbacks > 100 && tally.regranted > 50, "rollbacks were made");
 	t.ok(tally.refused < tally.rollbacks / 2, "most of them");
 	t.end();
 });

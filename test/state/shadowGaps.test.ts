@@ -50,8 +50,16 @@ t.test("to tell of them is in the reader's time, and a rollback wholly in its su
 	const [ada, rita] = [await as("ada"), await as("rita")];
 	t.same(await rita.shadowGaps(), []);
 	t.ok(readingBudget.taken(operator("rita")) > 0);
+	const told = readingBudget.taken(operator("rita"));
+	t.match(await rita.policyHistory(null), { changes: [{ revision: 2 }, { revision: 1 }] });
+	const listed = readingBudget.taken(operator("rita"));
+	t.ok(listed > told, "nor to list earlier rules");
+	await rita.status();
+	t.ok(readingBudget.taken(operator("rita")) > listed, "nor how all stands");
 	readingBudget.owe(operator("rita"), 10_000);
-	await t.rejects(rita.shadowGaps(), { code: "resource-exhausted" });
+	const asked: readonly Promise<unknown>[] = [rita.shadowGaps(), rita.policyHistory(null), rita.status()];
+	for (const one of asked) await t.rejects(one, { code: "resource-exhausted" });
+	t.match(await owner.status(), { revision: 2 }, "the owner of the machine need not wait");
 
 	const restoration = store.restoration.bind(store);
 	store.restoration = (...args) => {

@@ -20,18 +20,19 @@ export async function policyRollback(options: RollbackArguments): Promise<void> 
 	const client = clientOf(options);
 	const namespace = options.namespace ?? null;
 	if (options.list === true) {
-		const { changes, partial } = await client.policyHistory(namespace);
+		const { changes, partial, dropped = [] } = await client.policyHistory(namespace);
 		for (const { revision, atMs, by, restored, changes: what } of changes) {
 			const how = restored === null ? "" : ` (back to ${restored})`;
 			const effects = what.map(({ change, kind, name }) => `${change} ${kind} ${name}`).join(", ");
 			print(`${String(revision).padStart(8)}  ${new Date(atMs).toISOString()}  by ${by}  ${effects}${how}`);
 		}
+		for (const { namespace, keptFrom } of dropped)
+			print(`earlier changes of namespace ${namespace} were dropped: its rules are kept back to revision ${keptFrom}`);
 		const oldest = changes.at(-1);
-		print(
-			oldest === undefined
-				? `no earlier access rules are kept${ofAll(partial)}`
-				: `the rules before all of these: --to ${oldest.revisionBefore}`,
-		);
+		const keptFrom = Math.max(...dropped.map((one) => one.keptFrom));
+		if (oldest === undefined) print(`no earlier access rules are kept${ofAll(partial)}`);
+		else if (keptFrom <= oldest.revisionBefore) print(`the rules before all of these: --to ${oldest.revisionBefore}`);
+		else print(`the oldest rules that are kept of all of them: --to ${keptFrom}`);
 		return;
 	}
 	if (options.to !== undefined && !/^\d{1,15}$/.test(options.to)) {
