@@ -257,7 +257,7 @@ export class Acts {
 		const { revision, resources } = this.store.current;
 		this.rights.demand(call, planned.needs, act.verb, planned.effects);
 		if (plan.problems.length > 0) {
-			const problems = visibleProblems(plan.problems, resourcesOf(resources), this.rights.mayRead(call.caller));
+			const problems = visibleProblems(plan, resourcesOf(resources), this.rights.mayRead(call.caller));
 			if (!dryRun) {
 				const why = `${problems.length} problem${problems.length === 1 ? "" : "s"} in the declaration`;
 				const made = record(call, {
