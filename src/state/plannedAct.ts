@@ -40,6 +40,7 @@ import { concerned } from "./requestSight.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import { onlyTakesAway } from "./takenAway.js";
 import type { MayRead } from "./visible.js";
+import { wideHosts } from "./wideHosts.js";
 import type { WishPlan } from "./wishes.js";
 
 /** The state as it stands, and what the caller may see of it. */
@@ -63,6 +64,20 @@ export interface Planned {
 	readonly parts: readonly Part[];
 	readonly basis: Readonly<Record<string, string>>;
 }
+
+/** What a declaration does that its documents do not say. */
+interface Consequence {
+	readonly namespace: string;
+	readonly effect: string;
+	/** All of them are taken there, and it waits where `promote` or `abort` do. */
+	readonly verbs: readonly ("admin" | "promote" | "abort")[];
+	readonly cure?: string;
+}
+
+const needsBeside = (beside: readonly Consequence[], verb: Consequence["verbs"][number]): readonly Need[] =>
+	beside.flatMap(({ namespace, verbs, effect, cure }) =>
+		verbs.includes(verb) ? [{ verb, namespace, because: effect, ...(cure === undefined ? {} : { cure }) }] : [],
+	);
 
 /**
  * What stays as it is needs no permission to change it, if the caller may see that it is so: a file with everything
@@ -102,32 +117,28 @@ export function planWish(
 		...inAdvance,
 		...majorities.filter(({ passesGates }) => !passesGates),
 	];
-	const taken = hostsTaken(resources, moves);
-	const eased = promotionsEased({ resources, status }, changed);
 	const weakened = [
 		...majorities.filter(({ passesGates }) => passesGates),
 		...gatesWeakened({ resources, status }, changed, started),
 	];
+	const beside: readonly Consequence[] = [
+		// Each as an override of the gates takes.
+		...weakened.map((one) => ({ ...one, verbs: ["admin"] as const })),
+		...promotions.map((one) => ({
+			...one,
+			verbs: one.passesGates ? (["admin", "promote"] as const) : (["promote"] as const),
+		})),
+		...promotionsEased({ resources, status }, changed),
+		...[...hostsTaken(resources, moves), ...localGates(moves), ...wideHosts(moves)].map((one) => ({
+			...one,
+			verbs: ["admin"] as const,
+		})),
+	];
 	const touched = [...judged, ...before];
 	const further: readonly Need[] = [
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
-		// As an override of the gates takes. Before `promote`, which alone would not do.
-		...[...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect, cure }) => ({
-			verb: "admin" as const,
-			namespace,
-			because: effect,
-			...(cure === undefined ? {} : { cure }),
-		})),
-		...[...taken, ...localGates(moves)].map(({ namespace, effect }) => ({
-			verb: "admin" as const,
-			namespace,
-			because: effect,
-		})),
-		...[...promotions, ...eased].map(({ namespace, effect }) => ({
-			verb: "promote" as const,
-			namespace,
-			because: effect,
-		})),
+		// `promote` alone would not do where an admin is needed.
+		...(["admin", "promote", "abort"] as const).flatMap((verb) => needsBeside(beside, verb)),
 	];
 	const needs = unique([...touched.flatMap(needsOf), ...further]);
 	const rules = touched.filter(({ kind }) => kind === "RoleBinding" || kind === "ApprovalPolicy");
@@ -151,11 +162,16 @@ export function planWish(
 	const free = act.verb === "delete" && onlyTakesAway(plan.given, resources);
 	const reaches = free ? [] : reachedBy(touched, approvalPolicies);
 	const applying = free ? FREE : requirement(approvalPolicies, "apply", [...governedBy, ...reaches], guarded);
-	const promoting = requirement(
-		approvalPolicies,
-		"promote",
-		[...promotions, ...eased].map(({ namespace }) => namespace),
-	);
+	const waits = [
+		applying,
+		...(["promote", "abort"] as const).map((verb) =>
+			requirement(
+				approvalPolicies,
+				verb,
+				needsBeside(beside, verb).map(({ namespace }) => namespace),
+			),
+		),
+	];
 	const parts: readonly Part[] = [
 		...(act.verb === "rollback"
 			? [
@@ -183,7 +199,7 @@ export function planWish(
 				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
 			};
 		}),
-		...[...weakened, ...promotions, ...eased, ...taken].map(({ effect, namespace }) => ({
+		...beside.map(({ effect, namespace }) => ({
 			effect,
 			resource: null,
 			namespaces: [namespace],
@@ -197,9 +213,9 @@ export function planWish(
 		governedBy,
 		reaches,
 		requirement: {
-			needs: Math.max(applying.needs, promoting.needs),
-			needsIn: bothOf(applying, promoting),
-			expireMs: Math.min(applying.expireMs, promoting.expireMs),
+			needs: Math.max(...waits.map((one) => one.needs)),
+			needsIn: waits.map((one) => one.needsIn).reduce((one, needsIn) => bothOf({ needsIn: one }, { needsIn })),
+			expireMs: Math.min(...waits.map((one) => one.expireMs)),
 		},
 		effects: shown.map(({ effect }) => effect),
 		parts: shown,
