@@ -26,21 +26,14 @@ import {
 	requirement,
 } from "./approval.js";
 import { changedFields } from "./changedFields.js";
-import { gatesWeakened } from "./gatesWeakened.js";
-import { hostsTaken } from "./hostsTaken.js";
-import { localGates } from "./localGates.js";
-import { majoritiesStarted } from "./majorityStarted.js";
+import { consequences, needsBeside } from "./consequence.js";
 import { ADMIN_KINDS, ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
-import { promotionsIn } from "./promotedByHand.js";
-import { promotionsDeclared } from "./promotionDeclared.js";
-import { promotionsEased } from "./promotionEased.js";
 import { concerned } from "./requestSight.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import { onlyTakesAway } from "./takenAway.js";
 import type { MayRead } from "./visible.js";
-import { wideHosts } from "./wideHosts.js";
 import type { WishPlan } from "./wishes.js";
 
 /** The state as it stands, and what the caller may see of it. */
@@ -64,20 +57,6 @@ export interface Planned {
 	readonly parts: readonly Part[];
 	readonly basis: Readonly<Record<string, string>>;
 }
-
-/** What a declaration does that its documents do not say. */
-interface Consequence {
-	readonly namespace: string;
-	readonly effect: string;
-	/** All of them are taken there, and it waits where `promote` or `abort` do. */
-	readonly verbs: readonly ("admin" | "promote" | "abort")[];
-	readonly cure?: string;
-}
-
-const needsBeside = (beside: readonly Consequence[], verb: Consequence["verbs"][number]): readonly Need[] =>
-	beside.flatMap(({ namespace, verbs, effect, cure }) =>
-		verbs.includes(verb) ? [{ verb, namespace, because: effect, ...(cure === undefined ? {} : { cure }) }] : [],
-	);
 
 /**
  * What stays as it is needs no permission to change it, if the caller may see that it is so: a file with everything
@@ -108,32 +87,7 @@ export function planWish(
 		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
 	}));
 	const created = judged.filter((one) => !stored.has(keyOf(one)));
-	const moves = [...changed, ...created.map((after) => ({ before: null, after }))];
-	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
-	const majorities = majoritiesStarted({ resources, status }, started);
-	const inAdvance = promotionsDeclared(resources, plan.given, started);
-	const promotions = [
-		...promotionsIn({ resources, status }, moves),
-		...inAdvance,
-		...majorities.filter(({ passesGates }) => !passesGates),
-	];
-	const weakened = [
-		...majorities.filter(({ passesGates }) => passesGates),
-		...gatesWeakened({ resources, status }, changed, started),
-	];
-	const beside: readonly Consequence[] = [
-		// Each as an override of the gates takes.
-		...weakened.map((one) => ({ ...one, verbs: ["admin"] as const })),
-		...promotions.map((one) => ({
-			...one,
-			verbs: one.passesGates ? (["admin", "promote"] as const) : (["promote"] as const),
-		})),
-		...promotionsEased({ resources, status }, changed),
-		...[...hostsTaken(resources, moves), ...localGates(moves), ...wideHosts(moves)].map((one) => ({
-			...one,
-			verbs: ["admin"] as const,
-		})),
-	];
+	const beside = consequences({ resources, status }, plan.given, changed, created);
 	const touched = [...judged, ...before];
 	const further: readonly Need[] = [
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
@@ -149,7 +103,7 @@ export function planWish(
 	];
 	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
 	const basis: Record<string, string> = {};
-	for (const key of [...judged.map(keyOf), ...inAdvance.flatMap(({ judgedBy }) => judgedBy)])
+	for (const key of [...judged.map(keyOf), ...beside.flatMap(({ judgedBy }) => judgedBy ?? [])])
 		basis[key] = fingerprint(stored.get(key));
 	if (act.verb === "rollback") {
 		// A rule that came meanwhile would stay, and they would not be what they were.
@@ -173,21 +127,7 @@ export function planWish(
 		),
 	];
 	const parts: readonly Part[] = [
-		...(act.verb === "rollback"
-			? [
-					{ effect: `access rules as of revision ${act.revision}`, resource: null, namespaces: [] },
-					...(act.kept ?? []).map(({ kind, name }) => ({
-						effect: `keeps ${kind} ${name}, which came later`,
-						resource: null,
-						namespaces: [namespaceOf(name)],
-					})),
-					...(act.leftOut ?? []).map(({ kind, name }) => ({
-						effect: `leaves out ${kind} ${name}, whose Services are gone`,
-						resource: null,
-						namespaces: [namespaceOf(name)],
-					})),
-				]
-			: []),
+		...rollbackParts(act),
 		...judged.map((one) => {
 			const title = `${one.kind} ${qualifiedName(one.metadata)}`;
 			const was = stored.get(keyOf(one));
@@ -221,6 +161,20 @@ export function planWish(
 		parts: shown,
 		basis,
 	};
+}
+
+function rollbackParts(act: AskedWish): readonly Part[] {
+	if (act.verb !== "rollback") return [];
+	const about = (effect: string, ...names: readonly string[]): Part => ({
+		effect,
+		resource: null,
+		namespaces: names.map(namespaceOf),
+	});
+	return [
+		about(`access rules as of revision ${act.revision}`),
+		...(act.kept ?? []).map(({ kind, name }) => about(`keeps ${kind} ${name}, which came later`, name)),
+		...(act.leftOut ?? []).map(({ kind, name }) => about(`leaves out ${kind} ${name}, whose Services are gone`, name)),
+	];
 }
 
 /** What follows from the documents, then those of rights, then what there was, then what is new. */
