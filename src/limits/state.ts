@@ -103,7 +103,7 @@ export const OPERATOR_AUDIT_REFUSED_MAX = 50_000;
 
 /**
  * Acts of one subject, at once and again per hour: a release has dozens, and one subject takes about a week to push out
- * what OPERATOR_AUDIT_RECORDS_MAX keeps. The owner of the machine is not bound.
+ * what OPERATOR_AUDIT_RECORDS_MAX keeps. A pause and an abort never wait, and what comes next waits for longer. The owner of the machine is not bound.
  */
 export const ACTS_AT_ONCE_MAX = 1_000;
 export const ACTS_PER_HOUR_MAX = 600;

@@ -41,13 +41,14 @@ function saidProblem({ set, positions, report, isStored }: Check, { service, enf
 			(policy) => isStored(policy) && policy.spec.mode === "enforce" && !mayName(policy, service, set.referenceGrants),
 		);
 		if (severed) return;
-		const [only] = shadow;
+		// Another namespace's policy, by a grant, is not named.
+		const own = shadow.find(({ metadata }) => metadata.namespace === service.metadata.namespace);
 		const message =
-			only === undefined
+			shadow.length === 0
 				? `${resourceTitle(service)} does not say who may call it`
-				: `${resourceTitle(service)} is selected by shadow policies alone (${only.metadata.name}), so that nobody may call it`;
+				: `${resourceTitle(service)} is selected by shadow policies alone${own === undefined ? "" : ` (${own.metadata.name})`}, so that nobody may call it`;
 		const hint =
-			only === undefined
+			shadow.length === 0
 				? "write access: open for everyone, or add an AccessPolicy whose services list it"
 				: "write access: open until the policies are enforced, or mode: enforce in one of them";
 		report(service, ["spec"], message, hint);

@@ -3,9 +3,9 @@ import { accessTable, judgesUsers } from "../access/policy.js";
 import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../limits.js";
 import { USUAL_UNIT_HEADER } from "./host.js";
-import { findNamed } from "./lookup.js";
+import { findNamed, serviceOf } from "./lookup.js";
 import { once } from "./once.js";
-import type { Path } from "./position.js";
+import { type Path, resourceTitle } from "./position.js";
 import { reachOf } from "./reach.js";
 import type { Check } from "./report.js";
 import type { Effect, Experiment, Metric } from "./resource.js";
@@ -66,10 +66,10 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 	for (const [index, arm] of arms.entries()) {
 		const path = ["spec", "arms", index, "variant"];
 		if (!variants.includes(arm.variant)) {
-			const message = `unknown variant ${JSON.stringify(arm.variant)} of Service ${name}`;
+			const message = `unknown variant ${JSON.stringify(arm.variant)} of ${resourceTitle(service)}`;
 			report(experiment, path, message, () => knownNames(arm.variant, variants, "variants"));
 		} else if (arm.baseline && arm.variant !== defaultVariant && variants.includes(defaultVariant)) {
-			const message = `baseline arm ${arm.name} is on variant ${arm.variant}, not on the default variant ${defaultVariant} of Service ${name}`;
+			const message = `baseline arm ${arm.name} is on variant ${arm.variant}, not on the default variant ${defaultVariant} of ${resourceTitle(service)}`;
 			report(experiment, path, message, `write variant: ${defaultVariant}, or change the Service's defaultVariant`);
 		}
 	}
@@ -88,13 +88,14 @@ function unitProblems({ set, positions, report }: Check, experiment: Experiment)
 		service !== undefined &&
 		!positions.hasBroken("AccessPolicy") &&
 		!judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants));
-	for (const { metadata, spec } of set.gateways) {
+	for (const gateway of set.gateways) {
+		const { spec } = gateway;
 		const path = ["spec", "unit", "claim"];
 		if (spec.tokens.length === 0) {
-			const message = `claim ${unit.claim} is the unit, but Gateway ${metadata.name} verifies no tokens`;
+			const message = `claim ${unit.claim} is the unit, but ${resourceTitle(gateway)} verifies no tokens`;
 			report(experiment, path, message, "add spec.tokens to the Gateway");
 		} else if (unjudged && spec.tokens.every(({ binding }) => binding !== "none")) {
-			const message = `claim ${unit.claim} is the unit, but all tokens at Gateway ${metadata.name} need a proof of possession, which nobody looks at: no enforced AccessPolicy of Service ${name} is about users`;
+			const message = `claim ${unit.claim} is the unit, but all tokens at ${resourceTitle(gateway)} need a proof of possession, which nobody looks at: no enforced AccessPolicy of Service ${serviceOf(experiment)} is about users`;
 			const hint = "name users, groups, tenants, purposes or claims in one, or add an issuer with binding: none";
 			report(experiment, path, message, hint);
 		}

@@ -1,17 +1,32 @@
 /** Experiments side by side: slots, units, layers per Service and salts. */
-import { inOrder } from "./lookup.js";
+import { findNamed, inOrder, serviceOf } from "./lookup.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import { type Experiment, qualifiedName, unitText } from "./resource.js";
+import { name } from "./scalar.js";
 
-export function layerProblems({ set, positions, report }: Check): void {
+/**
+ * A salt that begins with `NAMESPACE/` is that namespace's, as its default salts are; all others are those of `default`. One
+ * namespace's alone are compared: else who asks for a salt is told by the answer which names stand in another one, or has its
+ * next name.
+ */
+export function isForeignSalt({ metadata: { namespace }, spec: { salt } }: Experiment): boolean {
+	if (salt === null) return false;
+	const cut = salt.indexOf("/");
+	const first = salt.slice(0, cut);
+	return (cut !== -1 && name.safeParse(first).success ? first : "default") !== namespace;
+}
+
+export function layerProblems(check: Check): void {
+	const { set, positions, report } = check;
 	const salts = new Map<string, Experiment>();
 	const inLayer = new Map<string, Experiment[]>();
 	const onService = new Map<string, Experiment[]>();
 	for (const experiment of set.experiments) {
 		const salt = experiment.spec.salt ?? qualifiedName(experiment.metadata);
 		const holder = salts.get(salt);
-		if (holder === undefined) salts.set(salt, experiment);
+		if (isForeignSalt(experiment) && !hadSalt(check, experiment)) foreignSalt(check, experiment, salt);
+		else if (holder === undefined) salts.set(salt, experiment);
 		else {
 			const message = `salt ${JSON.stringify(salt)} is in use by ${resourceTitle(holder)}, whose groups would be the same`;
 			const path = experiment.spec.salt === null ? ["metadata", "name"] : ["spec", "salt"];
@@ -34,7 +49,7 @@ export function layerProblems({ set, positions, report }: Check): void {
 			}
 			if (!sameService) continue;
 			if (!sameLayer) {
-				const message = `layer ${experiment.spec.layer.name} is the second to choose variants of Service ${experiment.spec.service}: ${resourceTitle(other)} uses layer ${other.spec.layer.name}`;
+				const message = `layer ${experiment.spec.layer.name} is the second to choose variants of Service ${serviceOf(experiment)}: ${resourceTitle(other)} uses layer ${other.spec.layer.name}`;
 				report(
 					experiment,
 					["spec", "layer", "name"],
@@ -48,6 +63,18 @@ export function layerProblems({ set, positions, report }: Check): void {
 			}
 		}
 	}
+}
+
+/** One that stands since before that was refused: who is in which arm stays as it is. */
+function hadSalt({ before }: Check, { metadata, spec }: Experiment): boolean {
+	return before !== null && findNamed(before.experiments, metadata)?.spec.salt === spec.salt;
+}
+
+function foreignSalt({ report }: Check, experiment: Experiment, salt: string): void {
+	const { namespace } = experiment.metadata;
+	const other = namespace === "default" ? "does not begin with another namespace and /" : `begins with ${namespace}/`;
+	const hint = `write one that ${other}, or leave it out: it is the Experiment's name then`;
+	report(experiment, ["spec", "salt"], `salt ${JSON.stringify(salt)} is not of namespace ${namespace}`, hint);
 }
 
 /** @returns what the place holds with it, in the order of coming */

@@ -110,7 +110,7 @@ function servingProblems(check: Check, policy: AccessPolicy, selected: readonly 
 		// One problem of the Service, however many policies judge.
 		if (judged.has(service)) continue;
 		judged.add(service);
-		const message = `spec.noEndpoint is default-variant, but AccessPolicy ${policy.metadata.name} judges Variants: one Variant would be authorised, another serve`;
+		const message = `spec.noEndpoint is default-variant, but ${resourceTitle(policy)} judges Variants: one Variant would be authorised, another serve`;
 		check.report(service, ["spec", "noEndpoint"], message, "write noEndpoint: fail");
 	}
 }

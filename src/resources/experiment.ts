@@ -91,7 +91,10 @@ const spec = fields({
 		.regex(/^[A-Za-z0-9._/-]{1,128}$/, { error: SALT_HINT })
 		.nullable()
 		.default(null)
-		.meta({ description: "Salt of the arm hash, as it stands; default the experiment's name." }),
+		.meta({
+			description:
+				"Salt of the arm hash, as it stands; outside the namespace default it begins with NAMESPACE/. Default the experiment's qualified name.",
+		}),
 	arms,
 	goal: fields({ metric: localName, improveBy: effect(true) })
 		.nullable()

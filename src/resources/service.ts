@@ -137,7 +137,10 @@ const spec = fields({
 	hosts: list(hostName, HOSTS_HINT)
 		.min(1, { error: HOSTS_HINT })
 		.max(HOSTS_MAX, { error: `write at most ${HOSTS_MAX} hosts` })
-		.meta({ description: "Names that clients call." }),
+		.meta({
+			description:
+				"Names that clients call; *.NAME = all below it that no other host names. A wildcard over a single label (*.com) takes admin in '*'.",
+		}),
 	protocol: oneOf("http1", "http2", "grpc").default("http1").meta({ description: "What the endpoints speak." }),
 	access: z
 		.literal("open", { error: "write access: open, or leave it out and select the Service by an AccessPolicy" })

@@ -128,9 +128,10 @@ export class Acts {
 			const act = { ...planned.act, ...(said.verb === "promote" ? { arm } : {}) } as AskedAct;
 			return this.#ask(call, { ...planned, act }, objects);
 		}
-		// What stops an Experiment never waits; each happens once, until something that does wait has been done.
-		if (said.verb !== "pause" && said.verb !== "abort") this.rights.demandTurn(call, said.verb, objects);
-		return this.store.atomically(() => {
+		// What stops an Experiment never waits, and is owed: one act declares 50 of them.
+		const stops = said.verb === "pause" || said.verb === "abort";
+		if (!stops) this.rights.demandTurn(call, said.verb, objects);
+		const done = this.store.atomically(() => {
 			const made = this.rights.reading(call, () => this.store.act(experiment, said));
 			this.store.audit.append(
 				record(call, {
@@ -144,6 +145,8 @@ export class Acts {
 			);
 			return made;
 		});
+		if (stops) this.rights.oweTurn(call);
+		return done;
 	}
 
 	/**
@@ -256,7 +259,7 @@ export class Acts {
 		const { revision, resources } = this.store.current;
 		this.rights.demand(call, planned.needs, act.verb, planned.effects);
 		if (plan.problems.length > 0) {
-			const problems = visibleProblems(plan.problems, resourcesOf(resources), this.rights.mayRead(call.caller));
+			const problems = visibleProblems(plan, resourcesOf(resources), this.rights.mayRead(call.caller));
 			if (!dryRun) {
 				const why = `${problems.length} problem${problems.length === 1 ? "" : "s"} in the declaration`;
 				const made = record(call, {

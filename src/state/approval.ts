@@ -1,6 +1,7 @@
 /**
  * Acts that others must approve before they happen: what they are, and what policies ask for them. Decisions: an apply,
- * a delete and a rollback fall under the verb apply; promote and resume under promote; abort under abort. An
+ * a delete and a rollback fall under the verb apply; promote and resume under promote; abort under abort; what a
+ * declaration does beside its documents (plannedAct.ts) under the verb that would do it too. An
  * AccessPolicy that names another namespace's Service falls under that namespace's policies too: a grant gives a say,
  * not a way around them. Each namespace that lets it wait wants its own people's approvals, whoever they are elsewhere;
  * who may approve in several counts in each. A pause, what statistics decide, and deletions that only take access away
@@ -140,10 +141,11 @@ export function underPolicies({
 	const namespaces = (some: readonly Part[]) => some.flatMap((one) => one.namespaces);
 	const platform = governedBy.filter((one) => one === ALL_NAMESPACES);
 	const rules = of("RoleBinding", "ApprovalPolicy");
+	const beside = [...new Set(namespaces(of(null)))];
 	return {
-		...none,
 		apply: [...new Set([...governedBy, ...namespaces(of("AccessPolicy"))])],
-		promote: [...new Set(namespaces(of(null)))],
+		promote: beside,
+		abort: beside,
 		// Who may change rules in `*` does it as the platform.
 		guarded: rules.length === 0 ? [] : platform.length > 0 ? platform : governedBy,
 	};

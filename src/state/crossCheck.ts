@@ -61,7 +61,8 @@ export function crossCheck(
 	return { ...checked, problems: limited(inOrder(made, sources)) };
 }
 
-const STORED = "stored ";
+/** How the name of a stored text begins, which no given file has. */
+export const STORED = "stored ";
 
 /** The text of what is stored, as messages show it. */
 export const asFile = ({ resource, source }: StoredResource): ResourceFile & { readonly accepted: Resource } => ({

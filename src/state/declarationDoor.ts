@@ -3,6 +3,7 @@ import { WeirError } from "../error.js";
 import { RESOURCE_DOCUMENTS_MAX } from "../limits.js";
 import { isKind, KINDS } from "../resources/kinds.js";
 import type { Pending } from "./acts.js";
+import { STORED } from "./crossCheck.js";
 import type { Target } from "./deletion.js";
 import { type Answer, actCall, type Call, flag, isJson, ok, onlyQuery, readObject, readText } from "./http.js";
 import { BY_HINT } from "./personRequest.js";
@@ -81,6 +82,9 @@ function checkedFileName(name: string): string {
 	if (name === "" || name.length > FILE_NAME_CHARS_MAX || /\p{Cc}/u.test(name)) {
 		throw new WeirError("invalid-argument", "that is no file name", "give it in X-Weir-File-Name");
 	}
+	// As messages name what is stored: of the one it could not be told from the other whose it is.
+	if (name.startsWith(STORED))
+		throw new WeirError("invalid-argument", `a file name does not begin with '${STORED}'`, "write ./ before it");
 	return name;
 }
 

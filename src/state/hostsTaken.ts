@@ -4,6 +4,7 @@
  * that the policy rests on. A host that nobody has then counts too: the next declaration could give it to anyone. Pure.
  */
 import { policiesOf, selects } from "../access/selection.js";
+import { once } from "../resources/once.js";
 import { namedIn } from "../resources/reference.js";
 import { qualifiedName, type Resource, type ResourceSet, type Service } from "../resources/resource.js";
 import { hostMoves } from "./hostMoves.js";
@@ -24,10 +25,10 @@ export function hostsTaken(
 ): readonly HostTaken[] {
 	const moves = hostMoves(resources.services, changed);
 	if (moves.length === 0) return [];
-	const next = rulesAfter(resources, changed);
+	const freed = freedFrom(rulesAfter(resources, changed));
 	return moves.flatMap(({ host, from, to }): HostTaken[] => {
 		const lost = from.spec.dataClass !== null && classOf(from) !== (to === null ? null : classOf(to));
-		const rule = lost ? "has a DataClass" : isFreed(from, to, next) ? "a policy of another namespace judges" : null;
+		const rule = lost ? "has a DataClass" : freed(from)(to) ? "a policy of another namespace judges" : null;
 		if (rule === null) return [];
 		const { namespace } = from.metadata;
 		return [{ namespace, effect: `takes host ${host} from Service ${qualifiedName(from.metadata)}, which ${rule}` }];
@@ -51,12 +52,13 @@ function classOf({ metadata, spec }: Service): string | null {
 	return spec.dataClass === null ? null : qualifiedName(namedIn(metadata.namespace, spec.dataClass));
 }
 
-/** Whether a policy of another namespace that stands then would judge the one, and does not judge the other. */
-function isFreed(from: Service, to: Service | null, { accessPolicies, referenceGrants }: Rules): boolean {
-	return policiesOf(from, accessPolicies, referenceGrants).some(
-		(policy) =>
-			policy.spec.mode === "enforce" &&
-			policy.metadata.namespace !== from.metadata.namespace &&
-			(to === null || !selects(policy, to, referenceGrants)),
-	);
+/** Whether a policy of another namespace that stands then would judge the one, and does not judge the other; once for each two. */
+function freedFrom({ accessPolicies, referenceGrants }: Rules): (from: Service) => (to: Service | null) => boolean {
+	return once((from) => {
+		const foreign = policiesOf(from, accessPolicies, referenceGrants).filter(
+			({ spec, metadata }) => spec.mode === "enforce" && metadata.namespace !== from.metadata.namespace,
+		);
+		const isLost = once((to: Service) => foreign.some((policy) => !selects(policy, to, referenceGrants)));
+		return (to) => (to === null ? foreign.length > 0 : isLost(to));
+	});
 }

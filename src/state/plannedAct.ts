@@ -26,16 +26,10 @@ import {
 	requirement,
 } from "./approval.js";
 import { changedFields } from "./changedFields.js";
-import { gatesWeakened } from "./gatesWeakened.js";
-import { hostsTaken } from "./hostsTaken.js";
-import { localGates } from "./localGates.js";
-import { majoritiesStarted } from "./majorityStarted.js";
+import { consequences, needsBeside } from "./consequence.js";
 import { ADMIN_KINDS, ALL_NAMESPACES, type Need, namespacesOf, needsOf, needsOfChange } from "./permissions.js";
 import type { PersonRequest } from "./personRequest.js";
 import { isRolledBack, type Scope } from "./policyHistory.js";
-import { promotionsIn } from "./promotedByHand.js";
-import { promotionsDeclared } from "./promotionDeclared.js";
-import { promotionsEased } from "./promotionEased.js";
 import { concerned } from "./requestSight.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import { onlyTakesAway } from "./takenAway.js";
@@ -93,41 +87,12 @@ export function planWish(
 		after: gone.has(keyOf(one)) ? null : (given.get(keyOf(one)) ?? null),
 	}));
 	const created = judged.filter((one) => !stored.has(keyOf(one)));
-	const moves = [...changed, ...created.map((after) => ({ before: null, after }))];
-	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
-	const majorities = majoritiesStarted({ resources, status }, started);
-	const inAdvance = promotionsDeclared(resources, plan.given, started);
-	const promotions = [
-		...promotionsIn({ resources, status }, moves),
-		...inAdvance,
-		...majorities.filter(({ passesGates }) => !passesGates),
-	];
-	const taken = hostsTaken(resources, moves);
-	const eased = promotionsEased({ resources, status }, changed);
-	const weakened = [
-		...majorities.filter(({ passesGates }) => passesGates),
-		...gatesWeakened({ resources, status }, changed, started),
-	];
+	const beside = consequences({ resources, status }, plan.given, changed, created);
 	const touched = [...judged, ...before];
 	const further: readonly Need[] = [
 		...changed.flatMap((one) => needsOfChange(one.before, one.after)),
-		// As an override of the gates takes. Before `promote`, which alone would not do.
-		...[...promotions.filter(({ passesGates }) => passesGates), ...weakened].map(({ namespace, effect, cure }) => ({
-			verb: "admin" as const,
-			namespace,
-			because: effect,
-			...(cure === undefined ? {} : { cure }),
-		})),
-		...[...taken, ...localGates(moves)].map(({ namespace, effect }) => ({
-			verb: "admin" as const,
-			namespace,
-			because: effect,
-		})),
-		...[...promotions, ...eased].map(({ namespace, effect }) => ({
-			verb: "promote" as const,
-			namespace,
-			because: effect,
-		})),
+		// `promote` alone would not do where an admin is needed.
+		...(["admin", "promote", "abort"] as const).flatMap((verb) => needsBeside(beside, verb)),
 	];
 	const needs = unique([...touched.flatMap(needsOf), ...further]);
 	const rules = touched.filter(({ kind }) => kind === "RoleBinding" || kind === "ApprovalPolicy");
@@ -138,7 +103,7 @@ export function planWish(
 	];
 	const changes = new Map(plan.changes.map(({ kind, name, change }) => [`${kind} ${name}`, change]));
 	const basis: Record<string, string> = {};
-	for (const key of [...judged.map(keyOf), ...inAdvance.flatMap(({ judgedBy }) => judgedBy)])
+	for (const key of [...judged.map(keyOf), ...beside.flatMap(({ judgedBy }) => judgedBy ?? [])])
 		basis[key] = fingerprint(stored.get(key));
 	if (act.verb === "rollback") {
 		// A rule that came meanwhile would stay, and they would not be what they were.
@@ -151,27 +116,18 @@ export function planWish(
 	const free = act.verb === "delete" && onlyTakesAway(plan.given, resources);
 	const reaches = free ? [] : reachedBy(touched, approvalPolicies);
 	const applying = free ? FREE : requirement(approvalPolicies, "apply", [...governedBy, ...reaches], guarded);
-	const promoting = requirement(
-		approvalPolicies,
-		"promote",
-		[...promotions, ...eased].map(({ namespace }) => namespace),
-	);
+	const waits = [
+		applying,
+		...(["promote", "abort"] as const).map((verb) =>
+			requirement(
+				approvalPolicies,
+				verb,
+				needsBeside(beside, verb).map(({ namespace }) => namespace),
+			),
+		),
+	];
 	const parts: readonly Part[] = [
-		...(act.verb === "rollback"
-			? [
-					{ effect: `access rules as of revision ${act.revision}`, resource: null, namespaces: [] },
-					...(act.kept ?? []).map(({ kind, name }) => ({
-						effect: `keeps ${kind} ${name}, which came later`,
-						resource: null,
-						namespaces: [namespaceOf(name)],
-					})),
-					...(act.leftOut ?? []).map(({ kind, name }) => ({
-						effect: `leaves out ${kind} ${name}, whose Services are gone`,
-						resource: null,
-						namespaces: [namespaceOf(name)],
-					})),
-				]
-			: []),
+		...rollbackParts(act),
 		...judged.map((one) => {
 			const title = `${one.kind} ${qualifiedName(one.metadata)}`;
 			const was = stored.get(keyOf(one));
@@ -183,7 +139,7 @@ export function planWish(
 				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
 			};
 		}),
-		...[...weakened, ...promotions, ...eased, ...taken].map(({ effect, namespace }) => ({
+		...beside.map(({ effect, namespace }) => ({
 			effect,
 			resource: null,
 			namespaces: [namespace],
@@ -197,14 +153,28 @@ export function planWish(
 		governedBy,
 		reaches,
 		requirement: {
-			needs: Math.max(applying.needs, promoting.needs),
-			needsIn: bothOf(applying, promoting),
-			expireMs: Math.min(applying.expireMs, promoting.expireMs),
+			needs: Math.max(...waits.map((one) => one.needs)),
+			needsIn: waits.map((one) => one.needsIn).reduce((one, needsIn) => bothOf({ needsIn: one }, { needsIn })),
+			expireMs: Math.min(...waits.map((one) => one.expireMs)),
 		},
 		effects: shown.map(({ effect }) => effect),
 		parts: shown,
 		basis,
 	};
+}
+
+function rollbackParts(act: AskedWish): readonly Part[] {
+	if (act.verb !== "rollback") return [];
+	const about = (effect: string, ...names: readonly string[]): Part => ({
+		effect,
+		resource: null,
+		namespaces: names.map(namespaceOf),
+	});
+	return [
+		about(`access rules as of revision ${act.revision}`),
+		...(act.kept ?? []).map(({ kind, name }) => about(`keeps ${kind} ${name}, which came later`, name)),
+		...(act.leftOut ?? []).map(({ kind, name }) => about(`leaves out ${kind} ${name}, whose Services are gone`, name)),
+	];
 }
 
 /** What follows from the documents, then those of rights, then what there was, then what is new. */

@@ -119,7 +119,7 @@ function someOf(names: readonly string[]): string {
 	return `${names.slice(0, NAMED_MAX).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-const listed = (what: string, names: readonly string[]): string =>
+export const listed = (what: string, names: readonly string[]): string =>
 	`${what}${names.length === 1 ? "" : "s"} ${someOf(names)}`;
 
 const holdsPromotions = (gates: readonly Gate[]): boolean => gates.some(({ at }) => at === "before-promotion");

@@ -1,8 +1,9 @@
 /**
  * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
  * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
- * right, and waits wherever a promotion waits; gates are asked as before. So does another end, for a sooner one ends what
- * only an abort would; what lets less harm be seen, another alpha or thresholds that are frozen anew or later, for harm has the same
+ * right, and waits wherever a promotion waits; gates are asked as before. So does another end; a sooner one ends what only an
+ * abort would, so it takes that right too, and so does what makes harm of less: an arm is closed by it, or all of it rolled back.
+ * So does what lets less harm be seen, another alpha or thresholds that are frozen anew or later, for harm has the same
  * alpha as the promotion, and an era of thresholds a part of it; and another set of senders of a Metric that it is judged by, a ratio's denominator too: who posts
  * outcomes moves traffic, and who posts none any more hides harm. What raises the bar, or moves nothing, is an
  * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
@@ -19,6 +20,8 @@ export interface PromotionEased {
 	readonly namespace: string;
 	/** `makes a promotion by Experiment trial easier: alpha, guardrail errors`, `ends Experiment trial sooner: maxDuration` */
 	readonly effect: string;
+	/** All of them are taken. */
+	readonly verbs: readonly ("promote" | "abort")[];
 }
 
 /** @param changed after null = deleted, which nobody does to an Experiment that runs */
@@ -53,6 +56,7 @@ export function promotionsEased(
 			return (may.length === 0 ? [] : judgedBy(before)).map((name) => ({
 				namespace: before.metadata.namespace,
 				effect: `${may.join(" and ")} ${qualifiedName(before.metadata)}, which Experiment ${name} is judged by`,
+				verbs: ["promote"],
 			}));
 		}
 		if (before.kind !== "Experiment" || after?.kind !== "Experiment") return [];
@@ -66,20 +70,25 @@ export function promotionsEased(
 			...(was.onInconclusive === "pause" && is.onInconclusive === "keep-default" ? ["onInconclusive"] : []),
 		];
 		const effects = [
-			...said(`makes a promotion by Experiment ${name} easier`, loweredRules(before, after, stands)),
-			...said(`ends Experiment ${name} sooner`, isExposing(stands.phase) ? ends : []),
-			...said(`lets Experiment ${name} see less harm`, [
+			...said(["promote"], `makes a promotion by Experiment ${name} easier`, loweredRules(before, after, stands)),
+			...said(["promote", "abort"], `ends Experiment ${name} sooner`, isExposing(stands.phase) ? ends : []),
+			...said(["abort"], `lets less harm end Experiment ${name}`, endingRules(before, after)),
+			...said(["promote"], `lets Experiment ${name} see less harm`, [
 				...(is.alpha < was.alpha ? ["alpha"] : []),
 				...(is.minUnits > was.minUnits && isFrozenFirst(before) ? ["minUnits, from which thresholds are frozen"] : []),
 				...anew.map((metric) => `margin of ${metric}, whose thresholds are frozen anew`),
 			]),
 		];
-		return effects.map((effect) => ({ namespace: before.metadata.namespace, effect }));
+		return effects.map((one) => ({ namespace: before.metadata.namespace, ...one }));
 	});
 }
 
-const said = (what: string, rules: readonly string[]): readonly string[] =>
-	rules.length === 0 ? [] : [`${what}: ${rules.join(", ")}`];
+const said = (
+	verbs: PromotionEased["verbs"],
+	what: string,
+	rules: readonly string[],
+): readonly Omit<PromotionEased, "namespace">[] =>
+	rules.length === 0 ? [] : [{ effect: `${what}: ${rules.join(", ")}`, verbs }];
 
 const endOf = ({ rollout }: Experiment["spec"]): number => rollout.maxDurationMs ?? Number.POSITIVE_INFINITY;
 
@@ -108,6 +117,20 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 		],
 	];
 	return rules.flatMap(([name, lowered]) => (lowered ? [name] : []));
+}
+
+/** By which harm that is there, or that is none, ends what went on. Where harm only freezes it, nothing does. */
+function endingRules({ spec: old }: Experiment, { spec: now }: Experiment): readonly string[] {
+	const [was, is] = [old.rollout, now.rollout];
+	if (is.onHarm === "freeze") return [];
+	const narrowed = now.guardrails.filter(
+		(guard) => !old.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
+	);
+	return [
+		...narrowed.map(({ metric }) => `margin of ${metric}`),
+		...(is.alpha > was.alpha ? ["alpha"] : []),
+		...(was.onHarm === "freeze" ? ["onHarm"] : []),
+	];
 }
 
 /** Of one metric: resources/change.ts refuses another, and a goal where none was. */

@@ -10,6 +10,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../assignment/table.js";
 import { changeProblems } from "../resources/change.js";
+import { isForeignSalt } from "../resources/checkLayer.js";
 import { FileReadings } from "../resources/fileReading.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { grouping, serviceOf } from "../resources/lookup.js";
@@ -85,6 +86,8 @@ export type ApplyResult =
 /** What would be written; nothing of it counts where there are problems. */
 export interface WishPlan {
 	readonly problems: readonly Problem[];
+	/** Of them, those of the given texts by themselves, which would be the same whatever is stored. */
+	readonly faults: readonly Problem[];
 	/**
 	 * Every resource that it is about, also unchanged ones and where there are problems; of a delete, the stored one.
 	 */
@@ -110,6 +113,7 @@ export interface DeclarationDecision {
 
 /** A plan that writes nothing. */
 export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
+	faults: [],
 	changes: [],
 	upserts: [],
 	deletions: [],
@@ -150,7 +154,7 @@ export function planApply(
 		...changeProblems(wishes.resources, after, phasesOf(wishes.status), whole.positions),
 		...usedProblems(wishes, fresh, whole),
 	];
-	if (problems.length > 0) return { ...NOTHING, problems, given: about };
+	if (problems.length > 0) return { ...NOTHING, problems, faults: given.problems, given: about };
 
 	const sources = sourcesOf(files, readings);
 	const changes: ResourceChange[] = [];
@@ -269,6 +273,8 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossCh
 				},
 			];
 		}
+		// Whatever stands or stood there is not told.
+		if (fresh.has(name) && isForeignSalt(one)) return [];
 		const owner = wishes.used("salt", salt)?.experiment;
 		const twice = (demanding.get(salt) ?? []).some((other) => other !== one);
 		if (owner === undefined || twice || (owner === name && !fresh.has(name))) return [];

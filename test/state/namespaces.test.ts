@@ -1,6 +1,9 @@
 /** A resource of one namespace names nothing of another: every kind of reference, and what is one for all. */
 import t from "tap";
+import { parseResources } from "../../src/resources/parse.js";
+import { initialStatus } from "../../src/rollout/status.js";
 import { Store } from "../../src/state/store.js";
+import { planApply } from "../../src/state/wishes.js";
 import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
 
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";
@@ -163,15 +166,32 @@ t.test("a gate is https, or this machine, and holds no credentials", async (t) =
 	}
 });
 
-t.test("a salt that another namespace used long ago is refused without its name", async (t) => {
-	const store = new Store(temporaryDirectory(t));
-	t.teardown(() => store.close());
-	const options = { by: "owner", dryRun: false, nowMs: 1_000 };
+t.test("a salt of another form that stands since earlier stays, and is refused without its owner's name", (t) => {
 	const salted = (name: string) => experiment(name).replace("  goal:", "  salt: shared\n  goal:");
-	store.apply(file(inNamespace("a", [SERVICE, METRIC, salted("hidden")].join("---\n"))), options);
-	store.act("a/hidden", { verb: "abort", by: "owner", reason: "", arm: null, nowMs: 2_000 });
-	t.match(store.delete([{ kind: "Experiment", name: "a/hidden" }], options), { outcome: "applied" });
-	const answer = store.apply(file(inNamespace("b", [mine(SERVICE), METRIC, salted("fresh")].join("---\n"))), options);
-	t.match(answer, { outcome: "refused", problems: [{ message: /used by an Experiment of another namespace/ }] });
-	t.notMatch(JSON.stringify(answer), /hidden/);
+	const [service, own] = [inNamespace("a", SERVICE), inNamespace("a", [METRIC, salted("hidden")].join("---\n"))];
+	const before = parseResources(file([service, own].join("---\n"))).resources;
+	const texts = [service, ...own.split("---\n")];
+	const wishes = {
+		stored: [before.services, before.metrics, before.experiments]
+			.flatMap(([resource]) => resource ?? [])
+			.map((resource, at) => ({ resource, source: texts[at] ?? "" })),
+		resources: before,
+		status: { experiments: { "a/hidden": initialStatus([20_000], 0) }, services: {} },
+		used: (kind: "name" | "salt", text: string) =>
+			kind === "salt" && text === "shared" ? { experiment: "a/hidden", sinceMs: 0 } : undefined,
+		ownDoors: [],
+	};
+	const problems = (text: string) => planApply(wishes, file(text), 1_000).problems.map(({ message }) => message);
+	t.same(problems(own.replace("minUnits: 500", "minUnits: 900")), []);
+	t.match(problems(inNamespace("a", salted("other").replace("models", "more"))), [
+		/second to choose/,
+		/salt "shared" is not of namespace a/,
+	]);
+	const text = [mine(SERVICE), METRIC, experiment("shared")].join("---\n");
+	t.match(problems(text), [/"shared" is in use by Experiment a/]);
+	const gone = { ...wishes, stored: [], resources: parseResources([]).resources };
+	t.match(planApply({ ...gone, status: { experiments: {}, services: {} } }, file(text), 1_000).problems, [
+		{ message: "the salt 'shared' was used by an Experiment of another namespace, whose groups would be the same" },
+	]);
+	t.end();
 });

@@ -27,6 +27,7 @@ function text(rules = "", goal = GOAL, guards = GUARDS): string {
 		.replace(/goal: .*/, `goal: ${goal}`)
 		.replace(/rollout: .*/, `rollout: {${rollout.join(", ")}}`);
 }
+const LESS = "lets less harm end Experiment trial";
 const METRICS = [
 	...["accuracy", "errors", "clicks"].map((name) => METRIC.replace("accuracy", name)),
 	METRIC.replace("accuracy", "latency").replace(
@@ -62,13 +63,13 @@ t.test("each rule by which an arm is promoted, or more people are exposed, soone
 		["steps: [2%, 10%, 50%, 60%]", "steps"],
 		["every: 1s", "every"],
 		["minUnits: 499", "minUnits"],
-		["alpha: 0.06", "alpha"],
+		["alpha: 0.06", `alpha; ${LESS}: alpha`],
 		["maxDuration: 2d", "maxDuration"],
 		["onInconclusive: pause", "onInconclusive"],
 		["onHarm: freeze", "onHarm"],
 		["holdback: {share: 4%, for: 1h}", "holdback"],
 		["holdback: {share: 5%, for: 1m}", "holdback"],
-		["alpha: 0.5, minUnits: 1", "minUnits, alpha"],
+		["alpha: 0.5, minUnits: 1", `minUnits, alpha; ${LESS}: alpha`],
 	] as const) {
 		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), told, rules);
 	}
@@ -80,7 +81,10 @@ t.test("each rule by which an arm is promoted, or more people are exposed, soone
 		"goal, guardrail errors",
 	);
 	t.equal(eased(text(), text("", GOAL, GUARDS.replace("5%", "6%"))), "guardrail errors");
-	t.equal(eased(text(), text("", GOAL, GUARDS.replace("relative: 5%", "absolute: 5pp"))), "guardrail errors");
+	t.equal(
+		eased(text(), text("", GOAL, GUARDS.replace("relative: 5%", "absolute: 5pp"))),
+		`guardrail errors; ${LESS}: margin of errors`,
+	);
 	t.equal(eased(text(), text("", GOAL, "[]")), "guardrail errors, guardrail clicks");
 });
 
@@ -102,7 +106,7 @@ t.test("what raises the bar, is behind, or has ended, is an apply like any other
 		"ends Experiment trial sooner: onInconclusive",
 		"what would wait for a person",
 	);
-	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 1pp}}", GUARDS.replace("5%", "4%"))), "");
+	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 1pp}}")), "");
 	t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "", "a step that is past");
 	t.equal(eased(text(), text("alpha: 0.5"), 20_000, "RolledBack"), "", "it runs no more");
 	t.equal(eased(text(), text(HARD), 20_000, "Promoting"), "", "a takeover has no such end");
@@ -118,9 +122,9 @@ t.test(
 		const frozen = { latency: { thresholdMs: 110, referenceMs: 100, era: 1, frozenAtMs: 1, sampleSize: 5_000 } };
 		t.equal(
 			eased(slow("relative: 10%"), slow("relative: 9%"), 20_000, "Running", frozen),
-			`${told}: margin of latency, whose thresholds are frozen anew`,
+			`${LESS}: margin of latency; ${told}: margin of latency, whose thresholds are frozen anew`,
 		);
-		t.equal(eased(slow("relative: 10%"), slow("relative: 9%")), "", "none are frozen yet");
+		t.equal(eased(slow("relative: 10%"), slow("relative: 9%")), `${LESS}: margin of latency`, "none are frozen yet");
 		const later = (guards: string) => eased(text("", GOAL, guards), text("minUnits: 501", GOAL, guards));
 		t.equal(
 			later("[{metric: latency, margin: {relative: 10%}}]"),
@@ -135,11 +139,75 @@ t.test(
 	},
 );
 
+t.test("what ends it sooner, or by less harm, takes what an abort takes", async (t) => {
+	const ends = eased(text(HARD), text(`${HARD}, maxDuration: 1h`));
+	t.equal(ends, "ends Experiment trial sooner: maxDuration");
+	t.equal(eased(text(), text("", GOAL, GUARDS.replace("5%", "4%"))), `${LESS}: margin of errors`);
+	t.equal(eased(text(), text("", GOAL, GUARDS.replace("5%", "4%")), 20_000, "Promoting"), `${LESS}: margin of errors`);
+	t.equal(eased(text(), text("", GOAL, GUARDS.replace("5%", "4%")), 20_000, "RolledBack"), "");
+	const freeze = "onHarm: freeze";
+	t.equal(
+		eased(text(freeze), text(freeze, GOAL, GUARDS.replace("5%", "4%"))),
+		"",
+		"harm stops it there, and a person decides",
+	);
+	t.equal(eased(text(freeze), text(`${freeze}, alpha: 0.06`)), "alpha");
+	t.equal(eased(text(freeze), text()), `${LESS}: onHarm`);
+
+	const { owner, as, store } = await mutualApi(t);
+	const twoToStop = TWO.replace("[promote]", "[abort]");
+	const people = Object.entries({
+		ada: "apply",
+		pam: "apply, promote",
+		bob: "apply, abort",
+		al: "apply, promote, abort",
+		carol: "approve",
+	});
+	const errors = METRIC.replace("accuracy", "errors");
+	const guarded = (margin: string, rules = "") =>
+		document("boosted", "[0%, 100%]", `  guardrails: [{metric: errors, margin: {absolute: ${margin}}}]\n`).replace(
+			"alpha: 0.05",
+			`alpha: 0.05${rules}`,
+		);
+	const documents = [
+		SERVICE,
+		METRIC,
+		errors,
+		guarded("5pp"),
+		...people.map(([name, verbs]) => binding(name, verbs, [name], "[default]")),
+	];
+	t.match(await owner.apply(file([...documents, twoToStop].join("---\n")), now), { outcome: "applied" });
+	const [ada, pam, bob, al, carol] = await Promise.all(people.map(([name]) => as(name)));
+	if (!ada || !pam || !bob || !al || !carol) throw new Error("nobody");
+	const [sooner, narrower] = [file(guarded("5pp", ", maxDuration: 1s")), file(guarded("0.0001pp"))];
+	const lacks = (verb: string, what: string) => ({
+		code: "permission-denied",
+		message: new RegExp(`${verb} in namespace default, which it takes where a declaration ${what}$`),
+	});
+	await t.rejects(ada.apply(sooner, now), lacks("promote", "ends Experiment boosted sooner: maxDuration"));
+	await t.rejects(pam.apply(sooner, now), lacks("abort", "ends Experiment boosted sooner: maxDuration"));
+	for (const who of [ada, pam])
+		await t.rejects(
+			who.apply(narrower, now),
+			lacks("abort", "lets less harm end Experiment boosted: margin of errors"),
+		);
+	t.match(await bob.apply(narrower, { dryRun: true }), { outcome: "applied", approvals: 1 });
+	const asked = await al.apply(sooner, now);
+	t.match(asked, { outcome: "pending", request: { needs: 1, needsIn: { default: 1 } } });
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	t.match(
+		(await carol.requests()).map(({ id }) => id),
+		[asked.request.id],
+	);
+	t.match(await carol.approve(asked.request.id), { state: "done" });
+	t.match(store.current.resources.experiments, [{ spec: { rollout: { maxDurationMs: 1_000 } } }]);
+});
+
 t.test("it takes the right to promote, and waits where a promotion waits", async (t) => {
 	const { owner, as, store } = await mutualApi(t);
 	const people = [
 		binding("ada", "apply", ["ada"], "[default]"),
-		binding("gina", "apply, promote", ["gina"], "[default]"),
+		binding("gina", "apply, promote, abort", ["gina"], "[default]"),
 		binding("carol", "approve", ["carol"], "[default]"),
 	];
 	await owner.apply(file([ALL, ...people].join("---\n")), now);
@@ -163,6 +231,7 @@ t.test("it takes the right to promote, and waits where a promotion waits", async
 			effects: [
 				"configured Experiment boosted: spec.rollout.alpha, spec.rollout.minUnits",
 				"makes a promotion by Experiment boosted easier: minUnits, alpha",
+				"lets less harm end Experiment boosted: alpha",
 			],
 		},
 	});

@@ -3,7 +3,7 @@ import t from "tap";
 import { Permissions } from "../../src/state/permissions.js";
 import { Rights } from "../../src/state/rights.js";
 import { SubjectBudget } from "../../src/state/subjectBudget.js";
-import { ALL, file, METRIC } from "./employment.js";
+import { ALL, experiment, file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 
 const BOB = `apiVersion: weir.dev/v1alpha1
@@ -129,6 +129,27 @@ t.test("who has done too much may still stop an Experiment", async (t) => {
 	await t.rejects(ada.act("boosted", "resume"), { code: "resource-exhausted" });
 	await ada.act("boosted", "abort");
 	t.equal(store.current.status.experiments.boosted?.phase, "Aborted");
+});
+
+t.test("but what it stopped is owed: one act declares many Experiments", async (t) => {
+	const actBudget = new SubjectBudget(10, 60, 10, () => 0);
+	const { owner, as } = await mutualApi(t, { admins: [operator("ada")], actBudget, now: () => 1_000_000_000 });
+	await owner.apply(file([SERVICE, METRIC].join("---\n")), { dryRun: false });
+	const ada = await as("ada");
+	const names = Array.from({ length: 10 }, (_, at) => `e${at}`);
+	const all = names.map((name, at) => experiment(name, `[${at * 10}%, ${at * 10 + 10}%]`));
+	t.match(await ada.apply(file(all.join("---\n")), { dryRun: false }), { outcome: "applied" });
+	for (const name of names) {
+		await ada.act(name, "pause");
+		await ada.act(name, "abort");
+	}
+	t.equal(actBudget.taken(operator("ada")), 21);
+	await t.rejects(ada.apply(file(METRIC.replace("accuracy", "more")), { dryRun: false }), {
+		code: "resource-exhausted",
+		hint: /ask again in 720 s/,
+	});
+	for (const name of names) await t.rejects(ada.act(name, "abort"), { code: "failed-precondition" });
+	t.equal(actBudget.taken(operator("ada")), 21, "what cannot be done is not owed");
 });
 
 t.test("an abort that waits for approval is asked for too, and what follows waits for longer", async (t) => {
