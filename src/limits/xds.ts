@@ -58,6 +58,10 @@ export const XDS_CONNECTIONS_MAX = 2 * XDS_STREAMS_MAX;
 /** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
 export const XDS_SENT_VIEWS_MAX = 256;
 
+/** What these take together, and how many of the youngest stay however large they are: of some four publications. */
+export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
+export const XDS_SENT_VIEWS_MIN = 16;
+
 /** How often an Envoy reports its load: what is under way now is news for a person, and the report costs next to nothing. */
 export const LOAD_REPORT_MS = 10_000;
 
@@ -99,3 +103,6 @@ export const XDS_NODES_REMEMBERED_MAX = 100;
  * other clusters takes longer, and must not go on sending to what was taken away.
  */
 export const XDS_LEAVING_MS = 2_000;
+
+/** What endpoints wait for is looked at together, at times so far apart: one namespace's Services may all have timeouts of their own. */
+export const XDS_CHECKED_TOGETHER_MS = 500;

@@ -236,25 +236,28 @@ export class Connection {
 		this.#isolation.offer(publication);
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
-		const nowMs = this.options.nowMs();
+		// Waiting has an end by a clock that nobody sets.
+		const steadyMs = performance.now();
 		let target: Snapshot | null;
 		do {
 			this.#judgeRefusals();
 			target = this.#target();
 			if (target === null) return;
-			this.#say(target, nowMs);
+			this.#say(target, steadyMs);
 		} while (this.#taken(target));
+		const nowMs = this.options.nowMs();
 		const trialEndsMs = this.#isolation.searching ? [this.#triedSinceMs + this.options.ackTimeoutMs] : [];
-		const deadlines = [this.#stream.deadlineMs(nowMs) ?? [], trialEndsMs, this.#isolation.resumesAtMs ?? []].flat();
-		const deadlineMs = deadlines.length === 0 ? null : Math.min(...deadlines);
+		const waits = [...trialEndsMs, this.#isolation.resumesAtMs ?? []].flat().map((deadlineMs) => deadlineMs - nowMs);
+		const saysAtMs = this.#stream.deadlineMs(steadyMs);
+		if (saysAtMs !== null) waits.push(saysAtMs - steadyMs);
 		this.#note();
-		if (deadlineMs !== null) this.#timer = setTimeout(() => this.pump(), Math.max(1, deadlineMs - nowMs)).unref();
+		if (waits.length > 0) this.#timer = setTimeout(() => this.pump(), Math.max(1, Math.min(...waits))).unref();
 		this.options.onChange();
 	}
 
-	#say(target: Snapshot, nowMs: number): void {
+	#say(target: Snapshot, steadyMs: number): void {
 		if (this.#blocked) return;
-		for (const response of this.#stream.next(target, nowMs)) {
+		for (const response of this.#stream.next(target, steadyMs)) {
 			if (!this.call.write(writeResponse(response, this.options.server))) this.#blocked = true;
 		}
 	}

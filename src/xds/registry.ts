@@ -40,6 +40,7 @@ import { ConnectionLimitSchema } from "../gen/envoy/extensions/filters/network/c
 import { HttpConnectionManagerSchema } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js";
 import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_matchers/consistent_hashing/v3/consistent_hashing_pb.js";
+import { CaresDnsResolverConfigSchema } from "../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 import { DescriptorSchema } from "../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
 import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.js";
 import {
@@ -70,6 +71,7 @@ export const registry = createRegistry(
 	RBACSchema,
 	RBACPerRouteSchema,
 	LocalRateLimitSchema,
+	CaresDnsResolverConfigSchema,
 	DescriptorSchema,
 	RouterSchema,
 	ConnectionLimitSchema,

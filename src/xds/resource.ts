@@ -3,13 +3,16 @@
  * file of the room in which messages become vocabulary.
  */
 import { createHash } from "node:crypto";
-import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { type Any, AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { type Any, AnySchema, anyUnpack, type Duration } from "@bufbuild/protobuf/wkt";
 import { type EnvoyResource, parseRouteName } from "../compiler/plan.js";
 import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
-import type { LbEndpoint } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
-import type { ClusterLoadAssignment } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { LbEndpoint, LocalityLbEndpoints } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
+import {
+	type ClusterLoadAssignment,
+	ClusterLoadAssignmentSchema,
+} from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { type Route, type RouteAction, VirtualHostSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "../gen/envoy/config/route/v3/route_pb.js";
@@ -49,6 +52,10 @@ export interface EncodedResource {
 	readonly endpoints: string | null;
 	/** Addresses with ports of its endpoints, `10.0.0.1:80`; empty for what has none. */
 	readonly hosts: readonly string[];
+	/** Of each of these; empty texts for those that have none. */
+	readonly regions: readonly string[];
+	/** Of a cluster's health check; null = it has none. */
+	readonly checkTimeoutMs: number | null;
 	readonly parts: readonly Part[];
 }
 
@@ -64,53 +71,108 @@ export interface Part {
 export function encodeResource(type: EnvoyTypeName, resource: EnvoyResource): EncodedResource {
 	const { typeUrl, schema, message } = decodeEnvoyResource(resource);
 	if (typeUrl !== TYPE_URLS[type]) throw new TypeError(`${typeUrl} among the ${type}`);
+	return encoded(type, schema, message);
+}
+
+function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message): EncodedResource {
 	const bytes = toBinary(schema, message);
-	const named = nameOf(type, message);
 	const found = references(schema, message);
 	return {
-		...named,
+		...nameOf(type, message),
 		...found,
 		hash: contentHash(bytes),
-		typeUrl,
+		typeUrl: TYPE_URLS[type],
 		bytes,
 		parts: [...virtualHosts(type, message), ...found.parts],
 	};
 }
+
+/** By what has the hosts: most clients are given the same. */
+const madeOf = new WeakMap<EncodedResource, Map<string, EncodedResource>>();
+
+/**
+ * Endpoints with some of another's beside, at their places.
+ * @param published undefined = none
+ * @param stays hosts of `held`
+ */
+export function withHosts(
+	published: EncodedResource | undefined,
+	held: EncodedResource,
+	stays: ReadonlySet<string>,
+): EncodedResource {
+	if (published !== undefined && stays.size === 0) return published;
+	const known = madeOf.get(held) ?? new Map<string, EncodedResource>();
+	madeOf.set(held, known);
+	const key = contentHash([published?.hash ?? "", ...stays].join(" "));
+	const made =
+		known.get(key) ?? encoded("endpoints", ClusterLoadAssignmentSchema, assignmentOf(published, held, stays));
+	known.set(key, made);
+	return made;
+}
+
+function assignmentOf(
+	published: EncodedResource | undefined,
+	{ name, bytes }: EncodedResource,
+	stays: ReadonlySet<string>,
+): ClusterLoadAssignment {
+	const assignment =
+		published === undefined
+			? create(ClusterLoadAssignmentSchema, { clusterName: name })
+			: fromBinary(ClusterLoadAssignmentSchema, published.bytes);
+	const groups = new Map(assignment.endpoints.map((one) => [placeOf(one), one]));
+	for (const one of fromBinary(ClusterLoadAssignmentSchema, bytes).endpoints) {
+		const staying = one.lbEndpoints.filter((endpoint) => stays.has(hostOf(endpoint)));
+		const group = groups.get(placeOf(one));
+		if (group !== undefined) group.lbEndpoints.push(...staying);
+		else if (staying.length > 0) assignment.endpoints.push({ ...one, lbEndpoints: staying });
+	}
+	return assignment;
+}
+
+const placeOf = ({ locality }: LocalityLbEndpoints): string =>
+	JSON.stringify([locality?.region, locality?.zone, locality?.subZone]);
 
 /** 16 hex digits of a SHA-256: enough that two contents never share one. */
 export function contentHash(content: Uint8Array | string): string {
 	return createHash("sha256").update(content).digest("hex").slice(0, 16);
 }
 
-function nameOf(
-	type: EnvoyTypeName,
-	message: Message,
-): Pick<EncodedResource, "name" | "source" | "endpoints" | "hosts"> {
+type Named = Pick<EncodedResource, "name" | "source" | "endpoints" | "hosts" | "regions" | "checkTimeoutMs">;
+
+function nameOf(type: EnvoyTypeName, message: Message): Named {
+	const none = { endpoints: null, hosts: [], regions: [], checkTimeoutMs: null };
 	if (type === "clusters") {
-		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds, loadAssignment } = message as Cluster;
-		const hosts = hostsOf(loadAssignment);
+		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds, ...cluster } = message as Cluster;
 		const byEds = discovery.case === "type" && eds !== undefined;
-		return { name, source: serviceOf(name), endpoints: byEds ? eds.serviceName || name : null, hosts };
+		return {
+			name,
+			source: serviceOf(name),
+			endpoints: byEds ? eds.serviceName || name : null,
+			...hostsOf(cluster.loadAssignment),
+			checkTimeoutMs: millisecondsOf(cluster.healthChecks[0]?.timeout),
+		};
 	}
 	if (type === "endpoints") {
 		const assignment = message as ClusterLoadAssignment;
 		const { clusterName: name } = assignment;
-		return { name, source: serviceOf(name), endpoints: null, hosts: hostsOf(assignment) };
+		return { ...none, name, source: serviceOf(name), ...hostsOf(assignment) };
 	}
 	const { name } = message as Listener | RouteConfiguration;
-	return {
-		name,
-		source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}`,
-		endpoints: null,
-		hosts: [],
-	};
+	return { ...none, name, source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}` };
 }
 
-function hostsOf(assignment: ClusterLoadAssignment | undefined): readonly string[] {
-	return (assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints.map(addressOf));
+const millisecondsOf = (duration: Duration | undefined): number | null =>
+	duration === undefined ? null : Number(duration.seconds) * 1_000 + duration.nanos / 1_000_000;
+
+function hostsOf(assignment: ClusterLoadAssignment | undefined): Pick<EncodedResource, "hosts" | "regions"> {
+	const all = (assignment?.endpoints ?? []).flatMap(({ locality, lbEndpoints }) =>
+		lbEndpoints.map((one) => ({ host: hostOf(one), region: locality?.region ?? "" })),
+	);
+	return { hosts: all.map(({ host }) => host), regions: all.map(({ region }) => region) };
 }
 
-function addressOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {
+/** Of both address and port. */
+function hostOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {
 	const socket = endpoint?.address?.address;
 	if (socket?.case !== "socketAddress") return "";
 	const { address, portSpecifier } = socket.value;

@@ -15,13 +15,14 @@ import {
 	XDS_NODES_REMEMBERED_MAX,
 	XDS_REPORT_WORDS_CHARS_MAX,
 	XDS_REQUEST_BYTES_MAX,
+	XDS_SENT_VIEWS_BYTES_MAX,
 	XDS_SENT_VIEWS_MAX,
+	XDS_SENT_VIEWS_MIN,
 	XDS_STREAMS_MAX,
 } from "../limits.js";
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
-import { type Bridge, bridged, bridgeEndsMs, bridgeOver } from "./bridge.js";
 import { type Call, Connection } from "./connection.js";
 import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReportingServiceDefinition, LoadReports, type LoadReportsOptions } from "./loadReports.js";
@@ -85,7 +86,11 @@ export class XdsServer {
 	readonly #connectionIdleMs: number;
 	readonly #nowMs: () => number;
 	readonly #snapshots = new SnapshotMaker();
-	readonly #views = new RecentViews(XDS_SENT_VIEWS_MAX);
+	readonly #views = new RecentViews({
+		views: XDS_SENT_VIEWS_MAX,
+		bytes: XDS_SENT_VIEWS_BYTES_MAX,
+		least: XDS_SENT_VIEWS_MIN,
+	});
 	readonly #connections = new Set<Connection>();
 	readonly #onAcknowledged = new Set<AcknowledgedListener>();
 	readonly #proxiesChanged = new Set<() => void>();
@@ -94,10 +99,6 @@ export class XdsServer {
 	/** By node id, of clients that have gone; the youngest last. */
 	readonly #remembered = new Map<string, Memory>();
 	#newest: Publication | null = null;
-	/** What was published last, and what it has beside that for a while. */
-	#plan: Published | null = null;
-	#bridge: Bridge = new Map();
-	#bridgeTimer: NodeJS.Timeout | undefined;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
 	#socketPath: string | null = null;
@@ -170,15 +171,7 @@ export class XdsServer {
 				`revision ${revision} is older than ${this.#newest.revision}, which is published`,
 			);
 		}
-		// Not the wall clock, which may be set.
-		const nowMs = performance.now();
-		const bridge = bridgeOver(this.#plan?.envoy ?? null, this.#bridge, plan.envoy, nowMs);
-		this.#newest = new Publication(bridged(plan, bridge), revision, this.#snapshots);
-		[this.#plan, this.#bridge] = [plan, bridge];
-		clearTimeout(this.#bridgeTimer);
-		const endsMs = bridgeEndsMs(bridge);
-		if (endsMs !== null)
-			this.#bridgeTimer = setTimeout(() => this.publish(plan, revision), Math.max(1, endsMs - nowMs)).unref();
+		this.#newest = new Publication(plan, revision, this.#snapshots);
 		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
 		// Sidecars first: the new routes name the new table to them.
 		const connections = [...this.#connections];
@@ -189,7 +182,7 @@ export class XdsServer {
 
 	/**
 	 * Called for a revision, when every connected Envoy has acknowledged all of it, removals included, but for endpoints that
-	 * wait until those that replace them are checked (bridge.ts) and for Services that it has refused and that are closed
+	 * wait until those that replace them are checked (leaving.ts) and for Services that it has refused and that are closed
 	 * there, and every connected sidecar its table; and again when fewer are closed. A revision that was replaced before is skipped. Sidecars alone can acknowledge it too: their Envoys may be
 	 * other people's. With nobody connected nothing is acknowledged.
 	 * @returns stops it.
@@ -238,7 +231,6 @@ export class XdsServer {
 
 	async close(): Promise<void> {
 		this.#loads.close();
-		clearTimeout(this.#bridgeTimer);
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
 		for (const door of this.#doors) door.close();
 		for (const server of this.#servers) server.forceShutdown();

@@ -6,8 +6,8 @@
  * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
  * endpoints, listeners, routes, and removals last. Tables depend on nothing.
  */
-import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
+import { LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
 import { ENVOY_TYPES, type EncodedResource, TYPES, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
@@ -36,8 +36,7 @@ export class ClientStream {
 	 * namespace changes again and again would never be sent otherwise, nor what others changed in it.
 	 */
 	#waitingSince = new Map<string, number>();
-	/** Since when the last endpoints of a cluster wait for the routes to leave it, by name. */
-	#leavingSince: ReadonlyMap<string, number> = new Map();
+	readonly #leaving = new LeavingEndpoints();
 	#nonces = 0;
 
 	constructor(
@@ -75,14 +74,14 @@ export class ClientStream {
 	next(target: Snapshot, nowMs: number): readonly Response[] {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
 		this.#noteWaiting(target, nowMs);
-		this.#noteLeaving(target, nowMs);
+		this.#leaving.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);
 		const responses: Response[] = [];
 		for (const type of TYPES) {
 			const channel = this.#channels[type];
 			if (!channel.requested || channel.inFlight !== null) continue;
 			const wanted = this.#wanted(type, target, nowMs);
 			if (wanted === null) continue;
-			const published = { view: target.views[type], version: target.versions[type] };
+			const published = this.#published(type, target);
 			const before = channel.sentView;
 			const response = channel.respond(wanted, published, String(this.#nonces + 1), nowMs);
 			if (response === null) continue;
@@ -98,13 +97,11 @@ export class ClientStream {
 
 	/** When next() has something to do though nothing came in; null = never. */
 	deadlineMs(nowMs: number): number | null {
-		const waits = [
-			...[...this.#waitingSince.values()].map((since) => since + this.ackTimeoutMs),
-			...[...this.#leavingSince.values()].map((since) => since + XDS_LEAVING_MS),
-		];
+		const waits = [...this.#waitingSince.values()].map((since) => since + this.ackTimeoutMs);
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
 			...waits.filter((deadline) => deadline > nowMs),
+			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
 		];
 		return deadlines.length === 0 ? null : Math.min(...deadlines);
 	}
@@ -132,7 +129,7 @@ export class ClientStream {
 	/** What an Envoy refuses of the snapshot now. */
 	refusals(target: Snapshot): readonly (Rejection & { readonly type: TypeName; readonly name: string })[] {
 		return ENVOY_TYPES.flatMap((type) =>
-			standing(this.#channels[type].rejections, target.views[type]).map((one) => ({ ...one, type })),
+			standing(this.#channels[type].rejections, this.#published(type, target).view).map((one) => ({ ...one, type })),
 		);
 	}
 
@@ -146,7 +143,7 @@ export class ClientStream {
 		const of = (type: TypeName): TypeStatus => {
 			const channel = this.#channels[type];
 			const { sentVersion, acceptedVersion } = channel;
-			const view: View = target?.views[type] ?? new Map();
+			const view: View = target === null ? new Map() : this.#published(type, target).view;
 			const [rejection] = standing(channel.rejections, view);
 			const base = { sentVersion, acceptedVersion, error: rejection?.words ?? "", source: rejection?.source ?? "" };
 			if (rejection !== undefined) return { ...base, state: "ERROR" };
@@ -180,40 +177,14 @@ export class ClientStream {
 	/** What the client should hold of a type now; null = say nothing yet. */
 	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
 		if (type === "clusters") return this.#wantedClusters(target);
-		if (type === "endpoints") return this.#wantedEndpoints(target, nowMs);
+		if (type === "endpoints") return this.#wantedEndpoints(target);
 		if (type === "tables") return this.#subscribed(type, target.views.tables);
 		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
 	}
 
-	#wantedEndpoints(target: Snapshot, nowMs: number): View {
-		const { accepted } = this.#channels.endpoints;
-		const stays = [...this.#leavingSince].flatMap(([name, since]) => {
-			const held = accepted.get(name);
-			return held === undefined || nowMs >= since + XDS_LEAVING_MS ? [] : [[name, held] as const];
-		});
-		return this.#subscribed("endpoints", new Map([...this.#held("endpoints"), ...target.views.endpoints, ...stays]));
-	}
-
-	/**
-	 * Clusters that lose all endpoints, which tables of the client name, and which none of the target does. Not where one of
-	 * these endpoints is another cluster's now: it would serve people of both.
-	 */
-	#noteLeaving(target: Snapshot, nowMs: number): void {
-		const { accepted } = this.#channels.endpoints;
-		const known = this.#leavingSince;
-		const published = [...target.views.endpoints.values()];
-		const emptied = published.flatMap(({ name, hosts }) => {
-			const held = accepted.get(name);
-			return hosts.length === 0 && held !== undefined && held.hosts.length > 0 ? [held] : [];
-		});
-		if (emptied.length + known.size === 0) return;
-		const inUse = this.#clustersInUse(target);
-		const named = new Set([...target.views.routes.values()].flatMap(({ clusters }) => clusters));
-		const taken = new Set([...published, ...target.views.clusters.values()].flatMap(({ hosts }) => hosts));
-		const leaving = emptied.filter(
-			({ name, hosts }) => inUse(name) && !named.has(name) && !hosts.some((host) => taken.has(host)),
-		);
-		this.#leavingSince = new Map(leaving.map(({ name }) => [name, known.get(name) ?? nowMs]));
+	#wantedEndpoints(target: Snapshot): View {
+		const { instead } = this.#leaving;
+		return this.#subscribed("endpoints", new Map([...this.#held("endpoints"), ...target.views.endpoints, ...instead]));
 	}
 
 	#wantedClusters(target: Snapshot): View {
@@ -321,7 +292,8 @@ export class ClientStream {
 
 	#holdsAll(type: TypeName, target: Snapshot): boolean {
 		const channel = this.#channels[type];
-		const holds = (name: string): boolean => channel.accepted.get(name)?.hash === target.views[type].get(name)?.hash;
+		const { view: published } = this.#published(type, target);
+		const holds = (name: string): boolean => channel.accepted.get(name)?.hash === published.get(name)?.hash;
 		if (type === "clusters" || type === "listeners") {
 			const view = target.views[type];
 			return (
@@ -335,6 +307,12 @@ export class ClientStream {
 				? [...target.views.clusters.values()].flatMap(({ endpoints }) => endpoints ?? [])
 				: [...target.views.listeners.values()].flatMap(({ routeConfigs }) => routeConfigs);
 		return needed.every(holds);
+	}
+
+	/** For this client. */
+	#published(type: TypeName, target: Snapshot): { readonly view: View; readonly version: string } {
+		if (type === "endpoints") return this.#leaving.published(target);
+		return { view: target.views[type], version: target.versions[type] };
 	}
 
 	/** Only clusters and listeners are removed by leaving them out. */

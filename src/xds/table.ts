@@ -21,6 +21,8 @@ export function encodeTable({ table, version }: Pick<Plan, "table" | "version">)
 		routeConfigs: [],
 		endpoints: null,
 		hosts: [],
+		regions: [],
+		checkTimeoutMs: null,
 		parts: table.services.flatMap(({ name, experiments }): readonly Part[] => [
 			{ name: `Service ${name}`, source: `Service ${name}`, hash: "" },
 			// With its Service, as a sidecar's words name it: the longest name that they hold is the closest one.

@@ -27,7 +27,7 @@ function discoveryRequest(input: Buffer): void {
 	});
 	const type = request === null ? null : typeOf(request);
 	if (request === null || type === null) return;
-	const stream = new ClientStream(1_000, new RecentViews(10));
+	const stream = new ClientStream(1_000, new RecentViews({ views: 10, bytes: Number.POSITIVE_INFINITY, least: 0 }));
 	stream.take({ type, version: "", nonce: "", names: ["plan", "a/v1", "weir/edge"], error: null });
 	stream.next(target, 0);
 	stream.take(readRequest(request, type));

@@ -4,7 +4,7 @@ import type { EnvoyResources } from "../../src/compiler/plan.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
-import { A, B, Script, snapshot, TIMEOUT_MS } from "./script.js";
+import { A, AMPLE, B, Script, TIMEOUT_MS, snapshot } from "./script.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 t.test(
@@ -145,7 +145,7 @@ t.test(
 t.test(
 	"reconnect: all state is sent again, and clusters that the client's routes need stay until it has new ones",
 	async (t) => {
-		const views = new RecentViews(100);
+		const views = new RecentViews(AMPLE);
 		const before = snapshot({ a: A });
 		new Script(before, views).start();
 		const moved: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };

@@ -6,7 +6,7 @@ import type { EncodedResource } from "../../src/xds/resource.js";
 /** A route table of Services, each with the hash of its part. */
 const table = (parts: Readonly<Record<string, string>>): EncodedResource => ({
 	...{ name: "weir/edge", typeUrl: "", bytes: new Uint8Array(), hash: JSON.stringify(parts), source: "Gateway edge" },
-	...{ clusters: [], endpoints: null, hosts: [], routeConfigs: [] },
+	...{ clusters: [], endpoints: null, hosts: [], regions: [], checkTimeoutMs: null, routeConfigs: [] },
 	parts: Object.entries(parts).map(([name, hash]) => ({ name, hash, source: `Service ${name}` })),
 });
 

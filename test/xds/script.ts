@@ -8,6 +8,9 @@ import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 export const TIMEOUT_MS = 5_000;
 
+/** Of what is remembered. */
+export const AMPLE = { views: 100, bytes: Number.POSITIVE_INFINITY, least: 0 };
+
 export const A: TinyService = { host: "a", variants: { v1: 1001, v2: 1002 }, weights: { v1: 9, v2: 1 } };
 export const B: TinyService = { host: "b", variants: { v1: 2001 }, weights: { v1: 1 } };
 
@@ -24,7 +27,7 @@ export class Script {
 
 	constructor(
 		public target: Snapshot,
-		readonly views = new RecentViews(100),
+		readonly views = new RecentViews(AMPLE),
 	) {
 		this.stream = new ClientStream(TIMEOUT_MS, views);
 	}

@@ -12,7 +12,7 @@ import { XdsServer } from "../../src/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { EXPERIMENT, SERVICE } from "../sidecar/sampleTable.js";
 import { AdsClient } from "./adsClient.js";
-import { A, Script } from "./script.js";
+import { A, AMPLE, Script } from "./script.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
 const table = (timeoutMs: number): PlanTable => ({ gateways: [], services: [{ ...SERVICE, timeoutMs }] });
@@ -118,7 +118,7 @@ t.test("a NACK is kept with its words and its declaration, and the same table is
 });
 
 t.test("tables do not push out of memory what returning Envoys hold", (t) => {
-	const views = new RecentViews(4);
+	const views = new RecentViews({ ...AMPLE, views: 4 });
 	const first = snapshot(1, 1);
 	const envoy = new Script(first, views);
 	envoy.start();

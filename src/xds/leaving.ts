@@ -1,0 +1,220 @@
+/**
+ * What of the endpoints that left stays at one client for a while, and until when: by what this very client has
+ * acknowledged, so that one that is slow, or was away, loses nothing. Pure, one per stream.
+ *
+ * Where Envoy checks health, new endpoints serve nobody before their first check. So those that they replace stay until a new
+ * one has been known there for a check's timeout; not in a region where no new one is (a DataClass may forbid it). The last
+ * endpoints of a cluster, removed or not, stay until the routes have left it, and XDS_LEAVING_MS at most: they may be forbidden
+ * now, and the routes may wait for others' clusters. None stays that is another cluster's now: it would serve people of both.
+ */
+import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, XDS_CHECKED_TOGETHER_MS, XDS_LEAVING_MS } from "../limits.js";
+import { contentHash, type EncodedResource, withHosts } from "./resource.js";
+import type { Snapshot, View } from "./snapshot.js";
+
+/** Since when a client knows the endpoints of a cluster; who is in neither was there long before. */
+interface Known {
+	readonly sinceMs: number;
+	readonly later: ReadonlyMap<string, number>;
+	readonly youngestMs: number;
+}
+
+interface Leaving {
+	/** What is published instead; undefined = nothing. */
+	readonly of: EncodedResource | undefined;
+	/** What the client should have for now. */
+	readonly made: EncodedResource;
+	/** Until when each may stay; nothing that comes later lengthens it. Infinity: those that replace it are not known yet. */
+	readonly untilMs: ReadonlyMap<string, number>;
+	/** The cluster has others: what waits keeps nothing from being complete. */
+	readonly replaced: boolean;
+}
+
+/** Whether a route table that the client may hold names a cluster. */
+type InUse = (name: string) => boolean;
+
+export class LeavingEndpoints {
+	#seen: View = new Map();
+	readonly #known = new Map<string, Known>();
+	#leaving: ReadonlyMap<string, Leaving> = new Map();
+	#endsMs: number | null = null;
+	#published: { readonly of: View; readonly view: View; readonly version: string } | null = null;
+
+	/**
+	 * To be called whenever the client has said something, something is published, and at `endsMs`.
+	 * @param accepted endpoints that the client has acknowledged
+	 */
+	note(accepted: View, inUse: () => InUse, target: Snapshot, nowMs: number): void {
+		this.#learn(accepted, target, nowMs);
+		const { endpoints } = target.views;
+		const changed = [...accepted.values()].filter(
+			({ name, hash, hosts }) => hosts.length > 0 && endpoints.get(name)?.hash !== hash,
+		);
+		const last = changed.filter(({ name }) => !hasHosts(endpoints.get(name)));
+		const waits = last.length === 0 ? () => null : waiting(inUse(), target);
+		this.#leaving = new Map(
+			changed.flatMap((held) => {
+				const published = endpoints.get(held.name);
+				const one = hasHosts(published)
+					? this.#replaced(held, published, target, nowMs)
+					: this.#last(held, published, waits(held.name), target, nowMs);
+				return one === null ? [] : [[held.name, one]];
+			}),
+		);
+		const ends = [...this.#leaving.values()].flatMap(({ untilMs }) => [...untilMs.values()]);
+		const next = ends.reduce((least, one) => (one > nowMs && one < least ? one : least), Number.POSITIVE_INFINITY);
+		this.#endsMs = Number.isFinite(next) ? next : null;
+		this.#published = null;
+	}
+
+	/** When something has waited long enough; null = nothing waits, or for the client's answer. */
+	get endsMs(): number | null {
+		return this.#endsMs;
+	}
+
+	/** What the client should have instead of what is published, or of what it has. */
+	get instead(): View {
+		return new Map([...this.#leaving].map(([name, { made }]) => [name, made]));
+	}
+
+	/** What is published, for this client: with those that wait for their successors' check. */
+	published({ views, versions }: Snapshot): { readonly view: View; readonly version: string } {
+		const { endpoints } = views;
+		if (this.#published?.of === endpoints) return this.#published;
+		// What was noted of a publication before says nothing of this one.
+		const over = [...this.#leaving].flatMap(([name, { of, made, replaced }]) =>
+			replaced && of === endpoints.get(name) ? [made] : [],
+		);
+		if (over.length === 0) return { view: endpoints, version: versions.endpoints };
+		this.#published = {
+			of: endpoints,
+			view: new Map([...endpoints, ...over.map((made) => [made.name, made] as const)]),
+			version: contentHash([versions.endpoints, ...over.map(({ hash }) => hash).sort()].join("\n")),
+		};
+		return this.#published;
+	}
+
+	#learn(accepted: View, { views }: Snapshot, nowMs: number): void {
+		for (const [name, { youngestMs }] of this.#known) {
+			const old = nowMs >= youngestMs + HEALTH_CHECK_TIMEOUT_MS_MAX + XDS_CHECKED_TOGETHER_MS;
+			if (old || !accepted.has(name)) this.#known.delete(name);
+		}
+		if (accepted === this.#seen) return;
+		for (const [name, held] of accepted) {
+			const before = this.#seen.get(name);
+			if (before?.hash === held.hash || !isChecked(views.clusters.get(name))) continue;
+			this.#known.set(name, learned(this.#known.get(name), before, held, nowMs));
+		}
+		this.#seen = accepted;
+	}
+
+	/** From when on an endpoint that the client has is checked. */
+	#checkedMs(name: string, host: string, timeoutMs: number): number {
+		const known = this.#known.get(name);
+		const sinceMs = known?.later.get(host) ?? known?.sinceMs ?? Number.NEGATIVE_INFINITY;
+		return Math.ceil((sinceMs + timeoutMs) / XDS_CHECKED_TOGETHER_MS) * XDS_CHECKED_TOGETHER_MS;
+	}
+
+	/** null = none stays: nobody checks, or all that are published are checked. */
+	#replaced(held: EncodedResource, published: EncodedResource, target: Snapshot, nowMs: number): Leaving | null {
+		const { name } = held;
+		const timeoutMs = target.views.clusters.get(name)?.checkTimeoutMs ?? null;
+		if (timeoutMs === null) return null;
+		const [has, fresh] = [new Set(held.hosts), new Set(published.hosts)];
+		const unchecked = published.hosts
+			.map((host) => (has.has(host) ? this.#checkedMs(name, host, timeoutMs) : Number.POSITIVE_INFINITY))
+			.filter((checkedMs) => checkedMs > nowMs);
+		if (unchecked.length === 0) return null;
+		const firstMs = unchecked.reduce((least, one) => Math.min(least, one));
+		const before = this.#leaving.get(name)?.untilMs;
+		const regions = new Set(published.regions);
+		const untilMs = new Map<string, number>();
+		for (const [at, host] of held.hosts.entries()) {
+			// Where a DataClass holds every endpoint has a region.
+			const near = regions.has("") || regions.has(held.regions[at] ?? "");
+			if (fresh.has(host) || !near || isAnothers(host, name, target)) continue;
+			if (untilMs.size === ENDPOINTS_MAX) break;
+			untilMs.set(host, Math.min(before?.get(host) ?? Number.POSITIVE_INFINITY, firstMs));
+		}
+		const stays = new Set([...untilMs].flatMap(([host, ms]) => (ms > nowMs ? [host] : [])));
+		return { of: published, made: withHosts(published, held, stays), untilMs, replaced: true };
+	}
+
+	/** @param waits whether routes are to leave it; null = the cluster itself is about to go */
+	#last(
+		held: EncodedResource,
+		published: EncodedResource | undefined,
+		waits: boolean | null,
+		target: Snapshot,
+		nowMs: number,
+	): Leaving | null {
+		if (waits === null) return null;
+		const { name, hosts } = held;
+		const before = this.#leaving.get(name);
+		const [endMs = nowMs + XDS_LEAVING_MS] = before?.replaced === false ? before.untilMs.values() : [];
+		const inline = new Set(target.views.clusters.get(name)?.hosts);
+		// A Variant that has another name now serves nobody but its own Service's people.
+		const service = published === undefined ? held.source : null;
+		const stays = hosts.filter(
+			(host) => !isAnothers(host, name, target, service) && (inline.has(host) || (waits && endMs > nowMs)),
+		);
+		const untilMs = new Map(hosts.map((host) => [host, endMs]));
+		return { of: published, made: withHosts(published, held, new Set(stays)), untilMs, replaced: false };
+	}
+}
+
+const hasHosts = (resource: EncodedResource | undefined): resource is EncodedResource =>
+	resource !== undefined && resource.hosts.length > 0;
+
+/** Of clusters whose last endpoints left; null = the client has no use for it any more, and the cluster goes too. */
+function waiting(inUse: InUse, { views }: Snapshot): (name: string) => boolean | null {
+	const named = new Set([...views.routes.values()].flatMap(({ clusters }) => clusters));
+	return (name) => {
+		if (!views.clusters.has(name)) return inUse(name) || null;
+		// It has a DNS name now, and the client this until that is known.
+		if (!views.endpoints.has(name)) return true;
+		return inUse(name) && !named.has(name);
+	};
+}
+
+const isChecked = (cluster: EncodedResource | undefined): boolean => cluster != null && cluster.checkTimeoutMs !== null;
+
+/** By endpoint, of what is published: its cluster; null = it has several. Made once a publication. */
+const owners = new WeakMap<View, ReadonlyMap<string, string | null>>();
+
+/** @param service whose other clusters may have it; null = none may */
+function isAnothers(host: string, cluster: string, { views }: Snapshot, service: string | null = null): boolean {
+	const known = owners.get(views.endpoints) ?? ownersIn(views);
+	owners.set(views.endpoints, known);
+	const owner = known.get(host);
+	if (owner === undefined || owner === cluster) return false;
+	return owner === null || service === null || views.clusters.get(owner)?.source !== service;
+}
+
+function ownersIn({ clusters, endpoints }: Snapshot["views"]): ReadonlyMap<string, string | null> {
+	const found = new Map<string, string | null>();
+	for (const { name, hosts } of [...endpoints.values(), ...clusters.values()]) {
+		for (const host of hosts) found.set(host, found.has(host) && found.get(host) !== name ? null : name);
+	}
+	return found;
+}
+
+/**
+ * @param before what the client had of the cluster until now; undefined = it comes with this, since when nobody knows
+ */
+function learned(
+	known: Known | undefined,
+	before: EncodedResource | undefined,
+	held: EncodedResource,
+	nowMs: number,
+): Known {
+	if (before === undefined) return { sinceMs: nowMs, later: new Map(), youngestMs: nowMs };
+	const had = new Set(before.hosts);
+	const later = new Map(
+		held.hosts.flatMap((host) => {
+			const sinceMs = had.has(host) ? known?.later.get(host) : nowMs;
+			return sinceMs === undefined ? [] : [[host, sinceMs] as const];
+		}),
+	);
+	const youngestMs = [...later.values()].reduce((most, one) => Math.max(most, one), known?.sinceMs ?? 0);
+	return { sinceMs: known?.sinceMs ?? Number.NEGATIVE_INFINITY, later, youngestMs };
+}
