@@ -14,7 +14,7 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { alone, rawGet, type Target } from "../envoy/pipeline.js";
 import { startVariantServer, type VariantServer } from "../envoy/variantServer.js";
-import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";
 import { type MutualTls, mutualTls, spiffe } from "./mutualTls.js";
 import { type OddCa, oddCa } from "./oddCertificates.js";
@@ -88,8 +88,8 @@ async function scene(t: Test, version: string): Promise<Scene> {
 	const resources = resourceSet({
 		gateways: [gateway({ tls: { ...tls.gateway, clientCaFile } })],
 		services: [
-			service("guarded", variants, { access: null }),
-			service("judged", variants, { access: null }),
+			service("guarded", variants, { access: null, callout: PATIENT }),
+			service("judged", variants, { access: null, callout: PATIENT }),
 			service("open", variants),
 		],
 		experiments: ["guarded", "judged"].map((name) =>

@@ -4,7 +4,7 @@ import type { EnvoyResources } from "../../src/compiler/plan.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
-import { A, AMPLE, B, Script, TIMEOUT_MS, snapshot } from "./script.js";
+import { A, AMPLE, B, Script, snapshot, TIMEOUT_MS } from "./script.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 t.test(
