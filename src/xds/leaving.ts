@@ -95,8 +95,7 @@ export class LeavingEndpoints {
 
 	#learn(accepted: View, { views }: Snapshot, nowMs: number): void {
 		for (const [name, { youngestMs }] of this.#known) {
-			const old = nowMs >= youngestMs + HEALTH_CHECK_TIMEOUT_MS_MAX + XDS_CHECKED_TOGETHER_MS;
-			if (old || !accepted.has(name)) this.#known.delete(name);
+			if (nowMs >= youngestMs + HEALTH_CHECK_TIMEOUT_MS_MAX + XDS_CHECKED_TOGETHER_MS) this.#known.delete(name);
 		}
 		if (accepted === this.#seen) return;
 		for (const [name, held] of accepted) {

@@ -4,6 +4,7 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
 import type { Service, Variant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { contentHash } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { gateway, resourceSet, service } from "../fixtures/resources.js";
@@ -86,13 +87,30 @@ t.test("where all are replaced the old ones stay beside them for a check's timeo
 	t.same(client.given(b), [2, 1]);
 	t.ok(client.stream.synced(b), "what waits keeps nothing from being complete");
 	t.equal(client.status("endpoints").state, "SYNCED");
-	t.notOk(client.stream.synced(a));
+	t.equal(client.stream.status(a).endpoints?.state, "STALE", "it is beside b's");
+	const {
+		resources: [made],
+		version,
+	} = client.received.findLast(({ type }) => type === "endpoints") ?? { resources: [] };
+	t.equal(
+		version,
+		contentHash(`${b.versions.endpoints}\n${made?.hash}`),
+		"of what is published, not of all there is anew",
+	);
 	t.equal(client.stream.deadlineMs(client.nowMs), client.nowMs + HEALTH.timeoutMs);
 	t.same(client.later(HEALTH.timeoutMs - 1), [2, 1]);
 	t.same(client.later(1), [2], "then they go");
 	t.ok(client.stream.synced(b));
 	t.equal(client.status("endpoints").acceptedVersion, b.versions.endpoints);
 	t.equal(client.stream.deadlineMs(client.nowMs), null);
+});
+
+t.test("what a client refuses with those that wait is refused", async (t) => {
+	const client = Client.of(plan({ v1: [1] }));
+	client.publish(plan({ v1: [2] }));
+	client.nack("endpoints", "no");
+	t.match(client.stream.refusals(client.target), [{ type: "endpoints", name: "model/v1", words: "no" }]);
+	t.equal(client.status("endpoints").state, "ERROR");
 });
 
 t.test("the time is of the client's own acknowledgement", async (t) => {

@@ -4,7 +4,7 @@ import type { EnvoyResources } from "../../src/compiler/plan.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
-import { A, AMPLE, B, Script, TIMEOUT_MS, snapshot } from "./script.js";
+import { A, AMPLE, B, Script, snapshot, TIMEOUT_MS } from "./script.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 t.test(
@@ -161,6 +161,30 @@ t.test(
 			"routes:weir/edge",
 			"clusters:a/v3",
 		]);
+	},
+);
+
+t.test(
+	"of a client that nobody remembers clusters have gone that its routes name, so that newer routes wait less",
+	async (t) => {
+		const moved: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
+		const back = (endpoints: readonly string[]) => {
+			const envoy = new Script(snapshot({ a: moved }, 2));
+			const version = "of a process before";
+			envoy.ask("clusters", [], { version });
+			envoy.ask("endpoints", endpoints, { version });
+			envoy.ask("listeners", [], { version });
+			envoy.ask("routes", ["weir/edge"], { version });
+			// It drops what it was not given, and is not warm.
+			envoy.ask("endpoints", ["a/v3"]);
+			envoy.nowMs += XDS_LEAVING_MS - 1;
+			t.same(envoy.pump(), []);
+			t.equal(envoy.stream.deadlineMs(envoy.nowMs), endpoints.includes("a/v1") ? XDS_LEAVING_MS : TIMEOUT_MS);
+			envoy.nowMs += 1;
+			return envoy.pump();
+		};
+		t.same(back(["a/v1"]), ["listeners:edge", "routes:weir/edge"]);
+		t.same(back(["a/v3"]), [], "nothing has gone");
 	},
 );
 
