@@ -174,6 +174,17 @@ t.test("a change meanwhile neither ends nor lengthens it", async (t) => {
 	t.same(halfway(a).has(), [1], "one that comes back is there, and once");
 });
 
+t.test("nor does one that is always replaced before it is acknowledged", async (t) => {
+	const client = Client.of(plan({ v1: [1] }));
+	client.publish(plan({ v1: [2] }));
+	for (let port = 3; port < 8; port++) {
+		client.publish(plan({ v1: [port] }));
+		client.nowMs += 300;
+		client.ack("endpoints");
+	}
+	t.same(client.has(), [7, 6, 5, 4, 3, 2], "2 was known for a check's timeout, and 3 is not yet");
+});
+
 t.test("none waits in another region than the new ones are in, or where it is another Variant's", async (t) => {
 	const two: Ports = {
 		v1: [
