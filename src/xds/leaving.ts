@@ -95,8 +95,7 @@ export class LeavingEndpoints {
 
 	#learn(accepted: View, { views }: Snapshot, nowMs: number): void {
 		for (const [name, { youngestMs }] of this.#known) {
-			const old = nowMs >= youngestMs + HEALTH_CHECK_TIMEOUT_MS_MAX + XDS_CHECKED_TOGETHER_MS;
-			if (old || !accepted.has(name)) this.#known.delete(name);
+			if (nowMs >= youngestMs + HEALTH_CHECK_TIMEOUT_MS_MAX + XDS_CHECKED_TOGETHER_MS) this.#known.delete(name);
 		}
 		if (accepted === this.#seen) return;
 		for (const [name, held] of accepted) {
@@ -107,11 +106,10 @@ export class LeavingEndpoints {
 		this.#seen = accepted;
 	}
 
-	/** From when on an endpoint that the client has is checked. */
-	#checkedMs(name: string, host: string, timeoutMs: number): number {
+	/** Since when the client knows an endpoint that it has. */
+	#knownMs(name: string, host: string): number {
 		const known = this.#known.get(name);
-		const sinceMs = known?.later.get(host) ?? known?.sinceMs ?? Number.NEGATIVE_INFINITY;
-		return Math.ceil((sinceMs + timeoutMs) / XDS_CHECKED_TOGETHER_MS) * XDS_CHECKED_TOGETHER_MS;
+		return known?.later.get(host) ?? known?.sinceMs ?? Number.NEGATIVE_INFINITY;
 	}
 
 	/** null = none stays: nobody checks, or all that are published are checked. */
@@ -121,10 +119,11 @@ export class LeavingEndpoints {
 		if (timeoutMs === null) return null;
 		const [has, fresh] = [new Set(held.hosts), new Set(published.hosts)];
 		const unchecked = published.hosts
-			.map((host) => (has.has(host) ? this.#checkedMs(name, host, timeoutMs) : Number.POSITIVE_INFINITY))
-			.filter((checkedMs) => checkedMs > nowMs);
+			.map((host) => (has.has(host) ? checkedMs(this.#knownMs(name, host), timeoutMs) : Number.POSITIVE_INFINITY))
+			.filter((ms) => ms > nowMs);
 		if (unchecked.length === 0) return null;
 		const firstMs = unchecked.reduce((least, one) => Math.min(least, one));
+		const times = [...new Set(held.hosts.map((host) => this.#knownMs(name, host)))].sort((a, b) => a - b);
 		const before = this.#leaving.get(name)?.untilMs;
 		const regions = new Set(published.regions);
 		const untilMs = new Map<string, number>();
@@ -133,7 +132,10 @@ export class LeavingEndpoints {
 			const near = regions.has("") || regions.has(held.regions[at] ?? "");
 			if (fresh.has(host) || !near || isAnothers(host, name, target)) continue;
 			if (untilMs.size === ENDPOINTS_MAX) break;
-			untilMs.set(host, Math.min(before?.get(host) ?? Number.POSITIVE_INFINITY, firstMs));
+			// One that came after it has replaced it, though that may be leaving too.
+			const nextMs = times.find((ms) => ms > this.#knownMs(name, host)) ?? Number.POSITIVE_INFINITY;
+			const endMs = Math.min(firstMs, checkedMs(nextMs, timeoutMs));
+			untilMs.set(host, Math.min(before?.get(host) ?? Number.POSITIVE_INFINITY, endMs));
 		}
 		const stays = new Set([...untilMs].flatMap(([host, ms]) => (ms > nowMs ? [host] : [])));
 		return { of: published, made: withHosts(published, held, stays), untilMs, replaced: true };
@@ -161,6 +163,10 @@ export class LeavingEndpoints {
 		return { of: published, made: withHosts(published, held, new Set(stays)), untilMs, replaced: false };
 	}
 }
+
+/** Ends that are near each other are one. */
+const checkedMs = (sinceMs: number, timeoutMs: number): number =>
+	Math.ceil((sinceMs + timeoutMs) / XDS_CHECKED_TOGETHER_MS) * XDS_CHECKED_TOGETHER_MS;
 
 const hasHosts = (resource: EncodedResource | undefined): resource is EncodedResource =>
 	resource !== undefined && resource.hosts.length > 0;

@@ -76,7 +76,8 @@ export function encodeResource(type: EnvoyTypeName, resource: EnvoyResource): En
 
 function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message): EncodedResource {
 	const bytes = toBinary(schema, message);
-	const found = references(schema, message);
+	// Endpoints name nothing, and there are many of them.
+	const found = type === "endpoints" ? NO_REFERENCES : references(schema, message);
 	return {
 		...nameOf(type, message),
 		...found,
@@ -194,11 +195,12 @@ function virtualHosts(type: EnvoyTypeName, message: Message): readonly Part[] {
 	}));
 }
 
+type References = Pick<EncodedResource, "clusters" | "routeConfigs" | "parts">;
+
+const NO_REFERENCES: References = { clusters: [], routeConfigs: [], parts: [] };
+
 /** What a resource names, wherever it stands: inside matchers and filters too. */
-function references(
-	schema: DescMessage,
-	message: Message,
-): Pick<EncodedResource, "clusters" | "routeConfigs" | "parts"> {
+function references(schema: DescMessage, message: Message): References {
 	const clusters = new Set<string>();
 	const routeConfigs = new Set<string>();
 	const parts: Part[] = [];

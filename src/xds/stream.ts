@@ -6,6 +6,7 @@
  * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
  * endpoints, listeners, routes, and removals last. Tables depend on nothing.
  */
+import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
@@ -37,6 +38,8 @@ export class ClientStream {
 	 */
 	#waitingSince = new Map<string, number>();
 	readonly #leaving = new LeavingEndpoints();
+	/** Clusters that its routes may name have gone with the first answer. */
+	#lostClusters = false;
 	#nonces = 0;
 
 	constructor(
@@ -73,6 +76,7 @@ export class ClientStream {
 	/** What can be said now. Call it after take(), after a publication, and at deadlineMs(). */
 	next(target: Snapshot, nowMs: number): readonly Response[] {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
+		this.#noteLost(target);
 		this.#noteWaiting(target, nowMs);
 		this.#leaving.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);
 		const responses: Response[] = [];
@@ -97,11 +101,13 @@ export class ClientStream {
 
 	/** When next() has something to do though nothing came in; null = never. */
 	deadlineMs(nowMs: number): number | null {
-		const waits = [...this.#waitingSince.values()].map((since) => since + this.ackTimeoutMs);
+		const waits = [
+			...[...this.#waitingSince.values()].map((since) => since + this.#patienceMs),
+			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
+		];
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
 			...waits.filter((deadline) => deadline > nowMs),
-			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
 		];
 		return deadlines.length === 0 ? null : Math.min(...deadlines);
 	}
@@ -193,11 +199,32 @@ export class ClientStream {
 		return this.#subscribed("clusters", new Map([...held, ...target.views.clusters]));
 	}
 
+	/**
+	 * A client that came with what this server does not remember keeps no cluster that is not published any more: their names
+	 * are in what it asks for, their contents nowhere. Requests to them fail until its routes leave them, so that these wait less.
+	 */
+	#noteLost(target: Snapshot): void {
+		const { clusters, endpoints } = this.#channels;
+		if (!this.#routesUnknown) this.#lostClusters = false;
+		else if (clusters.opaque)
+			this.#lostClusters ||= [...endpoints.subscription.names].some((name) => !target.views.endpoints.has(name));
+	}
+
+	/** How long a route table waits for the clusters that it names. */
+	get #patienceMs(): number {
+		return this.#lostClusters ? Math.min(XDS_LEAVING_MS, this.ackTimeoutMs) : this.ackTimeoutMs;
+	}
+
+	/** The client may hold routes that nobody knows. */
+	get #routesUnknown(): boolean {
+		const { clusters, routes } = this.#channels;
+		return routes.opaque || (!routes.requested && clusters.cameWithState);
+	}
+
 	/** Whether a route table that the client may hold names a cluster. */
 	#clustersInUse(target: Snapshot): (name: string) => boolean {
-		const { clusters, routes } = this.#channels;
-		const unknown = routes.opaque || (!routes.requested && clusters.cameWithState);
-		if (unknown && target.views.routes.size > 0) return () => true;
+		const { routes } = this.#channels;
+		if (this.#routesUnknown && target.views.routes.size > 0) return () => true;
 		const tables = [...routes.accepted.values(), ...(routes.inFlight?.resources ?? [])];
 		const names = new Set(tables.flatMap((table) => table.clusters));
 		return (name) => names.has(name);
@@ -237,7 +264,7 @@ export class ClientStream {
 		if (table === undefined) return "ready";
 		const gate = this.#clustersGate(table, target);
 		const since = this.#waitingSince.get(table.name);
-		return gate === "wait" && since !== undefined && nowMs >= since + this.ackTimeoutMs ? "ready" : gate;
+		return gate === "wait" && since !== undefined && nowMs >= since + this.#patienceMs ? "ready" : gate;
 	}
 
 	#clustersGate(table: EncodedResource, target: Snapshot): Gate {

@@ -4,6 +4,7 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
 import type { Service, Variant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { contentHash } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { gateway, resourceSet, service } from "../fixtures/resources.js";
@@ -86,13 +87,30 @@ t.test("where all are replaced the old ones stay beside them for a check's timeo
 	t.same(client.given(b), [2, 1]);
 	t.ok(client.stream.synced(b), "what waits keeps nothing from being complete");
 	t.equal(client.status("endpoints").state, "SYNCED");
-	t.notOk(client.stream.synced(a));
+	t.equal(client.stream.status(a).endpoints?.state, "STALE", "it is beside b's");
+	const {
+		resources: [made],
+		version,
+	} = client.received.findLast(({ type }) => type === "endpoints") ?? { resources: [] };
+	t.equal(
+		version,
+		contentHash(`${b.versions.endpoints}\n${made?.hash}`),
+		"of what is published, not of all there is anew",
+	);
 	t.equal(client.stream.deadlineMs(client.nowMs), client.nowMs + HEALTH.timeoutMs);
 	t.same(client.later(HEALTH.timeoutMs - 1), [2, 1]);
 	t.same(client.later(1), [2], "then they go");
 	t.ok(client.stream.synced(b));
 	t.equal(client.status("endpoints").acceptedVersion, b.versions.endpoints);
 	t.equal(client.stream.deadlineMs(client.nowMs), null);
+});
+
+t.test("what a client refuses with those that wait is refused", async (t) => {
+	const client = Client.of(plan({ v1: [1] }));
+	client.publish(plan({ v1: [2] }));
+	client.nack("endpoints", "no");
+	t.match(client.stream.refusals(client.target), [{ type: "endpoints", name: "model/v1", words: "no" }]);
+	t.equal(client.status("endpoints").state, "ERROR");
 });
 
 t.test("the time is of the client's own acknowledgement", async (t) => {
@@ -154,6 +172,17 @@ t.test("a change meanwhile neither ends nor lengthens it", async (t) => {
 	t.same(third.later(500), [4, 2], "the first one's end");
 	t.same(third.later(500), [4], "and the other's");
 	t.same(halfway(a).has(), [1], "one that comes back is there, and once");
+});
+
+t.test("nor does one that is always replaced before it is acknowledged", async (t) => {
+	const client = Client.of(plan({ v1: [1] }));
+	client.publish(plan({ v1: [2] }));
+	for (let port = 3; port < 8; port++) {
+		client.publish(plan({ v1: [port] }));
+		client.nowMs += 300;
+		client.ack("endpoints");
+	}
+	t.same(client.has(), [7, 6, 5, 4, 3, 2], "2 was known for a check's timeout, and 3 is not yet");
 });
 
 t.test("none waits in another region than the new ones are in, or where it is another Variant's", async (t) => {

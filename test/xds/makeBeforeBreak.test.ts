@@ -165,6 +165,30 @@ t.test(
 );
 
 t.test(
+	"of a client that nobody remembers clusters have gone that its routes name, so that newer routes wait less",
+	async (t) => {
+		const moved: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
+		const back = (endpoints: readonly string[]) => {
+			const envoy = new Script(snapshot({ a: moved }, 2));
+			const version = "of a process before";
+			envoy.ask("clusters", [], { version });
+			envoy.ask("endpoints", endpoints, { version });
+			envoy.ask("listeners", [], { version });
+			envoy.ask("routes", ["weir/edge"], { version });
+			// It drops what it was not given, and is not warm.
+			envoy.ask("endpoints", ["a/v3"]);
+			envoy.nowMs += XDS_LEAVING_MS - 1;
+			t.same(envoy.pump(), []);
+			t.equal(envoy.stream.deadlineMs(envoy.nowMs), endpoints.includes("a/v1") ? XDS_LEAVING_MS : TIMEOUT_MS);
+			envoy.nowMs += 1;
+			return envoy.pump();
+		};
+		t.same(back(["a/v1"]), ["listeners:edge", "routes:weir/edge"]);
+		t.same(back(["a/v3"]), [], "nothing has gone");
+	},
+);
+
+t.test(
 	"a listener whose route table is not there is no snapshot; nor is a route to nowhere or a name twice",
 	async (t) => {
 		const whole = tinyPlan({ gatewayPort: 8080, services: { a: A } });
