@@ -5,7 +5,7 @@ t.test(
 	"natively, by ext_authz, by ext_proc, in the pure function and before the judge: one answer",
 	{ timeout: 240_000 },
 	async (t) => {
-		const { requests, mismatches, seen } = await runExecutions(t, { seed: 4, services: 36, each: 180, edges: 6 });
+		const { requests, mismatches, seen } = await runExecutions(t, { seed: 4, services: 36, each: 120, edges: 6 });
 		t.same(mismatches.slice(0, 10), [], `${mismatches.length} mismatches in ${requests} requests`);
 		for (const what of [
 			"allowed",
@@ -20,7 +20,7 @@ t.test(
 			"allowed, not eligible",
 			"alike arms",
 		]) {
-			t.ok((seen.get(what) ?? 0) > 30, `${what} occurs: ${seen.get(what)}`);
+			t.ok((seen.get(what) ?? 0) > 15, `${what} occurs: ${seen.get(what)}`);
 		}
 		t.comment(`${requests} requests`);
 	},
