@@ -65,9 +65,9 @@ export function layerProblems(check: Check): void {
 	}
 }
 
-/** One that stands since before that was refused: who is in which arm stays as it is. */
+/** One that stands since before that was refused: who is in which arm stays as it is. Without a state anything may stand. */
 function hadSalt({ before }: Check, { metadata, spec }: Experiment): boolean {
-	return before !== null && findNamed(before.experiments, metadata)?.spec.salt === spec.salt;
+	return before === null || findNamed(before.experiments, metadata)?.spec.salt === spec.salt;
 }
 
 function foreignSalt({ report }: Check, experiment: Experiment, salt: string): void {

@@ -141,6 +141,10 @@ function openedData(
 				past.isOther(service) ||
 				(service.metadata.namespace !== namespace && (grants === null || !mayName(service, then, grants)));
 			const title = resourceTitle(then);
+			const sinceWhen = (service: Service): string =>
+				grants === null && !past.isOther(service)
+					? `nobody knows whether ${resourceTitle(service)} might name ${title} at revision ${revision}`
+					: `${resourceTitle(service)} came, or was put under ${title}, after revision ${revision}`;
 			return now.services
 				.filter((service) =>
 					referencesOf(service).some(
@@ -150,7 +154,7 @@ function openedData(
 				.filter(isStrange)
 				.map((service) => ({
 					position: positions.at(then, ["spec", "regions"]),
-					message: `${resourceTitle(service)} came, or was put under ${title}, after revision ${revision}, which would let its data go to ${further.join(", ")}`,
+					message: `${sinceWhen(service)}, which would let its data go to ${further.join(", ")}`,
 					hint: `give ${resourceTitle(service)} a DataClass of its own; or apply the older rules by a file, without ${title}`,
 				}));
 		});

@@ -8,6 +8,8 @@
  * outcomes moves traffic, and who posts none any more hides harm. What raises the bar, or moves nothing, is an
  * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
  */
+import { isDeepStrictEqual } from "node:util";
+import { levels } from "../analysis/claim.js";
 import { metricsJudging } from "../resources/judgedBy.js";
 import { findQualified, grouping } from "../resources/lookup.js";
 import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
@@ -120,18 +122,33 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 }
 
 /** By which harm that is there, or that is none, ends what went on. Where harm only freezes it, nothing does. */
-function endingRules({ spec: old }: Experiment, { spec: now }: Experiment): readonly string[] {
+function endingRules(before: Experiment, after: Experiment): readonly string[] {
+	const [old, now] = [before.spec, after.spec];
 	const [was, is] = [old.rollout, now.rollout];
 	if (is.onHarm === "freeze") return [];
 	const narrowed = now.guardrails.filter(
 		(guard) => !old.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
 	);
+	const gives: readonly (readonly [name: string, given: boolean])[] = [
+		["alpha", is.alpha > was.alpha],
+		["fewer guardrails", now.guardrails.length < old.guardrails.length],
+		["no goal", old.goal !== null && now.goal === null],
+		["no holdback", was.holdback !== null && is.holdback === null],
+		["other segments", !isDeepStrictEqual(now.segments, old.segments)],
+	];
 	return [
 		...narrowed.map(({ metric }) => `margin of ${metric}`),
-		...(is.alpha > was.alpha ? ["alpha"] : []),
+		...(isLevelRaised(before, after) ? gives.flatMap(([name, given]) => (given ? [name] : [])) : []),
 		...(was.onHarm === "freeze" ? ["onHarm"] : []),
 	];
 }
+
+/** What is taken away leaves its part of harm's alpha to the others. */
+const isLevelRaised = (before: Experiment, after: Experiment): boolean =>
+	(["until a holdback", "in a holdback"] as const).some((when) => {
+		const [were, are] = [levels(before, when), levels(after, when)];
+		return are.harm > were.harm || are.segmentHarm > were.segmentHarm;
+	});
 
 /** Of one metric: resources/change.ts refuses another, and a goal where none was. */
 function isGoalLowered(old: Experiment["spec"]["goal"], now: Experiment["spec"]["goal"]): boolean {

@@ -13,7 +13,7 @@ import { changeProblems } from "../resources/change.js";
 import { isForeignSalt } from "../resources/checkLayer.js";
 import { FileReadings } from "../resources/fileReading.js";
 import { resourcesOf } from "../resources/kinds.js";
-import { grouping, serviceOf } from "../resources/lookup.js";
+import { findNamed, grouping, serviceOf } from "../resources/lookup.js";
 import { type OwnDoor, ownDoorProblems } from "../resources/ownDoor.js";
 import { parseResources } from "../resources/parse.js";
 import {
@@ -273,8 +273,9 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossCh
 				},
 			];
 		}
-		// Whatever stands or stood there is not told.
-		if (fresh.has(name) && isForeignSalt(one)) return [];
+		// Whatever stands or stood there is not told: the salt is refused, unless it is this one's since earlier.
+		const stands = findNamed(wishes.resources.experiments, one.metadata);
+		if (isForeignSalt(one) && stands?.spec.salt !== one.spec.salt) return [];
 		const owner = wishes.used("salt", salt)?.experiment;
 		const twice = (demanding.get(salt) ?? []).some((other) => other !== one);
 		if (owner === undefined || twice || (owner === name && !fresh.has(name))) return [];

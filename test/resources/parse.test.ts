@@ -261,6 +261,12 @@ t.test("namespaces are apart: names, layers and default salts", async (t) => {
 	t.match(load(other).problems.map(formatProblem), [/unknown Service "employment"; there are no Services$/]);
 });
 
+t.test("a file alone may hold a salt that stands since it was nobody's: only control knows", async (t) => {
+	const [unit, salted] = ["  unit: {header: x-user-id}", "  unit: {header: x-user-id}\n  salt: pricing/2026"];
+	t.ok(GOOD.includes(unit));
+	t.same(load(GOOD.replace(unit, salted)).problems.map(formatProblem), []);
+});
+
 t.test("a guarded Service with a client CA is accepted", async (t) => {
 	const tls = "  port: 8080\n  tls: {certificateFile: a.pem, privateKeyFile: b.pem, clientCaFile: c.pem}";
 	const policy = `---

@@ -107,6 +107,16 @@ t.test("no salt tells which names stand or stood in another namespace, or takes 
 			],
 		);
 	t.same(await told(eve, SHARED("x", "b/any")), ["applied"], "one's own");
+	// Nor by an edit of one that stands.
+	await eve.apply(file(SHARED("x", "b/x")), { dryRun: false });
+	const edits = ["team-a/there", "team-a/gone", "team-a/none", "there", "gone", "none"].map(async (name) =>
+		(await told(eve, SHARED("x", name))).map((problem) => problem.replaceAll(name, "NAME")).sort(),
+	);
+	const [first, ...others] = await Promise.all(edits);
+	for (const other of others) t.same(other, first);
+	t.match(first, [/salt would change from b\/x to NAME/, /^weir.yaml:7:9: salt "NAME" is not of namespace b/]);
+	await owner.act("b/x", "abort");
+	await owner.delete("Experiment", "b/x", { dryRun: false });
 	t.match(await told(eve, [SHARED("x", "b/any"), SHARED("y", "b/any")].join("---\n")), [/"b\/any" is in use by Exp/]);
 	for (const salt of ["any", "default/any", "Any_1./any"])
 		t.same(

@@ -73,19 +73,19 @@ t.test("each rule by which an arm is promoted, or more people are exposed, soone
 	] as const) {
 		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), told, rules);
 	}
-	t.equal(eased(text(HARD), text()), "maxDuration, holdback");
+	t.equal(eased(text(HARD), text()), `maxDuration, holdback; ${LESS}: no holdback`);
 	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 0.4pp}}")), "goal");
 	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {relative: 50%}}")), "goal", "of another kind");
 	t.equal(
 		eased(text(), text("", GOAL.replace("0.5pp", "0.1pp"), "[{metric: clicks, margin: {absolute: 1pp}}]")),
-		"goal, guardrail errors",
+		`goal, guardrail errors; ${LESS}: fewer guardrails`,
 	);
 	t.equal(eased(text(), text("", GOAL, GUARDS.replace("5%", "6%"))), "guardrail errors");
 	t.equal(
 		eased(text(), text("", GOAL, GUARDS.replace("relative: 5%", "absolute: 5pp"))),
 		`guardrail errors; ${LESS}: margin of errors`,
 	);
-	t.equal(eased(text(), text("", GOAL, "[]")), "guardrail errors, guardrail clicks");
+	t.equal(eased(text(), text("", GOAL, "[]")), `guardrail errors, guardrail clicks; ${LESS}: fewer guardrails`);
 });
 
 t.test("what raises the bar, is behind, or has ended, is an apply like any other", async (t) => {
@@ -133,7 +133,7 @@ t.test(
 		t.equal(later(GUARDS), "", "nothing is frozen");
 		t.equal(
 			eased(slow("relative: 10%"), text("", GOAL, "[]"), 20_000, "Running", frozen),
-			"guardrail latency",
+			`guardrail latency; ${LESS}: fewer guardrails`,
 			"nobody asks",
 		);
 	},
@@ -153,6 +153,12 @@ t.test("what ends it sooner, or by less harm, takes what an abort takes", async 
 	);
 	t.equal(eased(text(freeze), text(`${freeze}, alpha: 0.06`)), "alpha");
 	t.equal(eased(text(freeze), text()), `${LESS}: onHarm`);
+	// What is taken away leaves its part of harm's alpha to the others.
+	const one = GUARDS.replace(/, \{metric: clicks.*\}\]/, "]");
+	t.equal(eased(text(), text("", GOAL, one)), `guardrail clicks; ${LESS}: fewer guardrails`);
+	t.equal(eased(text(freeze), text(freeze, GOAL, one)), "guardrail clicks");
+	const held = "holdback: {share: 5%, for: 1h}";
+	t.equal(eased(text(held), text()), `holdback; ${LESS}: no holdback`);
 
 	const { owner, as, store } = await mutualApi(t);
 	const twoToStop = TWO.replace("[promote]", "[abort]");

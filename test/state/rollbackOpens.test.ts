@@ -327,6 +327,25 @@ t.test(
 	},
 );
 
+t.test("nor whether a Service's data was then under another namespace's DataClass: it says so", (t) => {
+	const made = scene(t);
+	const law = (regions: string): string => dataClass("pii", regions).replace("name: pii", "name: pii, namespace: law");
+	const before = made.apply(
+		...[law("eu, us"), serviceText("cart", "other", "  access: open\n  dataClass: law/pii\n")],
+		`${HEAD}kind: ReferenceGrant\nmetadata: {name: in, namespace: law}\nspec: {from: [{kind: Service, namespace: other}], to: [{kind: DataClass}]}\n`,
+	);
+	made.apply(law("eu"));
+	t.same(made.rollback(before), { kept: [] });
+	made.apply(law("eu"));
+	made.store.database.transaction(() =>
+		made.store.database.counters.putSync("grantsKept", made.store.current.revision),
+	);
+	t.match(made.rollback(before), {
+		refused: [/nobody knows whether Service other\/cart might name DataClass law\/pii at revision 1, which would let/],
+	});
+	t.end();
+});
+
 t.test("of what an earlier Weir stored only what a policy named is known to have been there", async (t) => {
 	const made = scene(t);
 	const before = made.apply(
