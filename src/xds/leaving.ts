@@ -25,6 +25,8 @@ interface Leaving {
 	readonly made: EncodedResource;
 	/** Until when each may stay; nothing that comes later lengthens it. Infinity: those that replace it are not known yet. */
 	readonly untilMs: ReadonlyMap<string, number>;
+	/** Since when each leaves. */
+	readonly leftMs: ReadonlyMap<string, number>;
 	/** The cluster has others: what waits keeps nothing from being complete. */
 	readonly replaced: boolean;
 }
@@ -50,7 +52,7 @@ export class LeavingEndpoints {
 			({ name, hash, hosts }) => hosts.length > 0 && endpoints.get(name)?.hash !== hash,
 		);
 		const last = changed.filter(({ name }) => !hasHosts(endpoints.get(name)));
-		const waits = last.length === 0 ? () => null : waiting(inUse(), target);
+		const waits = last.length === 0 ? (): null => null : waiting(inUse(), target);
 		this.#leaving = new Map(
 			changed.flatMap((held) => {
 				const published = endpoints.get(held.name);
@@ -124,43 +126,48 @@ export class LeavingEndpoints {
 		if (unchecked.length === 0) return null;
 		const firstMs = unchecked.reduce((least, one) => Math.min(least, one));
 		const times = [...new Set(held.hosts.map((host) => this.#knownMs(name, host)))].sort((a, b) => a - b);
-		const before = this.#leaving.get(name)?.untilMs;
+		const before = this.#leaving.get(name);
 		const regions = new Set(published.regions);
-		const untilMs = new Map<string, number>();
+		const [untilMs, leftMs] = [new Map<string, number>(), new Map<string, number>()];
 		for (const [at, host] of held.hosts.entries()) {
 			// Where a DataClass holds every endpoint has a region.
 			const near = regions.has("") || regions.has(held.regions[at] ?? "");
 			if (fresh.has(host) || !near || isAnothers(host, name, target)) continue;
 			if (untilMs.size === ENDPOINTS_MAX) break;
-			// One that came after it has replaced it, though that may be leaving too.
-			const nextMs = times.find((ms) => ms > this.#knownMs(name, host)) ?? Number.POSITIVE_INFINITY;
+			// What has come since is a successor, though it may be leaving too; what stood beside it may be ill.
+			const sinceMs = before?.leftMs.get(host) ?? nowMs;
+			const nextMs = times.find((ms) => ms > sinceMs) ?? Number.POSITIVE_INFINITY;
 			const endMs = Math.min(firstMs, checkedMs(nextMs, timeoutMs));
-			untilMs.set(host, Math.min(before?.get(host) ?? Number.POSITIVE_INFINITY, endMs));
+			leftMs.set(host, sinceMs);
+			untilMs.set(host, Math.min(before?.untilMs.get(host) ?? Number.POSITIVE_INFINITY, endMs));
 		}
 		const stays = new Set([...untilMs].flatMap(([host, ms]) => (ms > nowMs ? [host] : [])));
-		return { of: published, made: withHosts(published, held, stays), untilMs, replaced: true };
+		return { of: published, made: withHosts(published, held, stays), untilMs, leftMs, replaced: true };
 	}
 
-	/** @param waits whether routes are to leave it; null = the cluster itself is about to go */
+	/** @param waits until when; null = the cluster itself is about to go */
 	#last(
 		held: EncodedResource,
 		published: EncodedResource | undefined,
-		waits: boolean | null,
+		waits: Waits | null,
 		target: Snapshot,
 		nowMs: number,
 	): Leaving | null {
 		if (waits === null) return null;
 		const { name, hosts } = held;
 		const before = this.#leaving.get(name);
-		const [endMs = nowMs + XDS_LEAVING_MS] = before?.replaced === false ? before.untilMs.values() : [];
+		const [sinceMs = nowMs + XDS_LEAVING_MS] = before?.replaced === false ? before.untilMs.values() : [];
 		const inline = new Set(target.views.clusters.get(name)?.hosts);
+		const isBare = waits === "for the cluster" && !hosts.some((host) => inline.has(host));
+		const endMs = isBare ? Number.POSITIVE_INFINITY : sinceMs;
 		// A Variant that has another name now serves nobody but its own Service's people.
 		const service = published === undefined ? held.source : null;
 		const stays = hosts.filter(
-			(host) => !isAnothers(host, name, target, service) && (inline.has(host) || (waits && endMs > nowMs)),
+			(host) => inline.has(host) || (waits !== "no" && endMs > nowMs && !isAnothers(host, name, target, service)),
 		);
 		const untilMs = new Map(hosts.map((host) => [host, endMs]));
-		return { of: published, made: withHosts(published, held, new Set(stays)), untilMs, replaced: false };
+		const made = withHosts(published, held, new Set(stays));
+		return { of: published, made, untilMs, leftMs: new Map(), replaced: false };
 	}
 }
 
@@ -171,14 +178,17 @@ const checkedMs = (sinceMs: number, timeoutMs: number): number =>
 const hasHosts = (resource: EncodedResource | undefined): resource is EncodedResource =>
 	resource !== undefined && resource.hosts.length > 0;
 
-/** Of clusters whose last endpoints left; null = the client has no use for it any more, and the cluster goes too. */
-function waiting(inUse: InUse, { views }: Snapshot): (name: string) => boolean | null {
+/** For what the last endpoints of a cluster wait. */
+type Waits = "for the routes" | "for the cluster" | "no";
+
+/** null = the client has no use for it any more, and the cluster goes too. */
+function waiting(inUse: InUse, { views }: Snapshot): (name: string) => Waits | null {
 	const named = new Set([...views.routes.values()].flatMap(({ clusters }) => clusters));
 	return (name) => {
-		if (!views.clusters.has(name)) return inUse(name) || null;
+		if (!views.clusters.has(name)) return inUse(name) ? "for the routes" : null;
 		// It has a DNS name now, and the client this until that is known.
-		if (!views.endpoints.has(name)) return true;
-		return inUse(name) && !named.has(name);
+		if (!views.endpoints.has(name)) return "for the cluster";
+		return inUse(name) && !named.has(name) ? "for the routes" : "no";
 	};
 }
 

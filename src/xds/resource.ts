@@ -88,8 +88,8 @@ function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message): En
 	};
 }
 
-/** By what has the hosts: most clients are given the same. */
-const madeOf = new WeakMap<EncodedResource, Map<string, EncodedResource>>();
+/** By what has the hosts: most clients are given the same. Weakly, for what is made has hosts of its own to come from. */
+const madeOf = new WeakMap<EncodedResource, Map<string, WeakRef<EncodedResource>>>();
 
 /**
  * Endpoints with some of another's beside, at their places.
@@ -102,12 +102,13 @@ export function withHosts(
 	stays: ReadonlySet<string>,
 ): EncodedResource {
 	if (published !== undefined && stays.size === 0) return published;
-	const known = madeOf.get(held) ?? new Map<string, EncodedResource>();
+	const known = madeOf.get(held) ?? new Map<string, WeakRef<EncodedResource>>();
 	madeOf.set(held, known);
 	const key = contentHash([published?.hash ?? "", ...stays].join(" "));
-	const made =
-		known.get(key) ?? encoded("endpoints", ClusterLoadAssignmentSchema, assignmentOf(published, held, stays));
-	known.set(key, made);
+	const before = known.get(key)?.deref();
+	if (before !== undefined) return before;
+	const made = encoded("endpoints", ClusterLoadAssignmentSchema, assignmentOf(published, held, stays));
+	known.set(key, new WeakRef(made));
 	return made;
 }
 

@@ -28,11 +28,16 @@ export class RecentViews implements SentViews {
 
 	remember(type: TypeName, version: string, view: View): void {
 		const key = `${type} ${version}`;
-		// Equal version, equal content. Set again, so that what is in use is the youngest.
 		const known = this.#views.get(key);
-		this.#views.delete(key);
-		this.#views.set(key, known ?? view);
-		if (known !== undefined) return;
+		// Equal version, equal content, but for a client that has not asked for all yet. Set again, so that what is in use is
+		// the youngest.
+		if (known !== undefined && known.size >= view.size) {
+			this.#views.delete(key);
+			this.#views.set(key, known);
+			return;
+		}
+		if (known !== undefined) this.#forget(key, known);
+		this.#views.set(key, view);
 		this.#bytes += ENTRY_BYTES * view.size;
 		for (const resource of view.values()) {
 			const uses = this.#uses.get(resource) ?? 0;

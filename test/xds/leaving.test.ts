@@ -271,4 +271,23 @@ t.test("a Variant that gets a DNS name serves by what it had until the name is k
 	client.nowMs += XDS_LEAVING_MS;
 	client.pump();
 	t.same(client.has(), [2], "what left is gone then");
+
+	const bare = Client.of(plan({ v1: [1] }));
+	bare.publish(plan({ v1: [] }, { beside: { v1: "localhost" } }));
+	bare.nowMs += XDS_LEAVING_MS;
+	bare.pump();
+	t.same(bare.has(), [1], "where that were all, until it is known");
+
+	const shared = Client.of(plan({ v1: [1], v2: [2] }, { other: [1] }));
+	shared.publish(plan({ v1: [1], v2: [2] }, { other: [1], beside: { v1: "localhost" } }));
+	t.same(shared.has(), [1], "what is declared stays, whoever has it too");
+});
+
+t.test("who stood beside it before it left is no successor: it may be ill", async (t) => {
+	const client = Client.of(plan({ v1: [1] }));
+	client.given(plan({ v1: [1, 2] }));
+	client.nowMs += 3_000;
+	client.given(plan({ v1: [3] }));
+	t.same(client.has(), [3, 1, 2]);
+	t.same(client.later(1_000), [3]);
 });

@@ -38,3 +38,14 @@ t.test("the youngest stay, as many as there is room for", async (t) => {
 	t.same(kept(0, 3).stay, [0, 8, 9], "however large they are");
 	t.same(kept(Number.POSITIVE_INFINITY, 0, 4).stay, [0, 7, 8, 9]);
 });
+
+t.test("a client that has not asked for all yet takes nothing from those that have", async (t) => {
+	const recent = new RecentViews({ views: 9, bytes: Number.POSITIVE_INFINITY, least: 0 });
+	const [all = new Map()] = endpoints(1);
+	const some: View = new Map([...all].slice(0, 1));
+	for (const view of [some, all, some]) recent.remember("endpoints", "0", view);
+	t.same(recent.recall("endpoints", "0"), all);
+	const whole = new RecentViews({ views: 9, bytes: Number.POSITIVE_INFINITY, least: 0 });
+	whole.remember("endpoints", "0", all);
+	t.equal(recent.bytes, whole.bytes);
+});
