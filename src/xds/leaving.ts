@@ -36,6 +36,9 @@ type InUse = (name: string) => boolean;
 
 export class LeavingEndpoints {
 	#seen: View = new Map();
+	#noted: Snapshot | null = null;
+	/** Some wait for routes, of which nothing is known here. */
+	#hasLast = false;
 	readonly #known = new Map<string, Known>();
 	#leaving: ReadonlyMap<string, Leaving> = new Map();
 	#endsMs: number | null = null;
@@ -46,12 +49,16 @@ export class LeavingEndpoints {
 	 * @param accepted endpoints that the client has acknowledged
 	 */
 	note(accepted: View, inUse: () => InUse, target: Snapshot, nowMs: number): void {
+		const isSame = accepted === this.#seen && target === this.#noted;
+		if (isSame && !this.#hasLast && nowMs < (this.#endsMs ?? Number.POSITIVE_INFINITY)) return;
 		this.#learn(accepted, target, nowMs);
+		this.#noted = target;
 		const { endpoints } = target.views;
 		const changed = [...accepted.values()].filter(
 			({ name, hash, hosts }) => hosts.length > 0 && endpoints.get(name)?.hash !== hash,
 		);
 		const last = changed.filter(({ name }) => !hasHosts(endpoints.get(name)));
+		this.#hasLast = last.length > 0;
 		const waits = last.length === 0 ? (): null => null : waiting(inUse(), target);
 		this.#leaving = new Map(
 			changed.flatMap((held) => {
@@ -84,7 +91,7 @@ export class LeavingEndpoints {
 		if (this.#published?.of === endpoints) return this.#published;
 		// What was noted of a publication before says nothing of this one.
 		const over = [...this.#leaving].flatMap(([name, { of, made, replaced }]) =>
-			replaced && of === endpoints.get(name) ? [made] : [],
+			replaced && made !== of && of === endpoints.get(name) ? [made] : [],
 		);
 		if (over.length === 0) return { view: endpoints, version: versions.endpoints };
 		this.#published = {
@@ -214,6 +221,8 @@ function ownersIn({ clusters, endpoints }: Snapshot["views"]): ReadonlyMap<strin
 	return found;
 }
 
+const NONE: Known["later"] = new Map();
+
 /**
  * @param before what the client had of the cluster until now; undefined = it comes with this, since when nobody knows
  */
@@ -223,7 +232,7 @@ function learned(
 	held: EncodedResource,
 	nowMs: number,
 ): Known {
-	if (before === undefined) return { sinceMs: nowMs, later: new Map(), youngestMs: nowMs };
+	if (before === undefined) return { sinceMs: nowMs, later: NONE, youngestMs: nowMs };
 	const had = new Set(before.hosts);
 	const later = new Map(
 		held.hosts.flatMap((host) => {
