@@ -47,7 +47,7 @@ export const NAMESPACE_TABLE_BYTES_MAX = 3 * 1024 * 1024;
 /** All documents of one namespace, as written: each apply reads all that is stored. */
 export const NAMESPACE_DECLARED_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Resources of all namespaces: each apply checks all that is stored, some three seconds of CPU at this bound. */
+/** Resources of all namespaces: each apply checks all that is stored. */
 export const RESOURCES_MAX = 8_000;
 
 /** Of those, one namespace's: what is full stops every new declaration, of everybody. */
@@ -93,8 +93,8 @@ export const MOVES_LOOKED_AT = 10;
 export const CALLER_SUBJECT_CHARS_MAX = 2_048;
 
 /**
- * Acts of operators that are kept: years of a busy team, some 100 MB at 1 KB each (one of 50 long names has 14). The oldest are dropped and counted;
- * `--verify` takes more dropped ones than this explains for a fault, so who raises it must keep the old number beside it.
+ * Acts of operators that are kept: years of a busy team, some 100 MB at 1 KB each (one of 50 long names has 14). The oldest
+ * are dropped and counted; `--verify` takes more dropped ones than this explains for a fault, so who raises it must keep the old number beside it.
  */
 export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
 
@@ -103,7 +103,8 @@ export const OPERATOR_AUDIT_REFUSED_MAX = 50_000;
 
 /**
  * Acts of one subject, at once and again per hour: a release has dozens, and one subject takes about a week to push out
- * what OPERATOR_AUDIT_RECORDS_MAX keeps. A pause and an abort never wait, and what comes next waits for longer. The owner of the machine is not bound.
+ * what OPERATOR_AUDIT_RECORDS_MAX keeps. A pause and an abort never wait, and what comes next waits for longer. The owner of
+ * the machine is not bound.
  */
 export const ACTS_AT_ONCE_MAX = 1_000;
 export const ACTS_PER_HOUR_MAX = 600;

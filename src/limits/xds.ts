@@ -58,7 +58,10 @@ export const XDS_CONNECTIONS_MAX = 2 * XDS_STREAMS_MAX;
 /** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
 export const XDS_SENT_VIEWS_MAX = 256;
 
-/** What these take together, and how many of the youngest stay however large they are: of some four publications. */
+/**
+ * Bytes of all these by their own count (the heap has some three times as many), and how many of the youngest stay however
+ * large they are: of some four publications.
+ */
 export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
 export const XDS_SENT_VIEWS_MIN = 16;
 
@@ -104,5 +107,5 @@ export const XDS_NODES_REMEMBERED_MAX = 100;
  */
 export const XDS_LEAVING_MS = 2_000;
 
-/** What endpoints wait for is looked at together, at times so far apart: one namespace's Services may all have timeouts of their own. */
+/** What endpoints wait for is looked at together, so far apart: one namespace's Services may all have timeouts of their own. */
 export const XDS_CHECKED_TOGETHER_MS = 500;

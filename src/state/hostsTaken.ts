@@ -52,7 +52,7 @@ function classOf({ metadata, spec }: Service): string | null {
 	return spec.dataClass === null ? null : qualifiedName(namedIn(metadata.namespace, spec.dataClass));
 }
 
-/** Whether a policy of another namespace that stands then would judge the one, and does not judge the other; once for each two. */
+/** Whether a policy of another namespace that stands then would judge the one, and not the other; once for each two. */
 function freedFrom({ accessPolicies, referenceGrants }: Rules): (from: Service) => (to: Service | null) => boolean {
 	return once((from) => {
 		const foreign = policiesOf(from, accessPolicies, referenceGrants).filter(

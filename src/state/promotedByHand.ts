@@ -22,6 +22,7 @@ import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
 import { heldGates } from "./gatesWeakened.js";
 import { hostMoves } from "./hostMoves.js";
+import { listed, someOf } from "./named.js";
 
 export interface PromotedByHand {
 	readonly namespace: string;
@@ -32,9 +33,6 @@ export interface PromotedByHand {
 	/** As GatesWeakened has it. */
 	readonly cure?: string;
 }
-
-/** Experiments, hosts and endpoints that an effect names. */
-const NAMED_MAX = 3;
 
 /**
  * Such a change counts as a promotion where promotions are watched: an Experiment runs on the Service, or one that ended
@@ -113,15 +111,6 @@ export function promotionsIn(
 	return [...moved, ...hosts];
 }
 
-/** `a.example, b.example, c.example and 22 more` */
-function someOf(names: readonly string[]): string {
-	const more = names.length - NAMED_MAX;
-	return `${names.slice(0, NAMED_MAX).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
-}
-
-export const listed = (what: string, names: readonly string[]): string =>
-	`${what}${names.length === 1 ? "" : "s"} ${someOf(names)}`;
-
 const holdsPromotions = (gates: readonly Gate[]): boolean => gates.some(({ at }) => at === "before-promotion");
 
 /** A field that stays as it was leaves a promoted Variant in its place, as long as it is declared. */
@@ -131,8 +120,8 @@ function nextDefault(before: Service, after: Service, live: string): string {
 }
 
 /**
- * `endpoint a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them, however spelt.
- * Addresses of this machine lead to one server or to several, so that one is a Variant's own only as it was written there.
+ * `endpoint a.internal:9002 from Variant v2 to v1`: endpoints of one Variant that become another's, which had not had them,
+ * however spelt. Addresses of this machine lead to one server or to several, so that one is a Variant's own only as it was written there.
  * @param used Variants that people have: what a further one gets moves nobody
  */
 function swapped(before: Service, after: Service, used: ReadonlySet<string>): readonly string[] {

@@ -1,12 +1,15 @@
 /**
- * Declarations that lower the bar of an Experiment that runs: by its new rules an arm is promoted, or more people are
- * exposed, where by the old ones they were not yet. Nobody gets more by it than by `weir promote`, so it takes that
- * right, and waits wherever a promotion waits; gates are asked as before. So does another end; a sooner one ends what only an
- * abort would, so it takes that right too, and so does what makes harm of less: an arm is closed by it, or all of it rolled back.
- * So does what lets less harm be seen, another alpha or thresholds that are frozen anew or later, for harm has the same
- * alpha as the promotion, and an era of thresholds a part of it; and another set of senders of a Metric that it is judged by, a ratio's denominator too: who posts
- * outcomes moves traffic, and who posts none any more hides harm. What raises the bar, or moves nothing, is an
- * apply like any other; what may not change at all is refused before (resources/change.ts). Pure.
+ * Declarations that change the rules of an Experiment that runs, and what they take beside `apply`; they wait where it waits.
+ * - `promote`: what lowers its bar, so that an arm is promoted, or more people are exposed, where by the old rules they were
+ *   not yet: nobody gets more by it than by `weir promote`, and gates are asked as before. What lets less harm be seen: a
+ *   smaller alpha, which harm shares with the promotion, and thresholds that are frozen anew or later, as an era of them has
+ *   a part of it. And other senders of a Metric that it is judged by, a ratio's denominator too: who posts outcomes moves
+ *   traffic, and who posts none any more hides harm.
+ * - `abort`: what lets less harm, or none, close an arm or roll all of it back.
+ * - both: a sooner end.
+ *
+ * What raises the bar, or moves nothing, is an apply like any other; what may not change at all is refused before
+ * (resources/change.ts). Pure.
  */
 import { isDeepStrictEqual } from "node:util";
 import { levels } from "../analysis/claim.js";

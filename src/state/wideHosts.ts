@@ -1,10 +1,10 @@
 /**
- * Declarations of a wildcard over a single label, such as `*.com`: what no namespace has below it goes there, and none but its own
- * may have a host there any more. That is for the platform's admins. Pure.
+ * Declarations of a wildcard over a single label, such as `*.com`: what no namespace has below it goes there, and none but
+ * its own may have a host there any more. That is for the platform's admins. Pure.
  */
 import { qualifiedName, type Resource } from "../resources/resource.js";
+import { listed } from "./named.js";
 import { ALL_NAMESPACES } from "./permissions.js";
-import { listed } from "./promotedByHand.js";
 
 export interface WideHost {
 	readonly namespace: typeof ALL_NAMESPACES;

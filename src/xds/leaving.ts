@@ -11,10 +11,12 @@ import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, XDS_CHECKED_TOGETHER_MS, XD
 import { contentHash, type EncodedResource, withHosts } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
-/** Since when a client knows the endpoints of a cluster; who is in neither was there long before. */
+/** Since when a client knows the endpoints of a cluster. */
 interface Known {
+	/** All but those that came later. */
 	readonly sinceMs: number;
 	readonly later: ReadonlyMap<string, number>;
+	/** Of both the latest. */
 	readonly youngestMs: number;
 }
 
@@ -23,9 +25,9 @@ interface Leaving {
 	readonly of: EncodedResource | undefined;
 	/** What the client should have for now. */
 	readonly made: EncodedResource;
-	/** Until when each may stay; nothing that comes later lengthens it. Infinity: those that replace it are not known yet. */
+	/** Until when each may stay; nothing that comes later lengthens it. Infinity: until the client knows what it waits for. */
 	readonly untilMs: ReadonlyMap<string, number>;
-	/** Since when each leaves. */
+	/** Since when each leaves, of those that are replaced. */
 	readonly leftMs: ReadonlyMap<string, number>;
 	/** The cluster has others: what waits keeps nothing from being complete. */
 	readonly replaced: boolean;
@@ -152,7 +154,7 @@ export class LeavingEndpoints {
 		return { of: published, made: withHosts(published, held, stays), untilMs, leftMs, replaced: true };
 	}
 
-	/** @param waits until when; null = the cluster itself is about to go */
+	/** @param waits null = the cluster itself is about to go */
 	#last(
 		held: EncodedResource,
 		published: EncodedResource | undefined,
@@ -163,10 +165,12 @@ export class LeavingEndpoints {
 		if (waits === null) return null;
 		const { name, hosts } = held;
 		const before = this.#leaving.get(name);
-		const [sinceMs = nowMs + XDS_LEAVING_MS] = before?.replaced === false ? before.untilMs.values() : [];
+		const [knownMs] = before?.replaced === false ? before.untilMs.values() : [];
 		const inline = new Set(target.views.clusters.get(name)?.hosts);
 		const isBare = waits === "for the cluster" && !hosts.some((host) => inline.has(host));
-		const endMs = isBare ? Number.POSITIVE_INFINITY : sinceMs;
+		const endMs = isBare
+			? Number.POSITIVE_INFINITY
+			: Math.min(knownMs ?? Number.POSITIVE_INFINITY, nowMs + XDS_LEAVING_MS);
 		// A Variant that has another name now serves nobody but its own Service's people.
 		const service = published === undefined ? held.source : null;
 		const stays = hosts.filter(
@@ -174,7 +178,7 @@ export class LeavingEndpoints {
 		);
 		const untilMs = new Map(hosts.map((host) => [host, endMs]));
 		const made = withHosts(published, held, new Set(stays));
-		return { of: published, made, untilMs, leftMs: new Map(), replaced: false };
+		return { of: published, made, untilMs, leftMs: NONE, replaced: false };
 	}
 }
 
@@ -199,7 +203,7 @@ function waiting(inUse: InUse, { views }: Snapshot): (name: string) => Waits | n
 	};
 }
 
-const isChecked = (cluster: EncodedResource | undefined): boolean => cluster != null && cluster.checkTimeoutMs !== null;
+const isChecked = (cluster: EncodedResource | undefined): boolean => (cluster?.checkTimeoutMs ?? null) !== null;
 
 /** By endpoint, of what is published: its cluster; null = it has several. Made once a publication. */
 const owners = new WeakMap<View, ReadonlyMap<string, string | null>>();
@@ -221,7 +225,7 @@ function ownersIn({ clusters, endpoints }: Snapshot["views"]): ReadonlyMap<strin
 	return found;
 }
 
-const NONE: Known["later"] = new Map();
+const NONE: ReadonlyMap<string, number> = new Map();
 
 /**
  * @param before what the client had of the cluster until now; undefined = it comes with this, since when nobody knows

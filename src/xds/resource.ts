@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { type Any, AnySchema, anyUnpack, type Duration } from "@bufbuild/protobuf/wkt";
+import { type Any, AnySchema, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
 import { type EnvoyResource, parseRouteName } from "../compiler/plan.js";
 import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { LbEndpoint, LocalityLbEndpoints } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
@@ -88,8 +88,11 @@ function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message): En
 	};
 }
 
-/** By what has the hosts: most clients are given the same. Weakly, for what is made has hosts of its own to come from. */
-const madeOf = new WeakMap<EncodedResource, Map<string, WeakRef<EncodedResource>>>();
+/**
+ * What was made last, by what has the hosts: most clients are given the same. Weakly, for more is made of what is made, and a
+ * client that stands still holds the first.
+ */
+const madeOf = new WeakMap<EncodedResource, { readonly key: string; readonly made: WeakRef<EncodedResource> }>();
 
 /**
  * Endpoints with some of another's beside, at their places.
@@ -102,13 +105,12 @@ export function withHosts(
 	stays: ReadonlySet<string>,
 ): EncodedResource {
 	if (published !== undefined && stays.size === 0) return published;
-	const known = madeOf.get(held) ?? new Map<string, WeakRef<EncodedResource>>();
-	madeOf.set(held, known);
 	const key = contentHash([published?.hash ?? "", ...stays].join(" "));
-	const before = known.get(key)?.deref();
+	const known = madeOf.get(held);
+	const before = known?.key === key ? known.made.deref() : undefined;
 	if (before !== undefined) return before;
 	const made = encoded("endpoints", ClusterLoadAssignmentSchema, assignmentOf(published, held, stays));
-	known.set(key, new WeakRef(made));
+	madeOf.set(held, { key, made: new WeakRef(made) });
 	return made;
 }
 
@@ -145,13 +147,14 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 	const none = { endpoints: null, hosts: [], regions: [], checkTimeoutMs: null };
 	if (type === "clusters") {
 		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds, ...cluster } = message as Cluster;
+		const timeout = cluster.healthChecks[0]?.timeout;
 		const byEds = discovery.case === "type" && eds !== undefined;
 		return {
 			name,
 			source: serviceOf(name),
 			endpoints: byEds ? eds.serviceName || name : null,
 			...hostsOf(cluster.loadAssignment),
-			checkTimeoutMs: millisecondsOf(cluster.healthChecks[0]?.timeout),
+			checkTimeoutMs: timeout === undefined ? null : durationMs(timeout),
 		};
 	}
 	if (type === "endpoints") {
@@ -162,9 +165,6 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 	const { name } = message as Listener | RouteConfiguration;
 	return { ...none, name, source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}` };
 }
-
-const millisecondsOf = (duration: Duration | undefined): number | null =>
-	duration === undefined ? null : Number(duration.seconds) * 1_000 + duration.nanos / 1_000_000;
 
 function hostsOf(assignment: ClusterLoadAssignment | undefined): Pick<EncodedResource, "hosts" | "regions"> {
 	const all = (assignment?.endpoints ?? []).flatMap(({ locality, lbEndpoints }) =>

@@ -183,8 +183,9 @@ export class XdsServer {
 	/**
 	 * Called for a revision, when every connected Envoy has acknowledged all of it, removals included, but for endpoints that
 	 * wait until those that replace them are checked (leaving.ts) and for Services that it has refused and that are closed
-	 * there, and every connected sidecar its table; and again when fewer are closed. A revision that was replaced before is skipped. Sidecars alone can acknowledge it too: their Envoys may be
-	 * other people's. With nobody connected nothing is acknowledged.
+	 * there, and every connected sidecar its table; and again when fewer are closed. A revision that was replaced before is
+	 * skipped. Sidecars alone can acknowledge it too: their Envoys may be other people's. With nobody connected nothing is
+	 * acknowledged.
 	 * @returns stops it.
 	 */
 	onAcknowledged(listener: AcknowledgedListener): () => void {

@@ -277,6 +277,11 @@ t.test("a Variant that gets a DNS name serves by what it had until the name is k
 	bare.nowMs += XDS_LEAVING_MS;
 	bare.pump();
 	t.same(bare.has(), [1], "where that were all, until it is known");
+	bare.publish(plan({ v1: [], v2: [2] }, { defaultVariant: "v2" }));
+	t.same(bare.has(), [1]);
+	bare.nowMs += XDS_LEAVING_MS;
+	bare.pump();
+	t.same(bare.has(), [], "and where there is no name after all, for the routes alone");
 
 	const shared = Client.of(plan({ v1: [1], v2: [2] }, { other: [1] }));
 	shared.publish(plan({ v1: [1], v2: [2] }, { other: [1], beside: { v1: "localhost" } }));
