@@ -4,6 +4,7 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
 import type { Service, Variant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { LeavingEndpoints } from "../../src/xds/leaving.js";
 import { contentHash } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
@@ -295,4 +296,16 @@ t.test("who stood beside it before it left is no successor: it may be ill", asyn
 	client.given(plan({ v1: [3] }));
 	t.same(client.has(), [3, 1, 2]);
 	t.same(client.later(1_000), [3]);
+});
+
+t.test("where nothing stays a client is published what all are, under its version", async (t) => {
+	const [before, after, replaced] = [plan({ v1: [1] }), plan({ v1: [1, 2] }), plan({ v1: [2] })];
+	const published = (target: Snapshot) => {
+		const leaving = new LeavingEndpoints();
+		leaving.note(before.views.endpoints, () => () => true, before, 0);
+		leaving.note(before.views.endpoints, () => () => true, target, 60_000);
+		return leaving.published(target);
+	};
+	t.same(published(after), { view: after.views.endpoints, version: after.versions.endpoints });
+	t.not(published(replaced).version, replaced.versions.endpoints);
 });
