@@ -1,7 +1,8 @@
 /** The CA's roots and their keys on disk: one file (0600) in a folder (0700), replaced as a whole. */
-import { chmod, mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { WeirError } from "../error.js";
+import { replacePrivate } from "../privateFile.js";
 
 /** A root as it is kept; without its key once it only has to be believed. */
 export interface KeptRoot {
@@ -65,15 +66,6 @@ export class RootStore {
 
 	/** On the disk before it returns: a root that was shown to others must not be forgotten. */
 	async write(kept: KeptRoots): Promise<void> {
-		const scratch = `${this.#file}.new`;
-		const file = await open(scratch, "w", 0o600);
-		try {
-			await file.writeFile(JSON.stringify(kept));
-			await file.sync();
-		} finally {
-			await file.close();
-		}
-		await chmod(scratch, 0o600);
-		await rename(scratch, this.#file);
+		await replacePrivate(this.#file, JSON.stringify(kept));
 	}
 }

@@ -55,7 +55,7 @@ export const XDS_STREAMS_OF_ENVOY_MAX = 100;
 /** TCP connections of proved peers to xds, or to the access log: an Envoy's next one is open before its last one ends. */
 export const XDS_CONNECTIONS_MAX = 2 * XDS_STREAMS_MAX;
 
-/** Versions that xds remembers, so that an Envoy that comes back is known: a few per type and publication. */
+/** Versions that xds remembers, in memory and on disk, so that an Envoy that comes back is known: a few per type and publication. */
 export const XDS_SENT_VIEWS_MAX = 256;
 
 /**

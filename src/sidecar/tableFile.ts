@@ -3,10 +3,10 @@
  * knows how old it is. A file that is not whole and unharmed counts as none.
  */
 import { constants } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open } from "node:fs/promises";
 import { WeirError } from "../error.js";
 import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS } from "../limits.js";
+import { replacePrivate } from "../privateFile.js";
 import { readTable, tableJson } from "./tableReader.js";
 import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
 
@@ -152,27 +152,5 @@ async function readPrivate(path: string): Promise<string | null> {
 		return await handle.readFile("utf8");
 	} finally {
 		await handle.close();
-	}
-}
-
-/** All or nothing, and durable: written aside, synced, renamed, and the folder synced. Only the own user may read it. */
-async function replacePrivate(path: string, text: string): Promise<void> {
-	const folder = dirname(path);
-	const aside = `${path}.new`;
-	await mkdir(folder, { recursive: true, mode: 0o700 });
-	await rm(aside, { force: true });
-	const handle = await open(aside, "wx", 0o600);
-	try {
-		await handle.writeFile(text);
-		await handle.sync();
-	} finally {
-		await handle.close();
-	}
-	await rename(aside, path);
-	const opened = await open(folder, "r");
-	try {
-		await opened.sync();
-	} finally {
-		await opened.close();
 	}
 }

@@ -71,15 +71,7 @@ export class Connection {
 	) {
 		this.#stream = new ClientStream(options.ackTimeoutMs, options.views);
 		this.#connectedAtMs = options.nowMs();
-		call.on("data", (message: DiscoveryRequest) => {
-			try {
-				this.#receive(message);
-			} catch (error) {
-				// One client's words end its own stream, and nobody else's.
-				this.options.onFault(this.#node ?? "", error);
-				this.refuse(status.INTERNAL, "the request could not be taken");
-			}
-		});
+		call.on("data", (message: DiscoveryRequest) => this.#guarded(() => this.#receive(message)));
 		call.on("drain", () => {
 			this.#blocked = false;
 			this.pump();
@@ -231,6 +223,20 @@ export class Connection {
 
 	/** Writes what is due, and sets the timer for what becomes due by waiting. */
 	pump(): void {
+		this.#guarded(() => this.#pump());
+	}
+
+	/** A fault with one client ends its own stream, and nobody else's. */
+	#guarded(run: () => void): void {
+		try {
+			run();
+		} catch (error) {
+			this.options.onFault(this.#node ?? "", error);
+			this.refuse(status.INTERNAL, "the request could not be taken");
+		}
+	}
+
+	#pump(): void {
 		const publication = this.options.publication();
 		if (publication === null || this.#closed || this.#node === null) return;
 		this.#isolation.offer(publication);
@@ -249,7 +255,8 @@ export class Connection {
 		const trialEndsMs = this.#isolation.searching ? [this.#triedSinceMs + this.options.ackTimeoutMs] : [];
 		const waits = [...trialEndsMs, this.#isolation.resumesAtMs ?? []].flat().map((deadlineMs) => deadlineMs - nowMs);
 		const saysAtMs = this.#stream.deadlineMs(steadyMs);
-		if (saysAtMs !== null) waits.push(saysAtMs - steadyMs);
+		// One that does not read is told nothing however long one waits.
+		if (saysAtMs !== null && !this.#blocked) waits.push(saysAtMs - steadyMs);
 		this.#note();
 		if (waits.length > 0) this.#timer = setTimeout(() => this.pump(), Math.max(1, Math.min(...waits))).unref();
 		this.options.onChange();
@@ -283,7 +290,7 @@ export class Connection {
 		if (verdict === "ack" && type === "tables") this.#noteClosed(request.closed ?? []);
 		this.#note();
 		if (verdict === "nack") this.options.onNack(this.#node ?? "", this.status());
-		this.pump();
+		this.#pump();
 		this.options.onChange();
 	}
 

@@ -71,11 +71,18 @@ export interface Part {
 export function encodeResource(type: EnvoyTypeName, resource: EnvoyResource): EncodedResource {
 	const { typeUrl, schema, message } = decodeEnvoyResource(resource);
 	if (typeUrl !== TYPE_URLS[type]) throw new TypeError(`${typeUrl} among the ${type}`);
-	return encoded(type, schema, message);
+	return encoded(type, schema, message, toBinary(schema, message));
 }
 
-function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message): EncodedResource {
-	const bytes = toBinary(schema, message);
+/** As it was sent. @throws where it is of another type, or of none that is known here */
+export function receivedResource(type: EnvoyTypeName, sent: Any): EncodedResource {
+	const message = sent.typeUrl === TYPE_URLS[type] ? anyUnpack(sent, registry) : undefined;
+	const schema = message === undefined ? undefined : registry.getMessage(message.$typeName);
+	if (message === undefined || schema === undefined) throw new TypeError(`${sent.typeUrl} among the ${type}`);
+	return encoded(type, schema, message, sent.value);
+}
+
+function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message, bytes: Uint8Array): EncodedResource {
 	// Endpoints name nothing, and there are many of them.
 	const found = type === "endpoints" ? NO_REFERENCES : references(schema, message);
 	return {
@@ -109,7 +116,9 @@ export function withHosts(
 	const known = madeOf.get(held);
 	const before = known?.key === key ? known.made.deref() : undefined;
 	if (before !== undefined) return before;
-	const made = encoded("endpoints", ClusterLoadAssignmentSchema, assignmentOf(published, held, stays));
+	const assignment = assignmentOf(published, held, stays);
+	const bytes = toBinary(ClusterLoadAssignmentSchema, assignment);
+	const made = encoded("endpoints", ClusterLoadAssignmentSchema, assignment, bytes);
 	madeOf.set(held, { key, made: new WeakRef(made) });
 	return made;
 }

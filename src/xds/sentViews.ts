@@ -2,9 +2,11 @@
  * What the versions that were sent lately stand for. An Envoy whose stream breaks comes back with a version: with
  * its view the server knows which clusters the client's routes still need, and which endpoints it has.
  */
-import type { EncodedResource, TypeName } from "./resource.js";
+import { XDS_SENT_VIEWS_BYTES_MAX, XDS_SENT_VIEWS_MAX, XDS_SENT_VIEWS_MIN } from "../limits.js";
+import type { EncodedResource, EnvoyTypeName } from "./resource.js";
 import type { View } from "./snapshot.js";
 import type { SentViews } from "./stream.js";
+import type { ViewShelf } from "./viewShelf.js";
 
 export interface RecentViewsBounds {
 	readonly views: number;
@@ -13,29 +15,60 @@ export interface RecentViewsBounds {
 	readonly least: number;
 }
 
+/** In memory, and on disk. */
+export const SENT_VIEWS_BOUNDS: RecentViewsBounds = {
+	views: XDS_SENT_VIEWS_MAX,
+	bytes: XDS_SENT_VIEWS_BYTES_MAX,
+	least: XDS_SENT_VIEWS_MIN,
+};
+
 export class RecentViews implements SentViews {
 	readonly #views = new Map<string, View>();
 	/** In how many views a resource is: most are in nearly all. */
 	readonly #uses = new Map<EncodedResource, number>();
 	#bytes = 0;
 
-	constructor(readonly bounds: RecentViewsBounds) {}
+	/** @param shelf where they outlive the process; null = nowhere */
+	constructor(
+		readonly bounds: RecentViewsBounds,
+		readonly shelf: Pick<ViewShelf, "keep" | "touch" | "find"> | null = null,
+	) {}
 
 	/** Bytes that all of it takes, about. */
 	get bytes(): number {
 		return this.#bytes;
 	}
 
-	remember(type: TypeName, version: string, view: View): void {
-		const key = `${type} ${version}`;
-		const known = this.#views.get(key);
-		// Equal version, equal content, but for a client that has not asked for all yet. Set again, so that what is in use is
-		// the youngest.
-		if (known !== undefined && known.size >= view.size) {
-			this.#views.delete(key);
-			this.#views.set(key, known);
-			return;
+	remember(type: EnvoyTypeName, version: string, view: View): void {
+		// Equal version, equal content, but for a client that has not asked for all yet.
+		const known = this.recall(type, version);
+		if (known !== null && known.size >= view.size) this.touch(type, version);
+		else {
+			this.#put(type, version, view);
+			this.shelf?.keep(type, version, view);
 		}
+	}
+
+	touch(type: EnvoyTypeName, version: string): void {
+		const key = keyOf(type, version);
+		const known = this.#views.get(key);
+		if (known === undefined) return;
+		this.#views.delete(key);
+		this.#views.set(key, known);
+		this.shelf?.touch(type, version);
+	}
+
+	recall(type: EnvoyTypeName, version: string): View | null {
+		const known = this.#views.get(keyOf(type, version));
+		if (known !== undefined) return known;
+		const kept = this.shelf?.find(type, version) ?? null;
+		if (kept !== null) this.#put(type, version, kept);
+		return kept;
+	}
+
+	#put(type: EnvoyTypeName, version: string, view: View): void {
+		const key = keyOf(type, version);
+		const known = this.#views.get(key);
 		if (known !== undefined) this.#forget(key, known);
 		this.#views.set(key, view);
 		this.#bytes += ENTRY_BYTES * view.size;
@@ -52,10 +85,6 @@ export class RecentViews implements SentViews {
 		}
 	}
 
-	recall(type: TypeName, version: string): View | null {
-		return this.#views.get(`${type} ${version}`) ?? null;
-	}
-
 	#forget(key: string, view: View): void {
 		this.#views.delete(key);
 		this.#bytes -= ENTRY_BYTES * view.size;
@@ -69,6 +98,8 @@ export class RecentViews implements SentViews {
 		}
 	}
 }
+
+const keyOf = (type: EnvoyTypeName, version: string): string => `${type} ${version}`;
 
 /** Of a map's entry, and of an object or a short text. */
 const ENTRY_BYTES = 64;

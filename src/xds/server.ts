@@ -1,41 +1,29 @@
 /**
- * The ADS server: publishes plans to any number of Envoys and sidecars, and knows which of them serve which. Listens
- * on a UNIX socket, whose directory says who may come, and over TCP with mTLS only. Control may die at any time: all of
- * them keep what they have.
+ * The ADS server: publishes plans to any number of Envoys and sidecars, and knows which of them serve which. Control may die
+ * at any time: all of them keep what they have.
  */
-import { rm } from "node:fs/promises";
-import { Server, ServerCredentials, status } from "@grpc/grpc-js";
-import { type AdmitPeers, admitting } from "../admitPeers.js";
+import { status } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import {
 	XDS_ACK_TIMEOUT_MS,
-	XDS_CONNECTION_AGE_MS,
 	XDS_CONNECTION_IDLE_MS,
-	XDS_CONNECTIONS_MAX,
 	XDS_NODES_REMEMBERED_MAX,
 	XDS_REPORT_WORDS_CHARS_MAX,
-	XDS_REQUEST_BYTES_MAX,
-	XDS_SENT_VIEWS_BYTES_MAX,
-	XDS_SENT_VIEWS_MAX,
-	XDS_SENT_VIEWS_MIN,
 	XDS_STREAMS_MAX,
 } from "../limits.js";
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
-import { claimSocket, restrictSocket } from "../socket.js";
-import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type Call, Connection } from "./connection.js";
+import { type Stranger, type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
 import type { Memory } from "./isolation.js";
-import { type LoadCall, LoadReportingServiceDefinition, LoadReports, type LoadReportsOptions } from "./loadReports.js";
-import { type Peer, peerOf, type RefusedFor } from "./peer.js";
+import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";
+import type { Peer, RefusedFor } from "./peer.js";
 import { Publication, type Published } from "./publication.js";
 import { mayName, roomFor } from "./room.js";
-import { RecentViews } from "./sentViews.js";
-import { AggregatedDiscoveryServiceDefinition } from "./service.js";
+import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
 import { ToldClosures, withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
+import type { ViewShelf } from "./viewShelf.js";
 import { WordsLeft } from "./words.js";
-
-export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
 export interface XdsServerOptions {
 	/** One line for a person; never a unit, a token or a payload. */
@@ -44,6 +32,8 @@ export interface XdsServerOptions {
 	/** How long a TCP connection may have no stream. */
 	readonly connectionIdleMs?: number;
 	readonly nowMs?: () => number;
+	/** Where what was sent outlives the process; left out: nowhere. Closed by its owner, after this. */
+	readonly shelf?: ViewShelf;
 	/** Identity for TCP; left out: the UNIX socket only. */
 	readonly secure?: XdsSecurity;
 	/** Gateways of an Envoy by its SPIFFE id, asked on the TCP door; null = all, none = it is refused. By default none. */
@@ -54,44 +44,23 @@ export interface XdsServerOptions {
 	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
 }
 
-/** A port: mTLS, and the SPIFFE id that a call's client has proved by it. */
-export interface XdsSecurity {
-	readonly tls: MutualTls;
-	readonly admitPeers: AdmitPeers;
-	/** null = the certificate is no X.509-SVID of the own trust domain, or the call is another's that a proxy passes on. */
-	readonly idOf: (call: Pick<Call, "getAuthContext" | "metadata">) => string | null;
-}
-
-type PeerOf = (call: Pick<Call, "getAuthContext" | "metadata">) => Peer | Stranger;
-
-/** Who is not served at all. */
-interface Stranger {
-	readonly refusedFor: RefusedFor;
-	readonly id: string | null;
-}
-
 /** @param closed qualified names of Services that some Envoy has refused and is not given */
 export type AcknowledgedListener = (revision: number, atMs: number, closed: readonly string[]) => void;
 
 export class XdsServer {
-	/** One server a door, so that no call of one can be taken for one of the other. */
-	readonly #servers: Server[] = [];
-	readonly #doors: { close(): void }[] = [];
-	readonly #secure: XdsSecurity | null;
+	readonly #doors: XdsDoors;
 	readonly #gatewaysOf: (spiffeId: string) => readonly string[] | null;
 	readonly #onRefused: (reason: RefusedFor, id: string | null) => void;
 	readonly #gatewayViews = new GatewayViews();
 	readonly #log: (line: string) => void;
 	readonly #ackTimeoutMs: number;
-	readonly #connectionIdleMs: number;
 	readonly #nowMs: () => number;
 	readonly #snapshots = new SnapshotMaker();
-	readonly #views = new RecentViews({
-		views: XDS_SENT_VIEWS_MAX,
-		bytes: XDS_SENT_VIEWS_BYTES_MAX,
-		least: XDS_SENT_VIEWS_MIN,
-	});
+	readonly #views: RecentViews;
 	readonly #connections = new Set<Connection>();
+	/** Those that are to be told of the newest. */
+	readonly #due = new Set<Connection>();
+	#pumping = false;
 	readonly #onAcknowledged = new Set<AcknowledgedListener>();
 	readonly #proxiesChanged = new Set<() => void>();
 	readonly #told: ToldClosures;
@@ -101,62 +70,29 @@ export class XdsServer {
 	#newest: Publication | null = null;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
-	#socketPath: string | null = null;
 
 	constructor(options: XdsServerOptions = {}) {
-		const { log, ackTimeoutMs, connectionIdleMs, nowMs, secure, gatewaysOf, onRefused, loads } = options;
+		const { log, ackTimeoutMs, connectionIdleMs, nowMs, shelf, secure, gatewaysOf, onRefused, loads } = options;
+		this.#views = new RecentViews(SENT_VIEWS_BOUNDS, shelf);
 		this.#log = log ?? (() => {});
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
-		this.#connectionIdleMs = connectionIdleMs ?? XDS_CONNECTION_IDLE_MS;
 		this.#nowMs = nowMs ?? Date.now;
 		this.#told = new ToldClosures(this.#nowMs);
-		this.#secure = secure ?? null;
 		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
 		this.#loads = new LoadReports({ onRefused: this.#onRefused, ...loads });
+		this.#doors = new XdsDoors({
+			secure: secure ?? null,
+			connectionIdleMs: connectionIdleMs ?? XDS_CONNECTION_IDLE_MS,
+			onStream: (call, peer) => this.#connect(call, peer),
+			onLoads: (call, peer) => this.#takeLoads(call, peer),
+			onRefused: this.#onRefused,
+		});
 	}
 
-	/**
-	 * Opens one door; may be called again for another.
-	 * @returns where it listens; port 0 is replaced by the port that was taken.
-	 * @throws WeirError `invalid-argument` for TCP without an identity, `already-exists` or `unavailable` when it is taken.
-	 */
-	async listen(address: XdsAddress): Promise<XdsAddress> {
-		if ("socketPath" in address) {
-			await claimSocket(address.socketPath);
-			await this.#bind(`unix:${address.socketPath}`);
-			this.#socketPath = address.socketPath;
-			await restrictSocket(address.socketPath);
-			return address;
-		}
-		const { host, port } = address;
-		const secure = this.#secure;
-		if (secure === null) {
-			throw new WeirError("invalid-argument", `xds has no identity for ${host}`, "give it one, or use a UNIX socket");
-		}
-		const server = this.#server((call) => this.#proved(secure, call), {
-			// A connection must not outlive the certificate that it was opened with.
-			"grpc.max_connection_age_ms": XDS_CONNECTION_AGE_MS,
-			"grpc.max_connection_age_grace_ms": 1_000,
-			"grpc.max_connection_idle_ms": this.#connectionIdleMs,
-		});
-		const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
-		try {
-			const tls = admitting(
-				secure,
-				(id) => peerOf(id) !== null,
-				(id) => this.#onRefused(id === null ? "no-svid" : "not-a-client", id),
-			);
-			const onCrowded = ({ id }: { readonly id: string | null }): void => this.#onRefused("too-many", id);
-			const bounds = { connections: XDS_CONNECTIONS_MAX, onCrowded };
-			const door = await openHttp2Door({ host, port, tls, ...bounds }, injectConnection);
-			this.#doors.push(door);
-			this.#servers.push(server);
-			return { host, port: door.port };
-		} catch (error) {
-			server.forceShutdown();
-			throw taken(`${host}:${port}`, error);
-		}
+	/** As XdsDoors.listen. */
+	listen(address: XdsAddress): Promise<XdsAddress> {
+		return this.#doors.listen(address);
 	}
 
 	/**
@@ -174,9 +110,21 @@ export class XdsServer {
 		this.#newest = new Publication(plan, revision, this.#snapshots);
 		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
 		// Sidecars first: the new routes name the new table to them.
-		const connections = [...this.#connections];
-		for (const connection of connections.filter(({ asksForTables }) => asksForTables)) connection.pump();
-		for (const connection of connections.filter(({ asksForTables }) => !asksForTables)) connection.pump();
+		for (const connection of this.#connections) if (connection.asksForTables) connection.pump();
+		for (const connection of this.#connections) if (!connection.asksForTables) this.#due.add(connection);
+		void this.#pumpDue();
+	}
+
+	/** One after the other, and what others say is heard in between: a large plan for many Envoys takes seconds. */
+	async #pumpDue(): Promise<void> {
+		if (this.#pumping) return;
+		this.#pumping = true;
+		for (const connection of this.#due) {
+			this.#due.delete(connection);
+			connection.pump();
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+		this.#pumping = false;
 		this.#notice();
 	}
 
@@ -233,16 +181,7 @@ export class XdsServer {
 	async close(): Promise<void> {
 		this.#loads.close();
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
-		for (const door of this.#doors) door.close();
-		for (const server of this.#servers) server.forceShutdown();
-		if (this.#socketPath !== null) await rm(this.#socketPath, { force: true });
-		this.#socketPath = null;
-	}
-
-	/** A client that no SPIFFE id speaks for is refused: on this door there is no other proof. */
-	#proved({ idOf }: XdsSecurity, call: Pick<Call, "getAuthContext" | "metadata">): Peer | Stranger {
-		const id = idOf(call);
-		return id === null ? { refusedFor: "no-svid", id } : (peerOf(id) ?? { refusedFor: "not-a-client", id });
+		await this.#doors.close();
 	}
 
 	#connect(call: Call, peer: Peer | Stranger): void {
@@ -307,7 +246,8 @@ export class XdsServer {
 
 	/** Coalesced: a burst of requests is one notice. */
 	#notice(): void {
-		if (this.#noticing) return;
+		// Before all are told nothing is acknowledged by all.
+		if (this.#noticing || this.#pumping) return;
 		this.#noticing = true;
 		setImmediate(() => {
 			this.#noticing = false;
@@ -335,43 +275,4 @@ export class XdsServer {
 		const oldest = this.#remembered.keys().next().value;
 		if (this.#remembered.size > XDS_NODES_REMEMBERED_MAX && oldest !== undefined) this.#remembered.delete(oldest);
 	}
-
-	/** @param more options for gRPC */
-	#server(peer: PeerOf, more: Readonly<Record<string, number>>): Server {
-		const server = new Server({
-			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
-			"grpc.max_send_message_length": -1,
-			// Finds Envoys that vanished without closing.
-			"grpc.keepalive_time_ms": 30_000,
-			"grpc.keepalive_timeout_ms": 10_000,
-			...more,
-		});
-		server.addService(AggregatedDiscoveryServiceDefinition, {
-			streamAggregatedResources: (call: Call) => this.#connect(call, peer(call)),
-		});
-		server.addService(LoadReportingServiceDefinition, {
-			streamLoadStats: (call: LoadCall) => this.#takeLoads(call, peer(call)),
-		});
-		return server;
-	}
-
-	/** A UNIX socket, whose callers are the owner's. */
-	async #bind(target: string): Promise<void> {
-		const server = this.#server(() => ({ kind: "owner" }), {});
-		try {
-			await new Promise<void>((resolve, reject) => {
-				server.bindAsync(target, ServerCredentials.createInsecure(), (error) => {
-					if (error === null) resolve();
-					else reject(error);
-				});
-			});
-			this.#servers.push(server);
-		} catch (error) {
-			server.forceShutdown();
-			throw taken(target, error);
-		}
-	}
 }
-
-const taken = (where: string, cause: unknown): WeirError =>
-	new WeirError("unavailable", `xds cannot listen on ${where}`, "is another control running?", { cause });

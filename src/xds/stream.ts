@@ -10,13 +10,15 @@ import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
-import { ENVOY_TYPES, type EncodedResource, TYPES, type TypeName } from "./resource.js";
+import { ENVOY_TYPES, type EncodedResource, type EnvoyTypeName, TYPES, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
 /** Views by version that were sent on any stream of this server, for clients that come back. */
 export interface SentViews {
-	remember(type: TypeName, version: string, view: View): void;
-	recall(type: TypeName, version: string): View | null;
+	remember(type: EnvoyTypeName, version: string, view: View): void;
+	/** It is in use. */
+	touch(type: EnvoyTypeName, version: string): void;
+	recall(type: EnvoyTypeName, version: string): View | null;
 }
 
 export interface TypeStatus {
@@ -69,13 +71,16 @@ export class ClientStream {
 
 	/** @returns `nack` when the request rejects the newest response of its type. */
 	take(request: Request): "ack" | "nack" | "none" {
-		const channel = this.#channels[request.type];
-		return channel.take(request, (version) => this.views.recall(request.type, version));
+		const { type } = request;
+		return this.#channels[type].take(request, (version) =>
+			type === "tables" ? null : this.views.recall(type, version),
+		);
 	}
 
 	/** What can be said now. Call it after take(), after a publication, and at deadlineMs(). */
 	next(target: Snapshot, nowMs: number): readonly Response[] {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
+		for (const type of ENVOY_TYPES) this.views.touch(type, this.#channels[type].acceptedVersion);
 		this.#noteLost(target);
 		this.#noteWaiting(target, nowMs);
 		this.#leaving.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);

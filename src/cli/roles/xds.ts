@@ -7,7 +7,10 @@ import { KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
-import { type XdsSecurity, XdsServer } from "../../xds/server.js";
+import type { XdsSecurity } from "../../xds/doors.js";
+import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";
+import { XdsServer } from "../../xds/server.js";
+import { ViewShelf } from "../../xds/viewShelf.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
@@ -42,7 +45,12 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		tell("a refused stream", state.refusedStream(refused));
 		log.warn("an xDS stream was refused", { reason: refused.reason, id: refused.id ?? "" });
 	});
+	const shelf = await ViewShelf.open(at.sentViewsDirectory, {
+		bounds: SENT_VIEWS_BOUNDS,
+		onTrouble: (why) => log.warn("what was sent to Envoys cannot be written or read on disk", { why }),
+	});
 	const server = new XdsServer({
+		shelf,
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
 		loads: { onReport: loadMetrics(meter) },
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
@@ -146,6 +154,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			watch.close();
 			metrics.close();
 			await server.close();
+			await shelf.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},
 	};

@@ -1,0 +1,153 @@
+/** What was sent outlives the process that sent it. */
+import { readdir, stat, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { ENVOY_TYPES } from "../../src/xds/resource.js";
+import { RecentViews, type RecentViewsBounds } from "../../src/xds/sentViews.js";
+import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
+import { ViewShelf } from "../../src/xds/viewShelf.js";
+import { temporaryDirectory } from "../cli/command.js";
+import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { HEALTH } from "./healthCheck.js";
+import { A, AMPLE, Script, snapshot } from "./script.js";
+
+type Test = Parameters<typeof temporaryDirectory>[0];
+
+async function shelfIn(t: Test, bounds: RecentViewsBounds = AMPLE) {
+	const directory = join(await temporaryDirectory(t), "sent-views");
+	const troubles: string[] = [];
+	const open = async (other = bounds) => {
+		const shelf = await ViewShelf.open(directory, { bounds: other, onTrouble: (why) => void troubles.push(why) });
+		t.teardown(() => shelf.close());
+		return shelf;
+	};
+	return { directory, troubles, open, files: async () => (await readdir(directory)).sort() };
+}
+
+/** Of nine Services that differ in an endpoint. */
+const many: readonly Snapshot[] = Array.from({ length: 9 }, (_, at) =>
+	snapshot({ a: { ...A, variants: { v1: 1_000 + at, v2: 1 } } }),
+);
+
+t.test("what is found is what was sent, with all that it refers to", async (t) => {
+	const { open, files } = await shelfIn(t);
+	const set = resourceSet({
+		gateways: [gateway()],
+		services: [service("model", [variant("v1", 1, 2)], { healthCheck: HEALTH }), service("other", [variant("v1", 3)])],
+	});
+	const { views, versions } = new SnapshotMaker().make(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }), 1);
+	const shelf = await open();
+	for (const type of ENVOY_TYPES) shelf.keep(type, versions[type], views[type]);
+	t.equal(shelf.find("routes", versions.routes), views.routes, "before it is written too");
+	await shelf.close();
+	const again = await open();
+	for (const type of ENVOY_TYPES) {
+		const found = again.find(type, versions[type]);
+		t.ok(found !== null && found.size > 0);
+		for (const [name, resource] of found ?? []) {
+			const { bytes, ...rest } = resource;
+			const { bytes: sent, ...same } = views[type].get(name) ?? resource;
+			t.same(rest, same);
+			t.ok(Buffer.from(sent).equals(bytes));
+		}
+		t.equal(found?.size, views[type].size);
+	}
+	t.same(
+		await files(),
+		ENVOY_TYPES.map((type) => `${type}-${versions[type]}.pb`),
+	);
+	t.equal(again.find("routes", versions.clusters), null);
+});
+
+t.test("the youngest and those in use stay, as many as there is room for", async (t) => {
+	const { open, files } = await shelfIn(t);
+	const names = (...at: readonly number[]) => at.map((one) => `endpoints-${many[one]?.versions.endpoints}.pb`).sort();
+	const kept = async (bounds: RecentViewsBounds) => {
+		const shelf = await open(bounds);
+		for (const { versions, views } of many) {
+			shelf.keep("endpoints", versions.endpoints, views.endpoints);
+			await shelf.close();
+			shelf.touch("endpoints", many[0]?.versions.endpoints ?? "");
+		}
+		return files();
+	};
+	t.same(await kept({ ...AMPLE, views: 3 }), names(0, 7, 8));
+	t.same(await kept({ ...AMPLE, bytes: 0, least: 2 }), names(0, 8), "however large they are");
+	const shelf = await open();
+	const [first, second] = many;
+	const larger = new Map([...(first?.views.endpoints ?? []), ...(second?.views.endpoints ?? [])]);
+	shelf.keep("endpoints", first?.versions.endpoints ?? "", larger);
+	await shelf.close();
+	await open({ ...AMPLE, views: 1 });
+	t.same(await files(), names(0), "the next process has its own bounds, and takes the youngest file");
+	t.equal((await open()).find("endpoints", first?.versions.endpoints ?? "")?.size, larger.size, "the larger view");
+});
+
+t.test("what nobody can read is unknown, and told once", async (t) => {
+	const { directory, open, troubles, files } = await shelfIn(t);
+	const [{ versions, views }] = many as [Snapshot];
+	const shelf = await open();
+	shelf.keep("endpoints", versions.endpoints, views.endpoints);
+	await shelf.close();
+	const [file = ""] = await files();
+	await truncate(join(directory, file), (await stat(join(directory, file))).size - 1);
+	await writeFile(join(directory, "endpoints-0123456789abcdef.pb.new"), "cut off");
+	await writeFile(join(directory, "clusters-0123456789abcdef.pb"), "");
+	const again = await open();
+	t.same(await files(), ["clusters-0123456789abcdef.pb", file], "half a file of a crash goes");
+	t.equal(again.find("endpoints", versions.endpoints), null);
+	t.equal(again.find("clusters", "0123456789abcdef"), null, "it is empty");
+	t.equal(again.find("endpoints", `../sent-views/endpoints-${versions.endpoints}`), null, "no path");
+	t.equal(troubles.length, 1);
+	t.equal((await stat(join(directory, file))).mode & 0o777, 0o600);
+	t.equal((await stat(directory)).mode & 0o777, 0o700);
+});
+
+t.test("a client that comes back to another process keeps the clusters that its routes need", async (t) => {
+	const { open } = await shelfIn(t);
+	const first = await open();
+	const before = snapshot({ a: A });
+	new Script(before, new RecentViews(AMPLE, first)).start();
+	await first.close();
+	const moved = snapshot({ a: { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } } }, 2);
+	const envoy = new Script(moved, new RecentViews(AMPLE, await open()));
+	t.same(envoy.ask("clusters", [], { version: before.versions.clusters }), ["clusters:a/v1,a/v2,a/v3"]);
+	envoy.ask("endpoints", ["a/v1", "a/v2"], { version: before.versions.endpoints });
+	envoy.ask("listeners", [], { version: before.versions.listeners });
+	t.same(envoy.ask("routes", ["weir/edge"], { version: before.versions.routes }), []);
+	envoy.ack("clusters");
+	t.same(envoy.agree(envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"])), [
+		"endpoints:a/v3",
+		"listeners:edge",
+		"routes:weir/edge",
+		"clusters:a/v3",
+	]);
+});
+
+t.test("what clients have stays remembered while others get new versions again and again", async (t) => {
+	const views = new RecentViews({ ...AMPLE, views: 12 });
+	const [first, ...newer] = many as [Snapshot, ...Snapshot[]];
+	const still = new Script(first, views);
+	still.start();
+	const other = new Script(first, views);
+	other.start();
+	for (const one of newer) {
+		other.agree(other.publish(one));
+		still.pump();
+	}
+	for (const type of ENVOY_TYPES) t.not(views.recall(type, first.versions[type]), null, type);
+});
+
+t.test("after a restart too a client that has not asked for all yet takes nothing from those that have", async (t) => {
+	const { open } = await shelfIn(t);
+	const first = await open();
+	const { views, versions } = snapshot({ a: A });
+	new RecentViews(AMPLE, first).remember("endpoints", versions.endpoints, views.endpoints);
+	await first.close();
+	const second = await open();
+	new RecentViews(AMPLE, second).remember("endpoints", versions.endpoints, new Map([...views.endpoints].slice(0, 1)));
+	await second.close();
+	t.equal((await open()).find("endpoints", versions.endpoints)?.size, 2);
+});
