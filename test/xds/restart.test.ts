@@ -57,7 +57,13 @@ t.test("endpoints that are all replaced, and a Variant that is removed", async (
 
 	const agent = new Agent({ keepAlive: true });
 	t.teardown(() => agent.destroy());
-	const get = (name: string): Promise<string> =>
+	const answers = new Set<string>();
+	const get = async (name: string): Promise<string> => {
+		const answer = await answerOf(name);
+		answers.add(answer);
+		return answer;
+	};
+	const answerOf = (name: string): Promise<string> =>
 		new Promise((resolve, reject) => {
 			const options = { port: envoy.port("edge"), host: "127.0.0.1", headers: { host: `${name}.test` }, agent };
 			request(options, (response) =>
@@ -68,10 +74,9 @@ t.test("endpoints that are all replaced, and a Variant that is removed", async (
 				.on("error", reject)
 				.end();
 		});
-	const answers = new Set<string>();
 	let running = true;
 	const traffic = SERVICES.map(async (name) => {
-		while (running) answers.add(await get(name));
+		while (running) await get(name);
 	});
 	for (const name of SERVICES) await get(name);
 	await one.close();
