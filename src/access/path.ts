@@ -54,12 +54,15 @@ const ESCAPED_IN_PREFIXES = [..."!$&'()*+,:;=@"].map((char) => `%${char.charCode
  */
 export const AMBIGUOUS_PATH_PARTS: readonly string[] = [";", "%00", "//", ...ESCAPED_IN_PREFIXES];
 
+/** Escaped slashes, backslashes and unreserved characters (RFC 3986 2.3), for RE2 too. */
+export const ESCAPED_UNRESERVED = "%(?:2[D-Fd-f]|3[0-9]|[46][1-9A-Fa-f]|5[0-9AaCcFf]|7[0-9AaEe])";
+
 /**
  * What no path holds that Envoy has normalised as our Gateways do (normalize_path, merge_slashes, escaped slashes
  * refused; measured on 1.36.2 and 1.40.0): doubled slashes, dot segments, backslashes, escaped slashes and escaped
  * unreserved characters (RFC 3986 2.3). An Envoy that is not ours may let them through to the sidecar.
  */
-const NOT_CANONICAL = /^(?!\/)|\/\/|\/\.\.?(?:\/|$)|\\|%(?:2[d-f]|3[0-9]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9ae])/i;
+const NOT_CANONICAL = new RegExp(`^(?!/)|//|/\\.\\.?(?:/|$)|\\\\|${ESCAPED_UNRESERVED}`);
 
 /** Whatever is ambiguous or not canonical holds one of these; most paths hold none, and end here. */
 const SUSPICIOUS = /[;%\\]|\/[/.]|^[^/]|^$/;

@@ -15,7 +15,7 @@ import {
 	PROBE_PATH,
 	REFUSED_METHODS,
 } from "../access/canonical.js";
-import { AMBIGUOUS_PATH_PARTS } from "../access/policy.js";
+import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../access/policy.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
 import { GATEWAY_HARDENING } from "../limits.js";
 import { protoDuration } from "./duration.js";
@@ -157,9 +157,12 @@ const inEscapes = (parts: readonly string[], ...more: readonly object[]): object
 const AMBIGUOUS_ESCAPES = AMBIGUOUS_PATH_PARTS.filter((part) => part.startsWith("%"));
 const AMBIGUOUS_PLAIN = AMBIGUOUS_PATH_PARTS.filter((part) => !part.startsWith("%"));
 
+/** Only a connection from before any Service was protected brings them: its listener does not normalise. */
+const NOT_NORMALISED = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
+
 const ambiguousParts = (): readonly object[] => [
 	...AMBIGUOUS_PLAIN.map((contains) => pathWith({ contains })),
-	inEscapes(AMBIGUOUS_ESCAPES),
+	inEscapes(AMBIGUOUS_ESCAPES, NOT_NORMALISED),
 ];
 
 function faults(judgesPaths: boolean): readonly object[] {
@@ -167,7 +170,11 @@ function faults(judgesPaths: boolean): readonly object[] {
 		notMatching(":path", GOOD_PATH),
 		// Says of AMBIGUOUS_PLAIN all that there is to say.
 		pathWith({ safe_regex: { regex: BAD_PATH } }),
-		inEscapes(judgesPaths ? AMBIGUOUS_ESCAPES : [], { safe_regex: { regex: BAD_UTF8_PATH } }),
+		inEscapes(
+			judgesPaths ? AMBIGUOUS_ESCAPES : [],
+			{ safe_regex: { regex: BAD_UTF8_PATH } },
+			...(judgesPaths ? [NOT_NORMALISED] : []),
+		),
 		notMatching(":method", GOOD_METHOD),
 		...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),
 		notMatching(":authority", GOOD_HOST),

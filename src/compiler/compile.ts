@@ -56,8 +56,10 @@ export interface CompileOptions {
 	/** Default ext_authz, which costs least. */
 	readonly protocol?: CalloutProtocol;
 	/**
-	 * always: the filters that ask the sidecar are there although no Service needs them yet. Control says so: filters
-	 * come with the listener, what they ask with the routes, and routes that came first would pass unasked.
+	 * always: the filters that ask the sidecar are there although no Service needs them yet, and those of rate limits; and
+	 * what they show it, tokens and cookies, does not follow from what is declared of Services. Control says so: filters come
+	 * with the listener, what they ask with the routes. Routes that came first would pass unasked, and a connection that is
+	 * open keeps its listener for minutes.
 	 */
 	readonly sidecar?: "always" | "when-needed";
 	/** Key sets of token issuers, by keySetName. Without one Envoy reads the file, once, or fetches it, again and again. */
@@ -104,8 +106,10 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const segments = experiments.flatMap((one) => one.segments ?? []);
 	const loggedHeaders = [...new Set([...unitHeaders, ...segments.map(({ header }) => header)])];
 	const called = open.filter((compiled) => compiled.table.callout !== null);
-	const asksSidecar = sidecar === "always" || called.length > 0;
-	const cookies = units.some(({ from }) => from === "cookie");
+	// A connection that is open keeps its listener, and gets newer routes: what these may come to need is there before.
+	const always = sidecar === "always";
+	const asksSidecar = always || called.length > 0;
+	const cookies = always || units.some(({ from }) => from === "cookie");
 	const protects = table.services.some(({ access }) => !isOpen(access));
 	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
 	// (events/entryReader.ts). Whatever Experiments there are: the listener is not drained for one that comes or ends.
@@ -125,15 +129,16 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					keySets,
 					callout: asksSidecar
 						? {
-								timeoutMs:
-									called.length === 0 ? null : Math.max(...called.map(({ service }) => service.spec.callout.timeoutMs)),
+								timeoutMs: longestTimeout(always ? services : called),
 								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
-								tokens: tokensShown(open, gateway),
+								tokens: always || judgesUsers(open) ? tokensOf(gateway) : "none",
 								proxied: gateway.spec.trustedProxies.length > 0,
 							}
 						: null,
 					lateUnits,
-					limits: resources.services.some(({ spec }) => Object.values(spec.rateLimits).some((rate) => rate !== null)),
+					limits:
+						always ||
+						resources.services.some(({ spec }) => Object.values(spec.rateLimits).some((rate) => rate !== null)),
 					connectionMs,
 					routes: routesByDiscovery(gateway),
 				}),
@@ -258,10 +263,17 @@ const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
 	trustedProxies: spec.trustedProxies,
 });
 
-/** What the sidecar must see to verify tokens by itself: nothing where no verdict about users is its own. */
-function tokensShown(services: readonly CompiledService[], { spec }: Gateway): CalloutFilters["tokens"] {
-	const judges = services.some(({ table }) => table.callout?.verdict && readsUsers(table.access));
-	if (!judges) return "none";
+/** null = that of nobody. */
+const longestTimeout = (services: readonly CompiledService[]): number | null =>
+	services.length === 0 ? null : Math.max(...services.map(({ service }) => service.spec.callout.timeoutMs));
+
+/** Whether some verdict about users is the sidecar's own. */
+const judgesUsers = (services: readonly CompiledService[]): boolean =>
+	services.some(({ table }) => table.callout?.verdict && readsUsers(table.access));
+
+/** What the sidecar must see to verify a Gateway's tokens by itself. */
+function tokensOf({ spec }: Gateway): CalloutFilters["tokens"] {
+	if (spec.tokens.length === 0) return "none";
 	return spec.tokens.some(({ binding }) => binding === "mtls" || binding === "either") ? "bound" : "shown";
 }
 
