@@ -7,7 +7,7 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { FORWARDED_CERT_HEADER } from "../../src/compiler/headers.js";
 import { parseResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
+import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { ELSEWHERE, NOT_APPLICABLE } from "./notApplicable.js";
 import { FORMS } from "./scene.js";
 
@@ -16,7 +16,10 @@ const files = { from: "files", certificateFile: "/c", privateKeyFile: "/k", clie
 function configuration(form: string, open = false): string {
 	const set = resourceSet({
 		gateways: [gateway({ tls: files })],
-		services: [service("guarded", [variant("v1", 1)], open ? {} : { access: null, callout: PATIENT })],
+		services: [
+			service("guarded", [variant("v1", 1), variant("v2", 2)], open ? {} : { access: null, callout: PATIENT }),
+		],
+		experiments: [experiment("e", "guarded", [1, 1])],
 		accessPolicies: open ? [] : [accessPolicy("a", "allow", ["guarded"], { principals: ["spiffe://a/b"] })],
 	});
 	return JSON.stringify(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...FORMS[form] }).envoy);

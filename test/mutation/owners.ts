@@ -26,7 +26,7 @@ const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "fai
 
 export const OWNERS: readonly Owner[] = [
 	{ file: /^access\/table\.js$/, tests: ["access/table", "access/dryRun", "access/eligibility"] },
-	{ file: /^compiler\/cluster\.js$/, changed: /idle_timeout/, tests: ["compiler/secure/identity"] },
+	{ file: /^compiler\/cluster\.js$/, changed: /common_http_protocol/, tests: ["compiler/secure/identity"] },
 	{ file: /^compiler\/(?:canonical|headers|compile)\.js$/, changed: TRAILERS, tests: HEADERS_FROM_CLIENTS },
 	{ file: /^compiler\/canonical\.js$/, changed: /protocol_options|upgrade|strip_any/, tests: ["attack/config"] },
 	{ file: /^compiler\/canonical\.js$/, changed: /\(probe\)/, tests: ["attack/config"] },
@@ -40,6 +40,7 @@ export const OWNERS: readonly Owner[] = [
 		tests: CERTIFICATES,
 	},
 	{ file: /^compiler\/principalRule\.js$/, tests: CERTIFICATES },
+	{ file: /^compiler\/bootstrap\.js$/, changed: /dns_resolver/, tests: ["compiler/slowNames"] },
 	{ file: /^compiler\/bootstrap\.js$/, tests: ["compiler/callout", "envoy/connectionShare", "envoy/connectionLife"] },
 	{ file: /^compiler\/callout\w+\.js$/, tests: [...CALLOUT, "sidecar/tokenEnvoy", "failure/wrong"] },
 	{ file: /^compiler\/claims\.js$/, tests: CLAIMS },
@@ -71,9 +72,21 @@ export const OWNERS: readonly Owner[] = [
 	{ file: /^compiler\/loop\.js$/, tests: ["envoy/loop"] },
 	{ file: /^compiler\/matcher\.js$/, tests: ["compiler/slots"] },
 	{ file: /^compiler\/policyRule\.js$/, tests: ["compiler/pathRules", "access/envoyAccess"] },
+	{ file: /^compiler\/route\.js$/, changed: /per_filter/, tests: ["compiler/callout", "compiler/variantAccess"] },
+	{ file: /^compiler\/route\.js$/, changed: /clusters\[\]\.request_headers_to_add/, tests: ["compiler/parameters"] },
 	{ file: /^compiler\/route\.js$/, changed: /to_add/, tests: ["envoy/loop"] },
 	{ file: /^compiler\/route\.js$/, changed: /claims|tokens/, tests: CLAIMS },
-	{ file: /^compiler\/route\.js$/, changed: /to_remove/, tests: ["attack/config", "access/trustedProxies"] },
+	{ file: /^compiler\/route\.js$/, changed: /response_headers_to_remove/, tests: ["envoy/transparency"] },
+	{
+		file: /^compiler\/route\.js$/,
+		changed: /request_headers_to_remove/,
+		tests: ["attack/config", "attack/claimValues", "access/trustedProxies"],
+	},
+	{
+		file: /^compiler\/route\.js$/,
+		changed: /upgrade_configs|route\.timeout/,
+		tests: ["attack/config", "compiler/failure"],
+	},
 	{ file: /^assignment\//, tests: ["assignment/region", "assignment/table"] },
 ];
 
