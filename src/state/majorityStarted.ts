@@ -15,7 +15,7 @@ import { percent } from "../rollout/sentence.js";
 import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
-import { has, heldGates } from "./gatesWeakened.js";
+import { has, heldGates, isAsked } from "./gatesWeakened.js";
 import type { PromotedByHand } from "./promotedByHand.js";
 
 /**
@@ -41,10 +41,11 @@ export function majoritiesStarted(
 		const all = [...fresh, ...old.filter((one) => live.has(qualifiedName(one.metadata)))];
 		const people = (upTo: (one: Experiment) => number): number =>
 			all.reduce((sum, one) => sum + moved(one, upTo(one), variant), 0) / PPM;
-		const gates = old.flatMap(held).filter(({ at }) => at !== "after-rollback");
-		const isAsked = (one: Experiment): boolean => gates.some((gate) => gate.at === "before-step" && has(one, gate));
+		const gates = old.flatMap(held).filter(isAsked);
+		const asksOnTheWay = (one: Experiment): boolean =>
+			gates.some((gate) => gate.at === "before-step" && has(one, gate));
 		const most = people(lastStep);
-		const unasked = people((one) => (isAsked(one) ? firstStep(one) : lastStep(one)));
+		const unasked = people((one) => (asksOnTheWay(one) ? firstStep(one) : lastStep(one)));
 		const isWatched = promotionsWait(resources.approvalPolicies, namespace);
 		const effect = (ppm: number): string =>
 			`moves up to ${percent(ppm)} of the people of Service ${name} away from Variant ${variant} as it is`;
