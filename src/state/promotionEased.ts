@@ -13,10 +13,18 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { levels } from "../analysis/claim.js";
+import { PPM } from "../limits.js";
 import { metricsJudging } from "../resources/judgedBy.js";
 import { findQualified, grouping } from "../resources/lookup.js";
-import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
-import { thresholdsLost } from "../rollout/declaration.js";
+import {
+	type Effect,
+	type Experiment,
+	type Metric,
+	qualifiedName,
+	type Resource,
+	type Rollout,
+} from "../resources/resource.js";
+import { applyExperiment, thresholdsLost } from "../rollout/declaration.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, isExposing } from "../rollout/status.js";
 import { running } from "./crossCheck.js";
@@ -77,6 +85,11 @@ export function promotionsEased(
 		const effects = [
 			...said(["promote"], `makes a promotion by Experiment ${name} easier`, loweredRules(before, after, stands)),
 			...said(["promote", "abort"], `ends Experiment ${name} sooner`, isExposing(stands.phase) ? ends : []),
+			...said(
+				["abort"],
+				`takes people out of Experiment ${name}`,
+				isLiveLowered(before, after, stands) ? ["steps"] : [],
+			),
 			...said(["abort"], `lets less harm end Experiment ${name}`, endingRules(before, after)),
 			...said(["promote"], `lets Experiment ${name} see less harm`, [
 				...(is.alpha < was.alpha ? ["alpha"] : []),
@@ -95,6 +108,12 @@ const said = (
 ): readonly Omit<PromotionEased, "namespace">[] =>
 	rules.length === 0 ? [] : [{ effect: `${what}: ${rules.join(", ")}`, verbs }];
 
+/** Down to a step that is none of those that were, and be it to nobody. */
+function isLiveLowered(before: Experiment, after: Experiment, stands: ExperimentStatus): boolean {
+	const declared = applyExperiment(before, after, stands, stands.stepStartedAtMs);
+	return declared !== null && declared.status.allocationPpm < stands.allocationPpm;
+}
+
 const endOf = ({ rollout }: Experiment["spec"]): number => rollout.maxDurationMs ?? Number.POSITIVE_INFINITY;
 
 function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stands: ExperimentStatus): string[] {
@@ -108,7 +127,7 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 					!now.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
 				] as const,
 		),
-		["steps", areStepsShortened(was.stepsPpm, is.stepsPpm, stands.promotion?.takeoverPpm ?? stands.allocationPpm)],
+		["steps", areStepsCoarser(was, is, stands)],
 		["every", is.everyMs < was.everyMs],
 		["minUnits", is.minUnits < was.minUnits],
 		["alpha", is.alpha > was.alpha],
@@ -118,7 +137,9 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 		[
 			"holdback",
 			was.holdback !== null &&
-				((is.holdback?.sharePpm ?? 0) < was.holdback.sharePpm || (is.holdback?.forMs ?? 0) < was.holdback.forMs),
+				((is.holdback?.sharePpm ?? 0) < was.holdback.sharePpm ||
+					(is.holdback?.forMs ?? 0) < was.holdback.forMs ||
+					takeoverSteps(was, stands).some((step) => step >= takenAtMost(is))),
 		],
 	];
 	return rules.flatMap(([name, lowered]) => (lowered ? [name] : []));
@@ -163,9 +184,20 @@ function isAtMost(one: Effect, other: Effect): boolean {
 	return one.kind === other.kind && one.value <= other.value;
 }
 
-/** Of the steps that are still to come: fewer of them, or one that exposes more than was declared to come at its place. */
-function areStepsShortened(old: readonly number[], now: readonly number[], livePpm: number): boolean {
-	const [were, are] = [old, now].map((steps) => steps.filter((step) => step > livePpm)) as [number[], number[]];
-	const most = were.at(-1) ?? livePpm;
-	return are.length < were.length || are.some((step, index) => step > (were[index] ?? most));
+/**
+ * Whether one of the steps to come is none any more, so that the next one goes further than it did from there; or what runs
+ * exposes more at its last one. To come are all of them until a promotion, for its takeover goes through all of them anew.
+ */
+function areStepsCoarser(was: Rollout, is: Rollout, stands: ExperimentStatus): boolean {
+	const toCome = stands.promotion === null ? was.stepsPpm : takeoverSteps(was, stands);
+	const last = ({ stepsPpm }: Rollout): number => stepsPpm.at(-1) ?? 0;
+	const isMore = stands.promotion === null && last(is) > Math.max(last(was), stands.allocationPpm);
+	return isMore || toCome.some((step) => !is.stepsPpm.includes(step));
 }
+
+/** Steps that a takeover has still to go through before it makes the winner's Variant everybody's. */
+const takeoverSteps = (rollout: Rollout, { promotion }: ExperimentStatus): readonly number[] =>
+	rollout.stepsPpm.filter((step) => step > (promotion?.takeoverPpm ?? 0) && step < takenAtMost(rollout));
+
+/** With a larger holdback it does so at an earlier step. */
+const takenAtMost = ({ holdback }: Rollout): number => PPM - (holdback?.sharePpm ?? 0);

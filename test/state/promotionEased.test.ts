@@ -46,10 +46,14 @@ function eased(
 	before: string,
 	after: string,
 	livePpm = 20_000,
-	phase: "Running" | "Promoting" | "RolledBack" = "Running",
+	phase: "Running" | "Paused" | "Promoting" | "RolledBack" = "Running",
 	thresholds: ExperimentStatus["thresholds"] = {},
 ) {
-	const status = { ...initialStatus([livePpm], 0), phase, thresholds };
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: livePpm };
+	const status = {
+		...{ ...initialStatus([livePpm], 0), phase, thresholds },
+		promotion: phase === "Promoting" ? promotion : null,
+	};
 	const stands = { resources: resourceSet({ metrics }), status: { experiments: { trial: status }, services: {} } };
 	const told = promotionsEased(stands, [{ before: parsed(before), after: parsed(after) }]);
 	return told.map(({ effect }) => effect.replace("makes a promotion by Experiment trial easier: ", "")).join("; ");
@@ -61,6 +65,7 @@ t.test("each rule by which an arm is promoted, or more people are exposed, soone
 		["steps: [2%, 50%]", "steps"],
 		["steps: [2%, 20%, 50%]", "steps"],
 		["steps: [2%, 10%, 50%, 60%]", "steps"],
+		["steps: [1%, 2%, 10%, 40%]", "steps"],
 		["every: 1s", "every"],
 		["minUnits: 499", "minUnits"],
 		["alpha: 0.06", `alpha; ${LESS}: alpha`],
@@ -69,6 +74,7 @@ t.test("each rule by which an arm is promoted, or more people are exposed, soone
 		["onHarm: freeze", "onHarm"],
 		["holdback: {share: 4%, for: 1h}", "holdback"],
 		["holdback: {share: 5%, for: 1m}", "holdback"],
+		["holdback: {share: 50%, for: 1h}", "holdback"],
 		["alpha: 0.5, minUnits: 1", `minUnits, alpha; ${LESS}: alpha`],
 	] as const) {
 		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), told, rules);
@@ -92,8 +98,8 @@ t.test("what raises the bar, is behind, or has ended, is an apply like any other
 	for (const rules of [
 		"steps: [2%, 10%, 20%, 50%]",
 		"steps: [2%, 5%, 10%, 50%]",
-		"steps: [1%, 2%, 10%, 40%]",
-		"every: 1m, minUnits: 900, holdback: {share: 6%, for: 2h}",
+		"steps: [1%, 2%, 10%, 50%]",
+		"every: 1m, minUnits: 900, holdback: {share: 49%, for: 2h}",
 	]) {
 		t.equal(eased(text(HARD), text(`${HARD}, ${rules}`)), "", rules);
 	}
@@ -107,9 +113,84 @@ t.test("what raises the bar, is behind, or has ended, is an apply like any other
 		"what would wait for a person",
 	);
 	t.equal(eased(text(), text("", "{metric: accuracy, improveBy: {absolute: 1pp}}")), "");
-	t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "", "a step that is past");
 	t.equal(eased(text(), text("alpha: 0.5"), 20_000, "RolledBack"), "", "it runs no more");
 	t.equal(eased(text(), text(HARD), 20_000, "Promoting"), "", "a takeover has no such end");
+});
+
+t.test(
+	"a takeover goes through all steps anew, so that none that is past may go, nor a holdback reach down to one",
+	async (t) => {
+		t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "steps", "by which it would begin with 10 %");
+		t.equal(eased(text(), text("steps: [50%]"), 500_000), "steps");
+		t.equal(eased(text(), text("steps: [1%, 2%, 10%, 50%]"), 500_000), "", "it goes through one more");
+		t.equal(
+			eased(text(), text("steps: [0.5%, 1%, 1.5%, 2%]"), 20_000),
+			"steps",
+			"as many, after which it would go from 2 % to all",
+		);
+		const all = text("steps: [2%, 50%, 100%]");
+		t.equal(eased(all, text("steps: [50%]"), 20_000, "Promoting"), "", "the next one stays, and all at the end");
+		t.equal(eased(all, text("steps: [2%, 60%]"), 20_000, "Promoting"), "steps", "it would go from 2 % to 60");
+		t.equal(eased(all, text("steps: [2%, 30%, 50%, 60%, 100%]"), 20_000, "Promoting"), "");
+		// By which the default Variant is switched at once.
+		const held = (share: string) => text(`steps: [2%, 50%, 60%], holdback: {share: ${share}, for: 1h}`);
+		for (const [share, takeoverPpm, told] of [
+			["39%", 20_000, ""],
+			["40%", 20_000, "holdback"],
+			["40%", 600_000, ""],
+			["50%", 20_000, "holdback"],
+		] as const) {
+			t.equal(eased(held("5%"), held(share), takeoverPpm, "Promoting"), told, `${share} after ${takeoverPpm} ppm`);
+		}
+		t.equal(eased(held("5%"), held("40%")), "holdback", "one that is to come");
+		t.equal(eased(held("45%"), text("steps: [2%, 50%], holdback: {share: 45%, for: 1h}")), "steps", "the ramp's last");
+		t.equal(
+			eased(held("45%"), text("steps: [2%, 50%], holdback: {share: 45%, for: 1h}"), 20_000, "Promoting"),
+			"",
+			"a step in what is held back",
+		);
+	},
+);
+
+t.test("an edit of steps that lowers what is live takes what an abort takes, under a pause too", async (t) => {
+	const out = "takes people out of Experiment trial: steps";
+	for (const phase of ["Running", "Paused"] as const) {
+		t.equal(eased(text(), text("steps: [2%, 10%]"), 500_000, phase), `steps; ${out}`);
+		t.equal(eased(text(), text("steps: [0.0002%]"), 500_000, phase), `steps; ${out}`);
+		t.equal(eased(text("steps: [10%, 50%]"), text("steps: [1%, 10%, 50%]"), 20_000, phase), out, "it is at no step");
+		t.equal(eased(text(), text("steps: [2%, 20%, 50%]"), 20_000, phase), "steps");
+	}
+	t.equal(eased(text(), text("steps: [10%]"), 500_000, "Promoting"), "", "a takeover goes back by none");
+
+	const { owner, as, store } = await mutualApi(t);
+	const verbs = {
+		ada: "apply",
+		pam: "apply, promote",
+		bob: "apply, abort",
+		al: "apply, promote, abort",
+		carol: "approve",
+	};
+	const people = Object.entries(verbs).map(([name, verbs]) => binding(name, verbs, [name], "[default]"));
+	const trial = (steps: string) => document("boosted").replace("steps: [2%, 10%, 50%, 100%]", `steps: [${steps}]`);
+	await owner.apply(
+		file([SERVICE, METRIC, trial("100%"), TWO.replace("[promote]", "[abort]"), ...people].join("---\n")),
+		now,
+	);
+	const [ada, pam, bob, al, carol] = await Promise.all(Object.keys(verbs).map((name) => as(name)));
+	if (!ada || !pam || !bob || !al || !carol) throw new Error("nobody");
+	const nobody = file(trial("0.0002%"));
+	const lacks = (verb: string, what: string) => ({
+		code: "permission-denied",
+		message: new RegExp(`${verb} in namespace default, which it takes where a declaration ${what} Experiment boosted`),
+	});
+	await t.rejects(ada.apply(nobody, now), lacks("promote", "makes a promotion by"));
+	await t.rejects(bob.apply(nobody, now), lacks("promote", "makes a promotion by"));
+	await t.rejects(pam.apply(nobody, now), lacks("abort", "takes people out of"));
+	const asked = await al.apply(nobody, now);
+	t.match(asked, { outcome: "pending", request: { needs: 1, needsIn: { default: 1 } } });
+	t.match(store.current.status.experiments, { boosted: { allocationPpm: 1_000_000 } });
+	if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
+	t.match(store.current.status.experiments, { boosted: { allocationPpm: 2 } });
 });
 
 t.test(
