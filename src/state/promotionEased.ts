@@ -1,11 +1,12 @@
 /**
  * Declarations that change the rules of an Experiment that runs, and what they take beside `apply`; they wait where it waits.
  * - `promote`: what lowers its bar, so that an arm is promoted, or more people are exposed, where by the old rules they were
- *   not yet: nobody gets more by it than by `weir promote`, and gates are asked as before. What lets less harm be seen: a
- *   smaller alpha, which harm shares with the promotion, and thresholds that are frozen anew or later, as an era of them has
- *   a part of it. And other senders of a Metric that it is judged by, a ratio's denominator too: who posts outcomes moves
- *   traffic, and who posts none any more hides harm.
- * - `abort`: what lets less harm, or none, close an arm or roll all of it back.
+ *   not yet, in the takeover too: nobody gets more by it than by `weir promote`, and gates are asked as before. Other rules by
+ *   which a bandit moves people. What lets less harm be seen, or later: a smaller alpha, which harm shares with the promotion,
+ *   thresholds that are frozen anew or later, as an era of them has a part of it, and a longer timeout of its Service. What
+ *   lets less harm, or none, freeze it. And other senders of a Metric that it is judged by, a ratio's denominator too: who
+ *   posts outcomes moves traffic, and who posts none any more hides harm.
+ * - `abort`: what lets less harm, or none, close an arm or roll all of it back; steps by which fewer people are in it at once.
  * - both: a sooner end.
  *
  * What raises the bar, or moves nothing, is an apply like any other; what may not change at all is refused before
@@ -15,7 +16,7 @@ import { isDeepStrictEqual } from "node:util";
 import { levels } from "../analysis/claim.js";
 import { PPM } from "../limits.js";
 import { metricsJudging } from "../resources/judgedBy.js";
-import { findQualified, grouping } from "../resources/lookup.js";
+import { experimentsOf, findQualified, grouping } from "../resources/lookup.js";
 import {
 	type Effect,
 	type Experiment,
@@ -24,6 +25,7 @@ import {
 	type Resource,
 	type Rollout,
 } from "../resources/resource.js";
+import { settleMs } from "../resources/settle.js";
 import { applyExperiment, thresholdsLost } from "../rollout/declaration.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, isExposing } from "../rollout/status.js";
@@ -52,11 +54,13 @@ export function promotionsEased(
 	const byMetric = grouping<Experiment>((one) => metricsJudging(one, beforeAndAfter));
 	const judgedBy = ({ metadata }: Metric): readonly string[] =>
 		(byMetric(runs).get(qualifiedName(metadata)) ?? []).map((one) => qualifiedName(one.metadata));
-	/** Whether it is judged by what is measured from so many units on, a quantile or a cap, and sees no harm in it before. */
-	const isFrozenFirst = (one: Experiment): boolean =>
+	const isJudgedBy = (one: Experiment, some: (metric: Metric["spec"]) => boolean): boolean =>
 		metricsJudging(one, resources.metrics)
 			.flatMap((name) => findQualified(resources.metrics, name) ?? [])
-			.some(({ spec }) => spec.type === "quantile" || spec.cap !== null);
+			.some(({ spec }) => some(spec));
+	/** Whether what judges it is measured from so many units on, a quantile or a cap, and it sees no harm in it before. */
+	const isFrozenFirst = (one: Experiment): boolean =>
+		isJudgedBy(one, ({ type, cap }) => type === "quantile" || cap !== null);
 	return changed.flatMap(({ before, after }): PromotionEased[] => {
 		if (before.kind === "Metric" && after?.kind === "Metric") {
 			const without = ({ spec }: Metric, other: Metric): string =>
@@ -69,6 +73,17 @@ export function promotionsEased(
 			return (may.length === 0 ? [] : judgedBy(before)).map((name) => ({
 				namespace: before.metadata.namespace,
 				effect: `${may.join(" and ")} ${qualifiedName(before.metadata)}, which Experiment ${name} is judged by`,
+				verbs: ["promote"],
+			}));
+		}
+		if (before.kind === "Service" && after?.kind === "Service") {
+			const [old, now] = [before.spec.timeoutMs, after.spec.timeoutMs];
+			// For as long a request may last, and nothing is known of its unit.
+			const isLater = ({ source }: Metric["spec"]): boolean => settleMs(source, now) > settleMs(source, old);
+			const on = experimentsOf(runs, before).filter((one) => isJudgedBy(one, isLater));
+			return on.map((one) => ({
+				namespace: before.metadata.namespace,
+				effect: `lets Experiment ${qualifiedName(one.metadata)} see harm later: timeout of Service ${qualifiedName(before.metadata)}`,
 				verbs: ["promote"],
 			}));
 		}
@@ -90,7 +105,11 @@ export function promotionsEased(
 				`takes people out of Experiment ${name}`,
 				isLiveLowered(before, after, stands) ? ["steps"] : [],
 			),
-			...said(["abort"], `lets less harm end Experiment ${name}`, endingRules(before, after)),
+			...(is.onHarm === "freeze"
+				? // A pause, which takes the same.
+					said(["promote"], `lets less harm stop Experiment ${name}`, harmRules(before, after))
+				: said(["abort"], `lets less harm end Experiment ${name}`, harmRules(before, after))),
+			...said(["promote"], `moves shares between arms of Experiment ${name} otherwise`, banditRules(was, is)),
 			...said(["promote"], `lets Experiment ${name} see less harm`, [
 				...(is.alpha < was.alpha ? ["alpha"] : []),
 				...(is.minUnits > was.minUnits && isFrozenFirst(before) ? ["minUnits, from which thresholds are frozen"] : []),
@@ -145,11 +164,10 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 	return rules.flatMap(([name, lowered]) => (lowered ? [name] : []));
 }
 
-/** By which harm that is there, or that is none, ends what went on. Where harm only freezes it, nothing does. */
-function endingRules(before: Experiment, after: Experiment): readonly string[] {
+/** By which harm that is there, or that is none, ends what went on, or freezes it. */
+function harmRules(before: Experiment, after: Experiment): readonly string[] {
 	const [old, now] = [before.spec, after.spec];
 	const [was, is] = [old.rollout, now.rollout];
-	if (is.onHarm === "freeze") return [];
 	const narrowed = now.guardrails.filter(
 		(guard) => !old.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
 	);
@@ -163,7 +181,15 @@ function endingRules(before: Experiment, after: Experiment): readonly string[] {
 	return [
 		...narrowed.map(({ metric }) => `margin of ${metric}`),
 		...(isLevelRaised(before, after) ? gives.flatMap(([name, given]) => (given ? [name] : [])) : []),
-		...(was.onHarm === "freeze" ? ["onHarm"] : []),
+		...(was.onHarm === "freeze" && is.onHarm === "roll-back" ? ["onHarm"] : []),
+	];
+}
+
+/** More often moves people sooner, less often leaves them where it is worse for longer. */
+function banditRules({ bandit: was }: Rollout, { bandit: is }: Rollout): readonly string[] {
+	return [
+		...(was?.algorithm === is?.algorithm ? [] : ["bandit.algorithm"]),
+		...(was?.everyMs === is?.everyMs ? [] : ["bandit.every"]),
 	];
 }
 

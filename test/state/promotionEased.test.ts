@@ -220,6 +220,80 @@ t.test(
 	},
 );
 
+t.test(
+	"a longer timeout of its Service lets harm be seen later, by errors and latency, which wait for it",
+	async (t) => {
+		const { owner, as, store } = await mutualApi(t);
+		const people = [
+			binding("ada", "apply", ["ada"], "[default]"),
+			binding("gina", "apply, promote", ["gina"], "[default]"),
+			binding("carol", "approve", ["carol"], "[default]"),
+		];
+		const timeout = (said: string) => file(SERVICE.replace("protocol: http1", `protocol: http1\n  timeout: ${said}`));
+		const errors = METRIC.replace("accuracy", "errors").replace(
+			"source: outcome, direction: up",
+			"source: errors, direction: down",
+		);
+		const guarded = document("boosted", "[0%, 50%]", "  guardrails: [{metric: errors, margin: {absolute: 0.5pp}}]\n");
+		const outcomes = document("clicks", "[50%, 100%]").replace("variant: v2", "variant: v1");
+		await owner.apply(timeout("30s"), now);
+		await owner.apply(file([METRIC, errors, outcomes, ...people].join("---\n")), now);
+		const [ada, gina, carol] = [await as("ada"), await as("gina"), await as("carol")];
+		t.match(await ada.apply(timeout("40s"), now), { outcome: "applied" }, "by outcomes alone it is judged as soon");
+		await owner.apply(file([guarded, TWO].join("---\n")), now);
+		const later = "lets Experiment boosted see harm later: timeout of Service employment";
+		const denied = {
+			code: "permission-denied",
+			message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration ${later}`,
+		};
+		await t.rejects(ada.apply(timeout("366d"), now), denied);
+		await t.rejects(ada.apply(timeout("366d"), { dryRun: true }), denied);
+		await t.rejects(ada.apply(timeout("41s"), now), denied);
+		t.match(await ada.apply(timeout("2s"), now), { outcome: "applied" }, "sooner");
+		await t.rejects(ada.apply(file(SERVICE), now), denied, "none at all is waited for as 5 s are");
+		const asked = await gina.apply(timeout("366d"), now);
+		t.match(asked, {
+			outcome: "pending",
+			request: { effects: ["configured Service employment: spec.timeout", later] },
+		});
+		if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
+		t.match(store.current.resources.services, [{ spec: { timeoutMs: 366 * 86_400_000 } }]);
+		t.match(await ada.apply(timeout("30s"), now), { outcome: "applied" });
+		await owner.act("boosted", "abort");
+		t.match(await ada.apply(timeout("366d"), now), { outcome: "applied" }, "nobody waits for it any more");
+	},
+);
+
+t.test("how a bandit moves shares is changed as what moves people is", async (t) => {
+	const by = (algorithm: string, every: string) => `bandit: {algorithm: ${algorithm}, floor: 10%, every: ${every}}`;
+	const shares = (algorithm: string, every: string): Experiment => {
+		const one = parsed(text().replace("alpha: 0.05", `alpha: 0.05, ${by("thompson", every)}`));
+		const { bandit } = one.spec.rollout;
+		if (bandit === null) throw new Error("no bandit");
+		const rollout = { ...one.spec.rollout, bandit: { ...bandit, algorithm: algorithm as typeof bandit.algorithm } };
+		return { ...one, spec: { ...one.spec, rollout } };
+	};
+	const told = (after: Experiment) =>
+		promotionsEased(
+			{
+				resources: resourceSet({ metrics }),
+				status: { experiments: { trial: initialStatus([500_000], 0) }, services: {} },
+			},
+			[{ before: shares("thompson", "10m"), after }],
+		);
+	const namespace = "default";
+	const effect = "moves shares between arms of Experiment trial otherwise: bandit";
+	t.same(told(shares("thompson", "1m")), [{ namespace, effect: `${effect}.every`, verbs: ["promote"] }]);
+	t.match(
+		told(shares("thompson", "20m")),
+		[{ effect: `${effect}.every` }],
+		"who has the worse arm keeps it for longer",
+	);
+	t.match(told(shares("top-two", "10m")), [{ effect: `${effect}.algorithm` }]);
+	t.match(told(shares("top-two", "1m")), [{ effect: `${effect}.algorithm, bandit.every` }]);
+	t.same(told(shares("thompson", "10m")), []);
+});
+
 t.test("what ends it sooner, or by less harm, takes what an abort takes", async (t) => {
 	const ends = eased(text(HARD), text(`${HARD}, maxDuration: 1h`));
 	t.equal(ends, "ends Experiment trial sooner: maxDuration");
@@ -229,15 +303,19 @@ t.test("what ends it sooner, or by less harm, takes what an abort takes", async 
 	const freeze = "onHarm: freeze";
 	t.equal(
 		eased(text(freeze), text(freeze, GOAL, GUARDS.replace("5%", "4%"))),
-		"",
-		"harm stops it there, and a person decides",
+		"lets less harm stop Experiment trial: margin of errors",
+		"a pause, which a person's takes promote for, and which outlasts maxDuration",
 	);
-	t.equal(eased(text(freeze), text(`${freeze}, alpha: 0.06`)), "alpha");
+	t.equal(eased(text(freeze), text(`${freeze}, alpha: 0.06`)), "alpha; lets less harm stop Experiment trial: alpha");
 	t.equal(eased(text(freeze), text()), `${LESS}: onHarm`);
 	// What is taken away leaves its part of harm's alpha to the others.
 	const one = GUARDS.replace(/, \{metric: clicks.*\}\]/, "]");
 	t.equal(eased(text(), text("", GOAL, one)), `guardrail clicks; ${LESS}: fewer guardrails`);
-	t.equal(eased(text(freeze), text(freeze, GOAL, one)), "guardrail clicks");
+	t.equal(
+		eased(text(freeze), text(freeze, GOAL, one)),
+		"guardrail clicks; lets less harm stop Experiment trial: fewer guardrails",
+	);
+	t.equal(eased(text(), text(freeze)), "onHarm");
 	const held = "holdback: {share: 5%, for: 1h}";
 	t.equal(eased(text(held), text()), `holdback; ${LESS}: no holdback`);
 
