@@ -127,7 +127,7 @@ const said = (
 ): readonly Omit<PromotionEased, "namespace">[] =>
 	rules.length === 0 ? [] : [{ effect: `${what}: ${rules.join(", ")}`, verbs }];
 
-/** Down to a step that is none of those that were, and be it to nobody. */
+/** So that people get the default Variant again, nearly all where the step is a small one. */
 function isLiveLowered(before: Experiment, after: Experiment, stands: ExperimentStatus): boolean {
 	const declared = applyExperiment(before, after, stands, stands.stepStartedAtMs);
 	return declared !== null && declared.status.allocationPpm < stands.allocationPpm;
