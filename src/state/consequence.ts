@@ -39,7 +39,7 @@ export function consequences(
 ): readonly Consequence[] {
 	const moves = [...changed, ...created.map((after) => ({ before: null, after }))];
 	const started = created.filter((one): one is Experiment => one.kind === "Experiment");
-	const majorities = majoritiesStarted(known, started);
+	const majorities = majoritiesStarted(known, moves);
 	const promotions = [
 		...promotionsIn(known, moves),
 		...promotionsDeclared(known.resources, given, started),

@@ -110,6 +110,9 @@ export function heldGates({
 	};
 }
 
+/** Whether it may say no: before a promotion, or before a step, a takeover's too. */
+export const isAsked = ({ at }: Gate): boolean => at !== "after-rollback";
+
 export const has = (one: Experiment, gate: Gate): boolean => keysOf(one).has(keyOf(gate));
 
 /** What it is asked for, and where, in whatever spelling. */

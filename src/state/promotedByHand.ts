@@ -8,19 +8,12 @@ import { serverKey } from "../resources/checkShared.js";
 import { oneSpelling } from "../resources/host.js";
 import { experimentsOf } from "../resources/lookup.js";
 import { once } from "../resources/once.js";
-import {
-	type Endpoint,
-	type Experiment,
-	type Gate,
-	qualifiedName,
-	type Resource,
-	type Service,
-} from "../resources/resource.js";
+import { type Endpoint, type Experiment, qualifiedName, type Resource, type Service } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { liveDefault } from "../rollout/status.js";
 import { promotionsWait } from "./approval.js";
 import { running } from "./crossCheck.js";
-import { heldGates } from "./gatesWeakened.js";
+import { heldGates, isAsked } from "./gatesWeakened.js";
 import { hostMoves } from "./hostMoves.js";
 import { listed, someOf } from "./named.js";
 
@@ -28,7 +21,7 @@ export interface PromotedByHand {
 	readonly namespace: string;
 	/** `moves the default Variant of Service model from v1 to v2` */
 	readonly effect: string;
-	/** An Experiment holds gates before a promotion over the Service (gatesWeakened.ts), and nobody asks them for this one. */
+	/** An Experiment holds gates over the Service that `weir promote` or its takeover asks (gatesWeakened.ts), and nobody asks them for this one. */
 	readonly passesGates: boolean;
 	/** As GatesWeakened has it. */
 	readonly cure?: string;
@@ -53,8 +46,8 @@ export function promotionsIn(
 	);
 	const watch = once((service: Service) => {
 		const all = experimentsOf(resources.experiments, service);
-		const [running, ended] = [all.filter(isLive), all.filter((one) => !isLive(one) && holdsPromotions(held(one)))];
-		const gated = running.filter((one) => holdsPromotions(held(one)));
+		const [running, ended] = [all.filter(isLive), all.filter((one) => !isLive(one) && held(one).some(isAsked))];
+		const gated = running.filter((one) => held(one).some(isAsked));
 		const begins = experimentsOf(started, service);
 		return {
 			isWatched:
@@ -110,8 +103,6 @@ export function promotionsIn(
 	);
 	return [...moved, ...hosts];
 }
-
-const holdsPromotions = (gates: readonly Gate[]): boolean => gates.some(({ at }) => at === "before-promotion");
 
 /** A field that stays as it was leaves a promoted Variant in its place, as long as it is declared. */
 function nextDefault(before: Service, after: Service, live: string): string {

@@ -1,11 +1,12 @@
 /**
  * Declarations that change the rules of an Experiment that runs, and what they take beside `apply`; they wait where it waits.
  * - `promote`: what lowers its bar, so that an arm is promoted, or more people are exposed, where by the old rules they were
- *   not yet: nobody gets more by it than by `weir promote`, and gates are asked as before. What lets less harm be seen: a
- *   smaller alpha, which harm shares with the promotion, and thresholds that are frozen anew or later, as an era of them has
- *   a part of it. And other senders of a Metric that it is judged by, a ratio's denominator too: who posts outcomes moves
- *   traffic, and who posts none any more hides harm.
- * - `abort`: what lets less harm, or none, close an arm or roll all of it back.
+ *   not yet, in the takeover too: nobody gets more by it than by `weir promote`, and gates are asked as before. Other rules by
+ *   which a bandit moves people. What lets less harm be seen, or later: a smaller alpha, which harm shares with the promotion,
+ *   thresholds that are frozen anew or later, as an era of them has a part of it, and a longer timeout of its Service. What
+ *   lets less harm, or none, freeze it. And other senders of a Metric that it is judged by, a ratio's denominator too: who
+ *   posts outcomes moves traffic, and who posts none any more hides harm.
+ * - `abort`: what lets less harm, or none, close an arm or roll all of it back; steps by which fewer people are in it at once.
  * - both: a sooner end.
  *
  * What raises the bar, or moves nothing, is an apply like any other; what may not change at all is refused before
@@ -13,10 +14,19 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { levels } from "../analysis/claim.js";
+import { PPM } from "../limits.js";
 import { metricsJudging } from "../resources/judgedBy.js";
-import { findQualified, grouping } from "../resources/lookup.js";
-import { type Effect, type Experiment, type Metric, qualifiedName, type Resource } from "../resources/resource.js";
-import { thresholdsLost } from "../rollout/declaration.js";
+import { experimentsOf, findQualified, grouping } from "../resources/lookup.js";
+import {
+	type Effect,
+	type Experiment,
+	type Metric,
+	qualifiedName,
+	type Resource,
+	type Rollout,
+} from "../resources/resource.js";
+import { settleMs } from "../resources/settle.js";
+import { applyExperiment, thresholdsLost } from "../rollout/declaration.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, isExposing } from "../rollout/status.js";
 import { running } from "./crossCheck.js";
@@ -44,11 +54,13 @@ export function promotionsEased(
 	const byMetric = grouping<Experiment>((one) => metricsJudging(one, beforeAndAfter));
 	const judgedBy = ({ metadata }: Metric): readonly string[] =>
 		(byMetric(runs).get(qualifiedName(metadata)) ?? []).map((one) => qualifiedName(one.metadata));
-	/** Whether it is judged by what is measured from so many units on, a quantile or a cap, and sees no harm in it before. */
-	const isFrozenFirst = (one: Experiment): boolean =>
+	const isJudgedBy = (one: Experiment, some: (metric: Metric["spec"]) => boolean): boolean =>
 		metricsJudging(one, resources.metrics)
 			.flatMap((name) => findQualified(resources.metrics, name) ?? [])
-			.some(({ spec }) => spec.type === "quantile" || spec.cap !== null);
+			.some(({ spec }) => some(spec));
+	/** Whether what judges it is measured from so many units on, a quantile or a cap, and it sees no harm in it before. */
+	const isFrozenFirst = (one: Experiment): boolean =>
+		isJudgedBy(one, ({ type, cap }) => type === "quantile" || cap !== null);
 	return changed.flatMap(({ before, after }): PromotionEased[] => {
 		if (before.kind === "Metric" && after?.kind === "Metric") {
 			const without = ({ spec }: Metric, other: Metric): string =>
@@ -61,6 +73,17 @@ export function promotionsEased(
 			return (may.length === 0 ? [] : judgedBy(before)).map((name) => ({
 				namespace: before.metadata.namespace,
 				effect: `${may.join(" and ")} ${qualifiedName(before.metadata)}, which Experiment ${name} is judged by`,
+				verbs: ["promote"],
+			}));
+		}
+		if (before.kind === "Service" && after?.kind === "Service") {
+			const [old, now] = [before.spec.timeoutMs, after.spec.timeoutMs];
+			// For as long a request may last, and nothing is known of its unit.
+			const isLater = ({ source }: Metric["spec"]): boolean => settleMs(source, now) > settleMs(source, old);
+			const on = experimentsOf(runs, before).filter((one) => isJudgedBy(one, isLater));
+			return on.map((one) => ({
+				namespace: before.metadata.namespace,
+				effect: `lets Experiment ${qualifiedName(one.metadata)} see harm later: timeout of Service ${qualifiedName(before.metadata)}`,
 				verbs: ["promote"],
 			}));
 		}
@@ -77,7 +100,16 @@ export function promotionsEased(
 		const effects = [
 			...said(["promote"], `makes a promotion by Experiment ${name} easier`, loweredRules(before, after, stands)),
 			...said(["promote", "abort"], `ends Experiment ${name} sooner`, isExposing(stands.phase) ? ends : []),
-			...said(["abort"], `lets less harm end Experiment ${name}`, endingRules(before, after)),
+			...said(
+				["abort"],
+				`takes people out of Experiment ${name}`,
+				isLiveLowered(before, after, stands) ? ["steps"] : [],
+			),
+			...(is.onHarm === "freeze"
+				? // A pause, which takes the same.
+					said(["promote"], `lets less harm stop Experiment ${name}`, harmRules(before, after))
+				: said(["abort"], `lets less harm end Experiment ${name}`, harmRules(before, after))),
+			...said(["promote"], `moves shares between arms of Experiment ${name} otherwise`, banditRules(was, is)),
 			...said(["promote"], `lets Experiment ${name} see less harm`, [
 				...(is.alpha < was.alpha ? ["alpha"] : []),
 				...(is.minUnits > was.minUnits && isFrozenFirst(before) ? ["minUnits, from which thresholds are frozen"] : []),
@@ -95,6 +127,12 @@ const said = (
 ): readonly Omit<PromotionEased, "namespace">[] =>
 	rules.length === 0 ? [] : [{ effect: `${what}: ${rules.join(", ")}`, verbs }];
 
+/** So that people get the default Variant again, nearly all where the step is a small one. */
+function isLiveLowered(before: Experiment, after: Experiment, stands: ExperimentStatus): boolean {
+	const declared = applyExperiment(before, after, stands, stands.stepStartedAtMs);
+	return declared !== null && declared.status.allocationPpm < stands.allocationPpm;
+}
+
 const endOf = ({ rollout }: Experiment["spec"]): number => rollout.maxDurationMs ?? Number.POSITIVE_INFINITY;
 
 function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stands: ExperimentStatus): string[] {
@@ -108,7 +146,7 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 					!now.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
 				] as const,
 		),
-		["steps", areStepsShortened(was.stepsPpm, is.stepsPpm, stands.promotion?.takeoverPpm ?? stands.allocationPpm)],
+		["steps", areStepsCoarser(was, is, stands)],
 		["every", is.everyMs < was.everyMs],
 		["minUnits", is.minUnits < was.minUnits],
 		["alpha", is.alpha > was.alpha],
@@ -118,17 +156,18 @@ function loweredRules({ spec: old }: Experiment, { spec: now }: Experiment, stan
 		[
 			"holdback",
 			was.holdback !== null &&
-				((is.holdback?.sharePpm ?? 0) < was.holdback.sharePpm || (is.holdback?.forMs ?? 0) < was.holdback.forMs),
+				((is.holdback?.sharePpm ?? 0) < was.holdback.sharePpm ||
+					(is.holdback?.forMs ?? 0) < was.holdback.forMs ||
+					takeoverSteps(was, stands).some((step) => step >= takenAtMost(is))),
 		],
 	];
 	return rules.flatMap(([name, lowered]) => (lowered ? [name] : []));
 }
 
-/** By which harm that is there, or that is none, ends what went on. Where harm only freezes it, nothing does. */
-function endingRules(before: Experiment, after: Experiment): readonly string[] {
+/** By which harm that is there, or that is none, ends what went on, or freezes it. */
+function harmRules(before: Experiment, after: Experiment): readonly string[] {
 	const [old, now] = [before.spec, after.spec];
 	const [was, is] = [old.rollout, now.rollout];
-	if (is.onHarm === "freeze") return [];
 	const narrowed = now.guardrails.filter(
 		(guard) => !old.guardrails.some(({ metric, margin }) => metric === guard.metric && isAtMost(margin, guard.margin)),
 	);
@@ -142,7 +181,15 @@ function endingRules(before: Experiment, after: Experiment): readonly string[] {
 	return [
 		...narrowed.map(({ metric }) => `margin of ${metric}`),
 		...(isLevelRaised(before, after) ? gives.flatMap(([name, given]) => (given ? [name] : [])) : []),
-		...(was.onHarm === "freeze" ? ["onHarm"] : []),
+		...(was.onHarm === "freeze" && is.onHarm === "roll-back" ? ["onHarm"] : []),
+	];
+}
+
+/** More often moves people sooner, less often leaves them where it is worse for longer. */
+function banditRules({ bandit: was }: Rollout, { bandit: is }: Rollout): readonly string[] {
+	return [
+		...(was?.algorithm === is?.algorithm ? [] : ["bandit.algorithm"]),
+		...(was?.everyMs === is?.everyMs ? [] : ["bandit.every"]),
 	];
 }
 
@@ -163,9 +210,20 @@ function isAtMost(one: Effect, other: Effect): boolean {
 	return one.kind === other.kind && one.value <= other.value;
 }
 
-/** Of the steps that are still to come: fewer of them, or one that exposes more than was declared to come at its place. */
-function areStepsShortened(old: readonly number[], now: readonly number[], livePpm: number): boolean {
-	const [were, are] = [old, now].map((steps) => steps.filter((step) => step > livePpm)) as [number[], number[]];
-	const most = were.at(-1) ?? livePpm;
-	return are.length < were.length || are.some((step, index) => step > (were[index] ?? most));
+/**
+ * Whether one of the steps to come is none any more, so that the next one goes further than it did from there; or what runs
+ * exposes more at its last one. To come are all of them until a promotion, for its takeover goes through all of them anew.
+ */
+function areStepsCoarser(was: Rollout, is: Rollout, stands: ExperimentStatus): boolean {
+	const toCome = stands.promotion === null ? was.stepsPpm : takeoverSteps(was, stands);
+	const last = ({ stepsPpm }: Rollout): number => stepsPpm.at(-1) ?? 0;
+	const isMore = stands.promotion === null && last(is) > Math.max(last(was), stands.allocationPpm);
+	return isMore || toCome.some((step) => !is.stepsPpm.includes(step));
 }
+
+/** Steps that a takeover has still to go through before it makes the winner's Variant everybody's. */
+const takeoverSteps = (rollout: Rollout, { promotion }: ExperimentStatus): readonly number[] =>
+	rollout.stepsPpm.filter((step) => step > (promotion?.takeoverPpm ?? 0) && step < takenAtMost(rollout));
+
+/** With a larger holdback it does so at an earlier step. */
+const takenAtMost = ({ holdback }: Rollout): number => PPM - (holdback?.sharePpm ?? 0);

@@ -12,7 +12,7 @@ import {
 	OVERRIDE_HEADERS,
 	REFUSED_METHODS,
 } from "../../src/access/canonical.js";
-import { AMBIGUOUS_PATH_PARTS } from "../../src/access/policy.js";
+import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../src/access/policy.js";
 import { notCanonicalRules } from "../../src/compiler/canonical.js";
 
 const header = (name: string, matcher: object) => ({ header: { name, ...matcher } });
@@ -43,6 +43,7 @@ const always = [
 const rulesOf = (judgesPaths: boolean) =>
 	notCanonicalRules(judgesPaths) as Readonly<Record<string, { readonly permissions: readonly object[] }>>;
 const utf8 = { safe_regex: { regex: BAD_UTF8_PATH } };
+const unreserved = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
 
 for (const judgesPaths of [false, true]) {
 	t.test(judgesPaths ? "where policies look at paths" : "where none does", async (t) => {
@@ -53,7 +54,7 @@ for (const judgesPaths of [false, true]) {
 			always,
 		);
 		const ambiguous = judgesPaths ? AMBIGUOUS.map((contains) => ({ contains, ignore_case: true })) : [];
-		t.same(escapes, [escaped(utf8, ...ambiguous)]);
+		t.same(escapes, [escaped(utf8, ...(judgesPaths ? [unreserved] : []), ...ambiguous)]);
 	});
 }
 

@@ -171,3 +171,56 @@ t.test("parameters take people from what they have, as other Variants do, those 
 	t.match(await ada.apply(file(arms("", `weight: 1, ${hot}`)), { dryRun: true }), { outcome: "applied" });
 	t.match(await ada.apply(file(arms(cold, `weight: 1, ${hot}`, "50%")), now), { outcome: "applied" });
 });
+
+t.test("nor by two applies: an edit of steps counts as a start with them does", async (t) => {
+	const late = (...of: Parameters<typeof trial>): string => gated(...of).replace(/\{at: before-step.*?\}, /, "");
+	const { gina, root, store } = await scene(t, late("first", 9, "[1%, 100%]"));
+	await gina.act("first", "abort");
+	t.match(await gina.apply(file(late("next", 9, "[1%, 50%]")), now), { outcome: "applied" });
+	const all = file(late("next", 9, "[1%, 50%, 100%]"));
+	const past = denied("admin", "90%", " before a gate is asked");
+	await t.rejects(gina.apply(all, now), past);
+	await t.rejects(gina.apply(all, { dryRun: true }), past);
+	t.match(await gina.apply(file(late("next", 9, "[1%, 50%, 55%]")), now), { outcome: "applied" }, "49.5 of 100");
+	t.match(await root.apply(all, now), { outcome: "applied" }, "an admin may");
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		objects: [
+			"configured Experiment next: spec.rollout.steps",
+			/^moves up to 90% of .* before a gate is asked$/,
+			"makes a promotion by Experiment next easier: steps",
+		],
+	});
+	t.match(
+		await gina.apply(file(late("next", 9, "[1%, 20%, 50%, 100%]")), now),
+		{ outcome: "applied" },
+		"no more than it was",
+	);
+});
+
+t.test(
+	"what a gate before-step is asked for is asked of an edit too: what is live already is all that is not",
+	async (t) => {
+		const { owner, gina, store } = await scene(t, gated("first", 9, "[1%, 50%]"));
+		t.match(await gina.apply(file(gated("first", 9, "[1%, 50%, 100%]")), now), { outcome: "applied" });
+		t.match(
+			await gina.apply(file(gated("first", 9, "[100%]")), now),
+			{ outcome: "applied" },
+			"after 1 % it asks for 100",
+		);
+		t.match(store.current.status.experiments, { first: { stepIndex: -1, allocationPpm: 10_000 } });
+		await owner.act("first", "abort");
+		await owner.apply(file(TWO), now);
+		t.match(await gina.apply(file(gated("next", 9, "[1%, 50%]")), now), { outcome: "applied" }, "45 of 100");
+		const asked = await gina.apply(file(gated("next", 9, "[1%, 50%, 100%]")), now);
+		t.match(asked, {
+			outcome: "pending",
+			request: {
+				effects: [
+					"configured Experiment next: spec.rollout.steps",
+					"moves up to 90% of the people of Service employment away from Variant v1 as it is",
+					"makes a promotion by Experiment next easier: steps",
+				],
+			},
+		});
+	},
+);

@@ -276,3 +276,30 @@ t.test(
 		}
 	},
 );
+
+t.test(
+	"gates before-step alone are promoted past too: `weir promote` would ask them at each step of the takeover",
+	async (t) => {
+		const { owner, as } = await mutualApi(t);
+		const gated = (...at: readonly string[]): string => {
+			const gates = at.map((one) => `{at: ${one}, url: "https://ci.example/gate"}`).join(", ");
+			return experiment("boosted").replace("alpha: 0.05", `alpha: 0.05, gates: [${gates}]`);
+		};
+		const people = [
+			binding("ada", "apply", ["ada"], "[default]"),
+			binding("pam", "apply, promote", ["pam"], "[default]"),
+		];
+		await owner.apply(file([SERVICE, METRIC, gated("before-step"), ...people].join("---\n")), now);
+		const [ada, pam] = [await as("ada"), await as("pam")];
+		const v2 = "{name: v2, endpoints: [{address: 127.0.0.1, port: 9002}]}";
+		const swapped = file(SERVICE.replace("port: 9001", "port: 9002").replace(v2, "{name: v2, endpoints: []}"));
+		const moved = file(SERVICE.replace("defaultVariant: v1", "defaultVariant: v2"));
+		const past = { code: "permission-denied", message: /admin in .*, past the gates of Experiment boosted/ };
+		for (const way of [swapped, moved]) await t.rejects(pam.apply(way, now), past, "while it runs");
+		await owner.act("boosted", "abort");
+		for (const who of [ada, pam]) await t.rejects(who.apply(moved, now), past, "once it has ended without a promotion");
+		await owner.delete("Experiment", "boosted", now);
+		await owner.apply(file(gated("after-rollback").replaceAll("boosted", "told")), now);
+		t.match(await pam.apply(swapped, now), { outcome: "applied" }, "one that is told later is asked nothing");
+	},
+);

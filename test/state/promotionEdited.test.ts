@@ -1,0 +1,163 @@
+/** Edits of a running Experiment, or of its Service, that move people otherwise than was declared: steps, bandit, what harm waits for. */
+import t from "tap";
+import type { Experiment } from "../../src/resources/resource.js";
+import { initialStatus } from "../../src/rollout/status.js";
+import { promotionsEased } from "../../src/state/promotionEased.js";
+import { resourceSet } from "../fixtures/resources.js";
+import { eased, metrics, parsed, text } from "./edits.js";
+import { experiment as document, file, METRIC, SERVICE } from "./employment.js";
+import { mutualApi, operator } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+import { TWO } from "./operatorScene.js";
+
+const now = { dryRun: false };
+
+t.test(
+	"a takeover goes through all steps anew, so that none that is past may go, nor a holdback reach down to one",
+	async (t) => {
+		t.equal(eased(text(), text("steps: [10%, 50%]"), 100_000), "steps", "by which it would begin with 10 %");
+		t.equal(eased(text(), text("steps: [50%]"), 500_000), "steps");
+		t.equal(eased(text(), text("steps: [1%, 2%, 10%, 50%]"), 500_000), "", "it goes through one more");
+		t.equal(
+			eased(text(), text("steps: [0.5%, 1%, 1.5%, 2%]"), 20_000),
+			"steps",
+			"as many, after which it would go from 2 % to all",
+		);
+		const all = text("steps: [2%, 50%, 100%]");
+		t.equal(eased(all, text("steps: [50%]"), 20_000, "Promoting"), "", "the next one stays, and all at the end");
+		t.equal(eased(all, text("steps: [2%, 60%]"), 20_000, "Promoting"), "steps", "it would go from 2 % to 60");
+		t.equal(eased(all, text("steps: [2%, 30%, 50%, 60%, 100%]"), 20_000, "Promoting"), "");
+		// By which the default Variant is switched at once.
+		const held = (share: string) => text(`steps: [2%, 50%, 60%], holdback: {share: ${share}, for: 1h}`);
+		for (const [share, takeoverPpm, told] of [
+			["39%", 20_000, ""],
+			["40%", 20_000, "holdback"],
+			["40%", 600_000, ""],
+			["50%", 20_000, "holdback"],
+		] as const) {
+			t.equal(eased(held("5%"), held(share), takeoverPpm, "Promoting"), told, `${share} after ${takeoverPpm} ppm`);
+		}
+		t.equal(eased(held("5%"), held("40%")), "holdback", "one that is to come");
+		t.equal(eased(held("45%"), text("steps: [2%, 50%], holdback: {share: 45%, for: 1h}")), "steps", "the ramp's last");
+		t.equal(
+			eased(held("45%"), text("steps: [2%, 50%], holdback: {share: 45%, for: 1h}"), 20_000, "Promoting"),
+			"",
+			"a step in what is held back",
+		);
+	},
+);
+
+t.test("an edit of steps that lowers what is live takes what an abort takes, under a pause too", async (t) => {
+	const out = "takes people out of Experiment trial: steps";
+	for (const phase of ["Running", "Paused"] as const) {
+		t.equal(eased(text(), text("steps: [2%, 10%]"), 500_000, phase), `steps; ${out}`);
+		t.equal(eased(text(), text("steps: [0.0002%]"), 500_000, phase), `steps; ${out}`);
+		t.equal(eased(text("steps: [10%, 50%]"), text("steps: [1%, 10%, 50%]"), 20_000, phase), out, "it is at no step");
+		t.equal(eased(text(), text("steps: [2%, 20%, 50%]"), 20_000, phase), "steps");
+	}
+	t.equal(eased(text(), text("steps: [10%]"), 500_000, "Promoting"), "", "a takeover goes back by none");
+
+	const { owner, as, store } = await mutualApi(t);
+	const verbs = {
+		ada: "apply",
+		pam: "apply, promote",
+		bob: "apply, abort",
+		al: "apply, promote, abort",
+		carol: "approve",
+	};
+	const people = Object.entries(verbs).map(([name, verbs]) => binding(name, verbs, [name], "[default]"));
+	const trial = (steps: string) => document("boosted").replace("steps: [2%, 10%, 50%, 100%]", `steps: [${steps}]`);
+	await owner.apply(
+		file([SERVICE, METRIC, trial("100%"), TWO.replace("[promote]", "[abort]"), ...people].join("---\n")),
+		now,
+	);
+	const [ada, pam, bob, al, carol] = await Promise.all(Object.keys(verbs).map((name) => as(name)));
+	if (!ada || !pam || !bob || !al || !carol) throw new Error("nobody");
+	const nobody = file(trial("0.0002%"));
+	const lacks = (verb: string, what: string) => ({
+		code: "permission-denied",
+		message: new RegExp(`${verb} in namespace default, which it takes where a declaration ${what} Experiment boosted`),
+	});
+	await t.rejects(ada.apply(nobody, now), lacks("promote", "makes a promotion by"));
+	await t.rejects(bob.apply(nobody, now), lacks("promote", "makes a promotion by"));
+	await t.rejects(pam.apply(nobody, now), lacks("abort", "takes people out of"));
+	const asked = await al.apply(nobody, now);
+	t.match(asked, { outcome: "pending", request: { needs: 1, needsIn: { default: 1 } } });
+	t.match(store.current.status.experiments, { boosted: { allocationPpm: 1_000_000 } });
+	if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
+	t.match(store.current.status.experiments, { boosted: { allocationPpm: 2 } });
+});
+
+t.test(
+	"a longer timeout of its Service lets harm be seen later, by errors and latency, which wait for it",
+	async (t) => {
+		const { owner, as, store } = await mutualApi(t);
+		const people = [
+			binding("ada", "apply", ["ada"], "[default]"),
+			binding("gina", "apply, promote", ["gina"], "[default]"),
+			binding("carol", "approve", ["carol"], "[default]"),
+		];
+		const timeout = (said: string) => file(SERVICE.replace("protocol: http1", `protocol: http1\n  timeout: ${said}`));
+		const errors = METRIC.replace("accuracy", "errors").replace(
+			"source: outcome, direction: up",
+			"source: errors, direction: down",
+		);
+		const guarded = document("boosted", "[0%, 50%]", "  guardrails: [{metric: errors, margin: {absolute: 0.5pp}}]\n");
+		const outcomes = document("clicks", "[50%, 100%]").replace("variant: v2", "variant: v1");
+		await owner.apply(timeout("30s"), now);
+		await owner.apply(file([METRIC, errors, outcomes, ...people].join("---\n")), now);
+		const [ada, gina, carol] = [await as("ada"), await as("gina"), await as("carol")];
+		t.match(await ada.apply(timeout("40s"), now), { outcome: "applied" }, "by outcomes alone it is judged as soon");
+		await owner.apply(file([guarded, TWO].join("---\n")), now);
+		const later = "lets Experiment boosted see harm later: timeout of Service employment";
+		const denied = {
+			code: "permission-denied",
+			message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration ${later}`,
+		};
+		await t.rejects(ada.apply(timeout("366d"), now), denied);
+		await t.rejects(ada.apply(timeout("366d"), { dryRun: true }), denied);
+		await t.rejects(ada.apply(timeout("41s"), now), denied);
+		t.match(await ada.apply(timeout("2s"), now), { outcome: "applied" }, "sooner");
+		await t.rejects(ada.apply(file(SERVICE), now), denied, "none at all is waited for as 5 s are");
+		const asked = await gina.apply(timeout("366d"), now);
+		t.match(asked, {
+			outcome: "pending",
+			request: { effects: ["configured Service employment: spec.timeout", later] },
+		});
+		if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
+		t.match(store.current.resources.services, [{ spec: { timeoutMs: 366 * 86_400_000 } }]);
+		t.match(await ada.apply(timeout("30s"), now), { outcome: "applied" });
+		await owner.act("boosted", "abort");
+		t.match(await ada.apply(timeout("366d"), now), { outcome: "applied" }, "nobody waits for it any more");
+	},
+);
+
+t.test("how a bandit moves shares is changed as what moves people is", async (t) => {
+	const by = (algorithm: string, every: string) => `bandit: {algorithm: ${algorithm}, floor: 10%, every: ${every}}`;
+	const shares = (algorithm: string, every: string): Experiment => {
+		const one = parsed(text().replace("alpha: 0.05", `alpha: 0.05, ${by("thompson", every)}`));
+		const { bandit } = one.spec.rollout;
+		if (bandit === null) throw new Error("no bandit");
+		const rollout = { ...one.spec.rollout, bandit: { ...bandit, algorithm: algorithm as typeof bandit.algorithm } };
+		return { ...one, spec: { ...one.spec, rollout } };
+	};
+	const told = (after: Experiment) =>
+		promotionsEased(
+			{
+				resources: resourceSet({ metrics }),
+				status: { experiments: { trial: initialStatus([500_000], 0) }, services: {} },
+			},
+			[{ before: shares("thompson", "10m"), after }],
+		);
+	const namespace = "default";
+	const effect = "moves shares between arms of Experiment trial otherwise: bandit";
+	t.same(told(shares("thompson", "1m")), [{ namespace, effect: `${effect}.every`, verbs: ["promote"] }]);
+	t.match(
+		told(shares("thompson", "20m")),
+		[{ effect: `${effect}.every` }],
+		"who has the worse arm keeps it for longer",
+	);
+	t.match(told(shares("top-two", "10m")), [{ effect: `${effect}.algorithm` }]);
+	t.match(told(shares("top-two", "1m")), [{ effect: `${effect}.algorithm, bandit.every` }]);
+	t.same(told(shares("thompson", "10m")), []);
+});
