@@ -346,7 +346,7 @@ export class Store implements StateStore, Outbox {
 		const decision = this.atomically(() => {
 			if (bump) writeDecided(this.#database, { experiment: request.experiment, status, service, revision });
 			const made = this.#log.append(request, revision, before);
-			this.#outbox.put(made.experiment, made.sequence, toldOf(made));
+			this.#outbox.put(made, revision, toldOf(made));
 			if (bump) this.#changed(null);
 			return made;
 		});
