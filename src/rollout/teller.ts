@@ -7,6 +7,7 @@
 import { WeirError } from "../error.js";
 import { GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX, GATES_TOLD_AT_ONCE_MAX } from "../limits.js";
 import { grouping } from "../resources/lookup.js";
+import { namespaceOf } from "../resources/resource.js";
 import { gateHost } from "./gate.js";
 import { type GateReport, retryPause } from "./gateKeeper.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
@@ -23,7 +24,7 @@ export interface TellerOptions {
 /** How often the outbox is looked at: a rollback is told within about this. */
 const LOOK_MS = 500;
 
-const byNamespace = grouping<Untold>(({ question }) => [question.namespace]);
+const byNamespace = grouping<Untold>(({ experiment }) => [namespaceOf(experiment)]);
 
 export class Teller {
 	readonly #waits = new Map<string, { failures: number; againAtMs: number }>();
@@ -102,20 +103,18 @@ export class Teller {
 		return null;
 	}
 
-	async #tell({ key, gate, question }: Untold): Promise<void> {
+	async #tell({ key, experiment }: Untold): Promise<void> {
 		const { webhook, clock, outbox, report } = this.options;
-		this.#telling.set(key, question.namespace);
-		const answer = await webhook(gate, question);
-		report({
-			experiment: question.experiment,
-			at: gate.at,
-			where: gateHost(gate.url),
-			ok: answer.ok,
-			why: answer.ok ? "" : answer.why,
-		});
-		const failures = this.#waits.get(key)?.failures ?? 0;
-		this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures) });
+		this.#telling.set(key, namespaceOf(experiment));
 		try {
+			const message = await outbox.message(key);
+			if (message === null) return;
+			const { gate, question } = message;
+			const answer = await webhook(gate, question);
+			const why = answer.ok ? "" : answer.why;
+			report({ experiment, at: gate.at, where: gateHost(gate.url), ok: answer.ok, why });
+			const failures = this.#waits.get(key)?.failures ?? 0;
+			this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures) });
 			// Not crossed out: it is told again, which the receiver knows by the id.
 			if (answer.ok) await outbox.told(key);
 		} catch (thrown) {

@@ -13,7 +13,7 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import type { Kind, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
-import type { ProxyStatus, RefusingNode, Untold } from "../rollout/ports.js";
+import type { ProxyStatus, RefusingNode, UntoldMessage } from "../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
 import { requireOwnFolder } from "../socket.js";
 import type { RequestHead, WaitingRequest } from "./approval.js";
@@ -114,7 +114,7 @@ export interface StateDatabase {
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollbacks that gates are still to be told of. */
-	readonly outbox: Database<Untold, OutboxKey>;
+	readonly outbox: Database<UntoldMessage, OutboxKey>;
 	/**
 	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
 	 * @throws WeirError `unavailable`: the disk does not take it

@@ -4,10 +4,9 @@
  */
 import { GATE_OUTBOX_MAX } from "../limits.js";
 import { grouping } from "../resources/lookup.js";
-import { type Gate, namespaceOf } from "../resources/resource.js";
+import { namespaceOf } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
-import type { GateQuestion } from "../rollout/gate.js";
-import type { Untold } from "../rollout/ports.js";
+import type { Untold, UntoldMessage } from "../rollout/ports.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
 const byNamespace = grouping<OutboxKey>(([experiment]) => [namespaceOf(experiment)]);
@@ -27,29 +26,30 @@ export class OutboxShelf {
 	put(
 		{ experiment, sequence }: Pick<Decision, "experiment" | "sequence">,
 		revision: number,
-		told: readonly { gate: Gate; question: GateQuestion }[],
+		told: readonly UntoldMessage[],
 	): void {
 		for (const [index, { gate, question }] of told.entries()) {
 			const key: OutboxKey = [experiment, sequence, index, revision];
-			this.#database.outbox.putSync(key, { key: JSON.stringify(key), gate, question });
+			this.#database.outbox.putSync(key, { gate, question });
 		}
 		if (told.length > 0) this.#prune(namespaceOf(experiment));
 	}
 
 	untold(): readonly Untold[] {
-		return [...this.#database.outbox.getRange()].map(({ value }) => value);
+		return [...this.#database.outbox.getKeys()].map((key) => ({ key: JSON.stringify(key), experiment: key[0] }));
+	}
+
+	/** null = it is there no more. */
+	message(key: string): UntoldMessage | null {
+		const parsed = keyIn(key);
+		const kept = parsed === null ? undefined : this.#database.outbox.get(parsed);
+		return kept === undefined ? null : { gate: kept.gate, question: kept.question };
 	}
 
 	/** What is not there was told before. */
 	told(key: string): void {
-		let parsed: unknown;
-		try {
-			parsed = JSON.parse(key);
-		} catch {
-			return;
-		}
-		if (!Array.isArray(parsed) || (parsed.length !== 3 && parsed.length !== 4)) return;
-		this.#database.transaction(() => this.#database.outbox.removeSync(parsed as OutboxKey));
+		const parsed = keyIn(key);
+		if (parsed !== null) this.#database.transaction(() => this.#database.outbox.removeSync(parsed));
 	}
 
 	/** @param namespace of what has just come: it gives way where another one has as many */
@@ -65,6 +65,17 @@ export class OutboxShelf {
 		}
 		counters.putSync("untoldDropped", (counters.get("untoldDropped") ?? 0) + surplus);
 	}
+}
+
+/** null = it is none. */
+function keyIn(text: string): OutboxKey | null {
+	let parsed: unknown;
+	try {
+		parsed = JSON.parse(text);
+	} catch {
+		return null;
+	}
+	return Array.isArray(parsed) && (parsed.length === 3 || parsed.length === 4) ? (parsed as OutboxKey) : null;
 }
 
 /** The oldest first; nothing is known of the age of what an earlier Weir wrote, but that it is older than the rest. */

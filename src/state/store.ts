@@ -17,7 +17,7 @@ import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { closedServices } from "../rollout/closedServices.js";
 import type { Decision } from "../rollout/decision.js";
 import { toldOf } from "../rollout/gate.js";
-import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
+import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold, UntoldMessage } from "../rollout/ports.js";
 import { isOver } from "../rollout/status.js";
 import { Arrivals, type Past } from "./arrivals.js";
 import { AuditLog } from "./auditLog.js";
@@ -280,6 +280,10 @@ export class Store implements StateStore, Outbox {
 	/** Rollbacks that were given up because GATE_OUTBOX_MAX of them waited. */
 	get untoldDropped(): number {
 		return this.#database.counters.get("untoldDropped") ?? 0;
+	}
+
+	async message(key: string): Promise<UntoldMessage | null> {
+		return this.#outbox.message(key);
 	}
 
 	async told(key: string): Promise<void> {

@@ -1,21 +1,23 @@
 /** Whose gates are told of rollbacks first, while those of others hang. */
 import t from "tap";
-import { namespaceOf } from "../../src/resources/resource.js";
 import { gateQuestion } from "../../src/rollout/gate.js";
-import type { Untold, WebhookAnswer } from "../../src/rollout/ports.js";
+import type { Untold, UntoldMessage, WebhookAnswer } from "../../src/rollout/ports.js";
 import { Teller } from "../../src/rollout/teller.js";
 import { outcome } from "../state/employment.js";
 import { input } from "./example.js";
 
 const question = gateQuestion(input({}), outcome(input({}).status), "after-rollback", 0);
 
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
 /** What waits of one Experiment. */
 const untold = (experiment: string, gates: number): readonly Untold[] =>
-	Array.from({ length: gates }, (_, at) => ({
-		key: `${experiment}#${at}`,
-		gate: { at: "after-rollback", url: `https://gate.example/${experiment}/${at}`, timeoutMs: 1_000 },
-		question: { ...question, experiment, namespace: namespaceOf(experiment) },
-	}));
+	Array.from({ length: gates }, (_, at) => ({ key: `${experiment}#${at}`, experiment }));
+
+const message = (key: string): UntoldMessage => ({
+	gate: { at: "after-rollback", url: `https://gate.example/${key}`, timeoutMs: 1_000 },
+	question,
+});
 
 /** A Teller by a clock that stands, and what it asks, in order. */
 function house(waiting: readonly Untold[]) {
@@ -24,9 +26,13 @@ function house(waiting: readonly Untold[]) {
 	const box = new Map(waiting.map((one) => [one.key, one]));
 	const time = { nowMs: 1_000 };
 	const teller = new Teller({
-		outbox: { untold: async () => [...box.values()], told: async (key) => void box.delete(key) },
+		outbox: {
+			untold: async () => [...box.values()],
+			message: async (key) => (box.has(key) ? message(key) : null),
+			told: async (key) => void box.delete(key),
+		},
 		webhook: ({ url }) => {
-			const key = new URL(url).pathname.slice(1).replace(/\/(\d+)$/, "#$1");
+			const key = url.replace("https://gate.example/", "");
 			asked.push(key);
 			return new Promise((resolve) => answers.set(key, resolve));
 		},
@@ -39,16 +45,19 @@ function house(waiting: readonly Untold[]) {
 	teller.start();
 	return {
 		asked,
+		teller,
 		time,
+		take: (key: string) => box.delete(key),
 		put: (more: readonly Untold[]) => more.map((one) => box.set(one.key, one)),
 		answer: async (key: string, ok: boolean) => {
 			answers.get(key)?.(ok ? { ok } : { ok, why: "" });
-			await new Promise((resolve) => setImmediate(resolve));
+			await settled();
 		},
 		/** What a look begins to tell. */
 		look: async () => {
 			const from = asked.length;
 			await teller.look();
+			await settled();
 			return asked.slice(from);
 		},
 	};
@@ -98,5 +107,15 @@ t.test("in a namespace what was not tried yet comes first, then what is due the 
 	for (const at of [1, 2]) await answer(`team/b#${at}`, true);
 	t.same(await look(), ["team/c#0", "team/b#3"]);
 	await answer("team/c#0", true);
+	t.same(await look(), ["team/b#0"]);
+});
+
+t.test("what was given up since it was listed is not told, and takes no place", async (t) => {
+	const { look, take, teller, asked } = house([...untold("team/a", 4), ...untold("team/b", 1)]);
+	const looking = teller.look();
+	for (let at = 0; at < 4; at++) take(`team/a#${at}`);
+	await looking;
+	await settled();
+	t.same(asked, []);
 	t.same(await look(), ["team/b#0"]);
 });
