@@ -15,6 +15,9 @@ export const GUARDRAILS_MAX = 20;
 /** Gates of an Experiment: each is a request of control's at its time, and is compared with those of all others of the Service. */
 export const GATES_MAX = 16;
 
+/** Longest that a gate is waited for: it has a connection of control's for so long, and one that says no is asked again. */
+export const GATE_TIMEOUT_MS_MAX = 60_000;
+
 /** Least alpha. */
 export const ALPHA_MIN = 1e-6;
 

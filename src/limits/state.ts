@@ -185,8 +185,18 @@ export const HOLD_NAMES_REGAIN_MS = 2 * 60_000;
 /** A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks at least once a second. */
 export const GATE_YES_MS = 30_000;
 
-/** Rollbacks not yet told, of all Experiments; beyond it the first are given up and counted. A receiver was gone for all of them. */
+/**
+ * Rollbacks not yet told, of all Experiments; beyond it the oldest of whichever namespace has most is given up and counted. A
+ * receiver was gone for all of them.
+ */
 export const GATE_OUTBOX_MAX = 10_000;
+
+/**
+ * Gates told at once of rollbacks, of all namespaces in turn and of each: receivers that hang keep nobody else's waiting, and
+ * each that is told is a commit of control's API.
+ */
+export const GATES_TOLD_AT_ONCE_MAX = 32;
+export const GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX = 4;
 
 /** Changes of access rules that can be rolled back, of each namespace: some weeks of a busy team. */
 export const POLICY_HISTORY_MAX = 200;

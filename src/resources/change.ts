@@ -6,6 +6,7 @@
  * the plan and goal of planned looks. Who may take a guardrail or a holdback away: state/promotionEased.ts; what is left
  * shares alpha anew. And of an Experiment that has ended: its spec.
  */
+import { GATE_TIMEOUT_MS_MAX } from "../limits.js";
 import { canonicalJson } from "./canonicalJson.js";
 import { metricsJudging } from "./judgedBy.js";
 import { findNamed, findQualified } from "./lookup.js";
@@ -76,11 +77,18 @@ function editedField(before: Experiment, after: Experiment): readonly string[] |
 	return rule === undefined ? null : ["spec", "rollout", rule];
 }
 
-/** A salt that is written out, and a gate's URL in another spelling, are the same. */
+/** A salt that is written out, a gate's URL in another spelling, and times that all are longer than one waits, are the same. */
 function comparable({ metadata, spec: { rollout, ...spec } }: Experiment) {
 	return {
 		spec: { ...spec, salt: spec.salt ?? qualifiedName(metadata) },
-		rollout: { ...rollout, gates: rollout.gates.map((gate) => ({ ...gate, url: new URL(gate.url).href })) },
+		rollout: {
+			...rollout,
+			gates: rollout.gates.map((gate) => ({
+				...gate,
+				url: new URL(gate.url).href,
+				timeoutMs: Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX),
+			})),
+		},
 	};
 }
 

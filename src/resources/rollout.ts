@@ -1,10 +1,10 @@
 /** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
 import { z } from "zod";
-import { ALPHA_MIN, GATES_MAX, LOOKS_MAX, PPM } from "../limits.js";
+import { ALPHA_MIN, GATE_TIMEOUT_MS_MAX, GATES_MAX, LOOKS_MAX, PPM } from "../limits.js";
 import { bareHost, isLoopbackHost, isUrl } from "./host.js";
 import { machineAddress } from "./machineAddress.js";
 import type { Bandit, Holdback, InferenceDesign } from "./resource.js";
-import { duration, percentage, refuse } from "./scalar.js";
+import { duration, durationText, percentage, refuse } from "./scalar.js";
 import { fields, list, oneOf, say, whole } from "./strict.js";
 
 const ALPHA_HINT = "write a number from 0.000001 to 0.5, such as 0.05";
@@ -44,12 +44,18 @@ const webhook = z
 		context.addIssue({ code: "custom", message });
 	});
 
+const GATE_TIMEOUT_MAX = durationText(GATE_TIMEOUT_MS_MAX);
+
+const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a server that needs longer says no until it knows, and is asked again`;
+
 const gate = fields({
 	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
 		description: "before-…: only a 2xx answer lets it happen. after-rollback: is told, at least once.",
 	}),
 	url: webhook,
-	timeout: duration(1).prefault("10s"),
+	timeout: duration(1, { ms: GATE_TIMEOUT_MS_MAX, hint: GATE_TIMEOUT_HINT })
+		.prefault("10s")
+		.meta({ description: `How long its answer is waited for; at most ${GATE_TIMEOUT_MAX}.` }),
 }).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
 
 const units = whole(2, 1_000_000_000)

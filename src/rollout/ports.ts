@@ -92,17 +92,25 @@ export type WebhookAnswer =
  */
 export type Webhook = (gate: Gate, question: GateQuestion) => Promise<WebhookAnswer>;
 
-/** A rollback that a gate has not been told of yet. */
+/** That a gate has not been told of a rollback yet. */
 export interface Untold {
-	/** Names it in `told`. */
+	/** Names it in `message` and `told`. */
 	readonly key: string;
+	/** Qualified name. */
+	readonly experiment: string;
+}
+
+export interface UntoldMessage {
 	readonly gate: Gate;
 	readonly question: GateQuestion;
 }
 
 /** Durable: written with the rollback itself, gone only when told. */
 export interface Outbox {
+	/** All of them, without their messages: with the findings of many arms these are megabytes for each namespace. */
 	untold(): Promise<readonly Untold[]>;
+	/** null = it is there no more: told, or given up. */
+	message(key: string): Promise<UntoldMessage | null>;
 	told(key: string): Promise<void>;
 }
 

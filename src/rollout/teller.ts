@@ -1,9 +1,13 @@
 /**
  * Tells gates of rollbacks, at least once each: what is to be told lies in the durable outbox, written with the
  * rollback, and leaves it only after a 2xx. A restart tells again what was not crossed out, with the same idempotency
- * id. The rollback itself has long happened.
+ * id. The rollback itself has long happened. The namespaces take turns, with a few places each at most: gates that hang
+ * keep nobody else's from being told.
  */
 import { WeirError } from "../error.js";
+import { GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX, GATES_TOLD_AT_ONCE_MAX } from "../limits.js";
+import { grouping } from "../resources/lookup.js";
+import { namespaceOf } from "../resources/resource.js";
 import { gateHost } from "./gate.js";
 import { type GateReport, retryPause } from "./gateKeeper.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
@@ -19,12 +23,15 @@ export interface TellerOptions {
 
 /** How often the outbox is looked at: a rollback is told within about this. */
 const LOOK_MS = 500;
-/** A receiver that hangs must not keep the others waiting; more than this at once helps nobody. */
-const TELLING_MAX = 16;
+
+const byNamespace = grouping<Untold>(({ experiment }) => [namespaceOf(experiment)]);
 
 export class Teller {
 	readonly #waits = new Map<string, { failures: number; againAtMs: number }>();
-	readonly #telling = new Set<string>();
+	/** What is under way, with its namespace. */
+	readonly #telling = new Map<string, string>();
+	/** Namespaces that something waits of, in the order of their turns. */
+	readonly #turns = new Set<string>();
 	#cancel: (() => void) | null = null;
 	#stopped = true;
 	#holding = false;
@@ -62,27 +69,52 @@ export class Teller {
 		}
 		const keys = new Set(untold.map(({ key }) => key));
 		for (const key of this.#waits.keys()) if (!keys.has(key)) this.#waits.delete(key);
-		for (const one of untold) {
-			if (this.#stopped || this.#telling.size >= TELLING_MAX) return;
-			const due = this.options.clock.nowMs() >= (this.#waits.get(one.key)?.againAtMs ?? 0);
-			if (due && !this.#telling.has(one.key)) void this.#tell(one);
+		const all = byNamespace(untold);
+		for (const namespace of this.#turns) if (!all.has(namespace)) this.#turns.delete(namespace);
+		for (const namespace of all.keys()) this.#turns.add(namespace);
+		const waiting = this.#waiting(untold);
+		while (!this.#stopped && this.#telling.size < GATES_TOLD_AT_ONCE_MAX) {
+			const next = this.#next(waiting);
+			if (next === null) return;
+			void this.#tell(next);
 		}
 	}
 
-	async #tell({ key, gate, question }: Untold): Promise<void> {
+	/** What is due, by namespace: first what was not tried yet, then what is due the longest. */
+	#waiting(untold: readonly Untold[]): ReadonlyMap<string, Untold[]> {
+		const nowMs = this.options.clock.nowMs();
+		const againAtMs = ({ key }: Untold): number => this.#waits.get(key)?.againAtMs ?? 0;
+		const due = untold.filter((one) => againAtMs(one) <= nowMs && !this.#telling.has(one.key));
+		const groups = [...byNamespace(due)];
+		return new Map(groups.map(([of, own]) => [of, [...own].sort((a, b) => againAtMs(a) - againAtMs(b))]));
+	}
+
+	/** Of the namespace whose turn it is, and has a place left; the others come before it again. */
+	#next(waiting: ReadonlyMap<string, Untold[]>): Untold | null {
+		const places = [...this.#telling.values()];
+		for (const namespace of this.#turns) {
+			if (places.filter((of) => of === namespace).length >= GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX) continue;
+			const next = waiting.get(namespace)?.shift();
+			if (next === undefined) continue;
+			this.#turns.delete(namespace);
+			this.#turns.add(namespace);
+			return next;
+		}
+		return null;
+	}
+
+	async #tell({ key, experiment }: Untold): Promise<void> {
 		const { webhook, clock, outbox, report } = this.options;
-		this.#telling.add(key);
-		const answer = await webhook(gate, question);
-		report({
-			experiment: question.experiment,
-			at: gate.at,
-			where: gateHost(gate.url),
-			ok: answer.ok,
-			why: answer.ok ? "" : answer.why,
-		});
-		const failures = this.#waits.get(key)?.failures ?? 0;
-		this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures) });
+		this.#telling.set(key, namespaceOf(experiment));
 		try {
+			const message = await outbox.message(key);
+			if (message === null) return;
+			const { gate, question } = message;
+			const answer = await webhook(gate, question);
+			const why = answer.ok ? "" : answer.why;
+			report({ experiment, at: gate.at, where: gateHost(gate.url), ok: answer.ok, why });
+			const failures = this.#waits.get(key)?.failures ?? 0;
+			this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures) });
 			// Not crossed out: it is told again, which the receiver knows by the id.
 			if (answer.ok) await outbox.told(key);
 		} catch (thrown) {

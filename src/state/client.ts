@@ -6,7 +6,7 @@
 import type { PlanTable } from "../compiler/plan.js";
 import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../limits.js";
 import type { Decision } from "../rollout/decision.js";
-import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
+import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold, UntoldMessage } from "../rollout/ports.js";
 import type { Refusal } from "../rollout/refusal.js";
 import type { NewDecision } from "./decisionLog.js";
 import { exchange } from "./exchange.js";
@@ -79,6 +79,11 @@ export class StateClient implements StateStore, Outbox {
 
 	async untold(): Promise<readonly Untold[]> {
 		return (await this.#call<{ untold: readonly Untold[] }>("GET", "/internal/untold", null)).untold;
+	}
+
+	async message(key: string): Promise<UntoldMessage | null> {
+		const path = `/internal/untold/${encodeURIComponent(key)}`;
+		return (await this.#call<{ message: UntoldMessage | null }>("GET", path, null)).message;
 	}
 
 	async told(key: string): Promise<void> {

@@ -13,7 +13,7 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import type { Kind, Resource } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
-import type { ProxyStatus, RefusingNode, Untold } from "../rollout/ports.js";
+import type { ProxyStatus, RefusingNode, UntoldMessage } from "../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../rollout/status.js";
 import { requireOwnFolder } from "../socket.js";
 import type { RequestHead, WaitingRequest } from "./approval.js";
@@ -63,6 +63,11 @@ export type WholeRequest = Omit<WaitingRequest, NewInRequest | MissingInOld> &
 type NewInRequest = "verb" | "effectCount" | "underPolicies" | "bytes";
 type MissingInOld = "needsIn" | "parts" | "governedBy";
 
+/** The revision is the one that the decision led to; an earlier Weir wrote none. */
+export type OutboxKey =
+	| [experiment: string, sequence: number, gate: number, revision: number]
+	| [experiment: string, sequence: number, gate: number];
+
 type Counter =
 	| "revision"
 	| "acknowledged"
@@ -108,8 +113,8 @@ export interface StateDatabase {
 	/** By sequence: acts, and refused attempts (auditLog.ts). */
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
-	/** Rollbacks that gates are still to be told of, by Experiment, decision and gate. */
-	readonly outbox: Database<Untold, [string, number, number]>;
+	/** Rollbacks that gates are still to be told of. */
+	readonly outbox: Database<UntoldMessage, OutboxKey>;
 	/**
 	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
 	 * @throws WeirError `unavailable`: the disk does not take it

@@ -110,6 +110,8 @@ export async function answerInternal(
 			return ok({});
 		}
 	}
+	if (root === "internal" && noun === "untold" && version !== undefined && path.length === 3 && method === "GET")
+		return ok({ message: await store.message(version) });
 	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
 }
 

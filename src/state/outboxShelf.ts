@@ -1,9 +1,15 @@
-/** Rollbacks that gates are still to be told of: written with the decision, taken away when told. */
+/**
+ * Rollbacks that gates are still to be told of: written with the decision, taken away when told. The namespaces share the
+ * room, and none is pushed out by one that has more.
+ */
 import { GATE_OUTBOX_MAX } from "../limits.js";
-import type { Gate } from "../resources/resource.js";
-import type { GateQuestion } from "../rollout/gate.js";
-import type { Untold } from "../rollout/ports.js";
-import type { StateDatabase } from "./database.js";
+import { grouping } from "../resources/lookup.js";
+import { namespaceOf } from "../resources/resource.js";
+import type { Decision } from "../rollout/decision.js";
+import type { Untold, UntoldMessage } from "../rollout/ports.js";
+import type { OutboxKey, StateDatabase } from "./database.js";
+
+const byNamespace = grouping<OutboxKey>(([experiment]) => [namespaceOf(experiment)]);
 
 export class OutboxShelf {
 	readonly #database: StateDatabase;
@@ -12,37 +18,65 @@ export class OutboxShelf {
 		this.#database = database;
 	}
 
-	/** Runs inside the transaction of the decision. Beyond GATE_OUTBOX_MAX the first are given up, and counted. */
-	put(experiment: string, sequence: number, told: readonly { gate: Gate; question: GateQuestion }[]): void {
-		const { outbox, counters } = this.#database;
+	/**
+	 * Runs inside the transaction of the decision. Beyond GATE_OUTBOX_MAX the oldest of whichever namespace has most is given
+	 * up, and counted.
+	 * @param revision that the decision led to
+	 */
+	put(
+		{ experiment, sequence }: Pick<Decision, "experiment" | "sequence">,
+		revision: number,
+		told: readonly UntoldMessage[],
+	): void {
 		for (const [index, { gate, question }] of told.entries()) {
-			outbox.putSync([experiment, sequence, index], {
-				key: JSON.stringify([experiment, sequence, index]),
-				gate,
-				question,
-			});
+			const key: OutboxKey = [experiment, sequence, index, revision];
+			this.#database.outbox.putSync(key, { gate, question });
 		}
-		if (told.length === 0) return;
-		const surplus = outbox.getKeysCount() - GATE_OUTBOX_MAX;
-		if (surplus <= 0) return;
-		for (const key of [...outbox.getKeys({ limit: surplus })]) outbox.removeSync(key);
-		counters.putSync("untoldDropped", (counters.get("untoldDropped") ?? 0) + surplus);
+		if (told.length > 0) this.#prune(namespaceOf(experiment));
 	}
 
 	untold(): readonly Untold[] {
-		return [...this.#database.outbox.getRange()].map(({ value }) => value);
+		return [...this.#database.outbox.getKeys()].map((key) => ({ key: JSON.stringify(key), experiment: key[0] }));
+	}
+
+	/** null = it is there no more. */
+	message(key: string): UntoldMessage | null {
+		const parsed = keyIn(key);
+		const kept = parsed === null ? undefined : this.#database.outbox.get(parsed);
+		return kept === undefined ? null : { gate: kept.gate, question: kept.question };
 	}
 
 	/** What is not there was told before. */
 	told(key: string): void {
-		let parsed: unknown;
-		try {
-			parsed = JSON.parse(key);
-		} catch {
-			return;
+		const parsed = keyIn(key);
+		if (parsed !== null) this.#database.transaction(() => this.#database.outbox.removeSync(parsed));
+	}
+
+	/** @param namespace of what has just come: it gives way where another one has as many */
+	#prune(namespace: string): void {
+		const { outbox, counters } = this.#database;
+		const surplus = outbox.getKeysCount() - GATE_OUTBOX_MAX;
+		if (surplus <= 0) return;
+		const kept = new Map([...byNamespace([...outbox.getKeys()])].map(([of, keys]) => [of, [...keys].sort(byAge)]));
+		for (let more = surplus; more > 0; more--) {
+			let most = kept.get(namespace) ?? [];
+			for (const keys of kept.values()) if (keys.length > most.length) most = keys;
+			outbox.removeSync(most.shift() as OutboxKey);
 		}
-		if (!Array.isArray(parsed) || parsed.length !== 3) return;
-		const [experiment, sequence, index] = parsed as [string, number, number];
-		this.#database.transaction(() => this.#database.outbox.removeSync([experiment, sequence, index]));
+		counters.putSync("untoldDropped", (counters.get("untoldDropped") ?? 0) + surplus);
 	}
 }
+
+/** null = it is none. */
+function keyIn(text: string): OutboxKey | null {
+	let parsed: unknown;
+	try {
+		parsed = JSON.parse(text);
+	} catch {
+		return null;
+	}
+	return Array.isArray(parsed) && (parsed.length === 3 || parsed.length === 4) ? (parsed as OutboxKey) : null;
+}
+
+/** The oldest first; nothing is known of the age of what an earlier Weir wrote, but that it is older than the rest. */
+const byAge = ([, , , one = 0]: OutboxKey, [, , , other = 0]: OutboxKey): number => one - other;

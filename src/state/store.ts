@@ -17,7 +17,7 @@ import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { closedServices } from "../rollout/closedServices.js";
 import type { Decision } from "../rollout/decision.js";
 import { toldOf } from "../rollout/gate.js";
-import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold } from "../rollout/ports.js";
+import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold, UntoldMessage } from "../rollout/ports.js";
 import { isOver } from "../rollout/status.js";
 import { Arrivals, type Past } from "./arrivals.js";
 import { AuditLog } from "./auditLog.js";
@@ -282,6 +282,10 @@ export class Store implements StateStore, Outbox {
 		return this.#database.counters.get("untoldDropped") ?? 0;
 	}
 
+	async message(key: string): Promise<UntoldMessage | null> {
+		return this.#outbox.message(key);
+	}
+
 	async told(key: string): Promise<void> {
 		this.#outbox.told(key);
 	}
@@ -346,7 +350,7 @@ export class Store implements StateStore, Outbox {
 		const decision = this.atomically(() => {
 			if (bump) writeDecided(this.#database, { experiment: request.experiment, status, service, revision });
 			const made = this.#log.append(request, revision, before);
-			this.#outbox.put(made.experiment, made.sequence, toldOf(made));
+			this.#outbox.put(made, revision, toldOf(made));
 			if (bump) this.#changed(null);
 			return made;
 		});

@@ -6,7 +6,7 @@ import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
-import { GATE_ANSWER_BYTES_MAX, GATE_WORDS_CHARS_MAX } from "../limits.js";
+import { GATE_ANSWER_BYTES_MAX, GATE_TIMEOUT_MS_MAX, GATE_WORDS_CHARS_MAX } from "../limits.js";
 import { bareHost, isLoopbackHost } from "../resources/host.js";
 import { machineAddress } from "../resources/machineAddress.js";
 import type { Webhook, WebhookAnswer } from "../rollout/ports.js";
@@ -45,7 +45,9 @@ export const webhookBy =
 				resolve(answer);
 				sent.destroy();
 			};
-			const timer = setTimeout(() => done(no(`no answer within ${gate.timeoutMs} ms`)), gate.timeoutMs);
+			// An earlier Weir took longer ones, also such as no timer can have.
+			const withinMs = Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX);
+			const timer = setTimeout(() => done(no(`no answer within ${withinMs} ms`)), withinMs);
 			sent.on("error", (error: NodeJS.ErrnoException) => done(no(`it cannot be reached (${error.code ?? "error"})`)));
 			sent.on("response", (response) => {
 				const status = response.statusCode ?? 0;

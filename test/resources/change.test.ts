@@ -316,6 +316,19 @@ t.test("what has ended stays as it was judged, but for its labels", async (t) =>
 			],
 			field,
 		);
+	const gated = (timeout: string) => {
+		const gates = `[{at: before-step, url: "https://ci.example/", timeout: ${timeout}}]`;
+		return load(spoil("    alpha: 0.05", `    alpha: 0.05\n    gates: ${gates}`)).resources;
+	};
+	const stored = structuredClone(gated("1m"));
+	for (const { spec } of stored.experiments)
+		for (const gate of spec.rollout.gates) (gate as { timeoutMs: number }).timeoutMs = 25 * 86_400_000;
+	t.same(
+		changeProblems(stored, gated("1m"), ended),
+		[],
+		"a gate's time that was taken once counts as the longest of now",
+	);
+	t.match(changeProblems(stored, gated("30s"), ended), [{ message: /gates would change/ }]);
 	const former = structuredClone(load(GOOD).resources);
 	const [one] = former.experiments;
 	if (one === undefined) throw new Error("no Experiment");

@@ -253,6 +253,20 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:60:12: spec.rollout.gates is a list of 17; write at most 16 gates"],
 	],
 	[
+		"a gate that has longer to answer than is waited for",
+		"alpha: 0.05",
+		'alpha: 0.05\n    gates: [{at: before-step, url: "https://ci.example/", timeout: 61s}]',
+		[
+			'w.yaml:60:68: spec.rollout.gates[0].timeout is "61s"; write at most 1m: a server that needs longer says no until it knows, and is asked again',
+		],
+	],
+	[
+		"a gate that has the longest time",
+		"alpha: 0.05",
+		'alpha: 0.05\n    gates: [{at: before-step, url: "https://ci.example/", timeout: 1m}]',
+		[],
+	],
+	[
 		"alpha of zero",
 		"alpha: 0.05",
 		"alpha: 0",

@@ -63,7 +63,7 @@ t.test(
 		let api = await role(t, "api", directory);
 		const socket = join(directory, "run", "api.sock");
 		const client = new ApiClient(`unix:${socket}`);
-		const gates = `, gates: [{at: after-rollback, url: "${url}", timeout: 10m}]`;
+		const gates = `, gates: [{at: after-rollback, url: "${url}", timeout: 1m}]`;
 		const text = [SERVICE, METRIC, declared("boosted").replace(", alpha: 0.05", `, alpha: 0.05${gates}`)].join("---\n");
 		t.match(await client.apply(file(text), { dryRun: false }), { outcome: "applied" });
 		const state = new StateClient(socket);

@@ -1,0 +1,132 @@
+/** What is given up where more rollbacks wait to be told than there is room for. */
+import t, { type Test } from "tap";
+import { GATE_OUTBOX_MAX } from "../../src/limits.js";
+import type { Gate } from "../../src/resources/resource.js";
+import { gateQuestion } from "../../src/rollout/gate.js";
+import { openDatabase, type StateDatabase } from "../../src/state/database.js";
+import { OutboxShelf } from "../../src/state/outboxShelf.js";
+import { Store } from "../../src/state/store.js";
+import { input } from "../rollout/example.js";
+import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
+
+const GATE: Gate = { at: "after-rollback", url: "https://ci.example/", timeoutMs: 1_000 };
+const QUESTION = gateQuestion(input({}), outcome(input({}).status), "after-rollback", 0);
+
+function opened(t: Test) {
+	const database = openDatabase(temporaryDirectory(t));
+	t.teardown(() => database.close());
+	return { database, shelf: new OutboxShelf(database) };
+}
+
+/** Rollbacks, by Experiment, one revision after the other. */
+function fill(database: StateDatabase, experiments: readonly string[], { gates = 16, from = 1 } = {}): void {
+	const shelf = new OutboxShelf(database);
+	database.transaction(() => {
+		for (const [at, name] of experiments.entries()) {
+			const question = { ...QUESTION, experiment: name };
+			shelf.put({ experiment: name, sequence: 2 }, from + at, Array(gates).fill({ gate: GATE, question }));
+		}
+	});
+}
+
+const many = (namespace: string, count: number) => Array.from({ length: count }, (_, at) => `${namespace}/trap-${at}`);
+const gatesOf = (shelf: OutboxShelf, isMeant: (experiment: string) => boolean): number =>
+	shelf.untold().filter(({ experiment }) => isMeant(experiment)).length;
+const dropped = ({ counters }: StateDatabase) => counters.get("untoldDropped") ?? 0;
+
+t.test("a namespace that fills the outbox gives up its own, and nobody else's", (t) => {
+	const { database, shelf } = opened(t);
+	fill(database, ["mmm/victim"], { gates: 1 });
+	for (const [at, namespace] of ["aaa", "zzz"].entries()) {
+		fill(database, many(namespace, 64), { gates: 160, from: 2 + at * 1_000 });
+		fill(database, [`${namespace === "aaa" ? "aab" : "zzy"}/victim`], { gates: 1, from: 900 + at * 1_000 });
+	}
+	fill(database, ["victim"], { gates: 1, from: 5_000 });
+	t.equal(shelf.untold().length, GATE_OUTBOX_MAX);
+	t.equal(
+		gatesOf(shelf, (name) => name.endsWith("victim")),
+		4,
+	);
+	const [a, z] = ["aaa/", "zzz/"].map((of) => gatesOf(shelf, (name) => name.startsWith(of)));
+	t.same([a, z], [4_998, 4_998], "who has most, whoever comes");
+	t.equal(dropped(database), 2 * 64 * 160 + 4 - GATE_OUTBOX_MAX, "and it is counted");
+	t.end();
+});
+
+t.test("of equals who comes gives up its own", (t) => {
+	const { database, shelf } = opened(t);
+	fill(database, [...many("aaa", 312), "aaa/more"], { gates: 16 });
+	fill(database, many("zzz", 312), { from: 1_000 });
+	t.equal(shelf.untold().length, GATE_OUTBOX_MAX);
+	for (const one of ["zzz/one", "zzz/two"]) fill(database, [one], { from: 2_000 });
+	t.equal(
+		gatesOf(shelf, (name) => name.startsWith("zzz/")),
+		5_000,
+	);
+	fill(database, ["zzz/three"], { gates: 1, from: 3_000 });
+	t.equal(
+		gatesOf(shelf, (name) => name.startsWith("zzz/")),
+		5_000,
+	);
+	t.equal(
+		gatesOf(shelf, (name) => name === "zzz/three"),
+		1,
+	);
+	t.end();
+});
+
+t.test("the oldest of it goes, whatever its name, first what an earlier Weir wrote", (t) => {
+	const { database, shelf } = opened(t);
+	database.transaction(() => database.outbox.putSync(["x/former", 2, 0], { gate: GATE, question: QUESTION }));
+	fill(database, ["x/z-oldest", ...many("x", 624), "x/a-newest"]);
+	const left = new Set(shelf.untold().map(({ experiment }) => experiment));
+	t.notOk(left.has("x/former"));
+	t.notOk(left.has("x/z-oldest"));
+	t.ok(left.has("x/a-newest"));
+	t.equal(
+		gatesOf(shelf, (name) => name === "x/trap-0"),
+		16,
+	);
+	t.end();
+});
+
+t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
+	const { database, shelf } = opened(t);
+	const former = JSON.stringify(["former", 2, 0]);
+	const kept = { key: former, gate: GATE, question: QUESTION };
+	database.transaction(() => database.outbox.putSync(["former", 2, 0], kept));
+	fill(database, ["x/one"], { gates: 2 });
+	t.strictSame(shelf.untold()[0], { key: former, experiment: "former" }, "listed without what is told");
+	t.strictSame(shelf.message(former), { gate: GATE, question: QUESTION });
+	const [, first] = shelf.untold().map(({ key }) => key);
+	for (const key of [former, String(first), String(first), "no key", "[]"]) shelf.told(key);
+	t.equal(shelf.untold().length, 1);
+	t.same(
+		[former, String(first), "no key", "[]"].map((key) => shelf.message(key)),
+		[null, null, null, null],
+	);
+	t.end();
+});
+
+t.test("the age is that of the decision", async (t) => {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const gates = `alpha: 0.05, gates: [{at: after-rollback, url: "${GATE.url}"}]`;
+	const [a, b] = ["[0%, 50%]", "[50%, 100%]"].map((slot, at) => experiment("ba"[at] as string, slot));
+	const text = [SERVICE, METRIC, a, b].join("---\n").replaceAll("alpha: 0.05", gates);
+	const applied = store.apply(file(text), { by: "owner", dryRun: false, nowMs: 1 });
+	t.equal(applied.outcome, "applied");
+	for (const name of ["b", "a"]) {
+		const status = store.current.status.experiments[name];
+		if (status === undefined) throw new Error("not started");
+		await store.decide({
+			...{ experiment: name, expectedRevision: store.current.revision, by: "weir", atMs: 1 },
+			input: input({ experiment: store.experiment(name), status }),
+			outcome: outcome({ ...status, phase: "RolledBack", allocationPpm: 0 }, { action: "roll-back" }),
+		});
+	}
+	fill(store.database, [...Array.from({ length: 624 }, (_, at) => `c-${at}`)], { from: 100 });
+	fill(store.database, ["d"], { gates: 15, from: 1_000 });
+	const left = new Set((await store.untold()).map(({ experiment }) => experiment));
+	t.same([left.has("b"), left.has("a")], [false, true]);
+});
