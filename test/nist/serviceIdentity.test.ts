@@ -59,10 +59,10 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 			[{ "x-forwarded-proto": "https", "x-request-id": "abc" }, "x-request-id and x-forwarded-proto"],
 		] as const) {
 			const { status, text } = await post("app", passedOn);
-			t.match([status, JSON.parse(text).error], [
-				403,
-				{ message: `the request has ${names}, as one that a proxy passes on`, hint: `send it without ${names}` },
-			]);
+			t.match(
+				[status, JSON.parse(text).error],
+				[403, { message: `the request has ${names}, as one that a proxy passes on`, hint: `send it without ${names}` }],
+			);
 		}
 	});
 
