@@ -41,6 +41,8 @@ export interface ConditionFault {
 	readonly instead: string | null;
 	readonly what: string;
 	readonly offset: number;
+	/** What to write where it is none, if that is known. */
+	readonly hint?: string;
 }
 
 export class ConditionError extends Error {
@@ -117,6 +119,10 @@ const METHODS: Readonly<Record<string, number>> = {
 	getFullYear: 0,
 };
 
+/** Instead of a time zone's parts of a time. */
+const SCHEDULE_HINT =
+	'write schedule: {timezone: Europe/Berlin, from: "08:00", until: "18:00"} in the policy: a condition knows the hours of UTC alone';
+
 /** What a condition may call, for who writes one. */
 export const CONDITION_FUNCTIONS = [...new Set([...Object.keys(FUNCTIONS), ...Object.keys(METHODS)])].join(", ");
 
@@ -129,8 +135,8 @@ interface Reading {
 }
 
 function read(node: ASTNode, reading: Reading, walking: boolean): void {
-	const refuse = (what: string): never => {
-		throw new ConditionError({ what, offset: node.start, instead: null });
+	const refuse = (what: string, hint?: string): never => {
+		throw new ConditionError({ what, offset: node.start, instead: null, ...(hint === undefined ? {} : { hint }) });
 	};
 	switch (node.op) {
 		case "value":
@@ -159,7 +165,10 @@ function read(node: ASTNode, reading: Reading, walking: boolean): void {
 		case "rcall": {
 			const [name, receiver, args] = node.args;
 			if (!Object.hasOwn(METHODS, name)) refuse(`calls ${name}(), which is not offered`);
-			if (args.length !== METHODS[name]) refuse(`calls ${name}() with ${args.length} arguments`);
+			if (args.length !== METHODS[name]) {
+				const zoned = name.startsWith("get") && args.length === 1;
+				refuse(`calls ${name}() with ${args.length} arguments`, zoned ? SCHEDULE_HINT : undefined);
+			}
 			const walks = WALKS.has(name);
 			if (walks && walking) refuse(`walks a list within a list (${name}())`);
 			read(receiver, reading, walking);

@@ -9,6 +9,7 @@ import { judgesPath } from "../access/table.js";
 import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
 import { ambiguousPaths, NOT_CANONICAL, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
+import { ruleOf } from "./denial.js";
 import { isOpen } from "./execution.js";
 import { LOOP, loopRule } from "./loop.js";
 import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
@@ -118,7 +119,7 @@ export function accessPerRoute(
 		Object.fromEntries(
 			here
 				.filter((policy) => policy.action === action && (shadow || !policy.shadow))
-				.map((policy) => [policy.name, policyRule(policy, place)]),
+				.map((policy) => [ruleOf(policy.name), policyRule(policy, place)]),
 		);
 	const tokens = readsUsers(access) ? tokenRules(place.gateway.issuers) : {};
 	const denials = { ...(users ? tokens : {}), ...(open ? {} : { [PROBE_RULE]: probeRule(), ...rules("deny", false) }) };

@@ -43,14 +43,25 @@ export function denialOf(details: string): Denial | null {
 	return null;
 }
 
-/** @param rule of RBAC that refused, as response details or the request's metadata name it; `none` = no rule let it pass */
+/** @param rule of RBAC that refused, as response details or the request's metadata name it; NO_RULE = none let it pass */
 export function ruleDenial(rule: string): Denial {
-	if (rule === "none") return of("no-policy-allows");
+	if (rule === NO_RULE) return of("no-policy-allows");
 	const name = rule.replaceAll(" ", "_");
 	const known = BUILT_IN.find(([begin]) => name.startsWith(begin));
 	if (known !== undefined) return of(known[1]);
-	return { reason: "forbidden", policy: rule.startsWith("(") ? null : rule };
+	return { reason: "forbidden", policy: rule.startsWith("(") ? null : policyOf(rule) };
 }
+
+/** Envoy's word for no rule at all. A policy may have that name too. */
+const NO_RULE = "none";
+/** Of that policy the rule: in the order of names, by which Envoy takes the first that matches, where its own would be. */
+const POLICY_NONE = "none(policy)";
+
+/** Name of the RBAC rule of an AccessPolicy. */
+export const ruleOf = (policy: string): string => (policy === NO_RULE ? POLICY_NONE : policy);
+
+/** The inverse. */
+export const policyOf = (rule: string): string => (rule === POLICY_NONE ? NO_RULE : rule);
 
 /** Whether jwt_authn refused a token for a kid (or an algorithm) that no key of its issuer has. */
 export const namesUnknownKey = (details: string): boolean => details.startsWith(UNKNOWN_KEY);

@@ -2,6 +2,7 @@
  * What shadow policies would change. Envoy's RBAC leaves the result of its shadow rules in the entry's metadata, the
  * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
  */
+import { policyOf } from "../compiler/denial.js";
 import { SHADOW_KEYS_MAX } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";
@@ -63,18 +64,18 @@ interface Would {
 
 /** Either filter would refuse, or the one that allows would let through; the other says nothing by letting on. */
 function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
-	if (said.get(DENY + RESULT) === "denied") return { denied: true, policy: policyOf(said, DENY) };
+	if (said.get(DENY + RESULT) === "denied") return { denied: true, policy: policyIn(said, DENY) };
 	for (const [prefix, told] of ALLOWS) {
 		const result = told.find((one) => one === said.get(prefix + RESULT));
-		if (result !== undefined) return { denied: result === "denied", policy: policyOf(said, prefix) };
+		if (result !== undefined) return { denied: result === "denied", policy: policyIn(said, prefix) };
 	}
 	return null;
 }
 
 /** Envoy says `none` where no policy matched. */
-function policyOf(said: ReadonlyMap<string, string>, prefix: string): string | null {
-	const policy = said.get(prefix + POLICY) ?? "";
-	return policy === "" || policy === "none" ? null : shownText(policy);
+function policyIn(said: ReadonlyMap<string, string>, prefix: string): string | null {
+	const rule = said.get(prefix + POLICY) ?? "";
+	return rule === "" || rule === "none" ? null : shownText(policyOf(rule));
 }
 
 function sidecarShadow(entry: AccessLogEntry): Would | null {

@@ -13,3 +13,7 @@ export const isForwarded = (has: (name: string) => boolean): boolean => SET_BY_L
 /** The same by headers as node:http and node:http2 tell them. */
 export const isForwardedRequest = (headers: Readonly<Record<string, unknown>>): boolean =>
 	isForwarded((name) => headers[name] !== undefined);
+
+/** Names of the headers that say so, for words; null = none does. */
+export const forwardedBy = (headers: Readonly<Record<string, unknown>>): string | null =>
+	SET_BY_LISTENERS.filter((name) => headers[name] !== undefined).join(" and ") || null;

@@ -45,13 +45,18 @@ export const claimName = z
 
 const VALUES_HINT = "write a list of at least one text";
 
+/** A text is compared with texts alone; what a token holds as a number or a truth value a condition can compare. */
+const claimText = text(({ input }) => {
+	const kind = { number: "number", boolean: "truth value" }[typeof input as string];
+	if (kind === undefined) return "write a text";
+	return `write a text in quotes, or, where the token has a ${kind}, condition: 'user.claims.NAME == ${input}'`;
+});
+
 export const claimRules = list(
 	fields(
 		{
 			claim: claimName,
-			values: uniqueList(text("write a text; numbers and truth values are no texts"), VALUES_HINT).min(1, {
-				error: VALUES_HINT,
-			}),
+			values: uniqueList(claimText, VALUES_HINT).min(1, { error: VALUES_HINT }),
 		},
 		"write {claim: role, values: [clerk]}",
 	),
@@ -154,7 +159,7 @@ const CONDITION_HINT = `write a CEL expression such as request.method == "GET" &
 export const policyCondition = z.string({ error: CONDITION_HINT }).transform((value, context): string => {
 	const fault = conditionFault(value) ?? compileCondition(value).slip;
 	if (fault === null) return value;
-	return refuse(context, fault.instead ?? CONDITION_HINT, `${fault.what} ${place(value, fault.offset)}`);
+	return refuse(context, fault.instead ?? fault.hint ?? CONDITION_HINT, `${fault.what} ${place(value, fault.offset)}`);
 });
 
 /** Line and column within an expression. */

@@ -55,6 +55,9 @@ function saidProblem({ set, positions, report, isStored }: Check, { service, enf
 	}
 }
 
+/** How a Gateway asks for client certificates, the simplest way first. */
+const ASK = "write tls: {identity: mesh} in a Gateway, or clientCaFile beside its certificate's files";
+
 /** A caller without a certificate has no SPIFFE id, so that where nobody is asked for one, rules about them never hold. */
 function identityProblems({ set, positions, report }: Check, selections: readonly Selection[]): void {
 	const [gateway] = set.gateways;
@@ -65,7 +68,7 @@ function identityProblems({ set, positions, report }: Check, selections: readonl
 	);
 	if (guarded !== undefined) {
 		const message = `no Gateway asks for client certificates, so nobody could be identified to ${resourceTitle(guarded.service)}`;
-		const hint = "add spec.tls.clientCaFile to a Gateway, or write access: open in the Service";
+		const hint = `${ASK}, or write access: open in the Service`;
 		report(gateway, gateway.spec.tls === null ? ["spec"] : ["spec", "tls"], message, hint);
 		return;
 	}
@@ -75,7 +78,7 @@ function identityProblems({ set, positions, report }: Check, selections: readonl
 		if (principals.length === 0 || principals.includes(ANYONE) || !guards.has(policy)) continue;
 		const message =
 			"spec.principals names callers, but no Gateway asks for client certificates: the policy never matches";
-		const hint = "add spec.tls.clientCaFile to a Gateway, or name users, groups, tenants or claims instead";
+		const hint = `${ASK}, or name users, groups, tenants or claims instead`;
 		report(policy, ["spec", "principals"], message, hint);
 	}
 }

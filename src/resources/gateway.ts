@@ -11,6 +11,7 @@ import { tokens } from "./tokenIssuer.js";
 
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
 const KEY_HINT = "write the path of a PEM file with its private key";
+const READ_ONCE = "Envoy reads it when it makes the listener, and never again: give what replaces it a new name.";
 const TLS_HINT = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
 
 const IDLE_MAX = `${GATEWAY_IDLE_MS_MAX / 60_000}m`;
@@ -19,14 +20,16 @@ const tls = fields(
 	{
 		certificateFile: file("the server certificate")
 			.optional()
-			.meta({ description: "PEM file: the server certificate chain." }),
+			.meta({ description: `PEM file: the server certificate chain. ${READ_ONCE}` }),
 		privateKeyFile: file("its private key")
 			.optional()
-			.meta({ description: "PEM file: the certificate's private key." }),
+			.meta({ description: `PEM file: the certificate's private key. ${READ_ONCE}` }),
 		clientCaFile: file("the CA of client certificates")
 			.nullable()
 			.default(null)
-			.meta({ description: "PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded." }),
+			.meta({
+				description: `PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded. ${READ_ONCE} Until then a CA that was taken out of it is trusted.`,
+			}),
 		identity: z.literal("mesh", { error: "write identity: mesh" }).optional().meta({
 			description: "mesh: this Envoy's own SVID and trust bundle, instead of files; clients must show an SVID.",
 		}),

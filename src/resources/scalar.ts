@@ -38,12 +38,12 @@ export const REFERENCE_HINT = "write a name, or NAMESPACE/NAME for a resource of
 export const reference = z.union([name, z.string().regex(QUALIFIED)], { error: REFERENCE_HINT });
 
 /** Any text, of whole characters: half of a surrogate pair has no form in UTF-8, and Envoy would read another text. */
-export function anyText(hint: string) {
+export function anyText(hint: string | ((issue: { readonly input?: unknown }) => string)) {
 	return z.string({ error: hint }).regex(/^\P{Cs}*$/u, { error: hint });
 }
 
 /** Text that may not be empty. */
-export function text(hint: string) {
+export function text(hint: Parameters<typeof anyText>[0]) {
 	return anyText(hint).min(1, { error: hint });
 }
 

@@ -49,9 +49,10 @@ const issuer = fields({
 	maxLifetime: duration(1)
 		.prefault("1d")
 		.meta({ description: "A token that lives longer (exp - iat) is refused, and so is one without iat." }),
-	binding: oneOf("none", "dpop", "mtls", "either")
-		.default("none")
-		.meta({ description: "Proof of possession that every token must have (RFC 9449, RFC 8705)." }),
+	binding: oneOf("none", "dpop", "mtls", "either").default("none").meta({
+		description:
+			"Proof of possession that every token must have (RFC 9449, RFC 8705). A DPoP proof for an https URL holds where the Gateway itself ends TLS, not behind a balancer that does.",
+	}),
 	groupsClaim: claim("groups", "groups"),
 	tenantClaim: claim("tenant", "the tenant"),
 	purposeClaim: claim("purpose", "purposes"),

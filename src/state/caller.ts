@@ -39,6 +39,8 @@ export interface TcpDoor {
 	 * passes on what somebody else asks: a proxy's certificate speaks for nobody.
 	 */
 	readonly peer: (request: IncomingMessage) => string | null;
+	/** Names of the headers by which the request is one that a proxy passes on; null, or absent: none says so. */
+	readonly passedOnBy?: (request: IncomingMessage) => string | null;
 	/** Judges an Authorization header. Absent: client certificates are demanded in the handshake. Never rejects. */
 	readonly tokens?: (authorization: string, request: IncomingMessage) => Promise<OperatorToken>;
 }
@@ -62,7 +64,14 @@ export async function callerOf(door: TcpDoor, request: IncomingMessage, leftMs: 
 	}
 	const socket = request.socket as TLSSocket;
 	const subject = socket.authorized ? door.peer(request) : null;
-	if (subject === null) throw unknown("neither a token nor a client certificate with a SPIFFE id, not through a proxy");
+	if (subject === null) {
+		const proxied = socket.authorized ? (door.passedOnBy?.(request) ?? null) : null;
+		if (proxied === null) throw unknown("neither a token nor a client certificate with a SPIFFE id");
+		throw unknown(
+			`the request has ${proxied}, as one that a proxy passes on, whose certificate speaks for nobody`,
+			`send it without ${proxied}, to control's own address`,
+		);
+	}
 	return checked({ subject, groups: [], how: "mtls" });
 }
 
@@ -81,10 +90,8 @@ function checked(caller: Caller): Caller {
 	return caller;
 }
 
-function unknown(why: string): WeirError {
-	return new WeirError(
-		"permission-denied",
-		`the API does not know who calls: ${why}`,
-		"show a client certificate (WEIR_API_CERT, WEIR_API_KEY) or a token (WEIR_API_TOKEN_FILE)",
-	);
+const SHOW = "show a client certificate (WEIR_API_CERT, WEIR_API_KEY) or a token (WEIR_API_TOKEN_FILE)";
+
+function unknown(why: string, hint = SHOW): WeirError {
+	return new WeirError("permission-denied", `the API does not know who calls: ${why}`, hint);
 }

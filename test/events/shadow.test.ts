@@ -49,6 +49,7 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 		rbac({ ...deny("denied", "try") }, { path: "/b" }),
 		rbac({ ...deny("allowed"), ...allow("denied") }, { path: "/c" }),
 		rbac({ ...deny("allowed"), ...allow("allowed", "wide") }, { path: "/d", status: 403, codeDetails: NONE }),
+		rbac({ ...deny("denied", "none(policy)") }, { path: "/e" }),
 		// Nothing changes:
 		rbac({ ...deny("allowed"), ...allow("allowed", "p") }),
 		rbac({ ...deny("allowed"), ...allow("denied") }, { status: 403, codeDetails: NONE }),
@@ -68,11 +69,15 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 	t.match(changes, [
 		{ change: "would-deny", policy: "try", service: "shop", principal: WEB, method: "POST", path: "/a", count: 2 },
 		{ change: "would-allow", policy: "wide", path: "/d", count: 1 },
+		{ change: "would-deny", policy: "none", path: "/e", count: 1 },
 		{ change: "would-deny", policy: "try", path: "/b", count: 1 },
 		{ change: "would-deny", policy: null, path: "/c", count: 1 },
 	]);
-	t.equal(changes.length, 4);
-	t.equal(rig.meter.counts.get(seriesKey("weir_ingest_shadow_changes_total", { change: "would-deny" })), 4);
+	t.same(
+		changes.map(({ policy }) => policy),
+		["try", "wide", "none", "try", null],
+	);
+	t.equal(rig.meter.counts.get(seriesKey("weir_ingest_shadow_changes_total", { change: "would-deny" })), 5);
 	await rig.restart();
 	await rig.send([rbac({ ...deny("denied", "try") }, { path: "/a" })]);
 	t.match((await shadow(rig, "&policy=try")).changes, [

@@ -39,20 +39,31 @@ spec: {type: rate, source: outcome, senders: ["${APP}"]}
 	});
 
 	await t.test("an outcome's sender is a principal with a grant for the metric", async (t) => {
-		const post = (as: "app" | "stranger" | null) =>
+		const post = (as: "app" | "stranger" | null, more: Readonly<Record<string, string>> = {}) =>
 			scene.ask({
 				as,
 				port: scene.apiPort,
 				server: CONTROL,
 				path: "/v1/outcomes",
 				body: JSON.stringify([{ metric: "accuracy", unit: "u1", value: 1 }]),
-				headers: { host: "127.0.0.1" },
+				headers: { host: "127.0.0.1", ...more },
 			});
 		const granted = await post("app");
 		t.same([granted.status, JSON.parse(granted.text).accepted], [200, 1], granted.text);
 		const forged = await post("stranger");
 		t.not(JSON.parse(forged.text).accepted, 1, `forged outcomes are not taken: ${forged.status} ${forged.text}`);
 		await t.rejects(post(null), "nobody");
+		for (const [passedOn, names] of [
+			[{ "x-request-id": "abc" }, "x-request-id"],
+			[{ "x-forwarded-proto": "https" }, "x-forwarded-proto"],
+			[{ "x-forwarded-proto": "https", "x-request-id": "abc" }, "x-request-id and x-forwarded-proto"],
+		] as const) {
+			const { status, text } = await post("app", passedOn);
+			t.match(
+				[status, JSON.parse(text).error],
+				[403, { message: `the request has ${names}, as one that a proxy passes on`, hint: `send it without ${names}` }],
+			);
+		}
 	});
 
 	await t.test("the API knows its operator, and lets nobody else see or change anything", async (t) => {

@@ -54,7 +54,21 @@ const rows: readonly Row[] = [
 	[
 		"a claim's number",
 		policy("claims: [{claim: a, values: [1]}]"),
-		[`${at(101)} spec.claims[0].values[0] is the number 1; write a text; numbers and truth values are no texts`],
+		[
+			`${at(101)} spec.claims[0].values[0] is the number 1; write a text in quotes, or, where the token has a number, condition: 'user.claims.NAME == 1'`,
+		],
+	],
+	[
+		"a claim's truth value",
+		policy("claims: [{claim: email_verified, values: [true]}]"),
+		[
+			`${at(114)} spec.claims[0].values[0] is the truth value true; write a text in quotes, or, where the token has a truth value, condition: 'user.claims.NAME == true'`,
+		],
+	],
+	[
+		"a claim's list",
+		policy("claims: [{claim: a, values: [[x]]}]"),
+		[`${at(101)} spec.claims[0].values[0] is a list of 1; write a text`],
 	],
 	[
 		"a claim's empty step",
@@ -142,6 +156,13 @@ const rows: readonly Row[] = [
 		"a condition with a regular expression",
 		policy("condition: 'request.path.matches(\"^(a+)+$\")'"),
 		[`${at(83)} spec.condition calls matches(), which is not offered (at 1:1 of the expression); ${CEL}`],
+	],
+	[
+		"a condition by the hours of a time zone",
+		policy("condition: 'request.time.getHours(\"Europe/Berlin\") < 18'"),
+		[
+			`${at(83)} spec.condition calls getHours() with 1 arguments (at 1:1 of the expression); write schedule: {timezone: Europe/Berlin, from: "08:00", until: "18:00"} in the policy: a condition knows the hours of UTC alone`,
+		],
 	],
 	[
 		"a condition that could take long",
@@ -232,7 +253,7 @@ t.test("a Service whose callers a token names needs no client certificates, rule
 		"services: [employment], action: deny, principals: [spiffe://a/b]",
 	);
 	t.same(problemsOf(text + users + callers), [
-		"w.yaml:72:58: spec.principals names callers, but no Gateway asks for client certificates: the policy never matches; add spec.tls.clientCaFile to a Gateway, or name users, groups, tenants or claims instead",
+		"w.yaml:72:58: spec.principals names callers, but no Gateway asks for client certificates: the policy never matches; write tls: {identity: mesh} in a Gateway, or clientCaFile beside its certificate's files, or name users, groups, tenants or claims instead",
 	]);
 	const both = document(
 		"AccessPolicy",

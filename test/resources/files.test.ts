@@ -151,7 +151,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"selected, and no Gateway asks for certificates",
 		`${spoil("  access: open\n", "")}${policy("services: [employment], principals: [spiffe://example.org/web]")}`,
 		[
-			"w.yaml:17:3: no Gateway asks for client certificates, so nobody could be identified to Service employment; add spec.tls.clientCaFile to a Gateway, or write access: open in the Service",
+			"w.yaml:17:3: no Gateway asks for client certificates, so nobody could be identified to Service employment; write tls: {identity: mesh} in a Gateway, or clientCaFile beside its certificate's files, or write access: open in the Service",
 		],
 	],
 	[

@@ -1,6 +1,7 @@
 /** `weir control`: runs roles of control. One process a role keeps ingest load away from decisions and pushes. */
 import { isIP } from "node:net";
 import { WeirError } from "../../error.js";
+import { forwardedBy } from "../../identity/forwarded.js";
 import { httpPeerSpiffeId } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { bareHost } from "../../resources/host.js";
@@ -75,6 +76,7 @@ export async function control(options: ControlArguments): Promise<void> {
 						port: port(options.apiPort),
 						tls: pemOf(identity),
 						peer: (request) => httpPeerSpiffeId(request, identity),
+						passedOnBy: ({ headers }) => forwardedBy(headers),
 						...(await operatorsByToken(options, log)),
 					},
 		apiAdmins: options.admin,

@@ -20,6 +20,8 @@ t.test("details to reasons", async (t) => {
 	const rbac = (rule: string) => `rbac_access_denied_matched_policy[${rule}]`;
 	for (const [details, reason, policy] of [
 		[rbac("none"), "no-policy-allows", null],
+		[rbac("none(policy)"), "forbidden", "none"],
+		[rbac("none-of-it"), "forbidden", "none-of-it"],
 		[rbac("no-deletes"), "forbidden", "no-deletes"],
 		[rbac("prod/no-deletes"), "forbidden", "prod/no-deletes"],
 		[rbac("(not_canonical)"), "not-canonical", null],
@@ -177,6 +179,33 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 	for (const host of ["whole", "each"])
 		t.equal(await probe(host), LIMITED, "nothing refuses it at an open Service, so it is a request");
 	for (let index = 0; index < 20; index++) t.equal(await ask(alice, "free"), "200");
+});
+
+t.test("a denial by a policy that is called none is told as any other's", async (t) => {
+	const upstream = await startVariantServer("v1", (socket) =>
+		socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+	);
+	t.teardown(() => upstream.close());
+	const plan = compile(
+		resourceSet({
+			gateways: [gateway()],
+			services: [service("s", [variant("v1", upstream.port)], { access: null })],
+			accessPolicies: [
+				accessPolicy("some", "allow", ["s"], { principals: ["anyone"], pathPrefixes: ["/v2", "/admin"] }),
+				accessPolicy("none", "deny", ["s"], { pathPrefixes: ["/admin"] }),
+			],
+		}),
+		EMPTY_STATUS,
+		{ collectors: NO_COLLECTORS },
+	);
+	const envoy = await startEnvoy(t, bootstrapOf(plan));
+	const ask = async (path: string): Promise<string> => {
+		const { status, body } = await alone(envoy.port(), rawGet("s.test", [], path));
+		return `${status} ${body}`;
+	};
+	t.equal(await ask("/v2"), "200 ");
+	t.equal(await ask("/admin"), "403 access denied: forbidden\n");
+	t.equal(await ask("/other"), "403 access denied: no-policy-allows\n", "what no policy allows");
 });
 
 t.test("the probe passes nowhere where access is judged", async (t) => {
