@@ -155,6 +155,9 @@ export const DECISIONS_ANSWER_MAX = 1_000;
 /** Questions about requests that wait for those before them; the machine's owner has as many apart. */
 export const QUESTIONS_WAITING_MAX = 16;
 
+/** Readers' questions for evidence that wait: control asks one for all, and one for the machine's owner. */
+export const READERS_EVIDENCE_WAITING_MAX = 16;
+
 /** Names of namespaces that a reader of the decision log has roles in, as the API tells ingest: 8,000 of the longest. */
 export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;
 

@@ -117,6 +117,13 @@ export const ACTS_PER_HOUR_MAX = 600;
 export const READING_MS_AT_ONCE_MAX = 30_000;
 export const READING_MS_PER_HOUR_MAX = 720_000;
 
+/**
+ * How Experiments stand is asked of ingest, as the loop asks, for one reader after the other: so many questions of one subject
+ * wait or are under way, and of all. The owner of the machine has as many as all, apart.
+ */
+export const STANDINGS_PER_SUBJECT_MAX = 4;
+export const STANDINGS_WAITING_MAX = 64;
+
 /** Subjects whose acts of the last hours are counted apart; further ones share one count. */
 export const ACTING_SUBJECTS_MAX = 10_000;
 
