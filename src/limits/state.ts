@@ -111,7 +111,8 @@ export const ACTS_PER_HOUR_MAX = 600;
 
 /**
  * How long control's API reads the declarations of one subject, at once and again per hour: nothing else is answered
- * meanwhile. Dry runs, refused files and requests that are told of in part count too. A file of 4 MiB takes some 4 to 5 s,
+ * meanwhile. Dry runs, refused files, requests that are told of in part, and reads of what is declared and was decided count
+ * too. A file of 4 MiB takes some 4 to 5 s,
  * a small change over 2,000 stored Services with a policy each some 0.15 s. The owner of the machine is not bound.
  */
 export const READING_MS_AT_ONCE_MAX = 30_000;
