@@ -12,12 +12,19 @@ export interface IngestClient extends EvidenceSource {
 	unknownKeys(): Promise<Readonly<Record<string, number>>>;
 }
 
+/** For whom evidence is asked: the loop's questions go first. */
+export const EVIDENCE_PATHS = { loop: "/evidence", readers: "/readers-evidence" } as const;
+
 /** @param timeoutMs for one whole call; `deadline-exceeded` after it */
-export function ingestClient(socketPath: string, timeoutMs: number = EVIDENCE_TIMEOUT_MS): IngestClient {
+export function ingestClient(
+	socketPath: string,
+	timeoutMs: number = EVIDENCE_TIMEOUT_MS,
+	asksFor: keyof typeof EVIDENCE_PATHS = "loop",
+): IngestClient {
 	const ask = (method: string, path: string, body: unknown): Promise<unknown> =>
 		call(socketPath, timeoutMs, method, path, body);
 	return {
-		evidence: async (query) => (await ask("POST", "/evidence", query)) as Evidence,
+		evidence: async (query) => (await ask("POST", EVIDENCE_PATHS[asksFor], query)) as Evidence,
 		baselineQuantile: async (query) => (await ask("POST", "/baseline-quantile", query)) as BaselineQuantile | null,
 		unknownKeys: async () => (await ask("GET", "/unknown-keys", undefined)) as Readonly<Record<string, number>>,
 		metricsJson: () => ask("GET", "/metrics-json", undefined),

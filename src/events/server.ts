@@ -19,7 +19,9 @@ import type { EvidenceSource, Unheld } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { boundConnections } from "../tlsDoor.js";
 import type { RequestAccount } from "./account.js";
+import { EVIDENCE_PATHS } from "./client.js";
 import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
+import { LoopFirst } from "./loopFirst.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes.js";
 import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
@@ -132,6 +134,16 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 			answerJson(response, 200, JSON.stringify(await run(parse(parseQueryJson(bytes)))));
 		},
 	});
+	const loopFirst = new LoopFirst();
+	const byLoop = ({ method, answer }: Route): Route => ({
+		method,
+		answer: (request, response) => loopFirst.loop(() => answer(request, response)),
+	});
+	const byReader = ({ method, answer }: Route): Route => ({
+		method,
+		answer: (request, response) => loopFirst.reader(response, () => answer(request, response)),
+	});
+	const gather = query(parseEvidenceQuery, (parsed) => evidence.evidence(parsed));
 	const questions = new Questions();
 	/** Of a reader. */
 	const question = (answer: Route["answer"]): Route => ({
@@ -139,7 +151,8 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 		answer: (request, response) => questions.take(request, response, () => answer(request, response)),
 	});
 	return {
-		"/evidence": query(parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
+		[EVIDENCE_PATHS.loop]: byLoop(gather),
+		[EVIDENCE_PATHS.readers]: byReader(gather),
 		"/v1/requests": question(async (request, response) => {
 			const query = new URL(request.url ?? "", "http://ingest").searchParams;
 			answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));
@@ -150,7 +163,7 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 			if (found === null) throw new WeirError("not-found", "no request is known by that id", UNKNOWN_REQUEST);
 			answerJson(response, 200, JSON.stringify(found));
 		}),
-		"/baseline-quantile": query(parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed)),
+		"/baseline-quantile": byLoop(query(parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed))),
 		"/unknown-keys": {
 			method: "GET",
 			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unknownKeys())),

@@ -63,6 +63,9 @@ export const REQUEST_ID_CHARS_MAX = 256;
 /** Kept beyond the longest window and settling time: threshold freezing, outcomes that wait for their exposure, slow clocks. */
 export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 
+/** How often rows are looked through for those of namespaces that need them for less long than another one does. */
+export const OTHERS_PRUNED_MS = 10 * 60 * 1000;
+
 /** Units that are closed at once: so many times the number of metrics are held in memory, about 100 MiB for ten of them. */
 export const CLOSING_UNITS = 131_072;
 
@@ -154,6 +157,9 @@ export const DECISIONS_ANSWER_MAX = 1_000;
 
 /** Questions about requests that wait for those before them; the machine's owner has as many apart. */
 export const QUESTIONS_WAITING_MAX = 16;
+
+/** Readers' questions for evidence that wait: control asks one for all, and one for the machine's owner. */
+export const READERS_EVIDENCE_WAITING_MAX = 16;
 
 /** Names of namespaces that a reader of the decision log has roles in, as the API tells ingest: 8,000 of the longest. */
 export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;

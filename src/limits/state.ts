@@ -111,11 +111,19 @@ export const ACTS_PER_HOUR_MAX = 600;
 
 /**
  * How long control's API reads the declarations of one subject, at once and again per hour: nothing else is answered
- * meanwhile. Dry runs, refused files and requests that are told of in part count too. A file of 4 MiB takes some 4 to 5 s,
+ * meanwhile. Dry runs, refused files, requests that are told of in part, and reads of what is declared and was decided count
+ * too. A file of 4 MiB takes some 4 to 5 s,
  * a small change over 2,000 stored Services with a policy each some 0.15 s. The owner of the machine is not bound.
  */
 export const READING_MS_AT_ONCE_MAX = 30_000;
 export const READING_MS_PER_HOUR_MAX = 720_000;
+
+/**
+ * How Experiments stand is asked of ingest, as the loop asks, for one reader after the other: so many questions of one subject
+ * wait or are under way, and of all. The owner of the machine has as many as all, apart.
+ */
+export const STANDINGS_PER_SUBJECT_MAX = 4;
+export const STANDINGS_WAITING_MAX = 64;
 
 /** Subjects whose acts of the last hours are counted apart; further ones share one count. */
 export const ACTING_SUBJECTS_MAX = 10_000;

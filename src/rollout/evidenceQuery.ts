@@ -6,7 +6,7 @@ import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm, SlowThreshold 
 import { baselineOf } from "../analysis/question.js";
 import { INTERACTIONS_MAX } from "../limits.js";
 import { canonicalJson } from "../resources/canonicalJson.js";
-import { serviceOf } from "../resources/lookup.js";
+import { inNamespace, serviceOf } from "../resources/lookup.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { settleMs } from "../resources/settle.js";
 import { inParts, together, withoutParts } from "./gridEvidence.js";
@@ -78,18 +78,17 @@ export function evidenceQuery(
 }
 
 /**
- * Qualified names of the other Experiments that share units with this one now: exposing, by the same unit, in another
- * layer (slots of one layer are disjoint). At most INTERACTIONS_MAX, those on the same Service first, then by name.
+ * Qualified names of the other Experiments of the namespace that share units with this one now: exposing, by the same unit, in
+ * another layer (slots of one layer are disjoint). At most INTERACTIONS_MAX, those on the same Service first, then by name. Of
+ * other namespaces none: decisions and standings, which a namespace's readers see, would tell of them.
  */
 export function sharingUnits({ resources, status }: Pick<State, "resources" | "status">, own: Experiment): string[] {
-	const layer = ({ metadata, spec }: Experiment): string =>
-		qualifiedName({ name: spec.layer.name, namespace: metadata.namespace });
-	const elsewhere = (other: Experiment): number => (serviceOf(other) === serviceOf(own) ? 0 : 1);
+	const elsewhere = (other: Experiment): number => (other.spec.service === own.spec.service ? 0 : 1);
 	const unit = canonicalJson(own.spec.unit);
-	return resources.experiments
+	return inNamespace(resources.experiments, own.metadata.namespace)
 		.filter((other) => {
 			const phase = status.experiments[qualifiedName(other.metadata)]?.phase;
-			if (phase === undefined || !isExposing(phase) || layer(other) === layer(own)) return false;
+			if (phase === undefined || !isExposing(phase) || other.spec.layer.name === own.spec.layer.name) return false;
 			return canonicalJson(other.spec.unit) === unit;
 		})
 		.map((other) => ({ name: qualifiedName(other.metadata), order: elsewhere(other) }))

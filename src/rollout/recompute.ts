@@ -52,7 +52,7 @@ export function recomputedWords(decision: Decision): { readonly words: string; r
 	const again = recompute(decision);
 	if (again === null) {
 		const words = NOTHING_TO_RECOMPUTE[decision.outcome.rule];
-		return { words: words ?? "NOT RECOMPUTED: what it was made from is not stored", holds: words !== undefined };
+		return { words: words ?? "NOT RECOMPUTED: what it was made from is not there", holds: words !== undefined };
 	}
 	const { matches, former, expected, actual } = again;
 	if (!matches) return { words: `DIFFERS\n      stored     ${expected}\n      recomputed ${actual}`, holds: false };

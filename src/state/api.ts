@@ -32,6 +32,7 @@ import { PromotionGates } from "./promotionGates.js";
 import { Publication } from "./publication.js";
 import { Rights } from "./rights.js";
 import { secureContext, secureServer } from "./secureDoor.js";
+import { Standings } from "./standings.js";
 import type { Store } from "./store.js";
 import { SubjectBudget } from "./subjectBudget.js";
 import type { GatewayAlarm } from "./wire.js";
@@ -125,6 +126,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			approvals,
 			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS),
 			evidence: options.evidence ?? null,
+			standings: new Standings(),
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),
 			alarms: options.alarms ?? (async () => []),

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as SecureServer } from "node:https";
 import { WeirError } from "../error.js";
+import { whileOpen } from "../turns.js";
 import { type Bodies, UNCOUNTED } from "./bodies.js";
 import type { Caller } from "./caller.js";
 import { send, sendError, takeApart } from "./http.js";
@@ -49,14 +50,6 @@ export function handler(
 		}
 	};
 	return (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
-}
-
-/** Aborts when the client goes away, or has. */
-function whileOpen(response: ServerResponse): AbortSignal {
-	const gone = new AbortController();
-	if (response.destroyed) gone.abort();
-	else response.once("close", () => gone.abort());
-	return gone.signal;
 }
 
 /** @param connections null = what TLS lies below counts them (tlsDoor.ts) */

@@ -21,9 +21,11 @@ import type { PromotionGates } from "./promotionGates.js";
 import type { Publication } from "./publication.js";
 import { readiness } from "./readiness.js";
 import { visibleShadowGaps } from "./shadowGaps.js";
+import type { Standings } from "./standings.js";
 import { statusAnswer } from "./statusAnswer.js";
 import type { Store } from "./store.js";
 import { visibleState } from "./visible.js";
+import { visibleDecision } from "./visibleDecision.js";
 import {
 	type DiffAnswer,
 	type GatewayAlarm,
@@ -41,6 +43,7 @@ export interface PublicDoor {
 	readonly gates: PromotionGates;
 	/** null = there is no evidence here. */
 	readonly evidence: EvidenceSource | null;
+	readonly standings: Standings;
 	/** Why control is not ready, one sentence each; empty = ready. */
 	readonly ready: () => readonly string[];
 	/** Its lag is a reason too. */
@@ -78,7 +81,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				demandSomeRead(door, call);
 				return ok({
 					...door.acts.rights.partly(call.caller),
-					...difference(visibleState(store.current, door.acts.rights.mayRead(call.caller))),
+					...telling(door, call, () => difference(visibleState(store.current, door.acts.rights.mayRead(call.caller)))),
 				} satisfies DiffAnswer);
 			case "GET proxies":
 				onlyQuery(query, []);
@@ -117,6 +120,17 @@ function demandSomeRead({ acts, now }: PublicDoor, call: Call): void {
 	acts.rights.demandSomeRead(actCall(call, now()), [pathOf(call)]);
 }
 
+/** In the reader's time. @throws WeirError as `Rights.telling` does */
+function telling<T>({ acts, now }: PublicDoor, call: Call, tell: () => T): T {
+	return acts.rights.telling(actCall(call, now()), [pathOf(call)], tell);
+}
+
+/** What lies in a namespace that the caller may not read is not there. @throws WeirError `not-found` */
+function demandReadable({ acts }: PublicDoor, call: Call, experiment: string): void {
+	if (acts.rights.mayRead(call.caller)(namespaceOf(experiment))) return;
+	throw new WeirError("not-found", `no Experiment '${experiment.slice(0, 200)}'`);
+}
+
 const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
 
 /** Earlier access rules: what is kept of them, and back to them; and what is not told of shadow policies. */
@@ -125,15 +139,13 @@ async function policies(door: PublicDoor, call: Call, act: string): Promise<Answ
 	if (call.method === "GET" && act === "shadow-gaps") {
 		onlyQuery(call.query, []);
 		demandSomeRead(door, call);
-		const { rights } = acts;
-		const tell = () => visibleShadowGaps(store.current, rights.mayRead(call.caller), null);
-		return ok({ gaps: rights.telling(actCall(call, now()), [pathOf(call)], tell) } satisfies ShadowGapsAnswer);
+		const tell = () => visibleShadowGaps(store.current, acts.rights.mayRead(call.caller), null);
+		return ok({ gaps: telling(door, call, tell) } satisfies ShadowGapsAnswer);
 	}
 	if (call.method === "GET" && act === "history") {
 		onlyQuery(call.query, ["namespace"]);
 		demandSomeRead(door, call);
-		const tell = () => acts.policyHistory(call.caller, call.query.get("namespace"));
-		const history = acts.rights.telling(actCall(call, now()), [pathOf(call)], tell);
+		const history = telling(door, call, () => acts.policyHistory(call.caller, call.query.get("namespace")));
 		return ok({ ...acts.rights.partly(call.caller), ...history } satisfies PolicyHistoryAnswer);
 	}
 	if (call.method !== "POST" || act !== "rollback") {
@@ -160,14 +172,17 @@ function resources(door: PublicDoor, call: Call): Answer {
 	const mayRead = acts.rights.mayRead(caller);
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
-		const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
-		const sources = seen.map(({ source }) => source);
-		const text = [...promotedNotes(store.current, mayRead), ...sources].join("---\n");
+		const text = telling(door, call, () => {
+			const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
+			return [...promotedNotes(store.current, mayRead), ...seen.map(({ source }) => source)].join("---\n");
+		});
 		return { status: 200, text, contentType: "application/yaml" };
 	}
 	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
-	const { revision, resources } = visibleState(store.current, mayRead);
-	return ok({ ...acts.rights.partly(caller), revision, resources: resourcesOf(resources) } satisfies ResourcesAnswer);
+	return telling(door, call, () => {
+		const { revision, resources } = visibleState(store.current, mayRead);
+		return ok({ ...acts.rights.partly(caller), revision, resources: resourcesOf(resources) } satisfies ResourcesAnswer);
+	});
 }
 
 async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
@@ -198,24 +213,33 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	const { store, acts, now } = door;
 	const [given = "", act = ""] = rest;
 	const name = given.startsWith("default/") ? given.slice("default/".length) : given;
-	if (call.method === "GET") demandSomeRead(door, call);
-	if (call.method === "GET" && !acts.rights.mayRead(call.caller)(namespaceOf(name))) {
-		throw new WeirError("not-found", `no Experiment '${name.slice(0, 200)}'`);
+	const mayRead = acts.rights.mayRead(call.caller);
+	if (call.method === "GET") {
+		demandSomeRead(door, call);
+		demandReadable(door, call, name);
 	}
 	if (call.method === "GET" && act === "decisions") {
 		onlyQuery(call.query, ["after", "limit"]);
 		const after = wholeNumber(call.query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
 		const limit = wholeNumber(call.query, "limit", 100, 1, DECISIONS_PAGE_MAX);
-		return ok(store.decisions(name, after, limit));
+		const page = telling(door, call, () => store.decisions(name, after, limit));
+		return ok({ ...page, decisions: page.decisions.map((one) => visibleDecision(one, mayRead)) });
 	}
 	if (call.method === "GET" && act === "standing") {
 		onlyQuery(call.query, []);
-		return ok(await standingOf(store.live, name, door.evidence, now));
+		return ok(
+			await door.standings.take(call, async () => {
+				// Again in its turn, which may have come late.
+				demandReadable(door, call, name);
+				return standingOf(store.live, name, door.evidence, now);
+			}),
+		);
 	}
 	if (call.method === "GET" && act === "moves") {
 		onlyQuery(call.query, ["before"]);
 		const before = wholeNumber(call.query, "before", now(), 0, Number.MAX_SAFE_INTEGER);
-		return ok({ decisions: store.moves(name, before) });
+		const moves = telling(door, call, () => store.moves(name, before));
+		return ok({ decisions: moves.map((one) => visibleDecision(one, mayRead)) });
 	}
 	if (call.method !== "POST" || !isPersonVerb(act)) {
 		throw new WeirError(

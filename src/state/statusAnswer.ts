@@ -46,7 +46,7 @@ function answerOf(
 				experiment: name,
 				service,
 				status: live,
-				last: store.lastDecision(name),
+				last: store.lastDecision(name, mayRead),
 				...(none === undefined ? {} : { unheld: none }),
 			};
 		}),

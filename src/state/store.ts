@@ -35,6 +35,7 @@ import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
 import { bareProblems, spared } from "./spared.js";
 import { StandingFaults } from "./standingFaults.js";
+import type { MayRead } from "./visible.js";
 import type { LastDecision } from "./wire.js";
 import { type ApplyOptions, type ApplyResult, NOTHING, planApply, type WishPlan } from "./wishes.js";
 import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writeWishes } from "./written.js";
@@ -236,9 +237,9 @@ export class Store implements StateStore, Outbox {
 		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, MOVES_LOOKED_AT);
 	}
 
-	/** The newest decision in brief; null for none. */
-	lastDecision(experiment: string): LastDecision | null {
-		return lastDecisionIn(this.#log, experiment);
+	/** The newest decision in brief, as the reader may see it; null for none. */
+	lastDecision(experiment: string, mayRead: MayRead): LastDecision | null {
+		return lastDecisionIn(this.#log, experiment, mayRead);
 	}
 
 	async keepPlan(version: string, table: PlanTable): Promise<void> {

@@ -530,8 +530,12 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	};
 	const plans = [experiment(), banner("sibling", "models"), banner("other-units", "banners", "x-tenant")];
 	const crossing = [banner("banner", "banners"), banner("ended", "banners")];
+	const theirs = {
+		...banner("theirs", "banners"),
+		metadata: { ...banner("theirs", "banners").metadata, namespace: "hr" },
+	};
 	const live = (phase: "Running" | "Aborted" = "Running") => status({ phase, stepStartedAtMs: 100_000 });
-	const { store, source, loop } = house([...plans, ...crossing], {
+	const { store, source, loop } = house([...plans, ...crossing, theirs], {
 		...EMPTY_STATUS,
 		experiments: {
 			main: status(LAST_STEP),
@@ -539,6 +543,7 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 			"other-units": live(),
 			banner: live(),
 			ended: live("Aborted"),
+			"hr/theirs": live(),
 		},
 	});
 	const asked = () => source.queries.filter((query) => query.experiment === "main").map((query) => query.interactsWith);
@@ -549,7 +554,11 @@ t.test("interactions are asked for once a promotion is ready, of experiments tha
 	source.present = evidence({ control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } });
 	source.queries = [];
 	await one.tick();
-	t.same(asked(), [[], ["banner"]], "not one of its own layer, of other units, or that has ended");
+	t.same(
+		asked(),
+		[[], ["banner"]],
+		"not one of its own layer, of other units, of another namespace, or that has ended",
+	);
 	t.equal(store.decisions.find(({ outcome }) => outcome.action === "promote")?.experiment, "main");
 	t.equal(store.decisions.at(-1)?.input?.rules, RULES);
 });

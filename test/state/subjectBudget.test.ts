@@ -236,6 +236,31 @@ t.test("who has had declarations read for too long waits, whatever came of them;
 	t.match(await ada.apply(file(METRIC), { dryRun: true }), { outcome: "applied" }, "by then there is time again");
 });
 
+t.test("what is read of all that is declared or was decided is read in the reader's time", async (t) => {
+	let monotonicMs = 0;
+	const readingBudget = new SubjectBudget(1_000, 3_600, 10, () => monotonicMs);
+	const { owner, as } = await mutualApi(t, { admins: [operator("ada")], readingBudget });
+	await owner.apply(file(ALL), { dryRun: false });
+	const ada = await as("ada");
+	const reads: Readonly<Record<string, (who: typeof ada) => Promise<unknown>>> = {
+		decisions: (who) => who.decisions("boosted", 0),
+		moves: (who) => who.moves("boosted", 0),
+		resources: (who) => who.get(),
+		"resources as written": (who) => who.getYaml(),
+		diff: (who) => who.diff(),
+		status: (who) => who.status(),
+	};
+	for (const [what, read] of Object.entries(reads)) {
+		monotonicMs += 24 * 3_600_000;
+		t.equal(readingBudget.taken(operator("ada")), 0);
+		await read(ada);
+		t.ok(readingBudget.taken(operator("ada")) > 0, what);
+		readingBudget.owe(operator("ada"), 2_000);
+		await t.rejects(read(ada), { code: "resource-exhausted", hint: /ask again in/ }, what);
+		await read(owner);
+	}
+});
+
 t.test(
 	"what a subject is charged is what this process computes for it, not what the machine does meanwhile",
 	async (t) => {

@@ -6,7 +6,7 @@ import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
 import { UNHELD_PATH } from "../../events/server.js";
-import { PUBLICATION_LOOK_MS } from "../../limits.js";
+import { EVIDENCE_TIMEOUT_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
 import type { Unheld } from "../../rollout/ports.js";
 import { startApi } from "../../state/api.js";
@@ -39,7 +39,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		owner: `local:${userName()}`,
 		admins: apiAdmins,
 		webhook: postWebhook,
-		evidence: ingestClient(at.ingestSocket),
+		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
 		alarms: async () => {
 			const [metrics, issuers] = await Promise.all([
 				readMetrics(at.xdsMetricsSocket),

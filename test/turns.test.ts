@@ -1,0 +1,67 @@
+/** Work done one after the other, the subjects in turn. */
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { Turns } from "../src/turns.js";
+
+const bounds = {
+	perSubject: 3,
+	waiting: 4,
+	refusal: (beyond: string) => new Error(beyond),
+};
+
+/** Work that ends when the test says so. */
+function work() {
+	const begun: string[] = [];
+	const ends: (() => void)[] = [];
+	const of = (name: string) => async (): Promise<string> => {
+		begun.push(name);
+		await new Promise<void>((resolve) => ends.push(resolve));
+		return name;
+	};
+	const end = async (): Promise<void> => {
+		ends.shift()?.();
+		await pause(1);
+	};
+	return { begun, of, end };
+}
+
+t.test("one at a time, the subjects in turn, and no more of each and of all than the bounds", async (t) => {
+	const turns = new Turns(bounds);
+	const { begun, of, end } = work();
+	const over = new AbortController();
+	const ask = (subject: string, name: string, signal = over.signal) => turns.take(subject, signal, of(name));
+	const answers = [ask("ann", "ann1"), ask("ann", "ann2"), ask("ann", "ann3"), ask("bob", "bob1")];
+	await t.rejects(ask("ann", "ann4"), { message: "perSubject" });
+	const gone = new AbortController();
+	const left = ask("eve", "eve1", gone.signal);
+	await t.rejects(ask("dan", "dan1"), { message: "waiting" });
+	gone.abort();
+	t.equal(await left, null, "whose client has gone is not waited for");
+	t.same(begun, ["ann1"]);
+	for (let n = 0; n < 4; n++) await end();
+	t.same(begun, ["ann1", "ann2", "bob1", "ann3"]);
+	t.same(await Promise.all(answers), ["ann1", "ann2", "ann3", "bob1"]);
+	await t.rejects(ask("ann", "ann4"), { message: "perSubject" }, "until its answers have ended");
+	over.abort();
+	t.equal(await turns.take("ann", over.signal, of("late")), null);
+	const again = turns.take("ann", new AbortController().signal, of("again"));
+	await pause(1);
+	await end();
+	t.equal(await again, "again");
+	t.notOk(begun.includes("late"));
+});
+
+t.test("half of the time is left to others, also after work that fails", async (t) => {
+	const turns = new Turns({ ...bounds, rests: true });
+	const { signal } = new AbortController();
+	const fromMs = performance.now();
+	const failed = turns.take("ann", signal, async () => {
+		await pause(200);
+		throw new Error("no");
+	});
+	const next = turns.take("bob", signal, async () => performance.now() - fromMs);
+	await t.rejects(failed, { message: "no" });
+	// Its pause keeps no process alive.
+	await pause(300);
+	t.ok(Number(await next) >= 390, "as long as the last one took passes");
+});
