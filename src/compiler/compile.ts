@@ -129,7 +129,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					keySets,
 					callout: asksSidecar
 						? {
-								timeoutMs: longestTimeout(always ? services : called),
+								timeoutMs: longestTimeout(always ? services.filter(mayAsk) : called),
 								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
 								tokens: always || judgesUsers(open) ? tokensOf(gateway) : "none",
 								proxied: gateway.spec.trustedProxies.length > 0,
@@ -262,6 +262,9 @@ const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
 	issuers: spec.tokens,
 	trustedProxies: spec.trustedProxies,
 });
+
+/** A Service that is open, and where nobody takes part, never asks the sidecar: what it says of it is nobody else's matter. */
+const mayAsk = ({ table }: CompiledService): boolean => !isOpen(table.access) || table.experiments.length > 0;
 
 /** null = that of nobody. */
 const longestTimeout = (services: readonly CompiledService[]): number | null =>

@@ -31,7 +31,7 @@ export class RecentViews implements SentViews {
 	/** @param shelf where they outlive the process; null = nowhere */
 	constructor(
 		readonly bounds: RecentViewsBounds,
-		readonly shelf: Pick<ViewShelf, "keep" | "touch" | "find"> | null = null,
+		readonly shelf: Pick<ViewShelf, "keep" | "sizeOf" | "touch" | "find"> | null = null,
 	) {}
 
 	/** Bytes that all of it takes, about. */
@@ -41,8 +41,8 @@ export class RecentViews implements SentViews {
 
 	remember(type: EnvoyTypeName, version: string, view: View): void {
 		// Equal version, equal content, but for a client that has not asked for all yet.
-		const known = this.recall(type, version);
-		if (known !== null && known.size >= view.size) this.touch(type, version);
+		const known = this.#views.get(keyOf(type, version))?.size ?? this.shelf?.sizeOf(type, version) ?? 0;
+		if (known >= view.size) this.touch(type, version);
 		else {
 			this.#put(type, version, view);
 			this.shelf?.keep(type, version, view);
@@ -52,9 +52,10 @@ export class RecentViews implements SentViews {
 	touch(type: EnvoyTypeName, version: string): void {
 		const key = keyOf(type, version);
 		const known = this.#views.get(key);
-		if (known === undefined) return;
-		this.#views.delete(key);
-		this.#views.set(key, known);
+		if (known !== undefined) {
+			this.#views.delete(key);
+			this.#views.set(key, known);
+		}
 		this.shelf?.touch(type, version);
 	}
 

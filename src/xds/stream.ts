@@ -40,8 +40,8 @@ export class ClientStream {
 	 */
 	#waitingSince = new Map<string, number>();
 	readonly #leaving = new LeavingEndpoints();
-	/** Clusters that its routes may name have gone with the first answer. */
-	#lostClusters = false;
+	/** Clusters that its routes may name, and that have gone with the first answer. */
+	readonly #lostClusters = new Set<string>();
 	#nonces = 0;
 
 	constructor(
@@ -206,18 +206,24 @@ export class ClientStream {
 
 	/**
 	 * A client that came with what this server does not remember keeps no cluster that is not published any more: their names
-	 * are in what it asks for, their contents nowhere. Requests to them fail until its routes leave them, so that these wait less.
+	 * are in what it asks for and in routes that are remembered, their contents nowhere. Requests to them fail until its routes
+	 * leave them, so that these wait less.
 	 */
 	#noteLost(target: Snapshot): void {
-		const { clusters, endpoints } = this.#channels;
-		if (!this.#routesUnknown) this.#lostClusters = false;
-		else if (clusters.opaque)
-			this.#lostClusters ||= [...endpoints.subscription.names].some((name) => !target.views.endpoints.has(name));
+		const { clusters, endpoints, routes } = this.#channels;
+		if (clusters.opaque) {
+			const named = [...routes.accepted.values()].flatMap((table) => table.clusters);
+			for (const name of [...endpoints.subscription.names, ...named])
+				if (!target.views.clusters.has(name)) this.#lostClusters.add(name);
+		}
+		if (this.#lostClusters.size === 0) return;
+		const inUse = this.#clustersInUse(target);
+		for (const name of this.#lostClusters) if (!inUse(name)) this.#lostClusters.delete(name);
 	}
 
 	/** How long a route table waits for the clusters that it names. */
 	get #patienceMs(): number {
-		return this.#lostClusters ? Math.min(XDS_LEAVING_MS, this.ackTimeoutMs) : this.ackTimeoutMs;
+		return this.#lostClusters.size > 0 ? Math.min(XDS_LEAVING_MS, this.ackTimeoutMs) : this.ackTimeoutMs;
 	}
 
 	/** The client may hold routes that nobody knows. */

@@ -4,11 +4,13 @@
  * crash cuts off in these milliseconds is unknown to the next process, as what a full disk does not take.
  */
 import { readFileSync } from "node:fs";
-import { mkdir, readdir, realpath, rm, stat } from "node:fs/promises";
+import { lstat, mkdir, readdir, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { WeirError } from "../error.js";
 import { DiscoveryResponseSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
+import { XDS_SENT_VIEWS_MIN } from "../limits.js";
 import { replacePrivate } from "../privateFile.js";
 import { requireOwnFolder } from "../socket.js";
 import { ENVOY_TYPES, type EnvoyTypeName, receivedResource, TYPE_URLS } from "./resource.js";
@@ -23,11 +25,24 @@ export interface ViewShelfOptions {
 	readonly onTrouble: (why: string) => void;
 }
 
+/** One that is on the disk. */
+interface Kept {
+	readonly file: string;
+	readonly bytes: number;
+	readonly resources: number;
+}
+
+interface Due {
+	readonly type: EnvoyTypeName;
+	readonly version: string;
+	readonly view: View;
+}
+
 export class ViewShelf {
-	/** Bytes of each that is on the disk, the youngest last. */
-	readonly #files = new Map<string, number>();
+	/** By type and version, the youngest last. */
+	readonly #kept = new Map<string, Kept>();
 	/** Not written yet. */
-	readonly #due = new Map<string, { readonly type: EnvoyTypeName; readonly version: string; readonly view: View }>();
+	readonly #due = new Map<string, Due>();
 	#bytes = 0;
 	#writing: Promise<void> | null = null;
 	#failing = false;
@@ -45,43 +60,59 @@ export class ViewShelf {
 		await mkdir(directory, { recursive: true, mode: 0o700 });
 		requireOwnFolder(await realpath(directory));
 		const shelf = new ViewShelf(directory, options);
+		const files = await readdir(directory);
 		const found = await Promise.all(
-			(await readdir(directory)).map(async (file) => ({ file, ...(await stat(join(directory, file))) })),
+			files.flatMap((file) => {
+				const [, key, resources] = NAME.exec(file) ?? [];
+				if (key === undefined) return [];
+				const stats = lstat(join(directory, file));
+				return [stats.then(({ size, mtimeMs }) => ({ key, file, bytes: size, resources: Number(resources), mtimeMs }))];
+			}),
 		);
-		for (const { file, size } of found.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
-			if (NAME.test(file)) shelf.#count(file, size);
-			else await rm(join(directory, file), { recursive: true });
-		}
+		for (const { key, mtimeMs: _, ...one } of found.sort((a, b) => a.mtimeMs - b.mtimeMs)) shelf.#count(key, one);
+		// What a crash cut off; it is in nobody's way.
+		const kept = new Set([...shelf.#kept.values()].map(({ file }) => file));
+		for (const file of files) if (!kept.has(file)) await rm(join(directory, file), { force: true }).catch(() => {});
 		await shelf.#makeRoom();
 		return shelf;
 	}
 
 	/** Takes a version's view, or a larger one of it. */
 	keep(type: EnvoyTypeName, version: string, view: View): void {
-		this.#due.set(fileOf(type, version), { type, version, view });
+		this.#due.set(keyOf(type, version), { type, version, view });
+		// The disk may say nothing for long: no more wait for it than stay in memory however large they are.
+		const [oldest] = this.#due.keys();
+		if (this.#due.size > XDS_SENT_VIEWS_MIN && oldest !== undefined) this.#due.delete(oldest);
 		this.#writing ??= this.#write();
+	}
+
+	/** Resources of the largest view of the version that is here; without reading it. */
+	sizeOf(type: EnvoyTypeName, version: string): number {
+		const key = keyOf(type, version);
+		return this.#due.get(key)?.view.size ?? this.#kept.get(key)?.resources ?? 0;
 	}
 
 	/** It is in use. */
 	touch(type: EnvoyTypeName, version: string): void {
-		const file = fileOf(type, version);
-		const bytes = this.#files.get(file);
-		if (bytes === undefined) return;
-		this.#files.delete(file);
-		this.#files.set(file, bytes);
+		const key = keyOf(type, version);
+		const one = this.#kept.get(key);
+		if (one === undefined) return;
+		this.#kept.delete(key);
+		this.#kept.set(key, one);
 	}
 
-	/** null = it is not there, or cannot be read. Blocks for as long as the disk does: an Envoy came back that waits for it. */
+	/** null = it is not there, or cannot be read. Blocks for as long as that takes: an Envoy came back that waits for it. */
 	find(type: EnvoyTypeName, version: string): View | null {
-		const file = fileOf(type, version);
-		const due = this.#due.get(file);
+		const key = keyOf(type, version);
+		const due = this.#due.get(key);
 		if (due !== undefined) return due.view;
 		// What a client names is no path before this.
-		if (!this.#files.has(file)) return null;
+		const kept = this.#kept.get(key);
+		if (kept === undefined) return null;
 		try {
 			const { typeUrl, versionInfo, resources } = fromBinary(
 				DiscoveryResponseSchema,
-				readFileSync(join(this.directory, file)),
+				readFileSync(join(this.directory, kept.file)),
 			);
 			if (typeUrl !== TYPE_URLS[type] || versionInfo !== version) throw new TypeError("it is another version's");
 			const view = resources.map((one) => receivedResource(type, one));
@@ -92,9 +123,12 @@ export class ViewShelf {
 		}
 	}
 
-	/** When all is written. */
+	/** When all is written, or the disk has had a second for it. */
 	async close(): Promise<void> {
-		await this.#writing;
+		const waited = new AbortController();
+		const late = sleep(CLOSING_MS, undefined, { signal: waited.signal }).catch(() => {});
+		await Promise.race([this.#writing, late]);
+		waited.abort();
 	}
 
 	/** One after the other; a view that has been replaced meanwhile is not written. */
@@ -104,36 +138,42 @@ export class ViewShelf {
 		for (;;) {
 			const [next] = this.#due;
 			if (next === undefined) break;
-			const [file, one] = next;
+			const [key, one] = next;
 			try {
-				const { type, version, view } = one;
-				const response = writeResponse({ type, version, nonce: "", resources: [...view.values()] }, "");
-				const bytes = toBinary(DiscoveryResponseSchema, response);
-				await replacePrivate(join(this.directory, file), bytes);
-				this.#count(file, bytes.length);
+				await this.#replace(key, one);
 				await this.#makeRoom();
 				this.#failing = false;
 			} catch (error) {
 				this.#trouble(error);
 			}
-			if (this.#due.get(file) === one) this.#due.delete(file);
+			if (this.#due.get(key) === one) this.#due.delete(key);
 		}
 		this.#writing = null;
 	}
 
-	#count(file: string, bytes: number): void {
-		this.#bytes += bytes - (this.#files.get(file) ?? 0);
-		this.#files.delete(file);
-		this.#files.set(file, bytes);
+	async #replace(key: string, { type, version, view }: Due): Promise<void> {
+		const response = writeResponse({ type, version, nonce: "", resources: [...view.values()] }, "");
+		const bytes = toBinary(DiscoveryResponseSchema, response);
+		const file = `${key}.${view.size}.pb`;
+		await replacePrivate(join(this.directory, file), bytes);
+		const before = this.#kept.get(key);
+		this.#count(key, { file, bytes: bytes.length, resources: view.size });
+		if (before !== undefined && before.file !== file) await rm(join(this.directory, before.file), { force: true });
+	}
+
+	#count(key: string, one: Kept): void {
+		this.#bytes += one.bytes - (this.#kept.get(key)?.bytes ?? 0);
+		this.#kept.delete(key);
+		this.#kept.set(key, one);
 	}
 
 	async #makeRoom(): Promise<void> {
 		const { views, bytes, least } = this.options.bounds;
-		for (const [oldest, size] of this.#files) {
-			if (this.#files.size <= views && (this.#files.size <= least || this.#bytes <= bytes)) return;
-			this.#files.delete(oldest);
-			this.#bytes -= size;
-			await rm(join(this.directory, oldest), { force: true });
+		for (const [oldest, one] of this.#kept) {
+			if (this.#kept.size <= views && (this.#kept.size <= least || this.#bytes <= bytes)) return;
+			this.#kept.delete(oldest);
+			this.#bytes -= one.bytes;
+			await rm(join(this.directory, one.file), { force: true });
 		}
 	}
 
@@ -143,7 +183,9 @@ export class ViewShelf {
 	}
 }
 
-/** A version is a content's hash. */
-const NAME = new RegExp(`^(${ENVOY_TYPES.join("|")})-[0-9a-f]{16}\\.pb$`);
+const CLOSING_MS = 1_000;
 
-const fileOf = (type: EnvoyTypeName, version: string): string => `${type}-${version}.pb`;
+/** A version is a content's hash; then, how many resources. */
+const NAME = new RegExp(`^((?:${ENVOY_TYPES.join("|")})-[0-9a-f]{16})\\.([0-9]+)\\.pb$`);
+
+const keyOf = (type: EnvoyTypeName, version: string): string => `${type}-${version}`;

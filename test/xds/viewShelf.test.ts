@@ -56,14 +56,14 @@ t.test("what is found is what was sent, with all that it refers to", async (t) =
 	}
 	t.same(
 		await files(),
-		ENVOY_TYPES.map((type) => `${type}-${versions[type]}.pb`),
+		ENVOY_TYPES.map((type) => `${type}-${versions[type]}.${views[type].size}.pb`),
 	);
 	t.equal(again.find("routes", versions.clusters), null);
 });
 
 t.test("the youngest and those in use stay, as many as there is room for", async (t) => {
 	const { open, files } = await shelfIn(t);
-	const names = (...at: readonly number[]) => at.map((one) => `endpoints-${many[one]?.versions.endpoints}.pb`).sort();
+	const names = (...at: readonly number[]) => at.map((one) => `endpoints-${many[one]?.versions.endpoints}.2.pb`).sort();
 	const kept = async (bounds: RecentViewsBounds) => {
 		const shelf = await open(bounds);
 		for (const { versions, views } of many) {
@@ -93,10 +93,10 @@ t.test("what nobody can read is unknown, and told once", async (t) => {
 	await shelf.close();
 	const [file = ""] = await files();
 	await truncate(join(directory, file), (await stat(join(directory, file))).size - 1);
-	await writeFile(join(directory, "endpoints-0123456789abcdef.pb.new"), "cut off");
-	await writeFile(join(directory, "clusters-0123456789abcdef.pb"), "");
+	await writeFile(join(directory, "endpoints-0123456789abcdef.2.pb.new"), "cut off");
+	await writeFile(join(directory, "clusters-0123456789abcdef.1.pb"), "");
 	const again = await open();
-	t.same(await files(), ["clusters-0123456789abcdef.pb", file], "half a file of a crash goes");
+	t.same(await files(), ["clusters-0123456789abcdef.1.pb", file], "half a file of a crash goes");
 	t.equal(again.find("endpoints", versions.endpoints), null);
 	t.equal(again.find("clusters", "0123456789abcdef"), null, "it is empty");
 	t.equal(again.find("endpoints", `../sent-views/endpoints-${versions.endpoints}`), null, "no path");

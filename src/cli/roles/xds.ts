@@ -45,12 +45,17 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		tell("a refused stream", state.refusedStream(refused));
 		log.warn("an xDS stream was refused", { reason: refused.reason, id: refused.id ?? "" });
 	});
-	const shelf = await ViewShelf.open(at.sentViewsDirectory, {
-		bounds: SENT_VIEWS_BOUNDS,
-		onTrouble: (why) => log.warn("what was sent to Envoys cannot be written or read on disk", { why }),
-	});
+	const onTrouble = (why: string): void =>
+		log.warn("what was sent to Envoys cannot be written or read on disk", { why });
+	const shelf = await ViewShelf.open(at.sentViewsDirectory, { bounds: SENT_VIEWS_BOUNDS, onTrouble }).catch(
+		(error: unknown) => {
+			// It spares Envoys failed requests after the next start; without it they are served all the same.
+			onTrouble(WeirError.from(error).message);
+			return null;
+		},
+	);
 	const server = new XdsServer({
-		shelf,
+		...(shelf === null ? {} : { shelf }),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
 		loads: { onReport: loadMetrics(meter) },
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
@@ -154,7 +159,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			watch.close();
 			metrics.close();
 			await server.close();
-			await shelf.close();
+			await shelf?.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},
 	};
