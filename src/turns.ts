@@ -1,6 +1,6 @@
 /**
  * Work that many may ask for, done one after the other: the subjects in turn, so that nobody waits for all that another one
- * has asked for.
+ * has asked for. They share the places to wait in, too: a few who fill them keep nobody else out.
  */
 export interface TurnBounds {
 	/** Whose answers have not ended, the one under way among them. */
@@ -13,12 +13,17 @@ export interface TurnBounds {
 	readonly refusal: (beyond: "perSubject" | "waiting") => Error;
 }
 
+interface Waiter {
+	readonly begin: () => void;
+	readonly refuse: () => void;
+}
+
 export class Turns {
 	readonly #bounds: TurnBounds;
 	/** Of each subject. */
 	readonly #asking = new Map<string, number>();
 	/** By subject, whose turn comes first in front. */
-	readonly #waiting = new Map<string, Set<() => void>>();
+	readonly #waiting = new Map<string, Set<Waiter>>();
 	#waits = 0;
 	#underWay = false;
 
@@ -27,13 +32,14 @@ export class Turns {
 	}
 
 	/**
-	 * Does the work in its turn, and not at all where its client has gone by then.
+	 * Does the work in its turn, and not at all where its client has gone by then. Where all places to wait in are taken, the
+	 * newest of whoever has most is refused in its stead.
 	 * @param over aborts when its answer has ended or its client has gone, whichever is first; until then it counts
 	 * @returns null where there is nobody to answer
 	 */
 	async take<Result>(subject: string, over: AbortSignal, work: () => Promise<Result>): Promise<Result | null> {
 		if ((this.#asking.get(subject) ?? 0) >= this.#bounds.perSubject) throw this.#bounds.refusal("perSubject");
-		if (this.#waits >= this.#bounds.waiting) throw this.#bounds.refusal("waiting");
+		if (this.#waits >= this.#bounds.waiting && !over.aborted) this.#makeRoom(subject);
 		this.#count(subject, 1);
 		try {
 			if (!(await this.#turn(subject, over))) return null;
@@ -56,32 +62,49 @@ export class Turns {
 		else this.#asking.set(subject, now);
 	}
 
+	/** @throws the refusal where nobody would have more than the newcomer then */
+	#makeRoom(newcomer: string): void {
+		let most = newcomer;
+		let count = (this.#waiting.get(newcomer)?.size ?? 0) + 1;
+		for (const [subject, { size }] of this.#waiting) if (size > count) [most, count] = [subject, size];
+		if (most === newcomer) throw this.#bounds.refusal("waiting");
+		const newest = [...(this.#waiting.get(most) ?? [])].at(-1);
+		newest?.refuse();
+	}
+
 	/** @returns whether there is anybody to answer */
 	#turn(subject: string, over: AbortSignal): Promise<boolean> {
-		return new Promise((resolve) => {
+		return new Promise((resolve, reject) => {
 			if (over.aborted) {
 				resolve(false);
 				return;
 			}
-			const begin = (): void => {
-				over.removeEventListener("abort", gone);
-				this.#underWay = true;
-				resolve(true);
+			const waiter: Waiter = {
+				begin: () => {
+					over.removeEventListener("abort", gone);
+					this.#underWay = true;
+					resolve(true);
+				},
+				refuse: () => {
+					over.removeEventListener("abort", gone);
+					this.#leave(subject, waiter);
+					reject(this.#bounds.refusal("waiting"));
+				},
 			};
 			const gone = (): void => {
-				this.#leave(subject, begin);
+				this.#leave(subject, waiter);
 				resolve(false);
 			};
 			over.addEventListener("abort", gone, { once: true });
-			this.#waiting.set(subject, (this.#waiting.get(subject) ?? new Set()).add(begin));
+			this.#waiting.set(subject, (this.#waiting.get(subject) ?? new Set()).add(waiter));
 			this.#waits++;
 			this.#next();
 		});
 	}
 
-	#leave(subject: string, begin: () => void): void {
+	#leave(subject: string, waiter: Waiter): void {
 		const own = this.#waiting.get(subject);
-		if (own?.delete(begin) !== true) return;
+		if (own?.delete(waiter) !== true) return;
 		this.#waits--;
 		if (own.size === 0) this.#waiting.delete(subject);
 	}
@@ -99,12 +122,12 @@ export class Turns {
 		const [first] = this.#waiting;
 		if (this.#underWay || first === undefined) return;
 		const [subject, own] = first;
-		const [begin] = own;
-		if (begin === undefined) return;
-		this.#leave(subject, begin);
+		const [waiter] = own;
+		if (waiter === undefined) return;
+		this.#leave(subject, waiter);
 		// Behind the others.
 		if (this.#waiting.delete(subject)) this.#waiting.set(subject, own);
-		begin();
+		waiter.begin();
 	}
 }
 

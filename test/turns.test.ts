@@ -34,7 +34,7 @@ t.test("one at a time, the subjects in turn, and no more of each and of all than
 	await t.rejects(ask("ann", "ann4"), { message: "perSubject" });
 	const gone = new AbortController();
 	const left = ask("eve", "eve1", gone.signal);
-	await t.rejects(ask("dan", "dan1"), { message: "waiting" });
+	await t.rejects(ask("eve", "eve2"), { message: "waiting" });
 	gone.abort();
 	t.equal(await left, null, "whose client has gone is not waited for");
 	t.same(begun, ["ann1"]);
@@ -49,6 +49,32 @@ t.test("one at a time, the subjects in turn, and no more of each and of all than
 	await end();
 	t.equal(await again, "again");
 	t.notOk(begun.includes("late"));
+});
+
+t.test("where all places are taken who comes has one of whoever has most, whose newest is refused", async (t) => {
+	const turns = new Turns({ ...bounds, waiting: 5 });
+	const { begun, of, end } = work();
+	const { signal } = new AbortController();
+	const ask = (subject: string, name: string, over = signal) =>
+		turns.take(subject, over, of(name)).catch((error: Error) => `${name}: ${error.message}`);
+	const gone = new AbortController();
+	const first = ask("zoe", "zoe1");
+	const anns = [ask("ann", "ann1"), ask("ann", "ann2"), ask("ann", "ann3", gone.signal)];
+	const bobs = [ask("bob", "bob1"), ask("bob", "bob2")];
+	t.equal(await ask("dan", "dan0", AbortSignal.abort()), null, "nobody gives way to one whose client has gone");
+	const dans = [ask("dan", "dan1")];
+	t.equal(await anns[2], "ann3: waiting");
+	gone.abort();
+	t.equal(await ask("bob", "bob3"), "bob3: waiting", "not of one who would have no more than the newcomer then");
+	t.equal(await ask("dan", "dan2"), "dan2: waiting");
+	const eves = [ask("eve", "eve1")];
+	t.equal(await anns[1], "ann2: waiting");
+	const evas = [ask("eva", "eva1")];
+	t.equal(await bobs[1], "bob2: waiting");
+	t.equal(await ask("fay", "fay1"), "fay1: waiting", "so many subjects are too many");
+	for (let n = 0; n < 6; n++) await end();
+	t.same(begun, ["zoe1", "ann1", "bob1", "dan1", "eve1", "eva1"]);
+	t.same(await Promise.all([first, anns[0], bobs[0], ...dans, ...eves, ...evas]), begun);
 });
 
 t.test("half of the time is left to others, also after work that fails", async (t) => {

@@ -120,7 +120,8 @@ export const READING_MS_PER_HOUR_MAX = 720_000;
 
 /**
  * How Experiments stand is asked of ingest, as the loop asks, for one reader after the other: so many questions of one subject
- * wait or are under way, and of all. The owner of the machine has as many as all, apart.
+ * wait or are under way, and so many of all wait. Who comes then takes the place of whoever has most. The owner of the machine
+ * has as many as all, apart.
  */
 export const STANDINGS_PER_SUBJECT_MAX = 4;
 export const STANDINGS_WAITING_MAX = 64;

@@ -206,7 +206,7 @@ export interface Decision {
 	readonly atMs: number;
 	/** `weir` or the person. */
 	readonly by: string;
-	/** null for a person's act and for a declaration. */
+	/** null for a person's act and for a declaration, and for whom not all of it is to be told. */
 	readonly input: DecisionInput | null;
 	readonly outcome: Outcome;
 	/** When every connected Envoy had acknowledged the plan with it; null = not yet. */

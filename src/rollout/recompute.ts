@@ -44,6 +44,8 @@ const NOTHING_TO_RECOMPUTE: Readonly<Partial<Record<Decision["outcome"]["rule"],
 	gate: "a gate's answer to a person's act: nothing to recompute",
 };
 
+const INPUT_MISSING = "NOT RECOMPUTED: what it was made from is not there, or not all of it is yours to read";
+
 /**
  * A recomputation in one line, and whether it bears the decision out. Claims none that did not take place: a conclusion
  * whose input is missing is not borne out.
@@ -52,7 +54,7 @@ export function recomputedWords(decision: Decision): { readonly words: string; r
 	const again = recompute(decision);
 	if (again === null) {
 		const words = NOTHING_TO_RECOMPUTE[decision.outcome.rule];
-		return { words: words ?? "NOT RECOMPUTED: what it was made from is not there", holds: words !== undefined };
+		return { words: words ?? INPUT_MISSING, holds: words !== undefined };
 	}
 	const { matches, former, expected, actual } = again;
 	if (!matches) return { words: `DIFFERS\n      stored     ${expected}\n      recomputed ${actual}`, holds: false };

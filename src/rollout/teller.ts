@@ -17,7 +17,7 @@ export interface TellerOptions {
 	readonly webhook: Webhook;
 	readonly clock: Clock;
 	readonly report: (answer: GateReport) => void;
-	/** Told once when the outbox's owner is gone. */
+	/** Told once when the outbox's owner is gone, or where what it keeps cannot be read. */
 	readonly holding: (error: WeirError) => void;
 }
 
@@ -26,8 +26,15 @@ const LOOK_MS = 500;
 
 const byNamespace = grouping<Untold>(({ experiment }) => [namespaceOf(experiment)]);
 
+interface Wait {
+	readonly failures: number;
+	readonly againAtMs: number;
+	/** It was held by an error, which is told once. */
+	readonly held: boolean;
+}
+
 export class Teller {
-	readonly #waits = new Map<string, { failures: number; againAtMs: number }>();
+	readonly #waits = new Map<string, Wait>();
 	/** What is under way, with its namespace. */
 	readonly #telling = new Map<string, string>();
 	/** Namespaces that something waits of, in the order of their turns. */
@@ -63,8 +70,7 @@ export class Teller {
 			untold = await this.options.outbox.untold();
 			this.#holding = false;
 		} catch (thrown) {
-			if (!this.#holding) this.options.holding(WeirError.from(thrown));
-			this.#holding = true;
+			this.#hold(thrown);
 			return;
 		}
 		const keys = new Set(untold.map(({ key }) => key));
@@ -105,6 +111,8 @@ export class Teller {
 
 	async #tell({ key, experiment }: Untold): Promise<void> {
 		const { webhook, clock, outbox, report } = this.options;
+		const { failures = 0, held = false } = this.#waits.get(key) ?? {};
+		let holds = held;
 		this.#telling.set(key, namespaceOf(experiment));
 		try {
 			const message = await outbox.message(key);
@@ -113,14 +121,21 @@ export class Teller {
 			const answer = await webhook(gate, question);
 			const why = answer.ok ? "" : answer.why;
 			report({ experiment, at: gate.at, where: gateHost(gate.url), ok: answer.ok, why });
-			const failures = this.#waits.get(key)?.failures ?? 0;
-			this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures) });
 			// Not crossed out: it is told again, which the receiver knows by the id.
 			if (answer.ok) await outbox.told(key);
 		} catch (thrown) {
-			this.options.holding(WeirError.from(thrown));
+			if (!held) this.#hold(thrown);
+			holds = true;
 		} finally {
+			// Whatever came of it: what cannot even be read would take the places of the namespace's others at each look.
+			this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures), held: holds });
 			this.#telling.delete(key);
 		}
+	}
+
+	/** Tells of an error once, until the outbox is read again. */
+	#hold(thrown: unknown): void {
+		if (!this.#holding) this.options.holding(WeirError.from(thrown));
+		this.#holding = true;
 	}
 }

@@ -63,10 +63,8 @@ export type WholeRequest = Omit<WaitingRequest, NewInRequest | MissingInOld> &
 type NewInRequest = "verb" | "effectCount" | "underPolicies" | "bytes";
 type MissingInOld = "needsIn" | "parts" | "governedBy";
 
-/** The revision is the one that the decision led to; an earlier Weir wrote none. */
-export type OutboxKey =
-	| [experiment: string, sequence: number, gate: number, revision: number]
-	| [experiment: string, sequence: number, gate: number];
+/** An earlier Weir crosses out what a later one wrote, too: it knows of three parts, and takes them from what is kept. */
+export type OutboxKey = [experiment: string, sequence: number, place: number];
 
 type Counter =
 	| "revision"
@@ -114,7 +112,7 @@ export interface StateDatabase {
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollbacks that gates are still to be told of. */
-	readonly outbox: Database<UntoldMessage, OutboxKey>;
+	readonly outbox: Database<UntoldMessage & { readonly key: string }, OutboxKey>;
 	/**
 	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
 	 * @throws WeirError `unavailable`: the disk does not take it

@@ -9,6 +9,9 @@ import type { Decision } from "../rollout/decision.js";
 import type { Untold, UntoldMessage } from "../rollout/ports.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
+/** More than the gates of one decision; with it a place holds the revision, too. */
+const PLACES = 2 ** 16;
+
 const byNamespace = grouping<OutboxKey>(([experiment]) => [namespaceOf(experiment)]);
 
 export class OutboxShelf {
@@ -29,8 +32,8 @@ export class OutboxShelf {
 		told: readonly UntoldMessage[],
 	): void {
 		for (const [index, { gate, question }] of told.entries()) {
-			const key: OutboxKey = [experiment, sequence, index, revision];
-			this.#database.outbox.putSync(key, { gate, question });
+			const key: OutboxKey = [experiment, sequence, revision * PLACES + index];
+			this.#database.outbox.putSync(key, { key: JSON.stringify(key), gate, question });
 		}
 		if (told.length > 0) this.#prune(namespaceOf(experiment));
 	}
@@ -75,8 +78,9 @@ function keyIn(text: string): OutboxKey | null {
 	} catch {
 		return null;
 	}
-	return Array.isArray(parsed) && (parsed.length === 3 || parsed.length === 4) ? (parsed as OutboxKey) : null;
+	// Builds in between wrote four parts, which are told, too.
+	return Array.isArray(parsed) && parsed.length >= 3 ? (parsed as OutboxKey) : null;
 }
 
-/** The oldest first; nothing is known of the age of what an earlier Weir wrote, but that it is older than the rest. */
-const byAge = ([, , , one = 0]: OutboxKey, [, , , other = 0]: OutboxKey): number => one - other;
+/** The oldest first: by revision. What an earlier Weir wrote has the place of its gate alone, and comes before the rest. */
+const byAge = ([, , one]: OutboxKey, [, , other]: OutboxKey): number => one - other;

@@ -1,7 +1,7 @@
 /**
  * A stored decision as a reader may see it. Weir once looked for interactions with Experiments of other namespaces too: what
- * such a decision saw of one that the reader may not read is left out, and words that name it are others, without the input
- * by which they could be made again.
+ * such a decision saw of one that the reader may not read is not told, and so its input is not: all levels were shares among
+ * those Experiments too, and a part of it would give another outcome. Words that name one are others.
  */
 import { namespaceOf } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
@@ -15,12 +15,12 @@ export function visibleDecision(decision: Decision, mayRead: MayRead): Decision 
 	if (input === null) return decision;
 	// Absent in the first ones.
 	const { interactions = [] } = input.evidence;
-	const seen = interactions.filter(({ experiment }) => mayRead(namespaceOf(experiment)));
-	if (seen.length === interactions.length) return decision;
-	const isNamed = interactions.some(
-		(other) => !seen.includes(other) && outcome.reason.includes(`experiment ${other.experiment}`),
-	);
-	return isNamed
-		? { ...decision, input: null, outcome: { ...outcome, reason: REASON, summary: SUMMARY } }
-		: { ...decision, input: { ...input, evidence: { ...input.evidence, interactions: seen } } };
+	const hidden = interactions.filter(({ experiment }) => !mayRead(namespaceOf(experiment)));
+	if (hidden.length === 0) return decision;
+	const isNamed = hidden.some(({ experiment }) => outcome.reason.includes(`experiment ${experiment}`));
+	return {
+		...decision,
+		input: null,
+		outcome: isNamed ? { ...outcome, reason: REASON, summary: SUMMARY } : outcome,
+	};
 }

@@ -20,7 +20,8 @@ const message = (key: string): UntoldMessage => ({
 });
 
 /** A Teller by a clock that stands, and what it asks, in order. */
-function house(waiting: readonly Untold[]) {
+function house(waiting: readonly Untold[], isReadable: (key: string) => boolean = () => true) {
+	const held: string[] = [];
 	const asked: string[] = [];
 	const answers = new Map<string, (answer: WebhookAnswer) => void>();
 	const box = new Map(waiting.map((one) => [one.key, one]));
@@ -28,7 +29,10 @@ function house(waiting: readonly Untold[]) {
 	const teller = new Teller({
 		outbox: {
 			untold: async () => [...box.values()],
-			message: async (key) => (box.has(key) ? message(key) : null),
+			message: async (key) => {
+				if (!isReadable(key)) throw new Error(`no ${key}`);
+				return box.has(key) ? message(key) : null;
+			},
 			told: async (key) => void box.delete(key),
 		},
 		webhook: ({ url }) => {
@@ -38,13 +42,12 @@ function house(waiting: readonly Untold[]) {
 		},
 		clock: { nowMs: () => time.nowMs, after: () => () => {} },
 		report: () => {},
-		holding: (error) => {
-			throw error;
-		},
+		holding: ({ message: why }) => void held.push(why),
 	});
 	teller.start();
 	return {
 		asked,
+		held,
 		teller,
 		time,
 		take: (key: string) => box.delete(key),
@@ -119,3 +122,28 @@ t.test("what was given up since it was listed is not told, and takes no place", 
 	t.same(asked, []);
 	t.same(await look(), ["team/b#0"]);
 });
+
+t.test(
+	"what cannot be read waits as what is not taken does, keeps no other from its place, and is warned of once",
+	async (t) => {
+		let isReadable = false;
+		const { look, time, held, answer } = house(
+			[...untold("team/bad", 4), ...untold("team/good", 1)],
+			(key) => isReadable || key.startsWith("team/good"),
+		);
+		t.same(await look(), []);
+		t.same(await look(), ["team/good#0"], "the others wait for their pause");
+		await answer("team/good#0", true);
+		for (let at = 0; at < 1_000; at++) {
+			time.nowMs += 500;
+			t.same(await look(), []);
+		}
+		t.same(held, ["no team/bad#0"]);
+		isReadable = true;
+		time.nowMs += 60_000;
+		t.same(
+			await look(),
+			[0, 1, 2, 3].map((at) => `team/bad#${at}`),
+		);
+	},
+);

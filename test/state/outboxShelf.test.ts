@@ -3,7 +3,7 @@ import t, { type Test } from "tap";
 import { GATE_OUTBOX_MAX } from "../../src/limits.js";
 import type { Gate } from "../../src/resources/resource.js";
 import { gateQuestion } from "../../src/rollout/gate.js";
-import { openDatabase, type StateDatabase } from "../../src/state/database.js";
+import { type OutboxKey, openDatabase, type StateDatabase } from "../../src/state/database.js";
 import { OutboxShelf } from "../../src/state/outboxShelf.js";
 import { Store } from "../../src/state/store.js";
 import { input } from "../rollout/example.js";
@@ -77,7 +77,7 @@ t.test("of equals who comes gives up its own", (t) => {
 
 t.test("the oldest of it goes, whatever its name, first what an earlier Weir wrote", (t) => {
 	const { database, shelf } = opened(t);
-	database.transaction(() => database.outbox.putSync(["x/former", 2, 0], { gate: GATE, question: QUESTION }));
+	database.transaction(() => database.outbox.putSync(["x/former", 2, 0], { key: "", gate: GATE, question: QUESTION }));
 	fill(database, ["x/z-oldest", ...many("x", 624), "x/a-newest"]);
 	const left = new Set(shelf.untold().map(({ experiment }) => experiment));
 	t.notOk(left.has("x/former"));
@@ -95,6 +95,10 @@ t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
 	const former = JSON.stringify(["former", 2, 0]);
 	const kept = { key: former, gate: GATE, question: QUESTION };
 	database.transaction(() => database.outbox.putSync(["former", 2, 0], kept));
+	const between = ["former", 3, 0, 7] as unknown as OutboxKey;
+	database.transaction(() => database.outbox.putSync(between, { key: "", gate: GATE, question: QUESTION }));
+	t.strictSame(shelf.message(JSON.stringify(between)), { gate: GATE, question: QUESTION });
+	shelf.told(JSON.stringify(between));
 	fill(database, ["x/one"], { gates: 2 });
 	t.strictSame(shelf.untold()[0], { key: former, experiment: "former" }, "listed without what is told");
 	t.strictSame(shelf.message(former), { gate: GATE, question: QUESTION });
@@ -105,6 +109,24 @@ t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
 		[former, String(first), "no key", "[]"].map((key) => shelf.message(key)),
 		[null, null, null, null],
 	);
+	t.end();
+});
+
+t.test("an earlier Weir, which takes three parts of a key from what is kept, tells it and crosses it out", (t) => {
+	const { database, shelf } = opened(t);
+	fill(database, ["x/one", "x/two"], { gates: 2 });
+	const values = [...database.outbox.getRange()].map(({ value }) => value);
+	t.match(values, Array(4).fill({ gate: GATE, question: { at: QUESTION.at } }));
+	t.same(
+		values.map(({ key }) => key),
+		shelf.untold().map(({ key }) => key),
+	);
+	for (const { key } of values) {
+		const [experiment, sequence, gate, ...more] = JSON.parse(key);
+		t.same(more, []);
+		database.transaction(() => database.outbox.removeSync([experiment, sequence, gate]));
+	}
+	t.same(shelf.untold(), []);
 	t.end();
 });
 
