@@ -101,6 +101,17 @@ function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message, byt
  */
 const madeOf = new WeakMap<EncodedResource, { readonly key: string; readonly made: WeakRef<EncodedResource> }>();
 
+/** A cluster has none. */
+export function noEndpoints(name: string): EncodedResource {
+	const assignment = create(ClusterLoadAssignmentSchema, { clusterName: name });
+	return encoded(
+		"endpoints",
+		ClusterLoadAssignmentSchema,
+		assignment,
+		toBinary(ClusterLoadAssignmentSchema, assignment),
+	);
+}
+
 /**
  * Endpoints with some of another's beside, at their places.
  * @param published undefined = none

@@ -22,6 +22,7 @@ import { mayName, roomFor } from "./room.js";
 import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
 import { ToldClosures, withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
+import type { SentViews } from "./stream.js";
 import type { ViewShelf } from "./viewShelf.js";
 import { WordsLeft } from "./words.js";
 
@@ -211,7 +212,7 @@ export class XdsServer {
 		const connection: Connection = new Connection(call, {
 			peer,
 			ackTimeoutMs: this.#ackTimeoutMs,
-			views: this.#views,
+			views: this.#viewsFor(gateways),
 			server: `weir ${process.pid}`,
 			nowMs: this.#nowMs,
 			publication: () => this.#newest,
@@ -229,6 +230,19 @@ export class XdsServer {
 			onRefused: (reason) => this.#onRefused(reason, id),
 		});
 		this.#connections.add(connection);
+	}
+
+	/** What is published is at hand: after a start most come back with that, and nothing is read from the disk for it. */
+	#viewsFor(gateways: readonly string[] | null): SentViews {
+		const views = this.#views;
+		return {
+			remember: (type, version, view) => views.remember(type, version, view),
+			touch: (type, version) => views.touch(type, version),
+			recall: (type, version) => {
+				const newest = this.#newest === null ? null : this.#gatewayViews.of(this.#newest.whole, gateways);
+				return newest?.versions[type] === version ? newest.views[type] : views.recall(type, version);
+			},
+		};
 	}
 
 	#takeLoads(call: LoadCall, peer: Peer | Stranger): void {

@@ -10,7 +10,14 @@ import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
-import { ENVOY_TYPES, type EncodedResource, type EnvoyTypeName, TYPES, type TypeName } from "./resource.js";
+import {
+	ENVOY_TYPES,
+	type EncodedResource,
+	type EnvoyTypeName,
+	noEndpoints,
+	TYPES,
+	type TypeName,
+} from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
 /** Views by version that were sent on any stream of this server, for clients that come back. */
@@ -195,7 +202,21 @@ export class ClientStream {
 
 	#wantedEndpoints(target: Snapshot): View {
 		const { instead } = this.#leaving;
-		return this.#subscribed("endpoints", new Map([...this.#held("endpoints"), ...target.views.endpoints, ...instead]));
+		const known = new Map([...this.#held("endpoints"), ...target.views.endpoints, ...instead]);
+		return this.#subscribed("endpoints", new Map([...this.#unheardOf(known), ...known]));
+	}
+
+	/**
+	 * Clusters that a server sent which was killed before it sent their endpoints. The client takes no other cluster until it
+	 * has heard that they have none, or for its initial_fetch_timeout.
+	 */
+	#unheardOf(known: View): View {
+		const { clusters, endpoints } = this.#channels;
+		if (!endpoints.cameWithState || endpoints.opaque) return new Map();
+		const names = [...endpoints.subscription.names].filter(
+			(name) => !known.has(name) && !clusters.sentView.has(name) && !clusters.accepted.has(name),
+		);
+		return new Map(names.map((name) => [name, noEndpoints(name)]));
 	}
 
 	#wantedClusters(target: Snapshot): View {

@@ -189,6 +189,27 @@ t.test(
 );
 
 t.test(
+	"clusters that a killed server sent without endpoints have none: the client takes no others before",
+	async (t) => {
+		const views = new RecentViews(AMPLE);
+		const before = snapshot({ a: A });
+		new Script(before, views).start();
+		const moved: TinyService = { host: "a", variants: { v4: 1004 }, weights: { v4: 1 } };
+		const back = (version: string) => {
+			const envoy = new Script(snapshot({ a: moved }, 3), views);
+			// It has taken a list with a/v3 of a server that is no more, and knows no endpoints of that.
+			envoy.ask("clusters", [], { version: "of that server" });
+			return { envoy, said: envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"], { version }) };
+		};
+		const { envoy, said } = back(before.versions.endpoints);
+		t.same(said, ["endpoints:a/v3,a/v1,a/v2"]);
+		const [none] = envoy.received.at(-1)?.resources ?? [];
+		t.match(none, { name: "a/v3", hosts: [] });
+		t.same(back("of that server").said, [], "where its endpoints are unknown too, nothing is said of any");
+	},
+);
+
+t.test(
 	"a listener whose route table is not there is no snapshot; nor is a route to nowhere or a name twice",
 	async (t) => {
 		const whole = tinyPlan({ gatewayPort: 8080, services: { a: A } });
