@@ -7,7 +7,7 @@ import { baselineVariant } from "../analysis/question.js";
 import { movesOn } from "../rollout/closedServices.js";
 import { decide } from "../rollout/decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "../rollout/decision.js";
-import { gateBefore, gatesAt, heldAtGate } from "../rollout/gate.js";
+import { askedBefore, gatesBefore, heldAtGate } from "../rollout/gate.js";
 import { count } from "../rollout/plainWords.js";
 import { duration, percent } from "../rollout/sentence.js";
 import { isExposing } from "../rollout/status.js";
@@ -62,7 +62,7 @@ function shutOutsOf(last: Decision | undefined): Pick<DecisionInput, "shutOuts">
 /** What is wanted now, held where a gate said no to it last. */
 function atGate(input: DecisionInput, wanted: Outcome, last: Decision | undefined): Outcome {
 	const { gate } = last?.outcome ?? {};
-	return gate !== undefined && gateBefore(wanted) === gate.at ? heldAtGate(input, wanted, gate) : wanted;
+	return gate !== undefined && gatesBefore(wanted).includes(gate.at) ? heldAtGate(input, wanted, gate) : wanted;
 }
 
 function closed(input: ReportInput, wanted: Outcome): Answer {
@@ -76,9 +76,8 @@ function closed(input: ReportInput, wanted: Outcome): Answer {
 	};
 }
 
-function isGated({ experiment }: ReportInput, wanted: Outcome): boolean {
-	const at = gateBefore(wanted);
-	return at !== null && gatesAt(experiment, at).length > 0;
+function isGated(input: ReportInput, wanted: Outcome): boolean {
+	return askedBefore(input, wanted).length > 0;
 }
 
 const ENDED = {
@@ -188,15 +187,17 @@ function personMay({ phase }: ReportInput["status"], beingPromoted: string | und
 
 function howLong({ experiment, status, replaces = "the old version" }: ReportInput, now: Outcome): string {
 	const { expectedMs, action, waitsFor, gate } = now;
-	const { maxDurationMs, onInconclusive } = experiment.spec.rollout;
+	const { rollout } = experiment.spec;
+	const { maxDurationMs, onInconclusive } = rollout;
 	const pace =
 		action !== "hold"
 			? "Now."
 			: expectedMs === null
 				? "How long that takes cannot be said from what has been seen so far."
 				: `At the present pace that takes about ${duration(expectedMs)}.`;
+	const isLastStep = rollout.stepsPpm[status.stepIndex + 1] === undefined;
 	// What is promoted, or waits for another promotion or for a gate before its own, has its verdict. A pause goes on.
-	const hasVerdict = action === "promote" || waitsFor === "promotion" || gate?.at === "before-promotion";
+	const hasVerdict = action === "promote" || waitsFor === "promotion" || (gate !== undefined && isLastStep);
 	if (maxDurationMs === null || status.phase !== "Running" || hasVerdict) return pace;
 	const endMs = (status.durationFromMs ?? status.startedAtMs) + maxDurationMs;
 	const end = onInconclusive === "pause" ? "it pauses for a person" : `${replaces} stays`;

@@ -50,7 +50,8 @@ const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a server that need
 
 const gate = fields({
 	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
-		description: "before-…: only a 2xx answer lets it happen. after-rollback: is told, at least once.",
+		description:
+			"before-…: only a 2xx answer lets it happen; a promotion asks both kinds, for it begins with a step. after-rollback: is told, at least once.",
 	}),
 	url: webhook,
 	timeout: duration(1, { ms: GATE_TIMEOUT_MS_MAX, hint: GATE_TIMEOUT_HINT })

@@ -8,5 +8,10 @@ import type { Metric } from "./resource.js";
  */
 export function settleMs(source: Metric["spec"]["source"], timeoutMs: number): number {
 	const delivery = 2 * ACCESS_LOG_FLUSH_MS;
-	return source === "outcome" ? delivery : delivery + (timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS);
+	return source === "outcome" ? delivery : delivery + countedTimeoutMs(timeoutMs);
+}
+
+/** How long a request is waited for: where it may last for ever, as long as most do. @param timeoutMs the Service's; 0: none */
+export function countedTimeoutMs(timeoutMs: number): number {
+	return timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS;
 }

@@ -60,7 +60,7 @@ export type Action =
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 11;
+export const RULES = 12;
 
 /** From these rules on thresholds have eras, and the baseline is watched. */
 export const RULES_WITH_ERAS = 3;
@@ -109,6 +109,9 @@ export const RULES_WITH_SKEWNESS = 11;
 
 /** From these rules on an end by maxDuration on broken data says what was broken. */
 export const RULES_WITH_BROKEN_ENDS = 11;
+
+/** From these rules on a takeover begins below what is held back, and a holdback that grew meanwhile takes nobody back from the winner. */
+export const RULES_WITH_KEPT_TAKEOVERS = 12;
 
 /** Everything decide() reads. */
 export interface DecisionInput {

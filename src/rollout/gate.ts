@@ -1,9 +1,9 @@
 /**
  * Gates: webhooks that are asked before what Weir would do by itself, or told after it. Pure: which gate a decision
- * must pass, what it is sent, and what a no makes of the decision. A person's promotion asks the gates before-promotion
- * too (state/promotionGates.ts), its other acts ask none (an ApprovalPolicy is the check on persons), and a rollback never
- * waits for one. The first step begins with the declaration, which a person applied, and asks none: whom it may move without a
- * promotion's right or an override says state/majorityStarted.ts.
+ * must pass, what it is sent, and what a no makes of the decision. A promotion begins with its takeover's first step, so it
+ * asks those before a step too. A person's asks both kinds as well (state/promotionGates.ts), its other acts ask none (an
+ * ApprovalPolicy is the check on persons), and a rollback never waits for one. The first step of all begins with the declaration,
+ * which a person applied, and asks none: whom it may move without a promotion's right or an override says state/majorityStarted.ts.
  */
 import type { FindingLook } from "../analysis/finding.js";
 import type { Gate } from "../resources/resource.js";
@@ -52,22 +52,42 @@ export interface GateFinding {
 	readonly look?: FindingLook;
 }
 
-/** Which gates are asked before it happens; null = it needs no asking. */
-export function gateBefore(outcome: Outcome): "before-step" | "before-promotion" | null {
-	switch (outcome.action) {
+/** Which gates are asked before it happens, in this order; none = it needs no asking. */
+export function gatesBefore({ action, rule }: Outcome): readonly GateAnswer["at"][] {
+	switch (action) {
 		case "ramp":
 		case "advance-takeover":
-		case "complete":
-			return "before-step";
+			return ["before-step"];
 		case "promote":
-			return outcome.rule === "person" ? null : "before-promotion";
+			return ["before-promotion", "before-step"];
+		case "complete":
+			// A person ends a holdback by promoting once more.
+			return rule === "person" ? ["before-promotion", "before-step"] : ["before-step"];
 		default:
-			return null;
+			return [];
 	}
 }
 
+/** What is asked of one gate. */
+export interface Asking {
+	readonly at: GateAnswer["at"];
+	readonly gate: Gate;
+	readonly question: GateQuestion;
+}
+
+/** All that is asked before it happens; of each kind in declared order. */
+export function askedBefore(input: Pick<DecisionInput, "experiment" | "status">, outcome: Outcome): readonly Asking[] {
+	return gatesBefore(outcome).flatMap((at) =>
+		gatesAt(input.experiment, at).map((gate, index) => ({
+			at,
+			gate,
+			question: gateQuestion(input, outcome, at, index),
+		})),
+	);
+}
+
 /** The gates of one kind, in declared order. */
-export function gatesAt({ spec }: DecisionInput["experiment"], at: Gate["at"]): readonly Gate[] {
+function gatesAt({ spec }: DecisionInput["experiment"], at: Gate["at"]): readonly Gate[] {
 	return spec.rollout.gates.filter((gate) => gate.at === at);
 }
 

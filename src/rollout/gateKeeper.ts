@@ -7,7 +7,7 @@
 import { GATE_RETRY_MS, GATE_YES_MS } from "../limits.js";
 import type { Gate } from "../resources/resource.js";
 import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
-import { type GateQuestion, gateBefore, gateHost, gateQuestion, gatesAt } from "./gate.js";
+import { type Asking, askedBefore, gateHost } from "./gate.js";
 import type { Clock, Webhook } from "./ports.js";
 
 /** What a gate answered, for logs and metrics. */
@@ -42,13 +42,11 @@ export class GateKeeper {
 
 	/** Whether the decision may happen now. A GateAnswer: it may not, and why; asks where it is time to. */
 	pass(experiment: string, input: DecisionInput, outcome: Outcome): "yes" | "asking" | GateAnswer {
-		const at = gateBefore(outcome);
-		const gates = at === null ? [] : gatesAt(input.experiment, at);
-		if (at === null || gates.length === 0) {
+		const questions = askedBefore(input, outcome);
+		if (questions.length === 0) {
 			this.#asked.delete(experiment);
 			return "yes";
 		}
-		const questions = gates.map((gate, index) => ({ gate, question: gateQuestion(input, outcome, at, index) }));
 		const id = questions.map(({ gate, question }) => `${question.id} ${gate.url}`).join("\n");
 		let asked = this.#asked.get(experiment);
 		if (asked?.id !== id) {
@@ -57,21 +55,16 @@ export class GateKeeper {
 		}
 		const nowMs = this.clock.nowMs();
 		if (asked.yesAtMs !== null && nowMs - asked.yesAtMs <= GATE_YES_MS) return "yes";
-		if (!asked.asking && nowMs >= asked.againAtMs) void this.#ask(experiment, asked, at, questions);
+		if (!asked.asking && nowMs >= asked.againAtMs) void this.#ask(experiment, asked, questions);
 		return asked.no ?? "asking";
 	}
 
-	/** In declared order; the first no ends it. */
-	async #ask(
-		experiment: string,
-		asked: Asked,
-		at: GateAnswer["at"],
-		questions: readonly { readonly gate: Gate; readonly question: GateQuestion }[],
-	): Promise<void> {
+	/** In their order; the first no ends it. */
+	async #ask(experiment: string, asked: Asked, questions: readonly Asking[]): Promise<void> {
 		asked.asking = true;
 		asked.yesAtMs = null;
 		let no: GateAnswer | null = null;
-		for (const { gate, question } of questions) {
+		for (const { at, gate, question } of questions) {
 			const answer = await this.webhook(gate, question);
 			const where = gateHost(gate.url);
 			this.report({ experiment, at, where, ok: answer.ok, why: answer.ok ? "" : answer.why });

@@ -55,18 +55,19 @@ export function gatesWeakened(
 		for (const other of experimentsOfName(resources.experiments, service))
 			for (const gate of held(other))
 				if (!gates.has(keyOf(gate))) gates.set(keyOf(gate), { gate, of: qualifiedName(other.metadata) });
-		return [...gates];
+		return gates;
 	});
 	const evaded = started.flatMap((one): readonly GatesWeakened[] => {
 		const { namespace } = one.metadata;
+		const all = heldOver(serviceOf(one));
 		const own = keysOf(one);
-		const missing = heldOver(serviceOf(one)).filter(([key]) => !own.has(key));
+		const missing = firstOf(all, GATES_MAX, (key) => !own.has(key));
 		const starts = `starts Experiment ${qualifiedName(one.metadata)} without`;
 		const cure = (of: string): string =>
 			`declare that gate in it too, as Experiment ${of} has it, or ask an admin to apply it`;
-		const more = missing.length - GATES_MAX;
+		const more = all.size - [...own].filter((key) => all.has(key)).length - missing.length;
 		return [
-			...missing.slice(0, GATES_MAX).map(([, { gate, of }]) => ({
+			...missing.map(({ gate, of }) => ({
 				namespace,
 				effect: `${starts} ${titleOf(gate)} of Experiment ${of}`,
 				cure: cure(of),
@@ -115,9 +116,23 @@ export const isAsked = ({ at }: Gate): boolean => at !== "after-rollback";
 
 export const has = (one: Experiment, gate: Gate): boolean => keysOf(one).has(keyOf(gate));
 
-/** What it is asked for, and where, in whatever spelling. */
-const keyOf = once(({ at, url }: Gate): string => `${at} ${new URL(url).href}`);
+/** The first values whose key is wanted: the others, of which there may be thousands for each of thousands, are not looked at. */
+function firstOf<Value>(
+	all: ReadonlyMap<string, Value>,
+	most: number,
+	isWanted: (key: string) => boolean,
+): readonly Value[] {
+	const found: Value[] = [];
+	for (const [key, value] of all) {
+		if (found.length === most) break;
+		if (isWanted(key)) found.push(value);
+	}
+	return found;
+}
 
-const keysOf = once(({ spec }: Experiment): ReadonlySet<string> => new Set(spec.rollout.gates.map(keyOf)));
+/** What it is asked for, and where, in whatever spelling. */
+export const keyOf = once(({ at, url }: Gate): string => `${at} ${new URL(url).href}`);
+
+export const keysOf = once(({ spec }: Experiment): ReadonlySet<string> => new Set(spec.rollout.gates.map(keyOf)));
 
 const titleOf = ({ at, url }: Gate): string => `gate ${at} (${gateHost(url)})`;

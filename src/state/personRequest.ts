@@ -3,7 +3,7 @@ import { WeirError } from "../error.js";
 import { PERSON_TEXT_CHARS_MAX } from "../limits.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
-import { gatesAt } from "../rollout/gate.js";
+import { askedBefore } from "../rollout/gate.js";
 import { otherPromotions } from "../rollout/otherPromotion.js";
 import { actByPerson } from "../rollout/person.js";
 import type { State } from "../rollout/ports.js";
@@ -83,7 +83,7 @@ export function personOutcome(
 	const others = otherPromotions(state, experiment, status);
 	const outcome = actByPerson({ experiment, status, by, nowMs, shutOutBy, ...others }, act);
 	const approved = (request.approvedBy ?? []).join(", ");
-	const gates = request.overrideGates && gatesAt(experiment, "before-promotion").length > 0;
+	const gates = request.overrideGates && askedBefore({ experiment, status }, outcome).length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";
 	const said =
 		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);

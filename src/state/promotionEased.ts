@@ -25,9 +25,10 @@ import {
 	type Resource,
 	type Rollout,
 } from "../resources/resource.js";
-import { settleMs } from "../resources/settle.js";
+import { countedTimeoutMs, settleMs } from "../resources/settle.js";
 import { applyExperiment, thresholdsLost } from "../rollout/declaration.js";
 import type { State } from "../rollout/ports.js";
+import { duration, percent } from "../rollout/sentence.js";
 import { type ExperimentStatus, isExposing } from "../rollout/status.js";
 import { running } from "./crossCheck.js";
 
@@ -78,14 +79,18 @@ export function promotionsEased(
 		}
 		if (before.kind === "Service" && after?.kind === "Service") {
 			const [old, now] = [before.spec.timeoutMs, after.spec.timeoutMs];
-			// For as long a request may last, and nothing is known of its unit.
-			const isLater = ({ source }: Metric["spec"]): boolean => settleMs(source, now) > settleMs(source, old);
-			const on = experimentsOf(runs, before).filter((one) => isJudgedBy(one, isLater));
-			return on.map((one) => ({
-				namespace: before.metadata.namespace,
-				effect: `lets Experiment ${qualifiedName(one.metadata)} see harm later: timeout of Service ${qualifiedName(before.metadata)}`,
-				verbs: ["promote"],
-			}));
+			const service = qualifiedName(before.metadata);
+			return experimentsOf(runs, before).flatMap((one): PromotionEased[] => {
+				const name = qualifiedName(one.metadata);
+				// Back to one that it had it waits no longer than it did: who has set one too short sets it right.
+				const had = Math.max(countedTimeoutMs(old), status.experiments[name]?.longestTimeoutMs ?? 0);
+				// For as long a request may last, and nothing is known of its unit.
+				const isLater = ({ source }: Metric["spec"]): boolean => settleMs(source, now) > settleMs(source, had);
+				if (!isJudgedBy(one, isLater)) return [];
+				const longest = had > countedTimeoutMs(old) ? `, the longest since it began being ${duration(had)}` : "";
+				const effect = `lets Experiment ${name} see harm later: timeout of Service ${service} from ${timeoutWords(old)} to ${timeoutWords(now)}${longest}`;
+				return [{ namespace: before.metadata.namespace, effect, verbs: ["promote"] }];
+			});
 		}
 		if (before.kind !== "Experiment" || after?.kind !== "Experiment") return [];
 		const name = qualifiedName(before.metadata);
@@ -100,11 +105,7 @@ export function promotionsEased(
 		const effects = [
 			...said(["promote"], `makes a promotion by Experiment ${name} easier`, loweredRules(before, after, stands)),
 			...said(["promote", "abort"], `ends Experiment ${name} sooner`, isExposing(stands.phase) ? ends : []),
-			...said(
-				["abort"],
-				`takes people out of Experiment ${name}`,
-				isLiveLowered(before, after, stands) ? ["steps"] : [],
-			),
+			...said(["abort"], `takes people out of Experiment ${name}`, stepsBack(before, after, stands)),
 			...(is.onHarm === "freeze"
 				? // A pause, which takes the same.
 					said(["promote"], `lets less harm stop Experiment ${name}`, harmRules(before, after))
@@ -120,6 +121,9 @@ export function promotionsEased(
 	});
 }
 
+const timeoutWords = (ms: number): string =>
+	ms > 0 ? duration(ms) : `none (counts as ${duration(countedTimeoutMs(ms))})`;
+
 const said = (
 	verbs: PromotionEased["verbs"],
 	what: string,
@@ -127,10 +131,11 @@ const said = (
 ): readonly Omit<PromotionEased, "namespace">[] =>
 	rules.length === 0 ? [] : [{ effect: `${what}: ${rules.join(", ")}`, verbs }];
 
-/** So that people get the default Variant again, nearly all where the step is a small one. */
-function isLiveLowered(before: Experiment, after: Experiment, stands: ExperimentStatus): boolean {
-	const declared = applyExperiment(before, after, stands, stands.stepStartedAtMs);
-	return declared !== null && declared.status.allocationPpm < stands.allocationPpm;
+/** Where people get the default Variant again, nearly all where the step is a small one: who approves it approves how many. */
+function stepsBack(before: Experiment, after: Experiment, stands: ExperimentStatus): readonly string[] {
+	const [live, next] = [stands, applyExperiment(before, after, stands, stands.stepStartedAtMs)?.status ?? stands];
+	if (next.allocationPpm >= live.allocationPpm) return [];
+	return [`steps, from ${percent(live.allocationPpm)} to ${percent(next.allocationPpm)}`];
 }
 
 const endOf = ({ rollout }: Experiment["spec"]): number => rollout.maxDurationMs ?? Number.POSITIVE_INFINITY;

@@ -1,16 +1,17 @@
 /**
- * The gates before a promotion that a person asks for: asked in declared order before the act, outside of any
+ * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act, outside of any
  * transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the last
  * one, when it would happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
  * an admin.
  */
 import { WeirError } from "../error.js";
 import { namespaceOf } from "../resources/resource.js";
-import { gateHost, gateQuestion, gatesAt } from "../rollout/gate.js";
+import { askedBefore, gateHost } from "../rollout/gate.js";
 import type { Webhook } from "../rollout/ports.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
 import { approvalRecords, fingerprint, isWish, type WaitingRequest } from "./approval.js";
+import { isAsked } from "./gatesWeakened.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import type { Store } from "./store.js";
 
@@ -46,17 +47,16 @@ export class PromotionGates {
 
 	async #ask(call: ActCall, name: string, said: PersonRequest): Promise<void> {
 		const experiment = this.store.experiment(name);
-		const gates = gatesAt(experiment, "before-promotion");
 		const { current } = this.store;
 		const status = current.status.experiments[name];
-		if (gates.length === 0 || status === undefined) return;
+		// Without any the act itself says what is wrong with it.
+		if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return;
 		const outcome = this.acts.rights.reading(call, () => personOutcome(current, experiment, said));
 		const stood = fingerprint([experiment.spec, status]);
-		for (const [index, gate] of gates.entries()) {
-			const question = gateQuestion({ experiment, status }, outcome, "before-promotion", index);
+		for (const { at, gate, question } of askedBefore({ experiment, status }, outcome)) {
 			const answer = await this.webhook(gate, question);
 			if (answer.ok) continue;
-			const why = `gate before-promotion (${gateHost(gate.url)}) did not let it happen: ${answer.why}`;
+			const why = `gate ${at} (${gateHost(gate.url)}) did not let it happen: ${answer.why}`;
 			const { revision } = this.store.current;
 			this.store.atomically(() =>
 				this.store.audit.append(

@@ -13,7 +13,7 @@ import { changeProblems } from "../resources/change.js";
 import { isForeignSalt } from "../resources/checkLayer.js";
 import { FileReadings } from "../resources/fileReading.js";
 import { resourcesOf } from "../resources/kinds.js";
-import { findNamed, grouping, serviceOf } from "../resources/lookup.js";
+import { experimentsOf, findNamed, grouping, serviceOf } from "../resources/lookup.js";
 import { type OwnDoor, ownDoorProblems } from "../resources/ownDoor.js";
 import { parseResources } from "../resources/parse.js";
 import {
@@ -26,7 +26,7 @@ import {
 	type ResourceSet,
 } from "../resources/resource.js";
 import type { Outcome } from "../rollout/decision.js";
-import { applyExperiment, applyService } from "../rollout/declaration.js";
+import { applyExperiment, applyService, underTimeout } from "../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.js";
 import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
@@ -217,6 +217,16 @@ function facts(
 			services[name] = null;
 			const defaultVariant = resource.spec.defaultVariant;
 			decisions.push(...undone(wishes, name, learned.defaultVariant, defaultVariant, reason));
+		}
+	}
+	for (const resource of resources) {
+		const known = before.get(keyOf(resource))?.resource;
+		if (resource.kind !== "Service" || known?.kind !== "Service") continue;
+		for (const { metadata } of experimentsOf(wishes.resources.experiments, resource)) {
+			const name = qualifiedName(metadata);
+			const stands = experiments[name] ?? wishes.status.experiments[name];
+			const after = stands === undefined ? null : underTimeout(known, resource, stands);
+			if (after !== null) experiments[name] = after;
 		}
 	}
 	return { experiments, services, decisions };

@@ -477,7 +477,10 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	t.has(atGate, { next: "It goes on when the gate says yes.", howLong: unknown });
 	const edited = told({}, heldAtGate(asked, wanted, gate), edit);
 	t.same(edited, atGate, "an edit does not answer for the gate");
-	t.has(told({}, heldAtGate(asked, wanted, { ...gate, at: "before-step" })), { state: "A winner", next });
+	const atStep = told({}, heldAtGate(asked, wanted, { ...gate, at: "before-step" }));
+	t.same(atStep, atGate, "before the takeover's first step, too");
+	const earlier = { status: { ...asked.status, stepIndex: 0 } };
+	t.notMatch(told(earlier, heldAtGate(asked, wanted, gate)).sentence, /did not agree/, "of a ramp it is not asked");
 
 	t.equal(told({ closed: true }, shut).next, access.next, "nor would this");
 	for (const outcomes of [[], [heldAtGate(asked, wanted, gate)]]) {

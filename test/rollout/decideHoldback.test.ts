@@ -3,10 +3,11 @@ import t from "tap";
 import { experimentTable } from "../../src/assignment/table.js";
 import { weightedEntries } from "../../src/compiler/weights.js";
 import { decide } from "../../src/rollout/decide.js";
-import type { DecisionInput } from "../../src/rollout/decision.js";
+import { type DecisionInput, RULES, RULES_WITH_KEPT_TAKEOVERS } from "../../src/rollout/decision.js";
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
+import { startTakeover } from "../../src/rollout/takeover.js";
 import { resourceSet } from "../fixtures/resources.js";
 import { evidence, experiment, input, LAST_STEP, metric, ROLLOUT, rate, status } from "./example.js";
 
@@ -55,6 +56,43 @@ t.test("its last step switches the default and holds the share back, none of ano
 	t.equal(points.get("v3") ?? 0, 0);
 	t.equal((points.get("v1") ?? 0) + (points.get("v2") ?? 0), 1_000_000);
 });
+
+t.test(
+	"a takeover takes nobody back from the winner, for a larger holdback neither, and begins below it",
+	async (t) => {
+		const larger = experiment(["boosted", "other"], {
+			rollout: { ...ROLLOUT, stepsPpm: [900_000], holdback: { sharePpm: 500_000, forMs: 60_000 } },
+		});
+		const kept = at({ ...promoting(0, 900_000), takeover: { fromMs: 1 } }, { experiment: larger });
+		t.match(kept, {
+			action: "advance-takeover",
+			reason:
+				/from 90% to all but 10% of the baseline's units \(50% are declared, but nobody is taken back\), which stay for 60 s/,
+			summary: /everybody but 10% of the people/,
+			status: {
+				promotion: { takeoverPpm: 900_000, heldBackFromMs: 100_000 },
+				takeover: { heldBack: { sharePpm: 100_000 } },
+			},
+			defaultVariant: "v2",
+		});
+		t.match(
+			at(promoting(0, 1_000_000), { experiment: larger }).status.promotion,
+			{ takeoverPpm: 500_000 },
+			"one that former rules began with everybody has the holdback that it was promoted with",
+		);
+		const former = { experiment: larger, rules: RULES_WITH_KEPT_TAKEOVERS - 1 };
+		t.match(at(promoting(0, 900_000), former).status.promotion, { takeoverPpm: 500_000 });
+
+		const begun = (rules: number | null) => startTakeover(larger, status(LAST_STEP), "boosted", 1, rules).promotion;
+		t.match(begun(RULES), { takeoverPpm: 500_000 });
+		t.match(begun(null), { takeoverPpm: 500_000 });
+		t.match(begun(RULES_WITH_KEPT_TAKEOVERS - 1), { takeoverPpm: 900_000 });
+		t.match(at(promoting(0, 500_000), { experiment: larger }).status.promotion, {
+			takeoverPpm: 500_000,
+			heldBackFromMs: 100_000,
+		});
+	},
+);
 
 t.test("it stays with guardrails watched, then it completes", async (t) => {
 	const begun = at(promoting(1, 500_000)).status;

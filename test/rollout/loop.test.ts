@@ -1,6 +1,7 @@
 import t from "tap";
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { WeirError } from "../../src/error.js";
+import { GATE_RETRY_MS } from "../../src/limits.js";
 import type { Experiment, Gate, ResourceSet } from "../../src/resources/resource.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import type { GateQuestion } from "../../src/rollout/gate.js";
@@ -469,10 +470,11 @@ t.test("a yes goes stale: what was asked long ago is asked again", async (t) => 
 	t.same([asked.length, store.decisions.length], [2, 0]);
 });
 
-t.test("a promotion asks its gates in order, and the first no ends it", async (t) => {
+t.test("a promotion asks its gates in order, its first step's too, and the first no ends it", async (t) => {
+	let refuses = "three";
 	const answers: Webhook = async (gate) =>
-		gate.url.includes("three") ? { ok: false, why: "HTTP 403: freeze" } : { ok: true };
-	const { store, source, asked, loop } = house([gated], running(LAST_STEP), answers);
+		gate.url.includes(refuses) ? { ok: false, why: "HTTP 403: freeze" } : { ok: true };
+	const { store, source, asked, clock, loop } = house([gated], running(LAST_STEP), answers);
 	source.present = evidence({ control: { n: 4_000, accuracy: 0.7 }, boosted: { n: 4_000, accuracy: 0.8 } });
 	const one = loop();
 	await one.tick();
@@ -484,6 +486,31 @@ t.test("a promotion asks its gates in order, and the first no ends it", async (t
 	);
 	t.match(store.decisions, [{ outcome: { rule: "gate", reason: /before-promotion \(three\.example\).*freeze/ } }]);
 	t.equal(store.status.experiments.main?.phase, "Running");
+	refuses = "one";
+	clock.advance(GATE_RETRY_MS.max);
+	for (let look = 0; look < 2; look++) {
+		await one.tick();
+		await settled();
+	}
+	t.match(asked.slice(2), [
+		{ gate: { url: "https://two.example/" } },
+		{ gate: { url: "https://three.example/" } },
+		{ gate: { at: "before-step" }, question: { id: /before-step\/0\/promote-/, to: { takeoverPpm: 200_000 } } },
+	]);
+	t.match(store.decisions.at(-1)?.outcome, {
+		rule: "gate",
+		reason: /gate before-step \(one\.example\) did not let promote happen/,
+		status: { phase: "Running" },
+	});
+	refuses = "none";
+	clock.advance(GATE_RETRY_MS.max);
+	for (let look = 0; look < 2; look++) {
+		await one.tick();
+		await settled();
+	}
+	t.equal(asked.length, 8);
+	t.match(store.decisions.at(-1)?.outcome, { action: "promote", status: { phase: "Promoting" } });
+	t.ok(store.decisions.every((decision) => recompute(decision)?.matches));
 });
 
 t.test("each step of a takeover asks the step's gate, the last one too; a start and a rollback ask none", async (t) => {

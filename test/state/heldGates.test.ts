@@ -3,6 +3,7 @@ import t from "tap";
 import type { Experiment } from "../../src/resources/resource.js";
 import { initialStatus } from "../../src/rollout/status.js";
 import { gatesWeakened, heldGates } from "../../src/state/gatesWeakened.js";
+import { majoritiesStarted } from "../../src/state/majorityStarted.js";
 import { promotionsIn } from "../../src/state/promotedByHand.js";
 import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
 
@@ -71,4 +72,44 @@ t.test("of many gates and many Experiments some are named, and the others counte
 			"moves the default Variant of Service model from v1 to v2, past the gates of Experiment a, b, c and 2 more, which ended without a promotion",
 		],
 	);
+});
+
+t.test("a small edit in front of thousands of gates, and many that start there, are judged soon", async (t) => {
+	const gated = (name: string, of: string, stepsPpm: readonly number[]): Experiment => {
+		const made = experiment(name, "model", [1, 1]);
+		const gates = Array.from({ length: 16 }, (_, at) => ({
+			at: "before-step" as const,
+			url: `https://ci.example/${of}/${at}`,
+			timeoutMs: 1_000,
+		}));
+		return { ...made, spec: { ...made.spec, rollout: { ...made.spec.rollout, stepsPpm, gates } } };
+	};
+	const old = Array.from({ length: 2_000 }, (_, at) => gated(`e${at}`, `e${at}`, [20_000, 30_000]));
+	const state = {
+		resources: resourceSet({
+			services: [service("model", [variant("v1", 1), variant("v2", 2)])],
+			experiments: old,
+		}),
+		status: {
+			services: {},
+			experiments: Object.fromEntries(old.map(({ metadata }) => [metadata.name, initialStatus([20_000], 1)])),
+		},
+	};
+	const isSoon = (from: NodeJS.CpuUsage): void => {
+		const ms = process.cpuUsage(from).user / 1_000;
+		t.ok(ms < 1_000, `${ms} ms of CPU`);
+	};
+	let from = process.cpuUsage();
+	const [before, after] = [old[0] as Experiment, gated("e0", "e0", [20_000, 40_000])];
+	t.match(
+		majoritiesStarted(state, [{ before, after }]),
+		[],
+		"each is asked before a step, at which no more than is live has been shown",
+	);
+	isSoon(from);
+	from = process.cpuUsage();
+	const started = Array.from({ length: 1_000 }, (_, at) => gated(`s${at}`, "mine", [20_000]));
+	t.equal(gatesWeakened(state, [], started).length, 1_000 * 17);
+	// They were 2 s and more each.
+	isSoon(from);
 });

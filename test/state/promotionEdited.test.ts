@@ -5,7 +5,7 @@ import { initialStatus } from "../../src/rollout/status.js";
 import { promotionsEased } from "../../src/state/promotionEased.js";
 import { resourceSet } from "../fixtures/resources.js";
 import { eased, metrics, parsed, text } from "./edits.js";
-import { experiment as document, file, METRIC, SERVICE } from "./employment.js";
+import { experiment as document, file, METRIC, outcome, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 import { TWO } from "./operatorScene.js";
@@ -48,11 +48,15 @@ t.test(
 );
 
 t.test("an edit of steps that lowers what is live takes what an abort takes, under a pause too", async (t) => {
-	const out = "takes people out of Experiment trial: steps";
+	const out = (to: string, from = "2%") => `takes people out of Experiment trial: steps, from ${from} to ${to}`;
 	for (const phase of ["Running", "Paused"] as const) {
-		t.equal(eased(text(), text("steps: [2%, 10%]"), 500_000, phase), `steps; ${out}`);
-		t.equal(eased(text(), text("steps: [0.0002%]"), 500_000, phase), `steps; ${out}`);
-		t.equal(eased(text("steps: [10%, 50%]"), text("steps: [1%, 10%, 50%]"), 20_000, phase), out, "it is at no step");
+		t.equal(eased(text(), text("steps: [2%, 10%]"), 500_000, phase), `steps; ${out("10%", "50%")}`);
+		t.equal(eased(text(), text("steps: [0.0002%]"), 500_000, phase), `steps; ${out("0.0002%", "50%")}`);
+		t.equal(
+			eased(text("steps: [10%, 50%]"), text("steps: [1%, 10%, 50%]"), 20_000, phase),
+			out("1%"),
+			"it is at no step",
+		);
 		t.equal(eased(text(), text("steps: [2%, 20%, 50%]"), 20_000, phase), "steps");
 	}
 	t.equal(eased(text(), text("steps: [10%]"), 500_000, "Promoting"), "", "a takeover goes back by none");
@@ -88,6 +92,29 @@ t.test("an edit of steps that lowers what is live takes what an abort takes, und
 	t.match(store.current.status.experiments, { boosted: { allocationPpm: 2 } });
 });
 
+t.test("who approves that people are taken out approves how many: once more are in it, it is asked anew", async (t) => {
+	const { owner, as, store } = await mutualApi(t);
+	const people = [
+		binding("al", "apply, promote, abort", ["al"], "[default]"),
+		binding("carol", "approve", ["carol"], "[default]"),
+	];
+	const trial = (steps: string) => document("boosted").replace("steps: [2%, 10%, 50%, 100%]", `steps: [${steps}]`);
+	const policy = TWO.replace("[promote]", "[promote, abort]");
+	await owner.apply(file([SERVICE, METRIC, trial("10%, 100%"), policy, ...people].join("---\n")), now);
+	const [al, carol] = [await as("al"), await as("carol")];
+	const asked = await al.apply(file(trial("2%, 5%")), now);
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	t.match(asked.request.effects.at(-1), /takes people out of Experiment boosted: steps, from 10% to 5%$/);
+	const { boosted } = store.current.status.experiments;
+	if (boosted === undefined) throw new Error("no status");
+	await store.decide({
+		...{ experiment: "boosted", expectedRevision: store.current.revision, by: "weir", atMs: 1, input: null },
+		outcome: outcome({ ...boosted, allocationPpm: 1_000_000, stepIndex: 1 }),
+	});
+	await t.rejects(carol.approve(asked.request.id), { code: "conflict", message: /it would do something else now/ });
+	t.match(store.current.status.experiments, { boosted: { allocationPpm: 1_000_000 } });
+});
+
 t.test(
 	"a longer timeout of its Service lets harm be seen later, by errors and latency, which wait for it",
 	async (t) => {
@@ -102,27 +129,41 @@ t.test(
 			"source: outcome, direction: up",
 			"source: errors, direction: down",
 		);
-		const guarded = document("boosted", "[0%, 50%]", "  guardrails: [{metric: errors, margin: {absolute: 0.5pp}}]\n");
+		const guarded = document("boosted", "[0%, 40%]", "  guardrails: [{metric: errors, margin: {absolute: 0.5pp}}]\n");
 		const outcomes = document("clicks", "[50%, 100%]").replace("variant: v2", "variant: v1");
 		await owner.apply(timeout("30s"), now);
 		await owner.apply(file([METRIC, errors, outcomes, ...people].join("---\n")), now);
 		const [ada, gina, carol] = [await as("ada"), await as("gina"), await as("carol")];
 		t.match(await ada.apply(timeout("40s"), now), { outcome: "applied" }, "by outcomes alone it is judged as soon");
 		await owner.apply(file([guarded, TWO].join("---\n")), now);
-		const later = "lets Experiment boosted see harm later: timeout of Service employment";
-		const denied = {
+		const later = "lets Experiment boosted see harm later: timeout of Service employment from";
+		const denied = (fromTo: string) => ({
 			code: "permission-denied",
-			message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration ${later}`,
-		};
-		await t.rejects(ada.apply(timeout("366d"), now), denied);
-		await t.rejects(ada.apply(timeout("366d"), { dryRun: true }), denied);
-		await t.rejects(ada.apply(timeout("41s"), now), denied);
-		t.match(await ada.apply(timeout("2s"), now), { outcome: "applied" }, "sooner");
-		await t.rejects(ada.apply(file(SERVICE), now), denied, "none at all is waited for as 5 s are");
+			message: `no RoleBinding lets ${operator("ada")} promote in namespace default, which it takes where a declaration ${later} ${fromTo}`,
+		});
+		await t.rejects(ada.apply(timeout("366d"), now), denied("40 s to 366 d"));
+		await t.rejects(ada.apply(timeout("366d"), { dryRun: true }), denied("40 s to 366 d"));
+		await t.rejects(ada.apply(timeout("41s"), now), denied("40 s to 41 s"));
+		for (const back of [timeout("1ms"), timeout("2s"), timeout("40s"), timeout("2s"), file(SERVICE), timeout("6s")])
+			t.match(await ada.apply(back, now), { outcome: "applied" }, "sooner, and back to what it had");
+		t.match(store.current.status.experiments.boosted, { longestTimeoutMs: 40_000 });
+		const longest = ", the longest since it began being 40 s";
+		await t.rejects(ada.apply(timeout("41s"), now), denied(`6 s to 41 s${longest}`));
+		t.match(await ada.apply(timeout("2s"), now), { outcome: "applied" });
+		const short = guarded.replaceAll("boosted", "short").replace("[0%, 40%]", "[40%, 50%]");
+		t.match(await owner.apply(file(short.replace(/ {2}goal: .*\n/, "")), now), { outcome: "applied" });
+		await t.rejects(
+			ada.apply(file(SERVICE), now),
+			{ code: "permission-denied", message: /Experiment short see harm later: .* from 2 s to none \(counts as 5 s\)$/ },
+			"one that began since had none so long",
+		);
+		await owner.act("short", "abort");
 		const asked = await gina.apply(timeout("366d"), now);
 		t.match(asked, {
 			outcome: "pending",
-			request: { effects: ["configured Service employment: spec.timeout", later] },
+			request: {
+				effects: ["configured Service employment: spec.timeout", `${later} 2 s to 366 d${longest}`],
+			},
 		});
 		if (asked.outcome === "pending") t.match(await carol.approve(asked.request.id), { state: "done" });
 		t.match(store.current.resources.services, [{ spec: { timeoutMs: 366 * 86_400_000 } }]);

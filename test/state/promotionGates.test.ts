@@ -1,4 +1,4 @@
-/** A person's promotion asks the gates before-promotion: a no holds it, an admin may override with a reason, all recorded. */
+/** A person's promotion asks the gates before-promotion and before-step: a no holds it, an admin may override with a reason, all recorded. */
 import t from "tap";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import type { WebhookAnswer } from "../../src/rollout/ports.js";
@@ -72,9 +72,47 @@ t.test("asked in order before the act, the first no ends it; who may not promote
 	t.match(await ada.act("boosted", "pause"), { outcome: "done" }, "other verbs ask nobody");
 	t.equal(asked.length, 2);
 	t.match(await ada.act("boosted", "promote"), { outcome: "done" });
-	t.equal(asked.length, 4);
+	t.match(asked.slice(2), [
+		{ at: "before-promotion" },
+		{ at: "before-promotion" },
+		{ at: "before-step", action: "promote", to: { takeoverPpm: 20_000 }, id: /before-step\/0\/promote-.*-person$/ },
+	]);
 	t.match(store.current.status.experiments.boosted, { phase: "Promoting" });
 });
+
+t.test(
+	"a takeover that reaches everybody at once is past no gate before a step, by edited steps neither",
+	async (t) => {
+		const { asked, answers, owner, as, store } = await scene(t);
+		const rules = [
+			binding("pam", "apply, promote", ["pam"], "[default]"),
+			binding("root", "apply, promote, admin", ["root"], "[default]"),
+		];
+		await owner.apply(file(rules.join("---\n")), now);
+		const [pam, root] = [await as("pam"), await as("root")];
+		const stepsAlone = (text: string) =>
+			text.replace(/ +- \{at: before-promotion.*\n/g, "").replace("name: boosted}", "name: steps}");
+		const [, , gatedDocument = ""] = ALL.split("---\n");
+		await owner.act("boosted", "abort");
+		await owner.apply(file(stepsAlone(gatedDocument)), now);
+		const at100 = file(stepsAlone(gatedDocument).replace("[2%, 10%, 50%, 100%]", "[100%]"));
+		t.match(await pam.apply(at100, now), { outcome: "applied" });
+		asked.length = 0;
+		answers.push({ ok: false, why: "no" });
+		await t.rejects(pam.act("steps", "promote"), {
+			code: "failed-precondition",
+			message: "gate before-step (ci.example) did not let it happen: no",
+		});
+		t.match(asked, [{ at: "before-step", to: { takeoverPpm: 1_000_000 } }]);
+		const override = { overrideGates: true, reason: "the gate is down" };
+		await t.rejects(pam.act("steps", "promote", override), { code: "permission-denied", message: /admin in/ });
+		t.match(store.current.status.experiments.steps, { phase: "Running" });
+		t.match(await root.act("steps", "promote", override), {
+			decision: { outcome: { reason: /Its gates were not asked: overridden by/ } },
+		});
+		t.match(store.current.status.experiments.steps, { promotion: { takeoverPpm: 1_000_000 } });
+	},
+);
 
 t.test("what moved while a gate thought is not promoted on its yes", async (t) => {
 	const { answers, as, store } = await scene(t);
