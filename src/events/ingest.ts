@@ -22,7 +22,7 @@ import { Outcomes } from "./outcomes.js";
 import { PlanReader, triedRulesIn } from "./planReader.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
 import { RecentRequests } from "./recentRequests.js";
-import { gaugeStore, neededOf, pruneDecisions, Retention } from "./retention.js";
+import { gaugeStore, prune, pruneDecisions } from "./retention.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { type EventStore, openEventStore } from "./store.js";
 import { storedRequest } from "./storedRequest.js";
@@ -182,7 +182,6 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
 	let countedMs = clock();
-	const retention = new Retention(store, meter);
 	const maintain = async (): Promise<void> => {
 		await intake.flush();
 		const nowMs = clock();
@@ -190,7 +189,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		countedMs = nowMs;
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
-		if (declared !== null) await retention.prune(nowMs, neededOf(declared.values()));
+		if (declared !== null) {
+			const needed = [...declared.values()].map(({ windowMs, covariateMs }) => windowMs + (covariateMs ?? 0));
+			await prune(store, nowMs, Math.max(0, ...needed), meter);
+		}
 		await pruneDecisions(store, nowMs, meter);
 		await gaugeStore(store, meter);
 	};

@@ -8,8 +8,6 @@ export interface MetricDeclaration {
 	readonly type: "mean" | "rate" | "ratio" | "quantile";
 	readonly source: "outcome" | "latency" | "errors";
 	readonly windowMs: number;
-	/** How long after the window its observation is made at the latest; absent = at once. */
-	readonly settleMs?: number;
 	/** Its rows of so long before a unit's first exposure are needed too; absent or null = none. */
 	readonly covariateMs?: number | null;
 	/** Bounds that every value keeps; absent or null = any finite number. */
