@@ -129,7 +129,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				count: rows,
 			}),
 	});
-	const evidence = evidenceSource(store, intake, clock, meter, log);
+	const looks = new Looks();
+	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
 		const found = recent.find(requestId);
 		if (found !== null) return accountOf(found, plans, store.pseudonyms);
@@ -189,10 +190,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		countedMs = nowMs;
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
-		if (declared !== null) {
-			const needed = [...declared.values()].map(({ windowMs, covariateMs }) => windowMs + (covariateMs ?? 0));
-			await prune(store, nowMs, Math.max(0, ...needed), meter);
-		}
+		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter);
 		await pruneDecisions(store, nowMs, meter);
 		await gaugeStore(store, meter);
 	};
@@ -241,6 +239,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 function evidenceSource(
 	store: EventStore,
 	intake: Intake,
+	looks: Looks,
 	clock: () => number,
 	meter: Meter,
 	log: Log,
@@ -258,7 +257,6 @@ function evidenceSource(
 			meter.observe(HISTOGRAMS.evidence.name, HISTOGRAMS.evidence.help, (performance.now() - started) / 1e3);
 		}
 	};
-	const looks = new Looks();
 	/** Looks are taken every second. */
 	const told = new Set<string>();
 	const failed = (metric: string, thrown: unknown): void => {

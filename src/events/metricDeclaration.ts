@@ -1,6 +1,7 @@
 /** Metrics as control knows them: which names outcomes may carry, and how long their rows are needed. */
 import { WeirError } from "../error.js";
 import { METRICS_CACHE_MS } from "../limits.js";
+import type { Judge } from "../rollout/judges.js";
 
 export interface MetricDeclaration {
 	/** As outcomes and evidence queries name it. */
@@ -14,6 +15,8 @@ export interface MetricDeclaration {
 	readonly range?: { readonly lo: number; readonly hi: number } | null;
 	/** SPIFFE ids that may post its outcomes; absent or empty = the local owner alone. */
 	readonly senders?: readonly string[];
+	/** Experiments under way that it judges; absent = none is known of. */
+	readonly judges?: readonly Judge[];
 }
 
 type Declarations = ReadonlyMap<string, MetricDeclaration>;

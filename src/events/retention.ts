@@ -2,18 +2,34 @@
  * What is removed and when. Entries and outcomes are needed until every observation that they may enter is
  * closed; then the observations speak for them. Units and observations stay: they are the evidence.
  */
-import { DECISIONS_KEPT_MS, DECISIONS_ROWS_MAX, EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../limits.js";
+import {
+	DECISIONS_KEPT_MS,
+	DECISIONS_ROWS_MAX,
+	EVENTS_HELD_MS,
+	EVENTS_MARGIN_MS,
+	IDEMPOTENCY_KEPT_MS,
+} from "../limits.js";
+import { text } from "./dialect.js";
 import type { Times } from "./eras.js";
+import type { Looks } from "./looks.js";
 import { COUNTERS, GAUGES, type Meter } from "./meter.js";
+import type { MetricDeclaration } from "./metricDeclaration.js";
 import { TABLES } from "./schema.js";
 import type { EventStore, Lane } from "./store.js";
 
 /**
- * Removes rows past their time. `neededMsMax`: the longest window of any declared metric, with what lies before the
- * first exposure and counts as a covariate; longer ones that were asked for in evidence queries count too, with their
- * settling times.
+ * Removes rows past their time: the longest window of any declared metric, with what lies before the first exposure and
+ * counts as a covariate; longer ones that were asked for in evidence queries count too, with their settling times. Their time
+ * runs from when the Experiments under way were last looked at: what nobody has looked at is in no observation yet. Rows that a
+ * threshold or a cap is still to be frozen from stay, too. Both for EVENTS_HELD_MS at most.
  */
-export async function prune(store: EventStore, nowMs: number, neededMsMax: number, meter: Meter): Promise<void> {
+export async function prune(
+	store: EventStore,
+	nowMs: number,
+	declared: readonly MetricDeclaration[],
+	looks: Looks,
+	meter: Meter,
+): Promise<void> {
 	const asked = await store.analysis.transaction((transaction) =>
 		transaction.rows("SELECT DISTINCT before_ms, times FROM eras WHERE times IS NOT NULL"),
 	);
@@ -21,12 +37,18 @@ export async function prune(store: EventStore, nowMs: number, neededMsMax: numbe
 		const each = (JSON.parse(String(times)) as Times[]).map(([windowMs, settleMs]) => windowMs + settleMs);
 		return Number(before_ms) + Math.max(...each);
 	});
-	const keptMs = Math.max(neededMsMax, ...needed) + EVENTS_MARGIN_MS;
+	const windows = declared.map(({ windowMs, covariateMs }) => windowMs + (covariateMs ?? 0));
+	const keptMs = Math.max(0, ...windows, ...needed) + EVENTS_MARGIN_MS;
+	const judges = declared.flatMap(({ judges = [] }) => judges);
+	const unseenMs = await unseenSinceMs(store, nowMs, new Set(judges.map(({ experiment }) => experiment)), looks);
+	const freezingMs = judges.map(({ freezingSinceMs }) => freezingSinceMs ?? nowMs);
+	const neededMs = Math.min(unseenMs - keptMs, ...freezingMs);
+	const pastMs = Math.min(nowMs - keptMs, Math.max(neededMs, nowMs - keptMs - EVENTS_HELD_MS));
 	// Each table on the lane that writes it, so that no two transactions meet in one table.
 	const removals: readonly (readonly [Lane, string, string, number])[] = [
-		[store.entries, "entries", "received_ms", nowMs - keptMs],
-		[store.entries, "openings", "last_ms", nowMs - keptMs],
-		[store.outcomes, "outcomes", "received_ms", nowMs - keptMs],
+		[store.entries, "entries", "received_ms", pastMs],
+		[store.entries, "openings", "last_ms", pastMs],
+		[store.outcomes, "outcomes", "received_ms", pastMs],
 		[store.outcomes, "idempotency", "at_ms", nowMs - IDEMPOTENCY_KEPT_MS],
 	];
 	for (const [lane, table, column, beforeMs] of removals) {
@@ -36,6 +58,27 @@ export async function prune(store: EventStore, nowMs: number, neededMsMax: numbe
 		const rows = Number(removed?.Count ?? 0);
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
 	}
+}
+
+/** When the first of the experiments was last looked at; one that never was counts from its first unit on. */
+async function unseenSinceMs(
+	store: EventStore,
+	nowMs: number,
+	experiments: ReadonlySet<string>,
+	looks: Looks,
+): Promise<number> {
+	const forgotten = [...experiments].filter((experiment) => looks.lookedMs(experiment) === null);
+	const remembered = [...experiments].map((experiment) => looks.lookedMs(experiment) ?? nowMs);
+	if (forgotten.length === 0) return Math.min(nowMs, ...remembered);
+	const names = forgotten.map(text).join(", ");
+	const rows = await store.analysis.transaction((transaction) =>
+		transaction.rows(
+			`SELECT experiment, max(as_of_ms) AS ms FROM eras WHERE experiment IN (${names}) AND as_of_ms >= 0 GROUP BY experiment
+			UNION ALL SELECT experiment, min(received_ms) AS ms FROM units WHERE experiment IN (${names})
+				AND experiment NOT IN (SELECT experiment FROM eras WHERE as_of_ms >= 0) GROUP BY experiment`,
+		),
+	);
+	return Math.min(nowMs, ...remembered, ...rows.map(({ ms }) => Number(ms)));
 }
 
 /** Removes decision records past their time, and the oldest beyond their number. */

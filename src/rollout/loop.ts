@@ -14,7 +14,7 @@ import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
-import { evidenceQuery, localEvidence, metricsOf, sharingUnits, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
+import { evidenceQuery, freezingSinceMs, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
 import { otherPromotions } from "./otherPromotion.js";
@@ -195,7 +195,7 @@ export class RolloutLoop {
 					experiment: qualifiedName(experiment.metadata),
 					service: serviceOf(experiment),
 					quantile,
-					sinceMs: status.refreezes?.[metric]?.sinceMs ?? Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
+					sinceMs: freezingSinceMs(status, metric),
 					untilMs: clock.nowMs(),
 					...(declared.spec.type === "quantile"
 						? { others: gridQuantiles(quantile) }

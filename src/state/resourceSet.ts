@@ -1,6 +1,8 @@
 /** Resources as the state file holds them: one by one, under a key. */
 import { resourceSet } from "../resources/kinds.js";
 import { type Kind, type Metric, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
+import { type Judge, judgesOf } from "../rollout/judges.js";
+import type { State } from "../rollout/ports.js";
 
 /** Unique per resource of a set. */
 export function resourceKey(kind: Kind, name: string): string {
@@ -29,10 +31,13 @@ export interface MetricName {
 	readonly range: Metric["spec"]["range"];
 	/** SPIFFE ids that may post its outcomes; empty = only the local owner. */
 	readonly senders: readonly string[];
+	/** Experiments under way that it judges. */
+	readonly judges: readonly Judge[];
 }
 
-export function metricNames(set: ResourceSet): readonly MetricName[] {
-	return set.metrics.map((metric) => ({
+export function metricNames(state: Pick<State, "resources" | "status">): readonly MetricName[] {
+	const judges = judgesOf(state);
+	return state.resources.metrics.map((metric) => ({
 		name: qualifiedName(metric.metadata),
 		type: metric.spec.type,
 		source: metric.spec.source,
@@ -40,6 +45,7 @@ export function metricNames(set: ResourceSet): readonly MetricName[] {
 		covariateMs: metric.spec.covariateMs,
 		range: metric.spec.range,
 		senders: metric.spec.senders,
+		judges: judges.get(qualifiedName(metric.metadata)) ?? [],
 	}));
 }
 
