@@ -14,6 +14,7 @@ import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
+import { Endings } from "./endings.js";
 import { evidenceQuery, freezingSinceMs, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
@@ -60,6 +61,7 @@ export class RolloutLoop {
 	readonly #holding = new Set<string>();
 	readonly #gates: GateKeeper;
 	readonly #shutOuts = new ShutOutAnswers();
+	readonly #endings = new Endings();
 	#cancel: (() => void) | null = null;
 	#running: Promise<void> | null = null;
 	#stopped = false;
@@ -117,6 +119,7 @@ export class RolloutLoop {
 			if (this.#stopped) return;
 			now = await this.#look(now, experiment);
 		}
+		await this.#endings.look(now, this.options.clock.nowMs(), this.options.evidence);
 		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK, (name, thrown) => this.#hold(name, thrown));
 	}
 
