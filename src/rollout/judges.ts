@@ -1,6 +1,6 @@
 /** Which Experiments are judged by a Metric, for ingest: of what they have not looked at yet it keeps the rows. */
 import { claimedMetrics } from "../analysis/claim.js";
-import { type Experiment, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { freezingSinceMs } from "./evidenceQuery.js";
 import type { State } from "./ports.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
@@ -28,7 +28,9 @@ export function judgesOf({
 		for (const metric of new Set(claimedMetrics(experiment))) {
 			const claimed = qualifiedName({ ...experiment.metadata, name: metric });
 			const since = toFreeze.has(claimed) ? unfrozenSinceMs(own, metric) : null;
-			judges.set(claimed, [...(judges.get(claimed) ?? []), { experiment: name, freezingSinceMs: since }]);
+			const others = judges.get(claimed) ?? [];
+			others.push({ experiment: name, freezingSinceMs: since });
+			judges.set(claimed, others);
 		}
 	}
 	return judges;
@@ -43,7 +45,7 @@ function closesUnits(status: ExperimentStatus | undefined): boolean {
 	return status.phase === "Promoting" && (status.takeover === undefined || heldBackOf(status) !== null);
 }
 
-function unfrozenSinceMs(status: ExperimentStatus | undefined, metric: Experiment["metadata"]["name"]): number | null {
+function unfrozenSinceMs(status: ExperimentStatus | undefined, metric: string): number | null {
 	if (status === undefined || !isExposing(status.phase) || status.thresholds[metric] !== undefined) return null;
 	return freezingSinceMs(status, metric);
 }
