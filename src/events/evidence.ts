@@ -81,6 +81,7 @@ async function gather(store: EventStore, query: EvidenceQuery, nowMs: number, lo
 		// Where units come at every look nobody needs to know when the next one falls due.
 		return { evidence, look: still ? { ...look, nextDueMs: await nextDueMs(transaction, query, nowMs) } : look };
 	});
+	looks.looked(query.experiment, nowMs);
 	if (look !== null && query.interactsWith.length === 0) looks.keep(look);
 	return evidence;
 }

@@ -22,7 +22,7 @@ import { Outcomes } from "./outcomes.js";
 import { PlanReader, triedRulesIn } from "./planReader.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
 import { RecentRequests } from "./recentRequests.js";
-import { gaugeStore, neededOf, pruneDecisions, Retention } from "./retention.js";
+import { gaugeStore, prune, pruneDecisions } from "./retention.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { type EventStore, openEventStore } from "./store.js";
 import { storedRequest } from "./storedRequest.js";
@@ -129,7 +129,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				count: rows,
 			}),
 	});
-	const evidence = evidenceSource(store, intake, clock, meter, log);
+	const looks = new Looks();
+	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
 		const found = recent.find(requestId);
 		if (found !== null) return accountOf(found, plans, store.pseudonyms);
@@ -182,7 +183,6 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
 	let countedMs = clock();
-	const retention = new Retention(store, meter);
 	const maintain = async (): Promise<void> => {
 		await intake.flush();
 		const nowMs = clock();
@@ -190,7 +190,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		countedMs = nowMs;
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
-		if (declared !== null) await retention.prune(nowMs, neededOf(declared.values()));
+		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter);
 		await pruneDecisions(store, nowMs, meter);
 		await gaugeStore(store, meter);
 	};
@@ -239,6 +239,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 function evidenceSource(
 	store: EventStore,
 	intake: Intake,
+	looks: Looks,
 	clock: () => number,
 	meter: Meter,
 	log: Log,
@@ -256,7 +257,6 @@ function evidenceSource(
 			meter.observe(HISTOGRAMS.evidence.name, HISTOGRAMS.evidence.help, (performance.now() - started) / 1e3);
 		}
 	};
-	const looks = new Looks();
 	/** Looks are taken every second. */
 	const told = new Set<string>();
 	const failed = (metric: string, thrown: unknown): void => {

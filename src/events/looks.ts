@@ -29,11 +29,25 @@ export interface Look {
 
 export class Looks {
 	readonly #last = new Map<string, Look>();
+	readonly #lookedMs = new Map<string, number>();
 
 	/** The last whole look at it, if it asked the same and lies not after now. */
 	last(query: EvidenceQuery, nowMs: number): Look | null {
 		const look = this.#last.get(query.experiment);
 		return look !== undefined && look.asked === askedOf(query) && look.atMs <= nowMs ? look : null;
+	}
+
+	/** When an experiment was last looked at, if that is remembered: looks at nothing new leave nothing in the store. */
+	lookedMs(experiment: string): number | null {
+		return this.#lookedMs.get(experiment) ?? null;
+	}
+
+	/** To be called after each look, at nothing new too. */
+	looked(experiment: string, atMs: number): void {
+		this.#lookedMs.delete(experiment);
+		const [oldest] = this.#lookedMs.keys();
+		if (oldest !== undefined && this.#lookedMs.size >= LOOKS_KEPT_MAX) this.#lookedMs.delete(oldest);
+		this.#lookedMs.set(experiment, atMs);
 	}
 
 	/** To be called once the look is committed. The one that was kept longest makes room. */

@@ -1,6 +1,7 @@
 /** Metrics as control knows them: which names outcomes may carry, and how long their rows are needed. */
 import { WeirError } from "../error.js";
 import { METRICS_CACHE_MS } from "../limits.js";
+import type { Judge } from "../rollout/judges.js";
 
 export interface MetricDeclaration {
 	/** As outcomes and evidence queries name it. */
@@ -8,14 +9,14 @@ export interface MetricDeclaration {
 	readonly type: "mean" | "rate" | "ratio" | "quantile";
 	readonly source: "outcome" | "latency" | "errors";
 	readonly windowMs: number;
-	/** How long after the window its observation is made at the latest; absent = at once. */
-	readonly settleMs?: number;
 	/** Its rows of so long before a unit's first exposure are needed too; absent or null = none. */
 	readonly covariateMs?: number | null;
 	/** Bounds that every value keeps; absent or null = any finite number. */
 	readonly range?: { readonly lo: number; readonly hi: number } | null;
 	/** SPIFFE ids that may post its outcomes; absent or empty = the local owner alone. */
 	readonly senders?: readonly string[];
+	/** Experiments under way that it judges; absent = none is known of. */
+	readonly judges?: readonly Judge[];
 }
 
 type Declarations = ReadonlyMap<string, MetricDeclaration>;

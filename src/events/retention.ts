@@ -5,81 +5,80 @@
 import {
 	DECISIONS_KEPT_MS,
 	DECISIONS_ROWS_MAX,
+	EVENTS_HELD_MS,
 	EVENTS_MARGIN_MS,
 	IDEMPOTENCY_KEPT_MS,
-	OTHERS_PRUNED_MS,
 } from "../limits.js";
-import { namespaceOf } from "../resources/resource.js";
 import { text } from "./dialect.js";
-import { whole } from "./eras.js";
+import type { Times } from "./eras.js";
+import type { Looks } from "./looks.js";
 import { COUNTERS, GAUGES, type Meter } from "./meter.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
 import { TABLES } from "./schema.js";
 import type { EventStore, Lane } from "./store.js";
 
 /**
- * How long rows of each namespace are needed, in ms: the longest of its Metrics as they are declared now, with what lies before
- * the first exposure and counts as a covariate, and with their settling times. What was declared once is past: units that are
- * still open close by what is declared now.
+ * Removes rows past their time: the longest window of any declared metric, with what lies before the first exposure and
+ * counts as a covariate; longer ones that were asked for in evidence queries count too, with their settling times. Their time
+ * runs from when the Experiments under way were last looked at: what nobody has looked at is in no observation yet. Rows that a
+ * threshold or a cap is still to be frozen from stay, too. Both for EVENTS_HELD_MS at most.
  */
-export function neededOf(declared: Iterable<MetricDeclaration>): ReadonlyMap<string, number> {
-	const needed = new Map<string, number>();
-	for (const { name, windowMs, settleMs = 0, covariateMs } of declared) {
-		const namespace = namespaceOf(name);
-		needed.set(namespace, Math.max(needed.get(namespace) ?? 0, windowMs + settleMs + (covariateMs ?? 0)));
-	}
-	return needed;
-}
-
-/** Removes entries and outcomes past their time. */
-export class Retention {
-	/** What was needed when all namespaces were last looked through, and when. */
-	#looked = { needed: "", atMs: Number.NEGATIVE_INFINITY };
-
-	constructor(
-		private readonly store: EventStore,
-		private readonly meter: Meter,
-	) {}
-
-	/** What nobody needs goes at once; of namespaces that need less than another one within OTHERS_PRUNED_MS. */
-	async prune(nowMs: number, needed: ReadonlyMap<string, number>): Promise<void> {
-		const { entries, outcomes } = this.store;
-		const keptMs = Math.max(0, ...needed.values()) + EVENTS_MARGIN_MS;
-		// Each table on the lane that writes it, so that no two transactions meet in one table.
-		await this.#remove(entries, "entries", "received_ms < $before", nowMs - keptMs);
-		await this.#remove(entries, "openings", "last_ms < $before", nowMs - keptMs);
-		await this.#remove(outcomes, "outcomes", "received_ms < $before", nowMs - keptMs);
-		await this.#remove(outcomes, "idempotency", "at_ms < $before", nowMs - IDEMPOTENCY_KEPT_MS);
-		const written = JSON.stringify([...needed]);
-		if (written === this.#looked.needed && nowMs - this.#looked.atMs < OTHERS_PRUNED_MS) return;
-		this.#looked = { needed: written, atMs: nowMs };
-		for (const [lane, table, owner] of [
-			[entries, "entries", "service"],
-			[outcomes, "outcomes", "metric"],
-		] as const) {
-			await this.#remove(lane, table, pastIn(table, owner, needed), nowMs - EVENTS_MARGIN_MS);
-		}
-	}
-
-	async #remove(lane: Lane, table: string, past: string, beforeMs: number): Promise<void> {
+export async function prune(
+	store: EventStore,
+	nowMs: number,
+	declared: readonly MetricDeclaration[],
+	looks: Looks,
+	meter: Meter,
+): Promise<void> {
+	const asked = await store.analysis.transaction((transaction) =>
+		transaction.rows("SELECT DISTINCT before_ms, times FROM eras WHERE times IS NOT NULL"),
+	);
+	const needed = asked.map(({ before_ms, times }) => {
+		const each = (JSON.parse(String(times)) as Times[]).map(([windowMs, settleMs]) => windowMs + settleMs);
+		return Number(before_ms) + Math.max(...each);
+	});
+	const windows = declared.map(({ windowMs, covariateMs }) => windowMs + (covariateMs ?? 0));
+	const keptMs = Math.max(0, ...windows, ...needed) + EVENTS_MARGIN_MS;
+	const judges = declared.flatMap(({ judges = [] }) => judges);
+	const unseenMs = await unseenSinceMs(store, nowMs, new Set(judges.map(({ experiment }) => experiment)), looks);
+	const freezingMs = judges.map(({ freezingSinceMs }) => freezingSinceMs ?? nowMs);
+	const neededMs = Math.min(unseenMs - keptMs, ...freezingMs);
+	const pastMs = Math.min(nowMs - keptMs, Math.max(neededMs, nowMs - keptMs - EVENTS_HELD_MS));
+	// Each table on the lane that writes it, so that no two transactions meet in one table.
+	const removals: readonly (readonly [Lane, string, string, number])[] = [
+		[store.entries, "entries", "received_ms", pastMs],
+		[store.entries, "openings", "last_ms", pastMs],
+		[store.outcomes, "outcomes", "received_ms", pastMs],
+		[store.outcomes, "idempotency", "at_ms", nowMs - IDEMPOTENCY_KEPT_MS],
+	];
+	for (const [lane, table, column, beforeMs] of removals) {
 		const [removed] = await lane.transaction((transaction) =>
-			transaction.rows(`DELETE FROM ${table} WHERE ${past}`, { before: BigInt(beforeMs) }),
+			transaction.rows(`DELETE FROM ${table} WHERE ${column} < $before`, { before: BigInt(beforeMs) }),
 		);
 		const rows = Number(removed?.Count ?? 0);
-		if (rows > 0) this.meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
+		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
 	}
 }
 
-/**
- * Rows that lie before $before by more than their namespace needs.
- * @param owner column of the qualified name that the row is of
- */
-function pastIn(table: string, owner: string, needed: ReadonlyMap<string, number>): string {
-	const values = [...needed].map(([namespace, ms]) => `(${text(namespace)}, ${whole(ms)})`);
-	const namespace = `CASE WHEN contains(r.${owner}, '/') THEN split_part(r.${owner}, '/', 1) ELSE ${text(namespaceOf(""))} END`;
-	return `rowid IN (SELECT r.rowid FROM ${table} r
-		LEFT JOIN (VALUES ${["(NULL, 0::BIGINT)", ...values].join(", ")}) n(namespace, needed_ms) ON n.namespace = ${namespace}
-		WHERE r.received_ms < $before - coalesce(n.needed_ms, 0))`;
+/** When the first of the experiments was last looked at; one that never was counts from its first unit on. */
+async function unseenSinceMs(
+	store: EventStore,
+	nowMs: number,
+	experiments: ReadonlySet<string>,
+	looks: Looks,
+): Promise<number> {
+	const forgotten = [...experiments].filter((experiment) => looks.lookedMs(experiment) === null);
+	const remembered = [...experiments].map((experiment) => looks.lookedMs(experiment) ?? nowMs);
+	if (forgotten.length === 0) return Math.min(nowMs, ...remembered);
+	const names = forgotten.map(text).join(", ");
+	const rows = await store.analysis.transaction((transaction) =>
+		transaction.rows(
+			`SELECT experiment, max(as_of_ms) AS ms FROM eras WHERE experiment IN (${names}) AND as_of_ms >= 0 GROUP BY experiment
+			UNION ALL SELECT experiment, min(received_ms) AS ms FROM units WHERE experiment IN (${names})
+				AND experiment NOT IN (SELECT experiment FROM eras WHERE as_of_ms >= 0) GROUP BY experiment`,
+		),
+	);
+	return Math.min(nowMs, ...remembered, ...rows.map(({ ms }) => Number(ms)));
 }
 
 /** Removes decision records past their time, and the oldest beyond their number. */

@@ -78,7 +78,7 @@ CREATE VIEW IF NOT EXISTS all_observations AS SELECT series, ordinal, x0, NULL::
 -- Which units are closed, per experiment and metric: those of all eras, each of the first that it fits. An era holds
 -- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms; times null:
 -- those that are listed. source null: no metric, but the units that are mature in all. core_from_ms: a bandit moved
--- its shares then; what of a unit outside the core fell due later is never closed. null: no such time. before_ms: nobody reads it.
+-- its shares then; what of a unit outside the core fell due later is never closed. null: no such time.
 CREATE TABLE IF NOT EXISTS eras (
 	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, era INTEGER NOT NULL, series INTEGER NOT NULL, source VARCHAR,
 	times VARCHAR, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL,

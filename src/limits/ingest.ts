@@ -63,8 +63,8 @@ export const REQUEST_ID_CHARS_MAX = 256;
 /** Kept beyond the longest window and settling time: threshold freezing, outcomes that wait for their exposure, slow clocks. */
 export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 
-/** How often rows are looked through for those of namespaces that need them for less long than another one does. */
-export const OTHERS_PRUNED_MS = 10 * 60 * 1000;
+/** Kept for that long besides, at most, while an Experiment under way is not looked at or has something to be frozen. */
+export const EVENTS_HELD_MS = 30 * 24 * 60 * 60 * 1000;
 
 /** Units that are closed at once: so many times the number of metrics are held in memory, about 100 MiB for ten of them. */
 export const CLOSING_UNITS = 131_072;

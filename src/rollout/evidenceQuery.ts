@@ -17,7 +17,12 @@ import { type ExperimentStatus, type FrozenThreshold, heldBackOf, isExposing } f
 const HEALTH_WINDOW_MS = 60_000;
 
 /** A latency threshold is frozen from the default Variant's requests since this long before the start. */
-export const THRESHOLD_LOOKBACK_MS = 600_000;
+const THRESHOLD_LOOKBACK_MS = 600_000;
+
+/** Since when rows are read to freeze a metric's threshold. */
+export function freezingSinceMs({ refreezes, startedAtMs }: ExperimentStatus, metric: string): number {
+	return refreezes?.[metric]?.sinceMs ?? Math.max(0, startedAtMs - THRESHOLD_LOOKBACK_MS);
+}
 
 /** The Metrics that the goal and the guardrails name, in the experiment's namespace; an unknown name is absent. */
 export function metricsOf(resources: ResourceSet, experiment: Experiment): Record<string, Metric> {

@@ -14,7 +14,8 @@ import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
-import { evidenceQuery, localEvidence, metricsOf, sharingUnits, THRESHOLD_LOOKBACK_MS } from "./evidenceQuery.js";
+import { Endings } from "./endings.js";
+import { evidenceQuery, freezingSinceMs, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
 import { otherPromotions } from "./otherPromotion.js";
@@ -60,6 +61,7 @@ export class RolloutLoop {
 	readonly #holding = new Set<string>();
 	readonly #gates: GateKeeper;
 	readonly #shutOuts = new ShutOutAnswers();
+	readonly #endings = new Endings();
 	#cancel: (() => void) | null = null;
 	#running: Promise<void> | null = null;
 	#stopped = false;
@@ -117,6 +119,7 @@ export class RolloutLoop {
 			if (this.#stopped) return;
 			now = await this.#look(now, experiment);
 		}
+		await this.#endings.look(now, this.options.clock.nowMs(), this.options.evidence);
 		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK, (name, thrown) => this.#hold(name, thrown));
 	}
 
@@ -195,7 +198,7 @@ export class RolloutLoop {
 					experiment: qualifiedName(experiment.metadata),
 					service: serviceOf(experiment),
 					quantile,
-					sinceMs: status.refreezes?.[metric]?.sinceMs ?? Math.max(0, status.startedAtMs - THRESHOLD_LOOKBACK_MS),
+					sinceMs: freezingSinceMs(status, metric),
 					untilMs: clock.nowMs(),
 					...(declared.spec.type === "quantile"
 						? { others: gridQuantiles(quantile) }

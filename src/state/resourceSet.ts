@@ -1,8 +1,8 @@
 /** Resources as the state file holds them: one by one, under a key. */
 import { resourceSet } from "../resources/kinds.js";
-import { once } from "../resources/once.js";
 import { type Kind, type Metric, qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
-import { settleMs } from "../resources/settle.js";
+import { type Judge, judgesOf } from "../rollout/judges.js";
+import type { State } from "../rollout/ports.js";
 
 /** Unique per resource of a set. */
 export function resourceKey(kind: Kind, name: string): string {
@@ -27,41 +27,27 @@ export interface MetricName {
 	/** How long its rows are needed, from a unit's first exposure on and (null = not at all) before it. */
 	readonly windowMs: number;
 	readonly covariateMs: number | null;
-	/** How long after its window a unit's observation is made at the latest, by any Service of the namespace. */
-	readonly settleMs: number;
 	/** Bounds that every value keeps; null = any number. */
 	readonly range: Metric["spec"]["range"];
 	/** SPIFFE ids that may post its outcomes; empty = only the local owner. */
 	readonly senders: readonly string[];
+	/** Experiments under way that it judges. */
+	readonly judges: readonly Judge[];
 }
 
-export function metricNames(set: ResourceSet): readonly MetricName[] {
-	return set.metrics.map((metric) => ({
+export function metricNames(state: Pick<State, "resources" | "status">): readonly MetricName[] {
+	const judges = judgesOf(state);
+	return state.resources.metrics.map((metric) => ({
 		name: qualifiedName(metric.metadata),
 		type: metric.spec.type,
 		source: metric.spec.source,
 		windowMs: metric.spec.windowMs,
 		covariateMs: metric.spec.covariateMs,
-		settleMs: settleMsIn(set, metric),
 		range: metric.spec.range,
 		senders: metric.spec.senders,
+		judges: judges.get(qualifiedName(metric.metadata)) ?? [],
 	}));
 }
-
-function settleMsIn({ services }: ResourceSet, { metadata, spec }: Metric): number {
-	if (spec.source === "outcome") return settleMs(spec.source, 0);
-	return longestSettles(services).get(metadata.namespace) ?? settleMs(spec.source, 0);
-}
-
-/** Of what is told by requests, by namespace. */
-const longestSettles = once((services: ResourceSet["services"]) => {
-	const longest = new Map<string, number>();
-	for (const { metadata, spec } of services) {
-		const ms = settleMs("errors", spec.timeoutMs);
-		longest.set(metadata.namespace, Math.max(ms, longest.get(metadata.namespace) ?? 0));
-	}
-	return longest;
-});
 
 function compare(a: string, b: string): number {
 	return a < b ? -1 : a > b ? 1 : 0;

@@ -130,7 +130,7 @@ export class Store implements StateStore, Outbox {
 	}
 
 	get metricNames(): readonly MetricName[] {
-		return metricNames(this.#state.resources);
+		return metricNames(this.#state);
 	}
 
 	/** `after` −1 answers at once, whatever the revision. `signal` ends the wait early, with null. */

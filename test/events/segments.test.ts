@@ -35,13 +35,9 @@ const start = (unit: string, country: string | null, over: Partial<Entry> = {}):
 	...over,
 });
 
-/** @param covariateMs of revenue */
-async function rigWith(
-	t: { teardown(close: () => Promise<void>): void },
-	covariateMs: number | null = null,
-): Promise<Rig> {
+async function rigWith(t: { teardown(close: () => Promise<void>): void }): Promise<Rig> {
 	const metrics = [
-		...METRICS.map((one) => (one.name === "revenue" ? { ...one, covariateMs } : one)),
+		...METRICS,
 		{ name: "stars", type: "mean", source: "outcome", windowMs: 1_000, range: { lo: 1, hi: 5 } } as const,
 	];
 	const rig = await startRig({ plans: async (version) => plans[version] ?? null, metrics: async () => metrics });
@@ -229,8 +225,8 @@ t.test(
 );
 
 t.test("rows before a unit's first exposure are kept for its covariate", async (t) => {
+	const rig = await rigWith(t);
 	const lookback = 20 * EVENTS_MARGIN_MS;
-	const rig = await rigWith(t, lookback);
 	const [early = "", silent = ""] = unitsOf("control", 2);
 	const asked = query(metric("revenue", { covariateMs: lookback }));
 	await rig.post([

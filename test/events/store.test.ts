@@ -1,16 +1,14 @@
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
 import { COUNTERS } from "../../src/events/meter.js";
-import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
 import { SCHEMA_VERSION } from "../../src/events/schema.js";
 import { openEventStore } from "../../src/events/store.js";
-import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS, METRICS_CACHE_MS, OTHERS_PRUNED_MS } from "../../src/limits.js";
+import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../../src/limits.js";
 import { spawnIngest } from "./child.js";
-import { EXPERIMENT, METRICS, metric, planWith, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
+import { METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 
 const fresh = (): string => mkdtempSync(join(tmpdir(), "weir-store-"));
 
@@ -116,15 +114,8 @@ t.test("when an entry was last heard before an opening is kept as long as the en
 	t.equal(pruned(), 1, "of two restarts without an entry between");
 });
 
-/** Metrics with an errors Metric of this window, and settling time. */
-const declaring = (windowMs: number, settleMs: number, name = "errors"): readonly MetricDeclaration[] => [
-	...METRICS.filter((one) => one.name !== name),
-	{ name, type: "rate", source: "errors", windowMs, settleMs },
-];
-
 t.test("rows past their time are removed; units and observations stay", async (t) => {
-	const longest = 7_200_000;
-	const rig = await startRig({ metrics: async () => declaring(longest - 500, 500) });
+	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const [unit = ""] = unitsOf("control", 1);
 	await rig.send([
@@ -132,6 +123,7 @@ t.test("rows past their time are removed; units and observations stay", async (t
 		{ kind: "end", unit, requestId: "r1", startMs: rig.nowMs },
 	]);
 	await rig.post({ metric: "revenue", value: 1, unit }, { "idempotency-key": "k" });
+	const longest = 7_200_000;
 	const asked = query(metric("errors", { windowMs: longest - 500 }), metric("revenue"));
 	await rig.ingest.evidence.evidence(asked);
 	rig.nowMs += longest + EVENTS_MARGIN_MS;
@@ -143,49 +135,4 @@ t.test("rows past their time are removed; units and observations stay", async (t
 	t.equal((await rowsIn(rig)).idempotency, 0);
 	const after = await rig.ingest.evidence.evidence(asked);
 	t.same(after.arms, before.arms);
-});
-
-t.test("what was declared once, and is past, keeps nothing: nor does what was asked by it", async (t) => {
-	const year = 366 * 86_400_000;
-	let declared = declaring(1_000, year);
-	const rig = await startRig({ metrics: async () => declared });
-	t.teardown(() => rig.close());
-	const [unit = ""] = unitsOf("control", 1);
-	await rig.send([{ kind: "start", unit, requestId: "r1", startMs: rig.nowMs }]);
-	await rig.ingest.evidence.evidence(query(metric("errors", { settleMs: year })));
-	rig.nowMs += 10 * EVENTS_MARGIN_MS;
-	t.match(await rowsIn(rig), { entries: 1 }, "needed while it is declared");
-	declared = declaring(1_000, 500);
-	await pause(METRICS_CACHE_MS + 50);
-	t.match(await rowsIn(rig), { entries: 0 });
-});
-
-t.test("what one namespace needs keeps no rows of others", async (t) => {
-	const [service] = planWith(EXPERIMENT).services;
-	if (service === undefined) throw new Error("no Service");
-	const plan = {
-		gateways: [],
-		services: ["shop", "hr/shop", "none/shop"].map((name) => ({ ...service, name, experiments: [] })),
-	};
-	let declared = [...declaring(EVENTS_MARGIN_MS, 0), ...declaring(24 * EVENTS_MARGIN_MS, 0, "hr/errors").slice(-1)];
-	const senders = ["spiffe://a.test/x"];
-	declared = [...declared, { name: "hr/pay", type: "mean", source: "outcome", windowMs: 1_000, senders }];
-	const rig = await startRig({ metrics: async () => declared, plans: async () => plan });
-	t.teardown(() => rig.close());
-	const sendAll = async (round: string): Promise<void> => {
-		const ends = plan.services.map(({ name }) => ({ kind: "end" as const, routeName: `weir|p1|${name}|-` }));
-		const startMs = rig.nowMs;
-		await rig.send(ends.map((end, at) => ({ ...end, unit: null, requestId: `${round}${at}`, startMs })));
-		await rig.post(["revenue", "hr/pay"].map((metric) => ({ metric, value: 1, unit: "u" })));
-	};
-	await sendAll("a");
-	rig.nowMs += EVENTS_MARGIN_MS;
-	t.match(await rowsIn(rig), { entries: 3, outcomes: 2 });
-	rig.nowMs += OTHERS_PRUNED_MS;
-	t.match(await rowsIn(rig), { entries: 2, outcomes: 2 }, "a namespace without Metrics needs nothing");
-	rig.nowMs += EVENTS_MARGIN_MS;
-	t.match(await rowsIn(rig), { entries: 1, outcomes: 1 });
-	rig.nowMs += 23 * EVENTS_MARGIN_MS;
-	await sendAll("b");
-	t.match(await rowsIn(rig), { entries: 3, outcomes: 2 }, "in its time the other's went too");
 });

@@ -179,6 +179,25 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 	);
 });
 
+t.test("one that has ended is looked at while windows of its people are open, and nothing is decided", async (t) => {
+	const { store, source, clock, types, loop } = house(
+		[experiment()],
+		running({ phase: "Aborted", endedAtMs: 100_000 }),
+	);
+	const one = loop();
+	await one.tick();
+	await one.tick();
+	t.match(source.queries, [{ experiment: "main" }]);
+	clock.advance(30 * 60_000);
+	source.down = true;
+	await one.tick();
+	source.down = false;
+	clock.advance(20 * 60_000);
+	await one.tick();
+	t.equal(source.queries.length, 2);
+	t.same([store.decisions, types()], [[], []]);
+});
+
 t.test("an experiment of a Service that an Envoy refuses waits; harm is acted upon all the same", async (t) => {
 	const { store, source, clock, types, events, loop } = house([experiment()], running());
 	const one = loop();

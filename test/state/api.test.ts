@@ -439,9 +439,9 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 			source: "outcome",
 			windowMs: 1_000,
 			covariateMs: null,
-			settleMs: 400,
 			range: { lo: 0, hi: 1 },
 			senders: [],
+			judges: [{ experiment: "boosted", freezingSinceMs: null }],
 		},
 	]);
 });

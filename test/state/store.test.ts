@@ -484,9 +484,9 @@ t.test("a restart finds everything", async (t) => {
 			source: "outcome",
 			windowMs: 1_000,
 			covariateMs: null,
-			settleMs: 400,
 			range: { lo: 0, hi: 1 },
 			senders: [],
+			judges: [{ experiment: "boosted", freezingSinceMs: null }],
 		},
 	]);
 });
@@ -589,36 +589,3 @@ t.test(
 		t.match(difference(store.current).services, [{ liveDefaultVariant: "v1" }], "as Envoys serve it");
 	},
 );
-
-t.test("ingest is told how long rows of Metrics are needed, by the longest timeout of their namespace", (t) => {
-	const store = opened(t, temporaryDirectory(t));
-	const inHr = (text: string): string => text.replaceAll("metadata: {", "metadata: {namespace: hr, ");
-	const errors = METRIC.replace("accuracy", "errors").replace(
-		/spec: .*/,
-		"spec: {type: rate, source: errors, direction: down, window: 1s}",
-	);
-	const slow = SERVICE.replace("  protocol:", "  timeout: 1h\n  protocol:")
-		.replace("employment.example", "hr.example")
-		.replaceAll("port: 900", "port: 910");
-	const settles = () => Object.fromEntries(store.metricNames.map(({ name, settleMs }) => [name, settleMs]));
-	const all = [
-		SERVICE,
-		errors,
-		METRIC,
-		inHr(slow),
-		inHr(errors),
-		inHr(METRIC),
-		errors.replace("name: errors", "name: errors, namespace: none"),
-	];
-	t.match(store.apply(file(all.join("---\n")), at(1_000)), { outcome: "applied" });
-	t.same(settles(), {
-		accuracy: 400,
-		errors: 5_400,
-		"hr/accuracy": 400,
-		"hr/errors": 3_600_400,
-		"none/errors": 5_400,
-	});
-	store.apply(file(inHr(slow).replace("1h", "2s")), at(2_000));
-	t.equal(settles()["hr/errors"], 2_400);
-	t.end();
-});

@@ -1,0 +1,141 @@
+/** Rows that an Experiment under way still needs outlive their time: those it has not looked at, and those it freezes from. */
+import t from "tap";
+import type { EvidenceQuery } from "../../src/analysis/evidence.js";
+import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
+import { EVENTS_HELD_MS, EVENTS_MARGIN_MS } from "../../src/limits.js";
+import type { Judge } from "../../src/rollout/judges.js";
+import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
+
+const HOUR = 3_600_000;
+const WINDOW = 600_000;
+const SETTLE = 500;
+const UNDER_WAY: Judge = { experiment: "models", freezingSinceMs: null };
+
+const asked: EvidenceQuery = query(metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero" }));
+
+/** A store whose revenue is judged by what `judges` holds, which may be changed, and an Experiment's people. */
+async function house(t: { teardown(close: () => Promise<void>): void }, ...judging: readonly Judge[]) {
+	const judges = [...judging];
+	const revenue: MetricDeclaration = { name: "revenue", type: "mean", source: "outcome", windowMs: WINDOW, judges };
+	const rig = await startRig({ metrics: async () => [revenue] });
+	t.teardown(() => rig.close());
+	const units = [...unitsOf("control", 30)];
+	/** One that comes now, and brings 100. */
+	const come = async (): Promise<void> => {
+		const unit = units.pop() ?? "";
+		await rig.send([{ kind: "start", unit, requestId: unit, startMs: rig.nowMs }]);
+		rig.nowMs += 60_000;
+		await rig.post({ metric: "revenue", value: 100, unit });
+		await rig.ingest.maintain();
+	};
+	const pass = async (ms: number): Promise<void> => {
+		rig.nowMs += ms;
+		await rig.ingest.maintain();
+	};
+	const seen = async () => {
+		const found = await rig.ingest.evidence.evidence(asked);
+		const arm = found.arms.find((one) => one.arm === "control");
+		return { units: arm?.maturedUnits, mean: arm?.metrics.revenue?.mean };
+	};
+	return { rig, judges, come, pass, seen };
+}
+
+const outcomesIn = (rig: Rig): number =>
+	rig.meter.gauges.get(`weir_ingest_rows${JSON.stringify({ table: "outcomes" })}`) ?? -1;
+
+t.test("nothing that came while nobody looked is lost, whether or not ingest was restarted", async (t) => {
+	for (const restarted of [false, true]) {
+		const { rig, come, pass, seen } = await house(t, UNDER_WAY);
+		await come();
+		await seen();
+		if (restarted) await rig.restart();
+		for (let n = 1; n < 18; n++) {
+			await pass(WINDOW);
+			await come();
+		}
+		await pass(WINDOW + SETTLE);
+		t.match(await seen(), { units: 18, mean: 100 }, restarted ? "restarted" : "not restarted");
+		await pass(WINDOW + SETTLE + EVENTS_MARGIN_MS + 1);
+		t.not(outcomesIn(rig), 0, "not looked at since");
+		await seen();
+		await pass(1);
+		t.equal(outcomesIn(rig), 0, "what was looked at goes");
+	}
+});
+
+t.test("an Experiment that was never looked at counts from its first unit on", async (t) => {
+	const { come, pass, seen } = await house(t, UNDER_WAY);
+	await come();
+	await pass(3 * HOUR);
+	await come();
+	await pass(WINDOW + SETTLE);
+	t.match(await seen(), { units: 2, mean: 100 });
+});
+
+t.test("looks at nothing new let rows go, and so does the end of the Experiment", async (t) => {
+	const { rig, judges, come, pass, seen } = await house(t, UNDER_WAY);
+	await come();
+	for (let n = 0; n < 3; n++) {
+		await pass(HOUR);
+		await seen();
+	}
+	await pass(1);
+	t.equal(outcomesIn(rig), 0);
+	await come();
+	await pass(3 * HOUR);
+	t.equal(outcomesIn(rig), 1);
+	judges.pop();
+	await pass(1);
+	t.equal(outcomesIn(rig), 0);
+});
+
+t.test("rows are held for EVENTS_HELD_MS at most", async (t) => {
+	for (const judge of [UNDER_WAY, { ...UNDER_WAY, freezingSinceMs: 0 }]) {
+		const { rig, come, pass, seen } = await house(t, judge);
+		await come();
+		await seen();
+		await pass(EVENTS_HELD_MS + WINDOW + EVENTS_MARGIN_MS);
+		t.equal(outcomesIn(rig), 1);
+		await pass(SETTLE + 60_000);
+		t.equal(outcomesIn(rig), 0);
+	}
+});
+
+t.test("a cap is frozen from all that was accepted, and then the rows go", async (t) => {
+	const { rig, judges, come, pass, seen } = await house(t);
+	const sinceMs = rig.nowMs;
+	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
+	const valuesOf = metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero", cap: "unfrozen" });
+	for (let n = 0; n < 6; n++) {
+		await come();
+		await pass(HOUR);
+		await seen();
+	}
+	const question = { experiment: "models", service: "shop", quantile: 0.1, sinceMs, untilMs: rig.nowMs, valuesOf };
+	t.match(await rig.ingest.evidence.baselineQuantile(question), { units: 6, valueMs: 100 });
+	judges[0] = UNDER_WAY;
+	await pass(HOUR);
+	await seen();
+	await pass(1);
+	t.equal(outcomesIn(rig), 0);
+});
+
+t.test("a threshold is frozen from all requests since the start, however few come", async (t) => {
+	const judges: Judge[] = [];
+	const p99: MetricDeclaration = { name: "p99", type: "quantile", source: "latency", windowMs: 60_000, judges };
+	const rig = await startRig({ metrics: async () => [p99] });
+	t.teardown(() => rig.close());
+	const sinceMs = rig.nowMs;
+	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
+	for (let n = 0; n < 10; n++) {
+		const startMs = rig.nowMs;
+		await rig.send([
+			{ kind: "end", unit: null, requestId: `r${n}`, startMs, routeName: "weir|p1|shop|-", cluster: "shop/v1" },
+		]);
+		rig.nowMs += HOUR;
+		await rig.ingest.evidence.evidence(query(metric("p99")));
+		await rig.ingest.maintain();
+	}
+	const question = { experiment: "models", service: "shop", quantile: 0.99, sinceMs, untilMs: rig.nowMs };
+	t.match(await rig.ingest.evidence.baselineQuantile(question), { requests: 10 });
+});

@@ -1,0 +1,66 @@
+/** What of an Experiment was still open when it was aborted is looked at until the last window is over. */
+import t from "tap";
+import type { EvidenceQuery } from "../../src/analysis/evidence.js";
+import { WeirError } from "../../src/error.js";
+import { EVENTS_MARGIN_MS } from "../../src/limits.js";
+import { Endings } from "../../src/rollout/endings.js";
+import type { EvidenceSource, State } from "../../src/rollout/ports.js";
+import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
+import { resourceSet } from "../fixtures/resources.js";
+import { evidence, experiment, METRICS, metric } from "./example.js";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const ENDED = 100 * HOUR;
+const aborted: ExperimentStatus = { ...initialStatus([1_000_000], 1), phase: "Aborted", endedAtMs: ENDED };
+const takeover = { fromMs: ENDED - HOUR };
+
+/** Minutes after the end at which it is looked at, by a loop that ticks each minute for six hours from `fromMs` on. */
+async function looks(status: ExperimentStatus, fromMs = ENDED, fails = false): Promise<readonly number[]> {
+	const metrics = [metric("accuracy", { windowMs: 2 * HOUR }), METRICS["error-rate"] ?? metric("error-rate", {})];
+	const state: State = {
+		revision: 1,
+		resources: resourceSet({ experiments: [experiment()], metrics }),
+		status: { experiments: { main: status }, services: {} },
+	};
+	const asked: EvidenceQuery[] = [];
+	const source: EvidenceSource = {
+		async evidence(query) {
+			asked.push(query);
+			if (fails) throw new WeirError("unavailable", "ingest is gone");
+			return evidence({ control: { n: 0 }, boosted: { n: 0 } });
+		},
+		baselineQuantile: async () => null,
+	};
+	const endings = new Endings();
+	const at: number[] = [];
+	for (let nowMs = fromMs; nowMs <= fromMs + 6 * HOUR; nowMs += MINUTE) {
+		const before = asked.length;
+		await endings.look(state, nowMs, source);
+		if (asked.length > before) at.push((nowMs - ENDED) / MINUTE);
+	}
+	return at;
+}
+
+t.test("until its longest window is over, and once after it", async (t) => {
+	const all = [0, 20, 40, 60, 80, 100, 120, 140];
+	t.same(await looks(aborted), all);
+	t.same(await looks({ ...aborted, phase: "RolledBack" }), all);
+	const heldBack = { fromMs: ENDED - HOUR, sharePpm: 100_000 };
+	t.same(await looks({ ...aborted, takeover: { ...takeover, heldBack } }), all, "of its holdback");
+	t.ok(140 - 121 < EVENTS_MARGIN_MS / MINUTE);
+});
+
+t.test("a loop that starts anew looks once more where rows may be left, and tries again", async (t) => {
+	t.same(await looks(aborted, ENDED + 150 * MINUTE), [150]);
+	t.same(await looks(aborted, ENDED + 121 * MINUTE + EVENTS_MARGIN_MS + 1_000), []);
+	t.same((await looks(aborted, ENDED, true)).slice(-1), [180], "while rows may be left");
+});
+
+t.test("not where nothing is open, or is looked at anyway", async (t) => {
+	t.same(await looks({ ...aborted, takeover }), [], "what was open when the takeover began never counts");
+	t.same(await looks({ ...aborted, phase: "Promoted", takeover }), []);
+	t.same(await looks({ ...aborted, phase: "Running" }), []);
+	const { endedAtMs: _, ...former } = aborted;
+	t.same(await looks(former), [], "nobody knows when it ended");
+});
