@@ -72,6 +72,9 @@ async function work(): Promise<void> {
 
 await Promise.all(Array.from({ length: Number(values.jobs) }, work));
 for (const { file, fault } of failed) print(`FAILED ${relative(COMPILED, file)}: ${fault}`);
+const [first] = failed;
+if (first !== undefined)
+	print(`# with lines of the source: node --enable-source-maps ${relative(process.cwd(), first.file)}`);
 print(`# ${Math.round((performance.now() - startMs) / 1_000)} s, ${values.jobs} files at once`);
 print(`# { total: ${files.length}, pass: ${files.length - failed.length}, fail: ${failed.length} }`);
 process.exitCode = failed.length > 0 || files.length === 0 ? 1 : 0;
