@@ -264,7 +264,8 @@ const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
 });
 
 /** A Service that is open, and where nobody takes part, never asks the sidecar: what it says of it is nobody else's matter. */
-const mayAsk = ({ table }: CompiledService): boolean => !isOpen(table.access) || table.experiments.length > 0;
+const mayAsk = ({ table }: CompiledService): boolean =>
+	table.callout !== null || !isOpen(table.access) || table.experiments.length > 0;
 
 /** null = that of nobody. */
 const longestTimeout = (services: readonly CompiledService[]): number | null =>

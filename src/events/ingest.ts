@@ -54,6 +54,8 @@ export interface IngestOptions {
 	readonly clock: () => number;
 	/** How long an exposure may be taken back; by default EXPOSURE_SETTLES_MS. */
 	readonly exposureSettlesMs?: number;
+	/** Entries that are held to freeze something from; by default FREEZING_ROWS_MAX. */
+	readonly freezingRowsMax?: number;
 	readonly meter: Meter;
 	/** What GET /metrics-json answers; null = no such path. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
@@ -190,7 +192,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		countedMs = nowMs;
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
-		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter);
+		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
 		await pruneDecisions(store, nowMs, meter);
 		await gaugeStore(store, meter);
 	};

@@ -7,6 +7,7 @@ import {
 	DECISIONS_ROWS_MAX,
 	EVENTS_HELD_MS,
 	EVENTS_MARGIN_MS,
+	FREEZING_ROWS_MAX,
 	IDEMPOTENCY_KEPT_MS,
 } from "../limits.js";
 import { text } from "./dialect.js";
@@ -21,7 +22,8 @@ import type { EventStore, Lane } from "./store.js";
  * Removes rows past their time: the longest window of any declared metric, with what lies before the first exposure and
  * counts as a covariate; longer ones that were asked for in evidence queries count too, with their settling times. Their time
  * runs from when the Experiments under way were last looked at: what nobody has looked at is in no observation yet. Rows that a
- * threshold or a cap is still to be frozen from stay, too. Both for EVENTS_HELD_MS at most.
+ * threshold or a cap is still to be frozen from stay, too, unless they are so many that each look would be slow. Both for
+ * EVENTS_HELD_MS at most.
  */
 export async function prune(
 	store: EventStore,
@@ -29,6 +31,7 @@ export async function prune(
 	declared: readonly MetricDeclaration[],
 	looks: Looks,
 	meter: Meter,
+	freezingRowsMax: number = FREEZING_ROWS_MAX,
 ): Promise<void> {
 	const asked = await store.analysis.transaction((transaction) =>
 		transaction.rows("SELECT DISTINCT before_ms, times FROM eras WHERE times IS NOT NULL"),
@@ -41,8 +44,9 @@ export async function prune(
 	const keptMs = Math.max(0, ...windows, ...needed) + EVENTS_MARGIN_MS;
 	const judges = declared.flatMap(({ judges = [] }) => judges);
 	const unseenMs = await unseenSinceMs(store, nowMs, new Set(judges.map(({ experiment }) => experiment)), looks);
-	const freezingMs = judges.map(({ freezingSinceMs }) => freezingSinceMs ?? nowMs);
-	const neededMs = Math.min(unseenMs - keptMs, ...freezingMs);
+	const freezingMs = Math.min(nowMs, ...judges.map(({ freezingSinceMs }) => freezingSinceMs ?? nowMs));
+	const freezes = freezingMs < nowMs - keptMs && (await entriesSince(store, freezingMs)) <= freezingRowsMax;
+	const neededMs = Math.min(unseenMs - keptMs, freezes ? freezingMs : nowMs);
 	const pastMs = Math.min(nowMs - keptMs, Math.max(neededMs, nowMs - keptMs - EVENTS_HELD_MS));
 	// Each table on the lane that writes it, so that no two transactions meet in one table.
 	const removals: readonly (readonly [Lane, string, string, number])[] = [
@@ -58,6 +62,13 @@ export async function prune(
 		const rows = Number(removed?.Count ?? 0);
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
 	}
+}
+
+async function entriesSince(store: EventStore, sinceMs: number): Promise<number> {
+	const [row] = await store.analysis.transaction((transaction) =>
+		transaction.rows("SELECT count(*) AS n FROM entries WHERE received_ms >= $since", { since: BigInt(sinceMs) }),
+	);
+	return Number(row?.n ?? 0);
 }
 
 /** When the first of the experiments was last looked at; one that never was counts from its first unit on. */

@@ -66,6 +66,9 @@ export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 /** Kept for that long besides, at most, while an Experiment under way is not looked at or has something to be frozen. */
 export const EVENTS_HELD_MS = 30 * 24 * 60 * 60 * 1000;
 
+/** Entries that are held for freezing a threshold or a cap: each look at it sorts them all, some 0.5 s. More say enough. */
+export const FREEZING_ROWS_MAX = 1_000_000;
+
 /** Units that are closed at once: so many times the number of metrics are held in memory, about 100 MiB for ten of them. */
 export const CLOSING_UNITS = 131_072;
 

@@ -21,13 +21,7 @@ export class Endings {
 
 	/** One at a time: those under way are looked at between. What goes wrong is tried again at the next look. */
 	async look(state: State, nowMs: number, evidence: EvidenceSource): Promise<void> {
-		for (const experiment of state.resources.experiments) {
-			const name = qualifiedName(experiment.metadata);
-			const status = state.status.experiments[name];
-			if (status === undefined || !mayBeOpen(status)) continue;
-			const key = `${name} ${status.endedAtMs}`;
-			const triedMs = this.#triedMs.get(key);
-			if (this.#closed.has(key) || (triedMs !== undefined && nowMs < triedMs + LOOK_MS)) continue;
+		for (const { experiment, status, key } of this.#waiting(state, nowMs)) {
 			const query = evidenceQuery(state.resources, experiment, status, nowMs);
 			const dueMs = lastDueMs(query, status);
 			if (nowMs < dueMs + EVENTS_MARGIN_MS) {
@@ -41,6 +35,19 @@ export class Endings {
 			}
 			this.#close(key);
 		}
+	}
+
+	/** Who was looked at the longest time ago comes first, so that many keep nobody waiting for ever. */
+	#waiting({ resources, status }: State, nowMs: number) {
+		const open = resources.experiments.flatMap((experiment) => {
+			const name = qualifiedName(experiment.metadata);
+			const own = status.experiments[name];
+			if (own === undefined || !mayBeOpen(own)) return [];
+			const key = `${name} ${own.endedAtMs}`;
+			const triedMs = this.#triedMs.get(key) ?? Number.NEGATIVE_INFINITY;
+			return this.#closed.has(key) || nowMs < triedMs + LOOK_MS ? [] : [{ experiment, status: own, key, triedMs }];
+		});
+		return open.sort((a, b) => a.triedMs - b.triedMs || 0);
 	}
 
 	#close(key: string): void {

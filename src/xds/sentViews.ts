@@ -41,12 +41,12 @@ export class RecentViews implements SentViews {
 
 	remember(type: EnvoyTypeName, version: string, view: View): void {
 		// Equal version, equal content, but for a client that has not asked for all yet.
-		const known = this.#views.get(keyOf(type, version))?.size ?? this.shelf?.sizeOf(type, version) ?? 0;
-		if (known >= view.size) this.touch(type, version);
-		else {
-			this.#put(type, version, view);
-			this.shelf?.keep(type, version, view);
-		}
+		const [inMemory, onDisk] = [this.#views.get(keyOf(type, version)), this.shelf?.sizeOf(type, version) ?? 0];
+		if (Math.max(inMemory?.size ?? 0, onDisk) >= view.size) this.touch(type, version);
+		else this.#put(type, version, view);
+		// The disk may have been too slow for it before.
+		const largest = this.#views.get(keyOf(type, version));
+		if (largest !== undefined && largest.size > onDisk) this.shelf?.keep(type, version, largest);
 	}
 
 	touch(type: EnvoyTypeName, version: string): void {

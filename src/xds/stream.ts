@@ -301,8 +301,9 @@ export class ClientStream {
 
 	#clustersGate(table: EncodedResource, target: Snapshot): Gate {
 		const { clusters, endpoints } = this.#channels;
-		// A client that takes no clusters from here has none to wait for.
-		if (!clusters.requested) return "ready";
+		// A client that takes no clusters from here has none to wait for. One that asks for endpoints does: an Envoy whose stream
+		// broke asks for clusters only when those that it has got are warm.
+		if (!clusters.requested) return endpoints.requested ? "wait" : "ready";
 		let gate: Gate = "ready";
 		for (const name of table.clusters) {
 			const accepted = clusters.accepted.get(name);

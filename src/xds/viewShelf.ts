@@ -119,6 +119,9 @@ export class ViewShelf {
 			return new Map(view.map((resource) => [resource.name, resource]));
 		} catch (error) {
 			this.#trouble(error);
+			// It is sent again, and kept then.
+			this.#kept.delete(key);
+			this.#bytes -= kept.bytes;
 			return null;
 		}
 	}

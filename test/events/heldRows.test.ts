@@ -15,9 +15,17 @@ const asked: EvidenceQuery = query(metric("revenue", { windowMs: WINDOW, perUnit
 
 /** A store whose revenue is judged by what `judges` holds, which may be changed, and an Experiment's people. */
 async function house(t: { teardown(close: () => Promise<void>): void }, ...judging: readonly Judge[]) {
+	return houseWith(t, {}, judging);
+}
+
+async function houseWith(
+	t: { teardown(close: () => Promise<void>): void },
+	options: Parameters<typeof startRig>[0],
+	judging: readonly Judge[],
+) {
 	const judges = [...judging];
 	const revenue: MetricDeclaration = { name: "revenue", type: "mean", source: "outcome", windowMs: WINDOW, judges };
-	const rig = await startRig({ metrics: async () => [revenue] });
+	const rig = await startRig({ metrics: async () => [revenue], ...options });
 	t.teardown(() => rig.close());
 	const units = [...unitsOf("control", 30)];
 	/** One that comes now, and brings 100. */
@@ -138,4 +146,21 @@ t.test("a threshold is frozen from all requests since the start, however few com
 	}
 	const question = { experiment: "models", service: "shop", quantile: 0.99, sinceMs, untilMs: rig.nowMs };
 	t.match(await rig.ingest.evidence.baselineQuantile(question), { requests: 10 });
+});
+
+t.test("so many entries that each look would be slow are not held to freeze from", async (t) => {
+	for (const [freezingRowsMax, left] of [
+		[2, 2],
+		[1, 0],
+	] as const) {
+		const { rig, come, pass, seen } = await houseWith(t, { freezingRowsMax }, [{ ...UNDER_WAY, freezingSinceMs: 0 }]);
+		await come();
+		await come();
+		await pass(WINDOW + SETTLE);
+		await seen();
+		await pass(2 * HOUR);
+		await seen();
+		await pass(1);
+		t.equal(outcomesIn(rig), left);
+	}
 });

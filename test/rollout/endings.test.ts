@@ -64,3 +64,28 @@ t.test("not where nothing is open, or is looked at anyway", async (t) => {
 	const { endedAtMs: _, ...former } = aborted;
 	t.same(await looks(former), [], "nobody knows when it ended");
 });
+
+t.test("many keep nobody waiting for ever: who was looked at the longest time ago comes first", async (t) => {
+	const names = Array.from({ length: 30 }, (_, index) => `ended-${index}`);
+	const experiments = names.map((name) => {
+		const one = experiment();
+		return { ...one, metadata: { ...one.metadata, name } };
+	});
+	const metrics = [metric("accuracy", { windowMs: 2 * HOUR }), METRICS["error-rate"] ?? metric("error-rate", {})];
+	const state: State = {
+		revision: 1,
+		resources: resourceSet({ experiments, metrics }),
+		status: { experiments: Object.fromEntries(names.map((name) => [name, aborted])), services: {} },
+	};
+	const seen = new Map<string, number>();
+	const source: EvidenceSource = {
+		async evidence({ experiment: name }) {
+			seen.set(name, (seen.get(name) ?? 0) + 1);
+			return evidence({ control: { n: 0 }, boosted: { n: 0 } });
+		},
+		baselineQuantile: async () => null,
+	};
+	const endings = new Endings();
+	for (let minute = 0; minute < 90; minute++) await endings.look(state, ENDED + minute * MINUTE, source);
+	t.same([...new Set(names.map((name) => seen.get(name)))], [3]);
+});

@@ -151,3 +151,24 @@ t.test("after a restart too a client that has not asked for all yet takes nothin
 	await second.close();
 	t.equal((await open()).find("endpoints", versions.endpoints)?.size, 2);
 });
+
+t.test("what the disk was too slow for, or lost, is kept when it is sent again", async (t) => {
+	const { open, files, directory } = await shelfIn(t);
+	const views = Array.from({ length: 30 }, (_, at) => snapshot({ a: { ...A, variants: { v1: 2_000 + at, v2: 1 } } }));
+	const shelf = await open();
+	const recent = new RecentViews(AMPLE, shelf);
+	for (let round = 0; round < 2; round++) {
+		for (const one of views) recent.remember("endpoints", one.versions.endpoints, one.views.endpoints);
+		await shelf.close();
+	}
+	t.equal((await files()).length, views.length);
+	const [{ versions, views: of }] = views as [Snapshot];
+	await truncate(join(directory, `endpoints-${versions.endpoints}.2.pb`), 5);
+	const again = await open();
+	const anew = new RecentViews(AMPLE, again);
+	t.equal(anew.recall("endpoints", versions.endpoints), null);
+	anew.remember("endpoints", versions.endpoints, of.endpoints);
+	t.not(anew.recall("endpoints", versions.endpoints), null);
+	await again.close();
+	t.not((await open()).find("endpoints", versions.endpoints), null);
+});
