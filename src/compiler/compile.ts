@@ -112,7 +112,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const cookies = always || units.some(({ from }) => from === "cookie");
 	const protects = table.services.some(({ access }) => !isOpen(access));
 	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
-	// (events/entryReader.ts). Whatever Experiments there are: the listener is not drained for one that comes or ends.
+	// (events/entryReader.ts). Where a Service is protected the listener is not drained for an Experiment that comes or ends.
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,

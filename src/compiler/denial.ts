@@ -53,7 +53,7 @@ export function ruleDenial(rule: string): Denial {
 }
 
 /** Envoy's word for no rule at all. A policy may have that name too. */
-const NO_RULE = "none";
+export const NO_RULE = "none";
 /** Of that policy the rule: in the order of names, by which Envoy takes the first that matches, where its own would be. */
 const POLICY_NONE = "none(policy)";
 

@@ -2,7 +2,7 @@
  * What shadow policies would change. Envoy's RBAC leaves the result of its shadow rules in the entry's metadata, the
  * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
  */
-import { policyOf } from "../compiler/denial.js";
+import { NO_RULE, policyOf } from "../compiler/denial.js";
 import { SHADOW_KEYS_MAX } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";
@@ -72,10 +72,9 @@ function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
 	return null;
 }
 
-/** Envoy says `none` where no policy matched. */
 function policyIn(said: ReadonlyMap<string, string>, prefix: string): string | null {
 	const rule = said.get(prefix + POLICY) ?? "";
-	return rule === "" || rule === "none" ? null : shownText(policyOf(rule));
+	return rule === "" || rule === NO_RULE ? null : shownText(policyOf(rule));
 }
 
 function sidecarShadow(entry: AccessLogEntry): Would | null {

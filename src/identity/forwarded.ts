@@ -10,10 +10,9 @@ const SET_BY_LISTENERS = ["x-request-id", "x-forwarded-proto"] as const;
 /** @param has whether the call has a header of that name, which is in small letters */
 export const isForwarded = (has: (name: string) => boolean): boolean => SET_BY_LISTENERS.some(has);
 
-/** The same by headers as node:http and node:http2 tell them. */
-export const isForwardedRequest = (headers: Readonly<Record<string, unknown>>): boolean =>
-	isForwarded((name) => headers[name] !== undefined);
-
-/** Names of the headers that say so, for words; null = none does. */
+/** By headers as node:http and node:http2 tell them: the names of those that say so, for words; null = none does. */
 export const forwardedBy = (headers: Readonly<Record<string, unknown>>): string | null =>
 	SET_BY_LISTENERS.filter((name) => headers[name] !== undefined).join(" and ") || null;
+
+export const isForwardedRequest = (headers: Readonly<Record<string, unknown>>): boolean =>
+	forwardedBy(headers) !== null;

@@ -94,7 +94,8 @@ export const CALLER_SUBJECT_CHARS_MAX = 2_048;
 
 /**
  * Acts of operators that are kept: years of a busy team, some 100 MB at 1 KB each (one of 50 long names has 14). The oldest
- * are dropped and counted; `--verify` takes more dropped ones than this explains for a fault, so who raises it must keep the old number beside it.
+ * are dropped and counted; `--verify` takes more dropped ones than this explains for a fault, so who raises it must keep the old
+ * number beside it.
  */
 export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
 
@@ -112,8 +113,8 @@ export const ACTS_PER_HOUR_MAX = 600;
 /**
  * How long control's API reads the declarations of one subject, at once and again per hour: nothing else is answered
  * meanwhile. Dry runs, refused files, requests that are told of in part, and reads of what is declared and was decided count
- * too. A file of 4 MiB takes some 4 to 5 s,
- * a small change over 2,000 stored Services with a policy each some 0.15 s. The owner of the machine is not bound.
+ * too. A file of 4 MiB takes some 4 to 5 s, a small change over 2,000 stored Services with a policy each some 0.15 s. The owner
+ * of the machine is not bound.
  */
 export const READING_MS_AT_ONCE_MAX = 30_000;
 export const READING_MS_PER_HOUR_MAX = 720_000;

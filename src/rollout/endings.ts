@@ -47,6 +47,7 @@ export class Endings {
 			const triedMs = this.#triedMs.get(key) ?? Number.NEGATIVE_INFINITY;
 			return this.#closed.has(key) || nowMs < triedMs + LOOK_MS ? [] : [{ experiment, status: own, key, triedMs }];
 		});
+		// Of two that were never looked at the difference is no number.
 		return open.sort((a, b) => a.triedMs - b.triedMs || 0);
 	}
 

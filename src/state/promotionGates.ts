@@ -1,7 +1,7 @@
 /**
- * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act, outside of any
- * transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the last
- * one, when it would happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
+ * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act,
+ * outside of any transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the
+ * last one, when it would happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
  * an admin.
  */
 import { WeirError } from "../error.js";

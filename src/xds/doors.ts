@@ -1,6 +1,6 @@
 /**
- * The doors of xds: a UNIX socket, whose directory says who may come, and TCP with mTLS only. What comes in is a call of
- * somebody who is known.
+ * The doors of xds: a UNIX socket, whose directory says who may come, and TCP with mTLS only. Each call comes in with who its
+ * client is, or with why nobody serves it.
  */
 import { rm } from "node:fs/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";

@@ -95,22 +95,18 @@ function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message, byt
 	};
 }
 
+const encodedEndpoints = (made: ClusterLoadAssignment): EncodedResource =>
+	encoded("endpoints", ClusterLoadAssignmentSchema, made, toBinary(ClusterLoadAssignmentSchema, made));
+
+/** A cluster has none. */
+export const noEndpoints = (clusterName: string): EncodedResource =>
+	encodedEndpoints(create(ClusterLoadAssignmentSchema, { clusterName }));
+
 /**
  * What was made last, by what has the hosts: most clients are given the same. Weakly, for more is made of what is made, and a
  * client that stands still holds the first.
  */
 const madeOf = new WeakMap<EncodedResource, { readonly key: string; readonly made: WeakRef<EncodedResource> }>();
-
-/** A cluster has none. */
-export function noEndpoints(name: string): EncodedResource {
-	const assignment = create(ClusterLoadAssignmentSchema, { clusterName: name });
-	return encoded(
-		"endpoints",
-		ClusterLoadAssignmentSchema,
-		assignment,
-		toBinary(ClusterLoadAssignmentSchema, assignment),
-	);
-}
 
 /**
  * Endpoints with some of another's beside, at their places.
@@ -127,9 +123,7 @@ export function withHosts(
 	const known = madeOf.get(held);
 	const before = known?.key === key ? known.made.deref() : undefined;
 	if (before !== undefined) return before;
-	const assignment = assignmentOf(published, held, stays);
-	const bytes = toBinary(ClusterLoadAssignmentSchema, assignment);
-	const made = encoded("endpoints", ClusterLoadAssignmentSchema, assignment, bytes);
+	const made = encodedEndpoints(assignmentOf(published, held, stays));
 	madeOf.set(held, { key, made: new WeakRef(made) });
 	return made;
 }

@@ -13,7 +13,7 @@ import {
 	REFUSED_METHODS,
 } from "../../src/access/canonical.js";
 import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../src/access/policy.js";
-import { notCanonicalRules } from "../../src/compiler/canonical.js";
+import { ambiguousPaths, notCanonicalRules } from "../../src/compiler/canonical.js";
 
 const header = (name: string, matcher: object) => ({ header: { name, ...matcher } });
 const present = (name: string) => header(name, { present_match: true });
@@ -57,6 +57,12 @@ for (const judgesPaths of [false, true]) {
 		t.same(escapes, [escaped(utf8, ...(judgesPaths ? [unreserved] : []), ...ambiguous)]);
 	});
 }
+
+t.test("a dry run of policies that look at paths refuses what is ambiguous alone", async (t) => {
+	const plain = AMBIGUOUS_PATH_PARTS.filter((part) => !part.includes("%")).map((contains) => path({ contains }));
+	const escapes = AMBIGUOUS.map((contains) => ({ contains, ignore_case: true }));
+	t.same(ambiguousPaths(), { permissions: [...plain, escaped(unreserved, ...escapes)], principals: [{ any: true }] });
+});
 
 t.test("two proofs are one header of several values, which only CEL sees as a list", async (t) => {
 	const { permissions, condition } = rulesOf(false)["(not canonical, DPoP)"] as {

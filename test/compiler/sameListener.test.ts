@@ -56,6 +56,24 @@ for (const [what, resources] of Object.entries(changes)) {
 	});
 }
 
+t.test("what a Service that asks nobody says of the sidecar is nobody else's matter", async (t) => {
+	const [shop] = declared().services;
+	const beside = (timeoutMs: number, fields: Parameters<typeof service>[2] = {}) =>
+		listeners(
+			declared(
+				{},
+				{
+					services: [
+						...(shop === undefined ? [] : [shop]),
+						service("x", on, { ...fields, callout: { ...CALLOUT, timeoutMs } }),
+					],
+				},
+			),
+		);
+	t.same(beside(9_000), before);
+	t.notSame(beside(9_000, { access: null }), before, "one that may ask has the others wait as long");
+});
+
 t.test("what is printed has no more than it needs", async (t) => {
 	const printed = JSON.stringify(listeners(declared(), "when-needed"));
 	t.notMatch(printed, /ext_authz|local_ratelimit/);

@@ -17,6 +17,9 @@ export const B: TinyService = { host: "b", variants: { v1: 2001 }, weights: { v1
 export const snapshot = (services: Record<string, TinyService>, revision = 1): Snapshot =>
 	new SnapshotMaker().make(published(tinyPlan({ gatewayPort: 8080, services })), revision);
 
+/** Service a on another Variant than any that it had. */
+export const MOVED: TinyService = { host: "a", variants: { v3: 1003 }, weights: { v3: 1 } };
+
 /** Says what it is told and keeps what it gets: an Envoy's part of the conversation, at a clock of its own. */
 export class Script {
 	readonly stream: ClientStream;
@@ -94,3 +97,27 @@ export class Script {
 		return status;
 	}
 }
+
+/**
+ * A client of Service a that comes back when it has moved, and takes what it is given.
+ * @param later of the server that it comes back to
+ * @returns what it was told by its first request, before it had new clusters, and after that
+ */
+export function comesBack(before: Snapshot, later: RecentViews): readonly (readonly string[])[] {
+	const envoy = new Script(snapshot({ a: MOVED }, 2), later);
+	const first = envoy.ask("clusters", [], { version: before.versions.clusters });
+	envoy.ask("endpoints", ["a/v1", "a/v2"], { version: before.versions.endpoints });
+	const meanwhile = [
+		...envoy.ask("listeners", [], { version: before.versions.listeners }),
+		...envoy.ask("routes", ["weir/edge"], { version: before.versions.routes }),
+	];
+	envoy.ack("clusters");
+	return [first, meanwhile, envoy.agree(envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"]))];
+}
+
+/** Its routes wait for a/v3, and its old clusters go when it has them. */
+export const KEEPS_CLUSTERS = [
+	["clusters:a/v1,a/v2,a/v3"],
+	[],
+	["endpoints:a/v3", "listeners:edge", "routes:weir/edge", "clusters:a/v3"],
+];
