@@ -4,14 +4,11 @@
  * whole output of a file that failed, with one job what tests say of their progress, and last the line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed,
  * or if there was nothing to run.
  */
-import { readdir, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join, relative, resolve } from "node:path";
+import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { type Finished, runTestFile } from "./testFile.js";
-
-const COMPILED = resolve(import.meta.dirname, "..");
-const SLOW = ["long", "components", "bench"];
+import { COMPILED, fastFiles, filesIn } from "./tiers.js";
 
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
@@ -24,19 +21,6 @@ const { values, positionals } = parseArgs({
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
-async function filesIn(place: string): Promise<readonly string[]> {
-	if (place.endsWith(".js")) return [resolve(place)];
-	const folder = resolve(COMPILED, place);
-	const names = await readdir(folder, { recursive: true });
-	return names.filter((name) => name.endsWith(".test.js")).map((name) => join(folder, name));
-}
-
-async function fastFolders(): Promise<readonly string[]> {
-	const names = (await readdir(COMPILED)).filter((name) => !SLOW.includes(name));
-	const isFolder = await Promise.all(names.map(async (name) => (await stat(join(COMPILED, name))).isDirectory()));
-	return names.filter((_, index) => isFolder[index]);
-}
-
 function report({ file, seconds, fault, skipped, output }: Finished): void {
 	const name = relative(COMPILED, file);
 	if (fault !== null) print(output.trimEnd());
@@ -44,8 +28,8 @@ function report({ file, seconds, fault, skipped, output }: Finished): void {
 	for (const what of skipped) print(`   ${what}`);
 }
 
-const places = positionals.length > 0 ? positionals : await fastFolders();
-const files = [...new Set((await Promise.all(places.map(filesIn))).flat())].sort();
+const asked = positionals.length > 0 ? (await Promise.all(positionals.map(filesIn))).flat() : await fastFiles();
+const files = [...new Set(asked)].sort();
 const waiting = [...files];
 const failed: Finished[] = [];
 const startMs = performance.now();
