@@ -5,7 +5,9 @@
  * 1.36.2: it clears the route wherever it has changed a header (clear_route_cache), and header_mutation keeps it.
  */
 import type { TokenIssuer } from "../resources/resource.js";
+import { extension } from "./extension.js";
 import { CLAIM_HEADER_PREFIX } from "./headers.js";
+import { type EnvoyResource, partName } from "./plan.js";
 import { tokenRules } from "./tokenRules.js";
 
 const RULES_FILTER = "weir.claims.rules";
@@ -28,29 +30,32 @@ const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 /**
- * The filters right behind the one that verifies tokens; they do nothing unless a virtual host asks for it.
+ * The filters right behind the one that verifies tokens, which tell a claim of a token that holds from one of another.
+ * @param gateway its qualified name
  * @param headers in which it puts claims
  */
-export function claimFilters(issuers: readonly TokenIssuer[], headers: readonly string[]): readonly object[] {
-	if (headers.length === 0) return [];
-	return [
-		{
-			name: RULES_FILTER,
-			disabled: true,
-			typed_config: {
-				"@type": RBAC,
-				shadow_rules: { action: "DENY", policies: tokenRules(issuers) },
-				shadow_rules_stat_prefix: SHADOW,
-			},
-		},
-		{
-			name: CLAIMS_FILTER,
-			disabled: true,
-			typed_config: { "@type": LUA, default_source_code: { inline_string: taken(headers) } },
-		},
-		{ name: OTHERS_FILTER, typed_config: { "@type": `${MUTATION}.HeaderMutation`, mutations: {} } },
-	];
-}
+export const claimExtensions = (
+	gateway: string,
+	issuers: readonly TokenIssuer[],
+	headers: readonly string[],
+): readonly EnvoyResource[] => [
+	extension(partName(RULES_FILTER, gateway), {
+		"@type": RBAC,
+		shadow_rules: { action: "DENY", policies: tokenRules(issuers) },
+		shadow_rules_stat_prefix: SHADOW,
+	}),
+	extension(partName(CLAIMS_FILTER, gateway), {
+		"@type": LUA,
+		default_source_code: { inline_string: taken(headers) },
+	}),
+];
+
+/** The filter behind these. */
+export const otherClaims = (): object => ({
+	name: OTHERS_FILTER,
+	disabled: true,
+	typed_config: { "@type": `${MUTATION}.HeaderMutation`, mutations: {} },
+});
 
 /** Names of headers of ours (headers.ts) are texts of Lua as they are. */
 const taken = (headers: readonly string[]): string => `function envoy_on_request(handle)
@@ -62,9 +67,14 @@ const taken = (headers: readonly string[]): string => `function envoy_on_request
 end
 `;
 
-/** typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on. */
-export const claimsPerRoute = (): Record<string, object> =>
-	Object.fromEntries([RULES_FILTER, CLAIMS_FILTER].map((name) => [name, { "@type": FILTER_CONFIG, config: {} }]));
+/**
+ * typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on.
+ * @param gateway its qualified name
+ */
+export const claimsPerRoute = (gateway: string): Record<string, object> =>
+	Object.fromEntries(
+		[RULES_FILTER, CLAIMS_FILTER].map((name) => [partName(name, gateway), { "@type": FILTER_CONFIG, config: {} }]),
+	);
 
 /**
  * typed_per_filter_config where tokens are verified: jwt_authn puts every claim that any Service behind the Gateway assigns by

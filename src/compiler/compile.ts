@@ -25,6 +25,7 @@ import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";
 import { variantCluster } from "./cluster.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
+import { gatewaySecrets } from "./gatewayTls.js";
 import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
 import { loopMark } from "./loop.js";
@@ -45,7 +46,7 @@ import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
 import { type ShadowGap, shadowGapOf } from "./shadow.js";
 import { keysClusters } from "./tokenKeys.js";
-import type { KeySets } from "./tokens.js";
+import { type KeySets, type TokensContext, tokenExtensions } from "./tokens.js";
 
 export interface CompileOptions {
 	readonly collectors: Collectors;
@@ -113,6 +114,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const protects = table.services.some(({ access }) => !isOpen(access));
 	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
 	// (events/entryReader.ts). Where a Service is protected the listener is not drained for an Experiment that comes or ends.
+	const tokens = (gateway: Gateway): TokensContext => ({ gateway: gatewayTable(gateway), units, keySets, always });
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,
@@ -125,8 +127,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					collectors,
 					protects,
 					loggedHeaders,
-					units,
-					keySets,
+					tokens: tokens(gateway),
 					callout: asksSidecar
 						? {
 								timeoutMs: longestTimeout(always ? services.filter(mayAsk) : called),
@@ -143,6 +144,8 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					routes: routesByDiscovery(gateway),
 				}),
 			),
+			secrets: resources.gateways.flatMap(gatewaySecrets),
+			extensions: resources.gateways.flatMap((gateway) => tokenExtensions(tokens(gateway))),
 			routes: resources.gateways.map(
 				(gateway): EnvoyResource => ({
 					"@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",

@@ -9,22 +9,21 @@ import {
 	ACCESS_LOG_PERIODIC_MS,
 	GATEWAY_CONNECTION_MS,
 	GATEWAY_CONNECTIONS_EACH_MAX,
-	GATEWAY_HANDSHAKE_MS,
 	GATEWAY_HEADERS_KIB,
 	GATEWAY_IDLE_MS,
 } from "../limits.js";
-import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../resources/resource.js";
+import { demandsClientCertificates, type Gateway, qualifiedName } from "../resources/resource.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
 import { hardenedHeaders, hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
+import { gatewayTls } from "./gatewayTls.js";
 import { ARM_HEADER } from "./headers.js";
-import { downstreamIdentity, NO_RESUMPTION } from "./identityTls.js";
 import { denialReplies } from "./localReplies.js";
-import { type Collectors, type EnvoyResource, routeConfigName, type UnitTable } from "./plan.js";
+import { type Collectors, type EnvoyResource, routeConfigName } from "./plan.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
-import { type KeySets, tokenFilters } from "./tokens.js";
+import { type TokensContext, tokenFilters } from "./tokens.js";
 
 /** Static clusters of the bootstrap that lead to Weir's own processes. */
 export const ACCESS_LOG_CLUSTER = "weir_access_log";
@@ -37,9 +36,7 @@ export interface ListenerContext {
 	readonly protects: boolean;
 	/** Headers that the access log carries to ingest: the unit headers of all Experiments, the usual one, and segments'. */
 	readonly loggedHeaders: readonly string[];
-	/** Units of all Experiments. */
-	readonly units: readonly UnitTable[];
-	readonly keySets: KeySets;
+	readonly tokens: TokensContext;
 	/** Filters that ask the sidecar; null = none are there. */
 	readonly callout: CalloutFilters | null;
 	/** Some unit is known, or some request judged, by the filters only: requests are logged when sent on, and while open. */
@@ -65,7 +62,7 @@ export function listener(context: ListenerContext): EnvoyResource {
 					connectionLimit(gateway),
 					{ name: "envoy.filters.network.http_connection_manager", typed_config: connectionManager(context) },
 				],
-				...downstreamTls(gateway),
+				...gatewayTls(gateway),
 			},
 		],
 	};
@@ -131,7 +128,7 @@ function connectionManager(context: ListenerContext): object {
 			// What no rule should be asked about, and what is too much, before costly signatures are checked.
 			gateFilter(),
 			...(context.limits ? limitsBeforeTokens() : []),
-			...tokenFilters(gateway.spec.tokens, context.units, context.keySets),
+			...tokenFilters(context.tokens),
 			...(context.limits ? limitsAfterTokens() : []),
 			...accessFilters(),
 			...(context.callout === null ? [] : calloutFilters(context.callout)),
@@ -245,31 +242,6 @@ function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 					"@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
 					grpc_service: { envoy_grpc: { cluster_name: TRACES_CLUSTER }, timeout: "1s" },
 					service_name: "weir-envoy",
-				},
-			},
-		},
-	};
-}
-
-function downstreamTls(gateway: Gateway): object {
-	const handshake = { transport_socket_connect_timeout: protoDuration(GATEWAY_HANDSHAKE_MS) };
-	if (gateway.spec.tls?.from === "identity") return { ...handshake, transport_socket: downstreamIdentity() };
-	const tls = tlsFiles(gateway);
-	if (tls === null) return {};
-	return {
-		...handshake,
-		transport_socket: {
-			name: "envoy.transport_sockets.tls",
-			typed_config: {
-				"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-				require_client_certificate: tls.clientCaFile !== null,
-				...(tls.clientCaFile === null ? {} : NO_RESUMPTION),
-				common_tls_context: {
-					alpn_protocols: ["h2", "http/1.1"],
-					tls_certificates: [
-						{ certificate_chain: { filename: tls.certificateFile }, private_key: { filename: tls.privateKeyFile } },
-					],
-					...(tls.clientCaFile === null ? {} : { validation_context: { trusted_ca: { filename: tls.clientCaFile } } }),
 				},
 			},
 		},

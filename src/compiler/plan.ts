@@ -34,6 +34,10 @@ export interface EnvoyResources {
 	readonly clusters: readonly EnvoyResource[];
 	readonly endpoints: readonly EnvoyResource[];
 	readonly listeners: readonly EnvoyResource[];
+	/** Certificates in files that listeners name (gatewayTls.ts). */
+	readonly secrets: readonly EnvoyResource[];
+	/** Configurations of filters that listeners name (extension.ts). */
+	readonly extensions: readonly EnvoyResource[];
 	readonly routes: readonly EnvoyResource[];
 }
 
@@ -190,3 +194,7 @@ export function parseRouteName(
 /** Names of Envoy objects, in one place because the access log and the CLI read them back. */
 export const clusterName = (service: string, variant: string): string => `${service}/${variant}`;
 export const routeConfigName = (gateway: string): string => `weir/${gateway}`;
+/** What comes apart from a Gateway's listener, which an Envoy may have several of. No part has a slash in its own name. */
+export const partName = (part: string, gateway: string): string => `${part}/${gateway}`;
+/** The Gateway of a part, or of a route configuration, by its name. */
+export const partGateway = (name: string): string => name.slice(name.indexOf("/") + 1);

@@ -32,7 +32,7 @@ export function virtualHost(context: RouteContext): object {
 			}),
 			...accessFor(context, table.defaultVariant),
 			...calloutFor(context, assigned === "callout" ? {} : { variant: table.defaultVariant }),
-			...tokensPerRoute(table.experiments[0]?.unit ?? null, context.gateway.issuers, {
+			...tokensPerRoute(table.experiments[0]?.unit ?? null, context.gateway, {
 				judged: !judgesUsers(table.access) ? "nowhere" : verifiesUsers(context) ? "here" : "by-sidecar",
 				tried: !table.callout?.verdict && readsUsers(context.dryRun.rules),
 			}),

@@ -6,17 +6,18 @@
  */
 import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
-import { claimFilters, claimsPerRoute, othersPerRoute } from "./claims.js";
+import { claimExtensions, claimsPerRoute, otherClaims, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
+import { discovered, extension } from "./extension.js";
 import { keySetName } from "./keySet.js";
-import type { UnitTable } from "./plan.js";
+import { type EnvoyResource, type GatewayTable, partName, type UnitTable } from "./plan.js";
 import { keysCluster } from "./tokenKeys.js";
 import { intoMetadata } from "./tokenMetadata.js";
 
 /** Texts of key sets (JWKS) by the name of their source (keySetName). */
 export type KeySets = Readonly<Record<string, string>>;
 
-export const TOKENS_FILTER = "weir.tokens";
+const TOKENS_FILTER = "weir.tokens";
 
 /** Names of the requirements: any issuer's token or none, and a bad one is none; any issuer's token or none at all. */
 const CLAIMS = "claims";
@@ -28,33 +29,42 @@ const CACHED_TOKENS = 1_000;
 const JWT_AUTHN = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
 
+export interface TokensContext {
+	/** Its name and its issuers. */
+	readonly gateway: Pick<GatewayTable, "name" | "issuers">;
+	/** Of all Experiments. */
+	readonly units: readonly UnitTable[];
+	/** Of issuers; Envoy itself reads or fetches one that is not here. */
+	readonly keySets: KeySets;
+	/** What looks at claims is there although no unit is one: it comes with the listener, and units come later. */
+	readonly always: boolean;
+}
+
 /**
- * The filter and those that look at its claims, off unless a virtual host asks for it; there wherever the Gateway has issuers, for it comes with the
- * listener, and routes that want it may come first.
- * @param keySets of issuers; Envoy itself reads or fetches one that is not here
+ * The filters in the listener, off unless a virtual host asks for them; there wherever the Gateway has issuers, for routes that
+ * want them may come first.
  */
-export function tokenFilters(
-	issuers: readonly TokenIssuer[],
-	units: readonly UnitTable[],
-	keySets: KeySets,
-): readonly object[] {
+export function tokenFilters(context: TokensContext): readonly object[] {
+	const filters = tokenExtensions(context).map(discovered);
+	return filters.length > 1 ? [...filters, otherClaims()] : filters;
+}
+
+/** What is in them: keys, issuers and claims change without the listener. */
+export function tokenExtensions({ gateway, units, keySets, always }: TokensContext): readonly EnvoyResource[] {
+	const { name, issuers } = gateway;
 	if (issuers.length === 0) return [];
 	const claims = new Map(units.flatMap((unit) => (unit.from === "claim" ? [[unit.header, unit.claim] as const] : [])));
 	const each = issuers.map(({ issuer }) => ({ provider_name: issuer }));
 	return [
-		{
-			name: TOKENS_FILTER,
-			disabled: true,
-			typed_config: {
-				"@type": JWT_AUTHN,
-				providers: Object.fromEntries(issuers.map((issuer) => [issuer.issuer, provider(issuer, claims, keySets)])),
-				requirement_map: {
-					[CLAIMS]: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
-					[USERS]: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
-				},
+		extension(partName(TOKENS_FILTER, name), {
+			"@type": JWT_AUTHN,
+			providers: Object.fromEntries(issuers.map((issuer) => [issuer.issuer, provider(issuer, claims, keySets)])),
+			requirement_map: {
+				[CLAIMS]: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
+				[USERS]: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
 			},
-		},
-		...claimFilters(issuers, [...claims.keys()]),
+		}),
+		...(always || claims.size > 0 ? claimExtensions(name, issuers, [...claims.keys()]) : []),
 	];
 }
 
@@ -111,13 +121,13 @@ function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
  */
 export function tokensPerRoute(
 	unit: UnitTable | null,
-	issuers: readonly TokenIssuer[],
+	{ name, issuers }: TokensContext["gateway"],
 	{ judged, tried }: { readonly judged: "here" | "by-sidecar" | "nowhere"; readonly tried: boolean },
 ): Record<string, object> {
 	if (issuers.length === 0 || (judged !== "here" && !tried && unit?.from !== "claim")) return {};
 	return {
-		[TOKENS_FILTER]: { "@type": PER_ROUTE, requirement_name: judged === "here" ? USERS : CLAIMS },
-		...(judged === "nowhere" ? claimsPerRoute() : {}),
+		[partName(TOKENS_FILTER, name)]: { "@type": PER_ROUTE, requirement_name: judged === "here" ? USERS : CLAIMS },
+		...(judged === "nowhere" ? claimsPerRoute(name) : {}),
 		...othersPerRoute(unit?.from === "claim" ? unit.header : null),
 	};
 }

@@ -63,7 +63,7 @@ export const XDS_SENT_VIEWS_MAX = 256;
  * large they are: of some four publications.
  */
 export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
-export const XDS_SENT_VIEWS_MIN = 16;
+export const XDS_SENT_VIEWS_MIN = 20;
 
 /** How often an Envoy reports its load: what is under way now is news for a person, and the report costs next to nothing. */
 export const LOAD_REPORT_MS = 10_000;

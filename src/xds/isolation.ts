@@ -14,6 +14,7 @@ import { namespaceOf } from "../resources/resource.js";
 import type { ClosedService } from "../rollout/ports.js";
 import type { Publication } from "./publication.js";
 import { namespacesIn, namespacesOf, type Refused, sharedOf } from "./refused.js";
+import { PART_TYPES } from "./resource.js";
 import { begun, nextStep, type Search, triedBy } from "./search.js";
 import { gatewaysDiffer, merged, type Taken } from "./taken.js";
 import { toldWords } from "./words.js";
@@ -117,8 +118,12 @@ export class Isolation {
 		return { taken: this.#taken === null ? null : { forms: this.#taken.forms }, closed: this.closed };
 	}
 
-	/** A refused listener of a Gateway that changed is that Gateway's own matter: its last good one stays, alone. */
+	/**
+	 * A refused listener of a Gateway that changed is that Gateway's own matter: its last good one stays, alone. So is what
+	 * it names, whatever changed, for no route needs a newer one to hold.
+	 */
 	ofGateway({ type, source }: Refused): boolean {
+		if (PART_TYPES.some((one) => one === type)) return true;
 		if (type !== "listeners" || !source.startsWith("Gateway ")) return false;
 		const publication = this.#search?.on ?? this.#publication;
 		return this.#taken === null || this.#taken.forms.get(source) !== publication?.forms.get(source);

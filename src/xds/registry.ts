@@ -8,6 +8,7 @@ import type { EnvoyResource } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { BootstrapSchema } from "../gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import { ClusterSchema } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import { TypedExtensionConfigSchema } from "../gen/envoy/config/core/v3/extension_pb.js";
 import { ClusterLoadAssignmentSchema } from "../gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { FilterConfigSchema, RouteSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
@@ -43,6 +44,7 @@ import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_
 import { CaresDnsResolverConfigSchema } from "../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 import { DescriptorSchema } from "../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
 import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.js";
+import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import {
 	DownstreamTlsContextSchema,
 	UpstreamTlsContextSchema,
@@ -53,6 +55,8 @@ import { HttpRequestHeaderMatchInputSchema } from "../gen/envoy/type/matcher/v3/
 export const registry = createRegistry(
 	ClusterSchema,
 	ClusterLoadAssignmentSchema,
+	SecretSchema,
+	TypedExtensionConfigSchema,
 	ListenerSchema,
 	RouteConfigurationSchema,
 	RouteSchema,

@@ -6,8 +6,9 @@ import { createHash } from "node:crypto";
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type Any, AnySchema, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
-import { type EnvoyResource, parseRouteName } from "../compiler/plan.js";
+import { type EnvoyResource, parseRouteName, partGateway } from "../compiler/plan.js";
 import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { TypedExtensionConfig } from "../gen/envoy/config/core/v3/extension_pb.js";
 import type { LbEndpoint, LocalityLbEndpoints } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import {
 	type ClusterLoadAssignment,
@@ -16,12 +17,17 @@ import {
 import type { Listener } from "../gen/envoy/config/listener/v3/listener_pb.js";
 import { type Route, type RouteAction, VirtualHostSchema } from "../gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "../gen/envoy/config/route/v3/route_pb.js";
-import type { Rds } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import type { JwtProvider } from "../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
+import type {
+	HttpFilter,
+	Rds,
+} from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import type { SdsSecretConfig, Secret } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
 import { decodeEnvoyResource, registry } from "./registry.js";
 
 /** What Envoys subscribe to, in the order in which it is published (controlplane reference O1). */
-export const ENVOY_TYPES = ["clusters", "endpoints", "listeners", "routes"] as const;
+export const ENVOY_TYPES = ["clusters", "endpoints", "secrets", "extensions", "listeners", "routes"] as const;
 export type EnvoyTypeName = (typeof ENVOY_TYPES)[number];
 
 /** `tables` is Weir's own: sidecars subscribe to it, Envoys never do. */
@@ -31,10 +37,21 @@ export type TypeName = (typeof TYPES)[number];
 export const TYPE_URLS: Readonly<Record<TypeName, string>> = {
 	clusters: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
 	endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+	secrets: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+	extensions: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
 	listeners: "type.googleapis.com/envoy.config.listener.v3.Listener",
 	routes: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 	tables: `type.googleapis.com/${TableSchema.typeName}`,
 };
+
+/** Those of which each resource is of one Gateway. */
+export const GATEWAY_TYPES = ["secrets", "extensions", "listeners", "routes"] as const;
+export type GatewayTypeName = (typeof GATEWAY_TYPES)[number];
+
+/** Those that listeners name, and that there may be none of. */
+export const PART_TYPES = ["secrets", "extensions"] as const;
+export type PartTypeName = (typeof PART_TYPES)[number];
+export const isPart = (type: TypeName): type is PartTypeName => type === "secrets" || type === "extensions";
 
 export interface EncodedResource {
 	readonly name: string;
@@ -48,6 +65,12 @@ export interface EncodedResource {
 	readonly clusters: readonly string[];
 	/** Route configurations that its connection managers take by RDS. */
 	readonly routeConfigs: readonly string[];
+	/** Secrets that its listeners take over ADS. */
+	readonly secrets: readonly string[];
+	/** Filters that its connection managers take by ECDS. */
+	readonly extensions: readonly string[];
+	/** Request headers that it makes of claims, which routes follow. */
+	readonly claimHeaders: readonly string[];
 	/** Name of its endpoints resource, for EDS clusters. */
 	readonly endpoints: string | null;
 	/** Addresses with ports of its endpoints, `10.0.0.1:80`; empty for what has none. */
@@ -176,9 +199,13 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 		const { clusterName: name } = assignment;
 		return { ...none, name, source: serviceOf(name), ...hostsOf(assignment) };
 	}
-	const { name } = message as Listener | RouteConfiguration;
-	return { ...none, name, source: `Gateway ${type === "routes" ? name.replace(/^weir\//, "") : name}` };
+	const { name } = message as Listener | RouteConfiguration | Secret | TypedExtensionConfig;
+	return { ...none, name, source: `Gateway ${gatewayOf(type, name)}` };
 }
+
+/** Qualified name of the Gateway that a listener, its routes or one of its filters are of. */
+export const gatewayOf = (type: GatewayTypeName, name: string): string =>
+	type === "listeners" ? name : partGateway(name);
 
 function hostsOf(assignment: ClusterLoadAssignment | undefined): Pick<EncodedResource, "hosts" | "regions"> {
 	const all = (assignment?.endpoints ?? []).flatMap(({ locality, lbEndpoints }) =>
@@ -210,14 +237,29 @@ function virtualHosts(type: EnvoyTypeName, message: Message): readonly Part[] {
 	}));
 }
 
-type References = Pick<EncodedResource, "clusters" | "routeConfigs" | "parts">;
+type References = Pick<
+	EncodedResource,
+	"clusters" | "routeConfigs" | "secrets" | "extensions" | "claimHeaders" | "parts"
+>;
 
-const NO_REFERENCES: References = { clusters: [], routeConfigs: [], parts: [] };
+export const NO_REFERENCES: References = {
+	clusters: [],
+	routeConfigs: [],
+	secrets: [],
+	extensions: [],
+	claimHeaders: [],
+	parts: [],
+};
+
+const CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3";
 
 /** What a resource names, wherever it stands: inside matchers and filters too. */
 function references(schema: DescMessage, message: Message): References {
 	const clusters = new Set<string>();
 	const routeConfigs = new Set<string>();
+	const secrets = new Set<string>();
+	const extensions = new Set<string>();
+	const claimHeaders = new Set<string>();
 	const parts: Part[] = [];
 	visit(reflect(schema, message), (inner) => {
 		if (inner.$typeName === "envoy.config.route.v3.RouteAction") {
@@ -230,12 +272,27 @@ function references(schema: DescMessage, message: Message): References {
 			if (route === null) return;
 			const source = route.experiment === null ? `Service ${route.service}` : `Experiment ${route.experiment}`;
 			parts.push({ name, source, hash: "" });
-		} else if (inner.$typeName === "envoy.extensions.filters.network.http_connection_manager.v3.Rds") {
+		} else if (inner.$typeName === `${CONNECTION_MANAGER}.Rds`) {
 			routeConfigs.add((inner as Rds).routeConfigName);
+		} else if (inner.$typeName === `${CONNECTION_MANAGER}.HttpFilter`) {
+			const { name, configType } = inner as HttpFilter;
+			if (configType.case === "configDiscovery") extensions.add(name);
+		} else if (inner.$typeName === "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig") {
+			const { name, sdsConfig } = inner as SdsSecretConfig;
+			if (sdsConfig?.configSourceSpecifier.case === "ads") secrets.add(name);
+		} else if (inner.$typeName === "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider") {
+			for (const { headerName } of (inner as JwtProvider).claimToHeaders) claimHeaders.add(headerName);
 		}
 	});
 	for (const cluster of clusters) parts.push({ name: cluster, source: serviceOf(cluster), hash: "" });
-	return { clusters: [...clusters], routeConfigs: [...routeConfigs], parts };
+	return {
+		clusters: [...clusters],
+		routeConfigs: [...routeConfigs],
+		secrets: [...secrets],
+		extensions: [...extensions],
+		claimHeaders: [...claimHeaders],
+		parts,
+	};
 }
 
 /** Depth first, through Any's; well-known types hold nothing that refers to a resource. */

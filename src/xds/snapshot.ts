@@ -10,6 +10,9 @@ import {
 	type EncodedResource,
 	type EnvoyTypeName,
 	encodeResource,
+	GATEWAY_TYPES,
+	gatewayOf,
+	PART_TYPES,
 	TYPES,
 	type TypeName,
 } from "./resource.js";
@@ -68,7 +71,7 @@ export class SnapshotMaker {
 }
 
 /**
- * What an Envoy of certain Gateways should have: their listeners and routes and no others. Clusters stay, for every
+ * What an Envoy of certain Gateways should have: their listeners and what is of them, and no others. Clusters stay, for every
  * Service is reachable through every Gateway.
  */
 export class GatewayViews {
@@ -96,12 +99,14 @@ function versioned(views: Snapshot["views"]): Pick<Snapshot, "views" | "versions
 }
 
 function restricted({ revision, views, versions }: Snapshot, gateways: ReadonlySet<string>): Snapshot {
-	const listeners = new Map([...views.listeners].filter(([name]) => gateways.has(name)));
-	const routes = new Map([...views.routes].filter(([name]) => gateways.has(name.replace(/^weir\//, ""))));
+	const own = GATEWAY_TYPES.map((type) => {
+		const view: View = new Map([...views[type]].filter(([name]) => gateways.has(gatewayOf(type, name))));
+		return { views: [type, view], versions: [type, viewVersion(view)] } as const;
+	});
 	return {
 		revision,
-		views: { ...views, listeners, routes },
-		versions: { ...versions, listeners: viewVersion(listeners), routes: viewVersion(routes) },
+		views: { ...views, ...Object.fromEntries(own.map((one) => one.views)) },
+		versions: { ...versions, ...Object.fromEntries(own.map((one) => one.versions)) },
 	};
 }
 
@@ -112,7 +117,8 @@ export function viewVersion(view: View): string {
 }
 
 /** Names that lead nowhere. */
-function dangling({ clusters, endpoints, listeners, routes }: Snapshot["views"]): readonly string[] {
+function dangling(views: Snapshot["views"]): readonly string[] {
+	const { clusters, endpoints, listeners, routes } = views;
 	const problems: string[] = [];
 	for (const cluster of clusters.values()) {
 		if (cluster.endpoints !== null && !endpoints.has(cluster.endpoints)) {
@@ -123,6 +129,12 @@ function dangling({ clusters, endpoints, listeners, routes }: Snapshot["views"])
 		for (const name of listener.routeConfigs) {
 			if (!routes.has(name))
 				problems.push(`listener ${listener.name} names route configuration ${name}, which does not exist`);
+		}
+		for (const type of PART_TYPES) {
+			for (const name of listener[type]) {
+				if (!views[type].has(name))
+					problems.push(`listener ${listener.name} names ${name} of the ${type}, which does not exist`);
+			}
 		}
 	}
 	for (const config of routes.values()) {

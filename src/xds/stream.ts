@@ -4,7 +4,7 @@
  * Make before break (controlplane reference O1, must-have 3): a route table is sent only when the client has
  * acknowledged every cluster that it names and their endpoints; a cluster is taken away only when no route table
  * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
- * endpoints, listeners, routes, and removals last. Tables depend on nothing.
+ * endpoints, secrets and extensions, listeners, routes, and removals last. Tables depend on nothing.
  */
 import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
@@ -14,10 +14,13 @@ import {
 	ENVOY_TYPES,
 	type EncodedResource,
 	type EnvoyTypeName,
+	isPart,
 	noEndpoints,
+	type PartTypeName,
 	TYPES,
 	type TypeName,
 } from "./resource.js";
+import { type Channels, RouteGates } from "./routeGates.js";
 import type { Snapshot, View } from "./snapshot.js";
 
 /** Views by version that were sent on any stream of this server, for clients that come back. */
@@ -36,16 +39,9 @@ export interface TypeStatus {
 	readonly source: string;
 }
 
-/** ready: send. wait: what it names is on its way. blocked: what it names was rejected. */
-type Gate = "ready" | "wait" | "blocked";
-
 export class ClientStream {
-	readonly #channels: Readonly<Record<TypeName, Channel>>;
-	/**
-	 * Since when a route table has to wait, by its name: waiting has an end, whatever is published meanwhile. A table that one
-	 * namespace changes again and again would never be sent otherwise, nor what others changed in it.
-	 */
-	#waitingSince = new Map<string, number>();
+	readonly #channels: Channels;
+	readonly #gates: RouteGates;
 	readonly #leaving = new LeavingEndpoints();
 	/** Clusters that its routes may name, and that have gone with the first answer. */
 	readonly #lostClusters = new Set<string>();
@@ -58,10 +54,13 @@ export class ClientStream {
 		this.#channels = {
 			clusters: new Channel("clusters", true, ackTimeoutMs),
 			endpoints: new Channel("endpoints", false, ackTimeoutMs),
+			secrets: new Channel("secrets", false, ackTimeoutMs),
+			extensions: new Channel("extensions", false, ackTimeoutMs),
 			listeners: new Channel("listeners", true, ackTimeoutMs),
 			routes: new Channel("routes", false, ackTimeoutMs),
 			tables: new Channel("tables", false, ackTimeoutMs),
 		};
+		this.#gates = new RouteGates(this.#channels);
 	}
 
 	get asksForTables(): boolean {
@@ -89,7 +88,7 @@ export class ClientStream {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
 		for (const type of ENVOY_TYPES) this.views.touch(type, this.#channels[type].acceptedVersion);
 		this.#noteLost(target);
-		this.#noteWaiting(target, nowMs);
+		this.#gates.note(target, nowMs);
 		this.#leaving.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);
 		const responses: Response[] = [];
 		for (const type of TYPES) {
@@ -105,7 +104,7 @@ export class ClientStream {
 			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
 			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
 			if (type === "clusters") this.#askEndpoints(response, before);
-			if (type === "routes") for (const { name } of response.resources) this.#waitingSince.delete(name);
+			if (type === "routes") for (const { name } of response.resources) this.#gates.sent(name);
 			responses.push(response);
 		}
 		return responses;
@@ -114,7 +113,7 @@ export class ClientStream {
 	/** When next() has something to do though nothing came in; null = never. */
 	deadlineMs(nowMs: number): number | null {
 		const waits = [
-			...[...this.#waitingSince.values()].map((since) => since + this.#patienceMs),
+			...this.#gates.waitingSince.map((since) => since + this.#patienceMs),
 			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
 		];
 		const deadlines = [
@@ -126,22 +125,23 @@ export class ClientStream {
 
 	/** The client has acknowledged all of the snapshot that is for its kind, removals included, and so serves exactly it. */
 	synced(target: Snapshot): boolean {
-		return this.#served().every(
+		return this.#served(target).every(
 			(type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target),
 		);
 	}
 
-	/** The same, where for listeners that it refuses it may have others of the name, or none. */
-	syncedBut(target: Snapshot, refusedListeners: ReadonlySet<string>): boolean {
-		if (refusedListeners.size === 0) return this.synced(target);
-		const { accepted } = this.#channels.listeners;
-		const listeners = new Map(
-			[...target.views.listeners].flatMap(([name, listener]) => {
-				const served = refusedListeners.has(name) ? accepted.get(name) : listener;
-				return served === undefined ? [] : [[name, served] as const];
-			}),
-		);
-		return this.synced({ ...target, views: { ...target.views, listeners } });
+	/** The same, where for listeners, and what they name, that it refuses it may have others of the name, or none. */
+	syncedBut(target: Snapshot, refused: ReadonlySet<string>): boolean {
+		if (refused.size === 0) return this.synced(target);
+		const served = (type: "listeners" | PartTypeName): View =>
+			new Map(
+				[...target.views[type]].flatMap(([name, resource]) => {
+					const one = refused.has(name) ? this.#channels[type].accepted.get(name) : resource;
+					return one === undefined ? [] : [[name, one] as const];
+				}),
+			);
+		const [listeners, secrets, extensions] = [served("listeners"), served("secrets"), served("extensions")];
+		return this.synced({ ...target, views: { ...target.views, listeners, secrets, extensions } });
 	}
 
 	/** What an Envoy refuses of the snapshot now. */
@@ -170,16 +170,19 @@ export class ClientStream {
 				target !== null && channel.settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target);
 			return { ...base, state: synced ? "SYNCED" : "STALE" };
 		};
-		return Object.fromEntries(this.#served().map((type) => [type, of(type)]));
+		return Object.fromEntries(this.#served(target).map((type) => [type, of(type)]));
 	}
 
 	/**
 	 * What the client must hold to serve the plan. One that asks for tables alone is a sidecar; any other is an Envoy,
-	 * which needs all of its types even before it has asked for them.
+	 * which needs all of its types even before it has asked for them; of what listeners name where there is some.
 	 */
-	#served(): readonly TypeName[] {
-		if (!this.#channels.tables.requested) return ENVOY_TYPES;
-		return ENVOY_TYPES.some((type) => this.#channels[type].requested) ? TYPES : ["tables"];
+	#served(target: Snapshot | null): readonly TypeName[] {
+		const ofEnvoys = ENVOY_TYPES.filter(
+			(type) => !isPart(type) || this.#channels[type].requested || (target?.views[type].size ?? 0) > 0,
+		);
+		if (!this.#channels.tables.requested) return ofEnvoys;
+		return ENVOY_TYPES.some((type) => this.#channels[type].requested) ? [...ofEnvoys, "tables"] : ["tables"];
 	}
 
 	/**
@@ -196,8 +199,28 @@ export class ClientStream {
 	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
 		if (type === "clusters") return this.#wantedClusters(target);
 		if (type === "endpoints") return this.#wantedEndpoints(target);
-		if (type === "tables") return this.#subscribed(type, target.views.tables);
+		if (type === "tables" || type === "secrets") return this.#subscribed(type, target.views[type]);
+		if (type === "extensions") return this.#wantedExtensions(target, nowMs);
 		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
+	}
+
+	#wantedRoutes(target: Snapshot, nowMs: number): View {
+		const tables = this.#subscribed("routes", target.views.routes);
+		return this.#gates.open(tables, target, nowMs - this.#patienceMs);
+	}
+
+	/** Those of a Gateway whose routes may follow a header that they will not make any more come after its routes. */
+	#wantedExtensions(target: Snapshot, nowMs: number): View {
+		const { extensions } = this.#channels;
+		const subscribed = this.#subscribed("extensions", target.views.extensions);
+		const fewer = [...subscribed.values()].filter(({ name, claimHeaders }) =>
+			extensions.accepted.get(name)?.claimHeaders.some((header) => !claimHeaders.includes(header)),
+		);
+		if (fewer.length === 0) return subscribed;
+		const tables = this.#subscribed("routes", target.views.routes);
+		const coming = this.#gates.coming(tables, target, nowMs - this.#patienceMs);
+		const wait = new Set(fewer.map(({ source }) => source).filter((source) => coming.has(source)));
+		return new Map([...subscribed].filter(([, { source }]) => !wait.has(source)));
 	}
 
 	#wantedEndpoints(target: Snapshot): View {
@@ -267,63 +290,12 @@ export class ClientStream {
 		const wanted = new Map<string, EncodedResource>();
 		for (const [name, listener] of this.#subscribed("listeners", target.views.listeners)) {
 			const unchanged = listeners.sentHash(name) === listener.hash;
-			const gate = unchanged ? "ready" : this.#listenerGate(listener, target, nowMs);
+			const gate = unchanged ? "ready" : this.#gates.ofListener(listener, target, nowMs - this.#patienceMs);
 			if (gate === "wait") return null;
 			const served = gate === "ready" ? listener : listeners.accepted.get(name);
 			if (served !== undefined) wanted.set(name, served);
 		}
 		return wanted;
-	}
-
-	#listenerGate(listener: EncodedResource, target: Snapshot, nowMs: number): Gate {
-		const gates = listener.routeConfigs.map((name) => this.#gate(target.views.routes.get(name), target, nowMs));
-		return gates.includes("blocked") ? "blocked" : gates.includes("wait") ? "wait" : "ready";
-	}
-
-	#wantedRoutes(target: Snapshot, nowMs: number): View {
-		const { listeners, routes } = this.#channels;
-		const subscribed = this.#subscribed("routes", target.views.routes);
-		return new Map(
-			[...subscribed].filter(([name, table]) => {
-				// A new listener asks for its table by itself; known tables come after the listeners.
-				if (listeners.inFlight !== null && !routes.isAsked(name)) return false;
-				return this.#gate(table, target, nowMs) === "ready";
-			}),
-		);
-	}
-
-	#gate(table: EncodedResource | undefined, target: Snapshot, nowMs: number): Gate {
-		if (table === undefined) return "ready";
-		const gate = this.#clustersGate(table, target);
-		const since = this.#waitingSince.get(table.name);
-		return gate === "wait" && since !== undefined && nowMs >= since + this.#patienceMs ? "ready" : gate;
-	}
-
-	#clustersGate(table: EncodedResource, target: Snapshot): Gate {
-		const { clusters, endpoints } = this.#channels;
-		// A client that takes no clusters from here has none to wait for. One that asks for endpoints does: an Envoy whose stream
-		// broke asks for clusters only when those that it has got are warm.
-		if (!clusters.requested) return endpoints.requested ? "wait" : "ready";
-		let gate: Gate = "ready";
-		for (const name of table.clusters) {
-			const accepted = clusters.accepted.get(name);
-			const published = target.views.clusters.get(name);
-			if (accepted === undefined && published !== undefined && clusters.isRejected(published)) return "blocked";
-			const hasEndpoints = accepted?.endpoints == null || endpoints.accepted.has(accepted.endpoints);
-			if (accepted === undefined || !hasEndpoints) gate = "wait";
-		}
-		return gate;
-	}
-
-	#noteWaiting(target: Snapshot, nowMs: number): void {
-		const waiting = new Map<string, number>();
-		for (const table of target.views.routes.values()) {
-			if (this.#clustersGate(table, target) === "wait") {
-				// Kept beyond its end too, until it is sent: or the waiting would begin again.
-				waiting.set(table.name, this.#waitingSince.get(table.name) ?? nowMs);
-			}
-		}
-		this.#waitingSince = waiting;
 	}
 
 	/** Restricted to the subscription; a rejected resource is replaced by the client's last good one. */
@@ -362,11 +334,11 @@ export class ClientStream {
 			);
 		}
 		if (type === "tables") return [...target.views.tables.keys()].every(holds);
-		const needed =
-			type === "endpoints"
-				? [...target.views.clusters.values()].flatMap(({ endpoints }) => endpoints ?? [])
-				: [...target.views.listeners.values()].flatMap(({ routeConfigs }) => routeConfigs);
-		return needed.every(holds);
+		if (type === "endpoints")
+			return [...target.views.clusters.values()].flatMap(({ endpoints }) => endpoints ?? []).every(holds);
+		return [...target.views.listeners.values()]
+			.flatMap((listener) => (type === "routes" ? listener.routeConfigs : listener[type]))
+			.every(holds);
 	}
 
 	/** For this client. */

@@ -2,7 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Plan } from "../compiler/plan.js";
 import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
-import { contentHash, type EncodedResource, type Part, TYPE_URLS } from "./resource.js";
+import { contentHash, type EncodedResource, NO_REFERENCES, type Part, TYPE_URLS } from "./resource.js";
 
 /** Name of the only resource of the type. */
 export const TABLE_NAME = "plan";
@@ -17,8 +17,7 @@ export function encodeTable({ table, version }: Pick<Plan, "table" | "version">)
 		typeUrl: TYPE_URLS.tables,
 		bytes,
 		source: `plan ${version}`,
-		clusters: [],
-		routeConfigs: [],
+		...NO_REFERENCES,
 		endpoints: null,
 		hosts: [],
 		regions: [],

@@ -64,9 +64,16 @@ interface HttpFilter {
 	readonly typed_config: { readonly [field: string]: unknown };
 }
 
-/** Of the only listener, in their order. */
-export function httpFilters(plan: Plan): readonly HttpFilter[] {
-	return valuesUnder(plan.envoy.listeners, "http_filters")[0] as readonly HttpFilter[];
+/** Of the only listener, in their order, each with its configuration, wherever that comes from. */
+export function httpFilters({ envoy }: Plan): readonly HttpFilter[] {
+	const filters = valuesUnder(envoy.listeners, "http_filters")[0] as readonly (HttpFilter & {
+		config_discovery?: object;
+	})[];
+	return filters.map(({ config_discovery, ...filter }) => {
+		if (config_discovery === undefined) return filter;
+		const found = envoy.extensions.find(({ name }) => name === filter.name);
+		return { ...filter, typed_config: found?.typed_config as HttpFilter["typed_config"] };
+	});
 }
 
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";

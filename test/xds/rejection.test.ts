@@ -1,12 +1,12 @@
 /** Whom a NACK is put down to, when others change while it stands. */
 import t from "tap";
 import { sourceOf } from "../../src/xds/rejection.js";
-import type { EncodedResource } from "../../src/xds/resource.js";
+import { type EncodedResource, NO_REFERENCES } from "../../src/xds/resource.js";
 
 /** A route table of Services, each with the hash of its part. */
 const table = (parts: Readonly<Record<string, string>>): EncodedResource => ({
 	...{ name: "weir/edge", typeUrl: "", bytes: new Uint8Array(), hash: JSON.stringify(parts), source: "Gateway edge" },
-	...{ clusters: [], endpoints: null, hosts: [], regions: [], checkTimeoutMs: null, routeConfigs: [] },
+	...{ ...NO_REFERENCES, endpoints: null, hosts: [], regions: [], checkTimeoutMs: null },
 	parts: Object.entries(parts).map(([name, hash]) => ({ name, hash, source: `Service ${name}` })),
 });
 

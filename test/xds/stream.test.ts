@@ -170,7 +170,10 @@ t.test("G1: clusters and listeners are sent whole, endpoints and routes by what 
 });
 
 t.test("G1: an empty snapshot empties a wildcard, and a first wildcard is answered even with nothing", async (t) => {
-	const nothing = new SnapshotMaker().make(published({ clusters: [], endpoints: [], listeners: [], routes: [] }), 1);
+	const nothing = new SnapshotMaker().make(
+		published({ clusters: [], endpoints: [], secrets: [], extensions: [], listeners: [], routes: [] }),
+		1,
+	);
 	const envoy = new Script(nothing);
 	t.same(envoy.ask("clusters", []), ["clusters:"]);
 	t.same(envoy.ack("clusters"), []);

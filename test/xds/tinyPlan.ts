@@ -1,5 +1,6 @@
 /** A hand-written plan: one gateway, services with variants on given ports. */
 import { contentHash } from "../../src/assignment/hash.js";
+import { discovered, extension } from "../../src/compiler/extension.js";
 import type { EnvoyResource, EnvoyResources, PlanTable } from "../../src/compiler/plan.js";
 import type { Published } from "../../src/xds/publication.js";
 
@@ -18,16 +19,23 @@ export interface TinyService {
 export interface TinyPlan {
 	readonly gatewayPort: number;
 	readonly services: Readonly<Record<string, TinyService>>;
+	/** Headers that a filter of the listener, FILTER, makes of claims; left out = there is none. */
+	readonly claimHeaders?: readonly string[];
 }
 
-export function tinyPlan({ gatewayPort, services }: TinyPlan): EnvoyResources {
+export const FILTER = "weir.tokens/edge";
+
+export function tinyPlan({ gatewayPort, services, claimHeaders }: TinyPlan): EnvoyResources {
+	const extensions = claimHeaders === undefined ? [] : [tokens(claimHeaders)];
 	const variants = Object.entries(services).flatMap(([service, declared]) =>
 		Object.entries(declared.variants).map(([variant, port]) => ({ name: `${service}/${variant}`, port, declared })),
 	);
 	return {
 		clusters: variants.map(({ name, declared }) => cluster(name, declared)),
 		endpoints: variants.map(({ name, port }) => endpoints(name, port)),
-		listeners: [listener(gatewayPort)],
+		secrets: [],
+		extensions,
+		listeners: [listener(gatewayPort, extensions.map(discovered))],
 		routes: [routes(services)],
 	};
 }
@@ -60,7 +68,15 @@ const endpoints = (name: string, port: number): EnvoyResource => ({
 			: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }],
 });
 
-const listener = (port: number): EnvoyResource => ({
+const tokens = (claimHeaders: readonly string[]): EnvoyResource =>
+	extension(FILTER, {
+		"@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
+		providers: {
+			issuer: { claim_to_headers: claimHeaders.map((header_name) => ({ header_name, claim_name: "sub" })) },
+		},
+	});
+
+const listener = (port: number, filters: readonly object[]): EnvoyResource => ({
 	"@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
 	name: "edge",
 	address: { socket_address: { address: "127.0.0.1", port_value: port } },
@@ -75,6 +91,7 @@ const listener = (port: number): EnvoyResource => ({
 						stat_prefix: "edge",
 						rds: { route_config_name: "weir/edge", config_source: { ads: {}, resource_api_version: "V3" } },
 						http_filters: [
+							...filters,
 							{
 								name: "envoy.filters.http.router",
 								typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },

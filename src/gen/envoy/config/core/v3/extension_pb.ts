@@ -6,6 +6,8 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { ConfigSource } from "./config_source_pb.js";
+import { file_envoy_config_core_v3_config_source } from "./config_source_pb.js";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_any } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/core/v3/extension.proto.
  */
 export const file_envoy_config_core_v3_extension: GenFile = /*@__PURE__*/
-  fileDesc("CiRlbnZveS9jb25maWcvY29yZS92My9leHRlbnNpb24ucHJvdG8SFGVudm95LmNvbmZpZy5jb3JlLnYzIlAKFFR5cGVkRXh0ZW5zaW9uQ29uZmlnEgwKBG5hbWUYASABKAkSKgoMdHlwZWRfY29uZmlnGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueWIGcHJvdG8z", [file_google_protobuf_any]);
+  fileDesc("CiRlbnZveS9jb25maWcvY29yZS92My9leHRlbnNpb24ucHJvdG8SFGVudm95LmNvbmZpZy5jb3JlLnYzIlAKFFR5cGVkRXh0ZW5zaW9uQ29uZmlnEgwKBG5hbWUYASABKAkSKgoMdHlwZWRfY29uZmlnGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSJlChVFeHRlbnNpb25Db25maWdTb3VyY2USOQoNY29uZmlnX3NvdXJjZRgBIAEoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLkNvbmZpZ1NvdXJjZRIRCgl0eXBlX3VybHMYBCADKAliBnByb3RvMw", [file_envoy_config_core_v3_config_source, file_google_protobuf_any]);
 
 /**
  * Names an extension and carries its configuration.
@@ -39,4 +41,30 @@ export type TypedExtensionConfig = Message<"envoy.config.core.v3.TypedExtensionC
  */
 export const TypedExtensionConfigSchema: GenMessage<TypedExtensionConfig> = /*@__PURE__*/
   messageDesc(file_envoy_config_core_v3_extension, 0);
+
+/**
+ * Where an extension's configuration comes from, apart from what names it.
+ *
+ * @generated from message envoy.config.core.v3.ExtensionConfigSource
+ */
+export type ExtensionConfigSource = Message<"envoy.config.core.v3.ExtensionConfigSource"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.ConfigSource config_source = 1;
+   */
+  configSource?: ConfigSource | undefined;
+
+  /**
+   * Types that it may have.
+   *
+   * @generated from field: repeated string type_urls = 4;
+   */
+  typeUrls: string[];
+};
+
+/**
+ * Describes the message envoy.config.core.v3.ExtensionConfigSource.
+ * Use `create(ExtensionConfigSourceSchema)` to create a new message.
+ */
+export const ExtensionConfigSourceSchema: GenMessage<ExtensionConfigSource> = /*@__PURE__*/
+  messageDesc(file_envoy_config_core_v3_extension, 1);
 

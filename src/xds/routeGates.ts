@@ -1,0 +1,116 @@
+/**
+ * Whether a route table may go to a client yet: what it names must be there before (make before break). Waiting has an end,
+ * whatever is published meanwhile: a table that one namespace changes again and again would never be sent otherwise, nor what
+ * others changed in it.
+ */
+import type { Channel } from "./channel.js";
+import { ENVOY_TYPES, type EncodedResource, type TypeName } from "./resource.js";
+import type { Snapshot, View } from "./snapshot.js";
+
+export type Channels = Readonly<Record<TypeName, Channel>>;
+
+/** ready: send. wait: what it names is on its way. blocked: what it names was rejected. */
+export type Gate = "ready" | "wait" | "blocked";
+
+export class RouteGates {
+	/** By the table's name. */
+	#waitingSince = new Map<string, number>();
+
+	constructor(readonly channels: Channels) {}
+
+	/** Remembers since when tables have to wait. Call it before what follows. */
+	note(target: Snapshot, nowMs: number): void {
+		const waiting = new Map<string, number>();
+		for (const table of target.views.routes.values()) {
+			if (this.#clusters(table, target) === "wait" || this.#lacksExtensions(table, target)) {
+				// Kept beyond its end too, until it is sent: or the waiting would begin again.
+				waiting.set(table.name, this.#waitingSince.get(table.name) ?? nowMs);
+			}
+		}
+		this.#waitingSince = waiting;
+	}
+
+	/** It waits no more. */
+	sent(name: string): void {
+		this.#waitingSince.delete(name);
+	}
+
+	/** Since when each waits. */
+	get waitingSince(): readonly number[] {
+		return [...this.#waitingSince.values()];
+	}
+
+	/** @param sinceMs who has waited since then or longer waits no more */
+	of(table: EncodedResource | undefined, target: Snapshot, sinceMs: number): Gate {
+		if (table === undefined) return "ready";
+		const gate = this.#clusters(table, target);
+		return gate === "wait" && this.#hasWaited(table, sinceMs) ? "ready" : gate;
+	}
+
+	/** A listener waits for what its tables wait for. @param sinceMs as in `of` */
+	ofListener({ routeConfigs }: EncodedResource, target: Snapshot, sinceMs: number): Gate {
+		const gates = routeConfigs.map((name) => this.of(target.views.routes.get(name), target, sinceMs));
+		return gates.includes("blocked") ? "blocked" : gates.includes("wait") ? "wait" : "ready";
+	}
+
+	/** Those of the tables that may be sent now. @param sinceMs as in `of` */
+	open(tables: View, target: Snapshot, sinceMs: number): View {
+		const { extensions, listeners, routes } = this.channels;
+		const before = listeners.inFlight !== null || extensions.inFlight !== null;
+		return new Map(
+			[...tables].filter(([name, table]) => {
+				// A new listener asks for its table by itself; known tables come after the listeners.
+				if (before && !routes.isAsked(name)) return false;
+				if (this.of(table, target, sinceMs) !== "ready") return false;
+				return !this.#lacksExtensions(table, target) || this.#hasWaited(table, sinceMs);
+			}),
+		);
+	}
+
+	/** Sources of those of the tables that are on their way, or soon will be. @param sinceMs as in `of` */
+	coming(tables: View, target: Snapshot, sinceMs: number): ReadonlySet<string> {
+		const { routes } = this.channels;
+		const unsent = [...tables.values()].filter(
+			(table) => routes.sentHash(table.name) !== table.hash && this.of(table, target, sinceMs) !== "blocked",
+		);
+		return new Set([...unsent, ...(routes.inFlight?.resources ?? [])].map(({ source }) => source));
+	}
+
+	get #cameWithState(): boolean {
+		return ENVOY_TYPES.some((type) => this.channels[type].cameWithState);
+	}
+
+	#hasWaited({ name }: EncodedResource, sinceMs: number): boolean {
+		const since = this.#waitingSince.get(name);
+		return since !== undefined && since <= sinceMs;
+	}
+
+	#clusters(table: EncodedResource, target: Snapshot): Gate {
+		const { clusters, endpoints } = this.channels;
+		// A client that takes no clusters from here has none to wait for. One that asks for endpoints does, or that comes back: an
+		// Envoy whose stream broke asks for clusters only when those that it has got are warm, and for endpoints at any time.
+		if (!clusters.requested) return endpoints.requested || this.#cameWithState ? "wait" : "ready";
+		let gate: Gate = "ready";
+		for (const name of table.clusters) {
+			const accepted = clusters.accepted.get(name);
+			const published = target.views.clusters.get(name);
+			if (accepted === undefined && published !== undefined && clusters.isRejected(published)) return "blocked";
+			const hasEndpoints = accepted?.endpoints == null || endpoints.accepted.has(accepted.endpoints);
+			if (accepted === undefined || !hasEndpoints) gate = "wait";
+		}
+		return gate;
+	}
+
+	/** A filter that comes to a Gateway is on its way: until it is there, its listener is the one before, which lacks it. */
+	#lacksExtensions({ name }: EncodedResource, target: Snapshot): boolean {
+		const { extensions, listeners } = this.channels;
+		if (!listeners.requested) return false;
+		return [...target.views.listeners.values()]
+			.filter((listener) => listener.routeConfigs.includes(name) && !listeners.isRejected(listener))
+			.flatMap((listener) => listener.extensions)
+			.some((one) => {
+				const published = target.views.extensions.get(one);
+				return !extensions.accepted.has(one) && (published === undefined || !extensions.isRejected(published));
+			});
+	}
+}

@@ -1,0 +1,113 @@
+/** Configurations of filters: when they are sent beside the listener and the routes of their Gateway. */
+import t from "tap";
+import { GatewayViews, type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
+import { A, Script, TIMEOUT_MS } from "./script.js";
+import { FILTER, published, tinyPlan } from "./tinyPlan.js";
+
+const made = (claimHeaders: readonly string[], weight: number, revision: number): Snapshot =>
+	new SnapshotMaker().make(
+		published(tinyPlan({ gatewayPort: 8080, services: { a: { ...A, weights: { v1: weight, v2: 1 } } }, claimHeaders })),
+		revision,
+	);
+const without = new SnapshotMaker().make(published(tinyPlan({ gatewayPort: 8080, services: { a: A } })), 1);
+const FIRST = made(["x-a"], 1, 2);
+
+/** An Envoy with the filter. */
+function begun(): Script {
+	const envoy = new Script(FIRST);
+	envoy.agree(envoy.ask("clusters", []));
+	envoy.agree(envoy.ask("endpoints", ["a/v1", "a/v2"]));
+	envoy.agree(envoy.ask("listeners", []));
+	t.same(envoy.ask("routes", ["weir/edge"]), [], "its listener waits for the filter, and so may they");
+	t.notOk(envoy.stream.synced(FIRST));
+	t.equal(envoy.status("extensions").state, "NOT SENT");
+	t.same(envoy.agree(envoy.ask("extensions", [FILTER])), [`extensions:${FILTER}`, "routes:weir/edge"]);
+	t.ok(envoy.stream.synced(FIRST));
+	t.equal(envoy.status("extensions").state, "SYNCED");
+	return envoy;
+}
+
+t.test("where no listener has such a filter none is waited for, or told of", async (t) => {
+	const envoy = new Script(without);
+	envoy.start();
+	t.ok(envoy.stream.synced(without));
+	t.notOk("extensions" in envoy.stream.status(without));
+});
+
+t.test("routes that come with more headers come after it", async (t) => {
+	const envoy = begun();
+	const next = made(["x-a", "x-b"], 2, 3);
+	t.same(envoy.publish(next), [`extensions:${FILTER}`]);
+	t.same(envoy.ack("extensions"), ["routes:weir/edge"]);
+	envoy.ack("routes");
+	t.ok(envoy.stream.synced(next));
+});
+
+t.test("a header goes when the routes are there", async (t) => {
+	const envoy = begun();
+	const next = made(["x-b"], 2, 3);
+	t.same(envoy.publish(next), ["routes:weir/edge"]);
+	t.notOk(envoy.stream.synced(next));
+	t.same(envoy.ack("routes"), [`extensions:${FILTER}`]);
+	envoy.ack("extensions");
+	t.ok(envoy.stream.synced(next));
+	t.same(envoy.publish(made([], 2, 4)), [`extensions:${FILTER}`], "at once where the routes are the same");
+});
+
+t.test("a filter that comes to a Gateway: routes wait for it, and not for ever", async (t) => {
+	for (const comes of [true, false]) {
+		const envoy = new Script(without);
+		envoy.start();
+		t.same(envoy.publish(made(["x-a"], 1, 2)), ["listeners:edge"]);
+		t.same(envoy.ack("listeners"), []);
+		if (comes) {
+			t.same(envoy.ask("extensions", [FILTER]), [`extensions:${FILTER}`]);
+			t.same(envoy.ack("extensions"), ["routes:weir/edge"]);
+			continue;
+		}
+		t.equal(envoy.stream.deadlineMs(envoy.nowMs), TIMEOUT_MS);
+		envoy.nowMs += TIMEOUT_MS;
+		t.same(envoy.pump(), ["routes:weir/edge"]);
+	}
+});
+
+t.test("one that is refused stays as it was, and holds up nothing", async (t) => {
+	const envoy = begun();
+	const next = made(["x-a", "x-b"], 2, 3);
+	envoy.publish(next);
+	t.same(envoy.nack("extensions", "cannot be read"), ["routes:weir/edge"]);
+	envoy.ack("routes");
+	t.notOk(envoy.stream.synced(next));
+	t.ok(envoy.stream.syncedBut(next, new Set([FILTER])));
+	t.match(envoy.stream.refusals(next), [{ type: "extensions", name: FILTER, source: "Gateway edge" }]);
+	const fresh = new Script(without);
+	fresh.start();
+	fresh.publish(next);
+	fresh.ack("listeners");
+	fresh.ask("extensions", [FILTER]);
+	t.same(fresh.nack("extensions", "cannot be read"), ["routes:weir/edge"], "one that never came does neither");
+	const old = new Script(without);
+	old.start();
+	old.publish(next);
+	t.same(
+		old.agree(old.nack("listeners", "edge: no")),
+		["listeners:edge", "routes:weir/edge"],
+		"nor one of a refused one",
+	);
+});
+
+t.test("an Envoy of other Gateways gets none", async (t) => {
+	const views = new GatewayViews();
+	t.same([...views.of(FIRST, ["edge"]).views.extensions.keys()], [FILTER]);
+	const other = views.of(FIRST, ["ns/edge"]);
+	t.equal(other.views.extensions.size, 0);
+	t.not(other.versions.extensions, FIRST.versions.extensions);
+});
+
+t.test("a listener whose filter has no configuration is not published", async (t) => {
+	const plan = tinyPlan({ gatewayPort: 8080, services: { a: A }, claimHeaders: [] });
+	t.throws(() => new SnapshotMaker().make(published({ ...plan, extensions: [] }), 1), {
+		code: "failed-precondition",
+		message: `listener edge names ${FILTER} of the extensions, which does not exist`,
+	});
+});
