@@ -183,19 +183,30 @@ t.test(
 t.test(
 	"an Envoy whose stream broke while clusters warm asks for these last, and gets its routes after them",
 	async (t) => {
-		const views = new RecentViews(AMPLE);
 		const before = snapshot({ a: A });
-		new Script(before, views).start();
 		const next = snapshot({ a: { ...A, variants: { ...A.variants, v3: 1003 }, weights: { v3: 1 } } }, 2);
-		const envoy = new Script(next, views);
-		envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"], { version: before.versions.endpoints });
-		envoy.ask("listeners", [], { version: before.versions.listeners });
-		t.same(envoy.ask("routes", ["weir/edge"], { version: before.versions.routes }), [], "they name a/v3");
-		t.same(envoy.ask("clusters", [], { version: before.versions.clusters })[0], "clusters:a/v1,a/v2,a/v3");
-		envoy.ack("endpoints");
-		t.ok(envoy.ack("clusters").includes("routes:weir/edge"));
+		const { endpoints, listeners, routes } = before.versions;
+		// It asks in the order in which it asked first: for routes before endpoints where Services came later than its Gateway.
+		for (const late of [false, true]) {
+			const views = new RecentViews(AMPLE);
+			new Script(before, views).start();
+			const envoy = new Script(next, views);
+			const asksEndpoints = () => envoy.ask("endpoints", ["a/v1", "a/v2", "a/v3"], { version: endpoints });
+			if (!late) asksEndpoints();
+			envoy.ask("listeners", [], { version: listeners });
+			t.same(envoy.ask("routes", ["weir/edge"], { version: routes }), [], "they name a/v3");
+			if (late) asksEndpoints();
+			t.same(envoy.ask("clusters", [], { version: before.versions.clusters })[0], "clusters:a/v1,a/v2,a/v3");
+			envoy.ack("endpoints");
+			t.ok(envoy.ack("clusters").includes("routes:weir/edge"));
+		}
 	},
 );
+
+t.test("one that has its clusters from elsewhere waits for none", async (t) => {
+	const client = new Script(snapshot({ a: A }));
+	t.same(client.ask("routes", ["weir/edge"]), ["routes:weir/edge"]);
+});
 
 t.test(
 	"clusters that a killed server sent without endpoints have none: the client takes no others before",
