@@ -111,10 +111,10 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const always = sidecar === "always";
 	const asksSidecar = always || called.length > 0;
 	const cookies = always || units.some(({ from }) => from === "cookie");
+	const tokens = (gateway: Gateway): TokensContext => ({ gateway: gatewayTable(gateway), units, keySets, always });
 	const protects = table.services.some(({ access }) => !isOpen(access));
 	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
 	// (events/entryReader.ts). Where a Service is protected the listener is not drained for an Experiment that comes or ends.
-	const tokens = (gateway: Gateway): TokensContext => ({ gateway: gatewayTable(gateway), units, keySets, always });
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,

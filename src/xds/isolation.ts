@@ -14,7 +14,7 @@ import { namespaceOf } from "../resources/resource.js";
 import type { ClosedService } from "../rollout/ports.js";
 import type { Publication } from "./publication.js";
 import { namespacesIn, namespacesOf, type Refused, sharedOf } from "./refused.js";
-import { PART_TYPES } from "./resource.js";
+import { isPart } from "./resource.js";
 import { begun, nextStep, type Search, triedBy } from "./search.js";
 import { gatewaysDiffer, merged, type Taken } from "./taken.js";
 import { toldWords } from "./words.js";
@@ -123,7 +123,7 @@ export class Isolation {
 	 * it names, whatever changed, for no route needs a newer one to hold.
 	 */
 	ofGateway({ type, source }: Refused): boolean {
-		if (PART_TYPES.some((one) => one === type)) return true;
+		if (isPart(type)) return true;
 		if (type !== "listeners" || !source.startsWith("Gateway ")) return false;
 		const publication = this.#search?.on ?? this.#publication;
 		return this.#taken === null || this.#taken.forms.get(source) !== publication?.forms.get(source);

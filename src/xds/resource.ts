@@ -51,7 +51,7 @@ export type GatewayTypeName = (typeof GATEWAY_TYPES)[number];
 /** Those that listeners name, and that there may be none of. */
 export const PART_TYPES = ["secrets", "extensions"] as const;
 export type PartTypeName = (typeof PART_TYPES)[number];
-export const isPart = (type: TypeName): type is PartTypeName => type === "secrets" || type === "extensions";
+export const isPart = (type: string): type is PartTypeName => PART_TYPES.some((one) => one === type);
 
 export interface EncodedResource {
 	readonly name: string;
@@ -203,7 +203,7 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 	return { ...none, name, source: `Gateway ${gatewayOf(type, name)}` };
 }
 
-/** Qualified name of the Gateway that a listener, its routes or one of its filters are of. */
+/** Qualified name of the Gateway that a resource is of. */
 export const gatewayOf = (type: GatewayTypeName, name: string): string =>
 	type === "listeners" ? name : partGateway(name);
 
