@@ -161,7 +161,7 @@ export class Acts {
 		const plan = isWish(act) ? this.rights.reading(call, () => this.#wishPlan(act, call.nowMs)) : null;
 		const planned =
 			isWish(act) && plan !== null
-				? planWish(sight, act, plan)
+				? planWish(sight, act, plan, call.nowMs)
 				: this.rights.reading(call, () => {
 						const said = act as Exclude<AskedAct, AskedWish>;
 						return planPerson(sight, said.experiment, said);
@@ -254,7 +254,7 @@ export class Acts {
 	#wish(call: ActCall, act: AskedWish, dryRun: boolean): ApplyResult | Pending {
 		const { plan, planned } = this.rights.reading(call, () => {
 			const plan = this.#wishPlan(act, call.nowMs);
-			return { plan, planned: planWish(this.#sight(call.caller), act, plan) };
+			return { plan, planned: planWish(this.#sight(call.caller), act, plan, call.nowMs) };
 		});
 		const { revision, resources } = this.store.current;
 		this.rights.demand(call, planned.needs, act.verb, planned.effects);

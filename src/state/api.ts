@@ -61,7 +61,7 @@ export interface ApiOptions {
 	readonly evidence?: EvidenceSource;
 	/** By path prefix of whole segments, e.g. `/v1/outcomes`, `/v1/traces`, `/metrics`; the longest wins. */
 	readonly mounts?: Readonly<Record<string, Mount>>;
-	/** Why control is not ready, one sentence each; empty = ready. */
+	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
 	readonly ready?: () => readonly string[];
 	/** What xds published of the store's state; one of its own by default. */
 	readonly publication?: Publication;

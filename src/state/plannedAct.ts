@@ -66,6 +66,7 @@ export function planWish(
 	{ resources, status, mayRead, isPlatformAdmin }: Sight,
 	act: AskedWish,
 	plan: WishPlan,
+	nowMs: number,
 ): Planned {
 	const stored = new Map(resourcesOf(resources).map((one) => [keyOf(one), one]));
 	// Of one with problems the plan writes nothing.
@@ -113,7 +114,7 @@ export function planWish(
 		basis["access rules"] = fingerprint(rules);
 	}
 	const { approvalPolicies } = resources;
-	const free = act.verb === "delete" && onlyTakesAway(plan.given, resources);
+	const free = act.verb === "delete" && onlyTakesAway(plan.given, { resources, status }, nowMs);
 	const reaches = free ? [] : reachedBy(touched, approvalPolicies);
 	const applying = free ? FREE : requirement(approvalPolicies, "apply", [...governedBy, ...reaches], guarded);
 	const waits = [

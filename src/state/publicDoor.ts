@@ -44,7 +44,7 @@ export interface PublicDoor {
 	/** null = there is no evidence here. */
 	readonly evidence: EvidenceSource | null;
 	readonly standings: Standings;
-	/** Why control is not ready, one sentence each; empty = ready. */
+	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
 	readonly ready: () => readonly string[];
 	/** Its lag is a reason too. */
 	readonly publication: Publication;

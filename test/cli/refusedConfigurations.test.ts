@@ -9,7 +9,7 @@ import type { Refusal } from "../../src/rollout/refusal.js";
 import { StateClient } from "../../src/state/client.js";
 import { type Reported, ToldClosures, withClosures } from "../../src/xds/sidecarClosures.js";
 import { ALL } from "../state/employment.js";
-import { mutualApi } from "../state/mutualApi.js";
+import { mutualApi, READS_NOTHING } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
@@ -206,10 +206,15 @@ t.test("readiness, status and proxy-status say it; the words are for who may rea
 	t.same(await alarms(bob), [whole]);
 	t.same(await alarms(ann), [`ALARM refused: weir-gateway refuses routes since ${since}; ${holds}`]);
 	t.match(await local("proxy-status"), { code: 1, out: new RegExp(`Service team/x: ${WORDS}`) });
-	t.match(await mutual.owner.raw("GET", "/readyz"), {
-		status: 503,
-		text: /weir-gateway refuses routes of Service team/,
-	});
+	const roleless = await mutual.as("nobody");
+	await t.rejects(roleless.status(), READS_NOTHING);
+	for (const client of [roleless, mutual.owner]) {
+		t.match(
+			await client.raw("GET", "/readyz"),
+			{ status: 503, text: `1 of the Envoys and sidecars refuse routes, since ${since} (weir status)\n` },
+			"no names, nor an Envoy's words: anybody may ask",
+		);
+	}
 	await xds.reportProxies([envoy("STALE", sinceMs)]);
 	t.equal((await alarms(local)).length, 1, "what is tried again is not taken yet");
 	await xds.reportProxies([envoy("ERROR", Date.now() + 60_000)]);

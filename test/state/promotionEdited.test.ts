@@ -173,6 +173,25 @@ t.test(
 	},
 );
 
+t.test("what stops an incident waits for no other right, whom it takes out of an Experiment too", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const policy = (name: string, spec: string): string =>
+		`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: ${name}}\nspec: {services: [employment], principals: ["*"], ${spec}}\n`;
+	const people = [binding("ada", "apply", ["ada"], "[default]"), binding("carol", "approve", ["carol"], "[default]")];
+	await owner.apply(file([SERVICE, METRIC, document("boosted"), ...people].join("---\n")), now);
+	await owner.apply(file(TWO.replace("[promote]", "[promote, abort]")), now);
+	const ada = await as("ada");
+	await t.rejects(ada.act("boosted", "abort"), { code: "permission-denied" });
+	const closed = SERVICE.replace("  access: open\n", "");
+	for (const [what, text] of Object.entries({
+		"a denial": [closed, policy("all", "action: allow"), policy("not", "action: deny, variants: [v2]")].join("---\n"),
+		"an allow of the default Variant alone": [closed, policy("old", "variants: [v1]")].join("---\n"),
+		callout: `${SERVICE}  callout: {timeout: 1ms, onFailure: default-variant}\n`,
+		circuitBreaker: `${SERVICE}  circuitBreaker: {maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries: 1}\n`,
+	}))
+		t.match(await ada.apply(file(text), { dryRun: true }), { outcome: "applied", approvals: 0 }, what);
+});
+
 t.test("how a bandit moves shares is changed as what moves people is", async (t) => {
 	const by = (algorithm: string, every: string) => `bandit: {algorithm: ${algorithm}, floor: 10%, every: ${every}}`;
 	const shares = (algorithm: string, every: string): Experiment => {
