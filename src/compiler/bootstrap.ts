@@ -41,7 +41,6 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 	const assignments = new Map(resources.endpoints.map((endpoints) => [endpoints.cluster_name, withoutType(endpoints)]));
 	const routes = new Map(resources.routes.map((config) => [config.name, withoutType(config)]));
 	const extensions = new Map(resources.extensions.map(({ name, typed_config }) => [name, typed_config]));
-	const secrets = new Map(resources.secrets.map((secret) => [secret.name, withoutType(secret)]));
 	const clusters = resources.clusters.map((cluster) => {
 		const { eds_cluster_config: _, ...rest } = withoutType(cluster);
 		return cluster.type === "EDS" ? { ...rest, type: "STATIC", load_assignment: assignments.get(cluster.name) } : rest;
@@ -49,7 +48,7 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 	return {
 		...common(options),
 		static_resources: {
-			listeners: resources.listeners.map((listener) => inlined(withoutType(listener), { routes, extensions, secrets })),
+			listeners: resources.listeners.map((listener) => inlined(withoutType(listener), { routes, extensions })),
 			clusters: [...clusters, ...ownClusters(options)],
 		},
 	};
@@ -199,29 +198,18 @@ function withoutType(resource: EnvoyResource): Record<string, unknown> {
 interface Inlines {
 	readonly routes: ReadonlyMap<unknown, object>;
 	readonly extensions: ReadonlyMap<unknown, unknown>;
-	readonly secrets: ReadonlyMap<unknown, object>;
 }
 
-/** Puts what is named to be discovered in its place. */
+/** Replaces `rds` by the route configuration that it names, and `config_discovery` by that of the filter. */
 function inlined(value: unknown, known: Inlines): unknown {
 	if (Array.isArray(value)) return value.map((item) => inlined(item, known));
 	if (typeof value !== "object" || value === null) return value;
 	return Object.fromEntries(
-		Object.entries(value).map(([key, inner]) => inlinedField(value, key, inner, known) ?? [key, inlined(inner, known)]),
+		Object.entries(value).map(([key, inner]) => {
+			if (key === "rds")
+				return ["route_config", known.routes.get((inner as { route_config_name: string }).route_config_name)];
+			if (key === "config_discovery") return ["typed_config", known.extensions.get((value as { name?: unknown }).name)];
+			return [key, inlined(inner, known)];
+		}),
 	);
-}
-
-/** @returns the field that stands instead; null = it names nothing that is known */
-function inlinedField(owner: object, key: string, inner: unknown, known: Inlines): [string, unknown] | null {
-	if (key === "rds")
-		return ["route_config", known.routes.get((inner as { route_config_name: string }).route_config_name)];
-	if (key === "config_discovery") return ["typed_config", known.extensions.get((owner as { name?: unknown }).name)];
-	if (key !== "tls_certificate_sds_secret_configs" && key !== "validation_context_sds_secret_config") return null;
-	const named = [inner].flat() as readonly { name?: unknown }[];
-	const secrets = named.flatMap(({ name }) => known.secrets.get(name) ?? []) as readonly Record<string, unknown>[];
-	const [secret] = secrets;
-	if (secret === undefined) return null;
-	return key === "validation_context_sds_secret_config"
-		? ["validation_context", secret.validation_context]
-		: ["tls_certificates", secrets.map(({ tls_certificate }) => tls_certificate)];
 }

@@ -5,9 +5,9 @@
  * 1.36.2: it clears the route wherever it has changed a header (clear_route_cache), and header_mutation keeps it.
  */
 import type { TokenIssuer } from "../resources/resource.js";
-import { extension } from "./extension.js";
+import type { Extension } from "./extension.js";
 import { CLAIM_HEADER_PREFIX } from "./headers.js";
-import { type EnvoyResource, partName } from "./plan.js";
+import { partName } from "./plan.js";
 import { tokenRules } from "./tokenRules.js";
 
 const RULES_FILTER = "weir.claims.rules";
@@ -30,7 +30,8 @@ const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 /**
- * The filters right behind the one that verifies tokens, which tell a claim of a token that holds from one of another.
+ * The filters right behind the one that verifies tokens, which tell a claim of a token that holds from one of another; instead,
+ * no claim of any token goes on.
  * @param gateway its qualified name
  * @param headers in which it puts claims
  */
@@ -38,17 +39,21 @@ export const claimExtensions = (
 	gateway: string,
 	issuers: readonly TokenIssuer[],
 	headers: readonly string[],
-): readonly EnvoyResource[] => [
-	extension(partName(RULES_FILTER, gateway), {
-		"@type": RBAC,
-		shadow_rules: { action: "DENY", policies: tokenRules(issuers) },
-		shadow_rules_stat_prefix: SHADOW,
-	}),
-	extension(partName(CLAIMS_FILTER, gateway), {
-		"@type": LUA,
-		default_source_code: { inline_string: taken(headers) },
-	}),
+): readonly Extension[] => [
+	{
+		name: partName(RULES_FILTER, gateway),
+		config: { "@type": RBAC, shadow_rules: denied(tokenRules(issuers)), shadow_rules_stat_prefix: SHADOW },
+		instead: { "@type": RBAC, shadow_rules: denied(EVERY_TOKEN), shadow_rules_stat_prefix: SHADOW },
+	},
+	{
+		name: partName(CLAIMS_FILTER, gateway),
+		config: { "@type": LUA, default_source_code: { inline_string: taken(headers) } },
+		instead: { "@type": LUA, default_source_code: { inline_string: allTaken() } },
+	},
 ];
+
+const denied = (policies: object): object => ({ action: "DENY", policies });
+const EVERY_TOKEN = { every: { permissions: [{ any: true }], principals: [{ any: true }] } };
 
 /** The filter behind these. */
 export const otherClaims = (): object => ({
@@ -67,8 +72,21 @@ const taken = (headers: readonly string[]): string => `function envoy_on_request
 end
 `;
 
-/**
- * typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on.
+/** A header is not taken away while headers are walked. */
+function allTaken(): string {
+	return `function envoy_on_request(handle)
+  local claims = {}
+  for name in pairs(handle:headers()) do
+    if string.sub(name, 1, ${CLAIM_HEADER_PREFIX.length}) == "${CLAIM_HEADER_PREFIX}" then table.insert(claims, name) end
+  end
+  for _, name in ipairs(claims) do
+    handle:headers():remove(name)
+  end
+end
+`;
+}
+
+/** typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on.
  * @param gateway its qualified name
  */
 export const claimsPerRoute = (gateway: string): Record<string, object> =>

@@ -25,7 +25,6 @@ import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";
 import { variantCluster } from "./cluster.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
-import { gatewaySecrets } from "./gatewayTls.js";
 import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
 import { loopMark } from "./loop.js";
@@ -144,7 +143,6 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					routes: routesByDiscovery(gateway),
 				}),
 			),
-			secrets: resources.gateways.flatMap(gatewaySecrets),
 			extensions: resources.gateways.flatMap((gateway) => tokenExtensions(tokens(gateway))),
 			routes: resources.gateways.map(
 				(gateway): EnvoyResource => ({

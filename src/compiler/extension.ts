@@ -5,20 +5,29 @@
  */
 import type { EnvoyResource } from "./plan.js";
 
+export interface Extension {
+	/** Of the filter, in the listener and in its routes. */
+	readonly name: string;
+	readonly config: EnvoyResource;
+	/** Where Envoy refuses the first that comes; of the same type. Without one the filter would be missing (500). */
+	readonly instead: EnvoyResource;
+}
+
 /** The filter in the listener, off unless a virtual host asks for it. */
-export const discovered = ({ name, typed_config }: EnvoyResource): object => ({
+export const discovered = ({ name, instead }: Pick<Extension, "name" | "instead">): object => ({
 	name,
 	disabled: true,
 	config_discovery: {
-		// Without an end: after one Envoy would serve with the filter missing (500) instead of the listener before.
+		// Without an end: after one Envoy would serve by what stands instead, and not with the listener before.
 		config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" },
-		type_urls: [(typed_config as EnvoyResource)["@type"]],
+		default_config: instead,
+		type_urls: [instead["@type"]],
 	},
 });
 
 /** Its configuration. */
-export const extension = (name: string, typed_config: EnvoyResource): EnvoyResource => ({
+export const extensionResource = ({ name, config }: Pick<Extension, "name" | "config">): EnvoyResource => ({
 	"@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
 	name,
-	typed_config,
+	typed_config: config,
 });

@@ -9,17 +9,18 @@ import {
 	ACCESS_LOG_PERIODIC_MS,
 	GATEWAY_CONNECTION_MS,
 	GATEWAY_CONNECTIONS_EACH_MAX,
+	GATEWAY_HANDSHAKE_MS,
 	GATEWAY_HEADERS_KIB,
 	GATEWAY_IDLE_MS,
 } from "../limits.js";
-import { demandsClientCertificates, type Gateway, qualifiedName } from "../resources/resource.js";
+import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../resources/resource.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
 import { hardenedHeaders, hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
-import { gatewayTls } from "./gatewayTls.js";
 import { ARM_HEADER } from "./headers.js";
+import { downstreamIdentity, NO_RESUMPTION } from "./identityTls.js";
 import { denialReplies } from "./localReplies.js";
 import { type Collectors, type EnvoyResource, routeConfigName } from "./plan.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
@@ -62,7 +63,7 @@ export function listener(context: ListenerContext): EnvoyResource {
 					connectionLimit(gateway),
 					{ name: "envoy.filters.network.http_connection_manager", typed_config: connectionManager(context) },
 				],
-				...gatewayTls(gateway),
+				...downstreamTls(gateway),
 			},
 		],
 	};
@@ -242,6 +243,31 @@ function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 					"@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
 					grpc_service: { envoy_grpc: { cluster_name: TRACES_CLUSTER }, timeout: "1s" },
 					service_name: "weir-envoy",
+				},
+			},
+		},
+	};
+}
+
+function downstreamTls(gateway: Gateway): object {
+	const handshake = { transport_socket_connect_timeout: protoDuration(GATEWAY_HANDSHAKE_MS) };
+	if (gateway.spec.tls?.from === "identity") return { ...handshake, transport_socket: downstreamIdentity() };
+	const tls = tlsFiles(gateway);
+	if (tls === null) return {};
+	return {
+		...handshake,
+		transport_socket: {
+			name: "envoy.transport_sockets.tls",
+			typed_config: {
+				"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+				require_client_certificate: tls.clientCaFile !== null,
+				...(tls.clientCaFile === null ? {} : NO_RESUMPTION),
+				common_tls_context: {
+					alpn_protocols: ["h2", "http/1.1"],
+					tls_certificates: [
+						{ certificate_chain: { filename: tls.certificateFile }, private_key: { filename: tls.privateKeyFile } },
+					],
+					...(tls.clientCaFile === null ? {} : { validation_context: { trusted_ca: { filename: tls.clientCaFile } } }),
 				},
 			},
 		},

@@ -34,8 +34,6 @@ export interface EnvoyResources {
 	readonly clusters: readonly EnvoyResource[];
 	readonly endpoints: readonly EnvoyResource[];
 	readonly listeners: readonly EnvoyResource[];
-	/** Certificates in files that listeners name (gatewayTls.ts). */
-	readonly secrets: readonly EnvoyResource[];
 	/** Configurations of filters that listeners name (extension.ts). */
 	readonly extensions: readonly EnvoyResource[];
 	readonly routes: readonly EnvoyResource[];

@@ -8,8 +8,8 @@ import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_
 import type { TokenIssuer } from "../resources/resource.js";
 import { claimExtensions, claimsPerRoute, otherClaims, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
-import { discovered, extension } from "./extension.js";
-import { keySetName } from "./keySet.js";
+import { discovered, type Extension, extensionResource } from "./extension.js";
+import { keySetName, NOBODYS_KEY_SET } from "./keySet.js";
 import { type EnvoyResource, type GatewayTable, partName, type UnitTable } from "./plan.js";
 import { keysCluster } from "./tokenKeys.js";
 import { intoMetadata } from "./tokenMetadata.js";
@@ -45,28 +45,43 @@ export interface TokensContext {
  * want them may come first.
  */
 export function tokenFilters(context: TokensContext): readonly object[] {
-	const filters = tokenExtensions(context).map(discovered);
+	const filters = extensions(context).map(discovered);
 	return filters.length > 1 ? [...filters, otherClaims()] : filters;
 }
 
 /** What is in them: keys, issuers and claims change without the listener. */
-export function tokenExtensions({ gateway, units, keySets, always }: TokensContext): readonly EnvoyResource[] {
+export const tokenExtensions = (context: TokensContext): readonly EnvoyResource[] =>
+	extensions(context).map(extensionResource);
+
+function extensions({ gateway, units, keySets, always }: TokensContext): readonly Extension[] {
 	const { name, issuers } = gateway;
 	if (issuers.length === 0) return [];
 	const claims = new Map(units.flatMap((unit) => (unit.from === "claim" ? [[unit.header, unit.claim] as const] : [])));
-	const each = issuers.map(({ issuer }) => ({ provider_name: issuer }));
-	return [
-		extension(partName(TOKENS_FILTER, name), {
-			"@type": JWT_AUTHN,
-			providers: Object.fromEntries(issuers.map((issuer) => [issuer.issuer, provider(issuer, claims, keySets)])),
-			requirement_map: {
-				[CLAIMS]: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
-				[USERS]: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
-			},
-		}),
-		...(always || claims.size > 0 ? claimExtensions(name, issuers, [...claims.keys()]) : []),
-	];
+	const providers = issuers.map((issuer) => [issuer.issuer, provider(issuer, claims, keySets)] as const);
+	const tokens = {
+		name: partName(TOKENS_FILTER, name),
+		config: verifying(Object.fromEntries(providers)),
+		instead: NOBODY,
+	};
+	return [tokens, ...(always || claims.size > 0 ? claimExtensions(name, issuers, [...claims.keys()]) : [])];
 }
+
+function verifying(providers: Readonly<Record<string, object>>): EnvoyResource {
+	const each = Object.keys(providers).map((provider_name) => ({ provider_name }));
+	return {
+		"@type": JWT_AUTHN,
+		providers,
+		requirement_map: {
+			[CLAIMS]: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
+			[USERS]: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
+		},
+	};
+}
+
+/** No token holds, and who shows none is as he was. */
+const NOBODY = verifying({
+	nobody: { local_jwks: { inline_string: NOBODYS_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
+});
 
 function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets: KeySets): object {
 	const { issuer, audiences, maxLifetimeMs } = own;
@@ -77,7 +92,7 @@ function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets
 		// The Service sees the token as before.
 		forward: true,
 		// Without these also the query parameter access_token, which logs and referrers show.
-		from_headers: schemes(own).map((scheme) => ({ name: "Authorization", value_prefix: `${scheme} ` })),
+		from_headers: schemes(own).map(shownBy),
 		...intoMetadata(own),
 		clock_skew_seconds: TOKEN_SKEW_SECONDS,
 		require_expiration: true,
@@ -88,6 +103,10 @@ function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets
 		// The route was chosen before the claim was known.
 		...(claims.size === 0 ? {} : { clear_route_cache: true }),
 	};
+}
+
+function shownBy(scheme: string): object {
+	return { name: "Authorization", value_prefix: `${scheme} ` };
 }
 
 /** Envoy checks no proof: one scheme more only brings the claims of tokens whose proof the sidecar judges. */

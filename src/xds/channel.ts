@@ -180,6 +180,8 @@ export class Channel {
 		const due = [...wanted.values()].filter(
 			(resource) => this.#asked.has(resource.name) || this.#sent.get(resource.name)?.hash !== resource.hash,
 		);
+		// Envoy takes a filter's bytes that it has refused among others for known, and would acknowledge them unread, alone, right after.
+		if (this.type === "extensions") return due.length === 0 ? null : due.slice(0, 1);
 		const single = due.find(({ name }) => this.#singly.has(name));
 		if (single !== undefined) return [single];
 		return due.length === 0 ? null : due;

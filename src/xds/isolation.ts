@@ -14,7 +14,6 @@ import { namespaceOf } from "../resources/resource.js";
 import type { ClosedService } from "../rollout/ports.js";
 import type { Publication } from "./publication.js";
 import { namespacesIn, namespacesOf, type Refused, sharedOf } from "./refused.js";
-import { isPart } from "./resource.js";
 import { begun, nextStep, type Search, triedBy } from "./search.js";
 import { gatewaysDiffer, merged, type Taken } from "./taken.js";
 import { toldWords } from "./words.js";
@@ -119,11 +118,11 @@ export class Isolation {
 	}
 
 	/**
-	 * A refused listener of a Gateway that changed is that Gateway's own matter: its last good one stays, alone. So is what
-	 * it names, whatever changed, for no route needs a newer one to hold.
+	 * A refused listener of a Gateway that changed is that Gateway's own matter: its last good one stays, alone. So is a refused
+	 * filter, whatever changed, for no route needs a newer one to hold.
 	 */
 	ofGateway({ type, source }: Refused): boolean {
-		if (isPart(type)) return true;
+		if (type === "extensions") return true;
 		if (type !== "listeners" || !source.startsWith("Gateway ")) return false;
 		const publication = this.#search?.on ?? this.#publication;
 		return this.#taken === null || this.#taken.forms.get(source) !== publication?.forms.get(source);
@@ -201,7 +200,7 @@ export class Isolation {
 		this.#closed = new Map(
 			[...closing].map((service) => [service, before.get(service) ?? this.#besides(service, nowMs)]),
 		);
-		const otherGateways = closing.size > 0 && gatewaysDiffer(on, this.#taken);
+		const otherGateways = closing.size > 0 && gatewaysDiffer(on, this.#taken, gateways);
 		this.#taken = merged(on, this.#taken, [...[...closing].map((name) => `Service ${name}`), ...gateways]);
 		if (gateways.length === 0) this.#rested = { revision: on.revision, closed: [...closing] };
 		// A namespace is another as soon as one of its refused Services is, or is refused no more; Gateways concern all.

@@ -44,7 +44,6 @@ import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_
 import { CaresDnsResolverConfigSchema } from "../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 import { DescriptorSchema } from "../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
 import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.js";
-import { SecretSchema } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import {
 	DownstreamTlsContextSchema,
 	UpstreamTlsContextSchema,
@@ -55,7 +54,6 @@ import { HttpRequestHeaderMatchInputSchema } from "../gen/envoy/type/matcher/v3/
 export const registry = createRegistry(
 	ClusterSchema,
 	ClusterLoadAssignmentSchema,
-	SecretSchema,
 	TypedExtensionConfigSchema,
 	ListenerSchema,
 	RouteConfigurationSchema,

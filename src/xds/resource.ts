@@ -22,12 +22,11 @@ import type {
 	HttpFilter,
 	Rds,
 } from "../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import type { SdsSecretConfig, Secret } from "../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
 import { decodeEnvoyResource, registry } from "./registry.js";
 
 /** What Envoys subscribe to, in the order in which it is published (controlplane reference O1). */
-export const ENVOY_TYPES = ["clusters", "endpoints", "secrets", "extensions", "listeners", "routes"] as const;
+export const ENVOY_TYPES = ["clusters", "endpoints", "extensions", "listeners", "routes"] as const;
 export type EnvoyTypeName = (typeof ENVOY_TYPES)[number];
 
 /** `tables` is Weir's own: sidecars subscribe to it, Envoys never do. */
@@ -37,7 +36,6 @@ export type TypeName = (typeof TYPES)[number];
 export const TYPE_URLS: Readonly<Record<TypeName, string>> = {
 	clusters: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
 	endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-	secrets: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
 	extensions: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
 	listeners: "type.googleapis.com/envoy.config.listener.v3.Listener",
 	routes: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
@@ -45,13 +43,8 @@ export const TYPE_URLS: Readonly<Record<TypeName, string>> = {
 };
 
 /** Those of which each resource is of one Gateway. */
-export const GATEWAY_TYPES = ["secrets", "extensions", "listeners", "routes"] as const;
+export const GATEWAY_TYPES = ["extensions", "listeners", "routes"] as const;
 export type GatewayTypeName = (typeof GATEWAY_TYPES)[number];
-
-/** Those that listeners name, and that there may be none of. */
-export const PART_TYPES = ["secrets", "extensions"] as const;
-export type PartTypeName = (typeof PART_TYPES)[number];
-export const isPart = (type: string): type is PartTypeName => PART_TYPES.some((one) => one === type);
 
 export interface EncodedResource {
 	readonly name: string;
@@ -65,8 +58,6 @@ export interface EncodedResource {
 	readonly clusters: readonly string[];
 	/** Route configurations that its connection managers take by RDS. */
 	readonly routeConfigs: readonly string[];
-	/** Secrets that its listeners take over ADS. */
-	readonly secrets: readonly string[];
 	/** Filters that its connection managers take by ECDS. */
 	readonly extensions: readonly string[];
 	/** Request headers that it makes of claims, which routes follow. */
@@ -199,7 +190,7 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 		const { clusterName: name } = assignment;
 		return { ...none, name, source: serviceOf(name), ...hostsOf(assignment) };
 	}
-	const { name } = message as Listener | RouteConfiguration | Secret | TypedExtensionConfig;
+	const { name } = message as Listener | RouteConfiguration | TypedExtensionConfig;
 	return { ...none, name, source: `Gateway ${gatewayOf(type, name)}` };
 }
 
@@ -237,15 +228,11 @@ function virtualHosts(type: EnvoyTypeName, message: Message): readonly Part[] {
 	}));
 }
 
-type References = Pick<
-	EncodedResource,
-	"clusters" | "routeConfigs" | "secrets" | "extensions" | "claimHeaders" | "parts"
->;
+type References = Pick<EncodedResource, "clusters" | "routeConfigs" | "extensions" | "claimHeaders" | "parts">;
 
 export const NO_REFERENCES: References = {
 	clusters: [],
 	routeConfigs: [],
-	secrets: [],
 	extensions: [],
 	claimHeaders: [],
 	parts: [],
@@ -257,7 +244,6 @@ const CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_man
 function references(schema: DescMessage, message: Message): References {
 	const clusters = new Set<string>();
 	const routeConfigs = new Set<string>();
-	const secrets = new Set<string>();
 	const extensions = new Set<string>();
 	const claimHeaders = new Set<string>();
 	const parts: Part[] = [];
@@ -277,9 +263,6 @@ function references(schema: DescMessage, message: Message): References {
 		} else if (inner.$typeName === `${CONNECTION_MANAGER}.HttpFilter`) {
 			const { name, configType } = inner as HttpFilter;
 			if (configType.case === "configDiscovery") extensions.add(name);
-		} else if (inner.$typeName === "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig") {
-			const { name, sdsConfig } = inner as SdsSecretConfig;
-			if (sdsConfig?.configSourceSpecifier.case === "ads") secrets.add(name);
 		} else if (inner.$typeName === "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider") {
 			for (const { headerName } of (inner as JwtProvider).claimToHeaders) claimHeaders.add(headerName);
 		}
@@ -288,7 +271,6 @@ function references(schema: DescMessage, message: Message): References {
 	return {
 		clusters: [...clusters],
 		routeConfigs: [...routeConfigs],
-		secrets: [...secrets],
 		extensions: [...extensions],
 		claimHeaders: [...claimHeaders],
 		parts,

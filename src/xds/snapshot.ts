@@ -12,7 +12,6 @@ import {
 	encodeResource,
 	GATEWAY_TYPES,
 	gatewayOf,
-	PART_TYPES,
 	TYPES,
 	type TypeName,
 } from "./resource.js";
@@ -117,8 +116,7 @@ export function viewVersion(view: View): string {
 }
 
 /** Names that lead nowhere. */
-function dangling(views: Snapshot["views"]): readonly string[] {
-	const { clusters, endpoints, listeners, routes } = views;
+function dangling({ clusters, endpoints, extensions, listeners, routes }: Snapshot["views"]): readonly string[] {
 	const problems: string[] = [];
 	for (const cluster of clusters.values()) {
 		if (cluster.endpoints !== null && !endpoints.has(cluster.endpoints)) {
@@ -130,11 +128,9 @@ function dangling(views: Snapshot["views"]): readonly string[] {
 			if (!routes.has(name))
 				problems.push(`listener ${listener.name} names route configuration ${name}, which does not exist`);
 		}
-		for (const type of PART_TYPES) {
-			for (const name of listener[type]) {
-				if (!views[type].has(name))
-					problems.push(`listener ${listener.name} names ${name} of the ${type}, which does not exist`);
-			}
+		for (const name of listener.extensions) {
+			if (!extensions.has(name))
+				problems.push(`listener ${listener.name} names filter ${name}, whose configuration does not exist`);
 		}
 	}
 	for (const config of routes.values()) {

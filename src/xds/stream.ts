@@ -4,7 +4,7 @@
  * Make before break (controlplane reference O1, must-have 3): a route table is sent only when the client has
  * acknowledged every cluster that it names and their endpoints; a cluster is taken away only when no route table
  * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
- * endpoints, secrets and extensions, listeners, routes, and removals last. Tables depend on nothing.
+ * endpoints, extensions, listeners, routes, and removals last. Tables depend on nothing.
  */
 import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
@@ -14,9 +14,7 @@ import {
 	ENVOY_TYPES,
 	type EncodedResource,
 	type EnvoyTypeName,
-	isPart,
 	noEndpoints,
-	type PartTypeName,
 	TYPES,
 	type TypeName,
 } from "./resource.js";
@@ -45,6 +43,8 @@ export class ClientStream {
 	readonly #leaving = new LeavingEndpoints();
 	/** Clusters that its routes may name, and that have gone with the first answer. */
 	readonly #lostClusters = new Set<string>();
+	/** Since when a filter waits for the routes that follow its headers. */
+	#heldSinceMs: number | null = null;
 	#nonces = 0;
 
 	constructor(
@@ -54,7 +54,6 @@ export class ClientStream {
 		this.#channels = {
 			clusters: new Channel("clusters", true, ackTimeoutMs),
 			endpoints: new Channel("endpoints", false, ackTimeoutMs),
-			secrets: new Channel("secrets", false, ackTimeoutMs),
 			extensions: new Channel("extensions", false, ackTimeoutMs),
 			listeners: new Channel("listeners", true, ackTimeoutMs),
 			routes: new Channel("routes", false, ackTimeoutMs),
@@ -101,8 +100,9 @@ export class ClientStream {
 			const response = channel.respond(wanted, published, String(this.#nonces + 1), nowMs);
 			if (response === null) continue;
 			this.#nonces++;
-			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
-			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
+			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold. So would filters, one by one.
+			const whole = type !== "extensions" || response.version === published.version;
+			if (type !== "tables" && whole) this.views.remember(type, response.version, channel.sentView);
 			if (type === "clusters") this.#askEndpoints(response, before);
 			if (type === "routes") for (const { name } of response.resources) this.#gates.sent(name);
 			responses.push(response);
@@ -115,6 +115,7 @@ export class ClientStream {
 		const waits = [
 			...this.#gates.waitingSince.map((since) => since + this.#patienceMs),
 			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
+			...(this.#heldSinceMs === null ? [] : [this.#heldSinceMs + XDS_LEAVING_MS]),
 		];
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
@@ -130,18 +131,18 @@ export class ClientStream {
 		);
 	}
 
-	/** The same, where for listeners, and what they name, that it refuses it may have others of the name, or none. */
+	/** The same, where for listeners and filters that it refuses it may have others of the name, or none. */
 	syncedBut(target: Snapshot, refused: ReadonlySet<string>): boolean {
 		if (refused.size === 0) return this.synced(target);
-		const served = (type: "listeners" | PartTypeName): View =>
+		const served = (type: "listeners" | "extensions"): View =>
 			new Map(
 				[...target.views[type]].flatMap(([name, resource]) => {
 					const one = refused.has(name) ? this.#channels[type].accepted.get(name) : resource;
 					return one === undefined ? [] : [[name, one] as const];
 				}),
 			);
-		const [listeners, secrets, extensions] = [served("listeners"), served("secrets"), served("extensions")];
-		return this.synced({ ...target, views: { ...target.views, listeners, secrets, extensions } });
+		const [listeners, extensions] = [served("listeners"), served("extensions")];
+		return this.synced({ ...target, views: { ...target.views, listeners, extensions } });
 	}
 
 	/** What an Envoy refuses of the snapshot now. */
@@ -175,13 +176,13 @@ export class ClientStream {
 
 	/**
 	 * What the client must hold to serve the plan. One that asks for tables alone is a sidecar; any other is an Envoy,
-	 * which needs all of its types even before it has asked for them; of what listeners name where there is some.
+	 * which needs all of its types even before it has asked for them; extensions only where there are some.
 	 */
 	#served(target: Snapshot | null): readonly TypeName[] {
-		const ofEnvoys = ENVOY_TYPES.filter(
-			(type) => !isPart(type) || this.#channels[type].requested || (target?.views[type].size ?? 0) > 0,
-		);
-		if (!this.#channels.tables.requested) return ofEnvoys;
+		const { tables, extensions } = this.#channels;
+		const extended = extensions.requested || (target?.views.extensions.size ?? 0) > 0;
+		const ofEnvoys = ENVOY_TYPES.filter((type) => type !== "extensions" || extended);
+		if (!tables.requested) return ofEnvoys;
 		return ENVOY_TYPES.some((type) => this.#channels[type].requested) ? [...ofEnvoys, "tables"] : ["tables"];
 	}
 
@@ -199,7 +200,7 @@ export class ClientStream {
 	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
 		if (type === "clusters") return this.#wantedClusters(target);
 		if (type === "endpoints") return this.#wantedEndpoints(target);
-		if (type === "tables" || type === "secrets") return this.#subscribed(type, target.views[type]);
+		if (type === "tables") return this.#subscribed(type, target.views.tables);
 		if (type === "extensions") return this.#wantedExtensions(target, nowMs);
 		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
 	}
@@ -209,18 +210,28 @@ export class ClientStream {
 		return this.#gates.open(tables, target, nowMs - this.#patienceMs);
 	}
 
-	/** Those of a Gateway whose routes may follow a header that they will not make any more come after its routes. */
+	/**
+	 * Those of a Gateway whose routes may follow a header that they will not make any more come after its routes. Not for long, for
+	 * there may be a key in them that is to be believed no more.
+	 */
 	#wantedExtensions(target: Snapshot, nowMs: number): View {
 		const { extensions } = this.#channels;
 		const subscribed = this.#subscribed("extensions", target.views.extensions);
 		const fewer = [...subscribed.values()].filter(({ name, claimHeaders }) =>
 			extensions.accepted.get(name)?.claimHeaders.some((header) => !claimHeaders.includes(header)),
 		);
-		if (fewer.length === 0) return subscribed;
+		const held = fewer.length === 0 ? new Set() : this.#heldBack(fewer, target, nowMs);
+		if (held.size === 0) this.#heldSinceMs = null;
+		else this.#heldSinceMs ??= nowMs;
+		if (this.#heldSinceMs === null || nowMs >= this.#heldSinceMs + XDS_LEAVING_MS) return subscribed;
+		return new Map([...subscribed].filter(([, { source }]) => !held.has(source)));
+	}
+
+	/** Sources of those of which routes are on their way. */
+	#heldBack(fewer: readonly EncodedResource[], target: Snapshot, nowMs: number): ReadonlySet<string> {
 		const tables = this.#subscribed("routes", target.views.routes);
 		const coming = this.#gates.coming(tables, target, nowMs - this.#patienceMs);
-		const wait = new Set(fewer.map(({ source }) => source).filter((source) => coming.has(source)));
-		return new Map([...subscribed].filter(([, { source }]) => !wait.has(source)));
+		return new Set(fewer.map(({ source }) => source).filter((source) => coming.has(source)));
 	}
 
 	#wantedEndpoints(target: Snapshot): View {
@@ -309,6 +320,9 @@ export class ClientStream {
 				// A client that came with unknown state may hold a good one: leaving it out would delete that.
 				const lastGood = channel.accepted.get(name) ?? (channel.cameWithState ? resource : undefined);
 				if (channel.full && lastGood !== undefined) wanted.set(name, lastGood);
+				// Envoy takes the bytes that it has refused for known: told again, on another stream too, it would acknowledge them unread.
+				const before = channel.accepted.get(name);
+				if (type === "extensions" && before !== undefined) wanted.set(name, before);
 			}
 		}
 		return wanted;

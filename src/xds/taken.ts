@@ -15,8 +15,9 @@ export function merged(on: Publication, before: Taken | null, but: readonly stri
 	return { forms };
 }
 
-export function gatewaysDiffer({ forms }: Taken, before: Taken | null): boolean {
+/** @param but titles that do not count: what is refused differs for as long as it is */
+export function gatewaysDiffer({ forms }: Taken, before: Taken | null, but: readonly string[]): boolean {
 	const of = (all: ReadonlyMap<string, string> = new Map()): string =>
-		JSON.stringify([...all].filter(([title]) => title.startsWith("Gateway ")).sort());
+		JSON.stringify([...all].filter(([title]) => title.startsWith("Gateway ") && !but.includes(title)).sort());
 	return before !== null && of(forms) !== of(before.forms);
 }

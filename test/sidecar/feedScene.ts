@@ -11,7 +11,7 @@ import { XdsServer } from "../../src/xds/server.js";
 import { published } from "../xds/tinyPlan.js";
 import { LogLines } from "./sampleTable.js";
 
-const NO_ENVOY = { clusters: [], endpoints: [], secrets: [], extensions: [], listeners: [], routes: [] };
+const NO_ENVOY = { clusters: [], endpoints: [], extensions: [], listeners: [], routes: [] };
 export const QUICK = { retryMs: { first: 5, max: 20 }, keepaliveMs: { every: 60_000, answer: 60_000 } };
 export const compile = ({ version }: VersionedTable) => version;
 export const plan = (table: PlanTable) => published(NO_ENVOY, table);

@@ -1,5 +1,6 @@
 /** Configurations of filters: when they are sent beside the listener and the routes of their Gateway. */
 import t from "tap";
+import { XDS_LEAVING_MS } from "../../src/limits.js";
 import { GatewayViews, type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { A, Script, TIMEOUT_MS } from "./script.js";
 import { FILTER, published, tinyPlan } from "./tinyPlan.js";
@@ -47,11 +48,38 @@ t.test("a header goes when the routes are there", async (t) => {
 	const envoy = begun();
 	const next = made(["x-b"], 2, 3);
 	t.same(envoy.publish(next), ["routes:weir/edge"]);
+	t.same(envoy.pump(), [], "they are on their way");
 	t.notOk(envoy.stream.synced(next));
 	t.same(envoy.ack("routes"), [`extensions:${FILTER}`]);
 	envoy.ack("extensions");
 	t.ok(envoy.stream.synced(next));
 	t.same(envoy.publish(made([], 2, 4)), [`extensions:${FILTER}`], "at once where the routes are the same");
+});
+
+t.test(
+	"and for as long as routes are there in a moment: there may be a key in it that is to be believed no more",
+	async (t) => {
+		const envoy = begun();
+		envoy.publish(made(["x-b"], 2, 3));
+		t.same(envoy.publish(made(["x-b"], 3, 4)), [], "the routes are on their way");
+		t.same(envoy.ack("routes"), ["routes:weir/edge"]);
+		t.equal(envoy.stream.deadlineMs(envoy.nowMs), XDS_LEAVING_MS);
+		envoy.nowMs = XDS_LEAVING_MS;
+		t.same(envoy.pump(), [`extensions:${FILTER}`], "newer ones again and again");
+		envoy.ack("extensions");
+		envoy.ack("routes");
+		const other = made(["x-c"], 4, 5);
+		t.same(envoy.publish(other), ["routes:weir/edge"], "the next one waits again");
+		t.same(envoy.ack("routes"), [`extensions:${FILTER}`]);
+	},
+);
+
+t.test("routes that cannot be sent are not waited for", async (t) => {
+	const envoy = begun();
+	const services = { a: { ...A, variants: { v9: 1009 }, weights: { v9: 1 } } };
+	const next = new SnapshotMaker().make(published(tinyPlan({ gatewayPort: 8080, services, claimHeaders: [] })), 3);
+	t.same(envoy.publish(next), ["clusters:a/v1,a/v2,a/v9"], "they wait for a/v9");
+	t.same(envoy.nack("clusters", "a/v9: no"), ["clusters:a/v1,a/v2", `extensions:${FILTER}`]);
 });
 
 t.test("a filter that comes to a Gateway: routes wait for it, and not for ever", async (t) => {
@@ -75,7 +103,14 @@ t.test("one that is refused stays as it was, and holds up nothing", async (t) =>
 	const envoy = begun();
 	const next = made(["x-a", "x-b"], 2, 3);
 	envoy.publish(next);
-	t.same(envoy.nack("extensions", "cannot be read"), ["routes:weir/edge"]);
+	const good = FIRST.views.extensions.get(FILTER)?.hash;
+	t.same(
+		envoy.nack("extensions", "cannot be read"),
+		[`extensions:${FILTER}`],
+		"what it has, or it takes the other for known",
+	);
+	t.equal(envoy.received.at(-1)?.resources[0]?.hash, good);
+	t.same(envoy.ack("extensions"), ["routes:weir/edge"]);
 	envoy.ack("routes");
 	t.notOk(envoy.stream.synced(next));
 	t.ok(envoy.stream.syncedBut(next, new Set([FILTER])));
@@ -108,6 +143,6 @@ t.test("a listener whose filter has no configuration is not published", async (t
 	const plan = tinyPlan({ gatewayPort: 8080, services: { a: A }, claimHeaders: [] });
 	t.throws(() => new SnapshotMaker().make(published({ ...plan, extensions: [] }), 1), {
 		code: "failed-precondition",
-		message: `listener edge names ${FILTER} of the extensions, which does not exist`,
+		message: `listener edge names filter ${FILTER}, whose configuration does not exist`,
 	});
 });

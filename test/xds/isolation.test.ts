@@ -181,6 +181,31 @@ t.test("a refused listener of a Gateway that changed closes no Service", async (
 	t.equal(isolation.ofGateway(refused("Gateway evil")), true, "as long as it stands");
 });
 
+t.test("a Gateway that is refused is no reason to try again who is closed, as long as it is", async (t) => {
+	const { publish, isolation } = scene();
+	publish({ "a/x": "1", "b/y": "1" });
+	t.same(publish({ "a/x": "bad", "b/y": "1" }).closed, ["a/x"]);
+	let trials = 0;
+	/** Refuses the listener of Gateway new, and a/x where it is open. */
+	const settles = (gateways: Declared): boolean => {
+		isolation.offer(publication({ "a/x": "bad", "b/y": "1" }, gateways));
+		for (trials = 0; trials < 20; trials++) {
+			const open = isolation.target?.closed.has("a/x") === false;
+			const refused = [{ type: "routes", source: "Service a/x", words: "no: a/x" }];
+			if (!(open ? isolation.refuse(refused, { nowMs: 7, all: false }) : isolation.take(["Gateway new"], 7)))
+				return !open;
+		}
+		return false;
+	};
+	t.ok(settles({ new: "1" }));
+	t.same(
+		isolation.closed.map(({ service }) => service),
+		["a/x"],
+	);
+	t.ok(settles({ new: "1", other: "1" }));
+	t.ok(trials > 0, "another one that is taken may help");
+});
+
 t.test("who comes back is given what it took; of whom nothing is known nobody is closed but by name", async (t) => {
 	const first = scene();
 	first.publish(GOOD);

@@ -6,25 +6,29 @@ import { compile, compileForms, NO_COLLECTORS } from "../../src/compiler/compile
 import type { KeySets } from "../../src/compiler/tokens.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import type { Published } from "../../src/xds/publication.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 
 export interface PlanScene {
 	readonly envoy: RunningEnvoy;
-	readonly server: XdsServer;
+	readonly server: () => XdsServer;
 	/** @returns when Envoy has taken all of it */
 	publish(resources: ResourceSet, keySets?: KeySets): Promise<void>;
+	/** Another process: Envoy comes back to it, with what is published as it is. */
+	restart(): Promise<void>;
 	/** How often Envoy has made one. */
 	listenersMade(): Promise<number>;
 }
 
 export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySets = {}): Promise<PlanScene> {
-	const server = new XdsServer();
-	t.teardown(() => server.close());
 	const socketPath = join(await temporaryDirectory(t), "ads.sock");
+	let server = new XdsServer();
+	t.teardown(() => server.close());
 	await server.listen({ socketPath });
 	let revision = 0;
+	let newest: Published | null = null;
 	const publish = async (resources: ResourceSet, keySets: KeySets = {}): Promise<void> => {
 		const wanted = ++revision;
 		const done = new Promise<void>((resolve) => server.onAcknowledged((one) => one === wanted && resolve()));
@@ -36,14 +40,21 @@ export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySe
 			forms: () => compileForms(resources, EMPTY_STATUS),
 			close: (closed: ReadonlySet<string>) => made(closed).envoy,
 		};
-		server.publish({ ...made(new Set()), closable }, wanted);
+		newest = { ...made(new Set()), closable };
+		server.publish(newest, wanted);
 		await done;
 	};
 	const started = publish(first, firstKeySets);
 	const options = { collectors: NO_COLLECTORS, nodeId: "envoy-1", sidecarSocket: "/nobody" };
 	const envoy = await startEnvoy(t, (adminSocket) => dynamicBootstrap(socketPath, { ...options, adminSocket }));
 	await started;
+	const restart = async () => {
+		await server.close();
+		server = new XdsServer();
+		if (newest !== null) server.publish(newest, revision);
+		await server.listen({ socketPath });
+	};
 	const listenersMade = async () =>
 		(await envoy.stat("listener_manager.listener_modified")) + (await envoy.stat("listener_manager.listener_added"));
-	return { envoy, server, publish, listenersMade };
+	return { envoy, server: () => server, publish, restart, listenersMade };
 }

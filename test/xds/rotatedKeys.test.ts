@@ -8,7 +8,8 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:h
 import t, { type Test } from "tap";
 import { keySetName } from "../../src/compiler/keySet.js";
 import type { KeySets } from "../../src/compiler/tokens.js";
-import type { Experiment } from "../../src/resources/resource.js";
+import type { Experiment, TokenIssuer } from "../../src/resources/resource.js";
+import type { TypeStatus } from "../../src/xds/stream.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { accessPolicy, experiment, gateway, layer, resourceSet, service, variant } from "../fixtures/resources.js";
 import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, type Pair, publicJwk, signed } from "../tokens/issuer.js";
@@ -120,25 +121,83 @@ t.test("what Envoy cannot read keeps the last good keys, and routes go on", asyn
 			],
 		});
 	const pair = await keyPair();
-	const { envoy, server, publish } = await planScene(t, resources("/y"), keySetsOf(await keySetOf(["k1", pair])));
+	const { envoy, server, publish, restart } = await planScene(
+		t,
+		resources("/y"),
+		keySetsOf(await keySetOf(["k1", pair])),
+	);
 	const kept = keptConnections(t, envoy.port("edge"));
 	const token = await tokenOf("k1", pair);
 	for (const ask of kept) t.equal(await ask(token), "v1");
-	const refused = new Promise<void>((resolve) =>
-		server.onProxiesChanged(() => {
-			if (server.mayBeClosed().size > 0) t.fail("no Service is closed for it");
-			const [{ types } = { types: undefined }] = server.proxies();
-			if (types?.extensions?.state === "ERROR" && types.routes?.state === "SYNCED") resolve();
-		}),
-	);
+	/** @returns what is told of the filter when Envoy has refused it and taken the rest */
+	const refused = () =>
+		new Promise<TypeStatus | undefined>((resolve) => {
+			const of = server();
+			of.onProxiesChanged(() => {
+				if (of.mayBeClosed().size > 0) t.fail("no Service is closed for it");
+				const [{ types } = { types: undefined }] = of.proxies();
+				if (types?.extensions?.state === "ERROR" && types.routes?.state === "SYNCED") resolve(types.extensions);
+			});
+		});
+	const told = refused();
 	void publish(resources("/x"), keySetsOf('{"keys":[]}'));
-	await refused;
-	const { error = "", source = "" } = server.proxies()[0]?.types.extensions ?? {};
-	t.equal(source, "Gateway edge");
-	t.not(error, "");
+	const first = await told;
+	t.equal(first?.source, "Gateway edge");
+	t.not(first?.error, "");
 	for (const ask of kept) t.equal(await ask(token), 403, "the newest rules, by the last good keys");
+	// Envoy would take what it has refused for known, and acknowledge it unread.
+	await restart();
+	await refused();
+	for (const ask of kept) t.equal(await ask(token), 403);
 	await publish(resources("/y"), keySetsOf(await keySetOf(["k1", pair])));
 	for (const ask of kept) t.equal(await ask(token), "v1");
+});
+
+t.test("where the first is refused nobody's token holds, and others are as they were", async (t) => {
+	const upstream = await startVariantServer("v1");
+	t.teardown(() => upstream.close());
+	const resources = (tokens: readonly TokenIssuer[]) =>
+		resourceSet({
+			gateways: [gateway({ tokens })],
+			services: [
+				service("shop", [variant("v1", upstream.port)], { access: null }),
+				service("open", [variant("v1", upstream.port)], { hosts: ["open.test"] }),
+			],
+			layers: [layer("models", null)],
+			experiments:
+				tokens.length === 0 ? [] : [experiment("trial", "open", [1], { unit: { from: "claim", claim: "sub" } })],
+			accessPolicies: [
+				accessPolicy("all", "allow", ["shop"], { principals: ["anyone"] }),
+				accessPolicy("not-bob", "deny", ["shop"], { users: [`${ISSUER}#bob`] }),
+			],
+		});
+	const pair = await keyPair();
+	const { envoy, server, publish } = await planScene(t, resources([]));
+	const port = envoy.port("edge");
+	void publish(resources([issuerOf({ keys })]), keySetsOf('{"keys":[]}'));
+	await new Promise<void>((resolve) =>
+		server().onProxiesChanged(() => {
+			const [{ types } = { types: undefined }] = server().proxies();
+			if (
+				types?.extensions?.state === "ERROR" &&
+				types.listeners?.state === "SYNCED" &&
+				types.routes?.state === "SYNCED"
+			)
+				resolve();
+		}),
+	);
+	const token = await tokenOf("k1", pair);
+	const status = async (host: string, headers: object): Promise<number | undefined> => {
+		const sent = request({ host: "127.0.0.1", port, path: "/x", headers: { host, ...headers }, agent: false }).end();
+		const [response] = (await once(sent, "response")) as [IncomingMessage];
+		await once(response.resume(), "end");
+		return response.statusCode;
+	};
+	const shown = { authorization: `Bearer ${token}` };
+	t.equal(await status("shop.test", {}), 200, "who shows none");
+	t.equal(await status("shop.test", shown), 401, "one that is shown does not hold");
+	t.equal(await status("open.test", shown), 200, "where it only gives a unit it gives none");
+	t.notMatch(upstream.lastHead(), /x-weir-claim/);
 });
 
 t.test("who is assigned by a claim is so until the routes no longer are, on every connection", async (t) => {

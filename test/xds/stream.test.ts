@@ -171,7 +171,7 @@ t.test("G1: clusters and listeners are sent whole, endpoints and routes by what 
 
 t.test("G1: an empty snapshot empties a wildcard, and a first wildcard is answered even with nothing", async (t) => {
 	const nothing = new SnapshotMaker().make(
-		published({ clusters: [], endpoints: [], secrets: [], extensions: [], listeners: [], routes: [] }),
+		published({ clusters: [], endpoints: [], extensions: [], listeners: [], routes: [] }),
 		1,
 	);
 	const envoy = new Script(nothing);

@@ -1,6 +1,6 @@
 /** A hand-written plan: one gateway, services with variants on given ports. */
 import { contentHash } from "../../src/assignment/hash.js";
-import { discovered, extension } from "../../src/compiler/extension.js";
+import { discovered, type Extension, extensionResource } from "../../src/compiler/extension.js";
 import type { EnvoyResource, EnvoyResources, PlanTable } from "../../src/compiler/plan.js";
 import type { Published } from "../../src/xds/publication.js";
 
@@ -26,16 +26,15 @@ export interface TinyPlan {
 export const FILTER = "weir.tokens/edge";
 
 export function tinyPlan({ gatewayPort, services, claimHeaders }: TinyPlan): EnvoyResources {
-	const extensions = claimHeaders === undefined ? [] : [tokens(claimHeaders)];
+	const filters = claimHeaders === undefined ? [] : [tokens(claimHeaders)];
 	const variants = Object.entries(services).flatMap(([service, declared]) =>
 		Object.entries(declared.variants).map(([variant, port]) => ({ name: `${service}/${variant}`, port, declared })),
 	);
 	return {
 		clusters: variants.map(({ name, declared }) => cluster(name, declared)),
 		endpoints: variants.map(({ name, port }) => endpoints(name, port)),
-		secrets: [],
-		extensions,
-		listeners: [listener(gatewayPort, extensions.map(discovered))],
+		extensions: filters.map(extensionResource),
+		listeners: [listener(gatewayPort, filters.map(discovered))],
 		routes: [routes(services)],
 	};
 }
@@ -68,13 +67,11 @@ const endpoints = (name: string, port: number): EnvoyResource => ({
 			: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }],
 });
 
-const tokens = (claimHeaders: readonly string[]): EnvoyResource =>
-	extension(FILTER, {
-		"@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-		providers: {
-			issuer: { claim_to_headers: claimHeaders.map((header_name) => ({ header_name, claim_name: "sub" })) },
-		},
-	});
+function tokens(claimHeaders: readonly string[]): Extension {
+	const type = { "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" };
+	const claim_to_headers = claimHeaders.map((header_name) => ({ header_name, claim_name: "sub" }));
+	return { name: FILTER, config: { ...type, providers: { issuer: { claim_to_headers } } }, instead: type };
+}
 
 const listener = (port: number, filters: readonly object[]): EnvoyResource => ({
 	"@type": "type.googleapis.com/envoy.config.listener.v3.Listener",

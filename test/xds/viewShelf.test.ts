@@ -35,9 +35,8 @@ const many: readonly Snapshot[] = Array.from({ length: 9 }, (_, at) =>
 
 t.test("what is found is what was sent, with all that it refers to", async (t) => {
 	const { open, files } = await shelfIn(t);
-	const tls = { from: "files", certificateFile: "/cert.pem", privateKeyFile: "/key.pem", clientCaFile: null } as const;
 	const set = resourceSet({
-		gateways: [gateway({ tokens: [issuerOf()], tls })],
+		gateways: [gateway({ tokens: [issuerOf()] })],
 		services: [
 			service("model", [variant("v1", 1, 2), variant("v2", 4)], { healthCheck: HEALTH }),
 			service("other", [variant("v1", 3)]),

@@ -195,7 +195,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		});
 	}
 
-	/** Keys are no part of the table, so a plan with others has the same version; its listeners differ. */
+	/** Keys are no part of the table, so a plan with others has the same version; its filters differ. */
 	async function lookAtKeys(): Promise<void> {
 		if (now === null || stopped.signal.aborted) return;
 		if (JSON.stringify(await issuerKeys.read(now.state.resources)) === now.keys) return;

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file envoy/config/core/v3/extension.proto.
  */
 export const file_envoy_config_core_v3_extension: GenFile = /*@__PURE__*/
-  fileDesc("CiRlbnZveS9jb25maWcvY29yZS92My9leHRlbnNpb24ucHJvdG8SFGVudm95LmNvbmZpZy5jb3JlLnYzIlAKFFR5cGVkRXh0ZW5zaW9uQ29uZmlnEgwKBG5hbWUYASABKAkSKgoMdHlwZWRfY29uZmlnGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSJlChVFeHRlbnNpb25Db25maWdTb3VyY2USOQoNY29uZmlnX3NvdXJjZRgBIAEoCzIiLmVudm95LmNvbmZpZy5jb3JlLnYzLkNvbmZpZ1NvdXJjZRIRCgl0eXBlX3VybHMYBCADKAliBnByb3RvMw", [file_envoy_config_core_v3_config_source, file_google_protobuf_any]);
+  fileDesc("CiRlbnZveS9jb25maWcvY29yZS92My9leHRlbnNpb24ucHJvdG8SFGVudm95LmNvbmZpZy5jb3JlLnYzIlAKFFR5cGVkRXh0ZW5zaW9uQ29uZmlnEgwKBG5hbWUYASABKAkSKgoMdHlwZWRfY29uZmlnGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSKTAQoVRXh0ZW5zaW9uQ29uZmlnU291cmNlEjkKDWNvbmZpZ19zb3VyY2UYASABKAsyIi5lbnZveS5jb25maWcuY29yZS52My5Db25maWdTb3VyY2USLAoOZGVmYXVsdF9jb25maWcYAiABKAsyFC5nb29nbGUucHJvdG9idWYuQW55EhEKCXR5cGVfdXJscxgEIAMoCWIGcHJvdG8z", [file_envoy_config_core_v3_config_source, file_google_protobuf_any]);
 
 /**
  * Names an extension and carries its configuration.
@@ -52,6 +52,13 @@ export type ExtensionConfigSource = Message<"envoy.config.core.v3.ExtensionConfi
    * @generated from field: envoy.config.core.v3.ConfigSource config_source = 1;
    */
   configSource?: ConfigSource | undefined;
+
+  /**
+   * Until there is one, where none comes or the first is refused.
+   *
+   * @generated from field: google.protobuf.Any default_config = 2;
+   */
+  defaultConfig?: Any | undefined;
 
   /**
    * Types that it may have.
