@@ -54,7 +54,7 @@ export interface IngestOptions {
 	readonly clock: () => number;
 	/** How long an exposure may be taken back; by default EXPOSURE_SETTLES_MS. */
 	readonly exposureSettlesMs?: number;
-	/** Entries that are held to freeze something from; by default FREEZING_ROWS_MAX. */
+	/** Rows that are held to freeze one thing from; by default FREEZING_ROWS_MAX. */
 	readonly freezingRowsMax?: number;
 	readonly meter: Meter;
 	/** What GET /metrics-json answers; null = no such path. */

@@ -12,6 +12,7 @@ import {
 } from "../limits.js";
 import { text } from "./dialect.js";
 import type { Times } from "./eras.js";
+import { freezingRows, isHeld } from "./freezingRows.js";
 import type { Looks } from "./looks.js";
 import { COUNTERS, GAUGES, type Meter } from "./meter.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
@@ -22,8 +23,7 @@ import type { EventStore, Lane } from "./store.js";
  * Removes rows past their time: the longest window of any declared metric, with what lies before the first exposure and
  * counts as a covariate; longer ones that were asked for in evidence queries count too, with their settling times. Their time
  * runs from when the Experiments under way were last looked at: what nobody has looked at is in no observation yet. Rows that a
- * threshold or a cap is still to be frozen from stay, too, unless they are so many that each look would be slow. Both for
- * EVENTS_HELD_MS at most.
+ * threshold or a cap is still to be frozen from stay, too, of each the newest. Both for EVENTS_HELD_MS at most.
  */
 export async function prune(
 	store: EventStore,
@@ -44,10 +44,9 @@ export async function prune(
 	const keptMs = Math.max(0, ...windows, ...needed) + EVENTS_MARGIN_MS;
 	const judges = declared.flatMap(({ judges = [] }) => judges);
 	const unseenMs = await unseenSinceMs(store, nowMs, new Set(judges.map(({ experiment }) => experiment)), looks);
-	const freezingMs = Math.min(nowMs, ...judges.map(({ freezingSinceMs }) => freezingSinceMs ?? nowMs));
-	const freezes = freezingMs < nowMs - keptMs && (await entriesSince(store, freezingMs)) <= freezingRowsMax;
-	const neededMs = Math.min(unseenMs - keptMs, freezes ? freezingMs : nowMs);
-	const pastMs = Math.min(nowMs - keptMs, Math.max(neededMs, nowMs - keptMs - EVENTS_HELD_MS));
+	const oldestMs = nowMs - keptMs - EVENTS_HELD_MS;
+	const pastMs = Math.max(Math.min(nowMs, unseenMs) - keptMs, oldestMs);
+	const held = await freezingRows(store, declared, pastMs, freezingRowsMax);
 	// Each table on the lane that writes it, so that no two transactions meet in one table.
 	const removals: readonly (readonly [Lane, string, string, number])[] = [
 		[store.entries, "entries", "received_ms", pastMs],
@@ -56,19 +55,16 @@ export async function prune(
 		[store.outcomes, "idempotency", "at_ms", nowMs - IDEMPOTENCY_KEPT_MS],
 	];
 	for (const [lane, table, column, beforeMs] of removals) {
+		const stays = `${column} >= $oldest AND (${isHeld(held, table)})`;
 		const [removed] = await lane.transaction((transaction) =>
-			transaction.rows(`DELETE FROM ${table} WHERE ${column} < $before`, { before: BigInt(beforeMs) }),
+			transaction.rows(`DELETE FROM ${table} WHERE ${column} < $before AND NOT (${stays})`, {
+				before: BigInt(beforeMs),
+				oldest: BigInt(oldestMs),
+			}),
 		);
 		const rows = Number(removed?.Count ?? 0);
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
 	}
-}
-
-async function entriesSince(store: EventStore, sinceMs: number): Promise<number> {
-	const [row] = await store.analysis.transaction((transaction) =>
-		transaction.rows("SELECT count(*) AS n FROM entries WHERE received_ms >= $since", { since: BigInt(sinceMs) }),
-	);
-	return Number(row?.n ?? 0);
 }
 
 /** When the first of the experiments was last looked at; one that never was counts from its first unit on. */

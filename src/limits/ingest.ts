@@ -1,4 +1,5 @@
 /** Bounds of ingest: the access log, outcomes, aggregates, the decision log. */
+import { RESOURCES_MAX } from "./state.js";
 
 /** POST body of outcomes: 10,000 rows of about 400 bytes. */
 export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -66,7 +67,10 @@ export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 /** Kept for that long besides, at most, while an Experiment under way is not looked at or has something to be frozen. */
 export const EVENTS_HELD_MS = 30 * 24 * 60 * 60 * 1000;
 
-/** Entries that are held for freezing a threshold or a cap: each look at it sorts them all, some 0.5 s. More say enough. */
+/**
+ * Requests of a Service, or outcomes of a Metric, that are held for freezing a threshold or a cap, the newest: each look at it sorts
+ * them all, some 0.5 s. More say no more: a p99.9 needs 50,000.
+ */
 export const FREEZING_ROWS_MAX = 1_000_000;
 
 /** Units that are closed at once: so many times the number of metrics are held in memory, about 100 MiB for ten of them. */
@@ -177,8 +181,11 @@ export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
 export const UNHELD_SERVICES_MAX = 1_000;
 export const UNHELD_KEPT_MS = 60 * 60 * 1000;
 
-/** Experiments whose last look is kept in ingest's memory, some ten kilobytes each; others are looked at wholly again. */
-export const LOOKS_KEPT_MAX = 2_000;
+/**
+ * Experiments whose last look is kept in ingest's memory, some ten kilobytes each: as many as there can be. With fewer, of all that
+ * are looked at in turn each is looked at wholly again, every time.
+ */
+export const LOOKS_KEPT_MAX = RESOURCES_MAX;
 
 /** Thresholds of latency whose shares of slow requests are one observation: the variables that it has columns for. */
 export const THRESHOLDS_TOGETHER = 4;

@@ -192,7 +192,10 @@ export const GATE_RECORD_MS_MAX = 60 * 60 * 1000;
 export const HOLD_NAMES_AT_ONCE = 20;
 export const HOLD_NAMES_REGAIN_MS = 2 * 60_000;
 
-/** A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks at least once a second. */
+/**
+ * A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks about once a second, at
+ * each of a namespace's thousands of Experiments more seldom: too seldom, from some 3,000 on, for their gates.
+ */
 export const GATE_YES_MS = 30_000;
 
 /**

@@ -4,8 +4,9 @@
  */
 import type { EvidenceQuery } from "../analysis/evidence.js";
 import { EVENTS_MARGIN_MS } from "../limits.js";
-import { qualifiedName } from "../resources/resource.js";
+import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { evidenceQuery } from "./evidenceQuery.js";
+import { NamespaceTurns } from "./namespaceTurns.js";
 import type { EvidenceSource, State } from "./ports.js";
 import type { ExperimentStatus } from "./status.js";
 
@@ -15,53 +16,71 @@ const LOOK_MS = 20 * 60_000;
 /** Envoys that heard of the end later, and exposures that were heard of later. */
 const SLACK_MS = 60_000;
 
+interface Ending {
+	readonly experiment: Experiment;
+	readonly status: ExperimentStatus;
+	readonly endedAtMs: number;
+}
+
+interface Looked {
+	/** The same name may be declared again, and end again. */
+	readonly endedAtMs: number;
+	readonly triedMs: number;
+	/** There is no more to look for. */
+	readonly closed: boolean;
+}
+
 export class Endings {
-	readonly #triedMs = new Map<string, number>();
-	readonly #closed = new Set<string>();
+	/** By name, of those that are declared. */
+	#looked: ReadonlyMap<string, Looked> = new Map();
+	/** Whose time has come. Who was looked at the longest time ago comes first, so that many keep nobody waiting for ever. */
+	readonly #turns = new NamespaceTurns<Ending>();
 
 	/** One at a time: those under way are looked at between. What goes wrong is tried again at the next look. */
 	async look(state: State, nowMs: number, evidence: EvidenceSource): Promise<void> {
-		for (const { experiment, status, key } of this.#waiting(state, nowMs)) {
+		const known = this.#wait(state, nowMs);
+		for (let next = this.#turns.next(); next !== null; next = this.#turns.next()) {
+			const [name, { experiment, status, endedAtMs }] = next;
 			const query = evidenceQuery(state.resources, experiment, status, nowMs);
 			const dueMs = lastDueMs(query, status);
-			if (nowMs < dueMs + EVENTS_MARGIN_MS) {
-				this.#triedMs.set(key, nowMs);
-				const looked = await evidence.evidence(query).then(
-					() => true,
-					() => false,
-				);
-				if (looked && nowMs >= dueMs) this.#close(key);
-				return;
-			}
-			this.#close(key);
+			const isGone = nowMs >= dueMs + EVENTS_MARGIN_MS;
+			known.set(name, { endedAtMs, triedMs: nowMs, closed: isGone });
+			if (isGone) continue;
+			const looked = await evidence.evidence(query).then(
+				() => true,
+				() => false,
+			);
+			if (looked && nowMs >= dueMs) known.set(name, { endedAtMs, triedMs: nowMs, closed: true });
+			return;
 		}
 	}
 
-	/** Who was looked at the longest time ago comes first, so that many keep nobody waiting for ever. */
-	#waiting({ resources, status }: State, nowMs: number) {
-		const open = resources.experiments.flatMap((experiment) => {
+	/** @returns what was looked at of those that are declared, to be added to */
+	#wait({ resources, status }: State, nowMs: number): Map<string, Looked> {
+		const known = new Map<string, Looked>();
+		const waits = new Set<string>();
+		for (const experiment of resources.experiments) {
 			const name = qualifiedName(experiment.metadata);
 			const own = status.experiments[name];
-			if (own === undefined || !mayBeOpen(own)) return [];
-			const key = `${name} ${own.endedAtMs}`;
-			const triedMs = this.#triedMs.get(key) ?? Number.NEGATIVE_INFINITY;
-			return this.#closed.has(key) || nowMs < triedMs + LOOK_MS ? [] : [{ experiment, status: own, key, triedMs }];
-		});
-		// Of two that were never looked at the difference is no number.
-		return open.sort((a, b) => a.triedMs - b.triedMs || 0);
-	}
-
-	#close(key: string): void {
-		this.#triedMs.delete(key);
-		this.#closed.add(key);
+			if (own?.endedAtMs === undefined || !mayBeOpen(own)) continue;
+			const { endedAtMs } = own;
+			const before = this.#looked.get(name);
+			if (before?.endedAtMs === endedAtMs) {
+				known.set(name, before);
+				if (before.closed || nowMs < before.triedMs + LOOK_MS) continue;
+			}
+			waits.add(name);
+			this.#turns.add(name, { experiment, status: own, endedAtMs });
+		}
+		this.#looked = known;
+		this.#turns.keepOnly((name) => waits.has(name));
+		return known;
 	}
 }
 
 /** After a takeover, of units that were open when it began nothing counts. */
-const mayBeOpen = ({ phase, endedAtMs, takeover }: ExperimentStatus): boolean =>
-	(phase === "Aborted" || phase === "RolledBack") &&
-	endedAtMs !== undefined &&
-	(takeover === undefined || takeover.heldBack !== undefined);
+const mayBeOpen = ({ phase, takeover }: ExperimentStatus): boolean =>
+	(phase === "Aborted" || phase === "RolledBack") && (takeover === undefined || takeover.heldBack !== undefined);
 
 function lastDueMs({ metrics }: EvidenceQuery, { endedAtMs = 0 }: ExperimentStatus): number {
 	return endedAtMs + Math.max(0, ...metrics.map(({ windowMs, settleMs }) => windowMs + settleMs)) + SLACK_MS;

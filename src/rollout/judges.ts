@@ -1,5 +1,6 @@
 /** Which Experiments are judged by a Metric, for ingest: of what they have not looked at yet it keeps the rows. */
 import { claimedMetrics } from "../analysis/claim.js";
+import { serviceOf } from "../resources/lookup.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { freezingSinceMs } from "./evidenceQuery.js";
 import type { State } from "./ports.js";
@@ -10,6 +11,8 @@ import { type ExperimentStatus, heldBackOf, isExposing } from "./status.js";
 export interface Judge {
 	/** Qualified name, as evidence queries give it. */
 	readonly experiment: string;
+	/** Qualified name of its Service, from whose requests the threshold of a latency is frozen. */
+	readonly service: string;
 	/** Since when rows are read to freeze the Metric's threshold or cap; null = nothing is to be frozen. */
 	readonly freezingSinceMs: number | null;
 }
@@ -29,7 +32,7 @@ export function judgesOf({
 			const claimed = qualifiedName({ ...experiment.metadata, name: metric });
 			const since = toFreeze.has(claimed) ? unfrozenSinceMs(own, metric) : null;
 			const others = judges.get(claimed) ?? [];
-			others.push({ experiment: name, freezingSinceMs: since });
+			others.push({ experiment: name, service: serviceOf(experiment), freezingSinceMs: since });
 			judges.set(claimed, others);
 		}
 	}

@@ -1,13 +1,13 @@
 /**
- * The rollout loop: at every tick, for every active experiment, state → evidence → decide → store. It keeps no
- * facts of its own: after a restart it goes on from the stored status. When state or evidence cannot be had it
+ * The rollout loop: at every tick, for every active experiment or as many as it reaches, the namespaces in turn: state →
+ * evidence → decide → store. It keeps no facts of its own: after a restart it goes on from the stored status. When state or evidence cannot be had it
  * holds and reports; it never decides on what it does not know.
  */
 import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
 import { gridQuantiles } from "../analysis/quantileGrid.js";
 import { WeirError } from "../error.js";
-import { SHUT_OUT_MS_PER_TICK } from "../limits.js";
+import { LOOKS_MS_PER_TICK, SHUT_OUT_MS_PER_TICK } from "../limits.js";
 import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { movesOn } from "./closedServices.js";
@@ -18,6 +18,7 @@ import { Endings } from "./endings.js";
 import { evidenceQuery, freezingSinceMs, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
+import { LookTurns } from "./lookTurns.js";
 import { otherPromotions } from "./otherPromotion.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
@@ -56,6 +57,7 @@ const INTERVAL_MIN_MS = 100;
 const INTERVAL_MAX_MS = 1_000;
 
 export class RolloutLoop {
+	readonly #turns = new LookTurns();
 	readonly #recorded = new RecordedOutcomes();
 	/** Experiments ("" = the state) that are holding for want of an owner. */
 	readonly #holding = new Set<string>();
@@ -66,6 +68,8 @@ export class RolloutLoop {
 	#running: Promise<void> | null = null;
 	#stopped = false;
 	#intervalMs: number;
+	/** Else the next tick goes on at once. */
+	#reachedAll = true;
 
 	constructor(private readonly options: LoopOptions) {
 		this.#intervalMs = options.intervalMs ?? INTERVAL_MAX_MS;
@@ -93,13 +97,14 @@ export class RolloutLoop {
 		this.#cancel = this.options.clock.after(ms, () => {
 			this.#running = this.tick().finally(() => {
 				this.#running = null;
-				this.#schedule(this.#intervalMs);
+				this.#schedule(this.#reachedAll ? this.#intervalMs : 0);
 			});
 		});
 	}
 
-	/** One look at every active experiment. Never rejects: what goes wrong is reported. */
+	/** One look at every active experiment, for about LOOKS_MS_PER_TICK. Never rejects: what goes wrong is reported. */
 	async tick(): Promise<void> {
+		this.#reachedAll = true;
 		let state: State | null;
 		try {
 			state = await this.options.store.state(-1, 0);
@@ -115,10 +120,13 @@ export class RolloutLoop {
 		});
 		this.#pace(active);
 		let now = state;
-		for (const experiment of active) {
+		for (const experiment of this.#turns.tick(active, LOOKS_MS_PER_TICK)) {
 			if (this.#stopped) return;
 			now = await this.#look(now, experiment);
 		}
+		const { left } = this.#turns;
+		this.#reachedAll = left.length === 0;
+		for (const name of left) this.#shutOuts.keep(name);
 		await this.#endings.look(now, this.options.clock.nowMs(), this.options.evidence);
 		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK, (name, thrown) => this.#hold(name, thrown));
 	}

@@ -4,8 +4,8 @@
  * and in each who waits the longest is told first, so that nobody waits for ever for others whose rules change all the time.
  * Bounded by the promotions that are ready: what was not asked in a tick is forgotten.
  */
-import { namespaceOf } from "../resources/resource.js";
 import type { ShutOut } from "./decision.js";
+import { NamespaceTurns } from "./namespaceTurns.js";
 import type { ShutOutQuestion } from "./shutOut.js";
 
 interface Known {
@@ -16,8 +16,7 @@ interface Known {
 export class ShutOutAnswers {
 	/** By Experiment. */
 	readonly #known = new Map<string, Known>();
-	/** Who waits, the longest first; the namespaces in the order of their turns. */
-	readonly #waiting = new Map<string, Map<string, ShutOutQuestion>>();
+	readonly #waiting = new NamespaceTurns<ShutOutQuestion>();
 	readonly #asked = new Set<string>();
 
 	/** null: nobody; undefined: it is told in its turn, and is to be asked again at the next tick. */
@@ -27,16 +26,12 @@ export class ShutOutAnswers {
 		this.#asked.add(experiment);
 		const known = this.#known.get(experiment);
 		if (known === undefined || !isSame(known.basis, basis)) {
-			const namespace = namespaceOf(experiment);
-			const waiting = this.#waiting.get(namespace);
-			// Who waits already keeps its turn.
-			if (waiting === undefined) this.#waiting.set(namespace, new Map([[experiment, question]]));
-			else waiting.set(experiment, question);
+			this.#waiting.add(experiment, question);
 			return undefined;
 		}
 		// The texts of now: all answers share them, and those of former ticks can go.
 		this.#known.set(experiment, { basis, found: known.found });
-		this.#waiting.get(namespaceOf(experiment))?.delete(experiment);
+		this.#waiting.delete(experiment);
 		return known.found;
 	}
 
@@ -52,7 +47,7 @@ export class ShutOutAnswers {
 	answer(milliseconds: number, failed: (experiment: string, thrown: unknown) => void): void {
 		this.#forget();
 		const fromMs = performance.now();
-		for (let next = this.#next(); next !== null; next = this.#next()) {
+		for (let next = this.#waiting.next(); next !== null; next = this.#waiting.next()) {
 			const [experiment, { basis, answer }] = next;
 			try {
 				this.#known.set(experiment, { basis, found: answer() });
@@ -63,23 +58,9 @@ export class ShutOutAnswers {
 		}
 	}
 
-	/** Of the namespace whose turn it is; the others come before it again. */
-	#next(): readonly [string, ShutOutQuestion] | null {
-		for (const [namespace, waiting] of this.#waiting) {
-			this.#waiting.delete(namespace);
-			const [first] = waiting;
-			if (first === undefined) continue;
-			waiting.delete(first[0]);
-			this.#waiting.set(namespace, waiting);
-			return first;
-		}
-		return null;
-	}
-
 	#forget(): void {
-		const isGone = (experiment: string): boolean => !this.#asked.has(experiment);
-		for (const kept of [this.#known, ...this.#waiting.values()])
-			for (const experiment of kept.keys()) if (isGone(experiment)) kept.delete(experiment);
+		for (const experiment of this.#known.keys()) if (!this.#asked.has(experiment)) this.#known.delete(experiment);
+		this.#waiting.keepOnly((experiment) => this.#asked.has(experiment));
 		this.#asked.clear();
 	}
 }

@@ -4,12 +4,12 @@ import type { EvidenceQuery } from "../../src/analysis/evidence.js";
 import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
 import { EVENTS_HELD_MS, EVENTS_MARGIN_MS } from "../../src/limits.js";
 import type { Judge } from "../../src/rollout/judges.js";
-import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
+import { EXPERIMENT, metric, planWith, query, type Rig, sent, startRig, unitsOf } from "./rig.js";
 
 const HOUR = 3_600_000;
 const WINDOW = 600_000;
 const SETTLE = 500;
-const UNDER_WAY: Judge = { experiment: "models", freezingSinceMs: null };
+const UNDER_WAY: Judge = { experiment: "models", service: "shop", freezingSinceMs: null };
 
 const asked: EvidenceQuery = query(metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero" }));
 
@@ -48,8 +48,10 @@ async function houseWith(
 	return { rig, judges, come, pass, seen };
 }
 
-const outcomesIn = (rig: Rig): number =>
-	rig.meter.gauges.get(`weir_ingest_rows${JSON.stringify({ table: "outcomes" })}`) ?? -1;
+const rowsIn = (rig: Rig, table: string): number =>
+	rig.meter.gauges.get(`weir_ingest_rows${JSON.stringify({ table })}`) ?? -1;
+const outcomesIn = (rig: Rig): number => rowsIn(rig, "outcomes");
+const entriesIn = (rig: Rig): number => rowsIn(rig, "entries");
 
 t.test("nothing that came while nobody looked is lost, whether or not ingest was restarted", async (t) => {
 	for (const restarted of [false, true]) {
@@ -148,19 +150,131 @@ t.test("a threshold is frozen from all requests since the start, however few com
 	t.match(await rig.ingest.evidence.baselineQuantile(question), { requests: 10 });
 });
 
-t.test("so many entries that each look would be slow are not held to freeze from", async (t) => {
+t.test("so many outcomes that each look would be slow are not held to freeze from, but the newest", async (t) => {
 	for (const [freezingRowsMax, left] of [
 		[2, 2],
-		[1, 0],
+		[1, 1],
+		[0, 0],
 	] as const) {
 		const { rig, come, pass, seen } = await houseWith(t, { freezingRowsMax }, [{ ...UNDER_WAY, freezingSinceMs: 0 }]);
 		await come();
 		await come();
-		await pass(WINDOW + SETTLE);
-		await seen();
-		await pass(2 * HOUR);
-		await seen();
+		for (let n = 0; n < 3; n++) {
+			await pass(2 * HOUR);
+			await seen();
+		}
 		await pass(1);
-		t.equal(outcomesIn(rig), left);
+		t.same([outcomesIn(rig), entriesIn(rig)], [left, left]);
 	}
 });
+
+t.test("a cap is frozen from outcomes by request, too: of these the starts are held, and nothing else", async (t) => {
+	const { rig, judges, pass, seen } = await house(t);
+	const sinceMs = rig.nowMs;
+	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
+	const units = unitsOf("control", 5);
+	for (const unit of units) {
+		const one = { unit, requestId: unit, startMs: rig.nowMs };
+		await rig.send([
+			{ kind: "start", ...one },
+			{ kind: "end", ...one, cluster: "shop/v1" },
+		]);
+		rig.nowMs += 1_000;
+		await rig.post({ metric: "revenue", value: 100, requestId: unit });
+		await pass(HOUR);
+		await seen();
+	}
+	await pass(2 * HOUR);
+	await seen();
+	await pass(1);
+	const valuesOf = metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero", cap: "unfrozen" });
+	const question = { experiment: "models", service: "shop", quantile: 0.1, sinceMs, untilMs: rig.nowMs, valuesOf };
+	t.match(await rig.ingest.evidence.baselineQuantile(question), { units: 5, valueMs: 100 });
+	t.same([entriesIn(rig), outcomesIn(rig)], [5, 5]);
+});
+
+const DAY = 24 * HOUR;
+const P99: Omit<MetricDeclaration, "judges"> = { name: "p99", type: "quantile", source: "latency", windowMs: HOUR };
+
+/** A small Service whose threshold is to be frozen, beside a busy one: four requests a day and one of a challenger's, and sixty. */
+async function besideBusy(t: { teardown(close: () => Promise<void>): void }, judges: Judge[], freezingRowsMax: number) {
+	const plan = planWith(EXPERIMENT);
+	const [shop] = plan.services;
+	if (shop === undefined) throw new Error("no Service");
+	const services = [shop, { ...shop, name: "team-b/busy", hosts: ["busy.test"], experiments: [] }];
+	const both = { ...plan, services };
+	const metrics = async () => [{ ...P99, judges }];
+	const rig = await startRig({ metrics, plans: async () => both, freezingRowsMax });
+	t.teardown(() => rig.close());
+	let count = 0;
+	const send = async (service: string, requests: number) =>
+		rig.send(
+			Array.from({ length: requests }, () => ({ unit: null, requestId: `r${count++}`, startMs: rig.nowMs })).flatMap(
+				(one) => {
+					const routeName = `weir|p1|${service}|-`;
+					return [{ kind: "end" as const, ...one, routeName, cluster: `${service}/v1` }];
+				},
+			),
+		);
+	const day = async (): Promise<void> => {
+		await send("shop", 4);
+		await send("team-b/busy", 60);
+		const [unit = ""] = unitsOf("boosted", 1, `day-${count}`);
+		await rig.send(sent(unit, "p1", rig.nowMs).map((one) => ({ ...one, cluster: "shop/v2" })));
+		for (const ms of [2_000, DAY]) {
+			rig.nowMs += ms;
+			for (const { experiment, service } of judges)
+				await rig.ingest.evidence.evidence({ ...query(metric("p99", { windowMs: HOUR })), experiment, service });
+			await rig.ingest.maintain();
+		}
+	};
+	const frozenFrom = async (sinceMs: number): Promise<number> => {
+		const question = { experiment: "models", service: "shop", quantile: 0.99, sinceMs, untilMs: rig.nowMs };
+		return (await rig.ingest.evidence.baselineQuantile(question))?.requests ?? 0;
+	};
+	return { rig, day, frozenFrom };
+}
+
+t.test("another Service's requests take no threshold away, and are not held for it", async (t) => {
+	const judges: Judge[] = [];
+	const { rig, day, frozenFrom } = await besideBusy(t, judges, 100);
+	const sinceMs = rig.nowMs;
+	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
+	for (let n = 1; n <= 5; n++) {
+		await day();
+		t.equal(await frozenFrom(sinceMs), 4 * n);
+	}
+	t.equal(entriesIn(rig), 20, "nor the challenger's");
+	judges[0] = { ...UNDER_WAY, freezingSinceMs: sinceMs + 3 * DAY };
+	await rig.ingest.maintain();
+	t.equal(entriesIn(rig), 8, "it freezes anew, from what came since");
+});
+
+t.test(
+	"nor does an Experiment that freezes since before: of each Service the newest are held, since it freezes",
+	async (t) => {
+		const judges: Judge[] = [];
+		const { rig, day, frozenFrom } = await besideBusy(t, judges, 130);
+		judges.push({ experiment: "team-b/never", service: "team-b/busy", freezingSinceMs: rig.nowMs });
+		const held: number[] = [];
+		for (let n = 0; n < 3; n++) {
+			await day();
+			held.push(entriesIn(rig));
+		}
+		const sinceMs = rig.nowMs;
+		judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
+		judges.push({ experiment: "team-b/later", service: "team-b/busy", freezingSinceMs: sinceMs });
+		for (let n = 1; n <= 2; n++) {
+			await day();
+			held.push(entriesIn(rig));
+			t.equal(await frozenFrom(sinceMs), 4 * n);
+		}
+		t.same(held, [60, 120, 120, 124, 128]);
+		judges.shift();
+		await day();
+		t.equal(entriesIn(rig), 12 + 120, "of the later one, too");
+		judges.pop();
+		await day();
+		t.equal(entriesIn(rig), 16, "and then they go");
+	},
+);

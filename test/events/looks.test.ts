@@ -1,7 +1,9 @@
 /** What a look costs where nothing is new, and that it misses nothing that is. */
 import t, { type Test } from "tap";
 import type { EvidenceQuery } from "../../src/analysis/evidence.js";
+import { askedOf, Looks } from "../../src/events/looks.js";
 import { Transaction } from "../../src/events/store.js";
+import { RESOURCES_MAX } from "../../src/limits.js";
 import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;
@@ -95,4 +97,22 @@ t.test("units that never count wake no look: those open at a takeover, those fro
 		t.match(await look(), { arms: [{}, {}] });
 		t.equal(statements.writes, 0, JSON.stringify(since));
 	}
+});
+
+t.test("as many Experiments as there can be are looked at in turn, and none of them wholly again", async (t) => {
+	const looks = new Looks();
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const evidence = await rig.ingest.evidence.evidence(ASKED);
+	const names = Array.from({ length: RESOURCES_MAX }, (_, at) => `e${at}`);
+	const of = (experiment: string): EvidenceQuery => ({ ...ASKED, experiment });
+	for (const experiment of names) {
+		const seen = { unit: 0, conflict: 0, points: 0, nextDueMs: null, lossesSinceMs: null };
+		looks.keep({ asked: askedOf(of(experiment)), atMs: 1, ...seen, evidence: { ...evidence, experiment } });
+		looks.looked(experiment, 1);
+	}
+	t.same(
+		names.filter((experiment) => looks.last(of(experiment), 1) === null || looks.lookedMs(experiment) === null),
+		[],
+	);
 });

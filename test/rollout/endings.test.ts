@@ -15,9 +15,39 @@ const ENDED = 100 * HOUR;
 const aborted: ExperimentStatus = { ...initialStatus([1_000_000], 1), phase: "Aborted", endedAtMs: ENDED };
 const takeover = { fromMs: ENDED - HOUR };
 
+const metrics = [metric("accuracy", { windowMs: 2 * HOUR }), METRICS["error-rate"] ?? metric("error-rate", {})];
+
+const inCrowd = metrics.map((one) => ({ ...one, metadata: { ...one.metadata, namespace: "crowd" } }));
+
+/** The Experiments of these qualified names, all aborted at once. */
+function endedOnes(names: readonly string[]): State {
+	const experiments = names.map((qualified) => {
+		const one = experiment();
+		const [name = "", namespace = "default"] = qualified.split("/").reverse();
+		return { ...one, metadata: { ...one.metadata, name, namespace } };
+	});
+	return {
+		revision: 1,
+		resources: resourceSet({ experiments, metrics: [...metrics, ...inCrowd] }),
+		status: { experiments: Object.fromEntries(names.map((name) => [name, aborted])), services: {} },
+	};
+}
+
+/** How often each was looked at. */
+function counting() {
+	const seen = new Map<string, number>();
+	const source: EvidenceSource = {
+		async evidence({ experiment: name }) {
+			seen.set(name, (seen.get(name) ?? 0) + 1);
+			return evidence({ control: { n: 0 }, boosted: { n: 0 } });
+		},
+		baselineQuantile: async () => null,
+	};
+	return { seen, source };
+}
+
 /** Minutes after the end at which it is looked at, by a loop that ticks each minute for six hours from `fromMs` on. */
 async function looks(status: ExperimentStatus, fromMs = ENDED, fails = false): Promise<readonly number[]> {
-	const metrics = [metric("accuracy", { windowMs: 2 * HOUR }), METRICS["error-rate"] ?? metric("error-rate", {})];
 	const state: State = {
 		revision: 1,
 		resources: resourceSet({ experiments: [experiment()], metrics }),
@@ -67,25 +97,26 @@ t.test("not where nothing is open, or is looked at anyway", async (t) => {
 
 t.test("many keep nobody waiting for ever: who was looked at the longest time ago comes first", async (t) => {
 	const names = Array.from({ length: 30 }, (_, index) => `ended-${index}`);
-	const experiments = names.map((name) => {
-		const one = experiment();
-		return { ...one, metadata: { ...one.metadata, name } };
-	});
-	const metrics = [metric("accuracy", { windowMs: 2 * HOUR }), METRICS["error-rate"] ?? metric("error-rate", {})];
-	const state: State = {
-		revision: 1,
-		resources: resourceSet({ experiments, metrics }),
-		status: { experiments: Object.fromEntries(names.map((name) => [name, aborted])), services: {} },
-	};
-	const seen = new Map<string, number>();
-	const source: EvidenceSource = {
-		async evidence({ experiment: name }) {
-			seen.set(name, (seen.get(name) ?? 0) + 1);
-			return evidence({ control: { n: 0 }, boosted: { n: 0 } });
-		},
-		baselineQuantile: async () => null,
-	};
+	const { seen, source } = counting();
+	const endings = new Endings();
+	for (let minute = 0; minute < 90; minute++) await endings.look(endedOnes(names), ENDED + minute * MINUTE, source);
+	t.same([...new Set(names.map((name) => seen.get(name)))], [3]);
+});
+
+t.test("the namespaces take turns: thousands of one keep another's from no look", async (t) => {
+	const crowd = Array.from({ length: 1_000 }, (_, index) => `crowd/ended-${index}`);
+	const state = endedOnes([...crowd, "one"]);
+	const { seen, source } = counting();
 	const endings = new Endings();
 	for (let minute = 0; minute < 90; minute++) await endings.look(state, ENDED + minute * MINUTE, source);
-	t.same([...new Set(names.map((name) => seen.get(name)))], [3]);
+	t.equal(seen.get("one"), 5, "every 20 minutes");
+	t.equal(crowd.filter((name) => seen.get(name) === 1).length, 85);
+});
+
+t.test("what is declared no more is forgotten", async (t) => {
+	const { seen, source } = counting();
+	const endings = new Endings();
+	for (const [minute, names] of [["one"], ["one"], [], ["one"]].entries())
+		await endings.look(endedOnes(names), ENDED + minute * MINUTE, source);
+	t.equal(seen.get("one"), 2);
 });

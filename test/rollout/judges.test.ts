@@ -17,7 +17,7 @@ const judges = (status: ExperimentStatus | undefined, plan = experiment(), metri
 	});
 
 t.test("an Experiment under way judges by the Metrics of its goal and guardrails, in its own namespace", (t) => {
-	const one = { experiment: "main", freezingSinceMs: null };
+	const one = { experiment: "main", service: "employment", freezingSinceMs: null };
 	t.same(Object.fromEntries(judges(undefined)), { accuracy: [one], [LATENCY]: [one], "error-rate": [one] });
 	t.same([...judges({ ...running, phase: "Paused" }).keys()].sort(), ["accuracy", "error-rate", LATENCY]);
 	const plan = experiment();
@@ -26,7 +26,7 @@ t.test("an Experiment under way judges by the Metrics of its goal and guardrails
 		resources: resourceSet({ experiments: [plan, theirs] }),
 		status: { experiments: {}, services: {} },
 	});
-	t.same(all.get("hr/accuracy"), [{ experiment: "hr/main", freezingSinceMs: null }]);
+	t.same(all.get("hr/accuracy"), [{ experiment: "hr/main", service: "hr/employment", freezingSinceMs: null }]);
 	t.same(all.get("accuracy"), [one]);
 	for (const phase of ["Aborted", "RolledBack", "Promoted"] as const)
 		t.equal(judges({ ...running, phase }).size, 0, phase);

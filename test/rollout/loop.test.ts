@@ -1,8 +1,8 @@
 import t from "tap";
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { WeirError } from "../../src/error.js";
-import { GATE_RETRY_MS } from "../../src/limits.js";
-import type { Experiment, Gate, ResourceSet } from "../../src/resources/resource.js";
+import { GATE_RETRY_MS, LOOKS_MS_PER_TICK } from "../../src/limits.js";
+import { type Experiment, type Gate, qualifiedName, type ResourceSet } from "../../src/resources/resource.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import { type LoopEvent, RolloutLoop } from "../../src/rollout/loop.js";
@@ -325,6 +325,43 @@ t.test("it ticks by the injected clock until stopped", async (t) => {
 	t.equal(store.decisions.at(-1)?.outcome.action, "ramp");
 	t.same(clock.waiting, []);
 });
+
+t.test(
+	"thousands of one namespace do not keep another's harm from being seen: it is looked at in each tick",
+	async (t) => {
+		const own = { ...experiment(), metadata: { ...experiment().metadata, name: "victim" } };
+		const crowd = Array.from({ length: 400 }, (_, at) => ({
+			...experiment(),
+			metadata: { ...experiment().metadata, namespace: "crowd", name: `e${at}` },
+		}));
+		const all = [...crowd, own];
+		const { store, source, clock, loop } = house(all, {
+			...EMPTY_STATUS,
+			experiments: Object.fromEntries(all.map(({ metadata }) => [qualifiedName(metadata), status()])),
+		});
+		const bad = evidence({ control: { n: 6_000, accuracy: 0.9 }, boosted: { n: 6_000, accuracy: 0.6 } });
+		const none = evidence({ control: { n: 0 }, boosted: { n: 0 } });
+		const asked: string[] = [];
+		source.evidence = async ({ experiment: name }) => {
+			asked.push(name);
+			await new Promise((resolve) => setTimeout(resolve, 10));
+			return name === "victim" ? bad : none;
+		};
+		const one = loop();
+		one.start();
+		clock.advance(0);
+		while (clock.waiting.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+		t.match(store.decisions.find(({ experiment: name }) => name === "victim")?.outcome, { rule: "harm" });
+		t.equal(asked.indexOf("victim"), 1);
+		t.ok(asked.length < all.length, "the tick is over before all were looked at");
+		t.equal(clock.waiting[0]?.at, clock.now, "and the next one goes on at once");
+		store.down = true;
+		clock.advance(0);
+		while (clock.waiting.length === 0) await Promise.resolve();
+		t.equal(clock.waiting[0]?.at, clock.now + 1_000, "not where there is no state");
+		await one.stop();
+	},
+);
 
 const GATES: readonly Gate[] = [
 	{ at: "before-step", url: "https://one.example/secret?token=x", timeoutMs: 1_000 },
@@ -802,5 +839,33 @@ t.test("who cannot be looked at every second time keeps its turn, and what was t
 		clock.advance(1_000);
 		await one.tick();
 	}
+	t.equal(store.status.experiments.main?.phase, "Promoting");
+});
+
+t.test("nor does who is not reached in a tick", async (t) => {
+	const one = experiment(["boosted"], { guardrails: [] });
+	const others = ["slow-1", "slow-2"].map((name) => ({ ...one, metadata: { ...one.metadata, name } }));
+	const { store, source, clock, loop } = house([one, ...others], {
+		...EMPTY_STATUS,
+		experiments: { main: status(LAST_STEP), "slow-1": status(), "slow-2": status() },
+	});
+	store.rules = {
+		services: [service("employment", [variant("v1", 1), variant("v2", 2)], { access: null })],
+		accessPolicies: [accessPolicy("all", "allow", ["employment"], { principals: ["*"] })],
+	};
+	const ready = evidence({ control: { n: 6_000, accuracy: 0.7 }, boosted: { n: 6_000, accuracy: 0.9 } });
+	const looks: string[] = [];
+	source.evidence = async ({ experiment: name }) => {
+		looks.push(name);
+		if (name === "main") return ready;
+		await new Promise((resolve) => setTimeout(resolve, LOOKS_MS_PER_TICK + 10));
+		return evidence({ control: { n: 0 }, boosted: { n: 0 } });
+	};
+	const rollout = loop();
+	for (let tick = 0; tick < 3; tick++) {
+		clock.advance(1_000);
+		await rollout.tick();
+	}
+	t.same(looks.slice(0, 4), ["main", "slow-1", "slow-2", "main"]);
 	t.equal(store.status.experiments.main?.phase, "Promoting");
 });

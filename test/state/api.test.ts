@@ -441,7 +441,7 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 			covariateMs: null,
 			range: { lo: 0, hi: 1 },
 			senders: [],
-			judges: [{ experiment: "boosted", freezingSinceMs: null }],
+			judges: [{ experiment: "boosted", service: "employment", freezingSinceMs: null }],
 		},
 	]);
 });

@@ -486,7 +486,7 @@ t.test("a restart finds everything", async (t) => {
 			covariateMs: null,
 			range: { lo: 0, hi: 1 },
 			senders: [],
-			judges: [{ experiment: "boosted", freezingSinceMs: null }],
+			judges: [{ experiment: "boosted", service: "employment", freezingSinceMs: null }],
 		},
 	]);
 });
