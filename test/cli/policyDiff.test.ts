@@ -143,6 +143,38 @@ t.test("the same rules differ in nothing, and a cut is told", (t) => {
 	t.end();
 });
 
+t.test(
+	"a zone's clock is asked once for each quarter of an hour, however many schedules and Services look at it",
+	(t) => {
+		const services = ["a", "b", "c"];
+		const scheduled = (first: number) =>
+			resourceSet({
+				services: services.map((name) => service(name, [variant("v1", 1)], { access: null })),
+				accessPolicies: Array.from({ length: 4 }, (_, index) =>
+					accessPolicy(`p${index}`, "allow", services, {
+						principals: ["*"],
+						schedule: { timezone: "Asia/Almaty", days: [1], fromMinute: first + index * 61, untilMinute: 900 },
+					}),
+				),
+			});
+		let asked = 0;
+		const format = Intl.DateTimeFormat.prototype;
+		const { formatToParts } = format;
+		format.formatToParts = function (this: Intl.DateTimeFormat, ...time) {
+			asked++;
+			return formatToParts.apply(this, time);
+		};
+		t.teardown(() => {
+			format.formatToParts = formatToParts;
+		});
+		const before = scheduled(60);
+		t.match(diffPolicies(before, scheduled(61), [], NOW), { cut: [], loosened: [], tightened: [] });
+		// Eight days of quarters, and a year's days at which the clock may have changed.
+		t.ok(asked > 0 && asked <= 8 * 96 + 2 * 366 + 4, `${asked}`);
+		t.end();
+	},
+);
+
 t.test("what a rule's change lets in and keeps out, and what the log has asked", (t) => {
 	const one = (spec: Partial<AccessPolicy["spec"]>): ResourceSet =>
 		resourceSet({
