@@ -143,6 +143,30 @@ t.test("the same rules differ in nothing, and a cut is told", (t) => {
 	t.end();
 });
 
+t.test("a request that needs no time has one verdict at all times", (t) => {
+	let free = 0;
+	let bound = 0;
+	const asking = fc.tuple(fc.array(policy, { minLength: 1, maxLength: 4 }), fc.array(request, { minLength: 30 }));
+	for (const [policies, asked] of fc.sample(asking, { numRuns: 300, seed: 7 })) {
+		if (policies.every(({ schedule, validUntilMs }) => schedule === null && validUntilMs === null)) continue;
+		const judge = policyJudge(set(policies));
+		for (const one of asked) {
+			if (judge.dependsOnTime(one)) {
+				bound++;
+				continue;
+			}
+			free++;
+			const verdicts = Array.from({ length: 28 }, (_, index) => {
+				const { reason, policy } = judge.judge({ ...one, nowMs: NOW + (index - 14) * 6 * 3_600_000 });
+				return `${reason} ${policy}`;
+			});
+			if (new Set(verdicts).size > 1) t.fail(JSON.stringify({ policies, one, verdicts }));
+		}
+	}
+	t.ok(free > 2_000 && bound > 300, `${free} need none, ${bound} need one`);
+	t.end();
+});
+
 t.test(
 	"a zone's clock is asked once for each quarter of an hour, however many schedules and Services look at it",
 	(t) => {
