@@ -7,7 +7,7 @@ import type { MoreConditions, PolicyTable } from "../compiler/plan.js";
 import { claimPath } from "./claim.js";
 import { encodedPath } from "./path.js";
 import { pathsAtBounds } from "./policyPaths.js";
-import { timesAtBounds } from "./policyTimes.js";
+import { type Turns, timesAtBounds } from "./policyTimes.js";
 import { ANYONE } from "./principal.js";
 
 /** What one request is put together from; each list holds at least one value. */
@@ -39,7 +39,12 @@ const OUTSIDE = "weir-outside";
 const TOKENS_MAX = 400;
 
 /** @param nowMs a time to look for schedules from, where no rule names one */
-export function boundsOf(policies: readonly PolicyTable[], issuers: readonly IssuerClaims[], nowMs: number): Bounds {
+export function boundsOf(
+	policies: readonly PolicyTable[],
+	issuers: readonly IssuerClaims[],
+	nowMs: number,
+	turnsOf: Turns,
+): Bounds {
 	const literals = policies.flatMap(({ more }) => literalsOf(more?.condition ?? ""));
 	const { tokens, cut } = tokensOf(policies, issuers, literals);
 	const methods = new Set(policies.flatMap((policy) => policy.methods));
@@ -50,7 +55,7 @@ export function boundsOf(policies: readonly PolicyTable[], issuers: readonly Iss
 		methods: [...methods],
 		paths: pathsAtBounds(policies, literals.filter((text) => text.startsWith("/")).map(encodedPath)),
 		tokens,
-		timesMs: timesAtBounds(policies, nowMs),
+		timesMs: timesAtBounds(policies, nowMs, turnsOf),
 		regions: unique(policies.flatMap(({ more }) => more?.regions ?? [])),
 		variants: unique(policies.flatMap(({ variants }) => variants)),
 		cut,

@@ -5,6 +5,7 @@
  * everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the token, then the
  * rules; headers are not told here, and count as ordinary ones.
  */
+import type { AccessTable } from "../compiler/plan.js";
 import { hostOwners } from "../resources/hostOwner.js";
 import {
 	demandsClientCertificates,
@@ -16,6 +17,7 @@ import {
 import { canonicalFault, PROBE_PATH, type SentRequest } from "./canonical.js";
 import { accessTable, compileAccess, compileShadow, isOpen, judgesUsers, readsUsers, type Verdict } from "./policy.js";
 import { literalsOf } from "./policyBounds.js";
+import { isTimed, withTimes } from "./timedRules.js";
 import type { VerifiedToken } from "./token.js";
 import { bindingFault, confirmationOf, shapeFault, verifiedToken } from "./tokenClaims.js";
 
@@ -57,8 +59,8 @@ export interface PolicyJudge {
 	serviceOf(request: Asked): string | null;
 	/** Whether the Service's verdicts read a token. */
 	judgesUsers(service: string): boolean;
-	/** Whether they depend on the time. */
-	judgesTime(service: string): boolean;
+	/** Whether its verdict depends on the time: not where all rules that have one are about others. */
+	dependsOnTime(request: Omit<PolicyRequest, "nowMs">): boolean;
 	/** What the request names and nobody declares, with what could be meant: of it no verdict says anything. */
 	undeclared(request: Pick<PolicyRequest, NameField>): readonly Undeclared[];
 	/**
@@ -107,7 +109,8 @@ interface CompiledService {
 	readonly shadow: Ask | null;
 	readonly judgesUsers: boolean;
 	readonly readsUsers: boolean;
-	readonly judgesTime: boolean;
+	/** As if the times of all rules held, and those of none; null = none has any. Made when it is first asked for. */
+	readonly timed: (() => readonly [Ask, Ask]) | null;
 }
 
 /** @throws ConditionError or RangeError for what validation would have refused */
@@ -124,14 +127,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			shadow: compileShadow(table, name),
 			judgesUsers: judgesUsers(table),
 			readsUsers: readsUsers(table),
-			judgesTime: table.policies.some(
-				({ more }) =>
-					more !== null &&
-					(more.schedule !== null ||
-						more.validFromMs !== null ||
-						more.validUntilMs !== null ||
-						/\btime\b/.test(more.condition ?? "")),
-			),
+			timed: table.policies.some(isTimed) ? extremesOf(table, name) : null,
 		};
 	});
 	const byName = new Map(compiled.map((service) => [service.name, service]));
@@ -149,10 +145,38 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		gateways.filter((one) => fits(one, request)).map(({ metadata }) => qualifiedName(metadata));
 	const placeOf = (name: string | null): Gateway | null =>
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
+	const judged = (request: PolicyRequest, service: CompiledService): JudgedRequest => {
+		if (!service.isOpen && canonicalFault(sent(request)) !== null)
+			return { allowed: false, reason: "not-canonical", policy: null, shadow: null };
+		const gateway = placeOf(request.gateway);
+		const read = service.readsUsers ? readToken(request.token, gateway) : null;
+		const refused = { allowed: false, reason: "invalid-token", policy: null } as const;
+		if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
+		const token = read === "invalid" ? null : read;
+		const question = {
+			principal: gateway === null || demandsClientCertificates(gateway) ? request.principal : null,
+			method: request.method,
+			path: request.path.split(/[?#]/, 1)[0] ?? "",
+			variant: request.variant ?? service.defaultVariant,
+			token,
+			region: request.region ?? gateway?.spec.region ?? null,
+			nowMs: request.nowMs,
+		};
+		if (!service.isOpen && question.path === PROBE_PATH) return PROBED;
+		return {
+			...service.enforced(question),
+			shadow: read === "invalid" ? refused : (service.shadow?.(question) ?? null),
+		};
+	};
 	return {
 		serviceOf: (request) => find(request)?.name ?? null,
 		judgesUsers: (service) => byName.get(service)?.readsUsers ?? false,
-		judgesTime: (service) => byName.get(service)?.judgesTime ?? false,
+		dependsOnTime(request) {
+			const service = find(request);
+			if (service === null || service.timed === null) return false;
+			const [all, none] = service.timed().map((enforced) => judged({ ...request, nowMs: 0 }, { ...service, enforced }));
+			return all?.reason !== none?.reason || all?.policy !== none?.policy;
+		},
 		undeclared({ service: named, host, gateway, region, variant }) {
 			const service = find({ service: named, host });
 			const names = (field: NameField, name: string | null, known: readonly string[]): readonly Undeclared[] =>
@@ -196,28 +220,16 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		judge(request) {
 			const service = find(request);
 			if (service === null) return { allowed: false, reason: "unknown-service", policy: null, shadow: null };
-			if (!service.isOpen && canonicalFault(sent(request)) !== null)
-				return { allowed: false, reason: "not-canonical", policy: null, shadow: null };
-			const gateway = placeOf(request.gateway);
-			const read = service.readsUsers ? readToken(request.token, gateway) : null;
-			const refused = { allowed: false, reason: "invalid-token", policy: null } as const;
-			if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
-			const token = read === "invalid" ? null : read;
-			const question = {
-				principal: gateway === null || demandsClientCertificates(gateway) ? request.principal : null,
-				method: request.method,
-				path: request.path.split(/[?#]/, 1)[0] ?? "",
-				variant: request.variant ?? service.defaultVariant,
-				token,
-				region: request.region ?? gateway?.spec.region ?? null,
-				nowMs: request.nowMs,
-			};
-			if (!service.isOpen && question.path === PROBE_PATH) return PROBED;
-			return {
-				...service.enforced(question),
-				shadow: read === "invalid" ? refused : (service.shadow?.(question) ?? null),
-			};
+			return judged(request, service);
 		},
+	};
+}
+
+function extremesOf(table: AccessTable, name: string): () => readonly [Ask, Ask] {
+	let made: readonly [Ask, Ask] | null = null;
+	return () => {
+		made ??= [compileAccess(withTimes(table, true), name), compileAccess(withTimes(table, false), name)];
+		return made;
 	};
 }
 

@@ -18,6 +18,7 @@ import { type Bounds, boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
 import { loosened, tightened } from "./policyLoosened.js";
 import { changedSettings } from "./policySettings.js";
+import { rememberedTurns, type Turns } from "./policyTimes.js";
 import { isWholePath } from "./shownPath.js";
 
 export interface PolicyDifference {
@@ -86,8 +87,9 @@ export function diffPolicies(
 	const cut: string[] = [];
 	const sets = [before, after];
 	const names = new Set(sets.flatMap(({ services }) => services.map(({ metadata }) => qualifiedName(metadata))));
+	const turnsOf = rememberedTurns();
 	for (const name of names) {
-		const { requests, isCut } = constructed(name, sets, nowMs, requestsMax);
+		const { requests, isCut } = constructed(name, sets, nowMs, turnsOf, requestsMax);
 		for (const request of requests) compare(request, "constructed");
 		if (isCut) cut.push(name);
 	}
@@ -110,6 +112,7 @@ function constructed(
 	name: string,
 	sets: readonly ResourceSet[],
 	nowMs: number,
+	turnsOf: Turns,
 	max: number,
 ): { readonly requests: Iterable<PolicyRequest>; readonly isCut: boolean } {
 	const found = sets.flatMap((set) => {
@@ -123,7 +126,7 @@ function constructed(
 	const issuers = new Map(
 		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
 	);
-	const bounds = boundsOf(policies, [...issuers.values()], nowMs);
+	const bounds = boundsOf(policies, [...issuers.values()], nowMs, turnsOf);
 	const callers = callersOf(sets, bounds.principals, bounds.regions);
 	const variants = variantsOf(
 		found.map(({ service }) => service),

@@ -12,8 +12,22 @@ const YEAR_DAYS = 366;
 /** A week, and the day on which clocks change before it. */
 const LOOKED_AT_MINUTES = 8 * 24 * 60;
 
+/** Where a schedule turns in the days from a time on. */
+export type Turns = (schedule: Schedule, fromMs: number) => readonly number[];
+
+/** Remembers each, for many Services are under one schedule. */
+export function rememberedTurns(): Turns {
+	const known = new Map<string, readonly number[]>();
+	return (schedule, fromMs) => {
+		const key = JSON.stringify([schedule, fromMs]);
+		const turns = known.get(key) ?? walkedTurns(schedule, fromMs);
+		known.set(key, turns);
+		return turns;
+	};
+}
+
 /** Each with the moment before. @param nowMs where no rule names a time to begin at */
-export function timesAtBounds(policies: readonly PolicyTable[], nowMs: number): readonly number[] {
+export function timesAtBounds(policies: readonly PolicyTable[], nowMs: number, turnsOf: Turns): readonly number[] {
 	const times = new Set<number>();
 	const schedules = new Map<string, Schedule>();
 	const begins = new Set<number>();
@@ -48,7 +62,7 @@ function clockChanges(zone: string, fromMs: number): readonly number[] {
 }
 
 /** Offsets from UTC are whole quarters of an hour, so that a schedule turns at these minutes of a quarter alone. */
-function turnsOf(schedule: Schedule, fromMs: number): readonly number[] {
+function walkedTurns(schedule: Schedule, fromMs: number): readonly number[] {
 	const within = compileSchedule(schedule);
 	const inQuarter = new Set([0, schedule.fromMinute % 15, schedule.untilMinute % 15]);
 	const turns: number[] = [];

@@ -12,6 +12,10 @@ interface WallClock {
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
+const DAY_MINUTES = 1_440;
+const QUARTER_MINUTES = 15;
+/** Offsets that are remembered of a zone: two years of quarters of an hour, or some 80 weeks here and there. */
+const OFFSETS_MAX = 70_000;
 
 /** Epoch milliseconds to the wall clock: by offset, which changes at whole quarters of an hour at most. */
 type Zone = (nowMs: number) => WallClock;
@@ -23,13 +27,48 @@ const unknown = new Set<string>();
 const UNKNOWN_MAX = 100;
 
 /**
- * Remembers the wall clock of the last minute: to ask Intl takes some microseconds, and requests of one minute are many.
+ * Remembers offsets by the quarter of an hour, and the wall clock of the last minute: to ask Intl takes some microseconds,
+ * requests of one minute are many, and `weir policy diff` asks for weeks.
  * @throws RangeError for a zone that is none
  */
 function zoneOf(timezone: string): Zone {
 	const name = timezone.toLowerCase();
 	const known = zones.get(name);
 	if (known !== undefined) return known;
+	const ask = intlOffset(timezone);
+	const offsets = new Map<number, number>();
+	const atQuarter = (quarter: number): number => {
+		const known = offsets.get(quarter);
+		if (known !== undefined) return known;
+		if (offsets.size >= OFFSETS_MAX) offsets.clear();
+		const offset = ask(quarter * QUARTER_MINUTES);
+		offsets.set(quarter, offset);
+		return offset;
+	};
+	// No clock changes twice within a quarter of an hour; some changed at a minute past one (St John's until 2011).
+	const offsetAt = (minute: number): number => {
+		const quarter = Math.floor(minute / QUARTER_MINUTES);
+		const offset = atQuarter(quarter);
+		return minute === quarter * QUARTER_MINUTES || offset === atQuarter(quarter + 1) ? offset : ask(minute);
+	};
+	let lastMinute = Number.NaN;
+	let last: WallClock = { day: 0, minute: 0, offset: 0 };
+	const zone: Zone = (nowMs) => {
+		const minute = Math.floor(nowMs / MINUTE_MS);
+		if (minute === lastMinute) return last;
+		const offset = offsetAt(minute);
+		const days = Math.floor((minute + offset) / DAY_MINUTES);
+		// 1970-01-01 was a Thursday.
+		last = { day: ((((days + 3) % 7) + 7) % 7) + 1, minute: minute + offset - days * DAY_MINUTES, offset };
+		lastMinute = minute;
+		return last;
+	};
+	zones.set(name, zone);
+	return zone;
+}
+
+/** Minutes since 1970 to what the zone's clock is ahead of UTC then. @throws RangeError for a zone that is none */
+function intlOffset(timezone: string): (minute: number) => number {
 	const format = new Intl.DateTimeFormat("en-US", {
 		timeZone: timezone,
 		hourCycle: "h23",
@@ -39,23 +78,12 @@ function zoneOf(timezone: string): Zone {
 		hour: "numeric",
 		minute: "numeric",
 	});
-	let lastMinute = Number.NaN;
-	let last: WallClock = { day: 0, minute: 0, offset: 0 };
-	const zone: Zone = (nowMs) => {
-		const minute = Math.floor(nowMs / MINUTE_MS);
-		if (minute === lastMinute) return last;
+	return (minute) => {
 		const parts: Record<string, number> = {};
 		for (const { type, value } of format.formatToParts(minute * MINUTE_MS)) parts[type] = Number(value);
 		const { year = 0, month = 1, day = 1, hour = 0 } = parts;
-		// 1970-01-01 was a Thursday.
-		const days = Math.floor(Date.UTC(year, month - 1, day) / DAY_MS);
-		const ofDay = hour * 60 + (parts.minute ?? 0);
-		last = { day: ((((days + 3) % 7) + 7) % 7) + 1, minute: ofDay, offset: days * 1_440 + ofDay - minute };
-		lastMinute = minute;
-		return last;
+		return Math.floor(Date.UTC(year, month - 1, day) / DAY_MS) * DAY_MINUTES + hour * 60 + (parts.minute ?? 0) - minute;
 	};
-	zones.set(name, zone);
-	return zone;
 }
 
 /** How far the zone's clock is ahead of UTC at a time (epoch milliseconds). @throws RangeError for a zone that is none */

@@ -8,7 +8,7 @@ import {
 	type TokenIssuer,
 	unitText,
 } from "../resources/resource.js";
-import { ruleCost } from "./cost.js";
+import { accessCost, experimentCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
 import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
@@ -69,7 +69,7 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
 		return execution.whyVerdict === null
 			? { rule, execution: "native", because: open, cost: null }
-			: { rule, execution: "callout", because: `${execution.whyVerdict}: ${open}`, cost: ruleCost("access", false) };
+			: { rule, execution: "callout", because: `${execution.whyVerdict}: ${open}`, cost: accessCost(access, false) };
 	}
 	const list = (action: string) => {
 		const enforced = access.policies.filter(({ shadow }) => !shadow);
@@ -83,7 +83,7 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 			judgesVariants({ ...access, policies: access.policies.filter(({ shadow }) => !shadow) }) &&
 			execution.whyAssignment !== null
 		) && !execution.beyondEnvoy;
-	const cost = ruleCost("access", canBeNative);
+	const cost = accessCost(access, canBeNative);
 	if (execution.whyVerdict !== null)
 		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}`, cost };
 	const users = judgesUsers(access) ? " and the token that jwt_authn has verified" : "";
@@ -138,7 +138,7 @@ function experimentRule(
 			: `layer slot ${percent(experiment.slotLoPpm)}–${percent(experiment.slotHiPpm)}`;
 	const rule = `Experiment ${experiment.name}: one valid ${unitText(experiment.unit)} in ${slot}`;
 	const shares = sharesOf(table, experiment);
-	const cost = ruleCost("experiment", experiment.unit.from !== "cookie" && execution.eligibility === null);
+	const cost = experimentCost(experiment.unit.from !== "cookie" && execution.eligibility === null);
 	const hash = `XXH64("${experiment.salt}:" + unit)`;
 	const claims = experiment.unit.from === "claim" && !judgesUsers(table.access) ? unjudgedClaims(issuers) : "";
 	return execution.whyAssignment === null

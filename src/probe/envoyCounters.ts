@@ -44,6 +44,14 @@ export async function readListeners(adminSocket: string): Promise<ReadonlySet<st
 	);
 }
 
+/**
+ * Whether this Envoy is starting: it names listeners that it was given, and listens nowhere until all clusters are known.
+ * @param adminSocket UNIX socket of Envoy's admin
+ * @throws WeirError `unavailable` where it cannot be read
+ */
+export const isStarting = async (adminSocket: string): Promise<boolean> =>
+	(await adminPage(adminSocket, "/ready")).includes("INITIALIZING");
+
 function adminPage(socketPath: string, path: string): Promise<string> {
 	return new Promise((resolve, reject) => {
 		const call = request({ socketPath, path, agent: false, timeout: PROBE_TIMEOUT_MS }, (response) => {

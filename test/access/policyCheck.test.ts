@@ -3,6 +3,7 @@ import t from "tap";
 import { accessTable } from "../../src/access/policy.js";
 import { boundsOf } from "../../src/access/policyBounds.js";
 import { policyJudge } from "../../src/access/policyCheck.js";
+import { rememberedTurns } from "../../src/access/policyTimes.js";
 import type { GatewayTls, TokenIssuer } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
@@ -77,10 +78,22 @@ t.test("a subject that ends like `any` is one to be tried", async (t) => {
 	const subjects = (user: string): readonly unknown[] => {
 		const { policies } = accessTable(guarded, [accessPolicy("p", "allow", ["s"], { users: [user] })]);
 		const issuer = { issuer: ISSUER, groupsClaim: "groups", tenantClaim: "tenant", purposeClaim: "purpose" };
-		return boundsOf(policies, [issuer], 0).tokens.map((token) => token?.sub);
+		return boundsOf(policies, [issuer], 0, rememberedTurns()).tokens.map((token) => token?.sub);
 	};
 	t.ok(subjects(`${ISSUER}#x#*`).includes("x#*"));
 	t.notOk(subjects(`${ISSUER}#*`).includes("*"));
+});
+
+t.test("where a schedule turns is looked for once, whichever Service is under it", async (t) => {
+	const turnsOf = rememberedTurns();
+	const schedule = { timezone: "UTC", days: [1], fromMinute: 60, untilMinute: 90 };
+	const hour = 3_600_000;
+	const monday = Date.UTC(2026, 5, 1);
+	const turns = turnsOf(schedule, monday);
+	t.same(turns, [monday + hour, monday + 1.5 * hour, monday + 169 * hour, monday + 169.5 * hour]);
+	t.equal(turnsOf({ ...schedule }, monday), turns);
+	t.not(turnsOf(schedule, monday + hour), turns);
+	t.not(turnsOf({ ...schedule, fromMinute: 61 }, monday), turns);
 });
 
 t.test("a host is looked for as Envoy does: without regard to case, and without a port", async (t) => {

@@ -64,6 +64,12 @@ t.test("a clock that is put forward skips the hour, one that is put back has it 
 	// Lord Howe moves by half an hour.
 	t.equal(within("Australia/Lord_Howe", everyDay, "02:00", "02:30", "2026-10-03T15:29:00Z"), false, "01:59");
 	t.equal(within("Australia/Lord_Howe", everyDay, "02:30", "03:00", "2026-10-03T15:30:00Z"), true);
+	// St John's moved at 00:01, which is within a quarter of an hour.
+	const stJohns = (from: string, until: string, at: string) => within("America/St_Johns", everyDay, from, until, at);
+	t.equal(stJohns("00:00", "00:01", "2010-11-07T02:30:00Z"), true);
+	t.equal(stJohns("00:00", "00:01", "2010-11-07T02:31:00Z"), false);
+	t.equal(stJohns("23:01", "23:02", "2010-11-07T02:31:00Z"), true);
+	t.equal(stJohns("23:15", "23:16", "2010-11-07T02:45:00Z"), true);
 });
 
 t.test("the order in which times are asked does not matter", async (t) => {

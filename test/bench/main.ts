@@ -11,6 +11,7 @@ const BENCHMARKS = [
 	"loop",
 	"native",
 	"native-secure",
+	"rule-cost",
 	"stats",
 	"verdict",
 ] as const;

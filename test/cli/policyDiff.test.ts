@@ -143,6 +143,62 @@ t.test("the same rules differ in nothing, and a cut is told", (t) => {
 	t.end();
 });
 
+t.test("a request that needs no time has one verdict at all times", (t) => {
+	let free = 0;
+	let bound = 0;
+	const asking = fc.tuple(fc.array(policy, { minLength: 1, maxLength: 4 }), fc.array(request, { minLength: 30 }));
+	for (const [policies, asked] of fc.sample(asking, { numRuns: 300, seed: 7 })) {
+		if (policies.every(({ schedule, validUntilMs }) => schedule === null && validUntilMs === null)) continue;
+		const judge = policyJudge(set(policies));
+		for (const one of asked) {
+			if (judge.dependsOnTime(one)) {
+				bound++;
+				continue;
+			}
+			free++;
+			const verdicts = Array.from({ length: 28 }, (_, index) => {
+				const { reason, policy } = judge.judge({ ...one, nowMs: NOW + (index - 14) * 6 * 3_600_000 });
+				return `${reason} ${policy}`;
+			});
+			if (new Set(verdicts).size > 1) t.fail(JSON.stringify({ policies, one, verdicts }));
+		}
+	}
+	t.ok(free > 2_000 && bound > 300, `${free} need none, ${bound} need one`);
+	t.end();
+});
+
+t.test(
+	"a zone's clock is asked once for each quarter of an hour, however many schedules and Services look at it",
+	(t) => {
+		const services = ["a", "b", "c"];
+		const scheduled = (first: number) =>
+			resourceSet({
+				services: services.map((name) => service(name, [variant("v1", 1)], { access: null })),
+				accessPolicies: Array.from({ length: 4 }, (_, index) =>
+					accessPolicy(`p${index}`, "allow", services, {
+						principals: ["*"],
+						schedule: { timezone: "Asia/Almaty", days: [1], fromMinute: first + index * 61, untilMinute: 900 },
+					}),
+				),
+			});
+		let asked = 0;
+		const format = Intl.DateTimeFormat.prototype;
+		const { formatToParts } = format;
+		format.formatToParts = function (this: Intl.DateTimeFormat, ...time) {
+			asked++;
+			return formatToParts.apply(this, time);
+		};
+		t.teardown(() => {
+			format.formatToParts = formatToParts;
+		});
+		const before = scheduled(60);
+		t.match(diffPolicies(before, scheduled(61), [], NOW), { cut: [], loosened: [], tightened: [] });
+		// Eight days of quarters, and a year's days at which the clock may have changed.
+		t.ok(asked > 0 && asked <= 8 * 96 + 2 * 366 + 4, `${asked}`);
+		t.end();
+	},
+);
+
 t.test("what a rule's change lets in and keeps out, and what the log has asked", (t) => {
 	const one = (spec: Partial<AccessPolicy["spec"]>): ResourceSet =>
 		resourceSet({

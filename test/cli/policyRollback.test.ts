@@ -81,7 +81,7 @@ t.test("undoes the last change, goes back to any revision, and leaves facts and 
 	t.match(await local("policy", "rollback", "--to", "x"), { code: 64, stderr: /no revision/ });
 	t.match(await local("policy", "rollback", "--to", "0"), {
 		code: 0,
-		out: "nothing changes\nkept AccessPolicy callers: it came later, and what it is for would be left without\n",
+		out: "nothing changes:\nkept AccessPolicy callers: it came later, and what it is for would be left without\n",
 	});
 	t.same(policies(made), ["callers GET"], "the Service is there, so its rules stay");
 });
@@ -110,7 +110,7 @@ t.test("what would be refused now is refused whole, with the place in the older 
 	await owner.deleteAll([gone, { kind: "Service", name: "employment" }], now);
 	t.match(await local("policy", "rollback"), {
 		code: 0,
-		out: "nothing changes\nleft out AccessPolicy callers: the Services that it was about are gone\n",
+		out: "nothing changes:\nleft out AccessPolicy callers: the Services that it was about are gone\n",
 	});
 });
 

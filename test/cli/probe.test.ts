@@ -229,6 +229,49 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed/], "and it says so no more");
 });
 
+t.test("an Envoy that is starting is not probed before it listens, and soon after", async (t) => {
+	const folder = await mkdtemp(join(tmpdir(), "weir-probe-"));
+	t.teardown(() => rm(folder, { recursive: true }));
+	let ready = "INITIALIZING\n";
+	const admin = createServer(({ url = "" }, response) => {
+		if (url === "/ready") response.writeHead(ready === "LIVE\n" ? 200 : 503).end(ready);
+		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+	});
+	const adminSocket = join(folder, "admin.sock");
+	await new Promise<void>((resolve) => admin.listen(adminSocket, resolve));
+	t.teardown(() => admin.close());
+	const lines: string[] = [];
+	let told = () => {};
+	const watch = watchForBypass({
+		log: createLog({
+			role: "xds",
+			write: (line) => {
+				lines.push(line);
+				told();
+			},
+			environment: {},
+		}),
+		meter: createMeter({ role: "xds" }),
+		identity: null,
+		adminSocket,
+		connected: () => true,
+		intervalMs: 3_600_000,
+	});
+	t.teardown(() => watch.close());
+	// Nobody listens at port 9.
+	const { gateways, table } = planOf(9);
+	watch.served(gateways, table);
+	t.equal(await watch.round(), null);
+	ready = "PRE_INITIALIZING\n";
+	t.equal(await watch.recent(), null);
+	t.same(lines, []);
+	ready = "LIVE\n";
+	await new Promise<void>((resolve) => {
+		told = resolve;
+	});
+	t.match(lines, [/"alarm":"probe-unanswered"/]);
+});
+
 t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 	const folder = await mkdtemp(join(tmpdir(), "weir-probe-"));
 	t.teardown(() => rm(folder, { recursive: true }));

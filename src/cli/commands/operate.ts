@@ -66,13 +66,14 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 		process.exitCode = 1;
 		return;
 	}
-	if (answer.changes.length === 0) print("nothing changes");
+	const { kept = [], leftOut = [] } = answer;
+	if (answer.changes.length === 0) print(kept.length + leftOut.length === 0 ? "nothing changes" : "nothing changes:");
 	for (const change of answer.changes)
 		print(`${change.change} ${change.kind} ${change.name}${dryRun ? " (dry run)" : ""}`);
-	for (const { kind, name } of answer.kept ?? []) {
+	for (const { kind, name } of kept) {
 		print(`kept ${kind} ${name}: it came later, and what it is for would be left without${dryRun ? " (dry run)" : ""}`);
 	}
-	for (const { kind, name } of answer.leftOut ?? []) {
+	for (const { kind, name } of leftOut) {
 		print(`left out ${kind} ${name}: the Services that it was about are gone${dryRun ? " (dry run)" : ""}`);
 	}
 	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapWords(gap))}\n`);

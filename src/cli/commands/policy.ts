@@ -31,10 +31,11 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	const tables = (await readResourceFiles(options.table)).map(readPolicyTests);
 	const problems = tables.flatMap((table) => table.problems);
 	const tests = tables.flatMap((table) => table.tests);
-	const untimed = tests.filter(({ request }) => {
-		const service = judge.serviceOf(request);
-		return request.nowMs === null && service !== null && judge.judgesTime(service);
-	});
+	const untimed = tests.filter(
+		({ request }) =>
+			request.nowMs === null &&
+			judge.gatewaysOf(request).some((gateway) => judge.dependsOnTime({ ...request, gateway })),
+	);
 	const timeless = untimed.map(({ position, name }) => ({
 		position,
 		message: `the verdict of "${name}" depends on the time`,
@@ -166,9 +167,8 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	print(
 		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${ofLog} of the log${ofAll(recent.partial)})`,
 	);
-	print(
-		"requests are examples: that none was found proves nothing; rules that may let in more, or less, are named above without one",
-	);
+	const named = rules.length === 0 ? "" : "; rules that may let in more, or less, are named above without one";
+	print(`requests are examples: that none was found proves nothing${named}`);
 	if (diff.cut.length > 0) print(`not every combination was tried for ${diff.cut.join(", ")}`);
 	if (diff.conditions.length > 0) {
 		print(`conditions in CEL are met only where these requests happen to meet them: ${diff.conditions.join(", ")}`);

@@ -18,7 +18,8 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 		throw new WeirError("unavailable", error?.message ?? "control cannot probe", error?.hint ?? "");
 	}
 	const report = json as ProbeReport | null;
-	if (report === null) throw new WeirError("unavailable", "no Envoy is connected, so that nothing was probed");
+	if (report === null)
+		throw new WeirError("unavailable", "no Envoy is connected, or it is starting, so that nothing was probed");
 	const { answers, unjudged, refused, dropped, unprobed } = report;
 	const isAlarm = unjudged.length + refused.length + dropped.length > 0 || answers.some(({ alarm }) => alarm !== null);
 	if (isAlarm || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;

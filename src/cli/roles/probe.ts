@@ -17,7 +17,7 @@ import type { WeirError } from "../../error.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
-import { isNobodyThere, readListeners } from "../../probe/envoyCounters.js";
+import { isNobodyThere, isStarting, readListeners } from "../../probe/envoyCounters.js";
 import { Prober, type ProbeTarget } from "../../probe/prober.js";
 import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
 import type { GatewayAlarm } from "../../state/wire.js";
@@ -61,8 +61,8 @@ export interface Watch {
 	/** What Envoys serve now; the first call begins the rounds. */
 	served(gateways: readonly Gateway[], table: PlanTable): void;
 	/**
-	 * One round, now, or the one that is under way; null = no Envoy is there to be asked. Each compares counters with the
-	 * last.
+	 * One round, now, or the one that is under way; null = no Envoy is there to be asked yet. Each compares counters with
+	 * the last.
 	 */
 	round(): Promise<ProbeReport | null>;
 	/** For who asks: the round that is under way, or the last one within PROBE_SHARED_MS of its end, or one now. */
@@ -96,6 +96,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 	});
 	const round = async (): Promise<ProbeReport | null> => {
 		if (!begun || !connected()) return null;
+		if (adminSocket !== null && (await isStarting(adminSocket).catch(() => false))) return null;
 		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
 		const silent = (error: WeirError) => (isNobodyThere(error) ? new Set<string>() : here);
 		here = adminSocket === null ? null : await readListeners(adminSocket).catch(silent);
@@ -173,8 +174,13 @@ export function watchForBypass(options: WatchOptions): Watch {
 
 	/** Rounds until closed; soon where no Envoy is there yet. */
 	async function follow(): Promise<void> {
-		const ready = connected();
-		await shared().catch((error: unknown) => log.error("a round of the probe failed", { why: String(error) }));
+		const ready = await shared().then(
+			(report) => report !== null,
+			(error: unknown) => {
+				log.error("a round of the probe failed", { why: String(error) });
+				return true;
+			},
+		);
 		if (!closed) timer = setTimeout(() => void follow(), ready ? intervalMs : NO_ENVOY_YET_MS).unref();
 	}
 }

@@ -1,0 +1,164 @@
+/**
+ * What rules cost a request by what they name, natively and by the sidecar. Envoy's RBAC tries each rule until one fits, and
+ * in it each value until it is decided: so classes of rules that do not fit stand before the one that does. A cost is CPU µs
+ * per request of Envoy and the sidecar together; one Envoy per form with one worker, rounds alternate, figures are medians of
+ * the rounds' own differences, divided by the values that the rules name.
+ * Run: `node dist/test/bench/ruleCost.js`; the last line is `RESULT {"callerUs":…,"listUs":…,"pathUs":…,"groupUs":…,
+ * "templateUs":…,"sidecarUs":…,"calloutUs":…,"equalAt":…}`: µs a value, what a callout costs more than the one rule
+ * natively, and how many values of the dearest class cost as much.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { Mode } from "../../src/compiler/execution.js";
+import type { Plan } from "../../src/compiler/plan.js";
+import type { AccessPolicy, GatewayTls } from "../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { AUDIENCE, createMinter, ISSUER } from "../compiler/secure/tokens.js";
+import { accessPolicy, CALLOUT, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
+import { CLIENT, HOST } from "./callout/declaration.js";
+import { clientTls, type Form, startForm } from "./callout/form.js";
+import { alternate, startLoad } from "./callout/rounds.js";
+import { sidecarCommand } from "./callout/sidecar.js";
+import { median } from "./native/median.js";
+
+const ROUNDS = 11;
+const REQUESTS = 2_000;
+const WARM_UP = 2_000;
+const RULES = 500;
+
+interface Class {
+	/** Named by one rule. */
+	readonly values: number;
+	/** None fits the load's requests. */
+	readonly rules: readonly AccessPolicy[];
+}
+
+const each = (values: number, rule: (index: number) => AccessPolicy): Class => ({
+	values,
+	rules: Array.from({ length: RULES }, (_, index) => rule(index)),
+});
+const caller = (index: number): string => spiffe(`caller-${index}`);
+const group = each(5, (index) =>
+	accessPolicy(`a-${index}`, "allow", ["bench"], {
+		principals: [spiffe(CLIENT)],
+		groups: [`group-${index}`],
+		methods: ["GET", "POST"],
+		pathPrefixes: ["/v2/models"],
+	}),
+);
+const CLASSES: Readonly<Record<string, Class>> = {
+	caller: each(1, (index) => accessPolicy(`a-${index}`, "allow", ["bench"], { principals: [caller(index)] })),
+	list: {
+		values: RULES,
+		rules: [
+			accessPolicy("a", "allow", ["bench"], { principals: Array.from({ length: RULES }, (_, index) => caller(index)) }),
+		],
+	},
+	path: each(3, (index) =>
+		accessPolicy(`a-${index}`, "deny", ["bench"], {
+			methods: ["GET"],
+			pathPrefixes: [`/t/${index}`, `/u/${index}/x`],
+		}),
+	),
+	group,
+	template: each(3, (index) =>
+		accessPolicy(`a-${index}`, "deny", ["bench"], {
+			users: [`${ISSUER}#other-${index}`],
+			pathTemplates: [`/t/${index}/{x}/y`, `/u/{a}/${index}`],
+		}),
+	),
+};
+
+/** Envoy takes rules by name: the one that allows is the last. */
+const ALLOWS = accessPolicy("z", "allow", ["bench"], {
+	principals: [spiffe(CLIENT)],
+	groups: ["doctors"],
+	methods: ["GET", "POST"],
+	pathPrefixes: ["/v2/models"],
+});
+
+const FORMS: readonly { readonly name: string; readonly rules: readonly AccessPolicy[]; readonly mode: Mode }[] = [
+	{ name: "one", rules: [], mode: "native" },
+	...Object.entries(CLASSES).map(([name, { rules }]) => ({ name, rules, mode: "native" as const })),
+	{ name: "sidecar-one", rules: [], mode: "callout" },
+	{ name: "sidecar", rules: group.rules, mode: "callout" },
+];
+
+function planOf({ rules, mode }: (typeof FORMS)[number], tls: GatewayTls, port: number, keysFile: string): Plan {
+	const resources = resourceSet({
+		gateways: [gateway({ tls, tokens: [tokenIssuer(ISSUER, [AUDIENCE], keysFile)] })],
+		services: [
+			// A machine whose cores are all busy must fail no request.
+			service("bench", [variant("v1", port)], {
+				hosts: [HOST],
+				access: null,
+				callout: { ...CALLOUT, timeoutMs: 2_000 },
+			}),
+		],
+		accessPolicies: [...rules, ALLOWS],
+	});
+	return compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode });
+}
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
+const cleanups: (() => Promise<void>)[] = [];
+try {
+	const directory = await mkdtemp(join(tmpdir(), "weir-rule-cost-"));
+	cleanups.push(() => rm(directory, { recursive: true, force: true }));
+	const keysFile = join(directory, "jwks.json");
+	const minter = createMinter(Date.now());
+	await writeFile(keysFile, JSON.stringify(minter.jwks));
+	const authorization = `Bearer ${minter.token({ sub: "user", groups: ["staff", "doctors"], tenant: "clinic", scope: "read" })}`;
+	const tls = await mutualTls({ teardown: (run) => cleanups.push(run) });
+	const client = clientTls(tls.ca.certificate, await tls.ca.issue({ spiffeId: spiffe(CLIENT) }));
+	const load = await startLoad(client, [`authorization: ${authorization}`]);
+	cleanups.push(() => load.stop());
+
+	const forms: Form[] = [];
+	for (const declared of FORMS) {
+		const { name } = declared;
+		const plan = planOf(declared, tls.gateway, load.ports[0] ?? 0, keysFile);
+		if (plan.problems.length > 0) throw new Error(plan.problems.map(({ message }) => message).join("; "));
+		const file = join(directory, name);
+		await writeFile(`${file}.json`, JSON.stringify({ version: plan.version, table: plan.table }));
+		const form = await startForm(
+			{
+				name,
+				plan,
+				server: plan.asksSidecar ? (socket) => sidecarCommand(`${file}.json`, socket) : null,
+				proves: { access: true, assignment: false },
+				headersOf: () => ({ authorization }),
+			},
+			`${file}.sock`,
+			client,
+		);
+		cleanups.push(() => form.stop());
+		forms.push(form);
+	}
+
+	say(`Envoy ${forms[0]?.envoy.version}, one worker each; ${ROUNDS} rounds of ${REQUESTS} requests per form`);
+	say("CPU µs per request, sidecar + Envoy");
+	const costs = await alternate(load, forms, { rounds: ROUNDS, requests: REQUESTS, warmUp: WARM_UP, say });
+	const total = (name: string) => (costs.get(name) ?? []).map(({ envoy, server }) => envoy + server);
+	const difference = (name: string, from: string): number => {
+		const others = total(from);
+		return median(total(name).map((value, index) => value - (others[index] ?? Number.NaN)));
+	};
+	const perValue = (name: string, from: string, { rules, values }: Class): number =>
+		difference(name, from) / (rules.length * values);
+	const native = Object.entries(CLASSES).map(([name, one]) => [name, perValue(name, "one", one)] as const);
+	const slopes = [...native, ["sidecar", perValue("sidecar", "sidecar-one", group)] as const];
+	for (const [name, us] of slopes) say(`${name.padEnd(8)} ${us.toFixed(3)} µs a value`);
+	const callout = difference("sidecar-one", "one");
+	const result = {
+		...Object.fromEntries(slopes.map(([name, us]) => [`${name}Us`, Number(us.toFixed(3))])),
+		calloutUs: Number(callout.toFixed(1)),
+		equalAt: Math.round(callout / Math.max(...native.map(([, us]) => us))),
+	};
+	say(`RESULT ${JSON.stringify(result)}`);
+} finally {
+	for (const cleanup of cleanups.reverse()) await cleanup();
+}
