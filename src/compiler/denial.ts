@@ -22,6 +22,7 @@ export interface Denial {
 /** What rules of RBAC that no AccessPolicy has begin with; in response details Envoy writes `_` for a blank. */
 const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
 	["(not_canonical", "not-canonical"],
+	["(ambiguous_path", "not-canonical"],
 	["(no_single_identity", "no-single-identity"],
 	["(invalid_token", "invalid-token"],
 	["(unanswered", "unanswered"],
