@@ -34,6 +34,8 @@ import type { Target } from "./deletion.js";
 import { splitDocuments } from "./documents.js";
 import { keyOf, resourceKey, sortedSet } from "./resourceSet.js";
 import { roomProblems } from "./room.js";
+import type { StandingFault } from "./standingFaults.js";
+import { newlyUnplaced, type ToldUnplaced } from "./unplaced.js";
 
 export interface SourceFile {
 	readonly name: string;
@@ -76,6 +78,8 @@ export type ApplyResult =
 			readonly changes: readonly ResourceChange[];
 			/** Of a dry run by an operator: how many others would have to approve it first. */
 			readonly approvals?: number;
+			/** Services that it takes endpoints away of. */
+			readonly unplaced?: ToldUnplaced;
 			/** Of a rollback: what came later and stays. */
 			readonly kept?: readonly Target[];
 			/** Of a rollback: what does not come back, for its Services are gone. */
@@ -96,6 +100,7 @@ export interface WishPlan {
 	/** Also unchanged resources whose text changed (a comment): stored, and no change of the state. */
 	readonly upserts: readonly StoredResource[];
 	readonly deletions: readonly { readonly kind: Kind; readonly name: string }[];
+	readonly unplaced: readonly StandingFault[];
 	/** By qualified name; null = gone. */
 	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
 	readonly services: Readonly<Record<string, ServiceStatus | null>>;
@@ -117,6 +122,7 @@ export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	changes: [],
 	upserts: [],
 	deletions: [],
+	unplaced: [],
 	experiments: {},
 	services: {},
 	decisions: [],
@@ -177,13 +183,15 @@ export function planApply(
 			{ kind: "salt" as const, text: experimentSalt(one), experiment },
 		];
 	});
+	changes.push(...away.map(({ kind, name }) => ({ kind, name, change: "deleted" as const })));
 	return {
 		...NOTHING,
 		problems,
 		given: about,
-		changes: [...changes, ...away.map(({ kind, name }) => ({ kind, name, change: "deleted" as const }))],
+		changes,
 		upserts,
 		deletions: away,
+		unplaced: newlyUnplaced(wishes.resources, after, changes),
 		newlyUsed,
 		...facts(wishes, before, resources, nowMs),
 	};
