@@ -3,8 +3,9 @@
  * stands holds up no owners of a class in another namespace: what they narrow or delete leaves it without endpoints.
  */
 import { CLOSED } from "./checkReference.js";
+import { oneSpelling } from "./host.js";
 import { findNamed } from "./lookup.js";
-import { type Named, resourceTitle } from "./position.js";
+import { type Named, type Path, resourceTitle } from "./position.js";
 import { mayName, namedIn } from "./reference.js";
 import type { Check } from "./report.js";
 import type { Endpoint, ResourceSet, Service } from "./resource.js";
@@ -38,6 +39,28 @@ export function dataClassProblems({ set, positions, report, isStored }: Check): 
 			if (placed.length === 0 || placed.some(isIn(regions))) continue;
 			const message = `no endpoint of variant ${variant} is in a region of ${resourceTitle(dataClass)} (${regions.join(", ")})`;
 			report(service, path, message, "add an endpoint there, or write [] for a Variant without one");
+		}
+	}
+}
+
+/** One server stands in one region: where a Service says two, one of them is untrue, and its data may go to the other. */
+export function regionProblems({ set, positions, report }: Check): void {
+	for (const service of set.services) {
+		const known = new Map<string, { readonly region: string; readonly path: Path }>();
+		for (const [index, { endpoints }] of service.spec.variants.entries()) {
+			for (const [at, { address, port, locality }] of endpoints.entries()) {
+				if (locality === null) continue;
+				const { region } = locality;
+				const path = ["spec", "variants", index, "endpoints", at, "locality", "region"];
+				const server = `${oneSpelling(address)} ${port}`;
+				const first = known.get(server) ?? { region, path };
+				known.set(server, first);
+				if (first.region === region) continue;
+				const position = positions.at(service, first.path);
+				const where = position === null ? "" : ` at ${position.line}:${position.column}`;
+				const message = `endpoint ${address}:${port} is in region ${region} here, and in ${first.region}${where}`;
+				report(service, path, message, "write in both the region where the server stands");
+			}
 		}
 	}
 }
