@@ -31,7 +31,7 @@ import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.
 import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
 import type { Target } from "./deletion.js";
-import { splitDocuments } from "./documents.js";
+import { declaredIn } from "./documents.js";
 import { keyOf, resourceKey, sortedSet } from "./resourceSet.js";
 import { roomProblems } from "./room.js";
 import type { StandingFault } from "./standingFaults.js";
@@ -162,7 +162,8 @@ export function planApply(
 	];
 	if (problems.length > 0) return { ...NOTHING, problems, faults: given.problems, given: about };
 
-	const sources = sourcesOf(files, readings);
+	const written = declaredIn(files, readings);
+	const sources = new Map(written.map(({ resource, source }) => [keyOf(resource), source]));
 	const changes: ResourceChange[] = [];
 	const upserts: StoredResource[] = [];
 	for (const resource of resources) {
@@ -173,7 +174,6 @@ export function planApply(
 		changes.push({ kind: resource.kind, name: qualifiedName(resource.metadata), change });
 		if (!same || known.source !== source) upserts.push({ resource, source });
 	}
-	const written = resources.map((resource) => ({ resource, source: sources.get(keyOf(resource)) ?? "" }));
 	const tooMuch = roomProblems(wishes.stored, [...kept, ...written], wishes.status);
 	if (tooMuch.length > 0) return { ...NOTHING, problems: tooMuch, given: about };
 	const newlyUsed = given.resources.experiments.flatMap((one) => {
@@ -310,18 +310,4 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossCh
 /** Names of other namespaces, also of what is long gone, are not for who declares in this one. */
 function former(owner: string, { metadata }: Experiment): string {
 	return namespaceOf(owner) === metadata.namespace ? `Experiment '${owner}'` : "an Experiment of another namespace";
-}
-
-/** The text of each document, by the resource that it declares. */
-function sourcesOf(files: readonly SourceFile[], readings: FileReadings): ReadonlyMap<string, string> {
-	const sources = new Map<string, string>();
-	for (const file of files) {
-		const texts = splitDocuments(file.text);
-		let at = 0;
-		for (const { resource, line } of readings.resources(file)) {
-			while ((texts[at + 1]?.line ?? Number.POSITIVE_INFINITY) <= line) at++;
-			sources.set(keyOf(resource), texts[at]?.text ?? "");
-		}
-	}
-	return sources;
 }
