@@ -44,15 +44,15 @@ export function fitsSegments(path: string, segments: readonly (string | null)[])
 	return at === path.length;
 }
 
-/** Characters that a prefix may hold (RFC 3986 3.3) and whose escapes Envoy leaves: `/m%3Apredict` is `/m:predict`. */
-const ESCAPED_IN_PREFIXES = [..."!$&'()*+,:;=@"].map((char) => `%${char.charCodeAt(0).toString(16)}`);
+/** Characters of a segment (RFC 3986 3.3) whose escapes Envoy leaves: `/m%3Apredict` is `/m:predict`. */
+const ESCAPED_IN_SEGMENTS = [..."!$&'()*+,:;=@"].map((char) => `%${char.charCodeAt(0).toString(16)}`);
 
 /**
  * Parts that servers read in different ways: path parameters (`/admin;x` is `/admin` to a servlet container,
  * CVE-2026-73511), the NUL that ends a C string, a path of slashes alone (which Envoy does not merge), and escapes
  * that Envoy does not undo. Lower case; compared without regard to case.
  */
-export const AMBIGUOUS_PATH_PARTS: readonly string[] = [";", "%00", "//", ...ESCAPED_IN_PREFIXES];
+export const AMBIGUOUS_PATH_PARTS: readonly string[] = [";", "%00", "//", ...ESCAPED_IN_SEGMENTS];
 
 /** Escaped slashes, backslashes and unreserved characters (RFC 3986 2.3), for RE2 too. */
 export const ESCAPED_UNRESERVED = "%(?:2[D-Fd-f]|3[0-9]|[46][1-9A-Fa-f]|5[0-9AaCcFf]|7[0-9AaEe])";

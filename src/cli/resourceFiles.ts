@@ -26,18 +26,9 @@ export async function readResourceFiles(names: readonly string[]): Promise<reado
 	);
 }
 
-export interface CheckedResources {
-	readonly resources: ResourceSet;
-	readonly problems: readonly Problem[];
-}
-
-export async function checkedResources(names: readonly string[]): Promise<CheckedResources> {
-	return loadResources(await readResourceFiles(names));
-}
-
 /** The resources, where nothing is wrong with them; else prints every problem and throws. */
 export async function validResources(names: readonly string[]): Promise<ResourceSet> {
-	const { resources, problems } = await checkedResources(names);
+	const { resources, problems } = loadResources(await readResourceFiles(names));
 	if (problems.length > 0) {
 		printProblems(problems);
 		throw new WeirError(

@@ -7,7 +7,7 @@
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { judgesPath } from "../access/table.js";
 import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
-import { ambiguousPaths, NOT_CANONICAL, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
+import { ambiguousPaths, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
 import { ruleOf } from "./denial.js";
 import { isOpen } from "./execution.js";
@@ -152,9 +152,12 @@ function allowPrefix({ denied, allowed }: Told): string | null {
 	return allowed ? SHADOW_ALLOW_ALONE : denied ? SHADOW_DENY_ALONE : null;
 }
 
+/** By its name before those on tokens, of which Envoy tells the first that matches: in force, the gate refuses it first. */
+const AMBIGUOUS = "(ambiguous path)";
+
 /** Were the shadow policies in force, ambiguous paths would be refused where one of them looks at paths. */
 const ambiguity = (policies: readonly PolicyTable[]): Readonly<Record<string, object>> =>
-	policies.some(judgesPath) ? { [NOT_CANONICAL]: ambiguousPaths() } : {};
+	policies.some(judgesPath) ? { [AMBIGUOUS]: ambiguousPaths() } : {};
 
 const perRoute = (rbac: object): object => ({ "@type": RBAC_PER_ROUTE, rbac });
 

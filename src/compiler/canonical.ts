@@ -22,7 +22,7 @@ import { protoDuration } from "./duration.js";
 import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js";
 
 /** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
-export const NOT_CANONICAL = "(not canonical)";
+const NOT_CANONICAL = "(not canonical)";
 
 /** Likewise, of the rule of weir.deny that refuses the built-in probe; as `forbidden`, of no policy. */
 export const PROBE_RULE = "(probe)";

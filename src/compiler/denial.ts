@@ -11,6 +11,7 @@ export type DenialReason =
 	| "no-single-identity"
 	| "rate-limited"
 	| "loop-detected"
+	| "upgrade-refused"
 	| "unanswered";
 
 export interface Denial {
@@ -22,6 +23,7 @@ export interface Denial {
 /** What rules of RBAC that no AccessPolicy has begin with; in response details Envoy writes `_` for a blank. */
 const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
 	["(not_canonical", "not-canonical"],
+	["(ambiguous_path", "not-canonical"],
 	["(no_single_identity", "no-single-identity"],
 	["(invalid_token", "invalid-token"],
 	["(unanswered", "unanswered"],
@@ -40,6 +42,7 @@ export function denialOf(details: string): Denial | null {
 	if (rule !== undefined) return ruleDenial(rule);
 	if (details.startsWith("jwt_authn_access_denied")) return of("invalid-token");
 	if (details === RATE_LIMITED) return of("rate-limited");
+	if (details === UPGRADE_FAILED) return of("upgrade-refused");
 	return null;
 }
 
@@ -72,3 +75,6 @@ const of = (reason: DenialReason): Denial => ({ reason, policy: null });
 
 /** Details of what local_ratelimit refuses. */
 export const RATE_LIMITED = "local_rate_limited";
+
+/** And of an upgrade that a route or the listener does not take (canonical.ts), before any filter. */
+export const UPGRADE_FAILED = "upgrade_failed";

@@ -3,7 +3,7 @@
  * These filters are asked about answers of Envoy's own only, so requests that are served cost nothing.
  */
 import type { DenialReason } from "./denial.js";
-import { RATE_LIMITED } from "./denial.js";
+import { RATE_LIMITED, UPGRADE_FAILED } from "./denial.js";
 
 const EXPRESSION = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
 
@@ -29,6 +29,7 @@ const DENIALS: readonly {
 		],
 	},
 	{ reason: "rate-limited", status: 429, when: `response.code_details == '${RATE_LIMITED}'` },
+	{ reason: "upgrade-refused", status: 403, when: `response.code_details == '${UPGRADE_FAILED}'` },
 	{ reason: "loop-detected", status: 508, when: begins(`${RBAC}(loop`) },
 	{ reason: "not-canonical", status: 403, when: begins(`${RBAC}(not_canonical`) },
 	{ reason: "no-single-identity", status: 403, when: begins(`${RBAC}(no_single_identity`) },

@@ -73,9 +73,10 @@ export function putDecision(to: DuckDBAppender, id: number, receivedMs: number, 
 
 /** Into `shadows`. */
 export function putShadow(to: DuckDBAppender, receivedMs: number, shadow: ShadowCount): void {
-	const { change, policy, service, principal, method, path, rules, count } = shadow;
+	const { change, policy, reason, service, principal, method, path, rules, count } = shadow;
 	to.appendBigInt(BigInt(receivedMs));
 	for (const text of [change, policy, service, principal, method, path]) putText(to, text);
 	to.appendBigInt(BigInt(count));
 	putText(to, rules);
+	putText(to, reason);
 }

@@ -34,6 +34,8 @@ export interface ShadowAnswer extends Partly {
 	readonly changes: readonly {
 		readonly change: "would-deny" | "would-allow";
 		readonly policy: string | null;
+		/** Why they would be refused; null = they would not, or an earlier Weir did not tell. */
+		readonly reason: string | null;
 		readonly service: string | null;
 		readonly principal: string | null;
 		readonly method: string | null;
@@ -226,9 +228,9 @@ export async function answerShadow(
 	const inForce = [...rulesInForce].map((one) => one.join("\t")).join("\n");
 	const rows = await store.questions.transaction((transaction) =>
 		transaction.rows(
-			`SELECT change, policy, service, principal, method, path, rules, sum(count)::BIGINT AS count,
+			`SELECT change, policy, reason, service, principal, method, path, rules, sum(count)::BIGINT AS count,
 			max(received_ms) AS last_ms FROM shadows WHERE ${condition} GROUP BY ALL
-			ORDER BY count DESC, change, policy, service, principal, method, path, rules LIMIT ${limit + 1}`,
+			ORDER BY count DESC, change, policy, reason, service, principal, method, path, rules LIMIT ${limit + 1}`,
 			allRules ? parameters : { ...parameters, inForce },
 		),
 	);
@@ -239,6 +241,7 @@ export async function answerShadow(
 		changes: rows.slice(0, limit).map((row) => ({
 			change: row.change === "would-deny" ? "would-deny" : "would-allow",
 			policy: text(row.policy),
+			reason: text(row.reason),
 			service: text(row.service),
 			principal: text(row.principal),
 			method: text(row.method),

@@ -37,8 +37,6 @@ function denialByDetails(codeDetails: string): Denial | null {
 	if (native !== null) return { by: "envoy", ...native };
 	// Escaped slashes are refused while the path is normalised, before any filter.
 	if (codeDetails === "path_normalization_failed") return byEnvoy("not-canonical");
-	// A protected Service's routes switch upgrades off (canonical.ts), and Envoy refuses one before any filter.
-	if (codeDetails === "upgrade_failed") return byEnvoy("upgrade-refused");
 	if (codeDetails === "ext_authz_denied") return { by: "sidecar", reason: null, policy: null };
 	if (codeDetails === "ext_authz_error" || codeDetails.startsWith("ext_proc_error")) {
 		return UNANSWERED;

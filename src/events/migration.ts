@@ -66,6 +66,13 @@ DELETE FROM co_observations WHERE greatest(abs(x0), abs(x1), abs(x2), abs(x3)) >
 `;
 const TOO_LARGE = `DELETE FROM outcomes WHERE abs(value) > ${OUTCOME_VALUE_MAX}`;
 
+/** From version 11, which took rules of Weir's own for shadow policies: no policy has a name with a bracket. */
+const AFTER_12 = `
+ALTER TABLE shadows ADD COLUMN IF NOT EXISTS reason VARCHAR;
+UPDATE shadows SET policy = NULL, reason = CASE WHEN policy LIKE '(invalid token%' THEN 'invalid-token'
+	WHEN policy LIKE '(not canonical%' THEN 'not-canonical' END WHERE policy LIKE '(%';
+`;
+
 /**
  * @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only.
  * @returns outcomes taken away
@@ -84,6 +91,7 @@ export async function migrate(
 	if (version < 7) await connection.run(AFTER_7);
 	if (version < 8) await connection.run(AFTER_8);
 	if (version < 9) await connection.run(AFTER_9);
+	if (version < 12) await connection.run(AFTER_12);
 	if (version >= 11) return 0;
 	await connection.run(AFTER_11);
 	return (await connection.run(TOO_LARGE)).rowsChanged;

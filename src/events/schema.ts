@@ -6,7 +6,7 @@
 import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 11;
+export const SCHEMA_VERSION = 12;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
@@ -128,10 +128,11 @@ CREATE TABLE IF NOT EXISTS decisions (
 );
 
 -- Requests whose verdict shadow policies would change, counted; summed up when asked for. rules: those of the Service
--- by which they were judged (planReader.ts); null: not known, or counted before there was this column.
+-- by which they were judged (planReader.ts), reason: why they would be refused (shadow.ts); null: not known, or counted
+-- before there was that column.
 CREATE TABLE IF NOT EXISTS shadows (
 	received_ms BIGINT NOT NULL, change VARCHAR NOT NULL, policy VARCHAR, service VARCHAR, principal VARCHAR,
-	method VARCHAR, path VARCHAR, count BIGINT NOT NULL, rules VARCHAR
+	method VARCHAR, path VARCHAR, count BIGINT NOT NULL, rules VARCHAR, reason VARCHAR
 );
 `;
 

@@ -2,7 +2,7 @@
  * What shadow policies would change. Envoy's RBAC leaves the result of its shadow rules in the entry's metadata, the
  * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
  */
-import { NO_RULE, policyOf } from "../compiler/denial.js";
+import { NO_RULE, policyOf, ruleDenial } from "../compiler/denial.js";
 import { SHADOW_KEYS_MAX } from "../limits.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";
@@ -13,8 +13,10 @@ import { sidecarAnswer } from "./sidecarAnswer.js";
 export interface ShadowChange {
 	/** would-deny: let through, and would be refused. would-allow: refused, and would be let through. */
 	readonly change: "would-deny" | "would-allow";
-	/** The policy that would decide; null = none (no allow matches any more). */
+	/** The policy that would decide; null = none. */
 	readonly policy: string | null;
+	/** Why it would be refused, in the words of a denial; null = it would not, or it is not known. */
+	readonly reason: string | null;
 }
 
 export interface ShadowCount extends ShadowChange {
@@ -54,36 +56,40 @@ export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
 		return null;
 	const denied = denial !== null;
 	if (would.denied === denied) return null;
-	return { change: would.denied ? "would-deny" : "would-allow", policy: would.policy };
+	const { policy, reason } = would;
+	return { change: would.denied ? "would-deny" : "would-allow", policy, reason };
 }
 
-interface Would {
+interface Would extends Pick<ShadowChange, "policy" | "reason"> {
 	readonly denied: boolean;
-	readonly policy: string | null;
 }
 
 /** Either filter would refuse, or the one that allows would let through; the other says nothing by letting on. */
 function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
-	if (said.get(DENY + RESULT) === "denied") return { denied: true, policy: policyIn(said, DENY) };
+	if (said.get(DENY + RESULT) === "denied") return wouldDeny(said, DENY);
 	for (const [prefix, told] of ALLOWS) {
 		const result = told.find((one) => one === said.get(prefix + RESULT));
-		if (result !== undefined) return { denied: result === "denied", policy: policyIn(said, prefix) };
+		if (result === "denied") return wouldDeny(said, prefix);
+		if (result === "allowed") return { denied: false, policy: shownText(policyOf(ruleIn(said, prefix))), reason: null };
 	}
 	return null;
 }
 
-function policyIn(said: ReadonlyMap<string, string>, prefix: string): string | null {
-	const rule = said.get(prefix + POLICY) ?? "";
-	return rule === "" || rule === NO_RULE ? null : shownText(policyOf(rule));
+function wouldDeny(said: ReadonlyMap<string, string>, prefix: string): Would {
+	const { policy, reason } = ruleDenial(ruleIn(said, prefix));
+	return { denied: true, policy: policy === null ? null : shownText(policy), reason };
 }
+
+const ruleIn = (said: ReadonlyMap<string, string>, prefix: string): string => said.get(prefix + POLICY) || NO_RULE;
 
 function sidecarShadow(entry: AccessLogEntry): Would | null {
 	const answer = sidecarAnswer(entry);
 	if (answer?.shadow !== "allow" && answer?.shadow !== "deny") return null;
-	return {
-		denied: answer.shadow === "deny",
-		policy: answer.shadowPolicy === null ? null : shownText(answer.shadowPolicy),
-	};
+	const denied = answer.shadow === "deny";
+	const policy = answer.shadowPolicy === null ? null : shownText(answer.shadowPolicy);
+	// An earlier Weir's sidecar does not say why.
+	const reason = answer.shadowReason ?? (policy === null ? null : "forbidden");
+	return { denied, policy, reason: denied && reason !== null ? shownText(reason) : null };
 }
 
 /** Counts between two commits, in bounded memory. */
@@ -95,11 +101,11 @@ export class ShadowCounts {
 	}
 
 	add(
-		{ change, policy }: ShadowChange,
+		{ change, policy, reason }: ShadowChange,
 		{ service, principal, method, path }: DecisionRecord,
 		rules: string | null,
 	): void {
-		const whole: ShadowCount = { change, policy, service, principal, method, path, rules, count: 0 };
+		const whole: ShadowCount = { change, policy, reason, service, principal, method, path, rules, count: 0 };
 		// Beyond the bound the count stays right, and only says less of whom it counts.
 		const short: ShadowCount = { ...whole, principal: null, method: null, path: null };
 		const known = this.#counts.get(key(whole));
@@ -125,5 +131,5 @@ export class ShadowCounts {
 	}
 }
 
-const key = ({ change, policy, service, principal, method, path, rules }: ShadowCount): string =>
-	JSON.stringify([change, policy, service, principal, method, path, rules]);
+const key = ({ change, policy, reason, service, principal, method, path, rules }: ShadowCount): string =>
+	JSON.stringify([change, policy, reason, service, principal, method, path, rules]);

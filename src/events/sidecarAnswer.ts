@@ -27,8 +27,9 @@ export interface SidecarAnswer {
 	/** Client that was judged on the word of the trusted proxy `via`; null = that named none, or there was no such proxy. */
 	readonly principal: string | null;
 	readonly via: string | null;
-	/** Verdict that shadow policies would give where it differs (`allow`, `deny`), and the policy that would give it. */
+	/** Verdict that shadow policies would give where it differs (`allow`, `deny`), why, and the policy that would give it. */
 	readonly shadow: string | null;
+	readonly shadowReason: string | null;
 	readonly shadowPolicy: string | null;
 }
 
@@ -55,6 +56,7 @@ function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
 		principal: word("principal"),
 		via: word("via"),
 		shadow: word("shadow"),
+		shadowReason: word("shadowReason"),
 		shadowPolicy: word("shadowPolicy"),
 	};
 }

@@ -79,33 +79,47 @@ export const claimRules = list(
 	});
 
 const PREFIX_HINT =
-	"write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces";
+	"write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces";
+
+/** @param isGood whether the value were one without its parameters: no rule is ever asked about those (access/path.ts) */
+function refusePath(context: z.core.$RefinementCtx, isGood: (value: string) => boolean, hint: string): never {
+	const value = String(context.value);
+	const plain = value.replace(/;[^/]*/g, "");
+	if (plain === value || !isGood(plain)) return refuse(context, hint);
+	const what = `is ${JSON.stringify(value.slice(0, 80))}, and a request with a ; in its path is refused before any rule (not-canonical)`;
+	return refuse(context, `write ${plain}`, what);
+}
 
 /** Path prefix of whole segments. Escapes and dot segments are refused: Envoy compares the normalised path. */
 export const pathPrefix = z.string({ error: PREFIX_HINT }).transform((value, context): string => {
 	if (value === "/") return value;
-	const segments = value.split("/").slice(1);
-	const good = value.startsWith("/") && value.length <= 1_024 && segments.every(isSegment);
-	const pattern = good ? prefixPattern(value) : PREFIX_HINT;
+	if (!isPrefix(value)) return refusePath(context, isPrefix, PREFIX_HINT);
+	const pattern = prefixPattern(value);
 	return pattern === null ? value : refuse(context, pattern);
 });
+
+const isPrefix = (value: string): boolean =>
+	value.startsWith("/") && value.length <= 1_024 && value.split("/").slice(1).every(isSegment);
 
 const TEMPLATE_HINT =
 	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";
 
 export const pathTemplate = z.string({ error: TEMPLATE_HINT }).transform((value, context): string => {
-	const segments = value.split("/").slice(1);
-	const names = segments.filter((segment) => segment.startsWith("{"));
-	const good =
-		value.startsWith("/") &&
-		value.length <= PATH_TEMPLATE_CHARS_MAX &&
-		segments.every((segment) => /^\{[A-Za-z][A-Za-z0-9_]{0,63}\}$/.test(segment) || isSegment(segment));
-	if (!good) return refuse(context, TEMPLATE_HINT);
+	if (!isTemplate(value)) return refusePath(context, isTemplate, TEMPLATE_HINT);
 	const pattern = templatePattern(value);
 	if (pattern !== null) return refuse(context, pattern);
+	const names = value.split("/").filter((segment) => segment.startsWith("{"));
 	if (new Set(names).size < names.length) return refuse(context, "give each variable its own name", "names one twice");
 	return value;
 });
+
+const isTemplate = (value: string): boolean =>
+	value.startsWith("/") &&
+	value.length <= PATH_TEMPLATE_CHARS_MAX &&
+	value
+		.split("/")
+		.slice(1)
+		.every((segment) => /^\{[A-Za-z][A-Za-z0-9_]{0,63}\}$/.test(segment) || isSegment(segment));
 
 const ZONE_HINT = "write an IANA time zone such as Europe/Berlin or UTC";
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;

@@ -5,7 +5,7 @@
 import { PROBLEMS_MAX } from "../limits.js";
 import { accessProblems } from "./checkAccess.js";
 import { calloutProblems } from "./checkCallout.js";
-import { dataClassProblems } from "./checkDataClass.js";
+import { dataClassProblems, regionProblems } from "./checkDataClass.js";
 import { denominatorProblems, experimentProblems } from "./checkExperiment.js";
 import { layerProblems } from "./checkLayer.js";
 import { loopProblems } from "./checkLoop.js";
@@ -52,6 +52,7 @@ export function checkResources(
 	referenceProblems(check);
 	accessProblems(check);
 	dataClassProblems(check);
+	regionProblems(check);
 	calloutProblems(check);
 	experimentProblems(check);
 	rolloutProblems(check);

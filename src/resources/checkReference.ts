@@ -8,6 +8,9 @@ import type { Resource, ResourceSet } from "./resource.js";
 /** What a name without a grant is told. */
 export const NOT_GRANTED = "is of another namespace, which grants no";
 
+/** Of a Service whose DataClass is not there for it any more. */
+export const CLOSED = "it has no endpoint that its data may go to, and is closed to everyone";
+
 /** The answer is the same whether the other one exists: what stands in another namespace is not told by asking. */
 export function referenceProblems({ set, positions, report, isStored }: Check): void {
 	if (positions.hasBroken("ReferenceGrant")) return;
@@ -25,10 +28,7 @@ export function referenceProblems({ set, positions, report, isStored }: Check): 
 export function severed(set: ResourceSet): readonly { readonly resource: Resource; readonly words: string }[] {
 	return resourcesOf(set).flatMap((resource) =>
 		ungranted(resource, set).map((reference) => {
-			const lost =
-				resource.kind === "Service"
-					? "it has no endpoint that its data may go to, and is closed to everyone"
-					: "this policy does not count there";
+			const lost = resource.kind === "Service" ? CLOSED : "this policy does not count there";
 			return { resource, words: `${notGranted(reference)}: ${lost}` };
 		}),
 	);

@@ -76,9 +76,9 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 	return { resources: resourceSet(resources), problems: limited(inOrder(problems, files)), positions };
 }
 
-/** Parses and cross-checks: what `weir validate` and `weir apply` ask. */
-export function loadResources(files: readonly ResourceFile[]): ParsedResources {
-	const parsed = parseResources(files);
+/** Parses and cross-checks: what `weir validate` and `weir apply` ask. @param readings as for parseResources() */
+export function loadResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
+	const parsed = parseResources(files, readings);
 	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions)];
 	return { ...parsed, problems: limited(inOrder(problems, files)) };
 }

@@ -123,7 +123,11 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 			request = { ...request, variant: place.variant };
 		}
 		verdict = judges ? authorised(judge, request, question.principal) : OPEN;
-		if (judge.shadow !== null) shadow ??= judge.shadow(request);
+		if (judge.shadow !== null) {
+			const tried = judge.shadow(request);
+			// In force, an ambiguous path is refused before any token is looked at.
+			shadow = tried.reason === "not-canonical" ? tried : (shadow ?? tried);
+		}
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;
@@ -255,6 +259,7 @@ const NOTHING = {
 	policy: null,
 	challenge: null,
 	shadow: null,
+	shadowReason: null,
 	shadowPolicy: null,
 	experiment: null,
 	arm: null,

@@ -117,6 +117,7 @@ export class Place {
 				policy: verdict.policy,
 				challenge: "challenge" in verdict ? verdict.challenge : null,
 				shadow: other === null ? null : other.allowed ? "allow" : "deny",
+				shadowReason: other?.reason ?? null,
 				shadowPolicy: other?.policy ?? null,
 				...this.fixed,
 				...(names && !this.told ? { variantHeader: this.variant } : {}),

@@ -80,8 +80,9 @@ export interface Ruling {
 	readonly policy: string | null;
 	/** Value of the response header www-authenticate of a token that does not hold; null = not set. */
 	readonly challenge: string | null;
-	/** What the verdict would be with the shadow policies in force, and which would decide; null = the same. */
+	/** What the verdict would be with the shadow policies in force, why, and which would decide; null = the same. */
 	readonly shadow: "allow" | "deny" | null;
+	readonly shadowReason: Reason | null;
 	readonly shadowPolicy: string | null;
 	/** Version of the table by which it was answered; null where there is none. */
 	readonly plan: string | null;

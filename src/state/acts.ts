@@ -30,6 +30,7 @@ import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, sc
 import { keyOf, resourceKey } from "./resourceSet.js";
 import type { Rights } from "./rights.js";
 import type { ApplyResult, Store } from "./store.js";
+import { toldUnplaced } from "./unplaced.js";
 import { visibleProblems } from "./visible.js";
 import type { PolicyHistoryAnswer } from "./wire.js";
 import type { WishPlan } from "./wishes.js";
@@ -276,8 +277,9 @@ export class Acts {
 		this.#demandApprovers(call, act, planned, plan);
 		const idle = plan.upserts.length === 0 && plan.deletions.length === 0;
 		const approvals = idle ? 0 : planned.requirement.needs;
+		const told = toldUnplaced(plan.unplaced, this.rights.mayRead(call.caller));
 		if (dryRun || idle)
-			return { outcome: "applied", revision, changes: plan.changes, ...(dryRun ? { approvals } : {}) };
+			return { outcome: "applied", revision, changes: plan.changes, ...told, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
 		this.rights.demandTurn(call, act.verb, planned.effects, recordsOf(planned.effects));
 		return this.store.atomically(() => {
@@ -294,7 +296,7 @@ export class Acts {
 					why: whyOf(act),
 				}),
 			);
-			return result;
+			return { ...result, ...told };
 		});
 	}
 

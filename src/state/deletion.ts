@@ -20,6 +20,7 @@ import type {
 } from "../resources/resource.js";
 import { crossCheck, phasesOf } from "./crossCheck.js";
 import { keyOf, resourceKey, sortedSet } from "./resourceSet.js";
+import { newlyUnplaced } from "./unplaced.js";
 import { declared, NOTHING, type Wishes, type WishPlan } from "./wishes.js";
 
 /** One resource, by its qualified name. */
@@ -60,12 +61,14 @@ export function planDelete(wishes: Wishes, targets: readonly Target[]): WishPlan
 	const of = (kind: Kind): readonly string[] => unique.filter((one) => one.kind === kind).map(({ name }) => name);
 	const gone = (names: readonly string[]): Record<string, null> =>
 		Object.fromEntries(names.map((name) => [name, null]));
+	const changes = unique.map(({ kind, name }) => ({ kind, name, change: "deleted" }) as const);
 	return {
 		...NOTHING,
 		problems,
 		given,
-		changes: unique.map(({ kind, name }) => ({ kind, name, change: "deleted" })),
+		changes,
 		deletions: unique,
+		unplaced: newlyUnplaced(wishes.resources, after, changes),
 		experiments: gone(of("Experiment")),
 		services: gone(of("Service")),
 		decisions: of("Experiment").flatMap((experiment) => {
@@ -81,8 +84,8 @@ function stillNamed(gone: readonly Resource[], kept: readonly Resource[], positi
 	const titles = new Set(gone.map(resourceTitle));
 	const grants = kept.filter((one): one is ReferenceGrant => one.kind === "ReferenceGrant");
 	return kept.flatMap(referencesOf).flatMap(({ from, path, to }) =>
-		// Who may not name it, or not any more, holds nobody up.
-		titles.has(resourceTitle(to)) && mayName(from, to, grants)
+		// Who may not name it, or not any more, holds nobody up, nor does another namespace's Service a DataClass.
+		titles.has(resourceTitle(to)) && mayName(from, to, grants) && !isAnothers(from, to)
 			? [
 					{
 						position: positions.at(from, path),
@@ -93,6 +96,9 @@ function stillNamed(gone: readonly Resource[], kept: readonly Resource[], positi
 			: [],
 	);
 }
+
+const isAnothers = (from: Named, to: Named): boolean =>
+	to.kind === "DataClass" && from.metadata.namespace !== to.metadata.namespace;
 
 /** Deny by default would hold; that a Service is closed to everyone must be meant, not happen. */
 function leftClosed(gone: readonly Resource[], after: ResourceSet, positions: Positions): readonly Problem[] {

@@ -3,6 +3,8 @@
  * No parser is needed: a line that begins with `---` or `...` followed by white space or its end is a document
  * marker everywhere, even inside a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
  */
+import type { FileReadings } from "../resources/fileReading.js";
+import type { StoredResource } from "./database.js";
 
 export interface SourceDocument {
 	readonly text: string;
@@ -41,4 +43,19 @@ export function splitDocuments(text: string): readonly SourceDocument[] {
 	}
 	end();
 	return documents;
+}
+
+/** What the files declare, each with the text of its document. @param readings of these files, which were read */
+export function declaredIn(
+	files: readonly { readonly name: string; readonly text: string }[],
+	readings: FileReadings,
+): readonly StoredResource[] {
+	return files.flatMap((file) => {
+		const texts = splitDocuments(file.text);
+		let at = 0;
+		return readings.resources(file).map(({ resource, line }) => {
+			while ((texts[at + 1]?.line ?? Number.POSITIVE_INFINITY) <= line) at++;
+			return { resource, source: texts[at]?.text ?? "" };
+		});
+	});
 }

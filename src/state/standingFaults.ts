@@ -3,6 +3,7 @@
  * taken.
  */
 import { standingConditions } from "../resources/checkConditions.js";
+import { unplaced } from "../resources/checkDataClass.js";
 import { severed } from "../resources/checkReference.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
@@ -57,5 +58,5 @@ export function standing(
 			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
 	const conditions = told(standingConditions(resources));
 	const others = told(faults).filter((one) => !conditions.some(({ resource }) => resource === one.resource));
-	return { conditions, faults: [...others, ...told(severed(resources))] };
+	return { conditions, faults: [...others, ...told(severed(resources)), ...told(unplaced(resources))] };
 }

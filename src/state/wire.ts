@@ -10,6 +10,7 @@ import type { ApprovalRequest } from "./approval.js";
 import type { Target } from "./deletion.js";
 import type { Difference } from "./difference.js";
 import type { PolicyRecord } from "./policyShelf.js";
+import type { ToldUnplaced } from "./unplaced.js";
 import type { ResourceChange } from "./wishes.js";
 
 export interface LastDecision {
@@ -164,6 +165,8 @@ export type ApplyAnswer =
 			readonly changes: readonly ResourceChange[];
 			/** Of a dry run: how many others would have to approve it first. */
 			readonly approvals?: number;
+			/** Services that it takes endpoints away of, by DataClasses and grants; absent: none. */
+			readonly unplaced?: ToldUnplaced;
 			/** Of a rollback: what came later and stays, for a Service would be left without any rule. */
 			readonly kept?: readonly Target[];
 			/** Of a rollback: what does not come back, for its Services are gone. */

@@ -31,9 +31,11 @@ import type { ExperimentStatus, ServiceStatus, Status } from "../rollout/status.
 import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
 import type { StoredResource, Used } from "./database.js";
 import type { Target } from "./deletion.js";
-import { splitDocuments } from "./documents.js";
+import { declaredIn } from "./documents.js";
 import { keyOf, resourceKey, sortedSet } from "./resourceSet.js";
 import { roomProblems } from "./room.js";
+import type { StandingFault } from "./standingFaults.js";
+import { newlyUnplaced, type ToldUnplaced } from "./unplaced.js";
 
 export interface SourceFile {
 	readonly name: string;
@@ -76,6 +78,8 @@ export type ApplyResult =
 			readonly changes: readonly ResourceChange[];
 			/** Of a dry run by an operator: how many others would have to approve it first. */
 			readonly approvals?: number;
+			/** Services that it takes endpoints away of. */
+			readonly unplaced?: ToldUnplaced;
 			/** Of a rollback: what came later and stays. */
 			readonly kept?: readonly Target[];
 			/** Of a rollback: what does not come back, for its Services are gone. */
@@ -96,6 +100,7 @@ export interface WishPlan {
 	/** Also unchanged resources whose text changed (a comment): stored, and no change of the state. */
 	readonly upserts: readonly StoredResource[];
 	readonly deletions: readonly { readonly kind: Kind; readonly name: string }[];
+	readonly unplaced: readonly StandingFault[];
 	/** By qualified name; null = gone. */
 	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
 	readonly services: Readonly<Record<string, ServiceStatus | null>>;
@@ -117,6 +122,7 @@ export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	changes: [],
 	upserts: [],
 	deletions: [],
+	unplaced: [],
 	experiments: {},
 	services: {},
 	decisions: [],
@@ -156,7 +162,8 @@ export function planApply(
 	];
 	if (problems.length > 0) return { ...NOTHING, problems, faults: given.problems, given: about };
 
-	const sources = sourcesOf(files, readings);
+	const written = declaredIn(files, readings);
+	const sources = new Map(written.map(({ resource, source }) => [keyOf(resource), source]));
 	const changes: ResourceChange[] = [];
 	const upserts: StoredResource[] = [];
 	for (const resource of resources) {
@@ -167,7 +174,6 @@ export function planApply(
 		changes.push({ kind: resource.kind, name: qualifiedName(resource.metadata), change });
 		if (!same || known.source !== source) upserts.push({ resource, source });
 	}
-	const written = resources.map((resource) => ({ resource, source: sources.get(keyOf(resource)) ?? "" }));
 	const tooMuch = roomProblems(wishes.stored, [...kept, ...written], wishes.status);
 	if (tooMuch.length > 0) return { ...NOTHING, problems: tooMuch, given: about };
 	const newlyUsed = given.resources.experiments.flatMap((one) => {
@@ -177,13 +183,15 @@ export function planApply(
 			{ kind: "salt" as const, text: experimentSalt(one), experiment },
 		];
 	});
+	changes.push(...away.map(({ kind, name }) => ({ kind, name, change: "deleted" as const })));
 	return {
 		...NOTHING,
 		problems,
 		given: about,
-		changes: [...changes, ...away.map(({ kind, name }) => ({ kind, name, change: "deleted" as const }))],
+		changes,
 		upserts,
 		deletions: away,
+		unplaced: newlyUnplaced(wishes.resources, after, changes),
 		newlyUsed,
 		...facts(wishes, before, resources, nowMs),
 	};
@@ -302,18 +310,4 @@ function usedProblems(wishes: Wishes, fresh: ReadonlySet<string>, whole: CrossCh
 /** Names of other namespaces, also of what is long gone, are not for who declares in this one. */
 function former(owner: string, { metadata }: Experiment): string {
 	return namespaceOf(owner) === metadata.namespace ? `Experiment '${owner}'` : "an Experiment of another namespace";
-}
-
-/** The text of each document, by the resource that it declares. */
-function sourcesOf(files: readonly SourceFile[], readings: FileReadings): ReadonlyMap<string, string> {
-	const sources = new Map<string, string>();
-	for (const file of files) {
-		const texts = splitDocuments(file.text);
-		let at = 0;
-		for (const { resource, line } of readings.resources(file)) {
-			while ((texts[at + 1]?.line ?? Number.POSITIVE_INFINITY) <= line) at++;
-			sources.set(keyOf(resource), texts[at]?.text ?? "");
-		}
-	}
-	return sources;
 }

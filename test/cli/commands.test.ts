@@ -4,6 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
+import { NAMESPACE_RESOURCES_MAX } from "../../src/limits.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 
@@ -35,6 +36,22 @@ t.test("validate reads standard input and several files as one set", async (t) =
 	const file = await fileOf(directory, "rest.yaml", rest.join("\n---\n"));
 	const result = await weir(["validate", "-f", "-", "-f", file], gateway);
 	t.equal(result.code, 0, result.stderr);
+});
+
+t.test("validate refuses what no control has room for, in its words", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const layers = (count: number): string =>
+		Array.from(
+			{ length: count },
+			(_, index) => `apiVersion: weir.dev/v1alpha1\nkind: Layer\nmetadata: {name: l${index}}\nspec: {}\n`,
+		).join("---\n");
+	const said = async (count: number) => weir(["validate", "-f", await fileOf(directory, "l.yaml", layers(count))]);
+	const full = await said(NAMESPACE_RESOURCES_MAX);
+	t.match(full.stdout.toString(), `valid: ${NAMESPACE_RESOURCES_MAX} resources`, full.stderr);
+	t.match(await said(NAMESPACE_RESOURCES_MAX + 1), {
+		code: 1,
+		stderr: `namespace default would declare ${NAMESPACE_RESOURCES_MAX + 1} resources, more than ${NAMESPACE_RESOURCES_MAX}; delete what is not needed any more\n`,
+	});
 });
 
 const gatewayOf = (keyFile: string): string => `apiVersion: weir.dev/v1alpha1

@@ -1,4 +1,4 @@
-/** `weir policy shadow` where Envoy cannot try all of them: what nobody tried is not told as harmless. */
+/** `weir policy shadow`: what would be refused is told with its reason, and what nobody tried is not told as harmless. */
 import t from "tap";
 import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";
@@ -24,8 +24,43 @@ const conditional = (name: string, services: string, namespace = "default"): str
 async function started(t: Parameters<typeof mutualApi>[0]) {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
-	return mutualApi(t, { mounts: decisionLogMounts(forwardTo(rig.httpSocket, "ingest")) });
+	return { rig, ...(await mutualApi(t, { mounts: decisionLogMounts(forwardTo(rig.httpSocket, "ingest")) })) };
 }
+
+t.test("what no policy refuses is told with its reason, also of one policy that is asked for", async (t) => {
+	const api = await started(t);
+	const { local } = await operatorCommand(t, api);
+	const file = await fileOf(
+		await temporaryDirectory(t),
+		"all.yaml",
+		[RULES_GATEWAY, shop(), policyText("web", "shop"), plain].join("---\n"),
+	);
+	t.match(await local("apply", "-f", file), { code: 0 });
+	const tried = (path: string, rule: string) => ({
+		...({ kind: "end", unit: null, requestId: path, startMs: 999_000, plan: "unknown", path } as const),
+		namespace: "envoy.filters.http.rbac",
+		said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: rule },
+	});
+	await api.rig.send([
+		tried("/a", "(invalid token) typ"),
+		tried("/b", "(ambiguous path)"),
+		tried("/c", "plain"),
+		tried("/d", "gone"),
+	]);
+	const shadow = async (...more: readonly string[]) => (await local("policy", "shadow", "--all-rules", ...more)).out;
+	for (const [out, ...told] of [
+		[await shadow(), "/a", "/b", "/c"],
+		[await shadow("--policy", "plain"), "/a", "/b", "/c"],
+		[await shadow("--policy", "gone")],
+	] as const) {
+		const asked = ["/a", "/b", "/c", "/d"].filter((path) => out.includes(`POST ${path} `));
+		t.same(asked, told, out);
+	}
+	const out = await shadow();
+	t.match(out, /POST \/a {2}its token would be refused \(invalid-token\) {2}last/);
+	t.match(out, /POST \/b {2}its path would be refused \(not-canonical\) {2}last/);
+	t.match(out, /POST \/c {2}by policy plain {2}last/);
+});
 
 t.test("what Envoy cannot try, and what that hides, is named by shadow, apply and validate", async (t) => {
 	const api = await started(t);

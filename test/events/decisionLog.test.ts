@@ -138,11 +138,12 @@ t.test("a reason that no record can have is refused, with those that there are",
 	const byEnvoy: Readonly<Record<DenialReason, true>> = {
 		...{ forbidden: true, "no-policy-allows": true, "invalid-token": true, "not-canonical": true },
 		...{ "no-single-identity": true, "rate-limited": true, "loop-detected": true, unanswered: true },
+		"upgrade-refused": true,
 	};
 	const byIngest: Readonly<Record<StreamFault, true>> = {
 		...{ "no-identity": true, "not-an-envoy": true, "other-node": true, "other-gateway": true },
 	};
-	const others = ["sender-not-granted", "assignment-changed", "upgrade-refused"];
+	const others = ["sender-not-granted", "assignment-changed"];
 	others.push("client-left", "timed-out", "cut-short");
 	for (const reason of [bySidecar, byEnvoy, byIngest].flatMap((all) => Object.keys(all)).concat(others))
 		t.same(await decisions(rig, `reason=${reason}`), [], reason);

@@ -84,6 +84,8 @@ for (const version of ["1.40.0", "1.36.2"])
 			[`${lines("guarded", "/ok/chunk", "Transfer-Encoding: chunked").replace("GET", "POST")}zz\r\n`, "200|400"],
 		] as const)
 			t.match((await send(text)).slice(9, 12), new RegExp(`^(?:${status})$`), text.slice(0, 60));
+		const upgrade = lines("guarded", "/ok/upgrade", "Upgrade: websocket", "Connection: Upgrade");
+		t.match(await send(upgrade), /\r\n\r\naccess denied: upgrade-refused\n$/);
 		const target = { address: "127.0.0.1", port: envoy.port(), tls: null };
 		for (const [name, reason] of [
 			["guarded", "forbidden"],
@@ -106,7 +108,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		const told = async (): Promise<readonly ShownDecision[]> =>
 			((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
 		let all = await told();
-		for (let tries = 0; all.length < 16 && tries < 60; tries++) {
+		for (let tries = 0; all.length < 17 && tries < 60; tries++) {
 			await new Promise((resolve) => setTimeout(resolve, 250));
 			all = await told();
 		}
@@ -134,6 +136,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			"/ok/hang  allowed allow allowed envoy",
 			"/ok/served 200 allowed allow allowed envoy",
 			"/ok/shut 503 denied deny configuration-refused envoy",
+			"/ok/upgrade 403 denied deny upgrade-refused envoy",
 			"/ok/upgrade 403 denied deny upgrade-refused envoy",
 		]);
 	});

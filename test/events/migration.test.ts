@@ -173,11 +173,16 @@ t.test("a store of schema 6: shadow counts under rules and requests in arms that
 	const { fingerprint } = loadPseudonyms(join(directory, "unit.key"), true);
 	await rewrite(directory, async (run) => {
 		await run(readFileSync("test/events/fixtures/schema-6.sql", "utf8"));
-		await run(`INSERT INTO shadows VALUES (5, 'would-deny', 'try', 'shop', NULL, 'GET', '/a', 3);
+		await run(`INSERT INTO shadows VALUES (5, 'would-deny', 'try', 'shop', NULL, 'GET', '/a', 3),
+			(5, 'would-deny', '(invalid token) typ', 'shop', NULL, 'GET', '/b', 2),
+			(5, 'would-deny', '(not canonical)', 'shop', NULL, 'GET', '/c', 2);
 			INSERT INTO entries VALUES (TRUE, 1, 5, 5, 'shop', 'v1', 'models', 7, NULL, TRUE, 1, 200, FALSE, FALSE);
 			INSERT INTO meta VALUES ('schema', '6'), ('unit-key', '${fingerprint}')`);
 	});
-	const count = { change: "would-deny", policy: "try", service: "shop", principal: null, method: "GET" } as const;
+	const count = {
+		...({ change: "would-deny", policy: "try", reason: "forbidden" } as const),
+		...{ service: "shop", principal: null, method: "GET" },
+	};
 	const row: RequestRow = {
 		...{ ended: true, request: 2n, receivedMs: 9, service: "shop", variant: "v1", experiment: "models", unit: 8n },
 		...{ arm: null, reference: true, durationMs: 1, status: 200, failed: false, unhealthy: false, assigned: null },
@@ -199,10 +204,13 @@ t.test("a store of schema 6: shadow counts under rules and requests in arms that
 		const asked = parseDecisionQuery(new URLSearchParams("view=shadow&rules=all"), null);
 		const { changes } = await answerShadow(store, asked, new Map([["shop", "00ff"]]));
 		t.match(
-			changes.map(({ rules, inForce, count }) => [rules, inForce, count]).sort(),
+			changes.map(({ policy, reason, rules, inForce, count }) => [policy, reason, rules, inForce, count]).sort(),
 			[
-				[null, false, 3],
-				["00ff", true, round === 1 ? 1 : 3],
+				["try", null, null, false, 3],
+				["try", "forbidden", "00ff", true, round === 1 ? 1 : 3],
+				// Rules of Weir's own were taken for policies.
+				[null, "invalid-token", null, false, 2],
+				[null, "not-canonical", null, false, 2],
 			].sort(),
 		);
 		await store.close();

@@ -67,8 +67,8 @@ t.test("who, service, method, path, count; by Envoy", async (t) => {
 	const { changes, cut } = await shadow(rig);
 	t.equal(cut, false);
 	t.match(changes, [
-		{ change: "would-deny", policy: "try", service: "shop", principal: WEB, method: "POST", path: "/a", count: 2 },
-		{ change: "would-allow", policy: "wide", path: "/d", count: 1 },
+		{ change: "would-deny", policy: "try", reason: "forbidden", service: "shop", principal: WEB, path: "/a", count: 2 },
+		{ change: "would-allow", policy: "wide", reason: null, method: "POST", path: "/d", count: 1 },
 		{ change: "would-deny", policy: "none", path: "/e", count: 1 },
 		{ change: "would-deny", policy: "try", path: "/b", count: 1 },
 		{ change: "would-deny", policy: null, path: "/c", count: 1 },
@@ -135,9 +135,42 @@ t.test("by the sidecar", async (t) => {
 		end({ plan: "callout", said }),
 	]);
 	t.match((await shadow(rig)).changes, [
-		{ change: "would-allow", policy: "wide", path: "/b", count: 1 },
-		{ change: "would-deny", policy: "try", path: "/a", count: 1 },
+		{ change: "would-allow", policy: "wide", reason: null, path: "/b", count: 1 },
+		// Of a sidecar that does not tell its reason yet.
+		{ change: "would-deny", policy: "try", reason: "forbidden", path: "/a", count: 1 },
 	]);
+});
+
+t.test("what no policy refuses has its reason and no policy, whoever judges", async (t) => {
+	for (const [by, plan] of [
+		["envoy", tryingOut()],
+		["sidecar", tryingOut({ callout: CALLOUT })],
+	] as const) {
+		const rig = await startRig(plan);
+		t.teardown(() => rig.close());
+		const tried = (path: string, rule: string, shadowReason: string): Entry =>
+			by === "envoy"
+				? rbac(rule === "none" ? { ...deny("allowed"), ...allow("denied") } : deny("denied", rule), { path })
+				: end({
+						...{ plan: "callout", path },
+						said: { plan: "callout", service: "shop", verdict: "allow", shadow: "deny", shadowReason },
+					});
+		await rig.send([
+			tried("/a", "(invalid token) alg", "invalid-token"),
+			tried("/b", "(ambiguous path)", "not-canonical"),
+			tried("/c", "none", "no-policy-allows"),
+		]);
+		const { changes } = await shadow(rig, "&among=try");
+		t.same(
+			changes.map(({ change, policy, reason, path }) => [change, policy, reason, path]).sort(),
+			[
+				["would-deny", null, "invalid-token", "/a"],
+				["would-deny", null, "no-policy-allows", "/c"],
+				["would-deny", null, "not-canonical", "/b"],
+			],
+			by,
+		);
+	}
 });
 
 t.test("counts of other rules than those in force stand apart", async (t) => {
@@ -183,7 +216,7 @@ t.test("counts of other rules than those in force stand apart", async (t) => {
 t.test("a policy that would change all is counted in bounded memory, and rightly", (t) => {
 	const counts = new ShadowCounts();
 	const requests = SHADOW_KEYS_MAX + 300;
-	const change = { change: "would-deny", policy: "try" } as const;
+	const change = { change: "would-deny", policy: "try", reason: "forbidden" } as const;
 	for (let index = 0; index < requests; index++)
 		counts.add(change, { ...NOTHING_ELSE, service: "shop", path: `/x/${index}` }, "now");
 	counts.add(change, { ...NOTHING_ELSE, service: "shop", path: "/x/0" }, "now");

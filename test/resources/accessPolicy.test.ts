@@ -71,6 +71,23 @@ const rows: readonly Row[] = [
 		[`${at(101)} spec.claims[0].values[0] is a list of 1; write a text`],
 	],
 	[
+		"a prefix with parameters",
+		policy("pathPrefixes: ['/a;v=1/b;c', ';']"),
+		[
+			`${at(87)} spec.pathPrefixes[0] is "/a;v=1/b;c", and a request with a ; in its path is refused before any rule (not-canonical); write /a/b`,
+			`${at(101)} spec.pathPrefixes[1] is ";"; write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces`,
+		],
+	],
+	[
+		"a template with parameters",
+		policy("pathTemplates: ['/a;v=1/{b}', '/{a};b', '/;a']"),
+		[
+			`${at(88)} spec.pathTemplates[0] is "/a;v=1/{b}", and a request with a ; in its path is refused before any rule (not-canonical); write /a/{b}`,
+			`${at(102)} spec.pathTemplates[1] is "/{a};b", and a request with a ; in its path is refused before any rule (not-canonical); write /{a}`,
+			`${at(112)} spec.pathTemplates[2] is "/;a"; write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment`,
+		],
+	],
+	[
 		"a claim's empty step",
 		policy("claims: [{claim: a..b, values: [x]}]"),
 		[`${at(89)} spec.claims[0].claim is "a..b"; ${CLAIM}`],

@@ -61,6 +61,16 @@ const rows: readonly Row[] = [
 			"w.yaml:13:19: endpoint v2.internal:9002 does not say where it is, so that data of DataClass personal is never sent there; write locality: {region: here}",
 		],
 	],
+	[
+		"a server in two regions",
+		spoil(
+			ENDPOINT,
+			"[{address: '::ffff:10.0.0.2', port: 1, locality: {region: us}}, {address: '::ffff:a00:2', port: 1, locality: {region: us, zone: b}}]\n    - {name: v3, endpoints: [{address: 10.0.0.2, port: 1, locality: {region: eu}}, {address: 10.0.0.2, port: 2, locality: {region: eu}}]}",
+		),
+		[
+			"w.yaml:13:78: endpoint 10.0.0.2:1 is in region eu here, and in us at 12:76; write in both the region where the server stands",
+		],
+	],
 	["a Gateway's own identity", gateway("tls: {identity: mesh}"), []],
 	[
 		"another word for it",

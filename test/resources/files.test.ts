@@ -174,9 +174,9 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 			"w.yaml:66:34: spec.services is an empty list; write a list of at least one Service name, or ['*'] for all",
 			"w.yaml:66:51: spec.principals[0] does not begin with spiffe:// (\"https://a/b\"); write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web, one that ends with /* for all below it, '*' for any, or anyone for those who prove none too",
 			'w.yaml:66:77: spec.methods[0] is "get"; write an HTTP method in capitals such as GET or POST',
-			'w.yaml:66:98: spec.pathPrefixes[0] is "v2"; write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces',
-			'w.yaml:66:102: spec.pathPrefixes[1] is "/v2/"; write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces',
-			'w.yaml:66:108: spec.pathPrefixes[2] is "/a/../b"; write a path that begins with /, without a / at its end, and without //, . or .. segments, %, ?, # or spaces',
+			'w.yaml:66:98: spec.pathPrefixes[0] is "v2"; write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces',
+			'w.yaml:66:102: spec.pathPrefixes[1] is "/v2/"; write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces',
+			'w.yaml:66:108: spec.pathPrefixes[2] is "/a/../b"; write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces',
 		],
 	],
 ];

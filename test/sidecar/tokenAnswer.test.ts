@@ -53,6 +53,10 @@ const table = compileTable({
 			guarded("judged-by-envoy", [doctors], { verdict: false }),
 			serviceTable("open"),
 			guarded("tried", [policy("web", { principals: [WEB] }), { ...doctors, action: "deny", shadow: true }]),
+			guarded("tried-paths", [
+				policy("web", { principals: [WEB] }),
+				{ ...doctors, action: "deny", shadow: true, pathPrefixes: ["/a"] },
+			]),
 			serviceTable("open-tried", { access: { open: true, policies: [{ ...doctors, shadow: true }] } }),
 			serviceTable("open-by-envoy", {
 				access: { open: true, policies: [{ ...doctors, shadow: true }] },
@@ -250,15 +254,18 @@ t.test("region and time are those of the Gateway and of now", async (t) => {
 
 t.test("shadow policies decide nothing, and say what they would", async (t) => {
 	const one = new Scene();
-	t.match(one.ask("shadowed").ruling, { verdict: "allow", policy: "web", shadow: null, shadowPolicy: null });
+	const same = { shadow: null, shadowReason: null, shadowPolicy: null } as const;
+	t.match(one.ask("shadowed").ruling, { verdict: "allow", policy: "web", ...same });
 	const would = one.ask("shadowed", { method: "POST" });
-	t.match(would.ruling, { verdict: "allow", policy: "web", shadow: "deny", shadowPolicy: "no-writes" });
+	const denied = { shadow: "deny", shadowReason: "forbidden", shadowPolicy: "no-writes" } as const;
+	t.match(would.ruling, { verdict: "allow", policy: "web", ...denied });
 	t.equal(one.ask("shadowed", { method: "POST" }).ruling, would.ruling, "the same object each time");
 	t.match(one.ask("shadowed", { principal: null, method: "POST" }).ruling, { verdict: "deny", shadow: null });
 	t.match(one.ask("dreamed").ruling, {
 		verdict: "deny",
 		reason: "no-policy-allows",
 		shadow: "allow",
+		shadowReason: "allowed",
 		shadowPolicy: "web",
 	});
 });
@@ -268,19 +275,25 @@ t.test(
 	async (t) => {
 		const one = new Scene();
 		const told = (service: string) => {
-			const { verdict, reason, shadow, shadowPolicy } = one.ask(service, bearer).ruling;
-			return `${verdict} ${reason}, ${shadow ?? "the same"} ${shadowPolicy ?? "-"}`;
+			const { verdict, reason, shadow, shadowReason, shadowPolicy } = one.ask(service, bearer).ruling;
+			return `${verdict} ${reason}, ${shadow ?? "the same"} ${shadowPolicy ?? shadowReason ?? "-"}`;
 		};
 		t.equal(told("tried"), "allow allowed, deny doctors");
 		t.equal(told("open-tried"), "allow open, the same -");
 		one.says = { token: token(["nurses"]) };
 		t.equal(told("tried"), "allow allowed, the same -");
-		t.equal(told("open-tried"), "allow open, deny -");
+		t.equal(told("open-tried"), "allow open, deny no-policy-allows");
 		for (const refused of ["invalid-token", "verification-limited"] as const) {
 			one.says = { refused, why: "" };
-			t.equal(told("tried"), "allow allowed, deny -");
-			t.equal(told("open-tried"), "allow open, deny -");
+			t.equal(told("tried"), `allow allowed, deny ${refused}`);
+			t.equal(told("open-tried"), `allow open, deny ${refused}`);
 		}
+		const ambiguous = one.ask("tried-paths", { ...bearer, path: "/a%2Cb" }).ruling;
+		t.match(
+			ambiguous,
+			{ verdict: "allow", shadow: "deny", shadowReason: "not-canonical" },
+			"as the gate, before tokens",
+		);
 		const before = one.asked.length;
 		t.ok(before > 0);
 		const byEnvoy = { ...bearer, plan: "plan-1" };

@@ -1,18 +1,25 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { compileShadowGaps } from "../../compiler/compile.js";
 import { gapWords } from "../../compiler/shadow.js";
+import { FileReadings } from "../../resources/fileReading.js";
+import { loadResources } from "../../resources/parse.js";
 import { jsonSchema } from "../../resources/schema.js";
 import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
+import { declaredIn } from "../../state/documents.js";
+import { roomProblems } from "../../state/room.js";
 import { declaredKeys } from "../declaredKeys.js";
-import { checkedResources, printProblems } from "../resourceFiles.js";
+import { printProblems, readResourceFiles } from "../resourceFiles.js";
 
 /**
- * Exit 0 valid, 1 invalid; all problems at once. Warned of: keys that no token would be verified by, shadow policies that
+ * Exit 0 valid, 1 invalid; all problems at once, and what no control would have room for. Warned of: keys that no token would be verified by, shadow policies that
  * nobody would try, and promotions that would wait.
  */
 export async function validate({ file }: { readonly file: readonly string[] }): Promise<void> {
-	const { resources, problems } = await checkedResources(file);
+	const files = await readResourceFiles(file);
+	const readings = new FileReadings();
+	const { resources, problems: faults } = loadResources(files, readings);
+	const problems = faults.length > 0 ? faults : roomProblems([], declaredIn(files, readings), EMPTY_STATUS);
 	if (problems.length > 0) {
 		printProblems(problems);
 		process.exitCode = 1;

@@ -76,6 +76,12 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	for (const { kind, name } of leftOut) {
 		print(`left out ${kind} ${name}: the Services that it was about are gone${dryRun ? " (dry run)" : ""}`);
 	}
+	const { services, more } = answer.unplaced ?? { services: [], more: 0 };
+	for (const { resource, words } of services) process.stderr.write(`warning: ${oneLine(`${resource}: ${words}`)}\n`);
+	if (more > 0) {
+		const further = `${more}${services.length > 0 ? " more" : ""} ${more === 1 ? "Service" : "Services"}`;
+		process.stderr.write(`warning: Variants of ${further} have no endpoint by it any more\n`);
+	}
 	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapWords(gap))}\n`);
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);

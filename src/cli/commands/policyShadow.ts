@@ -30,22 +30,22 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 	const tried = resources.filter(
 		(one) => one.kind === "AccessPolicy" && one.spec.mode === "shadow",
 	) as readonly AccessPolicy[];
-	const names = tried.map(({ metadata }) => qualifiedName(metadata));
+	// What no policy refuses may be refused for one that is asked for.
+	const asked = tried.filter(({ metadata }) => (policy ?? qualifiedName(metadata)) === qualifiedName(metadata));
 	const told =
-		names.length === 0
+		asked.length === 0
 			? { changes: [], cut: false }
 			: ((await askRequests(client, {
 					view: "shadow",
 					limit: "1000",
-					among: names.join(","),
+					among: asked.map(({ metadata }) => qualifiedName(metadata)).join(","),
 					...(service === undefined ? {} : { service }),
-					...(policy === undefined ? {} : { policy }),
 					...(allRules ? { rules: "all" } : {}),
 					...(since === undefined ? {} : { since: String(timeOf(since)) }),
 				})) as ShadowAnswer);
 	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, options));
 	const untold = partial === true ? notTold(resources, tried).filter((one) => (service ?? one) === one) : [];
-	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, tried)) };
+	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, asked)) };
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify({ ...answer, gaps, untold }, null, 2)}\n`);
 		return;
@@ -53,7 +53,8 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 	for (const gap of gaps) print(`NOT TRIED    ${gapWords(gap)}`);
 	for (const name of untold)
 		print(`NOT TOLD     Service ${name}: what changes there is told to who may read its namespace`);
-	for (const { change, count, policy, service, principal, method, path, rules, inForce, lastMs } of answer.changes) {
+	for (const changed of answer.changes) {
+		const { change, count, service, principal, method, path, rules, inForce, lastMs } = changed;
 		print(
 			[
 				change === "would-deny" ? "WOULD DENY " : "WOULD ALLOW",
@@ -61,7 +62,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 				service ?? "-",
 				principal ?? (path === null ? "many callers" : "no principal"),
 				path === null ? "many paths" : `${method} ${path}`,
-				policy === null ? "no policy would allow" : `by policy ${policy}`,
+				whyWords(changed),
 				`last ${new Date(lastMs).toISOString()}`,
 				...(inForce ? [] : [`under earlier rules ${rules ?? "(not known)"}`]),
 			].join("  "),
@@ -71,12 +72,24 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		const of = [...(gaps.length === 0 ? [] : ["tried"]), ...(untold.length === 0 ? [] : ["told"])].join(" and ");
 		const whose = of === "" ? "the shadow policies that are declared now have" : `what is ${of} of them has`;
 		print(
-			names.length === 0
+			tried.length === 0
 				? `no policy that is declared now is in shadow mode${ofAll(partial)}`
 				: `${whose} changed no verdict so far${ofAll(partial)}${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
 		);
 	}
 	if (answer.cut) print("and more kinds of requests: ask for one --service or --policy");
+}
+
+const WHY: Readonly<Record<string, string>> = {
+	"no-policy-allows": "no policy would allow",
+	"invalid-token": "its token would be refused (invalid-token)",
+	"verification-limited": "its token would be refused (verification-limited)",
+	"not-canonical": "its path would be refused (not-canonical)",
+};
+
+function whyWords({ policy, reason }: ShadowAnswer["changes"][number]): string {
+	if (policy !== null) return `by policy ${policy}`;
+	return reason === null ? "an earlier Weir did not tell why" : (WHY[reason] ?? `as ${reason}`);
 }
 
 /** Services that the policies select by name and the caller may not read: their counts are not in the answer. */
@@ -94,7 +107,7 @@ function isAskedFor(gap: ShadowGap, { service, policy }: PolicyShadowArguments):
 	return policy === undefined || [...gap.untried.map(({ name }) => name), ...gap.tried].includes(policy);
 }
 
-/** Where no policy would allow any more, shadow policies of the Service's namespace must be there to be tried. */
+/** Where it is none that would decide, shadow policies about the Service must be there to be tried. */
 function stillTried({ policy, service }: ShadowAnswer["changes"][number], tried: readonly AccessPolicy[]): boolean {
 	if (policy !== null) return tried.some(({ metadata }) => qualifiedName(metadata) === policy);
 	return tried.some(({ metadata, spec }) =>

@@ -34,6 +34,7 @@ t.test("details to reasons", async (t) => {
 		[rbac("(unknown)"), "forbidden", null],
 		["jwt_authn_access_denied{Jwt_is_expired}", "invalid-token", null],
 		["local_rate_limited", "rate-limited", null],
+		["upgrade_failed", "upgrade-refused", null],
 	] as const)
 		t.same(denialOf(details), { reason, policy }, details);
 	for (const details of ["via_upstream", "", "ext_authz_denied", "route_not_found", "path_normalization_failed"])
@@ -46,6 +47,7 @@ t.test("what clients are told, by which details: the first that fits", async (t)
 	const told = [
 		["invalid-token", 401, `${begins("jwt_authn_access_denied")} || ${rule("invalid_token")}`],
 		["rate-limited", 429, "response.code_details == 'local_rate_limited'"],
+		["upgrade-refused", 403, "response.code_details == 'upgrade_failed'"],
 		["loop-detected", 508, rule("loop")],
 		["not-canonical", 403, rule("not_canonical")],
 		["no-single-identity", 403, rule("no_single_identity")],

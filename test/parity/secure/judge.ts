@@ -23,9 +23,11 @@ export interface Judgement {
 	readonly policy: string | null;
 	/** Whether shadow policies would let it pass; null = there are none, or it is refused before them. */
 	readonly shadow: boolean | null;
+	/** Of what is let through and they would refuse: the reason, and the policy or `-`; else null. */
+	readonly why: string | null;
 }
 
-const refused = (reason: string): Judgement => ({ reason, policy: null, shadow: null });
+const refused = (reason: string): Judgement => ({ reason, policy: null, shadow: null, why: null });
 
 export function judge(request: SecureRequest): Judgement {
 	const { service, policies, gateway, shown, path } = request;
@@ -43,14 +45,16 @@ export function judge(request: SecureRequest): Judgement {
 	const token = shown.kind === "good" && issuer !== null ? { issuer, claims: shown.claims } : null;
 	const verdict = by(enforced, request, token);
 	const wouldLook = policies.some(({ spec }) => spec.pathPrefixes.length + spec.pathTemplates.length > 0);
-	const tried =
-		policies.length === enforced.length
-			? null
-			: !(wouldLook && /;|%40/.test(path)) &&
-				!(policies.some(aboutUsers) && invalid) &&
-				by(policies, request, token).allowed;
-	if (open) return { reason: "open", policy: null, shadow: tried };
-	return { reason: verdict.reason, policy: verdict.policy, shadow: tried };
+	const would =
+		wouldLook && /;|%40/.test(path)
+			? { allowed: false, ...refused("not-canonical") }
+			: policies.some(aboutUsers) && invalid
+				? { allowed: false, ...refused("invalid-token") }
+				: by(policies, request, token);
+	const tried = policies.length === enforced.length ? null : would.allowed;
+	const why = tried === false && (open || verdict.allowed) ? `${would.reason} ${would.policy ?? "-"}` : null;
+	if (open) return { reason: "open", policy: null, shadow: tried, why };
+	return { reason: verdict.reason, policy: verdict.policy, shadow: tried, why };
 }
 
 type Token = { readonly issuer: TokenIssuer; readonly claims: Readonly<Record<string, unknown>> } | null;

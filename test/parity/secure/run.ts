@@ -170,7 +170,7 @@ export async function runSecure(t: Test, extent: SecureExtent): Promise<SecureRe
 			const said = JSON.stringify(wanted);
 			if (JSON.stringify(got) !== said) {
 				const dryRunAlone = sidecarJudges && request.shown.kind !== "none" && !judgesUsers(own.access);
-				const inTime = typeof got === "string" ? got : { ...got, shadow: true };
+				const inTime = typeof got === "string" ? got : { ...got, shadow: true, why: null };
 				const isLate = dryRunAlone && wanted.shadow === true && JSON.stringify(inTime) === said;
 				const where = isLate ? late : mismatches;
 				where.push(`${name}: ${describe(request)}: the judge says ${said}, Envoy ${JSON.stringify(got)}`);
@@ -240,22 +240,33 @@ function byEnvoy(answer: RawResponse, line: Line | undefined, wanted: Judgement)
 	// A denial that is enforced ends the request before the allows are tried.
 	const tried = deny === "denied" || allow === "denied" ? false : allow === undefined ? null : true;
 	const shadow = wanted.shadow === false && tried === null && deny !== undefined ? false : tried;
-	if (answer.status === 200) return { reason: wanted.reason === "open" ? "open" : "allowed", policy: null, shadow };
+	if (answer.status === 200) {
+		const why = shadow === false ? nativeWhy(deny === "denied" ? rbac.weir_deny_shadow_effective_policy_id : "") : null;
+		return { reason: wanted.reason === "open" ? "open" : "allowed", policy: null, shadow, why };
+	}
 	const reason = /^access denied: ([a-z-]+)\n$/.exec(answer.body)?.[1] ?? `${answer.status} ${answer.body}`;
 	if (answer.status !== (reason === "invalid-token" ? 401 : 403)) return `${answer.status} ${reason}`;
 	const policy = /^rbac_access_denied_matched_policy\[(.*)\]$/.exec(line?.details ?? "")?.[1] ?? null;
 	const named = reason === "forbidden" ? policy : null;
 	const early = reason === "not-canonical" || reason === "invalid-token";
 	// Shadow rules stand in the filters that denied: what was refused before them they have not seen.
-	return { reason, policy: named, shadow: early ? null : shadow };
+	return { reason, policy: named, shadow: early ? null : shadow, why: null };
+}
+
+/** @param rule of the shadow rules that would deny; empty = no rule would allow */
+function nativeWhy(rule = "?"): string {
+	if (rule === "") return "no-policy-allows -";
+	const builtIn = /^\((ambiguous path|invalid token)/.exec(rule)?.[1];
+	if (builtIn === undefined) return `forbidden ${rule}`;
+	return builtIn === "invalid token" ? "invalid-token -" : "not-canonical -";
 }
 
 function bySidecar(answer: RawResponse, line: Line | undefined, wanted: Judgement): Judgement | string {
 	// What the gate refuses before the sidecar is asked.
 	if (line?.details.startsWith("rbac_access_denied_matched_policy[(not_canonical")) {
-		return { reason: "not-canonical", policy: null, shadow: null };
+		return { reason: "not-canonical", policy: null, shadow: null, why: null };
 	}
-	const { verdict, reason = "?", policy = null, shadow } = line?.sidecar ?? {};
+	const { verdict, reason = "?", policy = null, shadow, shadowReason, shadowPolicy } = line?.sidecar ?? {};
 	const judged = wanted.reason !== "invalid-token" && wanted.reason !== "not-canonical";
 	const status = verdict === "allow" ? 200 : reason === "invalid-token" ? 401 : 403;
 	if (answer.status !== status) return `${answer.status} ${reason}`;
@@ -265,6 +276,7 @@ function bySidecar(answer: RawResponse, line: Line | undefined, wanted: Judgemen
 		reason,
 		policy: verdict === "allow" ? null : policy,
 		shadow: judged && wanted.shadow !== null ? tried : null,
+		why: shadow === "deny" ? `${shadowReason} ${shadowPolicy ?? "-"}` : null,
 	};
 }
 
@@ -294,10 +306,14 @@ function byFunction(request: Sent, plan: Plan, wanted: Judgement): Judgement {
 	const verdict = own.verdict(asked);
 	// Whether a token is refused in the dry run is the caller's business too.
 	const refusedInShadow = own.reads && request.shown.kind !== "none" && asked.token === null;
+	const tried = own.shadow?.(asked) ?? null;
+	const invalid = refusedInShadow && tried?.reason !== "not-canonical";
+	const would = tried !== null && invalid ? { allowed: false, reason: "invalid-token", policy: null } : tried;
 	return {
 		reason: verdict.reason,
 		policy: verdict.allowed ? null : verdict.policy,
-		shadow: own.shadow === null ? null : !refusedInShadow && own.shadow(asked).allowed,
+		shadow: would?.allowed ?? null,
+		why: verdict.allowed && would?.allowed === false ? `${would.reason} ${would.policy ?? "-"}` : null,
 	};
 }
 

@@ -1,0 +1,46 @@
+/** `weir apply` and `weir delete` of a DataClass warn of Services that lose endpoints by it, and `weir status` tells their owners. */
+import t from "tap";
+import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
+import { mutualApi } from "../state/mutualApi.js";
+import { binding } from "../state/operatorBinding.js";
+import { fileOf, temporaryDirectory } from "./command.js";
+import { operatorCommand } from "./operatorCommand.js";
+
+const classOf = (regions: string): string => `apiVersion: weir.dev/v1alpha1
+kind: DataClass
+metadata: {name: pii, namespace: legal}
+spec: {regions: [${regions}]}
+`;
+const grant = `apiVersion: weir.dev/v1alpha1
+kind: ReferenceGrant
+metadata: {name: in, namespace: legal}
+spec: {from: [{kind: Service, namespace: shop}], to: [{kind: DataClass, name: pii}]}
+`;
+
+t.test("by name to who may read the Service, else how many", async (t) => {
+	const api = await mutualApi(t);
+	const { as, local } = await operatorCommand(t, api);
+	const directory = await temporaryDirectory(t);
+	const documents = [
+		...[RULES_GATEWAY, classOf("eu, us"), grant, serviceText("cart", "shop", "  dataClass: legal/pii\n")],
+		...[policyText("own", "cart", "shop"), binding("legal", "admin", ["lea"], "[legal]")],
+	];
+	const all = await fileOf(directory, "all.yaml", documents.join("---\n"));
+	t.match(await local("apply", "-f", all), { code: 0, stderr: "" });
+	const lea = await as("lea");
+	const narrowed = await fileOf(directory, "n.yaml", classOf("us"));
+	const words =
+		"Service shop/cart: variants v1, v2 have no endpoint in a region of DataClass legal/pii (us) any more, and serve nothing";
+	t.match(await local("apply", "--dry-run", "-f", narrowed), { code: 0, stderr: `warning: ${words}\n` });
+	t.match(await lea("apply", "-f", narrowed), {
+		code: 0,
+		out: "configured DataClass legal/pii\n",
+		stderr: "warning: Variants of 1 Service have no endpoint by it any more\n",
+	});
+	t.match((await local("status")).out, words);
+	t.match(await local("delete", "DataClass", "legal/pii"), {
+		code: 0,
+		stderr:
+			"warning: Service shop/cart: DataClass legal/pii is not declared any more: it has no endpoint that its data may go to, and is closed to everyone\n",
+	});
+});

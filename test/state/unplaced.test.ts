@@ -1,0 +1,100 @@
+/** The owners of a DataClass narrow or delete it, and no Service of another namespace holds that up: it is closed, and told of. */
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { formatProblem } from "../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import type { ApplyAnswer } from "../../src/state/wire.js";
+import { file } from "./employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
+import { mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const classOf = (regions: string, namespace = "legal"): string => `apiVersion: weir.dev/v1alpha1
+kind: DataClass
+metadata: {name: pii, namespace: ${namespace}}
+spec: {regions: [${regions}]}
+`;
+const GRANT = `apiVersion: weir.dev/v1alpha1
+kind: ReferenceGrant
+metadata: {name: in, namespace: legal}
+spec: {from: [{kind: Service, namespace: shop}, {kind: Service, namespace: bank}], to: [{kind: DataClass, name: pii}]}
+`;
+const under = (name: string, namespace: string): string =>
+	[
+		serviceText(name, namespace, "  dataClass: legal/pii\n").replace("region: eu", "region: us"),
+		policyText(name, name, namespace),
+	].join("---\n");
+const now = { dryRun: false };
+const refusal = (answer: ApplyAnswer): string =>
+	answer.outcome === "refused" ? answer.problems.map(formatProblem).join("\n") : answer.outcome;
+
+async function scene(t: Parameters<typeof mutualApi>[0]) {
+	const api = await mutualApi(t);
+	const roles = [
+		binding("legal", "admin", ["lea"], "[legal]"),
+		binding("shop", "apply", ["sam"], "[shop]"),
+		binding("both", "admin", ["ada"], "[legal, shop]"),
+	];
+	const documents = [RULES_GATEWAY, classOf("eu, us"), GRANT, under("cart", "shop"), under("loans", "bank"), ...roles];
+	const made = await api.owner.apply(file(documents.join("---\n")), now);
+	if (made.outcome !== "applied") throw new Error(refusal(made));
+	const envoys = (): string => {
+		const { resources } = api.store.current;
+		return JSON.stringify(compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS }).envoy);
+	};
+	return { ...api, envoys };
+}
+
+const WITHOUT = "variant v1 has no endpoint in a region of DataClass legal/pii (eu) any more, and serves nothing";
+const GONE =
+	"DataClass legal/pii is not declared any more: it has no endpoint that its data may go to, and is closed to everyone";
+
+t.test("narrowed: data stops in that revision, and who may read the Service is told its name", async (t) => {
+	const { as, envoys } = await scene(t);
+	const [lea, ada, sam] = [await as("lea"), await as("ada"), await as("sam")];
+	const cart = { resource: "Service shop/cart", words: WITHOUT };
+	const dry = await ada.apply(file(classOf("eu")), { dryRun: true });
+	t.match(dry, { outcome: "applied", unplaced: { services: [cart], more: 1 } }, "a dry run tells it");
+	t.match(envoys(), /cart\.shop\.internal.{1,40}9001/);
+
+	const done = await lea.apply(file(classOf("eu")), now);
+	t.match(done, { outcome: "applied", unplaced: { services: [], more: 2 } }, "of others no name");
+	t.notMatch(envoys(), /cart\.shop\.internal.{1,40}9001/);
+	t.match(envoys(), /cart\.shop\.internal.{1,40}9002/, "of the other Variant's endpoint it was not about");
+	t.match((await sam.status()).faults, [cart], "its owners see it");
+	t.same((await lea.status()).faults, []);
+
+	t.notMatch(await lea.apply(file(classOf("eu").replace("[eu]", "[eu, ap]")), now), { unplaced: {} }, "told once");
+	t.match(await sam.apply(file(policyText("more", "cart", "shop")), now), { outcome: "applied" }, "no change waits");
+	t.match(refusal(await sam.apply(file(under("cart", "shop")), now)), /no endpoint of variant v1 is in a region/);
+	const moved = await sam.apply(file(under("cart", "shop").replace("region: us", "region: eu")), now);
+	t.match(moved, { outcome: "applied" });
+	t.same((await sam.status()).faults, []);
+});
+
+t.test("deleted, or its grant is: closed, and told of", async (t) => {
+	const { as, envoys } = await scene(t);
+	const [lea, sam] = [await as("lea"), await as("sam")];
+	t.match(await lea.delete("DataClass", "legal/pii", now), {
+		outcome: "applied",
+		unplaced: { services: [], more: 2 },
+	});
+	t.notMatch(envoys(), /internal/, "data goes nowhere");
+	t.match((await sam.status()).faults, [{ resource: "Service shop/cart", words: GONE }]);
+	t.match(await sam.apply(file(policyText("more", "cart", "shop")), now), { outcome: "applied" }, "no change waits");
+	t.match(refusal(await sam.apply(file(under("cart", "shop")), now)), /unknown DataClass "pii"/);
+	t.match(await lea.apply(file(classOf("us, eu")), now), { outcome: "applied" });
+	t.match(envoys(), /cart\.shop\.internal/, "and comes back with it");
+	t.match(await lea.delete("ReferenceGrant", "legal/in", now), { unplaced: { services: [], more: 2 } });
+});
+
+t.test("in one's own namespace it is refused as before", async (t) => {
+	const { owner } = await scene(t);
+	const own = [classOf("eu, us", "shop"), under("own", "shop").replace("legal/pii", "pii")];
+	t.equal(refusal(await owner.apply(file(own.join("---\n")), now)), "applied");
+	t.match(
+		refusal(await owner.apply(file(classOf("eu", "shop")), now)),
+		/^stored Service shop\/own:10:\d+: no endpoint of variant v1 is in a region of DataClass shop\/pii \(eu\)/,
+	);
+	t.match(refusal(await owner.delete("DataClass", "shop/pii", now)), /Service shop\/own names DataClass shop\/pii/);
+});
