@@ -72,8 +72,8 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 		const of = [...(gaps.length === 0 ? [] : ["tried"]), ...(untold.length === 0 ? [] : ["told"])].join(" and ");
 		const whose = of === "" ? "the shadow policies that are declared now have" : `what is ${of} of them has`;
 		print(
-			tried.length === 0
-				? `no policy that is declared now is in shadow mode${ofAll(partial)}`
+			asked.length === 0
+				? `no policy ${policy === undefined || tried.length === 0 ? "that is declared now" : policy} is in shadow mode${ofAll(partial)}`
 				: `${whose} changed no verdict so far${ofAll(partial)}${allRules ? "" : " under the rules in force (earlier ones: --all-rules)"}`,
 		);
 	}
