@@ -70,6 +70,12 @@ export class Channel {
 	/** Parts of a response that was rejected as a whole, sent again one by one to find the bad one. */
 	#singly = new Set<string>();
 	#rejectedVersion: string | null = null;
+	/** Filters of a response that was rejected as a whole, until what they were before is told again. */
+	readonly #known = new Set<string>();
+	/** Hashes of what was told again, by name. */
+	readonly #retold = new Map<string, string>();
+	/** What of that was rejected. */
+	readonly #unusable = new Set<string>();
 
 	constructor(
 		readonly type: TypeName,
@@ -135,6 +141,26 @@ export class Channel {
 	}
 
 	/**
+	 * Envoy takes a filter's bytes that it has refused for known, and acknowledges them unread when they are told again: after a
+	 * refusal it is told what it had before, and of several then each new one alone.
+	 * @param instead what is there until one comes
+	 * @returns what is to be told of a filter now; undefined = nothing
+	 */
+	toldNow(published: EncodedResource, instead: EncodedResource | undefined): EncodedResource | undefined {
+		const { name } = published;
+		const rejected = this.isRejected(published);
+		if (!rejected && !this.#known.has(name)) return published;
+		// Of one that came with what is not known here, nothing better is.
+		const before = this.accepted.get(name) ?? (this.cameWithState ? undefined : instead);
+		if (before !== undefined && before.hash !== published.hash && !this.#unusable.has(keyOf(before))) {
+			this.#retold.set(name, before.hash);
+			return before;
+		}
+		this.#known.delete(name);
+		return rejected ? undefined : published;
+	}
+
+	/**
 	 * @param wanted what the client should hold of what it subscribed to
 	 * @param target all that is published of the type, and its version
 	 * @returns null when there is nothing to say (S6) or an answer is awaited
@@ -180,11 +206,14 @@ export class Channel {
 		const due = [...wanted.values()].filter(
 			(resource) => this.#asked.has(resource.name) || this.#sent.get(resource.name)?.hash !== resource.hash,
 		);
-		// Envoy takes a filter's bytes that it has refused among others for known, and would acknowledge them unread, alone, right after.
-		if (this.type === "extensions") return due.length === 0 ? null : due.slice(0, 1);
-		const single = due.find(({ name }) => this.#singly.has(name));
+		const single = due.find(({ name }) => this.#singly.has(name) || this.#isUnsure(name));
 		if (single !== undefined) return [single];
 		return due.length === 0 ? null : due;
+	}
+
+	/** A filter of which it is not known what the client has: where it is refused, nothing could be told again. */
+	#isUnsure(name: string): boolean {
+		return this.type === "extensions" && this.cameWithState && !this.accepted.has(name);
 	}
 
 	#isAsking(wanted: View): boolean {
@@ -216,7 +245,7 @@ export class Channel {
 			this.accepted = flight.before;
 			this.#accept(resources);
 			this.acceptedVersion = version;
-			for (const { name } of resources) this.#singly.delete(name);
+			for (const { name } of resources) if (!this.#known.delete(name)) this.#singly.delete(name);
 			return "ack";
 		}
 		this.accepted = flight.before;
@@ -230,7 +259,13 @@ export class Channel {
 		this.#rejectedVersion = version;
 		if (!this.full && resources.length > 1) {
 			this.#singly = new Set(resources.map(({ name }) => name));
+			if (this.type === "extensions") for (const { name } of resources) this.#known.add(name);
 			this.#sent = new Map([...this.#sent].filter(([name]) => !this.#singly.has(name)));
+			return;
+		}
+		const [only] = resources;
+		if (this.type === "extensions" && only !== undefined && this.#retold.get(only.name) === only.hash) {
+			this.#unusable.add(keyOf(only));
 			return;
 		}
 		// Nothing new in it and rejected all the same: the words are about all of it.
@@ -261,8 +296,13 @@ export class Channel {
 		this.#sent = new Map([...this.#sent].filter(wanted));
 		if (!this.full) this.accepted = new Map([...this.accepted].filter(wanted));
 		this.#asked = new Set([...this.#asked].filter((name) => this.subscription.names.has(name)));
+		// A filter that is asked for again is told anew, whatever came of it before.
+		if (this.type === "extensions")
+			this.rejections = new Map([...this.rejections].filter(([name]) => this.subscription.wants(name)));
 	}
 }
+
+const keyOf = ({ name, hash }: EncodedResource): string => `${name} ${hash}`;
 
 const byName = (resources: readonly EncodedResource[]): View =>
 	new Map(resources.map((resource) => [resource.name, resource]));

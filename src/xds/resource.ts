@@ -8,7 +8,11 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type Any, AnySchema, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
 import { type EnvoyResource, parseRouteName, partGateway } from "../compiler/plan.js";
 import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
-import type { TypedExtensionConfig } from "../gen/envoy/config/core/v3/extension_pb.js";
+import {
+	type ExtensionConfigSource,
+	type TypedExtensionConfig,
+	TypedExtensionConfigSchema,
+} from "../gen/envoy/config/core/v3/extension_pb.js";
 import type { LbEndpoint, LocalityLbEndpoints } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import {
 	type ClusterLoadAssignment,
@@ -58,8 +62,8 @@ export interface EncodedResource {
 	readonly clusters: readonly string[];
 	/** Route configurations that its connection managers take by RDS. */
 	readonly routeConfigs: readonly string[];
-	/** Filters that its connection managers take by ECDS. */
-	readonly extensions: readonly string[];
+	/** Filters that its connection managers take by ECDS, as they are until one comes. */
+	readonly extensions: readonly EncodedResource[];
 	/** Request headers that it makes of claims, which routes follow. */
 	readonly claimHeaders: readonly string[];
 	/** Name of its endpoints resource, for EDS clusters. */
@@ -238,13 +242,19 @@ export const NO_REFERENCES: References = {
 	parts: [],
 };
 
+function filterInstead(name: string, { defaultConfig }: ExtensionConfigSource): EncodedResource {
+	const typedConfig = defaultConfig === undefined ? {} : { typedConfig: defaultConfig };
+	const made = create(TypedExtensionConfigSchema, { name, ...typedConfig });
+	return encoded("extensions", TypedExtensionConfigSchema, made, toBinary(TypedExtensionConfigSchema, made));
+}
+
 const CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3";
 
 /** What a resource names, wherever it stands: inside matchers and filters too. */
 function references(schema: DescMessage, message: Message): References {
 	const clusters = new Set<string>();
 	const routeConfigs = new Set<string>();
-	const extensions = new Set<string>();
+	const extensions: EncodedResource[] = [];
 	const claimHeaders = new Set<string>();
 	const parts: Part[] = [];
 	visit(reflect(schema, message), (inner) => {
@@ -262,7 +272,7 @@ function references(schema: DescMessage, message: Message): References {
 			routeConfigs.add((inner as Rds).routeConfigName);
 		} else if (inner.$typeName === `${CONNECTION_MANAGER}.HttpFilter`) {
 			const { name, configType } = inner as HttpFilter;
-			if (configType.case === "configDiscovery") extensions.add(name);
+			if (configType.case === "configDiscovery") extensions.push(filterInstead(name, configType.value));
 		} else if (inner.$typeName === "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider") {
 			for (const { headerName } of (inner as JwtProvider).claimToHeaders) claimHeaders.add(headerName);
 		}
@@ -271,7 +281,7 @@ function references(schema: DescMessage, message: Message): References {
 	return {
 		clusters: [...clusters],
 		routeConfigs: [...routeConfigs],
-		extensions: [...extensions],
+		extensions,
 		claimHeaders: [...claimHeaders],
 		parts,
 	};

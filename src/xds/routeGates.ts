@@ -3,6 +3,7 @@
  * whatever is published meanwhile: a table that one namespace changes again and again would never be sent otherwise, nor what
  * others changed in it.
  */
+import { XDS_LEAVING_MS } from "../limits.js";
 import type { Channel } from "./channel.js";
 import { ENVOY_TYPES, type EncodedResource, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
@@ -15,6 +16,9 @@ export type Gate = "ready" | "wait" | "blocked";
 export class RouteGates {
 	/** By the table's name. */
 	#waitingSince = new Map<string, number>();
+	/** The same, behind filters: there may always be one on its way, and a table needs none but for new headers. */
+	readonly #behindSince = new Map<string, number>();
+	#nowMs = 0;
 
 	constructor(readonly channels: Channels) {}
 
@@ -28,16 +32,26 @@ export class RouteGates {
 			}
 		}
 		this.#waitingSince = waiting;
+		const { routes } = this.channels;
+		for (const name of this.#behindSince.keys()) {
+			const unsent = routes.sentHash(name) !== target.views.routes.get(name)?.hash;
+			if (!unsent || !routes.subscription.wants(name)) this.#behindSince.delete(name);
+		}
+		this.#nowMs = nowMs;
 	}
 
 	/** It waits no more. */
 	sent(name: string): void {
 		this.#waitingSince.delete(name);
+		this.#behindSince.delete(name);
 	}
 
-	/** Since when each waits. */
-	get waitingSince(): readonly number[] {
-		return [...this.#waitingSince.values()];
+	/** Until when each waits. @param patienceMs for what tables name */
+	endsMs(patienceMs: number): readonly number[] {
+		return [
+			...[...this.#waitingSince.values()].map((since) => since + patienceMs),
+			...[...this.#behindSince.values()].map((since) => since + XDS_LEAVING_MS),
+		];
 	}
 
 	/** @param sinceMs who has waited since then or longer waits no more */
@@ -56,13 +70,13 @@ export class RouteGates {
 	/** Those of the tables that may be sent now. @param sinceMs as in `of` */
 	open(tables: View, target: Snapshot, sinceMs: number): View {
 		const { extensions, listeners, routes } = this.channels;
-		const before = listeners.inFlight !== null || extensions.inFlight !== null;
 		return new Map(
 			[...tables].filter(([name, table]) => {
 				// A new listener asks for its table by itself; known tables come after the listeners.
-				if (before && !routes.isAsked(name)) return false;
+				if (listeners.inFlight !== null && !routes.isAsked(name)) return false;
 				if (this.of(table, target, sinceMs) !== "ready") return false;
-				return !this.#lacksExtensions(table, target) || this.#hasWaited(table, sinceMs);
+				if (this.#hasWaited(table, sinceMs)) return true;
+				return !this.#lacksExtensions(table, target) && (extensions.inFlight === null || this.#hasBeenBehind(name));
 			}),
 		);
 	}
@@ -78,6 +92,14 @@ export class RouteGates {
 
 	get #cameWithState(): boolean {
 		return ENVOY_TYPES.some((type) => this.channels[type].cameWithState);
+	}
+
+	/** For long enough; from now on, where it was not yet. */
+	#hasBeenBehind(name: string): boolean {
+		if (this.channels.routes.isAsked(name)) return true;
+		const since = this.#behindSince.get(name) ?? this.#nowMs;
+		this.#behindSince.set(name, since);
+		return this.#nowMs >= since + XDS_LEAVING_MS;
 	}
 
 	#hasWaited({ name }: EncodedResource, sinceMs: number): boolean {
@@ -108,7 +130,7 @@ export class RouteGates {
 		return [...target.views.listeners.values()]
 			.filter((listener) => listener.routeConfigs.includes(name) && !listeners.isRejected(listener))
 			.flatMap((listener) => listener.extensions)
-			.some((one) => {
+			.some(({ name: one }) => {
 				const published = target.views.extensions.get(one);
 				return !extensions.accepted.has(one) && (published === undefined || !extensions.isRejected(published));
 			});

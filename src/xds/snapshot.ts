@@ -128,7 +128,7 @@ function dangling({ clusters, endpoints, extensions, listeners, routes }: Snapsh
 			if (!routes.has(name))
 				problems.push(`listener ${listener.name} names route configuration ${name}, which does not exist`);
 		}
-		for (const name of listener.extensions) {
+		for (const { name } of listener.extensions) {
 			if (!extensions.has(name))
 				problems.push(`listener ${listener.name} names filter ${name}, whose configuration does not exist`);
 		}

@@ -43,8 +43,8 @@ export class ClientStream {
 	readonly #leaving = new LeavingEndpoints();
 	/** Clusters that its routes may name, and that have gone with the first answer. */
 	readonly #lostClusters = new Set<string>();
-	/** Since when a filter waits for the routes that follow its headers. */
-	#heldSinceMs: number | null = null;
+	/** Since when filters wait for the routes that follow their headers, by source. */
+	#heldSinceMs = new Map<string, number>();
 	#nonces = 0;
 
 	constructor(
@@ -100,9 +100,8 @@ export class ClientStream {
 			const response = channel.respond(wanted, published, String(this.#nonces + 1), nowMs);
 			if (response === null) continue;
 			this.#nonces++;
-			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold. So would filters, one by one.
-			const whole = type !== "extensions" || response.version === published.version;
-			if (type !== "tables" && whole) this.views.remember(type, response.version, channel.sentView);
+			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
+			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
 			if (type === "clusters") this.#askEndpoints(response, before);
 			if (type === "routes") for (const { name } of response.resources) this.#gates.sent(name);
 			responses.push(response);
@@ -113,9 +112,9 @@ export class ClientStream {
 	/** When next() has something to do though nothing came in; null = never. */
 	deadlineMs(nowMs: number): number | null {
 		const waits = [
-			...this.#gates.waitingSince.map((since) => since + this.#patienceMs),
+			...this.#gates.endsMs(this.#patienceMs),
 			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
-			...(this.#heldSinceMs === null ? [] : [this.#heldSinceMs + XDS_LEAVING_MS]),
+			...[...this.#heldSinceMs.values()].map((since) => since + XDS_LEAVING_MS),
 		];
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
@@ -216,15 +215,25 @@ export class ClientStream {
 	 */
 	#wantedExtensions(target: Snapshot, nowMs: number): View {
 		const { extensions } = this.#channels;
-		const subscribed = this.#subscribed("extensions", target.views.extensions);
-		const fewer = [...subscribed.values()].filter(({ name, claimHeaders }) =>
+		const published = new Map([...target.views.extensions].filter(([name]) => extensions.subscription.wants(name)));
+		const fewer = [...published.values()].filter(({ name, claimHeaders }) =>
 			extensions.accepted.get(name)?.claimHeaders.some((header) => !claimHeaders.includes(header)),
 		);
-		const held = fewer.length === 0 ? new Set() : this.#heldBack(fewer, target, nowMs);
-		if (held.size === 0) this.#heldSinceMs = null;
-		else this.#heldSinceMs ??= nowMs;
-		if (this.#heldSinceMs === null || nowMs >= this.#heldSinceMs + XDS_LEAVING_MS) return subscribed;
-		return new Map([...subscribed].filter(([, { source }]) => !held.has(source)));
+		const held = fewer.length === 0 ? NONE : this.#heldBack(fewer, target, nowMs);
+		this.#heldSinceMs = new Map([...held].map((source) => [source, this.#heldSinceMs.get(source) ?? nowMs]));
+		const waits = ({ source }: EncodedResource): boolean => {
+			const since = this.#heldSinceMs.get(source);
+			return since !== undefined && nowMs < since + XDS_LEAVING_MS;
+		};
+		const instead = new Map(
+			[...target.views.listeners.values()].flatMap((one) => one.extensions).map((one) => [one.name, one]),
+		);
+		return new Map(
+			[...published].flatMap(([name, resource]) => {
+				const told = waits(resource) ? undefined : extensions.toldNow(resource, instead.get(name));
+				return told === undefined ? [] : [[name, told] as const];
+			}),
+		);
 	}
 
 	/** Sources of those of which routes are on their way. */
@@ -320,9 +329,6 @@ export class ClientStream {
 				// A client that came with unknown state may hold a good one: leaving it out would delete that.
 				const lastGood = channel.accepted.get(name) ?? (channel.cameWithState ? resource : undefined);
 				if (channel.full && lastGood !== undefined) wanted.set(name, lastGood);
-				// Envoy takes the bytes that it has refused for known: told again, on another stream too, it would acknowledge them unread.
-				const before = channel.accepted.get(name);
-				if (type === "extensions" && before !== undefined) wanted.set(name, before);
 			}
 		}
 		return wanted;
@@ -351,7 +357,9 @@ export class ClientStream {
 		if (type === "endpoints")
 			return [...target.views.clusters.values()].flatMap(({ endpoints }) => endpoints ?? []).every(holds);
 		return [...target.views.listeners.values()]
-			.flatMap((listener) => (type === "routes" ? listener.routeConfigs : listener[type]))
+			.flatMap(({ routeConfigs, extensions }) =>
+				type === "routes" ? routeConfigs : extensions.map(({ name }) => name),
+			)
 			.every(holds);
 	}
 
@@ -367,3 +375,5 @@ export class ClientStream {
 		return [...this.#channels[type].accepted.keys()].every((name) => target.views[type].has(name));
 	}
 }
+
+const NONE: ReadonlySet<string> = new Set();

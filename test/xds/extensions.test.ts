@@ -74,6 +74,21 @@ t.test(
 	},
 );
 
+t.test("routes do not wait for ever behind filters that change again and again", async (t) => {
+	const envoy = begun();
+	const headers = ["x-a"];
+	const sent: string[] = [];
+	for (let revision = 3; sent.length === 0 && envoy.nowMs < 60_000; revision++) {
+		envoy.nowMs += 500;
+		headers.push(`x-${revision}`);
+		envoy.target = made([...headers], 9, revision);
+		const said = revision === 3 ? envoy.pump() : envoy.ack("extensions");
+		sent.push(...said.filter((one) => one.startsWith("routes")));
+	}
+	t.same(sent, ["routes:weir/edge"]);
+	t.equal(envoy.nowMs, 2_500, "two seconds after they might have gone");
+});
+
 t.test("routes that cannot be sent are not waited for", async (t) => {
 	const envoy = begun();
 	const services = { a: { ...A, variants: { v9: 1009 }, weights: { v9: 1 } } };
@@ -120,7 +135,13 @@ t.test("one that is refused stays as it was, and holds up nothing", async (t) =>
 	fresh.publish(next);
 	fresh.ack("listeners");
 	fresh.ask("extensions", [FILTER]);
-	t.same(fresh.nack("extensions", "cannot be read"), ["routes:weir/edge"], "one that never came does neither");
+	t.same(fresh.nack("extensions", "cannot be read"), [`extensions:${FILTER}`], "what stands until one comes");
+	t.not(fresh.received.at(-1)?.resources[0]?.hash, next.views.extensions.get(FILTER)?.hash);
+	t.same(fresh.nack("extensions", "nor can that"), ["routes:weir/edge"], "nothing more is said of it");
+	t.same(fresh.ack("routes"), []);
+	t.equal(fresh.status("extensions").error, "cannot be read");
+	t.same(fresh.ask("extensions", []), [], "it goes with its Gateway");
+	t.same(fresh.ask("extensions", [FILTER]), [`extensions:${FILTER}`], "and is tried anew when that comes again");
 	const old = new Script(without);
 	old.start();
 	old.publish(next);
