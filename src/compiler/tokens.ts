@@ -117,7 +117,7 @@ function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
 	const name = keySetName(issuer.keys);
 	const text = Object.hasOwn(keySets, name) ? keySets[name] : undefined;
 	if (text !== undefined) return { local_jwks: { inline_string: text } };
-	// Envoy reads a file once, with the listener, and never again.
+	// Envoy reads a file once, with this, and never again.
 	if (issuer.keys.from === "file") return { local_jwks: { filename: issuer.keys.file } };
 	return {
 		remote_jwks: {

@@ -108,10 +108,11 @@ export class RouteGates {
 	}
 
 	#clusters(table: EncodedResource, target: Snapshot): Gate {
-		const { clusters, endpoints } = this.channels;
+		const { clusters, endpoints, listeners } = this.channels;
 		// A client that takes no clusters from here has none to wait for. One that asks for endpoints does, or that comes back: an
 		// Envoy whose stream broke asks for clusters only when those that it has got are warm, and for endpoints at any time.
-		if (!clusters.requested) return endpoints.requested || this.#cameWithState ? "wait" : "ready";
+		if (!clusters.requested)
+			return endpoints.requested || (listeners.requested && this.#cameWithState) ? "wait" : "ready";
 		let gate: Gate = "ready";
 		for (const name of table.clusters) {
 			const accepted = clusters.accepted.get(name);

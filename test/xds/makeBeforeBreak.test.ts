@@ -206,6 +206,12 @@ t.test(
 t.test("one that has its clusters from elsewhere waits for none", async (t) => {
 	const client = new Script(snapshot({ a: A }));
 	t.same(client.ask("routes", ["weir/edge"]), ["routes:weir/edge"]);
+	const again = new Script(snapshot({ a: A }));
+	t.same(
+		again.ask("routes", ["weir/edge"], { version: "of-another-server" }),
+		["routes:weir/edge"],
+		"nor when it comes back",
+	);
 });
 
 t.test(
