@@ -95,6 +95,31 @@ t.test("deleted, or its grant is: closed, and told of", async (t) => {
 	t.match(await lea.delete("ReferenceGrant", "legal/in", now), { unplaced: { services: [], more: 2 } });
 });
 
+t.test(
+	"where it waits for approval, others know what it takes, and a Service more or less does not void it",
+	async (t) => {
+		const { owner, as } = await scene(t);
+		const waits = `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two}
+spec: {verbs: [apply], namespaces: [legal], approvals: 1}
+`;
+		const documents = [waits, binding("second", "approve", ["bob"], "[legal]")];
+		t.equal(refusal(await owner.apply(file(documents.join("---\n")), now)), "applied");
+		const [lea, sam, bob] = [await as("lea"), await as("sam"), await as("bob")];
+		const asked = await lea.apply(file(classOf("eu")), now);
+		const effects = ["configured DataClass legal/pii: spec.regions", "takes endpoints away from 2 Services"];
+		t.match(asked, { outcome: "pending", request: { effects } });
+		if (asked.outcome !== "pending") return;
+		t.match(await bob.request(asked.request.id), { effects }, "without their names");
+		t.equal(refusal(await sam.apply(file(under("more", "shop")), now)), "applied");
+		t.match(await bob.approve(asked.request.id), { state: "done" });
+		t.match((await sam.status()).faults, [{ resource: "Service shop/cart" }, { resource: "Service shop/more" }]);
+		const wider = await lea.apply(file(classOf("eu, us")), now);
+		t.match(wider, { outcome: "pending", request: { effects: [effects[0]] } }, "where it takes none, nothing is said");
+	},
+);
+
 t.test("the files that stood hold up nobody: neither a denial beside them nor the next start", async (t) => {
 	const { owner, as } = await scene(t);
 	const [lea, sam] = [await as("lea"), await as("sam")];
