@@ -10,7 +10,10 @@ export interface Check {
 	/** What stood before the change: what is no worse than then is no fault of it. null = nothing did. */
 	readonly before: ResourceSet | null;
 	readonly positions: Positions;
-	/** Stands as it was accepted: a grant that it counted on may be gone since, and that is no fault of a later change. */
+	/**
+	 * Stands as it was accepted, also where it is given once more: a grant that it counted on may be gone since, and that is
+	 * no fault of a later change.
+	 */
 	isStored(resource: Named): boolean;
 	report(resource: Named, path: Path, message: string, hint: Hint): void;
 }

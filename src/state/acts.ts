@@ -30,7 +30,7 @@ import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, sc
 import { keyOf, resourceKey } from "./resourceSet.js";
 import type { Rights } from "./rights.js";
 import type { ApplyResult, Store } from "./store.js";
-import { toldUnplaced } from "./unplaced.js";
+import { approvedEffects, toldUnplaced } from "./unplaced.js";
 import { visibleProblems } from "./visible.js";
 import type { PolicyHistoryAnswer } from "./wire.js";
 import type { WishPlan } from "./wishes.js";
@@ -169,7 +169,7 @@ export class Acts {
 					});
 		if (fingerprint(planned.basis) !== fingerprint(request.basis))
 			throw changedSince("what it would change has changed");
-		if (fingerprint(planned.effects) !== fingerprint(request.effects))
+		if (fingerprint(approvedEffects(planned.effects)) !== fingerprint(approvedEffects(request.effects)))
 			throw changedSince("it would do something else now");
 		if (plan !== null && plan.problems.length > 0) throw changedSince("it would not be accepted any more");
 		if (plan !== null) this.rights.demandApprovers(rulesAfter(resources, plan));

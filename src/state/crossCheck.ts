@@ -4,6 +4,7 @@
  * baseline must be on. Pure; what is stored stays as declared.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_MAX } from "../limits.js";
 import { checkResources } from "../resources/check.js";
 import type { FileReadings } from "../resources/fileReading.js";
@@ -102,6 +103,10 @@ function checkedSet(
 			: one;
 	});
 	const asAccepted = new Set(kept.map(({ resource }) => keyOf(resource)));
+	for (const one of resourcesOf(parsed.resources)) {
+		const key = keyOf(one);
+		if (!asAccepted.has(key) && isAsBefore(one, known.get(key))) asAccepted.add(key);
+	}
 	const isStored = (one: Named): boolean => asAccepted.has(resourceTitle(one));
 	const former = resourceSet(before.map(({ resource }) => resource));
 	const problems = [
@@ -111,6 +116,15 @@ function checkedSet(
 	];
 	const { resources, positions } = parsed;
 	return { problems, resources, demanding, positions, sources };
+}
+
+/**
+ * Given once more as it stands: else what another namespace took back since would keep `weir up -f` of the same files from
+ * starting, and a denial beside it from coming. Of a Service that is where its data goes.
+ */
+function isAsBefore(given: Resource, former: Resource | undefined): boolean {
+	if (given.kind !== "Service" || former?.kind !== "Service") return isDeepStrictEqual(given, former);
+	return given.spec.dataClass === former.spec.dataClass && isDeepStrictEqual(given.spec.variants, former.spec.variants);
 }
 
 /** Qualified names of the Experiments that run, and of those that have ended. */

@@ -33,6 +33,7 @@ import { isRolledBack, type Scope } from "./policyHistory.js";
 import { concerned } from "./requestSight.js";
 import { keyOf, resourceKey } from "./resourceSet.js";
 import { onlyTakesAway } from "./takenAway.js";
+import { unplacedEffects } from "./unplaced.js";
 import type { MayRead } from "./visible.js";
 import type { WishPlan } from "./wishes.js";
 
@@ -145,6 +146,7 @@ export function planWish(
 			resource: null,
 			namespaces: [namespace],
 		})),
+		...unplacedEffects(plan.unplaced).map((effect) => ({ effect, resource: null, namespaces: [] })),
 	];
 	// Of a long list the first are shown: what makes the act more than its documents comes before them.
 	const shown = parts.length > APPROVAL_HEAD_EFFECTS_MAX ? weightyFirst(parts) : parts;

@@ -46,3 +46,17 @@ export function toldUnplaced(all: readonly StandingFault[], mayRead: MayRead): {
 	const services = seen.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
 	return { unplaced: { services, more: all.length - services.length } };
 }
+
+const TAKES = "takes endpoints away from ";
+
+/** As others are told of it who approve the change: without names, which are another namespace's. */
+export function unplacedEffects(all: readonly StandingFault[]): readonly string[] {
+	return all.length === 0 ? [] : [`${TAKES}${all.length} ${all.length === 1 ? "Service" : "Services"}`];
+}
+
+/**
+ * Effects without that: it tells, and is not what is approved. Else each Service that another namespace declares meanwhile
+ * would void the request, and hold up the owners of the class.
+ */
+export const approvedEffects = (effects: readonly string[]): readonly string[] =>
+	effects.filter((effect) => !effect.startsWith(TAKES));

@@ -3,7 +3,7 @@ import t from "tap";
 import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";
-import { fileOf, temporaryDirectory } from "./command.js";
+import { fileOf, temporaryDirectory, weirUp } from "./command.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 const classOf = (regions: string): string => `apiVersion: weir.dev/v1alpha1
@@ -16,6 +16,8 @@ kind: ReferenceGrant
 metadata: {name: in, namespace: legal}
 spec: {from: [{kind: Service, namespace: shop}], to: [{kind: DataClass, name: pii}]}
 `;
+
+t.setTimeout(120_000);
 
 t.test("by name to who may read the Service, else how many", async (t) => {
 	const api = await mutualApi(t);
@@ -44,3 +46,31 @@ t.test("by name to who may read the Service, else how many", async (t) => {
 			"warning: Service shop/cart: DataClass legal/pii is not declared any more: it has no endpoint that its data may go to, and is closed to everyone\n",
 	});
 });
+
+t.test(
+	"weir up starts with a Service as it stood, whatever became of its class, and warns where its files take it",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const data = `${directory}/data`;
+		const service = serviceText("cart", "shop", "  access: open\n  dataClass: legal/pii\n").replaceAll(".internal", "");
+		const gateway = `apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {address: 127.0.0.1, port: 0}
+`;
+		const filesWith = (regions: string) =>
+			fileOf(directory, "up.yaml", [gateway, service, grant, classOf(regions)].join("---\n"));
+		let up = await weirUp(await filesWith("eu, us"), data);
+		t.notMatch(up.log(), /weir: warning/);
+		t.equal(await up.stop(), 0);
+		up = await weirUp(await filesWith("us"), data);
+		t.match(
+			up.log(),
+			/weir: warning: Service shop\/cart: variants v1, v2 have no endpoint in a region of DataClass legal\/pii/,
+		);
+		t.equal(await up.stop(), 0);
+		const own = await fileOf(directory, "own.yaml", [gateway, service].join("---\n"));
+		up = await weirUp(own, data);
+		t.equal(await up.stop(), 0);
+	},
+);

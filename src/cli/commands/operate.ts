@@ -14,6 +14,7 @@ import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
+import { unplacedLines } from "../unplacedLines.js";
 import { alarmLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
@@ -76,12 +77,7 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	for (const { kind, name } of leftOut) {
 		print(`left out ${kind} ${name}: the Services that it was about are gone${dryRun ? " (dry run)" : ""}`);
 	}
-	const { services, more } = answer.unplaced ?? { services: [], more: 0 };
-	for (const { resource, words } of services) process.stderr.write(`warning: ${oneLine(`${resource}: ${words}`)}\n`);
-	if (more > 0) {
-		const further = `${more}${services.length > 0 ? " more" : ""} ${more === 1 ? "Service" : "Services"}`;
-		process.stderr.write(`warning: Variants of ${further} have no endpoint by it any more\n`);
-	}
+	for (const line of unplacedLines(answer.unplaced)) process.stderr.write(`${line}\n`);
 	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapWords(gap))}\n`);
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);

@@ -47,11 +47,13 @@ export async function up(options: UpArguments): Promise<void> {
 	});
 	const [gateway] = Object.values(stack.gateways);
 	const { api, apiHttps: https, metrics } = stack;
-	process.stdout.write(`READY ${JSON.stringify({ gateway, api, https, metrics })}\n`);
-	await new Promise<void>((resolve) => {
+	// Before READY is said: who reads it may end this at once, and that is to be in order too.
+	const ended = new Promise<void>((resolve) => {
 		process.once("SIGINT", () => resolve());
 		process.once("SIGTERM", () => resolve());
 	});
+	process.stdout.write(`READY ${JSON.stringify({ gateway, api, https, metrics })}\n`);
+	await ended;
 	await stack.stop();
 }
 

@@ -12,6 +12,7 @@ import { formatProblem, type Gateway, qualifiedName } from "../../resources/reso
 import { ApiClient } from "../../state/apiClient.js";
 import { TRACES_SOCKET } from "../../telemetry/tracesSocket.js";
 import type { ResourceFile } from "../resourceFiles.js";
+import { unplacedLines } from "../unplacedLines.js";
 import { freePorts, untilListening } from "./gatewayPorts.js";
 import { caChild, identitySocket, stackIds, TRUST_DOMAIN } from "./identity.js";
 import { type Places, places } from "./places.js";
@@ -242,7 +243,10 @@ async function declare(api: string, files: readonly ResourceFile[], notice: (lin
 		return;
 	}
 	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false });
-	if (answer.outcome === "applied") return;
+	if (answer.outcome === "applied") {
+		for (const line of unplacedLines(answer.unplaced)) notice(line);
+		return;
+	}
 	if (answer.outcome === "pending")
 		throw new WeirError(
 			"failed-precondition",
