@@ -117,7 +117,7 @@ export class RolloutLoop {
 		const active = state.resources.experiments.filter((experiment) => isActive(state, experiment));
 		this.#pace(active);
 		let now = state;
-		for (const experiment of this.#turns.tick(active, LOOKS_MS_PER_TICK)) {
+		for (const experiment of this.#turns.tick(active, LOOKS_MS_PER_TICK, this.#gates.agreed)) {
 			if (this.#stopped) return;
 			now = await this.#turn(now, experiment);
 		}

@@ -915,6 +915,29 @@ t.test("who cannot be looked at every second time keeps its turn, and what was t
 	t.equal(store.status.experiments.main?.phase, "Promoting");
 });
 
+t.test("a gate's yes is used in the next tick, whoever of its namespace has not been reached yet", async (t) => {
+	const gate: Gate = { at: "before-step", url: "https://ci.example/x", timeoutMs: 1_000 };
+	const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: [gate] } });
+	const others = ["slow-1", "slow-2", "slow-3"].map((name) => ({ ...gated, metadata: { ...gated.metadata, name } }));
+	const { store, source, asked, clock, loop } = house([gated, ...others], {
+		...EMPTY_STATUS,
+		experiments: { main: status(), "slow-1": status(), "slow-2": status(), "slow-3": status() },
+	});
+	source.evidence = async ({ experiment: name }) => {
+		if (name === "main") return evidence({ control: { n: 250 }, boosted: { n: 250 } });
+		await new Promise((resolve) => setTimeout(resolve, LOOKS_MS_PER_TICK + 10));
+		return evidence({ control: { n: 0 }, boosted: { n: 0 } });
+	};
+	const rollout = loop();
+	for (let tick = 0; tick < 2; tick++) {
+		await rollout.tick();
+		clock.advance(1_000);
+	}
+	t.equal(asked.length, 1);
+	const own = store.decisions.filter((decision) => decision.experiment === "main");
+	t.match(own, [{ outcome: { action: "ramp" } }]);
+});
+
 t.test("nor does who is not reached in a tick", async (t) => {
 	const one = experiment(["boosted"], { guardrails: [] });
 	const others = ["slow-1", "slow-2"].map((name) => ({ ...one, metadata: { ...one.metadata, name } }));
