@@ -9,6 +9,12 @@ import { DUCKDB } from "./dialect.js";
 import { dueMs, whole } from "./eras.js";
 import type { EventStore } from "./store.js";
 
+/**
+ * Of units from before the oldest start that is still held (freezingRows.ts) nobody knows what they brought: as none they
+ * would draw the cap down, to 0 where more are gone than are left.
+ */
+const HELD = "u.received_ms >= (SELECT min(received_ms) FROM entries WHERE experiment = $experiment AND NOT ended)";
+
 /** A number that no series has. */
 const UNSTORED = -1;
 
@@ -30,7 +36,7 @@ export function unitQuantile(
 		const due = dueMs([[windowMs, settleMs]]);
 		await transaction.run(
 			`CREATE OR REPLACE TEMP TABLE all_due AS SELECT u.ordinal, u.unit, u.arm, u.first_ms, ${due} AS due_ms FROM units u
-			WHERE u.experiment = $experiment AND ${due} < ${whole(untilMs)} AND ${unconflicted("u")}`,
+			WHERE u.experiment = $experiment AND ${due} < ${whole(untilMs)} AND ${HELD} AND ${unconflicted("u")}`,
 			{ experiment },
 		);
 		await transaction.run("CREATE OR REPLACE TEMP VIEW due AS FROM all_due");

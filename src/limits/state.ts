@@ -193,8 +193,8 @@ export const HOLD_NAMES_AT_ONCE = 20;
 export const HOLD_NAMES_REGAIN_MS = 2 * 60_000;
 
 /**
- * A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks about once a second, at
- * each of a namespace's thousands of Experiments more seldom: too seldom, from some 3,000 on, for their gates.
+ * A gate's yes is used by then or asked for again: it was given to what stood then. The loop looks in the next
+ * tick, which is about a second later, at whose gates have said yes, before it looks at the others of the namespace.
  */
 export const GATE_YES_MS = 30_000;
 

@@ -53,10 +53,18 @@ export class GateKeeper {
 			asked = { id, asking: false, yesAtMs: null, no: null, failures: 0, againAtMs: 0 };
 			this.#asked.set(experiment, asked);
 		}
-		const nowMs = this.clock.nowMs();
-		if (asked.yesAtMs !== null && nowMs - asked.yesAtMs <= GATE_YES_MS) return "yes";
-		if (!asked.asking && nowMs >= asked.againAtMs) void this.#ask(experiment, asked, questions);
+		if (this.#holds(asked)) return "yes";
+		if (!asked.asking && this.clock.nowMs() >= asked.againAtMs) void this.#ask(experiment, asked, questions);
 		return asked.no ?? "asking";
+	}
+
+	/** Experiments whose gates have said yes: it holds for GATE_YES_MS, and a namespace of thousands has its turns later. */
+	get agreed(): ReadonlySet<string> {
+		return new Set([...this.#asked].filter(([, asked]) => this.#holds(asked)).map(([experiment]) => experiment));
+	}
+
+	#holds({ yesAtMs }: Asked): boolean {
+		return yesAtMs !== null && this.clock.nowMs() - yesAtMs <= GATE_YES_MS;
 	}
 
 	/** In their order; the first no ends it. */

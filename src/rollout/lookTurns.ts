@@ -15,11 +15,17 @@ export class LookTurns {
 	/**
 	 * One tick: what is done with each before the next one is asked for is its look, one of each namespace at the least.
 	 * @param milliseconds about so long
+	 * @param first names of those that come first of their namespaces
 	 */
-	*tick(experiments: readonly Experiment[], milliseconds: number): Generator<Experiment> {
+	*tick(
+		experiments: readonly Experiment[],
+		milliseconds: number,
+		first: ReadonlySet<string> = new Set(),
+	): Generator<Experiment> {
 		const all = new Map(experiments.map((experiment) => [qualifiedName(experiment.metadata), experiment]));
 		this.#turns.keepOnly((name) => all.has(name));
 		for (const [name, experiment] of all) this.#turns.add(name, experiment);
+		this.#turns.hasten(first);
 		const share = milliseconds / this.#turns.namespaces.length;
 		const tookMs = new Map<string, number>();
 		const hasHadItsShare = (namespace: string): boolean => (tookMs.get(namespace) ?? Number.NEGATIVE_INFINITY) >= share;

@@ -12,6 +12,7 @@ import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";
+import { decidedFrom } from "./decidedFrom.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "./decision.js";
 import { startExperiment } from "./declaration.js";
 import { Endings } from "./endings.js";
@@ -36,7 +37,7 @@ export type LoopEvent =
 	| { readonly type: "holding"; readonly experiment: string | null; readonly error: WeirError }
 	/** Once when it ends. */
 	| { readonly type: "recovered"; readonly experiment: string | null }
-	/** Someone else changed the state first; decided again at the next tick. */
+	/** Someone else changed the state first; decided again on what stands since. */
 	| { readonly type: "conflict"; readonly experiment: string }
 	/** A gate answered. */
 	| ({ readonly type: "gate" } & GateReport);
@@ -55,6 +56,12 @@ export interface LoopOptions {
 /** One aggregate query per experiment and tick: more often than this costs ingest more than it gains. */
 const INTERVAL_MIN_MS = 100;
 const INTERVAL_MAX_MS = 1_000;
+
+/** How often one Experiment is looked at in its turn: each conflict asks for another look, and others wait meanwhile. */
+const LOOKS_PER_TURN_MAX = 3;
+
+/** How often what one look found is recorded on a newer state, where others have changed what it was not decided from. */
+const RECORDS_PER_LOOK_MAX = 10;
 
 export class RolloutLoop {
 	readonly #turns = new LookTurns();
@@ -105,24 +112,14 @@ export class RolloutLoop {
 	/** One look at every active experiment, for about LOOKS_MS_PER_TICK. Never rejects: what goes wrong is reported. */
 	async tick(): Promise<void> {
 		this.#reachedAll = true;
-		let state: State | null;
-		try {
-			state = await this.options.store.state(-1, 0);
-		} catch (thrown) {
-			this.#hold(null, thrown);
-			return;
-		}
+		const state = await this.#read();
 		if (state === null) return;
-		this.#recover(null);
-		const active = state.resources.experiments.filter((experiment) => {
-			const phase = state.status.experiments[qualifiedName(experiment.metadata)]?.phase;
-			return phase === undefined || isExposing(phase) || phase === "Promoting";
-		});
+		const active = state.resources.experiments.filter((experiment) => isActive(state, experiment));
 		this.#pace(active);
 		let now = state;
-		for (const experiment of this.#turns.tick(active, LOOKS_MS_PER_TICK)) {
+		for (const experiment of this.#turns.tick(active, LOOKS_MS_PER_TICK, this.#gates.agreed)) {
 			if (this.#stopped) return;
-			now = await this.#look(now, experiment);
+			now = await this.#turn(now, experiment);
 		}
 		const { left } = this.#turns;
 		this.#reachedAll = left.length === 0;
@@ -131,14 +128,42 @@ export class RolloutLoop {
 		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK, (name, thrown) => this.#hold(name, thrown));
 	}
 
+	/** null: there is none, or it cannot be had. */
+	async #read(): Promise<State | null> {
+		try {
+			const state = await this.options.store.state(-1, 0);
+			if (state !== null) this.#recover(null);
+			return state;
+		} catch (thrown) {
+			this.#hold(null, thrown);
+			return null;
+		}
+	}
+
+	/**
+	 * The state after it. Where someone else changed the state first it is read and decided anew at once, on that for the others
+	 * too: the next turn may be thousands of looks away, and who changes something again and again would put off all decisions.
+	 */
+	async #turn(state: State, declared: Experiment): Promise<State> {
+		let now = state;
+		for (let looks = 0; looks < LOOKS_PER_TURN_MAX && !this.#stopped; looks++) {
+			const experiment = activeNow(now, declared);
+			if (experiment === null) return now;
+			const after = await this.#look(now, experiment);
+			if (after !== "conflict") return after;
+			now = (await this.#read()) ?? now;
+		}
+		return now;
+	}
+
 	#pace(active: readonly Experiment[]): void {
 		if (this.options.intervalMs !== null) return;
 		const every = active.map((experiment) => experiment.spec.rollout.everyMs / 3);
 		this.#intervalMs = Math.max(INTERVAL_MIN_MS, Math.min(INTERVAL_MAX_MS, ...every));
 	}
 
-	/** The state after it: the same unless a decision was stored. */
-	async #look(state: State, experiment: Experiment): Promise<State> {
+	/** The state after it: the same unless a decision was stored. conflict: it is of no use any more. */
+	async #look(state: State, experiment: Experiment): Promise<State | "conflict"> {
 		const name = qualifiedName(experiment.metadata);
 		try {
 			const nowMs = this.options.clock.nowMs();
@@ -180,8 +205,11 @@ export class RolloutLoop {
 		} catch (thrown) {
 			const error = WeirError.from(thrown);
 			this.#shutOuts.keep(name);
-			if (error.code === "conflict") this.options.report({ type: "conflict", experiment: name });
-			else this.#hold(name, error);
+			if (error.code === "conflict") {
+				this.options.report({ type: "conflict", experiment: name });
+				return "conflict";
+			}
+			this.#hold(name, error);
 			return state;
 		}
 	}
@@ -231,18 +259,35 @@ export class RolloutLoop {
 		atMs: number,
 	): Promise<State> {
 		const name = qualifiedName(experiment.metadata);
-		const request = { experiment: name, expectedRevision: state.revision, by: "weir", atMs, input, outcome };
-		const { revision, decision } = await this.options.store.decide(request);
+		const request = { experiment: name, by: "weir", atMs, input, outcome };
+		const { state: now, revision, decision } = await this.#decided(state, request);
 		this.#recorded.add(name, outcome, atMs);
 		this.#recover(name);
 		this.options.report({ type: "decided", decision });
 		// What others of the Service are judged by in this tick, too: phases and default Variants.
-		const { experiments, services } = state.status;
+		const { experiments, services } = now.status;
 		const { status, defaultVariant } = outcome;
-		if (defaultVariant === null && status.phase === experiments[name]?.phase) return { ...state, revision };
+		if (defaultVariant === null && status.phase === experiments[name]?.phase) return { ...now, revision };
 		const moved = defaultVariant === null ? {} : { [serviceOf(experiment)]: { defaultVariant } };
 		const after = { experiments: { ...experiments, [name]: status }, services: { ...services, ...moved } };
-		return { ...state, revision, status: after };
+		return { ...now, revision, status: after };
+	}
+
+	/** Stores a decision, with the state that it was stored on: a newer one where that says the same of what it was made from. */
+	async #decided(state: State, request: Omit<Parameters<StateStore["decide"]>[0], "expectedRevision">) {
+		const { experiment, atMs, outcome } = request;
+		let now = state;
+		for (let records = 1; ; records++) {
+			try {
+				return { state: now, ...(await this.options.store.decide({ ...request, expectedRevision: now.revision })) };
+			} catch (thrown) {
+				const isOver = records >= RECORDS_PER_LOOK_MAX || movesOn(outcome.action);
+				if (isOver || WeirError.from(thrown).code !== "conflict") throw thrown;
+				const read = await this.#read();
+				if (read === null || decidedFrom(read, experiment, atMs) !== decidedFrom(state, experiment, atMs)) throw thrown;
+				now = read;
+			}
+		}
 	}
 
 	#hold(experiment: string | null, thrown: unknown): void {
@@ -255,4 +300,20 @@ export class RolloutLoop {
 	#recover(experiment: string | null): void {
 		if (this.#holding.delete(experiment ?? "")) this.options.report({ type: "recovered", experiment });
 	}
+}
+
+function isActive({ status }: State, { metadata }: Experiment): boolean {
+	const phase = status.experiments[qualifiedName(metadata)]?.phase;
+	return phase === undefined || isExposing(phase) || phase === "Promoting";
+}
+
+/** As that state declares it; null: not any more, or it has ended. */
+function activeNow(state: State, declared: Experiment): Experiment | null {
+	const { experiments } = state.resources;
+	const name = qualifiedName(declared.metadata);
+	// By far the most often nobody has changed anything, and no name of thousands is to be made.
+	const now = experiments.includes(declared)
+		? declared
+		: experiments.find(({ metadata }) => qualifiedName(metadata) === name);
+	return now !== undefined && isActive(state, now) ? now : null;
 }

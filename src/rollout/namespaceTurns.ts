@@ -16,6 +16,16 @@ export class NamespaceTurns<Item> {
 		else waiting.set(name, item);
 	}
 
+	/** They come before the others of their namespaces, in the order in which they wait. */
+	hasten(names: ReadonlySet<string>): void {
+		if (names.size === 0) return;
+		for (const [namespace, waiting] of this.#waiting) {
+			const hastened = [...waiting].filter(([name]) => names.has(name));
+			// The namespace keeps its own turn.
+			if (hastened.length > 0) this.#waiting.set(namespace, new Map([...hastened, ...waiting]));
+		}
+	}
+
 	delete(name: string): void {
 		this.#waiting.get(namespaceOf(name))?.delete(name);
 	}

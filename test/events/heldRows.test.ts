@@ -193,6 +193,31 @@ t.test("a cap is frozen from outcomes by request, too: of these the starts are h
 	t.same([entriesIn(rig), outcomesIn(rig)], [5, 5]);
 });
 
+t.test("units whose rows are held no more are not those that brought nothing, and freeze no cap", async (t) => {
+	for (const [freezingRowsMax, units] of [
+		[5, 5],
+		[0, 0],
+	] as const) {
+		const { rig, judges, come, pass, seen } = await houseWith(t, { freezingRowsMax }, []);
+		const sinceMs = rig.nowMs;
+		judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
+		for (let n = 0; n < 12; n++) {
+			await come();
+			await pass(HOUR);
+			await seen();
+		}
+		await pass(3 * HOUR);
+		await seen();
+		await pass(1);
+		t.same([entriesIn(rig), outcomesIn(rig)], [units, units]);
+		const valuesOf = metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero", cap: "unfrozen" });
+		const question = { experiment: "models", service: "shop", quantile: 0.5, sinceMs, untilMs: rig.nowMs, valuesOf };
+		const found = await rig.ingest.evidence.baselineQuantile(question);
+		if (units === 0) t.equal(found, null);
+		else t.match(found, { units, valueMs: 100 });
+	}
+});
+
 const DAY = 24 * HOUR;
 const P99: Omit<MetricDeclaration, "judges"> = { name: "p99", type: "quantile", source: "latency", windowMs: HOUR };
 

@@ -17,9 +17,14 @@ function turnsOf(): { turns: LookTurns; looks: typeof looks } {
 	let nowMs = 0;
 	const turns = new LookTurns(() => nowMs);
 	/** Names in the order in which a tick looks at them. */
-	function looks(all: readonly Experiment[], milliseconds: number, takesMs: Record<string, number> = {}) {
+	function looks(
+		all: readonly Experiment[],
+		milliseconds: number,
+		takesMs: Record<string, number> = {},
+		first: readonly string[] = [],
+	) {
 		const names: string[] = [];
-		for (const { metadata } of turns.tick(all, milliseconds)) {
+		for (const { metadata } of turns.tick(all, milliseconds, new Set(first))) {
 			names.push(metadata.name);
 			nowMs += takesMs[metadata.namespace] ?? 0;
 		}
@@ -63,6 +68,18 @@ t.test("each namespace has the same share of the time, and what another one leav
 	const others = Array.from({ length: 20 }, (_, at) => named(`n${at}`, "one"));
 	t.equal(count(turnsOf().looks([...many("slow", 50), ...others], 100, { slow: 5 })), 20, "nobody else needs the rest");
 });
+
+t.test(
+	"whom something waits for that soon is of no use comes first of its namespace, and takes no turn of another",
+	async (t) => {
+		const all = [...many("a", 4), ...many("b", 2)];
+		const { turns, looks } = turnsOf();
+		t.same(looks(all, 1_000, {}, ["a/a3", "a/a2", "c/none"]), ["a2", "b0", "a3", "b1", "a0", "a1"]);
+		t.same(looks(all, 2, { a: 1, b: 1 }), ["a0", "b0"]);
+		t.same(looks(all, 2, { a: 1, b: 1 }, ["a/a0"]), ["a0", "b1"], "in each tick");
+		t.same(turns.left, ["a/a1", "a/a2", "a/a3", "b/b0"], "the others keep their turns");
+	},
+);
 
 t.test("a tick is over after its time, and each namespace is looked at in it all the same", async (t) => {
 	const all = ["a", "b", "c", "d"].flatMap((namespace) => many(namespace, 3));

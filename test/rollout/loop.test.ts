@@ -246,20 +246,93 @@ t.test("a baseline that has moved is frozen anew from requests since that was fo
 	});
 });
 
-t.test("a conflict stores nothing and is decided again at the next tick on the new picture", async (t) => {
+t.test("a conflict stores nothing and is decided again at once on the new picture", async (t) => {
 	const { store, source, types, loop } = house([experiment()], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	store.meanwhile = () => {
 		store.revision += 1;
 		store.status = running({ phase: "Paused", hold: "person" });
 	};
-	const one = loop();
-	await one.tick();
-	t.same(store.decisions, []);
-	t.same(types(), ["conflict"]);
-	await one.tick();
+	await loop().tick();
+	t.same(types(), ["conflict", "decided"]);
 	t.match(store.decisions, [{ outcome: { action: "hold", rule: "person" } }]);
 	t.equal(store.status.experiments.main?.allocationPpm, 200_000);
+});
+
+t.test("after a conflict the others are decided on the new picture too, and who is gone or ended is not", async (t) => {
+	const one = experiment();
+	const all = ["main", "gone", "ended", "other"].map((name) => ({ ...one, metadata: { ...one.metadata, name } }));
+	const each = (change = {}): Status => ({
+		...EMPTY_STATUS,
+		experiments: Object.fromEntries(all.map(({ metadata }) => [metadata.name, status(change)])),
+	});
+	const { store, source, types, loop } = house(all, each());
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
+	store.meanwhile = () => {
+		store.revision += 1;
+		const ended = status({ phase: "Aborted" });
+		store.status = { ...store.status, experiments: { ...store.status.experiments, ended } };
+		store.rules = { experiments: all.filter(({ metadata }) => metadata.name !== "gone") };
+	};
+	await loop().tick();
+	t.same(types(), ["decided", "decided"]);
+	t.same(
+		store.decisions.map((decision) => [decision.experiment, decision.outcome.rule]),
+		[
+			["main", "harm"],
+			["other", "harm"],
+		],
+	);
+});
+
+t.test("what others change meanwhile puts no rollback off, and who moves people on is looked at anew", async (t) => {
+	for (const [errors, looks, action] of [
+		[1, 1, "roll-back"],
+		[0, 2, "ramp"],
+	] as const) {
+		const { store, source, types, loop } = house([experiment()], running());
+		source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors } });
+		store.meanwhile = () => {
+			store.revision += 1;
+		};
+		await loop().tick();
+		t.match(store.decisions, [{ outcome: { action } }]);
+		t.equal(source.queries.length, looks);
+		t.same(types(), looks === 1 ? ["decided"] : ["conflict", "decided"]);
+	}
+});
+
+t.test("what was decided from another declaration of the Experiment or its Metrics is decided anew", async (t) => {
+	const changed = Object.values(METRICS).map((one) => ({ ...one, spec: { ...one.spec, windowMs: 77_000 } }));
+	for (const rules of [{ experiments: [experiment(["boosted"], { salt: "other" })] }, { metrics: changed }]) {
+		const { store, source, types, loop } = house([experiment()], running());
+		source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
+		store.meanwhile = () => {
+			store.revision += 1;
+			store.rules = rules;
+		};
+		await loop().tick();
+		t.same(types(), ["conflict", "decided"]);
+		t.match(store.decisions[0]?.input, rules.metrics ? { metrics: { accuracy: { spec: { windowMs: 77_000 } } } } : {});
+		t.equal(source.queries.length, 2);
+	}
+});
+
+t.test("who changes something again and again does not keep the loop at one Experiment", async (t) => {
+	const { store, source, types, loop } = house([experiment()], running());
+	source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
+	const again = () => {
+		store.revision += 1;
+		queueMicrotask(() => {
+			store.meanwhile = again;
+		});
+	};
+	store.meanwhile = again;
+	await loop().tick();
+	t.same(types(), ["conflict", "conflict", "conflict"]);
+	store.meanwhile = null;
+	await loop().tick();
+	t.match(store.decisions, [{ outcome: { rule: "harm" } }]);
 });
 
 t.test("while an owner is dead it holds, says so once, and never decides", async (t) => {
@@ -840,6 +913,29 @@ t.test("who cannot be looked at every second time keeps its turn, and what was t
 		await one.tick();
 	}
 	t.equal(store.status.experiments.main?.phase, "Promoting");
+});
+
+t.test("a gate's yes is used in the next tick, whoever of its namespace has not been reached yet", async (t) => {
+	const gate: Gate = { at: "before-step", url: "https://ci.example/x", timeoutMs: 1_000 };
+	const gated = experiment(["boosted"], { rollout: { ...ROLLOUT, gates: [gate] } });
+	const others = ["slow-1", "slow-2", "slow-3"].map((name) => ({ ...gated, metadata: { ...gated.metadata, name } }));
+	const { store, source, asked, clock, loop } = house([gated, ...others], {
+		...EMPTY_STATUS,
+		experiments: { main: status(), "slow-1": status(), "slow-2": status(), "slow-3": status() },
+	});
+	source.evidence = async ({ experiment: name }) => {
+		if (name === "main") return evidence({ control: { n: 250 }, boosted: { n: 250 } });
+		await new Promise((resolve) => setTimeout(resolve, LOOKS_MS_PER_TICK + 10));
+		return evidence({ control: { n: 0 }, boosted: { n: 0 } });
+	};
+	const rollout = loop();
+	for (let tick = 0; tick < 2; tick++) {
+		await rollout.tick();
+		clock.advance(1_000);
+	}
+	t.equal(asked.length, 1);
+	const own = store.decisions.filter((decision) => decision.experiment === "main");
+	t.match(own, [{ outcome: { action: "ramp" } }]);
 });
 
 t.test("nor does who is not reached in a tick", async (t) => {
