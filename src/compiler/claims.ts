@@ -86,7 +86,8 @@ end
 `;
 }
 
-/** typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on.
+/**
+ * typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on.
  * @param gateway its qualified name
  */
 export const claimsPerRoute = (gateway: string): Record<string, object> =>

@@ -69,7 +69,7 @@ export const EVENTS_HELD_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
  * Requests of a Service, outcomes of a Metric, or starts of an Experiment's requests, that are held for freezing a threshold or a
- * cap, the newest: each look at it sorts them all, some 0.5 s. More say no more: a p99.9 needs 50,000.
+ * cap, the newest: each look at it sorts them all, about a second. More say no more: a p99.9 needs 50,000.
  */
 export const FREEZING_ROWS_MAX = 1_000_000;
 

@@ -1,7 +1,7 @@
 /**
  * The rollout loop: at every tick, for every active experiment or as many as it reaches, the namespaces in turn: state →
- * evidence → decide → store. It keeps no facts of its own: after a restart it goes on from the stored status. When state or evidence cannot be had it
- * holds and reports; it never decides on what it does not know.
+ * evidence → decide → store. It keeps no facts of its own: after a restart it goes on from the stored status. When state or
+ * evidence cannot be had it holds and reports; it never decides on what it does not know.
  */
 import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";

@@ -147,7 +147,7 @@ export interface ProxyStatus {
 	readonly revision?: number | null;
 	/** Services that are closed there; left out = none. */
 	readonly closed?: readonly ClosedService[];
-	/** by short type name (clusters, endpoints, extensions, listeners, routes). */
+	/** By short type name (clusters, endpoints, extensions, listeners, routes). */
 	readonly types: Readonly<
 		Record<
 			string,

@@ -70,12 +70,10 @@ export class Channel {
 	/** Parts of a response that was rejected as a whole, sent again one by one to find the bad one. */
 	#singly = new Set<string>();
 	#rejectedVersion: string | null = null;
-	/** Filters of a response that was rejected as a whole, until what they were before is told again. */
+	/** Where `#takesUnread`: parts of such a response, until what they were before is told again. */
 	readonly #known = new Set<string>();
-	/** Hashes of what was told again, by name. */
-	readonly #retold = new Map<string, string>();
-	/** What of that was rejected. */
-	readonly #unusable = new Set<string>();
+	/** What was told again, by name, and whether that was rejected. */
+	readonly #retold = new Map<string, { readonly hash: string; readonly refused: boolean }>();
 
 	constructor(
 		readonly type: TypeName,
@@ -142,9 +140,16 @@ export class Channel {
 
 	/**
 	 * Envoy takes a filter's bytes that it has refused for known, and acknowledges them unread when they are told again: after a
-	 * refusal it is told what it had before, and of several then each new one alone.
+	 * refusal it is told what it had before, and of several that were refused together each new one alone.
+	 */
+	get #takesUnread(): boolean {
+		return this.type === "extensions";
+	}
+
+	/**
+	 * Of filters: see `#takesUnread`.
 	 * @param instead what is there until one comes
-	 * @returns what is to be told of a filter now; undefined = nothing
+	 * @returns what is to be told of a resource now; undefined = nothing
 	 */
 	toldNow(published: EncodedResource, instead: EncodedResource | undefined): EncodedResource | undefined {
 		const { name } = published;
@@ -152,8 +157,9 @@ export class Channel {
 		if (!rejected && !this.#known.has(name)) return published;
 		// Of one that came with what is not known here, nothing better is.
 		const before = this.accepted.get(name) ?? (this.cameWithState ? undefined : instead);
-		if (before !== undefined && before.hash !== published.hash && !this.#unusable.has(keyOf(before))) {
-			this.#retold.set(name, before.hash);
+		const retold = this.#retold.get(name);
+		if (before !== undefined && before.hash !== published.hash && !(retold?.refused && retold.hash === before.hash)) {
+			this.#retold.set(name, { hash: before.hash, refused: false });
 			return before;
 		}
 		this.#known.delete(name);
@@ -211,9 +217,9 @@ export class Channel {
 		return due.length === 0 ? null : due;
 	}
 
-	/** A filter of which it is not known what the client has: where it is refused, nothing could be told again. */
+	/** It is not known what the client has of it: where it is refused, nothing could be told again. */
 	#isUnsure(name: string): boolean {
-		return this.type === "extensions" && this.cameWithState && !this.accepted.has(name);
+		return this.#takesUnread && this.cameWithState && !this.accepted.has(name);
 	}
 
 	#isAsking(wanted: View): boolean {
@@ -259,13 +265,13 @@ export class Channel {
 		this.#rejectedVersion = version;
 		if (!this.full && resources.length > 1) {
 			this.#singly = new Set(resources.map(({ name }) => name));
-			if (this.type === "extensions") for (const { name } of resources) this.#known.add(name);
+			if (this.#takesUnread) for (const { name } of resources) this.#known.add(name);
 			this.#sent = new Map([...this.#sent].filter(([name]) => !this.#singly.has(name)));
 			return;
 		}
 		const [only] = resources;
-		if (this.type === "extensions" && only !== undefined && this.#retold.get(only.name) === only.hash) {
-			this.#unusable.add(keyOf(only));
+		if (only !== undefined && this.#retold.get(only.name)?.hash === only.hash) {
+			this.#retold.set(only.name, { hash: only.hash, refused: true });
 			return;
 		}
 		// Nothing new in it and rejected all the same: the words are about all of it.
@@ -296,13 +302,11 @@ export class Channel {
 		this.#sent = new Map([...this.#sent].filter(wanted));
 		if (!this.full) this.accepted = new Map([...this.accepted].filter(wanted));
 		this.#asked = new Set([...this.#asked].filter((name) => this.subscription.names.has(name)));
-		// A filter that is asked for again is told anew, whatever came of it before.
-		if (this.type === "extensions")
+		// What is asked for again is told anew, whatever came of it before.
+		if (this.#takesUnread)
 			this.rejections = new Map([...this.rejections].filter(([name]) => this.subscription.wants(name)));
 	}
 }
-
-const keyOf = ({ name, hash }: EncodedResource): string => `${name} ${hash}`;
 
 const byName = (resources: readonly EncodedResource[]): View =>
 	new Map(resources.map((resource) => [resource.name, resource]));

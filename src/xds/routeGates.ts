@@ -5,13 +5,13 @@
  */
 import { XDS_LEAVING_MS } from "../limits.js";
 import type { Channel } from "./channel.js";
-import { ENVOY_TYPES, type EncodedResource, type TypeName } from "./resource.js";
+import { ENVOY_TYPES, type EncodedResource, gatewayOf, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
 export type Channels = Readonly<Record<TypeName, Channel>>;
 
 /** ready: send. wait: what it names is on its way. blocked: what it names was rejected. */
-export type Gate = "ready" | "wait" | "blocked";
+type Gate = "ready" | "wait" | "blocked";
 
 export class RouteGates {
 	/** By the table's name. */
@@ -19,11 +19,15 @@ export class RouteGates {
 	/** The same, behind filters: there may always be one on its way, and a table needs none but for new headers. */
 	readonly #behindSince = new Map<string, number>();
 	#nowMs = 0;
+	#patienceMs = 0;
 
 	constructor(readonly channels: Channels) {}
 
-	/** Remembers since when tables have to wait. Call it before what follows. */
-	note(target: Snapshot, nowMs: number): void {
+	/**
+	 * Remembers since when tables have to wait. Call it before what follows.
+	 * @param patienceMs how long one waits for what it names
+	 */
+	note(target: Snapshot, nowMs: number, patienceMs: number): void {
 		const waiting = new Map<string, number>();
 		for (const table of target.views.routes.values()) {
 			if (this.#clusters(table, target) === "wait" || this.#lacksExtensions(table, target)) {
@@ -38,6 +42,7 @@ export class RouteGates {
 			if (!unsent || !routes.subscription.wants(name)) this.#behindSince.delete(name);
 		}
 		this.#nowMs = nowMs;
+		this.#patienceMs = patienceMs;
 	}
 
 	/** It waits no more. */
@@ -46,46 +51,39 @@ export class RouteGates {
 		this.#behindSince.delete(name);
 	}
 
-	/** Until when each waits. @param patienceMs for what tables name */
-	endsMs(patienceMs: number): readonly number[] {
+	/** Until when each waits. */
+	get endsMs(): readonly number[] {
 		return [
-			...[...this.#waitingSince.values()].map((since) => since + patienceMs),
+			...[...this.#waitingSince.values()].map((since) => since + this.#patienceMs),
 			...[...this.#behindSince.values()].map((since) => since + XDS_LEAVING_MS),
 		];
 	}
 
-	/** @param sinceMs who has waited since then or longer waits no more */
-	of(table: EncodedResource | undefined, target: Snapshot, sinceMs: number): Gate {
-		if (table === undefined) return "ready";
-		const gate = this.#clusters(table, target);
-		return gate === "wait" && this.#hasWaited(table, sinceMs) ? "ready" : gate;
-	}
-
-	/** A listener waits for what its tables wait for. @param sinceMs as in `of` */
-	ofListener({ routeConfigs }: EncodedResource, target: Snapshot, sinceMs: number): Gate {
-		const gates = routeConfigs.map((name) => this.of(target.views.routes.get(name), target, sinceMs));
+	/** A listener waits for what its tables wait for. */
+	ofListener({ routeConfigs }: EncodedResource, target: Snapshot): Gate {
+		const gates = routeConfigs.map((name) => this.#of(target.views.routes.get(name), target));
 		return gates.includes("blocked") ? "blocked" : gates.includes("wait") ? "wait" : "ready";
 	}
 
-	/** Those of the tables that may be sent now. @param sinceMs as in `of` */
-	open(tables: View, target: Snapshot, sinceMs: number): View {
+	/** Those of the tables that may be sent now. */
+	open(tables: View, target: Snapshot): View {
 		const { extensions, listeners, routes } = this.channels;
 		return new Map(
 			[...tables].filter(([name, table]) => {
 				// A new listener asks for its table by itself; known tables come after the listeners.
 				if (listeners.inFlight !== null && !routes.isAsked(name)) return false;
-				if (this.of(table, target, sinceMs) !== "ready") return false;
-				if (this.#hasWaited(table, sinceMs)) return true;
+				if (this.#of(table, target) !== "ready") return false;
+				if (this.#hasWaited(table)) return true;
 				return !this.#lacksExtensions(table, target) && (extensions.inFlight === null || this.#hasBeenBehind(name));
 			}),
 		);
 	}
 
-	/** Sources of those of the tables that are on their way, or soon will be. @param sinceMs as in `of` */
-	coming(tables: View, target: Snapshot, sinceMs: number): ReadonlySet<string> {
+	/** Sources of those of the tables that are on their way, or soon will be. */
+	coming(tables: View, target: Snapshot): ReadonlySet<string> {
 		const { routes } = this.channels;
 		const unsent = [...tables.values()].filter(
-			(table) => routes.sentHash(table.name) !== table.hash && this.of(table, target, sinceMs) !== "blocked",
+			(table) => routes.sentHash(table.name) !== table.hash && this.#of(table, target) !== "blocked",
 		);
 		return new Set([...unsent, ...(routes.inFlight?.resources ?? [])].map(({ source }) => source));
 	}
@@ -102,9 +100,15 @@ export class RouteGates {
 		return this.#nowMs >= since + XDS_LEAVING_MS;
 	}
 
-	#hasWaited({ name }: EncodedResource, sinceMs: number): boolean {
+	#of(table: EncodedResource | undefined, target: Snapshot): Gate {
+		if (table === undefined) return "ready";
+		const gate = this.#clusters(table, target);
+		return gate === "wait" && this.#hasWaited(table) ? "ready" : gate;
+	}
+
+	#hasWaited({ name }: EncodedResource): boolean {
 		const since = this.#waitingSince.get(name);
-		return since !== undefined && since <= sinceMs;
+		return since !== undefined && this.#nowMs >= since + this.#patienceMs;
 	}
 
 	#clusters(table: EncodedResource, target: Snapshot): Gate {
@@ -127,13 +131,11 @@ export class RouteGates {
 	/** A filter that comes to a Gateway is on its way: until it is there, its listener is the one before, which lacks it. */
 	#lacksExtensions({ name }: EncodedResource, target: Snapshot): boolean {
 		const { extensions, listeners } = this.channels;
-		if (!listeners.requested) return false;
-		return [...target.views.listeners.values()]
-			.filter((listener) => listener.routeConfigs.includes(name) && !listeners.isRejected(listener))
-			.flatMap((listener) => listener.extensions)
-			.some(({ name: one }) => {
-				const published = target.views.extensions.get(one);
-				return !extensions.accepted.has(one) && (published === undefined || !extensions.isRejected(published));
-			});
+		const listener = target.views.listeners.get(gatewayOf("routes", name));
+		if (!listeners.requested || listener === undefined || listeners.isRejected(listener)) return false;
+		return listener.extensions.some(({ name: one }) => {
+			const published = target.views.extensions.get(one);
+			return !extensions.accepted.has(one) && (published === undefined || !extensions.isRejected(published));
+		});
 	}
 }

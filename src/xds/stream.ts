@@ -8,6 +8,7 @@
  */
 import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
+import { HeldFilters } from "./heldFilters.js";
 import { LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
 import {
@@ -43,8 +44,7 @@ export class ClientStream {
 	readonly #leaving = new LeavingEndpoints();
 	/** Clusters that its routes may name, and that have gone with the first answer. */
 	readonly #lostClusters = new Set<string>();
-	/** Since when filters wait for the routes that follow their headers, by source. */
-	#heldSinceMs = new Map<string, number>();
+	readonly #heldFilters = new HeldFilters();
 	#nonces = 0;
 
 	constructor(
@@ -87,7 +87,7 @@ export class ClientStream {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
 		for (const type of ENVOY_TYPES) this.views.touch(type, this.#channels[type].acceptedVersion);
 		this.#noteLost(target);
-		this.#gates.note(target, nowMs);
+		this.#gates.note(target, nowMs, this.#patienceMs);
 		this.#leaving.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);
 		const responses: Response[] = [];
 		for (const type of TYPES) {
@@ -112,9 +112,9 @@ export class ClientStream {
 	/** When next() has something to do though nothing came in; null = never. */
 	deadlineMs(nowMs: number): number | null {
 		const waits = [
-			...this.#gates.endsMs(this.#patienceMs),
+			...this.#gates.endsMs,
 			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
-			...[...this.#heldSinceMs.values()].map((since) => since + XDS_LEAVING_MS),
+			...this.#heldFilters.endsMs,
 		];
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
@@ -201,46 +201,27 @@ export class ClientStream {
 		if (type === "endpoints") return this.#wantedEndpoints(target);
 		if (type === "tables") return this.#subscribed(type, target.views.tables);
 		if (type === "extensions") return this.#wantedExtensions(target, nowMs);
-		return type === "listeners" ? this.#wantedListeners(target, nowMs) : this.#wantedRoutes(target, nowMs);
+		return type === "listeners" ? this.#wantedListeners(target) : this.#wantedRoutes(target);
 	}
 
-	#wantedRoutes(target: Snapshot, nowMs: number): View {
-		const tables = this.#subscribed("routes", target.views.routes);
-		return this.#gates.open(tables, target, nowMs - this.#patienceMs);
+	#wantedRoutes(target: Snapshot): View {
+		return this.#gates.open(this.#subscribed("routes", target.views.routes), target);
 	}
 
-	/**
-	 * Those of a Gateway whose routes may follow a header that they will not make any more come after its routes. Not for long, for
-	 * there may be a key in them that is to be believed no more.
-	 */
 	#wantedExtensions(target: Snapshot, nowMs: number): View {
 		const { extensions } = this.#channels;
 		const published = new Map([...target.views.extensions].filter(([name]) => extensions.subscription.wants(name)));
-		const fewer = [...published.values()].filter(({ name, claimHeaders }) =>
-			extensions.accepted.get(name)?.claimHeaders.some((header) => !claimHeaders.includes(header)),
-		);
-		const held = fewer.length === 0 ? NONE : this.#heldBack(fewer, target, nowMs);
-		this.#heldSinceMs = new Map([...held].map((source) => [source, this.#heldSinceMs.get(source) ?? nowMs]));
-		const waits = ({ source }: EncodedResource): boolean => {
-			const since = this.#heldSinceMs.get(source);
-			return since !== undefined && nowMs < since + XDS_LEAVING_MS;
-		};
+		const coming = () => this.#gates.coming(this.#subscribed("routes", target.views.routes), target);
+		const free = this.#heldFilters.free(published, extensions.accepted, coming, nowMs);
 		const instead = new Map(
 			[...target.views.listeners.values()].flatMap((one) => one.extensions).map((one) => [one.name, one]),
 		);
 		return new Map(
-			[...published].flatMap(([name, resource]) => {
-				const told = waits(resource) ? undefined : extensions.toldNow(resource, instead.get(name));
+			[...free].flatMap(([name, resource]) => {
+				const told = extensions.toldNow(resource, instead.get(name));
 				return told === undefined ? [] : [[name, told] as const];
 			}),
 		);
-	}
-
-	/** Sources of those of which routes are on their way. */
-	#heldBack(fewer: readonly EncodedResource[], target: Snapshot, nowMs: number): ReadonlySet<string> {
-		const tables = this.#subscribed("routes", target.views.routes);
-		const coming = this.#gates.coming(tables, target, nowMs - this.#patienceMs);
-		return new Set(fewer.map(({ source }) => source).filter((source) => coming.has(source)));
 	}
 
 	#wantedEndpoints(target: Snapshot): View {
@@ -305,12 +286,12 @@ export class ClientStream {
 		return (name) => names.has(name);
 	}
 
-	#wantedListeners(target: Snapshot, nowMs: number): View | null {
+	#wantedListeners(target: Snapshot): View | null {
 		const { listeners } = this.#channels;
 		const wanted = new Map<string, EncodedResource>();
 		for (const [name, listener] of this.#subscribed("listeners", target.views.listeners)) {
 			const unchanged = listeners.sentHash(name) === listener.hash;
-			const gate = unchanged ? "ready" : this.#gates.ofListener(listener, target, nowMs - this.#patienceMs);
+			const gate = unchanged ? "ready" : this.#gates.ofListener(listener, target);
 			if (gate === "wait") return null;
 			const served = gate === "ready" ? listener : listeners.accepted.get(name);
 			if (served !== undefined) wanted.set(name, served);
@@ -375,5 +356,3 @@ export class ClientStream {
 		return [...this.#channels[type].accepted.keys()].every((name) => target.views[type].has(name));
 	}
 }
-
-const NONE: ReadonlySet<string> = new Set();
