@@ -16,9 +16,9 @@ import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER } from "../compiler/secure/tokens.js";
 import { experiment, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { CLIENT, HOST } from "./callout/declaration.js";
-import { clientTls, type Form, startForm, withoutFilters } from "./callout/form.js";
-import { alternate, startLoad } from "./callout/rounds.js";
-import { median } from "./native/median.js";
+import { clientTls, type Form, withoutFilters } from "./callout/form.js";
+import { alternate, medianAboveUs, medianUs, startLoad } from "./callout/rounds.js";
+import { startPlan } from "./callout/sidecar.js";
 
 const ROUNDS = 15;
 const REQUESTS = 5_000;
@@ -70,33 +70,20 @@ try {
 	const forms: Form[] = [];
 	for (const [name, { unit, reach }] of Object.entries(FORMS)) {
 		const plan = planOf(unit, tls.gateway, load.ports, keysFile);
-		if (plan.problems.length > 0) throw new Error(plan.problems.map(({ message }) => message).join("; "));
-		const form = await startForm(
-			{
-				name,
-				plan,
-				server: null,
-				proves: { access: false, assignment: true },
-				headersOf: (user) => ({ authorization: lines[user % USERS] ?? "" }),
-				reach,
-			},
-			join(directory, `${name}.sock`),
-			client,
-		);
+		const headersOf = (user: number) => ({ authorization: lines[user % USERS] ?? "" });
+		const proves = { access: false, assignment: true };
+		const form = await startPlan(directory, { name, plan, proves, headersOf, reach }, client);
 		cleanups.push(() => form.stop());
 		forms.push(form);
 	}
 	say(`Envoy ${forms[0]?.envoy.version}, one worker each; ${ROUNDS} rounds of ${REQUESTS} requests per form`);
 	say("CPU µs per request, nothing + Envoy");
 	const costs = await alternate(load, forms, { rounds: ROUNDS, requests: REQUESTS, warmUp: WARM_UP, say });
-	const envoyUs = (name: keyof typeof FORMS) => (costs.get(name) ?? []).map(({ envoy }) => envoy);
-	const above = (name: keyof typeof FORMS, base: keyof typeof FORMS) =>
-		median(envoyUs(name).map((value, index) => value - (envoyUs(base)[index] ?? Number.NaN)));
 	const rounded = (value: number) => Number(value.toFixed(1));
 	const result = {
-		headerUs: rounded(median(envoyUs("header"))),
-		claimUs: rounded(above("claim", "header")),
-		rulesUs: rounded(above("claim", "claimUntried")),
+		headerUs: rounded(medianUs(costs, "header", "envoy")),
+		claimUs: rounded(medianAboveUs(costs, "claim", "header")),
+		rulesUs: rounded(medianAboveUs(costs, "claim", "claimUntried")),
 	};
 	say(`RESULT ${JSON.stringify(result)}`);
 } finally {

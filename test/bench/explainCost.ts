@@ -7,14 +7,14 @@
  * "experimentNativeUs":…,"experimentCalloutUs":…,"bothNativeUs":…,"bothToldArmUs":…,"bothCalloutUs":…,
  * "bothCalloutProcUs":…}`.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { CLIENT, type Declared, planOf } from "./callout/declaration.js";
-import { clientTls, type Form, startForm } from "./callout/form.js";
-import { alternate, startLoad } from "./callout/rounds.js";
-import { sidecarCommand } from "./callout/sidecar.js";
+import { clientTls, type Form } from "./callout/form.js";
+import { alternate, medianAboveUs, startLoad, totalUs } from "./callout/rounds.js";
+import { startPlan } from "./callout/sidecar.js";
 import { median } from "./native/median.js";
 
 const ROUNDS = 11;
@@ -49,18 +49,8 @@ try {
 	const forms: Form[] = [];
 	for (const [name, declared] of Object.entries(FORMS)) {
 		const plan = planOf(declared, tls.gateway, load.ports);
-		const table = join(directory, `${name}.json`);
-		await writeFile(table, JSON.stringify({ version: plan.version, table: plan.table }));
-		const form = await startForm(
-			{
-				name,
-				plan,
-				server: plan.asksSidecar ? (socket) => sidecarCommand(table, socket) : null,
-				proves: { access: declared.access, assignment: declared.experiment },
-			},
-			join(directory, `${name}.sock`),
-			client,
-		);
+		const proves = { access: declared.access, assignment: declared.experiment };
+		const form = await startPlan(directory, { name, plan, proves }, client);
 		cleanups.push(() => form.stop());
 		forms.push(form);
 	}
@@ -68,11 +58,9 @@ try {
 	say(`Envoy ${forms[0]?.envoy.version}, one worker each; ${ROUNDS} rounds of ${REQUESTS} requests per form`);
 	say("CPU µs per request, sidecar + Envoy");
 	const costs = await alternate(load, forms, { rounds: ROUNDS, requests: REQUESTS, warmUp: WARM_UP, say });
-	const total = (name: string) => (costs.get(name) ?? []).map(({ envoy, server }) => envoy + server);
-	const plain = total("plain");
-	const above = (name: string) => median(total(name).map((value, index) => value - (plain[index] ?? Number.NaN)));
+	const above = (name: string) => medianAboveUs(costs, name, "plain");
 	const names = Object.keys(FORMS).filter((name) => name !== "plain");
-	say(`plain route: ${median(plain).toFixed(1)} µs per request`);
+	say(`plain route: ${median(totalUs(costs, "plain")).toFixed(1)} µs per request`);
 	for (const name of names) say(`${name.padEnd(18)} ${above(name).toFixed(1)} µs above it`);
 	const result = Object.fromEntries(names.map((name) => [`${name}Us`, Number(above(name).toFixed(1))]));
 	say(`RESULT ${JSON.stringify(result)}`);

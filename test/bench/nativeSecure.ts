@@ -25,9 +25,9 @@ import {
 	variant,
 } from "../fixtures/resources.js";
 import { CLIENT, HOST } from "./callout/declaration.js";
-import { clientTls, type Form, startForm } from "./callout/form.js";
-import { alternate, startLoad } from "./callout/rounds.js";
-import { sidecarCommand } from "./callout/sidecar.js";
+import { clientTls, type Form } from "./callout/form.js";
+import { alternate, startLoad, totalUs } from "./callout/rounds.js";
+import { startPlan } from "./callout/sidecar.js";
 import { median } from "./native/median.js";
 
 /** Rounds differ by half on a shared machine: the median wants many. */
@@ -106,28 +106,16 @@ try {
 	const forms: Form[] = [];
 	for (const name of Object.keys(MODES) as (keyof typeof MODES)[]) {
 		const plan = planOf(name, tls.gateway, load.ports, keysFile);
-		if (plan.problems.length > 0) throw new Error(plan.problems.map(({ message }) => message).join("; "));
-		const table = join(directory, `${name}.json`);
-		await writeFile(table, JSON.stringify({ version: plan.version, table: plan.table }));
-		const form = await startForm(
-			{
-				name,
-				plan,
-				server: plan.asksSidecar ? (socket) => sidecarCommand(table, socket) : null,
-				proves: { access: true, assignment: true },
-				headersOf: () => ({ authorization: `Bearer ${tokens[0]}` }),
-			},
-			join(directory, `${name}.sock`),
-			client,
-		);
+		const headersOf = () => ({ authorization: `Bearer ${tokens[0]}` });
+		const proves = { access: true, assignment: true };
+		const form = await startPlan(directory, { name, plan, proves, headersOf }, client);
 		cleanups.push(() => form.stop());
 		forms.push(form);
 	}
 	say(`Envoy ${forms[0]?.envoy.version}, one worker each; ${ROUNDS} rounds of ${REQUESTS} requests per form`);
 	say("CPU µs per request, sidecar + Envoy");
 	const costs = await alternate(load, forms, { rounds: ROUNDS, requests: REQUESTS, warmUp: WARM_UP, say });
-	const total = (name: string) => (costs.get(name) ?? []).map(({ envoy, server }) => envoy + server);
-	const [native, callout] = [total("native"), total("callout")];
+	const [native, callout] = [totalUs(costs, "native"), totalUs(costs, "callout")];
 	const ratio = median(native.map((value, index) => value / (callout[index] ?? Number.NaN)));
 	const rounded = (value: number, digits: number) => Number(value.toFixed(digits));
 	const result = {

@@ -19,10 +19,9 @@ import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER } from "../compiler/secure/tokens.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { CLIENT, HOST } from "./callout/declaration.js";
-import { clientTls, type Form, startForm } from "./callout/form.js";
-import { alternate, startLoad } from "./callout/rounds.js";
-import { sidecarCommand } from "./callout/sidecar.js";
-import { median } from "./native/median.js";
+import { clientTls, type Form } from "./callout/form.js";
+import { alternate, medianAboveUs, startLoad } from "./callout/rounds.js";
+import { startPlan } from "./callout/sidecar.js";
 
 const ROUNDS = 11;
 const REQUESTS = 2_000;
@@ -121,20 +120,8 @@ try {
 	for (const declared of FORMS) {
 		const { name } = declared;
 		const plan = planOf(declared, tls.gateway, load.ports[0] ?? 0, keysFile);
-		if (plan.problems.length > 0) throw new Error(plan.problems.map(({ message }) => message).join("; "));
-		const file = join(directory, name);
-		await writeFile(`${file}.json`, JSON.stringify({ version: plan.version, table: plan.table }));
-		const form = await startForm(
-			{
-				name,
-				plan,
-				server: plan.asksSidecar ? (socket) => sidecarCommand(`${file}.json`, socket) : null,
-				proves: { access: true, assignment: false },
-				headersOf: () => ({ authorization }),
-			},
-			`${file}.sock`,
-			client,
-		);
+		const proves = { access: true, assignment: false };
+		const form = await startPlan(directory, { name, plan, proves, headersOf: () => ({ authorization }) }, client);
 		cleanups.push(() => form.stop());
 		forms.push(form);
 	}
@@ -142,17 +129,12 @@ try {
 	say(`Envoy ${forms[0]?.envoy.version}, one worker each; ${ROUNDS} rounds of ${REQUESTS} requests per form`);
 	say("CPU µs per request, sidecar + Envoy");
 	const costs = await alternate(load, forms, { rounds: ROUNDS, requests: REQUESTS, warmUp: WARM_UP, say });
-	const total = (name: string) => (costs.get(name) ?? []).map(({ envoy, server }) => envoy + server);
-	const difference = (name: string, from: string): number => {
-		const others = total(from);
-		return median(total(name).map((value, index) => value - (others[index] ?? Number.NaN)));
-	};
 	const perValue = (name: string, from: string, { rules, values }: Class): number =>
-		difference(name, from) / (rules.length * values);
+		medianAboveUs(costs, name, from) / (rules.length * values);
 	const native = Object.entries(CLASSES).map(([name, one]) => [name, perValue(name, "one", one)] as const);
 	const slopes = [...native, ["sidecar", perValue("sidecar", "sidecar-one", group)] as const];
 	for (const [name, us] of slopes) say(`${name.padEnd(8)} ${us.toFixed(3)} µs a value`);
-	const callout = difference("sidecar-one", "one");
+	const callout = medianAboveUs(costs, "sidecar-one", "one");
 	const result = {
 		...Object.fromEntries(slopes.map(([name, us]) => [`${name}Us`, Number(us.toFixed(3))])),
 		calloutUs: Number(callout.toFixed(1)),

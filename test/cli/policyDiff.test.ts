@@ -167,6 +167,23 @@ t.test("a request that needs no time has one verdict at all times", (t) => {
 	t.end();
 });
 
+t.test("a condition that reads the time needs one, where it can decide", (t) => {
+	const condition = "request.time.getHours() >= 12";
+	const judge = policyJudge(
+		resourceSet({
+			services: [service("shop", [variant("v1", 1)], { access: null })],
+			accessPolicies: [
+				accessPolicy("all", "allow", ["shop"], { principals: ["anyone"] }),
+				accessPolicy("evening", "deny", ["shop"], { methods: ["POST"], condition }),
+			],
+		}),
+	);
+	const asked = { ...{ service: "shop", host: null, gateway: null, region: null, variant: null }, path: "/a" };
+	const needs = (method: string): boolean => judge.dependsOnTime({ ...asked, method, principal: null, token: null });
+	t.same([needs("POST"), needs("GET")], [true, false]);
+	t.end();
+});
+
 t.test(
 	"a zone's clock is asked once for each quarter of an hour, however many schedules and Services look at it",
 	(t) => {

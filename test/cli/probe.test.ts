@@ -1,11 +1,11 @@
 /** The alarm of a bypass, from a Gateway that lets the probe pass to the line of `weir status`; and its end. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { standingAlarms, watchForBypass } from "../../src/cli/roles/probe.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -229,17 +229,29 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed/], "and it says so no more");
 });
 
-t.test("an Envoy that is starting is not probed before it listens, and soon after", async (t) => {
+/** An Envoy's admin, whose pages a test says. */
+async function startAdmin(t: Test, answer: RequestListener) {
 	const folder = await mkdtemp(join(tmpdir(), "weir-probe-"));
-	t.teardown(() => rm(folder, { recursive: true }));
+	const socket = join(folder, "admin.sock");
+	const server = createServer(answer);
+	await new Promise<void>((resolve) => server.listen(socket, resolve));
+	const end = (): void => {
+		server.close();
+		server.closeAllConnections();
+	};
+	t.teardown(async () => {
+		end();
+		await rm(folder, { recursive: true });
+	});
+	return { socket, end };
+}
+
+t.test("an Envoy that is starting is not probed before it listens, and soon after", async (t) => {
 	let ready = "INITIALIZING\n";
-	const admin = createServer(({ url = "" }, response) => {
+	const admin = await startAdmin(t, ({ url = "" }, response) => {
 		if (url === "/ready") response.writeHead(ready === "LIVE\n" ? 200 : 503).end(ready);
 		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
 	});
-	const adminSocket = join(folder, "admin.sock");
-	await new Promise<void>((resolve) => admin.listen(adminSocket, resolve));
-	t.teardown(() => admin.close());
 	const lines: string[] = [];
 	let told = () => {};
 	const watch = watchForBypass({
@@ -253,7 +265,7 @@ t.test("an Envoy that is starting is not probed before it listens, and soon afte
 		}),
 		meter: createMeter({ role: "xds" }),
 		identity: null,
-		adminSocket,
+		adminSocket: admin.socket,
 		connected: () => true,
 		intervalMs: 3_600_000,
 	});
@@ -273,10 +285,8 @@ t.test("an Envoy that is starting is not probed before it listens, and soon afte
 });
 
 t.test("only Gateways of this machine's Envoy are probed", async (t) => {
-	const folder = await mkdtemp(join(tmpdir(), "weir-probe-"));
-	t.teardown(() => rm(folder, { recursive: true }));
 	let listeners: readonly string[] | null = ["edge"];
-	const admin = createServer((request, response) => {
+	const admin = await startAdmin(t, (request, response) => {
 		if (listeners === null) return;
 		response.end(
 			JSON.stringify(
@@ -286,14 +296,12 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 			),
 		);
 	});
-	const adminSocket = join(folder, "admin.sock");
-	await new Promise<void>((resolve) => admin.listen(adminSocket, resolve));
 	const meter = createMeter({ role: "xds" });
 	const watch = watchForBypass({
 		log: createLog({ role: "xds", write: () => {}, environment: {} }),
 		meter,
 		identity: null,
-		adminSocket,
+		adminSocket: admin.socket,
 		connected: () => true,
 		intervalMs: 3_600_000,
 	});
@@ -311,7 +319,6 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 	listeners = ["other"];
 	const elsewhere = ["not probed: Gateway edge: its Envoy is not on this machine"];
 	t.same(await round(), elsewhere);
-	admin.close();
-	admin.closeAllConnections();
+	admin.end();
 	t.same(await round(), elsewhere, "no Envoy at all is here");
 });

@@ -217,7 +217,13 @@ t.test("readiness, status and proxy-status say it; the words are for who may rea
 	}
 	await xds.reportProxies([envoy("STALE", sinceMs)]);
 	t.equal((await alarms(local)).length, 1, "what is tried again is not taken yet");
-	await xds.reportProxies([envoy("ERROR", Date.now() + 60_000)]);
+	const refusing = envoy("ERROR", sinceMs);
+	const both = { ...refusing.types, clusters: refusing.types.routes ?? {} } as ProxyStatus["types"];
+	await xds.reportProxies([{ ...refusing, types: both }]);
+	t.match(await mutual.owner.raw("GET", "/readyz"), {
+		text: /^1 of the Envoys and sidecars refuse clusters, routes, since/,
+	});
+	await xds.reportProxies([envoy("ERROR", Date.now() - 1_000)]);
 	t.match(await mutual.owner.raw("GET", "/readyz"), { status: 200 }, "a moment is no lag");
 	await xds.refusedConfiguration({
 		...{ node: "weir-gateway", type: "routes" },

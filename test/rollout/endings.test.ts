@@ -120,3 +120,21 @@ t.test("what is declared no more is forgotten", async (t) => {
 		await endings.look(endedOnes(names), ENDED + minute * MINUTE, source);
 	t.equal(seen.get("one"), 2);
 });
+
+t.test("one of the same name that ends again is another, and who waits no more is not looked at", async (t) => {
+	const { seen, source } = counting();
+	const endings = new Endings();
+	const first = endedOnes(["one"]);
+	await endings.look(first, ENDED, source);
+	const again = {
+		...first,
+		status: { ...first.status, experiments: { one: { ...aborted, endedAtMs: ENDED + MINUTE } } },
+	};
+	await endings.look(again, ENDED + MINUTE, source);
+	t.equal(seen.get("one"), 2);
+	const many = endedOnes(["a", "b"]);
+	await endings.look(many, ENDED + 2 * MINUTE, source);
+	const running = { ...many.status.experiments, b: { ...aborted, phase: "Running" as const } };
+	await endings.look({ ...many, status: { ...many.status, experiments: running } }, ENDED + 3 * MINUTE, source);
+	t.same([seen.get("a"), seen.get("b")], [1, undefined]);
+});

@@ -139,6 +139,7 @@ t.test("the files that stood hold up nobody: neither a denial beside them nor th
 	await urgent("deleted");
 	t.match(await lea.delete("ReferenceGrant", "legal/in", now), { outcome: "applied" });
 	await urgent("no grant any more");
+	t.equal((await sam.status()).faults?.length, 1, "of a class and a grant that are gone it is told once");
 	t.match(refusal(await sam.apply(file(under("new", "shop")), now)), /grants no Service of namespace shop to name it/);
 });
 

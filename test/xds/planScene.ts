@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Test } from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, compileForms, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { EnvoyResources } from "../../src/compiler/plan.js";
 import type { KeySets } from "../../src/compiler/tokens.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
@@ -11,11 +12,14 @@ import { XdsServer } from "../../src/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 
+/** Makes something of it that Envoy refuses. */
+type Spoil = (envoy: EnvoyResources) => EnvoyResources;
+
 export interface PlanScene {
 	readonly envoy: RunningEnvoy;
 	readonly server: () => XdsServer;
 	/** @returns when Envoy has taken all of it */
-	publish(resources: ResourceSet, keySets?: KeySets): Promise<void>;
+	publish(resources: ResourceSet, keySets?: KeySets, spoil?: Spoil): Promise<void>;
 	/** Another process: Envoy comes back to it, with what is published as it is. */
 	restart(): Promise<void>;
 	/** How often Envoy has made one. */
@@ -29,7 +33,11 @@ export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySe
 	await server.listen({ socketPath });
 	let revision = 0;
 	let newest: Published | null = null;
-	const publish = async (resources: ResourceSet, keySets: KeySets = {}): Promise<void> => {
+	const publish = async (
+		resources: ResourceSet,
+		keySets: KeySets = {},
+		spoil: Spoil = (envoy) => envoy,
+	): Promise<void> => {
 		const wanted = ++revision;
 		const done = new Promise<void>((resolve) => server.onAcknowledged((one) => one === wanted && resolve()));
 		const made = (closed: ReadonlySet<string>) =>
@@ -40,7 +48,8 @@ export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySe
 			forms: () => compileForms(resources, EMPTY_STATUS),
 			close: (closed: ReadonlySet<string>) => made(closed).envoy,
 		};
-		newest = { ...made(new Set()), closable };
+		const plan = made(new Set());
+		newest = { ...plan, envoy: spoil(plan.envoy), closable };
 		server.publish(newest, wanted);
 		await done;
 	};

@@ -82,6 +82,16 @@ export async function alternate(load: Load, forms: readonly Form[], order: Round
 export const medianUs = (costs: Costs, form: string, of: keyof Cost): number =>
 	median((costs.get(form) ?? []).map((cost) => cost[of]));
 
+/** Of Envoy and the server together, in order of the rounds. */
+export const totalUs = (costs: Costs, form: string): readonly number[] =>
+	(costs.get(form) ?? []).map(({ envoy, server }) => envoy + server);
+
+/** Median of the rounds' own differences of what both cost together. */
+export function medianAboveUs(costs: Costs, form: string, base: string): number {
+	const others = totalUs(costs, base);
+	return median(totalUs(costs, form).map((us, index) => us - (others[index] ?? Number.NaN)));
+}
+
 /** Median of the rounds' own ratios of the servers' costs. */
 export function serverRatio(costs: Costs, form: string, to: string): number {
 	const others = costs.get(to) ?? [];
