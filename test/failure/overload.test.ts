@@ -63,8 +63,10 @@ for (const protocol of PROTOCOLS) {
 		const tally = new Tally(stage);
 		sidecar.child.kill("SIGSTOP");
 		const flooded = load(stage, 6_000, 2_400, tally);
-		// All that may wait waits; the next is refused while it does.
-		while ((await stat("upstream_rq_pending_overflow")) === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+		// All that may wait waits; the next is refused while it does. upstream_rq_pending_overflow doesn't tell so: it counts
+		// what finds no place to wait for a connection, and a slow flood comes when all connections are open.
+		while ((await stat("upstream_rq_active")) < CALLOUT_STREAMS_MAX)
+			await new Promise((resolve) => setTimeout(resolve, 10));
 		const [refused] = await pipelined(() => stage.connect("alice"), [get("guarded")], { connections: 1 });
 		t.equal(refused?.status, 503);
 		const late = protocol === "ext_proc" ? "http.gateway.edge.ext_proc.weir_process.message_timeouts" : null;
