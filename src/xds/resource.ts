@@ -82,7 +82,7 @@ export interface Part {
 	/** As Envoy's words may name it. */
 	readonly name: string;
 	readonly source: string;
-	/** Of a virtual host's bytes; empty for other parts. */
+	/** Of a virtual host's bytes without the plan's version, which changes with anything; empty for other parts. */
 	readonly hash: string;
 }
 
@@ -109,7 +109,7 @@ function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message, byt
 		hash: contentHash(bytes),
 		typeUrl: TYPE_URLS[type],
 		bytes,
-		parts: [...virtualHosts(type, message), ...found.parts],
+		parts: [...virtualHosts(type, message, found.parts), ...found.parts],
 	};
 }
 
@@ -223,13 +223,18 @@ function serviceOf(cluster: string): string {
 	return `Service ${slash === -1 ? cluster : cluster.slice(0, slash)}`;
 }
 
-function virtualHosts(type: EnvoyTypeName, message: Message): readonly Part[] {
+/** @param routes parts of the same resource, whose names tell the plan's version */
+function virtualHosts(type: EnvoyTypeName, message: Message, routes: readonly Part[]): readonly Part[] {
 	if (type !== "routes") return [];
-	return (message as RouteConfiguration).virtualHosts.map((host) => ({
-		name: host.name,
-		source: `Service ${host.name}`,
-		hash: contentHash(toBinary(VirtualHostSchema, host)),
-	}));
+	const version = routes.map(({ name }) => parseRouteName(name)).find((route) => route !== null)?.version ?? "";
+	return (message as RouteConfiguration).virtualHosts.map((host) => {
+		const bytes = Buffer.from(toBinary(VirtualHostSchema, host)).toString("latin1");
+		return {
+			name: host.name,
+			source: `Service ${host.name}`,
+			hash: contentHash(version === "" ? bytes : bytes.replaceAll(version, "")),
+		};
+	});
 }
 
 type References = Pick<EncodedResource, "clusters" | "routeConfigs" | "extensions" | "claimHeaders" | "parts">;

@@ -2,14 +2,14 @@
  * What a plan publishes: one immutable view per type, with a version that is a hash of its content, so that a
  * restart or another server gives the same. A snapshot that would break requests by itself is never made.
  */
-import type { EnvoyResource, EnvoyResources, Plan } from "../compiler/plan.js";
+import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
+import { Encodings } from "./encodings.js";
 import {
 	contentHash,
 	ENVOY_TYPES,
 	type EncodedResource,
 	type EnvoyTypeName,
-	encodeResource,
 	GATEWAY_TYPES,
 	gatewayOf,
 	TYPES,
@@ -27,46 +27,40 @@ export interface Snapshot {
 	readonly versions: Readonly<Record<TypeName, string>>;
 }
 
-/** Encoding is the expensive part; resources that did not change are taken over from the snapshot before. */
 export class SnapshotMaker {
-	#encoded = new Map<string, EncodedResource>();
+	#encodings = new Encodings(null);
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
 	make({ envoy, table, version }: Pick<Plan, "envoy" | "table" | "version">, revision: number): Snapshot {
-		const encoded = new Map<string, EncodedResource>();
+		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
-		const views = { ...this.#views(envoy, encoded), tables: new Map([[executable.name, executable]]) };
+		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
 		const made = { revision, ...versioned(views) };
-		this.#encoded = encoded;
+		encodings.close();
+		this.#encodings = encodings;
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
 
 	/** Other Envoy resources for the same table. @throws as make does. */
 	variant({ revision, views, versions }: Snapshot, envoy: EnvoyResources): Snapshot {
-		const made = versioned({ ...this.#views(envoy, this.#encoded), tables: views.tables });
-		return { revision, ...made, versions: { ...made.versions, tables: versions.tables } };
+		const { tables: version } = versions;
+		const made = versioned({ ...encodedViews(envoy, version, this.#encodings), tables: views.tables });
+		return { revision, ...made, versions: { ...made.versions, tables: version } };
 	}
+}
 
-	#views(envoy: EnvoyResources, encoded: Map<string, EncodedResource>): Record<EnvoyTypeName, View> {
-		const view = (type: EnvoyTypeName): View => {
-			const resources = new Map<string, EncodedResource>();
-			for (const json of envoy[type]) {
-				const resource = this.#encode(type, json, encoded);
-				if (resources.has(resource.name)) throw inconsistent([`two ${type} named ${resource.name}`]);
-				resources.set(resource.name, resource);
-			}
-			return resources;
-		};
-		return Object.fromEntries(ENVOY_TYPES.map((type) => [type, view(type)])) as Record<EnvoyTypeName, View>;
-	}
-
-	#encode(type: EnvoyTypeName, json: EnvoyResource, encoded: Map<string, EncodedResource>): EncodedResource {
-		const key = JSON.stringify(json);
-		const resource = this.#encoded.get(key) ?? encodeResource(type, json);
-		encoded.set(key, resource);
-		return resource;
-	}
+function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {
+	const view = (type: EnvoyTypeName): View => {
+		const resources = new Map<string, EncodedResource>();
+		for (const json of envoy[type]) {
+			const resource = encodings.encode(type, json, version);
+			if (resources.has(resource.name)) throw inconsistent([`two ${type} named ${resource.name}`]);
+			resources.set(resource.name, resource);
+		}
+		return resources;
+	};
+	return Object.fromEntries(ENVOY_TYPES.map((type) => [type, view(type)])) as Record<EnvoyTypeName, View>;
 }
 
 /**

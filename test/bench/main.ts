@@ -11,6 +11,7 @@ const BENCHMARKS = [
 	"loop",
 	"native",
 	"native-secure",
+	"publish",
 	"rule-cost",
 	"stats",
 	"verdict",

@@ -5,7 +5,7 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { XDS_SENT_VIEWS_MIN } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { ENVOY_TYPES } from "../../src/xds/resource.js";
+import { ENVOY_TYPES, type EncodedResource } from "../../src/xds/resource.js";
 import { RecentViews, type RecentViewsBounds } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { ViewShelf } from "../../src/xds/viewShelf.js";
@@ -27,6 +27,9 @@ async function shelfIn(t: Test, bounds: RecentViewsBounds = AMPLE) {
 	};
 	return { directory, troubles, open, files: async () => (await readdir(directory)).sort() };
 }
+
+/** Their order says nothing. */
+const byName = (parts: EncodedResource["parts"]) => [...parts].sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** Of nine Services that differ in an endpoint. */
 const many: readonly Snapshot[] = Array.from({ length: 9 }, (_, at) =>
@@ -54,9 +57,10 @@ t.test("what is found is what was sent, with all that it refers to", async (t) =
 		const found = again.find(type, versions[type]);
 		t.ok(found !== null && found.size > 0);
 		for (const [name, resource] of found ?? []) {
-			const { bytes, ...rest } = resource;
-			const { bytes: sent, ...same } = views[type].get(name) ?? resource;
+			const { bytes, parts, ...rest } = resource;
+			const { bytes: sent, parts: sentParts, ...same } = views[type].get(name) ?? resource;
 			t.same(rest, same);
+			t.same(byName(parts), byName(sentParts));
 			t.ok(Buffer.from(sent).equals(bytes));
 		}
 		t.equal(found?.size, views[type].size);
