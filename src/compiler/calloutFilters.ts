@@ -63,7 +63,7 @@ const mutationRules = (names: string): object => ({
 /** In which tokens and proofs of possession come (RFC 6750 2.1, RFC 9449 4.3). */
 const TOKEN_HEADERS = ["authorization", "dpop"];
 
-/** Only what decisions need leaves Envoy: no body, no other header, and no token where the Gateway names no issuer. */
+/** Only what decisions need leaves Envoy: no body, no other header, and no token where it judges no user. */
 const shownHeaders = ({ unitHeaders, tokens }: CalloutFilters, ...more: readonly object[]): object => ({
 	patterns: [
 		...unitHeaders.map((name) => ({ exact: name })),

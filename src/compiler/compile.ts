@@ -276,9 +276,8 @@ const longestTimeout = (services: readonly CompiledService[]): number | null =>
 const judgesUsers = (services: readonly CompiledService[]): boolean =>
 	services.some(({ table }) => table.callout?.verdict && readsUsers(table.access));
 
-/** What the sidecar must see to verify a Gateway's tokens by itself. */
+/** What the sidecar must see to verify a Gateway's tokens by itself; where it believes no issuer, to refuse them. */
 function tokensOf({ spec }: Gateway): CalloutFilters["tokens"] {
-	if (spec.tokens.length === 0) return "none";
 	return spec.tokens.some(({ binding }) => binding === "mtls" || binding === "either") ? "bound" : "shown";
 }
 

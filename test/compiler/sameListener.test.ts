@@ -79,6 +79,9 @@ t.test("what is printed has no more than it needs", async (t) => {
 	t.notMatch(printed, /ext_authz|local_ratelimit/);
 	const shown = /"allowed_headers":\{"patterns":\[[^\]]*"exact":"authorization"[^\]]*"exact":"dpop"/;
 	t.match(JSON.stringify(before), shown);
-	const none = listeners(declared({}, { gateways: [gateway()] }));
-	t.notMatch(JSON.stringify(none), shown, "no token where the Gateway names no issuer");
+	const bare = (access: "native" | "sidecar", sidecar: "always" | "when-needed") =>
+		JSON.stringify(listeners(declared({ callout: { ...CALLOUT, access } }, { gateways: [gateway()] }), sidecar));
+	t.match(bare("native", "always"), shown, "where the Gateway names no issuer too: no token holds there");
+	t.match(bare("sidecar", "when-needed"), shown);
+	t.notMatch(bare("native", "when-needed"), shown);
 });

@@ -1,6 +1,6 @@
 /**
- * Generated access rules for the parity of all executions: every condition that is native, on Services of two Gateways
- * of different regions, one of which demands certificates. Seeded.
+ * Generated access rules for the parity of all executions: every condition that is native, on Services of three Gateways:
+ * in a region and demanding certificates, in none, and without an issuer. Seeded.
  */
 import type { AccessPolicy, GatewayTls, ResourceSet, TokenIssuer } from "../../../src/resources/resource.js";
 import { mulberry32 } from "../../envoy/units.js";
@@ -20,6 +20,8 @@ export const CALLERS = ["alice", "ns/a/one", "ns/a/two", "ns/ab/x", "ns/b/one"] 
 export const PATTERNS = ["alice", "ns/a/one", "ns/b/one", "ns/a/*", "ns/*", "*"] as const;
 export const PLAIN = "plain";
 export const EDGE = "edge";
+/** It believes no issuer, so that no token holds there. */
+export const BARE = "bare";
 export const REGIONS = ["ae", "eu"] as const;
 export const JWT_ISSUER = "https://jwt.weir.test";
 export const AT_ISSUER = "https://at.weir.test/t1";
@@ -77,6 +79,7 @@ export function declare({ seed, services: count, port, tls, jwksFile }: DeclareO
 				gateway({ tls, tokens: issuers, region: edgeRegion }, EDGE),
 				// It believes one of them only, and stands nowhere: what names regions is no allow there, and a deny.
 				gateway({ tokens: issuers.slice(0, 1), region: null }, PLAIN),
+				gateway({}, BARE),
 			],
 			services: names.map((name) =>
 				service(name, [variant("v1", port), variant("v2", port)], {
