@@ -1,7 +1,7 @@
 /**
  * Rows that a threshold or a cap is still to be frozen from, which outlive their time. They are counted for each Experiment by
  * itself, as it reads them: the reference requests of its own Service, or its Metric's outcomes and the starts of the requests
- * that these may name. So nobody else's traffic takes them away, and none of it is held for them.
+ * that these name. So nobody else's traffic takes them away, and none of it is held for them.
  */
 
 import type { Judge } from "../rollout/judges.js";
@@ -13,9 +13,17 @@ import type { EventStore } from "./store.js";
 /** As baselineQuantile.ts and unitQuantile.ts read them: the table, the column by which an Experiment's are found, and which. */
 const SOURCES = {
 	requests: { table: "entries", column: "service", which: "ended AND reference" },
-	starts: { table: "entries", column: "experiment", which: "NOT ended" },
+	// As many as outcomes: of a start that none names nothing is read, and there are far more.
+	starts: {
+		table: "entries",
+		column: "experiment",
+		which: "NOT ended AND entries.request IN (SELECT o.request FROM outcomes o WHERE o.request IS NOT NULL)",
+	},
 	outcomes: { table: "outcomes", column: "metric", which: "TRUE" },
 } as const;
+
+/** Of which no more than `rowsMax` are held, the newest. */
+const BOUNDED = ["requests", "outcomes"] as const;
 
 type Source = keyof typeof SOURCES;
 
@@ -71,7 +79,7 @@ async function fewEnoughSince(
 	rowsMax: number,
 ): Promise<ReadonlyMap<string, number>> {
 	const found = new Map<string, number>();
-	for (const source of Object.keys(SOURCES) as Source[]) {
+	for (const source of BOUNDED) {
 		const keys = [...new Set(stretches.filter((one) => one.source === source).map(({ key }) => key))];
 		if (keys.length === 0) continue;
 		const { table, column, which } = SOURCES[source];

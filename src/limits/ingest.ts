@@ -68,8 +68,8 @@ export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 export const EVENTS_HELD_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
- * Requests of a Service, outcomes of a Metric, or starts of an Experiment's requests, that are held for freezing a threshold or a
- * cap, the newest: each look at it sorts them all, about a second. More say no more: a p99.9 needs 50,000.
+ * Requests of a Service, or outcomes of a Metric with the starts of requests that they name, that are held for freezing a threshold
+ * or a cap, the newest: each look at it sorts them all, about a second. More say no more: a p99.9 needs 50,000.
  */
 export const FREEZING_ROWS_MAX = 1_000_000;
 

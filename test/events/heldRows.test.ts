@@ -6,6 +6,8 @@ import { EVENTS_HELD_MS, EVENTS_MARGIN_MS } from "../../src/limits.js";
 import type { Judge } from "../../src/rollout/judges.js";
 import { EXPERIMENT, metric, planWith, query, type Rig, sent, startRig, unitsOf } from "./rig.js";
 
+t.setTimeout(120_000);
+
 const HOUR = 3_600_000;
 const WINDOW = 600_000;
 const SETTLE = 500;
@@ -164,7 +166,7 @@ t.test("so many outcomes that each look would be slow are not held to freeze fro
 			await seen();
 		}
 		await pass(1);
-		t.same([outcomesIn(rig), entriesIn(rig)], [left, left]);
+		t.same([outcomesIn(rig), entriesIn(rig)], [left, 0], "and no start that no outcome names");
 	}
 });
 
@@ -193,10 +195,10 @@ t.test("a cap is frozen from outcomes by request, too: of these the starts are h
 	t.same([entriesIn(rig), outcomesIn(rig)], [5, 5]);
 });
 
-t.test("units whose rows are held no more are not those that brought nothing, and freeze no cap", async (t) => {
-	for (const [freezingRowsMax, units] of [
-		[5, 5],
-		[0, 0],
+t.test("units whose outcomes are held no more are not those that brought nothing, and freeze no cap", async (t) => {
+	for (const [freezingRowsMax, outcomes, units] of [
+		[5, 5, 4],
+		[0, 0, 0],
 	] as const) {
 		const { rig, judges, come, pass, seen } = await houseWith(t, { freezingRowsMax }, []);
 		const sinceMs = rig.nowMs;
@@ -209,13 +211,34 @@ t.test("units whose rows are held no more are not those that brought nothing, an
 		await pass(3 * HOUR);
 		await seen();
 		await pass(1);
-		t.same([entriesIn(rig), outcomesIn(rig)], [units, units]);
+		t.same([entriesIn(rig), outcomesIn(rig)], [0, outcomes]);
 		const valuesOf = metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero", cap: "unfrozen" });
 		const question = { experiment: "models", service: "shop", quantile: 0.5, sinceMs, untilMs: rig.nowMs, valuesOf };
 		const found = await rig.ingest.evidence.baselineQuantile(question);
 		if (units === 0) t.equal(found, null);
-		else t.match(found, { units, valueMs: 100 });
+		else t.match(found, { units, valueMs: 100 }, "all that came after the oldest outcome that is left");
 	}
+});
+
+t.test("however often people ask, a cap is frozen from what they brought", async (t) => {
+	const { rig, judges, pass, seen } = await houseWith(t, { freezingRowsMax: 30 }, []);
+	const sinceMs = rig.nowMs;
+	judges.push({ ...UNDER_WAY, freezingSinceMs: sinceMs });
+	const units = unitsOf("control", 6);
+	for (let n = 0; n < 6; n++) {
+		await rig.send(
+			units.map((unit) => ({ kind: "start" as const, unit, requestId: `${unit}-${n}`, startMs: rig.nowMs })),
+		);
+		for (const unit of n === 0 ? units : []) {
+			await rig.post({ metric: "revenue", value: 40, unit });
+			await rig.post({ metric: "revenue", value: 60, requestId: `${unit}-0` });
+		}
+		await pass(HOUR);
+		await seen();
+	}
+	const valuesOf = metric("revenue", { windowMs: WINDOW, perUnit: "sum", missing: "zero", cap: "unfrozen" });
+	const question = { experiment: "models", service: "shop", quantile: 0.5, sinceMs, untilMs: rig.nowMs, valuesOf };
+	t.match(await rig.ingest.evidence.baselineQuantile(question), { units: 6, valueMs: 100 });
 });
 
 const DAY = 24 * HOUR;
