@@ -72,10 +72,7 @@ export const claimRules = list(
 			},
 		);
 	})
-	.default([])
-	.meta({
-		description: "Each must hold: the claim is one of the values, or a list that holds one. No patterns: * is itself.",
-	});
+	.default([]);
 
 const PREFIX_HINT =
 	"write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces";
