@@ -28,6 +28,8 @@ export interface Condition {
 		readonly path: boolean;
 		readonly variant: boolean;
 		readonly user: boolean;
+		/** Of the user, whose token it is. */
+		readonly issuer: boolean;
 		readonly region: boolean;
 	};
 }
@@ -123,6 +125,8 @@ const METHODS: Readonly<Record<string, number>> = {
 const SCHEDULE_HINT =
 	'write schedule: {timezone: Europe/Berlin, from: "08:00", until: "18:00"} in the policy: a condition knows the hours of UTC alone';
 
+const DYN_HINT = "write a comparison such as user.claims.NAME == true: a claim may be of any type";
+
 /** What a condition may call, for who writes one. */
 export const CONDITION_FUNCTIONS = [...new Set([...Object.keys(FUNCTIONS), ...Object.keys(METHODS)])].join(", ");
 
@@ -131,6 +135,7 @@ interface Reading {
 	path: boolean;
 	variant: boolean;
 	user: boolean;
+	issuer: boolean;
 	region: boolean;
 }
 
@@ -152,6 +157,7 @@ function read(node: ASTNode, reading: Reading, walking: boolean): void {
 				if (field === "path" || field === "region") reading[field] = true;
 				return;
 			}
+			if (of.op === "id" && of.args === "user" && field === "issuer") reading.issuer = true;
 			read(of, reading, walking);
 			return;
 		}
@@ -216,7 +222,7 @@ function parse(text: string): Condition {
 	} catch (error) {
 		throw new ConditionError({ what: `is no CEL expression: ${words(error)}`, offset: placeOf(error), instead: null });
 	}
-	const reads: Reading = { path: false, variant: false, user: false, region: false };
+	const reads: Reading = { path: false, variant: false, user: false, issuer: false, region: false };
 	read(run.ast, reads, false);
 	const steps = conditionSteps(run.ast, text.length, (what, instead, { start }) => {
 		throw new ConditionError({ what, offset: start, instead }, reads);
@@ -238,7 +244,7 @@ function parse(text: string): Condition {
 	}
 	if (checked.type !== "bool") {
 		const what = `is of type ${checked.type}, not bool`;
-		throw new ConditionError({ what, offset: 0, instead: null });
+		throw new ConditionError({ what, offset: 0, instead: null, ...(checked.type === "dyn" ? { hint: DYN_HINT } : {}) });
 	}
 	const slip = pathFault(run.ast);
 	if (slip?.never) throw new ConditionError(slip, reads);

@@ -13,6 +13,7 @@ import type { AccessRequest, Verdict } from "./verdict.js";
 export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, underPrefix } from "./path.js";
 export {
 	accessTable,
+	isOfAnyIssuer,
 	isOpen,
 	judgesPaths,
 	judgesRegions,

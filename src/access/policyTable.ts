@@ -5,7 +5,7 @@
 import { POLICY_TESTS_MAX, PROBLEMS_MAX } from "../limits.js";
 import type { Path } from "../resources/position.js";
 import type { Position, Problem } from "../resources/resource.js";
-import { spiffeFault } from "../resources/spiffe.js";
+import { workloadFault } from "../resources/spiffe.js";
 import { readYaml, type YamlDocument } from "../resources/yaml.js";
 import type { Barred, JudgedRequest, NameField, PolicyJudge, PolicyRequest } from "./policyCheck.js";
 import { epochMs } from "./rfc3339.js";
@@ -192,7 +192,7 @@ class Reader {
 			this.#fault(path, "a request has either service or host", "write service: NAME or host: shop.example.org");
 		}
 		const principal = text("principal");
-		const fault = principal === null ? null : spiffeFault(principal);
+		const fault = principal === null ? null : workloadFault(principal);
 		if (fault !== null) this.#fault([...path, "principal"], `principal ${fault}`, "write spiffe://example.org/web");
 		const method = text("method") ?? "GET";
 		if (!/^[A-Z][A-Z-]*$/.test(method))

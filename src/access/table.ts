@@ -78,11 +78,11 @@ export function namesCaller({ principals, more }: Pick<PolicyTable, "principals"
 	return principals.length > 0 || namesUser(more);
 }
 
-function namesUser(more: MoreConditions | null): boolean {
-	return (
-		more !== null && [more.users, more.groups, more.tenants, more.purposes, more.claims].some((list) => list.length > 0)
-	);
-}
+const namesUser = (more: MoreConditions | null): boolean =>
+	more !== null && (more.users.length > 0 || saysOfUser(more));
+
+const saysOfUser = ({ groups, tenants, purposes, claims }: MoreConditions): boolean =>
+	[groups, tenants, purposes, claims].some((list) => list.length > 0);
 
 /** What the policy's condition reads; null = it has none. */
 function reads({ more }: PolicyTable): Condition["reads"] | null {
@@ -122,6 +122,14 @@ export function readsUsers({ policies }: AccessTable): boolean {
 /** Whether the policy looks at the user. */
 export function judgesUser(policy: PolicyTable): boolean {
 	return namesUser(policy.more) || reads(policy)?.user === true;
+}
+
+/** Whether what the policy says of the user holds for tokens of whichever issuer. */
+export function isOfAnyIssuer(policy: PolicyTable): boolean {
+	const { more } = policy;
+	if (more === null || (more.users.length > 0 && !more.users.includes("*"))) return false;
+	const read = reads(policy);
+	return (saysOfUser(more) || read?.user === true) && read?.issuer !== true;
 }
 
 /** Whether the policy looks at the Variant. */

@@ -69,6 +69,8 @@ export interface CompileOptions {
 	 * the declaration, since two that are the same, endpoints included, lead to the same place.
 	 */
 	readonly installation?: string;
+	/** By this clock `rules` say of policies that they have ended or are to begin. */
+	readonly nowMs?: number;
 	/** How long a client's connection with an SVID is used; by default GATEWAY_CONNECTION_MS. */
 	readonly connectionMs?: number;
 	/** Services that an Envoy is not given as they are declared, by qualified name: closedVirtualHost. */
@@ -173,7 +175,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		table,
 		problems: planProblems(resources, services, options.mode ?? "auto"),
 		rules: [
-			...explainRules(services, protocol, resources.gateways),
+			...explainRules(services, protocol, resources.gateways, options.nowMs ?? null),
 			...regionRules(declared),
 			...ownPartRules(declared),
 			...keyRules(resources, keySets),

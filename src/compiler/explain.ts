@@ -1,5 +1,5 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
-import { judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
+import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
 import {
 	demandsClientCertificates,
 	type Gateway,
@@ -8,24 +8,27 @@ import {
 	type TokenIssuer,
 	unitText,
 } from "../resources/resource.js";
-import { accessCost, experimentCost } from "./cost.js";
+import { accessCost, CLAIM_UNIT_US, experimentCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
-import type { ExperimentTable, RuleExecution, ServiceTable } from "./plan.js";
+import type { ExperimentTable, PolicyTable, RuleExecution, ServiceTable } from "./plan.js";
 import { shadowGapOf, untriedText } from "./shadow.js";
 
 export function explainRules(
 	services: readonly CompiledService[],
 	protocol: CalloutProtocol,
 	gateways: readonly Gateway[],
+	nowMs: number | null,
 ): readonly RuleExecution[] {
 	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
+	const among = amongIssuers(issuers);
 	return services.flatMap((compiled) => [
 		summary(compiled, protocol),
-		accessRule(compiled),
+		accessRule(compiled, nowMs),
+		...issuerRule(compiled, among),
 		...canonicalRule(compiled),
 		...limitRule(compiled, gateways),
-		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment, issuers)),
+		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment, issuers, among)),
 		{
 			rule: `Service ${compiled.table.name}: everything else`,
 			execution: "native" as const,
@@ -55,7 +58,7 @@ function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExe
 	};
 }
 
-function accessRule({ table, execution }: CompiledService): RuleExecution {
+function accessRule({ table, execution }: CompiledService, nowMs: number | null): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
 	const shadows = access.policies.filter(({ shadow }) => shadow).map((policy) => policy.name);
@@ -73,7 +76,9 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 	}
 	const list = (action: string) => {
 		const enforced = access.policies.filter(({ shadow }) => !shadow);
-		const names = enforced.filter((policy) => policy.action === action).map((policy) => policy.name);
+		const names = enforced
+			.filter((policy) => policy.action === action)
+			.map((policy) => `${policy.name}${timeText(policy, nowMs)}`);
 		return names.length === 0 ? "none" : names.join(", ");
 	};
 	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (escaped punctuation) is not canonical" : ""}${judgesUsers(access) ? "; a token that does not hold is refused" : ""}${dryRun}`;
@@ -94,6 +99,35 @@ function accessRule({ table, execution }: CompiledService): RuleExecution {
 		because: `RBAC on the client certificate's SPIFFE id${users}${perArm}: ${rules}`,
 		cost,
 	};
+}
+
+/** Said of a policy that does not hold yet or any more. */
+function timeText({ more }: PolicyTable, nowMs: number | null): string {
+	if (nowMs === null || more === null) return "";
+	const { validFromMs, validUntilMs } = more;
+	if (validUntilMs !== null && validUntilMs <= nowMs) return ` (ended ${new Date(validUntilMs).toISOString()})`;
+	return validFromMs !== null && validFromMs > nowMs ? ` (begins ${new Date(validFromMs).toISOString()})` : "";
+}
+
+/** The issuers, where there are several: each Service is behind all Gateways. */
+function amongIssuers(tokens: readonly TokenIssuer[]): string | null {
+	const issuers = new Set(tokens.map(({ issuer }) => issuer));
+	return issuers.size < 2 ? null : [...issuers].join(", ");
+}
+
+/** A sub is one user's by its issuer alone, and a group is whatever an issuer says. */
+function issuerRule({ table, execution }: CompiledService, among: string | null): readonly RuleExecution[] {
+	const policies = among === null ? [] : table.access.policies.filter(isOfAnyIssuer);
+	if (policies.length === 0) return [];
+	const names = policies.map(({ name }) => name).join(", ");
+	return [
+		{
+			rule: `Service ${table.name}: issuers`,
+			execution: execution.whyVerdict === null ? "native" : "callout",
+			because: `users of any of ${among} are judged alike by ${names}; name users: ["ISSUER#*"] there for one issuer's alone`,
+			cost: null,
+		},
+	];
 }
 
 /** What is refused before any rule is asked (canonical.ts). */
@@ -130,6 +164,7 @@ function experimentRule(
 	{ table, execution }: CompiledService,
 	experiment: ExperimentTable,
 	issuers: readonly TokenIssuer[],
+	among: string | null,
 ): RuleExecution {
 	const percent = (points: number) => `${points / 10_000}%`;
 	const slot =
@@ -140,7 +175,13 @@ function experimentRule(
 	const shares = sharesOf(table, experiment);
 	const cost = experimentCost(experiment.unit.from !== "cookie" && execution.eligibility === null);
 	const hash = `XXH64("${experiment.salt}:" + unit)`;
-	const claims = experiment.unit.from === "claim" && !judgesUsers(table.access) ? unjudgedClaims(issuers) : "";
+	const { unit } = experiment;
+	const untried = unit.from === "claim" && !judgesUsers(table.access) ? unjudgedClaims(issuers) : "";
+	const mixed =
+		unit.from === "claim" && among !== null
+			? `; units are of any of ${among}: the same ${unit.claim} of two of them is one unit`
+			: "";
+	const claims = `${untried}${mixed}`;
 	return execution.whyAssignment === null
 		? { rule, execution: "native", because: `weighted clusters by ${hash}: ${shares}${claims}`, cost }
 		: { rule, execution: "callout", because: `${execution.whyAssignment}: by ${hash} ${shares}${claims}`, cost };
@@ -151,7 +192,7 @@ function unjudgedClaims(issuers: readonly TokenIssuer[]): string {
 	const bound = [...new Set(issuers.flatMap(({ issuer, binding }) => (binding === "none" ? [] : [issuer])))];
 	const proofs =
 		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession nobody looks at`;
-	return `; a token that does not hold gives no unit${proofs} (some 40 µs of Envoy's CPU more)`;
+	return `; a token that does not hold gives no unit${proofs} (a claim costs some ${CLAIM_UNIT_US} µs of Envoy's CPU more than a header)`;
 }
 
 function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable): string {

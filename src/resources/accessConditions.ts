@@ -8,21 +8,20 @@ import { PATH_TEMPLATE_CHARS_MAX } from "../limits.js";
 import { isSegment } from "./host.js";
 import type { Schedule } from "./resource.js";
 import { refuse, text } from "./scalar.js";
-import { SPIFFE_HINT, spiffeFault } from "./spiffe.js";
+import { noTrustDomain, SPIFFE_HINT, spiffeFault } from "./spiffe.js";
 import { fields, list, oneOf, refuseRepeats, say, uniqueList } from "./strict.js";
 import { prefixPattern, templatePattern, unless, userPattern, wordPattern } from "./wildcard.js";
 
 const PRINCIPAL_HINT = `${SPIFFE_HINT}, one that ends with /* for all below it, '*' for any, or anyone for those who prove none too`;
 
 /** A SPIFFE id, `PREFIX/*`, `*` or `anyone`. */
-export const principal = z
-	.string({ error: PRINCIPAL_HINT })
+export const principal = noTrustDomain(PRINCIPAL_HINT, (domain) => `write ${domain}/* for all of it`)
 	.transform((value, context): string => {
 		if (value === "*" || value === ANYONE) return value;
 		const fault = spiffeFault(value.endsWith("/*") ? value.slice(0, -2) : value);
 		return fault === null ? value : refuse(context, PRINCIPAL_HINT, `${fault} (${JSON.stringify(value.slice(0, 80))})`);
 	})
-	.meta({ description: "SPIFFE id, one that ends with /* for all below it, * for any, or anyone." });
+	.meta({ description: "A workload's SPIFFE id, one that ends with /* for all below it, * for any, or anyone." });
 
 const USER_HINT =
 	"write ISSUER#SUB of a token, such as https://id.example.com#alice, ISSUER#* for all of its users, or '*' for any user";
@@ -73,10 +72,7 @@ export const claimRules = list(
 			},
 		);
 	})
-	.default([])
-	.meta({
-		description: "Each must hold: the claim is one of the values, or a list that holds one. No patterns: * is itself.",
-	});
+	.default([]);
 
 const PREFIX_HINT =
 	"write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces";

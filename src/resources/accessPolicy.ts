@@ -22,9 +22,11 @@ const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for a
 
 const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
 const region = text("write the name of a region");
+/** Said of each field that tells nothing of whose token it is. */
+const ANY_ISSUER = 'Of any issuer that a Gateway believes; beside users: ["ISSUER#*"] of that one alone.';
 const words = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
 
-const CONDITION = `A CEL expression that must be true, over ${CONDITION_FIELDS}, with ${CONDITION_FUNCTIONS} (times in UTC). request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more.`;
+const CONDITION = `A CEL expression that must be true, over ${CONDITION_FIELDS}, with ${CONDITION_FUNCTIONS} (times in UTC). request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more. The user may be of any issuer that a Gateway believes: user.issuer says of which.`;
 
 const spec = fields({
 	action: oneOf("allow", "deny").default("allow").meta({ description: "deny wins over allow." }),
@@ -44,10 +46,12 @@ const spec = fields({
 	users: uniqueList(user, "write a list of ISSUER#SUB")
 		.default([])
 		.meta({ description: "ISSUER#SUB of a verified token, ISSUER#* or '*'." }),
-	groups: words("group").meta({ description: "One of them is in the token's groups." }),
-	tenants: words("tenant").meta({ description: "One of them is the token's tenant." }),
-	purposes: words("purpose").meta({ description: "One of them is in the token's purposes." }),
-	claims: claimRules,
+	groups: words("group").meta({ description: `One of them is in the token's groups. ${ANY_ISSUER}` }),
+	tenants: words("tenant").meta({ description: `One of them is the token's tenant. ${ANY_ISSUER}` }),
+	purposes: words("purpose").meta({ description: `One of them is in the token's purposes. ${ANY_ISSUER}` }),
+	claims: claimRules.meta({
+		description: `Each must hold: the claim is one of the values, or a list that holds one. No patterns: * is itself. ${ANY_ISSUER}`,
+	}),
 	methods: uniqueList(httpMethod, "write a list of HTTP methods").default([]).meta({ description: "Empty = all." }),
 	pathPrefixes: uniqueList(pathPrefix, "write a list of path prefixes")
 		.default([])

@@ -5,7 +5,7 @@ import { user } from "./accessConditions.js";
 import { resource } from "./metadata.js";
 import type { ApprovalPolicy, RoleBinding } from "./resource.js";
 import { duration, name } from "./scalar.js";
-import { spiffeFault } from "./spiffe.js";
+import { isWorkloadId, noTrustDomain } from "./spiffe.js";
 import { fields, oneOf, uniqueList, whole } from "./strict.js";
 
 const SUBJECT_HINT = "write a SPIFFE id, ISSUER#SUB of a token, or group:NAME";
@@ -13,17 +13,15 @@ const SUBJECTS_HINT = "write a list of at least one SPIFFE id, ISSUER#SUB or gro
 const NAMESPACES_HINT = "write a list of at least one namespace, or ['*'] for all";
 
 /** No pattern: whoever may act is named. */
-const subject = z
-	.string({ error: SUBJECT_HINT })
-	.refine(
-		(value) =>
-			value.startsWith("spiffe://")
-				? spiffeFault(value) === null
-				: value.startsWith("group:")
-					? /^group:[^*\p{Cc}]{1,256}$/u.test(value)
-					: !value.endsWith("*") && user.safeParse(value).success,
-		{ error: SUBJECT_HINT },
-	);
+const subject = noTrustDomain(SUBJECT_HINT).refine(
+	(value) =>
+		value.startsWith("spiffe://")
+			? isWorkloadId(value)
+			: value.startsWith("group:")
+				? /^group:[^*\p{Cc}]{1,256}$/u.test(value)
+				: !value.endsWith("*") && user.safeParse(value).success,
+	{ error: SUBJECT_HINT },
+);
 
 const namespaces = uniqueList(z.union([z.literal("*"), name], { error: NAMESPACES_HINT }), NAMESPACES_HINT).min(1, {
 	error: NAMESPACES_HINT,

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { SPIFFE_ID_BYTES_MAX, SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../limits.js";
 import { refuse } from "./scalar.js";
+import { say } from "./strict.js";
 
 export const SPIFFE_HINT = "write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web";
 
@@ -33,9 +34,13 @@ export function spiffeFault(id: string): string | null {
 	return null;
 }
 
-/** A workload's SPIFFE id: without a fault and with a path; a trust domain alone is nobody (X509-SVID section 2). */
-export const isWorkloadId = (id: string): boolean =>
-	spiffeFault(id) === null && id.indexOf("/", "spiffe://".length) !== -1;
+const NOBODY = "is a trust domain, and nobody's id";
+
+/** Likewise of a workload's SPIFFE id, which has a path; a trust domain alone is nobody (X509-SVID section 2). */
+export const workloadFault = (id: string): string | null =>
+	spiffeFault(id) ?? (id.indexOf("/", "spiffe://".length) === -1 ? NOBODY : null);
+
+export const isWorkloadId = (id: string): boolean => workloadFault(id) === null;
 
 /** Of these letters and dots, up to so many; `.` and `..` are none. */
 const name = (letters: string, most: number | ""): string =>
@@ -67,11 +72,24 @@ export function isOwnPart(id: string): boolean {
 	return root === "weir" && part !== "predictor";
 }
 
-/** An exact SPIFFE id. */
-export const spiffeId = z
-	.string({ error: SPIFFE_HINT })
+/** But for a trust domain alone, for editors too; what else is no SPIFFE id spiffeFault tells. */
+const NO_DOMAIN = new RegExp(`^(?!spiffe://(?!\\.{1,2}$)[a-z0-9._-]{1,${SPIFFE_TRUST_DOMAIN_BYTES_MAX}}$)`);
+
+const pathOf = (domain: string): string => `write ${domain}/PATH, a workload's id`;
+
+/**
+ * A text that is no trust domain alone: where a caller is meant that would match nobody, and a deny would let all of it in.
+ * @param instead what to write for one
+ */
+export const noTrustDomain = (hint: string, instead: (domain: string) => string = pathOf) =>
+	z
+		.string({ error: hint })
+		.regex(NO_DOMAIN, { error: ({ input }) => say(NOBODY, instead(String(input))), abort: true });
+
+/** An exact SPIFFE id of a workload. */
+export const spiffeId = noTrustDomain(SPIFFE_HINT)
 	.transform((value, context): string => {
 		const fault = spiffeFault(value);
 		return fault === null ? value : refuse(context, SPIFFE_HINT, `${fault} (${JSON.stringify(value.slice(0, 80))})`);
 	})
-	.meta({ description: "Exact SPIFFE id, such as spiffe://example.org/ns/team-a/sa/web." });
+	.meta({ description: "A workload's exact SPIFFE id, such as spiffe://example.org/ns/team-a/sa/web." });

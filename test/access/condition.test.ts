@@ -140,7 +140,7 @@ t.test("names of JavaScript's own objects are no claims", async (t) => {
 });
 
 t.test("what it reads is known beforehand", async (t) => {
-	const nothing = { path: false, variant: false, user: false, region: false };
+	const nothing = { path: false, variant: false, user: false, issuer: false, region: false };
 	const reads = (text: string) => compileCondition(text).reads;
 	t.same(reads('request.method == "GET" && principal != "" && service == "a"'), nothing);
 	t.same(reads('request.path == "/"'), { ...nothing, path: true });
@@ -149,22 +149,24 @@ t.test("what it reads is known beforehand", async (t) => {
 	t.same(reads('true || variant == "v1"'), { ...nothing, variant: true });
 	t.same(reads('["a"].exists(one, one in user.groups)'), { ...nothing, user: true });
 	t.same(reads('1 == 1 ? true : [user.subject] == ["a"]'), { ...nothing, user: true });
+	t.same(reads('user.subject == "a" && user.issuer == "b"'), { ...nothing, user: true, issuer: true });
 });
 
 t.test("what is no condition, and where", async (t) => {
-	for (const [text, what, offset] of [
+	for (const [text, what, offset, hint] of [
 		["", /^is no CEL expression: /, 0],
 		["request.method ==", /^is no CEL expression: /, 17],
 		["request.methud == 'GET'", /^is no valid CEL expression: No such key: methud$/, 8],
 		["usr.subject == 'a'", /^is no valid CEL expression: Unknown variable: usr$/, 0],
 		["request.method == 1", /^is no valid CEL expression: no such overload/, 0],
 		["request.method", /^is of type string, not bool$/, 0],
-		["user.claims.flag", /^is of type dyn, not bool$/, 0],
+		["user.claims.flag", /^is of type dyn, not bool$/, 0, /^write a comparison such as user.claims.NAME == true: /],
 		["1", /^is of type int, not bool$/, 0],
 	] as const) {
 		const fault = conditionFault(text);
 		t.match(fault?.what, what, text);
 		t.equal(fault?.offset, offset, text);
+		if (hint !== undefined) t.match(fault?.hint, hint, text);
 	}
 });
 

@@ -37,7 +37,7 @@ export const TEXTS: readonly string[] = [
 	...[`/${long(110)}`, `/${long(PATH_TEMPLATE_CHARS_MAX - 5)}/{a}`, `/{a}/${ODD_SEGMENT}/{b}`],
 	// As many variables as fit, with names of two letters at the most.
 	variables(PATH_TEMPLATE_CHARS_MAX),
-	...["spiffe://a.example/b", "spiffe://a.example/b/*", "*", "anyone", "spiffe://a.example"],
+	...["spiffe://a.example/b", "spiffe://a.example/b/*", "*", "anyone"],
 	`spiffe://a.example/${long(SPIFFE_ID_BYTES_MAX - "spiffe://a.example/".length)}`,
 	`spiffe://${long(255)}/a`,
 	...["https://id.example#alice", "https://id.example#*", `https://id.example#${long(1_024)}`, `${long(1_024)}#a`],

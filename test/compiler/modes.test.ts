@@ -141,7 +141,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	]);
 	t.same(auto(`Experiment e-claim: one valid claim org.tenant ${slot}`), [
 		"native",
-		`weighted clusters ${shares("claim")}: ${arms}; a token that does not hold gives no unit (some 40 µs of Envoy's CPU more)`,
+		`weighted clusters ${shares("claim")}: ${arms}; a token that does not hold gives no unit (a claim costs some 15 µs of Envoy's CPU more than a header)`,
 	]);
 	t.same(auto(`Experiment e-asks-header: one valid header x-user-id ${slot}`), [
 		"native",

@@ -182,6 +182,13 @@ const rows: readonly Row[] = [
 		],
 	],
 	[
+		"a claim that is a truth value",
+		policy("condition: user.claims.email_verified"),
+		[
+			`${at(83)} spec.condition is of type dyn, not bool (at 1:1 of the expression); write a comparison such as user.claims.NAME == true: a claim may be of any type`,
+		],
+	],
+	[
 		"a condition that could take long",
 		policy("condition: 'user.groups.exists(g, g in user.groups)'"),
 		[

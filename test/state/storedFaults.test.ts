@@ -288,3 +288,32 @@ t.test("an endpoint that no Service may have any more stands, is told of, and ho
 	t.equal(said(store.apply(file(mine), options)), "");
 	t.same((await owner.status()).faults, []);
 });
+
+t.test("so does a caller that is a trust domain alone, also over a restart", async (t) => {
+	const directory = temporaryDirectory(t);
+	const before = new Store(directory);
+	const own = policyText("p", "svc", "evil");
+	const all = [GATEWAY, serviceText("svc", "evil"), own, serviceText("svc", "users"), policyText("p", "svc", "users")];
+	t.equal(said(before.apply(file(all.join("---\n")), options)), "");
+	const source = own.replace("a.example/p", "a.example");
+	const FAULT = /spec.principals\[0\] is a trust domain, and nobody's id; write spiffe:\/\/a.example\/\* for all of it/;
+	t.match(said(before.apply(file(source), options)), FAULT);
+	const stored = before.current.resources.accessPolicies.find(({ metadata }) => metadata.namespace === "evil");
+	if (stored === undefined) throw new Error("no policy");
+	const resource = { ...stored, spec: { ...stored.spec, principals: ["spiffe://a.example"] } };
+	before.database.transaction(() =>
+		before.database.resources.putSync(["AccessPolicy", "evil/p"], { resource, source }),
+	);
+	await before.close();
+	const store = new Store(directory);
+	t.teardown(() => store.close());
+	t.match(
+		store.current.resources.accessPolicies.find(({ metadata }) => metadata.namespace === "evil"),
+		resource,
+		"it stands",
+	);
+	t.equal(said(users(store, 1)), "", "others' changes");
+	t.match(store.faults.now, [{ resource, words: FAULT }]);
+	t.equal(said(store.apply(file(source.replace("a.example", "a.example/*")), options)), "");
+	t.same(store.faults.now, []);
+});

@@ -112,6 +112,7 @@ async function planOf({
 	const plan = compile(resources, EMPTY_STATUS, {
 		collectors: NO_COLLECTORS,
 		keySets,
+		nowMs: Date.now(),
 		...live,
 		...(mode === undefined ? {} : { mode }),
 		...(protocol === undefined ? {} : { protocol }),

@@ -1,0 +1,94 @@
+/** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { AccessPolicy, ResourceSet, UnitSource } from "../../src/resources/resource.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import {
+	accessPolicy,
+	experiment,
+	gateway,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
+
+const [ONE, OTHER] = ["https://id.test", "https://partner.test"] as const;
+const BOTH = `${ONE}, ${OTHER}`;
+const NOW = Date.UTC(2026, 10, 28);
+
+const believing = (name: string, ...issuers: readonly string[]) =>
+	gateway({ tls: { from: "identity" }, tokens: issuers.map((issuer) => tokenIssuer(issuer, ["weir"], "/keys")) }, name);
+
+function explained(more: Partial<ResourceSet>): readonly (readonly [rule: string, because: string])[] {
+	const resources = resourceSet({
+		gateways: [believing("edge", ONE, OTHER)],
+		services: [service("s", [variant("v1", 1), variant("v2", 2)], { access: null })],
+		...more,
+	});
+	const { rules } = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, nowMs: NOW });
+	return rules.map(({ rule, because }) => [rule, because]);
+}
+const saidOf = (rule: string, more: Partial<ResourceSet>): string | undefined =>
+	explained(more).find(([name]) => name === rule)?.[1];
+const allow = (spec: Partial<AccessPolicy["spec"]>, name = "p") => accessPolicy(name, "allow", ["s"], spec);
+const issuersOf = (...accessPolicies: readonly AccessPolicy[]) => saidOf("Service s: issuers", { accessPolicies });
+
+t.test("rules about users of any of several issuers are named, and what holds them to one's", async (t) => {
+	const any = [
+		{ groups: ["g"] },
+		{ tenants: ["t"] },
+		{ purposes: ["p"] },
+		{ claims: [{ claim: "c", values: ["x"] }] },
+		{ condition: 'user.subject == "ann"' },
+		{ users: ["*"], groups: ["g"] },
+	];
+	for (const spec of any)
+		t.equal(
+			issuersOf(allow(spec)),
+			`users of any of ${BOTH} are judged alike by p; name users: ["ISSUER#*"] there for one issuer's alone`,
+			JSON.stringify(spec),
+		);
+	t.match(issuersOf(accessPolicy("d", "deny", ["s"], { groups: ["g"] }), allow({ groups: ["g"] })), / alike by d, p; /);
+	for (const spec of [
+		{ principals: ["*"] },
+		{ users: ["*"] },
+		{ users: [`${ONE}#*`], groups: ["g"] },
+		{ condition: `user.issuer == "${ONE}" && "g" in user.groups` },
+		{ principals: ["*"], condition: 'request.method == "GET"' },
+	])
+		t.equal(issuersOf(allow(spec)), undefined, JSON.stringify(spec));
+	const accessPolicies = [allow({ groups: ["g"] })];
+	t.equal(saidOf("Service s: issuers", { accessPolicies, gateways: [believing("edge", ONE)] }), undefined);
+	const two = [believing("edge", ONE), believing("inner", OTHER)];
+	t.match(saidOf("Service s: issuers", { accessPolicies, gateways: two }), BOTH, "each Service is behind each Gateway");
+});
+
+t.test("so are Experiments whose unit is a claim", async (t) => {
+	const unitOf = (unit: UnitSource, ...issuers: readonly string[]): string => {
+		const experiments = [experiment("e", "s", [50, 50], { unit })];
+		const all = explained({
+			experiments,
+			accessPolicies: [allow({ users: ["*"] })],
+			gateways: [believing("edge", ...issuers)],
+		});
+		return all.find(([rule]) => rule.startsWith("Experiment e:"))?.[1] ?? "";
+	};
+	const claim = { from: "claim", claim: "sub" } as const;
+	t.ok(unitOf(claim, ONE, OTHER).endsWith(`; units are of any of ${BOTH}: the same sub of two of them is one unit`));
+	t.notMatch(unitOf(claim, ONE), "any of");
+	t.notMatch(unitOf({ from: "header", header: "x-user-id" }, ONE, OTHER), "any of");
+});
+
+t.test("a policy whose time is over is said to have ended, one whose time has not come to begin", async (t) => {
+	const times = [
+		allow({ principals: ["*"], validUntilMs: NOW }, "past"),
+		allow({ principals: ["*"], validUntilMs: NOW + 1 }, "present"),
+		allow({ principals: ["*"], validFromMs: NOW + 1 }, "later"),
+		accessPolicy("denied", "deny", ["s"], { validUntilMs: NOW - 1 }),
+	];
+	t.match(
+		saidOf("Service s: access", { accessPolicies: times }),
+		"; forbidden by denied (ended 2026-11-27T23:59:59.999Z); allowed by later (begins 2026-11-28T00:00:00.001Z), past (ended 2026-11-28T00:00:00.000Z), present",
+	);
+});
