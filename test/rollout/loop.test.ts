@@ -866,6 +866,27 @@ t.test(
 	},
 );
 
+t.test("who is looked at after an end in the same tick is judged by the default Variant that it left", async (t) => {
+	const promotion = (variant: string) => ({ arm: "boosted", variant, stepIndex: 2, takeoverPpm: 1_000_000 });
+	const ending = (variant: string) =>
+		({ ...LAST_STEP, phase: "Promoting", promotion: promotion(variant), stepStartedAtMs: 1 }) as const;
+	const judged: string[] = [];
+	for (const [ends, ready, variant] of [
+		["a", "b", "v2"],
+		["b", "a", "v3"],
+	] as const) {
+		const { store, decided, run } = rivals({ [ends]: ending(variant), [ready]: LAST_STEP });
+		await run(1, 0);
+		t.match(decided(ends), [/^complete/]);
+		t.same(decided(ready), ["hold concurrent"]);
+		judged.push(store.decisions.find(({ experiment: name }) => name === ready)?.outcome.reason ?? "");
+	}
+	t.ok(
+		judged.some((reason) => /is the Service's default by now/.test(reason)),
+		judged.join("\n"),
+	);
+});
+
 t.test("a holdback is a promotion under way: who is ready in it waits for its end", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 950_000, heldBackFromMs: 1 };
 	const holdback = { sharePpm: 50_000, forMs: 103_000 };
