@@ -119,19 +119,20 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		}),
 	);
 	const approvals = new Approvals(store, acts);
+	const now = options.now ?? Date.now;
 	const house: House = {
 		door: {
 			store,
 			acts,
 			approvals,
-			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS),
+			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS, now),
 			evidence: options.evidence ?? null,
 			standings: new Standings(),
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),
 			alarms: options.alarms ?? (async () => []),
 			unheld: options.unheld ?? (async () => ({})),
-			now: options.now ?? Date.now,
+			now,
 		},
 		bodies: options.bodies ?? new Bodies(),
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),

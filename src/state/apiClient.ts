@@ -1,6 +1,7 @@
 /** The public API for the command line: one typed method per command. */
 import type { ShadowGap } from "../compiler/shadow.js";
 import { WeirError } from "../error.js";
+import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../limits.js";
 import type { Kind, Position } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import type { Standing } from "../rollout/standing.js";
@@ -23,8 +24,11 @@ import type {
 	StatusAnswer,
 } from "./wire.js";
 
-/** Longer than any answer of the API takes: an apply of 5,000 documents takes seconds. */
+/** Longer than any answer of the API takes that waits for no gate: an apply of 5,000 documents takes seconds. */
 const TIMEOUT_MS = 60_000;
+/** Of what may have gates asked, one after the other: who goes before they have answered has nothing done. */
+const GATED_TIMEOUT_MS = GATES_MAX * GATE_TIMEOUT_MS_MAX + TIMEOUT_MS;
+const LATE_HINT = "it may have been done all the same: look at weir status and weir requests before you ask again";
 
 export interface ApiClientOptions {
 	/** For an https URL. */
@@ -175,7 +179,10 @@ export class ApiClient {
 		verb: PersonVerb,
 		said: Partial<Pick<PersonRequest, "reason" | "overrideGates" | "shutOut">> & { readonly arm?: string } = {},
 	): Promise<ActAnswer> {
-		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, { body: jsonBody(said) });
+		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, {
+			body: jsonBody(said),
+			...(verb === "promote" ? { timeoutMs: GATED_TIMEOUT_MS } : {}),
+		});
 		if (answer.status === 202) return answer.json as PendingAnswer;
 		return { outcome: "done", ...(answer.json as { readonly revision: number; readonly decision: Decision }) };
 	}
@@ -197,7 +204,8 @@ export class ApiClient {
 	/** `weir approve ID`: its state says whether it was carried out or still waits. */
 	async approve(id: string): Promise<RequestAnswer> {
 		const path = `/v1/approvals/${encodeURIComponent(id)}/approve`;
-		return (await this.#send("POST", path, { body: jsonBody({}) })).json as RequestAnswer;
+		const more = { body: jsonBody({}), timeoutMs: GATED_TIMEOUT_MS };
+		return (await this.#send("POST", path, more)).json as RequestAnswer;
 	}
 
 	async reject(id: string, reason = ""): Promise<RequestAnswer> {
@@ -220,6 +228,7 @@ export class ApiClient {
 		more: {
 			readonly body?: { readonly contentType: string; readonly text: string };
 			readonly anyStatus?: boolean;
+			readonly timeoutMs?: number;
 		} = {},
 	): Promise<ExchangeAnswer> {
 		return exchange({
@@ -228,7 +237,8 @@ export class ApiClient {
 			method,
 			path,
 			body: more.body ?? null,
-			timeoutMs: TIMEOUT_MS,
+			timeoutMs: more.timeoutMs ?? TIMEOUT_MS,
+			...(method === "GET" ? {} : { lateHint: LATE_HINT }),
 			anyStatus: more.anyStatus ?? false,
 		});
 	}

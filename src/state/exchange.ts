@@ -31,6 +31,8 @@ export interface Exchange {
 	readonly body: { readonly contentType: string; readonly text: string } | null;
 	/** From the start to the last byte of the answer. */
 	readonly timeoutMs: number;
+	/** Where to look after that. */
+	readonly lateHint?: string;
 	/** Any status is an answer: what is not control's own need not be JSON. */
 	readonly anyStatus?: boolean;
 }
@@ -70,7 +72,8 @@ export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 			},
 		});
 		const timer = setTimeout(() => {
-			sent.destroy(new WeirError("deadline-exceeded", `control's api role at ${where} gave no answer in time`));
+			const message = `control's api role at ${where} gave no answer in time`;
+			sent.destroy(new WeirError("deadline-exceeded", message, call.lateHint));
 		}, call.timeoutMs);
 		const fail = (error: Error): void => {
 			clearTimeout(timer);

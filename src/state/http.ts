@@ -225,3 +225,6 @@ export function flag(query: URLSearchParams, name: string): boolean {
 export function actCall({ caller, id }: Call, nowMs: number): ActCall {
 	return { caller, id, nowMs };
 }
+
+/** Whether nobody is there any more to be answered; told of requests that lie behind others on their connection too. */
+export const isGone = ({ request }: Call): boolean => request.socket.destroyed;

@@ -2,11 +2,11 @@
  * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act,
  * outside of any transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the
  * last one, when it would happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
- * an admin.
+ * an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 import { WeirError } from "../error.js";
 import { namespaceOf } from "../resources/resource.js";
-import { askedBefore, gateHost } from "../rollout/gate.js";
+import { type Asking, askedBefore, gateHost } from "../rollout/gate.js";
 import type { Webhook } from "../rollout/ports.js";
 import { type ActCall, record } from "./actRecord.js";
 import type { Acts } from "./acts.js";
@@ -15,70 +15,86 @@ import { isAsked } from "./gatesWeakened.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import type { Store } from "./store.js";
 
+/** Who asks, and whether nobody is there any more to be answered. */
+export interface Asker {
+	readonly call: ActCall;
+	readonly isGone: () => boolean;
+}
+
 export class PromotionGates {
 	constructor(
 		private readonly store: Store,
 		private readonly acts: Acts,
 		private readonly webhook: Webhook,
+		private readonly now: () => number,
 	) {}
 
 	/**
-	 * Before a person's act; nothing is asked for any other verb, nor where it has to wait for approval first.
-	 * @throws WeirError `failed-precondition` where a gate says no, recorded; `conflict` where the Experiment moved
-	 * meanwhile
+	 * Before a person's act; null: nothing is asked, as for any other verb, or where it has to wait for approval first. Then it
+	 * must follow at once: what was judged here may be otherwise after any wait.
+	 * @throws WeirError `failed-precondition` where a gate says no, or who asks has gone, recorded; `conflict` where the
+	 * Experiment moved meanwhile
 	 */
-	async beforeAct(call: ActCall, experiment: string, said: PersonRequest): Promise<void> {
-		if (said.verb !== "promote" || said.overrideGates) return;
-		if (this.acts.mustWait(call, experiment, said)) return;
-		this.acts.rights.demandTurnLeft(call, "promote", [`Experiment ${experiment}`]);
-		await this.#ask(call, experiment, said);
+	beforeAct(asker: Asker, experiment: string, said: PersonRequest): Promise<void> | null {
+		if (said.verb !== "promote" || said.overrideGates) return null;
+		if (this.acts.mustWait(asker.call, experiment, said)) return null;
+		this.acts.rights.demandTurnLeft(asker.call, "promote", [`Experiment ${experiment}`]);
+		return this.#asking(asker, experiment, said);
 	}
 
 	/** Before an approval that would be the last one; with the same errors, and the request goes on waiting. */
-	async beforeApproval(
-		call: ActCall,
+	beforeApproval(
+		asker: Asker,
 		{ act, askedBy, approvals, needs, state, effects }: WaitingRequest,
-	): Promise<void> {
-		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return;
-		if (approvals.length + 1 < needs) return;
+	): Promise<void> | null {
+		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return null;
+		if (approvals.length + 1 < needs) return null;
+		const { call } = asker;
 		this.acts.rights.demandTurnLeft(call, "approve", effects, approvalRecords(effects));
-		await this.#ask(call, act.experiment, { ...act, by: askedBy.subject, nowMs: call.nowMs });
+		return this.#asking(asker, act.experiment, { ...act, by: askedBy.subject, nowMs: call.nowMs });
 	}
 
-	async #ask(call: ActCall, name: string, said: PersonRequest): Promise<void> {
+	#asking(asker: Asker, name: string, said: PersonRequest): Promise<void> | null {
 		const experiment = this.store.experiment(name);
 		const { current } = this.store;
 		const status = current.status.experiments[name];
 		// Without any the act itself says what is wrong with it.
-		if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return;
-		const outcome = this.acts.rights.reading(call, () => personOutcome(current, experiment, said));
-		const stood = fingerprint([experiment.spec, status]);
-		for (const { at, gate, question } of askedBefore({ experiment, status }, outcome)) {
+		if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return null;
+		const outcome = this.acts.rights.reading(asker.call, () => personOutcome(current, experiment, said));
+		return this.#ask(asker, name, askedBefore({ experiment, status }, outcome));
+	}
+
+	async #ask(asker: Asker, name: string, asked: readonly Asking[]): Promise<void> {
+		const stood = this.#standing(name);
+		for (const { at, gate, question } of asked) {
 			const answer = await this.webhook(gate, question);
-			if (answer.ok) continue;
-			const why = `gate ${at} (${gateHost(gate.url)}) did not let it happen: ${answer.why}`;
-			const { revision } = this.store.current;
-			this.store.atomically(() =>
-				this.store.audit.append(
-					record(call, {
-						verb: "promote",
-						namespaces: [namespaceOf(name)],
-						objects: [`Experiment ${name}`],
-						revision,
-						result: "refused",
-						why,
-					}),
-				),
-			);
-			throw new WeirError("failed-precondition", why, "ask again later, or as an admin: --override-gates --reason WHY");
+			if (!answer.ok) {
+				const why = `gate ${at} (${gateHost(gate.url)}) did not let it happen: ${answer.why}`;
+				const hint = "ask again later, or as an admin: --override-gates --reason WHY";
+				throw this.#refused(asker, name, why, hint);
+			}
+			if (asker.isGone())
+				throw this.#refused(asker, name, "who asked had gone before its gates had answered", "ask again");
 		}
-		const now = this.store.current;
-		if (fingerprint([this.store.experiment(name).spec, now.status.experiments[name]]) !== stood) {
+		if (this.#standing(name) !== stood) {
 			throw new WeirError(
 				"conflict",
 				`Experiment ${name} moved while its gates were asked`,
 				"look at it, and ask again",
 			);
 		}
+	}
+
+	#standing(name: string): string {
+		return fingerprint([this.store.experiment(name).spec, this.store.current.status.experiments[name]]);
+	}
+
+	/** Recorded, as of now: the call may be older by minutes. */
+	#refused({ call }: Asker, name: string, why: string, hint: string): WeirError {
+		const { revision } = this.store.current;
+		const what = { verb: "promote", namespaces: [namespaceOf(name)], objects: [`Experiment ${name}`] };
+		const made = record({ ...call, nowMs: this.now() }, { ...what, revision, result: "refused", why });
+		this.store.atomically(() => this.store.audit.append(made));
+		return new WeirError("failed-precondition", why, hint);
 	}
 }

@@ -14,7 +14,7 @@ import type { Approvals } from "./approvals.js";
 import { AUDIT_CHAINS } from "./auditLog.js";
 import { apply, onlyWishQuery, pending, remove, removeAll, warned } from "./declarationDoor.js";
 import { difference, promotedNotes } from "./difference.js";
-import { type Answer, actCall, type Call, flag, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
+import { type Answer, actCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
 import { ALL_NAMESPACES } from "./permissions.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "./personRequest.js";
 import type { PromotionGates } from "./promotionGates.js";
@@ -200,13 +200,13 @@ async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest:
 	if (field !== undefined || (act === "approve" && reason !== "")) {
 		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
 	}
+	if (act === "reject")
+		return ok(requestAnswer(approvals.reject(actCall(call, now()), id, personText("reason", reason))));
 	const as = actCall(call, now());
-	if (act === "approve") await gates.beforeApproval(as, approvals.demandAnother(as, id));
-	return ok(
-		requestAnswer(
-			act === "approve" ? approvals.approve(as, id) : approvals.reject(as, id, personText("reason", reason)),
-		),
-	);
+	const asking = gates.beforeApproval({ call: as, isGone: () => isGone(call) }, approvals.demandAnother(as, id));
+	if (asking !== null) await asking;
+	// Gates take minutes: by now its time may be over.
+	return ok(requestAnswer(approvals.approve(actCall(call, now()), id)));
 }
 
 async function experiment(door: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
@@ -251,9 +251,12 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	onlyQuery(call.query, []);
 	acts.demandVerb(actCall(call, now()), name, act);
 	const body = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const as = actCall(call, now());
+	const said = parsePersonRequest(act, body, call.caller.subject, as.nowMs);
+	const asking = door.gates.beforeAct({ call: as, isGone: () => isGone(call) }, name, said);
+	if (asking !== null) await asking;
+	// Gates take minutes, and it happens now.
 	const nowMs = now();
-	const said = parsePersonRequest(act, body, call.caller.subject, nowMs);
-	await door.gates.beforeAct(actCall(call, nowMs), name, said);
-	const made = acts.act(actCall(call, nowMs), name, said);
+	const made = acts.act(actCall(call, nowMs), name, { ...said, nowMs });
 	return "outcome" in made ? pending(made) : ok(made);
 }

@@ -1,44 +1,12 @@
 /** A person's promotion asks the gates before-promotion and before-step: a no holds it, an admin may override with a reason, all recorded. */
 import t from "tap";
-import type { GateQuestion } from "../../src/rollout/gate.js";
-import type { WebhookAnswer } from "../../src/rollout/ports.js";
 import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
+import { GATED as ALL, gatedScene as scene, UNGATED } from "./gatedScene.js";
 import { mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 import { TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
-const GATES = `  gates:
-      - {at: before-step, url: "https://ci.example/step"}
-      - {at: before-promotion, url: "https://ci.example/first?key=secret"}
-      - {at: before-promotion, url: "https://ci.example/second"}
-`;
-const GATED = [SERVICE, METRIC, experiment("boosted").replace("rollout: {steps", "rollout:\n    steps")].join("---\n");
-const ALL = GATED.replace(/rollout:\n {4}steps: (.*), every: (.*), minUnits: (.*), alpha: (.*)\}/, (_, ...found) => {
-	const [steps, every, minUnits, alpha] = found as string[];
-	return `rollout:\n    steps: ${steps}\n    every: ${every}\n    minUnits: ${minUnits}\n    alpha: ${alpha}\n  ${GATES}`;
-});
-const UNGATED = ALL.replace(/ +gates:\n(?: +- \{at.*\n)+/, "");
-
-async function scene(t: { teardown(end: () => unknown): unknown }) {
-	const asked: GateQuestion[] = [];
-	const answers: (WebhookAnswer | (() => Promise<WebhookAnswer>))[] = [];
-	const made = await mutualApi(t, {
-		webhook: async (_, question) => {
-			asked.push(question);
-			const next = answers.shift() ?? { ok: true };
-			return typeof next === "function" ? next() : next;
-		},
-	});
-	const rules = [
-		binding("ada", "promote", ["ada"], "[default]"),
-		binding("bob", "approve", ["bob"], "[default]"),
-		binding("root", "admin", ["root"], "[default]"),
-	];
-	const applied = await made.owner.apply(file([ALL, ...rules].join("---\n")), now);
-	if (applied.outcome !== "applied") throw new Error(JSON.stringify(applied));
-	return { ...made, asked, answers };
-}
 
 t.test("asked in order before the act, the first no ends it; who may not promote asks nobody", async (t) => {
 	const { asked, answers, as, store } = await scene(t);
