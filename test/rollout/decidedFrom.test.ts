@@ -44,6 +44,9 @@ t.test("what it was made from is", async (t) => {
 		"its Metrics": state({
 			metrics: Object.values({ ...METRICS, accuracy: metric("accuracy", { windowMs: 9_000 }) }),
 		}),
+		"its Service's timeout, by which outcomes settle": state({
+			services: [service("employment", [variant("v1", 1), variant("v2", 2)], { timeoutMs: 9_000 })],
+		}),
 		"another's promotion": state({}, { experiments: { main, other } }),
 		"the default Variant": state({}, { services: { employment: { defaultVariant: "v2" } } }),
 	};
