@@ -110,16 +110,25 @@ export interface UnjudgedAlarm {
 }
 
 export function watchedListeners({ gateways, services }: PlanTable): readonly WatchedListener[] {
+	const declared = new Set(services.flatMap(({ hosts }) => hosts));
 	const watched = services
 		.filter(({ access }) => !isOpen(access))
 		.map(
 			({ name, hosts, callout }): WatchedService => ({
 				name,
-				host: (hosts[0] ?? "").replace(/^\*\./, "weir-probe."),
+				host: hostAmong(declared, hosts[0] ?? ""),
 				judgedBy: callout?.verdict ? "sidecar" : "envoy",
 			}),
 		);
 	return watched.length === 0 ? [] : gateways.map((gateway) => ({ gateway: gateway.name, services: watched }));
+}
+
+/** The host itself; of a wildcard one that it has, as no other Service has declared it. */
+function hostAmong(declared: ReadonlySet<string>, host: string): string {
+	if (!host.startsWith("*.")) return host;
+	let label = "weir-probe";
+	for (let count = 2; declared.has(host.replace("*", label)); count++) label = `weir-probe-${count}`;
+	return host.replace("*", label);
 }
 
 /** Answers in our own words, native or from the sidecar. Anything else may be the upstream's, whatever its status. */

@@ -27,7 +27,10 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.addOption(api())
 		.option("--json")
 		.option("--verify", "check both chains of hashes and print their heads; exit 1 unless they hold")
-		.option("--noted <heads...>", "heads of an earlier --verify, as printed; exit 1 unless they are still there")
+		.option(
+			"--noted <heads...>",
+			"verify, and exit 1 unless these heads of an earlier --verify, as printed, are still there",
+		)
 		.action(async (options) => (await import("./commands/audit.js")).auditOperators(options));
 	audit
 		.command("requests")

@@ -1,4 +1,4 @@
-/** Reads Envoy's counters, and which listeners it has, over its admin socket. */
+/** Reads Envoy's counters, which listeners it has and who it is, over its admin socket. */
 import { request } from "node:http";
 import { COUNTERS_FILTER, type Counters } from "../access/probe.js";
 import { WeirError } from "../error.js";
@@ -42,6 +42,21 @@ export async function readListeners(adminSocket: string): Promise<ReadonlySet<st
 	return new Set(
 		(listeners as readonly { name?: unknown }[]).flatMap(({ name }) => (typeof name === "string" ? [name] : [])),
 	);
+}
+
+/**
+ * Its `node.id`; empty = it has none.
+ * @param adminSocket UNIX socket of Envoy's admin
+ * @throws WeirError `unavailable` where it cannot be read
+ */
+export async function readNode(adminSocket: string): Promise<string> {
+	const page = await adminPage(adminSocket, "/server_info");
+	try {
+		const { node } = JSON.parse(page) as { node?: { id?: unknown } };
+		return typeof node?.id === "string" ? node.id : "";
+	} catch {
+		throw unreadable();
+	}
 }
 
 /**

@@ -285,6 +285,9 @@ export function qualifiedName(metadata: { readonly name: string; readonly namesp
 	return metadata.namespace === "default" ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
+/** The namespace `default` is not said in a qualified name: a person may say it. */
+export const qualifiedText = (name: string): string => name.replace(/^default\//, "");
+
 /** Of a qualified name. */
 export function namespaceOf(qualified: string): string {
 	const cut = qualified.indexOf("/");

@@ -2,6 +2,7 @@
 import { WeirError } from "../error.js";
 import { RESOURCE_DOCUMENTS_MAX } from "../limits.js";
 import { isKind, KINDS } from "../resources/kinds.js";
+import { qualifiedText } from "../resources/resource.js";
 import type { Pending } from "./acts.js";
 import { STORED } from "./crossCheck.js";
 import type { Target } from "./deletion.js";
@@ -120,9 +121,6 @@ export async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<
 	});
 	return applied(acts.delete(actCall(call, now()), targets, flag(call.query, "dryRun")));
 }
-
-/** The namespace `default` is not said in a qualified name. */
-const qualifiedText = (name: string): string => name.replace(/^default\//, "");
 
 export function pending({ outcome, request }: Pending): Answer {
 	return { status: 202, json: { outcome, request: requestAnswer(request) } };

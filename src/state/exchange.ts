@@ -1,4 +1,5 @@
 /** One HTTP request of a client and its JSON answer; errors of the owner come back as the WeirError they were. */
+import { lstatSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { dirname } from "node:path";
@@ -51,7 +52,7 @@ export interface ExchangeAnswer {
  */
 export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 	const where = authority(call.at);
-	if ("socketPath" in call.at) requireOwnersFolder(dirname(call.at.socketPath));
+	if ("socketPath" in call.at) requireOwnersSocket(call.at.socketPath);
 	return new Promise((resolve, reject) => {
 		const body = call.body === null ? null : Buffer.from(call.body.text);
 		// No kept connection: a request on one that its owner just closed would fail without having been tried.
@@ -96,6 +97,13 @@ export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 		});
 		sent.end(body ?? undefined);
 	});
+}
+
+/** What is missing is said first: the folder of a mistyped path may be anybody's. */
+function requireOwnersSocket(path: string): void {
+	if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
+		throw new WeirError("unavailable", `there is no socket ${path}`, "is weir control (or weir up) running?");
+	requireOwnersFolder(dirname(path));
 }
 
 /** Why there was no answer, and what to do about it: where one side does not believe the other, control does run. */

@@ -114,6 +114,15 @@ export class Connection {
 		return { ...rested, closed: [...rested.closed, ...this.#closedThere.keys()] };
 	}
 
+	/** Qualified names of Gateways whose listeners it refuses, where it has taken the rest of what is published; null = it has not. */
+	get refusedGateways(): readonly string[] | null {
+		const { settled, target } = this.#isolation;
+		if (!settled || target === null || target.publication !== this.options.publication()) return null;
+		return this.#refusals().own.flatMap(({ type, source }) =>
+			type === "listeners" ? source.replace(/^Gateway /, "") : [],
+		);
+	}
+
 	/** Services that a sidecar has closed by itself: it cannot execute them, and takes the rest. By name. */
 	get closedThere(): ReadonlyMap<string, ClosedService> {
 		return this.#closedThere;

@@ -164,6 +164,20 @@ export class XdsServer {
 		return new Set([...known, ...[...this.#connections].flatMap(({ mayBeClosed }) => [...mayBeClosed])]);
 	}
 
+	/**
+	 * Gateways, by qualified name, whose listeners an Envoy refuses, by its node: where all that are connected have taken the
+	 * rest of what was published last, but for closed Services; null = they have not, or no Envoy is connected.
+	 */
+	refusedGateways(): ReadonlyMap<string, ReadonlySet<string>> | null {
+		const refused = new Map<string, ReadonlySet<string>>();
+		for (const { node, asksForTables, refusedGateways } of this.#connections) {
+			if (node === null) continue;
+			if (refusedGateways === null) return null;
+			if (!asksForTables) refused.set(node, new Set(refusedGateways));
+		}
+		return refused.size === 0 ? null : refused;
+	}
+
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
 	onProxiesChanged(listener: () => void): () => void {
 		this.#proxiesChanged.add(listener);

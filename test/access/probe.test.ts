@@ -8,7 +8,25 @@ import {
 	type UnjudgedAlarm,
 	unjudgedAlarms,
 	type WatchedListener,
+	watchedListeners,
 } from "../../src/access/probe.js";
+import type { PlanTable } from "../../src/compiler/plan.js";
+
+t.test("a wildcard is probed at a host that nobody has declared", async (t) => {
+	const service = (name: string, hosts: readonly string[]) => ({ name, hosts, access: {}, callout: null });
+	const table = {
+		gateways: [{ name: "edge" }],
+		services: [
+			service("wild", ["*.shop.test"]),
+			service("decoy", ["weir-probe.shop.test", "weir-probe-2.shop.test"]),
+			service("other", ["*.other.test"]),
+		],
+	} as unknown as PlanTable;
+	t.same(
+		watchedListeners(table).flatMap(({ services }) => services.map(({ host }) => host)),
+		["weir-probe-3.shop.test", "weir-probe.shop.test", "weir-probe.other.test"],
+	);
+});
 
 const result = { gateway: "edge", service: "guarded", guard: "gate", mayBeClosed: false } as const;
 

@@ -53,6 +53,8 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 	const one = await printed(() => auditRequests({ api, reason: "no-policy-allows", json: true }));
 	t.match(JSON.parse(one), { requestId: "r2", reason: "no-policy-allows" });
 	t.equal((await printed(() => auditRequests({ api, limit: "1" }))).trimEnd().split("\n").length, 1);
+	t.equal(await printed(() => auditRequests({ api, service: "default/shop" })), all, "however its name is written");
+	t.match(await printed(() => auditRequests({ api, policy: "default/no-admin" })), /policy no-admin/);
 	await t.rejects(auditRequests({ api, since: "noon" }), { code: "invalid-argument" });
 	await t.rejects(auditRequests({ api, kind: "nothing" }), { code: "invalid-argument" });
 });

@@ -1,6 +1,6 @@
 /** The commands that work on files alone: exit codes, messages, bytes. */
 import { generateKeyPairSync } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
@@ -190,6 +190,12 @@ t.test("no part opens a TCP door without an identity", async (t) => {
 		t.equal(code, 64, stderr);
 		t.match(stderr, /needs an identity/);
 	}
+	const issuer = ["--operator-issuer", "https://i.test", "--operator-audience", "a", "--operator-keys", "/k.json"];
+	t.match(await weir(["control", "--data", directory, "--roles", "api", ...issuer]), {
+		code: 64,
+		stderr: /at the API's TCP door alone.*add --api-port/s,
+	});
+	t.match(await weir(["control", "--data", directory, "--roles", "api", ...issuer.slice(0, 2)]), { code: 64 });
 	const { code, stderr } = await weir(["envoy", "--data", directory, "--control", "127.0.0.1:1"]);
 	t.equal(code, 64, stderr);
 	t.match(stderr, /mTLS only/);
@@ -216,5 +222,28 @@ t.test("up and control say what the health checks mean", async (t) => {
 		const { code, stdout } = await weir([command, "--help"]);
 		t.equal(code, 0);
 		t.match(stdout.toString(), /GET \/readyz {3}503 .* older revision than the state's for more than 5 s/, command);
+	}
+});
+
+t.test("a socket that is not there is said to be missing, whoever may enter its folder", async (t) => {
+	const directory = await temporaryDirectory(t);
+	await chmod(directory, 0o755);
+	const path = `${directory}/nosuch.sock`;
+	t.match(await weir(["status", "--api", `unix:${path}`]), {
+		code: 1,
+		stderr: new RegExp(`there is no socket ${path}`),
+	});
+});
+
+t.test("a time that is no day is refused", async (t) => {
+	for (const day of ["2026-02-30", "2026-13-01"]) {
+		for (const command of [
+			["audit", "requests"],
+			["policy", "shadow"],
+		]) {
+			const { code, stderr } = await weir([...command, "--since", `${day}T00:00:00Z`, "--api", "http://127.0.0.1:9"]);
+			t.equal(code, 64, stderr);
+			t.match(stderr, /is no time/);
+		}
 	}
 });

@@ -104,6 +104,10 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	t.match([verified.code, ...heads], [0, /^\d+:[0-9a-f]{64}$/, /^refused:\d+:[0-9a-f]{64}$/]);
 	await run(["resume", "boosted"], local);
 	t.match(await run(["audit", "operators", "--verify", "--noted", ...heads], local), { code: 0 });
+	t.match(await run(["audit", "operators", "--noted", ...heads], local), {
+		code: 0,
+		stdout: /^acts: the chain holds/,
+	});
 	for (const [at, chain] of ["acts", "refused"].entries()) {
 		const other = (heads[at] ?? "").replace(/(?<=\d):./, (start) => (start === ":0" ? ":1" : ":0"));
 		t.match(await run(["audit", "operators", "--verify", "--noted", other], local), {
@@ -112,6 +116,8 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 		});
 	}
 	t.match(await run(["audit", "operators", "--verify", "--noted", "refused:x"], local), { code: 64 });
+	const gone = `1:${"0".repeat(64)}`;
+	t.match(await run(["audit", "operators", "--noted", gone], local), { code: 1 }, "it is checked, asked for by itself");
 	const json = await run(["audit", "operators", "--json"], local);
 	const lines = json.stdout
 		.toString()

@@ -149,6 +149,7 @@ t.test("a table that holds, and one that does not", async (t) => {
 		"wrong.yaml",
 		TABLE.replace("expect: {verdict: allow, policy: web}", "expect: {verdict: deny, reason: forbidden}"),
 	);
+	t.match(await weir(["policy", "test", "-f", resources]), { code: 64, stderr: /no table of cases.*add -t FILE/s });
 	const bad = await weir(["policy", "test", "-f", resources, "-t", table, "-t", wrong]);
 	t.equal(bad.code, 1);
 	t.match(

@@ -51,6 +51,8 @@ t.test("what no policy refuses is told with its reason, also of one policy that 
 	for (const [out, ...told] of [
 		[await shadow(), "/a", "/b", "/c"],
 		[await shadow("--policy", "plain"), "/a", "/b", "/c"],
+		[await shadow("--policy", "default/plain"), "/a", "/b", "/c"],
+		[await shadow("--service", "default/shop"), "/a", "/b", "/c"],
 		[await shadow("--policy", "gone")],
 	] as const) {
 		const asked = ["/a", "/b", "/c", "/d"].filter((path) => out.includes(`POST ${path} `));

@@ -317,8 +317,79 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 	listeners = null;
 	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/], "one that hangs is here all the same");
 	listeners = ["other"];
-	const elsewhere = ["not probed: Gateway edge: its Envoy is not on this machine"];
+	const elsewhere = ["not probed: Gateway edge: no Envoy of this machine has its listener"];
 	t.same(await round(), elsewhere);
 	admin.end();
 	t.same(await round(), elsewhere, "no Envoy at all is here");
+});
+
+t.test(
+	"an Envoy of this machine is probed whether or not xDS reaches it; where there is none, one elsewhere is",
+	async (t) => {
+		const admin = await startAdmin(t, ({ url = "" }, response) => {
+			if (url === "/ready") response.end("LIVE\n");
+			else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+		});
+		let connected = false;
+		const watch = watchForBypass({
+			log: createLog({ role: "xds", write: () => {}, environment: {} }),
+			meter: createMeter({ role: "xds" }),
+			identity: null,
+			adminSocket: admin.socket,
+			connected: () => connected,
+			intervalMs: 200,
+		});
+		t.teardown(() => watch.close());
+		// Nobody listens at port 9.
+		const { gateways, table } = planOf(9);
+		watch.published(gateways, { gateways: [], services: [] });
+		watch.published(gateways, table);
+		t.equal(await watch.round(), null, "it may have something else");
+		let report = null;
+		while (report === null) {
+			await new Promise((resolve) => setTimeout(resolve, 20));
+			report = await watch.round();
+		}
+		t.equal(report.answers.length, 2, "what was published last, as nobody says anything for an interval");
+		admin.end();
+		t.equal(await watch.round(), null);
+		connected = true;
+		t.match(await watch.round(), { answers: [], unprobed: [{ gateway: "edge" }] });
+	},
+);
+
+t.test("another Envoy that refuses a Gateway says nothing of this machine's", async (t) => {
+	const moved = createServer((_, response) => response.writeHead(403).end("access denied: forbidden\n"));
+	await new Promise<void>((resolve) => moved.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => moved.close());
+	const admin = await startAdmin(t, ({ url = "" }, response) => {
+		if (url === "/server_info") response.end('{"node": {"id": "here"}}');
+		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+	});
+	const watch = watchForBypass({
+		log: createLog({ role: "xds", write: () => {}, environment: {} }),
+		meter: createMeter({ role: "xds" }),
+		identity: null,
+		adminSocket: admin.socket,
+		connected: () => true,
+		intervalMs: 3_600_000,
+	});
+	t.teardown(() => watch.close());
+	const serve = (port: number, ...refusing: readonly string[]): void => {
+		const { gateways, table } = planOf(port);
+		const refused = (node: string) => new Set(refusing.includes(node) ? ["edge"] : []);
+		watch.served(gateways, table, new Map(["here", "there"].map((node) => [node, refused(node)])));
+	};
+	const statuses = async () => (await watch.round())?.answers.map(({ status }) => status);
+	// Nobody listens at port 9.
+	serve(9);
+	t.same(await statuses(), [null, null]);
+	const { port } = moved.address() as AddressInfo;
+	serve(port, "here");
+	t.same(await statuses(), [null, null], "where it is still");
+	serve(port, "there");
+	t.same(await statuses(), [403, 403]);
+	serve(9, "here");
+	serve(8, "here", "there");
+	t.same(await statuses(), [403, 403], "where it was before it refused for the first time");
 });

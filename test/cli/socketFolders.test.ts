@@ -1,5 +1,5 @@
 /** Folders of UNIX sockets: what is not the own user's alone is refused by all who listen in it or connect. */
-import { chmod, mkdir, symlink } from "node:fs/promises";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { places } from "../../src/cli/stack/places.js";
@@ -58,8 +58,9 @@ t.test("folders", async (t) => {
 		await t.rejects(claimSocket(socket), REFUSED, `to listen in ${folder}`);
 		t.throws(() => places(own, folder), REFUSED, `to keep sockets in ${folder}`);
 	}
+	await writeFile(join(open, "asked.sock"), "");
 	await t.rejects(
-		new ApiClient(`unix:${join(open, "api.sock")}`).get(),
+		new ApiClient(`unix:${join(open, "asked.sock")}`).get(),
 		{ message: /other users can enter/ },
 		"to ask",
 	);
@@ -101,7 +102,8 @@ t.test("a parent in which others may rename is no place for a folder of one's ow
 		for (const ask of all) t.throws(ask, refused, mode.toString(8));
 		await t.rejects(claimSocket(join(own, "api.sock")), refused, "to listen");
 		t.throws(() => places(own), refused, "to keep data");
-		await t.rejects(new ApiClient(`unix:${join(own, "api.sock")}`).get(), { message: refused.message }, "to ask");
+		await writeFile(join(own, "asked.sock"), "");
+		await t.rejects(new ApiClient(`unix:${join(own, "asked.sock")}`).get(), { message: refused.message }, "to ask");
 	}
 	await chmod(parent, 0o775);
 	const { getgid } = process;

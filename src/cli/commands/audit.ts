@@ -1,7 +1,9 @@
 /** `weir audit operators`: what operators did and tried. `weir audit requests`: the decision log. */
+import { epochMs } from "../../access/rfc3339.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
 import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
+import { qualifiedText } from "../../resources/resource.js";
 import type { ApiClient } from "../../state/apiClient.js";
 import { AuditChain } from "../../state/auditChain.js";
 import {
@@ -21,7 +23,7 @@ export interface AuditOperatorsArguments extends ApiArguments {
 	readonly json?: boolean;
 	/** Check the chains of hashes instead of printing records. */
 	readonly verify?: boolean;
-	/** Heads as an earlier --verify printed them: SEQUENCE:HASH, refused:SEQUENCE:HASH. */
+	/** Heads as an earlier --verify printed them, which is meant by them too: SEQUENCE:HASH, refused:SEQUENCE:HASH. */
 	readonly noted?: readonly string[];
 }
 
@@ -29,7 +31,8 @@ export interface AuditOperatorsArguments extends ApiArguments {
 export async function auditOperators(options: AuditOperatorsArguments): Promise<void> {
 	const client = clientOf(options);
 	const noted = (options.noted ?? []).map(notedHead);
-	if (!options.verify) return printMerged(new ChainReader(client, "acts"), new ChainReader(client, "refused"), options);
+	if (!options.verify && noted.length === 0)
+		return printMerged(new ChainReader(client, "acts"), new ChainReader(client, "refused"), options);
 	for (const name of AUDIT_CHAINS) {
 		const reader = new ChainReader(client, name);
 		const chain = new AuditChain(noted.filter(({ of }) => of === name));
@@ -146,7 +149,8 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	const client = clientOf(options);
 	const asked: Record<string, string> = {};
 	for (const name of ["service", "reason", "principal", "kind", "policy"] as const) {
-		if (options[name] !== undefined) asked[name] = options[name];
+		const value = options[name];
+		if (value !== undefined) asked[name] = name === "service" || name === "policy" ? qualifiedText(value) : value;
 	}
 	if (options.since !== undefined) asked.since = String(timeOf(options.since));
 	let left = Number(options.limit ?? 100);
@@ -173,8 +177,12 @@ const REQUESTS_PAGE = 1_000;
 
 /** Epoch milliseconds of --since. */
 export function timeOf(text: string): number {
+	const [day] = /^\d{4}-\d{2}-\d{2}/.exec(text) ?? [];
+	// Date takes 30 February for 2 March.
+	const isNoDay = day !== undefined && epochMs(`${day}T00:00:00Z`) === null;
 	const ms = Date.parse(text);
-	if (Number.isNaN(ms)) throw new WeirError("invalid-argument", `'${text}' is no time`, "write 2026-01-31T12:00:00Z");
+	if (isNoDay || Number.isNaN(ms))
+		throw new WeirError("invalid-argument", `'${text}' is no time`, "write 2026-01-31T12:00:00Z");
 	return ms;
 }
 

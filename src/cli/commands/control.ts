@@ -60,6 +60,12 @@ export async function control(options: ControlArguments): Promise<void> {
 	const tcp = [apiPort, xdsListen, accessLogListen].some((door) => door !== undefined);
 	if (tcp && options.identity === undefined)
 		throw new WeirError("invalid-argument", "a TCP door needs an identity: it is mTLS only", "add --identity SOCKET");
+	if (apiPort === undefined && [options.operatorIssuer, options.operatorAudience, options.operatorKeys].some(Boolean))
+		throw new WeirError(
+			"invalid-argument",
+			"operators' tokens are taken at the API's TCP door alone, which is not open",
+			"add --api-port PORT",
+		);
 	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);
 	const context: RoleContext = {
 		at,

@@ -5,7 +5,7 @@
 import { type Plan, type PlanInput, planOf } from "../../analysis/planning/plan.js";
 import { WeirError } from "../../error.js";
 import { serviceOf } from "../../resources/lookup.js";
-import { type Experiment, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { type Experiment, qualifiedName, qualifiedText, type ResourceSet } from "../../resources/resource.js";
 import { decide } from "../../rollout/decide.js";
 import { type Decision, RULES } from "../../rollout/decision.js";
 import { metricsOf } from "../../rollout/evidenceQuery.js";
@@ -85,7 +85,7 @@ function experimentOf({ experiments }: ResourceSet, name: string | undefined): E
 	const known = experiments.map(({ metadata }) => qualifiedName(metadata));
 	const [only] = experiments;
 	if (name === undefined && only !== undefined && experiments.length === 1) return only;
-	const found = experiments.find(({ metadata }) => qualifiedName(metadata) === name?.replace(/^default\//, ""));
+	const found = experiments.find(({ metadata }) => qualifiedName(metadata) === qualifiedText(name ?? ""));
 	if (found !== undefined) return found;
 	const hint = known.length === 0 ? "" : `name one with --experiment: ${known.join(", ")}`;
 	throw new WeirError(

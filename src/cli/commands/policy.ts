@@ -25,6 +25,7 @@ export interface PolicyTestArguments extends ApiArguments {
 
 /** Exit code 1 where a case fails; a table that cannot be read fails as a whole. */
 export async function policyTest(options: PolicyTestArguments): Promise<void> {
+	if (options.table.length === 0) throw new WeirError("invalid-argument", "no table of cases was given", "add -t FILE");
 	const declared = await validResources(options.file);
 	const served = options.live === true ? await clientOf(options).status() : null;
 	const judge = policyJudge(served === null ? declared : asServed(declared, served));

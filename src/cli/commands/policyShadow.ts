@@ -2,7 +2,7 @@
 import { gapWords, type ShadowGap } from "../../compiler/shadow.js";
 import type { ShadowAnswer } from "../../events/decisionQuery.js";
 import { namedIn } from "../../resources/reference.js";
-import { type AccessPolicy, qualifiedName, type Resource } from "../../resources/resource.js";
+import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../resources/resource.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests, timeOf } from "./audit.js";
 import { ofAll } from "./ofAll.js";
@@ -24,7 +24,10 @@ export interface PolicyShadowArguments extends ApiArguments {
  * rules that their Service has now, or with --all-rules by any that the log still tells of.
  */
 export async function policyShadow(options: PolicyShadowArguments): Promise<void> {
-	const { service, policy, since, allRules = false } = options;
+	const { since, allRules = false } = options;
+	const service = options.service === undefined ? undefined : qualifiedText(options.service);
+	const policy = options.policy === undefined ? undefined : qualifiedText(options.policy);
+	const sinceMs = since === undefined ? null : timeOf(since);
 	const client = clientOf(options);
 	const { resources, partial } = await client.get();
 	const tried = resources.filter(
@@ -41,9 +44,9 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 					among: asked.map(({ metadata }) => qualifiedName(metadata)).join(","),
 					...(service === undefined ? {} : { service }),
 					...(allRules ? { rules: "all" } : {}),
-					...(since === undefined ? {} : { since: String(timeOf(since)) }),
+					...(sinceMs === null ? {} : { since: String(sinceMs) }),
 				})) as ShadowAnswer);
-	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, options));
+	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, { service, policy }));
 	const untold = partial === true ? notTold(resources, tried).filter((one) => (service ?? one) === one) : [];
 	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, asked)) };
 	if (options.json === true) {
@@ -102,7 +105,12 @@ function notTold(resources: readonly Resource[], tried: readonly AccessPolicy[])
 }
 
 /** A policy that is asked for may be one whose results another one hides. */
-function isAskedFor(gap: ShadowGap, { service, policy }: PolicyShadowArguments): boolean {
+interface Asked {
+	readonly service: string | undefined;
+	readonly policy: string | undefined;
+}
+
+function isAskedFor(gap: ShadowGap, { service, policy }: Asked): boolean {
 	if (service !== undefined && service !== gap.service) return false;
 	return policy === undefined || [...gap.untried.map(({ name }) => name), ...gap.tried].includes(policy);
 }

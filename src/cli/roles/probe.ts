@@ -17,7 +17,7 @@ import type { WeirError } from "../../error.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
-import { isNobodyThere, isStarting, readListeners } from "../../probe/envoyCounters.js";
+import { isNobodyThere, isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import { Prober, type ProbeTarget } from "../../probe/prober.js";
 import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
 import type { GatewayAlarm } from "../../state/wire.js";
@@ -31,7 +31,7 @@ export interface WatchOptions {
 	readonly identity: Identity | null;
 	/** Of the Envoy of this machine, whose Gateways alone are probed; null = all Gateways are this machine's. */
 	readonly adminSocket: string | null;
-	/** Whether an Envoy is there to be asked. */
+	/** Whether an Envoy that has what it serves from xDS is connected: where none of this machine's answers, one is elsewhere. */
 	readonly connected: () => boolean;
 	/** Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
@@ -58,8 +58,13 @@ export interface ProbeReport {
 }
 
 export interface Watch {
-	/** What Envoys serve now; the first call begins the rounds. */
-	served(gateways: readonly Gateway[], table: PlanTable): void;
+	/** What Envoys are to serve. Where none says for an interval that it has it, rounds begin with that. */
+	published(gateways: readonly Gateway[], table: PlanTable): void;
+	/**
+	 * What Envoys serve now; the first call begins the rounds.
+	 * @param refusedBy by node of an Envoy: Gateways whose listeners it refuses. What they were before it serves, if they were
+	 */
+	served(gateways: readonly Gateway[], table: PlanTable, refusedBy?: ReadonlyMap<string, ReadonlySet<string>>): void;
 	/**
 	 * One round, now, or the one that is under way; null = no Envoy is there to be asked yet. Each compares counters with
 	 * the last.
@@ -73,8 +78,13 @@ export interface Watch {
 export function watchForBypass(options: WatchOptions): Watch {
 	const { log, meter, identity, adminSocket, connected, intervalMs = PROBE_INTERVAL_MS } = options;
 	let gateways: ReadonlyMap<string, Gateway> = new Map();
+	/** The same by node, of Envoys that are connected: of what one refuses it has what was before. */
+	let served: ReadonlyMap<string, ReadonlyMap<string, Gateway>> = new Map();
+	let refused: ReadonlyMap<string, ReadonlySet<string>> = new Map();
 	let table: PlanTable = { gateways: [], services: [] };
 	let timer: NodeJS.Timeout | null = null;
+	/** Until somebody has what is published. */
+	let unsaid: { readonly timer: NodeJS.Timeout; readonly serve: () => void } | null = null;
 	let closed = false;
 	let begun = false;
 	/** Alarms that were ever raised, by their labels: one that is over is set to 0. */
@@ -83,8 +93,14 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const leftOut = new Map<string, Readonly<Record<string, string>>>();
 	/** Listeners of this machine's Envoy. */
 	let here: ReadonlySet<string> | null = null;
-	const wayTo = (name: string): ProbeTarget | string =>
-		here !== null && !here.has(name) ? "its Envoy is not on this machine" : targetOf(gateways.get(name), identity);
+	/** Its node. */
+	let node = "";
+	const wayTo = (name: string): ProbeTarget | string => {
+		const gateway = (served.get(node) ?? gateways).get(name);
+		const isHere = here?.has(name) !== false;
+		if (refused.get(node)?.has(name) && (gateway === undefined || !isHere)) return REFUSED;
+		return isHere ? targetOf(gateway, identity) : ELSEWHERE;
+	};
 	const prober = new Prober({
 		listeners: () => watchedListeners(table),
 		target: (name) => {
@@ -95,11 +111,11 @@ export function watchForBypass(options: WatchOptions): Watch {
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
 	const round = async (): Promise<ProbeReport | null> => {
-		if (!begun || !connected()) return null;
-		if (adminSocket !== null && (await isStarting(adminSocket).catch(() => false))) return null;
+		if (!begun || (await isAwaited())) return null;
 		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
 		const silent = (error: WeirError) => (isNobodyThere(error) ? new Set<string>() : here);
 		here = adminSocket === null ? null : await readListeners(adminSocket).catch(silent);
+		if (adminSocket !== null) node = await readNode(adminSocket).catch(() => node);
 		const unprobed = tellUnprobed();
 		const { alarms, results } = await prober.round();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
@@ -135,27 +151,50 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** What the last round came to, for a while. */
 	let told: { readonly untilMs: number; readonly report: ProbeReport } | null = null;
 	const recent = async (): Promise<ProbeReport | null> => {
-		if (connected() && underWay === null && told !== null && performance.now() < told.untilMs) return told.report;
+		if (underWay === null && told !== null && performance.now() < told.untilMs) return told.report;
 		const report = await shared();
 		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, report };
 		return report;
 	};
+	const take: Watch["served"] = (newest, newTable, refusedBy = new Map()) => {
+		const named = newest.map((gateway) => [qualifiedName(gateway.metadata), gateway] as const);
+		const before = (one: string): ReadonlyMap<string, Gateway> => served.get(one) ?? gateways;
+		served = new Map(
+			[...refusedBy].map(([one, names]) => {
+				const kept = named.map(([name, gateway]) => [name, names.has(name) ? before(one).get(name) : gateway] as const);
+				return [one, new Map(kept.flatMap(([name, gateway]) => (gateway === undefined ? [] : [[name, gateway]])))];
+			}),
+		);
+		gateways = new Map(named);
+		refused = refusedBy;
+		table = newTable;
+		told = null;
+		if (begun) return;
+		begun = true;
+		if (unsaid !== null) clearTimeout(unsaid.timer);
+		void follow();
+	};
 	return {
-		served: (newest, newTable) => {
-			gateways = new Map(newest.map((gateway) => [qualifiedName(gateway.metadata), gateway]));
-			table = newTable;
-			told = null;
+		published: (newest, newTable) => {
 			if (begun) return;
-			begun = true;
-			void follow();
+			const timer = unsaid?.timer ?? setTimeout(() => unsaid?.serve(), intervalMs).unref();
+			unsaid = { timer, serve: () => take(newest, newTable) };
 		},
+		served: take,
 		round: shared,
 		recent,
 		close: () => {
 			closed = true;
 			if (timer !== null) clearTimeout(timer);
+			if (unsaid !== null) clearTimeout(unsaid.timer);
 		},
 	};
+
+	/** Whether no Envoy can be asked yet. One of this machine says so itself, for it serves on where xDS does not reach it. */
+	async function isAwaited(): Promise<boolean> {
+		if (adminSocket === null) return !connected();
+		return isStarting(adminSocket).catch((error: WeirError) => isNobodyThere(error) && !connected());
+	}
 
 	function tellUnprobed(): ProbeReport["unprobed"] {
 		const standing = new Set<string>();
@@ -186,6 +225,10 @@ export function watchForBypass(options: WatchOptions): Watch {
 }
 
 const NO_ENVOY_YET_MS = 500;
+
+/** Or the one that is here was started where xDS did not reach it. */
+const ELSEWHERE = "no Envoy of this machine has its listener";
+const REFUSED = "its listener is refused (weir proxy-status)";
 
 /** The gauges that `weir status` is told by. */
 const PROBE_ALARM = "weir_probe_alarm";

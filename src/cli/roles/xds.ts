@@ -1,10 +1,11 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
+import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import type { Identity } from "../../identity/svid.js";
 import { KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
-import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { type Gateway, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
 import type { XdsSecurity } from "../../xds/doors.js";
@@ -73,11 +74,21 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		meter,
 		identity,
 		adminSocket: at.envoyAdminSocket,
-		connected: () => server.proxies().some(({ types }) => types.listeners?.state === "SYNCED"),
+		connected: () => server.proxies().some(({ types }) => (types.listeners?.acceptedVersion ?? "") !== ""),
 		closed: () => server.mayBeClosed(),
 	});
-	/** By revision, until Envoys have it. */
-	const onTheWay = new Map<number, () => void>();
+	/** What the watch was told last. */
+	let served: { readonly table: PlanTable; readonly refused: string } | null = null;
+	/** Once Envoys have what was published, and when they refuse other Gateways of it than before. */
+	const tellServed = (): void => {
+		const refusedBy = server.refusedGateways();
+		if (refusedBy === null || now === null) return;
+		const { gateways, table } = now;
+		const refused = JSON.stringify([...refusedBy].map(([node, names]) => [node, ...names]));
+		if (served?.table === table && served.refused === refused) return;
+		served = { table, refused };
+		watch.served(gateways, table, refusedBy);
+	};
 	const stopped = new AbortController();
 	server.onAcknowledged((revision, atMs, closed) => {
 		meter.gauge(
@@ -86,9 +97,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			revision,
 		);
 		tell("an acknowledgement", state.acknowledge(revision, atMs, closed));
-		onTheWay.get(revision)?.();
-		// It may be acknowledged again, with fewer Services closed.
-		for (const older of [...onTheWay.keys()]) if (older < revision) onTheWay.delete(older);
 	});
 	const refusals = watchRefusals({
 		log,
@@ -118,6 +126,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
 		refusals.look(proxies);
 		closures.look(proxies);
+		tellServed();
 		reportProxies();
 	});
 	await server.listen({ socketPath: at.adsSocket });
@@ -133,7 +142,13 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	/** Of the state that was taken last. */
 	let revision = 0;
 	/** What was published last. */
-	let now: { readonly state: State; readonly keys: string } | null = null;
+	let now: {
+		readonly state: State;
+		readonly keys: string;
+		/** With their ports. */
+		readonly gateways: readonly Gateway[];
+		readonly table: PlanTable;
+	} | null = null;
 	/** One publication at a time, each with the newest state and keys. */
 	let publishing: Promise<void> = Promise.resolve();
 	const following = follow();
@@ -177,13 +192,13 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		const plan = compile(resources, next.status, options);
 		await state.keepPlan(plan.version, plan.table);
 		revision = next.revision;
-		onTheWay.set(next.revision, () => watch.served(resources.gateways, plan.table));
 		const closable = {
 			forms: () => compileForms(resources, next.status),
 			close: (closed: ReadonlySet<string>) => compile(resources, next.status, { ...options, closed }).envoy,
 		};
 		server.publish({ ...plan, closable }, next.revision);
-		now = { state: next, keys: JSON.stringify(keySets) };
+		now = { state: next, keys: JSON.stringify(keySets), gateways: resources.gateways, table: plan.table };
+		watch.published(now.gateways, now.table);
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 		publishedOnce();
