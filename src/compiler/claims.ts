@@ -30,51 +30,39 @@ const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 /**
- * The filters right behind the one that verifies tokens, which tell a claim of a token that holds from one of another; instead,
- * no claim of any token goes on.
+ * The filter right behind the one that verifies tokens, which tells a token that holds from another; instead, none does.
  * @param gateway its qualified name
- * @param headers in which it puts claims
  */
-export const claimExtensions = (
-	gateway: string,
-	issuers: readonly TokenIssuer[],
-	headers: readonly string[],
-): readonly Extension[] => [
-	{
-		name: partName(RULES_FILTER, gateway),
-		config: { "@type": RBAC, shadow_rules: denied(tokenRules(issuers)), shadow_rules_stat_prefix: SHADOW },
-		instead: { "@type": RBAC, shadow_rules: denied(EVERY_TOKEN), shadow_rules_stat_prefix: SHADOW },
-	},
-	{
-		name: partName(CLAIMS_FILTER, gateway),
-		config: { "@type": LUA, default_source_code: { inline_string: taken(headers) } },
-		instead: { "@type": LUA, default_source_code: { inline_string: allTaken() } },
-	},
-];
+export const claimRules = (gateway: string, issuers: readonly TokenIssuer[]): Extension => ({
+	name: partName(RULES_FILTER, gateway),
+	config: { "@type": RBAC, shadow_rules: denied(tokenRules(issuers)), shadow_rules_stat_prefix: SHADOW },
+	instead: { "@type": RBAC, shadow_rules: denied(EVERY_TOKEN), shadow_rules_stat_prefix: SHADOW },
+});
 
 const denied = (policies: object): object => ({ action: "DENY", policies });
 const EVERY_TOKEN = { every: { permissions: [{ any: true }], principals: [{ any: true }] } };
 
-/** The filter behind these. */
-export const otherClaims = (): object => ({
-	name: OTHERS_FILTER,
-	disabled: true,
-	typed_config: { "@type": `${MUTATION}.HeaderMutation`, mutations: {} },
-});
+/** The filters behind it, which go by it. The same whatever the claims are, and so in the listener itself. */
+export const claimFilters = (): readonly object[] => [
+	{
+		name: CLAIMS_FILTER,
+		disabled: true,
+		typed_config: { "@type": LUA, default_source_code: { inline_string: TAKEN } },
+	},
+	{
+		name: OTHERS_FILTER,
+		disabled: true,
+		typed_config: { "@type": `${MUTATION}.HeaderMutation`, mutations: {} },
+	},
+];
 
-/** Names of headers of ours (headers.ts) are texts of Lua as they are. */
-const taken = (headers: readonly string[]): string => `function envoy_on_request(handle)
+/**
+ * By the names' beginning, so that none is left that comes with newer configuration of the filter before. A header is not taken
+ * away while headers are walked.
+ */
+const TAKEN = `function envoy_on_request(handle)
   local said = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac")
   if said ~= nil and said["${CLAIMS_RESULT}"] == "allowed" then return end
-  for _, name in ipairs({${headers.map((name) => `"${name}"`).join(", ")}}) do
-    handle:headers():remove(name)
-  end
-end
-`;
-
-/** A header is not taken away while headers are walked. */
-function allTaken(): string {
-	return `function envoy_on_request(handle)
   local claims = {}
   for name in pairs(handle:headers()) do
     if string.sub(name, 1, ${CLAIM_HEADER_PREFIX.length}) == "${CLAIM_HEADER_PREFIX}" then table.insert(claims, name) end
@@ -84,7 +72,6 @@ function allTaken(): string {
   end
 end
 `;
-}
 
 /**
  * typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on.
@@ -92,7 +79,7 @@ end
  */
 export const claimsPerRoute = (gateway: string): Record<string, object> =>
 	Object.fromEntries(
-		[RULES_FILTER, CLAIMS_FILTER].map((name) => [partName(name, gateway), { "@type": FILTER_CONFIG, config: {} }]),
+		[partName(RULES_FILTER, gateway), CLAIMS_FILTER].map((name) => [name, { "@type": FILTER_CONFIG, config: {} }]),
 	);
 
 /**

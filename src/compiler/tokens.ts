@@ -6,7 +6,7 @@
  */
 import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
-import { claimExtensions, claimsPerRoute, otherClaims, othersPerRoute } from "./claims.js";
+import { claimFilters, claimRules, claimsPerRoute, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
 import { discovered, type Extension, extensionResource } from "./extension.js";
 import { keySetName, NOBODYS_KEY_SET } from "./keySet.js";
@@ -46,7 +46,7 @@ export interface TokensContext {
  */
 export function tokenFilters(context: TokensContext): readonly object[] {
 	const filters = extensions(context).map(discovered);
-	return filters.length > 1 ? [...filters, otherClaims()] : filters;
+	return filters.length > 1 ? [...filters, ...claimFilters()] : filters;
 }
 
 /** What is in them: keys, issuers and claims change without the listener. */
@@ -63,7 +63,7 @@ function extensions({ gateway, units, keySets, always }: TokensContext): readonl
 		config: verifying(Object.fromEntries(providers)),
 		instead: NOBODY,
 	};
-	return [tokens, ...(always || claims.size > 0 ? claimExtensions(name, issuers, [...claims.keys()]) : [])];
+	return [tokens, ...(always || claims.size > 0 ? [claimRules(name, issuers)] : [])];
 }
 
 function verifying(providers: Readonly<Record<string, object>>): EnvoyResource {

@@ -70,7 +70,7 @@ export class Channel {
 	/** Parts of a response that was rejected as a whole, sent again one by one to find the bad one. */
 	#singly = new Set<string>();
 	#rejectedVersion: string | null = null;
-	/** Where `#takesUnread`: parts of such a response, until what they were before is told again. */
+	/** Where `#takesUnread`: what it may have refused unsaid, until what was there before is told again. */
 	readonly #known = new Set<string>();
 	/** What was told again, by name, and whether that was rejected. */
 	readonly #retold = new Map<string, { readonly hash: string; readonly refused: boolean }>();
@@ -138,6 +138,15 @@ export class Channel {
 		return this.rejections.get(resource.name)?.hash === resource.hash;
 	}
 
+	/** What was rejected of these is tried again: its filters may have been why. */
+	forgive(sources: readonly string[]): void {
+		const again = [...this.rejections].filter(([, { source }]) => sources.includes(source)).map(([name]) => name);
+		if (again.length === 0) return;
+		this.rejections = new Map([...this.rejections].filter(([name]) => !again.includes(name)));
+		this.#sent = new Map([...this.#sent].filter(([name]) => !again.includes(name)));
+		this.#rejectedVersion = null;
+	}
+
 	/**
 	 * Envoy takes a filter's bytes that it has refused for known, and acknowledges them unread when they are told again: after a
 	 * refusal it is told what it had before, and of several that were refused together each new one alone.
@@ -181,7 +190,8 @@ export class Channel {
 		const resources = this.full ? this.#whole(wanted, target.view) : this.#changed(wanted);
 		if (resources === null) return null;
 		const after = this.full ? wanted : new Map([...this.#sent, ...byName(resources)]);
-		const version = this.#isTarget(after, target.view) ? target.version : viewVersion(after);
+		const stands = this.#standing(after);
+		const version = this.#isTarget(stands, target.view) ? target.version : viewVersion(stands);
 		if (this.full && version === this.#rejectedVersion && !this.#isAsking(wanted)) return null;
 		const response = { type: this.type, version, nonce, resources };
 		this.#flight = { response, sentAtMs: nowMs, before: this.accepted, assumed: false };
@@ -195,7 +205,13 @@ export class Channel {
 
 	/** What a version stands for, once this channel has sent it. */
 	get sentView(): View {
-		return this.#sent;
+		return this.#standing(this.#sent);
+	}
+
+	/** Where `#takesUnread`: with what it has of what it refused, which may not have been told again yet. */
+	#standing(sent: View): View {
+		if (!this.#takesUnread) return sent;
+		return new Map([...this.accepted, ...[...sent].filter(([, one]) => !this.isRejected(one))]);
 	}
 
 	/** G1: everything, when anything changed. An empty first answer only to a wildcard; missing names get silence (G3). */
@@ -238,7 +254,11 @@ export class Channel {
 		this.acceptedVersion = version;
 		this.cameWithState = true;
 		if (view === null) this.opaque = true;
-		else this.accepted = view;
+		else {
+			this.accepted = view;
+			// It may have refused others since, where its NACK was lost with the stream.
+			if (this.#takesUnread) for (const name of view.keys()) this.#known.add(name);
+		}
 	}
 
 	#judge(request: Request): Verdict {

@@ -200,7 +200,7 @@ export class Connection {
 	#refusals() {
 		const target = this.#target();
 		const refusals = target === null ? [] : this.#stream.refusals(target);
-		const own = refusals.filter((one) => this.#isolation.ofGateway(one));
+		const own = refusals.filter((one) => this.#isolation.ofGateway(one, refusals));
 		return { own, errors: refusals.filter((one) => !own.includes(one)) };
 	}
 

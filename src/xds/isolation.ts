@@ -119,11 +119,14 @@ export class Isolation {
 
 	/**
 	 * A refused listener of a Gateway that changed is that Gateway's own matter: its last good one stays, alone. So is a refused
-	 * filter, whatever changed, for no route needs a newer one to hold.
+	 * filter, whatever changed, for no route needs a newer one to hold; and a listener of such a Gateway, for Envoy may refuse it
+	 * for the filter.
+	 * @param all that is refused
 	 */
-	ofGateway({ type, source }: Refused): boolean {
+	ofGateway({ type, source }: Refused, all: readonly Refused[] = []): boolean {
 		if (type === "extensions") return true;
 		if (type !== "listeners" || !source.startsWith("Gateway ")) return false;
+		if (all.some((one) => one.type === "extensions" && one.source === source)) return true;
 		const publication = this.#search?.on ?? this.#publication;
 		return this.#taken === null || this.#taken.forms.get(source) !== publication?.forms.get(source);
 	}

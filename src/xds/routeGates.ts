@@ -4,7 +4,7 @@
  * others changed in it.
  */
 import { XDS_LEAVING_MS } from "../limits.js";
-import type { Channel } from "./channel.js";
+import type { Channel, Response } from "./channel.js";
 import { ENVOY_TYPES, type EncodedResource, gatewayOf, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
@@ -13,11 +13,14 @@ export type Channels = Readonly<Record<TypeName, Channel>>;
 /** ready: send. wait: what it names is on its way. blocked: what it names was rejected. */
 type Gate = "ready" | "wait" | "blocked";
 
+/** What goes behind filters. */
+const BEHIND = ["listeners", "routes"] as const;
+
 export class RouteGates {
 	/** By the table's name. */
 	#waitingSince = new Map<string, number>();
-	/** The same, behind filters: there may always be one on its way, and a table needs none but for new headers. */
-	readonly #behindSince = new Map<string, number>();
+	/** The same of listeners too, behind filters: there may always be one on its way, and a table needs none but for new headers. */
+	readonly #behindSince = { listeners: new Map<string, number>(), routes: new Map<string, number>() };
 	#nowMs = 0;
 	#patienceMs = 0;
 
@@ -36,45 +39,57 @@ export class RouteGates {
 			}
 		}
 		this.#waitingSince = waiting;
-		const { routes } = this.channels;
-		for (const name of this.#behindSince.keys()) {
-			const unsent = routes.sentHash(name) !== target.views.routes.get(name)?.hash;
-			if (!unsent || !routes.subscription.wants(name)) this.#behindSince.delete(name);
+		for (const type of BEHIND) {
+			const { [type]: channel } = this.channels;
+			for (const name of this.#behindSince[type].keys()) {
+				const unsent = channel.sentHash(name) !== target.views[type].get(name)?.hash;
+				if (!unsent || !channel.subscription.wants(name)) this.#behindSince[type].delete(name);
+			}
 		}
 		this.#nowMs = nowMs;
 		this.#patienceMs = patienceMs;
 	}
 
-	/** It waits no more. */
-	sent(name: string): void {
-		this.#waitingSince.delete(name);
-		this.#behindSince.delete(name);
+	/** They wait no more. */
+	sent({ type, resources }: Response): void {
+		for (const { name } of resources) {
+			if (type === "routes") this.#waitingSince.delete(name);
+			if (type === "routes" || type === "listeners") this.#behindSince[type].delete(name);
+		}
 	}
 
 	/** Until when each waits. */
 	get endsMs(): readonly number[] {
 		return [
 			...[...this.#waitingSince.values()].map((since) => since + this.#patienceMs),
-			...[...this.#behindSince.values()].map((since) => since + XDS_LEAVING_MS),
+			...BEHIND.flatMap((type) => [...this.#behindSince[type].values()]).map((since) => since + XDS_LEAVING_MS),
 		];
 	}
 
-	/** A listener waits for what its tables wait for. */
-	ofListener({ routeConfigs }: EncodedResource, target: Snapshot): Gate {
-		const gates = routeConfigs.map((name) => this.#of(target.views.routes.get(name), target));
-		return gates.includes("blocked") ? "blocked" : gates.includes("wait") ? "wait" : "ready";
+	/**
+	 * A listener waits for what its tables wait for, and behind filters: Envoy refuses it where it has refused one of its filters
+	 * and was not told again what that was before.
+	 */
+	ofListener({ name, routeConfigs }: EncodedResource, target: Snapshot): Gate {
+		const gates = routeConfigs.map((table) => this.#of(target.views.routes.get(table), target));
+		if (gates.includes("blocked")) return "blocked";
+		if (gates.includes("wait")) return "wait";
+		// No longer than its tables, which come after it.
+		const follows =
+			this.#mayFollowFilters("listeners", name) || routeConfigs.some((table) => this.#hasBeenBehind("routes", table));
+		return follows ? "ready" : "wait";
 	}
 
 	/** Those of the tables that may be sent now. */
 	open(tables: View, target: Snapshot): View {
-		const { extensions, listeners, routes } = this.channels;
+		const { listeners, routes } = this.channels;
 		return new Map(
 			[...tables].filter(([name, table]) => {
 				// A new listener asks for its table by itself; known tables come after the listeners.
 				if (listeners.inFlight !== null && !routes.isAsked(name)) return false;
 				if (this.#of(table, target) !== "ready") return false;
 				if (this.#hasWaited(table)) return true;
-				return !this.#lacksExtensions(table, target) && (extensions.inFlight === null || this.#hasBeenBehind(name));
+				return !this.#lacksExtensions(table, target) && this.#mayFollowFilters("routes", name);
 			}),
 		);
 	}
@@ -92,12 +107,16 @@ export class RouteGates {
 		return ENVOY_TYPES.some((type) => this.channels[type].cameWithState);
 	}
 
-	/** For long enough; from now on, where it was not yet. */
-	#hasBeenBehind(name: string): boolean {
-		if (this.channels.routes.isAsked(name)) return true;
-		const since = this.#behindSince.get(name) ?? this.#nowMs;
-		this.#behindSince.set(name, since);
-		return this.#nowMs >= since + XDS_LEAVING_MS;
+	/** None is on its way, or it has been behind for long enough; from now on, where it was not yet. */
+	#mayFollowFilters(type: (typeof BEHIND)[number], name: string): boolean {
+		if (this.channels.extensions.inFlight === null || this.channels[type].isAsked(name)) return true;
+		if (!this.#behindSince[type].has(name)) this.#behindSince[type].set(name, this.#nowMs);
+		return this.#hasBeenBehind(type, name);
+	}
+
+	#hasBeenBehind(type: (typeof BEHIND)[number], name: string): boolean {
+		const since = this.#behindSince[type].get(name);
+		return since !== undefined && this.#nowMs >= since + XDS_LEAVING_MS;
 	}
 
 	#of(table: EncodedResource | undefined, target: Snapshot): Gate {

@@ -77,9 +77,13 @@ export class ClientStream {
 	/** @returns `nack` when the request rejects the newest response of its type. */
 	take(request: Request): "ack" | "nack" | "none" {
 		const { type } = request;
-		return this.#channels[type].take(request, (version) =>
+		const { extensions, listeners } = this.#channels;
+		const filters = type === "extensions" ? extensions.inFlight?.resources : undefined;
+		const verdict = this.#channels[type].take(request, (version) =>
 			type === "tables" ? null : this.views.recall(type, version),
 		);
+		if (verdict === "ack" && filters !== undefined) listeners.forgive(filters.map(({ source }) => source));
+		return verdict;
 	}
 
 	/** What can be said now. Call it after take(), after a publication, and at deadlineMs(). */
@@ -103,7 +107,7 @@ export class ClientStream {
 			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
 			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
 			if (type === "clusters") this.#askEndpoints(response, before);
-			if (type === "routes") for (const { name } of response.resources) this.#gates.sent(name);
+			this.#gates.sent(response);
 			responses.push(response);
 		}
 		return responses;

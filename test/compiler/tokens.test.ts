@@ -25,9 +25,7 @@ t.test("only the Service with a claim asks for tokens, natively and in callout",
 			if (name === "claim") t.match(own, { requirement_name: "claims" }, `${mode}: ${name}`);
 			else t.equal(own, undefined, `${mode}: ${name}`);
 		}
-		const perHost = httpFilters(plan).filter(({ name }) =>
-			["weir.claims.rules/edge", "weir.claims/edge"].includes(name),
-		);
+		const perHost = httpFilters(plan).filter(({ name }) => ["weir.claims.rules/edge", "weir.claims"].includes(name));
 		t.same(
 			perHost.map(({ disabled }) => disabled),
 			[true, true],
@@ -97,7 +95,7 @@ t.test("claims are taken from tokens that do not hold, where no user is judged a
 	);
 	for (const name of names) {
 		const own = virtualHost(plan, name).typed_per_filter_config;
-		t.equal("weir.claims/edge" in own && "weir.claims.rules/edge" in own, name === "open", name);
+		t.equal("weir.claims" in own && "weir.claims.rules/edge" in own, name === "open", name);
 	}
 	const told = (name: string) => plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
 	t.match(told("open"), `a token that does not hold gives no unit, nor does one of ${issuer}, whose proof`);

@@ -1,21 +1,22 @@
 /** Configurations of filters: when they are sent beside the listener and the routes of their Gateway. */
 import t from "tap";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
+import { RecentViews } from "../../src/xds/sentViews.js";
 import { GatewayViews, type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
-import { A, Script, TIMEOUT_MS } from "./script.js";
+import { A, AMPLE, Script, TIMEOUT_MS } from "./script.js";
 import { FILTER, published, tinyPlan } from "./tinyPlan.js";
 
-const made = (claimHeaders: readonly string[], weight: number, revision: number): Snapshot =>
+const made = (claimHeaders: readonly string[], weight: number, revision: number, gatewayPort = 8080): Snapshot =>
 	new SnapshotMaker().make(
-		published(tinyPlan({ gatewayPort: 8080, services: { a: { ...A, weights: { v1: weight, v2: 1 } } }, claimHeaders })),
+		published(tinyPlan({ gatewayPort, services: { a: { ...A, weights: { v1: weight, v2: 1 } } }, claimHeaders })),
 		revision,
 	);
 const without = new SnapshotMaker().make(published(tinyPlan({ gatewayPort: 8080, services: { a: A } })), 1);
 const FIRST = made(["x-a"], 1, 2);
 
 /** An Envoy with the filter. */
-function begun(): Script {
-	const envoy = new Script(FIRST);
+function begun(views = new RecentViews(AMPLE)): Script {
+	const envoy = new Script(FIRST, views);
 	envoy.agree(envoy.ask("clusters", []));
 	envoy.agree(envoy.ask("endpoints", ["a/v1", "a/v2"]));
 	envoy.agree(envoy.ask("listeners", []));
@@ -89,6 +90,52 @@ t.test("routes do not wait for ever behind filters that change again and again",
 	t.equal(envoy.nowMs, 2_500, "two seconds after they might have gone");
 });
 
+t.test("nor behind one that is not answered, and each waits anew", async (t) => {
+	const envoy = begun();
+	t.same(envoy.publish(made(["x-a", "x-b"], 9, 3)), [`extensions:${FILTER}`]);
+	t.equal(envoy.stream.deadlineMs(envoy.nowMs), XDS_LEAVING_MS);
+	envoy.nowMs = XDS_LEAVING_MS;
+	t.same(envoy.pump(), ["routes:weir/edge"]);
+	const other = begun();
+	other.publish(made(["x-a", "x-b"], 9, 3));
+	other.publish(made(["x-a"], 1, 4));
+	t.same(other.agree(other.ack("extensions")), [`extensions:${FILTER}`], "taken back: the routes are as before");
+	other.nowMs = 10_000;
+	t.same(other.publish(made(["x-a", "x-c"], 9, 5)), [`extensions:${FILTER}`]);
+	t.equal(other.stream.deadlineMs(other.nowMs), other.nowMs + XDS_LEAVING_MS);
+});
+
+t.test("a listener goes behind a filter, which Envoy may refuse it for, and not for ever", async (t) => {
+	const next = made(["x-a", "x-b"], 1, 3, 8081);
+	const taken = begun();
+	t.same(taken.publish(next), [`extensions:${FILTER}`]);
+	t.same(taken.ack("extensions"), ["listeners:edge"]);
+	const refused = begun();
+	refused.publish(next);
+	t.same(refused.nack("extensions", "cannot be read"), [`extensions:${FILTER}`], "what it has");
+	t.same(refused.ack("extensions"), ["listeners:edge"]);
+	const later = begun();
+	later.publish(made(["x-a", "x-b"], 9, 3));
+	later.nowMs = XDS_LEAVING_MS / 2;
+	later.publish(made(["x-a", "x-b"], 9, 4, 8081));
+	later.nowMs = XDS_LEAVING_MS;
+	t.same(later.pump(), ["listeners:edge"], "before its routes, whose time has come");
+	t.same(later.ack("listeners"), ["routes:weir/edge"]);
+	const silent = begun();
+	silent.publish(next);
+	t.equal(silent.stream.deadlineMs(silent.nowMs), XDS_LEAVING_MS);
+	silent.nowMs = XDS_LEAVING_MS;
+	t.same(silent.pump(), ["listeners:edge"]);
+	silent.target = made(["x-a", "x-b"], 1, 4, 8082);
+	t.same(silent.ack("listeners"), [], "the next one waits again");
+	silent.nowMs += XDS_LEAVING_MS;
+	t.same(silent.pump(), ["listeners:edge"]);
+	silent.nack("listeners", "edge: its filter cannot be read");
+	t.equal(silent.status("listeners").state, "ERROR");
+	t.same(silent.agree(silent.ack("extensions")), ["listeners:edge"], "and is tried again when its filter is taken");
+	t.ok(silent.stream.synced(silent.target));
+});
+
 t.test("routes that cannot be sent are not waited for", async (t) => {
 	const envoy = begun();
 	const services = { a: { ...A, variants: { v9: 1009 }, weights: { v9: 1 } } };
@@ -150,6 +197,22 @@ t.test("one that is refused stays as it was, and holds up nothing", async (t) =>
 		["listeners:edge", "routes:weir/edge"],
 		"nor one of a refused one",
 	);
+});
+
+t.test("one that it refused is told of on the next stream too, where nobody heard it", async (t) => {
+	const views = new RecentViews(AMPLE);
+	const cut = begun(views);
+	const { version: acked = "" } = cut.received.findLast(({ type }) => type === "extensions") ?? {};
+	const next = made(["x-b"], 1, 3);
+	t.same(cut.publish(next), [`extensions:${FILTER}`]);
+	const anew = new Script(next, views);
+	t.same(anew.ask("extensions", [FILTER], { version: acked }), [`extensions:${FILTER}`]);
+	const hash = () => anew.received.at(-1)?.resources[0]?.hash;
+	t.equal(hash(), FIRST.views.extensions.get(FILTER)?.hash, "what it has");
+	t.same(anew.ack("extensions"), [`extensions:${FILTER}`]);
+	t.equal(hash(), next.views.extensions.get(FILTER)?.hash);
+	anew.nack("extensions", "cannot be read");
+	t.equal(anew.status("extensions").error, "cannot be read");
 });
 
 t.test("an Envoy of other Gateways gets none", async (t) => {

@@ -173,6 +173,12 @@ t.test("a refused listener of a Gateway that changed closes no Service", async (
 	const refused = (source: string, type = "listeners"): Refused => ({ type, source, words: "no" });
 	t.equal(isolation.ofGateway(refused("Gateway evil")), true);
 	t.equal(isolation.ofGateway(refused("Gateway edge")), false);
+	t.equal(
+		isolation.ofGateway(refused("Gateway edge"), [refused("Gateway edge", "extensions")]),
+		true,
+		"as its filter is",
+	);
+	t.equal(isolation.ofGateway(refused("Gateway edge"), [refused("Gateway two", "extensions")]), false);
 	t.equal(isolation.ofGateway(refused("Gateway evil", "routes")), false);
 	const rested = isolation.rested;
 	t.equal(isolation.take(["Gateway evil"], 7), false);
