@@ -9,7 +9,6 @@
 import { isNoEstimate } from "../analysis/estimators/estimate.js";
 import { bracketOf, quantileLevel } from "../analysis/estimators/quantile.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
-import { FREEZING_ROWS_MAX } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
 import type { EventStore, Transaction } from "./store.js";
 import { unitQuantile } from "./unitQuantile.js";
@@ -28,12 +27,8 @@ const between = ({ service, sinceMs, untilMs }: BaselineQuery) => ({
 });
 
 /** Each stretch's quantile is exact, interpolated (R type 7), over requests whose end came in [sinceMs, untilMs); null while there is none. */
-export function baselineQuantile(
-	store: EventStore,
-	query: BaselineQuery,
-	rowsMax: number = FREEZING_ROWS_MAX,
-): Promise<BaselineQuantile | null> {
-	if (query.valuesOf !== undefined) return unitQuantile(store, query, query.valuesOf, rowsMax);
+export function baselineQuantile(store: EventStore, query: BaselineQuery): Promise<BaselineQuantile | null> {
+	if (query.valuesOf !== undefined) return unitQuantile(store, query, query.valuesOf);
 	const quantiles = [query.quantile, ...(query.others ?? [])];
 	return store.analysis.transaction(async (transaction) => {
 		const [row] = await transaction.rows(

@@ -239,7 +239,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 }
 
 function evidenceSource(
-	{ clock, meter, log, freezingRowsMax }: IngestOptions,
+	{ clock, meter, log }: IngestOptions,
 	store: EventStore,
 	intake: Intake,
 	looks: Looks,
@@ -266,6 +266,6 @@ function evidenceSource(
 	};
 	return {
 		evidence: (query) => answer(() => gatherEvidence(store, query, clock(), looks, failed)),
-		baselineQuantile: (query) => answer(() => baselineQuantile(store, query, freezingRowsMax)),
+		baselineQuantile: (query) => answer(() => baselineQuantile(store, query)),
 	};
 }
