@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
+import { GATE_ASKINGS_MAX } from "../../src/limits.js";
 import type { WebhookAnswer } from "../../src/rollout/ports.js";
 import { Acts } from "../../src/state/acts.js";
 import { Approvals } from "../../src/state/approvals.js";
@@ -222,3 +223,30 @@ t.test(
 		t.equal(phase(), "Promoting");
 	},
 );
+
+t.test("of one person so many promotions wait for gates at once, and the next is asked no gate", async (t) => {
+	const { asked, answers, as, phase, last } = await slowScene(t);
+	const [ada, root] = [await as("ada"), await as("root")];
+	for (const round of [1, 2]) {
+		asked.length = 0;
+		let answer = (_: WebhookAnswer): void => {};
+		const no = new Promise<WebhookAnswer>((resolve) => {
+			answer = resolve;
+		});
+		answers.push(...Array.from({ length: GATE_ASKINGS_MAX + 1 }, () => () => no));
+		const waiting = Array.from({ length: GATE_ASKINGS_MAX }, () =>
+			t.rejects(ada.act("boosted", "promote"), { code: "failed-precondition", message: /did not let it happen/ }),
+		);
+		await until(() => asked.length === GATE_ASKINGS_MAX, `all are asked in round ${round}: the others have ended`);
+		const tooMany = { code: "resource-exhausted", message: /wait for their gates already/ };
+		await t.rejects(ada.act("boosted", "promote"), tooMany);
+		t.equal(asked.length, GATE_ASKINGS_MAX);
+		const other = t.rejects(root.act("boosted", "promote"), { code: "failed-precondition" });
+		await until(() => asked.length === GATE_ASKINGS_MAX + 1, "somebody else's is asked");
+		answer({ ok: false, why: "not now" });
+		await Promise.all([...waiting, other]);
+		t.match(last("refused"), { result: "refused", why: /not now/ });
+	}
+	await ada.act("boosted", "promote");
+	t.equal(phase(), "Promoting");
+});
