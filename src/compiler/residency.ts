@@ -3,8 +3,10 @@
  * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
  * endpoints and a preference fails over to the others: security reference 9.)
  */
+import { oneSpelling } from "../resources/host.js";
 import { regionsOf } from "../resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+import { clusterName } from "./plan.js";
 
 /** An endpoint that a Service must not use. */
 export interface Excluded {
@@ -38,6 +40,16 @@ export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
 				})),
 		);
 	});
+}
+
+/** The same as Envoy has them, `10.0.0.1:80`, by cluster: what had one before must not keep it for a while. */
+export function excludedHosts(resources: ResourceSet): Readonly<Record<string, readonly string[]>> {
+	const found: Record<string, string[]> = {};
+	for (const { service, variant, endpoint } of excludedEndpoints(resources)) {
+		const cluster = clusterName(service, variant);
+		found[cluster] = [...(found[cluster] ?? []), `${oneSpelling(endpoint.address)}:${endpoint.port}`];
+	}
+	return found;
 }
 
 function restricted(resources: ResourceSet, service: Service): Service {

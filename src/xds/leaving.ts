@@ -4,8 +4,8 @@
  *
  * Where Envoy checks health, new endpoints serve nobody before their first check. So those that they replace stay until a new
  * one has been known there for a check's timeout; not in a region where no new one is (a DataClass may forbid it). The last
- * endpoints of a cluster, removed or not, stay until the routes have left it, and XDS_LEAVING_MS at most: they may be forbidden
- * now, and the routes may wait for others' clusters. None stays that is another cluster's now: it would serve people of both.
+ * endpoints of a cluster, removed or not, stay until the routes have left it, and XDS_LEAVING_MS at most: the routes may wait for
+ * others' clusters. None stays that a DataClass excludes now, nor one that is another cluster's: it would serve people of both.
  */
 import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, XDS_CHECKED_TOGETHER_MS, XDS_LEAVING_MS } from "../limits.js";
 import { contentHash, type EncodedResource, withHosts } from "./resource.js";
@@ -137,11 +137,13 @@ export class LeavingEndpoints {
 		const times = [...new Set(held.hosts.map((host) => this.#knownMs(name, host)))].sort((a, b) => a - b);
 		const before = this.#leaving.get(name);
 		const regions = new Set(published.regions);
+		// One that its Service places elsewhere by now was known here by the region that it had.
+		const excluded = new Set(target.excluded[name]);
 		const [untilMs, leftMs] = [new Map<string, number>(), new Map<string, number>()];
 		for (const [at, host] of held.hosts.entries()) {
 			// Where a DataClass holds every endpoint has a region.
 			const near = regions.has("") || regions.has(held.regions[at] ?? "");
-			if (fresh.has(host) || !near || isAnothers(host, name, target)) continue;
+			if (fresh.has(host) || !near || excluded.has(host) || isAnothers(host, name, target)) continue;
 			if (untilMs.size === ENDPOINTS_MAX) break;
 			// What has come since is a successor, though it may be leaving too; what stood beside it may be ill.
 			const sinceMs = before?.leftMs.get(host) ?? nowMs;
@@ -173,9 +175,9 @@ export class LeavingEndpoints {
 			: Math.min(knownMs ?? Number.POSITIVE_INFINITY, nowMs + XDS_LEAVING_MS);
 		// A Variant that has another name now serves nobody but its own Service's people.
 		const service = published === undefined ? held.source : null;
-		const stays = hosts.filter(
-			(host) => inline.has(host) || (waits !== "no" && endMs > nowMs && !isAnothers(host, name, target, service)),
-		);
+		const excluded = new Set(target.excluded[name]);
+		const mayStay = (host: string): boolean => !excluded.has(host) && !isAnothers(host, name, target, service);
+		const stays = hosts.filter((host) => inline.has(host) || (waits !== "no" && endMs > nowMs && mayStay(host)));
 		const untilMs = new Map(hosts.map((host) => [host, endMs]));
 		const made = withHosts(published, held, new Set(stays));
 		return { of: published, made, untilMs, leftMs: NONE, replaced: false };

@@ -25,17 +25,22 @@ export interface Snapshot {
 	readonly revision: number;
 	readonly views: Readonly<Record<TypeName, View>>;
 	readonly versions: Readonly<Record<TypeName, string>>;
+	/** Endpoints that may not stay with a cluster for a while, by its name. */
+	readonly excluded: Plan["excluded"];
 }
+
+/** What a snapshot is made of; without `excluded`, no endpoint is. */
+type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan, "excluded">>;
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make({ envoy, table, version }: Pick<Plan, "envoy" | "table" | "version">, revision: number): Snapshot {
+	make({ envoy, table, version, excluded = {} }: Publishable, revision: number): Snapshot {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
-		const made = { revision, ...versioned(views) };
+		const made = { revision, excluded, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
 		// One resource, whose version says it all: proxy-status shows the plan's.
@@ -43,10 +48,10 @@ export class SnapshotMaker {
 	}
 
 	/** Other Envoy resources for the same table. @throws as make does. */
-	variant({ revision, views, versions }: Snapshot, envoy: EnvoyResources): Snapshot {
+	variant({ revision, views, versions, excluded }: Snapshot, envoy: EnvoyResources): Snapshot {
 		const { tables: version } = versions;
 		const made = versioned({ ...encodedViews(envoy, version, this.#encodings), tables: views.tables });
-		return { revision, ...made, versions: { ...made.versions, tables: version } };
+		return { revision, excluded, ...made, versions: { ...made.versions, tables: version } };
 	}
 }
 
@@ -91,13 +96,13 @@ function versioned(views: Snapshot["views"]): Pick<Snapshot, "views" | "versions
 	return { views, versions: versions as Record<TypeName, string> };
 }
 
-function restricted({ revision, views, versions }: Snapshot, gateways: ReadonlySet<string>): Snapshot {
+function restricted({ views, versions, ...rest }: Snapshot, gateways: ReadonlySet<string>): Snapshot {
 	const own = GATEWAY_TYPES.map((type) => {
 		const view: View = new Map([...views[type]].filter(([name]) => gateways.has(gatewayOf(type, name))));
 		return { views: [type, view], versions: [type, viewVersion(view)] } as const;
 	});
 	return {
-		revision,
+		...rest,
 		views: { ...views, ...Object.fromEntries(own.map((one) => one.views)) },
 		versions: { ...versions, ...Object.fromEntries(own.map((one) => one.versions)) },
 	};

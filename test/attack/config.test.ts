@@ -7,7 +7,17 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { FORWARDED_CERT_HEADER } from "../../src/compiler/headers.js";
 import { parseResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
+import {
+	accessPolicy,
+	experiment,
+	gateway,
+	layer,
+	PATIENT,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
 import { ELSEWHERE, NOT_APPLICABLE } from "./notApplicable.js";
 import { FORMS } from "./scene.js";
 
@@ -331,3 +341,23 @@ const LISTED: readonly string[] = [
 	],
 	...["CVE-2022-36085", "GHSA-c33x-vcv4-vg3g"],
 ];
+
+t.test("the one script of Lua is the same whatever claims are declared: CVE-2026-22771, CVE-2026-53713", async (t) => {
+	const scripts = (claim: string): readonly string[] => {
+		const plan = compile(
+			resourceSet({
+				gateways: [gateway({ tokens: [tokenIssuer("https://id.test", ["weir"], "/keys.json")] })],
+				services: [service("open", [variant("v1", 1), variant("v2", 2)], { access: "open" })],
+				layers: [layer("models", null)],
+				experiments: [experiment("trial", "open", [1, 1], { unit: { from: "claim", claim }, layer: "models" })],
+			}),
+			EMPTY_STATUS,
+			{ collectors: NO_COLLECTORS },
+		);
+		return [...JSON.stringify(plan.envoy).matchAll(/"inline_string":"((?:[^"\\]|\\.)*)"/g)].map(
+			([, found = ""]) => found,
+		);
+	};
+	t.equal(scripts("sub").length, 1);
+	t.same(scripts('x"}) os.exit() --'), scripts("sub"));
+});

@@ -9,8 +9,10 @@ export const NOT_APPLICABLE: Readonly<Record<string, string>> = {
 	"CVE-2025-46569": "no Rego is evaluated",
 	"CVE-2026-55773": "no Cedar policy is made out of text",
 	"GHSA-c33x-vcv4-vg3g": "cedar-wasm is not used",
-	"CVE-2026-22771": "no Lua, neither of ours nor of an extension policy that we emit",
-	"CVE-2026-53713": "no Lua, neither of ours nor of an extension policy that we emit",
+	"CVE-2026-22771":
+		"no Lua but one script that is the same whatever is declared, and none of an extension policy that we emit",
+	"CVE-2026-53713":
+		"no Lua but one script that is the same whatever is declared, and none of an extension policy that we emit",
 	"CVE-2026-39350/istio":
 		"the flaw is in Istio's serviceAccounts field, which we do not emit; our own form of it has a case (identity.test.ts)",
 };

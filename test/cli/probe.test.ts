@@ -392,4 +392,9 @@ t.test("another Envoy that refuses a Gateway says nothing of this machine's", as
 	serve(9, "here");
 	serve(8, "here", "there");
 	t.same(await statuses(), [403, 403], "where it was before it refused for the first time");
+	const { gateways, table } = planOf(9);
+	watch.served(gateways, table, new Map([["there", new Set<string>()]]));
+	t.same(await statuses(), [403, 403], "it is away, and goes on with that");
+	serve(9, "here");
+	t.same(await statuses(), [403, 403], "and when it is back");
 });

@@ -2,13 +2,13 @@
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
-import type { Service, Variant } from "../../src/resources/resource.js";
+import type { DataClass, Service, Variant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { LeavingEndpoints } from "../../src/xds/leaving.js";
 import { contentHash } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
-import { gateway, resourceSet, service } from "../fixtures/resources.js";
+import { gateway, metadata, resourceSet, service } from "../fixtures/resources.js";
 import { HEALTH } from "./healthCheck.js";
 import { AMPLE, Script, TIMEOUT_MS } from "./script.js";
 
@@ -21,12 +21,14 @@ interface More {
 	readonly defaultVariant?: string;
 	/** Of another Service. */
 	readonly other?: Ports[string];
+	/** Of the Service's DataClass. */
+	readonly regions?: readonly string[];
 }
 
 /** Of Service model by Variant, and of another. */
 function plan(
 	variants: Ports,
-	{ health = HEALTH, beside = {}, defaultVariant = "v1", other = [] }: More = {},
+	{ health = HEALTH, beside = {}, defaultVariant = "v1", other = [], regions }: More = {},
 ): Snapshot {
 	const declared = (all: Ports): Variant[] =>
 		Object.entries(all).map(([name, ports]) => ({
@@ -40,9 +42,12 @@ function plan(
 				}),
 			],
 		}));
-	const services = [service("model", declared(variants), { healthCheck: health, defaultVariant })];
+	const dataClass = regions === undefined ? null : "health";
+	const services = [service("model", declared(variants), { healthCheck: health, defaultVariant, dataClass })];
 	if (other.length > 0) services.push(service("other", declared({ other }), { defaultVariant: "other" }));
-	const set = resourceSet({ gateways: [gateway()], services });
+	const dataClasses: readonly DataClass[] =
+		regions === undefined ? [] : [{ kind: "DataClass", metadata: metadata("health"), spec: { regions } }];
+	const set = resourceSet({ gateways: [gateway()], services, dataClasses });
 	return new SnapshotMaker().make(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }), 1);
 }
 
@@ -203,6 +208,53 @@ t.test("none waits in another region than the new ones are in, or where it is an
 	const now: Ports = { v1: [3], v2: [1] };
 	t.same(Client.of(before).given(plan(now)), [3], "by address");
 	t.same(Client.of(before).given(plan(now, { beside: { v2: "localhost" } })), [3], "beside a DNS name, inline");
+});
+
+t.test("none waits that its Service places outside its DataClass by now, whatever was said of it before", async (t) => {
+	const only: More = { regions: ["eu"] };
+	const before: Ports = {
+		v1: [
+			[1, "eu"],
+			[2, "eu"],
+		],
+		v2: [[4, "eu"]],
+	};
+	const left: Ports = {
+		v1: [
+			[1, "us"],
+			[3, "eu"],
+		],
+		v2: [[4, "eu"]],
+	};
+	t.same(over(before, left, only), [3, 2], "2 waits for 3's check");
+	t.same(
+		over(
+			before,
+			{
+				v1: [
+					[1, "us"],
+					[2, "us"],
+					[3, "eu"],
+				],
+			},
+			only,
+		),
+		[3],
+	);
+	// v3 is not warm, so that the routes wait.
+	const emptied = (region: string): Snapshot => {
+		const ports: Ports = region === "us" ? { v1: [[1, "us"]], v3: [[5, "eu"]] } : { v1: [], v3: [[5, "eu"]] };
+		return plan(ports, { ...only, defaultVariant: "v3" });
+	};
+	for (const [region, stays] of [
+		["eu", [1, 2]],
+		["us", [2]],
+	] as const) {
+		const client = Client.of(plan(before, only));
+		client.publish(emptied(region));
+		client.ack("endpoints");
+		t.same(client.has(), stays, "the last ones of a Variant wait for the routes, but for those");
+	}
 });
 
 t.test("an address is one in whatever spelling", async (t) => {

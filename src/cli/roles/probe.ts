@@ -78,7 +78,7 @@ export interface Watch {
 export function watchForBypass(options: WatchOptions): Watch {
 	const { log, meter, identity, adminSocket, connected, intervalMs = PROBE_INTERVAL_MS } = options;
 	let gateways: ReadonlyMap<string, Gateway> = new Map();
-	/** The same by node, of Envoys that are connected: of what one refuses it has what was before. */
+	/** The same by node, of Envoys that were ever connected: of what one refuses it has what was before. */
 	let served: ReadonlyMap<string, ReadonlyMap<string, Gateway>> = new Map();
 	let refused: ReadonlyMap<string, ReadonlySet<string>> = new Map();
 	let table: PlanTable = { gateways: [], services: [] };
@@ -159,14 +159,17 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const take: Watch["served"] = (newest, newTable, refusedBy = new Map()) => {
 		const named = newest.map((gateway) => [qualifiedName(gateway.metadata), gateway] as const);
 		const before = (one: string): ReadonlyMap<string, Gateway> => served.get(one) ?? gateways;
-		served = new Map(
-			[...refusedBy].map(([one, names]) => {
+		// One that is away goes on with what it had.
+		served = new Map([
+			...served,
+			...[...refusedBy].map(([one, names]) => {
 				const kept = named.map(([name, gateway]) => [name, names.has(name) ? before(one).get(name) : gateway] as const);
-				return [one, new Map(kept.flatMap(([name, gateway]) => (gateway === undefined ? [] : [[name, gateway]])))];
+				const has = kept.flatMap(([name, gateway]) => (gateway === undefined ? [] : [[name, gateway] as const]));
+				return [one, new Map(has)] as const;
 			}),
-		);
+		]);
 		gateways = new Map(named);
-		refused = refusedBy;
+		refused = new Map([...refused, ...refusedBy]);
 		table = newTable;
 		told = null;
 		if (begun) return;
