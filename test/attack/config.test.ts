@@ -354,7 +354,7 @@ t.test("the one script of Lua is the same whatever claims are declared: CVE-2026
 			EMPTY_STATUS,
 			{ collectors: NO_COLLECTORS },
 		);
-		return [...JSON.stringify(plan.envoy).matchAll(/"inline_string":"((?:[^"\\]|\\.)*)"/g)].map(
+		return [...JSON.stringify(plan.envoy).matchAll(/"default_source_code":\{"inline_string":"((?:[^"\\]|\\.)*)"/g)].map(
 			([, found = ""]) => found,
 		);
 	};
