@@ -47,7 +47,9 @@ export function excludedHosts(resources: ResourceSet): Readonly<Record<string, r
 	const found: Record<string, string[]> = {};
 	for (const { service, variant, endpoint } of excludedEndpoints(resources)) {
 		const cluster = clusterName(service, variant);
-		found[cluster] = [...(found[cluster] ?? []), `${oneSpelling(endpoint.address)}:${endpoint.port}`];
+		const hosts = found[cluster] ?? [];
+		hosts.push(`${oneSpelling(endpoint.address)}:${endpoint.port}`);
+		found[cluster] = hosts;
 	}
 	return found;
 }

@@ -132,7 +132,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			}),
 	});
 	const looks = new Looks();
-	const evidence = evidenceSource(options, store, intake, looks);
+	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
 		const found = recent.find(requestId);
 		if (found !== null) return accountOf(found, plans, store.pseudonyms);
@@ -239,10 +239,12 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 }
 
 function evidenceSource(
-	{ clock, meter, log }: IngestOptions,
 	store: EventStore,
 	intake: Intake,
 	looks: Looks,
+	clock: () => number,
+	meter: Meter,
+	log: Log,
 ): EvidenceSource {
 	/** What came before the question counts in the answer. */
 	const answer = async <Result>(gather: () => Promise<Result>): Promise<Result> => {

@@ -7,7 +7,7 @@ import type { EncodedResource } from "./resource.js";
 import type { View } from "./snapshot.js";
 
 export class HeldFilters {
-	/** Of each Gateway together, by source: one of them alone would tell claims that another does not take away any more. */
+	/** Of each Gateway together, by source: they are about the same issuers. */
 	#sinceMs: ReadonlyMap<string, number> = new Map();
 
 	/**

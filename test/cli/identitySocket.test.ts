@@ -7,6 +7,7 @@ import t from "tap";
 import { get, identityOf, mutualAgent } from "../identity/mesh.js";
 import { startBackend } from "./backend.js";
 import { fileOf, MAIN, temporaryDirectory, weirUp } from "./command.js";
+import { MESH_GATEWAY, protectedService } from "./protectedService.js";
 
 t.setTimeout(120_000);
 
@@ -30,28 +31,12 @@ t.test("an agent of one's own", async (t) => {
 	const socket = (JSON.parse(line.slice("READY ".length)) as { workloads: { all: { socket: string } } }).workloads.all
 		.socket;
 	const port = await startBackend(t);
-	const service = (name: string, caller: string): string => `apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: ${name}}
-spec: {action: allow, services: [${name}], principals: ["${caller}"]}
----
-`;
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
-		`${service("own", ENVOY)}${service("foreign", id("stranger"))}apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0, tls: {identity: mesh}}
-`,
+		[protectedService("own", port, ENVOY), protectedService("foreign", port, id("stranger")), MESH_GATEWAY].join(
+			"---\n",
+		),
 	);
 	const data = join(directory, "data");
 	const up = await weirUp(file, data, ["--identity-socket", socket, "--trust-domain", DOMAIN]);

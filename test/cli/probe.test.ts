@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
-import { standingAlarms, watchForBypass } from "../../src/cli/roles/probe.js";
+import { standingAlarms, type WatchOptions, watchForBypass } from "../../src/cli/roles/probe.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { WeirError } from "../../src/error.js";
 import { loadResources } from "../../src/resources/parse.js";
@@ -42,6 +42,24 @@ spec: {action: allow, services: [guarded], principals: ["spiffe://weir.test/a"]}
 	return { gateways: resources.gateways, table };
 }
 
+/** A watch that makes no rounds by itself, of Gateways that are all this machine's; its log goes nowhere. */
+function watching(
+	t: Test,
+	{ write = () => {}, ...more }: Partial<WatchOptions> & { readonly write?: (line: string) => void } = {},
+) {
+	const watch = watchForBypass({
+		log: createLog({ role: "xds", write, environment: {} }),
+		meter: createMeter({ role: "xds" }),
+		identity: null,
+		adminSocket: null,
+		connected: () => true,
+		intervalMs: 3_600_000,
+		...more,
+	});
+	t.teardown(() => watch.close());
+	return watch;
+}
+
 t.test("a Gateway that does not refuse raises an alarm, and one that does again ends it", async (t) => {
 	let refuses = false;
 	const asked: string[] = [];
@@ -60,15 +78,7 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	const lines: string[] = [];
 	const meter = createMeter({ role: "xds" });
 	let connected = false;
-	const watch = watchForBypass({
-		log: createLog({ role: "xds", write: (line) => lines.push(line), environment: {} }),
-		meter,
-		identity: null,
-		adminSocket: null,
-		connected: () => connected,
-		intervalMs: 3_600_000,
-	});
-	t.teardown(() => watch.close());
+	const watch = watching(t, { write: (line) => lines.push(line), meter, connected: () => connected });
 	watch.served(gateways, table);
 	await watch.round();
 	t.same(asked, [], "where no Envoy is connected there is nothing to ask");
@@ -109,15 +119,10 @@ t.test("an identity that has ended is named in the log, with what to do", async 
 	const ended = (): never => {
 		throw new WeirError("unavailable", "the identity from SOCKET ended at DATE", "is weir ca running?");
 	};
-	const watch = watchForBypass({
-		log: createLog({ role: "xds", write: (line) => lines.push(line), environment: {} }),
-		meter: createMeter({ role: "xds" }),
+	const watch = watching(t, {
+		write: (line) => lines.push(line),
 		identity: { current: ended, onRotated: () => () => {}, idOf: () => null },
-		adminSocket: null,
-		connected: () => true,
-		intervalMs: 3_600_000,
 	});
-	t.teardown(() => watch.close());
 	const { gateways, table } = planOf(9, ", tls: {identity: mesh}");
 	watch.served(gateways, table);
 	await watch.round();
@@ -133,15 +138,7 @@ t.test(
 		await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
 		t.teardown(() => gateway.close());
 		let connected = false;
-		const watch = watchForBypass({
-			log: createLog({ role: "xds", write: () => {}, environment: {} }),
-			meter: createMeter({ role: "xds" }),
-			identity: null,
-			adminSocket: null,
-			connected: () => connected,
-			intervalMs: 3_600_000,
-		});
-		t.teardown(() => watch.close());
+		const watch = watching(t, { connected: () => connected });
 		const { port } = gateway.address() as AddressInfo;
 		const serve = (tls = ""): void => {
 			const { gateways, table } = planOf(port, tls);
@@ -203,15 +200,7 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 	t.teardown(() => gateway.close());
 	const { port } = gateway.address() as AddressInfo;
 	const meter = createMeter({ role: "xds" });
-	const watch = watchForBypass({
-		log: createLog({ role: "xds", write: () => {}, environment: {} }),
-		meter,
-		identity: null,
-		adminSocket: null,
-		connected: () => true,
-		intervalMs: 3_600_000,
-	});
-	t.teardown(() => watch.close());
+	const watch = watching(t, { meter });
 	const serve = async (tls: string): Promise<readonly string[]> => {
 		const { gateways, table } = planOf(port, tls);
 		watch.served(gateways, table);
@@ -228,6 +217,10 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 	t.same(asked, []);
 	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed/], "and it says so no more");
 });
+
+/** What the admin socket of an Envoy says that has no other listener, and counts nothing. */
+const edgeAlone = (url: string): string =>
+	url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}';
 
 /** An Envoy's admin, whose pages a test says. */
 async function startAdmin(t: Test, answer: RequestListener) {
@@ -250,26 +243,17 @@ t.test("an Envoy that is starting is not probed before it listens, and soon afte
 	let ready = "INITIALIZING\n";
 	const admin = await startAdmin(t, ({ url = "" }, response) => {
 		if (url === "/ready") response.writeHead(ready === "LIVE\n" ? 200 : 503).end(ready);
-		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+		else response.end(edgeAlone(url));
 	});
 	const lines: string[] = [];
 	let told = () => {};
-	const watch = watchForBypass({
-		log: createLog({
-			role: "xds",
-			write: (line) => {
-				lines.push(line);
-				told();
-			},
-			environment: {},
-		}),
-		meter: createMeter({ role: "xds" }),
-		identity: null,
+	const watch = watching(t, {
+		write: (line) => {
+			lines.push(line);
+			told();
+		},
 		adminSocket: admin.socket,
-		connected: () => true,
-		intervalMs: 3_600_000,
 	});
-	t.teardown(() => watch.close());
 	// Nobody listens at port 9.
 	const { gateways, table } = planOf(9);
 	watch.served(gateways, table);
@@ -297,15 +281,7 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 		);
 	});
 	const meter = createMeter({ role: "xds" });
-	const watch = watchForBypass({
-		log: createLog({ role: "xds", write: () => {}, environment: {} }),
-		meter,
-		identity: null,
-		adminSocket: admin.socket,
-		connected: () => true,
-		intervalMs: 3_600_000,
-	});
-	t.teardown(() => watch.close());
+	const watch = watching(t, { meter, adminSocket: admin.socket });
 	// Nobody listens at port 9.
 	const { gateways, table } = planOf(9);
 	watch.served(gateways, table);
@@ -328,18 +304,10 @@ t.test(
 	async (t) => {
 		const admin = await startAdmin(t, ({ url = "" }, response) => {
 			if (url === "/ready") response.end("LIVE\n");
-			else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+			else response.end(edgeAlone(url));
 		});
 		let connected = false;
-		const watch = watchForBypass({
-			log: createLog({ role: "xds", write: () => {}, environment: {} }),
-			meter: createMeter({ role: "xds" }),
-			identity: null,
-			adminSocket: admin.socket,
-			connected: () => connected,
-			intervalMs: 200,
-		});
-		t.teardown(() => watch.close());
+		const watch = watching(t, { adminSocket: admin.socket, connected: () => connected, intervalMs: 200 });
 		// Nobody listens at port 9.
 		const { gateways, table } = planOf(9);
 		watch.published(gateways, { gateways: [], services: [] });
@@ -364,17 +332,9 @@ t.test("another Envoy that refuses a Gateway says nothing of this machine's", as
 	t.teardown(() => moved.close());
 	const admin = await startAdmin(t, ({ url = "" }, response) => {
 		if (url === "/server_info") response.end('{"node": {"id": "here"}}');
-		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+		else response.end(edgeAlone(url));
 	});
-	const watch = watchForBypass({
-		log: createLog({ role: "xds", write: () => {}, environment: {} }),
-		meter: createMeter({ role: "xds" }),
-		identity: null,
-		adminSocket: admin.socket,
-		connected: () => true,
-		intervalMs: 3_600_000,
-	});
-	t.teardown(() => watch.close());
+	const watch = watching(t, { adminSocket: admin.socket });
 	const serve = (port: number, ...refusing: readonly string[]): void => {
 		const { gateways, table } = planOf(port);
 		const refused = (node: string) => new Set(refusing.includes(node) ? ["edge"] : []);

@@ -18,6 +18,7 @@ import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { freePort } from "../identity/mesh.js";
 import { temporaryDirectory } from "./command.js";
+import { protectedService } from "./protectedService.js";
 import { roleContext } from "./roleContext.js";
 
 t.setTimeout(120_000);
@@ -26,20 +27,6 @@ const gateway = (name: string, port: number): string => `apiVersion: weir.dev/v1
 kind: Gateway
 metadata: {name: ${name}}
 spec: {address: 127.0.0.1, port: ${port}}
-`;
-
-const service = (name: string, port: number): string => `apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: ${name}}
-spec: {action: allow, services: [${name}], principals: [anyone]}
 `;
 
 /** A UNIX socket in front of another one, which a test cuts. */
@@ -101,7 +88,7 @@ async function scene(t: Test) {
 		if (answer.outcome !== "applied") throw new Error(JSON.stringify(answer));
 	};
 	const port = await freePort();
-	await apply(gateway("edge", port), service("guarded", upstream?.port ?? 0));
+	await apply(gateway("edge", port), protectedService("guarded", upstream?.port ?? 0, "anyone"));
 	const xds = await startXdsRole(roleContext(at, "xds", lines));
 	t.teardown(() => xds.close());
 	const wire = await cuttable(t, directory, at.adsSocket);
@@ -151,7 +138,7 @@ t.test("a Gateway whose listener is refused is named, and all others are probed"
 	t.same(await alarmsOf(client), ["third its listener is refused (weir proxy-status)"]);
 
 	// What is declared while it stands is probed too.
-	await apply(service("later", upstream));
+	await apply(protectedService("later", upstream, "anyone"));
 	t.equal(
 		await probed(({ answers }) => answers.length > 2),
 		`edge guarded forbidden\nedge later forbidden\nthird ${REFUSED}`,
@@ -177,7 +164,7 @@ t.test("an Envoy that xDS does not reach is probed for as long as it serves", as
 	t.equal(await probed(() => true), "edge guarded forbidden");
 	wire.drop();
 	while ((await client.proxies()).proxies.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
-	await apply(service("later", upstream));
+	await apply(protectedService("later", upstream, "anyone"));
 	await new Promise((resolve) => setTimeout(resolve, 3_200));
 	t.equal(await probed(() => true), "edge guarded forbidden", "what it was given");
 	t.same(await alarmsOf(client), []);

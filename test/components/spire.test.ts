@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 import t, { type Test } from "tap";
 import { startBackend } from "../cli/backend.js";
 import { weirUp } from "../cli/command.js";
+import { MESH_GATEWAY, protectedService } from "../cli/protectedService.js";
 import { envoyBinary, startEnvoy } from "../envoy/harness.js";
 import {
 	client,
@@ -223,27 +224,10 @@ t.test(
 		]);
 		const port = await startBackend(t);
 		const file = join(directory, "weir.yaml");
-		const service = (name: string): string => `apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${name}}
-spec:
-  hosts: [${name}.test]
-  defaultVariant: v1
-  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${port}}]}]
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: ${name}}
-spec: {action: allow, services: [${name}], principals: ["${id(name === "own" ? "control" : "stranger")}"]}
----
-`;
+		const [own, foreign] = [id("control"), id("stranger")];
 		await writeFile(
 			file,
-			`${service("own")}${service("foreign")}apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: 0, tls: {identity: mesh}}
-`,
+			[protectedService("own", port, own), protectedService("foreign", port, foreign), MESH_GATEWAY].join("---\n"),
 		);
 		const options = ["--identity-socket", socket, "--trust-domain", TRUST_DOMAIN];
 		const up = await weirUp(file, join(directory, "data"), options);
