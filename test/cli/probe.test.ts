@@ -281,17 +281,21 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 		);
 	});
 	const meter = createMeter({ role: "xds" });
-	const watch = watching(t, { meter, adminSocket: admin.socket });
+	const watch = watching(t, { meter, adminSocket: admin.socket, connected: () => listeners !== null });
 	// Nobody listens at port 9.
 	const { gateways, table } = planOf(9);
 	watch.served(gateways, table);
 	const round = async (): Promise<readonly string[]> => {
-		await watch.round();
+		t.not(await watch.round(), null);
 		return alarmLines(standingAlarms(await meter.json()));
 	};
 	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/]);
 	listeners = null;
-	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/], "one that hangs is here all the same");
+	t.match(
+		await round(),
+		[/^ALARM probe-unanswered at Gateway edge/],
+		"one that hangs is here all the same, and xDS hears nothing of it",
+	);
 	listeners = ["other"];
 	const elsewhere = ["not probed: Gateway edge: no Envoy of this machine has its listener"];
 	t.same(await round(), elsewhere);
@@ -357,4 +361,10 @@ t.test("another Envoy that refuses a Gateway says nothing of this machine's", as
 	t.same(await statuses(), [403, 403], "it is away, and goes on with that");
 	serve(9, "here");
 	t.same(await statuses(), [403, 403], "and when it is back");
+
+	const fresh = watching(t, { adminSocket: admin.socket });
+	for (const refusedBy of [[["here", new Set(["edge"])]], [["there", new Set<string>()]]] as const) {
+		fresh.served(gateways, table, new Map([...refusedBy]));
+		t.match(await fresh.round(), { unprobed: [{ gateway: "edge", why: /its listener is refused/ }] });
+	}
 });
