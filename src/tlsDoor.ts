@@ -9,6 +9,7 @@ import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import {
+	CONNECTION_QUIET_MS,
 	CONNECTIONS_LOOK_MS,
 	PEER_RENEWAL_MS,
 	PEER_RENEWAL_SHARE,
@@ -89,6 +90,8 @@ interface Peer {
 	sinceMs: number;
 	/** Requests under way. null: what is spoken is not known, and may go on for ever in silence. */
 	underWay: number | null;
+	/** When the last request was answered; until then, since it is there. */
+	quietSinceMs: number;
 	hasAsked: boolean;
 }
 
@@ -173,6 +176,7 @@ class Connections implements DoorConnections {
 			holder: id ?? unproved.address,
 			sinceMs: performance.now(),
 			underWay: this.#seesRequests ? 0 : null,
+			quietSinceMs: performance.now(),
 			hasAsked: false,
 		};
 		this.#peers.set(socket, peer);
@@ -191,6 +195,7 @@ class Connections implements DoorConnections {
 		peer.hasAsked = true;
 		response.once("close", () => {
 			if (peer.underWay !== null) peer.underWay -= 1;
+			peer.quietSinceMs = performance.now();
 		});
 	}
 
@@ -259,8 +264,10 @@ class Connections implements DoorConnections {
 		for (const peer of [...this.#proved]) {
 			const leftMs = this.leftMs(peer.socket);
 			const unasked = !peer.hasAsked && peer.sinceMs < now - unaskedMs;
-			// The next request would meet the certificate's end, and who asks has done nothing wrong.
-			const ending = leftMs <= ENDING_MS && this.isOld(peer.socket);
+			// The next request would meet the certificate's end, and who asks has done nothing wrong. Whoever asks all the time
+			// may be asking now: the next answer asks them to leave.
+			const quiet = peer.quietSinceMs < now - CONNECTION_QUIET_MS;
+			const ending = quiet && leftMs <= ENDING_MS && this.isOld(peer.socket);
 			const idle = peer.underWay === 0 && (unasked || ending);
 			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) peer.socket.destroy();
 		}

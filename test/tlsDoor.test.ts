@@ -7,6 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
 import {
+	CONNECTION_QUIET_MS,
 	CONNECTIONS_LOOK_MS,
 	UNASKED_CONNECTION_MS,
 	UNPROVED_CONNECTION_MS,
@@ -369,6 +370,35 @@ t.test("an idle connection is ended before its certificate; one in use is not cu
 	t.equal(late.statusCode, 200);
 	late.resume();
 });
+
+t.test(
+	"nor is one that is asked all the time, between two requests, though none is under way when a door looks",
+	async (t) => {
+		let nowMs = Date.now();
+		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
+		boundConnections(server, { connections: 4, nowMs: () => nowMs });
+		const port = await listening(t, server);
+		server.keepAliveTimeout = 3_600_000;
+		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
+		t.teardown(() => socket.destroy());
+		const closed = once(socket, "close");
+		const ask = async (): Promise<string> => {
+			socket.write("GET / HTTP/1.1\r\nhost: x.test\r\n\r\n");
+			const [answer] = await Promise.race([once(socket, "data"), closed.then(() => ["closed"])]);
+			return String(answer).slice(0, 15);
+		};
+		const answers = new Set([await ask()]);
+		nowMs += 3_600_000 - 1_000;
+		const from = performance.now();
+		// Idle nearly all of the time: each request is answered in a millisecond.
+		while (performance.now() - from < 3.5 * CONNECTIONS_LOOK_MS) {
+			await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
+			answers.add(await ask());
+		}
+		t.same([...answers], ["HTTP/1.1 200 OK"]);
+		await closed;
+	},
+);
 
 t.test(
 	"a request that came while the process stood still is answered, though its connection was to be ended",

@@ -19,6 +19,9 @@ export const UNREAD_BODY_MS = 2_000;
 /** How often a door looks for connections that are over. */
 export const CONNECTIONS_LOOK_MS = 1_000;
 
+/** Without a request for this long, a connection whose certificate is about to end is ended: between two it never is. */
+export const CONNECTION_QUIET_MS = 100;
+
 /**
  * How long before the end of its peer's certificate a connection is asked to end, in order: peers have a newer one by
  * then, for SVIDs are renewed at half of their life. At most this share of what was left of it when the connection was
