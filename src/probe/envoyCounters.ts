@@ -25,12 +25,23 @@ export async function readCounters(adminSocket: string, filter = COUNTERS_FILTER
 	return counters;
 }
 
+/** Where a listener listens. */
+export interface Bound {
+	readonly address: string;
+	readonly port: number;
+}
+
+interface ListenerStatus {
+	readonly name?: unknown;
+	readonly local_address?: { readonly socket_address?: { readonly address?: unknown; readonly port_value?: unknown } };
+}
+
 /**
- * Names of the listeners that this Envoy has: those of Weir's are qualified names of Gateways.
+ * The listeners that this Envoy has, by name: those of Weir's are qualified names of Gateways. null = it does not say where.
  * @param adminSocket UNIX socket of Envoy's admin
  * @throws WeirError `unavailable` where it cannot be read
  */
-export async function readListeners(adminSocket: string): Promise<ReadonlySet<string>> {
+export async function readListeners(adminSocket: string): Promise<ReadonlyMap<string, Bound | null>> {
 	const page = await adminPage(adminSocket, "/listeners?format=json");
 	let listeners: unknown;
 	try {
@@ -39,8 +50,12 @@ export async function readListeners(adminSocket: string): Promise<ReadonlySet<st
 		listeners = null;
 	}
 	if (!Array.isArray(listeners)) throw unreadable();
-	return new Set(
-		(listeners as readonly { name?: unknown }[]).flatMap(({ name }) => (typeof name === "string" ? [name] : [])),
+	return new Map(
+		(listeners as readonly ListenerStatus[]).flatMap(({ name, local_address: at }) => {
+			const { address, port_value: port } = at?.socket_address ?? {};
+			const bound = typeof address === "string" && typeof port === "number" ? { address, port } : null;
+			return typeof name === "string" ? [[name, bound]] : [];
+		}),
 	);
 }
 

@@ -96,7 +96,7 @@ function whyOf(error: unknown): string {
 }
 
 export interface ProberOptions {
-	/** What the newest Plan protects; asked in each round. */
+	/** What is protected there; asked in each round. */
 	readonly listeners: () => readonly WatchedListener[];
 	/** null = this Gateway cannot be reached from here; its counters are watched all the same. */
 	readonly target: (gateway: string) => ProbeTarget | null;
@@ -104,6 +104,8 @@ export interface ProberOptions {
 	readonly adminSocket: string | null;
 	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
+	/** Whether Envoy is known to have that Service so, and is not being told otherwise; left out = it is. */
+	readonly isCertain?: (gateway: string, service: WatchedService) => boolean;
 }
 
 /** What one round has found out. */
@@ -128,7 +130,7 @@ export class Prober {
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
 	async round(): Promise<ProbeRound> {
-		const { listeners, target, adminSocket, closed = () => new Set() } = this.#options;
+		const { listeners, target, adminSocket, closed = () => new Set(), isCertain = () => true } = this.#options;
 		const watched = listeners();
 		const results: ProbeResult[] = [];
 		for (const { gateway, services } of watched) {
@@ -138,7 +140,10 @@ export class Prober {
 			for (const service of services) {
 				for (const guard of GUARDS) {
 					const before = closed().has(service.name);
+					if (!isCertain(gateway, service)) continue;
 					const result = await probe(way, gateway, service, guard);
+					// What was changed or taken away meanwhile may have answered otherwise.
+					if (!isCertain(gateway, service)) continue;
 					// It may be closed, or open again, while the probe is under way.
 					results.push({ ...result, mayBeClosed: before || closed().has(service.name) });
 				}

@@ -12,6 +12,7 @@ import { Isolation, type Memory, type Target } from "./isolation.js";
 import { isNode, mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 import type { Publication } from "./publication.js";
 import type { TypeName } from "./resource.js";
+import type { Served } from "./served.js";
 import { readRequest, typeOf, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type SentViews } from "./stream.js";
@@ -114,13 +115,11 @@ export class Connection {
 		return { ...rested, closed: [...rested.closed, ...this.#closedThere.keys()] };
 	}
 
-	/** Qualified names of Gateways whose listeners it refuses, where it has taken the rest of what is published; null = it has not. */
-	get refusedGateways(): readonly string[] | null {
-		const { settled, target } = this.#isolation;
-		if (!settled || target === null || target.publication !== this.options.publication()) return null;
-		return this.#refusals().own.flatMap(({ type, source }) =>
-			type === "listeners" ? source.replace(/^Gateway /, "") : [],
-		);
+	/** What it has of each Gateway. */
+	get served(): Served {
+		const target = this.#target();
+		if (target === null) return new Map();
+		return this.#stream.served(target, this.#isolation.target?.publication === this.options.publication());
 	}
 
 	/** Services that a sidecar has closed by itself: it cannot execute them, and takes the rest. By name. */

@@ -20,6 +20,7 @@ import type { Peer, RefusedFor } from "./peer.js";
 import { Publication, type Published } from "./publication.js";
 import { mayName, roomFor } from "./room.js";
 import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
+import type { Served } from "./served.js";
 import { ToldClosures, withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 import type { SentViews } from "./stream.js";
@@ -164,18 +165,10 @@ export class XdsServer {
 		return new Set([...known, ...[...this.#connections].flatMap(({ mayBeClosed }) => [...mayBeClosed])]);
 	}
 
-	/**
-	 * Gateways, by qualified name, whose listeners an Envoy refuses, by its node: where all that are connected have taken the
-	 * rest of what was published last, but for closed Services; null = they have not, or no Envoy is connected.
-	 */
-	refusedGateways(): ReadonlyMap<string, ReadonlySet<string>> | null {
-		const refused = new Map<string, ReadonlySet<string>>();
-		for (const { node, asksForTables, refusedGateways } of this.#connections) {
-			if (node === null) continue;
-			if (refusedGateways === null) return null;
-			if (!asksForTables) refused.set(node, new Set(refusedGateways));
-		}
-		return refused.size === 0 ? null : refused;
+	/** What the Envoy of that node has, by Gateway; null = none such is connected. Of several the one that came last. */
+	served(node: string): Served | null {
+		const known = [...this.#connections].filter((one) => one.node === node && !one.asksForTables && !one.closed);
+		return known.at(-1)?.served ?? null;
 	}
 
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */

@@ -20,6 +20,7 @@ import {
 	type TypeName,
 } from "./resource.js";
 import { type Channels, RouteGates } from "./routeGates.js";
+import { type Served, servedGateways } from "./served.js";
 import type { Snapshot, View } from "./snapshot.js";
 
 /** Views by version that were sent on any stream of this server, for clients that come back. */
@@ -129,7 +130,7 @@ export class ClientStream {
 
 	/** The client has acknowledged all of the snapshot that is for its kind, removals included, and so serves exactly it. */
 	synced(target: Snapshot): boolean {
-		return this.#served(target).every(
+		return this.#servedTypes(target).every(
 			(type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target),
 		);
 	}
@@ -146,6 +147,11 @@ export class ClientStream {
 			);
 		const [listeners, extensions] = [served("listeners"), served("extensions")];
 		return this.synced({ ...target, views: { ...target.views, listeners, extensions } });
+	}
+
+	/** See servedGateways. */
+	served(target: Snapshot, isNewest: boolean): Served {
+		return servedGateways(this.#channels, target, isNewest);
 	}
 
 	/** What an Envoy refuses of the snapshot now. */
@@ -174,14 +180,14 @@ export class ClientStream {
 				target !== null && channel.settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target);
 			return { ...base, state: synced ? "SYNCED" : "STALE" };
 		};
-		return Object.fromEntries(this.#served(target).map((type) => [type, of(type)]));
+		return Object.fromEntries(this.#servedTypes(target).map((type) => [type, of(type)]));
 	}
 
 	/**
 	 * What the client must hold to serve the plan. One that asks for tables alone is a sidecar; any other is an Envoy,
 	 * which needs all of its types even before it has asked for them; extensions only where there are some.
 	 */
-	#served(target: Snapshot | null): readonly TypeName[] {
+	#servedTypes(target: Snapshot | null): readonly TypeName[] {
 		const { tables, extensions } = this.#channels;
 		const extended = extensions.requested || (target?.views.extensions.size ?? 0) > 0;
 		const ofEnvoys = ENVOY_TYPES.filter((type) => type !== "extensions" || extended);

@@ -7,19 +7,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
-import { standingAlarms, type WatchOptions, watchForBypass } from "../../src/cli/roles/probe.js";
+import { type WatchOptions, watchForBypass } from "../../src/cli/roles/probe.js";
+import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
+import type { Declared } from "../../src/cli/roles/probedPlans.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { WeirError } from "../../src/error.js";
 import { loadResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
+import type { GatewayServed, Served } from "../../src/xds/served.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { operatorCommand } from "./operatorCommand.js";
 
-/** One protected and one open Service behind one Gateway without TLS. */
-function planOf(port: number, tls = "") {
+/** Protected Services and an open one behind one Gateway without TLS. */
+function planOf(port: number, tls = "", guarded: readonly string[] = ["guarded"]): Declared {
 	const service = (name: string, access: string) => `---
 apiVersion: weir.dev/v1alpha1
 kind: Service
@@ -30,34 +33,66 @@ spec: {hosts: [${name}.test], defaultVariant: v1, ${access}variants: [{name: v1,
 kind: Gateway
 metadata: {name: edge}
 spec: {port: ${port}${tls}}
-${service("guarded", "")}${service("open", "access: open, ")}---
+${guarded.map((name) => service(name, "")).join("")}${service("open", "access: open, ")}---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
 metadata: {name: someone}
-spec: {action: allow, services: [guarded], principals: ["spiffe://weir.test/a"]}
+spec: {action: allow, services: [${guarded.join(", ")}], principals: ["spiffe://weir.test/a"]}
 `;
 	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 	if (resources === null) throw new Error(JSON.stringify(problems));
-	const { table } = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	return { gateways: resources.gateways, table };
+	const { table, version } = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	return { gateways: resources.gateways, table, version };
 }
 
-/** A watch that makes no rounds by itself, of Gateways that are all this machine's; its log goes nowhere. */
-function watching(
+/** What an Envoy has that has taken all of a plan, but for what is said. */
+const taken = ({ version, gateways }: Declared, more: Partial<GatewayServed> = {}): Served =>
+	new Map(
+		gateways.map(({ metadata: { name } }) => [
+			name,
+			{ plan: version, coming: null, current: true, refused: false, ...more },
+		]),
+	);
+
+/** A watch that makes no rounds by itself, of an Envoy with the Gateway `edge`; its log goes nowhere. */
+async function watching(
 	t: Test,
-	{ write = () => {}, ...more }: Partial<WatchOptions> & { readonly write?: (line: string) => void } = {},
+	{
+		write = () => {},
+		isLive = () => true,
+		...more
+	}: Partial<WatchOptions> & { readonly write?: (line: string) => void; readonly isLive?: () => boolean } = {},
 ) {
+	const adminSocket = more.adminSocket ?? (await startAdmin(t, edgeAlone(isLive))).socket;
+	const has: { served: Served | null } = { served: null };
 	const watch = watchForBypass({
 		log: createLog({ role: "xds", write, environment: {} }),
 		meter: createMeter({ role: "xds" }),
 		identity: null,
-		adminSocket: null,
+		adminSocket,
 		connected: () => true,
+		served: () => has.served,
+		planOf: async () => null,
 		intervalMs: 3_600_000,
 		...more,
 	});
 	t.teardown(() => watch.close());
-	return watch;
+	return {
+		...watch,
+		/** Published, and taken by the Envoy. */
+		serve: (plan: Declared, but: Partial<GatewayServed> = {}): void => {
+			has.served = taken(plan, but);
+			watch.published(plan);
+		},
+		/** The Envoy has no Gateway any more. */
+		lose: (): void => {
+			has.served = new Map();
+		},
+		/** The Envoy is away. */
+		leave: (): void => {
+			has.served = null;
+		},
+	};
 }
 
 t.test("a Gateway that does not refuse raises an alarm, and one that does again ends it", async (t) => {
@@ -74,15 +109,15 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 		gateway.closeAllConnections();
 		gateway.close();
 	});
-	const { gateways, table } = planOf((gateway.address() as AddressInfo).port);
+	const plan = planOf((gateway.address() as AddressInfo).port);
 	const lines: string[] = [];
 	const meter = createMeter({ role: "xds" });
-	let connected = false;
-	const watch = watching(t, { write: (line) => lines.push(line), meter, connected: () => connected });
-	watch.served(gateways, table);
+	let live = false;
+	const watch = await watching(t, { write: (line) => lines.push(line), meter, isLive: () => live });
+	watch.serve(plan);
 	await watch.round();
-	t.same(asked, [], "where no Envoy is connected there is nothing to ask");
-	connected = true;
+	t.same(asked, [], "where no Envoy is there yet there is nothing to ask");
+	live = true;
 	await watch.round();
 	t.same(asked, Array(2).fill("OPTIONS /.well-known/weir-probe guarded.test"));
 	t.match(
@@ -99,9 +134,12 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	const [first, second] = [await watch.recent(), await watch.recent()];
 	t.equal(asked.length, 4);
 	t.equal(second, first, "and who asks soon after it is told of it too");
-	watch.served(gateways, table);
+	watch.serve(plan, { coming: "soon" });
 	await watch.recent();
-	t.equal(asked.length, 6, "but not of one before what is served now");
+	t.equal(asked.length, 4, "what is on its way is not known, so that nothing there is certain");
+	watch.serve(plan);
+	await watch.recent();
+	t.equal(asked.length, 6, "and none is told of a round before what is served now");
 	t.equal(lines.length, 2);
 	t.same(alarmLines(standingAlarms(await meter.json())), []);
 	t.match(await meter.text(), /weir_probe_alarms_total\{[^}]*alarm="probe-passed"[^}]*\} 2/);
@@ -119,12 +157,11 @@ t.test("an identity that has ended is named in the log, with what to do", async 
 	const ended = (): never => {
 		throw new WeirError("unavailable", "the identity from SOCKET ended at DATE", "is weir ca running?");
 	};
-	const watch = watching(t, {
+	const watch = await watching(t, {
 		write: (line) => lines.push(line),
 		identity: { current: ended, onRotated: () => () => {}, idOf: () => null },
 	});
-	const { gateways, table } = planOf(9, ", tls: {identity: mesh}");
-	watch.served(gateways, table);
+	watch.serve(planOf(9, ", tls: {identity: mesh}"));
 	await watch.round();
 	const why = '"why":"unavailable: the identity from SOCKET ended at DATE; is weir ca running?"';
 	t.equal(lines.filter((line) => line.includes(why)).length, 2, lines.join("\n"));
@@ -137,13 +174,10 @@ t.test(
 		const gateway = createServer((_, response) => response.writeHead(403).end(body));
 		await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
 		t.teardown(() => gateway.close());
-		let connected = false;
-		const watch = watching(t, { connected: () => connected });
+		let live = false;
+		const watch = await watching(t, { isLive: () => live });
 		const { port } = gateway.address() as AddressInfo;
-		const serve = (tls = ""): void => {
-			const { gateways, table } = planOf(port, tls);
-			watch.served(gateways, table);
-		};
+		const serve = (tls = ""): void => watch.serve(planOf(port, tls));
 		serve();
 		const made = await mutualApi(t, {
 			mounts: {
@@ -159,7 +193,7 @@ t.test(
 		});
 		const { local, as } = await operatorCommand(t, made);
 		t.match(await local("probe"), { code: 1, stderr: /no Envoy is connected/ });
-		connected = true;
+		live = true;
 		t.match(await local("probe"), {
 			code: 1,
 			out: "ALARM  Gateway edge  Service guarded  gate   403 forbidden  probe-misjudged: the filter that must refuse the built-in probe did not, another one did\nok     Gateway edge  Service guarded  rules  403 forbidden\n",
@@ -200,10 +234,9 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 	t.teardown(() => gateway.close());
 	const { port } = gateway.address() as AddressInfo;
 	const meter = createMeter({ role: "xds" });
-	const watch = watching(t, { meter });
+	const watch = await watching(t, { meter });
 	const serve = async (tls: string): Promise<readonly string[]> => {
-		const { gateways, table } = planOf(port, tls);
-		watch.served(gateways, table);
+		watch.serve(planOf(port, tls));
 		await watch.round();
 		return alarmLines(standingAlarms(await meter.json()));
 	};
@@ -218,9 +251,14 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed/], "and it says so no more");
 });
 
-/** What the admin socket of an Envoy says that has no other listener, and counts nothing. */
-const edgeAlone = (url: string): string =>
-	url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}';
+/** The admin of an Envoy that has no other listener, and counts nothing. */
+const edgeAlone =
+	(isLive: () => boolean = () => true): RequestListener =>
+	({ url = "" }, response) => {
+		if (url === "/ready") response.end(isLive() ? "LIVE\n" : "INITIALIZING\n");
+		else if (url === "/server_info") response.end('{"node": {"id": "here"}}');
+		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+	};
 
 /** An Envoy's admin, whose pages a test says. */
 async function startAdmin(t: Test, answer: RequestListener) {
@@ -241,13 +279,14 @@ async function startAdmin(t: Test, answer: RequestListener) {
 
 t.test("an Envoy that is starting is not probed before it listens, and soon after", async (t) => {
 	let ready = "INITIALIZING\n";
-	const admin = await startAdmin(t, ({ url = "" }, response) => {
-		if (url === "/ready") response.writeHead(ready === "LIVE\n" ? 200 : 503).end(ready);
-		else response.end(edgeAlone(url));
+	const edge = edgeAlone();
+	const admin = await startAdmin(t, (request, response) => {
+		if (request.url === "/ready") response.writeHead(ready === "LIVE\n" ? 200 : 503).end(ready);
+		else edge(request, response);
 	});
 	const lines: string[] = [];
 	let told = () => {};
-	const watch = watching(t, {
+	const watch = await watching(t, {
 		write: (line) => {
 			lines.push(line);
 			told();
@@ -255,8 +294,7 @@ t.test("an Envoy that is starting is not probed before it listens, and soon afte
 		adminSocket: admin.socket,
 	});
 	// Nobody listens at port 9.
-	const { gateways, table } = planOf(9);
-	watch.served(gateways, table);
+	watch.serve(planOf(9));
 	t.equal(await watch.round(), null);
 	ready = "PRE_INITIALIZING\n";
 	t.equal(await watch.recent(), null);
@@ -281,10 +319,9 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 		);
 	});
 	const meter = createMeter({ role: "xds" });
-	const watch = watching(t, { meter, adminSocket: admin.socket, connected: () => listeners !== null });
+	const watch = await watching(t, { meter, adminSocket: admin.socket, connected: () => listeners !== null });
 	// Nobody listens at port 9.
-	const { gateways, table } = planOf(9);
-	watch.served(gateways, table);
+	watch.serve(planOf(9));
 	const round = async (): Promise<readonly string[]> => {
 		t.not(await watch.round(), null);
 		return alarmLines(standingAlarms(await meter.json()));
@@ -306,16 +343,13 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 t.test(
 	"an Envoy of this machine is probed whether or not xDS reaches it; where there is none, one elsewhere is",
 	async (t) => {
-		const admin = await startAdmin(t, ({ url = "" }, response) => {
-			if (url === "/ready") response.end("LIVE\n");
-			else response.end(edgeAlone(url));
-		});
+		const admin = await startAdmin(t, edgeAlone());
 		let connected = false;
-		const watch = watching(t, { adminSocket: admin.socket, connected: () => connected, intervalMs: 200 });
+		const watch = await watching(t, { adminSocket: admin.socket, connected: () => connected, intervalMs: 200 });
 		// Nobody listens at port 9.
-		const { gateways, table } = planOf(9);
-		watch.published(gateways, { gateways: [], services: [] });
-		watch.published(gateways, table);
+		const plan = planOf(9);
+		watch.published({ ...plan, version: "0", table: { gateways: [], services: [] } });
+		watch.published(plan);
 		t.equal(await watch.round(), null, "it may have something else");
 		let report = null;
 		while (report === null) {
@@ -330,41 +364,145 @@ t.test(
 	},
 );
 
-t.test("another Envoy that refuses a Gateway says nothing of this machine's", async (t) => {
+t.test("what this machine's Envoy has is probed, whatever is published and wherever it was to go", async (t) => {
 	const moved = createServer((_, response) => response.writeHead(403).end("access denied: forbidden\n"));
 	await new Promise<void>((resolve) => moved.listen(0, "127.0.0.1", resolve));
 	t.teardown(() => moved.close());
-	const admin = await startAdmin(t, ({ url = "" }, response) => {
-		if (url === "/server_info") response.end('{"node": {"id": "here"}}');
-		else response.end(edgeAlone(url));
-	});
-	const watch = watching(t, { adminSocket: admin.socket });
-	const serve = (port: number, ...refusing: readonly string[]): void => {
-		const { gateways, table } = planOf(port);
-		const refused = (node: string) => new Set(refusing.includes(node) ? ["edge"] : []);
-		watch.served(gateways, table, new Map(["here", "there"].map((node) => [node, refused(node)])));
-	};
+	const watch = await watching(t);
 	const statuses = async () => (await watch.round())?.answers.map(({ status }) => status);
 	// Nobody listens at port 9.
-	serve(9);
+	watch.serve(planOf(9));
 	t.same(await statuses(), [null, null]);
-	const { port } = moved.address() as AddressInfo;
-	serve(port, "here");
+	const elsewhere = planOf((moved.address() as AddressInfo).port);
+	watch.serve(elsewhere, { current: false, refused: true });
 	t.same(await statuses(), [null, null], "where it is still");
-	serve(port, "there");
+	watch.serve(elsewhere);
 	t.same(await statuses(), [403, 403]);
-	serve(9, "here");
-	serve(8, "here", "there");
-	t.same(await statuses(), [403, 403], "where it was before it refused for the first time");
-	const { gateways, table } = planOf(9);
-	watch.served(gateways, table, new Map([["there", new Set<string>()]]));
+	watch.serve(planOf(8), { current: false, refused: true });
+	t.same(await statuses(), [403, 403], "where it was before it refused");
+	watch.leave();
+	watch.published(planOf(9));
 	t.same(await statuses(), [403, 403], "it is away, and goes on with that");
-	serve(9, "here");
+	watch.serve(planOf(9), { current: false, refused: true });
 	t.same(await statuses(), [403, 403], "and when it is back");
 
-	const fresh = watching(t, { adminSocket: admin.socket });
-	for (const refusedBy of [[["here", new Set(["edge"])]], [["there", new Set<string>()]]] as const) {
-		fresh.served(gateways, table, new Map([...refusedBy]));
-		t.match(await fresh.round(), { unprobed: [{ gateway: "edge", why: /its listener is refused/ }] });
+	for (const [more, why] of [
+		[{ refused: true }, /its listener is refused/],
+		[{}, /has not taken what is declared/],
+	] as const) {
+		const fresh = await watching(t);
+		fresh.serve(planOf(9), { current: false, ...more });
+		t.match(await fresh.round(), { answers: [], unprobed: [{ gateway: "edge", why }] }, "where it is nobody knows");
+	}
+});
+
+t.test("where Envoy says that it listens it is probed", async (t) => {
+	const edge = createServer((_, response) => response.writeHead(403).end("access denied: forbidden\n"));
+	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => edge.close());
+	const pages = edgeAlone();
+	const at = { address: "0.0.0.0", port_value: (edge.address() as AddressInfo).port };
+	const listeners = { listener_statuses: [{ name: "edge", local_address: { socket_address: at } }] };
+	const admin = await startAdmin(t, (request, response) => {
+		if (request.url?.startsWith("/listeners")) response.end(JSON.stringify(listeners));
+		else pages(request, response);
+	});
+	const watch = await watching(t, { adminSocket: admin.socket });
+	// Nobody listens at port 9.
+	watch.serve(planOf(9));
+	t.same(
+		(await watch.round())?.answers.map(({ status }) => status),
+		[403, 403],
+	);
+});
+
+t.test("Services that the Envoy does not take are named, and those that it has still are probed", async (t) => {
+	const asked: string[] = [];
+	const edge = createServer((request, response) => {
+		asked.push(request.headers.host ?? "");
+		response.writeHead(403).end("access denied: forbidden\n");
+	});
+	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => edge.close());
+	const { port } = edge.address() as AddressInfo;
+	const hosts = async (): Promise<readonly string[]> => {
+		asked.length = 0;
+		await watch.round();
+		return [...new Set(asked)].sort();
+	};
+	const meter = createMeter({ role: "xds" });
+	const [before, now] = [planOf(port, "", ["guarded", "old"]), planOf(port, "", ["guarded", "new"])];
+	let tables = 0;
+	const planBefore = async (version: string) => {
+		tables++;
+		return version === before.version ? before.table : null;
+	};
+	const watch = await watching(t, { meter, intervalMs: 300, planOf: planBefore });
+	watch.serve(now, { plan: before.version });
+	t.same(await hosts(), ["guarded.test", "old.test"], "of a plan that was published before this process began");
+	t.equal(tables, 1);
+	t.same(
+		alarmLines(standingAlarms(await meter.json())).filter((line) => !/^ALARM/.test(line)),
+		[],
+		"it is on its way",
+	);
+	await new Promise((resolve) => setTimeout(resolve, 350));
+	t.same((await watch.round())?.unprobed, [
+		{
+			gateway: "edge",
+			why: "this machine's Envoy has not taken what is declared (weir proxy-status)",
+			services: ["new"],
+		},
+	]);
+	t.same(tables, 1, "known by now");
+	t.same(
+		alarmLines(standingAlarms(await meter.json())).filter((line) => !/^ALARM/.test(line)),
+		[
+			"not probed: Gateway edge: Services that this machine's Envoy has not taken are not probed (weir probe, weir proxy-status)",
+		],
+	);
+	watch.serve(now, { plan: before.version, coming: now.version });
+	t.same(await hosts(), ["guarded.test"], "what is in only one of both is there or not");
+	watch.serve(now);
+	t.same(await hosts(), ["guarded.test", "new.test"]);
+	t.same(
+		alarmLines(standingAlarms(await meter.json())).filter((line) => !/^ALARM/.test(line)),
+		[],
+	);
+	watch.serve(now, { plan: "unheard-of" });
+	t.same(await hosts(), []);
+	t.match((await watch.round())?.unprobed, [{ gateway: "edge", services: undefined }], "nothing of it is known");
+	watch.serve(now, { plan: null });
+	t.same(await hosts(), []);
+	watch.serve(now);
+	await hosts();
+	watch.serve(now, { plan: null });
+	t.same(await hosts(), ["guarded.test", "new.test"], "it came back with what is not known here: it is what it had");
+});
+
+t.test("what is taken away while it is probed raises no alarm", async (t) => {
+	let gone = (): void => {};
+	const edge = createServer(({ headers: { host } }, response) => {
+		if (host !== "old.test") return void response.writeHead(403).end("access denied: forbidden\n");
+		gone();
+		response.writeHead(404).end();
+	});
+	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => edge.close());
+	const { port } = edge.address() as AddressInfo;
+	const [before, now] = [planOf(port, "", ["guarded", "old"]), planOf(port)];
+	for (const how of ["routes are on their way", "they have come", "its Gateway is gone"]) {
+		const watch = await watching(t);
+		watch.serve(before);
+		// Envoy says that it has what it was sent only when that is being used.
+		gone = () => {
+			if (how === "its Gateway is gone") watch.lose();
+			else watch.serve(now, how === "they have come" ? {} : { plan: before.version, coming: now.version });
+		};
+		t.same(
+			(await watch.round())?.answers.map(({ service, guard }) => `${service} ${guard}`),
+			["guarded gate", "guarded rules"],
+			how,
+		);
 	}
 });

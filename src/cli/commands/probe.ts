@@ -43,6 +43,9 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	for (const { alarm, gateway, dropped: count } of dropped) {
 		print(`ALARM  Gateway ${gateway}  ${count} dropped  ${alarm}: ${ALARM_WORDS[alarm]}`);
 	}
-	for (const { gateway, why } of unprobed) print(`not probed: Gateway ${gateway}: ${why}`);
+	for (const { gateway, why, services } of unprobed) {
+		const what = services === undefined ? "" : `, ${services.join(", ")}`;
+		print(`not probed: Gateway ${gateway}${what}: ${why}`);
+	}
 	if (answers.length + unprobed.length === 0) print("no Service is protected, so that there is nothing to probe");
 }

@@ -20,7 +20,7 @@ import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
 import { readIssuerTroubles } from "./issuerTroubles.js";
 import { readJson, readMetrics } from "./metrics.js";
-import { standingAlarms } from "./probe.js";
+import { standingAlarms } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
 export async function startApiRole(context: RoleContext): Promise<RunningRole> {

@@ -10,29 +10,30 @@ import {
 	type ProbeAlarm,
 	probeAlarm,
 	type RefusedConnections,
-	watchedListeners,
 } from "../../access/probe.js";
-import type { PlanTable } from "../../compiler/plan.js";
 import type { WeirError } from "../../error.js";
-import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
-import { isNobodyThere, isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
+import { type Bound, isNobodyThere, isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import { Prober, type ProbeTarget } from "../../probe/prober.js";
-import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
-import type { GatewayAlarm } from "../../state/wire.js";
 import type { Log } from "../../telemetry/log.js";
-import type { Meter, MetricsJson } from "../../telemetry/meter.js";
+import type { Meter } from "../../telemetry/meter.js";
+import type { Served } from "../../xds/served.js";
+import { factsOf, PROBE_ALARM, PROBE_LEFT_OUT, saidOf } from "./probeAlarms.js";
+import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPlans.js";
+import { wayTo } from "./probeWay.js";
 
-export interface WatchOptions {
+export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
 	readonly meter: Meter;
 	/** null = Gateways that demand a certificate cannot be probed from here. */
 	readonly identity: Identity | null;
-	/** Of the Envoy of this machine, whose Gateways alone are probed; null = all Gateways are this machine's. */
-	readonly adminSocket: string | null;
+	/** Of the Envoy of this machine, whose Gateways alone are probed. */
+	readonly adminSocket: string;
 	/** Whether an Envoy that has what it serves from xDS is connected: where none of this machine's answers, one is elsewhere. */
 	readonly connected: () => boolean;
+	/** What the Envoy of that node has of what was published; null = none such is connected. */
+	readonly served: (node: string) => Served | null;
 	/** Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	readonly intervalMs?: number;
@@ -53,18 +54,20 @@ export interface ProbeReport {
 	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
 	readonly refused: readonly RefusedConnections[];
 	readonly dropped: readonly DroppedEntries[];
-	/** Gateways that were left out. */
-	readonly unprobed: readonly { readonly gateway: string; readonly why: string }[];
+	/** Gateways that were left out; with `services`: those alone. */
+	readonly unprobed: readonly Unprobed[];
+}
+
+interface Unprobed {
+	readonly gateway: string;
+	readonly why: string;
+	/** Qualified names of Services, where the Gateway's others are probed. */
+	readonly services?: readonly string[];
 }
 
 export interface Watch {
-	/** What Envoys are to serve. Where none says for an interval that it has it, rounds begin with that. */
-	published(gateways: readonly Gateway[], table: PlanTable): void;
-	/**
-	 * What Envoys serve now; the first call begins the rounds.
-	 * @param refusedBy by node of an Envoy: Gateways whose listeners it refuses. What they were before it serves, if they were
-	 */
-	served(gateways: readonly Gateway[], table: PlanTable, refusedBy?: ReadonlyMap<string, ReadonlySet<string>>): void;
+	/** What Envoys are to serve. The first one begins the rounds: of what this machine's has of it, as xDS knows. */
+	published(declared: Declared): void;
 	/**
 	 * One round, now, or the one that is under way; null = no Envoy is there to be asked yet. Each compares counters with
 	 * the last.
@@ -77,45 +80,49 @@ export interface Watch {
 
 export function watchForBypass(options: WatchOptions): Watch {
 	const { log, meter, identity, adminSocket, connected, intervalMs = PROBE_INTERVAL_MS } = options;
-	let gateways: ReadonlyMap<string, Gateway> = new Map();
-	/** The same by node, of Envoys that were ever connected: of what one refuses it has what was before. */
-	let served: ReadonlyMap<string, ReadonlyMap<string, Gateway>> = new Map();
-	let refused: ReadonlyMap<string, ReadonlySet<string>> = new Map();
-	let table: PlanTable = { gateways: [], services: [] };
+	const plans = new ProbedPlans({ planOf: options.planOf, patienceMs: intervalMs, nowMs: () => performance.now() });
 	let timer: NodeJS.Timeout | null = null;
-	/** Until somebody has what is published. */
-	let unsaid: { readonly timer: NodeJS.Timeout; readonly serve: () => void } | null = null;
 	let closed = false;
-	let begun = false;
+	/** Until then somebody may still say what the Envoy has. */
+	let assumedAtMs = Number.POSITIVE_INFINITY;
 	/** Alarms that were ever raised, by their labels: one that is over is set to 0. */
 	const raised = new Map<string, Readonly<Record<string, string>>>();
 	/** Gateways that were ever left out, by their labels; likewise. */
 	const leftOut = new Map<string, Readonly<Record<string, string>>>();
-	/** Listeners of this machine's Envoy. */
-	let here: ReadonlySet<string> | null = null;
+	/** Listeners of this machine's Envoy; null = it has never said them. */
+	let here: ReadonlyMap<string, Bound | null> | null = null;
 	/** Its node. */
 	let node = "";
-	const wayTo = (name: string): ProbeTarget | string => {
-		const gateway = (served.get(node) ?? gateways).get(name);
-		const isHere = here?.has(name) !== false;
-		if (refused.get(node)?.has(name) && (gateway === undefined || !isHere)) return REFUSED;
-		return isHere ? targetOf(gateway, identity) : ELSEWHERE;
+	const way = (name: string): ProbeTarget | string => {
+		const gateway = plans.gateway(name);
+		const bound = here?.get(name);
+		if (here !== null && bound === undefined) {
+			return options.served(node)?.get(name)?.refused === true ? REFUSED : ELSEWHERE;
+		}
+		if (gateway !== undefined && gateway !== null) return wayTo(gateway, bound ?? null, identity);
+		return options.served(node)?.get(name)?.refused === true ? REFUSED : LATE;
 	};
 	const prober = new Prober({
-		listeners: () => watchedListeners(table),
+		listeners: () => plans.listeners,
 		target: (name) => {
-			const way = wayTo(name);
-			return typeof way === "string" ? null : way;
+			const found = way(name);
+			return typeof found === "string" ? null : found;
 		},
 		adminSocket,
+		isCertain: (gateway, service) => plans.isCertain(options.served(node), gateway, service),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
 	const round = async (): Promise<ProbeReport | null> => {
-		if (!begun || (await isAwaited())) return null;
+		if (!plans.isDeclared || (await isAwaited())) return null;
 		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
-		const silent = (error: WeirError) => (isNobodyThere(error) ? new Set<string>() : here);
-		here = adminSocket === null ? null : await readListeners(adminSocket).catch(silent);
-		if (adminSocket !== null) node = await readNode(adminSocket).catch(() => node);
+		const silent = (error: WeirError) => (isNobodyThere(error) ? new Map<string, null>() : here);
+		here = await readListeners(adminSocket).catch(silent);
+		node = await readNode(adminSocket).catch(() => node);
+		await plans.look(options.served(node));
+		if (!plans.isKnown && here?.size !== 0) {
+			if (performance.now() < assumedAtMs) return null;
+			plans.assume();
+		}
 		const unprobed = tellUnprobed();
 		const { alarms, results } = await prober.round();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
@@ -148,66 +155,50 @@ export function watchForBypass(options: WatchOptions): Watch {
 		});
 		return underWay;
 	};
-	/** What the last round came to, for a while. */
-	let told: { readonly untilMs: number; readonly report: ProbeReport } | null = null;
+	/** What the last round came to, for a while, and what the Envoy had then. */
+	let told: { readonly untilMs: number; readonly served: string; readonly report: ProbeReport } | null = null;
 	const recent = async (): Promise<ProbeReport | null> => {
-		if (underWay === null && told !== null && performance.now() < told.untilMs) return told.report;
+		const served = JSON.stringify([...(options.served(node) ?? [])]);
+		const isRecent = told !== null && performance.now() < told.untilMs && told.served === served;
+		if (underWay === null && told !== null && isRecent) return told.report;
 		const report = await shared();
-		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, report };
+		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, served, report };
 		return report;
 	};
-	const take: Watch["served"] = (newest, newTable, refusedBy = new Map()) => {
-		const named = newest.map((gateway) => [qualifiedName(gateway.metadata), gateway] as const);
-		const before = (one: string): ReadonlyMap<string, Gateway> => served.get(one) ?? gateways;
-		// One that is away goes on with what it had.
-		served = new Map([
-			...served,
-			...[...refusedBy].map(([one, names]) => {
-				const kept = named.map(([name, gateway]) => [name, names.has(name) ? before(one).get(name) : gateway] as const);
-				const has = kept.flatMap(([name, gateway]) => (gateway === undefined ? [] : [[name, gateway] as const]));
-				return [one, new Map(has)] as const;
-			}),
-		]);
-		gateways = new Map(named);
-		refused = new Map([...refused, ...refusedBy]);
-		table = newTable;
-		told = null;
-		if (begun) return;
-		begun = true;
-		if (unsaid !== null) clearTimeout(unsaid.timer);
-		void follow();
-	};
 	return {
-		published: (newest, newTable) => {
-			if (begun) return;
-			const timer = unsaid?.timer ?? setTimeout(() => unsaid?.serve(), intervalMs).unref();
-			unsaid = { timer, serve: () => take(newest, newTable) };
+		published: (declared) => {
+			const isFirst = !plans.isDeclared;
+			plans.declare(declared);
+			if (!isFirst) return;
+			assumedAtMs = performance.now() + intervalMs;
+			void follow();
 		},
-		served: take,
 		round: shared,
 		recent,
 		close: () => {
 			closed = true;
 			if (timer !== null) clearTimeout(timer);
-			if (unsaid !== null) clearTimeout(unsaid.timer);
 		},
 	};
 
 	/** Whether no Envoy can be asked yet. One of this machine says so itself, for it serves on where xDS does not reach it. */
 	async function isAwaited(): Promise<boolean> {
-		if (adminSocket === null) return !connected();
 		return isStarting(adminSocket).catch((error: WeirError) => isNobodyThere(error) && !connected());
 	}
 
-	function tellUnprobed(): ProbeReport["unprobed"] {
+	function tellUnprobed(): readonly Unprobed[] {
+		const left: Unprobed[] = [];
+		for (const { gateway } of plans.listeners) {
+			const why = way(gateway);
+			const services = typeof why === "string" ? [] : plans.lateAt(gateway);
+			if (typeof why === "string") left.push({ gateway, why });
+			else if (services.length > 0) left.push({ gateway, why: LATE, services });
+		}
 		const standing = new Set<string>();
-		const left: { readonly gateway: string; readonly why: string }[] = [];
-		for (const { gateway } of watchedListeners(table)) {
-			const why = wayTo(gateway);
-			if (typeof why !== "string") continue;
-			standing.add(`${gateway} ${why}`);
-			left.push({ gateway, why });
-			leftOut.set(`${gateway} ${why}`, { gateway, why });
+		for (const { gateway, why, services } of left) {
+			const labels = { gateway, why: services === undefined ? why : LATE_SERVICES };
+			standing.add(`${gateway} ${labels.why}`);
+			leftOut.set(`${gateway} ${labels.why}`, labels);
 		}
 		for (const [key, labels] of leftOut)
 			meter.gauge(PROBE_LEFT_OUT, "1 while that Gateway is not probed.", standing.has(key) ? 1 : 0, labels);
@@ -232,74 +223,5 @@ const NO_ENVOY_YET_MS = 500;
 /** Or the one that is here was started where xDS did not reach it. */
 const ELSEWHERE = "no Envoy of this machine has its listener";
 const REFUSED = "its listener is refused (weir proxy-status)";
-
-/** The gauges that `weir status` is told by. */
-const PROBE_ALARM = "weir_probe_alarm";
-const PROBE_LEFT_OUT = "weir_probe_left_out";
-
-/** What stands now, by the metrics of the process that watches. */
-export function standingAlarms({ metrics }: MetricsJson): readonly GatewayAlarm[] {
-	return (metrics as readonly GaugeJson[]).flatMap(({ name, values }) => {
-		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT) return [];
-		return values.flatMap(({ value, labels: { gateway = "", alarm = null, why = null } }) =>
-			value === 1 ? [{ gateway, alarm, why }] : [],
-		);
-	});
-}
-
-/** As prom-client tells a gauge. */
-interface GaugeJson {
-	readonly name: string;
-	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
-}
-
-function saidOf({ alarm }: ProbeAlarm): string {
-	if (alarm === "connections-refused") return "connections of clients are refused";
-	if (alarm === "entries-dropped") return "Envoy drops access-log entries";
-	// What nobody answers, or nobody but Envoy with 503, has got past nothing.
-	return alarm === "probe-unanswered" ? "the probe was given no verdict" : "requests may get past the verdict";
-}
-
-/** Only of scalars, for the log; no request of anybody is in it. */
-function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
-	const { alarm: kind, gateway } = alarm;
-	if (kind === "served-unjudged") {
-		return { alarm: kind, gateway, services: alarm.services.join(","), judgedBy: alarm.judgedBy, served: alarm.served };
-	}
-	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
-	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
-	const facts = { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
-	return kind === "probe-unanswered" && alarm.why !== null ? { ...facts, why: alarm.why } : facts;
-}
-
-/** @returns why it cannot be probed, in words */
-function targetOf(gateway: Gateway | undefined, identity: Identity | null): ProbeTarget | string {
-	if (gateway === undefined || gateway.spec.port === 0) return "its port is not known";
-	const { address, port, tls } = gateway.spec;
-	const host = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address;
-	if (tls === null) return { address: host, port, tls: null };
-	const files = tlsFiles(gateway);
-	if (files !== null) {
-		if (files.clientCaFile !== null) return "it demands a client certificate of its own CA";
-		// Its certificate is of whatever CA, and for the names of Services. Nothing secret is sent, and who could answer
-		// in Envoy's place on this machine can read Envoy's key too.
-		return { address: host, port, tls: () => ({ rejectUnauthorized: false }) };
-	}
-	if (identity === null) return "it demands a client certificate, and control has no identity";
-	return {
-		address: host,
-		port,
-		tls: () => {
-			const { cert, key, ca, servername, checkServerIdentity } = clientTls(identity, (id) =>
-				/\/weir\/envoy\/[^/]+$/.test(id),
-			);
-			return {
-				cert,
-				key,
-				ca,
-				...(servername === undefined ? {} : { servername }),
-				...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
-			};
-		},
-	};
-}
+const LATE = "this machine's Envoy has not taken what is declared (weir proxy-status)";
+const LATE_SERVICES = "Services that this machine's Envoy has not taken are not probed (weir probe, weir proxy-status)";

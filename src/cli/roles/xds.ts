@@ -1,11 +1,10 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
-import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import type { Identity } from "../../identity/svid.js";
 import { KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
-import { type Gateway, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
 import type { XdsSecurity } from "../../xds/doors.js";
@@ -75,20 +74,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		identity,
 		adminSocket: at.envoyAdminSocket,
 		connected: () => server.proxies().some(({ types }) => (types.listeners?.acceptedVersion ?? "") !== ""),
+		served: (node) => server.served(node),
+		planOf: (version) => state.plan(version),
 		closed: () => server.mayBeClosed(),
 	});
-	/** What the watch was told last. */
-	let served: { readonly table: PlanTable; readonly refused: string } | null = null;
-	/** Once Envoys have what was published, and when they refuse other Gateways of it than before. */
-	const tellServed = (): void => {
-		const refusedBy = server.refusedGateways();
-		if (refusedBy === null || now === null) return;
-		const { gateways, table } = now;
-		const refused = JSON.stringify([...refusedBy].map(([node, names]) => [node, ...names]));
-		if (served?.table === table && served.refused === refused) return;
-		served = { table, refused };
-		watch.served(gateways, table, refusedBy);
-	};
 	const stopped = new AbortController();
 	server.onAcknowledged((revision, atMs, closed) => {
 		meter.gauge(
@@ -126,7 +115,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
 		refusals.look(proxies);
 		closures.look(proxies);
-		tellServed();
 		reportProxies();
 	});
 	await server.listen({ socketPath: at.adsSocket });
@@ -145,9 +133,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	let now: {
 		readonly state: State;
 		readonly keys: string;
-		/** With their ports. */
-		readonly gateways: readonly Gateway[];
-		readonly table: PlanTable;
 	} | null = null;
 	/** One publication at a time, each with the newest state and keys. */
 	let publishing: Promise<void> = Promise.resolve();
@@ -197,8 +182,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			close: (closed: ReadonlySet<string>) => compile(resources, next.status, { ...options, closed }).envoy,
 		};
 		server.publish({ ...plan, closable }, next.revision);
-		now = { state: next, keys: JSON.stringify(keySets), gateways: resources.gateways, table: plan.table };
-		watch.published(now.gateways, now.table);
+		now = { state: next, keys: JSON.stringify(keySets) };
+		watch.published({ version: plan.version, table: plan.table, gateways: resources.gateways });
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 		publishedOnce();

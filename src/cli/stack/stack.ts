@@ -201,7 +201,7 @@ async function allListen(
 	const names = declared.map(({ metadata }) => qualifiedName(metadata));
 	const client = new ApiClient(api);
 	const unheard = await untilListening(names, {
-		listening: () => readListeners(envoyAdminSocket),
+		listening: async () => new Set((await readListeners(envoyAdminSocket)).keys()),
 		refusal: async () => {
 			const { proxies } = await client.proxies();
 			const errors = proxies.flatMap(({ types: { listeners } }) =>

@@ -1,0 +1,44 @@
+/** Alarms of the built-in probe as the log and `weir status` tell them. */
+import type { ProbeAlarm } from "../../access/probe.js";
+import type { GatewayAlarm } from "../../state/wire.js";
+import type { MetricsJson } from "../../telemetry/meter.js";
+
+/** The gauges that `weir status` is told by. */
+export const PROBE_ALARM = "weir_probe_alarm";
+export const PROBE_LEFT_OUT = "weir_probe_left_out";
+
+/** What stands now, by the metrics of the process that watches. */
+export function standingAlarms({ metrics }: MetricsJson): readonly GatewayAlarm[] {
+	return (metrics as readonly GaugeJson[]).flatMap(({ name, values }) => {
+		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT) return [];
+		return values.flatMap(({ value, labels: { gateway = "", alarm = null, why = null } }) =>
+			value === 1 ? [{ gateway, alarm, why }] : [],
+		);
+	});
+}
+
+/** As prom-client tells a gauge. */
+interface GaugeJson {
+	readonly name: string;
+	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
+}
+
+/** Of an alarm, for the log. */
+export function saidOf({ alarm }: ProbeAlarm): string {
+	if (alarm === "connections-refused") return "connections of clients are refused";
+	if (alarm === "entries-dropped") return "Envoy drops access-log entries";
+	// What nobody answers, or nobody but Envoy with 503, has got past nothing.
+	return alarm === "probe-unanswered" ? "the probe was given no verdict" : "requests may get past the verdict";
+}
+
+/** Only of scalars, for the log; no request of anybody is in it. */
+export function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | number>> {
+	const { alarm: kind, gateway } = alarm;
+	if (kind === "served-unjudged") {
+		return { alarm: kind, gateway, services: alarm.services.join(","), judgedBy: alarm.judgedBy, served: alarm.served };
+	}
+	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
+	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
+	const facts = { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
+	return kind === "probe-unanswered" && alarm.why !== null ? { ...facts, why: alarm.why } : facts;
+}
