@@ -78,8 +78,21 @@ export class Acts {
 	 * @throws WeirError as `act` does for who may not
 	 */
 	demandVerb(call: ActCall, experiment: string, verb: PersonRequest["verb"]): void {
+		this.demandSeen(call, experiment, verb);
 		const planned = planPerson(this.#sight(call.caller), experiment, { verb, arm: null, reason: "" });
 		this.rights.demand(call, planned.needs, verb, [`Experiment ${experiment}`]);
+	}
+
+	/**
+	 * What lies in a namespace that the caller may not read is not there.
+	 * @throws WeirError `not-found`, recorded
+	 */
+	demandSeen(call: ActCall, experiment: string, verb: PersonRequest["verb"] | "read"): void {
+		const namespace = namespaceOf(experiment);
+		if (this.rights.mayRead(call.caller)(namespace)) return;
+		const title = experiment.slice(0, 200);
+		const what = { verb, namespaces: [namespace.slice(0, 200)], objects: [`Experiment ${title}`] };
+		this.rights.denyUnseen(call, what, new WeirError("not-found", `no Experiment '${title}'`, "see weir status"));
 	}
 
 	apply(
@@ -96,12 +109,15 @@ export class Acts {
 	delete(call: ActCall, resources: readonly Target[], dryRun: boolean): ApplyResult | Pending {
 		const mayRead = this.rights.mayRead(call.caller);
 		const hidden = resources.find(({ name }) => !mayRead(namespaceOf(name)));
-		if (hidden !== undefined) {
-			throw new WeirError("not-found", `no ${hidden.kind} '${hidden.name.slice(0, 200)}'`, "see weir get");
-		}
 		const [first] = resources;
 		const more = resources.length > 1 ? ` and ${resources.length - 1} more` : "";
-		this.rights.demandSome(call, "delete", `delete ${first?.kind} ${first?.name.slice(0, 200)}${more}`);
+		const objects = `delete ${first?.kind} ${first?.name.slice(0, 200)}${more}`;
+		if (hidden !== undefined) {
+			const what = { verb: "delete", namespaces: [namespaceOf(hidden.name).slice(0, 200)], objects: [objects] };
+			const unseen = `no ${hidden.kind} '${hidden.name.slice(0, 200)}'`;
+			this.rights.denyUnseen(call, what, new WeirError("not-found", unseen, "see weir get"));
+		}
+		this.rights.demandSome(call, "delete", objects);
 		return this.#wish(call, { verb: "delete", resources }, dryRun);
 	}
 
@@ -316,6 +332,7 @@ export class Acts {
 
 	/** A promotion is judged by all AccessPolicies of its Service, so who has had too much read waits; nobody does to stop one. */
 	#planPerson(call: ActCall, experiment: string, said: PersonRequest): Planned {
+		this.demandSeen(call, experiment, said.verb);
 		if (said.verb === "promote") this.rights.demandReading(call, said.verb, [`Experiment ${experiment.slice(0, 200)}`]);
 		return this.rights.reading(call, () => planPerson(this.#sight(call.caller), experiment, said));
 	}

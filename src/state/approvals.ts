@@ -40,10 +40,10 @@ export class Approvals {
 	 * @throws WeirError `not-found`, also for what the caller may not see, and `resource-exhausted`, recorded
 	 */
 	get(call: ActCall, id: string): ApprovalRequest {
-		const request = this.#found(call, id);
+		const request = this.#found(call, id, "read");
 		if (this.#sight(call.caller, request) === "part" && hasDocuments(request))
 			this.acts.rights.demandReading(call, "read", [`request ${id}`]);
-		return this.#seen(call, request) ?? notFound(id);
+		return this.#seen(call, request) ?? this.#part(call, request);
 	}
 
 	/**
@@ -51,7 +51,7 @@ export class Approvals {
 	 * @throws WeirError as `approve` does for who may not
 	 */
 	demandAnother(call: ActCall, id: string): WaitingRequest {
-		const found = this.#found(call, id);
+		const found = this.#found(call, id, "approve");
 		this.#demandOther(call, found);
 		const request = this.#waiting(found);
 		if (request.approvals.some(({ by }) => this.acts.rights.isSamePerson(by, call.caller))) {
@@ -117,15 +117,20 @@ export class Approvals {
 	 * @throws WeirError as `reject` does for who may not
 	 */
 	demandEnding(call: ActCall, id: string): WaitingRequest {
-		const found = this.#found(call, id);
+		const found = this.#found(call, id, "reject");
 		if (found.askedBy.subject !== call.caller.subject) this.#demandApprover(call, found, "reject");
 		return this.#waiting(found);
 	}
 
-	/** As it is, where the caller may see something of it. */
-	#found({ caller, nowMs }: ActCall, id: string): ApprovalRequest {
-		const request = this.acts.requests.get(id, nowMs);
-		return request !== null && this.#sight(caller, request) !== null ? request : notFound(id);
+	/** As it is, where the caller may see something of it. @throws WeirError `not-found`; recorded of who does not see all */
+	#found(call: ActCall, id: string, verb: "read" | "approve" | "reject"): ApprovalRequest {
+		const { caller, nowMs } = call;
+		const { rights, requests } = this.acts;
+		const request = requests.get(id, nowMs);
+		if (request !== null && this.#sight(caller, request) !== null) return request;
+		if (rights.readable(caller) === null) throw notFound(id);
+		const what = { verb, namespaces: request?.namespaces ?? [], objects: [`request ${id.slice(0, 100)}`] };
+		return rights.denyUnseen(call, what, notFound(id));
 	}
 
 	/** null = nothing of it. Of what waits, approvals that would not count now are left out. */
@@ -202,6 +207,5 @@ export class Approvals {
 	}
 }
 
-function notFound(id: string): never {
-	throw new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
-}
+const notFound = (id: string): WeirError =>
+	new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");

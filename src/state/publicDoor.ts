@@ -6,7 +6,6 @@ import { shownPath } from "../access/shownPath.js";
 import { WeirError } from "../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../limits.js";
 import { resourcesOf } from "../resources/kinds.js";
-import { namespaceOf } from "../resources/resource.js";
 import type { EvidenceSource, Unheld } from "../rollout/ports.js";
 import { standingOf } from "../rollout/standing.js";
 import type { Acts } from "./acts.js";
@@ -125,12 +124,6 @@ function telling<T>({ acts, now }: PublicDoor, call: Call, tell: () => T): T {
 	return acts.rights.telling(actCall(call, now()), [pathOf(call)], tell);
 }
 
-/** What lies in a namespace that the caller may not read is not there. @throws WeirError `not-found` */
-function demandReadable({ acts }: PublicDoor, call: Call, experiment: string): void {
-	if (acts.rights.mayRead(call.caller)(namespaceOf(experiment))) return;
-	throw new WeirError("not-found", `no Experiment '${experiment.slice(0, 200)}'`);
-}
-
 const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
 
 /** Earlier access rules: what is kept of them, and back to them; and what is not told of shadow policies. */
@@ -216,7 +209,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	const mayRead = acts.rights.mayRead(call.caller);
 	if (call.method === "GET") {
 		demandSomeRead(door, call);
-		demandReadable(door, call, name);
+		acts.demandSeen(actCall(call, now()), name, "read");
 	}
 	if (call.method === "GET" && act === "decisions") {
 		onlyQuery(call.query, ["after", "limit"]);
@@ -230,7 +223,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 		return ok(
 			await door.standings.take(call, async () => {
 				// Again in its turn, which may have come late.
-				demandReadable(door, call, name);
+				acts.demandSeen(actCall(call, now()), name, "read");
 				return standingOf(store.live, name, door.evidence, now);
 			}),
 		);

@@ -161,9 +161,7 @@ export class Rights {
 		why = `${call.caller.subject} has acted too often`,
 	): void {
 		if (waitMs === 0) return;
-		const { revision } = this.store.current;
-		const made = record(call, { verb, namespaces: [], objects, revision, result: "refused", why });
-		this.store.atomically(() => this.store.audit.appendOnce(made));
+		this.#recordRefused(call, { verb, namespaces: [], objects, why }, true);
 		const seconds = Math.ceil(waitMs / 1_000);
 		const hint = `ask again in ${seconds} s; the UNIX socket's owner need not wait`;
 		throw new TryAgain("resource-exhausted", why, hint, seconds);
@@ -188,6 +186,21 @@ export class Rights {
 		this.demandReading(call, verb, [object]);
 	}
 
+	/**
+	 * Of what the caller may not see, whether it is there or not: the answer is that it is not, and the attempt is recorded; a
+	 * read once a minute.
+	 * @throws WeirError `unseen`
+	 */
+	denyUnseen(
+		call: ActCall,
+		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
+		unseen: WeirError,
+	): never {
+		const why = `no RoleBinding lets ${call.caller.subject} see it: answered as what is not there`;
+		this.#recordRefused(call, { ...what, why }, what.verb === "read");
+		throw unseen;
+	}
+
 	#deny(
 		call: ActCall,
 		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
@@ -195,10 +208,18 @@ export class Rights {
 		{ once = false, hint = ASK_HINT }: { readonly once?: boolean; readonly hint?: string } = {},
 	): never {
 		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
-		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused", why });
+		this.#recordRefused(call, { ...what, why }, once);
+		throw new WeirError("permission-denied", why, hint);
+	}
+
+	#recordRefused(
+		call: ActCall,
+		what: Pick<Parameters<typeof record>[1], "verb" | "namespaces" | "objects" | "why">,
+		once: boolean,
+	): void {
+		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused" });
 		const { audit } = this.store;
 		this.store.atomically(() => (once ? audit.appendOnce(made) : audit.append(made)));
-		throw new WeirError("permission-denied", why, hint);
 	}
 }
 

@@ -204,7 +204,8 @@ t.test(
 			["delete", "resources, unread"],
 			["rollback", "access rules"],
 		];
-		t.same(recorded, [...unread, ...unread, ["abort", "Experiment boosted"]]);
+		const unseen = ["boosted", "none"].map((id) => ["abort", `Experiment ${id}`]);
+		t.same(recorded, [...unread, ...unread, ...unseen, ["abort", "Experiment boosted"]]);
 		const large = await ask("ada", "POST /v1/experiments/boosted/pause", API_ACT_BODY_BYTES_MAX + 1);
 		t.equal(large, `400 the body is larger than ${API_ACT_BODY_BYTES_MAX} bytes`, "as announced");
 		t.equal(await ask("ada", "POST /v1/experiments/boosted/pause", 1), "400 the body is not JSON");

@@ -256,13 +256,30 @@ t.test("a request ends by itself, by who rejects it, or by who asked", async (t)
 });
 
 t.test("requests are seen where their namespaces are, and one subject cannot fill the list", async (t) => {
-	const { ada, as, bob, owner } = await scene(t, "{verbs: [apply], namespaces: [default]}");
+	const { ada, as, bob, owner, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
 	const { id } = await asked(ada);
 	const eve = await as("eve");
 	await t.rejects(eve.requests(), READS_NOTHING);
 	for (const act of [() => eve.request(id), () => eve.approve(id), () => eve.reject(id)]) {
 		await t.rejects(act(), { code: "not-found" });
 	}
+	const tried = store.audit.page(0, 100, "refused").records.filter(({ subject }) => subject === operator("eve"));
+	t.match(
+		tried.map(({ verb, objects, namespaces, why }) => ({ verb, objects, namespaces, why })),
+		[
+			{ verb: "read", objects: ["/v1/approvals"] },
+			...["approve", "reject"].map((verb) => ({
+				verb,
+				objects: [`request ${id}`],
+				namespaces: ["default"],
+				why: /answered as what is not there/,
+			})),
+		],
+		"a minute's reads are one record, and each act has its own",
+	);
+	t.equal((await owner.request(id)).id, id);
+	await t.rejects(owner.approve("0".repeat(20)), { code: "not-found" });
+	t.equal(store.audit.page(0, 100, "refused").records.length, tried.length, "who sees all has mistyped");
 	for (let count = 1; count < 50; count++) await asked(ada);
 	await t.rejects(asked(ada), { code: "resource-exhausted" });
 	t.match(await asked(owner), { state: "pending" }, "others still can");

@@ -52,6 +52,8 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 	await t.rejects(ada.audit(0), denied);
 	await t.rejects(ada.act("boosted", "pause"), { code: "not-found" }, "what may not be seen is not there");
 	await t.rejects(ada.delete("Metric", "accuracy", now), { code: "not-found" });
+	await t.rejects(ada.approve("0".repeat(20)), { code: "not-found" });
+	await t.rejects(ada.reject("0".repeat(20), "no"), { code: "not-found" });
 	const reads: readonly (() => Promise<unknown>)[] = [
 		() => ada.decisions("boosted", 0),
 		() => ada.moves("boosted", Date.now()),
@@ -86,6 +88,10 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 			{ verb: "apply", result: "refused" },
 			{ verb: "read", result: "refused", objects: ["/v1/proxies"], namespaces: ["*"] },
 			{ verb: "read", result: "refused", objects: ["/v1/audit"] },
+			{ verb: "pause", result: "refused", objects: ["Experiment boosted"], namespaces: ["default"] },
+			{ verb: "delete", result: "refused", objects: ["delete Metric accuracy"], namespaces: ["default"] },
+			{ verb: "approve", result: "refused", objects: [`request ${"0".repeat(20)}`] },
+			{ verb: "reject", result: "refused", objects: [`request ${"0".repeat(20)}`] },
 			{ verb: "read", result: "refused", objects: ["/v1/experiments/boosted/decisions"], namespaces: [] },
 		],
 	);
