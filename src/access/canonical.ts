@@ -91,9 +91,21 @@ export const OVERRIDE_HEADERS: readonly string[] = [
 	"x-rewrite-url",
 ];
 
+/** Letters, each as it is or escaped. */
+const escapedOr = (text: string): string => {
+	const escaped = (letter: string): string => anyCase(`%${letter.charCodeAt(0).toString(16)}`);
+	return [...text].map((letter) => `(?:${letter}|${escaped(letter)})`).join("");
+};
+
+/**
+ * A path with a query whose parameter `_method` says another method (Symfony, Laravel, Express's method-override). PHP reads a
+ * name of blanks before it as the same, and a dot or a bracket as the underscore.
+ */
+export const OVERRIDE_QUERY = `[!->@-~]*\\?(?:[!-~]*[&;])?(?:\\+|%20)*(?:[_.[]|%5[FfBb]|%2[Ee])${escapedOr("method")}(?:[=&;][!-~]*)?`;
+
 const whole = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`, "s");
 
-const [goodPath, badPath, badUtf8Path, goodMethod, goodHost, goodAuthorization, goodScheme, goodDpop] = [
+const [goodPath, badPath, badUtf8Path, goodMethod, goodHost, goodAuthorization, goodScheme, goodDpop, overrideQuery] = [
 	GOOD_PATH,
 	BAD_PATH,
 	BAD_UTF8_PATH,
@@ -102,7 +114,8 @@ const [goodPath, badPath, badUtf8Path, goodMethod, goodHost, goodAuthorization, 
 	GOOD_AUTHORIZATION,
 	GOOD_SCHEME,
 	GOOD_DPOP,
-].map(whole) as [RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp];
+	OVERRIDE_QUERY,
+].map(whole) as [RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp];
 
 /** Why the request is not canonical, in a few words without anything of it; null = it is. */
 export function canonicalFault(request: SentRequest): string | null {
@@ -111,6 +124,7 @@ export function canonicalFault(request: SentRequest): string | null {
 	const query = path.indexOf("?");
 	const plain = query < 0 ? path : path.slice(0, query);
 	if (badPath.test(plain) || badUtf8Path.test(plain)) return "path";
+	if (query >= 0 && overrideQuery.test(path)) return "override parameter";
 	if (!goodMethod.test(method) || REFUSED_METHODS.includes(method)) return "method";
 	if (!goodHost.test(host)) return "host";
 	const authorization = joined(request, "authorization");

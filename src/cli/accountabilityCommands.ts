@@ -43,7 +43,7 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.option("--principal <id>", "SPIFFE id")
 		.option("--policy <name>")
 		.option("--kind <kind>", "denied, allowed, unjudged, assignment-changed, outcome-refused, stream-refused")
-		.option("--since <time>", "such as 2026-01-31T12:00:00Z")
+		.option("--since <time>", "such as 2026-01-31T12:00:00Z, or 2026-01-31")
 		.option("--limit <n>", "the newest n records", "100")
 		.option("--json", "one JSON object a line")
 		.action(async (options) => (await import("./commands/audit.js")).auditRequests(options));

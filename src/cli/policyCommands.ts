@@ -45,7 +45,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.addOption(api())
 		.option("--service <name>")
 		.option("--policy <name>")
-		.option("--since <time>", "such as 2026-01-31T12:00:00Z")
+		.option("--since <time>", "such as 2026-01-31T12:00:00Z, or 2026-01-31")
 		.option("--all-rules", "also what was judged under earlier rules of the Service, each apart")
 		.option("--json")
 		.action(async (options) => (await import("./commands/policyShadow.js")).policyShadow(options));

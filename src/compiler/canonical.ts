@@ -12,6 +12,7 @@ import {
 	GOOD_PATH,
 	GOOD_SCHEME,
 	OVERRIDE_HEADERS,
+	OVERRIDE_QUERY,
 	PROBE_PATH,
 	REFUSED_METHODS,
 } from "../access/canonical.js";
@@ -175,6 +176,8 @@ function faults(judgesPaths: boolean): readonly object[] {
 			{ safe_regex: { regex: BAD_UTF8_PATH } },
 			...(judgesPaths ? [NOT_NORMALISED] : []),
 		),
+		// Most queries have no such word, and nearly no letter of one is escaped.
+		matching(":path", OVERRIDE_QUERY),
 		notMatching(":method", GOOD_METHOD),
 		...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),
 		notMatching(":authority", GOOD_HOST),

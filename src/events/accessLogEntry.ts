@@ -47,6 +47,15 @@ export interface AccessLogEntry {
 	readonly detailsEnd: number;
 }
 
+/** An entry of Envoy's access log, as it came. */
+export interface Heard {
+	readonly entry: AccessLogEntry;
+	/** When its message came, by the store's clock. */
+	readonly receivedMs: number;
+	/** That its stream says; null = it does not. */
+	readonly gateway: string | null;
+}
+
 /** Bits of `flags`: field numbers of envoy.data.accesslog.v3.ResponseFlags. */
 const flag = (...fields: readonly number[]): number => fields.reduce((bits, field) => bits | (1 << field), 0);
 

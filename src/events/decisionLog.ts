@@ -5,7 +5,7 @@
 import { isOpen } from "../access/policy.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
-import { type AccessLogEntry, answeredByEnvoy } from "./accessLogEntry.js";
+import { type AccessLogEntry, answeredByEnvoy, type Heard } from "./accessLogEntry.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
 import { type Queued, writeDecisions } from "./decisionAppend.js";
 import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
@@ -68,14 +68,14 @@ export class DecisionLog {
 	}
 
 	/** Takes the assignment of an ended request, and records it where the unit's arm has changed. */
-	assigned(entry: AccessLogEntry, assigned: Assigned, variant: string | null, receivedMs: number): void {
+	assigned({ entry, receivedMs, gateway }: Heard, assigned: Assigned, variant: string | null): void {
 		const change = this.#changes.see(assigned);
 		if (change === null) return;
 		const answer = sidecarAnswer(entry);
 		this.#push({
 			receivedMs,
 			record: {
-				...requestRecord(entry, null, answer),
+				...requestRecord(entry, gateway, answer),
 				kind: "assignment-changed",
 				verdict: null,
 				reason: "assignment-changed",

@@ -98,8 +98,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			log.error("a decision record could not be made", { error: String(thrown) });
 		}
 	};
-	const assigned: IntakeOptions["assigned"] = (entry, seen, variant, receivedMs) =>
-		recorded(() => decisions.assigned(entry, seen, variant, receivedMs));
+	const assigned: IntakeOptions["assigned"] = (heard, seen, variant) =>
+		recorded(() => decisions.assigned(heard, seen, variant));
 	await decisions.recall();
 	const intake = new Intake({
 		store,
@@ -163,7 +163,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				unknownKeys.see(entry, gateway);
 				unheldTokens.see(entry, receivedMs);
 			}
-			intake.offer(entry, receivedMs);
+			intake.offer({ entry, receivedMs, gateway });
 			if (entry.kind === "end") recorded(() => decisions.request(entry, receivedMs, gateway));
 		},
 		broken: () => intake.broken(),

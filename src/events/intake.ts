@@ -5,7 +5,7 @@
  */
 import { parseRouteName } from "../compiler/plan.js";
 import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, UNIT_CACHE_MAX } from "../limits.js";
-import type { AccessLogEntry } from "./accessLogEntry.js";
+import type { AccessLogEntry, Heard } from "./accessLogEntry.js";
 import type { Assigned } from "./assignmentChanges.js";
 import { Backlog, type Pending, withoutUnfitOf } from "./backlog.js";
 import { type RouteOfEntry, readEntry } from "./entryReader.js";
@@ -34,19 +34,13 @@ export interface IntakeOptions {
 	readonly log: Log;
 	readonly exposureSettlesMs?: number;
 	/** Told how each ended request was assigned. */
-	readonly assigned?: (entry: AccessLogEntry, assigned: Assigned, variant: string | null, receivedMs: number) => void;
-}
-
-interface Held {
-	readonly entry: AccessLogEntry;
-	readonly route: RouteOfEntry;
-	readonly receivedMs: number;
+	readonly assigned?: (heard: Heard, assigned: Assigned, variant: string | null) => void;
 }
 
 export class Intake {
 	readonly #backlog = new Backlog();
 	/** Entries whose plan is being asked for, by version. */
-	readonly #held = new Map<string, Held[]>();
+	readonly #held = new Map<string, Heard[]>();
 	/** Queued, held and in a running commit. */
 	#waiting = 0;
 	readonly #losses = new Losses();
@@ -76,8 +70,8 @@ export class Intake {
 		this.#context = { plan: (version) => plans.known(version), pseudonyms: store.pseudonyms };
 	}
 
-	/** Takes one entry. `receivedMs`: when its message came, by the store's clock. */
-	offer(entry: AccessLogEntry, receivedMs: number): void {
+	offer(heard: Heard): void {
+		const { entry, receivedMs } = heard;
 		if (entry.kind === "other") {
 			this.#count("ignored");
 			return;
@@ -95,7 +89,7 @@ export class Intake {
 		}
 		const plan = this.options.plans.known(route.version);
 		if (plan === null) {
-			this.#hold({ entry, route, receivedMs }, route.version);
+			this.#hold(heard, route.version);
 			return;
 		}
 		const dated = this.#starts.dated(entry);
@@ -105,7 +99,7 @@ export class Intake {
 			case "row":
 				if (reading.refused) this.#refuse(reading.row, reading.late);
 				else this.#queue(dated ?? entry, reading);
-				if (entry.kind === "end" && !reading.refused) this.#tell(entry, reading, receivedMs);
+				if (entry.kind === "end" && !reading.refused) this.#tell(heard, reading);
 				break;
 			case "ignored":
 				if (entry.kind === "start") this.#starts.begin(entry);
@@ -119,14 +113,14 @@ export class Intake {
 				this.#contradict(reading.service, reading.plan);
 				break;
 			case "plan-missing":
-				this.#hold({ entry, route, receivedMs }, reading.version);
+				this.#hold(heard, reading.version);
 		}
 	}
 
-	#tell(entry: AccessLogEntry, { row, plan }: Extract<Reading, { kind: "row" }>, receivedMs: number): void {
+	#tell(heard: Heard, { row, plan }: Extract<Reading, { kind: "row" }>): void {
 		const { experiment, unit, startUs, variant, assigned } = row;
 		if (experiment === null || unit === null) return;
-		this.options.assigned?.(entry, { experiment, unit, arm: assigned, plan, startUs }, variant, receivedMs);
+		this.options.assigned?.(heard, { experiment, unit, arm: assigned, plan, startUs }, variant);
 	}
 
 	/** A message that could not be decoded. */
@@ -264,7 +258,7 @@ export class Intake {
 		this.#lose("unreadable");
 	}
 
-	#hold(held: Held, version: string): void {
+	#hold(held: Heard, version: string): void {
 		this.#waiting++;
 		const others = this.#held.get(version);
 		if (others !== undefined) {
@@ -276,7 +270,7 @@ export class Intake {
 			const all = this.#held.get(version) ?? [];
 			this.#held.delete(version);
 			this.#waiting -= all.length;
-			if (plan !== null) for (const { entry, receivedMs } of all) this.offer(entry, receivedMs);
+			if (plan !== null) for (const one of all) this.offer(one);
 			else {
 				this.options.log.error("access-log entries cannot be read: their plan is unknown", { plan: version });
 				this.#lose("unreadable", all.length);

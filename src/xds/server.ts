@@ -165,10 +165,13 @@ export class XdsServer {
 		return new Set([...known, ...[...this.#connections].flatMap(({ mayBeClosed }) => [...mayBeClosed])]);
 	}
 
-	/** What the Envoy of that node has, by Gateway; null = none such is connected. Of several the one that came last. */
+	/**
+	 * What the Envoy of that node has, by Gateway; null = none such is connected. Of several the one that came last, by the
+	 * UNIX socket if any did: machines may share a name.
+	 */
 	served(node: string): Served | null {
 		const known = [...this.#connections].filter((one) => one.node === node && !one.asksForTables && !one.closed);
-		return known.at(-1)?.served ?? null;
+		return (known.findLast(({ peer }) => peer.kind === "owner") ?? known.at(-1))?.served ?? null;
 	}
 
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */

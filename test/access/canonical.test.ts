@@ -163,6 +163,29 @@ const CASES: readonly (readonly [fault: string | null, cases: readonly Fields[]]
 		})),
 	],
 	[
+		"override parameter",
+		[
+			"_method=DELETE",
+			"_method",
+			"x=1&_method=DELETE",
+			"x=1;_method=DELETE&y",
+			"%5fMETHOD=1&%5f%6D%65%74%68%6f%64=DELETE",
+			"+%20_method=DELETE",
+			".method=DELETE",
+			"[method=DELETE",
+			"%2emethod&x",
+			"?&_method=DELETE",
+		].map((query) => ({ path: `/v2/models/m1/infer?${query}` })),
+	],
+	[
+		null,
+		["x_method=1", "_methods=1", "x=_method=1", "method=DELETE", "_METHOD=1", "__method=1", "_method%3d"].map(
+			(query) => ({
+				path: `/_method=1?${query}`,
+			}),
+		),
+	],
+	[
 		"override header",
 		[
 			...OVERRIDE_HEADERS,
@@ -213,9 +236,27 @@ t.test("whatever was asked, a path or a credential of 60 KiB is judged in linear
 	const credentials = ["", "Digest ", "Digest a=", 'Digest a="', "Digest a=b,", "Bearer ", "X a"].flatMap((begin) =>
 		parts.flatMap((part) => spoilt.map((end): Fields => auth(filled(begin, part, end)))),
 	);
-	const paths = ["%", "%e0", "/.", "/..", "..", "a", "%2", "%25", "/a", "%E", "%f0%9"].flatMap((part) =>
-		["", " ", "#", "%", "/..", "\xff"].map((end): Fields => ({ path: filled("/", part, end) })),
-	);
+	const paths = [
+		"%",
+		"%e0",
+		"/.",
+		"/..",
+		"..",
+		"a",
+		"%2",
+		"%25",
+		"/a",
+		"%E",
+		"%f0%9",
+		"?",
+		"?+",
+		"?&",
+		"&",
+		"&+",
+		"_method",
+		"&_method",
+		";%5f",
+	].flatMap((part) => ["", " ", "#", "%", "/..", "\xff"].map((end): Fields => ({ path: filled("/", part, end) })));
 	const others = ["a", ".", "1", ":", ":1", "[", "A-"].flatMap((part): readonly Fields[] =>
 		["", " ", "]", ":"].flatMap((end) => [
 			{ host: filled("", part, end) },
@@ -345,7 +386,20 @@ const request = fc.record({
 	),
 	port: fc.constantFrom(...Array<string>(12).fill(""), ":443", ":0", ":x", ":"),
 	path: fc
-		.tuple(fc.array(pathPart, { maxLength: 4 }), fc.constantFrom("", "", "?a=/../b;c", "?\xe9", "?"))
+		.tuple(
+			fc.array(pathPart, { maxLength: 4 }),
+			fc.constantFrom(
+				"",
+				"",
+				"?a=/../b;c",
+				"?\xe9",
+				"?",
+				"?_method=PUT",
+				"?a&%5fmeth%6fd;",
+				"?x_method=1",
+				"?+.method",
+			),
+		)
 		.map(([parts, query]) => `/${parts.join("/")}${query}`),
 	headers: fc.oneof(
 		{ weight: 2, arbitrary: fc.constant<readonly Line[]>([]) },

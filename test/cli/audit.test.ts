@@ -55,7 +55,9 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 	t.equal((await printed(() => auditRequests({ api, limit: "1" }))).trimEnd().split("\n").length, 1);
 	t.equal(await printed(() => auditRequests({ api, service: "default/shop" })), all, "however its name is written");
 	t.match(await printed(() => auditRequests({ api, policy: "default/no-admin" })), /policy no-admin/);
-	await t.rejects(auditRequests({ api, since: "noon" }), { code: "invalid-argument" });
+	for (const since of ["noon", "5", "2026", "2026-02-30", "1 Jan 2026", "2026-01-31 12:00", "2026-01-31T12:00:00"])
+		await t.rejects(auditRequests({ api, since }), { code: "invalid-argument", message: /is no time/ }, since);
+	t.equal(await printed(() => auditRequests({ api, since: "2999-01-31" })), "", "a day is one, in UTC");
 	await t.rejects(auditRequests({ api, kind: "nothing" }), { code: "invalid-argument" });
 });
 

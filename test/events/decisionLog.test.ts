@@ -328,7 +328,7 @@ t.test("a unit whose arm changes with the plan is told of once; old requests tha
 		startMs,
 		plan,
 	});
-	await rig.send([
+	const sent = [
 		end("p0", boosted, 1_000),
 		end("p0", boosted, 2_000),
 		end("p1", boosted, 3_000),
@@ -339,13 +339,15 @@ t.test("a unit whose arm changes with the plan is told of once; old requests tha
 		end("p1", control, 3_000),
 		end("p3", control, 5_000),
 		end("p3", boosted, 5_000),
-	]);
+	];
+	await rig.send(sent, { node: "edge", log: "weir|team/edge" });
 	const changes = (await decisions(rig, "kind=assignment-changed")).map(
-		({ formerArm, arm, plan, requestId, unit, experiment, verdict }) => ({
+		({ formerArm, arm, plan, requestId, gateway, unit, experiment, verdict }) => ({
 			formerArm,
 			arm,
 			plan,
 			requestId,
+			gateway,
 			unit: unit?.length,
 			experiment,
 			verdict,
@@ -357,6 +359,7 @@ t.test("a unit whose arm changes with the plan is told of once; old requests tha
 			arm: "boosted",
 			plan: "p3",
 			requestId: "p3-5000",
+			gateway: "team/edge",
 			unit: 32,
 			experiment: "models",
 			verdict: null,
@@ -366,6 +369,7 @@ t.test("a unit whose arm changes with the plan is told of once; old requests tha
 			arm: "boosted",
 			plan: "p1",
 			requestId: "p1-3000",
+			gateway: "team/edge",
 			unit: 32,
 			experiment: "models",
 			verdict: null,

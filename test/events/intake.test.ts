@@ -22,7 +22,7 @@ t.test("beyond its bound the queue drops, counts, and keeps the loss with its ti
 	const message = encode([{ kind: "end", unit: null, requestId: "r", startMs: 1_000 }]);
 	// In one turn, so that no commit can make room.
 	for (let count = 0; count < ACCESS_LOG_QUEUE_MAX + 3; count++)
-		decodeMessage(message, (entry) => intake.offer(entry, 5));
+		decodeMessage(message, (entry) => intake.offer({ entry, receivedMs: 5, gateway: null }));
 	t.equal(intake.waiting, ACCESS_LOG_QUEUE_MAX);
 	await intake.flush();
 	t.equal(intake.waiting, 0);
@@ -75,7 +75,7 @@ t.test("a commit that fails loses nothing: the rows go with the next one", async
 		exposureSettlesMs: Number.NEGATIVE_INFINITY,
 	});
 	const entry = { kind: "start", unit: "user-1", requestId: "r", startMs: 1_000 } as const;
-	decodeMessage(encode([entry]), (decoded) => intake.offer(decoded, 5));
+	decodeMessage(encode([entry]), (entry) => intake.offer({ entry, receivedMs: 5, gateway: null }));
 	intake.undelivered(2, 3);
 	await t.rejects(intake.flush(), /disk is full/);
 	t.equal(intake.waiting, 1);

@@ -122,7 +122,8 @@ t.test("a row that the store cannot hold is left out of its commit, and is a los
 	const { options, meter, lines, rows } = await behind(t);
 	const intake = new Intake({ ...options, exposureSettlesMs: Number.NEGATIVE_INFINITY });
 	const [first = "", second = "", third = ""] = unitsOf("boosted", 3);
-	const offer = (message: Buffer): void => decodeMessage(message, (entry) => intake.offer(entry, RECEIVED_MS));
+	const offer = (message: Buffer): void =>
+		decodeMessage(message, (entry) => intake.offer({ entry, receivedMs: RECEIVED_MS, gateway: null }));
 	offer(encode(sent(first, "p1", RECEIVED_MS)));
 	offer(poisoned({ status: 70_000 }, { unit: third }));
 	// A start: its row and its exposure.

@@ -175,14 +175,11 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 
 const REQUESTS_PAGE = 1_000;
 
-/** Epoch milliseconds of --since. */
+/** Epoch milliseconds of --since: an RFC 3339 time, or a day, which begins in UTC. */
 export function timeOf(text: string): number {
-	const [day] = /^\d{4}-\d{2}-\d{2}/.exec(text) ?? [];
-	// Date takes 30 February for 2 March.
-	const isNoDay = day !== undefined && epochMs(`${day}T00:00:00Z`) === null;
-	const ms = Date.parse(text);
-	if (isNoDay || Number.isNaN(ms))
-		throw new WeirError("invalid-argument", `'${text}' is no time`, "write 2026-01-31T12:00:00Z");
+	const ms = epochMs(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text);
+	if (ms === null)
+		throw new WeirError("invalid-argument", `'${text}' is no time`, "write 2026-01-31T12:00:00Z, or a day");
 	return ms;
 }
 

@@ -90,6 +90,9 @@ export const HEADER_ATTACKS: readonly Attack[] = [
 			get("wide.test", "/", [`${name}: DELETE`], "POST"),
 		),
 	),
+	...["_method=DELETE", "a=1&%5fm%65thod=DELETE", "+.method=DELETE"].map((query) =>
+		forbidden("T-method-override", `in a query: ${query}`, get("wide.test", `/?${query}`, [], "POST")),
+	),
 	forbidden("T-method-override", "an empty one too", get("wide.test", "/", ["X-HTTP-Method-Override:"], "POST")),
 	forbidden(
 		"GHSA-qc2q-p7wx-3px3",
