@@ -5,9 +5,16 @@ import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { Channel } from "../../src/xds/channel.js";
+import { Publication } from "../../src/xds/publication.js";
+import { TYPES, type TypeName } from "../../src/xds/resource.js";
+import { servedGateways } from "../../src/xds/served.js";
 import { XdsServer } from "../../src/xds/server.js";
+import { SnapshotMaker } from "../../src/xds/snapshot.js";
+import { temporaryDirectory } from "../cli/command.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { AdsClient } from "./adsClient.js";
+import { start } from "./tlsScene.js";
 
 t.setTimeout(30_000);
 
@@ -64,6 +71,9 @@ t.test(
 		server.publish(third, 3);
 		const listeners = await client.next();
 		t.match(edge(), { plan: first.version, current: false, refused: false }, "on its way");
+		server.publish(second, 4);
+		t.match(edge(), { current: false }, "what it has is wanted again, and it is being told otherwise");
+		server.publish(third, 5);
 		client.ask("listeners", [], listeners, { error: "no" });
 		client.ask("listeners", [], await client.next());
 		const next = await client.next();
@@ -75,3 +85,43 @@ t.test(
 		await changed(() => server.served("here") === null);
 	},
 );
+
+t.test("of several clients of one name the Envoy of this machine is meant, however late others come", async (t) => {
+	const { server, connect } = await start(t);
+	const socketPath = join(await temporaryDirectory(t), "ads.sock");
+	await server.listen({ socketPath });
+	const plan = planOf(["a.test"]);
+	server.publish(plan, 1);
+	const elsewhere = await connect("weir/envoy/edge");
+	await elsewhere.follow("edge", ["guarded/v1"]);
+	const edge = () => server.served("edge")?.get("edge");
+	const taken = { plan: plan.version, coming: null, current: true, refused: false };
+	while (edge()?.plan !== plan.version) await new Promise((resolve) => setTimeout(resolve, 5));
+	t.same(edge(), taken);
+	const [own, sidecar] = [new AdsClient(`unix:${socketPath}`), new AdsClient(`unix:${socketPath}`)];
+	t.teardown(() => own.close());
+	t.teardown(() => sidecar.close());
+	own.ask("clusters", [], undefined, { node: "edge" });
+	await own.next();
+	t.same(edge(), { plan: null, coming: null, current: false, refused: false });
+	const another = await connect("weir/envoy/edge");
+	await another.follow("edge", ["guarded/v1"]);
+	sidecar.ask("tables", ["plan"], undefined, { node: "edge" });
+	await sidecar.next();
+	t.same(edge(), { plan: null, coming: null, current: false, refused: false });
+	own.close();
+	while (edge()?.plan !== plan.version) await new Promise((resolve) => setTimeout(resolve, 5));
+	t.same(edge(), taken);
+});
+
+t.test("while what was published before is tried on it, no listener is the one that is published last", async (t) => {
+	const { whole } = new Publication(planOf(["a.test"]), 1, new SnapshotMaker());
+	const channels = Object.fromEntries(TYPES.map((type) => [type, new Channel(type, true, 1_000)]));
+	const { listeners } = channels;
+	if (listeners === undefined) throw new Error("no channel");
+	listeners.accepted = whole.views.listeners;
+	const served = (isNewest: boolean) =>
+		servedGateways(channels as Record<TypeName, Channel>, whole, isNewest).get("edge");
+	t.match(served(true), { current: true });
+	t.match(served(false), { current: false });
+});
