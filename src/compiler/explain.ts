@@ -1,4 +1,5 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
+import { REFUSED_METHODS } from "../access/canonical.js";
 import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
 import {
 	demandsClientCertificates,
@@ -78,7 +79,7 @@ function accessRule({ table, execution }: CompiledService, nowMs: number | null)
 		const enforced = access.policies.filter(({ shadow }) => !shadow);
 		const names = enforced
 			.filter((policy) => policy.action === action)
-			.map((policy) => `${policy.name}${timeText(policy, nowMs)}`);
+			.map((policy) => `${policy.name}${neverText(policy)}${timeText(policy, nowMs)}`);
 		return names.length === 0 ? "none" : names.join(", ");
 	};
 	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (escaped punctuation) is not canonical" : ""}${judgesUsers(access) ? "; a token that does not hold is refused" : ""}${dryRun}`;
@@ -100,6 +101,12 @@ function accessRule({ table, execution }: CompiledService, nowMs: number | null)
 		cost,
 	};
 }
+
+/** Said of a policy that no request can meet: such methods are refused before any rule is asked. */
+const neverText = ({ methods }: PolicyTable): string =>
+	methods.length > 0 && methods.every((method) => REFUSED_METHODS.includes(method))
+		? ` (never holds: ${methods.join(" and ")} are refused of everybody)`
+		: "";
 
 /** Said of a policy that does not hold yet or any more. */
 function timeText({ more }: PolicyTable, nowMs: number | null): string {

@@ -92,3 +92,15 @@ t.test("a policy whose time is over is said to have ended, one whose time has no
 		"; forbidden by denied (ended 2026-11-27T23:59:59.999Z); allowed by later (begins 2026-11-28T00:00:00.001Z), past (ended 2026-11-28T00:00:00.000Z), present",
 	);
 });
+
+t.test("and one of methods that nobody may use, never to hold", async (t) => {
+	const policies = [
+		allow({ principals: ["*"], methods: ["TRACE", "CONNECT"] }, "never"),
+		allow({ principals: ["*"], methods: ["GET", "TRACE"] }, "gets"),
+		allow({ principals: ["*"] }, "any"),
+	];
+	t.match(
+		saidOf("Service s: access", { accessPolicies: policies }),
+		"; allowed by any, gets, never (never holds: TRACE and CONNECT are refused of everybody)",
+	);
+});
