@@ -2,7 +2,7 @@
 import type { PolicyTable } from "../compiler/plan.js";
 import { claimPath, textsAt } from "./claim.js";
 import { type Condition, compileCondition } from "./condition.js";
-import { fitsSegments, templateSegments, trimPrefix, underTrimmed } from "./path.js";
+import { PathPatterns } from "./pathPatterns.js";
 import { ANYONE, principalPrefix } from "./principal.js";
 import { compileSchedule } from "./schedule.js";
 import type { AccessRequest, Verdict } from "./verdict.js";
@@ -35,9 +35,7 @@ export class Rule {
 	readonly purposes: ReadonlySet<string> | null;
 	readonly claims: readonly ClaimValues[];
 	readonly methods: readonly string[] | null;
-	/** Without the slash at the end. */
-	readonly prefixes: readonly string[];
-	readonly templates: readonly (readonly (string | null)[])[];
+	readonly paths: PathPatterns;
 	readonly variants: readonly string[] | null;
 	readonly regions: readonly string[] | null;
 	private readonly inSchedule: ((nowMs: number) => boolean) | null;
@@ -72,8 +70,7 @@ export class Rule {
 			values: new Set(values),
 		}));
 		this.methods = orNull(methods);
-		this.prefixes = pathPrefixes.map(trimPrefix);
-		this.templates = (more?.pathTemplates ?? []).map(templateSegments);
+		this.paths = new PathPatterns(pathPrefixes, more?.pathTemplates ?? []);
 		this.variants = orNull(variants);
 		this.regions = orNull(more?.regions);
 		this.inSchedule = more === null || more.schedule === null ? null : compileSchedule(more.schedule);
@@ -87,7 +84,7 @@ export class Rule {
 		const { methods, variants, regions, inSchedule, condition } = this;
 		const { variant, region, nowMs } = request;
 		if (methods !== null && !methods.includes(request.method)) return false;
-		if (!this.matchesPath(request.path) || !this.matchesCaller(request)) return false;
+		if (!this.paths.fits(request.path) || !this.matchesCaller(request)) return false;
 		if (variants !== null && (variant === null ? !this.deny : !variants.includes(variant))) return false;
 		if (regions !== null && (region === null ? !this.deny : !regions.includes(region))) return false;
 		if (nowMs < this.validFromMs || nowMs >= this.validUntilMs) return false;
@@ -95,14 +92,6 @@ export class Rule {
 		if (condition === null) return true;
 		const held = condition.holds(request, this.service);
 		return held === "error" ? this.deny : held;
-	}
-
-	private matchesPath(path: string): boolean {
-		const { prefixes, templates } = this;
-		if (prefixes.length === 0 && templates.length === 0) return true;
-		for (const prefix of prefixes) if (underTrimmed(path, prefix)) return true;
-		for (const template of templates) if (fitsSegments(path, template)) return true;
-		return false;
 	}
 
 	private matchesCaller({ principal, token }: AccessRequest): boolean {

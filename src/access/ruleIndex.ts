@@ -10,7 +10,8 @@ import type { AccessRequest } from "./verdict.js";
 
 /** Where two are as rare, the first. */
 const DIMENSIONS = ["principal", "user", "tenant", "group", "claim", "path", "purpose"] as const;
-type Dimension = (typeof DIMENSIONS)[number];
+/** Or the place of a segment that templates name. */
+type Dimension = (typeof DIMENSIONS)[number] | number;
 
 /** So few rules are sooner asked than looked up. */
 const ASKED_AT_ONCE = 4;
@@ -35,6 +36,8 @@ interface Node {
 	readonly purpose: Files | null;
 	readonly path: Files | null;
 	readonly pathDepths: number;
+	/** By what templates say at a place. */
+	readonly segments: readonly { readonly at: number; readonly files: Files }[];
 	/** By the texts of each claim. */
 	readonly claim: readonly { readonly path: readonly string[]; readonly values: Files }[];
 }
@@ -46,6 +49,7 @@ const prefixKey = (prefix: string): number => {
 
 /** Keys under which a rule must be filed in a dimension, so that no request it matches misses it; null = it cannot. */
 function keysOf(rule: Rule, dimension: Dimension): readonly Key[] | null {
+	if (typeof dimension === "number") return segmentsAt(rule, dimension);
 	switch (dimension) {
 		case "principal":
 			if (rule.principals === null || rule.anyPrincipal) return null;
@@ -73,7 +77,17 @@ function keysOf(rule: Rule, dimension: Dimension): readonly Key[] | null {
 
 const principalHeads = (rule: Rule): readonly string[] => rule.principalPrefixes.map((prefix) => prefix.slice(0, -1));
 
-const pathHeads = (rule: Rule): readonly string[] => [...rule.prefixes, ...rule.templates.map(literalHead)];
+const pathHeads = ({ paths }: Rule): readonly string[] => [...paths.prefixes, ...paths.templates.map(literalHead)];
+
+function segmentsAt({ paths: { prefixes, templates } }: Rule, at: number): readonly string[] | null {
+	if (prefixes.length > 0 || templates.length === 0) return null;
+	const found = templates.flatMap((segments) => segments[at] ?? []);
+	return found.length === templates.length ? found : null;
+}
+
+/** Places at which all templates of a rule say a segment. */
+const placesOf = (rules: readonly Rule[]): readonly number[] =>
+	Array.from({ length: PARTS_MAX }, (_, at) => at).filter((at) => rules.some((rule) => segmentsAt(rule, at) !== null));
 
 const depthsOf = (heads: readonly string[]): number =>
 	heads.reduce((bits, head) => bits | (1 << (Math.min(head.split("/").length, PARTS_MAX) - 1)), 0);
@@ -132,6 +146,7 @@ function nodeOf(rules: readonly Rule[], dimensions: readonly Dimension[]): Node 
 		}
 	}
 	const filedIn = (dimension: Dimension): readonly Rule[] => [...(filed.get(dimension)?.values() ?? [])].flat();
+	const places = dimensions.filter((dimension) => typeof dimension === "number" && filed.has(dimension)) as number[];
 	const nodes = (dimension: Dimension): Map<Key, Node> | null => {
 		const files = filed.get(dimension);
 		if (files === undefined) return null;
@@ -148,6 +163,7 @@ function nodeOf(rules: readonly Rule[], dimensions: readonly Dimension[]): Node 
 		purpose: nodes("purpose"),
 		path: nodes("path"),
 		pathDepths: depthsOf(filedIn("path").flatMap(pathHeads)),
+		segments: places.map((at) => ({ at, files: nodes(at) ?? new Map() })),
 		claim: byClaim(nodes("claim"), rules),
 	};
 }
@@ -174,20 +190,20 @@ export class RuleIndex {
 	readonly #principals = new Int32Array(PARTS_MAX);
 	#pathCount = -1;
 	#principalCount = -1;
+	#segments: readonly string[] | null = null;
 
 	constructor(rules: readonly Rule[]) {
 		const lengths = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0);
-		this.#longestPath = lengths(
-			rules.flatMap(({ prefixes, templates }) => [...prefixes, ...templates.map(literalHead)]),
-		);
+		this.#longestPath = lengths(rules.flatMap(pathHeads));
 		this.#longestPrincipal = lengths(rules.flatMap(({ principalPrefixes }) => principalPrefixes));
-		this.#root = nodeOf(rules, DIMENSIONS);
+		this.#root = nodeOf(rules, [...DIMENSIONS, ...placesOf(rules)]);
 	}
 
 	/** The first rule by its order that matches; null = none does. */
 	first(request: AccessRequest): Rule | null {
 		this.#pathCount = -1;
 		this.#principalCount = -1;
+		this.#segments = null;
 		return this.#first(this.#root, request, null);
 	}
 
@@ -214,6 +230,14 @@ export class RuleIndex {
 		if (node.path !== null) {
 			if (this.#pathCount < 0) this.#pathCount = prefixHashes(request.path, this.#longestPath, this.#paths);
 			best = this.#openHashes(node.path, node.pathDepths, this.#paths, this.#pathCount, request, best);
+		}
+		if (node.segments.length > 0) {
+			// Before the first slash is nothing.
+			this.#segments ??= request.path.split("/", PARTS_MAX + 1);
+			for (const { at, files } of node.segments) {
+				const segment = this.#segments[at + 1];
+				if (segment !== undefined) best = this.#open(files, segment, request, best);
+			}
 		}
 		if (token === null) return best;
 		if (node.user !== null && token.subject !== null) best = this.#open(node.user, token.subject, request, best);
