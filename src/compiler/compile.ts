@@ -279,9 +279,12 @@ const longestTimeout = (services: readonly CompiledService[]): number | null =>
 const judgesUsers = (services: readonly CompiledService[]): boolean =>
 	services.some(({ table }) => table.callout?.verdict && readsUsers(table.access));
 
-/** What the sidecar must see to verify a Gateway's tokens by itself; where it believes no issuer, to refuse them. */
+/**
+ * What the sidecar must see to verify a Gateway's tokens by itself; where it believes no issuer, to refuse them. One that is bound
+ * to a key may be bound to a certificate too (RFC 7800: all of its cnf holds).
+ */
 function tokensOf({ spec }: Gateway): CalloutFilters["tokens"] {
-	return spec.tokens.some(({ binding }) => binding === "mtls" || binding === "either") ? "bound" : "shown";
+	return spec.tokens.some(({ binding }) => binding !== "none") ? "bound" : "shown";
 }
 
 const regionRules = (declared: ResourceSet): readonly RuleExecution[] =>

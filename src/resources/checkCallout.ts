@@ -30,6 +30,11 @@ export function calloutProblems(check: Check): void {
 			report(service, ["spec", "callout", field], message, hint);
 			continue;
 		}
+		if (callout.sign && service.spec.noEndpoint === "default-variant") {
+			const message =
+				"spec.noEndpoint is default-variant, but spec.callout.sign is true: a decision names the Variant of the arm, and the default one's server would refuse it";
+			report(service, ["spec", "noEndpoint"], message, "write noEndpoint: fail, or sign: false");
+		}
 		const why = sidecarDecides({ set }, service);
 		if (why === null) continue;
 		if (callout.onFailure === "default-variant") {

@@ -37,9 +37,13 @@ export function holds({ exp, key, issuer }: HeldToken, nowSeconds: number): bool
 	return nowSeconds <= exp + TOKEN_SKEW_SECONDS && issuer.keys.serving() && key.live;
 }
 
+const NONE: readonly HeldToken[] = [];
+
+/** A token is held once for each declaration that it was verified by: two Gateways may believe one issuer in two ways. */
 export class TokenCache {
 	/** The one put last is last. */
-	readonly #held = new Map<string, HeldToken>();
+	readonly #held = new Map<string, readonly HeldToken[]>();
+	#size = 0;
 	#bytes = 0;
 
 	constructor(
@@ -48,26 +52,35 @@ export class TokenCache {
 	) {}
 
 	get size(): number {
-		return this.#held.size;
+		return this.#size;
 	}
 
-	get(hash: string): HeldToken | undefined {
-		return this.#held.get(hash);
+	get(hash: string): readonly HeldToken[] {
+		return this.#held.get(hash) ?? NONE;
 	}
 
-	/** The oldest leave where there are too many. */
-	put(hash: string, held: HeldToken): void {
-		this.delete(hash);
-		this.#held.set(hash, held);
-		this.#bytes += held.bytes;
+	/**
+	 * The oldest leave where there are too many.
+	 * @param isBelieved whether that declaration still is one
+	 */
+	put(hash: string, held: HeldToken, isBelieved: (issuer: Issuer) => boolean): void {
+		const others = this.get(hash).filter(({ issuer }) => issuer !== held.issuer && isBelieved(issuer));
+		this.#delete(hash);
+		this.#held.set(hash, [held, ...others]);
+		this.#count([held, ...others], 1);
 		for (const oldest of this.#held.keys()) {
-			if (this.#held.size <= this.max && this.#bytes <= this.bytesMax) break;
-			this.delete(oldest);
+			if (this.#size <= this.max && this.#bytes <= this.bytesMax) break;
+			this.#delete(oldest);
 		}
 	}
 
-	delete(hash: string): void {
-		this.#bytes -= this.#held.get(hash)?.bytes ?? 0;
+	#delete(hash: string): void {
+		this.#count(this.get(hash), -1);
 		this.#held.delete(hash);
+	}
+
+	#count(held: readonly HeldToken[], sign: 1 | -1): void {
+		this.#size += sign * held.length;
+		for (const { bytes } of held) this.#bytes += sign * bytes;
 	}
 }

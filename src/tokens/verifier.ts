@@ -137,8 +137,10 @@ export class TokenVerifier {
 	};
 
 	#known(hash: string, issuers: ReadonlySet<Issuer>): HeldToken | null {
-		const held = this.#cache.get(hash);
-		return held !== undefined && issuers.has(held.issuer) && holds(held, this.#nowSeconds()) ? held : null;
+		for (const held of this.#cache.get(hash)) {
+			if (issuers.has(held.issuer) && holds(held, this.#nowSeconds())) return held;
+		}
+		return null;
 	}
 
 	/** Only an Envoy that is not ours names no Gateway; one that the newest table has no more believes nobody. */
@@ -146,8 +148,9 @@ export class TokenVerifier {
 		return gateway === null ? this.#all : (this.#byGateway.get(gateway) ?? NO_ISSUERS);
 	}
 
+	/** Whole ones, as Envoy counts them: both believe a token until the same second. */
 	#nowSeconds(): number {
-		return this.#options.nowMs() / 1_000;
+		return Math.floor(this.#options.nowMs() / 1_000);
 	}
 
 	#keysOf({ issuer, keys }: TokenIssuer): Keys {
@@ -230,7 +233,7 @@ export class TokenVerifier {
 		} finally {
 			this.#admission.leave(pass, !("refused" in found), monotonicMs());
 		}
-		if (!("refused" in found)) this.#cache.put(hash, found);
+		if (!("refused" in found)) this.#cache.put(hash, found, (issuer) => this.#all.has(issuer));
 		return found;
 	}
 
@@ -321,7 +324,8 @@ export class TokenVerifier {
 		if (confirmation.jkt === null) return answer;
 		const monotonicMs = this.#options.monotonicMs();
 		const { jkt } = confirmation;
-		const question = { dpop, method, url, token: shown.token, jkt, nowSeconds: this.#nowSeconds(), monotonicMs };
+		const nowSeconds = this.#options.nowMs() / 1_000;
+		const question = { dpop, method, url, token: shown.token, jkt, nowSeconds, monotonicMs };
 		const proof = readProof(question);
 		if (typeof proof === "string") return invalidProof(proof);
 		const pass = this.#admission.enter("proof", payer, held.user, monotonicMs);

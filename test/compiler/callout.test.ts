@@ -262,7 +262,7 @@ const DIGEST = "connection.sha256_peer_certificate_digest";
 const SHOWN_OF_CALLERS = [
 	[[], "mtls", [], false],
 	[["*"], "none", ["source.address"], false],
-	[["*"], "dpop", ["source.address"], false],
+	[["*"], "dpop", ["source.address", DIGEST], true],
 	[["*"], "mtls", ["source.address", DIGEST], true],
 	[["*"], "either", ["source.address", DIGEST], true],
 ] as const;

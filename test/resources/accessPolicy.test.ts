@@ -352,6 +352,11 @@ t.test("a policy that only the sidecar can judge fails closed", async (t) => {
 	t.match(problemsOf(guarded({ callout: "{sign: true, onStale: assign}", policy: "methods: [GET]" })), [
 		/onStale is assign, but the sidecar decides access: the Service wants each decision signed \(callout\.sign\), and Envoy signs none: by/,
 	]);
+	const signed = guarded({ callout: "{sign: true}", policy: "methods: [GET]" });
+	t.same(problemsOf(signed), []);
+	t.match(problemsOf(signed.replace("  defaultVariant: v1", "  defaultVariant: v1\n  noEndpoint: default-variant")), [
+		/spec\.noEndpoint is default-variant, but spec\.callout\.sign is true: a decision names the Variant of the arm, and the default one's server would refuse it; write noEndpoint: fail, or sign: false$/,
+	]);
 	t.match(problemsOf(spoil("  access: open", "  access: open\n  callout: {sign: true}")), [
 		/^w\.yaml:7:\d+: spec\.callout\.sign is true, but the Service is open: there is no access to decide; .* or write sign: false here$/,
 	]);

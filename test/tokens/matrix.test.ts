@@ -3,6 +3,8 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import { CompactSign, calculateJwkThumbprint, exportSPKI, SignJWT } from "jose";
 import t from "tap";
 import { TOKEN_SKEW_SECONDS } from "../../src/limits.js";
+import type { TokenIssuer } from "../../src/resources/resource.js";
+import { type HeldToken, TokenCache } from "../../src/tokens/tokenCache.js";
 import { LENGTHENED } from "../compiler/secure/lengthened.js";
 import {
 	AUDIENCE,
@@ -174,7 +176,7 @@ t.test("a token that is known is believed as long as a new one, and no longer", 
 		t.equal(await said(one), "ok ann", `${what}: verified`);
 		one.nowSeconds = CLAIMS.exp + TOKEN_SKEW_SECONDS;
 		t.equal(await said(one), "ok ann", `${what}: known, to the end of the skew`);
-		one.nowSeconds += 0.001;
+		one.nowSeconds += 1;
 		t.equal(await said(one), "invalid-token: it has expired", `${what}: known, and over`);
 		one.nowSeconds = CLAIMS.exp + 86_400;
 		t.equal(await said(one), "invalid-token: it has expired", `${what}: a day later`);
@@ -268,4 +270,61 @@ t.test("Gateways believe their own issuers alone; one that is not known, any", a
 	t.match(await one.said(good), /^invalid/, "a changed declaration counts at once, cached or not");
 	one.verifier.use([]);
 	t.match(await one.said(good), /^invalid/, "nobody is believed any more");
+});
+
+t.test("Gateways that believe one issuer in two ways each know the token, by their own words", async (t) => {
+	const groups = { ...CLAIMS, groups: ["a"], roles: ["b"] };
+	const token = await signed(groups, pair);
+	const one = new Scene([jwk]);
+	const declare = (...claims: readonly string[]): void =>
+		one.verifier.use(claims.map((groupsClaim, at) => ({ name: `gw${at}`, issuers: [issuerOf({ groupsClaim })] })));
+	declare("groups", "roles");
+	for (const at of [0, 1]) await one.ask(token, { gateway: `gw${at}` });
+	for (let round = 0; round < 3; round++) {
+		t.match(one.ask(token, { gateway: "gw0" }), { token: { groups: ["a"] } }, "at once");
+		t.match(one.ask(token, { gateway: "gw1" }), { token: { groups: ["b"] } });
+	}
+	declare("roles", "groups");
+	t.match(one.ask(token, { gateway: "gw0" }), { token: { groups: ["b"] } }, "known by the declaration, wherever it is");
+	declare("roles");
+	await one.ask(token, { gateway: "gw0" });
+	t.match(
+		await one.ask(token, { gateway: "gw1" }),
+		{ refused: "invalid-token" },
+		"what is declared no more is believed nowhere",
+	);
+});
+
+t.test("what one token is held for is counted, and declarations that are gone are not kept", async (t) => {
+	const held = (declared: TokenIssuer, bytes: number): HeldToken =>
+		({ issuer: { declared }, bytes }) as unknown as HeldToken;
+	const cache = new TokenCache(3, 100);
+	const [first, second, third] = ["a", "b", "c"].map((groupsClaim) => held(issuerOf({ groupsClaim }), 10));
+	if (first === undefined || second === undefined || third === undefined) throw new Error("none");
+	cache.put("x", first, () => true);
+	cache.put("x", second, () => true);
+	t.same([cache.size, cache.get("x").length], [2, 2]);
+	cache.put("x", first, () => true);
+	t.same(cache.get("x"), [first, second], "each once");
+	cache.put("x", third, (issuer) => issuer === second.issuer);
+	t.same(cache.get("x"), [third, second]);
+	cache.put("y", first, () => true);
+	t.equal(cache.size, 3);
+	cache.put("z", first, () => true);
+	t.same([cache.size, cache.get("x"), cache.get("y")], [2, [], [first]], "the oldest token leaves with all of its own");
+	cache.put("w", held(issuerOf(), 95), () => true);
+	t.same([cache.size, cache.get("w").length], [1, 1], "and by bytes");
+});
+
+t.test("a token holds until the second in which Envoy lets it go", async (t) => {
+	const one = new Scene([jwk]);
+	const token = await signed({ ...CLAIMS, exp: NOW + 100 }, pair);
+	for (const known of [false, true]) {
+		const scene = known ? one : new Scene([jwk]);
+		if (known) await one.said(token);
+		scene.nowSeconds = NOW + 160.9;
+		t.equal(await scene.said(token), "ok ann");
+		scene.nowSeconds = NOW + 161;
+		t.match(await scene.said(token), /expired/);
+	}
 });
