@@ -4,6 +4,7 @@ import { ANYONE } from "../access/principal.js";
 import { policiesNaming, policiesOf } from "../access/selection.js";
 import { conditionProblems } from "./checkConditions.js";
 import { policyProblems } from "./checkPolicy.js";
+import { ruleProblems } from "./checkRules.js";
 import { resourceTitle } from "./position.js";
 import { mayName } from "./reference.js";
 import type { Check } from "./report.js";
@@ -23,6 +24,7 @@ export function accessProblems(check: Check): void {
 	const selections = set.services.map((service): Selection => {
 		const own = policiesOf(service, set.accessPolicies, set.referenceGrants);
 		conditionProblems(check, service, own);
+		ruleProblems(check, service, own);
 		const of = (mode: string) => own.filter(({ spec }) => spec.mode === mode);
 		return { service, enforced: of("enforce"), shadow: of("shadow") };
 	});

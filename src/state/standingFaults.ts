@@ -5,6 +5,7 @@
 import { standingConditions } from "../resources/checkConditions.js";
 import { unplaced } from "../resources/checkDataClass.js";
 import { severed } from "../resources/checkReference.js";
+import { dearRules } from "../resources/checkRules.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
 import type { Resource, ResourceSet } from "../resources/resource.js";
@@ -56,7 +57,7 @@ export function standing(
 		all
 			.filter(({ resource }) => mayRead(resource.metadata.namespace))
 			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
-	const conditions = told(standingConditions(resources));
+	const conditions = told([...standingConditions(resources), ...dearRules(resources)]);
 	const others = told(faults).filter((one) => !conditions.some(({ resource }) => resource === one.resource));
 	return { conditions, faults: [...others, ...told(severed(resources)), ...told(unplaced(resources))] };
 }

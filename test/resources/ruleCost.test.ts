@@ -1,0 +1,82 @@
+/** What one request can be tried against is bounded for each Service: told where it is written, and nobody is held up later. */
+import t from "tap";
+import { RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../src/limits.js";
+import { loadResources } from "../../src/resources/parse.js";
+import { file } from "../state/employment.js";
+import { mutualApi } from "../state/mutualApi.js";
+
+t.setTimeout(120_000);
+
+const HEAD = "apiVersion: weir.dev/v1alpha1\nkind:";
+const texts = (count: number, of: (at: number) => string): string =>
+	`[${Array.from({ length: count }, (_, at) => JSON.stringify(of(at))).join(", ")}]`;
+const callers = (count: number): string => `principals: ${texts(count, (at) => `spiffe://weir.test/c${at}`)}`;
+const templates = (count: number): string => `pathTemplates: ${texts(count, (at) => `/{a}/p${at}`)}`;
+const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
+
+const gateway = (issuers = 0): string => {
+	const tokens = Array.from({ length: issuers }, (_, at) => `{issuer: "https://i${at}.test", audiences: [a], jwksFile: /k.json}`);
+	return `${HEAD} Gateway\nmetadata: {name: edge}\nspec: {port: 0, tls: {identity: mesh}${issuers === 0 ? "" : `, tokens: [${tokens.join(", ")}]`}}\n`;
+};
+const service = (spec = ""): string =>
+	`${HEAD} Service\nmetadata: {name: s}\nspec: {hosts: [s.test], defaultVariant: v1${spec}, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9}]}]}\n`;
+const policy = (name: string, spec: string): string =>
+	`${HEAD} AccessPolicy\nmetadata: {name: ${name}}\nspec:\n  services: [s]\n  ${spec}\n`;
+
+const BY_SIDECAR = ", callout: {access: sidecar}";
+
+const problemsOf = (...documents: readonly string[]): readonly string[] =>
+	loadResources([{ name: "w.yaml", text: documents.join("---\n") }]).problems.map(
+		({ message, hint, position }) => `${position?.line}: ${message}; ${hint}`,
+	);
+
+t.test("what Envoy walks for each request", async (t) => {
+	t.same(problemsOf(gateway(), service(), policy("p", callers(RULE_VALUES_MAX))), []);
+	t.same(problemsOf(gateway(), service(), policy("a", callers(RULE_VALUES_MAX)), policy("b", callers(1))), [
+		`22: with it Envoy tries up to ${RULE_VALUES_MAX + 1} values of rules, more than ${RULE_VALUES_MAX}, for each request to Service s; name groups or claims instead of many callers and paths, or declare callout: {access: sidecar} in the Service`,
+	]);
+	const many = policy("p", groups(RULE_VALUES_MAX / 2));
+	t.same(problemsOf(gateway(2), service(), many), []);
+	t.match(problemsOf(gateway(3), service(), many), [/^\d+: with it Envoy tries up to 30000 values/], "for each issuer");
+	t.match(
+		problemsOf(gateway(2), service(), many, policy("q", "mode: shadow\n  principals: [anyone]")),
+		[/^\d+: with it Envoy tries up to 40002 values/],
+		"shadows are tried on the way",
+	);
+});
+
+t.test("what the sidecar cannot tell apart by who asks", async (t) => {
+	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", callers(RULE_STEPS_MAX + 1))), []);
+	const [own, one] = [`${callers(1)}\n  `, "principals: [anyone]\n  "];
+	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", `${one}${templates(RULE_STEPS_MAX - 1)}`)), []);
+	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", `${one}${templates(RULE_STEPS_MAX)}`)), [
+		`15: with it the sidecar can try ${RULE_STEPS_MAX + 1} rules and patterns, more than ${RULE_STEPS_MAX}, for one request to Service s; name exact principals, groups or claims instead of many users and paths, or divide the Service`,
+	]);
+	const half = policy("a", `principals: ["spiffe://weir.test/other"]\n  ${templates(RULE_STEPS_MAX - 1)}`);
+	t.same(problemsOf(gateway(), service(BY_SIDECAR), half, policy("b", `${own}${templates(RULE_STEPS_MAX - 1)}`)), []);
+	t.match(
+		problemsOf(gateway(), service(BY_SIDECAR), half, policy("b", `${one}${templates(RULE_STEPS_MAX / 2)}`)),
+		[/the sidecar can try 30001 rules/],
+		"whoever is named may also be anyone",
+	);
+});
+
+t.test("what comes to be dear by another issuer stands, is told, and may only get cheaper", async (t) => {
+	const { owner } = await mutualApi(t);
+	const wet = { dryRun: false };
+	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), wet);
+	const asks = policy("p", groups(RULE_VALUES_MAX));
+	t.match(await apply(gateway(1), service(), asks), { outcome: "applied" });
+	t.match(await owner.status(), { conditions: [] });
+	t.match(await apply(gateway(2)), { outcome: "applied" });
+	t.match((await owner.status()).conditions, [
+		{
+			resource: "Service s",
+			words: /^Envoy tries up to 40000 values of rules, .* until then no change is taken that adds/,
+		},
+	]);
+	t.match(await apply(policy("q", callers(1))), { outcome: "refused", problems: [{ message: /with it Envoy tries/ }] });
+	t.match(await apply(policy("p", groups(RULE_VALUES_MAX - 1))), { outcome: "applied" });
+	t.match(await apply(service(BY_SIDECAR)), { outcome: "applied" });
+	t.match(await owner.status(), { conditions: [] });
+});
