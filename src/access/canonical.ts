@@ -99,9 +99,9 @@ const escapedOr = (text: string): string => {
 
 /**
  * A path with a query whose parameter `_method` says another method (Symfony, Laravel, Express's method-override). PHP reads a
- * name of blanks before it as the same, and a dot or a bracket as the underscore.
+ * name with blanks before it, a dot for the underscore, or a NUL and whatever behind it, as the same.
  */
-export const OVERRIDE_QUERY = `[!->@-~]*\\?(?:[!-~]*[&;])?(?:\\+|%20)*(?:[_.[]|%5[FfBb]|%2[Ee])${escapedOr("method")}(?:[=&;][!-~]*)?`;
+export const OVERRIDE_QUERY = `[!->@-~]*\\?(?:[!-~]*[&;])?(?:\\+|%20)*(?:[_.]|%5[Ff]|%2[Ee])${escapedOr("method")}(?:(?:[=&;]|%00)[!-~]*)?`;
 
 const whole = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`, "s");
 

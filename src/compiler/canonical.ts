@@ -176,7 +176,6 @@ function faults(judgesPaths: boolean): readonly object[] {
 			{ safe_regex: { regex: BAD_UTF8_PATH } },
 			...(judgesPaths ? [NOT_NORMALISED] : []),
 		),
-		// Most queries have no such word, and nearly no letter of one is escaped.
 		matching(":path", OVERRIDE_QUERY),
 		notMatching(":method", GOOD_METHOD),
 		...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),

@@ -105,7 +105,7 @@ export interface ProberOptions {
 	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	/** Whether Envoy is known to have that Service so, and is not being told otherwise; left out = it is. */
-	readonly isCertain?: (gateway: string, service: WatchedService) => boolean;
+	readonly isCertain?: (gateway: string, service: string) => boolean;
 }
 
 /** What one round has found out. */
@@ -113,6 +113,8 @@ export interface ProbeRound {
 	readonly alarms: readonly ProbeAlarm[];
 	/** What each probe was answered. */
 	readonly results: readonly ProbeResult[];
+	/** Services that were changed meanwhile: what answered says nothing of them, and what stood of them stands. */
+	readonly skipped: readonly { readonly gateway: string; readonly service: string }[];
 	/** Whether Envoy's counters could be read, now and in the round before. */
 	readonly counted: boolean;
 }
@@ -121,6 +123,8 @@ export class Prober {
 	readonly #options: ProberOptions;
 	#before: Counters | null = null;
 	#standing: readonly UnjudgedAlarm[] = [];
+	/** Alarms of probes that stand, by what was probed. */
+	#raised: ReadonlyMap<string, ProbeAlarm> = new Map();
 	/** At that reading, by Gateway. */
 	#owed: ReadonlyMap<string, Owed> = new Map();
 
@@ -130,25 +134,20 @@ export class Prober {
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
 	async round(): Promise<ProbeRound> {
-		const { listeners, target, adminSocket, closed = () => new Set(), isCertain = () => true } = this.#options;
+		const { listeners, target, adminSocket } = this.#options;
 		const watched = listeners();
-		const results: ProbeResult[] = [];
-		for (const { gateway, services } of watched) {
-			const way = target(gateway);
-			// One after the other: a probe of many Services must not be a flood.
-			if (way === null) continue;
-			for (const service of services) {
-				for (const guard of GUARDS) {
-					const before = closed().has(service.name);
-					if (!isCertain(gateway, service)) continue;
-					const result = await probe(way, gateway, service, guard);
-					// What was changed or taken away meanwhile may have answered otherwise.
-					if (!isCertain(gateway, service)) continue;
-					// It may be closed, or open again, while the probe is under way.
-					results.push({ ...result, mayBeClosed: before || closed().has(service.name) });
-				}
-			}
-		}
+		const ways = watched.flatMap((listener) => {
+			const way = target(listener.gateway);
+			return way === null ? [] : [{ way, listener }];
+		});
+		// A hanging Gateway keeps none but its own Services waiting.
+		const asked = await Promise.all(ways.map(({ way, listener }) => this.#ask(way, listener)));
+		const results = asked.flatMap((one) => one.results);
+		const skipped = asked.flatMap((one) => one.skipped);
+		const alarms = this.#alarmsOf(
+			ways.map(({ listener }) => listener),
+			results,
+		);
 		const before = this.#before;
 		const after = adminSocket === null ? null : await readCounters(adminSocket).catch(() => null);
 		this.#before = after;
@@ -169,12 +168,70 @@ export class Prober {
 		);
 		return {
 			alarms: [
-				...results.flatMap((result) => probeAlarm(result) ?? []),
+				...alarms,
 				...this.#standing,
 				...(counted ? [...refusedConnections(before, after), ...droppedEntries(before, after)] : []),
 			],
 			results,
+			skipped,
 			counted,
 		};
 	}
+
+	/** One after the other: a probe of many Services must not be a flood. */
+	async #ask(
+		way: ProbeTarget,
+		{ gateway, services }: WatchedListener,
+	): Promise<Pick<ProbeRound, "results" | "skipped">> {
+		const { closed = () => new Set(), isCertain = () => true } = this.#options;
+		const results: ProbeResult[] = [];
+		const skipped = new Set<string>();
+		let silent = 0;
+		for (const service of services) {
+			for (const guard of GUARDS) {
+				const before = closed().has(service.name);
+				const result = isCertain(gateway, service.name) ? await probe(way, gateway, service, guard) : null;
+				// What was changed or taken away meanwhile may have answered otherwise.
+				if (result === null || !isCertain(gateway, service.name)) {
+					skipped.add(service.name);
+					continue;
+				}
+				// It may be closed, or open again, while the probe is under way.
+				results.push({ ...result, mayBeClosed: before || closed().has(service.name) });
+				silent = result.status === null ? silent + 1 : 0;
+				// The listener answers nobody: that is told now, and not after a time for each Service.
+				if (silent === SILENT_MAX) return { results, skipped: skippedAt(gateway, skipped) };
+			}
+		}
+		return { results, skipped: skippedAt(gateway, skipped) };
+	}
+
+	/**
+	 * With those of earlier rounds that stand: of what was to be probed in this one, and was not.
+	 * @param reached listeners that there is a way to
+	 */
+	#alarmsOf(reached: readonly WatchedListener[], results: readonly ProbeResult[]): readonly ProbeAlarm[] {
+		const probed = new Set(results.map(keyOf));
+		const there = new Set(
+			reached.flatMap(({ gateway, services }) =>
+				services.flatMap(({ name: service }) => GUARDS.map((guard) => keyOf({ gateway, service, guard }))),
+			),
+		);
+		const kept = [...this.#raised].filter(([key]) => there.has(key) && !probed.has(key));
+		const raised = results.flatMap((result) => {
+			const alarm = probeAlarm(result);
+			return alarm === null ? [] : [[keyOf(result), alarm] as const];
+		});
+		this.#raised = new Map([...kept, ...raised]);
+		return [...this.#raised.values()];
+	}
 }
+
+/** Probes in a row that nobody answers, after which a listener is asked no more in that round. */
+const SILENT_MAX = 2;
+
+const keyOf = ({ gateway, service, guard }: Pick<ProbeResult, "gateway" | "service" | "guard">): string =>
+	`${gateway} ${service} ${guard}`;
+
+const skippedAt = (gateway: string, services: ReadonlySet<string>): ProbeRound["skipped"] =>
+	[...services].map((service) => ({ gateway, service }));

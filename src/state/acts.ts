@@ -113,8 +113,13 @@ export class Acts {
 		const more = resources.length > 1 ? ` and ${resources.length - 1} more` : "";
 		const objects = `delete ${first?.kind} ${first?.name.slice(0, 200)}${more}`;
 		if (hidden !== undefined) {
-			const what = { verb: "delete", namespaces: [namespaceOf(hidden.name).slice(0, 200)], objects: [objects] };
-			const unseen = `no ${hidden.kind} '${hidden.name.slice(0, 200)}'`;
+			const name = hidden.name.slice(0, 200);
+			const what = {
+				verb: "delete",
+				namespaces: [namespaceOf(name)],
+				objects: [`delete ${hidden.kind} ${name}${more}`],
+			};
+			const unseen = `no ${hidden.kind} '${name}'`;
 			this.rights.denyUnseen(call, what, new WeirError("not-found", unseen, "see weir get"));
 		}
 		this.rights.demandSome(call, "delete", objects);

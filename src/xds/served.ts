@@ -4,12 +4,20 @@ import type { Channel } from "./channel.js";
 import { type EncodedResource, gatewayOf, type TypeName } from "./resource.js";
 import type { Snapshot } from "./snapshot.js";
 
+/** Hashes of virtual hosts without the plan's version, by the qualified name of their Service. */
+export type Hosts = ReadonlyMap<string, string>;
+
 export interface GatewayServed {
 	/** Version of the plan that its routes are of; null = it has none, or of which they are is not known. */
 	readonly plan: string | null;
-	/** Of routes that it was sent and has not answered; empty = that is not known; null = there are none. */
-	readonly coming: string | null;
-	/** Its listener is the one that is published last. */
+	readonly hosts: Hosts;
+	/** Of routes that it was sent and has not answered; null = there are none. */
+	readonly coming: Hosts | null;
+	/** Hash of its listener; null = it has none. */
+	readonly listener: string | null;
+	/** It was sent another listener, or none, and has not answered. */
+	readonly moving: boolean;
+	/** Its listener is the one that is published last, and it has answered. */
 	readonly current: boolean;
 	/** It refuses that one. */
 	readonly refused: boolean;
@@ -24,25 +32,25 @@ export function servedGateways(
 	target: Snapshot,
 	isNewest: boolean,
 ): Served {
-	const planOf = (resource: EncodedResource): string | null =>
-		// Where all Services are closed no route says it.
-		planNamed(resource) ??
-		(target.views.routes.get(resource.name)?.hash === resource.hash ? target.versions.tables : null);
-	const plans = new Map([...routes.accepted.values()].map((one) => [gatewayOf("routes", one.name), planOf(one)]));
-	const coming = new Map(
-		(routes.inFlight?.resources ?? []).map((one) => [gatewayOf("routes", one.name), planOf(one) ?? ""]),
-	);
+	const accepted = byGateway([...routes.accepted.values()]);
+	const coming = byGateway(routes.inFlight?.resources ?? []);
+	const sent = listeners.inFlight?.resources ?? null;
 	const names = new Set([...listeners.accepted.keys(), ...target.views.listeners.keys()]);
 	return new Map(
 		[...names].map((name) => {
 			const published = target.views.listeners.get(name);
-			const accepted = listeners.accepted.get(name)?.hash;
+			const listener = listeners.accepted.get(name)?.hash ?? null;
+			const moving = sent !== null && (sent.find((one) => one.name === name)?.hash ?? null) !== listener;
+			const [has, comes] = [accepted.get(name), coming.get(name)];
 			return [
 				name,
 				{
-					plan: plans.get(name) ?? null,
-					coming: coming.get(name) ?? null,
-					current: isNewest && listeners.inFlight === null && accepted === published?.hash,
+					plan: has === undefined ? null : planOf(has, target),
+					hosts: has === undefined ? NO_HOSTS : hostsOf(has),
+					coming: comes === undefined ? null : hostsOf(comes),
+					listener,
+					moving,
+					current: isNewest && !moving && listener === (published?.hash ?? null),
 					refused: published !== undefined && listeners.isRejected(published),
 				},
 			];
@@ -50,10 +58,30 @@ export function servedGateways(
 	);
 }
 
-function planNamed({ parts }: EncodedResource): string | null {
-	for (const { name } of parts) {
+const NO_HOSTS: Hosts = new Map();
+
+const byGateway = (tables: readonly EncodedResource[]): ReadonlyMap<string, EncodedResource> =>
+	new Map(tables.map((table) => [gatewayOf("routes", table.name), table]));
+
+function planOf(table: EncodedResource, { views, versions }: Snapshot): string | null {
+	for (const { name } of table.parts) {
 		const route = parseRouteName(name);
 		if (route !== null) return route.version;
 	}
-	return null;
+	// Where all Services are closed no route says it.
+	return views.routes.get(table.name)?.hash === table.hash ? versions.tables : null;
+}
+
+const known = new WeakMap<EncodedResource, Hosts>();
+
+function hostsOf(table: EncodedResource): Hosts {
+	const before = known.get(table);
+	if (before !== undefined) return before;
+	const hosts = new Map(
+		table.parts.flatMap(({ name, source, hash }) =>
+			hash !== "" && source === `Service ${name}` ? [[name, hash] as const] : [],
+		),
+	);
+	known.set(table, hosts);
+	return hosts;
 }

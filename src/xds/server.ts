@@ -69,6 +69,8 @@ export class XdsServer {
 	readonly #loads: LoadReports;
 	/** By node id, of clients that have gone; the youngest last. */
 	readonly #remembered = new Map<string, Memory>();
+	/** By node id, of Envoys that have gone: what they had, and what was on its way. */
+	readonly #left = new Map<string, { readonly served: Served; readonly own: boolean }>();
 	#newest: Publication | null = null;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
@@ -166,12 +168,15 @@ export class XdsServer {
 	}
 
 	/**
-	 * What the Envoy of that node has, by Gateway; null = none such is connected. Of several the one that came last, by the
-	 * UNIX socket if any did: machines may share a name.
+	 * What the Envoy of that node has, by Gateway, or had when it left; null = none such has come. Machines may share a name: of
+	 * several one that came by the UNIX socket is meant, else the last.
 	 */
 	served(node: string): Served | null {
 		const known = [...this.#connections].filter((one) => one.node === node && !one.asksForTables && !one.closed);
-		return (known.findLast(({ peer }) => peer.kind === "owner") ?? known.at(-1))?.served ?? null;
+		const own = known.findLast(({ peer }) => peer.kind === "owner");
+		const left = this.#left.get(node);
+		if (own !== undefined || left?.own === true) return own?.served ?? left?.served ?? null;
+		return known.at(-1)?.served ?? left?.served ?? null;
 	}
 
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
@@ -229,8 +234,7 @@ export class XdsServer {
 			restrict: (snapshot) => this.#gatewayViews.of(snapshot, gateways),
 			recall: (node) => this.#remembered.get(node),
 			onChange: () => {
-				if (connection.closed && this.#connections.delete(connection) && connection.memory !== null)
-					this.#keep(connection.memory.node, connection.memory.memory);
+				if (connection.closed && this.#connections.delete(connection)) this.#leave(connection);
 				this.#notice();
 			},
 			onFault: (node, error) => this.#log(`${node}: a request could not be taken: ${WeirError.from(error).message}`),
@@ -292,11 +296,23 @@ export class XdsServer {
 		for (const listener of this.#onAcknowledged) listener(revision, this.#nowMs(), closed);
 	}
 
-	#keep(node: string, memory: Memory): void {
-		// Set again, so that the youngest is the last.
-		this.#remembered.delete(node);
-		this.#remembered.set(node, memory);
-		const oldest = this.#remembered.keys().next().value;
-		if (this.#remembered.size > XDS_NODES_REMEMBERED_MAX && oldest !== undefined) this.#remembered.delete(oldest);
+	#leave({ memory, asksForTables, served, peer }: Connection): void {
+		if (memory === null) return;
+		const { node } = memory;
+		this.#keep(node, memory.memory);
+		const own = peer.kind === "owner";
+		if (!asksForTables && (own || this.#left.get(node)?.own !== true)) setYoungest(this.#left, node, { served, own });
 	}
+
+	#keep(node: string, memory: Memory): void {
+		setYoungest(this.#remembered, node, memory);
+	}
+}
+
+/** Set again, so that the youngest is the last; beyond the bound the oldest goes. */
+function setYoungest<Value>(of: Map<string, Value>, node: string, value: Value): void {
+	of.delete(node);
+	of.set(node, value);
+	const oldest = of.keys().next().value;
+	if (of.size > XDS_NODES_REMEMBERED_MAX && oldest !== undefined) of.delete(oldest);
 }

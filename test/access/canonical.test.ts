@@ -172,18 +172,27 @@ const CASES: readonly (readonly [fault: string | null, cases: readonly Fields[]]
 			"%5fMETHOD=1&%5f%6D%65%74%68%6f%64=DELETE",
 			"+%20_method=DELETE",
 			".method=DELETE",
-			"[method=DELETE",
+			"_method%00=DELETE",
+			"_method%00z=DELETE",
 			"%2emethod&x",
 			"?&_method=DELETE",
 		].map((query) => ({ path: `/v2/models/m1/infer?${query}` })),
 	],
 	[
 		null,
-		["x_method=1", "_methods=1", "x=_method=1", "method=DELETE", "_METHOD=1", "__method=1", "_method%3d"].map(
-			(query) => ({
-				path: `/_method=1?${query}`,
-			}),
-		),
+		[
+			"x_method=1",
+			"[method=1",
+			"_method%0=1",
+			"_methods=1",
+			"x=_method=1",
+			"method=DELETE",
+			"_METHOD=1",
+			"__method=1",
+			"_method%3d",
+		].map((query) => ({
+			path: `/_method=1?${query}`,
+		})),
 	],
 	[
 		"override header",
@@ -396,6 +405,7 @@ const request = fc.record({
 				"?",
 				"?_method=PUT",
 				"?a&%5fmeth%6fd;",
+				"?_method%00x",
 				"?x_method=1",
 				"?+.method",
 			),

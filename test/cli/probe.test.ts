@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -16,7 +16,7 @@ import { loadResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
-import type { GatewayServed, Served } from "../../src/xds/served.js";
+import type { GatewayServed, Hosts, Served } from "../../src/xds/served.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { operatorCommand } from "./operatorCommand.js";
@@ -45,14 +45,17 @@ spec: {action: allow, services: [${guarded.join(", ")}], principals: ["spiffe://
 	return { gateways: resources.gateways, table, version };
 }
 
+/** Virtual hosts of a plan: each Service is as it is in any other. */
+const hostsOf = ({ table }: Declared): Hosts => new Map(table.services.map(({ name }) => [name, name]));
+
+/** Of which plan its routes are. */
+const routesOf = (plan: Declared) => ({ plan: plan.version, hosts: hostsOf(plan) });
+
 /** What an Envoy has that has taken all of a plan, but for what is said. */
-const taken = ({ version, gateways }: Declared, more: Partial<GatewayServed> = {}): Served =>
-	new Map(
-		gateways.map(({ metadata: { name } }) => [
-			name,
-			{ plan: version, coming: null, current: true, refused: false, ...more },
-		]),
-	);
+const taken = (plan: Declared, more: Partial<GatewayServed> = {}): Served => {
+	const all = { ...routesOf(plan), coming: null, listener: "1", moving: false, current: true, refused: false, ...more };
+	return new Map(plan.gateways.map(({ metadata: { name } }) => [name, all]));
+};
 
 /** A watch that makes no rounds by itself, of an Envoy with the Gateway `edge`; its log goes nowhere. */
 async function watching(
@@ -134,9 +137,9 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	const [first, second] = [await watch.recent(), await watch.recent()];
 	t.equal(asked.length, 4);
 	t.equal(second, first, "and who asks soon after it is told of it too");
-	watch.serve(plan, { coming: "soon" });
+	watch.serve(plan, { coming: new Map() });
 	await watch.recent();
-	t.equal(asked.length, 4, "what is on its way is not known, so that nothing there is certain");
+	t.equal(asked.length, 4, "what is on its way lacks it, so that nothing there is certain");
 	watch.serve(plan);
 	await watch.recent();
 	t.equal(asked.length, 6, "and none is told of a round before what is served now");
@@ -438,7 +441,7 @@ t.test("Services that the Envoy does not take are named, and those that it has s
 		return version === before.version ? before.table : null;
 	};
 	const watch = await watching(t, { meter, intervalMs: 300, planOf: planBefore });
-	watch.serve(now, { plan: before.version });
+	watch.serve(now, routesOf(before));
 	t.same(await hosts(), ["guarded.test", "old.test"], "of a plan that was published before this process began");
 	t.equal(tables, 1);
 	t.same(
@@ -450,18 +453,16 @@ t.test("Services that the Envoy does not take are named, and those that it has s
 	t.same((await watch.round())?.unprobed, [
 		{
 			gateway: "edge",
-			why: "this machine's Envoy has not taken what is declared (weir proxy-status)",
+			why: "this machine's Envoy has not taken it, or it changes again and again (weir proxy-status)",
 			services: ["new"],
 		},
 	]);
 	t.same(tables, 1, "known by now");
 	t.same(
 		alarmLines(standingAlarms(await meter.json())).filter((line) => !/^ALARM/.test(line)),
-		[
-			"not probed: Gateway edge: Services that this machine's Envoy has not taken are not probed (weir probe, weir proxy-status)",
-		],
+		["not probed: Gateway edge: some of its Services are not probed (weir probe)"],
 	);
-	watch.serve(now, { plan: before.version, coming: now.version });
+	watch.serve(now, { ...routesOf(before), coming: hostsOf(now) });
 	t.same(await hosts(), ["guarded.test"], "what is in only one of both is there or not");
 	watch.serve(now);
 	t.same(await hosts(), ["guarded.test", "new.test"]);
@@ -480,29 +481,79 @@ t.test("Services that the Envoy does not take are named, and those that it has s
 	t.same(await hosts(), ["guarded.test", "new.test"], "it came back with what is not known here: it is what it had");
 });
 
-t.test("what is taken away while it is probed raises no alarm", async (t) => {
-	let gone = (): void => {};
+t.test("what is changed or taken away while it is probed raises no alarm, and ends none", async (t) => {
+	let change = (): void => {};
 	const edge = createServer(({ headers: { host } }, response) => {
 		if (host !== "old.test") return void response.writeHead(403).end("access denied: forbidden\n");
-		gone();
+		change();
 		response.writeHead(404).end();
 	});
 	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
 	t.teardown(() => edge.close());
 	const { port } = edge.address() as AddressInfo;
 	const [before, now] = [planOf(port, "", ["guarded", "old"]), planOf(port)];
-	for (const how of ["routes are on their way", "they have come", "its Gateway is gone"]) {
+	const changes: Readonly<Record<string, Partial<GatewayServed> | null>> = {
+		"routes without it are on their way": { ...routesOf(before), coming: hostsOf(now) },
+		"and have come": routesOf(now),
+		"it is another": { ...routesOf(before), hosts: new Map([...hostsOf(before), ["old", "another"]]) },
+		"another listener is on its way": { ...routesOf(before), moving: true },
+		"and has come": { ...routesOf(before), listener: "2" },
+		"its Gateway is gone": null,
+	};
+	for (const [how, to] of Object.entries(changes)) {
 		const watch = await watching(t);
 		watch.serve(before);
 		// Envoy says that it has what it was sent only when that is being used.
-		gone = () => {
-			if (how === "its Gateway is gone") watch.lose();
-			else watch.serve(now, how === "they have come" ? {} : { plan: before.version, coming: now.version });
-		};
-		t.same(
-			(await watch.round())?.answers.map(({ service, guard }) => `${service} ${guard}`),
-			["guarded gate", "guarded rules"],
-			how,
-		);
+		change = () => (to === null ? watch.lose() : watch.serve(before, to));
+		const alarms = async () => (await watch.round())?.answers.filter(({ service }) => service === "old").length;
+		t.equal(await alarms(), 0, how);
 	}
+
+	const meter = createMeter({ role: "xds" });
+	const watch = await watching(t, { meter, intervalMs: 300 });
+	const ofOld = async () => {
+		const report = await watch.round();
+		const standing = alarmLines(standingAlarms(await meter.json()));
+		return [report?.answers.filter(({ service }) => service === "old").length, standing];
+	};
+	const alarms = ["ALARM probe-passed at Gateway edge: a request that every policy denies was not refused"];
+	change = () => {};
+	watch.serve(planOf(port, "", ["old"]));
+	t.same(await ofOld(), [2, alarms]);
+	let count = 0;
+	change = () => watch.serve(planOf(port, "", ["old"]), { hosts: new Map([["old", String(count++)]]) });
+	t.same(await ofOld(), [0, alarms], "what stood stands");
+	await new Promise((resolve) => setTimeout(resolve, 350));
+	t.same(await ofOld(), [0, [...alarms, "not probed: Gateway edge: some of its Services are not probed (weir probe)"]]);
+	change = () => {};
+	t.same(await ofOld(), [2, alarms]);
+	watch.serve(planOf(port));
+	t.match(await ofOld(), [0, [/^ALARM probe-misjudged/]], "it is there no more");
+});
+
+t.test("a listener that answers nobody is asked twice in a round, whatever it holds", async (t) => {
+	const silent = createTcpServer((socket) => void socket.destroy());
+	await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => silent.close());
+	const names = Array.from({ length: 20 }, (_, at) => `s${at}`);
+	const watch = await watching(t);
+	watch.serve(planOf((silent.address() as AddressInfo).port, "", names));
+	const alarms = (await watch.round())?.answers.map(({ alarm }) => alarm);
+	t.same(alarms, Array(2).fill("probe-unanswered"), "one that hangs is told within seconds");
+});
+
+t.test("what the process before this one published is what an Envoy out of reach has, if anything", async (t) => {
+	const asked: string[] = [];
+	const edge = createServer((request, response) => {
+		asked.push(request.headers.host ?? "");
+		response.writeHead(403).end("access denied: forbidden\n");
+	});
+	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => edge.close());
+	const { port } = edge.address() as AddressInfo;
+	const watch = await watching(t, { intervalMs: 100 });
+	const former = planOf(port, "", ["guarded", "old"]).table;
+	watch.published({ ...planOf(port, "", ["guarded", "new"]), former });
+	while ((await watch.round()) === null) await new Promise((resolve) => setTimeout(resolve, 20));
+	t.same([...new Set(asked)], ["guarded.test"]);
 });

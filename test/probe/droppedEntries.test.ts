@@ -65,6 +65,8 @@ t.test("each reading tells what was dropped since the last one, and the first sa
 	);
 });
 
+const NOTHING_COMES = { hosts: new Map(), coming: null, listener: "1", moving: false, current: false, refused: false };
+
 t.test("it is an alarm at each Gateway of that Envoy", async (t) => {
 	const at = (dropped: number) =>
 		new Map([
@@ -118,7 +120,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 			adminSocket,
 			connected: () => true,
 			// No probe is sent then, whose own entry would be dropped.
-			served: () => new Map([["edge", { plan: plan.version, coming: null, current: false, refused: false }]]),
+			served: () => new Map([["edge", { ...NOTHING_COMES, plan: plan.version }]]),
 			planOf: async () => null,
 			intervalMs: 3_600_000,
 		});

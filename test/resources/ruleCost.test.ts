@@ -15,7 +15,10 @@ const templates = (count: number): string => `pathTemplates: ${texts(count, (at)
 const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
 
 const gateway = (issuers = 0): string => {
-	const tokens = Array.from({ length: issuers }, (_, at) => `{issuer: "https://i${at}.test", audiences: [a], jwksFile: /k.json}`);
+	const tokens = Array.from(
+		{ length: issuers },
+		(_, at) => `{issuer: "https://i${at}.test", audiences: [a], jwksFile: /k.json}`,
+	);
 	return `${HEAD} Gateway\nmetadata: {name: edge}\nspec: {port: 0, tls: {identity: mesh}${issuers === 0 ? "" : `, tokens: [${tokens.join(", ")}]`}}\n`;
 };
 const service = (spec = ""): string =>

@@ -57,11 +57,15 @@ t.test(
 		await client.follow("here", ["guarded/v1"]);
 		const edge = () => server.served("here")?.get("edge");
 		await changed(() => edge()?.plan === first.version);
-		t.same(edge(), { plan: first.version, coming: null, current: true, refused: false });
+		t.match(edge(), { plan: first.version, coming: null, moving: false, current: true, refused: false });
+		const had = edge();
 
 		server.publish(second, 2);
 		const routes = await client.next();
-		t.same(edge(), { plan: first.version, coming: second.version, current: true, refused: false });
+		t.match(edge(), { plan: first.version, moving: false, current: true, refused: false });
+		t.equal(edge()?.hosts.get("guarded"), had?.hosts.get("guarded"));
+		t.match(edge()?.coming?.get("guarded"), /./);
+		t.not(edge()?.coming?.get("guarded"), had?.hosts.get("guarded"), "another host");
 		client.ask("routes", ["weir/edge"], routes, { error: "no" });
 		await changed(() => edge()?.coming === null);
 		t.equal(edge()?.plan, first.version, "it goes on with what it had");
@@ -70,19 +74,21 @@ t.test(
 		const third = planOf(["c.test"], 8081);
 		server.publish(third, 3);
 		const listeners = await client.next();
-		t.match(edge(), { plan: first.version, current: false, refused: false }, "on its way");
+		t.match(edge(), { plan: first.version, listener: had?.listener, moving: true, current: false }, "on its way");
 		server.publish(second, 4);
-		t.match(edge(), { current: false }, "what it has is wanted again, and it is being told otherwise");
+		t.match(edge(), { moving: true, current: false }, "what it has is wanted again, and it is being told otherwise");
 		server.publish(third, 5);
 		client.ask("listeners", [], listeners, { error: "no" });
 		client.ask("listeners", [], await client.next());
 		const next = await client.next();
-		t.match(edge(), { coming: third.version, current: false, refused: true });
+		t.match(edge(), { listener: had?.listener, moving: false, current: false, refused: true });
+		t.not(edge()?.coming, null);
 		client.ask("routes", ["weir/edge"], next);
 		await changed(() => edge()?.coming === null);
-		t.same(edge(), { plan: third.version, coming: null, current: false, refused: true });
+		t.match(edge(), { plan: third.version, coming: null, current: false, refused: true });
 		client.close();
-		await changed(() => server.served("here") === null);
+		await changed(() => server.proxies().length === 0);
+		t.match(edge(), { plan: third.version, coming: null }, "what it had when it left");
 	},
 );
 
@@ -95,23 +101,37 @@ t.test("of several clients of one name the Envoy of this machine is meant, howev
 	const elsewhere = await connect("weir/envoy/edge");
 	await elsewhere.follow("edge", ["guarded/v1"]);
 	const edge = () => server.served("edge")?.get("edge");
-	const taken = { plan: plan.version, coming: null, current: true, refused: false };
+	const taken = { plan: plan.version, coming: null, moving: false, current: true, refused: false };
+	const nothing = {
+		plan: null,
+		hosts: new Map(),
+		coming: null,
+		listener: null,
+		moving: false,
+		current: false,
+		refused: false,
+	};
 	while (edge()?.plan !== plan.version) await new Promise((resolve) => setTimeout(resolve, 5));
-	t.same(edge(), taken);
+	t.match(edge(), taken);
 	const [own, sidecar] = [new AdsClient(`unix:${socketPath}`), new AdsClient(`unix:${socketPath}`)];
 	t.teardown(() => own.close());
 	t.teardown(() => sidecar.close());
 	own.ask("clusters", [], undefined, { node: "edge" });
 	await own.next();
-	t.same(edge(), { plan: null, coming: null, current: false, refused: false });
+	t.same(edge(), nothing);
 	const another = await connect("weir/envoy/edge");
 	await another.follow("edge", ["guarded/v1"]);
 	sidecar.ask("tables", ["plan"], undefined, { node: "edge" });
 	await sidecar.next();
-	t.same(edge(), { plan: null, coming: null, current: false, refused: false });
+	t.same(edge(), nothing);
 	own.close();
+	while (server.proxies().length > 3) await new Promise((resolve) => setTimeout(resolve, 5));
+	t.same(edge(), nothing, "and when it is away");
+	const back = new AdsClient(`unix:${socketPath}`);
+	t.teardown(() => back.close());
+	await back.follow("edge", ["guarded/v1"]);
 	while (edge()?.plan !== plan.version) await new Promise((resolve) => setTimeout(resolve, 5));
-	t.same(edge(), taken);
+	t.match(edge(), taken);
 });
 
 t.test("while what was published before is tried on it, no listener is the one that is published last", async (t) => {

@@ -32,7 +32,7 @@ export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly adminSocket: string;
 	/** Whether an Envoy that has what it serves from xDS is connected: where none of this machine's answers, one is elsewhere. */
 	readonly connected: () => boolean;
-	/** What the Envoy of that node has of what was published; null = none such is connected. */
+	/** What the Envoy of that node has of what was published, or had when it left; null = none such has come. */
 	readonly served: (node: string) => Served | null;
 	/** Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
@@ -93,14 +93,14 @@ export function watchForBypass(options: WatchOptions): Watch {
 	let here: ReadonlyMap<string, Bound | null> | null = null;
 	/** Its node. */
 	let node = "";
+	const served = (): Served | null => options.served(node);
 	const way = (name: string): ProbeTarget | string => {
 		const gateway = plans.gateway(name);
 		const bound = here?.get(name);
-		if (here !== null && bound === undefined) {
-			return options.served(node)?.get(name)?.refused === true ? REFUSED : ELSEWHERE;
-		}
+		const isRefused = served()?.get(name)?.refused === true;
+		if (here !== null && bound === undefined) return isRefused ? REFUSED : ELSEWHERE;
 		if (gateway !== undefined && gateway !== null) return wayTo(gateway, bound ?? null, identity);
-		return options.served(node)?.get(name)?.refused === true ? REFUSED : LATE;
+		return isRefused ? REFUSED : LATE;
 	};
 	const prober = new Prober({
 		listeners: () => plans.listeners,
@@ -109,22 +109,30 @@ export function watchForBypass(options: WatchOptions): Watch {
 			return typeof found === "string" ? null : found;
 		},
 		adminSocket,
-		isCertain: (gateway, service) => plans.isCertain(options.served(node), gateway, service),
+		isCertain: (gateway, service) => plans.isCertain(served(), gateway, service),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
 	const round = async (): Promise<ProbeReport | null> => {
-		if (!plans.isDeclared || (await isAwaited())) return null;
+		if (!plans.isDeclared) return null;
 		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
 		const silent = (error: WeirError) => (isNobodyThere(error) ? new Map<string, null>() : here);
-		here = await readListeners(adminSocket).catch(silent);
-		node = await readNode(adminSocket).catch(() => node);
-		await plans.look(options.served(node));
+		// At once, for one that hangs lets each of them wait.
+		const [awaited, listeners, named] = await Promise.all([
+			isAwaited(),
+			readListeners(adminSocket).catch(silent),
+			readNode(adminSocket).catch(() => node),
+		]);
+		if (awaited) return null;
+		here = listeners;
+		node = named;
+		await plans.look(served());
 		if (!plans.isKnown && here?.size !== 0) {
 			if (performance.now() < assumedAtMs) return null;
 			plans.assume();
 		}
+		const { alarms, results, skipped } = await prober.round();
+		plans.noteSkipped(skipped);
 		const unprobed = tellUnprobed();
-		const { alarms, results } = await prober.round();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
 		meter.count("weir_probe_requests_total", "Probes sent.", {}, results.length);
 		for (const alarm of alarms) log.error(saidOf(alarm), factsOf(alarm));
@@ -158,11 +166,11 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** What the last round came to, for a while, and what the Envoy had then. */
 	let told: { readonly untilMs: number; readonly served: string; readonly report: ProbeReport } | null = null;
 	const recent = async (): Promise<ProbeReport | null> => {
-		const served = JSON.stringify([...(options.served(node) ?? [])]);
-		const isRecent = told !== null && performance.now() < told.untilMs && told.served === served;
+		const now = stateOf(served());
+		const isRecent = told !== null && performance.now() < told.untilMs && told.served === now;
 		if (underWay === null && told !== null && isRecent) return told.report;
 		const report = await shared();
-		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, served, report };
+		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
 		return report;
 	};
 	return {
@@ -190,13 +198,13 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const left: Unprobed[] = [];
 		for (const { gateway } of plans.listeners) {
 			const why = way(gateway);
-			const services = typeof why === "string" ? [] : plans.lateAt(gateway);
+			const services = typeof why === "string" ? [] : plans.missingAt(gateway);
 			if (typeof why === "string") left.push({ gateway, why });
-			else if (services.length > 0) left.push({ gateway, why: LATE, services });
+			else if (services.length > 0) left.push({ gateway, why: MISSING, services });
 		}
 		const standing = new Set<string>();
 		for (const { gateway, why, services } of left) {
-			const labels = { gateway, why: services === undefined ? why : LATE_SERVICES };
+			const labels = { gateway, why: services === undefined ? why : SOME_MISSING };
 			standing.add(`${gateway} ${labels.why}`);
 			leftOut.set(`${gateway} ${labels.why}`, labels);
 		}
@@ -220,8 +228,15 @@ export function watchForBypass(options: WatchOptions): Watch {
 
 const NO_ENVOY_YET_MS = 500;
 
+/** Another text where other things are there to be probed. */
+const stateOf = (served: Served | null): string =>
+	JSON.stringify(
+		[...(served ?? [])].map(([name, { plan, listener, coming }]) => [name, plan, listener, coming === null]),
+	);
+
 /** Or the one that is here was started where xDS did not reach it. */
 const ELSEWHERE = "no Envoy of this machine has its listener";
 const REFUSED = "its listener is refused (weir proxy-status)";
 const LATE = "this machine's Envoy has not taken what is declared (weir proxy-status)";
-const LATE_SERVICES = "Services that this machine's Envoy has not taken are not probed (weir probe, weir proxy-status)";
+const MISSING = "this machine's Envoy has not taken it, or it changes again and again (weir proxy-status)";
+const SOME_MISSING = "some of its Services are not probed (weir probe)";

@@ -5,7 +5,7 @@
 import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/probe.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
-import type { Served } from "../../xds/served.js";
+import type { GatewayServed, Served } from "../../xds/served.js";
 
 /** What Envoys are to serve. */
 export interface Declared {
@@ -13,12 +13,14 @@ export interface Declared {
 	readonly table: PlanTable;
 	/** With their ports. */
 	readonly gateways: readonly Gateway[];
+	/** What the process before this one published last; null or left out = that is not known. */
+	readonly former?: PlanTable | null;
 }
 
 export interface ProbedPlansOptions {
 	/** The table of a plan of an earlier process; null = it is kept no more. */
 	readonly planOf: (version: string) => Promise<PlanTable | null>;
-	/** How long a Service may be on its way before it is named. */
+	/** How long a Service may be on its way, or be changed again and again, before it is named. */
 	readonly patienceMs: number;
 	readonly nowMs: () => number;
 }
@@ -26,28 +28,38 @@ export interface ProbedPlansOptions {
 /** Plans of which it is known what they protect: what an Envoy has is touched in each round. */
 const PLANS_KNOWN_MAX = 16;
 
+/** By qualified name. */
+type Services = ReadonlyMap<string, WatchedService>;
+
 interface Probed {
-	readonly services: readonly WatchedService[];
+	readonly services: Services;
 	/** As its listener was declared; null = that is not known. */
 	readonly gateway: Gateway | null;
+	/** What the Envoy had at the look; null = that is not known. */
+	readonly had: GatewayServed | null;
 }
+
+const NOTHING: Services = new Map();
 
 export class ProbedPlans {
 	readonly #options: ProbedPlansOptions;
 	/** Protected Services by Gateway, by the plan's version; the youngest last. */
-	readonly #known = new Map<string, ReadonlyMap<string, readonly WatchedService[]>>();
+	readonly #known = new Map<string, ReadonlyMap<string, Services>>();
 	#declared: Declared | null = null;
+	/** Of the first that was declared. */
+	#former: ReadonlyMap<string, Services> | null = null;
 	#probed: ReadonlyMap<string, Probed> | null = null;
-	/** Since when Services are declared that are not probed, by Gateway and name. */
-	#lateSinceMs: ReadonlyMap<string, number> = new Map();
+	/** Since when Services are declared or there, and not probed, by Gateway and name. */
+	#missingSinceMs: ReadonlyMap<string, number> = new Map();
 
 	constructor(options: ProbedPlansOptions) {
 		this.#options = options;
 	}
 
 	declare(declared: Declared): void {
+		if (this.#declared === null && declared.former != null) this.#former = protectedBy(declared.former);
 		this.#declared = declared;
-		this.#learn(declared.version, declared.table);
+		this.#keep(declared.version, protectedBy(declared.table));
 	}
 
 	/** Something is declared that is to be watched for. */
@@ -60,30 +72,34 @@ export class ProbedPlans {
 		return this.#probed !== null;
 	}
 
-	/** @param served null = it is not connected, and goes on with what it had */
+	/** @param served null = nothing is heard of it, and it goes on with what it had */
 	async look(served: Served | null): Promise<void> {
-		if (served !== null) {
-			const before = this.#probed;
-			const probed = new Map<string, Probed>();
-			for (const [name, { plan, current }] of served) {
-				const was = before?.get(name);
-				// Of one that came back with what is not known it is what it had.
-				const services = plan === null ? was?.services : (await this.#plan(plan))?.get(name);
-				const gateway = current ? this.#gateway(name) : (was?.gateway ?? null);
-				if (services !== undefined) probed.set(name, { services, gateway });
-			}
-			this.#probed = probed;
+		if (served === null) return;
+		const before = this.#probed;
+		const probed = new Map<string, Probed>();
+		for (const [name, had] of served) {
+			const was = before?.get(name);
+			// Of one that came back with what is not known it is what it had.
+			const services = had.plan === null ? was?.services : (await this.#plan(had.plan))?.get(name);
+			const gateway = had.current ? this.#gateway(name) : (was?.gateway ?? null);
+			if (services !== undefined) probed.set(name, { services, gateway, had });
 		}
-		this.#noteLate();
+		this.#probed = probed;
 	}
 
-	/** Nobody says what the Envoy has: what is declared is taken for it. */
+	/**
+	 * Nobody says what the Envoy has. It has what the process before this one published last, or something older: what is
+	 * declared still as it was then is taken for it.
+	 */
 	assume(): void {
-		const { version = "", gateways = [] } = this.#declared ?? {};
+		const former = this.#former;
 		this.#probed = new Map(
-			gateways.map((gateway) => {
+			(this.#declared?.gateways ?? []).map((gateway) => {
 				const name = qualifiedName(gateway.metadata);
-				return [name, { services: this.#known.get(version)?.get(name) ?? [], gateway }];
+				const declared = this.#declaredServices.get(name) ?? NOTHING;
+				const before = former?.get(name) ?? NOTHING;
+				const services = former === null ? declared : withoutOthers(declared, before);
+				return [name, { services, gateway, had: null }];
 			}),
 		);
 	}
@@ -92,8 +108,8 @@ export class ProbedPlans {
 	get listeners(): readonly WatchedListener[] {
 		const names = new Set([...(this.#probed?.keys() ?? []), ...this.#declaredServices.keys()]);
 		return [...names].flatMap((gateway) => {
-			const services = this.#probed?.get(gateway)?.services ?? this.#declaredServices.get(gateway) ?? [];
-			return services.length === 0 ? [] : [{ gateway, services }];
+			const services = this.#probed?.get(gateway)?.services ?? this.#declaredServices.get(gateway) ?? NOTHING;
+			return services.size === 0 ? [] : [{ gateway, services: [...services.values()] }];
 		});
 	}
 
@@ -102,66 +118,67 @@ export class ProbedPlans {
 		return this.#probed?.get(name)?.gateway;
 	}
 
-	/** By what the Envoy has now and is being told: whether the Service is there as `listeners` says. */
-	isCertain(served: Served | null, gateway: string, service: WatchedService): boolean {
-		if (served === null) return true;
+	/** Whether the Service and its listener are there as they were at the look, and the Envoy is being told of no other. */
+	isCertain(served: Served | null, gateway: string, service: string): boolean {
+		const had = this.#probed?.get(gateway)?.had ?? null;
+		if (had === null || served === null) return true;
 		const now = served.get(gateway);
-		if (now === undefined) return false;
-		const has = (version: string | null): boolean =>
-			version === null || isAmong(service, this.#known.get(version)?.get(gateway) ?? []);
-		return has(now.plan) && has(now.coming);
+		if (now === undefined || now.moving || now.listener !== had.listener) return false;
+		const host = had.hosts.get(service);
+		return now.hosts.get(service) === host && (now.coming === null || now.coming.get(service) === host);
 	}
 
-	/** Services that are declared for longer than its patience, and are not probed. */
-	lateAt(gateway: string): readonly string[] {
+	/** Takes which Services were left out of a round because they were uncertain. */
+	noteSkipped(skipped: readonly { readonly gateway: string; readonly service: string }[]): void {
+		const nowMs = this.#options.nowMs();
+		const since = new Map<string, number>();
+		const missing = (gateway: string, name: string): void => {
+			const key = keyOf(gateway, name);
+			since.set(key, this.#missingSinceMs.get(key) ?? nowMs);
+		};
+		for (const { gateway, service } of skipped) missing(gateway, service);
+		for (const gateway of this.#declaredServices.keys()) {
+			for (const name of this.#late(gateway)) missing(gateway, name);
+		}
+		this.#missingSinceMs = since;
+	}
+
+	/** Services that are not probed for longer than its patience. */
+	missingAt(gateway: string): readonly string[] {
 		const dueMs = this.#options.nowMs() - this.#options.patienceMs;
-		return this.#late(gateway).filter((name) => (this.#lateSinceMs.get(keyOf(gateway, name)) ?? dueMs + 1) <= dueMs);
+		const names = new Set([...this.#late(gateway), ...(this.#probed?.get(gateway)?.services.keys() ?? [])]);
+		return [...names].filter((name) => (this.#missingSinceMs.get(keyOf(gateway, name)) ?? Infinity) <= dueMs);
 	}
 
-	get #declaredServices(): ReadonlyMap<string, readonly WatchedService[]> {
+	get #declaredServices(): ReadonlyMap<string, Services> {
 		return this.#known.get(this.#declared?.version ?? "") ?? new Map();
 	}
 
+	/** Declared otherwise than they are probed, or not probed. */
 	#late(gateway: string): readonly string[] {
-		const probed = this.#probed?.get(gateway)?.services ?? [];
-		const declared = this.#declaredServices.get(gateway) ?? [];
-		return declared.filter((service) => !isAmong(service, probed)).map(({ name }) => name);
-	}
-
-	#noteLate(): void {
-		const nowMs = this.#options.nowMs();
-		const since = new Map<string, number>();
-		for (const gateway of this.#declaredServices.keys()) {
-			for (const name of this.#late(gateway)) {
-				const key = keyOf(gateway, name);
-				since.set(key, this.#lateSinceMs.get(key) ?? nowMs);
-			}
-		}
-		this.#lateSinceMs = since;
+		const probed = this.#probed?.get(gateway)?.services ?? NOTHING;
+		const declared = this.#declaredServices.get(gateway) ?? NOTHING;
+		return [...declared.values()].filter((one) => !isSame(one, probed.get(one.name))).map(({ name }) => name);
 	}
 
 	#gateway(name: string): Gateway | null {
 		return this.#declared?.gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null;
 	}
 
-	async #plan(version: string): Promise<ReadonlyMap<string, readonly WatchedService[]> | undefined> {
+	async #plan(version: string): Promise<ReadonlyMap<string, Services> | undefined> {
 		const known = this.#known.get(version);
 		if (known !== undefined) {
 			this.#keep(version, known);
 			return known;
 		}
 		const table = await this.#options.planOf(version).catch(() => null);
-		return table === null ? undefined : this.#learn(version, table);
+		if (table === null) return undefined;
+		const learned = protectedBy(table);
+		this.#keep(version, learned);
+		return learned;
 	}
 
-	#learn(version: string, table: PlanTable): ReadonlyMap<string, readonly WatchedService[]> {
-		const watched = new Map(watchedListeners(table).map(({ gateway, services }) => [gateway, services]));
-		const all = new Map(table.gateways.map(({ name }) => [name, watched.get(name) ?? []]));
-		this.#keep(version, all);
-		return all;
-	}
-
-	#keep(version: string, services: ReadonlyMap<string, readonly WatchedService[]>): void {
+	#keep(version: string, services: ReadonlyMap<string, Services>): void {
 		this.#known.delete(version);
 		this.#known.set(version, services);
 		for (const oldest of this.#known.keys()) {
@@ -173,5 +190,16 @@ export class ProbedPlans {
 
 const keyOf = (gateway: string, service: string): string => `${gateway} ${service}`;
 
-const isAmong = ({ name, host, judgedBy }: WatchedService, others: readonly WatchedService[]): boolean =>
-	others.some((one) => one.name === name && one.host === host && one.judgedBy === judgedBy);
+const isSame = (one: WatchedService, other: WatchedService | undefined): boolean =>
+	other !== undefined && one.host === other.host && one.judgedBy === other.judgedBy;
+
+const withoutOthers = (services: Services, before: Services): Services =>
+	new Map([...services].filter(([name, one]) => isSame(one, before.get(name))));
+
+/** By Gateway; of one that protects none, none. */
+function protectedBy(table: PlanTable): ReadonlyMap<string, Services> {
+	const [listener] = watchedListeners(table);
+	// Every Service is reachable through every Gateway.
+	const services: Services = new Map((listener?.services ?? []).map((one) => [one.name, one]));
+	return new Map(table.gateways.map(({ name }) => [name, services]));
+}

@@ -175,6 +175,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			...(connectionMs === null ? {} : { connectionMs }),
 		};
 		const plan = compile(resources, next.status, options);
+		// Of the process before this one: from now on it is this one's.
+		const former = now === null ? await state.newestPlan() : null;
 		await state.keepPlan(plan.version, plan.table);
 		revision = next.revision;
 		const closable = {
@@ -183,7 +185,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		};
 		server.publish({ ...plan, closable }, next.revision);
 		now = { state: next, keys: JSON.stringify(keySets) };
-		watch.published({ version: plan.version, table: plan.table, gateways: resources.gateways });
+		watch.published({ version: plan.version, table: plan.table, gateways: resources.gateways, former });
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 		publishedOnce();

@@ -90,7 +90,7 @@ export const HEADER_ATTACKS: readonly Attack[] = [
 			get("wide.test", "/", [`${name}: DELETE`], "POST"),
 		),
 	),
-	...["_method=DELETE", "a=1&%5fm%65thod=DELETE", "+.method=DELETE"].map((query) =>
+	...["_method=DELETE", "a=1&%5fm%65thod=DELETE", "+.method=DELETE", "_method%00=DELETE"].map((query) =>
 		forbidden("T-method-override", `in a query: ${query}`, get("wide.test", `/?${query}`, [], "POST")),
 	),
 	forbidden("T-method-override", "an empty one too", get("wide.test", "/", ["X-HTTP-Method-Override:"], "POST")),
