@@ -41,7 +41,7 @@ import {
 	routeConfigName,
 } from "./plan.js";
 import { planProblems } from "./problems.js";
-import { excludedEndpoints, excludedHosts, withinRegions } from "./residency.js";
+import { boundRegions, excludedEndpoints, excludedHosts, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
 import { type ShadowGap, shadowGapOf } from "./shadow.js";
 import { keysClusters } from "./tokenKeys.js";
@@ -120,6 +120,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	return {
 		version,
 		excluded: excludedHosts(declared),
+		bound: boundRegions(declared),
 		envoy: {
 			clusters: [...variants.map(({ cluster }) => cluster), ...keysClusters(resources.gateways, keySets)],
 			endpoints: variants.flatMap(({ endpoints }) => (endpoints === null ? [] : [endpoints])),

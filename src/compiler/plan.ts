@@ -25,6 +25,8 @@ export interface Plan {
 	readonly table: PlanTable;
 	/** Endpoints that a DataClass keeps from a cluster, `10.0.0.1:80`, by its name. */
 	readonly excluded: Readonly<Record<string, readonly string[]>>;
+	/** Regions to which a DataClass binds a Service, by its qualified name. */
+	readonly bound: Readonly<Record<string, readonly string[]>>;
 	readonly problems: readonly Problem[];
 	readonly rules: readonly RuleExecution[];
 	/** The listeners have filters that ask the sidecar, so a bootstrap must lead there. */

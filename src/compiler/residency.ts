@@ -54,6 +54,15 @@ export function excludedHosts(resources: ResourceSet): Readonly<Record<string, r
 	return found;
 }
 
+/** Of Services with a DataClass: what had an endpoint elsewhere must not keep it, though it is declared no more. */
+export const boundRegions = (resources: ResourceSet): Readonly<Record<string, readonly string[]>> =>
+	Object.fromEntries(
+		resources.services.flatMap((service) => {
+			const regions = regionsOf(resources, service);
+			return regions === null ? [] : [[qualifiedName(service.metadata), regions]];
+		}),
+	);
+
 function restricted(resources: ResourceSet, service: Service): Service {
 	const { spec } = service;
 	const regions = regionsOf(resources, service);

@@ -138,12 +138,12 @@ export class LeavingEndpoints {
 		const before = this.#leaving.get(name);
 		const regions = new Set(published.regions);
 		// One that its Service places elsewhere by now was known here by the region that it had.
-		const excluded = new Set(target.excluded[name]);
+		const mayServe = within(held, target);
 		const [untilMs, leftMs] = [new Map<string, number>(), new Map<string, number>()];
 		for (const [at, host] of held.hosts.entries()) {
 			// Where a DataClass holds every endpoint has a region.
 			const near = regions.has("") || regions.has(held.regions[at] ?? "");
-			if (fresh.has(host) || !near || excluded.has(host) || isAnothers(host, name, target)) continue;
+			if (fresh.has(host) || !near || !mayServe(host, at) || isAnothers(host, name, target)) continue;
 			if (untilMs.size === ENDPOINTS_MAX) break;
 			// What has come since is a successor, though it may be leaving too; what stood beside it may be ill.
 			const sinceMs = before?.leftMs.get(host) ?? nowMs;
@@ -175,13 +175,24 @@ export class LeavingEndpoints {
 			: Math.min(knownMs ?? Number.POSITIVE_INFINITY, nowMs + XDS_LEAVING_MS);
 		// A Variant that has another name now serves nobody but its own Service's people.
 		const service = published === undefined ? held.source : null;
-		const excluded = new Set(target.excluded[name]);
-		const mayStay = (host: string): boolean => !excluded.has(host) && !isAnothers(host, name, target, service);
-		const stays = hosts.filter((host) => inline.has(host) || (waits !== "no" && endMs > nowMs && mayStay(host)));
+		const mayServe = within(held, target);
+		const mayStay = (host: string, at: number): boolean =>
+			mayServe(host, at) && !isAnothers(host, name, target, service);
+		const stays = hosts.filter(
+			(host, at) => inline.has(host) || (waits !== "no" && endMs > nowMs && mayStay(host, at)),
+		);
 		const untilMs = new Map(hosts.map((host) => [host, endMs]));
 		const made = withHosts(published, held, new Set(stays));
 		return { of: published, made, untilMs, leftMs: NONE, replaced: false };
 	}
+}
+
+/** Whether a DataClass lets an endpoint serve: by where its Service places it now, or did when the client was told of it. */
+function within({ name, source, regions }: EncodedResource, { excluded, bound }: Snapshot) {
+	const outside = new Set(excluded[name]);
+	const allowed = bound[source.replace(/^Service /, "")];
+	return (host: string, at: number): boolean =>
+		!outside.has(host) && (allowed === undefined || allowed.includes(regions[at] ?? ""));
 }
 
 /** Ends that are near each other are one. */

@@ -8,6 +8,8 @@ import type { Snapshot, SnapshotMaker } from "./snapshot.js";
 export interface Published extends Pick<Plan, "envoy" | "table" | "version"> {
 	/** Left out = none. */
 	readonly excluded?: Plan["excluded"];
+	/** Left out = none. */
+	readonly bound?: Plan["bound"];
 	/** Left out = where an Envoy refuses the plan, nothing of it can be closed. */
 	readonly closable?: Closable;
 }

@@ -255,6 +255,19 @@ t.test("none waits that its Service places outside its DataClass by now, whateve
 		client.ack("endpoints");
 		t.same(client.has(), stays, "the last ones of a Variant wait for the routes, but for those");
 	}
+	const mixed: Ports = {
+		v1: [
+			[1, "us"],
+			[2, "eu"],
+		],
+	};
+	t.same(over(mixed, { v1: [[3, "eu"]] }, { regions: ["us", "eu"] }), [3, 2]);
+	for (const v1 of [{ v1: [] }, {}]) {
+		const client = Client.of(plan(mixed));
+		client.publish(plan({ ...v1, v3: [[5, "eu"]] }, { ...only, defaultVariant: "v3" }));
+		client.ack("endpoints");
+		t.same(client.has(), [2], "one that was elsewhere goes with its declaration");
+	}
 });
 
 t.test("an address is one in whatever spelling", async (t) => {
