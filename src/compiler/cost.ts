@@ -32,9 +32,12 @@ const VALUE_US = 0.1;
  */
 export const CLAIM_UNIT_US = 15;
 
-/** Of deciding access by these rules. */
-export function accessCost(access: AccessTable, canBeNative: boolean): Cost {
-	const values = triedValues(access);
+/**
+ * Of deciding access by these rules.
+ * @param issuers of the Gateway with the most of them
+ */
+export function accessCost(access: AccessTable, canBeNative: boolean, issuers: number): Cost {
+	const values = triedValues(access, issuers);
 	const nativeUs = Math.round(ACCESS.native + VALUE_US * values);
 	return { nativeUs: canBeNative ? nativeUs : null, calloutUs: ACCESS.callout, values };
 }
@@ -45,24 +48,28 @@ export function experimentCost(canBeNative: boolean): Cost {
 }
 
 /** On the way to the Variant with the most; where policies are shadows all are tried once more. */
-function triedValues({ policies }: AccessTable): number {
+function triedValues({ policies }: AccessTable, issuers: number): number {
 	const times = policies.some(({ shadow }) => shadow) ? 2 : 1;
 	let ofAll = 0;
 	const own = new Map<string, number>();
 	for (const policy of policies) {
-		const values = namedValues(policy) * (policy.shadow ? 1 : times);
+		const values = namedValues(policy, issuers) * (policy.shadow ? 1 : times);
 		if (policy.variants.length === 0) ofAll += values;
 		for (const variant of policy.variants) own.set(variant, (own.get(variant) ?? 0) + values);
 	}
 	return [...own.values()].reduce((most, values) => Math.max(most, values), 0) + ofAll;
 }
 
-/** A rule that names nothing is still one to be tried. */
-function namedValues({ principals, methods, pathPrefixes, more }: PolicyTable): number {
+/**
+ * A rule that names nothing is still one to be tried. What any issuer may say is written once for each of them (policyRule.ts);
+ * a user is one issuer's.
+ */
+function namedValues({ principals, methods, pathPrefixes, more }: PolicyTable, issuers: number): number {
 	const { users = [], groups = [], tenants = [], purposes = [], claims = [], pathTemplates = [] } = more ?? {};
-	const lists = [principals, methods, pathPrefixes, users, groups, tenants, purposes, pathTemplates];
-	const named = [...lists, ...claims.map(({ values }) => values)].reduce((sum, { length }) => sum + length, 0);
-	return Math.max(1, named);
+	const count = (lists: readonly (readonly string[])[]) => lists.reduce((sum, { length }) => sum + length, 0);
+	const [anyUser, user] = [users.filter((one) => one === "*"), users.filter((one) => one !== "*")];
+	const said = count([anyUser, groups, tenants, purposes, ...claims.map(({ values }) => values)]);
+	return Math.max(1, count([principals, methods, pathPrefixes, pathTemplates, user]) + said * Math.max(1, issuers));
 }
 
 /** In words, for a person. Nothing moves to the sidecar by itself: without its answer requests are refused. */

@@ -23,9 +23,10 @@ export function explainRules(
 ): readonly RuleExecution[] {
 	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
 	const among = amongIssuers(issuers);
+	const mostIssuers = Math.max(0, ...gateways.map(({ spec }) => spec.tokens.length));
 	return services.flatMap((compiled) => [
 		summary(compiled, protocol),
-		accessRule(compiled, nowMs),
+		accessRule(compiled, mostIssuers, nowMs),
 		...issuerRule(compiled, among),
 		...canonicalRule(compiled),
 		...limitRule(compiled, gateways),
@@ -59,7 +60,7 @@ function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExe
 	};
 }
 
-function accessRule({ table, execution }: CompiledService, nowMs: number | null): RuleExecution {
+function accessRule({ table, execution }: CompiledService, issuers: number, nowMs: number | null): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
 	const shadows = access.policies.filter(({ shadow }) => shadow).map((policy) => policy.name);
@@ -73,7 +74,12 @@ function accessRule({ table, execution }: CompiledService, nowMs: number | null)
 		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
 		return execution.whyVerdict === null
 			? { rule, execution: "native", because: open, cost: null }
-			: { rule, execution: "callout", because: `${execution.whyVerdict}: ${open}`, cost: accessCost(access, false) };
+			: {
+					rule,
+					execution: "callout",
+					because: `${execution.whyVerdict}: ${open}`,
+					cost: accessCost(access, false, issuers),
+				};
 	}
 	const list = (action: string) => {
 		const enforced = access.policies.filter(({ shadow }) => !shadow);
@@ -89,7 +95,7 @@ function accessRule({ table, execution }: CompiledService, nowMs: number | null)
 			judgesVariants({ ...access, policies: access.policies.filter(({ shadow }) => !shadow) }) &&
 			execution.whyAssignment !== null
 		) && !execution.beyondEnvoy;
-	const cost = accessCost(access, canBeNative);
+	const cost = accessCost(access, canBeNative, issuers);
 	if (execution.whyVerdict !== null)
 		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}`, cost };
 	const users = judgesUsers(access) ? " and the token that jwt_authn has verified" : "";

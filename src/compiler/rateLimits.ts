@@ -8,7 +8,7 @@ import { claimPath, isSpaceDelimited } from "../access/claim.js";
 import { PROBE_BUCKET_EVERY_MS, PROBE_BUCKET_MORE, RATE_LIMIT_BUCKETS_MAX } from "../limits.js";
 import type { Rate, RateLimits, TokenIssuer } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
-import { payloadKey } from "./tokenMetadata.js";
+import { payloadKey, TOKENS_METADATA } from "./tokenMetadata.js";
 
 export const SERVICE_LIMIT_FILTER = "weir.limit.service";
 export const PRINCIPAL_LIMIT_FILTER = "weir.limit.principal";
@@ -16,9 +16,8 @@ export const TENANT_LIMIT_FILTER = "weir.limit.tenant";
 
 const LOCAL_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
 const EXPRESSION = "type.googleapis.com/envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
-const TOKENS = "envoy.filters.http.jwt_authn";
 
-/** Whom requests without a proven principal, or without a tenant, are counted under, all together. */
+/** Whom requests without a proven principal are counted under, all together. */
 const NOBODY = "-";
 
 /** More than any Envoy serves. */
@@ -74,29 +73,39 @@ const bucket = ({ requests, perMs }: Rate): object => ({
 /** What a limit has a bucket for each value of. */
 interface Counted {
 	readonly key: string;
-	readonly action: object;
+	/** Those that find a value say it, at most one of them. */
+	readonly actions: readonly object[];
+	/** Where none does, the request is one of all such: of the bucket for what no descriptor is about. */
+	readonly mayLack: boolean;
 }
 
 /**
- * A bucket, or one for each value, the least used forgotten beyond the bound. The built-in probe of a protected Service has
+ * A bucket, or one for each value, the least used forgotten beyond the bound. What no descriptor is about has one that none
+ * uses up, but where a value may lack: what has no limit would be the way around it. The built-in probe of a protected Service has
  * buckets of its own: out of the callers' it would take what they may, and who uses that up would end the probe.
  */
 function limiter(name: string, rate: Rate, by: Counted | null, { probed }: LimitPlace): object {
-	const of = (traffic: string, bucketOf: Rate): object => ({
-		entries: [{ key: TRAFFIC, value: traffic }, ...(by === null ? [] : [{ key: by.key }])],
+	const of = (traffic: string, keys: readonly string[], bucketOf: Rate): object => ({
+		entries: [{ key: TRAFFIC, value: traffic }, ...keys.map((key) => ({ key }))],
 		token_bucket: bucket(bucketOf),
 	});
+	const each = by === null ? [] : [by.key];
+	const mayLack = by?.mayLack === true;
 	const probes = { requests: Math.ceil(rate.perMs / PROBE_BUCKET_EVERY_MS) + PROBE_BUCKET_MORE, perMs: rate.perMs };
 	return {
 		"@type": LOCAL_RATE_LIMIT,
 		stat_prefix: name.replaceAll(".", "_"),
-		token_bucket: bucket({ requests: NO_LIMIT, perMs: rate.perMs }),
+		token_bucket: bucket(mayLack ? rate : { requests: NO_LIMIT, perMs: rate.perMs }),
 		filter_enabled: { default_value: { numerator: 100 } },
 		filter_enforced: { default_value: { numerator: 100 } },
 		rate_limited_as_resource_exhausted: true,
-		descriptors: [of("requests", rate), ...(probed ? [of("probes", probes)] : [])],
+		descriptors: [
+			of("requests", each, rate),
+			...(probed ? [of("probes", each, probes)] : []),
+			...(probed && mayLack ? [of("probes", [], probes)] : []),
+		],
 		always_consume_default_token_bucket: false,
-		rate_limits: [{ actions: [traffic(probed), ...(by === null ? [] : [by.action])] }],
+		rate_limits: [{ actions: [traffic(probed), ...(by?.actions ?? [])] }],
 		...(by === null ? {} : { max_dynamic_descriptors: RATE_LIMIT_BUCKETS_MAX }),
 	};
 }
@@ -119,33 +128,28 @@ function caller({ identifies }: LimitPlace): Counted {
 	const action = identifies
 		? expression(key, "connection.uri_san_peer_certificate")
 		: { generic_key: { descriptor_key: key, descriptor_value: NOBODY } };
-	return { key, action };
+	return { key, actions: [action], mayLack: false };
 }
 
 /**
  * The tenant that a verified token says, as one text. Who shows no token, or one that says none, an empty one or a list,
- * shares one bucket with all such: what has no limit would be the way around it. In CEL, as a descriptor of
- * Action.Metadata can not say "none of the issuers'".
+ * shares one bucket with all such: what has no limit would be the way around it. Each issuer is looked up by itself, and
+ * jwt_authn tells one token's payload alone. Not one expression in CEL: Envoy takes no `? :` within a `? :` that is 25 deep,
+ * and what refuses a Service's limit refuses the routes of all (test/compiler/tenantIssuers.test.ts).
  */
 function tenantOf({ issuers }: LimitPlace): Counted {
 	// Whoever says words in another order would have another bucket.
 	const texts = issuers.filter(({ tenantClaim }) => !isSpaceDelimited(claimPath(tenantClaim)));
-	const text = texts.reduceRight((otherwise, issuer) => `${saysTenant(issuer)} : ${otherwise}`, literal(NOBODY));
-	return { key: "tenant", action: expression("tenant", text) };
+	return { key: TENANT, actions: texts.map(saidTenant), mayLack: true };
 }
 
-/** `CONDITION ? TENANT`; each step is looked at only where the one before holds, for a missing key is an error. */
-function saysTenant(issuer: TokenIssuer): string {
-	const conditions: string[] = [];
-	let at = "metadata.filter_metadata";
-	const path = [TOKENS, payloadKey(issuer), ...claimPath(issuer.tenantClaim)];
-	for (const [depth, key] of path.entries()) {
-		// The payload and what lies in it may be anything.
-		if (depth >= 2) conditions.push(`type(${at}) == map`);
-		conditions.push(`${literal(key)} in ${at}`);
-		at = `${at}[${literal(key)}]`;
-	}
-	return `(${[...conditions, `type(${at}) == string`, `${at} != ""`].join(" && ")}) ? ${at}`;
+const TENANT = "tenant";
+
+/** A text that is not empty; of anything else this action says nothing. */
+function saidTenant(issuer: TokenIssuer): object {
+	const path = [payloadKey(issuer), ...claimPath(issuer.tenantClaim)].map((key) => ({ key }));
+	const metadata_key = { key: TOKENS_METADATA, path };
+	return { metadata: { descriptor_key: TENANT, metadata_key, source: "DYNAMIC", skip_if_absent: true } };
 }
 
 /** A text of CEL; escapes as JSON has them are also CEL's. */

@@ -1,5 +1,6 @@
 /** Gateway spec.tokens: whose JSON Web Tokens are believed, and where their keys are. */
 import { z } from "zod";
+import { ISSUERS_MAX } from "../limits.js";
 import { claimName } from "./accessConditions.js";
 import { bareHost, isUrl } from "./host.js";
 import { machineAddress } from "./machineAddress.js";
@@ -72,6 +73,7 @@ const issuer = fields({
 });
 
 export const tokens = list(issuer, "write a list of {issuer, audiences, jwksFile}")
+	.max(ISSUERS_MAX, { error: `write at most ${ISSUERS_MAX} issuers` })
 	.superRefine((issuers, context) => {
 		refuseRepeats(
 			issuers,

@@ -2,15 +2,25 @@
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { costText } from "../../src/compiler/cost.js";
-import type { AccessPolicy } from "../../src/resources/resource.js";
+import type { AccessPolicy, TokenIssuer } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://id.test";
 
-function costOf(accessPolicies: readonly AccessPolicy[], access: "native" | "sidecar" = "native"): string {
+const issuers = (count: number): readonly TokenIssuer[] =>
+	Array.from({ length: count }, (_, index) => tokenIssuer(index === 0 ? ISSUER : `${ISSUER}/${index}`, ["weir"], "/k"));
+
+/** @param counts of issuers, one for each Gateway */
+function costOf(
+	accessPolicies: readonly AccessPolicy[],
+	access: "native" | "sidecar" = "native",
+	counts: readonly number[] = [1],
+): string {
 	const resources = resourceSet({
-		gateways: [gateway({ tls: { from: "identity" }, tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")] })],
+		gateways: counts.map((count, index) =>
+			gateway({ tls: { from: "identity" }, tokens: issuers(count) }, `edge-${index}`),
+		),
 		services: [service("s", [variant("v1", 1), variant("v2", 2)], { access: null, callout: { ...CALLOUT, access } })],
 		accessPolicies,
 	});
@@ -22,8 +32,8 @@ function costOf(accessPolicies: readonly AccessPolicy[], access: "native" | "sid
 const callers = (count: number): readonly string[] =>
 	Array.from({ length: count }, (_, index) => `spiffe://a/${index}`);
 const allow = (spec: Partial<AccessPolicy["spec"]>, name = "p") => accessPolicy(name, "allow", ["s"], spec);
-const tried = (policies: readonly AccessPolicy[]): number =>
-	Number(/tries up to (\d+) values/.exec(costOf(policies))?.[1]);
+const tried = (policies: readonly AccessPolicy[], counts?: readonly number[]): number =>
+	Number(/tries up to (\d+) values/.exec(costOf(policies, "native", counts))?.[1]);
 
 t.test("what Envoy tries one by one is paid for, in one rule or in many", async (t) => {
 	t.equal(
@@ -66,6 +76,26 @@ t.test("every list counts, and a rule that names nothing is one to be tried", as
 		t.equal(tried([allow({ ...two, ...spec })]), 2, JSON.stringify(spec));
 	t.equal(tried([allow({ ...two, claims: [{ claim: "c", values: ["x", "y"] }] })]), 3);
 	t.equal(tried([allow(two), accessPolicy("d", "deny", ["s"], {})]), 2);
+});
+
+t.test("what any issuer may say counts for each of them, at the Gateway with the most", async (t) => {
+	const counts = [2, 7, 0];
+	for (const spec of [
+		{ users: ["*"] },
+		{ groups: ["g"] },
+		{ tenants: ["t"] },
+		{ purposes: ["p"] },
+		{ claims: [{ claim: "c", values: ["x"] }] },
+	])
+		t.equal(tried([allow(spec)], counts), 7, JSON.stringify(spec));
+	t.equal(tried([allow({ users: [`${ISSUER}#ann`, `${ISSUER}#*`] })], counts), 2, "a user is one issuer's");
+	t.equal(tried([allow({ principals: callers(3), methods: ["GET"], pathPrefixes: ["/a"] })], counts), 5);
+	const groups = Array.from({ length: 100 }, (_, index) => `g${index}`);
+	t.match(
+		costOf([allow({ groups })], "native", [50]),
+		/^about 506 µs .*up to 5000 values.*declare callout: \{access: sidecar\}/,
+	);
+	t.equal(tried([allow({ principals: ["anyone"] })], [0]), 1);
 });
 
 t.test("of Variants the one with the most counts, and beside shadow policies all are tried twice", async (t) => {

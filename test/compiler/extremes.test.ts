@@ -10,13 +10,17 @@ import { refusedExtremes } from "./refusedExtremes.js";
 const { from: _, ...files } = (await mutualTls(t)).gateway;
 const all = extremes(files);
 /**
- * All ends of numbers, times and words, and some of the texts; a listener of its own costs Envoy a third of a second.
+ * All ends of numbers, times and words, issuers, and some of the texts; a listener of its own costs Envoy a third of a second.
  * Times are texts too, and always asked about.
  */
 const cases = all.filter(
-	({ ofGateway, isText, name }, index) =>
-		index % 48 === 0 || (!ofGateway && (!isText || /= "[0-9]+(?:ms|s|d)/.test(name) || name.includes("pathTemplates"))),
+	({ ofGateway, isText, isFull, name }, index) =>
+		index % 48 === 0 ||
+		name.startsWith("Gateway spec.tokens = ") ||
+		(!ofGateway && !isFull && (!isText || /= "[0-9]+(?:ms|s|d)/.test(name) || name.includes("pathTemplates"))),
 );
+/** Looks at all issuers. */
+const limit = cases.find(({ name }) => name.startsWith("Service spec.rateLimits.tenant."));
 t.setTimeout(300_000);
 
 t.test("the extremes of all fields are many, and of every kind", async (t) => {
@@ -27,11 +31,26 @@ t.test("the extremes of all fields are many, and of every kind", async (t) => {
 			cases.some(({ name }) => name.startsWith(`${kind} `)),
 			kind,
 		);
+	const full = all.filter(({ isFull }) => isFull).map(({ name }) => name);
+	for (const field of ["Gateway spec.tokens", "Service spec.hosts", "Service spec.variants.0.endpoints"])
+		t.ok(
+			full.some((name) => name.startsWith(`${field} = `)),
+			`${field} among ${full.join(", ")}`,
+		);
+	t.ok(limit, "and a limit of tenants, which the Gateways are tried with");
+	const [most] = cases.filter(({ name, isFull }) => isFull && name.startsWith("Gateway spec.tokens"));
+	const { routes } = planOf([most, limit].flatMap((one) => one ?? [])).envoy;
+	t.match(JSON.stringify(routes), /"https:\/\/b\.example97"\},\{"key":"tenant"/, "of all issuers");
 });
 
 t.test("what control publishes of them fits proto/: tests that give Envoy a file do not ask that", async (t) => {
-	for (let at = 0; at < cases.length; at += 250) {
-		const { listeners, routes } = planOf(cases.slice(at, at + 250)).envoy;
+	// Each Gateway has the routes of all Services, with rules for each of its issuers.
+	const ofOne = cases.filter(({ ofGateway, isFull }) => ofGateway && isFull);
+	const others = cases.filter((one) => !ofOne.includes(one));
+	const packs = [[...ofOne, ...(limit === undefined ? [] : [limit])]];
+	for (let at = 0; at < others.length; at += 250) packs.push(others.slice(at, at + 250));
+	for (const pack of packs) {
+		const { listeners, routes } = planOf(pack).envoy;
 		t.doesNotThrow(() => [...listeners, ...routes].map(encodeEnvoyResource));
 	}
 });

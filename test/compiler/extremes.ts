@@ -1,7 +1,7 @@
 /**
  * Extremes of every field of every kind that reaches an Envoy: each leaf of the JSON Schema is set to the ends of its
- * range, to each of its words, or to every text of a pool; what `weir validate` takes is a case. Envoy must take it
- * too: one value that it refuses holds back the routes of all Services.
+ * range, to each of its words, or to every text of a pool, and each list is empty or as long as it may be; what `weir
+ * validate` takes is a case. Envoy must take it too: one value that it refuses holds back the routes of all Services.
  */
 import { compile } from "../../src/compiler/compile.js";
 import { keySetName, NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
@@ -30,6 +30,8 @@ export interface Extreme {
 	readonly ofGateway: boolean;
 	/** One of many texts that the field takes. */
 	readonly isText: boolean;
+	/** The field is a list that is as long as it may be. */
+	readonly isFull: boolean;
 }
 
 /** The kinds that Envoys hear of; the others are for control and people. */
@@ -45,6 +47,7 @@ interface Schema {
 	readonly const?: unknown;
 	readonly minimum?: number;
 	readonly maximum?: number;
+	readonly maxItems?: number;
 	readonly exclusiveMinimum?: number;
 	readonly exclusiveMaximum?: number;
 	readonly additionalProperties?: unknown;
@@ -68,7 +71,11 @@ function leaves(schema: Schema, path: readonly Step[] = []): readonly Leaf[] {
 	if (schema.properties !== undefined) {
 		return Object.entries(schema.properties).flatMap(([name, inner]) => leaves(inner, [...path, name]));
 	}
-	if (schema.items !== undefined) return [{ path, schema: { type: "array" } }, ...leaves(schema.items, [...path, 0])];
+	if (schema.items !== undefined) {
+		const { maxItems } = schema;
+		const itself = { type: "array", ...(maxItems === undefined ? {} : { maxItems }) };
+		return [{ path, schema: itself }, ...leaves(schema.items, [...path, 0])];
+	}
 	return [{ path, schema }];
 }
 
@@ -90,6 +97,37 @@ function valuesOf({ type, enum: words, const: word, ...schema }: Schema): readon
 		if (one === "object") return [{}, { a: "b" }, { [`a${"-".repeat(62)}b`]: `!${"%".repeat(1_022)}~` }];
 		return [];
 	});
+}
+
+/** A list as long as it may be, of what stands there and of copies of its last item that differ from it in one way. */
+class FullList {
+	constructor(
+		readonly items: number,
+		readonly way: number,
+	) {}
+
+	/** null where there is no such list, or no such way. */
+	from(list: unknown): readonly unknown[] | null {
+		if (!Array.isArray(list)) return null;
+		const more = Array.from({ length: this.items - list.length }, (_, index) => changed(list.at(-1), index)[this.way]);
+		return more.includes(undefined) ? null : [...list, ...more];
+	}
+
+	toJSON(): string {
+		return `${this.items} items`;
+	}
+}
+
+const FULL_WAYS = 12;
+
+/** The value with one of its texts or numbers made another one, in each way. */
+function changed(value: unknown, index: number): readonly unknown[] {
+	if (typeof value === "string") return [`${value}${index}`, `n${index}.${value}`];
+	if (typeof value === "number") return [value + 1 + index];
+	if (typeof value !== "object" || value === null) return [];
+	return Object.entries(value).flatMap(([key, field]) =>
+		changed(field, index).map((other) => ({ ...value, [key]: other })),
+	);
 }
 
 const isText = ({ type, enum: words, const: word }: Schema): boolean =>
@@ -177,13 +215,22 @@ export function extremes(tls: object): readonly Extreme[] {
 		leaves($defs[kind]?.properties?.spec ?? {}).flatMap((leaf) => {
 			if (leaf.path.some((step) => LEFT_OUT.has(step))) return [];
 			const fits = (value: unknown): readonly Extreme[] => extremesOf(kind, `x${count++}`, leaf, value, tls);
-			const others = valuesOf(leaf.schema).flatMap(fits);
+			const others = [...valuesOf(leaf.schema).flatMap(fits), ...fullOnes(leaf.schema, fits)];
 			if (!isText(leaf.schema)) return others;
 			// A field for any text has no use for addresses and paths.
 			const nasty = NASTY_TEXTS.flatMap(fits);
 			return [...others, ...nasty, ...(nasty.length > NASTY_TEXTS.length / 2 ? [] : TEXTS.flatMap(fits))];
 		}),
 	);
+}
+
+/** In the first way that makes it valid. */
+function fullOnes({ maxItems }: Schema, fits: (value: FullList) => readonly Extreme[]): readonly Extreme[] {
+	for (let way = 0; maxItems !== undefined && way < FULL_WAYS; way++) {
+		const found = fits(new FullList(maxItems, way));
+		if (found.length > 0) return found;
+	}
+	return [];
 }
 
 /** The case in the first form that makes it valid: with the field alone, so that no other one moves the rule to the sidecar. */
@@ -199,9 +246,9 @@ function extremesOf(kind: Kind, id: string, { path, schema }: Leaf, value: unkno
 		const places = [common(), common().slice(0, 1)];
 		if (places.every((place) => checkResources(resourceSet([...place, ...own])).length > 0)) continue;
 		const name = `${kind} spec.${path.join(".")} = ${JSON.stringify(value).slice(0, 120)}`;
-		return [
-			{ name, resources: own, ofGateway: kind === "Gateway", isText: typeof value === "string" && isText(schema) },
-		];
+		const ofText = typeof value === "string" && isText(schema);
+		const isFull = value instanceof FullList;
+		return [{ name, resources: own, ofGateway: kind === "Gateway", isText: ofText, isFull }];
 	}
 	return [];
 }
@@ -245,16 +292,19 @@ function scene(kind: Kind, id: string, spec: object, tls: object): readonly Docu
 
 /** A copy with the value at the path; null where the path leads nowhere. */
 function withValue(from: unknown, [step, ...rest]: readonly Step[], value: unknown): object | null {
-	const inner = (at: unknown): unknown => (rest.length === 0 ? value : withValue(at, rest, value));
+	const inner = (at: unknown): unknown => {
+		if (rest.length > 0) return withValue(at, rest, value);
+		return value instanceof FullList ? value.from(at) : value;
+	};
 	if (step === 0) {
 		const items = Array.isArray(from) ? from : [];
 		const first = inner(items[0]);
-		return first === null && rest.length > 0 ? null : [first, ...items.slice(1)];
+		return first === null && (rest.length > 0 || value !== null) ? null : [first, ...items.slice(1)];
 	}
 	if (step === undefined || Array.isArray(from) || (typeof from !== "object" && from !== undefined)) return null;
 	const fields = (from ?? {}) as Record<string, unknown>;
 	const field = inner(fields[step]);
-	return field === null && rest.length > 0 ? null : { ...fields, [step]: field };
+	return field === null && (rest.length > 0 || value !== null) ? null : { ...fields, [step]: field };
 }
 
 /** What control publishes for these cases: it reads the keys itself. */

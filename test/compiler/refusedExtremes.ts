@@ -10,8 +10,8 @@ const PACK = 250;
 export async function refusedExtremes(cases: readonly Extreme[], version?: string): Promise<readonly string[]> {
 	const ofGateways = cases.filter(({ ofGateway }) => ofGateway);
 	const others = cases.filter(({ ofGateway }) => !ofGateway);
-	// One Service is enough for a listener and its routes.
-	const service = others.find(({ name }) => name.startsWith("Service "));
+	// One Service is enough for a listener and its routes: one whose limit looks at all issuers of the Gateway.
+	const service = others.find(({ name }) => name.startsWith("Service spec.rateLimits.tenant."));
 	const refused = (all: readonly Extreme[], beside: readonly Extreme[]): Promise<readonly string[]> =>
 		search(all, async (some) => validateBootstrap(bootstrapOf([...beside, ...some]), version));
 	const words: string[] = [];

@@ -4,6 +4,7 @@ import t from "tap";
 import { mutualTls } from "../access/mutualTls.js";
 import { extremes } from "../compiler/extremes.js";
 import { refusedExtremes } from "../compiler/refusedExtremes.js";
+import { HELD, heldTenants } from "../compiler/tenantIssuers.js";
 
 const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));
 const { from: _, ...files } = (await mutualTls(t)).gateway;
@@ -12,5 +13,9 @@ const cases = extremes(files);
 for (const version of tested) {
 	t.test(`Envoy ${version} takes the extremes of all fields`, { timeout: 600_000 }, async (t) => {
 		t.same(await refusedExtremes(cases, version), []);
+	});
+
+	t.test(`Envoy ${version} holds a limit of tenants with few and many issuers`, { timeout: 300_000 }, async (t) => {
+		t.same(await heldTenants(t, version), HELD);
 	});
 }

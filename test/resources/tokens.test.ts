@@ -17,7 +17,13 @@ const at = "spec.tokens[0]";
 
 const tokens = (written: string): string => spoil("  port: 8080", `  port: 8080\n  tokens: ${written}`);
 
+/** A list of so many. */
+const issuers = (count: number): string =>
+	`[${Array.from({ length: count }, (_, index) => `{issuer: i${index}, audiences: [b], jwksFile: f}`).join(", ")}]`;
+
 const rows: readonly Row[] = [
+	["as many issuers as may be", tokens(issuers(100)), []],
+	["one more", tokens(issuers(101)), ["w.yaml:19:11: spec.tokens is a list of 101; write at most 100 issuers"]],
 	["a word", tokens("x"), [`w.yaml:19:11: spec.tokens is "x"; ${ISSUERS}`]],
 	["nothing", tokens("null"), [`w.yaml:19:11: spec.tokens is empty; ${ISSUERS}`]],
 	["one issuer, no list", tokens("{issuer: a}"), [`w.yaml:19:11: spec.tokens is a mapping; ${ISSUERS}`]],

@@ -1,6 +1,7 @@
 /** What an earlier Weir took and this one would not: it stays, is told of, and is for its owners alone to mend. */
 import t from "tap";
 import { conditionLines } from "../../src/cli/commands/alarms.js";
+import { ISSUERS_MAX } from "../../src/limits.js";
 import { parseResources } from "../../src/resources/parse.js";
 import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
 import { crossCheck } from "../../src/state/crossCheck.js";
@@ -315,5 +316,34 @@ t.test("so does a caller that is a trust domain alone, also over a restart", asy
 	t.equal(said(users(store, 1)), "", "others' changes");
 	t.match(store.faults.now, [{ resource, words: FAULT }]);
 	t.equal(said(store.apply(file(source.replace("a.example", "a.example/*")), options)), "");
+	t.same(store.faults.now, []);
+});
+
+t.test("so does a Gateway with more issuers than one may have", async (t) => {
+	const store = opened(t);
+	const open = "  access: open\n";
+	const issuers = (count: number): readonly string[] =>
+		Array.from({ length: count }, (_, index) => `https://i${index}`);
+	const edge = (count: number): string => {
+		const list = issuers(count).map(
+			(one) => `{issuer: "${one}", audiences: [weir], jwksUrl: "https://keys.example/k"}`,
+		);
+		return `${GATEWAY}  tokens: [${list.join(", ")}]\n`;
+	};
+	t.equal(said(store.apply(file([edge(ISSUERS_MAX), serviceText("svc", "evil", open)].join("---\n")), options)), "");
+	const FAULT = /spec.tokens .*; write at most 100 issuers/;
+	t.match(said(store.apply(file(edge(ISSUERS_MAX + 1)), options)), FAULT);
+	const [stored] = store.current.resources.gateways;
+	const [one] = stored?.spec.tokens ?? [];
+	if (stored === undefined || one === undefined) throw new Error("no Gateway");
+	const tokens = issuers(ISSUERS_MAX + 1).map((issuer) => ({ ...one, issuer }));
+	const resource = { ...stored, spec: { ...stored.spec, tokens } };
+	const source = edge(ISSUERS_MAX + 1);
+	store.database.transaction(() => store.database.resources.putSync(["Gateway", "edge"], { resource, source }));
+	t.equal(said(store.apply(file(serviceText("more", "users", open)), options)), "", "others' changes");
+	t.equal(store.current.resources.gateways[0]?.spec.tokens.length, ISSUERS_MAX + 1, "it stands");
+	t.match(store.faults.now, [{ resource, words: FAULT }]);
+	t.match(said(store.apply(file(edge(ISSUERS_MAX + 2)), options)), FAULT);
+	t.equal(said(store.apply(file(edge(1)), options)), "");
 	t.same(store.faults.now, []);
 });

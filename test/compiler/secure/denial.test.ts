@@ -173,6 +173,7 @@ t.test("rate limits: of the Service, of each principal, of each tenant; before a
 		return `${status} ${body}`;
 	};
 	t.equal(await probe("all"), "403 access denied: forbidden\n", "the probe is not kept from the rules");
+	t.equal(await probe("tenants"), "403 access denied: forbidden\n", "nor by who used up what has no tenant");
 	for (let index = 0; index < 8; index++) await probe("few");
 	t.equal(await ask(bob, "few"), "403 access denied: no-policy-allows\n", "nor does it take what callers may");
 	t.equal(await ask(bob, "few"), LIMITED);
