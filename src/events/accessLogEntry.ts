@@ -8,6 +8,7 @@
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { field, LENGTH_DELIMITED, lengthEnd, skip, text, VARINT } from "./fieldReader.js";
+import { hasEnvoysId } from "./requestId.js";
 
 /** The fields that Weir reads of one HTTPAccessLogEntry. Times as Envoy's clock has them. */
 export interface AccessLogEntry {
@@ -20,7 +21,10 @@ export interface AccessLogEntry {
 	readonly routeName: string;
 	/** `upstream_cluster`, empty where no cluster was chosen. */
 	readonly cluster: string;
-	/** `x-request-id`, else Envoy's stream id; both are the same with the uuid extension. */
+	/**
+	 * `x-request-id`, else Envoy's stream id; both are the same with the uuid extension. Empty = there is none, or it is not
+	 * Envoy's (requestId.ts).
+	 */
 	readonly requestId: string;
 	/**
 	 * Epoch microseconds; the same in all entries of a request but that of an attempt, which has its own. Numbers are as they were
@@ -232,6 +236,7 @@ function decodeEntry(reader: BinaryReader, message: Buffer, end: number): Access
 		else if (tag === field(4, LENGTH_DELIMITED)) decodeResponse(reader, entry, lengthEnd(reader));
 		else skip(reader, tag);
 	}
+	if (!hasEnvoysId(entry, codeDetailsOf(entry))) entry.requestId = "";
 	return entry;
 }
 

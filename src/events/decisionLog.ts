@@ -114,11 +114,11 @@ export class DecisionLog {
 		if (this.#timer !== null) clearTimeout(this.#timer);
 	}
 
-	/** The same for the same request id, wherever it is asked. */
-	#sampled({ requestId }: AccessLogEntry): boolean {
+	/** The same for the same request id, wherever it is asked; of a request without one, for when it began. */
+	#sampled({ requestId, startUs }: AccessLogEntry): boolean {
 		const { allowedPpm, store } = this.options;
 		if (allowedPpm === 0) return false;
-		return allowedPpm >= PPM || Number(store.pseudonyms.request(requestId) % BigInt(PPM)) < allowedPpm;
+		return allowedPpm >= PPM || Number(store.pseudonyms.request(requestId || `${startUs}`) % BigInt(PPM)) < allowedPpm;
 	}
 
 	#shadow(entry: AccessLogEntry, gateway: string | null): void {

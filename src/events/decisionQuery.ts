@@ -6,8 +6,10 @@
 import { shownPath } from "../access/shownPath.js";
 import { WeirError } from "../error.js";
 import { DECISIONS_ANSWER_MAX } from "../limits.js";
+import { namespaceOf } from "../resources/resource.js";
 import { shownPseudonym } from "./account.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
+import { type DroppedForRoom, droppedForRoom, NAMESPACE, type RoomQuestion } from "./logRoom.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
 import type { EventStore, Parameters, Row } from "./store.js";
 
@@ -24,13 +26,18 @@ interface Partly {
 	readonly partial?: true;
 }
 
-export interface DecisionsAnswer extends Partly {
+interface Told extends Partly {
+	/** Of what was asked for, what is not whole, for records were dropped for want of room; absent: none was. */
+	readonly dropped?: readonly DroppedForRoom[];
+}
+
+export interface DecisionsAnswer extends Told {
 	readonly decisions: readonly ShownDecision[];
 	/** `before` of the next page; null = there is none. */
 	readonly next: number | null;
 }
 
-export interface ShadowAnswer extends Partly {
+export interface ShadowAnswer extends Told {
 	readonly changes: readonly {
 		readonly change: "would-deny" | "would-allow";
 		readonly policy: string | null;
@@ -63,14 +70,11 @@ interface Question {
 	readonly allRules: boolean;
 	/** Of some namespaces alone. */
 	readonly partly: Partly;
+	readonly room: RoomQuestion;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
 	readonly limit: number;
 }
-
-/** A Service's namespace by its qualified name, as namespaceOf has it; of none that is null. */
-const NAMESPACE =
-	"CASE WHEN contains(service, '/') THEN split_part(service, '/', 1) WHEN service <> '' THEN 'default' END";
 
 /**
  * @param namespaces whose Services the answer may be of; null = of all, and of none
@@ -151,7 +155,14 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 			`known are ${[...SHADOW_PARAMETERS].join(", ")}`,
 		);
 	}
-	return { view, allRules: rules === "all", partly, where, parameters, limit };
+	const service = query.get("service");
+	const since = query.get("since");
+	const room = {
+		namespaces,
+		namespace: service === null ? null : namespaceOf(service),
+		sinceMs: since === null ? null : Number(since),
+	};
+	return { view, allRules: rules === "all", partly, room, where, parameters, limit };
 }
 
 const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
@@ -169,15 +180,17 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 /** @param traceOf trace of a request by its id, where its record lacks it */
 export async function answerDecisions(
 	store: EventStore,
-	{ partly, where, parameters, limit }: Question,
+	{ partly, room, where, parameters, limit }: Question,
 	traceOf: (requestId: string) => string | null,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-	const rows = await store.questions.transaction((transaction) =>
-		transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
-	);
+	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
+		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
+		await droppedForRoom(transaction, "decisions", room),
+	]);
 	const decisions = rows.slice(0, limit).map((row) => shown(row, traceOf));
-	return { ...partly, decisions, next: rows.length > limit ? (decisions.at(-1)?.id ?? null) : null };
+	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
+	return { ...partly, ...(dropped.length > 0 ? { dropped } : {}), decisions, next };
 }
 
 function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDecision {
@@ -219,24 +232,26 @@ const pathOf = ({ path }: Row): string | null => (typeof path === "string" ? sho
 /** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
 export async function answerShadow(
 	store: EventStore,
-	{ allRules, partly, where, parameters, limit }: Question,
+	{ allRules, partly, room, where, parameters, limit }: Question,
 	rulesInForce: ReadonlyMap<string, string>,
 ): Promise<ShadowAnswer> {
 	// No name holds a tab or a new line, and what is null is in no list.
 	const now = "service || chr(9) || rules IN (SELECT unnest(string_split($inForce, chr(10))))";
 	const condition = [...where, ...(allRules ? [] : [now])].join(" AND ") || "TRUE";
 	const inForce = [...rulesInForce].map((one) => one.join("\t")).join("\n");
-	const rows = await store.questions.transaction((transaction) =>
-		transaction.rows(
+	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
+		await transaction.rows(
 			`SELECT change, policy, reason, service, principal, method, path, rules, sum(count)::BIGINT AS count,
 			max(received_ms) AS last_ms FROM shadows WHERE ${condition} GROUP BY ALL
 			ORDER BY count DESC, change, policy, reason, service, principal, method, path, rules LIMIT ${limit + 1}`,
 			allRules ? parameters : { ...parameters, inForce },
 		),
-	);
+		await droppedForRoom(transaction, "shadows", room),
+	]);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	return {
 		...partly,
+		...(dropped.length > 0 ? { dropped } : {}),
 		cut: rows.length > limit,
 		changes: rows.slice(0, limit).map((row) => ({
 			change: row.change === "would-deny" ? "would-deny" : "would-allow",

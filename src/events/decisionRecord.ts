@@ -50,6 +50,7 @@ export interface DecisionRecord {
 	readonly kind: DecisionKind;
 	/** Epoch milliseconds: when the request began, or the refusal happened. */
 	readonly atMs: number;
+	/** That Envoy made; null = it refused the request before it made one (requestId.ts), or the record is of none. */
 	readonly requestId: string | null;
 	/** 32 hex digits of the W3C trace context; null = neither its client nor Envoy (by sampling) traced it. */
 	readonly traceId: string | null;

@@ -56,6 +56,8 @@ export interface IngestOptions {
 	readonly exposureSettlesMs?: number;
 	/** Rows that are held to freeze one thing from; by default FREEZING_ROWS_MAX. */
 	readonly freezingRowsMax?: number;
+	/** Records of the decision log that are kept; by default DECISIONS_ROWS_MAX. */
+	readonly decisionRowsMax?: number;
 	readonly meter: Meter;
 	/** What GET /metrics-json answers; null = no such path. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
@@ -193,7 +195,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
 		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
-		await pruneDecisions(store, nowMs, meter);
+		await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
 		await gaugeStore(store, meter);
 	};
 	let maintaining: Promise<void> = Promise.resolve();

@@ -64,6 +64,10 @@ export const COUNTERS = {
 		name: "weir_ingest_refused_outcomes_total",
 		help: "Outcome rows refused because their sender may not post the metric, by reason. Above 0 is an alarm.",
 	},
+	roomDrops: {
+		name: "weir_ingest_decisions_dropped_total",
+		help: "Decision records and shadow counts that were dropped before their time, for want of room, by table: of the namespaces that hold the most, or of what names no Service. weir audit requests says which.",
+	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;
 

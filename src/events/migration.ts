@@ -74,7 +74,7 @@ UPDATE shadows SET policy = NULL, reason = CASE WHEN policy LIKE '(invalid token
 `;
 
 /**
- * @param make makes the present tables, where they are not there. Stores of versions 1 and 3 lack tables only.
+ * @param make makes the present tables, where they are not there. Stores of versions 1, 3 and 12 lack tables only.
  * @returns outcomes taken away
  */
 export async function migrate(

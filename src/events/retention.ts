@@ -13,6 +13,7 @@ import {
 import { text } from "./dialect.js";
 import type { Times } from "./eras.js";
 import { freezingRows, isHeld } from "./freezingRows.js";
+import { dropForRoom, forgetDropped } from "./logRoom.js";
 import type { Looks } from "./looks.js";
 import { COUNTERS, GAUGES, type Meter } from "./meter.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
@@ -88,30 +89,24 @@ async function unseenSinceMs(
 	return Math.min(nowMs, ...remembered, ...rows.map(({ ms }) => Number(ms)));
 }
 
-/** Removes decision records past their time, and the oldest beyond their number. */
+/** Removes decision records and shadow counts past their time, and beyond their number those of whoever has the most. */
 export async function pruneDecisions(
 	store: EventStore,
 	nowMs: number,
 	meter: Meter,
 	rowsMax: number = DECISIONS_ROWS_MAX,
 ): Promise<void> {
-	for (const [table, order] of [
-		["decisions", "id"],
-		["shadows", "received_ms"],
-	] as const) {
-		const rows = await store.decisions.transaction(async (transaction) => {
+	const beforeMs = nowMs - DECISIONS_KEPT_MS;
+	await store.decisions.transaction((transaction) => forgetDropped(transaction, beforeMs));
+	for (const table of ["decisions", "shadows"] as const) {
+		const [rows, dropped] = await store.decisions.transaction(async (transaction) => {
 			const [old] = await transaction.rows(`DELETE FROM ${table} WHERE received_ms < $before`, {
-				before: BigInt(nowMs - DECISIONS_KEPT_MS),
+				before: BigInt(beforeMs),
 			});
-			const [held] = await transaction.rows(`SELECT count(*) AS n FROM ${table}`);
-			const excess = Number(held?.n ?? 0) - rowsMax;
-			if (excess <= 0) return Number(old?.Count ?? 0);
-			const [more] = await transaction.rows(
-				`DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} ORDER BY ${order} LIMIT ${excess})`,
-			);
-			return Number(old?.Count ?? 0) + Number(more?.Count ?? 0);
+			return [Number(old?.Count ?? 0), await dropForRoom(transaction, table, rowsMax)];
 		});
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
+		if (dropped > 0) meter.count(COUNTERS.roomDrops.name, COUNTERS.roomDrops.help, { table }, dropped);
 	}
 }
 

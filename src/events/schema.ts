@@ -6,7 +6,7 @@
 import { BETS } from "../analysis/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 12;
+export const SCHEMA_VERSION = 13;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
@@ -133,6 +133,13 @@ CREATE TABLE IF NOT EXISTS decisions (
 CREATE TABLE IF NOT EXISTS shadows (
 	received_ms BIGINT NOT NULL, change VARCHAR NOT NULL, policy VARCHAR, service VARCHAR, principal VARCHAR,
 	method VARCHAR, path VARCHAR, count BIGINT NOT NULL, rules VARCHAR, reason VARCHAR
+);
+
+-- What was dropped of those two (kind: which) for want of room, by the Services' namespace, '' for what names no Service;
+-- see logRoom.ts.
+CREATE TABLE IF NOT EXISTS room_drops (
+	kind VARCHAR NOT NULL, namespace VARCHAR NOT NULL, records BIGINT NOT NULL, whole_since_ms BIGINT NOT NULL,
+	PRIMARY KEY (kind, namespace)
 );
 `;
 

@@ -152,9 +152,15 @@ export const DECISION_QUEUE_MAX = 20_000;
 /** Longest wait of a decision record for its commit. */
 export const DECISION_COMMIT_MS = 500;
 
-/** Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials. */
+/**
+ * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials, of all namespaces
+ * together: beyond it those of whoever has the most go first.
+ */
 export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 export const DECISIONS_ROWS_MAX = 1_000_000;
+
+/** Namespaces of which an answer says that records were dropped; only those that have the most lose any. */
+export const DROPPED_TOLD_MAX = 100;
 
 /** Longest path, method or name in a decision record: enough to know it again, too little to carry a payload. */
 export const DECISION_TEXT_CHARS_MAX = 512;

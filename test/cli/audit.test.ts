@@ -13,21 +13,28 @@ import { accessPolicy } from "../fixtures/resources.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 
-/** What a command prints. */
-async function printed(run: () => Promise<void>): Promise<string> {
-	const write = process.stdout.write;
-	let text = "";
-	process.stdout.write = ((chunk: string) => {
-		text += chunk;
-		return true;
-	}) as typeof process.stdout.write;
+/** What a command prints, and on standard error. */
+async function output(run: () => Promise<void>): Promise<{ readonly stdout: string; readonly stderr: string }> {
+	const text = { stdout: "", stderr: "" };
+	const restored = (["stdout", "stderr"] as const).map((stream) => {
+		const { write } = process[stream];
+		process[stream].write = ((chunk: string) => {
+			text[stream] += chunk;
+			return true;
+		}) as typeof write;
+		return () => {
+			process[stream].write = write;
+		};
+	});
 	try {
 		await run();
 	} finally {
-		process.stdout.write = write;
+		for (const restore of restored) restore();
 	}
 	return text;
 }
+
+const printed = async (run: () => Promise<void>): Promise<string> => (await output(run)).stdout;
 
 t.test("records and shadow counts as a person reads them", async (t) => {
 	const rig = await startRig();
@@ -119,6 +126,36 @@ t.test("what shadow policies would change: of those that are declared now, and s
 	const elsewhere = [enforced, enforced, accessPolicy("try", "deny", ["other"], { mode: "shadow" })];
 	const other = await apiOver(t, rig, elsewhere);
 	t.notMatch(await printed(() => policyShadow({ api: other })), /no policy would allow/, "of another Service");
+});
+
+t.test("what was dropped for want of room is told beside what is left, once", async (t) => {
+	const rig = await startRig({ ...tryingOut(), decisionRowsMax: 4 });
+	t.teardown(() => rig.close());
+	const api = await apiOver(t, rig, [accessPolicy("try", "deny", ["shop"], { mode: "shadow" })]);
+	const common = { kind: "end", unit: null, startMs: 900_000, namespace: "envoy.filters.http.rbac" } as const;
+	const ids = (name: string, count: number) => Array.from({ length: count }, (_, index) => `${name}${index}`);
+	const denied = (requestId: string): Entry => ({
+		...{ ...common, requestId, status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" },
+		said: { weir_allow_enforced_engine_result: "denied" },
+	});
+	const tried = (requestId: string): Entry => ({
+		...{ ...common, requestId, path: `/${requestId}` },
+		said: { weir_deny_shadow_engine_result: "denied", weir_deny_shadow_effective_policy_id: "try" },
+	});
+	await rig.send([...ids("r", 5).map(denied), ...ids("t", 5).map(tried)]);
+	await rig.send(ids("n", 3).map((id) => ({ ...denied(id), routeName: "" })));
+	t.equal((await output(() => auditRequests({ api }))).stderr, "");
+	await rig.ingest.maintain();
+	const none = "that name no Service were dropped for want of room: those from 1970-01-01T00:15:00.001Z on are whole";
+	const some = "of namespace default were dropped for want of room: those from 1970-01-01T00:15:00.001Z on are whole";
+	const told = await output(() => auditRequests({ api, json: true }));
+	t.same(told.stderr.trimEnd().split("\n"), [`weir: 1 older records ${none}`, `weir: 3 older records ${some}`]);
+	t.equal(told.stdout.trimEnd().split("\n").length, 4, "and no line of them among the records");
+	t.equal((await output(() => auditRequests({ api, since: "1970-01-01T00:15:00.001Z" }))).stderr, "");
+	t.match(
+		(await output(() => policyShadow({ api }))).stderr,
+		/^weir: 5 older counts of namespace default were dropped/,
+	);
 });
 
 t.test("weir up records allowed requests where it is told to", async (t) => {

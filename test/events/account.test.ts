@@ -6,6 +6,7 @@ import {
 	type Entry,
 	EXPERIMENT,
 	type HttpAnswer,
+	JUDGED,
 	PLANS,
 	planWith,
 	query,
@@ -204,7 +205,7 @@ t.test("a plan of an earlier Weir, a plan that is gone, a host that is no Servic
 	t.equal((await rig.ingest.evidence.evidence(query())).exposures[0]?.counts.control, 1, "it counts as it did");
 	const gone = (await accountOf(rig, { plan: "gone" })).route;
 	t.match(gone, { plan: "gone", planKept: false, access: null, assignment: null });
-	t.equal((await accountOf(rig, { routeName: "" })).route, null);
+	t.equal((await accountOf(rig, { routeName: "", ...JUDGED })).route, null);
 });
 
 t.test("what the sidecar decided is told as it said it, and checked", async (t) => {

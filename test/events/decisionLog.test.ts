@@ -17,6 +17,7 @@ import {
 	type Entry,
 	EXPERIMENT,
 	encode,
+	JUDGED,
 	PLANS,
 	planWith,
 	type Rig,
@@ -175,7 +176,7 @@ t.test("reasons of every execution", async (t) => {
 		[{ codeDetails: "weir_stale_table", plan: "callout", unit: null, status: 503 }, "stale-table", null, "sidecar"],
 		// A gRPC denial has HTTP status 200.
 		[{ status: 200 }, "no-policy-allows", null, "envoy"],
-		[{ routeName: "" }, "unknown-service", null, "envoy"],
+		[{ routeName: "", ...JUDGED }, "unknown-service", null, "envoy"],
 	];
 	await rig.send(cases.map(([over], index) => denied({ requestId: `r${index}`, ...over })));
 	for (const [index, [, reason, policy, by]] of cases.entries()) {

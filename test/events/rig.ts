@@ -167,6 +167,12 @@ export interface Entry {
 	readonly headerBytes?: number;
 }
 
+/** As RBAC leaves it of a request that it refused, or let pass, on whatever route. */
+export const JUDGED: Pick<Entry, "said" | "namespace"> = {
+	said: { weir_allow_enforced_engine_result: "denied" },
+	namespace: "envoy.filters.http.rbac",
+};
+
 /** One request of a unit under a plan, begun and ended. */
 export function sent(unit: string, plan: string, startMs: number): Entry[] {
 	return (["start", "end"] as const).map((kind) => ({ kind, unit, plan, requestId: `${unit}-${startMs}`, startMs }));

@@ -14,6 +14,7 @@ import {
 	type AuditRecord,
 } from "../../state/auditLog.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { tellDroppedForRoom } from "./droppedForRoom.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
@@ -157,6 +158,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	if (!Number.isSafeInteger(left) || left < 1) throw new WeirError("invalid-argument", "--limit is no whole number");
 	let before: number | null = null;
 	let told = 0;
+	let dropped: DecisionsAnswer["dropped"];
 	while (left > 0) {
 		const page: DecisionsAnswer = (await askRequests(client, {
 			...asked,
@@ -169,8 +171,10 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		before = page.next;
 		// Who looks for what names no Service must not take this for none.
 		if (told === 0 && page.partial === true) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
+		dropped = page.dropped;
 		if (before === null) break;
 	}
+	tellDroppedForRoom("records", dropped);
 }
 
 const REQUESTS_PAGE = 1_000;
