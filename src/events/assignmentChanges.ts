@@ -1,12 +1,14 @@
 /**
  * Units whose arm is another than it last was: after a ramp, a takeover, an abort. Known is what this process has
- * seen and, from the process before it, what the newest requests in the store tell, all in bounded memory; the first sight
- * of a unit is no change.
+ * seen and, from the process before it, what the newest requests in the store tell: of ARMS_KNOWN_MAX units at most, of all
+ * Experiments together. The first sight of a unit is no change; nor is that of one that was forgotten for room meanwhile, for
+ * which the log lacks a record where its arm has changed. A look into the store would tell, by a scan of all requests.
  */
-import { ARMS_RECALLED_MAX, ARMS_RECALLED_ROWS, UNIT_CACHE_MAX } from "../limits.js";
+import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS, PLAN_CACHE_MAX } from "../limits.js";
 import { Generations } from "./generations.js";
 import { NO_ARM } from "./rowAppend.js";
 import type { Lane } from "./store.js";
+import { UnitArms } from "./unitArms.js";
 
 /** An ended request's assignment. */
 export interface Assigned {
@@ -21,62 +23,101 @@ export interface Assigned {
 	readonly startUs: number;
 }
 
-interface Known {
-	readonly plan: string;
-	readonly arm: string | null;
-	/** Start of the first request seen under that plan. */
-	readonly sinceUs: number;
-}
+/** What is kept of a unit besides its arm: the number of the plan, and when the first request seen under it began. */
+const PLAN = 0;
+const SINCE_HIGH = 1;
+const SINCE_LOW = 2;
+const OWN_WORDS = 3;
+const LOW = 2 ** 32;
 
 /** Which plan gave the arm is not stored: every one is another. */
-const NO_PLAN = "";
+const NO_PLAN = 0;
 
 export class AssignmentChanges {
-	readonly #known = new Map<string, Generations<bigint, Known>>();
+	readonly #known: UnitArms;
+	/** Numbers of plans. One that was forgotten gets another, by which its units are compared once more. */
+	readonly #plans = new Generations<string, number>(PLAN_CACHE_MAX);
+	#lastPlan = NO_PLAN;
+
+	/** @param forgot told the Experiment of each unit that was forgotten for room */
+	constructor(forgot?: (experiment: string) => void, max: number = ARMS_KNOWN_MAX) {
+		this.#known = new UnitArms(max, OWN_WORDS, forgot);
+	}
+
+	/** Units known, each in every Experiment that it is in. */
+	get size(): number {
+		return this.#known.size;
+	}
+
+	/** Those of which units are known. */
+	get experiments(): readonly string[] {
+		return this.#known.experiments;
+	}
+
+	/** These have ended, or are no more. */
+	forget(experiments: readonly string[]): void {
+		this.#known.forget(experiments);
+	}
 
 	/**
 	 * @returns the arm before, where the request shows another one than the unit's last known; null = no change. A
 	 * request that began before the last known plan was seen at work tells of the past, and changes nothing.
 	 */
 	see({ experiment, unit, arm, plan, startUs }: Assigned): { readonly formerArm: string | null } | null {
-		const units = this.#unitsOf(experiment);
-		const known = units.get(unit);
+		const at = this.#known.find(experiment, unit);
+		const number = this.#numberOf(plan);
+		if (at === -1) {
+			this.#keep(this.#known.add(experiment, unit, arm), number, startUs);
+			return null;
+		}
 		// One plan gives a unit one arm: nearly every request ends here.
-		if (known !== undefined && (known.plan === plan || startUs < known.sinceUs)) return null;
-		units.set(unit, { plan, arm, sinceUs: startUs });
-		return known === undefined || known.arm === arm ? null : { formerArm: known.arm };
+		if (this.#known.own(at, PLAN) === number || startUs < this.#sinceUs(at)) return null;
+		const formerArm = this.#known.arm(at);
+		this.#keep(at, number, startUs);
+		if (formerArm === arm) return null;
+		this.#known.setArm(at, arm);
+		return { formerArm };
 	}
 
 	/**
-	 * Takes what the store's newest rows tell. A change that was recorded counts even where its request was lost with the
-	 * process, so that it is not recorded again.
+	 * Takes what the store's newest rows tell, before the first `see`. A change that was recorded counts even where its request
+	 * was lost with the process, so that it is not recorded again.
 	 */
 	async recall(lane: Lane): Promise<void> {
-		const rows = await lane.transaction((transaction) =>
-			transaction.rows(
+		await lane.transaction((transaction) =>
+			transaction.each(
 				`SELECT experiment, unit, arg_max(arm, at_us) AS arm, max(at_us) AS since_us FROM (
 					SELECT experiment, unit, assigned AS arm, start_us AS at_us FROM entries
 					WHERE rowid >= (SELECT coalesce(max(rowid), 0) FROM entries) - $rows AND assigned IS NOT NULL AND unit IS NOT NULL
 					UNION ALL SELECT experiment, unit, coalesce(arm, '${NO_ARM}'), at_ms * 1000 FROM decisions
 					WHERE rowid >= (SELECT coalesce(max(rowid), 0) FROM decisions) - $rows AND kind = 'assignment-changed'
 						AND unit IS NOT NULL
-				) GROUP BY experiment, unit ORDER BY since_us DESC LIMIT ${ARMS_RECALLED_MAX}`,
+				) GROUP BY experiment, unit`,
 				{ rows: BigInt(ARMS_RECALLED_ROWS) },
+				({ experiment, unit, arm, since_us }) => {
+					const at = this.#known.add(String(experiment), unit as bigint, arm === NO_ARM ? null : String(arm));
+					this.#keep(at, NO_PLAN, Number(since_us));
+				},
 			),
 		);
-		// The newest last, for those are kept where not all can be.
-		for (const { experiment, unit, arm, since_us } of rows.toReversed()) {
-			const known = { plan: NO_PLAN, arm: arm === NO_ARM ? null : String(arm), sinceUs: Number(since_us) };
-			this.#unitsOf(String(experiment)).set(BigInt(unit as bigint), known);
-		}
 	}
 
-	#unitsOf(experiment: string): Generations<bigint, Known> {
-		let units = this.#known.get(experiment);
-		if (units === undefined) {
-			units = new Generations(UNIT_CACHE_MAX);
-			this.#known.set(experiment, units);
+	#numberOf(plan: string): number {
+		let number = this.#plans.get(plan);
+		if (number === undefined) {
+			number = ++this.#lastPlan;
+			this.#plans.set(plan, number);
 		}
-		return units;
+		return number;
+	}
+
+	#keep(at: number, plan: number, sinceUs: number): void {
+		this.#known.setOwn(at, PLAN, plan);
+		this.#known.setOwn(at, SINCE_HIGH, Math.floor(sinceUs / LOW));
+		this.#known.setOwn(at, SINCE_LOW, sinceUs % LOW);
+	}
+
+	#sinceUs(at: number): number {
+		return this.#known.own(at, SINCE_HIGH) * LOW + this.#known.own(at, SINCE_LOW);
 	}
 }

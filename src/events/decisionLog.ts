@@ -4,7 +4,7 @@
  */
 import { isOpen } from "../access/policy.js";
 import { parseRouteName } from "../compiler/plan.js";
-import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
+import { ARMS_KNOWN_MAX, DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
 import { type AccessLogEntry, answeredByEnvoy, type Heard } from "./accessLogEntry.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
 import { type Queued, writeDecisions } from "./decisionAppend.js";
@@ -35,11 +35,12 @@ export class DecisionLog {
 	/** Records and counts whose plan is being asked for. */
 	#held = 0;
 	readonly #holding = new Set<Promise<void>>();
-	readonly #changes = new AssignmentChanges();
+	readonly #changes: AssignmentChanges;
 	readonly #shadows = new ShadowCounts();
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
 	#dropping = false;
+	#forgetting = false;
 	#closed = false;
 	/** 0 = it is to be asked for. */
 	#lastId = 0;
@@ -47,11 +48,29 @@ export class DecisionLog {
 	constructor(
 		private readonly options: DecisionLogOptions,
 		private readonly queueMax: number = DECISION_QUEUE_MAX,
-	) {}
+		armsMax: number = ARMS_KNOWN_MAX,
+	) {
+		this.#changes = new AssignmentChanges((experiment) => this.#forgot(experiment), armsMax);
+	}
 
 	/** Learns from the store which arm units had last. Before the first entry. */
 	async recall(): Promise<void> {
 		await this.#changes.recall(this.options.store.decisions);
+	}
+
+	/** Units whose arms it knows, each in every Experiment that it is in. */
+	get knownUnits(): number {
+		return this.#changes.size;
+	}
+
+	/** Experiments of which it knows the arms of units. */
+	get experiments(): readonly string[] {
+		return this.#changes.experiments;
+	}
+
+	/** These have ended, or are no more: nobody's assignment changes in them. */
+	forget(experiments: readonly string[]): void {
+		this.#changes.forget(experiments);
 	}
 
 	/** Takes the end entry of a request. `gateway`: as its stream says; null = it does not. */
@@ -224,6 +243,13 @@ export class DecisionLog {
 			this.#timer = null;
 			void this.flush().catch(() => undefined);
 		}, DECISION_COMMIT_MS);
+	}
+
+	#forgot(experiment: string): void {
+		const { meter, log } = this.options;
+		if (!this.#forgetting) log.warn("arms of units are forgotten for room: changes of assignments may go unrecorded");
+		this.#forgetting = true;
+		meter.count(COUNTERS.forgotten.name, COUNTERS.forgotten.help, { experiment });
 	}
 
 	#count(kind: string, result: string, by = 1): void {

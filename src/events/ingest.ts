@@ -12,11 +12,12 @@ import { baselineQuantile } from "./baselineQuantile.js";
 import { DecisionLog } from "./decisionLog.js";
 import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisionQuery.js";
 import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisionRecord.js";
+import { forgetEnded } from "./endedExperiments.js";
 import { gatherEvidence } from "./evidence.js";
 import { Intake, type IntakeOptions } from "./intake.js";
 import { countLate } from "./late.js";
 import { Looks } from "./looks.js";
-import { COUNTERS, HISTOGRAMS, type Log, type Meter } from "./meter.js";
+import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
 import { Outcomes } from "./outcomes.js";
 import { PlanReader, triedRulesIn } from "./planReader.js";
@@ -48,6 +49,8 @@ export interface IngestOptions {
 	readonly plans: (version: string) => Promise<PlanTable | null>;
 	/** Table of the newest plan that was published; null = none was. */
 	readonly newestPlan: () => Promise<PlanTable | null>;
+	/** Qualified names of the Experiments that have not ended. */
+	readonly experiments: () => Promise<readonly string[]>;
 	/** What control knows of metrics. */
 	readonly metrics: () => Promise<readonly MetricDeclaration[]>;
 	/** Epoch milliseconds. */
@@ -189,6 +192,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	let countedMs = clock();
 	const maintain = async (): Promise<void> => {
 		await intake.flush();
+		await forgetEnded([intake, decisions], options.experiments);
+		meter.gauge(GAUGES.known.name, GAUGES.known.help, decisions.knownUnits, { known: "arm" });
+		meter.gauge(GAUGES.known.name, GAUGES.known.help, intake.knownUnits, { known: "exposure" });
 		const nowMs = clock();
 		await countLate(store, countedMs, nowMs, meter);
 		countedMs = nowMs;

@@ -4,7 +4,7 @@
  * fit is dropped, here or by Envoy, which counts it; each loss is counted and kept with its time, and evidence says so.
  */
 import { parseRouteName } from "../compiler/plan.js";
-import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, UNIT_CACHE_MAX } from "../limits.js";
+import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, ARMS_KNOWN_MAX } from "../limits.js";
 import type { AccessLogEntry, Heard } from "./accessLogEntry.js";
 import type { Assigned } from "./assignmentChanges.js";
 import { Backlog, type Pending, withoutUnfitOf } from "./backlog.js";
@@ -25,6 +25,7 @@ import {
 import { RequestStarts } from "./requestStarts.js";
 import { SettlingExposures } from "./settlingExposures.js";
 import type { EventStore } from "./store.js";
+import { UnitArms } from "./unitArms.js";
 
 export interface IntakeOptions {
 	readonly store: EventStore;
@@ -45,8 +46,8 @@ export class Intake {
 	#waiting = 0;
 	readonly #losses = new Losses();
 	readonly #routes = new Generations<string, RouteOfEntry | "foreign">(10_000);
-	/** Arms of units known to be stored, per experiment: their later starts need no look into the store. */
-	readonly #exposed = new Map<string, Generations<bigint, string>>();
+	/** Arms of units known to be stored: their later starts need no look into the store. */
+	readonly #exposed = new UnitArms(ARMS_KNOWN_MAX);
 	readonly #commit = new RequestCommit();
 	/** Exposures that may still be taken back, or that an earlier one may overtake. */
 	readonly #settling: SettlingExposures;
@@ -174,6 +175,21 @@ export class Intake {
 		this.#timer = null;
 	}
 
+	/** Units that it knows to be stored, each in every Experiment that it is in. */
+	get knownUnits(): number {
+		return this.#exposed.size;
+	}
+
+	/** Experiments of which it knows units to be stored. */
+	get experiments(): readonly string[] {
+		return this.#exposed.experiments;
+	}
+
+	/** These have ended, or are no more. */
+	forget(experiments: readonly string[]): void {
+		this.#exposed.forget(experiments);
+	}
+
 	/** Entries that wait for the store or for their plan. */
 	get waiting(): number {
 		return this.#waiting;
@@ -228,7 +244,8 @@ export class Intake {
 
 	#expose(request: RequestKey, exposure: Exposure, late: boolean): void {
 		// Stored already: nothing that comes later says more.
-		if (this.#exposed.get(exposure.experiment)?.get(exposure.unit) === exposure.arm) return;
+		const known = this.#exposed.find(exposure.experiment, exposure.unit);
+		if (known !== -1 && this.#exposed.arm(known) === exposure.arm) return;
 		this.#settling.add(request, exposure, late);
 	}
 
@@ -355,12 +372,7 @@ export class Intake {
 	}
 
 	#remember({ experiment, unit, arm }: Exposure): void {
-		let known = this.#exposed.get(experiment);
-		if (known === undefined) {
-			known = new Generations(UNIT_CACHE_MAX);
-			this.#exposed.set(experiment, known);
-		}
 		// A unit in conflict stays known by its first arm; by any other it goes to the store, which knows it already.
-		if (known.get(unit) === undefined) known.set(unit, arm);
+		if (this.#exposed.find(experiment, unit) === -1) this.#exposed.add(experiment, unit, arm);
 	}
 }

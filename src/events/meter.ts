@@ -48,6 +48,10 @@ export const COUNTERS = {
 		name: "weir_ingest_decision_records_total",
 		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full), unfit (the store cannot hold them).",
 	},
+	forgotten: {
+		name: "weir_ingest_forgotten_units_total",
+		help: "Units whose last arm was forgotten for room, by experiment: where it changes before they are seen again, no record says so.",
+	},
 	probes: {
 		name: "weir_ingest_probes_refused_total",
 		help: "Requests of the built-in probe that were refused, as they must be, by who refused. They are not recorded.",
@@ -76,6 +80,10 @@ export const GAUGES = {
 	waiting: {
 		name: "weir_ingest_outcomes_waiting",
 		help: "Outcomes kept without an exposure to join yet, by what is unknown so far: unit, request, experiment.",
+	},
+	known: {
+		name: "weir_ingest_known_units",
+		help: "Units in memory, of all Experiments together (3,000,000 at most), by what is known of them: arm, exposure.",
 	},
 	rows: { name: "weir_ingest_rows", help: "Rows in the event store, by table." },
 } as const;

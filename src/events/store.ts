@@ -74,6 +74,12 @@ export class Transaction {
 		return reader.getRowObjects();
 	}
 
+	/** The same, one by one: of millions of rows a part is in memory at a time. */
+	async each(sql: string, parameters: Parameters, take: (row: Row) => void): Promise<void> {
+		const result = await this.connection.stream(sql, parameters);
+		for await (const rows of result.yieldRowObjects()) for (const row of rows) take(row);
+	}
+
 	/**
 	 * Appends rows to a table in bulk; `put` writes one row's values in column order, without endRow.
 	 * @throws UnfitRows, with all of them, where `put` throws for some

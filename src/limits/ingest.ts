@@ -39,12 +39,17 @@ export const PLAN_RETRY_MS = 200;
 /** Plan versions held compiled: one per ramp or apply while a request may still name it. */
 export const PLAN_CACHE_MAX = 200;
 
-/** Pseudonyms and first exposures remembered in memory, in two generations of this size: about 40 MB. */
+/** Pseudonyms remembered in memory, in two generations of this size (about 40 MB), and exposures that wait until they stand. */
 export const UNIT_CACHE_MAX = 100_000;
 
-/** Newest requests that a new process reads for the arms that units had last (a second's work), and units it learns of. */
+/**
+ * Units whose last arm is known, of all Experiments together, and as many again whose exposure is known to be stored: 100 MB
+ * and 50 MB when full, by 34 and 17 bytes a unit. More are more days of a large site, whose people come again or do not.
+ */
+export const ARMS_KNOWN_MAX = 3_000_000;
+
+/** Newest requests, and newest decision records, that a new process reads for the arms that units had last: some seconds' work. */
 export const ARMS_RECALLED_ROWS = 2_000_000;
-export const ARMS_RECALLED_MAX = 2 * UNIT_CACHE_MAX;
 
 /** Outcome rows waiting for their commit: beyond it callers get 503 and try again. */
 export const OUTCOMES_QUEUE_ROWS_MAX = 200_000;

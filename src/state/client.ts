@@ -95,6 +95,12 @@ export class StateClient implements StateStore, Outbox {
 		return (await this.#call<{ metrics: readonly MetricName[] }>("GET", "/internal/metrics-names", null)).metrics;
 	}
 
+	/** Qualified names of the Experiments that have not ended, for ingest, which forgets the units of all others. */
+	async experimentsUnderWay(): Promise<readonly string[]> {
+		return (await this.#call<{ experiments: readonly string[] }>("GET", "/internal/experiments-names", null))
+			.experiments;
+	}
+
 	async #call<T>(method: string, path: string, body: object | null, waitMs = 0): Promise<T> {
 		const json = body === null ? null : { contentType: "application/json", text: JSON.stringify(body) };
 		return (

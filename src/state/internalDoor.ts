@@ -94,6 +94,9 @@ export async function answerInternal(
 				await store.told(String(body.key));
 				return ok({});
 			}
+			case "GET experiments-names":
+				onlyQuery(query, []);
+				return ok({ experiments: store.experimentsUnderWay });
 			case "GET metrics-names":
 				onlyQuery(query, []);
 				return ok({ revision: store.current.revision, metrics: store.metricNames });

@@ -31,7 +31,7 @@ import { OutboxShelf } from "./outboxShelf.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
 import { PlanShelf } from "./planShelf.js";
 import { PolicyHistory, type Restoration, type Scope } from "./policyHistory.js";
-import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
+import { experimentsUnderWay, type MetricName, metricNames, sortedSet } from "./resourceSet.js";
 import { RevisionWaiters } from "./revisionWaiters.js";
 import { bareProblems, spared } from "./spared.js";
 import { StandingFaults } from "./standingFaults.js";
@@ -131,6 +131,11 @@ export class Store implements StateStore, Outbox {
 
 	get metricNames(): readonly MetricName[] {
 		return metricNames(this.#state);
+	}
+
+	/** Qualified names. */
+	get experimentsUnderWay(): readonly string[] {
+		return experimentsUnderWay(this.#state);
 	}
 
 	/** `after` −1 answers at once, whatever the revision. `signal` ends the wait early, with null. */

@@ -428,6 +428,50 @@ t.test("a change across a restart of ingest is told of, once", async (t) => {
 	t.equal((await changes()).length, 3, "recorded, though the request itself was lost with the process");
 });
 
+t.test("what is known of an Experiment's units is forgotten once it has ended", async (t) => {
+	let underWay: readonly string[] = ["models"];
+	const rig = await startRig({ experiments: async () => underWay });
+	t.teardown(() => rig.close());
+	const [control = "", second = ""] = unitsOf("control", 2);
+	const request = (plan: string, unit: string, startMs: number): readonly Entry[] =>
+		(["start", "end"] as const).map((kind) => ({ kind, unit, requestId: `${plan}-${unit}`, startMs, plan }));
+	const known = (what: string) => rig.meter.gauges.get(seriesKey("weir_ingest_known_units", { known: what }));
+	await rig.send([...request("p1", control, 1_000), ...request("p1", second, 1_000)]);
+	await rig.ingest.maintain();
+	t.same([known("arm"), known("exposure")], [2, 2]);
+	await rig.send(request("p2", control, 2_000));
+	t.equal((await decisions(rig, "kind=assignment-changed")).length, 1);
+	underWay = ["another"];
+	await rig.ingest.maintain();
+	t.same([known("arm"), known("exposure")], [0, 0]);
+	await rig.send(request("p2", second, 3_000));
+	t.equal((await decisions(rig, "kind=assignment-changed")).length, 1, "it is seen for the first time");
+});
+
+t.test("units that are forgotten for room are counted, and said once", async (t) => {
+	const store = await openEventStore(t.testdir());
+	t.teardown(() => store.close());
+	const meter = new TestMeter();
+	const lines: string[] = [];
+	const line = (message: string): void => void lines.push(message);
+	const log = { info: line, warn: line, error: line };
+	const plans = new PlanReader(async () => null);
+	const armsMax = 10;
+	const options = { store, plans, clock: () => START, meter, log, allowedPpm: 0 };
+	const decisionLog = new DecisionLog(options, 100, armsMax);
+	decodeMessage(encode([denied()]), (entry) => {
+		for (let index = 0; index < armsMax + 3; index++) {
+			const assigned = { experiment: "models", unit: BigInt(index), arm: null, plan: "p1", startUs: index };
+			decisionLog.assigned({ entry, receivedMs: START, gateway: null }, assigned, null);
+		}
+	});
+	const series = seriesKey("weir_ingest_forgotten_units_total", { experiment: "models" });
+	t.equal(meter.counts.get(series), 3);
+	t.same(lines, ["arms of units are forgotten for room: changes of assignments may go unrecorded"]);
+	t.equal(decisionLog.knownUnits, armsMax);
+	await decisionLog.close();
+});
+
 t.test("records are durable, asked for page by page, and pruned", async (t) => {
 	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
 	t.teardown(() => rig.close());

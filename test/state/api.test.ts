@@ -432,6 +432,7 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 		{ closed: true, defaultVariant: "v1" },
 		"what moves traffic waits, and a report says so",
 	);
+	t.same(await state.experimentsUnderWay(), ["boosted"]);
 	t.same(await state.metricNames(), [
 		{
 			name: "accuracy",

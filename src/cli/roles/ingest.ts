@@ -30,6 +30,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		outcomesListen: null,
 		plans: (version) => state.plan(version),
 		newestPlan: () => state.newestPlan(),
+		experiments: () => state.experimentsUnderWay(),
 		metrics: () => state.metricNames(),
 		allowedDecisionsPpm,
 		traceOf: (requestId) => store.find(requestId)[0]?.traceId ?? null,
